@@ -1,0 +1,219 @@
+//! What the grammar yields: commands' arguments as values, nothing looked up yet.
+//!
+//! Shared by the grammar that makes them (`wire`) and the index that carries them out (`index`).
+
+/// One end of a range in a sequence-set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// A number, never 0.
+    Number(u32),
+    /// `*`: its own variant, so that no number has to stand for it.
+    Last,
+}
+
+/// ```abnf
+/// sequence-set = (seq-number / seq-range) *("," (seq-number / seq-range)) / seq-last-command
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SequenceSet {
+    /// `$`: the saved result (RFC 9051 section 6.4.4.1).
+    Saved,
+    /// Ranges as written, in any order; a single number is a range with equal ends.
+    Ranges(Vec<(End, End)>),
+}
+
+/// Which octets of a part `BODY[…]` names (RFC 9051 section 6.4.5.1, `section-text`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SectionText {
+    /// The part itself: `BODY[1.2]`, or the whole message with an empty part path.
+    All,
+    /// `HEADER` of a message.
+    Header,
+    /// `HEADER.FIELDS (…)`, names as the client wrote them.
+    HeaderFields(Vec<Vec<u8>>),
+    /// `HEADER.FIELDS.NOT (…)`.
+    HeaderFieldsNot(Vec<Vec<u8>>),
+    /// `TEXT` of a message.
+    Text,
+    /// `MIME` header of a part.
+    Mime,
+}
+
+/// `section-spec`: a part path and what of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// `1.2.3`; empty for the message itself. Numbers are never 0.
+    pub part: Vec<u32>,
+    /// What of that part.
+    pub text: SectionText,
+}
+
+/// `partial`: first octet and how many at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Partial {
+    /// First octet, from 0.
+    pub start: u64,
+    /// At most so many; never 0.
+    pub count: u64,
+}
+
+/// One `fetch-att`. Macros (ALL, FAST, FULL) are expanded by the grammar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FetchItem {
+    /// `UID`
+    Uid,
+    /// `FLAGS`
+    Flags,
+    /// `INTERNALDATE`
+    InternalDate,
+    /// `RFC822.SIZE`
+    Rfc822Size,
+    /// `ENVELOPE`
+    Envelope,
+    /// `BODY` without a section
+    Body,
+    /// `BODYSTRUCTURE`
+    BodyStructure,
+    /// `MODSEQ` (RFC 7162)
+    ModSeq,
+    /// `SAVEDATE` (RFC 8514)
+    SaveDate,
+    /// `EMAILID` (RFC 8474)
+    EmailId,
+    /// `THREADID` (RFC 8474)
+    ThreadId,
+    /// `PREVIEW` (RFC 8970); LAZY makes no difference, for previews are made at delivery.
+    Preview,
+    /// `RFC822`: `BODY[]` under its old name (RFC 3501)
+    Rfc822,
+    /// `RFC822.HEADER`: `BODY.PEEK[HEADER]` under its old name
+    Rfc822Header,
+    /// `RFC822.TEXT`: `BODY[TEXT]` under its old name
+    Rfc822Text,
+    /// `BODY[section]<partial>`, `BODY.PEEK[…]`
+    Section {
+        /// PEEK: does not set \Seen.
+        peek: bool,
+        /// Which octets.
+        section: Section,
+        /// Which of these.
+        partial: Option<Partial>,
+    },
+    /// `BINARY[part]<partial>`, `BINARY.PEEK[…]`
+    Binary {
+        /// PEEK: does not set \Seen.
+        peek: bool,
+        /// Part path; empty for the whole message.
+        part: Vec<u32>,
+        /// Which of the decoded octets.
+        partial: Option<Partial>,
+    },
+    /// `BINARY.SIZE[part]`
+    BinarySize {
+        /// Part path.
+        part: Vec<u32>,
+    },
+}
+
+/// A flag that SEARCH may ask for; `\Recent` apart, bits of the index record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Flag {
+    /// A system flag: one bit of [`system`].
+    System(u8),
+    /// `\Recent`, which belongs to a session and not to a message.
+    Recent,
+    /// A keyword, as the client wrote it; compared without regard to ASCII case.
+    Keyword(String),
+}
+
+/// Bits of the system flags in an index record; the same as `imapvm.model.flags`.
+pub mod system {
+    /// `\Seen`
+    pub const SEEN: u8 = 1;
+    /// `\Answered`
+    pub const ANSWERED: u8 = 2;
+    /// `\Flagged`
+    pub const FLAGGED: u8 = 4;
+    /// `\Deleted`
+    pub const DELETED: u8 = 8;
+    /// `\Draft`
+    pub const DRAFT: u8 = 16;
+}
+
+/// Header fields that the digest keeps decoded, so that SEARCH needs no octets of the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// `FROM`
+    From,
+    /// `TO`
+    To,
+    /// `CC`
+    Cc,
+    /// `BCC`
+    Bcc,
+    /// `SUBJECT`
+    Subject,
+}
+
+/// How a date compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Earlier than the day.
+    Before,
+    /// On the day.
+    On,
+    /// On the day or later.
+    Since,
+}
+
+/// One `search-key` (RFC 9051 section 6.4.4). Strings are UTF-8, decoded from the charset.
+///
+/// OLD, NEW, SEEN, UNSEEN … are written with `Flag` and `Not`. The tree's depth is bounded by
+/// the reader; walk it with an explicit stack all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SearchKey {
+    /// `ALL`
+    All,
+    /// All of these; never empty.
+    And(Vec<SearchKey>),
+    /// `OR a b`
+    Or(Box<(SearchKey, SearchKey)>),
+    /// `NOT a`
+    Not(Box<SearchKey>),
+    /// A flag is set.
+    Flag(Flag),
+    /// A bare sequence-set: message numbers (or `$`).
+    Numbers(SequenceSet),
+    /// `UID set`
+    Uids(SequenceSet),
+    /// INTERNALDATE, disregarding time and zone; the date as days since 1970-01-01.
+    InternalDate(When, i64),
+    /// SENTBEFORE, SENTON, SENTSINCE: the Date field, disregarding time and zone; days.
+    SentDate(When, i64),
+    /// SAVEDBEFORE, SAVEDON, SAVEDSINCE (RFC 8514); days.
+    SavedDate(When, i64),
+    /// SAVEDATESUPPORTED: always true here.
+    SaveDateSupported,
+    /// `LARGER n`
+    Larger(u64),
+    /// `SMALLER n`
+    Smaller(u64),
+    /// `OLDER seconds` (RFC 5032)
+    Older(u32),
+    /// `YOUNGER seconds`
+    Younger(u32),
+    /// `MODSEQ n`: at least (RFC 7162)
+    ModSeq(u64),
+    /// `EMAILID id`: the stored number, or None for an id that is none of ours.
+    EmailId(Option<u64>),
+    /// `THREADID id`
+    ThreadId(Option<u64>),
+    /// FROM, TO, CC, BCC, SUBJECT: substring.
+    Field(Field, String),
+    /// `HEADER name value`: substring; an empty value asks whether the field is there.
+    Header(Vec<u8>, String),
+    /// `BODY string`: in the text of the message's parts.
+    Body(String),
+    /// `TEXT string`: in headers or text.
+    Text(String),
+}

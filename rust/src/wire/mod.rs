@@ -1,0 +1,3 @@
+//! The IMAP language: framing, grammar, names, answers.
+
+pub mod ast;
