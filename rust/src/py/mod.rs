@@ -1,6 +1,32 @@
 //! The binding: the only directory that knows Python.
+
+mod buffer;
+mod index;
+mod message;
+mod wire;
+
+use pyo3::create_exception;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+
+create_exception!(
+    imapvm._core,
+    CorruptError,
+    PyValueError,
+    "Bytes read back from the filepool are not what this extension wrote."
+);
 
 /// `imapvm._core`; documented in `python/imapvm/_core.pyi`.
 #[pymodule(gil_used = true)]
-mod _core {}
+mod _core {
+    #[pymodule_export]
+    use super::CorruptError;
+
+    // Numbers, segments, FETCH, SEARCH: export here what `index.rs` has.
+
+    // Messages: export here what `message.rs` has.
+
+    // The language.
+    #[pymodule_export]
+    use super::wire::{PyFetchItems, PySearchProgram, PySequenceSet};
+}
