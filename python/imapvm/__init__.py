@@ -1,1 +1,1 @@
-"""TODO."""
+"""imapvm: an IMAP server. Trio decides, Rust speaks, LMDB keeps."""

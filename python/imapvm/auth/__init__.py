@@ -1,1 +1,1 @@
-"""TODO."""
+"""Who is speaking: exchanges as values; no I/O."""

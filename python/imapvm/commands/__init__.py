@@ -1,1 +1,1 @@
-"""TODO."""
+"""What a client asks for, one file a family."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What is kept: accounts, mailboxes, messages, in LMDB transactions. Knows no IMAP."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What the world delivers: the spool and LMTP."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The nouns everybody shares."""

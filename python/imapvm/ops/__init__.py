@@ -1,1 +1,1 @@
-"""TODO."""
+"""What an operator does."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What may be said now: states, capabilities, the words of the connection."""

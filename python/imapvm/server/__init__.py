@@ -1,1 +1,1 @@
-"""TODO."""
+"""Trio: listeners, transport, one task a connection."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What one client has been told, and may be told next."""
