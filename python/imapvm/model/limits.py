@@ -1,7 +1,8 @@
 """Every bound in one place: what a peer can make grow, and how far.
 
-Octets unless the name says otherwise. Each has a test at the limit and one past it
-(`tests/architecture/test_limits.py` counts them).
+Octets unless the name says otherwise. Each has a test at the limit and one past it, which bear
+`@pytest.mark.at_limit("NAME")` and `@pytest.mark.past_limit("NAME")` (one test may bear both);
+`tests/architecture/test_limits.py` counts them.
 """
 
 from typing import Final
