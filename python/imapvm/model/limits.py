@@ -21,3 +21,5 @@ MAILBOX_DEPTH_MAX: Final = 32
 KEYWORD_MAX: Final = 100
 """Octets of one keyword."""
 KEYWORDS_PER_MESSAGE_MAX: Final = 64
+MULTIAPPEND_MAX: Final = 1000
+"""Messages of one APPEND: they are kept in one transaction."""
