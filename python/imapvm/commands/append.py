@@ -38,6 +38,9 @@ async def append(ctx: Context, command: Append) -> Done:
     try:
         await intake.take()
         return await intake.keep(mailbox.id)
+    except BaseException:
+        ctx.reader.refuse_literal()  # the rest of this APPEND is not the next command
+        raise
     finally:
         await intake.discard()
 
@@ -86,7 +89,6 @@ class _Intake:
                 case other:
                     raise AssertionError(f"{other!r} inside a message")
         if has_nul:
-            self.ctx.reader.refuse_literal()
             raise Refusal("a message with NUL needs a literal8 (~{n})", bad=True)
         if self.held + head.size > HELD_OCTETS_MAX:
             await writer.spill()
@@ -105,18 +107,14 @@ class _Intake:
 
     def _accept(self, head: AppendMessage) -> None:
         """Say "+" if the client waits for it, or refuse before it sends."""
-        refusal = None
         if head.too_big:
-            refusal = Refusal(f"a message has at most {MESSAGE_MAX} octets", code="TOOBIG")
-        elif head.size == 0:
-            refusal = Refusal("a message without octets cancels the APPEND")  # RFC 3502 s. 6.3.11
-        elif head.utf8 and not self.ctx.session.utf8:
-            refusal = Refusal("UTF8 needs ENABLE UTF8=ACCEPT", bad=True)
-        elif len(self.messages) >= MULTIAPPEND_MAX:
-            refusal = Refusal(f"at most {MULTIAPPEND_MAX} messages in one APPEND", code="LIMIT")
-        if refusal is not None:
-            self.ctx.reader.refuse_literal()
-            raise refusal
+            raise Refusal(f"a message has at most {MESSAGE_MAX} octets", code="TOOBIG")
+        if head.size == 0:
+            raise Refusal("a message without octets cancels the APPEND")  # RFC 3502 s. 6.3.11
+        if head.utf8 and not self.ctx.session.utf8:
+            raise Refusal("UTF8 needs ENABLE UTF8=ACCEPT", bad=True)
+        if len(self.messages) >= MULTIAPPEND_MAX:
+            raise Refusal(f"at most {MULTIAPPEND_MAX} messages in one APPEND", code="LIMIT")
         self.ctx.reader.accept_literal()
         if head.waits:
             self.ctx.out.continuation(b"go ahead")

@@ -14,10 +14,8 @@ async def expunge(ctx: Context, command: Expunge) -> Done:
     """
     view, store = selected(ctx)
     writable(view)
-    if command.uids is None:
-        wanted = view.numbers.uids
-    else:
-        wanted = wanted_uids(ctx, command.uids, uid=True)
+    known = view.numbers.uids
+    wanted = known if command.uids is None else wanted_uids(ctx, command.uids, uid=True)
     if wanted:
         await store.expunge(view.mailbox, wanted)
     return Done("expunged")

@@ -1,7 +1,7 @@
 """FETCH and UID FETCH (RFC 9051 sections 6.4.5 and 6.4.9).
 
-A long answer goes batch by batch: one short read transaction, rendered in the extension, sent, next.
-So neither the transaction nor the memory grows with what was asked for.
+A long answer goes batch by batch: one short read transaction, rendered in the extension, sent,
+next. So neither the transaction nor the memory grows with what was asked for.
 """
 
 from collections.abc import Awaitable, Sequence
@@ -36,7 +36,7 @@ BODY_BATCH: Final = 64
 
 
 def fetch(ctx: Context, command: Fetch) -> Done | Awaitable[Done]:
-    """Answer at once where one batch is enough; else batch by batch, as fast as the client reads."""
+    """Answer at once where one batch is enough; else as fast as the client reads."""
     if command.changed_since is not None or command.vanished:
         raise Refusal("CHANGEDSINCE and VANISHED need CONDSTORE, which is not offered", bad=True)
     view, store = selected(ctx)
@@ -138,7 +138,7 @@ def _lacks(segments: Sequence[bytes], wanted: UidSet) -> bool:
 
 
 async def _set_seen(view: View, store: AccountStore, wanted: UidSet) -> UidSet:
-    """Set \\Seen where it is not; return where it was set: these answers say FLAGS too."""
+    r"""Set \Seen where it is not; return where it was set: these answers say FLAGS too."""
     with store.reading() as reader:
         segments = reader.segments(selected_row(view, reader), wanted)
     unseen = uids_with_flags(segments, SystemFlag.SEEN, 0) & wanted

@@ -7,9 +7,9 @@ from imapvm.commands.selected import selected, wanted_uids, writable
 
 
 async def store(ctx: Context, command: Store) -> Done:
-    """Change flags, and unless SILENT tell the flags of all messages that were named.
+    r"""Change flags, and unless SILENT tell the flags of all messages that were named.
 
-    All are told, the unchanged too: a client that asked for `+FLAGS (\\Seen)` sees the state of
+    All are told, the unchanged too: a client that asked for `+FLAGS (\Seen)` sees the state of
     each message it named (RFC 9051 section 6.4.6).
     """
     if command.unchanged_since is not None:
