@@ -1,1 +1,13 @@
-//! To be written.
+//! Packed index segments and what is computed from them: STORE, FETCH, SEARCH.
+
+mod change;
+pub mod columns;
+mod record;
+mod segment;
+
+#[cfg(test)]
+mod segment_tests;
+
+pub use change::{Refused, StoreMode, Stored, append, remove, store};
+pub use record::{Packed, RECORD_OCTETS, Record};
+pub use segment::{HEADER_OCTETS, SEGMENT_OCTETS_MAX, SEGMENT_RECORDS, Segment, uid_map};

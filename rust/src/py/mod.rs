@@ -3,6 +3,7 @@
 mod buffer;
 mod index;
 mod message;
+mod numbers;
 mod wire;
 
 use pyo3::create_exception;
@@ -22,7 +23,16 @@ mod _core {
     #[pymodule_export]
     use super::CorruptError;
 
-    // Numbers, segments, FETCH, SEARCH: export here what `index.rs` has.
+    // Numbers, segments, FETCH, SEARCH.
+    #[pymodule_export]
+    const SEGMENT_RECORDS: usize = crate::index::SEGMENT_RECORDS;
+    #[pymodule_export]
+    use super::index::{
+        PyRecord, keyword_sets, segment_append, segment_counts, segment_records, segment_remove,
+        segment_store, segment_uids, uids_modified, uids_with_flags,
+    };
+    #[pymodule_export]
+    use super::numbers::{PyUidMap, PyUidSet};
 
     // Messages: export here what `message.rs` has.
 

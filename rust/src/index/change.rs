@@ -1,0 +1,145 @@
+//! Changes of a segment: each gives a new one, the old octets stay as they are.
+
+use super::record::Record;
+use super::segment::{SEGMENT_RECORDS, Segment, pack};
+use crate::numbers::{Corrupt, Runs, UidSet};
+use crate::wire::ast::system;
+
+/// Why records could not be appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The segment is damaged.
+    Corrupt(Corrupt),
+    /// A UID is not above the one before it.
+    NotAscending(u32),
+    /// More than [`SEGMENT_RECORDS`].
+    Full,
+}
+
+impl From<Corrupt> for Refused {
+    fn from(corrupt: Corrupt) -> Self {
+        Self::Corrupt(corrupt)
+    }
+}
+
+/// The segment with records behind its last.
+///
+/// # Errors
+/// See [`Refused`].
+pub fn append(stored: &[u8], records: &[Record]) -> Result<Vec<u8>, Refused> {
+    let segment = Segment::open(stored)?;
+    if segment.len() + records.len() > SEGMENT_RECORDS {
+        return Err(Refused::Full);
+    }
+    let mut before = segment.last().unwrap_or(0);
+    for record in records {
+        if record.uid <= before {
+            return Err(Refused::NotAscending(record.uid));
+        }
+        before = record.uid;
+    }
+    let mut all = segment.unpack();
+    all.extend_from_slice(records);
+    Ok(pack(&all))
+}
+
+/// The segment without some UIDs (no octets where none is left), and the records taken out.
+///
+/// # Errors
+/// The segment is damaged.
+pub fn remove(stored: &[u8], uids: &UidSet) -> Result<(Vec<u8>, Vec<Record>), Corrupt> {
+    let segment = Segment::open(stored)?;
+    let all = segment.unpack().into_iter();
+    let (taken, kept): (Vec<Record>, Vec<Record>) = all.partition(|one| uids.contains(one.uid));
+    if taken.is_empty() {
+        return Ok((stored.to_vec(), taken));
+    }
+    Ok((pack(&kept), taken))
+}
+
+/// What STORE does with the system flags it names (RFC 9051 section 6.4.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreMode {
+    /// `FLAGS`
+    Replace,
+    /// `+FLAGS`
+    Add,
+    /// `-FLAGS`
+    Remove,
+}
+
+/// The system flags; other bits of a record are left as they are.
+const SYSTEM: u8 =
+    system::SEEN | system::ANSWERED | system::FLAGGED | system::DELETED | system::DRAFT;
+
+impl StoreMode {
+    fn apply(self, old: u8, named: u8) -> u8 {
+        let named = named & SYSTEM;
+        match self {
+            Self::Replace => old & !SYSTEM | named,
+            Self::Add => old | named,
+            Self::Remove => old & !named,
+        }
+    }
+}
+
+/// What STORE made of a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The new segment.
+    pub segment: Vec<u8>,
+    /// UIDs whose flags or keywords are now others.
+    pub changed: UidSet,
+    /// Change of the number of messages without `\Seen`.
+    pub unseen: i32,
+    /// Change of the number of messages with `\Deleted`.
+    pub deleted: i32,
+}
+
+/// STORE: change flags and keywords of some UIDs, and set MODSEQ where something changed.
+///
+/// `keywords` gives the new keyword-set id for an old one, None to leave it.
+///
+/// # Errors
+/// The segment is damaged.
+pub fn store(
+    stored: &[u8],
+    uids: &UidSet,
+    mode: StoreMode,
+    flags: u8,
+    keywords: impl Fn(u32) -> Option<u32>,
+    modseq: u64,
+) -> Result<Stored, Corrupt> {
+    let segment = Segment::open(stored)?;
+    let mut changed = Runs::new();
+    let (mut unseen, mut deleted) = (0, 0);
+    let mut records = segment.unpack();
+    for record in &mut records {
+        if !uids.contains(record.uid) {
+            continue;
+        }
+        let (old_flags, old_set) = (record.flags, record.keyword_set);
+        record.flags = mode.apply(old_flags, flags);
+        record.keyword_set = keywords(old_set).unwrap_or(old_set);
+        if (record.flags, record.keyword_set) == (old_flags, old_set) {
+            continue;
+        }
+        record.modseq = modseq;
+        changed.push(record.uid, record.uid);
+        let change = |bit| i32::from(record.flags & bit != 0) - i32::from(old_flags & bit != 0);
+        unseen -= change(system::SEEN);
+        deleted += change(system::DELETED);
+    }
+    let changed = changed.finish();
+    let segment = if changed.is_empty() {
+        stored.to_vec()
+    } else {
+        pack(&records)
+    };
+    Ok(Stored {
+        segment,
+        changed,
+        unseen,
+        deleted,
+    })
+}

@@ -1,0 +1,101 @@
+//! What can be said of segments by looking along one field.
+
+use std::collections::BTreeSet;
+
+use super::record::{Packed, Record};
+use super::segment::Segment;
+use crate::numbers::{Corrupt, Runs, UidSet};
+use crate::wire::ast::system;
+
+/// Counts of a segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Messages.
+    pub messages: u32,
+    /// Messages without `\Seen`.
+    pub unseen: u32,
+    /// Messages with `\Deleted`.
+    pub deleted: u32,
+    /// Octets of all messages.
+    pub octets: u64,
+}
+
+/// Count a segment.
+///
+/// # Errors
+/// The segment is damaged.
+pub fn counts(stored: &[u8]) -> Result<Counts, Corrupt> {
+    let mut counts = Counts::default();
+    for record in Segment::open(stored)?.iter() {
+        counts.messages += 1;
+        counts.unseen += u32::from(record.flags() & system::SEEN == 0);
+        counts.deleted += u32::from(record.flags() & system::DELETED != 0);
+        counts.octets += u64::from(record.size());
+    }
+    Ok(counts)
+}
+
+/// All records of a segment, or those of some UIDs, ascending.
+///
+/// # Errors
+/// The segment is damaged.
+pub fn records(stored: &[u8], uids: Option<&UidSet>) -> Result<Vec<Record>, Corrupt> {
+    let segment = Segment::open(stored)?;
+    let wanted = segment
+        .iter()
+        .filter(|record| uids.is_none_or(|uids| uids.contains(record.uid())));
+    Ok(wanted.map(Packed::unpack).collect())
+}
+
+/// Add keyword-set ids in use (0, the empty set, included) in a segment, or by some of its UIDs.
+///
+/// # Errors
+/// The segment is damaged.
+pub fn keyword_sets(
+    stored: &[u8],
+    uids: Option<&UidSet>,
+    found: &mut BTreeSet<u32>,
+) -> Result<(), Corrupt> {
+    let mut before = None;
+    for record in Segment::open(stored)?.iter() {
+        let set = record.keyword_set();
+        // Neighbours mostly have the same set: look into the tree only where it changes.
+        if before != Some(set) && uids.is_none_or(|uids| uids.contains(record.uid())) {
+            found.insert(set);
+            before = Some(set);
+        }
+    }
+    Ok(())
+}
+
+/// Add UIDs of a segment whose `flags & mask == value`; segments ascending.
+///
+/// # Errors
+/// The segment is damaged, or lies below what has been found.
+pub fn with_flags(stored: &[u8], mask: u8, value: u8, found: &mut Runs) -> Result<(), Corrupt> {
+    matching(stored, found, |record| record.flags() & mask == value)
+}
+
+/// Add UIDs of a segment whose MODSEQ is above `since`; segments ascending.
+///
+/// # Errors
+/// The segment is damaged, or lies below what has been found.
+pub fn modified(stored: &[u8], since: u64, found: &mut Runs) -> Result<(), Corrupt> {
+    matching(stored, found, |record| record.modseq() > since)
+}
+
+fn matching(
+    stored: &[u8],
+    found: &mut Runs,
+    wanted: impl Fn(Packed<'_>) -> bool,
+) -> Result<(), Corrupt> {
+    let segment = Segment::open(stored)?;
+    if segment.first().is_some_and(|first| first <= found.last()) {
+        return Err(super::segment::OUT_OF_ORDER);
+    }
+    for record in segment.iter().filter(|record| wanted(*record)) {
+        let uid = record.uid();
+        found.push(uid, uid);
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! One message in the index: 56 octets, little-endian, every field at its own multiple of its width.
+//!
+//! | at | field | |
+//! |---|---|---|
+//! | 0 | uid | u32 |
+//! | 4 | size | u32, RFC822.SIZE |
+//! | 8 | flags | u8, bits of [`crate::wire::ast::system`] |
+//! | 9 | – | u8, zero |
+//! | 10 | zone | i16, minutes east of UTC that INTERNALDATE was given in |
+//! | 12 | keyword set | u32, 0 is the empty set |
+//! | 16 | modseq | u64 |
+//! | 24 | date | i64, INTERNALDATE, seconds since 1970 UTC |
+//! | 32 | saved | i64, SAVEDATE, seconds since 1970 UTC |
+//! | 40 | body | u64 |
+//! | 48 | thread | u64 |
+
+/// Octets of a packed record.
+pub const RECORD_OCTETS: usize = 56;
+
+/// One message in the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // the table above has them
+pub struct Record {
+    pub uid: u32,
+    pub size: u32,
+    pub flags: u8,
+    pub zone: i16,
+    pub keyword_set: u32,
+    pub modseq: u64,
+    pub date: i64,
+    pub saved: i64,
+    pub body: u64,
+    pub thread: u64,
+}
+
+impl Record {
+    /// As it is stored.
+    #[must_use]
+    pub fn pack(&self) -> [u8; RECORD_OCTETS] {
+        let mut out = [0; RECORD_OCTETS];
+        let fields: [&[u8]; 11] = [
+            &self.uid.to_le_bytes(),
+            &self.size.to_le_bytes(),
+            &[self.flags],
+            &[0],
+            &self.zone.to_le_bytes(),
+            &self.keyword_set.to_le_bytes(),
+            &self.modseq.to_le_bytes(),
+            &self.date.to_le_bytes(),
+            &self.saved.to_le_bytes(),
+            &self.body.to_le_bytes(),
+            &self.thread.to_le_bytes(),
+        ];
+        for (place, octet) in out.iter_mut().zip(fields.into_iter().flatten()) {
+            *place = *octet;
+        }
+        out
+    }
+}
+
+/// A packed record, read field by field without unpacking the rest.
+#[derive(Clone, Copy)]
+pub struct Packed<'a>(pub &'a [u8; RECORD_OCTETS]);
+
+#[allow(missing_docs)] // the table above has them
+impl Packed<'_> {
+    #[must_use]
+    pub fn uid(self) -> u32 {
+        let [a, b, c, d, ..] = *self.0;
+        u32::from_le_bytes([a, b, c, d])
+    }
+
+    #[must_use]
+    pub fn size(self) -> u32 {
+        let r = self.0;
+        u32::from_le_bytes([r[4], r[5], r[6], r[7]])
+    }
+
+    #[must_use]
+    pub fn flags(self) -> u8 {
+        self.0[8]
+    }
+
+    #[must_use]
+    pub fn zone(self) -> i16 {
+        let r = self.0;
+        i16::from_le_bytes([r[10], r[11]])
+    }
+
+    #[must_use]
+    pub fn keyword_set(self) -> u32 {
+        let r = self.0;
+        u32::from_le_bytes([r[12], r[13], r[14], r[15]])
+    }
+
+    #[must_use]
+    pub fn modseq(self) -> u64 {
+        let r = self.0;
+        u64::from_le_bytes([r[16], r[17], r[18], r[19], r[20], r[21], r[22], r[23]])
+    }
+
+    #[must_use]
+    pub fn date(self) -> i64 {
+        let r = self.0;
+        i64::from_le_bytes([r[24], r[25], r[26], r[27], r[28], r[29], r[30], r[31]])
+    }
+
+    #[must_use]
+    pub fn saved(self) -> i64 {
+        let r = self.0;
+        i64::from_le_bytes([r[32], r[33], r[34], r[35], r[36], r[37], r[38], r[39]])
+    }
+
+    #[must_use]
+    pub fn body(self) -> u64 {
+        let r = self.0;
+        u64::from_le_bytes([r[40], r[41], r[42], r[43], r[44], r[45], r[46], r[47]])
+    }
+
+    #[must_use]
+    pub fn thread(self) -> u64 {
+        let r = self.0;
+        u64::from_le_bytes([r[48], r[49], r[50], r[51], r[52], r[53], r[54], r[55]])
+    }
+
+    /// All fields.
+    #[must_use]
+    pub fn unpack(self) -> Record {
+        Record {
+            uid: self.uid(),
+            size: self.size(),
+            flags: self.flags(),
+            zone: self.zone(),
+            keyword_set: self.keyword_set(),
+            modseq: self.modseq(),
+            date: self.date(),
+            saved: self.saved(),
+            body: self.body(),
+            thread: self.thread(),
+        }
+    }
+}

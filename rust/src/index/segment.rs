@@ -1,0 +1,209 @@
+//! A segment: up to [`SEGMENT_RECORDS`] records of consecutive messages, and a header.
+//!
+//! | at | field | |
+//! |---|---|---|
+//! | 0 | version | u8, 1 |
+//! | 1 | count | u8, records; at least 1 |
+//! | 2 | – | u16, zero |
+//! | 4 | checksum | u32, of all other octets |
+//! | 8 | first | u32, the first UID, which is also the key in the table |
+//! | 12 | last | u32, the last UID |
+//! | 16 | records | 56 octets each, UIDs ascending |
+
+use super::record::{Packed, RECORD_OCTETS, Record};
+use crate::numbers::{Corrupt, Runs, UidMap};
+
+/// A segment with its key stays inside an LMDB leaf page: `FOUNDATIONS` names 2,038 octets for
+/// node header, key and value; larger values get overflow pages of their own.
+pub const SEGMENT_OCTETS_MAX: usize = 2_000;
+
+/// Octets before the first record.
+pub const HEADER_OCTETS: usize = 16;
+
+/// The most records one segment holds: 35.
+pub const SEGMENT_RECORDS: usize = (SEGMENT_OCTETS_MAX - HEADER_OCTETS) / RECORD_OCTETS;
+
+const VERSION: u8 = 1;
+
+/// A segment that has been checked: length, checksum, and that its UIDs ascend.
+#[derive(Clone, Copy)]
+pub struct Segment<'a> {
+    records: &'a [[u8; RECORD_OCTETS]],
+    contiguous: bool,
+}
+
+impl<'a> Segment<'a> {
+    /// Open what is stored; no octets are an empty segment.
+    ///
+    /// # Errors
+    /// Another version, a wrong length or checksum, or UIDs that do not ascend. Every single
+    /// changed octet is found.
+    pub fn open(stored: &'a [u8]) -> Result<Self, Corrupt> {
+        if stored.is_empty() {
+            return Ok(Self {
+                records: &[],
+                contiguous: true,
+            });
+        }
+        let Some((header, body)) = stored.split_first_chunk::<HEADER_OCTETS>() else {
+            return Err(Corrupt("index segment: cut short"));
+        };
+        if header[0] != VERSION {
+            return Err(Corrupt("index segment: not a version this server reads"));
+        }
+        let (records, rest) = body.as_chunks::<RECORD_OCTETS>();
+        let count = usize::from(header[1]);
+        if !rest.is_empty() || records.len() != count || !(1..=SEGMENT_RECORDS).contains(&count) {
+            return Err(Corrupt("index segment: its length is wrong"));
+        }
+        if checksum(header, records)
+            != u32::from_le_bytes([header[4], header[5], header[6], header[7]])
+        {
+            return Err(Corrupt("index segment: its checksum is wrong"));
+        }
+        let (mut before, mut ascending) = (0, true);
+        for record in records {
+            let uid = Packed(record).uid();
+            ascending &= uid > before;
+            before = uid;
+        }
+        let first = records.first().map_or(0, |record| Packed(record).uid());
+        let named = (
+            u32::from_le_bytes([header[8], header[9], header[10], header[11]]),
+            u32::from_le_bytes([header[12], header[13], header[14], header[15]]),
+        );
+        if !ascending || named != (first, before) {
+            return Err(Corrupt("index segment: its UIDs do not ascend"));
+        }
+        Ok(Self {
+            records,
+            contiguous: (before - first) as usize + 1 == count,
+        })
+    }
+
+    /// The records, ascending.
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = Packed<'a>> + ExactSizeIterator {
+        self.records.iter().map(Packed)
+    }
+
+    /// The records, unpacked.
+    #[must_use]
+    pub fn unpack(self) -> Vec<Record> {
+        self.iter().map(Packed::unpack).collect()
+    }
+
+    /// How many records.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.records.len()
+    }
+
+    /// True of no octets.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The first UID.
+    #[must_use]
+    pub fn first(self) -> Option<u32> {
+        self.records.first().map(|record| Packed(record).uid())
+    }
+
+    /// The last UID.
+    #[must_use]
+    pub fn last(self) -> Option<u32> {
+        self.records.last().map(|record| Packed(record).uid())
+    }
+
+    /// Add its UIDs to runs that end below it.
+    ///
+    /// # Errors
+    /// The runs do not end below it.
+    pub fn add_uids(self, runs: &mut Runs) -> Result<(), Corrupt> {
+        let (Some(first), Some(last)) = (self.first(), self.last()) else {
+            return Ok(());
+        };
+        if first <= runs.last() {
+            return Err(OUT_OF_ORDER);
+        }
+        if self.contiguous {
+            runs.push(first, last);
+        } else {
+            for record in self.iter() {
+                let uid = record.uid();
+                runs.push(uid, uid);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Segments of one mailbox ascend; these do not.
+pub(crate) const OUT_OF_ORDER: Corrupt = Corrupt("index segments do not ascend");
+
+/// The message numbers of a mailbox: segments ascending, read one after the other.
+///
+/// # Errors
+/// A damaged segment, or one that does not lie above the one before.
+pub fn uid_map<'a>(segments: impl IntoIterator<Item = &'a [u8]>) -> Result<UidMap, Corrupt> {
+    let mut runs = Runs::new();
+    for stored in segments {
+        Segment::open(stored)?.add_uids(&mut runs)?;
+    }
+    Ok(UidMap::new(runs.finish()))
+}
+
+/// Records, ascending and at most [`SEGMENT_RECORDS`], as a segment; no octets for none.
+pub(crate) fn pack(records: &[Record]) -> Vec<u8> {
+    let (Some(first), Some(last), Ok(count)) =
+        (records.first(), records.last(), u8::try_from(records.len()))
+    else {
+        return Vec::new();
+    };
+    let mut header = [0; HEADER_OCTETS];
+    header[0] = VERSION;
+    header[1] = count;
+    [header[8], header[9], header[10], header[11]] = first.uid.to_le_bytes();
+    [header[12], header[13], header[14], header[15]] = last.uid.to_le_bytes();
+    let packed: Vec<_> = records.iter().map(Record::pack).collect();
+    [header[4], header[5], header[6], header[7]] = checksum(&header, &packed).to_le_bytes();
+    let mut out = Vec::with_capacity(HEADER_OCTETS + packed.len() * RECORD_OCTETS);
+    out.extend_from_slice(&header);
+    out.extend_from_slice(packed.as_flattened());
+    out
+}
+
+/// Odd, so that multiplying loses nothing; from the golden ratio.
+const PRIME: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// 32 bits of everything but the checksum itself.
+///
+/// Each of seven lanes takes one word of every record (`lane = (lane ^ word) * odd`, which no two
+/// different words can bring to the same state), so that the multiplications overlap: 0.1 µs for a
+/// full segment. It guards against damage, not against malice.
+fn checksum(header: &[u8; HEADER_OCTETS], records: &[[u8; RECORD_OCTETS]]) -> u32 {
+    let h = header;
+    let mut lanes = [
+        PRIME ^ u64::from_le_bytes([h[0], h[1], h[2], h[3], 0, 0, 0, 0]),
+        PRIME ^ u64::from_le_bytes([h[8], h[9], h[10], h[11], h[12], h[13], h[14], h[15]]),
+        PRIME,
+        PRIME,
+        PRIME,
+        PRIME,
+        PRIME,
+    ];
+    for record in records {
+        for (lane, word) in lanes.iter_mut().zip(record.as_chunks::<8>().0) {
+            *lane = (*lane ^ u64::from_le_bytes(*word))
+                .wrapping_mul(PRIME)
+                .rotate_left(29);
+        }
+    }
+    let mut sum = 0_u64;
+    for lane in lanes {
+        sum = (sum ^ lane).wrapping_mul(PRIME);
+        sum ^= sum >> 32;
+    }
+    (sum >> 32) as u32
+}

@@ -1,0 +1,179 @@
+//! Message number ↔ UID for one mailbox as one client knows it.
+
+use std::sync::Arc;
+
+use super::uid_set::{Runs, UidSet};
+use crate::wire::ast::{End, SequenceSet};
+
+/// The UIDs, and for each run how many UIDs lie before it. Cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct UidMap {
+    uids: UidSet,
+    before: Arc<[u32]>,
+}
+
+impl UidMap {
+    /// Number the UIDs of a set, from 1.
+    #[must_use]
+    pub fn new(uids: UidSet) -> Self {
+        let mut count = 0;
+        let before = uids.runs().iter().map(|(first, last)| {
+            let before = count;
+            count += last - first + 1;
+            before
+        });
+        let before = before.collect();
+        Self { uids, before }
+    }
+
+    /// How many messages.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        match (self.uids.runs().last(), self.before.last()) {
+            (Some((first, last)), Some(before)) => before + (last - first + 1),
+            _ => 0,
+        }
+    }
+
+    /// True where there is no message.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.uids.is_empty()
+    }
+
+    /// The UIDs.
+    #[must_use]
+    pub fn uids(&self) -> &UidSet {
+        &self.uids
+    }
+
+    /// The UID of a message number; None for 0 and past the end.
+    #[must_use]
+    pub fn uid(&self, number: u32) -> Option<u32> {
+        let at = self.run_of(number)?;
+        let (first, last) = self.uids.runs().get(at)?;
+        let uid = first.checked_add(number - self.before.get(at)? - 1)?;
+        (uid <= *last).then_some(uid)
+    }
+
+    /// The message number of a UID; None where there is no such message.
+    #[must_use]
+    pub fn number(&self, uid: u32) -> Option<u32> {
+        let at = self.uids.runs().partition_point(|run| run.1 < uid);
+        let (first, _) = self.uids.runs().get(at)?;
+        Some(self.before.get(at)? + uid.checked_sub(*first)? + 1)
+    }
+
+    /// How many messages have a UID of at most this: the number of the last one that does.
+    #[must_use]
+    pub fn rank(&self, uid: u32) -> u32 {
+        let at = self.uids.runs().partition_point(|run| run.0 <= uid);
+        match at
+            .checked_sub(1)
+            .map(|at| (self.uids.runs().get(at), self.before.get(at)))
+        {
+            Some((Some((first, last)), Some(before))) => before + (uid.min(*last) - first + 1),
+            _ => 0,
+        }
+    }
+
+    /// Which run a message number lies in; the last one for numbers past the end.
+    fn run_of(&self, number: u32) -> Option<usize> {
+        self.before
+            .partition_point(|before| *before < number)
+            .checked_sub(1)
+    }
+
+    /// Resolve what a client wrote to UIDs that exist here; `saved` is what `$` stands for.
+    ///
+    /// None where a message number does not exist, `*` in an empty mailbox included (RFC 9051
+    /// section 9, `seq-number`). UIDs that do not exist are passed over.
+    #[must_use]
+    pub fn select(&self, wanted: &SequenceSet, uid: bool, saved: &UidSet) -> Option<UidSet> {
+        let ranges = match wanted {
+            SequenceSet::Saved => return Some(self.uids.intersection(saved)),
+            SequenceSet::Ranges(ranges) => ranges,
+        };
+        let highest = if uid {
+            self.uids.last()
+        } else {
+            Some(self.len()).filter(|len| *len > 0)
+        };
+        let mut runs = Vec::with_capacity(ranges.len());
+        for &(one, other) in ranges {
+            let Some(last) = highest else {
+                // An empty mailbox: no UID matches, and no message number exists.
+                return uid.then(UidSet::empty);
+            };
+            let number = |end| match end {
+                End::Number(number) => number,
+                End::Last => last,
+            };
+            let (one, other) = (number(one), number(other));
+            if !uid && one.max(other) > last {
+                return None;
+            }
+            runs.push((one.min(other), one.max(other)));
+        }
+        // A zero is no `nz-number`: the grammar does not let one through.
+        let named = UidSet::from_runs(runs).ok()?;
+        Some(if uid {
+            self.uids.intersection(&named)
+        } else {
+            self.at(&named)
+        })
+    }
+
+    /// UIDs of message numbers; those past the end are passed over.
+    #[must_use]
+    pub fn at(&self, numbers: &UidSet) -> UidSet {
+        if numbers.runs() == [(1, self.len())] {
+            return self.uids.clone();
+        }
+        let mut out = Runs::new();
+        for &(first, last) in numbers.runs() {
+            let last = last.min(self.len());
+            if let (Some(low), Some(high)) = (self.uid(first), self.uid(last)) {
+                for (first, last) in self.uids.within(low, high) {
+                    out.push(first, last);
+                }
+            }
+        }
+        out.finish()
+    }
+
+    /// Message numbers of UIDs; those that are not here are passed over.
+    #[must_use]
+    pub fn numbers(&self, uids: &UidSet) -> UidSet {
+        let mut out = Runs::new();
+        for &(first, last) in uids.runs() {
+            let (below, upto) = (self.rank(first - 1), self.rank(last));
+            if below < upto {
+                out.push(below + 1, upto);
+            }
+        }
+        out.finish()
+    }
+
+    /// With UIDs behind the last one; None where one is not above it.
+    #[must_use]
+    pub fn appended(&self, uids: &UidSet) -> Option<Self> {
+        match (self.uids.last(), uids.first()) {
+            (_, None) => Some(self.clone()),
+            (Some(last), Some(first)) if first <= last => None,
+            _ => Some(Self::new(self.uids.union(uids))),
+        }
+    }
+
+    /// Without some UIDs, and the numbers of those that were here, highest first.
+    #[must_use]
+    pub fn without(&self, gone: &UidSet) -> (Self, Vec<u32>) {
+        let numbers = self.numbers(gone);
+        if numbers.is_empty() {
+            return (self.clone(), Vec::new());
+        }
+        let mut announced: Vec<u32> = numbers.iter().collect();
+        announced.reverse();
+        (Self::new(self.uids.difference(gone)), announced)
+    }
+}

@@ -1,1 +1,0 @@
-//! Python faces of `index` and `numbers`.

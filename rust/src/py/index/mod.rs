@@ -1,0 +1,5 @@
+//! Python faces of `index`.
+
+mod segments;
+
+pub(crate) use segments::*;
