@@ -1,0 +1,487 @@
+//! The digest: what is known of a message without its octets.
+//!
+//! # Stored form, version 1
+//!
+//! ```text
+//! octet 0      version
+//! octets 1–4   checksum of all that follows, little-endian
+//! varint       size of the message
+//! octet        1: has Date, 2: has Message-ID, 4: subject is a reply or forward,
+//!              8 16 32 64 128: folded From, To, Cc, Bcc, Subject is cut
+//! [signed × 2] Date: seconds since 1970 UTC, zone in minutes east
+//! chunks       ENVELOPE, BODY, BODYSTRUCTURE, preview, subject,
+//!              folded From, To, Cc, Bcc, Subject
+//! excerpts     base subject, its folded form, sort keys: from, to, cc, display from, display to,
+//!              Message-ID
+//! chunks       references, entities, tables of fields
+//! ```
+//! A chunk is a length and octets; an excerpt is either that, or says where in an earlier chunk
+//! the same octets stand.
+use super::fields::{FieldTable, HeaderFields};
+use super::parts::{Entity, LeafParts, Part, Place};
+use super::stored::{In, Out, checksum};
+use crate::wire::ast::{Field, SectionText};
+
+const VERSION: u8 = 1;
+
+const HAS_DATE: u8 = 1;
+const HAS_MESSAGE_ID: u8 = 2;
+const IS_REPLY: u8 = 4;
+/// The bit of `Field::From`; the other fields follow.
+const CUT: u8 = 8;
+
+/// These octets are no digest of this version, or are damaged. The message can be scanned again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Corrupt;
+
+impl std::fmt::Display for Corrupt {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        to.write_str("not a digest, or a damaged one")
+    }
+}
+
+impl std::error::Error for Corrupt {}
+
+/// Octets of the stored message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Range {
+    /// From 0.
+    pub offset: u64,
+    /// May be 0.
+    pub length: u64,
+}
+
+/// By which header text a message is sorted. A key is folded: compare octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SortKey {
+    /// FROM of RFC 5256 section 3: mailbox of the first address, what stands before the `@`.
+    From,
+    /// TO: the same.
+    To,
+    /// CC: the same.
+    Cc,
+    /// DISPLAYFROM of RFC 5957: the first address's display name, else the address.
+    DisplayFrom,
+    /// DISPLAYTO: the same.
+    DisplayTo,
+}
+
+fn field_index(field: Field) -> usize {
+    match field {
+        Field::From => 0,
+        Field::To => 1,
+        Field::Cc => 2,
+        Field::Bcc => 3,
+        Field::Subject => 4,
+    }
+}
+
+/// What the scanner learnt of a message; the digest before it is stored.
+#[derive(Default)]
+pub(crate) struct Learnt<'a> {
+    pub size: u64,
+    pub sent: Option<(i64, i16)>,
+    pub envelope: Vec<u8>,
+    pub body: Vec<u8>,
+    pub bodystructure: Vec<u8>,
+    pub preview: String,
+    pub subject: String,
+    pub base_subject: String,
+    pub base_subject_key: String,
+    pub is_reply: bool,
+    /// From, To, Cc, Bcc, Subject, and whether each is whole.
+    pub folded: [(String, bool); 5],
+    /// In the order of `SortKey`.
+    pub sort_keys: [String; 5],
+    pub message_id: Option<Vec<u8>>,
+    pub references: Vec<Vec<u8>>,
+    pub entities: Vec<Entity<'a>>,
+    pub fields: Vec<FieldTable>,
+}
+
+impl Learnt<'_> {
+    /// The stored form.
+    pub(crate) fn store(&self) -> Vec<u8> {
+        let mut out = Out(vec![VERSION, 0, 0, 0, 0]);
+        out.number(self.size);
+        let mut flags = 0;
+        for (flag, set) in [
+            (HAS_DATE, self.sent.is_some()),
+            (HAS_MESSAGE_ID, self.message_id.is_some()),
+            (IS_REPLY, self.is_reply),
+        ] {
+            flags |= if set { flag } else { 0 };
+        }
+        for (index, (_, whole)) in self.folded.iter().enumerate() {
+            flags |= if *whole { 0 } else { CUT << index };
+        }
+        out.0.push(flags);
+        if let Some((seconds, zone)) = self.sent {
+            out.signed(seconds);
+            out.signed(zone.into());
+        }
+        out.chunk(&self.envelope);
+        out.chunk(&self.body);
+        out.chunk(&self.bodystructure);
+        out.chunk(self.preview.as_bytes());
+        out.chunk(self.subject.as_bytes());
+        for (text, _) in &self.folded {
+            out.chunk(text.as_bytes());
+        }
+        let [(from, _), (to, _), (cc, _), _, (subject, _)] = &self.folded;
+        out.excerpt(self.base_subject.as_bytes(), self.subject.as_bytes());
+        out.excerpt(self.base_subject_key.as_bytes(), subject.as_bytes());
+        for (key, whole) in self.sort_keys.iter().zip([from, to, cc, from, to]) {
+            out.excerpt(key.as_bytes(), whole.as_bytes());
+        }
+        out.excerpt(
+            self.message_id.as_deref().unwrap_or_default(),
+            &self.envelope,
+        );
+        let mut references = Out::default();
+        for reference in &self.references {
+            references.excerpt(reference, &self.envelope);
+        }
+        out.chunk(&references.0);
+        let mut entities = Out::default();
+        let mut previous = 0;
+        for entity in &self.entities {
+            entity.write(&mut entities, previous);
+            previous = entity.header;
+        }
+        out.chunk(&entities.0);
+        let mut tables = Out::default();
+        for table in &self.fields {
+            tables.chunk(table.as_bytes());
+        }
+        out.chunk(&tables.0);
+        let sum = out.0.get(5..).map_or(0, checksum).to_le_bytes();
+        for (to, from) in out.0.iter_mut().skip(1).zip(sum) {
+            *to = from;
+        }
+        out.0
+    }
+}
+
+/// A digest that was opened. Everything in it is looked up, nothing computed; `open` reads it once
+/// from end to end for its checksum.
+#[derive(Clone, Copy, Debug)]
+pub struct Digest<'a> {
+    size: u64,
+    flags: u8,
+    sent: (i64, i16),
+    envelope: &'a [u8],
+    body: &'a [u8],
+    bodystructure: &'a [u8],
+    preview: &'a [u8],
+    subject: &'a [u8],
+    folded: [&'a [u8]; 5],
+    base_subject: &'a [u8],
+    base_subject_key: &'a [u8],
+    sort_keys: [&'a [u8]; 5],
+    message_id: &'a [u8],
+    references: &'a [u8],
+    entities: &'a [u8],
+    fields: &'a [u8],
+}
+
+/// What `store` wrote was a `str`, and the checksum was right.
+fn text(octets: &[u8]) -> &str {
+    str::from_utf8(octets).unwrap_or_default()
+}
+
+impl<'a> Digest<'a> {
+    /// Open what [`Scanner::finish`](super::Scanner::finish) wrote.
+    ///
+    /// # Errors
+    /// Another version, a wrong checksum, or contents that were never written like this.
+    pub fn open(stored: &'a [u8]) -> Result<Self, Corrupt> {
+        let (head, contents) = stored.split_at_checked(5).ok_or(Corrupt)?;
+        let [VERSION, sum @ ..] = head else {
+            return Err(Corrupt);
+        };
+        if *sum != checksum(contents).to_le_bytes() {
+            return Err(Corrupt);
+        }
+        Self::read(In(contents)).ok_or(Corrupt)
+    }
+
+    fn read(mut input: In<'a>) -> Option<Self> {
+        let size = input.number()?;
+        let flags = input.octet()?;
+        let sent = if flags & HAS_DATE == 0 {
+            (0, 0)
+        } else {
+            (input.signed()?, i16::try_from(input.signed()?).ok()?)
+        };
+        let envelope = input.chunk()?;
+        let body = input.chunk()?;
+        let bodystructure = input.chunk()?;
+        let preview = input.chunk()?;
+        let subject = input.chunk()?;
+        let mut folded = [&b""[..]; 5];
+        for text in &mut folded {
+            *text = input.chunk()?;
+        }
+        let base_subject = input.excerpt(subject)?;
+        let [from, to, cc, _, subject_key] = folded;
+        let base_subject_key = input.excerpt(subject_key)?;
+        let mut sort_keys = [from, to, cc, from, to];
+        for key in &mut sort_keys {
+            *key = input.excerpt(key)?;
+        }
+        let message_id = input.excerpt(envelope)?;
+        let references = input.chunk()?;
+        let entities = input.chunk()?;
+        let fields = input.chunk()?;
+        Place::root(entities)?;
+        input.is_empty().then_some(Self {
+            size,
+            flags,
+            sent,
+            envelope,
+            body,
+            bodystructure,
+            preview,
+            subject,
+            folded,
+            base_subject,
+            base_subject_key,
+            sort_keys,
+            message_id,
+            references,
+            entities,
+            fields,
+        })
+    }
+
+    fn root(&self) -> Option<Place<'a>> {
+        Place::root(self.entities)
+    }
+
+    /// RFC822.SIZE: octets of the message.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Octets of the header, its empty line included.
+    #[must_use]
+    pub fn header_size(&self) -> u64 {
+        self.root().map_or(0, |root| root.entity.header_length)
+    }
+
+    /// ENVELOPE as it stands in a FETCH response, parentheses included. May hold literals.
+    #[must_use]
+    pub fn envelope(&self) -> &'a [u8] {
+        self.envelope
+    }
+
+    /// BODY without a section: the structure without extension data.
+    #[must_use]
+    pub fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
+    /// BODYSTRUCTURE.
+    #[must_use]
+    pub fn bodystructure(&self) -> &'a [u8] {
+        self.bodystructure
+    }
+
+    /// The beginning of the message's text, at most 200 characters (RFC 8970).
+    #[must_use]
+    pub fn preview(&self) -> &'a str {
+        text(self.preview)
+    }
+
+    /// The Date field: seconds since 1970 UTC, and minutes east of UTC of its zone. None where it
+    /// is missing or no date.
+    #[must_use]
+    pub fn sent(&self) -> Option<(i64, i16)> {
+        (self.flags & HAS_DATE != 0).then_some(self.sent)
+    }
+
+    /// Subject: unfolded and decoded.
+    #[must_use]
+    pub fn subject(&self) -> &'a str {
+        text(self.subject)
+    }
+
+    /// RFC 5256 section 2.1, in the message's own letters; to compare use `base_subject_key`.
+    #[must_use]
+    pub fn base_subject(&self) -> &'a str {
+        text(self.base_subject)
+    }
+
+    /// The base subject, folded: compare octets.
+    #[must_use]
+    pub fn base_subject_key(&self) -> &'a str {
+        text(self.base_subject_key)
+    }
+
+    /// The subject says that this is a reply or a forwarded message (RFC 5256 section 2.1).
+    #[must_use]
+    pub fn is_reply_or_forward(&self) -> bool {
+        self.flags & IS_REPLY != 0
+    }
+
+    /// Message-ID without angle brackets.
+    #[must_use]
+    pub fn message_id(&self) -> Option<&'a [u8]> {
+        (self.flags & HAS_MESSAGE_ID != 0).then_some(self.message_id)
+    }
+
+    /// The Message-IDs of References, else the first one of In-Reply-To (RFC 5256 section 3),
+    /// without angle brackets, oldest first, at most [`REFERENCES`](super::limits::REFERENCES).
+    #[must_use = "an iterator does nothing by itself"]
+    pub fn references(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let mut input = In(self.references);
+        let envelope = self.envelope;
+        std::iter::from_fn(move || {
+            if input.is_empty() {
+                None
+            } else {
+                input.excerpt(envelope)
+            }
+        })
+    }
+
+    /// What SORT compares.
+    #[must_use]
+    pub fn sort_key(&self, key: SortKey) -> &'a str {
+        let [from, to, cc, display_from, display_to] = self.sort_keys;
+        text(match key {
+            SortKey::From => from,
+            SortKey::To => to,
+            SortKey::Cc => cc,
+            SortKey::DisplayFrom => display_from,
+            SortKey::DisplayTo => display_to,
+        })
+    }
+
+    /// A header field decoded and folded (see [`fold`](super::fold::fold)); several fields of that name are
+    /// joined by a comma. Look for a folded string in it.
+    #[must_use]
+    pub fn folded(&self, field: Field) -> &'a str {
+        self.folded
+            .get(field_index(field))
+            .map_or("", |octets| text(octets))
+    }
+
+    /// False where `folded` was cut at [`FOLDED_OCTETS`](super::limits::FOLDED_OCTETS): what is not
+    /// found in it may still be in the message.
+    #[must_use]
+    pub fn folded_is_whole(&self, field: Field) -> bool {
+        self.flags & CUT << field_index(field) == 0
+    }
+
+    /// Which octets `BODY[…]` names (RFC 9051 section 6.4.5.1), or None where there is no such
+    /// part. `HeaderFields` and `HeaderFieldsNot` give the whole header.
+    #[must_use]
+    pub fn locate(&self, part: &[u32], text: &SectionText) -> Option<Range> {
+        let whole = Range {
+            offset: 0,
+            length: self.size,
+        };
+        if part.is_empty() && *text == SectionText::All {
+            return Some(whole);
+        }
+        let range = match text {
+            SectionText::All => {
+                let entity = self.root()?.resolve(part)?.entity;
+                Range {
+                    offset: entity.body(),
+                    length: entity.body_length,
+                }
+            }
+            SectionText::Mime => {
+                let entity = self.root()?.resolve(part)?.entity;
+                Range {
+                    offset: entity.header,
+                    length: entity.header_length,
+                }
+            }
+            SectionText::Text => {
+                let (inner, _) = self.message(part)?;
+                Range {
+                    offset: inner.body(),
+                    length: inner.body_length,
+                }
+            }
+            SectionText::Header
+            | SectionText::HeaderFields(_)
+            | SectionText::HeaderFieldsNot(_) => {
+                let (inner, _) = self.message(part)?;
+                Range {
+                    offset: inner.header,
+                    length: inner.header_length,
+                }
+            }
+        };
+        Some(range)
+    }
+
+    /// The body of a message, and the index of its table of fields: of this one for an empty
+    /// path, else of the one that the part is.
+    fn message(&self, part: &[u32]) -> Option<(Entity<'a>, usize)> {
+        let root = self.root()?;
+        if part.is_empty() {
+            return Some((root.entity, 0));
+        }
+        let at = root.resolve(part)?;
+        Some((at.inner()?.entity, at.fields_of_inner()))
+    }
+
+    /// The fields of a message's header in their order, for an empty path; of the message that a
+    /// part is otherwise. None where the part is no message. One behind the other they are the
+    /// header without its [`empty_line`](Self::empty_line).
+    #[must_use]
+    pub fn header_fields(&self, part: &[u32]) -> Option<HeaderFields<'a>> {
+        let (inner, index) = self.message(part)?;
+        HeaderFields::new(self.fields, index, inner.header)
+    }
+
+    /// The empty line that ends the header of a message or of a message inside it; its length is
+    /// 2 for CRLF, 1 for a bare LF, and 0 where the header ends without one.
+    #[must_use]
+    pub fn empty_line(&self, part: &[u32]) -> Option<Range> {
+        let (inner, _) = self.message(part)?;
+        let length = u64::from(inner.empty_line);
+        Some(Range {
+            offset: inner.body().saturating_sub(length),
+            length,
+        })
+    }
+
+    /// The parts that hold no others, in the order of the message.
+    #[must_use = "an iterator does nothing by itself"]
+    pub fn leaf_parts(&self) -> LeafParts<'a> {
+        LeafParts::new(self.entities)
+    }
+
+    /// One part, a leaf or not; the whole message for an empty path. None where there is none.
+    #[must_use]
+    pub fn part(&self, path: &[u32]) -> Option<Part<'a>> {
+        if path.is_empty() {
+            return Some(Part {
+                path: Vec::new(),
+                media: "",
+                subtype: "",
+                charset: "",
+                encoding: 0,
+                offset: 0,
+                length: self.size,
+                lines: 0,
+            });
+        }
+        let at = self.root()?.resolve(path)?;
+        Some(Part::new(&at.entity, path.to_vec()))
+    }
+
+    /// How many leaves there are.
+    #[must_use]
+    pub fn part_count(&self) -> usize {
+        self.leaf_parts().count()
+    }
+}

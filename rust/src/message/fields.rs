@@ -1,0 +1,94 @@
+//! The table of header fields: where each field of a message's header stands.
+use super::limits::NAME_OCTETS;
+use super::names;
+use super::stored::{In, Out};
+
+/// Stands for a name that is no row of the table of names.
+const SPELT_OUT: u8 = 255;
+
+/// The fields of one header, on the way into a digest. They stand one behind the other without
+/// gaps, so that lengths are enough.
+#[derive(Default)]
+pub(crate) struct FieldTable {
+    stored: Out,
+}
+
+impl FieldTable {
+    /// Add a field. An empty name: a line that is no field, or one whose name is too long.
+    pub(crate) fn push(&mut self, name: &[u8], length: u64) {
+        if name.is_empty() || name.len() > NAME_OCTETS {
+            self.stored.0.push(0);
+        } else if let Some(code) = names::field_code(name) {
+            self.stored.0.push(code);
+        } else {
+            self.stored.0.push(SPELT_OUT);
+            self.stored.chunk(name);
+        }
+        self.stored.number(length);
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.stored.0
+    }
+}
+
+/// One field of a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeaderField<'a> {
+    /// Compare it without regard to case: a well-known name comes in its usual spelling. Empty
+    /// for lines that are no field, and for all that is past [`FIELDS`](super::limits::FIELDS).
+    pub name: &'a [u8],
+    /// Where it begins in the message.
+    pub offset: u64,
+    /// Octets of the whole field, with its folding and its line end.
+    pub length: u64,
+}
+
+/// See [`Digest::header_fields`](super::Digest::header_fields).
+#[derive(Clone)]
+pub struct HeaderFields<'a> {
+    input: In<'a>,
+    offset: u64,
+}
+
+impl<'a> HeaderFields<'a> {
+    /// The `index`th table of many stored one behind the other; the header begins at `offset`.
+    pub(crate) fn new(stored: &'a [u8], index: usize, offset: u64) -> Option<Self> {
+        let mut tables = In(stored);
+        for _ in 0..index {
+            tables.chunk()?;
+        }
+        Some(Self {
+            input: In(tables.chunk()?),
+            offset,
+        })
+    }
+
+    fn read(&mut self) -> Option<HeaderField<'a>> {
+        let name = match self.input.octet()? {
+            0 => &b""[..],
+            SPELT_OUT => self.input.chunk()?,
+            code => names::field_name(code)?,
+        };
+        let length = self.input.number()?;
+        let offset = self.offset;
+        self.offset = offset.checked_add(length)?;
+        Some(HeaderField {
+            name,
+            offset,
+            length,
+        })
+    }
+}
+
+impl<'a> Iterator for HeaderFields<'a> {
+    type Item = HeaderField<'a>;
+
+    fn next(&mut self) -> Option<HeaderField<'a>> {
+        if self.input.is_empty() {
+            None
+        } else {
+            self.read()
+        }
+    }
+}
