@@ -190,10 +190,11 @@ class CommandReader:
     def accept_literal(self) -> None:
         """After `AppendMessage`: take the message; `AppendData` follows. Say "+" if it waits."""
     def refuse_literal(self) -> None:
-        """After `Append` or `AppendMessage`: skip the rest of this APPEND, whatever it says.
+        """Skip the rest of this APPEND from wherever it stands; nothing where it has ended.
 
         Where the client waits for "+", the tagged NO ends the command (RFC 9051 section 2.2.1);
-        where it does not wait, its octets are counted off and never executed.
+        where it does not wait, its octets are counted off and never executed. No further event
+        comes from this APPEND.
         """
     @property
     def buffered(self) -> int:
@@ -725,9 +726,9 @@ def render_fetch(
         wanted: which.
         segments: those that hold the wanted UIDs, ascending.
         keywords: keyword-set id → names joined by spaces, for each non-zero id that occurs.
-        recent: for \\Recent; None where the client is not to see it (IMAP4rev2).
+        recent: for \Recent; None where the client is not to see it (IMAP4rev2).
         digests: body id → digest; each wanted one where `needs_digest`.
-        flags_too: UIDs that get FLAGS even if not asked (\\Seen was just set).
+        flags_too: UIDs that get FLAGS even if not asked (\Seen was just set).
 
     Raises:
         KeyError: a digest or keyword set is missing: our bug.

@@ -1,7 +1,8 @@
 """Every bound in one place: what a peer can make grow, and how far.
 
-Octets unless the name says otherwise. Each has a test at the limit and one past it
-(`tests/architecture/test_limits.py` counts them).
+Octets unless the name says otherwise. Each has a test at the limit and one past it, which bear
+`@pytest.mark.at_limit("NAME")` and `@pytest.mark.past_limit("NAME")` (one test may bear both);
+`tests/architecture/test_limits.py` counts them.
 """
 
 from typing import Final
@@ -20,3 +21,5 @@ MAILBOX_DEPTH_MAX: Final = 32
 KEYWORD_MAX: Final = 100
 """Octets of one keyword."""
 KEYWORDS_PER_MESSAGE_MAX: Final = 64
+MULTIAPPEND_MAX: Final = 1000
+"""Messages of one APPEND: they are kept in one transaction."""

@@ -1,0 +1,155 @@
+"""SEARCH and UID SEARCH (RFC 9051 sections 6.4.4 and 6.4.9), with ESEARCH and SEARCHRES.
+
+The index alone decides what it can, a digest most of the rest, and only then octets are read.
+"""
+
+from collections.abc import Awaitable
+from typing import Final
+
+from imapvm._core import BoundSearch, Record, Search, TextSearch, UidSet, imap_string
+from imapvm.commands.context import Context, Done, Refusal
+from imapvm.commands.selected import selected, selected_row
+from imapvm.filepool.store import AccountStore
+from imapvm.model.ids import BodyId
+from imapvm.session.view import View
+
+SCAN_BATCH: Final = 16 * 1024
+"""Messages scanned in one read transaction: about 1 MB of index, under a millisecond."""
+DIGEST_BATCH: Final = 256
+"""Digests read in one transaction."""
+READ_OCTETS: Final = 256 * 1024
+"""Octets of one message read in one transaction."""
+
+EVERYTHING: Final = frozenset({"ALL"})
+
+
+def search(ctx: Context, command: Search) -> Done | Awaitable[Done]:
+    """Answer at once what the index decides in one batch; else batch by batch."""
+    program = command.program
+    if program is None:
+        raise Refusal("the charset is not known", code="BADCHARSET (US-ASCII UTF-8)")
+    view, store = selected(ctx)
+    with store.reading() as reader:
+        keyword_sets = reader.keywords(selected_row(view, reader))
+    bound = program.bind(
+        numbers=view.numbers,
+        saved=ctx.session.saved,
+        recent=view.recent,
+        keyword_sets=keyword_sets,
+        now=int(ctx.services.clock()),
+    )
+    if bound is None:
+        raise Refusal(f"there are only {len(view.numbers)} messages", bad=True)
+    if program.needs_digest or len(bound.candidates) > SCAN_BATCH:
+        return _search_batches(ctx, command, bound)
+    found, _ = _scan(view, store, bound, bound.candidates)
+    return _answer(ctx, view, command, found)
+
+
+async def _search_batches(ctx: Context, command: Search, bound: BoundSearch) -> Done:
+    view, store = selected(ctx)
+    left, found = bound.candidates, UidSet()
+    save = command.returns is not None and "SAVE" in command.returns
+    try:
+        while left:
+            now, left = left.split(SCAN_BATCH)
+            decided, open_records = _scan(view, store, bound, now)
+            found |= decided
+            found |= await _decide(ctx, store, bound, open_records)
+            await ctx.breathe()
+    except BaseException:
+        if save:  # RFC 9051 section 6.4.4.1: a search that fails leaves $ empty
+            ctx.session.saved = UidSet()
+        raise
+    return _answer(ctx, view, command, found)
+
+
+def _scan(
+    view: View, store: AccountStore, bound: BoundSearch, uids: UidSet
+) -> tuple[UidSet, list[Record]]:
+    with store.reading() as reader:
+        segments = reader.segments(selected_row(view, reader), uids)
+    found, undecided = bound.scan(segments)
+    # A segment holds neighbours too, which belong to another batch.
+    return found & uids, [record for record in undecided if record.uid in uids]
+
+
+async def _decide(
+    ctx: Context, store: AccountStore, bound: BoundSearch, records: list[Record]
+) -> UidSet:
+    found = []
+    for at in range(0, len(records), DIGEST_BATCH):
+        batch = records[at : at + DIGEST_BATCH]
+        with store.reading() as reader:
+            digests = reader.digests(BodyId(record.body) for record in batch)
+        verdicts = bound.decide(batch, [digests[record.body] for record in batch])
+        for record, verdict in zip(batch, verdicts, strict=True):
+            if isinstance(verdict, TextSearch):
+                await _read_text(ctx, store, BodyId(record.body), verdict)
+                if verdict.matched:
+                    found.append(record.uid)
+            elif verdict:
+                found.append(record.uid)
+        await ctx.breathe()
+    return UidSet.of(found)
+
+
+async def _read_text(ctx: Context, store: AccountStore, body: BodyId, text: TextSearch) -> None:
+    """Feed a message's octets until they decide."""
+    read = 0
+    while (stretch := text.wanted()) is not None:
+        offset, length = stretch
+        length = min(length, READ_OCTETS)
+        with store.reading() as reader:
+            data = reader.body(body, offset, length)
+        text.feed(data)
+        read += length
+        if read >= READ_OCTETS:
+            read = 0
+            await ctx.breathe()
+
+
+def _answer(ctx: Context, view: View, command: Search, found: UidSet) -> Done:
+    """SEARCH, or ESEARCH where RETURN or IMAP4rev2 asks for it (RFC 9051 section 7.3.4)."""
+    returns = command.returns
+    if returns is not None and "SAVE" in returns:
+        ctx.session.saved = _to_save(returns, found)
+        returns -= {"SAVE"}
+        if not returns:
+            return Done("searched and saved")
+    numbers = found if command.uid else view.numbers.numbers(found)
+    if returns is None and not ctx.session.rev2:
+        ctx.out.untagged(b" ".join([b"SEARCH", *(b"%d" % number for number in numbers)]))
+    else:
+        ctx.out.untagged(_esearch(command, returns or EVERYTHING, numbers))
+    return Done("searched")
+
+
+def _esearch(command: Search, returns: frozenset[str], numbers: UidSet) -> bytes:
+    words = [b"ESEARCH (TAG %s)" % imap_string(command.tag)]
+    if command.uid:
+        words.append(b"UID")
+    if numbers:
+        if "MIN" in returns:
+            words.append(b"MIN %d" % numbers.first)
+        if "MAX" in returns:
+            words.append(b"MAX %d" % numbers.last)
+        if "ALL" in returns:
+            words.append(b"ALL " + numbers.to_imap())
+    if "COUNT" in returns:
+        words.append(b"COUNT %d" % len(numbers))
+    return b" ".join(words)
+
+
+def _to_save(returns: frozenset[str], found: UidSet) -> UidSet:
+    """What `$` becomes: only the ends where only MIN or MAX are asked (RFC 5182 section 2.4)."""
+    if not found or returns & {"ALL", "COUNT"} or not returns & {"MIN", "MAX"}:
+        return found
+    assert found.first is not None
+    assert found.last is not None
+    ends = []
+    if "MIN" in returns:
+        ends.append(found.first)
+    if "MAX" in returns:
+        ends.append(found.last)
+    return UidSet.of(ends)
