@@ -23,3 +23,29 @@ KEYWORD_MAX: Final = 100
 KEYWORDS_PER_MESSAGE_MAX: Final = 64
 MULTIAPPEND_MAX: Final = 1000
 """Messages of one APPEND: they are kept in one transaction."""
+
+# --- connections (imapvm.server) ---------------------------------------------------------------
+
+RECEIVE_MAX: Final = 64 * 1024
+"""One read from a socket: less costs wakeups, more buys nothing."""
+OUTPUT_WAITING_MAX: Final = 256 * 1024
+"""Octets that may wait for a client that does not read; what is announced beyond that ends it."""
+CONNECTIONS_MAX: Final = 100_000
+"""In one process; the operator's limit on open files usually comes first."""
+CONNECTIONS_PER_PEER_MAX: Final = 256
+"""From one address (one /64 network of IPv6): room for an office behind one gateway."""
+TLS_HANDSHAKES_MAX: Final = 256
+"""Unfinished at a time in one process; about 30 KiB each. Others wait for their turn."""
+TLS_HANDSHAKE_STEPS_MAX: Final = 4
+"""Steps of handshakes in one turn of the event loop, up to 1 ms each."""
+
+# --- signing in (imapvm.auth) ------------------------------------------------------------------
+
+LOGIN_NAME_MAX: Final = 255
+"""Octets of an authentication or authorization identity."""
+PASSWORD_MAX: Final = 1024
+"""Octets; hashing time grows with it only far beyond."""
+THROTTLE_ENTRIES_MAX: Final = 10_000
+"""Peers and names whose failures are remembered: about 2 MiB; the oldest are forgotten first."""
+PASSWORD_CHECKS_WAITING_MAX: Final = 256
+"""Sign-ins that wait for a free core; above that the answer is "try again"."""
