@@ -1,8 +1,93 @@
 # Everything a developer runs. `make` lists it. CI runs `make ci` and nothing else.
+#
+# `make run` and `make test` start from nothing but Python, Rust and make. What has been built is
+# not built again: the tools hang on pyproject.toml, the extension on the Rust sources.
 .DEFAULT_GOAL := help
-.PHONY: help setup build
-BIN := .venv/bin
-RUST := rust/Cargo.toml
+.PHONY: help setup run build format lint test slow soak fuzz coverage bench ci clean
+.DELETE_ON_ERROR:
 
-help:   ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-8s %s\n", $$1, $$2}'
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUST := rust/Cargo.toml
+EXTENSION := python/imapvm/_core.abi3.so
+SOURCES := $(shell find rust/src -name '*.rs' 2>/dev/null) rust/Cargo.toml rust/Cargo.lock
+MATURIN = VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/maturin develop -q
+ARGS ?=
+FUZZ_SECONDS ?= 120
+
+help:     ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-9s %s\n", $$1, $$2}'
+
+setup: $(EXTENSION) $(VENV)/.ready $(VENV)/.tools ## .venv with the tools and the package in it, the extension optimised
+
+run: $(EXTENSION) $(VENV)/.ready ## a server with a demonstration user and mail, on loopback, until Ctrl-C (ARGS='--imap-port 0')
+	@$(BIN)/imapvm demo $(ARGS)
+
+$(VENV)/.maturin: pyproject.toml
+	@PYTHON='$(PYTHON)' .ci/ground
+	@test -x $(BIN)/python || { echo 'making $(VENV)'; $(PYTHON) -m venv $(VENV); }
+	@$(BIN)/pip install -q --disable-pip-version-check 'maturin>=1.16,<2'
+	@touch $@
+
+# The package, editable, and what it needs to run.
+$(VENV)/.ready: $(VENV)/.maturin
+	@echo 'compiling the extension and installing the package into $(VENV) (a minute or two, once)'
+	@$(MATURIN) --release
+	@touch $(EXTENSION) $@
+
+$(VENV)/.tools: $(VENV)/.ready
+	@echo 'installing the tools of tests and lint into $(VENV)'
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["dev"], sep="\n")' > $@.txt
+	@$(BIN)/pip install -q --disable-pip-version-check -r $@.txt
+	@touch $@
+
+$(EXTENSION): $(SOURCES) | $(VENV)/.ready
+	@test -f $@ && test -z "$$(find $(SOURCES) -newer $@)" || { \
+	  PYTHON='$(PYTHON)' .ci/ground && echo 'compiling the extension' && $(MATURIN) --release --skip-install; }
+	@touch $@
+
+build: $(VENV)/.tools ## compile the extension into python/imapvm quickly, not optimised
+	$(MATURIN) --skip-install
+
+format: $(VENV)/.tools ## rewrite Python and Rust in the house format
+	$(BIN)/ruff check -q --fix-only . ; $(BIN)/ruff format -q .
+	cargo fmt --manifest-path $(RUST)
+
+lint: setup ## format, lints, types, layers, and the stub against the binary
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	MYPYPATH=python $(BIN)/python -m mypy.stubtest imapvm._core
+	cargo fmt --manifest-path $(RUST) --check
+	cargo clippy -q --locked --manifest-path $(RUST) --all-targets -- -D warnings
+	cargo clippy -q --locked --manifest-path $(RUST) --all-targets --features python -- -D warnings
+
+test: setup ## the tests that need no patience
+	cargo test -q --locked --manifest-path $(RUST)
+	$(BIN)/pytest -q
+
+slow: setup ## crashes, other people's clients and servers, long properties
+	$(BIN)/pytest -q -m slow
+
+fuzz: setup ## FUZZ_SECONDS (two minutes) a target
+	@cargo fuzz --version >/dev/null 2>&1 || { echo 'imapvm: cargo-fuzz is needed (cargo install cargo-fuzz).' >&2; exit 1; }
+	cd rust && for target in $$(RUSTC_BOOTSTRAP=1 cargo fuzz list); do \
+	  RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -dict=fuzz/imap.dict -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+
+soak: setup ## what takes hours: long fuzzing, and the properties with many more examples
+	$(MAKE) fuzz FUZZ_SECONDS=1800
+	HYPOTHESIS_PROFILE=soak $(BIN)/pytest -q -m 'slow or not slow'
+
+coverage: setup ## which branches no test takes; to be read, not to be reached
+	$(BIN)/coverage run -m pytest -q
+	$(BIN)/coverage report --skip-covered --sort=miss
+
+bench: setup ## the numbers of bench/README.md
+	$(BIN)/python -m bench
+
+ci: setup lint test slow ## what must pass before anything lands
+
+clean: ## forget what was built here; var/ stays
+	rm -rf $(VENV) rust/target $(EXTENSION)
