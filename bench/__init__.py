@@ -1,0 +1,1 @@
+"""Benchmarks: imapvm beside other servers, on loopback, in one run."""
