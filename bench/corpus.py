@@ -33,9 +33,7 @@ def message(number: int, *, size: int = 4096) -> bytes:
 def attachment(number: int, *, size: int) -> bytes:
     """A multipart message with a base64 attachment of about `size` octets."""
     dice = random.Random(number)
-    line = "".join(
-        dice.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", k=76)
-    )
+    line = "".join(dice.choices(string.ascii_letters + string.digits, k=76))
     head = (
         f"From: sender@example.org\r\nTo: reader@example.net\r\nSubject: attachment {number}\r\n"
         "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b1\r\n\r\n"

@@ -1,0 +1,183 @@
+"""Killed at any instant: nothing acknowledged is missing, nothing is there twice (promises 1, 2).
+
+A server is started, loaded and killed with SIGKILL over and over on one filepool. Each client
+keeps a model of its mailboxes. An operation under way when the server died may have happened or
+not, but wholly: what is found afterwards is the model before it or after it, never anything else.
+"""
+
+import imaplib
+import os
+import random
+import re
+import signal
+import smtplib
+import subprocess
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from tests.demo import Demo, started
+
+CYCLES = int(os.environ.get("IMAPVM_CRASH_CYCLES", "500"))
+CLIENTS = 4
+MESSAGE = "From: a@example.org\r\nTo: b@example.net\r\nX-Id: {id}\r\n\r\nBody of {id}.\r\n"
+ANSWER = re.compile(rb"UID (\d+).*FLAGS \(([^)]*)\)", re.DOTALL)
+
+State = dict[str, Counter]
+"""Mailbox → how often a message stands in it, by its X-Id and its flags."""
+
+
+class Worker(threading.Thread):
+    """One client, one user: random operations, each checked against the model."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(daemon=True)
+        self.user = f"crash{number}"
+        self.dice = random.Random(number)
+        self.states: list[State] = [{name: Counter() for name in ("INBOX", "Archive")}]
+        """What may be found: one state, or two while an operation is under way."""
+        self.issued = 0
+        self.acknowledged = 0
+        self.wrong: str | None = None
+
+    def begin(self, demo: Demo, ending: threading.Event) -> None:
+        threading.Thread.__init__(self, daemon=True)
+        self.demo = demo
+        self.ending = ending
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.work()
+        except (OSError, imaplib.IMAP4.abort, smtplib.SMTPServerDisconnected) as fault:
+            if not self.ending.is_set():
+                self.wrong = f"{self.user}: lost its connection: {fault!r}"
+        except Exception as fault:
+            self.wrong = f"{self.user}: {fault!r}"
+
+    def work(self) -> None:
+        imap = imaplib.IMAP4(*self.demo.imap, timeout=30)
+        imap.login(self.user, "secret")
+        lmtp = smtplib.LMTP(*self.demo.lmtp)
+        found = {name: self.look(imap, name) for name in ("Archive", "INBOX")}
+        seen = {name: Counter((i, flags) for _, i, flags in rows) for name, rows in found.items()}
+        if seen not in self.states:
+            raise AssertionError(f"found {seen}, expected one of {self.states}")
+        self.states = [seen]
+        while True:
+            self.step(imap, lmtp)
+
+    def look(self, imap: imaplib.IMAP4, mailbox: str) -> list[tuple[bytes, str, frozenset]]:
+        ok(imap.select(mailbox))
+        rows = ok(imap.uid("FETCH", "1:*", "(FLAGS BODY.PEEK[HEADER.FIELDS (X-ID)])"))
+        found = []
+        for row in rows:
+            if isinstance(row, tuple):
+                match = ANSWER.search(row[0])
+                assert match, row
+                flags = frozenset(match[2].split()) - {rb"\Recent"}
+                found.append((match[1], row[1].split()[-1].decode(), flags))
+        return found
+
+    def step(self, imap: imaplib.IMAP4, lmtp: smtplib.LMTP) -> None:
+        rows = self.look(imap, "INBOX")
+        (now,) = self.states
+        if Counter((i, flags) for _, i, flags in rows) != now["INBOX"]:
+            raise AssertionError(f"found {rows}, expected {now['INBOX']}")
+        some = self.dice.sample(rows, self.dice.randint(1, len(rows))) if rows else []
+        uids = b",".join(uid for uid, _, _ in some).decode()
+        picked = Counter((i, flags) for _, i, flags in some)
+        after = {name: Counter(content) for name, content in now.items()}
+        operation = self.dice.choice(("append", "lmtp", "store", "copy", "move", "expunge"))
+        if operation not in ("append", "lmtp") and not some:
+            operation = "append"
+        if len(rows) > 20:
+            operation = "expunge"
+        self.issued += 1
+        identity = f"{self.user}-{self.issued}"
+        message = MESSAGE.format(id=identity)
+        match operation:
+            case "append":
+                after["INBOX"][identity, frozenset([rb"\Seen"])] += 1
+                self.expect(now, after)
+                ok(imap.append("INBOX", r"(\Seen)", None, message.encode()))
+            case "lmtp":
+                after["INBOX"][identity, frozenset()] += 1
+                self.expect(now, after)
+                lmtp.sendmail("a@example.org", f"{self.user}@example.net", message)
+            case "store":
+                flag = self.dice.choice((rb"\Flagged", b"$Forwarded"))
+                after["INBOX"] -= picked
+                after["INBOX"] += Counter((i, flags | {flag}) for _, i, flags in some)
+                self.expect(now, after)
+                ok(imap.uid("STORE", uids, "+FLAGS.SILENT", flag.decode()))
+            case "copy":
+                after["Archive"] += picked
+                self.expect(now, after)
+                ok(imap.uid("COPY", uids, "Archive"))
+            case "move":
+                after["INBOX"] -= picked
+                after["Archive"] += picked
+                self.expect(now, after)
+                ok(imap.uid("MOVE", uids, "Archive"))
+            case "expunge":
+                marked = {name: Counter(content) for name, content in now.items()}
+                marked["INBOX"] -= picked
+                marked["INBOX"] += Counter((i, f | {rb"\Deleted"}) for _, i, f in some)
+                self.expect(now, marked)
+                ok(imap.uid("STORE", uids, "+FLAGS.SILENT", r"\Deleted"))
+                after["INBOX"] -= picked
+                self.expect(marked, after)
+                ok(imap.expunge())
+        self.states = [after]
+        self.acknowledged += 1
+
+    def expect(self, before: State, after: State) -> None:
+        self.states = [before, after]
+
+
+def ok(answer: tuple) -> list:
+    """Take the data of an OK."""
+    status, data = answer
+    if status != "OK":
+        raise AssertionError(f"{status} {data}")
+    return data
+
+
+@pytest.mark.slow
+def test_a_server_killed_at_any_instant_keeps_what_it_acknowledged(tmp_path: Path) -> None:
+    dice = random.Random(20261123)
+    workers = [Worker(number) for number in range(CLIENTS)]
+    options = [f"--user={worker.user}:secret" for worker in workers]
+    for _ in range(CYCLES):
+        ending = threading.Event()
+        with started(tmp_path / "demo", *options) as demo:
+            for worker in workers:
+                worker.begin(demo, ending)
+            time.sleep(dice.uniform(0.02, 0.4))
+            ending.set()
+            demo.process.send_signal(signal.SIGKILL)
+            for worker in workers:
+                worker.join(30)
+                assert not worker.is_alive(), f"{worker.user} hangs"
+                assert worker.wrong is None, worker.wrong
+    ending = threading.Event()
+    with started(tmp_path / "demo", *options) as demo:  # the last cycle's answers are looked at too
+        for worker in workers:
+            worker.begin(demo, ending)
+        time.sleep(1)
+        ending.set()
+    for worker in workers:
+        worker.join(30)
+        assert worker.wrong is None, worker.wrong
+        assert worker.acknowledged > CYCLES / 10, "the load did not run"
+    filepool = tmp_path / "demo" / "filepool"
+    checked = subprocess.run(
+        [demo.program, "filepool", "check", "--filepool", str(filepool)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
