@@ -77,18 +77,16 @@ class _Intake:
         self._accept(head)
         writer = self.pool.new_body()
         self.writers.append(writer)
-        while True:
-            match await self.ctx.next_event():
-                case AppendData(data=data):
-                    if writer.feed(data):
+        while not isinstance(event := await self.ctx.next_event(), AppendMessageEnd):
+            match event:
+                case AppendData():
+                    if writer.feed(event.data):
                         await writer.spill()
-                case AppendMessageEnd(has_nul=has_nul):
-                    break
-                case Malformed() as fault:
-                    raise Refusal(fault.message, code=fault.code, bad=not fault.is_no)
+                case Malformed():
+                    raise Refusal(event.message, code=event.code, bad=not event.is_no)
                 case other:
                     raise AssertionError(f"{other!r} inside a message")
-        if has_nul:
+        if event.has_nul:
             raise Refusal("a message with NUL needs a literal8 (~{n})", bad=True)
         if self.held + head.size > HELD_OCTETS_MAX:
             await writer.spill()

@@ -147,7 +147,7 @@ async def _set_seen(view: View, store: AccountStore, wanted: UidSet) -> UidSet:
     stored = await store.store_flags(
         view.mailbox, unseen, mode=STORE_ADD, flags=SystemFlag.SEEN, keywords=()
     )
-    view.told_flags(stored.changed, stored.modseq)
+    view.made(stored.changed, stored.modseq)
     return stored.changed
 
 

@@ -33,7 +33,7 @@ def search(ctx: Context, command: Search) -> Done | Awaitable[Done]:
         keyword_sets = reader.keywords(selected_row(view, reader))
     bound = program.bind(
         numbers=view.numbers,
-        saved=ctx.session.saved,
+        saved=view.saved,
         recent=view.recent,
         keyword_sets=keyword_sets,
         now=int(ctx.services.clock()),
@@ -59,7 +59,7 @@ async def _search_batches(ctx: Context, command: Search, bound: BoundSearch) -> 
             await ctx.breathe()
     except BaseException:
         if save:  # RFC 9051 section 6.4.4.1: a search that fails leaves $ empty
-            ctx.session.saved = UidSet()
+            view.saved = UidSet()
         raise
     return _answer(ctx, view, command, found)
 
@@ -113,7 +113,7 @@ def _answer(ctx: Context, view: View, command: Search, found: UidSet) -> Done:
     """SEARCH, or ESEARCH where RETURN or IMAP4rev2 asks for it (RFC 9051 section 7.3.4)."""
     returns = command.returns
     if returns is not None and "SAVE" in returns:
-        ctx.session.saved = _to_save(returns, found)
+        view.saved = _to_save(returns, found)
         returns -= {"SAVE"}
         if not returns:
             return Done("searched and saved")
@@ -129,7 +129,7 @@ def _esearch(command: Search, returns: frozenset[str], numbers: UidSet) -> bytes
     words = [b"ESEARCH (TAG %s)" % imap_string(command.tag)]
     if command.uid:
         words.append(b"UID")
-    if numbers:
+    if numbers.first is not None and numbers.last is not None:
         if "MIN" in returns:
             words.append(b"MIN %d" % numbers.first)
         if "MAX" in returns:
@@ -143,10 +143,10 @@ def _esearch(command: Search, returns: frozenset[str], numbers: UidSet) -> bytes
 
 def _to_save(returns: frozenset[str], found: UidSet) -> UidSet:
     """What `$` becomes: only the ends where only MIN or MAX are asked (RFC 5182 section 2.4)."""
-    if not found or returns & {"ALL", "COUNT"} or not returns & {"MIN", "MAX"}:
+    if returns & {"ALL", "COUNT"} or not returns & {"MIN", "MAX"}:
         return found
-    assert found.first is not None
-    assert found.last is not None
+    if found.first is None or found.last is None:
+        return found
     ends = []
     if "MIN" in returns:
         ends.append(found.first)

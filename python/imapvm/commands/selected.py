@@ -23,7 +23,7 @@ def wanted_uids(ctx: Context, wanted: SequenceSet, *, uid: bool) -> UidSet:
         Refusal: BAD, for a message number that does not exist (RFC 9051 section 9, `seq-number`).
     """
     view, _ = selected(ctx)
-    uids = view.numbers.select(wanted, uid=uid, saved=ctx.session.saved)
+    uids = view.numbers.select(wanted, uid=uid, saved=view.saved)
     if uids is None:
         raise Refusal(f"there are only {len(view.numbers)} messages", bad=True)
     return uids

@@ -26,7 +26,7 @@ async def store(ctx: Context, command: Store) -> Done:
         flags=command.flags,
         keywords=command.keywords,
     )
-    view.told_flags(stored.changed, stored.modseq)
+    view.made(stored.changed, stored.modseq)
     if not command.silent:
         await send_flags(ctx, FetchItems.flags(uid=command.uid, modseq=False), wanted)
     return Done("stored")
