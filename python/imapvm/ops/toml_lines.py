@@ -1,0 +1,67 @@
+"""At which line of a TOML file a key stands: `tomllib` gives values without places.
+
+Only for texts that `tomllib` has read without complaint, so this looks for keys and nothing else.
+"""
+
+import re
+import tomllib
+from typing import Final
+
+_KEY_PART: Final = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
+_KEY: Final = re.compile(rf"\s*({_KEY_PART}(?:\s*\.\s*{_KEY_PART})*)\s*")
+_TABLE: Final = re.compile(rf"\s*\[(\[)?{_KEY.pattern}\]")
+_TOKEN: Final = re.compile(
+    r'"""(?:[^\\]|\\.)*?"""(?:"{0,2})'
+    r"|'''.*?'''(?:'{0,2})"
+    r'|"(?:[^"\\\n]|\\.)*"'
+    r"|'[^'\n]*'"
+    r"|#[^\n]*|[\[\]{}\n]",
+    re.DOTALL,
+)
+
+Key = tuple[str, ...]
+
+
+def lines_of_keys(text: str) -> dict[Key, int]:
+    """Line numbers, from 1, of every table and every key outside inline tables."""
+    found: dict[Key, int] = {}
+    table: Key = ()
+    at = len(text) - len(text.lstrip())
+    while at < len(text):
+        line = text.count("\n", 0, at) + 1
+        if head := _TABLE.match(text, at):
+            table = _parts(head[2])
+            found.setdefault(table, line)
+            at = head.end()
+        elif (key := _KEY.match(text, at)) and text[key.end() : key.end() + 1] == "=":
+            found.setdefault(table + _parts(key[1]), line)
+            at = key.end() + 1
+        at = _statement_end(text, at)
+        at += len(text[at:]) - len(text[at:].lstrip())
+    return found
+
+
+def _parts(dotted: str) -> Key:
+    """What a dotted key names; read by `tomllib`, so that quoting is understood as it does."""
+    value: object = tomllib.loads(f"{dotted.strip()} = 0")
+    parts = []
+    while isinstance(value, dict):
+        ((part, value),) = value.items()
+        parts.append(part)
+    return tuple(parts)
+
+
+def _statement_end(text: str, at: int) -> int:
+    """Behind the line end that closes the statement here: not one in a string or an array."""
+    depth = 0
+    for token in _TOKEN.finditer(text, at):
+        match token[0]:
+            case "[" | "{":
+                depth += 1
+            case "]" | "}":
+                depth -= 1
+            case "\n" if depth <= 0:
+                return token.end()
+            case _:
+                continue
+    return len(text)
