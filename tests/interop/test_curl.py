@@ -1,0 +1,36 @@
+"""curl: one URL, one task."""
+
+import pytest
+from tests.interop.conftest import PASSWORD, USER, run
+from tests.interop.mail import held, message, put
+
+pytestmark = pytest.mark.slow
+
+
+def test_curl_lists_reads_searches_and_uploads(demo, program, tmp_path) -> None:
+    put(demo, "INBOX", message("First"), message("Second"))
+    host, port = demo.imap
+    base = f"imap://{host}:{port}"
+
+    def curl(*arguments: str) -> str:
+        user = f"{USER}:{PASSWORD}"
+        return run(program("curl"), "-sS", "--user", user, *arguments, home=tmp_path)
+
+    assert '"/" INBOX' in curl(base)
+    assert "Subject: Second" in curl(f"{base}/INBOX;UID=2")
+    assert curl(f"{base}/INBOX;UID=1;SECTION=TEXT").strip() == "Some text."
+    assert "* SEARCH 2" in curl(f"{base}/INBOX?SUBJECT%20second")
+    upload = tmp_path / "message.eml"
+    upload.write_bytes(message("Third"))
+    curl("-T", str(upload), f"{base}/INBOX")
+    assert set(held(demo, "INBOX")) == {"First", "Second", "Third"}
+
+
+def test_curl_over_tls(demo, program, tmp_path) -> None:
+    put(demo, "INBOX", message("Hidden"))
+    host, port = demo.imaps
+    said = run(
+        program("curl"), "-sSk", "--user", f"{USER}:{PASSWORD}",
+        f"imaps://{host}:{port}/INBOX;UID=1;SECTION=HEADER.FIELDS%20(SUBJECT)", home=tmp_path,
+    )  # fmt: skip
+    assert said.strip() == "Subject: Hidden"

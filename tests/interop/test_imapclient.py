@@ -1,0 +1,52 @@
+"""IMAPClient: what a program with folders, flags, IDLE and MOVE does."""
+
+from datetime import UTC, datetime
+
+import imapclient
+import pytest
+from tests.interop.conftest import PASSWORD, USER
+from tests.interop.mail import held, message, put
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def client(demo):
+    with imapclient.IMAPClient(demo.imap[0], port=demo.imap[1], ssl=False, timeout=30) as made:
+        made.login(USER, PASSWORD)
+        yield made
+
+
+def test_folders_flags_envelope_and_move(demo, client) -> None:
+    client.create_folder("Proyecto/Año")
+    client.subscribe_folder("Proyecto/Año")
+    assert "Proyecto/Año" in [name for _, _, name in client.list_sub_folders()]
+    assert client.find_special_folder(imapclient.SENT) == "Sent"
+    when = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
+    client.append("INBOX", message("Über"), flags=[rb"\Answered"], msg_time=when)
+    assert client.select_folder("INBOX")[b"EXISTS"] == 1
+    (uid,) = client.search(["SUBJECT", "über"], "UTF-8")
+    data = client.fetch([uid], ["ENVELOPE", "INTERNALDATE", "BODYSTRUCTURE", "RFC822.SIZE"])[uid]
+    assert data[b"ENVELOPE"].from_[0].mailbox == b"sender"
+    assert data[b"BODYSTRUCTURE"][:2] == (b"text", b"plain")
+    assert data[b"RFC822.SIZE"] == len(message("Über"))
+    assert client.add_flags([uid], [b"$Label"])[uid] == (rb"\Answered", b"$Label")
+    assert client.has_capability("MOVE")
+    client.move([uid], "Proyecto/Año")
+    assert client.folder_status("Proyecto/Año", ["MESSAGES", "UNSEEN"]) == {
+        b"MESSAGES": 1,
+        b"UNSEEN": 1,
+    }
+
+
+def test_idle_hears_of_a_delivery(demo, client) -> None:
+    client.select_folder("INBOX")
+    client.idle()
+    put(demo, "INBOX", message("News"))
+    heard = []
+    while (1, b"EXISTS") not in heard:
+        answers = client.idle_check(timeout=10)
+        assert answers, f"nothing was heard for ten seconds but {heard}"
+        heard += answers
+    client.idle_done()
+    assert list(held(demo, "INBOX")) == ["News"]
