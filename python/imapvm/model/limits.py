@@ -35,9 +35,9 @@ CONNECTIONS_MAX: Final = 100_000
 CONNECTIONS_PER_PEER_MAX: Final = 256
 """From one address (one /64 network of IPv6): room for an office behind one gateway."""
 TLS_HANDSHAKES_MAX: Final = 256
-"""Unfinished at a time in one process; about 30 KiB each. Others wait for their turn."""
+"""Unfinished at a time in one process; others wait for their turn, without TLS memory."""
 TLS_HANDSHAKE_STEPS_MAX: Final = 4
-"""Steps of handshakes in one turn of the event loop, up to 1 ms each."""
+"""Steps of handshakes in one turn of the event loop, near 1 ms each."""
 
 # --- signing in (imapvm.auth) ------------------------------------------------------------------
 
@@ -49,3 +49,12 @@ THROTTLE_ENTRIES_MAX: Final = 10_000
 """Peers and names whose failures are remembered: about 2 MiB; the oldest are forgotten first."""
 PASSWORD_CHECKS_WAITING_MAX: Final = 256
 """Sign-ins that wait for a free core; above that the answer is "try again"."""
+
+# --- sessions (imapvm.session, imapvm.commands) ------------------------------------------------
+
+FAULTS_BEFORE_LOGIN_MAX: Final = 5
+"""Commands before login that were wrong, and logins that failed; the next ends the connection."""
+ANNOUNCED_FLAGS_MAX: Final = 4096
+"""Messages whose changed flags are told between two sends: some 250 KiB of answers."""
+ANNOUNCED_EXPUNGES_MAX: Final = 8192
+"""Messages whose end is told between two sends: some 160 KiB of answers."""

@@ -1,0 +1,83 @@
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import trio
+import trustme
+
+from imapvm.server.reactor import Reactor
+from imapvm.server.tls import TlsServer
+from imapvm.server.transport import Transport
+
+
+@pytest.fixture
+async def reactor(nursery: trio.Nursery) -> Reactor:
+    reactor = Reactor()
+    await nursery.start(reactor.run)
+    return reactor
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def tls_server_files(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory):
+    directory = tmp_path_factory.mktemp("tls")
+    issued = authority.issue_cert("imap.example.org")
+    key, certificate = directory / "key.pem", directory / "cert.pem"
+    issued.private_key_pem.write_to_path(key)
+    certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    return certificate, key
+
+
+@pytest.fixture
+def tls_server(tls_server_files) -> TlsServer:
+    return TlsServer(*tls_server_files)
+
+
+@pytest.fixture
+def client_tls(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+        return ours, client
+
+
+@pytest.fixture(params=["tcp", "unix"])
+def pair(request: pytest.FixtureRequest) -> tuple[socket.socket, socket.socket]:
+    """Ours and the client's end of a connection."""
+    return tcp_pair() if request.param == "tcp" else socket.socketpair()
+
+
+Secure = Callable[[Transport, trio.SocketStream], "trio.SSLStream[trio.SocketStream]"]
+
+
+@pytest.fixture(params=["tcp", "unix", "tls"])
+async def connected(
+    request: pytest.FixtureRequest,
+    reactor: Reactor,
+    tls_server: TlsServer,
+    client_tls: ssl.SSLContext,
+) -> AsyncIterator[tuple[Transport, trio.abc.Stream]]:
+    """A transport, and the client's end as a Trio stream: plain TCP, AF_UNIX, and TLS over TCP."""
+    ours, theirs = socket.socketpair() if request.param == "unix" else tcp_pair()
+    transport = Transport(reactor, ours, peer="192.0.2.1", tls_server=tls_server)
+    plain = trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
+    client: trio.abc.Stream = plain
+    if request.param == "tls":
+        client = secure = trio.SSLStream(plain, client_tls, server_hostname="imap.example.org")
+        async with trio.open_nursery() as both:
+            both.start_soon(transport.start_tls)
+            both.start_soon(secure.do_handshake)
+    yield transport, client
+    transport.close()
+    await trio.aclose_forcefully(client)

@@ -1,0 +1,257 @@
+"""TLS: what is agreed, what is refused, and how many may be agreeing at a time."""
+
+import contextlib
+import socket
+import ssl
+import subprocess
+
+import pytest
+import trio
+from tests.server.conftest import tcp_pair
+from trio.testing import wait_all_tasks_blocked
+
+from imapvm.model.limits import TLS_HANDSHAKE_STEPS_MAX, TLS_HANDSHAKES_MAX
+from imapvm.server.tls import HANDSHAKE_SECONDS, CertificateError, TlsServer
+from imapvm.server.transport import Transport
+
+
+def client_of(sock: socket.socket, context: ssl.SSLContext) -> trio.SSLStream[trio.SocketStream]:
+    plain = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+    return trio.SSLStream(plain, context, server_hostname="imap.example.org")
+
+
+async def test_a_connection_is_upgraded_in_place(reactor, tls_server, client_tls):
+    ours, theirs = tcp_pair()
+    transport = Transport(reactor, ours, tls_server=tls_server)
+    assert transport.can_start_tls
+    assert transport.tls is None
+    theirs.sendall(b"a STARTTLS\r\n")
+    assert await transport.read() == b"a STARTTLS\r\n"
+    await transport.write(b"a OK begin\r\n")
+    assert theirs.recv(100) == b"a OK begin\r\n"
+    client = client_of(theirs, client_tls)
+    async with trio.open_nursery() as both:
+        both.start_soon(transport.start_tls)
+        both.start_soon(client.do_handshake)
+    assert not transport.can_start_tls
+    assert transport.tls is not None
+    assert transport.tls.version == "TLSv1.3"
+    assert transport.tls.cipher
+    await client.send_all(b"b NOOP\r\n")
+    assert await transport.read() == b"b NOOP\r\n"
+    transport.close()
+    assert await client.receive_some() == b""  # close_notify: the end is not an attacker's
+    await client.aclose()
+
+
+async def test_what_waits_in_the_clear_goes_before_the_handshake(reactor, tls_server, client_tls):
+    ours, theirs = tcp_pair()
+    transport = Transport(reactor, ours, tls_server=tls_server)
+    length = 0
+    while not transport.waiting:
+        transport.write_nowait(b"z" * 10_000)
+        length += 10_000
+    async with trio.open_nursery() as both:
+        both.start_soon(transport.start_tls)
+        plain = trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
+        while length:
+            data = await plain.receive_some(min(length, 65536))
+            assert data.strip(b"z") == b""
+            length -= len(data)
+        client = trio.SSLStream(plain, client_tls, server_hostname="imap.example.org")
+        await client.do_handshake()
+    transport.close()
+    await trio.aclose_forcefully(client)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_tls_1_2_and_1_3_are_spoken(reactor, tls_server, client_tls, version):
+    client_tls.minimum_version = client_tls.maximum_version = version
+    ours, theirs = tcp_pair()
+    transport = Transport(reactor, ours, tls_server=tls_server)
+    client = client_of(theirs, client_tls)
+    async with trio.open_nursery() as both:
+        both.start_soon(transport.start_tls)
+        both.start_soon(client.do_handshake)
+    assert transport.tls is not None
+    assert transport.tls.version == version.name.replace("_", ".")
+    transport.close()
+    await trio.aclose_forcefully(client)
+
+
+async def test_tls_1_1_is_refused(reactor, tls_server, client_tls):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+        client_tls.minimum_version = client_tls.maximum_version = ssl.TLSVersion.TLSv1_1
+    client_tls.set_ciphers("ALL:@SECLEVEL=0")  # or OpenSSL would not even ask
+    ours, theirs = tcp_pair()
+    transport = Transport(reactor, ours, tls_server=tls_server)
+    client = client_of(theirs, client_tls)
+
+    async def shake() -> None:
+        with pytest.raises(trio.BrokenResourceError, match="UNSUPPORTED_PROTOCOL"):
+            await transport.start_tls()
+
+    async with trio.open_nursery() as both:
+        both.start_soon(shake)
+        with pytest.raises(trio.BrokenResourceError):
+            await client.do_handshake()
+    transport.close()
+    await trio.aclose_forcefully(client)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"a LOGIN fred secret\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\x00" * 100, b"\x16\x03\x01\xff"],
+    ids=["imap", "http", "zeros", "half a record"],
+)
+async def test_a_client_that_does_not_speak_tls_is_let_go(reactor, tls_server, said):
+    ours, theirs = tcp_pair()
+    transport = Transport(reactor, ours, tls_server=tls_server)
+    with theirs:
+        theirs.sendall(said)
+        theirs.shutdown(socket.SHUT_WR)
+        with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
+            await transport.start_tls()
+        assert transport.tls is None
+        transport.write_nowait(b"* BYE in the clear\r\n")
+        transport.close()
+        with contextlib.suppress(ConnectionResetError):
+            assert b"BYE" not in theirs.recv(1000)
+
+
+async def test_a_handshake_has_its_time_and_no_more(reactor, tls_server, autojump_clock):
+    ours, theirs = tcp_pair()
+    transport = Transport(reactor, ours, tls_server=tls_server)
+    began = trio.current_time()
+    with theirs, pytest.raises(trio.BrokenResourceError, match="too long"):
+        await transport.start_tls()
+    assert trio.current_time() - began == pytest.approx(HANDSHAKE_SECONDS)
+    transport.close()
+    assert tls_server.places.borrowed_tokens == 0
+
+
+async def test_closing_ends_a_handshake(reactor, tls_server):
+    ours, theirs = tcp_pair()
+    transport = Transport(reactor, ours, tls_server=tls_server)
+
+    async def shake() -> None:
+        with pytest.raises(trio.ClosedResourceError):
+            await transport.start_tls()
+
+    with theirs:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(shake)
+            await wait_all_tasks_blocked()
+            transport.write_nowait(b"nobody can hear this")
+            transport.close()
+    assert tls_server.places.borrowed_tokens == tls_server.steps.borrowed_tokens == 0
+
+
+@pytest.mark.at_limit("TLS_HANDSHAKES_MAX")
+@pytest.mark.past_limit("TLS_HANDSHAKES_MAX")
+async def test_only_so_many_handshakes_are_unfinished_and_one_more_waits(reactor, tls_server):
+    pairs = [tcp_pair() for _ in range(TLS_HANDSHAKES_MAX + 1)]
+    transports = [Transport(reactor, ours, tls_server=tls_server) for ours, _ in pairs]
+
+    async def shake(transport: Transport) -> None:
+        with pytest.raises(trio.ClosedResourceError):
+            await transport.start_tls()
+
+    async with trio.open_nursery() as nursery:
+        for transport in transports[:-1]:
+            nursery.start_soon(shake, transport)
+        await wait_all_tasks_blocked()
+        assert tls_server.places.statistics().tasks_waiting == 0
+        nursery.start_soon(shake, transports[-1])
+        await wait_all_tasks_blocked()
+        assert tls_server.places.borrowed_tokens == TLS_HANDSHAKES_MAX
+        assert tls_server.places.statistics().tasks_waiting == 1
+        # Those that wait for their clients hold no place among the steps.
+        assert tls_server.steps.borrowed_tokens == 0
+        for transport in transports:
+            transport.close()
+    for _, theirs in pairs:
+        theirs.close()
+
+
+@pytest.mark.at_limit("TLS_HANDSHAKE_STEPS_MAX")
+@pytest.mark.past_limit("TLS_HANDSHAKE_STEPS_MAX")
+async def test_only_so_many_steps_are_done_in_one_turn(reactor, tls_server, client_tls):
+    count = 3 * TLS_HANDSHAKE_STEPS_MAX
+    pairs = [tcp_pair() for _ in range(count)]
+    most = 0
+
+    async def watch() -> None:
+        nonlocal most
+        while True:
+            most = max(most, tls_server.steps.borrowed_tokens)
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as watching:
+        watching.start_soon(watch)
+        clients = [client_of(theirs, client_tls) for _, theirs in pairs]
+        transports = [Transport(reactor, ours, tls_server=tls_server) for ours, _ in pairs]
+        async with trio.open_nursery() as nursery:
+            for transport, client in zip(transports, clients, strict=True):
+                nursery.start_soon(transport.start_tls)
+                nursery.start_soon(client.do_handshake)
+        watching.cancel_scope.cancel()
+    assert most == TLS_HANDSHAKE_STEPS_MAX
+    for transport, client in zip(transports, clients, strict=True):
+        transport.close()
+        await trio.aclose_forcefully(client)
+
+
+async def test_starttls_without_a_certificate_is_our_mistake(reactor):
+    ours, theirs = tcp_pair()
+    transport = Transport(reactor, ours)
+    assert not transport.can_start_tls
+    with pytest.raises(ValueError, match="not available"):
+        await transport.start_tls()
+    transport.close()
+    theirs.close()
+
+
+def test_a_missing_certificate_is_said_in_one_sentence(tmp_path):
+    with pytest.raises(CertificateError, match=r"missing\.pem.*No such file"):
+        TlsServer(tmp_path / "missing.pem", tmp_path / "missing.key")
+
+
+def test_a_key_that_does_not_belong_is_said_in_one_sentence(tls_server_files, authority, tmp_path):
+    other = tmp_path / "other.pem"
+    authority.issue_cert("other.example.org").private_key_pem.write_to_path(other)
+    with pytest.raises(CertificateError, match="KEY_VALUES_MISMATCH"):
+        TlsServer(tls_server_files[0], other)
+
+
+def test_an_encrypted_key_does_not_ask_at_the_terminal(tls_server_files, tmp_path):
+    locked = tmp_path / "locked.pem"
+    subprocess.run(
+        [
+            "openssl",
+            "pkey",
+            "-aes256",
+            "-passout",
+            "pass:x",
+            "-in",
+            tls_server_files[1],
+            "-out",
+            locked,
+        ],
+        check=True,
+    )
+    with pytest.raises(CertificateError, match="encrypted"):
+        TlsServer(tls_server_files[0], locked)
+
+
+def test_a_certificate_that_cannot_be_read_again_leaves_the_old_one_in_use(
+    tls_server_files, tmp_path
+):
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    certificate.write_bytes(tls_server_files[0].read_bytes())
+    key.write_bytes(tls_server_files[1].read_bytes())
+    server = TlsServer(certificate, key)
+    server.reload()
+    certificate.write_text("no PEM")
+    with pytest.raises(CertificateError):
+        server.reload()

@@ -1,0 +1,444 @@
+"""The connection's octets, over TCP, AF_UNIX and TLS alike."""
+
+import contextlib
+import hashlib
+import socket
+import struct
+
+import pytest
+import trio
+from tests.server.conftest import tcp_pair
+from trio.testing import wait_all_tasks_blocked
+
+from imapvm.model.limits import OUTPUT_WAITING_MAX, RECEIVE_MAX
+from imapvm.server.reactor import Reactor
+from imapvm.server.transport import LINGER_OCTETS_MAX, LINGER_SECONDS, READS_PER_TURN, Transport
+
+MANY = 50 * 1024 * 1024
+BLOCK = bytes(range(256)) * 256
+
+
+async def read_exactly(transport: Transport, count: int) -> bytes:
+    parts = []
+    while count:
+        data = await transport.read(count)
+        assert data
+        parts.append(data)
+        count -= len(data)
+    return b"".join(parts)
+
+
+async def receive_exactly(stream: trio.abc.Stream, count: int) -> bytes:
+    parts = []
+    while count:
+        data = await stream.receive_some(count)
+        assert data
+        parts.append(data)
+        count -= len(data)
+    return b"".join(parts)
+
+
+async def test_octets_arrive_both_ways(connected):
+    transport, client = connected
+    await client.send_all(b"a1 NOOP\r\n")
+    assert await read_exactly(transport, 9) == b"a1 NOOP\r\n"
+    await transport.write(b"a1 OK done\r\n")
+    assert await receive_exactly(client, 12) == b"a1 OK done\r\n"
+
+
+async def test_a_reader_that_waits_is_woken_each_time(connected):
+    transport, client = connected
+    heard: list[bytes] = []
+
+    async def listen() -> None:
+        while len(heard) < 3:
+            heard.append(await transport.read())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listen)
+        for word in (b"one", b"two", b"three"):
+            await wait_all_tasks_blocked()
+            assert transport.is_reading
+            await client.send_all(word)
+    assert heard == [b"one", b"two", b"three"]
+    assert not transport.is_reading
+
+
+async def test_octets_and_the_end_in_one_event_are_both_seen(pair, reactor):
+    ours, theirs = pair
+    theirs.sendall(b"last words")
+    theirs.close()
+    transport = Transport(reactor, ours)
+    with trio.fail_after(5):
+        assert await transport.read() == b"last words"
+        assert await transport.read() == b""
+        assert await transport.read() == b""
+    transport.close()
+
+
+async def test_octets_and_the_end_that_arrive_while_a_reader_waits_are_both_seen(pair, reactor):
+    ours, theirs = pair
+    transport = Transport(reactor, ours)
+    heard: list[bytes] = []
+
+    async def listen() -> None:
+        while data := await transport.read():
+            heard.append(data)
+
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen)
+            await wait_all_tasks_blocked()
+            theirs.sendall(b"last words")
+            theirs.close()
+    assert heard == [b"last words"]
+    transport.close()
+
+
+async def test_a_client_that_has_stopped_sending_still_hears_us(pair, reactor):
+    ours, theirs = pair
+    with theirs:
+        transport = Transport(reactor, ours)
+        theirs.sendall(b"a LOGOUT\r\n")
+        theirs.shutdown(socket.SHUT_WR)
+        await trio.testing.wait_all_tasks_blocked()
+        assert await transport.read() == b"a LOGOUT\r\n"
+        assert await transport.read() == b""
+        await transport.write(b"* BYE\r\n")
+        transport.close()
+        assert theirs.recv(100) == b"* BYE\r\n"
+        assert theirs.recv(100) == b""
+
+
+async def test_a_reset_connection_is_broken_for_reader_and_writer(reactor):
+    ours, theirs = tcp_pair()
+    transport = Transport(reactor, ours)
+    async with trio.open_nursery() as nursery:
+
+        async def listen() -> None:
+            with pytest.raises(trio.BrokenResourceError):
+                await transport.read()
+
+        nursery.start_soon(listen)
+        await wait_all_tasks_blocked()
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        theirs.close()
+    with pytest.raises(trio.BrokenResourceError):
+        await transport.write(b"anybody there?")
+    transport.write_nowait(b"nobody is told")
+    assert transport.waiting == 0
+    transport.close()
+
+
+async def test_a_reset_wakes_a_writer_that_waits(reactor):
+    ours, theirs = tcp_pair()
+    transport = Transport(reactor, ours)
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+
+            async def speak() -> None:
+                with pytest.raises(trio.BrokenResourceError):
+                    await transport.write(bytes(MANY))
+
+            nursery.start_soon(speak)
+            await wait_all_tasks_blocked()
+            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            theirs.close()
+    assert transport.waiting == 0
+    transport.close()
+
+
+async def test_fifty_megabytes_go_both_ways_at_once(connected):
+    transport, client = connected
+    sent, received = hashlib.sha256(), hashlib.sha256()
+    blocks = MANY // len(BLOCK)
+
+    async def client_sends() -> None:
+        for number in range(blocks):
+            block = number.to_bytes(4, "big") + BLOCK[4:]
+            sent.update(block)
+            await client.send_all(block)
+
+    async def server_returns() -> None:
+        left = MANY
+        while left:
+            data = await transport.read()
+            left -= len(data)
+            await transport.write(data)
+            assert transport.waiting == 0
+
+    async def client_receives() -> None:
+        left = MANY
+        while left:
+            data = await client.receive_some(1 << 20)
+            left -= len(data)
+            received.update(data)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client_sends)
+        nursery.start_soon(server_returns)
+        nursery.start_soon(client_receives)
+    assert received.digest() == sent.digest()
+    assert transport.octets_in == transport.octets_out == MANY
+
+
+async def test_a_write_waits_for_a_client_that_does_not_read(connected):
+    transport, client = connected
+    done = trio.Event()
+
+    async def speak() -> None:
+        await transport.write(bytes(MANY))
+        done.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(speak)
+        await wait_all_tasks_blocked()
+        assert not done.is_set()
+        assert 0 < transport.waiting < MANY
+        await receive_exactly(client, MANY)
+        await done.wait()
+    assert transport.waiting == 0
+
+
+async def test_what_is_announced_behind_a_write_that_waits_keeps_its_place(connected):
+    transport, client = connected
+    fill(transport)
+    transport.write_nowait(b"* 1 EXISTS\r\n")
+    assert transport.waiting > 12
+    expected = transport.octets_out + transport.waiting
+    heard = await receive_exactly(client, expected)
+    assert heard.endswith(b"z* 1 EXISTS\r\n")
+    assert transport.waiting == 0
+
+
+def fill(transport: Transport) -> None:
+    """Write until something waits."""
+    while not transport.waiting:
+        transport.write_nowait(b"z" * 16_000)
+
+
+@pytest.mark.at_limit("OUTPUT_WAITING_MAX")
+async def test_announcements_wait_up_to_the_bound(connected):
+    transport, _ = connected
+    fill_up_to_the_bound(transport)
+    transport.write_nowait(b"x")
+    assert transport.waiting == OUTPUT_WAITING_MAX + 1
+    with trio.move_on_after(0.01):
+        await transport.read()
+
+
+@pytest.mark.past_limit("OUTPUT_WAITING_MAX")
+async def test_a_client_that_leaves_more_than_the_bound_unread_is_let_go(connected):
+    transport, _ = connected
+    fill_up_to_the_bound(transport)
+    transport.write_nowait(b"x")
+    transport.write_nowait(b"one more")
+    assert transport.waiting == 0
+    with pytest.raises(trio.BrokenResourceError, match="does not read"):
+        await transport.read()
+
+
+def fill_up_to_the_bound(transport: Transport) -> None:
+    fill(transport)
+    while transport.waiting < OUTPUT_WAITING_MAX:
+        transport.write_nowait(b"y" * min(4096, OUTPUT_WAITING_MAX - transport.waiting))
+    assert transport.waiting == OUTPUT_WAITING_MAX
+
+
+@pytest.mark.at_limit("RECEIVE_MAX")
+async def test_one_read_takes_as_much_as_the_bound(reactor):
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        transport = Transport(reactor, ours)
+        theirs.sendall(b"x" * RECEIVE_MAX)
+        assert len(await transport.read()) == RECEIVE_MAX
+        transport.close()
+
+
+@pytest.mark.past_limit("RECEIVE_MAX")
+async def test_one_read_takes_no_more_than_the_bound(reactor):
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        transport = Transport(reactor, ours)
+        theirs.sendall(b"x" * (RECEIVE_MAX + 1))
+        assert len(await transport.read()) == RECEIVE_MAX
+        assert len(await transport.read()) == 1
+        transport.close()
+
+
+async def test_closing_tells_the_reader_and_the_writer(connected):
+    transport, _ = connected
+
+    async def listen() -> None:
+        with pytest.raises(trio.ClosedResourceError):
+            await transport.read()
+
+    async def speak() -> None:
+        with pytest.raises(trio.ClosedResourceError):
+            await transport.write(bytes(MANY))
+
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen)
+            nursery.start_soon(speak)
+            await wait_all_tasks_blocked()
+            transport.close()
+    transport.close()
+    with pytest.raises(trio.ClosedResourceError):
+        await transport.read()
+    with pytest.raises(trio.ClosedResourceError):
+        await transport.write(b"x")
+    transport.write_nowait(b"x")
+    assert transport.waiting == 0
+
+
+async def test_nothing_is_watched_after_closing(reactor):
+    for _ in range(100):
+        ours, theirs = socket.socketpair()
+        transport = Transport(reactor, ours)
+        assert len(reactor) == 1
+        transport.close()
+        theirs.close()
+    assert len(reactor) == 0
+
+
+async def test_a_cancelled_read_loses_nothing(connected):
+    transport, client = connected
+    with trio.move_on_after(0.01) as scope:
+        await transport.read()
+    assert scope.cancelled_caught
+    await client.send_all(b"still here")
+    assert await read_exactly(transport, 10) == b"still here"
+
+
+async def test_a_cancelled_write_still_goes_out_whole(connected):
+    transport, client = connected
+    with trio.move_on_after(0.01) as scope:
+        await transport.write(b"x" * MANY)
+    assert scope.cancelled_caught
+    assert transport.waiting
+    assert await receive_exactly(client, MANY) == b"x" * MANY
+    await transport.write(b"y")
+    assert await receive_exactly(client, 1) == b"y"
+
+
+async def test_two_readers_or_two_writers_are_our_mistake(connected):
+    transport, _ = connected
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(transport.read)
+        fill(transport)
+        nursery.start_soon(transport.write, b"first")
+        await wait_all_tasks_blocked()
+        with pytest.raises(trio.BusyResourceError):
+            await transport.read()
+        with pytest.raises(trio.BusyResourceError):
+            await transport.write(b"x")
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_connection_with_endless_input_lets_others_run(connected):
+    transport, client = connected
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        await client.send_all(b"x" * 4096)
+        nursery.start_soon(count_turns)
+        await trio.sleep(0.01)
+        before = turns
+        for _ in range(4 * READS_PER_TURN):
+            await transport.read(1)
+        assert turns - before >= 3
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_read_with_octets_at_hand_is_cancelled_within_its_turn(connected):
+    transport, client = connected
+    await client.send_all(b"x" * 4096)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        for _ in range(READS_PER_TURN + 1):
+            await transport.read(1)
+    assert scope.cancelled_caught
+
+
+async def test_finish_delivers_the_farewell_to_a_client_that_is_still_sending(reactor):
+    ours, theirs = tcp_pair()
+    transport = Transport(reactor, ours)
+    with theirs:
+        theirs.sendall(b"x" * 100_000)  # never read: closing would answer it with RST
+        assert await transport.read(10) == b"x" * 10
+        async with trio.open_nursery() as nursery:
+            await transport.write(b"* BYE too much\r\n")
+            nursery.start_soon(transport.finish)
+            await wait_all_tasks_blocked()
+            assert theirs.recv(100) == b"* BYE too much\r\n"
+            assert theirs.recv(100) == b""
+            theirs.close()
+
+
+async def test_finish_ends_at_once_when_the_client_does(connected, autojump_clock):
+    transport, client = connected
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(transport.finish)
+        await wait_all_tasks_blocked()
+        await trio.aclose_forcefully(client)
+    assert trio.current_time() - began < LINGER_SECONDS
+
+
+async def test_finish_gives_up_on_a_client_that_stays(connected, autojump_clock):
+    transport, _client = connected
+    began = trio.current_time()
+    await transport.finish()
+    assert trio.current_time() - began == pytest.approx(LINGER_SECONDS)
+    with pytest.raises(trio.ClosedResourceError):
+        await transport.read()
+
+
+async def test_finish_gives_up_on_a_client_that_sends_on_and_on(reactor):
+    ours, theirs = tcp_pair()
+    transport = Transport(reactor, ours)
+    client = trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
+
+    async def flood() -> None:
+        with contextlib.suppress(trio.BrokenResourceError):
+            while True:
+                await client.send_all(BLOCK)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(flood)
+        await transport.finish()
+    assert LINGER_OCTETS_MAX <= transport.octets_in <= LINGER_OCTETS_MAX + len(BLOCK)
+    await client.aclose()
+
+
+async def test_many_connections_are_served_by_one_reactor(reactor: Reactor):
+    count = 200
+
+    async def echo(transport: Transport) -> None:
+        while data := await transport.read():
+            await transport.write(data)
+        transport.close()
+
+    async def talk(sock: socket.socket, number: int) -> None:
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        for turn in range(5):
+            said = f"{number} {turn}".encode()
+            await stream.send_all(said)
+            assert await receive_exactly(stream, len(said)) == said
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        for number in range(count):
+            ours, theirs = socket.socketpair()
+            nursery.start_soon(echo, Transport(reactor, ours))
+            nursery.start_soon(talk, theirs, number)
+    assert len(reactor) == 0
