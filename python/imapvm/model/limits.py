@@ -58,3 +58,29 @@ ANNOUNCED_FLAGS_MAX: Final = 4096
 """Messages whose changed flags are told between two sends: some 250 KiB of answers."""
 ANNOUNCED_EXPUNGES_MAX: Final = 8192
 """Messages whose end is told between two sends: some 160 KiB of answers."""
+
+# --- intake (imapvm.intake) --------------------------------------------------------------------
+
+INTAKE_LINE_MAX: Final = 4096
+"""One command of LMTP or of a spool file, line end included: RFC 5321 section 4.5.3.1.4 asks for
+512, and the parameters of SIZE, 8BITMIME, SMTPUTF8 and DSN add about 1,200."""
+LMTP_RECIPIENTS_MAX: Final = 1000
+"""Of one message; RFC 5321 section 4.5.3.1.8 asks for 100. Others get 452 and come again."""
+LMTP_FAULTS_MAX: Final = 20
+"""Commands that are none, before the connection is closed: it is not LMTP that is spoken."""
+LMTP_CONNECTIONS_MAX: Final = 128
+"""At a time; the mail system waits in the listener's backlog. About 300 KiB each while it sends."""
+SPOOL_READ_MAX: Final = 64 * 1024
+"""One read from a spool file."""
+SPOOL_RECIPIENTS_MAX: Final = 10_000
+"""Of one message: a program that drops files has nobody to tell it to split them."""
+SPOOL_MESSAGES_MAX: Final = 1000
+"""In one spool file: they are tried again together."""
+SPOOL_IN_FLIGHT_MAX: Final = 64
+"""Files that are delivered at the same time, so that one commit takes them all."""
+SPOOL_TRIES_MAX: Final = 5
+"""Times that a file is tried that breaks something, before it is set aside in `failed/`."""
+BOUNCE_HEADER_MAX: Final = 64 * 1024
+"""Octets of a message's header that are sent back with a notification."""
+SMTPEXIT_HEADER_MAX: Final = 256 * 1024
+"""Octets of a header in which `imapvm-smtpexit -t` looks for recipients."""

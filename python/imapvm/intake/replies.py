@@ -1,0 +1,42 @@
+"""Replies of RFC 5321 section 4.2 with the enhanced status codes of RFC 3463."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply: what a client hears, and what is written beside a spool file that waits."""
+
+    code: int
+    status: str
+    """Enhanced status code, `5.1.1`; "" for the replies that carry none (RFC 2034 section 4)."""
+    text: str
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (str(self.code), self.status, self.text)))
+
+    def __bytes__(self) -> bytes:
+        """The reply line, CRLF included; what is not printable ASCII becomes `?`."""
+        shown = "".join(c if " " <= c <= "~" else "?" for c in str(self))
+        return shown.encode() + b"\r\n"
+
+    @property
+    def is_ok(self) -> bool:
+        return self.code < 400
+
+    @property
+    def is_transient(self) -> bool:
+        """True where trying again may help (RFC 5321 section 4.2.1: 4yz)."""
+        return 400 <= self.code < 500
+
+
+DELIVERED = Reply(250, "2.1.5", "delivered")
+UNKNOWN = Reply(550, "5.1.1", "no such user here")
+FULL = Reply(452, "4.3.1", "no room in the mail store now, try again later")
+OVER_QUOTA = Reply(552, "5.2.2", "the mailbox is full")
+TROUBLE = Reply(451, "4.3.0", "the mail store has a problem, try again later")
+
+
+def too_big(limit: int) -> Reply:
+    """RFC 1870 section 6.1: more octets than SIZE allows."""
+    return Reply(552, "5.3.4", f"the message is larger than {limit} octets")
