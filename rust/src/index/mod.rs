@@ -1,9 +1,12 @@
 //! Packed index segments and what is computed from them: STORE, FETCH, SEARCH.
 
 mod change;
+pub mod checks;
 pub mod columns;
+pub mod fetch;
 mod record;
 mod segment;
+mod writing;
 
 #[cfg(test)]
 mod segment_tests;

@@ -140,3 +140,12 @@ impl Packed<'_> {
         }
     }
 }
+
+/// Packed records one behind the other; what is left over at the end is ignored.
+pub(crate) fn records_of(octets: &[u8]) -> impl Iterator<Item = Record> + '_ {
+    octets
+        .as_chunks()
+        .0
+        .iter()
+        .map(|record| Packed(record).unpack())
+}

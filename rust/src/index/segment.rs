@@ -62,10 +62,15 @@ impl<'a> Segment<'a> {
             return Err(Corrupt("index segment: its checksum is wrong"));
         }
         let (mut before, mut ascending) = (0, true);
+        let mut unused = header[2] | header[3];
         for record in records {
             let uid = Packed(record).uid();
             ascending &= uid > before;
             before = uid;
+            unused |= record[9];
+        }
+        if unused != 0 {
+            return Err(Corrupt("index segment: an unused octet is used"));
         }
         let first = records.first().map_or(0, |record| Packed(record).uid());
         let named = (

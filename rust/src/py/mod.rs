@@ -28,8 +28,9 @@ mod _core {
     const SEGMENT_RECORDS: usize = crate::index::SEGMENT_RECORDS;
     #[pymodule_export]
     use super::index::{
-        PyRecord, keyword_sets, segment_append, segment_counts, segment_records, segment_remove,
-        segment_store, segment_uids, uids_modified, uids_with_flags,
+        PyBinarySlice, PyBodySlice, PyRecord, keyword_sets, render_fetch, segment_append,
+        segment_counts, segment_records, segment_remove, segment_store, segment_uids,
+        uids_modified, uids_with_flags,
     };
     #[pymodule_export]
     use super::numbers::{PyUidMap, PyUidSet};

@@ -1,0 +1,95 @@
+//! What must hold for any octets whatever: bodies of fuzz targets, and of tests over a small corpus.
+#![allow(clippy::panic, clippy::missing_panics_doc)] // a check that fails panics
+
+use std::collections::BTreeSet;
+
+use super::{Record, SEGMENT_RECORDS, Segment, StoreMode, append, columns, remove, store, uid_map};
+use crate::numbers::{Corrupt, Runs, UidSet};
+
+/// Octets that are taken for a segment are one, or [`Corrupt`]; what is made of one is one again.
+pub fn segments_never_panic(octets: &[u8]) {
+    let Ok(segment) = Segment::open(octets) else {
+        for said in [
+            columns::counts(octets).err(),
+            columns::records(octets, None).err(),
+            remove(octets, &UidSet::run(1, 9)).err(),
+            store(octets, &UidSet::run(1, 9), StoreMode::Add, 1, |_| None, 1).err(),
+            uid_map([octets]).err(),
+        ] {
+            assert!(said.is_some(), "damage was found once and then missed");
+        }
+        return;
+    };
+    let records = segment.unpack();
+    assert!(records.len() <= SEGMENT_RECORDS && records.is_sorted_by_key(|record| record.uid));
+    assert_eq!(
+        append(b"", &records).as_deref(),
+        Ok(octets),
+        "two forms of one segment"
+    );
+
+    let mut runs = Runs::new();
+    assert_eq!(segment.add_uids(&mut runs), Ok(()));
+    let uids = runs.finish();
+    assert_eq!(
+        uid_map([octets]).map(|map| map.uids().clone()),
+        Ok(uids.clone())
+    );
+    let (half, _) = uids.split(uids.len() / 2);
+    let (left, taken) = whole(remove(octets, &half));
+    assert!(taken.iter().map(|record| record.uid).eq(half.iter()));
+    assert_eq!(
+        whole(columns::records(&left, None)).len() + taken.len(),
+        records.len()
+    );
+    let stored = whole(store(
+        octets,
+        &half,
+        StoreMode::Replace,
+        0xFF,
+        |set| Some(set ^ 1),
+        9,
+    ));
+    assert_eq!(stored.changed, half);
+    let (before, after) = (
+        whole(columns::counts(octets)),
+        whole(columns::counts(&stored.segment)),
+    );
+    assert_eq!(
+        i64::from(before.unseen) + i64::from(stored.unseen),
+        i64::from(after.unseen)
+    );
+    assert_eq!(
+        i64::from(before.deleted) + i64::from(stored.deleted),
+        i64::from(after.deleted)
+    );
+    assert!(columns::keyword_sets(octets, None, &mut BTreeSet::new()).is_ok());
+    assert!(columns::with_flags(octets, 1, 0, &mut Runs::new()).is_ok());
+    assert!(columns::modified(octets, 0, &mut Runs::new()).is_ok());
+}
+
+/// Also with its checksum and length put right, so that what lies behind them is reached.
+pub fn mended_segments_never_panic(octets: &[u8]) {
+    let records: Vec<Record> = super::record::records_of(octets)
+        .take(SEGMENT_RECORDS + 1)
+        .collect();
+    match append(b"", &records) {
+        Ok(segment) => segments_never_panic(&segment),
+        Err(refused) => assert!(
+            records.len() > SEGMENT_RECORDS
+                || records.first().is_some_and(|record| record.uid == 0)
+                || !records.is_sorted_by(|one, next| one.uid < next.uid),
+            "{refused:?}"
+        ),
+    }
+    let forced = super::segment::pack(&records);
+    segments_never_panic(&forced);
+    segments_never_panic(octets);
+}
+
+fn whole<T>(result: Result<T, Corrupt>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(Corrupt(why)) => panic!("a segment that opens is not whole: {why}"),
+    }
+}

@@ -1,0 +1,296 @@
+//! FETCH answers, from index segments and digests (RFC 9051 section 7.5.2).
+
+mod plan;
+mod sections;
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Deref;
+
+use self::plan::{Plan, Say};
+use super::record::Packed;
+use super::segment::{OUT_OF_ORDER, Segment};
+use super::writing::{put_date_time, put_decimal, put_string};
+use crate::message::Digest;
+use crate::numbers::{Corrupt, UidMap, UidSet};
+use crate::wire::ast::{FetchItem, system};
+
+/// A stretch of a stored message that belongs here in the answer, as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BodySlice {
+    /// Whose octets.
+    pub body: u64,
+    /// From 0.
+    pub offset: u64,
+    /// Never 0.
+    pub length: u64,
+}
+
+/// A part whose transfer encoding is to be undone here (RFC 3516).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BinarySlice {
+    /// Whose octets.
+    pub body: u64,
+    /// Where the encoded part begins.
+    pub offset: u64,
+    /// Octets of the encoded part.
+    pub length: u64,
+    /// 1: base64, 2: quoted-printable, -1: unknown.
+    pub encoding: i8,
+    /// First decoded octet.
+    pub start: u64,
+    /// How many at most.
+    pub count: Option<u64>,
+    /// Their number is asked for, not the octets.
+    pub size_only: bool,
+}
+
+/// What an answer is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Octets to send.
+    Text(Vec<u8>),
+    /// Octets that somebody has to read.
+    Body(BodySlice),
+    /// Octets that somebody has to read and decode.
+    Binary(BinarySlice),
+}
+
+/// Where FETCH finds what is not in the index.
+pub trait Source {
+    /// Why something is not there, or is damaged.
+    type Error: From<Corrupt>;
+    /// Octets, owned or lent.
+    type Octets: Deref<Target = [u8]>;
+    /// Names of a keyword set, joined by spaces.
+    ///
+    /// # Errors
+    /// There is no such set.
+    fn keywords(&self, set: u32) -> Result<Self::Octets, Self::Error>;
+    /// The digest of a body.
+    ///
+    /// # Errors
+    /// There is no such digest.
+    fn digest(&self, body: u64) -> Result<Self::Octets, Self::Error>;
+}
+
+/// What is asked.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// What to say of each message.
+    pub items: &'a [FetchItem],
+    /// The client's message numbers; a UID that is not in it is passed over.
+    pub numbers: &'a UidMap,
+    /// Of which messages.
+    pub wanted: &'a UidSet,
+    /// For `\Recent`; None where the client is not to see it.
+    pub recent: Option<&'a UidSet>,
+    /// UIDs that get FLAGS even if not asked.
+    pub flags_too: Option<&'a UidSet>,
+}
+
+/// The pieces of an answer; text that follows text joins it.
+#[derive(Default)]
+struct Out {
+    text: Vec<u8>,
+    pieces: Vec<Piece>,
+}
+
+impl Out {
+    fn flush(&mut self) {
+        if !self.text.is_empty() {
+            self.pieces
+                .push(Piece::Text(std::mem::take(&mut self.text)));
+        }
+    }
+
+    fn body(&mut self, slice: BodySlice) {
+        if slice.length > 0 {
+            self.flush();
+            self.pieces.push(Piece::Body(slice));
+        }
+    }
+
+    fn binary(&mut self, slice: BinarySlice) {
+        self.flush();
+        self.pieces.push(Piece::Binary(slice));
+    }
+}
+
+/// FETCH responses of the wanted messages, ascending.
+///
+/// # Errors
+/// A damaged segment or digest, segments out of order, or what `source` says.
+pub fn render<'a, S: Source>(
+    request: &Request<'_>,
+    segments: impl IntoIterator<Item = &'a [u8]>,
+    source: &S,
+) -> Result<Vec<Piece>, S::Error> {
+    let plan = Plan::new(request.items);
+    let mut writer = Writer {
+        request,
+        plan,
+        source,
+        keywords: None,
+        out: Out::default(),
+    };
+    let mut before = 0;
+    for stored in segments {
+        let segment = Segment::open(stored)?;
+        let (Some(first), Some(last)) = (segment.first(), segment.last()) else {
+            continue;
+        };
+        if first <= before {
+            return Err(OUT_OF_ORDER.into());
+        }
+        before = last;
+        for record in segment.iter() {
+            let uid = record.uid();
+            if !request.wanted.contains(uid) {
+                continue;
+            }
+            if let Some(number) = request.numbers.number(uid) {
+                writer.message(number, record)?;
+            }
+        }
+    }
+    writer.out.flush();
+    Ok(writer.out.pieces)
+}
+
+struct Writer<'a, S: Source> {
+    request: &'a Request<'a>,
+    plan: Plan<'a>,
+    source: &'a S,
+    /// The keyword set named last: neighbours mostly have the same.
+    keywords: Option<(u32, S::Octets)>,
+    out: Out,
+}
+
+impl<S: Source> Writer<'_, S> {
+    fn message(&mut self, number: u32, record: Packed<'_>) -> Result<(), S::Error> {
+        let stored = if self.plan.needs_digest {
+            Some(self.source.digest(record.body())?)
+        } else {
+            None
+        };
+        let digest = match &stored {
+            Some(stored) => Some(Digest::open(stored).map_err(|_| Corrupt("a digest is damaged"))?),
+            None => None,
+        };
+        self.out.text.extend_from_slice(b"* ");
+        put_decimal(&mut self.out.text, number.into());
+        self.out.text.extend_from_slice(b" FETCH (");
+        for at in 0..self.plan.steps.len() {
+            if at > 0 {
+                self.out.text.push(b' ');
+            }
+            self.step(at, record, digest.as_ref())?;
+        }
+        let too = self
+            .request
+            .flags_too
+            .is_some_and(|uids| uids.contains(record.uid()));
+        if too && !self.plan.has_flags {
+            if !self.plan.steps.is_empty() {
+                self.out.text.push(b' ');
+            }
+            self.flags(record)?;
+        }
+        self.out.text.extend_from_slice(b")\r\n");
+        Ok(())
+    }
+
+    fn step(
+        &mut self,
+        at: usize,
+        record: Packed<'_>,
+        digest: Option<&Digest<'_>>,
+    ) -> Result<(), S::Error> {
+        let Some(step) = self.plan.steps.get(at) else {
+            return Ok(());
+        };
+        if let Say::Flags = step.say {
+            return self.flags(record);
+        }
+        let text = &mut self.out.text;
+        text.extend_from_slice(&step.name);
+        match &step.say {
+            Say::Flags => {}
+            Say::Uid => put_decimal(text, record.uid().into()),
+            Say::Size => put_decimal(text, record.size().into()),
+            Say::ModSeq => {
+                text.push(b'(');
+                put_decimal(text, record.modseq());
+                text.push(b')');
+            }
+            Say::InternalDate => put_date_time(text, record.date(), record.zone()),
+            Say::SaveDate => put_date_time(text, record.saved(), 0),
+            Say::EmailId => put_object_id(text, b'M', record.body()),
+            Say::ThreadId if record.thread() == 0 => text.extend_from_slice(b"NIL"),
+            Say::ThreadId => put_object_id(text, b'T', record.thread()),
+            Say::Envelope => text.extend_from_slice(digest.map_or(b"NIL", Digest::envelope)),
+            Say::Body => text.extend_from_slice(digest.map_or(b"NIL", Digest::body)),
+            Say::BodyStructure => {
+                text.extend_from_slice(digest.map_or(b"NIL", Digest::bodystructure));
+            }
+            Say::Preview => put_string(text, digest.map_or("", Digest::preview).as_bytes()),
+            Say::Octets(octets) => sections::octets(&mut self.out, octets, record, digest),
+            Say::Binary(binary) => sections::binary(&mut self.out, binary, record, digest),
+        }
+        Ok(())
+    }
+
+    /// `FLAGS (…)`: `\Recent` first, then the system flags, then keywords.
+    fn flags(&mut self, record: Packed<'_>) -> Result<(), S::Error> {
+        const NAMES: [(u8, &[u8]); 5] = [
+            (system::ANSWERED, b"\\Answered "),
+            (system::FLAGGED, b"\\Flagged "),
+            (system::DELETED, b"\\Deleted "),
+            (system::SEEN, b"\\Seen "),
+            (system::DRAFT, b"\\Draft "),
+        ];
+        let text = &mut self.out.text;
+        text.extend_from_slice(b"FLAGS (");
+        if self
+            .request
+            .recent
+            .is_some_and(|uids| uids.contains(record.uid()))
+        {
+            text.extend_from_slice(b"\\Recent ");
+        }
+        let flags = record.flags();
+        for (bit, name) in NAMES {
+            if flags & bit != 0 {
+                text.extend_from_slice(name);
+            }
+        }
+        let set = record.keyword_set();
+        if set != 0 {
+            if self.keywords.as_ref().is_none_or(|(id, _)| *id != set) {
+                self.keywords = Some((set, self.source.keywords(set)?));
+            }
+            if let Some((_, names)) = &self.keywords {
+                text.extend_from_slice(names);
+                text.push(b' ');
+            }
+        }
+        if text.last() == Some(&b' ') {
+            text.pop();
+        }
+        text.push(b')');
+        Ok(())
+    }
+}
+
+/// `objectid` of RFC 8474: a letter and 16 lower-case hexadecimal digits, in parentheses.
+fn put_object_id(out: &mut Vec<u8>, letter: u8, id: u64) {
+    const HEX: [u8; 16] = *b"0123456789abcdef";
+    out.extend_from_slice(&[b'(', letter]);
+    for shift in (0..16).rev() {
+        let digit = (id >> (shift * 4) & 0xF) as usize;
+        out.push(HEX.get(digit).copied().unwrap_or(b'0'));
+    }
+    out.push(b')');
+}
