@@ -1,0 +1,49 @@
+"""SASL (RFC 4422) on the server's side, as values: a response goes in, what follows comes out.
+
+step = begin("PLAIN", initial)
+while isinstance(step, Ask):
+    step = step.then(<what the client answers to step.challenge>)
+# a Claim, to be looked into, or a Fault
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from imapvm.auth import plain
+from imapvm.auth.claims import Ask, Claim, Fault, Step
+
+__all__ = ["MECHANISMS", "Ask", "Claim", "Fault", "Mechanism", "Step", "begin"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mechanism:
+    """One row of `MECHANISMS`."""
+
+    name: str
+    """As registered with IANA."""
+    start: Callable[[bytes | None], Step]
+    """Takes the initial response (RFC 4959), or None where the client sent none."""
+    shows_password: bool
+    """The password can be read on the way: offered over TLS only, unless the operator says so."""
+
+
+MECHANISMS: Final[Mapping[str, Mechanism]] = {
+    row.name: row
+    for row in (
+        Mechanism("PLAIN", plain.start_plain, shows_password=True),
+        Mechanism("LOGIN", plain.start_login, shows_password=True),
+    )
+}
+"""In the order in which they are offered, the best first."""
+
+
+def begin(mechanism: str, initial: bytes | None) -> Step | None:
+    """Begin an exchange; None where there is no such mechanism.
+
+    Args:
+        mechanism: in any case (RFC 9051 section 6.2.2 inherits RFC 4422: upper case).
+        initial: the initial response, base64 undone; b"" for "="; None where there was none.
+    """
+    row = MECHANISMS.get(mechanism.upper())
+    return None if row is None else row.start(initial)

@@ -1,0 +1,91 @@
+"""SASL exchanges, from the texts of the mechanisms."""
+
+import pytest
+
+from imapvm.auth.claims import Ask, Claim, Fault, claim
+from imapvm.auth.exchange import MECHANISMS, begin
+from imapvm.model.limits import LOGIN_NAME_MAX, PASSWORD_MAX
+
+
+def run(mechanism: str, *said: bytes | None):
+    """The challenges, and what it came to."""
+    initial, *responses = said
+    step, challenges = begin(mechanism, initial), []
+    for response in responses:
+        assert isinstance(step, Ask)
+        challenges.append(step.challenge)
+        step = step.then(response)
+    return challenges, step
+
+
+def test_plain_with_an_initial_response():
+    assert run("PLAIN", b"\0tim\0tanstaaftanstaaf") == ([], Claim("tim", b"tanstaaftanstaaf"))
+
+
+def test_plain_behind_an_empty_challenge():
+    assert run("PLAIN", None, b"\0tim\0secret") == ([b""], Claim("tim", b"secret"))
+
+
+def test_plain_with_ones_own_authorization_identity_in_any_case():
+    assert run("PLAIN", b"Tim\0tim\0secret") == ([], Claim("tim", b"secret"))
+
+
+def test_plain_for_somebody_else_is_refused():
+    assert isinstance(run("PLAIN", b"Ursel\0Kurt\0xipj3plmq")[1], Fault)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [b"", b"tim", b"tim\0secret", b"\0tim\0sec\0ret", b"\0\0secret", b"\0tim\0", b"\0\xff\0secret",
+     b"\0t\x01m\0secret", b"\0t\nm\0secret", "\0t\u202em\0x".encode()],
+)  # fmt: skip
+def test_plain_that_is_not_rfc_4616_is_refused(message):
+    assert isinstance(run("PLAIN", message)[1], Fault)
+    assert isinstance(run("PLAIN", None, message)[1], Fault)
+
+
+def test_login_asks_for_the_name_and_then_for_the_password():
+    assert run("LOGIN", None, b"tim", b"secret") == (
+        [b"Username:", b"Password:"],
+        Claim("tim", b"secret"),
+    )
+
+
+def test_login_takes_the_name_as_initial_response():
+    assert run("login", b"tim", b"secret") == ([b"Password:"], Claim("tim", b"secret"))
+
+
+def test_login_without_a_name_or_password_is_refused():
+    assert isinstance(run("LOGIN", b"", b"secret")[1], Fault)
+    assert isinstance(run("LOGIN", b"tim", b"")[1], Fault)
+
+
+@pytest.mark.parametrize("mechanism", ["", "plain ", "CRAM-MD5", "ANONYMOUS", "EXTERNAL"])
+def test_other_mechanisms_are_unknown(mechanism):
+    assert begin(mechanism, None) is None
+
+
+def test_mechanisms_that_show_the_password_say_so():
+    assert {row.name for row in MECHANISMS.values() if row.shows_password} == {"PLAIN", "LOGIN"}
+
+
+@pytest.mark.at_limit("LOGIN_NAME_MAX")
+def test_a_name_may_be_as_long_as_the_bound():
+    name = b"n" * LOGIN_NAME_MAX
+    assert claim(name, b"p" * PASSWORD_MAX) == Claim(name.decode(), b"p" * PASSWORD_MAX)
+
+
+@pytest.mark.past_limit("LOGIN_NAME_MAX")
+def test_a_longer_name_or_password_is_refused():
+    assert isinstance(claim(b"n" * (LOGIN_NAME_MAX + 1), b"p"), Fault)
+    assert isinstance(claim(b"n", b"p" * (PASSWORD_MAX + 1)), Fault)
+
+
+def test_names_may_be_any_utf_8():
+    name = "J\u00f6rg \u65e5\u672c"
+    assert claim(name.encode(), b"p") == Claim(name, b"p")
+
+
+def test_a_claim_does_not_show_its_password_in_a_log():
+    assert "hunter2" not in repr(Claim("tim", b"hunter2"))
+    assert "tim" in repr(Claim("tim", b"hunter2"))

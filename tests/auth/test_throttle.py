@@ -1,0 +1,126 @@
+"""Delays after failures; the clock is a number."""
+
+import pytest
+
+from imapvm.auth.throttle import (
+    FORGET_SECONDS,
+    LONGEST_FOR_NAME_SECONDS,
+    LONGEST_SECONDS,
+    PAIR_FREE,
+    SPREAD_FREE,
+    Throttle,
+)
+from imapvm.model.limits import THROTTLE_ENTRIES_MAX
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def throttle(clock) -> Throttle:
+    return Throttle(clock)
+
+
+def test_who_never_failed_does_not_wait(throttle):
+    assert throttle.delay("192.0.2.1", "fred") == 0
+    throttle.succeeded("192.0.2.1", "fred")
+    assert len(throttle) == 0
+
+
+def test_each_failure_beyond_the_free_ones_doubles_the_delay_up_to_a_bound(throttle):
+    delays = []
+    for _ in range(PAIR_FREE + 7):
+        throttle.failed("192.0.2.1", "fred")
+        delays.append(throttle.delay("192.0.2.1", "fred"))
+    assert delays == [0, 0, 1, 2, 4, 8, LONGEST_SECONDS, LONGEST_SECONDS, LONGEST_SECONDS]
+
+
+def test_thousands_of_failures_are_no_overflow(throttle):
+    for _ in range(5000):
+        throttle.failed("192.0.2.1", "fred")
+    assert throttle.delay("192.0.2.1", "fred") == LONGEST_SECONDS
+
+
+def test_others_do_not_wait(throttle):
+    for _ in range(50):
+        throttle.failed("192.0.2.1", "fred")
+    assert throttle.delay("192.0.2.2", "fred") == 0
+    assert throttle.delay("192.0.2.1", "wilma") == 0
+
+
+def test_one_telephone_with_an_old_password_does_not_slow_its_office(throttle, clock):
+    for _ in range(500):
+        clock.now += 60
+        throttle.failed("192.0.2.1", "fred")
+        assert throttle.delay("192.0.2.1", "wilma") == 0
+
+
+def test_a_peer_that_tries_many_names_waits_with_each(throttle):
+    for number in range(SPREAD_FREE):
+        throttle.failed("192.0.2.1", f"user{number}")
+    assert throttle.delay("192.0.2.1", "new") == 0
+    throttle.failed("192.0.2.1", "one more")
+    assert throttle.delay("192.0.2.1", "new") == 1
+    assert throttle.delay("192.0.2.2", "new") == 0
+
+
+def test_guessing_from_many_peers_is_slowed_and_the_owner_not_locked_out(throttle):
+    for number in range(SPREAD_FREE + 100):
+        throttle.failed(f"192.0.2.{number}", "fred")
+    assert throttle.delay("198.51.100.1", "fred") == LONGEST_FOR_NAME_SECONDS
+    assert throttle.delay("198.51.100.1", "wilma") == 0
+
+
+def test_success_forgets_the_failures_of_that_peer_with_that_name(throttle):
+    for _ in range(10):
+        throttle.failed("192.0.2.1", "fred")
+    throttle.succeeded("192.0.2.1", "fred")
+    assert throttle.delay("192.0.2.1", "fred") == 0
+    assert len(throttle) == 0
+
+
+def test_one_good_account_does_not_make_a_guesser_forgotten(throttle):
+    for number in range(SPREAD_FREE + 5):
+        throttle.failed("192.0.2.1", f"user{number}")
+        throttle.succeeded("192.0.2.1", "mallory")
+    assert throttle.delay("192.0.2.1", "new") == LONGEST_SECONDS
+
+
+def test_failures_are_forgotten_after_a_while_and_not_before(throttle, clock):
+    for _ in range(PAIR_FREE + 1):
+        throttle.failed("192.0.2.1", "fred")
+    clock.now += FORGET_SECONDS - 1
+    assert throttle.delay("192.0.2.1", "fred") == 1
+    clock.now += 1
+    assert throttle.delay("192.0.2.1", "fred") == 0
+
+
+@pytest.mark.at_limit("THROTTLE_ENTRIES_MAX")
+def test_as_many_are_remembered_as_the_bound_says(throttle):
+    for _ in range(PAIR_FREE + 1):
+        throttle.failed("192.0.2.1", "fred")  # three entries
+    number = 0
+    while len(throttle) < THROTTLE_ENTRIES_MAX:
+        throttle.failed("198.51.100.1", f"user{number}")
+        number += 1
+    assert throttle.delay("192.0.2.1", "fred") == 1
+
+
+@pytest.mark.past_limit("THROTTLE_ENTRIES_MAX")
+def test_one_more_makes_the_oldest_forgotten(throttle):
+    for _ in range(PAIR_FREE + 1):
+        throttle.failed("192.0.2.1", "fred")
+    for number in range(THROTTLE_ENTRIES_MAX):
+        throttle.failed("198.51.100.1", f"user{number}")
+    assert len(throttle) == THROTTLE_ENTRIES_MAX
+    assert throttle.delay("192.0.2.1", "fred") == 0
+    assert throttle.delay("198.51.100.1", "x") == LONGEST_SECONDS
