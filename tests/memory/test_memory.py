@@ -1,0 +1,149 @@
+"""What is asked for does not grow the server: messages and mailboxes pass through it.
+
+Measured is anonymous resident memory (`RssAnon`): what the server itself holds. Pages of the
+filepool that it looked at are the kernel's, shared and reclaimed as it pleases
+(docs/decisions/0001-what-memory-means.md).
+"""
+
+import imaplib
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.demo import Demo, started
+
+pytestmark = pytest.mark.slow
+
+MIB = 1024 * 1024
+ALLOWED = 16 * MIB
+
+
+class Growth:
+    """How far a process grew above what it had, at its highest."""
+
+    def __init__(self, pid: int) -> None:
+        self.status = Path(f"/proc/{pid}/status")
+        self.before = self.highest = self.now()
+
+    def now(self) -> int:
+        for line in self.status.read_text().splitlines():
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("no RssAnon")
+
+    @property
+    def octets(self) -> int:
+        return self.highest - self.before
+
+
+@contextmanager
+def growth(demo: Demo) -> Iterator[Growth]:
+    """Watch the server every two milliseconds while the block runs."""
+    watched = Growth(demo.process.pid)
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.002):
+            watched.highest = max(watched.highest, watched.now())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield watched
+    finally:
+        over.set()
+        watcher.join()
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[tuple[Demo, imaplib.IMAP4]]:
+    with (
+        started(tmp_path / "demo", "--user=reader:secret") as demo,
+        imaplib.IMAP4(*demo.imap, timeout=120) as imap,
+    ):
+        imap.login("reader", "secret")
+        # Everything that is loaded once is loaded before anything is measured.
+        small = b"Subject: small\r\n\r\n" + b"Some text.\r\n" * 300
+        ok(imap.append("INBOX", None, None, small))
+        ok(imap.select())
+        ok(imap.fetch("1", "(BODY.PEEK[] ENVELOPE)"))
+        ok(imap.store("1", "+FLAGS", r"\Deleted"))
+        ok(imap.expunge())
+        yield demo, imap
+
+
+def ok(answer: tuple) -> list:
+    assert answer[0] == "OK", answer
+    return answer[1]
+
+
+def test_a_message_of_fifty_megabytes_passes_through(client) -> None:
+    demo, imap = client
+    head = b"Subject: big\r\nContent-Type: text/plain\r\n\r\n"
+    message = head + (b"0123456789" * 7 + b"\r\n") * (50 * MIB // 72)
+    with growth(demo) as taken:
+        ok(imap.append("INBOX", None, None, message))
+    assert taken.octets < ALLOWED, f"APPEND took {taken.octets / MIB:.1f} MiB"
+    ok(imap.select())
+    with growth(demo) as taken:
+        answer = ok(imap.fetch("1", "(BODY.PEEK[])"))
+    assert answer[0][1] == message
+    assert taken.octets < ALLOWED, f"FETCH took {taken.octets / MIB:.1f} MiB"
+
+
+def test_all_bodies_of_ten_thousand_messages_pass_through(client) -> None:
+    demo, imap = client
+    message = b"Subject: one of many\r\n\r\n" + b"A line of some text to read.\r\n" * 130
+    append_many(imap, [message] * 10_000)
+    ok(imap.select())
+    with growth(demo) as taken:
+        imap.send(b"all FETCH 1:* (BODY.PEEK[])\r\n")
+        received, tail = 0, b""
+        while not tail.endswith(b"\r\n") or b"\r\nall OK" not in tail:
+            data = imap.sock.recv(MIB)
+            assert data, "the server went away"
+            received += len(data)
+            tail = (tail + data)[-200:]
+    assert received > 10_000 * len(message)
+    assert taken.octets < ALLOWED, f"FETCH 1:* took {taken.octets / MIB:.1f} MiB"
+
+
+def test_a_mailbox_of_a_million_messages_is_selected_at_once(client) -> None:
+    demo, imap = client
+    append_many(imap, [b"Subject: one in a million\r\n\r\nText.\r\n"] * 2000)
+    ok(imap.select())
+    ok(imap.create("Million"))
+    for _ in range(15):  # 32,000 in INBOX, by copying what is there
+        ok(imap.copy("1:2000", "INBOX"))
+    ok(imap.select())
+    for _ in range(32):
+        ok(imap.copy("1:32000", "Million"))
+    times = []
+    with growth(demo) as taken:
+        for _ in range(5):
+            start = time.perf_counter()
+            count = ok(imap.select("Million"))
+            times.append(time.perf_counter() - start)
+            ok(imap.unselect())
+    assert int(count[0]) >= 1_000_000
+    assert taken.octets < ALLOWED, f"SELECT took {taken.octets / MIB:.1f} MiB"
+    assert min(times) < 0.05, f"SELECT took {[f'{t * 1000:.0f} ms' for t in times]}"
+
+
+def append_many(imap: imaplib.IMAP4, messages: list[bytes]) -> None:
+    """Pipelined APPENDs: a round trip each would take longer than the test."""
+    for start in range(0, len(messages), 100):
+        batch = messages[start : start + 100]
+        imap.send(
+            b"".join(
+                b"m%d APPEND INBOX {%d+}\r\n%s\r\n" % (start + n, len(message), message)
+                for n, message in enumerate(batch)
+            )
+        )
+        for n in range(len(batch)):
+            while not (line := imap.readline()).startswith(b"m"):
+                assert line.startswith(b"*"), line
+            assert line.startswith(b"m%d OK" % (start + n)), line
