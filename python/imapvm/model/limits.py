@@ -49,6 +49,8 @@ THROTTLE_ENTRIES_MAX: Final = 10_000
 """Peers and names whose failures are remembered: about 2 MiB; the oldest are forgotten first."""
 PASSWORD_CHECKS_WAITING_MAX: Final = 256
 """Sign-ins that wait for a free core; above that the answer is "try again"."""
+REMEMBERED_SIGN_INS_MAX: Final = 10_000
+"""Accounts whose password was right a short while ago and need not be hashed again."""
 
 # --- sessions (imapvm.session, imapvm.commands) ------------------------------------------------
 

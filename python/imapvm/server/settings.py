@@ -1,0 +1,66 @@
+"""What the operator decides about the server, checked and with its defaults applied."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from imapvm.intake.settings import IntakeSettings
+
+Plaintext = Literal["never", "loopback", "always"]
+
+
+class SettingsError(Exception):
+    """The server cannot run like this; one sentence says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All that `serve` wants to know.
+
+    Addresses are `"host:port"`, `"[IPv6 address]:port"` or `"unix:/path"`; port 0 takes a free one.
+    """
+
+    filepool: Path
+    """Made before by `create_filepool`."""
+    spool: Path | None = None
+    """Where files with mail are dropped; None looks nowhere."""
+    imap: tuple[str, ...] = ()
+    """In the clear; STARTTLS where there is a certificate."""
+    imaps: tuple[str, ...] = ()
+    """TLS from the first octet (RFC 8314). Needs a certificate."""
+    lmtp: tuple[str, ...] = ()
+    certificate: Path | None = None
+    """PEM: the chain, the server's own first."""
+    key: Path | None = None
+    plaintext: Plaintext = "loopback"
+    """Whether a password may be sent without TLS: unix sockets count as loopback."""
+    workers: int = 0
+    """0: everything in one process, the only form there is."""
+    hostname: str = "localhost"
+    """Ours, in what mail systems are told."""
+    intake: IntakeSettings = field(default_factory=lambda: IntakeSettings(hostname="localhost"))
+
+    def check(self) -> None:
+        """Say what cannot work, before anything is opened.
+
+        Raises:
+            SettingsError: with one sentence.
+        """
+        if self.workers:
+            raise SettingsError(
+                f"workers = {self.workers}: several processes cannot be served by yet; use 0"
+            )
+        if (self.certificate is None) != (self.key is None):
+            raise SettingsError("a certificate needs its key, and a key its certificate")
+        if self.imaps and self.certificate is None:
+            raise SettingsError("imaps needs a certificate and a key")
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a server can be reached now; ports are the real ones. None: not listened at."""
+
+    imap: tuple[str, int] | None = None
+    """Host and port of the first address; of a unix socket its path and 0."""
+    imaps: tuple[str, int] | None = None
+    lmtp: tuple[str, int] | None = None
