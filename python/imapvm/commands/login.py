@@ -1,0 +1,69 @@
+"""LOGIN and AUTHENTICATE (RFC 9051 sections 6.2.2 and 6.2.3)."""
+
+from base64 import b64encode
+from collections.abc import Awaitable
+from typing import Final
+
+from imapvm._core import Authenticate, Login, Malformed, SaslResponse
+from imapvm.auth.claims import claim
+from imapvm.auth.exchange import MECHANISMS, Ask, Claim, Fault
+from imapvm.commands.anytime import offered
+from imapvm.commands.context import Context
+from imapvm.commands.outcome import Done, Refusal
+
+WRONG: Final = "no such user with this password"
+"""The same for an unknown user and for a wrong password (RFC 5530, AUTHENTICATIONFAILED)."""
+
+
+def login(ctx: Context, command: Login) -> Awaitable[Done]:
+    """Take name and password as they are (RFC 9051 section 6.2.3)."""
+    _require_privacy(ctx)
+    return _sign_in(ctx, claim(command.user, command.password))
+
+
+async def authenticate(ctx: Context, command: Authenticate) -> Done:
+    """SASL, with or without an initial response (RFC 4959)."""
+    mechanism = MECHANISMS.get(command.mechanism)
+    if mechanism is None:
+        raise Refusal("there is no such mechanism here", code="CANNOT")
+    if mechanism.shows_password:
+        _require_privacy(ctx)
+    step = mechanism.start(command.initial)
+    while isinstance(step, Ask):
+        step = step.then(await _ask(ctx, step.challenge))
+    return await _sign_in(ctx, step)
+
+
+def _require_privacy(ctx: Context) -> None:
+    if not ctx.session.password_allowed:
+        raise Refusal("not without TLS: a password would be sent in the clear", "PRIVACYREQUIRED")
+
+
+async def _ask(ctx: Context, challenge: bytes) -> bytes:
+    """Send a challenge; return the response, base64 undone."""
+    ctx.reader.expect_sasl()
+    ctx.out.continuation(b64encode(challenge))
+    match await ctx.next_event():
+        case SaslResponse(data=None):
+            raise Refusal("cancelled", bad=True)  # RFC 9051 section 6.2.2
+        case SaslResponse(data=bytes(data)):
+            return data
+        case Malformed() as fault:
+            raise Refusal(fault.message, fault.code, bad=not fault.is_no)
+        case other:
+            raise AssertionError(f"{other!r} inside AUTHENTICATE")
+
+
+async def _sign_in(ctx: Context, claimed: Claim | Fault) -> Done:
+    """Check name and password; the answer says what is offered now (RFC 9051 section 7.1)."""
+    if isinstance(claimed, Fault):
+        raise Refusal(claimed.text, "AUTHENTICATIONFAILED")
+    await ctx.flush()
+    services = ctx.services
+    account = await services.authenticator.login(
+        claimed.name, claimed.password, peer=ctx.session.peer
+    )
+    if account is None:
+        raise Refusal(WRONG, "AUTHENTICATIONFAILED")
+    ctx.signed_in(services.pool.account(account))
+    return Done("welcome", f"CAPABILITY {offered(ctx)}")

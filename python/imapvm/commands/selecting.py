@@ -1,0 +1,160 @@
+"""SELECT, EXAMINE, CLOSE, UNSELECT, CHECK: which mailbox is open (RFC 9051 section 6.3.2 ff.)."""
+
+from collections.abc import Awaitable
+
+from imapvm._core import (
+    Check,
+    Close,
+    Select,
+    UidSet,
+    Unselect,
+    uids_with_flags,
+)
+from imapvm.commands.announcing import keyword_names
+from imapvm.commands.context import Context
+from imapvm.commands.listing import list_line
+from imapvm.commands.names import tell_normalized, wanted_mailbox
+from imapvm.commands.outcome import Done, Refusal
+from imapvm.commands.recent import claim_arrivals
+from imapvm.filepool.mailboxes import Mailbox
+from imapvm.filepool.reading import Reader
+from imapvm.filepool.store import AccountStore
+from imapvm.model.flags import SYSTEM_FLAG_NAMES, SystemFlag
+from imapvm.model.names import canonical_name
+from imapvm.session.view import View, flags_response
+
+UID_LAST = 4294967295
+
+
+def select(ctx: Context, command: Select) -> Done | Awaitable[Done]:
+    """Open a mailbox; where that fails, none is open (RFC 9051 section 6.3.2)."""
+    if command.condstore or command.qresync is not None:
+        raise Refusal("CONDSTORE and QRESYNC are not offered", bad=True)
+    store = ctx.session.store
+    assert store is not None
+    leaving = claim_arrivals(ctx)
+    if ctx.session.view is not None:
+        ctx.session.view = None
+        ctx.out.condition("OK", "the mailbox selected before is closed", "CLOSED")
+    if leaving is not None:
+        return _select_later(ctx, store, command, leaving)
+    with store.reading() as reader:
+        mailbox = wanted_mailbox(reader, command.mailbox)
+        if _is_to_claim(ctx, command, mailbox):
+            return _claim_and_open(ctx, store, command, mailbox)
+        return _open(ctx, reader, command, mailbox, mailbox.recent_from)
+
+
+async def _select_later(
+    ctx: Context, store: AccountStore, command: Select, leaving: Awaitable[None]
+) -> Done:
+    await leaving
+    with store.reading() as reader:
+        mailbox = wanted_mailbox(reader, command.mailbox)
+        if not _is_to_claim(ctx, command, mailbox):
+            return _open(ctx, reader, command, mailbox, mailbox.recent_from)
+    return await _claim_and_open(ctx, store, command, mailbox)
+
+
+def _is_to_claim(ctx: Context, command: Select, mailbox: Mailbox) -> bool:
+    r"""Whether messages become \Recent to this session, and to no later one."""
+    return not command.read_only and not ctx.session.rev2 and mailbox.recent_from < mailbox.uid_next
+
+
+async def _claim_and_open(
+    ctx: Context, store: AccountStore, command: Select, mailbox: Mailbox
+) -> Done:
+    recent_from = await store.claim_recent(mailbox.id)
+    with store.reading() as reader:
+        again = reader.mailbox_by_id(mailbox.id)
+        if again is None:
+            raise Refusal("there is no such mailbox", code="NONEXISTENT")
+        return _open(ctx, reader, command, again, recent_from)
+
+
+def _open(
+    ctx: Context, reader: Reader, command: Select, mailbox: Mailbox, recent_from: int
+) -> Done:
+    """Write all that RFC 9051 section 6.3.2 asks for, and what RFC 3501 asked for besides."""
+    out, session = ctx.out, ctx.session
+    numbers = reader.uid_map(mailbox)
+    keywords = keyword_names(reader, mailbox)
+    recent = UidSet()
+    if not session.rev2:
+        recent = numbers.uids & UidSet([(recent_from, UID_LAST)])
+    out.untagged(flags_response(keywords))
+    out.exists(len(numbers))
+    if not session.rev2:
+        out.recent(len(recent))
+        if mailbox.unseen:
+            unseen = uids_with_flags(reader.iter_segments(mailbox), SystemFlag.SEEN, 0).first
+            assert unseen is not None
+            out.condition("OK", "first unseen", f"UNSEEN {numbers.number(unseen)}")
+    kept = () if command.read_only else (*SYSTEM_FLAG_NAMES.values(), *keywords, r"\*")
+    out.condition("OK", "these are kept", f"PERMANENTFLAGS ({' '.join(kept)})")
+    out.condition("OK", "UIDs valid", f"UIDVALIDITY {mailbox.uid_validity}")
+    out.condition("OK", "predicted next UID", f"UIDNEXT {mailbox.uid_next}")
+    out.condition("OK", "of this mailbox", f"MAILBOXID ({mailbox_id(mailbox)})")
+    if session.rev2:
+        tell_normalized(ctx, command.mailbox, canonical_name(command.mailbox))
+        list_line(ctx, reader, mailbox)
+    session.view = View(
+        mailbox.id,
+        numbers=numbers,
+        told=mailbox.highest_modseq,
+        recent=recent,
+        read_only=command.read_only,
+        keywords=keywords,
+        keyword_sets=mailbox.keyword_sets,
+    )
+    return Done("examined" if command.read_only else "selected", _access(command))
+
+
+def _access(command: Select) -> str:
+    return "READ-ONLY" if command.read_only else "READ-WRITE"
+
+
+def mailbox_id(mailbox: Mailbox) -> str:
+    """OBJECTID (RFC 8474 section 4): an id is never reused in its account."""
+    return f"F{mailbox.id}"
+
+
+def close(ctx: Context, _command: Close) -> Done | Awaitable[Done]:
+    r"""Expunge what is \Deleted without a word, and select nothing (RFC 9051 section 6.4.1)."""
+    view, store = ctx.session.view, ctx.session.store
+    assert view is not None
+    assert store is not None
+    claiming = claim_arrivals(ctx)
+    with store.reading() as reader:
+        mailbox = reader.mailbox_by_id(view.mailbox)
+    if view.read_only or mailbox is None or (not mailbox.deleted and claiming is None):
+        ctx.session.view = None
+        return Done("closed")
+    return _expunge_and_close(ctx, store, view, claiming)
+
+
+async def _expunge_and_close(
+    ctx: Context, store: AccountStore, view: View, claiming: Awaitable[None] | None
+) -> Done:
+    if claiming is not None:
+        await claiming
+    await store.expunge(view.mailbox, view.numbers.uids)
+    ctx.session.view = None
+    return Done("closed")
+
+
+def unselect(ctx: Context, _command: Unselect) -> Done | Awaitable[Done]:
+    """Select nothing, and expunge nothing (RFC 9051 section 6.4.2)."""
+    claiming = claim_arrivals(ctx)
+    ctx.session.view = None
+    return Done("unselected") if claiming is None else _claimed(claiming)
+
+
+async def _claimed(claiming: Awaitable[None]) -> Done:
+    await claiming
+    return Done("unselected")
+
+
+def check(_ctx: Context, _command: Check) -> Done:
+    """Nothing: what was answered is on disk already (RFC 3501 section 6.4.1)."""
+    return Done("everything is kept")

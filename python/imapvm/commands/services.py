@@ -1,0 +1,76 @@
+"""What all connections of a process share."""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from imapvm.commands.context import Context
+    from imapvm.filepool.accounts import Account
+    from imapvm.filepool.pool import Filepool
+    from imapvm.model.ids import MailboxId
+
+
+class Authenticator(Protocol):
+    """Who somebody is: passwords, and the patience to check them."""
+
+    async def login(self, name: str, password: bytes, *, peer: str) -> "Account | None":
+        """Return whose name and password these are, or None after any failure."""
+
+
+class Idlers:
+    """The connections that are in IDLE, by the mailbox they have selected.
+
+    A mailbox id is unique in its storage group only, so who is called may find that nothing
+    happened to it; that costs a look.
+    """
+
+    def __init__(self) -> None:
+        self._by_mailbox: dict[MailboxId, set[Context]] = {}
+        self._elsewhere: set[Context] = set()
+
+    def enter(self, ctx: "Context") -> None:
+        view = ctx.session.view
+        if view is None:
+            self._elsewhere.add(ctx)
+        else:
+            self._by_mailbox.setdefault(view.mailbox, set()).add(ctx)
+
+    def leave(self, ctx: "Context") -> None:
+        """May be called for one that is not here."""
+        view = ctx.session.view
+        if view is None:
+            self._elsewhere.discard(ctx)
+            return
+        there = self._by_mailbox.get(view.mailbox)
+        if there is not None:
+            there.discard(ctx)
+            if not there:
+                del self._by_mailbox[view.mailbox]
+
+    def push(self, mailboxes: "Collection[MailboxId]") -> None:
+        """Tell each idler of these mailboxes what has happened."""
+        for mailbox in mailboxes:
+            for ctx in tuple(self._by_mailbox.get(mailbox, ())):
+                ctx.push()
+
+    def __iter__(self) -> "Iterator[Context]":
+        """All of them; a copy, so that they may come and go meanwhile."""
+        everybody = [ctx for there in self._by_mailbox.values() for ctx in there]
+        return iter([*everybody, *self._elsewhere])
+
+    def __len__(self) -> int:
+        return len(self._elsewhere) + sum(map(len, self._by_mailbox.values()))
+
+
+@dataclass(slots=True)
+class Services:
+    """One a process; each `Context` holds it."""
+
+    pool: "Filepool"
+    authenticator: Authenticator
+    clock: Callable[[], float]
+    """Seconds since 1970 UTC."""
+    idlers: Idlers = field(default_factory=Idlers)
+    version: str = "0.1.0"
+    """What ID tells."""

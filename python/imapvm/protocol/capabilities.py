@@ -1,0 +1,173 @@
+"""Capabilities: one row each, with the RFC, and when it is said or why it is not.
+
+The names are those of the IANA registry; docs/protocol.md has the same rows for readers, and a test
+compares the two.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from imapvm.model.limits import MESSAGE_MAX
+from imapvm.protocol.states import State
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What decides which capabilities a connection is told of."""
+
+    state: State
+    can_start_tls: bool
+    """There is a certificate, and no TLS yet."""
+    password_allowed: bool
+    """A password may be sent over this connection as it stands."""
+
+
+When = Callable[[Facts], bool]
+
+
+def always(_: Facts) -> bool:
+    """In every state."""
+    return True
+
+
+def before_login(facts: Facts) -> bool:
+    """What is of no use to who has signed in."""
+    return facts.state is State.NOT_AUTHENTICATED
+
+
+def after_login(facts: Facts) -> bool:
+    """What a stranger cannot use is not said to strangers."""
+    return facts.state is not State.NOT_AUTHENTICATED
+
+
+def where_tls_can_start(facts: Facts) -> bool:
+    """Before login, without TLS, with a certificate."""
+    return before_login(facts) and facts.can_start_tls
+
+
+def where_passwords_may_be_sent(facts: Facts) -> bool:
+    """With TLS, or where the operator allows it without."""
+    return before_login(facts) and facts.password_allowed
+
+
+def where_passwords_may_not_be_sent(facts: Facts) -> bool:
+    """RFC 9051 section 6.2.3: LOGIN is then refused."""
+    return before_login(facts) and not facts.password_allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One capability."""
+
+    name: str
+    rfc: str
+    when: When | None = None
+    """None: not offered."""
+    why_not: str = ""
+    """Why it is not offered."""
+    value: str = ""
+    """What is said behind the name."""
+
+
+_LATER: Final = "not built yet"
+
+# fmt: off
+TABLE: Final = (
+    Row("IMAP4rev1", "3501", always),
+    Row("IMAP4rev2", "9051", always),
+    Row("STARTTLS", "9051", where_tls_can_start),
+    Row("LOGINDISABLED", "9051", where_passwords_may_not_be_sent),
+    Row("AUTH=PLAIN", "4616", where_passwords_may_be_sent),
+    Row("SASL-IR", "4959", before_login),
+    Row("ID", "2971", always),
+    Row("ENABLE", "5161", always),
+    Row("LITERAL+", "7888", always),
+    Row("LITERAL-", "7888", why_not="RFC 7888 section 6 forbids it beside LITERAL+, which is more"),
+    Row("IDLE", "2177", always),
+    Row("NAMESPACE", "2342", after_login),
+    Row("UNSELECT", "3691", after_login),
+    Row("CHILDREN", "3348", after_login),
+    Row("LIST-EXTENDED", "5258", after_login),
+    Row("LIST-STATUS", "5819", after_login),
+    Row("STATUS=SIZE", "8438", after_login),
+    Row("SPECIAL-USE", "6154", after_login),
+    Row("CREATE-SPECIAL-USE", "6154", after_login),
+    Row("UIDPLUS", "4315", after_login),
+    Row("MOVE", "6851", after_login),
+    Row("MULTIAPPEND", "3502", after_login),
+    Row("BINARY", "3516", after_login),
+    Row("ESEARCH", "4731", after_login),
+    Row("SEARCHRES", "5182", after_login),
+    Row("WITHIN", "5032", after_login),
+    Row("APPENDLIMIT", "7889", after_login, value=f"={MESSAGE_MAX}"),
+    Row("UTF8=ACCEPT", "9755", after_login),
+    Row("PREVIEW", "8970", after_login),
+    Row("SAVEDATE", "8514", after_login),
+    Row("OBJECTID", "8474", after_login),
+    Row("CONDSTORE", "7162", why_not=_LATER),
+    Row("QRESYNC", "7162", why_not=_LATER),
+    Row("SORT", "5256", why_not=_LATER),
+    Row("SORT=DISPLAY", "5957", why_not=_LATER),
+    Row("ESORT", "5267", why_not=_LATER),
+    Row("THREAD=ORDEREDSUBJECT", "5256", why_not=_LATER),
+    Row("THREAD=REFERENCES", "5256", why_not=_LATER),
+    Row("THREAD=REFS", "draft-ietf-morg-inthread", why_not=_LATER),
+    Row("COMPRESS=DEFLATE", "4978", why_not=_LATER),
+    Row("QUOTA", "9208", why_not=_LATER),
+    Row("QUOTA=RES-STORAGE", "9208", why_not=_LATER),
+    Row("QUOTA=RES-MESSAGE", "9208", why_not=_LATER),
+    Row("QUOTA=RES-MAILBOX", "9208", why_not=_LATER),
+    Row("QUOTA=RES-ANNOTATION-STORAGE", "9208", why_not=_LATER),
+    Row("QUOTASET", "9208", why_not=_LATER),
+    Row("AUTH=SCRAM-SHA-256", "7677", why_not=_LATER),
+    Row("AUTH=SCRAM-SHA-256-PLUS", "7677", why_not=_LATER),
+    Row("AUTH=SCRAM-SHA-1", "5802", why_not=_LATER),
+    Row("AUTH=SCRAM-SHA-1-PLUS", "5802", why_not=_LATER),
+    Row("AUTH=OAUTHBEARER", "7628", why_not=_LATER),
+    Row("AUTH=XOAUTH2", "none", why_not=_LATER),
+    Row("AUTH=EXTERNAL", "4422", why_not=_LATER),
+    Row("AUTH=LOGIN", "none", why_not="spoken to clients that try it; RFC 9051 has PLAIN for it"),
+    Row("ACL", "4314", why_not=_LATER),
+    Row("RIGHTS=", "4314", why_not=_LATER),
+    Row("LIST-MYRIGHTS", "8440", why_not=_LATER),
+    Row("METADATA", "5464", why_not=_LATER),
+    Row("METADATA-SERVER", "5464", why_not=_LATER),
+    Row("LIST-METADATA", "9590", why_not=_LATER),
+    Row("NOTIFY", "5465", why_not=_LATER),
+    Row("UIDONLY", "9586", why_not=_LATER),
+    Row("UIDBATCHES", "10022", why_not=_LATER),
+    Row("PARTIAL", "9394", why_not=_LATER),
+    Row("MULTISEARCH", "7377", why_not=_LATER),
+    Row("INPROGRESS", "9585", why_not=_LATER),
+    Row("REPLACE", "8508", why_not=_LATER),
+    Row("CATENATE", "4469", why_not=_LATER),
+    Row("URL-PARTIAL", "5550", why_not=_LATER),
+    Row("SEARCH=FUZZY", "6203", why_not=_LATER),
+    Row("MESSAGELIMIT", "9738", why_not=_LATER),
+    Row("SAVELIMIT", "9738", why_not=_LATER),
+    Row("UNAUTHENTICATE", "8437", why_not=_LATER),
+    Row("I18NLEVEL=1", "5255", why_not=_LATER),
+    Row("I18NLEVEL=2", "5255", why_not=_LATER),
+    Row("OBJECTID+", "draft-ietf-mailmaint-imap-objectid-bis",
+        why_not="OBJECTID is offered; the two are told apart by what an id stands for"),
+    Row("CONTEXT=SEARCH", "5267", why_not=_LATER),
+    Row("CONTEXT=SORT", "5267", why_not=_LATER),
+    Row("FILTERS", "5466", why_not=_LATER),
+    Row("LANGUAGE", "5255", why_not=_LATER),
+    Row("IMAPSIEVE=", "6785", why_not="needs Sieve"),
+    Row("URLAUTH", "4467", why_not="lets others read mail by a link; no client of today asks"),
+    Row("CONVERT", "5259", why_not="a server that opens attachments is one that is attacked"),
+    Row("ANNOTATE-EXPERIMENT-1", "5257", why_not="experimental, and nobody uses it"),
+    Row("LOGIN-REFERRALS", "2221", why_not="a user is on the server that was asked"),
+    Row("MAILBOX-REFERRALS", "2193", why_not="a mailbox is on the server that was asked"),
+    Row("JMAPACCESS", "9698", why_not="there is no JMAP here"),
+)
+# fmt: on
+
+
+def capabilities(facts: Facts) -> str:
+    """What CAPABILITY says to a connection: names, separated by spaces (RFC 9051 s. 7.2.2)."""
+    return " ".join(
+        row.name + row.value for row in TABLE if row.when is not None and row.when(facts)
+    )
