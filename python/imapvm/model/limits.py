@@ -86,3 +86,22 @@ BOUNCE_HEADER_MAX: Final = 64 * 1024
 """Octets of a message's header that are sent back with a notification."""
 SMTPEXIT_HEADER_MAX: Final = 256 * 1024
 """Octets of a header in which `imapvm-smtpexit -t` looks for recipients."""
+
+# --- the filepool (imapvm.filepool) -------------------------------------------------------------
+
+ACCOUNT_NAME_MAX: Final = 255
+"""UTF-8 octets of a login name: fits an LMDB key."""
+ADDRESS_MAX: Final = 320
+"""UTF-8 octets of an alias: a local part of 64 and a domain of 255 (RFC 5321 section 4.5.3.1)."""
+CREDENTIAL_MAX: Final = 2000
+"""Octets of a stored credential; an argon2id hash has about 100."""
+NAMES_PER_ACCOUNT_MAX: Final = 10_000
+"""Mailboxes and subscriptions of one account together."""
+KEYWORD_SET_MAX: Final = 1800
+"""Octets of all keywords of one message with spaces between: a value that fits a leaf page."""
+KEYWORD_SETS_PER_MAILBOX_MAX: Final = 10_000
+"""Different combinations of keywords that one mailbox has ever seen: about 1 MiB in memory."""
+THREAD_REFERENCES_MAX: Final = 20
+"""Message-IDs that one message refers to and that are recorded for its thread."""
+DELIVERY_ID_MAX: Final = 64
+"""Octets of a delivery id: fits an LMDB key twice over."""
