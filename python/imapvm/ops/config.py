@@ -52,6 +52,7 @@ class Delivery(Table, frozen=True):
     domains: tuple[str, ...] = ()
     detail_delimiter: Annotated[str, msgspec.Meta(max_length=1)] = "+"
     detail_mailboxes: bool = False
+    postmaster: str = ""
     unknown: Literal["hold", "bounce", "discard"] = "hold"
     sendmail: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = (
         "/usr/sbin/sendmail",

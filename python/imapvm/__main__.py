@@ -1,0 +1,7 @@
+"""`python -m imapvm` is `imapvm`."""
+
+import sys
+
+from imapvm.ops.cli import main
+
+sys.exit(main())

@@ -1,0 +1,99 @@
+"""`imapvm filepool …`: create, check, sweep. The last two work while the server runs, too."""
+
+import argparse
+import dataclasses
+import json
+
+from imapvm.ops.errors import DAMAGED
+from imapvm.ops.places import add_filepool_options, filepool_of
+
+
+def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Describe the verbs."""
+    pool = verbs.add_parser("filepool", help="create, check and sweep the filepool")
+    inner = pool.add_subparsers(title="verbs", metavar="VERB", required=True)
+
+    create = inner.add_parser(
+        "create",
+        help="make an empty filepool",
+        description="Make an empty filepool, mode 0700.",
+    )
+    add_filepool_options(create)
+    create.add_argument(
+        "--groups",
+        type=int,
+        default=1,
+        metavar="N",
+        help="storage groups; cannot be changed later (default: %(default)s)",
+    )
+    create.set_defaults(run=_create)
+
+    check = inner.add_parser(
+        "check",
+        help="prove the invariants of what is stored",
+        description="Prove the invariants of what is stored, also while the server runs. Exit code"
+        f" {DAMAGED} means that something was found.",
+    )
+    add_filepool_options(check)
+    check.add_argument(
+        "--repair",
+        action="store_true",
+        help="derive again what can be derived from the messages: counters, usage, references",
+    )
+    check.add_argument("--json", action="store_true", help="as a JSON object")
+    check.set_defaults(run=_check)
+
+    sweep = inner.add_parser(
+        "sweep",
+        help="remove what nobody refers to any more",
+        description="Remove the bodies of messages that nobody refers to any more and whose hour"
+        " of grace is over, and what is old in the logs. The server does so by itself.",
+    )
+    add_filepool_options(sweep)
+    sweep.set_defaults(run=_sweep)
+
+
+def _create(arguments: argparse.Namespace) -> int:
+    from imapvm.filepool.pool import create_filepool
+
+    path = filepool_of(arguments)
+    create_filepool(path, groups=arguments.groups)
+    print(f"created {path}")
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    import trio
+
+    from imapvm.filepool.pool import open_filepool
+
+    path = filepool_of(arguments)
+
+    async def check() -> int:
+        async with open_filepool(path) as pool:
+            report = pool.check(repair=arguments.repair)
+        if arguments.json:
+            print(json.dumps(dataclasses.asdict(report), ensure_ascii=False, indent=2))
+        else:
+            for finding in report.findings:
+                print(finding)
+        return DAMAGED if report.findings else 0
+
+    return trio.run(check)
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    import trio
+
+    from imapvm.filepool.pool import open_filepool
+
+    path = filepool_of(arguments)
+
+    async def sweep() -> None:
+        async with open_filepool(path) as pool:
+            report = await pool.sweep()
+        for name, count in dataclasses.asdict(report).items():
+            print(f"{name}: {count}")
+
+    trio.run(sweep)
+    return 0

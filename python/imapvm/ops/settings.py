@@ -1,0 +1,85 @@
+"""From the configuration file to what the server wants to know, checked where it can be."""
+
+import re
+import socket
+from pathlib import Path
+
+from imapvm.intake.settings import IntakeSettings
+from imapvm.ops.config import ConfigFile
+from imapvm.ops.errors import CONFIGURATION, OperatorError
+from imapvm.server.settings import Settings, SettingsError
+
+_TCP = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\s:\[\]/]+):([0-9]{1,5})")
+_UNIX = re.compile(r"unix:/.+")
+
+
+def settings_of(file: ConfigFile) -> Settings:
+    """Settings of the server, as a configuration has them.
+
+    Raises:
+        ConfigError: a value cannot be; it names file, line and key.
+        OperatorError: the values do not fit together.
+    """
+    config = file.config
+    for kind in ("imap", "imaps", "lmtp"):
+        for address in getattr(config.listen, kind):
+            if fault := _address_fault(address):
+                raise file.mistake(("listen", kind), fault)
+    for name in ("certificate", "key"):
+        written = getattr(config.tls, name)
+        if written and (fault := _file_fault(file.path_of(written))):
+            raise file.mistake(("tls", name), fault)
+    if bool(config.tls.certificate) != bool(config.tls.key):
+        missing = "key" if config.tls.certificate else "certificate"
+        raise file.mistake(("tls", missing), "a certificate and its key are given together")
+    if config.listen.imaps and not config.tls.certificate:
+        raise file.mistake(("listen", "imaps"), "needs tls.certificate and tls.key")
+    if config.workers:
+        raise file.mistake(("workers",), "more than one process is not supported yet: use 0")
+    hostname = config.hostname or socket.gethostname()
+    settings = Settings(
+        filepool=file.path_of(config.filepool),
+        spool=file.path_of(config.spool) if config.spool else None,
+        imap=config.listen.imap,
+        imaps=config.listen.imaps,
+        lmtp=config.listen.lmtp,
+        certificate=file.path_of(config.tls.certificate) if config.tls.certificate else None,
+        key=file.path_of(config.tls.key) if config.tls.key else None,
+        plaintext=config.login.plaintext,
+        workers=config.workers,
+        hostname=hostname,
+        intake=IntakeSettings(
+            hostname=hostname,
+            domains=config.delivery.domains,
+            detail_delimiter=config.delivery.detail_delimiter,
+            detail_mailboxes=config.delivery.detail_mailboxes,
+            postmaster=config.delivery.postmaster,
+            unknown=config.delivery.unknown,
+            sendmail=config.delivery.sendmail,
+        ),
+    )
+    try:
+        settings.check()
+    except SettingsError as error:
+        raise OperatorError(f"{file.path}: {error}", CONFIGURATION) from None
+    return settings
+
+
+def _address_fault(address: str) -> str | None:
+    if _UNIX.fullmatch(address):
+        return None
+    tcp = _TCP.fullmatch(address)
+    if tcp is None:
+        return f'"{address}" is not "HOST:PORT", "[IPv6 address]:PORT" or "unix:/path"'
+    if int(tcp[1]) > 65535:
+        return f'"{address}": a port is at most 65535'
+    return None
+
+
+def _file_fault(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        return f"{path}: {(error.strerror or str(error)).lower()}"
+    return None
