@@ -1,0 +1,187 @@
+//! What a client said, as values: one variant a command, nothing looked up yet.
+
+use super::ast::{FetchItem, SearchKey, SequenceSet};
+use super::flags::FlagList;
+
+/// One command, complete but for the messages of APPEND.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// As received.
+    pub tag: Vec<u8>,
+    /// What is asked.
+    pub verb: Verb,
+}
+
+/// QRESYNC of SELECT (RFC 7162 section 3.2.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Qresync {
+    /// UIDVALIDITY the client knows.
+    pub uid_validity: u32,
+    /// The last MODSEQ it knows.
+    pub modseq: u64,
+    /// UIDs it knows.
+    pub known: Option<SequenceSet>,
+    /// Message numbers and their UIDs.
+    pub matches: Option<(SequenceSet, SequenceSet)>,
+}
+
+/// How STORE changes flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreMode {
+    /// `FLAGS`
+    Replace,
+    /// `+FLAGS`
+    Add,
+    /// `-FLAGS`
+    Remove,
+}
+
+/// The commands. Mailbox names are decoded; words that are compared without regard to case are
+/// upper case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the fields are documented in `_core.pyi`, class by class
+pub enum Verb {
+    Capability,
+    Noop,
+    Logout,
+    StartTls,
+    Namespace,
+    Idle,
+    Check,
+    Close,
+    Unselect,
+    /// EXPUNGE; UID EXPUNGE where UIDs are given.
+    Expunge { uids: Option<SequenceSet> },
+    Id { params: Vec<(String, Option<String>)> },
+    Authenticate { mechanism: String, initial: Option<Vec<u8>> },
+    Login { user: Vec<u8>, password: Vec<u8> },
+    Enable { names: Vec<String> },
+    /// SELECT and EXAMINE.
+    Select { mailbox: String, read_only: bool, condstore: bool, qresync: Option<Qresync> },
+    Create { mailbox: String, special_use: Vec<String> },
+    Delete { mailbox: String },
+    Rename { mailbox: String, to: String },
+    Subscribe { mailbox: String },
+    Unsubscribe { mailbox: String },
+    List(List),
+    Lsub { reference: String, pattern: String },
+    Status { mailbox: String, items: Vec<&'static str> },
+    Append { mailbox: String },
+    /// `program` is None where the charset is not known.
+    Search { uid: bool, returns: Option<Vec<&'static str>>, program: Option<SearchKey> },
+    Fetch(Fetch),
+    Store(Store),
+    Copy { uid: bool, set: SequenceSet, mailbox: String },
+    Move { uid: bool, set: SequenceSet, mailbox: String },
+}
+
+/// LIST, basic and extended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct List {
+    /// The reference name.
+    pub reference: String,
+    /// One pattern, or those in parentheses.
+    pub patterns: Vec<String>,
+    /// Any of the extended syntax was used.
+    pub extended: bool,
+    /// Selection options, none twice.
+    pub selection: Vec<&'static str>,
+    /// Return options but STATUS, none twice.
+    pub returns: Vec<&'static str>,
+    /// Items of RETURN (STATUS (…)).
+    pub status: Option<Vec<&'static str>>,
+}
+
+/// FETCH and UID FETCH.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// The set is of UIDs; `items` then has UID.
+    pub uid: bool,
+    /// Which messages.
+    pub set: SequenceSet,
+    /// What of them.
+    pub items: Vec<FetchItem>,
+    /// CHANGEDSINCE (RFC 7162).
+    pub changed_since: Option<u64>,
+    /// VANISHED (RFC 7162).
+    pub vanished: bool,
+}
+
+/// STORE and UID STORE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// The set is of UIDs.
+    pub uid: bool,
+    /// Which messages.
+    pub set: SequenceSet,
+    /// What to do with the flags.
+    pub mode: StoreMode,
+    /// `.SILENT`
+    pub silent: bool,
+    /// The flags.
+    pub flags: FlagList,
+    /// UNCHANGEDSINCE (RFC 7162).
+    pub unchanged_since: Option<u64>,
+}
+
+/// What was received is not a command, or is over a bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// None where not even a tag was found.
+    pub tag: Option<Vec<u8>>,
+    /// What was expected and where, or which bound was passed; printable ASCII.
+    pub message: String,
+    /// The command's name in upper case, if that was understood.
+    pub name: Option<&'static str>,
+    /// A response code without brackets.
+    pub code: Option<&'static str>,
+    /// NO, not BAD: well-formed and over a bound.
+    pub is_no: bool,
+    /// The stream cannot be followed any more.
+    pub fatal: bool,
+}
+
+/// The head of one message of APPEND.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppendMessage {
+    /// Flags to set.
+    pub flags: FlagList,
+    /// INTERNALDATE: seconds since 1970 UTC, and the zone's minutes east.
+    pub date: Option<(i64, i32)>,
+    /// Octets of the message.
+    pub size: u64,
+    /// The client waits for "+".
+    pub waits: bool,
+    /// `~{n}`: NUL is allowed.
+    pub binary: bool,
+    /// `UTF8 (~{n})`.
+    pub utf8: bool,
+    /// Over `Limits::append`: it can only be refused.
+    pub too_big: bool,
+}
+
+/// The next thing a client said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A command; of APPEND its beginning.
+    Command(Command),
+    /// No command.
+    Malformed(Malformed),
+    /// A synchronising literal of an ordinary command was accepted: say "+".
+    LiteralWanted(u64),
+    /// DONE behind IDLE.
+    IdleDone,
+    /// A SASL response; None where the client cancelled.
+    SaslResponse(Option<Vec<u8>>),
+    /// A message of APPEND is announced.
+    AppendMessage(AppendMessage),
+    /// Octets of it.
+    AppendData(Vec<u8>),
+    /// All octets of it were given.
+    AppendMessageEnd {
+        /// A NUL stood in a literal that may not hold one.
+        has_nul: bool,
+    },
+    /// The line of APPEND ended.
+    AppendEnd,
+}

@@ -1,0 +1,67 @@
+//! ID, LOGIN, AUTHENTICATE, ENABLE.
+
+use super::{lossy, parenthesised, upper_atom};
+use crate::wire::base64;
+use crate::wire::command::Verb;
+use crate::wire::cursor::{Cursor, Fault, Parsed};
+
+/// ```abnf
+/// id             = "ID" SP id-params-list
+/// id-params-list = "(" [string SP nstring *(SP string SP nstring)] ")" / nil
+/// ```
+/// RFC 2971 section 4. Its bounds (30 pairs, 1,024 octets) bind who sends; ours are `Limits`.
+pub(super) fn id(input: &mut Cursor<'_>) -> Parsed<Verb> {
+    let mut params = Vec::new();
+    if !input.take_word(b"NIL") {
+        parenthesised(input, |input| {
+            let name = lossy(&input.astring("a field name")?);
+            input.space()?;
+            let value = input.nstring("a field value or NIL")?;
+            params.push((name, value.map(|value| lossy(&value))));
+            Ok(())
+        })?;
+    }
+    Ok(Verb::Id { params })
+}
+
+/// ```abnf
+/// login = "LOGIN" SP userid SP password
+/// ```
+pub(super) fn login(input: &mut Cursor<'_>) -> Parsed<Verb> {
+    let user = input.astring("a user name")?.into_owned();
+    input.space()?;
+    let password = input.astring("a password")?.into_owned();
+    Ok(Verb::Login { user, password })
+}
+
+/// ```abnf
+/// authenticate = "AUTHENTICATE" SP auth-type [SP (base64 / "=")]
+/// ```
+/// RFC 4959: `=` is an initial response of no octets.
+pub(super) fn authenticate(input: &mut Cursor<'_>) -> Parsed<Verb> {
+    let mechanism = upper_atom(input, "a mechanism")?;
+    let mut initial = None;
+    if !input.at_end() {
+        input.space()?;
+        let at = input.at();
+        let text = input.take_while(|octet| octet != b' ');
+        let octets = if text == b"=" { Some(Vec::new()) } else { base64::decode(text) };
+        initial = Some(octets.ok_or(Fault::Expected("base64", at))?);
+    }
+    Ok(Verb::Authenticate { mechanism, initial })
+}
+
+/// ```abnf
+/// enable = "ENABLE" 1*(SP capability)
+/// ```
+pub(super) fn enable(input: &mut Cursor<'_>) -> Parsed<Verb> {
+    let mut names = Vec::new();
+    loop {
+        input.room(names.len(), "capabilities")?;
+        names.push(upper_atom(input, "a capability")?);
+        if input.at_end() {
+            return Ok(Verb::Enable { names });
+        }
+        input.space()?;
+    }
+}

@@ -1,0 +1,83 @@
+//! APPEND, up to the literal of each message (RFC 9051 section 6.3.12, RFC 3502, 3516, 9755).
+
+use super::mailbox::mailbox;
+use super::{Head, head};
+use crate::wire::cursor::{Cursor, Fault, Literal, Parsed};
+use crate::wire::dates::date_time;
+use crate::wire::flags::{FlagList, flag_list};
+use crate::wire::limits::Limits;
+
+/// Flags, date and kind of a message whose literal comes next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AppendHead {
+    /// As given; none is the empty list.
+    pub flags: FlagList,
+    /// As given.
+    pub date: Option<(i64, i32)>,
+    /// The literal is `UTF8 (~{n}`: a `)` follows it.
+    pub utf8: bool,
+}
+
+/// ```abnf
+/// append     = "APPEND" SP mailbox 1*append-message
+/// ```
+/// Read up to the literal that is pending. Where that is a message, return the mailbox and the
+/// message's head; where it is the mailbox's name, the fault is `Fault::Pending`.
+pub(crate) fn append_first(
+    text: &[u8],
+    literals: &[Literal],
+    limits: &Limits,
+    utf8: bool,
+) -> Result<(String, AppendHead), (Head, Fault)> {
+    let mut input = Cursor::new(text, literals, true, limits, utf8);
+    let (tag, name) = head(&mut input);
+    let name = name.ok();
+    input
+        .space()
+        .and_then(|()| mailbox(&mut input))
+        .and_then(|mailbox| Ok((mailbox, append_message(&mut input)?)))
+        .map_err(|fault| (Head { tag: tag.map(<[u8]>::to_vec), name }, fault))
+}
+
+/// What follows a message: None at the end of the line, or the head of the next (RFC 3502).
+///
+/// `closing` says that the message was `UTF8 (~{n}`, whose `)` comes first.
+pub(crate) fn append_next(
+    text: &[u8],
+    literals: &[Literal],
+    closing: bool,
+    limits: &Limits,
+) -> Parsed<Option<AppendHead>> {
+    let mut input = Cursor::new(text, literals, !literals.is_empty(), limits, false);
+    if closing {
+        input.close()?;
+    }
+    if input.at_end() { Ok(None) } else { append_message(&mut input).map(Some) }
+}
+
+/// ```abnf
+/// append-message = [SP flag-list] [SP date-time] SP append-data
+/// append-data    = literal / literal8 / "UTF8" SP "(" literal8 ")"
+/// ```
+fn append_message(input: &mut Cursor<'_>) -> Parsed<AppendHead> {
+    let mut message = AppendHead::default();
+    input.space()?;
+    if input.peek() == Some(b'(') {
+        message.flags = flag_list(input)?;
+        input.space()?;
+    }
+    if input.peek() == Some(b'"') {
+        message.date = Some(date_time(input)?);
+        input.space()?;
+    }
+    if input.take_word(b"UTF8") {
+        input.space()?;
+        input.open()?;
+        message.utf8 = true;
+    }
+    match input.announced() {
+        Some(literal) if literal.binary || !message.utf8 => Ok(message),
+        Some(_) => input.expected("a literal as ~{n}"),
+        None => input.expected("a literal"),
+    }
+}

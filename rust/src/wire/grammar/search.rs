@@ -1,0 +1,277 @@
+//! SEARCH (RFC 9051 section 6.4.4, RFC 3501, 4731, 5032, 5182, 7162, 8474, 8514).
+//!
+//! The tree is built on a stack of our own: a client decides how deep it is.
+
+use super::{one_of, parenthesised};
+use crate::wire::ast::{Field, Flag, SearchKey, When, system};
+use crate::wire::charset::Charset;
+use crate::wire::command::Verb;
+use crate::wire::cursor::{Cursor, Fault, Parsed, is_atom_char};
+use crate::wire::dates::date;
+use crate::wire::sets::sequence_set;
+
+const RETURNS: [&str; 5] = ["MIN", "MAX", "ALL", "COUNT", "SAVE"];
+
+/// ```abnf
+/// search         = "SEARCH" [SP "RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")"]
+///                  SP search-program
+/// search-program = ["CHARSET" SP charset SP] search-key *(SP search-key)
+/// ```
+pub(super) fn search(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
+    let mut returns = None;
+    if input.take_word(b"RETURN") {
+        input.space()?;
+        let mut options = Vec::new();
+        parenthesised(input, |input| {
+            let option = one_of(input, &RETURNS, "a SEARCH return option")?;
+            if !options.contains(&option) {
+                options.push(option);
+            }
+            Ok(())
+        })?;
+        input.space()?;
+        returns = Some(options);
+    }
+    let mut charset = Charset::Utf8;
+    if input.take_word(b"CHARSET") {
+        input.space()?;
+        charset = Charset::named(&input.astring("a charset")?);
+        input.space()?;
+    }
+    let key = program(input, charset)?;
+    let program = if matches!(charset, Charset::Unknown) { None } else { Some(key) };
+    Ok(Verb::Search { uid, returns, program })
+}
+
+/// What waits for the next key.
+enum Open {
+    /// `(`: the keys so far.
+    List(Vec<SearchKey>),
+    /// `NOT`
+    Not,
+    /// `OR`: its first key, once read.
+    Or(Option<SearchKey>),
+}
+
+/// ```abnf
+/// search-key *(SP search-key)
+/// ```
+fn program(input: &mut Cursor<'_>, charset: Charset) -> Parsed<SearchKey> {
+    let mut top = Vec::new();
+    let mut open: Vec<Open> = Vec::new();
+    let mut count = 0;
+    loop {
+        input.room(count, "search keys")?;
+        let opened = if input.take(b'(') {
+            Some(Open::List(Vec::new()))
+        } else if input.take_word(b"NOT") {
+            input.space()?;
+            Some(Open::Not)
+        } else if input.take_word(b"OR") {
+            input.space()?;
+            Some(Open::Or(None))
+        } else {
+            None
+        };
+        if let Some(opened) = opened {
+            if open.len() >= input.limits.nesting {
+                return Err(Fault::Over("search keys in each other", input.limits.nesting));
+            }
+            open.push(opened);
+            continue;
+        }
+        count += 1;
+        let mut key = search_key(input, charset)?;
+        // Hand the key to what waits for it, and what that completes to what waits for that.
+        loop {
+            match open.pop() {
+                None => {
+                    top.push(key);
+                    if input.at_end() {
+                        return Ok(all_of(top));
+                    }
+                    break;
+                }
+                Some(Open::Not) => key = SearchKey::Not(Box::new(key)),
+                Some(Open::Or(None)) => {
+                    open.push(Open::Or(Some(key)));
+                    break;
+                }
+                Some(Open::Or(Some(first))) => key = SearchKey::Or(Box::new((first, key))),
+                Some(Open::List(mut keys)) => {
+                    keys.push(key);
+                    if !input.take(b')') {
+                        open.push(Open::List(keys));
+                        break;
+                    }
+                    key = all_of(keys);
+                }
+            }
+        }
+        input.space()?;
+    }
+}
+
+/// `And` of several keys, or the only one.
+fn all_of(mut keys: Vec<SearchKey>) -> SearchKey {
+    match keys.pop() {
+        Some(only) if keys.is_empty() => only,
+        Some(last) => {
+            keys.push(last);
+            SearchKey::And(keys)
+        }
+        None => SearchKey::All,
+    }
+}
+
+/// One key that holds no other.
+fn search_key(input: &mut Cursor<'_>, charset: Charset) -> Parsed<SearchKey> {
+    if matches!(input.peek(), Some(b'0'..=b'9' | b'*' | b'$')) {
+        return sequence_set(input).map(SearchKey::Numbers);
+    }
+    let start = input.clone();
+    let word = input.take_while(is_atom_char);
+    let mut upper = [0; 16];
+    let len = super::copy_upper(&mut upper, &[word]);
+    let Some(name) = upper.get(..len) else {
+        return start.expected("a search key");
+    };
+    if let Some(key) = bare_key(name) {
+        return Ok(key);
+    }
+    let argument = argument(name).ok_or(Fault::Expected("a search key", start.at()))?;
+    input.space()?;
+    argument_of(argument, input, charset)
+}
+
+/// Keys without an argument.
+fn bare_key(name: &[u8]) -> Option<SearchKey> {
+    let is = |bit| SearchKey::Flag(Flag::System(bit));
+    let not = |key| SearchKey::Not(Box::new(key));
+    let recent = || SearchKey::Flag(Flag::Recent);
+    Some(match name {
+        b"ALL" => SearchKey::All,
+        b"ANSWERED" => is(system::ANSWERED),
+        b"DELETED" => is(system::DELETED),
+        b"DRAFT" => is(system::DRAFT),
+        b"FLAGGED" => is(system::FLAGGED),
+        b"SEEN" => is(system::SEEN),
+        b"UNANSWERED" => not(is(system::ANSWERED)),
+        b"UNDELETED" => not(is(system::DELETED)),
+        b"UNDRAFT" => not(is(system::DRAFT)),
+        b"UNFLAGGED" => not(is(system::FLAGGED)),
+        b"UNSEEN" => not(is(system::SEEN)),
+        b"RECENT" => recent(),
+        b"OLD" => not(recent()),
+        b"NEW" => SearchKey::And(vec![recent(), not(is(system::SEEN))]),
+        b"SAVEDATESUPPORTED" => SearchKey::SaveDateSupported,
+        _ => return None,
+    })
+}
+
+/// What a key's name asks for.
+#[derive(Clone, Copy)]
+enum Argument {
+    Keyword { set: bool },
+    Date(fn(When, i64) -> SearchKey, When),
+    Size(fn(u64) -> SearchKey),
+    Seconds(fn(u32) -> SearchKey),
+    Text(fn(String) -> SearchKey),
+    Field(Field),
+    ObjectId(fn(Option<u64>) -> SearchKey, u8),
+    Header,
+    Uids,
+    ModSeq,
+}
+
+fn argument(name: &[u8]) -> Option<Argument> {
+    use Argument::{Date, Header, Keyword, ModSeq, ObjectId, Seconds, Size, Text, Uids};
+    Some(match name {
+        b"KEYWORD" => Keyword { set: true },
+        b"UNKEYWORD" => Keyword { set: false },
+        b"BEFORE" => Date(SearchKey::InternalDate, When::Before),
+        b"ON" => Date(SearchKey::InternalDate, When::On),
+        b"SINCE" => Date(SearchKey::InternalDate, When::Since),
+        b"SENTBEFORE" => Date(SearchKey::SentDate, When::Before),
+        b"SENTON" => Date(SearchKey::SentDate, When::On),
+        b"SENTSINCE" => Date(SearchKey::SentDate, When::Since),
+        b"SAVEDBEFORE" => Date(SearchKey::SavedDate, When::Before),
+        b"SAVEDON" => Date(SearchKey::SavedDate, When::On),
+        b"SAVEDSINCE" => Date(SearchKey::SavedDate, When::Since),
+        b"LARGER" => Size(SearchKey::Larger),
+        b"SMALLER" => Size(SearchKey::Smaller),
+        b"OLDER" => Seconds(SearchKey::Older),
+        b"YOUNGER" => Seconds(SearchKey::Younger),
+        b"BODY" => Text(SearchKey::Body),
+        b"TEXT" => Text(SearchKey::Text),
+        b"FROM" => Argument::Field(Field::From),
+        b"TO" => Argument::Field(Field::To),
+        b"CC" => Argument::Field(Field::Cc),
+        b"BCC" => Argument::Field(Field::Bcc),
+        b"SUBJECT" => Argument::Field(Field::Subject),
+        b"EMAILID" => ObjectId(SearchKey::EmailId, b'M'),
+        b"THREADID" => ObjectId(SearchKey::ThreadId, b'T'),
+        b"HEADER" => Header,
+        b"UID" => Uids,
+        b"MODSEQ" => ModSeq,
+        _ => return None,
+    })
+}
+
+fn argument_of(argument: Argument, input: &mut Cursor<'_>, charset: Charset) -> Parsed<SearchKey> {
+    Ok(match argument {
+        Argument::Keyword { set } => {
+            let name = String::from_utf8_lossy(input.atom("a keyword")?).into_owned();
+            let key = SearchKey::Flag(Flag::Keyword(name));
+            if set { key } else { SearchKey::Not(Box::new(key)) }
+        }
+        Argument::Date(key, when) => key(when, date(input)?),
+        Argument::Size(key) => key(input.number64("a number of octets")?),
+        Argument::Seconds(key) => key(input.nz_number("a number of seconds")?),
+        Argument::Text(key) => key(string(input, charset)?),
+        Argument::Field(field) => SearchKey::Field(field, string(input, charset)?),
+        Argument::ObjectId(key, letter) => key(object_id(input.atom("an object id")?, letter)),
+        Argument::Header => {
+            let name = input.astring("a header field name")?.into_owned();
+            input.space()?;
+            SearchKey::Header(name, string(input, charset)?)
+        }
+        Argument::Uids => SearchKey::Uids(sequence_set(input)?),
+        Argument::ModSeq => SearchKey::ModSeq(modseq(input)?),
+    })
+}
+
+fn string(input: &mut Cursor<'_>, charset: Charset) -> Parsed<String> {
+    let at = input.at();
+    let octets = input.astring("a string")?;
+    charset.decode(&octets).ok_or(Fault::Expected("a string in the charset", at))
+}
+
+/// ```abnf
+/// search-modseq     = "MODSEQ" [SP entry-name SP entry-type-req] SP mod-sequence-valzer
+/// entry-type-req    = "priv" / "shared" / "all"
+/// ```
+/// RFC 7162 section 7. The server keeps one MODSEQ a message, so the entry makes no difference.
+fn modseq(input: &mut Cursor<'_>) -> Parsed<u64> {
+    if input.peek() == Some(b'"') {
+        input.string("an entry name")?;
+        input.space()?;
+        one_of(input, &["PRIV", "SHARED", "ALL"], "priv, shared or all")?;
+        input.space()?;
+    }
+    input.number64("a MODSEQ")
+}
+
+/// The number in an EMAILID (`M`) or THREADID (`T`): 16 lower-case hexadecimal digits.
+///
+/// None for an id that was never ours, which matches nothing (RFC 8474 section 6).
+fn object_id(id: &[u8], letter: u8) -> Option<u64> {
+    let (first, digits) = id.split_first()?;
+    let ours = *first == letter
+        && digits.len() == 16
+        && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    if !ours {
+        return None;
+    }
+    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}

@@ -1,0 +1,33 @@
+//! Bounds of what a client may send.
+
+/// Bounds of a [`Reader`](super::reader::Reader), in octets unless named otherwise.
+///
+/// The numbers are the caller's: they are narrower before login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// One line without its literals and its line end, and so the text kept to look for one.
+    pub line: usize,
+    /// One literal that is not a message.
+    pub literal: usize,
+    /// All lines and literals of one command together, messages excepted.
+    pub command: usize,
+    /// One message of APPEND.
+    pub append: u64,
+    /// Parentheses, NOT and OR, in each other.
+    pub nesting: usize,
+    /// Elements of one list: search keys, fetch items, flags, ranges, literals of a command.
+    pub items: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            line: 65_536,
+            literal: 65_536,
+            command: 262_144,
+            append: 67_108_864,
+            nesting: 64,
+            items: 8_192,
+        }
+    }
+}

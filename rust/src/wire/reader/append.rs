@@ -1,0 +1,128 @@
+//! The messages of APPEND.
+
+use super::{Append, ENDLESS, Mode, Pending, Reader, Step};
+use crate::wire::command::{AppendMessage, Command, Event, Verb};
+use crate::wire::cursor::{Fault, Literal};
+use crate::wire::frame::{Line, LiteralHead};
+use crate::wire::grammar::{self, AppendHead, Head};
+
+impl Append {
+    fn head(&self) -> Head {
+        Head { tag: Some(self.tag.clone()), name: Some("APPEND") }
+    }
+}
+
+impl Reader {
+    /// A line of APPEND ends with a literal: its mailbox, or its first message.
+    pub(super) fn append_head(&mut self, head: LiteralHead) -> Step {
+        let mut literals = std::mem::take(&mut self.frame.literals);
+        literals.push(head.literal);
+        let text = self.frame.text(head.literal.data);
+        let outcome = grammar::append_first(text, &literals, &self.limits, self.utf8);
+        let tag = grammar::head_of(text, &self.limits).tag.unwrap_or_default();
+        let text_len = text.len();
+        let faulty = outcome.as_ref().err().map(|(known, fault)| {
+            grammar::malformed(known.clone(), fault, &literals)
+        });
+        literals.pop();
+        self.frame.literals = literals;
+        match outcome {
+            Err((_, Fault::Pending)) => match self.ordinary_literal(&head) {
+                Err(malformed) => self.refuse(&head, malformed),
+                Ok(()) => self.keep(&head),
+            },
+            Err(_) => match faulty {
+                Some(malformed) => self.refuse(&head, malformed),
+                None => Step::Go,
+            },
+            Ok((mailbox, message)) => {
+                let Some(message) = self.append_message(message, &head) else {
+                    let known = Head { tag: Some(tag), name: Some("APPEND") };
+                    return self.die(known, ENDLESS);
+                };
+                self.drop_command(head.literal.data);
+                let append = Append { tag: tag.clone(), text: text_len };
+                self.mode = Mode::Announced(append, message);
+                Step::Say(Event::Command(Command { tag, verb: Verb::Append { mailbox } }))
+            }
+        }
+    }
+
+    /// None for a literal whose size is no number, and that comes all the same.
+    fn append_message(&self, message: AppendHead, head: &LiteralHead) -> Option<AppendMessage> {
+        let size = head.size.or(head.waits.then_some(u64::MAX))?;
+        Some(AppendMessage {
+            flags: message.flags,
+            date: message.date,
+            size,
+            waits: head.waits,
+            binary: head.literal.binary,
+            utf8: message.utf8,
+            too_big: size > self.limits.append,
+        })
+    }
+
+    pub(super) fn message(
+        &mut self,
+        append: Append,
+        pending: Pending,
+        left: u64,
+        has_nul: bool,
+    ) -> Step {
+        if left == 0 {
+            self.mode = Mode::Behind(append, pending);
+            return Step::Say(Event::AppendMessageEnd { has_nul });
+        }
+        let octets = self.frame.take(left);
+        let left = left.saturating_sub(octets.len() as u64);
+        let has_nul = has_nul || (!pending.binary && memchr::memchr(0, &octets).is_some());
+        self.mode = Mode::Message { append, pending, left, has_nul };
+        if octets.is_empty() { Step::Wait } else { Step::Say(Event::AppendData(octets)) }
+    }
+
+    pub(super) fn behind(&mut self, mut append: Append, pending: Pending) -> Step {
+        let line = self.frame.line(self.limits.line);
+        let (end, next, head) = match line {
+            Line::More => {
+                self.mode = Mode::Behind(append, pending);
+                return Step::Wait;
+            }
+            Line::TooLong => {
+                return self.too_long(append.head());
+            }
+            Line::Last { end, next } => (end, next, None),
+            Line::Literal(head) => (head.literal.data, head.literal.data, Some(head)),
+        };
+        append.text = append.text.saturating_add(next);
+        let literals: Vec<Literal> = head.iter().map(|head| head.literal).collect();
+        let text = self.frame.text(end);
+        let outcome = grammar::append_next(text, &literals, pending.utf8, &self.limits)
+            .map_err(|fault| grammar::malformed(append.head(), &fault, &literals))
+            .and_then(|message| {
+                if append.text > self.limits.command {
+                    Err(self.over_command(append.head()))
+                } else {
+                    Ok(message)
+                }
+            });
+        match (outcome, head) {
+            (Err(malformed), Some(head)) => self.refuse(&head, malformed),
+            (Err(malformed), None) => {
+                self.drop_command(next);
+                Step::Say(Event::Malformed(malformed))
+            }
+            (Ok(Some(message)), Some(head)) => {
+                let Some(message) = self.append_message(message, &head) else {
+                    return self.die(append.head(), ENDLESS);
+                };
+                self.drop_command(next);
+                self.mode = Mode::Announced(append, message);
+                Step::Go
+            }
+            (Ok(_), _) => {
+                self.drop_command(next);
+                Step::Say(Event::AppendEnd)
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Answers of one connection, until they are sent (RFC 9051 section 7).
+
+/// `string`: quoted where it may be, else a literal; the octets are kept as they are.
+///
+/// ```abnf
+/// string = quoted / literal
+/// ```
+/// With `utf8`, UTF-8 may stand in quotes (RFC 9051 section 4.3); else what is above 127 makes a
+/// literal, as do CR, LF and NUL.
+#[must_use]
+pub fn string(octets: &[u8], utf8: bool) -> Vec<u8> {
+    let quotable = !octets.iter().any(|octet| matches!(octet, 0 | b'\r' | b'\n'))
+        && (octets.is_ascii() || (utf8 && std::str::from_utf8(octets).is_ok()));
+    let mut text = Vec::with_capacity(octets.len() + 16);
+    if quotable {
+        text.push(b'"');
+        for octet in octets {
+            if matches!(octet, b'"' | b'\\') {
+                text.push(b'\\');
+            }
+            text.push(*octet);
+        }
+        text.push(b'"');
+    } else {
+        text.extend_from_slice(format!("{{{}}}\r\n", octets.len()).as_bytes());
+        text.extend_from_slice(octets);
+    }
+    text
+}
+
+/// Lines that wait to be sent; each ends with CRLF by itself.
+#[derive(Debug, Default)]
+pub struct ResponseWriter {
+    waiting: Vec<u8>,
+}
+
+impl ResponseWriter {
+    /// Octets that wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// True where nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// All that waits; the writer is empty and holds no memory afterwards.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Octets as they are, line ends included.
+    pub fn raw(&mut self, octets: &[u8]) {
+        self.waiting.extend_from_slice(octets);
+    }
+
+    /// `* text`; the text may hold literals, so it is written as it is.
+    pub fn untagged(&mut self, text: &[u8]) {
+        self.line(&[b"* ", text]);
+    }
+
+    /// `tag OK [code] text`
+    pub fn tagged(&mut self, tag: &[u8], status: &str, text: &str, code: Option<&str>) {
+        self.waiting.extend_from_slice(tag);
+        self.status(status, text, code);
+    }
+
+    /// `* OK [code] text`
+    pub fn condition(&mut self, status: &str, text: &str, code: Option<&str>) {
+        self.waiting.push(b'*');
+        self.status(status, text, code);
+    }
+
+    /// `+ text`
+    pub fn continuation(&mut self, text: &[u8]) {
+        self.line(&[b"+ ", text]);
+    }
+
+    /// `* n EXISTS`
+    pub fn exists(&mut self, count: u32) {
+        self.numbered(count, b" EXISTS");
+    }
+
+    /// `* n RECENT`
+    pub fn recent(&mut self, count: u32) {
+        self.numbered(count, b" RECENT");
+    }
+
+    /// `* n EXPUNGE`
+    pub fn expunged(&mut self, number: u32) {
+        self.numbered(number, b" EXPUNGE");
+    }
+
+    /// `* VANISHED [(EARLIER)] uids`, the UIDs as `to_imap` writes them; nothing where there are
+    /// none, which `known-uids` could not say (RFC 7162 section 7).
+    pub fn vanished(&mut self, uids: &[u8], earlier: bool) {
+        if !uids.is_empty() {
+            let word: &[u8] = if earlier { b"* VANISHED (EARLIER) " } else { b"* VANISHED " };
+            self.line(&[word, uids]);
+        }
+    }
+
+    fn status(&mut self, status: &str, text: &str, code: Option<&str>) {
+        self.waiting.push(b' ');
+        self.printable(status);
+        self.waiting.push(b' ');
+        if let Some(code) = code {
+            self.waiting.push(b'[');
+            self.printable(code);
+            self.waiting.extend_from_slice(b"] ");
+        }
+        self.printable(text);
+        self.waiting.extend_from_slice(b"\r\n");
+    }
+
+    /// What is about to be written is checked: no text can end its line early.
+    fn printable(&mut self, text: &str) {
+        self.waiting.extend(text.chars().map(|character| match character {
+            ' '..='~' => u8::try_from(character).unwrap_or(b'?'),
+            _ => b'?',
+        }));
+    }
+
+    fn numbered(&mut self, number: u32, word: &[u8]) {
+        self.line(&[b"* ", number.to_string().as_bytes(), word]);
+    }
+
+    fn line(&mut self, pieces: &[&[u8]]) {
+        for piece in pieces {
+            self.waiting.extend_from_slice(piece);
+        }
+        self.waiting.extend_from_slice(b"\r\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_answer_is_a_line() {
+        let mut out = ResponseWriter::default();
+        out.untagged(b"FLAGS (\\Seen)");
+        out.tagged(b"a1", "OK", "done", None);
+        out.tagged(b"a2", "NO", "no such mailbox", Some("NONEXISTENT"));
+        out.condition("OK", "hello", Some("CAPABILITY IMAP4rev2"));
+        out.condition("BYE", "so long", None);
+        out.continuation(b"");
+        out.continuation(b"idling");
+        out.exists(3);
+        out.recent(0);
+        out.expunged(7);
+        out.vanished(b"1:3,9", false);
+        out.vanished(b"4", true);
+        out.vanished(b"", true);
+        out.raw(b"* raw\r\n");
+        assert_eq!(
+            String::from_utf8(out.take()).unwrap(),
+            "* FLAGS (\\Seen)\r\n\
+             a1 OK done\r\n\
+             a2 NO [NONEXISTENT] no such mailbox\r\n\
+             * OK [CAPABILITY IMAP4rev2] hello\r\n\
+             * BYE so long\r\n\
+             + \r\n\
+             + idling\r\n\
+             * 3 EXISTS\r\n\
+             * 0 RECENT\r\n\
+             * 7 EXPUNGE\r\n\
+             * VANISHED 1:3,9\r\n\
+             * VANISHED (EARLIER) 4\r\n\
+             * raw\r\n"
+        );
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn no_text_ends_its_line_early() {
+        let mut out = ResponseWriter::default();
+        out.tagged(b"a", "NO", "x\r\n* BYE é\0", Some("A\nB"));
+        assert_eq!(out.len(), b"a NO [A?B] x??* BYE ??\r\n".len());
+        assert_eq!(out.take(), b"a NO [A?B] x??* BYE ??\r\n");
+    }
+
+    #[test]
+    fn a_string_is_quoted_where_it_may_be() {
+        for (octets, utf8, written) in [
+            (&b""[..], false, &b"\"\""[..]),
+            (b"a\"b\\", false, b"\"a\\\"b\\\\\""),
+            (b"a\r\n", false, b"{3}\r\na\r\n"),
+            (b"a\0", false, b"{2}\r\na\0"),
+            (b"\xC3\xA9", false, b"{2}\r\n\xC3\xA9"),
+            (b"\xC3\xA9", true, b"\"\xC3\xA9\""),
+            (b"\xC3", true, b"{1}\r\n\xC3"),
+        ] {
+            assert_eq!(string(octets, utf8), written);
+        }
+    }
+}
