@@ -39,5 +39,18 @@ mod _core {
 
     // The language.
     #[pymodule_export]
-    use super::wire::{PyFetchItems, PySearchProgram, PySequenceSet};
+    use super::wire::{
+        Append, AppendData, AppendEnd, AppendMessage, AppendMessageEnd, Authenticate, Capability,
+        Check, Close, CommandReader, Copy, Create, Delete, Enable, Expunge, Fetch, Id, Idle,
+        IdleDone, List, LiteralWanted, Login, Logout, Lsub, Malformed, Move, Namespace, Noop,
+        PyDotReader, PyFetchItems, PyLimits, PyListMatcher, PyResponseWriter, PySearchProgram,
+        PySequenceSet, Rename, SaslResponse, Search, Select, StartTls, Status, Store, Subscribe,
+        Unselect, Unsubscribe, imap_string, mailbox_name,
+    };
+    #[pymodule_export]
+    const STORE_REPLACE: u8 = super::wire::STORE_REPLACE;
+    #[pymodule_export]
+    const STORE_ADD: u8 = super::wire::STORE_ADD;
+    #[pymodule_export]
+    const STORE_REMOVE: u8 = super::wire::STORE_REMOVE;
 }

@@ -10,13 +10,21 @@ pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut quads = text.chunks_exact(4).peekable();
     while let Some(quad) = quads.next() {
         let last = quads.peek().is_none();
-        let padding = quad.iter().rev().take_while(|octet| **octet == b'=').count();
+        let padding = quad
+            .iter()
+            .rev()
+            .take_while(|octet| **octet == b'=')
+            .count();
         if padding > 2 || (padding > 0 && !last) {
             return None;
         }
         let mut bits = 0_u32;
         for (place, octet) in quad.iter().enumerate() {
-            let value = if place >= 4 - padding { 0 } else { value(*octet)? };
+            let value = if place >= 4 - padding {
+                0
+            } else {
+                value(*octet)?
+            };
             bits = bits << 6 | u32::from(value);
         }
         let [_, a, b, c] = bits.to_be_bytes();
@@ -63,7 +71,18 @@ mod tests {
 
     #[test]
     fn what_is_not_base64_is_refused() {
-        for text in ["Z", "Zg", "Zg=", "Z===", "====", "Zg==Zg==", "Zm9v Zm9v", "Zm 9", "Zm9-", "=Zg="] {
+        for text in [
+            "Z",
+            "Zg",
+            "Zg=",
+            "Z===",
+            "====",
+            "Zg==Zg==",
+            "Zm9v Zm9v",
+            "Zm 9",
+            "Zm9-",
+            "=Zg=",
+        ] {
             assert_eq!(decode(text.as_bytes()), None, "{text}");
         }
     }

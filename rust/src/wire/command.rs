@@ -51,28 +51,77 @@ pub enum Verb {
     Close,
     Unselect,
     /// EXPUNGE; UID EXPUNGE where UIDs are given.
-    Expunge { uids: Option<SequenceSet> },
-    Id { params: Vec<(String, Option<String>)> },
-    Authenticate { mechanism: String, initial: Option<Vec<u8>> },
-    Login { user: Vec<u8>, password: Vec<u8> },
-    Enable { names: Vec<String> },
+    Expunge {
+        uids: Option<SequenceSet>,
+    },
+    Id {
+        params: Vec<(String, Option<String>)>,
+    },
+    Authenticate {
+        mechanism: String,
+        initial: Option<Vec<u8>>,
+    },
+    Login {
+        user: Vec<u8>,
+        password: Vec<u8>,
+    },
+    Enable {
+        names: Vec<String>,
+    },
     /// SELECT and EXAMINE.
-    Select { mailbox: String, read_only: bool, condstore: bool, qresync: Option<Qresync> },
-    Create { mailbox: String, special_use: Vec<String> },
-    Delete { mailbox: String },
-    Rename { mailbox: String, to: String },
-    Subscribe { mailbox: String },
-    Unsubscribe { mailbox: String },
+    Select {
+        mailbox: String,
+        read_only: bool,
+        condstore: bool,
+        qresync: Option<Qresync>,
+    },
+    Create {
+        mailbox: String,
+        special_use: Vec<String>,
+    },
+    Delete {
+        mailbox: String,
+    },
+    Rename {
+        mailbox: String,
+        to: String,
+    },
+    Subscribe {
+        mailbox: String,
+    },
+    Unsubscribe {
+        mailbox: String,
+    },
     List(List),
-    Lsub { reference: String, pattern: String },
-    Status { mailbox: String, items: Vec<&'static str> },
-    Append { mailbox: String },
+    Lsub {
+        reference: String,
+        pattern: String,
+    },
+    Status {
+        mailbox: String,
+        items: Vec<&'static str>,
+    },
+    Append {
+        mailbox: String,
+    },
     /// `program` is None where the charset is not known.
-    Search { uid: bool, returns: Option<Vec<&'static str>>, program: Option<SearchKey> },
+    Search {
+        uid: bool,
+        returns: Option<Vec<&'static str>>,
+        program: Option<SearchKey>,
+    },
     Fetch(Fetch),
     Store(Store),
-    Copy { uid: bool, set: SequenceSet, mailbox: String },
-    Move { uid: bool, set: SequenceSet, mailbox: String },
+    Copy {
+        uid: bool,
+        set: SequenceSet,
+        mailbox: String,
+    },
+    Move {
+        uid: bool,
+        set: SequenceSet,
+        mailbox: String,
+    },
 }
 
 /// LIST, basic and extended.

@@ -56,7 +56,15 @@ impl<'a> Cursor<'a> {
         limits: &'a Limits,
         utf8: bool,
     ) -> Self {
-        Self { text, at: 0, literals, used: 0, pending, limits, utf8 }
+        Self {
+            text,
+            at: 0,
+            literals,
+            used: 0,
+            pending,
+            limits,
+            utf8,
+        }
     }
 
     pub fn at(&self) -> usize {
@@ -89,7 +97,11 @@ impl<'a> Cursor<'a> {
     }
 
     pub fn need(&mut self, octet: u8, what: &'static str) -> Parsed<()> {
-        if self.take(octet) { Ok(()) } else { self.expected(what) }
+        if self.take(octet) {
+            Ok(())
+        } else {
+            self.expected(what)
+        }
     }
 
     /// Exactly one space (RFC 9051 section 9, note 2).
@@ -112,12 +124,19 @@ impl<'a> Cursor<'a> {
 
     /// Nothing more. Lenient on purpose: spaces before the line end, which several clients send.
     pub fn end(&mut self) -> Parsed<()> {
-        if self.at_end() { Ok(()) } else { self.expected("the end of the line") }
+        if self.at_end() {
+            Ok(())
+        } else {
+            self.expected("the end of the line")
+        }
     }
 
     pub fn take_while(&mut self, wanted: impl Fn(u8) -> bool) -> &'a [u8] {
         let rest = self.rest();
-        let len = rest.iter().position(|octet| !wanted(*octet)).unwrap_or(rest.len());
+        let len = rest
+            .iter()
+            .position(|octet| !wanted(*octet))
+            .unwrap_or(rest.len());
         self.at += len;
         rest.get(..len).unwrap_or_default()
     }
@@ -127,13 +146,19 @@ impl<'a> Cursor<'a> {
     /// ```
     pub fn atom(&mut self, what: &'static str) -> Parsed<&'a [u8]> {
         let atom = self.take_while(is_atom_char);
-        if atom.is_empty() { self.expected(what) } else { Ok(atom) }
+        if atom.is_empty() {
+            self.expected(what)
+        } else {
+            Ok(atom)
+        }
     }
 
     /// Go past an atom if it is `word`, in any case, and nothing longer.
     pub fn take_word(&mut self, word: &[u8]) -> bool {
         let rest = self.rest();
-        let found = rest.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
+        let found = rest
+            .get(..word.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(word))
             && !rest.get(word.len()).copied().is_some_and(is_atom_char);
         if found {
             self.at += word.len();
@@ -183,7 +208,11 @@ impl<'a> Cursor<'a> {
     /// what the octets mean is checked by who reads them.
     pub fn astring(&mut self, what: &'static str) -> Parsed<Cow<'a, [u8]>> {
         let atom = self.take_while(|octet| is_astring_char(octet) || octet >= 0x80);
-        if atom.is_empty() { self.string(what) } else { Ok(Cow::Borrowed(atom)) }
+        if atom.is_empty() {
+            self.string(what)
+        } else {
+            Ok(Cow::Borrowed(atom))
+        }
     }
 
     /// ```abnf
@@ -193,7 +222,11 @@ impl<'a> Cursor<'a> {
         let atom = self.take_while(|octet| {
             is_astring_char(octet) || matches!(octet, b'%' | b'*') || octet >= 0x80
         });
-        if atom.is_empty() { self.string("a mailbox pattern") } else { Ok(Cow::Borrowed(atom)) }
+        if atom.is_empty() {
+            self.string("a mailbox pattern")
+        } else {
+            Ok(Cow::Borrowed(atom))
+        }
     }
 
     /// ```abnf
@@ -239,7 +272,11 @@ impl<'a> Cursor<'a> {
     /// literal = "{" number64 ["+"] "}" CRLF *CHAR8
     /// ```
     fn literal(&mut self, what: &'static str) -> Parsed<&'a [u8]> {
-        let Some(literal) = self.literals.get(self.used).filter(|lit| lit.head == self.at) else {
+        let Some(literal) = self
+            .literals
+            .get(self.used)
+            .filter(|lit| lit.head == self.at)
+        else {
             return self.expected(what);
         };
         if self.pending && self.used + 1 == self.literals.len() {
@@ -276,7 +313,11 @@ impl<'a> Cursor<'a> {
 
     /// Fail if a list would grow past `Limits::items`.
     pub fn room(&self, len: usize, what: &'static str) -> Parsed<()> {
-        if len < self.limits.items { Ok(()) } else { Err(Fault::Over(what, self.limits.items)) }
+        if len < self.limits.items {
+            Ok(())
+        } else {
+            Err(Fault::Over(what, self.limits.items))
+        }
     }
 }
 
@@ -292,8 +333,7 @@ pub(crate) fn is_atom_char(octet: u8) -> bool {
 /// ASTRING-CHAR = ATOM-CHAR / resp-specials
 /// ```
 pub(crate) fn is_astring_char(octet: u8) -> bool {
-    octet.is_ascii_graphic()
-        && !matches!(octet, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\')
+    octet.is_ascii_graphic() && !matches!(octet, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\')
 }
 
 /// A number of digits; None for no digits, another octet, or more than 64 bits.

@@ -24,7 +24,11 @@ pub fn days_from_civil(year: i64, month: u32, day: u32) -> Option<i64> {
         return None;
     }
     // The year begins in March here, so that the leap day is its last.
-    let (from_march, shifted) = if month > 2 { (month - 3, year) } else { (month + 9, year - 1) };
+    let (from_march, shifted) = if month > 2 {
+        (month - 3, year)
+    } else {
+        (month + 9, year - 1)
+    };
     let era = shifted.div_euclid(400);
     let of_era = shifted.rem_euclid(400);
     let of_year = i64::from((153 * from_march + 2) / 5 + day - 1);
@@ -41,7 +45,11 @@ pub fn civil_from_days(days: i64) -> (i64, u32, u32) {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let from_march = (5 * of_year + 2) / 153;
     let day = u32::try_from(of_year - (153 * from_march + 2) / 5 + 1).unwrap_or(1);
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let month = if from_march < 10 {
+        from_march + 3
+    } else {
+        from_march - 9
+    };
     let month = u32::try_from(month).unwrap_or(1);
     (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
@@ -71,15 +79,16 @@ fn date_text(input: &mut Cursor<'_>) -> Parsed<i64> {
     let day = digits(day);
     input.need(b'-', "a date as 1-Feb-1994")?;
     let name = input.rest().get(..3).unwrap_or_default();
-    let Some(month) = (1_u32..).zip(MONTHS).find(|(_, month)| name.eq_ignore_ascii_case(*month))
+    let Some(month) = (1_u32..)
+        .zip(MONTHS)
+        .find(|(_, month)| name.eq_ignore_ascii_case(*month))
     else {
         return input.expected("a month as Feb");
     };
     input.skip(3);
     input.need(b'-', "a date as 1-Feb-1994")?;
     let year = fixed(input, 4, "a year of four digits")?;
-    days_from_civil(i64::from(year), month.0, day)
-        .ok_or(Fault::Expected("a day that exists", at))
+    days_from_civil(i64::from(year), month.0, day).ok_or(Fault::Expected("a day that exists", at))
 }
 
 /// ```abnf
@@ -131,5 +140,6 @@ fn fixed(input: &mut Cursor<'_>, width: usize, what: &'static str) -> Parsed<u32
 
 /// The value of at most nine digits.
 fn digits(text: &[u8]) -> u32 {
-    text.iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'))
+    text.iter()
+        .fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'))
 }

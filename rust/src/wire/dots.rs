@@ -128,7 +128,11 @@ mod tests {
                 got.extend(reader.feed(&sent[at..]));
                 assert_eq!(got, message, "{sent:?} cut at {at}");
                 assert_eq!(reader.done(), rest.is_some(), "{sent:?} cut at {at}");
-                assert_eq!(reader.rest(), rest.unwrap_or_default(), "{sent:?} cut at {at}");
+                assert_eq!(
+                    reader.rest(),
+                    rest.unwrap_or_default(),
+                    "{sent:?} cut at {at}"
+                );
             }
         }
     }

@@ -47,7 +47,9 @@ pub(crate) fn bare_flags(input: &mut Cursor<'_>) -> Parsed<FlagList> {
             Named::System(bit) => flags.system |= bit,
             Named::Keyword(name) => {
                 if folded.insert(name.to_ascii_lowercase()) {
-                    flags.keywords.push(String::from_utf8_lossy(name).into_owned());
+                    flags
+                        .keywords
+                        .push(String::from_utf8_lossy(name).into_owned());
                 }
             }
         }
@@ -72,7 +74,12 @@ fn flag<'a>(input: &mut Cursor<'a>) -> Parsed<Named<'a>> {
     if rest.first() != Some(&b'\\') {
         return input.atom("a flag").map(Named::Keyword);
     }
-    let name = rest.iter().skip(1).take_while(|octet| is_atom_char(**octet)).count() + 1;
+    let name = rest
+        .iter()
+        .skip(1)
+        .take_while(|octet| is_atom_char(**octet))
+        .count()
+        + 1;
     let written = rest.get(..name).unwrap_or_default();
     for (known, bit) in SYSTEM_NAMES {
         if written.eq_ignore_ascii_case(known.as_bytes()) {

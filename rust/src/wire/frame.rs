@@ -79,7 +79,11 @@ impl Frame {
             self.looked = held.len().max(self.looked);
             let text = held.get(self.line..).unwrap_or_default();
             let text = text.strip_suffix(b"\r").unwrap_or(text); // it may be the line end's
-            return if text.len() > bound { Line::TooLong } else { Line::More };
+            return if text.len() > bound {
+                Line::TooLong
+            } else {
+                Line::More
+            };
         };
         let next = self.looked + at + 1;
         self.looked = next - 1; // asked again, it finds the same
@@ -89,7 +93,10 @@ impl Frame {
             return Line::TooLong;
         }
         match literal_head(text) {
-            None => Line::Last { end: self.line + text.len(), next },
+            None => Line::Last {
+                end: self.line + text.len(),
+                next,
+            },
             Some((head, size, waits)) => {
                 let end = size.and_then(|size| usize::try_from(size).ok());
                 let literal = Literal {
@@ -98,7 +105,11 @@ impl Frame {
                     end: next.saturating_add(end.unwrap_or(0)),
                     binary: text.get(head) == Some(&b'~'),
                 };
-                Line::Literal(LiteralHead { literal, size, waits })
+                Line::Literal(LiteralHead {
+                    literal,
+                    size,
+                    waits,
+                })
             }
         }
     }
@@ -165,7 +176,11 @@ fn literal_head(line: &[u8]) -> Option<(usize, Option<u64>, bool)> {
         Some(inside) => (inside, false),
         None => (inside, true),
     };
-    let digits = inside.iter().rev().take_while(|octet| octet.is_ascii_digit()).count();
+    let digits = inside
+        .iter()
+        .rev()
+        .take_while(|octet| octet.is_ascii_digit())
+        .count();
     let brace = inside.len().checked_sub(digits + 1)?;
     if digits == 0 || inside.get(brace) != Some(&b'{') {
         return None;

@@ -12,7 +12,10 @@ pub(crate) fn not_imap(held: &[u8]) -> Option<&'static str> {
 ///
 /// The names could be tags, so it is asked only about what has no command behind its tag.
 pub(crate) fn other_protocol(line: &[u8]) -> Option<&'static str> {
-    let word = line.split(|octet| *octet == b' ').next().unwrap_or_default();
+    let word = line
+        .split(|octet| *octet == b' ')
+        .next()
+        .unwrap_or_default();
     let is = |names: &[&[u8]]| names.iter().any(|name| word.eq_ignore_ascii_case(name));
     let alone = word.len() == line.len();
     if !alone

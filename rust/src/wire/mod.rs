@@ -11,6 +11,7 @@ pub mod flags;
 mod frame;
 mod grammar;
 mod greeting;
+mod items;
 pub mod limits;
 pub mod names;
 pub mod pattern;

@@ -29,7 +29,11 @@ pub fn decode(received: &[u8], utf8: bool) -> Option<String> {
 /// stands for itself; octets that are not UTF-8 become U+FFFD, which is in no name.
 #[must_use]
 pub fn decode_pattern(received: &[u8], utf8: bool) -> String {
-    let decoded = if utf8 || !received.is_ascii() { None } else { decode_utf7(received) };
+    let decoded = if utf8 || !received.is_ascii() {
+        None
+    } else {
+        decode_utf7(received)
+    };
     decoded.unwrap_or_else(|| String::from_utf8_lossy(received).into_owned())
 }
 
@@ -173,7 +177,11 @@ pub fn encode(name: &str, utf8: bool) -> Vec<u8> {
     let is_atom = !coded.is_empty()
         && coded.iter().all(|octet| is_astring_char(*octet))
         && !coded.eq_ignore_ascii_case(b"NIL");
-    if is_atom { coded } else { super::writer::string(&coded, utf8) }
+    if is_atom {
+        coded
+    } else {
+        super::writer::string(&coded, utf8)
+    }
 }
 
 #[cfg(test)]
@@ -200,7 +208,11 @@ mod tests {
     #[test]
     fn names_have_one_coding() {
         for (coded, name) in NAMES {
-            assert_eq!(decode(coded.as_bytes(), false).as_deref(), Some(name), "{coded}");
+            assert_eq!(
+                decode(coded.as_bytes(), false).as_deref(),
+                Some(name),
+                "{coded}"
+            );
             assert_eq!(encode_utf7(name), coded.as_bytes(), "{name}");
         }
     }
@@ -208,8 +220,22 @@ mod tests {
     #[test]
     fn what_is_not_modified_utf_7_is_refused() {
         for coded in [
-            "&", "a&", "&AOk", "&AOk-&", "&Jjo!", "&AGE-", "&U,BTFw-&ZeVnLIqe-", "&AOl-", "&A-",
-            "&AO-", "&AOkA-", "&2D0-", "&3gA-", "&AOk=-", "&/BT-", "&ACY-",
+            "&",
+            "a&",
+            "&AOk",
+            "&AOk-&",
+            "&Jjo!",
+            "&AGE-",
+            "&U,BTFw-&ZeVnLIqe-",
+            "&AOl-",
+            "&A-",
+            "&AO-",
+            "&AOkA-",
+            "&2D0-",
+            "&3gA-",
+            "&AOk=-",
+            "&/BT-",
+            "&ACY-",
         ] {
             assert_eq!(decode(coded.as_bytes(), false), None, "{coded}");
         }
@@ -232,10 +258,22 @@ mod tests {
 
     #[test]
     fn utf8_names_are_read_in_both_modes_and_nothing_else_above_127_is() {
-        assert_eq!(decode("Entwürfe".as_bytes(), false).as_deref(), Some("Entwürfe"));
-        assert_eq!(decode("Entwürfe & x".as_bytes(), false).as_deref(), Some("Entwürfe & x"));
-        assert_eq!(decode("Entwürfe".as_bytes(), true).as_deref(), Some("Entwürfe"));
-        assert_eq!(decode(b"Entw&APw-rfe", true).as_deref(), Some("Entw&APw-rfe"));
+        assert_eq!(
+            decode("Entwürfe".as_bytes(), false).as_deref(),
+            Some("Entwürfe")
+        );
+        assert_eq!(
+            decode("Entwürfe & x".as_bytes(), false).as_deref(),
+            Some("Entwürfe & x")
+        );
+        assert_eq!(
+            decode("Entwürfe".as_bytes(), true).as_deref(),
+            Some("Entwürfe")
+        );
+        assert_eq!(
+            decode(b"Entw&APw-rfe", true).as_deref(),
+            Some("Entw&APw-rfe")
+        );
         assert_eq!(decode(b"Entw\xFCrfe", false), None);
         assert_eq!(decode(b"Entw\xFCrfe", true), None);
     }

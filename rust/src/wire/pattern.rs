@@ -45,7 +45,11 @@ impl Pattern {
             }
             characters += usize::from(matches!(element, Element::Is(_)));
         }
-        Self { elements, characters, delimiter }
+        Self {
+            elements,
+            characters,
+            delimiter,
+        }
     }
 
     /// True where the whole name matches. INBOX, alone or as the first component, in any case.
@@ -58,7 +62,11 @@ impl Pattern {
             Some(delimiter) => name.split(delimiter).next().unwrap_or_default(),
             None => name,
         };
-        let folded = if first.eq_ignore_ascii_case(INBOX) { INBOX.len() } else { 0 };
+        let folded = if first.eq_ignore_ascii_case(INBOX) {
+            INBOX.len()
+        } else {
+            0
+        };
         let mut states = Vec::with_capacity(4);
         let mut next = Vec::with_capacity(4);
         self.enter(&mut states, 0);
@@ -88,7 +96,10 @@ impl Pattern {
 
     /// Add a state, and the one behind it where that needs no character. States come ascending.
     fn enter(&self, states: &mut Vec<usize>, state: usize) {
-        let wildcard = matches!(self.elements.get(state), Some(Element::Any | Element::Level));
+        let wildcard = matches!(
+            self.elements.get(state),
+            Some(Element::Any | Element::Level)
+        );
         for state in state..=state + usize::from(wildcard) {
             if states.last().is_none_or(|last| *last < state) {
                 states.push(state);
@@ -154,7 +165,10 @@ mod tests {
     fn a_pattern_of_many_wildcards_is_no_trouble() {
         let pattern = "*a%".repeat(20_000);
         assert!(!matches(&pattern, &"a".repeat(500)));
-        assert!(!matches(&"*a".repeat(250), &format!("{}b", "a".repeat(500))));
+        assert!(!matches(
+            &"*a".repeat(250),
+            &format!("{}b", "a".repeat(500))
+        ));
     }
 
     /// The definition, straight from the RFC, by trying everything.

@@ -28,7 +28,11 @@ pub(crate) fn sequence_set(input: &mut Cursor<'_>) -> Parsed<SequenceSet> {
     loop {
         input.room(ranges.len(), "ranges in a set")?;
         let first = seq_number(input)?;
-        let last = if input.take(b':') { seq_number(input)? } else { first };
+        let last = if input.take(b':') {
+            seq_number(input)?
+        } else {
+            first
+        };
         ranges.push((first, last));
         if !input.take(b',') {
             return Ok(SequenceSet::Ranges(ranges));
@@ -42,7 +46,9 @@ pub(crate) fn known_set(input: &mut Cursor<'_>, what: &'static str) -> Parsed<Se
     let set = sequence_set(input)?;
     match &set {
         SequenceSet::Ranges(ranges)
-            if ranges.iter().all(|(a, b)| *a != End::Last && *b != End::Last) =>
+            if ranges
+                .iter()
+                .all(|(a, b)| *a != End::Last && *b != End::Last) =>
         {
             Ok(set)
         }
@@ -54,7 +60,10 @@ impl SequenceSet {
     /// Read a whole text; None where it is no sequence-set.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let limits = Limits { items: usize::MAX, ..Limits::default() };
+        let limits = Limits {
+            items: usize::MAX,
+            ..Limits::default()
+        };
         let mut input = Cursor::new(text, &[], false, &limits, false);
         let set = sequence_set(&mut input).ok()?;
         input.rest().is_empty().then_some(set)

@@ -9,7 +9,9 @@
 /// literal, as do CR, LF and NUL.
 #[must_use]
 pub fn string(octets: &[u8], utf8: bool) -> Vec<u8> {
-    let quotable = !octets.iter().any(|octet| matches!(octet, 0 | b'\r' | b'\n'))
+    let quotable = !octets
+        .iter()
+        .any(|octet| matches!(octet, 0 | b'\r' | b'\n'))
         && (octets.is_ascii() || (utf8 && std::str::from_utf8(octets).is_ok()));
     let mut text = Vec::with_capacity(octets.len() + 16);
     if quotable {
@@ -98,7 +100,11 @@ impl ResponseWriter {
     /// none, which `known-uids` could not say (RFC 7162 section 7).
     pub fn vanished(&mut self, uids: &[u8], earlier: bool) {
         if !uids.is_empty() {
-            let word: &[u8] = if earlier { b"* VANISHED (EARLIER) " } else { b"* VANISHED " };
+            let word: &[u8] = if earlier {
+                b"* VANISHED (EARLIER) "
+            } else {
+                b"* VANISHED "
+            };
             self.line(&[word, uids]);
         }
     }
@@ -118,10 +124,11 @@ impl ResponseWriter {
 
     /// What is about to be written is checked: no text can end its line early.
     fn printable(&mut self, text: &str) {
-        self.waiting.extend(text.chars().map(|character| match character {
-            ' '..='~' => u8::try_from(character).unwrap_or(b'?'),
-            _ => b'?',
-        }));
+        self.waiting
+            .extend(text.chars().map(|character| match character {
+                ' '..='~' => u8::try_from(character).unwrap_or(b'?'),
+                _ => b'?',
+            }));
     }
 
     fn numbered(&mut self, number: u32, word: &[u8]) {

@@ -45,7 +45,11 @@ pub(super) fn authenticate(input: &mut Cursor<'_>) -> Parsed<Verb> {
         input.space()?;
         let at = input.at();
         let text = input.take_while(|octet| octet != b' ');
-        let octets = if text == b"=" { Some(Vec::new()) } else { base64::decode(text) };
+        let octets = if text == b"=" {
+            Some(Vec::new())
+        } else {
+            base64::decode(text)
+        };
         initial = Some(octets.ok_or(Fault::Expected("base64", at))?);
     }
     Ok(Verb::Authenticate { mechanism, initial })

@@ -36,7 +36,15 @@ pub(crate) fn append_first(
         .space()
         .and_then(|()| mailbox(&mut input))
         .and_then(|mailbox| Ok((mailbox, append_message(&mut input)?)))
-        .map_err(|fault| (Head { tag: tag.map(<[u8]>::to_vec), name }, fault))
+        .map_err(|fault| {
+            (
+                Head {
+                    tag: tag.map(<[u8]>::to_vec),
+                    name,
+                },
+                fault,
+            )
+        })
 }
 
 /// What follows a message: None at the end of the line, or the head of the next (RFC 3502).
@@ -52,7 +60,11 @@ pub(crate) fn append_next(
     if closing {
         input.close()?;
     }
-    if input.at_end() { Ok(None) } else { append_message(&mut input).map(Some) }
+    if input.at_end() {
+        Ok(None)
+    } else {
+        append_message(&mut input).map(Some)
+    }
 }
 
 /// ```abnf

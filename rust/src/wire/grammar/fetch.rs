@@ -51,7 +51,13 @@ pub(super) fn fetch(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
             return start.expected("VANISHED only in UID FETCH with CHANGEDSINCE");
         }
     }
-    Ok(Verb::Fetch(Fetch { uid, set, items, changed_since, vanished }))
+    Ok(Verb::Fetch(Fetch {
+        uid,
+        set,
+        items,
+        changed_since,
+        vanished,
+    }))
 }
 
 /// ALL, FAST and FULL stand alone, not in a list.
@@ -65,7 +71,11 @@ fn take_macro(input: &mut Cursor<'_>, items: &mut Vec<FetchItem>) -> bool {
     } else {
         return false;
     };
-    items.extend([FetchItem::Flags, FetchItem::InternalDate, FetchItem::Rfc822Size]);
+    items.extend([
+        FetchItem::Flags,
+        FetchItem::InternalDate,
+        FetchItem::Rfc822Size,
+    ]);
     if envelope {
         items.push(FetchItem::Envelope);
     }
@@ -97,13 +107,23 @@ fn fetch_att(input: &mut Cursor<'_>) -> Parsed<FetchItem> {
         return if is(b"BODY") || is(b"BODY.PEEK") {
             let section = section(input)?;
             let peek = is(b"BODY.PEEK");
-            Ok(FetchItem::Section { peek, section, partial: partial(input)? })
+            Ok(FetchItem::Section {
+                peek,
+                section,
+                partial: partial(input)?,
+            })
         } else if is(b"BINARY") || is(b"BINARY.PEEK") {
             let part = section_binary(input)?;
             let peek = is(b"BINARY.PEEK");
-            Ok(FetchItem::Binary { peek, part, partial: partial(input)? })
+            Ok(FetchItem::Binary {
+                peek,
+                part,
+                partial: partial(input)?,
+            })
         } else if is(b"BINARY.SIZE") {
-            Ok(FetchItem::BinarySize { part: section_binary(input)? })
+            Ok(FetchItem::BinarySize {
+                part: section_binary(input)?,
+            })
         } else {
             start.expected("a FETCH item")
         };
@@ -138,10 +158,17 @@ fn fetch_att(input: &mut Cursor<'_>) -> Parsed<FetchItem> {
 /// Behind a lone PREVIEW a parenthesis may also be the modifiers of FETCH.
 fn take_lazy(input: &mut Cursor<'_>) -> Parsed<()> {
     let rest = input.rest();
-    if rest.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b" (LAZY")) {
+    if rest
+        .get(..6)
+        .is_some_and(|start| start.eq_ignore_ascii_case(b" (LAZY"))
+    {
         input.skip(1);
         parenthesised(input, |input| {
-            if input.take_word(b"LAZY") { Ok(()) } else { input.expected("LAZY") }
+            if input.take_word(b"LAZY") {
+                Ok(())
+            } else {
+                input.expected("LAZY")
+            }
         })?;
     }
     Ok(())
@@ -209,7 +236,11 @@ fn section_text(input: &mut Cursor<'_>, in_part: bool) -> Parsed<SectionText> {
     if names.is_empty() {
         return input.expected("a header field name in the list");
     }
-    Ok(if not { SectionText::HeaderFieldsNot(names) } else { SectionText::HeaderFields(names) })
+    Ok(if not {
+        SectionText::HeaderFieldsNot(names)
+    } else {
+        SectionText::HeaderFields(names)
+    })
 }
 
 /// ```abnf

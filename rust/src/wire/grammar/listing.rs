@@ -8,8 +8,17 @@ use crate::wire::names;
 
 /// What STATUS may ask (RFC 9051, 3501, 7162, 8474, 7889, 9208).
 const STATUS_ITEMS: [&str; 11] = [
-    "MESSAGES", "UIDNEXT", "UIDVALIDITY", "UNSEEN", "DELETED", "SIZE", "RECENT", "HIGHESTMODSEQ",
-    "MAILBOXID", "APPENDLIMIT", "DELETED-STORAGE",
+    "MESSAGES",
+    "UIDNEXT",
+    "UIDVALIDITY",
+    "UNSEEN",
+    "DELETED",
+    "SIZE",
+    "RECENT",
+    "HIGHESTMODSEQ",
+    "MAILBOXID",
+    "APPENDLIMIT",
+    "DELETED-STORAGE",
 ];
 
 const SELECTION: [&str; 4] = ["SUBSCRIBED", "REMOTE", "RECURSIVEMATCH", "SPECIAL-USE"];
@@ -28,7 +37,10 @@ pub(super) fn list(input: &mut Cursor<'_>) -> Parsed<Verb> {
     if input.peek() == Some(b'(') {
         list.extended = true;
         parenthesised(input, |input| {
-            add(&mut list.selection, one_of(input, &SELECTION, "a LIST selection option")?);
+            add(
+                &mut list.selection,
+                one_of(input, &SELECTION, "a LIST selection option")?,
+            );
             Ok(())
         })?;
         let has = |option| list.selection.contains(&option);
@@ -63,7 +75,10 @@ pub(super) fn list(input: &mut Cursor<'_>) -> Parsed<Verb> {
                 input.space()?;
                 list.status = Some(status_items(input)?);
             } else {
-                add(&mut list.returns, one_of(input, &RETURNS, "a LIST return option")?);
+                add(
+                    &mut list.returns,
+                    one_of(input, &RETURNS, "a LIST return option")?,
+                );
             }
             Ok(())
         })?;
@@ -83,7 +98,10 @@ fn pattern(input: &mut Cursor<'_>) -> Parsed<String> {
 pub(super) fn lsub(input: &mut Cursor<'_>) -> Parsed<Verb> {
     let reference = mailbox(input)?;
     input.space()?;
-    Ok(Verb::Lsub { reference, pattern: pattern(input)? })
+    Ok(Verb::Lsub {
+        reference,
+        pattern: pattern(input)?,
+    })
 }
 
 /// ```abnf
@@ -92,7 +110,10 @@ pub(super) fn lsub(input: &mut Cursor<'_>) -> Parsed<Verb> {
 pub(super) fn status(input: &mut Cursor<'_>) -> Parsed<Verb> {
     let mailbox = mailbox(input)?;
     input.space()?;
-    Ok(Verb::Status { mailbox, items: status_items(input)? })
+    Ok(Verb::Status {
+        mailbox,
+        items: status_items(input)?,
+    })
 }
 
 fn status_items(input: &mut Cursor<'_>) -> Parsed<Vec<&'static str>> {
@@ -101,7 +122,11 @@ fn status_items(input: &mut Cursor<'_>) -> Parsed<Vec<&'static str>> {
         add(&mut items, one_of(input, &STATUS_ITEMS, "a STATUS item")?);
         Ok(())
     })?;
-    if items.is_empty() { input.expected("a STATUS item in the list") } else { Ok(items) }
+    if items.is_empty() {
+        input.expected("a STATUS item in the list")
+    } else {
+        Ok(items)
+    }
 }
 
 /// Add a word that is not there yet; tables are short, so the lists are.

@@ -14,7 +14,11 @@ use crate::wire::sets::{known_set, sequence_set};
 pub(super) fn mailbox(input: &mut Cursor<'_>) -> Parsed<String> {
     let at = input.at();
     let received = input.astring("a mailbox")?;
-    let what = if input.utf8 { "a mailbox in UTF-8" } else { "a mailbox in modified UTF-7" };
+    let what = if input.utf8 {
+        "a mailbox in UTF-8"
+    } else {
+        "a mailbox in modified UTF-7"
+    };
     names::decode(&received, input.utf8).ok_or(Fault::Expected(what, at))
 }
 
@@ -43,7 +47,12 @@ pub(super) fn select(input: &mut Cursor<'_>, read_only: bool) -> Parsed<Verb> {
             }
         })?;
     }
-    Ok(Verb::Select { mailbox, read_only, condstore, qresync })
+    Ok(Verb::Select {
+        mailbox,
+        read_only,
+        condstore,
+        qresync,
+    })
 }
 
 /// Lenient on purpose: a MODSEQ of 0, which says that the client knows nothing.
@@ -66,12 +75,24 @@ fn qresync_param(input: &mut Cursor<'_>) -> Parsed<Qresync> {
         }
     }
     input.close()?;
-    Ok(Qresync { uid_validity, modseq, known, matches })
+    Ok(Qresync {
+        uid_validity,
+        modseq,
+        known,
+        matches,
+    })
 }
 
 /// Spellings of the special uses (RFC 6154 section 2, RFC 8457 section 4).
 const SPECIAL_USES: [&str; 8] = [
-    "\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Important", "\\Junk", "\\Sent", "\\Trash",
+    "\\All",
+    "\\Archive",
+    "\\Drafts",
+    "\\Flagged",
+    "\\Important",
+    "\\Junk",
+    "\\Sent",
+    "\\Trash",
 ];
 
 /// ```abnf
@@ -93,7 +114,9 @@ pub(super) fn create(input: &mut Cursor<'_>) -> Parsed<Verb> {
             parenthesised(input, |input| {
                 input.need(b'\\', "a special use as \\Sent")?;
                 let name = format!("\\{}", lossy(input.atom("a special use as \\Sent")?));
-                let known = SPECIAL_USES.iter().find(|known| known.eq_ignore_ascii_case(&name));
+                let known = SPECIAL_USES
+                    .iter()
+                    .find(|known| known.eq_ignore_ascii_case(&name));
                 let name = known.map_or(name, |known| (*known).to_owned());
                 if special_use.len() > SPECIAL_USES.len() || !special_use.contains(&name) {
                     special_use.push(name); // more than there are: refused by who knows them
@@ -102,7 +125,10 @@ pub(super) fn create(input: &mut Cursor<'_>) -> Parsed<Verb> {
             })
         })?;
     }
-    Ok(Verb::Create { mailbox, special_use })
+    Ok(Verb::Create {
+        mailbox,
+        special_use,
+    })
 }
 
 /// ```abnf
@@ -111,7 +137,10 @@ pub(super) fn create(input: &mut Cursor<'_>) -> Parsed<Verb> {
 pub(super) fn rename(input: &mut Cursor<'_>) -> Parsed<Verb> {
     let from = mailbox(input)?;
     input.space()?;
-    Ok(Verb::Rename { mailbox: from, to: mailbox(input)? })
+    Ok(Verb::Rename {
+        mailbox: from,
+        to: mailbox(input)?,
+    })
 }
 
 /// ```abnf
@@ -155,6 +184,17 @@ pub(super) fn store(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
         return start.expected("FLAGS, +FLAGS or -FLAGS");
     }
     input.space()?;
-    let flags = if input.peek() == Some(b'(') { flag_list(input)? } else { bare_flags(input)? };
-    Ok(Verb::Store(Store { uid, set, mode, silent, flags, unchanged_since }))
+    let flags = if input.peek() == Some(b'(') {
+        flag_list(input)?
+    } else {
+        bare_flags(input)?
+    };
+    Ok(Verb::Store(Store {
+        uid,
+        set,
+        mode,
+        silent,
+        flags,
+        unchanged_since,
+    }))
 }

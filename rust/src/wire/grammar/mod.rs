@@ -16,10 +16,41 @@ pub(crate) use append::{AppendHead, append_first, append_next};
 
 /// The names of all commands: `Malformed::name` is one of these.
 const NAMES: [&str; 36] = [
-    "APPEND", "AUTHENTICATE", "CAPABILITY", "CHECK", "CLOSE", "COPY", "CREATE", "DELETE", "ENABLE",
-    "EXAMINE", "EXPUNGE", "FETCH", "ID", "IDLE", "LIST", "LOGIN", "LOGOUT", "LSUB", "MOVE",
-    "NAMESPACE", "NOOP", "RENAME", "SEARCH", "SELECT", "STARTTLS", "STATUS", "STORE", "SUBSCRIBE",
-    "UID COPY", "UID EXPUNGE", "UID FETCH", "UID MOVE", "UID SEARCH", "UID STORE", "UNSELECT",
+    "APPEND",
+    "AUTHENTICATE",
+    "CAPABILITY",
+    "CHECK",
+    "CLOSE",
+    "COPY",
+    "CREATE",
+    "DELETE",
+    "ENABLE",
+    "EXAMINE",
+    "EXPUNGE",
+    "FETCH",
+    "ID",
+    "IDLE",
+    "LIST",
+    "LOGIN",
+    "LOGOUT",
+    "LSUB",
+    "MOVE",
+    "NAMESPACE",
+    "NOOP",
+    "RENAME",
+    "SEARCH",
+    "SELECT",
+    "STARTTLS",
+    "STATUS",
+    "STORE",
+    "SUBSCRIBE",
+    "UID COPY",
+    "UID EXPUNGE",
+    "UID FETCH",
+    "UID MOVE",
+    "UID SEARCH",
+    "UID STORE",
+    "UNSELECT",
     "UNSUBSCRIBE",
 ];
 
@@ -91,7 +122,10 @@ fn copy_upper(place: &mut [u8], pieces: &[&[u8]]) -> usize {
 /// Tag and name of a command that cannot be read further.
 pub(crate) fn head_of(text: &[u8], limits: &Limits) -> Head {
     let (tag, name) = head(&mut Cursor::new(text, &[], false, limits, false));
-    Head { tag: tag.map(<[u8]>::to_vec), name: name.ok() }
+    Head {
+        tag: tag.map(<[u8]>::to_vec),
+        name: name.ok(),
+    }
 }
 
 /// Read a command. APPEND is read by [`append_first`].
@@ -115,7 +149,10 @@ pub(crate) fn command(
     };
     let tag = tag.map(<[u8]>::to_vec);
     match verb {
-        Ok(verb) => Ok(Command { tag: tag.unwrap_or_default(), verb }),
+        Ok(verb) => Ok(Command {
+            tag: tag.unwrap_or_default(),
+            verb,
+        }),
         Err((name, fault)) => Err((Head { tag, name }, fault)),
     }
 }
@@ -134,7 +171,9 @@ fn verb(name: &'static str, input: &mut Cursor<'_>) -> Parsed<Verb> {
         "EXPUNGE" => Ok(Verb::Expunge { uids: None }),
         "UID EXPUNGE" => {
             input.space()?;
-            Ok(Verb::Expunge { uids: Some(sequence_set(input)?) })
+            Ok(Verb::Expunge {
+                uids: Some(sequence_set(input)?),
+            })
         }
         _ => {
             input.space()?;
@@ -152,10 +191,16 @@ fn with_arguments(name: &'static str, input: &mut Cursor<'_>) -> Parsed<Verb> {
         "SELECT" => mailbox::select(input, false),
         "EXAMINE" => mailbox::select(input, true),
         "CREATE" => mailbox::create(input),
-        "DELETE" => Ok(Verb::Delete { mailbox: mailbox::mailbox(input)? }),
+        "DELETE" => Ok(Verb::Delete {
+            mailbox: mailbox::mailbox(input)?,
+        }),
         "RENAME" => mailbox::rename(input),
-        "SUBSCRIBE" => Ok(Verb::Subscribe { mailbox: mailbox::mailbox(input)? }),
-        "UNSUBSCRIBE" => Ok(Verb::Unsubscribe { mailbox: mailbox::mailbox(input)? }),
+        "SUBSCRIBE" => Ok(Verb::Subscribe {
+            mailbox: mailbox::mailbox(input)?,
+        }),
+        "UNSUBSCRIBE" => Ok(Verb::Unsubscribe {
+            mailbox: mailbox::mailbox(input)?,
+        }),
         "LIST" => listing::list(input),
         "LSUB" => listing::lsub(input),
         "STATUS" => listing::status(input),
@@ -221,15 +266,24 @@ fn lossy(octets: &[u8]) -> String {
 
 /// An atom in upper case; it is ASCII.
 fn upper_atom(input: &mut Cursor<'_>, what: &'static str) -> Parsed<String> {
-    input.atom(what).map(|atom| lossy(atom).to_ascii_uppercase())
+    input
+        .atom(what)
+        .map(|atom| lossy(atom).to_ascii_uppercase())
 }
 
 /// The answer to a fault. Columns count from 1 in the line, or behind the literal, it lies in.
 pub(crate) fn malformed(head: Head, fault: &Fault, literals: &[Literal]) -> Malformed {
     let (message, code, is_no) = match fault {
         Fault::Expected(what, at) => {
-            let before = literals.iter().take_while(|literal| literal.end <= *at).count();
-            let line = literals.iter().take(before).next_back().map_or(0, |literal| literal.end);
+            let before = literals
+                .iter()
+                .take_while(|literal| literal.end <= *at)
+                .count();
+            let line = literals
+                .iter()
+                .take(before)
+                .next_back()
+                .map_or(0, |literal| literal.end);
             let column = at - line + 1;
             let mut message = format!("expected {what} at column {column}");
             if before > 0 {
@@ -240,7 +294,14 @@ pub(crate) fn malformed(head: Head, fault: &Fault, literals: &[Literal]) -> Malf
         Fault::Over(what, bound) => (format!("more than {bound} {what}"), Some("LIMIT"), true),
         Fault::Pending => ("expected a literal".to_owned(), None, false),
     };
-    Malformed { tag: head.tag, message, name: head.name, code, is_no, fatal: false }
+    Malformed {
+        tag: head.tag,
+        message,
+        name: head.name,
+        code,
+        is_no,
+        fatal: false,
+    }
 }
 
 #[cfg(test)]
@@ -252,7 +313,10 @@ mod tests {
         assert!(NAMES.is_sorted());
         for command in NAMES {
             let text = format!("a {command}");
-            assert_eq!(head_of(text.as_bytes(), &Limits::default()).name, Some(command));
+            assert_eq!(
+                head_of(text.as_bytes(), &Limits::default()).name,
+                Some(command)
+            );
         }
     }
 }

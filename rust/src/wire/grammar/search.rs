@@ -39,8 +39,16 @@ pub(super) fn search(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
         input.space()?;
     }
     let key = program(input, charset)?;
-    let program = if matches!(charset, Charset::Unknown) { None } else { Some(key) };
-    Ok(Verb::Search { uid, returns, program })
+    let program = if matches!(charset, Charset::Unknown) {
+        None
+    } else {
+        Some(key)
+    };
+    Ok(Verb::Search {
+        uid,
+        returns,
+        program,
+    })
 }
 
 /// What waits for the next key.
@@ -75,7 +83,10 @@ fn program(input: &mut Cursor<'_>, charset: Charset) -> Parsed<SearchKey> {
         };
         if let Some(opened) = opened {
             if open.len() >= input.limits.nesting {
-                return Err(Fault::Over("search keys in each other", input.limits.nesting));
+                return Err(Fault::Over(
+                    "search keys in each other",
+                    input.limits.nesting,
+                ));
             }
             open.push(opened);
             continue;
@@ -223,7 +234,11 @@ fn argument_of(argument: Argument, input: &mut Cursor<'_>, charset: Charset) -> 
         Argument::Keyword { set } => {
             let name = String::from_utf8_lossy(input.atom("a keyword")?).into_owned();
             let key = SearchKey::Flag(Flag::Keyword(name));
-            if set { key } else { SearchKey::Not(Box::new(key)) }
+            if set {
+                key
+            } else {
+                SearchKey::Not(Box::new(key))
+            }
         }
         Argument::Date(key, when) => key(when, date(input)?),
         Argument::Size(key) => key(input.number64("a number of octets")?),
@@ -244,7 +259,9 @@ fn argument_of(argument: Argument, input: &mut Cursor<'_>, charset: Charset) -> 
 fn string(input: &mut Cursor<'_>, charset: Charset) -> Parsed<String> {
     let at = input.at();
     let octets = input.astring("a string")?;
-    charset.decode(&octets).ok_or(Fault::Expected("a string in the charset", at))
+    charset
+        .decode(&octets)
+        .ok_or(Fault::Expected("a string in the charset", at))
 }
 
 /// ```abnf
@@ -269,7 +286,9 @@ fn object_id(id: &[u8], letter: u8) -> Option<u64> {
     let (first, digits) = id.split_first()?;
     let ours = *first == letter
         && digits.len() == 16
-        && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        && digits
+            .iter()
+            .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
     if !ours {
         return None;
     }

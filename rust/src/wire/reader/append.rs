@@ -8,7 +8,10 @@ use crate::wire::grammar::{self, AppendHead, Head};
 
 impl Append {
     fn head(&self) -> Head {
-        Head { tag: Some(self.tag.clone()), name: Some("APPEND") }
+        Head {
+            tag: Some(self.tag.clone()),
+            name: Some("APPEND"),
+        }
     }
 }
 
@@ -21,9 +24,10 @@ impl Reader {
         let outcome = grammar::append_first(text, &literals, &self.limits, self.utf8);
         let tag = grammar::head_of(text, &self.limits).tag.unwrap_or_default();
         let text_len = text.len();
-        let faulty = outcome.as_ref().err().map(|(known, fault)| {
-            grammar::malformed(known.clone(), fault, &literals)
-        });
+        let faulty = outcome
+            .as_ref()
+            .err()
+            .map(|(known, fault)| grammar::malformed(known.clone(), fault, &literals));
         literals.pop();
         self.frame.literals = literals;
         match outcome {
@@ -37,13 +41,22 @@ impl Reader {
             },
             Ok((mailbox, message)) => {
                 let Some(message) = self.append_message(message, &head) else {
-                    let known = Head { tag: Some(tag), name: Some("APPEND") };
+                    let known = Head {
+                        tag: Some(tag),
+                        name: Some("APPEND"),
+                    };
                     return self.die(known, ENDLESS);
                 };
                 self.drop_command(head.literal.data);
-                let append = Append { tag: tag.clone(), text: text_len };
+                let append = Append {
+                    tag: tag.clone(),
+                    text: text_len,
+                };
                 self.mode = Mode::Announced(append, message);
-                Step::Say(Event::Command(Command { tag, verb: Verb::Append { mailbox } }))
+                Step::Say(Event::Command(Command {
+                    tag,
+                    verb: Verb::Append { mailbox },
+                }))
             }
         }
     }
@@ -76,8 +89,17 @@ impl Reader {
         let octets = self.frame.take(left);
         let left = left.saturating_sub(octets.len() as u64);
         let has_nul = has_nul || (!pending.binary && memchr::memchr(0, &octets).is_some());
-        self.mode = Mode::Message { append, pending, left, has_nul };
-        if octets.is_empty() { Step::Wait } else { Step::Say(Event::AppendData(octets)) }
+        self.mode = Mode::Message {
+            append,
+            pending,
+            left,
+            has_nul,
+        };
+        if octets.is_empty() {
+            Step::Wait
+        } else {
+            Step::Say(Event::AppendData(octets))
+        }
     }
 
     pub(super) fn behind(&mut self, mut append: Append, pending: Pending) -> Step {

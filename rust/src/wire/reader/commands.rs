@@ -129,7 +129,10 @@ impl Reader {
     /// who does not wait sends the rest, which is skipped first.
     pub(super) fn refuse(&mut self, head: &LiteralHead, malformed: Malformed) -> Step {
         let Some(size) = head.size.or(head.waits.then_some(0)) else {
-            let known = Head { tag: malformed.tag, name: malformed.name };
+            let known = Head {
+                tag: malformed.tag,
+                name: malformed.name,
+            };
             return self.die(known, super::ENDLESS);
         };
         self.drop_command(head.literal.data);

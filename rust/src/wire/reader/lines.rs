@@ -15,7 +15,10 @@ impl Reader {
                 return Step::Wait;
             }
             Line::TooLong => {
-                let known = Head { tag: Some(tag), name: Some("IDLE") };
+                let known = Head {
+                    tag: Some(tag),
+                    name: Some("IDLE"),
+                };
                 return self.too_long(known);
             }
             Line::Last { end, next } => (end, next),
@@ -26,7 +29,10 @@ impl Reader {
         if done {
             return Step::Say(Event::IdleDone);
         }
-        let known = Head { tag: Some(tag), name: Some("IDLE") };
+        let known = Head {
+            tag: Some(tag),
+            name: Some("IDLE"),
+        };
         let fault = Fault::Expected("DONE", 0);
         Step::Say(Event::Malformed(grammar::malformed(known, &fault, &[])))
     }
@@ -53,7 +59,10 @@ impl Reader {
                 return Step::Wait;
             }
             Line::TooLong => {
-                let known = Head { tag: self.exchange.take(), name: Some("AUTHENTICATE") };
+                let known = Head {
+                    tag: self.exchange.take(),
+                    name: Some("AUTHENTICATE"),
+                };
                 return self.too_long(known);
             }
             Line::Last { end, next } => (end, next),
@@ -65,8 +74,15 @@ impl Reader {
         } else if let Some(octets) = base64::decode(text) {
             Event::SaslResponse(Some(octets))
         } else {
-            let known = Head { tag: self.exchange.clone(), name: Some("AUTHENTICATE") };
-            Event::Malformed(grammar::malformed(known, &Fault::Expected("base64", 0), &[]))
+            let known = Head {
+                tag: self.exchange.clone(),
+                name: Some("AUTHENTICATE"),
+            };
+            Event::Malformed(grammar::malformed(
+                known,
+                &Fault::Expected("base64", 0),
+                &[],
+            ))
         };
         self.drop_command(next);
         Step::Say(event)
@@ -103,7 +119,10 @@ impl Reader {
 }
 
 fn known_of(malformed: Option<Malformed>) -> Head {
-    malformed.map_or_else(Head::default, |said| Head { tag: said.tag, name: said.name })
+    malformed.map_or_else(Head::default, |said| Head {
+        tag: said.tag,
+        name: said.name,
+    })
 }
 
 /// Lenient as everywhere: spaces before the line end.

@@ -11,7 +11,7 @@ use super::limits::Limits;
 
 /// Said of a literal that does not wait and is announced with no possible size.
 const ENDLESS: &str = "expected a literal that can end";
-const NO_LITERAL: &str = "no message of APPEND waits to be accepted or refused";
+const NO_LITERAL: &str = "no message of APPEND waits to be accepted";
 
 /// See `CommandReader` in `_core.pyi`.
 #[derive(Debug, Default)]
@@ -44,7 +44,12 @@ enum Mode {
     /// `AppendMessage` was given: accept or refuse.
     Undecided(Append, Pending),
     /// Octets of a message.
-    Message { append: Append, pending: Pending, left: u64, has_nul: bool },
+    Message {
+        append: Append,
+        pending: Pending,
+        left: u64,
+        has_nul: bool,
+    },
     /// Behind a message: the end of the line, or another message.
     Behind(Append, Pending),
     /// Octets of a literal, then the rest of a command, are not wanted; what to say at its end.
@@ -73,8 +78,21 @@ struct Pending {
 
 impl Pending {
     fn of(message: &AppendMessage) -> Self {
-        let AppendMessage { size, waits, binary, utf8, too_big, .. } = *message;
-        Self { size, waits, binary, utf8, too_big }
+        let AppendMessage {
+            size,
+            waits,
+            binary,
+            utf8,
+            too_big,
+            ..
+        } = *message;
+        Self {
+            size,
+            waits,
+            binary,
+            utf8,
+            too_big,
+        }
     }
 }
 
@@ -82,7 +100,10 @@ impl Reader {
     /// A reader at the beginning of a connection.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, ..Self::default() }
+        Self {
+            limits,
+            ..Self::default()
+        }
     }
 
     /// Take octets as they came.
@@ -106,9 +127,12 @@ impl Reader {
                     self.mode = Mode::Undecided(append, Pending::of(&message));
                     Step::Say(Event::AppendMessage(message))
                 }
-                Mode::Message { append, pending, left, has_nul } => {
-                    self.message(append, pending, left, has_nul)
-                }
+                Mode::Message {
+                    append,
+                    pending,
+                    left,
+                    has_nul,
+                } => self.message(append, pending, left, has_nul),
                 Mode::Behind(append, pending) => self.behind(append, pending),
                 Mode::Skip(left, malformed) => self.skip(left, malformed),
                 waiting @ (Mode::Undecided(..) | Mode::Dead) => {
@@ -136,31 +160,41 @@ impl Reader {
     pub fn accept_literal(&mut self) -> Result<(), &'static str> {
         match std::mem::take(&mut self.mode) {
             Mode::Undecided(append, pending) if !pending.too_big => {
-                self.mode =
-                    Mode::Message { append, pending, left: pending.size, has_nul: false };
+                self.mode = Mode::Message {
+                    append,
+                    pending,
+                    left: pending.size,
+                    has_nul: false,
+                };
                 Ok(())
             }
             other => {
                 let too_big = matches!(other, Mode::Undecided(..));
                 self.mode = other;
-                Err(if too_big { "the message is too big to be accepted" } else { NO_LITERAL })
+                Err(if too_big {
+                    "the message is too big to be accepted"
+                } else {
+                    NO_LITERAL
+                })
             }
         }
     }
 
-    /// Skip the rest of this APPEND.
-    ///
-    /// # Errors
-    /// No message's head is waiting for a decision.
-    pub fn refuse_literal(&mut self) -> Result<(), &'static str> {
+    /// Skip the rest of this APPEND from wherever it stands; nothing where it has ended.
+    pub fn refuse_literal(&mut self) {
         let (size, waits) = match &self.mode {
             Mode::Announced(_, message) => (message.size, message.waits),
             Mode::Undecided(_, pending) => (pending.size, pending.waits),
-            _ => return Err(NO_LITERAL),
+            Mode::Message { left, .. } => (*left, false),
+            Mode::Behind(..) => (0, false),
+            _ => return,
         };
         // Who waits for "+" gets NO instead and sends nothing more (RFC 9051 section 2.2.1).
-        self.mode = if waits { Mode::Command } else { Mode::Skip(size, None) };
-        Ok(())
+        self.mode = if waits {
+            Mode::Command
+        } else {
+            Mode::Skip(size, None)
+        };
     }
 
     /// True between `AppendMessage` and the decision.
@@ -238,7 +272,10 @@ impl Reader {
     }
 
     fn over_command(&self, known: Head) -> Malformed {
-        Self::too_big(known, format!("command over {} octets", self.limits.command))
+        Self::too_big(
+            known,
+            format!("command over {} octets", self.limits.command),
+        )
     }
 }
 

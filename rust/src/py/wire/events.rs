@@ -1,0 +1,367 @@
+//! What a client said, as frozen classes: one a command, documented in `_core.pyi`.
+
+use pyo3::IntoPyObjectExt;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyFrozenSet, PyTuple};
+
+use super::{PyFetchItems, PySearchProgram, PySequenceSet};
+use crate::wire::ast::SequenceSet;
+use crate::wire::command::{self, Event, Qresync, StoreMode, Verb};
+
+/// UIDVALIDITY, MODSEQ, known UIDs, (numbers, UIDs).
+type QresyncParts = (
+    u32,
+    u64,
+    Option<Py<PySequenceSet>>,
+    Option<(Py<PySequenceSet>, Py<PySequenceSet>)>,
+);
+
+/// `Store.mode`
+pub(crate) const STORE_REPLACE: u8 = 0;
+/// `Store.mode`
+pub(crate) const STORE_ADD: u8 = 1;
+/// `Store.mode`
+pub(crate) const STORE_REMOVE: u8 = 2;
+
+/// Frozen classes whose fields Python reads.
+macro_rules! said {
+    ($($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ty),* })*) => {$(
+        $(#[$doc])*
+        #[pyclass(frozen, get_all, module = "imapvm._core")]
+        pub(crate) struct $name {
+            $($field: $kind,)*
+        }
+    )*};
+}
+
+said! {
+    /// `Malformed`: no command.
+    Malformed { tag: Option<Py<PyBytes>>, message: String, name: Option<&'static str>, code: Option<&'static str>, is_no: bool, fatal: bool }
+    /// Say "+".
+    LiteralWanted { size: u64 }
+    /// DONE.
+    IdleDone {}
+    /// A response of an exchange.
+    SaslResponse { data: Option<Py<PyBytes>> }
+    /// The head of a message.
+    AppendMessage { flags: u8, keywords: Py<PyTuple>, date: Option<(i64, i32)>, size: u64, waits: bool, binary: bool, utf8: bool, too_big: bool }
+    /// Octets of a message.
+    AppendData { data: Py<PyBytes> }
+    /// All of them were given.
+    AppendMessageEnd { has_nul: bool }
+    /// The line of APPEND ended.
+    AppendEnd {}
+    /// RFC 2971.
+    Id { tag: Py<PyBytes>, params: Py<PyTuple> }
+    /// AUTHENTICATE.
+    Authenticate { tag: Py<PyBytes>, mechanism: String, initial: Option<Py<PyBytes>> }
+    /// LOGIN.
+    Login { tag: Py<PyBytes>, user: Py<PyBytes>, password: Py<PyBytes> }
+    /// ENABLE.
+    Enable { tag: Py<PyBytes>, names: Py<PyTuple> }
+    /// SELECT and EXAMINE.
+    Select { tag: Py<PyBytes>, mailbox: String, read_only: bool, condstore: bool, qresync: Option<QresyncParts> }
+    /// CREATE.
+    Create { tag: Py<PyBytes>, mailbox: String, special_use: Py<PyTuple> }
+    /// DELETE.
+    Delete { tag: Py<PyBytes>, mailbox: String }
+    /// RENAME.
+    Rename { tag: Py<PyBytes>, mailbox: String, to: String }
+    /// SUBSCRIBE.
+    Subscribe { tag: Py<PyBytes>, mailbox: String }
+    /// UNSUBSCRIBE.
+    Unsubscribe { tag: Py<PyBytes>, mailbox: String }
+    /// LIST.
+    List { tag: Py<PyBytes>, reference: String, patterns: Py<PyTuple>, extended: bool, selection: Py<PyFrozenSet>, returns: Py<PyFrozenSet>, status: Option<Py<PyTuple>> }
+    /// LSUB.
+    Lsub { tag: Py<PyBytes>, reference: String, pattern: String }
+    /// STATUS.
+    Status { tag: Py<PyBytes>, mailbox: String, items: Py<PyTuple> }
+    /// APPEND began.
+    Append { tag: Py<PyBytes>, mailbox: String }
+    /// EXPUNGE and UID EXPUNGE.
+    Expunge { tag: Py<PyBytes>, uids: Option<Py<PySequenceSet>> }
+    /// SEARCH and UID SEARCH.
+    Search { tag: Py<PyBytes>, uid: bool, returns: Option<Py<PyFrozenSet>>, program: Option<Py<PySearchProgram>> }
+    /// FETCH and UID FETCH.
+    Fetch { tag: Py<PyBytes>, uid: bool, set: Py<PySequenceSet>, items: Py<PyFetchItems>, changed_since: Option<u64>, vanished: bool }
+    /// STORE and UID STORE.
+    Store { tag: Py<PyBytes>, uid: bool, set: Py<PySequenceSet>, mode: u8, silent: bool, flags: u8, keywords: Py<PyTuple>, unchanged_since: Option<u64> }
+    /// COPY and UID COPY.
+    Copy { tag: Py<PyBytes>, uid: bool, set: Py<PySequenceSet>, mailbox: String }
+    /// MOVE and UID MOVE.
+    Move { tag: Py<PyBytes>, uid: bool, set: Py<PySequenceSet>, mailbox: String }
+    /// CAPABILITY.
+    Capability { tag: Py<PyBytes> }
+    /// NOOP.
+    Noop { tag: Py<PyBytes> }
+    /// LOGOUT.
+    Logout { tag: Py<PyBytes> }
+    /// STARTTLS.
+    StartTls { tag: Py<PyBytes> }
+    /// NAMESPACE.
+    Namespace { tag: Py<PyBytes> }
+    /// IDLE.
+    Idle { tag: Py<PyBytes> }
+    /// CHECK.
+    Check { tag: Py<PyBytes> }
+    /// CLOSE.
+    Close { tag: Py<PyBytes> }
+    /// UNSELECT.
+    Unselect { tag: Py<PyBytes> }
+}
+
+/// The event as Python sees it.
+pub(super) fn to_python<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py, PyAny>> {
+    match event {
+        Event::Command(command) => command_to_python(py, command),
+        Event::Malformed(command::Malformed {
+            tag,
+            message,
+            name,
+            code,
+            is_no,
+            fatal,
+        }) => {
+            let tag = tag.map(|tag| bytes(py, &tag));
+            Malformed {
+                tag,
+                message,
+                name,
+                code,
+                is_no,
+                fatal,
+            }
+            .into_bound_py_any(py)
+        }
+        Event::LiteralWanted(size) => LiteralWanted { size }.into_bound_py_any(py),
+        Event::IdleDone => IdleDone {}.into_bound_py_any(py),
+        Event::SaslResponse(data) => SaslResponse {
+            data: data.map(|data| bytes(py, &data)),
+        }
+        .into_bound_py_any(py),
+        Event::AppendMessage(message) => AppendMessage {
+            flags: message.flags.system,
+            keywords: words(py, &message.flags.keywords)?,
+            date: message.date,
+            size: message.size,
+            waits: message.waits,
+            binary: message.binary,
+            utf8: message.utf8,
+            too_big: message.too_big,
+        }
+        .into_bound_py_any(py),
+        Event::AppendData(data) => AppendData {
+            data: bytes(py, &data),
+        }
+        .into_bound_py_any(py),
+        Event::AppendMessageEnd { has_nul } => AppendMessageEnd { has_nul }.into_bound_py_any(py),
+        Event::AppendEnd => AppendEnd {}.into_bound_py_any(py),
+    }
+}
+
+fn command_to_python<'py>(
+    py: Python<'py>,
+    command: command::Command,
+) -> PyResult<Bound<'py, PyAny>> {
+    let tag = bytes(py, &command.tag);
+    match command.verb {
+        Verb::Capability => Capability { tag }.into_bound_py_any(py),
+        Verb::Noop => Noop { tag }.into_bound_py_any(py),
+        Verb::Logout => Logout { tag }.into_bound_py_any(py),
+        Verb::StartTls => StartTls { tag }.into_bound_py_any(py),
+        Verb::Namespace => Namespace { tag }.into_bound_py_any(py),
+        Verb::Idle => Idle { tag }.into_bound_py_any(py),
+        Verb::Check => Check { tag }.into_bound_py_any(py),
+        Verb::Close => Close { tag }.into_bound_py_any(py),
+        Verb::Unselect => Unselect { tag }.into_bound_py_any(py),
+        Verb::Expunge { uids } => {
+            let uids = uids.map(|uids| set(py, uids)).transpose()?;
+            Expunge { tag, uids }.into_bound_py_any(py)
+        }
+        Verb::Id { params } => {
+            let params = PyTuple::new(py, params)?.unbind();
+            Id { tag, params }.into_bound_py_any(py)
+        }
+        Verb::Authenticate { mechanism, initial } => {
+            let initial = initial.map(|initial| bytes(py, &initial));
+            Authenticate {
+                tag,
+                mechanism,
+                initial,
+            }
+            .into_bound_py_any(py)
+        }
+        Verb::Login { user, password } => {
+            let (user, password) = (bytes(py, &user), bytes(py, &password));
+            Login {
+                tag,
+                user,
+                password,
+            }
+            .into_bound_py_any(py)
+        }
+        Verb::Enable { names } => Enable {
+            tag,
+            names: words(py, &names)?,
+        }
+        .into_bound_py_any(py),
+        Verb::Append { mailbox } => Append { tag, mailbox }.into_bound_py_any(py),
+        Verb::Search {
+            uid,
+            returns,
+            program,
+        } => {
+            let returns = returns.map(|returns| word_set(py, &returns)).transpose()?;
+            let program = program
+                .map(|key| Py::new(py, PySearchProgram { key }))
+                .transpose()?;
+            Search {
+                tag,
+                uid,
+                returns,
+                program,
+            }
+            .into_bound_py_any(py)
+        }
+        Verb::Fetch(fetch) => Fetch {
+            tag,
+            uid: fetch.uid,
+            set: set(py, fetch.set)?,
+            items: Py::new(py, PyFetchItems { items: fetch.items })?,
+            changed_since: fetch.changed_since,
+            vanished: fetch.vanished,
+        }
+        .into_bound_py_any(py),
+        Verb::Store(store) => Store {
+            tag,
+            uid: store.uid,
+            set: set(py, store.set)?,
+            mode: match store.mode {
+                StoreMode::Replace => STORE_REPLACE,
+                StoreMode::Add => STORE_ADD,
+                StoreMode::Remove => STORE_REMOVE,
+            },
+            silent: store.silent,
+            flags: store.flags.system,
+            keywords: words(py, &store.flags.keywords)?,
+            unchanged_since: store.unchanged_since,
+        }
+        .into_bound_py_any(py),
+        Verb::Copy {
+            uid,
+            set: of,
+            mailbox,
+        } => Copy {
+            tag,
+            uid,
+            set: set(py, of)?,
+            mailbox,
+        }
+        .into_bound_py_any(py),
+        Verb::Move {
+            uid,
+            set: of,
+            mailbox,
+        } => Move {
+            tag,
+            uid,
+            set: set(py, of)?,
+            mailbox,
+        }
+        .into_bound_py_any(py),
+        on_mailboxes => mailbox_command_to_python(py, tag, on_mailboxes),
+    }
+}
+
+fn mailbox_command_to_python(
+    py: Python<'_>,
+    tag: Py<PyBytes>,
+    verb: Verb,
+) -> PyResult<Bound<'_, PyAny>> {
+    match verb {
+        Verb::Select {
+            mailbox,
+            read_only,
+            condstore,
+            qresync,
+        } => {
+            let qresync = qresync
+                .map(|qresync| qresync_parts(py, qresync))
+                .transpose()?;
+            Select {
+                tag,
+                mailbox,
+                read_only,
+                condstore,
+                qresync,
+            }
+            .into_bound_py_any(py)
+        }
+        Verb::Create {
+            mailbox,
+            special_use,
+        } => {
+            let special_use = words(py, &special_use)?;
+            Create {
+                tag,
+                mailbox,
+                special_use,
+            }
+            .into_bound_py_any(py)
+        }
+        Verb::Delete { mailbox } => Delete { tag, mailbox }.into_bound_py_any(py),
+        Verb::Rename { mailbox, to } => Rename { tag, mailbox, to }.into_bound_py_any(py),
+        Verb::Subscribe { mailbox } => Subscribe { tag, mailbox }.into_bound_py_any(py),
+        Verb::Unsubscribe { mailbox } => Unsubscribe { tag, mailbox }.into_bound_py_any(py),
+        Verb::List(list) => List {
+            tag,
+            reference: list.reference,
+            patterns: words(py, &list.patterns)?,
+            extended: list.extended,
+            selection: word_set(py, &list.selection)?,
+            returns: word_set(py, &list.returns)?,
+            status: list.status.map(|items| words(py, &items)).transpose()?,
+        }
+        .into_bound_py_any(py),
+        Verb::Lsub { reference, pattern } => Lsub {
+            tag,
+            reference,
+            pattern,
+        }
+        .into_bound_py_any(py),
+        Verb::Status { mailbox, items } => Status {
+            tag,
+            mailbox,
+            items: words(py, &items)?,
+        }
+        .into_bound_py_any(py),
+        // All others were given by who called.
+        _ => Noop { tag }.into_bound_py_any(py),
+    }
+}
+
+fn bytes(py: Python<'_>, octets: &[u8]) -> Py<PyBytes> {
+    PyBytes::new(py, octets).unbind()
+}
+
+fn words<S: AsRef<str>>(py: Python<'_>, words: &[S]) -> PyResult<Py<PyTuple>> {
+    PyTuple::new(py, words.iter().map(AsRef::as_ref)).map(Bound::unbind)
+}
+
+fn word_set(py: Python<'_>, words: &[&'static str]) -> PyResult<Py<PyFrozenSet>> {
+    PyFrozenSet::new(py, words).map(Bound::unbind)
+}
+
+fn set(py: Python<'_>, set: SequenceSet) -> PyResult<Py<PySequenceSet>> {
+    Py::new(py, PySequenceSet { set })
+}
+
+fn qresync_parts(py: Python<'_>, qresync: Qresync) -> PyResult<QresyncParts> {
+    let known = qresync.known.map(|known| set(py, known)).transpose()?;
+    let matches = match qresync.matches {
+        Some((numbers, uids)) => Some((set(py, numbers)?, set(py, uids)?)),
+        None => None,
+    };
+    Ok((qresync.uid_validity, qresync.modseq, known, matches))
+}

@@ -1,0 +1,106 @@
+//! Python faces of `wire`.
+
+mod events;
+mod reader;
+mod tools;
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::wire::ast::{FetchItem, SearchKey, SequenceSet};
+
+pub(crate) use events::*;
+pub(crate) use reader::{CommandReader, PyLimits};
+pub(crate) use tools::{PyDotReader, PyListMatcher, PyResponseWriter, imap_string, mailbox_name};
+
+/// `SequenceSet`: what a client wrote, not yet looked up.
+#[pyclass(frozen, name = "SequenceSet", module = "imapvm._core")]
+pub(crate) struct PySequenceSet {
+    pub(crate) set: SequenceSet,
+}
+
+#[pymethods]
+impl PySequenceSet {
+    #[staticmethod]
+    fn parse(text: &[u8]) -> Option<Self> {
+        SequenceSet::parse(text).map(|set| Self { set })
+    }
+
+    #[getter]
+    fn is_saved(&self) -> bool {
+        self.set == SequenceSet::Saved
+    }
+
+    fn __bytes__<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.set.to_imap())
+    }
+}
+
+/// `FetchItems`: what FETCH asks for.
+#[pyclass(frozen, name = "FetchItems", module = "imapvm._core")]
+pub(crate) struct PyFetchItems {
+    pub(crate) items: Vec<FetchItem>,
+}
+
+impl PyFetchItems {
+    /// With `item`, where it is not there yet: at the start, as servers do with UID.
+    fn with(&self, item: &FetchItem) -> Self {
+        let mut items = Vec::with_capacity(self.items.len() + 1);
+        if !self.items.contains(item) {
+            items.push(item.clone());
+        }
+        items.extend_from_slice(&self.items);
+        Self { items }
+    }
+}
+
+#[pymethods]
+impl PyFetchItems {
+    #[staticmethod]
+    #[pyo3(signature = (*, uid, modseq))]
+    fn flags(uid: bool, modseq: bool) -> Self {
+        let mut items = Vec::with_capacity(3);
+        if uid {
+            items.push(FetchItem::Uid);
+        }
+        if modseq {
+            items.push(FetchItem::ModSeq);
+        }
+        items.push(FetchItem::Flags);
+        Self { items }
+    }
+
+    #[getter]
+    fn needs_digest(&self) -> bool {
+        self.items.iter().any(FetchItem::needs_digest)
+    }
+
+    #[getter]
+    fn reads_body(&self) -> bool {
+        self.items.iter().any(FetchItem::reads_body)
+    }
+
+    #[getter]
+    fn sets_seen(&self) -> bool {
+        self.items.iter().any(FetchItem::sets_seen)
+    }
+
+    #[getter]
+    fn asks_modseq(&self) -> bool {
+        self.items.contains(&FetchItem::ModSeq)
+    }
+
+    fn with_uid(&self) -> Self {
+        self.with(&FetchItem::Uid)
+    }
+
+    fn with_modseq(&self) -> Self {
+        self.with(&FetchItem::ModSeq)
+    }
+}
+
+/// `SearchProgram`: its methods are where it is carried out.
+#[pyclass(frozen, name = "SearchProgram", module = "imapvm._core")]
+pub(crate) struct PySearchProgram {
+    pub(crate) key: SearchKey,
+}

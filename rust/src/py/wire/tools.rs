@@ -1,0 +1,147 @@
+//! Names, patterns, answers, dot-stuffing.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::py::buffer::Octets;
+use crate::py::numbers::PyUidSet;
+use crate::wire::dots::DotReader;
+use crate::wire::names;
+use crate::wire::pattern::Pattern;
+use crate::wire::writer::{self, ResponseWriter};
+
+/// `mailbox_name`
+#[pyfunction]
+#[pyo3(signature = (name, *, utf8))]
+pub(crate) fn mailbox_name<'py>(py: Python<'py>, name: &str, utf8: bool) -> Bound<'py, PyBytes> {
+    PyBytes::new(py, &names::encode(name, utf8))
+}
+
+/// `imap_string`
+#[pyfunction]
+#[pyo3(signature = (text, *, utf8 = false))]
+pub(crate) fn imap_string<'py>(
+    py: Python<'py>,
+    text: Octets<'py>,
+    utf8: bool,
+) -> Bound<'py, PyBytes> {
+    PyBytes::new(py, &writer::string(&text, utf8))
+}
+
+/// `ListMatcher`
+#[pyclass(frozen, name = "ListMatcher", module = "imapvm._core")]
+pub(crate) struct PyListMatcher(Vec<Pattern>);
+
+#[pymethods]
+impl PyListMatcher {
+    #[new]
+    #[pyo3(signature = (patterns, delimiter = "/"))]
+    fn new(patterns: Vec<String>, delimiter: &str) -> PyResult<Self> {
+        let mut characters = delimiter.chars();
+        let delimiter = characters.next();
+        if characters.next().is_some() {
+            return Err(PyValueError::new_err(
+                "a delimiter is one character, or none",
+            ));
+        }
+        Ok(Self(
+            patterns
+                .iter()
+                .map(|pattern| Pattern::new(pattern, delimiter))
+                .collect(),
+        ))
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        self.0.iter().any(|pattern| pattern.matches(name))
+    }
+}
+
+/// `ResponseWriter`
+#[pyclass(name = "ResponseWriter", module = "imapvm._core")]
+pub(crate) struct PyResponseWriter(ResponseWriter);
+
+#[pymethods]
+impl PyResponseWriter {
+    #[new]
+    fn new() -> Self {
+        Self(ResponseWriter::default())
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+
+    fn take<'py>(&mut self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.take())
+    }
+
+    fn raw(&mut self, data: Octets<'_>) {
+        self.0.raw(&data);
+    }
+
+    fn untagged(&mut self, text: Octets<'_>) {
+        self.0.untagged(&text);
+    }
+
+    #[pyo3(signature = (tag, status, text, code = None))]
+    fn tagged(&mut self, tag: Octets<'_>, status: &str, text: &str, code: Option<&str>) {
+        self.0.tagged(&tag, status, text, code);
+    }
+
+    #[pyo3(signature = (status, text, code = None))]
+    fn condition(&mut self, status: &str, text: &str, code: Option<&str>) {
+        self.0.condition(status, text, code);
+    }
+
+    #[pyo3(signature = (text = None))]
+    fn continuation(&mut self, text: Option<Octets<'_>>) {
+        self.0.continuation(text.as_deref().unwrap_or_default());
+    }
+
+    fn exists(&mut self, count: u32) {
+        self.0.exists(count);
+    }
+
+    fn recent(&mut self, count: u32) {
+        self.0.recent(count);
+    }
+
+    fn expunged(&mut self, numbers: Vec<u32>) {
+        for number in numbers {
+            self.0.expunged(number);
+        }
+    }
+
+    #[pyo3(signature = (uids, *, earlier))]
+    fn vanished(&mut self, uids: &PyUidSet, earlier: bool) {
+        self.0.vanished(&uids.set.to_imap(), earlier);
+    }
+}
+
+/// `DotReader`
+#[pyclass(name = "DotReader", module = "imapvm._core")]
+pub(crate) struct PyDotReader(DotReader);
+
+#[pymethods]
+impl PyDotReader {
+    #[new]
+    fn new() -> Self {
+        Self(DotReader::default())
+    }
+
+    fn feed<'py>(&mut self, py: Python<'py>, data: Octets<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.feed(&data))
+    }
+
+    #[getter]
+    fn done(&self) -> bool {
+        self.0.done()
+    }
+
+    #[getter]
+    fn rest<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.rest())
+    }
+}

@@ -1,0 +1,59 @@
+//! What FETCH items ask of who answers them.
+
+use super::ast::{FetchItem, SectionText};
+
+impl FetchItem {
+    /// The answer needs the message's digest. The index alone knows the whole message's size.
+    #[must_use]
+    pub fn needs_digest(&self) -> bool {
+        match self {
+            Self::Envelope
+            | Self::Body
+            | Self::BodyStructure
+            | Self::Preview
+            | Self::Rfc822Header
+            | Self::Rfc822Text
+            | Self::Binary { .. }
+            | Self::BinarySize { .. } => true,
+            Self::Section { section, .. } => {
+                !section.part.is_empty() || section.text != SectionText::All
+            }
+            Self::Uid
+            | Self::Flags
+            | Self::InternalDate
+            | Self::Rfc822Size
+            | Self::ModSeq
+            | Self::SaveDate
+            | Self::EmailId
+            | Self::ThreadId
+            | Self::Rfc822 => false,
+        }
+    }
+
+    /// Octets of the message are in the answer, or have to be read for it.
+    #[must_use]
+    pub fn reads_body(&self) -> bool {
+        matches!(
+            self,
+            Self::Rfc822
+                | Self::Rfc822Header
+                | Self::Rfc822Text
+                | Self::Section { .. }
+                | Self::Binary { .. }
+                | Self::BinarySize { .. }
+        )
+    }
+
+    /// The answer says \Seen was set: octets were asked for without PEEK. RFC822.HEADER is a peek
+    /// (RFC 3501 section 6.4.5).
+    #[must_use]
+    pub fn sets_seen(&self) -> bool {
+        matches!(
+            self,
+            Self::Rfc822
+                | Self::Rfc822Text
+                | Self::Section { peek: false, .. }
+                | Self::Binary { peek: false, .. }
+        )
+    }
+}
