@@ -196,6 +196,11 @@ class CommandReader:
         where it does not wait, its octets are counted off and never executed. No further event
         comes from this APPEND.
         """
+    def refuse_idle(self) -> None:
+        """After `Idle`: it is not carried out, and commands follow; nothing in another place.
+
+        A client that did not wait for "+" has sent DONE behind it, which is passed over.
+        """
     @property
     def buffered(self) -> int:
         """Octets held and not yet understood."""
