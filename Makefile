@@ -14,6 +14,14 @@ EXTENSION := python/imapvm/_core.abi3.so
 SOURCES := $(shell find rust/src -name '*.rs' 2>/dev/null) rust/Cargo.toml rust/Cargo.lock
 MATURIN = VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/maturin develop -q
 ARGS ?=
+
+# Install what an extra of pyproject.toml names, without building the package again.
+define extra
+@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$(1)"], sep="\n")' > $@.txt
+@$(BIN)/pip install -q --disable-pip-version-check -r $@.txt
+@touch $@
+endef
+
 FUZZ_SECONDS ?= 120
 
 help:     ## list the targets
@@ -38,9 +46,10 @@ $(VENV)/.ready: $(VENV)/.maturin
 
 $(VENV)/.tools: $(VENV)/.ready
 	@echo 'installing the tools of tests and lint into $(VENV)'
-	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["dev"], sep="\n")' > $@.txt
-	@$(BIN)/pip install -q --disable-pip-version-check -r $@.txt
-	@touch $@
+	$(call extra,dev)
+
+$(VENV)/.interop: $(VENV)/.tools
+	$(call extra,interop)
 
 $(EXTENSION): $(SOURCES) | $(VENV)/.ready
 	@test -f $@ && test -z "$$(find $(SOURCES) -newer $@)" || { \
@@ -68,7 +77,7 @@ test: setup ## the tests that need no patience
 	cargo test -q --locked --manifest-path $(RUST)
 	$(BIN)/pytest -q
 
-slow: setup ## crashes, other people's clients and servers, long properties
+slow: setup $(VENV)/.interop ## crashes, other people's clients and servers, long properties
 	$(BIN)/pytest -q -m slow
 
 fuzz: setup ## FUZZ_SECONDS (two minutes) a target
