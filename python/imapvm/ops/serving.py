@@ -11,6 +11,7 @@ from imapvm.ops.notify import notify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
     from imapvm.server.settings import Listening, Settings
 
 

@@ -73,11 +73,11 @@ def _add_password(verb: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     """Open the filepool, do the work, close it."""
+    path = filepool_of(arguments)
+
     import trio
 
     from imapvm.filepool.pool import open_filepool
-
-    path = filepool_of(arguments)
 
     async def opened() -> int:
         async with open_filepool(path) as pool:

@@ -1,0 +1,236 @@
+"""Enrolment from the command line: with and without a server, and with mistakes."""
+
+import io
+import json
+import sys
+
+import pytest
+import trio
+
+from imapvm.auth import passwords
+from imapvm.filepool.pool import open_filepool
+from imapvm.model.limits import PASSWORD_MAX
+from imapvm.model.names import ENROLMENT_MAILBOXES
+from imapvm.ops import cli
+
+
+class Stdin(io.TextIOWrapper):
+    """Standard input with octets in it; `terminal` says whether somebody types there."""
+
+    def __init__(self, octets=b"", *, terminal=False):
+        super().__init__(io.BytesIO(octets))
+        self.terminal = terminal
+
+    def isatty(self):
+        return self.terminal
+
+
+@pytest.fixture
+def pool(tmp_path, capsys):
+    path = tmp_path / "pool"
+    assert cli.main(["filepool", "create", "--filepool", str(path)]) == 0
+    capsys.readouterr()
+    return path
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(monkeypatch):
+    """What is tested here is not how long a hash takes."""
+    quick = passwords.argon2.Parameters(
+        passwords.argon2.Type.ID, 19, 16, 32, time_cost=1, memory_cost=8, parallelism=1
+    )
+    monkeypatch.setattr(passwords.hash_password, "__kwdefaults__", {"parameters": quick})
+
+
+@pytest.fixture
+def user(pool, capsys, monkeypatch):
+    def run(*words, stdin=None):
+        monkeypatch.setattr(sys, "stdin", stdin or Stdin())
+        code = cli.main(["user", *words, "--filepool", str(pool)])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def inside(pool, look):
+    """What `look` finds in the opened filepool."""
+
+    async def opened():
+        async with open_filepool(pool) as filepool:
+            return look(filepool)
+
+    return trio.run(opened)
+
+
+def credential(pool, name):
+    return inside(pool, lambda filepool: filepool.accounts.find(name).credential)
+
+
+def enroll(user, name, password=b"secret\n"):
+    assert user("enroll", name, "--password-stdin", stdin=Stdin(password))[0] == 0
+
+
+def test_an_enrolled_user_has_a_password_and_mailboxes(pool, user):
+    code, out, err = user("enroll", "ada", "--password-stdin", stdin=Stdin(b"s p\xc3\xa9\r\nmore"))
+    assert (code, out, err) == (0, "enrolled ada\n", "")
+    assert passwords.verify(credential(pool, "ada"), b"s p\xc3\xa9")
+
+    def mailboxes(filepool):
+        with filepool.account(filepool.accounts.find("ADA")).reading() as reader:
+            return {mailbox.name for mailbox in reader.mailboxes()}
+
+    assert inside(pool, mailboxes) == {"INBOX", *(name for name, _ in ENROLMENT_MAILBOXES)}
+
+
+def test_a_name_is_enrolled_once(user):
+    enroll(user, "ada")
+    code, _, err = user("enroll", "Ada", "--password-stdin", stdin=Stdin(b"x"))
+    assert (code, err) == (1, "imapvm: there is a user Ada already\n")
+
+
+def test_a_password_is_asked_for_twice(user, pool, monkeypatch):
+    typed = iter(["one", "one", "two", "three"])
+    monkeypatch.setattr("getpass.getpass", lambda _: next(typed))
+    assert user("enroll", "ada", stdin=Stdin(terminal=True))[0] == 0
+    assert passwords.verify(credential(pool, "ada"), b"one")
+    code, _, err = user("password", "ada", stdin=Stdin(terminal=True))
+    assert (code, err) == (1, "imapvm: the two passwords differ\n")
+    assert passwords.verify(credential(pool, "ada"), b"one")
+
+
+def test_without_a_terminal_nobody_is_asked(user):
+    assert user("enroll", "ada") == (
+        2,
+        "",
+        "imapvm: there is no terminal to ask at: use --password-stdin\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("password", "says"),
+    [
+        (b"", "a password has 1 to"),
+        (b"\n", "a password has 1 to"),
+        (b"x" * (PASSWORD_MAX + 1) + b"\n", f"a password has 1 to {PASSWORD_MAX} octets"),
+        (b"x" * (PASSWORD_MAX * 3), f"a password has 1 to {PASSWORD_MAX} octets"),
+        (b"a\0b\n", "a password cannot hold NUL"),
+    ],
+)
+def test_what_is_no_password(user, pool, password, says):
+    code, _, err = user("enroll", "ada", "--password-stdin", stdin=Stdin(password))
+    assert code == 1
+    assert says in err
+    assert inside(pool, lambda filepool: filepool.accounts.find("ada")) is None
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_the_longest_password_is_one(user, pool, end):
+    enroll(user, "ada", b"x" * PASSWORD_MAX + end)
+    assert passwords.verify(credential(pool, "ada"), b"x" * PASSWORD_MAX)
+
+
+def test_a_password_is_changed(user, pool):
+    enroll(user, "ada", b"old")
+    code, out, _ = user("password", "ada", "--password-stdin", stdin=Stdin(b"new"))
+    assert (code, out) == (0, "the password of ada is set\n")
+    assert passwords.verify(credential(pool, "ada"), b"new")
+    assert not passwords.verify(credential(pool, "ada"), b"old")
+
+
+def test_a_user_is_deleted_after_yes_and_only_then(user, pool):
+    enroll(user, "ada")
+    assert user("delete", "ada") == (2, "", "imapvm: there is no terminal to ask at: use --yes\n")
+    code, out, err = user("delete", "ada", stdin=Stdin(b"y\n", terminal=True))
+    assert (code, err) == (1, "imapvm: nothing was deleted\n")
+    assert "Delete ada with 0 messages" in out
+    assert inside(pool, lambda filepool: filepool.accounts.find("ada")) is not None
+    code, out, _ = user("delete", "ada", stdin=Stdin(b"yes\n", terminal=True))
+    assert code == 0
+    assert out.endswith("deleted ada\n")
+    assert inside(pool, lambda filepool: filepool.accounts.find("ada")) is None
+
+
+def test_an_id_is_not_used_again(user):
+    enroll(user, "ada")
+    first = json.loads(user("list", "--json")[1])[0]["id"]
+    assert user("delete", "ada", "--yes")[0] == 0
+    enroll(user, "ada")
+    assert json.loads(user("list", "--json")[1])[0]["id"] > first
+
+
+def test_a_user_is_renamed(user, pool):
+    enroll(user, "ada")
+    enroll(user, "grace")
+    assert user("rename", "ada", "countess")[:2] == (0, "renamed ada to countess\n")
+    assert user("list")[1].split() == ["countess", "grace"]
+    code, _, err = user("rename", "grace", "countess")
+    assert code == 1
+    assert err.startswith("imapvm: ")
+    assert user("list")[1].split() == ["countess", "grace"]
+
+
+def test_aliases(user, pool):
+    enroll(user, "ada")
+    enroll(user, "grace")
+    assert user("alias", "add", "ada", "countess@example.org")[0] == 0
+    assert user("alias", "add", "ada", "postmaster")[0] == 0
+    assert sorted(user("alias", "list")[1].splitlines()) == [
+        "countess@example.org ada",
+        "postmaster ada",
+    ]
+    assert user("alias", "list", "grace")[1] == ""
+    assert user("alias", "add", "grace", "postmaster")[0] == 1
+    listed = {row["name"]: row for row in json.loads(user("list", "--json")[1])}
+    assert sorted(listed["ada"]["aliases"]) == ["countess@example.org", "postmaster"]
+    assert listed["ada"]["created"].endswith("Z")
+    assert user("alias", "remove", "postmaster")[0] == 0
+    assert user("alias", "list")[1] == "countess@example.org ada\n"
+    assert user("alias", "remove", "postmaster") == (
+        1,
+        "",
+        "imapvm: there is no alias postmaster\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("delete", "nobody", "--yes"),
+        ("rename", "nobody", "x"),
+        ("password", "nobody", "--password-stdin"),
+        ("alias", "add", "nobody", "x"),
+        ("alias", "list", "nobody"),
+    ],
+)
+def test_a_user_who_is_not_enrolled(user, words):
+    assert user(*words, stdin=Stdin(b"x")) == (1, "", "imapvm: there is no user nobody\n")
+
+
+def test_while_another_process_has_the_filepool_open(user, pool):
+    async def both():
+        async with open_filepool(pool) as filepool:
+            assert filepool.accounts.find("ada") is None
+            await trio.to_thread.run_sync(enroll_elsewhere, pool)
+            return filepool.accounts.find("ada")
+
+    assert trio.run(both).name == "ada"
+
+
+def enroll_elsewhere(pool):
+    import subprocess
+
+    subprocess.run(
+        [sys.executable, "-m", "imapvm", "user", "enroll", "ada", "--password-stdin",
+         "--filepool", pool],
+        input=b"secret",
+        check=True,
+    )  # fmt: skip
+
+
+def test_a_filepool_that_is_not_there(tmp_path, capsys):
+    assert cli.main(["user", "list", "--filepool", str(tmp_path / "no")]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("imapvm: ")
+    assert said.count("\n") == 1
+    assert str(tmp_path / "no") in said
