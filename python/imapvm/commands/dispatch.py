@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable
 from typing import Any, Final, cast
 
-from imapvm._core import CorruptError, LiteralWanted, Malformed
+from imapvm._core import Append, CorruptError, Idle, LiteralWanted, Malformed
 from imapvm.commands.announcing import announce
 from imapvm.commands.context import Context
 from imapvm.commands.outcome import Disconnected, Done, Hangup, Refusal
@@ -56,7 +56,8 @@ def run(ctx: Context, event: Event) -> Awaitable[None] | None:
     command = cast("Command", event)  # the rest comes inside commands, to their handlers
     row = row_of(command)
     try:
-        _check_state(ctx, row)
+        if ctx.session.state not in row.states:
+            raise _out_of_place(ctx, command, row)
         if row.catches_up:
             announce(ctx, hold_expunges=True, uid=row.uid)
         ended = row.handler(ctx, command)
@@ -81,19 +82,22 @@ async def _wait(ctx: Context, row: Row[Any], command: Command, ending: Awaitable
         await more
 
 
-def _check_state(ctx: Context, row: Row[Any]) -> None:
-    state = ctx.session.state
-    if state in row.states:
-        return
-    match state:
+def _out_of_place(ctx: Context, command: Command, row: Row[Any]) -> Refusal:
+    """Say why not in this state; what belongs to the command is not taken for the next one."""
+    if isinstance(command, Append):
+        ctx.reader.refuse_literal()
+    elif isinstance(command, Idle):
+        ctx.reader.refuse_idle()
+    match ctx.session.state:
         case State.NOT_AUTHENTICATED:
-            raise Refusal(f"{row.name}: sign in first", bad=True)
+            why = "sign in first"
         case State.AUTHENTICATED if State.SELECTED in row.states:
-            raise Refusal(f"{row.name}: select a mailbox first", bad=True)
+            why = "select a mailbox first"
         case State.SELECTED if State.AUTHENTICATED in row.states:
-            raise Refusal(f"{row.name}: not while a mailbox is selected", bad=True)
+            why = "not while a mailbox is selected"
         case _:
-            raise Refusal(f"{row.name}: you are already signed in", bad=True)
+            why = "you are already signed in"
+    return Refusal(f"{row.name}: {why}", bad=True)
 
 
 def _malformed(ctx: Context, fault: Malformed) -> Awaitable[None] | None:
