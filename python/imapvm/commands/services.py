@@ -48,10 +48,14 @@ class Idlers:
             if not there:
                 del self._by_mailbox[view.mailbox]
 
+    def at(self, mailbox: "MailboxId") -> "tuple[Context, ...]":
+        """Those who have this mailbox selected; a copy, so that they may come and go meanwhile."""
+        return tuple(self._by_mailbox.get(mailbox, ()))
+
     def push(self, mailboxes: "Collection[MailboxId]") -> None:
         """Tell each idler of these mailboxes what has happened."""
         for mailbox in mailboxes:
-            for ctx in tuple(self._by_mailbox.get(mailbox, ())):
+            for ctx in self.at(mailbox):
                 ctx.push()
 
     def __iter__(self) -> "Iterator[Context]":
