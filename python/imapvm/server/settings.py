@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from imapvm.intake.settings import IntakeSettings
+from imapvm.model.limits import CONNECTIONS_PER_PEER_MAX
 
 Plaintext = Literal["never", "loopback", "always"]
 
@@ -34,6 +35,8 @@ class Settings:
     key: Path | None = None
     plaintext: Plaintext = "loopback"
     """Whether a password may be sent without TLS: unix sockets count as loopback."""
+    connections_per_peer: int = CONNECTIONS_PER_PEER_MAX
+    """From one address (one /64 of IPv6); this machine itself may make any number."""
     workers: int = 0
     """0: everything in one process, the only form there is."""
     hostname: str = "localhost"

@@ -1,0 +1,98 @@
+"""From a commit to the clients that wait for news (IDLE)."""
+
+import logging
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Final, final
+
+import trio
+
+from imapvm.filepool.errors import FilepoolError
+from imapvm.intake.faults import is_bug
+from imapvm.server.connections import SWEEP_SLICE, Connections
+
+if TYPE_CHECKING:
+    from imapvm.commands.context import Context
+    from imapvm.commands.services import Services
+    from imapvm.model.ids import AccountId, MailboxId
+
+LOG: Final = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 1.0
+"""Between two looks at commits of other processes, and at clients that were not reading."""
+
+
+@final
+class Doorbell:
+    """Rings at the sessions that a commit concerns.
+
+    Commits of this process ring at once, before those who made them go on; those of others are
+    found by `look_forever`. Nothing is carried here: who is rung at reads the store, so a ring too
+    many costs a look, and one that got lost is made up for by the next.
+    """
+
+    __slots__ = ("_behind", "_connections", "_services")
+
+    def __init__(self, services: "Services", connections: Connections) -> None:
+        self._services = services
+        self._connections = connections
+        self._behind: set[Context] = set()
+        """Who did not take what it was told last, and so was perhaps not told all."""
+
+    def ring(self, mailboxes: Collection["MailboxId"]) -> None:
+        """Tell the idlers of these mailboxes what has happened; for `Filepool.on_news`."""
+        idlers = self._services.idlers
+        for mailbox in mailboxes:
+            for context in idlers.at(mailbox):
+                self._push(context)
+
+    async def look_forever(self) -> None:
+        """Once a second: news from other processes, clients that read again, deleted accounts."""
+        while True:
+            await trio.sleep(LOOK_SECONDS)
+            try:
+                await self.look()
+            except FilepoolError as fault:
+                # A disk that fails now and then must not end everybody's connection.
+                LOG.warning("cannot look for news", extra={"reason": str(fault)})
+
+    async def look(self) -> None:
+        """Look once."""
+        pool = self._services.pool
+        news = pool.foreign_news()
+        if news:
+            self.ring(news)
+        behind, self._behind = self._behind, set()
+        for context in behind:
+            self._push(context)  # does nothing where it is not in IDLE any more
+        if pool.accounts_changed():
+            await self._end_deleted()
+
+    async def _end_deleted(self) -> None:
+        accounts = self._services.pool.accounts
+        there: dict[AccountId, bool] = {}
+        for number, connection in enumerate(self._connections):
+            if number % SWEEP_SLICE == SWEEP_SLICE - 1:
+                await trio.lowlevel.checkpoint()
+            store = connection.context.session.store
+            if store is None:
+                continue
+            account = store.account.id
+            if account not in there:
+                there[account] = accounts.by_id(account) is not None
+            if not there[account]:
+                connection.end("your account was deleted")
+
+    def _push(self, context: "Context") -> None:
+        """Tell one client; a mistake in it is the end of that connection alone."""
+        try:
+            context.push()
+            if context.channel.waiting:
+                self._behind.add(context)
+        except BaseException as fault:
+            if not is_bug(fault):
+                raise
+            LOG.exception("connection ended by an internal error", extra={"command": "IDLE"})
+            for connection in self._connections:
+                if connection.context is context:
+                    context.out.take()
+                    connection.end("internal error; the operator has been told")
