@@ -94,9 +94,12 @@ def test_a_fault_of_our_own_is_not_dressed_up(monkeypatch, error):
         cli.main(["demo"])
 
 
-def test_an_interrupt_is_what_shells_expect(monkeypatch):
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), BaseExceptionGroup("", [KeyboardInterrupt()])]
+)
+def test_an_interrupt_is_what_shells_expect(monkeypatch, error):
     def interrupted(_):
-        raise KeyboardInterrupt
+        raise error
 
     monkeypatch.setattr(cli.demo, "run", interrupted)
     assert cli.main(["demo"]) == 130

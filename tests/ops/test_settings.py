@@ -31,6 +31,7 @@ def test_all_of_it_arrives(settings, tmp_path):
         tls.certificate = "c.pem"
         tls.key = "k.pem"
         login.plaintext = "never"
+        limits.connections_per_peer = 1
         [delivery]
         domains = ["example.org"]
         detail_delimiter = "-"
@@ -48,6 +49,7 @@ def test_all_of_it_arrives(settings, tmp_path):
     assert made.lmtp == ("unix:/run/lmtp",)
     assert (made.certificate, made.key) == (tmp_path / "c.pem", tmp_path / "k.pem")
     assert made.plaintext == "never"
+    assert made.connections_per_peer == 1
     assert made.intake.domains == ("example.org",)
     assert made.intake.detail_delimiter == "-"
     assert made.intake.detail_mailboxes

@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 from imapvm.filepool.errors import FilepoolError, StoreUnavailableError
 from imapvm.ops import demo, pools, serving, users
-from imapvm.ops.errors import FAILED, TRY_AGAIN, OperatorError
+from imapvm.ops.errors import CONFIGURATION, FAILED, TRY_AGAIN, OperatorError
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
@@ -25,19 +25,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = arguments.run(arguments)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; keep the interpreter from flushing once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except (OperatorError, FilepoolError, OSError, ExceptionGroup) as error:
-        known = [_sentence(each) for each in _leaves(error)]
-        if None in known:
+    except (KeyboardInterrupt, BaseExceptionGroup, OperatorError, FilepoolError, OSError) as error:
+        causes = list(_leaves(error))
+        if any(isinstance(cause, KeyboardInterrupt) for cause in causes):
+            return INTERRUPTED
+        if any(isinstance(cause, BrokenPipeError) for cause in causes):
+            # Whoever read our output has seen enough; keep the interpreter from flushing again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILED
+        told = [sentence for cause in causes if (sentence := _sentence(cause))]
+        if len(told) < len(causes):
             raise
-        for sentence, _ in filter(None, known):
+        for sentence, _ in told:
             print(f"imapvm: {sentence}", file=sys.stderr)
-        return max(code for _, code in filter(None, known))
+        return max(code for _, code in told)
     return code
 
 
@@ -70,7 +71,12 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 def _sentence(error: BaseException) -> tuple[str, int] | None:
     """What to tell the operator, and the exit code; None for a fault of our own."""
+    from imapvm.server.settings import SettingsError
+    from imapvm.server.tls import CertificateError
+
     match error:
+        case SettingsError() | CertificateError():
+            return str(error), CONFIGURATION
         case OperatorError():
             return str(error), error.code
         case StoreUnavailableError():

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
+from imapvm.model.limits import CONNECTIONS_PER_PEER_MAX
 from imapvm.ops.errors import ConfigError
 from imapvm.ops.logs import Level, LogFormat
 from imapvm.ops.toml_lines import lines_of_keys
@@ -44,6 +45,12 @@ class Login(Table, frozen=True):
     """How people may prove who they are."""
 
     plaintext: Literal["never", "loopback", "always"] = "loopback"
+
+
+class Limits(Table, frozen=True):
+    """Bounds that depend on who the users are; all others are in `model/limits.py`."""
+
+    connections_per_peer: Annotated[int, msgspec.Meta(ge=1)] = CONNECTIONS_PER_PEER_MAX
 
 
 class Delivery(Table, frozen=True):
@@ -80,6 +87,7 @@ class Config(Table, frozen=True):
     listen: Listen = Listen()
     tls: Tls = Tls()
     login: Login = Login()
+    limits: Limits = Limits()
     delivery: Delivery = Delivery()
     log: Log = Log()
 
@@ -128,7 +136,7 @@ class ConfigFile:
         for name, value in values.items():
             kind = fields.get(name)
             if kind is None:
-                near = difflib.get_close_matches(name, fields, n=1) or _elsewhere(name)
+                near = _elsewhere(name) or difflib.get_close_matches(name, fields, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
                 raise self.mistake((*above, name), f"there is no such key{hint}")
             if isinstance(kind, type) and issubclass(kind, Table) and isinstance(value, dict):

@@ -46,6 +46,7 @@ def settings_of(file: ConfigFile) -> Settings:
         certificate=file.path_of(config.tls.certificate) if config.tls.certificate else None,
         key=file.path_of(config.tls.key) if config.tls.key else None,
         plaintext=config.login.plaintext,
+        connections_per_peer=config.limits.connections_per_peer,
         workers=config.workers,
         hostname=hostname,
         intake=IntakeSettings(
