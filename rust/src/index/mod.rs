@@ -5,6 +5,7 @@ pub mod checks;
 pub mod columns;
 pub mod fetch;
 mod record;
+pub mod search;
 mod segment;
 mod writing;
 

@@ -86,6 +86,11 @@ impl<'a> Segment<'a> {
         })
     }
 
+    /// The records as they are stored.
+    pub(crate) fn packed(self) -> &'a [[u8; RECORD_OCTETS]] {
+        self.records
+    }
+
     /// The records, ascending.
     pub fn iter(self) -> impl DoubleEndedIterator<Item = Packed<'a>> + ExactSizeIterator {
         self.records.iter().map(Packed)

@@ -69,11 +69,6 @@ const ZONE_MAX: i16 = 99 * 60 + 59;
 /// Days of 0001-01-01 and 9999-12-31, the years that `date-year` can write.
 const DAYS: std::ops::RangeInclusive<i64> = -719_162..=2_932_896;
 
-/// The day it was in a zone, in days since 1970-01-01.
-pub(crate) fn day_in_zone(seconds: i64, zone: i16) -> i64 {
-    seconds.saturating_add(i64::from(zone) * 60).div_euclid(DAY)
-}
-
 /// Year, month and day of a day since 1970-01-01, by the Gregorian calendar.
 fn civil(days: i64) -> (i64, usize, i64) {
     // Years begin in March here, so that leap days are at their ends, in eras of 400 years.

@@ -1,0 +1,244 @@
+//! SEARCH: keys compiled once, then answered from the index, from digests, from octets.
+
+mod logic;
+mod program;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use self::logic::{Verdicts, run};
+pub use self::program::{Context, asks_keywords, asks_modseq, needs_digest};
+use self::program::{KEPT, Leaf, Program, kept_name};
+pub use self::text::TextSearch;
+use super::record::{Packed, RECORD_OCTETS, Record};
+use super::segment::{OUT_OF_ORDER, Segment};
+use crate::message::Digest;
+use crate::numbers::{Corrupt, Runs, UidSet};
+use crate::wire::ast::SearchKey;
+
+/// A search over one mailbox as one client knows it.
+pub struct Bound {
+    program: Arc<Program>,
+    /// UIDs the client knows: no others match.
+    known: UidSet,
+    candidates: UidSet,
+}
+
+/// What a digest says of a message.
+pub enum Decision {
+    /// It matches, or not.
+    Known(bool),
+    /// Octets of the message are needed.
+    Text(TextSearch),
+}
+
+/// What was found in segments.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Scanned {
+    /// UIDs that match.
+    pub found: UidSet,
+    /// Messages that need their digest, ascending.
+    pub open: Vec<Record>,
+}
+
+impl Bound {
+    /// Look up sets, keywords and relative dates; None where a message number does not exist.
+    #[must_use]
+    pub fn new(key: &SearchKey, context: &Context<'_>) -> Option<Self> {
+        let program = Program::compile(key, context).ok()?;
+        let known = context.numbers.uids().clone();
+        let candidates = program.candidates(&known);
+        Some(Self {
+            program: Arc::new(program),
+            known,
+            candidates,
+        })
+    }
+
+    /// UIDs outside of which nothing matches.
+    #[must_use]
+    pub fn candidates(&self) -> &UidSet {
+        &self.candidates
+    }
+
+    /// What the index alone decides; segments ascending.
+    ///
+    /// # Errors
+    /// A damaged segment, or segments out of order.
+    pub fn scan<'a>(
+        &self,
+        segments: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Scanned, Corrupt> {
+        let mut found = Runs::new();
+        let mut open = Vec::new();
+        let mut stack = Vec::new();
+        let mut before = 0;
+        for stored in segments {
+            let segment = Segment::open(stored)?;
+            let (Some(first), Some(last)) = (segment.first(), segment.last()) else {
+                continue;
+            };
+            if first <= before {
+                return Err(OUT_OF_ORDER);
+            }
+            before = last;
+            let records = segment.packed();
+            let known = mask_of(&self.candidates, records);
+            if known == 0 {
+                continue;
+            }
+            let verdicts = run(&self.program.ops, &mut stack, |at| {
+                let leaf = self.program.leaves.get(at);
+                leaf.and_then(|leaf| leaf.over(records))
+                    .map_or(Verdicts::UNKNOWN, Verdicts::known)
+            });
+            let mut rest = known & !verdicts.no;
+            while rest != 0 {
+                let at = rest.trailing_zeros();
+                rest &= rest - 1;
+                let Some(record) = records.get(at as usize).map(Packed) else {
+                    break;
+                };
+                if verdicts.yes >> at & 1 != 0 {
+                    found.push(record.uid(), record.uid());
+                } else {
+                    open.push(record.unpack());
+                }
+            }
+        }
+        Ok(Scanned {
+            found: found.finish(),
+            open,
+        })
+    }
+
+    /// Decide about one message by its digest.
+    #[must_use]
+    pub fn decide(&self, record: &Record, digest: &Digest<'_>) -> Decision {
+        if !self.known.contains(record.uid) {
+            return Decision::Known(false);
+        }
+        let answers: Vec<Option<bool>> = self
+            .program
+            .leaves
+            .iter()
+            .map(|leaf| leaf.of(record, digest))
+            .collect();
+        match verdict(&self.program, &answers) {
+            Some(known) => Decision::Known(known),
+            None => Decision::Text(TextSearch::new(Arc::clone(&self.program), answers, digest)),
+        }
+    }
+}
+
+/// What a program says of one message, with what is known of its leaves.
+fn verdict(program: &Program, answers: &[Option<bool>]) -> Option<bool> {
+    let verdicts = run(&program.ops, &mut Vec::new(), |at| {
+        Verdicts::one(answers.get(at).copied().flatten())
+    });
+    match (verdicts.yes & 1, verdicts.no & 1) {
+        (1, _) => Some(true),
+        (_, 1) => Some(false),
+        _ => None,
+    }
+}
+
+/// A bit for each record of which something is true.
+fn column(records: &[[u8; RECORD_OCTETS]], is: impl Fn(Packed<'_>) -> bool) -> u64 {
+    let bits = records.iter().enumerate();
+    bits.fold(0, |mask, (at, record)| {
+        mask | u64::from(is(Packed(record))) << (at & 63)
+    })
+}
+
+/// A bit for each record whose UID is in a set.
+fn mask_of(uids: &UidSet, records: &[[u8; RECORD_OCTETS]]) -> u64 {
+    let (Some(first), Some(last)) = (records.first(), records.last()) else {
+        return 0;
+    };
+    let ends = (Packed(first).uid(), Packed(last).uid());
+    match uids.within(ends.0, ends.1).next() {
+        None => 0,
+        Some(run) if run == ends => u64::MAX >> (64 - records.len().clamp(1, 64)),
+        Some(_) => column(records, |record| uids.contains(record.uid())),
+    }
+}
+
+/// Seconds by the clock of a zone.
+fn local(seconds: i64, zone: i16) -> i64 {
+    seconds.saturating_add(i64::from(zone) * 60)
+}
+
+impl Leaf {
+    /// A bit for each of at most 64 records, where the index knows.
+    fn over(&self, records: &[[u8; RECORD_OCTETS]]) -> Option<u64> {
+        Some(match self {
+            Self::Constant(is) => {
+                if *is {
+                    u64::MAX
+                } else {
+                    0
+                }
+            }
+            Self::Flag(bit) => column(records, |record| record.flags() & bit != 0),
+            Self::Keywords(sets) => column(records, |record| {
+                sets.binary_search(&record.keyword_set()).is_ok()
+            }),
+            Self::Uids(uids) => mask_of(uids, records),
+            Self::Received(range) => column(records, |record| range.contains(&record.date())),
+            Self::ReceivedLocal(range) => column(records, |record| {
+                range.contains(&local(record.date(), record.zone()))
+            }),
+            Self::Saved(range) => column(records, |record| range.contains(&record.saved())),
+            Self::Size(range) => column(records, |record| range.contains(&record.size().into())),
+            Self::ModSeq(least) => column(records, |record| record.modseq() >= *least),
+            Self::Body(id) => column(records, |record| record.body() == *id),
+            Self::Thread(id) => column(records, |record| record.thread() == *id),
+            Self::Sent(_)
+            | Self::Field(..)
+            | Self::HasHeader(_)
+            | Self::Header(..)
+            | Self::Text(..) => return None,
+        })
+    }
+
+    /// Its answer about one message, where index and digest know.
+    fn of(&self, record: &Record, digest: &Digest<'_>) -> Option<bool> {
+        match self {
+            Self::Sent(range) => {
+                // A message without a Date was sent, for all we know, when it came.
+                let (seconds, zone) = digest.sent().unwrap_or((record.date, record.zone));
+                Some(range.contains(&local(seconds, zone)))
+            }
+            Self::Field(field, needle) => {
+                let here = needle
+                    .in_fields
+                    .find(digest.folded(*field).as_bytes())
+                    .is_some();
+                (here || digest.folded_is_whole(*field)).then_some(here)
+            }
+            Self::HasHeader(name) => Some(has_field(digest, name)),
+            Self::Header(name, _) => (!has_field(digest, name)).then_some(false),
+            Self::Text(needle, true) => {
+                let here = |field| {
+                    needle
+                        .in_fields
+                        .find(digest.folded(field).as_bytes())
+                        .is_some()
+                };
+                KEPT.into_iter().any(here).then_some(true)
+            }
+            Self::Text(_, false) => None,
+            _ => self.over(&[record.pack()]).map(|mask| mask & 1 != 0),
+        }
+    }
+}
+
+/// Is a field there, as far as the digest's table of fields goes?
+fn has_field(digest: &Digest<'_>, name: &[u8]) -> bool {
+    let mut fields = digest.header_fields(&[]).into_iter().flatten();
+    fields.any(|field| field.name.eq_ignore_ascii_case(name))
+}

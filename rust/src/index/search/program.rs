@@ -1,0 +1,317 @@
+//! Search keys compiled to a flat program: sets, keywords and dates looked up, needles folded.
+
+use std::ops::Range;
+
+use memchr::memmem::Finder;
+
+use super::super::writing::DAY;
+use super::logic::Op;
+use crate::message::fold;
+use crate::numbers::{UidMap, UidSet};
+use crate::wire::ast::{Field, Flag, SearchKey, When};
+
+/// What a search is bound to: one mailbox as one client knows it, at one moment.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The client's message numbers.
+    pub numbers: &'a UidMap,
+    /// What `$` stands for.
+    pub saved: &'a UidSet,
+    /// UIDs with `\Recent`.
+    pub recent: &'a UidSet,
+    /// Keyword-set ids and the names in each; only looked at where `asks_keywords`.
+    pub keyword_sets: &'a [(u32, Vec<String>)],
+    /// Seconds since 1970 UTC.
+    pub now: i64,
+}
+
+/// Text to look for.
+pub(super) struct Needle {
+    /// Folded as a digest's texts are, white space as single spaces.
+    pub in_fields: Finder<'static>,
+    /// Folded; white space as the client wrote it.
+    pub text: String,
+}
+
+impl Needle {
+    fn new(text: &str) -> Self {
+        let text = fold(text);
+        let mut spaced = String::with_capacity(text.len());
+        for char in text.chars() {
+            match char {
+                ' ' | '\t' | '\r' | '\n' if spaced.ends_with(' ') => {}
+                ' ' | '\t' | '\r' | '\n' => spaced.push(' '),
+                other => spaced.push(other),
+            }
+        }
+        Self {
+            in_fields: Finder::new(spaced.as_bytes()).into_owned(),
+            text,
+        }
+    }
+}
+
+/// One question about one message.
+pub(super) enum Leaf {
+    /// Always, or never.
+    Constant(bool),
+    /// `flags & mask != 0`
+    Flag(u8),
+    /// One of these keyword sets, ascending.
+    Keywords(Vec<u32>),
+    /// One of these UIDs.
+    Uids(UidSet),
+    /// INTERNALDATE, seconds since 1970 UTC.
+    Received(Range<i64>),
+    /// INTERNALDATE by the clock of its zone.
+    ReceivedLocal(Range<i64>),
+    /// SAVEDATE by the clock of UTC.
+    Saved(Range<i64>),
+    /// RFC822.SIZE
+    Size(Range<u64>),
+    /// At least so much.
+    ModSeq(u64),
+    /// Body id.
+    Body(u64),
+    /// Thread id, not 0.
+    Thread(u64),
+    /// The Date field by the clock of its zone.
+    Sent(Range<i64>),
+    /// In a text that the digest holds.
+    Field(Field, Needle),
+    /// A header field is there.
+    HasHeader(Vec<u8>),
+    /// In a header field of which the digest knows only where it is.
+    Header(Vec<u8>, Needle),
+    /// In the text of the message, or (true) in its headers as well.
+    Text(Needle, bool),
+}
+
+/// Leaves, and how they are joined.
+pub(super) struct Program {
+    pub ops: Vec<Op>,
+    pub leaves: Vec<Leaf>,
+}
+
+/// A message number in the program does not exist.
+pub(super) struct NoSuchNumber;
+
+impl Program {
+    /// Flatten the keys, without recursion.
+    pub(super) fn compile(key: &SearchKey, context: &Context<'_>) -> Result<Self, NoSuchNumber> {
+        let mut program = Self {
+            ops: Vec::new(),
+            leaves: Vec::new(),
+        };
+        let mut open = vec![Step::Key(key)];
+        while let Some(step) = open.pop() {
+            let key = match step {
+                Step::Op(op) => {
+                    program.ops.push(op);
+                    continue;
+                }
+                Step::Key(key) => key,
+            };
+            match key {
+                SearchKey::And(keys) => {
+                    open.push(Step::Op(Op::And(keys.len())));
+                    open.extend(keys.iter().map(Step::Key));
+                }
+                SearchKey::Or(pair) => {
+                    open.push(Step::Op(Op::Or));
+                    open.extend([Step::Key(&pair.0), Step::Key(&pair.1)]);
+                }
+                SearchKey::Not(key) => open.extend([Step::Op(Op::Not), Step::Key(key)]),
+                other => {
+                    program.ops.push(Op::Leaf(program.leaves.len()));
+                    program.leaves.push(leaf(other, context)?);
+                }
+            }
+        }
+        Ok(program)
+    }
+
+    /// UIDs outside of which nothing matches.
+    pub(super) fn candidates(&self, all: &UidSet) -> UidSet {
+        // An upper bound of each operand.
+        let mut stack: Vec<UidSet> = Vec::new();
+        for op in &self.ops {
+            let bound = match *op {
+                Op::Leaf(at) => match self.leaves.get(at) {
+                    Some(Leaf::Uids(uids)) => all.intersection(uids),
+                    Some(Leaf::Constant(false)) => UidSet::empty(),
+                    _ => all.clone(),
+                },
+                Op::And(count) => {
+                    let from = stack.len().saturating_sub(count);
+                    let bounds = stack.drain(from..);
+                    bounds.fold(all.clone(), |both, one| both.intersection(&one))
+                }
+                Op::Or => {
+                    let (one, other) = (stack.pop(), stack.pop());
+                    one.unwrap_or_default().union(&other.unwrap_or_default())
+                }
+                Op::Not => {
+                    stack.pop(); // an upper bound says nothing of what lies outside
+                    all.clone()
+                }
+            };
+            stack.push(bound);
+        }
+        stack.pop().unwrap_or_else(|| all.clone())
+    }
+}
+
+enum Step<'a> {
+    Key(&'a SearchKey),
+    Op(Op),
+}
+
+fn leaf(key: &SearchKey, context: &Context<'_>) -> Result<Leaf, NoSuchNumber> {
+    Ok(match key {
+        // The three that join others are taken apart before.
+        SearchKey::All
+        | SearchKey::SaveDateSupported
+        | SearchKey::And(_)
+        | SearchKey::Or(_)
+        | SearchKey::Not(_) => Leaf::Constant(true),
+        SearchKey::Flag(Flag::System(bit)) => Leaf::Flag(*bit),
+        SearchKey::Flag(Flag::Recent) => Leaf::Uids(context.recent.clone()),
+        SearchKey::Flag(Flag::Keyword(name)) => Leaf::Keywords(sets_with(name, context)),
+        SearchKey::Numbers(set) => Leaf::Uids(
+            context
+                .numbers
+                .select(set, false, context.saved)
+                .ok_or(NoSuchNumber)?,
+        ),
+        SearchKey::Uids(set) => Leaf::Uids(
+            context
+                .numbers
+                .select(set, true, context.saved)
+                .unwrap_or_default(),
+        ),
+        SearchKey::InternalDate(when, day) => Leaf::ReceivedLocal(seconds(*when, *day)),
+        SearchKey::SentDate(when, day) => Leaf::Sent(seconds(*when, *day)),
+        SearchKey::SavedDate(when, day) => Leaf::Saved(seconds(*when, *day)),
+        SearchKey::Larger(size) => Leaf::Size(size.saturating_add(1)..u64::MAX),
+        SearchKey::Smaller(size) => Leaf::Size(0..*size),
+        // "Less recent than or equal to the target time", "more recent than or equal to" it
+        // (RFC 5032 section 3).
+        SearchKey::Older(age) => Leaf::Received(
+            i64::MIN
+                ..context
+                    .now
+                    .saturating_sub(i64::from(*age))
+                    .saturating_add(1),
+        ),
+        SearchKey::Younger(age) => {
+            Leaf::Received(context.now.saturating_sub(i64::from(*age))..i64::MAX)
+        }
+        SearchKey::ModSeq(least) => Leaf::ModSeq(*least),
+        SearchKey::EmailId(id) => id.map_or(Leaf::Constant(false), Leaf::Body),
+        SearchKey::ThreadId(id) => match id {
+            None | Some(0) => Leaf::Constant(false), // 0 stands for no thread
+            Some(id) => Leaf::Thread(*id),
+        },
+        // Every text has the empty string in it.
+        SearchKey::Field(_, text) | SearchKey::Body(text) | SearchKey::Text(text)
+            if text.is_empty() =>
+        {
+            Leaf::Constant(true)
+        }
+        SearchKey::Field(field, text) => Leaf::Field(*field, Needle::new(text)),
+        SearchKey::Header(name, text) if text.is_empty() => Leaf::HasHeader(name.clone()),
+        SearchKey::Header(name, text) => match kept_field(name) {
+            Some(field) => Leaf::Field(field, Needle::new(text)),
+            None => Leaf::Header(name.clone(), Needle::new(text)),
+        },
+        SearchKey::Body(text) => Leaf::Text(Needle::new(text), false),
+        SearchKey::Text(text) => Leaf::Text(Needle::new(text), true),
+    })
+}
+
+/// Fields whose text the digest keeps.
+pub(super) const KEPT: [Field; 5] = [
+    Field::From,
+    Field::To,
+    Field::Cc,
+    Field::Bcc,
+    Field::Subject,
+];
+
+/// Their names in a header.
+pub(super) fn kept_name(field: Field) -> &'static [u8] {
+    match field {
+        Field::From => b"From",
+        Field::To => b"To",
+        Field::Cc => b"Cc",
+        Field::Bcc => b"Bcc",
+        Field::Subject => b"Subject",
+    }
+}
+
+fn kept_field(name: &[u8]) -> Option<Field> {
+    KEPT.into_iter()
+        .find(|field| name.eq_ignore_ascii_case(kept_name(*field)))
+}
+
+/// Keyword-set ids that contain a keyword, ascending.
+fn sets_with(keyword: &str, context: &Context<'_>) -> Vec<u32> {
+    let has = |names: &[String]| names.iter().any(|name| name.eq_ignore_ascii_case(keyword));
+    let sets = context.keyword_sets.iter().filter(|(_, names)| has(names));
+    let mut ids: Vec<u32> = sets.map(|(id, _)| *id).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// Seconds by a clock that say so of a day.
+fn seconds(when: When, day: i64) -> Range<i64> {
+    let (from, upto) = (
+        day.saturating_mul(DAY),
+        day.saturating_add(1).saturating_mul(DAY),
+    );
+    match when {
+        When::Before => i64::MIN..from,
+        When::On => from..upto,
+        When::Since => from..i64::MAX,
+    }
+}
+
+/// Keys of a search, whatever joins them.
+fn any(key: &SearchKey, wanted: impl Fn(&SearchKey) -> bool) -> bool {
+    let mut open = vec![key];
+    while let Some(key) = open.pop() {
+        match key {
+            SearchKey::And(keys) => open.extend(keys),
+            SearchKey::Or(pair) => open.extend([&pair.0, &pair.1]),
+            SearchKey::Not(key) => open.push(key),
+            other if wanted(other) => return true,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Not all of its keys can be answered from the index.
+#[must_use]
+pub fn needs_digest(key: &SearchKey) -> bool {
+    any(key, |key| match key {
+        SearchKey::SentDate(..) | SearchKey::Header(..) => true,
+        SearchKey::Field(_, text) | SearchKey::Body(text) | SearchKey::Text(text) => {
+            !text.is_empty()
+        }
+        _ => false,
+    })
+}
+
+/// It has a MODSEQ key, which enables CONDSTORE (RFC 7162 section 3.1.5).
+#[must_use]
+pub fn asks_modseq(key: &SearchKey) -> bool {
+    any(key, |key| matches!(key, SearchKey::ModSeq(_)))
+}
+
+/// It has a KEYWORD key.
+#[must_use]
+pub fn asks_keywords(key: &SearchKey) -> bool {
+    any(key, |key| matches!(key, SearchKey::Flag(Flag::Keyword(_))))
+}

@@ -1,0 +1,447 @@
+//! Programs beside a naive evaluation of the keys, record by record.
+#![allow(clippy::format_push_string)] // short messages
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::index::{SEGMENT_RECORDS, append};
+use crate::message::Scanner;
+use crate::numbers::{UidMap, UidSet};
+use crate::wire::ast::{End, Field, Flag, SequenceSet, When, system};
+
+const DAY: i64 = 24 * 60 * 60;
+const NOW: i64 = 20 * DAY;
+
+/// Keyword sets of the mailbox of these tests.
+fn keyword_sets() -> Vec<(u32, Vec<String>)> {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_string()).collect();
+    vec![
+        (3, names(&["Junk", "$Forwarded"])),
+        (1, names(&["junk"])),
+        (2, names(&["$MDNSent"])),
+    ]
+}
+
+prop_compose! {
+    fn any_record()(
+        uid in 1..120_u32,
+        size in 0..9_u32,
+        flags in 0..32_u8,
+        zone in prop_oneof![Just(0_i16), Just(-720), Just(840)],
+        keyword_set in 0..4_u32,
+        modseq in 1..9_u64,
+        date in -2 * DAY..NOW,
+        saved in 0..NOW,
+        body in 1..9_u64,
+        thread in 0..4_u64,
+    ) -> Record {
+        Record { uid, size, flags, zone, keyword_set, modseq, date, saved, body, thread }
+    }
+}
+
+fn end() -> impl Strategy<Value = End> {
+    prop_oneof![4 => (1..125_u32).prop_map(End::Number), 1 => Just(End::Last)]
+}
+
+fn sequence() -> impl Strategy<Value = SequenceSet> {
+    prop_oneof![
+        1 => Just(SequenceSet::Saved),
+        5 => proptest::collection::vec((end(), end()), 1..4).prop_map(SequenceSet::Ranges),
+    ]
+}
+
+fn when() -> impl Strategy<Value = When> {
+    prop_oneof![Just(When::Before), Just(When::On), Just(When::Since)]
+}
+
+/// A key that the index answers. Message numbers are as UIDs, for whole numbers see `numbers`.
+fn simple() -> impl Strategy<Value = SearchKey> {
+    let day = -3..22_i64;
+    prop_oneof![
+        Just(SearchKey::All),
+        Just(SearchKey::SaveDateSupported),
+        (0..5_u8).prop_map(|bit| SearchKey::Flag(Flag::System(1 << bit))),
+        Just(SearchKey::Flag(Flag::Recent)),
+        prop_oneof![Just("JUNK"), Just("$forwarded"), Just("none")]
+            .prop_map(|name| SearchKey::Flag(Flag::Keyword(name.into()))),
+        sequence().prop_map(SearchKey::Uids),
+        (when(), day.clone()).prop_map(|(when, day)| SearchKey::InternalDate(when, day)),
+        (when(), day).prop_map(|(when, day)| SearchKey::SavedDate(when, day)),
+        (0..9_u64).prop_map(SearchKey::Larger),
+        (0..9_u64).prop_map(SearchKey::Smaller),
+        (1..25 * 86_400_u32).prop_map(SearchKey::Older),
+        (1..25 * 86_400_u32).prop_map(SearchKey::Younger),
+        (1..9_u64).prop_map(SearchKey::ModSeq),
+        proptest::option::of(1..9_u64).prop_map(SearchKey::EmailId),
+        proptest::option::of(0..4_u64).prop_map(SearchKey::ThreadId),
+    ]
+}
+
+/// Keys joined in every way.
+fn joined<S: Strategy<Value = SearchKey> + 'static>(leaf: S) -> impl Strategy<Value = SearchKey> {
+    leaf.prop_recursive(5, 24, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 1..4).prop_map(SearchKey::And),
+            (inner.clone(), inner.clone()).prop_map(|pair| SearchKey::Or(Box::new(pair))),
+            inner.prop_map(|key| SearchKey::Not(Box::new(key))),
+        ]
+    })
+}
+
+struct Mailbox {
+    records: Vec<Record>,
+    numbers: UidMap,
+    saved: UidSet,
+    recent: UidSet,
+}
+
+impl Mailbox {
+    fn bind(&self, key: &SearchKey) -> Option<Bound> {
+        let context = Context {
+            numbers: &self.numbers,
+            saved: &self.saved,
+            recent: &self.recent,
+            keyword_sets: &keyword_sets(),
+            now: NOW,
+        };
+        Bound::new(key, &context)
+    }
+
+    fn segments(&self) -> Vec<Vec<u8>> {
+        let each = self.records.chunks(SEGMENT_RECORDS.min(7));
+        each.map(|records| append(b"", records).unwrap()).collect()
+    }
+
+    fn scan(&self, bound: &Bound) -> Scanned {
+        bound
+            .scan(self.segments().iter().map(|segment| &**segment))
+            .unwrap()
+    }
+
+    /// The definition of each key, said as plainly as it can be.
+    fn matches(&self, key: &SearchKey, record: &Record, text: &Text) -> bool {
+        let local = |seconds: i64, zone: i16| (seconds + i64::from(zone) * 60).div_euclid(DAY);
+        let day_is = |when: &When, day: i64, it_was: i64| match when {
+            When::Before => it_was < day,
+            When::On => it_was == day,
+            When::Since => it_was >= day,
+        };
+        match key {
+            SearchKey::All | SearchKey::SaveDateSupported => true,
+            SearchKey::And(keys) => keys.iter().all(|key| self.matches(key, record, text)),
+            SearchKey::Or(pair) => {
+                self.matches(&pair.0, record, text) || self.matches(&pair.1, record, text)
+            }
+            SearchKey::Not(key) => !self.matches(key, record, text),
+            SearchKey::Flag(Flag::System(bit)) => record.flags & bit != 0,
+            SearchKey::Flag(Flag::Recent) => self.recent.contains(record.uid),
+            SearchKey::Flag(Flag::Keyword(name)) => keyword_sets().iter().any(|(id, names)| {
+                *id == record.keyword_set && names.iter().any(|one| one.eq_ignore_ascii_case(name))
+            }),
+            SearchKey::Numbers(set) | SearchKey::Uids(set) => {
+                let is_uids = matches!(key, SearchKey::Uids(_));
+                self.numbers
+                    .select(set, is_uids, &self.saved)
+                    .unwrap()
+                    .contains(record.uid)
+            }
+            SearchKey::InternalDate(when, day) => {
+                day_is(when, *day, local(record.date, record.zone))
+            }
+            SearchKey::SavedDate(when, day) => day_is(when, *day, local(record.saved, 0)),
+            SearchKey::SentDate(when, day) => {
+                let (sent, zone) = text.sent.unwrap_or((record.date, record.zone));
+                day_is(when, *day, local(sent, zone))
+            }
+            SearchKey::Larger(size) => u64::from(record.size) > *size,
+            SearchKey::Smaller(size) => u64::from(record.size) < *size,
+            SearchKey::Older(age) => record.date <= NOW - i64::from(*age),
+            SearchKey::Younger(age) => record.date >= NOW - i64::from(*age),
+            SearchKey::ModSeq(least) => record.modseq >= *least,
+            SearchKey::EmailId(id) => Some(record.body) == *id,
+            SearchKey::ThreadId(id) => record.thread != 0 && Some(record.thread) == *id,
+            SearchKey::Field(field, needle) => {
+                assert_eq!(*field, Field::Subject);
+                has(text.subject, needle)
+            }
+            SearchKey::Header(name, needle) => match name.as_slice() {
+                b"subject" => has(text.subject, needle),
+                b"x-note" => text.note.is_some_and(|note| has(note, needle)),
+                _ => false,
+            },
+            SearchKey::Body(needle) => has(text.body, needle),
+            SearchKey::Text(needle) => {
+                has(text.body, needle)
+                    || has(text.subject, needle)
+                    || text.note.is_some_and(|note| has(note, needle))
+            }
+        }
+    }
+}
+
+fn has(text: &str, needle: &str) -> bool {
+    text.to_lowercase().contains(&needle.to_lowercase())
+}
+
+/// What a message of these tests says.
+#[derive(Clone, Debug, Default)]
+struct Text {
+    subject: &'static str,
+    note: Option<&'static str>,
+    body: &'static str,
+    sent: Option<(i64, i16)>,
+}
+
+impl Text {
+    fn message(&self) -> Vec<u8> {
+        let mut out = format!("Subject: {}\r\n", self.subject);
+        if let Some(note) = self.note {
+            out += &format!("X-Note: {note}\r\n");
+        }
+        if let Some((sent, zone)) = self.sent {
+            // The days around 1970-01-10, written by hand: these tests keep to January.
+            let local = sent + i64::from(zone) * 60;
+            let (day, hour) = (local.div_euclid(DAY) + 1, local.rem_euclid(DAY) / 3600);
+            let sign = if zone < 0 { '-' } else { '+' };
+            out += &format!(
+                "Date: {day} Jan 1970 {hour}:00 {sign}{:02}00\r\n",
+                zone.abs() / 60
+            );
+        }
+        out += "\r\n";
+        out += self.body;
+        out.into_bytes()
+    }
+}
+
+fn texts() -> impl Strategy<Value = Text> {
+    let word = || prop_oneof![Just("Alpha beta"), Just("gamma"), Just("BETA"), Just("")];
+    (word(), proptest::option::of(word()), word()).prop_map(|(subject, note, body)| Text {
+        subject,
+        note,
+        body,
+        sent: None,
+    })
+}
+
+fn texts_by_uid() -> impl Strategy<Value = Vec<Text>> {
+    proptest::collection::vec(texts(), 120)
+}
+
+prop_compose! {
+    fn mailbox()(
+        records in proptest::collection::vec(any_record(), 0..60),
+        unknown in proptest::collection::vec(1..120_u32, 0..6),
+        saved in proptest::collection::vec(1..120_u32, 0..20),
+        recent in proptest::collection::vec(1..120_u32, 0..20),
+    ) -> Mailbox {
+        let records: BTreeMap<u32, Record> =
+            records.into_iter().map(|record| (record.uid, record)).collect();
+        let uids = UidSet::of(records.keys().copied().collect()).unwrap();
+        // Some messages came after the client was last told.
+        let numbers = UidMap::new(uids.difference(&UidSet::of(unknown).unwrap()));
+        Mailbox {
+            records: records.into_values().collect(),
+            numbers,
+            saved: UidSet::of(saved).unwrap(),
+            recent: UidSet::of(recent).unwrap(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list()
+            .entries(&self.records)
+            .entry(&self.numbers)
+            .finish()
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_index_decides_as_the_keys_say(mailbox in mailbox(), key in joined(simple())) {
+        let bound = mailbox.bind(&key).unwrap();
+        let scanned = mailbox.scan(&bound);
+        let expected: BTreeSet<u32> = mailbox
+            .records
+            .iter()
+            .filter(|record| mailbox.numbers.uids().contains(record.uid))
+            .filter(|record| mailbox.matches(&key, record, &Text::default()))
+            .map(|record| record.uid)
+            .collect();
+        prop_assert!(scanned.open.is_empty() && !needs_digest(&key));
+        prop_assert!(scanned.found.iter().eq(expected.iter().copied()));
+        prop_assert_eq!(&scanned.found.intersection(bound.candidates()), &scanned.found);
+    }
+
+    #[test]
+    fn digests_and_octets_decide_the_rest(
+        mailbox in mailbox(),
+        texts in texts_by_uid(),
+        key in joined(prop_oneof![simple().boxed(), textual().boxed()]),
+        portion in 1..40_usize,
+    ) {
+        let bound = mailbox.bind(&key).unwrap();
+        let scanned = mailbox.scan(&bound);
+        prop_assert!(scanned.open.is_empty() || needs_digest(&key));
+        let mut found: BTreeSet<u32> = scanned.found.iter().collect();
+        for record in scanned.open {
+            let message = texts[record.uid as usize].message();
+            if decided(&bound, &record, &message, portion) {
+                found.insert(record.uid);
+            }
+        }
+        let expected: BTreeSet<u32> = mailbox
+            .records
+            .iter()
+            .filter(|record| mailbox.numbers.uids().contains(record.uid))
+            .filter(|record| mailbox.matches(&key, record, &texts[record.uid as usize]))
+            .map(|record| record.uid)
+            .collect();
+        prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn numbers_are_looked_up_when_bound(mailbox in mailbox(), set in sequence()) {
+        let bound = mailbox.bind(&SearchKey::Not(Box::new(SearchKey::Numbers(set.clone()))));
+        match mailbox.numbers.select(&set, false, &mailbox.saved) {
+            None => prop_assert!(bound.is_none()),
+            Some(uids) => {
+                let found = mailbox.scan(&bound.unwrap()).found;
+                prop_assert_eq!(found, mailbox.numbers.uids().difference(&uids));
+            }
+        }
+    }
+}
+
+fn textual() -> impl Strategy<Value = SearchKey> {
+    let needle =
+        || prop_oneof![Just("beta"), Just("GAMMA"), Just("ha be"), Just("")].prop_map(String::from);
+    let name = prop_oneof![Just("subject"), Just("x-note"), Just("x-none")];
+    prop_oneof![
+        needle().prop_map(|needle| SearchKey::Field(Field::Subject, needle)),
+        (name, needle()).prop_map(|(name, needle)| SearchKey::Header(name.into(), needle)),
+        needle().prop_map(SearchKey::Body),
+        needle().prop_map(SearchKey::Text),
+    ]
+}
+
+fn digest(message: &[u8]) -> Vec<u8> {
+    let mut scanner = Scanner::new();
+    scanner.feed(message);
+    scanner.finish()
+}
+
+/// The answer about one message, whose octets are fed in portions where they are wanted.
+fn decided(bound: &Bound, record: &Record, message: &[u8], portion: usize) -> bool {
+    let stored = digest(message);
+    match bound.decide(record, &Digest::open(&stored).unwrap()) {
+        Decision::Known(known) => known,
+        Decision::Text(mut search) => {
+            let mut fed = 0;
+            while let Some(wanted) = search.wanted() {
+                let from = usize::try_from(wanted.offset).unwrap();
+                let upto = usize::try_from(wanted.offset + wanted.length).unwrap();
+                assert!(wanted.length > 0 && upto <= message.len());
+                search.feed(&message[from..upto.min(from + portion)]);
+                fed += 1;
+                assert!(fed < 10_000, "it never ends");
+            }
+            search.matched()
+        }
+    }
+}
+
+fn uids(ranges: &[(u32, u32)]) -> SearchKey {
+    let ends = ranges
+        .iter()
+        .map(|(one, other)| (End::Number(*one), End::Number(*other)));
+    SearchKey::Uids(SequenceSet::Ranges(ends.collect()))
+}
+
+#[test]
+fn candidates_are_bounded_by_sets() {
+    let mailbox = Mailbox {
+        records: vec![],
+        numbers: UidMap::new(UidSet::run(1, 1000)),
+        saved: UidSet::empty(),
+        recent: UidSet::run(990, 1000),
+    };
+    let body = || SearchKey::Body("x".into());
+    let not = |key| SearchKey::Not(Box::new(key));
+    let or = |one, other| SearchKey::Or(Box::new((one, other)));
+    let and = SearchKey::And;
+    for (key, expected) in [
+        (body(), "1:1000"),
+        (uids(&[(7, 9), (2000, 3000)]), "7:9"),
+        (and(vec![uids(&[(7, 9)]), body(), uids(&[(9, 12)])]), "9"),
+        (
+            or(uids(&[(7, 9)]), and(vec![body(), uids(&[(20, 20)])])),
+            "7:9,20",
+        ),
+        (or(uids(&[(7, 9)]), body()), "1:1000"),
+        (not(uids(&[(7, 9)])), "1:1000"),
+        (SearchKey::Flag(Flag::Recent), "990:1000"),
+        (SearchKey::EmailId(None), ""),
+    ] {
+        let bound = mailbox.bind(&key).unwrap();
+        assert_eq!(
+            String::from_utf8(bound.candidates().to_imap()).unwrap(),
+            expected,
+            "{key:?}"
+        );
+    }
+}
+
+/// `UNSEEN BODY x` is false of a seen message whatever its body says: it is not looked at.
+#[test]
+fn a_body_is_not_read_where_the_rest_decides() {
+    let mut seen = Record {
+        uid: 1,
+        size: 1,
+        flags: system::SEEN,
+        zone: 0,
+        keyword_set: 0,
+        modseq: 1,
+        date: 0,
+        saved: 0,
+        body: 1,
+        thread: 1,
+    };
+    let unseen = SearchKey::Not(Box::new(SearchKey::Flag(Flag::System(system::SEEN))));
+    let key = SearchKey::And(vec![unseen.clone(), SearchKey::Body("x".into())]);
+    let either = SearchKey::Or(Box::new((unseen, SearchKey::Body("x".into()))));
+    let mut mailbox = Mailbox {
+        records: vec![seen],
+        numbers: UidMap::new(UidSet::run(1, 1)),
+        saved: UidSet::empty(),
+        recent: UidSet::empty(),
+    };
+    assert_eq!(
+        mailbox.scan(&mailbox.bind(&key).unwrap()),
+        Scanned::default()
+    );
+    assert_eq!(mailbox.scan(&mailbox.bind(&either).unwrap()).open, [seen]);
+    seen.flags = 0;
+    mailbox.records = vec![seen];
+    assert_eq!(mailbox.scan(&mailbox.bind(&key).unwrap()).open, [seen]);
+    assert_eq!(
+        mailbox.scan(&mailbox.bind(&either).unwrap()).found,
+        UidSet::run(1, 1)
+    );
+}
+
+#[test]
+fn segments_are_checked() {
+    let mailbox = Mailbox {
+        records: vec![],
+        numbers: UidMap::new(UidSet::run(1, 9)),
+        saved: UidSet::empty(),
+        recent: UidSet::empty(),
+    };
+    let bound = mailbox.bind(&SearchKey::All).unwrap();
+    assert!(bound.scan([&b"damage"[..]]).is_err());
+}
