@@ -10,8 +10,8 @@ r"""Batch SMTP files (RFC 2442): what a spool file holds, and reading it.
     .
     QUIT
 
-EHLO or HELO, and QUIT, may be left out. RSET begins anew, NOOP does nothing, and so do VERB and TICK,
-which the batch SMTP of BITNET had. Several messages may stand in one file.
+EHLO or HELO, and QUIT, may be left out. RSET begins anew, NOOP does nothing, and so do VERB and
+TICK, which the batch SMTP of BITNET had. Several messages may stand in one file.
 
 **Line ends.** The first line decides. Where it ends with CRLF, the message's octets are exact, and
 only `CRLF . CRLF` ends it. Where it ends with a bare LF, as in a file that a shell script wrote,
@@ -30,8 +30,8 @@ from imapvm.intake.envelope import Envelope, Recipient, Sender, parse_mail, pars
 from imapvm.intake.replies import Reply
 from imapvm.intake.spoolfile import write_bsmtp
 from imapvm.model.limits import (
+    INCOMING_MAX,
     INTAKE_LINE_MAX,
-    MESSAGE_MAX,
     SPOOL_MESSAGES_MAX,
     SPOOL_READ_MAX,
     SPOOL_RECIPIENTS_MAX,
@@ -127,8 +127,8 @@ class _Reading:
         sender = parse_mail(argument, utf8=True)
         if isinstance(sender, Reply):
             raise self._error(sender.text)
-        if sender.size is not None and sender.size > MESSAGE_MAX:
-            raise self._error(f"a message has at most {MESSAGE_MAX} octets")
+        if sender.size is not None and sender.size > INCOMING_MAX:
+            raise self._error(f"a message has at most {INCOMING_MAX} octets")
         self._sender = sender
 
     def _rcpt(self, argument: str) -> None:
@@ -158,8 +158,8 @@ class _Reading:
         while True:
             octets = reader.feed(data)
             size += len(octets)
-            if size > MESSAGE_MAX:
-                raise self._error(f"a message has at most {MESSAGE_MAX} octets")
+            if size > INCOMING_MAX:
+                raise self._error(f"a message has at most {INCOMING_MAX} octets")
             if octets:
                 yield octets
             self._line += data.count(b"\n")

@@ -1,4 +1,4 @@
-"""What MAIL and RCPT say: RFC 5321 section 4.1.1 with the parameters of SIZE, 8BITMIME, SMTPUTF8, DSN.
+"""What MAIL and RCPT say (RFC 5321 section 4.1.1), and parameters of SIZE, 8BITMIME, SMTPUTF8, DSN.
 
 LMTP and spool files share this. A mistake of whoever wrote the command is a value: the `Reply`.
 """

@@ -66,6 +66,9 @@ ANNOUNCED_EXPUNGES_MAX: Final = 8192
 INTAKE_LINE_MAX: Final = 4096
 """One command of LMTP or of a spool file, line end included: RFC 5321 section 4.5.3.1.4 asks for
 512, and the parameters of SIZE, 8BITMIME, SMTPUTF8 and DSN add about 1,200."""
+INCOMING_MAX: Final = MESSAGE_MAX - 4096
+"""One message by LMTP or the spool, as it was sent: the fields that delivery puts in front
+(addresses, names and a date, each bounded) need the rest."""
 LMTP_RECIPIENTS_MAX: Final = 1000
 """Of one message; RFC 5321 section 4.5.3.1.8 asks for 100. Others get 452 and come again."""
 LMTP_FAULTS_MAX: Final = 20

@@ -1,0 +1,164 @@
+"""From an envelope and octets to messages in mailboxes: what LMTP and the spool have in common."""
+
+import logging
+import time
+from collections.abc import AsyncIterable, Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from imapvm.filepool.delivery import AlreadyDelivered, Delivered, Delivery, DeliveryResult
+from imapvm.filepool.errors import (
+    FilepoolError,
+    LimitError,
+    NoSuchAccountError,
+    StoreUnavailableError,
+)
+from imapvm.filepool.pool import Filepool
+from imapvm.intake.addresses import AddressBook, Target
+from imapvm.intake.envelope import Envelope
+from imapvm.intake.replies import DELIVERED, FULL, OVER_QUOTA, TROUBLE, UNKNOWN, Reply
+from imapvm.intake.settings import IntakeSettings
+from imapvm.intake.trace import Trace, local_zone, trace_fields
+
+if TYPE_CHECKING:
+    from imapvm.filepool.accounts import Account
+    from imapvm.model.ids import AccountId
+
+log = logging.getLogger(__name__)
+
+
+class Deliverer:
+    """Delivers messages to the accounts of one filepool."""
+
+    def __init__(
+        self, pool: Filepool, settings: IntakeSettings, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.pool: Final = pool
+        self.settings: Final = settings
+        self.addresses: Final = AddressBook(pool, settings)
+        self.clock: Final = clock
+
+    def begin(self, envelope: Envelope, trace: Trace) -> "Incoming":
+        """Take a message on: give its octets to `feed`, then `finish` or `discard` it.
+
+        Recipients are looked up here, once.
+        """
+        targets = [self.addresses.find(recipient.address) for recipient in envelope.recipients]
+        return Incoming(self, envelope, targets, trace)
+
+    async def deliver(
+        self, envelope: Envelope, message: AsyncIterable[bytes], delivery_id: bytes, trace: Trace
+    ) -> tuple[Reply, ...]:
+        """Deliver a message from a source of octets; the replies are those of `Incoming.finish`."""
+        incoming = self.begin(envelope, trace)
+        try:
+            async for octets in message:
+                await incoming.feed(octets)
+            return await incoming.finish(delivery_id)
+        finally:
+            await incoming.discard()
+
+
+class Incoming:
+    """One message on its way in. Memory is bounded: large ones are staged in the filepool."""
+
+    def __init__(
+        self,
+        deliverer: Deliverer,
+        envelope: Envelope,
+        targets: Sequence[Target | None],
+        trace: Trace,
+    ) -> None:
+        self._deliverer = deliverer
+        self._targets = targets
+        self._trace = trace
+        self._now = deliverer.clock()
+        self._writer = deliverer.pool.new_body()
+        # With one recipient only: several share one stored body.
+        addresses = {recipient.address for recipient in envelope.recipients}
+        self._prefix = trace_fields(
+            trace,
+            hostname=deliverer.settings.hostname,
+            sender=envelope.sender.address,
+            recipient=addresses.pop() if len(addresses) == 1 else None,
+            now=self._now,
+        )
+
+    @property
+    def has_recipients(self) -> bool:
+        """False where every recipient is unknown: nothing would be stored."""
+        return any(target is not None for target in self._targets)
+
+    async def feed(self, octets: bytes) -> None:
+        """Take octets of the message, in order.
+
+        Raises:
+            FilepoolError: they were not taken, and the message cannot go on; see `reply_to`.
+        """
+        if not self.has_recipients:
+            return
+        if self._prefix:
+            octets, self._prefix = self._prefix + octets, b""
+        if self._writer.feed(octets):
+            await self._writer.spill()
+
+    async def finish(self, delivery_id: bytes) -> tuple[Reply, ...]:
+        """Deliver, and return one reply for each recipient of the envelope, in its order.
+
+        When this returns, what it calls delivered is on disk. With the same id again, nothing is
+        stored twice, and the replies are the same.
+
+        Raises:
+            FilepoolError: nothing was delivered; see `reply_to`.
+        """
+        results: dict[AccountId, DeliveryResult] = {}
+        if self.has_recipients:
+            if self._prefix:  # an empty message
+                await self.feed(b"")
+            recipients: dict[AccountId, tuple[Account, str]] = {}
+            for target in self._targets:
+                if target is not None:
+                    recipients.setdefault(target.account.id, (target.account, target.mailbox))
+            results = await self._deliverer.pool.deliver(
+                Delivery(
+                    id=delivery_id,
+                    recipients=tuple(recipients.values()),
+                    body=self._writer.finish(),
+                    date=int(self._now),
+                    zone=local_zone(self._now),
+                )
+            )
+        return tuple(
+            UNKNOWN if target is None else self._reply(target, results[target.account.id])
+            for target in self._targets
+        )
+
+    async def discard(self) -> None:
+        """Give back what was staged; safe to call always."""
+        await self._writer.discard()
+
+    def _reply(self, target: Target, result: DeliveryResult) -> Reply:
+        if isinstance(result, Delivered | AlreadyDelivered):
+            return DELIVERED
+        reply = reply_to(result.reason)
+        log.warning(
+            "delivery refused",
+            extra={"user": target.account.name, "id": self._trace.id, "reason": str(result.reason)},
+        )
+        return reply
+
+
+def reply_to(error: FilepoolError) -> Reply:
+    """What a recipient's mail system is told of an error of the filepool.
+
+    What may be different tomorrow is transient: a mailbox that was deleted just now is one, since
+    the next attempt goes to INBOX.
+    """
+    match error:
+        case StoreUnavailableError():
+            return FULL
+        case LimitError():
+            return OVER_QUOTA
+        case NoSuchAccountError():
+            return UNKNOWN
+        case _:
+            return TROUBLE
