@@ -1,9 +1,9 @@
 """SASL (RFC 4422) on the server's side, as values: a response goes in, what follows comes out.
 
-step = begin("PLAIN", initial)
+step = MECHANISMS["PLAIN"].start(initial)
 while isinstance(step, Ask):
     step = step.then(<what the client answers to step.challenge>)
-# a Claim, to be looked into, or a Fault
+# now a Claim, to be looked into, or a Fault
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from typing import Final
 from imapvm.auth import plain
 from imapvm.auth.claims import Ask, Claim, Fault, Step
 
-__all__ = ["MECHANISMS", "Ask", "Claim", "Fault", "Mechanism", "Step", "begin"]
+__all__ = ["MECHANISMS", "Ask", "Claim", "Fault", "Mechanism", "Step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,3 @@ MECHANISMS: Final[Mapping[str, Mechanism]] = {
     )
 }
 """In the order in which they are offered, the best first."""
-
-
-def begin(mechanism: str, initial: bytes | None) -> Step | None:
-    """Begin an exchange; None where there is no such mechanism.
-
-    Args:
-        mechanism: in any case (RFC 9051 section 6.2.2 inherits RFC 4422: upper case).
-        initial: the initial response, base64 undone; b"" for "="; None where there was none.
-    """
-    row = MECHANISMS.get(mechanism.upper())
-    return None if row is None else row.start(initial)

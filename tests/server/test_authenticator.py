@@ -1,0 +1,208 @@
+"""Sign-ins: right, wrong, slowed down, and too many at a time."""
+
+from dataclasses import dataclass
+
+import argon2
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+import imapvm.server.authenticator
+from imapvm.auth.passwords import hash_password, verify
+from imapvm.auth.throttle import PAIR_FREE
+from imapvm.commands.outcome import Refusal
+from imapvm.model.limits import PASSWORD_CHECKS_WAITING_MAX, REMEMBERED_SIGN_INS_MAX
+from imapvm.server.authenticator import REMEMBER_SECONDS, Authenticator
+
+CHEAP = argon2.profiles.CHEAPEST
+
+
+@dataclass(frozen=True)
+class FakeAccount:
+    id: int
+    name: str
+    credential: str
+
+
+class FakeAccounts:
+    def __init__(self) -> None:
+        self.by_name: dict[str, FakeAccount] = {}
+
+    def enroll(self, name: str, password: bytes) -> FakeAccount:
+        credential = hash_password(password, parameters=CHEAP) if password else ""
+        account = FakeAccount(len(self.by_name) + 1, name, credential)
+        self.by_name[name.casefold()] = account
+        return account
+
+    def find(self, name: str) -> FakeAccount | None:
+        return self.by_name.get(name.casefold())
+
+
+@pytest.fixture
+def accounts() -> FakeAccounts:
+    accounts = FakeAccounts()
+    accounts.enroll("Ada", b"engine")
+    return accounts
+
+
+@pytest.fixture
+def authenticator(accounts) -> Authenticator:
+    return Authenticator(accounts)
+
+
+@pytest.fixture
+def hashes(monkeypatch) -> list[str | None]:
+    """The credentials against which a password was hashed."""
+    seen: list[str | None] = []
+
+    def counting(credential: str | None, password: bytes) -> bool:
+        seen.append(credential)
+        return credential is not None and verify(credential, password)
+
+    monkeypatch.setattr(imapvm.server.authenticator, "verify", counting)
+    return seen
+
+
+async def test_the_right_password_signs_in_in_any_case_of_the_name(authenticator, accounts):
+    account = accounts.find("ada")
+    assert await authenticator.login("Ada", b"engine", peer="192.0.2.1") is account
+    assert await authenticator.login("ADA", b"engine", peer="192.0.2.1") is account
+
+
+async def test_a_wrong_password_and_an_unknown_name_do_not(authenticator, hashes):
+    assert await authenticator.login("ada", b"wrong", peer="192.0.2.1") is None
+    assert await authenticator.login("nobody", b"engine", peer="192.0.2.1") is None
+    assert len(hashes) == 2  # an unknown name costs a hash, too
+    assert hashes[1] is None
+
+
+async def test_an_account_without_credential_cannot_sign_in(authenticator, accounts):
+    accounts.enroll("locked", b"")
+    assert await authenticator.login("locked", b"", peer="192.0.2.1") is None
+    assert await authenticator.login("locked", b"x", peer="192.0.2.1") is None
+
+
+async def test_a_credential_that_cannot_be_checked_is_told_to_the_operator(
+    authenticator, accounts, caplog
+):
+    accounts.by_name["old"] = FakeAccount(9, "old", "{CRYPT}abc")
+    assert await authenticator.login("old", b"abc", peer="192.0.2.1") is None
+    assert "credential" in caplog.text
+
+
+async def test_a_password_that_was_right_is_not_hashed_again_for_a_while(
+    authenticator, hashes, autojump_clock
+):
+    for _ in range(5):
+        assert await authenticator.login("ada", b"engine", peer="192.0.2.1")
+    assert len(hashes) == 1
+    await trio.sleep(REMEMBER_SECONDS)
+    assert await authenticator.login("ada", b"engine", peer="192.0.2.1")
+    assert len(hashes) == 2
+
+
+async def test_a_wrong_password_is_hashed_although_the_right_one_is_remembered(
+    authenticator, hashes
+):
+    assert await authenticator.login("ada", b"engine", peer="192.0.2.1")
+    assert await authenticator.login("ada", b"engin", peer="192.0.2.1") is None
+    assert len(hashes) == 2
+
+
+async def test_a_changed_password_ends_what_was_remembered(authenticator, accounts):
+    assert await authenticator.login("ada", b"engine", peer="192.0.2.1")
+    accounts.enroll("Ada", b"difference")
+    assert await authenticator.login("ada", b"engine", peer="192.0.2.1") is None
+    assert await authenticator.login("ada", b"difference", peer="192.0.2.1")
+
+
+async def test_failures_are_slowed_down_and_others_are_not(authenticator, autojump_clock):
+    for _ in range(PAIR_FREE):
+        began = trio.current_time()
+        await authenticator.login("ada", b"wrong", peer="192.0.2.1")
+    took = []
+    for _ in range(3):
+        await authenticator.login("ada", b"wrong", peer="192.0.2.1")
+        began = trio.current_time()
+        await authenticator.login("ada", b"wrong", peer="192.0.2.1")
+        took.append(round(trio.current_time() - began))
+    assert took == [1, 4, 15]
+    began = trio.current_time()
+    assert await authenticator.login("ada", b"engine", peer="192.0.2.2")
+    assert trio.current_time() - began < 1
+
+
+async def test_many_connections_at_once_are_no_way_around_the_delays(authenticator, autojump_clock):
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for _ in range(PAIR_FREE + 3):
+            nursery.start_soon(guess, authenticator)
+    assert trio.current_time() - began >= 0 + 1 + 2
+    assert not authenticator._busy
+
+
+async def guess(authenticator: Authenticator) -> None:
+    assert await authenticator.login("ada", b"wrong", peer="192.0.2.1") is None
+
+
+async def test_a_client_that_opens_five_connections_costs_one_hash(authenticator, hashes):
+    async def sign_in() -> None:
+        assert await authenticator.login("ada", b"engine", peer="192.0.2.1")
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(sign_in)
+    assert len(hashes) == 1
+
+
+@pytest.mark.at_limit("PASSWORD_CHECKS_WAITING_MAX")
+@pytest.mark.past_limit("PASSWORD_CHECKS_WAITING_MAX")
+async def test_as_many_may_wait_as_the_bound_says_and_one_more_is_told_to_come_again(
+    authenticator,
+):
+    async with trio.open_nursery() as nursery:
+        for token in range(authenticator._cores.total_tokens):
+            authenticator._cores.acquire_on_behalf_of_nowait(token)
+        for number in range(PASSWORD_CHECKS_WAITING_MAX):
+            nursery.start_soon(login_of_nobody, authenticator, number)
+        await wait_all_tasks_blocked()
+        with pytest.raises(Refusal) as refused:
+            await authenticator.login("one more", b"x", peer="192.0.2.1")
+        assert refused.value.code == "UNAVAILABLE"
+        nursery.cancel_scope.cancel()
+    assert await authenticator_is_free(authenticator)
+
+
+async def login_of_nobody(authenticator: Authenticator, number: int) -> None:
+    await authenticator.login(f"nobody{number}", b"x", peer="192.0.2.1")
+
+
+async def authenticator_is_free(authenticator: Authenticator) -> bool:
+    return authenticator._waiting == 0 and not authenticator._busy
+
+
+@pytest.mark.at_limit("REMEMBERED_SIGN_INS_MAX")
+@pytest.mark.past_limit("REMEMBERED_SIGN_INS_MAX")
+async def test_as_many_are_remembered_as_the_bound_says_and_one_more_replaces_the_oldest(
+    authenticator, hashes
+):
+    for number in range(REMEMBERED_SIGN_INS_MAX - 1):
+        authenticator._right[-number] = (b"", 0.0)
+    await authenticator.login("ada", b"engine", peer="192.0.2.1")
+    assert len(authenticator._right) == REMEMBERED_SIGN_INS_MAX
+    assert 0 in authenticator._right
+    authenticator._accounts.enroll("Grace", b"cobol")
+    await authenticator.login("grace", b"cobol", peer="192.0.2.1")
+    assert len(authenticator._right) == REMEMBERED_SIGN_INS_MAX
+    assert 0 not in authenticator._right
+    assert await authenticator.login("ada", b"engine", peer="192.0.2.1")
+    assert len(hashes) == 2
+
+
+async def test_no_password_is_kept_or_logged(authenticator, caplog):
+    caplog.set_level("DEBUG")
+    await authenticator.login("ada", b"engine", peer="192.0.2.1")
+    await authenticator.login("hunter2", b"difference", peer="192.0.2.1")
+    assert all(b"engine" not in digest for digest, _ in authenticator._right.values())
+    for secret in ("engine", "difference", "hunter2"):
+        assert secret not in caplog.text
