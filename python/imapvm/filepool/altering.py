@@ -1,0 +1,117 @@
+"""STORE and EXPUNGE: what happens to messages where they are."""
+
+from dataclasses import dataclass
+
+from imapvm._core import UidSet, keyword_sets, segment_store, uids_modified, uids_with_flags
+from imapvm.filepool import index
+from imapvm.filepool.bodies import release
+from imapvm.filepool.changes import Change, log_change
+from imapvm.filepool.keywords import check_keywords, store_map
+from imapvm.filepool.messages import count_out
+from imapvm.filepool.operations import GroupTxn
+from imapvm.model.flags import SystemFlag
+from imapvm.model.ids import AccountId, MailboxId, ModSeq
+
+DELETED = SystemFlag.DELETED.value
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What STORE has done."""
+
+    changed: UidSet
+    refused: UidSet
+    """Changed by somebody after `unchanged_since` (RFC 7162 section 3.1.3, MODIFIED)."""
+    modseq: ModSeq
+    """The mailbox's highest; that of the changed messages, if there are any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expunged:
+    """What EXPUNGE has done."""
+
+    uids: UidSet
+    modseq: ModSeq
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFlags:
+    """STORE. Messages that have the flags already do not change, nor does their MODSEQ."""
+
+    account: AccountId
+    mailbox: MailboxId
+    uids: UidSet
+    mode: int
+    """STORE_REPLACE, STORE_ADD or STORE_REMOVE of `_core`."""
+    flags: int
+    keywords: tuple[str, ...]
+    unchanged_since: int | None
+
+    def apply(self, txn: GroupTxn) -> Stored:
+        row = txn.mailbox(self.account, self.mailbox)
+        check_keywords(self.keywords)
+        modseq = row.highest_modseq + 1
+        table = txn.tables.index
+        with txn.cursor(table) as cursor:
+            keys = index.holding(cursor, row.id, self.uids)
+        changed: list[tuple[int, int]] = []
+        refused: list[tuple[int, int]] = []
+        sets: dict[int, int] = {}
+        unseen = deleted = 0
+        for key in keys:
+            segment = txn.get(key, table)
+            assert segment is not None
+            wanted = self.uids
+            if self.unchanged_since is not None:
+                later = uids_modified((segment,), self.unchanged_since) & wanted
+                refused.extend(later.runs())
+                wanted = wanted - later
+            unmapped = keyword_sets((segment,), wanted) - sets.keys()
+            sets.update(store_map(txn, row, unmapped, self.mode, self.keywords))
+            segment, uids, more_unseen, more_deleted = segment_store(
+                segment, wanted, mode=self.mode, flags=self.flags, keyword_map=sets, modseq=modseq
+            )
+            if uids:
+                txn.put(key, segment, table)
+                changed.extend(uids.runs())
+                unseen += more_unseen
+                deleted += more_deleted
+        done = UidSet(changed)
+        if done:
+            txn.edit(row)
+            row.highest_modseq = modseq
+            row.unseen += unseen
+            row.deleted += deleted
+            log_change(txn, row, Change.FLAGGED, done)
+        return Stored(done, UidSet(refused), ModSeq(row.highest_modseq))
+
+
+@dataclass(frozen=True, slots=True)
+class Expunge:
+    r"""EXPUNGE and UID EXPUNGE: those of some messages that carry \Deleted."""
+
+    account: AccountId
+    mailbox: MailboxId
+    uids: UidSet
+    now: int
+
+    def apply(self, txn: GroupTxn) -> Expunged:
+        row = txn.mailbox(self.account, self.mailbox)
+        table = txn.tables.index
+        runs: list[tuple[int, int]] = []
+        if row.deleted:
+            with txn.cursor(table) as cursor:
+                for key in index.holding(cursor, row.id, self.uids):
+                    segment = txn.get(key, table)
+                    assert segment is not None
+                    runs.extend(uids_with_flags((segment,), DELETED, DELETED).runs())
+        doomed = UidSet(runs) & self.uids
+        if doomed:
+            txn.edit(row)
+            row.highest_modseq += 1
+            for gone in index.remove(txn, row.id, doomed):
+                count_out(txn, row, gone)
+                for record in gone:
+                    release(txn, record.body, self.now)
+            log_change(txn, row, Change.EXPUNGED, doomed)
+        return Expunged(doomed, ModSeq(row.highest_modseq))

@@ -1,0 +1,114 @@
+"""Delivery: one message to some recipients, each exactly once.
+
+The delivery's id is recorded for each recipient in the transaction that stores the message, so
+whoever is not sure whether a delivery succeeded may try it again.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from imapvm.filepool.bodies import NewBody, Sweeping, check_available, refer, store_body
+from imapvm.filepool.errors import FilepoolError, NoSuchMailboxError
+from imapvm.filepool.mailboxes import name_row
+from imapvm.filepool.messages import NewMessage, append_stored, check_uids
+from imapvm.filepool.operations import GroupTxn
+from imapvm.filepool.tables import COUNTER, ID_KEY, SWEEP_KEY
+from imapvm.model.ids import AccountId, BodyId, MailboxId, Uid
+from imapvm.model.limits import DELIVERY_ID_MAX
+from imapvm.model.names import canonical_name
+
+if TYPE_CHECKING:
+    from imapvm.filepool.accounts import Account
+
+DELIVERY_ID_MIN: Final = 16
+"""Octets: fewer would not be unique."""
+DELIVERIES_SECONDS: Final = 30 * 24 * 60 * 60
+"""How long a delivery's id is known: longer than any mail system goes on trying."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One message for some recipients."""
+
+    id: bytes
+    """16 to 64 octets, the same whenever the same thing is tried again, and never for another."""
+    recipients: "tuple[tuple[Account, str], ...]"
+    """Accounts, each with the name of the mailbox; an account counts once."""
+    body: NewBody
+    flags: int = 0
+    date: int = 0
+    """INTERNALDATE, seconds since 1970 UTC."""
+    zone: int = 0
+    """Minutes east of UTC."""
+    keywords: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not DELIVERY_ID_MIN <= len(self.id) <= DELIVERY_ID_MAX:
+            raise ValueError(f"a delivery id has {DELIVERY_ID_MIN} to {DELIVERY_ID_MAX} octets")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The message is in the mailbox, and on disk."""
+
+    mailbox: MailboxId
+    uid: Uid
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyDelivered:
+    """An earlier try had succeeded; nothing was done now."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRefused:
+    """The recipient did not get the message."""
+
+    reason: FilepoolError
+    """`StoreUnavailableError`: try again later. Anything else will not get better."""
+
+
+DeliveryResult: TypeAlias = Delivered | AlreadyDelivered | DeliveryRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Deliver to those recipients that are in one storage group."""
+
+    id: bytes
+    recipients: tuple[tuple[AccountId, str], ...]
+    message: NewMessage
+    now: int
+
+    def apply(self, txn: GroupTxn) -> dict[AccountId, DeliveryResult]:
+        check_available(txn, self.message.body)
+        results: dict[AccountId, DeliveryResult] = {}
+        body: BodyId | None = None
+        for account, name in self.recipients:
+            key = self.id + ID_KEY.pack(account)
+            if account in results:
+                continue
+            if txn.get(key, txn.tables.deliveries) is not None:
+                results[account] = AlreadyDelivered()
+                continue
+            try:
+                txn.usage(account)
+                mailbox, _ = name_row(txn, account, canonical_name(name))
+                if not mailbox:
+                    raise NoSuchMailboxError("The recipient has no such mailbox.")
+                row = txn.mailbox(account, mailbox)
+                check_uids(row, 1)
+            except FilepoolError as reason:
+                results[account] = DeliveryRefused(reason)
+                continue
+            if body is None:
+                body = store_body(txn, self.message.body, 1)
+            else:
+                refer(txn, body)
+            done = append_stored(txn, row, (self.message,), (body,), self.now)
+            assert done.uids.first is not None
+            txn.put(key, COUNTER.pack(self.now), txn.tables.deliveries)
+            due = SWEEP_KEY.pack(self.now + DELIVERIES_SECONDS, Sweeping.DELIVERY)
+            txn.put(due + key, b"", txn.tables.sweep)
+            results[account] = Delivered(row.id, Uid(done.uids.first))
+        return results

@@ -1,0 +1,51 @@
+"""What enrolling and deleting an account does to its storage group. Doing it twice is harmless."""
+
+from dataclasses import dataclass
+
+from imapvm.filepool.bodies import Sweeping, sweep_key
+from imapvm.filepool.mailboxes import check_uses, new_mailbox
+from imapvm.filepool.operations import GroupTxn
+from imapvm.filepool.sweep import Budget, clear_account
+from imapvm.filepool.tables import ID_KEY, UsageRow
+from imapvm.model.ids import AccountId
+from imapvm.model.names import ENROLMENT_MAILBOXES, INBOX
+
+
+@dataclass(frozen=True, slots=True)
+class AddAccount:
+    """Give an account its row and its first mailboxes."""
+
+    account: AccountId
+    now: int
+
+    def apply(self, txn: GroupTxn) -> None:
+        if txn.get(ID_KEY.pack(self.account), txn.tables.usage) is not None:
+            return
+        usage = UsageRow(self.account)
+        txn.add(usage)
+        new_mailbox(txn, usage, INBOX, now=self.now, subscribe=True)
+        for name, use in ENROLMENT_MAILBOXES:
+            uses = check_uses(txn, self.account, (use,))
+            new_mailbox(txn, usage, name, now=self.now, uses=uses, subscribe=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ClearAccount:
+    """Remove what an account has, a bounded part of it at a time; return True when all is gone.
+
+    From the first time on the account does not exist in this group. Its messages are swept.
+    """
+
+    account: AccountId
+    now: int
+
+    def apply(self, txn: GroupTxn) -> bool:
+        if txn.get(ID_KEY.pack(self.account), txn.tables.usage) is not None:
+            txn.drop(txn.usage(self.account))
+        key = sweep_key(0, Sweeping.ACCOUNT, self.account)
+        done = clear_account(txn, self.account, Budget(), self.now)
+        if done:
+            txn.delete(key, txn.tables.sweep)
+        else:
+            txn.put(key, b"", txn.tables.sweep)  # somebody finishes it, whatever happens to us
+        return done

@@ -1,0 +1,222 @@
+"""The filepool's directory: what belongs there, who may open it, how LMDB is set.
+
+filepool/            mode 0700
+FORMAT           what this is, in text; written last when a filepool is made
+accounts/        the environment of accounts
+group-000/ …     a storage group each
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import lmdb
+
+from imapvm.filepool.errors import (
+    FilepoolError,
+    FilepoolMissingError,
+    NotAFilepoolError,
+    StoreUnavailableError,
+    WrongFormatError,
+)
+from imapvm.filepool.tables import AccountTables, GroupTables, Tables, open_tables
+
+FORMAT: Final = 1
+MAGIC: Final = "imapvm filepool"
+GROUPS_MAX: Final = 1000
+"""`group-000` has three digits."""
+
+MAP_SIZE: Final = 1 << 40
+"""Address space, not disk: so large that it is never reached and never has to be changed."""
+READERS_MAX: Final = 1024
+"""Read transactions open at one time, over all processes."""
+
+ACCOUNTS: Final = "accounts"
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What FORMAT says."""
+
+    groups: int
+    created: int
+    """Seconds since 1970 UTC."""
+
+    def __str__(self) -> str:
+        created = datetime.fromtimestamp(self.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return f"{MAGIC}\nformat {FORMAT}\ngroups {self.groups}\ncreated {created}\n"
+
+
+def group_name(number: int) -> str:
+    """A storage group's directory."""
+    return f"group-{number:03}"
+
+
+def create_filepool(path: Path, *, groups: int = 1, now: float | None = None) -> None:
+    """Make an empty filepool.
+
+    Args:
+        path: does not exist, or is an empty directory.
+        groups: how many storage groups; it cannot be changed later.
+        now: seconds since 1970, for FORMAT; the clock's by default.
+
+    Raises:
+        FilepoolError: there is one, or something else, or no room, or no permission.
+    """
+    if not 1 <= groups <= GROUPS_MAX:
+        raise FilepoolError(f"A filepool has between 1 and {GROUPS_MAX} storage groups.")
+    names = [ACCOUNTS, *(group_name(number) for number in range(groups))]
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        present = {entry.name for entry in path.iterdir()}
+        if "FORMAT" in present:
+            raise FilepoolError(f"There is a filepool in {path} already.")
+        if not present <= {"FORMAT.new", *names}:
+            raise NotAFilepoolError(f"{path} is not empty and is not a filepool.")
+        _own(path)
+        for name in names:
+            (path / name).mkdir(mode=0o700, exist_ok=True)
+            if name == ACCOUNTS:
+                env, accounts = open_environment(path / name, AccountTables, create=True)
+                first = accounts.accounts
+            else:
+                env, tables = open_environment(path / name, GroupTables, create=True)
+                first = tables.usage
+            with env, env.begin() as txn:
+                # What a creation that was cut short has left is empty.
+                if txn.stat(first)["entries"]:
+                    raise NotAFilepoolError(f"{path} has mail in it but no FORMAT file.")
+        _write_durably(path / "FORMAT", str(Format(groups, int(_now() if now is None else now))))
+    except FileExistsError:
+        raise NotAFilepoolError(f"{path} is not a directory.") from None
+    except OSError as error:
+        raise _unavailable(path, error) from None
+
+
+def read_format(path: Path) -> Format:
+    """Look whether a filepool is here that this version and this process can open.
+
+    Raises:
+        FilepoolMissingError: nothing is here.
+        NotAFilepoolError: something else is here.
+        WrongFormatError: another version's filepool.
+        FilepoolError: it is another user's, or cannot be closed to others.
+    """
+    try:
+        if not path.is_dir():
+            if path.exists():
+                raise NotAFilepoolError(f"{path} is not a directory.")
+            raise FilepoolMissingError(f"There is no filepool at {path}.")
+        _own(path)
+        text = (path / "FORMAT").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NotAFilepoolError(f"{path} is not a filepool: it has no FORMAT file.") from None
+    except UnicodeDecodeError:
+        text = ""
+    except OSError as error:
+        raise _unavailable(path, error) from None
+    found = _parse(text)
+    if found is None:
+        raise NotAFilepoolError(f"{path} is not a filepool: its FORMAT file says something else.")
+    for name in [ACCOUNTS, *(group_name(number) for number in range(found.groups))]:
+        if not (path / name / "data.mdb").is_file():
+            raise NotAFilepoolError(f"{path} is not whole: {name}/data.mdb is missing.")
+    return found
+
+
+def open_environment(
+    path: Path, kind: type[Tables], *, create: bool = False, map_size: int = MAP_SIZE
+) -> tuple[lmdb.Environment, Tables]:
+    """Open an environment with its tables.
+
+    Reasons for the settings: FOUNDATIONS section 1.7. Full sync always.
+
+    Raises:
+        FilepoolError: it is open in this process already, or LMDB cannot read it.
+        StoreUnavailableError: no room on the disk.
+    """
+    try:
+        env = lmdb.open(
+            str(path),
+            map_size=map_size,
+            max_dbs=32,
+            max_readers=READERS_MAX,
+            max_spare_txns=1,
+            lib_version=0,
+            create=create,
+            mode=0o600,
+        )
+    except lmdb.DiskError as error:
+        raise StoreUnavailableError(f"There is no room to open {path}: {error}.") from None
+    except lmdb.Error as error:
+        raise FilepoolError(f"{path} cannot be opened: {error}.") from None
+    try:
+        env.reader_check()
+        return env, open_tables(env, kind, create=create)
+    except (lmdb.DiskError, lmdb.MapFullError) as error:
+        env.close()
+        raise StoreUnavailableError(f"There is no room to open {path}: {error}.") from None
+    except lmdb.Error as error:
+        env.close()
+        raise NotAFilepoolError(f"{path} cannot be read: {error}.") from None
+
+
+def _parse(text: str) -> Format | None:
+    """Read FORMAT; None where it is something else."""
+    lines = text.splitlines()
+    if len(lines) < 2 or lines[0] != MAGIC:
+        return None
+    values = dict(line.partition(" ")[::2] for line in lines[1:])
+    number = values.get("format", "")
+    if number != str(FORMAT):
+        raise WrongFormatError(
+            f"The filepool has format {number or 'unknown'}; this version reads format {FORMAT}."
+        )
+    try:
+        groups = int(values["groups"])
+        created = datetime.strptime(values["created"], "%Y-%m-%dT%H:%M:%S%z")
+    except (KeyError, ValueError):
+        return None
+    return Format(groups, int(created.timestamp())) if 1 <= groups <= GROUPS_MAX else None
+
+
+def _own(path: Path) -> None:
+    """See that nobody else can look into the directory, and that it is ours."""
+    found = path.stat()
+    if found.st_uid != os.geteuid():
+        raise FilepoolError(
+            f"{path} belongs to user {found.st_uid}; user {os.geteuid()} may not open it."
+        )
+    if found.st_mode & 0o077:
+        try:
+            path.chmod(0o700)
+        except OSError as error:
+            raise FilepoolError(
+                f"{path} is open to other users and cannot be closed to them: {error.strerror}."
+            ) from None
+
+
+def _write_durably(path: Path, text: str) -> None:
+    """Put a whole file in place, or none."""
+    new = path.with_name(path.name + ".new")
+    with new.open("w", encoding="utf-8") as file:
+        new.chmod(0o600)
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _unavailable(path: Path, error: OSError) -> FilepoolError:
+    return StoreUnavailableError(f"{path} cannot be used: {error.strerror}.")
+
+
+def _now() -> float:
+    return datetime.now(UTC).timestamp()

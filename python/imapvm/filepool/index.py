@@ -1,0 +1,127 @@
+"""The table `index`: segments of records, and how to find those that hold some UIDs.
+
+A segment's key has its first UID. Segments of one mailbox ascend and do not overlap.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from imapvm._core import (
+    SEGMENT_RECORDS,
+    Record,
+    UidSet,
+    segment_append,
+    segment_counts,
+    segment_records,
+    segment_remove,
+    segment_uids,
+)
+from imapvm.filepool.tables import ID_KEY, INDEX_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import lmdb
+
+    from imapvm.filepool.operations import GroupTxn
+
+SPARSE: Final = SEGMENT_RECORDS // 4
+"""A segment with no more records than this is joined to the one before it, if that has room."""
+
+
+def holding(cursor: "lmdb.Cursor[bytes]", mailbox: int, uids: UidSet) -> list[bytes]:
+    """Keys of the segments that hold any of some UIDs, ascending.
+
+    A segment may be among them that has a gap where the UID would be. Costs a seek for each run
+    of UIDs that is not in the segment of the run before it.
+    """
+    prefix = ID_KEY.pack(mailbox)
+    keys: list[bytes] = []
+    behind = -1  # first UID of the segment at which the cursor stands, behind those in `keys`
+    for first, last in uids.runs():
+        if last < behind:
+            continue  # in the last segment of `keys`, or before the mailbox's first
+        if (first > behind or behind < 0) and not _seek(
+            cursor, prefix, INDEX_KEY.pack(mailbox, first)
+        ):
+            break
+        while True:
+            key = cursor.key()
+            if not key.startswith(prefix):
+                return keys
+            behind = int.from_bytes(key[8:], "big")
+            if behind > last:
+                break
+            keys.append(key)
+            if not cursor.next():
+                return keys
+    return keys
+
+
+def _seek(cursor: "lmdb.Cursor[bytes]", prefix: bytes, key: bytes) -> bool:
+    """Stand at the mailbox's last segment that begins at or before `key`, else at its first."""
+    found = cursor.set_range(key)
+    if found and cursor.key() == key:
+        return True
+    stepped = cursor.prev() if found else cursor.last()
+    return (stepped and cursor.key().startswith(prefix)) or cursor.set_range(key)
+
+
+def last_segment(txn: "GroupTxn", mailbox: int) -> tuple[bytes, bytes] | None:
+    """Key and value of a mailbox's last segment."""
+    with txn.cursor(txn.tables.index) as cursor:
+        end = INDEX_KEY.pack(mailbox, 0xFFFFFFFF)
+        found = cursor.set_range(end)
+        if not (found and cursor.key() == end) and not (cursor.prev() if found else cursor.last()):
+            return None
+        key, segment = cursor.item()
+        return (key, segment) if key.startswith(ID_KEY.pack(mailbox)) else None
+
+
+def append(txn: "GroupTxn", mailbox: int, records: "Sequence[Record]") -> None:
+    """Put records behind the mailbox's last."""
+    key, segment = last_segment(txn, mailbox) or (b"", b"")
+    room = SEGMENT_RECORDS - segment_counts(segment)[0] if segment else 0
+    at = 0
+    while at < len(records):
+        if room == 0:
+            key, segment, room = INDEX_KEY.pack(mailbox, records[at].uid), b"", SEGMENT_RECORDS
+        part = records[at : at + room]
+        txn.put(key, segment_append(segment, part), txn.tables.index)
+        at += len(part)
+        room = 0
+
+
+def remove(txn: "GroupTxn", mailbox: int, uids: UidSet) -> "Iterator[list[Record]]":
+    """Take records out, segment by segment, and yield them."""
+    index = txn.tables.index
+    with txn.cursor(index) as cursor:
+        keys = holding(cursor, mailbox, uids)
+    for key in keys:
+        segment = txn.get(key, index)
+        assert segment is not None
+        rest, gone = segment_remove(segment, uids)
+        if gone:
+            txn.delete(key, index)
+            if rest:
+                _put_back(txn, mailbox, rest)
+            yield gone
+
+
+def _put_back(txn: "GroupTxn", mailbox: int, segment: bytes) -> None:
+    """Store what is left of a segment: by itself, or joined to the one before it."""
+    index = txn.tables.index
+    first = segment_uids(segment).first
+    assert first is not None
+    key = INDEX_KEY.pack(mailbox, first)
+    if segment_counts(segment)[0] <= SPARSE:
+        with txn.cursor(index) as cursor:
+            before = cursor.prev() if cursor.set_range(key) else cursor.last()
+            neighbour = cursor.item() if before else (b"", b"")
+        if (
+            neighbour[0].startswith(ID_KEY.pack(mailbox))
+            and segment_counts(neighbour[1])[0] <= SEGMENT_RECORDS - 2 * SPARSE
+        ):
+            joined = segment_append(neighbour[1], segment_records(segment))
+            txn.put(neighbour[0], joined, index)
+            return
+    txn.put(key, segment, index)

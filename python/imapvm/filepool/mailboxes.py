@@ -1,0 +1,259 @@
+"""Mailboxes: what is known of one, and the operations on a mailbox as a whole."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from imapvm.filepool.bodies import Sweeping, sweep_key
+from imapvm.filepool.changes import Change, announce
+from imapvm.filepool.errors import (
+    InvalidNameError,
+    LimitError,
+    MailboxExistsError,
+    SpecialUseError,
+)
+from imapvm.filepool.operations import GroupTxn
+from imapvm.filepool.tables import (
+    NAME_ROW,
+    SPECIAL_USE_BITS,
+    MailboxRow,
+    UsageRow,
+    name_key,
+    special_uses,
+)
+from imapvm.model.ids import AccountId, MailboxId, ModSeq, Uid
+from imapvm.model.limits import NAMES_PER_ACCOUNT_MAX
+from imapvm.model.names import DELIMITER, INBOX, canonical_name, name_fault, parents
+
+UID_MAX: Final = 0xFFFFFFFF
+VIRTUAL_USES: Final = (r"\All", r"\Flagged")
+"""Special uses of mailboxes that show other mailboxes' messages: there are none here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """A mailbox as one transaction found it."""
+
+    id: MailboxId
+    name: str
+    special_use: tuple[str, ...]
+    uid_validity: int
+    uid_next: Uid
+    highest_modseq: ModSeq
+    messages: int
+    unseen: int
+    deleted: int
+    size: int
+    """Octets of all messages."""
+    recent_from: Uid
+    """Messages from this UID on are recent to the next session that selects the mailbox."""
+    keyword_sets: int
+    """How many combinations of keywords the mailbox has ever seen."""
+    changes_from: ModSeq
+    """The change log is complete for what came after."""
+
+
+def mailbox_of(row: MailboxRow) -> Mailbox:
+    """What everybody may know of a row."""
+    return Mailbox(
+        row.id,
+        row.name,
+        special_uses(row.uses),
+        row.uid_validity,
+        Uid(row.uid_next),
+        ModSeq(row.highest_modseq),
+        row.messages,
+        row.unseen,
+        row.deleted,
+        row.octets,
+        Uid(row.recent_from),
+        row.keyword_sets,
+        ModSeq(row.changes_from),
+    )
+
+
+# --- names ------------------------------------------------------------------------------------
+
+
+def name_row(txn: GroupTxn, account: AccountId, name: str) -> tuple[MailboxId, bool]:
+    """The mailbox of a name (0 where there is none), and whether the name is subscribed."""
+    stored = txn.get(name_key(account, name), txn.tables.names)
+    mailbox, subscribed = NAME_ROW.unpack(stored) if stored else (0, 0)
+    return MailboxId(mailbox), bool(subscribed)
+
+
+def set_name(
+    txn: GroupTxn, usage: UsageRow, name: str, mailbox: MailboxId | None, *, subscribed: bool
+) -> None:
+    """Say what a name stands for; one that stands for nothing and is not subscribed goes away."""
+    key = name_key(usage.account, name)
+    txn.edit(usage)
+    usage.names -= txn.get(key, txn.tables.names) is not None
+    if mailbox or subscribed:
+        usage.names += 1
+        txn.put(key, NAME_ROW.pack(mailbox or 0, subscribed), txn.tables.names)
+    else:
+        txn.delete(key, txn.tables.names)
+
+
+def checked_name(name: str) -> str:
+    """The name in the form in which it is kept.
+
+    Raises:
+        InvalidNameError: no mailbox can have it.
+    """
+    name = canonical_name(name)
+    fault = name_fault(name)
+    if fault is not None:
+        raise InvalidNameError(f"{fault[0].upper()}{fault[1:]}.")
+    return name
+
+
+def check_room(usage: UsageRow, more: int) -> None:
+    """See that the account may have some more names.
+
+    Raises:
+        LimitError: it may not.
+    """
+    if usage.names + more > NAMES_PER_ACCOUNT_MAX:
+        raise LimitError(
+            f"An account has at most {NAMES_PER_ACCOUNT_MAX} mailboxes and subscriptions."
+        )
+
+
+def check_uses(txn: GroupTxn, account: AccountId, uses: Sequence[str]) -> int:
+    """Bits of special uses that a new mailbox may have.
+
+    Raises:
+        SpecialUseError: one is not known, not offered, or another mailbox has it.
+    """
+    bits = 0
+    for use in uses:
+        known = next((name for name in SPECIAL_USE_BITS if name.lower() == use.lower()), None)
+        if known is None or known in VIRTUAL_USES:
+            raise SpecialUseError(f"A mailbox cannot have the special use {use}.")
+        bits |= SPECIAL_USE_BITS[known]
+    if bits:
+        for row in txn.mailboxes(account):
+            taken = special_uses(row.uses & bits)
+            if taken:
+                raise SpecialUseError(f"Another mailbox has the special use {taken[0]}.")
+    return bits
+
+
+def new_mailbox(
+    txn: GroupTxn, usage: UsageRow, name: str, *, now: int, uses: int = 0, subscribe: bool = False
+) -> MailboxRow:
+    """Make a mailbox whose name has been checked."""
+    txn.edit(usage)
+    # From the clock, so that it is higher than any that was given out before the account was
+    # restored from somewhere else; and higher than the account's last, so that no name ever has
+    # the same one twice (RFC 9051 section 2.3.1.1).
+    usage.uid_validity = max(now & 0xFFFFFFFF, usage.uid_validity + 1)
+    if usage.uid_validity > UID_MAX:
+        raise LimitError("The account has no UIDVALIDITY left.")
+    usage.mailboxes += 1
+    row = MailboxRow(
+        usage.account, MailboxId(txn.allocate(b"mailbox")), name, uses, usage.uid_validity
+    )
+    txn.add(row)
+    _, subscribed = name_row(txn, usage.account, name)
+    set_name(txn, usage, name, row.id, subscribed=subscribed or subscribe)
+    announce(txn, row, Change.CREATED)
+    return row
+
+
+def missing_parents(txn: GroupTxn, account: AccountId, name: str) -> list[str]:
+    """Names above that have no mailbox (RFC 9051 section 6.3.4: they are made, too)."""
+    return [above for above in parents(name) if not name_row(txn, account, above)[0]]
+
+
+# --- operations -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CreateMailbox:
+    """CREATE: a mailbox, and those above it that are missing."""
+
+    account: AccountId
+    name: str
+    special_use: tuple[str, ...]
+    subscribe: bool
+    now: int
+
+    def apply(self, txn: GroupTxn) -> Mailbox:
+        # A delimiter at the end says that children will follow (RFC 9051 section 6.3.4).
+        name = checked_name(self.name.removesuffix(DELIMITER))
+        usage = txn.usage(self.account)
+        if name_row(txn, self.account, name)[0]:
+            raise MailboxExistsError("There is a mailbox with this name.")
+        missing = missing_parents(txn, self.account, name)
+        check_room(usage, len(missing) + 1)
+        uses = check_uses(txn, self.account, self.special_use)
+        for above in missing:
+            new_mailbox(txn, usage, above, now=self.now)
+        row = new_mailbox(txn, usage, name, now=self.now, uses=uses, subscribe=self.subscribe)
+        return mailbox_of(row)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteMailbox:
+    """DELETE: the mailbox is gone at once; its messages' rows are swept later.
+
+    Names below stay, and so does a subscription (RFC 9051 sections 6.3.5 and 6.3.7).
+    """
+
+    account: AccountId
+    mailbox: MailboxId
+    now: int
+
+    def apply(self, txn: GroupTxn) -> None:
+        row = txn.mailbox(self.account, self.mailbox)
+        if row.name == INBOX:
+            raise InvalidNameError("INBOX cannot be deleted.")
+        usage = txn.usage(self.account)
+        _, subscribed = name_row(txn, self.account, row.name)
+        set_name(txn, usage, row.name, None, subscribed=subscribed)
+        usage.messages -= row.messages
+        usage.octets -= row.octets
+        usage.mailboxes -= 1
+        txn.put(sweep_key(self.now, Sweeping.MAILBOX, row.id), b"", txn.tables.sweep)
+        announce(txn, row, Change.DELETED)
+        txn.drop(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    """SUBSCRIBE and UNSUBSCRIBE: the name need not exist (RFC 9051 section 6.3.7)."""
+
+    account: AccountId
+    name: str
+    subscribed: bool
+
+    def apply(self, txn: GroupTxn) -> None:
+        usage = txn.usage(self.account)
+        # UNSUBSCRIBE takes any name: one that no mailbox can have is not subscribed anyway.
+        name = checked_name(self.name) if self.subscribed else canonical_name(self.name)
+        if not self.subscribed and name_fault(name) is not None:
+            return
+        mailbox, before = name_row(txn, self.account, name)
+        if before != self.subscribed:
+            if not mailbox and self.subscribed:
+                check_room(usage, 1)
+            set_name(txn, usage, name, mailbox, subscribed=self.subscribed)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRecent:
+    """A session takes the recent messages for itself (RFC 3501 section 2.3.2)."""
+
+    account: AccountId
+    mailbox: MailboxId
+
+    def apply(self, txn: GroupTxn) -> int:
+        row = txn.mailbox(self.account, self.mailbox)
+        before = row.recent_from
+        if before != row.uid_next:
+            txn.edit(row)
+            row.recent_from = row.uid_next
+        return before

@@ -1,0 +1,273 @@
+"""Messages on their way in: from octets as they arrive to a new message in a mailbox."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from imapvm._core import Digest, Record, Scanner, UidSet
+from imapvm.filepool import index
+from imapvm.filepool.bodies import (
+    STAGED_SECONDS,
+    NewBody,
+    Packer,
+    Staged,
+    Sweeping,
+    check_available,
+    chunks,
+    store_body,
+    sweep_key,
+)
+from imapvm.filepool.changes import Change, log_change
+from imapvm.filepool.errors import BodyGoneError, LimitError, StoreUnavailableError
+from imapvm.filepool.keywords import check_keywords, intern
+from imapvm.filepool.mailboxes import UID_MAX
+from imapvm.filepool.operations import GroupTxn
+from imapvm.filepool.tables import CHUNK_KEY, VALUE_MAX, MailboxRow
+from imapvm.filepool.threads import thread_hashes, thread_of
+from imapvm.model.flags import SystemFlag
+from imapvm.model.ids import AccountId, BodyId, MailboxId, ModSeq
+from imapvm.model.limits import MESSAGE_MAX
+
+if TYPE_CHECKING:
+    from imapvm.filepool.group import Group
+
+SPILL: Final = 128 * 1024
+"""Packed octets that a message keeps in memory, beside the frame that is being filled."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message to be put into a mailbox."""
+
+    body: NewBody
+    flags: int
+    """Bits of `SystemFlag`."""
+    keywords: tuple[str, ...]
+    date: int
+    """INTERNALDATE, seconds since 1970 UTC."""
+    zone: int
+    """Minutes east of UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What APPEND has to say (RFC 9051 section 7.1, APPENDUID)."""
+
+    uid_validity: int
+    uids: UidSet
+    modseq: ModSeq
+
+
+# --- receiving --------------------------------------------------------------------------------
+
+
+class BodyWriter:
+    """A message as it arrives: scanned and packed at once, and staged when it grows large.
+
+    Holds at most one frame and SPILL octets, and what one `feed` brought. What is staged and never
+    used is swept after STAGED_SECONDS; `discard` gives it back earlier.
+    """
+
+    __slots__ = ("_body", "_group", "_next_chunk", "_packer", "_scanner", "_staged")
+
+    def __init__(self, group: "Group") -> None:
+        self._group = group
+        self._scanner = Scanner()
+        self._packer = Packer()
+        self._staged: Staged | None = None
+        self._next_chunk = 1
+        self._body: NewBody | None = None
+
+    @property
+    def size(self) -> int:
+        """Octets so far."""
+        return self._packer.size
+
+    def feed(self, data: bytes) -> bool:
+        """Take the message's next octets; return True where `spill` is to be called now.
+
+        Raises:
+            LimitError: the message is over MESSAGE_MAX; nothing of `data` was taken.
+        """
+        if self._packer.size + len(data) > MESSAGE_MAX:
+            raise LimitError(f"A message has at most {MESSAGE_MAX} octets.")
+        self._scanner.feed(data)
+        self._packer.feed(data)
+        return len(self._packer.stored) >= SPILL
+
+    async def spill(self) -> None:
+        """Store what is packed so far under a body id that nothing refers to yet.
+
+        Raises:
+            BodyGoneError: the message took too long, and its beginning was swept.
+            StoreUnavailableError: the disk is full or failed; may be called again.
+        """
+        stored = self._packer.stored
+        whole = len(stored) - len(stored) % VALUE_MAX
+        if not whole:
+            return
+        rows = tuple(chunks(stored[:whole], self._next_chunk))
+        until = int(self._group.clock()) + STAGED_SECONDS
+        self._staged = await self._group.submit(
+            StageBody(self._group.number, rows, until, self._staged)
+        )
+        self._next_chunk += len(rows)
+        del stored[:whole]
+
+    def finish(self) -> NewBody:
+        """The message is complete. The same value may be put into several mailboxes."""
+        if self._body is None:
+            packer = self._packer
+            packer.finish()
+            digest = self._scanner.finish()
+            rows = (
+                packer.rows()
+                if self._staged is None
+                else ((0, packer.head(0)), *chunks(packer.stored, self._next_chunk))
+            )
+            hashes = thread_hashes(Digest(digest))
+            self._body = NewBody(packer.size, rows, digest, hashes, self._staged)
+        return self._body
+
+    async def discard(self) -> None:
+        """Give staged octets back, unless a message has come to refer to them. Safe at any time."""
+        if self._staged is not None:
+            with trio.CancelScope(shield=True):
+                try:
+                    await self._group.submit(DiscardStaged(self._staged, int(self._group.clock())))
+                except StoreUnavailableError:
+                    return  # the sweep finds it after STAGED_SECONDS
+            self._staged = None
+
+
+@dataclass(frozen=True, slots=True)
+class StageBody:
+    """Store rows of a message that is still arriving; the first time, it gets its body id."""
+
+    group: int
+    rows: tuple[tuple[int, bytes], ...]
+    until: int
+    staged: Staged | None
+
+    def apply(self, txn: GroupTxn) -> Staged:
+        staged = self.staged
+        if staged is None:
+            staged = Staged(self.group, BodyId(txn.allocate(b"body")), self.until)
+            txn.put(staged.key, b"", txn.tables.sweep)
+        elif txn.get(staged.key, txn.tables.sweep) is None:
+            raise BodyGoneError("The message took too long to arrive.")
+        for chunk, value in self.rows:
+            txn.put_last(CHUNK_KEY.pack(staged.body, chunk), value, txn.tables.bodies)
+        return staged
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardStaged:
+    """Have a staged body swept now, if nothing has come to refer to it."""
+
+    staged: Staged
+    now: int
+
+    def apply(self, txn: GroupTxn) -> None:
+        if txn.get(self.staged.key, txn.tables.sweep) is not None:
+            txn.delete(self.staged.key, txn.tables.sweep)
+            key = sweep_key(self.now, Sweeping.STAGED, self.staged.body)
+            txn.put(key, b"", txn.tables.sweep)
+
+
+# --- appending --------------------------------------------------------------------------------
+
+
+def check_uids(row: MailboxRow, more: int) -> None:
+    """See that the mailbox has UIDs for some more messages.
+
+    Raises:
+        LimitError: it has given out all that 32 bits can count (RFC 9051 section 2.3.1.1).
+    """
+    if row.uid_next + more > UID_MAX:
+        raise LimitError("The mailbox has no UIDs left: copy its messages to a new one.")
+
+
+def count_in(txn: GroupTxn, row: MailboxRow, records: Sequence[Record]) -> None:
+    """Count messages that come into a mailbox, in it and in its account."""
+    octets = sum(record.size for record in records)
+    txn.edit(row)
+    row.messages += len(records)
+    row.octets += octets
+    row.unseen += sum(not record.flags & SystemFlag.SEEN.value for record in records)
+    row.deleted += sum(bool(record.flags & SystemFlag.DELETED.value) for record in records)
+    usage = txn.usage(row.account)
+    txn.edit(usage)
+    usage.messages += len(records)
+    usage.octets += octets
+
+
+def count_out(txn: GroupTxn, row: MailboxRow, records: Sequence[Record]) -> None:
+    """Count messages that leave a mailbox, in it and in its account."""
+    octets = sum(record.size for record in records)
+    txn.edit(row)
+    row.messages -= len(records)
+    row.octets -= octets
+    row.unseen -= sum(not record.flags & SystemFlag.SEEN.value for record in records)
+    row.deleted -= sum(bool(record.flags & SystemFlag.DELETED.value) for record in records)
+    usage = txn.usage(row.account)
+    txn.edit(usage)
+    usage.messages -= len(records)
+    usage.octets -= octets
+
+
+def append_stored(
+    txn: GroupTxn,
+    row: MailboxRow,
+    messages: Sequence[NewMessage],
+    bodies: Sequence[BodyId],
+    now: int,
+) -> Appended:
+    """Put messages whose bodies are stored into a mailbox."""
+    txn.edit(row)
+    row.highest_modseq += 1
+    first = row.uid_next
+    records = [
+        Record(
+            uid=first + number,
+            size=message.body.size,
+            flags=message.flags,
+            keyword_set=intern(txn, row, message.keywords) if message.keywords else 0,
+            modseq=row.highest_modseq,
+            date=message.date,
+            zone=message.zone,
+            saved=now,
+            body=body,
+            thread=thread_of(txn, row.account, message.body.threads),
+        )
+        for number, (message, body) in enumerate(zip(messages, bodies, strict=True))
+    ]
+    row.uid_next += len(records)
+    index.append(txn, row.id, records)
+    count_in(txn, row, records)
+    uids = UidSet(((first, row.uid_next - 1),))
+    log_change(txn, row, Change.APPENDED, uids)
+    return Appended(row.uid_validity, uids, ModSeq(row.highest_modseq))
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """APPEND and MULTIAPPEND: all messages or none (RFC 3502)."""
+
+    account: AccountId
+    mailbox: MailboxId
+    messages: tuple[NewMessage, ...]
+    now: int
+
+    def apply(self, txn: GroupTxn) -> Appended:
+        row = txn.mailbox(self.account, self.mailbox)
+        if not self.messages:
+            return Appended(row.uid_validity, UidSet(), ModSeq(row.highest_modseq))
+        check_uids(row, len(self.messages))
+        for message in self.messages:
+            check_keywords(message.keywords)
+            check_available(txn, message.body)
+        bodies = [store_body(txn, message.body, 1) for message in self.messages]
+        return append_stored(txn, row, self.messages, bodies, self.now)

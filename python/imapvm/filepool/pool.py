@@ -1,0 +1,209 @@
+"""The filepool's face: open it, find accounts, get their handles, deliver, sweep, check."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from imapvm.filepool.accounts import Account, Accounts
+from imapvm.filepool.check import CheckReport, check_filepool
+from imapvm.filepool.delivery import Deliver, Delivery, DeliveryRefused, DeliveryResult
+from imapvm.filepool.environment import (
+    ACCOUNTS,
+    MAP_SIZE,
+    create_filepool,
+    group_name,
+    read_format,
+)
+from imapvm.filepool.errors import FilepoolError
+from imapvm.filepool.group import Group
+from imapvm.filepool.messages import BodyWriter, NewMessage
+from imapvm.filepool.restaging import in_group
+from imapvm.filepool.store import AccountStore
+from imapvm.filepool.sweep import SweepReport, SweepStep
+from imapvm.model.ids import AccountId, MailboxId
+
+__all__ = ["Filepool", "create_filepool", "open_filepool"]
+
+SWEEP_STEPS: Final = 16
+"""Steps of one call of `sweep` in each group; each is a commit of its own."""
+
+
+class Filepool:
+    """A filepool that is open in this process. Made by `open_filepool`."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], float], map_size: int) -> None:
+        self.path = path
+        self.clock = clock
+        self.format = read_format(path)
+        self.groups: list[Group] = []
+        self._swept_to = [b""] * self.format.groups
+        self._on_news: Callable[[Collection[MailboxId]], None] | None = None
+        try:
+            for number in range(self.format.groups):
+                directory = path / group_name(number)
+                self.groups.append(Group(directory, number, clock=clock, map_size=map_size))
+            self.accounts = Accounts(path / ACCOUNTS, self.groups, clock=clock, map_size=map_size)
+        except BaseException:
+            for group in self.groups:
+                group.env.close()
+            raise
+
+    def account(self, account: Account) -> AccountStore:
+        """The handle on everything of one account."""
+        return AccountStore(self, account, self.groups[account.group])
+
+    def new_body(self, group: int = 0) -> BodyWriter:
+        """A message on its way in.
+
+        Args:
+            group: where it will probably be stored; if it is large, it is staged there, and copied
+                if it is wanted elsewhere. See also `AccountStore.new_body`.
+        """
+        return BodyWriter(self.groups[group])
+
+    # --- news ---------------------------------------------------------------------------------
+
+    @property
+    def on_news(self) -> Callable[[Collection[MailboxId]], None] | None:
+        """Called in Trio's thread after each commit of ours that changed mailboxes, with their ids.
+
+        Before the tasks that wait for the commit go on. It must not raise.
+        """
+        return self._on_news
+
+    @on_news.setter
+    def on_news(self, callback: Callable[[Collection[MailboxId]], None] | None) -> None:
+        self._on_news = callback
+        for group in self.groups:
+            group.on_news = callback
+
+    def foreign_news(self) -> set[MailboxId]:
+        """Mailboxes that other processes have changed since this was last asked."""
+        news: set[MailboxId] = set()
+        for group in self.groups:
+            news |= group.foreign_news()
+        return news
+
+    def accounts_changed(self) -> bool:
+        """True where any process has changed an account since this was last asked."""
+        return self.accounts.changed()
+
+    # --- delivery -----------------------------------------------------------------------------
+
+    async def deliver(self, delivery: Delivery) -> dict[AccountId, DeliveryResult]:
+        """Deliver a message to some recipients, to each exactly once however often this is tried.
+
+        Returns when it is on disk. In each storage group the octets are stored once. Raises
+        nothing of the filepool's: where a group cannot be written to, its recipients are refused
+        with `StoreUnavailableError`.
+        """
+        groups: dict[int, list[tuple[AccountId, str]]] = {}
+        for account, name in delivery.recipients:
+            groups.setdefault(account.group, []).append((account.id, name))
+        message = NewMessage(
+            delivery.body, delivery.flags, delivery.keywords, delivery.date, delivery.zone
+        )
+        results: dict[AccountId, DeliveryResult] = {}
+        if len(groups) == 1:
+            ((number, recipients),) = groups.items()
+            await self._deliver(delivery.id, number, recipients, message, results)
+        else:
+            async with trio.open_nursery() as nursery:
+                for number, recipients in groups.items():
+                    nursery.start_soon(
+                        self._deliver, delivery.id, number, recipients, message, results
+                    )
+        return results
+
+    async def _deliver(
+        self,
+        delivery: bytes,
+        number: int,
+        recipients: list[tuple[AccountId, str]],
+        message: NewMessage,
+        results: dict[AccountId, DeliveryResult],
+    ) -> None:
+        group = self.groups[number]
+        try:
+            ready = await in_group(self, message, group)
+            results |= await group.submit(
+                Deliver(delivery, tuple(recipients), ready, int(self.clock()))
+            )
+        except FilepoolError as reason:
+            for account, _ in recipients:
+                results.setdefault(account, DeliveryRefused(reason))
+
+    # --- upkeep -------------------------------------------------------------------------------
+
+    async def sweep(self) -> SweepReport:
+        """Remove what is due, a bounded amount at a time; finish what was cut short.
+
+        Bodies past their grace, old delivery ids, what deleted mailboxes and accounts have left,
+        the ends of the ring and of the change logs; and readers' slots of dead processes.
+        """
+        total = SweepReport()
+        await self.accounts.finish()
+        self.accounts.env.reader_check()
+        more = False
+        for number, group in enumerate(self.groups):
+            group.env.reader_check()
+            for _ in range(SWEEP_STEPS):
+                step = SweepStep(int(self.clock()), self._swept_to[number])
+                report, self._swept_to[number] = await group.submit(step)
+                total += report
+                if not report.more:
+                    break
+            more = more or total.more
+        return replace(total, more=more)
+
+    def check(self, *, repair: bool = False) -> CheckReport:
+        """Look whether everything that must hold holds, while the filepool is in use.
+
+        Reads all of it, on the calling thread.
+
+        Args:
+            repair: recompute what can be recomputed, and leave to the sweep what nobody refers to;
+                nothing else can write meanwhile.
+        """
+        return check_filepool(self.accounts, self.groups, repair=repair)
+
+    async def close(self) -> None:
+        """Finish what is queued, and close everything."""
+        for group in self.groups:
+            await group.close()
+        await self.accounts.close()
+
+    def start(self) -> None:
+        """Begin to write. Call it in Trio's thread."""
+        for group in self.groups:
+            group.start()
+        self.accounts.start()
+
+
+@asynccontextmanager
+async def open_filepool(
+    path: Path, *, clock: Callable[[], float] = time.time, map_size: int = MAP_SIZE
+) -> AsyncIterator[Filepool]:
+    """Open a filepool for this process; at the end, what is queued is finished.
+
+    Args:
+        path: where `create_filepool` made it.
+        clock: seconds since 1970 UTC.
+        map_size: how large each environment may grow, in octets; the same in all processes.
+
+    Raises:
+        FilepoolMissingError, NotAFilepoolError, WrongFormatError, FilepoolError: see the message.
+    """
+    pool = Filepool(path, clock=clock, map_size=map_size)
+    pool.start()
+    try:
+        with suppress(FilepoolError):  # no room now: a sweep finishes it later
+            await pool.accounts.finish()
+        yield pool
+    finally:
+        await pool.close()

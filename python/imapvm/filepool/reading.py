@@ -1,0 +1,215 @@
+"""Reading a storage group: one short transaction, closed before anything is awaited."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+import lmdb
+
+from imapvm._core import UidMap, UidSet
+from imapvm.filepool import index
+from imapvm.filepool.bodies import StoredBody, read_digest
+from imapvm.filepool.changes import read_changes
+from imapvm.filepool.errors import NoSuchAccountError, StoreUnavailableError
+from imapvm.filepool.mailboxes import Mailbox, mailbox_of
+from imapvm.filepool.tables import (
+    ID_KEY,
+    NAME_ROW,
+    PAIR_KEY,
+    MailboxRow,
+    UsageRow,
+    name_key,
+)
+from imapvm.model.changes import MailboxChanges
+from imapvm.model.ids import AccountId, BodyId, MailboxId, ModSeq
+from imapvm.model.names import canonical_name
+
+if TYPE_CHECKING:
+    from imapvm.filepool.group import Group
+    from imapvm.filepool.keywords import MailboxKeywords
+
+SEEN_MAX: Final = 8192
+"""Mailbox rows that a process keeps decoded, about 4 MiB; beyond that it starts anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an account uses of the store."""
+
+    messages: int
+    octets: int
+    mailboxes: int
+
+
+class Reader:
+    """What one account can see, as of one moment. Use it in a `with`, and keep nothing lent.
+
+    Raises:
+        StoreUnavailableError: at entering: too many transactions are open in all processes.
+    """
+
+    __slots__ = ("_account", "_group", "_tables", "_txn")
+    _txn: "lmdb.Transaction[bytes]"
+
+    def __init__(self, group: "Group", account: AccountId) -> None:
+        self._group = group
+        self._account = account
+        self._tables = group.tables
+
+    def __enter__(self) -> Self:
+        try:
+            self._txn = self._group.env.begin()
+        except lmdb.Error as error:
+            raise StoreUnavailableError(f"The filepool cannot be read now: {error}.") from None
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._txn.abort()
+
+    # --- mailboxes ----------------------------------------------------------------------------
+
+    def mailbox_by_id(self, mailbox: MailboxId) -> Mailbox | None:
+        """A mailbox of this account, or None where there is none (any more)."""
+        key = PAIR_KEY.pack(self._account, mailbox)
+        stored = self._txn.get(key, None, self._tables.mailboxes)
+        return None if stored is None else self._decoded(key, stored)
+
+    def mailbox(self, name: str) -> Mailbox | None:
+        """The mailbox of a name; INBOX in any case."""
+        key = name_key(self._account, canonical_name(name))
+        # A key over LMDB's 511 octets is no name that anything could have.
+        stored = self._txn.get(key, None, self._tables.names) if len(key) < 512 else None
+        if stored is None:
+            return None
+        mailbox, _ = NAME_ROW.unpack(stored)
+        return self.mailbox_by_id(mailbox) if mailbox else None
+
+    def mailboxes(self) -> list[Mailbox]:
+        """All mailboxes, by name."""
+        return sorted(
+            (self._decoded(key, stored) for key, stored in self._rows(self._tables.mailboxes)),
+            key=lambda mailbox: mailbox.name,
+        )
+
+    def subscriptions(self) -> set[str]:
+        """Subscribed names; not each has a mailbox."""
+        return {
+            key[8:].decode()
+            for key, stored in self._rows(self._tables.names)
+            if NAME_ROW.unpack(stored)[1]
+        }
+
+    def usage(self) -> Usage:
+        """What the account uses.
+
+        Raises:
+            NoSuchAccountError: the account does not exist any more.
+        """
+        key = ID_KEY.pack(self._account)
+        stored = self._txn.get(key, None, self._tables.usage)
+        if stored is None:
+            raise NoSuchAccountError("This account does not exist any more.")
+        row = UsageRow.from_bytes(key, stored)
+        return Usage(row.messages, row.octets, row.mailboxes)
+
+    def _rows(self, table: "lmdb._Database") -> Iterator[tuple[bytes, bytes]]:
+        """Rows of a table whose keys begin with the account."""
+        prefix = ID_KEY.pack(self._account)
+        with self._txn.cursor(table) as cursor:
+            if cursor.set_range(prefix):
+                for key, stored in cursor:
+                    if not key.startswith(prefix):
+                        return
+                    yield key, stored
+
+    def _decoded(self, key: bytes, stored: bytes) -> Mailbox:
+        """Decode a row, unless it is as it was when it was last decoded."""
+        seen = self._group.seen.get(key)
+        if seen is not None and seen[0] == stored:
+            return seen[1]
+        mailbox = mailbox_of(MailboxRow.from_bytes(key, stored))
+        if len(self._group.seen) >= SEEN_MAX:
+            self._group.seen.clear()
+        self._group.seen[key] = (stored, mailbox)
+        return mailbox
+
+    # --- the index ----------------------------------------------------------------------------
+
+    def uid_map(self, mailbox: Mailbox) -> UidMap:
+        """All UIDs of a mailbox."""
+        return UidMap.from_segments(self.iter_segments(mailbox))
+
+    def iter_segments(self, mailbox: Mailbox) -> Iterator[bytes]:
+        """All segments of a mailbox, ascending, one at a time; only inside this `with`."""
+        prefix = ID_KEY.pack(mailbox.id)
+        with self._txn.cursor(self._tables.index) as cursor:
+            if cursor.set_range(prefix):
+                for key, segment in cursor:
+                    if not key.startswith(prefix):
+                        return
+                    yield segment
+
+    def segments(self, mailbox: Mailbox, uids: UidSet | None = None) -> list[bytes]:
+        """Segments that hold any of some UIDs, ascending; without UIDs, all."""
+        if uids is None:
+            return list(self.iter_segments(mailbox))
+        table = self._tables.index
+        with self._txn.cursor(table) as cursor:
+            keys = index.holding(cursor, mailbox.id, uids)
+        segments = [self._txn.get(key, None, table) for key in keys]
+        return [segment for segment in segments if segment is not None]
+
+    def keywords(self, mailbox: Mailbox) -> Mapping[int, tuple[str, ...]]:
+        """Keyword-set id → names; 0, the empty set, is not among them."""
+        return self._known(mailbox).names
+
+    def keyword_text(self, mailbox: Mailbox) -> Mapping[int, bytes]:
+        """Keyword-set id → names with spaces between."""
+        return self._known(mailbox).text
+
+    def _known(self, mailbox: Mailbox) -> "MailboxKeywords":
+        table = self._tables.keywords
+        return self._group.book.of(
+            mailbox.id, mailbox.keyword_sets, lambda key: self._txn.get(key, None, table)
+        )
+
+    def changes(self, mailbox: Mailbox, since: ModSeq) -> MailboxChanges:
+        """What happened to a mailbox after a MODSEQ; costs in proportion to it."""
+        with self._txn.cursor(self._tables.changes) as cursor:
+            return read_changes(
+                cursor,
+                mailbox.id,
+                since,
+                highest=mailbox.highest_modseq,
+                complete=since >= mailbox.changes_from,
+            )
+
+    # --- bodies -------------------------------------------------------------------------------
+
+    def digests(self, bodies: Iterable[BodyId]) -> dict[int, bytes]:
+        """Digests of bodies; those that were swept are not among them."""
+        found = ((body, read_digest(self._txn, self._tables, body)) for body in bodies)
+        return {body: digest for body, digest in found if digest is not None}
+
+    def body(self, body: BodyId, offset: int, length: int) -> bytes:
+        """A stretch of a message, cut off at its end; costs in proportion, and a frame at most.
+
+        Raises:
+            BodyGoneError: it was expunged, and the grace period is over.
+            DamagedError: it cannot be read back.
+        """
+        return StoredBody(self._txn, self._tables, body).read(offset, length)
+
+    def body_size(self, body: BodyId) -> int:
+        """Octets of a message.
+
+        Raises:
+            BodyGoneError: it was expunged, and the grace period is over.
+        """
+        return StoredBody(self._txn, self._tables, body).size

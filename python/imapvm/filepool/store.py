@@ -1,0 +1,170 @@
+"""An account's handle on the store: what it can see, and what it can do."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from imapvm._core import UidSet
+from imapvm.filepool.altering import Expunge, Expunged, Stored, StoreFlags
+from imapvm.filepool.mailboxes import (
+    ClaimRecent,
+    CreateMailbox,
+    DeleteMailbox,
+    Mailbox,
+    Subscribe,
+)
+from imapvm.filepool.messages import Append, Appended, BodyWriter, NewMessage
+from imapvm.filepool.reading import Reader
+from imapvm.filepool.renaming import RenameMailbox
+from imapvm.filepool.restaging import in_group
+from imapvm.filepool.transfer import Copied, Copy
+from imapvm.model.ids import MailboxId
+
+if TYPE_CHECKING:
+    from imapvm.filepool.accounts import Account
+    from imapvm.filepool.group import Group
+    from imapvm.filepool.pool import Filepool
+
+
+__all__ = ["AccountStore", "Appended", "Copied", "Expunged", "Mailbox", "Stored"]
+
+
+class AccountStore:
+    """Everything of one account, and nothing of any other. Cheap; keep it with the session.
+
+    What changes something returns when it is on disk, and cannot be cancelled meanwhile. All of it
+    raises `NoSuchAccountError` once the account is deleted, `NoSuchMailboxError` where the
+    mailbox is not there or is another account's, and `StoreUnavailableError` when the disk is full
+    or fails; nothing was changed then.
+    """
+
+    __slots__ = ("_group", "_id", "_pool", "account")
+
+    def __init__(self, pool: "Filepool", account: "Account", group: "Group") -> None:
+        self.account = account
+        self._id = account.id
+        self._group = group
+        self._pool = pool
+
+    def reading(self) -> AbstractContextManager[Reader]:
+        """One short read transaction. Nothing may be awaited inside."""
+        return Reader(self._group, self._id)
+
+    def new_body(self) -> BodyWriter:
+        """A message that will probably go to this account."""
+        return BodyWriter(self._group)
+
+    def _now(self) -> int:
+        return int(self._group.clock())
+
+    # --- mailboxes ----------------------------------------------------------------------------
+
+    async def create_mailbox(
+        self, name: str, *, special_use: Sequence[str] = (), subscribe: bool = False
+    ) -> Mailbox:
+        """Make a mailbox, and those above it that are missing.
+
+        Raises:
+            MailboxExistsError, InvalidNameError, SpecialUseError, LimitError: it cannot be made.
+        """
+        return await self._group.submit(
+            CreateMailbox(self._id, name, tuple(special_use), subscribe, self._now())
+        )
+
+    async def delete_mailbox(self, mailbox: MailboxId) -> None:
+        """Delete a mailbox with its messages; names below it stay.
+
+        Raises:
+            InvalidNameError: it is INBOX.
+        """
+        await self._group.submit(DeleteMailbox(self._id, mailbox, self._now()))
+
+    async def rename_mailbox(self, old: str, new: str) -> None:
+        """Rename a mailbox and all below it; of INBOX, move the messages to a new mailbox.
+
+        Raises:
+            NoSuchMailboxError, MailboxExistsError, InvalidNameError, LimitError: it cannot be done.
+        """
+        await self._group.submit(RenameMailbox(self._id, old, new, self._now()))
+
+    async def subscribe(self, name: str) -> None:
+        """Subscribe a name, whether it has a mailbox or not.
+
+        Raises:
+            InvalidNameError, LimitError: it cannot be kept.
+        """
+        await self._group.submit(Subscribe(self._id, name, subscribed=True))
+
+    async def unsubscribe(self, name: str) -> None:
+        """The name is not subscribed afterwards."""
+        await self._group.submit(Subscribe(self._id, name, subscribed=False))
+
+    async def claim_recent(self, mailbox: MailboxId) -> int:
+        r"""Take the \\Recent messages: returns the UID from which on they were recent.
+
+        Costs no commit where there are none.
+        """
+        with Reader(self._group, self._id) as reader:
+            found = reader.mailbox_by_id(mailbox)
+            if found is not None and found.recent_from == found.uid_next:
+                return found.recent_from
+        return await self._group.submit(ClaimRecent(self._id, mailbox))
+
+    # --- messages -----------------------------------------------------------------------------
+
+    async def append(self, mailbox: MailboxId, messages: Sequence[NewMessage]) -> Appended:
+        """Put messages into a mailbox, all or none.
+
+        Raises:
+            LimitError: keywords or UIDs are over a bound.
+            BodyGoneError: a message took longer than a day to arrive.
+        """
+        ready = [await in_group(self._pool, message, self._group) for message in messages]
+        return await self._group.submit(Append(self._id, mailbox, tuple(ready), self._now()))
+
+    async def store_flags(
+        self,
+        mailbox: MailboxId,
+        uids: UidSet,
+        *,
+        mode: int,
+        flags: int,
+        keywords: tuple[str, ...],
+        unchanged_since: int | None = None,
+    ) -> Stored:
+        """Change flags.
+
+        Args:
+            mailbox: where.
+            uids: which messages; those that do not exist are passed over.
+            mode: STORE_REPLACE, STORE_ADD or STORE_REMOVE.
+            flags: bits of `SystemFlag`.
+            keywords: compared without regard to case.
+            unchanged_since: leave alone what has a MODSEQ above (RFC 7162 section 3.1.3).
+
+        Raises:
+            LimitError: a message or the mailbox would have too many keywords; nothing is changed.
+        """
+        return await self._group.submit(
+            StoreFlags(self._id, mailbox, uids, mode, flags, keywords, unchanged_since)
+        )
+
+    async def expunge(self, mailbox: MailboxId, uids: UidSet) -> Expunged:
+        r"""Remove those of some messages that carry \Deleted."""
+        return await self._group.submit(Expunge(self._id, mailbox, uids, self._now()))
+
+    async def copy(self, mailbox: MailboxId, uids: UidSet, to: MailboxId) -> Copied:
+        """Copy messages to a mailbox of this account, all or none.
+
+        Raises:
+            LimitError: keywords or UIDs are over a bound there.
+        """
+        return await self._group.submit(
+            Copy(self._id, mailbox, uids, to, move=False, now=self._now())
+        )
+
+    async def move(self, mailbox: MailboxId, uids: UidSet, to: MailboxId) -> Copied:
+        """Move messages to a mailbox of this account, all or none; see `copy`."""
+        return await self._group.submit(
+            Copy(self._id, mailbox, uids, to, move=True, now=self._now())
+        )

@@ -1,0 +1,226 @@
+"""Sweeping: what nobody needs any more is removed when its time has come, in bounded steps.
+
+The table `sweep` has a row for each such thing, in the order of time. A step ends when it has
+removed STEP_ROWS rows; what it could not finish keeps its row.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from imapvm._core import segment_counts, segment_records
+from imapvm.filepool.bodies import Sweeping, release, sweep_key
+from imapvm.filepool.changes import CHANGES_KEPT, RING_KEPT, Change
+from imapvm.filepool.operations import GroupTxn
+from imapvm.filepool.tables import (
+    CHANGE_KEY,
+    ID_KEY,
+    SWEEP_KEY,
+    MailboxRow,
+)
+from imapvm.model.ids import AccountId
+
+if TYPE_CHECKING:
+    import lmdb
+
+STEP_ROWS: Final = 2000
+"""Rows that one step removes, about 10 ms: others wait no longer than that."""
+LOOKED_AT: Final = 500
+"""Mailboxes whose change log one step looks at."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport:
+    """What was removed."""
+
+    bodies: int = 0
+    mailboxes: int = 0
+    accounts: int = 0
+    deliveries: int = 0
+    ring_rows: int = 0
+    change_rows: int = 0
+    more: bool = False
+    """There is more to do now: call again."""
+
+    def __add__(self, other: "SweepReport") -> "SweepReport":
+        """Both; `more` as the later of them says."""
+        return SweepReport(
+            self.bodies + other.bodies,
+            self.mailboxes + other.mailboxes,
+            self.accounts + other.accounts,
+            self.deliveries + other.deliveries,
+            self.ring_rows + other.ring_rows,
+            self.change_rows + other.change_rows,
+            other.more,
+        )
+
+
+class Budget:
+    """Rows that may still be removed in this step."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, rows: int = STEP_ROWS) -> None:
+        self.left = rows
+
+    def clear(self, txn: GroupTxn, table: "lmdb._Database", prefix: bytes) -> bool:
+        """Remove rows with a prefix; return True when there are no more."""
+        keys = txn.keys(table, prefix, self.left)
+        for key in keys:
+            txn.delete(key, table)
+        self.left -= len(keys)
+        return self.left > 0
+
+
+def clear_mailbox(txn: GroupTxn, mailbox: int, budget: Budget, now: int) -> bool:
+    """Remove what a deleted mailbox has left; its bodies get their grace. True when done."""
+    index = txn.tables.index
+    while budget.left > 0:
+        keys = txn.keys(index, ID_KEY.pack(mailbox), 1)
+        if not keys:
+            break
+        segment = txn.get(keys[0], index)
+        assert segment is not None
+        for record in segment_records(segment):
+            release(txn, record.body, now)
+        txn.delete(keys[0], index)
+        budget.left -= 1 + segment_counts(segment)[0]
+    prefix = ID_KEY.pack(mailbox)
+    return (
+        budget.left > 0
+        and budget.clear(txn, txn.tables.changes, prefix)
+        and budget.clear(txn, txn.tables.keywords, prefix)
+    )
+
+
+def clear_account(txn: GroupTxn, account: AccountId, budget: Budget, now: int) -> bool:
+    """Remove what a deleted account has left; its mailboxes' rows get swept. True when done."""
+    prefix = ID_KEY.pack(account)
+    table = txn.tables.mailboxes
+    while budget.left > 0:
+        keys = txn.keys(table, prefix, 1)
+        if not keys:
+            break
+        stored = txn.get(keys[0], table)
+        assert stored is not None
+        row = MailboxRow.from_bytes(keys[0], stored)
+        txn.put(sweep_key(now, Sweeping.MAILBOX, row.id), b"", txn.tables.sweep)
+        txn.drop(row)
+        budget.left -= 1
+    return (
+        budget.left > 0
+        and budget.clear(txn, txn.tables.names, prefix)
+        and budget.clear(txn, txn.tables.threads, prefix)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SweepStep:
+    """One step: what is due in `sweep`, then the ring, then change logs.
+
+    Returns what was done, and where to go on looking at change logs.
+    """
+
+    now: int
+    after: bytes = b""
+    """Key in `mailboxes` from which on change logs are looked at."""
+
+    def apply(self, txn: GroupTxn) -> tuple[SweepReport, bytes]:
+        budget = Budget()
+        counts = dict.fromkeys((1, 2, 3, 4, 5), 0)
+        table = txn.tables.sweep
+        end = SWEEP_KEY.pack(self.now + 1, 0)
+        due = [key for key in txn.keys(table, b"", STEP_ROWS) if key < end]
+        for key in due:
+            _, kind = SWEEP_KEY.unpack_from(key)
+            if budget.left <= 0 or not self._sweep(txn, kind, key[SWEEP_KEY.size :], budget):
+                break
+            txn.delete(key, table)
+            counts[kind] += 1
+            budget.left -= 1
+        ring = self._trim_ring(txn, budget)
+        trimmed, after = self._trim_changes(txn, budget)
+        report = SweepReport(
+            bodies=counts[Sweeping.BODY] + counts[Sweeping.STAGED],
+            mailboxes=counts[Sweeping.MAILBOX],
+            accounts=counts[Sweeping.ACCOUNT],
+            deliveries=counts[Sweeping.DELIVERY],
+            ring_rows=ring,
+            change_rows=trimmed,
+            more=budget.left <= 0 or self._is_due(txn, end),
+        )
+        return report, after
+
+    def _is_due(self, txn: GroupTxn, end: bytes) -> bool:
+        first = txn.keys(txn.tables.sweep, b"", 1)
+        return bool(first) and first[0] < end
+
+    def _sweep(self, txn: GroupTxn, kind: int, what: bytes, budget: Budget) -> bool:
+        """Remove what one row is about; return True when all of it is gone."""
+        if kind == Sweeping.DELIVERY:
+            txn.delete(what, txn.tables.deliveries)
+            return True
+        (number,) = ID_KEY.unpack(what)
+        if kind == Sweeping.MAILBOX:
+            return clear_mailbox(txn, number, budget, self.now)
+        if kind == Sweeping.ACCOUNT:
+            return clear_account(txn, AccountId(number), budget, self.now)
+        if txn.get(what, txn.tables.references) is not None:
+            return True  # somebody has it after all: only the row is wrong
+        return budget.clear(txn, txn.tables.bodies, what) and budget.clear(
+            txn, txn.tables.digests, what
+        )
+
+    def _trim_ring(self, txn: GroupTxn, budget: Budget) -> int:
+        """Keep the last RING_KEPT rows."""
+        table = txn.tables.ring
+        end = ID_KEY.pack(max(txn.number(b"ring") - RING_KEPT, 0) + 1)
+        keys = [key for key in txn.keys(table, b"", budget.left) if key < end]
+        for key in keys:
+            txn.delete(key, table)
+        budget.left -= len(keys)
+        return len(keys)
+
+    def _trim_changes(self, txn: GroupTxn, budget: Budget) -> tuple[int, bytes]:
+        """Forget what was appended and flagged long ago; expunges are kept."""
+        looked_at, removed = 0, 0
+        txn.flush()
+        with txn.cursor(txn.tables.mailboxes) as cursor:
+            found = cursor.set_range(self.after) if self.after else cursor.first()
+            rows = []
+            while found and looked_at < LOOKED_AT:
+                key, stored = cursor.item()
+                row = MailboxRow.from_bytes(key, stored)
+                if row.highest_modseq - row.changes_from > CHANGES_KEPT:
+                    rows.append((key, row))
+                looked_at += 1
+                found = cursor.next()
+            after = cursor.key() if found else b""
+        for key, row in rows:
+            if budget.left <= 0:
+                return removed, key
+            if txn.get(ID_KEY.pack(row.account), txn.tables.usage) is not None:
+                removed += self._trim_mailbox(txn, txn.mailbox(row.account, row.id), budget)
+        return removed, after
+
+    def _trim_mailbox(self, txn: GroupTxn, row: MailboxRow, budget: Budget) -> int:
+        """Forget whole changes only: a change may have parts."""
+        table = txn.tables.changes
+        done = row.highest_modseq - CHANGES_KEPT
+        doomed: list[bytes] = []
+        with txn.cursor(table) as cursor:
+            if cursor.set_range(CHANGE_KEY.pack(row.id, row.changes_from + 1, 0)):
+                for key, value in cursor:
+                    mailbox, modseq, part = CHANGE_KEY.unpack(key)
+                    if mailbox != row.id or modseq > done:
+                        break
+                    if len(doomed) >= budget.left and part == 0:
+                        done = modseq - 1
+                        break
+                    if value[0] != Change.EXPUNGED:
+                        doomed.append(key)
+        for key in doomed:
+            txn.delete(key, table)
+        budget.left -= len(doomed)
+        txn.edit(row)
+        row.changes_from = done
+        return len(doomed)

@@ -1,0 +1,216 @@
+"""One thread writes to an environment: it commits all that waits in one transaction.
+
+A commit costs a flush of the disk, whether it holds one operation or two hundred; so whoever comes
+while one is under way waits for the next and shares it (FOUNDATIONS section 1.8).
+"""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+import lmdb
+import outcome
+import trio
+
+from imapvm._core import CorruptError
+from imapvm.filepool.errors import DamagedError, StoreUnavailableError
+from imapvm.filepool.operations import Operation, WriteTxn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+log = logging.getLogger(__name__)
+
+BATCH_MAX: Final = 256
+"""Operations in one commit: more would not make it cheaper, and the first would wait longer."""
+
+CRASH_AT: Final = os.environ.get("IMAPVM_CRASH_AT")
+"""For crash tests: `before-commit` or `after-commit`, where the process is to kill itself."""
+
+OWN_FAULTS: Final = (
+    lmdb.BadValsizeError,
+    lmdb.InvalidParameterError,
+    lmdb.KeyExistsError,
+    lmdb.NotFoundError,
+)
+"""LMDB's errors that say something about the operation, and nothing about the disk."""
+
+Txn = TypeVar("Txn", bound=WriteTxn)
+Result = TypeVar("Result")
+
+
+class Waiter(Generic[Txn]):
+    """An operation, and the task that waits for it."""
+
+    __slots__ = ("operation", "result", "task")
+
+    def __init__(self, operation: Operation[Txn, Any], task: trio.lowlevel.Task) -> None:
+        self.operation = operation
+        self.task = task
+        self.result: outcome.Outcome[Any] = outcome.Value(None)
+
+
+class OperationFailed(Exception):
+    """An operation raised after it had written: the transaction is spoilt."""
+
+    def __init__(self, waiter: Waiter[Any]) -> None:
+        super().__init__()
+        self.waiter = waiter
+
+
+class Writer(Generic[Txn]):
+    """The queue and the thread of one environment.
+
+    Args:
+        name: for the thread and the log.
+        env: the environment.
+        wrap: makes the transaction that operations get.
+        committed: called in Trio's thread after each commit, before the tasks that wait go on.
+        spoilt: called in the writer's thread when a transaction was given up.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        env: lmdb.Environment,
+        wrap: "Callable[[lmdb.Transaction[bytes]], Txn]",
+        *,
+        committed: Callable[[Txn, int], None],
+        spoilt: Callable[[], None],
+    ) -> None:
+        self._name = name
+        self._env = env
+        self._wrap = wrap
+        self._committed = committed
+        self._spoilt = spoilt
+        self._queue: SimpleQueue[Waiter[Txn] | None] = SimpleQueue()
+        self._token = trio.lowlevel.current_trio_token()
+        self._closed = False
+        self._ailing = False
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    async def submit(self, operation: Operation[Txn, Result]) -> Result:
+        """Carry out an operation; return when it is on disk.
+
+        Cannot be cancelled once it is queued: it takes as long as one commit or two.
+
+        Raises:
+            FilepoolError: what the operation raised.
+            StoreUnavailableError: the disk is full or failed; nothing was changed.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._closed:
+            raise StoreUnavailableError("The filepool is closed.")
+        self._queue.put(Waiter(operation, trio.lowlevel.current_task()))
+        result: Result = await trio.lowlevel.wait_task_rescheduled(
+            lambda _: trio.lowlevel.Abort.FAILED
+        )
+        return result
+
+    async def close(self) -> None:
+        """Finish what is queued, and end the thread."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(self._thread.join)
+
+    # --- in the writer's thread ---------------------------------------------------------------
+
+    def _work(self) -> None:
+        last = False
+        while not last:
+            batch = [self._queue.get()]
+            try:
+                while len(batch) < BATCH_MAX and batch[-1] is not None:
+                    batch.append(self._queue.get_nowait())
+            except Empty:
+                pass
+            last = batch[-1] is None
+            waiters = [waiter for waiter in batch if waiter is not None]
+            if waiters:
+                done = self._commit(waiters)
+                try:
+                    self._token.run_sync_soon(self._resume, waiters, done)
+                except trio.RunFinishedError:
+                    return
+
+    def _commit(self, batch: "Sequence[Waiter[Txn]]") -> tuple[Txn, int] | None:
+        """Give each waiter its result; return the transaction and its id, None if there is none."""
+        left = list(batch)
+        while left:
+            try:
+                done = self._commit_once(left)
+            except OperationFailed as failed:
+                left.remove(failed.waiter)
+                self._spoilt()
+            except (lmdb.Error, OSError) as error:
+                if not self._ailing:
+                    log.error("%s cannot be written to: %s", self._name, error)
+                self._ailing = True
+                for waiter in left:
+                    waiter.result = outcome.Error(
+                        StoreUnavailableError(f"The filepool cannot be written to now: {error}.")
+                    )
+                self._spoilt()
+                return None
+            else:
+                if self._ailing:
+                    log.info("%s can be written to again", self._name)
+                self._ailing = False
+                return done
+        return None
+
+    def _commit_once(self, batch: "Sequence[Waiter[Txn]]") -> tuple[Txn, int]:
+        raw = self._env.begin(write=True)
+        try:
+            txn = self._wrap(raw)
+            for waiter in batch:
+                self._apply(txn, waiter)
+            txn.flush()
+            number = raw.id()
+            crash_point("before-commit")
+            raw.commit()
+        except BaseException:
+            raw.abort()
+            raise
+        crash_point("after-commit")
+        return txn, number
+
+    def _apply(self, txn: Txn, waiter: Waiter[Txn]) -> None:
+        """Apply one operation; what it raises is its own, unless the disk is to blame.
+
+        Everything is caught, a panic of the extension too: this thread serves everybody.
+        """
+        before = txn.written
+        try:
+            waiter.result = outcome.Value(waiter.operation.apply(txn))
+        except BaseException as error:
+            if isinstance(error, lmdb.Error) and not isinstance(error, OWN_FAULTS):
+                raise
+            if isinstance(error, CorruptError):
+                error = DamagedError(f"Something stored cannot be read back: {error}.")
+            waiter.result = outcome.Error(error)
+            if txn.written != before:
+                raise OperationFailed(waiter) from error
+
+    # --- in Trio's thread ---------------------------------------------------------------------
+
+    def _resume(self, batch: "Sequence[Waiter[Txn]]", done: tuple[Txn, int] | None) -> None:
+        try:
+            if done is not None:
+                self._committed(*done)
+        finally:
+            for waiter in batch:
+                trio.lowlevel.reschedule(waiter.task, waiter.result)
+
+
+def crash_point(name: str) -> None:
+    """Die here, if a crash test wants it."""
+    if name == CRASH_AT:
+        os.kill(os.getpid(), signal.SIGKILL)
