@@ -1,4 +1,5 @@
 //! The binding: the only directory that knows Python.
+#![allow(clippy::needless_pass_by_value)] // PyO3 hands arguments over by value
 
 mod buffer;
 mod index;
@@ -20,8 +21,16 @@ create_exception!(
 /// `imapvm._core`; documented in `python/imapvm/_core.pyi`.
 #[pymodule(gil_used = true)]
 mod _core {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use super::CorruptError;
+
+    // PyO3 writes an `__all__`, which the stub would have to repeat name by name.
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.delattr("__all__")
+    }
 
     // Numbers, segments, FETCH, SEARCH.
     #[pymodule_export]

@@ -192,6 +192,7 @@ pub struct Malformed {
 
 /// The head of one message of APPEND.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // each is a thing of its own
 pub struct AppendMessage {
     /// Flags to set.
     pub flags: FlagList,

@@ -173,7 +173,7 @@ impl<'a> Cursor<'a> {
         let at = self.at;
         let digits = self.take_while(|octet| octet.is_ascii_digit());
         match decimal(digits) {
-            Some(number) if number <= i64::MAX as u64 => Ok(number),
+            Some(number) if i64::try_from(number).is_ok() => Ok(number),
             _ => Err(Fault::Expected(what, at)),
         }
     }

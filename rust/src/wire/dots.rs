@@ -102,7 +102,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const CASES: [(&[u8], &[u8], Option<&[u8]>); 14] = [
+    /// What is sent, the message, and what stands behind the end where there is one.
+    type Case = (&'static [u8], &'static [u8], Option<&'static [u8]>);
+
+    const CASES: [Case; 14] = [
         (b".\r\n", b"", Some(b"")),
         (b"a\r\n.\r\n", b"a\r\n", Some(b"")),
         (b"a\r\n.\r\nMAIL", b"a\r\n", Some(b"MAIL")),

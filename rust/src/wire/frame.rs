@@ -97,13 +97,13 @@ impl Frame {
                 end: self.line + text.len(),
                 next,
             },
-            Some((head, size, waits)) => {
+            Some((brace, size, waits)) => {
                 let end = size.and_then(|size| usize::try_from(size).ok());
                 let literal = Literal {
-                    head: self.line + head,
+                    head: self.line + brace,
                     data: next,
                     end: next.saturating_add(end.unwrap_or(0)),
-                    binary: text.get(head) == Some(&b'~'),
+                    binary: text.get(brace) == Some(&b'~'),
                 };
                 Line::Literal(LiteralHead {
                     literal,

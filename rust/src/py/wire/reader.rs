@@ -48,7 +48,7 @@ pub(crate) struct CommandReader {
 #[pymethods]
 impl CommandReader {
     #[new]
-    #[pyo3(signature = (limits = None))]
+    #[pyo3(signature = (limits = None), text_signature = "(limits=...)")]
     fn new(py: Python<'_>, limits: Option<Py<PyLimits>>) -> PyResult<Self> {
         let limits = match limits {
             Some(limits) => limits,

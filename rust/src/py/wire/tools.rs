@@ -95,7 +95,7 @@ impl PyResponseWriter {
         self.0.condition(status, text, code);
     }
 
-    #[pyo3(signature = (text = None))]
+    #[pyo3(signature = (text = None), text_signature = "($self, text=b'')")]
     fn continuation(&mut self, text: Option<Octets<'_>>) {
         self.0.continuation(text.as_deref().unwrap_or_default());
     }

@@ -2,6 +2,7 @@
 
 use super::mailbox::mailbox;
 use super::{Head, head};
+use crate::wire::command::Verb;
 use crate::wire::cursor::{Cursor, Fault, Literal, Parsed};
 use crate::wire::dates::date_time;
 use crate::wire::flags::{FlagList, flag_list};
@@ -45,6 +46,13 @@ pub(crate) fn append_first(
                 fault,
             )
         })
+}
+
+/// APPEND whose first message is not announced: its mailbox is still to come, or it is malformed.
+pub(super) fn append_mailbox(input: &mut Cursor<'_>) -> Parsed<Verb> {
+    let mailbox = mailbox(input)?;
+    append_message(input)?;
+    Ok(Verb::Append { mailbox })
 }
 
 /// What follows a message: None at the end of the line, or the head of the next (RFC 3502).

@@ -128,7 +128,8 @@ pub(crate) fn head_of(text: &[u8], limits: &Limits) -> Head {
     }
 }
 
-/// Read a command. APPEND is read by [`append_first`].
+/// Read a command. Of APPEND only what stands before its first message; [`append_first`] reads
+/// on from there.
 ///
 /// With `pending`, the last literal is announced and its octets are not there: the only good
 /// outcome is then `Fault::Pending`.
@@ -184,6 +185,7 @@ fn verb(name: &'static str, input: &mut Cursor<'_>) -> Parsed<Verb> {
 
 fn with_arguments(name: &'static str, input: &mut Cursor<'_>) -> Parsed<Verb> {
     match name {
+        "APPEND" => append::append_mailbox(input),
         "ID" => access::id(input),
         "AUTHENTICATE" => access::authenticate(input),
         "LOGIN" => access::login(input),
@@ -285,10 +287,10 @@ pub(crate) fn malformed(head: Head, fault: &Fault, literals: &[Literal]) -> Malf
                 .next_back()
                 .map_or(0, |literal| literal.end);
             let column = at - line + 1;
-            let mut message = format!("expected {what} at column {column}");
-            if before > 0 {
-                message.push_str(&format!(" behind literal {before}"));
-            }
+            let message = match before {
+                0 => format!("expected {what} at column {column}"),
+                _ => format!("expected {what} at column {column} behind literal {before}"),
+            };
             (message, None, false)
         }
         Fault::Over(what, bound) => (format!("more than {bound} {what}"), Some("LIMIT"), true),

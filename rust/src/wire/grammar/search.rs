@@ -51,6 +51,9 @@ pub(super) fn search(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
     })
 }
 
+/// The longest name of a key.
+const LONGEST: usize = "SAVEDATESUPPORTED".len();
+
 /// What waits for the next key.
 enum Open {
     /// `(`: the keys so far.
@@ -142,7 +145,7 @@ fn search_key(input: &mut Cursor<'_>, charset: Charset) -> Parsed<SearchKey> {
     }
     let start = input.clone();
     let word = input.take_while(is_atom_char);
-    let mut upper = [0; 16];
+    let mut upper = [0; LONGEST];
     let len = super::copy_upper(&mut upper, &[word]);
     let Some(name) = upper.get(..len) else {
         return start.expected("a search key");

@@ -68,6 +68,7 @@ struct Append {
 
 /// A message whose head was read.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools)] // as in `AppendMessage`
 struct Pending {
     size: u64,
     waits: bool,

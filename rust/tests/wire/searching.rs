@@ -1,0 +1,470 @@
+//! SEARCH.
+
+use imapvm_core::wire::ast::{Field, Flag, SearchKey, When, system};
+use imapvm_core::wire::command::Verb;
+use imapvm_core::wire::dates::{civil_from_days, days_from_civil};
+use proptest::prelude::*;
+
+use super::{Case, check_all, line, set};
+
+fn search(program: SearchKey) -> Verb {
+    Verb::Search {
+        uid: false,
+        returns: None,
+        program: Some(program),
+    }
+}
+
+fn flag(bit: u8) -> SearchKey {
+    SearchKey::Flag(Flag::System(bit))
+}
+
+fn not(key: SearchKey) -> SearchKey {
+    SearchKey::Not(Box::new(key))
+}
+
+fn or(a: SearchKey, b: SearchKey) -> SearchKey {
+    SearchKey::Or(Box::new((a, b)))
+}
+
+fn keyword(name: &str) -> SearchKey {
+    SearchKey::Flag(Flag::Keyword(name.to_owned()))
+}
+
+fn from(text: &str) -> SearchKey {
+    SearchKey::Field(Field::From, text.to_owned())
+}
+
+/// 1-Feb-1994
+const DAY: i64 = 8_797;
+
+#[test]
+fn each_key_has_its_name() {
+    let recent = || SearchKey::Flag(Flag::Recent);
+    let table = [
+        ("9051 6.4.4", "ALL", SearchKey::All),
+        ("9051 6.4.4", "ANSWERED", flag(system::ANSWERED)),
+        ("9051 6.4.4", "DELETED", flag(system::DELETED)),
+        ("9051 6.4.4", "DRAFT", flag(system::DRAFT)),
+        ("9051 6.4.4", "FLAGGED", flag(system::FLAGGED)),
+        ("9051 6.4.4", "SEEN", flag(system::SEEN)),
+        ("9051 6.4.4", "UNANSWERED", not(flag(system::ANSWERED))),
+        ("9051 6.4.4", "UNDELETED", not(flag(system::DELETED))),
+        ("9051 6.4.4", "UNDRAFT", not(flag(system::DRAFT))),
+        ("9051 6.4.4", "UNFLAGGED", not(flag(system::FLAGGED))),
+        ("9051 6.4.4", "UNSEEN", not(flag(system::SEEN))),
+        ("3501 6.4.4", "RECENT", recent()),
+        ("3501 6.4.4", "OLD", not(recent())),
+        (
+            "3501 6.4.4",
+            "NEW",
+            SearchKey::And(vec![recent(), not(flag(system::SEEN))]),
+        ),
+        ("9051 6.4.4", "KEYWORD $Junk", keyword("$Junk")),
+        ("9051 6.4.4", "UNKEYWORD work", not(keyword("work"))),
+        (
+            "9051 6.4.4",
+            "BEFORE 1-Feb-1994",
+            SearchKey::InternalDate(When::Before, DAY),
+        ),
+        (
+            "9051 6.4.4",
+            "ON 01-FEB-1994",
+            SearchKey::InternalDate(When::On, DAY),
+        ),
+        (
+            "9051 6.4.4",
+            "SINCE \"1-feb-1994\"",
+            SearchKey::InternalDate(When::Since, DAY),
+        ),
+        (
+            "9051 6.4.4",
+            "SENTBEFORE 31-Dec-1969",
+            SearchKey::SentDate(When::Before, -1),
+        ),
+        (
+            "9051 6.4.4",
+            "SENTON 1-Jan-1970",
+            SearchKey::SentDate(When::On, 0),
+        ),
+        (
+            "9051 6.4.4",
+            "SENTSINCE 29-Feb-2000",
+            SearchKey::SentDate(When::Since, 11_016),
+        ),
+        (
+            "8514 4.3",
+            "SAVEDBEFORE 1-Jan-0001",
+            SearchKey::SavedDate(When::Before, -719_162),
+        ),
+        (
+            "8514 4.3",
+            "SAVEDON 31-Dec-9999",
+            SearchKey::SavedDate(When::On, 2_932_896),
+        ),
+        (
+            "8514 4.3",
+            "SAVEDSINCE 1-Feb-1994",
+            SearchKey::SavedDate(When::Since, DAY),
+        ),
+        (
+            "8514 4.3",
+            "SAVEDATESUPPORTED",
+            SearchKey::SaveDateSupported,
+        ),
+        (
+            "9051 6.4.4",
+            "LARGER 4294967296",
+            SearchKey::Larger(4_294_967_296),
+        ),
+        ("9051 6.4.4", "SMALLER 0", SearchKey::Smaller(0)),
+        ("5032 2", "OLDER 3600", SearchKey::Older(3600)),
+        ("5032 2", "YOUNGER 1", SearchKey::Younger(1)),
+        (
+            "7162 3.1.5",
+            "MODSEQ 620162338",
+            SearchKey::ModSeq(620_162_338),
+        ),
+        (
+            "7162 3.1.5",
+            "MODSEQ \"/flags/\\\\draft\" all 620162338",
+            SearchKey::ModSeq(620_162_338),
+        ),
+        (
+            "8474 6",
+            "EMAILID M00000000deadbeef",
+            SearchKey::EmailId(Some(0xDEAD_BEEF)),
+        ),
+        (
+            "8474 6",
+            "EMAILID M00000000DEADBEEF",
+            SearchKey::EmailId(None),
+        ),
+        (
+            "8474 6",
+            "EMAILID T00000000deadbeef",
+            SearchKey::EmailId(None),
+        ),
+        (
+            "8474 6",
+            "THREADID Tffffffffffffffff",
+            SearchKey::ThreadId(Some(u64::MAX)),
+        ),
+        (
+            "8474 6",
+            "THREADID T+fffffffffffffff",
+            SearchKey::ThreadId(None),
+        ),
+        ("9051 6.4.4", "FROM Smith", from("Smith")),
+        (
+            "9051 6.4.4",
+            "TO \"a b\"",
+            SearchKey::Field(Field::To, "a b".into()),
+        ),
+        (
+            "9051 6.4.4",
+            "CC x",
+            SearchKey::Field(Field::Cc, "x".into()),
+        ),
+        (
+            "9051 6.4.4",
+            "BCC x",
+            SearchKey::Field(Field::Bcc, "x".into()),
+        ),
+        (
+            "9051 6.4.4",
+            "SUBJECT \"naïve\"",
+            SearchKey::Field(Field::Subject, "naïve".into()),
+        ),
+        ("9051 6.4.4", "BODY x", SearchKey::Body("x".into())),
+        ("9051 6.4.4", "TEXT \"\"", SearchKey::Text(String::new())),
+        (
+            "9051 6.4.4",
+            "HEADER Message-ID \"\"",
+            SearchKey::Header(b"Message-ID".to_vec(), String::new()),
+        ),
+        ("9051 6.4.4", "UID 1:*", SearchKey::Uids(set("1:*"))),
+        ("9051 6.4.4", "4:2,*", SearchKey::Numbers(set("4:2,*"))),
+        ("9051 6.4.4.1", "$", SearchKey::Numbers(set("$"))),
+    ];
+    let cases: Vec<Case> = table
+        .iter()
+        .flat_map(|(section, text, key)| {
+            [
+                line(section, format!("SEARCH {text}"), search(key.clone())),
+                line(
+                    section,
+                    format!("search NOT ({text}) "),
+                    search(not(key.clone())),
+                ),
+            ]
+        })
+        .collect();
+    check_all(&cases);
+}
+
+#[test]
+fn keys_combine() {
+    check_all(&[
+        line(
+            "9051 6.4.4",
+            "SEARCH FLAGGED SINCE 1-Feb-1994 NOT FROM \"Smith\"",
+            search(SearchKey::And(vec![
+                flag(system::FLAGGED),
+                SearchKey::InternalDate(When::Since, DAY),
+                not(from("Smith")),
+            ])),
+        ),
+        line(
+            "9051 6.4.4",
+            "SEARCH OR OR FROM a FROM b (NOT NOT FROM c (FROM d)) ALL",
+            search(SearchKey::And(vec![
+                or(
+                    or(from("a"), from("b")),
+                    SearchKey::And(vec![not(not(from("c"))), from("d")]),
+                ),
+                SearchKey::All,
+            ])),
+        ),
+        line(
+            "9051 6.4.4",
+            "SEARCH ((((1))))",
+            search(SearchKey::Numbers(set("1"))),
+        ),
+        line(
+            "9051 6.4.4",
+            "SEARCH NOT OR 1 NOT 2",
+            search(not(or(
+                SearchKey::Numbers(set("1")),
+                not(SearchKey::Numbers(set("2"))),
+            ))),
+        ),
+    ]);
+}
+
+#[test]
+fn results_and_charsets_are_named_first() {
+    let returning = |uid, returns: &[&'static str], program| Verb::Search {
+        uid,
+        returns: Some(returns.to_vec()),
+        program,
+    };
+    let koi8 = b"SEARCH CHARSET KOI8-R SUBJECT \"\xD0\xD2\xC9\"";
+    check_all(&[
+        line(
+            "4731 3.1",
+            "SEARCH RETURN (MIN count MIN) ALL",
+            returning(false, &["MIN", "COUNT"], Some(SearchKey::All)),
+        ),
+        line(
+            "4731 3.1",
+            "UID SEARCH RETURN () ALL",
+            returning(true, &[], Some(SearchKey::All)),
+        ),
+        line(
+            "5182 2",
+            "UID SEARCH RETURN (SAVE MAX ALL) 1",
+            returning(
+                true,
+                &["SAVE", "MAX", "ALL"],
+                Some(SearchKey::Numbers(set("1"))),
+            ),
+        ),
+        line(
+            "9051 6.4.4",
+            "SEARCH RETURN (ALL) CHARSET X-NONE TEXT x",
+            returning(false, &["ALL"], None),
+        ),
+        line(
+            "9051 6.4.4",
+            "SEARCH CHARSET UTF-8 FROM \"é\"",
+            search(from("é")),
+        ),
+        line(
+            "9051 6.4.4",
+            "SEARCH CHARSET \"us-ascii\" FROM e",
+            search(from("e")),
+        ),
+        line(
+            "9051 6.4.4",
+            b"SEARCH CHARSET ISO-8859-1 FROM \"\xE9\"",
+            search(from("é")),
+        ),
+        line(
+            "9051 6.4.4",
+            koi8,
+            search(SearchKey::Field(Field::Subject, "при".into())),
+        ),
+        line(
+            "9051 6.4.4",
+            b"SEARCH CHARSET Shift_JIS FROM \"\x93\xFA\"",
+            search(from("日")),
+        ),
+        line(
+            "9051 6.4.4",
+            b"SEARCH CHARSET ISO-2022-JP FROM \"\x1B$BF|\x1B(B\"",
+            search(from("日")),
+        ),
+        line(
+            "9051 6.4.4",
+            b"SEARCH CHARSET US-ASCII FROM \"\xE9\"",
+            Verb::Noop,
+        )
+        .malformed("SEARCH", "expected a string in the charset at column 33"),
+        line("9051 6.4.4", b"SEARCH FROM \"\xE9\"", Verb::Noop)
+            .malformed("SEARCH", "expected a string in the charset at column 16"),
+        line(
+            "9051 6.4.4",
+            b"SEARCH CHARSET EUC-JP FROM \"\xFF\"",
+            Verb::Noop,
+        )
+        .malformed("SEARCH", "expected a string in the charset at column 31"),
+    ]);
+}
+
+#[test]
+fn each_charset_that_clients_use_is_known() {
+    for name in [
+        "US-ASCII",
+        "UTF-8",
+        "ISO-8859-1",
+        "ISO-8859-2",
+        "ISO-8859-5",
+        "ISO-8859-7",
+        "ISO-8859-9",
+        "ISO-8859-15",
+        "windows-1250",
+        "windows-1251",
+        "windows-1252",
+        "windows-1256",
+        "KOI8-R",
+        "KOI8-U",
+        "ISO-2022-JP",
+        "Shift_JIS",
+        "EUC-JP",
+        "EUC-KR",
+        "GB18030",
+        "GBK",
+        "GB2312",
+        "Big5",
+    ] {
+        check_all(&[line(
+            "9051 6.4.4",
+            format!("SEARCH CHARSET {name} FROM abc"),
+            search(from("abc")),
+        )]);
+    }
+}
+
+#[test]
+fn search_that_is_bad() {
+    let cases: Vec<Case> = [
+        ("9051 9", "SEARCH", "expected a space at column 10"),
+        ("9051 9", "SEARCH ", "expected a search key at column 11"),
+        ("9051 9", "SEARCH ()", "expected a search key at column 12"),
+        ("9051 9", "SEARCH (ALL", "expected a space at column 15"),
+        ("9051 9", "SEARCH ALL)", "expected a space at column 14"),
+        ("9051 9", "SEARCH NOT", "expected a space at column 14"),
+        ("9051 9", "SEARCH OR ALL", "expected a space at column 17"),
+        (
+            "9051 9",
+            "SEARCH BOGUS",
+            "expected a search key at column 11",
+        ),
+        (
+            "9051 9",
+            "SEARCH SINCE 30-Feb-2024",
+            "expected a day that exists at column 17",
+        ),
+        (
+            "9051 9",
+            "SEARCH SINCE 29-Feb-1900",
+            "expected a day that exists at column 17",
+        ),
+        (
+            "9051 9",
+            "SEARCH SINCE 0-Jan-2024",
+            "expected a day that exists at column 17",
+        ),
+        (
+            "9051 9",
+            "SEARCH SINCE 1-Jan-0000",
+            "expected a day that exists at column 17",
+        ),
+        (
+            "9051 9",
+            "SEARCH SINCE 1-Foo-2024",
+            "expected a month as Feb at column 19",
+        ),
+        (
+            "9051 9",
+            "SEARCH SINCE 1-Jan-24",
+            "expected a year of four digits at column 23",
+        ),
+        (
+            "9051 9",
+            "SEARCH SINCE 001-Jan-2024",
+            "expected a date as 1-Feb-1994 at column 17",
+        ),
+        (
+            "9051 9",
+            "SEARCH 0",
+            "expected a number or \"*\" at column 11",
+        ),
+        (
+            "9051 9",
+            "SEARCH 1, 2",
+            "expected a number or \"*\" at column 13",
+        ),
+        (
+            "9051 9",
+            "SEARCH 01",
+            "expected a number or \"*\" at column 11",
+        ),
+        (
+            "9051 9",
+            "SEARCH 4294967296",
+            "expected a number or \"*\" at column 11",
+        ),
+        (
+            "9051 9",
+            "SEARCH LARGER 9223372036854775808",
+            "expected a number of octets at column 18",
+        ),
+        (
+            "5032 3",
+            "SEARCH OLDER 0",
+            "expected a number of seconds at column 17",
+        ),
+        (
+            "4731 5",
+            "SEARCH RETURN (NONE) ALL",
+            "expected a SEARCH return option at column 19",
+        ),
+        (
+            "9051 9",
+            "SEARCH KEYWORD \\Seen",
+            "expected a keyword at column 19",
+        ),
+    ]
+    .into_iter()
+    .map(|(section, sent, message)| line(section, sent, Verb::Noop).malformed("SEARCH", message))
+    .collect();
+    check_all(&cases);
+}
+
+proptest! {
+    #[test]
+    fn days_count_one_by_one(days in -719_162_i64..=2_932_896) {
+        let (year, month, day) = civil_from_days(days);
+        prop_assert_eq!(days_from_civil(year, month, day), Some(days));
+        let (y, m, d) = civil_from_days(days + 1);
+        let next = match (y - year, i64::from(m) - i64::from(month)) {
+            (0, 0) => d == day + 1,
+            (0, 1) => d == 1 && (28..=31).contains(&day),
+            (1, -11) => (d, day) == (1, 31),
+            _ => false,
+        };
+        prop_assert!(next, "{}-{}-{} then {}-{}-{}", year, month, day, y, m, d);
+    }
+}
