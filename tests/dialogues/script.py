@@ -1,0 +1,129 @@
+"""Dialogue files: what clients say and what they must hear, as text.
+
+    # The first line says in words what this is about.
+    given INBOX 11 12 13            messages with these UIDs (and no others) in a mailbox
+    given INBOX 12 flags \\Deleted   flags of some of them
+    given 1 2 selected INBOX        clients that have signed in and selected a mailbox
+
+    1 C: a1 UID EXPUNGE 12          client 1 sends a line
+    1 S: * 2 EXPUNGE                client 1 must hear this line next
+    1 S: a1 OK
+
+* `# …` behind two spaces, or alone on a line, is a comment. Lines need not name a client where
+  there is only one.
+* `C!:` sends octets as a Python string writes them, without a line end of its own: for octets that
+  are not text, and for several lines in one packet.
+* `S:` compares the whole line; of a status response (tagged, `* OK`, `* BYE` …, `+`) the text for
+  people need not be written. `<name>` stands for one word, the same each time; `<*>` for anything.
+* `S~:` lines that follow each other may come in any order.
+* `S: <nothing>`: nothing has been said. `S: <closed>`: the server has hung up.
+* `TLS` shakes hands, as a client does behind OK to STARTTLS.
+* `HANGUP` closes the client's side.
+
+At the end nobody may have heard anything that the file does not say.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+_LINE = re.compile(r"(?:(\d+) )?(C!?:|S~?:|TLS\b|HANGUP\b) ?(.*)")
+_COMMENT = re.compile(r"(?:^|\s\s)#.*$")
+STATUS = re.compile(r"(\S+ (?:OK|NO|BAD)|\* (?:OK|NO|BAD|BYE|PREAUTH)|\+)( \[.*?\])?")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a file."""
+
+    number: int
+    client: int
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Script:
+    """One file."""
+
+    path: Path
+    about: str
+    givens: tuple[tuple[str, ...], ...]
+    steps: tuple[Step, ...]
+
+    @property
+    def clients(self) -> list[int]:
+        return sorted({step.client for step in self.steps})
+
+
+class NotAScriptError(Exception):
+    """A line that is none of those above."""
+
+
+def files() -> list[Path]:
+    return sorted(FOLDER.glob("*.txt"))
+
+
+def read(path: Path) -> Script:
+    """Read one file."""
+    about, givens, steps = "", [], []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        if number == 1:
+            if not line.startswith("# "):
+                raise NotAScriptError(f"{path.name}: the first line says what it is about")
+            about = line[2:]
+            continue
+        bare = _COMMENT.sub("", line).rstrip()
+        if not bare:
+            continue
+        if bare.startswith("given "):
+            givens.append(tuple(bare.split()[1:]))
+            continue
+        found = _LINE.fullmatch(bare)
+        if not found:
+            raise NotAScriptError(f"{path.name}:{number}: {bare}")
+        client, kind, text = found.groups()
+        steps.append(Step(number, int(client or 1), kind.rstrip(":"), text))
+    return Script(path, about, tuple(givens), tuple(steps))
+
+
+def commands(script: Script) -> Iterator[str]:
+    """The commands that are sent: `NOOP`, `UID FETCH` …"""
+    for step in script.steps:
+        if step.kind == "C":
+            yield from _named(step.text)
+        elif step.kind == "C!":
+            for line in step.text.split("\\r\\n"):
+                yield from _named(line)
+
+
+def _named(line: str) -> Iterator[str]:
+    words = line.upper().split(" ")
+    if len(words) > 1:
+        yield " ".join(words[1:3]) if words[1] == "UID" and len(words) > 2 else words[1]
+
+
+def matches(expected: str, heard: str, captured: dict[str, str]) -> bool:
+    """Whether a line is what the file says; remembers what `<name>` stands for."""
+    pattern, names = "", []
+    for index, piece in enumerate(re.split(r"<(\*|[a-z][a-z0-9-]*)>", expected)):
+        if index % 2 == 0:
+            pattern += re.escape(piece)
+        elif piece == "*":
+            pattern += ".*"
+        elif piece in captured:
+            pattern += re.escape(captured[piece])
+        elif piece in names:
+            pattern += f"(?P=n{names.index(piece)})"
+        else:
+            pattern += rf"(?P<n{len(names)}>[^\s()\[\]\"]+)"
+            names.append(piece)
+    if STATUS.fullmatch(expected):
+        pattern += r"( .*)?"
+    found = re.fullmatch(pattern, heard)
+    if found is None:
+        return False
+    captured.update((name, found[f"n{index}"]) for index, name in enumerate(names))
+    return True
