@@ -152,7 +152,7 @@ impl Learnt<'_> {
         out.chunk(&entities.0);
         let mut tables = Out::default();
         for table in &self.fields {
-            tables.chunk(table.as_bytes());
+            table.write(&mut tables);
         }
         out.chunk(&tables.0);
         let sum = out.0.get(5..).map_or(0, checksum).to_le_bytes();

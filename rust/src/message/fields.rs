@@ -11,11 +11,14 @@ const SPELT_OUT: u8 = 255;
 #[derive(Default)]
 pub(crate) struct FieldTable {
     stored: Out,
+    /// Length of the last field, not yet stored.
+    last: Option<u64>,
 }
 
 impl FieldTable {
     /// Add a field. An empty name: a line that is no field, or one whose name is too long.
     pub(crate) fn push(&mut self, name: &[u8], length: u64) {
+        self.end_last();
         if name.is_empty() || name.len() > NAME_OCTETS {
             self.stored.0.push(0);
         } else if let Some(code) = names::field_code(name) {
@@ -24,11 +27,27 @@ impl FieldTable {
             self.stored.0.push(SPELT_OUT);
             self.stored.chunk(name);
         }
-        self.stored.number(length);
+        self.last = Some(length);
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.stored.0
+    /// The last field goes on.
+    pub(crate) fn extend_last(&mut self, length: u64) {
+        self.last = self.last.map(|last| last + length);
+    }
+
+    fn end_last(&mut self) {
+        if let Some(length) = self.last.take() {
+            self.stored.number(length);
+        }
+    }
+
+    /// Write the table as a chunk.
+    pub(crate) fn write(&self, out: &mut Out) {
+        let mut stored = Out(self.stored.0.clone());
+        if let Some(length) = self.last {
+            stored.number(length);
+        }
+        out.chunk(&stored.0);
     }
 }
 

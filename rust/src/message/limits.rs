@@ -10,7 +10,7 @@ pub const FIELD_OCTETS: usize = 64 * 1024;
 
 /// Octets of header fields that are kept for all entities of one message together. Past it the
 /// values of fields are taken as absent, and no further part is opened.
-pub const KEPT_OCTETS: usize = 1024 * 1024;
+pub const KEPT_OCTETS: usize = 512 * 1024;
 
 /// Fields of one header that can be named one by one. The rest of that header is one field
 /// without a name: HEADER.FIELDS never picks it, HEADER.FIELDS.NOT always does.

@@ -1,0 +1,515 @@
+//! Address lists (RFC 5322 section 3.4, with the obsolete forms of 4.4), read leniently.
+//!
+//! What no grammar allows still gives addresses: nothing in the list makes the rest of it vanish.
+use super::lexer::{Lexer, is_blank};
+use super::limits::ADDRESSES;
+
+/// One address structure of an ENVELOPE (RFC 9051 section 7.5.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    /// A mailbox.
+    Mailbox {
+        /// Display name, else a comment behind the address. Encoded words are not decoded.
+        name: Option<Vec<u8>>,
+        /// obs-route: `@a,@b`.
+        route: Option<Vec<u8>>,
+        /// Quoting undone; empty where it is missing.
+        local: Vec<u8>,
+        /// Empty where it is missing.
+        host: Vec<u8>,
+    },
+    /// A group begins; its name.
+    Group(Vec<u8>),
+    /// The group ended. Stands behind each `Group`.
+    EndOfGroup,
+}
+
+/// Words of a phrase or local-part, as far as they were read.
+#[derive(Default)]
+struct Words {
+    /// All, with single spaces where there was white space.
+    text: Vec<u8>,
+    /// The last ones, as far as they are joined by dots, without white space.
+    run: Vec<u8>,
+    /// Where these begin in `text`.
+    run_start: usize,
+    /// No word may follow without being joined.
+    joins: bool,
+}
+
+impl Words {
+    fn push(&mut self, word: &[u8], spaced: bool) {
+        if !self.joins {
+            self.run.clear();
+            self.run_start = self.text.len();
+        }
+        self.dot_or_word(word, spaced);
+        self.joins = false;
+    }
+
+    fn push_dot(&mut self, spaced: bool) {
+        self.dot_or_word(b".", spaced);
+        self.joins = true;
+    }
+
+    fn dot_or_word(&mut self, word: &[u8], spaced: bool) {
+        if spaced && !self.text.is_empty() {
+            self.text.push(b' ');
+        }
+        self.text.extend_from_slice(word);
+        self.run.extend_from_slice(word);
+    }
+
+    fn is_one_run(&self) -> bool {
+        self.run_start == 0
+    }
+
+    /// All of it as one local part.
+    fn local(self) -> Vec<u8> {
+        if self.is_one_run() {
+            self.run
+        } else {
+            self.text
+        }
+    }
+
+    /// Take the last run as a local part; what stood before it stays as a phrase.
+    fn split_local(&mut self) -> Vec<u8> {
+        let local = std::mem::take(&mut self.run);
+        self.text.truncate(self.run_start);
+        self.joins = false;
+        local
+    }
+}
+
+/// The address being read.
+#[derive(Default)]
+struct Draft {
+    words: Words,
+    comment: Option<Vec<u8>>,
+    route: Option<Vec<u8>>,
+    /// Local part and host.
+    spec: Option<(Vec<u8>, Vec<u8>)>,
+    angle: bool,
+}
+
+impl Draft {
+    fn finish(self) -> Option<Address> {
+        let Self {
+            words,
+            comment,
+            route,
+            spec,
+            angle: _,
+        } = self;
+        let comment = comment.filter(|text| !text.is_empty());
+        let has_words = !words.text.is_empty();
+        let (name, (local, host)) = match spec {
+            Some(spec) => (has_words.then_some(words.text).or(comment), spec),
+            None if !has_words => return None,
+            // A word alone is the mailbox of somebody here; several are a name.
+            None if words.is_one_run() => (comment, (words.local(), Vec::new())),
+            None => (Some(words.text), Default::default()),
+        };
+        Some(Address::Mailbox {
+            name,
+            route,
+            local,
+            host,
+        })
+    }
+}
+
+fn is_atom(octet: u8) -> bool {
+    !is_blank(octet) && !br#"()<>@,;:\".[]"#.contains(&octet)
+}
+
+struct Parser<'a> {
+    lexer: Lexer<'a>,
+    found: Vec<Address>,
+    in_group: bool,
+    draft: Draft,
+}
+
+impl Parser<'_> {
+    fn end_address(&mut self) {
+        if let Some(address) = std::mem::take(&mut self.draft).finish() {
+            self.found.push(address);
+        }
+    }
+
+    fn end_group(&mut self) {
+        if std::mem::take(&mut self.in_group) {
+            self.found.push(Address::EndOfGroup);
+        }
+    }
+
+    /// ```abnf
+    /// domain = dot-atom / domain-literal / obs-domain
+    /// ```
+    fn domain(&mut self) -> Vec<u8> {
+        let mut domain = Vec::new();
+        let mut after_dot = true;
+        loop {
+            self.blanks_and_comments();
+            match self.lexer.peek() {
+                Some(b'.') => {
+                    self.lexer.advance();
+                    domain.push(b'.');
+                    after_dot = true;
+                }
+                Some(b'[') if after_dot => {
+                    domain.extend_from_slice(self.lexer.take_while(|octet| octet != b']'));
+                    if self.lexer.take(b']') {
+                        domain.push(b']');
+                    }
+                    after_dot = false;
+                }
+                Some(octet) if after_dot && is_atom(octet) => {
+                    domain.extend_from_slice(self.lexer.take_while(is_atom));
+                    after_dot = false;
+                }
+                _ => return domain,
+            }
+        }
+    }
+
+    /// Skip CFWS; true if there was any. The last comment is kept for the name.
+    fn blanks_and_comments(&mut self) -> bool {
+        let before = self.lexer.rest.len();
+        self.lexer.skip_blanks();
+        while self.lexer.peek() == Some(b'(') {
+            self.draft.comment = Some(self.lexer.comment());
+            self.lexer.skip_blanks();
+        }
+        self.lexer.rest.len() < before
+    }
+
+    /// A word or dot into `words`, if one stands here.
+    fn word(&mut self, words: &mut Words, spaced: bool) -> bool {
+        match self.lexer.peek() {
+            Some(b'"') => words.push(&self.lexer.quoted_string(), spaced),
+            Some(b'.') => {
+                self.lexer.advance();
+                words.push_dot(spaced);
+            }
+            Some(octet) if is_atom(octet) => {
+                let word = self.lexer.take_while(is_atom);
+                words.push(word, spaced);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// ```abnf
+    /// angle-addr = [CFWS] "<" [obs-route] addr-spec ">" [CFWS]
+    /// obs-route  = obs-domain-list ":"
+    /// ```
+    /// Behind the `<`.
+    fn angle(&mut self) {
+        self.blanks_and_comments();
+        if self.lexer.peek() == Some(b'@') {
+            let mut route = Vec::new();
+            loop {
+                self.blanks_and_comments();
+                match self.lexer.peek() {
+                    Some(octet @ (b'@' | b',')) => {
+                        self.lexer.advance();
+                        route.push(octet);
+                    }
+                    Some(octet) if is_atom(octet) || matches!(octet, b'.' | b'[') => {
+                        let mut domain = self.domain();
+                        route.append(&mut domain);
+                    }
+                    _ => break,
+                }
+            }
+            self.lexer.take(b':');
+            self.draft.route = Some(route);
+        }
+        let mut local = Words::default();
+        loop {
+            let spaced = self.blanks_and_comments();
+            if !self.word(&mut local, spaced) {
+                break;
+            }
+        }
+        let mut local = local.local();
+        let mut host = Vec::new();
+        while self.lexer.take(b'@') {
+            if !host.is_empty() {
+                local.push(b'@');
+                local.append(&mut host);
+            }
+            host = self.domain();
+        }
+        self.lexer.take(b'>');
+        self.draft.spec = Some((local, host));
+        self.draft.angle = true;
+    }
+
+    fn parse(mut self) -> Vec<Address> {
+        while self.found.len() + 2 < ADDRESSES {
+            let spaced = self.blanks_and_comments();
+            let mut words = std::mem::take(&mut self.draft.words);
+            let is_word = self.word(&mut words, spaced);
+            self.draft.words = words;
+            if is_word {
+                continue;
+            }
+            let Some(special) = self.lexer.peek() else {
+                break;
+            };
+            self.lexer.advance();
+            match special {
+                b',' => self.end_address(),
+                b';' => {
+                    self.end_address();
+                    self.end_group();
+                }
+                b':' if self.draft.spec.is_none() => {
+                    self.end_group();
+                    let name = std::mem::take(&mut self.draft).words.text;
+                    self.found.push(Address::Group(name));
+                    self.in_group = true;
+                }
+                b'@' if !self.draft.angle => self.at(),
+                b'<' if !self.draft.angle => {
+                    // An unquoted address was meant as the name.
+                    if let Some((mut local, host)) = self.draft.spec.take() {
+                        local.push(b'@');
+                        local.extend_from_slice(&host);
+                        let behind = std::mem::take(&mut self.draft.words).text;
+                        self.draft.words.push(&local, false);
+                        if !behind.is_empty() {
+                            self.draft.words.push(&behind, true);
+                        }
+                    }
+                    self.angle();
+                }
+                _ => {} // means nothing here
+            }
+        }
+        self.end_address();
+        self.end_group();
+        self.found
+    }
+
+    /// Behind the `@` of an address without angle brackets.
+    fn at(&mut self) {
+        let mut local = self.draft.words.split_local();
+        if let Some((mut before, host)) = self.draft.spec.take() {
+            before.push(b'@');
+            before.extend_from_slice(&host);
+            before.append(&mut local);
+            local = before;
+        }
+        let host = self.domain();
+        self.draft.spec = Some((local, host));
+    }
+}
+
+/// The addresses of an unfolded field value, groups as markers around theirs, at most
+/// [`ADDRESSES`].
+pub(crate) fn addresses(value: &[u8]) -> Vec<Address> {
+    let lexer = Lexer::new(value);
+    Parser {
+        lexer,
+        found: Vec::new(),
+        in_group: false,
+        draft: Draft::default(),
+    }
+    .parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `name|route|local|host` for each, `name{` and `}` for groups.
+    fn show(value: &str) -> Vec<String> {
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        let or_nil = |octets: &Option<Vec<u8>>| octets.as_deref().map_or("NIL".into(), text);
+        addresses(value.as_bytes())
+            .iter()
+            .map(|address| match address {
+                Address::Mailbox {
+                    name,
+                    route,
+                    local,
+                    host,
+                } => {
+                    format!(
+                        "{}|{}|{}|{}",
+                        or_nil(name),
+                        or_nil(route),
+                        text(local),
+                        text(host)
+                    )
+                }
+                Address::Group(name) => format!("{}{{", text(name)),
+                Address::EndOfGroup => "}".into(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn examples_of_rfc_5322_appendix_a() {
+        for (value, expected) in [
+            (
+                "John Doe <jdoe@machine.example>",
+                &["John Doe|NIL|jdoe|machine.example"][..],
+            ),
+            (
+                r#""Joe Q. Public" <john.q.public@example.com>"#,
+                &["Joe Q. Public|NIL|john.q.public|example.com"],
+            ),
+            (
+                "Mary Smith <mary@x.test>, jdoe@example.org, Who? <one@y.test>",
+                &[
+                    "Mary Smith|NIL|mary|x.test",
+                    "NIL|NIL|jdoe|example.org",
+                    "Who?|NIL|one|y.test",
+                ],
+            ),
+            (
+                r#"<boss@nil.test>, "Giant; \"Big\" Box" <sysservices@example.net>"#,
+                &[
+                    "NIL|NIL|boss|nil.test",
+                    r#"Giant; "Big" Box|NIL|sysservices|example.net"#,
+                ],
+            ),
+            (
+                "A Group:Ed Jones <c@a.test>,joe@where.test,John <jdoe@one.test>;",
+                &[
+                    "A Group{",
+                    "Ed Jones|NIL|c|a.test",
+                    "NIL|NIL|joe|where.test",
+                    "John|NIL|jdoe|one.test",
+                    "}",
+                ],
+            ),
+            (
+                "Undisclosed recipients:;",
+                &["Undisclosed recipients{", "}"],
+            ),
+            (
+                r"Pete(A nice \) chap) <pete(his account)@silly.test(his host)>",
+                &["Pete|NIL|pete|silly.test"],
+            ),
+            (
+                "A Group(Some people)\t :Chris Jones <c@(Chris's host.)public.example>,\t joe@example.org,\t John <jdoe@one.test> (my dear friend); (the end of the group)",
+                &[
+                    "A Group{",
+                    "Chris Jones|NIL|c|public.example",
+                    "NIL|NIL|joe|example.org",
+                    "John|NIL|jdoe|one.test",
+                    "}",
+                ],
+            ),
+            (
+                "(Empty list)(start)Hidden recipients  :(nobody(that I know))  ;",
+                &["Hidden recipients{", "}"],
+            ),
+            (
+                "Joe Q. Public <john.q.public@example.com>",
+                &["Joe Q. Public|NIL|john.q.public|example.com"],
+            ),
+            (
+                "Mary Smith <@node.test:mary@example.net>, , jdoe@test  . example",
+                &[
+                    "Mary Smith|@node.test|mary|example.net",
+                    "NIL|NIL|jdoe|test.example",
+                ],
+            ),
+            (
+                "John Doe <jdoe@machine(comment).  example>",
+                &["John Doe|NIL|jdoe|machine.example"],
+            ),
+        ] {
+            assert_eq!(show(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_no_grammar_allows() {
+        for (value, expected) in [
+            ("", &[][..]),
+            (" , ,;>)", &[]),
+            ("root", &["NIL|NIL|root|"]),
+            ("joe.doe", &["NIL|NIL|joe.doe|"]),
+            ("Joe Doe", &["Joe Doe|NIL||"]),
+            ("<>", &["NIL|NIL||"]),
+            ("Joe <joe>", &["Joe|NIL|joe|"]),
+            (
+                "joe@example.org (Joe Doe)",
+                &["Joe Doe|NIL|joe|example.org"],
+            ),
+            (
+                "joe@example.org <joe@example.org>",
+                &["joe@example.org|NIL|joe|example.org"],
+            ),
+            ("Joe Doe joe@example.org", &["Joe Doe|NIL|joe|example.org"]),
+            (
+                r#""joe doe" . "x"@example.org"#,
+                &["NIL|NIL|joe doe.x|example.org"],
+            ),
+            (
+                r#"<"joe doe"@example.org>"#,
+                &["NIL|NIL|joe doe|example.org"],
+            ),
+            ("joe@[192.0.2.1]", &["NIL|NIL|joe|[192.0.2.1]"]),
+            ("<joe@a@b>", &["NIL|NIL|joe@a|b"]),
+            ("joe@a@b", &["NIL|NIL|joe@a|b"]),
+            (
+                "<joe@example.org, jane@example.org",
+                &["NIL|NIL|joe|example.org", "NIL|NIL|jane|example.org"],
+            ),
+            ("<@a,@b:joe@c>", &["NIL|@a,@b|joe|c"]),
+            (
+                "a: joe@x, b: jane@y; c: d@z",
+                &[
+                    "a{",
+                    "NIL|NIL|joe|x",
+                    "}",
+                    "b{",
+                    "NIL|NIL|jane|y",
+                    "}",
+                    "c{",
+                    "NIL|NIL|d|z",
+                    "}",
+                ],
+            ),
+            (": joe@x;", &["{", "NIL|NIL|joe|x", "}"]),
+            ("\"Joe, joe@x", &["NIL|NIL|Joe, joe@x|"]),
+            ("Joe (a <b@c>", &["a <b@c>|NIL|Joe|"]),
+            (
+                "=?utf-8?q?J=C3=B6?= <j@x>",
+                &["=?utf-8?q?J=C3=B6?=|NIL|j|x"],
+            ),
+            ("Jörg <jörg@exämple.org>", &["Jörg|NIL|jörg|exämple.org"]),
+            ("@x", &["NIL|NIL||x"]),
+            ("joe@", &["NIL|NIL|joe|"]),
+        ] {
+            assert_eq!(show(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_bounded_and_its_groups_are_closed() {
+        for count in [ADDRESSES - 2, ADDRESSES - 1, ADDRESSES, 4 * ADDRESSES] {
+            let list = addresses("a@b,".repeat(count).as_bytes());
+            assert_eq!(list.len(), count.min(ADDRESSES - 2));
+            let group = addresses(format!("g:{}", "a@b,".repeat(count)).as_bytes());
+            assert!(group.len() <= ADDRESSES);
+            assert_eq!(group.last(), Some(&Address::EndOfGroup));
+            let groups = addresses("g:".repeat(count).as_bytes());
+            assert!(groups.len() <= ADDRESSES);
+            let opened = groups
+                .iter()
+                .filter(|address| matches!(address, Address::Group(_)));
+            assert_eq!(opened.count() * 2, groups.len());
+        }
+    }
+}

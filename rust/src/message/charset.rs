@@ -1,0 +1,155 @@
+//! Octets to characters.
+//!
+//! Text that names no charset, ASCII, UTF-8 or one that nobody knows is taken as UTF-8; octets
+//! that are none are taken as windows-1252, which is what such text most often is. No octet is an
+//! error: a text is better found in part than not at all.
+use encoding_rs::{CoderResult, Decoder, Encoding, REPLACEMENT, UTF_8, WINDOWS_1252};
+
+/// The encoding of a charset's name; None for one that is unknown or cannot be decoded.
+fn named(label: &[u8]) -> Option<&'static Encoding> {
+    Encoding::for_label(label).filter(|encoding| *encoding != REPLACEMENT)
+}
+
+/// True where octets below 128 are ASCII by that name, and others were not meant to be.
+fn is_ascii(label: &[u8]) -> bool {
+    [&b"us-ascii"[..], b"ascii", b"ansi_x3.4-1968", b""]
+        .iter()
+        .any(|name| label.eq_ignore_ascii_case(name))
+}
+
+/// Decodes one text in portions.
+pub struct CharsetDecoder {
+    named: Option<Decoder>,
+    /// The beginning of a UTF-8 character, at most three octets.
+    held: Vec<u8>,
+}
+
+impl CharsetDecoder {
+    /// For a charset as it is named in a Content-Type; `""` where it is not.
+    #[must_use]
+    pub fn new(charset: &str) -> Self {
+        let label = charset.as_bytes();
+        let encoding = if is_ascii(label) { None } else { named(label) };
+        Self {
+            named: encoding
+                .filter(|encoding| *encoding != UTF_8)
+                .map(Encoding::new_decoder_without_bom_handling),
+            held: Vec::new(),
+        }
+    }
+
+    /// True where ASCII octets that come now are the characters they look like.
+    pub(crate) fn passes_ascii(&self) -> bool {
+        match &self.named {
+            Some(decoder) => decoder.encoding().is_single_byte(),
+            None => self.held.is_empty(),
+        }
+    }
+
+    /// Append what the next octets mean; `last` says that no more will come.
+    pub fn decode(&mut self, octets: &[u8], last: bool, to: &mut String) {
+        if let Some(decoder) = &mut self.named {
+            let mut rest = octets;
+            loop {
+                to.reserve(rest.len() + 16);
+                let (result, read, _) = decoder.decode_to_string(rest, to, last);
+                rest = rest.get(read..).unwrap_or_default();
+                if result == CoderResult::InputEmpty {
+                    return;
+                }
+            }
+        }
+        if self.held.is_empty() {
+            self.held = guess(octets, last, to);
+        } else {
+            let mut joined = std::mem::take(&mut self.held);
+            joined.extend_from_slice(octets);
+            self.held = guess(&joined, last, to);
+        }
+    }
+}
+
+/// Append octets as UTF-8 where they are, else as windows-1252. Returns the beginning of a
+/// character at the end, where more may come.
+fn guess(octets: &[u8], last: bool, to: &mut String) -> Vec<u8> {
+    let mut seen = 0;
+    for chunk in octets.utf8_chunks() {
+        to.push_str(chunk.valid());
+        let invalid = chunk.invalid();
+        seen += chunk.valid().len() + invalid.len();
+        if seen == octets.len() && !last {
+            let unfinished =
+                str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none());
+            if unfinished {
+                return invalid.to_vec();
+            }
+        }
+        to.push_str(&WINDOWS_1252.decode_without_bom_handling(invalid).0);
+    }
+    Vec::new()
+}
+
+/// Decode octets that name no charset.
+pub(crate) fn decode_unnamed(octets: &[u8], to: &mut String) {
+    guess(octets, true, to);
+}
+
+/// Decode octets in a named charset; None where it is not known.
+pub(crate) fn decode_named(label: &[u8], octets: &[u8]) -> Option<String> {
+    let mut text = String::new();
+    if is_ascii(label) {
+        decode_unnamed(octets, &mut text);
+        return Some(text);
+    }
+    let label = str::from_utf8(label).ok()?;
+    named(label.as_bytes())?;
+    CharsetDecoder::new(label).decode(octets, true, &mut text);
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CASES: &[(&str, &[u8], &str)] = &[
+        ("", b"plain", "plain"),
+        ("utf-8", "Grüße €".as_bytes(), "Grüße €"),
+        ("", b"Gr\xfc\xdfe", "Grüße"),
+        ("us-ascii", "Grüße".as_bytes(), "Grüße"),
+        ("utf-8", b"cut \xe2\x82", "cut â‚"),
+        ("iso-8859-1", b"Gr\xfc\xdfe", "Grüße"),
+        ("ISO-8859-15", b"\xa4", "€"),
+        ("koi8-r", b"\xf0\xf2\xe9\xf7\xe5\xf4", "ПРИВЕТ"),
+        ("iso-2022-jp", b"\x1b$B;3ED\x1b(B!", "山田!"),
+        ("shift_jis", b"\x8eR\x93c", "山田"),
+        ("gb2312", b"\xc4\xe3\xba\xc3", "你好"),
+        ("utf-16le", b"h\0i\0", "hi"),
+        ("x-unknown", "ü".as_bytes(), "ü"),
+        ("iso-2022-kr", b"kept", "kept"),
+    ];
+
+    #[test]
+    fn texts_are_decoded_whole_and_cut_anywhere() {
+        for (charset, octets, text) in CASES {
+            for at in 0..=octets.len() {
+                let mut decoder = CharsetDecoder::new(charset);
+                let mut decoded = String::new();
+                decoder.decode(&octets[..at], false, &mut decoded);
+                decoder.decode(&octets[at..], true, &mut decoded);
+                assert_eq!(decoded, *text, "{charset} cut at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_charset_is_told_apart() {
+        assert_eq!(decode_named(b"utf-8", "ü".as_bytes()).as_deref(), Some("ü"));
+        assert_eq!(decode_named(b"us-ascii", b"x").as_deref(), Some("x"));
+        assert_eq!(decode_named(b"x-unknown", b"x"), None);
+        assert_eq!(
+            decode_named(b"iso-2022-kr", b"x"),
+            None,
+            "WHATWG has no decoder for it"
+        );
+    }
+}

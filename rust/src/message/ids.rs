@@ -1,0 +1,134 @@
+//! Message-IDs (RFC 5322 section 3.6.4), read leniently.
+use super::lexer::is_blank;
+use super::limits::{MESSAGE_ID_OCTETS, REFERENCES};
+
+/// 64 bits of a Message-ID without its angle brackets: FNV-1a. Stored in tables; stable for ever.
+#[must_use]
+pub fn thread_hash(message_id: &[u8]) -> u64 {
+    message_id
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
+            (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3)
+        })
+}
+
+/// The id between `<` and `>`: white space (of folding) removed, quoting undone, so that ids that
+/// mean the same are the same octets (RFC 5256 section 3, "normalized").
+fn normalized(inner: &[u8]) -> Option<Vec<u8>> {
+    let mut id = Vec::with_capacity(inner.len());
+    let mut octets = inner.iter().copied().filter(|octet| !is_blank(*octet));
+    while let Some(octet) = octets.next() {
+        match octet {
+            b'"' => {}
+            b'\\' => id.extend(octets.next()),
+            _ => id.push(octet),
+        }
+    }
+    (1..=MESSAGE_ID_OCTETS).contains(&id.len()).then_some(id)
+}
+
+/// The next id in angle brackets; `rest` goes on behind it.
+fn next(rest: &mut &[u8]) -> Option<Vec<u8>> {
+    loop {
+        let open = memchr::memchr(b'<', rest)?;
+        let inner = rest.get(open + 1..)?;
+        let close = memchr::memchr2(b'<', b'>', inner)?;
+        let (id, behind) = inner.split_at_checked(close)?;
+        *rest = behind;
+        if behind.starts_with(b">")
+            && let Some(id) = normalized(id)
+        {
+            return Some(id);
+        }
+    }
+}
+
+/// The id of a Message-ID field, also where the brackets were forgotten.
+pub(crate) fn message_id(value: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = value;
+    next(&mut rest).or_else(|| {
+        let bare = value.trim_ascii();
+        let is_id =
+            bare.contains(&b'@') && !bare.iter().any(|octet| is_blank(*octet) || *octet == b'<');
+        if is_id { normalized(bare) } else { None }
+    })
+}
+
+/// All ids of References, oldest first. Of more than [`REFERENCES`] the first, which names the
+/// thread, and the last ones, which are nearest to the message.
+pub(crate) fn references(value: &[u8]) -> Vec<Vec<u8>> {
+    let mut rest = value;
+    let mut ids = Vec::new();
+    while let Some(id) = next(&mut rest) {
+        ids.push(id);
+    }
+    if ids.len() > REFERENCES {
+        ids.drain(1..=ids.len() - REFERENCES);
+    }
+    ids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_fnv_1a() {
+        // Of the algorithm's authors' list of test vectors.
+        for (text, hash) in [
+            ("", 0xcbf2_9ce4_8422_2325),
+            ("a", 0xaf63_dc4c_8601_ec8c),
+            ("foobar", 0x8594_4171_f739_67e8),
+        ] {
+            assert_eq!(thread_hash(text.as_bytes()), hash);
+        }
+    }
+
+    #[test]
+    fn ids() {
+        for (value, id) in [
+            (
+                "<1234@local.machine.example>",
+                Some("1234@local.machine.example"),
+            ),
+            (" (c) <a@b> <c@d>", Some("a@b")),
+            ("<a @\t b>", Some("a@b")),
+            (r#"<"a\"b"@c>"#, Some(r#"a"b@c"#)),
+            ("a@b", Some("a@b")),
+            ("no id", None),
+            ("", None),
+            ("<>", None),
+            ("<a@b", None),
+            ("<<a@b>", Some("a@b")),
+        ] {
+            assert_eq!(
+                message_id(value.as_bytes()).as_deref(),
+                id.map(str::as_bytes),
+                "{value}"
+            );
+        }
+        assert_eq!(
+            references(b"<a@b>\t<c@d>,garbage <e@f>"),
+            [b"a@b", b"c@d", b"e@f"]
+        );
+    }
+
+    #[test]
+    fn the_first_and_the_last_references_are_kept() {
+        for count in [REFERENCES, REFERENCES + 1, REFERENCES * 3] {
+            let value: String = (0..count).map(|number| format!("<{number}@x> ")).collect();
+            let ids = references(value.as_bytes());
+            assert_eq!(ids.len(), REFERENCES);
+            assert_eq!(ids[0], b"0@x");
+            assert_eq!(ids[1], format!("{}@x", count - REFERENCES + 1).as_bytes());
+            assert_eq!(ids[REFERENCES - 1], format!("{}@x", count - 1).as_bytes());
+        }
+        for (count, kept) in [(MESSAGE_ID_OCTETS, true), (MESSAGE_ID_OCTETS + 1, false)] {
+            assert_eq!(
+                message_id(format!("<{}>", "x".repeat(count)).as_bytes()).is_some(),
+                kept
+            );
+        }
+        references(&b"<".repeat(64 * 1024));
+    }
+}

@@ -1,0 +1,148 @@
+//! From what the scanner read to what the digest says.
+use super::address::{Address, addresses};
+use super::date;
+use super::digest::Learnt;
+use super::fields::FieldTable;
+use super::fold::{collapse, fold};
+use super::headers::{Headers, Name};
+use super::ids;
+use super::limits::{FOLDED_OCTETS, SORT_KEY_OCTETS};
+use super::parts;
+use super::preview::Excerpt;
+use super::render::{self, Node};
+use super::scanner::{Capture, Entity};
+use super::subject::base_subject;
+use super::words::decode_header;
+
+/// Cut at a character's border; says whether nothing was cut.
+fn cut(mut text: String, octets: usize) -> (String, bool) {
+    let whole = text.len() <= octets;
+    let inside = |index: &usize| text.is_char_boundary(*index);
+    text.truncate((0..=octets.min(text.len())).rev().find(inside).unwrap_or(0));
+    (text, whole)
+}
+
+/// A header field for people, in one line.
+pub(crate) fn decoded(value: Option<&[u8]>) -> String {
+    collapse(&decode_header(value.unwrap_or_default())).into_owned()
+}
+
+/// The mailbox that RFC 5256 section 3 sorts by, and what RFC 5957 section 2.1 sorts by.
+fn sort_keys(value: Option<&[u8]>) -> [String; 2] {
+    let key = |text: &[u8]| cut(fold(&decoded(Some(text))), SORT_KEY_OCTETS).0;
+    let list = addresses(value.unwrap_or_default());
+    match list.first() {
+        Some(Address::Group(name)) => [key(name), key(name)],
+        Some(Address::Mailbox {
+            name, local, host, ..
+        }) => {
+            let display = match name.as_deref().map(key) {
+                Some(name) if !name.is_empty() => name,
+                _ if host.is_empty() => key(local),
+                _ => key(&[local.as_slice(), b"@", host].concat()),
+            };
+            [key(local), display]
+        }
+        _ => Default::default(),
+    }
+}
+
+fn references(root: &Headers) -> Vec<Vec<u8>> {
+    let references = ids::references(root.get(Name::References).unwrap_or_default());
+    if !references.is_empty() {
+        return references;
+    }
+    // RFC 5256 section 3: only the first one of In-Reply-To.
+    let mut answered = ids::references(root.get(Name::InReplyTo).unwrap_or_default());
+    answered.truncate(1);
+    answered
+}
+
+fn preview(entities: &[Entity], mut captures: Vec<Capture>) -> String {
+    captures.sort_by_key(|capture| capture.index);
+    let mut previews = captures.iter().filter_map(|capture| {
+        let entity = entities.get(capture.index)?;
+        let excerpt = Excerpt {
+            octets: &capture.octets,
+            encoding: entity.encoding,
+            charset: &entity.charset,
+            is_html: entity.content.is("text", "html"),
+        };
+        Some(excerpt.preview())
+    });
+    previews
+        .find(|preview| !preview.is_empty())
+        .unwrap_or_default()
+}
+
+fn nodes(entities: &[Entity]) -> impl Iterator<Item = Node<'_>> {
+    entities.iter().map(|entity| Node {
+        kind: entity.kind,
+        depth: entity.depth,
+        description: &entity.description,
+        envelope: &entity.envelope,
+        media: &entity.content.media,
+        subtype: &entity.content.subtype,
+        octets: entity.body_length,
+        lines: entity.lines,
+    })
+}
+
+/// Put together what a digest says.
+pub(crate) fn learn<'a>(
+    size: u64,
+    root: &Headers,
+    entities: &'a [Entity],
+    tables: Vec<FieldTable>,
+    captures: Vec<Capture>,
+) -> Learnt<'a> {
+    let subject = decoded(root.get(Name::Subject));
+    let base = base_subject(&subject);
+    let destinations = [Name::From, Name::To, Name::Cc, Name::Bcc];
+    let [from, to, cc, bcc] = destinations.map(|name| decoded(root.get(name)));
+    let [from_mailbox, from_display] = sort_keys(root.get(Name::From));
+    let [to_mailbox, to_display] = sort_keys(root.get(Name::To));
+    let [cc_mailbox, _] = sort_keys(root.get(Name::Cc));
+    Learnt {
+        size,
+        sent: root.get(Name::Date).and_then(date::parse),
+        envelope: entities
+            .first()
+            .map(|root| root.envelope.clone())
+            .unwrap_or_default(),
+        body: render::structure(nodes(entities), false),
+        bodystructure: render::structure(nodes(entities), true),
+        preview: preview(entities, captures),
+        base_subject_key: cut(fold(&base.text), SORT_KEY_OCTETS).0,
+        base_subject: base.text,
+        is_reply: base.is_reply_or_forward,
+        folded: [&from, &to, &cc, &bcc, &subject].map(|text| cut(fold(text), FOLDED_OCTETS)),
+        subject,
+        sort_keys: [
+            from_mailbox,
+            to_mailbox,
+            cc_mailbox,
+            from_display,
+            to_display,
+        ],
+        message_id: root.get(Name::MessageId).and_then(ids::message_id),
+        references: references(root),
+        entities: entities
+            .iter()
+            .map(|entity| parts::Entity {
+                kind: entity.kind,
+                depth: entity.depth,
+                header: entity.header,
+                header_length: entity.header_length,
+                empty_line: entity.empty_line,
+                body_length: entity.body_length,
+                lines: entity.lines,
+                media: &entity.content.media,
+                subtype: &entity.content.subtype,
+                charset: &entity.charset,
+                encoding: entity.encoding,
+            })
+            .collect(),
+        fields: tables,
+    }
+}

@@ -1,0 +1,160 @@
+//! Lexical tokens of header fields (RFC 5322 section 3.2, RFC 2045 section 5.1), read leniently.
+
+/// A place in an unfolded field value.
+#[derive(Clone, Copy)]
+pub(crate) struct Lexer<'a> {
+    pub(crate) rest: &'a [u8],
+}
+
+pub(crate) fn is_blank(octet: u8) -> bool {
+    matches!(octet, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+impl<'a> Lexer<'a> {
+    pub(crate) fn new(value: &'a [u8]) -> Self {
+        Self { rest: value }
+    }
+
+    pub(crate) fn peek(&self) -> Option<u8> {
+        self.rest.first().copied()
+    }
+
+    /// Go on if `octet` stands here.
+    pub(crate) fn take(&mut self, octet: u8) -> bool {
+        match self.rest.split_first() {
+            Some((first, rest)) if *first == octet => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(crate) fn advance(&mut self) {
+        self.rest = self.rest.get(1..).unwrap_or_default();
+    }
+
+    /// The octets from here that are all accepted.
+    pub(crate) fn take_while(&mut self, accepts: impl Fn(u8) -> bool) -> &'a [u8] {
+        let end = self.rest.iter().position(|octet| !accepts(*octet));
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(end.unwrap_or(self.rest.len()))
+            .unwrap_or((self.rest, b""));
+        self.rest = rest;
+        taken
+    }
+
+    pub(crate) fn skip_blanks(&mut self) {
+        self.take_while(is_blank);
+    }
+
+    /// ```abnf
+    /// CFWS = (1*([FWS] comment) [FWS]) / FWS
+    /// ```
+    pub(crate) fn skip_cfws(&mut self) {
+        self.skip_blanks();
+        while self.peek() == Some(b'(') {
+            self.comment();
+            self.skip_blanks();
+        }
+    }
+
+    /// The text of a comment, comments inside it with their parentheses. One that is not closed
+    /// goes to the end.
+    pub(crate) fn comment(&mut self) -> Vec<u8> {
+        let mut text = Vec::new();
+        let mut depth = 0_usize;
+        while let Some(octet) = self.peek() {
+            self.advance();
+            match octet {
+                b'(' => depth += 1,
+                b')' => depth -= 1, // never below: the first octet is a parenthesis
+                b'\\' => {
+                    text.extend(self.peek());
+                    self.advance();
+                    continue;
+                }
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+            if octet != b'(' || depth > 1 {
+                text.push(octet);
+            }
+        }
+        text
+    }
+
+    /// The content of a quoted string that begins here, its quoting undone. One that is not
+    /// closed goes to the end.
+    pub(crate) fn quoted_string(&mut self) -> Vec<u8> {
+        self.advance();
+        let mut text = Vec::new();
+        loop {
+            text.extend_from_slice(self.take_while(|octet| !matches!(octet, b'"' | b'\\')));
+            match self.peek() {
+                Some(b'\\') => {
+                    self.advance();
+                    text.extend(self.peek());
+                    self.advance();
+                }
+                Some(_) => {
+                    self.advance();
+                    return text;
+                }
+                None => return text,
+            }
+        }
+    }
+
+    /// ```abnf
+    /// token = 1*<any (US-ASCII) CHAR except SPACE, CTLs, or tspecials>
+    /// ```
+    /// Octets above 127 are accepted, `=` and `/` are not.
+    pub(crate) fn token(&mut self) -> &'a [u8] {
+        self.take_while(|octet| {
+            octet > b' ' && octet != 0x7f && !br#"()<>@,;:\"/[]?="#.contains(&octet)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_nest_and_need_no_end() {
+        for (value, text, rest) in [
+            ("(a)b", "a", "b"),
+            ("(a (b) c)d", "a (b) c", "d"),
+            (r"(a \) b)", "a ) b", ""),
+            ("(a (b", "a (b", ""),
+            (r"(a\", "a", ""),
+        ] {
+            let mut lexer = Lexer::new(value.as_bytes());
+            assert_eq!(lexer.comment(), text.as_bytes());
+            assert_eq!(lexer.rest, rest.as_bytes());
+        }
+        let mut lexer = Lexer::new(b" \t(a) (b(c))\r\n x");
+        lexer.skip_cfws();
+        assert_eq!(lexer.rest, b"x");
+        let deep = b"(".repeat(60_000);
+        assert_eq!(Lexer::new(&deep).comment().len(), deep.len() - 1);
+    }
+
+    #[test]
+    fn quoted_strings_lose_their_quoting() {
+        for (value, text, rest) in [
+            (r#""a b"c"#, "a b", "c"),
+            (r#""a\"\\b""#, r#"a"\b"#, ""),
+            (r#""open"#, "open", ""),
+            (r#""open\"#, "open", ""),
+        ] {
+            let mut lexer = Lexer::new(value.as_bytes());
+            assert_eq!(lexer.quoted_string(), text.as_bytes());
+            assert_eq!(lexer.rest, rest.as_bytes());
+        }
+    }
+}

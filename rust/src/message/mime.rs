@@ -1,0 +1,377 @@
+//! Values of the MIME header fields (RFC 2045 section 5, RFC 2183, RFC 2231), read leniently.
+use super::lexer::{Lexer, is_blank};
+use super::limits::{BOUNDARY_OCTETS, PARAMETERS};
+
+/// A parameter as received, except that a quoted value has lost its quotes.
+pub(crate) type Parameter = (Vec<u8>, Vec<u8>);
+
+/// Content-Type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ContentType {
+    /// Lower case.
+    pub media: String,
+    /// Lower case.
+    pub subtype: String,
+    pub parameters: Vec<Parameter>,
+}
+
+fn lower(token: &[u8]) -> String {
+    String::from_utf8_lossy(token).to_ascii_lowercase()
+}
+
+impl ContentType {
+    pub(crate) fn new(media: &str, subtype: &str) -> Self {
+        Self {
+            media: media.into(),
+            subtype: subtype.into(),
+            parameters: Vec::new(),
+        }
+    }
+
+    /// What RFC 2045 section 5.2 takes for granted.
+    pub(crate) fn plain() -> Self {
+        Self {
+            parameters: vec![(b"CHARSET".into(), b"US-ASCII".into())],
+            ..Self::new("text", "plain")
+        }
+    }
+
+    /// None where there is no type in it, or no subtype. `text` alone is text/plain.
+    pub(crate) fn parse(value: &[u8]) -> Option<Self> {
+        let mut lexer = Lexer::new(value);
+        lexer.skip_cfws();
+        let media = lower(lexer.token());
+        lexer.skip_cfws();
+        let slash = lexer.take(b'/');
+        lexer.skip_cfws();
+        let mut subtype = if slash {
+            lower(lexer.token())
+        } else {
+            String::new()
+        };
+        if media == "text" && subtype.is_empty() {
+            subtype = "plain".into();
+        }
+        if media.is_empty() || subtype.is_empty() {
+            return None;
+        }
+        Some(Self {
+            media,
+            subtype,
+            parameters: parameters(&mut lexer),
+        })
+    }
+
+    pub(crate) fn is(&self, media: &str, subtype: &str) -> bool {
+        self.media == media && self.subtype == subtype
+    }
+
+    /// What delimits the parts; None where it is missing or no line could be told by it.
+    pub(crate) fn boundary(&self) -> Option<Vec<u8>> {
+        let boundary = parameter(&self.parameters, b"boundary")?;
+        let boundary = boundary.trim_ascii_end();
+        (1..=BOUNDARY_OCTETS)
+            .contains(&boundary.len())
+            .then(|| boundary.to_vec())
+    }
+
+    /// Lower case; empty where none is named.
+    pub(crate) fn charset(&self) -> String {
+        lower(
+            parameter(&self.parameters, b"charset")
+                .unwrap_or_default()
+                .trim_ascii(),
+        )
+    }
+}
+
+/// ```abnf
+/// *(";" parameter)        parameter = attribute "=" value
+/// ```
+/// A value that is no token goes on to the next `;`.
+fn parameters(lexer: &mut Lexer<'_>) -> Vec<Parameter> {
+    let mut found = Vec::new();
+    while found.len() < PARAMETERS {
+        lexer.take_while(|octet| octet != b';');
+        if !lexer.take(b';') {
+            break;
+        }
+        lexer.skip_cfws();
+        let name = lexer.token().to_vec();
+        lexer.skip_cfws();
+        if name.is_empty() || !lexer.take(b'=') {
+            continue;
+        }
+        lexer.skip_cfws();
+        let value = if lexer.peek() == Some(b'"') {
+            lexer.quoted_string()
+        } else {
+            unquoted(lexer)
+        };
+        found.push((name, value));
+    }
+    found
+}
+
+/// Up to `;`, or to a comment behind white space, without white space at its end.
+fn unquoted(lexer: &mut Lexer<'_>) -> Vec<u8> {
+    let mut value = Vec::new();
+    loop {
+        value.extend_from_slice(lexer.take_while(|octet| octet != b';' && !is_blank(octet)));
+        let blanks = lexer.take_while(is_blank);
+        if blanks.is_empty() || matches!(lexer.peek(), None | Some(b';' | b'(')) {
+            return value;
+        }
+        value.extend_from_slice(blanks);
+    }
+}
+
+/// The value of a parameter: the first of that name, else what RFC 2231 cut into pieces or marked
+/// with a charset, put together.
+pub(crate) fn parameter(parameters: &[Parameter], name: &[u8]) -> Option<Vec<u8>> {
+    if let Some((_, value)) = parameters
+        .iter()
+        .find(|(is, _)| is.eq_ignore_ascii_case(name))
+    {
+        return Some(value.clone());
+    }
+    let find = |suffix: &str| {
+        parameters.iter().find(|(is, _)| {
+            is.split_at_checked(name.len()).is_some_and(|(head, tail)| {
+                head.eq_ignore_ascii_case(name) && tail == suffix.as_bytes()
+            })
+        })
+    };
+    if let Some((_, value)) = find("*") {
+        return Some(unescape(language_behind(value)));
+    }
+    let mut joined: Option<Vec<u8>> = None;
+    for number in 0..parameters.len() {
+        let plain = find(&format!("*{number}"));
+        let Some((_, value)) = plain.or_else(|| find(&format!("*{number}*"))) else {
+            break;
+        };
+        let joined = joined.get_or_insert_default();
+        match plain {
+            Some(_) => joined.extend_from_slice(value),
+            None if number == 0 => joined.append(&mut unescape(language_behind(value))),
+            None => joined.append(&mut unescape(value)),
+        }
+    }
+    joined
+}
+
+/// Behind `charset'language'`.
+fn language_behind(value: &[u8]) -> &[u8] {
+    value
+        .splitn(3, |octet| *octet == b'\'')
+        .nth(2)
+        .unwrap_or(value)
+}
+
+fn unescape(value: &[u8]) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(value.len());
+    let mut rest = value;
+    while let Some((first, behind)) = rest.split_first() {
+        rest = behind;
+        if *first == b'%'
+            && let Some((digits, after)) = behind.split_first_chunk::<2>()
+            && let Ok(digits) = str::from_utf8(digits)
+            && let Ok(octet) = u8::from_str_radix(digits, 16)
+        {
+            octets.push(octet);
+            rest = after;
+        } else {
+            octets.push(*first);
+        }
+    }
+    octets
+}
+
+/// Content-Disposition: what to do, and its parameters. None where it says nothing.
+pub(crate) fn disposition(value: &[u8]) -> Option<(Vec<u8>, Vec<Parameter>)> {
+    let mut lexer = Lexer::new(value);
+    lexer.skip_cfws();
+    let kind = lexer.token().to_vec();
+    (!kind.is_empty()).then(|| (kind, parameters(&mut lexer)))
+}
+
+/// Content-Transfer-Encoding, in upper case, and its number ([`Part::encoding`](super::Part)).
+pub(crate) fn transfer_encoding(value: &[u8]) -> (Vec<u8>, i8) {
+    let mut lexer = Lexer::new(value);
+    lexer.skip_cfws();
+    let token = lexer.token().to_ascii_uppercase();
+    let number = match token.as_slice() {
+        b"" | b"7BIT" | b"8BIT" | b"BINARY" => 0,
+        b"BASE64" => 1,
+        b"QUOTED-PRINTABLE" => 2,
+        _ => -1,
+    };
+    (
+        if token.is_empty() {
+            b"7BIT".to_vec()
+        } else {
+            token
+        },
+        number,
+    )
+}
+
+/// ```abnf
+/// Language-List = Language-Tag [CFWS] *("," [CFWS] Language-Tag [CFWS])   ; RFC 3282
+/// ```
+pub(crate) fn languages(value: &[u8]) -> Vec<Vec<u8>> {
+    let mut lexer = Lexer::new(value);
+    let mut tags = Vec::new();
+    while tags.len() < PARAMETERS && !lexer.rest.is_empty() {
+        lexer.skip_cfws();
+        let tag = lexer.token();
+        if !tag.is_empty() {
+            tags.push(tag.to_vec());
+        }
+        lexer.take_while(|octet| octet != b',');
+        lexer.take(b',');
+    }
+    tags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn show(value: &str) -> String {
+        let Some(parsed) = ContentType::parse(value.as_bytes()) else {
+            return "none".into();
+        };
+        let mut shown = format!("{}/{}", parsed.media, parsed.subtype);
+        for (name, value) in &parsed.parameters {
+            shown += &format!(";{}={}", name.escape_ascii(), value.escape_ascii());
+        }
+        shown
+    }
+
+    #[test]
+    fn content_types() {
+        for (value, expected) in [
+            // RFC 2045 section 5.1
+            (
+                "text/plain; charset=us-ascii (Plain text)",
+                "text/plain;charset=us-ascii",
+            ),
+            (
+                "text/plain; charset=\"us-ascii\"",
+                "text/plain;charset=us-ascii",
+            ),
+            // RFC 2046 section 5.1.1
+            (
+                "multipart/mixed; boundary=gc0pJq0M:08jU534c0p",
+                "multipart/mixed;boundary=gc0pJq0M:08jU534c0p",
+            ),
+            (
+                "multipart/mixed; boundary=\"gc0pJq0M:08jU534c0p\"",
+                "multipart/mixed;boundary=gc0pJq0M:08jU534c0p",
+            ),
+            // RFC 2231 sections 3 and 4: as received
+            (
+                "message/external-body; access-type=URL; URL*0=\"ftp://\"; URL*1=\"cs.utk.edu/pub\"",
+                "message/external-body;access-type=URL;URL*0=ftp://;URL*1=cs.utk.edu/pub",
+            ),
+            (
+                "application/x-stuff; title*=us-ascii'en-us'This%20is%20%2A%2A%2Afun%2A%2A%2A",
+                "application/x-stuff;title*=us-ascii\\'en-us\\'This%20is%20%2A%2A%2Afun%2A%2A%2A",
+            ),
+            ("TEXT/Html;Charset=UTF-8", "text/html;Charset=UTF-8"),
+            (
+                "(a) text (b) / (c) plain (d) ; (e) a (f) = (g) b (h) ; c=d",
+                "text/plain;a=b;c=d",
+            ),
+            (
+                "text/plain; name=my file.txt; x=y",
+                "text/plain;name=my file.txt;x=y",
+            ),
+            ("text/plain; name=\"a;b\"; x=\"", "text/plain;name=a;b;x="),
+            ("text/plain charset=utf-8; a=b", "text/plain;a=b"),
+            ("text/plain;;; =x; a; b=; c=d;", "text/plain;b=;c=d"),
+            ("text", "text/plain"),
+            ("text; charset=utf-8", "text/plain;charset=utf-8"),
+            ("", "none"),
+            ("plain", "none"),
+            ("image/", "none"),
+            ("/plain", "none"),
+            ("@@@", "none"),
+        ] {
+            assert_eq!(show(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_bounded() {
+        for (count, kept) in [(PARAMETERS, PARAMETERS), (PARAMETERS + 1, PARAMETERS)] {
+            let parsed = ContentType::parse(format!("a/b{}", ";x=y".repeat(count)).as_bytes());
+            assert_eq!(parsed.unwrap().parameters.len(), kept);
+        }
+        let many = "a, ".repeat(PARAMETERS + 1);
+        assert_eq!(languages(many.as_bytes()).len(), PARAMETERS);
+    }
+
+    #[test]
+    fn a_boundary_is_not_empty_and_not_too_long() {
+        let boundary = |value: &str| {
+            let value = format!("multipart/mixed; boundary=\"{value}\"");
+            ContentType::parse(value.as_bytes()).unwrap().boundary()
+        };
+        assert_eq!(boundary("a b "), Some(b"a b".to_vec()));
+        assert_eq!(boundary(" "), None);
+        assert_eq!(
+            boundary(&"x".repeat(BOUNDARY_OCTETS)).map(|found| found.len()),
+            Some(BOUNDARY_OCTETS)
+        );
+        assert_eq!(boundary(&"x".repeat(BOUNDARY_OCTETS + 1)), None);
+    }
+
+    #[test]
+    fn parameters_of_rfc_2231_are_put_together() {
+        for (value, joined) in [
+            ("a/b; x*0=one; x*1=\"two\"", Some("onetwo")),
+            ("a/b; x*1=two; x*0=one", Some("onetwo")),
+            ("a/b; x*=utf-8'en'a%20b%2", Some("a b%2")),
+            (
+                "a/b; X*0*=us-ascii'en'a%20; x*1*=b%20; x*2=c%20",
+                Some("a b c%20"),
+            ),
+            ("a/b; x=plain; x*=utf-8''other", Some("plain")),
+            ("a/b; x*1=two", None),
+            ("a/b; xx=two", None),
+        ] {
+            let parsed = ContentType::parse(value.as_bytes()).unwrap();
+            let found = parameter(&parsed.parameters, b"x");
+            assert_eq!(found.as_deref(), joined.map(str::as_bytes), "{value}");
+        }
+    }
+
+    #[test]
+    fn other_fields() {
+        let (kind, parameters) = disposition(b"attachment; filename=genome.jpeg;\n modification-date=\"Wed, 12 Feb 1997 16:29:51 -0500\"").unwrap();
+        assert_eq!(kind, b"attachment");
+        assert_eq!(
+            parameters[0],
+            (b"filename".to_vec(), b"genome.jpeg".to_vec())
+        );
+        assert_eq!(parameters[1].1, b"Wed, 12 Feb 1997 16:29:51 -0500");
+        assert_eq!(disposition(b" ; filename=x"), None);
+        for (value, name, number) in [
+            ("base64", "BASE64", 1),
+            (" Quoted-Printable (really)", "QUOTED-PRINTABLE", 2),
+            ("8bit;", "8BIT", 0),
+            ("", "7BIT", 0),
+            ("x-uuencode", "X-UUENCODE", -1),
+        ] {
+            assert_eq!(
+                transfer_encoding(value.as_bytes()),
+                (name.as_bytes().to_vec(), number)
+            );
+        }
+        assert_eq!(languages(b"en, fr (French),, de"), [b"en", b"fr", b"de"]);
+        assert_eq!(languages(b" "), Vec::<Vec<u8>>::new());
+    }
+}

@@ -1,0 +1,298 @@
+//! ENVELOPE, BODY and BODYSTRUCTURE as they stand in a FETCH response (RFC 9051 sections 7.5.2 and 9).
+//!
+//! What is rendered is read by every client, with or without UTF8=ACCEPT: octets above 127 go into
+//! literals, and so does what quoting cannot hold.
+use super::address::{Address, addresses};
+use super::headers::{Headers, Name};
+use super::mime::{self, ContentType, Parameter};
+use super::parts::Kind;
+use std::io::Write;
+
+/// Octets of a quoted string; a longer one is a literal, as many clients bound their lines.
+const QUOTED_OCTETS: usize = 1000;
+
+fn number(to: &mut Vec<u8>, value: u64) {
+    // Writing to memory does not fail.
+    let _ = write!(to, "{value}");
+}
+
+/// ```abnf
+/// string = quoted / literal
+/// ```
+/// A NUL can stand in neither and is left out.
+pub(crate) fn string(to: &mut Vec<u8>, text: &[u8]) {
+    let text: &[u8] = if memchr::memchr(0, text).is_some() {
+        &text
+            .iter()
+            .copied()
+            .filter(|octet| *octet != 0)
+            .collect::<Vec<u8>>()
+    } else {
+        text
+    };
+    let quotable = |octet: &u8| !matches!(octet, b'\r' | b'\n' | 0x80..);
+    if text.len() <= QUOTED_OCTETS && text.iter().all(quotable) {
+        to.push(b'"');
+        for octet in text {
+            if matches!(octet, b'"' | b'\\') {
+                to.push(b'\\');
+            }
+            to.push(*octet);
+        }
+        to.push(b'"');
+    } else {
+        to.push(b'{');
+        number(to, text.len() as u64);
+        to.extend_from_slice(b"}\r\n");
+        to.extend_from_slice(text);
+    }
+}
+
+/// ```abnf
+/// nstring = string / nil
+/// ```
+fn nstring(to: &mut Vec<u8>, text: Option<&[u8]>) {
+    match text {
+        Some(text) => string(to, text),
+        None => to.extend_from_slice(b"NIL"),
+    }
+}
+
+/// ```abnf
+/// address = "(" addr-name SP addr-adl SP addr-mailbox SP addr-host ")"
+/// ```
+/// A mailbox without a host has an empty one, for NIL there would begin a group.
+fn address(to: &mut Vec<u8>, address: &Address) {
+    let nil = None;
+    let fields = match address {
+        Address::Mailbox {
+            name,
+            route,
+            local,
+            host,
+        } => [
+            name.as_deref(),
+            route.as_deref(),
+            Some(local.as_slice()),
+            Some(host.as_slice()),
+        ],
+        Address::Group(name) => [nil, nil, Some(name.as_slice()), nil],
+        Address::EndOfGroup => [nil; 4],
+    };
+    for (index, field) in fields.into_iter().enumerate() {
+        to.push(if index == 0 { b'(' } else { b' ' });
+        nstring(to, field);
+    }
+    to.push(b')');
+}
+
+/// ```abnf
+/// "(" 1*address ")" / nil
+/// ```
+fn address_list(value: Option<&[u8]>) -> Option<Vec<u8>> {
+    let list = addresses(value?);
+    if list.is_empty() {
+        return None;
+    }
+    let mut to = vec![b'('];
+    for one in &list {
+        address(&mut to, one);
+    }
+    to.push(b')');
+    Some(to)
+}
+
+/// ```abnf
+/// envelope = "(" env-date SP env-subject SP env-from SP env-sender SP env-reply-to SP env-to SP
+///            env-cc SP env-bcc SP env-in-reply-to SP env-message-id ")"
+/// ```
+pub(crate) fn envelope(headers: &Headers) -> Vec<u8> {
+    let from = address_list(headers.get(Name::From));
+    let lists = [
+        address_list(headers.get(Name::Sender)).or_else(|| from.clone()),
+        address_list(headers.get(Name::ReplyTo)).or_else(|| from.clone()),
+        address_list(headers.get(Name::To)),
+        address_list(headers.get(Name::Cc)),
+        address_list(headers.get(Name::Bcc)),
+    ];
+    let mut to = vec![b'('];
+    nstring(&mut to, headers.get(Name::Date));
+    to.push(b' ');
+    nstring(&mut to, headers.get(Name::Subject));
+    for list in std::iter::once(&from).chain(&lists) {
+        to.push(b' ');
+        to.extend_from_slice(list.as_deref().unwrap_or(b"NIL"));
+    }
+    to.push(b' ');
+    nstring(&mut to, headers.get(Name::InReplyTo));
+    to.push(b' ');
+    nstring(&mut to, headers.get(Name::MessageId));
+    to.push(b')');
+    to
+}
+
+/// ```abnf
+/// body-fld-param = "(" string SP string *(SP string SP string) ")" / nil
+/// ```
+fn parameters(to: &mut Vec<u8>, parameters: &[Parameter]) {
+    for (index, (name, value)) in parameters.iter().enumerate() {
+        to.push(if index == 0 { b'(' } else { b' ' });
+        string(to, &name.to_ascii_uppercase());
+        to.push(b' ');
+        string(to, value);
+    }
+    to.extend_from_slice(if parameters.is_empty() { b"NIL" } else { b")" });
+}
+
+/// What BODYSTRUCTURE says of one entity, all but what is only known at its end.
+#[derive(Default)]
+pub(crate) struct Description {
+    /// Of a leaf or message: `media-basic SP body-fields` up to the encoding. Of a multipart:
+    /// its subtype.
+    fields: Vec<u8>,
+    /// Extension data, a space in front.
+    extension: Vec<u8>,
+}
+
+impl Description {
+    pub(crate) fn new(
+        kind: Kind,
+        content: &ContentType,
+        encoding: &[u8],
+        headers: &Headers,
+    ) -> Self {
+        let present = |name| headers.get(name).filter(|value| !value.is_empty());
+        let mut fields = Vec::new();
+        let mut extension = vec![b' '];
+        if kind == Kind::Multipart {
+            string(&mut fields, content.subtype.to_ascii_uppercase().as_bytes());
+            parameters(&mut extension, &content.parameters);
+        } else {
+            string(&mut fields, content.media.to_ascii_uppercase().as_bytes());
+            fields.push(b' ');
+            string(&mut fields, content.subtype.to_ascii_uppercase().as_bytes());
+            fields.push(b' ');
+            parameters(&mut fields, &content.parameters);
+            for name in [Name::ContentId, Name::ContentDescription] {
+                fields.push(b' ');
+                nstring(&mut fields, present(name));
+            }
+            fields.push(b' ');
+            string(&mut fields, encoding);
+            nstring(&mut extension, present(Name::ContentMd5));
+        }
+        extension.push(b' ');
+        match headers
+            .get(Name::ContentDisposition)
+            .and_then(mime::disposition)
+        {
+            Some((kind, list)) => {
+                extension.push(b'(');
+                string(&mut extension, &kind.to_ascii_uppercase());
+                extension.push(b' ');
+                parameters(&mut extension, &list);
+                extension.push(b')');
+            }
+            None => extension.extend_from_slice(b"NIL"),
+        }
+        extension.push(b' ');
+        languages(&mut extension, headers.get(Name::ContentLanguage));
+        extension.push(b' ');
+        nstring(&mut extension, present(Name::ContentLocation));
+        Self { fields, extension }
+    }
+}
+
+/// ```abnf
+/// body-fld-lang = nstring / "(" string *(SP string) ")"
+/// ```
+fn languages(to: &mut Vec<u8>, value: Option<&[u8]>) {
+    match mime::languages(value.unwrap_or_default()).as_slice() {
+        [] => nstring(to, None),
+        [single] => string(to, single),
+        several => {
+            for (index, tag) in several.iter().enumerate() {
+                to.push(if index == 0 { b'(' } else { b' ' });
+                string(to, tag);
+            }
+            to.push(b')');
+        }
+    }
+}
+
+/// One entity, to be rendered behind those before it.
+pub(crate) struct Node<'a> {
+    pub kind: Kind,
+    pub depth: usize,
+    pub description: &'a Description,
+    /// Of the message whose body this is; else empty.
+    pub envelope: &'a [u8],
+    pub media: &'a str,
+    pub subtype: &'a str,
+    pub octets: u64,
+    pub lines: u64,
+}
+
+/// What the grammar wants of a message that is encoded and cannot be looked into: an envelope
+/// that says nothing, an empty body.
+const OPAQUE_MESSAGE: &[u8] = b" (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL) \
+    (\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 0 0) ";
+
+/// BODYSTRUCTURE, or without extension data BODY, of entities in the order of the message.
+///
+/// ```abnf
+/// body = "(" (body-type-1part / body-type-mpart) ")"
+/// ```
+pub(crate) fn structure<'a>(nodes: impl Iterator<Item = Node<'a>>, extended: bool) -> Vec<u8> {
+    let mut to = Vec::new();
+    let mut open: Vec<Node<'a>> = Vec::new();
+    let close = |to: &mut Vec<u8>, node: Node<'a>| {
+        match node.kind {
+            Kind::Multipart => {
+                to.push(b' ');
+                to.extend_from_slice(&node.description.fields);
+            }
+            Kind::Message => {
+                to.push(b' ');
+                number(to, node.lines);
+            }
+            Kind::Leaf => {}
+        }
+        if extended {
+            to.extend_from_slice(&node.description.extension);
+        }
+        to.push(b')');
+    };
+    for node in nodes {
+        while open.len() > node.depth
+            && let Some(done) = open.pop()
+        {
+            close(&mut to, done);
+        }
+        if !node.envelope.is_empty() && node.depth > 0 {
+            to.push(b' ');
+            to.extend_from_slice(node.envelope);
+            to.push(b' ');
+        }
+        to.push(b'(');
+        if node.kind != Kind::Multipart {
+            to.extend_from_slice(&node.description.fields);
+            to.push(b' ');
+            number(&mut to, node.octets);
+        }
+        if node.kind == Kind::Leaf {
+            if node.media == "text" {
+                to.push(b' ');
+                number(&mut to, node.lines);
+            } else if node.media == "message" && matches!(node.subtype, "rfc822" | "global") {
+                to.extend_from_slice(OPAQUE_MESSAGE);
+                number(&mut to, node.lines);
+            }
+        }
+        open.push(node);
+    }
+    while let Some(done) = open.pop() {
+        close(&mut to, done);
+    }
+    to
+}

@@ -1,0 +1,225 @@
+//! Messages made to hurt: bounds hold, time is linear, memory is bounded.
+use super::*;
+use crate::message::limits::*;
+
+fn nested(depth: usize, inner: impl Fn(usize) -> String, end: &str) -> Vec<u8> {
+    let mut message = String::new();
+    for level in 0..depth {
+        message += &inner(level);
+    }
+    crlf(&(message + end))
+}
+
+fn depth_of(structure: &[u8]) -> usize {
+    let mut depth: usize = 0;
+    structure.iter().fold(0, |deepest, octet| {
+        match octet {
+            b'(' => depth += 1,
+            b')' => depth -= 1,
+            _ => {}
+        }
+        deepest.max(depth)
+    })
+}
+
+#[test]
+fn nesting_is_bounded() {
+    for depth in [DEPTH - 1, DEPTH, DEPTH + 1, 10_000] {
+        let multiparts = nested(
+            depth,
+            |level| format!("Content-Type: multipart/mixed; boundary=b{level}\n\n--b{level}\n"),
+            "\nx\n",
+        );
+        checks::index_stays_inside(&multiparts);
+        checks::digest_does_not_depend_on_cuts(&multiparts, 7);
+        let stored = checks::scan(&multiparts, 4096);
+        let digest = Digest::open(&stored).unwrap();
+        let opaque = memchr::memmem::find(digest.body(), b"OCTET-STREAM").is_some();
+        assert_eq!(opaque, depth > DEPTH);
+        assert!(depth_of(digest.bodystructure()) <= DEPTH + 2);
+
+        let messages = nested(
+            depth,
+            |_| "Content-Type: message/rfc822\n\n".into(),
+            "\nx\n",
+        );
+        checks::index_stays_inside(&messages);
+        let stored = checks::scan(&messages, 4096);
+        let digest = Digest::open(&stored).unwrap();
+        let opaque = memchr::memmem::find(digest.body(), b"OCTET-STREAM").is_some();
+        assert_eq!(opaque, depth > DEPTH);
+    }
+}
+
+#[test]
+fn parts_are_bounded_and_the_rest_is_the_last_ones() {
+    for count in [PARTS - 2, PARTS - 1, PARTS, 200_000] {
+        let message = crlf(&format!(
+            "Content-Type: multipart/mixed; boundary=b\n\n{}--b--\n",
+            "--b\n\nx\n".repeat(count)
+        ));
+        checks::index_stays_inside(&message);
+        let stored = checks::scan(&message, 4096);
+        let digest = Digest::open(&stored).unwrap();
+        assert_eq!(digest.part_count(), count.min(PARTS - 1));
+        let last = digest.leaf_parts().last().unwrap();
+        let end = if count < PARTS {
+            0
+        } else {
+            message.len() as u64
+        };
+        assert_eq!(
+            (last.offset + last.length).max(end),
+            end.max(message.len() as u64 - 9)
+        );
+        assert!(stored.len() < 200_000);
+    }
+}
+
+#[test]
+fn a_million_delimiters_of_nobody() {
+    let message = crlf(&format!(
+        "Content-Type: multipart/mixed; boundary=b\n\n{}",
+        "--c\n--b-\n".repeat(500_000)
+    ));
+    checks::index_stays_inside(&message);
+}
+
+#[test]
+fn header_fields_are_bounded() {
+    for (count, named) in [
+        (FIELDS - 1, FIELDS - 1),
+        (FIELDS, FIELDS),
+        (FIELDS + 1, FIELDS),
+        (50_000, FIELDS),
+    ] {
+        let message = crlf(&format!("{}Subject: s\n\nx", "A: b\n".repeat(count)));
+        checks::index_stays_inside(&message);
+        checks::digest_does_not_depend_on_cuts(&message, 5);
+        let stored = checks::scan(&message, 4096);
+        let digest = Digest::open(&stored).unwrap();
+        let fields: Vec<_> = digest.header_fields(&[]).unwrap().collect();
+        assert_eq!(
+            fields.iter().filter(|field| field.name == b"A").count(),
+            named
+        );
+        assert!(fields.len() <= FIELDS + 1);
+        assert_eq!(digest.subject(), "s", "it is known all the same");
+    }
+    let inner = format!("--b\n\n{}\n", "A: b\n".repeat(FIELDS));
+    let message = crlf(&format!(
+        "Content-Type: multipart/digest; boundary=b\n\n{}--b--",
+        inner.repeat(2 + ALL_FIELDS / FIELDS)
+    ));
+    checks::index_stays_inside(&message);
+    let stored = checks::scan(&message, 4096);
+    let digest = Digest::open(&stored).unwrap();
+    let named = |part: u32| {
+        digest
+            .header_fields(&[part])
+            .unwrap()
+            .filter(|field| field.name == b"A")
+            .count()
+    };
+    assert_eq!(
+        [named(1), named(3), named(4), named(5)],
+        [FIELDS, FIELDS, FIELDS - 1, 0]
+    );
+}
+
+#[test]
+fn long_fields_are_cut_and_counted() {
+    for length in [FIELD_OCTETS - 1, FIELD_OCTETS, FIELD_OCTETS + 1, 1 << 20] {
+        // In one line, and folded into many.
+        for line in [length, 70] {
+            let mut message = b"Subject:".to_vec();
+            let value = vec![b'x'; length];
+            for (number, piece) in value.chunks(line).enumerate() {
+                message.extend_from_slice(if number == 0 { b"" } else { b"\r\n " });
+                message.extend_from_slice(piece);
+            }
+            message.extend_from_slice(b"\r\nDate: Fri, 21 Nov 1997 09:55:06 -0600\r\n\r\nx");
+            checks::index_stays_inside(&message);
+            checks::digest_does_not_depend_on_cuts(&message, 1021);
+            let stored = checks::scan(&message, 4096);
+            let digest = Digest::open(&stored).unwrap();
+            assert!(digest.subject().len() <= FIELD_OCTETS);
+            assert!(digest.subject().len() >= length.min(FIELD_OCTETS) * 9 / 10);
+            assert!(digest.sent().is_some());
+            use crate::wire::ast::Field;
+            assert_eq!(digest.folded_is_whole(Field::Subject), false);
+            assert_eq!(digest.folded(Field::Subject).len(), FOLDED_OCTETS);
+        }
+    }
+    let ids = "<0123456789@example.org>\r\n ".repeat(40_000);
+    let message = format!("References: {ids}\r\n\r\n");
+    let stored = checks::scan(message.as_bytes(), 1000);
+    assert_eq!(
+        Digest::open(&stored).unwrap().references().count(),
+        REFERENCES
+    );
+    assert!(stored.len() < 5_000);
+}
+
+#[test]
+fn folded_text_is_whole_up_to_the_bound() {
+    for (length, whole) in [(FOLDED_OCTETS, true), (FOLDED_OCTETS + 1, false)] {
+        let stored = checks::scan(
+            format!("Subject: {}\r\n\r\n", "x".repeat(length)).as_bytes(),
+            99,
+        );
+        let digest = Digest::open(&stored).unwrap();
+        assert_eq!(
+            digest.folded_is_whole(crate::wire::ast::Field::Subject),
+            whole
+        );
+    }
+}
+
+#[test]
+fn kept_headers_are_bounded() {
+    let inner = format!("--b\n\nSubject: {}\n\n", "x".repeat(FIELD_OCTETS - 100));
+    let message = crlf(&format!(
+        "Content-Type: multipart/digest; boundary=b\n\n{}--b--",
+        inner.repeat(PARTS)
+    ));
+    checks::index_stays_inside(&message);
+    let stored = checks::scan(&message, 4096);
+    let digest = Digest::open(&stored).unwrap();
+    assert!(digest.part_count() > KEPT_OCTETS / FIELD_OCTETS);
+    assert!(digest.part_count() < 2 * KEPT_OCTETS / FIELD_OCTETS);
+    assert!(stored.len() < 3 * KEPT_OCTETS);
+}
+
+#[test]
+fn odd_octets() {
+    for message in [
+        &b"\0\0\0"[..],
+        b"\r\r\r",
+        b"\n\n\n",
+        b"\r\n\r\n\r\n",
+        b"A: b\r\rc\r\n\r\r\n\r\n",
+        b"Subject: \0\xff\xfe\r\n\t\r\n\r\n",
+        b"Content-Type: multipart/mixed; boundary=\"\0\"\r\n\r\n--\0\r\n\r\n--\0--",
+        b"Content-Type: \"\"/\"\"; \"\"=\"\"\r\n\r\n",
+        b"Content-Type: a/b; c=\"\xff\0\"\r\nContent-Disposition: \xff; x=\r\nContent-ID: \r\n\r\n",
+        b"From: (((((\r\nTo: <<<<,,,,>>>>\r\nCc: \"\\\r\nBcc: :;:;:;\r\n\r\n",
+        b"Content-Type: message/rfc822\r\n\r\nContent-Type: message/rfc822\r\n--x\r\n",
+        b"Content-Type: multipart/digest; boundary=x\r\n\r\n--x\r\n--x\r\nfoo\r\n--x\r\n\r\n--x--",
+    ] {
+        scan(message);
+    }
+}
+
+#[test]
+fn a_long_line_is_not_kept() {
+    let mut scanner = crate::message::Scanner::new();
+    scanner.feed(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n");
+    for _ in 0..1000 {
+        scanner.feed(&[b'-'; 16 * 1024]);
+        assert!(scanner.held_octets() <= 1024);
+    }
+    let stored = scanner.finish();
+    let digest = Digest::open(&stored).unwrap();
+    assert_eq!(digest.leaf_parts().next().unwrap().length, 1000 * 16 * 1024);
+}

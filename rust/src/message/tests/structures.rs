@@ -1,0 +1,416 @@
+//! ENVELOPE, BODY and BODYSTRUCTURE.
+use super::*;
+
+fn envelope(header: &str) -> String {
+    let stored = scan(&crlf(&format!("{header}\n\n")));
+    String::from_utf8(Digest::open(&stored).unwrap().envelope().to_vec()).unwrap()
+}
+
+fn structure(message: &str) -> (String, String) {
+    let stored = scan(&crlf(message));
+    let digest = Digest::open(&stored).unwrap();
+    (
+        text(digest.body()).to_owned(),
+        text(digest.bodystructure()).to_owned(),
+    )
+}
+
+/// RFC 9051 section 7.5.2's example, RFC 3501 section 8's message.
+#[test]
+fn the_example_of_imap() {
+    let header = "\
+Date: Wed, 17 Jul 1996 02:23:25 -0700 (PDT)
+From: Terry Gray <gray@cac.washington.edu>
+Subject: IMAP4rev2 WG mtg summary and minutes
+To: imap@cac.washington.edu
+cc: minutes@CNRI.Reston.VA.US, John Klensin <KLENSIN@MIT.EDU>
+Message-Id: <B27397-0100000@cac.washington.edu>
+MIME-Version: 1.0
+Content-Type: TEXT/PLAIN; CHARSET=US-ASCII";
+    let expected = "(\"Wed, 17 Jul 1996 02:23:25 -0700 (PDT)\" \
+\"IMAP4rev2 WG mtg summary and minutes\" \
+((\"Terry Gray\" NIL \"gray\" \"cac.washington.edu\")) \
+((\"Terry Gray\" NIL \"gray\" \"cac.washington.edu\")) \
+((\"Terry Gray\" NIL \"gray\" \"cac.washington.edu\")) \
+((NIL NIL \"imap\" \"cac.washington.edu\")) \
+((NIL NIL \"minutes\" \"CNRI.Reston.VA.US\")\
+(\"John Klensin\" NIL \"KLENSIN\" \"MIT.EDU\")) NIL NIL \
+\"<B27397-0100000@cac.washington.edu>\")";
+    assert_eq!(envelope(header), expected);
+
+    let body = "x".repeat(30) + "\n";
+    let message = format!(
+        "{header}\n\n{}{}",
+        body.repeat(91),
+        "y".repeat(3028 - 91 * 32 - 2) + "\n"
+    );
+    let stored = checks::scan(&crlf(&message), 1000);
+    let digest = Digest::open(&stored).unwrap();
+    assert_eq!(
+        text(digest.body()),
+        r#"("TEXT" "PLAIN" ("CHARSET" "US-ASCII") NIL NIL "7BIT" 3028 92)"#
+    );
+    assert_eq!(digest.sent(), Some((837_595_405, -420)));
+}
+
+#[test]
+fn what_an_envelope_says_of_odd_headers() {
+    let nil = "NIL NIL NIL NIL NIL NIL NIL NIL";
+    for (header, expected) in [
+        ("X: y", format!("(NIL NIL {nil})")),
+        ("Subject:\nDate: ", format!("(\"\" \"\" {nil})")),
+        ("Subject: a\n  b\n\tc", format!("(NIL \"a  b\tc\" {nil})")),
+        ("Subject : old", format!("(NIL \"old\" {nil})")),
+        ("Subject: one\nSubject: two", format!("(NIL \"one\" {nil})")),
+        ("Subject: \"q\" \\ =?utf-8?q?x?=", format!("(NIL \"\\\"q\\\" \\\\ =?utf-8?q?x?=\" {nil})")),
+        ("Subject: Grüße", format!("(NIL {{7}}\r\nGrüße {nil})")),
+        ("From: <>", "(NIL NIL ((NIL NIL \"\" \"\")) ((NIL NIL \"\" \"\")) ((NIL NIL \"\" \"\")) NIL NIL NIL NIL NIL)".into()),
+        ("From: \nTo:", format!("(NIL NIL {nil})")),
+        (
+            "From: a@b\nSender:\nReply-To: c@d",
+            "(NIL NIL ((NIL NIL \"a\" \"b\")) ((NIL NIL \"a\" \"b\")) ((NIL NIL \"c\" \"d\")) NIL NIL NIL NIL NIL)".into(),
+        ),
+        (
+            "To: a@b\nCc: g: c@d;\nTo: e@f",
+            "(NIL NIL NIL NIL NIL ((NIL NIL \"a\" \"b\")(NIL NIL \"e\" \"f\")) \
+             ((NIL NIL \"g\" NIL)(NIL NIL \"c\" \"d\")(NIL NIL NIL NIL)) NIL NIL NIL)".into(),
+        ),
+        (
+            "Bcc: root\nIn-Reply-To: <a@b>\n <c@d>\nMessage-ID:",
+            "(NIL NIL NIL NIL NIL NIL NIL ((NIL NIL \"root\" \"\")) \"<a@b> <c@d>\" \"\")".into(),
+        ),
+    ] {
+        assert_eq!(envelope(header), expected, "{header}");
+    }
+    let stored = scan(b"Subject: a\rb\0c\r\nTo: \xfc <x@y>\r\n\r\n");
+    assert_eq!(
+        Digest::open(&stored).unwrap().envelope(),
+        b"(NIL \"a bc\" NIL NIL NIL (({1}\r\n\xfc NIL \"x\" \"y\")) NIL NIL NIL NIL)"
+    );
+    let long = "x".repeat(1001);
+    assert!(envelope(&format!("Subject: {long}")).contains("{1001}\r\nxxx"));
+}
+
+/// RFC 2046 section 5.1.1.
+#[test]
+fn a_simple_multipart() {
+    let (body, extended) = structure(
+        "\
+From: Nathaniel Borenstein <nsb@bellcore.com>
+To: Ned Freed <ned@innosoft.com>
+Date: Sun, 21 Mar 1993 23:56:48 -0800 (PST)
+Subject: Sample message
+MIME-Version: 1.0
+Content-type: multipart/mixed; boundary=\"simple boundary\"
+
+This is the preamble.  It is to be ignored, though it
+is a handy place for composition agents to include an
+explanatory note to non-MIME conformant readers.
+
+--simple boundary
+
+This is implicitly typed plain US-ASCII text.
+It does NOT end with a linebreak.
+--simple boundary
+Content-type: text/plain; charset=us-ascii
+
+This is explicitly typed plain US-ASCII text.
+It DOES end with a linebreak.
+
+--simple boundary--
+
+This is the epilogue.  It is also to be ignored.
+",
+    );
+    assert_eq!(
+        body,
+        "((\"TEXT\" \"PLAIN\" (\"CHARSET\" \"US-ASCII\") NIL NIL \"7BIT\" 80 1)\
+         (\"TEXT\" \"PLAIN\" (\"CHARSET\" \"us-ascii\") NIL NIL \"7BIT\" 78 2) \"MIXED\")"
+    );
+    assert_eq!(
+        extended,
+        "((\"TEXT\" \"PLAIN\" (\"CHARSET\" \"US-ASCII\") NIL NIL \"7BIT\" 80 1 NIL NIL NIL NIL)\
+         (\"TEXT\" \"PLAIN\" (\"CHARSET\" \"us-ascii\") NIL NIL \"7BIT\" 78 2 NIL NIL NIL NIL) \
+         \"MIXED\" (\"BOUNDARY\" \"simple boundary\") NIL NIL NIL)"
+    );
+}
+
+/// RFC 2049 appendix A.
+#[test]
+fn a_complex_multipart() {
+    let (body, _) = structure(
+        "\
+MIME-Version: 1.0
+From: Nathaniel Borenstein <nsb@nsb.fv.com>
+To: Ned Freed <ned@innosoft.com>
+Date: Fri, 07 Oct 1994 16:15:05 -0700 (PDT)
+Subject: A multipart example
+Content-Type: multipart/mixed;
+              boundary=unique-boundary-1
+
+This is the preamble area of a multipart message.
+
+--unique-boundary-1
+
+  ... Some text appears here ...
+
+--unique-boundary-1
+Content-type: text/plain; charset=US-ASCII
+
+This could have been part of the previous part, but
+illustrates explicit versus implicit typing of body
+parts.
+
+--unique-boundary-1
+Content-Type: multipart/parallel; boundary=unique-boundary-2
+
+--unique-boundary-2
+Content-Type: audio/basic
+Content-Transfer-Encoding: base64
+
+  ... base64-encoded 8000 Hz single-channel
+
+--unique-boundary-2
+Content-Type: image/jpeg
+Content-Transfer-Encoding: base64
+
+  ... base64-encoded image data goes here ...
+
+--unique-boundary-2--
+
+--unique-boundary-1
+Content-type: text/enriched
+
+This is <bold><italic>enriched.</italic></bold>
+
+--unique-boundary-1
+Content-Type: message/rfc822
+
+From: (mailbox in US-ASCII)
+To: (address in US-ASCII)
+Subject: (subject in US-ASCII)
+Content-Type: Text/plain; charset=ISO-8859-1
+Content-Transfer-Encoding: Quoted-printable
+
+  ... Additional text in ISO-8859-1 goes here ...
+
+--unique-boundary-1--
+",
+    );
+    assert_eq!(
+        body,
+        "((\"TEXT\" \"PLAIN\" (\"CHARSET\" \"US-ASCII\") NIL NIL \"7BIT\" 34 1)\
+         (\"TEXT\" \"PLAIN\" (\"CHARSET\" \"US-ASCII\") NIL NIL \"7BIT\" 114 3)\
+         ((\"AUDIO\" \"BASIC\" NIL NIL NIL \"BASE64\" 45)\
+         (\"IMAGE\" \"JPEG\" NIL NIL NIL \"BASE64\" 47) \"PARALLEL\")\
+         (\"TEXT\" \"ENRICHED\" NIL NIL NIL \"7BIT\" 49 1)\
+         (\"MESSAGE\" \"RFC822\" NIL NIL NIL \"7BIT\" 232 \
+         (NIL \"(subject in US-ASCII)\" NIL NIL NIL NIL NIL NIL NIL NIL) \
+         (\"TEXT\" \"PLAIN\" (\"CHARSET\" \"ISO-8859-1\") NIL NIL \"QUOTED-PRINTABLE\" 51 1) 7) \
+         \"MIXED\")"
+    );
+}
+
+#[test]
+fn all_extension_data() {
+    let (_, extended) = structure(
+        "\
+Content-Type: multipart/mixed; boundary=b
+Content-Disposition: inline
+Content-Language: en, de
+Content-Location: http://x/ y
+
+--b
+Content-Type: Application/PDF; Name=\"a b\"; x*0=c
+Content-Transfer-Encoding: Base64
+Content-ID: <1@x>
+Content-Description: a
+ thing
+Content-MD5: Q2hlY2sgSW50ZWdyaXR5IQ==
+Content-Disposition: attachment; filename*=utf-8''%c3%bc; size=1
+Content-Language: en
+Content-Location: rel
+
+eA==
+--b--
+",
+    );
+    assert_eq!(
+        extended,
+        "((\"APPLICATION\" \"PDF\" (\"NAME\" \"a b\" \"X*0\" \"c\") \"<1@x>\" \"a thing\" \"BASE64\" 4 \
+         \"Q2hlY2sgSW50ZWdyaXR5IQ==\" \
+         (\"ATTACHMENT\" (\"FILENAME*\" \"utf-8''%c3%bc\" \"SIZE\" \"1\")) \"en\" \"rel\") \
+         \"MIXED\" (\"BOUNDARY\" \"b\") (\"INLINE\" NIL) (\"en\" \"de\") \"http://x/ y\")"
+    );
+}
+
+#[test]
+fn types_that_are_missing_or_broken() {
+    let plain = |octets: u32, lines: u32| {
+        format!(r#"("TEXT" "PLAIN" ("CHARSET" "US-ASCII") NIL NIL "7BIT" {octets} {lines})"#)
+    };
+    for (message, expected) in [
+        ("", plain(0, 0)),
+        ("\n", plain(0, 0)),
+        ("no header at all\n", plain(18, 1)),
+        ("no header: at all\n", plain(19, 1)),
+        ("A: b", plain(0, 0)),
+        ("Content-Type: nonsense\n\nx", plain(1, 0)),
+        ("Content-Type:\n\nx", plain(1, 0)),
+        ("Content-Type: multipart/mixed\n\nx\n", plain(3, 1)),
+        (
+            "Content-Type: multipart/mixed; boundary=\"\"\n\nx\n",
+            plain(3, 1),
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=b\n\nx\ny",
+            format!("({} \"MIXED\")", plain(4, 1)),
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=b\n\nx\n--b--\n",
+            format!("({} \"MIXED\")", plain(10, 2)),
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n",
+            format!("({} \"MIXED\")", plain(3, 1)),
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=b\n\n--b\n",
+            format!("({} \"MIXED\")", plain(0, 0)),
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=b\n\n--b",
+            format!("({} \"MIXED\")", plain(0, 0)),
+        ),
+        (
+            "Content-Type: multipart/x; boundary=b\n\n--b\nContent-Type: image/png\n--b--\n",
+            "((\"IMAGE\" \"PNG\" NIL NIL NIL \"7BIT\" 0) \"X\")".into(),
+        ),
+        (
+            "Content-Type: multipart/digest; boundary=b\n\n--b\n\nSubject: s\n\nx\n--b\nContent-Type: text/plain\n\ny\n--b--",
+            format!(
+                "((\"MESSAGE\" \"RFC822\" NIL NIL NIL \"7BIT\" 15 \
+                 (NIL \"s\" NIL NIL NIL NIL NIL NIL NIL NIL) {} 2)\
+                 (\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 1 0) \"DIGEST\")",
+                plain(1, 0)
+            ),
+        ),
+        (
+            "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\neA==\n",
+            "(\"MESSAGE\" \"RFC822\" NIL NIL NIL \"BASE64\" 6 \
+             (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL) \
+             (\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 0 0) 1)"
+                .into(),
+        ),
+    ] {
+        assert_eq!(structure(message).0, expected, "{message}");
+    }
+}
+
+#[test]
+fn header_lines_that_are_no_fields() {
+    let names = |message: &[u8]| {
+        let stored = scan(message);
+        let digest = Digest::open(&stored).unwrap();
+        let fields = digest.header_fields(&[]).unwrap();
+        fields
+            .map(|field| (text(field.name).to_owned(), field.length))
+            .collect::<Vec<_>>()
+    };
+    let named = |name: &str, length| (name.to_owned(), length);
+    assert_eq!(
+        names(b"From me Mon\r\nX-A: b\r\n c\r\njunk\r\nsubject : d\n\nbody"),
+        [
+            named("", 13),
+            named("X-A", 12),
+            named("", 6),
+            named("Subject", 12)
+        ]
+    );
+    assert_eq!(names(b" folded\r\nA: b"), [named("", 9), named("A", 4)]);
+    assert_eq!(names(b"no header\r\n\r\n"), []);
+    assert_eq!(names(b"\r\nA: b"), []);
+    assert_eq!(names(b"A: b\r\n \r\n\r\n"), [named("A", 9)]);
+    assert_eq!(names(": no name\r\nÜ: no ascii".as_bytes()), []);
+    assert_eq!(
+        names("A: b\r\nÜ: no ascii".as_bytes()),
+        [named("A", 6), named("", 12)]
+    );
+}
+
+#[test]
+fn what_else_a_digest_knows() {
+    let stored = scan(&crlf(
+        "\
+Date: Fri, 21 Nov 1997 09:55:06 -0600
+From: =?utf-8?q?J=C3=B6rg?= M <Joe@Example.ORG>
+To: Team: a@x, B <b@x>;
+Cc: C@x, d@x
+Subject: Re: [list] =?iso-8859-1?q?Gr=FC=DFe?=
+ aus   Bonn
+Message-ID: <1@x>
+References: <2@x>
+ <3@x>
+In-Reply-To: <4@x>
+Content-Type: text/html; charset=utf-8
+
+<p>Hello,</p><p>Wörld</p>
+",
+    ));
+    let digest = Digest::open(&stored).unwrap();
+    assert_eq!(digest.sent(), Some((880_127_706, -360)));
+    assert_eq!(digest.subject(), "Re: [list] Grüße aus Bonn");
+    assert_eq!(digest.base_subject(), "Grüße aus Bonn");
+    assert_eq!(digest.base_subject_key(), "grüsse aus bonn");
+    assert!(digest.is_reply_or_forward());
+    assert_eq!(digest.message_id(), Some(&b"1@x"[..]));
+    assert_eq!(digest.references().collect::<Vec<_>>(), [b"2@x", b"3@x"]);
+    assert_eq!(digest.preview(), "Hello, Wörld");
+    assert_eq!(digest.part_count(), 1);
+    use crate::message::SortKey::*;
+    let keys = [From, To, Cc, DisplayFrom, DisplayTo].map(|key| digest.sort_key(key));
+    assert_eq!(keys, ["joe", "team", "c", "jörg m", "team"]);
+    use crate::wire::ast::Field;
+    assert_eq!(digest.folded(Field::From), "jörg m <joe@example.org>");
+    assert_eq!(digest.folded(Field::Cc), "c@x, d@x");
+    assert_eq!(digest.folded(Field::Bcc), "");
+    assert_eq!(digest.folded(Field::Subject), "re: [list] grüsse aus bonn");
+    assert!(digest.folded_is_whole(Field::To));
+
+    let stored = scan(b"In-Reply-To: joe's <5@x> of today <6@x>\r\nDate: x\r\n\r\n");
+    let digest = Digest::open(&stored).unwrap();
+    assert_eq!(digest.references().collect::<Vec<_>>(), [b"5@x"]);
+    assert_eq!((digest.sent(), digest.message_id()), (None, None));
+}
+
+#[test]
+fn a_plain_mail_has_a_small_digest() {
+    let mut message = String::new();
+    for number in 0..8 {
+        message += &format!(
+            "Received: from mail{number}.example.org (mail{number}.example.org [192.0.2.{number}])\n\
+             \tby mx.example.net (Postfix) with ESMTPS id 4ABCD{number}\n\
+             \tfor <somebody@example.net>; Mon, 1 Jan 2024 10:00:0{number} +0000 (UTC)\n"
+        );
+    }
+    message += "\
+DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.org; s=x; b=AAAA
+Date: Mon, 1 Jan 2024 10:00:00 +0000
+From: Somebody Special <somebody.special@example.org>
+To: Another Person <another@example.net>
+Cc: A List of People <people@lists.example.net>
+Subject: Re: [people] The minutes of our last meeting
+Message-ID: <20240101100000.ABCDEF@mail.example.org>
+In-Reply-To: <20231231100000.ABCDEF@mail.example.net>
+References: <20231230100000.ABCDEF@mail.example.net> <20231231100000.ABCDEF@mail.example.net>
+MIME-Version: 1.0
+Content-Type: text/plain; charset=utf-8
+Content-Transfer-Encoding: quoted-printable
+X-Spam-Status: No, score=-1.9
+
+";
+    message += &"Thank you for the minutes, I have read them all.\n".repeat(20);
+    let stored = scan(&crlf(&message));
+    assert!(message.len() > 3000);
+    assert_eq!(stored.len(), 1182);
+}

@@ -1,0 +1,336 @@
+//! Content-Transfer-Encoding undone (RFC 2045 section 6), in portions and without errors.
+
+/// White space that is held back until it is known whether a line ends behind it, in octets.
+/// RFC 2045 section 6.7 allows lines of 76.
+const HELD_OCTETS: usize = 998;
+
+/// Undoes a transfer encoding.
+pub enum TransferDecoder {
+    /// 7bit, 8bit, binary, and what is not known: octets as they are.
+    Identity,
+    /// base64: what is not in the alphabet is passed over.
+    Base64(Base64),
+    /// quoted-printable: what is no valid escape is kept as it is.
+    QuotedPrintable(QuotedPrintable),
+}
+
+impl TransferDecoder {
+    /// For [`Part::encoding`](super::Part::encoding).
+    #[must_use]
+    pub fn new(encoding: i8) -> Self {
+        match encoding {
+            1 => Self::Base64(Base64::default()),
+            2 => Self::QuotedPrintable(QuotedPrintable::default()),
+            _ => Self::Identity,
+        }
+    }
+
+    /// Append what the next octets decode to.
+    pub fn feed(&mut self, octets: &[u8], to: &mut Vec<u8>) {
+        match self {
+            Self::Identity => to.extend_from_slice(octets),
+            Self::Base64(decoder) => decoder.feed(octets, to),
+            Self::QuotedPrintable(decoder) => decoder.feed(octets, to),
+        }
+    }
+
+    /// Append what was held back: there is no more to come. The decoder begins anew.
+    pub fn finish(&mut self, to: &mut Vec<u8>) {
+        match self {
+            Self::Identity => {}
+            Self::Base64(decoder) => decoder.finish(to),
+            Self::QuotedPrintable(decoder) => decoder.finish(to),
+        }
+    }
+}
+
+/// Undoes base64.
+#[derive(Default)]
+pub struct Base64 {
+    /// The digits of an unfinished group, six bits each.
+    bits: u32,
+    digits: u8,
+}
+
+/// No digit of base64.
+const NONE: u8 = 64;
+
+const VALUES: [u8; 256] = {
+    let mut values = [NONE; 256];
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut value = 0_u8;
+    while value < NONE {
+        #[allow(clippy::indexing_slicing)] // evaluated by the compiler
+        {
+            values[alphabet[value as usize] as usize] = value;
+        }
+        value += 1;
+    }
+    values
+};
+
+fn value(octet: u8) -> u8 {
+    VALUES.get(usize::from(octet)).copied().unwrap_or(NONE)
+}
+
+impl Base64 {
+    /// Append what the next octets decode to.
+    pub fn feed(&mut self, octets: &[u8], to: &mut Vec<u8>) {
+        to.reserve(octets.len() / 4 * 3 + 3);
+        let mut rest = octets;
+        while let Some((first, behind)) = rest.split_first() {
+            if self.digits == 0
+                && let Some((group, after)) = rest.split_first_chunk::<4>()
+            {
+                let digits = group.map(value);
+                if digits.iter().all(|digit| *digit < NONE) {
+                    let [_, octets @ ..] = join(digits).to_be_bytes();
+                    to.extend_from_slice(&octets);
+                    rest = after;
+                    continue;
+                }
+            }
+            rest = behind;
+            match value(*first) {
+                NONE if *first == b'=' => self.finish(to),
+                NONE => {}
+                digit => {
+                    self.bits = self.bits << 6 | u32::from(digit);
+                    self.digits += 1;
+                    if self.digits == 4 {
+                        let [_, octets @ ..] = self.bits.to_be_bytes();
+                        to.extend_from_slice(&octets);
+                        *self = Self::default();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Append what an unfinished group holds.
+    pub fn finish(&mut self, to: &mut Vec<u8>) {
+        let [_, _, high, low] = (self.bits >> if self.digits == 3 { 2 } else { 4 }).to_be_bytes();
+        match self.digits {
+            2 => to.push(low),
+            3 => to.extend_from_slice(&[high, low]),
+            _ => {} // one digit alone is six bits of nothing
+        }
+        *self = Self::default();
+    }
+}
+
+fn join(digits: [u8; 4]) -> u32 {
+    digits
+        .iter()
+        .fold(0, |bits, digit| bits << 6 | u32::from(*digit))
+}
+
+/// Undoes quoted-printable.
+#[derive(Default)]
+pub struct QuotedPrintable {
+    /// White space and the beginning of escapes whose meaning is still open.
+    held: Vec<u8>,
+}
+
+/// What stands behind a `=`.
+enum Escape {
+    /// Two digits.
+    Octet(u8),
+    /// A line end after so many octets: a soft line break.
+    Soft(usize),
+    /// Neither.
+    Nothing,
+    /// More octets are needed to tell.
+    Open,
+}
+
+fn hex(octet: u8) -> Option<u8> {
+    u8::try_from(char::from(octet).to_digit(16)?).ok()
+}
+
+fn escape(behind: &[u8]) -> Escape {
+    let blanks = behind
+        .iter()
+        .take_while(|octet| matches!(octet, b' ' | b'\t'))
+        .count();
+    if blanks > HELD_OCTETS {
+        return Escape::Nothing;
+    }
+    match behind.get(blanks..).unwrap_or_default() {
+        [b'\n', ..] => Escape::Soft(blanks + 1),
+        [b'\r', b'\n', ..] => Escape::Soft(blanks + 2),
+        [] | [b'\r'] => Escape::Open,
+        [high, rest @ ..] if blanks == 0 => match (hex(*high), rest.first()) {
+            (None, _) => Escape::Nothing,
+            (Some(_), None) => Escape::Open,
+            (Some(high), Some(low)) => match hex(*low) {
+                Some(low) => Escape::Octet(high << 4 | low),
+                None => Escape::Nothing,
+            },
+        },
+        _ => Escape::Nothing,
+    }
+}
+
+/// How many octets of white space stand at the end; `at_most` of them count.
+fn blanks_at_end(octets: &[u8], at_most: usize) -> usize {
+    let blank = |octet: &&u8| matches!(octet, b' ' | b'\t');
+    octets.iter().rev().take(at_most).take_while(blank).count()
+}
+
+impl QuotedPrintable {
+    /// Append what the next octets decode to.
+    pub fn feed(&mut self, octets: &[u8], to: &mut Vec<u8>) {
+        if self.held.is_empty() {
+            self.held = decode_quoted(octets, to).to_vec();
+        } else {
+            let mut joined = std::mem::take(&mut self.held);
+            joined.extend_from_slice(octets);
+            self.held = decode_quoted(&joined, to).to_vec();
+        }
+    }
+
+    /// Append what was held back. White space at the end of a line is not part of the text
+    /// (RFC 2045 section 6.7, rule 3), nor is a last `=`.
+    pub fn finish(&mut self, to: &mut Vec<u8>) {
+        let held = std::mem::take(&mut self.held);
+        match held.split_first() {
+            Some((b'=', rest)) if rest.iter().any(|octet| !octet.is_ascii_whitespace()) => {
+                to.extend_from_slice(&held);
+            }
+            Some((b'=', _)) | None => {}
+            Some(_) if held.ends_with(b"\r") => to.extend_from_slice(&held), // no line end
+            Some(_) => {}
+        }
+    }
+}
+
+/// Append what is decided; return what is not, at most about [`HELD_OCTETS`].
+fn decode_quoted<'a>(octets: &'a [u8], to: &mut Vec<u8>) -> &'a [u8] {
+    let mut rest = octets;
+    while let Some(at) = memchr::memchr2(b'=', b'\n', rest) {
+        let (run, behind) = rest.split_at_checked(at).unwrap_or((rest, b""));
+        if behind.starts_with(b"\n") {
+            let cr = run.ends_with(b"\r");
+            let text = run.get(..run.len() - usize::from(cr)).unwrap_or_default();
+            let blanks = blanks_at_end(text, HELD_OCTETS);
+            to.extend_from_slice(text.get(..text.len() - blanks).unwrap_or_default());
+            to.extend_from_slice(if cr { b"\r\n" } else { b"\n" });
+            rest = behind.get(1..).unwrap_or_default();
+            continue;
+        }
+        to.extend_from_slice(run);
+        rest = behind.get(1..).unwrap_or_default();
+        match escape(rest) {
+            Escape::Octet(octet) => {
+                to.push(octet);
+                rest = rest.get(2..).unwrap_or_default();
+            }
+            Escape::Soft(length) => rest = rest.get(length..).unwrap_or_default(),
+            Escape::Nothing => to.push(b'='),
+            Escape::Open => return behind,
+        }
+    }
+    let cr = rest.ends_with(b"\r");
+    let text = rest.get(..rest.len() - usize::from(cr)).unwrap_or_default();
+    let open = blanks_at_end(text, HELD_OCTETS) + usize::from(cr);
+    let (decided, open) = rest
+        .split_at_checked(rest.len() - open)
+        .unwrap_or((rest, b""));
+    to.extend_from_slice(decided);
+    open
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(encoding: i8, parts: &[&[u8]]) -> Vec<u8> {
+        let mut decoder = TransferDecoder::new(encoding);
+        let mut decoded = Vec::new();
+        for part in parts {
+            decoder.feed(part, &mut decoded);
+        }
+        decoder.finish(&mut decoded);
+        decoded
+    }
+
+    const CASES: &[(i8, &[u8], &[u8])] = &[
+        (0, b"as =41 it is\r\n", b"as =41 it is\r\n"),
+        (-1, b"as =41 it is\r\n", b"as =41 it is\r\n"),
+        // RFC 4648 section 10
+        (1, b"", b""),
+        (1, b"Zg==", b"f"),
+        (1, b"Zm8=", b"fo"),
+        (1, b"Zm9v", b"foo"),
+        (1, b"Zm9vYg==", b"foob"),
+        (1, b"Zm9vYmE=", b"fooba"),
+        (1, b"Zm9vYmFy", b"foobar"),
+        (1, b"Zm9v\r\nYmFy\r\n", b"foobar"),
+        (1, b"Zm9v\0 *Y\xffm-Fy", b"foobar"),
+        (1, b"Zm9vYg", b"foob"),
+        (1, b"Zm9vYmE", b"fooba"),
+        (1, b"Zm9vY", b"foo"),
+        (1, b"Zg==Zm8=Zm9v", b"ffofoo"),
+        (1, b"====", b""),
+        (1, b"/+8=", b"\xff\xef"),
+        // RFC 2045 section 6.7
+        (
+            2,
+            b"Now's the time =\r\nfor all folk to come=\r\n to the aid of their country.",
+            b"Now's the time for all folk to come to the aid of their country.",
+        ),
+        (2, b"a=3Db=3db", b"a=b=b"),
+        (
+            2,
+            b"trailing \t \r\nkept=20\r\n=09\r\nend  ",
+            b"trailing\r\nkept \r\n\t\r\nend",
+        ),
+        (2, b"soft= \t\r\nbreak=\nbare", b"softbreakbare"),
+        (
+            2,
+            b"not = an escape =4 =ZZ =4Z ==41",
+            b"not = an escape =4 =ZZ =4Z =A",
+        ),
+        (2, b"in the end=", b"in the end"),
+        (2, b"in the end=\r", b"in the end"),
+        (2, b"in the end=4", b"in the end=4"),
+        (2, b"in the end \r", b"in the end \r"),
+        (2, b"bare\rcr \r \r\n", b"bare\rcr \r\r\n"),
+        (2, b"8 bit \xfc\0", b"8 bit \xfc\0"),
+    ];
+
+    #[test]
+    fn known_answers_whole_and_cut_anywhere() {
+        for (encoding, octets, decoded) in CASES {
+            for at in 0..=octets.len() {
+                assert_eq!(
+                    decode(*encoding, &[&octets[..at], &octets[at..]])
+                        .escape_ascii()
+                        .to_string(),
+                    decoded.escape_ascii().to_string(),
+                    "{} cut at {at}",
+                    octets.escape_ascii()
+                );
+            }
+            let single: Vec<&[u8]> = octets.chunks(1).collect();
+            assert_eq!(decode(*encoding, &single), *decoded, "octet by octet");
+        }
+    }
+
+    #[test]
+    fn held_white_space_is_bounded_and_the_same_however_it_is_cut() {
+        for count in [HELD_OCTETS - 1, HELD_OCTETS, HELD_OCTETS + 1, 5000] {
+            for (before, after) in [("a", "\r\n"), ("a", "b"), ("a=", "\n"), ("a=", "b")] {
+                let text = format!("{before}{}{after}", " ".repeat(count));
+                let whole = decode(2, &[text.as_bytes()]);
+                let single: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
+                assert_eq!(decode(2, &single), whole);
+                let mut decoder = QuotedPrintable::default();
+                let mut decoded = Vec::new();
+                decoder.feed(&text.as_bytes()[..text.len() - 2], &mut decoded);
+                assert!(decoder.held.len() <= HELD_OCTETS + 3);
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Encoded words in header fields (RFC 2047).
+use super::charset::{decode_named, decode_unnamed};
+use super::transfer::Base64;
+
+/// The longest name of a charset that is looked at; IANA's longest has 45 octets.
+const CHARSET_OCTETS: usize = 64;
+
+/// One encoded word, its transfer encoding undone.
+struct Word<'a> {
+    charset: &'a [u8],
+    octets: Vec<u8>,
+    /// Octets of the word as it stood there.
+    length: usize,
+}
+
+fn quoted(text: &[u8]) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, behind)) = rest.split_first() {
+        rest = behind;
+        if *first == b'='
+            && let Some((digits, after)) = behind.split_first_chunk::<2>()
+            && let Ok(digits) = str::from_utf8(digits)
+            && let Ok(octet) = u8::from_str_radix(digits, 16)
+        {
+            octets.push(octet);
+            rest = after;
+        } else {
+            octets.push(if *first == b'_' { b' ' } else { *first });
+        }
+    }
+    octets
+}
+
+/// ```abnf
+/// encoded-word = "=?" charset "?" encoding "?" encoded-text "?="
+/// ```
+/// Longer than the 75 octets of RFC 2047 is accepted, white space inside is not.
+fn word(text: &[u8]) -> Option<Word<'_>> {
+    let inner = text.strip_prefix(b"=?")?;
+    let scope = inner.get(..CHARSET_OCTETS.min(inner.len()))?;
+    let (charset, _) = scope.split_at_checked(memchr::memchr(b'?', scope)?)?;
+    let behind = inner.get(charset.len() + 1..)?;
+    let (encoding, encoded) = match behind {
+        [encoding, b'?', encoded @ ..] => (encoding.to_ascii_uppercase(), encoded),
+        _ => return None,
+    };
+    let end = encoded
+        .iter()
+        .position(|octet| *octet == b'?' || !octet.is_ascii_graphic())?;
+    let (encoded, close) = encoded.split_at_checked(end)?;
+    if charset.is_empty() || !close.starts_with(b"?=") {
+        return None;
+    }
+    let octets = match encoding {
+        b'Q' => quoted(encoded),
+        b'B' => {
+            let mut octets = Vec::new();
+            let mut decoder = Base64::default();
+            decoder.feed(encoded, &mut octets);
+            decoder.finish(&mut octets);
+            octets
+        }
+        _ => return None,
+    };
+    // RFC 2231 section 5: a language may stand behind the charset.
+    let charset = charset.split(|octet| *octet == b'*').next()?;
+    Some(Word {
+        charset,
+        octets,
+        length: charset_end(text, close),
+    })
+}
+
+/// Octets from the beginning of `text` to behind the `?=` that `close` begins with.
+fn charset_end(text: &[u8], close: &[u8]) -> usize {
+    text.len() - close.len() + 2
+}
+
+/// Words that follow each other, waiting to be decoded: a character may go on in the next one,
+/// although RFC 2047 section 5 forbids it.
+#[derive(Default)]
+struct Pending {
+    charset: Vec<u8>,
+    octets: Vec<u8>,
+    /// As they stood there.
+    raw: Vec<u8>,
+}
+
+impl Pending {
+    fn flush(&mut self, to: &mut String) {
+        let pending = std::mem::take(self);
+        if pending.raw.is_empty() {
+            return;
+        }
+        match decode_named(&pending.charset, &pending.octets) {
+            Some(text) => to.push_str(&text),
+            None => decode_unnamed(&pending.raw, to),
+        }
+    }
+}
+
+/// Decode an unfolded header value for people: encoded words wherever they stand, raw octets as
+/// UTF-8 or else windows-1252. A word that is not valid or whose charset is unknown stays as it is.
+#[must_use]
+pub fn decode_header(value: &[u8]) -> String {
+    let mut decoded = String::with_capacity(value.len());
+    let mut pending = Pending::default();
+    let mut plain = value; // not yet decoded, and not looked at before `at`
+    let mut at = 0;
+    while let Some(found) = plain
+        .get(at..)
+        .and_then(|rest| memchr::memmem::find(rest, b"=?"))
+    {
+        at += found;
+        let (before, from) = plain.split_at_checked(at).unwrap_or((plain, b""));
+        let Some(word) = word(from) else {
+            at += 1;
+            continue;
+        };
+        let adjacent = !pending.raw.is_empty() && before.trim_ascii().is_empty();
+        if !adjacent || !pending.charset.eq_ignore_ascii_case(word.charset) {
+            pending.flush(&mut decoded);
+            pending.charset = word.charset.to_vec();
+        } else {
+            pending.raw.extend_from_slice(before);
+        }
+        if !adjacent {
+            decode_unnamed(before, &mut decoded);
+        }
+        pending.octets.extend_from_slice(&word.octets);
+        let (raw, behind) = from.split_at_checked(word.length).unwrap_or((from, b""));
+        pending.raw.extend_from_slice(raw);
+        plain = behind;
+        at = 0;
+    }
+    pending.flush(&mut decoded);
+    decode_unnamed(plain, &mut decoded);
+    decoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_answers() {
+        for (value, text) in [
+            // RFC 2047 section 8, unfolded
+            ("(=?ISO-8859-1?Q?a?=)", "(a)"),
+            ("(=?ISO-8859-1?Q?a?= b)", "(a b)"),
+            ("(=?ISO-8859-1?Q?a?= =?ISO-8859-1?Q?b?=)", "(ab)"),
+            ("(=?ISO-8859-1?Q?a?=  =?ISO-8859-1?Q?b?=)", "(ab)"),
+            ("(=?ISO-8859-1?Q?a?= \t =?ISO-8859-1?Q?b?=)", "(ab)"),
+            ("(=?ISO-8859-1?Q?a_b?=)", "(a b)"),
+            ("(=?ISO-8859-1?Q?a?= =?ISO-8859-2?Q?_b?=)", "(a b)"),
+            (
+                "=?US-ASCII?Q?Keith_Moore?= <moore@cs.utk.edu>",
+                "Keith Moore <moore@cs.utk.edu>",
+            ),
+            (
+                "=?ISO-8859-1?Q?Keld_J=F8rn_Simonsen?= <keld@dkuug.dk>",
+                "Keld Jørn Simonsen <keld@dkuug.dk>",
+            ),
+            (
+                "=?ISO-8859-1?Q?Andr=E9?= Pirard <PIRARD@vm1.ulg.ac.be>",
+                "André Pirard <PIRARD@vm1.ulg.ac.be>",
+            ),
+            (
+                "=?ISO-8859-1?B?SWYgeW91IGNhbiByZWFkIHRoaXMgeW8=?= =?ISO-8859-2?B?dSB1bmRlcnN0YW5kIHRoZSBleGFtcGxlLg==?=",
+                "If you can read this you understand the example.",
+            ),
+            // RFC 2231 section 5
+            ("=?US-ASCII*EN?Q?Keith_Moore?=", "Keith Moore"),
+            ("=?utf-8?b?4oKs?=", "€"),
+            ("=?UTF-8?B?4oI=?= =?utf-8?B?rA==?=", "€"), // a character cut in two
+            ("=?iso-2022-jp?B?GyRCOzNFRBsoQg==?=", "山田"),
+            ("=?utf-8?q?a?= and =?utf-8?q?b?=", "a and b"),
+            ("x=?utf-8?q?a?=y", "xay"),
+            // Not valid, so left alone
+            ("=?utf-8?q?a b?=", "=?utf-8?q?a b?="),
+            ("=?utf-8?x?a?=", "=?utf-8?x?a?="),
+            ("=??q?a?=", "=??q?a?="),
+            ("=?utf-8?q?a", "=?utf-8?q?a"),
+            (
+                "=?x-unknown?q?=41?= =?x-unknown?q?=42?=",
+                "=?x-unknown?q?=41?= =?x-unknown?q?=42?=",
+            ),
+            ("=?=?utf-8?q?a?=", "=?a"),
+            ("=?utf-8?q?=4?=", "=4"),
+            ("", ""),
+            ("raw Grüße", "raw Grüße"),
+        ] {
+            assert_eq!(decode_header(value.as_bytes()), text, "{value}");
+        }
+        assert_eq!(decode_header(b"Gr\xfc\xdfe"), "Grüße");
+    }
+
+    #[test]
+    fn many_beginnings_of_words_take_no_longer_than_other_text() {
+        let hostile = b"=?".repeat(32 * 1024);
+        assert_eq!(decode_header(&hostile).len(), hostile.len());
+        let hostile = b"=?a?q?".repeat(10 * 1024);
+        assert_eq!(decode_header(&hostile).len(), hostile.len());
+    }
+}
