@@ -116,6 +116,12 @@ async def test_a_changed_password_ends_what_was_remembered(authenticator, accoun
     assert await authenticator.login("ada", b"difference", peer="192.0.2.1")
 
 
+async def test_a_name_that_grows_in_form_c_is_nobody_and_not_looked_up(authenticator, accounts):
+    accounts.find = lambda name: pytest.fail("no table has such a key")
+    musical = "\U0001d160" * 63  # 252 octets, three times as many in form C
+    assert await authenticator.login(musical, b"x", peer="192.0.2.1") is None
+
+
 async def test_failures_are_slowed_down_and_others_are_not(authenticator, autojump_clock):
     for _ in range(PAIR_FREE):
         began = trio.current_time()

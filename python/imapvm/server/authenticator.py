@@ -14,13 +14,18 @@ import trio
 from imapvm.auth.passwords import is_credential, verify
 from imapvm.auth.throttle import Throttle
 from imapvm.commands.outcome import Refusal
-from imapvm.model.limits import PASSWORD_CHECKS_WAITING_MAX, REMEMBERED_SIGN_INS_MAX
+from imapvm.filepool.accounts import normal_name
+from imapvm.model.limits import (
+    LOGIN_NAME_MAX,
+    PASSWORD_CHECKS_WAITING_MAX,
+    REMEMBERED_SIGN_INS_MAX,
+)
 
 if TYPE_CHECKING:
     from imapvm.filepool.accounts import Account
     from imapvm.model.ids import AccountId
 
-LOG: Final = logging.getLogger("imapvm.auth")
+LOG: Final = logging.getLogger(__name__)
 
 REMEMBER_SECONDS: Final = 10 * 60.0
 """After a password was right, equal ones are not hashed again for so long. A mail program opens
@@ -78,21 +83,28 @@ class Authenticator:
         """
         if self._waiting >= PASSWORD_CHECKS_WAITING_MAX:
             raise Refusal("too many are signing in; try again in a moment", "UNAVAILABLE")
-        known = name.casefold()
+        known = normal_name(name)
         self._waiting += 1
         try:
             async with self._one_at_a_time(peer, known):
                 delay = self._throttle.delay(peer, known)
                 if delay:
                     await trio.sleep(delay)
-                account = self._accounts.find(name)
+                # Form C can be longer than what was sent; no table has such a key.
+                short = len(known.encode()) <= LOGIN_NAME_MAX
+                account = self._accounts.find(name) if short else None
                 if await self._is_right(account, password):
                     self._throttle.succeeded(peer, known)
+                    assert account is not None
+                    LOG.info("login", extra={"user": account.name, "peer": peer})
                     return account
                 self._throttle.failed(peer, known)
                 # Names only: a password typed into the wrong field is no business of the log's,
                 # so a name that nobody has is not shown.
-                LOG.info("sign-in failed: %s from %s", account.name if account else "unknown", peer)
+                LOG.info(
+                    "login failed",
+                    extra={"user": account.name if account else "(nobody)", "peer": peer},
+                )
                 return None
         finally:
             self._waiting -= 1
@@ -104,7 +116,9 @@ class Authenticator:
             if secrets.compare_digest(seen, digest) and self._clock() < until:
                 return True
             if account.credential and not is_credential(account.credential):
-                LOG.warning("%s: the credential kept for it cannot be checked", account.name)
+                LOG.warning(
+                    "the credential of an account cannot be checked", extra={"user": account.name}
+                )
         credential = account.credential if account is not None else None
         right = await trio.to_thread.run_sync(
             verify, credential, password, limiter=self._cores, abandon_on_cancel=True

@@ -39,6 +39,8 @@ SHUTDOWN_SECONDS: Final = 10.0
 """For commands that run when the server stops; who needs longer is cut off."""
 SWEEP_SECONDS: Final = 60.0
 """Between two clean-ups of the filepool."""
+BETWEEN_PIECES_SECONDS: Final = 0.1
+"""Within a clean-up that has more to do: clients' commits go first."""
 
 
 async def serve(
@@ -152,8 +154,9 @@ async def _serve_pool(
 async def keep(pool: "Filepool") -> None:
     """Clean the filepool up, now and then, a bounded piece at a time."""
     while True:
+        more = False
         try:
-            await pool.sweep()
+            more = (await pool.sweep()).more
         except FilepoolError as fault:
             LOG.warning("the filepool is not swept", extra={"reason": str(fault)})
-        await trio.sleep(SWEEP_SECONDS)
+        await trio.sleep(BETWEEN_PIECES_SECONDS if more else SWEEP_SECONDS)

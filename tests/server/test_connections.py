@@ -1,0 +1,487 @@
+"""How many may come, and who has been silent too long. Real sockets, no filepool."""
+
+import contextlib
+import errno
+import os
+import socket
+from types import SimpleNamespace
+
+import pytest
+import trio
+from tests.server.conftest import tcp_pair
+from trio.testing import wait_all_tasks_blocked
+
+from imapvm.commands.services import Services
+from imapvm.model.limits import CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX, OUTPUT_WAITING_MAX
+from imapvm.server import accept
+from imapvm.server.accept import PAUSE_SECONDS, Door
+from imapvm.server.connection import serve_connection
+from imapvm.server.connections import (
+    AUTOLOGOUT_SECONDS,
+    LOGIN_SECONDS,
+    STALL_SECONDS,
+    SWEEP_SECONDS,
+    Connections,
+    is_loopback,
+    network_of,
+)
+from imapvm.server.transport import Transport
+
+
+class FakeTransport:
+    waiting = 0
+    is_reading = True
+    octets_in = octets_out = 0
+
+    def __init__(self, peer: str) -> None:
+        self.peer = peer
+
+
+class FakeConnection:
+    """Enough of a `Connection` to be counted and swept."""
+
+    signed_in = False
+    commands = 0
+    heard = sent = -1
+    heard_at = sent_at = 0.0
+
+    def __init__(self, peer: str = "192.0.2.1") -> None:
+        self.transport = FakeTransport(peer)
+        self.ended: list[str] = []
+        self.context = SimpleNamespace(still_here=lambda: None)
+
+    def end(self, reason: str) -> None:
+        self.ended.append(reason)
+
+
+# --- how many -----------------------------------------------------------------------------------
+
+
+@pytest.mark.at_limit("CONNECTIONS_PER_PEER_MAX")
+def test_one_address_may_have_as_many_as_the_bound_says():
+    connections = Connections()
+    for _ in range(CONNECTIONS_PER_PEER_MAX - 1):
+        connections.enter(FakeConnection())
+    assert connections.refusal("192.0.2.1") is None
+
+
+@pytest.mark.past_limit("CONNECTIONS_PER_PEER_MAX")
+def test_one_more_from_an_address_is_refused_and_others_are_not():
+    connections = Connections()
+    everybody = [FakeConnection() for _ in range(CONNECTIONS_PER_PEER_MAX)]
+    for connection in everybody:
+        connections.enter(connection)
+    assert connections.refusal("192.0.2.1") == "too many connections from your address"
+    assert connections.refusal("192.0.2.2") is None
+    connections.leave(everybody.pop())
+    assert connections.refusal("192.0.2.1") is None
+
+
+@pytest.mark.at_limit("CONNECTIONS_MAX")
+@pytest.mark.past_limit("CONNECTIONS_MAX")
+def test_all_together_may_be_as_many_as_the_bound_says_and_one_more_is_refused():
+    connections = Connections()
+    for _ in range(CONNECTIONS_MAX - 1):
+        connections.enter(FakeConnection("127.0.0.1"))
+    assert connections.refusal("192.0.2.1") is None
+    connections.enter(FakeConnection("127.0.0.1"))
+    assert connections.refusal("192.0.2.1") == "too many connections; try again later"
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "127.8.9.10", "::1", "local"])
+def test_this_machine_may_make_any_number(peer):
+    connections = Connections(most_per_peer=1)
+    for _ in range(10):
+        assert connections.refusal(peer) is None
+        connections.enter(FakeConnection(peer))
+
+
+def test_nothing_is_left_of_who_has_gone():
+    connections = Connections()
+    for number in range(100):
+        connection = FakeConnection(f"2001:db8::{number}")
+        connections.enter(connection)
+        connections.leave(connection)
+    assert len(connections) == 0
+    assert not connections._peers
+
+
+@pytest.mark.parametrize(
+    ("peer", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("local", "local"),
+    ],
+)
+def test_ipv6_is_counted_by_network(peer, network):
+    assert network_of(peer) == network
+
+
+def test_loopback():
+    assert is_loopback("127.0.0.1")
+    assert is_loopback("::1")
+    assert is_loopback("local")
+    assert is_loopback("::ffff:127.0.0.1")
+    assert not is_loopback("192.0.2.1")
+    assert not is_loopback("fe80::1%eth0")
+
+
+# --- silence ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def connections(nursery, autojump_clock) -> Connections:
+    connections = Connections()
+    nursery.start_soon(connections.sweep_forever)
+    return connections
+
+
+async def test_a_stranger_who_says_nothing_is_let_go_after_a_minute(connections):
+    stranger = FakeConnection()
+    connections.enter(stranger)
+    await trio.sleep(LOGIN_SECONDS)
+    assert stranger.ended == []
+    await trio.sleep(2 * SWEEP_SECONDS)
+    assert "autologout" in stranger.ended[0]
+
+
+async def test_octets_alone_keep_no_stranger_and_commands_do(connections):
+    trickling, speaking = FakeConnection(), FakeConnection()
+    connections.enter(trickling)
+    connections.enter(speaking)
+    for _ in range(20):
+        await trio.sleep(LOGIN_SECONDS / 10)
+        trickling.transport.octets_in += 1
+        speaking.commands += 1
+    assert trickling.ended
+    assert not speaking.ended
+
+
+async def test_who_has_signed_in_has_thirty_minutes_and_is_then_let_go(connections):
+    client = FakeConnection()
+    client.signed_in = True
+    connections.enter(client)
+    for _ in range(5):
+        await trio.sleep(AUTOLOGOUT_SECONDS)
+        assert client.ended == []
+        client.transport.octets_in += 1
+    await trio.sleep(AUTOLOGOUT_SECONDS + 2 * SWEEP_SECONDS)
+    assert client.ended
+
+
+async def test_thirty_minutes_are_never_less_than_thirty_minutes(connections):
+    """RFC 9051 section 5.4: whenever the last octet came between two sweeps."""
+    client = FakeConnection()
+    client.signed_in = True
+    connections.enter(client)
+    for offset in (0.1, 4.0, 9.9):
+        await trio.sleep(SWEEP_SECONDS + offset)
+        client.transport.octets_in += 1
+        await trio.sleep(AUTOLOGOUT_SECONDS)
+        assert client.ended == []
+        client.transport.octets_in += 1
+
+
+async def test_a_command_that_runs_for_an_hour_is_no_silence(connections):
+    client = FakeConnection()
+    client.signed_in = True
+    connections.enter(client)
+    client.transport.is_reading = False
+    await trio.sleep(3600)
+    client.transport.is_reading = True
+    await trio.sleep(AUTOLOGOUT_SECONDS)
+    assert client.ended == []
+
+
+async def test_a_client_that_reads_slowly_may_read_for_an_hour(connections):
+    client = FakeConnection()
+    client.signed_in = True
+    client.transport.is_reading = False
+    client.transport.waiting = 1000
+    client.transport.close = lambda: client.ended.append("closed")
+    connections.enter(client)
+    for _ in range(60):
+        client.transport.octets_out += 10
+        await trio.sleep(60)
+    assert client.ended == []
+    await trio.sleep(STALL_SECONDS - 60)
+    assert client.ended == []
+    await trio.sleep(60 + 2 * SWEEP_SECONDS)
+    assert client.ended[0] == "closed"
+
+
+async def test_a_sweep_of_very_many_lets_others_run(autojump_clock):
+    connections = Connections()
+    for number in range(2000):
+        connections.enter(FakeConnection(f"10.0.{number // 250}.{number % 250}"))
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(count)
+        await connections.sweep()
+        nursery.cancel_scope.cancel()
+    assert turns >= 3
+
+
+# --- real connections, without a filepool --------------------------------------------------------
+
+
+@pytest.fixture
+def services() -> Services:
+    return Services(pool=None, authenticator=None, clock=lambda: 0.0)
+
+
+async def line(client: trio.SocketStream) -> bytes:
+    """All that comes up to a line's end."""
+    data = b""
+    while not data.endswith(b"\n"):
+        more = await client.receive_some()
+        if not more:
+            break
+        data += more
+    return data
+
+
+async def until(condition) -> None:
+    """Let everybody go on until something is true."""
+    with trio.fail_after(10):
+        while not condition():
+            await trio.lowlevel.checkpoint()
+
+
+async def connect(nursery, reactor, services, connections, **options) -> trio.SocketStream:
+    ours, theirs = tcp_pair()
+    options.setdefault("plain_allowed", True)
+    transport = Transport(reactor, ours, peer="192.0.2.1", tls_server=options.pop("tls", None))
+
+    async def serve() -> None:
+        await serve_connection(transport, services, connections, **options)
+
+    nursery.start_soon(serve)
+    return trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
+
+
+async def test_the_stranger_hears_why_it_is_let_go(nursery, reactor, services, connections):
+    client = await connect(nursery, reactor, services, connections)
+    assert (await line(client)).startswith(b"* OK [CAPABILITY IMAP4rev1")
+    assert (await line(client)).startswith(b"* BYE autologout")
+    assert await line(client) == b""
+    assert len(connections) == 0
+
+
+async def test_everybody_hears_bye_when_the_server_ends(nursery, reactor, services):
+    connections = Connections()
+    clients = [await connect(nursery, reactor, services, connections) for _ in range(20)]
+    for client in clients:
+        await line(client)
+    with trio.fail_after(5):
+        await connections.end_all("the server is shutting down")
+    for client in clients:
+        assert await line(client) == b"* BYE the server is shutting down\r\n"
+        assert await line(client) == b""
+    assert len(connections) == len(reactor) == 0
+
+
+async def test_who_does_not_shake_hands_is_let_go(
+    nursery, reactor, services, connections, tls_server
+):
+    client = await connect(nursery, reactor, services, connections, tls=tls_server, tls_first=True)
+    began = trio.current_time()
+    assert await line(client) == b""
+    assert trio.current_time() - began <= LOGIN_SECONDS
+    assert len(connections) == 0
+
+
+async def test_a_client_that_does_not_read_its_answers_stops_its_own_commands_only(
+    nursery, reactor, services
+):
+    connections = Connections()
+    deaf = await connect(nursery, reactor, services, connections)
+    other = await connect(nursery, reactor, services, connections)
+    await line(other)
+    deaf_connection = next(iter(connections))
+
+    async def flood() -> None:
+        with contextlib.suppress(trio.ClosedResourceError):
+            while True:
+                await deaf.send_all(b"a CAPABILITY\r\n" * 1000)
+
+    nursery.start_soon(flood)
+    await until(lambda: deaf_connection.transport.waiting)
+    before = deaf_connection.commands
+    for _ in range(10):
+        await other.send_all(b"b NOOP\r\n")
+        assert (await line(other)).startswith(b"b OK")
+        await wait_all_tasks_blocked()
+    assert deaf_connection.commands == before
+    assert deaf_connection.transport.waiting < OUTPUT_WAITING_MAX
+    await deaf.aclose()
+
+
+async def test_a_mistake_of_ours_ends_one_connection_and_is_logged(
+    nursery, reactor, services, monkeypatch, caplog
+):
+    connections = Connections()
+    other = await connect(nursery, reactor, services, connections)
+    client = await connect(nursery, reactor, services, connections)
+    await line(other)
+    await line(client)
+    PanicException = type("PanicException", (BaseException,), {})  # noqa: N806
+    for fault in (PanicException("index out of bounds"), ZeroDivisionError()):
+
+        def fail(context, event, fault=fault):
+            raise fault
+
+        client = await connect(nursery, reactor, services, connections)
+        await line(client)
+        with monkeypatch.context() as patch:
+            patch.setattr("imapvm.server.connection.run", fail)
+            await client.send_all(b"a NOOP\r\n")
+            assert (await line(client)).startswith(b"* BYE [SERVERBUG]")
+            assert await line(client) == b""
+        assert caplog.records[-1].command == "NOOP"
+        caplog.clear()
+    await other.send_all(b"b NOOP\r\n")
+    assert (await line(other)).startswith(b"b OK")
+
+
+async def test_interrupts_are_not_taken_for_mistakes(reactor, services, monkeypatch):
+    def interrupt(context, event):
+        raise KeyboardInterrupt
+
+    async def interrupted() -> None:
+        async with trio.open_nursery() as nursery:
+            client = await connect(nursery, reactor, services, Connections())
+            await client.send_all(b"a NOOP\r\n")
+
+    monkeypatch.setattr("imapvm.server.connection.run", interrupt)
+    with pytest.raises(BaseExceptionGroup) as raised:
+        await interrupted()
+    assert raised.group_contains(KeyboardInterrupt)
+
+
+# --- the door ------------------------------------------------------------------------------------
+
+
+def door(services, connections, reactor, nursery, **options) -> Door:
+    return Door(
+        services, connections, reactor, nursery, tls=options.get("tls"),
+        plaintext=options.get("plaintext", "loopback"),
+    )  # fmt: skip
+
+
+async def test_one_too_many_hears_bye_at_once(nursery, reactor, services):
+    connections = Connections(most=1)
+    entrance = door(services, connections, reactor, nursery)
+    first, refused = tcp_pair(), tcp_pair()
+    entrance.admit(first[0], ("192.0.2.1", 1), tls_first=False)
+    await wait_all_tasks_blocked()
+    entrance.admit(refused[0], ("192.0.2.2", 1), tls_first=False)
+    with first[1], refused[1]:
+        assert refused[1].recv(100).startswith(b"* BYE [UNAVAILABLE] too many connections")
+        assert refused[1].recv(100) == b""
+        assert first[1].recv(100).startswith(b"* OK")
+    assert len(connections) <= 1
+
+
+async def test_one_too_many_who_wants_tls_is_closed_without_a_word(nursery, reactor, services):
+    entrance = door(services, Connections(most=0), reactor, nursery)
+    ours, theirs = tcp_pair()
+    entrance.admit(ours, ("192.0.2.2", 1), tls_first=True)
+    with theirs:
+        assert theirs.recv(100) == b""
+
+
+@pytest.mark.parametrize(
+    ("plaintext", "peer", "allowed"),
+    [
+        ("loopback", "127.0.0.1", True),
+        ("loopback", "::1", True),
+        ("loopback", "192.0.2.1", False),
+        ("always", "192.0.2.1", True),
+        ("never", "127.0.0.1", False),
+    ],
+)
+async def test_who_may_send_a_password_without_tls(
+    nursery, reactor, services, plaintext, peer, allowed
+):
+    entrance = door(services, Connections(), reactor, nursery, plaintext=plaintext)
+    ours, theirs = tcp_pair()
+    entrance.admit(ours, (peer, 1), tls_first=False)
+    await wait_all_tasks_blocked()
+    with theirs:
+        assert (b"LOGINDISABLED" in theirs.recv(1000)) is not allowed
+
+
+async def test_without_descriptors_accepting_waits_and_goes_on(
+    nursery, reactor, services, monkeypatch, caplog
+):
+    left = 3
+
+    class Listener:
+        """A listening socket on a machine that has run out of descriptors three times."""
+
+        def __init__(self) -> None:
+            self.sock = socket.create_server(("127.0.0.1", 0))
+
+        def fileno(self) -> int:
+            return self.sock.fileno()
+
+        def settimeout(self, seconds: float) -> None:
+            self.sock.settimeout(seconds)
+
+        def accept(self):
+            nonlocal left
+            if left:
+                left -= 1
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return self.sock.accept()
+
+    monkeypatch.setattr(accept, "PAUSE_SECONDS", PAUSE_SECONDS / 100)
+    listener = Listener()
+    entrance = door(services, Connections(), reactor, nursery)
+
+    async def accept_forever() -> None:
+        await entrance.accept_forever(listener, tls_first=False)
+
+    nursery.start_soon(accept_forever)
+    client = await trio.open_tcp_stream(*listener.sock.getsockname())
+    with trio.fail_after(5):
+        assert (await line(client)).startswith(b"* OK")
+    assert left == 0
+    assert [r.getMessage() for r in caplog.records] == ["cannot accept a connection"]
+    await client.aclose()
+    nursery.cancel_scope.cancel()
+    listener.sock.close()
+
+
+async def test_a_thousand_connections_opened_and_closed_leave_nothing_behind(
+    nursery, reactor, services
+):
+    connections = Connections()
+    entrance = door(services, connections, reactor, nursery)
+    before = len(os.listdir("/proc/self/fd"))
+    with trio.fail_after(30):
+        for _ in range(20):
+            ends = [tcp_pair() for _ in range(50)]
+            for ours, _ in ends:
+                entrance.admit(ours, ("127.0.0.1", 1), tls_first=False)
+            await wait_all_tasks_blocked()
+            assert len(connections) == len(reactor) == 50
+            for number, (_, theirs) in enumerate(ends):
+                if number % 2:
+                    theirs.sendall(b"a LOGOUT\r\nb NOOP\r\n")
+                theirs.close()
+            await until(lambda: not len(connections))
+    assert len(reactor) == 0
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert not nursery.child_tasks - {task for task in nursery.child_tasks if "run" in task.name}
