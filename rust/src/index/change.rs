@@ -4,6 +4,7 @@ use super::record::Record;
 use super::segment::{SEGMENT_RECORDS, Segment, pack};
 use crate::numbers::{Corrupt, Runs, UidSet};
 use crate::wire::ast::system;
+use crate::wire::command::StoreMode;
 
 /// Why records could not be appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,29 +58,17 @@ pub fn remove(stored: &[u8], uids: &UidSet) -> Result<(Vec<u8>, Vec<Record>), Co
     Ok((pack(&kept), taken))
 }
 
-/// What STORE does with the system flags it names (RFC 9051 section 6.4.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreMode {
-    /// `FLAGS`
-    Replace,
-    /// `+FLAGS`
-    Add,
-    /// `-FLAGS`
-    Remove,
-}
-
 /// The system flags; other bits of a record are left as they are.
 const SYSTEM: u8 =
     system::SEEN | system::ANSWERED | system::FLAGGED | system::DELETED | system::DRAFT;
 
-impl StoreMode {
-    fn apply(self, old: u8, named: u8) -> u8 {
-        let named = named & SYSTEM;
-        match self {
-            Self::Replace => old & !SYSTEM | named,
-            Self::Add => old | named,
-            Self::Remove => old & !named,
-        }
+/// What STORE makes of a record's flags (RFC 9051 section 6.4.6).
+fn changed_flags(mode: StoreMode, old: u8, named: u8) -> u8 {
+    let named = named & SYSTEM;
+    match mode {
+        StoreMode::Replace => old & !SYSTEM | named,
+        StoreMode::Add => old | named,
+        StoreMode::Remove => old & !named,
     }
 }
 
@@ -119,7 +108,7 @@ pub fn store(
             continue;
         }
         let (old_flags, old_set) = (record.flags, record.keyword_set);
-        record.flags = mode.apply(old_flags, flags);
+        record.flags = changed_flags(mode, old_flags, flags);
         record.keyword_set = keywords(old_set).unwrap_or(old_set);
         if (record.flags, record.keyword_set) == (old_flags, old_set) {
             continue;

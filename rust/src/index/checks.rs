@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Record, SEGMENT_RECORDS, Segment, StoreMode, append, columns, remove, store, uid_map};
+use super::{Record, SEGMENT_RECORDS, Segment, append, columns, remove, store, uid_map};
 use crate::numbers::{Corrupt, Runs, UidSet};
+use crate::wire::command::StoreMode;
 
 /// Octets that are taken for a segment are one, or [`Corrupt`]; what is made of one is one again.
 pub fn segments_never_panic(octets: &[u8]) {

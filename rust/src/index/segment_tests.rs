@@ -8,6 +8,7 @@ use super::checks::{mended_segments_never_panic, segments_never_panic};
 use super::*;
 use crate::numbers::{Runs, UidSet};
 use crate::wire::ast::system;
+use crate::wire::command::StoreMode;
 
 prop_compose! {
     pub(super) fn any_record()(

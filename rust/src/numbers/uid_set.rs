@@ -1,9 +1,8 @@
 //! An immutable ascending set of UIDs (or message numbers), kept as runs.
 
-use std::io::Write as _;
 use std::sync::Arc;
 
-use super::Corrupt;
+use super::{Corrupt, put_decimal};
 
 /// First and last number of a run, both inside.
 pub type Run = (u32, u32);
@@ -344,12 +343,11 @@ impl UidSet {
             if !out.is_empty() {
                 out.push(b',');
             }
-            // Writing into a Vec cannot fail.
-            let _ = if first == last {
-                write!(out, "{first}")
-            } else {
-                write!(out, "{first}:{last}")
-            };
+            put_decimal(&mut out, first.into());
+            if first != last {
+                out.push(b':');
+                put_decimal(&mut out, last.into());
+            }
         }
         out
     }

@@ -11,10 +11,11 @@ use std::ops::Deref;
 use self::plan::{Plan, Say};
 use super::record::Packed;
 use super::segment::{OUT_OF_ORDER, Segment};
-use super::writing::{put_date_time, put_decimal, put_string};
+use super::writing::put_date_time;
 use crate::message::Digest;
-use crate::numbers::{Corrupt, UidMap, UidSet};
+use crate::numbers::{Corrupt, UidMap, UidSet, put_decimal};
 use crate::wire::ast::{FetchItem, system};
+use crate::wire::writer::string;
 
 /// A stretch of a stored message that belongs here in the answer, as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -235,7 +236,11 @@ impl<S: Source> Writer<'_, S> {
             Say::BodyStructure => {
                 text.extend_from_slice(digest.map_or(b"NIL", Digest::bodystructure));
             }
-            Say::Preview => put_string(text, digest.map_or("", Digest::preview).as_bytes()),
+            Say::Preview => {
+                // NUL may stand in no string that every client reads.
+                let preview = digest.map_or("", Digest::preview).replace('\0', "");
+                text.extend_from_slice(&string(preview.as_bytes(), false));
+            }
             Say::Octets(octets) => sections::octets(&mut self.out, octets, record, digest),
             Say::Binary(binary) => sections::binary(&mut self.out, binary, record, digest),
         }

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::super::writing::{put_astring, put_decimal};
+use super::super::writing::put_astring;
+use crate::numbers::put_decimal;
 use crate::wire::ast::{FetchItem, Partial, Section, SectionText};
 
 /// One item of every answer.

@@ -1,10 +1,11 @@
 //! `BODY[…]` and `BINARY[…]`: which octets of the stored message stand in the answer.
 
 use super::super::record::Packed;
-use super::super::writing::{put_decimal, put_literal_head};
+use super::super::writing::put_literal_head;
 use super::plan::{Binary, FieldNames, Octets};
 use super::{BinarySlice, BodySlice, Out};
 use crate::message::{Digest, Range};
+use crate::numbers::put_decimal;
 use crate::wire::ast::{Partial, SectionText};
 
 /// Octets of a section before a partial cuts them.

@@ -7,15 +7,12 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PySet};
 
-use crate::index::{self, Record, Refused, StoreMode, columns};
+use crate::index::{self, Record, Refused, columns};
 use crate::numbers::Runs;
 use crate::py::buffer::Octets;
 use crate::py::numbers::{PyUidSet, equality, hash};
-
-// Of the command language; `wire` exports them to Python.
-const STORE_REPLACE: u8 = 0;
-const STORE_ADD: u8 = 1;
-const STORE_REMOVE: u8 = 2;
+use crate::py::wire::{STORE_ADD, STORE_REMOVE, STORE_REPLACE};
+use crate::wire::command::StoreMode;
 
 /// `Record`
 #[pyclass(frozen, name = "Record", module = "imapvm._core")]
