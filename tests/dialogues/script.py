@@ -11,8 +11,8 @@
 
 * `# …` behind two spaces, or alone on a line, is a comment. Lines need not name a client where
   there is only one.
-* `C!:` sends octets as a Python string writes them, without a line end of its own: for octets that
-  are not text, and for several lines in one packet.
+* `C!:` sends without a line end of its own, with `\\r`, `\\n`, `\\0` and `\\xNN` for octets: for what
+  is not text, and for several lines in one packet.
 * `S:` compares the whole line; of a status response (tagged, `* OK`, `* BYE` …, `+`) the text for
   people need not be written. `<name>` stands for one word, the same each time; `<*>` for anything.
 * `S~:` lines that follow each other may come in any order.
@@ -103,6 +103,16 @@ def _named(line: str) -> Iterator[str]:
     words = line.upper().split(" ")
     if len(words) > 1:
         yield " ".join(words[1:3]) if words[1] == "UID" and len(words) > 2 else words[1]
+
+
+def octets(text: str) -> bytes:
+    """What a `C!:` line sends."""
+    named = {b"r": b"\r", b"n": b"\n", b"0": b"\0"}
+
+    def undo(found: re.Match[bytes]) -> bytes:
+        return named[found[1]] if found[1] in named else bytes.fromhex(found[1][1:].decode())
+
+    return re.sub(rb"\\([rn0]|x[0-9a-f]{2})", undo, text.encode())
 
 
 def matches(expected: str, heard: str, captured: dict[str, str]) -> bool:

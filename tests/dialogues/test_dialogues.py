@@ -104,7 +104,7 @@ class Play:
             case "C":
                 line.send(step.text.encode() + b"\r\n")
             case "C!":
-                line.send(step.text.encode("latin-1").decode("unicode_escape").encode("latin-1"))
+                line.send(script.octets(step.text))
             case "TLS":
                 assert line.tls
             case "HANGUP":

@@ -10,6 +10,8 @@ from imapvm.commands.context import Context
 from imapvm.commands.outcome import Disconnected, Done, Hangup, Refusal
 from imapvm.commands.table import Expunges, Row, row_of
 from imapvm.filepool.errors import (
+    BodyGoneError,
+    DamagedError,
     FilepoolError,
     InvalidNameError,
     LimitError,
@@ -17,6 +19,7 @@ from imapvm.filepool.errors import (
     MailboxHasChildrenError,
     NoSuchAccountError,
     NoSuchMailboxError,
+    SpecialUseError,
     StoreUnavailableError,
 )
 from imapvm.model.limits import FAULTS_BEFORE_LOGIN_MAX
@@ -32,8 +35,10 @@ CODES: Final[tuple[tuple[type[FilepoolError], str], ...]] = (
     (InvalidNameError, "CANNOT"),
     (LimitError, "LIMIT"),
     (StoreUnavailableError, "UNAVAILABLE"),
+    (SpecialUseError, "USEATTR"),
+    (BodyGoneError, "EXPUNGEISSUED"),
 )
-"""What the filepool refuses, as RFC 5530 (and RFC 9051 section 7.1, HASCHILDREN) call it."""
+"""What the filepool refuses, as RFC 5530 and RFC 9051 section 7.1 call it."""
 
 
 def run(ctx: Context, event: Event) -> Awaitable[None] | None:
@@ -128,12 +133,12 @@ def _fail(ctx: Context, row: Row[Any], tag: bytes, fault: Exception) -> Awaitabl
         case NoSuchAccountError():
             _hang_up(ctx, Hangup("your account was deleted", "UNAVAILABLE"))
             return None
+        case CorruptError() | DamagedError():
+            LOG.error("%s: damaged data", row.name, exc_info=fault)
+            refusal = Refusal("stored data is damaged; the operator has been told", "CORRUPTION")
         case FilepoolError():
             code = next((code for error, code in CODES if isinstance(fault, error)), None)
             refusal = Refusal(str(fault), code)
-        case CorruptError():
-            LOG.error("%s: damaged data", row.name, exc_info=fault)
-            refusal = Refusal("stored data is damaged; the operator has been told", "CORRUPTION")
         case _:
             LOG.error("%s: internal error", row.name, exc_info=fault)
             refusal = Refusal("internal error; the operator has been told", "SERVERBUG")

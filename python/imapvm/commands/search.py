@@ -25,10 +25,12 @@ EVERYTHING: Final = frozenset({"ALL"})
 
 def search(ctx: Context, command: Search) -> Done | Awaitable[Done]:
     """Answer at once what the index decides in one batch; else batch by batch."""
+    view, store = selected(ctx)
     program = command.program
     if program is None:
+        if command.returns is not None and "SAVE" in command.returns:
+            view.saved = UidSet()  # RFC 9051 section 6.4.4.1: NO leaves $ empty
         raise Refusal("the charset is not known", code="BADCHARSET (US-ASCII UTF-8)")
-    view, store = selected(ctx)
     with store.reading() as reader:
         keyword_sets = reader.keywords(selected_row(view, reader))
     bound = program.bind(
