@@ -246,6 +246,7 @@ class StoredBody:
     """A body in one read transaction; only its head has been read."""
 
     __slots__ = ("_base", "_head", "_inline", "_tables", "_txn", "number", "size", "table")
+    _inline: int
     size: int
 
     def __init__(self, txn: "lmdb.Transaction[bytes]", tables: GroupTables, number: int) -> None:
@@ -273,6 +274,11 @@ class StoredBody:
     def stored(self) -> int:
         """Octets of all frames as they are stored."""
         return sum(length & ~RAW for length in self.table)
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has, the head's included."""
+        return 1 - (self._inline - self.stored) // VALUE_MAX
 
     def read(self, offset: int, length: int) -> bytes:
         """A stretch of the message, cut off at its end."""

@@ -1,28 +1,83 @@
-"""Proof of the filepool's invariants; repairs only when told to."""
+"""Proof of the filepool's invariants, while it is in use; repairs only when told to.
+
+Each environment is looked at in one read transaction, so what others write meanwhile is not seen. A
+repair looks and mends in one write transaction instead: nothing else can write until it is done.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from imapvm.filepool.check_accounts import inspect_accounts
+from imapvm.filepool.check_bodies import inspect_bodies
+from imapvm.filepool.check_findings import Finding, Findings
+from imapvm.filepool.check_index import inspect_index
+from imapvm.filepool.check_logs import inspect_counters, inspect_logs
+from imapvm.filepool.check_mailboxes import inspect_mailboxes, inspect_usage
+from imapvm.filepool.check_picture import read_group
+from imapvm.filepool.check_sweep import inspect_sweep
+
 if TYPE_CHECKING:
+    import lmdb
+
     from imapvm.filepool.accounts import Accounts
+    from imapvm.filepool.check_accounts import AccountsPicture
     from imapvm.filepool.group import Group
+    from imapvm.filepool.operations import GroupTxn
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that does not hold."""
-
-    sentence: str
-    repaired: bool = False
+__all__ = ["CheckReport", "Finding", "check_filepool"]
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What a check has found."""
+    """What a check has looked at, and what it found."""
 
     findings: tuple[Finding, ...]
+    accounts: int
+    mailboxes: int
+    messages: int
+    bodies: int
 
 
-def check_filepool(accounts: "Accounts", groups: "Sequence[Group]", *, repair: bool) -> CheckReport:
-    return CheckReport(())
+def check_filepool(accounts: "Accounts", groups: Sequence["Group"], *, repair: bool) -> CheckReport:
+    """Check all environments; see `Filepool.check`."""
+    found = Findings(accounts.write_txn)
+    with accounts.env.begin(write=repair) as txn:
+        before = inspect_accounts(txn, accounts.tables, len(groups), found)
+        findings = found.mend(txn) if repair else found.report()
+    mailboxes = messages = bodies = 0
+    for group in groups:
+        with group.env.begin(write=repair) as txn:
+            # Who is enrolled or deleted while we look is in one picture only: that is no finding.
+            with accounts.env.begin() as now:
+                after = inspect_accounts(
+                    now, accounts.tables, len(groups), Findings(accounts.write_txn)
+                )
+            report = _check_group(txn, group, (before, after), repair=repair)
+        findings += report.findings
+        mailboxes += report.mailboxes
+        messages += report.messages
+        bodies += report.bodies
+    return CheckReport(tuple(findings), len(before.active), mailboxes, messages, bodies)
+
+
+def _check_group(
+    txn: "lmdb.Transaction[bytes]",
+    group: "Group",
+    moments: "tuple[AccountsPicture, AccountsPicture]",
+    *,
+    repair: bool,
+) -> CheckReport:
+    found: Findings[GroupTxn] = Findings(group.write_txn)
+    now = int(group.clock())
+    picture = read_group(txn, group.tables, found)
+    inspect_sweep(txn, picture, found)
+    inspect_usage(picture, group.number, moments, now, found)
+    inspect_index(txn, picture, found)
+    inspect_mailboxes(txn, picture, found)
+    inspect_logs(txn, picture, found)
+    bodies = inspect_bodies(txn, picture, now, found)
+    inspect_counters(txn, picture, found)
+    findings = found.mend(txn) if repair else found.report()
+    messages = sum(counted.messages for counted in picture.counted.values())
+    return CheckReport(tuple(findings), 0, len(picture.mailboxes), messages, bodies)

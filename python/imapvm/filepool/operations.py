@@ -55,8 +55,9 @@ class WriteTxn:
         self.written = 0
 
     @property
-    def id(self) -> int:
-        return self._txn.id()
+    def raw(self) -> "lmdb.Transaction[bytes]":
+        """LMDB's transaction, for what only reads."""
+        return self._txn
 
     def get(self, key: bytes, table: "lmdb._Database") -> bytes | None:
         return self._txn.get(key, None, table)

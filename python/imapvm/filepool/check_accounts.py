@@ -1,0 +1,117 @@
+"""The environment of accounts: rows, names and addresses must agree."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from imapvm.filepool.accounts import AccountRow, State, normal_name
+from imapvm.filepool.check_findings import deleting, putting
+from imapvm.filepool.errors import DamagedError
+from imapvm.filepool.tables import COUNTER, ID_KEY, AccountTables
+
+if TYPE_CHECKING:
+    import lmdb
+
+    from imapvm.filepool.check_findings import Findings
+    from imapvm.filepool.operations import AccountsTxn
+
+
+@dataclass
+class AccountsPicture:
+    """Accounts by id → storage group."""
+
+    active: dict[int, int] = field(default_factory=dict)
+    unfinished: dict[int, int] = field(default_factory=dict)
+    """Being enrolled or deleted."""
+
+
+def inspect_accounts(
+    txn: "lmdb.Transaction[bytes]",
+    tables: AccountTables,
+    groups: int,
+    found: "Findings[AccountsTxn]",
+) -> AccountsPicture:
+    """Check the environment of accounts."""
+    picture = AccountsPicture()
+    names: dict[bytes, int] = {}
+    highest = 0
+    with txn.cursor(tables.accounts) as cursor:
+        for key, stored in cursor:
+            try:
+                row = AccountRow.from_bytes(key, stored)
+            except DamagedError as fault:
+                found.add(str(fault))
+                continue
+            account = row.account
+            highest = account.id
+            active = row.state is State.ACTIVE
+            (picture.active if active else picture.unfinished)[account.id] = account.group
+            if account.group >= groups:
+                found.add(f"Account {account.id} is in group {account.group}, which is not there.")
+            if row.state is not State.DELETED:
+                name = normal_name(account.name).encode()
+                if name in names:
+                    found.add(f"Accounts {names[name]} and {account.id} have the same name.")
+                names[name] = account.id
+    _inspect_names(txn, tables, names, found)
+    _inspect_aliases(txn, tables, picture, found)
+    stored_counter = txn.get(b"account", None, tables.counters)
+    if highest > (COUNTER.unpack(stored_counter)[0] if stored_counter else 0):
+        found.add(
+            f"Account {highest} has an id that was not given out.",
+            putting(tables.counters, b"account", COUNTER.pack(highest)),
+        )
+    return picture
+
+
+def _inspect_names(
+    txn: "lmdb.Transaction[bytes]",
+    tables: AccountTables,
+    names: dict[bytes, int],
+    found: "Findings[AccountsTxn]",
+) -> None:
+    for name, account in names.items():
+        value = COUNTER.pack(account)
+        if txn.get(name, None, tables.names) != value:
+            found.add(
+                f"The name of account {account} does not lead to it.",
+                putting(tables.names, name, value),
+            )
+    with txn.cursor(tables.names) as cursor:
+        for name, _ in cursor:
+            if name not in names:
+                found.add(
+                    f"The name {name.decode(errors='replace')} leads to no account.",
+                    deleting(tables.names, name),
+                )
+
+
+def _inspect_aliases(
+    txn: "lmdb.Transaction[bytes]",
+    tables: AccountTables,
+    picture: AccountsPicture,
+    found: "Findings[AccountsTxn]",
+) -> None:
+    with txn.cursor(tables.aliases) as cursor:
+        for address, stored in cursor:
+            (account,) = COUNTER.unpack(stored)
+            text = address.decode(errors="replace")
+            back = ID_KEY.pack(account) + address
+            if account not in picture.active and account not in picture.unfinished:
+                found.add(
+                    f"The address {text} leads to no account.",
+                    deleting(tables.aliases, address),
+                )
+            elif txn.get(back, None, tables.addresses) is None:
+                found.add(
+                    f"The address {text} is not listed with account {account}.",
+                    putting(tables.addresses, back, b""),
+                )
+    with txn.cursor(tables.addresses) as cursor:
+        for back, _ in cursor:
+            value = COUNTER.pack(*ID_KEY.unpack(back[:8]))
+            if txn.get(back[8:], None, tables.aliases) != value:
+                found.add(
+                    f"The address {back[8:].decode(errors='replace')} is listed with an account "
+                    "that it does not lead to.",
+                    deleting(tables.addresses, back),
+                )

@@ -1,0 +1,281 @@
+"""A group's mailboxes, names and usage must agree with each other and with what was counted."""
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+from imapvm.filepool.bodies import Sweeping, sweep_key
+from imapvm.filepool.check_findings import deleting, putting
+from imapvm.filepool.check_picture import GroupPicture
+from imapvm.filepool.enrolment import AddAccount
+from imapvm.filepool.tables import (
+    ID_KEY,
+    NAME_ROW,
+    MailboxRow,
+    UsageRow,
+    name_key,
+    special_uses,
+)
+from imapvm.model.ids import AccountId
+from imapvm.model.names import INBOX, canonical_name, name_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import lmdb
+
+    from imapvm.filepool.check_accounts import AccountsPicture
+    from imapvm.filepool.check_findings import Findings
+    from imapvm.filepool.operations import GroupTxn
+
+
+def inspect_usage(
+    picture: GroupPicture,
+    group: int,
+    moments: "tuple[AccountsPicture, AccountsPicture]",
+    now: int,
+    found: "Findings[GroupTxn]",
+) -> None:
+    """Who has mail here must be enrolled here, and the other way round.
+
+    Args:
+        picture: of the group.
+        group: its number.
+        moments: the accounts before and after the group's transaction began.
+        now: seconds since 1970.
+        found: gets the findings.
+    """
+    before, after = moments
+    for account, home in before.active.items():
+        if home == group and account in after.active and account not in picture.usages:
+            found.add(
+                f"Account {account} is enrolled and has no mailboxes.",
+                AddAccount(AccountId(account), now).apply,
+            )
+    for account, usage in picture.usages.items():
+        homes = {
+            known.get(account) for moment in moments for known in (moment.active, moment.unfinished)
+        }
+        if group not in homes:
+            found.add(
+                f"Group {group} has mail of account {account}, which is not enrolled there.",
+                _removing_account(picture, usage),
+            )
+
+
+def inspect_mailboxes(
+    txn: "lmdb.Transaction[bytes]", picture: GroupPicture, found: "Findings[GroupTxn]"
+) -> None:
+    """Rows of mailboxes must say what the index has; names must lead to mailboxes and back.
+
+    Call it when the index has been counted.
+    """
+    accounts: defaultdict[int, list[MailboxRow]] = defaultdict(list)
+    for row in picture.mailboxes.values():
+        accounts[row.account].append(row)
+        if not picture.knows_account(row.account):
+            found.add(
+                f"Mailbox {row.id} is of account {row.account}, which does not exist.",
+                picture.sweep_account(row.account),
+            )
+        _inspect_row(txn, picture, row, found)
+    names = _inspect_names(txn, picture, found)
+    for account, usage in picture.usages.items():
+        rows = accounts[account]
+        _inspect_together(usage, rows, found)
+        counted = [picture.counted[row.id] for row in rows]
+        should = (
+            sum(mailbox.messages for mailbox in counted),
+            sum(mailbox.octets for mailbox in counted),
+            len(rows),
+            names[account],
+        )
+        if should != (usage.messages, usage.octets, usage.mailboxes, usage.names):
+            found.add(
+                f"Account {account} has {should[0]} messages with {should[1]} octets in "
+                f"{should[2]} mailboxes and {should[3]} names; its usage says {usage.messages}, "
+                f"{usage.octets}, {usage.mailboxes} and {usage.names}.",
+                _setting_usage(usage, should),
+            )
+
+
+def _inspect_row(
+    txn: "lmdb.Transaction[bytes]",
+    picture: GroupPicture,
+    row: MailboxRow,
+    found: "Findings[GroupTxn]",
+) -> None:
+    """One mailbox against its index."""
+    counted = picture.counted[row.id]
+    what = f"Mailbox {row.id}"
+    should = (counted.messages, counted.unseen, counted.deleted, counted.octets)
+    does = (row.messages, row.unseen, row.deleted, row.octets)
+    if should != does:
+        found.add(
+            f"{what} has {should[0]} messages, {should[1]} unseen, {should[2]} deleted, "
+            f"{should[3]} octets; its row says {does[0]}, {does[1]}, {does[2]}, {does[3]}.",
+            _counting(picture, row),
+        )
+    if counted.last_uid >= row.uid_next:
+        found.add(
+            f"{what} has UID {counted.last_uid}, and its UIDNEXT is {row.uid_next}.",
+            _counting(picture, row),
+        )
+    if counted.modseq > row.highest_modseq or row.highest_modseq < 1:
+        found.add(
+            f"{what} has a message with MODSEQ {counted.modseq}, and its highest is "
+            f"{row.highest_modseq}.",
+            _counting(picture, row),
+        )
+    if not 1 <= row.recent_from <= row.uid_next:
+        found.add(
+            f"{what} says that messages from UID {row.recent_from} on are recent.",
+            _counting(picture, row),
+        )
+    if row.changes_from > row.highest_modseq:
+        found.add(f"{what} has a change log that begins in the future.", _counting(picture, row))
+    if max(counted.keyword_sets, default=0) > row.keyword_sets:
+        found.add(f"{what} has messages with keywords that it does not know.")
+    stored = txn.get(name_key(row.account, row.name), None, picture.tables.names)
+    if stored is None or NAME_ROW.unpack(stored)[0] != row.id:
+        free = stored is None or NAME_ROW.unpack(stored)[0] == 0
+        value = NAME_ROW.pack(row.id, NAME_ROW.unpack(stored)[1] if stored else 0)
+        found.add(
+            f"The name of mailbox {row.id}, {row.name}, does not lead to it.",
+            _naming(picture, row, value, new=stored is None) if free else None,
+        )
+
+
+def _inspect_together(usage: UsageRow, rows: list[MailboxRow], found: "Findings[GroupTxn]") -> None:
+    """What may occur only once in an account."""
+    account = usage.account
+    if not any(row.name == INBOX for row in rows):
+        found.add(f"Account {account} has no INBOX.")
+    for number, times in Counter(row.uid_validity for row in rows).items():
+        if times > 1 or number == 0:
+            found.add(f"{times} mailboxes of account {account} have UIDVALIDITY {number}.")
+    highest = max((row.uid_validity for row in rows), default=0)
+    if highest > usage.uid_validity:
+        found.add(
+            f"Account {account} has UIDVALIDITY {highest}, which was not given out.",
+            _raising_validity(usage, highest),
+        )
+    for use, times in Counter(use for row in rows for use in special_uses(row.uses)).items():
+        if times > 1:
+            found.add(f"{times} mailboxes of account {account} have the special use {use}.")
+
+
+def _inspect_names(
+    txn: "lmdb.Transaction[bytes]", picture: GroupPicture, found: "Findings[GroupTxn]"
+) -> Counter[int]:
+    """Look at all names; return how many each account has."""
+    count: Counter[int] = Counter()
+    lost: set[int] = set()
+    table = picture.tables.names
+    with txn.cursor(table) as cursor:
+        for key, stored in cursor:
+            (account,) = ID_KEY.unpack(key[:8])
+            name = key[8:].decode(errors="replace")
+            count[account] += 1
+            if not picture.knows_account(account):
+                if account not in lost:
+                    lost.add(account)
+                    found.add(
+                        f"There are names of account {account}, which does not exist.",
+                        picture.sweep_account(account),
+                    )
+                continue
+            mailbox, subscribed = NAME_ROW.unpack(stored)
+            row = picture.mailboxes.get(mailbox)
+            if mailbox and (row is None or (row.account, row.name) != (account, name)):
+                found.add(
+                    f"The name {name} of account {account} leads to mailbox {mailbox}, which "
+                    "has another name or does not exist.",
+                    putting(table, key, NAME_ROW.pack(0, subscribed))
+                    if subscribed
+                    else _unnaming(picture, account, key),
+                )
+            elif canonical_name(name) != name or name_fault(name) is not None:
+                found.add(f"Account {account} has a name that no mailbox can have: {name!r}.")
+            elif not mailbox and not subscribed:
+                found.add(
+                    f"The name {name} of account {account} stands for nothing.",
+                    _unnaming(picture, account, key),
+                )
+    return count
+
+
+# --- mending ----------------------------------------------------------------------------------
+
+
+def _counting(picture: GroupPicture, row: MailboxRow) -> "Callable[[GroupTxn], None]":
+    """Mends a row by what was counted; numbers that clients know only go up."""
+
+    def fix(txn: "GroupTxn") -> None:
+        counted = picture.counted[row.id]
+        row.messages, row.unseen = counted.messages, counted.unseen
+        row.deleted, row.octets = counted.deleted, counted.octets
+        row.uid_next = max(row.uid_next, counted.last_uid + 1)
+        row.highest_modseq = max(row.highest_modseq, counted.modseq, 1)
+        row.recent_from = min(max(row.recent_from, 1), row.uid_next)
+        row.changes_from = min(row.changes_from, row.highest_modseq)
+        txn.add(row)
+
+    return fix
+
+
+def _naming(
+    picture: GroupPicture, row: MailboxRow, value: bytes, *, new: bool
+) -> "Callable[[GroupTxn], None]":
+    def fix(txn: "GroupTxn") -> None:
+        txn.put(name_key(row.account, row.name), value, picture.tables.names)
+        usage = picture.usages.get(row.account)
+        if new and usage is not None:
+            usage.names += 1
+            txn.add(usage)
+
+    return fix
+
+
+def _unnaming(picture: GroupPicture, account: int, key: bytes) -> "Callable[[GroupTxn], None]":
+    remove = deleting(picture.tables.names, key)
+
+    def fix(txn: "GroupTxn") -> None:
+        remove(txn)
+        usage = picture.usages.get(account)
+        if usage is not None:
+            usage.names -= 1
+            txn.add(usage)
+
+    return fix
+
+
+def _setting_usage(
+    usage: UsageRow, should: tuple[int, int, int, int]
+) -> "Callable[[GroupTxn], None]":
+    # Names may have been mended since they were counted: only the difference is right for them.
+    before = usage.names
+
+    def fix(txn: "GroupTxn") -> None:
+        usage.messages, usage.octets, usage.mailboxes = should[:3]
+        usage.names += should[3] - before
+        txn.add(usage)
+
+    return fix
+
+
+def _raising_validity(usage: UsageRow, highest: int) -> "Callable[[GroupTxn], None]":
+    def fix(txn: "GroupTxn") -> None:
+        usage.uid_validity = highest
+        txn.add(usage)
+
+    return fix
+
+
+def _removing_account(picture: GroupPicture, usage: UsageRow) -> "Callable[[GroupTxn], None]":
+    key = sweep_key(0, Sweeping.ACCOUNT, usage.account)
+
+    def fix(txn: "GroupTxn") -> None:
+        txn.drop(usage)
+        txn.put(key, b"", picture.tables.sweep)
+
+    return fix

@@ -1,0 +1,100 @@
+"""What a check gathers of a storage group while it looks at one table after the other."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from imapvm.filepool.bodies import Sweeping, sweep_key
+from imapvm.filepool.check_findings import putting
+from imapvm.filepool.errors import DamagedError
+from imapvm.filepool.tables import GroupTables, MailboxRow, UsageRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import lmdb
+
+    from imapvm.filepool.check_findings import Findings
+    from imapvm.filepool.operations import GroupTxn, WriteTxn
+
+
+@dataclass
+class Counted:
+    """What the index has of one mailbox."""
+
+    messages: int = 0
+    unseen: int = 0
+    deleted: int = 0
+    octets: int = 0
+    last_uid: int = 0
+    modseq: int = 0
+    keyword_sets: set[int] = field(default_factory=set)
+
+
+@dataclass
+class GroupPicture:
+    """What is known of a group."""
+
+    tables: GroupTables
+    usages: dict[int, UsageRow] = field(default_factory=dict)
+    mailboxes: dict[int, MailboxRow] = field(default_factory=dict)
+    doomed_mailboxes: set[int] = field(default_factory=set)
+    """Deleted, and waiting to be swept."""
+    doomed_accounts: set[int] = field(default_factory=set)
+    doomed_bodies: dict[int, bytes] = field(default_factory=dict)
+    """Body → its row in `sweep`; staged ones, too."""
+    counted: dict[int, Counted] = field(default_factory=dict)
+    uses: Counter[int] = field(default_factory=Counter)
+    """Body → records that have it."""
+    sizes: dict[int, int] = field(default_factory=dict)
+    """Body → size, as its first record has it."""
+    highest: Counter[bytes] = field(default_factory=Counter)
+    """Counter → the highest id that was seen."""
+
+    def saw(self, counter: bytes, number: int) -> None:
+        """An id occurs that the counter must have given out."""
+        self.highest[counter] = max(self.highest[counter], number)
+
+    def knows_mailbox(self, mailbox: int) -> bool:
+        """True for one that exists or waits to be swept."""
+        return mailbox in self.mailboxes or mailbox in self.doomed_mailboxes
+
+    def knows_account(self, account: int) -> bool:
+        """True for one that exists or waits to be swept."""
+        return account in self.usages or account in self.doomed_accounts
+
+    def sweep_mailbox(self, mailbox: int) -> "Callable[[WriteTxn], object]":
+        """Mends by having the remains of a mailbox swept."""
+        return putting(self.tables.sweep, sweep_key(0, Sweeping.MAILBOX, mailbox), b"")
+
+    def sweep_account(self, account: int) -> "Callable[[WriteTxn], object]":
+        """Mends by having the remains of an account swept."""
+        return putting(self.tables.sweep, sweep_key(0, Sweeping.ACCOUNT, account), b"")
+
+
+def read_group(
+    txn: "lmdb.Transaction[bytes]", tables: GroupTables, found: "Findings[GroupTxn]"
+) -> GroupPicture:
+    """Read who is there, and which mailboxes."""
+    picture = GroupPicture(tables)
+    with txn.cursor(tables.usage) as cursor:
+        for key, stored in cursor:
+            try:
+                usage = UsageRow.from_bytes(key, stored)
+            except DamagedError as fault:
+                found.add(str(fault))
+                continue
+            picture.usages[usage.account] = usage
+    with txn.cursor(tables.mailboxes) as cursor:
+        for key, stored in cursor:
+            try:
+                row = MailboxRow.from_bytes(key, stored)
+            except DamagedError as fault:
+                found.add(str(fault))
+                continue
+            if row.id in picture.mailboxes:
+                found.add(f"Mailbox {row.id} is in two accounts.")
+            picture.mailboxes[row.id] = row
+            picture.counted[row.id] = Counted()
+            picture.saw(b"mailbox", row.id)
+    return picture

@@ -1,0 +1,75 @@
+"""What waits to be swept must be there, and nothing that is in use may wait."""
+
+from typing import TYPE_CHECKING
+
+from imapvm.filepool.bodies import Sweeping
+from imapvm.filepool.check_findings import deleting, putting
+from imapvm.filepool.delivery import DELIVERIES_SECONDS
+from imapvm.filepool.tables import COUNTER, ID_KEY, SWEEP_KEY
+
+if TYPE_CHECKING:
+    import lmdb
+
+    from imapvm.filepool.check_findings import Findings
+    from imapvm.filepool.check_picture import GroupPicture
+    from imapvm.filepool.operations import GroupTxn
+
+
+def inspect_sweep(
+    txn: "lmdb.Transaction[bytes]", picture: "GroupPicture", found: "Findings[GroupTxn]"
+) -> None:
+    """Check the tables `sweep` and `deliveries`."""
+    tables = picture.tables
+    due: dict[bytes, int] = {}
+    with txn.cursor(tables.sweep) as cursor:
+        for key, _ in cursor:
+            when, kind = SWEEP_KEY.unpack_from(key)
+            what = key[SWEEP_KEY.size :]
+            if kind == Sweeping.DELIVERY:
+                due[what] = when
+                if txn.get(what, None, tables.deliveries) is None:
+                    found.add(
+                        "A delivery is to be forgotten that is not known.",
+                        deleting(tables.sweep, key),
+                    )
+                continue
+            if len(what) != ID_KEY.size or kind not in _KINDS:
+                found.add(
+                    "There is a row in the sweep table that says nothing.",
+                    deleting(tables.sweep, key),
+                )
+                continue
+            (number,) = ID_KEY.unpack(what)
+            if kind == Sweeping.MAILBOX:
+                picture.doomed_mailboxes.add(number)
+                if number in picture.mailboxes:
+                    found.add(
+                        f"Mailbox {number} exists and is to be swept.",
+                        deleting(tables.sweep, key),
+                    )
+            elif kind == Sweeping.ACCOUNT:
+                picture.doomed_accounts.add(number)
+                if number in picture.usages:
+                    found.add(
+                        f"Account {number} exists and is to be swept.",
+                        deleting(tables.sweep, key),
+                    )
+            else:
+                picture.doomed_bodies[number] = key
+                if txn.get(what, None, tables.references) is not None:
+                    found.add(
+                        f"Body {number} is in use and is to be swept.",
+                        deleting(tables.sweep, key),
+                    )
+    with txn.cursor(tables.deliveries) as cursor:
+        for key, stored in cursor:
+            if key not in due:
+                (when,) = COUNTER.unpack(stored)
+                row = SWEEP_KEY.pack(when + DELIVERIES_SECONDS, Sweeping.DELIVERY) + key
+                found.add(
+                    "A delivery is known that would never be forgotten.",
+                    putting(tables.sweep, row, b""),
+                )
+
+
+_KINDS = (Sweeping.BODY, Sweeping.STAGED, Sweeping.MAILBOX, Sweeping.ACCOUNT)
