@@ -3,6 +3,7 @@
 mod address;
 mod charset;
 pub mod checks;
+mod compress;
 mod date;
 pub mod digest;
 mod fields;
@@ -12,6 +13,7 @@ mod ids;
 mod learn;
 mod lexer;
 pub mod limits;
+pub mod matcher;
 mod mime;
 mod names;
 mod parts;
@@ -24,10 +26,12 @@ mod transfer;
 mod words;
 
 pub use charset::CharsetDecoder;
+pub use compress::{compress, decompress};
 pub use digest::{Corrupt, Digest, Range, SortKey};
 pub use fields::{HeaderField, HeaderFields};
 pub use fold::fold;
 pub use ids::thread_hash;
+pub use matcher::{HeaderMatcher, Needle, TextMatcher};
 pub use parts::{LeafParts, Part};
 pub use scanner::Scanner;
 pub use transfer::TransferDecoder;

@@ -44,7 +44,11 @@ mod _core {
     #[pymodule_export]
     use super::numbers::{PyUidMap, PyUidSet};
 
-    // Messages: export here what `message.rs` has.
+    // Messages.
+    #[pymodule_export]
+    use super::message::{
+        PyDigest, PyScanner, PyTransferDecoder, compress, decompress, thread_hash,
+    };
 
     // The language.
     #[pymodule_export]

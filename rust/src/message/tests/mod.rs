@@ -1,5 +1,6 @@
 //! Known answers by RFC section, every one of them also cut at every octet.
 mod hostile;
+mod matching;
 mod numbering;
 mod structures;
 

@@ -1,0 +1,53 @@
+//! Zstandard for what the filepool stores.
+use super::digest::Corrupt;
+
+/// One frame. The level is zstd's: 1 to 3 for mail, negative ones are faster still.
+#[must_use]
+pub fn compress(octets: &[u8], level: i32) -> Vec<u8> {
+    // The bulk call only fails where its buffer is too small, and it brings its own.
+    zstd::bulk::compress(octets, level).unwrap_or_default()
+}
+
+/// Undo [`compress`]; `size` is the exact length that comes out, and nothing beyond it is
+/// ever allocated.
+///
+/// # Errors
+/// Damaged, or another length.
+pub fn decompress(frame: &[u8], size: usize) -> Result<Vec<u8>, Corrupt> {
+    if frame.is_empty() {
+        return Err(Corrupt); // for zstd it is nothing, compressed
+    }
+    let octets = zstd::bulk::decompress(frame, size).map_err(|_| Corrupt)?;
+    if octets.len() == size {
+        Ok(octets)
+    } else {
+        Err(Corrupt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_compressed_comes_back() {
+        let mail = b"Received: from a by b; Mon, 1 Jan 2024 10:00:00 +0000\r\n".repeat(1000);
+        for octets in [&b""[..], b"x", &mail] {
+            for level in [-1, 1, 3, 19, 99] {
+                let frame = compress(octets, level);
+                assert_eq!(decompress(&frame, octets.len()), Ok(octets.to_vec()));
+            }
+        }
+        assert!(compress(&mail, 1).len() < mail.len() / 50);
+    }
+
+    #[test]
+    fn another_length_or_damage_is_refused() {
+        let frame = compress(&[7; 1000], 3);
+        assert_eq!(decompress(&frame, 999), Err(Corrupt));
+        assert_eq!(decompress(&frame, 1001), Err(Corrupt));
+        assert_eq!(decompress(b"", 0), Err(Corrupt));
+        assert_eq!(decompress(b"not zstd", 8), Err(Corrupt));
+        assert_eq!(decompress(&frame[..frame.len() - 1], 1000), Err(Corrupt));
+    }
+}

@@ -1,0 +1,354 @@
+//! SEARCH BODY, TEXT and HEADER over the octets of a message, stretch by stretch.
+//!
+//! A matcher says which octets of the message it wants next and is fed them; it remembers no more
+//! than one header field and what of a text may begin a match. Needles are folded
+//! (see [`fold`](super::fold::fold)), as is the text they are looked for in.
+use super::charset::CharsetDecoder;
+use super::digest::{Digest, Range};
+use super::fold::{collapse, fold, fold_into};
+use super::limits::FIELD_OCTETS;
+use super::parts::Kind;
+use super::transfer::TransferDecoder;
+use super::words::decode_header;
+use memchr::memmem::Finder;
+use std::collections::VecDeque;
+
+/// The most octets that are wanted at once, so that nobody has to hold a whole attachment.
+pub const WANTED_OCTETS: u64 = 256 * 1024;
+
+/// Octets that are decoded at once: they and what they become stay in the processor's cache.
+const PIECE_OCTETS: usize = 32 * 1024;
+
+/// A whole header field as it stands in a message, as SEARCH sees it: name and value, encoded
+/// words decoded, white space runs as one space, folded.
+#[must_use]
+pub fn field_text(field: &[u8]) -> String {
+    fold(&collapse(&decode_header(field)))
+}
+
+/// The same without the name.
+#[must_use]
+pub fn field_value_text(field: &[u8]) -> String {
+    let colon = memchr::memchr(b':', field).map_or(0, |at| at + 1);
+    field_text(field.get(colon..).unwrap_or_default())
+}
+
+/// What is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needle {
+    /// Folded. An empty text is in every message.
+    pub text: String,
+    /// TEXT rather than BODY: the message's header counts, and the MIME headers of its parts.
+    pub in_headers: bool,
+}
+
+struct Wanted {
+    finder: Finder<'static>,
+    in_headers: bool,
+    found: bool,
+}
+
+/// A stretch of the message and how to read it.
+struct Stretch {
+    range: Range,
+    /// Only for needles that look in headers.
+    is_header_only: bool,
+    reader: Reader,
+}
+
+enum Reader {
+    Header(FieldReader),
+    Text(Box<TextReader>),
+}
+
+/// Cuts a header into fields.
+#[derive(Default)]
+struct FieldReader {
+    /// The beginning of a field; at most [`FIELD_OCTETS`].
+    field: Vec<u8>,
+    at_line_start: bool,
+}
+
+impl FieldReader {
+    fn keep(&mut self, octets: &[u8]) {
+        let room = FIELD_OCTETS
+            .saturating_sub(self.field.len())
+            .min(octets.len());
+        self.field
+            .extend_from_slice(octets.get(..room).unwrap_or_default());
+    }
+
+    /// Calls `see` with each field that ended.
+    fn feed(&mut self, octets: &[u8], mut see: impl FnMut(&[u8])) {
+        for line in octets.split_inclusive(|octet| *octet == b'\n') {
+            let is_folded = line.starts_with(b" ") || line.starts_with(b"\t");
+            if self.at_line_start && !is_folded && !self.field.is_empty() {
+                see(&self.field);
+                self.field.clear();
+            }
+            self.keep(line);
+            self.at_line_start = line.ends_with(b"\n");
+        }
+    }
+}
+
+/// Decodes the text of a part and keeps what may begin a match.
+struct TextReader {
+    is_identity: bool,
+    transfer: TransferDecoder,
+    charset: CharsetDecoder,
+    /// Scratch: octets without transfer encoding, and characters.
+    octets: Vec<u8>,
+    text: String,
+    /// Folded; begins with the end of what was already looked through.
+    hay: Vec<u8>,
+}
+
+impl TextReader {
+    fn read(&mut self, octets: &[u8], last: bool) {
+        if self.is_identity && self.charset.passes_ascii() && octets.is_ascii() && !last {
+            let from = self.hay.len();
+            self.hay.extend_from_slice(octets);
+            self.hay
+                .get_mut(from..)
+                .unwrap_or_default()
+                .make_ascii_lowercase();
+            return;
+        }
+        self.octets.clear();
+        self.transfer.feed(octets, &mut self.octets);
+        if last {
+            self.transfer.finish(&mut self.octets);
+        }
+        self.text.clear();
+        self.charset.decode(&self.octets, last, &mut self.text);
+        let mut folded = String::new();
+        fold_into(&self.text, &mut folded);
+        self.hay.extend_from_slice(folded.as_bytes());
+    }
+
+    /// Forget what was looked through, all but what may go on.
+    fn keep(&mut self, octets: usize) {
+        let done = self.hay.len().saturating_sub(octets);
+        self.hay.drain(..done);
+    }
+}
+
+/// Looks for several needles in one message.
+pub struct TextMatcher {
+    needles: Vec<Wanted>,
+    /// Octets of the longest needle.
+    longest: usize,
+    left: VecDeque<Stretch>,
+    /// Octets of the first stretch that were fed.
+    fed: u64,
+}
+
+impl TextMatcher {
+    /// Look for needles, each to be answered by itself.
+    ///
+    /// BODY is the text of text and message parts, transfer encoding and charset undone, and
+    /// the headers of messages inside the message; TEXT is all headers besides.
+    #[must_use]
+    pub fn new(digest: &Digest<'_>, needles: &[Needle]) -> Self {
+        let mut left = VecDeque::new();
+        let mut above = None;
+        for entity in digest.entities() {
+            left.push_back(Stretch {
+                range: Range {
+                    offset: entity.header,
+                    length: entity.header_length,
+                },
+                is_header_only: above != Some(Kind::Message),
+                reader: Reader::Header(FieldReader {
+                    at_line_start: true,
+                    ..Default::default()
+                }),
+            });
+            if entity.kind == Kind::Leaf && matches!(entity.media, "text" | "message") {
+                left.push_back(Stretch {
+                    range: Range {
+                        offset: entity.body(),
+                        length: entity.body_length,
+                    },
+                    is_header_only: false,
+                    reader: Reader::Text(Box::new(TextReader {
+                        is_identity: entity.encoding <= 0,
+                        transfer: TransferDecoder::new(entity.encoding),
+                        charset: CharsetDecoder::new(entity.charset),
+                        octets: Vec::new(),
+                        text: String::new(),
+                        hay: Vec::new(),
+                    })),
+                });
+            }
+            above = Some(entity.kind);
+        }
+        let wanted = needles.iter().map(|needle| Wanted {
+            finder: Finder::new(&needle.text).into_owned(),
+            in_headers: needle.in_headers,
+            found: needle.text.is_empty(),
+        });
+        let mut matcher = Self {
+            needles: wanted.collect(),
+            longest: needles
+                .iter()
+                .map(|needle| needle.text.len())
+                .max()
+                .unwrap_or(0),
+            left,
+            fed: 0,
+        };
+        matcher.skip();
+        matcher
+    }
+
+    /// The next stretch of the message to feed; None when everything was found or looked through.
+    #[must_use]
+    pub fn wanted(&self) -> Option<Range> {
+        let Range { offset, length } = self.left.front()?.range;
+        Some(Range {
+            offset: offset + self.fed,
+            length: (length - self.fed).min(WANTED_OCTETS),
+        })
+    }
+
+    /// Octets from the beginning of what is wanted, as many as are at hand.
+    pub fn feed(&mut self, octets: &[u8]) {
+        let Some(stretch) = self.left.front_mut() else {
+            return;
+        };
+        let left = usize::try_from(stretch.range.length - self.fed).unwrap_or(usize::MAX);
+        let octets = octets.get(..left).unwrap_or(octets);
+        self.fed += octets.len() as u64;
+        let is_end = self.fed == stretch.range.length;
+        let needles = &mut self.needles;
+        let header_only = stretch.is_header_only;
+        match &mut stretch.reader {
+            Reader::Header(reader) => {
+                reader.feed(octets, |field| {
+                    find(needles, header_only, field_text(field).as_bytes());
+                });
+                if is_end {
+                    find(needles, header_only, field_text(&reader.field).as_bytes());
+                }
+            }
+            Reader::Text(reader) => {
+                for piece in octets.chunks(PIECE_OCTETS) {
+                    reader.read(piece, false);
+                    find(needles, header_only, &reader.hay);
+                    reader.keep(self.longest.saturating_sub(1));
+                }
+                if is_end {
+                    reader.read(b"", true);
+                    find(needles, header_only, &reader.hay);
+                }
+            }
+        }
+        if is_end {
+            self.left.pop_front();
+            self.fed = 0;
+        }
+        self.skip();
+    }
+
+    /// Pass over stretches in which nothing is looked for any more.
+    fn skip(&mut self) {
+        while let Some(stretch) = self.left.front() {
+            let is_open =
+                |needle: &Wanted| !needle.found && (needle.in_headers || !stretch.is_header_only);
+            if stretch.range.length > 0 && self.needles.iter().any(is_open) {
+                return;
+            }
+            self.left.pop_front();
+            self.fed = 0;
+        }
+    }
+
+    /// Was that needle found? False means nothing until `wanted` says None.
+    #[must_use]
+    pub fn found(&self, needle: usize) -> bool {
+        self.needles.get(needle).is_some_and(|needle| needle.found)
+    }
+}
+
+fn find(needles: &mut [Wanted], header_only: bool, hay: &[u8]) {
+    for needle in needles {
+        if !needle.found && (needle.in_headers || !header_only) {
+            needle.found = needle.finder.find(hay).is_some();
+        }
+    }
+}
+
+/// SEARCH HEADER: looks for one needle in the fields of one name.
+pub struct HeaderMatcher {
+    finder: Finder<'static>,
+    left: VecDeque<Range>,
+    /// What of the first field was fed.
+    field: Vec<u8>,
+    found: bool,
+}
+
+impl HeaderMatcher {
+    /// Look for a folded needle in the fields of a name in any case; an empty one asks whether
+    /// there is such a field. Of a field [`FIELD_OCTETS`] are read.
+    #[must_use]
+    pub fn new(digest: &Digest<'_>, name: &[u8], needle: &str) -> Self {
+        let fields = digest.header_fields(&[]).into_iter().flatten();
+        let mut left: VecDeque<Range> = fields
+            .filter(|field| !field.name.is_empty() && field.name.eq_ignore_ascii_case(name))
+            .map(|field| Range {
+                offset: field.offset,
+                length: field.length.min(FIELD_OCTETS as u64),
+            })
+            .collect();
+        let found = needle.is_empty() && !left.is_empty();
+        if needle.is_empty() {
+            left.clear();
+        }
+        Self {
+            finder: Finder::new(needle).into_owned(),
+            left,
+            field: Vec::new(),
+            found,
+        }
+    }
+
+    /// The next stretch of the message to feed; None when it is decided.
+    #[must_use]
+    pub fn wanted(&self) -> Option<Range> {
+        let Range { offset, length } = *self.left.front()?;
+        let fed = self.field.len() as u64;
+        Some(Range {
+            offset: offset + fed,
+            length: length - fed,
+        })
+    }
+
+    /// Octets from the beginning of what is wanted, as many as are at hand.
+    pub fn feed(&mut self, octets: &[u8]) {
+        let Some(Range { length, .. }) = self.wanted() else {
+            return;
+        };
+        let left = usize::try_from(length).unwrap_or(usize::MAX);
+        let octets = octets.get(..left).unwrap_or(octets);
+        self.field.extend_from_slice(octets);
+        if octets.len() == left {
+            self.found = self
+                .finder
+                .find(field_value_text(&self.field).as_bytes())
+                .is_some();
+            self.field.clear();
+            self.left.pop_front();
+            if self.found {
+                self.left.clear();
+            }
+        }
+    }
+
+    /// Was it found? False means nothing until `wanted` says None.
+    #[must_use]
+    pub fn found(&self) -> bool {
+        self.found
+    }
+}

@@ -1,0 +1,191 @@
+//! SEARCH BODY, TEXT and HEADER over octets.
+use super::*;
+use crate::message::matcher::WANTED_OCTETS;
+use crate::message::{HeaderMatcher, Needle, TextMatcher, fold};
+
+/// Feed what is wanted in portions; returns what was found, and how many octets were asked for.
+fn search(message: &[u8], needles: &[(&str, bool)], portion: usize) -> (Vec<bool>, u64) {
+    let stored = checks::scan(message, message.len());
+    let digest = Digest::open(&stored).unwrap();
+    let needles: Vec<Needle> = needles
+        .iter()
+        .map(|(text, in_headers)| Needle {
+            text: fold(text),
+            in_headers: *in_headers,
+        })
+        .collect();
+    let mut matcher = TextMatcher::new(&digest, &needles);
+    let mut read = 0;
+    while let Some(wanted) = matcher.wanted() {
+        assert!(wanted.length > 0 && wanted.length <= WANTED_OCTETS);
+        let octets = &message[wanted.offset as usize..][..wanted.length as usize];
+        let octets = &octets[..portion.min(octets.len())];
+        matcher.feed(octets);
+        read += octets.len() as u64;
+    }
+    (
+        (0..needles.len())
+            .map(|needle| matcher.found(needle))
+            .collect(),
+        read,
+    )
+}
+
+const MESSAGE: &str = "\
+Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=
+\tfrom  Outer
+Content-Type: multipart/mixed; boundary=a
+
+preamble
+--a
+Content-Type: text/plain; charset=iso-8859-1
+Content-Transfer-Encoding: quoted-printable
+
+Sch=F6ne Gr=FC=DFe vom Stra=
+=DFenfest
+--a
+Content-Type: text/html; charset=utf-8
+Content-Transfer-Encoding: base64
+Content-Disposition: attachment; filename=\"Rechnung.html\"
+
+PHA+R3LDvMOfZSBhdXMgQmVybGluPC9wPg==
+--a
+Content-Type: application/octet-stream
+Content-Transfer-Encoding: base64
+
+bm90IHRleHQ=
+--a
+Content-Type: message/rfc822
+
+Subject: =?utf-8?b?SW5uZXI=?= subject
+
+inner text
+--a--
+epilogue
+";
+
+#[test]
+fn needles_are_found_where_they_are() {
+    let message = crlf(MESSAGE);
+    for (needle, in_body, in_text) in [
+        ("schöne grüsse vom straßenfest", true, true),
+        ("<P>GRÜSSE AUS BERLIN</p>", true, true),
+        ("Inner subject", true, true),
+        ("subject: inner", true, true),
+        ("inner text", true, true),
+        ("Grüße from Outer", false, true),
+        ("subject: grüsse", false, true),
+        ("rechnung.html", false, true),
+        ("Content-Transfer-Encoding: base64", false, true),
+        ("preamble", false, false),
+        ("epilogue", false, false),
+        ("not text", false, false),
+        ("bm90IHRleHQ", false, false),
+        ("festPHA", false, false),            // not across parts
+        ("outer content-type", false, false), // nor across fields
+        ("", true, true),
+    ] {
+        for portion in [1, 2, 3, 7, 50, 10_000] {
+            let (found, _) = search(&message, &[(needle, false), (needle, true)], portion);
+            assert_eq!(
+                found,
+                [in_body, in_text],
+                "{needle} in portions of {portion}"
+            );
+        }
+    }
+}
+
+#[test]
+fn needles_are_answered_one_by_one_and_no_more_is_read_than_needed() {
+    let message = crlf(MESSAGE);
+    let (found, read) = search(
+        &message,
+        &[("straße", false), ("nowhere", false), ("berlin", true)],
+        9,
+    );
+    assert_eq!(found, [true, false, true]);
+    assert!(read < message.len() as u64);
+    let (found, read) = search(&message, &[("grüsse", true)], 10_000);
+    assert_eq!((found, read), (vec![true], locate_header(&message)));
+    assert_eq!(search(&message, &[], 100), (vec![], 0));
+    assert_eq!(search(&message, &[("", false)], 100), (vec![true], 0));
+    assert_eq!(search(b"", &[("x", true)], 100), (vec![false], 0));
+}
+
+fn locate_header(message: &[u8]) -> u64 {
+    let stored = checks::scan(message, 100);
+    Digest::open(&stored).unwrap().header_size()
+}
+
+#[test]
+fn a_match_may_lie_across_any_border() {
+    let body = "x".repeat(100_000) + "needle with ümlaut" + &"y".repeat(100_000);
+    let message = crlf(&format!(
+        "Content-Type: text/plain; charset=utf-8\n\n{body}"
+    ));
+    for portion in [1, 13, 32 * 1024, 99_999, 100_003, 1 << 20] {
+        assert_eq!(
+            search(&message, &[("NEEDLE with Ümlaut", false)], portion).0,
+            [true]
+        );
+        assert_eq!(
+            search(&message, &[("needle with umlaut", false)], portion).0,
+            [false]
+        );
+    }
+}
+
+#[test]
+fn header_fields_by_name() {
+    let message = crlf(
+        "X-Note: one\nX-note: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\n =?utf-8?q?_aus?=  Bonn\nOther: three\n\nX-Note: body\n",
+    );
+    let stored = scan(&message);
+    let digest = Digest::open(&stored).unwrap();
+    for (name, needle, expected) in [
+        ("x-NOTE", "ONE", true),
+        ("x-note", "grüße aus bonn", true),
+        ("x-note", "three", false),
+        ("x-note", "note", false),
+        ("x-note", "body", false),
+        ("x-note", "", true),
+        ("missing", "", false),
+        ("missing", "x", false),
+        ("other", "three", true),
+        ("", "", false),
+    ] {
+        for portion in [1, 1000] {
+            let mut matcher = HeaderMatcher::new(&digest, name.as_bytes(), &fold(needle));
+            while let Some(wanted) = matcher.wanted() {
+                let octets = &message[wanted.offset as usize..][..wanted.length as usize];
+                matcher.feed(&octets[..portion.min(octets.len())]);
+            }
+            assert_eq!(matcher.found(), expected, "{name}: {needle}");
+        }
+    }
+}
+
+#[test]
+fn memory_is_bounded_whatever_the_header() {
+    let message = format!("Subject: {}needle\r\n\r\nx", "y".repeat(1 << 20));
+    let stored = checks::scan(message.as_bytes(), 4096);
+    let digest = Digest::open(&stored).unwrap();
+    let mut matcher = HeaderMatcher::new(&digest, b"subject", "needle");
+    assert_eq!(
+        matcher.wanted().unwrap().length,
+        crate::message::limits::FIELD_OCTETS as u64
+    );
+    matcher.feed(message.as_bytes());
+    assert_eq!(matcher.wanted(), None);
+    assert!(!matcher.found());
+    assert_eq!(
+        search(
+            message.as_bytes(),
+            &[("needle", true), ("yyy", true)],
+            1 << 20
+        )
+        .0,
+        [false, true]
+    );
+}
