@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             # Whoever read our output has seen enough; keep the interpreter from flushing again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return FAILED
-        told = [sentence for cause in causes if (sentence := _sentence(cause))]
+        told = [words for cause in causes if (words := _sentence(cause)) is not None]
         if len(told) < len(causes):
             raise
         for sentence, _ in told:

@@ -141,7 +141,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.no_samples:
             _hand_over_samples(directory, [user.name for user in users])
         filepool = directory / "filepool"
-        if not filepool.exists():
+        if not (filepool / "FORMAT").exists():
             create_filepool(filepool)
         trio.run(_enroll, filepool, users + many)
         settings, fault = _settings(arguments)

@@ -32,7 +32,7 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "check",
         help="prove the invariants of what is stored",
         description="Prove the invariants of what is stored, also while the server runs. Exit code"
-        f" {DAMAGED} means that something was found.",
+        f" {DAMAGED} means that something was found, and not repaired.",
     )
     add_filepool_options(check)
     check.add_argument(
@@ -54,20 +54,21 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _create(arguments: argparse.Namespace) -> int:
+    path = filepool_of(arguments)
+
     from imapvm.filepool.pool import create_filepool
 
-    path = filepool_of(arguments)
     create_filepool(path, groups=arguments.groups)
     print(f"created {path}")
     return 0
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    path = filepool_of(arguments)
+
     import trio
 
     from imapvm.filepool.pool import open_filepool
-
-    path = filepool_of(arguments)
 
     async def check() -> int:
         async with open_filepool(path) as pool:
@@ -77,23 +78,31 @@ def _check(arguments: argparse.Namespace) -> int:
         else:
             for finding in report.findings:
                 print(finding)
-        return DAMAGED if report.findings else 0
+            print(
+                f"{len(report.findings)} found in {report.accounts} accounts,"
+                f" {report.mailboxes} mailboxes, {report.messages} messages, {report.bodies} bodies"
+            )
+        return 0 if all(finding.repaired for finding in report.findings) else DAMAGED
 
     return trio.run(check)
 
 
 def _sweep(arguments: argparse.Namespace) -> int:
+    path = filepool_of(arguments)
+
     import trio
 
     from imapvm.filepool.pool import open_filepool
-
-    path = filepool_of(arguments)
+    from imapvm.filepool.sweep import SweepReport
 
     async def sweep() -> None:
+        total = SweepReport(more=True)
         async with open_filepool(path) as pool:
-            report = await pool.sweep()
-        for name, count in dataclasses.asdict(report).items():
-            print(f"{name}: {count}")
+            while total.more:
+                total += await pool.sweep()
+        removed = dataclasses.asdict(total)
+        del removed["more"]
+        print(*(f"{name}: {count}" for name, count in removed.items()), sep="\n")
 
     trio.run(sweep)
     return 0

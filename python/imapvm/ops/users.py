@@ -74,6 +74,7 @@ def _add_password(verb: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     """Open the filepool, do the work, close it."""
     path = filepool_of(arguments)
+    work: Work = arguments.work
 
     import trio
 
@@ -81,7 +82,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     async def opened() -> int:
         async with open_filepool(path) as pool:
-            return await arguments.work(pool, arguments)
+            return await work(pool, arguments)
 
     return trio.run(opened)
 

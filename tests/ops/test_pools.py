@@ -1,0 +1,109 @@
+"""`imapvm filepool …`: what is made is found again, what is damaged is told, by the exit code too."""
+
+import json
+
+import pytest
+import trio
+
+from imapvm.filepool.check import CheckReport
+from imapvm.filepool.check_findings import Finding
+from imapvm.filepool.pool import Filepool, open_filepool
+from imapvm.filepool.sweep import SweepReport
+from imapvm.ops import cli
+
+
+@pytest.fixture
+def pool(tmp_path, capsys):
+    path = tmp_path / "pool"
+    assert cli.main(["filepool", "create", "--filepool", str(path)]) == 0
+    assert capsys.readouterr().out == f"created {path}\n"
+    return path
+
+
+@pytest.fixture
+def run(pool, capsys):
+    def of(*words):
+        code = cli.main(["filepool", *words, "--filepool", str(pool)])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return of
+
+
+def test_a_new_filepool_is_clean_and_private(pool, run):
+    assert pool.stat().st_mode & 0o777 == 0o700
+    assert run("check") == (
+        0,
+        "0 found in 0 accounts, 0 mailboxes, 0 messages, 0 bodies\n",
+        "",
+    )
+
+
+def test_it_has_as_many_groups_as_were_asked_for(tmp_path):
+    path = tmp_path / "three"
+    assert cli.main(["filepool", "create", "--groups", "3", "--filepool", str(path)]) == 0
+
+    async def groups():
+        async with open_filepool(path) as pool:
+            return len(pool.groups)
+
+    assert trio.run(groups) == 3
+
+
+@pytest.mark.parametrize("groups", ["0", "-1", "100000"])
+def test_a_number_of_groups_that_cannot_be(tmp_path, capsys, groups):
+    words = ["filepool", "create", "--groups", groups, "--filepool", str(tmp_path / "x")]
+    assert cli.main(words) == 1
+    assert "storage groups" in capsys.readouterr().err
+
+
+def test_a_filepool_is_not_made_over_another(run):
+    code, out, err = run("create")
+    assert (code, out) == (1, "")
+    assert err.startswith("imapvm: There is a filepool in ")
+
+
+def test_what_was_found_is_told(run, monkeypatch):
+    asked = []
+
+    def check(_, *, repair):
+        asked.append(repair)
+        return CheckReport((Finding("The sky is green.", repair),), 1, 2, 3, 4)
+
+    monkeypatch.setattr(Filepool, "check", check)
+    assert run("check")[:2] == (
+        3,
+        "The sky is green.\n1 found in 1 accounts, 2 mailboxes, 3 messages, 4 bodies\n",
+    )
+    assert run("check", "--repair")[:2] == (
+        0,
+        "The sky is green. (repaired)\n1 found in 1 accounts, 2 mailboxes, 3 messages, 4 bodies\n",
+    )
+    code, out, _ = run("check", "--json")
+    assert code == 3
+    assert json.loads(out)["findings"] == [{"sentence": "The sky is green.", "repaired": False}]
+    assert asked == [False, True, False]
+
+
+def test_a_sweep_goes_on_until_nothing_is_left(run, monkeypatch):
+    steps = iter([SweepReport(bodies=5, more=True), SweepReport(bodies=2, deliveries=1)])
+
+    async def sweep(_):
+        return next(steps)
+
+    monkeypatch.setattr(Filepool, "sweep", sweep)
+    code, out, _ = run("sweep")
+    assert code == 0
+    assert "bodies: 7\n" in out
+    assert "deliveries: 1\n" in out
+    assert "more" not in out
+
+
+def test_what_is_no_filepool_is_left_alone(tmp_path, capsys):
+    (tmp_path / "letter").write_text("dear")
+    for verb in ("create", "check", "sweep"):
+        assert cli.main(["filepool", verb, "--filepool", str(tmp_path)]) == 1
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert str(tmp_path) in said
+    assert [path.name for path in tmp_path.iterdir()] == ["letter"]
