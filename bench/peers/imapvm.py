@@ -48,6 +48,7 @@ class Demo:
         self.pid = pid
         self.spool = Path(said["spool"])
         self.imap = _address(said["imap"])
+        self.imaps = _address(said["imaps"]) if "imaps" in said else None
         self.lmtp = _address(said["lmtp"])
 
 
