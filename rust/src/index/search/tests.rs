@@ -201,7 +201,7 @@ impl Text {
             out += &format!("X-Note: {note}\r\n");
         }
         if let Some((sent, zone)) = self.sent {
-            // The days around 1970-01-10, written by hand: these tests keep to January.
+            // Written by hand: these tests keep to January 1970.
             let local = sent + i64::from(zone) * 60;
             let (day, hour) = (local.div_euclid(DAY) + 1, local.rem_euclid(DAY) / 3600);
             let sign = if zone < 0 { '-' } else { '+' };
@@ -218,11 +218,19 @@ impl Text {
 
 fn texts() -> impl Strategy<Value = Text> {
     let word = || prop_oneof![Just("Alpha beta"), Just("gamma"), Just("BETA"), Just("")];
-    (word(), proptest::option::of(word()), word()).prop_map(|(subject, note, body)| Text {
+    let hour = (2 * 24..18 * 24_i64).prop_map(|hour| hour * 3600);
+    let sent = (hour, prop_oneof![Just(0_i16), Just(-720), Just(600)]);
+    let fields = (
+        word(),
+        proptest::option::of(word()),
+        word(),
+        proptest::option::of(sent),
+    );
+    fields.prop_map(|(subject, note, body, sent)| Text {
         subject,
         note,
         body,
-        sent: None,
+        sent,
     })
 }
 
@@ -322,6 +330,7 @@ fn textual() -> impl Strategy<Value = SearchKey> {
         || prop_oneof![Just("beta"), Just("GAMMA"), Just("ha be"), Just("")].prop_map(String::from);
     let name = prop_oneof![Just("subject"), Just("x-note"), Just("x-none")];
     prop_oneof![
+        (when(), 0..20_i64).prop_map(|(when, day)| SearchKey::SentDate(when, day)),
         needle().prop_map(|needle| SearchKey::Field(Field::Subject, needle)),
         (name, needle()).prop_map(|(name, needle)| SearchKey::Header(name.into(), needle)),
         needle().prop_map(SearchKey::Body),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::program::{Leaf, Program};
 use super::{kept_name, verdict};
 use crate::message::fold::collapse;
-use crate::message::{Digest, Range, fold, limits};
+use crate::message::{Digest, Range, decode_header, fold, limits};
 
 /// One message whose octets decide; they are given in order, in any portions. It holds at most one
 /// header field of [`limits::FIELD_OCTETS`] and what the text needs across a border.
@@ -124,7 +124,7 @@ impl TextSearch {
         };
         let octets = std::mem::take(&mut self.field);
         let colon = memchr::memchr(b':', &octets).map_or(0, |at| at + 1);
-        let value = String::from_utf8_lossy(octets.get(colon..).unwrap_or_default());
+        let value = decode_header(octets.get(colon..).unwrap_or_default());
         let text = fold(&collapse(&value));
         for at in leaves {
             let Some(Leaf::Header(_, needle) | Leaf::Field(_, needle)) =

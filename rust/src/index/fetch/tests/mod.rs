@@ -1,6 +1,8 @@
 //! Known answers by RFC section, and a naive cut beside the one that sends slices.
 #![allow(clippy::cast_possible_truncation)] // messages here are short
 
+mod parts;
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;
