@@ -1,87 +1,82 @@
-"""A whole server in memory for dialogues: a filepool on disk, connections without sockets."""
+"""A whole server for dialogues: a filepool on disk, connections as they come from a listener."""
 
-import math
+import select
+import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
-from imapvm.filepool.accounts import Account
-from imapvm.filepool.pool import Filepool, create_filepool, open_filepool
-from imapvm.filepool.store import AccountStore
 
 from imapvm._core import STORE_ADD, UidSet
-from imapvm.commands import dispatch
-from imapvm.commands.anytime import offered
-from imapvm.commands.context import SEND_OCTETS, Context, Disconnected
 from imapvm.commands.services import Services
+from imapvm.filepool.accounts import Account
 from imapvm.filepool.messages import NewMessage
+from imapvm.filepool.pool import Filepool, create_filepool, open_filepool
+from imapvm.filepool.store import AccountStore
 from imapvm.model.flags import SYSTEM_FLAG_NAMES
-from imapvm.protocol.greeting import greet
-from imapvm.session.session import Session
+from imapvm.server.connection import serve_connection
+from imapvm.server.connections import Connections
+from imapvm.server.doorbell import Doorbell
+from imapvm.server.reactor import Reactor
+from imapvm.server.tls import TlsServer
+from imapvm.server.transport import Transport
 
 USER, PASSWORD = "alice", b"secret"
 NEW_YEAR = 1704067200  # 2024-01-01 00:00:00 UTC
 CLOCK = NEW_YEAR + 86400 * 30
+SERVER_NAME = "imap.example.org"
 
 
 class Line:
-    """One connection: what the server writes is read by lines, and the other way round."""
+    """A client's end of one connection, heard line by line."""
 
-    def __init__(self) -> None:
-        self.to_server, self._from_client = trio.open_memory_channel[bytes](math.inf)
-        self.heard = bytearray()
-        self.closed = False
-        self._news = trio.Event()
-        self.tls = False
-        self.can_start_tls = False
-        self.waiting = 0
-
-    # --- what commands see (imapvm.commands.context.Channel) ---
-
-    async def read(self) -> bytes:
-        try:
-            return await self._from_client.receive()
-        except trio.EndOfChannel:
-            return b""
-
-    def write_nowait(self, data: bytes) -> None:
-        self.heard += data
-        self._wake()
-
-    async def write(self, data: bytes) -> None:
-        await trio.lowlevel.checkpoint()
-        self.write_nowait(data)
-
-    async def start_tls(self) -> None:
-        await trio.lowlevel.checkpoint()
-        self.tls, self.can_start_tls = True, False
+    def __init__(self, sock: socket.socket, trusts: ssl.SSLContext) -> None:
+        self._socket = sock
+        self._plain = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        self._stream: trio.abc.Stream = self._plain
+        self._trusts = trusts
+        self._heard = bytearray()
+        self._ended = False
 
     def close(self) -> None:
-        self.closed = True
-        self._wake()
+        self._plain.socket.close()
 
-    # --- what a client does ---
+    async def send(self, data: bytes) -> None:
+        await self._stream.send_all(data)
 
-    def send(self, data: bytes) -> None:
-        if not self.closed:
-            self.to_server.send_nowait(data)
+    async def shake_hands(self) -> None:
+        secure = trio.SSLStream(self._plain, self._trusts, server_hostname=SERVER_NAME)
+        await secure.do_handshake()
+        self._stream = secure
 
     async def hear_line(self) -> str | None:
         """The next line without its end; None where the server has hung up."""
-        while b"\n" not in self.heard:
-            if self.closed:
-                assert not self.heard, f"half a line: {bytes(self.heard)!r}"
+        while b"\r\n" not in self._heard:
+            await self._hear_more()
+            if self._ended:
+                assert not self._heard, f"half a line: {bytes(self._heard)!r}"
                 return None
-            self._news = trio.Event()
-            await self._news.wait()
-        line, _, rest = bytes(self.heard).partition(b"\r\n")
-        self.heard[:] = rest
+        line, _, rest = bytes(self._heard).partition(b"\r\n")
+        self._heard[:] = rest
         return line.decode("utf-8", "backslashreplace")
 
-    def _wake(self) -> None:
-        self._news.set()
+    async def overhear(self) -> str:
+        """What was said and not heard yet; empty where nothing was."""
+        with trio.move_on_after(0.05):  # TLS may have something for itself alone
+            while not self._ended and select.select([self._socket], [], [], 0)[0]:
+                await self._hear_more()
+        return self._heard.decode("utf-8", "backslashreplace")
+
+    async def _hear_more(self) -> None:
+        try:
+            data = await self._stream.receive_some()
+        except trio.BrokenResourceError:
+            data = b""
+        self._heard += data
+        self._ended = not data
 
 
 class OneUser:
@@ -101,36 +96,35 @@ class Host:
 
     services: Services
     nursery: trio.Nursery
+    reactor: Reactor
+    connections: Connections
+    tls: TlsServer
+    trusts: ssl.SSLContext
+    lines: list[Line] = field(default_factory=list)
 
-    def connect(
-        self, *, tls: bool = False, plain: bool = True, can_start_tls: bool = False
+    async def connect(
+        self, *, plain_allowed: bool = True, offer_tls: bool = False, tls_first: bool = False
     ) -> Line:
-        line = Line()
-        line.tls, line.can_start_tls = tls, can_start_tls
-        self.nursery.start_soon(self._serve, line, plain)
-        return line
+        ours, theirs = socket.socketpair()
+        transport = Transport(
+            self.reactor, ours, peer="192.0.2.1", tls_server=self.tls if offer_tls else None
+        )
 
-    async def _serve(self, line: Line, plain: bool) -> None:
-        session: Session[AccountStore] = Session(peer="test", tls=line.tls, plain_allowed=plain)
-        ctx = Context(line, self.services, session)
-        try:
-            greet(ctx.out, offered(ctx))
-            while not session.over:
-                event = ctx.reader.next()
-                if event is None:
-                    await ctx.flush()
-                    await ctx.receive()
-                    continue
-                waiting = dispatch.run(ctx, event)
-                if waiting is not None:
-                    await waiting
-                if len(ctx.out) >= SEND_OCTETS:
-                    await ctx.flush()
-            await ctx.flush()
-        except Disconnected:
-            pass
-        finally:
-            line.close()
+        async def serve() -> None:
+            await serve_connection(
+                transport,
+                self.services,
+                self.connections,
+                plain_allowed=plain_allowed,
+                tls_first=tls_first,
+            )
+
+        self.nursery.start_soon(serve)
+        line = Line(theirs, self.trusts)
+        self.lines.append(line)
+        if tls_first:
+            await line.shake_hands()
+        return line
 
     @property
     def store(self) -> AccountStore:
@@ -189,13 +183,22 @@ def message(uid: int) -> bytes:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[Host]:
+async def running(folder: Path, tls: TlsServer, trusts: ssl.SSLContext) -> AsyncIterator[Host]:
     """A server with alice, who has INBOX and what every new user gets."""
     create_filepool(folder / "filepool")
     async with open_filepool(folder / "filepool", clock=lambda: CLOCK) as pool:
         await pool.accounts.enroll(USER, "x")
         services = Services(pool=pool, authenticator=OneUser(pool), clock=lambda: CLOCK)
-        pool.on_news = services.idlers.push
+        connections, reactor = Connections(), Reactor()
+        pool.on_news = Doorbell(services, connections).ring
         async with trio.open_nursery() as nursery:
-            yield Host(services, nursery)
+            await nursery.start(reactor.run)
+            async with trio.open_nursery() as clients:
+                host = Host(services, clients, reactor, connections, tls, trusts)
+                try:
+                    yield host
+                finally:
+                    clients.cancel_scope.cancel()
+                    for line in host.lines:
+                        line.close()
             nursery.cancel_scope.cancel()

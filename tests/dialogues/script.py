@@ -11,8 +11,8 @@
 
 * `# …` behind two spaces, or alone on a line, is a comment. Lines need not name a client where
   there is only one.
-* `C!:` sends without a line end of its own, with `\\r`, `\\n`, `\\0` and `\\xNN` for octets: for what
-  is not text, and for several lines in one packet.
+* `C!:` sends without a line end of its own, with `\\r`, `\\n`, `\\0` and `\\xNN` for octets: what
+  is not text, and several lines in one packet.
 * `S:` compares the whole line; of a status response (tagged, `* OK`, `* BYE` …, `+`) the text for
   people need not be written. `<name>` stands for one word, the same each time; `<*>` for anything.
 * `S~:` lines that follow each other may come in any order.

@@ -12,12 +12,13 @@ from tests.dialogues.script import Script, Step
 from imapvm._core import UidSet
 
 WAIT_SECONDS = 10  # nothing waits so long unless it is broken
+QUIET_SECONDS = 0.01  # without a task that runs: what was to be said has been said
 
 
 @pytest.mark.parametrize("path", script.files(), ids=lambda path: path.stem)
-async def test_dialogue(path, tmp_path):
+async def test_dialogue(path, tmp_path, tls_server, trusts):
     written = script.read(path)
-    async with running(tmp_path) as host:
+    async with running(tmp_path, tls_server, trusts) as host:
         play = Play(host, written)
         with trio.fail_after(WAIT_SECONDS):
             await play.prepare()
@@ -53,13 +54,15 @@ class Play:
     async def _bring_in(self, client: int, words: tuple[str, ...]) -> None:
         match words:
             case ("connects",):
-                self.lines[client] = self.host.connect()
+                self.lines[client] = await self.host.connect()
             case ("connects", "without", "TLS"):
-                self.lines[client] = self.host.connect(plain=False, can_start_tls=True)
+                self.lines[client] = await self.host.connect(plain_allowed=False, offer_tls=True)
             case ("connects", "with", "TLS"):
-                self.lines[client] = self.host.connect(plain=False, tls=True)
+                self.lines[client] = await self.host.connect(
+                    plain_allowed=False, offer_tls=True, tls_first=True
+                )
             case ("signed", "in"):
-                self.lines[client] = self.host.connect()
+                self.lines[client] = await self.host.connect()
                 await self._quietly(client, "LOGIN alice secret")
             case ("enables", *names):
                 if client not in self.lines:
@@ -75,7 +78,7 @@ class Play:
 
     async def _quietly(self, client: int, command: str) -> None:
         line = self.lines[client]
-        line.send(f"given {command}\r\n".encode())
+        await line.send(f"given {command}\r\n".encode())
         heard = await line.hear_line()
         while heard is not None and not heard.startswith("given "):
             heard = await line.hear_line()
@@ -94,24 +97,26 @@ class Play:
                 await self._hear_in_any_order(block)
             else:
                 await self._play(step)
-        await trio.testing.wait_all_tasks_blocked(0.01)
+        await trio.testing.wait_all_tasks_blocked(QUIET_SECONDS)
         for client, line in self.lines.items():
-            assert not line.heard, f"{client} heard more: {bytes(line.heard).decode()}"
+            more = await line.overhear()
+            assert not more, f"{self.script.path.name}: {client} heard more: {more}"
 
     async def _play(self, step: Step) -> None:
         line = self.lines[step.client]
         match step.kind:
             case "C":
-                line.send(step.text.encode() + b"\r\n")
+                await line.send(step.text.encode() + b"\r\n")
             case "C!":
-                line.send(script.octets(step.text))
+                await line.send(script.octets(step.text))
             case "TLS":
-                assert line.tls
+                await line.shake_hands()
             case "HANGUP":
-                line.to_server.close()
+                line.close()
             case "S" if step.text == "<nothing>":
-                await trio.testing.wait_all_tasks_blocked(0.01)
-                assert not line.heard, self._where(step, bytes(line.heard).decode())
+                await trio.testing.wait_all_tasks_blocked(QUIET_SECONDS)
+                heard = await line.overhear()
+                assert not heard, self._where(step, heard)
             case "S":
                 heard = await self._hear(step)
                 ok = heard is not None and script.matches(step.text, heard, self.captured)

@@ -1,6 +1,6 @@
 """What all connections of a process share."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -51,12 +51,6 @@ class Idlers:
     def at(self, mailbox: "MailboxId") -> "tuple[Context, ...]":
         """Those who have this mailbox selected; a copy, so that they may come and go meanwhile."""
         return tuple(self._by_mailbox.get(mailbox, ()))
-
-    def push(self, mailboxes: "Collection[MailboxId]") -> None:
-        """Tell each idler of these mailboxes what has happened."""
-        for mailbox in mailboxes:
-            for ctx in self.at(mailbox):
-                ctx.push()
 
     def __iter__(self) -> "Iterator[Context]":
         """All of them; a copy, so that they may come and go meanwhile."""

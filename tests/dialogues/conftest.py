@@ -1,0 +1,34 @@
+import ssl
+
+import pytest
+import trustme
+from tests.dialogues.host import SERVER_NAME
+
+from imapvm.server.tls import TlsServer
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def certificate(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory):
+    issued = authority.issue_cert(SERVER_NAME)
+    folder = tmp_path_factory.mktemp("tls")
+    chain, key = folder / "cert.pem", folder / "key.pem"
+    issued.private_key_pem.write_to_path(key)
+    chain.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    return chain, key
+
+
+@pytest.fixture
+def tls_server(certificate) -> TlsServer:
+    return TlsServer(*certificate)
+
+
+@pytest.fixture
+def trusts(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
