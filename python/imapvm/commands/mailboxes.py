@@ -1,36 +1,20 @@
 """CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (RFC 9051 sections 6.3.4 to 6.3.8)."""
 
-from collections.abc import Iterable
-
 from imapvm._core import Create, Delete, Rename, Subscribe, Unsubscribe
 from imapvm.commands.context import Context
 from imapvm.commands.names import new_name, tell_normalized
 from imapvm.commands.outcome import Done, Refusal
 from imapvm.commands.selecting import mailbox_id
 from imapvm.filepool.store import AccountStore
-from imapvm.model.names import DELIMITER, INBOX, SPECIAL_USES, canonical_name, is_below
-
-VIRTUAL_USES = frozenset({r"\All", r"\Flagged"})
-"""RFC 6154 section 2: they present messages of other mailboxes, which no mailbox here does."""
+from imapvm.model.names import DELIMITER, INBOX, canonical_name, is_below
 
 
 async def create(ctx: Context, command: Create) -> Done:
     """Make a mailbox, and those above it (RFC 9051 section 6.3.4, RFC 6154 section 3)."""
     name = new_name(command.mailbox)
-    mailbox = await _store(ctx).create_mailbox(name, special_use=_uses(command.special_use))
+    mailbox = await _store(ctx).create_mailbox(name, special_use=command.special_use)
     tell_normalized(ctx, command.mailbox, name)
     return Done("created", f"MAILBOXID ({mailbox_id(mailbox)})")
-
-
-def _uses(asked: Iterable[str]) -> tuple[str, ...]:
-    """The special uses asked for, as RFC 6154 writes them, each once."""
-    known = {use.lower(): use for use in SPECIAL_USES if use not in VIRTUAL_USES}
-    uses: dict[str, None] = {}
-    for use in asked:
-        if use.lower() not in known:
-            raise Refusal(f"no mailbox here can be {use}", code="USEATTR")
-        uses[known[use.lower()]] = None
-    return tuple(uses)
 
 
 async def delete(ctx: Context, command: Delete) -> Done:

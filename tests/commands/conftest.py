@@ -1,0 +1,18 @@
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.commands.fakes import connection
+
+from imapvm.commands.context import Context
+from imapvm.filepool.pool import create_filepool, open_filepool
+
+
+@pytest.fixture
+async def signed_in(tmp_path) -> AsyncIterator[Context]:
+    """A connection of alice, who has a filepool to herself."""
+    create_filepool(tmp_path / "filepool")
+    async with open_filepool(tmp_path / "filepool") as pool:
+        account = await pool.accounts.enroll("alice", "x")
+        ctx = connection(store=pool.account(account))
+        ctx.services.pool = pool
+        yield ctx

@@ -1,0 +1,81 @@
+"""One connection without a socket, and a store that fails as it is told."""
+
+from contextlib import contextmanager
+
+import trio
+
+from imapvm.commands.context import Context
+from imapvm.commands.dispatch import run
+from imapvm.commands.services import Services
+from imapvm.session.session import Session
+
+
+class FakeChannel:
+    """Takes everything, unless `full`; what the client sends is put in before."""
+
+    def __init__(self) -> None:
+        self.sent = bytearray()
+        self.incoming: list[bytes] = []
+        self.full = False
+        self.waiting = 0
+        self.can_start_tls = False
+        self.writes = 0
+
+    async def read(self) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return self.incoming.pop(0) if self.incoming else b""
+
+    def write_nowait(self, data: bytes) -> None:
+        self.writes += 1
+        if self.full:
+            self.waiting += len(data)
+        else:
+            self.sent += data
+
+    async def write(self, data: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+        self.write_nowait(data)
+
+    async def start_tls(self) -> None:
+        raise trio.BrokenResourceError
+
+
+class FailingStore:
+    """Raises wherever it is read."""
+
+    def __init__(self, fault: BaseException) -> None:
+        self.fault = fault
+
+    @contextmanager
+    def reading(self):
+        raise self.fault
+        yield
+
+
+class Nobody:
+    """An authenticator that knows nobody."""
+
+    async def login(self, name: str, password: bytes, *, peer: str) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+def connection(*, store=None, clock: float = 0.0) -> Context:
+    """A connection in the not authenticated state, or the authenticated one with a store."""
+    services = Services(pool=None, authenticator=Nobody(), clock=lambda: clock)
+    session = Session(peer="192.0.2.1", tls=True, plain_allowed=False)
+    ctx = Context(FakeChannel(), services, session)
+    if store is not None:
+        ctx.signed_in(store)
+    return ctx
+
+
+async def say(ctx: Context, data: bytes) -> list[str]:
+    """Give octets to a connection, carry out what they are, and return what it answered."""
+    ctx.reader.feed(data)
+    while not ctx.session.over and (event := ctx.reader.next()) is not None:
+        waiting = run(ctx, event)
+        if waiting is not None:
+            await waiting
+    answered = bytes(ctx.channel.sent) + ctx.out.take()
+    ctx.channel.sent.clear()
+    return answered.decode().splitlines()

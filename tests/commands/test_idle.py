@@ -1,0 +1,150 @@
+"""IDLE from inside: who is told, when, and what happens to who does not read."""
+
+import pytest
+import trio
+import trio.testing
+from tests.commands.fakes import FakeChannel, connection
+
+from imapvm._core import UidMap, UidSet
+from imapvm.commands.services import Idlers
+from imapvm.model.ids import MailboxId, ModSeq
+from imapvm.session.view import View
+
+
+class NewsStore:
+    """A mailbox in which messages arrive."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.gone = False
+
+    def reading(self):
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def mailbox_by_id(self, _):
+        return None if self.gone else self
+
+    # the mailbox
+    keyword_sets = 0
+
+    @property
+    def highest_modseq(self):
+        return ModSeq(1 + self.count)
+
+    def changes(self, _mailbox, since):
+        from imapvm.model.changes import MailboxChanges
+
+        new = UidSet.of(range(since, self.count + 1)) if since <= self.count else UidSet()
+        return MailboxChanges(self.highest_modseq, new, UidSet(), UidSet(), complete=True)
+
+
+class SilentChannel(FakeChannel):
+    """A client that says DONE when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done = trio.Event()
+
+    async def read(self) -> bytes:
+        await self.done.wait()
+        return b"DONE\r\n"
+
+
+@pytest.fixture
+def store():
+    return NewsStore()
+
+
+@pytest.fixture
+def ctx(store):
+    ctx = connection(store=store)
+    ctx.channel = SilentChannel()
+    ctx.session.view = View(MailboxId(7), numbers=UidMap(), told=ModSeq(1))
+    ctx.reader.feed(b"a IDLE\r\n")
+    ctx.reader.next()
+    return ctx
+
+
+async def test_an_idler_is_told_at_once_and_only_while_it_idles(ctx, store, nursery):
+    store.count = 1
+    ctx.push()
+    assert ctx.channel.sent == b""
+    nursery.start_soon(ctx.idle)
+    await trio.testing.wait_all_tasks_blocked()
+    assert ctx.channel.sent == b"* 1 EXISTS\r\n* 1 RECENT\r\n"
+    ctx.channel.sent.clear()
+    store.count = 2
+    for idler in ctx.services.idlers.at(MailboxId(7)):
+        idler.push()
+    assert ctx.channel.sent == b"* 2 EXISTS\r\n* 2 RECENT\r\n"
+    ctx.channel.sent.clear()
+    ctx.channel.done.set()
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(ctx.services.idlers) == 0
+    store.count = 3
+    ctx.push()
+    assert ctx.channel.sent == b""
+
+
+async def test_who_does_not_read_is_told_nothing_more_until_it_has_read(ctx, store, nursery):
+    nursery.start_soon(ctx.idle)
+    await trio.testing.wait_all_tasks_blocked()
+    ctx.channel.full = True
+    store.count = 1
+    ctx.push()
+    waiting = ctx.channel.waiting
+    assert waiting > 0
+    store.count = 2
+    ctx.push()
+    ctx.still_here()
+    assert ctx.channel.waiting == waiting
+    ctx.channel.full, ctx.channel.waiting = False, 0
+    ctx.push()
+    assert ctx.channel.sent.startswith(b"* 2 EXISTS\r\n")
+
+
+async def test_still_here_is_said_inside_idle_only(ctx, nursery):
+    ctx.still_here()
+    assert ctx.channel.sent == b""
+    nursery.start_soon(ctx.idle)
+    await trio.testing.wait_all_tasks_blocked()
+    ctx.still_here()
+    assert ctx.channel.sent.startswith(b"* OK ")
+
+
+async def test_a_deleted_mailbox_ends_idle(ctx, store):
+    from imapvm.commands.outcome import Hangup
+
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def idling():
+            with pytest.raises(Hangup):
+                await ctx.idle()
+
+        await trio.testing.wait_all_tasks_blocked()
+        store.gone = True
+        ctx.push()
+    assert len(ctx.services.idlers) == 0
+
+
+def test_idlers_are_found_by_mailbox_and_counted():
+    idlers = Idlers()
+    here, there, nowhere = connection(), connection(), connection()
+    here.session.view = View(MailboxId(1), numbers=UidMap(), told=ModSeq(1))
+    there.session.view = View(MailboxId(2), numbers=UidMap(), told=ModSeq(1))
+    for ctx in (here, there, nowhere):
+        idlers.enter(ctx)
+    assert idlers.at(MailboxId(1)) == (here,)
+    assert idlers.at(MailboxId(3)) == ()
+    assert set(idlers) == {here, there, nowhere}
+    for ctx in (here, there, nowhere, nowhere):
+        idlers.leave(ctx)
+    assert len(idlers) == 0
+    assert list(idlers) == []
