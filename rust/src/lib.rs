@@ -3,6 +3,7 @@
 //! What an RFC writes in ABNF and what loops over messages is here; what somebody has to decide
 //! is Python. This crate holds no policy, opens nothing, reads no clock and starts no thread.
 
+pub mod checks;
 pub mod index;
 pub mod message;
 pub mod numbers;

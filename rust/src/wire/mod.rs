@@ -3,6 +3,7 @@
 pub mod ast;
 mod base64;
 mod charset;
+pub mod checks;
 pub mod command;
 mod cursor;
 pub mod dates;

@@ -53,6 +53,9 @@ fn decode_utf7(coded: &[u8]) -> Option<String> {
     let mut rest = coded;
     let mut shifted_before = false; // two shifts side by side could have been one
     while let Some((octet, tail)) = rest.split_first() {
+        if !(b' '..=b'~').contains(octet) {
+            return None; // what is not printable is coded (RFC 3501 section 5.1.3)
+        }
         if *octet != b'&' {
             name.push(char::from(*octet));
             rest = tail;
@@ -236,6 +239,9 @@ mod tests {
             "&AOk=-",
             "&/BT-",
             "&ACY-",
+            "a\rb",
+            "\0",
+            "\x7F",
         ] {
             assert_eq!(decode(coded.as_bytes(), false), None, "{coded}");
         }

@@ -24,7 +24,10 @@ impl Reader {
         match self.frame.line(self.limits.line) {
             Line::More => Step::Wait,
             Line::TooLong => {
-                let known = grammar::head_of(self.frame.held(), &self.limits);
+                // Only words that end within the bound, wherever the octets were cut.
+                let text = self.frame.text(self.limits.line);
+                let end = memchr::memrchr(b' ', text).unwrap_or(0);
+                let known = grammar::head_of(self.frame.text(end), &self.limits);
                 self.too_long(known)
             }
             Line::Last { end, next } => self.complete(end, next),

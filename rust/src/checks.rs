@@ -1,0 +1,5 @@
+//! What must hold for any octets whatever: bodies of fuzz targets, and of tests over a small
+//! corpus. Each function panics where something does not hold.
+
+pub use crate::index::checks::*;
+pub use crate::wire::checks::*;

@@ -1,0 +1,504 @@
+//! Commands as a careful client writes them: the way back from the grammar, for tests.
+
+use super::super::ast::{
+    FetchItem, Field, Flag, Partial, SearchKey, Section, SectionText, SequenceSet, When, system,
+};
+use super::super::command::{AppendMessage, Command, Fetch, List, Qresync, Store, StoreMode, Verb};
+use super::super::dates::civil_from_days;
+use super::super::flags::{FlagList, SYSTEM_NAMES};
+use super::super::names::encode_utf7;
+
+/// A command with its line end. Of APPEND its head, up to the literal of `message`.
+#[must_use]
+pub fn written(command: &Command, message: Option<&AppendMessage>) -> Vec<u8> {
+    let mut out = Text(command.tag.clone());
+    out.put(" ");
+    verb(&mut out, &command.verb);
+    if let Some(message) = message {
+        append_message(&mut out, message);
+    }
+    out.put("\r\n");
+    out.0
+}
+
+struct Text(Vec<u8>);
+
+impl Text {
+    fn put(&mut self, text: &str) {
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    fn words<S: AsRef<str>>(&mut self, words: &[S]) {
+        for (place, word) in words.iter().enumerate() {
+            self.put(if place > 0 { " " } else { "" });
+            self.put(word.as_ref());
+        }
+    }
+
+    /// A literal that does not wait where quotes would not do.
+    fn string(&mut self, octets: &[u8]) {
+        if octets.iter().all(|octet| (b' '..=b'~').contains(octet)) {
+            self.put("\"");
+            for octet in octets {
+                if matches!(octet, b'"' | b'\\') {
+                    self.put("\\");
+                }
+                self.0.push(*octet);
+            }
+            self.put("\"");
+        } else {
+            self.put(&format!("{{{}+}}\r\n", octets.len()));
+            self.0.extend_from_slice(octets);
+        }
+    }
+
+    fn mailbox(&mut self, name: &str) {
+        self.string(&encode_utf7(name));
+    }
+
+    fn set(&mut self, set: &SequenceSet) {
+        self.0.extend(set.to_imap());
+    }
+
+    fn flags(&mut self, flags: &FlagList) {
+        let system = SYSTEM_NAMES
+            .iter()
+            .filter(|(_, bit)| flags.system & bit != 0);
+        let names: Vec<&str> = system
+            .map(|(name, _)| *name)
+            .chain(flags.keywords.iter().map(String::as_str))
+            .collect();
+        self.put("(");
+        self.words(&names);
+        self.put(")");
+    }
+}
+
+#[allow(clippy::too_many_lines)] // a table: one row a command
+fn verb(out: &mut Text, verb: &Verb) {
+    match verb {
+        Verb::Capability => out.put("CAPABILITY"),
+        Verb::Noop => out.put("NOOP"),
+        Verb::Logout => out.put("LOGOUT"),
+        Verb::StartTls => out.put("STARTTLS"),
+        Verb::Namespace => out.put("NAMESPACE"),
+        Verb::Idle => out.put("IDLE"),
+        Verb::Check => out.put("CHECK"),
+        Verb::Close => out.put("CLOSE"),
+        Verb::Unselect => out.put("UNSELECT"),
+        Verb::Expunge { uids: None } => out.put("EXPUNGE"),
+        Verb::Expunge { uids: Some(uids) } => {
+            out.put("UID EXPUNGE ");
+            out.set(uids);
+        }
+        Verb::Id { params } => {
+            out.put("ID (");
+            for (place, (name, value)) in params.iter().enumerate() {
+                out.put(if place > 0 { " " } else { "" });
+                out.string(name.as_bytes());
+                out.put(" ");
+                match value {
+                    Some(value) => out.string(value.as_bytes()),
+                    None => out.put("NIL"),
+                }
+            }
+            out.put(")");
+        }
+        Verb::Authenticate { mechanism, initial } => {
+            out.put(&format!("AUTHENTICATE {mechanism}"));
+            match initial.as_deref() {
+                None => {}
+                Some([]) => out.put(" ="),
+                Some(octets) => out.put(&format!(" {}", base64(octets))),
+            }
+        }
+        Verb::Login { user, password } => {
+            out.put("LOGIN ");
+            out.string(user);
+            out.put(" ");
+            out.string(password);
+        }
+        Verb::Enable { names } => {
+            out.put("ENABLE ");
+            out.words(names);
+        }
+        Verb::Select {
+            mailbox,
+            read_only,
+            condstore,
+            qresync,
+        } => {
+            out.put(if *read_only { "EXAMINE " } else { "SELECT " });
+            out.mailbox(mailbox);
+            select_params(out, *condstore, qresync.as_ref());
+        }
+        Verb::Create {
+            mailbox,
+            special_use,
+        } => {
+            out.put("CREATE ");
+            out.mailbox(mailbox);
+            out.put(" (USE (");
+            out.words(special_use);
+            out.put("))");
+        }
+        Verb::Delete { mailbox } => named(out, "DELETE ", mailbox),
+        Verb::Subscribe { mailbox } => named(out, "SUBSCRIBE ", mailbox),
+        Verb::Unsubscribe { mailbox } => named(out, "UNSUBSCRIBE ", mailbox),
+        Verb::Append { mailbox } => named(out, "APPEND ", mailbox),
+        Verb::Rename { mailbox, to } => {
+            named(out, "RENAME ", mailbox);
+            named(out, " ", to);
+        }
+        Verb::List(command) => list(out, command),
+        Verb::Lsub { reference, pattern } => {
+            named(out, "LSUB ", reference);
+            named(out, " ", pattern);
+        }
+        Verb::Status { mailbox, items } => {
+            named(out, "STATUS ", mailbox);
+            out.put(" (");
+            out.words(items);
+            out.put(")");
+        }
+        Verb::Search {
+            uid,
+            returns,
+            program,
+        } => {
+            out.put(if *uid { "UID SEARCH " } else { "SEARCH " });
+            if let Some(returns) = returns {
+                out.put("RETURN (");
+                out.words(returns);
+                out.put(") ");
+            }
+            match program {
+                Some(key) => search_key(out, key),
+                None => out.put("CHARSET X-UNKNOWN ALL"),
+            }
+        }
+        Verb::Fetch(command) => fetch(out, command),
+        Verb::Store(command) => store(out, command),
+        Verb::Copy { uid, set, mailbox } => {
+            out.put(if *uid { "UID COPY " } else { "COPY " });
+            out.set(set);
+            named(out, " ", mailbox);
+        }
+        Verb::Move { uid, set, mailbox } => {
+            out.put(if *uid { "UID MOVE " } else { "MOVE " });
+            out.set(set);
+            named(out, " ", mailbox);
+        }
+    }
+}
+
+fn named(out: &mut Text, name: &str, mailbox: &str) {
+    out.put(name);
+    out.mailbox(mailbox);
+}
+
+fn select_params(out: &mut Text, condstore: bool, qresync: Option<&Qresync>) {
+    if !condstore && qresync.is_none() {
+        return;
+    }
+    out.put(if condstore { " (CONDSTORE" } else { " (" });
+    if let Some(Qresync {
+        uid_validity,
+        modseq,
+        known,
+        matches,
+    }) = qresync
+    {
+        out.put(if condstore { " " } else { "" });
+        out.put(&format!("QRESYNC ({uid_validity} {modseq}"));
+        if let Some(known) = known {
+            out.put(" ");
+            out.set(known);
+        }
+        if let Some((numbers, uids)) = matches {
+            out.put(" (");
+            out.set(numbers);
+            out.put(" ");
+            out.set(uids);
+            out.put(")");
+        }
+        out.put(")");
+    }
+    out.put(")");
+}
+
+fn list(out: &mut Text, command: &List) {
+    out.put("LIST ");
+    if command.extended {
+        out.put("(");
+        out.words(&command.selection);
+        out.put(") ");
+    }
+    out.mailbox(&command.reference);
+    out.put(if command.extended { " (" } else { " " });
+    for (place, pattern) in command.patterns.iter().enumerate() {
+        out.put(if place > 0 { " " } else { "" });
+        out.mailbox(pattern);
+    }
+    if command.extended {
+        out.put(") RETURN (");
+        out.words(&command.returns);
+        if let Some(status) = &command.status {
+            out.put(if command.returns.is_empty() {
+                "STATUS ("
+            } else {
+                " STATUS ("
+            });
+            out.words(status);
+            out.put(")");
+        }
+        out.put(")");
+    }
+}
+
+fn fetch(out: &mut Text, command: &Fetch) {
+    out.put(if command.uid { "UID FETCH " } else { "FETCH " });
+    out.set(&command.set);
+    out.put(" (");
+    for (place, item) in command.items.iter().enumerate() {
+        out.put(if place > 0 { " " } else { "" });
+        fetch_item(out, item);
+    }
+    out.put(")");
+    if let Some(since) = command.changed_since {
+        out.put(&format!(" (CHANGEDSINCE {since}"));
+        out.put(if command.vanished { " VANISHED)" } else { ")" });
+    }
+}
+
+fn fetch_item(out: &mut Text, item: &FetchItem) {
+    match item {
+        FetchItem::Uid => out.put("UID"),
+        FetchItem::Flags => out.put("FLAGS"),
+        FetchItem::InternalDate => out.put("INTERNALDATE"),
+        FetchItem::Rfc822Size => out.put("RFC822.SIZE"),
+        FetchItem::Envelope => out.put("ENVELOPE"),
+        FetchItem::Body => out.put("BODY"),
+        FetchItem::BodyStructure => out.put("BODYSTRUCTURE"),
+        FetchItem::ModSeq => out.put("MODSEQ"),
+        FetchItem::SaveDate => out.put("SAVEDATE"),
+        FetchItem::EmailId => out.put("EMAILID"),
+        FetchItem::ThreadId => out.put("THREADID"),
+        FetchItem::Preview => out.put("PREVIEW (LAZY)"),
+        FetchItem::Rfc822 => out.put("RFC822"),
+        FetchItem::Rfc822Header => out.put("RFC822.HEADER"),
+        FetchItem::Rfc822Text => out.put("RFC822.TEXT"),
+        FetchItem::Section {
+            peek,
+            section: of,
+            partial: some,
+        } => {
+            out.put(if *peek { "BODY.PEEK[" } else { "BODY[" });
+            section(out, of);
+            out.put("]");
+            partial(out, *some);
+        }
+        FetchItem::Binary {
+            peek,
+            part,
+            partial: some,
+        } => {
+            out.put(if *peek { "BINARY.PEEK[" } else { "BINARY[" });
+            out.put(&part_path(part));
+            out.put("]");
+            partial(out, *some);
+        }
+        FetchItem::BinarySize { part } => {
+            out.put(&format!("BINARY.SIZE[{}]", part_path(part)));
+        }
+    }
+}
+
+fn part_path(part: &[u32]) -> String {
+    part.iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(".")
+}
+
+fn section(out: &mut Text, of: &Section) {
+    out.put(&part_path(&of.part));
+    if !of.part.is_empty() && of.text != SectionText::All {
+        out.put(".");
+    }
+    let (name, fields) = match &of.text {
+        SectionText::All => return,
+        SectionText::Header => ("HEADER", None),
+        SectionText::Text => ("TEXT", None),
+        SectionText::Mime => ("MIME", None),
+        SectionText::HeaderFields(fields) => ("HEADER.FIELDS (", Some(fields)),
+        SectionText::HeaderFieldsNot(fields) => ("HEADER.FIELDS.NOT (", Some(fields)),
+    };
+    out.put(name);
+    if let Some(fields) = fields {
+        for (place, field) in fields.iter().enumerate() {
+            out.put(if place > 0 { " " } else { "" });
+            out.string(field);
+        }
+        out.put(")");
+    }
+}
+
+fn partial(out: &mut Text, partial: Option<Partial>) {
+    if let Some(Partial { start, count }) = partial {
+        out.put(&format!("<{start}.{count}>"));
+    }
+}
+
+fn store(out: &mut Text, command: &Store) {
+    out.put(if command.uid { "UID STORE " } else { "STORE " });
+    out.set(&command.set);
+    if let Some(since) = command.unchanged_since {
+        out.put(&format!(" (UNCHANGEDSINCE {since})"));
+    }
+    out.put(match command.mode {
+        StoreMode::Replace => " FLAGS",
+        StoreMode::Add => " +FLAGS",
+        StoreMode::Remove => " -FLAGS",
+    });
+    out.put(if command.silent { ".SILENT " } else { " " });
+    out.flags(&command.flags);
+}
+
+/// Recursive, over a tree whose depth the reader bounded.
+fn search_key(out: &mut Text, key: &SearchKey) {
+    match key {
+        SearchKey::All => out.put("ALL"),
+        SearchKey::And(keys) => {
+            out.put("(");
+            for (place, key) in keys.iter().enumerate() {
+                out.put(if place > 0 { " " } else { "" });
+                search_key(out, key);
+            }
+            out.put(")");
+        }
+        SearchKey::Or(keys) => {
+            out.put("OR ");
+            search_key(out, &keys.0);
+            out.put(" ");
+            search_key(out, &keys.1);
+        }
+        SearchKey::Not(key) => {
+            out.put("NOT ");
+            search_key(out, key);
+        }
+        SearchKey::Flag(flag) => out.put(&match flag {
+            Flag::System(system::SEEN) => "SEEN".to_owned(),
+            Flag::System(system::ANSWERED) => "ANSWERED".to_owned(),
+            Flag::System(system::FLAGGED) => "FLAGGED".to_owned(),
+            Flag::System(system::DELETED) => "DELETED".to_owned(),
+            Flag::System(_) => "DRAFT".to_owned(),
+            Flag::Recent => "RECENT".to_owned(),
+            Flag::Keyword(name) => format!("KEYWORD {name}"),
+        }),
+        SearchKey::Numbers(set) => out.set(set),
+        SearchKey::Uids(set) => {
+            out.put("UID ");
+            out.set(set);
+        }
+        SearchKey::InternalDate(when, days) => dated(out, "", *when, *days),
+        SearchKey::SentDate(when, days) => dated(out, "SENT", *when, *days),
+        SearchKey::SavedDate(when, days) => dated(out, "SAVED", *when, *days),
+        SearchKey::SaveDateSupported => out.put("SAVEDATESUPPORTED"),
+        SearchKey::Larger(octets) => out.put(&format!("LARGER {octets}")),
+        SearchKey::Smaller(octets) => out.put(&format!("SMALLER {octets}")),
+        SearchKey::Older(seconds) => out.put(&format!("OLDER {seconds}")),
+        SearchKey::Younger(seconds) => out.put(&format!("YOUNGER {seconds}")),
+        SearchKey::ModSeq(modseq) => out.put(&format!("MODSEQ {modseq}")),
+        SearchKey::EmailId(Some(id)) => out.put(&format!("EMAILID M{id:016x}")),
+        SearchKey::EmailId(None) => out.put("EMAILID none"),
+        SearchKey::ThreadId(Some(id)) => out.put(&format!("THREADID T{id:016x}")),
+        SearchKey::ThreadId(None) => out.put("THREADID none"),
+        SearchKey::Field(field, text) => {
+            out.put(match field {
+                Field::From => "FROM ",
+                Field::To => "TO ",
+                Field::Cc => "CC ",
+                Field::Bcc => "BCC ",
+                Field::Subject => "SUBJECT ",
+            });
+            out.string(text.as_bytes());
+        }
+        SearchKey::Header(name, text) => {
+            out.put("HEADER ");
+            out.string(name);
+            out.put(" ");
+            out.string(text.as_bytes());
+        }
+        SearchKey::Body(text) => {
+            out.put("BODY ");
+            out.string(text.as_bytes());
+        }
+        SearchKey::Text(text) => {
+            out.put("TEXT ");
+            out.string(text.as_bytes());
+        }
+    }
+}
+
+fn dated(out: &mut Text, kind: &str, when: When, days: i64) {
+    let when = match when {
+        When::Before => "BEFORE",
+        When::On => "ON",
+        When::Since => "SINCE",
+    };
+    out.put(&format!("{kind}{when} {}", date(days)));
+}
+
+fn date(days: i64) -> String {
+    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    let (year, month, day) = civil_from_days(days);
+    let at = (month as usize - 1) * 3;
+    format!(
+        "{day:02}-{}-{year:04}",
+        MONTHS.get(at..at + 3).unwrap_or_default()
+    )
+}
+
+fn append_message(out: &mut Text, message: &AppendMessage) {
+    out.put(" ");
+    out.flags(&message.flags);
+    if let Some((seconds, zone)) = message.date {
+        let local = seconds + i64::from(zone) * 60;
+        let (days, time) = (local.div_euclid(86_400), local.rem_euclid(86_400));
+        let sign = if zone < 0 { '-' } else { '+' };
+        let (hours, minutes) = (zone.abs() / 60, zone.abs() % 60);
+        out.put(&format!(
+            " \"{} {:02}:{:02}:{:02} {sign}{hours:02}{minutes:02}\"",
+            date(days),
+            time / 3_600,
+            time / 60 % 60,
+            time % 60,
+        ));
+    }
+    out.put(if message.utf8 { " UTF8 (" } else { " " });
+    out.put(if message.binary { "~{" } else { "{" });
+    out.put(&format!(
+        "{}{}",
+        message.size,
+        if message.waits { "}" } else { "+}" }
+    ));
+}
+
+fn base64(octets: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in octets.chunks(3) {
+        let bits = (0..3).fold(0_u32, |bits, place| {
+            bits << 8 | u32::from(three.get(place).copied().unwrap_or(0))
+        });
+        for place in 0..4 {
+            let digit = ALPHABET.get((bits >> (18 - 6 * place)) as usize & 63);
+            text.push(match digit {
+                Some(digit) if place <= three.len() => char::from(*digit),
+                _ => '=',
+            });
+        }
+    }
+    text
+}
