@@ -2,4 +2,5 @@
 //! corpus. Each function panics where something does not hold.
 
 pub use crate::index::checks::*;
+pub use crate::message::checks::*;
 pub use crate::wire::checks::*;
