@@ -161,7 +161,8 @@ class Limits:
             command: all lines and literals of one command together, messages excepted.
             append: one message of APPEND (what APPENDLIMIT says).
             nesting: parentheses, and NOT/OR, in each other.
-            items: elements of one list: search keys, fetch items, flags, sequence ranges.
+            items: elements of one list: search keys, fetch items, flags, sequence ranges; and
+                literals of one command.
         """
 
 @final
@@ -184,14 +185,21 @@ class CommandReader:
         """The next thing the client said; None until there are more octets.
 
         After `Idle` only `IdleDone` or `Malformed` comes next; after `Append` the parts of
-        its messages, up to `AppendEnd` or `Malformed`. After `StartTls`, `Authenticate` and
-        `Idle` the caller decides how the octets behind are read, so call `next` only when the
-        command has been carried out.
+        its messages, up to `AppendEnd` or `Malformed`. The `Malformed` has the tag of the IDLE or
+        APPEND that it ends. After `StartTls`, `Authenticate` and `Idle` the caller decides how the
+        octets behind are read, so call `next` only when the command has been carried out.
+
+        Raises:
+            RuntimeError: an `AppendMessage` was neither accepted nor refused.
         """
     def expect_sasl(self) -> None:
         """The next line is a client's SASL response: it comes as `SaslResponse`."""
     def accept_literal(self) -> None:
-        """After `AppendMessage`: take the message; `AppendData` follows. Say "+" if it waits."""
+        """After `AppendMessage`: take the message; `AppendData` follows. Say "+" if it waits.
+
+        Raises:
+            RuntimeError: no message waits, or it is `too_big`.
+        """
     def refuse_literal(self) -> None:
         """Skip the rest of this APPEND from wherever it stands; nothing where it has ended.
 
@@ -283,7 +291,7 @@ class AppendEnd:
     """The line of APPEND ended: now it may be carried out."""
 
 # Commands, one class each. `tag` is as received. Mailbox names are decoded (modified UTF-7, or
-# UTF-8 when `utf8`), INBOX in any case is "INBOX".
+# UTF-8 when `utf8`), INBOX in any case is "INBOX", also as the first level of a name.
 
 @final
 class Capability:
