@@ -32,7 +32,7 @@ pub enum Decision {
     /// It matches, or not.
     Known(bool),
     /// Octets of the message are needed.
-    Text(TextSearch),
+    Text(Box<TextSearch>),
 }
 
 /// What was found in segments.
@@ -129,7 +129,11 @@ impl Bound {
             .collect();
         match verdict(&self.program, &answers) {
             Some(known) => Decision::Known(known),
-            None => Decision::Text(TextSearch::new(Arc::clone(&self.program), answers, digest)),
+            None => Decision::Text(Box::new(TextSearch::new(
+                Arc::clone(&self.program),
+                answers,
+                digest,
+            ))),
         }
     }
 }

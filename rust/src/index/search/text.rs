@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::program::{Leaf, Program};
 use super::{kept_name, verdict};
-use crate::message::fold::collapse;
-use crate::message::{Digest, Range, decode_header, fold, limits};
+use crate::message::matcher::field_value_text;
+use crate::message::{Digest, Needle, Range, TextMatcher, limits};
 
 /// One message whose octets decide; they are given in order, in any portions. It holds at most one
 /// header field of [`limits::FIELD_OCTETS`] and what the text needs across a border.
@@ -19,16 +19,10 @@ pub struct TextSearch {
     unread: Vec<usize>,
     /// What has been fed of the first of them.
     field: Vec<u8>,
-    text: Text,
+    text: TextMatcher,
+    /// Of each needle of `text`, the leaf that asks.
+    asking: Vec<usize>,
     matched: Option<bool>,
-}
-
-/// What is left of the message to look through.
-struct Text {
-    wanted: Range,
-    header_size: u64,
-    /// The end of what was fed last, for what lies across the border.
-    tail: Vec<u8>,
 }
 
 impl TextSearch {
@@ -39,13 +33,22 @@ impl TextSearch {
     ) -> Self {
         let mut fields: BTreeMap<u64, (u64, Vec<usize>)> = BTreeMap::new();
         let mut unread = vec![0; answers.len()];
-        for (leaf, asked) in program.leaves.iter().enumerate() {
-            if answers.get(leaf).is_none_or(Option::is_some) {
+        let (mut needles, mut asking) = (Vec::new(), Vec::new());
+        for (at, (leaf, answer)) in program.leaves.iter().zip(&answers).enumerate() {
+            if answer.is_some() {
                 continue;
             }
-            let name = match asked {
+            let name = match leaf {
                 Leaf::Header(name, _) => name.as_slice(),
                 Leaf::Field(field, _) => kept_name(*field),
+                Leaf::Text(needle, in_headers) => {
+                    needles.push(Needle {
+                        text: needle.text.clone(),
+                        in_headers: *in_headers,
+                    });
+                    asking.push(at);
+                    continue;
+                }
                 _ => continue,
             };
             for field in digest.header_fields(&[]).into_iter().flatten() {
@@ -55,29 +58,23 @@ impl TextSearch {
                         .entry(field.offset)
                         .or_insert((length, Vec::new()))
                         .1
-                        .push(leaf);
-                    if let Some(unread) = unread.get_mut(leaf) {
+                        .push(at);
+                    if let Some(unread) = unread.get_mut(at) {
                         *unread += 1;
                     }
                 }
             }
         }
-        let wanted = Range {
-            offset: 0,
-            length: digest.size(),
-        };
-        let text = Text {
-            wanted,
-            header_size: digest.header_size(),
-            tail: Vec::new(),
-        };
+        let text = TextMatcher::new(digest, &needles);
+        let field = Vec::new();
         let mut search = Self {
             program,
             answers,
             fields,
             unread,
-            field: Vec::new(),
+            field,
             text,
+            asking,
             matched: None,
         };
         search.settle();
@@ -91,7 +88,7 @@ impl TextSearch {
             return None;
         }
         let Some((offset, (length, _))) = self.fields.first_key_value() else {
-            return Some(self.text.wanted);
+            return self.text.wanted();
         };
         let read = self.field.len() as u64;
         Some(Range {
@@ -100,19 +97,19 @@ impl TextSearch {
         })
     }
 
-    /// Octets of that stretch, as many as are at hand.
+    /// Octets from the beginning of that stretch, as many as are at hand.
     pub fn feed(&mut self, octets: &[u8]) {
         let Some(wanted) = self.wanted() else { return };
-        let octets = octets
-            .get(..usize::try_from(wanted.length).unwrap_or(usize::MAX))
-            .unwrap_or(octets);
+        let most = usize::try_from(wanted.length).unwrap_or(usize::MAX);
+        let octets = octets.get(..most).unwrap_or(octets);
         if self.fields.is_empty() {
-            self.feed_text(octets);
+            self.text.feed(octets);
         } else {
             self.field.extend_from_slice(octets);
-            if octets.len() as u64 == wanted.length {
-                self.read_field();
+            if octets.len() < most {
+                return;
             }
+            self.read_field();
         }
         self.settle();
     }
@@ -122,10 +119,8 @@ impl TextSearch {
         let Some((_, (_, leaves))) = self.fields.pop_first() else {
             return;
         };
-        let octets = std::mem::take(&mut self.field);
-        let colon = memchr::memchr(b':', &octets).map_or(0, |at| at + 1);
-        let value = decode_header(octets.get(colon..).unwrap_or_default());
-        let text = fold(&collapse(&value));
+        let text = field_value_text(&self.field);
+        self.field = Vec::new();
         for at in leaves {
             let Some(Leaf::Header(_, needle) | Leaf::Field(_, needle)) =
                 self.program.leaves.get(at)
@@ -141,48 +136,30 @@ impl TextSearch {
                 }
             }
         }
-    }
-
-    fn feed_text(&mut self, octets: &[u8]) {
-        let text = &mut self.text;
-        let from = text.wanted.offset - text.tail.len() as u64;
-        text.tail.extend(octets.iter().map(u8::to_ascii_lowercase));
-        let mut longest = 0;
-        for (leaf, answer) in self.program.leaves.iter().zip(&mut self.answers) {
-            let Leaf::Text(needle, in_headers) = leaf else {
-                continue;
-            };
-            let start = if *in_headers { 0 } else { text.header_size };
-            longest = longest.max(needle.text.len());
-            let mut found = needle.in_fields.find_iter(&text.tail);
-            if answer.is_none() && found.any(|at| from + at as u64 >= start) {
-                *answer = Some(true);
-            }
-        }
-        let read = octets.len() as u64;
-        text.wanted = Range {
-            offset: text.wanted.offset + read,
-            length: text.wanted.length - read,
-        };
-        let keep = text.tail.len().min(longest.saturating_sub(1));
-        text.tail.drain(..text.tail.len() - keep);
+        // What only answered leaves ask for need not be read.
+        let answers = &self.answers;
+        let open = |leaf: &usize| answers.get(*leaf).is_some_and(Option::is_none);
+        self.fields.retain(|_, (_, leaves)| leaves.iter().any(open));
     }
 
     /// See whether it is decided: what was looked for to its end and not found is not there.
     fn settle(&mut self) {
-        for (at, (leaf, answer)) in self
+        for (leaf, (answer, unread)) in self
             .program
             .leaves
             .iter()
-            .zip(&mut self.answers)
-            .enumerate()
+            .zip(self.answers.iter_mut().zip(&self.unread))
         {
-            let ended = match leaf {
-                Leaf::Text(..) => self.text.wanted.length == 0,
-                _ => self.unread.get(at).is_none_or(|unread| *unread == 0),
-            };
-            if ended {
+            if *unread == 0 && !matches!(leaf, Leaf::Text(..)) {
                 answer.get_or_insert(false);
+            }
+        }
+        let ended = self.text.wanted().is_none();
+        for (needle, leaf) in self.asking.iter().enumerate() {
+            if let Some(answer) = self.answers.get_mut(*leaf)
+                && (ended || self.text.found(needle))
+            {
+                *answer = Some(self.text.found(needle));
             }
         }
         self.matched = verdict(&self.program, &self.answers);

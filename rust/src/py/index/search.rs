@@ -88,7 +88,7 @@ impl PyBoundSearch {
             let digest = Digest::open(digest).map_err(|_| Corrupt("a digest is damaged"))?;
             match self.0.decide(&record.record, &digest) {
                 Decision::Known(known) => known.into_py_any(py),
-                Decision::Text(search) => PyTextSearch(search).into_py_any(py),
+                Decision::Text(search) => PyTextSearch(*search).into_py_any(py),
             }
         });
         each.collect()

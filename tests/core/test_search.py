@@ -1,0 +1,252 @@
+"""SEARCH as Python runs it: bound, scanned, decided by digests, then by octets."""
+
+import pytest
+
+from imapvm._core import (
+    CommandReader,
+    CorruptError,
+    Record,
+    Scanner,
+    Search,
+    TextSearch,
+    UidMap,
+    UidSet,
+    segment_append,
+)
+from imapvm.model.flags import SystemFlag
+
+DAY = 24 * 60 * 60
+NOW = 100 * DAY
+EMPTY = UidSet()
+
+
+def program(text):
+    reader = CommandReader()
+    reader.feed(b"a SEARCH " + text + b"\r\n")
+    command = reader.next()
+    assert isinstance(command, Search), command
+    assert command.program is not None
+    return command.program
+
+
+def digest(message):
+    scanner = Scanner()
+    scanner.feed(message)
+    return scanner.finish()
+
+
+class Mailbox:
+    """Messages with UIDs 10, 20, 30 …; the client knows them all."""
+
+    def __init__(self, messages, **columns):
+        self.messages = dict(zip(range(10, 10 * len(messages) + 10, 10), messages, strict=True))
+        self.records = []
+        for at, (uid, message) in enumerate(self.messages.items()):
+            fields = {
+                "flags": 0,
+                "keyword_set": 0,
+                "modseq": uid,
+                "date": 0,
+                "zone": 0,
+                "saved": 0,
+                "thread": 1,
+            }
+            fields |= {name: values[at] for name, values in columns.items()}
+            self.records.append(Record(uid=uid, size=len(message), body=uid, **fields))
+        self.segments = [segment_append(b"", [one]) for one in self.records]
+        self.numbers = UidMap(UidSet.of(self.messages))
+
+    def bind(self, text, *, saved=EMPTY, recent=EMPTY, keyword_sets=None):
+        return program(text).bind(
+            numbers=self.numbers,
+            saved=saved,
+            recent=recent,
+            keyword_sets=keyword_sets or {},
+            now=NOW,
+        )
+
+    def search(self, text, *, portion=7, **also):
+        """The message numbers that match, the way SEARCH goes."""
+        bound = self.bind(text, **also)
+        found, undecided = bound.scan(self.segments)
+        assert found & bound.candidates == found
+        digests = [digest(self.messages[one.uid]) for one in undecided]
+        for one, verdict in zip(undecided, bound.decide(undecided, digests), strict=True):
+            if isinstance(verdict, TextSearch):
+                self.read(verdict, self.messages[one.uid], portion)
+                verdict = verdict.matched
+            if verdict:
+                found |= UidSet.of([one.uid])
+        return list(self.numbers.numbers(found))
+
+    @staticmethod
+    def read(text, message, portion):
+        while (wanted := text.wanted()) is not None:
+            offset, length = wanted
+            assert length > 0
+            assert offset + length <= len(message)
+            text.feed(message[offset : offset + min(length, portion)])
+
+
+def test_flags():
+    mailbox = Mailbox(
+        [b""] * 4, flags=[SystemFlag.SEEN, SystemFlag.SEEN | SystemFlag.DELETED, 0, 16]
+    )
+    recent = UidSet.of([20, 30])
+    for text, expected in {
+        b"ALL": [1, 2, 3, 4],
+        b"SEEN": [1, 2],
+        b"UNSEEN": [3, 4],
+        b"SEEN UNDELETED": [1],
+        b"OR DELETED DRAFT": [2, 4],
+        b"NOT (OR DELETED DRAFT)": [1, 3],
+        b"RECENT": [2, 3],
+        b"NEW": [3],
+        b"OLD": [1, 4],
+    }.items():
+        assert mailbox.search(text, recent=recent) == expected, text
+
+
+def test_keywords_are_compared_without_case():
+    mailbox = Mailbox([b""] * 3, keyword_set=[0, 1, 2])
+    sets = {1: ("$Forwarded", "Work"), 2: ("WORK",)}
+    assert mailbox.search(b"KEYWORD work", keyword_sets=sets) == [2, 3]
+    assert mailbox.search(b"UNKEYWORD $FORWARDED", keyword_sets=sets) == [1, 3]
+    assert mailbox.search(b"KEYWORD none", keyword_sets=sets) == []
+
+
+def test_sets():
+    mailbox = Mailbox([b""] * 4)
+    assert mailbox.search(b"2:3") == [2, 3]
+    assert mailbox.search(b"*") == [4]
+    assert mailbox.search(b"UID 15:*") == [2, 3, 4]
+    assert mailbox.search(b"UID 999:*") == [4]
+    assert mailbox.search(b"NOT 1") == [2, 3, 4]
+    assert mailbox.search(b"$", saved=UidSet.of([30, 99])) == [3]
+    assert mailbox.bind(b"5") is None
+    assert mailbox.bind(b"UID 5") is not None
+    assert mailbox.bind(b"2:3 BODY x").candidates == UidSet.of([20, 30])
+
+
+def test_a_message_that_the_client_was_not_told_of_never_matches():
+    mailbox = Mailbox([b"Subject: x\r\n\r\n"] * 3)
+    mailbox.numbers = UidMap(UidSet.of([10, 30]))
+    assert mailbox.search(b"ALL") == [1, 2]
+    assert mailbox.search(b"UID 20") == []
+    assert mailbox.search(b"SUBJECT x") == [1, 2]
+
+
+def test_dates_disregard_time_and_zone():
+    # The last minute of 1 February 1970 in zones 12 hours apart, and noon of the next day.
+    local = 32 * DAY - 60
+    mailbox = Mailbox(
+        [b""] * 3, date=[local, local - 720 * 60, 32 * DAY + DAY // 2], zone=[0, 720, 0]
+    )
+    assert mailbox.search(b"ON 1-Feb-1970") == [1, 2]
+    assert mailbox.search(b"BEFORE 2-Feb-1970") == [1, 2]
+    assert mailbox.search(b"SINCE 2-Feb-1970") == [3]
+    assert mailbox.search(b"BEFORE 1-Feb-1970") == []
+
+
+def test_saved_dates_and_ages():
+    mailbox = Mailbox([b""] * 2, saved=[DAY - 1, DAY], date=[NOW - 3600, NOW - 3601])
+    assert mailbox.search(b"SAVEDBEFORE 2-Jan-1970") == [1]
+    assert mailbox.search(b"SAVEDON 2-Jan-1970") == [2]
+    assert mailbox.search(b"SAVEDSINCE 1-Jan-1970") == [1, 2]
+    assert mailbox.search(b"SAVEDATESUPPORTED") == [1, 2]
+    assert mailbox.search(b"YOUNGER 3600") == [1]
+    assert mailbox.search(b"OLDER 3600") == [1, 2]
+    assert mailbox.search(b"OLDER 3601") == [2]
+
+
+def test_sizes_modseqs_and_ids():
+    mailbox = Mailbox([b"x" * 9, b"x" * 10, b"x" * 11], thread=[1, 2, 2])
+    assert mailbox.search(b"LARGER 10") == [3]
+    assert mailbox.search(b"SMALLER 10") == [1]
+    assert mailbox.search(b"MODSEQ 20") == [2, 3]
+    assert mailbox.search(b"EMAILID M000000000000001e") == [3]
+    assert mailbox.search(b"EMAILID elsewhere") == []
+    assert mailbox.search(b"THREADID T0000000000000002") == [2, 3]
+
+
+def test_what_a_program_asks_for():
+    assert not program(b"UNSEEN SINCE 1-Feb-1994").needs_digest
+    assert program(b"UNSEEN (OR 1 NOT SUBJECT x)").needs_digest
+    assert program(b"SENTON 1-Feb-1994").needs_digest
+    assert not program(b'SUBJECT ""').needs_digest
+    assert program(b"NOT MODSEQ 7").asks_modseq
+    assert not program(b"ALL").asks_modseq
+
+
+MAIL = [
+    b"Date: Tue, 1 Feb 1994 23:59:00 -0800\r\nFrom: Fred Foobar <fred@owl.example>\r\n"
+    b"To: Joe <joe@owl.example>\r\nSubject: =?ISO-8859-1?Q?Gr=FC=DFe?=\r\n\r\nHello Joe\r\n",
+    b"Date: Wed, 2 Feb 1994 00:01:00 -0800\r\nFrom: mooch@owl.example\r\nCc: fred@owl.example\r\n"
+    b"Subject: weekly\r\n  report\r\nX-Spam: =?UTF-8?Q?n=C3=B6?= thanks\r\n\r\nwhat Fred said\r\n",
+    b'Subject: parts\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n'
+    b"--b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    b"R3LDvMOfZSBhdXMgS8O2bG4=\r\n--b\r\nContent-Type: application/octet-stream\r\n\r\n"
+    b"Hello from no text\r\n--b--\r\n",
+]
+
+
+@pytest.mark.parametrize("portion", [1, 7, 10_000])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"FROM FRED", [1]),
+        (b"FROM owl.example", [1, 2]),
+        (b"CC fred", [2]),
+        (b"TO nobody", []),
+        (b'SUBJECT "WEEKLY REPORT"', [2]),
+        (b"CHARSET UTF-8 SUBJECT {7+}\r\ngr\xc3\xbc\xc3\x9fe", [1]),
+        (b'SUBJECT ""', [1, 2, 3]),
+        (b'HEADER Subject "parts"', [3]),
+        (b'HEADER X-Spam ""', [2]),
+        (b"HEADER x-spam THANKS", [2]),
+        (b"CHARSET UTF-8 HEADER x-spam {3+}\r\nN\xc3\x96", [2]),
+        (b"NOT HEADER X-Spam nothing", [1, 2, 3]),
+        (b"BODY hello", [1]),
+        (b"BODY weekly", []),
+        (b"TEXT weekly", [2]),
+        (b"TEXT fred", [1, 2]),
+        (b"BODY fred", [2]),
+        (b'TEXT "owl.example" NOT BODY said', [1]),
+        (b"CHARSET UTF-8 BODY {5+}\r\nK\xc3\xb6ln", [3]),
+        (b"OR BODY said SUBJECT parts", [2, 3]),
+        (b"SENTON 1-Feb-1994", [1]),
+        (b"SENTSINCE 2-Feb-1994", [2]),
+        # A message without a Date was sent when it came: here 1970.
+        (b"SENTBEFORE 1-Jan-1990", [3]),
+    ],
+)
+def test_digests_and_octets_decide(text, expected, portion):
+    assert Mailbox(MAIL).search(text, portion=portion) == expected
+
+
+def test_digests_come_with_their_records():
+    mailbox = Mailbox(MAIL)
+    bound = mailbox.bind(b"SUBJECT x")
+    with pytest.raises(ValueError, match="as many"):
+        bound.decide(mailbox.records, [])
+    with pytest.raises(CorruptError):
+        bound.decide(mailbox.records[:1], [b"damage"])
+    with pytest.raises(CorruptError):
+        bound.scan([b"damage"])
+
+
+def test_octets_are_read_only_where_they_decide():
+    mailbox = Mailbox(MAIL, flags=[1, 0, 0])
+    bound = mailbox.bind(b"SEEN BODY hello")
+    found, undecided = bound.scan(mailbox.segments)
+    assert found == EMPTY
+    assert [one.uid for one in undecided] == [10]
+    (text,) = bound.decide(undecided, [digest(MAIL[0])])
+    assert isinstance(text, TextSearch)
+    assert not text.matched
+    # Headers cannot hold what BODY looks for, and need not be read.
+    offset, length = text.wanted()
+    assert (offset, length) == (MAIL[0].index(b"Hello"), len(b"Hello Joe\r\n"))
+    text.feed(b"Hello J")
+    assert text.matched
+    assert text.wanted() is None
