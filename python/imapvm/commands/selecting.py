@@ -1,11 +1,14 @@
 """SELECT, EXAMINE, CLOSE, UNSELECT, CHECK: which mailbox is open (RFC 9051 section 6.3.2 ff.)."""
 
 from collections.abc import Awaitable
+from itertools import islice
+from typing import Final
 
 from imapvm._core import (
     Check,
     Close,
     Select,
+    UidMap,
     UidSet,
     Unselect,
     uids_with_flags,
@@ -23,7 +26,9 @@ from imapvm.model.flags import SYSTEM_FLAG_NAMES, SystemFlag
 from imapvm.model.names import canonical_name
 from imapvm.session.view import View, flags_response
 
-UID_LAST = 4294967295
+UID_LAST: Final = 4294967295
+SEGMENTS_AT_ONCE: Final = 64
+"""Looked at in one call for the first unseen message, which is often an early one."""
 
 
 def select(ctx: Context, command: Select) -> Done | Awaitable[Done]:
@@ -87,9 +92,7 @@ def _open(
     if not session.rev2:
         out.recent(len(recent))
         if mailbox.unseen:
-            unseen = uids_with_flags(reader.iter_segments(mailbox), SystemFlag.SEEN, 0).first
-            assert unseen is not None
-            out.condition("OK", "first unseen", f"UNSEEN {numbers.number(unseen)}")
+            out.condition("OK", "first unseen", f"UNSEEN {_first_unseen(reader, mailbox, numbers)}")
     kept = () if command.read_only else (*SYSTEM_FLAG_NAMES.values(), *keywords, r"\*")
     out.condition("OK", "these are kept", f"PERMANENTFLAGS ({' '.join(kept)})")
     out.condition("OK", "UIDs valid", f"UIDVALIDITY {mailbox.uid_validity}")
@@ -108,6 +111,18 @@ def _open(
         keyword_sets=mailbox.keyword_sets,
     )
     return Done("examined" if command.read_only else "selected", _access(command))
+
+
+def _first_unseen(reader: Reader, mailbox: Mailbox, numbers: UidMap) -> int:
+    r"""The number of the first message without \Seen; there is one."""
+    segments = reader.iter_segments(mailbox)
+    while some := list(islice(segments, SEGMENTS_AT_ONCE)):
+        unseen = uids_with_flags(some, SystemFlag.SEEN, 0).first
+        if unseen is not None:
+            number = numbers.number(unseen)
+            assert number is not None
+            return number
+    raise AssertionError("the counter of unseen messages is wrong")
 
 
 def _access(command: Select) -> str:
