@@ -2,6 +2,8 @@
 mod hostile;
 mod matching;
 mod numbering;
+mod oracle;
+mod properties;
 mod structures;
 
 use super::checks;
