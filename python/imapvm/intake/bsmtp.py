@@ -23,7 +23,7 @@ Writing such files is `imapvm.intake.spoolfile`, which starts faster.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import Final, Protocol
 
 from imapvm._core import DotReader
 from imapvm.intake.envelope import Envelope, Recipient, Sender, parse_mail, parse_rcpt
@@ -38,6 +38,13 @@ from imapvm.model.limits import (
 )
 
 __all__ = ["BsmtpError", "MessageBegins", "MessageEnds", "read_bsmtp", "write_bsmtp"]
+
+
+class Octets(Protocol):
+    """What can be read: a file, or anything like it."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` octets; none at the end only."""
 
 
 class BsmtpError(ValueError):
@@ -61,7 +68,7 @@ class MessageEnds:
     """All octets of the message were there."""
 
 
-def read_bsmtp(file: BinaryIO) -> Iterator[MessageBegins | bytes | MessageEnds]:
+def read_bsmtp(file: Octets) -> Iterator[MessageBegins | bytes | MessageEnds]:
     """Read a file, yielding what it holds; memory is bounded whatever the file.
 
     Raises:
@@ -75,7 +82,7 @@ def read_bsmtp(file: BinaryIO) -> Iterator[MessageBegins | bytes | MessageEnds]:
 class _Reading:
     """A file being read: octets not yet understood, and where in the file they begin."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: Octets) -> None:
         self._file = file
         self._bare_lf: bool | None = None
         """None until the first line's end has been seen."""
