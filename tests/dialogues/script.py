@@ -14,7 +14,8 @@
 * `C!:` sends without a line end of its own, with `\\r`, `\\n`, `\\0` and `\\xNN` for octets: what
   is not text, and several lines in one packet.
 * `S:` compares the whole line; of a status response (tagged, `* OK`, `* BYE` …, `+`) the text for
-  people need not be written. `<name>` stands for one word, the same each time; `<*>` for anything.
+  people need not be written. `<name>` stands for one word, the same each time, and a client can
+  say it; `<*>` stands for anything.
 * `S~:` lines that follow each other may come in any order.
 * `S: <nothing>`: nothing has been said. `S: <closed>`: the server has hung up.
 * `TLS` shakes hands, as a client does behind OK to STARTTLS.
@@ -103,6 +104,13 @@ def _named(line: str) -> Iterator[str]:
     words = line.upper().split(" ")
     if len(words) > 1:
         yield " ".join(words[1:3]) if words[1] == "UID" and len(words) > 2 else words[1]
+
+
+def filled(text: str, captured: dict[str, str]) -> str:
+    """A client's line with what `<name>` was heard to stand for."""
+    for name, value in captured.items():
+        text = text.replace(f"<{name}>", value)
+    return text
 
 
 def octets(text: str) -> bytes:

@@ -106,7 +106,8 @@ class Play:
         line = self.lines[step.client]
         match step.kind:
             case "C":
-                await line.send(step.text.encode() + b"\r\n")
+                text = script.filled(step.text, self.captured)
+                await line.send(text.encode() + b"\r\n")
             case "C!":
                 await line.send(script.octets(step.text))
             case "TLS":
