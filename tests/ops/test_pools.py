@@ -1,4 +1,4 @@
-"""`imapvm filepool …`: what is made is found again, what is damaged is told, by the exit code too."""
+"""`imapvm filepool …`: what is made is found again; damage is told, in the exit code too."""
 
 import json
 

@@ -98,7 +98,7 @@ def test_a_port_that_is_taken_is_one_sentence(tmp_path, capsys):
         config.write_text(f"filepool = 'pool'\nspool = ''\nlisten.imap = ['127.0.0.1:{port}']")
         assert cli.main(["filepool", "create", "--config", str(config)]) == 0
         capsys.readouterr()
-        assert cli.main(["serve", "--config", str(config)]) == 1
+        assert cli.main(["serve", "--config", str(config)]) == 78
     said = capsys.readouterr().err
     assert str(port) in said
     assert said.count("\n") == 1
