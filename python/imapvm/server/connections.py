@@ -139,7 +139,11 @@ class Connections:
 
 def is_loopback(peer: str) -> bool:
     """True for a peer on this machine: a web mailer, a proxy, the operator."""
-    return peer == LOCAL or ipaddress.ip_address(peer).is_loopback
+    if peer == LOCAL:
+        return True
+    address = ipaddress.ip_address(peer)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 def network_of(peer: str) -> str:
