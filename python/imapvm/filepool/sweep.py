@@ -59,8 +59,8 @@ class Budget:
 
     __slots__ = ("left",)
 
-    def __init__(self, rows: int = STEP_ROWS) -> None:
-        self.left = rows
+    def __init__(self) -> None:
+        self.left = STEP_ROWS
 
     def clear(self, txn: GroupTxn, table: "lmdb._Database", prefix: bytes) -> bool:
         """Remove rows with a prefix; return True when there are no more."""

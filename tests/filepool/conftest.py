@@ -1,0 +1,35 @@
+import pytest
+from tests.filepool.direct import Clock, Direct
+
+from imapvm.filepool.pool import create_filepool, open_filepool
+
+
+@pytest.fixture
+def path(tmp_path):
+    create_filepool(tmp_path / "filepool")
+    return tmp_path / "filepool"
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+async def pool(path, clock):
+    async with open_filepool(path, clock=clock) as pool:
+        yield pool
+        assert pool.check().findings == ()
+
+
+@pytest.fixture
+async def alice(pool):
+    """An account's store; INBOX and Archive are there."""
+    return pool.account(await pool.accounts.enroll("alice", "secret"))
+
+
+@pytest.fixture
+def direct(tmp_path):
+    """A filepool with one account to which operations are applied without a writer thread."""
+    with Direct(tmp_path / "direct") as direct:
+        yield direct

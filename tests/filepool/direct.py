@@ -1,0 +1,163 @@
+"""A filepool whose operations are applied one after the other, without Trio and threads."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+from imapvm._core import Digest, Scanner, UidSet, segment_records
+from imapvm.filepool.accounts import ActivateAccount, ReserveAccount
+from imapvm.filepool.bodies import NewBody, Packer
+from imapvm.filepool.enrolment import AddAccount
+from imapvm.filepool.environment import MAP_SIZE
+from imapvm.filepool.keywords import KeywordBook
+from imapvm.filepool.messages import NewMessage
+from imapvm.filepool.operations import GroupTxn
+from imapvm.filepool.pool import Filepool, create_filepool
+from imapvm.filepool.reading import Reader
+from imapvm.filepool.threads import thread_hashes
+
+START = 1_800_000_000
+
+
+class Clock:
+    """Stands still until it is told to go on."""
+
+    def __init__(self, now: int = START) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return float(self.now)
+
+
+class Direct:
+    """Each call of `apply` is one transaction, as the writer would make it."""
+
+    def __init__(self, path: Path, *, groups: int = 1) -> None:
+        self.clock = Clock()
+        create_filepool(path, groups=groups, now=START)
+        self.pool = Filepool(path, clock=self.clock, map_size=MAP_SIZE)
+        self.book = KeywordBook()
+        self.account = self.enroll("alice")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self) -> None:
+        for group in self.pool.groups:
+            group.env.close()
+        self.pool.accounts.env.close()
+
+    @property
+    def group(self):
+        return self.pool.groups[0]
+
+    def enroll(self, name: str):
+        accounts = self.pool.accounts
+        with accounts.env.begin(write=True) as raw:
+            txn = accounts.write_txn(raw)
+            account = ReserveAccount(name, "x", len(self.pool.groups), self.clock.now).apply(txn)
+            ActivateAccount(account.id).apply(txn)
+            txn.flush()
+        self.apply(AddAccount(account.id, self.clock.now), group=account.group)
+        return account
+
+    def apply(self, *operations, group: int = 0):
+        """Apply operations in one transaction; return the last one's result."""
+        found = self.pool.groups[group]
+        result = None
+        try:
+            with found.env.begin(write=True) as raw:
+                txn = GroupTxn(raw, found.tables, self.book)
+                for operation in operations:
+                    result = operation.apply(txn)
+                txn.flush()
+        except BaseException:
+            self.book.clear()
+            raise
+        return result
+
+    def reading(self):
+        return Reader(self.group, self.account.id)
+
+    def mailbox(self, name: str = "INBOX"):
+        with self.reading() as reader:
+            found = reader.mailbox(name)
+        assert found is not None, name
+        return found
+
+    def check(self):
+        return [finding.sentence for finding in self.pool.check().findings]
+
+
+def octets(number: int = 1, *, size: int = 0, answers: tuple[int, ...] = ()) -> bytes:
+    """A small message; `answers` are the numbers of those it refers to, oldest first."""
+    references = "".join(f" <{other}@example.org>" for other in answers)
+    return (
+        f"From: Alice <alice@example.org>\r\nTo: bob@example.net\r\nSubject: number {number}\r\n"
+        f"Message-ID: <{number}@example.org>\r\n"
+        + (f"References:{references}\r\n" if answers else "")
+        + f"\r\nBody of {number}.\r\n"
+    ).encode() + b"x" * size
+
+
+def packed(data: bytes) -> NewBody:
+    """A body that is not staged."""
+    packer, scanner = Packer(), Scanner()
+    packer.feed(data)
+    packer.finish()
+    scanner.feed(data)
+    digest = scanner.finish()
+    return NewBody(len(data), packer.rows(), digest, thread_hashes(Digest(digest)))
+
+
+def message(
+    data: bytes | int = 1, flags: int = 0, keywords: tuple[str, ...] = (), date: int = START
+) -> NewMessage:
+    if isinstance(data, int):
+        data = octets(data)
+    return NewMessage(packed(data), flags, keywords, date, 60)
+
+
+def received(store, data: bytes) -> NewMessage:
+    """A message that came through a body writer in one piece."""
+    writer = store.new_body()
+    assert not writer.feed(data)
+    return NewMessage(writer.finish(), 0, (), START, 0)
+
+
+def records(reader, mailbox, uids: UidSet | None = None):
+    return [
+        record
+        for segment in reader.segments(mailbox, uids)
+        for record in segment_records(segment, uids)
+    ]
+
+
+def uids(*numbers: int) -> UidSet:
+    return UidSet.of(numbers)
+
+
+def look(store, name: str = "INBOX"):
+    """What is in a mailbox of a store: the mailbox, its records by UID, its changes from 0 on."""
+    with store.reading() as reader:
+        mailbox = reader.mailbox(name)
+        assert mailbox is not None, name
+        return SimpleNamespace(
+            mailbox=mailbox,
+            id=mailbox.id,
+            records={record.uid: record for record in records(reader, mailbox)},
+            uids=reader.uid_map(mailbox).uids,
+            keywords=dict(reader.keywords(mailbox)),
+            changes=reader.changes(mailbox, 0),
+        )
+
+
+def dump(env, tables) -> dict[str, list[tuple[bytes, bytes]]]:
+    """All rows of all tables."""
+    with env.begin() as txn:
+        return {
+            name: list(txn.cursor(getattr(tables, name)))
+            for name in type(tables).__dataclass_fields__
+        }

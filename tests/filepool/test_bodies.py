@@ -1,0 +1,352 @@
+"""Bodies: exact octets, any stretch of them, bounded memory, nothing leaked."""
+
+import os
+import random
+
+import pytest
+import trio
+from tests.filepool.direct import (
+    START,
+    Direct,
+    look,
+    message,
+    octets,
+    packed,
+    received,
+    uids,
+)
+
+from imapvm._core import STORE_ADD, Digest
+from imapvm.filepool import bodies, messages
+from imapvm.filepool.bodies import (
+    GRACE_SECONDS,
+    STAGED_SECONDS,
+    Packer,
+    StoredBody,
+    frame_at,
+    frame_count,
+    frame_size,
+)
+from imapvm.filepool.errors import BodyGoneError, LimitError
+from imapvm.filepool.messages import BodyWriter, NewMessage
+from imapvm.filepool.tables import CHUNK_KEY, VALUE_MAX
+from imapvm.model.flags import SystemFlag
+from imapvm.model.limits import MESSAGE_MAX, THREAD_REFERENCES_MAX
+
+WORDS = b"the quick brown fox jumps over the lazy dog. "
+
+
+def text(size: int) -> bytes:
+    return (b"Subject: long\r\n\r\n" + WORDS * (size // len(WORDS) + 1))[:size]
+
+
+def noise(size: int, seed: int = 1) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+async def write(writer: BodyWriter, data: bytes, piece: int = 50_000):
+    for at in range(0, len(data), piece):
+        if writer.feed(data[at : at + piece]):
+            await writer.spill()
+    return NewMessage(writer.finish(), 0, (), START, 0)
+
+
+async def store(alice, data: bytes, piece: int = 50_000) -> int:
+    """Store a message; return its body id."""
+    done = await alice.append(look(alice).id, [await write(alice.new_body(), data, piece)])
+    return look(alice).records[done.uids.last].body
+
+
+SIZES = [0, 1, 255, 256, 1999, 4056, 4057, 4080, 8160, 65_535, 65_536, 65_537, 200_000, 700_001]
+
+
+@pytest.mark.parametrize("make", [text, noise], ids=["text", "noise"])
+@pytest.mark.parametrize("size", SIZES)
+async def test_every_octet_comes_back(alice, size, make):
+    data = make(size)
+    body = await store(alice, data)
+    with alice.reading() as reader:
+        assert reader.body_size(body) == size
+        assert reader.body(body, 0, size) == data
+        assert reader.body(body, 0, size + 10_000) == data
+        assert reader.body(body, size, 10) == b""
+        assert Digest(reader.digests([body])[body]).size == size
+
+
+@pytest.mark.parametrize("make", [text, noise], ids=["text", "noise"])
+async def test_any_stretch_can_be_read(alice, make):
+    data = make(400_000)
+    body = await store(alice, data)
+    dice = random.Random(3)
+    edges = [0, 1, 4055, 4056, 65_535, 65_536, 131_072, 399_999]
+    with alice.reading() as reader:
+        for _ in range(300):
+            offset = dice.choice([*edges, dice.randrange(400_000)])
+            length = dice.choice([1, 2, 4080, 65_536, 65_537, dice.randrange(400_000)])
+            assert reader.body(body, offset, length) == data[offset : offset + length]
+
+
+async def test_text_is_compressed_and_noise_is_not(alice):
+    def rows(body):
+        with pool.env.begin() as txn:
+            return StoredBody(txn, pool.tables, body).stored
+
+    pool = alice._group
+    assert rows(await store(alice, text(300_000))) < 30_000
+    assert rows(await store(alice, noise(300_000))) == 300_000
+
+
+def test_no_row_is_longer_than_one_page_takes(direct):
+    for size in (100, 5000, 5_000_000):
+        rows = packed(noise(size)).rows
+        assert max(len(value) for _, value in rows) <= VALUE_MAX
+        assert [number for number, _ in rows] == list(range(len(rows)))
+
+
+def test_frames_follow_each_other_without_a_gap():
+    start = 0
+    for number in range(bodies.FRAMES_MAX):
+        assert frame_at(start) == (number, start)
+        assert frame_at(start + frame_size(number) - 1) == (number, start)
+        assert frame_count(start + 1) == number + 1
+        start += frame_size(number)
+    assert start == bodies.BODY_MAX >= MESSAGE_MAX
+
+
+def test_a_stretch_costs_no_more_than_its_frames(direct, monkeypatch):
+    opened = []
+    real = bodies.decompress
+    monkeypatch.setattr(
+        bodies, "decompress", lambda data, *, size: opened.append(size) or real(data, size=size)
+    )
+    from imapvm.filepool.messages import Append
+
+    new = NewMessage(packed(text(1_000_000)), 0, (), START, 0)
+    direct.apply(Append(direct.account.id, direct.mailbox().id, (new,), START))
+    with direct.reading() as reader:
+        assert reader.body(1, 500_000, 10) == text(1_000_000)[500_000:500_010]
+        assert opened == [65_536]
+        reader.body(1, 65_535, 2)
+    assert opened == [65_536] * 3
+
+
+@pytest.mark.parametrize("piece", [1, 7, 4080, 65_536, 1_000_000])
+def test_how_a_message_is_cut_when_it_comes_makes_no_difference(piece):
+    data = text(3000) + noise(150_000 if piece > 10 else 70_000)
+    whole, cut = Packer(), Packer()
+    whole.feed(data)
+    for at in range(0, len(data), piece):
+        cut.feed(data[at : at + piece])
+    whole.finish()
+    cut.finish()
+    assert cut.rows() == whole.rows()
+
+
+# --- staging ----------------------------------------------------------------------------------
+
+
+async def test_a_large_message_is_staged_while_it_comes(alice, pool):
+    writer = alice.new_body()
+    data = noise(2_000_000)
+    held = 0
+    for at in range(0, len(data), 65_536):
+        if writer.feed(data[at : at + 65_536]):
+            await writer.spill()
+        held = max(held, len(writer._packer.stored) + len(writer._packer._frame))
+    assert held <= messages.SPILL + 2 * bodies.LARGE_FRAME
+    assert writer.size == len(data)
+    new = writer.finish()
+    assert sum(len(value) for _, value in new.rows) < messages.SPILL + bodies.LARGE_FRAME
+    done = await alice.append(look(alice).id, [NewMessage(new, 0, (), START, 0)])
+    await writer.discard()
+    with alice.reading() as reader:
+        assert reader.body(look(alice).records[done.uids.first].body, 0, len(data)) == data
+
+
+async def test_a_staged_message_that_is_never_used_is_swept(alice, pool, clock):
+    await write(alice.new_body(), noise(1_000_000))
+    assert pool.check().bodies == 1
+    clock.now += STAGED_SECONDS - 1
+    assert (await pool.sweep()).bodies == 0
+    clock.now += 1
+    assert (await pool.sweep()).bodies == 1
+    assert pool.check().bodies == 0
+
+
+async def test_a_staged_message_that_is_discarded_is_swept_at_once(alice, pool):
+    writer = alice.new_body()
+    await write(writer, noise(1_000_000))
+    await writer.discard()
+    await writer.discard()
+    assert (await pool.sweep()).bodies == 1
+    assert pool.check().bodies == 0
+
+
+async def test_a_message_that_was_cancelled_while_it_came_can_be_discarded(alice, pool):
+    writer = alice.new_body()
+    with trio.CancelScope() as scope:
+        try:
+            await write(writer, noise(500_000))
+            scope.cancel()
+            await trio.lowlevel.checkpoint()
+        finally:
+            await writer.discard()
+    assert (await pool.sweep()).bodies == 1
+
+
+async def test_discarding_what_was_used_changes_nothing(alice, pool):
+    writer = alice.new_body()
+    data = noise(600_000)
+    await alice.append(look(alice).id, [await write(writer, data)])
+    await writer.discard()
+    await pool.sweep()
+    with alice.reading() as reader:
+        assert reader.body(look(alice).records[1].body, 0, len(data)) == data
+
+
+async def test_a_staged_message_can_be_used_twice(alice, pool):
+    new = await write(alice.new_body(), noise(600_000))
+    inbox = look(alice).id
+    await alice.append(inbox, [new, new])
+    await alice.append(inbox, [new])
+    found = [record.body for record in look(alice).records.values()]
+    assert len(set(found)) == 1
+    await alice.store_flags(
+        inbox, uids(1, 2, 3), mode=STORE_ADD, flags=SystemFlag.DELETED.value, keywords=()
+    )
+    await alice.expunge(inbox, uids(1, 2))
+    assert pool.check().findings == ()
+
+
+async def test_a_message_that_took_too_long_to_come_is_refused(alice, pool, clock):
+    writer = alice.new_body()
+    data = noise(1_000_000)
+    for at in range(0, 500_000, 50_000):
+        if writer.feed(data[at : at + 50_000]):
+            await writer.spill()
+    clock.now += STAGED_SECONDS
+    await pool.sweep()
+    new = NewMessage(writer.finish(), 0, (), START, 0)
+    with pytest.raises(BodyGoneError):
+        await alice.append(look(alice).id, [new])
+    again = alice.new_body()
+    while not again.feed(data[:100_000]):
+        pass
+    await again.spill()
+    clock.now += STAGED_SECONDS
+    await pool.sweep()
+    while not again.feed(data[:100_000]):
+        pass
+    with pytest.raises(BodyGoneError):
+        await again.spill()
+
+
+# --- limits -----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.at_limit("MESSAGE_MAX")
+async def test_a_message_may_be_so_large(alice):
+    data = os.urandom(1 << 20) * (MESSAGE_MAX >> 20)
+    assert len(data) == MESSAGE_MAX
+    body = await store(alice, data, piece=256 * 1024)
+    with alice.reading() as reader:
+        assert reader.body(body, MESSAGE_MAX - 100_000, 200_000) == data[-100_000:]
+        assert reader.body(body, 40 << 20, 300_000) == data[40 << 20 : (40 << 20) + 300_000]
+
+
+@pytest.mark.past_limit("MESSAGE_MAX")
+async def test_a_message_may_not_be_larger(alice, monkeypatch):
+    monkeypatch.setattr(messages, "MESSAGE_MAX", 1000)
+    writer = alice.new_body()
+    writer.feed(b"x" * 1000)
+    with pytest.raises(LimitError, match="1000"):
+        writer.feed(b"x")
+    assert writer.finish().size == 1000
+
+
+@pytest.mark.at_limit("THREAD_REFERENCES_MAX")
+async def test_so_many_references_are_recorded(alice):
+    inbox = look(alice).id
+    answers = tuple(range(100, 100 + THREAD_REFERENCES_MAX))
+    await alice.append(inbox, [received(alice, octets(1, answers=answers))])
+    await alice.append(inbox, [received(alice, octets(number)) for number in answers])
+    assert len({record.thread for record in look(alice).records.values()}) == 1
+
+
+@pytest.mark.past_limit("THREAD_REFERENCES_MAX")
+async def test_of_more_references_the_first_and_the_nearest_are_recorded(alice):
+    inbox = look(alice).id
+    answers = tuple(range(100, 101 + THREAD_REFERENCES_MAX))
+    await alice.append(inbox, [received(alice, octets(1, answers=answers))])
+    await alice.append(inbox, [received(alice, octets(number)) for number in answers])
+    thread, *others = (record.thread for record in look(alice).records.values())
+    assert [other == thread for other in others] == [True, False] + [True] * (len(others) - 2)
+
+
+# --- the end ----------------------------------------------------------------------------------
+
+
+async def delete(store, mailbox: str, *numbers: int) -> None:
+    found = look(store, mailbox).id
+    await store.store_flags(
+        found, uids(*numbers), mode=STORE_ADD, flags=SystemFlag.DELETED.value, keywords=()
+    )
+    await store.expunge(found, uids(*numbers))
+
+
+async def test_an_expunged_message_can_be_read_for_an_hour(alice, pool, clock):
+    body = await store(alice, text(100_000))
+    await delete(alice, "INBOX", 1)
+    clock.now += GRACE_SECONDS - 1
+    assert (await pool.sweep()).bodies == 0
+    with alice.reading() as reader:
+        assert reader.body(body, 0, 10) == text(10)
+        assert body in reader.digests([body])
+    clock.now += 1
+    assert (await pool.sweep()).bodies == 1
+    with alice.reading() as reader:
+        with pytest.raises(BodyGoneError):
+            reader.body(body, 0, 10)
+        with pytest.raises(BodyGoneError):
+            reader.body_size(body)
+        assert reader.digests([body]) == {}
+
+
+async def test_a_body_stays_until_its_last_copy_is_gone(alice, pool, clock):
+    body = await store(alice, text(10_000))
+    await alice.copy(look(alice).id, uids(1), look(alice, "Archive").id)
+    await delete(alice, "INBOX", 1)
+    clock.now += 2 * GRACE_SECONDS
+    assert (await pool.sweep()).bodies == 0
+    await delete(alice, "Archive", 1)
+    clock.now += GRACE_SECONDS
+    assert (await pool.sweep()).bodies == 1
+    assert pool.check().bodies == 0
+    assert body
+
+
+async def test_body_ids_are_never_used_again(alice, pool, clock):
+    first = await store(alice, b"one")
+    await delete(alice, "INBOX", 1)
+    clock.now += GRACE_SECONDS
+    await pool.sweep()
+    assert await store(alice, b"two") > first
+
+
+def test_a_body_with_a_missing_row_is_not_answered_with_anothers_octets(tmp_path):
+    from imapvm.filepool.errors import DamagedError
+    from imapvm.filepool.messages import Append
+
+    with Direct(tmp_path / "x") as direct:
+        for data in (noise(20_000), noise(20_000, seed=2)):
+            new = NewMessage(packed(data), 0, (), START, 0)
+            direct.apply(Append(direct.account.id, direct.mailbox().id, (new,), START))
+        with direct.group.env.begin(write=True) as txn:
+            txn.delete(CHUNK_KEY.pack(1, 4), db=direct.group.tables.bodies)
+        with direct.reading() as reader:
+            assert reader.body(1, 0, 4000) == noise(20_000)[:4000]
+            with pytest.raises(DamagedError):
+                reader.body(1, 0, 20_000)
+            assert reader.body(2, 0, 20_000) == noise(20_000, seed=2)
+    assert message

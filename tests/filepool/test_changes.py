@@ -1,0 +1,109 @@
+"""What is new since a MODSEQ: CONDSTORE and QRESYNC (RFC 7162) are answered from the change log."""
+
+import pytest
+from tests.filepool.direct import look, message, uids
+
+from imapvm._core import STORE_ADD, STORE_REMOVE, UidSet, uids_modified
+from imapvm.filepool import changes, sweep
+from imapvm.filepool.altering import Expunge, StoreFlags
+from imapvm.filepool.messages import Append
+from imapvm.model.changes import MailboxChanges
+from imapvm.model.flags import SystemFlag
+
+SEEN, DELETED = SystemFlag.SEEN.value, SystemFlag.DELETED.value
+
+
+async def test_each_change_raises_the_modseq_by_one_and_is_told_once(alice):
+    inbox = look(alice).id
+    await alice.append(inbox, [message(n) for n in (1, 2, 3)])  # 2
+    await alice.store_flags(inbox, uids(1, 2), mode=STORE_ADD, flags=SEEN, keywords=())  # 3
+    await alice.store_flags(inbox, uids(2), mode=STORE_ADD, flags=DELETED, keywords=())  # 4
+    await alice.expunge(inbox, uids(2))  # 5
+    await alice.append(inbox, [message(4)])  # 6
+    with alice.reading() as reader:
+        mailbox = reader.mailbox("INBOX")
+        found = {since: reader.changes(mailbox, since) for since in range(8)}
+    assert {change.modseq for change in found.values()} == {6}
+    assert all(change.complete for change in found.values())
+    told = {since: (c.appended, c.flagged, c.expunged) for since, c in found.items()}
+    assert told == {
+        0: (uids(1, 2, 3, 4), uids(), uids(2)),
+        1: (uids(1, 2, 3, 4), uids(), uids(2)),
+        2: (uids(4), uids(1, 2), uids(2)),
+        3: (uids(4), uids(2), uids(2)),
+        4: (uids(4), uids(), uids(2)),
+        5: (uids(4), uids(), uids()),
+        6: (uids(), uids(), uids()),
+        7: (uids(), uids(), uids()),
+    }
+
+
+async def test_a_change_of_very_many_scattered_messages_is_one_change(alice):
+    inbox = look(alice).id
+    await alice.append(inbox, [message(1)] * 3000)
+    odd = UidSet.of(range(1, 3001, 2))
+    done = await alice.store_flags(inbox, odd, mode=STORE_ADD, flags=SEEN, keywords=())
+    found = look(alice).mailbox
+    with alice.reading() as reader:
+        change = reader.changes(found, done.modseq - 1)
+    assert change == MailboxChanges(done.modseq, uids(), uids(), odd, complete=True)
+    assert found.unseen == 1500
+
+
+@pytest.fixture
+def short_log(monkeypatch):
+    monkeypatch.setattr(changes, "CHANGES_KEPT", 5)
+    monkeypatch.setattr(sweep, "CHANGES_KEPT", 5)
+
+
+def test_of_what_is_long_ago_only_expunges_are_kept(direct, short_log):
+    inbox = direct.mailbox().id
+    account = direct.account.id
+    direct.apply(Append(account, inbox, (message(1), message(2), message(3, DELETED)), 0))
+    for number in range(20):
+        mode = STORE_REMOVE if number % 2 else STORE_ADD
+        direct.apply(StoreFlags(account, inbox, uids(1), mode, SEEN, (), None))
+    direct.apply(Expunge(account, inbox, uids(3), 0))
+    for number in range(8):
+        mode = STORE_REMOVE if number % 2 else STORE_ADD
+        direct.apply(StoreFlags(account, inbox, uids(2), mode, SEEN, (), None))
+    report, _ = direct.apply(sweep.SweepStep(direct.clock.now))
+    assert report.change_rows > 0
+    assert not report.more
+    mailbox = direct.mailbox()
+    assert mailbox.changes_from == mailbox.highest_modseq - 5
+    with direct.reading() as reader:
+        old = reader.changes(mailbox, 1)
+        new = reader.changes(mailbox, mailbox.changes_from)
+        older = reader.changes(mailbox, mailbox.changes_from - 1)
+        since = uids_modified(reader.iter_segments(mailbox), 1)
+    assert (old.complete, older.complete, new.complete) == (False, False, True)
+    assert old.expunged == uids(3)
+    assert new.flagged == uids(2)
+    assert since == uids(1, 2)
+    assert direct.check() == []
+
+
+def test_a_long_change_log_is_forgotten_in_steps(direct, short_log, monkeypatch):
+    inbox = direct.mailbox().id
+    account = direct.account.id
+    direct.apply(Append(account, inbox, (message(1),), 0))
+    for number in range(30):
+        mode = STORE_REMOVE if number % 2 else STORE_ADD
+        direct.apply(StoreFlags(account, inbox, uids(1), mode, SEEN, (), None))
+    monkeypatch.setattr(sweep, "STEP_ROWS", 10)
+    steps, after, more = 0, b"", True
+    while more:
+        report, after = direct.apply(sweep.SweepStep(direct.clock.now, after))
+        more, steps = report.more, steps + 1
+        assert report.change_rows <= 10
+        assert direct.check() == []
+    assert steps == 3
+    assert direct.mailbox().changes_from == direct.mailbox().highest_modseq - 5
+
+
+async def test_a_mailbox_row_that_did_not_change_is_the_same_object(alice):
+    first, second = look(alice).mailbox, look(alice).mailbox
+    assert first is second
+    await alice.append(first.id, [message(1)])
+    assert look(alice).mailbox is not first

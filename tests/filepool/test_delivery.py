@@ -1,0 +1,162 @@
+"""Delivery: to each recipient once, the octets stored once (promise 2)."""
+
+import pytest
+import trio
+from tests.filepool.direct import START, look, octets, packed, uids
+from tests.filepool.test_bodies import noise, write
+
+from imapvm.filepool.delivery import (
+    DELIVERIES_SECONDS,
+    DELIVERY_ID_MIN,
+    AlreadyDelivered,
+    Delivered,
+    Delivery,
+    DeliveryRefused,
+)
+from imapvm.filepool.errors import NoSuchAccountError, NoSuchMailboxError
+from imapvm.filepool.pool import create_filepool, open_filepool
+from imapvm.model.limits import DELIVERY_ID_MAX
+
+
+@pytest.fixture
+async def bob(pool):
+    return pool.account(await pool.accounts.enroll("bob", "x"))
+
+
+def delivery(*recipients, number: int = 1, body=None):
+    return Delivery(
+        b"delivery-%08d" % number,
+        tuple(recipients),
+        body or packed(octets(number)),
+        date=START,
+    )
+
+
+async def test_one_message_for_two_shares_its_body(alice, bob, pool):
+    results = await pool.deliver(
+        delivery((alice.account, "INBOX"), (bob.account, "archive"), (bob.account, "Archive"))
+    )
+    assert results[alice.account.id] == Delivered(look(alice).id, 1)
+    assert isinstance(results[bob.account.id], DeliveryRefused)  # names are told apart by case
+    results = await pool.deliver(
+        delivery((alice.account, "inbox"), (bob.account, "Archive"), number=2)
+    )
+    assert set(map(type, results.values())) == {Delivered}
+    assert look(alice).records[2].body == look(bob, "Archive").records[1].body
+
+
+async def test_the_same_delivery_is_done_once_for_each_recipient(alice, bob, pool):
+    first = delivery((alice.account, "INBOX"))
+    assert isinstance((await pool.deliver(first))[alice.account.id], Delivered)
+    both = delivery((alice.account, "Archive"), (bob.account, "INBOX"))
+    results = await pool.deliver(both)
+    assert results[alice.account.id] == AlreadyDelivered()
+    assert results[bob.account.id] == Delivered(look(bob).id, 1)
+    assert set((await pool.deliver(both)).values()) == {AlreadyDelivered()}
+    assert len(look(alice).records) == len(look(bob).records) == 1
+    assert not look(alice, "Archive").records
+
+
+async def test_deliveries_at_the_same_time_are_done_once(alice, pool):
+    results = []
+
+    async def deliver():
+        results.append((await pool.deliver(delivery((alice.account, "INBOX"))))[alice.account.id])
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(deliver)
+    assert sum(isinstance(result, Delivered) for result in results) == 1
+    assert look(alice).uids == uids(1)
+
+
+async def test_a_message_of_which_a_delivery_is_told_is_the_one_that_is_announced(alice, pool):
+    news = []
+    pool.on_news = news.append
+    await pool.deliver(delivery((alice.account, "INBOX")))
+    assert news == [{look(alice).id}]
+
+
+async def test_who_cannot_get_it_is_refused_alone(alice, bob, pool):
+    await pool.accounts.delete(bob.account.id)
+    carol = pool.account(await pool.accounts.enroll("carol", "x"))
+    results = await pool.deliver(
+        delivery((bob.account, "INBOX"), (alice.account, "INBOX"), (carol.account, "Nowhere"))
+    )
+    assert isinstance(results[bob.account.id].reason, NoSuchAccountError)
+    assert isinstance(results[carol.account.id].reason, NoSuchMailboxError)
+    assert isinstance(results[alice.account.id], Delivered)
+    again = await pool.deliver(delivery((carol.account, "INBOX")))
+    assert isinstance(again[carol.account.id], Delivered)
+
+
+async def test_when_all_are_refused_nothing_is_stored(alice, pool):
+    results = await pool.deliver(delivery((alice.account, "Nowhere")))
+    assert isinstance(results[alice.account.id], DeliveryRefused)
+    assert pool.check().bodies == 0
+
+
+async def test_a_deliverys_id_is_known_for_thirty_days(alice, pool, clock):
+    await pool.deliver(delivery((alice.account, "INBOX")))
+    clock.now += DELIVERIES_SECONDS - 1
+    await pool.sweep()
+    assert (await pool.deliver(delivery((alice.account, "INBOX"))))[alice.account.id] == (
+        AlreadyDelivered()
+    )
+    clock.now += 1
+    assert (await pool.sweep()).deliveries == 1
+    again = await pool.deliver(delivery((alice.account, "INBOX")))
+    assert isinstance(again[alice.account.id], Delivered)
+
+
+async def test_recipients_in_several_groups_all_get_it(tmp_path, clock):
+    create_filepool(tmp_path / "three", groups=3)
+    async with open_filepool(tmp_path / "three", clock=clock) as pool:
+        stores = [pool.account(await pool.accounts.enroll(name, "x")) for name in "abcde"]
+        assert [store.account.group for store in stores] == [0, 1, 2, 0, 1]
+        data = noise(1_000_000)
+        for number, new in enumerate(
+            (packed(octets(1)), (await write(pool.new_body(), data)).body), 1
+        ):
+            results = await pool.deliver(
+                delivery(*((s.account, "INBOX") for s in stores), number=number, body=new)
+            )
+            assert results == {s.account.id: Delivered(look(s).id, number) for s in stores}
+        for store in stores:
+            with store.reading() as reader:
+                assert reader.body(look(store).records[2].body, 0, len(data)) == data
+        report = pool.check()
+        assert (report.findings, report.bodies, report.accounts) == ((), 6, 5)
+
+
+async def test_a_message_staged_in_another_group_can_be_appended(tmp_path, clock):
+    create_filepool(tmp_path / "two", groups=2)
+    async with open_filepool(tmp_path / "two", clock=clock) as pool:
+        await pool.accounts.enroll("a", "x")
+        store = pool.account(await pool.accounts.enroll("b", "x"))
+        for size in (0, 1, 131_071, 4080 * 40, 700_001):
+            data = noise(size)
+            writer = pool.new_body(0)
+            await store.append(look(store).id, [await write(writer, data)])
+            await writer.discard()
+            with store.reading() as reader:
+                assert reader.body(look(store).records[look(store).uids.last].body, 0, size) == data
+        await pool.sweep()
+        assert pool.check().findings == ()
+        assert pool.check().bodies == 5
+
+
+@pytest.mark.at_limit("DELIVERY_ID_MAX")
+async def test_a_delivery_id_may_be_so_long_and_so_short(alice, pool):
+    for length in (DELIVERY_ID_MAX, DELIVERY_ID_MIN):
+        done = await pool.deliver(
+            Delivery(b"i" * length, ((alice.account, "INBOX"),), packed(octets(1)))
+        )
+        assert isinstance(done[alice.account.id], Delivered)
+
+
+@pytest.mark.past_limit("DELIVERY_ID_MAX")
+def test_a_delivery_id_may_not_be_longer_or_shorter():
+    for length in (DELIVERY_ID_MAX + 1, DELIVERY_ID_MIN - 1):
+        with pytest.raises(ValueError, match="16 to 64"):
+            Delivery(b"i" * length, (), packed(b""))

@@ -1,0 +1,278 @@
+"""Messages: APPEND, STORE, EXPUNGE, COPY, MOVE."""
+
+import random
+
+import pytest
+from tests.filepool.direct import START, look, message, octets, received, records, uids
+
+from imapvm._core import SEGMENT_RECORDS, STORE_ADD, STORE_REMOVE, STORE_REPLACE, UidSet
+from imapvm.filepool.errors import LimitError, NoSuchAccountError
+from imapvm.filepool.mailboxes import UID_MAX
+from imapvm.filepool.messages import Append
+from imapvm.model.flags import SystemFlag
+
+SEEN, DELETED, DRAFT = SystemFlag.SEEN.value, SystemFlag.DELETED.value, SystemFlag.DRAFT.value
+
+
+async def test_an_appended_message_is_there_as_it_was_given(alice, clock):
+    inbox = look(alice).id
+    data = octets(1)
+    done = await alice.append(inbox, [message(data, SEEN | DRAFT, ("$Label1",), date=-86_400)])
+    found = look(alice)
+    assert (done.uids, done.modseq) == (uids(1), 2)
+    assert done.uid_validity == found.mailbox.uid_validity
+    record = found.records[1]
+    assert (record.size, record.flags, record.modseq) == (len(data), SEEN | DRAFT, 2)
+    assert (record.date, record.zone, record.saved) == (-86_400, 60, clock.now)
+    assert found.keywords[record.keyword_set] == ("$Label1",)
+    assert (found.mailbox.messages, found.mailbox.unseen, found.mailbox.size) == (1, 0, len(data))
+    with alice.reading() as reader:
+        assert reader.body(record.body, 0, len(data)) == data
+        assert reader.body_size(record.body) == len(data)
+        assert list(reader.digests([record.body])) == [record.body]
+
+
+async def test_several_messages_are_appended_together_or_not_at_all(alice):
+    inbox = look(alice).id
+    with pytest.raises(LimitError):
+        await alice.append(inbox, [message(1), message(2, keywords=("x" * 101,))])
+    assert look(alice).mailbox.uid_next == 1
+    done = await alice.append(inbox, [message(n) for n in range(1, 101)])
+    assert done.uids == UidSet([(1, 100)])
+    found = look(alice)
+    assert {record.modseq for record in found.records.values()} == {2}
+    assert found.changes.appended == done.uids
+
+
+async def test_appending_nothing_changes_nothing(alice):
+    inbox = look(alice)
+    assert not (await alice.append(inbox.id, [])).uids
+    assert look(alice).mailbox == inbox.mailbox
+
+
+async def test_segments_are_filled_before_new_ones_begin(alice):
+    inbox = look(alice).id
+    for _ in range(SEGMENT_RECORDS + 2):
+        await alice.append(inbox, [message(1)])
+    with alice.reading() as reader:
+        segments = reader.segments(look(alice).mailbox)
+        last = reader.segments(look(alice).mailbox, uids(SEGMENT_RECORDS + 2, 4_000_000_000))
+    assert len(segments) == 2
+    assert last == segments[1:]
+
+
+@pytest.mark.parametrize(
+    ("mode", "flags", "keywords", "expected"),
+    [
+        (STORE_ADD, DELETED, ("new", "OLD"), (SEEN | DELETED, {"old", "both", "new"})),
+        (STORE_REMOVE, SEEN, ("BOTH", "never"), (0, {"old"})),
+        (STORE_REPLACE, DRAFT, ("new",), (DRAFT, {"new"})),
+        (STORE_REPLACE, 0, (), (0, set())),
+    ],
+)
+async def test_store_changes_flags_and_keywords(alice, mode, flags, keywords, expected):
+    inbox = look(alice).id
+    await alice.append(inbox, [message(1, SEEN, ("old", "both")), message(2)])
+    done = await alice.store_flags(inbox, uids(1, 9), mode=mode, flags=flags, keywords=keywords)
+    found = look(alice)
+    assert (done.changed, done.refused, done.modseq) == (uids(1), uids(), 3)
+    record = found.records[1]
+    names = set(found.keywords[record.keyword_set]) if record.keyword_set else set()
+    assert (record.flags, names) == expected
+    assert record.modseq == found.mailbox.highest_modseq == 3
+    assert found.records[2].modseq == 2
+    assert found.changes.flagged == uids()  # it is new: what is told of it says its flags anyway
+    with alice.reading() as reader:
+        assert reader.changes(found.mailbox, 2).flagged == uids(1)
+
+
+async def test_store_of_what_is_so_already_changes_no_modseq(alice):
+    inbox = look(alice).id
+    await alice.append(inbox, [message(1, SEEN, ("a",))])
+    done = await alice.store_flags(inbox, uids(1), mode=STORE_ADD, flags=SEEN, keywords=("A",))
+    assert (done.changed, done.modseq) == (uids(), 2)
+    assert look(alice).mailbox.highest_modseq == 2
+
+
+async def test_store_leaves_alone_what_changed_since(alice):
+    inbox = look(alice).id
+    for number in range(1, 5):  # MODSEQ 2 to 5
+        await alice.append(inbox, [message(number)])
+    done = await alice.store_flags(
+        inbox, uids(1, 2, 3, 4), mode=STORE_ADD, flags=SEEN, keywords=(), unchanged_since=3
+    )
+    assert (done.changed, done.refused) == (uids(1, 2), uids(3, 4))
+    assert look(alice).mailbox.unseen == 2
+
+
+async def test_a_keyword_is_spelt_as_the_mailbox_first_saw_it(alice):
+    inbox = look(alice).id
+    await alice.append(inbox, [message(1, 0, ("$Forwarded",)), message(2, 0, ("$FORWARDED", "b"))])
+    await alice.append(inbox, [message(3, 0, ("B", "$forwarded"))])
+    found = look(alice)
+    assert found.keywords == {1: ("$Forwarded",), 2: ("$Forwarded", "b")}
+    assert [found.records[uid].keyword_set for uid in (1, 2, 3)] == [1, 2, 2]
+    with alice.reading() as reader:
+        assert reader.keyword_text(found.mailbox) == {1: b"$Forwarded", 2: b"$Forwarded b"}
+
+
+async def test_expunge_removes_only_what_is_deleted_and_named(alice):
+    inbox = look(alice).id
+    flags = [DELETED if number % 2 else 0 for number in range(1, 101)]
+    await alice.append(inbox, [message(1, flag) for flag in flags])
+    before = look(alice).mailbox
+    done = await alice.expunge(inbox, UidSet([(11, 20), (90, 4_294_967_295)]))
+    assert done.uids == uids(11, 13, 15, 17, 19, 91, 93, 95, 97, 99)
+    found = look(alice)
+    assert found.uids == UidSet([(1, 100)]) - done.uids
+    assert (found.mailbox.messages, found.mailbox.deleted, found.mailbox.unseen) == (90, 40, 90)
+    assert done.modseq == found.mailbox.highest_modseq == before.highest_modseq + 1
+    assert found.changes.expunged == done.uids
+    again = await alice.expunge(inbox, done.uids)
+    assert (again.uids, again.modseq) == (uids(), done.modseq)
+
+
+async def test_expunging_anything_leaves_an_index_that_is_dense_and_in_order(alice):
+    inbox = look(alice).id
+    dice = random.Random(5)
+    await alice.append(inbox, [message(1) for _ in range(700)])
+    left = set(range(1, 701))
+    while left:
+        gone = set(dice.sample(sorted(left), min(len(left), 40)))
+        await alice.store_flags(inbox, UidSet.of(gone), mode=STORE_ADD, flags=DELETED, keywords=())
+        assert (await alice.expunge(inbox, UidSet([(1, 700)]))).uids == UidSet.of(gone)
+        left -= gone
+        with alice.reading() as reader:
+            mailbox = reader.mailbox("INBOX")
+            assert [record.uid for record in records(reader, mailbox)] == sorted(left)
+            assert len(reader.segments(mailbox)) <= 1 + len(left) // (SEGMENT_RECORDS // 6)
+            some = UidSet.of(dice.sample(sorted(left), min(len(left), 7)))
+            assert [record.uid for record in records(reader, mailbox, some)] == list(some)
+
+
+async def test_uids_are_not_used_again_after_expunge(alice):
+    inbox = look(alice).id
+    await alice.append(inbox, [message(1, DELETED)])
+    await alice.expunge(inbox, uids(1))
+    assert (await alice.append(inbox, [message(2)])).uids == uids(2)
+
+
+async def test_a_copy_shares_the_body_and_keeps_what_a_message_is(alice, clock):
+    inbox, archive = look(alice).id, look(alice, "Archive").id
+    await alice.append(inbox, [message(n, SEEN, ("k", str(n))) for n in (1, 2, 3)])
+    clock.now += 100
+    done = await alice.copy(inbox, uids(1, 3, 77), archive)
+    assert (done.source, done.copies) == (uids(1, 3), uids(1, 2))
+    source, target = look(alice), look(alice, "Archive")
+    assert done.uid_validity == target.mailbox.uid_validity
+    for old, new in zip(done.source, done.copies, strict=True):
+        was, now = source.records[old], target.records[new]
+        assert (now.body, now.thread, now.date, now.zone) == (was.body, was.thread, was.date, 60)
+        assert (now.flags, now.size, now.saved) == (SEEN, was.size, clock.now)
+        assert target.keywords[now.keyword_set] == source.keywords[was.keyword_set]
+    assert len(source.records) == 3
+    with alice.reading() as reader:
+        assert reader.usage().messages == 5
+        assert reader.usage().octets == sum(
+            r.size for found in (source, target) for r in found.records.values()
+        )
+
+
+async def test_a_move_takes_the_messages_out_in_the_same_transaction(alice):
+    inbox, archive = look(alice).id, look(alice, "Archive").id
+    await alice.append(inbox, [message(n, DELETED) for n in range(1, 61)])
+    body = look(alice).records[60].body
+    done = await alice.move(inbox, UidSet([(31, 99)]), archive)
+    source, target = look(alice), look(alice, "Archive")
+    assert (done.source, done.copies) == (UidSet([(31, 60)]), UidSet([(1, 30)]))
+    assert source.uids == UidSet([(1, 30)])
+    assert source.changes.expunged == done.source
+    assert target.changes.appended == done.copies
+    assert target.records[30].body == body
+    assert (source.mailbox.deleted, target.mailbox.deleted) == (30, 30)
+    with alice.reading() as reader:
+        assert reader.usage().messages == 60
+
+
+@pytest.mark.parametrize("move", [False, True])
+async def test_copies_may_go_to_the_same_mailbox(alice, move):
+    inbox = look(alice).id
+    await alice.append(inbox, [message(n) for n in range(1, 81)])
+    bodies = {uid: record.body for uid, record in look(alice).records.items()}
+    done = await (alice.move if move else alice.copy)(inbox, UidSet([(3, 79)]), inbox)
+    assert (done.source, done.copies) == (UidSet([(3, 79)]), UidSet([(81, 157)]))
+    found = look(alice)
+    kept = {1, 2, 80} if move else set(range(1, 81))
+    assert set(found.uids) == kept | set(done.copies)
+    assert [found.records[uid].body for uid in done.copies] == [bodies[u] for u in done.source]
+
+
+@pytest.mark.parametrize("move", [False, True])
+async def test_copying_what_is_not_there_changes_nothing(alice, move):
+    inbox, archive = look(alice), look(alice, "Archive")
+    done = await (alice.move if move else alice.copy)(inbox.id, UidSet([(1, 9)]), archive.id)
+    assert (done.source, done.copies) == (uids(), uids())
+    assert look(alice).mailbox == inbox.mailbox
+    assert look(alice, "Archive").mailbox == archive.mailbox
+
+
+def test_a_mailbox_without_uids_left_takes_no_more_and_says_why(direct):
+    inbox = direct.mailbox()
+    group, tables = direct.group, direct.group.tables
+
+    class Exhaust:
+        def apply(self, txn):
+            row = txn.mailbox(direct.account.id, inbox.id)
+            txn.edit(row)
+            row.uid_next = UID_MAX - 1
+
+    def append(*messages):
+        return direct.apply(Append(direct.account.id, inbox.id, messages, START))
+
+    direct.apply(Exhaust())
+    with pytest.raises(LimitError, match="UID"):
+        append(message(1), message(2))
+    assert append(message(1)).uids == uids(UID_MAX - 1)
+    with pytest.raises(LimitError, match="UID"):
+        append(message(2))
+    assert group.tables is tables
+    assert direct.check() == []
+
+
+async def test_a_deleted_account_can_do_nothing_more(alice, pool):
+    inbox = look(alice).id
+    await pool.accounts.delete(alice.account.id)
+    for attempt in (
+        alice.append(inbox, [message(1)]),
+        alice.create_mailbox("x"),
+        alice.subscribe("x"),
+        alice.rename_mailbox("INBOX", "x"),
+    ):
+        with pytest.raises(NoSuchAccountError):
+            await attempt
+    with alice.reading() as reader, pytest.raises(NoSuchAccountError):
+        reader.usage()
+
+
+async def test_messages_that_answer_each_other_are_one_thread(alice, pool):
+    def answer(number, *to):
+        return octets(number, answers=to)
+
+    inbox, archive = look(alice).id, look(alice, "Archive").id
+    for data in (answer(1), answer(3, 1, 2), answer(2, 1), answer(9), answer(4, 7), answer(7)):
+        await alice.append(inbox, [received(alice, data)])
+    await alice.copy(inbox, uids(1), archive)
+    threads = [record.thread for record in look(alice).records.values()]
+    assert threads[0] == threads[1] == threads[2] == look(alice, "Archive").records[1].thread
+    assert threads[4] == threads[5]
+    assert len(set(threads)) == 3
+    bob = pool.account(await pool.accounts.enroll("bob", "x"))
+    await bob.append(look(bob).id, [received(bob, answer(1))])
+    assert look(bob).records[1].thread not in threads
+
+
+async def test_messages_without_ids_are_each_a_thread(alice):
+    inbox = look(alice).id
+    await alice.append(inbox, [message(b"Subject: x\r\n\r\n"), message(b"Subject: x\r\n\r\n")])
+    first, second = look(alice).records.values()
+    assert first.thread != second.thread
