@@ -260,3 +260,12 @@ fn star_is_the_last_message_even_below_the_other_end() {
         Some(UidSet::empty())
     );
 }
+
+#[test]
+fn decimals_are_those_of_std() {
+    for value in [0, 1, 9, 10, 99, 100, 4_294_967_295, u64::MAX - 1, u64::MAX] {
+        let mut out = Vec::new();
+        put_decimal(&mut out, value);
+        assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
+    }
+}

@@ -63,7 +63,9 @@ impl Reader {
 
     /// None for a literal whose size is no number, and that comes all the same.
     fn append_message(&self, message: AppendHead, head: &LiteralHead) -> Option<AppendMessage> {
-        let size = head.size.or(head.waits.then_some(i64::MAX.unsigned_abs()))?;
+        let size = head
+            .size
+            .or(head.waits.then_some(i64::MAX.unsigned_abs()))?;
         Some(AppendMessage {
             flags: message.flags,
             date: message.date,

@@ -1,21 +1,20 @@
-//! Programs beside a naive evaluation of the keys, record by record.
+//! A mailbox as a list, and what each key means, said as plainly as it can be.
 #![allow(clippy::format_push_string)] // short messages
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::super::*;
 use crate::index::{SEGMENT_RECORDS, append};
-use crate::message::Scanner;
 use crate::numbers::{UidMap, UidSet};
-use crate::wire::ast::{End, Field, Flag, SequenceSet, When, system};
+use crate::wire::ast::{End, Field, Flag, SequenceSet, When};
 
 const DAY: i64 = 24 * 60 * 60;
 const NOW: i64 = 20 * DAY;
 
 /// Keyword sets of the mailbox of these tests.
-fn keyword_sets() -> Vec<(u32, Vec<String>)> {
+pub(super) fn keyword_sets() -> Vec<(u32, Vec<String>)> {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_string()).collect();
     vec![
         (3, names(&["Junk", "$Forwarded"])),
@@ -41,23 +40,23 @@ prop_compose! {
     }
 }
 
-fn end() -> impl Strategy<Value = End> {
+pub(super) fn end() -> impl Strategy<Value = End> {
     prop_oneof![4 => (1..125_u32).prop_map(End::Number), 1 => Just(End::Last)]
 }
 
-fn sequence() -> impl Strategy<Value = SequenceSet> {
+pub(super) fn sequence() -> impl Strategy<Value = SequenceSet> {
     prop_oneof![
         1 => Just(SequenceSet::Saved),
         5 => proptest::collection::vec((end(), end()), 1..4).prop_map(SequenceSet::Ranges),
     ]
 }
 
-fn when() -> impl Strategy<Value = When> {
+pub(super) fn when() -> impl Strategy<Value = When> {
     prop_oneof![Just(When::Before), Just(When::On), Just(When::Since)]
 }
 
 /// A key that the index answers. Message numbers are as UIDs, for whole numbers see `numbers`.
-fn simple() -> impl Strategy<Value = SearchKey> {
+pub(super) fn simple() -> impl Strategy<Value = SearchKey> {
     let day = -3..22_i64;
     prop_oneof![
         Just(SearchKey::All),
@@ -80,7 +79,9 @@ fn simple() -> impl Strategy<Value = SearchKey> {
 }
 
 /// Keys joined in every way.
-fn joined<S: Strategy<Value = SearchKey> + 'static>(leaf: S) -> impl Strategy<Value = SearchKey> {
+pub(super) fn joined<S: Strategy<Value = SearchKey> + 'static>(
+    leaf: S,
+) -> impl Strategy<Value = SearchKey> {
     leaf.prop_recursive(5, 24, 4, |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 1..4).prop_map(SearchKey::And),
@@ -90,15 +91,15 @@ fn joined<S: Strategy<Value = SearchKey> + 'static>(leaf: S) -> impl Strategy<Va
     })
 }
 
-struct Mailbox {
-    records: Vec<Record>,
-    numbers: UidMap,
-    saved: UidSet,
-    recent: UidSet,
+pub(super) struct Mailbox {
+    pub records: Vec<Record>,
+    pub numbers: UidMap,
+    pub saved: UidSet,
+    pub recent: UidSet,
 }
 
 impl Mailbox {
-    fn bind(&self, key: &SearchKey) -> Option<Bound> {
+    pub(super) fn bind(&self, key: &SearchKey) -> Option<Bound> {
         let context = Context {
             numbers: &self.numbers,
             saved: &self.saved,
@@ -114,14 +115,14 @@ impl Mailbox {
         each.map(|records| append(b"", records).unwrap()).collect()
     }
 
-    fn scan(&self, bound: &Bound) -> Scanned {
+    pub(super) fn scan(&self, bound: &Bound) -> Scanned {
         bound
             .scan(self.segments().iter().map(|segment| &**segment))
             .unwrap()
     }
 
     /// The definition of each key, said as plainly as it can be.
-    fn matches(&self, key: &SearchKey, record: &Record, text: &Text) -> bool {
+    pub(super) fn matches(&self, key: &SearchKey, record: &Record, text: &Text) -> bool {
         let local = |seconds: i64, zone: i16| (seconds + i64::from(zone) * 60).div_euclid(DAY);
         let day_is = |when: &When, day: i64, it_was: i64| match when {
             When::Before => it_was < day,
@@ -181,13 +182,13 @@ impl Mailbox {
     }
 }
 
-fn has(text: &str, needle: &str) -> bool {
+pub(super) fn has(text: &str, needle: &str) -> bool {
     text.to_lowercase().contains(&needle.to_lowercase())
 }
 
 /// What a message of these tests says.
 #[derive(Clone, Debug, Default)]
-struct Text {
+pub(super) struct Text {
     subject: &'static str,
     note: Option<&'static str>,
     body: &'static str,
@@ -195,7 +196,7 @@ struct Text {
 }
 
 impl Text {
-    fn message(&self) -> Vec<u8> {
+    pub(super) fn message(&self) -> Vec<u8> {
         let mut out = format!("Subject: {}\r\n", self.subject);
         if let Some(note) = self.note {
             out += &format!("X-Note: {note}\r\n");
@@ -216,7 +217,7 @@ impl Text {
     }
 }
 
-fn texts() -> impl Strategy<Value = Text> {
+pub(super) fn texts() -> impl Strategy<Value = Text> {
     let word = || prop_oneof![Just("Alpha beta"), Just("gamma"), Just("BETA"), Just("")];
     let hour = (2 * 24..18 * 24_i64).prop_map(|hour| hour * 3600);
     let sent = (hour, prop_oneof![Just(0_i16), Just(-720), Just(600)]);
@@ -234,12 +235,12 @@ fn texts() -> impl Strategy<Value = Text> {
     })
 }
 
-fn texts_by_uid() -> impl Strategy<Value = Vec<Text>> {
+pub(super) fn texts_by_uid() -> impl Strategy<Value = Vec<Text>> {
     proptest::collection::vec(texts(), 120)
 }
 
 prop_compose! {
-    fn mailbox()(
+    pub(super) fn mailbox()(
         records in proptest::collection::vec(any_record(), 0..60),
         unknown in proptest::collection::vec(1..120_u32, 0..6),
         saved in proptest::collection::vec(1..120_u32, 0..20),
@@ -268,64 +269,7 @@ impl std::fmt::Debug for Mailbox {
     }
 }
 
-proptest! {
-    #[test]
-    fn the_index_decides_as_the_keys_say(mailbox in mailbox(), key in joined(simple())) {
-        let bound = mailbox.bind(&key).unwrap();
-        let scanned = mailbox.scan(&bound);
-        let expected: BTreeSet<u32> = mailbox
-            .records
-            .iter()
-            .filter(|record| mailbox.numbers.uids().contains(record.uid))
-            .filter(|record| mailbox.matches(&key, record, &Text::default()))
-            .map(|record| record.uid)
-            .collect();
-        prop_assert!(scanned.open.is_empty() && !needs_digest(&key));
-        prop_assert!(scanned.found.iter().eq(expected.iter().copied()));
-        prop_assert_eq!(&scanned.found.intersection(bound.candidates()), &scanned.found);
-    }
-
-    #[test]
-    fn digests_and_octets_decide_the_rest(
-        mailbox in mailbox(),
-        texts in texts_by_uid(),
-        key in joined(prop_oneof![simple().boxed(), textual().boxed()]),
-        portion in 1..40_usize,
-    ) {
-        let bound = mailbox.bind(&key).unwrap();
-        let scanned = mailbox.scan(&bound);
-        prop_assert!(scanned.open.is_empty() || needs_digest(&key));
-        let mut found: BTreeSet<u32> = scanned.found.iter().collect();
-        for record in scanned.open {
-            let message = texts[record.uid as usize].message();
-            if decided(&bound, &record, &message, portion) {
-                found.insert(record.uid);
-            }
-        }
-        let expected: BTreeSet<u32> = mailbox
-            .records
-            .iter()
-            .filter(|record| mailbox.numbers.uids().contains(record.uid))
-            .filter(|record| mailbox.matches(&key, record, &texts[record.uid as usize]))
-            .map(|record| record.uid)
-            .collect();
-        prop_assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn numbers_are_looked_up_when_bound(mailbox in mailbox(), set in sequence()) {
-        let bound = mailbox.bind(&SearchKey::Not(Box::new(SearchKey::Numbers(set.clone()))));
-        match mailbox.numbers.select(&set, false, &mailbox.saved) {
-            None => prop_assert!(bound.is_none()),
-            Some(uids) => {
-                let found = mailbox.scan(&bound.unwrap()).found;
-                prop_assert_eq!(found, mailbox.numbers.uids().difference(&uids));
-            }
-        }
-    }
-}
-
-fn textual() -> impl Strategy<Value = SearchKey> {
+pub(super) fn textual() -> impl Strategy<Value = SearchKey> {
     let needle =
         || prop_oneof![Just("beta"), Just("GAMMA"), Just("ha be"), Just("")].prop_map(String::from);
     let name = prop_oneof![Just("subject"), Just("x-note"), Just("x-none")];
@@ -336,121 +280,4 @@ fn textual() -> impl Strategy<Value = SearchKey> {
         needle().prop_map(SearchKey::Body),
         needle().prop_map(SearchKey::Text),
     ]
-}
-
-fn digest(message: &[u8]) -> Vec<u8> {
-    let mut scanner = Scanner::new();
-    scanner.feed(message);
-    scanner.finish()
-}
-
-/// The answer about one message, whose octets are fed in portions where they are wanted.
-fn decided(bound: &Bound, record: &Record, message: &[u8], portion: usize) -> bool {
-    let stored = digest(message);
-    match bound.decide(record, &Digest::open(&stored).unwrap()) {
-        Decision::Known(known) => known,
-        Decision::Text(mut search) => {
-            let mut fed = 0;
-            while let Some(wanted) = search.wanted() {
-                let from = usize::try_from(wanted.offset).unwrap();
-                let upto = usize::try_from(wanted.offset + wanted.length).unwrap();
-                assert!(wanted.length > 0 && upto <= message.len());
-                search.feed(&message[from..upto.min(from + portion)]);
-                fed += 1;
-                assert!(fed < 10_000, "it never ends");
-            }
-            search.matched()
-        }
-    }
-}
-
-fn uids(ranges: &[(u32, u32)]) -> SearchKey {
-    let ends = ranges
-        .iter()
-        .map(|(one, other)| (End::Number(*one), End::Number(*other)));
-    SearchKey::Uids(SequenceSet::Ranges(ends.collect()))
-}
-
-#[test]
-fn candidates_are_bounded_by_sets() {
-    let mailbox = Mailbox {
-        records: vec![],
-        numbers: UidMap::new(UidSet::run(1, 1000)),
-        saved: UidSet::empty(),
-        recent: UidSet::run(990, 1000),
-    };
-    let body = || SearchKey::Body("x".into());
-    let not = |key| SearchKey::Not(Box::new(key));
-    let or = |one, other| SearchKey::Or(Box::new((one, other)));
-    let and = SearchKey::And;
-    for (key, expected) in [
-        (body(), "1:1000"),
-        (uids(&[(7, 9), (2000, 3000)]), "7:9"),
-        (and(vec![uids(&[(7, 9)]), body(), uids(&[(9, 12)])]), "9"),
-        (
-            or(uids(&[(7, 9)]), and(vec![body(), uids(&[(20, 20)])])),
-            "7:9,20",
-        ),
-        (or(uids(&[(7, 9)]), body()), "1:1000"),
-        (not(uids(&[(7, 9)])), "1:1000"),
-        (SearchKey::Flag(Flag::Recent), "990:1000"),
-        (SearchKey::EmailId(None), ""),
-    ] {
-        let bound = mailbox.bind(&key).unwrap();
-        assert_eq!(
-            String::from_utf8(bound.candidates().to_imap()).unwrap(),
-            expected,
-            "{key:?}"
-        );
-    }
-}
-
-/// `UNSEEN BODY x` is false of a seen message whatever its body says: it is not looked at.
-#[test]
-fn a_body_is_not_read_where_the_rest_decides() {
-    let mut seen = Record {
-        uid: 1,
-        size: 1,
-        flags: system::SEEN,
-        zone: 0,
-        keyword_set: 0,
-        modseq: 1,
-        date: 0,
-        saved: 0,
-        body: 1,
-        thread: 1,
-    };
-    let unseen = SearchKey::Not(Box::new(SearchKey::Flag(Flag::System(system::SEEN))));
-    let key = SearchKey::And(vec![unseen.clone(), SearchKey::Body("x".into())]);
-    let either = SearchKey::Or(Box::new((unseen, SearchKey::Body("x".into()))));
-    let mut mailbox = Mailbox {
-        records: vec![seen],
-        numbers: UidMap::new(UidSet::run(1, 1)),
-        saved: UidSet::empty(),
-        recent: UidSet::empty(),
-    };
-    assert_eq!(
-        mailbox.scan(&mailbox.bind(&key).unwrap()),
-        Scanned::default()
-    );
-    assert_eq!(mailbox.scan(&mailbox.bind(&either).unwrap()).open, [seen]);
-    seen.flags = 0;
-    mailbox.records = vec![seen];
-    assert_eq!(mailbox.scan(&mailbox.bind(&key).unwrap()).open, [seen]);
-    assert_eq!(
-        mailbox.scan(&mailbox.bind(&either).unwrap()).found,
-        UidSet::run(1, 1)
-    );
-}
-
-#[test]
-fn segments_are_checked() {
-    let mailbox = Mailbox {
-        records: vec![],
-        numbers: UidMap::new(UidSet::run(1, 9)),
-        saved: UidSet::empty(),
-        recent: UidSet::empty(),
-    };
-    let bound = mailbox.bind(&SearchKey::All).unwrap();
-    assert!(bound.scan([&b"damage"[..]]).is_err());
 }

@@ -1,0 +1,146 @@
+//! What the index alone answers, and what is in no answer.
+
+use super::*;
+
+/// RFC 3501 section 7.4.2: `* 23 FETCH (FLAGS (\Seen) RFC822.SIZE 44827)`, and its kin.
+#[test]
+fn the_index_alone_answers() {
+    let mut kept = Kept::default();
+    kept.keywords.insert(3, b"$Forwarded Junk".to_vec());
+    let mut one = record(5);
+    one.keyword_set = 3;
+    one.thread = 0xAB;
+    one.saved = 1;
+    let table: [(&[FetchItem], &str); 8] = [
+        (
+            &[FetchItem::Flags, FetchItem::Rfc822Size],
+            r"FLAGS (\Seen $Forwarded Junk) RFC822.SIZE 44827",
+        ),
+        (&[FetchItem::Uid], "UID 5"),
+        (
+            &[FetchItem::InternalDate],
+            r#"INTERNALDATE "17-Jul-1996 02:44:25 -0700""#,
+        ),
+        (&[FetchItem::ModSeq], "MODSEQ (624140003)"),
+        (
+            &[FetchItem::SaveDate],
+            r#"SAVEDATE " 1-Jan-1970 00:00:01 +0000""#,
+        ),
+        (&[FetchItem::EmailId], "EMAILID (M0000000000000005)"),
+        (&[FetchItem::ThreadId], "THREADID (T00000000000000ab)"),
+        (&[FetchItem::Uid, FetchItem::Uid], "UID 5 UID 5"),
+    ];
+    for (items, expected) in table {
+        let sent = answers(items, &[one], &kept).unwrap();
+        assert_eq!(sent, format!("* 1 FETCH ({expected})\r\n"));
+    }
+    let no_thread = answers(&[FetchItem::ThreadId], &[record(5)], &kept).unwrap();
+    assert_eq!(no_thread, "* 1 FETCH (THREADID NIL)\r\n");
+}
+
+#[test]
+fn every_system_flag_has_its_name() {
+    let mut one = record(1);
+    one.flags = 0xFF;
+    assert_eq!(
+        answers(&[FetchItem::Flags], &[one], &Kept::default()).unwrap(),
+        "* 1 FETCH (FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft))\r\n"
+    );
+    one.flags = 0;
+    assert_eq!(
+        answers(&[FetchItem::Flags], &[one], &Kept::default()).unwrap(),
+        "* 1 FETCH (FLAGS ())\r\n"
+    );
+}
+
+#[test]
+fn recent_and_flags_too_belong_to_the_messages_named() {
+    let segment = append(b"", &[record(4), record(6), record(9)]).unwrap();
+    let set = |uids: &[u32]| UidSet::of(uids.to_vec()).unwrap();
+    let (numbers, wanted) = (UidMap::new(set(&[4, 6, 9])), set(&[4, 9, 12]));
+    let (recent, flags_too) = (set(&[9]), set(&[6, 9]));
+    let mut request = Request {
+        items: &[FetchItem::Uid],
+        numbers: &numbers,
+        wanted: &wanted,
+        recent: Some(&recent),
+        flags_too: Some(&flags_too),
+    };
+    let kept = Kept::default();
+    let answer = |request: &Request<'_>| kept.sent(&render(request, [&*segment], &kept).unwrap());
+    assert_eq!(
+        answer(&request),
+        "* 1 FETCH (UID 4)\r\n* 3 FETCH (UID 9 FLAGS (\\Recent \\Seen))\r\n"
+    );
+    // FLAGS are said once where they are asked for as well.
+    request.items = &[FetchItem::Flags];
+    request.recent = None;
+    assert_eq!(
+        answer(&request),
+        "* 1 FETCH (FLAGS (\\Seen))\r\n* 3 FETCH (FLAGS (\\Seen))\r\n"
+    );
+}
+
+#[test]
+fn what_the_client_does_not_know_is_passed_over() {
+    let segment = append(b"", &[record(4), record(6)]).unwrap();
+    let wanted = UidSet::run(1, 10);
+    let numbers = UidMap::new(UidSet::run(6, 6));
+    let request = Request {
+        items: &[FetchItem::Uid],
+        numbers: &numbers,
+        wanted: &wanted,
+        recent: None,
+        flags_too: None,
+    };
+    let kept = Kept::default();
+    let pieces = render(&request, [&*segment], &kept).unwrap();
+    assert_eq!(kept.sent(&pieces), "* 1 FETCH (UID 6)\r\n");
+    assert_eq!(
+        render(&request, [&*segment, &*segment], &kept),
+        Err(Trouble::Corrupt(OUT_OF_ORDER))
+    );
+}
+
+#[test]
+fn what_is_missing_or_damaged_is_an_error() {
+    let mut one = record(1);
+    one.keyword_set = 7;
+    let kept = Kept::default();
+    assert_eq!(
+        answers(&[FetchItem::Flags], &[one], &kept),
+        Err(Trouble::Missing)
+    );
+    assert_eq!(
+        answers(&[FetchItem::Envelope], &[one], &kept),
+        Err(Trouble::Missing)
+    );
+    let mut kept = Kept::of(&[(1, b"Subject: x\r\n\r\n")]);
+    kept.digests.get_mut(&1).unwrap()[9] ^= 1;
+    assert!(matches!(
+        answers(&[FetchItem::Envelope], &[one], &kept),
+        Err(Trouble::Corrupt(_))
+    ));
+}
+
+/// INTERNALDATE keeps the zone it was given in, before 1970 and after 2038.
+#[test]
+fn dates_are_written_in_their_zone() {
+    for (seconds, zone, expected) in [
+        (0, 0, " 1-Jan-1970 00:00:00 +0000"),
+        (0, -1, "31-Dec-1969 23:59:00 -0001"),
+        (951_782_400, 60, "29-Feb-2000 01:00:00 +0100"),
+        (-2_203_891_200, 0, " 1-Mar-1900 00:00:00 +0000"),
+        (4_107_542_399, 0, "28-Feb-2100 23:59:59 +0000"),
+        (4_107_542_400, 0, " 1-Mar-2100 00:00:00 +0000"),
+        (2_147_483_648, 330, "19-Jan-2038 08:44:08 +0530"),
+        (-62_135_596_800, 0, " 1-Jan-0001 00:00:00 +0000"),
+        (253_402_300_799, 0, "31-Dec-9999 23:59:59 +0000"),
+        (i64::MAX, i16::MAX, "31-Dec-9999 23:59:59 +9959"),
+        (i64::MIN, i16::MIN, " 1-Jan-0001 00:00:00 -9959"),
+    ] {
+        let mut out = Vec::new();
+        put_date_time(&mut out, seconds, zone);
+        assert_eq!(String::from_utf8(out).unwrap(), format!("\"{expected}\""));
+    }
+}

@@ -1,0 +1,231 @@
+//! Sections of a message without parts, whole and cut.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const MESSAGE: &[u8] = b"Date: Mon, 7 Feb 1994 21:52:25 -0800\r\n\
+    From: Fred Foobar <foobar@blurdybloop.example>\r\n\
+    Subject: afternoon\r\n meeting\r\n\
+    To: mooch@owatagu.siam.edu.example\r\n\
+    X-Odd: 1\r\n\
+    X-Odd: 2\r\n\
+    \r\n\
+    Hello Joe\r\n";
+
+fn simple() -> (Kept, Record) {
+    let mut one = record(1);
+    one.size = u32::try_from(MESSAGE.len()).unwrap();
+    (Kept::of(&[(1, MESSAGE)]), one)
+}
+
+/// RFC 9051 sections 6.4.5.1 and 7.5.2.
+#[test]
+fn sections_of_a_simple_message() {
+    let (kept, one) = simple();
+    let whole = std::str::from_utf8(MESSAGE).unwrap();
+    let (header, text) = whole.split_at(whole.find("Hello").unwrap());
+    let literal = |text: &str| format!("{{{}}}\r\n{text}", text.len());
+    let named = |names: &[&str]| SectionText::HeaderFields(fields(names));
+    let not = |names: &[&str]| SectionText::HeaderFieldsNot(fields(names));
+    let table = [
+        (
+            body(&[], SectionText::All),
+            format!("BODY[] {}", literal(whole)),
+        ),
+        (FetchItem::Rfc822, format!("RFC822 {}", literal(whole))),
+        (
+            body(&[], SectionText::Header),
+            format!("BODY[HEADER] {}", literal(header)),
+        ),
+        (
+            FetchItem::Rfc822Header,
+            format!("RFC822.HEADER {}", literal(header)),
+        ),
+        (
+            body(&[], SectionText::Text),
+            format!("BODY[TEXT] {}", literal(text)),
+        ),
+        (
+            FetchItem::Rfc822Text,
+            format!("RFC822.TEXT {}", literal(text)),
+        ),
+        (
+            body(&[1], SectionText::All),
+            format!("BODY[1] {}", literal(text)),
+        ),
+        (body(&[2], SectionText::All), "BODY[2] NIL".into()),
+        (body(&[1], SectionText::Header), "BODY[1.HEADER] NIL".into()),
+        // The empty string ends at octet 0 of nothing: a partial past the end is not an error.
+        (
+            body_partial(SectionText::Text, 4, 5),
+            format!("BODY[TEXT]<4> {}", literal("o Joe")),
+        ),
+        (
+            body_partial(SectionText::Text, 6, 99),
+            format!("BODY[TEXT]<6> {}", literal("Joe\r\n")),
+        ),
+        (
+            body_partial(SectionText::Text, 11, 5),
+            r#"BODY[TEXT]<11> """#.into(),
+        ),
+        (
+            body_partial(SectionText::All, u64::MAX, u64::MAX),
+            r#"BODY[]<18446744073709551615> """#.into(),
+        ),
+        (
+            body(&[], named(&["subject", "DATE"])),
+            format!(
+                "BODY[HEADER.FIELDS (subject DATE)] {}",
+                literal(
+                    "Date: Mon, 7 Feb 1994 21:52:25 -0800\r\nSubject: afternoon\r\n meeting\r\n\r\n"
+                )
+            ),
+        ),
+        (
+            body(&[], named(&["x-odd"])),
+            format!(
+                "BODY[HEADER.FIELDS (x-odd)] {}",
+                literal("X-Odd: 1\r\nX-Odd: 2\r\n\r\n")
+            ),
+        ),
+        (
+            body(&[], named(&["Cc"])),
+            format!("BODY[HEADER.FIELDS (Cc)] {}", literal("\r\n")),
+        ),
+        (
+            body(&[], not(&["x-ODD", "from", "Subject", "to"])),
+            format!(
+                "BODY[HEADER.FIELDS.NOT (x-ODD from Subject to)] {}",
+                literal("Date: Mon, 7 Feb 1994 21:52:25 -0800\r\n\r\n")
+            ),
+        ),
+        // Names that are no atoms come back as strings.
+        (
+            body(&[], named(&["a b", "", "say\"\\", "Gr\u{fc}n"])),
+            format!(
+                "BODY[HEADER.FIELDS (\"a b\" \"\" \"say\\\"\\\\\" {{5}}\r\nGr\u{fc}n)] {}",
+                literal("\r\n")
+            ),
+        ),
+    ];
+    for (item, expected) in table {
+        let sent = answers(std::slice::from_ref(&item), &[one], &kept).unwrap();
+        assert_eq!(sent, format!("* 1 FETCH ({expected})\r\n"), "{item:?}");
+    }
+}
+
+/// "Except in the case of a message that has no body and no blank line" (section 6.4.5.1).
+#[test]
+fn the_blank_line_is_there_unless_there_is_neither_line_nor_body() {
+    for (message, expected) in [
+        (&b"Subject: x\r\n\r\n"[..], "{14}\r\nSubject: x\r\n\r\n"),
+        (b"Subject: x\r\n", "{12}\r\nSubject: x\r\n"),
+        (b"Subject: x", "{10}\r\nSubject: x"),
+        (b"", "\"\""),
+    ] {
+        let kept = Kept::of(&[(1, message)]);
+        let item = body(&[], SectionText::HeaderFields(fields(&["Subject"])));
+        let sent = answers(&[item], &[record(1)], &kept).unwrap();
+        assert_eq!(
+            sent,
+            format!("* 1 FETCH (BODY[HEADER.FIELDS (Subject)] {expected})\r\n")
+        );
+    }
+}
+
+#[test]
+fn an_empty_message_is_an_empty_string() {
+    let kept = Kept::of(&[(1, b"")]);
+    let mut one = record(1);
+    one.size = 0;
+    let items = [body(&[], SectionText::All), body(&[], SectionText::Text)];
+    assert_eq!(
+        answers(&items, &[one], &kept).unwrap(),
+        "* 1 FETCH (BODY[] \"\" BODY[TEXT] \"\")\r\n"
+    );
+}
+
+#[test]
+fn binary_without_an_encoding_is_sent_as_stored() {
+    let (kept, one) = simple();
+    let partial = Some(Partial { start: 6, count: 3 });
+    for (item, expected) in [
+        (
+            FetchItem::Binary {
+                peek: true,
+                part: vec![1],
+                partial: None,
+            },
+            "BINARY[1] ~{11}\r\nHello Joe\r\n".to_string(),
+        ),
+        (
+            FetchItem::Binary {
+                peek: true,
+                part: vec![1],
+                partial,
+            },
+            "BINARY[1]<6> ~{3}\r\nJoe".into(),
+        ),
+        (
+            FetchItem::Binary {
+                peek: true,
+                part: vec![1, 2],
+                partial: None,
+            },
+            "BINARY[1.2] NIL".into(),
+        ),
+        (
+            FetchItem::BinarySize { part: vec![1] },
+            "BINARY.SIZE[1] 11".into(),
+        ),
+        (
+            FetchItem::BinarySize { part: vec![] },
+            format!("BINARY.SIZE[] {}", MESSAGE.len()),
+        ),
+        (
+            FetchItem::BinarySize { part: vec![3] },
+            "BINARY.SIZE[3] 0".into(),
+        ),
+    ] {
+        let sent = answers(&[item], &[one], &kept).unwrap();
+        assert_eq!(sent, format!("* 1 FETCH ({expected})\r\n"));
+    }
+}
+
+proptest! {
+    /// The octets of a literal are the cut of the whole, wherever the cut falls, and its head
+    /// counts them.
+    #[test]
+    fn a_partial_is_a_cut_of_the_whole(
+        start in 0..400_u64,
+        count in 1..400_u64,
+        picked in proptest::sample::subsequence(vec!["Date", "from", "SUBJECT", "x-odd"], 0..=4),
+        not in any::<bool>(),
+    ) {
+        let (kept, one) = simple();
+        let names = fields(&picked);
+        let text = if not { SectionText::HeaderFieldsNot(names) } else { SectionText::HeaderFields(names) };
+        let octets = |item: FetchItem| {
+            let sent = answers(&[item], &[one], &kept).unwrap();
+            let value = sent.split_once("] ").or(sent.split_once("> ")).unwrap().1;
+            match value.strip_suffix(")\r\n").unwrap() {
+                "\"\"" => String::new(),
+                literal => {
+                    let (head, octets) = literal.split_once("\r\n").unwrap();
+                    assert_eq!(head, format!("{{{}}}", octets.len()));
+                    octets.to_string()
+                }
+            }
+        };
+        let whole = octets(body(&[], text.clone()));
+        let partial = body_partial(text, start, count);
+        let from = whole.len().min(start as usize);
+        let upto = whole.len().min((start + count) as usize);
+        let sent = answers(&[partial], &[one], &kept).unwrap();
+        let value = sent.split_once(&format!("]<{start}> ")).unwrap().1;
+        let expected = &whole[from..upto];
+        let expected = if expected.is_empty() { "\"\"".into() } else { format!("{{{}}}\r\n{expected}", expected.len()) };
+        prop_assert_eq!(value, format!("{expected})\r\n"));
+    }
+}

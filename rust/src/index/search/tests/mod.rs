@@ -1,0 +1,272 @@
+//! Programs beside a naive evaluation of the keys, record by record.
+
+mod model;
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use self::model::{Mailbox, Text, joined, mailbox, sequence, simple, texts_by_uid, textual};
+use super::*;
+use crate::message::{Range, Scanner};
+use crate::numbers::{UidMap, UidSet};
+use crate::wire::ast::{End, Field, Flag, SequenceSet, system};
+
+proptest! {
+    #[test]
+    fn the_index_decides_as_the_keys_say(mailbox in mailbox(), key in joined(simple())) {
+        let bound = mailbox.bind(&key).unwrap();
+        let scanned = mailbox.scan(&bound);
+        let expected: BTreeSet<u32> = mailbox
+            .records
+            .iter()
+            .filter(|record| mailbox.numbers.uids().contains(record.uid))
+            .filter(|record| mailbox.matches(&key, record, &Text::default()))
+            .map(|record| record.uid)
+            .collect();
+        prop_assert!(scanned.open.is_empty() && !needs_digest(&key));
+        prop_assert!(scanned.found.iter().eq(expected.iter().copied()));
+        prop_assert_eq!(&scanned.found.intersection(bound.candidates()), &scanned.found);
+    }
+
+    #[test]
+    fn digests_and_octets_decide_the_rest(
+        mailbox in mailbox(),
+        texts in texts_by_uid(),
+        key in joined(prop_oneof![simple().boxed(), textual().boxed()]),
+        portion in 1..40_usize,
+    ) {
+        let bound = mailbox.bind(&key).unwrap();
+        let scanned = mailbox.scan(&bound);
+        prop_assert!(scanned.open.is_empty() || needs_digest(&key));
+        let mut found: BTreeSet<u32> = scanned.found.iter().collect();
+        for record in scanned.open {
+            let message = texts[record.uid as usize].message();
+            if decided(&bound, &record, &message, portion) {
+                found.insert(record.uid);
+            }
+        }
+        let expected: BTreeSet<u32> = mailbox
+            .records
+            .iter()
+            .filter(|record| mailbox.numbers.uids().contains(record.uid))
+            .filter(|record| mailbox.matches(&key, record, &texts[record.uid as usize]))
+            .map(|record| record.uid)
+            .collect();
+        prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn numbers_are_looked_up_when_bound(mailbox in mailbox(), set in sequence()) {
+        let bound = mailbox.bind(&SearchKey::Not(Box::new(SearchKey::Numbers(set.clone()))));
+        match mailbox.numbers.select(&set, false, &mailbox.saved) {
+            None => prop_assert!(bound.is_none()),
+            Some(uids) => {
+                let found = mailbox.scan(&bound.unwrap()).found;
+                prop_assert_eq!(found, mailbox.numbers.uids().difference(&uids));
+            }
+        }
+    }
+}
+
+fn digest(message: &[u8]) -> Vec<u8> {
+    let mut scanner = Scanner::new();
+    scanner.feed(message);
+    scanner.finish()
+}
+
+/// The answer about one message, whose octets are fed in portions where they are wanted.
+fn decided(bound: &Bound, record: &Record, message: &[u8], portion: usize) -> bool {
+    let stored = digest(message);
+    match bound.decide(record, &Digest::open(&stored).unwrap()) {
+        Decision::Known(known) => known,
+        Decision::Text(mut search) => {
+            let mut fed = 0;
+            while let Some(wanted) = search.wanted() {
+                let from = usize::try_from(wanted.offset).unwrap();
+                let upto = usize::try_from(wanted.offset + wanted.length).unwrap();
+                assert!(wanted.length > 0 && upto <= message.len());
+                search.feed(&message[from..upto.min(from + portion)]);
+                fed += 1;
+                assert!(fed < 10_000, "it never ends");
+            }
+            search.matched()
+        }
+    }
+}
+
+fn uids(ranges: &[(u32, u32)]) -> SearchKey {
+    let ends = ranges
+        .iter()
+        .map(|(one, other)| (End::Number(*one), End::Number(*other)));
+    SearchKey::Uids(SequenceSet::Ranges(ends.collect()))
+}
+
+#[test]
+fn candidates_are_bounded_by_sets() {
+    let mailbox = Mailbox {
+        records: vec![],
+        numbers: UidMap::new(UidSet::run(1, 1000)),
+        saved: UidSet::empty(),
+        recent: UidSet::run(990, 1000),
+    };
+    let body = || SearchKey::Body("x".into());
+    let not = |key| SearchKey::Not(Box::new(key));
+    let or = |one, other| SearchKey::Or(Box::new((one, other)));
+    let and = SearchKey::And;
+    for (key, expected) in [
+        (body(), "1:1000"),
+        (uids(&[(7, 9), (2000, 3000)]), "7:9"),
+        (and(vec![uids(&[(7, 9)]), body(), uids(&[(9, 12)])]), "9"),
+        (
+            or(uids(&[(7, 9)]), and(vec![body(), uids(&[(20, 20)])])),
+            "7:9,20",
+        ),
+        (or(uids(&[(7, 9)]), body()), "1:1000"),
+        (not(uids(&[(7, 9)])), "1:1000"),
+        (SearchKey::Flag(Flag::Recent), "990:1000"),
+        (SearchKey::EmailId(None), ""),
+    ] {
+        let bound = mailbox.bind(&key).unwrap();
+        assert_eq!(
+            String::from_utf8(bound.candidates().to_imap()).unwrap(),
+            expected,
+            "{key:?}"
+        );
+    }
+}
+
+/// `UNSEEN BODY x` is false of a seen message whatever its body says: it is not looked at.
+#[test]
+fn a_body_is_not_read_where_the_rest_decides() {
+    let mut seen = Record {
+        uid: 1,
+        size: 1,
+        flags: system::SEEN,
+        zone: 0,
+        keyword_set: 0,
+        modseq: 1,
+        date: 0,
+        saved: 0,
+        body: 1,
+        thread: 1,
+    };
+    let unseen = SearchKey::Not(Box::new(SearchKey::Flag(Flag::System(system::SEEN))));
+    let key = SearchKey::And(vec![unseen.clone(), SearchKey::Body("x".into())]);
+    let either = SearchKey::Or(Box::new((unseen, SearchKey::Body("x".into()))));
+    let mut mailbox = Mailbox {
+        records: vec![seen],
+        numbers: UidMap::new(UidSet::run(1, 1)),
+        saved: UidSet::empty(),
+        recent: UidSet::empty(),
+    };
+    assert_eq!(
+        mailbox.scan(&mailbox.bind(&key).unwrap()),
+        Scanned::default()
+    );
+    assert_eq!(mailbox.scan(&mailbox.bind(&either).unwrap()).open, [seen]);
+    seen.flags = 0;
+    mailbox.records = vec![seen];
+    assert_eq!(mailbox.scan(&mailbox.bind(&key).unwrap()).open, [seen]);
+    assert_eq!(
+        mailbox.scan(&mailbox.bind(&either).unwrap()).found,
+        UidSet::run(1, 1)
+    );
+}
+
+#[test]
+fn segments_are_checked() {
+    let mailbox = Mailbox {
+        records: vec![],
+        numbers: UidMap::new(UidSet::run(1, 9)),
+        saved: UidSet::empty(),
+        recent: UidSet::empty(),
+    };
+    let bound = mailbox.bind(&SearchKey::All).unwrap();
+    assert!(bound.scan([&b"damage"[..]]).is_err());
+}
+
+/// What the digest had to cut is looked for in the message.
+#[test]
+fn a_subject_longer_than_the_digest_keeps_is_read() {
+    let words = "word ".repeat(crate::message::limits::FOLDED_OCTETS / 5);
+    let message = format!("X: y\r\nSubject: {words}\r\n Needle\r\n\r\nbody\r\n");
+    let stored = digest(message.as_bytes());
+    assert!(
+        !Digest::open(&stored)
+            .unwrap()
+            .folded_is_whole(Field::Subject)
+    );
+    let one = Record {
+        uid: 1,
+        size: 1,
+        flags: 0,
+        zone: 0,
+        keyword_set: 0,
+        modseq: 1,
+        date: 0,
+        saved: 0,
+        body: 1,
+        thread: 1,
+    };
+    let mailbox = Mailbox {
+        records: vec![one],
+        numbers: UidMap::new(UidSet::run(1, 1)),
+        saved: UidSet::empty(),
+        recent: UidSet::empty(),
+    };
+    let subject = |text: &str| SearchKey::Field(Field::Subject, text.into());
+    for (key, expected) in [
+        (subject("needle"), true),
+        (subject("word needle"), true),
+        (subject("word  word"), true), // white space is one space, in fields and in what is sought
+        (subject("haystack"), false),
+        (SearchKey::Not(Box::new(subject("body"))), true),
+        (
+            SearchKey::Header(b"SUBJECT".to_vec(), "needle".into()),
+            true,
+        ),
+    ] {
+        let bound = mailbox.bind(&key).unwrap();
+        assert_eq!(
+            decided(&bound, &one, message.as_bytes(), 1000),
+            expected,
+            "{key:?}"
+        );
+    }
+}
+
+/// A field that several keys ask for is read once, and not at all once they are answered.
+#[test]
+fn a_header_field_is_read_once_for_all_who_ask() {
+    let message = b"X-A: one\r\nX-A: two\r\nX-A: three\r\n\r\n";
+    let stored = digest(message);
+    let header = |text: &str| SearchKey::Header(b"x-a".to_vec(), text.into());
+    let key = SearchKey::And(vec![header("two"), header("t"), header("W")]);
+    let numbers = UidMap::new(UidSet::run(1, 1));
+    let context = Context {
+        numbers: &numbers,
+        saved: &UidSet::empty(),
+        recent: &UidSet::empty(),
+        keyword_sets: &[],
+        now: 0,
+    };
+    let bound = Bound::new(&key, &context).unwrap();
+    let record = crate::index::record::records_of(&[1, 0, 0, 0].repeat(14))
+        .next()
+        .unwrap();
+    let Decision::Text(mut search) = bound.decide(&record, &Digest::open(&stored).unwrap()) else {
+        panic!("it needs octets");
+    };
+    let mut read = Vec::new();
+    while let Some(Range { offset, length }) = search.wanted() {
+        let (from, length) = (
+            usize::try_from(offset).unwrap(),
+            usize::try_from(length).unwrap(),
+        );
+        read.extend_from_slice(&message[from..from + length]);
+        search.feed(&message[from..from + length]);
+    }
+    assert!(search.matched());
+    assert_eq!(read, b"X-A: one\r\nX-A: two\r\n");
+}
