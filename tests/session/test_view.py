@@ -99,6 +99,32 @@ def test_what_others_changed_unheard_before_an_own_change_is_told():
     assert client.hear() == r"* 1 FETCH (UID 1 FLAGS (\Flagged \Seen))"
 
 
+def test_what_was_learnt_before_an_own_change_is_told_with_the_flags_after_it():
+    """Only what others changed, and as it is now: .SILENT leaves no doubt (section 6.4.6)."""
+    mailbox, client = opened(3)
+    mailbox.store(1, 2, flags=FLAGGED)
+    mailbox.append()
+    mailbox.expunge(3)
+    client.view.learn(mailbox)
+    modseq = mailbox.store(1, flags=FLAGGED | SEEN)
+    client.view.made(UidSet.of([1]), ModSeq(modseq))
+    assert client.hear(hold_expunges=True).splitlines() == [
+        "* 4 EXISTS",
+        r"* 1 FETCH (UID 1 FLAGS (\Flagged \Seen))",
+        r"* 2 FETCH (UID 2 FLAGS (\Flagged))",
+    ]
+    assert client.hear() == "* 3 EXPUNGE"
+
+
+def test_a_message_that_was_learnt_and_then_went_is_never_told():
+    mailbox, client = opened(1)
+    (uid,) = mailbox.append()
+    client.view.learn(mailbox)
+    mailbox.expunge(uid)
+    assert client.hear() == ""
+    assert client.agrees()
+
+
 def test_an_own_store_that_changed_nothing_hides_nothing():
     mailbox, client = opened(2)
     mailbox.store(1, flags=FLAGGED)
@@ -220,6 +246,7 @@ STEPS = st.lists(
         st.tuples(st.just("own store"), st.integers(0, 9), FLAGS),
         st.tuples(st.just("trim"), st.just(0), st.just(0)),
         st.tuples(st.just("hear"), st.booleans(), st.booleans()),
+        st.tuples(st.just("learn"), st.just(0), st.just(0)),
     ),
     max_size=30,
 )
@@ -251,6 +278,8 @@ def test_whatever_happens_the_client_ends_with_the_mailbox(start, steps):
                     client.uids[place], client.flags[place] = uid, flag_names(two)
             case "trim":
                 mailbox.complete = not mailbox.complete
+            case "learn":
+                client.view.learn(mailbox)
             case "hear":
                 client.hear(hold_expunges=bool(one), uid=bool(two))
             case _:

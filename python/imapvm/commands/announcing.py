@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from imapvm.filepool.mailboxes import Mailbox
     from imapvm.filepool.reading import Reader
     from imapvm.model.changes import MailboxChanges
+    from imapvm.session.view import View
 
 
 class MailboxSource:
@@ -72,13 +73,29 @@ def announce(ctx: "Context", *, hold_expunges: bool, uid: bool) -> bool:
     if view is None or store is None:
         return False
     with store.reading() as reader:
-        mailbox = reader.mailbox_by_id(view.mailbox)
-        if mailbox is None:
-            raise Hangup("the selected mailbox was deleted")
         return view.announce(
             ctx.out,
-            MailboxSource(reader, mailbox),
+            _source(reader, view),
             hold_expunges=hold_expunges,
             uid=uid or session.rev2,
             recent=not session.rev2,
         )
+
+
+def catch_up(ctx: "Context") -> None:
+    """Take up what has happened to the selected mailbox, without a word.
+
+    Raises:
+        Hangup: the mailbox is gone.
+    """
+    view, store = ctx.session.view, ctx.session.store
+    if view is not None and store is not None:
+        with store.reading() as reader:
+            view.learn(_source(reader, view))
+
+
+def _source(reader: "Reader", view: "View") -> MailboxSource:
+    mailbox = reader.mailbox_by_id(view.mailbox)
+    if mailbox is None:
+        raise Hangup("the selected mailbox was deleted")
+    return MailboxSource(reader, mailbox)

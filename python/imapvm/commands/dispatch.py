@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 from typing import Any, Final, cast
 
 from imapvm._core import Append, CorruptError, Idle, LiteralWanted, Malformed
-from imapvm.commands.announcing import announce
+from imapvm.commands.announcing import announce, catch_up
 from imapvm.commands.context import Context
 from imapvm.commands.outcome import Disconnected, Done, Hangup, Refusal
 from imapvm.commands.table import Expunges, Row, row_of
@@ -64,7 +64,7 @@ def run(ctx: Context, event: Event) -> Awaitable[None] | None:
         if ctx.session.state not in row.states:
             raise _out_of_place(ctx, command, row)
         if row.catches_up:
-            announce(ctx, hold_expunges=True, uid=row.uid)
+            catch_up(ctx)
         ended = row.handler(ctx, command)
         if type(ended) is Done:
             return _finish(ctx, row, command.tag, ended)

@@ -87,8 +87,7 @@ class Row(Generic[CommandT]):
     states: frozenset[State]
     expunges: Expunges = Expunges.TOLD
     catches_up: bool = False
-    """Announce before it as well: so that what others did before is told apart from what it does
-    (`imapvm.session.view.View.made`)."""
+    """It changes flags: what others did before is taken up first (`View.learn`)."""
 
     @property
     def uid(self) -> bool:

@@ -50,6 +50,7 @@ class View:
     """
 
     __slots__ = (
+        "_appended_due",
         "_expunges_due",
         "_flags_due",
         "_keyword_sets",
@@ -88,6 +89,7 @@ class View:
         self.mailbox = mailbox
         self.numbers = numbers
         self.told = told
+        """Up to here everything is known: told, or due to be told."""
         self.recent = recent
         self.read_only = read_only
         self.saved = NONE
@@ -96,6 +98,8 @@ class View:
         r"""Messages were told that no SELECT has claimed as \Recent for this session."""
         self._keywords = frozenset(keyword.lower() for keyword in keywords)
         self._keyword_sets = keyword_sets
+        self._appended_due = NONE
+        """Appended, and not told."""
         self._expunges_due = NONE
         """Expunged, and still counted by the client."""
         self._flags_due = NONE
@@ -110,7 +114,7 @@ class View:
         r"""Take note that this session itself changed flags, so that it is not told of it.
 
         Call it when the change is committed: after STORE, and after a FETCH that set \Seen. If
-        somebody else changed the mailbox since the last announcement, the client is told of these
+        somebody else changed the mailbox since the last `learn`, the client is told of these
         messages once more than it needs: which of the two came last cannot be seen from here,
         and the flags must come out right (RFC 9051 section 6.4.6, the note on .SILENT).
 
@@ -147,43 +151,51 @@ class View:
         Returns:
             True where there is more to say than one call says: send, and call again.
         """
-        appended = NONE if source.modseq == self.told else self._learn(source)
+        self.learn(source)
         if self._expunges_due and not hold_expunges:
             self._tell_expunges(out)
-        if appended:
-            self.numbers = self.numbers.appended(appended)
-            out.exists(len(self.numbers))
-            if recent:
-                # Another session may have claimed them too. Who cannot tell whether it is the
-                # first to hear of a message calls it recent (RFC 3501 section 2.3.2).
-                self.recent |= appended
-                self.saw_arrivals = True
-                out.recent(len(self.recent))
+        if self._appended_due:
+            self._tell_appended(out, recent=recent)
         if source.keyword_sets != self._keyword_sets:
             self._tell_keywords(out, source)
         if self._flags_due:
             self._tell_flags(out, source, uid=uid, recent=recent)
         return bool(self._flags_due) or bool(self._expunges_due and not hold_expunges)
 
-    def _learn(self, source: Source) -> UidSet:
-        """Take up what changed after `told`; return what was appended and is still there.
+    def learn(self, source: Source) -> None:
+        """Take up what has happened, and say nothing yet.
 
-        A message that came and went before it was told is never told.
+        Before a command that changes flags: so that what others did before is told apart from what
+        it does, and is told behind it, with the flags as they are then. A message that came and
+        went before it was told is never told.
         """
+        if source.modseq == self.told:
+            return
         changes = source.changes(self.told)
         mine = self.numbers.uids
         if changes.complete:
-            expunged, appended = changes.expunged, changes.appended - changes.expunged
-            flagged = changes.flagged
+            expunged, flagged = changes.expunged, changes.flagged
+            appended = (self._appended_due | changes.appended) - expunged
         else:
             # The change log was trimmed: the index says what is, and so what is gone.
             now = source.uid_map().uids
             expunged, appended = mine - now, now - mine
             flagged = source.modified(self.told)
         self.told = changes.modseq
+        self._appended_due = appended
         self._expunges_due = (self._expunges_due | expunged) & mine
         self._flags_due = ((self._flags_due | flagged) & mine) - self._expunges_due
-        return appended
+
+    def _tell_appended(self, out: ResponseWriter, *, recent: bool) -> None:
+        now, self._appended_due = self._appended_due, NONE
+        self.numbers = self.numbers.appended(now)
+        out.exists(len(self.numbers))
+        if recent:
+            # Another session may have claimed them too. Who cannot tell whether it is the first to
+            # hear of a message calls it recent (RFC 3501 section 2.3.2).
+            self.recent |= now
+            self.saw_arrivals = True
+            out.recent(len(self.recent))
 
     def _tell_expunges(self, out: ResponseWriter) -> None:
         now, self._expunges_due = self._expunges_due.split(ANNOUNCED_EXPUNGES_MAX)

@@ -1,0 +1,67 @@
+"""State follows from what a session holds (RFC 9051 section 3)."""
+
+import pytest
+
+from imapvm._core import UidMap, UidSet
+from imapvm.model.ids import MailboxId, ModSeq
+from imapvm.protocol.states import State
+from imapvm.session.session import Session
+from imapvm.session.view import View
+
+
+def new(**more) -> Session[str]:
+    return Session(**({"peer": "x", "tls": False, "plain_allowed": False} | more))
+
+
+def view() -> View:
+    return View(MailboxId(1), numbers=UidMap(UidSet.of([1, 2])), told=ModSeq(1))
+
+
+def test_the_states_in_their_order():
+    session = new()
+    assert session.state is State.NOT_AUTHENTICATED
+    session.store = "store"
+    assert session.state is State.AUTHENTICATED
+    session.view = view()
+    assert session.state is State.SELECTED
+    session.view = None
+    assert session.state is State.AUTHENTICATED
+    session.end()
+    assert session.state is State.LOGOUT
+    assert not session.broken_off
+
+
+def test_breaking_off_is_the_end_too():
+    session = new()
+    session.break_off()
+    assert session.over
+    assert session.broken_off
+
+
+@pytest.mark.parametrize(
+    ("tls", "plain_allowed", "allowed"),
+    [(False, False, False), (True, False, True), (False, True, True)],
+)
+def test_a_password_goes_over_tls_or_where_it_is_allowed(tls, plain_allowed, allowed):
+    assert new(tls=tls, plain_allowed=plain_allowed).password_allowed is allowed
+
+
+@pytest.mark.parametrize(
+    ("enabled", "rev2", "utf8"),
+    [(set(), False, False), ({"UTF8=ACCEPT"}, False, True), ({"IMAP4REV2"}, True, True)],
+)
+def test_what_enable_brings(enabled, rev2, utf8):
+    session = new()
+    session.enabled |= enabled
+    assert (session.rev2, session.utf8) == (rev2, utf8)
+
+
+def test_saved_goes_with_the_mailbox():
+    """RFC 9051 section 6.4.4.1: empty after SELECT, whatever it was before."""
+    session = new()
+    assert session.saved == UidSet()
+    session.view = view()
+    session.saved = UidSet.of([1])
+    assert session.saved == UidSet.of([1])
+    session.view = view()
+    assert session.saved == UidSet()
