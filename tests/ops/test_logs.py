@@ -11,17 +11,7 @@ from imapvm.ops import logs
 
 
 @pytest.fixture
-def root():
-    logger = logging.getLogger()
-    handlers, level = logger.handlers[:], logger.level
-    yield
-    logger.handlers[:] = handlers
-    logger.setLevel(level)
-    logging.captureWarnings(capture=False)
-
-
-@pytest.fixture
-def written(root):
+def written():
     def log(style, level="info"):
         stream = io.StringIO()
         logs.configure(style=style, level=level, stream=stream)
