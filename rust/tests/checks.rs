@@ -1,5 +1,6 @@
 //! The bodies of the fuzz targets over a corpus that is made here: any octets, and sentences of
 //! the tokens in `fuzz/imap.dict`, which reach deep into the grammar.
+#![allow(clippy::expect_used, clippy::indexing_slicing)] // a test may stop at once, its helpers too
 
 use imapvm_core::checks;
 use proptest::prelude::*;

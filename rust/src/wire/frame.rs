@@ -48,8 +48,8 @@ pub(crate) enum Line {
     Literal(LiteralHead),
 }
 
-/// Above this an empty buffer gives its memory back.
-const KEEP: usize = 16 * 1024;
+/// Above this an empty buffer gives its memory back: what an idle connection may cost.
+const KEEP: usize = 4 * 1024;
 
 impl Frame {
     pub fn feed(&mut self, data: &[u8]) {

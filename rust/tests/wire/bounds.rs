@@ -295,8 +295,8 @@ fn pour(limits: Limits, octets: &[u8]) -> (Vec<Event>, Duration) {
 fn hostile_input_costs_little() {
     const MEGABYTES: usize = 10 * 1024 * 1024;
     let limits = Limits::default();
-    let noise: Vec<u8> = (0..MEGABYTES as u32)
-        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+    let noise: Vec<u8> = (0..MEGABYTES)
+        .map(|place| place.wrapping_mul(2_654_435_761).to_le_bytes()[3])
         .collect();
     let parentheses = [b"a SEARCH ".as_slice(), &vec![b'('; 60_000], b"\r\n"].concat();
     let literals = [

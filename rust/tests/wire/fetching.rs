@@ -221,6 +221,7 @@ fn what_a_fetch_needs_follows_from_its_items() {
 
 #[test]
 fn uid_fetch_includes_uid_once() {
+    use FetchItem::{Flags, Uid};
     let uid = |items: Vec<FetchItem>, changed_since, vanished| {
         Verb::Fetch(Fetch {
             uid: true,
@@ -230,7 +231,6 @@ fn uid_fetch_includes_uid_once() {
             vanished,
         })
     };
-    use FetchItem::{Flags, Uid};
     check_all(&[
         line(
             "9051 6.4.9",

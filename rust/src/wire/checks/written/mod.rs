@@ -1,12 +1,15 @@
 //! Commands as a careful client writes them: the way back from the grammar, for tests.
 
-use super::super::ast::{
-    FetchItem, Field, Flag, Partial, SearchKey, Section, SectionText, SequenceSet, When, system,
-};
-use super::super::command::{AppendMessage, Command, Fetch, List, Qresync, Store, StoreMode, Verb};
+mod fetching;
+mod searching;
+
+use super::super::ast::SequenceSet;
+use super::super::command::{AppendMessage, Command, List, Qresync, Store, StoreMode, Verb};
 use super::super::dates::civil_from_days;
 use super::super::flags::{FlagList, SYSTEM_NAMES};
 use super::super::names::encode_utf7;
+use fetching::fetch;
+use searching::search_key;
 
 /// A command with its line end. Of APPEND its head, up to the literal of `message`.
 #[must_use]
@@ -256,100 +259,6 @@ fn list(out: &mut Text, command: &List) {
     }
 }
 
-fn fetch(out: &mut Text, command: &Fetch) {
-    out.put(if command.uid { "UID FETCH " } else { "FETCH " });
-    out.set(&command.set);
-    out.put(" (");
-    for (place, item) in command.items.iter().enumerate() {
-        out.put(if place > 0 { " " } else { "" });
-        fetch_item(out, item);
-    }
-    out.put(")");
-    if let Some(since) = command.changed_since {
-        out.put(&format!(" (CHANGEDSINCE {since}"));
-        out.put(if command.vanished { " VANISHED)" } else { ")" });
-    }
-}
-
-fn fetch_item(out: &mut Text, item: &FetchItem) {
-    match item {
-        FetchItem::Uid => out.put("UID"),
-        FetchItem::Flags => out.put("FLAGS"),
-        FetchItem::InternalDate => out.put("INTERNALDATE"),
-        FetchItem::Rfc822Size => out.put("RFC822.SIZE"),
-        FetchItem::Envelope => out.put("ENVELOPE"),
-        FetchItem::Body => out.put("BODY"),
-        FetchItem::BodyStructure => out.put("BODYSTRUCTURE"),
-        FetchItem::ModSeq => out.put("MODSEQ"),
-        FetchItem::SaveDate => out.put("SAVEDATE"),
-        FetchItem::EmailId => out.put("EMAILID"),
-        FetchItem::ThreadId => out.put("THREADID"),
-        FetchItem::Preview => out.put("PREVIEW (LAZY)"),
-        FetchItem::Rfc822 => out.put("RFC822"),
-        FetchItem::Rfc822Header => out.put("RFC822.HEADER"),
-        FetchItem::Rfc822Text => out.put("RFC822.TEXT"),
-        FetchItem::Section {
-            peek,
-            section: of,
-            partial: some,
-        } => {
-            out.put(if *peek { "BODY.PEEK[" } else { "BODY[" });
-            section(out, of);
-            out.put("]");
-            partial(out, *some);
-        }
-        FetchItem::Binary {
-            peek,
-            part,
-            partial: some,
-        } => {
-            out.put(if *peek { "BINARY.PEEK[" } else { "BINARY[" });
-            out.put(&part_path(part));
-            out.put("]");
-            partial(out, *some);
-        }
-        FetchItem::BinarySize { part } => {
-            out.put(&format!("BINARY.SIZE[{}]", part_path(part)));
-        }
-    }
-}
-
-fn part_path(part: &[u32]) -> String {
-    part.iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(".")
-}
-
-fn section(out: &mut Text, of: &Section) {
-    out.put(&part_path(&of.part));
-    if !of.part.is_empty() && of.text != SectionText::All {
-        out.put(".");
-    }
-    let (name, fields) = match &of.text {
-        SectionText::All => return,
-        SectionText::Header => ("HEADER", None),
-        SectionText::Text => ("TEXT", None),
-        SectionText::Mime => ("MIME", None),
-        SectionText::HeaderFields(fields) => ("HEADER.FIELDS (", Some(fields)),
-        SectionText::HeaderFieldsNot(fields) => ("HEADER.FIELDS.NOT (", Some(fields)),
-    };
-    out.put(name);
-    if let Some(fields) = fields {
-        for (place, field) in fields.iter().enumerate() {
-            out.put(if place > 0 { " " } else { "" });
-            out.string(field);
-        }
-        out.put(")");
-    }
-}
-
-fn partial(out: &mut Text, partial: Option<Partial>) {
-    if let Some(Partial { start, count }) = partial {
-        out.put(&format!("<{start}.{count}>"));
-    }
-}
-
 fn store(out: &mut Text, command: &Store) {
     out.put(if command.uid { "UID STORE " } else { "STORE " });
     out.set(&command.set);
@@ -363,91 +272,6 @@ fn store(out: &mut Text, command: &Store) {
     });
     out.put(if command.silent { ".SILENT " } else { " " });
     out.flags(&command.flags);
-}
-
-/// Recursive, over a tree whose depth the reader bounded.
-fn search_key(out: &mut Text, key: &SearchKey) {
-    match key {
-        SearchKey::All => out.put("ALL"),
-        SearchKey::And(keys) => {
-            out.put("(");
-            for (place, key) in keys.iter().enumerate() {
-                out.put(if place > 0 { " " } else { "" });
-                search_key(out, key);
-            }
-            out.put(")");
-        }
-        SearchKey::Or(keys) => {
-            out.put("OR ");
-            search_key(out, &keys.0);
-            out.put(" ");
-            search_key(out, &keys.1);
-        }
-        SearchKey::Not(key) => {
-            out.put("NOT ");
-            search_key(out, key);
-        }
-        SearchKey::Flag(flag) => out.put(&match flag {
-            Flag::System(system::SEEN) => "SEEN".to_owned(),
-            Flag::System(system::ANSWERED) => "ANSWERED".to_owned(),
-            Flag::System(system::FLAGGED) => "FLAGGED".to_owned(),
-            Flag::System(system::DELETED) => "DELETED".to_owned(),
-            Flag::System(_) => "DRAFT".to_owned(),
-            Flag::Recent => "RECENT".to_owned(),
-            Flag::Keyword(name) => format!("KEYWORD {name}"),
-        }),
-        SearchKey::Numbers(set) => out.set(set),
-        SearchKey::Uids(set) => {
-            out.put("UID ");
-            out.set(set);
-        }
-        SearchKey::InternalDate(when, days) => dated(out, "", *when, *days),
-        SearchKey::SentDate(when, days) => dated(out, "SENT", *when, *days),
-        SearchKey::SavedDate(when, days) => dated(out, "SAVED", *when, *days),
-        SearchKey::SaveDateSupported => out.put("SAVEDATESUPPORTED"),
-        SearchKey::Larger(octets) => out.put(&format!("LARGER {octets}")),
-        SearchKey::Smaller(octets) => out.put(&format!("SMALLER {octets}")),
-        SearchKey::Older(seconds) => out.put(&format!("OLDER {seconds}")),
-        SearchKey::Younger(seconds) => out.put(&format!("YOUNGER {seconds}")),
-        SearchKey::ModSeq(modseq) => out.put(&format!("MODSEQ {modseq}")),
-        SearchKey::EmailId(Some(id)) => out.put(&format!("EMAILID M{id:016x}")),
-        SearchKey::EmailId(None) => out.put("EMAILID none"),
-        SearchKey::ThreadId(Some(id)) => out.put(&format!("THREADID T{id:016x}")),
-        SearchKey::ThreadId(None) => out.put("THREADID none"),
-        SearchKey::Field(field, text) => {
-            out.put(match field {
-                Field::From => "FROM ",
-                Field::To => "TO ",
-                Field::Cc => "CC ",
-                Field::Bcc => "BCC ",
-                Field::Subject => "SUBJECT ",
-            });
-            out.string(text.as_bytes());
-        }
-        SearchKey::Header(name, text) => {
-            out.put("HEADER ");
-            out.string(name);
-            out.put(" ");
-            out.string(text.as_bytes());
-        }
-        SearchKey::Body(text) => {
-            out.put("BODY ");
-            out.string(text.as_bytes());
-        }
-        SearchKey::Text(text) => {
-            out.put("TEXT ");
-            out.string(text.as_bytes());
-        }
-    }
-}
-
-fn dated(out: &mut Text, kind: &str, when: When, days: i64) {
-    let when = match when {
-        When::Before => "BEFORE",
-        When::On => "ON",
-        When::Since => "SINCE",
-    };
-    out.put(&format!("{kind}{when} {}", date(days)));
 }
 
 fn date(days: i64) -> String {

@@ -1,0 +1,89 @@
+//! SEARCH.
+
+use super::{Text, date};
+use crate::wire::ast::{Field, Flag, SearchKey, When, system};
+
+/// Recursive, over a tree whose depth the reader bounded.
+pub(super) fn search_key(out: &mut Text, key: &SearchKey) {
+    match key {
+        SearchKey::All => out.put("ALL"),
+        SearchKey::And(keys) => {
+            out.put("(");
+            for (place, key) in keys.iter().enumerate() {
+                out.put(if place > 0 { " " } else { "" });
+                search_key(out, key);
+            }
+            out.put(")");
+        }
+        SearchKey::Or(keys) => {
+            out.put("OR ");
+            search_key(out, &keys.0);
+            out.put(" ");
+            search_key(out, &keys.1);
+        }
+        SearchKey::Not(key) => {
+            out.put("NOT ");
+            search_key(out, key);
+        }
+        SearchKey::Flag(flag) => out.put(&match flag {
+            Flag::System(system::SEEN) => "SEEN".to_owned(),
+            Flag::System(system::ANSWERED) => "ANSWERED".to_owned(),
+            Flag::System(system::FLAGGED) => "FLAGGED".to_owned(),
+            Flag::System(system::DELETED) => "DELETED".to_owned(),
+            Flag::System(_) => "DRAFT".to_owned(),
+            Flag::Recent => "RECENT".to_owned(),
+            Flag::Keyword(name) => format!("KEYWORD {name}"),
+        }),
+        SearchKey::Numbers(set) => out.set(set),
+        SearchKey::Uids(set) => {
+            out.put("UID ");
+            out.set(set);
+        }
+        SearchKey::InternalDate(when, days) => dated(out, "", *when, *days),
+        SearchKey::SentDate(when, days) => dated(out, "SENT", *when, *days),
+        SearchKey::SavedDate(when, days) => dated(out, "SAVED", *when, *days),
+        SearchKey::SaveDateSupported => out.put("SAVEDATESUPPORTED"),
+        SearchKey::Larger(octets) => out.put(&format!("LARGER {octets}")),
+        SearchKey::Smaller(octets) => out.put(&format!("SMALLER {octets}")),
+        SearchKey::Older(seconds) => out.put(&format!("OLDER {seconds}")),
+        SearchKey::Younger(seconds) => out.put(&format!("YOUNGER {seconds}")),
+        SearchKey::ModSeq(modseq) => out.put(&format!("MODSEQ {modseq}")),
+        SearchKey::EmailId(Some(id)) => out.put(&format!("EMAILID M{id:016x}")),
+        SearchKey::EmailId(None) => out.put("EMAILID none"),
+        SearchKey::ThreadId(Some(id)) => out.put(&format!("THREADID T{id:016x}")),
+        SearchKey::ThreadId(None) => out.put("THREADID none"),
+        SearchKey::Field(field, text) => {
+            out.put(match field {
+                Field::From => "FROM ",
+                Field::To => "TO ",
+                Field::Cc => "CC ",
+                Field::Bcc => "BCC ",
+                Field::Subject => "SUBJECT ",
+            });
+            out.string(text.as_bytes());
+        }
+        SearchKey::Header(name, text) => {
+            out.put("HEADER ");
+            out.string(name);
+            out.put(" ");
+            out.string(text.as_bytes());
+        }
+        SearchKey::Body(text) => {
+            out.put("BODY ");
+            out.string(text.as_bytes());
+        }
+        SearchKey::Text(text) => {
+            out.put("TEXT ");
+            out.string(text.as_bytes());
+        }
+    }
+}
+
+fn dated(out: &mut Text, kind: &str, when: When, days: i64) {
+    let when = match when {
+        When::Before => "BEFORE",
+        When::On => "ON",
+        When::Since => "SINCE",
+    };
+    out.put(&format!("{kind}{when} {}", date(days)));
+}
