@@ -151,7 +151,7 @@ def open_environment(
     except lmdb.DiskError as error:
         raise StoreUnavailableError(f"There is no room to open {path}: {error}.") from None
     except lmdb.Error as error:
-        raise FilepoolError(f"{path} cannot be opened: {error}.") from None
+        raise FilepoolError(f"{path} cannot be opened: {str(error).rstrip('.')}.") from None
     try:
         env.reader_check()
         return env, open_tables(env, kind, create=create)

@@ -116,8 +116,8 @@ class Group:
                 self._own.append((first, last))
                 if len(self._own) > OWN_COMMITS_MAX:
                     self._own.popleft()
-        elif number == self._looked_at + 1:
-            self._looked_at = number
+        # Where nothing is in the ring nothing was written, perhaps, and LMDB then gives the same
+        # number to the next transaction of whichever process: it must be looked at.
         if txn.news and self.on_news is not None:
             self.on_news(txn.news)
 

@@ -153,9 +153,10 @@ class Writer(Generic[Txn]):
                 if not self._ailing:
                     log.error("%s cannot be written to: %s", self._name, error)
                 self._ailing = True
+                reason = str(error).rstrip(".")
                 for waiter in left:
                     waiter.result = outcome.Error(
-                        StoreUnavailableError(f"The filepool cannot be written to now: {error}.")
+                        StoreUnavailableError(f"The filepool cannot be written to now: {reason}.")
                     )
                 self._spoilt()
                 return None

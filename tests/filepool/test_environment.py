@@ -1,0 +1,165 @@
+"""Making and opening a filepool: what is not one, or not ours, is named in a sentence."""
+
+import os
+import re
+
+import pytest
+
+from imapvm.filepool import environment
+from imapvm.filepool.environment import Format, read_format
+from imapvm.filepool.errors import (
+    FilepoolError,
+    FilepoolMissingError,
+    NotAFilepoolError,
+    StoreUnavailableError,
+    WrongFormatError,
+)
+from imapvm.filepool.pool import create_filepool, open_filepool
+
+
+async def refuses(path) -> FilepoolError:
+    with pytest.raises(FilepoolError) as caught:
+        async with open_filepool(path):
+            pytest.fail("it was opened")
+    text = str(caught.value)
+    assert re.fullmatch(r"[A-Z/][^\n]*[^.]\.", text), text
+    return caught.value
+
+
+def test_a_new_filepool_says_what_it_is_and_is_closed_to_others(tmp_path):
+    create_filepool(tmp_path / "a" / "pool", groups=2, now=1_800_000_000)
+    path = tmp_path / "a" / "pool"
+    assert path.stat().st_mode & 0o777 == 0o700
+    text = (path / "FORMAT").read_text()
+    assert text == "imapvm filepool\nformat 1\ngroups 2\ncreated 2027-01-15T08:00:00Z\n"
+    assert read_format(path) == Format(2, 1_800_000_000)
+    assert {entry.name for entry in path.iterdir()} == {
+        "FORMAT",
+        "accounts",
+        "group-000",
+        "group-001",
+    }
+    for file in path.glob("*/*.mdb"):
+        assert file.stat().st_mode & 0o077 == 0
+
+
+async def test_nothing_there(tmp_path):
+    assert isinstance(await refuses(tmp_path / "none"), FilepoolMissingError)
+
+
+async def test_a_file_or_another_directory_is_no_filepool(tmp_path):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "directory").mkdir()
+    for name in ("file", "directory"):
+        assert isinstance(await refuses(tmp_path / name), NotAFilepoolError)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (b"", NotAFilepoolError),
+        (b"something else\n", NotAFilepoolError),
+        (b"\xff\xfe\x00", NotAFilepoolError),
+        (b"imapvm filepool\n", NotAFilepoolError),
+        (b"imapvm filepool\nformat 2\ngroups 1\n", WrongFormatError),
+        (b"imapvm filepool\nformat x\ngroups 1\n", WrongFormatError),
+        (b"imapvm filepool\nformat 1\n", NotAFilepoolError),
+        (b"imapvm filepool\nformat 1\ngroups 0\ncreated 2027-01-15T08:00:00Z\n", NotAFilepoolError),
+        (b"imapvm filepool\nformat 1\ngroups 1\ncreated yesterday\n", NotAFilepoolError),
+        (b"imapvm filepool\nformat 1\ngroups 2\ncreated 2027-01-15T08:00:00Z\n", NotAFilepoolError),
+    ],
+)
+async def test_a_format_file_that_says_something_else(path, text, error):
+    (path / "FORMAT").write_bytes(text)
+    assert isinstance(await refuses(path), error)
+
+
+async def test_the_other_format_is_named(path):
+    text = (path / "FORMAT").read_text()
+    (path / "FORMAT").write_text(text.replace("format 1", "format 7"))
+    assert "format 7; this version reads format 1" in str(await refuses(path))
+
+
+async def test_a_part_that_is_missing_is_named(path):
+    (path / "group-000" / "data.mdb").unlink()
+    assert "group-000/data.mdb is missing" in str(await refuses(path))
+
+
+async def test_an_environment_that_is_none_is_named(path):
+    (path / "accounts" / "data.mdb").write_bytes(b"not lmdb" * 4096)
+    assert "accounts" in str(await refuses(path))
+
+
+async def test_a_directory_that_others_can_enter_is_closed_to_them(path):
+    path.chmod(0o755)
+    async with open_filepool(path):
+        assert path.stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_directory_that_cannot_be_closed_is_refused(path, monkeypatch):
+    path.chmod(0o750)
+
+    def refuse(self, mode):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(type(path), "chmod", refuse)
+    assert "open to other users" in str(await refuses(path))
+
+
+async def test_only_its_owner_opens_it(path, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    assert "belongs to user" in str(await refuses(path))
+
+
+async def test_it_is_opened_once_in_a_process(path):
+    async with open_filepool(path):
+        assert "already open" in str(await refuses(path))
+    async with open_filepool(path):
+        pass
+
+
+async def test_no_room_to_open_is_named(path, monkeypatch):
+    def full(*_, **__):
+        raise environment.lmdb.DiskError("/pool", 28)
+
+    monkeypatch.setattr(environment.lmdb, "open", full)
+    assert isinstance(await refuses(path), StoreUnavailableError)
+
+
+def test_what_is_there_is_never_made_anew(path, tmp_path):
+    with pytest.raises(FilepoolError, match="already"):
+        create_filepool(path)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "letter.txt").write_text("x")
+    with pytest.raises(NotAFilepoolError, match="not empty"):
+        create_filepool(tmp_path / "home")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(NotAFilepoolError, match="not a directory"):
+        create_filepool(tmp_path / "file")
+
+
+@pytest.mark.parametrize("groups", [0, -1, 1001])
+def test_the_number_of_groups_has_bounds(tmp_path, groups):
+    with pytest.raises(FilepoolError, match="between 1 and 1000"):
+        create_filepool(tmp_path / "x", groups=groups)
+    assert not (tmp_path / "x").exists()
+
+
+async def test_a_creation_that_was_cut_short_can_be_repeated_but_not_over_mail(path):
+    (path / "FORMAT").unlink()
+    create_filepool(path)
+    async with open_filepool(path) as pool:
+        await pool.accounts.enroll("alice", "x")
+    (path / "FORMAT").unlink()
+    with pytest.raises(NotAFilepoolError, match="mail in it"):
+        create_filepool(path)
+
+
+def test_creating_without_room_is_named(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreUnavailableError, match="No space left"):
+        create_filepool(tmp_path / "x")
+    assert not (tmp_path / "x" / "FORMAT").exists()

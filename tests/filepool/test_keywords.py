@@ -1,0 +1,123 @@
+"""Bounds of keywords, each at the limit and one past it."""
+
+import pytest
+from tests.filepool.direct import START, look, message, uids
+
+from imapvm._core import STORE_ADD, STORE_REPLACE, UidSet
+from imapvm.filepool.altering import StoreFlags
+from imapvm.filepool.errors import LimitError
+from imapvm.filepool.messages import Append
+from imapvm.model.limits import (
+    KEYWORD_MAX,
+    KEYWORD_SET_MAX,
+    KEYWORD_SETS_PER_MAILBOX_MAX,
+    KEYWORDS_PER_MESSAGE_MAX,
+)
+
+
+def keywords(count: int, octets: int) -> tuple[str, ...]:
+    """Different keywords, with so many octets together when joined by spaces."""
+    names = [f"{number:03}" for number in range(count)]
+    rest = octets - (count - 1) - 3 * count
+    for number in range(count):
+        more = min(rest, KEYWORD_MAX - 3)
+        names[number] += "x" * more
+        rest -= more
+    assert len(" ".join(names)) == octets
+    return tuple(names)
+
+
+AT_LIMIT = [
+    pytest.param(("k" * KEYWORD_MAX,), id="long"),
+    pytest.param(keywords(KEYWORDS_PER_MESSAGE_MAX, 1000), id="many"),
+    pytest.param(keywords(20, KEYWORD_SET_MAX), id="octets"),
+    pytest.param(("a", "A", "b") * 100, id="the same"),
+]
+PAST_LIMIT = [
+    pytest.param(("k" * (KEYWORD_MAX + 1),), str(KEYWORD_MAX), id="long"),
+    pytest.param(
+        keywords(KEYWORDS_PER_MESSAGE_MAX + 1, 1000), str(KEYWORDS_PER_MESSAGE_MAX), id="many"
+    ),
+    pytest.param(keywords(20, KEYWORD_SET_MAX + 1), str(KEYWORD_SET_MAX), id="octets"),
+]
+
+
+@pytest.mark.at_limit("KEYWORD_MAX", "KEYWORDS_PER_MESSAGE_MAX", "KEYWORD_SET_MAX")
+@pytest.mark.parametrize("names", AT_LIMIT)
+async def test_keywords_at_a_bound_are_kept(alice, names):
+    inbox = look(alice).id
+    await alice.append(inbox, [message(1, keywords=names), message(2)])
+    await alice.store_flags(inbox, uids(2), mode=STORE_ADD, flags=0, keywords=names)
+    found = look(alice)
+    assert {len(found.keywords[r.keyword_set]) for r in found.records.values()} == {
+        len({name.lower() for name in names})
+    }
+
+
+@pytest.mark.past_limit("KEYWORD_MAX", "KEYWORDS_PER_MESSAGE_MAX", "KEYWORD_SET_MAX")
+@pytest.mark.parametrize(("names", "match"), PAST_LIMIT)
+async def test_keywords_past_a_bound_are_refused(alice, names, match):
+    inbox = look(alice).id
+    await alice.append(inbox, [message(1, keywords=names[1:])])
+    with pytest.raises(LimitError, match=match):
+        await alice.append(inbox, [message(1, keywords=names)])
+    for mode, more in ((STORE_REPLACE, names), (STORE_ADD, names[:1])):
+        with pytest.raises(LimitError, match=match):
+            await alice.store_flags(inbox, uids(1), mode=mode, flags=1, keywords=more)
+    assert look(alice).mailbox.unseen == 1
+
+
+def combinations(direct, count: int) -> None:
+    """Give the mailbox so many keyword sets."""
+    account, inbox = direct.account.id, direct.mailbox().id
+    direct.apply(Append(account, inbox, (message(1),), START))
+    direct.apply(
+        *(
+            StoreFlags(account, inbox, uids(1), STORE_REPLACE, 0, (f"k{number}",), None)
+            for number in range(count)
+        )
+    )
+
+
+@pytest.mark.at_limit("KEYWORD_SETS_PER_MAILBOX_MAX")
+def test_a_mailbox_may_have_so_many_combinations(direct):
+    combinations(direct, KEYWORD_SETS_PER_MAILBOX_MAX)
+    mailbox = direct.mailbox()
+    assert mailbox.keyword_sets == KEYWORD_SETS_PER_MAILBOX_MAX
+    with direct.reading() as reader:
+        assert len(reader.keywords(mailbox)) == KEYWORD_SETS_PER_MAILBOX_MAX
+
+
+@pytest.mark.past_limit("KEYWORD_SETS_PER_MAILBOX_MAX")
+def test_a_mailbox_may_not_have_more_combinations_and_goes_on_with_those_it_has(direct):
+    combinations(direct, KEYWORD_SETS_PER_MAILBOX_MAX)
+    account, inbox = direct.account.id, direct.mailbox().id
+    for names in (("one", "more"), ("K7", "k8")):
+        with pytest.raises(LimitError, match=str(KEYWORD_SETS_PER_MAILBOX_MAX)):
+            direct.apply(StoreFlags(account, inbox, uids(1), STORE_REPLACE, 0, names, None))
+    done = direct.apply(StoreFlags(account, inbox, uids(1), STORE_REPLACE, 0, ("K7",), None))
+    assert done.changed == uids(1)
+    assert direct.check() == []
+
+
+async def test_sets_of_many_mailboxes_are_read_again_when_memory_was_cleared(alice, monkeypatch):
+    monkeypatch.setattr("imapvm.filepool.keywords.BOOKS_MAX", 2)
+    names = ("INBOX", "Archive", "Sent", "Trash")
+    for round_ in (1, 2):
+        for name in names:
+            await alice.append(look(alice, name).id, [message(1, keywords=(name, f"r{round_}"))])
+    for name in names:
+        assert look(alice, name).keywords == {
+            1: tuple(sorted((name, "r1"), key=str.lower)),
+            2: tuple(sorted((name, "r2"), key=str.lower)),
+        }
+
+
+async def test_a_copy_takes_its_keywords_along_and_finds_those_that_are_there(alice):
+    inbox, archive = look(alice).id, look(alice, "Archive").id
+    await alice.append(archive, [message(1, keywords=("BETA", "alpha"))])
+    await alice.append(inbox, [message(n, keywords=("Alpha", "beta")[:n]) for n in (1, 2)])
+    await alice.copy(inbox, UidSet([(1, 2)]), archive)
+    found = look(alice, "Archive")
+    assert found.keywords == {1: ("alpha", "BETA"), 2: ("alpha",)}
+    assert [record.keyword_set for record in found.records.values()] == [1, 2, 1]

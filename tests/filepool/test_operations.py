@@ -1,0 +1,109 @@
+"""Operations are deterministic: the same ones, on the same state, give the same octets."""
+
+import random
+
+from tests.filepool.direct import Direct, dump, message, octets, packed, uids
+
+from imapvm._core import STORE_ADD, STORE_REMOVE, STORE_REPLACE, UidSet
+from imapvm.filepool.altering import Expunge, StoreFlags
+from imapvm.filepool.delivery import Deliver
+from imapvm.filepool.enrolment import AddAccount, ClearAccount
+from imapvm.filepool.errors import FilepoolError
+from imapvm.filepool.mailboxes import ClaimRecent, CreateMailbox, DeleteMailbox, Subscribe
+from imapvm.filepool.messages import Append, StageBody
+from imapvm.filepool.renaming import RenameMailbox
+from imapvm.filepool.sweep import SweepStep
+from imapvm.filepool.transfer import Copy
+from imapvm.model.ids import AccountId
+
+HISTORY = [
+    CreateMailbox(1, "a/b", (), subscribe=True, now=100),
+    Append(1, 1, tuple(message(n, n % 32, (f"k{n % 3}",)) for n in range(90)), 101),
+    Append(1, 8, (message(octets(5, size=100_000)),), 102),
+    StoreFlags(1, 1, UidSet([(3, 70)]), STORE_ADD, 8, ("x", "y"), None),
+    StoreFlags(1, 1, UidSet([(60, 80)]), STORE_REMOVE, 1, ("x",), 2),
+    StoreFlags(1, 1, UidSet([(20, 25)]), STORE_REPLACE, 0, ("z",), None),
+    Copy(1, 1, UidSet([(10, 50)]), 8, move=False, now=103),
+    Copy(1, 1, UidSet([(40, 45)]), 2, move=True, now=104),
+    Expunge(1, 1, UidSet([(1, 40)]), 105),
+    ClaimRecent(1, 1),
+    Deliver(b"d" * 16, ((1, "INBOX"), (1, "Sent")), message(7), 106),
+    StageBody(0, ((1, b"x" * 4080),), 107, None),
+    Subscribe(1, "elsewhere", subscribed=True),
+    RenameMailbox(1, "a", "c/d", 108),
+    RenameMailbox(1, "INBOX", "before", 109),
+    AddAccount(AccountId(2), 110),
+    DeleteMailbox(1, 8, 111),
+    SweepStep(111),
+    SweepStep(111 + 3600),
+    ClearAccount(AccountId(2), 112),
+    Append(1, 1, (message(1),), 113),
+]
+
+
+def history(path, *, cut) -> dict:
+    """Apply the history, cut into transactions by a function; return all that is stored."""
+    with Direct(path) as direct:
+        at = 0
+        while at < len(HISTORY):
+            count = cut()
+            direct.apply(*HISTORY[at : at + count])
+            at += count
+        assert direct.check() == []
+        return dump(direct.group.env, direct.group.tables)
+
+
+def test_the_same_operations_give_the_same_octets_however_they_are_batched(tmp_path):
+    dice = random.Random(1)
+    alone = history(tmp_path / "1", cut=lambda: 1)
+    assert all(alone[table] for table in alone)
+    assert history(tmp_path / "2", cut=lambda: 1) == alone
+    assert history(tmp_path / "3", cut=lambda: len(HISTORY)) == alone
+    for name in "456":
+        assert history(tmp_path / name, cut=lambda: dice.randint(1, 5)) == alone
+
+
+def test_operations_are_values(tmp_path):
+    for operation in HISTORY:
+        assert hash(operation) is not None
+        assert operation == operation
+    assert Expunge(1, 1, uids(1), 5) == Expunge(1, 1, uids(1), 5)
+    body = packed(octets(1))
+    assert body == packed(octets(1))
+
+
+def test_an_operation_that_fails_has_written_nothing_where_it_can_know(direct):
+    """So a batch need not be done again for a client's mistake."""
+    group = direct.group
+    full = tuple(f"k{number}" for number in range(65))
+    mistakes = [
+        CreateMailbox(1, "INBOX", (), subscribe=True, now=1),
+        CreateMailbox(1, "bad*name", (), subscribe=True, now=1),
+        CreateMailbox(1, "x", (r"\Sent",), subscribe=True, now=1),
+        CreateMailbox(9, "x", (), subscribe=True, now=1),
+        DeleteMailbox(1, 1, 1),
+        DeleteMailbox(1, 99, 1),
+        RenameMailbox(1, "nowhere", "x", 1),
+        RenameMailbox(1, "Sent", "Trash", 1),
+        RenameMailbox(1, "Sent", "Sent/x", 1),
+        Append(1, 99, (message(1),), 1),
+        Append(1, 1, (message(1), message(2, keywords=full)), 1),
+        StoreFlags(1, 99, uids(1), STORE_ADD, 1, (), None),
+        StoreFlags(1, 1, uids(1), STORE_ADD, 1, full, None),
+        Expunge(1, 99, uids(1), 1),
+        Copy(1, 1, uids(1), 99, move=True, now=1),
+        Subscribe(1, "bad*name", subscribed=True),
+        Subscribe(9, "x", subscribed=True),
+        ClaimRecent(1, 99),
+    ]
+    before = dump(group.env, group.tables)
+    with group.env.begin(write=True) as raw:
+        for mistake in mistakes:
+            txn = group.write_txn(raw)
+            try:
+                mistake.apply(txn)
+            except FilepoolError:
+                assert txn.written == 0, mistake
+            else:
+                raise AssertionError(f"{mistake} was carried out")
+    assert dump(group.env, group.tables) == before

@@ -1,0 +1,123 @@
+"""Several processes on one filepool: what one does, the other sees."""
+
+import subprocess
+import sys
+import textwrap
+
+from tests.filepool.direct import look, message, uids
+
+from imapvm.filepool import changes, sweep
+
+OTHER = """
+    import sys, trio
+    from pathlib import Path
+    from tests.filepool.direct import look, message, uids
+    from imapvm.filepool.pool import open_filepool
+
+    async def main():
+        async with open_filepool(Path(sys.argv[1])) as pool:
+            {body}
+
+    trio.run(main)
+"""
+
+
+async def elsewhere(path, body: str) -> None:
+    """Run statements in another process, with `pool` open there."""
+    script = textwrap.dedent(OTHER).replace("{body}", textwrap.indent(body, "        ").strip())
+    done = await trio_run([sys.executable, "-c", script, str(path)])
+    assert done.returncode == 0, done.stderr.decode()
+
+
+async def trio_run(command):
+    import trio
+
+    return await trio.run_process(command, capture_stderr=True, check=False)
+
+
+async def test_who_is_enrolled_elsewhere_is_here_at_once(pool, path):
+    pool.accounts_changed()
+    pool.foreign_news()
+    await elsewhere(path, 'await pool.accounts.enroll("carol", "x")')
+    assert pool.accounts_changed()
+    carol = pool.account(pool.accounts.find("carol"))
+    assert look(carol).id in pool.foreign_news()
+    await carol.append(look(carol).id, [message(1)])
+    await elsewhere(
+        path,
+        'assert len(look(pool.account(pool.accounts.find("carol"))).records) == 1\n'
+        'await pool.accounts.delete(pool.accounts.find("carol").id)',
+    )
+    assert pool.accounts.find("carol") is None
+    assert pool.accounts_changed()
+
+
+APPEND = (
+    'store = pool.account(pool.accounts.find("alice"))\n'
+    'await store.append(look(store, "{name}").id, [message({number}, keywords=("k{number}",))])'
+)
+
+
+async def test_news_from_elsewhere_is_told_once_and_ours_is_not(pool, alice, path):
+    inbox, archive, sent = (look(alice, name).id for name in ("INBOX", "Archive", "Sent"))
+    pool.foreign_news()
+    await alice.append(inbox, [message(1)])
+    assert pool.foreign_news() == set()
+    await elsewhere(path, APPEND.format(name="Archive", number=2))
+    assert pool.foreign_news() == {archive}
+    assert pool.foreign_news() == set()
+    await alice.append(sent, [message(3)])
+    await elsewhere(path, APPEND.format(name="INBOX", number=4))
+    await alice.append(sent, [message(5)])
+    await elsewhere(path, APPEND.format(name="INBOX", number=6))
+    await alice.append(sent, [message(7)])
+    assert pool.foreign_news() == {inbox}
+    assert pool.foreign_news() == set()
+    assert look(alice).uids == uids(1, 2, 3)
+    assert set(look(alice).keywords.values()) == {("k4",), ("k6",)}
+
+
+async def test_keywords_made_elsewhere_are_used_here(pool, alice, path):
+    inbox = look(alice).id
+    await alice.append(inbox, [message(1, keywords=("mine",))])
+    await elsewhere(path, APPEND.format(name="INBOX", number=2))
+    await alice.append(inbox, [message(3, keywords=("K2",)), message(4, keywords=("new",))])
+    assert look(alice).keywords == {1: ("mine",), 2: ("k2",), 3: ("new",)}
+    assert look(alice).records[3].keyword_set == 2
+
+
+async def test_who_has_fallen_behind_the_ring_is_told_of_every_mailbox(
+    pool, alice, path, monkeypatch
+):
+    monkeypatch.setattr(changes, "RING_KEPT", 3)
+    monkeypatch.setattr(sweep, "RING_KEPT", 3)
+    pool.foreign_news()
+    body = APPEND.format(name="Archive", number=1) + "\n"
+    await elsewhere(path, body * 6)
+    report = await pool.sweep()
+    assert report.ring_rows > 0
+    with alice.reading() as reader:
+        everything = {mailbox.id for mailbox in reader.mailboxes()}
+    assert pool.foreign_news() == everything
+    assert pool.foreign_news() == set()
+
+
+def test_two_processes_that_write_at_the_same_time_lose_nothing(path):
+    script = textwrap.dedent(OTHER).replace(
+        "{body}",
+        textwrap.indent(
+            'store = pool.account(pool.accounts.find("alice"))\n'
+            "for n in range(50): await store.append(look(store).id, [message(n)])",
+            "        ",
+        ).strip(),
+    )
+    enroll = textwrap.dedent(OTHER).replace("{body}", 'await pool.accounts.enroll("alice", "x")')
+    subprocess.run([sys.executable, "-c", enroll, str(path)], check=True, timeout=60)
+    writers = [subprocess.Popen([sys.executable, "-c", script, str(path)]) for _ in range(2)]
+    assert [writer.wait(60) for writer in writers] == [0, 0]
+    check = textwrap.dedent(OTHER).replace(
+        "{body}",
+        'assert len(look(pool.account(pool.accounts.find("alice"))).records) == 100; '
+        "assert pool.check().findings == ()",
+    )
+    subprocess.run([sys.executable, "-c", check, str(path)], check=True, timeout=60)

@@ -1,0 +1,106 @@
+"""The sweep: everything goes when its time has come, in bounded steps, and nothing before."""
+
+import pytest
+from tests.filepool.direct import START, look, message, octets, uids
+
+from imapvm._core import UidSet
+from imapvm.filepool import sweep
+from imapvm.filepool.bodies import GRACE_SECONDS
+from imapvm.filepool.delivery import Deliver
+from imapvm.filepool.mailboxes import CreateMailbox, DeleteMailbox
+from imapvm.filepool.messages import Append
+from imapvm.filepool.sweep import STEP_ROWS, SweepReport, SweepStep
+
+
+async def test_there_is_nothing_to_do_in_a_new_filepool(pool, alice):
+    assert await pool.sweep() == SweepReport()
+
+
+@pytest.mark.parametrize("rows", [1, 7, 50, STEP_ROWS])
+def test_a_deleted_mailbox_is_swept_in_bounded_steps(direct, monkeypatch, rows):
+    monkeypatch.setattr(sweep, "STEP_ROWS", rows)
+    account = direct.account.id
+    box = direct.apply(CreateMailbox(account, "big", (), subscribe=False, now=START))
+    for start in range(0, 200, 40):
+        messages = tuple(message(n, keywords=(f"k{n % 7}",)) for n in range(start, start + 40))
+        direct.apply(Append(account, box.id, messages, START))
+    direct.apply(DeleteMailbox(account, box.id, START))
+    assert direct.check() == []
+    total, steps, after = SweepReport(more=True), 0, b""
+    while total.more:
+        report, after = direct.apply(SweepStep(START, after))
+        total += report
+        steps += 1
+        assert direct.check() == []
+    assert total == SweepReport(mailboxes=1)
+    assert steps >= 212 // (rows + 40)
+    while (report := direct.apply(SweepStep(START + GRACE_SECONDS))[0]).more:
+        assert direct.check() == []
+        total += report
+    assert (total + report).bodies == 200
+    assert direct.pool.check().bodies == 0
+
+
+async def test_one_call_does_a_bounded_amount_and_says_that_there_is_more(
+    pool, alice, clock, monkeypatch
+):
+    monkeypatch.setattr(sweep, "STEP_ROWS", 5)
+    inbox = look(alice).id
+    await alice.append(inbox, [message(n, 8) for n in range(200)])
+    await alice.expunge(inbox, UidSet([(1, 200)]))
+    clock.now += GRACE_SECONDS
+    first = await pool.sweep()
+    assert first.more
+    assert 0 < first.bodies < 200
+    total = first
+    while total.more:
+        total += await pool.sweep()
+    assert total.bodies == 200
+
+
+def test_the_end_of_the_ring_is_cut_off(direct, monkeypatch):
+    monkeypatch.setattr(sweep, "RING_KEPT", 10)
+    account, inbox = direct.account.id, direct.mailbox().id
+    for number in range(30):
+        direct.apply(Append(account, inbox, (message(number),), START))
+    report, _ = direct.apply(SweepStep(START))
+    with direct.group.env.begin() as txn:
+        assert txn.stat(direct.group.tables.ring)["entries"] == 10
+    assert report.ring_rows == 26
+    assert direct.check() == []
+    assert direct.apply(SweepStep(START))[0].ring_rows == 0
+
+
+def test_a_large_body_is_swept_over_several_steps(direct, monkeypatch):
+    monkeypatch.setattr(sweep, "STEP_ROWS", 10)
+    import os
+
+    from imapvm.filepool.altering import Expunge
+
+    account, inbox = direct.account.id, direct.mailbox().id
+    direct.apply(Append(account, inbox, (message(os.urandom(200_000), 8),), START))
+    direct.apply(Expunge(account, inbox, uids(1), START))
+    reports = []
+    while not reports or reports[-1].more:
+        reports.append(direct.apply(SweepStep(START + GRACE_SECONDS))[0])
+        assert direct.check() == []
+    assert len(reports) >= 5
+    assert sum(report.bodies for report in reports) == 1
+    assert direct.pool.check().bodies == 0
+
+
+def test_deliveries_are_forgotten_in_the_order_of_time(direct):
+    for number in range(5):
+        direct.apply(
+            Deliver(
+                b"%016d" % number,
+                ((direct.account.id, "INBOX"),),
+                message(octets(number)),
+                START + number,
+            )
+        )
+    due = START + 30 * 24 * 3600
+    for number in range(5):
+        report, _ = direct.apply(SweepStep(due + number))
+        assert report.deliveries == 1
+    assert direct.check() == []

@@ -1,0 +1,352 @@
+"""The writer: one commit for all that waits, each failure alone, the disk's failures for nobody."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from dataclasses import dataclass
+
+import lmdb
+import pytest
+import trio
+from tests.filepool.direct import START, look, message, uids
+
+from imapvm._core import STORE_ADD, UidSet
+from imapvm.filepool.changes import RING_KEPT
+from imapvm.filepool.errors import DamagedError, LimitError, StoreUnavailableError
+from imapvm.filepool.pool import create_filepool, open_filepool
+from imapvm.filepool.writer import BATCH_MAX, Writer
+from imapvm.model.limits import KEYWORDS_PER_MESSAGE_MAX
+
+
+class Held:
+    """Keeps the writer's thread busy, so that what is submitted meanwhile is one batch."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.leave = threading.Event()
+
+    def apply(self, txn):
+        self.entered.set()
+        self.leave.wait()
+
+
+@dataclass
+class Fails:
+    """An operation that raises, perhaps when it has already written."""
+
+    error: BaseException
+    writes: bool
+
+    def apply(self, txn):
+        if self.writes:
+            txn.put(b"spoilt", b"x", txn.tables.counters)
+        raise self.error
+
+
+async def together(group, *operations):
+    """Submit operations so that the writer takes them as one batch; return what each gave."""
+    results = [None] * (len(operations) + 1)  # the last one is that of `held`
+    held = Held()
+
+    async def submit(number, operation):
+        try:
+            results[number] = await group.submit(operation)
+        except BaseException as error:
+            results[number] = error
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(submit, -1, held)
+        while not held.entered.is_set():
+            await trio.testing.wait_all_tasks_blocked()
+        for number, operation in enumerate(operations):
+            nursery.start_soon(submit, number, operation)
+            await trio.testing.wait_all_tasks_blocked()  # Trio starts tasks in any order
+        held.leave.set()
+    return results[:-1]
+
+
+def append(store, *messages, now=START):
+    from imapvm.filepool.messages import Append
+
+    return Append(store.account.id, look(store).id, messages, now)
+
+
+def commits(pool):
+    return pool.groups[0].env.info()["last_txnid"]
+
+
+async def test_what_waits_is_committed_together(alice, pool):
+    before = commits(pool)
+    results = await together(
+        pool.groups[0], *(append(alice, message(n)) for n in range(BATCH_MAX - 1))
+    )
+    assert commits(pool) == before + 1
+    assert [result.uids for result in results] == [uids(n) for n in range(1, BATCH_MAX)]
+
+
+@pytest.mark.parametrize("writes", [False, True])
+@pytest.mark.parametrize(
+    "error",
+    [LimitError("no"), ValueError("bug"), BaseException("panic"), lmdb.BadValsizeError("k")],
+)
+async def test_an_operation_that_fails_fails_alone(alice, pool, error, writes):
+    first, failed, second = await together(
+        pool.groups[0], append(alice, message(1)), Fails(error, writes), append(alice, message(2))
+    )
+    assert failed is error
+    assert (first.uids, second.uids) == (uids(1), uids(2))
+    assert look(alice).uids == uids(1, 2)
+    with pool.groups[0].env.begin() as txn:
+        assert txn.get(b"spoilt", db=pool.groups[0].tables.counters) is None
+
+
+async def test_several_that_fail_do_not_disturb_each_other(alice, pool):
+    operations = []
+    for number in range(10):
+        operations += [Fails(LimitError(str(number)), writes=True), append(alice, message(number))]
+    results = await together(pool.groups[0], *operations)
+    assert [str(error) for error in results[::2]] == [str(number) for number in range(10)]
+    assert look(alice).uids == UidSet([(1, 10)])
+
+
+async def test_a_store_that_breaks_a_bound_halfway_changes_nothing(alice, pool):
+    inbox = look(alice).id
+    full = tuple(f"k{number}" for number in range(KEYWORDS_PER_MESSAGE_MAX))
+    await alice.append(inbox, [message(1)] * 40 + [message(2, keywords=full)])
+    before = look(alice)
+    results = await together(
+        pool.groups[0],
+        append(alice, message(3, keywords=("other",))),
+    )
+    with pytest.raises(LimitError):
+        await alice.store_flags(
+            inbox, UidSet([(1, 41)]), mode=STORE_ADD, flags=0, keywords=("new",)
+        )
+    found = look(alice)
+    assert results[0].uids == uids(42)
+    assert {uid: found.records[uid] for uid in before.records} == before.records
+    assert set(found.keywords) == {1, 2}
+
+
+async def test_damage_that_an_operation_meets_is_named(alice, pool):
+    await alice.append(look(alice).id, [message(1)])
+    group = pool.groups[0]
+    with group.env.begin(write=True) as txn, txn.cursor(group.tables.index) as cursor:
+        cursor.first()
+        key, good = cursor.item()
+        txn.put(key, good[:-1] + b"?", db=group.tables.index)
+    with pytest.raises(DamagedError):
+        await alice.store_flags(look_id(alice), uids(1), mode=STORE_ADD, flags=1, keywords=())
+    with group.env.begin(write=True) as txn:
+        txn.put(key, good, db=group.tables.index)
+
+
+def look_id(store):
+    with store.reading() as reader:
+        return reader.mailbox("INBOX").id
+
+
+async def test_a_cancelled_operation_that_is_queued_is_carried_out(alice, pool):
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        with pytest.raises(trio.Cancelled):
+            await alice.append(look(alice).id, [message(1)])
+    assert not look(alice).records
+    held = Held()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pool.groups[0].submit, held)
+        while not held.entered.is_set():
+            await trio.testing.wait_all_tasks_blocked()
+        with trio.CancelScope() as scope:
+
+            async def give_up():
+                await trio.testing.wait_all_tasks_blocked()
+                scope.cancel()
+                held.leave.set()
+
+            nursery.start_soon(give_up)
+            done = await alice.append(look(alice).id, [message(1)])
+    assert done.uids == look(alice).uids == uids(1)
+
+
+async def test_news_comes_before_the_tasks_go_on(alice, pool):
+    told = []
+    pool.on_news = lambda news: told.append((set(news), len(look(alice).records)))
+    await alice.append(look(alice).id, [message(1)])
+    assert told == [({look(alice).id}, 1)]
+    archive = look(alice, "Archive").id
+    await alice.move(look(alice).id, uids(1), archive)
+    assert told[1:] == [({look(alice).id, archive}, 0)]
+    await alice.subscribe("x")
+    await alice.claim_recent(archive)
+    assert len(told) == 2  # nothing that a session in these mailboxes would be told
+
+
+async def test_after_the_end_nothing_is_taken(path):
+    async with open_filepool(path) as pool:
+        store = pool.account(await pool.accounts.enroll("a", "x"))
+        inbox = look(store).id
+    with pytest.raises(StoreUnavailableError):
+        await store.append(inbox, [message(1)])
+
+
+# --- the disk ---------------------------------------------------------------------------------
+
+
+class FullDisk:
+    """An environment whose commits fail while `full` is set."""
+
+    def __init__(self, env, error) -> None:
+        self.env, self.error, self.full = env, error, True
+
+    def begin(self, *, write):
+        return FailingTxn(self.env.begin(write=write), self)
+
+
+class FailingTxn:
+    def __init__(self, txn, disk) -> None:
+        self.txn, self.disk = txn, disk
+
+    def __getattr__(self, name):
+        return getattr(self.txn, name)
+
+    def commit(self):
+        if self.disk.full:
+            self.txn.abort()
+            raise self.disk.error
+        self.txn.commit()
+
+
+@pytest.mark.parametrize(
+    "error", [lmdb.DiskError("disk"), lmdb.MapFullError("map"), lmdb.Error("?"), OSError(5, "I/O")]
+)
+async def test_a_commit_that_fails_changes_nothing_and_the_next_may_succeed(alice, pool, error):
+    group = pool.groups[0]
+    disk = FullDisk(group.env, error)
+    group._writer._env = disk
+    inbox = look(alice).id
+    results = await together(
+        group, *(append(alice, message(n, keywords=(f"k{n}",))) for n in range(3))
+    )
+    assert [type(result) for result in results] == [StoreUnavailableError] * 3
+    assert look(alice).uids == uids()
+    disk.full = False
+    done = await alice.append(inbox, [message(1, keywords=("after",))])
+    assert done.uids == uids(1)
+    assert look(alice).keywords == {1: ("after",)}
+
+
+async def test_when_the_map_is_full_what_is_there_stays_and_can_be_swept(tmp_path, clock):
+    create_filepool(tmp_path / "small")
+    async with open_filepool(tmp_path / "small", clock=clock, map_size=2 << 20) as pool:
+        store = pool.account(await pool.accounts.enroll("a", "x"))
+        inbox = look(store).id
+        with pytest.raises(StoreUnavailableError):  # noqa: PT012
+            while True:
+                await store.append(inbox, [message(os.urandom(100_000))])
+        taken = len(look(store).records)
+        assert taken > 5
+        assert pool.check().findings == ()
+        await store.store_flags(inbox, UidSet([(1, taken)]), mode=STORE_ADD, flags=8, keywords=())
+        await store.expunge(inbox, UidSet([(1, taken)]))
+        clock.now += 3600
+        assert (await pool.sweep()).bodies == taken
+        await store.subscribe("x")  # LMDB uses pages again from the second commit on
+        await store.append(inbox, [message(os.urandom(100_000))])
+        assert pool.check().findings == ()
+
+
+def test_a_disk_that_is_really_full_refuses_and_recovers(tmp_path):
+    """The limit on the size of files stands in for the disk: LMDB sees the same failing write."""
+    script = """
+        import os, resource, sys, trio
+        from pathlib import Path
+        from tests.filepool.direct import look, message
+        from imapvm.filepool.errors import StoreUnavailableError
+        from imapvm.filepool.pool import create_filepool, open_filepool
+
+        async def main():
+            create_filepool(Path(sys.argv[1]))
+            async with open_filepool(Path(sys.argv[1])) as pool:
+                store = pool.account(await pool.accounts.enroll("a", "x"))
+                inbox = look(store).id
+                _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (3 << 20, hard))
+                taken = 0
+                try:
+                    while taken < 100:
+                        await store.append(inbox, [message(os.urandom(100_000))])
+                        taken += 1
+                except StoreUnavailableError as error:
+                    print("refused:", error)
+                assert 5 < taken < 100, taken
+                assert len(look(store).records) == taken
+                assert pool.check().findings == ()
+                resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+                await store.append(inbox, [message(os.urandom(100_000))])
+                assert len(look(store).records) == taken + 1
+                assert pool.check().findings == ()
+
+        trio.run(main)
+        print("recovered")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "full")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("refused: The filepool cannot be written to now")
+    assert done.stdout.endswith("recovered\n")
+
+
+@pytest.mark.parametrize("where", ["before-commit", "after-commit"])
+def test_a_process_killed_at_a_commit_leaves_all_of_it_or_nothing(tmp_path, where):
+    script = """
+        import sys, trio
+        from pathlib import Path
+        from tests.filepool.direct import look, message
+        from imapvm.filepool import writer
+        from imapvm.filepool.pool import create_filepool, open_filepool
+
+        async def main():
+            create_filepool(Path(sys.argv[1]))
+            async with open_filepool(Path(sys.argv[1])) as pool:
+                store = pool.account(await pool.accounts.enroll("a", "x"))
+                await store.append(look(store).id, [message(1)])
+                print("acknowledged", flush=True)
+                writer.CRASH_AT = sys.argv[2]
+                await store.append(look(store).id, [message(2), message(3)])
+                print("not reached", flush=True)
+
+        trio.run(main)
+    """
+    path = tmp_path / "killed"
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), str(path), where],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (-9, "acknowledged\n"), done.stderr
+
+    async def after():
+        async with open_filepool(path) as pool:
+            store = pool.account(pool.accounts.find("a"))
+            assert pool.check().findings == ()
+            return len(look(store).records), (await store.append(look(store).id, [message(4)])).uids
+
+    kept, new = trio.run(after)
+    assert (kept, new) == ((1, uids(2)) if where == "before-commit" else (3, uids(4)))
+
+
+async def test_a_writer_that_is_closed_twice_ends_once(path):
+    async with open_filepool(path) as pool:
+        writer = pool.groups[0]._writer
+        assert isinstance(writer, Writer)
+        await writer.close()
+        await writer.close()
+    assert RING_KEPT > BATCH_MAX
