@@ -192,7 +192,7 @@ const PRIME: u64 = 0x9E37_79B9_7F4A_7C15;
 /// Each of seven lanes takes one word of every record (`lane = (lane ^ word) * odd`, which no two
 /// different words can bring to the same state), so that the multiplications overlap: 0.1 µs for a
 /// full segment. It guards against damage, not against malice.
-fn checksum(header: &[u8; HEADER_OCTETS], records: &[[u8; RECORD_OCTETS]]) -> u32 {
+pub(super) fn checksum(header: &[u8; HEADER_OCTETS], records: &[[u8; RECORD_OCTETS]]) -> u32 {
     let h = header;
     let mut lanes = [
         PRIME ^ u64::from_le_bytes([h[0], h[1], h[2], h[3], 0, 0, 0, 0]),

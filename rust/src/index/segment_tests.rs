@@ -247,3 +247,33 @@ fn the_stored_form_is_this() {
     expected.extend(0x20..=0x37);
     assert_eq!(stored, expected);
 }
+
+/// What is wrong although the checksum is right: another version's octets, or our own bug.
+#[test]
+fn a_right_checksum_is_not_enough() {
+    let stored = append(b"", &[record(3), record(7)]).unwrap();
+    for (at, octet, why) in [
+        (0, 2, "version"),
+        (1, 3, "length"),
+        (1, 0, "length"),
+        (2, 1, "unused"),
+        (3, 1, "unused"),
+        (HEADER_OCTETS + 9, 1, "unused"),
+        (8, 2, "ascend"),
+        (12, 9, "ascend"),
+        (HEADER_OCTETS, 8, "ascend"),
+        (HEADER_OCTETS, 7, "ascend"),
+    ] {
+        let mut mended = stored.clone();
+        mended[at] = octet;
+        let (header, records) = mended.split_first_chunk::<HEADER_OCTETS>().unwrap();
+        let sum = super::segment::checksum(header, records.as_chunks().0);
+        mended[4..8].copy_from_slice(&sum.to_le_bytes());
+        let said = Segment::open(&mended).err().map(|corrupt| corrupt.0);
+        assert!(
+            said.is_some_and(|said| said.contains(why)),
+            "octet {at}: {said:?}"
+        );
+        segments_never_panic(&mended);
+    }
+}

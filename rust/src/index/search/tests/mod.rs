@@ -270,3 +270,30 @@ fn a_header_field_is_read_once_for_all_who_ask() {
     assert!(search.matched());
     assert_eq!(read, b"X-A: one\r\nX-A: two\r\n");
 }
+
+/// "Less recent than or equal to the target time", "more recent than or equal to" it: a message
+/// exactly so old is both (RFC 5032 section 3).
+#[test]
+fn a_message_exactly_so_old_is_older_and_younger() {
+    let mut one = crate::index::record::records_of(&[1, 0, 0, 0].repeat(14))
+        .next()
+        .unwrap();
+    one.date = model::NOW - 60;
+    let mailbox = Mailbox {
+        records: vec![one],
+        numbers: UidMap::new(UidSet::run(1, 1)),
+        saved: UidSet::empty(),
+        recent: UidSet::empty(),
+    };
+    for (key, expected) in [
+        (SearchKey::Older(59), 1),
+        (SearchKey::Older(60), 1),
+        (SearchKey::Older(61), 0),
+        (SearchKey::Younger(59), 0),
+        (SearchKey::Younger(60), 1),
+        (SearchKey::Younger(61), 1),
+    ] {
+        let found = mailbox.scan(&mailbox.bind(&key).unwrap()).found;
+        assert_eq!(found.len(), expected, "{key:?}");
+    }
+}

@@ -11,7 +11,8 @@ use crate::numbers::{UidMap, UidSet};
 use crate::wire::ast::{End, Field, Flag, SequenceSet, When};
 
 const DAY: i64 = 24 * 60 * 60;
-const NOW: i64 = 20 * DAY;
+/// When every search of these tests runs.
+pub(super) const NOW: i64 = 20 * DAY;
 
 /// Keyword sets of the mailbox of these tests.
 pub(super) fn keyword_sets() -> Vec<(u32, Vec<String>)> {
