@@ -321,9 +321,12 @@ async def test_a_client_that_does_not_read_its_answers_stops_its_own_commands_on
 ):
     connections = Connections()
     deaf = await connect(connections)
+    await line(deaf)
+    (deaf_connection,) = connections
     other = await connect(connections)
     await line(other)
-    deaf_connection = next(iter(connections))
+    deaf_connection.transport._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
 
     async def flood() -> None:
         with contextlib.suppress(trio.ClosedResourceError):
