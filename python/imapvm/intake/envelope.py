@@ -64,7 +64,7 @@ def parse_mail(argument: str, *, utf8: bool = False) -> Sender | Reply:
         return split
     address, parameters = split
     size: int | None = None
-    full_return = False
+    said_utf8 = full_return = False
     envelope_id: str | None = None
     for name, value in parameters:
         match name, value:
@@ -75,7 +75,7 @@ def parse_mail(argument: str, *, utf8: bool = False) -> Sender | Reply:
             case "BODY", str() if value.upper() in {"7BIT", "8BITMIME"}:
                 pass  # octets are kept as they are: nothing depends on it
             case "SMTPUTF8", None:
-                utf8 = True
+                said_utf8 = True
             case "RET", str() if value.upper() in {"FULL", "HDRS"}:
                 full_return = value.upper() == "FULL"
             case "ENVID", str():
@@ -84,9 +84,9 @@ def parse_mail(argument: str, *, utf8: bool = False) -> Sender | Reply:
                 return _bad_value(name)
             case _:
                 return _unknown(name)
-    if not utf8 and not address.isascii():
+    if not (said_utf8 or utf8 or address.isascii()):
         return _needs_smtputf8()
-    return Sender(address, size, utf8, envelope_id, full_return)
+    return Sender(address, size, said_utf8 or not address.isascii(), envelope_id, full_return)
 
 
 def parse_rcpt(argument: str, *, utf8: bool) -> Recipient | Reply:
