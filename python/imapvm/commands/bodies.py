@@ -4,14 +4,15 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from imapvm._core import BinarySlice, BodySlice, TransferDecoder
-from imapvm.commands.context import Context, Refusal
+from imapvm.commands.context import SEND_OCTETS, Context, Refusal
+from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import AccountStore
 from imapvm.model.ids import BodyId
 
-SEND_OCTETS: Final = 64 * 1024
-"""Octets that are gathered before they are sent."""
 READ_OCTETS: Final = 128 * 1024
 """The most that is read from one body in one transaction."""
+READ_AHEAD_OCTETS: Final = 8 * 1024
+"""Read at least: HEADER.FIELDS lie close together, and one read costs more than all of them."""
 UNKNOWN_ENCODING: Final = -1
 
 
@@ -26,24 +27,66 @@ async def send_pieces(
     for piece in pieces:
         if isinstance(piece, BinarySlice) and piece.encoding == UNKNOWN_ENCODING:
             raise Refusal("the part's transfer encoding is not known", code="UNKNOWN-CTE")
-    out = ctx.out
-    for piece in pieces:
-        match piece:
-            case bytes():
-                out.raw(piece)
-            case BodySlice():
-                for portion in _portions(store, piece):
-                    out.raw(portion)
-                    if len(out) >= SEND_OCTETS:
-                        await ctx.flush()
-            case BinarySlice():
-                await _send_decoded(ctx, store, piece)
-        if len(out) >= SEND_OCTETS:
+    writing = _Writing(pieces)
+    while not writing.done:
+        with store.reading() as reader:
+            binary = writing.gather(ctx, reader)
+        if binary is not None:
+            await _send_decoded(ctx, store, binary)
+        if len(ctx.out) >= SEND_OCTETS:
             await ctx.flush()
 
 
-def _portions(store: AccountStore, piece: BodySlice | BinarySlice) -> Iterator[bytes]:
-    """The octets of a slice, each portion read in a transaction of its own."""
+class _Writing:
+    """How far the pieces are written, and the octets of a body that were read ahead."""
+
+    def __init__(self, pieces: Sequence[bytes | BodySlice | BinarySlice]) -> None:
+        self.pieces = pieces
+        self.at = 0
+        self.written = 0  # octets of the slice at `at`
+        self.body = -1
+        self.start = 0
+        self.ahead = b""
+
+    @property
+    def done(self) -> bool:
+        return self.at == len(self.pieces)
+
+    def gather(self, ctx: Context, reader: Reader) -> BinarySlice | None:
+        """Write in one transaction until there is enough to send, or a part to decode."""
+        out = ctx.out
+        while not self.done and len(out) < SEND_OCTETS:
+            piece = self.pieces[self.at]
+            if isinstance(piece, BodySlice):
+                out.raw(self._some(reader, piece))
+                if self.written < piece.length:
+                    continue
+                self.written = 0
+            self.at += 1
+            if isinstance(piece, bytes):
+                out.raw(piece)
+            elif isinstance(piece, BinarySlice):
+                return piece
+        return None
+
+    def _some(self, reader: Reader, piece: BodySlice) -> bytes:
+        """The next octets of a slice, from what was read ahead if they are there."""
+        offset = piece.offset + self.written
+        left = piece.length - self.written
+        begin = offset - self.start
+        if piece.body != self.body or begin < 0 or begin + left > len(self.ahead):
+            if left > READ_AHEAD_OCTETS:
+                octets = reader.body(BodyId(piece.body), offset, min(left, READ_OCTETS))
+                self.written += len(octets)
+                return octets
+            self.ahead = reader.body(BodyId(piece.body), offset, READ_AHEAD_OCTETS)
+            self.body, self.start, begin = piece.body, offset, 0
+        self.written += left
+        return self.ahead[begin : begin + left]
+
+
+def _portions(store: AccountStore, piece: BinarySlice) -> Iterator[bytes]:
+    """The octets of a part, each portion read in a transaction of its own."""
     offset, end = piece.offset, piece.offset + piece.length
     while offset < end:
         length = min(READ_OCTETS, end - offset)

@@ -1,11 +1,31 @@
 //! Zstandard for what the filepool stores.
+use std::cell::RefCell;
+use std::io;
+
+use zstd::bulk::{Compressor, Decompressor};
+
 use super::digest::Corrupt;
+
+thread_local! {
+    // A context is some 150 KiB to allocate and clear: that costs more than a message.
+    static COMPRESSOR: RefCell<Option<(i32, Compressor<'static>)>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
 
 /// One frame. The level is zstd's: 1 to 3 for mail, negative ones are faster still.
 #[must_use]
 pub fn compress(octets: &[u8], level: i32) -> Vec<u8> {
+    let frame = COMPRESSOR.with_borrow_mut(|kept| -> io::Result<Vec<u8>> {
+        let mut made = match kept.take() {
+            Some((of, compressor)) if of == level => compressor,
+            _ => Compressor::new(level)?,
+        };
+        let frame = made.compress(octets);
+        *kept = Some((level, made));
+        frame
+    });
     // The bulk call only fails where its buffer is too small, and it brings its own.
-    zstd::bulk::compress(octets, level).unwrap_or_default()
+    frame.unwrap_or_default()
 }
 
 /// Undo [`compress`]; `size` is the exact length that comes out, and nothing beyond it is
@@ -17,7 +37,17 @@ pub fn decompress(frame: &[u8], size: usize) -> Result<Vec<u8>, Corrupt> {
     if frame.is_empty() {
         return Err(Corrupt); // for zstd it is nothing, compressed
     }
-    let octets = zstd::bulk::decompress(frame, size).map_err(|_| Corrupt)?;
+    let octets = DECOMPRESSOR
+        .with_borrow_mut(|kept| -> io::Result<Vec<u8>> {
+            let mut made = match kept.take() {
+                Some(decompressor) => decompressor,
+                None => Decompressor::new()?,
+            };
+            let octets = made.decompress(frame, size);
+            *kept = Some(made);
+            octets
+        })
+        .map_err(|_| Corrupt)?;
     if octets.len() == size {
         Ok(octets)
     } else {
