@@ -18,7 +18,9 @@ def message(subject: str, text: str = "Some text.\n", *, attachment: bytes | Non
     made["Date"] = "Mon, 23 Nov 2026 10:00:00 +0100"
     made.set_content(text)
     if attachment is not None:
-        made.add_attachment(attachment, maintype="application", subtype="octet-stream")
+        made.add_attachment(
+            attachment, maintype="application", subtype="octet-stream", filename="data.bin"
+        )
     return made.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
@@ -41,6 +43,8 @@ def held(demo: Demo, mailbox: str) -> dict[str, set[bytes]]:
     with logged_in(demo) as imap:
         status, answer = imap.select(f'"{mailbox}"', readonly=True)
         assert status == "OK", answer
+        if answer == [b"0"]:
+            return found  # "*" stands for nothing in an empty mailbox: BAD (RFC 9051 section 9)
         _, rows = imap.fetch("1:*", "(FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
         for row in rows:
             if isinstance(row, tuple):
@@ -49,6 +53,14 @@ def held(demo: Demo, mailbox: str) -> dict[str, set[bytes]]:
                 assert subject not in found, f"{subject!r} is there twice"
                 found[subject] = flags
     return found
+
+
+def status(demo: Demo, mailbox: str) -> bytes:
+    """What STATUS says of a mailbox: its counters and numbers."""
+    with logged_in(demo) as imap:
+        answer, [row] = imap.status(f'"{mailbox}"', "(MESSAGES UNSEEN UIDNEXT UIDVALIDITY)")
+        assert answer == "OK", row
+        return row
 
 
 def mailboxes(demo: Demo) -> set[str]:

@@ -21,16 +21,16 @@ def test_folders_flags_envelope_and_move(demo, client) -> None:
     client.create_folder("Proyecto/Año")
     client.subscribe_folder("Proyecto/Año")
     assert "Proyecto/Año" in [name for _, _, name in client.list_sub_folders()]
-    assert client.find_special_folder(imapclient.SENT) == "Sent"
+    assert client.find_special_folder(rb"\Sent") == "Sent"
     when = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
     client.append("INBOX", message("Über"), flags=[rb"\Answered"], msg_time=when)
     assert client.select_folder("INBOX")[b"EXISTS"] == 1
     (uid,) = client.search(["SUBJECT", "über"], "UTF-8")
     data = client.fetch([uid], ["ENVELOPE", "INTERNALDATE", "BODYSTRUCTURE", "RFC822.SIZE"])[uid]
     assert data[b"ENVELOPE"].from_[0].mailbox == b"sender"
-    assert data[b"BODYSTRUCTURE"][:2] == (b"text", b"plain")
+    assert [word.lower() for word in data[b"BODYSTRUCTURE"][:2]] == [b"text", b"plain"]
     assert data[b"RFC822.SIZE"] == len(message("Über"))
-    assert client.add_flags([uid], [b"$Label"])[uid] == (rb"\Answered", b"$Label")
+    assert {rb"\Answered", b"$Label"} <= set(client.add_flags([uid], [b"$Label"])[uid])
     assert client.has_capability("MOVE")
     client.move([uid], "Proyecto/Año")
     assert client.folder_status("Proyecto/Año", ["MESSAGES", "UNSEEN"]) == {
