@@ -133,10 +133,10 @@ mod tests {
         for (charset, octets, text) in CASES {
             for at in 0..=octets.len() {
                 let mut decoder = CharsetDecoder::new(charset);
-                let mut decoded = String::new();
-                decoder.decode(&octets[..at], false, &mut decoded);
-                decoder.decode(&octets[at..], true, &mut decoded);
-                assert_eq!(decoded, *text, "{charset} cut at {at}");
+                let mut characters = String::new();
+                decoder.decode(&octets[..at], false, &mut characters);
+                decoder.decode(&octets[at..], true, &mut characters);
+                assert_eq!(characters, *text, "{charset} cut at {at}");
             }
         }
     }

@@ -302,7 +302,12 @@ fn inside(outer: Range, inner: Range) -> bool {
         && inner.offset.saturating_add(inner.length) <= outer.offset.saturating_add(outer.length)
 }
 
-fn slice(message: &[u8], range: Range) -> &[u8] {
+/// Octets of a message.
+///
+/// # Panics
+/// Where they are outside.
+#[must_use]
+pub fn slice(message: &[u8], range: Range) -> &[u8] {
     let bounds = usize::try_from(range.offset)
         .ok()
         .zip(usize::try_from(range.length).ok());

@@ -116,7 +116,8 @@ mod tests {
     #[test]
     fn the_first_and_the_last_references_are_kept() {
         for count in [REFERENCES, REFERENCES + 1, REFERENCES * 3] {
-            let value: String = (0..count).map(|number| format!("<{number}@x> ")).collect();
+            let ids: Vec<String> = (0..count).map(|number| format!("<{number}@x>")).collect();
+            let value = ids.join(" ");
             let ids = references(value.as_bytes());
             assert_eq!(ids.len(), REFERENCES);
             assert_eq!(ids[0], b"0@x");

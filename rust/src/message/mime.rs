@@ -238,6 +238,7 @@ pub(crate) fn languages(value: &[u8]) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fmt::Write;
 
     fn show(value: &str) -> String {
         let Some(parsed) = ContentType::parse(value.as_bytes()) else {
@@ -245,7 +246,7 @@ mod tests {
         };
         let mut shown = format!("{}/{}", parsed.media, parsed.subtype);
         for (name, value) in &parsed.parameters {
-            shown += &format!(";{}={}", name.escape_ascii(), value.escape_ascii());
+            let _ = write!(shown, ";{}={}", name.escape_ascii(), value.escape_ascii());
         }
         shown
     }

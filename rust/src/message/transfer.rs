@@ -247,12 +247,12 @@ mod tests {
 
     fn decode(encoding: i8, parts: &[&[u8]]) -> Vec<u8> {
         let mut decoder = TransferDecoder::new(encoding);
-        let mut decoded = Vec::new();
+        let mut octets = Vec::new();
         for part in parts {
-            decoder.feed(part, &mut decoded);
+            decoder.feed(part, &mut octets);
         }
-        decoder.finish(&mut decoded);
-        decoded
+        decoder.finish(&mut octets);
+        octets
     }
 
     const CASES: &[(i8, &[u8], &[u8])] = &[
@@ -327,8 +327,7 @@ mod tests {
                 let single: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
                 assert_eq!(decode(2, &single), whole);
                 let mut decoder = QuotedPrintable::default();
-                let mut decoded = Vec::new();
-                decoder.feed(&text.as_bytes()[..text.len() - 2], &mut decoded);
+                decoder.feed(&text.as_bytes()[..text.len() - 2], &mut Vec::new());
                 assert!(decoder.held.len() <= HELD_OCTETS + 3);
             }
         }

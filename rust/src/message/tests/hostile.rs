@@ -1,6 +1,7 @@
 //! Messages made to hurt: bounds hold, time is linear, memory is bounded.
 use super::*;
 use crate::message::limits::*;
+use crate::wire::ast::Field;
 
 fn nested(depth: usize, inner: impl Fn(usize) -> String, end: &str) -> Vec<u8> {
     let mut message = String::new();
@@ -146,8 +147,7 @@ fn long_fields_are_cut_and_counted() {
             assert!(digest.subject().len() <= FIELD_OCTETS);
             assert!(digest.subject().len() >= length.min(FIELD_OCTETS) * 9 / 10);
             assert!(digest.sent().is_some());
-            use crate::wire::ast::Field;
-            assert_eq!(digest.folded_is_whole(Field::Subject), false);
+            assert!(!digest.folded_is_whole(Field::Subject));
             assert_eq!(digest.folded(Field::Subject).len(), FOLDED_OCTETS);
         }
     }
@@ -169,10 +169,7 @@ fn folded_text_is_whole_up_to_the_bound() {
             99,
         );
         let digest = Digest::open(&stored).unwrap();
-        assert_eq!(
-            digest.folded_is_whole(crate::wire::ast::Field::Subject),
-            whole
-        );
+        assert_eq!(digest.folded_is_whole(Field::Subject), whole);
     }
 }
 

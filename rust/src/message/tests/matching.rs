@@ -18,7 +18,7 @@ fn search(message: &[u8], needles: &[(&str, bool)], portion: usize) -> (Vec<bool
     let mut read = 0;
     while let Some(wanted) = matcher.wanted() {
         assert!(wanted.length > 0 && wanted.length <= WANTED_OCTETS);
-        let octets = &message[wanted.offset as usize..][..wanted.length as usize];
+        let octets = checks::slice(message, wanted);
         let octets = &octets[..portion.min(octets.len())];
         matcher.feed(octets);
         read += octets.len() as u64;
@@ -158,7 +158,7 @@ fn header_fields_by_name() {
         for portion in [1, 1000] {
             let mut matcher = HeaderMatcher::new(&digest, name.as_bytes(), &fold(needle));
             while let Some(wanted) = matcher.wanted() {
-                let octets = &message[wanted.offset as usize..][..wanted.length as usize];
+                let octets = checks::slice(&message, wanted);
                 matcher.feed(&octets[..portion.min(octets.len())]);
             }
             assert_eq!(matcher.found(), expected, "{name}: {needle}");

@@ -50,6 +50,5 @@ fn locate(digest: &Digest<'_>, section: &str) -> Option<Range> {
 
 fn section<'a>(digest: &Digest<'_>, message: &'a [u8], section: &str) -> Option<&'a str> {
     let range = locate(digest, section)?;
-    let (offset, length) = (range.offset as usize, range.length as usize);
-    Some(text(&message[offset..offset + length]))
+    Some(text(checks::slice(message, range)))
 }

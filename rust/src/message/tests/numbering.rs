@@ -146,8 +146,11 @@ fn the_example_of_imap() {
     assert_eq!(names(&[4, 2]), Some(vec!["Subject", "Content-Type"]));
     assert_eq!(names(&[4]), None);
     let fields: Vec<_> = digest.header_fields(&[4, 2]).unwrap().collect();
-    let offset = fields[0].offset as usize;
-    assert!(message[offset..].starts_with(b"Subject: four two\r\n"));
+    let first = Range {
+        offset: fields[0].offset,
+        length: fields[0].length,
+    };
+    assert_eq!(checks::slice(&message, first), b"Subject: four two\r\n");
 }
 
 #[test]
@@ -205,7 +208,16 @@ fn delimiters_that_are_some_and_that_are_none() {
         let digest = Digest::open(&stored).unwrap();
         digest
             .leaf_parts()
-            .map(|part| text(&message[part.offset as usize..][..part.length as usize]).to_owned())
+            .map(|part| {
+                text(checks::slice(
+                    &message,
+                    Range {
+                        offset: part.offset,
+                        length: part.length,
+                    },
+                ))
+                .to_owned()
+            })
             .collect::<Vec<_>>()
     };
     // White space behind is padding; anything else makes it text.

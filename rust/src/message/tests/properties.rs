@@ -140,13 +140,15 @@ impl Tree {
                 children,
             } => {
                 let boundary = format!("b{unique}_{boundary}");
-                let mut text = format!(
+                let mut pieces = vec![format!(
                     "{fields}Content-Type: multipart/{subtype}; boundary=\"{boundary}\"\r\n\r\npreamble"
+                )];
+                pieces.extend(
+                    children
+                        .iter()
+                        .map(|child| format!("\r\n{}", child.write("", unique))),
                 );
-                for child in children {
-                    text += &format!("\r\n--{boundary}\r\n{}", child.write("", unique));
-                }
-                text + &format!("\r\n--{boundary}--")
+                pieces.join(&format!("\r\n--{boundary}")) + &format!("\r\n--{boundary}--")
             }
             Self::Message { subject, inner } => {
                 let inner = inner.write(&format!("Subject: {subject}\r\n"), unique);
@@ -156,20 +158,20 @@ impl Tree {
     }
 
     /// Part specifiers of the leaves, numbered by hand.
-    fn leaves(&self, path: Vec<u32>, is_body: bool, found: &mut Vec<(Vec<u32>, String)>) {
+    fn leaves(&self, path: &[u32], is_body: bool, found: &mut Vec<(Vec<u32>, String)>) {
         let own = if is_body {
-            [path.as_slice(), &[1]].concat()
+            [path, &[1]].concat()
         } else {
-            path.clone()
+            path.to_vec()
         };
         match self {
             Self::Leaf { body, .. } => found.push((own, body.clone())),
             Self::Multipart { children, .. } => {
                 for (number, child) in (1..).zip(children) {
-                    child.leaves([path.as_slice(), &[number]].concat(), false, found);
+                    child.leaves(&[path, &[number]].concat(), false, found);
                 }
             }
-            Self::Message { inner, .. } => inner.leaves(own, true, found),
+            Self::Message { inner, .. } => inner.leaves(&own, true, found),
         }
     }
 }
@@ -214,11 +216,11 @@ proptest! {
         let stored = checks::scan(&message, portion);
         let digest = Digest::open(&stored).unwrap();
         let mut expected = Vec::new();
-        tree.leaves(Vec::new(), true, &mut expected);
+        tree.leaves(&[], true, &mut expected);
         let found: Vec<(Vec<u32>, String)> = digest
             .leaf_parts()
             .map(|part| {
-                let body = &message[part.offset as usize..][..part.length as usize];
+                let body = checks::slice(&message, Range { offset: part.offset, length: part.length });
                 (part.path.clone(), text(body).to_owned())
             })
             .collect();
@@ -235,7 +237,7 @@ proptest! {
         let (name, encoded) = match encoding {
             0 => ("8bit", body.clone()),
             1 => ("base64", base64(body.as_bytes())),
-            _ => ("quoted-printable", body.bytes().map(|octet| format!("={octet:02X}")).collect()),
+            _ => ("quoted-printable", quoted(body.as_bytes())),
         };
         let message = format!(
             "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {name}\r\n\r\n{encoded}"
@@ -245,11 +247,16 @@ proptest! {
         let needles = [Needle { text: fold(&needle), in_headers: false }];
         let mut matcher = TextMatcher::new(&digest, &needles);
         while let Some(wanted) = matcher.wanted() {
-            let octets = &message.as_bytes()[wanted.offset as usize..][..wanted.length as usize];
+            let octets = checks::slice(message.as_bytes(), wanted);
             matcher.feed(&octets[..portion.min(octets.len())]);
         }
         prop_assert_eq!(matcher.found(0), fold(&body).contains(&fold(&needle)));
     }
+}
+
+fn quoted(octets: &[u8]) -> String {
+    let escapes: Vec<String> = octets.iter().map(|octet| format!("={octet:02X}")).collect();
+    escapes.concat()
 }
 
 fn base64(octets: &[u8]) -> String {

@@ -1,5 +1,8 @@
 //! ENVELOPE, BODY and BODYSTRUCTURE.
 use super::*;
+use crate::message::SortKey::{Cc, DisplayFrom, DisplayTo, From, To};
+use crate::wire::ast::Field;
+use std::fmt::Write;
 
 fn envelope(header: &str) -> String {
     let stored = scan(&crlf(&format!("{header}\n\n")));
@@ -317,24 +320,24 @@ fn header_lines_that_are_no_fields() {
             .map(|field| (text(field.name).to_owned(), field.length))
             .collect::<Vec<_>>()
     };
-    let named = |name: &str, length| (name.to_owned(), length);
+    let field = |name: &str, length| (name.to_owned(), length);
     assert_eq!(
         names(b"From me Mon\r\nX-A: b\r\n c\r\njunk\r\nsubject : d\n\nbody"),
         [
-            named("", 13),
-            named("X-A", 12),
-            named("", 6),
-            named("Subject", 12)
+            field("", 13),
+            field("X-A", 12),
+            field("", 6),
+            field("Subject", 12)
         ]
     );
-    assert_eq!(names(b" folded\r\nA: b"), [named("", 9), named("A", 4)]);
+    assert_eq!(names(b" folded\r\nA: b"), [field("", 9), field("A", 4)]);
     assert_eq!(names(b"no header\r\n\r\n"), []);
     assert_eq!(names(b"\r\nA: b"), []);
-    assert_eq!(names(b"A: b\r\n \r\n\r\n"), [named("A", 9)]);
+    assert_eq!(names(b"A: b\r\n \r\n\r\n"), [field("A", 9)]);
     assert_eq!(names(": no name\r\nÜ: no ascii".as_bytes()), []);
     assert_eq!(
         names("A: b\r\nÜ: no ascii".as_bytes()),
-        [named("A", 6), named("", 12)]
+        [field("A", 6), field("", 12)]
     );
 }
 
@@ -367,10 +370,8 @@ Content-Type: text/html; charset=utf-8
     assert_eq!(digest.references().collect::<Vec<_>>(), [b"2@x", b"3@x"]);
     assert_eq!(digest.preview(), "Hello, Wörld");
     assert_eq!(digest.part_count(), 1);
-    use crate::message::SortKey::*;
     let keys = [From, To, Cc, DisplayFrom, DisplayTo].map(|key| digest.sort_key(key));
     assert_eq!(keys, ["joe", "team", "c", "jörg m", "team"]);
-    use crate::wire::ast::Field;
     assert_eq!(digest.folded(Field::From), "jörg m <joe@example.org>");
     assert_eq!(digest.folded(Field::Cc), "c@x, d@x");
     assert_eq!(digest.folded(Field::Bcc), "");
@@ -387,7 +388,8 @@ Content-Type: text/html; charset=utf-8
 fn a_plain_mail_has_a_small_digest() {
     let mut message = String::new();
     for number in 0..8 {
-        message += &format!(
+        let _ = write!(
+            message,
             "Received: from mail{number}.example.org (mail{number}.example.org [192.0.2.{number}])\n\
              \tby mx.example.net (Postfix) with ESMTPS id 4ABCD{number}\n\
              \tfor <somebody@example.net>; Mon, 1 Jan 2024 10:00:0{number} +0000 (UTC)\n"

@@ -1,0 +1,73 @@
+//! The beginning of the text is kept for the preview.
+use super::super::headers::{Headers, Name};
+use super::super::limits::PREVIEW_OCTETS;
+use super::super::mime;
+use super::Scanner;
+use super::entities::Entity;
+
+/// The beginning of the text part a preview can be made of.
+pub(crate) struct Capture {
+    pub index: usize,
+    pub octets: Vec<u8>,
+}
+
+impl Scanner {
+    pub(super) fn begin_capture(&mut self, index: usize, values: &Headers) {
+        let Some(Entity { content, .. }) = self.entities.get(index) else {
+            return;
+        };
+        let is_html = content.is("text", "html");
+        if !is_html && !content.is("text", "plain") {
+            return;
+        }
+        let disposition = values
+            .get(Name::ContentDisposition)
+            .and_then(mime::disposition);
+        if disposition.is_some_and(|(kind, _)| kind.eq_ignore_ascii_case(b"attachment")) {
+            return;
+        }
+        let slot = if is_html {
+            &mut self.html
+        } else {
+            &mut self.plain
+        };
+        if slot.is_none() {
+            *slot = Some(Capture {
+                index,
+                octets: Vec::new(),
+            });
+            self.capturing = Some(is_html);
+        }
+    }
+
+    pub(super) fn capture(&mut self, octets: &[u8]) {
+        let capture = match self.capturing {
+            None => return,
+            Some(true) => &mut self.html,
+            Some(false) => &mut self.plain,
+        };
+        if let Some(capture) = capture {
+            let room = PREVIEW_OCTETS
+                .saturating_sub(capture.octets.len())
+                .min(octets.len());
+            capture
+                .octets
+                .extend_from_slice(octets.get(..room).unwrap_or_default());
+            if capture.octets.len() >= PREVIEW_OCTETS {
+                self.capturing = None;
+            }
+        }
+    }
+
+    /// The captured part may have ended; the delimiter that ended it was captured too.
+    pub(super) fn end_capture(&mut self, index: usize, length: u64) {
+        for capture in [&mut self.plain, &mut self.html].into_iter().flatten() {
+            if capture.index == index {
+                capture
+                    .octets
+                    .truncate(usize::try_from(length).unwrap_or(usize::MAX));
+                self.capturing = None;
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Where entities begin, and what they turn out to be.
+use super::super::fields::FieldTable;
+use super::super::headers::{Headers, Name};
+use super::super::limits::{DEPTH, PARTS};
+use super::super::mime::{self, ContentType};
+use super::super::parts::Kind;
+use super::super::render::{self, Description};
+use super::Scanner;
+use super::fields::{Field, Header};
+
+/// An entity as far as it was read.
+pub(crate) struct Entity {
+    pub kind: Kind,
+    pub depth: usize,
+    pub header: u64,
+    pub header_length: u64,
+    pub empty_line: u8,
+    pub body_length: u64,
+    pub lines: u64,
+    pub content: ContentType,
+    pub charset: String,
+    pub encoding: i8,
+    pub description: Description,
+    /// Of the message whose body this is.
+    pub envelope: Vec<u8>,
+}
+
+/// An entity whose end was not yet seen.
+pub(super) struct Open {
+    pub(super) index: usize,
+    pub(super) kind: Kind,
+    /// In `Scanner::boundaries`, while delimiters are looked for.
+    pub(super) boundary: Option<Vec<u8>>,
+    /// Which open entity had the same boundary.
+    pub(super) shadowed: Option<usize>,
+    pub(super) is_digest: bool,
+    pub(super) has_children: bool,
+    pub(super) body: u64,
+    pub(super) lines_before: u64,
+}
+
+impl Scanner {
+    pub(super) fn begin_entity(&mut self, start: u64, is_message: bool) {
+        if let Some(parent) = self.open.last_mut() {
+            parent.has_children = true;
+        }
+        let index = self.entities.len();
+        self.entities.push(Entity {
+            kind: Kind::Leaf,
+            depth: self.open.len(),
+            header: start,
+            header_length: 0,
+            empty_line: 0,
+            body_length: 0,
+            lines: 0,
+            content: ContentType::new("", ""),
+            charset: String::new(),
+            encoding: 0,
+            description: Description::default(),
+            envelope: Vec::new(),
+        });
+        self.header = Some(Header {
+            index,
+            start,
+            values: Box::default(),
+            table: is_message.then(FieldTable::default),
+            is_first_line: true,
+            is_full: false,
+            fields: 0,
+            field: Field::default(),
+        });
+    }
+
+    /// The header ends; its entity's body begins at `body`.
+    pub(super) fn end_header(&mut self, body: u64, empty_line: u8) {
+        self.end_field();
+        let Some(header) = self.header.take() else {
+            return;
+        };
+        let Header {
+            index,
+            start,
+            values,
+            table,
+            ..
+        } = header;
+        let (content, encoding_name, encoding) = self.content(&values);
+        let room =
+            self.open.len() < DEPTH && self.entities.len() < PARTS && !self.budget.is_spent();
+        let (kind, content, boundary) = classify(content, encoding, room);
+        let encoding = if kind == Kind::Multipart { 0 } else { encoding };
+        let description = Description::new(kind, &content, &encoding_name, &values);
+        let lines_before = self.lines + u64::from(body > self.offset);
+        let is_digest = content.is("multipart", "digest");
+        if let Some(entity) = self.entities.get_mut(index) {
+            entity.kind = kind;
+            entity.header_length = body - start;
+            entity.empty_line = empty_line;
+            entity.charset = if content.media == "text" {
+                content.charset()
+            } else {
+                String::new()
+            };
+            entity.encoding = encoding;
+            entity.description = description;
+            if table.is_some() {
+                entity.envelope = render::envelope(&values);
+            }
+            entity.content = content;
+        }
+        let level = self.open.len();
+        let shadowed = boundary
+            .as_ref()
+            .and_then(|boundary| self.boundaries.insert(boundary.clone(), level));
+        self.open.push(Open {
+            index,
+            kind,
+            boundary,
+            shadowed,
+            is_digest,
+            has_children: false,
+            body,
+            lines_before,
+        });
+        if kind == Kind::Leaf {
+            self.begin_capture(index, &values);
+        }
+        if let Some(table) = table {
+            self.tables.push(table);
+        }
+        if index == 0 {
+            self.root = Some(values);
+        }
+        if kind == Kind::Message {
+            self.begin_entity(body, true);
+        }
+    }
+
+    /// A message's header may end at once, and that of the message inside it.
+    pub(super) fn end_open_headers(&mut self) {
+        while self.header.is_some() {
+            self.end_header(self.offset, 0);
+        }
+    }
+
+    /// Content-Type, and the transfer encoding by name and number.
+    fn content(&self, values: &Headers) -> (ContentType, Vec<u8>, i8) {
+        let in_digest = self.open.last().is_some_and(|parent| parent.is_digest);
+        let content = match values.get(Name::ContentType) {
+            None if in_digest => ContentType::new("message", "rfc822"),
+            None => ContentType::plain(),
+            Some(value) => ContentType::parse(value).unwrap_or_else(ContentType::plain),
+        };
+        let encoding = values
+            .get(Name::ContentTransferEncoding)
+            .unwrap_or_default();
+        let (name, number) = mime::transfer_encoding(encoding);
+        (content, name, number)
+    }
+}
+
+/// What an entity of that type is here, what it is called then, and its boundary.
+fn classify(
+    content: ContentType,
+    encoding: i8,
+    room: bool,
+) -> (Kind, ContentType, Option<Vec<u8>>) {
+    let opaque = || ContentType::new("application", "octet-stream");
+    if content.media == "multipart" {
+        return match content.boundary() {
+            None => (Kind::Leaf, ContentType::plain(), None),
+            Some(_) if !room => (Kind::Leaf, opaque(), None),
+            boundary => (Kind::Multipart, content, boundary),
+        };
+    }
+    let is_message = content.is("message", "rfc822") || content.is("message", "global");
+    match (is_message && encoding == 0, room) {
+        (false, _) => (Kind::Leaf, content, None),
+        (true, true) => (Kind::Message, content, None),
+        (true, false) => (Kind::Leaf, opaque(), None),
+    }
+}

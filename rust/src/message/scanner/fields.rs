@@ -1,0 +1,126 @@
+//! Lines of a header become fields.
+use super::super::fields::FieldTable;
+use super::super::headers::{Headers, Name};
+use super::super::limits::{ALL_FIELDS, FIELD_OCTETS, FIELDS};
+use super::{Line, Scanner};
+
+/// A header being read.
+pub(super) struct Header {
+    pub(super) index: usize,
+    pub(super) start: u64,
+    pub(super) values: Box<Headers>,
+    /// Of a message, not of a part.
+    pub(super) table: Option<FieldTable>,
+    pub(super) is_first_line: bool,
+    /// Past the bounds: the rest is one field without a name.
+    pub(super) is_full: bool,
+    pub(super) fields: usize,
+    pub(super) field: Field,
+}
+
+/// A field being read.
+#[derive(Default)]
+pub(super) struct Field {
+    pub(super) name: Vec<u8>,
+    pub(super) wanted: Option<Name>,
+    /// Behind the colon, without line ends.
+    pub(super) value: Vec<u8>,
+    pub(super) length: u64,
+}
+
+impl Scanner {
+    pub(super) fn header_line(&mut self, line: &Line<'_>) {
+        let Some(header) = &mut self.header else {
+            return;
+        };
+        let is_first_line = std::mem::take(&mut header.is_first_line);
+        if line.head.is_empty() && line.end > 0 {
+            return self.end_header(self.offset + line.length, line.end);
+        }
+        let is_folded = line.head.starts_with(b" ") || line.head.starts_with(b"\t");
+        let name = if is_folded {
+            None
+        } else {
+            field_name(line.head)
+        };
+        let is_mbox = line.head.starts_with(b"From ") || line.head.starts_with(b">From ");
+        if is_first_line && !is_folded && name.is_none() && !is_mbox {
+            self.end_open_headers();
+            self.capture(line.head);
+            self.capture(if line.end == 2 { b"\r\n" } else { b"\n" });
+            return;
+        }
+        if is_folded && header.field.length > 0 {
+            header.field.length += line.length;
+            header.field.keep(line.head);
+            return;
+        }
+        self.end_field();
+        let Some(header) = &mut self.header else {
+            return;
+        };
+        let is_message = header.table.is_some();
+        header.field.length = line.length;
+        if let Some((name, value)) = name {
+            header.field.wanted = Name::of(name, is_message);
+            if is_message && !header.is_full {
+                header.field.name = name.to_vec();
+            }
+            header.field.keep(value);
+        }
+    }
+
+    /// The field being read ended.
+    pub(super) fn end_field(&mut self) {
+        let Some(header) = &mut self.header else {
+            return;
+        };
+        let Field {
+            name,
+            wanted,
+            value,
+            length,
+        } = std::mem::take(&mut header.field);
+        if let Some(wanted) = wanted {
+            header.values.put(wanted, &value, &mut self.budget);
+        }
+        if length == 0 {
+            return;
+        }
+        let Some(table) = &mut header.table else {
+            return;
+        };
+        if header.is_full {
+            table.extend_last(length);
+        } else {
+            header.fields += 1;
+            self.all_fields += 1;
+            // One more, without a name, takes all that follows.
+            header.is_full = header.fields > FIELDS || self.all_fields > ALL_FIELDS;
+            table.push(if header.is_full { b"" } else { &name }, length);
+        }
+    }
+}
+
+impl Field {
+    fn keep(&mut self, text: &[u8]) {
+        if self.wanted.is_some() {
+            let room = FIELD_OCTETS
+                .saturating_sub(self.value.len())
+                .min(text.len());
+            self.value
+                .extend_from_slice(text.get(..room).unwrap_or_default());
+        }
+    }
+}
+
+/// ```abnf
+/// optional-field = field-name ":" unstructured CRLF      field-name = 1*ftext
+/// ```
+/// White space before the colon is allowed (RFC 5322 section 4.5.8).
+fn field_name(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, value) = line.split_at_checked(memchr::memchr(b':', line)?)?;
+    let name = name.trim_ascii_end();
+    let is_name = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
+    Some((is_name.then_some(name)?, value.get(1..)?))
+}
