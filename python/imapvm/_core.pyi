@@ -807,7 +807,11 @@ class Scanner:
     def __new__(cls) -> Scanner: ...
     def feed(self, data: Buffer) -> None: ...
     def finish(self) -> bytes:
-        """The digest, as stored."""
+        """The digest, as stored.
+
+        Raises:
+            ValueError: it is finished already; so does `feed`.
+        """
 
 @final
 class Digest:
@@ -861,7 +865,15 @@ def thread_hash(message_id: Buffer) -> int:
 class TransferDecoder:
     """Undo base64 or quoted-printable in portions; what is not in the alphabet is passed over."""
 
-    def __new__(cls, encoding: int) -> TransferDecoder: ...
+    def __new__(cls, encoding: int) -> TransferDecoder:
+        """Begin to decode.
+
+        Args:
+            encoding: of a `BinarySlice`. 0: as it is, 1: base64, 2: quoted-printable.
+
+        Raises:
+            ValueError: another one, such as -1.
+        """
     def feed(self, data: Buffer) -> bytes: ...
     def finish(self) -> bytes: ...
 
