@@ -37,8 +37,8 @@ BODY_BATCH: Final = 64
 
 def fetch(ctx: Context, command: Fetch) -> Done | Awaitable[Done]:
     """Answer at once where one batch is enough; else as fast as the client reads."""
-    if command.changed_since is not None or command.vanished:
-        raise Refusal("CHANGEDSINCE and VANISHED need CONDSTORE, which is not offered", bad=True)
+    if command.changed_since is not None or command.vanished or command.items.asks_modseq:
+        raise Refusal("CHANGEDSINCE, VANISHED, MODSEQ: CONDSTORE is not offered", bad=True)
     view, store = selected(ctx)
     wanted = wanted_uids(ctx, command.set, uid=command.uid)
     items = command.items

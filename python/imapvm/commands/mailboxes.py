@@ -2,9 +2,8 @@
 
 from imapvm._core import Create, Delete, Rename, Subscribe, Unsubscribe
 from imapvm.commands.context import Context
-from imapvm.commands.names import new_name, tell_normalized
+from imapvm.commands.names import mailbox_id, new_name, tell_normalized
 from imapvm.commands.outcome import Done, Refusal
-from imapvm.commands.selecting import mailbox_id
 from imapvm.filepool.store import AccountStore
 from imapvm.model.names import DELIMITER, INBOX, canonical_name, is_below
 

@@ -20,6 +20,11 @@ def wanted_mailbox(reader: Reader, name: str) -> Mailbox:
     return mailbox
 
 
+def mailbox_id(mailbox: Mailbox) -> str:
+    """OBJECTID (RFC 8474 section 4): an id is never reused in its account."""
+    return f"F{mailbox.id}"
+
+
 def new_name(name: str) -> str:
     """The name a mailbox or subscription gets; a delimiter at the end only announces children.
 

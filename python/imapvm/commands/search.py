@@ -31,6 +31,8 @@ def search(ctx: Context, command: Search) -> Done | Awaitable[Done]:
         if command.returns is not None and "SAVE" in command.returns:
             view.saved = UidSet()  # RFC 9051 section 6.4.4.1: NO leaves $ empty
         raise Refusal("the charset is not known", code="BADCHARSET (US-ASCII UTF-8)")
+    if program.asks_modseq:
+        raise Refusal("MODSEQ needs CONDSTORE, which is not offered", bad=True)
     with store.reading() as reader:
         keyword_sets = reader.keywords(selected_row(view, reader))
     bound = program.bind(

@@ -16,7 +16,7 @@ from imapvm._core import (
 from imapvm.commands.announcing import keyword_names
 from imapvm.commands.context import Context
 from imapvm.commands.listing import list_line
-from imapvm.commands.names import tell_normalized, wanted_mailbox
+from imapvm.commands.names import mailbox_id, tell_normalized, wanted_mailbox
 from imapvm.commands.outcome import Done, Refusal
 from imapvm.commands.recent import claim_arrivals
 from imapvm.filepool.mailboxes import Mailbox
@@ -127,11 +127,6 @@ def _first_unseen(reader: Reader, mailbox: Mailbox, numbers: UidMap) -> int:
 
 def _access(command: Select) -> str:
     return "READ-ONLY" if command.read_only else "READ-WRITE"
-
-
-def mailbox_id(mailbox: Mailbox) -> str:
-    """OBJECTID (RFC 8474 section 4): an id is never reused in its account."""
-    return f"F{mailbox.id}"
 
 
 def close(ctx: Context, _command: Close) -> Done | Awaitable[Done]:

@@ -5,7 +5,7 @@ from typing import Final
 
 from imapvm._core import Status, UidSet, segment_uids
 from imapvm.commands.context import Context
-from imapvm.commands.names import wanted_mailbox, written
+from imapvm.commands.names import mailbox_id, wanted_mailbox, written
 from imapvm.commands.outcome import Done, Refusal
 from imapvm.filepool.mailboxes import Mailbox
 from imapvm.filepool.reading import Reader
@@ -29,7 +29,7 @@ ITEMS: Final[dict[str, Callable[[Reader, Mailbox], int | str]]] = {
     "SIZE": lambda _, mailbox: mailbox.size,
     "RECENT": _recent,
     "APPENDLIMIT": lambda _reader, _mailbox: MESSAGE_MAX,
-    "MAILBOXID": lambda _, mailbox: f"(F{mailbox.id})",
+    "MAILBOXID": lambda _, mailbox: f"({mailbox_id(mailbox)})",
 }
 """All but RECENT stand in the mailbox's row: nothing is counted (RFC 8438, 7889, 8474)."""
 

@@ -6,8 +6,3 @@ from imapvm._core import ResponseWriter
 def greet(out: ResponseWriter, capabilities: str) -> None:
     """`* OK`, with what the client would ask for next."""
     out.condition("OK", "imapvm ready", f"CAPABILITY {capabilities}")
-
-
-def turn_away(out: ResponseWriter, text: str) -> None:
-    """`* BYE`: the connection is refused (RFC 9051 section 7.1.5)."""
-    out.condition("BYE", text, "UNAVAILABLE")
