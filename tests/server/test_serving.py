@@ -1,10 +1,13 @@
 """The whole server in one tree of tasks: real sockets, a filepool on disk."""
 
+import gc
 import os
 import socket
 import ssl
+import struct
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,13 +18,18 @@ import pytest
 import trio
 
 from imapvm.auth.passwords import hash_password
+from imapvm.commands.context import Context
 from imapvm.filepool.pool import create_filepool, open_filepool
 from imapvm.intake.settings import IntakeSettings
 from imapvm.intake.spoolfile import submit
 from imapvm.server import roles
+from imapvm.server.connection import Connection
 from imapvm.server.listen import SettingsError
 from imapvm.server.roles import serve
 from imapvm.server.settings import Listening, Settings
+from imapvm.server.transport import Transport
+from imapvm.session.session import Session
+from imapvm.session.view import View
 
 CHEAP = hash_password(b"secret", parameters=argon2.profiles.CHEAPEST)
 MESSAGE = b"From: a@example.org\r\nSubject: hello\r\n\r\nSome text.\r\n"
@@ -381,6 +389,46 @@ async def test_a_client_that_reads_nothing_of_a_large_fetch_holds_up_nobody(serv
         await trio.sleep(0.005)
     assert anonymous_memory() - before < 8 * MIB
     await deaf.stream.aclose()
+
+
+async def test_connections_that_have_ended_leave_nothing_for_the_garbage_collector(server):
+    """With a hundred thousand tasks a collection takes a third of a second: it must be rare."""
+
+    def alive() -> Counter[str]:
+        kinds = (Transport, Connection, Context, Session, View)
+        return Counter(type(each).__name__ for each in gc.get_objects() if type(each) in kinds)
+
+    async def reset(client: Client) -> None:
+        client.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await client.stream.aclose()
+
+    async def hear_and_close(client: Client) -> None:
+        await client.all()
+        await client.stream.aclose()
+
+    async def talk() -> None:
+        for end in (hear_and_close, reset):
+            client = await server.connect()
+            await client.send(b"a LOGOUT\r\n" if end == hear_and_close else b"a NO")
+            await end(client)
+            idling = await server.idling()
+            await idling.send(b"DONE\r\nx LOGOUT\r\n" if end == hear_and_close else b"")
+            await end(idling)
+            wrong = await server.signed_in()
+            await wrong.command(b"SELECT nowhere")
+            await wrong.command(b"FETCH")
+            await wrong.send(b"GET / HTTP/1.1\r\n" if end == hear_and_close else b"")
+            await end(wrong)
+
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            await talk()
+        await trio.sleep(0.3)
+        assert not alive()
+    finally:
+        gc.enable()
 
 
 # --- the end ------------------------------------------------------------------------------------

@@ -66,5 +66,6 @@ class Reactor:
                     connection = watched.get(fd)
                     if connection is not None:
                         connection.ready(events)
+                connection = None  # or the last one would stay while nothing happens
         finally:
             epoll.close()

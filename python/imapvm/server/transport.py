@@ -27,7 +27,7 @@ TLS_RECORD: Final = 16 * 1024
 """RFC 8446 section 5.1: what one record holds."""
 
 _AGAIN: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-_CLOSED: Final = trio.ClosedResourceError("the connection was closed here")
+_CLOSED: Final = "the connection was closed here"
 
 
 @final
@@ -85,7 +85,9 @@ class Transport:
         self._readable = False  # registering reports what is already there
         self._sticky = False
         self._secure = False
-        self._fault: Exception | None = None
+        self._fault: str | None = None
+        """Why there is no connection any more. In words: an exception would hold the frames that
+        it came through, and those this object, which only a garbage collection could undo."""
         self._turns = READS_PER_TURN
         self._reader: Task | None = None
         self._writer: Task | None = None
@@ -358,16 +360,15 @@ class Transport:
 
     def _fail(self, fault: OSError) -> None:
         if self._fault is None:
-            self._fault = fault
+            self._fault = str(fault) or type(fault).__name__
         self._waiting, self.waiting = None, 0
         self._wake_reader()
         self._wake_writer()
 
     def _lost(self) -> Exception:
-        """Made anew for each who is told: a raised exception keeps its frames."""
         if self._fault is _CLOSED:
-            return trio.ClosedResourceError(str(_CLOSED))
-        return trio.BrokenResourceError(str(self._fault) or type(self._fault).__name__)
+            return trio.ClosedResourceError(_CLOSED)
+        return trio.BrokenResourceError(self._fault)
 
     def _say_close_notify(self) -> None:
         if isinstance(self._socket, ssl.SSLSocket):
