@@ -1,0 +1,186 @@
+"""From an envelope and octets to messages in mailboxes."""
+
+import contextlib
+import email.utils
+import re
+
+import pytest
+from tests.intake.conftest import NOW, inbox_of
+from tests.intake.fakes import FakePool, message_of
+
+from imapvm.filepool.errors import (
+    FilepoolError,
+    LimitError,
+    NoSuchAccountError,
+    NoSuchMailboxError,
+    StoreUnavailableError,
+)
+from imapvm.intake.deliver import Deliverer
+from imapvm.intake.envelope import Envelope, Recipient, Sender
+from imapvm.intake.replies import DELIVERED, FULL, OVER_QUOTA, TROUBLE, UNKNOWN
+from imapvm.intake.settings import IntakeSettings
+from imapvm.intake.trace import Trace, trace_fields
+from imapvm.model.limits import INCOMING_MAX, MESSAGE_MAX
+
+MESSAGE = b"Subject: x\r\n\r\nhi\r\n"
+TRACE = Trace("LMTP", "id1", "relay.example", "192.0.2.1")
+ID = b"0123456789abcdef"
+
+
+def envelope(*recipients, sender="ada@x.example"):
+    return Envelope(Sender(sender), tuple(map(Recipient, recipients)))
+
+
+async def portions(*octets):
+    for portion in octets:
+        yield portion
+
+
+async def deliver(deliverer, *recipients, message=(MESSAGE,), delivery_id=ID):
+    async with contextlib.aclosing(portions(*message)) as source:
+        return await deliverer.deliver(envelope(*recipients), source, delivery_id, TRACE)
+
+
+async def test_each_recipient_has_a_reply_in_the_order_given(deliverer, fake):
+    replies = await deliver(deliverer, "bob", "nobody", "ada@h", "BOB+x@h")
+    assert replies == (DELIVERED, UNKNOWN, DELIVERED, DELIVERED)
+    assert [(who, mailbox) for who, mailbox, _ in fake.stored] == [
+        ("bob", "INBOX"),
+        ("ada", "INBOX"),
+    ]
+
+
+async def test_octets_are_stored_as_they_came_in_any_portions(deliverer, fake):
+    await deliver(deliverer, "bob", message=(b"a\nb\r", b"\n", b"\x00\xff"))
+    assert message_of(fake.bodies_of("bob")[0]) == b"a\nb\r\n\x00\xff"
+
+
+async def test_one_recipient_is_named_and_several_are_not(deliverer, fake):
+    await deliver(deliverer, "bob+x@h.example")
+    (octets,) = fake.bodies_of("bob")
+    header = octets.removesuffix(MESSAGE).decode()
+    date = email.utils.formatdate(NOW, localtime=True)
+    assert header == (
+        "Return-Path: <ada@x.example>\r\n"
+        "Delivered-To: bob+x@h.example\r\n"
+        "Received: from relay.example ([192.0.2.1])\r\n"
+        "\tby mail.example.org with LMTP id id1\r\n"
+        f"\tfor <bob+x@h.example>; {date}\r\n"
+    )
+    await deliver(deliverer, "ada", "bob", delivery_id=ID + b"2")
+    (octets,) = fake.bodies_of("ada")
+    assert octets.removesuffix(MESSAGE).decode() == (
+        "Return-Path: <ada@x.example>\r\n"
+        "Received: from relay.example ([192.0.2.1])\r\n"
+        f"\tby mail.example.org with LMTP id id1; {date}\r\n"
+    )
+    assert fake.bodies_of("bob")[1] is octets
+
+
+@pytest.mark.parametrize(
+    ("trace", "received"),
+    [
+        (Trace("BSMTP", "f"), "Received: by h with BSMTP id f; "),
+        (Trace("BSMTP", "f", "a.b"), "Received: from a.b\r\n\tby h with BSMTP id f; "),
+        (
+            Trace("LMTP", "f", "x", "::1"),
+            "Received: from x ([IPv6:::1])\r\n\tby h with LMTP id f; ",
+        ),
+        (
+            Trace("LMTP", "f", "ev il\r\nX: y", "192.0.2.1"),
+            "Received: from [192.0.2.1] ([192.0.2.1])\r\n\tby h with LMTP id f; ",
+        ),
+        (Trace("LMTP", "f", "(", None), "Received: by h with LMTP id f; "),
+        (Trace("BSMTP", "my file\n#1;\xfc"), "Received: by h with BSMTP id my_file__1__; "),
+        (Trace("UTF8LMTP", "f", "exämple.org"), "Received: from exämple.org\r\n\tby h with"),
+    ],
+)
+def test_received_says_what_is_known_and_nothing_can_be_smuggled_in(trace, received):
+    fields = trace_fields(trace, hostname="h", sender="", recipient=None, now=NOW).decode()
+    assert fields.startswith("Return-Path: <>\r\n" + received)
+    assert re.fullmatch(r"(?:[A-Z][a-zA-Z-]+: [^\r\n]+\r\n(?:\t[^\r\n]+\r\n)*){2}", fields)
+
+
+def test_the_fields_put_in_front_are_smaller_than_the_room_left_for_them():
+    trace = Trace("UTF8LMTP", "x" * 5000, "é" * 254, "ffff:" * 7 + "ffff")
+    longest = "é" * 256
+    fields = trace_fields(trace, hostname="h" * 255, sender=longest, recipient=longest, now=NOW)
+    assert len(fields) < MESSAGE_MAX - INCOMING_MAX
+
+
+async def test_an_empty_message_is_a_message(deliverer, fake):
+    assert await deliver(deliverer, "bob", message=()) == (DELIVERED,)
+    assert message_of(fake.bodies_of("bob")[0]) == b""
+
+
+async def test_for_nobody_nothing_is_kept_or_stored(deliverer, fake):
+    assert await deliver(deliverer, "x", "y", message=(b"a" * 1_000_000,)) == (UNKNOWN, UNKNOWN)
+    assert fake.bodies[0].octets == b""
+    assert fake.attempts == 0
+
+
+async def test_the_same_delivery_again_stores_nothing_and_says_the_same(deliverer, fake):
+    for _ in range(3):
+        assert await deliver(deliverer, "bob", "ada") == (DELIVERED, DELIVERED)
+    assert len(fake.stored) == 2
+
+
+async def test_a_large_message_is_staged_as_it_comes_and_given_back(settings):
+    pool = FakePool(spill_above=1000)
+    deliverer = Deliverer(pool, settings)
+    await deliver(deliverer, "bob", message=[b"x" * 600] * 4)
+    assert pool.spilled == 3
+    assert pool.bodies[0].discarded
+    pool.full = True
+    with pytest.raises(StoreUnavailableError):
+        await deliver(deliverer, "bob", message=[b"x" * 600] * 4, delivery_id=ID * 2)
+    assert pool.bodies[1].discarded
+
+
+@pytest.mark.parametrize(
+    ("error", "reply"),
+    [
+        (StoreUnavailableError(""), FULL),
+        (LimitError(""), OVER_QUOTA),
+        (NoSuchAccountError(""), UNKNOWN),
+        (NoSuchMailboxError(""), TROUBLE),
+        (FilepoolError(""), TROUBLE),
+    ],
+)
+async def test_what_the_store_refuses_one_recipient_has_its_reply(deliverer, fake, error, reply):
+    fake.refuses["bob"] = error
+    assert await deliver(deliverer, "ada", "bob") == (DELIVERED, reply)
+    assert [str(OVER_QUOTA), str(FULL)] == [
+        "552 5.2.2 the mailbox is full",
+        "452 4.3.1 no room in the mail store now, try again later",
+    ]
+
+
+async def test_with_a_real_filepool_the_message_is_in_both_inboxes_once(pool, settings):
+    deliverer = Deliverer(pool, settings)
+    large = b"Subject: large\r\n\r\n" + b"0123456789abcde\r\n" * 60_000
+    for _ in range(2):
+        replies = await deliver(
+            deliverer, "ada", "bob", "x", message=[large[:70_000], large[70_000:]]
+        )
+        assert replies == (DELIVERED, DELIVERED, UNKNOWN)
+    for name in ("ada", "bob"):
+        (octets,) = inbox_of(pool, name)
+        assert octets.endswith(large)
+        assert octets.startswith(b"Return-Path: <ada@x.example>\r\nReceived: from relay.example")
+
+
+async def test_a_detail_goes_to_the_mailbox_it_names(pool):
+    settings = IntakeSettings(hostname="h", detail_mailboxes=True)
+    assert await deliver(Deliverer(pool, settings), "ada+archive@h") == (DELIVERED,)
+    assert len(inbox_of(pool, "ada", "Archive")) == 1
+    assert inbox_of(pool, "ada") == []
+
+
+async def test_a_message_of_the_largest_size_can_be_stored(pool, settings):
+    rest = INCOMING_MAX
+    pieces = []
+    while rest:
+        pieces.append(b"x" * min(rest, 4_000_000))
+        rest -= len(pieces[-1])
+    assert await deliver(Deliverer(pool, settings), "ada", message=pieces) == (DELIVERED,)

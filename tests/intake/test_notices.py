@@ -1,0 +1,112 @@
+"""Hearing of files: what inotify says, and what it does not."""
+
+import os
+
+import pytest
+import trio
+from inotify_simple import Event, flags
+from tests.intake.test_spool import emptied, message, subjects, until, watching
+
+from imapvm.intake import notices as notices_module
+from imapvm.intake.notices import RESCAN_SECONDS, Notices
+from imapvm.intake.spool_directory import SpoolDirectory
+from imapvm.intake.spoolfile import submit
+
+
+@pytest.fixture
+def new(tmp_path):
+    directory = tmp_path / "new"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+def notices(new):
+    notices = Notices(new)
+    yield notices
+    notices.close()
+
+
+@pytest.fixture
+def spool(tmp_path):
+    directory = SpoolDirectory(tmp_path / "spool")
+    directory.close()
+    return directory.path
+
+
+def event(mask, name=""):
+    return Event(1, mask, 0, name)
+
+
+async def test_a_file_is_announced_when_it_is_renamed_here_or_closed(notices, new, tmp_path):
+    (tmp_path / "x").write_bytes(b"")
+    (tmp_path / "x").rename(new / "x")
+    (new / "y").write_bytes(b"y")
+    os.mknod(new / "created")
+    (new / ".hidden").write_bytes(b"")
+    assert await notices.wait() == {"x", "y"}
+
+
+async def test_silence_ends_with_a_look(notices, autojump_clock):
+    assert await notices.wait() is None
+    assert trio.current_time() == RESCAN_SECONDS
+
+
+def test_a_name_is_told_once_however_often_it_was_announced(notices):
+    arrived = [event(flags.MOVED_TO, "x"), event(flags.CLOSE_WRITE, "x")] * 3
+    assert notices.understand(arrived) == {"x"}
+    assert notices.understand([]) == set()
+
+
+def test_an_overflow_asks_for_a_look(notices):
+    events = [event(flags.MOVED_TO, "x"), event(flags.Q_OVERFLOW)]
+    assert notices.understand(events) is None
+
+
+async def test_a_directory_that_is_made_again_is_watched_again(notices, new, tmp_path):
+    new.rmdir()
+    assert await notices.wait() is None
+    assert new.is_dir()
+    (new / "x").write_bytes(b"")
+    with trio.fail_after(5):
+        assert await notices.wait() == {"x"}
+
+
+async def test_without_inotify_there_is_a_look_every_second(
+    spool, deliverer, fake, monkeypatch, autojump_clock
+):
+    def no_instances(**_):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(notices_module, "INotify", no_instances)
+    async with watching(spool, deliverer):
+        await trio.sleep(5)
+        submit(spool, "", ["bob"], message("x"))
+        start = trio.current_time()
+        await emptied(spool)
+        assert trio.current_time() - start <= 1.1
+    assert subjects(fake) == ["x"]
+
+
+async def test_a_missed_notice_delays_mail_by_half_a_minute_and_no_more(
+    spool, deliverer, fake, monkeypatch, autojump_clock
+):
+    monkeypatch.setattr(Notices, "understand", lambda self, events: set())
+    async with watching(spool, deliverer):
+        await trio.sleep(1)
+        submit(spool, "", ["bob"], message("x"))
+        await emptied(spool, 100)
+        assert trio.current_time() <= 2 * RESCAN_SECONDS
+    assert subjects(fake) == ["x"]
+
+
+@pytest.mark.slow
+async def test_more_files_than_the_kernel_announces_are_all_delivered(spool, deliverer, fake):
+    """16,384 notices wait at most (fs.inotify.max_queued_events)."""
+    async with watching(spool, deliverer):
+        octets = b"MAIL FROM:<>\r\nRCPT TO:<bob>\r\nDATA\r\nSubject: %d\r\n.\r\n"
+        for number in range(20_000):  # no await: nobody reads notices meanwhile
+            (spool / "tmp" / "x").write_bytes(octets % number)
+            (spool / "tmp" / "x").rename(spool / "new" / str(number))
+        await until(lambda: len(fake.stored) == 20_000, 120)
+    assert len(set(subjects(fake))) == 20_000

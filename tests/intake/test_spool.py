@@ -1,0 +1,550 @@
+"""The spool watcher: each file once, in order, whatever happens meanwhile."""
+
+import contextlib
+import os
+import stat
+
+import pytest
+import trio
+from tests.intake.conftest import inbox_of
+from tests.intake.fakes import FakePool, message_of
+
+from imapvm.filepool.errors import DamagedError, LimitError
+from imapvm.intake.deliver import Deliverer
+from imapvm.intake.settings import IntakeSettings
+from imapvm.intake.spool import watch_spool
+from imapvm.intake.spool_directory import PARTS, SpoolDirectory, SpoolInUseError
+from imapvm.intake.spoolfile import drop, submit, write_bsmtp
+from imapvm.model.limits import SPOOL_IN_FLIGHT_MAX, SPOOL_TRIES_MAX
+
+
+@pytest.fixture
+def spool(tmp_path):
+    """A spool directory that nobody watches yet."""
+    directory = SpoolDirectory(tmp_path / "spool")
+    directory.close()
+    return directory.path
+
+
+@pytest.fixture(autouse=True)
+def dropped_at_once(monkeypatch):
+    """Dropping a file syncs it, which takes most of the time of a test about something else."""
+    monkeypatch.setattr(os, "fsync", lambda file: None)
+
+
+@contextlib.asynccontextmanager
+async def watching(spool, deliverer):
+    async with trio.open_nursery() as nursery:
+        await nursery.start(watch_spool, spool, deliverer)
+        yield nursery
+        nursery.cancel_scope.cancel()
+
+
+async def until(condition, seconds=60):
+    """Wait for something that a file notice or another task brings about."""
+    with trio.fail_after(seconds):
+        while not condition():  # noqa: ASYNC110 - it happens in a directory
+            await trio.sleep(0.01)
+
+
+async def emptied(spool, seconds=60):
+    await until(lambda: not names(spool, "new") and not names(spool, "cur"), seconds)
+
+
+def names(spool, part):
+    return sorted(p.name for p in (spool / part).iterdir())
+
+
+def message(text):
+    return [b"Subject: " + text.encode() + b"\r\n\r\n.\r\nhi\r\n"]
+
+
+def subjects(fake, name="bob"):
+    return [message_of(o).split(b"\r\n")[0].decode()[9:] for o in fake.bodies_of(name)]
+
+
+def test_the_directories_are_private(spool):
+    assert names(spool, ".") == sorted(PARTS)
+    for part in (".", *PARTS):
+        assert stat.S_IMODE((spool / part).stat().st_mode) == 0o700
+
+
+async def test_what_waits_is_delivered_and_removed(spool, deliverer, fake):
+    submit(spool, "ada@x.example", ["bob", "cyn@h"], message("a"))
+    async with watching(spool, deliverer):
+        await emptied(spool)
+    assert subjects(fake) == subjects(fake, "cyn") == ["a"]
+    assert message_of(fake.bodies_of("bob")[0]) == b"Subject: a\r\n\r\n.\r\nhi\r\n"
+    assert fake.bodies_of("bob")[0].startswith(b"Return-Path: <ada@x.example>\r\nReceived: from ")
+    assert b" with BSMTP id " in fake.bodies_of("bob")[0]
+
+
+async def test_what_arrives_is_delivered_at_once(spool, deliverer, fake):
+    async with watching(spool, deliverer):
+        for text in "abc":
+            submit(spool, "", ["bob"], message(text))
+            with trio.fail_after(5):  # a scan would take half a minute
+                await until(lambda text=text: subjects(fake)[-1:] == [text])
+        await emptied(spool)
+    assert subjects(fake) == ["a", "b", "c"]
+
+
+async def test_a_file_written_in_place_is_delivered_when_it_is_closed(spool, deliverer, fake):
+    octets = b"".join(write_bsmtp("", ["bob"], message("slow")))
+    async with watching(spool, deliverer):
+        with (spool / "new" / "slow").open("wb") as file:
+            for at in range(len(octets)):
+                file.write(octets[at : at + 1])
+                file.flush()
+                if not at % 40:
+                    await trio.lowlevel.checkpoint()
+        with trio.fail_after(5):
+            await emptied(spool)
+    assert subjects(fake) == ["slow"]
+
+
+async def test_a_shell_script_needs_no_carriage_returns(spool, deliverer, fake):
+    (spool / "new" / "x").write_text("MAIL FROM:<>\nRCPT TO:<bob>\nDATA\nSubject: sh\n\n..\n.\n")
+    async with watching(spool, deliverer):
+        await emptied(spool)
+    assert message_of(fake.bodies_of("bob")[0]) == b"Subject: sh\r\n\r\n.\r\n"
+
+
+async def test_files_are_delivered_in_the_order_of_their_times(spool, deliverer, fake):
+    count = 3 * SPOOL_IN_FLIGHT_MAX
+    for number in range(count):
+        name = submit(spool, "", ["bob"], message(str(number)), name=f"{-number % 97:02}-{number}")
+        os.utime(spool / "new" / name, ns=(number, number * 10**9))
+    async with watching(spool, deliverer):
+        await emptied(spool)
+    assert subjects(fake) == [str(number) for number in range(count)]
+
+
+async def test_a_burst_of_two_thousand_is_delivered_in_few_commits(spool, pool, settings):
+    commits = 0
+
+    def committed(_mailboxes):
+        nonlocal commits
+        commits += 1
+
+    pool.on_news = committed
+    async with watching(spool, Deliverer(pool, settings)):
+        for number in range(2000):
+            submit(spool, "", ["bob"], message(str(number)))
+        await emptied(spool)
+    found = [message_of(o).split(b"\r\n")[0] for o in inbox_of(pool, "bob")]
+    assert sorted(found) == sorted(b"Subject: %d" % n for n in range(2000))
+    assert commits < 1000
+
+
+@pytest.mark.at_limit("SPOOL_IN_FLIGHT_MAX")
+@pytest.mark.past_limit("SPOOL_IN_FLIGHT_MAX")
+async def test_so_many_files_are_under_way_and_no_more(spool, settings):
+    gate = trio.Event()
+
+    async def stop(_pool, _delivery):
+        await gate.wait()
+
+    fake = FakePool(on_deliver=stop)
+    for number in range(SPOOL_IN_FLIGHT_MAX + 1):
+        submit(spool, "", ["bob"], message(str(number)))
+    async with watching(spool, Deliverer(fake, settings)):
+        await until(lambda: fake.attempts == SPOOL_IN_FLIGHT_MAX)
+        await trio.testing.wait_all_tasks_blocked()
+        assert fake.attempts == SPOOL_IN_FLIGHT_MAX
+        gate.set()
+        await emptied(spool)
+    assert len(fake.stored) == SPOOL_IN_FLIGHT_MAX + 1
+
+
+async def test_names_that_begin_with_a_dot_and_other_parts_are_left_alone(spool, deliverer, fake):
+    octets = b"".join(write_bsmtp("", ["bob"], message("x")))
+    for path in ("new/.hidden", "tmp/x", "failed/x", "undeliverable/x"):
+        (spool / path).write_bytes(octets)
+    async with watching(spool, deliverer):
+        submit(spool, "", ["bob"], message("seen"))
+        await until(lambda: fake.stored)
+    assert subjects(fake) == ["seen"]
+    assert names(spool, "new") == [".hidden"]
+    assert names(spool, "tmp") == names(spool, "failed") == names(spool, "undeliverable") == ["x"]
+
+
+async def test_a_name_may_be_any_octets(spool, deliverer, fake):
+    octets = b"".join(write_bsmtp("", ["bob"], message("x")))
+    (spool / "new" / os.fsdecode(b"\xff \n;name")).write_bytes(octets)
+    async with watching(spool, deliverer):
+        await emptied(spool)
+    assert subjects(fake) == ["x"]
+    assert b"id _udcff__" in fake.bodies_of("bob")[0] or b"id _xff__" in fake.bodies_of("bob")[0]
+
+
+# --- exactly once ---------------------------------------------------------------------------------
+
+
+async def test_a_crash_between_commit_and_unlink_delivers_once(spool, pool, settings, monkeypatch):
+    submit(spool, "", ["bob", "ada"], message("once"), name="x")
+
+    class CrashError(BaseException):
+        """As if the process had ended here."""
+
+    def crash(*_):
+        raise CrashError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SpoolDirectory, "remove", crash)
+        with pytest.raises(BaseExceptionGroup) as caught:
+            async with watching(spool, Deliverer(pool, settings)):
+                await trio.sleep_forever()
+    assert caught.group_contains(CrashError)
+    assert len(inbox_of(pool, "bob")) == 1
+    assert names(spool, "cur") == ["x"]
+    async with watching(spool, Deliverer(pool, settings)):
+        await emptied(spool)
+    assert len(inbox_of(pool, "bob")) == len(inbox_of(pool, "ada")) == 1
+
+
+async def test_left_over_claims_are_taken_up_before_newer_files(spool, deliverer, fake):
+    old = drop(spool, write_bsmtp("", ["bob"], message("old")))
+    os.utime(spool / "new" / old, ns=(0, 0))
+    (spool / "new" / old).rename(spool / "cur" / old)
+    submit(spool, "", ["bob"], message("new"))
+    async with watching(spool, deliverer):
+        await emptied(spool)
+    assert subjects(fake) == ["old", "new"]
+
+
+async def test_the_same_octets_dropped_twice_are_two_messages(spool, deliverer, fake):
+    for name, time in (("x", 1), ("y", 1), ("x", 2), ("x", 2 + 1)):
+        submit(spool, "", ["bob"], message("nothing to report"), name=name)
+        os.utime(spool / "new" / name, ns=(time, time))
+        async with watching(spool, deliverer):
+            await emptied(spool)
+    assert len(fake.stored) == 4
+
+
+async def test_another_message_under_a_used_name_is_another_message(spool, deliverer, fake):
+    for text in ("a", "b"):
+        submit(spool, "", ["bob"], message(text), name="x")
+        os.utime(spool / "new" / "x", ns=(1, 1))
+        async with watching(spool, deliverer):
+            await emptied(spool)
+    assert subjects(fake) == ["a", "b"]
+
+
+async def test_a_file_moved_back_by_an_operator_is_known(spool, deliverer, fake):
+    submit(spool, "", ["bob", "dan"], message("x"), name="x")
+    async with watching(spool, deliverer):
+        await until(lambda: names(spool, "undeliverable") == ["x", "x.reason"])
+        fake.accounts.names["dan"] = fake.accounts.names["cyn"]
+        (spool / "undeliverable" / "x").rename(spool / "new" / "x")
+        await emptied(spool)
+    assert [who for who, _, _ in fake.stored] == ["bob", "cyn"]
+
+
+async def test_several_messages_of_a_file_are_each_delivered_once(spool, settings):
+    class CrashError(BaseException):
+        """As if the process had ended here."""
+
+    async def crash_at_second(pool, _delivery):
+        if pool.attempts == 2:
+            raise CrashError
+
+    fake = FakePool(on_deliver=crash_at_second)
+    one, two = (b"".join(write_bsmtp("", ["bob"], message(t)))[:-6] for t in ("one", "two"))
+    drop(spool, [one, two, one])
+    with pytest.raises(BaseExceptionGroup):
+        async with watching(spool, Deliverer(fake, settings)):
+            await trio.sleep_forever()
+    assert subjects(fake) == ["one"]
+    async with watching(spool, Deliverer(fake, settings)):
+        await emptied(spool)
+    assert subjects(fake) == ["one", "two", "one"]
+
+
+async def test_of_a_file_with_a_mistake_nothing_is_delivered(
+    spool, deliverer, fake, autojump_clock
+):
+    good = b"".join(write_bsmtp("", ["bob"], message("good")))[:-6]
+    drop(spool, [good, b"nonsense\r\n"], name="x")
+    async with watching(spool, deliverer):
+        await until(lambda: names(spool, "failed"))
+    assert fake.stored == []
+
+
+async def test_a_name_that_is_still_claimed_waits_and_replaces_nothing(spool, settings):
+    gate = trio.Event()
+
+    async def stop(pool, _delivery):
+        if pool.attempts == 1:
+            await gate.wait()
+
+    fake = FakePool(on_deliver=stop)
+    async with watching(spool, Deliverer(fake, settings)):
+        submit(spool, "", ["bob"], message("first"), name="x")
+        await until(lambda: fake.attempts == 1)
+        submit(spool, "", ["bob"], message("second"), name="x")
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert names(spool, "new") == names(spool, "cur") == ["x"]
+        gate.set()
+        with trio.fail_after(5):
+            await emptied(spool)
+    assert subjects(fake) == ["first", "second"]
+
+
+async def test_a_spool_has_one_watcher(spool, deliverer):
+    async with watching(spool, deliverer):
+        with pytest.raises(SpoolInUseError, match="in use by another"):
+            await watch_spool(spool, deliverer)
+    async with watching(spool, deliverer):
+        await trio.lowlevel.checkpoint()
+
+
+# --- recipients that are not here -----------------------------------------------------------------
+
+
+async def test_unknown_recipients_are_held_with_the_reason_and_known_ones_served(
+    spool, deliverer, fake
+):
+    octets = b"".join(write_bsmtp("ada@x.example", ["bob", "dan@h", "eve"], message("x")))
+    drop(spool, [octets], name="x")
+    async with watching(spool, deliverer):
+        await until(lambda: names(spool, "undeliverable") == ["x", "x.reason"])
+        await emptied(spool)
+    assert subjects(fake) == ["x"]
+    assert (spool / "undeliverable" / "x").read_bytes() == octets
+    reason = (spool / "undeliverable" / "x.reason").read_text()
+    assert "From <ada@x.example> to <dan@h>: 550 5.1.1 no such user here\n" in reason
+    assert "to <eve>: 550" in reason
+    assert "bob" not in reason
+
+
+async def test_a_held_file_replaces_no_other(spool, deliverer):
+    for text in "abc":
+        submit(spool, "", ["dan"], message(text), name="x")
+        async with watching(spool, deliverer):
+            await emptied(spool)
+    assert [n for n in names(spool, "undeliverable") if "reason" not in n] == ["x", "x~2", "x~3"]
+    assert (spool / "undeliverable" / "x~2.reason").exists()
+
+
+async def test_unknown_recipients_may_be_discarded(spool, fake):
+    deliverer = Deliverer(fake, IntakeSettings(hostname="h", unknown="discard"))
+    submit(spool, "ada", ["bob", "dan"], message("x"))
+    async with watching(spool, deliverer):
+        await emptied(spool)
+    assert subjects(fake) == ["x"]
+    assert names(spool, "undeliverable") == []
+
+
+async def test_mail_for_a_full_mailbox_is_held_also_where_unknown_is_discarded(spool, fake):
+    fake.refuses["bob"] = LimitError("full")
+    deliverer = Deliverer(fake, IntakeSettings(hostname="h", unknown="discard"))
+    submit(spool, "ada", ["bob", "dan"], message("x"), name="x")
+    async with watching(spool, deliverer):
+        await emptied(spool)
+    reason = (spool / "undeliverable" / "x.reason").read_text()
+    assert "<bob>: 552 5.2.2" in reason
+    assert "dan" not in reason
+
+
+async def test_a_message_for_nobody_at_all_is_held(spool, deliverer):
+    drop(spool, [b"MAIL FROM:<ada>\r\nDATA\r\nx\r\n.\r\n"], name="x")
+    async with watching(spool, deliverer):
+        await emptied(spool)
+    assert "no recipient" in (spool / "undeliverable" / "x.reason").read_text()
+
+
+# --- trouble --------------------------------------------------------------------------------------
+
+
+async def test_a_full_disk_keeps_the_files_and_delivers_them_when_there_is_room(
+    spool, deliverer, fake, autojump_clock
+):
+    fake.full = True
+    for text in "abc":
+        submit(spool, "", ["bob"], message(text))
+    async with watching(spool, deliverer):
+        start = trio.current_time()
+        await until(lambda: fake.attempts >= 3)
+        attempts = fake.attempts
+        await trio.sleep(600)
+        assert len(names(spool, "cur")) == 3
+        # From one second to a minute, doubled: about a dozen, and one file is enough to see it.
+        assert 9 <= fake.attempts - attempts <= 15
+        fake.full = False
+        await emptied(spool, 100)
+        assert trio.current_time() - start < 600 + 70
+    assert sorted(subjects(fake)) == ["a", "b", "c"]
+    assert names(spool, "failed") == []
+
+
+async def test_new_files_do_not_hammer_a_full_disk(spool, deliverer, fake, autojump_clock):
+    fake.full = True
+    async with watching(spool, deliverer):
+        submit(spool, "", ["bob"], message("a"))
+        await until(lambda: fake.attempts == 6)  # 1, 2, 4, 8, 16 s have gone, 32 follow
+        for number in range(50):
+            submit(spool, "", ["bob"], message(str(number)))
+            await trio.sleep(0.1)
+        assert fake.attempts == 6
+        fake.full = False
+        await emptied(spool)
+    assert len(fake.stored) == 51
+
+
+async def test_a_full_disk_while_a_large_message_is_staged_is_no_different(
+    spool, settings, autojump_clock
+):
+    fake = FakePool(full=True, spill_above=1000)
+    submit(spool, "", ["bob"], [b"x" * 5000])
+    async with watching(spool, Deliverer(fake, settings)):
+        await until(lambda: fake.spilled >= 3)
+        assert len(names(spool, "cur")) == 1
+        fake.full = False
+        await emptied(spool)
+    assert len(fake.stored) == 1
+    assert all(body.discarded for body in fake.bodies)
+
+
+async def test_one_recipient_in_trouble_delays_only_that_file(
+    spool, deliverer, fake, autojump_clock
+):
+    fake.refuses["bob"] = DamagedError("damaged")
+    submit(spool, "", ["bob", "cyn"], message("x"))
+    async with watching(spool, deliverer):
+        await until(lambda: fake.attempts >= 4)
+        submit(spool, "", ["cyn"], message("y"))
+        await until(lambda: subjects(fake, "cyn") == ["x", "y"])
+        assert len(names(spool, "cur")) == 1
+        del fake.refuses["bob"]
+        await emptied(spool)
+    assert subjects(fake) == ["x"]
+    assert subjects(fake, "cyn") == ["x", "y"]
+
+
+@pytest.mark.at_limit("SPOOL_TRIES_MAX")
+@pytest.mark.past_limit("SPOOL_TRIES_MAX")
+@pytest.mark.parametrize("breaks", [SPOOL_TRIES_MAX - 1, SPOOL_TRIES_MAX])
+async def test_a_file_that_breaks_something_is_tried_so_often_and_others_go_on(
+    spool, settings, autojump_clock, breaks
+):
+    tries = 0
+
+    async def break_at_poison(_pool, delivery):
+        nonlocal tries
+        if b"poison" in delivery.body and tries < breaks:
+            tries += 1
+            raise ZeroDivisionError("poison")
+
+    fake = FakePool(on_deliver=break_at_poison)
+    submit(spool, "", ["bob"], message("poison"), name="x")
+    submit(spool, "", ["bob"], message("good"))
+    async with watching(spool, Deliverer(fake, settings)):
+        await emptied(spool)
+    assert tries == breaks
+    if breaks < SPOOL_TRIES_MAX:
+        assert subjects(fake) == ["good", "poison"]
+        assert names(spool, "failed") == []
+    else:
+        assert subjects(fake) == ["good"]
+        assert names(spool, "failed") == ["x", "x.reason"]
+        assert "ZeroDivisionError: poison" in (spool / "failed" / "x.reason").read_text()
+
+
+async def test_a_panic_of_the_extension_is_poison_and_ends_nothing(spool, settings, autojump_clock):
+    panic = type("PanicException", (BaseException,), {})
+
+    async def break_at_poison(_pool, delivery):
+        if b"poison" in delivery.body:
+            raise panic("index out of bounds")
+
+    fake = FakePool(on_deliver=break_at_poison)
+    submit(spool, "", ["bob"], message("poison"), name="x")
+    async with watching(spool, Deliverer(fake, settings)):
+        await until(lambda: names(spool, "failed") == ["x", "x.reason"])
+        submit(spool, "", ["bob"], message("good"))
+        await emptied(spool)
+    assert subjects(fake) == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("octets", "reason"),
+    [
+        (b"", "line 1: the file holds no message\n"),
+        (b"From: x\r\n\r\nhi\r\n", "line 1: this is no command of batch SMTP\n"),
+        (
+            b"MAIL FROM:<>\nRCPT TO:<bob>\nDATA\nhi\n",
+            "line 3: the message that begins here has no end (a dot on its own line)\n",
+        ),
+    ],
+)
+async def test_a_file_that_is_no_batch_smtp_fails_with_line_and_reason(
+    spool, deliverer, autojump_clock, octets, reason
+):
+    drop(spool, [octets], name="x")
+    async with watching(spool, deliverer):
+        await emptied(spool)
+    assert (spool / "failed" / "x").read_bytes() == octets
+    assert (spool / "failed" / "x.reason").read_text() == reason
+
+
+async def test_a_file_that_goes_on_growing_is_waited_for(spool, deliverer, fake, autojump_clock):
+    octets = b"".join(write_bsmtp("", ["bob"], message("slow" + "x" * 300)))
+    (spool / "new" / "x").write_bytes(octets[:10])
+    async with watching(spool, deliverer):
+        await until(lambda: names(spool, "cur") == ["x"])
+        with (spool / "cur" / "x").open("ab") as file:
+            for at in range(10, len(octets), 20):
+                file.write(octets[at : at + 20])
+                file.flush()
+                await trio.sleep(10)
+        await emptied(spool)
+    assert names(spool, "failed") == []
+    assert len(fake.stored) == 1
+
+
+@pytest.mark.parametrize("kind", ["link", "directory", "pipe"])
+async def test_what_is_no_file_is_not_opened(
+    spool, deliverer, fake, autojump_clock, kind, tmp_path
+):
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"".join(write_bsmtp("", ["bob"], message("secret"))))
+    match kind:
+        case "link":
+            (spool / "new" / "x").symlink_to(secret)
+        case "directory":
+            (spool / "new" / "x").mkdir()
+        case "pipe":
+            os.mkfifo(spool / "new" / "x")
+    async with watching(spool, deliverer):
+        await until(lambda: names(spool, "failed") == ["x", "x.reason"])
+    assert fake.stored == []
+    assert secret.exists()
+
+
+async def test_a_file_that_an_operator_takes_away_is_forgotten(
+    spool, deliverer, fake, autojump_clock
+):
+    drop(spool, [b"nonsense"], name="x")
+    async with watching(spool, deliverer):
+        await until(lambda: names(spool, "cur") == ["x"])
+        (spool / "cur" / "x").unlink()
+        await trio.sleep(100)
+        submit(spool, "", ["bob"], message("x"), name="x")
+        await emptied(spool)
+    assert len(fake.stored) == 1
+    assert names(spool, "failed") == []
+
+
+async def test_what_died_in_tmp_is_removed_after_a_day_and_a_half(spool, deliverer, autojump_clock):
+    for name, hours in (("old", 37), ("young", 35)):
+        (spool / "tmp" / name).write_bytes(b"half")
+        then = os.stat(spool / "tmp" / name).st_mtime - hours * 3600
+        os.utime(spool / "tmp" / name, (then, then))
+    async with watching(spool, deliverer):
+        await trio.lowlevel.checkpoint()
+        assert names(spool, "tmp") == ["young"]
+        then = os.stat(spool / "tmp" / "young").st_mtime - 2 * 3600
+        os.utime(spool / "tmp" / "young", (then, then))
+        await trio.sleep(3700)
+        assert names(spool, "tmp") == []
