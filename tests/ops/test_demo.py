@@ -49,6 +49,11 @@ def test_users_are_named_and_counted():
     ]
 
 
+def test_an_address_of_another_machine(tmp_path, capsys):
+    assert cli.main(["demo", "--dir", str(tmp_path), "--host", "192.0.2.1"]) == 2
+    assert capsys.readouterr().err == "imapvm: --host 192.0.2.1 is no address of this machine\n"
+
+
 @pytest.mark.parametrize("text", ["ada", "ada:", ":x", ""])
 def test_what_is_no_user(text):
     with pytest.raises(argparse.ArgumentTypeError, match="NAME:PASSWORD"):

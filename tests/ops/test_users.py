@@ -207,6 +207,21 @@ def test_a_user_who_is_not_enrolled(user, words):
     assert user(*words, stdin=Stdin(b"x")) == (1, "", "imapvm: there is no user nobody\n")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("enroll", "\udcff", "--password-stdin"),
+        ("rename", "ada", "\udcff"),
+        ("alias", "add", "ada", "\udcff@x"),
+    ],
+)
+def test_what_is_not_utf8_is_refused(user, words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        user(*words)
+    assert ended.value.code == 2
+    assert "it is not UTF-8" in capsys.readouterr().err
+
+
 def test_while_another_process_has_the_filepool_open(user, pool):
     async def both():
         async with open_filepool(pool) as filepool:

@@ -5,6 +5,7 @@ and the server that answers is the one of `imapvm serve`.
 """
 
 import argparse
+import errno
 import fcntl
 import os
 import re
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from imapvm.ops.errors import USAGE, OperatorError
+from imapvm.ops.users import utf8
 
 if TYPE_CHECKING:
     from imapvm.server.settings import Listening, Settings
@@ -99,14 +101,14 @@ def _port(text: str) -> int:
 
 
 def _user(text: str) -> DemoUser:
-    name, colon, password = text.partition(":")
+    name, colon, password = utf8(text).partition(":")
     if not (name and colon and password):
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME:PASSWORD")
     return DemoUser(name, password)
 
 
 def _users(text: str) -> list[DemoUser]:
-    form = re.fullmatch(r"([^:%]*)%(0[1-9])?d([^:%]*):([0-9]{1,7}):(.+)", text)
+    form = re.fullmatch(r"([^:%]*)%(0[1-9])?d([^:%]*):([0-9]{1,7}):(.+)", utf8(text))
     if form is None or not 1 <= int(form[4]) <= USERS_MAX:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not of the form PATTERN%d:COUNT:PASSWORD (COUNT: 1 to {USERS_MAX})"
@@ -183,6 +185,8 @@ def _refuse_busy_port(host: str, kind: str, port: int) -> None:
                 f"port {port} needs more rights than yours: choose another with --{kind}-port"
             ) from None
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise OperatorError(f"--host {host} is no address of this machine", USAGE) from None
             fault = (error.strerror or str(error)).lower()
             raise OperatorError(
                 f"port {port} at {host} cannot be had ({fault}): choose another with"

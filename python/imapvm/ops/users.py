@@ -25,33 +25,44 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     inner = user.add_subparsers(title="verbs", metavar="VERB", required=True)
 
     enroll = _verb(inner, "enroll", _enroll, "enrol a user: INBOX and the usual folders are made")
-    enroll.add_argument("name", metavar="NAME", help="login name: ada, or ada@example.org")
+    enroll.add_argument(
+        "name", type=utf8, metavar="NAME", help="login name: ada, or ada@example.org"
+    )
     _add_password(enroll)
 
     delete = _verb(inner, "delete", _delete, "delete a user with all mail, after asking")
-    delete.add_argument("name", metavar="NAME")
+    delete.add_argument("name", type=utf8, metavar="NAME")
     delete.add_argument("--yes", action="store_true", help="do not ask")
 
     rename = _verb(inner, "rename", _rename, "give a user another login name")
-    rename.add_argument("name", metavar="OLD")
-    rename.add_argument("new", metavar="NEW")
+    rename.add_argument("name", type=utf8, metavar="OLD")
+    rename.add_argument("new", type=utf8, metavar="NEW")
 
     listing = _verb(inner, "list", _list, "list the users")
     listing.add_argument("--json", action="store_true", help="as a JSON array of objects")
 
     password = _verb(inner, "password", _password, "set a user's password")
-    password.add_argument("name", metavar="NAME")
+    password.add_argument("name", type=utf8, metavar="NAME")
     _add_password(password)
 
     alias = inner.add_parser("alias", help="further addresses of a user")
     aliases = alias.add_subparsers(title="verbs", metavar="VERB", required=True)
     add = _verb(aliases, "add", _alias_add, "deliver mail for ADDRESS to a user")
-    add.add_argument("name", metavar="NAME")
-    add.add_argument("address", metavar="ADDRESS", help="local@domain, or local in any domain")
+    add.add_argument("name", type=utf8, metavar="NAME")
+    add.add_argument(
+        "address", type=utf8, metavar="ADDRESS", help="local@domain, or local in any domain"
+    )
     remove = _verb(aliases, "remove", _alias_remove, "forget an alias")
-    remove.add_argument("address", metavar="ADDRESS")
+    remove.add_argument("address", type=utf8, metavar="ADDRESS")
     shown = _verb(aliases, "list", _alias_list, "list aliases: of one user, or all")
-    shown.add_argument("name", metavar="NAME", nargs="?")
+    shown.add_argument("name", type=utf8, metavar="NAME", nargs="?")
+
+
+def utf8(text: str) -> str:
+    """An argument that is written to the filepool: what was typed in another charset is refused."""
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise argparse.ArgumentTypeError("it is not UTF-8")
+    return text
 
 
 def _verb(
