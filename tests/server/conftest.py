@@ -1,11 +1,15 @@
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 import trio
 import trustme
+from tests.server.whole import Server, running
 
+from imapvm.commands.services import Services
+from imapvm.server.connection import serve_connection
 from imapvm.server.reactor import Reactor
 from imapvm.server.tls import TlsServer
 from imapvm.server.transport import Transport
@@ -58,9 +62,6 @@ def pair(request: pytest.FixtureRequest) -> tuple[socket.socket, socket.socket]:
     return tcp_pair() if request.param == "tcp" else socket.socketpair()
 
 
-Secure = Callable[[Transport, trio.SocketStream], "trio.SSLStream[trio.SocketStream]"]
-
-
 @pytest.fixture(params=["tcp", "unix", "tls"])
 async def connected(
     request: pytest.FixtureRequest,
@@ -81,3 +82,51 @@ async def connected(
     yield transport, client
     transport.close()
     await trio.aclose_forcefully(client)
+
+
+@pytest.fixture
+async def server(tmp_path) -> AsyncIterator[Server]:
+    async with running(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+async def secure_server(tmp_path, tls_server_files) -> AsyncIterator[Server]:
+    certificate, key = tls_server_files
+    async with running(
+        tmp_path, certificate=certificate, key=key, imaps=("127.0.0.1:0",), plaintext="never"
+    ) as server:
+        yield server
+
+
+@pytest.fixture
+def services() -> Services:
+    return Services(pool=None, authenticator=None, clock=lambda: 0.0)
+
+
+@pytest.fixture
+async def connect(nursery, reactor, services):
+    """Serve a connection; gives the client's end, which is closed with the test."""
+    clients = []
+
+    async def connect(
+        connections, *, plain_allowed=True, tls=None, tls_first=False, within=nursery
+    ):
+        ours, theirs = tcp_pair()
+        transport = Transport(reactor, ours, peer="192.0.2.1", tls_server=tls)
+        within.start_soon(
+            partial(
+                serve_connection,
+                transport,
+                services,
+                connections,
+                plain_allowed=plain_allowed,
+                tls_first=tls_first,
+            )
+        )
+        clients.append(trio.SocketStream(trio.socket.from_stdlib_socket(theirs)))
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        await trio.aclose_forcefully(client)

@@ -1,22 +1,15 @@
 """How many may come, and who has been silent too long. Real sockets, no filepool."""
 
 import contextlib
-import errno
-import os
 import socket
-from functools import partial
 from types import SimpleNamespace
 
 import pytest
 import trio
-from tests.server.conftest import tcp_pair
+from tests.server.whole import line, until
 from trio.testing import wait_all_tasks_blocked
 
-from imapvm.commands.services import Services
 from imapvm.model.limits import CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX, OUTPUT_WAITING_MAX
-from imapvm.server import accept
-from imapvm.server.accept import PAUSE_SECONDS, Door
-from imapvm.server.connection import serve_connection
 from imapvm.server.connections import (
     AUTOLOGOUT_SECONDS,
     LOGIN_SECONDS,
@@ -26,7 +19,6 @@ from imapvm.server.connections import (
     is_loopback,
     network_of,
 )
-from imapvm.server.transport import Transport
 
 
 class FakeTransport:
@@ -236,57 +228,6 @@ async def test_a_sweep_of_very_many_lets_others_run(autojump_clock):
 # --- real connections, without a filepool --------------------------------------------------------
 
 
-@pytest.fixture
-def services() -> Services:
-    return Services(pool=None, authenticator=None, clock=lambda: 0.0)
-
-
-async def line(client: trio.SocketStream) -> bytes:
-    """All that comes up to a line's end."""
-    data = b""
-    while not data.endswith(b"\n"):
-        more = await client.receive_some()
-        if not more:
-            break
-        data += more
-    return data
-
-
-async def until(condition) -> None:
-    """Let everybody go on until something is true."""
-    with trio.fail_after(10):
-        while not condition():
-            await trio.lowlevel.checkpoint()
-
-
-@pytest.fixture
-async def connect(nursery, reactor, services):
-    """Serve a connection; gives the client's end, which is closed with the test."""
-    clients = []
-
-    async def connect(
-        connections, *, plain_allowed=True, tls=None, tls_first=False, within=nursery
-    ):
-        ours, theirs = tcp_pair()
-        transport = Transport(reactor, ours, peer="192.0.2.1", tls_server=tls)
-        within.start_soon(
-            partial(
-                serve_connection,
-                transport,
-                services,
-                connections,
-                plain_allowed=plain_allowed,
-                tls_first=tls_first,
-            )
-        )
-        clients.append(trio.SocketStream(trio.socket.from_stdlib_socket(theirs)))
-        return clients[-1]
-
-    yield connect
-    for client in clients:
-        await trio.aclose_forcefully(client)
-
-
 async def test_the_stranger_hears_why_it_is_let_go(connections, autojump_clock, connect):
     client = await connect(connections)
     assert (await line(client)).startswith(b"* OK [CAPABILITY IMAP4rev1")
@@ -383,121 +324,3 @@ async def test_interrupts_are_not_taken_for_mistakes(monkeypatch, connect, nurse
     with pytest.raises(BaseExceptionGroup) as raised:
         await interrupted()
     assert raised.group_contains(KeyboardInterrupt)
-
-
-# --- the door ------------------------------------------------------------------------------------
-
-
-def door(services, connections, reactor, nursery, **options) -> Door:
-    return Door(
-        services, connections, reactor, nursery, tls=options.get("tls"),
-        plaintext=options.get("plaintext", "loopback"),
-    )  # fmt: skip
-
-
-async def test_one_too_many_hears_bye_at_once(nursery, reactor, services):
-    connections = Connections(most=1)
-    entrance = door(services, connections, reactor, nursery)
-    first, refused = tcp_pair(), tcp_pair()
-    entrance.admit(first[0], ("192.0.2.1", 1), tls_first=False)
-    await wait_all_tasks_blocked()
-    entrance.admit(refused[0], ("192.0.2.2", 1), tls_first=False)
-    with first[1], refused[1]:
-        assert refused[1].recv(100).startswith(b"* BYE [UNAVAILABLE] too many connections")
-        assert refused[1].recv(100) == b""
-        assert first[1].recv(100).startswith(b"* OK")
-    assert len(connections) <= 1
-
-
-async def test_one_too_many_who_wants_tls_is_closed_without_a_word(nursery, reactor, services):
-    entrance = door(services, Connections(most=0), reactor, nursery)
-    ours, theirs = tcp_pair()
-    entrance.admit(ours, ("192.0.2.2", 1), tls_first=True)
-    with theirs:
-        assert theirs.recv(100) == b""
-
-
-@pytest.mark.parametrize(
-    ("plaintext", "peer", "allowed"),
-    [
-        ("loopback", "127.0.0.1", True),
-        ("loopback", "::1", True),
-        ("loopback", "192.0.2.1", False),
-        ("always", "192.0.2.1", True),
-        ("never", "127.0.0.1", False),
-    ],
-)
-async def test_who_may_send_a_password_without_tls(
-    nursery, reactor, services, plaintext, peer, allowed
-):
-    entrance = door(services, Connections(), reactor, nursery, plaintext=plaintext)
-    ours, theirs = tcp_pair()
-    entrance.admit(ours, (peer, 1), tls_first=False)
-    await wait_all_tasks_blocked()
-    with theirs:
-        assert (b"LOGINDISABLED" in theirs.recv(1000)) is not allowed
-
-
-async def test_without_descriptors_accepting_waits_and_goes_on(
-    nursery, reactor, services, monkeypatch, caplog
-):
-    left = 3
-
-    class Listener:
-        """A listening socket on a machine that has run out of descriptors three times."""
-
-        def __init__(self) -> None:
-            self.sock = socket.create_server(("127.0.0.1", 0))
-
-        def fileno(self) -> int:
-            return self.sock.fileno()
-
-        def settimeout(self, seconds: float) -> None:
-            self.sock.settimeout(seconds)
-
-        def accept(self):
-            nonlocal left
-            if left:
-                left -= 1
-                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-            return self.sock.accept()
-
-    monkeypatch.setattr(accept, "PAUSE_SECONDS", PAUSE_SECONDS / 100)
-    listener = Listener()
-    entrance = door(services, Connections(), reactor, nursery)
-
-    async def accept_forever() -> None:
-        await entrance.accept_forever(listener, tls_first=False)
-
-    nursery.start_soon(accept_forever)
-    client = await trio.open_tcp_stream(*listener.sock.getsockname())
-    with trio.fail_after(5):
-        assert (await line(client)).startswith(b"* OK")
-    assert left == 0
-    assert [r.getMessage() for r in caplog.records] == ["cannot accept a connection"]
-    await client.aclose()
-    nursery.cancel_scope.cancel()
-    listener.sock.close()
-
-
-async def test_a_thousand_connections_opened_and_closed_leave_nothing_behind(
-    nursery, reactor, services
-):
-    connections = Connections()
-    entrance = door(services, connections, reactor, nursery)
-    before = len(os.listdir("/proc/self/fd"))
-    with trio.fail_after(30):
-        for _ in range(20):
-            ends = [tcp_pair() for _ in range(50)]
-            for ours, _ in ends:
-                entrance.admit(ours, ("127.0.0.1", 1), tls_first=False)
-            await wait_all_tasks_blocked()
-            assert len(connections) == len(reactor) == 50
-            for number, (_, theirs) in enumerate(ends):
-                if number % 2:
-                    theirs.sendall(b"a LOGOUT\r\nb NOOP\r\n")
-                theirs.close()
-            await until(lambda: not len(connections))
-    assert len(reactor) == 0
-    assert len(os.listdir("/proc/self/fd")) == before
-    assert not nursery.child_tasks - {task for task in nursery.child_tasks if "run" in task.name}

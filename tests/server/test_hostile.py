@@ -1,0 +1,99 @@
+"""What clients may send, and how little of it the server keeps."""
+
+import pytest
+import trio
+from tests.server.whole import MIB, Client, anonymous_memory, lmtp
+
+HOSTILE = {
+    "ten megabytes without a line end": b"a" * (10 * MIB),
+    "ten megabytes of one tag and spaces": b"a" + b" " * (10 * MIB),
+    "an HTTP request": b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n",
+    "an HTTP post": b"POST /x HTTP/1.1\r\nContent-Length: 10\r\n\r\na1 NOOP\r\n",
+    "an SMTP greeting": b"EHLO example.org\r\nMAIL FROM:<>\r\n" * 10,
+    "a TLS handshake": bytes.fromhex("16030100c8010000c403037b") + bytes(range(200)),
+    "binary noise": bytes(range(256)) * 4096,
+    "zeros": bytes(MIB),
+    "a million parentheses": b"a SEARCH " + b"(" * 1_000_000 + b"\r\n",
+    "a million NOTs": b"a SEARCH " + b"NOT " * 250_000 + b"ALL\r\n",
+    "a literal of four gigabytes": b"a LOGIN {4294967295}\r\n",
+    "a literal of four gigabytes that is not waited for": b"a LOGIN {4294967295+}\r\n" + b"x" * MIB,
+    "a literal whose size is no number of this world": b"a LOGIN {" + b"9" * 100 + b"}\r\n",
+    "thousands of small literals": b"a ID (" + b'"k" {1+}\r\nx ' * 20_000 + b")\r\n",
+    "a quoted string without an end": b'a LOGIN "' + b"x" * MIB + b"\r\n",
+    "empty lines": b"\r\n" * 100_000,
+    "wrong commands": b"a NONSENSE\r\n" * 10_000,
+    "bare line feeds": b"a NOOP\n" * 10,
+}
+
+
+async def flood(client: Client, data: bytes) -> None:
+    view = memoryview(data)
+    try:
+        for start in range(0, len(view), 65536):
+            await client.stream.send_all(view[start : start + 65536])
+        await client.stream.send_eof()
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass  # it hung up on us, which is an answer
+
+
+def check_line(line: bytes) -> None:
+    """What a client can make sense of, whatever was sent."""
+    assert line.endswith(b"\r\n")
+    assert line.split(b" ", 2)[1] in {b"BAD", b"NO", b"BYE", b"OK"} or line.startswith(
+        (b"+ ", b"* SEARCH", b"* ID")
+    )
+
+
+@pytest.mark.parametrize("signed_in", [False, True], ids=["stranger", "signed in"])
+@pytest.mark.parametrize("kind", HOSTILE)
+async def test_hostile_input_is_answered_or_ended_within_bounds(server, kind, signed_in):
+    other = await server.signed_in(b"grace")
+    client = await (server.signed_in() if signed_in else server.connect())
+    before = anonymous_memory()
+    last, octets = b"", 0
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(flood, client, HOSTILE[kind])
+        with trio.fail_after(20):
+            while line := await client.line():
+                check_line(line)
+                last, octets = line, octets + len(line)
+        assert anonymous_memory() - before < 8 * MIB
+        nursery.cancel_scope.cancel()
+    assert octets < len(HOSTILE[kind]) * 30 + 1000
+    if "without a line end" in kind or "HTTP" in kind:
+        assert last.startswith(b"* BYE")
+    with trio.fail_after(2):
+        assert (await other.command(b"NOOP"))[-1].startswith(b"t OK")
+
+
+async def test_a_literal_that_is_refused_is_skipped_and_not_executed(server):
+    client = await server.connect()
+    inside = b"\r\nx NOOP\r\nx LOGOUT\r\n"
+    inside += b"y" * (70_000 - len(inside))
+    await client.send(b"a LOGIN ada {%d+}\r\n" % len(inside) + inside + b"\r\nb NOOP\r\n")
+    assert (await client.line()).split(b" ")[:2] in ([b"a", b"NO"], [b"a", b"BAD"])
+    assert (await client.line()).startswith(b"b OK")
+
+
+async def test_strangers_who_go_on_being_wrong_are_let_go(server):
+    client = await server.connect()
+    await client.send(b"a NONSENSE\r\n" * 50)
+    said = await client.all()
+    assert said.count(b"a BAD") < 10
+    assert said.splitlines()[-1].startswith(b"* BYE")
+
+
+async def test_a_client_that_reads_nothing_of_a_large_fetch_holds_up_nobody(server):
+    big = b"Subject: big\r\n\r\n" + (b"x" * 78 + b"\r\n") * 100_000
+    await lmtp(server, b"ada@localhost", big)
+    deaf, other = await server.signed_in(), await server.signed_in()
+    await deaf.command(b"SELECT INBOX")
+    await other.command(b"SELECT INBOX")
+    before = anonymous_memory()
+    await deaf.send(b"f FETCH 1 BODY.PEEK[]\r\n" * 20)
+    for _ in range(20):
+        with trio.fail_after(1):
+            await other.command(b"NOOP")
+        await trio.sleep(0.005)
+    assert anonymous_memory() - before < 8 * MIB
+    await deaf.stream.aclose()
