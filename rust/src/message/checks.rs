@@ -3,289 +3,9 @@
 //! Each function panics where something does not hold.
 use super::digest::{Digest, Range};
 use super::limits::{DEPTH, PARTS, PREVIEW_CHARS, REFERENCES};
-use super::{Scanner, TransferDecoder};
+use super::strict::{Value, body_sizes, is_envelope};
+use super::{Needle, Scanner, TextMatcher, TransferDecoder};
 use crate::wire::ast::{Field, SectionText};
-
-/// A value of IMAP's data formats (RFC 9051 section 4), read strictly.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Value {
-    /// `NIL`
-    Nil,
-    /// Quoted or literal.
-    String(Vec<u8>),
-    /// Digits.
-    Number(u64),
-    /// In parentheses; with each element, whether a space stands before it.
-    List(Vec<(bool, Value)>),
-}
-
-impl Value {
-    /// Read one value; None where `text` is not exactly one.
-    #[must_use]
-    pub fn read(text: &[u8]) -> Option<Value> {
-        let mut open: Vec<(bool, Vec<(bool, Value)>)> = Vec::new();
-        let mut rest = text;
-        loop {
-            let spaced = match rest.strip_prefix(b" ") {
-                Some(behind) if open.last().is_some_and(|(_, list)| !list.is_empty()) => {
-                    rest = behind;
-                    true
-                }
-                _ => false,
-            };
-            let (spaced, value) = match rest {
-                [b'(', behind @ ..] => {
-                    rest = behind;
-                    open.push((spaced, Vec::new()));
-                    continue;
-                }
-                [b')', behind @ ..] if !spaced => {
-                    rest = behind;
-                    let (spaced, list) = open.pop()?;
-                    (spaced, Value::List(list))
-                }
-                _ => (spaced, Self::read_simple(&mut rest)?),
-            };
-            match open.last_mut() {
-                Some((_, list)) => list.push((spaced, value)),
-                None => return rest.is_empty().then_some(value),
-            }
-        }
-    }
-
-    fn read_simple(rest: &mut &[u8]) -> Option<Value> {
-        if let Some(behind) = rest.strip_prefix(b"NIL") {
-            *rest = behind;
-            return Some(Value::Nil);
-        }
-        if let Some(mut behind) = rest.strip_prefix(b"\"") {
-            let mut text = Vec::new();
-            loop {
-                let (first, tail) = behind.split_first()?;
-                behind = tail;
-                match first {
-                    b'"' => break,
-                    b'\\' => {
-                        let (escaped, tail) = behind.split_first()?;
-                        text.push(*[b'"', b'\\'].iter().find(|special| *special == escaped)?);
-                        behind = tail;
-                    }
-                    // QUOTED-CHAR of RFC 3501: 7 bits, no NUL, CR or LF
-                    0 | b'\r' | b'\n' | 0x80.. => return None,
-                    other => text.push(*other),
-                }
-            }
-            *rest = behind;
-            return Some(Value::String(text));
-        }
-        let is_literal = rest.strip_prefix(b"{");
-        let behind = is_literal.unwrap_or(rest);
-        let end = behind.iter().position(|octet| !octet.is_ascii_digit())?;
-        let (digits, behind) = behind.split_at_checked(end)?;
-        let number: u64 = str::from_utf8(digits).ok()?.parse().ok()?;
-        if number > 0 && digits.starts_with(b"0") {
-            return None;
-        }
-        *rest = behind;
-        if is_literal.is_none() {
-            return Some(Value::Number(number));
-        }
-        let behind = behind.strip_prefix(b"}\r\n")?;
-        let (text, behind) = behind.split_at_checked(usize::try_from(number).ok()?)?;
-        *rest = behind;
-        (!text.contains(&0)).then(|| Value::String(text.to_vec()))
-    }
-
-    fn list(&self) -> Option<&[(bool, Value)]> {
-        match self {
-            Value::List(list) => Some(list),
-            _ => None,
-        }
-    }
-
-    fn is_string(&self) -> bool {
-        matches!(self, Value::String(_))
-    }
-
-    fn is_nstring(&self) -> bool {
-        self.is_string() || *self == Value::Nil
-    }
-
-    fn is_text(&self, text: &str) -> bool {
-        matches!(self, Value::String(is) if is.eq_ignore_ascii_case(text.as_bytes()))
-    }
-}
-
-/// Elements, all but the first with a space in front.
-fn spaced(list: &[(bool, Value)]) -> Option<Vec<&Value>> {
-    let is_spaced = list
-        .iter()
-        .enumerate()
-        .all(|(index, (spaced, _))| *spaced == (index > 0));
-    is_spaced.then(|| list.iter().map(|(_, value)| value).collect())
-}
-
-/// Elements directly one behind the other.
-fn unspaced(list: &[(bool, Value)]) -> bool {
-    list.iter().all(|(spaced, _)| !spaced)
-}
-
-fn is_address(value: &Value) -> bool {
-    let fields = value.list().and_then(spaced);
-    matches!(fields.as_deref(), Some([name, route, mailbox, host])
-        if [name, route, mailbox, host].iter().all(|field| field.is_nstring())
-        // NIL as a host marks a group, NIL as a mailbox its end.
-        && (!matches!(host, Value::Nil) || (**name == Value::Nil && **route == Value::Nil))
-        && (!matches!(mailbox, Value::Nil) || **host == Value::Nil))
-}
-
-/// The groups of a list are opened and closed in turn.
-fn is_address_list(value: &Value) -> bool {
-    let Value::List(list) = value else {
-        return *value == Value::Nil;
-    };
-    let mut in_group = false;
-    let mut is_right = !list.is_empty() && unspaced(list);
-    for (_, address) in list {
-        is_right &= is_address(address);
-        match address.list() {
-            Some([_, _, (_, Value::Nil), (_, Value::Nil)]) => {
-                is_right &= std::mem::take(&mut in_group);
-            }
-            Some([_, _, _, (_, Value::Nil)]) => is_right &= !std::mem::replace(&mut in_group, true),
-            _ => {}
-        }
-    }
-    is_right && !in_group
-}
-
-/// `envelope` of RFC 9051 section 9.
-#[must_use]
-pub fn is_envelope(value: &Value) -> bool {
-    let fields = value.list().and_then(spaced);
-    matches!(fields.as_deref(), Some([date, subject, lists @ .., in_reply_to, message_id])
-        if lists.len() == 6
-        && [date, subject, in_reply_to, message_id].iter().all(|field| field.is_nstring())
-        && lists.iter().all(|list| is_address_list(list)))
-}
-
-fn is_parameters(value: &Value) -> bool {
-    let Value::List(list) = value else {
-        return *value == Value::Nil;
-    };
-    !list.is_empty()
-        && list.len().is_multiple_of(2)
-        && spaced(list).is_some_and(|list| list.iter().all(|value| value.is_string()))
-}
-
-fn is_disposition(value: &Value) -> bool {
-    let Value::List(list) = value else {
-        return *value == Value::Nil;
-    };
-    matches!(spaced(list).as_deref(), Some([kind, list]) if kind.is_string() && is_parameters(list))
-}
-
-fn is_language(value: &Value) -> bool {
-    let Value::List(list) = value else {
-        return value.is_nstring();
-    };
-    !list.is_empty() && spaced(list).is_some_and(|list| list.iter().all(|value| value.is_string()))
-}
-
-/// Extension data behind an element of the given kind.
-fn is_extension(first: impl Fn(&Value) -> bool, values: &[&Value], extended: bool) -> bool {
-    match values {
-        [] => !extended,
-        [one, disposition, language, location] => {
-            extended
-                && first(one)
-                && is_disposition(disposition)
-                && is_language(language)
-                && location.is_nstring()
-        }
-        _ => false,
-    }
-}
-
-/// Read `body` of RFC 9051 section 9: the octets of each leaf, and of each message with its
-/// envelope; or None where it is none. A leaf that is an encoded message counts once.
-#[must_use]
-pub fn body_sizes(value: &Value, extended: bool) -> Option<Vec<u64>> {
-    let mut sizes = Vec::new();
-    let mut left = vec![value];
-    while let Some(body) = left.pop() {
-        let list = body.list()?;
-        let parts = list
-            .iter()
-            .take_while(|(spaced, value)| !spaced && value.list().is_some());
-        let parts: Vec<&Value> = parts.map(|(_, value)| value).collect();
-        if !parts.is_empty() {
-            let behind = list.get(parts.len()..)?;
-            let is_spaced = behind.iter().all(|(spaced, _)| *spaced);
-            let behind: Vec<&Value> = behind.iter().map(|(_, value)| value).collect();
-            let (subtype, extension) = behind.split_first()?;
-            if !is_spaced
-                || !subtype.is_string()
-                || !is_extension(is_parameters, extension, extended)
-            {
-                return None;
-            }
-            left.extend(parts.into_iter().rev());
-            continue;
-        }
-        let fields = spaced(list)?;
-        let [
-            media,
-            subtype,
-            parameters,
-            id,
-            description,
-            encoding,
-            Value::Number(size),
-            behind @ ..,
-        ] = fields.as_slice()
-        else {
-            return None;
-        };
-        let is_right = media.is_string()
-            && subtype.is_string()
-            && is_parameters(parameters)
-            && id.is_nstring()
-            && description.is_nstring()
-            && encoding.is_string();
-        sizes.push(*size);
-        let is_message =
-            media.is_text("message") && (subtype.is_text("rfc822") || subtype.is_text("global"));
-        let extension = if is_message {
-            let [envelope, inner, Value::Number(_), extension @ ..] = behind else {
-                return None;
-            };
-            if !is_envelope(envelope) {
-                return None;
-            }
-            let identity = ["7BIT", "8BIT", "BINARY"]
-                .iter()
-                .any(|name| encoding.is_text(name));
-            if identity {
-                left.push(inner);
-            } else {
-                body_sizes(inner, false).or_else(|| body_sizes(inner, true))?;
-            }
-            extension
-        } else if media.is_text("text") {
-            let [Value::Number(_), extension @ ..] = behind else {
-                return None;
-            };
-            extension
-        } else {
-            behind
-        };
-        if !is_right || !is_extension(Value::is_nstring, extension, extended) {
-            return None;
-        }
-    }
-    Some(sizes)
-}
 
 /// Scan a message fed in portions of a size.
 #[must_use]
@@ -469,6 +189,42 @@ pub fn decoding_does_not_depend_on_cuts(encoded: &[u8], portion: usize) {
         assert_eq!(whole, decode(portion));
         assert!(whole.len() <= encoded.len());
     }
+}
+
+/// A matcher wants octets of the message only, comes to an end, and finds the same however the
+/// octets are cut.
+///
+/// # Panics
+/// Where it does not.
+pub fn matching_does_not_depend_on_cuts(message: &[u8], needle: &str, portion: usize) {
+    let stored = scan(message, message.len());
+    let Ok(digest) = Digest::open(&stored) else {
+        return;
+    };
+    let needle = super::fold(needle);
+    let needles = [false, true].map(|in_headers| Needle {
+        text: needle.clone(),
+        in_headers,
+    });
+    let search = |portion: usize| {
+        let mut matcher = TextMatcher::new(&digest, &needles);
+        let mut fed = 0;
+        while let Some(wanted) = matcher.wanted() {
+            let octets = slice(message, wanted);
+            let octets = octets.get(..portion.max(1)).unwrap_or(octets);
+            assert!(!octets.is_empty());
+            fed += octets.len();
+            assert!(fed <= message.len(), "no octet is wanted twice");
+            matcher.feed(octets);
+        }
+        [matcher.found(0), matcher.found(1)]
+    };
+    let found = search(message.len());
+    assert_eq!(found, search(portion));
+    assert!(
+        !found.starts_with(&[true]) || found.ends_with(&[true]),
+        "TEXT is more than BODY"
+    );
 }
 
 /// A digest that was damaged is refused, or at least read without harm.

@@ -21,6 +21,7 @@ mod preview;
 mod render;
 pub mod scanner;
 mod stored;
+pub mod strict;
 mod subject;
 mod transfer;
 mod words;

@@ -185,6 +185,15 @@ proptest! {
     }
 
     #[test]
+    fn matching_does_not_depend_on_cuts(
+        message in soup(),
+        needle in select(&["text", "a", "ü", "subject: s", "x", "=", "grüße"][..]),
+        portion in 1_usize..50,
+    ) {
+        checks::matching_does_not_depend_on_cuts(&message, needle, portion);
+    }
+
+    #[test]
     fn octets_that_are_no_message(message in vec(any::<u8>(), 0..300), portion in 1_usize..50) {
         checks::index_stays_inside(&message);
         checks::digest_does_not_depend_on_cuts(&message, portion);
