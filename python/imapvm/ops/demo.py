@@ -5,16 +5,18 @@ and the server that answers is the one of `imapvm serve`.
 """
 
 import argparse
+import contextlib
 import errno
 import fcntl
 import os
 import re
 import shlex
+import shutil
 import socket
+import sys
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -151,7 +153,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-@contextmanager
+@contextlib.contextmanager
 def _only_here(directory: Path) -> Iterator[None]:
     """Keep a second demonstration out of the directory while this one runs."""
     lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -312,8 +314,9 @@ def _say(settings: "Settings", listening: "Listening", user: DemoUser, fault: st
         f"  user           {user.name}",
         f"  password       {user.password}",
         f"  in a shell     curl --user {shlex.quote(f'{user.name}:{user.password}')} '{url}'",
-        f"  hand it mail   LMTP at {written['lmtp']}, or imapvm-smtpexit --spool"
-        f" {shlex.quote(str(settings.spool))} {shlex.quote(user.name)}",
+        f"  hand it mail   LMTP at {written['lmtp']}, or a message on standard input of",
+        f"                 {_smtpexit()} --spool {shlex.quote(str(settings.spool))}"
+        f" {shlex.quote(user.name)}",
         "",
         *(f"{kind}={address}" for kind, address in written.items()),
         f"spool={settings.spool and settings.spool.resolve()}",
@@ -322,3 +325,13 @@ def _say(settings: "Settings", listening: "Listening", user: DemoUser, fault: st
     ]
     for line in lines:
         print(line, flush=True)
+
+
+def _smtpexit() -> str:
+    """The command as it can be typed here, where perhaps no PATH leads to it."""
+    if shutil.which("imapvm-smtpexit"):
+        return "imapvm-smtpexit"
+    beside = Path(sys.executable).with_name("imapvm-smtpexit")
+    with contextlib.suppress(ValueError):
+        beside = beside.relative_to(Path.cwd())
+    return shlex.quote(str(beside))
