@@ -46,16 +46,19 @@ def inspect_bodies(
             continue  # half of it may be gone, or not yet here
         if not picture.uses[body]:
             key = sweep_key(now + GRACE_SECONDS, Sweeping.BODY, body)
-            found.add(f"No message has body {body}.", _orphaning(picture, body, key))
+            found.add(
+                f"No message has body {body}.",
+                _orphaning(picture, body, key) if picture.whole else None,
+            )
         _inspect_body(txn, picture, body, rows, found)
     for body in digests.keys() - bodies.keys() - picture.doomed_bodies.keys():
         key = sweep_key(now, Sweeping.BODY, body)
         found.add(
             f"There is a digest of body {body}, which does not exist.",
-            putting(tables.sweep, key, b""),
+            None if picture.uses[body] else putting(tables.sweep, key, b""),
         )
     for body in sorted(picture.uses.keys() - bodies.keys()):
-        found.add(f"Body {body} is missing, and {picture.uses[body]} messages have it.")
+        found.add(f"Body {body} is missing; messages that have it: {picture.uses[body]}.")
     _inspect_references(txn, picture, found)
     return len(bodies)
 
@@ -131,8 +134,8 @@ def _inspect_references(
             should = picture.uses[body]
             if should and does != should:
                 found.add(
-                    f"{should} messages have body {body}, and its count of uses is {does}.",
-                    putting(table, key, COUNTER.pack(should)),
+                    f"Body {body} has a count of uses of {does}; messages that have it: {should}.",
+                    putting(table, key, COUNTER.pack(should)) if picture.whole else None,
                 )
             elif (
                 not should and txn.get(CHUNK_KEY.pack(body, 0), None, picture.tables.bodies) is None
@@ -143,7 +146,7 @@ def _inspect_references(
     for body in sorted(picture.uses.keys() - counted):
         if picture.uses[body]:
             found.add(
-                f"{picture.uses[body]} messages have body {body}, and its uses are not counted.",
+                f"Body {body} has no count of uses; messages that have it: {picture.uses[body]}.",
                 putting(table, ID_KEY.pack(body), COUNTER.pack(picture.uses[body])),
             )
 

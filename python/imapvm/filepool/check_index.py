@@ -32,6 +32,7 @@ def inspect_index(
                 records = segment_records(segment)
             except CorruptError as fault:
                 found.add(f"{what} cannot be read: {fault}.")
+                picture.whole = False
                 continue
             if not picture.knows_mailbox(mailbox) and mailbox not in lost:
                 lost.add(mailbox)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from imapvm._core import CorruptError, UidSet
 from imapvm.filepool.changes import Change
-from imapvm.filepool.check_findings import putting
+from imapvm.filepool.check_findings import deleting, putting
+from imapvm.filepool.check_mailboxes import counting
 from imapvm.filepool.tables import (
     CHANGE_KEY,
     COUNTER,
@@ -102,7 +103,12 @@ def _inspect_changes(
                 continue
             what = f"Change {modseq} of mailbox {mailbox}"
             if modseq > row.highest_modseq:
-                found.add(f"{what} is above its highest MODSEQ, {row.highest_modseq}.")
+                counted = picture.counted[mailbox]
+                counted.modseq = max(counted.modseq, modseq)
+                found.add(
+                    f"{what} is above its highest MODSEQ, {row.highest_modseq}.",
+                    counting(picture, row) if picture.whole else None,
+                )
             try:
                 uids = UidSet.from_bytes(stored[1:])
                 kind = Change(stored[0])
@@ -114,7 +120,9 @@ def _inspect_changes(
             elif uids.last is None or uids.last >= row.uid_next:
                 found.add(f"{what} is about messages that never were.")
             elif kind is not Change.EXPUNGED and modseq <= row.changes_from:
-                found.add(f"{what} should have been forgotten.")
+                found.add(
+                    f"{what} should have been forgotten.", deleting(picture.tables.changes, key)
+                )
 
 
 def _inspect_ring(

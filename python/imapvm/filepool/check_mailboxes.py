@@ -45,11 +45,13 @@ def inspect_usage(
         found: gets the findings.
     """
     before, after = moments
+    for moment in moments:
+        picture.enrolled |= moment.active.keys() | moment.unfinished.keys()
     for account, home in before.active.items():
         if home == group and account in after.active and account not in picture.usages:
             found.add(
-                f"Account {account} is enrolled and has no mailboxes.",
-                AddAccount(AccountId(account), now).apply,
+                f"Account {account} is enrolled and has no row of usage.",
+                _restoring_account(picture, AccountId(account), now),
             )
     for account, usage in picture.usages.items():
         homes = {
@@ -94,7 +96,7 @@ def inspect_mailboxes(
                 f"Account {account} has {should[0]} messages with {should[1]} octets in "
                 f"{should[2]} mailboxes and {should[3]} names; its usage says {usage.messages}, "
                 f"{usage.octets}, {usage.mailboxes} and {usage.names}.",
-                _setting_usage(usage, should),
+                _setting_usage(usage, should) if picture.whole else None,
             )
 
 
@@ -107,32 +109,33 @@ def _inspect_row(
     """One mailbox against its index."""
     counted = picture.counted[row.id]
     what = f"Mailbox {row.id}"
+    fix = counting(picture, row) if picture.whole else None
     should = (counted.messages, counted.unseen, counted.deleted, counted.octets)
     does = (row.messages, row.unseen, row.deleted, row.octets)
     if should != does:
         found.add(
             f"{what} has {should[0]} messages, {should[1]} unseen, {should[2]} deleted, "
             f"{should[3]} octets; its row says {does[0]}, {does[1]}, {does[2]}, {does[3]}.",
-            _counting(picture, row),
+            fix,
         )
     if counted.last_uid >= row.uid_next:
         found.add(
             f"{what} has UID {counted.last_uid}, and its UIDNEXT is {row.uid_next}.",
-            _counting(picture, row),
+            fix,
         )
     if counted.modseq > row.highest_modseq or row.highest_modseq < 1:
         found.add(
             f"{what} has a message with MODSEQ {counted.modseq}, and its highest is "
             f"{row.highest_modseq}.",
-            _counting(picture, row),
+            fix,
         )
     if not 1 <= row.recent_from <= row.uid_next:
         found.add(
             f"{what} says that messages from UID {row.recent_from} on are recent.",
-            _counting(picture, row),
+            fix,
         )
     if row.changes_from > row.highest_modseq:
-        found.add(f"{what} has a change log that begins in the future.", _counting(picture, row))
+        found.add(f"{what} has a change log that begins in the future.", fix)
     if max(counted.keyword_sets, default=0) > row.keyword_sets:
         found.add(f"{what} has messages with keywords that it does not know.")
     stored = txn.get(name_key(row.account, row.name), None, picture.tables.names)
@@ -152,7 +155,7 @@ def _inspect_together(usage: UsageRow, rows: list[MailboxRow], found: "Findings[
         found.add(f"Account {account} has no INBOX.")
     for number, times in Counter(row.uid_validity for row in rows).items():
         if times > 1 or number == 0:
-            found.add(f"{times} mailboxes of account {account} have UIDVALIDITY {number}.")
+            found.add(f"Account {account} has {times} mailboxes with UIDVALIDITY {number}.")
     highest = max((row.uid_validity for row in rows), default=0)
     if highest > usage.uid_validity:
         found.add(
@@ -161,7 +164,7 @@ def _inspect_together(usage: UsageRow, rows: list[MailboxRow], found: "Findings[
         )
     for use, times in Counter(use for row in rows for use in special_uses(row.uses)).items():
         if times > 1:
-            found.add(f"{times} mailboxes of account {account} have the special use {use}.")
+            found.add(f"Account {account} has {times} mailboxes with the special use {use}.")
 
 
 def _inspect_names(
@@ -207,7 +210,31 @@ def _inspect_names(
 # --- mending ----------------------------------------------------------------------------------
 
 
-def _counting(picture: GroupPicture, row: MailboxRow) -> "Callable[[GroupTxn], None]":
+def _restoring_account(
+    picture: GroupPicture, account: AccountId, now: int
+) -> "Callable[[GroupTxn], None]":
+    """Mends by counting again what is there, or by making the first mailboxes."""
+
+    def fix(txn: "GroupTxn") -> None:
+        rows = [row for row in picture.mailboxes.values() if row.account == account]
+        if not rows:
+            AddAccount(account, now).apply(txn)
+            return
+        counted = [picture.counted[row.id] for row in rows]
+        usage = UsageRow(
+            account,
+            messages=sum(mailbox.messages for mailbox in counted),
+            octets=sum(mailbox.octets for mailbox in counted),
+            mailboxes=len(rows),
+            names=sum(1 for _ in txn.items(picture.tables.names, ID_KEY.pack(account))),
+            uid_validity=max(row.uid_validity for row in rows),
+        )
+        txn.add(usage)
+
+    return fix
+
+
+def counting(picture: GroupPicture, row: MailboxRow) -> "Callable[[GroupTxn], None]":
     """Mends a row by what was counted; numbers that clients know only go up."""
 
     def fix(txn: "GroupTxn") -> None:
@@ -275,7 +302,7 @@ def _removing_account(picture: GroupPicture, usage: UsageRow) -> "Callable[[Grou
     key = sweep_key(0, Sweeping.ACCOUNT, usage.account)
 
     def fix(txn: "GroupTxn") -> None:
-        txn.drop(usage)
+        txn.drop_usage(usage.account)
         txn.put(key, b"", picture.tables.sweep)
 
     return fix

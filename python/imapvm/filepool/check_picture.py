@@ -38,6 +38,12 @@ class GroupPicture:
     tables: GroupTables
     usages: dict[int, UsageRow] = field(default_factory=dict)
     mailboxes: dict[int, MailboxRow] = field(default_factory=dict)
+    enrolled: set[int] = field(default_factory=set)
+    """Accounts that are known in the environment of accounts, in whatever state."""
+    unreadable: set[int] = field(default_factory=set)
+    """Mailboxes whose rows cannot be read: they are not to be taken for deleted."""
+    whole: bool = True
+    """False where a part of the index cannot be read: what was counted is not to be believed."""
     doomed_mailboxes: set[int] = field(default_factory=set)
     """Deleted, and waiting to be swept."""
     doomed_accounts: set[int] = field(default_factory=set)
@@ -57,11 +63,15 @@ class GroupPicture:
 
     def knows_mailbox(self, mailbox: int) -> bool:
         """True for one that exists or waits to be swept."""
-        return mailbox in self.mailboxes or mailbox in self.doomed_mailboxes
+        return (
+            mailbox in self.mailboxes
+            or mailbox in self.unreadable
+            or mailbox in self.doomed_mailboxes
+        )
 
     def knows_account(self, account: int) -> bool:
         """True for one that exists or waits to be swept."""
-        return account in self.usages or account in self.doomed_accounts
+        return account in self.usages or account in self.enrolled or account in self.doomed_accounts
 
     def sweep_mailbox(self, mailbox: int) -> "Callable[[WriteTxn], object]":
         """Mends by having the remains of a mailbox swept."""
@@ -91,6 +101,7 @@ def read_group(
                 row = MailboxRow.from_bytes(key, stored)
             except DamagedError as fault:
                 found.add(str(fault))
+                picture.unreadable.add(int.from_bytes(key[8:], "big"))
                 continue
             if row.id in picture.mailboxes:
                 found.add(f"Mailbox {row.id} is in two accounts.")

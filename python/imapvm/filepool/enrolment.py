@@ -41,7 +41,7 @@ class ClearAccount:
 
     def apply(self, txn: GroupTxn) -> bool:
         if txn.get(ID_KEY.pack(self.account), txn.tables.usage) is not None:
-            txn.drop(txn.usage(self.account))
+            txn.drop_usage(self.account)
         key = sweep_key(0, Sweeping.ACCOUNT, self.account)
         done = clear_account(txn, self.account, Budget(), self.now)
         if done:

@@ -219,7 +219,7 @@ class DeleteMailbox:
         usage.mailboxes -= 1
         txn.put(sweep_key(self.now, Sweeping.MAILBOX, row.id), b"", txn.tables.sweep)
         announce(txn, row, Change.DELETED)
-        txn.drop(row)
+        txn.drop_mailbox(row.account, row.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,15 +207,19 @@ class GroupTxn(WriteTxn):
         else:
             self._mailboxes[row.id] = row
 
-    def drop(self, row: MailboxRow | UsageRow) -> None:
-        """Remove the row."""
-        self._edited.pop(row.key, None)
-        if isinstance(row, UsageRow):
-            self._usages.pop(row.account, None)
-            self.delete(row.key, self.tables.usage)
-        else:
-            self._mailboxes.pop(row.id, None)
-            self.delete(row.key, self.tables.mailboxes)
+    def drop_usage(self, account: AccountId) -> None:
+        """Remove an account's row: it does not exist any more."""
+        key = ID_KEY.pack(account)
+        self._edited.pop(key, None)
+        self._usages.pop(account, None)
+        self.delete(key, self.tables.usage)
+
+    def drop_mailbox(self, account: AccountId, mailbox: MailboxId) -> None:
+        """Remove a mailbox's row."""
+        key = PAIR_KEY.pack(account, mailbox)
+        self._edited.pop(key, None)
+        self._mailboxes.pop(mailbox, None)
+        self.delete(key, self.tables.mailboxes)
 
     def mailboxes(self, account: AccountId) -> list[MailboxRow]:
         """All mailboxes of an account, by id."""

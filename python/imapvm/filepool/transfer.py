@@ -41,7 +41,8 @@ class Copy:
         source = txn.mailbox(self.account, self.mailbox)
         target = txn.mailbox(self.account, self.to)
         check_uids(target, source.messages)
-        wanted = self.uids & UidSet(((1, source.uid_next),))  # not the copies, if it is the same
+        # Not the copies, if it is the same mailbox.
+        wanted = self.uids & UidSet(((1, source.uid_next - 1),) if source.uid_next > 1 else ())
         first = target.uid_next
         modseq = target.highest_modseq + 1
         sets = {0: 0}

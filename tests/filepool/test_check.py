@@ -1,0 +1,394 @@
+"""The check finds each kind of damage, and repairs what can be recomputed."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from tests.filepool.direct import START, Direct, message, octets
+
+from imapvm._core import Record, UidSet, segment_append, segment_records
+from imapvm.filepool.altering import Expunge
+from imapvm.filepool.bodies import Sweeping, sweep_key
+from imapvm.filepool.changes import Change
+from imapvm.filepool.check import Finding
+from imapvm.filepool.delivery import Deliver
+from imapvm.filepool.mailboxes import CreateMailbox, DeleteMailbox, Subscribe
+from imapvm.filepool.messages import Append
+from imapvm.filepool.sweep import SweepStep
+from imapvm.filepool.tables import (
+    CHANGE_KEY,
+    CHUNK_KEY,
+    COUNTER,
+    ID_KEY,
+    INDEX_KEY,
+    KEYWORDS_KEY,
+    NAME_ROW,
+    PAIR_KEY,
+    RING_ROW,
+    SWEEP_KEY,
+    MailboxRow,
+    UsageRow,
+    name_key,
+)
+from imapvm.filepool.transfer import Copy
+
+
+@pytest.fixture
+def damaged(tmp_path):
+    """A filepool in which something of everything is: alice, account 1, has INBOX, mailbox 1."""
+    with Direct(tmp_path / "damaged") as direct:
+        inbox = tuple(message(n, n % 16, (f"k{n % 3}",)) for n in range(1, 51))
+        direct.apply(Append(1, 1, inbox, START))
+        direct.apply(Append(1, 1, (message(octets(99, size=20_000)),), START))  # UID 51
+        direct.apply(Copy(1, 1, UidSet([(1, 3)]), 2, move=False, now=START))
+        direct.apply(Deliver(b"d" * 16, ((1, "INBOX"),), message(100), START))  # UID 52
+        direct.apply(Expunge(1, 1, UidSet([(8, 8)]), START))
+        direct.apply(Subscribe(1, "only/subscribed", subscribed=True))
+        direct.apply(CreateMailbox(1, "deleted", (), subscribe=False, now=START))  # mailbox 7
+        direct.apply(Append(1, 7, (message(200),), START))
+        direct.apply(DeleteMailbox(1, 7, START))
+        assert direct.check() == []
+        yield direct
+
+
+class Surgery:
+    """Changes rows behind the filepool's back."""
+
+    def __init__(self, env, tables) -> None:
+        self.env, self.tables = env, tables
+
+    def put(self, table, key, value):
+        with self.env.begin(write=True) as txn:
+            txn.put(key, value, db=getattr(self.tables, table))
+
+    def delete(self, table, key):
+        with self.env.begin(write=True) as txn:
+            assert txn.delete(key, db=getattr(self.tables, table)), "it was not there"
+
+    def get(self, table, key):
+        with self.env.begin() as txn:
+            found = txn.get(key, db=getattr(self.tables, table))
+        assert found is not None
+        return found
+
+    def change(self, table, key, make):
+        self.put(table, key, make(self.get(table, key)))
+
+    def mailbox(self, number=1, **changes):
+        key = PAIR_KEY.pack(1, number)
+        self.change(
+            "mailboxes",
+            key,
+            lambda stored: bytes(replace(MailboxRow.from_bytes(key, stored), **changes)),
+        )
+
+    def usage(self, **changes):
+        key = ID_KEY.pack(1)
+        self.change(
+            "usage", key, lambda stored: bytes(replace(UsageRow.from_bytes(key, stored), **changes))
+        )
+
+    def record(self, at, **changes):
+        """Change one record of the segment that begins with it."""
+        names = [
+            "uid",
+            "size",
+            "flags",
+            "keyword_set",
+            "modseq",
+            "date",
+            "zone",
+            "saved",
+            "body",
+            "thread",
+        ]
+
+        def make(stored):
+            first, *others = segment_records(stored)
+            whole = {name: getattr(first, name) for name in names} | changes
+            return segment_append(b"", [Record(**whole), *others])
+
+        self.change("index", INDEX_KEY.pack(1, at), make)
+
+
+def body_of(direct, uid, mailbox="INBOX"):
+    with direct.reading() as reader:
+        found = reader.mailbox(mailbox)
+        (segment,) = reader.segments(found, UidSet.of([uid]))
+        (record,) = segment_records(segment, UidSet.of([uid]))
+    return record.body
+
+
+def last_ring(txn, tables):
+    with txn.cursor(tables.ring) as cursor:
+        cursor.last()
+        return ID_KEY.unpack(cursor.key())[0]
+
+
+REPAIRED = [
+    # what is done, what is found
+    (lambda s: s.mailbox(messages=7), "Mailbox 1 has 51 messages"),
+    (lambda s: s.mailbox(unseen=0), "Mailbox 1 has 51 messages, 26 unseen"),
+    (lambda s: s.mailbox(deleted=0), "Mailbox 1 has 51 messages"),
+    (lambda s: s.mailbox(octets=0), "Mailbox 1 has 51 messages"),
+    (lambda s: s.mailbox(uid_next=52), "its UIDNEXT is 52"),
+    (lambda s: s.mailbox(highest_modseq=1), "its highest is 1"),
+    (lambda s: s.mailbox(recent_from=99), "from UID 99 on are recent"),
+    (lambda s: s.mailbox(changes_from=99), "begins in the future"),
+    (lambda s: s.mailbox(changes_from=2), "should have been forgotten"),
+    (
+        lambda s: s.put("changes", CHANGE_KEY.pack(1, 99, 0), b"\x01" + bytes(UidSet([(1, 1)]))),
+        "Change 99 of mailbox 1 is above",
+    ),
+    (lambda s: s.usage(messages=1), "its usage says 1,"),
+    (lambda s: s.usage(octets=1), "its usage says"),
+    (lambda s: s.usage(mailboxes=1), "its usage says"),
+    (lambda s: s.usage(names=1), "its usage says"),
+    (lambda s: s.usage(uid_validity=5), "UIDVALIDITY 18000000.., which was not given out"),
+    (lambda s: s.delete("names", name_key(1, "Sent")), "mailbox 3, Sent, does not lead to it"),
+    (lambda s: s.put("names", name_key(1, "Sent"), NAME_ROW.pack(0, 1)), "does not lead to it"),
+    (lambda s: s.put("names", name_key(1, "x"), NAME_ROW.pack(77, 1)), "leads to mailbox 77"),
+    (lambda s: s.put("names", name_key(1, "x"), NAME_ROW.pack(2, 0)), "leads to mailbox 2"),
+    (lambda s: s.put("names", name_key(1, "x"), NAME_ROW.pack(0, 0)), "stands for nothing"),
+    (lambda s: s.put("names", name_key(9, "x"), NAME_ROW.pack(0, 1)), "names of account 9"),
+    (lambda s: s.put("threads", PAIR_KEY.pack(9, 5), COUNTER.pack(1)), "threads of account 9"),
+    (lambda s: s.put("keywords", KEYWORDS_KEY.pack(77, 1), b"x"), "keywords of mailbox 77"),
+    (
+        lambda s: s.put("changes", CHANGE_KEY.pack(77, 1, 0), b"\x01" + bytes(UidSet([(1, 1)]))),
+        "changes of mailbox 77",
+    ),
+    (lambda s: s.delete("references", ID_KEY.pack(1)), "Body 1 has no count of uses"),
+    (
+        lambda s: s.put("references", ID_KEY.pack(1), COUNTER.pack(1)),
+        "count of uses of 1; .* have it: 2",
+    ),
+    (lambda s: s.put("references", ID_KEY.pack(999), COUNTER.pack(1)), "body 999 are counted"),
+    (lambda s: s.put("digests", CHUNK_KEY.pack(999, 0), b"x"), "digest of body 999"),
+    (lambda s: s.delete("digests", CHUNK_KEY.pack(5, 0)), "Body 5 has no digest"),
+    (lambda s: s.put("digests", CHUNK_KEY.pack(5, 0), b"x"), "digest of body 5 cannot be read"),
+    (
+        lambda s: s.put("digests", CHUNK_KEY.pack(5, 0), s.get("digests", CHUNK_KEY.pack(51, 0))),
+        "its digest says",
+    ),
+    (
+        lambda s: s.put("sweep", sweep_key(5, Sweeping.BODY, 1), b""),
+        "Body 1 is in use and is to be swept",
+    ),
+    (lambda s: s.put("sweep", sweep_key(5, Sweeping.MAILBOX, 1), b""), "Mailbox 1 exists and"),
+    (lambda s: s.put("sweep", sweep_key(5, Sweeping.ACCOUNT, 1), b""), "Account 1 exists and"),
+    (lambda s: s.put("sweep", SWEEP_KEY.pack(5, 99) + b"x", b""), "that says nothing"),
+    (
+        lambda s: s.put("sweep", SWEEP_KEY.pack(5, Sweeping.DELIVERY) + b"x" * 24, b""),
+        "forgotten that is not known",
+    ),
+    (lambda s: s.put("deliveries", b"x" * 24, COUNTER.pack(5)), "never be forgotten"),
+    (lambda s: s.put("counters", b"body", COUNTER.pack(3)), "a body 53, which was not given out"),
+    (lambda s: s.put("counters", b"mailbox", COUNTER.pack(3)), "a mailbox 7"),
+    (lambda s: s.put("counters", b"thread", COUNTER.pack(3)), "a thread"),
+    (lambda s: s.put("counters", b"ring", COUNTER.pack(3)), "a ring"),
+    (
+        lambda s: s.put(
+            "mailboxes",
+            PAIR_KEY.pack(9, 50),
+            bytes(MailboxRow(9, 50, "x", 0, 1)),
+        ),
+        "Mailbox 50 is of account 9, which does not exist",
+    ),
+    (
+        lambda s: s.put("index", INDEX_KEY.pack(77, 1), s.get("index", INDEX_KEY.pack(2, 1))),
+        "messages of mailbox 77, which does not exist",
+    ),
+    (
+        lambda s: s.put("bodies", CHUNK_KEY.pack(70, 0), s.get("bodies", CHUNK_KEY.pack(1, 0))),
+        "No message has body 70",
+    ),
+    (
+        lambda s: s.put("usage", ID_KEY.pack(9), bytes(UsageRow(9))),
+        "account 9, which is not enrolled",
+    ),
+    (lambda s: s.put("usage", ID_KEY.pack(1), b"x"), "usage cannot be read"),
+]
+NOT_REPAIRED = [
+    (lambda s: s.change("index", INDEX_KEY.pack(1, 1), lambda v: v[:-1] + b"?"), "cannot be read"),
+    (
+        lambda s: s.change(
+            "index", INDEX_KEY.pack(1, 1), lambda v: s.get("index", INDEX_KEY.pack(1, 36))
+        ),
+        "does not begin with that UID",
+    ),
+    (lambda s: s.record(36, uid=35), "does not begin with that UID"),
+    (lambda s: s.record(36, size=5), "its messages say 5"),
+    (lambda s: s.record(1, size=5), "have different sizes"),
+    (lambda s: s.record(36, keyword_set=77), "keywords that it does not know"),
+    (lambda s: s.record(36, body=777), "Body 777 is missing; messages that have it: 1"),
+    (lambda s: s.delete("bodies", CHUNK_KEY.pack(5, 0)), "Body 5 is missing"),
+    (
+        lambda s: s.delete("bodies", CHUNK_KEY.pack(51, 0)),
+        "Body 51 is missing",
+    ),
+    (lambda s: s.change("bodies", CHUNK_KEY.pack(5, 0), lambda v: v[:-1]), "head of body 5"),
+    (
+        lambda s: s.change("bodies", CHUNK_KEY.pack(51, 0), lambda v: v[:40] + b"????" + v[44:]),
+        "Body 51 cannot be read",
+    ),
+    (
+        lambda s: s.put("bodies", CHUNK_KEY.pack(5, 1), b"more"),
+        "Body 5 has 2 rows and should have 1",
+    ),
+    (lambda s: s.put("bodies", CHUNK_KEY.pack(5, 1), b"x" * 4081), "more than 4080 octets"),
+    (lambda s: s.delete("keywords", KEYWORDS_KEY.pack(1, 2)), "Keyword set 2 of mailbox 1 is mis"),
+    (lambda s: s.put("keywords", KEYWORDS_KEY.pack(1, 2), b""), "Keyword set 2 of mailbox 1 can"),
+    (lambda s: s.put("keywords", KEYWORDS_KEY.pack(1, 2), b"k1"), "is there twice"),
+    (lambda s: s.put("keywords", KEYWORDS_KEY.pack(1, 9), b"x"), "Keyword set 9 .* was not given"),
+    (
+        lambda s: s.put("changes", CHANGE_KEY.pack(1, 2, 1), b"\x01" + bytes(UidSet([(900, 900)]))),
+        "messages that never were",
+    ),
+    (lambda s: s.put("changes", CHANGE_KEY.pack(1, 2, 1), b"\x09"), "Change 2 .* cannot be read"),
+    (lambda s: s.put("changes", CHANGE_KEY.pack(1, 2, 1), b"\x01\xff"), "Change 2 .* cannot be"),
+    (lambda s: s.put("changes", CHANGE_KEY.pack(1, 2, 1), b""), "Change 2 .* cannot be"),
+    (lambda s: s.delete("ring", ID_KEY.pack(5)), "nothing between 4 and 6"),
+    (lambda s: s.put("ring", ID_KEY.pack(5), b"x"), "Row 5 of the ring cannot be read"),
+    (
+        lambda s: s.put("ring", ID_KEY.pack(5), RING_ROW.pack(1, 99, Change.APPENDED)),
+        "Row 5 of the ring is about MODSEQ 99",
+    ),
+    (lambda s: s.put("mailboxes", PAIR_KEY.pack(1, 3), b"x"), "mailbox's row cannot be read"),
+    (lambda s: s.mailbox(2, uid_validity=0), "mailboxes with UIDVALIDITY 0"),
+    (lambda s: s.mailbox(2, uid_validity=s_validity(s)), "2 mailboxes with UIDVALIDITY"),
+    (lambda s: s.mailbox(2, uses=32), r"2 mailboxes with the special use \\Sent"),
+    (lambda s: s.mailbox(1, name="Post"), "Account 1 has no INBOX"),
+    (lambda s: s.put("names", name_key(1, "a*"), NAME_ROW.pack(0, 1)), "no mailbox can have: 'a"),
+]
+
+
+def s_validity(surgery):
+    key = PAIR_KEY.pack(1, 3)
+    return MailboxRow.from_bytes(key, surgery.get("mailboxes", key)).uid_validity
+
+
+def ids(cases):
+    return [re.sub(r"\W+", "-", found) for _, found in cases]
+
+
+@pytest.mark.parametrize(("damage", "found"), REPAIRED, ids=ids(REPAIRED))
+def test_damage_is_found_and_repaired(damaged, damage, found):
+    damage(Surgery(damaged.group.env, damaged.group.tables))
+    report = damaged.pool.check()
+    assert any(re.search(found, finding.sentence) for finding in report.findings), report.findings
+    assert all(re.fullmatch(r"[A-Z][^\n]*\.", f.sentence) for f in report.findings)
+    assert not any(finding.repaired for finding in report.findings)
+    assert damaged.pool.check() == report  # looking changes nothing
+    repaired = damaged.pool.check(repair=True)
+    assert [finding.sentence for finding in repaired.findings] == damaged_sentences(report)
+    assert any(finding.repaired for finding in repaired.findings)
+    assert damaged.check() == []
+    for seconds in (0, 10_000, 20_000):
+        while damaged.apply(SweepStep(START + seconds))[0].more:
+            pass
+    assert damaged.check() == []
+    with damaged.reading() as reader:
+        inbox = reader.mailbox("INBOX")
+        assert (inbox.messages, reader.mailbox("Sent").name) == (51, "Sent")
+
+
+def damaged_sentences(report):
+    return [finding.sentence for finding in report.findings]
+
+
+@pytest.mark.parametrize(("damage", "found"), NOT_REPAIRED, ids=ids(NOT_REPAIRED))
+def test_damage_that_lost_something_is_found_and_not_hidden(damaged, damage, found):
+    damage(Surgery(damaged.group.env, damaged.group.tables))
+    report = damaged.pool.check()
+    assert any(re.search(found, finding.sentence) for finding in report.findings), report.findings
+    assert all(re.fullmatch(r"[A-Z][^\n]*\.", f.sentence) for f in report.findings)
+    damaged.pool.check(repair=True)
+    left = damaged.pool.check().findings
+    assert any(re.search(found, finding.sentence) for finding in left), left
+
+
+ACCOUNT_DAMAGE = [
+    (lambda s: s.delete("names", b"alice"), "name of account 1 does not lead to it", True),
+    (lambda s: s.put("names", b"ghost", COUNTER.pack(1)), "ghost leads to no account", True),
+    (lambda s: s.put("aliases", b"x@y", COUNTER.pack(9)), "x@y leads to no account", True),
+    (lambda s: s.put("aliases", b"x@y", COUNTER.pack(1)), "x@y is not listed", True),
+    (lambda s: s.put("addresses", ID_KEY.pack(1) + b"x@y", b""), "x@y is listed with", True),
+    (lambda s: s.put("counters", b"account", COUNTER.pack(0)), "not given out", True),
+    (lambda s: s.put("accounts", ID_KEY.pack(1), b"x"), "account's row cannot be read", False),
+    (
+        lambda s: s.change("accounts", ID_KEY.pack(1), lambda v: v[:2] + b"\7" + v[3:]),
+        "group 7",
+        False,
+    ),
+    (
+        lambda s: s.put("accounts", ID_KEY.pack(2), s.get("accounts", ID_KEY.pack(1))),
+        "have the same name",
+        False,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("damage", "found", "mended"), ACCOUNT_DAMAGE, ids=[case[1] for case in ACCOUNT_DAMAGE]
+)
+def test_damage_among_accounts_is_found(damaged, damage, found, mended):
+    accounts = damaged.pool.accounts
+    damage(Surgery(accounts.env, accounts.tables))
+    sentences = damaged.check()
+    assert any(re.search(found, sentence) for sentence in sentences), sentences
+    assert all(re.fullmatch(r"[A-Z][^\n]*\.", sentence) for sentence in sentences)
+    if mended:
+        damaged.pool.check(repair=True)
+        assert damaged.check() == []
+
+
+def test_an_account_without_its_mailboxes_gets_them_again(damaged):
+    account = damaged.enroll("bob")
+    surgery = Surgery(damaged.group.env, damaged.group.tables)
+    surgery.delete("usage", ID_KEY.pack(account.id))
+    assert any("enrolled and has no row of usage" in sentence for sentence in damaged.check())
+    damaged.pool.check(repair=True)
+    for seconds in (0, 1):
+        damaged.apply(SweepStep(START + seconds))
+    assert damaged.pool.accounts.by_id(account.id) == account
+
+
+def test_a_healthy_filepool_is_counted(damaged):
+    report = damaged.pool.check()
+    assert (report.accounts, report.mailboxes, report.messages) == (1, 6, 54)
+    assert report.bodies == 53  # one of them waits for the sweep
+    assert str(Finding("Something.", repaired=True)) == "Something. (repaired)"
+
+
+def test_a_deleted_mailbox_with_a_damaged_segment_does_not_stop_the_sweep(damaged):
+    surgery = Surgery(damaged.group.env, damaged.group.tables)
+    surgery.change("index", INDEX_KEY.pack(2, 1), lambda stored: stored[:-1] + b"?")
+    damaged.apply(DeleteMailbox(1, 2, START))
+    report, _ = damaged.apply(SweepStep(START))
+    assert report.mailboxes == 2
+    assert any("count of uses" in sentence for sentence in damaged.check())
+    damaged.pool.check(repair=True)
+    assert damaged.check() == []
+
+
+def test_a_row_that_cannot_be_read_does_not_cost_its_messages(damaged):
+    """What a repair cannot understand it leaves alone."""
+    surgery = Surgery(damaged.group.env, damaged.group.tables)
+    segment = surgery.get("index", INDEX_KEY.pack(1, 36))
+    row = surgery.get("mailboxes", PAIR_KEY.pack(1, 1))
+    surgery.put("index", INDEX_KEY.pack(1, 36), segment[:-1] + b"?")
+    surgery.put("mailboxes", PAIR_KEY.pack(1, 1), b"unreadable")
+    surgery.delete("usage", ID_KEY.pack(1))
+    damaged.pool.check(repair=True)
+    for seconds in (0, 10_000, 20_000):
+        damaged.apply(SweepStep(START + seconds))
+    surgery.put("index", INDEX_KEY.pack(1, 36), segment)
+    surgery.put("mailboxes", PAIR_KEY.pack(1, 1), row)
+    damaged.pool.check(repair=True)
+    assert damaged.check() == []
+    with damaged.reading() as reader:
+        inbox = reader.mailbox("INBOX")
+        assert inbox.messages == 51
+        for segment in reader.iter_segments(inbox):
+            for record in segment_records(segment):
+                assert len(reader.body(record.body, 0, record.size)) == record.size
