@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from tests.intake.fakes import FakePool
 
@@ -5,6 +7,7 @@ from imapvm._core import segment_records
 from imapvm.filepool.pool import create_filepool, open_filepool
 from imapvm.intake.deliver import Deliverer
 from imapvm.intake.settings import IntakeSettings
+from imapvm.intake.spool_directory import SpoolDirectory
 
 NOW = 1_795_400_000.0
 
@@ -33,6 +36,20 @@ async def pool(tmp_path):
         await pool.accounts.enroll("bob", "secret")
         yield pool
         assert pool.check().findings == ()
+
+
+@pytest.fixture
+def spool(tmp_path):
+    """A spool directory that nobody watches yet."""
+    directory = SpoolDirectory(tmp_path / "spool")
+    directory.close()
+    return directory.path
+
+
+@pytest.fixture
+def dropped_at_once(monkeypatch):
+    """Dropping a file syncs it, which takes most of the time of a test about something else."""
+    monkeypatch.setattr(os, "fsync", lambda file: None)
 
 
 def inbox_of(pool, name, mailbox="INBOX"):

@@ -5,11 +5,10 @@ import os
 import pytest
 import trio
 from inotify_simple import Event, flags
-from tests.intake.test_spool import emptied, message, subjects, until, watching
+from tests.intake.spooling import emptied, message, subjects, until, watching
 
 from imapvm.intake import notices as notices_module
 from imapvm.intake.notices import RESCAN_SECONDS, Notices
-from imapvm.intake.spool_directory import SpoolDirectory
 from imapvm.intake.spoolfile import submit
 
 
@@ -25,13 +24,6 @@ def notices(new):
     notices = Notices(new)
     yield notices
     notices.close()
-
-
-@pytest.fixture
-def spool(tmp_path):
-    directory = SpoolDirectory(tmp_path / "spool")
-    directory.close()
-    return directory.path
 
 
 def event(mask, name=""):

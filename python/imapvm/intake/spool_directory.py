@@ -7,6 +7,7 @@ undeliverable/  held for recipients that are not here, with NAME.reason beside
 failed/         set aside because they break something, with NAME.reason beside
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -50,6 +51,8 @@ class SpoolDirectory:
             OSError: it cannot be made or read.
         """
         self.path: Final = path
+        self._new = os.fspath(path / NEW)
+        self._cur = os.fspath(path / CUR)
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for part in PARTS:
             (path / part).mkdir(mode=0o700, exist_ok=True)
@@ -81,11 +84,11 @@ class SpoolDirectory:
             False where it is not there (any more), or where cur/ has one of that name, which must
             be done with first: nothing is ever replaced.
         """
-        target = self.path / CUR / name
+        target = self._in_cur(name)
         if os.path.lexists(target):
             return False
         try:
-            os.rename(self.path / NEW / name, target)
+            os.rename(f"{self._new}/{name}", target)
         except FileNotFoundError:
             return False
         return True
@@ -93,7 +96,7 @@ class SpoolDirectory:
     def stat(self, name: str) -> os.stat_result | None:
         """Of a file in cur/; None where it is gone."""
         try:
-            return os.lstat(self.path / CUR / name)
+            return os.lstat(self._in_cur(name))
         except FileNotFoundError:
             return None
 
@@ -106,7 +109,7 @@ class SpoolDirectory:
         """
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            file = os.open(self.path / CUR / name, flags)
+            file = os.open(self._in_cur(name), flags)
         except OSError as error:
             if error.errno in {errno.ELOOP, errno.ENXIO}:
                 raise NotAFileError("it is not a regular file") from None
@@ -118,7 +121,8 @@ class SpoolDirectory:
 
     def remove(self, name: str) -> None:
         """Remove a claimed file; all of it was delivered."""
-        (self.path / CUR / name).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._in_cur(name))
 
     def set_aside(self, name: str, part: str, reason: str) -> str:
         """Move a claimed file to undeliverable/ or failed/, the reason beside it.
@@ -135,8 +139,11 @@ class SpoolDirectory:
         draft = self.path / TMP / fresh_name()
         draft.write_text(reason, encoding="utf-8", errors="backslashreplace")
         draft.rename(self.path / part / (there + REASON))
-        os.rename(self.path / CUR / name, self.path / part / there)
+        os.rename(self._in_cur(name), self.path / part / there)
         return there
+
+    def _in_cur(self, name: str) -> str:
+        return f"{self._cur}/{name}"
 
     def sweep_tmp(self, now: float | None = None) -> list[str]:
         """Remove what died in tmp/ more than STALE_SECONDS ago; return the names."""

@@ -1,0 +1,39 @@
+"""A spool that is watched, and looking at it from outside."""
+
+import contextlib
+
+import trio
+from tests.intake.fakes import message_of
+
+from imapvm.intake.spool import watch_spool
+
+
+@contextlib.asynccontextmanager
+async def watching(spool, deliverer):
+    async with trio.open_nursery() as nursery:
+        await nursery.start(watch_spool, spool, deliverer)
+        yield nursery
+        nursery.cancel_scope.cancel()
+
+
+async def until(condition, seconds=60):
+    """Wait for something that a file notice or another task brings about."""
+    with trio.fail_after(seconds):
+        while not condition():  # noqa: ASYNC110 - it happens in a directory
+            await trio.sleep(0.01)
+
+
+async def emptied(spool, seconds=60):
+    await until(lambda: not names(spool, "new") and not names(spool, "cur"), seconds)
+
+
+def names(spool, part):
+    return sorted(p.name for p in (spool / part).iterdir())
+
+
+def message(text):
+    return [b"Subject: " + text.encode() + b"\r\n\r\n.\r\nhi\r\n"]
+
+
+def subjects(fake, name="bob"):
+    return [message_of(o).split(b"\r\n")[0].decode()[9:] for o in fake.bodies_of(name)]
