@@ -63,8 +63,8 @@ ROWS = (
     Row("STORE one flag", lambda c: _toggle(c), "store"),
     Row("STORE one flag, 20 clients", lambda c: _toggle(c), "store", clients=20),
     Row("APPEND 4 KB", lambda c: c.append("appended", MESSAGES[c.count % len(MESSAGES)]), None),
-    Row("APPEND 4 KB, 20 clients", lambda c: c.append("appended", MESSAGES[c.count % len(MESSAGES)]), None,
-        clients=20),
+    Row("APPEND 4 KB, 20 clients",
+        lambda c: c.append("appended", MESSAGES[c.count % len(MESSAGES)]), None, clients=20),
     Row("LOGIN (argon2id)", lambda c: _login(c), None),
 )  # fmt: skip
 
