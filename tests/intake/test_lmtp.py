@@ -1,0 +1,347 @@
+"""LMTP over sockets."""
+
+import contextlib
+import errno
+import smtplib
+import socket
+
+import pytest
+import trio
+from tests.intake.conftest import inbox_of
+from tests.intake.fakes import FakePool, message_of
+
+from imapvm.filepool.errors import BodyGoneError, LimitError, StoreUnavailableError
+from imapvm.intake import lmtp
+from imapvm.intake.deliver import Deliverer
+from imapvm.intake.lmtp import IDLE_SECONDS, serve_connection, serve_lmtp
+from imapvm.model.limits import LMTP_CONNECTIONS_MAX
+
+HEAD = b"LHLO client.example\r\n"
+BEGUN = HEAD + b"MAIL FROM:<ada@x>\r\nRCPT TO:<bob>\r\n"
+
+
+class Client:
+    """The other end of a connection."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        self.got = b""
+
+    async def line(self):
+        while b"\r\n" not in self.got:
+            data = await self.stream.receive_some()
+            if not data:
+                return None
+            self.got += data
+        line, _, self.got = self.got.partition(b"\r\n")
+        return line.decode()
+
+    async def lines(self, count):
+        return [await self.line() for _ in range(count)]
+
+    async def rest(self):
+        """All that is left, up to the end of the connection."""
+        while data := await self.stream.receive_some():
+            self.got += data
+        return self.got.decode().splitlines()
+
+
+@contextlib.asynccontextmanager
+async def connected(deliverer, peer="192.0.2.1"):
+    """A client and a server on memory streams."""
+    ours, theirs = trio.testing.memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve_connection, ours, deliverer, peer)
+        client = Client(theirs)
+        assert (await client.line()).startswith("220 mail.example.org LMTP")
+        yield client
+        await theirs.aclose()
+
+
+@contextlib.asynccontextmanager
+async def listening(deliverer, family=socket.AF_INET, address=("127.0.0.1", 0)):
+    listener = socket.socket(family)
+    listener.bind(address)
+    listener.listen(1000)
+    where = listener.getsockname()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve_lmtp, listener, deliverer)
+        yield where
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_message_is_answered_after_the_commit(settings):
+    gate = trio.Event()
+
+    async def commit(_pool, _delivery):
+        await gate.wait()
+
+    fake = FakePool(on_deliver=commit)
+    async with connected(Deliverer(fake, settings)) as client:
+        await client.stream.send_all(BEGUN + b"DATA\r\n")
+        assert (await client.lines(10))[-1].startswith("354")  # before the message is there
+        await client.stream.send_all(b"hi\r\n.\r\nNOOP\r\n")
+        await trio.testing.wait_all_tasks_blocked()
+        assert client.got == b""
+        with trio.move_on_after(0.05):
+            await client.line()
+        assert client.got == b""
+        gate.set()
+        assert [line[:9] for line in await client.lines(2)] == ["250 2.1.5", "250 2.0.0"]
+    assert message_of(fake.bodies_of("bob")[0]) == b"hi\r\n"
+    assert b"from client.example ([192.0.2.1])" in fake.bodies_of("bob")[0]
+
+
+async def test_unknown_recipients_are_refused_at_rcpt(deliverer, fake):
+    async with connected(deliverer) as client:
+        await client.stream.send_all(
+            BEGUN + b"RCPT TO:<dan>\r\nRCPT TO:<cyn@h>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n"
+        )
+        replies = [line[:9] for line in (await client.rest())[8:]]
+    assert replies == ["250 2.1.5", "550 5.1.1", "250 2.1.5", "354 the m"] + ["250 2.1.5"] * 2 + [
+        "221 2.0.0"
+    ]
+    assert [who for who, _, _ in fake.stored] == ["bob", "cyn"]
+
+
+async def test_each_transaction_is_a_delivery_of_its_own(deliverer, fake):
+    async with connected(deliverer) as client:
+        for _ in range(3):
+            await client.stream.send_all(BEGUN + b"DATA\r\nthe same\r\n.\r\n")
+        await client.stream.send_all(b"QUIT\r\n")
+        await client.rest()
+    assert len(fake.bodies_of("bob")) == 3
+    assert all(body.discarded for body in fake.bodies)
+
+
+@pytest.mark.parametrize(
+    ("error", "reply"),
+    [
+        (StoreUnavailableError("full"), "452 4.3.1"),
+        (LimitError("quota"), "552 5.2.2"),
+        (BodyGoneError("slow"), "451 4.3.0"),
+    ],
+)
+@pytest.mark.parametrize("where", ["recipient", "delivery", "staging"])
+async def test_what_the_store_does_not_take_is_said_to_each_recipient(
+    settings, error, reply, where
+):
+    async def fail(_pool, _delivery):
+        raise error
+
+    fake = FakePool(spill_above=10)
+    match where:
+        case "recipient":
+            fake.refuses |= {"bob": error, "cyn": error}
+        case "delivery":
+            fake.on_deliver = fail
+        case "staging":
+            fake.new_body = lambda: FailingBody(error)
+    async with connected(Deliverer(fake, settings)) as client:
+        await client.stream.send_all(
+            BEGUN + b"RCPT TO:<cyn>\r\nDATA\r\n" + b"x" * 100_000 + b"\r\n.\r\nNOOP\r\n"
+        )
+        replies = [line[:9] for line in await client.lines(14)]
+    assert replies[-3:] == [reply, reply, "250 2.0.0"]
+
+
+class FailingBody:
+    def __init__(self, error):
+        self.error = error
+
+    def feed(self, _data):
+        return True
+
+    async def spill(self):
+        raise self.error
+
+    async def discard(self):
+        await trio.lowlevel.checkpoint()
+
+
+async def test_a_large_message_is_staged_as_it_comes(settings):
+    fake = FakePool(spill_above=100_000)
+    message = b"0123456789abcde\r\n" * 100_000
+    async with connected(Deliverer(fake, settings)) as client:
+        await client.stream.send_all(BEGUN + b"BDAT %d LAST\r\n" % len(message))
+        for at in range(0, len(message), 50_000):
+            await client.stream.send_all(message[at : at + 50_000])
+        await client.stream.send_all(b"QUIT\r\n")
+        replies = await client.rest()
+    assert replies[-2].startswith("250 2.1.5")
+    assert fake.spilled > 10
+    assert message_of(fake.bodies_of("bob")[0]) == message
+
+
+async def test_silence_ends_the_connection_and_not_before_five_minutes(deliverer, autojump_clock):
+    async with connected(deliverer) as client:
+        await client.stream.send_all(BEGUN + b"DATA\r\nhalf")
+        await client.lines(10)
+        await trio.sleep(IDLE_SECONDS - 1)
+        await client.stream.send_all(b" a message")
+        await trio.sleep(IDLE_SECONDS - 1)
+        assert client.got == b""
+        start = trio.current_time()
+        assert (await client.rest()) == ["421 4.4.2 nothing was said for too long, closing"]
+        assert trio.current_time() - start <= 2
+    assert IDLE_SECONDS == 300
+
+
+async def test_a_peer_that_takes_no_replies_is_given_up(deliverer, fake, autojump_clock):
+    ours, theirs = trio.testing.lockstep_stream_pair()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve_connection, ours, deliverer, None)
+        await trio.sleep(IDLE_SECONDS + 1)
+        with pytest.raises(trio.BrokenResourceError):
+            await theirs.send_all(b"NOOP\r\n")
+
+
+async def test_a_connection_that_breaks_drops_its_message(deliverer, fake):
+    async with connected(deliverer) as client:
+        await client.stream.send_all(BEGUN + b"DATA\r\nhalf")
+        await client.lines(10)
+    assert fake.stored == []
+    assert fake.bodies[0].discarded
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, type("PanicException", (BaseException,), {})])
+async def test_a_bug_ends_one_connection_with_421_and_no_other(settings, caplog, error):
+    async def bug(_pool, delivery):
+        if b"poison" in delivery.body:
+            raise error
+
+    fake = FakePool(on_deliver=bug)
+    deliverer = Deliverer(fake, settings)
+    async with connected(deliverer) as other, connected(deliverer) as client:
+        await client.stream.send_all(BEGUN + b"DATA\r\npoison\r\n.\r\n")
+        assert (await client.rest())[-1].startswith("421 4.3.0")
+        await other.stream.send_all(BEGUN + b"DATA\r\nfine\r\n.\r\nQUIT\r\n")
+        assert (await other.rest())[-2].startswith("250 2.1.5")
+    assert "bug in LMTP" in caplog.text
+    assert len(fake.stored) == 1
+
+
+async def test_when_the_server_stops_a_delivery_is_answered_and_the_rest_told(settings):
+    gate = trio.Event()
+
+    async def commit(_pool, _delivery):
+        await gate.wait()
+
+    deliverer = Deliverer(FakePool(on_deliver=commit), settings)
+    busy, idle = (trio.testing.memory_stream_pair() for _ in range(2))
+    async with trio.open_nursery() as nursery:
+        for ours, _ in (busy, idle):
+            nursery.start_soon(serve_connection, ours, deliverer, None)
+        await busy[1].send_all(BEGUN + b"DATA\r\nx\r\n.\r\n")
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+        nursery.cancel_scope.shield = True
+        with trio.CancelScope(shield=True):
+            assert (await Client(idle[1]).rest())[-1].startswith("421 4.3.2")
+            gate.set()
+            replies = await Client(busy[1]).rest()
+            assert replies[-2].startswith("250 2.1.5 delivered")
+            assert replies[-1].startswith("421 4.3.2")
+
+
+# --- real sockets ---------------------------------------------------------------------------------
+
+
+def send(address, messages, *, unix=False):
+    """With Python's own client. It reads one reply: of each message, one recipient is accepted."""
+    server = smtplib.LMTP(address) if unix else smtplib.LMTP(*address, timeout=30)
+    with server:
+        return [server.sendmail(*message) for message in messages]
+
+
+@pytest.mark.parametrize("family", ["IPv4", "IPv6", "unix"])
+async def test_pythons_lmtp_client_delivers_to_a_real_filepool(pool, settings, family, tmp_path):
+    kind, address = {
+        "IPv4": (socket.AF_INET, ("127.0.0.1", 0)),
+        "IPv6": (socket.AF_INET6, ("::1", 0)),
+        "unix": (socket.AF_UNIX, str(tmp_path / "lmtp")),
+    }[family]
+    text = "Subject: x\r\n\r\n.\r\n..\r\nüber\r\n".encode()
+    async with listening(Deliverer(pool, settings), kind, address) as where:
+        to = str(tmp_path / "lmtp") if family == "unix" else where[:2]
+        messages = [
+            ("cyn@x.example", ["ada", "nobody@h"], text, ["BODY=8BITMIME"]),
+            ("cyn@x.example", ["bob@h"], text),
+            ("", ["bob"], text),
+        ]
+        refused = await trio.to_thread.run_sync(lambda: send(to, messages, unix=family == "unix"))
+    assert [sorted(found) for found in refused] == [["nobody@h"], [], []]
+    assert refused[0]["nobody@h"][0] == 550
+    assert [message_of(octets) for octets in inbox_of(pool, "ada")] == [text]
+    assert [message_of(octets) for octets in inbox_of(pool, "bob")] == [text] * 2
+    peer = {"IPv4": b"([127.0.0.1])", "IPv6": b"([IPv6:::1])", "unix": b"from"}[family]
+    assert peer in inbox_of(pool, "ada")[0]
+
+
+async def test_many_connections_deliver_at_the_same_time(pool, settings):
+    async def one(where, number):
+        stream = await trio.open_tcp_stream(*where)
+        async with stream:
+            client = Client(stream)
+            await stream.send_all(BEGUN + b"DATA\r\n%d\r\n.\r\nQUIT\r\n" % number)
+            assert (await client.rest())[-2].startswith("250 2.1.5 delivered")
+
+    async with listening(Deliverer(pool, settings)) as where, trio.open_nursery() as nursery:
+        for number in range(200):
+            nursery.start_soon(one, where, number)
+    found = {message_of(octets) for octets in inbox_of(pool, "bob")}
+    assert found == {b"%d\r\n" % number for number in range(200)}
+
+
+@pytest.mark.at_limit("LMTP_CONNECTIONS_MAX")
+@pytest.mark.past_limit("LMTP_CONNECTIONS_MAX")
+async def test_so_many_connections_are_served_and_the_next_waits(deliverer):
+    async with contextlib.AsyncExitStack() as stack:
+        where = await stack.enter_async_context(listening(deliverer))
+        clients = []
+        for _ in range(LMTP_CONNECTIONS_MAX + 1):
+            stream = await trio.open_tcp_stream(*where)
+            clients.append(Client(await stack.enter_async_context(stream)))
+        for client in clients[:-1]:
+            assert (await client.line()).startswith("220")
+        with trio.move_on_after(0.1) as waited:
+            await clients[-1].line()
+        assert waited.cancelled_caught
+        await clients[0].stream.send_all(b"QUIT\r\n")
+        assert (await clients[-1].line()).startswith("220")
+
+
+async def test_running_out_of_files_is_survived(deliverer, monkeypatch, caplog):
+    accept = trio.SocketListener.accept
+    failures = [OSError(errno.EMFILE, "Too many open files")] * 3
+
+    async def failing(self):
+        if failures:
+            raise failures.pop()
+        return await accept(self)
+
+    monkeypatch.setattr(trio.SocketListener, "accept", failing)
+    monkeypatch.setattr(lmtp, "ACCEPT_AGAIN_SECONDS", 0.01)
+    async with listening(deliverer) as where:
+        stream = await trio.open_tcp_stream(*where)
+        async with stream:
+            assert (await Client(stream).line()).startswith("220")
+    assert caplog.text.count("cannot accept LMTP") == 3
+
+
+async def test_hostile_input_is_answered_or_ended_and_others_go_on(deliverer, fake):
+    noises = [b"\x00\xff\n" * 200_000, b"x" * 2_000_000, b"GET / HTTP/1.1\r\nHost: x\r\n" * 1000]
+    async with listening(deliverer) as where:
+        for noise in noises:
+            stream = await trio.open_tcp_stream(*where)
+            async with stream:
+                with contextlib.suppress(trio.BrokenResourceError):
+                    await stream.send_all(noise)
+                    await stream.send_eof()
+                    with trio.fail_after(10):
+                        await Client(stream).rest()
+        stream = await trio.open_tcp_stream(*where)
+        async with stream:
+            await stream.send_all(BEGUN + b"DATA\r\nfine\r\n.\r\nQUIT\r\n")
+            assert (await Client(stream).rest())[-2].startswith("250 2.1.5")
+    assert len(fake.stored) == 1

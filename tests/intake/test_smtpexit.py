@@ -1,0 +1,364 @@
+"""imapvm-smtpexit, as mail systems and people run it."""
+
+import json
+import os
+import pwd
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.intake.spooling import names
+from tests.intake.test_bsmtp import messages
+
+from imapvm.intake import smtpexit
+from imapvm.intake.envelope import Recipient, Sender
+from imapvm.intake.smtpexit import EX_DATAERR, EX_TEMPFAIL, EX_USAGE, ExitError, run
+from imapvm.intake.spoolfile import drop
+from imapvm.model.limits import INCOMING_MAX, SMTPEXIT_HEADER_MAX, SPOOL_RECIPIENTS_MAX
+
+TEXT = b"Subject: x\n\n.\nhi\n"
+WIRE = b"Subject: x\r\n\r\n.\r\nhi\r\n"
+COMMAND = [sys.executable, "-c", "from imapvm.intake.smtpexit import main; main()"]
+
+
+@pytest.fixture
+def exit_with(spool, tmp_path):
+    """Run it here on some octets, with the spool given by the environment."""
+
+    def call(*arguments, stdin=TEXT, environment=None):
+        (tmp_path / "stdin").write_bytes(stdin)
+        with (tmp_path / "stdin").open("rb") as file:
+            given = {"IMAPVM_SPOOL": str(spool)} if environment is None else environment
+            return run(list(arguments), given, file.fileno())
+
+    return call
+
+
+def dropped(spool):
+    """Envelope and octets of the one message in the one file."""
+    (name,) = names(spool, "new")
+    assert names(spool, "tmp") == []
+    (found,) = messages((spool / "new" / name).read_bytes())
+    return found
+
+
+def test_sender_and_recipients_stand_on_the_command_line(exit_with, spool):
+    assert exit_with("-f", "ada@x.example", "--", "bob@h", "cyn") == 0
+    envelope, octets = dropped(spool)
+    assert envelope.sender == Sender("ada@x.example")
+    assert envelope.recipients == (Recipient("bob@h"), Recipient("cyn"))
+    assert octets == WIRE
+
+
+def test_the_file_is_for_us_and_our_group_alone(exit_with, spool):
+    exit_with("bob")
+    (name,) = names(spool, "new")
+    assert (spool / "new" / name).stat().st_mode & 0o137 == 0
+
+
+@pytest.mark.parametrize(
+    "sent", [TEXT, WIRE, TEXT[:-1], b"From ada Mon Nov 23 00:00:00 2026\n" + TEXT]
+)
+def test_lines_end_with_crlf_whatever_they_ended_with(exit_with, spool, sent):
+    exit_with("bob", stdin=sent)
+    assert dropped(spool)[1] == WIRE
+
+
+def test_a_field_called_from_stays(exit_with, spool):
+    exit_with("bob", stdin=b"From: x\n\nFrom the body\n")
+    assert dropped(spool)[1] == b"From: x\r\n\r\nFrom the body\r\n"
+
+
+def test_a_from_line_is_found_in_any_portions(tmp_path):
+    for octets, left in (
+        (b"From x\nabc\n", b"abc\n"),
+        (b"From " + b"y" * 50 + b"\nabc", b"abc"),
+        (b"Fro", b"Fro"),
+        (b"From x", b""),
+        (b"", b""),
+    ):
+        for size in (1, 2, 100):
+            cut = [octets[i : i + size] for i in range(0, len(octets), size)]
+            assert b"".join(smtpexit.without_from_line(iter(cut))) == left
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sender", "recipients"),
+    [
+        (["-fada", "bob"], "ada", ["bob"]),
+        (["-r", "ada", "bob"], "ada", ["bob"]),
+        (["-f", "", "bob"], "", ["bob"]),
+        (["-f", "<>", "bob"], "", ["bob"]),
+        (["-f", "<ada@x>", "<bob@h>"], "ada@x", ["bob@h"]),
+        (["-i", "-oi", "-om", "-bm", "-v", "-f", "ada", "bob"], "ada", ["bob"]),
+        (["-B", "8BITMIME", "-B7BIT", "-F", "Ada L.", "-fada", "bob"], "ada", ["bob"]),
+        (["bob", "-f", "ada", "cyn"], "ada", ["bob", "cyn"]),
+        (["-fada", "--", "-bob", "--cyn"], "ada", ["-bob", "--cyn"]),
+        (["-fada", "bob", "bob", "<bob>"], "ada", ["bob"]),
+        (["-f", '"a b"@x', "bob"], '"a b"@x', ["bob"]),
+        (["-f", "adá@x", "böb"], "adá@x", ["böb"]),
+    ],
+)
+def test_options_are_those_of_sendmail(exit_with, spool, arguments, sender, recipients):
+    exit_with(*arguments)
+    envelope, _ = dropped(spool)
+    assert envelope.sender.address == sender
+    assert [r.address for r in envelope.recipients] == recipients
+
+
+def test_delivery_status_options_are_handed_on(exit_with, spool):
+    exit_with("-fada", "-N", "never", "-R", "full", "-V", "a+2Bb", "bob")
+    envelope, _ = dropped(spool)
+    assert envelope.sender == Sender("ada", envelope_id="a+b", full_return=True)
+    assert envelope.recipients == (Recipient("bob", wants_failures=False),)
+
+
+def test_without_a_sender_it_is_who_runs_it(exit_with, spool):
+    exit_with("bob")
+    assert dropped(spool)[0].sender.address == pwd.getpwuid(os.getuid()).pw_name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        ([], EX_USAGE, "no recipient"),
+        (["-f"], EX_USAGE, "-f needs a value"),
+        (["--spool"], EX_USAGE, "--spool needs a value"),
+        (["--frob", "bob"], EX_USAGE, "no option --frob"),
+        (["-q", "bob"], EX_USAGE, "no option -q"),
+        (["-bs"], EX_USAGE, "-bs"),
+        (["-N", "maybe", "bob"], EX_USAGE, "-N is"),
+        (["-R", "some", "bob"], EX_USAGE, "-R is"),
+        (["-V", "a b", "bob"], EX_USAGE, "-V is"),
+        (["bob lee"], EX_DATAERR, "'bob lee' is no address"),
+        ([""], EX_DATAERR, "recipient is empty"),
+        (["-f", "a b", "bob"], EX_DATAERR, "the sender 'a b'"),
+        (["bob\nRCPT TO:<root>"], EX_DATAERR, "no address"),
+        (["--spool", "/nowhere", "bob"], EX_TEMPFAIL, "/nowhere: No such file or directory"),
+        (["--config", "/nowhere", "bob"], EX_TEMPFAIL, "cannot read /nowhere"),
+    ],
+)
+def test_a_mistake_has_a_status_and_a_sentence(exit_with, spool, arguments, status, sentence):
+    with pytest.raises(ExitError, match=sentence) as caught:
+        exit_with(*arguments)
+    assert caught.value.status == status
+    assert names(spool, "new") == names(spool, "tmp") == []
+
+
+def test_the_spool_is_named_by_option_environment_or_configuration(exit_with, tmp_path):
+    for name in ("a", "b", "c"):
+        for part in ("tmp", "new"):
+            (tmp_path / name / part).mkdir(parents=True)
+    config = tmp_path / "imapvm.toml"
+    config.write_text('spool = "c"\n')
+    a, b = str(tmp_path / "a"), str(tmp_path / "b")
+    both = {"IMAPVM_SPOOL": b, "IMAPVM_CONFIG": str(config)}
+    exit_with("--spool", a, "bob", environment=both)
+    exit_with(f"--spool={a}", "bob", environment=both)
+    exit_with("bob", environment=both)
+    exit_with("bob", environment={"IMAPVM_CONFIG": str(config)})
+    exit_with("--config", str(config), "bob", environment=both)
+    counts = [len(names(tmp_path / name, "new")) for name in ("a", "b", "c")]
+    assert counts == [2, 1, 2]
+    with pytest.raises(ExitError, match="no spool") as caught:
+        exit_with("bob", environment={})
+    assert caught.value.status == EX_USAGE
+    for wrong in ("spool = 1\n", "spool", 'spool = ""\n'):
+        config.write_text(wrong)
+        with pytest.raises(ExitError) as caught:
+            exit_with("bob", environment={"IMAPVM_CONFIG": str(config)})
+        assert caught.value.status == EX_TEMPFAIL
+
+
+# --- recipients of the header ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("header", "recipients", "kept"),
+    [
+        (b"To: bob\n", ["bob"], b"To: bob\n"),
+        (
+            b'to: "Bob, Lee" <bob@h>,\n cyn@h (Cyn)\nCC: dan\nSubject: x\nBcc: eve,\n\tfay\nX: y\n',
+            ["bob@h", "cyn@h", "dan", "eve", "fay"],
+            b'to: "Bob, Lee" <bob@h>,\n cyn@h (Cyn)\nCC: dan\nSubject: x\nX: y\n',
+        ),
+        (b"To: friends: bob, cyn;\n", ["bob", "cyn"], b"To: friends: bob, cyn;\n"),
+        (
+            b"To: bob\nResent-To: cyn\nResent-Bcc: dan\n",
+            ["cyn", "dan"],
+            b"To: bob\nResent-To: cyn\n",
+        ),
+        ("To: Bö <bö@h>\n".encode(), ["bö@h"], "To: Bö <bö@h>\n".encode()),
+        (b"To: bob\nBcc: undisclosed:;\n", ["bob"], b"To: bob\n"),
+    ],
+)
+@pytest.mark.parametrize("body", [b"\nTo: nobody\n", b"\r\nx\n", b""])
+def test_t_takes_recipients_from_the_header_and_bcc_out(
+    exit_with, spool, header, recipients, kept, body
+):
+    exit_with("-t", stdin=header + body)
+    envelope, octets = dropped(spool)
+    assert [r.address for r in envelope.recipients] == recipients
+    assert octets.replace(b"\r\n", b"\n") == kept + body.replace(b"\r\n", b"\n")
+
+
+def test_t_adds_to_the_command_line(exit_with, spool):
+    exit_with("-ti", "dan", stdin=b"To: bob\n\n")
+    assert [r.address for r in dropped(spool)[0].recipients] == ["dan", "bob"]
+
+
+@pytest.mark.parametrize("header", [b"Subject: x\n\nTo: bob\n", b"\nTo: bob\n", b""])
+def test_t_without_recipients_is_an_error(exit_with, spool, header):
+    with pytest.raises(ExitError, match="no recipient") as caught:
+        exit_with("-t", stdin=header)
+    assert caught.value.status == EX_DATAERR
+
+
+# --- bounds ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.at_limit("SMTPEXIT_HEADER_MAX")
+@pytest.mark.past_limit("SMTPEXIT_HEADER_MAX")
+@pytest.mark.parametrize("end", [b"\nbody\n", b""])
+def test_t_looks_at_a_header_of_bounded_size(exit_with, spool, end):
+    header = b"To: bob\nX: " + b"x" * (SMTPEXIT_HEADER_MAX - 12) + b"\n"
+    assert len(header) == SMTPEXIT_HEADER_MAX
+    exit_with("-t", stdin=header + end)
+    assert len(dropped(spool)[0].recipients) == 1
+    with pytest.raises(ExitError, match="header is over"):
+        exit_with("-t", stdin=b"Y" + header + end)
+
+
+@pytest.mark.at_limit("SPOOL_RECIPIENTS_MAX")
+@pytest.mark.past_limit("SPOOL_RECIPIENTS_MAX")
+def test_a_message_has_so_many_recipients_and_no_more(exit_with, spool):
+    many = [f"u{number}" for number in range(SPOOL_RECIPIENTS_MAX)]
+    exit_with(*many)
+    assert len(dropped(spool)[0].recipients) == SPOOL_RECIPIENTS_MAX
+    with pytest.raises(ExitError, match="recipients") as caught:
+        exit_with(*many, "one-more")
+    assert caught.value.status == EX_DATAERR
+
+
+@pytest.mark.at_limit("INCOMING_MAX")
+@pytest.mark.past_limit("INCOMING_MAX")
+def test_a_message_has_so_many_octets_and_no_more(exit_with, spool):
+    message = b"x" * (INCOMING_MAX - 2)
+    exit_with("bob", stdin=message + b"\n")
+    (name,) = names(spool, "new")
+    with pytest.raises(ExitError, match="octets") as caught:
+        exit_with("bob", stdin=message + b"x\n")
+    assert caught.value.status == EX_DATAERR
+    assert names(spool, "new") == [name]
+    assert names(spool, "tmp") == []
+
+
+# --- durability -----------------------------------------------------------------------------------
+
+
+def test_a_file_is_synced_before_it_is_renamed_and_the_directory_after(spool, monkeypatch):
+    calls = []
+
+    fsync, rename = os.fsync, os.rename
+
+    def noted_fsync(file):
+        what = Path(os.readlink(f"/proc/self/fd/{file}"))
+        calls.append(("fsync", "new/" if what == spool / "new" else what.parent.name))
+        fsync(file)
+
+    def noted_rename(old, new):
+        calls.append(("rename", Path(old).parent.name))
+        rename(old, new)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "rename", noted_rename)
+    drop(spool, [b"x"], name="x")
+    assert calls == [("fsync", "tmp"), ("rename", "tmp"), ("fsync", "new/")]
+    assert names(spool, "new") == ["x"]
+
+
+def test_a_disk_that_is_full_leaves_nothing_behind(spool, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    for call in ("write", "fsync", "rename"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, full)
+            with pytest.raises(OSError, match="No space"):
+                drop(spool, [b"x"])
+        assert names(spool, "tmp") == names(spool, "new") == []
+
+
+def test_a_write_that_takes_less_is_continued(spool, monkeypatch):
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, bytes(data[:3])))
+    name = drop(spool, [b"0123456789", b"abc"])
+    assert (spool / "new" / name).read_bytes() == b"0123456789abc"
+
+
+# --- as a process ---------------------------------------------------------------------------------
+
+
+def started(*arguments, stdin=TEXT, environment=None, **more):
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        input=stdin,
+        capture_output=True,
+        env={**os.environ, **(environment or {})},
+        timeout=60,
+        **more,
+    )
+
+
+def test_as_a_process_it_says_nothing_and_ends_with_zero(spool):
+    done = started("--spool", str(spool), "-f", "ada", "--", "bob")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert dropped(spool)[1] == WIRE
+
+
+def test_as_a_process_a_mistake_is_one_sentence_and_a_status(tmp_path):
+    done = started("--spool", str(tmp_path / "none"), "bob")
+    assert done.returncode == EX_TEMPFAIL
+    assert done.stderr.decode() == (
+        f"imapvm-smtpexit: cannot write to the spool {tmp_path}/none: No such file or directory\n"
+    )
+    assert started("-q").returncode == EX_USAGE
+
+
+def test_help_says_how(spool):
+    done = started("--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith(b"usage: imapvm-smtpexit")
+
+
+def test_a_full_disk_is_a_reason_to_try_again(spool):
+    """A limit on the size of files stands in for the disk."""
+    done = started(
+        *("--spool", str(spool), "bob"),
+        stdin=b"x" * 1_000_000,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+    )
+    assert done.returncode == EX_TEMPFAIL
+    assert b"File too large" in done.stderr
+    assert names(spool, "new") == names(spool, "tmp") == []
+
+
+def test_a_bug_of_ours_is_a_reason_to_try_again(spool, monkeypatch, capsys):
+    monkeypatch.setattr(smtpexit, "run", lambda *_: 1 / 0)
+    with pytest.raises(SystemExit) as caught:
+        smtpexit.main()
+    assert caught.value.code == EX_TEMPFAIL
+    assert "internal error: ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_it_starts_without_the_heavy_modules(spool):
+    code = (
+        "import sys, json; from imapvm.intake.smtpexit import run; "
+        f"run(['--spool', {str(spool)!r}, 'bob'], {{}}, 0); print(json.dumps(list(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], input=TEXT, capture_output=True, check=True)
+    loaded = set(json.loads(done.stdout))
+    heavy = {"trio", "lmdb", "imapvm._core", "typing", "dataclasses", "email", "socket", "argparse"}
+    assert loaded & heavy == set()
