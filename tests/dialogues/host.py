@@ -39,6 +39,8 @@ class Line:
         self._stream: trio.abc.Stream = self._plain
         self._trusts = trusts
         self._heard = bytearray()
+        self.said = bytearray()
+        """All that the server has said, from the greeting on."""
         self._ended = False
 
     def close(self) -> None:
@@ -76,6 +78,7 @@ class Line:
         except trio.BrokenResourceError:
             data = b""
         self._heard += data
+        self.said += data
         self._ended = not data
 
 

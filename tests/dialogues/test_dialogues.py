@@ -1,11 +1,11 @@
-"""Every dialogue file, on a whole server."""
+"""Every dialogue file, on a whole server; and all that it says follows the grammar."""
 
 import itertools
 
 import pytest
 import trio
 import trio.testing
-from tests.dialogues import script
+from tests.dialogues import grammar, script
 from tests.dialogues.host import Host, Line, running
 from tests.dialogues.script import Script, Step
 
@@ -101,6 +101,7 @@ class Play:
         for client, line in self.lines.items():
             more = await line.overhear()
             assert not more, f"{self.script.path.name}: {client} heard more: {more}"
+            grammar.Reader(bytes(line.said)).all()
 
     async def _play(self, step: Step) -> None:
         line = self.lines[step.client]

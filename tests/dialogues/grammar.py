@@ -1,0 +1,304 @@
+"""What a server says, read as strictly as RFC 9051 section 9 and RFC 3501 section 9 are written.
+
+One response at a time, with its literals: `Reader(octets).response()`. What does not follow the
+grammar to the letter raises `Deviation`, with the place. Before ENABLE nothing may be 8-bit outside
+of literals; `Reader` hears ENABLED itself. What extensions add is read as their RFCs have it.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.dialogues import bodies
+from tests.dialogues.tokens import SEQUENCE_SET, Tokens
+
+OBJECT_ID = re.compile(rb"[A-Za-z0-9_-]{1,255}")
+SECTION = re.compile(rb"[1-9]\d*(\.[1-9]\d*)*")
+PLAIN_CODES = frozenset(
+    b"ALERT PARSE READ-ONLY READ-WRITE TRYCREATE UIDNOTSTICKY UNAVAILABLE AUTHENTICATIONFAILED"
+    b" AUTHORIZATIONFAILED EXPIRED PRIVACYREQUIRED CONTACTADMIN NOPERM INUSE EXPUNGEISSUED"
+    b" CORRUPTION SERVERBUG CLIENTBUG CANNOT LIMIT OVERQUOTA ALREADYEXISTS NONEXISTENT NOTSAVED"
+    b" HASCHILDREN CLOSED UNKNOWN-CTE NOMODSEQ USEATTR TOOBIG".split()
+)
+
+
+@dataclass(frozen=True)
+class Response:
+    """`tag` may be "*" or "+"; `value` is what `kind` has; `code` is a name and what it has."""
+
+    tag: str
+    kind: str
+    number: int | None = None
+    value: Any = None
+    code: tuple[str, Any] | None = None
+    text: str = ""
+
+
+class Reader(Tokens):
+    """Octets from a server, from the greeting on."""
+
+    def response(self) -> Response:
+        """Read one.
+
+        Raises:
+            Deviation: it does not follow the grammar, or is not whole.
+        """
+        response = self._response()
+        self.take(b"\r\n")
+        if response.kind == "ENABLED":
+            self.rev2 |= b"IMAP4REV2" in response.value
+            self.utf8 |= self.rev2 or b"UTF8=ACCEPT" in response.value
+        return response
+
+    def all(self) -> list[Response]:
+        found = []
+        while self.at < len(self.data):
+            found.append(self.response())
+        return found
+
+    def _response(self) -> Response:
+        if self.took(b"+ "):
+            return self._conditional("+", "+")
+        if not self.took(b"* "):
+            tag = self.taken(re.compile(rb'[^(){ %*"\\+\x00-\x1f\x7f-\xff]+'), "tag").decode()
+            self.take(b" ")
+            kind = self.taken(re.compile(rb"OK|NO|BAD"), "OK, NO or BAD").decode()
+            self.take(b" ")
+            return self._conditional(tag, kind)
+        if self.peek().isdigit():
+            number = self.number(bits=32)
+            self.take(b" ")
+            kind = self.atom().decode().upper()
+            if kind in ("EXISTS", "RECENT") and not (kind == "RECENT" and self.rev2):
+                return Response("*", kind, number)
+            if kind == "EXPUNGE" and number:
+                return Response("*", kind, number)
+            if kind == "FETCH" and number:
+                self.take(b" ")
+                return Response("*", kind, number, dict(self.many(self._item, empty=False)))
+            raise self.fail("EXISTS, EXPUNGE or FETCH before this")
+        kind = self.atom().decode().upper()
+        if kind in ("OK", "NO", "BAD", "BYE", "PREAUTH"):
+            self.take(b" ")
+            return self._conditional("*", kind)
+        readers = {
+            "CAPABILITY": self._atoms,
+            "ENABLED": self._atoms,
+            "FLAGS": lambda: self._after_space(lambda: self.many(self.flag)),
+            "LIST": self._list,
+            "LSUB": self._list,
+            "STATUS": self._status,
+            "SEARCH": self._numbers,
+            "ESEARCH": self._esearch,
+            "NAMESPACE": self._namespace,
+            "ID": self._id,
+        }
+        if kind not in readers:
+            raise self.fail("a response that is known before this")
+        return Response("*", kind, value=readers[kind]())
+
+    def _after_space(self, read: Callable[[], Any]) -> Any:
+        self.take(b" ")
+        return read()
+
+    def _conditional(self, tag: str, kind: str) -> Response:
+        code = None
+        if self.took(b"["):
+            code = self._code()
+            self.take(b"]")
+            if not self.took(b" ") or self.ahead(b"\r"):
+                raise self.fail("SP and text (RFC 3501)")
+        rest = re.compile(rb"[^\r\n\x00]*" if self.utf8 else rb"[\x01-\x09\x0b\x0c\x0e-\x7f]*")
+        text = self.taken(rest, "text")
+        if not text and kind != "+":
+            raise self.fail("text (RFC 3501)")
+        return Response(tag, kind, code=code, text=text.decode())
+
+    def _code(self) -> tuple[str, Any]:
+        name = self.atom().upper()
+        value: Any = None
+        if name == b"CAPABILITY":
+            value = self._atoms()
+        elif name in (b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN"):
+            value = self._after_space(self.nz)
+        elif name == b"PERMANENTFLAGS":
+            value = self._after_space(lambda: self.many(lambda: self.flag(star=True)))
+        elif name in (b"APPENDUID", b"COPYUID"):
+            value = [self._after_space(self.nz)]
+            for _ in range(1 if name == b"APPENDUID" else 2):
+                value.append(self._after_space(lambda: self.taken(SEQUENCE_SET, "uid-set")))
+        elif name == b"MAILBOXID":
+            value = self._after_space(
+                lambda: self.many(lambda: self.taken(OBJECT_ID, "objectid"), empty=False)
+            )
+        elif name == b"BADCHARSET":
+            if self.took(b" "):
+                value = self.many(self.astring, empty=False)
+        elif name == b"BADEVENT" or name not in PLAIN_CODES:
+            raise self.fail("a response code that is known before this")
+        return name.decode(), value
+
+    def _atoms(self) -> list[bytes]:
+        found = []
+        while self.took(b" "):
+            found.append(self.atom().upper())
+        return found
+
+    def _numbers(self) -> list[int]:
+        found = []
+        while self.took(b" "):
+            found.append(self.nz())
+        return found
+
+    def _list(self) -> tuple[list[bytes], bytes | None, str, dict[bytes, Any]]:
+        self.take(b" ")
+        attributes = self.many(self._attribute)
+        exclusive = {rb"\NONEXISTENT", rb"\NOSELECT", rb"\MARKED", rb"\UNMARKED"}
+        children = {rb"\HASCHILDREN", rb"\HASNOCHILDREN", rb"\NOINFERIORS"}
+        for group in (exclusive, children):
+            if len([a for a in attributes if a in group]) > 1:
+                raise self.fail("attributes that do not exclude each other before this")
+        if len(set(attributes)) < len(attributes):
+            raise self.fail("attributes that are said once before this")
+        self.take(b" ")
+        delimiter = None if self.took(b"NIL") else self.quoted()
+        self.take(b" ")
+        name = self.mailbox()
+        extended = {}
+        if self.took(b" "):
+            extended = dict(self.many(self._extended, empty=False))
+        return attributes, delimiter, name, extended
+
+    def _attribute(self) -> bytes:
+        self.take(b"\\")
+        return b"\\" + self.atom().upper()
+
+    def _extended(self) -> tuple[bytes, Any]:
+        tag = self.astring().upper()
+        self.take(b" ")
+        if tag == b"CHILDINFO":
+            return tag, self.many(self.quoted, empty=False)
+        if tag == b"OLDNAME":
+            return tag, self.many(self.mailbox, empty=False)
+        raise self.fail("CHILDINFO or OLDNAME before this")
+
+    def _status(self) -> tuple[str, dict[str, Any]]:
+        self.take(b" ")
+        name = self.mailbox()
+        self.take(b" ")
+        return name, dict(self.many(self._status_item))
+
+    def _status_item(self) -> tuple[str, Any]:
+        item = self.atom().decode().upper()
+        self.take(b" ")
+        if item in ("UIDNEXT", "UIDVALIDITY"):
+            return item, self.nz()
+        if item in ("MESSAGES", "RECENT", "UNSEEN", "DELETED"):
+            return item, self.number(bits=32)
+        if item == "SIZE" or (item == "APPENDLIMIT" and not self.ahead(b"NIL")):
+            return item, self.number()
+        if item == "APPENDLIMIT":
+            return item, self.take(b"NIL")
+        if item == "MAILBOXID":
+            return item, self.many(lambda: self.taken(OBJECT_ID, "objectid"), empty=False)
+        raise self.fail("a status item that is known before this")
+
+    def _esearch(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if self.took(b" (TAG "):
+            found["TAG"] = self.string().decode()  # RFC 4466 has a string, not an astring
+            self.take(b")")
+        if self.ahead(b" UID"):
+            self.take(b" UID")
+            found["UID"] = True
+        while self.took(b" "):
+            name = self.atom().decode().upper()
+            self.take(b" ")
+            if name in found or name not in ("MIN", "MAX", "COUNT", "ALL"):
+                raise self.fail("one of MIN, MAX, COUNT, ALL before this, once")
+            if name == "ALL":
+                found[name] = self.taken(SEQUENCE_SET, "sequence-set")
+            else:
+                found[name] = self.number(nz=name != "COUNT", bits=32)
+        return found
+
+    def _namespace(self) -> list[Any]:
+        found = []
+        for _ in range(3):
+            self.take(b" ")
+            if self.took(b"NIL"):
+                found.append(None)
+                continue
+            self.take(b"(")
+            spaces = []
+            while not self.took(b")"):
+                self.take(b"(")
+                prefix = self.string()
+                self.take(b" ")
+                spaces.append((prefix, None if self.took(b"NIL") else self.quoted()))
+                self.take(b")")
+            found.append(spaces)
+        return found
+
+    def _id(self) -> Any:
+        self.take(b" ")
+        if self.took(b"NIL"):
+            return None
+        pairs: list[Any] = self.many(self.nstring)
+        if len(pairs) % 2 or any(name is None for name in pairs[::2]):
+            raise self.fail("pairs before this")
+        return dict(zip(pairs[::2], pairs[1::2], strict=True))
+
+    # FETCH
+
+    def _item(self) -> tuple[str, Any]:
+        for name in ("BODY[", "BINARY[", "BINARY.SIZE["):
+            if self.took(name.encode()):
+                return self._section(name)
+        item = self.atom().decode().upper()
+        self.take(b" ")
+        readers: dict[str, Callable[[], Any]] = {
+            "FLAGS": lambda: self.many(self.flag),
+            "UID": self.nz,
+            "INTERNALDATE": self.date_time,
+            "RFC822.SIZE": self.number,
+            "RFC822": self.nstring,
+            "RFC822.HEADER": self.nstring,
+            "RFC822.TEXT": self.nstring,
+            "ENVELOPE": lambda: bodies.envelope(self),
+            "BODY": lambda: bodies.body(self, extended=False),
+            "BODYSTRUCTURE": lambda: bodies.body(self, extended=True),
+            "SAVEDATE": lambda: self.took(b"NIL") or self.date_time(),
+            "PREVIEW": self.nstring,
+            "EMAILID": lambda: self.many(lambda: self.taken(OBJECT_ID, "objectid"), empty=False),
+            "THREADID": lambda: (
+                self.took(b"NIL")
+                or self.many(lambda: self.taken(OBJECT_ID, "objectid"), empty=False)
+            ),
+        }
+        if item not in readers:
+            raise self.fail("a fetch item that is known before this")
+        return item, readers[item]()
+
+    def _section(self, name: str) -> tuple[str, Any]:
+        start = self.at
+        text = False
+        if SECTION.match(self.data, self.at):
+            self.taken(SECTION, "section-part")
+            text = self.took(b".")
+        if name == "BODY[" and not self.ahead(b"]") and (text or start == self.at):
+            if self.took(b"HEADER.FIELDS.NOT ") or self.took(b"HEADER.FIELDS "):
+                self.many(self.astring, empty=False)
+            elif not (self.took(b"HEADER") or self.took(b"TEXT") or self.took(b"MIME")):
+                raise self.fail("section-msgtext")
+        self.take(b"]")
+        key = name + self.data[start : self.at].decode("ascii", "backslashreplace").upper()
+        if name == "BINARY.SIZE[":
+            self.take(b" ")
+            return key, self.number()
+        if self.took(b"<"):
+            key += f"<{self.number()}>"
+            self.take(b">")
+        self.take(b" ")
+        return key, self.nstring(binary=name == "BINARY[")
