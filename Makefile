@@ -13,6 +13,7 @@ RUST := rust/Cargo.toml
 EXTENSION := python/imapvm/_core.abi3.so
 SOURCES := $(shell find rust/src -name '*.rs' 2>/dev/null) rust/Cargo.toml rust/Cargo.lock
 MATURIN = VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/maturin develop -q
+RELEASE = $(MATURIN) --release $(1) >$(VENV)/build.log 2>&1 || { cat $(VENV)/build.log >&2; exit 1; }
 ARGS ?=
 
 # Install what an extra of pyproject.toml names, without building the package again.
@@ -41,7 +42,7 @@ $(VENV)/.maturin: pyproject.toml
 # The package, editable, and what it needs to run.
 $(VENV)/.ready: $(VENV)/.maturin
 	@echo 'compiling the extension and installing the package into $(VENV) (a minute or two, once)'
-	@$(MATURIN) --release
+	@$(call RELEASE)
 	@touch $(EXTENSION) $@
 
 $(VENV)/.tools: $(VENV)/.ready
@@ -53,7 +54,8 @@ $(VENV)/.interop: $(VENV)/.tools
 
 $(EXTENSION): $(SOURCES) | $(VENV)/.ready
 	@test -f $@ && test -z "$$(find $(SOURCES) -newer $@)" || { \
-	  PYTHON='$(PYTHON)' .ci/ground && echo 'compiling the extension' && $(MATURIN) --release --skip-install; }
+	  PYTHON='$(PYTHON)' .ci/ground && echo 'compiling the extension' && \
+	  { $(call RELEASE,--skip-install); }; }
 	@touch $@
 
 build: $(VENV)/.tools ## compile the extension into python/imapvm quickly, not optimised
