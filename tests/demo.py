@@ -16,6 +16,7 @@ class Demo:
         self.process = process
         self.program = PROGRAM
         self.spool = Path(said["spool"])
+        self.filepool = Path(said["filepool"])
         self.imap = _address(said["imap"])
         self.imaps = _address(said["imaps"]) if "imaps" in said else None
         self.lmtp = _address(said["lmtp"])

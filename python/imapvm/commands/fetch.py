@@ -22,6 +22,7 @@ from imapvm._core import (
 from imapvm.commands.bodies import send_pieces
 from imapvm.commands.context import Context, Done, Refusal
 from imapvm.commands.selected import selected, selected_row, wanted_uids
+from imapvm.filepool.errors import StoreUnavailableError
 from imapvm.filepool.store import AccountStore
 from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import BodyId
@@ -138,15 +139,21 @@ def _lacks(segments: Sequence[bytes], wanted: UidSet) -> bool:
 
 
 async def _set_seen(view: View, store: AccountStore, wanted: UidSet) -> UidSet:
-    r"""Set \Seen where it is not; return where it was set: these answers say FLAGS too."""
+    r"""Set \Seen where it is not; return where it was set: these answers say FLAGS too.
+
+    Where the disk is full nothing is set: the message can be read all the same.
+    """
     with store.reading() as reader:
         segments = reader.segments(selected_row(view, reader), wanted)
     unseen = uids_with_flags(segments, SystemFlag.SEEN, 0) & wanted
     if not unseen:
         return unseen
-    stored = await store.store_flags(
-        view.mailbox, unseen, mode=STORE_ADD, flags=SystemFlag.SEEN, keywords=()
-    )
+    try:
+        stored = await store.store_flags(
+            view.mailbox, unseen, mode=STORE_ADD, flags=SystemFlag.SEEN, keywords=()
+        )
+    except StoreUnavailableError:
+        return UidSet()
     view.made(stored.changed, stored.modseq)
     return stored.changed
 

@@ -18,7 +18,7 @@ from imapvm.commands.context import Context
 from imapvm.commands.listing import list_line
 from imapvm.commands.names import mailbox_id, tell_normalized, wanted_mailbox
 from imapvm.commands.outcome import Done, Refusal
-from imapvm.commands.recent import claim_arrivals
+from imapvm.commands.recent import claim, claim_arrivals
 from imapvm.filepool.mailboxes import Mailbox
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import AccountStore
@@ -69,7 +69,7 @@ def _is_to_claim(ctx: Context, command: Select, mailbox: Mailbox) -> bool:
 async def _claim_and_open(
     ctx: Context, store: AccountStore, command: Select, mailbox: Mailbox
 ) -> Done:
-    recent_from = await store.claim_recent(mailbox.id)
+    recent_from = await claim(store, mailbox)
     with store.reading() as reader:
         again = reader.mailbox_by_id(mailbox.id)
         if again is None:

@@ -1,0 +1,93 @@
+"""A full disk: new mail is refused for now, nothing is lost, and it goes on by itself.
+
+The disk is made full for the server alone: the kernel is told (`prlimit`) that its files may not
+grow, and later that they may again.
+"""
+
+import contextlib
+import imaplib
+import os
+import resource
+import smtplib
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.demo import Demo, started
+
+pytestmark = pytest.mark.slow
+
+LARGE = b"Subject: large\r\n\r\n" + os.urandom(600_000).hex().encode() + b"\r\n"
+"""Does not fit into what is free inside the filepool, and hardly compresses."""
+
+
+@contextlib.contextmanager
+def full_disk(demo: Demo) -> Iterator[None]:
+    """Files of the server cannot grow beyond what the filepool's files have."""
+    group = demo.filepool / "group-000" / "data.mdb"
+    before = resource.prlimit(demo.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(demo.process.pid, resource.RLIMIT_FSIZE, (group.stat().st_size, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(demo.process.pid, resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    with started(tmp_path / "demo", "--user=reader:secret") as running:
+        yield running
+
+
+def count(demo: Demo) -> int:
+    with imaplib.IMAP4(*demo.imap, timeout=30) as imap:
+        imap.login("reader", "secret")
+        return int(imap.select()[1][0])
+
+
+def test_append_is_refused_for_now_and_works_again(demo: Demo) -> None:
+    with imaplib.IMAP4(*demo.imap, timeout=30) as imap:
+        imap.login("reader", "secret")
+        assert imap.append("INBOX", None, None, b"Subject: small\r\n\r\nText\r\n")[0] == "OK"
+        with full_disk(demo):
+            status, answer = imap.append("INBOX", None, None, LARGE)
+            assert status == "NO"
+            assert b"[UNAVAILABLE]" in answer[0]
+            assert imap.select() == ("OK", [b"1"])
+            assert imap.fetch("1", "(BODY[])")[0] == "OK"  # reading goes on
+            assert imap.unselect()[0] == "OK"
+        assert imap.append("INBOX", None, None, LARGE)[0] == "OK"
+        assert imap.select() == ("OK", [b"2"])
+        assert imap.fetch("2", "(BODY.PEEK[])")[1][0][1] == LARGE
+
+
+def test_lmtp_answers_452_and_takes_it_later(demo: Demo) -> None:
+    with smtplib.LMTP(*demo.lmtp) as lmtp:
+        with full_disk(demo):
+            with pytest.raises(smtplib.SMTPDataError) as refused:
+                lmtp.sendmail("a@example.org", "reader@example.net", LARGE)
+            assert refused.value.smtp_code == 452
+        lmtp.sendmail("a@example.org", "reader@example.net", LARGE)
+    assert count(demo) == 1
+
+
+def test_a_spool_file_waits_until_there_is_room(demo: Demo) -> None:
+    with full_disk(demo):
+        subprocess.run(
+            [Path(demo.program).with_name("imapvm-smtpexit"), "--spool", demo.spool, "reader"],
+            input=LARGE,
+            check=True,
+        )
+        time.sleep(2)
+        assert count(demo) == 0
+        kept = [path for path in demo.spool.rglob("*") if path.is_file()]
+        assert len(kept) == 1
+        assert kept[0].parent.name not in {"failed", "undeliverable"}
+    until = time.monotonic() + 60
+    while count(demo) == 0:
+        assert time.monotonic() < until, "the spool file was not taken within a minute"
+        time.sleep(0.5)
+    assert count(demo) == 1
+    assert not [path for path in demo.spool.rglob("*") if path.is_file()]
