@@ -1,0 +1,240 @@
+"""Postfix delivers over LMTP, and through a pipe into the spool, configured by our snippets."""
+
+import os
+import signal
+import smtplib
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.demo import Demo
+from tests.interop.mta import (
+    check,
+    deliverable,
+    free_port,
+    inbox,
+    libraries,
+    public_directory,
+    server,
+    smtpexit_for_anybody,
+    snippet,
+    unpacked,
+    until,
+)
+
+pytestmark = pytest.mark.slow
+
+SERVICES = """\
+127.0.0.1:{port} inet  n - n - - smtpd
+cleanup   unix  n - n - 0 cleanup
+qmgr      unix  n - n 300 1 qmgr
+rewrite   unix  - - n - - trivial-rewrite
+bounce    unix  - - n - 0 bounce
+defer     unix  - - n - 0 bounce
+trace     unix  - - n - 0 bounce
+verify    unix  - - n - 1 verify
+flush     unix  n - n 1000? 0 flush
+proxymap  unix  - - n - - proxymap
+retry     unix  - - n - - error
+error     unix  - - n - - error
+discard   unix  - - n - - discard
+lmtp      unix  - - n - - lmtp
+anvil     unix  - - n - 1 anvil
+scache    unix  - - n - 1 scache
+postlog   unix-dgram n - n - 1 postlogd
+"""
+
+# Accounts that every Debian has and that nothing else here runs as.
+OWNER, SETGID, PIPE_USER = "uucp", "games", "nobody"
+
+
+class Postfix:
+    def __init__(self, directory: Path, root: Path, transport: str, demo: Demo) -> None:
+        self.directory = directory / f"postfix-{transport}"
+        self.port = free_port()
+        self.config = self.directory / "etc"
+        self.log = self.directory / "log"
+        for part in (self.config, self.directory / "data", self.directory / "queue"):
+            part.mkdir(parents=True)
+        for part in ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold",
+                     "incoming", "private", "saved", "trace"):  # fmt: skip
+            (self.directory / "queue" / part).mkdir(mode=0o700)
+            _own(self.directory / "queue" / part)
+        for part, mode in (("pid", 0o755), ("public", 0o755), ("maildrop", 0o730)):
+            (self.directory / "queue" / part).mkdir()
+            (self.directory / "queue" / part).chmod(mode)
+        _own(self.directory / "queue/public")
+        _own(self.directory / "data")
+        host, port = demo.lmtp
+        main = snippet(
+            "postfix/main.cf.snippet",
+            {
+                "virtual_transport = lmtp:unix:/run/imapvm/lmtp": "virtual_transport = "
+                + (f"lmtp:inet:[{host}]:{port}" if transport == "lmtp" else "imapvm:"),
+                "    permit_mynetworks\n": "",  # the test is one of them, and wants to be asked
+            },
+        )
+        if transport != "lmtp":
+            main = main.replace("    reject_unverified_recipient\n", "")
+        (self.config / "main.cf").write_text(
+            f"""\
+compatibility_level = 3.6
+queue_directory = {self.directory}/queue
+data_directory = {self.directory}/data
+daemon_directory = {root}/usr/lib/postfix/sbin
+command_directory = {root}/usr/sbin
+shlib_directory = {root}/usr/lib/postfix
+meta_directory = {root}/etc/postfix
+mail_owner = {OWNER}
+setgid_group = {SETGID}
+import_environment = MAIL_CONFIG LD_LIBRARY_PATH
+maillog_file = {self.log}
+maillog_file_prefixes = {self.directory}
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+myhostname = relay.test
+mydestination =
+mynetworks = 127.0.0.0/8
+alias_maps =
+alias_database =
+local_recipient_maps =
+smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
+address_verify_map =
+{main}"""
+        )
+        master = snippet(
+            "postfix/master.cf.snippet",
+            {
+                "user=imapvm": f"user={PIPE_USER}",
+                "/opt/imapvm/.venv/bin/imapvm-smtpexit": str(smtpexit_for_anybody(self.directory)),
+                "/var/spool/imapvm": str(demo.spool),
+            },
+        )
+        (self.config / "master.cf").write_text(SERVICES.format(port=self.port) + master)
+        self.environment = {"PATH": "/usr/bin:/bin", "LD_LIBRARY_PATH": libraries(root)}
+        self.master = root / "usr/lib/postfix/sbin/master"
+
+    @contextmanager
+    def running(self) -> Iterator["Postfix"]:
+        with (self.directory / "stderr").open("wb") as stderr:
+            process = subprocess.Popen(
+                [self.master, "-c", self.config, "-d"],
+                env={**self.environment, "MAIL_CONFIG": str(self.config)},
+                cwd=self.directory / "queue",
+                start_new_session=True,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+            )
+        try:
+            until(lambda: self.answers(process), self.said)
+            yield self
+        finally:
+            process.terminate()
+            process.wait(30)
+            _end_group(process.pid)
+
+    def answers(self, process: subprocess.Popen) -> bool:
+        assert process.poll() is None, self.said()
+        try:
+            with smtplib.SMTP("127.0.0.1", self.port, timeout=10):
+                return True
+        except OSError:
+            return False
+
+    def said(self) -> str:
+        found = [(self.directory / "stderr").read_text()]
+        if self.log.exists():
+            found.append(self.log.read_text())
+        return "Postfix did not:\n" + "".join(found)[-8000:]
+
+    def send(self, sender: str, recipients: list[str], message: bytes, *options: str) -> dict:
+        with smtplib.SMTP("127.0.0.1", self.port, timeout=60) as smtp:
+            return smtp.sendmail(sender, recipients, message, options)
+
+
+def _own(path: Path) -> None:
+    subprocess.run(["chown", OWNER, path], check=True)
+
+
+def _end_group(group: int) -> None:
+    """Postfix's own processes that outlived its master: they are in the session we made."""
+    try:
+        os.killpg(group, signal.SIGTERM)
+    except ProcessLookupError:
+        return
+
+
+@pytest.fixture(scope="module")
+def directory() -> Iterator[Path]:
+    with public_directory() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def root(directory: Path) -> Path:
+    return unpacked("postfix", directory)
+
+
+@pytest.fixture(scope="module")
+def demo(directory: Path) -> Iterator[Demo]:
+    with server(directory) as running:
+        yield running
+
+
+@pytest.mark.parametrize("transport", ["lmtp", "imapvm"])
+def test_postfix_delivers_each_message_once_and_as_it_was(directory, root, demo, transport):
+    first, second, null, large = (deliverable(f"{transport}-{n}") for n in range(4))
+    large += b"0123456789abcde\r\n" * 200_000
+    with Postfix(directory, root, transport, demo).running() as postfix:
+        postfix.send("cyn@x.test", ["ada@example.org"], first, "BODY=8BITMIME")
+        postfix.send("cyn@x.test", ["ada@example.org", "bob+list@example.org"], second)
+        postfix.send("", ["bob@example.org"], null)
+        postfix.send('"c y n"@x.test', ['"ada"@example.org'], large)
+        check(demo, postfix.said, first, ["ada"])
+        check(demo, postfix.said, second, ["ada", "bob"])
+        check(demo, postfix.said, null, ["bob"])
+        check(demo, postfix.said, large, ["ada"])
+        until(lambda: "removed" in postfix.log.read_text(), postfix.said)
+        log = postfix.log.read_text()
+    assert log.count("status=sent") == 5
+    assert "status=deferred" not in log
+    assert "status=bounced" not in log
+    (octets,) = [o for o in inbox(demo, "bob") if null in o]
+    assert octets.startswith(b"Return-Path: <>\r\nDelivered-To: bob@example.org\r\nReceived: ")
+    (octets,) = [o for o in inbox(demo, "ada") if first in o]
+    assert octets.startswith(b"Return-Path: <cyn@x.test>\r\nDelivered-To: ada@example.org\r\n")
+
+
+def test_over_lmtp_an_unknown_recipient_is_refused_while_the_sender_is_there(directory, root, demo):
+    (directory / "unknown").mkdir()
+    with Postfix(directory / "unknown", root, "lmtp", demo).running() as postfix:
+        message = deliverable("unknown")
+        refused = postfix.send("cyn@x.test", ["ada@example.org", "nobody@example.org"], message)
+        assert refused["nobody@example.org"][0] == 550
+        assert b"no such user here" in refused["nobody@example.org"][1]
+        check(demo, postfix.said, message, ["ada"])
+
+
+def test_through_the_pipe_mail_waits_for_a_server_that_is_stopped(directory, root):
+    (directory / "stopped").mkdir()
+    with server(directory / "stopped") as demo:
+        pass
+    with Postfix(directory / "stopped", root, "imapvm", demo).running() as postfix:
+        message = deliverable("stopped")
+        postfix.send("cyn@x.test", ["bob@example.org"], message)
+        until(lambda: any((demo.spool / "new").iterdir()), postfix.said)
+        with server(directory / "stopped") as demo:
+            check(demo, postfix.said, message, ["bob"])
+
+
+def test_a_spool_that_cannot_be_written_to_makes_postfix_try_again(directory, root):
+    (directory / "closed").mkdir()
+    with server(directory / "closed") as demo:
+        (demo.spool / "tmp").chmod(0o700)
+        with Postfix(directory / "closed", root, "imapvm", demo).running() as postfix:
+            postfix.send("cyn@x.test", ["bob@example.org"], deliverable("closed"))
+            until(lambda: "status=deferred" in postfix.log.read_text(), postfix.said)
+            assert "Permission denied" in postfix.log.read_text()
+            assert "status=bounced" not in postfix.log.read_text()
