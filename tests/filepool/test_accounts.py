@@ -157,6 +157,18 @@ async def test_what_was_cut_short_is_finished_when_the_filepool_is_opened(path, 
         assert await pool.accounts.finish() == 0
 
 
+async def test_an_unfinished_account_that_is_not_listed_is_found(pool, alice):
+    gone = await pool.accounts.enroll("gone", "x")
+    await pool.accounts.submit(MarkDeleted(gone.id))
+    with pool.accounts.env.begin(write=True) as txn:
+        txn.drop(pool.accounts.tables.unfinished, delete=False)
+    assert [finding.sentence for finding in pool.check().findings] == [
+        f"Account {gone.id} is neither enrolled nor listed as unfinished."
+    ]
+    pool.check(repair=True)
+    assert await pool.accounts.finish() == 1
+
+
 async def test_a_sweep_finishes_what_was_cut_short(pool):
     half = await pool.accounts.submit(ReserveAccount("half", "x", 1, START))
     await pool.sweep()

@@ -314,6 +314,7 @@ ACCOUNT_DAMAGE = [
     (lambda s: s.put("aliases", b"x@y", COUNTER.pack(1)), "x@y is not listed", True),
     (lambda s: s.put("addresses", ID_KEY.pack(1) + b"x@y", b""), "x@y is listed with", True),
     (lambda s: s.put("counters", b"account", COUNTER.pack(0)), "not given out", True),
+    (lambda s: s.put("unfinished", ID_KEY.pack(1), b""), "listed as unfinished", True),
     (lambda s: s.put("accounts", ID_KEY.pack(1), b"x"), "account's row cannot be read", False),
     (
         lambda s: s.change("accounts", ID_KEY.pack(1), lambda v: v[:2] + b"\7" + v[3:]),

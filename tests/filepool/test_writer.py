@@ -1,6 +1,7 @@
 """The writer: one commit for all that waits, each failure alone, the disk's failures for nobody."""
 
 import os
+import struct
 import subprocess
 import sys
 import textwrap
@@ -100,6 +101,34 @@ async def test_an_operation_that_fails_fails_alone(alice, pool, error, writes):
     assert look(alice).uids == uids(1, 2)
     with pool.groups[0].env.begin() as txn:
         assert txn.get(b"spoilt", db=pool.groups[0].tables.counters) is None
+
+
+@dataclass
+class SpoilsTheEnd:
+    """An operation that leaves behind what cannot be written when the transaction ends."""
+
+    account: int
+
+    def apply(self, txn):
+        row = txn.usage(self.account)
+        txn.edit(row)
+        row.messages = -100
+        return "done"
+
+
+async def test_who_spoils_the_end_of_a_transaction_fails_alone(alice, pool):
+    told = []
+    pool.on_news = told.append
+    first, failed, second = await together(
+        pool.groups[0],
+        append(alice, message(1)),
+        SpoilsTheEnd(alice.account.id),
+        append(alice, message(2)),
+    )
+    assert isinstance(failed, struct.error)
+    assert (first.uids, second.uids) == (uids(1), uids(2))
+    assert told == [{look(alice).id}] * 2
+    assert pool.foreign_news() == set()
 
 
 async def test_several_that_fail_do_not_disturb_each_other(alice, pool):

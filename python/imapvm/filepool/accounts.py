@@ -174,6 +174,7 @@ class ReserveAccount:
         group = (number - 1) % self.groups
         account = Account(number, self.name, group, self.credential, self.now)
         txn.put(key, COUNTER.pack(number), txn.tables.names)
+        txn.put(ID_KEY.pack(number), b"", txn.tables.unfinished)
         _put(txn, AccountRow(account, State.ENROLLING))
         return account
 
@@ -189,6 +190,7 @@ class ActivateAccount:
         if row.state is State.ENROLLING:
             row.state = State.ACTIVE
             _put(txn, row)
+            txn.delete(ID_KEY.pack(self.account), txn.tables.unfinished)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,7 @@ class MarkDeleted:
                 txn.delete(key[8:], tables.aliases)
             row.state = State.DELETED
             _put(txn, row)
+            txn.put(ID_KEY.pack(self.account), b"", tables.unfinished)
         return row.account
 
 
@@ -218,6 +221,7 @@ class ForgetAccount:
 
     def apply(self, txn: AccountsTxn) -> None:
         txn.delete(ID_KEY.pack(self.account), txn.tables.accounts)
+        txn.delete(ID_KEY.pack(self.account), txn.tables.unfinished)
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,7 +367,9 @@ class Accounts:
 
     def all(self) -> list[Account]:
         """All accounts, by id."""
-        return [row.account for row in self.rows() if row.state is State.ACTIVE]
+        with self.env.begin() as txn, txn.cursor(self.tables.accounts) as cursor:
+            rows = [AccountRow.from_bytes(key, stored) for key, stored in cursor]
+        return [row.account for row in rows if row.state is State.ACTIVE]
 
     def aliases(self, number: AccountId) -> list[str]:
         """Addresses of an account, in the form in which they are compared."""
@@ -376,11 +382,6 @@ class Accounts:
                         break
                     found.append(key[8:].decode())
         return found
-
-    def rows(self) -> list[AccountRow]:
-        """All accounts with their states."""
-        with self.env.begin() as txn, txn.cursor(self.tables.accounts) as cursor:
-            return [AccountRow.from_bytes(key, stored) for key, stored in cursor]
 
     def _find(self, key: bytes, table: "lmdb._Database") -> Account | None:
         if not 0 < len(key) <= max(ACCOUNT_NAME_MAX, ADDRESS_MAX):
@@ -445,16 +446,18 @@ class Accounts:
 
     async def finish(self) -> int:
         """Finish what was cut short; return how many accounts that was."""
-        count = 0
-        for row in self.rows():
+        rows = []
+        with self.env.begin() as txn, txn.cursor(self.tables.unfinished) as cursor:
+            for key in cursor.iternext(True, False):  # noqa: FBT003
+                stored = txn.get(key, None, self.tables.accounts)
+                if stored is not None:
+                    rows.append(AccountRow.from_bytes(key, stored))
+        for row in rows:
             if row.state is State.ENROLLING:
                 await self._finish_enrolment(row.account)
             elif row.state is State.DELETED:
                 await self._finish_deletion(row.account)
-            else:
-                continue
-            count += 1
-        return count
+        return len(rows)
 
     async def _finish_enrolment(self, account: Account) -> None:
         await self._groups[account.group].submit(AddAccount(account.id, self._now()))

@@ -45,6 +45,14 @@ def inspect_accounts(
             highest = account.id
             active = row.state is State.ACTIVE
             (picture.active if active else picture.unfinished)[account.id] = account.group
+            if active == (txn.get(key, None, tables.unfinished) is not None):
+                fix = (
+                    deleting(tables.unfinished, key)
+                    if active
+                    else putting(tables.unfinished, key, b"")
+                )
+                state = "is enrolled and listed" if active else "is neither enrolled nor listed"
+                found.add(f"Account {account.id} {state} as unfinished.", fix)
             if account.group >= groups:
                 found.add(f"Account {account.id} is in group {account.group}, which is not there.")
             if row.state is not State.DELETED:

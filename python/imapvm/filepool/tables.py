@@ -51,6 +51,7 @@ class AccountTables:
     names: "lmdb._Database"
     aliases: "lmdb._Database"
     addresses: "lmdb._Database"
+    unfinished: "lmdb._Database"
     counters: "lmdb._Database"
 
 

@@ -140,8 +140,8 @@ class Writer(Generic[Txn]):
                 except trio.RunFinishedError:
                     return
 
-    def _commit(self, batch: "Sequence[Waiter[Txn]]") -> tuple[Txn, int] | None:
-        """Give each waiter its result; return the transaction and its id, None if there is none."""
+    def _commit(self, batch: "Sequence[Waiter[Txn]]") -> "list[tuple[Txn, int]]":
+        """Give each waiter its result; return each transaction that was committed, and its id."""
         left = list(batch)
         while left:
             try:
@@ -150,22 +150,32 @@ class Writer(Generic[Txn]):
                 left.remove(failed.waiter)
                 self._spoilt()
             except (lmdb.Error, OSError) as error:
-                if not self._ailing:
-                    log.error("%s cannot be written to: %s", self._name, error)
-                self._ailing = True
-                reason = str(error).rstrip(".")
-                for waiter in left:
-                    waiter.result = outcome.Error(
-                        StoreUnavailableError(f"The filepool cannot be written to now: {reason}.")
-                    )
                 self._spoilt()
-                return None
+                self._refuse(left, error)
+                break
+            except BaseException as error:
+                # Raised at the end, so it is not known whose fault it is: one at a time, then.
+                self._spoilt()
+                if len(left) > 1:
+                    return [done for waiter in left for done in self._commit([waiter])]
+                left.pop().result = outcome.Error(error)
             else:
                 if self._ailing:
                     log.info("%s can be written to again", self._name)
                 self._ailing = False
-                return done
-        return None
+                return [done]
+        return []
+
+    def _refuse(self, batch: "Sequence[Waiter[Txn]]", error: Exception) -> None:
+        """The disk is full or failed."""
+        reason = str(error).rstrip(".")
+        if not self._ailing:
+            log.error("%s cannot be written to: %s", self._name, reason)
+        self._ailing = True
+        for waiter in batch:
+            waiter.result = outcome.Error(
+                StoreUnavailableError(f"The filepool cannot be written to now: {reason}.")
+            )
 
     def _commit_once(self, batch: "Sequence[Waiter[Txn]]") -> tuple[Txn, int]:
         raw = self._env.begin(write=True)
@@ -202,10 +212,10 @@ class Writer(Generic[Txn]):
 
     # --- in Trio's thread ---------------------------------------------------------------------
 
-    def _resume(self, batch: "Sequence[Waiter[Txn]]", done: tuple[Txn, int] | None) -> None:
+    def _resume(self, batch: "Sequence[Waiter[Txn]]", done: "list[tuple[Txn, int]]") -> None:
         try:
-            if done is not None:
-                self._committed(*done)
+            for txn, number in done:
+                self._committed(txn, number)
         finally:
             for waiter in batch:
                 trio.lowlevel.reschedule(waiter.task, waiter.result)
