@@ -91,12 +91,14 @@ class KeywordBook:
         return known
 
 
-def check_keywords(names: Iterable[str]) -> None:
+def check_keywords(names: Names) -> None:
     """Refuse keywords that are over a bound, before anything is written.
 
     Raises:
         LimitError: one is too long, or there are too many.
     """
+    if not names:
+        return
     different = {name.lower() for name in names}
     if any(len(name) > KEYWORD_MAX for name in different):
         raise LimitError(f"A keyword has at most {KEYWORD_MAX} octets.")

@@ -119,8 +119,10 @@ class AccountStore:
             LimitError: keywords or UIDs are over a bound.
             BodyGoneError: a message took longer than a day to arrive.
         """
-        ready = [await in_group(self._pool, message, self._group) for message in messages]
-        return await self._group.submit(Append(self._id, mailbox, tuple(ready), self._now()))
+        ready = tuple(messages)
+        if any(message.body.staged is not None for message in ready):
+            ready = tuple([await in_group(self._pool, message, self._group) for message in ready])
+        return await self._group.submit(Append(self._id, mailbox, ready, self._now()))
 
     async def store_flags(
         self,
