@@ -135,7 +135,7 @@ pub(crate) fn envelope(headers: &Headers) -> Vec<u8> {
 /// body-fld-param = "(" string SP string *(SP string SP string) ")" / nil
 /// ```
 /// Names in upper case, values as received: the pieces of RFC 2231 are not put together, although
-/// RFC 9051 section 7.5.2 would like it, for clients of IMAP4rev1 do that themselves.
+/// RFC 9051 section 7.5.2 would like it, for clients of `IMAP4rev1` do that themselves.
 fn parameters(to: &mut Vec<u8>, parameters: &[Parameter]) {
     for (index, (name, value)) in parameters.iter().enumerate() {
         to.push(if index == 0 { b'(' } else { b' ' });
