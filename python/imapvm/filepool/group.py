@@ -15,6 +15,7 @@ from imapvm.model.ids import MailboxId
 if TYPE_CHECKING:
     import lmdb
 
+    from imapvm._core import UidMap
     from imapvm.filepool.mailboxes import Mailbox
 
 Result = TypeVar("Result")
@@ -42,6 +43,8 @@ class Group:
         self.book = KeywordBook()
         self.seen: dict[bytes, tuple[bytes, Mailbox]] = {}
         """Rows of `mailboxes` as last seen, decoded; a row is compared before it is believed."""
+        self.maps: dict[MailboxId, tuple[int, int, UidMap]] = {}
+        """UIDs of mailboxes as last read, by `uid_next` and count: see `Reader.uid_map`."""
         self.on_news: Callable[[set[MailboxId]], None] | None = None
         self._write_book = KeywordBook()
         self._writer: Writer[GroupTxn] | None = None

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 SEEN_MAX: Final = 8192
 """Mailbox rows that a process keeps decoded, about 4 MiB; beyond that it starts anew."""
 
+MAPS_MAX: Final = 512
+"""Maps of UIDs that a process keeps, the latest used; each is 8 octets for a gap in the UIDs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -142,8 +145,20 @@ class Reader:
     # --- the index ----------------------------------------------------------------------------
 
     def uid_map(self, mailbox: Mailbox) -> UidMap:
-        """All UIDs of a mailbox."""
-        return UidMap.from_segments(self.iter_segments(mailbox))
+        """All UIDs of a mailbox; sessions that open it one after the other share one map.
+
+        UIDs are never reused, so two states of a mailbox with the same UIDNEXT differ only by what
+        was expunged, and then in their count: equal UIDNEXT and count mean equal UIDs.
+        """
+        maps = self._group.maps
+        known = maps.pop(mailbox.id, None)
+        if known is None or known[:2] != (mailbox.uid_next, mailbox.messages):
+            numbers = UidMap.from_segments(self.iter_segments(mailbox))
+            known = (mailbox.uid_next, mailbox.messages, numbers)
+            if len(maps) >= MAPS_MAX:
+                del maps[next(iter(maps))]
+        maps[mailbox.id] = known  # behind those that were used longer ago
+        return known[2]
 
     def iter_segments(self, mailbox: Mailbox) -> Iterator[bytes]:
         """All segments of a mailbox, ascending, one at a time; only inside this `with`."""
