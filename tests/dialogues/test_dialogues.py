@@ -7,6 +7,7 @@ import trio
 import trio.testing
 from tests.dialogues import grammar, script
 from tests.dialogues.host import Host, Line, running
+from tests.dialogues.picture import Picture
 from tests.dialogues.script import Script, Step
 
 from imapvm._core import UidSet
@@ -101,7 +102,9 @@ class Play:
         for client, line in self.lines.items():
             more = await line.overhear()
             assert not more, f"{self.script.path.name}: {client} heard more: {more}"
-            grammar.Reader(bytes(line.said)).all()
+            picture = Picture()
+            for response in grammar.Reader(bytes(line.said)).all():
+                picture.hear(response)
 
     async def _play(self, step: Step) -> None:
         line = self.lines[step.client]

@@ -19,6 +19,7 @@ from imapvm._core import (
     segment_uids,
     uids_with_flags,
 )
+from imapvm.commands.announcing import MailboxSource
 from imapvm.commands.bodies import send_pieces
 from imapvm.commands.context import Context, Done, Refusal
 from imapvm.commands.selected import selected, selected_row, wanted_uids
@@ -109,6 +110,7 @@ def _lay_out(
     digests: dict[int, bytes] = {}
     with store.reading() as reader:
         mailbox = selected_row(view, reader)
+        view.tell_keywords(ctx.out, MailboxSource(reader, mailbox))
         segments = reader.segments(mailbox, wanted)
         if items.needs_digest:
             digests = reader.digests(

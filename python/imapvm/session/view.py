@@ -156,8 +156,7 @@ class View:
             self._tell_expunges(out)
         if self._appended_due:
             self._tell_appended(out, recent=recent)
-        if source.keyword_sets != self._keyword_sets:
-            self._tell_keywords(out, source)
+        self.tell_keywords(out, source)
         if self._flags_due:
             self._tell_flags(out, source, uid=uid, recent=recent)
         return bool(self._flags_due) or bool(self._expunges_due and not hold_expunges)
@@ -218,8 +217,14 @@ class View:
             assert isinstance(piece, bytes), "FLAGS needs no octets of a message"
             out.raw(piece)
 
-    def _tell_keywords(self, out: ResponseWriter, source: Source) -> None:
-        """Say FLAGS again where somebody used a keyword that it did not name (section 7.3.5)."""
+    def tell_keywords(self, out: ResponseWriter, source: Source) -> None:
+        """Say FLAGS again where somebody used a keyword that it did not name (section 7.3.5).
+
+        Call it before any FETCH that tells flags: clients take a keyword that FLAGS has not named
+        for a mistake.
+        """
+        if source.keyword_sets == self._keyword_sets:
+            return
         names = source.keyword_names()
         self._keyword_sets = source.keyword_sets
         known = frozenset(name.lower() for name in names)
