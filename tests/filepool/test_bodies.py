@@ -9,7 +9,6 @@ from tests.filepool.direct import (
     START,
     Direct,
     look,
-    message,
     octets,
     packed,
     received,
@@ -27,8 +26,8 @@ from imapvm.filepool.bodies import (
     frame_count,
     frame_size,
 )
-from imapvm.filepool.errors import BodyGoneError, LimitError
-from imapvm.filepool.messages import BodyWriter, NewMessage
+from imapvm.filepool.errors import BodyGoneError, DamagedError, LimitError, StoreUnavailableError
+from imapvm.filepool.messages import Append, BodyWriter, NewMessage
 from imapvm.filepool.tables import CHUNK_KEY, VALUE_MAX
 from imapvm.model.flags import SystemFlag
 from imapvm.model.limits import MESSAGE_MAX, THREAD_REFERENCES_MAX
@@ -119,8 +118,6 @@ def test_a_stretch_costs_no_more_than_its_frames(direct, monkeypatch):
     monkeypatch.setattr(
         bodies, "decompress", lambda data, *, size: opened.append(size) or real(data, size=size)
     )
-    from imapvm.filepool.messages import Append
-
     new = NewMessage(packed(text(1_000_000)), 0, (), START, 0)
     direct.apply(Append(direct.account.id, direct.mailbox().id, (new,), START))
     with direct.reading() as reader:
@@ -335,9 +332,6 @@ async def test_body_ids_are_never_used_again(alice, pool, clock):
 
 
 def test_a_body_with_a_missing_row_is_not_answered_with_anothers_octets(tmp_path):
-    from imapvm.filepool.errors import DamagedError
-    from imapvm.filepool.messages import Append
-
     with Direct(tmp_path / "x") as direct:
         for data in (noise(20_000), noise(20_000, seed=2)):
             new = NewMessage(packed(data), 0, (), START, 0)
@@ -349,4 +343,41 @@ def test_a_body_with_a_missing_row_is_not_answered_with_anothers_octets(tmp_path
             with pytest.raises(DamagedError):
                 reader.body(1, 0, 20_000)
             assert reader.body(2, 0, 20_000) == noise(20_000, seed=2)
-    assert message
+
+
+async def test_a_digest_of_any_length_comes_back(alice):
+    """A message of many parts has a digest of several rows."""
+    part = b"--b\r\nContent-Type: text/plain; name=part\r\nContent-ID: <x>\r\n\r\nx\r\n"
+    for count in (1, 150, 400):
+        data = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + part * count + b"--b--\r\n"
+        body = await store(alice, data)
+        with alice.reading() as reader:
+            digest = reader.digests([body])[body]
+        assert Digest(digest).size == len(data)
+        assert Digest(digest).bodystructure.count(b'"part"') == count
+        assert (len(digest) > VALUE_MAX) == (count > 1)
+
+
+async def test_discarding_when_nothing_can_be_written_leaves_it_to_the_sweep(alice, pool, clock):
+    writer = alice.new_body()
+    await write(writer, noise(600_000))
+    real = alice._group.submit
+
+    async def full(operation):
+        raise StoreUnavailableError("full")
+
+    alice._group.submit = full
+    await writer.discard()
+    alice._group.submit = real
+    clock.now += STAGED_SECONDS
+    assert (await pool.sweep()).bodies == 1
+
+
+async def test_spilling_too_little_does_nothing(alice, pool):
+    writer = alice.new_body()
+    writer.feed(b"x" * 100)
+    before = pool.groups[0].env.info()["last_txnid"]
+    await writer.spill()
+    await writer.discard()
+    assert pool.groups[0].env.info()["last_txnid"] == before
+    assert writer.finish() is writer.finish()

@@ -13,7 +13,7 @@ from imapvm.filepool.delivery import (
     Delivery,
     DeliveryRefused,
 )
-from imapvm.filepool.errors import NoSuchAccountError, NoSuchMailboxError
+from imapvm.filepool.errors import NoSuchAccountError, NoSuchMailboxError, StoreUnavailableError
 from imapvm.filepool.pool import create_filepool, open_filepool
 from imapvm.model.limits import DELIVERY_ID_MAX
 
@@ -160,3 +160,23 @@ def test_a_delivery_id_may_not_be_longer_or_shorter():
     for length in (DELIVERY_ID_MAX + 1, DELIVERY_ID_MIN - 1):
         with pytest.raises(ValueError, match="16 to 64"):
             Delivery(b"i" * length, (), packed(b""))
+
+
+async def test_recipients_in_a_group_that_cannot_be_written_to_are_told_to_come_again(
+    tmp_path, clock, monkeypatch
+):
+    create_filepool(tmp_path / "two", groups=2)
+    async with open_filepool(tmp_path / "two", clock=clock) as pool:
+        one, two = [pool.account(await pool.accounts.enroll(name, "x")) for name in "ab"]
+
+        async def full(operation):
+            raise StoreUnavailableError("The disk is full.")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(pool.groups[1], "submit", full)
+            results = await pool.deliver(delivery((one.account, "INBOX"), (two.account, "INBOX")))
+        assert isinstance(results[one.account.id], Delivered)
+        assert isinstance(results[two.account.id].reason, StoreUnavailableError)
+        again = await pool.deliver(delivery((one.account, "INBOX"), (two.account, "INBOX")))
+        assert again[one.account.id] == AlreadyDelivered()
+        assert isinstance(again[two.account.id], Delivered)

@@ -4,9 +4,12 @@ import subprocess
 import sys
 import textwrap
 
+import lmdb
+import pytest
 from tests.filepool.direct import look, message, uids
 
-from imapvm.filepool import changes, sweep
+from imapvm.filepool import changes, group, sweep
+from imapvm.filepool.errors import StoreUnavailableError
 
 OTHER = """
     import sys, trio
@@ -121,3 +124,31 @@ def test_two_processes_that_write_at_the_same_time_lose_nothing(path):
         "assert pool.check().findings == ()",
     )
     subprocess.run([sys.executable, "-c", check, str(path)], check=True, timeout=60)
+
+
+async def test_when_too_many_readers_are_open_it_is_said(pool, alice, monkeypatch):
+    class Full:
+        def begin(self):
+            raise lmdb.ReadersFullError("readers")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(alice._group, "env", Full())
+        with pytest.raises(StoreUnavailableError):
+            look(alice)
+
+
+async def test_many_commits_of_ours_behind_one_of_anothers_are_still_ours(
+    pool, alice, path, monkeypatch
+):
+    inbox, archive = look(alice).id, look(alice, "Archive").id
+    pool.foreign_news()
+    for number in range(3):
+        await elsewhere(path, APPEND.format(name="Archive", number=number))
+        await alice.append(inbox, [message(10 + number)])
+        await alice.append(inbox, [message(20 + number)])
+    assert pool.foreign_news() == {archive}
+    monkeypatch.setattr(group, "OWN_COMMITS_MAX", 1)
+    for number in range(3):
+        await elsewhere(path, APPEND.format(name="Archive", number=30 + number))
+        await alice.append(inbox, [message(40 + number)])
+    assert pool.foreign_news() == {archive, inbox}  # rather once too often than never

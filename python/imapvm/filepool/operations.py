@@ -66,11 +66,6 @@ class WriteTxn:
         self.written += 1
         self._txn.put(key, value, True, True, False, table)  # noqa: FBT003
 
-    def put_new(self, key: bytes, value: bytes, table: "lmdb._Database") -> bool:
-        """Put unless the key is there already; return whether it was put."""
-        self.written += 1
-        return self._txn.put(key, value, True, False, False, table)  # noqa: FBT003
-
     def put_last(self, key: bytes, value: bytes, table: "lmdb._Database") -> None:
         """Put under a key that is likely the table's highest: then pages are filled to the end."""
         self.written += 1
