@@ -329,6 +329,21 @@ async def test_running_out_of_files_is_survived(deliverer, monkeypatch, caplog):
     assert caplog.text.count("cannot accept LMTP") == 3
 
 
+async def test_a_peer_that_is_gone_before_it_is_served_harms_nobody(deliverer, monkeypatch):
+    def gone(_socket):
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    async with listening(deliverer) as where:
+        with monkeypatch.context() as patch:
+            patch.setattr(lmtp, "_peer_of", gone)
+            stream = await trio.open_tcp_stream(*where)
+            async with stream:
+                assert await Client(stream).line() is None
+        stream = await trio.open_tcp_stream(*where)
+        async with stream:
+            assert (await Client(stream).line()).startswith("220")
+
+
 async def test_hostile_input_is_answered_or_ended_and_others_go_on(deliverer, fake):
     noises = [b"\x00\xff\n" * 200_000, b"x" * 2_000_000, b"GET / HTTP/1.1\r\nHost: x\r\n" * 1000]
     async with listening(deliverer) as where:

@@ -147,7 +147,9 @@ def test_a_mistake_has_a_status_and_a_sentence(exit_with, spool, arguments, stat
     assert names(spool, "new") == names(spool, "tmp") == []
 
 
-def test_the_spool_is_named_by_option_environment_or_configuration(exit_with, tmp_path):
+def test_the_spool_is_named_by_option_environment_or_configuration(
+    exit_with, tmp_path, monkeypatch
+):
     for name in ("a", "b", "c"):
         for part in ("tmp", "new"):
             (tmp_path / name / part).mkdir(parents=True)
@@ -162,6 +164,10 @@ def test_the_spool_is_named_by_option_environment_or_configuration(exit_with, tm
     exit_with("--config", str(config), "bob", environment=both)
     counts = [len(names(tmp_path / name, "new")) for name in ("a", "b", "c")]
     assert counts == [2, 1, 2]
+    monkeypatch.setattr(smtpexit, "CONFIG", str(config))
+    exit_with("bob", environment={})
+    assert len(names(tmp_path / "c", "new")) == 3
+    monkeypatch.setattr(smtpexit, "CONFIG", str(tmp_path / "none"))
     with pytest.raises(ExitError, match="no spool") as caught:
         exit_with("bob", environment={})
     assert caught.value.status == EX_USAGE
@@ -170,6 +176,64 @@ def test_the_spool_is_named_by_option_environment_or_configuration(exit_with, tm
         with pytest.raises(ExitError) as caught:
             exit_with("bob", environment={"IMAPVM_CONFIG": str(config)})
         assert caught.value.status == EX_TEMPFAIL
+
+
+# --- batch SMTP -----------------------------------------------------------------------------------
+
+BATCH = b"MAIL FROM:<ada>\nRCPT TO:<bob>\nDATA\nSubject: x\n\n..\nhi\n.\n"
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        BATCH,
+        BATCH.replace(b"\n", b"\r\n"),
+        b"ehlo x\n" + BATCH + b"QUIT\n",
+        b"HELO x\r\n" + BATCH.replace(b"\n", b"\r\n") + b"quit\r\n\r\n",
+    ],
+)
+@pytest.mark.parametrize("option", ["-bS", "-i"])
+def test_a_batch_is_handed_on_as_it_is(exit_with, spool, batch, option):
+    exit_with(option, "-bS", stdin=batch)
+    envelope, octets = dropped(spool)
+    assert (envelope.sender.address, envelope.recipients) == ("ada", (Recipient("bob"),))
+    assert octets == WIRE
+    (name,) = names(spool, "new")
+    assert (spool / "new" / name).read_bytes() == batch
+
+
+@pytest.mark.parametrize(
+    ("batch", "sentence"),
+    [
+        (b"", "ends without a dot"),
+        (b"Subject: x\n\nhi\n.\n", "begins with no command"),
+        (b"MAILBOX\n.\n", "begins with no command"),
+        (BATCH[:-1], "ends without a dot"),
+        (BATCH[:-2], "ends without a dot"),
+        (BATCH[:-3] + b"x.\n", "ends without a dot"),
+        (BATCH + b"MAIL FROM:<x>\n", "ends without a dot"),
+    ],
+)
+def test_what_is_no_batch_or_half_of_one_is_an_error(exit_with, spool, batch, sentence):
+    with pytest.raises(ExitError, match=sentence) as caught:
+        exit_with("-bS", stdin=batch)
+    assert caught.value.status == EX_DATAERR
+    assert names(spool, "new") == names(spool, "tmp") == []
+
+
+def test_a_batch_is_looked_at_in_any_portions():
+    for size in (1, 2, 3, 64):
+        cut = [BATCH[i : i + size] for i in range(0, len(BATCH), size)]
+        assert b"".join(smtpexit.checked_batch(iter(cut))) == BATCH
+        with pytest.raises(ExitError):
+            list(smtpexit.checked_batch(iter([b"Sub", b"ject: x\n", *cut])))
+
+
+@pytest.mark.parametrize("arguments", [["bob"], ["-t"], ["-f", "ada"]])
+def test_the_envelope_of_a_batch_stands_in_it_alone(exit_with, arguments):
+    with pytest.raises(ExitError, match="stand in the batch") as caught:
+        exit_with("-bS", *arguments, stdin=BATCH)
+    assert caught.value.status == EX_USAGE
 
 
 # --- recipients of the header ---------------------------------------------------------------------

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.demo import Demo, started
+from tests.demo import PROGRAM, Demo, started
 
 CONFIG = Path(__file__).parents[2] / "config"
 PACKAGE = Path(__file__).parents[2] / "python"
@@ -45,6 +45,53 @@ def server(directory: Path, *options: str) -> Iterator[Demo]:
         for part in ("tmp", "new"):
             (demo.spool / part).chmod(0o777)
         yield demo
+
+
+class Configured:
+    """A server that a configuration file describes: what the tests ask of it, as of a demo."""
+
+    def __init__(self, directory: Path) -> None:
+        self.imap = ("127.0.0.1", free_port())
+        self.spool = directory / "spool"
+        self.socket = directory / "lmtp"
+        self.config = directory / "imapvm.toml"
+        self.config.write_text(
+            f"""\
+filepool = "filepool"
+spool = "spool"
+hostname = "mail.test"
+[listen]
+imap = ["127.0.0.1:{self.imap[1]}"]
+lmtp = ["unix:{self.socket}"]
+[delivery]
+domains = ["example.org"]
+"""
+        )
+
+
+@contextmanager
+def configured(directory: Path) -> Iterator[Configured]:
+    """`imapvm serve` with ada and bob, listening for LMTP on a unix socket."""
+    directory.mkdir()
+    here = Configured(directory)
+    config = ["--config", str(here.config)]
+    subprocess.run([PROGRAM, "filepool", "create", *config], check=True)
+    for name, password in USERS.items():
+        enroll = [PROGRAM, "user", "enroll", name, "--password-stdin", *config]
+        subprocess.run(enroll, input=password.encode(), check=True)
+    with (directory / "log").open("wb") as log:
+        process = subprocess.Popen([PROGRAM, "serve", *config], stderr=log)
+    try:
+        until(
+            lambda: here.socket.exists() or process.poll() is not None,
+            lambda: (directory / "log").read_text(),
+        )
+        assert process.poll() is None, (directory / "log").read_text()
+        here.socket.chmod(0o666)  # an operator puts the mail system into the socket's group
+        yield here
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def unpacked(package: str, directory: Path) -> Path:
@@ -139,7 +186,7 @@ def until(condition: Callable[[], bool], explain: Callable[[], str], seconds: fl
         time.sleep(0.05)
 
 
-def inbox(demo: Demo, user: str) -> list[bytes]:
+def inbox(demo: Demo | Configured, user: str) -> list[bytes]:
     """All messages in a user's INBOX, as they are."""
     with imaplib.IMAP4(*demo.imap, timeout=30) as imap:
         imap.login(user, USERS[user])
@@ -169,7 +216,9 @@ def deliverable(mark: str, more: bytes = b"") -> bytes:
     )
 
 
-def check(demo: Demo, said: Callable[[], str], message: bytes, users: list[str]) -> None:
+def check(
+    demo: Demo | Configured, said: Callable[[], str], message: bytes, users: list[str]
+) -> None:
     """Each of `users` has the message exactly once, octet for octet; others have not."""
     mark = message.partition(b"\r\n")[0] + b"\r\n"
 

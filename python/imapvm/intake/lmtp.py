@@ -32,7 +32,7 @@ IDLE_SECONDS: Final = 5 * 60
 """RFC 5321 section 4.5.3.2.7: at least this between commands; the same for each read of DATA, and
 for a peer that does not take its replies."""
 FINISH_SECONDS: Final = 30
-"""A delivery that runs when the server stops may end and be answered: nothing is sent twice."""
+"""For what is said and given back when the server stops."""
 ACCEPT_AGAIN_SECONDS: Final = 0.1
 
 _NO_RESOURCES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
@@ -74,7 +74,11 @@ async def _serve_and_release(
     stream: trio.SocketStream, deliverer: Deliverer, slots: trio.Semaphore
 ) -> None:
     try:
-        await serve_connection(stream, deliverer, _peer_of(stream.socket))
+        peer = _peer_of(stream.socket)
+    except OSError:  # gone before it was served
+        await trio.aclose_forcefully(stream)
+    else:
+        await serve_connection(stream, deliverer, peer)
     finally:
         slots.release()
 
@@ -149,9 +153,9 @@ class _Connection:
         self._protocol.close(TIMED_OUT)
         return None
 
-    async def _send(self) -> None:
+    async def _send(self, seconds: float = IDLE_SECONDS) -> None:
         if out := self._protocol.take():
-            with trio.fail_after(IDLE_SECONDS):
+            with trio.fail_after(seconds):
                 await self._stream.send_all(out)
 
     async def _handle(self, event: Event) -> None:
@@ -195,14 +199,13 @@ class _Connection:
 
     async def _end(self) -> None:
         # Once the octets are here, the peer hears what became of them, also when the server stops:
-        # otherwise it would send again what may have been delivered (RFC 2033 section 5).
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + FINISH_SECONDS) as scope:
+        # otherwise it would send again what may have been delivered (RFC 2033 section 5). No
+        # deadline for the delivery: it ends with a commit, which closing the filepool waits for.
+        with trio.CancelScope(shield=True):
             replies = await self._deliver()
             self._protocol.answer_message(replies)
             await self._discard()
-            await self._send()
-        if scope.cancelled_caught:
-            raise trio.TooSlowError
+            await self._send(FINISH_SECONDS)
 
     async def _deliver(self) -> tuple[Reply, ...]:
         assert self._incoming is not None

@@ -37,6 +37,7 @@ EX_USAGE = 64
 EX_DATAERR = 65
 EX_TEMPFAIL = 75
 
+CONFIG = "/etc/imapvm/imapvm.toml"
 READ = 64 * 1024
 LARGE = 1024 * 1024
 """Only a message of so many octets, or so many recipients, is worth importing the bounds for."""
@@ -44,14 +45,17 @@ MANY = 100
 
 USAGE = """\
 usage: imapvm-smtpexit [--spool DIR | --config FILE] [-f SENDER] [-t] [RECIPIENT ...] < MESSAGE
+       imapvm-smtpexit [--spool DIR | --config FILE] -bS < BATCH
 
 Hands a message over to imapvm. Its lines may end with LF or CRLF.
 
   --spool DIR    the spool directory; else IMAPVM_SPOOL of the environment, else the key "spool"
                  of the configuration file
-  --config FILE  the configuration file; else IMAPVM_CONFIG of the environment
+  --config FILE  the configuration file; else IMAPVM_CONFIG of the environment, else
+                 /etc/imapvm/imapvm.toml
   -f SENDER      the envelope sender, <> for none; else the user who runs this (also: -r)
   -t             recipients are also those of To, Cc and Bcc; Bcc is taken out
+  -bS            standard input is batch SMTP: MAIL, RCPT, DATA and the message, then a dot
   -N WHEN        NOTIFY of every recipient: never, or some of success,failure,delay (RFC 3461)
   -R WHAT        RET: full or hdrs
   -V ID          ENVID, as xtext
@@ -66,6 +70,8 @@ _PASSED_OVER = "imnGUv"
 _PASSED_OVER_WITH_VALUE = "oBFLOX"
 _NOTIFY = re.compile(r"NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY)){0,2}")
 _HEADER_END = re.compile(rb"(?:\A|\n)(?=\r?\n)")
+_BATCH_BEGIN = re.compile(rb"(?:EHLO|HELO|MAIL|RSET|NOOP|VERB|TICK)\b", re.IGNORECASE)
+_BATCH_END = re.compile(rb"\n\.\r?\n(?:QUIT\r?\n)?(?:\r?\n)*\Z", re.IGNORECASE)
 _LINE = re.compile(rb"[^\n]*\n|[^\n]+")
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2}){1,100}")
 
@@ -86,6 +92,7 @@ class Options:
         self.config: str | None = None
         self.sender: str | None = None
         self.from_header = False
+        self.batch = False
         self.help = False
         self.mail_parameters = ["BODY=8BITMIME"]
         self.rcpt_parameters: list[str] = []
@@ -117,6 +124,10 @@ def run(arguments: list[str], environment: Mapping[str, str], stdin: int) -> int
         sys.stdout.write(USAGE)
         return EX_OK
     spool = spool_of(options, environment)
+    if options.batch:
+        if options.recipients or options.from_header or options.sender is not None:
+            raise usage("with -bS, sender and recipients stand in the batch")
+        return hand_over(spool, checked_batch(portions(stdin)))
     message = without_from_line(portions(stdin))
     recipients = options.recipients
     if options.from_header:
@@ -133,6 +144,15 @@ def run(arguments: list[str], environment: Mapping[str, str], stdin: int) -> int
         mail_parameters=" ".join(options.mail_parameters),
         rcpt_parameters=" ".join(options.rcpt_parameters),
     )
+    return hand_over(spool, file)
+
+
+def hand_over(spool: str, file: Iterable[bytes]) -> int:
+    """Put a file into the spool.
+
+    Raises:
+        ExitError: EX_TEMPFAIL; or what `file` raises.
+    """
     try:
         drop(spool, file)
     except OSError as error:
@@ -204,8 +224,9 @@ def _short_option(options: Options, letter: str, attached: str, value: "TakeValu
             raise usage("-V is xtext (RFC 3461 section 4), at most 100 characters")
         options.mail_parameters.append(f"ENVID={wanted}")
     elif letter == "b":
-        if attached != "m":
+        if attached not in {"m", "S"}:
             raise usage(f"-b{attached} is not what this command can do")
+        options.batch = attached == "S"
     else:
         for flag in letter + attached:
             if flag == "t":
@@ -227,8 +248,8 @@ def spool_of(options: Options, environment: Mapping[str, str]) -> str:
     """
     if spool := options.spool or (not options.config and environment.get("IMAPVM_SPOOL")):
         return spool
-    config = options.config or environment.get("IMAPVM_CONFIG")
-    if not config:
+    config = options.config or environment.get("IMAPVM_CONFIG") or CONFIG
+    if config == CONFIG and not os.path.exists(CONFIG):
         raise usage("no spool: --spool, --config, IMAPVM_SPOOL or IMAPVM_CONFIG names it")
     import tomllib
 
@@ -310,6 +331,27 @@ def bounded(message: Iterable[bytes]) -> Iterator[bytes]:
             if size > INCOMING_MAX:
                 raise ExitError(EX_DATAERR, f"a message has at most {INCOMING_MAX} octets")
         yield portion
+
+
+def checked_batch(batch: Iterator[bytes]) -> Iterator[bytes]:
+    """The same octets, if they look like batch SMTP from their beginning to their end.
+
+    The server reads them closely; a pipe that broke is better found out here, where somebody can
+    still be told.
+
+    Raises:
+        ExitError: EX_DATAERR.
+    """
+    beginning = end = b""
+    for portion in batch:
+        if len(beginning) < 5:
+            beginning += portion[:5]
+            if len(beginning) >= 5 and not _BATCH_BEGIN.match(beginning):
+                raise ExitError(EX_DATAERR, "this is not batch SMTP: it begins with no command")
+        end = (end + portion)[-64:]
+        yield portion
+    if not _BATCH_END.search(end):
+        raise ExitError(EX_DATAERR, "this is not batch SMTP: it ends without a dot on its own line")
 
 
 def without_from_line(message: Iterator[bytes]) -> Iterator[bytes]:
