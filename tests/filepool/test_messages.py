@@ -6,7 +6,7 @@ import pytest
 from tests.filepool.direct import START, look, message, octets, received, records, uids
 
 from imapvm._core import SEGMENT_RECORDS, STORE_ADD, STORE_REMOVE, STORE_REPLACE, UidSet
-from imapvm.filepool.errors import LimitError, NoSuchAccountError
+from imapvm.filepool.errors import LimitError, MessageGoneError, NoSuchAccountError
 from imapvm.filepool.mailboxes import UID_MAX
 from imapvm.filepool.messages import Append
 from imapvm.model.flags import SystemFlag
@@ -176,6 +176,17 @@ async def test_a_copy_shares_the_body_and_keeps_what_a_message_is(alice, clock):
         assert reader.usage().octets == sum(
             r.size for found in (source, target) for r in found.records.values()
         )
+
+
+async def test_what_is_copied_as_a_whole_is_not_copied_in_part(alice):
+    inbox, archive = look(alice).id, look(alice, "Archive").id
+    await alice.append(inbox, [message(n) for n in (1, 2, 3)])
+    for some in (uids(2, 4), uids(4), UidSet([(1, 4)])):
+        with pytest.raises(MessageGoneError):
+            await alice.copy(inbox, some, archive, whole=True)
+    assert not look(alice, "Archive").records
+    done = await alice.copy(inbox, uids(1, 3), archive, whole=True)
+    assert (done.source, done.copies) == (uids(1, 3), uids(1, 2))
 
 
 async def test_a_move_takes_the_messages_out_in_the_same_transaction(alice):

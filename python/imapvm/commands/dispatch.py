@@ -17,6 +17,7 @@ from imapvm.filepool.errors import (
     LimitError,
     MailboxExistsError,
     MailboxHasChildrenError,
+    MessageGoneError,
     NoSuchAccountError,
     NoSuchMailboxError,
     SpecialUseError,
@@ -37,6 +38,7 @@ CODES: Final[tuple[tuple[type[FilepoolError], str], ...]] = (
     (StoreUnavailableError, "UNAVAILABLE"),
     (SpecialUseError, "USEATTR"),
     (BodyGoneError, "EXPUNGEISSUED"),
+    (MessageGoneError, "EXPUNGEISSUED"),
 )
 """What the filepool refuses, as RFC 5530 and RFC 9051 section 7.1 call it."""
 

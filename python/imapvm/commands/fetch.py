@@ -22,7 +22,7 @@ from imapvm._core import (
 from imapvm.commands.announcing import MailboxSource
 from imapvm.commands.bodies import send_pieces
 from imapvm.commands.context import Context, Done, Refusal
-from imapvm.commands.selected import selected, selected_row, wanted_uids
+from imapvm.commands.selected import gone, selected, selected_row, wanted_uids
 from imapvm.filepool.errors import StoreUnavailableError
 from imapvm.filepool.store import AccountStore
 from imapvm.model.flags import SystemFlag
@@ -76,14 +76,16 @@ async def _fetch_bodies(ctx: Context, command: Fetch, wanted: UidSet) -> Done:
     return _done(command, expunged=expunged)
 
 
-async def send_flags(ctx: Context, items: FetchItems, wanted: UidSet) -> None:
-    """Tell the flags of messages, for STORE; what is gone meanwhile is passed over."""
+async def send_flags(ctx: Context, items: FetchItems, wanted: UidSet) -> bool:
+    """Tell the flags of messages, for STORE; return whether some are gone meanwhile."""
     view, store = selected(ctx)
+    expunged = False
     while wanted:
         now, wanted = wanted.split(INDEX_BATCH)
-        _answer(ctx, view, store, items, now)
+        expunged |= _answer(ctx, view, store, items, now)
         if wanted:
             await ctx.flush()
+    return expunged
 
 
 def _answer(
@@ -130,7 +132,8 @@ def _lay_out(
         flags_too=flags_too,
     )
     # Nothing can be missing when the client has been told everything there is.
-    missing = mailbox.highest_modseq != view.told and _lacks(segments, wanted)
+    told_all = mailbox.highest_modseq == view.told and not view.expunged
+    missing = not told_all and _lacks(segments, wanted)
     return pieces, missing
 
 
@@ -167,5 +170,5 @@ def _done(command: Fetch, *, expunged: bool) -> Done:
     error (RFC 9051 section 6.4.9).
     """
     if expunged and not command.uid:
-        raise Refusal("some of the messages have been expunged", code="EXPUNGEISSUED")
+        raise gone()
     return Done("fetched")

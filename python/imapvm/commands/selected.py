@@ -45,3 +45,8 @@ def writable(view: View) -> None:
     """Refuse what changes a mailbox that was opened with EXAMINE (RFC 9051 section 6.3.3)."""
     if view.read_only:
         raise Refusal("the mailbox is selected read-only", code="READ-ONLY")
+
+
+def gone() -> Refusal:
+    """What a command that names message numbers says at its end where some are no more."""
+    return Refusal("some of the messages have been expunged", code="EXPUNGEISSUED")

@@ -3,7 +3,7 @@
 from imapvm._core import FetchItems, Store
 from imapvm.commands.context import Context, Done, Refusal
 from imapvm.commands.fetch import send_flags
-from imapvm.commands.selected import selected, wanted_uids, writable
+from imapvm.commands.selected import gone, selected, wanted_uids, writable
 
 
 async def store(ctx: Context, command: Store) -> Done:
@@ -28,5 +28,7 @@ async def store(ctx: Context, command: Store) -> Done:
     )
     view.made(stored.changed, stored.modseq)
     if not command.silent:
-        await send_flags(ctx, FetchItems.flags(uid=command.uid, modseq=False), wanted)
+        items = FetchItems.flags(uid=command.uid, modseq=False)
+        if await send_flags(ctx, items, wanted) and not command.uid:
+            raise gone()  # what SILENT does not say (RFC 2180 section 4.2)
     return Done("stored")

@@ -57,5 +57,9 @@ class BodyGoneError(FilepoolError):
     """A message's octets were removed: it was expunged, and the grace period is over."""
 
 
+class MessageGoneError(FilepoolError):
+    """Some of the messages that were to be copied together have been expunged."""
+
+
 class LimitError(FilepoolError):
     """A bound of `model.limits` would be passed; the message names it."""

@@ -66,6 +66,19 @@ def _seek(cursor: "lmdb.Cursor[bytes]", prefix: bytes, key: bytes) -> bool:
     return (stepped and cursor.key().startswith(prefix)) or cursor.set_range(key)
 
 
+def present(txn: "GroupTxn", mailbox: int, uids: UidSet) -> UidSet:
+    """Those of some UIDs that are there."""
+    index = txn.tables.index
+    with txn.cursor(index) as cursor:
+        keys = holding(cursor, mailbox, uids)
+    runs: list[tuple[int, int]] = []
+    for key in keys:
+        segment = txn.get(key, index)
+        assert segment is not None
+        runs.extend(segment_uids(segment).runs())
+    return UidSet(runs) & uids
+
+
 def last_segment(txn: "GroupTxn", mailbox: int) -> tuple[bytes, bytes] | None:
     """Key and value of a mailbox's last segment."""
     with txn.cursor(txn.tables.index) as cursor:

@@ -155,14 +155,19 @@ class AccountStore:
         r"""Remove those of some messages that carry \Deleted."""
         return await self._group.submit(Expunge(self._id, mailbox, uids, self._now()))
 
-    async def copy(self, mailbox: MailboxId, uids: UidSet, to: MailboxId) -> Copied:
+    async def copy(
+        self, mailbox: MailboxId, uids: UidSet, to: MailboxId, *, whole: bool = False
+    ) -> Copied:
         """Copy messages to a mailbox of this account, all or none.
 
+        Those that are gone are passed over, unless they are `whole` only together.
+
         Raises:
+            MessageGoneError: one is gone of what is to be copied as a whole.
             LimitError: keywords or UIDs are over a bound there.
         """
         return await self._group.submit(
-            Copy(self._id, mailbox, uids, to, move=False, now=self._now())
+            Copy(self._id, mailbox, uids, to, move=False, now=self._now(), whole=whole)
         )
 
     async def move(self, mailbox: MailboxId, uids: UidSet, to: MailboxId) -> Copied:

@@ -7,6 +7,7 @@ from imapvm._core import Record, UidSet, segment_records
 from imapvm.filepool import index
 from imapvm.filepool.bodies import refer
 from imapvm.filepool.changes import Change, log_change
+from imapvm.filepool.errors import MessageGoneError
 from imapvm.filepool.keywords import intern, known_sets
 from imapvm.filepool.messages import check_uids, count_in, count_out
 from imapvm.filepool.operations import GroupTxn
@@ -36,6 +37,8 @@ class Copy:
     to: MailboxId
     move: bool
     now: int
+    whole: bool = False
+    """Copy nothing where any message is gone."""
 
     def apply(self, txn: GroupTxn) -> Copied:
         source = txn.mailbox(self.account, self.mailbox)
@@ -43,6 +46,8 @@ class Copy:
         check_uids(target, source.messages)
         # Not the copies, if it is the same mailbox.
         wanted = self.uids & UidSet(((1, source.uid_next - 1),) if source.uid_next > 1 else ())
+        if self.whole and len(index.present(txn, source.id, wanted)) < len(self.uids):
+            raise MessageGoneError("Some of the messages have been expunged.")
         first = target.uid_next
         modseq = target.highest_modseq + 1
         sets = {0: 0}
