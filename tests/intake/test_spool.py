@@ -505,3 +505,83 @@ async def test_what_died_in_tmp_is_removed_after_a_day_and_a_half(spool, deliver
         os.utime(spool / "tmp" / "young", (then, then))
         await trio.sleep(3700)
         assert names(spool, "tmp") == []
+
+
+def failing(times, method):
+    """A method that fails so often before it works."""
+    left = [OSError(28, "No space left on device")] * times
+
+    def call(*arguments):
+        if left:
+            raise left.pop()
+        return method(*arguments)
+
+    return call
+
+
+async def test_a_claim_that_fails_is_made_again(
+    spool, deliverer, fake, autojump_clock, monkeypatch
+):
+    monkeypatch.setattr(SpoolDirectory, "claim", failing(2, SpoolDirectory.claim))
+    submit(spool, "", ["bob"], message("x"))
+    async with watching(spool, deliverer):
+        await emptied(spool, 100)
+    assert subjects(fake) == ["x"]
+
+
+async def test_a_file_that_cannot_be_held_for_want_of_room_is_held_later(
+    spool, deliverer, autojump_clock, monkeypatch
+):
+    times = 2 * SPOOL_TRIES_MAX
+    monkeypatch.setattr(SpoolDirectory, "set_aside", failing(times, SpoolDirectory.set_aside))
+    submit(spool, "", ["dan"], message("x"), name="x")
+    async with watching(spool, deliverer):
+        await emptied(spool, 1000)
+    assert names(spool, "undeliverable") == ["x", "x.reason"]
+    assert names(spool, "failed") == []
+
+
+async def test_a_file_that_cannot_be_set_aside_stays_and_others_go_on(
+    spool, deliverer, fake, autojump_clock, monkeypatch
+):
+    monkeypatch.setattr(SpoolDirectory, "set_aside", failing(3, SpoolDirectory.set_aside))
+    drop(spool, [b"nonsense"], name="x")
+    async with watching(spool, deliverer):
+        await trio.sleep(20)
+        assert names(spool, "cur") == ["x"]
+        submit(spool, "", ["bob"], message("y"))
+        await until(lambda: subjects(fake) == ["y"])
+        await emptied(spool, 1000)
+    assert names(spool, "failed") == ["x", "x.reason"]
+
+
+async def test_a_spool_that_is_gone_for_a_while_is_watched_again(
+    spool, deliverer, fake, autojump_clock
+):
+    async with watching(spool, deliverer):
+        await trio.sleep(1)
+        spool.rename(spool.with_name("away"))
+        await trio.sleep(100)
+        spool.with_name("away").rename(spool)
+        submit(spool, "", ["bob"], message("x"))
+        await emptied(spool, 100)
+    assert subjects(fake) == ["x"]
+
+
+async def test_a_file_that_changes_while_it_is_read_is_read_again(
+    spool, fake, settings, autojump_clock
+):
+    new_body = fake.new_body
+    times = iter([5, 6])
+
+    def touch_and_begin(group=0):
+        if time := next(times, None):
+            os.utime(spool / "cur" / "x", ns=(time, time))
+        return new_body(group)
+
+    fake.new_body = touch_and_begin
+    submit(spool, "", ["bob"], message("x"), name="x")
+    async with watching(spool, Deliverer(fake, settings)):
+        await emptied(spool)
+    assert subjects(fake) == ["x"]
+    assert len(fake.bodies) == 3

@@ -91,7 +91,10 @@ class SpoolEntry:
             raise TryAgainError(transient)
         held = await self._settle_failures()
         if held:
-            there = self._spool.set_aside(self._name, UNDELIVERABLE, "\n".join(held) + HOLDING)
+            try:
+                there = self._spool.set_aside(self._name, UNDELIVERABLE, "\n".join(held) + HOLDING)
+            except OSError as error:  # no room for the reason, most likely: not the file's fault
+                raise TryAgainError(Reply(451, "4.3.0", f"cannot be held: {error}")) from None
             log.warning("spool file held", extra={"file": shown(there), "reason": held[0]})
         else:
             self._spool.remove(self._name)
