@@ -80,7 +80,7 @@ test: setup ## the tests that need no patience
 	$(BIN)/pytest -q
 
 slow: setup $(VENV)/.interop ## crashes, other people's clients and servers, long properties
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -m slow -o faulthandler_timeout=1200
 
 fuzz: setup ## FUZZ_SECONDS (two minutes) a target
 	@cargo fuzz --version >/dev/null 2>&1 || { echo 'imapvm: cargo-fuzz is needed (cargo install cargo-fuzz).' >&2; exit 1; }
