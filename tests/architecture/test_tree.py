@@ -86,3 +86,12 @@ def test_what_the_documents_tell_to_make_is_in_the_makefile():
         assert {word for words in told for word in words.split()} - targets == set(), name
     told = re.findall(r"^ {4}make ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert told[:2] == ["run", "test"]
+
+
+def test_files_that_the_architecture_names_are_there():
+    text = (ROOT / "docs/architecture.md").read_text()
+    named = re.findall(r"`((?:[a-z_]+/)+[a-zA-Z_0-9]+(?:\.(?:py|pyi|rs|toml|md))?)`", text)
+    assert len(named) > 30
+    package = ROOT / "python/imapvm"
+    missing = {name for name in named if not ((ROOT / name).exists() or (package / name).exists())}
+    assert missing == set()
