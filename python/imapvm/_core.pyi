@@ -186,7 +186,7 @@ class CommandReader:
 
         After `Idle` only `IdleDone` or `Malformed` comes next; after `Append` the parts of
         its messages, up to `AppendEnd` or `Malformed`. The `Malformed` has the tag of the IDLE or
-        APPEND that it ends. After `StartTls`, `Authenticate` and `Idle` the caller decides how the
+        APPEND that it ends; a line in the place of DONE is read next, as a command. After `StartTls`, `Authenticate` and `Idle` the caller decides how the
         octets behind are read, so call `next` only when the command has been carried out.
 
         Raises:

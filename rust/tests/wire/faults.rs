@@ -44,6 +44,23 @@ fn a_bad_line_loses_nothing_but_itself() {
             vec![
                 command("a", Verb::Idle),
                 malformed(Some("a"), Some("IDLE"), "expected DONE at column 1"),
+                command("b", Verb::Noop),
+                command("c", Verb::Noop),
+            ],
+        ),
+        case(
+            "9051 6.3.13",
+            "a IDLE\r\nb CREATE {6+}\r\na NOOP\r\nc NOOP\r\n",
+            vec![
+                command("a", Verb::Idle),
+                malformed(Some("a"), Some("IDLE"), "expected DONE at column 1"),
+                command(
+                    "b",
+                    Verb::Create {
+                        mailbox: "a NOOP".into(),
+                        special_use: Vec::new(),
+                    },
+                ),
                 command("c", Verb::Noop),
             ],
         ),

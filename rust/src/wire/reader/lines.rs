@@ -9,7 +9,7 @@ use crate::wire::grammar::{self, Head};
 
 impl Reader {
     pub(super) fn idle(&mut self, tag: Vec<u8>) -> Step {
-        let (end, next) = match self.frame.line(self.limits.line) {
+        match self.frame.line(self.limits.line) {
             Line::More => {
                 self.mode = Mode::Idle(tag);
                 return Step::Wait;
@@ -21,13 +21,12 @@ impl Reader {
                 };
                 return self.too_long(known);
             }
-            Line::Last { end, next } => (end, next),
-            Line::Literal(head) => (head.literal.data, head.literal.data),
-        };
-        let done = is_done(self.frame.text(end));
-        self.drop_command(next);
-        if done {
-            return Step::Say(Event::IdleDone);
+            Line::Last { end, next } if is_done(self.frame.text(end)) => {
+                self.drop_command(next);
+                return Step::Say(Event::IdleDone);
+            }
+            // Nobody waits for an answer in vain: the line is the next command.
+            Line::Last { .. } | Line::Literal(_) => {}
         }
         let known = Head {
             tag: Some(tag),
