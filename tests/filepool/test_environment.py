@@ -163,3 +163,21 @@ def test_creating_without_room_is_named(tmp_path, monkeypatch):
     with pytest.raises(StoreUnavailableError, match="No space left"):
         create_filepool(tmp_path / "x")
     assert not (tmp_path / "x" / "FORMAT").exists()
+
+
+def test_the_lock_file_has_no_holes_that_a_full_disk_could_not_fill(path):
+    """What is written to as memory must have its room before: a full disk would be SIGBUS."""
+    lock = (path / "accounts" / "lock.mdb").stat()
+    assert lock.st_size >= environment.READERS_MAX * environment.READER_OCTETS
+    assert lock.st_blocks * 512 >= lock.st_size
+
+
+async def test_opening_without_room_for_the_lock_file_is_named(path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    (path / "accounts" / "lock.mdb").unlink()
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    fault = await refuses(path)
+    assert isinstance(fault, StoreUnavailableError)
+    assert "No space left" in str(fault)

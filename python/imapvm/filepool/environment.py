@@ -32,6 +32,9 @@ MAP_SIZE: Final = 1 << 40
 """Address space, not disk: so large that it is never reached and never has to be changed."""
 READERS_MAX: Final = 1024
 """Read transactions open at one time, over all processes."""
+READER_OCTETS: Final = 64
+LOCK_HEAD_OCTETS: Final = 1024
+"""Of a lock file: a cache line for each reader, and at most this in front, mutexes included."""
 
 ACCOUNTS: Final = "accounts"
 
@@ -138,6 +141,10 @@ def open_environment(
         StoreUnavailableError: no room on the disk.
     """
     try:
+        _reserve_lock(path)
+    except OSError as error:
+        raise StoreUnavailableError(f"There is no room to open {path}: {error.strerror}.") from None
+    try:
         env = lmdb.open(
             str(path),
             map_size=map_size,
@@ -161,6 +168,21 @@ def open_environment(
     except lmdb.Error as error:
         env.close()
         raise NotAFilepoolError(f"{path} cannot be read: {error}.") from None
+
+
+def _reserve_lock(path: Path) -> None:
+    """See that the whole lock file has room on the disk.
+
+    LMDB makes it with holes and writes to it as memory: on a full disk that is not an error but
+    SIGBUS, and the end of the process.
+    """
+    lock = os.open(path / "lock.mdb", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        size = READERS_MAX * READER_OCTETS + LOCK_HEAD_OCTETS
+        if os.fstat(lock).st_blocks * 512 < size:
+            os.posix_fallocate(lock, 0, size)
+    finally:
+        os.close(lock)
 
 
 def _parse(text: str) -> Format | None:
