@@ -8,8 +8,8 @@ import pytest
 import imapvm
 
 PACKAGE = Path(imapvm.__file__).parent
-OPENS_TRANSACTION = {"begin", "reading", "writing"}
-"""Methods whose `with` is a transaction: lmdb's own, and those of the filepool's faces."""
+OPENS_TRANSACTION = {"begin", "reading", "Reader"}
+"""Whose `with` is a transaction: lmdb's own method, and the filepool's face and inside."""
 
 
 def waits_inside_transactions(tree: ast.AST) -> list[int]:
@@ -22,12 +22,11 @@ def waits_inside_transactions(tree: ast.AST) -> list[int]:
 
 
 def opens_transaction(item: ast.withitem) -> bool:
-    call = item.context_expr
-    return (
-        isinstance(call, ast.Call)
-        and isinstance(call.func, ast.Attribute)
-        and call.func.attr in OPENS_TRANSACTION
-    )
+    if not isinstance(item.context_expr, ast.Call):
+        return False
+    called = item.context_expr.func
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", None)
+    return name in OPENS_TRANSACTION
 
 
 def waits(node: ast.AST):
@@ -53,6 +52,7 @@ def waits(node: ast.AST):
         ("async def f():\n with store.reading() as r:\n  if r:\n   while 1:\n    await g()", [5]),
         ("async def f():\n with store.reading() as r:\n  x = r.usage()\n await g(x)", []),
         ("async def f():\n with store.reading() as r:\n  async def g():\n   await h()", []),
+        ("async def f():\n with Reader(group, account) as r:\n  await g()", [3]),
         ("async def f():\n with open(p) as r:\n  await g()", []),
     ],
 )
