@@ -177,6 +177,8 @@ async def test_a_staged_message_that_is_discarded_is_swept_at_once(alice, pool):
     await writer.discard()
     assert (await pool.sweep()).bodies == 1
     assert pool.check().bodies == 0
+    with pool.groups[0].env.begin() as txn:
+        assert txn.stat(pool.groups[0].tables.sweep)["entries"] == 0
 
 
 async def test_a_message_that_was_cancelled_while_it_came_can_be_discarded(alice, pool):

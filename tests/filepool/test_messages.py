@@ -150,6 +150,22 @@ async def test_expunging_anything_leaves_an_index_that_is_dense_and_in_order(ali
             assert [record.uid for record in records(reader, mailbox, some)] == list(some)
 
 
+@pytest.mark.parametrize(
+    ("left", "segments"), [((19, 8), 1), ((20, 8), 2), ((35, 8), 2), ((19, 9), 2), ((1, 1), 1)]
+)
+async def test_a_sparse_segment_joins_the_one_before_it_if_that_has_room(alice, left, segments):
+    inbox = look(alice).id
+    await alice.append(inbox, [message(1) for _ in range(2 * SEGMENT_RECORDS)])
+    assert SEGMENT_RECORDS == 35
+    gone = UidSet([(left[0] + 1, 35)] if left[0] < 35 else []) | UidSet([(36 + left[1], 70)])
+    await alice.store_flags(inbox, gone, mode=STORE_ADD, flags=DELETED, keywords=())
+    await alice.expunge(inbox, gone)
+    with alice.reading() as reader:
+        mailbox = reader.mailbox("INBOX")
+        assert len(reader.segments(mailbox)) == segments
+        assert len(records(reader, mailbox)) == sum(left)
+
+
 async def test_uids_are_not_used_again_after_expunge(alice):
     inbox = look(alice).id
     await alice.append(inbox, [message(1, DELETED)])
@@ -281,6 +297,15 @@ async def test_messages_that_answer_each_other_are_one_thread(alice, pool):
     bob = pool.account(await pool.accounts.enroll("bob", "x"))
     await bob.append(look(bob).id, [received(bob, answer(1))])
     assert look(bob).records[1].thread not in threads
+
+
+async def test_a_message_that_answers_two_threads_joins_the_nearest_and_joins_nobody(alice):
+    inbox = look(alice).id
+    for data in (octets(1), octets(2), octets(3, answers=(1, 2)), octets(4, answers=(1,))):
+        await alice.append(inbox, [received(alice, data)])
+    first, second, both, later = (record.thread for record in look(alice).records.values())
+    assert first != second == both
+    assert later == first
 
 
 async def test_messages_without_ids_are_each_a_thread(alice):

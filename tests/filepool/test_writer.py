@@ -262,9 +262,10 @@ async def test_a_commit_that_fails_changes_nothing_and_the_next_may_succeed(alic
     assert [type(result) for result in results] == [StoreUnavailableError] * 3
     assert look(alice).uids == uids()
     disk.full = False
-    done = await alice.append(inbox, [message(1, keywords=("after",))])
+    done = await alice.append(inbox, [message(1, keywords=("k2",))])  # as one that was refused
     assert done.uids == uids(1)
-    assert look(alice).keywords == {1: ("after",)}
+    assert look(alice).keywords == {1: ("k2",)}
+    assert look(alice).records[1].keyword_set == 1
 
 
 async def test_when_the_map_is_full_what_is_there_stays_and_can_be_swept(tmp_path, clock):
