@@ -186,8 +186,9 @@ class CommandReader:
 
         After `Idle` only `IdleDone` or `Malformed` comes next; after `Append` the parts of
         its messages, up to `AppendEnd` or `Malformed`. The `Malformed` has the tag of the IDLE or
-        APPEND that it ends; a line in the place of DONE is read next, as a command. After `StartTls`, `Authenticate` and `Idle` the caller decides how the
-        octets behind are read, so call `next` only when the command has been carried out.
+        APPEND that it ends; a line in the place of DONE is read next, as a command. After
+        `StartTls`, `Authenticate` and `Idle` the caller decides how the octets behind are read, so
+        call `next` only when the command has been carried out.
 
         Raises:
             RuntimeError: an `AppendMessage` was neither accepted nor refused.
@@ -697,7 +698,11 @@ class FetchItems:
 
 @final
 class BodySlice:
-    """A stretch of a stored message that belongs here in the answer, as it is."""
+    """A stretch of a stored message that belongs here in the answer, without NUL.
+
+    It is counted in the head of a literal already, which cannot have NUL in it (RFC 9051 section
+    4.3.1): the caller puts another octet there.
+    """
 
     body: Final[int]
     offset: Final[int]
@@ -705,9 +710,10 @@ class BodySlice:
 
 @final
 class BinarySlice:
-    """A part whose transfer encoding is to be undone here (RFC 3516).
+    """A part whose transfer encoding, if it has one, is to be undone here (RFC 3516).
 
-    The caller writes a `literal8` of the decoded octets, or their number where `size_only`.
+    The caller writes the decoded octets, as a literal8 if NUL is among them and else as a string,
+    or where `size_only` their number.
     """
 
     body: Final[int]

@@ -182,7 +182,6 @@ def test_sections_of_a_simple_message():
         b"BODY[HEADER.FIELDS.NOT (Date From x-odd)]": (
             b"BODY[HEADER.FIELDS.NOT (Date From x-odd)] " + literal(fields)
         ),
-        b"BINARY[1]<6.3>": b"BINARY[1]<6> ~" + literal(b"Joe"),
         b"BINARY.SIZE[1]": b"BINARY.SIZE[1] 11",
     }.items():
         assert mailbox.sent(items) == b"* 1 FETCH (" + expected + b")\r\n", items
@@ -210,7 +209,7 @@ def test_sections_of_a_message_with_parts():
         assert mailbox.sent(items) == b"* 1 FETCH (%b %b)\r\n" % (items, expected), items
 
 
-def test_binary_with_an_encoding_is_left_to_the_caller():
+def test_binary_is_left_to_the_caller():
     mailbox = Mailbox({5: MULTIPART})
     start, slice_, end = mailbox.pieces(b"BINARY.PEEK[1]<2.3>")
     assert (start, end) == (b"* 1 FETCH (BINARY[1]<2> ", b")\r\n")
@@ -218,6 +217,8 @@ def test_binary_with_an_encoding_is_left_to_the_caller():
     assert MULTIPART[slice_.offset : slice_.offset + slice_.length] == b"SGVsbG8="
     assert (slice_.body, slice_.encoding, slice_.start, slice_.count) == (105, 1, 2, 3)
     assert not slice_.size_only
+    [_, slice_, _] = Mailbox({5: MESSAGE}).pieces(b"BINARY[1]<6.3>")
+    assert (slice_.encoding, slice_.start, slice_.count, slice_.length) == (0, 6, 3, 11)
     start, slice_, end = mailbox.pieces(b"BINARY.SIZE[1]")
     assert start == b"* 1 FETCH (BINARY.SIZE[1] "
     assert isinstance(slice_, BinarySlice)

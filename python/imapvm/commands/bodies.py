@@ -1,6 +1,6 @@
 """Send what `render_fetch` laid out: text, stretches of stored messages, decoded parts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from imapvm._core import BinarySlice, BodySlice, TransferDecoder
@@ -14,6 +14,9 @@ READ_OCTETS: Final = 128 * 1024
 READ_AHEAD_OCTETS: Final = 8 * 1024
 """Read at least: HEADER.FIELDS lie close together, and one read costs more than all of them."""
 UNKNOWN_ENCODING: Final = -1
+NUL: Final = b"\0"
+NOT_NUL: Final = b"\x80"
+"""Stands where a message has NUL, which only BINARY can say (RFC 9051 section 4.3.1)."""
 
 
 async def send_pieces(
@@ -58,7 +61,8 @@ class _Writing:
         while not self.done and len(out) < SEND_OCTETS:
             piece = self.pieces[self.at]
             if isinstance(piece, BodySlice):
-                out.raw(self._some(reader, piece))
+                octets = self._some(reader, piece)
+                out.raw(octets.replace(NUL, NOT_NUL) if NUL in octets else octets)
                 if self.written < piece.length:
                     continue
                 self.written = 0
@@ -103,26 +107,33 @@ def _decoded(store: AccountStore, piece: BinarySlice) -> Iterator[bytes]:
     yield decoder.finish()
 
 
-async def _send_decoded(ctx: Context, store: AccountStore, piece: BinarySlice) -> None:
-    """Write a literal8, or the number of its octets (RFC 3516 section 4.2).
+def _cut(portions: Iterable[bytes], piece: BinarySlice) -> Iterator[bytes]:
+    """What a partial fetch leaves of the decoded octets."""
+    skip, left = piece.start, piece.count
+    for portion in portions:
+        part = portion[skip:] if left is None else portion[skip : skip + left]
+        skip = max(0, skip - len(portion))
+        left = None if left is None else left - len(part)
+        yield part
 
-    Twice over the part, for its decoded length stands in front: a part may be larger than what
-    may be held.
+
+async def _send_decoded(ctx: Context, store: AccountStore, piece: BinarySlice) -> None:
+    """Write the octets as a string, with NUL in it a literal8, or their number.
+
+    A part that is too large to be held is decoded twice, for its length stands in front, and so
+    does whether there is a NUL in it (RFC 9051 section 7.5.2).
     """
-    size = 0
-    for portion in _decoded(store, piece):
-        size += len(portion)
+    held = tuple(_decoded(store, piece)) if piece.length <= READ_OCTETS else None
+    size, has_nul = 0, False
+    for part in _cut(held or _decoded(store, piece), piece):
+        size += len(part)
+        has_nul = has_nul or NUL in part
         await ctx.breathe()
     if piece.size_only:
         ctx.out.raw(b"%d" % size)
         return
-    start = min(piece.start, size)
-    left = size - start if piece.count is None else min(piece.count, size - start)
-    ctx.out.raw(b"~{%d}\r\n" % left)
-    for portion in _decoded(store, piece):
-        part = portion[start : start + left]
-        start = max(0, start - len(portion))
-        left -= len(part)
+    ctx.out.raw(b'""' if size == 0 else b"%b{%d}\r\n" % (b"~" if has_nul else b"", size))
+    for part in _cut(held or _decoded(store, piece), piece):
         ctx.out.raw(part)
         if len(ctx.out) >= SEND_OCTETS:
             await ctx.flush()

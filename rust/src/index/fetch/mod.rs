@@ -17,7 +17,7 @@ use crate::numbers::{Corrupt, UidMap, UidSet, put_decimal};
 use crate::wire::ast::{FetchItem, system};
 use crate::wire::writer::string;
 
-/// A stretch of a stored message that belongs here in the answer, as it is.
+/// A stretch of a stored message that belongs here in the answer; see `_core.pyi` about NUL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BodySlice {
     /// Whose octets.
@@ -28,7 +28,7 @@ pub struct BodySlice {
     pub length: u64,
 }
 
-/// A part whose transfer encoding is to be undone here (RFC 3516).
+/// A part whose transfer encoding, if it has one, is to be undone here (RFC 3516).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BinarySlice {
     /// Whose octets.
@@ -37,7 +37,7 @@ pub struct BinarySlice {
     pub offset: u64,
     /// Octets of the encoded part.
     pub length: u64,
-    /// 1: base64, 2: quoted-printable, -1: unknown.
+    /// 0: none, 1: base64, 2: quoted-printable, -1: unknown.
     pub encoding: i8,
     /// First decoded octet.
     pub start: u64,

@@ -126,7 +126,7 @@ fn cut(length: u64, partial: Option<Partial>) -> (u64, u64) {
     }
 }
 
-/// `BINARY[…]`: a literal8, or NIL where there is no such part; `BINARY.SIZE[…]`: a number, 0 where
+/// `BINARY[…]`: a string or literal8, or NIL where there is no such part; `BINARY.SIZE[…]`: a number, 0 where
 /// there is no such part, for its grammar has no NIL.
 pub(super) fn binary(
     out: &mut Out,
@@ -139,7 +139,8 @@ pub(super) fn binary(
             .extend_from_slice(if asked.size_only { b"0" } else { b"NIL" });
         return;
     };
-    if part.encoding != 0 {
+    // Only the octets tell whether there is a NUL among them, which makes it a literal8.
+    if part.encoding != 0 || !asked.size_only {
         out.binary(BinarySlice {
             body: record.body(),
             offset: part.offset,
@@ -151,17 +152,5 @@ pub(super) fn binary(
         });
         return;
     }
-    // Nothing to undo: the octets can be sent as they are stored.
-    if asked.size_only {
-        put_decimal(&mut out.text, part.length);
-        return;
-    }
-    let (start, length) = cut(part.length, asked.partial);
-    out.text.push(b'~');
-    put_literal_head(&mut out.text, length);
-    out.body(BodySlice {
-        body: record.body(),
-        offset: part.offset.saturating_add(start),
-        length,
-    });
+    put_decimal(&mut out.text, part.length);
 }
