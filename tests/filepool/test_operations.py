@@ -2,13 +2,14 @@
 
 import random
 
+import pytest
 from tests.filepool.direct import Direct, dump, message, octets, packed, uids
 
 from imapvm._core import STORE_ADD, STORE_REMOVE, STORE_REPLACE, UidSet
 from imapvm.filepool.altering import Expunge, StoreFlags
 from imapvm.filepool.delivery import Deliver
 from imapvm.filepool.enrolment import AddAccount, ClearAccount
-from imapvm.filepool.errors import FilepoolError
+from imapvm.filepool.errors import FilepoolError, NoSuchMailboxError
 from imapvm.filepool.mailboxes import ClaimRecent, CreateMailbox, DeleteMailbox, Subscribe
 from imapvm.filepool.messages import Append, StageBody
 from imapvm.filepool.renaming import RenameMailbox
@@ -107,3 +108,12 @@ def test_an_operation_that_fails_has_written_nothing_where_it_can_know(direct):
             else:
                 raise AssertionError(f"{mistake} was carried out")
     assert dump(group.env, group.tables) == before
+
+
+def test_another_accounts_mailbox_does_not_exist_even_in_its_own_batch(direct):
+    bob = direct.enroll("bob")
+    own, foreign = Append(1, 1, (message(1),), 1), Append(bob.id, 1, (message(2),), 1)
+    with pytest.raises(NoSuchMailboxError):
+        direct.apply(own, foreign)
+    with pytest.raises(NoSuchMailboxError):
+        direct.apply(foreign)

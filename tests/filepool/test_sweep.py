@@ -5,7 +5,7 @@ from tests.filepool.direct import START, look, message, octets, uids
 
 from imapvm._core import UidSet
 from imapvm.filepool import sweep
-from imapvm.filepool.bodies import GRACE_SECONDS
+from imapvm.filepool.bodies import GRACE_SECONDS, Sweeping, sweep_key
 from imapvm.filepool.delivery import Deliver
 from imapvm.filepool.mailboxes import CreateMailbox, DeleteMailbox
 from imapvm.filepool.messages import Append
@@ -104,3 +104,15 @@ def test_deliveries_are_forgotten_in_the_order_of_time(direct):
         report, _ = direct.apply(SweepStep(due + number))
         assert report.deliveries == 1
     assert direct.check() == []
+
+
+def test_a_body_in_use_is_never_swept_whatever_the_table_says(direct):
+    account, inbox = direct.account.id, direct.mailbox().id
+    direct.apply(Append(account, inbox, (message(1),), START))
+    with direct.group.env.begin(write=True) as txn:
+        for kind in (Sweeping.BODY, Sweeping.STAGED):
+            txn.put(sweep_key(START, kind, 1), b"", db=direct.group.tables.sweep)
+    direct.apply(SweepStep(START))
+    assert direct.check() == []
+    with direct.reading() as reader:
+        assert reader.body(1, 0, 6) == b"From: "
