@@ -2,6 +2,7 @@
 
 import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -116,6 +117,23 @@ async def test_it_is_opened_once_in_a_process(path):
         assert "already open" in str(await refuses(path))
     async with open_filepool(path):
         pass
+
+
+async def test_a_second_opening_that_is_refused_leaves_the_locks_of_the_first(path):
+    """What LMDB holds on lock.mdb, and a process loses when it closes any descriptor of it."""
+
+    def locks() -> list[str]:
+        inode = str((path / "group-000" / "lock.mdb").stat().st_ino)
+        found = Path("/proc/locks").read_text().splitlines()
+        lines = [line.split(":", 1)[1] for line in found]  # each begins with its place in the list
+        return sorted(line for line in lines if f":{inode} " in line and "POSIX" in line)
+
+    async with open_filepool(path):
+        held = locks()
+        assert held
+        await refuses(path)
+        assert locks() == held
+    assert locks() == []
 
 
 async def test_no_room_to_open_is_named(path, monkeypatch):

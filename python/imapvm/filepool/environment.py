@@ -175,12 +175,17 @@ def _reserve_lock(path: Path) -> None:
 
     LMDB makes it with holes and writes to it as memory: on a full disk that is not an error but
     SIGBUS, and the end of the process.
+
+    A file that has its room is not opened: closing it would give up this process's locks on it, if
+    the environment is open here already, and the next process would take it for its own.
     """
-    lock = os.open(path / "lock.mdb", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    file = path / "lock.mdb"
+    size = READERS_MAX * READER_OCTETS + LOCK_HEAD_OCTETS
+    if file.exists() and file.stat().st_blocks * 512 >= size:
+        return
+    lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        size = READERS_MAX * READER_OCTETS + LOCK_HEAD_OCTETS
-        if os.fstat(lock).st_blocks * 512 < size:
-            os.posix_fallocate(lock, 0, size)
+        os.posix_fallocate(lock, 0, size)
     finally:
         os.close(lock)
 
