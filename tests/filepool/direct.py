@@ -4,7 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from imapvm._core import Digest, Scanner, UidSet, segment_records
-from imapvm.filepool.accounts import ActivateAccount, ReserveAccount
+from imapvm.filepool.account_operations import ActivateAccount, ReserveAccount
 from imapvm.filepool.bodies import NewBody, Packer
 from imapvm.filepool.enrolment import AddAccount
 from imapvm.filepool.environment import MAP_SIZE

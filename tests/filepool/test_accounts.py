@@ -3,7 +3,7 @@
 import pytest
 from tests.filepool.direct import START, look, message, octets, packed
 
-from imapvm.filepool.accounts import (
+from imapvm.filepool.account_operations import (
     Account,
     MarkDeleted,
     ReserveAccount,

@@ -6,7 +6,7 @@ import struct
 import pytest
 from tests.filepool import example
 
-from imapvm.filepool import accounts, bodies, tables
+from imapvm.filepool import account_operations, bodies, tables
 from imapvm.filepool.tables import AccountTables, GroupTables
 
 WIDTHS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "i16": 2, "i64": 8}
@@ -37,7 +37,7 @@ def columns(heading: str) -> list[tuple[int, str]]:
 @pytest.mark.parametrize(
     ("heading", "packed"),
     [
-        ("A row of `accounts`:", accounts._ROW),
+        ("A row of `accounts`:", account_operations._ROW),
         ("### mailboxes, names", tables._MAILBOX),
         ("### usage", tables._USAGE),
         ("### bodies, digests", bodies.HEAD),

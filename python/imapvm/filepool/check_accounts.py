@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from imapvm.filepool.accounts import AccountRow, State, normal_name
+from imapvm.filepool.account_operations import AccountRow, State, normal_name
 from imapvm.filepool.check_findings import deleting, putting
 from imapvm.filepool.errors import DamagedError
 from imapvm.filepool.tables import COUNTER, ID_KEY, AccountTables

@@ -1,0 +1,275 @@
+"""Rows of accounts, their names, and the operations on them."""
+
+import unicodedata
+from dataclasses import dataclass
+from enum import IntEnum
+from struct import Struct, error
+from typing import Final, Self
+
+from imapvm.filepool.errors import (
+    AccountExistsError,
+    DamagedError,
+    InvalidNameError,
+    LimitError,
+    NoSuchAccountError,
+)
+from imapvm.filepool.operations import AccountsTxn
+from imapvm.filepool.tables import COUNTER, ID_KEY, ROW_VERSION
+from imapvm.model.ids import AccountId
+from imapvm.model.limits import ACCOUNT_NAME_MAX, ADDRESS_MAX, CREDENTIAL_MAX
+
+_ROW: Final = Struct("<BBHqHH")
+
+
+class State(IntEnum):
+    """Of an account."""
+
+    ENROLLING = 1
+    """Its mailboxes may not be there yet."""
+    ACTIVE = 2
+    DELETED = 3
+    """Its mail may still be there; its name is free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An enrolled user."""
+
+    id: AccountId
+    name: str
+    group: int
+    """The storage group that has everything of this account."""
+    credential: str
+    """What a password is verified against; see `auth.passwords`."""
+    created: int
+    """Seconds since 1970 UTC."""
+
+
+@dataclass(slots=True)
+class AccountRow:
+    """A row of `accounts`."""
+
+    account: Account
+    state: State
+
+    def __bytes__(self) -> bytes:
+        name, credential = self.account.name.encode(), self.account.credential.encode()
+        return (
+            _ROW.pack(
+                ROW_VERSION,
+                self.state,
+                self.account.group,
+                self.account.created,
+                len(name),
+                len(credential),
+            )
+            + name
+            + credential
+        )
+
+    @classmethod
+    def from_bytes(cls, key: bytes, stored: bytes) -> Self:
+        """Read what `__bytes__` wrote.
+
+        Raises:
+            DamagedError: it is no such row.
+        """
+        try:
+            (number,) = ID_KEY.unpack(key)
+            version, state, group, created, length, rest = _ROW.unpack_from(stored)
+            name = stored[_ROW.size : _ROW.size + length].decode()
+            credential = stored[_ROW.size + length :].decode()
+            row = cls(Account(AccountId(number), name, group, credential, created), State(state))
+        except (error, ValueError):
+            raise DamagedError("An account's row cannot be read.") from None
+        if version != ROW_VERSION or len(stored) != _ROW.size + length + rest:
+            raise DamagedError(f"The row of account {number} cannot be read.")
+        return row
+
+
+def normal_name(name: str) -> str:
+    """The form in which login names and addresses are compared: no case, form C.
+
+    As the UsernameCaseMapped profile of RFC 8265 section 3.3 maps them.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).lower())
+
+
+def _checked(text: str, what: str, most: int) -> str:
+    """Refuse what cannot be a name or an address.
+
+    Raises:
+        InvalidNameError: empty, too long, or with spaces or control characters.
+    """
+    if not text:
+        raise InvalidNameError(f"{what} cannot be empty.")
+    if any(unicodedata.category(char)[0] in "CZ" for char in text):
+        raise InvalidNameError(f"{what} cannot hold spaces or control characters.")
+    if len(text.encode()) > most or len(normal_name(text).encode()) > most:
+        raise InvalidNameError(f"{what} has at most {most} octets.")
+    return text
+
+
+def _check_credential(credential: str) -> None:
+    if len(credential.encode()) > CREDENTIAL_MAX:
+        raise LimitError(f"A credential has at most {CREDENTIAL_MAX} octets.")
+
+
+# --- operations -------------------------------------------------------------------------------
+
+
+def _row(txn: AccountsTxn, number: AccountId, *, active: bool = True) -> AccountRow:
+    """Read a row.
+
+    Raises:
+        NoSuchAccountError: there is none, or it is not active and should be.
+    """
+    key = ID_KEY.pack(number)
+    stored = txn.get(key, txn.tables.accounts)
+    row = AccountRow.from_bytes(key, stored) if stored else None
+    if row is None or (active and row.state is not State.ACTIVE):
+        raise NoSuchAccountError("There is no such account.")
+    return row
+
+
+def _put(txn: AccountsTxn, row: AccountRow) -> None:
+    txn.put(ID_KEY.pack(row.account.id), bytes(row), txn.tables.accounts)
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveAccount:
+    """Give out an account id and take the name; the account cannot be found yet."""
+
+    name: str
+    credential: str
+    groups: int
+    now: int
+
+    def apply(self, txn: AccountsTxn) -> Account:
+        _checked(self.name, "A user's name", ACCOUNT_NAME_MAX)
+        _check_credential(self.credential)
+        key = normal_name(self.name).encode()
+        if txn.get(key, txn.tables.names) is not None:
+            raise AccountExistsError(f"There is a user {self.name} already.")
+        number = AccountId(txn.allocate(b"account"))
+        group = (number - 1) % self.groups
+        account = Account(number, self.name, group, self.credential, self.now)
+        txn.put(key, COUNTER.pack(number), txn.tables.names)
+        txn.put(ID_KEY.pack(number), b"", txn.tables.unfinished)
+        _put(txn, AccountRow(account, State.ENROLLING))
+        return account
+
+
+@dataclass(frozen=True, slots=True)
+class ActivateAccount:
+    """The account's mailboxes are there: it can be found."""
+
+    account: AccountId
+
+    def apply(self, txn: AccountsTxn) -> None:
+        row = _row(txn, self.account, active=False)
+        if row.state is State.ENROLLING:
+            row.state = State.ACTIVE
+            _put(txn, row)
+            txn.delete(ID_KEY.pack(self.account), txn.tables.unfinished)
+
+
+@dataclass(frozen=True, slots=True)
+class MarkDeleted:
+    """Nobody finds the account any more; its name and addresses are free."""
+
+    account: AccountId
+
+    def apply(self, txn: AccountsTxn) -> Account:
+        row = _row(txn, self.account, active=False)
+        tables = txn.tables
+        if row.state is not State.DELETED:
+            txn.delete(normal_name(row.account.name).encode(), tables.names)
+            for key, _ in list(txn.items(tables.addresses, ID_KEY.pack(self.account))):
+                txn.delete(key, tables.addresses)
+                txn.delete(key[8:], tables.aliases)
+            row.state = State.DELETED
+            _put(txn, row)
+            txn.put(ID_KEY.pack(self.account), b"", tables.unfinished)
+        return row.account
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetAccount:
+    """The account's mail is gone, and so is its row."""
+
+    account: AccountId
+
+    def apply(self, txn: AccountsTxn) -> None:
+        txn.delete(ID_KEY.pack(self.account), txn.tables.accounts)
+        txn.delete(ID_KEY.pack(self.account), txn.tables.unfinished)
+
+
+@dataclass(frozen=True, slots=True)
+class RenameAccount:
+    """Give an account another login name."""
+
+    account: AccountId
+    to: str
+
+    def apply(self, txn: AccountsTxn) -> None:
+        row = _row(txn, self.account)
+        _checked(self.to, "A user's name", ACCOUNT_NAME_MAX)
+        old, new = normal_name(row.account.name).encode(), normal_name(self.to).encode()
+        if old != new:
+            if txn.get(new, txn.tables.names) is not None:
+                raise AccountExistsError(f"There is a user {self.to} already.")
+            txn.delete(old, txn.tables.names)
+            txn.put(new, COUNTER.pack(self.account), txn.tables.names)
+        found = row.account
+        row.account = Account(found.id, self.to, found.group, found.credential, found.created)
+        _put(txn, row)
+
+
+@dataclass(frozen=True, slots=True)
+class SetCredential:
+    """Change what the password is verified against."""
+
+    account: AccountId
+    credential: str
+
+    def apply(self, txn: AccountsTxn) -> None:
+        row = _row(txn, self.account)
+        _check_credential(self.credential)
+        found = row.account
+        row.account = Account(found.id, found.name, found.group, self.credential, found.created)
+        _put(txn, row)
+
+
+@dataclass(frozen=True, slots=True)
+class AddAlias:
+    """Mail for an address goes to an account."""
+
+    account: AccountId
+    address: str
+
+    def apply(self, txn: AccountsTxn) -> None:
+        _row(txn, self.account)
+        key = normal_name(_checked(self.address, "An address", ADDRESS_MAX)).encode()
+        stored = txn.get(key, txn.tables.aliases)
+        value = COUNTER.pack(self.account)
+        if stored == value:
+            return
+        if stored is not None:
+            raise AccountExistsError(f"The address {self.address} is another user's.")
+        txn.put(key, value, txn.tables.aliases)
+        txn.put(ID_KEY.pack(self.account) + key, b"", txn.tables.addresses)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveAlias:
+    """The address is nobody's afterwards."""
+
+    address: str
+
+    def apply(self, txn: AccountsTxn) -> None:
+        key = normal_name(_checked(self.address, "An address", ADDRESS_MAX)).encode()
+        stored = txn.get(key, txn.tables.aliases)
+        if stored is not None:
+            txn.delete(key, txn.tables.aliases)
+            txn.delete(ID_KEY.pack(*COUNTER.unpack(stored)) + key, txn.tables.addresses)
