@@ -263,7 +263,7 @@ def test_sections_by_name(section, found):
 
 def test_a_damaged_digest_is_refused():
     stored = scan(b"Subject: x\r\n\r\nbody")
-    for damaged in (b"", stored[:-1], stored + b"\0", b"\x02" + stored[1:]):
+    for damaged in (b"", stored[:-1], stored + b"\0", b"\x01" + stored[1:]):
         with pytest.raises(CorruptError):
             Digest(damaged)
 

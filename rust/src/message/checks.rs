@@ -2,9 +2,11 @@
 //!
 //! Each function panics where something does not hold.
 use super::digest::{Digest, Range};
-use super::limits::{DEPTH, PARTS, PREVIEW_CHARS, REFERENCES};
+use super::limits::{
+    DEPTH, PARTS, PREVIEW_CHARS, REFERENCES, VERBATIM_FIELD_OCTETS, VERBATIM_OCTETS,
+};
 use super::strict::{Value, body_sizes, is_envelope};
-use super::{Needle, Scanner, TextMatcher, TransferDecoder};
+use super::{Needle, Scanner, TextMatcher, TransferDecoder, VerbatimNames};
 use crate::wire::ast::{Field, SectionText};
 
 /// Scan a message fed in portions of a size.
@@ -66,6 +68,39 @@ fn header_is_its_fields(digest: &Digest<'_>, message: &[u8], part: &[u32]) {
     assert_eq!(at, empty_line.offset, "the empty line follows the fields");
     assert_eq!(at + empty_line.length, header.offset + header.length);
     assert!(matches!(slice(message, empty_line), b"" | b"\n" | b"\r\n"));
+}
+
+/// What is kept word for word is what stands in the header, and is only lacking where it is long or
+/// has NUL.
+fn verbatim_is_what_the_header_has(digest: &Digest<'_>, message: &[u8]) {
+    let mut all = 0;
+    let mut kept: Vec<(VerbatimNames, Vec<&[u8]>)> = Vec::new();
+    for field in digest.header_fields(&[]).into_iter().flatten() {
+        let Some(name) = VerbatimNames::of(field.name) else {
+            continue;
+        };
+        let range = Range {
+            offset: field.offset,
+            length: field.length,
+        };
+        let octets = slice(message, range);
+        all += octets.len();
+        match kept.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, fields)) => fields.push(octets),
+            None => kept.push((name, vec![octets])),
+        }
+    }
+    for (name, expected) in kept {
+        match digest.verbatim(name) {
+            Some(fields) => assert!(fields.eq(expected)),
+            None => assert!(
+                all > VERBATIM_OCTETS
+                    || expected
+                        .iter()
+                        .any(|field| field.len() > VERBATIM_FIELD_OCTETS || field.contains(&0))
+            ),
+        }
+    }
 }
 
 /// Whatever the octets: what the digest says is grammatical and lies inside the message.
@@ -148,6 +183,7 @@ pub fn index_stays_inside(message: &[u8]) {
             .all(|leaf| left.any(|size| *size == leaf.length))
     );
 
+    verbatim_is_what_the_header_has(&digest, message);
     assert!(digest.preview().chars().count() <= PREVIEW_CHARS);
     assert!(digest.references().count() <= REFERENCES);
     for field in [

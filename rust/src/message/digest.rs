@@ -1,6 +1,6 @@
 //! The digest: what is known of a message without its octets.
 //!
-//! # Stored form, version 1
+//! # Stored form, version 2
 //!
 //! ```text
 //! octet 0      version
@@ -9,7 +9,10 @@
 //! octet        1: has Date, 2: has Message-ID, 4: subject is a reply or forward,
 //!              8 16 32 64 128: folded From, To, Cc, Bcc, Subject is cut
 //! [signed × 2] Date: seconds since 1970 UTC, zone in minutes east
-//! chunks       ENVELOPE, BODY, BODYSTRUCTURE, preview, subject,
+//! chunk        header fields as they stand: varint of the names of which one is lacking, then the
+//!              row of the name and a chunk for each field
+//! excerpt      subject
+//! chunks       ENVELOPE, BODY, BODYSTRUCTURE, preview,
 //!              folded From, To, Cc, Bcc, Subject
 //! excerpts     base subject, its folded form, sort keys: from, to, cc, display from, display to,
 //!              Message-ID
@@ -20,9 +23,10 @@
 use super::fields::{FieldTable, HeaderFields};
 use super::parts::{Entities, Entity, LeafParts, Part, Place};
 use super::stored::{In, Out, checksum};
+use super::verbatim::{VerbatimFields, VerbatimNames};
 use crate::wire::ast::{Field, SectionText};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 const HAS_DATE: u8 = 1;
 const HAS_MESSAGE_ID: u8 = 2;
@@ -81,6 +85,8 @@ fn field_index(field: Field) -> usize {
 pub(crate) struct Learnt<'a> {
     pub size: u64,
     pub sent: Option<(i64, i16)>,
+    /// `Verbatim::stored`
+    pub verbatim: Vec<u8>,
     pub envelope: Vec<u8>,
     pub body: Vec<u8>,
     pub bodystructure: Vec<u8>,
@@ -120,11 +126,12 @@ impl Learnt<'_> {
             out.signed(seconds);
             out.signed(zone.into());
         }
+        out.chunk(&self.verbatim);
+        out.excerpt(self.subject.as_bytes(), &self.verbatim);
         out.chunk(&self.envelope);
         out.chunk(&self.body);
         out.chunk(&self.bodystructure);
         out.chunk(self.preview.as_bytes());
-        out.chunk(self.subject.as_bytes());
         for (text, _) in &self.folded {
             out.chunk(text.as_bytes());
         }
@@ -140,7 +147,7 @@ impl Learnt<'_> {
         );
         let mut references = Out::default();
         for reference in &self.references {
-            references.excerpt(reference, &self.envelope);
+            references.excerpt(reference, &self.verbatim);
         }
         out.chunk(&references.0);
         let mut entities = Out::default();
@@ -170,6 +177,7 @@ pub struct Digest<'a> {
     size: u64,
     flags: u8,
     sent: (i64, i16),
+    verbatim: &'a [u8],
     envelope: &'a [u8],
     body: &'a [u8],
     bodystructure: &'a [u8],
@@ -223,11 +231,12 @@ impl<'a> Digest<'a> {
         } else {
             (input.signed()?, i16::try_from(input.signed()?).ok()?)
         };
+        let verbatim = input.chunk()?;
+        let subject = input.excerpt(verbatim)?;
         let envelope = input.chunk()?;
         let body = input.chunk()?;
         let bodystructure = input.chunk()?;
         let preview = input.chunk()?;
-        let subject = input.chunk()?;
         let mut folded = [&b""[..]; 5];
         for text in &mut folded {
             *text = input.chunk()?;
@@ -248,6 +257,7 @@ impl<'a> Digest<'a> {
             size,
             flags,
             sent,
+            verbatim,
             envelope,
             body,
             bodystructure,
@@ -346,12 +356,12 @@ impl<'a> Digest<'a> {
     #[must_use = "an iterator does nothing by itself"]
     pub fn references(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let mut input = In(self.references);
-        let envelope = self.envelope;
+        let verbatim = self.verbatim;
         std::iter::from_fn(move || {
             if input.is_empty() {
                 None
             } else {
-                input.excerpt(envelope)
+                input.excerpt(verbatim)
             }
         })
     }
@@ -449,6 +459,14 @@ impl<'a> Digest<'a> {
     pub fn header_fields(&self, part: &[u32]) -> Option<HeaderFields<'a>> {
         let (inner, index) = self.message(part)?;
         HeaderFields::new(self.fields, index, inner.header)
+    }
+
+    /// The fields of some names in the message's header, as they stand there, in its order, with
+    /// their line ends: the octets that [`header_fields`](Self::header_fields) says where to find.
+    /// None where not all of them are in the digest.
+    #[must_use]
+    pub fn verbatim(&self, names: VerbatimNames) -> Option<VerbatimFields<'a>> {
+        VerbatimFields::new(self.verbatim, names)
     }
 
     /// The empty line that ends the header of a message or of a message inside it; its length is

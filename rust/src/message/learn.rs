@@ -12,6 +12,7 @@ use super::preview::Excerpt;
 use super::render::{self, Node};
 use super::scanner::{Capture, Entity};
 use super::subject::base_subject;
+use super::verbatim::Verbatim;
 use super::words::decode_header;
 
 /// Cut at a character's border; says whether nothing was cut.
@@ -88,14 +89,25 @@ fn nodes(entities: &[Entity]) -> impl Iterator<Item = Node<'_>> {
     })
 }
 
+/// What the scanner has read.
+pub(crate) struct Scanned<'a> {
+    pub size: u64,
+    /// Of the message's own header.
+    pub root: &'a Headers,
+    pub entities: &'a [Entity],
+    pub tables: Vec<FieldTable>,
+    pub verbatim: &'a Verbatim,
+}
+
 /// Put together what a digest says.
-pub(crate) fn learn<'a>(
-    size: u64,
-    root: &Headers,
-    entities: &'a [Entity],
-    tables: Vec<FieldTable>,
-    captures: Vec<Capture>,
-) -> Learnt<'a> {
+pub(crate) fn learn(message: Scanned<'_>, captures: Vec<Capture>) -> Learnt<'_> {
+    let Scanned {
+        size,
+        root,
+        entities,
+        tables,
+        verbatim,
+    } = message;
     let subject = decoded(root.get(Name::Subject));
     let base = base_subject(&subject);
     let destinations = [Name::From, Name::To, Name::Cc, Name::Bcc];
@@ -105,6 +117,7 @@ pub(crate) fn learn<'a>(
     let [cc_mailbox, _] = sort_keys(root.get(Name::Cc));
     Learnt {
         size,
+        verbatim: verbatim.stored(),
         sent: root.get(Name::Date).and_then(date::parse),
         envelope: entities
             .first()

@@ -50,6 +50,14 @@ pub const MESSAGE_ID_OCTETS: usize = 998;
 /// [`Digest::folded_is_whole`](super::Digest::folded_is_whole).
 pub const FOLDED_OCTETS: usize = 16 * 1024;
 
+/// Octets of one header field that a digest keeps word for word. A longer one is left in the message,
+/// and so is what is asked together with it.
+pub const VERBATIM_FIELD_OCTETS: usize = 1024;
+
+/// Octets of all header fields that a digest keeps word for word; mostly they are some 600, and
+/// a digest with them still has its place in one leaf page of the filepool.
+pub const VERBATIM_OCTETS: usize = 4 * 1024;
+
 /// Octets of a sort key. Keys that differ only behind it count as equal.
 pub const SORT_KEY_OCTETS: usize = 512;
 

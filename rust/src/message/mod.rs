@@ -24,6 +24,7 @@ mod stored;
 pub mod strict;
 mod subject;
 mod transfer;
+mod verbatim;
 mod words;
 
 pub use charset::CharsetDecoder;
@@ -36,6 +37,7 @@ pub use matcher::{HeaderMatcher, Needle, TextMatcher};
 pub use parts::{LeafParts, Part};
 pub use scanner::Scanner;
 pub use transfer::TransferDecoder;
+pub use verbatim::{VerbatimFields, VerbatimNames};
 pub use words::decode_header;
 
 #[cfg(test)]

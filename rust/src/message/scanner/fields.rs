@@ -1,7 +1,8 @@
 //! Lines of a header become fields.
 use super::super::fields::FieldTable;
 use super::super::headers::{Headers, Name};
-use super::super::limits::{ALL_FIELDS, FIELD_OCTETS, FIELDS};
+use super::super::limits::{ALL_FIELDS, FIELD_OCTETS, FIELDS, VERBATIM_FIELD_OCTETS};
+use super::super::verbatim::VerbatimNames;
 use super::{Line, Scanner};
 
 /// A header being read.
@@ -25,6 +26,10 @@ pub(super) struct Field {
     pub(super) wanted: Option<Name>,
     /// Behind the colon, without line ends.
     pub(super) value: Vec<u8>,
+    /// Its name, where the digest keeps the field as it stands.
+    pub(super) verbatim: Option<VerbatimNames>,
+    /// As it stands; lines that are too long are not in it.
+    pub(super) octets: Vec<u8>,
     pub(super) length: u64,
 }
 
@@ -53,6 +58,7 @@ impl Scanner {
         if is_folded && header.field.length > 0 {
             header.field.length += line.length;
             header.field.keep(line.head);
+            header.field.keep_verbatim(line);
             return;
         }
         self.end_field();
@@ -65,6 +71,10 @@ impl Scanner {
             header.field.wanted = Name::of(name, is_message);
             if is_message && !header.is_full {
                 header.field.name = name.to_vec();
+                if header.index == 0 {
+                    header.field.verbatim = VerbatimNames::of(name);
+                    header.field.keep_verbatim(line);
+                }
             }
             header.field.keep(value);
         }
@@ -79,6 +89,8 @@ impl Scanner {
             name,
             wanted,
             value,
+            verbatim,
+            octets,
             length,
         } = std::mem::take(&mut header.field);
         if let Some(wanted) = wanted {
@@ -98,6 +110,12 @@ impl Scanner {
             // One more, without a name, takes all that follows.
             header.is_full = header.fields > FIELDS || self.all_fields > ALL_FIELDS;
             table.push(if header.is_full { b"" } else { &name }, length);
+            if let Some(name) = verbatim
+                && !header.is_full
+            {
+                let is_whole = octets.len() as u64 == length;
+                self.verbatim.push(name, is_whole.then_some(&octets));
+            }
         }
     }
 }
@@ -110,6 +128,20 @@ impl Field {
                 .min(text.len());
             self.value
                 .extend_from_slice(text.get(..room).unwrap_or_default());
+        }
+    }
+
+    fn keep_verbatim(&mut self, line: &Line<'_>) {
+        let end: &[u8] = match line.end {
+            0 => b"",
+            1 => b"\n",
+            _ => b"\r\n",
+        };
+        let is_whole = (line.head.len() + end.len()) as u64 == line.length;
+        let has_room = self.length <= VERBATIM_FIELD_OCTETS as u64;
+        if self.verbatim.is_some() && is_whole && has_room {
+            self.octets.extend_from_slice(line.head);
+            self.octets.extend_from_slice(end);
         }
     }
 }

@@ -25,8 +25,9 @@ pub(crate) use entities::Entity;
 
 use super::fields::FieldTable;
 use super::headers::{Budget, Headers};
-use super::learn::learn;
+use super::learn::{Scanned, learn};
 use super::limits::{BOUNDARY_OCTETS, FIELD_OCTETS};
+use super::verbatim::Verbatim;
 use entities::Open;
 use fields::Header;
 use std::collections::HashMap;
@@ -73,6 +74,7 @@ pub struct Scanner {
     budget: Budget,
     all_fields: usize,
     tables: Vec<FieldTable>,
+    verbatim: Verbatim,
     root: Option<Box<Headers>>,
     plain: Option<Capture>,
     html: Option<Capture>,
@@ -102,6 +104,7 @@ impl Scanner {
             budget: Budget::default(),
             all_fields: 0,
             tables: Vec::new(),
+            verbatim: Verbatim::default(),
             root: None,
             plain: None,
             html: None,
@@ -154,7 +157,14 @@ impl Scanner {
             .into_iter()
             .flatten()
             .collect();
-        learn(self.offset, &root, &self.entities, self.tables, captures).store()
+        let message = Scanned {
+            size: self.offset,
+            root: &root,
+            entities: &self.entities,
+            tables: self.tables,
+            verbatim: &self.verbatim,
+        };
+        learn(message, captures).store()
     }
 
     /// Keep a part of a line that is not whole.

@@ -1,6 +1,6 @@
 //! What must hold for messages of every shape.
 use super::*;
-use crate::message::{Needle, TextMatcher, fold};
+use crate::message::{Needle, TextMatcher, VerbatimNames, fold};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -212,6 +212,7 @@ proptest! {
         if let Ok(digest) = Digest::reopen(&octets) {
             digest.leaf_parts().for_each(drop);
             digest.references().for_each(drop);
+            digest.verbatim(VerbatimNames::all()).into_iter().flatten().for_each(drop);
             digest.header_fields(&[]).into_iter().flatten().for_each(drop);
             let _ = digest.locate(&[1, 2, 3], &SectionText::Header);
         }

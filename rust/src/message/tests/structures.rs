@@ -414,5 +414,5 @@ X-Spam-Status: No, score=-1.9
     message += &"Thank you for the minutes, I have read them all.\n".repeat(20);
     let stored = scan(&crlf(&message));
     assert!(message.len() > 3000);
-    assert_eq!(stored.len(), 1182);
+    assert_eq!(stored.len(), 1677);
 }
