@@ -135,6 +135,23 @@ def test_nothing_wanted_is_no_piece():
     assert Mailbox({5: MESSAGE}).pieces(b"FLAGS", wanted=UidSet.of([6])) == []
 
 
+def test_header_fields_that_digests_keep_are_one_piece():
+    mailbox = Mailbox({5: MESSAGE, 9: MESSAGE})
+    head = b"* %d FETCH (UID %d BODY[HEADER.FIELDS (date FROM Cc X-None)] "
+    octets = literal(MESSAGE[: MESSAGE.index(b"Subject")] + b"\r\n")
+    asked = b"(UID BODY.PEEK[HEADER.FIELDS (date FROM Cc X-None)])"
+    assert mailbox.pieces(asked) == [
+        head % (1, 5) + octets + b")\r\n" + head % (2, 9) + octets + b")\r\n"
+    ]
+    pieces = mailbox.pieces(b"BODY.PEEK[HEADER.FIELDS (Subject X-Odd)]", wanted=UidSet.of([5]))
+    assert [type(piece) for piece in pieces] == [bytes, BodySlice, bytes]
+
+
+def test_a_header_field_with_nul_is_left_to_who_reads_the_message():
+    pieces = Mailbox({5: b"Subject: a\0b\r\n\r\n"}).pieces(b"BODY.PEEK[HEADER.FIELDS (Subject)]")
+    assert [type(piece) for piece in pieces] == [bytes, BodySlice, bytes]
+
+
 def test_object_ids():
     mailbox = Mailbox({5: MESSAGE})
     assert mailbox.sent(b"(EMAILID THREADID)") == (

@@ -27,6 +27,12 @@ async def send_pieces(
     Raises:
         Refusal: UNKNOWN-CTE (RFC 3516 section 4.3), before anything of these pieces was sent.
     """
+    if len(pieces) == 1 and isinstance(pieces[0], bytes):
+        # Header fields that digests hold: nothing is to be read.
+        ctx.out.raw(pieces[0])
+        if len(ctx.out) >= SEND_OCTETS:
+            await ctx.flush()
+        return
     for piece in pieces:
         if isinstance(piece, BinarySlice) and piece.encoding == UNKNOWN_ENCODING:
             raise Refusal("the part's transfer encoding is not known", code="UNKNOWN-CTE")

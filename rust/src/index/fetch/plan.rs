@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::super::writing::put_astring;
+use crate::message::VerbatimNames;
 use crate::numbers::put_decimal;
 use crate::wire::ast::{FetchItem, Partial, Section, SectionText};
 
@@ -48,22 +49,52 @@ pub(super) struct Binary<'a> {
 }
 
 /// Names of header fields, found without regard to case.
-pub(super) struct FieldNames(Vec<Vec<u8>>);
+pub(super) struct FieldNames {
+    /// All of them, in lower case, ascending.
+    lower: Vec<Vec<u8>>,
+    /// Those whose fields a digest keeps.
+    pub verbatim: VerbatimNames,
+    /// The rest of them, in lower case, ascending.
+    others: Vec<Vec<u8>>,
+}
 
 impl FieldNames {
     fn new(names: &[Vec<u8>]) -> Self {
         let mut lower: Vec<_> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
         lower.sort_unstable();
         lower.dedup();
-        Self(lower)
+        let mut verbatim = VerbatimNames::default();
+        let mut others = lower.clone();
+        others.retain(|name| match VerbatimNames::of(name) {
+            Some(kept) => {
+                verbatim = verbatim.and(kept);
+                false
+            }
+            None => true,
+        });
+        Self {
+            lower,
+            verbatim,
+            others,
+        }
     }
 
-    /// Is it one of them? `lower` is room to work in.
-    pub(super) fn contains(&self, name: &[u8], lower: &mut Vec<u8>) -> bool {
-        lower.clear();
-        lower.extend(name.iter().map(u8::to_ascii_lowercase));
-        self.0.binary_search(lower).is_ok()
+    /// Is it one of them? `room` is to work in.
+    pub(super) fn contains(&self, name: &[u8], room: &mut Vec<u8>) -> bool {
+        contains(&self.lower, name, room)
     }
+
+    /// Is none of these names one of those whose fields a digest does not keep?
+    pub(super) fn are_kept<'a>(&self, mut fields: impl Iterator<Item = &'a [u8]>) -> bool {
+        let mut room = Vec::new();
+        self.others.is_empty() || !fields.any(|name| contains(&self.others, name, &mut room))
+    }
+}
+
+fn contains(names: &[Vec<u8>], name: &[u8], room: &mut Vec<u8>) -> bool {
+    room.clear();
+    room.extend(name.iter().map(u8::to_ascii_lowercase));
+    names.binary_search(room).is_ok()
 }
 
 /// All items of every answer.

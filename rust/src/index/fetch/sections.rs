@@ -8,34 +8,44 @@ use crate::message::{Digest, Range};
 use crate::numbers::put_decimal;
 use crate::wire::ast::{Partial, SectionText};
 
-/// Octets of a section before a partial cuts them.
-struct Found {
-    /// In the order of the message, none of them empty, none touching the next.
-    ranges: Vec<Range>,
-    /// Behind them: the empty line of HEADER.FIELDS.
-    closing: &'static [u8],
+/// Octets that stand one behind the other in a section.
+enum Stretch<'a> {
+    /// In the stored message.
+    Stored(Range),
+    /// Here.
+    Known(&'a [u8]),
 }
 
-impl Found {
+impl Stretch<'_> {
+    fn length(&self) -> u64 {
+        match self {
+            Self::Stored(range) => range.length,
+            Self::Known(octets) => octets.len() as u64,
+        }
+    }
+}
+
+/// A section before a partial cuts it.
+#[derive(Default)]
+struct Found<'a>(Vec<Stretch<'a>>);
+
+impl Found<'_> {
     fn one(range: Range) -> Self {
-        let mut found = Self {
-            ranges: Vec::with_capacity(1),
-            closing: b"",
-        };
-        found.push(range);
-        found
+        Self(vec![Stretch::Stored(range)])
     }
 
+    /// Add a range; one that touches the last one joins it.
     fn push(&mut self, range: Range) {
-        match self.ranges.last_mut() {
-            Some(tail) if tail.offset + tail.length == range.offset => tail.length += range.length,
-            _ if range.length == 0 => {}
-            _ => self.ranges.push(range),
+        match self.0.last_mut() {
+            Some(Stretch::Stored(tail)) if tail.offset + tail.length == range.offset => {
+                tail.length += range.length;
+            }
+            _ => self.0.push(Stretch::Stored(range)),
         }
     }
 
     fn length(&self) -> u64 {
-        self.ranges.iter().map(|range| range.length).sum::<u64>() + self.closing.len() as u64
+        self.0.iter().map(Stretch::length).sum()
     }
 }
 
@@ -62,57 +72,86 @@ pub(super) fn octets(
 }
 
 /// The fields that are named (or, unless they are `wanted`, the others), and the empty line.
-fn fields(digest: &Digest<'_>, part: &[u32], wanted: bool, names: &FieldNames) -> Option<Found> {
-    let mut found = Found {
-        ranges: Vec::new(),
-        closing: b"\r\n",
+fn fields<'a>(
+    digest: &Digest<'a>,
+    part: &[u32],
+    wanted: bool,
+    names: &FieldNames,
+) -> Option<Found<'a>> {
+    let of_message = wanted && part.is_empty();
+    let mut found = match verbatim(digest, names) {
+        Some(found) if of_message => found,
+        _ => located(digest, part, wanted, names)?,
     };
-    let mut lower = Vec::new();
+    // "The blank line is included in all header fetches, except in the case of a message that has
+    // no body and no blank line" (RFC 9051 section 6.4.5.1).
+    let has_line = digest.empty_line(part).is_some_and(|line| line.length > 0);
+    let has_body = || {
+        let text = digest.locate(part, &SectionText::Text);
+        text.is_some_and(|text| text.length > 0)
+    };
+    if has_line || has_body() {
+        found.0.push(Stretch::Known(b"\r\n"));
+    }
+    Some(found)
+}
+
+/// The named fields of the message itself, where its digest has them all.
+fn verbatim<'a>(digest: &Digest<'a>, names: &FieldNames) -> Option<Found<'a>> {
+    let fields = digest.verbatim(names.verbatim)?;
+    let there = digest.header_fields(&[])?.map(|field| field.name);
+    names
+        .are_kept(there)
+        .then(|| Found(fields.map(Stretch::Known).collect()))
+}
+
+/// Where in the message the fields stand.
+fn located<'a>(
+    digest: &Digest<'a>,
+    part: &[u32],
+    wanted: bool,
+    names: &FieldNames,
+) -> Option<Found<'a>> {
+    let mut found = Found::default();
+    let mut room = Vec::new();
     for field in digest.header_fields(part)? {
-        if names.contains(field.name, &mut lower) == wanted {
+        if names.contains(field.name, &mut room) == wanted {
             found.push(Range {
                 offset: field.offset,
                 length: field.length,
             });
         }
     }
-    // "The blank line is included in all header fetches, except in the case of a message that has
-    // no body and no blank line" (RFC 9051 section 6.4.5.1).
-    let has_line = digest.empty_line(part).is_some_and(|line| line.length > 0);
-    let has_body = digest
-        .locate(part, &SectionText::Text)
-        .is_some_and(|text| text.length > 0);
-    if !has_line && !has_body {
-        found.closing = b"";
-    }
     Some(found)
 }
 
 /// A literal of what a partial leaves; `""` where nothing is left.
-fn put(out: &mut Out, body: u64, found: &Found, partial: Option<Partial>) {
+fn put(out: &mut Out, body: u64, found: &Found<'_>, partial: Option<Partial>) {
     let (mut skip, mut left) = cut(found.length(), partial);
     if left == 0 {
         out.text.extend_from_slice(b"\"\"");
         return;
     }
     put_literal_head(&mut out.text, left);
-    for range in &found.ranges {
-        let length = range.length.saturating_sub(skip).min(left);
-        out.body(BodySlice {
-            body,
-            offset: range.offset.saturating_add(skip),
-            length,
-        });
-        skip = skip.saturating_sub(range.length);
+    for stretch in &found.0 {
+        let length = stretch.length().saturating_sub(skip).min(left);
+        match stretch {
+            Stretch::Stored(range) => out.body(BodySlice {
+                body,
+                offset: range.offset.saturating_add(skip),
+                length,
+            }),
+            Stretch::Known(octets) => {
+                let from = octets
+                    .iter()
+                    .skip(usize::try_from(skip).unwrap_or(usize::MAX));
+                out.text
+                    .extend(from.take(usize::try_from(length).unwrap_or(usize::MAX)));
+            }
+        }
+        skip = skip.saturating_sub(stretch.length());
         left -= length;
     }
-    // What is left is at most the closing line, for the head was counted from both.
-    let closing = found
-        .closing
-        .iter()
-        .skip(usize::try_from(skip).unwrap_or(usize::MAX));
-    out.text
-        .extend(closing.take(usize::try_from(left).unwrap_or(usize::MAX)));
 }
 
 /// First octet and how many, of so many.

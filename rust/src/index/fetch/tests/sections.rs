@@ -205,7 +205,114 @@ fn binary_without_an_encoding_is_left_to_who_reads_the_octets() {
     }
 }
 
+/// What a list of messages shows is in the digests: no message is read for it.
+#[test]
+fn fields_that_digests_keep_are_sent_from_there() {
+    let long = format!(
+        "References: {}\r\nX-Odd: 1\r\nTo: a@b\r\n\r\n",
+        "<a@b>".repeat(crate::message::limits::VERBATIM_FIELD_OCTETS / 5)
+    );
+    let part = b"Content-Type: message/rfc822\r\n\r\nTo: c@d\r\n\r\n";
+    for (message, path, names, is_read) in [
+        (
+            MESSAGE,
+            &[][..],
+            &["To", "DATE", "subject", "From"][..],
+            false,
+        ),
+        (MESSAGE, &[], &["Cc"], false),
+        (MESSAGE, &[], &["X-TUID", "To"], false),
+        (MESSAGE, &[], &["X-Odd", "To"], true),
+        (MESSAGE, &[], &[""], false),
+        (long.as_bytes(), &[], &["To", "Cc", "X-None"], false),
+        (long.as_bytes(), &[], &["To", "References"], true),
+        (part, &[], &["To"], false),
+        (part, &[1], &["To"], true),
+    ] {
+        let kept = Kept::of(&[(1, message)]);
+        let item = body(path, SectionText::HeaderFields(fields(names)));
+        let segment = append(b"", &[record(1)]).unwrap();
+        let numbers = UidMap::new(UidSet::run(1, 1));
+        let request = Request {
+            items: &[item],
+            numbers: &numbers,
+            wanted: numbers.uids(),
+            recent: None,
+            flags_too: None,
+        };
+        let pieces = render(&request, [&*segment], &kept).unwrap();
+        let reads = pieces.iter().any(|piece| matches!(piece, Piece::Body(_)));
+        assert_eq!(reads, is_read, "{names:?}");
+    }
+}
+
+/// Headers of every shape: kept and other names, folded, too long, no field at all, either line
+/// end, with or without an empty line.
+fn header() -> impl Strategy<Value = Vec<u8>> {
+    let line = (
+        proptest::sample::select(
+            &[
+                "To",
+                "to",
+                "TO ",
+                "Cc",
+                "Date",
+                "References",
+                "X-Odd",
+                "Received",
+                "no field",
+                "",
+            ][..],
+        ),
+        proptest::sample::select(&[":", ": ", ":\r\n ", ":\n\t", ""][..]),
+        prop_oneof![0..30_usize, 1000..1030_usize],
+        proptest::sample::select(&["\r\n", "\n", "\r\n\tmore\r\n", "\r"][..]),
+    )
+        .prop_map(|(name, colon, length, end)| format!("{name}{colon}{}{end}", "x".repeat(length)));
+    let end = proptest::sample::select(&["\r\n", "\n", "", "\r\nbody", "\nbody"][..]);
+    (proptest::collection::vec(line, 0..9), end)
+        .prop_map(|(lines, end)| (lines.concat() + end).into_bytes())
+}
+
 proptest! {
+    /// The octets are those that stand in the message, wherever they are taken from.
+    #[test]
+    fn named_fields_are_those_of_the_message(
+        message in header(),
+        picked in proptest::sample::subsequence(
+            vec!["to", "CC", "Date", "references", "x-odd", "", "Bcc", "x-none"], 1..=8,
+        ),
+        start in 0..60_u64,
+        count in prop_oneof![1..60_u64, Just(u64::MAX)],
+    ) {
+        let kept = Kept::of(&[(1, &message)]);
+        let digest = crate::message::Digest::open(&kept.digests[&1]).unwrap();
+        let mut expected = Vec::new();
+        for field in digest.header_fields(&[]).unwrap() {
+            let name = std::str::from_utf8(field.name).unwrap();
+            if picked.iter().any(|one| one.eq_ignore_ascii_case(name)) {
+                let from = field.offset as usize;
+                expected.extend_from_slice(&message[from..from + field.length as usize]);
+            }
+        }
+        let header = digest.header_size() as usize;
+        if digest.empty_line(&[]).unwrap().length > 0 || header < message.len() {
+            expected.extend_from_slice(b"\r\n");
+        }
+        let from = expected.len().min(start as usize);
+        let upto = expected.len().min(start.saturating_add(count) as usize);
+        let cut = std::str::from_utf8(&expected[from..upto]).unwrap();
+        let item = body_partial(SectionText::HeaderFields(fields(&picked)), start, count);
+        let sent = answers(&[item], &[record(1)], &kept).unwrap();
+        let (_, value) = sent.split_once("> ").unwrap();
+        let value = value.strip_suffix(")\r\n").unwrap();
+        if cut.is_empty() {
+            prop_assert_eq!(value, "\"\"");
+        } else {
+            prop_assert_eq!(value, format!("{{{}}}\r\n{cut}", cut.len()));
+        }
+    }
+
     /// The octets of a literal are the cut of the whole, wherever the cut falls, and its head
     /// counts them.
     #[test]
