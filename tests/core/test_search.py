@@ -29,6 +29,11 @@ def program(text):
     return command.program
 
 
+def fields(record):
+    names = [name for name in dir(record) if not name.startswith("_")]
+    return {name: getattr(record, name) for name in names}
+
+
 def digest(message):
     scanner = Scanner()
     scanner.feed(message)
@@ -36,7 +41,7 @@ def digest(message):
 
 
 class Mailbox:
-    """Messages with UIDs 10, 20, 30 …; the client knows them all."""
+    """Messages with UIDs 10, 20, 30 … and body ids 1010 …; the client knows them all."""
 
     def __init__(self, messages, **columns):
         self.messages = dict(zip(range(10, 10 * len(messages) + 10, 10), messages, strict=True))
@@ -52,7 +57,7 @@ class Mailbox:
                 "thread": 1,
             }
             fields |= {name: values[at] for name, values in columns.items()}
-            self.records.append(Record(uid=uid, size=len(message), body=uid, **fields))
+            self.records.append(Record(uid=uid, size=len(message), body=uid + 1000, **fields))
         self.segments = [segment_append(b"", [one]) for one in self.records]
         self.numbers = UidMap(UidSet.of(self.messages))
 
@@ -68,16 +73,21 @@ class Mailbox:
     def search(self, text, *, portion=7, **also):
         """The message numbers that match, the way SEARCH goes."""
         bound = self.bind(text, **also)
-        found, undecided = bound.scan(self.segments)
+        found, undecided = bound.scan(self.segments, bound.candidates)
         assert found & bound.candidates == found
-        digests = [digest(self.messages[one.uid]) for one in undecided]
-        for one, verdict in zip(undecided, bound.decide(undecided, digests), strict=True):
-            if isinstance(verdict, TextSearch):
-                self.read(verdict, self.messages[one.uid], portion)
-                verdict = verdict.matched
-            if verdict:
-                found |= UidSet.of([one.uid])
+        while undecided:
+            batch, undecided = undecided.split(2)
+            matched, texts = bound.decide(batch, self.digests(batch.bodies))
+            found |= matched
+            for one in texts:
+                assert one.uid not in found
+                self.read(one, self.messages[one.body - 1000], portion)
+                if one.matched:
+                    found |= UidSet.of([one.uid])
         return list(self.numbers.numbers(found))
+
+    def digests(self, bodies):
+        return {body: digest(self.messages[body - 1000]) for body in bodies}
 
     @staticmethod
     def read(text, message, portion):
@@ -164,7 +174,7 @@ def test_sizes_modseqs_and_ids():
     assert mailbox.search(b"LARGER 10") == [3]
     assert mailbox.search(b"SMALLER 10") == [1]
     assert mailbox.search(b"MODSEQ 20") == [2, 3]
-    assert mailbox.search(b"EMAILID M000000000000001e") == [3]
+    assert mailbox.search(b"EMAILID M0000000000000406") == [3]
     assert mailbox.search(b"EMAILID elsewhere") == []
     assert mailbox.search(b"THREADID T0000000000000002") == [2, 3]
 
@@ -227,22 +237,60 @@ def test_digests_and_octets_decide(text, expected, portion):
 def test_digests_come_with_their_records():
     mailbox = Mailbox(MAIL)
     bound = mailbox.bind(b"SUBJECT x")
-    with pytest.raises(ValueError, match="as many"):
-        bound.decide(mailbox.records, [])
+    _, undecided = bound.scan(mailbox.segments, bound.candidates)
+    with pytest.raises(KeyError):
+        bound.decide(undecided, mailbox.digests([1010, 1030]))
     with pytest.raises(CorruptError):
-        bound.decide(mailbox.records[:1], [b"damage"])
+        bound.decide(undecided, mailbox.digests([1010, 1030]) | {1020: b"damage"})
     with pytest.raises(CorruptError):
-        bound.scan([b"damage"])
+        bound.scan([b"damage"], bound.candidates)
+
+
+def test_what_is_undecided_is_taken_batch_by_batch():
+    mailbox = Mailbox(MAIL * 2)
+    bound = mailbox.bind(b"SUBJECT x")
+    found, undecided = bound.scan(mailbox.segments, UidSet([(20, 49), (60, 60)]))
+    assert found == EMPTY
+    assert undecided.bodies == [1020, 1030, 1040, 1060]
+    first, rest = undecided.split(3)
+    assert (first.bodies, rest.bodies) == ([1020, 1030, 1040], [1060])
+    assert [part.bodies for part in rest.split(9)] == [[1060], []]
+    assert [part.bodies for part in rest.split(0)] == [[], [1060]]
+    assert (len(undecided), len(rest), len(rest.split(1)[1])) == (4, 1, 0)
+    # A batch is decided by itself.
+    matched, texts = mailbox.bind(b"FROM fred").decide(rest.split(1)[0], mailbox.digests([1060]))
+    assert (matched, texts) == (EMPTY, [])
+
+
+def test_messages_may_share_a_body():
+    mailbox = Mailbox(MAIL[:2])
+    records = [Record(**fields(one) | {"body": 1010}) for one in mailbox.records]
+    bound = mailbox.bind(b"FROM fred")
+    _, undecided = bound.scan([segment_append(b"", records)], bound.candidates)
+    assert undecided.bodies == [1010, 1010]
+    matched, _ = bound.decide(undecided, mailbox.digests([1010]))
+    assert matched == UidSet.of([10, 20])
+
+
+def test_header_fields_that_digests_keep_need_no_octets():
+    mailbox = Mailbox([b"List-Id: a\r\n talk\r\nX-Odd: talk\r\n\r\n"])
+    for text, read in {b'HEADER list-id "A TALK"': 0, b"HEADER x-odd talk": 1}.items():
+        bound = mailbox.bind(text)
+        _, undecided = bound.scan(mailbox.segments, bound.candidates)
+        matched, texts = bound.decide(undecided, mailbox.digests(undecided.bodies))
+        assert (len(matched), len(texts)) == (1 - read, read)
 
 
 def test_octets_are_read_only_where_they_decide():
     mailbox = Mailbox(MAIL, flags=[1, 0, 0])
     bound = mailbox.bind(b"SEEN BODY hello")
-    found, undecided = bound.scan(mailbox.segments)
+    found, undecided = bound.scan(mailbox.segments, bound.candidates)
     assert found == EMPTY
-    assert [one.uid for one in undecided] == [10]
-    (text,) = bound.decide(undecided, [digest(MAIL[0])])
+    assert undecided.bodies == [1010]
+    found, (text,) = bound.decide(undecided, {1010: digest(MAIL[0])})
+    assert found == EMPTY
     assert isinstance(text, TextSearch)
+    assert (text.uid, text.body) == (10, 1010)
     assert not text.matched
     # Headers cannot hold what BODY looks for, and need not be read.
     offset, length = text.wanted()

@@ -5,7 +5,7 @@ next. So neither the transaction nor the memory grows with what was asked for.
 """
 
 from collections.abc import Awaitable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 from imapvm._core import (
     STORE_ADD,
@@ -15,26 +15,29 @@ from imapvm._core import (
     FetchItems,
     UidSet,
     render_fetch,
-    segment_records,
+    segment_bodies,
     segment_uids,
     uids_with_flags,
 )
 from imapvm.commands.announcing import MailboxSource
 from imapvm.commands.bodies import send_pieces
-from imapvm.commands.context import Context, Done, Refusal
+from imapvm.commands.context import SEND_OCTETS, Context, Done, Refusal
 from imapvm.commands.selected import gone, selected, selected_row, wanted_uids
 from imapvm.filepool.errors import StoreUnavailableError
 from imapvm.filepool.store import AccountStore
 from imapvm.model.flags import SystemFlag
-from imapvm.model.ids import BodyId
 from imapvm.session.view import View
+
+if TYPE_CHECKING:
+    from imapvm.model.ids import BodyId
 
 INDEX_BATCH: Final = 4096
 """Messages a read transaction where the index alone answers: some 200 KiB of FLAGS answers."""
 DIGEST_BATCH: Final = 128
 """Messages a read transaction where digests answer: at 1 to 2 KiB each, some 200 KiB."""
-BODY_BATCH: Final = 64
-"""Messages whose \\Seen is set, and whose pieces are laid out, at once."""
+BODY_BATCH: Final = 128
+"""Messages whose \\Seen is set, and whose pieces are laid out, at once: as DIGEST_BATCH, for
+digests hold most of the header fields that are asked for."""
 
 
 def fetch(ctx: Context, command: Fetch) -> Done | Awaitable[Done]:
@@ -58,7 +61,8 @@ async def _fetch_batches(ctx: Context, command: Fetch, wanted: UidSet, batch: in
     while wanted:
         now, wanted = wanted.split(batch)
         expunged |= _answer(ctx, view, store, command.items, now)
-        await ctx.flush()
+        if len(ctx.out) >= SEND_OCTETS:  # a batch of short answers is not worth a send by itself
+            await ctx.flush()
     return _done(command, expunged=expunged)
 
 
@@ -115,11 +119,7 @@ def _lay_out(
         view.tell_keywords(ctx.out, MailboxSource(reader, mailbox))
         segments = reader.segments(mailbox, wanted)
         if items.needs_digest:
-            digests = reader.digests(
-                BodyId(record.body)
-                for segment in segments
-                for record in segment_records(segment, wanted)
-            )
+            digests = reader.digests(cast("list[BodyId]", segment_bodies(segments, wanted)))
         keywords = reader.keyword_text(mailbox)
     pieces = render_fetch(
         items,

@@ -4,9 +4,9 @@ The index alone decides what it can, a digest most of the rest, and only then oc
 """
 
 from collections.abc import Awaitable
-from typing import Final
+from typing import Final, cast
 
-from imapvm._core import BoundSearch, Record, Search, TextSearch, UidSet, imap_string
+from imapvm._core import BoundSearch, Search, TextSearch, UidSet, Undecided, imap_string
 from imapvm.commands.context import Context, Done, Refusal
 from imapvm.commands.selected import selected, selected_row
 from imapvm.filepool.store import AccountStore
@@ -57,9 +57,9 @@ async def _search_batches(ctx: Context, command: Search, bound: BoundSearch) -> 
     try:
         while left:
             now, left = left.split(SCAN_BATCH)
-            decided, open_records = _scan(view, store, bound, now)
+            decided, undecided = _scan(view, store, bound, now)
             found |= decided
-            found |= await _decide(ctx, store, bound, open_records)
+            found |= await _decide(ctx, store, bound, undecided)
             await ctx.breathe()
     except BaseException:
         if save:  # RFC 9051 section 6.4.4.1: a search that fails leaves $ empty
@@ -70,42 +70,37 @@ async def _search_batches(ctx: Context, command: Search, bound: BoundSearch) -> 
 
 def _scan(
     view: View, store: AccountStore, bound: BoundSearch, uids: UidSet
-) -> tuple[UidSet, list[Record]]:
+) -> tuple[UidSet, Undecided]:
     with store.reading() as reader:
         segments = reader.segments(selected_row(view, reader), uids)
-    found, undecided = bound.scan(segments)
-    # A segment holds neighbours too, which belong to another batch.
-    return found & uids, [record for record in undecided if record.uid in uids]
+    return bound.scan(segments, uids)
 
 
 async def _decide(
-    ctx: Context, store: AccountStore, bound: BoundSearch, records: list[Record]
+    ctx: Context, store: AccountStore, bound: BoundSearch, undecided: Undecided
 ) -> UidSet:
-    found = []
-    for at in range(0, len(records), DIGEST_BATCH):
-        batch = records[at : at + DIGEST_BATCH]
+    found = UidSet()
+    while undecided:
+        batch, undecided = undecided.split(DIGEST_BATCH)
         with store.reading() as reader:
-            digests = reader.digests(BodyId(record.body) for record in batch)
-        verdicts = bound.decide(batch, [digests[record.body] for record in batch])
-        for record, verdict in zip(batch, verdicts, strict=True):
-            if isinstance(verdict, TextSearch):
-                await _read_text(ctx, store, BodyId(record.body), verdict)
-                if verdict.matched:
-                    found.append(record.uid)
-            elif verdict:
-                found.append(record.uid)
+            digests = reader.digests(cast("list[BodyId]", batch.bodies))
+        matched, texts = bound.decide(batch, digests)
+        found |= matched
+        for text in texts:
+            await _read_text(ctx, store, text)
+        found |= UidSet.of(text.uid for text in texts if text.matched)
         await ctx.breathe()
-    return UidSet.of(found)
+    return found
 
 
-async def _read_text(ctx: Context, store: AccountStore, body: BodyId, text: TextSearch) -> None:
+async def _read_text(ctx: Context, store: AccountStore, text: TextSearch) -> None:
     """Feed a message's octets until they decide."""
     read = 0
     while (stretch := text.wanted()) is not None:
         offset, length = stretch
         length = min(length, READ_OCTETS)
         with store.reading() as reader:
-            data = reader.body(body, offset, length)
+            data = reader.body(BodyId(text.body), offset, length)
         text.feed(data)
         read += length
         if read >= READ_OCTETS:

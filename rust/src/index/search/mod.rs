@@ -16,6 +16,7 @@ pub use self::text::TextSearch;
 use super::record::{Packed, RECORD_OCTETS, Record};
 use super::segment::{OUT_OF_ORDER, Segment};
 use crate::message::Digest;
+use crate::message::matcher::field_value_text;
 use crate::numbers::{Corrupt, Runs, UidSet};
 use crate::wire::ast::SearchKey;
 
@@ -64,13 +65,14 @@ impl Bound {
         &self.candidates
     }
 
-    /// What the index alone decides; segments ascending.
+    /// What the index alone decides of some UIDs; segments ascending.
     ///
     /// # Errors
     /// A damaged segment, or segments out of order.
     pub fn scan<'a>(
         &self,
         segments: impl IntoIterator<Item = &'a [u8]>,
+        uids: &UidSet,
     ) -> Result<Scanned, Corrupt> {
         let mut found = Runs::new();
         let mut open = Vec::new();
@@ -86,7 +88,7 @@ impl Bound {
             }
             before = last;
             let records = segment.packed();
-            let known = mask_of(&self.candidates, records);
+            let known = mask_of(&self.candidates, records) & mask_of(uids, records);
             if known == 0 {
                 continue;
             }
@@ -225,7 +227,13 @@ impl Leaf {
                 (here || digest.folded_is_whole(*field)).then_some(here)
             }
             Self::HasHeader(name) => Some(has_field(digest, name)),
-            Self::Header(name, _) => (!has_field(digest, name)).then_some(false),
+            Self::Header(name, kept, needle) => match kept.and_then(|kept| digest.verbatim(kept)) {
+                Some(mut fields) => Some(fields.any(|field| {
+                    let text = field_value_text(field);
+                    needle.in_fields.find(text.as_bytes()).is_some()
+                })),
+                None => (!has_field(digest, name)).then_some(false),
+            },
             Self::Text(needle, true) => {
                 let here = |field| {
                     needle

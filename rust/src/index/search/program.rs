@@ -6,7 +6,7 @@ use memchr::memmem::Finder;
 
 use super::super::writing::DAY;
 use super::logic::Op;
-use crate::message::fold;
+use crate::message::{VerbatimNames, fold};
 use crate::numbers::{UidMap, UidSet};
 use crate::wire::ast::{Field, Flag, SearchKey, When};
 
@@ -81,8 +81,8 @@ pub(super) enum Leaf {
     Field(Field, Needle),
     /// A header field is there.
     HasHeader(Vec<u8>),
-    /// In a header field of which the digest knows only where it is.
-    Header(Vec<u8>, Needle),
+    /// In the header fields of a name, and whether digests keep these.
+    Header(Vec<u8>, Option<VerbatimNames>, Needle),
     /// In the text of the message, or (true) in its headers as well.
     Text(Needle, bool),
 }
@@ -223,7 +223,7 @@ fn leaf(key: &SearchKey, context: &Context<'_>) -> Result<Leaf, NoSuchNumber> {
         SearchKey::Header(name, text) if text.is_empty() => Leaf::HasHeader(name.clone()),
         SearchKey::Header(name, text) => match kept_field(name) {
             Some(field) => Leaf::Field(field, Needle::new(text)),
-            None => Leaf::Header(name.clone(), Needle::new(text)),
+            None => Leaf::Header(name.clone(), VerbatimNames::of(name), Needle::new(text)),
         },
         SearchKey::Body(text) => Leaf::Text(Needle::new(text), false),
         SearchKey::Text(text) => Leaf::Text(Needle::new(text), true),

@@ -39,7 +39,7 @@ impl TextSearch {
                 continue;
             }
             let name = match leaf {
-                Leaf::Header(name, _) => name.as_slice(),
+                Leaf::Header(name, ..) => name.as_slice(),
                 Leaf::Field(field, _) => kept_name(*field),
                 Leaf::Text(needle, in_headers) => {
                     needles.push(Needle {
@@ -122,7 +122,7 @@ impl TextSearch {
         let text = field_value_text(&self.field);
         self.field = Vec::new();
         for at in leaves {
-            let Some(Leaf::Header(_, needle) | Leaf::Field(_, needle)) =
+            let Some(Leaf::Header(.., needle) | Leaf::Field(_, needle)) =
                 self.program.leaves.get(at)
             else {
                 continue;

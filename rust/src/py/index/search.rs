@@ -1,14 +1,15 @@
 //! SEARCH.
 
-use pyo3::IntoPyObjectExt as _;
-use pyo3::exceptions::PyValueError;
+use std::ops::Range;
+use std::sync::Arc;
+
 use pyo3::prelude::*;
 use pyo3::types::PyMapping;
 
-use super::segments::PyRecord;
+use crate::index::Record;
 use crate::index::search::{self, Context, Decision, TextSearch};
 use crate::message::Digest;
-use crate::numbers::Corrupt;
+use crate::numbers::{Corrupt, Runs};
 use crate::py::buffer::Octets;
 use crate::py::numbers::{PyUidMap, PyUidSet};
 use crate::py::wire::PySearchProgram;
@@ -66,52 +67,120 @@ impl PyBoundSearch {
     }
 
     #[allow(clippy::needless_pass_by_value)] // holds the buffers
-    fn scan(&self, segments: Vec<Octets<'_>>) -> PyResult<(PyUidSet, Vec<PyRecord>)> {
-        let scanned = self.0.scan(segments.iter().map(|segment| &**segment))?;
-        let open = scanned.open.into_iter().map(PyRecord::from);
-        Ok((scanned.found.into(), open.collect()))
+    fn scan(
+        &self,
+        segments: Vec<Octets<'_>>,
+        uids: &PyUidSet,
+    ) -> PyResult<(PyUidSet, PyUndecided)> {
+        let stored = segments.iter().map(|segment| &**segment);
+        let scanned = self.0.scan(stored, &uids.set)?;
+        Ok((scanned.found.into(), scanned.open.into()))
     }
 
-    #[allow(clippy::needless_pass_by_value)] // holds the buffers
-    fn decide<'py>(
+    fn decide(
         &self,
-        py: Python<'py>,
-        records: Vec<PyRef<'py, PyRecord>>,
-        digests: Vec<Octets<'py>>,
-    ) -> PyResult<Vec<Py<PyAny>>> {
-        if records.len() != digests.len() {
-            return Err(PyValueError::new_err(
-                "as many digests as records are needed",
-            ));
-        }
-        let each = records.iter().zip(&digests).map(|(record, digest)| {
-            let digest = Digest::open(digest).map_err(|_| Corrupt("a digest is damaged"))?;
-            match self.0.decide(&record.record, &digest) {
-                Decision::Known(known) => known.into_py_any(py),
-                Decision::Text(search) => PyTextSearch(*search).into_py_any(py),
+        undecided: &PyUndecided,
+        digests: &Bound<'_, PyMapping>,
+    ) -> PyResult<(PyUidSet, Vec<PyTextSearch>)> {
+        let (mut found, mut open) = (Runs::new(), Vec::new());
+        for record in undecided.records() {
+            let digest: Octets<'_> = digests.get_item(record.body)?.extract()?;
+            let digest = Digest::open(&digest).map_err(|_| Corrupt("a digest is damaged"))?;
+            match self.0.decide(record, &digest) {
+                Decision::Known(true) => found.push(record.uid, record.uid),
+                Decision::Known(false) => {}
+                Decision::Text(search) => open.push(PyTextSearch {
+                    uid: record.uid,
+                    body: record.body,
+                    search: *search,
+                }),
             }
-        });
-        each.collect()
+        }
+        Ok((found.finish().into(), open))
+    }
+}
+
+/// `Undecided`
+#[pyclass(frozen, name = "Undecided", module = "imapvm._core")]
+pub(crate) struct PyUndecided {
+    /// Of all batches that were split off, ascending.
+    all: Arc<[Record]>,
+    /// Which of them are in this one.
+    these: Range<usize>,
+}
+
+impl From<Vec<Record>> for PyUndecided {
+    fn from(records: Vec<Record>) -> Self {
+        Self {
+            these: 0..records.len(),
+            all: records.into(),
+        }
+    }
+}
+
+impl PyUndecided {
+    fn records(&self) -> &[Record] {
+        self.all.get(self.these.clone()).unwrap_or_default()
+    }
+
+    fn part(&self, these: Range<usize>) -> Self {
+        Self {
+            all: Arc::clone(&self.all),
+            these,
+        }
+    }
+}
+
+#[pymethods]
+impl PyUndecided {
+    fn __len__(&self) -> usize {
+        self.these.len()
+    }
+
+    #[getter]
+    fn bodies(&self) -> Vec<u64> {
+        self.records().iter().map(|record| record.body).collect()
+    }
+
+    fn split(&self, count: usize) -> (Self, Self) {
+        let Range { start, end } = self.these;
+        let middle = start.saturating_add(count).min(end);
+        (self.part(start..middle), self.part(middle..end))
     }
 }
 
 /// `TextSearch`
 #[pyclass(name = "TextSearch", module = "imapvm._core")]
-pub(crate) struct PyTextSearch(TextSearch);
+pub(crate) struct PyTextSearch {
+    uid: u32,
+    body: u64,
+    search: TextSearch,
+}
 
 #[pymethods]
 impl PyTextSearch {
+    #[getter]
+    fn uid(&self) -> u32 {
+        self.uid
+    }
+
+    #[getter]
+    fn body(&self) -> u64 {
+        self.body
+    }
+
     fn wanted(&self) -> Option<(u64, u64)> {
-        self.0.wanted().map(|range| (range.offset, range.length))
+        let wanted = self.search.wanted();
+        wanted.map(|range| (range.offset, range.length))
     }
 
     #[allow(clippy::needless_pass_by_value)] // holds the buffer
     fn feed(&mut self, data: Octets<'_>) {
-        self.0.feed(&data);
+        self.search.feed(&data);
     }
 
     #[getter]
     fn matched(&self) -> bool {
-        self.0.matched()
+        self.search.matched()
     }
 }

@@ -183,7 +183,41 @@ fn segments_are_checked() {
         recent: UidSet::empty(),
     };
     let bound = mailbox.bind(&SearchKey::All).unwrap();
-    assert!(bound.scan([&b"damage"[..]]).is_err());
+    assert!(bound.scan([&b"damage"[..]], bound.candidates()).is_err());
+}
+
+/// A batch of UIDs: what its segments hold besides belongs to another one.
+#[test]
+fn neighbours_in_a_segment_are_not_decided() {
+    let one = crate::index::record::records_of(&[1, 0, 0, 0].repeat(14))
+        .next()
+        .unwrap();
+    let records = [3, 5, 7].map(|uid| Record { uid, ..one });
+    let mailbox = Mailbox {
+        records: records.to_vec(),
+        numbers: UidMap::new(UidSet::run(1, 9)),
+        saved: UidSet::empty(),
+        recent: UidSet::empty(),
+    };
+    let segment = crate::index::append(b"", &records).unwrap();
+    let batch = UidSet::run(4, 6);
+    for (key, found, open) in [
+        (
+            SearchKey::All,
+            batch.intersection(&UidSet::run(5, 5)),
+            vec![],
+        ),
+        (
+            SearchKey::Body("x".into()),
+            UidSet::empty(),
+            vec![records[1]],
+        ),
+        (uids(&[(7, 9)]), UidSet::empty(), vec![]),
+    ] {
+        let bound = mailbox.bind(&key).unwrap();
+        let scanned = bound.scan([&*segment], &batch).unwrap();
+        assert_eq!(scanned, Scanned { found, open }, "{key:?}");
+    }
 }
 
 /// What the digest had to cut is looked for in the message.
@@ -233,6 +267,44 @@ fn a_subject_longer_than_the_digest_keeps_is_read() {
             expected,
             "{key:?}"
         );
+    }
+}
+
+/// What the digest keeps word for word decides; only what was too long for it is read.
+#[test]
+fn header_fields_that_a_digest_keeps_are_not_read() {
+    let long = "<a@b> ".repeat(crate::message::limits::VERBATIM_FIELD_OCTETS / 6);
+    let message = format!(
+        "List-Id: =?utf-8?q?Caf=C3=A9?=\r\n talk\r\nX-Mailer: one\r\nX-MAILER: two\r\n\
+         References: {long}\r\n\r\nbody\r\n"
+    );
+    let stored = digest(message.as_bytes());
+    let digest = Digest::open(&stored).unwrap();
+    let one = crate::index::record::records_of(&[1, 0, 0, 0].repeat(14))
+        .next()
+        .unwrap();
+    let mailbox = Mailbox {
+        records: vec![one],
+        numbers: UidMap::new(UidSet::run(1, 1)),
+        saved: UidSet::empty(),
+        recent: UidSet::empty(),
+    };
+    for (name, text, expected) in [
+        ("list-id", "CAFÉ talk", Some(true)),
+        ("List-Id", "list-id", Some(false)),
+        ("x-mailer", "two", Some(true)),
+        ("x-mailer", "one, two", Some(false)),
+        ("Message-ID", "x", Some(false)),
+        ("references", "b> <a", None),
+        ("references", "", Some(true)),
+        ("List-Post", "", Some(false)),
+    ] {
+        let key = SearchKey::Header(name.as_bytes().to_vec(), text.into());
+        let known = match mailbox.bind(&key).unwrap().decide(&one, &digest) {
+            Decision::Known(known) => Some(known),
+            Decision::Text(_) => None,
+        };
+        assert_eq!(known, expected, "{key:?}");
     }
 }
 
