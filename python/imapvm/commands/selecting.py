@@ -28,7 +28,8 @@ from imapvm.session.view import View, flags_response
 
 UID_LAST: Final = 4294967295
 SEGMENTS_AT_ONCE: Final = 64
-"""Looked at in one call for the first unseen message, which is often an early one."""
+"""Looked at in one call for the first unseen message: one, two, four … and then so many, for it is
+often the very first, and in other mailboxes the last."""
 
 
 def select(ctx: Context, command: Select) -> Done | Awaitable[Done]:
@@ -116,7 +117,9 @@ def _open(
 def _first_unseen(reader: Reader, mailbox: Mailbox, numbers: UidMap) -> int:
     r"""The number of the first message without \Seen; there is one."""
     segments = reader.iter_segments(mailbox)
-    while some := list(islice(segments, SEGMENTS_AT_ONCE)):
+    count = 1
+    while some := list(islice(segments, count)):
+        count = min(2 * count, SEGMENTS_AT_ONCE)
         unseen = uids_with_flags(some, SystemFlag.SEEN, 0).first
         if unseen is not None:
             number = numbers.number(unseen)
