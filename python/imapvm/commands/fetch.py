@@ -56,14 +56,7 @@ def fetch(ctx: Context, command: Fetch) -> Done | Awaitable[Done]:
 
 
 async def _fetch_batches(ctx: Context, command: Fetch, wanted: UidSet, batch: int) -> Done:
-    view, store = selected(ctx)
-    expunged = False
-    while wanted:
-        now, wanted = wanted.split(batch)
-        expunged |= _answer(ctx, view, store, command.items, now)
-        if len(ctx.out) >= SEND_OCTETS:  # a batch of short answers is not worth a send by itself
-            await ctx.flush()
-    return _done(command, expunged=expunged)
+    return _done(command, expunged=await _answer_all(ctx, command.items, wanted, batch))
 
 
 async def _fetch_bodies(ctx: Context, command: Fetch, wanted: UidSet) -> Done:
@@ -82,12 +75,17 @@ async def _fetch_bodies(ctx: Context, command: Fetch, wanted: UidSet) -> Done:
 
 async def send_flags(ctx: Context, items: FetchItems, wanted: UidSet) -> bool:
     """Tell the flags of messages, for STORE; return whether some are gone meanwhile."""
+    return await _answer_all(ctx, items, wanted, INDEX_BATCH)
+
+
+async def _answer_all(ctx: Context, items: FetchItems, wanted: UidSet, batch: int) -> bool:
+    """Answer batch by batch; return whether some messages are gone meanwhile."""
     view, store = selected(ctx)
     expunged = False
     while wanted:
-        now, wanted = wanted.split(INDEX_BATCH)
+        now, wanted = wanted.split(batch)
         expunged |= _answer(ctx, view, store, items, now)
-        if wanted:
+        if len(ctx.out) >= SEND_OCTETS:  # a batch of short answers is not worth a send by itself
             await ctx.flush()
     return expunged
 
