@@ -1,6 +1,7 @@
 //! Values of the MIME header fields (RFC 2045 section 5, RFC 2183, RFC 2231), read leniently.
 use super::lexer::{Lexer, is_blank};
 use super::limits::{BOUNDARY_OCTETS, PARAMETERS};
+use super::words::unescape;
 
 /// A parameter as received, except that a quoted value has lost its quotes.
 pub(crate) type Parameter = (Vec<u8>, Vec<u8>);
@@ -143,7 +144,7 @@ pub(crate) fn parameter(parameters: &[Parameter], name: &[u8]) -> Option<Vec<u8>
         })
     };
     if let Some((_, value)) = find("*") {
-        return Some(unescape(language_behind(value)));
+        return Some(unescape(language_behind(value), b'%'));
     }
     let mut joined: Option<Vec<u8>> = None;
     for number in 0..parameters.len() {
@@ -154,8 +155,8 @@ pub(crate) fn parameter(parameters: &[Parameter], name: &[u8]) -> Option<Vec<u8>
         let joined = joined.get_or_insert_default();
         match plain {
             Some(_) => joined.extend_from_slice(value),
-            None if number == 0 => joined.append(&mut unescape(language_behind(value))),
-            None => joined.append(&mut unescape(value)),
+            None if number == 0 => joined.append(&mut unescape(language_behind(value), b'%')),
+            None => joined.append(&mut unescape(value, b'%')),
         }
     }
     joined
@@ -167,25 +168,6 @@ fn language_behind(value: &[u8]) -> &[u8] {
         .splitn(3, |octet| *octet == b'\'')
         .nth(2)
         .unwrap_or(value)
-}
-
-fn unescape(value: &[u8]) -> Vec<u8> {
-    let mut octets = Vec::with_capacity(value.len());
-    let mut rest = value;
-    while let Some((first, behind)) = rest.split_first() {
-        rest = behind;
-        if *first == b'%'
-            && let Some((digits, after)) = behind.split_first_chunk::<2>()
-            && let Ok(digits) = str::from_utf8(digits)
-            && let Ok(octet) = u8::from_str_radix(digits, 16)
-        {
-            octets.push(octet);
-            rest = after;
-        } else {
-            octets.push(*first);
-        }
-    }
-    octets
 }
 
 /// Content-Disposition: what to do, and its parameters. None where it says nothing.

@@ -13,12 +13,23 @@ struct Word<'a> {
     length: usize,
 }
 
+/// The `Q` encoding: `=5F` for an octet, `_` for a space.
 fn quoted(text: &[u8]) -> Vec<u8> {
+    let spaced: Vec<u8> = text
+        .iter()
+        .map(|octet| if *octet == b'_' { b' ' } else { *octet })
+        .collect();
+    unescape(&spaced, b'=')
+}
+
+/// Undo escapes of a mark and two hexadecimal digits (RFC 2047: `=`, RFC 2231: `%`); a mark with
+/// something else behind it stands for itself.
+pub(super) fn unescape(text: &[u8], mark: u8) -> Vec<u8> {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((first, behind)) = rest.split_first() {
         rest = behind;
-        if *first == b'='
+        if *first == mark
             && let Some((digits, after)) = behind.split_first_chunk::<2>()
             && let Ok(digits) = str::from_utf8(digits)
             && let Ok(octet) = u8::from_str_radix(digits, 16)
@@ -26,7 +37,7 @@ fn quoted(text: &[u8]) -> Vec<u8> {
             octets.push(octet);
             rest = after;
         } else {
-            octets.push(if *first == b'_' { b' ' } else { *first });
+            octets.push(*first);
         }
     }
     octets
