@@ -40,8 +40,8 @@ SMALL_FRAMES: Final = 256
 FRAMES_MAX: Final = 768
 BODY_MAX: Final = SMALL_FRAMES * SMALL_FRAME + (FRAMES_MAX - SMALL_FRAMES) * LARGE_FRAME
 """Octets that FRAMES_MAX frames hold: 80 MiB."""
-COMPRESS_FROM: Final = 256
-"""A frame with fewer octets is not worth the attempt."""
+COMPRESS_FROM: Final = 16 * 1024
+"""A frame with fewer octets stays as it is: undoing it costs more than the pages it would save."""
 
 GRACE_SECONDS: Final = 60 * 60
 """How long a message can be read after its last copy was expunged, by whoever was not told yet."""
@@ -160,7 +160,8 @@ class Packer:
         plain = bytes(self._frame)
         self._frame.clear()
         packed = compress(plain, level=1) if len(plain) >= COMPRESS_FROM else plain
-        if len(packed) * 10 <= len(plain) * 9:
+        # Base64 loses a quarter and would be read three times slower: docs/decisions/0003.
+        if len(packed) * 3 <= len(plain) * 2:
             self.lengths.append(len(packed))
             self.stored += packed
         else:

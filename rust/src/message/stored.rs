@@ -59,7 +59,23 @@ impl<'a> In<'a> {
         Some(*first)
     }
 
+    /// Most are lengths below 16,384: those take no loop.
+    #[inline]
     pub(crate) fn number(&mut self) -> Option<u64> {
+        match self.0 {
+            [a, rest @ ..] if *a < 0x80 => {
+                self.0 = rest;
+                Some(u64::from(*a))
+            }
+            [a, b, rest @ ..] if *b < 0x80 => {
+                self.0 = rest;
+                Some(u64::from(*a & 0x7f) | u64::from(*b) << 7)
+            }
+            _ => self.long_number(),
+        }
+    }
+
+    fn long_number(&mut self) -> Option<u64> {
         let mut value = 0_u64;
         let mut shift = 0;
         loop {
@@ -78,6 +94,7 @@ impl<'a> In<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn count(&mut self) -> Option<usize> {
         usize::try_from(self.number()?).ok()
     }
@@ -87,17 +104,20 @@ impl<'a> In<'a> {
         Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
     }
 
+    #[inline]
     pub(crate) fn octets(&mut self, count: usize) -> Option<&'a [u8]> {
         let (octets, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
         Some(octets)
     }
 
+    #[inline]
     pub(crate) fn chunk(&mut self) -> Option<&'a [u8]> {
         let count = self.count()?;
         self.octets(count)
     }
 
+    #[inline]
     pub(crate) fn excerpt(&mut self, whole: &'a [u8]) -> Option<&'a [u8]> {
         let head = self.count()?;
         let count = head >> 1;

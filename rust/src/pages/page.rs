@@ -80,6 +80,10 @@ impl<'a> Page<'a> {
         })
     }
 
+    pub fn last(self) -> Option<Node<'a>> {
+        self.node(self.count().checked_sub(1)?)
+    }
+
     /// The first node, from `from` on, whose key is not below a key.
     pub fn search(self, key: &[u8], from: usize) -> Option<usize> {
         let (mut low, mut high) = (from, self.count());

@@ -157,12 +157,18 @@ impl<'a> Cursor<'a> {
             self.at = at;
             return Ok(());
         }
-        self.path.clear();
-        self.leaf = None;
-        if self.table.root == NO_PAGE {
-            return Ok(());
-        }
-        let mut page = self.table.page(self.table.root)?;
+        let mut page = match self.path.pop() {
+            // Who goes through a table in its order needs the next leaf, or the one behind it.
+            Some((branch, taken)) if is_below(branch, taken, key) => branch,
+            _ => {
+                self.path.clear();
+                self.leaf = None;
+                if self.table.root == NO_PAGE {
+                    return Ok(());
+                }
+                self.table.page(self.table.root)?
+            }
+        };
         while page.is_branch() {
             // The first key of a branch page stands for everything below the second.
             let behind = page.search(key, 1).ok_or(DAMAGED)?;
@@ -190,8 +196,7 @@ impl<'a> Cursor<'a> {
             Some(node) if node.key <= key => self.at,
             _ => 0,
         };
-        let last = leaf.node(leaf.count().checked_sub(1)?)?;
-        if last.key < key || (from == 0 && leaf.node(0)?.key > key) {
+        if leaf.last()?.key < key || (from == 0 && leaf.node(0)?.key > key) {
             return None;
         }
         leaf.search(key, from)
@@ -231,4 +236,12 @@ impl<'a> Cursor<'a> {
         self.leaf = None;
         Ok(None)
     }
+}
+
+/// Does a branch page say where a key is, given that it is not before one of its children?
+fn is_below(branch: Page<'_>, taken: usize, key: &[u8]) -> bool {
+    // The first key of a branch page says nothing.
+    let first = branch.node(taken.max(1));
+    let last = branch.last();
+    first.is_some_and(|first| first.key <= key) && last.is_some_and(|last| key < last.key)
 }

@@ -220,7 +220,8 @@ impl PySnapshot {
             keywords,
             digests: RefCell::new(Digests::new(group)?),
         };
-        let rendered = fetch::render_some(&request, segments, &source, most)?;
+        let text = out.writer.waiting();
+        let rendered = fetch::render_some(&request, segments, &source, most, text)?;
         let mut answer = PyFetchAnswer {
             pieces: rendered.pieces.into_iter(),
             next: None,

@@ -136,7 +136,7 @@ impl Out {
 /// A part of an answer.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Rendered {
-    /// What is to be sent.
+    /// What is to be sent behind the text.
     pub pieces: Vec<Piece>,
     /// The wanted messages that it does not speak of yet.
     pub rest: UidSet,
@@ -154,59 +154,53 @@ pub fn render<'a, S: Source>(
     source: &S,
 ) -> Result<Vec<Piece>, S::Error> {
     let segments = segments.into_iter().map(Ok);
-    Ok(render_some(request, segments, source, usize::MAX)?.pieces)
+    let mut text = Vec::new();
+    let rendered = render_some(request, segments, source, usize::MAX, &mut text)?;
+    let text = (!text.is_empty()).then_some(Piece::Text(text));
+    Ok(text.into_iter().chain(rendered.pieces).collect())
 }
 
-/// As [`render`], up to the message with which the answer reaches `most` octets.
+/// As [`render`], up to the message with which the answer reaches `most` octets. What can be written
+/// at once is put behind `text`.
 ///
 /// # Errors
-/// As there, or what the iterator over segments says.
+/// As there, or what the iterator over segments says; `text` is then as it was.
 pub fn render_some<'a, S: Source>(
     request: &Request<'_>,
     segments: impl IntoIterator<Item = Result<&'a [u8], Corrupt>>,
     source: &S,
     most: usize,
+    text: &mut Vec<u8>,
 ) -> Result<Rendered, S::Error> {
-    let plan = Plan::new(request.items);
+    let before = text.len();
     let mut writer = Writer {
         request,
-        plan,
+        plan: Plan::new(request.items),
         source,
         keywords: None,
-        out: Out::default(),
+        out: Out {
+            text: std::mem::take(text),
+            ..Out::default()
+        },
     };
-    let (mut before, mut found, mut rest) = (0, 0, UidSet::empty());
-    'all: for stored in segments {
-        let segment = Segment::open(stored?)?;
-        let (Some(first), Some(last)) = (segment.first(), segment.last()) else {
-            continue;
-        };
-        if first <= before {
-            return Err(OUT_OF_ORDER.into());
-        }
-        before = last;
-        for record in segment.iter() {
-            let uid = record.uid();
-            if !request.wanted.contains(uid) {
-                continue;
-            }
-            if writer.out.octets() >= most {
-                rest = UidSet::from_runs(request.wanted.within(uid, u32::MAX).collect())
-                    .unwrap_or_default();
-                break 'all;
-            }
-            found += 1;
-            if let Some(number) = request.numbers.number(uid) {
-                writer.message(number, record)?;
-            }
+    let rendered = writer.messages(segments, before.saturating_add(most));
+    writer.out.flush();
+    let mut pieces = writer.out.pieces.into_iter();
+    // Each answer begins with text, so what was there and what follows it is the first piece.
+    if let Some(Piece::Text(first)) = pieces.next() {
+        *text = first;
+    }
+    match rendered {
+        Ok((rest, missing)) => Ok(Rendered {
+            pieces: pieces.collect(),
+            rest,
+            missing,
+        }),
+        Err(fault) => {
+            text.truncate(before);
+            Err(fault)
         }
     }
-    writer.out.flush();
-    Ok(Rendered {
-        pieces: writer.out.pieces,
-        missing: found + rest.len() < request.wanted.len(),
-        rest,
-    })
 }
 
 struct Writer<'a, S: Source> {
@@ -219,6 +213,44 @@ struct Writer<'a, S: Source> {
 }
 
 impl<S: Source> Writer<'_, S> {
+    /// Write messages until there are `most` octets; return those that are left, and whether one
+    /// of the others is missing.
+    fn messages<'a>(
+        &mut self,
+        segments: impl IntoIterator<Item = Result<&'a [u8], Corrupt>>,
+        most: usize,
+    ) -> Result<(UidSet, bool), S::Error> {
+        let request = self.request;
+        let (mut before, mut found, mut rest) = (0, 0, UidSet::empty());
+        'all: for stored in segments {
+            let segment = Segment::open(stored?)?;
+            let (Some(first), Some(last)) = (segment.first(), segment.last()) else {
+                continue;
+            };
+            if first <= before {
+                return Err(OUT_OF_ORDER.into());
+            }
+            before = last;
+            for record in segment.iter() {
+                let uid = record.uid();
+                if !request.wanted.contains(uid) {
+                    continue;
+                }
+                if self.out.octets() >= most {
+                    let left = request.wanted.within(uid, u32::MAX).collect();
+                    rest = UidSet::from_runs(left).unwrap_or_default();
+                    break 'all;
+                }
+                found += 1;
+                if let Some(number) = request.numbers.number(uid) {
+                    self.message(number, record)?;
+                }
+            }
+        }
+        let missing = found + rest.len() < request.wanted.len();
+        Ok((rest, missing))
+    }
+
     fn message(&mut self, number: u32, record: Packed<'_>) -> Result<(), S::Error> {
         let stored = if self.plan.needs_digest {
             Some(self.source.digest(record.body())?)
