@@ -14,6 +14,8 @@ from imapvm.protocol.greeting import greet
 from imapvm.session.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from imapvm.commands.services import Services
     from imapvm.filepool.store import AccountStore
     from imapvm.protocol.commands import Event
@@ -31,6 +33,8 @@ class Connection:
     """What the process knows of one client beside its session."""
 
     __slots__ = (
+        "_event",
+        "_more",
         "commands",
         "context",
         "ending",
@@ -48,6 +52,10 @@ class Connection:
         """What was carried out, wrong commands included."""
         self.ending: str | None = None
         """Why the client is to hear BYE as soon as its command is done."""
+        self._event: Event | None = None
+        """What is being carried out."""
+        self._more: Awaitable[None] | None = None
+        """What is to be awaited before the client is listened to again."""
         # What the sweeper saw last, and since when it is so (`imapvm.server.connections`).
         self.heard = self.sent = -1
         self.heard_at = self.sent_at = now
@@ -73,35 +81,20 @@ class Connection:
             Disconnected: it is gone (or `trio.BrokenResourceError`, `trio.ClosedResourceError`).
         """
         context, transport = self.context, self.transport
-        reader, out, session = context.reader, context.out, context.session
-        turn = COMMANDS_PER_TURN
+        out = context.out
         greet(out, offered(context))
-        event: Event | None = None
         try:
-            while not session.over:
-                if self.ending is not None:
-                    out.condition("BYE", self.ending)
-                    break
-                event = reader.next()
-                if event is None:
-                    # All that was received has been answered: one send for all of it.
-                    if len(out):
-                        await transport.write(out.take())
-                    if not (data := await transport.read()):
-                        return
-                    reader.feed(data)
-                    del data  # an idle session keeps no buffers
-                    continue
-                more = run(context, event)
+            more = self._work()
+            while True:
                 if more is not None:
                     await more
-                self.commands += 1
-                if len(out) >= SEND_OCTETS:
-                    await transport.write(out.take())
-                turn -= 1
-                if turn == 0:
-                    turn = COMMANDS_PER_TURN
-                    await trio.lowlevel.checkpoint()
+                    more = self._work()
+                elif self._is_over():
+                    break
+                elif await transport.serve(self._take):
+                    more, self._more = self._more, None
+                else:
+                    return
         except (Disconnected, trio.BrokenResourceError, trio.ClosedResourceError, trio.Cancelled):
             raise
         except BaseException as fault:
@@ -110,11 +103,48 @@ class Connection:
             # One client's trouble is its own: whatever this was, the others go on.
             LOG.exception(
                 "connection ended by an internal error",
-                extra={"command": type(event).__name__.upper(), "peer": transport.peer},
+                extra={"command": type(self._event).__name__.upper(), "peer": transport.peer},
             )
             out.take()  # half an answer, perhaps
             out.condition("BYE", "internal error; the operator has been told", "SERVERBUG")
         await transport.write(out.take())
+
+    def _take(self, data: bytes) -> bool:
+        """Carry out what was received; False where the task has to go on with it."""
+        self.context.reader.feed(data)
+        self._more = self._work()
+        return self._more is None and not self._is_over()
+
+    def _is_over(self) -> bool:
+        return self.context.session.over or self.ending is not None
+
+    def _work(self) -> "Awaitable[None] | None":
+        """Carry out what has been received, up to what has to be awaited, and send the answers."""
+        context, transport = self.context, self.transport
+        reader, out, session = context.reader, context.out, context.session
+        for _ in range(COMMANDS_PER_TURN):
+            if session.over:
+                return None  # the last answer goes with the end
+            if self.ending is not None:
+                out.condition("BYE", self.ending)
+                return None
+            event = reader.next()
+            if event is None:
+                self._event = None
+                # All that was received has been answered: one send for all of it.
+                if len(out):
+                    transport.write_nowait(out.take())
+                    if transport.waiting:
+                        return transport.drained()
+                return None
+            self._event = event
+            more = run(context, event)
+            self.commands += 1
+            if more is not None:
+                return more
+            if len(out) >= SEND_OCTETS:
+                return transport.write(out.take())
+        return context.breathe()
 
 
 async def serve_connection(

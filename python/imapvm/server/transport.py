@@ -9,6 +9,7 @@ import contextlib
 import socket
 import ssl
 from collections import deque
+from collections.abc import Callable
 from typing import Final, final
 
 import trio
@@ -20,6 +21,8 @@ from imapvm.server.tls import HANDSHAKE_SECONDS, TlsFacts, TlsServer
 
 READS_PER_TURN: Final = 64
 """Reads that found octets at once, before other tasks get their turn."""
+READS_AT_ONCE: Final = 4
+"""Reads from one connection in the reactor's turn; who sends more is served by its own task."""
 LINGER_SECONDS: Final = 2.0
 LINGER_OCTETS_MAX: Final = 1024 * 1024
 """How long, and for how much, we go on reading from a client that we have said BYE to."""
@@ -48,6 +51,8 @@ class Transport:
         "_secure",
         "_socket",
         "_sticky",
+        "_take",
+        "_thrown",
         "_tls_server",
         "_turns",
         "_waiting",
@@ -91,6 +96,9 @@ class Transport:
         self._turns = READS_PER_TURN
         self._reader: Task | None = None
         self._writer: Task | None = None
+        self._take: Callable[[bytes], bool] | None = None
+        self._thrown: BaseException | None = None
+        """What `_take` raised, on its way to the task that serves."""
         self._waiting: deque[memoryview] | None = None
         self.waiting = 0
         """Octets that were written here and that the kernel has not taken yet."""
@@ -138,6 +146,38 @@ class Transport:
             await self._event()
             self._turns = READS_PER_TURN
 
+    async def serve(self, take: Callable[[bytes], bool]) -> bool:
+        """Give octets to `take` as they come, until it returns False.
+
+        Mostly it is called by the reactor itself, and no task is switched to: it must not wait,
+        and not read from here. What it raises is raised here.
+
+        Returns:
+            False when the client will send no more.
+
+        Raises:
+            trio.BrokenResourceError, trio.ClosedResourceError: as `read`.
+        """
+        while True:
+            if self._readable:
+                data = await self.read()
+                if not data:
+                    return False
+                if not take(data):
+                    return True
+                del data  # or an idle session would keep it
+                continue
+            self._take = take
+            try:
+                await self._event()
+            finally:
+                refused, self._take = self._take is None, None
+                thrown, self._thrown = self._thrown, None
+            if thrown is not None:
+                raise thrown
+            if refused:
+                return True
+
     def write_nowait(self, data: bytes) -> None:
         """Send now what fits; the rest waits and goes by itself.
 
@@ -181,7 +221,20 @@ class Transport:
         """
         self.write_nowait(data)
         if self._waiting is not None or self._fault is not None:
-            await self._drained()
+            await self.drained()
+
+    async def drained(self) -> None:
+        """Return when the kernel has taken all that was written.
+
+        Raises:
+            trio.BrokenResourceError, trio.ClosedResourceError: as `write`.
+        """
+        while self._waiting is not None:
+            if self._writer is not None:
+                raise trio.BusyResourceError("another task is writing")
+            self._writer = current_task()
+            await wait_task_rescheduled(self._abort_writer)
+        self._check_alive()
 
     @property
     def is_reading(self) -> bool:
@@ -207,7 +260,7 @@ class Transport:
         server = self._tls_server
         if server is None or self.tls is not None:
             raise ValueError("TLS is not available, or already there")
-        await self._drained()
+        await self.drained()
         try:
             async with server.places:
                 with trio.fail_after(HANDSHAKE_SECONDS):
@@ -268,7 +321,7 @@ class Transport:
         """
         try:
             with trio.move_on_after(LINGER_SECONDS):
-                await self._drained()
+                await self.drained()
                 if self.tls is not None:
                     self._say_close_notify()
                 self._socket.shutdown(socket.SHUT_WR)
@@ -289,9 +342,43 @@ class Transport:
         # Either direction of TLS may have been waiting for either direction of the socket.
         if events & READABLE or self._secure:
             self._readable = True
-            self._wake_reader()
+            if self._take is None:
+                self._wake_reader()
+            else:
+                self._serve_now(self._take)
         if self._waiting is not None and (events & WRITABLE or self._secure):
             self._send_waiting()
+
+    def _serve_now(self, take: Callable[[bytes], bool]) -> None:
+        """Read and serve on the reactor's stack; wake the task for what is not that simple."""
+        task, self._reader = self._reader, None  # nobody waits for the client meanwhile
+        for _ in range(READS_AT_ONCE):
+            try:
+                data = self._socket.recv(RECEIVE_MAX)
+            except _AGAIN:
+                self._readable = False
+                self._reader = task
+                return
+            except OSError:
+                break  # the task finds it, too
+            if not data:
+                break
+            if len(data) < RECEIVE_MAX and not self._sticky:
+                self._readable = False
+            self.octets_in += len(data)
+            try:
+                if not take(data):
+                    self._take = None
+                    break
+            except BaseException as thrown:
+                self._thrown = thrown
+                break
+            if self._fault is not None:
+                break
+            if not self._readable:
+                self._reader = task
+                return
+        self._wake(task)
 
     def _send_waiting(self) -> None:
         waiting = self._waiting
@@ -326,15 +413,8 @@ class Transport:
         self._readable = False
         self._reader = current_task()
         await wait_task_rescheduled(self._abort_reader)
-        self._check_alive()
-
-    async def _drained(self) -> None:
-        while self._waiting is not None:
-            if self._writer is not None:
-                raise trio.BusyResourceError("another task is writing")
-            self._writer = current_task()
-            await wait_task_rescheduled(self._abort_writer)
-        self._check_alive()
+        if self._thrown is None:
+            self._check_alive()
 
     def _check_alive(self) -> None:
         if self._fault is not None:
@@ -350,12 +430,15 @@ class Transport:
 
     def _wake_reader(self) -> None:
         task, self._reader = self._reader, None
-        if task is not None:
-            reschedule(task)
+        self._wake(task)
 
     def _wake_writer(self) -> None:
         task, self._writer = self._writer, None
+        self._wake(task)
+
+    def _wake(self, task: Task | None) -> None:
         if task is not None:
+            self._reactor.woken = True
             reschedule(task)
 
     def _fail(self, fault: OSError) -> None:
