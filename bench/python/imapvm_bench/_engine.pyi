@@ -49,6 +49,9 @@ Fields without a default must be there; unknown fields are refused. ::
          | {"random": [1, 1000]}                   uniform, both ends included
          | {"exists": true}                        messages in the mailbox, as EXISTS said last
          | {"random_message": true}                1..exists; 1 where nothing is known
+         | {"random_range": 50}                    FIRST:LAST, so many messages in a row within
+                                                   1..exists; 1:exists where there are fewer, 1:1
+                                                   where nothing is known
          | {"counter": true}                       of the connection: from 1, one more at each use
          | {"connection": true}                    number of the connection, from 0
          | {"message": "literal+"}                 one of `messages` as a literal; "literal" waits
