@@ -23,7 +23,6 @@ from pathlib import Path
 from bench import corpus
 from bench.client import Client
 from bench.peers import dovecot, imapvm
-from imapvm.auth.passwords import hash_password
 
 USER, PASSWORD = "reader", "secret"
 BIG = 10_000
@@ -134,9 +133,8 @@ def main() -> None:
         base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="imapvm-compare-")))
         base.chmod(0o755)
         ours = stack.enter_context(imapvm.running(base / "imapvm", {USER: PASSWORD}))
-        hashes = {USER: hash_password(PASSWORD.encode())}
-        theirs = stack.enter_context(dovecot.running(base / "dovecot", hashes))
-        addresses = {"imapvm": ours.imap, "dovecot": theirs}
+        theirs = stack.enter_context(dovecot.running(base / "dovecot", {USER: PASSWORD}))
+        addresses = {"imapvm": ours.imap, "dovecot": theirs.imap}
         for name, address in addresses.items():
             print(f"filling {name} …", flush=True)
             fill(address)
