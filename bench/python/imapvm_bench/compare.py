@@ -12,17 +12,15 @@ all of them, and a ratio is taken between two runs that stood next to each other
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any
 
 from imapvm_bench.errors import BenchError
+from imapvm_bench.plan import Load
+from imapvm_bench.probe import Probe, look_at
 from imapvm_bench.report import Report, Snapshot
-from imapvm_bench.running import Load, run
-from imapvm_bench.scenario import Scenario
+from imapvm_bench.running import run
+from imapvm_bench.scenario import Metric, Scenario
 from imapvm_bench.target import Target
-
-Metric = Literal["commands/s", "entries/s", "MB/s", "p50 ms", "p99 ms"]
-
-METRICS: Final[tuple[Metric, ...]] = ("commands/s", "entries/s", "MB/s", "p50 ms", "p99 ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,8 @@ class Row:
     scenario: Scenario
     connections: int | None = None
     """None: as the scenario says."""
-    metric: Metric = "commands/s"
+    metric: Metric | None = None
+    """None: what the scenario says; p99 where there is a rate."""
     rate: float | None = None
     """Mix entries a second over all connections (open loop); None: as fast as it is answered."""
     seconds: float | None = None
@@ -41,8 +40,12 @@ class Row:
     threads: int = 1
 
     @property
+    def unit(self) -> Metric:
+        return self.metric or ("p99 ms" if self.rate else self.scenario.measure)
+
+    @property
     def higher_is_better(self) -> bool:
-        return not self.metric.endswith("ms")
+        return not self.unit.endswith("ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ class Comparison:
                     "name": row.name,
                     "scenario": row.scenario.name,
                     "connections": row.connections or row.scenario.connections,
-                    "metric": row.metric,
+                    "metric": row.unit,
                     "values": {name: self.values.get((row.name, name), []) for name in names},
                     "median": {
                         name: cell.median if (cell := self.cell(row.name, name)) else None
@@ -147,6 +150,7 @@ class Step:
     """While it runs."""
     value: float | None = None
     """When it is done and gave one."""
+    done: bool = False
 
 
 def compare(
@@ -176,13 +180,14 @@ def compare(
     comparison = Comparison(tuple(rows), tuple(targets), rounds, seconds)
     steps = rounds * len(rows) * len(targets)
     number = 0
+    probes: dict[tuple[str, str], Probe] = {}
     try:
         for turn in range(rounds):
             for row in rows:
                 for target in targets if turn % 2 == 0 else reversed(targets):
                     number += 1
                     step = Step(number, steps, turn + 1, row, target)
-                    _measure(comparison, step, seconds, warmup, on_step)
+                    _measure(comparison, step, seconds, warmup, on_step, probes)
     except KeyboardInterrupt:
         comparison.interrupted = True
     return comparison
@@ -194,6 +199,7 @@ def _measure(
     seconds: float,
     warmup: float,
     on_step: Callable[[Step], None],
+    probes: dict[tuple[str, str], Probe],
 ) -> None:
     row, target = step.row, step.target
     key = (row.name, target.name)
@@ -211,9 +217,14 @@ def _measure(
     def watch(snapshot: Snapshot) -> None:
         on_step(Step(step.number, step.steps, step.round, row, target, snapshot))
 
+    def probe(load: Load) -> Probe:
+        if key not in probes:
+            probes[key] = look_at(load.target, load.scenario)
+        return probes[key]
+
     value: float | None = None
     try:
-        outcome = run(load, on_snapshot=watch)
+        outcome = run(load, on_snapshot=watch, probe=probe)
     except BenchError as error:
         comparison.faults.setdefault(key, []).append(str(error))
     else:
@@ -223,9 +234,9 @@ def _measure(
         if faults:
             comparison.faults.setdefault(key, []).extend(faults)
         if not outcome.report.server_stopped and outcome.report.totals.commands:
-            value = value_of(outcome.report, row.metric)
+            value = value_of(outcome.report, row.unit)
     comparison.values.setdefault(key, []).append(value)
-    on_step(Step(step.number, step.steps, step.round, row, target, None, value))
+    on_step(Step(step.number, step.steps, step.round, row, target, value=value, done=True))
 
 
 def value_of(report: Report, metric: Metric) -> float:
@@ -245,5 +256,8 @@ def value_of(report: Report, metric: Metric) -> float:
 
 def faults_of(report: Report) -> list[str]:
     """Say what went wrong in a run, a sentence for each kind."""
-    said = [f"{kind} × {fault.count:,}: {fault.example}" for kind, fault in report.errors.items()]
-    return [*said, report.ended] if report.server_stopped else said
+    said = [
+        f"{kind} ({fault.count:,} times): {fault.example}" for kind, fault in report.errors.items()
+    ]
+    bad = report.server_stopped or report.never_began
+    return [*said, report.ended] if bad else said

@@ -12,6 +12,8 @@ from imapvm_bench.histogram import Histogram
 
 ENDED_STOPPED: Final = "server stopped answering"
 """`Report.ended` begins so where the server gave up, or was given up."""
+ENDED_UNOPENED: Final = "no connection could be set up"
+"""And so where nothing could be measured at all."""
 
 
 class Totals(msgspec.Struct, frozen=True):
@@ -56,6 +58,15 @@ class Series(msgspec.Struct, frozen=True):
     p99_us: list[int] = []
 
 
+class Unfinished(msgspec.Struct, frozen=True):
+    """What was under way when the measured time was over."""
+
+    in_flight: int = 0
+    oldest_us: int = 0
+    backlog: int = 0
+    """Open loop: entries that were due and not begun, since no connection was free."""
+
+
 class Report(msgspec.Struct, frozen=True):
     """One load."""
 
@@ -68,6 +79,7 @@ class Report(msgspec.Struct, frozen=True):
     setup: dict[str, Measured] = {}
     series: Series = msgspec.field(default_factory=Series)
     errors: dict[str, Fault] = {}
+    unfinished: Unfinished = msgspec.field(default_factory=Unfinished)
     ended: str = "time"
 
     @property
@@ -95,6 +107,10 @@ class Report(msgspec.Struct, frozen=True):
     @property
     def server_stopped(self) -> bool:
         return self.ended.startswith(ENDED_STOPPED)
+
+    @property
+    def never_began(self) -> bool:
+        return self.ended.startswith(ENDED_UNOPENED)
 
 
 class Recent(msgspec.Struct, frozen=True):
@@ -135,7 +151,7 @@ def merged(reports: Sequence[Report]) -> Report:
     """
     if len(reports) == 1:
         return reports[0]
-    worst = next((r.ended for r in reports if r.server_stopped), reports[0].ended)
+    worst = next((r.ended for r in reports if r.server_stopped or r.never_began), reports[0].ended)
     return Report(
         seconds=max(r.seconds for r in reports),
         connections=sum(r.connections for r in reports),
@@ -154,6 +170,11 @@ def merged(reports: Sequence[Report]) -> Report:
             p99_us=_greatest([r.series.p99_us for r in reports]),
         ),
         errors=_merged_faults(r.errors for r in reports),
+        unfinished=Unfinished(
+            in_flight=sum(r.unfinished.in_flight for r in reports),
+            oldest_us=max(r.unfinished.oldest_us for r in reports),
+            backlog=sum(r.unfinished.backlog for r in reports),
+        ),
         ended=worst,
     )
 

@@ -3,43 +3,23 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-from imapvm_bench.plan import plan_json
+from imapvm_bench._engine import Load as EngineLoad
+from imapvm_bench.descriptors import require_descriptors
+from imapvm_bench.plan import Load, plan_json
+from imapvm_bench.probe import Probe, look_at
 from imapvm_bench.report import Report, Snapshot, read_report, read_snapshot
-from imapvm_bench.scenario import Scenario
-from imapvm_bench.target import Target
 
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """A scenario on a target, and for how long."""
-
-    target: Target
-    scenario: Scenario
-    connections: int | None = None
-    """None: as the scenario says."""
-    seconds: float = 10.0
-    """Measured time."""
-    warmup: float = 1.0
-    """Seconds before that, which are not counted."""
-    rate: float | None = None
-    """Mix entries a second over all connections (open loop); None: as fast as it is answered."""
-    threads: int = 1
-    limit: int | None = None
-    """Stop after so many mix entries."""
-    pipeline: int | None = None
-    """None: as the scenario says."""
-    answer_seconds: float = 30.0
-    """A command that is unanswered for so long has failed."""
-    connects_at_once: int = 64
-    seed: int = 1
+SNAPSHOT_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a load went."""
 
+    load: Load
+    probe: Probe
     report: Report
     interrupted: bool = False
     """Ctrl-C; the report has what was measured until then."""
@@ -54,27 +34,20 @@ class Engine(Protocol):
     def finish(self) -> str: ...
 
 
-SNAPSHOT_SECONDS = 0.2
-
-
-def _engine(plan: str) -> Engine:
-    from imapvm_bench._engine import Load as EngineLoad
-
-    return EngineLoad(plan)
-
-
 def run(
     load: Load,
     *,
     on_snapshot: Callable[[Snapshot], None] = lambda _: None,
-    engine: Callable[[str], Engine] = _engine,
+    probe: Callable[[Load], Probe] = lambda load: look_at(load.target, load.scenario),
+    engine: Callable[[str], Engine] = EngineLoad,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
-    """Run a load to its end, or until Ctrl-C.
+    """Look at the server, then run a load to its end, or until Ctrl-C.
 
     Args:
         load: what to run.
         on_snapshot: called about five times a second, on the calling thread.
+        probe: looks at the server.
         engine: makes the engine from a plan.
         sleep: waits so many seconds.
 
@@ -82,7 +55,9 @@ def run(
         BenchError: it could not begin: nobody answers, the users are refused, something is
             missing that the scenario needs.
     """
-    running = engine(plan_json(load))
+    require_descriptors(load.connections_wanted)
+    found = probe(load)
+    running = engine(plan_json(load, fast_literals=found.fast_literals))
     interrupted = False
     running.start()
     try:
@@ -95,4 +70,4 @@ def run(
     except KeyboardInterrupt:
         interrupted = True
         running.stop()
-    return Outcome(read_report(running.finish()), interrupted)
+    return Outcome(load, found, read_report(running.finish()), interrupted)

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal, get_args
 
 from imapvm_bench.template import Part, label_of, parse, uses
 
 Protocol = Literal["imap", "lmtp"]
 Answer = Literal["tagged", "idle", "lmtp"]
+Metric = Literal["commands/s", "entries/s", "MB/s", "p50 ms", "p99 ms"]
+
+METRICS: Final[tuple[Metric, ...]] = get_args(Metric)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,8 @@ class Command:
     answer: Answer = "tagged"
     hold_ms: int = 0
     """For IDLE: how long it stays before DONE."""
+    may_fail: bool = False
+    """NO is an answer like another: CREATE of what may be there."""
 
     @classmethod
     def of(cls, send: str, *, label: str | None = None, protocol: Protocol = "imap") -> "Command":
@@ -79,6 +84,8 @@ class Scenario:
     """Where the command line does not say."""
     pipeline: int = 1
     reconnect: bool = False
+    measure: Metric = "commands/s"
+    """The one number that says most of it, for comparisons."""
     messages: Messages = field(default_factory=Messages)
     needs: Needs | None = None
 

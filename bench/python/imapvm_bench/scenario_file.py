@@ -6,13 +6,23 @@ The format is described in bench/README.md; the scenarios that come with the too
 
 import tomllib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Final, cast
 
 from imapvm_bench.corpus.shapes import SHAPES
 from imapvm_bench.errors import BenchError, Status
-from imapvm_bench.scenario import Command, Entry, Messages, Needs, Protocol, Scenario
+from imapvm_bench.scenario import (
+    METRICS,
+    Command,
+    Entry,
+    Messages,
+    Metric,
+    Needs,
+    Protocol,
+    Scenario,
+)
 from imapvm_bench.template import TemplateError, uses
 from imapvm_bench.tomltable import Mistakes, Table
 
@@ -101,6 +111,7 @@ def _scenario(table: Table, name: str) -> Scenario:
         connections=table.whole("connections", 16, least=1, most=CONNECTIONS_MAX),
         pipeline=table.whole("pipeline", 1, least=1, most=PIPELINE_MAX),
         reconnect=table.boolean("reconnect", default=False),
+        measure=cast("Metric", table.choice("measure", METRICS, "commands/s")),
         login=_commands(table, "login", protocol),
         setup=_commands(table, "setup", protocol),
         messages=_messages(table.table("messages")),
@@ -124,8 +135,9 @@ def _check_placeholders(table: Table, scenario: Scenario) -> None:
             table.wrong("mix", "{data} is LMTP's; IMAP sends {message}")
         if not imap and uses(command.parts, "message", "exists", "random_message", "random_range"):
             table.wrong("mix", "{message} and {exists} are IMAP's; LMTP sends {data}")
-    numbers = any(uses(c.parts, "exists", "random_message", "random_range")
-                  for c in scenario.commands())
+    numbers = any(
+        uses(c.parts, "exists", "random_message", "random_range") for c in scenario.commands()
+    )
     selects = any(c.label in {"SELECT", "EXAMINE"} or _selects(c) for c in scenario.commands())
     if imap and numbers and not selects:
         table.wrong("setup", "has no SELECT, so nobody can say how many messages {exists}")
@@ -162,12 +174,13 @@ def _commands(
         if isinstance(value, str):
             value = {"send": value}
         if not isinstance(value, dict):
-            table.mistakes.add(place, "is a text, or a table with send, label, hold_ms")
+            table.mistakes.add(place, "is a text, or a table with send, label, hold_ms, may_fail")
             continue
         details = Table(value, place, table.mistakes)
         send = details.text("send", required=True)
         label = details.text("label") or None
         hold_ms = details.whole("hold_ms", 0, least=0, most=3_600_000)
+        may_fail = details.boolean("may_fail", default=False)
         details.nothing_else()
         if not send:
             continue
@@ -178,7 +191,7 @@ def _commands(
             continue
         if hold_ms and command.answer != "idle":
             details.wrong("hold_ms", "is for IDLE only")
-        made.append(Command(command.label, command.parts, command.answer, hold_ms))
+        made.append(replace(command, hold_ms=hold_ms, may_fail=may_fail))
     return tuple(made)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Literal
 
 from imapvm_bench.errors import BenchError, Status
@@ -36,6 +37,10 @@ class Target:
     tls: Tls = "none"
     verify: bool = False
     """Whether its certificate has to be good. Off by default: test servers sign their own."""
+    ca: Path | None = None
+    """PEM file of the authorities that are trusted with `verify`; None: the system's."""
+    tls_resumption: bool = False
+    """Resume TLS sessions, as phones do."""
     server_name: str | None = None
     """For the certificate; the host where it is None."""
     lmtp: Address | None = None

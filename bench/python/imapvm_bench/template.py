@@ -18,6 +18,7 @@ PLACEHOLDERS: Final = {
     "random_message": "the number of a message of the selected mailbox",
     "random_range COUNT": "so many messages in a row, as FIRST:LAST; fewer where there are fewer",
     "counter": "1, 2, 3 … on each connection",
+    "connection": "number of the connection, from 0",
     "message": "one of the scenario's messages as a literal, for APPEND",
     "data": "one of the scenario's messages as LMTP's DATA wants it, with the final dot",
 }
@@ -63,7 +64,9 @@ def _placeholder(inside: str) -> Part:
     match inside.split():
         case [("user" | "password" | "plain") as name]:
             return {name: True}
-        case [("exists" | "random_message" | "counter" | "message" | "data") as name]:
+        case [
+            ("exists" | "random_message" | "counter" | "connection" | "message" | "data") as name
+        ]:
             return {name: True}
         case ["random", first, last] if first.isdecimal() and last.isdecimal():
             if int(first) > int(last):
@@ -74,7 +77,9 @@ def _placeholder(inside: str) -> Part:
         case ["random", *_]:
             raise TemplateError(f"{{{inside}}}: write {{random FIRST LAST}}, two whole numbers")
         case ["random_range", *_]:
-            raise TemplateError(f"{{{inside}}}: write {{random_range COUNT}}, a whole number from 1")
+            raise TemplateError(
+                f"{{{inside}}}: write {{random_range COUNT}}, a whole number from 1"
+            )
         case _:
             known = ", ".join("{" + name.split()[0] + "}" for name in PLACEHOLDERS)
             raise TemplateError(f"{{{inside}}} is not known; known are {known}")

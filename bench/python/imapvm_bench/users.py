@@ -55,9 +55,7 @@ def _from_file(path: Path, password: str | None) -> list[User]:
     except (OSError, UnicodeDecodeError) as error:
         raise BenchError(f"--users @{path}: cannot be read: {error}", Status.USAGE) from None
     kept = [line.strip() for line in lines]
-    return [
-        user for line in kept if line and line[0] != "#" for user in _expand(line, password)
-    ]
+    return [user for line in kept if line and line[0] != "#" for user in _expand(line, password)]
 
 
 def _expand(pattern: str, password: str | None) -> list[User]:

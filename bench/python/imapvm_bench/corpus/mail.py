@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import Final
 
 from imapvm_bench.corpus.shapes import SHAPES
@@ -15,6 +16,9 @@ FIRST: Final = datetime(2024, 1, 1, 8, 0, tzinfo=UTC)
 
 SIZES: Final = (1500, 2500, 3500, 4000, 4000, 6000, 9000, 16_000, 40_000, 160_000)
 """What mailboxes hold: half of it below 4 KB, a tenth with something attached."""
+
+HEADER: Final = 620
+"""Octets that a header has, about: the body gets the rest of the size."""
 
 REFERENCES_MAX: Final = 12
 """So many ancestors are named in References; mail programs cut long threads, too."""
@@ -67,7 +71,8 @@ def make(recipe: Recipe, mailbox: str, number: int) -> Mail:
     date = FIRST + timedelta(minutes=41 * number, seconds=dice.randrange(60))
     ancestors = _ancestors(recipe, mailbox, number)
     title = _subject(recipe, mailbox, ancestors[0] if ancestors else number)
-    body = SHAPES[dice.choice(recipe.shapes)](dice, recipe.seed, dice.choice(recipe.sizes))
+    size = max(64, dice.choice(recipe.sizes) - HEADER)
+    body = SHAPES[dice.choice(recipe.shapes)](dice, recipe.seed, size)
     name = f"{dice.getrandbits(48):012x}"
     fields = [
         f"Return-Path: <{_local(sender)}@example.org>",
@@ -103,11 +108,17 @@ def _dice(recipe: Recipe, mailbox: str, number: int, what: str = "message") -> r
     return random.Random(f"{what} {recipe.seed} {number} {mailbox}")
 
 
+def _chance(recipe: Recipe, mailbox: str, number: int, what: str) -> int:
+    """Return 64 bits that are a message's own: what dice would say, at a tenth of the price."""
+    text = f"{what} {recipe.seed} {number} {mailbox}"
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
 def _parent(recipe: Recipe, mailbox: str, number: int) -> int | None:
-    dice = _dice(recipe, mailbox, number, "parent")
-    if number == 1 or dice.random() >= recipe.replies:
+    chance = _chance(recipe, mailbox, number, "parent")
+    if number == 1 or (chance >> 32) / 2**32 >= recipe.replies:
         return None
-    return max(1, number - dice.randint(1, 20))
+    return max(1, number - 1 - chance % 20)
 
 
 def _ancestors(recipe: Recipe, mailbox: str, number: int) -> list[int]:
@@ -128,8 +139,7 @@ def _subject(recipe: Recipe, mailbox: str, number: int) -> str:
 
 
 def _message_id(recipe: Recipe, mailbox: str, number: int) -> str:
-    dice = _dice(recipe, mailbox, number, "id")
-    return f"<{number}.{dice.getrandbits(64):016x}@bench.example>"
+    return f"<{number}.{_chance(recipe, mailbox, number, 'id'):016x}@bench.example>"
 
 
 def _flags(dice: random.Random, recipe: Recipe) -> tuple[str, ...]:
@@ -140,9 +150,8 @@ def _flags(dice: random.Random, recipe: Recipe) -> tuple[str, ...]:
 
 
 def _date(date: datetime) -> str:
-    return (
-        f"{_DAYS[date.weekday()]}, {date.day:02d} {_MONTHS[date.month - 1]} {date:%Y %H:%M:%S} +0000"
-    )
+    day, month = _DAYS[date.weekday()], _MONTHS[date.month - 1]
+    return f"{day}, {date.day:02d} {month} {date:%Y %H:%M:%S} +0000"
 
 
 def _local(person: str) -> str:

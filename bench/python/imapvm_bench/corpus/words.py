@@ -21,7 +21,7 @@ SCRIPTS: Final = {
     "french": "À bientôt, où que tu sois: l'été dernier, une pièce de théâtre à côté",
     "polish": "Zażółć gęślą jaźń, proszę o potwierdzenie odbioru przesyłki dziś",
     "greek": "Καλημέρα κόσμε, σας στέλνω το έγγραφο που ζητήσατε χθες το βράδυ",
-    "russian": "Добрый день, отправляю документ, о котором мы говорили вчера вечером",
+    "russian": "Добрый день, отправляю документ, который мы обсуждали вчера вечером",
     "hebrew": "שלום רב, מצורף המסמך שביקשת אתמול בערב",
     "japanese": "昨日お話しした書類を送ります。よろしくお願いします。",
     "hindi": "नमस्ते, कल जिस दस्तावेज़ की बात हुई थी वह भेज रहा हूँ",
@@ -29,8 +29,8 @@ SCRIPTS: Final = {
 
 PEOPLE: Final = (
     "Ada Byron", "Grace Murray", "Alan Mathison", "Edsger Wybe", "Barbara Jane", "Donald Ervin",
-    "Niklaus Emil", "Frances Spence", "Kathleen Rita", "John Mauchly", "Jean Jennings", "Tony Hoare",
-    "Zoë Müller", "Łukasz Żak", "Иван Петров", "山田 太郎",
+    "Niklaus Emil", "Frances Spence", "Kathleen Rita", "John Mauchly", "Jean Jennings",
+    "Tony Hoare", "Zoë Müller", "Łukasz Żak", "Иван Петров", "山田 太郎",
 )  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def lines(seed: int) -> tuple[str, ...]:
 def prose(dice: random.Random, seed: int, octets: int) -> list[str]:
     """Return lines of about so many octets together, with their line ends."""
     pool = lines(seed)
-    count = max(1, octets // 58)
+    count = max(1, octets // 63)  # their mean length, with the line end
     return dice.choices(pool, k=count)
 
 
