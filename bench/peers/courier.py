@@ -19,7 +19,16 @@ from pathlib import Path
 from typing import Final
 
 from bench.peers import unpacked
-from bench.peers.peer import HOST, PeerMissingError, Service, Users, free_port, mail_account
+from bench.peers.peer import (
+    HOST,
+    Light,
+    PeerMissingError,
+    Service,
+    Users,
+    free_port,
+    mail_account,
+    nobody,
+)
 from bench.peers.processes import served
 from imapvm.server.certificate import self_signed
 
@@ -81,8 +90,9 @@ def version() -> str:
 
 
 @contextmanager
-def running(base: Path, users: Users) -> Iterator[Service]:
+def running(base: Path, users: Users, *, light: Light = nobody) -> Iterator[Service]:
     """Serve some users, name to password, until the block ends."""
+    del light  # its hash is light enough
     root = unpacked.root_of("courier")
     if root is None or os.getuid() != 0:
         raise PeerMissingError(missing() or GET)

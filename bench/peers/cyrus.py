@@ -16,7 +16,16 @@ from pathlib import Path
 from typing import Final
 
 from bench.peers import unpacked
-from bench.peers.peer import HOST, PeerMissingError, Service, Users, free_port, mail_account
+from bench.peers.peer import (
+    HOST,
+    Light,
+    PeerMissingError,
+    Service,
+    Users,
+    free_port,
+    mail_account,
+    nobody,
+)
 from bench.peers.processes import served
 from imapvm.server.certificate import self_signed
 
@@ -73,8 +82,9 @@ def get() -> None:
 
 
 @contextmanager
-def running(base: Path, users: Users) -> Iterator[Service]:
+def running(base: Path, users: Users, *, light: Light = nobody) -> Iterator[Service]:
     """Serve some users, name to password, until the block ends."""
+    del light  # nothing is hashed
     root = unpacked.root_of("cyrus")
     if root is None:
         raise PeerMissingError(GET)

@@ -16,14 +16,23 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.peers.peer import HOST, PeerMissingError, Service, Users, free_port, mail_account
+from bench.peers.hashes import ABOUT, hashes
+from bench.peers.peer import (
+    HOST,
+    Light,
+    PeerMissingError,
+    Service,
+    Users,
+    free_port,
+    mail_account,
+    nobody,
+)
 from bench.peers.processes import served
-from imapvm.auth.passwords import hash_password
 from imapvm.server.certificate import self_signed
 
 INSTALL: Final = (
@@ -136,6 +145,7 @@ def running(
     base: Path,
     users: Users,
     *,
+    light: Light = nobody,
     fsync: str = "optimized",
     hibernate: bool = False,
     name: str = "dovecot",
@@ -151,7 +161,7 @@ def running(
     if os.getuid() == 0:
         shutil.chown(base / "mail", account, account)
     certificate, key = self_signed(base / "tls")
-    _write_passwords(base, users)
+    _write_passwords(base, hashes(users, light))
     imap, imaps, lmtp = ((HOST, free_port()) for _ in range(3))
     cores = os.cpu_count() or 1
     configuration = base / "dovecot.conf"
@@ -185,15 +195,14 @@ def running(
             imaps=imaps,
             lmtp=lmtp,
             fsync=FSYNC[fsync],
-            passwords="the argon2id hash of imapvm, checked by auth-workers, one a core",
+            passwords=f"{ABOUT}; checked by auth-workers, one a core",
             settings="sdbox; login in high-performance mode; "
             + ("hibernation after 5 s of IDLE" if hibernate else "no hibernation (the default)"),
         )
 
 
-def _write_passwords(base: Path, users: Users) -> None:
+def _write_passwords(base: Path, hashed: Mapping[str, str]) -> None:
     """A table of names and hashes, which the processes of Dovecot only read."""
-    hashes = {word: hash_password(word.encode()) for word in set(users.values())}
     path = base / "passwords.sqlite"
     path.unlink(missing_ok=True)
     table = sqlite3.connect(path)
@@ -201,7 +210,7 @@ def _write_passwords(base: Path, users: Users) -> None:
         table.execute("CREATE TABLE users (name TEXT PRIMARY KEY, hash TEXT NOT NULL)")
         table.executemany(
             "INSERT INTO users VALUES (?, ?)",
-            [(user, "{ARGON2ID}" + hashes[word]) for user, word in users.items()],
+            [(user, f"{{ARGON2ID}}{value}") for user, value in hashed.items()],
         )
     table.close()
     path.chmod(0o644)

@@ -1,7 +1,7 @@
 """imapvm itself, as an operator starts it: a configuration, `imapvm serve`."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -9,9 +9,9 @@ from typing import Final
 
 import trio
 
-from bench.peers.peer import HOST, Service, Users, free_port
+from bench.peers.hashes import ABOUT, hashes
+from bench.peers.peer import HOST, Light, Service, Users, free_port, nobody
 from bench.peers.processes import served
-from imapvm.auth.passwords import hash_password
 from imapvm.filepool.pool import create_filepool, open_filepool
 from imapvm.server.certificate import NoCertificateError, self_signed
 
@@ -45,7 +45,7 @@ def missing() -> None:
 
 @contextmanager
 def running(
-    base: Path, users: Users, *, workers: int = 0, name: str = "imapvm"
+    base: Path, users: Users, *, light: Light = nobody, workers: int = 0, name: str = "imapvm"
 ) -> Iterator[Service]:
     """Serve some users, name to password, until the block ends."""
     base.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def running(
     filepool = base / "filepool"
     if not (filepool / "FORMAT").exists():
         create_filepool(filepool)
-    trio.run(_enroll, filepool, users)
+    trio.run(_enroll, filepool, hashes(users, light))
     imap, lmtp, imaps = (HOST, free_port()), (HOST, free_port()), None
     tls = ""
     try:
@@ -85,21 +85,20 @@ def running(
             imaps=imaps,
             lmtp=lmtp,
             fsync="every commit is on disk before it is acknowledged",
-            passwords="argon2id, 64 MiB, 3 passes, 4 lanes; that a password was right is remembered"
-            " for ten minutes as a keyed digest in memory",
+            passwords=f"{ABOUT}; that a password was right is remembered for ten minutes, as a"
+            " keyed digest in memory",
             settings=f"workers = {workers}",
         )
 
 
-async def _enroll(filepool: Path, users: Users) -> None:
-    """Enrol who is missing; each password is hashed once, for it costs a tenth of a second."""
-    credentials = {word: hash_password(word.encode()) for word in set(users.values())}
+async def _enroll(filepool: Path, credentials: Mapping[str, str]) -> None:
+    """Enrol who is missing."""
     async with open_filepool(filepool) as pool:
-        waiting = iter([each for each in users.items() if pool.accounts.find(each[0]) is None])
+        waiting = iter([each for each in credentials.items() if not pool.accounts.find(each[0])])
 
         async def enroll_next() -> None:
-            for name, password in waiting:
-                await pool.accounts.enroll(name, credentials[password])
+            for name, credential in waiting:
+                await pool.accounts.enroll(name, credential)
 
         async with trio.open_nursery() as nursery:
             for _ in range(ENROLLING_AT_ONCE):

@@ -7,13 +7,16 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 Address = tuple[str, int]
 """Host and port."""
 
 Users = Mapping[str, str]
 """Login name to password. Names are also the local parts that LMTP takes, in any domain."""
+
+Light = Callable[[str], bool]
+"""Whether the password of a user may be cheap to check, where a server can keep it so."""
 
 HOST: Final = "127.0.0.1"
 
@@ -58,7 +61,7 @@ class Peer:
     about: str
     missing: Callable[[], str | None]
     """None where it is on this machine, else the command that brings it."""
-    running: Callable[[Path, Users], AbstractContextManager[Service]]
+    running: "Running"
     """Serve these users out of a directory, made if need be, until the block ends.
 
     Raises:
@@ -79,6 +82,20 @@ class Peer:
         if self.get is None:
             raise PeerMissingError(command)
         self.get()
+
+
+class Running(Protocol):
+    """How every server is started: see `Peer.running`."""
+
+    def __call__(
+        self, base: Path, users: Users, *, light: Light = ...
+    ) -> AbstractContextManager[Service]: ...
+
+
+def nobody(name: str) -> bool:
+    """Let no user have a light hash."""
+    del name
+    return False
 
 
 def free_port() -> int:

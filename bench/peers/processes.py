@@ -104,12 +104,19 @@ def _end(server: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()
-    while (left := [each for each in family if _identity(each[0]) == each]) and (
-        time.monotonic() < until
-    ):
+    if left := _wait_gone(family, until):
+        for pid, _ in left:
+            os.kill(pid, signal.SIGKILL)
+        _wait_gone(left, time.monotonic() + END_SECONDS)
+
+
+def _wait_gone(family: list[tuple[int, str]], until: float) -> list[tuple[int, str]]:
+    """Wait until they have ended, or the time has come; returns who is left."""
+    while left := [each for each in family if _identity(each[0]) == each]:
+        if time.monotonic() >= until:
+            break
         time.sleep(LOOK_SECONDS)
-    for pid, _ in left:
-        os.kill(pid, signal.SIGKILL)
+    return left
 
 
 def _identity(pid: int) -> tuple[int, str] | None:
