@@ -107,7 +107,7 @@ def running(base: Path, users: Users, *, light: Light = nobody) -> Iterator[Serv
     if os.getuid() == 0:
         for path in (base, *base.rglob("*")):
             shutil.chown(path, account, account)
-    command = [
+    command: list[str | Path] = [
         root / "usr/sbin/cyrmaster", "-D",
         "-C", base / "imapd.conf", "-M", base / "cyrus.conf", "-p", base / "master.pid",
     ]  # fmt: skip

@@ -55,7 +55,7 @@ def running(base: Path, users: Users, *, light: Light = nobody) -> Iterator[Serv
     mail.mkdir(exist_ok=True)
     _write_users(mail, users, light)
     imap = (HOST, free_port())
-    command_line = [
+    command_line: list[str | Path] = [
         _program("pymap"), "--host", HOST, "--port", str(imap[1]), "--no-tls", "maildir", mail,
     ]  # fmt: skip
     with served(command_line, said=base / "said", listens=[imap]) as pid:
