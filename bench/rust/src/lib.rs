@@ -1,8 +1,13 @@
 //! The load engine of imapvm-bench: many connections on few threads, and what they measure.
 //!
-//! `answer` and `talk` know the protocols and do no I/O; `worker` moves octets; `load` and `idle`
+//! `answer` and `session` know the protocols and do no I/O; `worker` moves octets; `load` and `idle`
 //! start workers and gather what they have found.
 
+pub mod answer;
+pub mod bounds;
+pub mod clock;
 pub mod errors;
+pub mod plan;
 #[cfg(feature = "python")]
 mod py;
+pub mod random;
