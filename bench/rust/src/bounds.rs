@@ -3,8 +3,8 @@
 /// Octets kept of a line, to know what it is and for an example. More is read and let go.
 pub const LINE_KEPT: usize = 8 * 1024;
 
-/// Octets of an example in a report.
-pub const EXAMPLE_OCTETS: usize = 300;
+/// Characters of an example in a report.
+pub const EXAMPLE_LENGTH: usize = 300;
 
 /// One read of a socket. It stays in the second-level cache, and the kernel copies it in one go;
 /// larger ones were not faster.

@@ -4,10 +4,13 @@
 //! start workers and gather what they have found.
 
 pub mod answer;
+pub mod board;
 pub mod bounds;
 pub mod clock;
 pub mod errors;
+pub mod output;
 pub mod plan;
 #[cfg(feature = "python")]
 mod py;
 pub mod random;
+pub mod tally;
