@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from imapvm_bench.errors import BenchError
+from imapvm_bench.figures import printable
 from imapvm_bench.target import Target
 from imapvm_bench.users import User
 
@@ -64,7 +65,7 @@ class Client:
             self.ask_capabilities()
         except OSError as error:
             self.close()
-            raise BenchError(f"{where} does not answer: {_reason(error)}") from None
+            raise BenchError(f"{where} cannot be used: {_reason(error)}") from None
         except BaseException:
             self.close()
             raise
@@ -211,8 +212,7 @@ def quoted(text: str) -> bytes:
 
 def shown(line: bytes) -> str:
     """Return what a server said as text to be shown: short, and without control characters."""
-    text = line.decode("utf-8", "replace")[:300]
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
+    return printable(line.decode("utf-8", "replace")[:300])
 
 
 def _reason(error: OSError) -> str:

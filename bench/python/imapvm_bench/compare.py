@@ -11,14 +11,14 @@ all of them, and a ratio is taken between two runs that stood next to each other
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from imapvm_bench.errors import BenchError
 from imapvm_bench.plan import Load
 from imapvm_bench.probe import Probe, look_at
 from imapvm_bench.report import Report, Snapshot
-from imapvm_bench.running import run
+from imapvm_bench.running import Outcome, run
 from imapvm_bench.scenario import Metric, Scenario
 from imapvm_bench.target import Target
 
@@ -161,6 +161,7 @@ def compare(
     seconds: float = 5.0,
     warmup: float = 1.0,
     on_step: Callable[[Step], None] = lambda _: None,
+    runner: Callable[..., Outcome] = run,
 ) -> Comparison:
     """Run every row on every target, `rounds` times, interleaved.
 
@@ -176,67 +177,80 @@ def compare(
         warmup: seconds before that.
         on_step: called when a run begins, about five times a second while it runs, and when it
             has ended. On the calling thread.
+        runner: runs one load; tests have another.
     """
-    comparison = Comparison(tuple(rows), tuple(targets), rounds, seconds)
+    runs = _Runs(Comparison(tuple(rows), tuple(targets), rounds, seconds), warmup, on_step, runner)
     steps = rounds * len(rows) * len(targets)
     number = 0
-    probes: dict[tuple[str, str], Probe] = {}
     try:
         for turn in range(rounds):
             for row in rows:
                 for target in targets if turn % 2 == 0 else reversed(targets):
                     number += 1
-                    step = Step(number, steps, turn + 1, row, target)
-                    _measure(comparison, step, seconds, warmup, on_step, probes)
+                    runs.measure(Step(number, steps, turn + 1, row, target))
     except KeyboardInterrupt:
-        comparison.interrupted = True
-    return comparison
+        runs.comparison.interrupted = True
+    return runs.comparison
 
 
-def _measure(
-    comparison: Comparison,
-    step: Step,
-    seconds: float,
-    warmup: float,
-    on_step: Callable[[Step], None],
-    probes: dict[tuple[str, str], Probe],
-) -> None:
-    row, target = step.row, step.target
-    key = (row.name, target.name)
-    on_step(step)
-    load = Load(
-        target,
-        row.scenario,
-        connections=row.connections,
-        seconds=row.seconds or seconds,
-        warmup=warmup,
-        rate=row.rate,
-        threads=row.threads,
-    )
+class _Runs:
+    """A comparison under way."""
 
-    def watch(snapshot: Snapshot) -> None:
-        on_step(Step(step.number, step.steps, step.round, row, target, snapshot))
+    def __init__(
+        self,
+        comparison: Comparison,
+        warmup: float,
+        on_step: Callable[[Step], None],
+        runner: Callable[..., Outcome],
+    ) -> None:
+        self.comparison = comparison
+        self._warmup = warmup
+        self._on_step = on_step
+        self._runner = runner
+        self._probes: dict[tuple[str, str], Probe] = {}
 
-    def probe(load: Load) -> Probe:
-        if key not in probes:
-            probes[key] = look_at(load.target, load.scenario)
-        return probes[key]
-
-    value: float | None = None
-    try:
-        outcome = run(load, on_snapshot=watch, probe=probe)
-    except BenchError as error:
-        comparison.faults.setdefault(key, []).append(str(error))
-    else:
-        if outcome.interrupted:
-            raise KeyboardInterrupt
-        faults = faults_of(outcome.report)
+    def measure(self, step: Step) -> None:
+        """Run a row on a target once, and note what came of it."""
+        key = (step.row.name, step.target.name)
+        self._on_step(step)
+        value: float | None = None
+        faults: list[str] = []
+        try:
+            outcome = self._runner(
+                self._load(step),
+                on_snapshot=lambda snapshot: self._on_step(replace(step, snapshot=snapshot)),
+                probe=lambda load: self._probe(key, load),
+            )
+        except BenchError as error:
+            faults = [str(error)]
+        else:
+            if outcome.interrupted:
+                raise KeyboardInterrupt
+            faults = faults_of(outcome.report)
+            if not outcome.report.server_stopped and outcome.report.totals.commands:
+                value = value_of(outcome.report, step.row.unit)
         if faults:
-            comparison.faults.setdefault(key, []).extend(faults)
-        if not outcome.report.server_stopped and outcome.report.totals.commands:
-            value = value_of(outcome.report, row.unit)
-    comparison.values.setdefault(key, []).append(value)
-    on_step(Step(step.number, step.steps, step.round, row, target, value=value, done=True))
+            self.comparison.faults.setdefault(key, []).extend(faults)
+        self.comparison.values.setdefault(key, []).append(value)
+        self._on_step(replace(step, value=value, done=True))
+
+    def _load(self, step: Step) -> Load:
+        row = step.row
+        return Load(
+            step.target,
+            row.scenario,
+            connections=row.connections,
+            seconds=row.seconds or self.comparison.seconds,
+            warmup=self._warmup,
+            rate=row.rate,
+            threads=row.threads,
+        )
+
+    def _probe(self, key: tuple[str, str], load: Load) -> Probe:
+        """Look at a server once for each row: a log-in may cost it a tenth of a second."""
+        if key not in self._probes:
+            self._probes[key] = look_at(load.target, load.scenario)
+        return self._probes[key]
 
 
 def value_of(report: Report, metric: Metric) -> float:

@@ -1,4 +1,4 @@
-"""Numbers as people read them: three digits, and the unit behind."""
+"""What is shown to people: numbers with three digits and a unit, others' words without harm."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -25,6 +25,15 @@ def latency(microseconds: float) -> str:
     if microseconds < 1_000_000:
         return f"{_three(microseconds / 1000)} ms"
     return f"{_three(microseconds / 1e6)} s"
+
+
+def latency_tick(microseconds: float) -> str:
+    """Return a round time, as an axis has it: `0`, `500 µs`, `2.5 ms`, `10 s`."""
+    if microseconds < 1000:
+        return f"{microseconds:g} µs" if microseconds else "0"
+    if microseconds < 1_000_000:
+        return f"{microseconds / 1000:g} ms"
+    return f"{microseconds / 1e6:g} s"
 
 
 def octets(value: float) -> str:
@@ -55,3 +64,8 @@ def sparkline(values: Iterable[float], width: int) -> str:
     if top <= 0:
         return BLOCKS[0] * len(shown)
     return "".join(BLOCKS[min(7, int(value / top * 7.999))] for value in shown)
+
+
+def printable(text: str) -> str:
+    """Return somebody else's words without what a terminal might obey."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imapvm_bench import figures
+from imapvm_bench.figures import printable
 from imapvm_bench.plan import Load
 from imapvm_bench.report import Snapshot
 
@@ -102,8 +103,8 @@ class View:
     def _head(self) -> RenderableType:
         load = self._load
         head = Text()
-        head.append(f"{load.scenario.name}", style="bold")
-        head.append(f"  {load.target.name}", style="cyan")
+        head.append(printable(load.scenario.name), style="bold")
+        head.append(printable(f"  {load.target.name}"), style="cyan")
         how = f"open loop, {figures.rate(load.rate)}/s" if load.rate else "closed loop"
         head.append(f"  {how}", style="dim")
         return head
@@ -159,5 +160,7 @@ class View:
     def _errors(self) -> RenderableType:
         grid = Table.grid(padding=(0, 2))
         for kind, count in sorted(self._snapshot.errors.items(), key=lambda item: -item[1])[:6]:
-            grid.add_row(Text(f"{count:,}", style="red"), Text(kind, overflow="ellipsis"))
+            grid.add_row(
+                Text(f"{count:,}", style="red"), Text(printable(kind), overflow="ellipsis")
+            )
         return grid

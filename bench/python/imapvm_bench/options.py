@@ -74,7 +74,7 @@ def add_threads(verb: argparse.ArgumentParser) -> None:
         type=whole(1, 256),
         default=1,
         metavar="N",
-        help="threads of the engine (default: %(default)s; one drives over 100,000 commands/s)",
+        help="threads of the engine (default: %(default)s)",
     )
     verb.add_argument(
         "--answer-seconds",

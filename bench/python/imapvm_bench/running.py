@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from imapvm_bench._engine import Load as EngineLoad
 from imapvm_bench.descriptors import require_descriptors
 from imapvm_bench.plan import Load, plan_json
 from imapvm_bench.probe import Probe, look_at
@@ -34,12 +33,19 @@ class Engine(Protocol):
     def finish(self) -> str: ...
 
 
+def compiled_engine(plan: str) -> Engine:
+    """Return the engine of this package; loaded when it is needed, `fill` can do without."""
+    from imapvm_bench._engine import Load as CompiledLoad
+
+    return CompiledLoad(plan)
+
+
 def run(
     load: Load,
     *,
     on_snapshot: Callable[[Snapshot], None] = lambda _: None,
     probe: Callable[[Load], Probe] = lambda load: look_at(load.target, load.scenario),
-    engine: Callable[[str], Engine] = EngineLoad,
+    engine: Callable[[str], Engine] = compiled_engine,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
     """Look at the server, then run a load to its end, or until Ctrl-C.

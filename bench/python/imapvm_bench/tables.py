@@ -10,6 +10,7 @@ from rich.text import Text
 
 from imapvm_bench import figures
 from imapvm_bench.compare import Comparison, Spread
+from imapvm_bench.figures import printable
 from imapvm_bench.report import Fault, Measured, Report
 from imapvm_bench.running import Outcome
 from imapvm_bench.scenario import Metric
@@ -31,14 +32,14 @@ def console(*, stderr: bool = False) -> Console:
 def run_table(outcome: Outcome) -> RenderableType:
     """One load: the sum in a sentence, latencies by command, errors."""
     report = outcome.report
-    parts: list[RenderableType] = [_sentence(outcome), Text()]
+    parts: list[RenderableType] = [_sentence(outcome)]
     parts.append(_latencies("command", report.labels, report))
     if len(report.entries) > 1:
-        parts += [Text(), _latencies("mix", report.entries, report)]
+        parts += [_latencies("mix", report.entries, report)]
     if report.setup:
-        parts += [Text(), _setup(report)]
+        parts.append(_setup(report))
     if report.errors:
-        parts += [Text(), faults_table(report.errors)]
+        parts += [faults_table(report.errors)]
     parts += [Text(said, style="yellow") for said in unfinished_sentences(outcome)]
     if report.server_stopped or report.never_began:
         parts += [Text(), Text(ended_sentence(report), style="bold red")]
@@ -52,7 +53,7 @@ def run_table(outcome: Outcome) -> RenderableType:
 
 def ended_sentence(report: Report) -> str:
     """Say how a load ended that did not end by itself."""
-    ended = _printable(report.ended)
+    ended = printable(report.ended)
     ended = f"{ended[:1].upper()}{ended[1:]}."
     return ended if report.never_began else f"{ended} This is what was measured until then."
 
@@ -77,10 +78,10 @@ def unfinished_sentences(outcome: Outcome) -> list[str]:
 def _sentence(outcome: Outcome) -> RenderableType:
     load, report = outcome.load, outcome.report
     text = Text()
-    text.append(load.scenario.name, style="bold")
-    text.append(f" on {load.target.name}", style="cyan")
+    text.append(printable(load.scenario.name), style="bold")
+    text.append(printable(f" on {load.target.name}"), style="cyan")
     if outcome.probe.name:
-        text.append(f" ({outcome.probe.name})", style="cyan")
+        text.append(printable(f" ({outcome.probe.name})"), style="cyan")
     how = f"open loop at {figures.rate(load.rate)}/s" if load.rate else "closed loop"
     text.append(f", {report.connections:,} connections, {how}, {report.seconds:.1f} s\n", "dim")
     text.append(figures.rate(report.commands_per_second), style="bold green")
@@ -105,7 +106,7 @@ def _latencies(first: str, rows: dict[str, Measured], report: Report) -> Rendera
         table.add_column("errors", justify="right", style="red")
     for label, measured in sorted(rows.items(), key=lambda item: -item[1].count):
         latency = measured.latency
-        cells: list[RenderableType] = [Text(label), figures.count(measured.count)]
+        cells: list[RenderableType] = [Text(printable(label)), figures.count(measured.count)]
         cells.append(figures.rate(measured.count / report.seconds if report.seconds else 0))
         cells += [figures.latency(value) for value in latency.percentiles(PERCENTS)]
         cells.append(figures.latency(latency.max))
@@ -133,7 +134,9 @@ def faults_table(faults: dict[str, Fault]) -> RenderableType:
     table.add_column("count", justify="right")
     table.add_column("for example", overflow="fold")
     for kind, fault in sorted(faults.items(), key=lambda item: -item[1].count):
-        table.add_row(Text(kind), f"{fault.count:,}", Text(_printable(fault.example)[:EXAMPLE_MAX]))
+        table.add_row(
+            Text(printable(kind)), f"{fault.count:,}", Text(printable(fault.example)[:EXAMPLE_MAX])
+        )
     return table
 
 
@@ -160,7 +163,7 @@ def compare_table(comparison: Comparison) -> RenderableType:
     )
     parts: list[RenderableType] = [table, Padding(Text(note, style="dim"), (0, 0, 0, 0))]
     parts += [
-        Text.assemble((f"{row}, {target}: ", "bold red"), _printable(said)[:EXAMPLE_MAX])
+        Text.assemble((f"{row}, {target}: ", "bold red"), printable(said)[:EXAMPLE_MAX])
         for (row, target), faults in comparison.faults.items()
         for said in counted(faults)
     ]
@@ -199,8 +202,3 @@ def counted(faults: Iterable[str]) -> list[str]:
     for fault in faults:
         times[fault] = times.get(fault, 0) + 1
     return [said if n == 1 else f"{said} ({n} times)" for said, n in times.items()]
-
-
-def _printable(text: str) -> str:
-    """Return a server's words without what a terminal might obey."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text)

@@ -70,10 +70,10 @@ def over_time(line: Line, step_seconds: float, *, number: int = 0, height: int =
 
 def line_tick(line: Line, value: float) -> str:
     """Return a tick's label in the line's unit: latencies are microseconds, the rest numbers."""
-    return figures.latency(value) if line.name.startswith("p") else _short(value)
+    return figures.latency_tick(value) if line.name.startswith("p") else _short(value)
 
 
-def latency_histogram(histogram: Histogram, *, number: int = 0, height: int = 260) -> str:
+def latency_histogram(histogram: Histogram, *, number: int = 0, height: int = 310) -> str:
     """Return how many took how long, on a logarithmic axis, with the percentiles marked."""
     if not histogram.count:
         return _nothing(HALF, height)
@@ -127,7 +127,7 @@ def percentile_curves(histograms: Sequence[tuple[str, Histogram]], *, height: in
         min(h.percentile(1) for _, _, h in filled) or 1, max(h.max for _, _, h in filled) or 1
     )
     y = Scale(low, high, height - BOTTOM, TOP, log=True)
-    parts = [_horizontal(HALF, [(y(t), figures.latency(t)) for t in log_ticks(low, high, 6)])]
+    parts = [_horizontal(HALF, [(y(t), figures.latency_tick(t)) for t in log_ticks(low, high, 6)])]
     for nine in (0.0, 50.0, *nines[1:]):
         place = x(100 / (100 - nine))
         parts.append(
@@ -148,7 +148,7 @@ def percentile_curves(histograms: Sequence[tuple[str, Histogram]], *, height: in
         for (a, b), p, value in zip(at, percents or [50], values, strict=True):
             said = f"{name} p{p:g}: {figures.latency(value)}"
             parts.append(
-                f'<circle class="dot" cx="{a:g}" cy="{b:g}" r="2.6" fill="{colour(n)}"/>'
+                f'<circle class="dot" cx="{a:g}" cy="{b:g}" r="2" fill="{colour(n)}"/>'
                 f'<circle class="hit" cx="{a:g}" cy="{b:g}" r="8">'
                 f"<title>{escape(said)}</title></circle>"
             )
@@ -171,17 +171,20 @@ def bars(values: Sequence[Bar], *, first_colour: int = 0) -> str:
     row, bar = 26, 16
     height = row * len(values) + 4
     top = max((max(b.high, b.value or 0) for b in values), default=0) or 1
-    x = Scale(0, top, 130, HALF - 110)
+    # Some seven units a letter at the size of the page's small text.
+    left = min(20, max((len(b.name) for b in values), default=1)) * 7 + 8
+    right = max((len(b.shown) for b in values), default=1) * 8 + 12
+    x = Scale(0, top, left, HALF - right)
     parts = []
     for n, one in enumerate(values):
         y = n * row + 4
         said = f"{one.name}: {one.shown}"
         parts.append(
-            f'<text class="name" x="122" y="{y + 13}" text-anchor="end">'
-            f"{escape(one.name[:18])}</text>"
+            f'<text class="name" x="{left - 8}" y="{y + 13}" text-anchor="end">'
+            f"{escape(one.name[:20])}</text>"
         )
         if one.value is None:
-            parts.append(f'<text x="134" y="{y + 13}">{escape(one.shown)}</text>')
+            parts.append(f'<text x="{left + 4}" y="{y + 13}">{escape(one.shown)}</text>')
             continue
         width = max(1.5, x(one.value) - x(0))
         parts.append(
@@ -242,7 +245,7 @@ def _latency_axis(x: Scale, height: int) -> str:
     places = [(x(tick), tick) for tick in ticks]
     kept = places[:1] + [b for a, b in pairwise(places) if b[0] - a[0] > 40]
     return "".join(
-        f'<text x="{place:g}" y="{height - 8}" text-anchor="middle">{figures.latency(tick)}</text>'
+        f'<text x="{place:g}" y="{height - 8}" text-anchor="middle">{figures.latency_tick(tick)}</text>'
         for place, tick in kept
     )
 

@@ -48,7 +48,7 @@ def run_page(outcome: Outcome, began: datetime) -> str:
         note = "What connections chose from, each from its first command to the last answer."
         body.append(section("Mix", rows_table("entry", report.entries, report.seconds), note=note))
     if report.errors:
-        body.append(section("Errors", faults_html(report.errors)))
+        body.append(section("Errors by kind", faults_html(report.errors)))
     if report.setup:
         note = f"{report.connections:,} connections were opened in {report.opened_seconds:.2f} s."
         setup = rows_table("command", report.setup, None)
@@ -105,10 +105,15 @@ def _over_time(report: Report) -> list[str]:
         number=1,
         height=150,
     )
-    return [
+    cards = [
         section("Commands a second", throughput),
         section("Latency p99", latency, note=f"Of each {width:g} s."),
     ]
+    if any(faults):
+        line = Line("errors", faults, [f"{errors:,} errors" for errors in faults])
+        note = f"In each {width:g} s."
+        cards.append(section("Errors", over_time(line, width, number=4, height=110), note=note))
+    return cards
 
 
 def _latencies(report: Report) -> str:

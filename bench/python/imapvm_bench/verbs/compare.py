@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from imapvm_bench import figures, options, scenario_file
@@ -90,6 +91,14 @@ def run_verb(arguments: argparse.Namespace) -> Status:
     if len({target.name for target in targets}) < len(targets):
         raise BenchError("two servers have one name: call them NAME=HOST:PORT", Status.USAGE)
     rows = list(_rows(arguments))
+    for row in rows:
+        for target in targets:
+            if row.scenario.protocol == "lmtp" and target.lmtp is None:
+                raise BenchError(
+                    f"{row.scenario.name} delivers by LMTP: write"
+                    f" {target.name}={target.imap},lmtp=HOST:PORT",
+                    Status.USAGE,
+                )
     began = datetime.now(UTC)
     screen = console()
     with _watching(screen) as watcher:
@@ -159,10 +168,11 @@ def _watching(screen: Console) -> Iterator[Callable[[Step], None]]:
 
         def write(step: Step) -> None:
             if step.done:
-                shown = "failed" if step.value is None else value(step.value, step.row.unit)
+                unit = step.row.unit
+                shown = "failed" if step.value is None else f"{value(step.value, unit)} {unit}"
                 print(
                     f"{step.number}/{step.steps} round {step.round}: {step.row.name} on"
-                    f" {step.target.name}: {shown} ({step.row.unit})",
+                    f" {step.target.name}: {shown}",
                     file=sys.stderr,
                 )
 
@@ -175,7 +185,9 @@ def _watching(screen: Console) -> Iterator[Callable[[Step], None]]:
         task = bar.add_task("", round=1, what="")
 
         def draw(step: Step) -> None:
-            what = f"[bold]{step.row.name}[/bold] on [cyan]{step.target.name}[/cyan]"
+            what = (
+                f"[bold]{escape(step.row.name)}[/bold] on [cyan]{escape(step.target.name)}[/cyan]"
+            )
             if step.snapshot is not None:
                 recent = step.snapshot.recent
                 what += (

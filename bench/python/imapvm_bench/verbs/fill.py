@@ -183,8 +183,9 @@ def _sentence(filling: Filling, filled: Filled) -> Text:
     if filled.interrupted:
         text.append("interrupted: ", style="yellow")
     text.append(f"{filled.messages:,} messages", style="bold green")
-    text.append(f" ({figures.octets(filled.octets)}) by {way} in {filled.seconds:.1f} s, ")
-    text.append(f"{figures.rate(speed)} a second", style="bold")
+    if filled.messages:
+        text.append(f" ({figures.octets(filled.octets)}) by {way} in {filled.seconds:.1f} s, ")
+        text.append(f"{figures.rate(speed)} a second", style="bold")
     if filled.there:
         text.append(f"; {filled.there:,} were there already")
     return text

@@ -168,11 +168,11 @@ def idle_table(report: IdleReport) -> RenderableType:
         head.append(f"   {state.failed:,} failed", style="bold red")
     parts: list[RenderableType] = [head]
     if report.before is not None:
-        parts += [Text(), _memory_table(report)]
+        parts += [_memory_table(report)]
     if report.news.deliveries:
-        parts += [Text(), _news_table(report)]
+        parts += [_news_table(report)]
     if state.errors:
-        parts += [Text(), faults_table(state.errors)]
+        parts += [faults_table(state.errors)]
     if report.server_stopped:
         stopped = "The server stopped answering. This is what was measured until then."
         parts += [Text(), Text(stopped, style="bold red")]
