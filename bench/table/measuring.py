@@ -11,7 +11,7 @@ from bench.table.rows import Row, Setting
 from imapvm_bench.errors import BenchError
 from imapvm_bench.plan import Load
 from imapvm_bench.report import Report
-from imapvm_bench.running import run
+from imapvm_bench.running import Outcome, run
 from imapvm_bench.target import Address, Target, Tls
 
 FEW: Final = 100
@@ -70,6 +70,7 @@ def measure(
     rounds: int,
     seconds: float,
     on_step: Callable[[Step], None] = lambda _: None,
+    load_tool: Callable[[Load], Outcome] = run,
 ) -> None:
     """Run every row on every server, `rounds` times; fills `results`, a line for each row.
 
@@ -83,7 +84,7 @@ def measure(
             for server in servers if turn % 2 == 0 else reversed(servers):
                 if turn >= server.rounds or (server.only and row.name not in server.only):
                     continue
-                value, faults = _one(server, row, turn, seconds)
+                value, faults = _one(server, row, turn, seconds, load_tool)
                 name = server.service.name
                 values = result.values.setdefault(name, [])
                 values += [None] * (turn - len(values)) + [value]
@@ -94,7 +95,13 @@ def measure(
                 on_step(Step(turn, row, name, value, faults[0] if faults else ""))
 
 
-def _one(server: Measured, row: Row, turn: int, seconds: float) -> tuple[float | None, list[str]]:
+def _one(
+    server: Measured,
+    row: Row,
+    turn: int,
+    seconds: float,
+    load_tool: Callable[[Load], Outcome],
+) -> tuple[float | None, list[str]]:
     if row.name in server.unfit:
         return None, [server.unfit[row.name]]
     load = Load(
@@ -105,7 +112,7 @@ def _one(server: Measured, row: Row, turn: int, seconds: float) -> tuple[float |
         warmup=WARMUP_SECONDS,
     )
     try:
-        outcome = run(load)
+        outcome = load_tool(load)
     except BenchError as error:
         return None, [str(error)]
     if outcome.interrupted:
