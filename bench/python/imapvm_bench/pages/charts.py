@@ -245,7 +245,8 @@ def _latency_axis(x: Scale, height: int) -> str:
     places = [(x(tick), tick) for tick in ticks]
     kept = places[:1] + [b for a, b in pairwise(places) if b[0] - a[0] > 40]
     return "".join(
-        f'<text x="{place:g}" y="{height - 8}" text-anchor="middle">{figures.latency_tick(tick)}</text>'
+        f'<text x="{place:g}" y="{height - 8}" text-anchor="middle">'
+        f"{figures.latency_tick(tick)}</text>"
         for place, tick in kept
     )
 
