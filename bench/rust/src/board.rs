@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use hdrhistogram::Histogram;
 
-use crate::bounds::STEP_NS;
+use crate::bounds::{STEP_NS, TICK_NS};
 use crate::plan::Plan;
 use crate::tally::{Errors, Step, Totals};
 
@@ -124,7 +124,8 @@ impl Board {
     /// timetable is made.
     pub fn settle(&self, now: u64) {
         if self.settled.fetch_add(1, Relaxed) + 1 == self.connections {
-            let measure = now + self.warmup;
+            let go = now + 2 * TICK_NS; // all threads have heard of it by then
+            let measure = go + self.warmup;
             let end = self
                 .duration
                 .map_or(u64::MAX, |duration| measure + duration);

@@ -13,4 +13,6 @@ pub mod plan;
 #[cfg(feature = "python")]
 mod py;
 pub mod random;
+pub mod session;
 pub mod tally;
+pub mod transport;

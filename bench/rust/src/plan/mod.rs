@@ -108,7 +108,7 @@ pub enum PlanError {
 }
 
 impl PlanError {
-    fn at(field: &str, why: &str) -> Self {
+    pub(crate) fn at(field: &str, why: &str) -> Self {
         Self::Wrong(format!("{field}: {why}"))
     }
 }
