@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from imapvm_bench.descriptors import require_descriptors
+from imapvm_bench.errors import BenchError
 from imapvm_bench.plan import Load, plan_json
 from imapvm_bench.probe import Probe, look_at
 from imapvm_bench.report import Report, Snapshot, read_report, read_snapshot
@@ -63,7 +64,10 @@ def run(
     """
     require_descriptors(load.connections_wanted)
     found = probe(load)
-    running = engine(plan_json(load, fast_literals=found.fast_literals))
+    try:
+        running = engine(plan_json(load, fast_literals=found.fast_literals))
+    except (ValueError, OSError) as error:
+        raise BenchError(f"the engine cannot take this on: {error}") from error
     interrupted = False
     running.start()
     try:

@@ -47,7 +47,7 @@ class Entry:
     weight: float = 1.0
     """How often it is chosen, beside the others."""
     think_ms: tuple[int, int] = (0, 0)
-    """Pause after it: least and most, each length as likely."""
+    """Pause before it: least and most, each length as likely. Not used with a rate."""
 
 
 @dataclass(frozen=True, slots=True)
