@@ -191,7 +191,7 @@ def test_idle_tells_memory_and_news(server, tmp_path, capsys):
     memory = values["memory"]
     assert memory["before"]["pss"] > memory["before"]["anonymous"] > 1_000_000
     assert memory["after"]["processes"] == 1
-    assert "delivery → EXISTS" in "".join(checked(made["html"].read_text()).itertext())
+    assert "Delivery to EXISTS" in "".join(checked(made["html"].read_text()).itertext())
 
 
 def test_idle_says_who_cannot_log_in(server, capsys):

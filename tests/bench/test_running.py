@@ -54,6 +54,14 @@ def test_nothing_begins_where_the_look_at_the_server_fails():
         run(LOAD, probe=refuse, engine=engine)
 
 
+def test_what_the_engine_refuses_is_a_sentence():
+    def engine(plan):
+        raise ValueError("mix[0].weight: is no number")
+
+    with pytest.raises(BenchError, match=r"cannot take this on: mix\[0\].weight: is no"):
+        run_fake(LOAD, engine=engine)
+
+
 def test_more_connections_than_descriptors_are_refused_before_anything_else(monkeypatch):
     monkeypatch.setattr(descriptors, "raise_limit", lambda: 100)
     with pytest.raises(BenchError, match=r"101 connections are more than .* a process"):

@@ -53,17 +53,17 @@ def _tiles(report: IdleReport) -> str:
     if report.news.from_dot:
         p50, p99 = histogram_of(report.news.from_dot).percentiles((50, 99))
         shown += [
-            (figures.latency(p50), "delivery → EXISTS, p50", ""),
-            (figures.latency(p99), "delivery → EXISTS, p99", ""),
+            (figures.latency(p50), "to EXISTS, p50", ""),
+            (figures.latency(p99), "to EXISTS, p99", ""),
             (
                 f"{report.news.missed:,}",
-                "sessions not told",
+                "times not told",
                 "bad" if report.news.missed else "good",
             ),
         ]
     if report.opened_seconds:
         speed = state.idling / report.opened_seconds
-        shown.append((f"{figures.rate(speed)}/s", "log-ins while opening", ""))
+        shown.append((f"{figures.rate(speed)}/s", "log-ins", ""))
     return tiles(shown)
 
 
