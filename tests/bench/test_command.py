@@ -264,3 +264,21 @@ def test_the_password_may_come_from_a_file_or_the_environment(server, tmp_path, 
     assert main([*call, *users]) == Status.OK
     monkeypatch.delenv("IMAPVM_BENCH_PASSWORD")
     assert main([*call, *users]) == Status.USAGE
+
+
+def test_a_server_that_stops_amid_deliveries_ends_idle_with_what_there_is(tmp_path):
+    file = tmp_path / "report.json"
+    with (
+        started(tmp_path / "demo", "--users", "user%d:4:secret") as demo,
+        command(
+            "idle", "{}:{}".format(*demo.imap), "--users", USERS, "--connections", "8",
+            "--lmtp", "{}:{}".format(*demo.lmtp), "--deliveries", "1000000", "--json", str(file),
+        ) as process,
+    ):  # fmt: skip
+        wait_for_line(process, "delivering")
+        time.sleep(0.5)
+        demo.process.send_signal(signal.SIGKILL)
+        out, _ = process.communicate(timeout=60)
+        assert process.returncode == Status.SERVER_STOPPED
+    assert "The server stopped answering: LMTP at" in out
+    assert json.loads(file.read_text())["news"]["deliveries"] > 0

@@ -114,7 +114,7 @@ def idle_report(**changes):
         idle_report(),
         idle_report(news=News(), before=None, after=None),
         idle_report(interrupted=True, state=CrowdState(1, 2, 3, {EVIL: Fault(3, EVIL)})),
-        idle_report(server_stopped=True, state=CrowdState()),
+        idle_report(ended_early=EVIL, state=CrowdState()),
     ],
 )
 def test_a_page_of_idle_sessions_is_well_formed(made):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from imapvm_bench.client import Refused
 from imapvm_bench.crowd import Arrival, Crowd, CrowdState
 from imapvm_bench.errors import BenchError
 from imapvm_bench.histogram import Histogram
@@ -75,6 +76,8 @@ class IdleReport:
     after: Memory | None = None
     after_news: Memory | None = None
     news: News = field(default_factory=News)
+    ended_early: str = ""
+    """Why deliveries ended before their time: a sentence."""
     server_stopped: bool = False
     interrupted: bool = False
 
@@ -120,6 +123,7 @@ class IdleReport:
                 "from_reply_us": percentiles(self.news.from_reply),
                 "last_from_dot_us": percentiles(self.news.last_from_dot),
             },
+            "ended_early": self.ended_early,
             "server_stopped": self.server_stopped,
             "interrupted": self.interrupted,
         }
@@ -209,8 +213,15 @@ def _measure(load: IdleLoad, report: IdleReport, on_progress: OnIdle) -> None:
             on_progress("reading memory", 0, 1, report)
             report.after = settled_memory(load.target.pid)
         if load.target.lmtp is not None and load.deliveries:
-            _deliver(load, crowd, report, on_progress)
-            if load.target.pid is not None and not report.server_stopped:
+            try:
+                _deliver(load, crowd, report, on_progress)
+            except Refused as error:
+                report.ended_early = f"A delivery was refused: {error}"
+            except BenchError as error:
+                report.server_stopped = True
+                report.ended_early = f"The server stopped answering: {error}"
+            report.state = crowd.state()
+            if load.target.pid is not None and not report.ended_early:
                 report.after_news = settled_memory(load.target.pid)
 
 
@@ -243,9 +254,7 @@ def _deliver(load: IdleLoad, crowd: Crowd, report: IdleReport, on_progress: OnId
                     first.setdefault(arrival.session, arrival.at_ns)
             _count(report.news, sessions, first, delivered.sent_ns, delivered.answered_ns)
             if not first and not crowd.state().idling:
-                report.server_stopped = True
-                return
-    report.state = crowd.state()
+                raise BenchError("no session idles any more")
 
 
 def _count(

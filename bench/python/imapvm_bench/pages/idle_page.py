@@ -29,8 +29,8 @@ def idle_page(report: IdleReport, began: datetime) -> str:
         f"{began:%d %B %Y %H:%M} UTC",
     ]
     body = [heading(title, " · ".join(part for part in said if part))]
-    if report.server_stopped:
-        body.append(banner("The server stopped answering. This is what was measured until then."))
+    if report.ended_early:
+        body.append(banner(f"{report.ended_early}. This is what was measured until then."))
     elif report.interrupted:
         body.append(banner("Interrupted: this is what was measured until then.", mild=True))
     body += [_tiles(report), *_memory(report), *_news(report)]

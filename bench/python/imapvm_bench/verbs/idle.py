@@ -15,6 +15,7 @@ from rich.text import Text
 
 from imapvm_bench import figures, options
 from imapvm_bench.errors import Status
+from imapvm_bench.figures import printable
 from imapvm_bench.idling import IdleLoad, IdleReport, OnIdle, histogram_of, measure_idle
 from imapvm_bench.live import LINE_SECONDS
 from imapvm_bench.options import Verbs
@@ -115,7 +116,8 @@ def run_verb(arguments: argparse.Namespace) -> Status:
         return Status.INTERRUPTED
     if report.server_stopped:
         return Status.SERVER_STOPPED
-    return Status.ERRORS if report.state.failed or report.news.missed else Status.OK
+    failed = report.state.failed or report.news.missed or report.ended_early
+    return Status.ERRORS if failed else Status.OK
 
 
 @contextmanager
@@ -173,8 +175,8 @@ def idle_table(report: IdleReport) -> RenderableType:
         parts += [_news_table(report)]
     if state.errors:
         parts += [faults_table(state.errors)]
-    if report.server_stopped:
-        stopped = "The server stopped answering. This is what was measured until then."
+    if report.ended_early:
+        stopped = printable(f"{report.ended_early}. This is what was measured until then.")
         parts += [Text(), Text(stopped, style="bold red")]
     elif report.interrupted:
         parts += [Text(), Text("Interrupted: this is what was measured until then.", "yellow")]
