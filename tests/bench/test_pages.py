@@ -100,7 +100,7 @@ def test_a_page_of_a_comparison_is_well_formed_and_has_the_ratios():
 def idle_report(**changes):
     load = IdleLoad(target(EVIL, pid=1), 1000)
     news = News(3, 6, 1, [900, 1500, 2500, 800, 700], [0, 1, 2, 3, 4], [1500, 2500, 800])
-    made = IdleReport(load, Probe("* OK", "Fake"), 2, CrowdState(1000), 3.5)
+    made = IdleReport(load, Probe("* OK", "Fake"), 2, CrowdState(1000), 1000, 3.5)
     made.before, made.after = Memory(50_000_000, 30_000_000, 1), Memory(58_192_000, 38_192_000, 1)
     made.news = news
     for name, value in changes.items():

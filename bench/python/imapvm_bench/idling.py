@@ -71,6 +71,9 @@ class IdleReport:
     probe: Probe
     processes: int = 0
     state: CrowdState = field(default_factory=CrowdState)
+    """At the end; sessions that broke meanwhile are among the failed."""
+    idled: int = 0
+    """Sessions that were idle when all had been opened."""
     opened_seconds: float = 0.0
     before: Memory | None = None
     after: Memory | None = None
@@ -83,11 +86,11 @@ class IdleReport:
 
     def a_session(self, later: Memory | None) -> tuple[float, float] | None:
         """Return octets a session at one of the times: PSS, and the anonymous part."""
-        if self.before is None or later is None or not self.state.idling:
+        if self.before is None or later is None or not self.idled:
             return None
         return (
-            (later.pss - self.before.pss) / self.state.idling,
-            (later.anonymous - self.before.anonymous) / self.state.idling,
+            (later.pss - self.before.pss) / self.idled,
+            (later.anonymous - self.before.anonymous) / self.idled,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -98,7 +101,7 @@ class IdleReport:
             "tls": self.load.target.tls,
             "users": len(self.load.target.users),
             "sessions": self.load.sessions,
-            "idling": self.state.idling,
+            "idling": self.idled,
             "failed": self.state.failed,
             "client_processes": self.processes,
             "errors": {
@@ -201,8 +204,9 @@ def _measure(load: IdleLoad, report: IdleReport, on_progress: OnIdle) -> None:
     ) as crowd:
         report.processes = crowd.processes
         report.state = crowd.wait_opened(opening)
+        report.idled = report.state.idling
         report.opened_seconds = time.monotonic() - began
-        if not report.state.idling:
+        if not report.idled:
             said = [f"{kind}: {fault.example}" for kind, fault in report.state.errors.items()]
             raise BenchError("no session could be opened; " + "; ".join(said))
         held_from = time.monotonic()

@@ -47,7 +47,7 @@ def idle_page(report: IdleReport, began: datetime) -> str:
 
 def _tiles(report: IdleReport) -> str:
     state = report.state
-    shown = [(f"{state.idling:,}", "sessions idle", "bad" if state.failed else "good")]
+    shown = [(f"{report.idled:,}", "sessions idle", "bad" if state.failed else "good")]
     if a_session := report.a_session(report.after):
         shown.append((kibibytes(a_session[0]), "a session (PSS)", ""))
     if report.news.from_dot:
@@ -62,7 +62,7 @@ def _tiles(report: IdleReport) -> str:
             ),
         ]
     if report.opened_seconds:
-        speed = state.idling / report.opened_seconds
+        speed = report.idled / report.opened_seconds
         shown.append((f"{figures.rate(speed)}/s", "log-ins", ""))
     return tiles(shown)
 
@@ -75,7 +75,7 @@ def kibibytes(octets: float) -> str:
 def _memory(report: IdleReport) -> list[str]:
     times = (
         ("before", report.before),
-        (f"{report.state.idling:,} idle", report.after),
+        (f"{report.idled:,} idle", report.after),
         ("after news", report.after_news),
     )
     known = [(name, memory) for name, memory in times if memory is not None]

@@ -161,7 +161,7 @@ def idle_table(report: IdleReport) -> RenderableType:
     """Return what was measured, for a terminal."""
     state = report.state
     head = Text()
-    head.append(f"{state.idling:,} sessions idle", style="bold green")
+    head.append(f"{report.idled:,} sessions idle", style="bold green")
     head.append(f" on {report.load.target.name}", style="cyan")
     if report.probe.name:
         head.append(f" ({report.probe.name})", style="cyan")
