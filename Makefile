@@ -3,7 +3,7 @@
 # `make run` and `make test` start from nothing but Python, Rust and make. What has been built is
 # not built again: the tools hang on pyproject.toml, the extension on the Rust sources.
 .DEFAULT_GOAL := help
-.PHONY: help setup run build format lint test slow soak fuzz coverage bench ci clean
+.PHONY: help setup run build format lint test slow soak fuzz coverage compare ci clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -114,8 +114,8 @@ coverage: setup ## which branches no test takes; to be read, not to be reached
 	$(BIN)/coverage run -m pytest -q
 	$(BIN)/coverage report --skip-covered --sort=miss
 
-bench: setup ## the numbers of bench/README.md
-	$(BIN)/python -m bench
+compare: setup ## imapvm beside Dovecot, Cyrus, Courier and pymap: bench/RESULTS.md, alone on the machine (ARGS='--rounds 1')
+	$(BIN)/python -m bench.table $(ARGS)
 
 ci: setup lint test slow ## what must pass before anything lands
 

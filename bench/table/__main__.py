@@ -7,6 +7,7 @@ python -m bench.table --page bench/results/DATE.json    the page again, from its
 
 import argparse
 import datetime
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -44,6 +45,7 @@ def main() -> int:
     """Carry out the command line; returns the exit code."""
     chosen = _options().parse_args()
     raise_limit()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers are ended then, too
     if chosen.page:
         results = Results.read(chosen.page)
         _write(results, chosen.page.parent.parent, json=False)

@@ -49,7 +49,7 @@ def measure_idling(row: IdleRow, base: Path) -> IdleResult:
                 result.fault = "it has no TLS here"
                 return result
             load = IdleLoad(
-                _target(service, users, tls=row.tls),
+                target_for(service, users, tls=row.tls),
                 row.sessions,
                 deliveries=row.deliveries if service.lmtp else 0,
                 hold_seconds=HIBERNATION_SECONDS,
@@ -60,7 +60,8 @@ def measure_idling(row: IdleRow, base: Path) -> IdleResult:
     return result
 
 
-def _target(service: Service, users: Sequence[User], *, tls: bool) -> Target:
+def target_for(service: Service, users: Sequence[User], *, tls: bool) -> Target:
+    """The service as the load tool knows it, with its process."""
     at = service.imaps if tls else service.imap
     assert at is not None, "the caller has looked"
     return Target(
