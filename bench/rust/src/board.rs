@@ -93,7 +93,10 @@ pub struct Board {
     /// When the end was decided; 0: it was not.
     ended_at: AtomicU64,
     ended: Mutex<Option<String>>,
+    threads: u32,
     threads_left: AtomicU32,
+    /// Threads to which a limit allows nothing more.
+    threads_finished: AtomicU32,
     counts: Mutex<Counts>,
 }
 
@@ -115,7 +118,9 @@ impl Board {
             stop: AtomicBool::new(false),
             ended_at: AtomicU64::new(0),
             ended: Mutex::new(None),
+            threads: plan.threads,
             threads_left: AtomicU32::new(plan.threads),
+            threads_finished: AtomicU32::new(0),
             counts: Mutex::new(Counts::default()),
         }
     }
@@ -200,6 +205,13 @@ impl Board {
         if ended.is_none() {
             *ended = Some(why.into());
             self.ended_at.store(now, Relaxed);
+        }
+    }
+
+    /// One thread can begin nothing more because of a limit. The last one ends the load.
+    pub fn finish_limit(&self, now: u64) {
+        if self.threads_finished.fetch_add(1, Relaxed) + 1 == self.threads {
+            self.end(now, "limit");
         }
     }
 

@@ -8,11 +8,15 @@ pub mod board;
 pub mod bounds;
 pub mod clock;
 pub mod errors;
+pub mod load;
 pub mod output;
 pub mod plan;
 #[cfg(feature = "python")]
 mod py;
 pub mod random;
+pub mod report;
+pub mod responder;
 pub mod session;
 pub mod tally;
 pub mod transport;
+pub mod worker;

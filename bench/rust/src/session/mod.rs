@@ -379,6 +379,13 @@ impl Session {
         }
     }
 
+    /// Begin again if there was nothing to do.
+    pub fn proceed_if_quiet(&mut self, turn: &mut Turn<'_>) {
+        if matches!(self.stage, Stage::Running | Stage::Down) && self.flights.is_empty() {
+            self.proceed(turn);
+        }
+    }
+
     fn set_wake(&mut self, at: u64, turn: &mut Turn<'_>) {
         self.wake_at = at;
         turn.desk.timers.set(at, self.number());
