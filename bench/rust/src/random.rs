@@ -28,6 +28,14 @@ impl Random {
         first.saturating_add(u64::try_from(offset).unwrap_or(0))
     }
 
+    /// First and last of `count` numbers in a row within `1..=most`; all of them where `count` is
+    /// more.
+    pub fn range(&mut self, count: u64, most: u64) -> (u64, u64) {
+        let count = count.clamp(1, most.max(1));
+        let first = self.between(1, most.saturating_sub(count).saturating_add(1));
+        (first, first.saturating_add(count - 1))
+    }
+
     /// Uniform in 0..1.
     pub fn unit(&mut self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "53 bits fit exactly")]
@@ -54,6 +62,18 @@ mod tests {
         assert_eq!(take(1, 0), take(1, 0));
         assert_ne!(take(1, 0), take(1, 1));
         assert_ne!(take(1, 0), take(2, 0));
+    }
+
+    #[test]
+    fn a_range_has_its_length_reaches_both_ends_and_stays_within() {
+        let mut random = Random::new(1, 0);
+        let found: std::collections::BTreeSet<_> = std::iter::repeat_with(|| random.range(3, 5))
+            .take(200)
+            .collect();
+        assert_eq!(Vec::from_iter(found), [(1, 3), (2, 4), (3, 5)]);
+        assert_eq!(random.range(50, 7), (1, 7));
+        assert_eq!(random.range(50, 0), (1, 1));
+        assert_eq!(random.range(1, 1), (1, 1));
     }
 
     #[test]

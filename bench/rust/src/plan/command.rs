@@ -21,6 +21,8 @@ pub enum Piece {
     Exists,
     /// 1 to the last EXISTS.
     RandomMessage,
+    /// So many messages in a row, as `first:last`.
+    RandomRange(u32),
     /// One more each time.
     Counter,
     /// Number of the connection.
@@ -218,6 +220,8 @@ impl Pieces {
             PartText::Plain(_) => user(Piece::Plain)?,
             PartText::Exists(_) => Piece::Exists,
             PartText::RandomMessage(_) => Piece::RandomMessage,
+            PartText::RandomRange(0) => return Err("a range of no messages"),
+            PartText::RandomRange(count) => Piece::RandomRange(*count),
             PartText::Counter(_) => Piece::Counter,
             PartText::Connection(_) => Piece::Connection,
             PartText::Message(LiteralText::AtOnce) => {

@@ -112,6 +112,11 @@ fn what_is_wrong_is_named_by_its_field() {
         ),
         (
             "/mix/0/commands/0/parts/0",
+            json!({"random_range": 0}),
+            "mix[0].commands[0].parts[0]: a range of no messages",
+        ),
+        (
+            "/mix/0/commands/0/parts/0",
             json!({"user": false}),
             "mix[0].commands[0].parts[0]",
         ),

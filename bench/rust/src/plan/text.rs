@@ -143,6 +143,7 @@ pub(super) enum PartText {
     Random((u64, u64)),
     Exists(True),
     RandomMessage(True),
+    RandomRange(u32),
     Counter(True),
     Connection(True),
     Message(LiteralText),

@@ -88,6 +88,13 @@ impl Speaker {
             Piece::RandomMessage => {
                 out.push_number(self.random.between(1, u64::from(self.exists.max(1))));
             }
+            Piece::RandomRange(count) => {
+                let exists = u64::from(self.exists.max(1));
+                let (first, last) = self.random.range(u64::from(*count), exists);
+                out.push_number(first);
+                out.push(b":");
+                out.push_number(last);
+            }
             Piece::Counter => {
                 self.counter = self.counter.wrapping_add(1);
                 out.push_number(self.counter);
