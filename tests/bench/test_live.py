@@ -77,6 +77,7 @@ def test_elsewhere_there_is_a_line_a_phase_and_then_one_now_and_then(capsys, mon
     assert written.err.splitlines() == [
         "opening: 64 connections",
         "warming up: 64 connections",
+        "measuring: 64 connections",
         line_of(snapshot(elapsed=7), 10.0),
     ]
 

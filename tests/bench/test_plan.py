@@ -51,6 +51,7 @@ def test_lmtp_goes_where_mail_is_taken_in_and_without_tls():
     made = plan(Load(there, scenario_file.load("lmtp")))
     assert (made["protocol"], made["port"], made["tls"]) == ("lmtp", 24, "none")
     assert {"user": True} in parts(made)[1]
+    assert parts(made)[2] == [{"text": "DATA"}, {"data": True}]
     with pytest.raises(BenchError, match="--lmtp HOST:PORT") as caught:
         plan(Load(target(), scenario_file.load("lmtp")))
     assert caught.value.status is Status.USAGE

@@ -162,6 +162,12 @@ def test_a_mistake_in_a_command_is_named_with_its_place(command, line):
     assert [m for m in found if m.startswith(line)] == found[:1]
 
 
+@pytest.mark.parametrize("commands", ['"DATA"', '"NOOP {data}"', '"DATA", "{data}"'])
+def test_lmtps_data_is_one_command_with_its_message(commands):
+    text = f'about = "a"\nprotocol = "lmtp"\n[[mix]]\ncommands = [{commands}]\n'
+    assert mistakes(text) == ['my.toml: mix: DATA and {data} belong together: "DATA {data}"']
+
+
 def test_lmtp_has_no_literals_and_no_mailboxes():
     text = 'about = "a"\nprotocol = "lmtp"\n[[mix]]\ncommands = ["NOOP {message}"]\n'
     assert mistakes(text) == ["my.toml: mix: {message} and {exists} are IMAP's; LMTP sends {data}"]

@@ -50,7 +50,9 @@ def octets_per_second(connections: int, seconds: float, *, literal: int = LITERA
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m imapvm_bench.engine_speed", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m imapvm_bench.engine_speed", description=__doc__
+    )
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=3)

@@ -55,11 +55,11 @@ class Lines:
             return
         new, self._phase = snapshot.phase != self._phase, snapshot.phase
         self._next = now + LINE_SECONDS
-        if new and snapshot.phase != "measuring":
-            if snapshot.phase != "ended":
-                print(f"{snapshot.phase}: {snapshot.open:,} connections", file=sys.stderr)
+        if snapshot.phase == "ended":
             return
-        if not new:
+        if new:
+            print(f"{snapshot.phase}: {snapshot.open:,} connections", file=sys.stderr)
+        else:
             print(line_of(snapshot, self._seconds), file=sys.stderr)
 
 

@@ -153,6 +153,10 @@ def _parts(command: Command, literal: str) -> list[Part]:
     for part in command.parts:
         if "message" in part:
             parts.append({"message": literal})
+        elif "data" in part and parts:
+            # The engine ends the line that says DATA; what separates them in the file goes.
+            parts[-1] = {"text": str(parts[-1].get("text", "")).rstrip(" ")}
+            parts.append(part)
         elif imap and ("user" in part or "password" in part) and not _ends_with_quote(parts):
             parts += [{"text": '"'}, part, {"text": '"'}]
         else:

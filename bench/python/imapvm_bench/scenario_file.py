@@ -135,6 +135,10 @@ def _check_placeholders(table: Table, scenario: Scenario) -> None:
             table.wrong("mix", "{data} is LMTP's; IMAP sends {message}")
         if not imap and uses(command.parts, "message", "exists", "random_message", "random_range"):
             table.wrong("mix", "{message} and {exists} are IMAP's; LMTP sends {data}")
+    for command in scenario.commands():
+        is_data = command.parts[0].get("text", "") in {"DATA", "DATA "}
+        if not imap and is_data != ("data" in command.parts[-1]):
+            table.wrong("mix", 'DATA and {data} belong together: "DATA {data}"')
     numbers = any(
         uses(c.parts, "exists", "random_message", "random_range") for c in scenario.commands()
     )

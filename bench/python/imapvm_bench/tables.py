@@ -33,7 +33,10 @@ def run_table(outcome: Outcome) -> RenderableType:
     """One load: the sum in a sentence, latencies by command, errors."""
     report = outcome.report
     parts: list[RenderableType] = [_sentence(outcome)]
-    parts.append(_latencies("command", report.labels, report))
+    if report.labels:
+        parts.append(_latencies("command", report.labels, report))
+    elif not report.never_began:
+        parts.append(Text("No command was answered in the measured time.", style="yellow"))
     if len(report.entries) > 1:
         parts += [_latencies("mix", report.entries, report)]
     if report.setup:

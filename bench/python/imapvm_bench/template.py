@@ -20,7 +20,7 @@ PLACEHOLDERS: Final = {
     "counter": "1, 2, 3 … on each connection",
     "connection": "number of the connection, from 0",
     "message": "one of the scenario's messages as a literal, for APPEND",
-    "data": "one of the scenario's messages as LMTP's DATA wants it, with the final dot",
+    "data": "behind LMTP's DATA: one of the scenario's messages, with the final dot, after 354",
 }
 """What may stand in braces, and what it becomes. The manual has the same table."""
 

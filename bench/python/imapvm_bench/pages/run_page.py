@@ -42,8 +42,11 @@ def run_page(outcome: Outcome, began: datetime) -> str:
     body += [banner(said, mild=True) for said in unfinished_sentences(outcome)]
     body.append(_tiles(report))
     body += _over_time(report)
-    body.append(_latencies(report))
-    body.append(section("Commands", rows_table("command", report.labels, report.seconds)))
+    if report.labels:
+        body.append(_latencies(report))
+        body.append(section("Commands", rows_table("command", report.labels, report.seconds)))
+    elif not report.never_began:
+        body.append(banner("No command was answered in the measured time.", mild=True))
     if len(report.entries) > 1:
         note = "What connections chose from, each from its first command to the last answer."
         body.append(section("Mix", rows_table("entry", report.entries, report.seconds), note=note))
