@@ -3,7 +3,7 @@
 # `make run` and `make test` start from nothing but Python, Rust and make. What has been built is
 # not built again: the tools hang on pyproject.toml, the extension on the Rust sources.
 .DEFAULT_GOAL := help
-.PHONY: help setup run build format lint test slow soak fuzz coverage bench ci clean
+.PHONY: help setup run build format lint test slow soak fuzz coverage compare ci clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -12,8 +12,11 @@ BIN := $(VENV)/bin
 RUST := rust/Cargo.toml
 EXTENSION := python/imapvm/_core.abi3.so
 SOURCES := $(shell find rust/src -name '*.rs' 2>/dev/null) rust/Cargo.toml rust/Cargo.lock
-MATURIN = VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/maturin develop -q
-RELEASE = $(MATURIN) --release $(1) >$(VENV)/build.log 2>&1 || { cat $(VENV)/build.log >&2; exit 1; }
+ENGINE_RUST := bench/rust/Cargo.toml
+ENGINE := bench/python/imapvm_bench/_engine.abi3.so
+ENGINE_SOURCES := $(shell find bench/rust/src -name '*.rs' 2>/dev/null) bench/rust/Cargo.toml bench/rust/Cargo.lock
+MATURIN = VIRTUAL_ENV="$(CURDIR)/$(VENV)" "$(CURDIR)/$(BIN)/maturin" develop -q
+RELEASE = $(MATURIN) --release $(1) >$(CURDIR)/$(VENV)/build.log 2>&1 || { cat $(CURDIR)/$(VENV)/build.log >&2; exit 1; }
 ARGS ?=
 
 # Install what an extra of pyproject.toml names, without building the package again.
@@ -28,7 +31,7 @@ FUZZ_SECONDS ?= 120
 help:     ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-9s %s\n", $$1, $$2}'
 
-setup: $(EXTENSION) $(VENV)/.ready $(VENV)/.tools ## .venv with the tools and the package in it, the extension optimised
+setup: $(EXTENSION) $(VENV)/.ready $(VENV)/.tools $(ENGINE) ## .venv with the tools, the package and imapvm-bench in it, optimised
 
 run: $(EXTENSION) $(VENV)/.ready ## a server with a demonstration user and mail, on loopback, until Ctrl-C (ARGS='--imap-port 0')
 	@$(BIN)/imapvm demo $(ARGS)
@@ -58,25 +61,41 @@ $(EXTENSION): $(SOURCES) | $(VENV)/.ready
 	  { $(call RELEASE,--skip-install); }; }
 	@touch $@
 
+# imapvm-bench is a package of its own: the same two steps, in its directory.
+$(VENV)/.bench: bench/pyproject.toml | $(VENV)/.tools
+	@echo 'compiling the load engine and installing imapvm-bench into $(VENV)'
+	@cd bench && { $(call RELEASE); }
+	@touch $(ENGINE) $@
+
+$(ENGINE): $(ENGINE_SOURCES) | $(VENV)/.bench
+	@test -f $@ && test -z "$$(find $(ENGINE_SOURCES) -newer $@)" || { \
+	  PYTHON='$(PYTHON)' .ci/ground && echo 'compiling the load engine' && cd bench && { $(call RELEASE,--skip-install); }; }
+	@touch $@
+
 build: $(VENV)/.tools ## compile the extension into python/imapvm quickly, not optimised
 	$(MATURIN) --skip-install
 
 format: $(VENV)/.tools ## rewrite Python and Rust in the house format
 	$(BIN)/ruff check -q --fix-only . ; $(BIN)/ruff format -q .
 	cargo fmt --manifest-path $(RUST)
+	cargo fmt --manifest-path $(ENGINE_RUST)
 
 lint: setup ## format, lints, types, layers, and the stub against the binary
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	MYPYPATH=python $(BIN)/python -m mypy.stubtest imapvm._core
+	MYPYPATH=python:bench/python $(BIN)/python -m mypy.stubtest imapvm._core imapvm_bench._engine
 	cargo fmt --manifest-path $(RUST) --check
+	cargo fmt --manifest-path $(ENGINE_RUST) --check
 	cargo clippy -q --locked --manifest-path $(RUST) --all-targets -- -D warnings
+	cargo clippy -q --locked --manifest-path $(ENGINE_RUST) --all-targets -- -D warnings
 	cargo clippy -q --locked --manifest-path $(RUST) --all-targets --features python -- -D warnings
+	cargo clippy -q --locked --manifest-path $(ENGINE_RUST) --all-targets --features python -- -D warnings
 
 test: setup ## the tests that need no patience
 	cargo test -q --locked --manifest-path $(RUST)
+	cargo test -q --locked --manifest-path $(ENGINE_RUST)
 	$(BIN)/pytest -q
 
 slow: setup $(VENV)/.interop ## crashes, other people's clients and servers, long properties
@@ -95,10 +114,10 @@ coverage: setup ## which branches no test takes; to be read, not to be reached
 	$(BIN)/coverage run -m pytest -q
 	$(BIN)/coverage report --skip-covered --sort=miss
 
-bench: setup ## the numbers of bench/README.md
-	$(BIN)/python -m bench
+compare: setup ## imapvm beside Dovecot, Cyrus, Courier and pymap: bench/RESULTS.md, alone on the machine (ARGS='--rounds 1')
+	$(BIN)/python -m bench.table $(ARGS)
 
 ci: setup lint test slow ## what must pass before anything lands
 
 clean: ## forget what was built here; var/ stays
-	rm -rf $(VENV) rust/target $(EXTENSION)
+	rm -rf $(VENV) rust/target bench/rust/target $(EXTENSION) $(ENGINE)

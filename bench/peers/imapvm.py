@@ -1,57 +1,105 @@
-"""imapvm itself, started as anybody would: `imapvm demo`."""
+"""imapvm itself, as an operator starts it: a configuration, `imapvm serve`."""
 
-import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+import trio
+
+from bench.peers.hashes import ABOUT, hashes
+from bench.peers.peer import HOST, Light, Service, Users, free_port, nobody
+from bench.peers.processes import served
+from imapvm.filepool.pool import create_filepool, open_filepool
+from imapvm.server.certificate import NoCertificateError, self_signed
+
+CONFIGURATION: Final = """\
+filepool = "filepool"
+spool = "spool"
+hostname = "localhost"
+workers = {workers}
+
+[listen]
+imap = ["{host}:{imap}"]
+imaps = [{imaps}]
+lmtp = ["{host}:{lmtp}"]
+{tls}
+[log]
+level = "warning"
+"""
+
+ENROLLING_AT_ONCE: Final = 64
+"""Enrolments under way at the same time: they share commits."""
 
 
 def version() -> str:
     return "imapvm " + installed_version("imapvm")
 
 
+def missing() -> None:
+    """It is what is being built here."""
+    return
+
+
 @contextmanager
-def running(base: Path, users: dict[str, str]) -> "Iterator[Demo]":
+def running(
+    base: Path, users: Users, *, light: Light = nobody, workers: int = 0, name: str = "imapvm"
+) -> Iterator[Service]:
     """Serve some users, name to password, until the block ends."""
-    command = [
-        sys.executable, "-m", "imapvm", "demo", "--no-samples", "--dir", str(base),
-        "--imap-port", "0", "--imaps-port", "0", "--lmtp-port", "0",
-        *(f"--user={name}:{password}" for name, password in users.items()),
-    ]  # fmt: skip
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    said = {}
+    base.mkdir(parents=True, exist_ok=True)
+    (base / "spool").mkdir(mode=0o700, exist_ok=True)
+    filepool = base / "filepool"
+    if not (filepool / "FORMAT").exists():
+        create_filepool(filepool)
+    trio.run(_enroll, filepool, hashes(users, light))
+    imap, lmtp, imaps = (HOST, free_port()), (HOST, free_port()), None
+    tls = ""
     try:
-        for line in server.stdout:
-            key, _, value = line.strip().partition("=")
-            said[key] = value
-            if line.strip() == "ready":
-                break
-        else:
-            raise RuntimeError("imapvm demo ended before it was ready")
-        yield Demo(server.pid, said)
-    finally:
-        server.terminate()
-        server.wait(20)
-        server.stdout.close()
+        certificate, key = self_signed(base / "tls")
+    except NoCertificateError:
+        pass
+    else:
+        imaps = (HOST, free_port())
+        tls = f'\n[tls]\ncertificate = "{certificate.resolve()}"\nkey = "{key.resolve()}"\n'
+    configuration = base / "imapvm.toml"
+    configuration.write_text(
+        CONFIGURATION.format(
+            workers=workers,
+            host=HOST,
+            imap=imap[1],
+            imaps=f'"{HOST}:{imaps[1]}"' if imaps else "",
+            lmtp=lmtp[1],
+            tls=tls,
+        )
+    )
+    command = [sys.executable, "-m", "imapvm", "serve", "--config", str(configuration)]
+    listens = [imap, lmtp, *([imaps] if imaps else [])]
+    with served(command, said=base / "said", listens=listens) as pid:
+        yield Service(
+            name=name,
+            version=version(),
+            pid=pid,
+            imap=imap,
+            imaps=imaps,
+            lmtp=lmtp,
+            fsync="every commit is on disk before it is acknowledged",
+            passwords=f"{ABOUT}; that a password was right is remembered for ten minutes, as a"
+            " keyed digest in memory",
+            settings=f"workers = {workers}",
+        )
 
 
-class Demo:
-    """A running demo, by what it printed."""
+async def _enroll(filepool: Path, credentials: Mapping[str, str]) -> None:
+    """Enrol who is missing."""
+    async with open_filepool(filepool) as pool:
+        waiting = iter([each for each in credentials.items() if not pool.accounts.find(each[0])])
 
-    def __init__(self, pid: int, said: dict[str, str]) -> None:
-        self.pid = pid
-        self.spool = Path(said["spool"])
-        self.imap = _address(said["imap"])
-        self.imaps = _address(said["imaps"]) if "imaps" in said else None
-        self.lmtp = _address(said["lmtp"])
+        async def enroll_next() -> None:
+            for name, credential in waiting:
+                await pool.accounts.enroll(name, credential)
 
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    return host, int(port)
+        async with trio.open_nursery() as nursery:
+            for _ in range(ENROLLING_AT_ONCE):
+                nursery.start_soon(enroll_next)

@@ -1,17 +1,34 @@
 """Promise 5 and 6: an idle session costs a few KiB, and hears at once of what was committed."""
 
 import pytest
-from bench.idle_memory import measure
+from imapvm_bench.idling import IdleLoad, IdleReport, measure_idle
+
+from bench.peers import imapvm
+from bench.table.idle import target_for, users_of
 
 pytestmark = pytest.mark.slow
 
 
-def test_an_idle_session_takes_less_than_twelve_kib_and_is_told_at_once():
-    report = measure(1000, 40, tls=False)
-    assert report["octets_a_session"] < 12 * 1024
-    assert report["octets_a_session_after_news"] < 12 * 1024
-    assert report["news_to_one_ms"]["acknowledged"]["p50"] < 10
+def idled(directory, sessions: int, deliveries: int, *, tls: bool) -> IdleReport:
+    users = users_of(sessions)
+    names = {user.name: user.password for user in users}
+    with imapvm.running(directory, names, light=lambda _: True) as service:
+        target = target_for(service, users, tls=tls)
+        report = measure_idle(IdleLoad(target, sessions, deliveries=deliveries))
+    assert report.state.idling == sessions
+    return report
 
 
-def test_an_idle_session_with_tls_takes_less_than_thirty_kib():
-    assert measure(1000, 5, tls=True)["octets_a_session"] < 30 * 1024
+def test_an_idle_session_takes_less_than_twelve_kib_and_is_told_at_once(tmp_path):
+    report = idled(tmp_path, 1000, 40, tls=False)
+    for memory in (report.after, report.after_news):
+        _, anonymous = report.a_session(memory)
+        assert anonymous < 12 * 1024
+    assert report.news.missed == 0
+    assert sorted(report.news.from_reply)[len(report.news.from_reply) // 2] < 10_000
+
+
+def test_an_idle_session_with_tls_takes_less_than_thirty_kib(tmp_path):
+    report = idled(tmp_path, 1000, 5, tls=True)
+    _, anonymous = report.a_session(report.after)
+    assert anonymous < 30 * 1024

@@ -1,0 +1,83 @@
+"""A server of the comparison by hand, or what one needs to be there.
+
+python -m bench.peers                     which there are, and what is missing
+python -m bench.peers get cyrus           fetch one into var/peers, installing nothing
+python -m bench.peers dovecot --dir DIR   serve until Ctrl-C
+"""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from bench.peers import PEERS, PeerFailedError, PeerMissingError, Service, peer
+from bench.peers.scratch import scratch
+from bench.peers.unpacked import UnpackingError
+
+
+def main() -> int:
+    """Carry out the command line; returns the exit code."""
+    options = argparse.ArgumentParser(
+        prog="python -m bench.peers",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_argument("what", nargs="?", metavar="NAME", help="a server, or `get`")
+    options.add_argument("names", nargs="*", metavar="NAME", help="after `get`: which to fetch")
+    options.add_argument("--dir", type=Path, help="where it keeps everything (default: for once)")
+    options.add_argument("--users", type=int, default=10, help="user1 … userN (default: 10)")
+    options.add_argument("--password", default="secret", help="of each (default: %(default)s)")
+    chosen = options.parse_args()
+    try:
+        if chosen.what is None:
+            _list()
+        elif chosen.what == "get":
+            for name in chosen.names or [each.name for each in PEERS.values() if each.get]:
+                peer(name).get_ready()
+        else:
+            _serve(chosen)
+    except KeyError as unknown:
+        options.error(f"there is no server {unknown}: {', '.join(PEERS)}")
+    except PeerMissingError as missing:
+        print(f"{chosen.what} is not here: {missing}", file=sys.stderr)
+        return 1
+    except (PeerFailedError, UnpackingError) as fault:
+        print(f"{chosen.what}: {fault}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _list() -> None:
+    for each in PEERS.values():
+        command = each.missing()
+        there = "is here" if command is None else f"is not here: {command}"
+        print(f"{each.name:18} {each.about:42} {there}")
+
+
+def _serve(chosen: argparse.Namespace) -> None:
+    server = peer(chosen.what)
+    users = {f"user{n}": chosen.password for n in range(1, chosen.users + 1)}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with scratch(chosen.dir) as base, server.running(base, users) as service:
+        _say(service, users)
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            print("ending")
+
+
+def _say(service: Service, users: dict[str, str]) -> None:
+    first, password = next(iter(users.items()))
+    print(f"{service.version} serves users {first} … user{len(users)}, password {password}")
+    for kind in ("imap", "imaps", "lmtp"):
+        address = getattr(service, kind)
+        if address is not None:
+            print(f"{kind}={address[0]}:{address[1]}")
+    print(f"pid={service.pid}")
+    for kind in ("fsync", "passwords", "settings"):
+        print(f"{kind}: {getattr(service, kind)}")
+    print("ready", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

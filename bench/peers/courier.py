@@ -1,0 +1,170 @@
+"""Debian's Courier, in a mount namespace of its own: Maildir, passwords in a userdb.
+
+Courier's programs have their places compiled in (/etc/courier, /run/courier, /usr/lib/courier). In
+the namespace those places are ours: overlays of what was unpacked, and a configuration written
+here. The rest of the machine sees nothing of it. It takes root to make one.
+
+What is set away from the defaults: limits on processes and addresses are out of the way. IDLE is
+answered by a look at the mailbox every minute, as by default (its "enhanced" IDLE needs a FAM
+service). There is no LMTP in Debian's package.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from bench.peers import unpacked
+from bench.peers.peer import (
+    HOST,
+    Light,
+    PeerMissingError,
+    Service,
+    Users,
+    free_port,
+    mail_account,
+    nobody,
+)
+from bench.peers.processes import served
+from imapvm.server.certificate import self_signed
+
+PACKAGES: Final = ("courier-imap", "courier-base", "courier-authdaemon", "courier-authlib-userdb")
+GET: Final = "python -m bench.peers get courier"
+
+AUTHDAEMONRC: Final = """\
+authmodulelist="authuserdb"
+authmodulelistorig="authuserdb"
+daemons={cores}
+authdaemonvar=/run/courier/authdaemon
+DEBUG_LOGIN=0
+DEFAULTOPTIONS=""
+LOGGEROPTS=""
+"""
+
+SCRIPT: Final = """\
+set -e
+mount -t overlay overlay -o lowerdir={root}/usr:/usr /usr
+mount -t overlay overlay -o lowerdir={root}/etc:/etc /etc
+mount --bind {etc} /etc/courier
+mount -t tmpfs tmpfs /run
+mkdir -p /run/courier/authdaemon
+makeuserdb
+set -a
+. /etc/courier/imapd
+. /etc/courier/imapd-ssl
+IMAP_STARTTLS=NO
+IMAP_TLS_REQUIRED=0
+TLS_CERTFILE={pem}
+TLS_CACHEFILE=
+set +a
+/usr/lib/courier/courier-authlib/authdaemond &
+authdaemon=$!
+while ! test -S /run/courier/authdaemon/socket; do sleep 0.02; done
+tcpd="couriertcpd -address={host} -maxprocs=20000 -maxperip=20000 -nodnslookup -noidentlookup"
+login="/usr/lib/courier/courier/imaplogin /usr/bin/imapd Maildir"
+$tcpd {imap} $login &
+plain=$!
+IMAP_TLS=1 $tcpd {imaps} /usr/bin/couriertls -server -tcpd -user={user} $login &
+trap "kill $authdaemon $plain $!" TERM
+wait || true
+wait
+"""
+
+
+def missing() -> str | None:
+    if os.getuid() != 0:
+        return "(as root, for a mount namespace) " + GET
+    return GET if unpacked.root_of("courier") is None else None
+
+
+def get() -> None:
+    unpacked.get("courier", PACKAGES)
+
+
+def version() -> str:
+    return "Courier " + unpacked.version("courier", "courier-imap")
+
+
+@contextmanager
+def running(base: Path, users: Users, *, light: Light = nobody) -> Iterator[Service]:
+    """Serve some users, name to password, until the block ends."""
+    del light  # its hash is light enough
+    root = unpacked.root_of("courier")
+    if root is None or os.getuid() != 0:
+        raise PeerMissingError(missing() or GET)
+    base = base.resolve()
+    base.mkdir(parents=True, exist_ok=True)
+    base.chmod(0o755)
+    account = mail_account()
+    imap, imaps = (HOST, free_port()), (HOST, free_port())
+    etc = base / "etc"
+    shutil.copytree(root / "etc/courier", etc, dirs_exist_ok=True)
+    (etc / "authdaemonrc").write_text(AUTHDAEMONRC.format(cores=os.cpu_count() or 1))
+    _write_users(base, users, account)
+    certificate, key = self_signed(base / "tls")
+    pem = base / "tls" / "both.pem"
+    pem.write_text(key.read_text() + certificate.read_text())
+    shutil.chown(pem, account)
+    script = SCRIPT.format(
+        root=shlex.quote(str(root)),
+        etc=shlex.quote(str(etc)),
+        pem=shlex.quote(str(pem)),
+        host=HOST,
+        imap=imap[1],
+        imaps=imaps[1],
+        user=account,
+    )
+    with served(
+        ["unshare", "--mount", "sh", "-c", script],
+        said=base / "said",
+        listens=[imap, imaps],
+        environment=unpacked.libraries(root),
+    ) as pid:
+        yield Service(
+            name="courier",
+            version=version(),
+            pid=pid,
+            imap=imap,
+            imaps=imaps,
+            lmtp=None,
+            fsync="its defaults: nothing is synced; a flag is a rename",
+            passwords="SHA-512 crypt, the strongest its userdb knows",
+            settings="Maildir; a process for each connection; IDLE by a look every 60 s",
+            prefix="INBOX.",
+        )
+
+
+def _write_users(base: Path, users: Users, account: str) -> None:
+    """A userdb, and an empty Maildir for each."""
+    hashes = {word: _hashed(word) for word in set(users.values())}
+    mail = base / "mail"
+    mail.mkdir(exist_ok=True)
+    shutil.chown(mail, account, account)
+    owner = mail.stat()
+    lines = []
+    for name, password in users.items():
+        home = mail / name
+        fields = {"uid": owner.st_uid, "gid": owner.st_gid, "home": home, "mail": home / "Maildir"}
+        said = "|".join(f"{field}={value}" for field, value in fields.items())
+        lines.append(f"{name}\t{said}|imappw={hashes[password]}\n")
+        for part in ("", "Maildir", "Maildir/cur", "Maildir/new", "Maildir/tmp"):
+            (home / part).mkdir(exist_ok=True)
+            shutil.chown(home / part, account, account)
+    userdb = base / "etc/userdb"
+    userdb.touch(mode=0o600)
+    userdb.write_text("".join(lines))
+
+
+def _hashed(password: str) -> str:
+    done = subprocess.run(
+        ["openssl", "passwd", "-6", "-stdin"],
+        input=password,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()

@@ -1,0 +1,95 @@
+"""PyPI's pymap, in a virtual environment of its own: Maildir, pure Python on asyncio."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from bench.peers.peer import HOST, Light, PeerMissingError, Service, Users, free_port, nobody
+from bench.peers.processes import served
+from bench.peers.unpacked import PLACE
+
+PACKAGE: Final = "pymap>=0.36,<0.37"
+GET: Final = "python -m bench.peers get pymap"
+
+ROUNDS: Final = 500_000
+
+HASHING: Final = """\
+import sys
+from pysasl.hashing import BuiltinHash
+for line in sys.stdin:
+    rounds, word = line.rstrip("\\n").split(" ", 1)
+    print(BuiltinHash(rounds=int(rounds)).hash(word))
+"""
+
+
+def missing() -> str | None:
+    return None if _program("pymap").exists() else GET
+
+
+def get() -> None:
+    python = _program("python")
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", PLACE / "pymap"], check=True)
+    subprocess.run(
+        [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", PACKAGE], check=True
+    )
+
+
+def version() -> str:
+    shown = subprocess.run(
+        [_program("pymap"), "--version"], capture_output=True, text=True, check=True
+    )
+    return f"pymap {shown.stdout.split()[-1]}"
+
+
+@contextmanager
+def running(base: Path, users: Users, *, light: Light = nobody) -> Iterator[Service]:
+    """Serve some users, name to password, until the block ends."""
+    if (command := missing()) is not None:
+        raise PeerMissingError(command)
+    base.mkdir(parents=True, exist_ok=True)
+    mail = base.resolve() / "mail"
+    mail.mkdir(exist_ok=True)
+    _write_users(mail, users, light)
+    imap = (HOST, free_port())
+    command_line: list[str | Path] = [
+        _program("pymap"), "--host", HOST, "--port", str(imap[1]), "--no-tls", "maildir", mail,
+    ]  # fmt: skip
+    with served(command_line, said=base / "said", listens=[imap]) as pid:
+        yield Service(
+            name="pymap",
+            version=version(),
+            pid=pid,
+            imap=imap,
+            imaps=None,
+            lmtp=None,
+            fsync="its defaults: APPEND is synced, flags are not",
+            passwords=f"PBKDF2-SHA256 with {ROUNDS:,} rounds, its default, where log-ins are"
+            " measured; a light one elsewhere",
+            settings="Maildir; one process; no TLS",
+        )
+
+
+def _program(name: str) -> Path:
+    return PLACE / "pymap" / "bin" / name
+
+
+def _write_users(mail: Path, users: Users, light: Light) -> None:
+    """Its passwd and shadow files, with a hash for each password."""
+    words = {name: f"{1 if light(name) else ROUNDS} {word}" for name, word in users.items()}
+    wanted = sorted(set(words.values()))
+    done = subprocess.run(
+        [_program("python"), "-c", HASHING],
+        input="".join(f"{word}\n" for word in wanted),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    hashes = dict(zip(wanted, done.stdout.split(), strict=True))
+    (mail / "pymap-etc-passwd").write_text("".join(f"{name}:x:1:1::{name}:\n" for name in users))
+    (mail / "pymap-etc-shadow").write_text(
+        "".join(f"{name}:{hashes[word]}:::::::\n" for name, word in words.items())
+    )

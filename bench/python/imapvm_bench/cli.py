@@ -1,0 +1,56 @@
+"""`imapvm-bench`: the command line."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from imapvm_bench.errors import BenchError, Status
+from imapvm_bench.verbs import compare, fill, idle, run, scenarios
+
+VERBS = (run, idle, fill, compare, scenarios)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the command line says; return the exit status (`errors.Status`)."""
+    arguments = parser().parse_args(argv)
+    try:
+        status: Status = arguments.run(arguments)
+        sys.stdout.flush()
+    except BenchError as error:
+        for line in str(error).splitlines():
+            print(f"imapvm-bench: {line}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        print("imapvm-bench: interrupted", file=sys.stderr)
+        return Status.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has had enough (`| head`): nobody is left to be told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Status.OK
+    return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    made = argparse.ArgumentParser(
+        prog="imapvm-bench",
+        description="Load for any IMAP server: run a scenario, hold thousands of idle sessions,"
+        " fill mailboxes, compare servers.",
+        epilog="Exit status: 0 measured without errors; 1 some commands failed; 2 the command line"
+        " or a scenario is wrong; 3 it could not begin; 4 the server stopped answering; 130"
+        " interrupted.",
+    )
+    made.add_argument("--version", action="version", version=f"imapvm-bench {_version()}")
+    verbs = made.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for verb in VERBS:
+        verb.add_to(verbs)
+    return made
+
+
+def _version() -> str:
+    try:
+        return version("imapvm-bench")
+    except PackageNotFoundError:
+        return "(not installed)"

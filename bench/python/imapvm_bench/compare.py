@@ -1,0 +1,277 @@
+"""The same loads on several servers in turn: medians, spread, and the ratio pair by pair.
+
+    comparison = compare(targets, [Row("NOOP, 20", load("noop"), connections=20)], rounds=5)
+    print(comparison.cell("NOOP, 20", "imapvm").median)
+    print(comparison.ratio("NOOP, 20", "imapvm", "dovecot").median)
+
+Interleaved: in every round each row runs on every server before the next row begins, and every
+other round takes the servers in the opposite order. What the machine does besides therefore meets
+all of them, and a ratio is taken between two runs that stood next to each other.
+"""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from imapvm_bench.errors import BenchError
+from imapvm_bench.plan import Load
+from imapvm_bench.probe import Probe, look_at
+from imapvm_bench.report import Report, Snapshot
+from imapvm_bench.running import Outcome, run
+from imapvm_bench.scenario import Metric, Scenario
+from imapvm_bench.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: a load, and the number that is taken from its report."""
+
+    name: str
+    scenario: Scenario
+    connections: int | None = None
+    """None: as the scenario says."""
+    metric: Metric | None = None
+    """None: what the scenario says; p99 where there is a rate."""
+    rate: float | None = None
+    """Mix entries a second over all connections (open loop); None: as fast as it is answered."""
+    seconds: float | None = None
+    """Measured time where it is not that of the comparison."""
+    threads: int = 1
+
+    @property
+    def unit(self) -> Metric:
+        return self.metric or ("p99 ms" if self.rate else self.scenario.measure)
+
+    @property
+    def higher_is_better(self) -> bool:
+        return not self.unit.endswith("ms")
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Several values: the median, and how far they lie apart."""
+
+    median: float
+    low: float
+    high: float
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """Values of which there is at least one."""
+        return cls(statistics.median(values), min(values), max(values), tuple(values))
+
+    @property
+    def relative(self) -> float:
+        """(highest - lowest) / median; 0 where the median is 0."""
+        return (self.high - self.low) / self.median if self.median else 0.0
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What was measured. Rows and targets in the order they were given."""
+
+    rows: tuple[Row, ...]
+    targets: tuple[Target, ...]
+    rounds: int
+    seconds: float
+    values: dict[tuple[str, str], list[float | None]] = field(default_factory=dict)
+    """(row, target) → one value a round; None where that run gave none: see `faults`."""
+    faults: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    """(row, target) → what went wrong there, in sentences; absent where nothing did."""
+    interrupted: bool = False
+
+    def cell(self, row: str, target: str) -> Spread | None:
+        """Return what one server reached in one row; None if no round gave a value."""
+        values = [v for v in self.values.get((row, target), []) if v is not None]
+        return Spread.of(values) if values else None
+
+    def ratio(self, row: str, a: str, b: str) -> Spread | None:
+        """Return a ÷ b, round by round, of rounds that have both; None if there is none.
+
+        For latencies it is b ÷ a, so that a number above 1 always says that `a` is ahead.
+        """
+        higher = next(r for r in self.rows if r.name == row).higher_is_better
+        pairs = zip(self.values.get((row, a), []), self.values.get((row, b), []), strict=False)
+        ratios = [
+            (first / second) if higher else (second / first)
+            for first, second in pairs
+            if first and second
+        ]
+        return Spread.of(ratios) if ratios else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it as JSON would have it: every value of every round."""
+        names = [target.name for target in self.targets]
+        return {
+            "rounds": self.rounds,
+            "seconds": self.seconds,
+            "interrupted": self.interrupted,
+            "targets": [{"name": t.name, "address": str(t.imap)} for t in self.targets],
+            "rows": [
+                {
+                    "name": row.name,
+                    "scenario": row.scenario.name,
+                    "connections": row.connections or row.scenario.connections,
+                    "metric": row.unit,
+                    "values": {name: self.values.get((row.name, name), []) for name in names},
+                    "median": {
+                        name: cell.median if (cell := self.cell(row.name, name)) else None
+                        for name in names
+                    },
+                    "ratio": {
+                        f"{names[0]} / {other}": ratio.median
+                        if (ratio := self.ratio(row.name, names[0], other))
+                        else None
+                        for other in names[1:]
+                    },
+                    "faults": {
+                        name: self.faults[row.name, name]
+                        for name in names
+                        if (row.name, name) in self.faults
+                    },
+                }
+                for row in self.rows
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One run of a comparison: which of how many, and how it goes."""
+
+    number: int
+    steps: int
+    round: int
+    row: Row
+    target: Target
+    snapshot: Snapshot | None = None
+    """While it runs."""
+    value: float | None = None
+    """When it is done and gave one."""
+    done: bool = False
+
+
+def compare(
+    targets: Sequence[Target],
+    rows: Sequence[Row],
+    *,
+    rounds: int = 3,
+    seconds: float = 5.0,
+    warmup: float = 1.0,
+    on_step: Callable[[Step], None] = lambda _: None,
+    runner: Callable[..., Outcome] = run,
+) -> Comparison:
+    """Run every row on every target, `rounds` times, interleaved.
+
+    A run that fails (a server that cannot be reached, stops answering, or refuses commands) is
+    noted in `faults` and the others go on. KeyboardInterrupt ends it; what is there is returned,
+    with `interrupted` set.
+
+    Args:
+        targets: two or more, with different names.
+        rows: one or more, with different names.
+        rounds: how often each row runs on each target.
+        seconds: measured time of a run, where the row does not say.
+        warmup: seconds before that.
+        on_step: called when a run begins, about five times a second while it runs, and when it
+            has ended. On the calling thread.
+        runner: runs one load; tests have another.
+    """
+    runs = _Runs(Comparison(tuple(rows), tuple(targets), rounds, seconds), warmup, on_step, runner)
+    steps = rounds * len(rows) * len(targets)
+    number = 0
+    try:
+        for turn in range(rounds):
+            for row in rows:
+                for target in targets if turn % 2 == 0 else reversed(targets):
+                    number += 1
+                    runs.measure(Step(number, steps, turn + 1, row, target))
+    except KeyboardInterrupt:
+        runs.comparison.interrupted = True
+    return runs.comparison
+
+
+class _Runs:
+    """A comparison under way."""
+
+    def __init__(
+        self,
+        comparison: Comparison,
+        warmup: float,
+        on_step: Callable[[Step], None],
+        runner: Callable[..., Outcome],
+    ) -> None:
+        self.comparison = comparison
+        self._warmup = warmup
+        self._on_step = on_step
+        self._runner = runner
+        self._probes: dict[tuple[str, str], Probe] = {}
+
+    def measure(self, step: Step) -> None:
+        """Run a row on a target once, and note what came of it."""
+        key = (step.row.name, step.target.name)
+        self._on_step(step)
+        value: float | None = None
+        faults: list[str] = []
+        try:
+            outcome = self._runner(
+                self._load(step),
+                on_snapshot=lambda snapshot: self._on_step(replace(step, snapshot=snapshot)),
+                probe=lambda load: self._probe(key, load),
+            )
+        except BenchError as error:
+            faults = [str(error)]
+        else:
+            if outcome.interrupted:
+                raise KeyboardInterrupt
+            faults = faults_of(outcome.report)
+            if not outcome.report.server_stopped and outcome.report.totals.commands:
+                value = value_of(outcome.report, step.row.unit)
+        if faults:
+            self.comparison.faults.setdefault(key, []).extend(faults)
+        self.comparison.values.setdefault(key, []).append(value)
+        self._on_step(replace(step, value=value, done=True))
+
+    def _load(self, step: Step) -> Load:
+        row = step.row
+        return Load(
+            step.target,
+            row.scenario,
+            connections=row.connections,
+            seconds=row.seconds or self.comparison.seconds,
+            warmup=self._warmup,
+            rate=row.rate,
+            threads=row.threads,
+        )
+
+    def _probe(self, key: tuple[str, str], load: Load) -> Probe:
+        """Look at a server once for each row: a log-in may cost it a tenth of a second."""
+        if key not in self._probes:
+            self._probes[key] = look_at(load.target, load.scenario)
+        return self._probes[key]
+
+
+def value_of(report: Report, metric: Metric) -> float:
+    """Take one number from a report."""
+    match metric:
+        case "commands/s":
+            return report.commands_per_second
+        case "entries/s":
+            return report.entries_per_second
+        case "MB/s":
+            return report.octets_in_per_second / 1e6
+        case "p50 ms":
+            return report.latency.percentile(50) / 1000
+        case "p99 ms":
+            return report.latency.percentile(99) / 1000
+
+
+def faults_of(report: Report) -> list[str]:
+    """Say what went wrong in a run, a sentence for each kind."""
+    said = [
+        f"{kind} ({fault.count:,} times): {fault.example}" for kind, fault in report.errors.items()
+    ]
+    bad = report.server_stopped or report.never_began
+    return [*said, report.ended] if bad else said

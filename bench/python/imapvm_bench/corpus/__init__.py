@@ -1,0 +1,1 @@
+"""Messages made from a seed: the same for every server, every run and every machine."""

@@ -1,0 +1,179 @@
+"""Whole messages: header, shape, flags, date, and the threads they belong to."""
+
+import base64
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Final
+
+from imapvm_bench.corpus.shapes import SHAPES
+from imapvm_bench.corpus.words import PEOPLE, SCRIPTS, subject
+
+FIRST: Final = datetime(2024, 1, 1, 8, 0, tzinfo=UTC)
+"""Date of message 1 of every mailbox; they follow each other by some forty minutes."""
+
+SIZES: Final = (1500, 2500, 3500, 4000, 4000, 6000, 9000, 16_000, 40_000, 160_000)
+"""What mailboxes hold: half of it below 4 KB, a tenth with something attached."""
+
+HEADER: Final = 620
+"""Octets that a header has, about: the body gets the rest of the size."""
+
+REFERENCES_MAX: Final = 12
+"""So many ancestors are named in References; mail programs cut long threads, too."""
+
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = (
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What the messages of a mailbox are like. The same recipe makes the same octets."""
+
+    seed: int = 1
+    sizes: tuple[int, ...] = SIZES
+    """Octets, about; each as likely."""
+    shapes: tuple[str, ...] = tuple(SHAPES)
+    """Of `SHAPES`; each as likely."""
+    replies: float = 0.45
+    """Share of messages that answer an earlier one (In-Reply-To, References)."""
+    seen: float = 0.7
+    """Share of messages with \\Seen. Those that are seen may be answered or flagged, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A message, and what a mailbox says of it."""
+
+    octets: bytes
+    flags: tuple[str, ...]
+    date: datetime
+
+    @property
+    def internal_date(self) -> str:
+        """As APPEND takes it (RFC 9051 section 9, `date-time`)."""
+        return f"{self.date.day:2d}-{_MONTHS[self.date.month - 1]}-{self.date:%Y %H:%M:%S} +0000"
+
+
+def make(recipe: Recipe, mailbox: str, number: int) -> Mail:
+    """Return the message of a mailbox with a number, from 1.
+
+    Args:
+        recipe: what it is like.
+        mailbox: any text that tells mailboxes apart, such as "user1/INBOX".
+        number: its place in the mailbox.
+    """
+    dice = _dice(recipe, mailbox, number)
+    sender, reader = dice.choices(PEOPLE, k=2)
+    date = FIRST + timedelta(minutes=41 * number, seconds=dice.randrange(60))
+    ancestors = _ancestors(recipe, mailbox, number)
+    title = _subject(recipe, mailbox, ancestors[0] if ancestors else number)
+    size = max(64, dice.choice(recipe.sizes) - HEADER)
+    body = SHAPES[dice.choice(recipe.shapes)](dice, recipe.seed, size)
+    name = f"{dice.getrandbits(48):012x}"
+    fields = [
+        f"Return-Path: <{_local(sender)}@example.org>",
+        f"Received: from relay{dice.randrange(9)}.example.org ([192.0.2.{dice.randrange(1, 255)}])",
+        f"\tby mx.example.net with ESMTPS id {name}",
+        f"\tfor <reader@example.net>; {_date(date)}",
+        f"From: {_phrase(sender)} <{_local(sender)}@example.org>",
+        f"To: {_phrase(reader)} <reader@example.net>",
+    ]
+    if dice.random() < 0.25:
+        fields.append(f"Cc: Copies <copies{dice.randrange(13)}@example.net>, other@example.com")
+    fields += [
+        f"Subject: {_encoded(f'Re: {title}' if ancestors else title)}",
+        f"Date: {_date(date)}",
+        f"Message-ID: {_message_id(recipe, mailbox, number)}",
+    ]
+    if ancestors:
+        ids = [_message_id(recipe, mailbox, n) for n in ancestors[-REFERENCES_MAX:]]
+        fields += [f"In-Reply-To: {ids[-1]}", "References: " + "\r\n ".join(ids)]
+    if dice.random() < 0.15:
+        fields += [f"List-Id: List {dice.randrange(5)} <list.example.org>", "Precedence: list"]
+    fields += ["MIME-Version: 1.0", *body.fields]
+    return Mail("\r\n".join((*fields, "", "")).encode() + body.octets, _flags(dice, recipe), date)
+
+
+def messages(recipe: Recipe, mailbox: str, count: int) -> Iterator[Mail]:
+    """Make messages 1 to `count` of a mailbox, one after the other."""
+    return (make(recipe, mailbox, number) for number in range(1, count + 1))
+
+
+def _dice(recipe: Recipe, mailbox: str, number: int, what: str = "message") -> random.Random:
+    # A text as the seed goes through SHA-512, whatever PYTHONHASHSEED says.
+    return random.Random(f"{what} {recipe.seed} {number} {mailbox}")
+
+
+def _chance(recipe: Recipe, mailbox: str, number: int, what: str) -> int:
+    """Return 64 bits that are a message's own: what dice would say, at a tenth of the price."""
+    text = f"{what} {recipe.seed} {number} {mailbox}"
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def _parent(recipe: Recipe, mailbox: str, number: int) -> int | None:
+    chance = _chance(recipe, mailbox, number, "parent")
+    if number == 1 or (chance >> 32) / 2**32 >= recipe.replies:
+        return None
+    return max(1, number - 1 - chance % 20)
+
+
+def _ancestors(recipe: Recipe, mailbox: str, number: int) -> list[int]:
+    """Return the numbers of the messages that this one answers, the first of the thread first."""
+    found: list[int] = []
+    parent = _parent(recipe, mailbox, number)
+    while parent is not None:
+        found.append(parent)
+        parent = _parent(recipe, mailbox, parent)
+    return found[::-1]
+
+
+def _subject(recipe: Recipe, mailbox: str, number: int) -> str:
+    dice = _dice(recipe, mailbox, number, "subject")
+    if dice.random() < 0.12:
+        return dice.choice(list(SCRIPTS.values()))
+    return f"{subject(dice)} {number}"
+
+
+def _message_id(recipe: Recipe, mailbox: str, number: int) -> str:
+    return f"<{number}.{_chance(recipe, mailbox, number, 'id'):016x}@bench.example>"
+
+
+def _flags(dice: random.Random, recipe: Recipe) -> tuple[str, ...]:
+    if dice.random() >= recipe.seen:
+        return ()
+    chances = (("\\Answered", 0.2), ("\\Flagged", 0.07), ("$Forwarded", 0.03))
+    return ("\\Seen", *(flag for flag, chance in chances if dice.random() < chance))
+
+
+def _date(date: datetime) -> str:
+    day, month = _DAYS[date.weekday()], _MONTHS[date.month - 1]
+    return f"{day}, {date.day:02d} {month} {date:%Y %H:%M:%S} +0000"
+
+
+def _local(person: str) -> str:
+    return person.partition(" ")[0].lower() if person.isascii() else f"p{PEOPLE.index(person)}"
+
+
+def _phrase(person: str) -> str:
+    return person if person.isascii() else _encoded(person)
+
+
+def _encoded(text: str) -> str:
+    """Return a header text as RFC 2047 has it: words of at most 75 letters, each whole letters."""
+    if text.isascii():
+        return text
+    words: list[str] = []
+    taken = b""
+    for letter in text:
+        octets = letter.encode()
+        if len(taken) + len(octets) > 42:
+            words.append(taken.decode())
+            taken = b""
+        taken += octets
+    words.append(taken.decode())
+    encoded = (base64.b64encode(word.encode()).decode() for word in words)
+    return "\r\n ".join(f"=?utf-8?B?{word}?=" for word in encoded)

@@ -1,0 +1,245 @@
+"""Thousands of sessions in IDLE, in as many client processes as descriptors make necessary."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from imapvm_bench.descriptors import raise_limit
+from imapvm_bench.errors import BenchError
+from imapvm_bench.plan import idle_plan
+from imapvm_bench.report import Fault
+from imapvm_bench.target import Target, loopback_sources
+
+T = TypeVar("T")
+
+STOP_SECONDS: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A session was told EXISTS."""
+
+    session: int
+    """Number of the session, from 0, over all processes."""
+    at_ns: int
+    """CLOCK_MONOTONIC."""
+    exists: int
+
+
+@dataclass(frozen=True, slots=True)
+class CrowdState:
+    """How many sessions are where."""
+
+    idling: int = 0
+    opening: int = 0
+    failed: int = 0
+    errors: dict[str, Fault] = field(default_factory=dict)
+
+
+class Crowd:
+    """Sessions in IDLE; use it in a `with`. Session n is user n % len(users)."""
+
+    def __init__(
+        self,
+        target: Target,
+        sessions: int,
+        *,
+        processes: int | None = None,
+        at_once: int = 64,
+        answer_seconds: float = 30.0,
+    ) -> None:
+        """Start opening them.
+
+        Args:
+            target: the server.
+            sessions: how many.
+            processes: None: as many as descriptors make necessary.
+            at_once: log-ins under way, over all processes.
+            answer_seconds: a log-in that is unanswered for so long has failed.
+        """
+        self.target = target
+        self.sessions = sessions
+        self.processes = processes or -(-sessions // raise_limit())
+        self._changed = threading.Condition()
+        self._arrivals: list[Arrival] = []
+        self._members: list[_Member] = []
+        sources = target.sources or _sources(target, sessions)
+        try:
+            for number, size in enumerate(shares(sessions, self.processes)):
+                first = sum(member.size for member in self._members)
+                part = replace(
+                    target,
+                    users=rotated(target.users, first),
+                    sources=rotated(sources, number),
+                )
+                share = max(1, at_once // self.processes)
+                plan = idle_plan(part, size, at_once=share, answer_seconds=answer_seconds)
+                self._members.append(_Member(plan, first, size, self._heard))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all sessions and processes, and wait for that."""
+        for member in self._members:
+            member.hang_up()
+        for member in self._members:
+            member.join()
+
+    def state(self) -> CrowdState:
+        """Return how many sessions are where.
+
+        Raises:
+            BenchError: a client process has ended, or could not begin.
+        """
+        for member in self._members:
+            member.check()
+        states = [member.state for member in self._members]
+        errors: dict[str, Fault] = {}
+        for state in states:
+            for kind, (count, example) in state.get("errors", {}).items():
+                before = errors.get(kind, Fault(0, example))
+                errors[kind] = Fault(before.count + count, before.example)
+        return CrowdState(
+            idling=sum(state.get("idling", 0) for state in states),
+            opening=sum(
+                state.get("opening", member.size)
+                for state, member in zip(states, self._members, strict=True)
+            ),
+            failed=sum(state.get("failed", 0) for state in states),
+            errors=errors,
+        )
+
+    def wait_opened(
+        self, on_state: Callable[[CrowdState], None] = lambda _: None, every_seconds: float = 0.1
+    ) -> CrowdState:
+        """Wait until no session is being opened any more; some may have failed.
+
+        Every log-in has its own deadline (`answer_seconds`), so this ends.
+
+        Raises:
+            BenchError: a client process has ended, or could not begin.
+        """
+        while True:
+            state = self.state()
+            on_state(state)
+            if not state.opening:
+                return state
+            with self._changed:
+                self._changed.wait(every_seconds)
+
+    def forget_arrivals(self) -> None:
+        """Drop what was heard so far."""
+        with self._changed:
+            self._arrivals.clear()
+
+    def wait_arrivals(
+        self, enough: Callable[[Sequence[Arrival]], bool], seconds: float
+    ) -> list[Arrival]:
+        """Wait until what was heard is enough, or until the time is over; return all of it."""
+        until = time.monotonic() + seconds
+        with self._changed:
+            while not enough(self._arrivals) and (left := until - time.monotonic()) > 0:
+                self._changed.wait(left)
+            return list(self._arrivals)
+
+    def _heard(self, arrivals: list[Arrival]) -> None:
+        with self._changed:
+            self._arrivals += arrivals
+            self._changed.notify_all()
+
+
+class _Member:
+    """A client process, and the thread that listens to it."""
+
+    def __init__(
+        self, plan: str, first: int, size: int, heard: Callable[[list[Arrival]], None]
+    ) -> None:
+        self.size = size
+        self.state: dict[str, Any] = {}
+        self._first = first
+        self._heard = heard
+        self._refused = ""
+        self._closing = False
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "imapvm_bench.crowd_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdin is not None
+        self._process.stdin.write(plan + "\n")
+        self._process.stdin.flush()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            said = json.loads(line)
+            if "state" in said:
+                self.state = said["state"]
+                self._heard([])
+            elif "arrivals" in said:
+                self._heard([Arrival(self._first + n, at, e) for n, at, e in said["arrivals"]])
+            else:
+                self._refused = said.get("refused", "")
+
+    def check(self) -> None:
+        if self._process.poll() is not None and not self._closing:
+            self._listener.join(1)
+            why = self._refused or f"it ended with status {self._process.returncode}"
+            raise BenchError(f"a client process could not go on: {why}")
+
+    def hang_up(self) -> None:
+        self._closing = True
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended already
+            self._process.stdin.close()
+
+    def join(self) -> None:
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._listener.join(1)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+def shares(whole: int, parts: int) -> list[int]:
+    """Divide a number as evenly as possible; the first ones are larger by one."""
+    least, rest = divmod(whole, parts)
+    return [least + (n < rest) for n in range(parts) if least + (n < rest)]
+
+
+def rotated(values: tuple[T, ...], places: int) -> tuple[T, ...]:
+    """Return the same values, beginning `places` later."""
+    at = places % len(values) if values else 0
+    return values[at:] + values[:at]
+
+
+def _sources(target: Target, sessions: int) -> tuple[str, ...]:
+    """On loopback an address has ports for some 28,000 connections to one listener."""
+    if not target.imap.host.startswith("127.") and target.imap.host != "localhost":
+        return ()
+    return loopback_sources(sessions) if sessions > 20_000 else ()

@@ -1,0 +1,68 @@
+"""How fast the engine itself is, against the trivial compiled Responder.
+
+`python -m imapvm_bench.engine_speed` prints what a server would have to reach before it is the
+engine that is measured. One thread each for engine and responder, so two cores are wanted.
+"""
+
+import argparse
+import json
+from typing import Any, Final
+
+from imapvm_bench._engine import Load, Responder
+
+LITERAL_OCTETS: Final = 1 << 20
+
+
+def measure(command: str, *, literal: int, connections: int, seconds: float) -> dict[str, Any]:
+    """Return the engine's report of one command said again and again, un-pipelined."""
+    responder = Responder(literal=literal)
+    try:
+        plan = {
+            "protocol": "imap",
+            "host": "127.0.0.1",
+            "port": responder.port,
+            "connections": connections,
+            "warmup_seconds": min(0.5, seconds / 4),
+            "seconds": seconds,
+            "mix": [{"name": "x", "commands": [{"label": "x", "parts": [{"text": command}]}]}],
+        }
+        load = Load(json.dumps(plan))
+        load.start()
+        report: dict[str, Any] = json.loads(load.finish())
+    finally:
+        responder.stop()
+    if report["ended"] != "time" or report["totals"]["errors"]:
+        raise RuntimeError(f"{report['ended']}; {report['errors']}")
+    return report
+
+
+def commands_per_second(connections: int, seconds: float) -> float:
+    """NOOPs answered a second."""
+    report = measure("NOOP", literal=0, connections=connections, seconds=seconds)
+    return float(report["totals"]["commands"] / report["seconds"])
+
+
+def octets_per_second(connections: int, seconds: float, *, literal: int = LITERAL_OCTETS) -> float:
+    """Octets a second of FETCH answers with literals."""
+    fetch = "FETCH 1 BODY.PEEK[]"
+    report = measure(fetch, literal=literal, connections=connections, seconds=seconds)
+    return float(report["totals"]["octets_in"] / report["seconds"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m imapvm_bench.engine_speed", description=__doc__
+    )
+    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+    for _ in range(args.rounds):
+        commands = commands_per_second(args.connections, args.seconds)
+        print(f"NOOP, {args.connections} connections: {commands:,.0f}/s")
+        octets = octets_per_second(args.connections, args.seconds)
+        print(f"literals of 1 MiB, {args.connections} connections: {octets / 1e9:.2f} GB/s")
+
+
+if __name__ == "__main__":
+    main()

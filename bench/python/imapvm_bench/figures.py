@@ -1,0 +1,71 @@
+"""What is shown to people: numbers with three digits and a unit, others' words without harm."""
+
+from collections.abc import Iterable
+from typing import Final
+
+BLOCKS: Final = "▁▂▃▄▅▆▇█"
+
+
+def rate(value: float) -> str:
+    """Return a number a second: `84,201`, `97.3`, `0.12`."""
+    if value >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def count(value: float) -> str:
+    """Return a whole number: `1,234,567`."""
+    return f"{value:,.0f}"
+
+
+def latency(microseconds: float) -> str:
+    """Return a time: `87 µs`, `1.25 ms`, `2.31 s`."""
+    if microseconds < 1000:
+        return f"{microseconds:.0f} µs"
+    if microseconds < 1_000_000:
+        return f"{_three(microseconds / 1000)} ms"
+    return f"{_three(microseconds / 1e6)} s"
+
+
+def latency_tick(microseconds: float) -> str:
+    """Return a round time, as an axis has it: `0`, `500 µs`, `2.5 ms`, `10 s`."""
+    if microseconds < 1000:
+        return f"{microseconds:g} µs" if microseconds else "0"
+    if microseconds < 1_000_000:
+        return f"{microseconds / 1000:g} ms"
+    return f"{microseconds / 1e6:g} s"
+
+
+def octets(value: float) -> str:
+    """Return an amount: `812 B`, `4.10 kB`, `1.02 GB`, in powers of 1,000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 999.5:
+            return f"{value:.0f} B" if unit == "B" else f"{_three(value)} {unit}"
+        value /= 1000
+    return f"{_three(value)} TB"
+
+
+def ratio(value: float) -> str:
+    """Return a ratio: `0.31`, `1.06`, `22.6`, `226`."""
+    return _three(value)
+
+
+def _three(value: float) -> str:
+    """Three significant digits, and never an exponent."""
+    if abs(value) >= 99.95:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 9.995 else f"{value:.2f}"
+
+
+def sparkline(values: Iterable[float], width: int) -> str:
+    """Return the last `width` values as blocks, the largest of them the highest."""
+    shown = list(values)[-width:]
+    top = max(shown, default=0)
+    if top <= 0:
+        return BLOCKS[0] * len(shown)
+    return "".join(BLOCKS[min(7, int(value / top * 7.999))] for value in shown)
+
+
+def printable(text: str) -> str:
+    """Return somebody else's words without what a terminal might obey."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)

@@ -1,0 +1,166 @@
+"""What is shown while a load runs: a live view on a terminal, else a line now and then."""
+
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Protocol
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from imapvm_bench import figures
+from imapvm_bench.figures import printable
+from imapvm_bench.plan import Load
+from imapvm_bench.report import Snapshot
+
+LINE_SECONDS: Final = 5.0
+"""Where nobody looks at a terminal: how often a line is written."""
+HISTORY: Final = 300
+"""Values that a sparkline can show: a minute of them."""
+
+
+class Watcher(Protocol):
+    """Is told how a load goes."""
+
+    def __call__(self, snapshot: Snapshot) -> None: ...
+
+
+@contextmanager
+def watching(load: Load, console: Console) -> Iterator[Watcher]:
+    """Show how a load goes until the block ends, in the way that suits where output goes."""
+    if not console.is_terminal:
+        yield Lines(load.seconds)
+        return
+    view = View(load)
+    with Live(view, console=console, refresh_per_second=5, transient=True):
+        yield view
+
+
+class Lines:
+    """A line on standard error every five seconds, and one for each phase."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._phase = ""
+        self._next = 0.0
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        now = time.monotonic()
+        if snapshot.phase == self._phase and now < self._next:
+            return
+        new, self._phase = snapshot.phase != self._phase, snapshot.phase
+        self._next = now + LINE_SECONDS
+        if snapshot.phase == "ended":
+            return
+        if new:
+            print(f"{snapshot.phase}: {snapshot.open:,} connections", file=sys.stderr)
+        else:
+            print(line_of(snapshot, self._seconds), file=sys.stderr)
+
+
+def line_of(snapshot: Snapshot, seconds: float) -> str:
+    """Return how a load goes, on one line."""
+    errors = sum(snapshot.errors.values())
+    said = [
+        f"{snapshot.phase} {snapshot.elapsed:.0f}/{seconds:.0f} s",
+        f"{snapshot.open:,} connections",
+        f"{figures.rate(snapshot.recent.commands_per_second)} commands/s",
+        f"p50 {figures.latency(snapshot.recent.p50_us)}",
+        f"p99 {figures.latency(snapshot.recent.p99_us)}",
+        f"{figures.octets(snapshot.recent.octets_in_per_second)}/s in",
+        f"{errors:,} errors",
+    ]
+    return ", ".join(said)
+
+
+class View:
+    """The live view. Rich draws it as often as it likes."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._snapshot = Snapshot("opening")
+        self._commands: deque[float] = deque(maxlen=HISTORY)
+        self._p99: deque[float] = deque(maxlen=HISTORY)
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        if snapshot.phase in {"warming up", "measuring"}:
+            self._commands.append(snapshot.recent.commands_per_second)
+            self._p99.append(snapshot.recent.p99_us)
+
+    def __rich__(self) -> RenderableType:
+        parts: list[RenderableType] = [self._head(), self._progress(), Text(), self._numbers()]
+        if self._snapshot.errors:
+            parts += [Text(), self._errors()]
+        parts += [Text(), Text("Ctrl-C ends it and shows what was measured", style="dim")]
+        return Group(*parts)
+
+    def _head(self) -> RenderableType:
+        load = self._load
+        head = Text()
+        head.append(printable(load.scenario.name), style="bold")
+        head.append(printable(f"  {load.target.name}"), style="cyan")
+        how = f"open loop, {figures.rate(load.rate)}/s" if load.rate else "closed loop"
+        head.append(f"  {how}", style="dim")
+        return head
+
+    def _progress(self) -> RenderableType:
+        load, now = self._load, self._snapshot
+        grid = Table.grid(padding=(0, 2))
+        if now.phase == "opening":
+            grid.add_row(
+                Text(f"opening {now.open:,} of {load.connections_wanted:,} connections"),
+                ProgressBar(total=load.connections_wanted, completed=now.open, width=32),
+            )
+        elif now.phase == "warming up":
+            grid.add_row(Text("warming up"), ProgressBar(total=1, completed=0, width=32))
+        elif load.limit is not None:
+            done = min(now.totals.entries, load.limit)
+            grid.add_row(
+                Text(f"{done:,} of {load.limit:,}"),
+                ProgressBar(total=load.limit, completed=done, width=32),
+            )
+        else:
+            done_seconds = min(now.elapsed, load.seconds)
+            grid.add_row(
+                Text(f"{done_seconds:5.1f} of {load.seconds:.0f} s"),
+                ProgressBar(total=load.seconds, completed=done_seconds, width=32),
+                Text(f"{now.open:,} connections", style="dim"),
+            )
+        return grid
+
+    def _numbers(self) -> RenderableType:
+        now, recent = self._snapshot, self._snapshot.recent
+        errors = sum(now.errors.values())
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="dim", width=11)
+        grid.add_column(justify="right", width=12)
+        grid.add_column()
+        grid.add_row(
+            "commands/s",
+            Text(figures.rate(recent.commands_per_second), style="bold green"),
+            Text(figures.sparkline(self._commands, 40), style="green"),
+        )
+        grid.add_row(
+            "latency p99",
+            Text(figures.latency(recent.p99_us), style="bold yellow"),
+            Text(figures.sparkline(self._p99, 40), style="yellow"),
+        )
+        grid.add_row("p50", figures.latency(recent.p50_us), "")
+        grid.add_row("received", f"{figures.octets(recent.octets_in_per_second)}/s", "")
+        grid.add_row("commands", figures.count(now.totals.commands), "")
+        grid.add_row("errors", Text(f"{errors:,}", style="bold red" if errors else "green"), "")
+        return grid
+
+    def _errors(self) -> RenderableType:
+        grid = Table.grid(padding=(0, 2))
+        for kind, count in sorted(self._snapshot.errors.items(), key=lambda item: -item[1])[:6]:
+            grid.add_row(
+                Text(f"{count:,}", style="red"), Text(printable(kind), overflow="ellipsis")
+            )
+        return grid

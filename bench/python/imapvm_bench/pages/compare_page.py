@@ -1,0 +1,95 @@
+"""The page of a comparison: a table of ratios, and bars for every row."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from imapvm_bench import figures
+from imapvm_bench.compare import Comparison, Row
+from imapvm_bench.pages.charts import Bar, bars
+from imapvm_bench.pages.document import banner, document, escape, heading, pair, section, table
+from imapvm_bench.tables import counted, value
+
+
+def compare_page(comparison: Comparison, began: datetime) -> str:
+    """Return the page."""
+    names = [target.name for target in comparison.targets]
+    about = (
+        f"{comparison.rounds} rounds of {comparison.seconds:g} s, interleaved ·"
+        f" {began:%d %B %Y %H:%M} UTC"
+    )
+    body = [heading(" and ".join(_joined(names)), about)]
+    if comparison.interrupted:
+        body.append(banner("Interrupted: this is what was measured until then.", mild=True))
+    note = (
+        "Medians over the rounds, ± half the distance from lowest to highest. A ratio is the median"
+        " of the ratios round by round, lowest to highest behind it; above 1 the first is ahead."
+    )
+    body.append(section("Comparison", ratios_table(comparison), note=note))
+    cards = list(_cards(comparison))
+    for left, right in zip(cards[::2], [*cards[1::2], ""], strict=False):
+        body.append(pair(left, right))
+    if comparison.faults:
+        body.append(section("What went wrong", _faults(comparison)))
+    where = ", ".join(f"{target.name} at {target.imap}" for target in comparison.targets)
+    body.append(f"<footer>{escape(where)}. Made by imapvm-bench.</footer>")
+    return document(f"Comparison: {', '.join(names)}", body)
+
+
+def ratios_table(comparison: Comparison) -> str:
+    """Return the table of medians, and of the ratio of the first server to each other."""
+    names = [target.name for target in comparison.targets]
+    rows = []
+    for row in comparison.rows:
+        cells = [f'{escape(row.name)} <span class="soft">{row.unit}</span>']
+        for name in names:
+            cell = comparison.cell(row.name, name)
+            if cell is None:
+                cells.append('<span class="behind">failed</span>')
+                continue
+            spread = f'<span class="soft">±{cell.relative * 50:.0f}%</span>'
+            cells.append(f"{escape(value(cell.median, row.unit))} {spread}")
+        cells += [_ratio(comparison, row, names[0], name) for name in names[1:]]
+        rows.append(cells)
+    titles = ["row", *names, *(f"{names[0]} ÷ {name}" for name in names[1:])]
+    return table(titles, rows)
+
+
+def _ratio(comparison: Comparison, row: Row, first: str, other: str) -> str:
+    ratio = comparison.ratio(row.name, first, other)
+    if ratio is None:
+        return '<span class="soft">none</span>'
+    side = "ahead" if ratio.median >= 1 else "behind"
+    shown = f'<span class="{side}">{figures.ratio(ratio.median)}</span>'
+    if len(ratio.values) > 1:
+        low, high = figures.ratio(ratio.low), figures.ratio(ratio.high)
+        shown += f' <span class="soft">{low} to {high}</span>'
+    return shown
+
+
+def _cards(comparison: Comparison) -> Iterator[str]:
+    for row in comparison.rows:
+        drawn = []
+        for target in comparison.targets:
+            cell = comparison.cell(row.name, target.name)
+            if cell is None:
+                drawn.append(Bar(target.name, None, 0, 0, "failed"))
+            else:
+                shown = value(cell.median, row.unit)
+                drawn.append(Bar(target.name, cell.median, cell.low, cell.high, shown))
+        better = "more is better" if row.higher_is_better else "less is better"
+        connections = row.connections or row.scenario.connections
+        note = f"{row.unit}, {connections:,} connections; {better}"
+        yield section(row.name, bars(drawn), note=note)
+
+
+def _faults(comparison: Comparison) -> str:
+    lines = [
+        (escape(row), escape(target), f"<code>{escape(said)}</code>")
+        for (row, target), faults in comparison.faults.items()
+        for said in counted(faults)
+    ]
+    return table(("row", "server", "what"), lines, left=(0, 1, 2))
+
+
+def _joined(names: list[str]) -> list[str]:
+    return [", ".join(names[:-1]), names[-1]] if len(names) > 1 else names

@@ -1,0 +1,184 @@
+"""The page of one load."""
+
+from datetime import datetime
+
+from imapvm_bench import figures
+from imapvm_bench.pages.charts import (
+    POINTS_MAX,
+    Line,
+    grouped,
+    latency_histogram,
+    over_time,
+    percentile_curves,
+)
+from imapvm_bench.pages.document import (
+    COLOURS,
+    banner,
+    document,
+    escape,
+    heading,
+    legend,
+    pair,
+    section,
+    table,
+    tiles,
+)
+from imapvm_bench.report import Fault, Measured, Report
+from imapvm_bench.running import Outcome
+from imapvm_bench.tables import ended_sentence, unfinished_sentences
+
+PERCENTS = (50.0, 90.0, 99.0, 99.9)
+
+
+def run_page(outcome: Outcome, began: datetime) -> str:
+    """Return the page."""
+    load, report = outcome.load, outcome.report
+    title = f"{load.scenario.name} on {load.target.name}"
+    body = [heading(title, _about(outcome, began))]
+    if report.server_stopped or report.never_began:
+        body.append(banner(ended_sentence(report)))
+    elif outcome.interrupted:
+        body.append(banner("Interrupted: this is what was measured until then.", mild=True))
+    body += [banner(said, mild=True) for said in unfinished_sentences(outcome)]
+    body.append(_tiles(report))
+    body += _over_time(report)
+    if report.labels:
+        body.append(_latencies(report))
+        body.append(section("Commands", rows_table("command", report.labels, report.seconds)))
+    elif not report.never_began:
+        body.append(banner("No command was answered in the measured time.", mild=True))
+    if len(report.entries) > 1:
+        note = "What connections chose from, each from its first command to the last answer."
+        body.append(section("Mix", rows_table("entry", report.entries, report.seconds), note=note))
+    if report.errors:
+        body.append(section("Errors by kind", faults_html(report.errors)))
+    if report.setup:
+        note = f"{report.connections:,} connections were opened in {report.opened_seconds:.2f} s."
+        setup = rows_table("command", report.setup, None)
+        body.append(section("Before the measured time", setup, note=note))
+    body.append(_footer(outcome))
+    return document(title, body)
+
+
+def _about(outcome: Outcome, began: datetime) -> str:
+    load, report = outcome.load, outcome.report
+    said = [
+        outcome.probe.name or "",
+        f"{report.connections:,} connections",
+        f"open loop at {figures.rate(load.rate)}/s" if load.rate else "closed loop",
+        {"none": "no TLS", "tls": "TLS", "starttls": "STARTTLS"}[load.target.tls],
+        f"{report.seconds:.1f} s",
+        f"{began:%d %B %Y %H:%M} UTC",
+    ]
+    return " · ".join(part for part in said if part)
+
+
+def _tiles(report: Report) -> str:
+    p50, p99 = report.latency.percentiles((50, 99))
+    failures = report.failures
+    return tiles(
+        [
+            (figures.rate(report.commands_per_second), "commands a second", ""),
+            (figures.latency(p50), "latency p50", ""),
+            (figures.latency(p99), "latency p99", ""),
+            (f"{figures.octets(report.octets_in_per_second)}/s", "received", ""),
+            (figures.count(failures), "errors", "bad" if failures else "good"),
+        ]
+    )
+
+
+def _over_time(report: Report) -> list[str]:
+    series, step = report.series, report.series.step_ms / 1000
+    whole = int(report.seconds / step + 0.01)  # the last step may be short
+    groups = grouped(series.commands[:whole], POINTS_MAX)
+    if not groups:
+        return []
+    width = len(groups[0]) * step
+    rates = [sum(group) / (len(group) * step) for group in groups]
+    worst = [max(group) for group in grouped(series.p99_us[:whole], POINTS_MAX)]
+    faults = [int(sum(group)) for group in grouped(series.errors[:whole], POINTS_MAX)]
+    said = [
+        f"{figures.rate(rate)} commands/s" + (f", {errors:,} errors" if errors else "")
+        for rate, errors in zip(rates, faults, strict=False)
+    ]
+    throughput = over_time(Line("commands a second", rates, said), width)
+    latency = over_time(
+        Line("p99 latency", worst, [f"p99 {figures.latency(value)}" for value in worst]),
+        width,
+        number=1,
+        height=150,
+    )
+    cards = [
+        section("Commands a second", throughput),
+        section("Latency p99", latency, note=f"Of each {width:g} s."),
+    ]
+    if any(faults):
+        line = Line("errors", faults, [f"{errors:,} errors" for errors in faults])
+        note = f"In each {width:g} s."
+        cards.append(section("Errors", over_time(line, width, number=4, height=110), note=note))
+    return cards
+
+
+def _latencies(report: Report) -> str:
+    rows = sorted(report.labels.items(), key=lambda item: -item[1].count)
+    several = [(label, measured.latency) for label, measured in rows[: COLOURS - 1]]
+    curves = [("all commands", report.latency), *several] if len(several) > 1 else several
+    note = "Each further nine has the same width; the right end is where trouble shows."
+    if len(rows) > len(several):
+        note += f" The {len(several)} most frequent commands."
+    return pair(
+        section(
+            "How long commands took",
+            latency_histogram(report.latency),
+            note="All of them, on a logarithmic axis.",
+        ),
+        section(
+            "Latency by percentile",
+            legend([name for name, _ in curves]) + percentile_curves(curves),
+            note=note,
+        ),
+    )
+
+
+def rows_table(first: str, rows: dict[str, Measured], seconds: float | None) -> str:
+    """Return a table of labels with their latencies; with rates where `seconds` is known."""
+    errors = any(measured.errors for measured in rows.values())
+    titles = [first, "count", *(["per second"] if seconds else [])]
+    titles += [*(f"p{percent:g}" for percent in PERCENTS), "max", *(["errors"] if errors else [])]
+    lines = []
+    for label, measured in sorted(rows.items(), key=lambda item: -item[1].count):
+        latency = measured.latency
+        cells = [escape(label), figures.count(measured.count)]
+        if seconds:
+            cells.append(figures.rate(measured.count / seconds))
+        cells += [figures.latency(value) for value in latency.percentiles(PERCENTS)]
+        cells.append(figures.latency(latency.max))
+        if errors:
+            cells.append(
+                f'<span class="behind">{measured.errors:,}</span>' if measured.errors else ""
+            )
+        lines.append(cells)
+    return table(titles, lines)
+
+
+def faults_html(faults: dict[str, Fault]) -> str:
+    """Return errors by kind, each with an example, which is a server's words: escaped."""
+    lines = [
+        (escape(kind), f"{fault.count:,}", f"<code>{escape(fault.example)}</code>")
+        for kind, fault in sorted(faults.items(), key=lambda item: -item[1].count)
+    ]
+    return table(("kind", "count", "for example"), lines, left=(0, 2))
+
+
+def _footer(outcome: Outcome) -> str:
+    how = (
+        "Open loop: an entry of the mix is due at its time whether or not the server keeps up, and"
+        " latency counts from then."
+        if outcome.load.rate
+        else "Closed loop: a connection sends its next command when the last one is answered."
+    )
+    return (
+        f"<footer>{escape(outcome.load.scenario.about)}. {how} Latency is from the first octet"
+        " written to the last one read. Percentiles are of an HDR histogram with three digits."
+        " Made by imapvm-bench.</footer>"
+    )

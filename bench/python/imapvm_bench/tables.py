@@ -1,0 +1,207 @@
+"""The tables that are printed when all is measured."""
+
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from imapvm_bench import figures
+from imapvm_bench.compare import Comparison, Spread
+from imapvm_bench.figures import printable
+from imapvm_bench.report import Fault, Measured, Report
+from imapvm_bench.running import Outcome
+from imapvm_bench.scenario import Metric
+
+PERCENTS = (50.0, 90.0, 99.0, 99.9)
+EXAMPLE_MAX = 160
+"""Letters of an error's example that are shown; JSON and HTML have all of it."""
+WIDTH_WITHOUT_TERMINAL = 110
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return where tables go: as wide as the terminal, or as a reader of a log can bear."""
+    made = Console(stderr=stderr, highlight=False)
+    if not made.is_terminal:
+        made = Console(stderr=stderr, highlight=False, width=WIDTH_WITHOUT_TERMINAL)
+    return made
+
+
+def run_table(outcome: Outcome) -> RenderableType:
+    """One load: the sum in a sentence, latencies by command, errors."""
+    report = outcome.report
+    parts: list[RenderableType] = [_sentence(outcome)]
+    if report.labels:
+        parts.append(_latencies("command", report.labels, report))
+    elif not report.never_began:
+        parts.append(Text("No command was answered in the measured time.", style="yellow"))
+    if len(report.entries) > 1:
+        parts += [_latencies("mix", report.entries, report)]
+    if report.setup:
+        parts.append(_setup(report))
+    if report.errors:
+        parts += [faults_table(report.errors)]
+    parts += [Text(said, style="yellow") for said in unfinished_sentences(outcome)]
+    if report.server_stopped or report.never_began:
+        parts += [Text(), Text(ended_sentence(report), style="bold red")]
+    elif outcome.interrupted:
+        parts += [
+            Text(),
+            Text("Interrupted: this is what was measured until then.", style="yellow"),
+        ]
+    return Group(*parts)
+
+
+def ended_sentence(report: Report) -> str:
+    """Say how a load ended that did not end by itself."""
+    ended = printable(report.ended)
+    ended = f"{ended[:1].upper()}{ended[1:]}."
+    return ended if report.never_began else f"{ended} This is what was measured until then."
+
+
+def unfinished_sentences(outcome: Outcome) -> list[str]:
+    """Say what a reader of the latencies has to know: what is not in them."""
+    unfinished = outcome.report.unfinished
+    said = []
+    if outcome.load.rate and unfinished.backlog > outcome.load.connections_wanted:
+        said.append(
+            f"The server did not keep up with {figures.rate(outcome.load.rate)}/s: at the end"
+            f" {unfinished.backlog:,} entries were due and not begun."
+        )
+    if unfinished.oldest_us > 1_000_000:
+        said.append(
+            f"At the end {unfinished.in_flight:,} commands had no answer yet, the oldest for"
+            f" {figures.latency(unfinished.oldest_us)}: they are not in the latencies."
+        )
+    return said
+
+
+def _sentence(outcome: Outcome) -> RenderableType:
+    load, report = outcome.load, outcome.report
+    text = Text()
+    text.append(printable(load.scenario.name), style="bold")
+    text.append(printable(f" on {load.target.name}"), style="cyan")
+    if outcome.probe.name:
+        text.append(printable(f" ({outcome.probe.name})"), style="cyan")
+    how = f"open loop at {figures.rate(load.rate)}/s" if load.rate else "closed loop"
+    text.append(f", {report.connections:,} connections, {how}, {report.seconds:.1f} s\n", "dim")
+    text.append(figures.rate(report.commands_per_second), style="bold green")
+    text.append(" commands/s   ")
+    text.append(f"{figures.octets(report.octets_in_per_second)}/s", style="bold")
+    text.append(" received   ")
+    p50, p99 = report.latency.percentiles((50, 99))
+    text.append(f"p50 {figures.latency(p50)}  p99 {figures.latency(p99)}", style="bold")
+    failures = report.failures
+    text.append("   ")
+    text.append(f"{failures:,} errors", style="bold red" if failures else "green")
+    return text
+
+
+def _latencies(first: str, rows: dict[str, Measured], report: Report) -> RenderableType:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column(first, overflow="fold", max_width=40)
+    for title in ("count", "per second", *(f"p{p:g}" for p in PERCENTS), "max"):
+        table.add_column(title, justify="right", no_wrap=True)
+    errors = any(measured.errors for measured in rows.values())
+    if errors:
+        table.add_column("errors", justify="right", style="red")
+    for label, measured in sorted(rows.items(), key=lambda item: -item[1].count):
+        latency = measured.latency
+        cells: list[RenderableType] = [Text(printable(label)), figures.count(measured.count)]
+        cells.append(figures.rate(measured.count / report.seconds if report.seconds else 0))
+        cells += [figures.latency(value) for value in latency.percentiles(PERCENTS)]
+        cells.append(figures.latency(latency.max))
+        if errors:
+            cells.append(f"{measured.errors:,}" if measured.errors else "")
+        table.add_row(*cells)
+    return table
+
+
+def _setup(report: Report) -> RenderableType:
+    said = [
+        f"{label} p50 {figures.latency(p50)} p99 {figures.latency(p99)}"
+        for label, measured in report.setup.items()
+        for p50, p99 in (measured.latency.percentiles((50, 99)),)
+        if measured.count
+    ]
+    opened = f"connections opened in {report.opened_seconds:.2f} s"
+    return Text("; ".join([opened, *said]), style="dim")
+
+
+def faults_table(faults: dict[str, Fault]) -> RenderableType:
+    """Errors by kind, the most frequent first, each with an example."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("error", style="red", max_width=30)
+    table.add_column("count", justify="right")
+    table.add_column("for example", overflow="fold")
+    for kind, fault in sorted(faults.items(), key=lambda item: -item[1].count):
+        table.add_row(
+            Text(printable(kind)), f"{fault.count:,}", Text(printable(fault.example)[:EXAMPLE_MAX])
+        )
+    return table
+
+
+def compare_table(comparison: Comparison) -> RenderableType:
+    """Medians by row and server, and the ratio of the first to each of the others."""
+    names = [target.name for target in comparison.targets]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("row", overflow="fold", max_width=36)
+    table.add_column("unit", style="dim")
+    for name in names:
+        table.add_column(name, justify="right")
+    for name in names[1:]:
+        table.add_column(f"{names[0]} ÷ {name}", justify="right")
+    for row in comparison.rows:
+        cells: list[RenderableType] = [Text(row.name), row.unit]
+        cells += [_cell(comparison.cell(row.name, name), row.unit) for name in names]
+        cells += [_ratio(comparison.ratio(row.name, names[0], name)) for name in names[1:]]
+        table.add_row(*cells)
+    rounds = comparison.rounds
+    note = (
+        f"Medians of {rounds} rounds of {comparison.seconds:g} s; ± half the distance between the"
+        " lowest and the highest. A ratio is the median of the ratios round by round (lowest to"
+        " highest); above 1 the first is ahead."
+    )
+    parts: list[RenderableType] = [table, Padding(Text(note, style="dim"), (0, 0, 0, 0))]
+    parts += [
+        Text.assemble((f"{row}, {target}: ", "bold red"), printable(said)[:EXAMPLE_MAX])
+        for (row, target), faults in comparison.faults.items()
+        for said in counted(faults)
+    ]
+    if comparison.interrupted:
+        parts.append(Text("Interrupted: this is what was measured until then.", style="yellow"))
+    return Group(*parts)
+
+
+def _cell(cell: Spread | None, metric: Metric) -> RenderableType:
+    if cell is None:
+        return Text("failed", style="red")
+    text = Text(value(cell.median, metric), style="bold")
+    text.append(f" ±{cell.relative * 50:.0f}%", style="dim")
+    return text
+
+
+def value(number: float, metric: Metric) -> str:
+    """Return a value in its metric."""
+    return figures.latency(number * 1000) if metric.endswith("ms") else figures.rate(number)
+
+
+def _ratio(ratio: Spread | None) -> RenderableType:
+    if ratio is None:
+        return Text("none", style="dim")
+    text = Text(
+        figures.ratio(ratio.median), style="bold green" if ratio.median >= 1 else "bold red"
+    )
+    if len(ratio.values) > 1:
+        text.append(f" ({figures.ratio(ratio.low)} to {figures.ratio(ratio.high)})", style="dim")
+    return text
+
+
+def counted(faults: Iterable[str]) -> list[str]:
+    """Say a sentence once, with how often it was said."""
+    times: dict[str, int] = {}
+    for fault in faults:
+        times[fault] = times.get(fault, 0) + 1
+    return [said if n == 1 else f"{said} ({n} times)" for said, n in times.items()]

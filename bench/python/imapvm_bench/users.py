@@ -1,0 +1,97 @@
+"""User patterns: `user{1..500}:secret` is five hundred users with one password."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from imapvm_bench.errors import BenchError, Status
+
+USERS_MAX: Final = 1_000_000
+"""As many as one load may name; more is taken for a slip of the keyboard."""
+
+_RANGE: Final = re.compile(r"\{(\d+)\.\.(\d+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who signs in."""
+
+    name: str
+    password: str
+
+
+def parse_users(patterns: Sequence[str], password: str | None = None) -> tuple[User, ...]:
+    """Expand patterns in their order.
+
+    A pattern is `NAME`, `NAME:PASSWORD`, or `@FILE` with one of these a line (`#` begins a
+    comment line). One `{1..500}` in the name counts, with leading zeros as the first number has
+    them; a second one in the password counts along with it.
+
+    Args:
+        patterns: as given with --users.
+        password: for patterns that have none of their own.
+
+    Raises:
+        BenchError: status USAGE; the sentence quotes the pattern and says what is wrong with it.
+    """
+    users: list[User] = []
+    for pattern in patterns:
+        if pattern.startswith("@"):
+            users += _from_file(Path(pattern[1:]), password)
+        else:
+            users += _expand(pattern, password)
+        if len(users) > USERS_MAX:
+            raise _wrong(pattern, f"makes more than {USERS_MAX:,} users")
+    if not users:
+        raise BenchError("no users: name some, such as --users user{1..10}:secret", Status.USAGE)
+    return tuple(users)
+
+
+def _from_file(path: Path, password: str | None) -> list[User]:
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchError(f"--users @{path}: cannot be read: {error}", Status.USAGE) from None
+    kept = [line.strip() for line in lines]
+    return [user for line in kept if line and line[0] != "#" for user in _expand(line, password)]
+
+
+def _expand(pattern: str, password: str | None) -> list[User]:
+    name, colon, own = pattern.partition(":")
+    if not colon:
+        if password is None:
+            raise _wrong(pattern, "has no password: write NAME:PASSWORD, or use --password")
+        own = password
+    if not name:
+        raise _wrong(pattern, "has no name before the colon")
+    if any(ord(letter) < 32 or letter == "\x7f" for letter in name + own):
+        raise _wrong(pattern, "has a control character in it")
+    names = _count(pattern, name)
+    passwords = _count(pattern, own) if colon else [own]
+    if len(passwords) == 1:
+        passwords *= len(names)
+    if len(passwords) != len(names):
+        raise _wrong(pattern, "counts differently in the name and in the password")
+    return [User(one, secret) for one, secret in zip(names, passwords, strict=True)]
+
+
+def _count(pattern: str, text: str) -> list[str]:
+    found = _RANGE.findall(text)
+    if not found:
+        return [text]
+    if len(found) > 1:
+        raise _wrong(pattern, "counts twice: one {1..500} is possible")
+    first, last = found[0]
+    if int(last) < int(first):
+        raise _wrong(pattern, f"counts backwards, from {first} to {last}")
+    if int(last) - int(first) >= USERS_MAX:
+        raise _wrong(pattern, f"makes more than {USERS_MAX:,} users")
+    width = len(first) if first.startswith("0") else 0
+    before, after = _RANGE.split(text)[0], _RANGE.split(text)[-1]
+    return [f"{before}{n:0{width}d}{after}" for n in range(int(first), int(last) + 1)]
+
+
+def _wrong(pattern: str, fault: str) -> BenchError:
+    return BenchError(f"--users {pattern!r} {fault}", Status.USAGE)

@@ -1,0 +1,1 @@
+"""What `imapvm-bench` can be told to do: a module each, with its options."""

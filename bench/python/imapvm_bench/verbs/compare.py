@@ -1,0 +1,200 @@
+"""`imapvm-bench compare`: the same scenarios on several servers."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from imapvm_bench import figures, options, scenario_file
+from imapvm_bench.compare import Comparison, Row, Step, compare
+from imapvm_bench.errors import BenchError, Status
+from imapvm_bench.options import Verbs
+from imapvm_bench.pages.compare_page import compare_page
+from imapvm_bench.scenario import METRICS
+from imapvm_bench.tables import compare_table, console, value
+from imapvm_bench.target import Target, parse_named
+
+DEFAULT_SCENARIOS = "noop,webmail,bulk-fetch,search,append,login-storm"
+
+
+def add_to(verbs: Verbs) -> None:
+    """Describe the verb."""
+    verb = verbs.add_parser(
+        "compare",
+        help="the same scenarios on several servers, interleaved; ratios pair by pair",
+        description="Runs the same scenarios on several servers in turn, several rounds, and shows"
+        " medians, spread, and the ratio of the first server to each other one, round by round. All"
+        " servers have the same users, and should have the same mail: see `fill`.",
+    )
+    verb.add_argument(
+        "servers",
+        nargs="+",
+        metavar="NAME=HOST:PORT[,lmtp=HOST:PORT]",
+        help="two or more",
+    )
+    verb.add_argument(
+        "--scenarios", default=DEFAULT_SCENARIOS, metavar="NAME|FILE,…", help="default: %(default)s"
+    )
+    verb.add_argument(
+        "--rounds", type=options.whole(1, 1000), default=3, metavar="N", help="default: %(default)s"
+    )
+    verb.add_argument(
+        "--duration",
+        type=options.seconds,
+        default=5.0,
+        metavar="S",
+        help="measured time of each run (default: %(default)g seconds)",
+    )
+    verb.add_argument(
+        "--warmup",
+        type=options.seconds,
+        default=0.5,
+        metavar="S",
+        help="before that, not counted (default: %(default)g)",
+    )
+    verb.add_argument(
+        "--connections",
+        type=_connections,
+        metavar="N,N,…",
+        help="a row for each of these numbers (default: the scenario's)",
+    )
+    verb.add_argument(
+        "--rate",
+        type=options.rate,
+        metavar="R",
+        help="open loop, so many entries of the mix a second; compares p99 latency",
+    )
+    verb.add_argument(
+        "--measure",
+        choices=METRICS,
+        metavar="WHAT",
+        help=f"compare {', '.join(METRICS)} (default: what the scenario says)",
+    )
+    options.add_threads(verb)
+    options.add_server(verb)
+    options.add_output(verb)
+    verb.set_defaults(run=run_verb)
+
+
+def run_verb(arguments: argparse.Namespace) -> Status:
+    """Compare, show, write."""
+    options.check_output(arguments)
+    targets = [_target(arguments, text) for text in arguments.servers]
+    if len(targets) < 2:
+        raise BenchError("compare takes two servers or more; `run` takes one", Status.USAGE)
+    if len({target.name for target in targets}) < len(targets):
+        raise BenchError("two servers have one name: call them NAME=HOST:PORT", Status.USAGE)
+    rows = list(_rows(arguments))
+    for row in rows:
+        for target in targets:
+            if row.scenario.protocol == "lmtp" and target.lmtp is None:
+                raise BenchError(
+                    f"{row.scenario.name} delivers by LMTP: write"
+                    f" {target.name}={target.imap},lmtp=HOST:PORT",
+                    Status.USAGE,
+                )
+    began = datetime.now(UTC)
+    screen = console()
+    with _watching(screen) as watcher:
+        comparison = compare(
+            targets,
+            rows,
+            rounds=arguments.rounds,
+            seconds=arguments.duration,
+            warmup=arguments.warmup,
+            on_step=watcher,
+        )
+    screen.print(compare_table(comparison))
+    options.write_output(
+        arguments,
+        values=lambda: {"began": began.isoformat(timespec="seconds"), **comparison.to_json()},
+        page=lambda: compare_page(comparison, began),
+    )
+    return status_of(comparison)
+
+
+def status_of(comparison: Comparison) -> Status:
+    """Say by the exit status how it went."""
+    if comparison.interrupted:
+        return Status.INTERRUPTED
+    return Status.ERRORS if comparison.faults else Status.OK
+
+
+def _target(arguments: argparse.Namespace, text: str) -> Target:
+    server, *more = text.split(",")
+    name, address = parse_named(server)
+    target = options.target_of(arguments, address, name)
+    for option in more:
+        key, _, value = option.partition("=")
+        if key != "lmtp" or not value:
+            raise BenchError(f"{text!r}: behind the comma goes lmtp=HOST:PORT", Status.USAGE)
+        target = replace(target, lmtp=options.lmtp_of(value))
+    return target
+
+
+def _rows(arguments: argparse.Namespace) -> Iterator[Row]:
+    taken: set[str] = set()
+    for text in arguments.scenarios.split(","):
+        scenario = scenario_file.load(text)
+        for connections in arguments.connections or (scenario.connections,):
+            name = f"{scenario.name}, {connections}"
+            if name in taken:
+                raise BenchError(f"--scenarios: {scenario.name} is there twice", Status.USAGE)
+            taken.add(name)
+            yield Row(
+                name,
+                scenario,
+                connections=connections,
+                metric=arguments.measure,
+                rate=arguments.rate,
+                threads=arguments.threads,
+            )
+
+
+def _connections(text: str) -> tuple[int, ...]:
+    read = options.whole(1, 1_000_000)
+    return tuple(dict.fromkeys(read(one) for one in text.split(",")))
+
+
+@contextmanager
+def _watching(screen: Console) -> Iterator[Callable[[Step], None]]:
+    if not screen.is_terminal:
+
+        def write(step: Step) -> None:
+            if step.done:
+                unit = step.row.unit
+                shown = "failed" if step.value is None else f"{value(step.value, unit)} {unit}"
+                print(
+                    f"{step.number}/{step.steps} round {step.round}: {step.row.name} on"
+                    f" {step.target.name}: {shown}",
+                    file=sys.stderr,
+                )
+
+        yield write
+        return
+    with Progress(
+        TextColumn("round {task.fields[round]}"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[what]}"), console=screen, transient=True,
+    ) as bar:  # fmt: skip
+        task = bar.add_task("", round=1, what="")
+
+        def draw(step: Step) -> None:
+            what = (
+                f"[bold]{escape(step.row.name)}[/bold] on [cyan]{escape(step.target.name)}[/cyan]"
+            )
+            if step.snapshot is not None:
+                recent = step.snapshot.recent
+                what += (
+                    f"  {figures.rate(recent.commands_per_second)}/s"
+                    f"  p99 {figures.latency(recent.p99_us)}"
+                )
+            done = step.number if step.done else step.number - 1
+            bar.update(task, completed=done, total=step.steps, round=step.round, what=what)
+
+        yield draw

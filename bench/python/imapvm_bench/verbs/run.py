@@ -1,0 +1,180 @@
+"""`imapvm-bench run`: one scenario on one server."""
+
+import argparse
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from imapvm_bench import options, scenario_file
+from imapvm_bench.errors import BenchError, Status
+from imapvm_bench.live import watching
+from imapvm_bench.options import Verbs
+from imapvm_bench.pages.run_page import run_page
+from imapvm_bench.plan import Load
+from imapvm_bench.running import Outcome, run
+from imapvm_bench.tables import console, run_table
+
+
+def add_to(verbs: Verbs) -> None:
+    """Describe the verb."""
+    verb = verbs.add_parser(
+        "run",
+        help="run a scenario",
+        description="Runs a scenario on a server and says how fast it was. Without --rate every"
+        " connection sends its next command when the last one is answered (closed loop); with it,"
+        " work begins at its appointed time whether or not the server keeps up, and latency counts"
+        " from then (open loop).",
+    )
+    verb.add_argument("server", metavar="HOST[:PORT]")
+    verb.add_argument(
+        "--scenario",
+        required=True,
+        metavar="NAME|FILE",
+        help="see `imapvm-bench scenarios`; or a TOML file of yours",
+    )
+    verb.add_argument(
+        "--connections",
+        type=options.whole(1, 1_000_000),
+        metavar="N",
+        help="default: the scenario's",
+    )
+    verb.add_argument(
+        "--duration",
+        type=options.seconds,
+        default=10.0,
+        metavar="S",
+        help="measured time (default: %(default)g seconds; 2m is possible)",
+    )
+    verb.add_argument(
+        "--warmup",
+        type=options.seconds,
+        default=1.0,
+        metavar="S",
+        help="before that, not counted (default: %(default)g)",
+    )
+    verb.add_argument(
+        "--rate",
+        type=options.rate,
+        metavar="R",
+        help="open loop: so many entries of the mix a second, over all connections",
+    )
+    verb.add_argument(
+        "--poisson",
+        action="store_true",
+        help="with --rate: at random, as independent users come; not evenly",
+    )
+    verb.add_argument(
+        "--pipeline",
+        type=options.whole(1, 1000),
+        metavar="N",
+        help="commands under way on a connection (default: the scenario's)",
+    )
+    verb.add_argument(
+        "--limit",
+        type=options.whole(1, 10**12),
+        metavar="N",
+        help="stop after so many entries of the mix",
+    )
+    verb.add_argument(
+        "--seed",
+        type=options.whole(0, 2**63 - 1),
+        default=1,
+        metavar="N",
+        help="of what is chosen at random (default: %(default)s)",
+    )
+    options.add_threads(verb)
+    options.add_lmtp(verb, "where mail is taken in, for scenarios that deliver")
+    options.add_server(verb)
+    options.add_output(verb)
+    verb.set_defaults(run=run_verb)
+
+
+def run_verb(arguments: argparse.Namespace) -> Status:
+    """Run, show, write."""
+    options.check_output(arguments)
+    scenario = scenario_file.load(arguments.scenario)
+    if arguments.pipeline and arguments.pipeline > 1:
+        holds = any(command.answer == "idle" for command in scenario.commands())
+        if holds or scenario.reconnect:
+            raise BenchError(
+                f"--pipeline: {scenario.name} cannot be pipelined, since it"
+                f" {'has IDLE in it' if holds else 'connects anew for every entry'}",
+                Status.USAGE,
+            )
+    target = options.target_of(arguments, arguments.server)
+    load = Load(
+        target,
+        scenario,
+        connections=arguments.connections,
+        seconds=arguments.duration,
+        warmup=arguments.warmup,
+        rate=arguments.rate,
+        poisson=arguments.poisson,
+        threads=arguments.threads,
+        limit=arguments.limit,
+        pipeline=arguments.pipeline,
+        answer_seconds=arguments.answer_seconds,
+        connects_at_once=arguments.at_once,
+        seed=arguments.seed,
+    )
+    began = datetime.now(UTC)
+    screen = console()
+    with watching(load, screen) as watcher:
+        outcome = run(load, on_snapshot=watcher)
+    screen.print(run_table(outcome))
+    options.write_output(
+        arguments,
+        values=lambda: values_of(outcome, began),
+        page=lambda: run_page(outcome, began),
+    )
+    return status_of(outcome)
+
+
+def status_of(outcome: Outcome) -> Status:
+    """Say by the exit status how it went."""
+    if outcome.interrupted:
+        return Status.INTERRUPTED
+    if outcome.report.server_stopped:
+        return Status.SERVER_STOPPED
+    if outcome.report.never_began:
+        return Status.NOT_STARTED
+    return Status.ERRORS if outcome.report.failures else Status.OK
+
+
+def values_of(outcome: Outcome, began: datetime) -> dict[str, Any]:
+    """Return the report with what it is about, for JSON."""
+    load = outcome.load
+    return {
+        "began": began.isoformat(timespec="seconds"),
+        "server": {
+            "address": str(load.target.imap),
+            "name": outcome.probe.name,
+            "greeting": outcome.probe.greeting,
+            "capabilities": sorted(outcome.probe.capabilities),
+        },
+        "scenario": load.scenario.name,
+        "connections": load.connections_wanted,
+        "rate": load.rate,
+        "pipeline": load.pipeline or load.scenario.pipeline,
+        "tls": load.target.tls,
+        "users": len(load.target.users),
+        "interrupted": outcome.interrupted,
+        "per_second": {
+            "commands": outcome.report.commands_per_second,
+            "entries": outcome.report.entries_per_second,
+            "octets_in": outcome.report.octets_in_per_second,
+        },
+        "percentiles_us": {
+            label: dict(
+                zip(
+                    ("p50", "p90", "p99", "p99.9"),
+                    measured.latency.percentiles((50, 90, 99, 99.9)),
+                    strict=True,
+                ),
+                max=measured.latency.max,
+            )
+            for label, measured in outcome.report.labels.items()
+        },
+        "report": msgspec.to_builtins(outcome.report),
+    }

@@ -1,0 +1,111 @@
+//! What a line of an IMAP server is.
+
+/// The word at the beginning of a status response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they say it themselves")]
+pub enum Status {
+    Ok,
+    No,
+    Bad,
+    PreAuth,
+    Bye,
+}
+
+/// One line.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// `T7 OK ...`: the end of command 7.
+    Tagged(u32, Status, &'a [u8]),
+    /// `+ ...`
+    Continue,
+    /// `* 23 EXISTS`
+    Exists(u32),
+    /// `* OK ...`, `* NO ...`, `* BAD ...`, `* PREAUTH ...`, `* BYE ...`
+    Untagged(Status, &'a [u8]),
+    /// Any other data.
+    Data,
+    /// None of these.
+    Garbage(&'a [u8]),
+}
+
+/// Say what a line is. It comes without its end.
+#[must_use]
+pub fn classify(line: &[u8]) -> Answer<'_> {
+    match line {
+        [b'*', b' ', rest @ ..] => untagged(rest, line),
+        [b'T', rest @ ..] => tagged(rest, line),
+        [b'+'] | [b'+', b' ', ..] => Answer::Continue,
+        _ => Answer::Garbage(line),
+    }
+}
+
+/// Text for people may end in braces, and no literal follows: only data has them.
+pub(super) fn may_have_literals(line: &[u8]) -> bool {
+    match line {
+        [b'*', b' ', rest @ ..] => status(rest).is_none(),
+        _ => false,
+    }
+}
+
+fn tagged<'a>(rest: &'a [u8], line: &'a [u8]) -> Answer<'a> {
+    let (tag, rest) = number(rest);
+    match (tag, rest) {
+        (Some(tag), [b' ', rest @ ..]) => match status(rest) {
+            Some(status @ (Status::Ok | Status::No | Status::Bad)) => {
+                Answer::Tagged(tag, status, rest)
+            }
+            _ => Answer::Garbage(line),
+        },
+        _ => Answer::Garbage(line),
+    }
+}
+
+fn untagged<'a>(rest: &'a [u8], line: &'a [u8]) -> Answer<'a> {
+    if rest.first().is_some_and(u8::is_ascii_digit) {
+        let (count, after) = number(rest);
+        return match (count, after) {
+            (Some(count), [b' ', word @ ..]) if word.eq_ignore_ascii_case(b"EXISTS") => {
+                Answer::Exists(count)
+            }
+            (Some(_), [b' ', ..]) => Answer::Data,
+            _ => Answer::Garbage(line),
+        };
+    }
+    match status(rest) {
+        Some(status) => Answer::Untagged(status, rest),
+        None if rest.first().is_some_and(u8::is_ascii_alphabetic) => Answer::Data,
+        None => Answer::Garbage(line),
+    }
+}
+
+fn status(rest: &[u8]) -> Option<Status> {
+    // The first octet sends nearly all data away without a comparison of words.
+    let (word, status): (&[u8], _) = match rest.first()?.to_ascii_uppercase() {
+        b'O' => (b"OK", Status::Ok),
+        b'N' => (b"NO", Status::No),
+        b'P' => (b"PREAUTH", Status::PreAuth),
+        b'B' if rest.get(1)?.eq_ignore_ascii_case(&b'A') => (b"BAD", Status::Bad),
+        b'B' => (b"BYE", Status::Bye),
+        _ => return None,
+    };
+    let (said, after) = rest.split_at_checked(word.len())?;
+    let ends = after.first().is_none_or(|&octet| octet == b' ');
+    (ends && said.eq_ignore_ascii_case(word)).then_some(status)
+}
+
+fn number(octets: &[u8]) -> (Option<u32>, &[u8]) {
+    let length = octets
+        .iter()
+        .take_while(|octet| octet.is_ascii_digit())
+        .count();
+    let (digits, rest) = octets.split_at_checked(length).unwrap_or_default();
+    if digits.is_empty() {
+        return (None, rest);
+    }
+    let value = digits.iter().try_fold(0_u32, |value, &octet| {
+        value
+            .checked_mul(10)?
+            .checked_add(u32::from(octet.wrapping_sub(b'0')))
+    });
+    (value, rest)
+}

@@ -1,0 +1,393 @@
+//! What the threads of a load share: how far it is, how it ends, and the counts so far.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use hdrhistogram::Histogram;
+
+use crate::bounds::{STEP_NS, TICK_NS};
+use crate::plan::Plan;
+use crate::tally::{Errors, Step, Totals};
+
+/// Steps whose latencies are kept in full: the last two seconds. A thread that is later than that
+/// is still counted, but not in their percentiles.
+const STEPS_IN_FULL: usize = 20;
+
+/// When what begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Timetable {
+    /// All connections start to work.
+    pub go: u64,
+    /// The measured time begins.
+    pub measure: u64,
+    /// It ends; `u64::MAX` where only a limit ends it.
+    pub end: u64,
+}
+
+/// One step of a series.
+#[derive(Clone, Debug, Default)]
+pub struct StepSum {
+    /// Sums of all threads.
+    pub totals: Totals,
+    /// 99th percentile, once the latencies are gone.
+    p99_us: u64,
+    latencies: Option<Box<Histogram<u32>>>,
+}
+
+impl StepSum {
+    /// 99th percentile of the latencies in microseconds; 0 where there are none.
+    #[must_use]
+    pub fn p99_us(&self) -> u64 {
+        self.latencies
+            .as_ref()
+            .map_or(self.p99_us, |latencies| quantile(latencies, 0.99))
+    }
+}
+
+/// The counts so far.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// The last steps before the measured time.
+    before: VecDeque<StepSum>,
+    /// Number of the first of them.
+    before_first: u64,
+    /// Steps of the measured time.
+    pub steps: Vec<StepSum>,
+    /// Sums of the measured time.
+    pub totals: Totals,
+    /// Of all times.
+    pub errors: Errors,
+}
+
+/// The last second.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(missing_docs, reason = "as in _engine.pyi")]
+pub struct Recent {
+    pub commands_per_second: f64,
+    pub octets_in_per_second: f64,
+    pub p50_us: u64,
+    pub p99_us: u64,
+}
+
+/// What the threads of a load share.
+#[derive(Debug)]
+pub struct Board {
+    connections: u32,
+    warmup: u64,
+    duration: Option<u64>,
+    /// When the threads began.
+    pub started: u64,
+    /// Connections that are logged in and set up.
+    pub open: AtomicU32,
+    /// Connections that have been set up once, or were given up, while all were being opened.
+    settled: AtomicU32,
+    /// Connections that were given up.
+    gave_up: AtomicU32,
+    /// When anything was last heard from the server.
+    last_heard: AtomicU64,
+    /// Entries that have been begun and count for the limit.
+    begun: AtomicU64,
+    timetable: OnceLock<(Timetable, u32)>,
+    stop: AtomicBool,
+    /// When the end was decided; 0: it was not.
+    ended_at: AtomicU64,
+    ended: Mutex<Option<String>>,
+    threads: u32,
+    threads_left: AtomicU32,
+    /// Threads to which a limit allows nothing more.
+    threads_finished: AtomicU32,
+    counts: Mutex<Counts>,
+}
+
+impl Board {
+    /// Nothing has happened yet.
+    #[must_use]
+    pub fn new(plan: &Plan, now: u64) -> Self {
+        Self {
+            connections: plan.connections,
+            warmup: plan.warmup,
+            duration: plan.duration,
+            started: now,
+            open: AtomicU32::new(0),
+            settled: AtomicU32::new(0),
+            gave_up: AtomicU32::new(0),
+            last_heard: AtomicU64::new(now),
+            begun: AtomicU64::new(0),
+            timetable: OnceLock::new(),
+            stop: AtomicBool::new(false),
+            ended_at: AtomicU64::new(0),
+            ended: Mutex::new(None),
+            threads: plan.threads,
+            threads_left: AtomicU32::new(plan.threads),
+            threads_finished: AtomicU32::new(0),
+            counts: Mutex::new(Counts::default()),
+        }
+    }
+
+    /// One more connection is set up or given up for the first time. After the last one, the
+    /// timetable is made.
+    pub fn settle(&self, now: u64) {
+        if self.settled.fetch_add(1, Relaxed) + 1 == self.connections {
+            let go = now + 2 * TICK_NS; // all threads have heard of it by then
+            let measure = go + self.warmup;
+            let end = self
+                .duration
+                .map_or(u64::MAX, |duration| measure + duration);
+            let open = self.open.load(Relaxed);
+            let _never_twice = self.timetable.set((
+                Timetable {
+                    go: now,
+                    measure,
+                    end,
+                },
+                open,
+            ));
+        }
+    }
+
+    /// Connections that were never settled or given up.
+    pub fn opening(&self) -> u32 {
+        self.connections.saturating_sub(self.settled.load(Relaxed))
+    }
+
+    /// One more connection is given up; how many are left.
+    pub fn give_up(&self) -> u32 {
+        self.connections
+            .saturating_sub(self.gave_up.fetch_add(1, Relaxed) + 1)
+    }
+
+    /// The timetable, once all connections are settled.
+    pub fn timetable(&self) -> Option<Timetable> {
+        self.timetable.get().map(|(timetable, _)| *timetable)
+    }
+
+    /// How many connections were open when the timetable was made.
+    pub fn opened(&self) -> u32 {
+        self.timetable
+            .get()
+            .map_or_else(|| self.open.load(Relaxed), |(_, open)| *open)
+    }
+
+    /// Something was heard from the server.
+    pub fn heard(&self, now: u64) {
+        self.last_heard.store(now, Relaxed);
+    }
+
+    /// Nanoseconds since anything was heard.
+    pub fn silent_for(&self, now: u64) -> u64 {
+        now.saturating_sub(self.last_heard.load(Relaxed))
+    }
+
+    /// May another entry be begun? It is counted if so.
+    pub fn begin(&self, limit: u64) -> bool {
+        self.begun.load(Relaxed) < limit && self.begun.fetch_add(1, Relaxed) < limit
+    }
+
+    /// Has the limit been reached?
+    pub fn is_exhausted(&self, limit: u64) -> bool {
+        self.begun.load(Relaxed) >= limit
+    }
+
+    /// Ask all threads to end.
+    pub fn stop(&self) {
+        self.stop.store(true, Relaxed);
+    }
+
+    /// Has somebody asked?
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
+
+    /// It ends now, and why; the first reason stays.
+    pub fn end(&self, now: u64, why: impl Into<String>) {
+        let mut ended = lock(&self.ended);
+        if ended.is_none() {
+            *ended = Some(why.into());
+            self.ended_at.store(now, Relaxed);
+        }
+    }
+
+    /// One thread can begin nothing more because of a limit. The last one ends the load.
+    pub fn finish_limit(&self, now: u64) {
+        if self.threads_finished.fetch_add(1, Relaxed) + 1 == self.threads {
+            self.end(now, "limit");
+        }
+    }
+
+    /// When the end was decided.
+    pub fn ended_at(&self) -> Option<u64> {
+        Some(self.ended_at.load(Relaxed)).filter(|&at| at > 0)
+    }
+
+    /// Why it ended.
+    pub fn why_ended(&self) -> String {
+        lock(&self.ended)
+            .clone()
+            .unwrap_or_else(|| "stopped".to_owned())
+    }
+
+    /// One thread is done.
+    pub fn thread_done(&self) {
+        self.threads_left.fetch_sub(1, Relaxed);
+    }
+
+    /// Are all threads done?
+    pub fn is_done(&self) -> bool {
+        self.threads_left.load(Relaxed) == 0
+    }
+
+    /// Take over a step of one thread, and empty it.
+    pub fn add(&self, is_measured: bool, number: u64, step: &mut Step) {
+        let mut counts = lock(&self.counts);
+        counts.errors.take(&mut step.errors);
+        if is_measured {
+            counts.totals.add(&step.totals);
+        }
+        let sum = if is_measured {
+            counts.measured(number)
+        } else {
+            counts.before(number)
+        };
+        if let Some(sum) = sum {
+            sum.totals.add(&step.totals);
+            if let Some(new) = step.latencies.as_ref().filter(|new| !new.is_empty()) {
+                match &mut sum.latencies {
+                    Some(latencies) => latencies.add(new).unwrap_or_default(),
+                    None => sum.latencies = Some(Box::new(new.clone())),
+                }
+            }
+        }
+        drop(counts);
+        step.clear();
+    }
+
+    /// The counts so far.
+    pub fn counts(&self) -> MutexGuard<'_, Counts> {
+        lock(&self.counts)
+    }
+}
+
+impl Counts {
+    fn before(&mut self, number: u64) -> Option<&mut StepSum> {
+        let place = usize::try_from(number.checked_sub(self.before_first)?).ok()?;
+        for _ in self.before.len()..=place.min(STEPS_IN_FULL) {
+            self.before.push_back(StepSum::default());
+        }
+        let surplus = place.saturating_sub(STEPS_IN_FULL);
+        for _ in 0..surplus.min(STEPS_IN_FULL + 1) {
+            self.before.pop_front();
+            self.before.push_back(StepSum::default());
+        }
+        self.before_first += surplus as u64;
+        self.before.get_mut(place - surplus)
+    }
+
+    fn measured(&mut self, number: u64) -> Option<&mut StepSum> {
+        let number = usize::try_from(number).ok()?;
+        if self.steps.len() <= number {
+            let from = self.steps.len().saturating_sub(STEPS_IN_FULL);
+            self.steps.resize(number + 1, StepSum::default());
+            let full = self.steps.len().saturating_sub(STEPS_IN_FULL);
+            for old in self.steps.get_mut(from.min(full)..full).unwrap_or_default() {
+                old.p99_us = old.p99_us();
+                old.latencies = None;
+            }
+        }
+        self.steps.get_mut(number)
+    }
+
+    /// The last second before `now`, in a phase that has lasted `elapsed` nanoseconds.
+    #[must_use]
+    pub fn recent(&self, is_measured: bool, elapsed: u64) -> Recent {
+        // The newest step may still be coming in.
+        let complete = usize::try_from(elapsed / STEP_NS)
+            .unwrap_or(0)
+            .saturating_sub(1);
+        let last: Vec<&StepSum> = if is_measured {
+            let complete = complete.min(self.steps.len());
+            let last = self.steps.get(complete.saturating_sub(10)..complete);
+            last.unwrap_or_default().iter().collect()
+        } else {
+            self.before.iter().rev().skip(1).take(10).collect()
+        };
+        let mut totals = Totals::default();
+        let mut latencies: Option<Box<Histogram<u32>>> = None;
+        for step in &last {
+            totals.add(&step.totals);
+            match (&mut latencies, &step.latencies) {
+                (Some(sum), Some(more)) => sum.add(&**more).unwrap_or_default(),
+                (sum @ None, Some(more)) => *sum = Some(more.clone()),
+                (_, None) => {}
+            }
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a rate")]
+        let per_second = |count: u64| count as f64 * 10.0 / last.len().max(1) as f64;
+        let quantile_of = |q| {
+            latencies
+                .as_ref()
+                .map_or(0, |latencies| quantile(latencies, q))
+        };
+        Recent {
+            commands_per_second: per_second(totals.commands),
+            octets_in_per_second: per_second(totals.octets_in),
+            p50_us: quantile_of(0.5),
+            p99_us: quantile_of(0.99),
+        }
+    }
+}
+
+fn quantile(latencies: &Histogram<u32>, q: f64) -> u64 {
+    if latencies.is_empty() {
+        0
+    } else {
+        latencies.value_at_quantile(q)
+    }
+}
+
+/// A thread that panicked has left nothing half-done behind these locks: sums and strings.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sum(counts: &mut Counts, number: u64) -> Option<&mut u64> {
+        counts.before(number).map(|sum| &mut sum.totals.commands)
+    }
+
+    #[test]
+    fn of_the_steps_before_the_measured_time_only_the_last_are_kept() {
+        let mut counts = Counts::default();
+        for number in 0..100 {
+            *sum(&mut counts, number).unwrap() = number;
+        }
+        assert_eq!(counts.before.len(), STEPS_IN_FULL + 1);
+        assert_eq!(sum(&mut counts, 99).copied(), Some(99));
+        assert_eq!(sum(&mut counts, 79).copied(), Some(79));
+        assert_eq!(sum(&mut counts, 78), None, "too old");
+        assert_eq!(
+            sum(&mut counts, 1_000_000).copied(),
+            Some(0),
+            "a long pause costs nothing"
+        );
+        assert_eq!(counts.before.len(), STEPS_IN_FULL + 1);
+    }
+
+    #[test]
+    fn old_steps_keep_their_percentile_and_not_their_latencies() {
+        let mut counts = Counts::default();
+        let mut latencies = Histogram::new_with_bounds(1, 1_000, 2).unwrap();
+        latencies.record(500).unwrap();
+        counts.measured(0).unwrap().latencies = Some(Box::new(latencies));
+        counts.measured(STEPS_IN_FULL as u64 - 1).unwrap();
+        assert!(counts.steps[0].latencies.is_some());
+        let before = counts.steps[0].p99_us();
+        counts.measured(STEPS_IN_FULL as u64).unwrap();
+        assert!(counts.steps[0].latencies.is_none());
+        assert_eq!(counts.steps[0].p99_us(), before);
+        assert!((498..=503).contains(&before), "{before}");
+    }
+}

@@ -1,0 +1,197 @@
+//! What is to be written to one connection: octets, and messages that are sent from where they are.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use crate::bounds::{OUTPUT_KEPT, SLICES_AT_ONCE};
+
+/// Octets that wait to be written, in order.
+#[derive(Debug, Default)]
+pub struct Output {
+    octets: Vec<u8>,
+    /// Of `octets`, so many have been written.
+    written: usize,
+    messages: VecDeque<Message>,
+}
+
+#[derive(Debug)]
+struct Message {
+    /// It goes before `octets[before]`.
+    before: usize,
+    octets: Arc<[u8]>,
+    written: usize,
+}
+
+impl Output {
+    /// Append octets.
+    pub fn push(&mut self, octets: &[u8]) {
+        self.octets.extend_from_slice(octets);
+    }
+
+    /// Append a number in decimal.
+    pub fn push_number(&mut self, mut number: u64) {
+        let mut digits = [0_u8; 20];
+        let mut first = digits.len();
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
+            number /= 10;
+            first -= 1;
+            if number == 0 {
+                break;
+            }
+        }
+        self.push(digits.get(first..).unwrap_or_default());
+    }
+
+    /// Append a message without copying it.
+    pub fn push_message(&mut self, octets: &Arc<[u8]>) {
+        if !octets.is_empty() {
+            let message = Message {
+                before: self.octets.len(),
+                octets: Arc::clone(octets),
+                written: 0,
+            };
+            self.messages.push_back(message);
+        }
+    }
+
+    /// True where all has been written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty() && self.written == self.octets.len()
+    }
+
+    /// What comes next, in one piece.
+    #[must_use]
+    pub fn first(&self) -> &[u8] {
+        let piece = match self.messages.front() {
+            Some(message) if message.before == self.written => {
+                message.octets.get(message.written..)
+            }
+            Some(message) => self.octets.get(self.written..message.before),
+            None => self.octets.get(self.written..),
+        };
+        piece.unwrap_or_default()
+    }
+
+    /// True where `first` is all there is: the usual case.
+    #[must_use]
+    pub fn is_one_piece(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// What comes next, in several pieces; how many there are is returned.
+    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_AT_ONCE]) -> usize {
+        let mut at = self.written;
+        let mut count = 0;
+        let mut places = slices.iter_mut();
+        let mut put = |piece: Option<&'a [u8]>| {
+            if let Some(piece) = piece.filter(|piece| !piece.is_empty())
+                && let Some(place) = places.next()
+            {
+                *place = IoSlice::new(piece);
+                count += 1;
+            }
+        };
+        for message in &self.messages {
+            put(self.octets.get(at..message.before));
+            put(message.octets.get(message.written..));
+            at = message.before;
+        }
+        put(self.octets.get(at..));
+        count
+    }
+
+    /// So many octets have been written.
+    pub fn advance(&mut self, mut count: usize) {
+        while let Some(message) = self.messages.front_mut() {
+            let octets = count.min(message.before - self.written);
+            self.written += octets;
+            count -= octets;
+            let of_message = count.min(message.octets.len() - message.written);
+            message.written += of_message;
+            count -= of_message;
+            if message.written < message.octets.len() || message.before > self.written {
+                return;
+            }
+            self.messages.pop_front();
+        }
+        self.written = (self.written + count).min(self.octets.len());
+        if self.written == self.octets.len() {
+            self.clear();
+        }
+    }
+
+    /// Forget all.
+    pub fn clear(&mut self) {
+        self.messages.clear();
+        self.written = 0;
+        self.octets.clear();
+        if self.octets.capacity() > OUTPUT_KEPT {
+            self.octets = Vec::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> (Output, Vec<u8>) {
+        let mut output = Output::default();
+        let message: Arc<[u8]> = (*b"MESSAGE").into();
+        output.push(b"one ");
+        output.push_message(&message);
+        output.push_message(&message);
+        output.push(b" two ");
+        output.push_message(&(*b"").into());
+        output.push_number(0);
+        output.push_number(u64::MAX);
+        output.push_message(&message);
+        (
+            output,
+            b"one MESSAGEMESSAGE two 018446744073709551615MESSAGE".to_vec(),
+        )
+    }
+
+    fn gathered(output: &Output) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); SLICES_AT_ONCE];
+        let count = output.slices(&mut slices);
+        slices[..count]
+            .iter()
+            .flat_map(|slice| slice.to_vec())
+            .collect()
+    }
+
+    #[test]
+    fn what_is_put_in_comes_out_whatever_is_written_at_a_time() {
+        for step in 1..60 {
+            let (mut output, expected) = sample();
+            let (mut by_slices, mut by_first) = (Vec::new(), Vec::new());
+            while !output.is_empty() {
+                let all = gathered(&output);
+                let first = output.first().to_vec();
+                assert!(all.starts_with(&first) && !first.is_empty());
+                let now = step.min(all.len());
+                by_slices.extend_from_slice(&all[..now]);
+                by_first.extend_from_slice(&first[..first.len().min(now)]);
+                output.advance(now);
+                if now > first.len() {
+                    by_first.extend_from_slice(&all[first.len()..now]);
+                }
+            }
+            assert_eq!(by_slices, expected, "{step}");
+            assert_eq!(by_first, expected, "{step}");
+            assert!(output.first().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_large_buffer_is_given_back() {
+        let mut output = Output::default();
+        output.push(&vec![b'x'; OUTPUT_KEPT * 4]);
+        output.advance(OUTPUT_KEPT * 4);
+        assert!(output.is_empty() && output.octets.capacity() <= OUTPUT_KEPT);
+    }
+}

@@ -1,0 +1,416 @@
+//! One connection's part of a load, without I/O: what it says, what it hears, what it measures.
+
+mod entries;
+mod imap;
+mod lmtp;
+mod opening;
+mod speaker;
+mod supply;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
+
+pub use speaker::Speaker;
+pub use supply::{Schedule, Supply};
+
+use crate::answer::Lines;
+use crate::board::Board;
+use crate::errors::ErrorKind;
+use crate::output::Output;
+use crate::plan::{Answers, Plan, Protocol, Purpose};
+use crate::tally::{Place, Tally, UNCOUNTED};
+
+/// What the sessions of a thread share.
+#[derive(Debug)]
+pub struct Desk {
+    /// Counters.
+    pub tally: Tally,
+    /// Entries.
+    pub supply: Supply,
+    /// Who wants to be woken when.
+    pub timers: Timers,
+    /// News that came to connections that idle: connection, nanoseconds, EXISTS.
+    pub arrivals: Vec<(u32, u64, u32)>,
+    /// What the threads share.
+    pub board: Arc<Board>,
+    /// What the connections are for.
+    pub purpose: Purpose,
+    /// Entries begun and not ended.
+    pub entries_active: usize,
+    /// Nothing new is to be said.
+    pub is_draining: bool,
+}
+
+/// Who wants to be woken when.
+#[derive(Debug, Default)]
+pub struct Timers(BinaryHeap<Reverse<(u64, u32)>>);
+
+impl Timers {
+    /// Wake `session` at `at`.
+    pub fn set(&mut self, at: u64, session: u32) {
+        self.0.push(Reverse((at, session)));
+    }
+
+    /// When the next one is due.
+    #[must_use]
+    pub fn next(&self) -> Option<u64> {
+        self.0.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// The next one, if it is due.
+    pub fn take_due(&mut self, now: u64) -> Option<(u64, u32)> {
+        if self.next()? > now {
+            return None;
+        }
+        self.0.pop().map(|Reverse(timer)| timer)
+    }
+}
+
+/// What a session needs whenever it has something to do.
+pub struct Turn<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// What the thread's sessions share.
+    pub desk: &'a mut Desk,
+    /// What is to be written.
+    pub out: &'a mut Output,
+    /// The time.
+    pub now: u64,
+}
+
+/// What a session asks of whoever moves its octets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wish {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Connect.
+    Connect,
+    /// Start TLS on this connection, then call `encrypted`.
+    StartTls,
+    /// Close: all has been said.
+    Close,
+}
+
+/// Why a connection is of no use any more.
+#[derive(Debug)]
+pub struct Break {
+    /// The kind of error.
+    pub kind: ErrorKind,
+    /// What was seen.
+    pub example: String,
+    /// Trying again is of no use.
+    pub is_final: bool,
+}
+
+impl Break {
+    /// Something that may not happen again.
+    pub fn new(kind: ErrorKind, example: impl Into<String>) -> Self {
+        Self {
+            kind,
+            example: example.into(),
+            is_final: false,
+        }
+    }
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the nouns of the protocol")]
+pub enum Stage {
+    Down,
+    Connecting,
+    Greeting,
+    StartTls,
+    Encrypting,
+    /// The next command of the log-in.
+    Login(u32),
+    /// The next command of the set-up.
+    Setup(u32),
+    Running,
+    Leaving,
+    GivenUp,
+}
+
+/// What a command waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaits {
+    /// The end of it.
+    Answer,
+    /// `+` or 354, and then piece `next` is sent.
+    GoAhead { next: u16 },
+    /// `+` of IDLE.
+    IdleBegin,
+    /// The time for DONE. IDLE is on.
+    Hold,
+    /// Replies for recipients.
+    Replies { left: u32, is_refused: bool },
+}
+
+/// A command that has not been answered.
+#[derive(Debug)]
+struct Flight {
+    tag: u32,
+    /// Its place in the plan; `NO_COMMAND` for those of the engine.
+    command: u32,
+    label: u16,
+    place: Place,
+    awaits: Awaits,
+    answers: Answers,
+    may_fail: bool,
+    /// The entry it belongs to, by `Session::entry_number`.
+    entry: Option<u32>,
+    /// From when its latency counts; 0: from the write.
+    began: u64,
+    /// When the server was last told something about it; 0: not written yet.
+    told: u64,
+    /// How long IDLE was held.
+    held: u64,
+}
+
+const NO_COMMAND: u32 = u32::MAX;
+
+/// An entry that has begun.
+#[derive(Debug)]
+struct Progress {
+    entry: u16,
+    began: u64,
+    /// The next command to be sent.
+    next: u32,
+    end: u32,
+    in_flight: u32,
+    has_failed: bool,
+    /// Its first command counts from `began`, too.
+    is_due: bool,
+}
+
+/// One connection's part of a load.
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is about something else"
+)]
+pub struct Session {
+    speaker: Speaker,
+    stage: Stage,
+    lines: Lines,
+    flights: VecDeque<Flight>,
+    /// Of `flights`, the last so many have not been written yet.
+    unwritten: usize,
+    entries: VecDeque<Progress>,
+    /// Number of the first of `entries`.
+    entry_number: u32,
+    entries_begun: u64,
+    next_tag: u32,
+    /// Octets since the last answer.
+    octets: u64,
+    /// Recipients of the LMTP transaction.
+    recipients: u32,
+    needs_reset: bool,
+    connect_began: u64,
+    connect_told: u64,
+    thinks: Option<u16>,
+    has_thought: bool,
+    wake_at: u64,
+    is_free: bool,
+    is_open: bool,
+    is_settled: bool,
+    attempts: u32,
+    wish: Wish,
+}
+
+impl Session {
+    /// A connection that is down.
+    #[must_use]
+    pub fn new(plan: &Plan, number: u32) -> Self {
+        Self {
+            speaker: Speaker::new(plan, number),
+            stage: Stage::Down,
+            lines: Lines::default(),
+            flights: VecDeque::new(),
+            unwritten: 0,
+            entries: VecDeque::new(),
+            entry_number: 0,
+            entries_begun: 0,
+            next_tag: 1,
+            octets: 0,
+            recipients: 0,
+            needs_reset: false,
+            connect_began: 0,
+            connect_told: 0,
+            thinks: None,
+            has_thought: false,
+            wake_at: 0,
+            is_free: false,
+            is_open: false,
+            is_settled: false,
+            attempts: 0,
+            wish: Wish::Nothing,
+        }
+    }
+
+    /// Number of the connection.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.speaker.number
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// What it wants; asked once after each call.
+    pub fn take_wish(&mut self) -> Wish {
+        std::mem::take(&mut self.wish)
+    }
+
+    /// True where nothing is in flight and nothing is being opened.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        let is_on_its_way = !matches!(self.stage, Stage::Down | Stage::Running | Stage::GivenUp);
+        self.flights.is_empty() && !is_on_its_way
+    }
+
+    /// Since when the server owes something, if it does.
+    #[must_use]
+    pub fn waits_since(&self) -> Option<u64> {
+        match self.stage {
+            Stage::Down | Stage::GivenUp => None,
+            Stage::Connecting | Stage::Greeting | Stage::Encrypting => Some(self.connect_told),
+            _ => {
+                let flight = self.flights.front()?;
+                (flight.told > 0 && flight.awaits != Awaits::Hold).then_some(flight.told)
+            }
+        }
+    }
+
+    /// Commands without an answer, and from when the oldest counts.
+    #[must_use]
+    pub fn unanswered(&self) -> (usize, Option<u64>) {
+        let waiting = self
+            .flights
+            .iter()
+            .filter(|flight| flight.awaits != Awaits::Hold);
+        let oldest = waiting
+            .clone()
+            .map(|flight| flight.began)
+            .filter(|&at| at > 0)
+            .min();
+        (waiting.count(), oldest)
+    }
+
+    /// What it is doing, for an example.
+    #[must_use]
+    pub fn doing(&self, plan: &Plan) -> String {
+        match self.flights.front() {
+            Some(flight) if flight.label != UNCOUNTED => plan.labels.get(flight.label).to_owned(),
+            _ => match self.stage {
+                Stage::Connecting | Stage::Greeting | Stage::Encrypting => "CONNECT".to_owned(),
+                Stage::StartTls => "STARTTLS".to_owned(),
+                _ if self.is_open && !self.flights.is_empty() => "IDLE".to_owned(),
+                _ => "nothing".to_owned(),
+            },
+        }
+    }
+
+    /// Octets have come.
+    ///
+    /// # Errors
+    /// The connection is of no use any more: close it and call `broken`.
+    pub fn receive(&mut self, mut input: &[u8], turn: &mut Turn<'_>) -> Result<(), Break> {
+        let mut lines = std::mem::take(&mut self.lines);
+        loop {
+            let before = input.len();
+            let line = lines.next_line(&mut input);
+            self.octets += (before - input.len()) as u64;
+            let Some(line) = line else { break };
+            match turn.plan.protocol {
+                Protocol::Imap => self.imap_line(line, turn)?,
+                Protocol::Lmtp => self.lmtp_line(line, turn)?,
+            }
+            if self.wish == Wish::StartTls && !input.is_empty() {
+                // RFC 9051 section 6.2.1: what is not encrypted must not reach beyond STARTTLS.
+                return Err(Break::new(
+                    ErrorKind::Unexpected,
+                    "octets after the answer to STARTTLS",
+                ));
+            }
+            if self.wish == Wish::Close {
+                break;
+            }
+        }
+        self.lines = lines;
+        Ok(())
+    }
+
+    /// What has been put into the output is about to be written.
+    pub fn stamp(&mut self, now: u64) {
+        for flight in self.flights.iter_mut().rev().take(self.unwritten) {
+            flight.told = now;
+            if flight.began == 0 {
+                flight.began = now;
+            }
+        }
+        self.unwritten = 0;
+    }
+
+    /// True where `stamp` has something to do.
+    #[must_use]
+    pub fn is_unwritten(&self) -> bool {
+        self.unwritten > 0
+    }
+
+    /// The time set for this session has come.
+    pub fn wake(&mut self, at: u64, turn: &mut Turn<'_>) {
+        if at != self.wake_at {
+            return; // it was set for something that is over
+        }
+        self.wake_at = 0;
+        if turn.desk.is_draining {
+            return;
+        }
+        if self.stage == Stage::Down && !turn.plan.reconnect {
+            self.connect(turn);
+        } else if !self.done_idling(turn) {
+            self.proceed(turn);
+        }
+    }
+
+    /// Begin again if there was nothing to do.
+    pub fn proceed_if_quiet(&mut self, turn: &mut Turn<'_>) {
+        if matches!(self.stage, Stage::Running | Stage::Down) && self.flights.is_empty() {
+            self.proceed(turn);
+        }
+    }
+
+    fn set_wake(&mut self, at: u64, turn: &mut Turn<'_>) {
+        self.wake_at = at;
+        turn.desk.timers.set(at, self.number());
+    }
+
+    /// Nothing new is to be said; what is in flight may end.
+    pub fn drain(&mut self, turn: &mut Turn<'_>) {
+        self.done_idling(turn);
+    }
+
+    fn done_idling(&mut self, turn: &mut Turn<'_>) -> bool {
+        let Some(flight) = self
+            .flights
+            .back_mut()
+            .filter(|last| last.awaits == Awaits::Hold)
+        else {
+            return false;
+        };
+        turn.out.push(b"DONE\r\n");
+        flight.awaits = Awaits::Answer;
+        flight.held = turn.now.saturating_sub(flight.told);
+        flight.told = turn.now;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! Puts commands together: the variables of one connection, filled into what the plan says.
+
+use std::sync::Arc;
+
+use crate::output::Output;
+use crate::plan::{MessageOrder, Piece, Plan};
+use crate::random::Random;
+
+/// Sets the choice of messages apart from the other choices of a connection.
+const MESSAGES: u64 = 0x006d_6573_7361_6765;
+
+/// What a connection fills into its commands.
+#[derive(Debug)]
+pub struct Speaker {
+    /// Number of the connection.
+    pub number: u32,
+    /// Its random choices.
+    pub random: Random,
+    /// What EXISTS said last.
+    pub exists: u32,
+    counter: u64,
+    messages_taken: usize,
+}
+
+impl Speaker {
+    /// Of a connection that has said nothing yet.
+    #[must_use]
+    pub fn new(plan: &Plan, number: u32) -> Self {
+        let random = Random::new(plan.seed, u64::from(number));
+        Self {
+            number,
+            random,
+            exists: 0,
+            counter: 0,
+            messages_taken: 0,
+        }
+    }
+
+    /// Append a command from piece number `from` on. Where the server has to agree before the next
+    /// piece, its number is returned.
+    pub fn say(
+        &mut self,
+        plan: &Plan,
+        pieces: &[Piece],
+        from: u16,
+        out: &mut Output,
+    ) -> Option<u16> {
+        for (place, piece) in pieces.iter().enumerate().skip(usize::from(from)) {
+            let is_resumed = place == usize::from(from) && from > 0;
+            match piece {
+                Piece::LiteralAsking if !is_resumed => {
+                    let message = self.peek_message(plan, &plan.messages);
+                    literal_header(&message, b"}\r\n", out);
+                    return u16::try_from(place).ok();
+                }
+                Piece::Data if !is_resumed => return u16::try_from(place).ok(),
+                Piece::LiteralAsking => {
+                    let message = self.peek_message(plan, &plan.messages);
+                    out.push_message(&message);
+                    self.messages_taken = self.messages_taken.wrapping_add(1);
+                }
+                Piece::LiteralAtOnce => {
+                    let message = self.peek_message(plan, &plan.messages);
+                    literal_header(&message, b"+}\r\n", out);
+                    out.push_message(&message);
+                    self.messages_taken = self.messages_taken.wrapping_add(1);
+                }
+                Piece::Data => {
+                    let message = self.peek_message(plan, &plan.data);
+                    out.push_message(&message);
+                    self.messages_taken = self.messages_taken.wrapping_add(1);
+                }
+                _ => self.word(plan, piece, out),
+            }
+        }
+        None
+    }
+
+    fn word(&mut self, plan: &Plan, piece: &Piece, out: &mut Output) {
+        let user = plan.user(self.number);
+        match piece {
+            Piece::Text(text) => out.push(text),
+            Piece::User => out.push(user.map_or(b"", |user| user.name.as_bytes())),
+            Piece::Password => out.push(user.map_or(b"", |user| user.password.as_bytes())),
+            Piece::Plain => out.push(user.map_or(b"", |user| user.plain.as_bytes())),
+            Piece::Random(first, last) => out.push_number(self.random.between(*first, *last)),
+            Piece::Exists => out.push_number(u64::from(self.exists)),
+            Piece::RandomMessage => {
+                out.push_number(self.random.between(1, u64::from(self.exists.max(1))));
+            }
+            Piece::RandomRange(count) => {
+                let exists = u64::from(self.exists.max(1));
+                let (first, last) = self.random.range(u64::from(*count), exists);
+                out.push_number(first);
+                out.push(b":");
+                out.push_number(last);
+            }
+            Piece::Counter => {
+                self.counter = self.counter.wrapping_add(1);
+                out.push_number(self.counter);
+            }
+            Piece::Connection => out.push_number(u64::from(self.number)),
+            Piece::LiteralAsking | Piece::LiteralAtOnce | Piece::Data => {}
+        }
+    }
+
+    /// The message that is next: the same one until it has been taken.
+    fn peek_message(&self, plan: &Plan, messages: &[Arc<[u8]>]) -> Arc<[u8]> {
+        let taken = self.messages_taken;
+        let place = match plan.message_order {
+            MessageOrder::Turn => taken.checked_rem(messages.len()).unwrap_or(0),
+            MessageOrder::Random => {
+                // A stream of its own, so that it can be looked at twice.
+                let last = (messages.len() as u64).saturating_sub(1);
+                let stream = (u64::from(self.number) << 32) ^ (taken as u64);
+                let drawn = Random::new(plan.seed ^ MESSAGES, stream).between(0, last);
+                usize::try_from(drawn).unwrap_or(0)
+            }
+        };
+        messages
+            .get(place)
+            .map_or_else(|| Arc::from([]), Arc::clone)
+    }
+}
+
+fn literal_header(message: &[u8], end: &[u8], out: &mut Output) {
+    out.push(b"{");
+    out.push_number(message.len() as u64);
+    out.push(end);
+}

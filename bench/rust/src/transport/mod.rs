@@ -1,0 +1,246 @@
+//! One connection's octets: in and out of a socket, through TLS where there is one.
+
+mod dial;
+mod encryption;
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustls::ClientConnection;
+
+pub use dial::dial;
+pub use encryption::Encryption;
+
+use crate::bounds::{READ_OCTETS, SLICES_AT_ONCE};
+use crate::errors::ErrorKind;
+use crate::output::Output;
+use crate::session::Break;
+
+/// What a thread reads into; shared by all its connections, so that an idle one has none.
+#[derive(Debug)]
+pub struct Buffers {
+    socket: Box<[u8]>,
+    plain: Box<[u8]>,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        let zeros = || vec![0; READ_OCTETS].into_boxed_slice();
+        Self {
+            socket: zeros(),
+            plain: zeros(),
+        }
+    }
+}
+
+/// What a read found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing now.
+    Nothing,
+    /// The end of the stream.
+    End,
+    /// Less than there was room for: nothing more for now, but perhaps the end.
+    Some,
+    /// As much as there was room for.
+    Much,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Transport {
+    socket: TcpStream,
+    tls: Option<Box<ClientConnection>>,
+}
+
+impl Transport {
+    /// A socket that is connected or about to be.
+    #[must_use]
+    pub fn new(socket: TcpStream) -> Self {
+        Self { socket, tls: None }
+    }
+
+    /// What became of connect.
+    ///
+    /// # Errors
+    /// It failed.
+    pub fn connected(&self) -> io::Result<()> {
+        self.socket.take_error()?.map_or(Ok(()), Err)
+    }
+
+    /// Speak TLS from now on.
+    ///
+    /// # Errors
+    /// There is no way to: a defect, or no randomness.
+    pub fn encrypt(&mut self, encryption: &Encryption) -> Result<(), Break> {
+        self.tls = Some(Box::new(
+            encryption.connection().map_err(|error| tls(&error))?,
+        ));
+        Ok(())
+    }
+
+    /// True while TLS is being agreed upon.
+    #[must_use]
+    pub fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+    }
+
+    /// Read once, and give what has come to `sink`, in one piece or, with TLS, in several.
+    ///
+    /// # Errors
+    /// The connection is broken, or `sink` has said so.
+    pub fn read(
+        &mut self,
+        buffers: &mut Buffers,
+        mut sink: impl FnMut(&[u8]) -> Result<(), Break>,
+    ) -> Result<Found, Break> {
+        let into = if self.tls.is_some() {
+            &mut buffers.socket
+        } else {
+            &mut buffers.plain
+        };
+        let room = into.len();
+        let count = match (&self.socket).read(into) {
+            Ok(0) => return Ok(Found::End),
+            Ok(count) => count,
+            Err(error) if is_later(&error) => return Ok(Found::Nothing),
+            Err(error) => return Err(broken(&error)),
+        };
+        if let Some(tls) = &mut self.tls {
+            let mut octets = buffers.socket.get(..count).unwrap_or_default();
+            while !octets.is_empty() {
+                decrypt(tls, &mut octets, &mut buffers.plain, &mut sink)?;
+            }
+        } else {
+            sink(buffers.plain.get(..count).unwrap_or_default())?;
+        }
+        Ok(if count < room {
+            Found::Some
+        } else {
+            Found::Much
+        })
+    }
+
+    /// Write what there is, as far as it goes. How many octets of `out` were taken, and whether
+    /// more can be written only later.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub fn write(&mut self, out: &mut Output) -> Result<(usize, bool), Break> {
+        let written = match &mut self.tls {
+            None => write_plain(&self.socket, out),
+            Some(tls) => write_encrypted(&self.socket, tls, out),
+        };
+        written.map_err(|error| broken(&error))
+    }
+
+    /// Say the end to the other side's TLS; the socket is closed when this is dropped.
+    pub fn say_goodbye(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+            // A full socket does not matter: the close says it, too.
+            let _unsent = tls.write_tls(&mut &self.socket);
+        }
+    }
+}
+
+impl AsFd for Transport {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn decrypt(
+    connection: &mut ClientConnection,
+    octets: &mut &[u8],
+    plain: &mut [u8],
+    sink: &mut impl FnMut(&[u8]) -> Result<(), Break>,
+) -> Result<(), Break> {
+    connection
+        .read_tls(octets)
+        .map_err(|error| broken(&error))?;
+    let state = connection
+        .process_new_packets()
+        .map_err(|error| tls(&error))?;
+    let mut left = state.plaintext_bytes_to_read();
+    while left > 0 {
+        let count = connection
+            .reader()
+            .read(plain)
+            .map_err(|error| broken(&error))?;
+        if count == 0 {
+            break;
+        }
+        left = left.saturating_sub(count);
+        sink(plain.get(..count).unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+fn write_plain(mut socket: &TcpStream, out: &mut Output) -> io::Result<(usize, bool)> {
+    let mut total = 0;
+    while !out.is_empty() {
+        let result = if out.is_one_piece() {
+            socket.write(out.first())
+        } else {
+            let mut slices = [IoSlice::new(&[]); SLICES_AT_ONCE];
+            let count = out.slices(&mut slices);
+            socket.write_vectored(slices.get(..count).unwrap_or_default())
+        };
+        match result {
+            Ok(count) => {
+                out.advance(count);
+                total += count;
+            }
+            Err(error) if is_later(&error) => return Ok((total, true)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((total, false))
+}
+
+fn write_encrypted(
+    mut socket: &TcpStream,
+    tls: &mut ClientConnection,
+    out: &mut Output,
+) -> io::Result<(usize, bool)> {
+    let mut total = 0;
+    loop {
+        while !out.is_empty() {
+            let count = tls.writer().write(out.first())?;
+            if count == 0 {
+                break; // its buffer is full
+            }
+            out.advance(count);
+            total += count;
+        }
+        while tls.wants_write() {
+            match tls.write_tls(&mut socket) {
+                Ok(_) => {}
+                Err(error) if is_later(&error) => return Ok((total, true)),
+                Err(error) => return Err(error),
+            }
+        }
+        if out.is_empty() {
+            return Ok((total, false));
+        }
+    }
+}
+
+fn is_later(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}
+
+/// What an error of the operating system means for a connection.
+#[must_use]
+pub fn broken(error: &io::Error) -> Break {
+    Break::new(ErrorKind::of_io(error), error.to_string())
+}
+
+fn tls(error: &rustls::Error) -> Break {
+    Break::new(ErrorKind::Tls, error.to_string())
+}

@@ -1,0 +1,322 @@
+"""Makes bench/RESULTS.md: imapvm beside other servers, in one run. `make compare` runs it.
+
+python -m bench.table                                   all of it, for an hour or two
+python -m bench.table --out var/try --rounds 1 --seconds 1 --only noop --parts rows
+python -m bench.table --page bench/results/DATE.json    the page again, from its JSON
+"""
+
+import argparse
+import datetime
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.peers import PEERS, Peer, PeerFailedError, peer
+from bench.peers.scratch import scratch
+from bench.table.filling import make_mailboxes
+from bench.table.idle import IdleRow, measure_idling
+from bench.table.machine import this_machine
+from bench.table.measuring import Measured, Step, measure
+from bench.table.page import page
+from bench.table.people import PASSWORD, fresh_names, group, light
+from bench.table.results import Results, RowResult, Server
+from bench.table.rows import ROWS, Row
+from bench.table.scale import SHORT, Sizes, measure_scale
+from imapvm_bench.descriptors import raise_limit
+from imapvm_bench.errors import BenchError
+
+PARTS: Final = ("rows", "idle", "scale")
+SERVERS: Final = (
+    "imapvm", "imapvm-1", "imapvm-2", "dovecot", "dovecot-always", "cyrus", "courier", "pymap",
+)  # fmt: skip
+IDLING: Final = ("imapvm", "imapvm-2", "dovecot", "dovecot-hibernate", "cyrus", "courier")
+MEASURED_TO_THE_END: Final = ("imapvm", "dovecot")
+"""Servers whose name begins so run in every round; of the others two are enough."""
+
+WRITING: Final = ("STORE", "APPEND", "LMTP")
+"""Rows, by their first word, in which it matters when Dovecot syncs."""
+
+
+def main() -> int:
+    """Carry out the command line; returns the exit code."""
+    chosen = _options().parse_args()
+    raise_limit()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers are ended then, too
+    if chosen.page:
+        results = Results.read(chosen.page)
+        _write(results, chosen.page.parent.parent, json=False)
+        return 0
+    run = Run(chosen)
+    try:
+        run.all()
+    except KeyboardInterrupt:
+        print("\nended early; what was measured is kept", file=sys.stderr)
+    run.write()
+    return 0
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _options() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(
+        prog="python -m bench.table",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_argument("--rounds", type=int, default=5, metavar="N", help="default: %(default)s")
+    options.add_argument(
+        "--others-rounds",
+        type=int,
+        default=2,
+        metavar="N",
+        help="rounds with Cyrus, Courier and pymap (default: %(default)s)",
+    )
+    options.add_argument(
+        "--seconds",
+        type=float,
+        default=3.0,
+        metavar="S",
+        help="measured time of a run (default: %(default)g)",
+    )
+    options.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="ROW",
+        help="rows whose name holds this; may be repeated",
+    )
+    options.add_argument(
+        "--peers",
+        metavar="NAME,…",
+        default=",".join(SERVERS),
+        type=str,
+        help="servers of the rows (default: %(default)s)",
+    )
+    options.add_argument(
+        "--idle-peers",
+        metavar="NAME,…",
+        default=",".join(IDLING),
+        help="servers of the idle sessions (default: %(default)s)",
+    )
+    options.add_argument(
+        "--parts",
+        default=",".join(PARTS),
+        metavar="PART,…",
+        help="of %(default)s; the others are kept from the JSON that is there",
+    )
+    options.add_argument(
+        "--sessions",
+        type=int,
+        default=5000,
+        metavar="N",
+        help="idle sessions at imapvm (default: %(default)s)",
+    )
+    options.add_argument(
+        "--others-sessions",
+        type=int,
+        default=500,
+        metavar="N",
+        help="idle sessions at the others, a process each (default: %(default)s)",
+    )
+    options.add_argument(
+        "--deliveries",
+        type=int,
+        default=200,
+        metavar="N",
+        help="while sessions idle (default: %(default)s)",
+    )
+    options.add_argument(
+        "--scale-messages",
+        type=_numbers,
+        default=Sizes().filepool,
+        metavar="N,…",
+        help="sizes of the filepool (default: up to 10,000,000, with 40 GB of disk)",
+    )
+    options.add_argument(
+        "--scale-sessions",
+        type=int,
+        default=Sizes().sessions,
+        metavar="N",
+        help="idle over several workers (default: %(default)s)",
+    )
+    options.add_argument("--short", action="store_true", help="scale: small sizes, to try it")
+    options.add_argument("--dir", type=Path, help="where the servers keep their mail")
+    options.add_argument(
+        "--out",
+        type=Path,
+        default=Path("bench"),
+        metavar="DIR",
+        help="gets RESULTS.md and results/DATE.json (default: %(default)s)",
+    )
+    options.add_argument("--page", type=Path, metavar="JSON", help="only write the page again")
+    return options  # fmt: skip
+
+
+@dataclass
+class Run:
+    """One run of all that was asked for."""
+
+    chosen: argparse.Namespace
+
+    def __post_init__(self) -> None:
+        chosen = self.chosen
+        self.parts = self._names(chosen.parts, PARTS)
+        self.rows = [row for row in ROWS if _wanted(row, chosen.only)]
+        if not self.rows:
+            raise SystemExit(
+                f"no row's name holds that; they are: {', '.join(r.slug for r in ROWS)}"
+            )
+        date = datetime.datetime.now(datetime.UTC).date().isoformat()
+        self.path = chosen.out / "results" / f"{date}.json"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        command = " ".join(("python -m bench.table", *sys.argv[1:]))
+        machine = this_machine(chosen.dir or Path("/tmp"))
+        self.results = Results(date, command, machine, chosen.rounds, chosen.seconds)
+        if set(self.parts) != set(PARTS) and self.path.exists():
+            before = Results.read(self.path)
+            self.results = before
+            before.machine, before.command = machine, f"{before.command}; {command}"
+
+    def _names(self, text: str, known: Sequence[str]) -> list[str]:
+        names = [name for name in text.split(",") if name]
+        for name in names:
+            if name not in known:
+                raise SystemExit(f"{name!r} is none of {', '.join(known)}")
+        return names
+
+    def write(self) -> None:
+        _write(self.results, self.chosen.out)
+
+    def all(self) -> None:
+        if "rows" in self.parts:
+            self._measure_rows()
+        if "idle" in self.parts:
+            self._measure_idle()
+        if "scale" in self.parts:
+            sizes = (
+                SHORT
+                if self.chosen.short
+                else Sizes(self.chosen.scale_sessions, filepool=self.chosen.scale_messages)
+            )
+            measure_scale(self.results, sizes=sizes, base=self.chosen.dir, say=_say)
+        self.write()
+
+    def _measure_rows(self) -> None:
+        chosen, results = self.chosen, self.results
+        results.rounds, results.seconds = chosen.rounds, chosen.seconds
+        results.rows = [
+            RowResult(row.name, row.unit, row.connections, dict(row.goals)) for row in self.rows
+        ]
+        results.servers.clear()
+        with scratch(chosen.dir and chosen.dir / "rows") as base, ExitStack() as stack:
+            servers = [
+                server
+                for each in self._here(chosen.peers.split(","))
+                if (server := self._start(each, base, stack)) is not None
+            ]
+
+            def tell(step: Step) -> None:
+                shown = "failed" if step.value is None else f"{step.value:,.1f}"
+                fault = f"  {step.fault[:100]}" if step.fault else ""
+                _say(f"  {step.round + 1} {step.row.name:40} {step.server:15} {shown:>12}{fault}")
+
+            measure(
+                servers,
+                self.rows,
+                results.rows,
+                rounds=chosen.rounds,
+                seconds=chosen.seconds,
+                on_step=tell,
+            )
+        self.write()
+
+    def _start(self, each: Peer, base: Path, stack: ExitStack) -> Measured | None:
+        """Start and fill a server; one that does not come that far is noted and left out."""
+        names = {user.name: user.password for who in ("readers", "posts", "known")
+                 for user in group(who)}  # fmt: skip
+        if any(row.needs_fresh_users for row in self.rows):
+            rounds = self._rounds(each.name)
+            names |= dict.fromkeys(fresh_names(rounds, self.chosen.seconds + 2), PASSWORD)
+        _say(f"starting and filling {each.name} …")
+        try:
+            service = stack.enter_context(each.running(base / each.name, names, light=light))
+            only = None
+            if each.name == "dovecot-always":
+                only = frozenset(row.name for row in self.rows if row.name.startswith(WRITING))
+            server = Measured(service, self._rounds(each.name), only)
+            make_mailboxes(
+                server,
+                readers=max([row.connections for row in self.rows if row.who == "readers"] or [1]),
+                big=any(row.heavy for row in self.rows),
+                large=any("25 MB" in row.name for row in self.rows),
+            )
+        except (PeerFailedError, BenchError) as fault:
+            self.results.failed[each.name] = str(fault)
+            _say(f"  {fault}")
+            return None
+        self.results.failed.pop(each.name, None)
+        self.results.servers.append(
+            Server(each.name, service.version, service.fsync, service.passwords, service.settings)
+        )
+        for reason in dict.fromkeys(server.unfit.values()):
+            _say(f"  {reason}")
+        return server
+
+    def _rounds(self, name: str) -> int:
+        if name.startswith(MEASURED_TO_THE_END):
+            return int(self.chosen.rounds)
+        return int(min(self.chosen.rounds, self.chosen.others_rounds))
+
+    def _measure_idle(self) -> None:
+        chosen, results = self.chosen, self.results
+        results.idle.clear()
+        for each in self._here(chosen.idle_peers.split(",")):
+            ours = each.name.startswith("imapvm")
+            sessions = chosen.sessions if ours else chosen.others_sessions
+            for tls in (False, True):
+                row = IdleRow(each, sessions, tls, chosen.deliveries)
+                _say(f"{sessions:,} idle sessions at {each.name}{' with TLS' if tls else ''} …")
+                with scratch() as base:
+                    result = measure_idling(row, base / each.name)
+                results.idle.append(result)
+                cost = f"{result.anonymous / 1024:.1f} KiB" if result.anonymous else "no figure"
+                _say(f"  {cost} {result.push_ms} {result.fault[:100]}")
+                self.write()
+
+    def _here(self, names: Sequence[str]) -> Iterator[Peer]:
+        for name in names:
+            try:
+                each = peer(name)
+            except KeyError:
+                raise SystemExit(f"there is no server {name!r}: {', '.join(PEERS)}") from None
+            command = each.missing()
+            if command is None:
+                self.results.missing.pop(name, None)
+                yield each
+            else:
+                self.results.missing[name] = command
+                _say(f"{name} is not here and is left out: {command}")
+
+
+def _wanted(row: Row, only: Sequence[str]) -> bool:
+    return not only or any(part.lower() in row.name.lower() or part in row.slug for part in only)
+
+
+def _write(results: Results, out: Path, *, json: bool = True) -> None:
+    if json:
+        results.write(out / "results" / f"{results.date}.json")
+    (out / "RESULTS.md").write_text(page(results))
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

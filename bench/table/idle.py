@@ -1,0 +1,98 @@
+"""Sessions in IDLE: what each costs, and how soon it is told of new mail.
+
+Each server is started for this alone, so that its memory is that of the sessions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.peers import Peer, PeerFailedError, Service
+from bench.table.people import PASSWORD, light
+from bench.table.results import IdleResult
+from imapvm_bench.errors import BenchError
+from imapvm_bench.idling import IdleLoad, IdleReport, measure_idle
+from imapvm_bench.target import Address, Target
+from imapvm_bench.users import User
+
+HIBERNATION_SECONDS: Final = 10.0
+"""Before memory is read: a server that puts sessions away does so after five."""
+
+SESSIONS_PER_USER: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class IdleRow:
+    """Sessions that are opened on one server."""
+
+    peer: Peer
+    sessions: int
+    tls: bool
+    deliveries: int
+
+
+def users_of(sessions: int) -> tuple[User, ...]:
+    """Return the users of so many sessions: some have several, as people do."""
+    count = max(1, sessions // SESSIONS_PER_USER)
+    return tuple(User(f"idler{n}", PASSWORD) for n in range(1, count + 1))
+
+
+def measure_idling(row: IdleRow, base: Path) -> IdleResult:
+    """Start the server, open the sessions, deliver, and say what came of it."""
+    result = IdleResult(row.peer.name, row.tls, row.sessions)
+    users = users_of(row.sessions)
+    names = {user.name: user.password for user in users}
+    try:
+        with row.peer.running(base, names, light=light) as service:
+            if row.tls and service.imaps is None:
+                result.fault = "it has no TLS here"
+                return result
+            load = IdleLoad(
+                target_for(service, users, tls=row.tls),
+                row.sessions,
+                deliveries=row.deliveries if service.lmtp else 0,
+                hold_seconds=HIBERNATION_SECONDS,
+            )
+            _note(result, measure_idle(load))
+    except (BenchError, PeerFailedError) as fault:
+        result.fault = str(fault)
+    return result
+
+
+def target_for(service: Service, users: Sequence[User], *, tls: bool) -> Target:
+    """The service as the load tool knows it, with its process."""
+    at = service.imaps if tls else service.imap
+    assert at is not None, "the caller has looked"
+    return Target(
+        service.name,
+        Address(*at),
+        tuple(users),
+        tls="tls" if tls else "none",
+        lmtp=Address(*service.lmtp) if service.lmtp else None,
+        pid=service.pid,
+    )
+
+
+def _note(result: IdleResult, report: IdleReport) -> None:
+    if report.interrupted:
+        raise KeyboardInterrupt
+    if cost := report.a_session(report.after):
+        result.pss, result.anonymous = cost
+    result.sessions = report.state.idling
+    result.deliveries, result.missed = report.news.deliveries, report.news.missed
+    values = sorted(report.news.from_dot)
+    if values:
+        result.push_ms = {
+            "p50": values[len(values) // 2] / 1000,
+            "p99": values[min(len(values) - 1, len(values) * 99 // 100)] / 1000,
+            "max": values[-1] / 1000,
+        }
+    faults = [
+        f"{each.count} times {kind}: {each.example}" for kind, each in report.state.errors.items()
+    ]
+    if report.server_stopped:
+        faults.append("it stopped answering")
+    if report.news.missed:
+        faults.append(f"{report.news.missed} sessions were not told within ten seconds")
+    result.fault = "; ".join(faults)

@@ -1,0 +1,298 @@
+"""bench/RESULTS.md: what was measured, for somebody who was not there."""
+
+from collections.abc import Iterable, Iterator
+
+from bench.table.results import Curve, IdleResult, Results, RowResult, median, ratios
+
+OURS = "imapvm"
+FORMS = ("imapvm-1", "imapvm-2")
+DOVECOT = ("dovecot", "dovecot-always")
+
+IDLE_HEADS = (
+    "server", "TLS", "sessions", "KiB a session", "with its share of files", "",
+    "told after ms, p50", "p99", "max", "",
+)  # fmt: skip
+IDLE_SIDES = "llrrrlrrrl"
+
+IDLE_KIB = {False: 10.0, True: 30.0}
+"""What a session in IDLE may cost, without TLS and with it."""
+IDLE_PART = 50
+"""And at most this part of Dovecot's, without TLS."""
+PUSH_MS = 10.0
+
+WORKERS_GAIN = 1.6
+
+
+def page(results: Results) -> str:
+    """Return the page."""
+    parts = [_head(results), _goals(results), _workers(results), _others(results)]
+    parts += [_idle(results), _scale(results), _servers(results), _repeating(results)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _head(results: Results) -> str:
+    machine = results.machine
+    return f"""\
+# Results
+
+imapvm beside other servers, on {results.date}: the same machine, the same run, the same load tool
+(`imapvm-bench`), over loopback. Made by `{results.command}`; all values are in
+[results/{results.date}.json](results/{results.date}.json).
+
+* **Machine**: {machine.processor}, {machine.cores} cores, {machine.memory_octets / 2**30:.0f} GiB;
+  {machine.system}, {machine.kernel}; mail on {machine.file_system}; Python {machine.python}. Load
+  tool and server share the cores.
+* **State**: warm. All that is read is in the page cache, and each run begins with a second that is
+  not counted.
+* **Rounds**: {results.rounds} of {results.seconds:g} s a row and server, in turn: in a round each
+  row runs on each server before the next row begins, and every other round takes the servers in
+  the opposite order. Values are medians; ± is half the distance between the highest and the lowest
+  round, in percent of the median. A ratio is the median of the ratios of each round.
+* **On disk**: imapvm syncs every commit before it acknowledges. What the others do is
+  [below](#the-servers). A row is against Dovecot with `mail_fsync = optimized`, the faster setting,
+  unless it says "always"."""
+
+
+def _goals(results: Results) -> str:
+    rows = [row for row in results.rows if row.goals and OURS in row.values]
+    if not rows:
+        return ""
+    lines = []
+    counts = {"reached": 0, "missed": 0, "no figure": 0}
+    for row in rows:
+        for server, goal in row.goals.items():
+            every = ratios(row, OURS, server)
+            ratio = median(every)
+            verdict = "no figure" if ratio is None else "reached" if ratio >= goal else "missed"
+            counts[verdict] += 1
+            said = {"reached": "reached", "missed": "**missed**", "no figure": "**no figure**"}
+            name = row.name + (" (always)" if server == "dovecot-always" else "")
+            lines.append(
+                _line(
+                    name,
+                    row.unit,
+                    _value(row, OURS),
+                    _value(row, server),
+                    "-" if ratio is None else f"{ratio:.2f}",
+                    f"{goal:g}",
+                    said[verdict] + (", behind" if ratio is not None and ratio < 1 else ""),
+                    _range(every),
+                )
+            )
+    missed = f"{counts['missed']} missed" + (
+        f", {counts['no figure']} without a figure" if counts["no figure"] else ""
+    )
+    table = _table(
+        ("row", "unit", "imapvm", "Dovecot", "ratio", "aim", "", "each round"),
+        "llrrrrlr",
+        lines,
+    )
+    return f"## Beside Dovecot\n\n{counts['reached']} aims reached, {missed}.\n\n{table}" + _faults(
+        rows, (OURS, *DOVECOT)
+    )
+
+
+def _workers(results: Results) -> str:
+    one, two = FORMS
+    lines = []
+    for row in results.rows:
+        if not any(form in row.values for form in FORMS):
+            continue
+        every = ratios(row, two, one)
+        ratio = median(every)
+        if ratio is None:
+            said = "**no figure**"
+        elif ratio >= WORKERS_GAIN:
+            said = "reached"
+        elif ratio >= 1:
+            said = "not slower"
+        else:
+            said = "**slower**"
+        shown = "-" if ratio is None else f"{ratio:.2f}"
+        lines.append(_line(row.name, row.unit, *(_value(row, form) for form in (OURS, *FORMS)),
+                           shown, said, _range(every)))  # fmt: skip
+    if not lines:
+        return ""
+    table = _table(
+        ("row", "unit", "workers = 0", "1", "2", "2 ÷ 1", "", "each round"), "llrrrrlr", lines
+    )
+    return f"""\
+## More processes
+
+imapvm with `workers = 0` (one process for everything), 1 and 2 (beside them the processes for
+intake and upkeep). Aim: {WORKERS_GAIN} times the commands of one worker where the load tool has a
+core to spare, and never fewer. With as many workers as cores, the load tool has none to spare.
+
+{table}""" + _faults(results.rows, FORMS)
+
+
+def _others(results: Results) -> str:
+    names = [
+        server.name
+        for server in results.servers
+        if server.name not in {OURS, *FORMS, *DOVECOT, "dovecot-hibernate"}
+    ]
+    if not names:
+        return ""
+    lines = [
+        _line(row.name, row.unit, *(_value(row, name) for name in (OURS, *names)),
+              *(_ratio(row, name) for name in names))
+        for row in results.rows
+        if any(name in row.values or name in row.faults for name in names)
+    ]  # fmt: skip
+    heads = ("row", "unit", OURS, *names, *(f"÷ {name}" for name in names))
+    table = _table(heads, "ll" + "r" * (len(heads) - 2), lines)
+    return f"## Beside others\n\n{table}" + _faults(results.rows, names)
+
+
+def _idle(results: Results) -> str:
+    if not results.idle:
+        return ""
+    theirs = next(
+        (r.anonymous for r in results.idle if r.server == "dovecot" and not r.tls and r.anonymous),
+        None,
+    )
+    lines = [_idle_line(each, theirs) for each in results.idle]
+    table = _table(IDLE_HEADS, IDLE_SIDES, lines)
+    faults = [
+        f"* {r.server}{' with TLS' if r.tls else ''}: {r.fault}" for r in results.idle if r.fault
+    ]
+    said = "\n\nWhat went wrong:\n\n" + "\n".join(faults) if faults else ""
+    aims = (
+        f"{IDLE_KIB[False]:g} KiB and a {IDLE_PART}th of Dovecot's, {IDLE_KIB[True]:g} KiB with"
+        f" TLS, and {PUSH_MS:g} ms for p99"
+    )
+    return f"""\
+## Sessions in IDLE
+
+Each server was started for this alone. KiB a session is what its processes have written themselves
+([what is counted](../docs/decisions/0001-what-memory-means.md)), added up over all of them; the
+next column adds their share of program files and of the cache of disk pages (PSS). News: a message
+is delivered by LMTP to one user while all the others idle; the time runs from the final dot to
+EXISTS at the client. Aims: {aims}.
+
+{table}{said}"""
+
+
+def _idle_line(each: IdleResult, theirs: float | None) -> str:
+    kib = None if each.anonymous is None else each.anonymous / 1024
+    memory = push = ""
+    if each.server.startswith(OURS):
+        if kib is not None:
+            good = kib <= IDLE_KIB[each.tls]
+            if not each.tls and theirs is not None:
+                good = good and kib * IDLE_PART <= theirs / 1024
+            memory = "reached" if good else "**missed**"
+        if each.push_ms:
+            push = "reached" if each.push_ms["p99"] < PUSH_MS else "**missed**"
+    return _line(
+        each.server,
+        "yes" if each.tls else "no",
+        f"{each.sessions:,}",
+        "-" if kib is None else f"{kib:.1f}",
+        "-" if each.pss is None else f"{each.pss / 1024:.1f}",
+        memory,
+        *(f"{each.push_ms[key]:.1f}" if each.push_ms else "-" for key in ("p50", "p99", "max")),
+        push,
+    )
+
+
+def _scale(results: Results) -> str:
+    if not results.scale and not results.crowds:
+        return ""
+    said = ["## Scale", "imapvm alone, growing.", *map(_curve, results.scale)]
+    for crowd in results.crowds:
+        said += [
+            f"### {crowd.sessions:,} sessions in IDLE at once",
+            "Over several workers and client processes; deliveries to any of them, by chance.",
+            _table(IDLE_HEADS, IDLE_SIDES, [_idle_line(crowd, None)]),
+        ]
+        if crowd.fault:
+            said.append(f"What went wrong: {crowd.fault}")
+    return "\n\n".join(said)
+
+
+def _curve(curve: Curve) -> str:
+    said = [f"### {curve.name}", f"Aim: {curve.goal}."]
+    if curve.note:
+        said.append(curve.note)
+    if curve.points:
+        lines = [
+            _line(f"{point.size:,}", f"{median(point.values) or 0:,.3g}", _range(point.values))
+            for point in curve.points
+        ]
+        said.append(_table((curve.sizes, curve.unit, "each"), "rrr", lines))
+    if curve.fault:
+        said.append(f"**It did not come to its end**: {curve.fault}")
+    return "\n\n".join(said)
+
+
+def _servers(results: Results) -> str:
+    lines = [
+        _line(server.name, server.version, server.fsync, server.passwords, server.settings)
+        for server in results.servers
+    ]
+    heads = ("name", "version", "on disk", "passwords", "settings")
+    said = ["## The servers", _table(heads, "lllll", lines)]
+    absent = [f"* {name}: not here. `{how}`" for name, how in results.missing.items()]
+    absent += [f"* {name}: {why}" for name, why in results.failed.items()]
+    if absent:
+        said.append("Not in the table:\n\n" + "\n".join(absent))
+    return "\n\n".join(said)
+
+
+def _repeating(results: Results) -> str:
+    return f"""\
+## To repeat it
+
+On Debian 12, alone on the machine:
+
+```
+apt-get install --no-install-recommends dovecot-imapd dovecot-lmtpd dovecot-sqlite
+make setup
+.venv/bin/python -m bench.peers get     # Cyrus, Courier, pymap: unpacked into var/peers
+make compare
+```
+
+This page was made with `{results.command}`. `python -m bench.table --help` has what can be left
+out. How each server is set up is in [peers/](peers/), and what each row sends in
+[table/rows.py](table/rows.py)."""
+
+
+def _faults(rows: Iterable[RowResult], servers: Iterable[str]) -> str:
+    wanted = tuple(servers)
+    said = [
+        f"* {row.name}, {name}: {'; '.join(row.faults[name])}"
+        for row in rows
+        for name in wanted
+        if name in row.faults
+    ]
+    return "\n\nWhat went wrong:\n\n" + "\n".join(said) if said else ""
+
+
+def _value(row: RowResult, server: str) -> str:
+    values = [value for value in row.values.get(server, []) if value is not None]
+    middle = median(values)
+    if middle is None:
+        return "failed" if server in row.faults else "-"
+    spread = (max(values) - min(values)) / 2 / middle * 100 if middle else 0.0
+    digits = 0 if middle >= 100 else 1 if middle >= 10 else 2
+    return f"{middle:,.{digits}f} ±{spread:.0f} %"
+
+
+def _ratio(row: RowResult, server: str) -> str:
+    ratio = median(ratios(row, OURS, server))
+    return "-" if ratio is None else f"{ratio:.2f}"
+
+
+def _range(values: list[float]) -> str:
+    return f"{min(values):,.3g} to {max(values):,.3g}" if values else "-"
+
+
+def _line(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def _table(heads: Iterable[str], sides: str, lines: Iterable[str]) -> str:
+    marks: Iterator[str] = ("---:" if side == "r" else "---" for side in sides)
+    return "\n".join((_line(*heads), "|" + "|".join(marks) + "|", *lines))

@@ -1,0 +1,159 @@
+"""The rows of the table: what is asked of a server, by how many, and what we aim at."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from bench.table.people import FRESH_CONNECTIONS, PASSWORD, Who, fresh_pattern
+from imapvm_bench.scenario import Command, Entry, Messages, Scenario
+
+Unit = Literal["commands/s", "MB/s", "messages/s", "log-ins/s"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a load depends on beside the row."""
+
+    prefix: str
+    """What names of mailboxes begin with on this server."""
+    round: int
+    """From 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    scenario: Callable[[Setting], Scenario]
+    unit: Unit = "commands/s"
+    connections: int = 1
+    goals: Mapping[str, float] = field(default_factory=dict)
+    """The least ratio, imapvm to the server of that name, that we aim at."""
+    who: Who = "readers"
+    heavy: bool = False
+    """Works in a mailbox of 10,000 messages."""
+    needs_fresh_users: bool = False
+    """Every log-in is another user's: see `people.fresh_names`."""
+
+    @property
+    def slug(self) -> str:
+        """The name as `--only` may have it: small letters, digits and hyphens."""
+        letters = "".join(c if c.isalnum() else " " for c in self.name.lower())
+        return "-".join(letters.split())
+
+
+BIG: Final = 10_000
+"""Messages of 4 KB in the mailbox `big`."""
+
+FOUR_KB: Final = Messages(count=200, sizes=(4096,), shapes=("plain", "alternative", "eight-bit"))
+
+LOGIN: Final = "LOGIN {user} {password}"
+
+
+def _commands(*texts: str) -> tuple[Command, ...]:
+    return tuple(Command.of(text) for text in texts)
+
+
+def _selected(mailbox: str, *sent: str) -> Callable[[Setting], Scenario]:
+    """Commands in a mailbox that was selected before."""
+
+    def scenario(setting: Setting) -> Scenario:
+        name = mailbox if mailbox == "INBOX" else f"{setting.prefix}{mailbox}"
+        return Scenario(
+            "row",
+            "",
+            login=_commands(LOGIN),
+            setup=_commands(f'SELECT "{name}"'),
+            mix=(Entry("row", _commands(*sent)),),
+        )
+
+    return scenario
+
+
+def _selecting(setting: Setting) -> Scenario:
+    mix = (Entry("row", _commands(f'SELECT "{setting.prefix}big"')),)
+    return Scenario("row", "", login=_commands(LOGIN), mix=mix)
+
+
+def _appending(setting: Setting) -> Scenario:
+    mix = (Entry("row", _commands(f'APPEND "{setting.prefix}new" {{message}}')),)
+    return Scenario("row", "", login=_commands(LOGIN), mix=mix, messages=FOUR_KB)
+
+
+def _delivering(_: Setting) -> Scenario:
+    def lmtp(*texts: str) -> tuple[Command, ...]:
+        return tuple(Command.of(text, protocol="lmtp") for text in texts)
+
+    sent = lmtp("MAIL FROM:<sender@example.org>", "RCPT TO:<{user}@localhost>", "DATA{data}")
+    return Scenario(
+        "row",
+        "",
+        protocol="lmtp",
+        login=lmtp("LHLO bench.example"),
+        mix=(Entry("row", sent),),
+        messages=FOUR_KB,
+    )
+
+
+def _knocking(setting: Setting, login: str) -> Scenario:
+    """Connect, log in, NOOP, log out."""
+    del setting
+    mix = (Entry("row", _commands("NOOP")),)
+    return Scenario("row", "", reconnect=True, login=_commands(login), mix=mix)
+
+
+def _strangers(setting: Setting) -> Scenario:
+    return _knocking(setting, f"LOGIN {fresh_pattern(setting.round)} {PASSWORD}")
+
+
+def _acquaintances(setting: Setting) -> Scenario:
+    return _knocking(setting, LOGIN)
+
+
+TOGGLE: Final = (r"STORE 1 +FLAGS.SILENT (\Flagged)", r"STORE 1 -FLAGS.SILENT (\Flagged)")
+"""Each of them changes something, so that no server gets away with a look."""
+
+FIELDS: Final = "FETCH 1:1000 (BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT DATE)])"
+
+# The text of SEARCH changes from one command to the next: nobody answers out of a cache of results.
+ROWS: Final = (
+    Row("NOOP, 1 connection", _selected("INBOX", "NOOP"), goals={"dovecot": 1.3}),
+    Row("NOOP, 20 connections", _selected("INBOX", "NOOP"), connections=20,
+        goals={"dovecot": 2.5}),
+    Row("NOOP, 200 connections", _selected("INBOX", "NOOP"), connections=200,
+        goals={"dovecot": 3}),
+    Row("SELECT of 10,000", _selecting, goals={"dovecot": 3}, heavy=True),
+    Row("FETCH 1:* (FLAGS) of 10,000", _selected("big", "FETCH 1:* (FLAGS)"),
+        goals={"dovecot": 5}, heavy=True),
+    Row("FETCH 1:1000 (ENVELOPE)", _selected("big", "FETCH 1:1000 (ENVELOPE)"),
+        goals={"dovecot": 10}, heavy=True),
+    Row("FETCH 1:1000 (BODYSTRUCTURE)", _selected("big", "FETCH 1:1000 (BODYSTRUCTURE)"),
+        goals={"dovecot": 5}, heavy=True),
+    Row("FETCH 1:1000 (four header fields)", _selected("big", FIELDS),
+        goals={"dovecot": 5}, heavy=True),
+    Row("FETCH 1:500 (BODY.PEEK[]) of 4 KB", _selected("big", "FETCH 1:500 (BODY.PEEK[])"),
+        unit="MB/s", goals={"dovecot": 4}, heavy=True),
+    Row("FETCH 1 (BODY.PEEK[]) of 25 MB", _selected("large", "FETCH 1 (BODY.PEEK[])"),
+        unit="MB/s", goals={"dovecot": 1.5}),
+    Row("SEARCH SUBJECT over 10,000",
+        _selected("big", 'SEARCH SUBJECT "quagga{random 1 999999}"'),
+        goals={"dovecot": 20}, heavy=True),
+    Row("SEARCH BODY over 30 MB",
+        _selected("big", 'SEARCH 1:7500 BODY "quagga{random 1 999999}"'),
+        goals={"dovecot": 20}, heavy=True),
+    Row("STORE one flag, 1 connection", _selected("INBOX", *TOGGLE)),
+    Row("STORE one flag, 20 connections", _selected("INBOX", *TOGGLE), connections=20,
+        goals={"dovecot": 1, "dovecot-always": 5}),
+    Row("APPEND 4 KB, 1 connection", _appending, goals={"dovecot": 1.2}),
+    Row("APPEND 4 KB, 20 connections", _appending, connections=20, goals={"dovecot": 5}),
+    Row("LMTP delivery of 4 KB, 1 connection", _delivering, unit="messages/s", who="posts",
+        goals={"dovecot": 1.5}),
+    Row("LMTP delivery of 4 KB, 20 connections", _delivering, unit="messages/s", who="posts",
+        connections=20, goals={"dovecot": 8}),
+    Row("log-in, users not seen lately", _strangers, unit="log-ins/s", who="known",
+        connections=FRESH_CONNECTIONS, goals={"dovecot": 3}, needs_fresh_users=True),
+    Row("log-in, known users again and again", _acquaintances, unit="log-ins/s", who="known",
+        connections=FRESH_CONNECTIONS, goals={"dovecot": 20}),
+)  # fmt: skip
+"""As in the table that we want to win, and STORE by one client, where nothing is aimed at."""

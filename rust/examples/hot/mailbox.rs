@@ -1,0 +1,173 @@
+//! A mailbox of ten thousand messages in memory, the same in every run.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use imapvm_core::index::fetch::Source;
+use imapvm_core::index::{Record, SEGMENT_RECORDS, append, uid_map};
+use imapvm_core::message::Scanner;
+use imapvm_core::numbers::{Corrupt, UidMap};
+use imapvm_core::wire::ast::system;
+
+/// Messages of the index.
+pub const MESSAGES: u32 = 10_000;
+/// Messages, from the first, that have a digest where digests are read.
+pub const DIGESTS: u32 = 1000;
+/// Octets of a message, about.
+const SIZE: usize = 4096;
+
+const WORDS: [&str; 12] = [
+    "archive", "boundary", "delivery", "envelope", "gateway", "header", "journal", "letter",
+    "mailbox", "octet", "receipt", "segment",
+];
+
+/// Segments of the index, digests of bodies, and the client's message numbers.
+pub struct Mailbox {
+    /// Ascending.
+    pub segments: Vec<Vec<u8>>,
+    /// Body to digest.
+    pub digests: BTreeMap<u64, Vec<u8>>,
+    /// All of them.
+    pub numbers: UidMap,
+}
+
+impl Mailbox {
+    /// One with gaps in its UIDs, as mailboxes have them, and with so many digests.
+    pub fn new(digests: u32) -> Result<Self, String> {
+        let records: Vec<Record> = (1..=MESSAGES).map(record).collect();
+        let segments = records
+            .chunks(SEGMENT_RECORDS)
+            .map(|part| append(b"", part).map_err(|refused| format!("{refused:?}")))
+            .collect::<Result<Vec<_>, _>>()?;
+        let numbers = uid_map(segments.iter().map(Vec::as_slice)).map_err(|e| e.to_string())?;
+        let digests = (1..=digests).map(|n| (u64::from(n), digest(&message(n))));
+        Ok(Self {
+            digests: digests.collect(),
+            segments,
+            numbers,
+        })
+    }
+
+    /// The segments as they are lent.
+    pub fn lent(&self) -> impl Iterator<Item = &[u8]> {
+        self.segments.iter().map(Vec::as_slice)
+    }
+}
+
+/// What a digest is missing for is a fault of this program.
+#[derive(Debug)]
+pub struct Missing;
+
+impl From<Corrupt> for Missing {
+    fn from(_: Corrupt) -> Self {
+        Self
+    }
+}
+
+impl<'a> Source for &'a Mailbox {
+    type Error = Missing;
+    type Octets = &'a [u8];
+
+    fn keywords(&self, _: u32) -> Result<&'a [u8], Missing> {
+        Ok(b"$Forwarded")
+    }
+
+    fn digest(&self, body: u64) -> Result<&'a [u8], Missing> {
+        self.digests.get(&body).map(Vec::as_slice).ok_or(Missing)
+    }
+}
+
+fn record(number: u32) -> Record {
+    let flags = match number % 10 {
+        0 | 1 => 0,
+        2 => system::SEEN | system::ANSWERED,
+        3 => system::SEEN | system::FLAGGED,
+        _ => system::SEEN,
+    };
+    Record {
+        uid: number + number / 50,
+        size: 4096,
+        flags,
+        zone: 120,
+        keyword_set: u32::from(number.is_multiple_of(20)),
+        modseq: u64::from(number),
+        date: 1_700_000_000 + i64::from(number) * 2460,
+        saved: 1_700_000_000,
+        body: u64::from(number),
+        thread: u64::from(number / 3),
+    }
+}
+
+/// The digest of a message, scanned as it is when mail arrives.
+pub fn digest(message: &[u8]) -> Vec<u8> {
+    let mut scanner = Scanner::new();
+    for part in message.chunks(16_384) {
+        scanner.feed(part);
+    }
+    scanner.finish()
+}
+
+/// A message with two alternatives.
+pub fn message(number: u32) -> Vec<u8> {
+    let subject: Vec<&str> = (0..5).map(|place| word(number, place)).collect();
+    let mut text = format!(
+        "Return-Path: <sender{who}@example.org>\r\n\
+         Received: from relay.example.org ([192.0.2.7])\r\n\tby mx.example.net with ESMTPS;\r\n\
+         \tMon, 1 Jun 2026 10:00:00 +0200\r\n\
+         From: \"Sender, {who}\" <sender{who}@example.org>\r\n\
+         To: Reader <reader@example.net>, other@example.com\r\n\
+         Cc: =?utf-8?Q?Gr=C3=BC=C3=9Fe?= <copies@example.net>\r\n\
+         Subject: Re: {subject} {number}\r\n\
+         Date: Mon, 1 Jun 2026 10:{minute:02}:00 +0200\r\n\
+         Message-ID: <{number}.hot@example.org>\r\nIn-Reply-To: <{before}.hot@example.org>\r\n\
+         References: <1.hot@example.org> <{before}.hot@example.org>\r\n\
+         MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary=\"b{number}\"\r\n\r\n",
+        who = number % 97,
+        subject = subject.join(" "),
+        minute = number % 60,
+        before = number - 1,
+    );
+    for kind in ["plain", "html"] {
+        // Writing to a String does not fail.
+        let _ = write!(
+            text,
+            "--b{number}\r\nContent-Type: text/{kind}; charset=utf-8\r\n\
+             Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+        );
+        fill(&mut text, number, SIZE / 2);
+    }
+    let _ = write!(text, "--b{number}--\r\n");
+    text.into_bytes()
+}
+
+/// A message with a megabyte attached.
+pub fn large() -> Vec<u8> {
+    let line = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ejAxMjM0\r\n";
+    let mut text = String::from(
+        "From: sender@example.org\r\nSubject: attached\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nIt is attached.\r\n--b\r\n\
+         Content-Type: application/octet-stream; name=data\r\n\
+         Content-Transfer-Encoding: base64\r\n\r\n",
+    );
+    text.push_str(&line.repeat(1_000_000 / line.len()));
+    text.push_str("--b--\r\n");
+    text.into_bytes()
+}
+
+fn fill(text: &mut String, number: u32, octets: usize) {
+    let upto = text.len() + octets - 700;
+    let mut place = 0;
+    while text.len() < upto {
+        for _ in 0..8 {
+            text.push_str(word(number, place));
+            text.push(' ');
+            place += 1;
+        }
+        text.push_str("\r\n");
+    }
+}
+
+fn word(number: u32, place: u32) -> &'static str {
+    let at = (number.wrapping_mul(2_654_435_761) >> 8).wrapping_add(place * 7) % 12;
+    WORDS.get(at as usize).copied().unwrap_or("word")
+}

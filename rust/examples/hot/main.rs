@@ -1,0 +1,258 @@
+//! The hot paths of the crate, one an argument, for counting instructions: see
+//! `bench/instructions.py`. What is counted is all that runs inside of [`measured`].
+
+mod mailbox;
+
+use std::hint::black_box;
+use std::process::ExitCode;
+
+use imapvm_core::index::fetch::{Request, render};
+use imapvm_core::index::search::{Bound, Context, Decision};
+use imapvm_core::index::{store, uid_map};
+use imapvm_core::message::Digest;
+use imapvm_core::numbers::{UidMap, UidSet};
+use imapvm_core::wire::ast::{FetchItem, SearchKey, system};
+use imapvm_core::wire::command::{Event, StoreMode, Verb};
+use imapvm_core::wire::limits::Limits;
+use imapvm_core::wire::reader::Reader;
+
+use mailbox::{DIGESTS, Mailbox, digest, large, message};
+
+type Outcome = Result<(), String>;
+type Path = fn() -> Outcome;
+
+/// Name and path, in the order in which they are shown.
+const PATHS: [(&str, Path); 12] = [
+    ("commands", commands),
+    ("scan-4kb", scan_small),
+    ("scan-1mb", scan_large),
+    ("fetch-flags", fetch_flags),
+    ("fetch-envelope", fetch_envelope),
+    ("fetch-bodystructure", fetch_bodystructure),
+    ("fetch-header-fields", fetch_header_fields),
+    ("search-unseen", search_unseen),
+    ("search-subject", search_subject),
+    ("store-flag", store_flag),
+    ("uid-map-build", uid_map_build),
+    ("uid-map-look-up", uid_map_look_up),
+];
+
+fn main() -> ExitCode {
+    let Some(name) = std::env::args().nth(1) else {
+        for (name, _) in PATHS {
+            println!("{name}");
+        }
+        return ExitCode::SUCCESS;
+    };
+    let Some((_, path)) = PATHS.iter().find(|(known, _)| *known == name) else {
+        eprintln!("there is no path {name}");
+        return ExitCode::FAILURE;
+    };
+    match path() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("{name}: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Run what is counted. Found by its name, so it stays a function of its own.
+#[inline(never)]
+fn measured<T>(work: impl FnOnce() -> T) -> T {
+    black_box(work())
+}
+
+/// What clients say all day.
+fn commands() -> Outcome {
+    let lines = concat!(
+        "a1 NOOP\r\n",
+        "a2 LOGIN ada \"secret word\"\r\n",
+        "a3 SELECT INBOX\r\n",
+        "a4 UID FETCH 1:* (FLAGS)\r\n",
+        "a5 UID FETCH 4711,4713:4720 (UID RFC822.SIZE BODY.PEEK[HEADER.FIELDS (DATE FROM SUBJECT)])\r\n",
+        "a6 UID STORE 4711 +FLAGS.SILENT (\\Seen $Forwarded)\r\n",
+        "a7 UID SEARCH RETURN (MIN COUNT) UNSEEN SINCE 1-Jun-2026 NOT FROM \"list\"\r\n",
+        "a8 LIST \"\" \"*\" RETURN (STATUS (MESSAGES UNSEEN) SPECIAL-USE)\r\n",
+        "a9 STATUS \"Sent &AOQ- items\" (MESSAGES UIDNEXT UIDVALIDITY UNSEEN)\r\n",
+        "a10 UID COPY 1:10 Archive\r\n",
+        "a11 FETCH 12 BODY.PEEK[1.2]<0.16384>\r\n",
+        "a12 LOGIN {3+}\r\nada {6+}\r\nsecret\r\n",
+    )
+    .repeat(100);
+    let mut reader = Reader::new(Limits::default());
+    let understood = measured(|| {
+        let mut understood = 0;
+        for part in lines.as_bytes().chunks(1400) {
+            reader.feed(part);
+            while let Some(event) = reader.next() {
+                understood += usize::from(matches!(event, Event::Command(_)));
+                black_box(event);
+            }
+        }
+        understood
+    });
+    expect(understood, 1200)
+}
+
+fn scan_small() -> Outcome {
+    let messages: Vec<Vec<u8>> = (1..=50).map(message).collect();
+    let digests = measured(|| messages.iter().map(|one| digest(one)).collect::<Vec<_>>());
+    expect(digests.len(), 50)
+}
+
+fn scan_large() -> Outcome {
+    let message = large();
+    let stored = measured(|| digest(&message));
+    let digest = Digest::open(&stored).map_err(|_| "the digest is damaged")?;
+    expect(digest.part_count(), 2)
+}
+
+fn fetch_flags() -> Outcome {
+    fetch("UID FETCH 1:* (FLAGS)", None)
+}
+
+fn fetch_envelope() -> Outcome {
+    fetch("FETCH 1:1000 (ENVELOPE)", Some(DIGESTS))
+}
+
+fn fetch_bodystructure() -> Outcome {
+    fetch("FETCH 1:1000 (BODYSTRUCTURE)", Some(DIGESTS))
+}
+
+fn fetch_header_fields() -> Outcome {
+    let fields = "BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT DATE)]";
+    fetch(&format!("FETCH 1:1000 ({fields})"), Some(DIGESTS))
+}
+
+/// Render the answers to a FETCH of the first messages, or of all.
+fn fetch(line: &str, first: Option<u32>) -> Outcome {
+    let Verb::Fetch(asked) = parsed(line)? else {
+        return Err("it is not a FETCH".into());
+    };
+    let mailbox = Mailbox::new(first.unwrap_or(0))?;
+    let wanted = match first {
+        Some(count) => mailbox.numbers.at(&UidSet::run(1, count)),
+        None => mailbox.numbers.uids().clone(),
+    };
+    let items: &[FetchItem] = &asked.items;
+    let request = Request {
+        items,
+        numbers: &mailbox.numbers,
+        wanted: &wanted,
+        recent: None,
+        flags_too: None,
+    };
+    let pieces = measured(|| render(&request, mailbox.lent(), &&mailbox));
+    let pieces = pieces.map_err(|fault| format!("{fault:?}"))?;
+    expect(usize::from(!pieces.is_empty()), 1)
+}
+
+fn search_unseen() -> Outcome {
+    search("SEARCH UNSEEN SINCE 1-Jan-2020", 0, 2000)
+}
+
+fn search_subject() -> Outcome {
+    search("SEARCH 1:1000 SUBJECT \"zebra\"", DIGESTS, 0)
+}
+
+/// Look through the index, and through digests where it does not decide.
+fn search(line: &str, digests: u32, found: u32) -> Outcome {
+    let Verb::Search {
+        program: Some(key), ..
+    } = parsed(line)?
+    else {
+        return Err("it is not a SEARCH".into());
+    };
+    let mailbox = Mailbox::new(digests)?;
+    let counted = measured(|| matching(&mailbox, &key))?;
+    expect(counted as usize, found as usize)
+}
+
+fn matching(mailbox: &Mailbox, key: &SearchKey) -> Result<u32, String> {
+    let nobody = UidSet::empty();
+    let context = Context {
+        numbers: &mailbox.numbers,
+        saved: &nobody,
+        recent: &nobody,
+        keyword_sets: &[],
+        now: 1_780_000_000,
+    };
+    let bound = Bound::new(key, &context).ok_or("a message number is not there")?;
+    let scanned = bound
+        .scan(mailbox.lent(), bound.candidates())
+        .map_err(|fault| fault.to_string())?;
+    let mut found = scanned.found.len();
+    for record in &scanned.open {
+        let stored = mailbox.digests.get(&record.body).ok_or("no digest")?;
+        let digest = Digest::open(stored).map_err(|_| "a digest is damaged")?;
+        match bound.decide(record, &digest) {
+            Decision::Known(known) => found += u32::from(known),
+            Decision::Text(_) => return Err("the digest should decide".into()),
+        }
+    }
+    Ok(found)
+}
+
+/// A flag on every third message, segment by segment.
+fn store_flag() -> Outcome {
+    let mailbox = Mailbox::new(0)?;
+    let third: Vec<u32> = mailbox.numbers.uids().iter().step_by(3).collect();
+    let uids = UidSet::of(third).map_err(|fault| format!("{fault:?}"))?;
+    let changed = measured(|| {
+        let mut changed = 0;
+        for segment in mailbox.lent() {
+            let done = store(
+                segment,
+                &uids,
+                StoreMode::Add,
+                system::FLAGGED,
+                |_| None,
+                20_000,
+            );
+            changed += done.map_err(|fault| fault.to_string())?.changed.len();
+        }
+        Ok::<_, String>(changed)
+    })?;
+    expect(usize::from(changed > 2500), 1)
+}
+
+fn uid_map_build() -> Outcome {
+    let mailbox = Mailbox::new(0)?;
+    let built = measured(|| uid_map(mailbox.lent())).map_err(|fault| fault.to_string())?;
+    expect(built.len() as usize, mailbox::MESSAGES as usize)
+}
+
+/// Numbers to UIDs and back, one at a time and in sets, and an expunge.
+fn uid_map_look_up() -> Outcome {
+    let mailbox = Mailbox::new(0)?;
+    let map: &UidMap = &mailbox.numbers;
+    let gone = map.at(&UidSet::run(100, 200));
+    let agreed = measured(|| {
+        let agreed = (1..=map.len())
+            .filter(|number| map.uid(*number).and_then(|uid| map.number(uid)) == Some(*number))
+            .count();
+        let (fewer, expunged) = map.without(&gone);
+        black_box((fewer.numbers(fewer.uids()), expunged));
+        agreed
+    });
+    expect(agreed, mailbox::MESSAGES as usize)
+}
+
+/// A command as the reader understands it.
+fn parsed(line: &str) -> Result<Verb, String> {
+    let mut reader = Reader::new(Limits::default());
+    reader.feed(format!("a {line}\r\n").as_bytes());
+    match reader.next() {
+        Some(Event::Command(command)) => Ok(command.verb),
+        other => Err(format!("{line} is understood as {other:?}")),
+    }
+}
+
+/// A path that does something else than it says would be counted for nothing.
+fn expect(is: usize, should_be: usize) -> Outcome {
+    if is == should_be {
+        return Ok(());
+    }
+    Err(format!("{is} instead of {should_be}"))
+}

@@ -1,0 +1,36 @@
+"""What tests measure: a target that is nowhere, a small scenario, a report with some numbers."""
+
+from imapvm_bench.plan import Load
+from imapvm_bench.probe import Probe
+from imapvm_bench.report import Measured, Report, Totals
+from imapvm_bench.running import Outcome
+from imapvm_bench.scenario import Command, Entry, Scenario
+from imapvm_bench.target import Address, Target
+from imapvm_bench.users import User
+
+
+def target(name="there", **changes):
+    return Target(
+        name, Address("127.0.0.1", 9), (User("ada", "secret"), User("bob", "secret")), **changes
+    )
+
+
+def scenario(*commands, name="small", protocol="imap", connections=3, **changes):
+    made = tuple(Command.of(one, protocol=protocol) for one in commands or ("NOOP",))
+    mix = (Entry("entry", made),)
+    return Scenario(name, "for a test", mix, protocol=protocol, connections=connections, **changes)
+
+
+def report(commands=100, *, seconds=1.0, histogram=((1000, 99), (9000, 1)), **more):
+    return Report(
+        seconds=seconds,
+        connections=3,
+        totals=Totals(commands=commands, entries=commands // 2, octets_in=5_000_000),
+        labels={"NOOP": Measured(count=commands, histogram=list(histogram))},
+        **more,
+    )
+
+
+def outcome(made=None, *, on=None, interrupted=False, rate=None, doing=None):
+    load = Load(on or target(), doing or scenario(), rate=rate)
+    return Outcome(load, Probe("* OK", "Fake 1"), made or report(), interrupted)

@@ -1,0 +1,106 @@
+"""Each server of the comparison starts, serves by every way it offers, and leaves nothing."""
+
+import imaplib
+import smtplib
+import ssl
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from bench.peers.processes import descendants
+from bench.peers.scratch import scratch
+
+from bench.peers import PEERS, PeerMissingError, Service, peer
+
+USERS = {"ada": "first", "bob": "second"}
+MESSAGE = b"From: a@example.org\r\nSubject: greetings\r\n\r\nHello.\r\n"
+
+FORMS = ("imapvm-1", "imapvm-2")
+"""The same server in more processes, which has tests of its own."""
+
+HERE = [name for name, each in PEERS.items() if each.missing() is None and name not in FORMS]
+"""What this machine has: CI has imapvm and Dovecot."""
+
+
+@contextmanager
+def signed_in(service: Service, name: str, *, tls: bool = False):
+    if tls:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        client: imaplib.IMAP4 = imaplib.IMAP4_SSL(*service.imaps, ssl_context=context)
+    else:
+        client = imaplib.IMAP4(*service.imap)
+    with client:
+        client.login(name, USERS[name])
+        yield client
+
+
+def subjects(client: imaplib.IMAP4, mailbox: str) -> list[bytes]:
+    _, [count] = client.select(mailbox)
+    if count == b"0":
+        return []
+    _, data = client.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
+    return [part[1].strip() for part in data if isinstance(part, tuple)]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HERE)
+def test_a_peer_serves_its_users_and_ends_with_all_its_processes(name):
+    with scratch() as base:
+        with peer(name).running(base / name, USERS) as service:
+            assert service.name == name
+            mailbox = f"{service.prefix}kept"
+            with signed_in(service, "ada") as client:
+                client.create(mailbox)
+                assert client.append(mailbox, None, None, MESSAGE)[0] == "OK"
+                assert subjects(client, mailbox) == [b"Subject: greetings"]
+            if service.imaps:
+                with signed_in(service, "ada", tls=True) as client:
+                    assert subjects(client, mailbox) == [b"Subject: greetings"]
+            if service.lmtp:
+                with smtplib.LMTP(*service.lmtp) as lmtp:
+                    lmtp.sendmail("a@example.org", [f"bob@{service.domain}"], MESSAGE)
+                with signed_in(service, "bob") as client:
+                    assert subjects(client, "INBOX") == [b"Subject: greetings"]
+            with imaplib.IMAP4(*service.imap) as client, pytest.raises(imaplib.IMAP4.error):
+                client.login("ada", USERS["bob"])
+            family = descendants(service.pid)
+            assert family[0] == service.pid
+            assert all(map(is_running, family))
+        assert not [pid for pid in family if is_running(pid)]
+
+
+@pytest.mark.slow
+def test_the_comparison_can_be_made_here():
+    """Whoever runs the tests has Dovecot, or reads which command brings it."""
+    assert PEERS["imapvm"].missing() is None
+    assert PEERS["dovecot"].missing() is None, PEERS["dovecot"].missing()
+
+
+@pytest.mark.parametrize("name", ["cyrus", "courier", "pymap"])
+def test_a_peer_that_is_not_here_is_refused_with_the_command_that_brings_it(
+    name, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("bench.peers.unpacked.PLACE", tmp_path)
+    monkeypatch.setattr("bench.peers.pymap.PLACE", tmp_path)
+    command = peer(name).missing()
+    assert f"python -m bench.peers get {name}" in command
+    with (
+        pytest.raises(PeerMissingError, match=f"get {name}"),
+        peer(name).running(tmp_path / "base", USERS),
+    ):
+        pass
+
+
+def test_a_number_after_imapvm_is_how_many_workers_it_has():
+    assert peer("imapvm-7").about == "imapvm with workers = 7"
+    with pytest.raises(KeyError):
+        peer("imapvm-many")

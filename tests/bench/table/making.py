@@ -1,0 +1,76 @@
+"""Servers, reports and results that tests put together."""
+
+from bench.table.measuring import Measured as MeasuredServer
+from bench.table.results import Machine, Results, RowResult, Server
+
+from bench.peers import Service
+from imapvm_bench.histogram import Histogram
+from imapvm_bench.plan import Load
+from imapvm_bench.probe import Probe
+from imapvm_bench.report import Fault, Measured, Report, Totals
+from imapvm_bench.running import Outcome
+
+MACHINE = Machine("a processor", 2, 8 * 2**30, "Linux 6.1", "Debian 12", "ext4", "3.11.7")
+
+
+def service(name: str, *, prefix: str = "", lmtp: bool = True) -> Service:
+    return Service(
+        name=name,
+        version=f"{name} 1.0",
+        pid=1,
+        imap=("127.0.0.1", 1143),
+        imaps=None,
+        lmtp=("127.0.0.1", 1024) if lmtp else None,
+        fsync="all",
+        passwords="argon2id",
+        settings="none",
+        prefix=prefix,
+    )
+
+
+def server(name: str, *, rounds: int = 9, **more: object) -> MeasuredServer:
+    return MeasuredServer(service(name), rounds, **more)
+
+
+def report(
+    commands: int,
+    *,
+    seconds: float = 1.0,
+    latency_us: int = 100,
+    octets: int = 0,
+    errors: dict[str, Fault] | None = None,
+    ended: str = "time",
+) -> Report:
+    totals = Totals(commands, commands, octets, 0, len(errors or {}))
+    label = Measured(commands, 0, octets, Histogram.of([(latency_us, commands)]).pairs)
+    return Report(seconds, 1, totals, labels={"X": label}, errors=errors or {}, ended=ended)
+
+
+class LoadTool:
+    """Notes what it was asked to run, and answers as it was told to, server by server."""
+
+    def __init__(self, **answers: object) -> None:
+        self.answers = answers
+        self.loads: list[Load] = []
+
+    def __call__(self, load: Load) -> Outcome:
+        self.loads.append(load)
+        answer = self.answers[load.target.name.replace("-", "_")]
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, list):
+            answer = answer.pop(0)
+        assert isinstance(answer, Report)
+        return Outcome(load, Probe(""), answer)
+
+
+def results(*rows: RowResult, servers: tuple[str, ...] = ("imapvm", "dovecot")) -> Results:
+    return Results(
+        "2026-06-01",
+        "python -m bench.table",
+        MACHINE,
+        2,
+        3.0,
+        servers=[Server(name, f"{name} 1.0", "all", "argon2id", "none") for name in servers],
+        rows=list(rows),
+    )

@@ -1,0 +1,88 @@
+"""Rows run on servers in turn; what fails is noted, and the others go on."""
+
+import pytest
+from bench.table.measuring import Step, measure, value_of
+from bench.table.results import RowResult
+from bench.table.rows import ROWS, Row
+from tests.bench.table.making import LoadTool, report, server
+
+from imapvm_bench.errors import BenchError
+from imapvm_bench.report import Fault
+
+NOOP = next(row for row in ROWS if row.name == "NOOP, 1 connection")
+BODIES = next(row for row in ROWS if row.unit == "MB/s")
+LMTP = next(row for row in ROWS if row.unit == "messages/s")
+
+
+def measured(servers, tool, *, rows=(NOOP,), rounds=1, steps=None):
+    made = [RowResult(row.name, row.unit, row.connections) for row in rows]
+    measure(
+        servers, rows, made, rounds=rounds, seconds=1.0, load_tool=tool,
+        on_step=(steps if steps is not None else []).append,
+    )  # fmt: skip
+    return made
+
+
+def test_every_other_round_takes_the_servers_in_the_opposite_order():
+    steps: list[Step] = []
+    tool = LoadTool(imapvm=report(2000), dovecot=report(1000))
+    measured([server("imapvm"), server("dovecot")], tool, rows=(NOOP, LMTP), rounds=2, steps=steps)
+    assert [(step.round, step.row.unit, step.server) for step in steps] == [
+        (0, "commands/s", "imapvm"),
+        (0, "commands/s", "dovecot"),
+        (0, "messages/s", "imapvm"),
+        (0, "messages/s", "dovecot"),
+        (1, "commands/s", "dovecot"),
+        (1, "commands/s", "imapvm"),
+        (1, "messages/s", "dovecot"),
+        (1, "messages/s", "imapvm"),
+    ]
+
+
+def test_a_server_that_cannot_be_reached_is_noted_and_the_other_goes_on():
+    tool = LoadTool(imapvm=report(2000), dovecot=BenchError("it is gone"))
+    [row] = measured([server("imapvm"), server("dovecot")], tool, rounds=2)
+    assert row.values == {"imapvm": [2000, 2000], "dovecot": [None, None]}
+    assert row.faults == {"dovecot": ["it is gone"]}
+
+
+def test_a_fault_in_one_round_stays_beside_the_values_of_the_others():
+    broken = report(500, errors={"timeout": Fault(3, "NOOP")}, ended="server stopped answering: x")
+    tool = LoadTool(imapvm=[report(2000), broken])
+    [row] = measured([server("imapvm")], tool, rounds=2)
+    assert row.values == {"imapvm": [2000, 500]}
+    assert row.faults == {"imapvm": ["timeout: NOOP", "server stopped answering: x"]}
+
+
+def test_nothing_answered_is_no_value():
+    [row] = measured([server("imapvm")], LoadTool(imapvm=report(0)))
+    assert row.values == {"imapvm": [None]}
+
+
+def test_a_server_sits_out_later_rounds_and_rows_that_it_is_not_meant_for():
+    tool = LoadTool(imapvm=report(2000), cyrus=report(1000))
+    servers = [server("imapvm"), server("cyrus", rounds=1, only=frozenset({NOOP.name}))]
+    noop, lmtp = measured(servers, tool, rows=(NOOP, LMTP), rounds=2)
+    assert noop.values == {"imapvm": [2000, 2000], "cyrus": [1000]}
+    assert lmtp.values == {"imapvm": [2000, 2000]}
+
+
+def test_a_row_that_a_server_is_unfit_for_is_not_run_there():
+    tool = LoadTool(pymap=report(1))
+    [row] = measured([server("pymap", unfit={NOOP.name: "too slow to be filled"})], tool)
+    assert row.faults == {"pymap": ["too slow to be filled"]}
+    assert tool.loads == []
+
+
+@pytest.mark.parametrize(
+    ("row", "given", "value"),
+    [
+        (NOOP, report(5000, seconds=2.0), 2500.0),
+        (NOOP, report(4, seconds=2.0, latency_us=400_000), 2.5),  # few: by how long they took
+        (BODIES, report(1000, octets=4_000_000_000), 4000.0),
+        (BODIES, report(4, seconds=2.0, latency_us=400_000, octets=4_000_000), 2.5),
+        (LMTP, report(900, seconds=2.0), 450.0),
+    ],
+)
+def test_the_number_of_a_row(row: Row, given, value):
+    assert value_of(given, row) == pytest.approx(value)

@@ -1,0 +1,100 @@
+"""The page shows what was missed as plainly as what was reached."""
+
+from bench.table.page import page
+from bench.table.results import Curve, IdleResult, Point, Results, RowResult, ratios
+from tests.bench.table.making import results
+
+
+def line(text: str, start: str) -> list[str]:
+    """The cells of the table's line that begins so."""
+    [found] = [one for one in text.splitlines() if one.startswith(f"| {start}")]
+    return [cell.strip() for cell in found.strip("|").split("|")]
+
+
+def row(ours, theirs, goal=2.0, **more):
+    return RowResult(
+        "NOOP", "commands/s", 1, {"dovecot": goal}, {"imapvm": ours, "dovecot": theirs}, **more
+    )
+
+
+def test_a_row_that_reaches_its_aim():
+    text = page(results(row([200.0, 210.0], [100.0, 100.0])))
+    assert line(text, "NOOP")[2:7] == ["205 ±2 %", "100 ±0 %", "2.05", "2", "reached"]
+    assert "1 aims reached, 0 missed." in text
+
+
+def test_a_row_that_misses_its_aim_is_shown_as_plainly():
+    text = page(results(row([150.0, 160.0], [100.0, 100.0])))
+    assert line(text, "NOOP")[4:8] == ["1.55", "2", "**missed**", "1.5 to 1.6"]
+    assert "0 aims reached, 1 missed." in text
+
+
+def test_a_row_in_which_we_are_behind_says_so():
+    text = page(results(row([50.0], [100.0])))
+    assert line(text, "NOOP")[6] == "**missed**, behind"
+
+
+def test_a_row_that_failed_is_a_line_with_its_reason():
+    text = page(results(row([None], [100.0], faults={"imapvm": ["it | crashed"]})))
+    assert line(text, "NOOP")[2:7] == ["failed", "100 ±0 %", "-", "2", "**no figure**"]
+    assert "* NOOP, imapvm: it | crashed" in text
+
+
+def test_ratios_are_taken_pair_by_pair():
+    one = row([100.0, None, 300.0], [50.0, 10.0, 100.0])
+    assert ratios(one, "imapvm", "dovecot") == [2.0, 3.0]
+
+
+def test_two_workers_that_are_slower_than_one_are_shown():
+    values = {"imapvm-1": [100.0, 100.0], "imapvm-2": [90.0, 80.0]}
+    text = page(results(RowResult("NOOP", "commands/s", 1, {}, values)))
+    assert line(text, "NOOP")[5:7] == ["0.85", "**slower**"]
+
+
+def test_idle_sessions_are_held_against_their_aims():
+    made = results()
+    made.idle = [
+        IdleResult("imapvm", False, 5000, 9.5 * 1024, 11 * 1024, 200, 0,
+                   {"p50": 1.0, "p99": 12.0, "max": 15.0}),
+        IdleResult("imapvm", True, 5000, 31 * 1024, 33 * 1024),
+        IdleResult("dovecot", False, 500, 500 * 1024, 900 * 1024),
+    ]  # fmt: skip
+    text = page(made)
+    assert line(text, "imapvm | no")[3:] == [
+        "9.5", "11.0", "reached", "1.0", "12.0", "15.0", "**missed**",
+    ]  # fmt: skip
+    assert line(text, "imapvm | yes")[5] == "**missed**"
+    assert line(text, "dovecot | no")[5] == ""
+
+
+def test_less_than_a_fiftieth_of_dovecot_is_asked_too():
+    made = results()
+    made.idle = [
+        IdleResult("imapvm", False, 5000, 9.5 * 1024),
+        IdleResult("dovecot", False, 500, 400 * 1024),
+    ]
+    assert line(page(made), "imapvm | no")[5] == "**missed**"
+
+
+def test_a_curve_that_broke_off_keeps_its_points():
+    made = results()
+    points = [Point(10_000, [100.0, 102.0, 99.0])]
+    made.scale = [Curve("Delivery", "messages", "µs", "flat", "", points, "no space left")]
+    text = page(made)
+    assert line(text, "10,000") == ["10,000", "100", "99 to 102"]
+    assert "**It did not come to its end**: no space left" in text
+
+
+def test_who_is_missing_is_named_with_the_command():
+    made = results()
+    made.missing = {"cyrus": "python -m bench.peers get cyrus"}
+    made.failed = {"pymap": "it ended with status 1"}
+    text = page(made)
+    assert "* cyrus: not here. `python -m bench.peers get cyrus`" in text
+    assert "* pymap: it ended with status 1" in text
+
+
+def test_results_come_back_from_their_file(tmp_path):
+    made = results(row([200.0], [None], faults={"dovecot": ["gone"]}))
+    made.write(tmp_path / "2026-06-01.json")
+    assert Results.read(tmp_path / "2026-06-01.json") == made

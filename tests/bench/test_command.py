@@ -1,0 +1,287 @@
+"""`imapvm-bench` as people run it, on a real server."""
+
+import contextlib
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.bench.conftest import USERS
+from tests.bench.test_pages import checked
+from tests.demo import started
+
+from imapvm_bench import scenario_file
+from imapvm_bench.cli import main
+from imapvm_bench.corpus.mail import Recipe
+from imapvm_bench.errors import Status
+from imapvm_bench.filling import Filling, fill
+
+QUICK = ["--duration", "0.3", "--warmup", "0.05", "--users", USERS]
+
+
+@pytest.fixture(scope="module")
+def filled(server):
+    """The server, with a hundred messages in each INBOX."""
+    fill(Filling(server.target(), 100, recipe=Recipe(sizes=(1500,))))
+    return server
+
+
+@pytest.mark.parametrize("name", scenario_file.names())
+def test_every_scenario_runs_without_an_error(filled, name, tmp_path):
+    file = tmp_path / "report.json"
+    call = ["run", filled.imap, "--scenario", name, "--lmtp", filled.lmtp, "--json", str(file)]
+    quick = ["--duration", "1.3" if name == "idle" else "0.3", *QUICK[2:]]  # IDLE takes a second
+    assert main([*call, *quick, "--connections", "4"]) == Status.OK
+    report = json.loads(file.read_text())["report"]
+    assert report["totals"]["commands"] > 0
+    assert report["errors"] == {}
+    scenario = scenario_file.load(name)
+    labels = {command.label for entry in scenario.mix for command in entry.commands}
+    assert labels & set(report["labels"])
+
+
+def test_a_run_is_shown_written_and_drawn(filled, tmp_path, capsys):
+    call = ["run", filled.imap, "--scenario", "noop", "--connections", "8", *QUICK]
+    made = {kind: tmp_path / f"report.{kind}" for kind in ("json", "html")}
+    for kind, file in made.items():
+        call += [f"--{kind}", str(file)]
+    assert main(call) == Status.OK
+    shown = capsys.readouterr().out
+    assert re.search(r"noop on 127\.0\.0\.1:\d+ \(imapvm [\d.]+\), 8 connections, closed", shown)
+    assert re.search(r"NOOP +[\d,]+ ", shown)
+    values = json.loads(made["json"].read_text())
+    noop = values["report"]["labels"]["NOOP"]
+    assert sum(count for _, count in noop["histogram"]) == noop["count"]
+    assert values["per_second"]["commands"] > 100
+    assert values["percentiles_us"]["NOOP"]["p50"] <= values["percentiles_us"]["NOOP"]["p99"]
+    checked(made["html"].read_text())
+
+
+def test_an_open_loop_keeps_its_rate(filled, tmp_path):
+    file = tmp_path / "report.json"
+    call = ["run", filled.imap, "--scenario", "noop", "--connections", "4", "--rate", "100"]
+    quick = ["--duration", "1", "--warmup", "0.05", "--users", USERS, "--json", str(file)]
+    assert main([*call, *quick]) == Status.OK
+    assert json.loads(file.read_text())["report"]["totals"]["entries"] == pytest.approx(100, abs=15)
+
+
+@pytest.mark.parametrize("how", ["--tls", "--starttls"])
+def test_it_runs_inside_tls(filled, how, capsys):
+    server = filled.imaps if how == "--tls" else filled.imap
+    call = ["run", server, how, "--scenario", "noop", "--connections", "2", *QUICK]
+    assert main(call) == Status.OK
+    assert "NOOP" in capsys.readouterr().out
+
+
+def test_refused_commands_are_counted_and_one_is_shown(filled, tmp_path, capsys):
+    own = tmp_path / "own.toml"
+    own.write_text(
+        'about = "wrong on purpose"\nlogin = ["LOGIN {user} {password}"]\n'
+        '[[mix]]\ncommands = ["STATUS nowhere{random 1 9} (MESSAGES)"]\n'
+    )
+    call = ["run", filled.imap, "--scenario", str(own), "--connections", "2", *QUICK]
+    assert main(call) == Status.ERRORS
+    assert re.search(r"NO +[\d,]+ +.*STATUS", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "said"),
+    [
+        (["--scenario", "nop"], Status.USAGE, "no scenario is called 'nop'"),
+        (["--scenario", "lmtp"], Status.USAGE, "--lmtp HOST:PORT"),
+        (["--scenario", "idle", "--pipeline", "3"], Status.USAGE, "cannot be pipelined"),
+        (["--scenario", "noop", "--json", "/nowhere/x"], Status.USAGE, "/nowhere/x cannot be"),
+        (["--scenario", "noop", "--users", "x:wrong"], Status.NOT_STARTED, "LOGIN x → NO"),
+    ],
+)
+def test_what_cannot_begin_is_one_sentence_and_a_status(server, call, status, said, capsys):
+    users = [] if "--users" in call else ["--users", USERS]
+    assert main(["run", server.imap, *call, *users]) == status
+    written = capsys.readouterr()
+    assert said in written.err
+    assert written.out == ""
+
+
+def test_a_server_that_is_not_there_is_one_sentence(capsys):
+    assert main(["run", "127.0.0.1:9", "--scenario", "noop", *QUICK]) == Status.NOT_STARTED
+    assert capsys.readouterr().err == (
+        "imapvm-bench: 127.0.0.1:9 cannot be reached: connection refused\n"
+    )
+
+
+@contextlib.contextmanager
+def command(*arguments):
+    program = str(Path(sys.executable).with_name("imapvm-bench"))
+    with subprocess.Popen(
+        [program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for_line(process, start):
+    for line in process.stderr:
+        if line.startswith(start):
+            return
+    raise AssertionError(f"it ended with {process.wait()} before it said {start!r}")
+
+
+def test_ctrl_c_ends_a_run_and_shows_what_was_measured(server, tmp_path):
+    file = tmp_path / "report.json"
+    with command(
+        "run", server.imap, "--scenario", "noop", "--users", USERS, "--duration", "600",
+        "--warmup", "0.01", "--connections", "4", "--json", str(file),
+    ) as process:  # fmt: skip
+        wait_for_line(process, "measuring")
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=30)
+        assert process.returncode == Status.INTERRUPTED
+    assert "Interrupted" in out
+    assert re.search(r"NOOP +[\d,]+ ", out)
+    report = json.loads(file.read_text())
+    assert report["interrupted"] is True
+    assert report["report"]["totals"]["commands"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_server_that_stops_answering_ends_the_run_with_what_there_is(tmp_path, how):
+    with (
+        started(tmp_path / "demo", "--users", "user%d:4:secret") as demo,
+        command(
+            "run", "{}:{}".format(*demo.imap), "--scenario", "noop", "--users", USERS,
+            "--duration", "600", "--warmup", "0.01", "--connections", "4",
+            "--answer-seconds", "3", "--html", str(tmp_path / "x.html"),
+        ) as process,
+    ):  # fmt: skip
+        wait_for_line(process, "measuring")
+        time.sleep(0.5)
+        demo.process.send_signal(how)
+        try:
+            out, _ = process.communicate(timeout=60)
+        finally:
+            demo.process.send_signal(signal.SIGCONT)
+        assert process.returncode == Status.SERVER_STOPPED
+    assert "Server stopped answering" in out
+    assert re.search(r"NOOP +[\d,]+ ", out)
+    assert "Server stopped answering" in (tmp_path / "x.html").read_text()
+
+
+def test_idle_tells_memory_and_news(server, tmp_path, capsys):
+    made = {kind: tmp_path / f"report.{kind}" for kind in ("json", "html")}
+    call = [
+        "idle", server.imap, "--users", USERS, "--connections", "40", "--processes", "2",
+        "--server-pid", str(server.pid), "--lmtp", server.lmtp, "--deliveries", "12",
+        "--json", str(made["json"]), "--html", str(made["html"]),
+    ]  # fmt: skip
+    assert main(call) == Status.OK
+    shown = capsys.readouterr().out
+    assert "40 sessions idle" in shown
+    values = json.loads(made["json"].read_text())
+    assert (values["idling"], values["client_processes"], values["failed"]) == (40, 2, 0)
+    news = values["news"]
+    assert (news["deliveries"], news["expected"], news["missed"]) == (12, 120, 0)
+    assert 0 < news["from_dot_us"]["p50"] <= news["from_dot_us"]["p99"]
+    assert news["from_dot_us"]["p99"] <= news["last_from_dot_us"]["max"]
+    memory = values["memory"]
+    assert memory["before"]["pss"] > memory["before"]["anonymous"] > 1_000_000
+    assert memory["after"]["processes"] == 1
+    assert "Delivery to EXISTS" in "".join(checked(made["html"].read_text()).itertext())
+
+
+def test_idle_says_who_cannot_log_in(server, capsys):
+    call = ["idle", server.imap, "--users", "user1:wrong", "--connections", "2"]
+    assert main(call) == Status.NOT_STARTED
+    assert "LOGIN user1 → NO" in capsys.readouterr().err
+
+
+def test_sessions_that_fail_are_counted_and_shown(server, capsys):
+    call = ["idle", server.imap, "--users", "user1:secret", "--users", "user2:wrong"]
+    assert main([*call, "--connections", "4"]) == Status.ERRORS
+    shown = capsys.readouterr().out
+    assert "2 sessions idle" in shown
+    assert "2 failed" in shown
+    assert "AUTHENTICATIONFAILED" in shown
+
+
+def test_two_servers_are_compared(filled, tmp_path, capsys):
+    made = {kind: tmp_path / f"report.{kind}" for kind in ("json", "html")}
+    call = [
+        "compare", f"one={filled.imap}", f"two={filled.imap},lmtp={filled.lmtp}",
+        "--scenarios", "noop,bulk-fetch", "--connections", "2", "--rounds", "2",
+        "--json", str(made["json"]), "--html", str(made["html"]), *QUICK,
+    ]  # fmt: skip
+    assert main(call) == Status.OK
+    written = capsys.readouterr()
+    assert "one ÷ two" in written.out
+    assert len(re.findall(r"^\d/8 round [12]: ", written.err, re.MULTILINE)) == 8
+    rows = json.loads(made["json"].read_text())["rows"]
+    assert [row["name"] for row in rows] == ["noop, 2", "bulk-fetch, 2"]
+    assert all(len(row["values"][name]) == 2 for row in rows for name in ("one", "two"))
+    assert all(row["ratio"]["one / two"] > 0 for row in rows)
+    checked(made["html"].read_text())
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (["a=x:1"], "two servers or more"),
+        (["a=x:1", "a=y:1"], "two servers have one name"),
+        (["a=x:1", "=y:1"], "NAME=HOST:PORT"),
+        (["a=x:1,foo=3", "b=y:1"], "behind the comma goes lmtp=HOST:PORT"),
+        (["a=x:1", "b=y:1", "--scenarios", "lmtp"], "write a=x:1,lmtp=HOST:PORT"),
+        (["a=x:1", "b=y:1", "--scenarios", "noop,noop"], "noop is there twice"),
+    ],
+)
+def test_what_cannot_be_compared_is_told(call, said, capsys):
+    assert main(["compare", *call, "--users", "a:b"]) == Status.USAGE
+    assert said in capsys.readouterr().err
+
+
+def test_scenarios_are_listed_shown_and_checked(tmp_path, capsys):
+    assert main(["scenarios"]) == Status.OK
+    assert "login-storm" in capsys.readouterr().out
+    assert main(["scenarios", "--show", "mixed"]) == Status.OK
+    own = tmp_path / "own.toml"
+    own.write_text(capsys.readouterr().out)
+    assert main(["scenarios", "--check", str(own)]) == Status.OK
+    own.write_text(own.read_text().replace("weight = 30", "weight = -30"))
+    assert main(["scenarios", "--check", str(own)]) == Status.USAGE
+    assert f"{own}: mix[1].weight: is a number above 0" in capsys.readouterr().err
+
+
+def test_the_password_may_come_from_a_file_or_the_environment(server, tmp_path, monkeypatch):
+    (tmp_path / "pw").write_text("secret\nmore\n")
+    call = ["run", server.imap, "--scenario", "noop", *QUICK[:4], "--connections", "1"]
+    users = ["--users", "user{1..2}"]
+    assert main([*call, *users, "--password-file", str(tmp_path / "pw")]) == Status.OK
+    monkeypatch.setenv("IMAPVM_BENCH_PASSWORD", "secret")
+    assert main([*call, *users]) == Status.OK
+    monkeypatch.delenv("IMAPVM_BENCH_PASSWORD")
+    assert main([*call, *users]) == Status.USAGE
+
+
+@pytest.mark.slow
+def test_a_server_that_stops_amid_deliveries_ends_idle_with_what_there_is(tmp_path):
+    file = tmp_path / "report.json"
+    with (
+        started(tmp_path / "demo", "--users", "user%d:4:secret") as demo,
+        command(
+            "idle", "{}:{}".format(*demo.imap), "--users", USERS, "--connections", "8",
+            "--lmtp", "{}:{}".format(*demo.lmtp), "--deliveries", "1000000", "--json", str(file),
+        ) as process,
+    ):  # fmt: skip
+        wait_for_line(process, "delivering")
+        time.sleep(0.5)
+        demo.process.send_signal(signal.SIGKILL)
+        out, _ = process.communicate(timeout=60)
+        assert process.returncode == Status.SERVER_STOPPED
+    assert "The server stopped answering: LMTP at" in out
+    assert json.loads(file.read_text())["news"]["deliveries"] > 0

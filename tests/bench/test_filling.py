@@ -1,0 +1,159 @@
+"""`fill` on a real server: the same mail by three ways, and what it says when it cannot."""
+
+import email
+import email.policy
+import time
+
+import pytest
+from tests.bench.conftest import USERS
+
+from imapvm_bench.cli import main
+from imapvm_bench.client import Client, Refused
+from imapvm_bench.corpus.mail import Recipe, make
+from imapvm_bench.errors import BenchError, Status
+from imapvm_bench.filling import Filling, fill
+from imapvm_bench.lmtp import Lmtp, dot_stuffed
+from imapvm_bench.spool import drop
+from imapvm_bench.target import Address
+from imapvm_bench.users import User
+
+SMALL = Recipe(sizes=(800,))
+
+
+def messages_of(server, user, box="INBOX"):
+    """All messages of a mailbox as (octets, line that told their flags and dates)."""
+    with Client(server.target()) as client:
+        client.login(User(user, "secret"))
+        client.command(f"EXAMINE {box}")
+        client._send(b"x UID FETCH 1:* (FLAGS INTERNALDATE BODY.PEEK[])\r\n")
+        found = []
+        while not (line := client._file.readline()).startswith(b"x "):
+            if b"{" in line:
+                size = int(line.rpartition(b"{")[2].strip(b"}\r\n"))
+                found.append((client._file.read(size), line.decode()))
+        assert line.startswith(b"x OK")
+        return found
+
+
+def test_append_puts_the_seeds_messages_with_flags_and_dates(server):
+    filled = fill(Filling(server.target(), 60, ("Filled",), SMALL))
+    assert (filled.messages, filled.there, filled.wanted) == (240, 0, 240)
+    found = messages_of(server, "user2", "Filled")
+    expected = [make(SMALL, "user2/Filled", number) for number in range(1, 61)]
+    assert [octets for octets, _ in found] == [mail.octets for mail in expected]
+    for (_, line), mail in zip(found, expected, strict=True):
+        assert all(flag in line for flag in mail.flags)
+        assert f'"{mail.internal_date}"' in line
+
+
+def test_doing_it_again_adds_what_is_missing_and_nothing_else(server):
+    box = ("Again",)
+    fill(Filling(server.target(), 3, box, SMALL))
+    again = fill(Filling(server.target(), 3, box, SMALL))
+    assert (again.messages, again.there) == (0, 12)
+    more = fill(Filling(server.target(), 5, box, SMALL))
+    assert (more.messages, more.there) == (8, 12)
+    expected = [make(SMALL, "user1/Again", number).octets for number in range(1, 6)]
+    assert [octets for octets, _ in messages_of(server, "user1", "Again")] == expected
+
+
+def test_everybody_may_get_the_same(server):
+    fill(Filling(server.target(), 4, ("Same",), SMALL, same=True))
+    one, two = (messages_of(server, user, "Same") for user in ("user1", "user2"))
+    assert [octets for octets, _ in one] == [octets for octets, _ in two]
+    assert len({octets for octets, _ in one}) == 4
+
+
+@pytest.mark.parametrize("way", ["lmtp", "spool"])
+def test_lmtp_and_the_spool_deliver_the_same_messages(server, way):
+    recipe = Recipe(seed=17 if way == "lmtp" else 18, sizes=(800,), shapes=("plain", "nested"))
+    before = len(messages_of(server, "user3"))
+    options = {"by_lmtp": True} if way == "lmtp" else {"spool": server.spool}
+    filled = fill(Filling(server.target(), 5, ("ignored",), recipe, **options))
+    assert filled.messages == 20
+    until = time.monotonic() + 20
+    while len(found := messages_of(server, "user3")[before:]) < 5 and time.monotonic() < until:
+        time.sleep(0.02)  # the spool is read when the server gets to it
+    ids = [
+        email.message_from_bytes(octets, policy=email.policy.default)["message-id"]
+        for octets, _ in found
+    ]
+    expected = [make(recipe, "user3/INBOX", number).octets for number in range(1, 6)]
+    assert [one.encode() in mail for one, mail in zip(ids, expected, strict=True)] == [True] * 5
+    body = expected[0].partition(b"\r\n\r\n")[2]
+    assert found[0][0].endswith(b"\r\n\r\n" + body)
+
+
+@pytest.mark.parametrize("tls", ["tls", "starttls"])
+def test_it_works_inside_tls(server, tls):
+    imap = Address(*(server.demo.imaps if tls == "tls" else server.demo.imap))
+    filled = fill(Filling(server.target(tls=tls, imap=imap), 2, ("Tls-" + tls,), SMALL))
+    assert filled.messages == 8
+
+
+def test_a_certificate_that_is_not_good_is_refused_where_that_is_asked_for(server):
+    with pytest.raises(BenchError, match="its certificate is not good: self-signed"):
+        Client(server.target(tls="starttls", verify=True))
+
+
+def test_a_password_that_is_wrong_ends_it_with_the_servers_words(server, capsys):
+    assert main(["fill", server.imap, "--users", "user1:wrong"]) == Status.NOT_STARTED
+    assert "LOGIN user1 → NO [AUTHENTICATIONFAILED]" in capsys.readouterr().err
+
+
+def test_a_mailbox_name_that_is_refused_is_told(server):
+    with pytest.raises(Refused, match="CREATE"):
+        fill(Filling(server.target(), 1, ("a*b",), SMALL))
+
+
+def test_the_command_says_how_much_and_how_fast(server, capsys):
+    call = ["fill", server.imap, "--users", USERS, "--messages", "2", "--mailbox", "Cli", "--sizes"]
+    assert main([*call, "500,1k"]) == Status.OK
+    assert "8 messages" in capsys.readouterr().out
+    assert main([*call, "500,1k"]) == Status.OK
+    assert "8 were there already" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (["--users", "a:b"], "say where"),
+        (["--spool", "/nowhere", "--users", "a"], "is no spool directory"),
+        (["--lmtp", "x:1", "--mailbox", "y", "--users", "a"], "deliveries go to INBOX"),
+    ],
+)
+def test_what_cannot_be_filled_is_told(call, said, capsys):
+    assert main(["fill", *call]) != Status.OK
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [["--sizes", "0"], ["--shapes", "x"], ["--seen", "2"]])
+def test_an_option_out_of_range_is_a_usage_error(option, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["fill", "x", "--users", "a:b", *option])
+    assert caught.value.code == Status.USAGE
+
+
+def test_a_message_for_nobody_is_refused(server):
+    with (
+        Lmtp(Address(*server.demo.lmtp)) as lmtp,
+        pytest.raises(Refused, match=r"RCPT TO:<nobody> → 550"),
+    ):
+        lmtp.deliver("nobody", b"Subject: x\r\n\r\nx\r\n")
+
+
+def test_dots_are_doubled_and_the_end_is_one():
+    assert dot_stuffed(b".a\r\n..b\r\nc") == b"..a\r\n...b\r\nc\r\n.\r\n"
+    assert dot_stuffed(b"a\r\n") == b"a\r\n.\r\n"
+    assert dot_stuffed(b"") == b".\r\n"
+
+
+def test_a_spool_file_is_complete_when_it_is_seen(tmp_path):
+    for part in ("tmp", "new"):
+        (tmp_path / part).mkdir()
+    name = drop(tmp_path, "ada", [b"Subject: 1\r\n\r\n.dot\r\n", b"Subject: 2\r\n\r\n"])
+    assert list((tmp_path / "tmp").iterdir()) == []
+    head = b"MAIL FROM:<sender@bench.example> BODY=8BITMIME\r\nRCPT TO:<ada>\r\nDATA\r\n"
+    assert (tmp_path / "new" / name).read_bytes() == (
+        head + b"Subject: 1\r\n\r\n..dot\r\n.\r\n" + head + b"Subject: 2\r\n\r\n.\r\n"
+    )

@@ -1,0 +1,220 @@
+"""Pages and tables: well-formed, whole in themselves, and safe from what a server says."""
+
+import re
+import xml.etree.ElementTree as ET
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+from tests.bench.builders import outcome, report, scenario, target
+
+from imapvm_bench import figures
+from imapvm_bench.compare import Row, compare
+from imapvm_bench.crowd import CrowdState
+from imapvm_bench.histogram import Histogram
+from imapvm_bench.idling import IdleLoad, IdleReport, News
+from imapvm_bench.memory import Memory
+from imapvm_bench.pages.charts import grouped, latency_histogram, percentile_curves
+from imapvm_bench.pages.compare_page import compare_page
+from imapvm_bench.pages.idle_page import idle_page
+from imapvm_bench.pages.run_page import run_page
+from imapvm_bench.pages.scales import Scale, linear_ticks, log_bounds, log_ticks
+from imapvm_bench.probe import Probe
+from imapvm_bench.report import Fault, Series
+from imapvm_bench.tables import compare_table, run_table
+from imapvm_bench.verbs.idle import idle_table
+
+EVIL = "<script>alert('x')</script> & \"quoted\" \x1b[31m]]> \x00 é"
+BEGAN = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+SERIES = Series(100, [10, 20, 30], [1, 2, 3], [0, 1, 0], [100, 900, 0])
+
+
+def checked(page):
+    """Parse a page as XML, which is stricter than HTML, and look for what would load something."""
+    root = ET.fromstring(page.removeprefix("<!DOCTYPE html>\n"))
+    tags = {element.tag.rpartition("}")[2] for element in root.iter()}
+    assert tags.isdisjoint({"script", "img", "link", "iframe", "object", "a", "base"})
+    assert not re.search(r"(?:src|href|srcset)\s*=|@import|url\(", page)
+    assert "\x1b" not in page
+    assert "\x00" not in page
+    return root
+
+
+def text_of(root):
+    return "".join(root.itertext())
+
+
+def run_pages():
+    evil = {EVIL: Fault(3, EVIL)}
+    yield outcome(report(seconds=0.3, series=SERIES))
+    yield outcome(report(errors=evil, ended=f"server stopped answering: {EVIL}"))
+    yield outcome(report(errors=evil), on=target(EVIL), doing=scenario(name=EVIL))
+    yield outcome(report(0, histogram=(), ended="no connection could be set up: refused"))
+    yield outcome(report(histogram=((1, 1),), seconds=0.0), interrupted=True, rate=5.0)
+    yield outcome(report(histogram=((600_000_000, 10**9),)))
+
+
+@pytest.mark.parametrize("made", list(run_pages()))
+def test_a_page_of_a_run_is_well_formed_and_loads_nothing(made):
+    root = checked(run_page(made, BEGAN))
+    assert "25 November 2026" in text_of(root)
+
+
+def test_what_a_server_says_is_shown_as_text():
+    shown = text_of(checked(run_page(outcome(report(errors={"NO": Fault(3, EVIL)})), BEGAN)))
+    assert "<script>alert('x')</script> & \"quoted\" �[31m]]> � é" in shown
+
+
+def test_a_page_of_a_run_says_how_it_ended():
+    stopped = outcome(report(ended="server stopped answering: silent for 30 s"))
+    assert "Server stopped answering: silent for 30 s." in run_page(stopped, BEGAN)
+    assert "Interrupted" in run_page(outcome(interrupted=True), BEGAN)
+    assert "open loop at 50.0/s" in run_page(outcome(rate=50.0), BEGAN)
+
+
+def test_every_value_of_a_plot_can_be_pointed_at():
+    root = checked(run_page(outcome(report(seconds=0.3, series=SERIES)), BEGAN))
+    titles = [e.text for e in root.iter() if e.tag.endswith("title")]
+    assert "0.1 to 0.2 s: 200.0 commands/s, 1 errors" in titles
+    assert "0.1 to 0.2 s: p99 900 µs" in titles
+    assert any(title.startswith("p50: 1.00 ms") for title in titles)
+
+
+def test_a_page_of_a_comparison_is_well_formed_and_has_the_ratios():
+    def runner(load, **_):
+        if load.target.name == EVIL:
+            return outcome(report(50, errors={"NO": Fault(1, EVIL)}), on=load.target)
+        return outcome(report(100), on=load.target)
+
+    rows = [Row("noop & co", scenario()), Row("latency", scenario(), metric="p99 ms")]
+    made = compare([target("a"), target(EVIL)], rows, rounds=2, runner=runner)
+    shown = text_of(checked(compare_page(made, BEGAN)))
+    assert "noop & co" in shown
+    assert "2.00 2.00 to 2.00" in shown
+    assert "a and <script>" in shown
+    made.interrupted = True
+    made.values = {}
+    assert "failed" in text_of(checked(compare_page(made, BEGAN)))
+
+
+def idle_report(**changes):
+    load = IdleLoad(target(EVIL, pid=1), 1000)
+    news = News(3, 6, 1, [900, 1500, 2500, 800, 700], [0, 1, 2, 3, 4], [1500, 2500, 800])
+    made = IdleReport(load, Probe("* OK", "Fake"), 2, CrowdState(1000), 1000, 3.5)
+    made.before, made.after = Memory(50_000_000, 30_000_000, 1), Memory(58_192_000, 38_192_000, 1)
+    made.news = news
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return made
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        idle_report(),
+        idle_report(news=News(), before=None, after=None),
+        idle_report(interrupted=True, state=CrowdState(1, 2, 3, {EVIL: Fault(3, EVIL)})),
+        idle_report(ended_early=EVIL, state=CrowdState()),
+    ],
+)
+def test_a_page_of_idle_sessions_is_well_formed(made):
+    assert "idle sessions" in text_of(checked(idle_page(made, BEGAN)))
+
+
+def test_memory_a_session_is_what_came_with_the_sessions():
+    made = idle_report()
+    assert made.a_session(made.after) == (8192.0, 8192.0)
+    assert "8.00 KiB" in idle_page(made, BEGAN)
+    assert made.to_json()["memory"]["octets_a_session"] == 8192
+    assert made.to_json()["news"]["from_dot_us"] == {"p50": 900, "p99": 2500, "max": 2500}
+
+
+def on_a_terminal(what):
+    screen = Console(force_terminal=True, width=100, color_system="truecolor")
+    with screen.capture() as captured:
+        screen.print(what)
+    return captured.get()
+
+
+@pytest.mark.parametrize("made", list(run_pages()))
+def test_a_table_obeys_no_server(made):
+    shown = on_a_terminal(run_table(made))
+    assert "\x00" not in shown
+    assert "\x1b[31m]]>" not in shown
+
+
+def test_markup_in_a_name_is_shown_as_it_is():
+    evil = "[bold]x[/bold]"
+    rows = [Row(evil, scenario())]
+    made = compare(
+        [target(evil), target("b")],
+        rows,
+        rounds=1,
+        runner=lambda load, **_: outcome(report(errors={"NO": Fault(1, evil)}), on=load.target),
+    )
+    assert on_a_terminal(compare_table(made)).count(evil) >= 4
+    assert evil in on_a_terminal(idle_table(idle_report(load=IdleLoad(target(evil), 5))))
+
+
+def test_plots_of_nothing_and_of_one_value_are_plots():
+    for counted in (Histogram(), Histogram(((5, 1),)), Histogram(((0, 3), (10**9, 1)))):
+        for plot in (latency_histogram(counted), percentile_curves([("x", counted)])):
+            assert ET.fromstring(plot).tag.endswith("svg")
+            assert "nan" not in plot
+
+
+@pytest.mark.parametrize("high", [0.003, 0.9, 1, 7, 10, 99, 12_345, 8e7])
+def test_ticks_are_round_and_reach_the_top(high):
+    ticks = linear_ticks(high)
+    assert ticks[0] == 0
+    assert ticks[-1] >= high * 0.999
+    assert 3 <= len(ticks) <= 7
+
+
+def test_ticks_of_a_logarithmic_axis_stay_within_it_and_are_few():
+    assert log_ticks(1, 10) == [1, 2, 5, 10]
+    assert log_ticks(100, 1e6, 5) == [100, 1000, 10_000, 100_000, 1_000_000]
+    assert len(log_ticks(1, 1e12)) <= 9
+    assert log_bounds(130, 900) == (100, 1000)
+    assert log_bounds(100, 1000) == (100, 1000)
+
+
+def test_a_scale_stays_on_the_paper():
+    scale = Scale(1, 100, 0, 50, log=True)
+    assert [scale(v) for v in (0, 1, 10, 100, 1000)] == [0, 0, 25, 50, 50]
+    assert Scale(3, 3, 0, 50)(3) == 25
+
+
+def test_neighbours_are_put_together_where_there_are_too_many():
+    assert grouped([1, 2, 3, 4, 5], 2) == [[1, 2, 3], [4, 5]]
+    assert grouped([1, 2], 5) == [[1], [2]]
+    assert grouped([], 5) == []
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (figures.rate(84_201.4), "84,201"),
+        (figures.rate(97.25), "97.2"),
+        (figures.rate(0.123), "0.12"),
+        (figures.latency(999), "999 µs"),
+        (figures.latency(1250), "1.25 ms"),
+        (figures.latency(12_345), "12.3 ms"),
+        (figures.latency(2_310_000), "2.31 s"),
+        (figures.latency(600_000_000), "600 s"),
+        (figures.latency_tick(0), "0"),
+        (figures.latency_tick(2500), "2.5 ms"),
+        (figures.octets(812), "812 B"),
+        (figures.octets(4100), "4.10 kB"),
+        (figures.octets(1.02e9), "1.02 GB"),
+        (figures.octets(999_600), "1.00 MB"),
+        (figures.ratio(226.4), "226"),
+        (figures.ratio(0.314), "0.31"),
+        (figures.sparkline([0, 5, 10], 40), "▁▄█"),
+        (figures.sparkline([1, 2, 3, 4], 2), "▆█"),
+        (figures.sparkline([0, 0], 40), "▁▁"),
+        (figures.sparkline([], 40), ""),
+    ],
+)
+def test_numbers_have_three_digits_and_a_unit(shown, expected):
+    assert shown == expected

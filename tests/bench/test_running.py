@@ -1,0 +1,111 @@
+"""One load from its plan to its report, with an engine that measures nothing."""
+
+import functools
+import json
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from tests.bench.builders import outcome, report, scenario, target
+from tests.bench.fakes import FakeLoad
+
+from imapvm_bench import descriptors
+from imapvm_bench.errors import BenchError, Status
+from imapvm_bench.plan import Load
+from imapvm_bench.probe import Probe
+from imapvm_bench.report import Report
+from imapvm_bench.running import run
+from imapvm_bench.verbs.run import status_of, values_of
+
+LOAD = Load(target(), scenario(), seconds=2.0, warmup=0.4)
+run_fake = functools.partial(
+    run, engine=FakeLoad, probe=lambda load: Probe("* OK"), sleep=lambda seconds: None
+)
+
+
+def test_snapshots_come_by_in_order_and_then_the_report():
+    phases = []
+    made = run_fake(LOAD, on_snapshot=lambda snapshot: phases.append(snapshot.phase))
+    assert list(dict.fromkeys(phases)) == ["opening", "warming up", "measuring", "ended"]
+    assert made.report.seconds == 2.0
+    assert not made.interrupted
+
+
+def test_ctrl_c_ends_the_load_and_keeps_what_was_measured():
+    def interrupt(snapshot):
+        if snapshot.phase == "measuring":
+            raise KeyboardInterrupt
+
+    made = run_fake(LOAD, on_snapshot=interrupt)
+    assert made.interrupted
+    assert made.report.ended == "stopped"
+    assert made.report.labels["NOOP"].count > 0
+    assert status_of(made) is Status.INTERRUPTED
+
+
+def test_nothing_begins_where_the_look_at_the_server_fails():
+    def refuse(load):
+        raise BenchError("LOGIN ada → NO no")
+
+    def engine(plan):
+        raise AssertionError("nothing was to begin")
+
+    with pytest.raises(BenchError, match="LOGIN ada"):
+        run(LOAD, probe=refuse, engine=engine)
+
+
+def test_what_the_engine_refuses_is_a_sentence():
+    def engine(plan):
+        raise ValueError("mix[0].weight: is no number")
+
+    with pytest.raises(BenchError, match=r"cannot take this on: mix\[0\].weight: is no"):
+        run_fake(LOAD, engine=engine)
+
+
+def test_more_connections_than_descriptors_are_refused_before_anything_else(monkeypatch):
+    monkeypatch.setattr(descriptors, "raise_limit", lambda: 100)
+    with pytest.raises(BenchError, match=r"101 connections are more than .* a process"):
+        run_fake(Load(target(), scenario(), connections=101))
+    assert run_fake(Load(target(), scenario(), connections=100)).report.connections == 100
+
+
+def test_a_server_that_takes_literals_at_once_gets_them_at_once():
+    plans = []
+
+    def engine(plan):
+        plans.append(plan)
+        return FakeLoad(plan)
+
+    fast = Probe("* OK", capabilities=frozenset({"LITERAL+"}))
+    load = Load(target(), scenario("APPEND INBOX {message}"), seconds=0.2)
+    run_fake(load, engine=engine, probe=lambda load: fast)
+    assert '"literal+"' in plans[0]
+
+
+@pytest.mark.parametrize(
+    ("made", "status"),
+    [
+        (report(), Status.OK),
+        (report(errors={"NO": {"count": 1}}), Status.ERRORS),
+        (report(ended="server stopped answering: silent for 30 s"), Status.SERVER_STOPPED),
+        (report(ended="no connection could be set up: refused"), Status.NOT_STARTED),
+        (report(ended="limit"), Status.OK),
+    ],
+)
+def test_the_exit_status_says_how_it_went(made, status):
+
+    made = msgspec.convert(msgspec.to_builtins(made), Report)
+    assert status_of(outcome(made)) is status
+
+
+def test_json_has_the_engines_report_and_what_it_is_about():
+
+    values = values_of(outcome(rate=50.0), datetime(2026, 1, 2, tzinfo=UTC))
+    values = json.loads(json.dumps(values))
+    assert values["report"]["totals"]["commands"] == 100
+    assert values["server"]["name"] == "Fake 1"
+    assert values["rate"] == 50.0
+    assert values["percentiles_us"]["NOOP"] == {
+        "p50": 1000, "p90": 1000, "p99": 1000, "p99.9": 9000, "max": 9000,
+    }  # fmt: skip
+    assert "secret" not in json.dumps(values)

@@ -1,0 +1,211 @@
+"""Scenario files: what they mean, and every mistake in them with file and key."""
+
+import pytest
+
+from imapvm_bench import scenario_file
+from imapvm_bench.errors import BenchError
+from imapvm_bench.scenario import Needs
+from imapvm_bench.template import PLACEHOLDERS, TemplateError, label_of, parse
+
+FULL = """
+about = "everything"
+connections = 7
+pipeline = 3
+measure = "MB/s"
+login = ["LOGIN {user} {password}"]
+setup = ["SELECT INBOX", { send = "CREATE x", may_fail = true }]
+
+[messages]
+count = 5
+sizes = [100, 200]
+shapes = ["plain", "nested"]
+seed = 9
+
+[needs]
+mailbox = "Archive"
+messages = 12
+
+[[mix]]
+name = "one"
+weight = 2.5
+think_ms = [10, 20]
+commands = ["NOOP", { send = "UID FETCH {random 1 9}:{exists} (FLAGS)", label = "flags" }]
+
+[[mix]]
+think_ms = 5
+commands = ["APPEND INBOX {message}"]
+"""
+
+
+def mistakes(text):
+    with pytest.raises(scenario_file.ScenarioError) as caught:
+        scenario_file.read(text, "my.toml", "my")
+    return list(caught.value.mistakes)
+
+
+def test_a_file_with_everything_is_read():
+    scenario = scenario_file.read(FULL, "full.toml", "full")
+    assert (scenario.name, scenario.connections, scenario.pipeline) == ("full", 7, 3)
+    assert scenario.measure == "MB/s"
+    assert scenario.needs == Needs("Archive", 12)
+    assert scenario.messages.sizes == (100, 200)
+    assert scenario.messages.shapes == ("plain", "nested")
+    assert [c.label for c in scenario.login] == ["LOGIN"]
+    assert [c.may_fail for c in scenario.setup] == [False, True]
+    one, two = scenario.mix
+    assert (one.name, one.weight, one.think_ms) == ("one", 2.5, (10, 20))
+    assert (two.name, two.weight, two.think_ms) == ("APPEND", 1.0, (5, 5))
+    assert [c.label for c in one.commands] == ["NOOP", "flags"]
+    assert one.commands[1].parts == (
+        {"text": "UID FETCH "},
+        {"random": [1, 9]},
+        {"text": ":"},
+        {"exists": True},
+        {"text": " (FLAGS)"},
+    )
+    assert scenario.sends_messages
+
+
+def test_what_comes_with_the_tool_can_be_read_and_says_what_it_is_about():
+    expected = "append bulk-fetch idle lmtp login-storm mixed noop search sync webmail"
+    assert scenario_file.names() == expected.split()
+    for name in scenario_file.names():
+        assert scenario_file.load(name).about, name
+
+
+def test_a_users_own_file_is_found_by_its_path(tmp_path):
+    (tmp_path / "own.toml").write_text(scenario_file.shown("noop"))
+    assert scenario_file.load(str(tmp_path / "own.toml")).name == "own"
+    with pytest.raises(BenchError, match="cannot be read"):
+        scenario_file.load(str(tmp_path / "other.toml"))
+
+
+def test_an_unknown_name_is_answered_with_those_that_there_are():
+    with pytest.raises(BenchError, match=r"'nop': there are append, .*noop"):
+        scenario_file.load("nop")
+
+
+MINIMAL = 'about = "a"\n[[mix]]\ncommands = ["NOOP"]\n'
+
+
+def with_head(line):
+    return f"{line}\n{MINIMAL}"
+
+
+def with_entry(line):
+    return f"{MINIMAL}{line}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("about = ", "my.toml: is not TOML: "),
+        ('[[mix]]\ncommands = ["NOOP"]', "my.toml: about: is missing"),
+        ('about = " "\n[[mix]]\ncommands = ["NOOP"]', "my.toml: about: is a text that is not"),
+        ('about = "a"', "my.toml: mix: is missing"),
+        ('about = "a"\nmix = []', "my.toml: mix: is empty"),
+        ('about = "a"\nmix = [3]', "my.toml: mix[1]: is a table, not 3"),
+        ('about = "a"\nmix = "x"', "my.toml: mix: is a list, not 'x'"),
+        ('about = "a"\n[[mix]]\nname = "x"', "my.toml: mix[1].commands: is missing"),
+        ('about = "a"\n[[mix]]\ncommands = []', "my.toml: mix[1].commands: is empty"),
+        (with_head('protocol = "pop3"'), "my.toml: protocol: is one of imap, lmtp, not 'pop3'"),
+        (with_head("connections = 0"), "my.toml: connections: is a whole number from 1 to"),
+        (with_head("connections = 1.5"), "my.toml: connections: is a whole number from 1 to"),
+        (with_head("connections = true"), "my.toml: connections: is a whole number from 1 to"),
+        (with_head("pipeline = 1001"), "my.toml: pipeline: is a whole number from 1 to 1,000"),
+        (with_head("reconnect = 1"), "my.toml: reconnect: is true or false, not 1"),
+        (with_head('measure = "cats"'), "my.toml: measure: is one of commands/s, "),
+        (with_head("conections = 3"), "my.toml: conections: is not known; known here are "),
+        (with_head("login = [3]"), "my.toml: login[1]: is a text, or a table with send"),
+        (with_head("reconnect = true\npipeline = 2"), "my.toml: pipeline: is 1 where reconnect"),
+        (with_entry("weight = 0"), "my.toml: mix[1].weight: is a number above 0, not 0"),
+        (with_entry("weight = inf"), "my.toml: mix[1].weight: is a number above 0, not inf"),
+        (with_entry("think_ms = [3, 2]"), "my.toml: mix[1].think_ms: is [least, most]"),
+        (with_entry("think_ms = [3]"), "my.toml: mix[1].think_ms: is [least, most]"),
+        (with_entry("wait = 3"), "my.toml: mix[1].wait: is not known; known here are "),
+        (with_entry('[[mix]]\ncommands = ["NOOP"]'), "my.toml: mix[2].name: is 'NOOP', and"),
+        (with_entry("[messages]\ncount = 0"), "my.toml: messages.count: is a whole number"),
+        (with_entry("[messages]\nsizes = []"), "my.toml: messages.sizes: is a list of whole"),
+        (with_entry("[messages]\nsizes = [0]"), "my.toml: messages.sizes: has whole numbers"),
+        (with_entry('[messages]\nshapes = ["x"]'), "my.toml: messages.shapes: does not know 'x'"),
+        (with_entry('[messages]\nshapes = "x"'), "my.toml: messages.shapes: is a list of texts"),
+        (with_entry("[messages]\nsize = 3"), "my.toml: messages.size: is not known"),
+        (with_entry("[needs]\nmessages = -1"), "my.toml: needs.messages: is a whole number"),
+        ('about = "a"\nneeds = 3\n[[mix]]\ncommands = ["NOOP"]', "my.toml: needs: is a table"),
+    ],
+)
+def test_a_mistake_is_named_with_file_and_key(text, line):
+    found = mistakes(text)
+    assert len(found) == 1
+    assert found[0].startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        ('{ label = "x" }', "my.toml: mix[1].commands[1].send: is missing"),
+        ('{ send = "NOOP", hold_ms = 5 }', "my.toml: mix[1].commands[1].hold_ms: is for IDLE"),
+        ('{ send = "NOOP", wait = 5 }', "my.toml: mix[1].commands[1].wait: is not known"),
+        ('"NOOP {usr}"', "my.toml: mix[1].commands[1].send: {usr} is not known; known are {user}"),
+        ('"NOOP {"', "my.toml: mix[1].commands[1].send: has a lone '{': write '{{' for a brace"),
+        ('"NOOP }"', "my.toml: mix[1].commands[1].send: has a lone '}'"),
+        ('"NOOP {random 3}"', "my.toml: mix[1].commands[1].send: {random 3}: write {random F"),
+        ('"NOOP {random 3 1}"', "my.toml: mix[1].commands[1].send: {random 3 1} counts backw"),
+        ('"A {random_range 0}"', "my.toml: mix[1].commands[1].send: {random_range 0}: write"),
+        ('"NOOP\\r\\nNOOP"', "my.toml: mix[1].commands[1].send: is more than one line"),
+        ('"NOOP {data}"', "my.toml: mix: {data} is LMTP's; IMAP sends {message}"),
+        ('"FETCH {exists} FLAGS"', "my.toml: setup: has no SELECT"),
+    ],
+)
+def test_a_mistake_in_a_command_is_named_with_its_place(command, line):
+    found = mistakes(f'about = "a"\n[[mix]]\nname = "n"\ncommands = [{command}]\n')
+    assert [m for m in found if m.startswith(line)] == found[:1]
+
+
+@pytest.mark.parametrize("commands", ['"DATA"', '"NOOP {data}"', '"DATA", "{data}"'])
+def test_lmtps_data_is_one_command_with_its_message(commands):
+    text = f'about = "a"\nprotocol = "lmtp"\n[[mix]]\ncommands = [{commands}]\n'
+    assert mistakes(text) == ['my.toml: mix: DATA and {data} belong together: "DATA {data}"']
+
+
+def test_lmtp_has_no_literals_and_no_mailboxes():
+    text = 'about = "a"\nprotocol = "lmtp"\n[[mix]]\ncommands = ["NOOP {message}"]\n'
+    assert mistakes(text) == ["my.toml: mix: {message} and {exists} are IMAP's; LMTP sends {data}"]
+
+
+def test_idle_is_not_pipelined():
+    text = 'about = "a"\npipeline = 2\n[[mix]]\ncommands = ["IDLE"]\n'
+    assert "my.toml: pipeline: is 1 in a mix with IDLE" in mistakes(text)[0]
+
+
+def test_all_mistakes_are_told_at_once():
+    text = 'connections = 0\nfoo = 1\n[[mix]]\ncommands = ["{x}"]\nweight = "much"\n'
+    keys = [line.split(": ")[1] for line in mistakes(text)]
+    assert keys == ["about", "connections", "mix[1].commands[1].send", "mix[1].weight", "foo"]
+
+
+def test_every_placeholder_of_the_manual_is_understood():
+    for name in PLACEHOLDERS:
+        shown = name.replace("FIRST", "1").replace("LAST", "2").replace("COUNT", "3")
+        (part,) = parse("{" + shown + "}")
+        assert list(part) == [name.split()[0]]
+
+
+def test_braces_can_be_written():
+    assert parse("x {{5}} y") == ({"text": "x {5} y"},)
+    with pytest.raises(TemplateError, match="is empty"):
+        parse("  ")
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("noop", "NOOP"),
+        ("uid fetch 1:* FLAGS", "UID FETCH"),
+        ("MAIL FROM:<a@b>", "MAIL"),
+        ("RCPT TO:<{user}>", "RCPT"),
+        ("{data}", "DATA"),
+    ],
+)
+def test_a_command_is_named_by_its_verb(text, label):
+    assert label_of(text).upper() == label
