@@ -12,14 +12,9 @@ import trio
 from imapvm.filepool.accounts import Account, Accounts
 from imapvm.filepool.check import CheckReport, check_filepool
 from imapvm.filepool.delivery import Deliver, Delivery, DeliveryRefused, DeliveryResult
-from imapvm.filepool.environment import (
-    ACCOUNTS,
-    MAP_SIZE,
-    create_filepool,
-    group_name,
-    read_format,
-)
+from imapvm.filepool.environment import MAP_SIZE, create_filepool
 from imapvm.filepool.errors import FilepoolError
+from imapvm.filepool.format import ACCOUNTS, group_name, read_format
 from imapvm.filepool.group import Group
 from imapvm.filepool.messages import BodyWriter, NewMessage
 from imapvm.filepool.restaging import in_group

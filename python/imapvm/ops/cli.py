@@ -72,7 +72,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 def _sentence(error: BaseException) -> tuple[str, int] | None:
     """What to tell the operator, and the exit code; None for a fault of our own."""
     from imapvm.server.settings import SettingsError
-    from imapvm.server.tls import CertificateError
+    from imapvm.server.tls_context import CertificateError
 
     match error:
         case SettingsError() | CertificateError():
