@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from imapvm.intake.spool_directory import SpoolDirectory
 from imapvm.ops import cli
 from imapvm.server.certificate import self_signed
 
@@ -46,14 +47,20 @@ def refused(config):
     return process.returncode, said
 
 
+@pytest.fixture(params=[0, 2], ids=["alone", "2 workers"])
+def workers(request):
+    return request.param
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_it_is_ready_when_it_says_so_and_ends_when_told(tmp_path, port, told, how):
+def test_it_is_ready_when_it_says_so_and_ends_when_told(tmp_path, port, told, how, workers):
     config = tmp_path / "imapvm.toml"
     self_signed(tmp_path / "tls")
     config.write_text(
         f"""
         filepool = "pool"
         spool = "spool"
+        workers = {workers}
         listen.imap = ["127.0.0.1:{port}"]
         listen.lmtp = ["unix:{tmp_path}/lmtp"]
         tls = {{ certificate = "tls/certificate.pem", key = "tls/key.pem" }}
@@ -84,27 +91,49 @@ def test_it_is_ready_when_it_says_so_and_ends_when_told(tmp_path, port, told, ho
     ("text", "says"),
     [
         ("filepool = 'none'", "none"),
-        ("workers = 3", "imapvm.toml:1: workers: "),
-        ("[listen]\nimap = ['here']", "imapvm.toml:2: listen.imap: "),
+        ("workers = 257", "imapvm.toml:2: workers: "),
+        ("[listen]\nimap = ['here']", "imapvm.toml:3: listen.imap: "),
+        (
+            "tls = { certificate = 'imapvm.toml', key = 'imapvm.toml' }",
+            "not a PEM certificate and key",
+        ),
     ],
 )
-def test_what_cannot_be_served_is_one_sentence(tmp_path, text, says):
+def test_what_cannot_be_served_is_one_sentence(tmp_path, text, says, workers):
     config = tmp_path / "imapvm.toml"
-    config.write_text(text)
+    config.write_text(f"{'' if 'workers' in text else f'workers = {workers}'}\n{text}")
     code, said = refused(config)
-    assert code in {1, 78}
+    assert code == (1 if "none" in says else 78)
     assert said.startswith("imapvm: ")
     assert says in said
     assert said.count("\n") == 1
 
 
-def test_a_port_that_is_taken_is_one_sentence(tmp_path):
+def test_a_port_that_is_taken_is_one_sentence(tmp_path, workers):
     config = tmp_path / "imapvm.toml"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        config.write_text(f"filepool = 'pool'\nspool = ''\nlisten.imap = ['127.0.0.1:{port}']")
+        config.write_text(
+            f"filepool = 'pool'\nspool = ''\nworkers = {workers}\n"
+            f"listen.imap = ['127.0.0.1:{port}']"
+        )
         assert cli.main(["filepool", "create", "--config", str(config)]) == 0
         code, said = refused(config)
     assert code == 78
     assert str(port) in said
+    assert said.count("\n") == 1
+
+
+def test_a_spool_that_another_server_watches_is_one_sentence(tmp_path, workers):
+    config = tmp_path / "imapvm.toml"
+    config.write_text(f"filepool = 'pool'\nspool = 'spool'\nworkers = {workers}\nlisten.imap = []")
+    assert cli.main(["filepool", "create", "--config", str(config)]) == 0
+    watching = SpoolDirectory(tmp_path / "spool")
+    try:
+        code, said = refused(config)
+    finally:
+        watching.close()
+    assert code == 1
+    assert said.startswith("imapvm: ")
+    assert "spool" in said
     assert said.count("\n") == 1

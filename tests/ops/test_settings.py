@@ -72,7 +72,6 @@ def test_no_spool_is_looked_at_where_none_is_named(settings):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("\nworkers = 2", "c.toml:2: workers: more than one process is not supported yet: use 0"),
         ("[listen]\nimap = ['143']", 'c.toml:2: listen.imap: "143" is not "HOST:PORT"'),
         ("[listen]\nlmtp = ['unix:x']", 'c.toml:2: listen.lmtp: "unix:x" is not'),
         ("[listen]\nlmtp = ['::1:24']", 'c.toml:2: listen.lmtp: "::1:24" is not'),

@@ -77,6 +77,18 @@ class Filepool:
         for group in self.groups:
             group.on_news = callback
 
+    def ring_with(self, mail: Callable[[], None], accounts: Callable[[], None]) -> None:
+        """Have other processes told of our commits, as soon as they are on disk.
+
+        Args:
+            mail: called in a writer's thread after a commit that changed mailboxes. It must neither
+                raise nor wait; what it tells of is found by `foreign_news`.
+            accounts: likewise after one that changed an account: `accounts_changed`.
+        """
+        for group in self.groups:
+            group.on_commit = mail
+        self.accounts.on_commit = accounts
+
     def foreign_news(self) -> set[MailboxId]:
         """Mailboxes that other processes have changed since this was last asked."""
         news: set[MailboxId] = set()

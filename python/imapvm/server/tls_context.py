@@ -3,9 +3,7 @@
 import ssl
 from pathlib import Path
 
-
-class CertificateError(Exception):
-    """Certificate and key cannot be used; the message names the files and the reason."""
+from imapvm.server.settings import CertificateError
 
 
 def server_context() -> ssl.SSLContext:
