@@ -244,7 +244,8 @@ class Master:
                 continue
             self._launcher.collected(seat)
             if seat.leaving:
-                LOG.info("process ended", extra={"role": seat.name, **cause_of(code)})
+                level = logging.DEBUG if code in (0, -signal.SIGTERM) else logging.WARNING
+                LOG.log(level, "process ended", extra={"role": seat.name, **cause_of(code)})
                 seat.ended(now)
                 self._retired = [other for other in self._retired if other is not seat]
             elif self._phase is _Phase.BEGINNING:
