@@ -225,7 +225,9 @@ async def in_processes(folder: Path, settings: Settings) -> AsyncIterator[Proces
             await master.wait()
     finally:
         master.kill()
-        await master.stdout.aclose()
+        with trio.CancelScope(shield=True):
+            await master.wait()
+            await master.stdout.aclose()
 
 
 async def lmtp(server: Server, recipient: bytes, message: bytes = MESSAGE) -> bytes:
