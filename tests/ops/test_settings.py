@@ -31,7 +31,7 @@ def test_all_of_it_arrives(settings, tmp_path):
         tls.certificate = "c.pem"
         tls.key = "k.pem"
         login.plaintext = "never"
-        limits.connections_per_peer = 1
+        limits = { connections_per_peer = 1, reload_seconds = 7 }
         [delivery]
         domains = ["example.org"]
         detail_delimiter = "-"
@@ -50,6 +50,7 @@ def test_all_of_it_arrives(settings, tmp_path):
     assert (made.certificate, made.key) == (tmp_path / "c.pem", tmp_path / "k.pem")
     assert made.plaintext == "never"
     assert made.connections_per_peer == 1
+    assert made.reload_seconds == 7
     assert made.intake.domains == ("example.org",)
     assert made.intake.detail_delimiter == "-"
     assert made.intake.detail_mailboxes

@@ -214,3 +214,9 @@ async def test_no_password_is_kept_or_logged(authenticator, caplog):
     assert all(b"engine" not in digest for digest, _ in authenticator._proofs.entries.values())
     for secret in ("engine", "difference", "hunter2"):
         assert secret not in caplog.text
+
+
+@pytest.mark.parametrize(("processes", "at_a_time"), [(1, 8), (3, 3), (8, 1), (100, 1)])
+def test_several_processes_divide_the_cores(monkeypatch, processes, at_a_time):
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert Authenticator(None, processes=processes)._cores.total_tokens == at_a_time

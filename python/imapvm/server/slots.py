@@ -51,7 +51,7 @@ class Slots:
                         self._listen_apart(kind, address)
             for address in settings.lmtp:
                 self._listen_together("lmtp", address)
-            if settings.certificate is None and any(self.of(0).imaps):
+            if settings.certificate is None and self.of(0).imaps:
                 raise SettingsError("imaps needs a certificate and a key")
         except BaseException:
             self.close()
