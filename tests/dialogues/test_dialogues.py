@@ -30,7 +30,6 @@ def processes():
     processes.end()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     [path for path in script.files() if len(script.read(path).clients) > 1],
