@@ -761,6 +761,126 @@ def render_fetch(
         CorruptError: a segment or digest is damaged.
     """
 
+# --- the data file --------------------------------------------------------------------------------
+
+@final
+class DataFile:
+    """A storage group's `data.mdb`, mapped once more, to read pages of it without LMDB.
+
+    See docs/decisions/0002-reading-pages.md.
+    """
+
+    def __new__(cls, file: int, map_size: int) -> DataFile:
+        """Map an open file, which may be closed afterwards.
+
+        Args:
+            file: its descriptor.
+            map_size: octets of address space, as for LMDB: the file never grows beyond them.
+
+        Raises:
+            OSError: it cannot be mapped.
+        """
+    def snapshot(self, transaction: int) -> Snapshot | None:
+        """What a read transaction that is open now can see.
+
+        Returns:
+            None where commits have overtaken the transaction already: begin another one.
+
+        Args:
+            transaction: its number (`Transaction.id`).
+
+        Raises:
+            CorruptError: it is no such file.
+        """
+
+@final
+class Snapshot:
+    """One state of a storage group, lent for as long as its transaction is open.
+
+    Raises:
+        CorruptError: from every method: what is stored is damaged.
+    """
+
+    def get(self, table: str, key: Buffer) -> bytes | None:
+        """The value of a key."""
+    def items(self, table: str, start: Buffer, count: int) -> list[tuple[bytes, bytes]]:
+        """At most so many keys and values, ascending, from the first key not below `start`."""
+    def item_back(self, table: str, key: Buffer) -> tuple[bytes, bytes] | None:
+        """The last key that is not above `key`, and its value."""
+    def segments(self, mailbox: int, uids: UidSet | None = None) -> list[bytes]:
+        """Index segments that hold any of some UIDs, ascending; without UIDs, all."""
+    def uid_map(self, mailbox: int) -> UidMap:
+        """All UIDs of a mailbox; a million in some milliseconds."""
+    def first_with_flags(self, mailbox: int, mask: int, value: int) -> int | None:
+        """The lowest UID whose `flags & mask == value`."""
+    def modified(self, mailbox: int, since: int) -> UidSet:
+        """UIDs whose MODSEQ is above `since`."""
+    def digest(self, body: int) -> bytes | None: ...
+    def body(self, body: int, offset: int, length: int) -> bytes:
+        """A stretch of a message, cut off at its end; costs in proportion, and a frame at most.
+
+        Raises:
+            KeyError: it was expunged, and the grace period is over.
+        """
+    def body_size(self, body: int) -> int:
+        """Octets of a message.
+
+        Raises:
+            KeyError: as `body`.
+        """
+    def fetch(
+        self,
+        out: ResponseWriter,
+        mailbox: int,
+        items: FetchItems,
+        numbers: UidMap,
+        wanted: UidSet,
+        *,
+        keywords: Mapping[int, bytes],
+        recent: UidSet | None,
+        flags_too: UidSet | None,
+        most: int,
+    ) -> tuple[UidSet, bool, FetchAnswer | None]:
+        r"""Write FETCH responses of wanted messages, ascending, until there are `most` octets.
+
+        Args:
+            out: gets them, octets of messages included.
+            mailbox: where.
+            items: what to say.
+            numbers: the client's message numbers; a UID that is not in it is passed over.
+            wanted: which.
+            keywords: keyword-set id → names joined by spaces, for each non-zero id that occurs.
+            recent: for \Recent; None where the client is not to see it (IMAP4rev2).
+            flags_too: UIDs that get FLAGS even if not asked (\Seen was just set).
+            most: the answer ends with the message with which it gets so long.
+
+        Returns:
+            The wanted UIDs of which nothing was said yet; whether some of the others are not in the
+            index; and what of the answer is not written: None where all is.
+
+        Raises:
+            KeyError: a keyword set is missing, or the octets of a message.
+        """
+
+@final
+class FetchAnswer:
+    """The rest of a FETCH answer: octets of messages that were too many, parts to be decoded."""
+
+    @property
+    def unknown_encoding(self) -> bool:
+        """BINARY asks for a part whose transfer encoding is not known: NO [UNKNOWN-CTE]."""
+    def write(self, out: ResponseWriter, snapshot: Snapshot, most: int) -> bool:
+        """Write on, until `out` holds `most` octets; NUL is written as 0x80 (RFC 9051 s. 4.3.1).
+
+        Returns:
+            True when all is written. Else there are `most` octets, or `take_binary` is due.
+
+        Raises:
+            KeyError: the octets of a message have been removed.
+        """
+    def take_binary(self) -> BinarySlice | None:
+        """A part that the caller is to decode and write before it calls `write` again."""
+
 # --- SEARCH ---------------------------------------------------------------------------------------
 
 @final
@@ -789,28 +909,16 @@ class BoundSearch:
     @property
     def candidates(self) -> UidSet:
         """Nothing outside can match: read only segments that hold these."""
-    def scan(self, segments: Sequence[Buffer], uids: UidSet) -> tuple[UidSet, Undecided]:
+    def scan(self, snapshot: Snapshot, mailbox: int, uids: UidSet) -> tuple[UidSet, Undecided]:
         """What the index alone decides of some UIDs: those that match, and what it cannot decide.
 
         Args:
-            segments: those that hold the UIDs, ascending; their other messages are passed over.
+            snapshot: of the mailbox's storage group.
+            mailbox: where.
             uids: one batch of the candidates, or all of them.
 
         Raises:
             CorruptError: a segment is damaged.
-        """
-    def decide(
-        self, undecided: Undecided, digests: Mapping[int, Buffer]
-    ) -> tuple[UidSet, list[TextSearch]]:
-        """The UIDs of those that match by their digests; searches where octets are needed.
-
-        Args:
-            undecided: of this search.
-            digests: body id → digest, for each of `undecided.bodies`.
-
-        Raises:
-            KeyError: a digest is missing: our bug.
-            CorruptError: a digest is damaged.
         """
 
 @final
@@ -818,26 +926,25 @@ class Undecided:
     """Messages that the index cannot decide about, by UID: some 60 octets each."""
 
     def __len__(self) -> int: ...
-    @property
-    def bodies(self) -> list[int]:
-        """Their body ids; several messages may have the same."""
-    def split(self, count: int) -> tuple[Undecided, Undecided]:
-        """The first `count` of them, and the rest, without copying: for working in batches."""
+    def parts(self, count: int) -> list[Searching]:
+        """At most so many searches that together decide, each for a thread of its own."""
 
 @final
-class TextSearch:
-    """One message whose octets decide. Memory is bounded whatever the message's size."""
+class Searching:
+    """Some messages whose digests or octets decide. Memory is bounded whatever their size."""
 
-    uid: Final[int]
-    body: Final[int]
-    """Whose octets."""
-    def wanted(self) -> tuple[int, int] | None:
-        """Offset and length of the next stretch to feed, or None when it is decided."""
-    def feed(self, data: Buffer) -> None:
-        """Octets of that stretch, in order, in any portions."""
+    def step(self, snapshot: Snapshot, most: int) -> bool:
+        """Read digests and octets, without holding the interpreter, until they are `most`.
+
+        Call it again, with any later snapshot, until it returns True. A message whose octets have
+        been removed meanwhile does not match.
+
+        Raises:
+            CorruptError: a digest or message is damaged.
+        """
     @property
-    def matched(self) -> bool:
-        """Once `wanted` says None."""
+    def found(self) -> UidSet:
+        """UIDs that match, as far as is known."""
 
 # --- messages -------------------------------------------------------------------------------------
 

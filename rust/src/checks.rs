@@ -3,4 +3,5 @@
 
 pub use crate::index::checks::*;
 pub use crate::message::checks::*;
+pub use crate::pages::checks::*;
 pub use crate::wire::checks::*;

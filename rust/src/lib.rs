@@ -4,9 +4,11 @@
 //! is Python. This crate holds no policy, opens nothing, reads no clock and starts no thread.
 
 pub mod checks;
+pub mod filepool;
 pub mod index;
 pub mod message;
 pub mod numbers;
+pub mod pages;
 #[cfg(feature = "python")]
 mod py;
 pub mod wire;

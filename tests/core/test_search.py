@@ -1,6 +1,9 @@
 """SEARCH as Python runs it: bound, scanned, decided by digests, then by octets."""
 
+from struct import Struct
+
 import pytest
+from tests.core.group import StoredGroup
 
 from imapvm._core import (
     CommandReader,
@@ -8,7 +11,6 @@ from imapvm._core import (
     Record,
     Scanner,
     Search,
-    TextSearch,
     UidMap,
     UidSet,
     segment_append,
@@ -40,10 +42,21 @@ def digest(message):
     return scanner.finish()
 
 
+MAILBOX = 7
+
+
+@pytest.fixture
+def group(tmp_path):
+    group = StoredGroup(tmp_path)
+    with group.env:
+        yield group
+
+
 class Mailbox:
     """Messages with UIDs 10, 20, 30 … and body ids 1010 …; the client knows them all."""
 
-    def __init__(self, messages, **columns):
+    def __init__(self, group, messages, **columns):
+        self.group = group
         self.messages = dict(zip(range(10, 10 * len(messages) + 10, 10), messages, strict=True))
         self.records = []
         for at, (uid, message) in enumerate(self.messages.items()):
@@ -58,7 +71,9 @@ class Mailbox:
             }
             fields |= {name: values[at] for name, values in columns.items()}
             self.records.append(Record(uid=uid, size=len(message), body=uid + 1000, **fields))
-        self.segments = [segment_append(b"", [one]) for one in self.records]
+            group.put_segment(MAILBOX, segment_append(b"", self.records[-1:]))
+            group.put_body(uid + 1000, message)
+            group.put_digest(uid + 1000, digest(message))
         self.numbers = UidMap(UidSet.of(self.messages))
 
     def bind(self, text, *, saved=EMPTY, recent=EMPTY, keyword_sets=None):
@@ -70,37 +85,25 @@ class Mailbox:
             now=NOW,
         )
 
-    def search(self, text, *, portion=7, **also):
+    def search(self, text, *, most=7, parts=2, **also):
         """The message numbers that match, the way SEARCH goes."""
         bound = self.bind(text, **also)
-        found, undecided = bound.scan(self.segments, bound.candidates)
+        with self.group.snapshot() as snapshot:
+            found, undecided = bound.scan(snapshot, MAILBOX, bound.candidates)
         assert found & bound.candidates == found
-        while undecided:
-            batch, undecided = undecided.split(2)
-            matched, texts = bound.decide(batch, self.digests(batch.bodies))
-            found |= matched
-            for one in texts:
-                assert one.uid not in found
-                self.read(one, self.messages[one.body - 1000], portion)
-                if one.matched:
-                    found |= UidSet.of([one.uid])
+        for part in undecided.parts(parts):
+            assert found & part.found == EMPTY
+            decided = False
+            while not decided:
+                with self.group.snapshot() as snapshot:
+                    decided = part.step(snapshot, most)
+            found |= part.found
         return list(self.numbers.numbers(found))
 
-    def digests(self, bodies):
-        return {body: digest(self.messages[body - 1000]) for body in bodies}
 
-    @staticmethod
-    def read(text, message, portion):
-        while (wanted := text.wanted()) is not None:
-            offset, length = wanted
-            assert length > 0
-            assert offset + length <= len(message)
-            text.feed(message[offset : offset + min(length, portion)])
-
-
-def test_flags():
+def test_flags(group):
     mailbox = Mailbox(
-        [b""] * 4, flags=[SystemFlag.SEEN, SystemFlag.SEEN | SystemFlag.DELETED, 0, 16]
+        group, [b""] * 4, flags=[SystemFlag.SEEN, SystemFlag.SEEN | SystemFlag.DELETED, 0, 16]
     )
     recent = UidSet.of([20, 30])
     for text, expected in {
@@ -117,16 +120,16 @@ def test_flags():
         assert mailbox.search(text, recent=recent) == expected, text
 
 
-def test_keywords_are_compared_without_case():
-    mailbox = Mailbox([b""] * 3, keyword_set=[0, 1, 2])
+def test_keywords_are_compared_without_case(group):
+    mailbox = Mailbox(group, [b""] * 3, keyword_set=[0, 1, 2])
     sets = {1: ("$Forwarded", "Work"), 2: ("WORK",)}
     assert mailbox.search(b"KEYWORD work", keyword_sets=sets) == [2, 3]
     assert mailbox.search(b"UNKEYWORD $FORWARDED", keyword_sets=sets) == [1, 3]
     assert mailbox.search(b"KEYWORD none", keyword_sets=sets) == []
 
 
-def test_sets():
-    mailbox = Mailbox([b""] * 4)
+def test_sets(group):
+    mailbox = Mailbox(group, [b""] * 4)
     assert mailbox.search(b"2:3") == [2, 3]
     assert mailbox.search(b"*") == [4]
     assert mailbox.search(b"UID 15:*") == [2, 3, 4]
@@ -138,19 +141,19 @@ def test_sets():
     assert mailbox.bind(b"2:3 BODY x").candidates == UidSet.of([20, 30])
 
 
-def test_a_message_that_the_client_was_not_told_of_never_matches():
-    mailbox = Mailbox([b"Subject: x\r\n\r\n"] * 3)
+def test_a_message_that_the_client_was_not_told_of_never_matches(group):
+    mailbox = Mailbox(group, [b"Subject: x\r\n\r\n"] * 3)
     mailbox.numbers = UidMap(UidSet.of([10, 30]))
     assert mailbox.search(b"ALL") == [1, 2]
     assert mailbox.search(b"UID 20") == []
     assert mailbox.search(b"SUBJECT x") == [1, 2]
 
 
-def test_dates_disregard_time_and_zone():
+def test_dates_disregard_time_and_zone(group):
     # The last minute of 1 February 1970 in zones 12 hours apart, and noon of the next day.
     local = 32 * DAY - 60
     mailbox = Mailbox(
-        [b""] * 3, date=[local, local - 720 * 60, 32 * DAY + DAY // 2], zone=[0, 720, 0]
+        group, [b""] * 3, date=[local, local - 720 * 60, 32 * DAY + DAY // 2], zone=[0, 720, 0]
     )
     assert mailbox.search(b"ON 1-Feb-1970") == [1, 2]
     assert mailbox.search(b"BEFORE 2-Feb-1970") == [1, 2]
@@ -158,8 +161,8 @@ def test_dates_disregard_time_and_zone():
     assert mailbox.search(b"BEFORE 1-Feb-1970") == []
 
 
-def test_saved_dates_and_ages():
-    mailbox = Mailbox([b""] * 2, saved=[DAY - 1, DAY], date=[NOW - 3600, NOW - 3601])
+def test_saved_dates_and_ages(group):
+    mailbox = Mailbox(group, [b""] * 2, saved=[DAY - 1, DAY], date=[NOW - 3600, NOW - 3601])
     assert mailbox.search(b"SAVEDBEFORE 2-Jan-1970") == [1]
     assert mailbox.search(b"SAVEDON 2-Jan-1970") == [2]
     assert mailbox.search(b"SAVEDSINCE 1-Jan-1970") == [1, 2]
@@ -169,8 +172,8 @@ def test_saved_dates_and_ages():
     assert mailbox.search(b"OLDER 3601") == [2]
 
 
-def test_sizes_modseqs_and_ids():
-    mailbox = Mailbox([b"x" * 9, b"x" * 10, b"x" * 11], thread=[1, 2, 2])
+def test_sizes_modseqs_and_ids(group):
+    mailbox = Mailbox(group, [b"x" * 9, b"x" * 10, b"x" * 11], thread=[1, 2, 2])
     assert mailbox.search(b"LARGER 10") == [3]
     assert mailbox.search(b"SMALLER 10") == [1]
     assert mailbox.search(b"MODSEQ 20") == [2, 3]
@@ -200,7 +203,7 @@ MAIL = [
 ]
 
 
-@pytest.mark.parametrize("portion", [1, 7, 10_000])
+@pytest.mark.parametrize("most", [1, 7, 10_000])
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -230,71 +233,68 @@ MAIL = [
         (b"SENTBEFORE 1-Jan-1990", [3]),
     ],
 )
-def test_digests_and_octets_decide(text, expected, portion):
-    assert Mailbox(MAIL).search(text, portion=portion) == expected
+def test_digests_and_octets_decide(group, text, expected, most):
+    assert Mailbox(group, MAIL).search(text, most=most) == expected
 
 
-def test_digests_come_with_their_records():
-    mailbox = Mailbox(MAIL)
-    bound = mailbox.bind(b"SUBJECT x")
-    _, undecided = bound.scan(mailbox.segments, bound.candidates)
-    with pytest.raises(KeyError):
-        bound.decide(undecided, mailbox.digests([1010, 1030]))
+def test_what_was_removed_does_not_match(group):
+    mailbox = Mailbox(group, MAIL)
+    assert mailbox.search(b"BODY hello") == [1]
+    group.drop("bodies", Struct(">QI").pack(1010, 0))
+    assert mailbox.search(b"BODY hello") == []
+    assert mailbox.search(b"FROM fred") == [1]
+    group.drop("digests", Struct(">QI").pack(1010, 0))
+    assert mailbox.search(b"FROM fred") == []
+
+
+def test_damage_is_an_error(group):
+    mailbox = Mailbox(group, MAIL)
+    group.put_digest(1020, b"damage")
     with pytest.raises(CorruptError):
-        bound.decide(undecided, mailbox.digests([1010, 1030]) | {1020: b"damage"})
+        mailbox.search(b"SUBJECT x")
+    group.put("index", Struct(">QI").pack(MAILBOX, 20), b"damage")
     with pytest.raises(CorruptError):
-        bound.scan([b"damage"], bound.candidates)
+        mailbox.search(b"SEEN")
 
 
-def test_what_is_undecided_is_taken_batch_by_batch():
-    mailbox = Mailbox(MAIL * 2)
+def test_a_search_of_some_messages_looks_at_no_others(group):
+    mailbox = Mailbox(group, MAIL * 2)
     bound = mailbox.bind(b"SUBJECT x")
-    found, undecided = bound.scan(mailbox.segments, UidSet([(20, 49), (60, 60)]))
+    with group.snapshot() as snapshot:
+        found, undecided = bound.scan(snapshot, MAILBOX, UidSet([(20, 49), (60, 60)]))
     assert found == EMPTY
-    assert undecided.bodies == [1020, 1030, 1040, 1060]
-    first, rest = undecided.split(3)
-    assert (first.bodies, rest.bodies) == ([1020, 1030, 1040], [1060])
-    assert [part.bodies for part in rest.split(9)] == [[1060], []]
-    assert [part.bodies for part in rest.split(0)] == [[], [1060]]
-    assert (len(undecided), len(rest), len(rest.split(1)[1])) == (4, 1, 0)
-    # A batch is decided by itself.
-    matched, texts = mailbox.bind(b"FROM fred").decide(rest.split(1)[0], mailbox.digests([1060]))
-    assert (matched, texts) == (EMPTY, [])
+    assert len(undecided) == 4
+    assert [len(undecided.parts(count)) for count in (0, 1, 2, 3, 4, 9)] == [1, 1, 2, 2, 4, 4]
 
 
-def test_messages_may_share_a_body():
-    mailbox = Mailbox(MAIL[:2])
+def test_nothing_undecided_has_no_parts(group):
+    mailbox = Mailbox(group, MAIL)
+    bound = mailbox.bind(b"ALL")
+    with group.snapshot() as snapshot:
+        found, undecided = bound.scan(snapshot, MAILBOX, bound.candidates)
+    assert len(found) == len(MAIL)
+    assert (len(undecided), undecided.parts(4)) == (0, [])
+
+
+def test_messages_may_share_a_body(group):
+    mailbox = Mailbox(group, MAIL[:2])
     records = [Record(**fields(one) | {"body": 1010}) for one in mailbox.records]
-    bound = mailbox.bind(b"FROM fred")
-    _, undecided = bound.scan([segment_append(b"", records)], bound.candidates)
-    assert undecided.bodies == [1010, 1010]
-    matched, _ = bound.decide(undecided, mailbox.digests([1010]))
-    assert matched == UidSet.of([10, 20])
+    for record in records:
+        group.put_segment(MAILBOX, segment_append(b"", [record]))
+    assert mailbox.search(b"FROM fred") == [1, 2]
 
 
-def test_header_fields_that_digests_keep_need_no_octets():
-    mailbox = Mailbox([b"List-Id: a\r\n talk\r\nX-Odd: talk\r\n\r\n"])
-    for text, read in {b'HEADER list-id "A TALK"': 0, b"HEADER x-odd talk": 1}.items():
-        bound = mailbox.bind(text)
-        _, undecided = bound.scan(mailbox.segments, bound.candidates)
-        matched, texts = bound.decide(undecided, mailbox.digests(undecided.bodies))
-        assert (len(matched), len(texts)) == (1 - read, read)
+def test_octets_are_read_only_where_they_decide(group):
+    mailbox = Mailbox(group, MAIL, flags=[1, 0, 0])
+    for body in (1020, 1030):
+        group.drop("digests", Struct(">QI").pack(body, 0))
+        group.put("bodies", Struct(">QI").pack(body, 0), b"damage")
+    assert mailbox.search(b"SEEN BODY hello") == [1]
 
 
-def test_octets_are_read_only_where_they_decide():
-    mailbox = Mailbox(MAIL, flags=[1, 0, 0])
-    bound = mailbox.bind(b"SEEN BODY hello")
-    found, undecided = bound.scan(mailbox.segments, bound.candidates)
-    assert found == EMPTY
-    assert undecided.bodies == [1010]
-    found, (text,) = bound.decide(undecided, {1010: digest(MAIL[0])})
-    assert found == EMPTY
-    assert isinstance(text, TextSearch)
-    assert (text.uid, text.body) == (10, 1010)
-    assert not text.matched
-    # Headers cannot hold what BODY looks for, and need not be read.
-    offset, length = text.wanted()
-    assert (offset, length) == (MAIL[0].index(b"Hello"), len(b"Hello Joe\r\n"))
-    text.feed(b"Hello J")
-    assert text.matched
-    assert text.wanted() is None
+def test_header_fields_that_digests_keep_need_no_octets(group):
+    mailbox = Mailbox(group, [b"List-Id: a\r\n talk\r\nX-Odd: talk\r\n\r\n"])
+    group.put("bodies", Struct(">QI").pack(1010, 0), b"damage")
+    assert mailbox.search(b'HEADER list-id "A TALK"') == [1]
+    with pytest.raises(CorruptError):
+        mailbox.search(b"HEADER x-odd talk")

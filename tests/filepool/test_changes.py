@@ -3,7 +3,7 @@
 import pytest
 from tests.filepool.direct import look, message, uids
 
-from imapvm._core import STORE_ADD, STORE_REMOVE, UidSet, uids_modified
+from imapvm._core import STORE_ADD, STORE_REMOVE, UidSet
 from imapvm.filepool import changes, sweep
 from imapvm.filepool.altering import Expunge, StoreFlags
 from imapvm.filepool.messages import Append
@@ -76,7 +76,7 @@ def test_of_what_is_long_ago_only_expunges_are_kept(direct, short_log):
         old = reader.changes(mailbox, 1)
         new = reader.changes(mailbox, mailbox.changes_from)
         older = reader.changes(mailbox, mailbox.changes_from - 1)
-        since = uids_modified(reader.iter_segments(mailbox), 1)
+        since = reader.snapshot.modified(mailbox.id, 1)
     assert (old.complete, older.complete, new.complete) == (False, False, True)
     assert old.expunged == uids(3)
     assert new.flagged == uids(2)

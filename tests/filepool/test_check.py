@@ -390,6 +390,6 @@ def test_a_row_that_cannot_be_read_does_not_cost_its_messages(damaged):
     with damaged.reading() as reader:
         inbox = reader.mailbox("INBOX")
         assert inbox.messages == 51
-        for segment in reader.iter_segments(inbox):
+        for segment in reader.segments(inbox):
             for record in segment_records(segment):
                 assert len(reader.body(record.body, 0, record.size)) == record.size

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from imapvm._core import UidMap, UidSet, uids_modified
+from imapvm._core import UidMap, UidSet
 from imapvm.commands.outcome import Hangup
 from imapvm.model.ids import ModSeq
 
@@ -33,7 +33,7 @@ class MailboxSource:
         return self.reader.uid_map(self.mailbox)
 
     def modified(self, since: ModSeq) -> UidSet:
-        return uids_modified(self.reader.iter_segments(self.mailbox), since)
+        return self.reader.snapshot.modified(self.mailbox.id, since)
 
     def segments(self, uids: UidSet) -> list[bytes]:
         return self.reader.segments(self.mailbox, uids)

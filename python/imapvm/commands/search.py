@@ -4,21 +4,17 @@ The index alone decides what it can, a digest most of the rest, and only then oc
 """
 
 from collections.abc import Awaitable
-from typing import Final, cast
+from typing import Final
 
-from imapvm._core import BoundSearch, Search, TextSearch, UidSet, Undecided, imap_string
+from imapvm._core import BoundSearch, Search, UidSet, Undecided, imap_string
 from imapvm.commands.context import Context, Done, Refusal
+from imapvm.commands.deciding import decide
 from imapvm.commands.selected import selected, selected_row
 from imapvm.filepool.store import AccountStore
-from imapvm.model.ids import BodyId
 from imapvm.session.view import View
 
 SCAN_BATCH: Final = 16 * 1024
 """Messages scanned in one read transaction: about 1 MB of index, under a millisecond."""
-DIGEST_BATCH: Final = 256
-"""Digests read in one transaction."""
-READ_OCTETS: Final = 256 * 1024
-"""Octets of one message read in one transaction."""
 
 EVERYTHING: Final = frozenset({"ALL"})
 
@@ -59,7 +55,7 @@ async def _search_batches(ctx: Context, command: Search, bound: BoundSearch) -> 
             now, left = left.split(SCAN_BATCH)
             decided, undecided = _scan(view, store, bound, now)
             found |= decided
-            found |= await _decide(ctx, store, bound, undecided)
+            found |= await decide(ctx, store, undecided)
             await ctx.breathe()
     except BaseException:
         if save:  # RFC 9051 section 6.4.4.1: a search that fails leaves $ empty
@@ -72,40 +68,7 @@ def _scan(
     view: View, store: AccountStore, bound: BoundSearch, uids: UidSet
 ) -> tuple[UidSet, Undecided]:
     with store.reading() as reader:
-        segments = reader.segments(selected_row(view, reader), uids)
-    return bound.scan(segments, uids)
-
-
-async def _decide(
-    ctx: Context, store: AccountStore, bound: BoundSearch, undecided: Undecided
-) -> UidSet:
-    found = UidSet()
-    while undecided:
-        batch, undecided = undecided.split(DIGEST_BATCH)
-        with store.reading() as reader:
-            digests = reader.digests(cast("list[BodyId]", batch.bodies))
-        matched, texts = bound.decide(batch, digests)
-        found |= matched
-        for text in texts:
-            await _read_text(ctx, store, text)
-        found |= UidSet.of(text.uid for text in texts if text.matched)
-        await ctx.breathe()
-    return found
-
-
-async def _read_text(ctx: Context, store: AccountStore, text: TextSearch) -> None:
-    """Feed a message's octets until they decide."""
-    read = 0
-    while (stretch := text.wanted()) is not None:
-        offset, length = stretch
-        length = min(length, READ_OCTETS)
-        with store.reading() as reader:
-            data = reader.body(BodyId(text.body), offset, length)
-        text.feed(data)
-        read += length
-        if read >= READ_OCTETS:
-            read = 0
-            await ctx.breathe()
+        return bound.scan(reader.snapshot, selected_row(view, reader).id, uids)
 
 
 def _answer(ctx: Context, view: View, command: Search, found: UidSet) -> Done:

@@ -1,7 +1,6 @@
 """SELECT, EXAMINE, CLOSE, UNSELECT, CHECK: which mailbox is open (RFC 9051 section 6.3.2 ff.)."""
 
 from collections.abc import Awaitable
-from itertools import islice
 from typing import Final
 
 from imapvm._core import (
@@ -11,7 +10,6 @@ from imapvm._core import (
     UidMap,
     UidSet,
     Unselect,
-    uids_with_flags,
 )
 from imapvm.commands.announcing import keyword_names
 from imapvm.commands.context import Context
@@ -27,9 +25,6 @@ from imapvm.model.names import canonical_name
 from imapvm.session.view import View, flags_response
 
 UID_LAST: Final = 4294967295
-SEGMENTS_AT_ONCE: Final = 64
-"""Looked at in one call for the first unseen message: one, two, four … and then so many, for it is
-often the very first, and in other mailboxes the last."""
 
 
 def select(ctx: Context, command: Select) -> Done | Awaitable[Done]:
@@ -116,16 +111,11 @@ def _open(
 
 def _first_unseen(reader: Reader, mailbox: Mailbox, numbers: UidMap) -> int:
     r"""The number of the first message without \Seen; there is one."""
-    segments = reader.iter_segments(mailbox)
-    count = 1
-    while some := list(islice(segments, count)):
-        count = min(2 * count, SEGMENTS_AT_ONCE)
-        unseen = uids_with_flags(some, SystemFlag.SEEN, 0).first
-        if unseen is not None:
-            number = numbers.number(unseen)
-            assert number is not None
-            return number
-    raise AssertionError("the counter of unseen messages is wrong")
+    unseen = reader.snapshot.first_with_flags(mailbox.id, SystemFlag.SEEN, 0)
+    number = None if unseen is None else numbers.number(unseen)
+    if number is None:
+        raise AssertionError("the counter of unseen messages is wrong")
+    return number
 
 
 def _access(command: Select) -> str:

@@ -1,14 +1,21 @@
 """What all connections of a process share."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+import trio
 
 if TYPE_CHECKING:
     from imapvm.commands.context import Context
     from imapvm.filepool.accounts import Account
     from imapvm.filepool.pool import Filepool
     from imapvm.model.ids import MailboxId
+
+
+SEARCH_THREADS: Final = min(len(os.sched_getaffinity(0)), 8)
+"""One for each processor: they compute, and wait for the disk only where mail is cold."""
 
 
 class Authenticator(Protocol):
@@ -74,5 +81,9 @@ class Services:
     clock: Callable[[], float]
     """Seconds since 1970 UTC."""
     idlers: Idlers = field(default_factory=Idlers)
+    search_threads: trio.CapacityLimiter = field(
+        default_factory=lambda: trio.CapacityLimiter(SEARCH_THREADS)
+    )
+    """Shared by all searches that read messages."""
     version: str = "0.1.0"
     """What ID tells."""

@@ -1,8 +1,8 @@
 """STORE and UID STORE (RFC 9051 sections 6.4.6 and 6.4.9)."""
 
 from imapvm._core import FetchItems, Store
+from imapvm.commands.answering import Answering
 from imapvm.commands.context import Context, Done, Refusal
-from imapvm.commands.fetch import send_flags
 from imapvm.commands.selected import gone, selected, wanted_uids, writable
 
 
@@ -29,6 +29,6 @@ async def store(ctx: Context, command: Store) -> Done:
     view.made(stored.changed, stored.modseq)
     if not command.silent:
         items = FetchItems.flags(uid=command.uid, modseq=False)
-        if await send_flags(ctx, items, wanted) and not command.uid:
+        if await Answering(ctx, items, wanted).finish() and not command.uid:
             raise gone()  # what SILENT does not say (RFC 2180 section 4.2)
     return Done("stored")

@@ -7,6 +7,7 @@ from typing import Final
 
 import lmdb
 
+from imapvm._core import DataFile
 from imapvm.filepool.errors import FilepoolError, NotAFilepoolError, StoreUnavailableError
 from imapvm.filepool.format import (
     ACCOUNTS,
@@ -107,6 +108,24 @@ def open_environment(
     except lmdb.Error as error:
         env.close()
         raise NotAFilepoolError(f"{path} cannot be read: {error}.") from None
+
+
+def map_data_file(path: Path, map_size: int) -> DataFile:
+    """Map the data file of an environment that is open, to read pages without LMDB.
+
+    LMDB's locks are on its other file: closing this one gives none of them up.
+
+    Raises:
+        StoreUnavailableError: it cannot be mapped.
+    """
+    try:
+        file = os.open(path / "data.mdb", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return DataFile(file, map_size)
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise unavailable(path, error) from None
 
 
 def _reserve_lock(path: Path) -> None:

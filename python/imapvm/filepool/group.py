@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from imapvm.filepool.environment import open_environment
+from imapvm.filepool.environment import map_data_file, open_environment
 from imapvm.filepool.keywords import KeywordBook
 from imapvm.filepool.operations import GroupTxn, Operation
 from imapvm.filepool.tables import ID_KEY, PAIR_KEY, RING_ROW, GroupTables
@@ -40,6 +40,7 @@ class Group:
         self.number = number
         self.clock = clock
         self.env, self.tables = open_environment(path, GroupTables, map_size=map_size)
+        self.data = map_data_file(path, map_size)
         self.book = KeywordBook()
         self.seen: dict[bytes, tuple[bytes, Mailbox]] = {}
         """Rows of `mailboxes` as last seen, decoded; a row is compared before it is believed."""

@@ -1,17 +1,32 @@
-"""Reading a storage group: one short transaction, closed before anything is awaited."""
+"""Reading a storage group: one short transaction, closed before anything is awaited.
 
-from collections.abc import Iterable, Iterator, Mapping
+Rows that come one by one are read by LMDB; segments, digests and octets of messages, which come by
+the thousand, straight from the pages (docs/decisions/0002-reading-pages.md).
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 import lmdb
 
-from imapvm._core import UidMap, UidSet
-from imapvm.filepool import index
-from imapvm.filepool.bodies import StoredBody, read_digest
+from imapvm._core import (
+    CorruptError,
+    FetchAnswer,
+    FetchItems,
+    ResponseWriter,
+    Snapshot,
+    UidMap,
+    UidSet,
+)
 from imapvm.filepool.changes import read_changes
-from imapvm.filepool.errors import NoSuchAccountError, StoreUnavailableError
+from imapvm.filepool.errors import (
+    BodyGoneError,
+    DamagedError,
+    NoSuchAccountError,
+    StoreUnavailableError,
+)
 from imapvm.filepool.mailboxes import Mailbox, mailbox_of
 from imapvm.filepool.tables import (
     ID_KEY,
@@ -32,8 +47,14 @@ if TYPE_CHECKING:
 SEEN_MAX: Final = 8192
 """Mailbox rows that a process keeps decoded, about 4 MiB; beyond that it starts anew."""
 
+ATTEMPTS_MAX: Final = 1000
+"""To begin a transaction that is not overtaken by two commits within a microsecond or two."""
+
 MAPS_MAX: Final = 512
 """Maps of UIDs that a process keeps, the latest used; each is 8 octets for a gap in the UIDs."""
+
+
+GONE: Final = "The octets of this message have been removed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +71,11 @@ class Reader:
 
     Raises:
         StoreUnavailableError: at entering: too many transactions are open in all processes.
+        DamagedError: at entering, and from every method: what is stored cannot be read.
     """
 
-    __slots__ = ("_account", "_group", "_tables", "_txn")
+    __slots__ = ("_account", "_group", "_tables", "_txn", "snapshot")
+    snapshot: Snapshot
     _txn: "lmdb.Transaction[bytes]"
 
     def __init__(self, group: "Group", account: AccountId) -> None:
@@ -61,11 +84,23 @@ class Reader:
         self._tables = group.tables
 
     def __enter__(self) -> Self:
-        try:
-            self._txn = self._group.env.begin()
-        except lmdb.Error as error:
-            raise StoreUnavailableError(f"The filepool cannot be read now: {error}.") from None
-        return self
+        group = self._group
+        for _ in range(ATTEMPTS_MAX):
+            try:
+                txn = group.env.begin()
+            except lmdb.Error as error:
+                raise StoreUnavailableError(f"The filepool cannot be read now: {error}.") from None
+            try:
+                snapshot = group.data.snapshot(txn.id())
+            except CorruptError as fault:
+                txn.abort()
+                raise DamagedError(f"The filepool cannot be read: {fault}.") from None
+            if snapshot is not None:
+                self._txn = txn
+                self.snapshot = snapshot
+                return self
+            txn.abort()
+        raise StoreUnavailableError("The filepool cannot be read now: it changes too fast.")
 
     def __exit__(
         self,
@@ -153,32 +188,16 @@ class Reader:
         maps = self._group.maps
         known = maps.pop(mailbox.id, None)
         if known is None or known[:2] != (mailbox.uid_next, mailbox.messages):
-            numbers = UidMap.from_segments(self.iter_segments(mailbox))
+            numbers = self.snapshot.uid_map(mailbox.id)
             known = (mailbox.uid_next, mailbox.messages, numbers)
             if len(maps) >= MAPS_MAX:
                 del maps[next(iter(maps))]
         maps[mailbox.id] = known  # behind those that were used longer ago
         return known[2]
 
-    def iter_segments(self, mailbox: Mailbox) -> Iterator[bytes]:
-        """All segments of a mailbox, ascending, one at a time; only inside this `with`."""
-        prefix = ID_KEY.pack(mailbox.id)
-        with self._txn.cursor(self._tables.index) as cursor:
-            if cursor.set_range(prefix):
-                for key, segment in cursor:
-                    if not key.startswith(prefix):
-                        return
-                    yield segment
-
     def segments(self, mailbox: Mailbox, uids: UidSet | None = None) -> list[bytes]:
         """Segments that hold any of some UIDs, ascending; without UIDs, all."""
-        if uids is None:
-            return list(self.iter_segments(mailbox))
-        table = self._tables.index
-        with self._txn.cursor(table) as cursor:
-            keys = index.holding(cursor, mailbox.id, uids)
-        segments = [self._txn.get(key, None, table) for key in keys]
-        return [segment for segment in segments if segment is not None]
+        return self.snapshot.segments(mailbox.id, uids)
 
     def keywords(self, mailbox: Mailbox) -> Mapping[int, tuple[str, ...]]:
         """Keyword-set id → names; 0, the empty set, is not among them."""
@@ -205,21 +224,63 @@ class Reader:
                 complete=since >= mailbox.changes_from,
             )
 
-    # --- bodies -------------------------------------------------------------------------------
+    # --- messages -----------------------------------------------------------------------------
 
-    def digests(self, bodies: Iterable[BodyId]) -> dict[int, bytes]:
-        """Digests of bodies; those that were swept are not among them."""
-        found = ((body, read_digest(self._txn, self._tables, body)) for body in bodies)
-        return {body: digest for body, digest in found if digest is not None}
+    def fetch(
+        self,
+        out: ResponseWriter,
+        mailbox: Mailbox,
+        items: FetchItems,
+        numbers: UidMap,
+        wanted: UidSet,
+        *,
+        recent: UidSet | None,
+        flags_too: UidSet | None,
+        most: int,
+    ) -> tuple[UidSet, bool, FetchAnswer | None]:
+        """Write FETCH responses; see `imapvm._core.Snapshot.fetch`.
+
+        Raises:
+            BodyGoneError: a message was expunged, and the grace period is over.
+        """
+        try:
+            return self.snapshot.fetch(
+                out,
+                mailbox.id,
+                items,
+                numbers,
+                wanted,
+                keywords=self.keyword_text(mailbox),
+                recent=recent,
+                flags_too=flags_too,
+                most=most,
+            )
+        except KeyError:
+            raise BodyGoneError(GONE) from None
+
+    def write(self, answer: FetchAnswer, out: ResponseWriter, most: int) -> bool:
+        """Write on at an answer; see `imapvm._core.FetchAnswer.write`.
+
+        Raises:
+            BodyGoneError: a message was expunged, and the grace period is over.
+        """
+        try:
+            return answer.write(out, self.snapshot, most)
+        except KeyError:
+            raise BodyGoneError(GONE) from None
 
     def body(self, body: BodyId, offset: int, length: int) -> bytes:
         """A stretch of a message, cut off at its end; costs in proportion, and a frame at most.
 
         Raises:
             BodyGoneError: it was expunged, and the grace period is over.
-            DamagedError: it cannot be read back.
         """
-        return StoredBody(self._txn, self._tables, body).read(offset, length)
+        try:
+            return self.snapshot.body(body, offset, length)
+        except KeyError:
+            raise BodyGoneError(GONE) from None
+        except CorruptError as fault:
+            raise DamagedError(f"Body {body} cannot be read: {fault}.") from None
 
     def body_size(self, body: BodyId) -> int:
         """Octets of a message.
@@ -227,4 +288,9 @@ class Reader:
         Raises:
             BodyGoneError: it was expunged, and the grace period is over.
         """
-        return StoredBody(self._txn, self._tables, body).size
+        try:
+            return self.snapshot.body_size(body)
+        except KeyError:
+            raise BodyGoneError(GONE) from None
+        except CorruptError as fault:
+            raise DamagedError(f"Body {body} cannot be read: {fault}.") from None

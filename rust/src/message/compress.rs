@@ -34,25 +34,38 @@ pub fn compress(octets: &[u8], level: i32) -> Vec<u8> {
 /// # Errors
 /// Damaged, or another length.
 pub fn decompress(frame: &[u8], size: usize) -> Result<Vec<u8>, Corrupt> {
+    let mut octets = Vec::with_capacity(size);
+    decompress_into(frame, size, &mut octets)?;
+    Ok(octets)
+}
+
+/// As [`decompress`], behind what is in `out` already.
+///
+/// # Errors
+/// As there; `out` is then as it was.
+pub fn decompress_into(frame: &[u8], size: usize, out: &mut Vec<u8>) -> Result<(), Corrupt> {
     if frame.is_empty() {
         return Err(Corrupt); // for zstd it is nothing, compressed
     }
-    let octets = DECOMPRESSOR
-        .with_borrow_mut(|kept| -> io::Result<Vec<u8>> {
-            let mut made = match kept.take() {
-                Some(decompressor) => decompressor,
-                None => Decompressor::new()?,
-            };
-            let octets = made.decompress(frame, size);
-            *kept = Some(made);
-            octets
-        })
-        .map_err(|_| Corrupt)?;
-    if octets.len() == size {
-        Ok(octets)
-    } else {
-        Err(Corrupt)
+    let before = out.len();
+    out.reserve_exact(size);
+    let mut behind = io::Cursor::new(std::mem::take(out));
+    behind.set_position(before as u64);
+    let made = DECOMPRESSOR.with_borrow_mut(|kept| -> io::Result<usize> {
+        let mut made = match kept.take() {
+            Some(decompressor) => decompressor,
+            None => Decompressor::new()?,
+        };
+        let octets = made.decompress_to_buffer(frame, &mut behind);
+        *kept = Some(made);
+        octets
+    });
+    *out = behind.into_inner();
+    if made.is_ok_and(|made| made == size) && out.len() == before + size {
+        return Ok(());
     }
+    out.truncate(before);
+    Err(Corrupt)
 }
 
 #[cfg(test)]

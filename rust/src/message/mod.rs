@@ -28,7 +28,7 @@ mod verbatim;
 mod words;
 
 pub use charset::CharsetDecoder;
-pub use compress::{compress, decompress};
+pub use compress::{compress, decompress, decompress_into};
 pub use digest::{Corrupt, Digest, Range, SortKey};
 pub use fields::{HeaderField, HeaderFields};
 pub use fold::fold;

@@ -15,7 +15,7 @@ pub struct BadRun(pub u32, pub u32);
 const SKEW: usize = 16;
 
 /// Collects runs in ascending order and joins those that touch.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Runs {
     runs: Vec<Run>,
 }

@@ -5,6 +5,7 @@ mod buffer;
 mod index;
 mod message;
 mod numbers;
+mod snapshot;
 mod wire;
 
 use pyo3::create_exception;
@@ -37,13 +38,17 @@ mod _core {
     const SEGMENT_RECORDS: usize = crate::index::SEGMENT_RECORDS;
     #[pymodule_export]
     use super::index::{
-        PyBinarySlice, PyBodySlice, PyBoundSearch, PyRecord, PyTextSearch, PyUndecided,
+        PyBinarySlice, PyBodySlice, PyBoundSearch, PyRecord, PySearching, PyUndecided,
         keyword_sets, render_fetch, segment_append, segment_bodies, segment_counts,
         segment_records, segment_remove, segment_store, segment_uids, uids_modified,
         uids_with_flags,
     };
     #[pymodule_export]
     use super::numbers::{PyUidMap, PyUidSet};
+
+    // The data file of a storage group.
+    #[pymodule_export]
+    use super::snapshot::{PyDataFile, PyFetchAnswer, PySnapshot};
 
     // Messages.
     #[pymodule_export]

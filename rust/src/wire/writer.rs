@@ -54,6 +54,11 @@ impl ResponseWriter {
         std::mem::take(&mut self.waiting)
     }
 
+    /// What waits, to put octets behind it without copying them twice.
+    pub fn waiting(&mut self) -> &mut Vec<u8> {
+        &mut self.waiting
+    }
+
     /// Octets as they are, line ends included.
     pub fn raw(&mut self, octets: &[u8]) {
         self.waiting.extend_from_slice(octets);

@@ -96,27 +96,52 @@ pub struct Request<'a> {
 struct Out {
     text: Vec<u8>,
     pieces: Vec<Piece>,
+    /// Of all pieces.
+    before: usize,
 }
 
 impl Out {
+    /// How long the answer is, encoded parts counted as they are stored.
+    fn octets(&self) -> usize {
+        self.before.saturating_add(self.text.len())
+    }
+
+    fn add(&mut self, piece: Piece, octets: u64) {
+        let octets = usize::try_from(octets).unwrap_or(usize::MAX);
+        self.before = self.before.saturating_add(octets);
+        self.pieces.push(piece);
+    }
+
     fn flush(&mut self) {
         if !self.text.is_empty() {
-            self.pieces
-                .push(Piece::Text(std::mem::take(&mut self.text)));
+            let text = std::mem::take(&mut self.text);
+            let octets = text.len() as u64;
+            self.add(Piece::Text(text), octets);
         }
     }
 
     fn body(&mut self, slice: BodySlice) {
         if slice.length > 0 {
             self.flush();
-            self.pieces.push(Piece::Body(slice));
+            self.add(Piece::Body(slice), slice.length);
         }
     }
 
     fn binary(&mut self, slice: BinarySlice) {
         self.flush();
-        self.pieces.push(Piece::Binary(slice));
+        self.add(Piece::Binary(slice), slice.length);
     }
+}
+
+/// A part of an answer.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Rendered {
+    /// What is to be sent.
+    pub pieces: Vec<Piece>,
+    /// The wanted messages that it does not speak of yet.
+    pub rest: UidSet,
+    /// Some that it should speak of are not in the index.
+    pub missing: bool,
 }
 
 /// FETCH responses of the wanted messages, ascending.
@@ -128,6 +153,20 @@ pub fn render<'a, S: Source>(
     segments: impl IntoIterator<Item = &'a [u8]>,
     source: &S,
 ) -> Result<Vec<Piece>, S::Error> {
+    let segments = segments.into_iter().map(Ok);
+    Ok(render_some(request, segments, source, usize::MAX)?.pieces)
+}
+
+/// As [`render`], up to the message with which the answer reaches `most` octets.
+///
+/// # Errors
+/// As there, or what the iterator over segments says.
+pub fn render_some<'a, S: Source>(
+    request: &Request<'_>,
+    segments: impl IntoIterator<Item = Result<&'a [u8], Corrupt>>,
+    source: &S,
+    most: usize,
+) -> Result<Rendered, S::Error> {
     let plan = Plan::new(request.items);
     let mut writer = Writer {
         request,
@@ -136,9 +175,9 @@ pub fn render<'a, S: Source>(
         keywords: None,
         out: Out::default(),
     };
-    let mut before = 0;
-    for stored in segments {
-        let segment = Segment::open(stored)?;
+    let (mut before, mut found, mut rest) = (0, 0, UidSet::empty());
+    'all: for stored in segments {
+        let segment = Segment::open(stored?)?;
         let (Some(first), Some(last)) = (segment.first(), segment.last()) else {
             continue;
         };
@@ -151,13 +190,23 @@ pub fn render<'a, S: Source>(
             if !request.wanted.contains(uid) {
                 continue;
             }
+            if writer.out.octets() >= most {
+                rest = UidSet::from_runs(request.wanted.within(uid, u32::MAX).collect())
+                    .unwrap_or_default();
+                break 'all;
+            }
+            found += 1;
             if let Some(number) = request.numbers.number(uid) {
                 writer.message(number, record)?;
             }
         }
     }
     writer.out.flush();
-    Ok(writer.out.pieces)
+    Ok(Rendered {
+        pieces: writer.out.pieces,
+        missing: found + rest.len() < request.wanted.len(),
+        rest,
+    })
 }
 
 struct Writer<'a, S: Source> {

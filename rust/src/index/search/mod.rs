@@ -71,7 +71,7 @@ impl Bound {
     /// A damaged segment, or segments out of order.
     pub fn scan<'a>(
         &self,
-        segments: impl IntoIterator<Item = &'a [u8]>,
+        segments: impl IntoIterator<Item = Result<&'a [u8], Corrupt>>,
         uids: &UidSet,
     ) -> Result<Scanned, Corrupt> {
         let mut found = Runs::new();
@@ -79,7 +79,7 @@ impl Bound {
         let mut stack = Vec::new();
         let mut before = 0;
         for stored in segments {
-            let segment = Segment::open(stored)?;
+            let segment = Segment::open(stored?)?;
             let (Some(first), Some(last)) = (segment.first(), segment.last()) else {
                 continue;
             };

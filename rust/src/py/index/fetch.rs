@@ -44,7 +44,7 @@ impl PyBodySlice {
 /// `BinarySlice`
 #[pyclass(frozen, eq, hash, name = "BinarySlice", module = "imapvm._core")]
 #[derive(PartialEq, Eq, Hash)]
-pub(crate) struct PyBinarySlice(BinarySlice);
+pub(crate) struct PyBinarySlice(pub(crate) BinarySlice);
 
 #[pymethods]
 impl PyBinarySlice {

@@ -1,17 +1,15 @@
 //! SEARCH.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::PyMapping;
 
+use crate::filepool::{Searching, Segments};
 use crate::index::Record;
-use crate::index::search::{self, Context, Decision, TextSearch};
-use crate::message::Digest;
-use crate::numbers::{Corrupt, Runs};
-use crate::py::buffer::Octets;
+use crate::index::search::{self, Context};
 use crate::py::numbers::{PyUidMap, PyUidSet};
+use crate::py::snapshot::PySnapshot;
 use crate::py::wire::PySearchProgram;
 
 #[pymethods]
@@ -51,13 +49,13 @@ impl PySearchProgram {
             keyword_sets: &sets,
             now,
         };
-        Ok(search::Bound::new(&self.key, &context).map(PyBoundSearch))
+        Ok(search::Bound::new(&self.key, &context).map(|bound| PyBoundSearch(Arc::new(bound))))
     }
 }
 
 /// `BoundSearch`
 #[pyclass(frozen, name = "BoundSearch", module = "imapvm._core")]
-pub(crate) struct PyBoundSearch(search::Bound);
+pub(crate) struct PyBoundSearch(Arc<search::Bound>);
 
 #[pymethods]
 impl PyBoundSearch {
@@ -66,121 +64,58 @@ impl PyBoundSearch {
         self.0.candidates().clone().into()
     }
 
-    #[allow(clippy::needless_pass_by_value)] // holds the buffers
     fn scan(
         &self,
-        segments: Vec<Octets<'_>>,
+        snapshot: &PySnapshot,
+        mailbox: u64,
         uids: &PyUidSet,
     ) -> PyResult<(PyUidSet, PyUndecided)> {
-        let stored = segments.iter().map(|segment| &**segment);
-        let scanned = self.0.scan(stored, &uids.set)?;
-        Ok((scanned.found.into(), scanned.open.into()))
-    }
-
-    fn decide(
-        &self,
-        undecided: &PyUndecided,
-        digests: &Bound<'_, PyMapping>,
-    ) -> PyResult<(PyUidSet, Vec<PyTextSearch>)> {
-        let (mut found, mut open) = (Runs::new(), Vec::new());
-        for record in undecided.records() {
-            let digest: Octets<'_> = digests.get_item(record.body)?.extract()?;
-            let digest = Digest::open(&digest).map_err(|_| Corrupt("a digest is damaged"))?;
-            match self.0.decide(record, &digest) {
-                Decision::Known(true) => found.push(record.uid, record.uid),
-                Decision::Known(false) => {}
-                Decision::Text(search) => open.push(PyTextSearch {
-                    uid: record.uid,
-                    body: record.body,
-                    search: *search,
-                }),
-            }
-        }
-        Ok((found.finish().into(), open))
+        let segments = Segments::new(snapshot.group()?, mailbox, Some(&uids.set))?;
+        let scanned = self.0.scan(segments, &uids.set)?;
+        let undecided = PyUndecided {
+            bound: Arc::clone(&self.0),
+            records: scanned.open,
+        };
+        Ok((scanned.found.into(), undecided))
     }
 }
 
 /// `Undecided`
 #[pyclass(frozen, name = "Undecided", module = "imapvm._core")]
 pub(crate) struct PyUndecided {
-    /// Of all batches that were split off, ascending.
-    all: Arc<[Record]>,
-    /// Which of them are in this one.
-    these: Range<usize>,
-}
-
-impl From<Vec<Record>> for PyUndecided {
-    fn from(records: Vec<Record>) -> Self {
-        Self {
-            these: 0..records.len(),
-            all: records.into(),
-        }
-    }
-}
-
-impl PyUndecided {
-    fn records(&self) -> &[Record] {
-        self.all.get(self.these.clone()).unwrap_or_default()
-    }
-
-    fn part(&self, these: Range<usize>) -> Self {
-        Self {
-            all: Arc::clone(&self.all),
-            these,
-        }
-    }
+    bound: Arc<search::Bound>,
+    records: Vec<Record>,
 }
 
 #[pymethods]
 impl PyUndecided {
     fn __len__(&self) -> usize {
-        self.these.len()
+        self.records.len()
     }
 
-    #[getter]
-    fn bodies(&self) -> Vec<u64> {
-        self.records().iter().map(|record| record.body).collect()
-    }
-
-    fn split(&self, count: usize) -> (Self, Self) {
-        let Range { start, end } = self.these;
-        let middle = start.saturating_add(count).min(end);
-        (self.part(start..middle), self.part(middle..end))
+    fn parts(&self, count: usize) -> Vec<PySearching> {
+        let records = self.records.len().div_ceil(count.max(1)).max(1);
+        let parts = self.records.chunks(records);
+        parts
+            .map(|part| PySearching(Searching::new(Arc::clone(&self.bound), part.to_vec())))
+            .collect()
     }
 }
 
-/// `TextSearch`
-#[pyclass(name = "TextSearch", module = "imapvm._core")]
-pub(crate) struct PyTextSearch {
-    uid: u32,
-    body: u64,
-    search: TextSearch,
-}
+/// `Searching`
+#[pyclass(name = "Searching", module = "imapvm._core")]
+pub(crate) struct PySearching(Searching);
 
 #[pymethods]
-impl PyTextSearch {
-    #[getter]
-    fn uid(&self) -> u32 {
-        self.uid
+impl PySearching {
+    fn step(&mut self, py: Python<'_>, snapshot: &PySnapshot, most: u64) -> PyResult<bool> {
+        let group = snapshot.group()?;
+        let search = &mut self.0;
+        Ok(py.detach(|| search.step(group, most))?)
     }
 
     #[getter]
-    fn body(&self) -> u64 {
-        self.body
-    }
-
-    fn wanted(&self) -> Option<(u64, u64)> {
-        let wanted = self.search.wanted();
-        wanted.map(|range| (range.offset, range.length))
-    }
-
-    #[allow(clippy::needless_pass_by_value)] // holds the buffer
-    fn feed(&mut self, data: Octets<'_>) {
-        self.search.feed(&data);
-    }
-
-    #[getter]
-    fn matched(&self) -> bool {
-        self.search.matched()
+    fn found(&self) -> PyUidSet {
+        self.0.found().into()
     }
 }

@@ -60,63 +60,68 @@ impl PyListMatcher {
 
 /// `ResponseWriter`
 #[pyclass(name = "ResponseWriter", module = "imapvm._core")]
-pub(crate) struct PyResponseWriter(ResponseWriter);
+pub(crate) struct PyResponseWriter {
+    pub(crate) writer: ResponseWriter,
+}
 
 #[pymethods]
 impl PyResponseWriter {
     #[new]
     fn new() -> Self {
-        Self(ResponseWriter::default())
+        Self {
+            writer: ResponseWriter::default(),
+        }
     }
 
     fn __len__(&self) -> usize {
-        self.0.len()
+        self.writer.len()
     }
 
     fn take<'py>(&mut self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.0.take())
+        PyBytes::new(py, &self.writer.take())
     }
 
     fn raw(&mut self, data: Octets<'_>) {
-        self.0.raw(&data);
+        self.writer.raw(&data);
     }
 
     fn untagged(&mut self, text: Octets<'_>) {
-        self.0.untagged(&text);
+        self.writer.untagged(&text);
     }
 
     #[pyo3(signature = (tag, status, text, code = None))]
     fn tagged(&mut self, tag: Octets<'_>, status: &str, text: &str, code: Option<&str>) {
-        self.0.tagged(&tag, status, text, code);
+        self.writer.tagged(&tag, status, text, code);
     }
 
     #[pyo3(signature = (status, text, code = None))]
     fn condition(&mut self, status: &str, text: &str, code: Option<&str>) {
-        self.0.condition(status, text, code);
+        self.writer.condition(status, text, code);
     }
 
     #[pyo3(signature = (text = None), text_signature = "($self, text=b'')")]
     fn continuation(&mut self, text: Option<Octets<'_>>) {
-        self.0.continuation(text.as_deref().unwrap_or_default());
+        self.writer
+            .continuation(text.as_deref().unwrap_or_default());
     }
 
     fn exists(&mut self, count: u32) {
-        self.0.exists(count);
+        self.writer.exists(count);
     }
 
     fn recent(&mut self, count: u32) {
-        self.0.recent(count);
+        self.writer.recent(count);
     }
 
     fn expunged(&mut self, numbers: Vec<u32>) {
         for number in numbers {
-            self.0.expunged(number);
+            self.writer.expunged(number);
         }
     }
 
     #[pyo3(signature = (uids, *, earlier))]
     fn vanished(&mut self, uids: &PyUidSet, earlier: bool) {
-        self.0.vanished(&uids.set.to_imap(), earlier);
+        self.writer.vanished(&uids.set.to_imap(), earlier);
     }
 }
 

@@ -183,7 +183,11 @@ fn segments_are_checked() {
         recent: UidSet::empty(),
     };
     let bound = mailbox.bind(&SearchKey::All).unwrap();
-    assert!(bound.scan([&b"damage"[..]], bound.candidates()).is_err());
+    assert!(
+        bound
+            .scan([Ok(&b"damage"[..])], bound.candidates())
+            .is_err()
+    );
 }
 
 /// A batch of UIDs: what its segments hold besides belongs to another one.
@@ -215,7 +219,7 @@ fn neighbours_in_a_segment_are_not_decided() {
         (uids(&[(7, 9)]), UidSet::empty(), vec![]),
     ] {
         let bound = mailbox.bind(&key).unwrap();
-        let scanned = bound.scan([&*segment], &batch).unwrap();
+        let scanned = bound.scan([Ok(&*segment)], &batch).unwrap();
         assert_eq!(scanned, Scanned { found, open }, "{key:?}");
     }
 }

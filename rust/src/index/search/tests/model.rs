@@ -119,7 +119,7 @@ impl Mailbox {
     pub(super) fn scan(&self, bound: &Bound) -> Scanned {
         bound
             .scan(
-                self.segments().iter().map(|segment| &**segment),
+                self.segments().iter().map(|segment| Ok(&**segment)),
                 &UidSet::run(1, u32::MAX),
             )
             .unwrap()

@@ -1,0 +1,258 @@
+//! The table `bodies`: stretches of messages.
+
+use std::borrow::Cow;
+
+use super::{Group, VALUE_OCTETS, chunk_key};
+use crate::message::decompress_into;
+use crate::numbers::Corrupt;
+use crate::pages::Cursor;
+
+/// Octets of row 0 before the frames' lengths.
+const HEAD_OCTETS: usize = 16;
+const VERSION: u8 = 1;
+/// In a frame's length: it is stored as it is.
+const RAW: u32 = 1 << 31;
+const SMALL_FRAME: u64 = 64 * 1024;
+const LARGE_FRAME: u64 = 128 * 1024;
+/// From this frame on they are large.
+const SMALL_FRAMES: u64 = 256;
+const SMALL_OCTETS: u64 = SMALL_FRAMES * SMALL_FRAME;
+
+const BAD_HEAD: Corrupt = Corrupt("the head of a message cannot be read");
+const MISSING: Corrupt = Corrupt("a part of a message is missing");
+const DAMAGED: Corrupt = Corrupt("a message cannot be decompressed");
+
+/// Why octets of a message are not to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It was expunged, and the grace period is over.
+    Gone,
+    /// It is damaged.
+    Corrupt(Corrupt),
+}
+
+impl From<Corrupt> for Fault {
+    fn from(corrupt: Corrupt) -> Self {
+        Self::Corrupt(corrupt)
+    }
+}
+
+/// Reads messages; neighbouring ones cost little.
+pub struct Bodies<'a> {
+    cursor: Cursor<'a>,
+    /// Compressed octets that do not stand in one row.
+    scratch: Vec<u8>,
+    /// A frame of which only a part is wanted.
+    frame: Vec<u8>,
+}
+
+/// What row 0 says.
+struct Head<'a> {
+    number: u64,
+    size: u64,
+    /// The frames' stored lengths.
+    table: &'a [[u8; 4]],
+    /// Stored octets that stand in row 0.
+    inline: &'a [u8],
+}
+
+impl<'a> Bodies<'a> {
+    /// Of a group.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub fn new(group: Group<'a>) -> Result<Self, Corrupt> {
+        Ok(Self {
+            cursor: group.table("bodies")?.cursor(),
+            scratch: Vec::new(),
+            frame: Vec::new(),
+        })
+    }
+
+    /// Octets of a message.
+    ///
+    /// # Errors
+    /// It is gone, or damaged.
+    pub fn size(&mut self, body: u64) -> Result<u64, Fault> {
+        Ok(self.head(body)?.size)
+    }
+
+    /// Put a stretch of a message, cut off at its end, behind what is in `out`; costs in
+    /// proportion, and a frame at most.
+    ///
+    /// # Errors
+    /// It is gone, or damaged: part of the stretch may be in `out` then.
+    pub fn read(
+        &mut self,
+        body: u64,
+        offset: u64,
+        length: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let head = self.head(body)?;
+        let end = offset.saturating_add(length).min(head.size);
+        if offset >= end {
+            return Ok(());
+        }
+        out.reserve(usize::try_from(end - offset).unwrap_or(0));
+        let (first, mut start) = frame_at(offset);
+        let (before, frames) = head.table.split_at_checked(first).ok_or(BAD_HEAD)?;
+        let mut position: usize = before.iter().map(|entry| stored_octets(*entry)).sum();
+        for (number, entry) in (first as u64..).zip(frames) {
+            if start >= end {
+                break;
+            }
+            let plain = frame_octets(number).min(head.size - start);
+            let stored = stored_octets(*entry);
+            let low = to_usize(offset.saturating_sub(start));
+            let high = to_usize((end - start).min(plain));
+            if u32::from_le_bytes(*entry) & RAW != 0 {
+                self.copy(&head, position + low, high - low, out)?;
+            } else {
+                self.decompress(&head, position, stored, to_usize(plain), low..high, out)?;
+            }
+            position += stored;
+            start += plain;
+        }
+        Ok(())
+    }
+
+    fn head(&mut self, body: u64) -> Result<Head<'a>, Fault> {
+        let row = self.cursor.get(&chunk_key(body, 0))?.ok_or(Fault::Gone)?;
+        read_head(body, row).ok_or(Fault::Corrupt(BAD_HEAD))
+    }
+
+    /// Undo the compression of one frame, or of what stands in a part of it.
+    fn decompress(
+        &mut self,
+        head: &Head<'a>,
+        position: usize,
+        stored: usize,
+        plain: usize,
+        part: std::ops::Range<usize>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let packed = self.stored(head, position, stored)?;
+        if part == (0..plain) {
+            let unpacked = decompress_into(&packed, plain, out);
+            self.give_back(packed);
+            return unpacked.map_err(|_| DAMAGED.into());
+        }
+        let mut frame = std::mem::take(&mut self.frame);
+        frame.clear();
+        let unpacked = decompress_into(&packed, plain, &mut frame);
+        out.extend_from_slice(frame.get(part).unwrap_or_default());
+        self.frame = frame;
+        self.give_back(packed);
+        unpacked.map_err(|_| DAMAGED.into())
+    }
+
+    fn give_back(&mut self, packed: Cow<'_, [u8]>) {
+        if let Cow::Owned(scratch) = packed {
+            self.scratch = scratch;
+        }
+    }
+
+    /// Stored octets, lent where they stand in one row.
+    fn stored(
+        &mut self,
+        head: &Head<'a>,
+        position: usize,
+        length: usize,
+    ) -> Result<Cow<'a, [u8]>, Fault> {
+        if let Some(octets) = head.inline.get(position..position + length) {
+            return Ok(Cow::Borrowed(octets));
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        self.copy(head, position, length, &mut scratch)?;
+        Ok(Cow::Owned(scratch))
+    }
+
+    /// Stored octets, put behind what is in `out`.
+    fn copy(
+        &mut self,
+        head: &Head<'a>,
+        position: usize,
+        length: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let end = out.len() + length;
+        let mut take = |octets: Option<&[u8]>| {
+            let octets = octets.unwrap_or_default();
+            let wanted = octets.len().min(end - out.len());
+            out.extend_from_slice(octets.get(..wanted).unwrap_or_default());
+            end - out.len()
+        };
+        let mut left = take(head.inline.get(position..));
+        let behind = position.saturating_sub(head.inline.len());
+        let mut chunk = 1 + behind / VALUE_OCTETS;
+        let mut skip = behind % VALUE_OCTETS;
+        while left > 0 {
+            let number = u32::try_from(chunk).map_err(|_| MISSING)?;
+            let key = chunk_key(head.number, number);
+            let row = self.cursor.get(&key)?.ok_or(MISSING)?;
+            let before = left;
+            left = take(row.get(skip..));
+            if left == before {
+                return Err(MISSING.into());
+            }
+            chunk += 1;
+            skip = 0;
+        }
+        Ok(())
+    }
+}
+
+fn read_head(number: u64, row: &[u8]) -> Option<Head<'_>> {
+    let (head, rest) = row.split_first_chunk::<HEAD_OCTETS>()?;
+    let [version, zero, a, b, c, d, _, _, size @ ..] = *head;
+    let inline = usize::from(u16::from_le_bytes([a, b]));
+    let frames = usize::from(u16::from_le_bytes([c, d]));
+    let size = u64::from_le_bytes(size);
+    let (table, stored) = rest.split_at_checked(4 * frames)?;
+    let right = version == VERSION
+        && zero == 0
+        && stored.len() == inline
+        && frames
+            == if size == 0 {
+                0
+            } else {
+                frame_at(size - 1).0 + 1
+            };
+    right.then_some(Head {
+        number,
+        size,
+        table: table.as_chunks::<4>().0,
+        inline: stored,
+    })
+}
+
+/// Number of the frame that holds an octet of the message, and where the frame begins.
+fn frame_at(offset: u64) -> (usize, u64) {
+    let (number, start) = if offset < SMALL_OCTETS {
+        (offset / SMALL_FRAME, offset - offset % SMALL_FRAME)
+    } else {
+        let behind = offset - SMALL_OCTETS;
+        let number = SMALL_FRAMES + behind / LARGE_FRAME;
+        (number, offset - behind % LARGE_FRAME)
+    };
+    (to_usize(number), start)
+}
+
+/// Octets of the message in a frame that is not the last.
+fn frame_octets(number: u64) -> u64 {
+    if number < SMALL_FRAMES {
+        SMALL_FRAME
+    } else {
+        LARGE_FRAME
+    }
+}
+
+fn stored_octets(entry: [u8; 4]) -> usize {
+    (u32::from_le_bytes(entry) & !RAW) as usize
+}
+
+fn to_usize(octets: u64) -> usize {
+    usize::try_from(octets).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,49 @@
+//! The table `digests`.
+
+use std::borrow::Cow;
+
+use super::{Group, VALUE_OCTETS, chunk_key};
+use crate::numbers::Corrupt;
+use crate::pages::Cursor;
+
+/// Looks up digests; those of neighbouring bodies cost little.
+pub struct Digests<'a> {
+    cursor: Cursor<'a>,
+}
+
+impl<'a> Digests<'a> {
+    /// Of a group.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub fn new(group: Group<'a>) -> Result<Self, Corrupt> {
+        let cursor = group.table("digests")?.cursor();
+        Ok(Self { cursor })
+    }
+
+    /// The digest of a body, as stored; None where it has none.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub fn get(&mut self, body: u64) -> Result<Option<Cow<'a, [u8]>>, Corrupt> {
+        let Some(first) = self.cursor.get(&chunk_key(body, 0))? else {
+            return Ok(None);
+        };
+        if first.len() < VALUE_OCTETS {
+            return Ok(Some(Cow::Borrowed(first)));
+        }
+        let mut whole = first.to_vec();
+        let mut piece = first;
+        for chunk in 1.. {
+            if piece.len() < VALUE_OCTETS {
+                break;
+            }
+            let Some(more) = self.cursor.get(&chunk_key(body, chunk))? else {
+                break;
+            };
+            whole.extend_from_slice(more);
+            piece = more;
+        }
+        Ok(Some(Cow::Owned(whole)))
+    }
+}

@@ -1,0 +1,51 @@
+//! Rows of a storage group, read from a snapshot of its data file: `docs/storage.md` has them.
+//!
+//! What is read here in bulk is written by `python/imapvm/filepool`, which has the reasons.
+
+mod bodies;
+mod digests;
+mod searching;
+mod segments;
+
+pub use self::bodies::{Bodies, Fault};
+pub use self::digests::Digests;
+pub use self::searching::Searching;
+pub use self::segments::Segments;
+use crate::numbers::Corrupt;
+use crate::pages::{Snapshot, Table};
+
+/// Octets of a value at most: one overflow page.
+const VALUE_OCTETS: usize = 4080;
+
+/// A storage group in one snapshot.
+#[derive(Clone, Copy)]
+pub struct Group<'a> {
+    file: &'a [u8],
+    snapshot: Snapshot,
+}
+
+impl<'a> Group<'a> {
+    /// Look at a group's data file, of which `snapshot` is a state.
+    #[must_use]
+    pub fn new(file: &'a [u8], snapshot: Snapshot) -> Self {
+        Self { file, snapshot }
+    }
+
+    /// A table by its name.
+    ///
+    /// # Errors
+    /// The file is damaged, or this is no storage group.
+    pub fn table(self, name: &str) -> Result<Table<'a>, Corrupt> {
+        let found = self.snapshot.table(self.file, name)?;
+        found.ok_or(Corrupt("a table of the filepool is missing"))
+    }
+}
+
+/// The key of a chunk of a body or digest.
+fn chunk_key(body: u64, chunk: u32) -> [u8; 12] {
+    let mut key = [0; 12];
+    let (id, number) = key.split_at_mut(8);
+    id.copy_from_slice(&body.to_be_bytes());
+    number.copy_from_slice(&chunk.to_be_bytes());
+    key
+}

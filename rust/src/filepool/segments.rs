@@ -1,0 +1,99 @@
+//! The table `index`: segments that hold some UIDs.
+
+use super::Group;
+use crate::numbers::{Corrupt, UidSet};
+use crate::pages::Cursor;
+
+/// Goes through a mailbox's segments, ascending, and passes over those that hold none of some UIDs.
+pub struct Segments<'a, 'u> {
+    cursor: Cursor<'a>,
+    mailbox: u64,
+    wanted: Option<&'u UidSet>,
+    /// The UID from which on nothing was looked at; None at the end.
+    from: Option<u32>,
+}
+
+impl<'a, 'u> Segments<'a, 'u> {
+    /// Those between whose first and last UID any of `wanted` lies, or all.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub fn new(
+        group: Group<'a>,
+        mailbox: u64,
+        wanted: Option<&'u UidSet>,
+    ) -> Result<Self, Corrupt> {
+        Ok(Self {
+            cursor: group.table("index")?.cursor(),
+            mailbox,
+            wanted,
+            from: Some(0),
+        })
+    }
+
+    fn find(&mut self) -> Result<Option<&'a [u8]>, Corrupt> {
+        while let Some(from) = self.from.and_then(|from| self.next_wanted(from)) {
+            let mut found = self.cursor.seek_back(&self.key(from))?;
+            if self
+                .first_uid(found)
+                .is_none_or(|first| Some(first) < self.from)
+            {
+                // Before the mailbox's first segment, or behind the one that was looked at last.
+                found = self.cursor.seek(&self.key(from))?;
+            }
+            let Some((first, (_, segment))) = self.first_uid(found).zip(found) else {
+                return Ok(None);
+            };
+            let last = first.max(last_uid(segment));
+            self.from = last.checked_add(1);
+            if self.is_wanted(first, last) {
+                return Ok(Some(segment));
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_wanted(&self, first: u32, last: u32) -> bool {
+        self.wanted
+            .is_none_or(|uids| uids.within(first, last).next().is_some())
+    }
+
+    fn next_wanted(&self, from: u32) -> Option<u32> {
+        match self.wanted {
+            None => Some(from),
+            Some(uids) => uids.within(from, u32::MAX).next().map(|run| run.0),
+        }
+    }
+
+    fn key(&self, uid: u32) -> [u8; 12] {
+        let mut key = [0; 12];
+        let (mailbox, first) = key.split_at_mut(8);
+        mailbox.copy_from_slice(&self.mailbox.to_be_bytes());
+        first.copy_from_slice(&uid.to_be_bytes());
+        key
+    }
+
+    /// The first UID by a segment's key, if it is this mailbox's.
+    fn first_uid(&self, entry: Option<(&[u8], &[u8])>) -> Option<u32> {
+        let (mailbox, first) = entry?.0.split_first_chunk::<8>()?;
+        (u64::from_be_bytes(*mailbox) == self.mailbox)
+            .then(|| first.try_into().ok())
+            .flatten()
+            .map(u32::from_be_bytes)
+    }
+}
+
+/// As stored.
+impl<'a> Iterator for Segments<'a, '_> {
+    type Item = Result<&'a [u8], Corrupt>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.find().transpose()
+    }
+}
+
+/// The last UID that a segment's head names; 0 where it has no head.
+fn last_uid(segment: &[u8]) -> u32 {
+    let last = segment.get(12..).and_then(|rest| rest.first_chunk());
+    last.map_or(0, |octets| u32::from_le_bytes(*octets))
+}

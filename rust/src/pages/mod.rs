@@ -1,0 +1,122 @@
+//! LMDB's data file, read without LMDB: format 1, as LMDB 0.9 writes it.
+//!
+//! Only committed pages are read, and only while a read transaction of LMDB itself is open on the
+//! same file: it keeps every page of its snapshot, and of later ones, from being used again
+//! (`docs/decisions/0002-reading-pages.md`). Everything is checked against the file's end, for a
+//! damaged file must be an error and never a panic.
+//!
+//! | page | at 0 | at 8 | at 10 | at 12 | at 14 | from 16 |
+//! |---|---|---|---|---|---|---|
+//! | meta | number | – | flags | – | – | magic, version, address, size of the map, free list (48), main table (48), last page, transaction |
+//! | branch, leaf | number | – | flags | lower | upper | offsets of the nodes, u16 each, up to `lower` |
+//! | overflow | number | – | flags | pages (u32) | | octets |
+//!
+//! A node is: low and high half of a size (leaf) or of a page number (branch, with the flags as
+//! its highest part), flags, size of the key, u16 each; then the key, then the value.
+
+pub mod checks;
+mod page;
+mod table;
+
+use self::page::{META, long, short, word};
+pub use self::table::{Cursor, Table};
+use crate::numbers::Corrupt;
+
+/// All tables have these names' roots in the main table.
+const MAIN: usize = 24 + 48;
+const FREE: usize = 24;
+const MAGIC: u32 = 0xBEEF_C0DE;
+const VERSION: u32 = 1;
+const PAGE_HEADER: usize = 16;
+/// The smallest page LMDB makes.
+const PAGE_OCTETS_MIN: usize = 512;
+const PAGE_OCTETS_MAX: usize = 32 * 1024;
+/// LMDB's own bound on the depth of a tree.
+const DEPTH_MAX: usize = 32;
+
+const DAMAGED: Corrupt = Corrupt("the data file is damaged");
+
+/// Octets at the start of a meta page that say all that is asked of it.
+pub const META_OCTETS: usize = PAGE_HEADER + 136;
+
+/// One committed state of an environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    page_octets: usize,
+    pages: u64,
+    main: u64,
+}
+
+impl Snapshot {
+    /// The state that a transaction number stands for, by the two meta pages.
+    ///
+    /// Call it when a read transaction of that number has begun. None where its meta page has been
+    /// written over meanwhile, by the next commit but one: begin another.
+    ///
+    /// # Errors
+    /// This is no LMDB file of this format.
+    pub fn find(metas: [&[u8; META_OCTETS]; 2], transaction: u64) -> Result<Option<Self>, Corrupt> {
+        let [even, odd] = metas;
+        let page_octets = page_octets(even).ok_or(DAMAGED)?;
+        let contents = [meta(even).ok_or(DAMAGED)?, meta(odd).ok_or(DAMAGED)?];
+        let [even, odd] = contents;
+        let ours = if transaction & 1 == 0 { even } else { odd };
+        if long(ours, 128) != Some(transaction) {
+            return Ok(None);
+        }
+        read_meta(ours, page_octets).map(Some).ok_or(DAMAGED)
+    }
+
+    /// A state whose main table has its root on a certain page, for checks.
+    fn at(page_octets: usize, main: u64) -> Self {
+        Self {
+            page_octets,
+            pages: u64::MAX,
+            main,
+        }
+    }
+
+    /// Octets of the file that belong to it.
+    #[must_use]
+    pub fn file_octets(&self) -> u64 {
+        self.pages.saturating_mul(self.page_octets as u64)
+    }
+
+    /// A table of it; None where there is none of this name.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub fn table<'a>(&self, file: &'a [u8], name: &str) -> Result<Option<Table<'a>>, Corrupt> {
+        let main = Table::new(file, self.page_octets, self.main);
+        let Some(row) = main.get_table(name.as_bytes())? else {
+            return Ok(None);
+        };
+        let root = long(row, 40).ok_or(DAMAGED)?;
+        Ok(Some(Table::new(file, self.page_octets, root)))
+    }
+}
+
+/// The size of a page, from the first octets of a file; None where it is no such file.
+#[must_use]
+pub fn page_octets(file: &[u8]) -> Option<usize> {
+    let octets = word(file, PAGE_HEADER + FREE)?;
+    let octets = usize::try_from(octets).ok()?;
+    let fits = (PAGE_OCTETS_MIN..=PAGE_OCTETS_MAX).contains(&octets) && octets.is_power_of_two();
+    fits.then_some(octets)
+}
+
+/// The contents of a meta page.
+fn meta(page: &[u8]) -> Option<&[u8]> {
+    let meta = page.get(PAGE_HEADER..)?;
+    (short(page, 10)? & META != 0 && word(meta, 0)? == MAGIC && word(meta, 4)? == VERSION)
+        .then_some(meta)
+}
+
+fn read_meta(meta: &[u8], page_octets: usize) -> Option<Snapshot> {
+    // No table of ours has its own order or several values a key.
+    (short(meta, MAIN + 4)? == 0).then_some(Snapshot {
+        page_octets,
+        pages: long(meta, 120)?.checked_add(1)?,
+        main: long(meta, MAIN + 40)?,
+    })
+}

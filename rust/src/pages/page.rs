@@ -1,0 +1,141 @@
+//! A page of the file, and the nodes on it.
+
+use super::PAGE_HEADER;
+
+const BRANCH: u16 = 0x01;
+const LEAF: u16 = 0x02;
+const OVERFLOW: u16 = 0x04;
+pub(super) const META: u16 = 0x08;
+/// All of the kinds, and those that our tables never have.
+const KINDS: u16 = 0x7F;
+
+const NODE_HEADER: usize = 8;
+const BIG: u16 = 0x01;
+const TABLE: u16 = 0x02;
+
+pub(super) fn short(octets: &[u8], at: usize) -> Option<u16> {
+    let part = octets.get(at..)?.first_chunk()?;
+    Some(u16::from_le_bytes(*part))
+}
+
+pub(super) fn word(octets: &[u8], at: usize) -> Option<u32> {
+    let part = octets.get(at..)?.first_chunk()?;
+    Some(u32::from_le_bytes(*part))
+}
+
+pub(super) fn long(octets: &[u8], at: usize) -> Option<u64> {
+    let part = octets.get(at..)?.first_chunk()?;
+    Some(u64::from_le_bytes(*part))
+}
+
+/// One page.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Page<'a> {
+    octets: &'a [u8],
+}
+
+impl<'a> Page<'a> {
+    /// None outside of the file, or where the page says that it is another one.
+    pub fn at(file: &'a [u8], octets: usize, number: u64) -> Option<Self> {
+        let start = usize::try_from(number).ok()?.checked_mul(octets)?;
+        let page = Self {
+            octets: file.get(start..start.checked_add(octets)?)?,
+        };
+        (long(page.octets, 0)? == number).then_some(page)
+    }
+
+    fn kind(self) -> u16 {
+        short(self.octets, 10).unwrap_or(0) & KINDS & !0x10
+    }
+
+    pub fn is_branch(self) -> bool {
+        self.kind() == BRANCH
+    }
+
+    pub fn is_leaf(self) -> bool {
+        self.kind() == LEAF
+    }
+
+    /// How many nodes.
+    pub fn count(self) -> usize {
+        let lower = usize::from(short(self.octets, 12).unwrap_or(0));
+        lower.saturating_sub(PAGE_HEADER) / 2
+    }
+
+    /// None behind the last, or outside of the page.
+    pub fn node(self, at: usize) -> Option<Node<'a>> {
+        if at >= self.count() {
+            return None;
+        }
+        let offset = short(self.octets, PAGE_HEADER + 2 * at)?;
+        let octets = self.octets.get(usize::from(offset)..)?;
+        let (head, rest) = octets.split_first_chunk::<NODE_HEADER>()?;
+        let [a, b, c, d, e, f, g, h] = *head;
+        let (key, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([g, h])))?;
+        Some(Node {
+            size: u32::from_le_bytes([a, b, c, d]),
+            flags: u16::from_le_bytes([e, f]),
+            key,
+            rest,
+        })
+    }
+
+    /// The first node, from `from` on, whose key is not below a key.
+    pub fn search(self, key: &[u8], from: usize) -> Option<usize> {
+        let (mut low, mut high) = (from, self.count());
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.node(middle)?.key < key {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Some(low)
+    }
+}
+
+/// A key with its value, or with the page where keys from this one on stand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Node<'a> {
+    size: u32,
+    flags: u16,
+    pub key: &'a [u8],
+    /// The page's octets behind the key.
+    rest: &'a [u8],
+}
+
+impl<'a> Node<'a> {
+    /// Of a branch page.
+    pub fn child(self) -> u64 {
+        u64::from(self.size) | u64::from(self.flags) << 32
+    }
+
+    /// Of a leaf page: the value, on this page or on those of its own.
+    pub fn value(self, file: &'a [u8], page_octets: usize) -> Option<&'a [u8]> {
+        let size = usize::try_from(self.size).ok()?;
+        match self.flags {
+            0 => self.rest.get(..size),
+            BIG => {
+                let first = long(self.rest, 0)?;
+                let page = Page::at(file, page_octets, first)?;
+                let pages = word(page.octets, 12)?;
+                let room = usize::try_from(pages).ok()?.checked_mul(page_octets)?;
+                if page.kind() != OVERFLOW || room < PAGE_HEADER.checked_add(size)? {
+                    return None;
+                }
+                let start = usize::try_from(first).ok()?.checked_mul(page_octets)? + PAGE_HEADER;
+                file.get(start..start.checked_add(size)?)
+            }
+            _ => None,
+        }
+    }
+
+    /// Of a leaf page of the main table: what is known of a table.
+    pub fn table(self) -> Option<&'a [u8]> {
+        let size = usize::try_from(self.size).ok()?;
+        (self.flags == TABLE)
+            .then(|| self.rest.get(..size))
+            .flatten()
+    }
+}

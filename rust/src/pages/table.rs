@@ -1,0 +1,234 @@
+//! One table: looking up a key, and going through keys in their order.
+
+use super::page::{Node, Page};
+use super::{DAMAGED, DEPTH_MAX};
+use crate::numbers::Corrupt;
+
+/// The root of an empty table.
+const NO_PAGE: u64 = u64::MAX;
+
+/// A table in one snapshot.
+#[derive(Clone, Copy)]
+pub struct Table<'a> {
+    file: &'a [u8],
+    page_octets: usize,
+    root: u64,
+}
+
+impl<'a> Table<'a> {
+    pub(super) fn new(file: &'a [u8], page_octets: usize, root: u64) -> Self {
+        Self {
+            file,
+            page_octets,
+            root,
+        }
+    }
+
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub fn get(self, key: &[u8]) -> Result<Option<&'a [u8]>, Corrupt> {
+        self.cursor().get(key)
+    }
+
+    /// Stands nowhere yet.
+    #[must_use]
+    pub fn cursor(self) -> Cursor<'a> {
+        Cursor {
+            table: self,
+            path: Vec::new(),
+            leaf: None,
+            at: 0,
+        }
+    }
+
+    /// The row of a table in this, the main table.
+    pub(super) fn get_table(self, name: &[u8]) -> Result<Option<&'a [u8]>, Corrupt> {
+        let mut cursor = self.cursor();
+        match cursor.seek_node(name)? {
+            Some(node) if node.key == name => node.table().map(Some).ok_or(DAMAGED),
+            _ => Ok(None),
+        }
+    }
+
+    fn page(self, number: u64) -> Result<Page<'a>, Corrupt> {
+        Page::at(self.file, self.page_octets, number).ok_or(DAMAGED)
+    }
+
+    fn entry(self, node: Node<'a>) -> Result<Entry<'a>, Corrupt> {
+        let value = node.value(self.file, self.page_octets);
+        Ok((node.key, value.ok_or(DAMAGED)?))
+    }
+}
+
+/// A key and its value.
+type Entry<'a> = (&'a [u8], &'a [u8]);
+
+/// A place in a table. Looking up keys that ascend, or lie close together, costs less than each by
+/// itself: most are on the page where it stands.
+pub struct Cursor<'a> {
+    table: Table<'a>,
+    /// Branch pages from the root on, and which child was taken of each.
+    path: Vec<(Page<'a>, usize)>,
+    leaf: Option<Page<'a>>,
+    /// Node of the leaf; it may be behind its last.
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub fn get(&mut self, key: &[u8]) -> Result<Option<&'a [u8]>, Corrupt> {
+        match self.seek_node(key)? {
+            Some(node) if node.key == key => Ok(Some(self.table.entry(node)?.1)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Go to the first key that is not below `key`.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub fn seek(&mut self, key: &[u8]) -> Result<Option<Entry<'a>>, Corrupt> {
+        let node = self.seek_node(key)?;
+        node.map(|node| self.table.entry(node)).transpose()
+    }
+
+    /// Go to the last key that is not above `key`.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub fn seek_back(&mut self, key: &[u8]) -> Result<Option<Entry<'a>>, Corrupt> {
+        self.descend(key)?;
+        match self.leaf.and_then(|leaf| leaf.node(self.at)) {
+            Some(node) if node.key == key => self.table.entry(node).map(Some),
+            _ => self.previous(),
+        }
+    }
+
+    /// Go to the key behind.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    #[allow(clippy::should_implement_trait)] // it fails
+    pub fn next(&mut self) -> Result<Option<Entry<'a>>, Corrupt> {
+        self.at += 1;
+        let node = self.settle()?;
+        node.map(|node| self.table.entry(node)).transpose()
+    }
+
+    fn previous(&mut self) -> Result<Option<Entry<'a>>, Corrupt> {
+        let Some(leaf) = self.leaf else {
+            return Ok(None);
+        };
+        if self.at > 0 {
+            self.at -= 1;
+            let node = leaf.node(self.at).ok_or(DAMAGED)?;
+            return self.table.entry(node).map(Some);
+        }
+        while let Some((branch, taken)) = self.path.pop() {
+            if taken > 0 {
+                let mut page = self.child(branch, taken - 1)?;
+                while page.is_branch() {
+                    let last = page.count().saturating_sub(1);
+                    page = self.child(page, last)?;
+                }
+                self.leaf = Some(page);
+                self.at = page.count().checked_sub(1).ok_or(DAMAGED)?;
+                let node = page.node(self.at).ok_or(DAMAGED)?;
+                return self.table.entry(node).map(Some);
+            }
+        }
+        self.leaf = None;
+        Ok(None)
+    }
+
+    fn seek_node(&mut self, key: &[u8]) -> Result<Option<Node<'a>>, Corrupt> {
+        self.descend(key)?;
+        self.settle()
+    }
+
+    /// Stand on the leaf where `key` is or would be, before the first node that is not below it.
+    fn descend(&mut self, key: &[u8]) -> Result<(), Corrupt> {
+        if let Some(at) = self.on_this_leaf(key) {
+            self.at = at;
+            return Ok(());
+        }
+        self.path.clear();
+        self.leaf = None;
+        if self.table.root == NO_PAGE {
+            return Ok(());
+        }
+        let mut page = self.table.page(self.table.root)?;
+        while page.is_branch() {
+            // The first key of a branch page stands for everything below the second.
+            let behind = page.search(key, 1).ok_or(DAMAGED)?;
+            let taken = match page.node(behind) {
+                Some(node) if node.key == key => behind,
+                _ => behind.saturating_sub(1),
+            };
+            page = self.child(page, taken)?;
+        }
+        if !page.is_leaf() {
+            return Err(DAMAGED);
+        }
+        self.leaf = Some(page);
+        self.at = page.search(key, 0).ok_or(DAMAGED)?;
+        Ok(())
+    }
+
+    /// Where on the leaf that is at hand the first key stands that is not below `key`, if that can
+    /// be said without another page.
+    fn on_this_leaf(&self, key: &[u8]) -> Option<usize> {
+        let leaf = self.leaf?;
+        let here = leaf.node(self.at);
+        let from = match here {
+            // Mostly it is the next one that is looked for.
+            Some(node) if node.key <= key => self.at,
+            _ => 0,
+        };
+        let last = leaf.node(leaf.count().checked_sub(1)?)?;
+        if last.key < key || (from == 0 && leaf.node(0)?.key > key) {
+            return None;
+        }
+        leaf.search(key, from)
+    }
+
+    /// Take a child of a branch page, which joins the path.
+    fn child(&mut self, branch: Page<'a>, taken: usize) -> Result<Page<'a>, Corrupt> {
+        let node = branch.node(taken).ok_or(DAMAGED)?;
+        let page = self.table.page(node.child())?;
+        self.path.push((branch, taken));
+        if self.path.len() > DEPTH_MAX || !(page.is_branch() || page.is_leaf()) {
+            return Err(DAMAGED);
+        }
+        Ok(page)
+    }
+
+    /// The node where the cursor stands; from behind a leaf's last node, go to the next leaf.
+    fn settle(&mut self) -> Result<Option<Node<'a>>, Corrupt> {
+        let Some(leaf) = self.leaf else {
+            return Ok(None);
+        };
+        if self.at < leaf.count() {
+            return leaf.node(self.at).ok_or(DAMAGED).map(Some);
+        }
+        while let Some((branch, taken)) = self.path.pop() {
+            if taken + 1 < branch.count() {
+                let mut page = self.child(branch, taken + 1)?;
+                while page.is_branch() {
+                    page = self.child(page, 0)?;
+                }
+                self.leaf = Some(page);
+                self.at = 0;
+                return page.node(0).ok_or(DAMAGED).map(Some);
+            }
+        }
+        // Behind the last key of the table: a search starts at the root again.
+        self.leaf = None;
+        Ok(None)
+    }
+}
