@@ -335,7 +335,9 @@ async def test_a_reload_takes_the_new_certificate_and_refuses_nobody(tmp_path, t
     async with running(tmp_path, workers=2, reload_seconds=2, **options) as server:
         assert await shown(server) == first_of(old)
         sessions = [await server.idling() for _ in range(6)]
-        busy = await server.signed_in()
+        busy = await server.connect()
+        for _ in range(PAIR_FREE + 1):
+            await busy.command(b"LOGIN grace wrong")
         before = server.pids()
         certificate.write_bytes(new)
         key.write_bytes(new_key)
@@ -348,9 +350,12 @@ async def test_a_reload_takes_the_new_certificate_and_refuses_nobody(tmp_path, t
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(come_and_go)
+            await busy.send(b"x LOGIN grace secret\r\n")  # takes a second, and more
             await server.reload()
             began = trio.current_time()
-            assert (await busy.command(b"NOOP"))[-1].startswith(b"t OK")
+            said = (await busy.all()).splitlines()
+            assert said[0].startswith(b"x OK")  # what runs is finished
+            assert said[-1].startswith(b"* BYE")
             for session in sessions:
                 assert b"* BYE the server begins anew" in await session.all()
             assert trio.current_time() - began < 2 + SHUTDOWN_SECONDS
