@@ -1,114 +1,13 @@
-"""Many clients at random; then they stop, and all must see the same mailbox.
-
-Each keeps a list as RFC 9051 tells clients to: EXISTS lengthens it, EXPUNGE takes one out, FETCH
-changes one. UIDs are asked for only at the end.
-"""
+"""Many clients at random; then they stop, and all must see the same mailbox."""
 
 import random
-import re
+from functools import partial
 
 import pytest
-import trio
+from tests.commands.agreeing import Client, agree, at_once, by_turns
 from tests.commands.fakes import Nobody, connection, say
 
-from imapvm.commands.context import Context
 from imapvm.commands.services import Services
-
-FLAGS = (rb"\Seen", rb"\Flagged", rb"\Deleted", b"$Work")
-
-
-class Client:
-    """A client that believes what it hears."""
-
-    def __init__(self, name: str, ctx: Context, *, rev2: bool) -> None:
-        self.name = name
-        self.ctx = ctx
-        self.rev2 = rev2
-        self.flags: list[set[str] | None] = []
-        self.tags = 0
-
-    async def do(self, command: bytes, *, holds: bool = False) -> list[str]:
-        """Say a command, believe the answer."""
-        self.tags += 1
-        tag = f"{self.name}{self.tags}"
-        lines = await say(self.ctx, b"%b %b\r\n" % (tag.encode(), command))
-        assert lines[-1].startswith(f"{tag} "), lines
-        assert not lines[-1].startswith(f"{tag} BAD"), (command, lines)
-        literals = re.sub(r"\{4\}\n", "", "\n".join(lines[:-1]))
-        for line in literals.splitlines():
-            assert not (holds and line.endswith(" EXPUNGE")), (command, line)
-            self.believe(line)
-        return lines
-
-    def believe(self, line: str) -> None:
-        match re.fullmatch(r"\* (\d+) (EXISTS|EXPUNGE|FETCH)(?: \((.*)\))?", line):
-            case None:
-                return
-            case found:
-                number, what, items = int(found[1]), found[2], found[3] or ""
-        if what == "EXISTS":
-            assert number >= len(self.flags), "EXISTS never shrinks"
-            self.flags += [None] * (number - len(self.flags))
-            return
-        assert 1 <= number <= len(self.flags), line
-        if what == "EXPUNGE":
-            del self.flags[number - 1]
-        elif told := re.search(r"FLAGS \((.*?)\)", items):
-            self.flags[number - 1] = set(told[1].split()) - {r"\Recent"}
-
-    async def act(self, chance: random.Random) -> None:
-        """One random command."""
-        number = b"%d" % chance.randint(1, len(self.flags)) if self.flags else b""
-        flag = chance.choice(FLAGS)
-        uid = chance.choice([b"", b"UID "])
-        sign = chance.choice([b"+", b"-", b""])
-        silent = chance.choice([b"", b".SILENT"])
-        match chance.randrange(10):
-            case 0 | 1:
-                await self.do(b"APPEND INBOX (%b) {4+}\r\nA: b" % flag)
-            case 2 | 3 if number:
-                lines = await self.do(
-                    b"STORE %b %bFLAGS%b (%b)" % (number, sign, silent, flag), holds=True
-                )
-                if silent and lines[-1].split()[1] == "OK":
-                    self._assume(int(number), sign, flag.decode(), lines)
-            case 4:
-                await self.do(b"UID STORE 1:* +FLAGS (%b)" % flag)
-            case 5:
-                await self.do(b"EXPUNGE")
-            case 6 if number:
-                await self.do(uid + b"FETCH 1:* (FLAGS)", holds=not uid)
-            case 7 if number:
-                await self.do(b"FETCH %b (BODY[])" % number, holds=True)
-            case 8:
-                await self.do(uid + b"SEARCH UNDELETED", holds=not uid)
-            case _:
-                await self.do(b"NOOP")
-
-    def _assume(self, number: int, sign: bytes, flag: str, lines: list[str]) -> None:
-        """.SILENT: the client works out the flags itself, unless it was told of them."""
-        if any(line.startswith(f"* {number} FETCH") for line in lines):
-            return
-        known = self.flags[number - 1]
-        if sign == b"":
-            self.flags[number - 1] = {flag}
-        elif known is not None:
-            self.flags[number - 1] = known | {flag} if sign == b"+" else known - {flag}
-
-
-async def by_turns(clients: list[Client], chance: random.Random) -> None:
-    for _ in range(150):
-        await chance.choice(clients).act(chance)
-
-
-async def at_once(clients: list[Client], chance: random.Random) -> None:
-    async def act(client: Client, own: random.Random) -> None:
-        for _ in range(40):
-            await client.act(own)
-
-    async with trio.open_nursery() as nursery:
-        for client in clients:
-            nursery.start_soon(act, client, random.Random(chance.random()))
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -120,21 +19,10 @@ async def test_clients_agree_when_they_have_stopped(signed_in, acting, seed):
     for index in range(4):
         ctx = connection(store=store)
         ctx.services = Services(pool=pool, authenticator=Nobody(), clock=lambda: 0.0)
-        client = Client(f"c{index}x", ctx, rev2=bool(index % 2))
+        client = Client(f"c{index}x", partial(say, ctx), rev2=bool(index % 2))
         if client.rev2:
             await client.do(b"ENABLE IMAP4rev2")
         await client.do(b"SELECT INBOX")
         clients.append(client)
     await acting(clients, chance)
-    pictures = []
-    for client in clients:
-        await client.do(b"NOOP")
-        believed = list(client.flags)
-        lines = await client.do(b"FETCH 1:* (UID FLAGS)") if client.flags else []
-        truth = list(client.flags)
-        assert len(believed) == len(truth)
-        for was, is_ in zip(believed, truth, strict=True):
-            assert was in (None, is_), (client.name, believed, truth)
-        uids = re.findall(r"UID (\d+)", "\n".join(lines))
-        pictures.append(list(zip(uids, truth, strict=True)))
-    assert all(picture == pictures[0] for picture in pictures)
+    await agree(clients)

@@ -160,12 +160,24 @@ def ok(answer: tuple) -> list:
     return data
 
 
+def children(pid: int) -> list[int]:
+    """Processes of a server of several; none of one that does all by itself."""
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
 @pytest.mark.slow
-def test_a_server_killed_at_any_instant_keeps_what_it_acknowledged(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("processes", "cycles"), [(0, CYCLES), (3, CYCLES // 10)], ids=["alone", "3 workers"]
+)
+def test_a_server_killed_at_any_instant_keeps_what_it_acknowledged(
+    tmp_path: Path, processes: int, cycles: int
+) -> None:
+    """Of several processes two are killed, in the midst of what the others do; then all."""
     dice = random.Random(20261123)
     workers = [Worker(number) for number in range(CLIENTS)]
     options = [f"--user={worker.user}:secret" for worker in workers]
-    for _ in range(CYCLES):
+    options.append(f"--workers={processes}")
+    for _ in range(cycles):
         ending = threading.Event()
         with started(tmp_path / "demo", *options) as demo:
             for worker in workers:
@@ -174,6 +186,9 @@ def test_a_server_killed_at_any_instant_keeps_what_it_acknowledged(tmp_path: Pat
                 assert worker.loading.wait(30), f"{worker.user} hangs"
             time.sleep(dice.uniform(0, 0.2))
             ending.set()
+            for child in dice.sample(children(demo.process.pid), 2 if processes else 0):
+                os.kill(child, signal.SIGKILL)
+                time.sleep(dice.uniform(0, 0.05))
             demo.process.send_signal(signal.SIGKILL)
             for worker in workers:
                 worker.join(30)
@@ -188,7 +203,7 @@ def test_a_server_killed_at_any_instant_keeps_what_it_acknowledged(tmp_path: Pat
     for worker in workers:
         worker.join(30)
         assert worker.wrong is None, worker.wrong
-        assert worker.acknowledged > CYCLES, "the load did not run"
+        assert worker.acknowledged > cycles, "the load did not run"
     filepool = tmp_path / "demo" / "filepool"
     checked = subprocess.run(
         [demo.program, "filepool", "check", "--filepool", str(filepool)],

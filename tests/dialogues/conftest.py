@@ -2,9 +2,7 @@ import ssl
 
 import pytest
 import trustme
-from tests.dialogues.host import SERVER_NAME
-
-from imapvm.server.tls import TlsServer
+from tests.dialogues.host import SERVER_NAME, Given
 
 
 @pytest.fixture(scope="session")
@@ -23,8 +21,8 @@ def certificate(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-def tls_server(certificate) -> TlsServer:
-    return TlsServer(*certificate)
+def given(certificate, tmp_path) -> Given:
+    return Given(tmp_path, *certificate)
 
 
 @pytest.fixture

@@ -3,12 +3,14 @@
 import select
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
+import trio.testing
+from tests.dialogues.elsewhere import Elsewhere
 
 from imapvm._core import STORE_ADD, UidSet
 from imapvm.commands.services import Services
@@ -17,6 +19,7 @@ from imapvm.filepool.messages import NewMessage
 from imapvm.filepool.pool import Filepool, create_filepool, open_filepool
 from imapvm.filepool.store import AccountStore
 from imapvm.model.flags import SYSTEM_FLAG_NAMES
+from imapvm.server.bells import Bells
 from imapvm.server.connection import serve_connection
 from imapvm.server.connections import Connections
 from imapvm.server.doorbell import Doorbell
@@ -93,6 +96,15 @@ class OneUser:
         return self.pool.accounts.find(name) if password == PASSWORD else None
 
 
+@dataclass(frozen=True)
+class Given:
+    """What a server is made from."""
+
+    folder: Path
+    certificate: Path
+    key: Path
+
+
 @dataclass
 class Host:
     """The server, and the way in."""
@@ -103,12 +115,36 @@ class Host:
     connections: Connections
     tls: TlsServer
     trusts: ssl.SSLContext
+    elsewhere: Sequence[Elsewhere] = ()
+    """Processes that serve some of the clients."""
     lines: list[Line] = field(default_factory=list)
 
     async def connect(
         self, *, plain_allowed: bool = True, offer_tls: bool = False, tls_first: bool = False
     ) -> Line:
         ours, theirs = socket.socketpair()
+        options = {"plain_allowed": plain_allowed, "offer_tls": offer_tls, "tls_first": tls_first}
+        place = len(self.lines) % (1 + len(self.elsewhere))
+        if place:
+            await self.elsewhere[place - 1].ask("connect", options, hand_over=ours)
+        else:
+            self.admit(ours, **options)
+        line = Line(theirs, self.trusts)
+        self.lines.append(line)
+        if tls_first:
+            await line.shake_hands()
+        return line
+
+    async def quiet(self, seconds: float) -> None:
+        """Return when what was to be said has been said, by whichever process."""
+        await trio.testing.wait_all_tasks_blocked(seconds)
+        for other in self.elsewhere:
+            await other.ask("quiet", seconds)
+
+    def admit(
+        self, ours: socket.socket, *, plain_allowed: bool, offer_tls: bool, tls_first: bool
+    ) -> None:
+        """Serve a client in this process."""
         transport = Transport(
             self.reactor, ours, peer="192.0.2.1", tls_server=self.tls if offer_tls else None
         )
@@ -123,11 +159,6 @@ class Host:
             )
 
         self.nursery.start_soon(serve)
-        line = Line(theirs, self.trusts)
-        self.lines.append(line)
-        if tls_first:
-            await line.shake_hands()
-        return line
 
     @property
     def store(self) -> AccountStore:
@@ -186,22 +217,42 @@ def message(uid: int) -> bytes:
 
 
 @asynccontextmanager
-async def running(folder: Path, tls: TlsServer, trusts: ssl.SSLContext) -> AsyncIterator[Host]:
+async def running(
+    given: Given,
+    trusts: ssl.SSLContext | None = None,
+    *,
+    bells: Bells | None = None,
+    elsewhere: Sequence[Elsewhere] = (),
+    create: bool = True,
+) -> AsyncIterator[Host]:
     """A server with alice, who has INBOX and what every new user gets."""
-    create_filepool(folder / "filepool")
-    async with open_filepool(folder / "filepool", clock=lambda: CLOCK) as pool:
-        await pool.accounts.enroll(USER, "x")
+    filepool = given.folder / "filepool"
+    if create:
+        create_filepool(filepool)
+    async with open_filepool(filepool, clock=lambda: CLOCK) as pool:
+        if create:
+            await pool.accounts.enroll(USER, "x")
         services = Services(pool=pool, authenticator=OneUser(pool), clock=lambda: CLOCK)
         connections, reactor = Connections(), Reactor()
-        pool.on_news = Doorbell(services, connections).ring
+        doorbell = Doorbell(services, connections, bells)
+        pool.on_news = doorbell.ring
+        tls = TlsServer(given.certificate, given.key)
         async with trio.open_nursery() as nursery:
             await nursery.start(reactor.run)
+            if bells is not None:
+                pool.ring_with(bells.ring, bells.ring)
+                nursery.start_soon(doorbell.answer_forever)
+            for other in elsewhere:
+                await other.ask("open", str(given.folder), str(given.certificate), str(given.key))
             async with trio.open_nursery() as clients:
-                host = Host(services, clients, reactor, connections, tls, trusts)
+                host = Host(services, clients, reactor, connections, tls, trusts, elsewhere)
                 try:
                     yield host
                 finally:
                     clients.cancel_scope.cancel()
                     for line in host.lines:
                         line.close()
+                    with trio.CancelScope(shield=True):
+                        for other in elsewhere:
+                            await other.ask("close")
             nursery.cancel_scope.cancel()

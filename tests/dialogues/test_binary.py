@@ -41,10 +41,10 @@ async def said(line: Line, tag: str) -> bytes:
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_binary_is_what_was_encoded_whole_and_cut(case, tmp_path, tls_server, trusts):
+async def test_binary_is_what_was_encoded_whole_and_cut(case, given, trusts):
     encoded, encoding, decoded = CASES[case]
     message = f"Content-Transfer-Encoding: {encoding}\r\n\r\n".encode() + encoded
-    async with running(tmp_path, tls_server, trusts) as host:
+    async with running(given, trusts) as host:
         line = await host.connect()
         await line.send(b"a LOGIN alice secret\r\nb APPEND INBOX ~{%d+}\r\n" % len(message))
         await line.send(message + b"\r\nc SELECT INBOX\r\n")

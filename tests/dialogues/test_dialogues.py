@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 import trio
-import trio.testing
 from tests.dialogues import grammar, script
+from tests.dialogues.elsewhere import Processes
 from tests.dialogues.host import Host, Line, running
 from tests.dialogues.picture import Picture
 from tests.dialogues.script import Script, Step
@@ -17,13 +17,36 @@ QUIET_SECONDS = 0.01  # without a task that runs: what was to be said has been s
 
 
 @pytest.mark.parametrize("path", script.files(), ids=lambda path: path.stem)
-async def test_dialogue(path, tmp_path, tls_server, trusts):
+async def test_dialogue(path, given, trusts):
     written = script.read(path)
-    async with running(tmp_path, tls_server, trusts) as host:
-        play = Play(host, written)
-        with trio.fail_after(WAIT_SECONDS):
-            await play.prepare()
-        await play.run()
+    async with running(given, trusts) as host:
+        await play(host, written)
+
+
+@pytest.fixture(scope="module")
+def processes():
+    processes = Processes()
+    yield processes
+    processes.end()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in script.files() if len(script.read(path).clients) > 1],
+    ids=lambda path: path.stem,
+)
+async def test_dialogue_with_clients_at_several_processes(path, given, trusts, processes):
+    written = script.read(path)
+    others = processes.others
+    async with running(given, trusts, bells=processes.bells(), elsewhere=others) as host:
+        await play(host, written)
+
+
+async def play(host: Host, written: Script) -> None:
+    play = Play(host, written)
+    with trio.fail_after(WAIT_SECONDS):
+        await play.prepare()
+    await play.run()
 
 
 class Play:
@@ -98,7 +121,7 @@ class Play:
                 await self._hear_in_any_order(block)
             else:
                 await self._play(step)
-        await trio.testing.wait_all_tasks_blocked(QUIET_SECONDS)
+        await self.host.quiet(QUIET_SECONDS)
         for client, line in self.lines.items():
             more = await line.overhear()
             assert not more, f"{self.script.path.name}: {client} heard more: {more}"
@@ -119,7 +142,7 @@ class Play:
             case "HANGUP":
                 line.close()
             case "S" if step.text == "<nothing>":
-                await trio.testing.wait_all_tasks_blocked(QUIET_SECONDS)
+                await self.host.quiet(QUIET_SECONDS)
                 heard = await line.overhear()
                 assert not heard, self._where(step, heard)
             case "S":

@@ -3,13 +3,15 @@
 import subprocess
 import sys
 import textwrap
+import threading
 
 import lmdb
 import pytest
 from tests.filepool.direct import look, message, uids
 
 from imapvm.filepool import changes, group, sweep
-from imapvm.filepool.errors import StoreUnavailableError
+from imapvm.filepool.errors import NoSuchMailboxError, StoreUnavailableError
+from imapvm.model.ids import MailboxId
 
 OTHER = """
     import sys, trio
@@ -152,3 +154,21 @@ async def test_many_commits_of_ours_behind_one_of_anothers_are_still_ours(
         await elsewhere(path, APPEND.format(name="Archive", number=30 + number))
         await alice.append(inbox, [message(40 + number)])
     assert pool.foreign_news() == {archive, inbox}  # rather once too often than never
+
+
+async def test_others_are_rung_at_after_each_commit_that_concerns_them(pool, alice):
+    heard: list[tuple[str, bool]] = []
+    here = threading.get_ident()
+
+    def note(what: str) -> None:
+        heard.append((what, threading.get_ident() == here))
+
+    pool.ring_with(lambda: note("mail"), lambda: note("accounts"))
+    await alice.append(look(alice).id, [message(1)])
+    assert heard == [("mail", False)]  # by the writer's thread, whatever the loop is doing
+    await pool.sweep()
+    with pytest.raises(NoSuchMailboxError):
+        await alice.append(MailboxId(99), [message(2)])
+    assert heard == [("mail", False)]  # nothing that a client could see has changed
+    await pool.accounts.set_credential(alice.account.id, "other")
+    assert heard[1:] == [("accounts", False)]

@@ -74,10 +74,13 @@ def test_the_greatest_count_is_one_and_one_more_is_none():
         demo._users(f"u%d:{demo.USERS_MAX + 1}:p")
 
 
-def test_more_than_one_process_is_a_sentence(tmp_path, capsys):
-    assert cli.main(["demo", "--dir", str(tmp_path / "d"), "--workers", "2"]) == 2
-    assert "more than one process is not supported yet" in capsys.readouterr().err
-    assert not (tmp_path / "d").exists()
+@pytest.mark.parametrize("text", ["-1", "two", str(demo.WORKERS_MAX + 1)])
+def test_a_number_of_workers_that_cannot_be_is_a_sentence(tmp_path, capsys, text):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["demo", "--dir", str(tmp_path / "d"), f"--workers={text}"])
+    assert ended.value.code == 2
+    assert f"{text!r} is no number of workers" in capsys.readouterr().err
+    assert demo._workers(str(demo.WORKERS_MAX)) == demo.WORKERS_MAX
 
 
 @pytest.mark.parametrize("kind", ["imap", "imaps", "lmtp"])

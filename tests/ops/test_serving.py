@@ -3,11 +3,14 @@
 import imaplib
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+import time
 
 import pytest
 
+from imapvm.intake.spool_directory import SpoolDirectory
 from imapvm.ops import cli
 from imapvm.server.certificate import self_signed
 
@@ -46,14 +49,28 @@ def refused(config):
     return process.returncode, said
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_it_is_ready_when_it_says_so_and_ends_when_told(tmp_path, port, told, how):
+@pytest.fixture(params=[0, pytest.param(2, marks=pytest.mark.slow)], ids=["alone", "2 workers"])
+def workers(request):
+    return request.param
+
+
+@pytest.mark.parametrize(
+    ("workers", "how"),
+    [
+        (0, signal.SIGTERM),
+        (0, signal.SIGINT),
+        (2, signal.SIGTERM),
+        pytest.param(2, signal.SIGINT, marks=pytest.mark.slow),
+    ],
+)
+def test_it_is_ready_when_it_says_so_and_ends_when_told(tmp_path, port, told, how, workers):
     config = tmp_path / "imapvm.toml"
     self_signed(tmp_path / "tls")
     config.write_text(
         f"""
         filepool = "pool"
         spool = "spool"
+        workers = {workers}
         listen.imap = ["127.0.0.1:{port}"]
         listen.lmtp = ["unix:{tmp_path}/lmtp"]
         tls = {{ certificate = "tls/certificate.pem", key = "tls/key.pem" }}
@@ -84,27 +101,146 @@ def test_it_is_ready_when_it_says_so_and_ends_when_told(tmp_path, port, told, ho
     ("text", "says"),
     [
         ("filepool = 'none'", "none"),
-        ("workers = 3", "imapvm.toml:1: workers: "),
-        ("[listen]\nimap = ['here']", "imapvm.toml:2: listen.imap: "),
+        ("workers = 257", "imapvm.toml:2: workers: "),
+        ("[listen]\nimap = ['here']", "imapvm.toml:3: listen.imap: "),
+        (
+            "tls = { certificate = 'imapvm.toml', key = 'imapvm.toml' }",
+            "not a PEM certificate and key",
+        ),
     ],
 )
-def test_what_cannot_be_served_is_one_sentence(tmp_path, text, says):
+def test_what_cannot_be_served_is_one_sentence(tmp_path, text, says, workers):
     config = tmp_path / "imapvm.toml"
-    config.write_text(text)
+    config.write_text(f"{'' if 'workers' in text else f'workers = {workers}'}\n{text}")
     code, said = refused(config)
-    assert code in {1, 78}
+    assert code == (1 if "none" in says else 78)
     assert said.startswith("imapvm: ")
     assert says in said
     assert said.count("\n") == 1
 
 
-def test_a_port_that_is_taken_is_one_sentence(tmp_path):
+def test_a_port_that_is_taken_is_one_sentence(tmp_path, workers):
     config = tmp_path / "imapvm.toml"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        config.write_text(f"filepool = 'pool'\nspool = ''\nlisten.imap = ['127.0.0.1:{port}']")
+        config.write_text(
+            f"filepool = 'pool'\nspool = ''\nworkers = {workers}\n"
+            f"listen.imap = ['127.0.0.1:{port}']"
+        )
         assert cli.main(["filepool", "create", "--config", str(config)]) == 0
         code, said = refused(config)
     assert code == 78
     assert str(port) in said
     assert said.count("\n") == 1
+
+
+def test_a_spool_that_another_server_watches_is_one_sentence(tmp_path, workers):
+    config = tmp_path / "imapvm.toml"
+    config.write_text(f"filepool = 'pool'\nspool = 'spool'\nworkers = {workers}\nlisten.imap = []")
+    assert cli.main(["filepool", "create", "--config", str(config)]) == 0
+    watching = SpoolDirectory(tmp_path / "spool")
+    try:
+        code, said = refused(config)
+    finally:
+        watching.close()
+    assert code == 1
+    assert said.startswith("imapvm: ")
+    assert "spool" in said
+    assert said.count("\n") == 1
+
+
+def shown(port) -> bytes:
+    """The certificate that a client sees who comes now."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as plain,
+        context.wrap_socket(plain) as secure,
+    ):
+        return secure.getpeercert(binary_form=True)
+
+
+def test_sighup_takes_a_new_certificate_and_keeps_the_old_one_where_it_is_none(
+    tmp_path, port, told, workers
+):
+    config = tmp_path / "imapvm.toml"
+    certificate, key = self_signed(tmp_path / "tls")
+    new = self_signed(tmp_path / "new")
+    config.write_text(
+        f"""
+        filepool = "pool"
+        spool = "spool"
+        workers = {workers}
+        listen = {{ imap = [], imaps = ["127.0.0.1:{port}"] }}
+        tls = {{ certificate = "tls/certificate.pem", key = "tls/key.pem" }}
+        """
+    )
+    assert cli.main(["filepool", "create", "--config", str(config)]) == 0
+    with serve(config) as process:
+        try:
+            assert told.recv(100) == b"READY=1"
+            before = shown(port)
+            assert before == ssl.PEM_cert_to_DER_cert(certificate.read_text())
+            good = certificate.read_text()
+            certificate.write_text("not PEM")
+            process.send_signal(signal.SIGHUP)
+            assert "not reloaded" in (line := until(process, "not reloaded"))
+            assert "not a PEM certificate and key" in line
+            assert shown(port) == before
+            certificate.write_text(new[0].read_text())
+            key.write_text(new[1].read_text())
+            assert certificate.read_text() != good
+            process.send_signal(signal.SIGHUP)
+            until(process, "reloaded")
+            if workers:
+                assert told.recv(100).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+                assert told.recv(100) == b"READY=1"
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while (now := shown(port)) == before:  # by an old worker, in its last moment
+                assert time.monotonic() < deadline
+            assert now == ssl.PEM_cert_to_DER_cert(certificate.read_text())
+            process.send_signal(signal.SIGTERM)
+            assert told.recv(100) == b"STOPPING=1"
+            assert process.wait(PATIENCE_SECONDS) == 0
+        finally:
+            process.kill()
+
+
+def until(process, words) -> str:
+    """The next line of the log that has these words."""
+    for line in process.stderr:
+        if words in line:
+            return line
+    raise AssertionError(f"the server ended and never said {words!r}")
+
+
+ACTIVATED = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="imap")
+from imapvm.ops.cli import main
+sys.exit(main(["serve", "--config", sys.argv[2]]))
+"""
+
+
+def test_a_socket_of_systemds_is_served_by_all_workers(tmp_path, told, workers):
+    config = tmp_path / "imapvm.toml"
+    config.write_text(f"filepool = 'pool'\nspool = 'spool'\nworkers = {workers}\nlisten.imap = []")
+    assert cli.main(["filepool", "create", "--config", str(config)]) == 0
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        subprocess.Popen(
+            [sys.executable, "-c", ACTIVATED, str(listener.fileno()), str(config)],
+            pass_fds=[listener.fileno()],
+        ) as process,
+    ):
+        try:
+            assert told.recv(100) == b"READY=1"
+            for _ in range(10):
+                with imaplib.IMAP4(*listener.getsockname(), timeout=PATIENCE_SECONDS) as client:
+                    assert client.noop()[0] == "OK"
+            process.terminate()
+            assert process.wait(PATIENCE_SECONDS) == 0
+        finally:
+            process.kill()

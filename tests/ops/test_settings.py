@@ -31,7 +31,7 @@ def test_all_of_it_arrives(settings, tmp_path):
         tls.certificate = "c.pem"
         tls.key = "k.pem"
         login.plaintext = "never"
-        limits.connections_per_peer = 1
+        limits = { connections_per_peer = 1, reload_seconds = 7 }
         [delivery]
         domains = ["example.org"]
         detail_delimiter = "-"
@@ -50,6 +50,7 @@ def test_all_of_it_arrives(settings, tmp_path):
     assert (made.certificate, made.key) == (tmp_path / "c.pem", tmp_path / "k.pem")
     assert made.plaintext == "never"
     assert made.connections_per_peer == 1
+    assert made.reload_seconds == 7
     assert made.intake.domains == ("example.org",)
     assert made.intake.detail_delimiter == "-"
     assert made.intake.detail_mailboxes
@@ -72,7 +73,6 @@ def test_no_spool_is_looked_at_where_none_is_named(settings):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("\nworkers = 2", "c.toml:2: workers: more than one process is not supported yet: use 0"),
         ("[listen]\nimap = ['143']", 'c.toml:2: listen.imap: "143" is not "HOST:PORT"'),
         ("[listen]\nlmtp = ['unix:x']", 'c.toml:2: listen.lmtp: "unix:x" is not'),
         ("[listen]\nlmtp = ['::1:24']", 'c.toml:2: listen.lmtp: "::1:24" is not'),

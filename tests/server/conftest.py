@@ -90,11 +90,28 @@ async def server(tmp_path) -> AsyncIterator[Server]:
         yield server
 
 
+@pytest.fixture(params=[0, pytest.param(3, marks=pytest.mark.slow)], ids=["alone", "3 workers"])
+def workers(request: pytest.FixtureRequest) -> int:
+    """How many processes serve clients; 0: everything is in this one."""
+    return request.param
+
+
 @pytest.fixture
-async def secure_server(tmp_path, tls_server_files) -> AsyncIterator[Server]:
+async def any_server(tmp_path, workers) -> AsyncIterator[Server]:
+    async with running(tmp_path, workers=workers) as server:
+        yield server
+
+
+@pytest.fixture
+async def secure_server(tmp_path, tls_server_files, workers) -> AsyncIterator[Server]:
     certificate, key = tls_server_files
     async with running(
-        tmp_path, certificate=certificate, key=key, imaps=("127.0.0.1:0",), plaintext="never"
+        tmp_path,
+        certificate=certificate,
+        key=key,
+        imaps=("127.0.0.1:0",),
+        plaintext="never",
+        workers=workers,
     ) as server:
         yield server
 

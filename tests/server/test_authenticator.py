@@ -12,7 +12,8 @@ from imapvm.auth.passwords import hash_password, verify
 from imapvm.auth.throttle import PAIR_FREE
 from imapvm.commands.outcome import Refusal
 from imapvm.model.limits import PASSWORD_CHECKS_WAITING_MAX, REMEMBERED_SIGN_INS_MAX
-from imapvm.server.authenticator import REMEMBER_SECONDS, Authenticator
+from imapvm.server.authenticator import Authenticator
+from imapvm.server.proofs import REMEMBER_SECONDS
 
 CHEAP = argon2.profiles.CHEAPEST
 
@@ -192,15 +193,16 @@ async def authenticator_is_free(authenticator: Authenticator) -> bool:
 async def test_as_many_are_remembered_as_the_bound_says_and_one_more_replaces_the_oldest(
     authenticator, hashes
 ):
+    remembered = authenticator._proofs.entries
     for number in range(REMEMBERED_SIGN_INS_MAX - 1):
-        authenticator._right[-number] = (b"", 0.0)
+        remembered[-number] = (b"", 0.0)
     await authenticator.login("ada", b"engine", peer="192.0.2.1")
-    assert len(authenticator._right) == REMEMBERED_SIGN_INS_MAX
-    assert 0 in authenticator._right
+    assert len(remembered) == REMEMBERED_SIGN_INS_MAX
+    assert 0 in remembered
     authenticator._accounts.enroll("Grace", b"cobol")
     await authenticator.login("grace", b"cobol", peer="192.0.2.1")
-    assert len(authenticator._right) == REMEMBERED_SIGN_INS_MAX
-    assert 0 not in authenticator._right
+    assert len(remembered) == REMEMBERED_SIGN_INS_MAX
+    assert 0 not in remembered
     assert await authenticator.login("ada", b"engine", peer="192.0.2.1")
     assert len(hashes) == 2
 
@@ -209,6 +211,12 @@ async def test_no_password_is_kept_or_logged(authenticator, caplog):
     caplog.set_level("DEBUG")
     await authenticator.login("ada", b"engine", peer="192.0.2.1")
     await authenticator.login("hunter2", b"difference", peer="192.0.2.1")
-    assert all(b"engine" not in digest for digest, _ in authenticator._right.values())
+    assert all(b"engine" not in digest for digest, _ in authenticator._proofs.entries.values())
     for secret in ("engine", "difference", "hunter2"):
         assert secret not in caplog.text
+
+
+@pytest.mark.parametrize(("processes", "at_a_time"), [(1, 8), (3, 3), (8, 1), (100, 1)])
+def test_several_processes_divide_the_cores(monkeypatch, processes, at_a_time):
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert Authenticator(None, processes=processes)._cores.total_tokens == at_a_time

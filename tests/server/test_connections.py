@@ -12,6 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 from imapvm.model.limits import CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX, OUTPUT_WAITING_MAX
 from imapvm.server.connections import (
     AUTOLOGOUT_SECONDS,
+    FAREWELLS_PER_SECOND,
     LOGIN_SECONDS,
     STALL_SECONDS,
     SWEEP_SECONDS,
@@ -247,6 +248,39 @@ async def test_everybody_hears_bye_when_the_server_ends(connect, reactor):
         assert await line(client) == b"* BYE the server is shutting down\r\n"
         assert await line(client) == b""
     assert len(connections) == len(reactor) == 0
+
+
+async def test_clients_of_an_old_worker_hear_bye_one_after_the_other(connections, autojump_clock):
+    everybody = [FakeConnection() for _ in range(1000)]
+    for connection in everybody:
+        connections.enter(connection)
+        connection.end = lambda reason, at=connection.ended: at.append(
+            (trio.current_time(), reason)
+        )
+    began = trio.current_time()
+    await connections.end_by_turns("come again", 120)
+    moments = sorted(at - began for ((at, reason),) in (each.ended for each in everybody))
+    assert 0.7 * 1000 / FAREWELLS_PER_SECOND < moments[-1] < 1.3 * 1000 / FAREWELLS_PER_SECOND
+    order = [at for ((at, _),) in (each.ended for each in everybody)]
+    assert order != sorted(order)  # not in the order in which they came
+    tenth = int(moments[-1] * 10) + 1
+    counts = [sum(at // 0.1 == each for at in moments) for each in range(tenth)]
+    assert max(counts) < 5 * FAREWELLS_PER_SECOND / 10
+
+
+async def test_many_clients_hear_bye_faster_so_that_the_last_one_is_in_time(
+    connections, autojump_clock
+):
+    everybody = [FakeConnection() for _ in range(2000)]
+    for connection in everybody:
+        connections.enter(connection)
+    connections.leave(everybody.pop())  # who has gone needs no farewell
+    began = trio.current_time()
+    await connections.end_by_turns("come again", 2)
+    assert trio.current_time() - began < 3
+    assert all(connection.ended == ["come again"] for connection in everybody)
+    await connections.end_by_turns("come again", 0)
+    assert all(len(connection.ended) == 2 for connection in everybody)
 
 
 async def test_who_does_not_shake_hands_is_let_go(connections, tls_server, autojump_clock, connect):

@@ -137,7 +137,6 @@ def test_imaps_without_a_certificate_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        (Settings(filepool=Path("x"), workers=2), "several processes"),
         (Settings(filepool=Path("x"), certificate=Path("c")), "needs its key"),
         (Settings(filepool=Path("x"), key=Path("k")), "a key its certificate"),
     ],

@@ -29,34 +29,34 @@ from imapvm.session.view import View
 # --- all parts ----------------------------------------------------------------------------------
 
 
-async def test_mail_handed_over_by_lmtp_is_announced_to_who_idles_and_can_be_read(server):
-    reader = await server.idling()
-    assert (await lmtp(server, b"ada@localhost")).startswith(b"250")
+async def test_mail_handed_over_by_lmtp_is_announced_to_who_idles_and_can_be_read(any_server):
+    reader = await any_server.idling()
+    assert (await lmtp(any_server, b"ada@localhost")).startswith(b"250")
     assert b"* 1 EXISTS\r\n" in await reader.until(b"* 1 EXISTS")
     await reader.send(b"DONE\r\n")
     await reader.until(b"i OK")
     assert any(b"Some text." in line for line in await reader.command(b"FETCH 1 BODY[TEXT]"))
 
 
-async def test_mail_dropped_into_the_spool_is_announced_to_who_idles(server):
-    reader = await server.idling()
-    submit(server.settings.spool, "a@example.org", ["ada@localhost"], [MESSAGE])
+async def test_mail_dropped_into_the_spool_is_announced_to_who_idles(any_server):
+    reader = await any_server.idling()
+    submit(any_server.settings.spool, "a@example.org", ["ada@localhost"], [MESSAGE])
     await reader.until(b"* 1 EXISTS")
 
 
-async def test_one_users_mail_is_announced_to_nobody_else(server):
-    ada, grace = await server.idling(), await server.signed_in(b"grace")
+async def test_one_users_mail_is_announced_to_nobody_else(any_server):
+    ada, grace = await any_server.idling(), await any_server.signed_in(b"grace")
     await grace.command(b"SELECT INBOX")
     await grace.send(b"i IDLE\r\n")
     await grace.until(b"+ ")
-    await lmtp(server, b"ada@localhost")
+    await lmtp(any_server, b"ada@localhost")
     await ada.until(b"* 1 EXISTS")
     await grace.send(b"DONE\r\n")
     assert (await grace.line()).startswith(b"i OK")
 
 
-async def test_pipelined_commands_are_answered_in_order_with_one_send(server):
-    client = await server.signed_in()
+async def test_pipelined_commands_are_answered_in_order_with_one_send(any_server):
+    client = await any_server.signed_in()
     await client.send(b"".join(b"p%d NOOP\r\n" % number for number in range(500)))
     for number in range(500):
         assert (await client.line()).startswith(b"p%d OK" % number)
@@ -65,8 +65,8 @@ async def test_pipelined_commands_are_answered_in_order_with_one_send(server):
         assert (await client.stream.receive_some()).count(b"\r\n") == 3
 
 
-async def test_done_and_the_next_commands_may_come_in_one_packet(server):
-    client = await server.idling()
+async def test_done_and_the_next_commands_may_come_in_one_packet(any_server):
+    client = await any_server.idling()
     await client.send(b"DONE\r\nx NOOP\r\ny IDLE\r\n")
     await client.until(b"i OK")
     await client.until(b"x OK")
@@ -75,8 +75,8 @@ async def test_done_and_the_next_commands_may_come_in_one_packet(server):
     await client.until(b"y OK")
 
 
-async def test_a_client_that_closes_its_half_still_gets_its_answers(server):
-    client = await server.signed_in()
+async def test_a_client_that_closes_its_half_still_gets_its_answers(any_server):
+    client = await any_server.signed_in()
     await client.send(b"a NOOP\r\nb STATUS INBOX (MESSAGES)\r\n")
     await client.stream.send_eof()
     said = await client.all()
@@ -187,8 +187,8 @@ async def test_connections_that_have_ended_leave_nothing_for_the_garbage_collect
 # --- the end ------------------------------------------------------------------------------------
 
 
-async def test_everybody_hears_bye_and_the_port_is_closed(tmp_path):
-    async with running(tmp_path) as server:
+async def test_everybody_hears_bye_and_the_port_is_closed(tmp_path, workers):
+    async with running(tmp_path, workers=workers) as server:
         clients = [await server.idling(), await server.signed_in(), await server.connect()]
         server.stop.cancel()
         for client in clients:
@@ -198,9 +198,9 @@ async def test_everybody_hears_bye_and_the_port_is_closed(tmp_path):
         await trio.open_tcp_stream(*address)
 
 
-async def test_a_command_that_runs_is_finished_before_bye(tmp_path):
+async def test_a_command_that_runs_is_finished_before_bye(tmp_path, workers):
     slow = hash_password(b"secret")  # a tenth of a second
-    async with running(tmp_path) as server:
+    async with running(tmp_path, workers=workers) as server:
         client = await server.connect()
         await server_with_credential(server, slow)
         await client.send(b"a LOGIN slow secret\r\nb NOOP\r\n")
@@ -232,10 +232,10 @@ async def in_another_process(server: Server, *statements: str) -> None:
     await trio.run_process([sys.executable, "-c", "\n".join(code)])
 
 
-async def test_a_commit_of_another_process_is_announced_within_a_second_or_so(server):
-    reader = await server.idling()
+async def test_a_commit_of_another_process_is_announced_within_a_second_or_so(any_server):
+    reader = await any_server.idling()
     await in_another_process(
-        server,
+        any_server,
         "from imapvm.filepool.messages import NewMessage",
         "store = pool.account(pool.accounts.find('ada'))",
         "body = pool.new_body()",
@@ -247,10 +247,10 @@ async def test_a_commit_of_another_process_is_announced_within_a_second_or_so(se
         await reader.until(b"* 1 EXISTS")
 
 
-async def test_sessions_of_a_deleted_account_hear_bye(server):
-    ada, grace = await server.idling(), await server.signed_in(b"grace")
-    selecting = await server.signed_in()
-    await in_another_process(server, "await pool.accounts.delete(pool.accounts.find('ada').id)")
+async def test_sessions_of_a_deleted_account_hear_bye(any_server):
+    ada, grace = await any_server.idling(), await any_server.signed_in(b"grace")
+    selecting = await any_server.signed_in()
+    await in_another_process(any_server, "await pool.accounts.delete(pool.accounts.find('ada').id)")
     for client in (ada, selecting):
         assert b"* BYE" in await client.all()
     assert (await grace.command(b"NOOP"))[-1].startswith(b"t OK")
@@ -270,8 +270,8 @@ async def test_a_command_that_does_not_end_is_cut_off(tmp_path, monkeypatch):
 
 
 async def test_what_cannot_work_is_said_before_anything_is_opened(tmp_path):
-    with pytest.raises(SettingsError, match="several processes"):
-        await serve(Settings(filepool=tmp_path / "none", workers=2))
+    with pytest.raises(SettingsError, match="a key its certificate"):
+        await serve(Settings(filepool=tmp_path / "none", key=tmp_path / "key"))
 
 
 async def test_starting_and_ending_leaves_no_descriptors(tmp_path):

@@ -11,7 +11,8 @@ from tests.server.conftest import tcp_pair
 from trio.testing import wait_all_tasks_blocked
 
 from imapvm.model.limits import TLS_HANDSHAKE_STEPS_MAX, TLS_HANDSHAKES_MAX
-from imapvm.server.tls import HANDSHAKE_SECONDS, CertificateError, TlsServer
+from imapvm.server.settings import CertificateError
+from imapvm.server.tls import HANDSHAKE_SECONDS, TlsServer
 from imapvm.server.transport import Transport
 
 

@@ -1,15 +1,20 @@
-"""A whole server in one tree of tasks, and clients that speak to it by hand."""
+"""A whole server, in this process or in several, and clients that speak to it by hand."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import argon2
+import msgspec
 import trio
 
 from imapvm.auth.passwords import hash_password
 from imapvm.filepool.pool import create_filepool, open_filepool
+from imapvm.server.handover import Configuration
 from imapvm.server.roles import serve
 from imapvm.server.settings import Listening, Settings
 
@@ -67,8 +72,14 @@ class Client:
         return b"".join(parts)
 
 
+class Stop(Protocol):
+    """Ends a server in an orderly way."""
+
+    def cancel(self) -> None: ...
+
+
 class Server:
-    def __init__(self, listening: Listening, settings: Settings, stop: trio.CancelScope) -> None:
+    def __init__(self, listening: Listening, settings: Settings, stop: Stop) -> None:
         self.listening = listening
         self.settings = settings
         self.stop = stop
@@ -106,6 +117,18 @@ async def running(folder: Path, **options) -> AsyncIterator[Server]:
         lmtp=("127.0.0.1:0",),
         **options,
     )
+    if settings.workers:
+        async with in_processes(folder, settings) as server:
+            yield server
+    else:
+        async with in_this_process(settings) as server:
+            yield server
+    while Client.opened:
+        await trio.aclose_forcefully(Client.opened.pop())
+
+
+@asynccontextmanager
+async def in_this_process(settings: Settings) -> AsyncIterator[Server]:
     async with trio.open_nursery() as nursery:
         stop = trio.CancelScope()
 
@@ -115,8 +138,96 @@ async def running(folder: Path, **options) -> AsyncIterator[Server]:
 
         yield Server(await nursery.start(served), settings, stop)
         stop.cancel()
-    while Client.opened:
-        await trio.aclose_forcefully(Client.opened.pop())
+
+
+MASTER = """
+import sys
+from pathlib import Path
+import msgspec
+from imapvm.ops import logs
+from imapvm.ops.serving import serve_until_stopped
+from imapvm.server.handover import Configuration
+
+def read():
+    text = Path(sys.argv[1]).read_bytes()
+    return msgspec.json.decode(text, type=Configuration, dec_hook=lambda kind, text: kind(text))
+
+def ready(listening):
+    print(msgspec.json.encode(listening).decode(), flush=True)
+
+logs.configure(style="text", level="info")
+sys.exit(serve_until_stopped(read(), ready, read))
+"""
+
+
+class Processes(Server):
+    """A server of several processes: a master, and its children by their names."""
+
+    def __init__(
+        self, listening: Listening, settings: Settings, master: trio.Process, folder: Path
+    ) -> None:
+        super().__init__(listening, settings, self)
+        self.master = master
+        self.folder = folder
+        self.said: trio.abc.ReceiveStream = master.stdout
+
+    def cancel(self) -> None:
+        self.master.terminate()
+
+    def configure(self, settings: Settings) -> None:
+        """What the next reload finds."""
+        configuration = Configuration(settings=settings)
+        text = msgspec.json.encode(configuration, enc_hook=str)
+        (self.folder / "configuration.json").write_bytes(text)
+
+    async def reload(self) -> None:
+        """Return when the new workers serve."""
+        self.master.send_signal(signal.SIGHUP)
+        assert await self.said.receive_some(), self.log
+
+    def pids(self) -> dict[str, int]:
+        """The children: `worker-1` and so on; of two with one name the younger."""
+        pid = self.master.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        found = {}
+        for child in sorted(map(int, children)):
+            try:
+                words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+            except FileNotFoundError:
+                continue
+            if b"role" in words:
+                found[words[words.index(b"role") + 1].decode()] = child
+        return found
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+
+@asynccontextmanager
+async def in_processes(folder: Path, settings: Settings) -> AsyncIterator[Processes]:
+    text = msgspec.json.encode(Configuration(settings=settings), enc_hook=str)
+    (folder / "configuration.json").write_bytes(text)
+    with (folder / "log").open("wb") as log:
+        master = await trio.lowlevel.open_process(
+            [sys.executable, "-c", MASTER, str(folder / "configuration.json")],
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+    try:
+        with trio.fail_after(30):
+            said = await master.stdout.receive_some()
+        assert said, (folder / "log").read_text()
+        yield Processes(msgspec.json.decode(said, type=Listening), settings, master, folder)
+        if master.returncode is None:
+            master.terminate()
+        with trio.fail_after(30):
+            await master.wait()
+    finally:
+        master.kill()
+        with trio.CancelScope(shield=True):
+            await master.wait()
+            await master.stdout.aclose()
 
 
 async def lmtp(server: Server, recipient: bytes, message: bytes = MESSAGE) -> bytes:

@@ -9,7 +9,7 @@ with its office's address, so it does not slow the others there; and since no de
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final, TypeAlias, final
+from typing import Final, Protocol, TypeAlias, final
 
 from imapvm.model.limits import THROTTLE_ENTRIES_MAX
 
@@ -23,26 +23,66 @@ LONGEST_FOR_NAME_SECONDS: Final = 4.0
 FORGET_SECONDS: Final = 15 * 60.0
 """After the last failure."""
 
-_Key: TypeAlias = tuple[str | None, str | None]
+FailureKey: TypeAlias = tuple[str | None, str | None]
+"""Peer and name; None stands for all of them."""
+
+
+class Failures(Protocol):
+    """Where failures are counted. Bounded: what is longest without a failure is forgotten first."""
+
+    def find(self, key: FailureKey) -> tuple[int, float] | None:
+        """How many, and when the last was."""
+
+    def put(self, key: FailureKey, count: int, last: float) -> None: ...
+
+    def forget(self, key: FailureKey) -> None: ...
+
+    def __len__(self) -> int: ...
+
+
+@final
+class LocalFailures:
+    """Those of one process."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[FailureKey, tuple[int, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def find(self, key: FailureKey) -> tuple[int, float] | None:
+        return self._entries.get(key)
+
+    def put(self, key: FailureKey, count: int, last: float) -> None:
+        self._entries[key] = (count, last)
+        self._entries.move_to_end(key)
+        if len(self._entries) > THROTTLE_ENTRIES_MAX:
+            self._entries.popitem(last=False)
+
+    def forget(self, key: FailureKey) -> None:
+        self._entries.pop(key, None)
 
 
 @final
 class Throttle:
-    """Bounded: the entry that is longest without a failure is forgotten first."""
+    """Says how long to wait; where failures are counted is somebody else's."""
 
-    __slots__ = ("_clock", "_entries")
+    __slots__ = ("_clock", "_failures")
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        """Remember nobody.
+    def __init__(self, clock: Callable[[], float], failures: Failures | None = None) -> None:
+        """Remember nobody but those in `failures`.
 
         Args:
-            clock: seconds that never go back.
+            clock: seconds that never go back, for all who share `failures`.
+            failures: of this process alone by default.
         """
         self._clock = clock
-        self._entries: OrderedDict[_Key, tuple[int, float]] = OrderedDict()
+        self._failures = LocalFailures() if failures is None else failures
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._failures)
 
     def delay(self, peer: str, name: str) -> float:
         """Seconds to wait before a password is looked at. The name in its normal form."""
@@ -64,29 +104,27 @@ class Throttle:
 
         Its failures with other names stay, or one good account would be enough to guess at all.
         """
-        if self._entries.pop((peer, name), None) is not None:
+        if self._failures.find((peer, name)) is not None:
+            self._failures.forget((peer, name))
             self._take((peer, None))
             self._take((None, name))
 
-    def _count(self, key: _Key) -> int:
-        count, last = self._entries.get(key, (0, 0.0))
+    def _count(self, key: FailureKey) -> int:
+        count, last = self._failures.find(key) or (0, 0.0)
         if count and self._clock() - last >= FORGET_SECONDS:
-            del self._entries[key]
+            self._failures.forget(key)
             return 0
         return count
 
-    def _add(self, key: _Key) -> None:
-        self._entries[key] = (self._count(key) + 1, self._clock())
-        self._entries.move_to_end(key)
-        if len(self._entries) > THROTTLE_ENTRIES_MAX:
-            self._entries.popitem(last=False)
+    def _add(self, key: FailureKey) -> None:
+        self._failures.put(key, self._count(key) + 1, self._clock())
 
-    def _take(self, key: _Key) -> None:
-        count, last = self._entries.get(key, (0, 0.0))
+    def _take(self, key: FailureKey) -> None:
+        count, last = self._failures.find(key) or (0, 0.0)
         if count > 1:
-            self._entries[key] = (count - 1, last)
+            self._failures.put(key, count - 1, last)
         else:
-            self._entries.pop(key, None)
+            self._failures.forget(key)
 
 
 def _delay(over: int, longest: float) -> float:

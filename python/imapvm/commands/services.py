@@ -35,8 +35,12 @@ class Idlers:
     def __init__(self) -> None:
         self._by_mailbox: dict[MailboxId, set[Context]] = {}
         self._elsewhere: set[Context] = set()
+        self.on_enter: Callable[[], None] | None = None
+        """Called when somebody begins to wait, before it looks at the store."""
 
     def enter(self, ctx: "Context") -> None:
+        if self.on_enter is not None:
+            self.on_enter()
         view = ctx.session.view
         if view is None:
             self._elsewhere.add(ctx)

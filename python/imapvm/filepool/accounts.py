@@ -62,6 +62,8 @@ class Accounts:
         self._groups = groups
         self._clock = clock
         self._writer: Writer[AccountsTxn] | None = None
+        self.on_commit: Callable[[], None] | None = None
+        """Called in the writer's thread after each commit."""
         with self.env.begin() as txn:
             self._looked_at = txn.id()
 
@@ -73,7 +75,12 @@ class Accounts:
             self.write_txn,
             committed=lambda txn, number: None,
             spoilt=lambda: None,
+            done=self._on_disk,
         )
+
+    def _on_disk(self, _: AccountsTxn) -> None:
+        if self.on_commit is not None:
+            self.on_commit()
 
     def write_txn(self, txn: "lmdb.Transaction[bytes]") -> AccountsTxn:
         """What operations are applied to."""

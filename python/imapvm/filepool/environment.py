@@ -1,13 +1,6 @@
-"""The filepool's directory: what belongs there, who may open it, how LMDB is set.
-
-filepool/            mode 0700
-FORMAT           what this is, in text; written last when a filepool is made
-accounts/        the environment of accounts
-group-000/ …     a storage group each
-"""
+"""The filepool's environments: how LMDB is set, and how they are made."""
 
 import os
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -15,19 +8,16 @@ from typing import Final
 import lmdb
 
 from imapvm._core import DataFile
-from imapvm.filepool.errors import (
-    FilepoolError,
-    FilepoolMissingError,
-    NotAFilepoolError,
-    StoreUnavailableError,
-    WrongFormatError,
+from imapvm.filepool.errors import FilepoolError, NotAFilepoolError, StoreUnavailableError
+from imapvm.filepool.format import (
+    ACCOUNTS,
+    GROUPS_MAX,
+    Format,
+    check_owner,
+    group_name,
+    unavailable,
 )
 from imapvm.filepool.tables import AccountTables, GroupTables, Tables, open_tables
-
-FORMAT: Final = 1
-MAGIC: Final = "imapvm filepool"
-GROUPS_MAX: Final = 1000
-"""`group-000` has three digits."""
 
 MAP_SIZE: Final = 1 << 40
 """Address space, not disk: so large that it is never reached and never has to be changed."""
@@ -36,26 +26,6 @@ READERS_MAX: Final = 1024
 READER_OCTETS: Final = 64
 LOCK_HEAD_OCTETS: Final = 1024
 """Of a lock file: a cache line for each reader, and at most this in front, mutexes included."""
-
-ACCOUNTS: Final = "accounts"
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """What FORMAT says."""
-
-    groups: int
-    created: int
-    """Seconds since 1970 UTC."""
-
-    def __str__(self) -> str:
-        created = datetime.fromtimestamp(self.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return f"{MAGIC}\nformat {FORMAT}\ngroups {self.groups}\ncreated {created}\n"
-
-
-def group_name(number: int) -> str:
-    """A storage group's directory."""
-    return f"group-{number:03}"
 
 
 def create_filepool(path: Path, *, groups: int = 1, now: float | None = None) -> None:
@@ -79,7 +49,7 @@ def create_filepool(path: Path, *, groups: int = 1, now: float | None = None) ->
             raise FilepoolError(f"There is a filepool in {path} already.")
         if not present <= {"FORMAT.new", *names}:
             raise NotAFilepoolError(f"{path} is not empty and is not a filepool.")
-        _own(path)
+        check_owner(path)
         for name in names:
             (path / name).mkdir(mode=0o700, exist_ok=True)
             if name == ACCOUNTS:
@@ -96,38 +66,7 @@ def create_filepool(path: Path, *, groups: int = 1, now: float | None = None) ->
     except FileExistsError:
         raise NotAFilepoolError(f"{path} is not a directory.") from None
     except OSError as error:
-        raise _unavailable(path, error) from None
-
-
-def read_format(path: Path) -> Format:
-    """Look whether a filepool is here that this version and this process can open.
-
-    Raises:
-        FilepoolMissingError: nothing is here.
-        NotAFilepoolError: something else is here.
-        WrongFormatError: another version's filepool.
-        FilepoolError: it is another user's, or cannot be closed to others.
-    """
-    try:
-        if not path.is_dir():
-            if path.exists():
-                raise NotAFilepoolError(f"{path} is not a directory.")
-            raise FilepoolMissingError(f"There is no filepool at {path}.")
-        _own(path)
-        text = (path / "FORMAT").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise NotAFilepoolError(f"{path} is not a filepool: it has no FORMAT file.") from None
-    except UnicodeDecodeError:
-        text = ""
-    except OSError as error:
-        raise _unavailable(path, error) from None
-    found = _parse(text)
-    if found is None:
-        raise NotAFilepoolError(f"{path} is not a filepool: its FORMAT file says something else.")
-    for name in [ACCOUNTS, *(group_name(number) for number in range(found.groups))]:
-        if not (path / name / "data.mdb").is_file():
-            raise NotAFilepoolError(f"{path} is not whole: {name}/data.mdb is missing.")
-    return found
+        raise unavailable(path, error) from None
 
 
 def open_environment(
@@ -186,7 +125,7 @@ def map_data_file(path: Path, map_size: int) -> DataFile:
         finally:
             os.close(file)
     except OSError as error:
-        raise _unavailable(path, error) from None
+        raise unavailable(path, error) from None
 
 
 def _reserve_lock(path: Path) -> None:
@@ -209,41 +148,6 @@ def _reserve_lock(path: Path) -> None:
         os.close(lock)
 
 
-def _parse(text: str) -> Format | None:
-    """Read FORMAT; None where it is something else."""
-    lines = text.splitlines()
-    if len(lines) < 2 or lines[0] != MAGIC:
-        return None
-    values = dict(line.partition(" ")[::2] for line in lines[1:])
-    number = values.get("format", "")
-    if number != str(FORMAT):
-        raise WrongFormatError(
-            f"The filepool has format {number or 'unknown'}; this version reads format {FORMAT}."
-        )
-    try:
-        groups = int(values["groups"])
-        created = datetime.strptime(values["created"], "%Y-%m-%dT%H:%M:%S%z")
-    except (KeyError, ValueError):
-        return None
-    return Format(groups, int(created.timestamp())) if 1 <= groups <= GROUPS_MAX else None
-
-
-def _own(path: Path) -> None:
-    """See that nobody else can look into the directory, and that it is ours."""
-    found = path.stat()
-    if found.st_uid != os.geteuid():
-        raise FilepoolError(
-            f"{path} belongs to user {found.st_uid}; user {os.geteuid()} may not open it."
-        )
-    if found.st_mode & 0o077:
-        try:
-            path.chmod(0o700)
-        except OSError as error:
-            raise FilepoolError(
-                f"{path} is open to other users and cannot be closed to them: {error.strerror}."
-            ) from None
-
-
 def _write_durably(path: Path, text: str) -> None:
     """Put a whole file in place, or none."""
     new = path.with_name(path.name + ".new")
@@ -258,10 +162,6 @@ def _write_durably(path: Path, text: str) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
-
-
-def _unavailable(path: Path, error: OSError) -> FilepoolError:
-    return StoreUnavailableError(f"{path} cannot be used: {error.strerror}.")
 
 
 def _now() -> float:

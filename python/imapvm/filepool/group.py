@@ -47,6 +47,8 @@ class Group:
         self.maps: dict[MailboxId, tuple[int, int, UidMap]] = {}
         """UIDs of mailboxes as last read, by `uid_next` and count: see `Reader.uid_map`."""
         self.on_news: Callable[[set[MailboxId]], None] | None = None
+        self.on_commit: Callable[[], None] | None = None
+        """Called in the writer's thread after a commit that other processes should know of."""
         self._write_book = KeywordBook()
         self._writer: Writer[GroupTxn] | None = None
         self._own: deque[tuple[int, int]] = deque()  # our ring rows behind `_heard`
@@ -62,6 +64,7 @@ class Group:
             self.write_txn,
             committed=self._committed,
             spoilt=self._write_book.clear,
+            done=self._on_disk,
         )
 
     async def submit(self, operation: Operation[GroupTxn, Result]) -> Result:
@@ -105,6 +108,11 @@ class Group:
             self._heard = max(self._heard, last)
         self._forget_own()
         return news
+
+    def _on_disk(self, txn: GroupTxn) -> None:
+        """In the writer's thread, after each commit of ours."""
+        if txn.ring and self.on_commit is not None:
+            self.on_commit()
 
     def _committed(self, txn: GroupTxn, number: int) -> None:
         """In Trio's thread, after each commit of ours."""

@@ -12,14 +12,9 @@ import trio
 from imapvm.filepool.accounts import Account, Accounts
 from imapvm.filepool.check import CheckReport, check_filepool
 from imapvm.filepool.delivery import Deliver, Delivery, DeliveryRefused, DeliveryResult
-from imapvm.filepool.environment import (
-    ACCOUNTS,
-    MAP_SIZE,
-    create_filepool,
-    group_name,
-    read_format,
-)
+from imapvm.filepool.environment import MAP_SIZE, create_filepool
 from imapvm.filepool.errors import FilepoolError
+from imapvm.filepool.format import ACCOUNTS, group_name, read_format
 from imapvm.filepool.group import Group
 from imapvm.filepool.messages import BodyWriter, NewMessage
 from imapvm.filepool.restaging import in_group
@@ -81,6 +76,18 @@ class Filepool:
         self._on_news = callback
         for group in self.groups:
             group.on_news = callback
+
+    def ring_with(self, mail: Callable[[], None], accounts: Callable[[], None]) -> None:
+        """Have other processes told of our commits, as soon as they are on disk.
+
+        Args:
+            mail: called in a writer's thread after a commit that changed mailboxes. It must neither
+                raise nor wait; what it tells of is found by `foreign_news`.
+            accounts: likewise after one that changed an account: `accounts_changed`.
+        """
+        for group in self.groups:
+            group.on_commit = mail
+        self.accounts.on_commit = accounts
 
     def foreign_news(self) -> set[MailboxId]:
         """Mailboxes that other processes have changed since this was last asked."""

@@ -71,6 +71,7 @@ class Writer(Generic[Txn]):
         wrap: makes the transaction that operations get.
         committed: called in Trio's thread after each commit, before the tasks that wait go on.
         spoilt: called in the writer's thread when a transaction was given up.
+        done: called in the writer's thread after each commit, as soon as it is on disk.
     """
 
     def __init__(
@@ -81,12 +82,14 @@ class Writer(Generic[Txn]):
         *,
         committed: Callable[[Txn, int], None],
         spoilt: Callable[[], None],
+        done: Callable[[Txn], None],
     ) -> None:
         self._name = name
         self._env = env
         self._wrap = wrap
         self._committed = committed
         self._spoilt = spoilt
+        self._done = done
         self._queue: SimpleQueue[Waiter[Txn] | None] = SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
         self._closed = False
@@ -135,6 +138,8 @@ class Writer(Generic[Txn]):
             waiters = [waiter for waiter in batch if waiter is not None]
             if waiters:
                 done = self._commit(waiters)
+                for txn, _ in done:
+                    self._done(txn)
                 try:
                     self._token.run_sync_soon(self._resume, waiters, done)
                 except trio.RunFinishedError:

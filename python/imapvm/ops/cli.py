@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
 from imapvm.filepool.errors import FilepoolError, StoreUnavailableError
-from imapvm.ops import demo, pools, serving, users
+from imapvm.ops import demo, pools, role, serving, users
 from imapvm.ops.errors import CONFIGURATION, FAILED, TRY_AGAIN, OperatorError
+from imapvm.server.settings import SettingsError
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
@@ -25,7 +26,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = arguments.run(arguments)
         sys.stdout.flush()
-    except (KeyboardInterrupt, BaseExceptionGroup, OperatorError, FilepoolError, OSError) as error:
+    except (
+        KeyboardInterrupt,
+        BaseExceptionGroup,
+        OperatorError,
+        SettingsError,
+        FilepoolError,
+        OSError,
+    ) as error:
         causes = list(_leaves(error))
         if any(isinstance(cause, KeyboardInterrupt) for cause in causes):
             return INTERRUPTED
@@ -55,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     serving.add_to(verbs)
     users.add_to(verbs)
     pools.add_to(verbs)
+    role.add_to(verbs)
     return top
 
 
@@ -71,17 +80,16 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 def _sentence(error: BaseException) -> tuple[str, int] | None:
     """What to tell the operator, and the exit code; None for a fault of our own."""
-    from imapvm.server.settings import SettingsError
-    from imapvm.server.tls import CertificateError
+    from imapvm.intake.spool_directory import SpoolInUseError
 
     match error:
-        case SettingsError() | CertificateError():
+        case SettingsError():
             return str(error), CONFIGURATION
         case OperatorError():
             return str(error), error.code
         case StoreUnavailableError():
             return str(error), TRY_AGAIN
-        case FilepoolError():
+        case FilepoolError() | SpoolInUseError():
             return str(error), FAILED
         case OSError():
             what = (error.strerror or str(error)).lower()

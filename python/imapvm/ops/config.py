@@ -15,6 +15,7 @@ from imapvm.model.limits import CONNECTIONS_PER_PEER_MAX
 from imapvm.ops.errors import ConfigError
 from imapvm.ops.logs import Level, LogFormat
 from imapvm.ops.toml_lines import lines_of_keys
+from imapvm.server.settings import RELOAD_SECONDS
 
 CONFIG_MAX = 1024 * 1024
 """Octets of a configuration file; a larger one is some other file."""
@@ -51,6 +52,7 @@ class Limits(Table, frozen=True):
     """Bounds that depend on who the users are; all others are in `model/limits.py`."""
 
     connections_per_peer: Annotated[int, msgspec.Meta(ge=1)] = CONNECTIONS_PER_PEER_MAX
+    reload_seconds: Annotated[int, msgspec.Meta(ge=0)] = RELOAD_SECONDS
 
 
 class Delivery(Table, frozen=True):

@@ -31,6 +31,7 @@ DIRECTORY: Final = Path("var/demo")
 PORTS: Final = {"imap": 1143, "imaps": 1993, "lmtp": 1024}
 """The registered ports 143, 993 and 24, and a thousand, so that nobody needs to be root."""
 USERS_MAX: Final = 1_000_000
+WORKERS_MAX: Final = 256
 ENROLLING_AT_ONCE: Final = 64
 """Enrolments under way at the same time: they share commits."""
 
@@ -90,7 +91,11 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         help="COUNT users, numbered from 1, who all have this password: load%%d:1000:secret",
     )
     demo.add_argument(
-        "--workers", type=int, default=0, metavar="N", help="processes that serve connections"
+        "--workers",
+        type=_workers,
+        default=0,
+        metavar="N",
+        help="processes that serve connections; 0: one does everything (default: %(default)s)",
     )
     demo.add_argument("--no-samples", action="store_true", help="without the sample messages")
     demo.set_defaults(run=run)
@@ -99,6 +104,12 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535")
+    return int(text)
+
+
+def _workers(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > WORKERS_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of workers: 0 to {WORKERS_MAX}")
     return int(text)
 
 
@@ -129,12 +140,9 @@ def run(arguments: argparse.Namespace) -> int:
     from imapvm.filepool.pool import create_filepool
     from imapvm.ops import logs
     from imapvm.ops.serving import serve_until_stopped
+    from imapvm.server.handover import Configuration
 
     logs.configure(style="text", level="warning")
-    if arguments.workers:
-        raise OperatorError(
-            "more than one process is not supported yet: leave --workers out, or say 0", USAGE
-        )
     for kind in PORTS:
         _refuse_busy_port(arguments.host, kind, getattr(arguments, f"{kind}_port"))
     directory: Path = arguments.dir
@@ -149,8 +157,10 @@ def run(arguments: argparse.Namespace) -> int:
             create_filepool(filepool)
         trio.run(_enroll, filepool, users + many)
         settings, fault = _settings(arguments)
-        serve_until_stopped(settings, lambda listening: _say(settings, listening, users[0], fault))
-    return 0
+        return serve_until_stopped(
+            Configuration(settings=settings, log_level="warning"),
+            lambda listening: _say(settings, listening, users[0], fault),
+        )
 
 
 @contextlib.contextmanager
@@ -279,6 +289,7 @@ def _settings(arguments: argparse.Namespace) -> tuple["Settings", str | None]:
         lmtp=(f"{host}:{arguments.lmtp_port}",),
         certificate=pair[0] if pair else None,
         key=pair[1] if pair else None,
+        workers=arguments.workers,
         hostname="localhost",
         intake=IntakeSettings(hostname="localhost"),
     )

@@ -23,9 +23,10 @@ _SECRET: Final = ("password", "credential", "secret", "token", "authorization")
 class EventFormatter(logging.Formatter):
     """Writes a record as one line, whatever is in it."""
 
-    def __init__(self, style: LogFormat) -> None:
+    def __init__(self, style: LogFormat, role: str | None = None) -> None:
         super().__init__()
         self._json = style == "json"
+        self._role = role
 
     def format(self, record: logging.LogRecord) -> str:
         fields = self.fields(record)
@@ -35,7 +36,7 @@ class EventFormatter(logging.Formatter):
         return f"{time[1]} {level[1]} " + " ".join(f"{k}={_quoted(v)}" for k, v in rest)
 
     def fields(self, record: logging.LogRecord) -> dict[str, object]:
-        """Time (UTC, milliseconds), level, event and logger first, then `extra` in its order."""
+        """Time (UTC, milliseconds), level, event, logger and role, then `extra` in its order."""
         at = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
         fields: dict[str, object] = {
             "time": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -43,6 +44,8 @@ class EventFormatter(logging.Formatter):
             "event": record.getMessage(),
             "logger": record.name.removeprefix("imapvm."),
         }
+        if self._role is not None:
+            fields["role"] = self._role
         for key, value in vars(record).items():
             if key not in _OWN:
                 hidden = any(word in key.lower() for word in _SECRET)
@@ -61,16 +64,19 @@ def _quoted(value: object) -> str:
     return text if plain else json.dumps(text, ensure_ascii=not text.isprintable())
 
 
-def configure(*, style: LogFormat, level: Level, stream: TextIO | None = None) -> None:
+def configure(
+    *, style: LogFormat, level: Level, stream: TextIO | None = None, role: str | None = None
+) -> None:
     """Send all events of this process to standard error, and none of them twice.
 
     Args:
         style: "text" for people and journals, "json" for what collects logs.
         level: the least that is written.
         stream: instead of standard error.
+        role: which process of a server this is, where there are several.
     """
     handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
-    handler.setFormatter(EventFormatter(style))
+    handler.setFormatter(EventFormatter(style, role))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -2,17 +2,25 @@
 
 import argparse
 import contextlib
+import logging
 import resource
 import signal
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from imapvm.ops.notify import notify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from imapvm.server.settings import Listening, Settings
+    import trio
+
+    from imapvm.server.handover import Configuration
+    from imapvm.server.settings import Listening
+    from imapvm.server.tls import TlsServer
+
+LOG: Final = logging.getLogger(__name__)
 
 
 def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -21,7 +29,8 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "serve",
         help="serve as a configuration says, until SIGTERM",
         description="Serve as a configuration says, until SIGTERM or SIGINT. Stays in the"
-        " foreground, logs to standard error, and tells systemd when it is ready.",
+        " foreground, logs to standard error, and tells systemd when it is ready. SIGHUP reads"
+        " certificate and key again, and with workers the whole configuration.",
     )
     serve.add_argument(
         "--config", metavar="FILE", type=Path, required=True, help="see config/imapvm.toml"
@@ -32,45 +41,110 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def run(arguments: argparse.Namespace) -> int:
     """Read the configuration, serve, and end cleanly."""
     from imapvm.ops import logs
+
+    def read() -> "Configuration":
+        return configuration_of(arguments.config)
+
+    configuration = read()
+    logs.configure(style=configuration.log_format, level=configuration.log_level)
+    return serve_until_stopped(configuration, lambda _: notify("READY=1"), read)
+
+
+def configuration_of(path: Path) -> "Configuration":
+    """What a configuration file says.
+
+    Raises:
+        OperatorError: there is a mistake in it.
+    """
     from imapvm.ops.config import read_config
     from imapvm.ops.settings import settings_of
+    from imapvm.server.handover import Configuration
 
-    file = read_config(arguments.config)
-    settings = settings_of(file)
-    logs.configure(style=file.config.log.format, level=file.config.log.level)
-    serve_until_stopped(settings, lambda _: notify("READY=1"))
-    return 0
+    file = read_config(path)
+    return Configuration(
+        settings=settings_of(file),
+        log_format=file.config.log.format,
+        log_level=file.config.log.level,
+    )
 
 
-def serve_until_stopped(settings: "Settings", ready: "Callable[[Listening], None]") -> None:
+def serve_until_stopped(
+    configuration: "Configuration",
+    ready: "Callable[[Listening], None]",
+    reread: "Callable[[], Configuration] | None" = None,
+) -> int:
     """Serve until SIGINT or SIGTERM; both end it cleanly, a second one at once.
 
     Args:
-        settings: for the server.
-        ready: called once everything listens.
+        configuration: in one process or several, as it says.
+        ready: called once everything listens, and again after a reload.
+        reread: gives the configuration as it is now, when SIGHUP asks for it; None leaves SIGHUP
+            what it is.
+
+    Returns:
+        The exit code: not 0 where a process of several could not begin.
     """
+    _raise_descriptor_limit()
+    if configuration.settings.workers:
+        from imapvm.ops.workers import serve_with_workers
+
+        return serve_with_workers(configuration, ready, reread)
+    _serve_alone(configuration, ready, reload=reread is not None)
+    return 0
+
+
+def _serve_alone(
+    configuration: "Configuration", ready: "Callable[[Listening], None]", *, reload: bool
+) -> None:
     import trio
 
-    from imapvm.server.roles import serve
+    from imapvm.server.roles import serve, tls_of
 
-    _raise_descriptor_limit()
-
-    async def stop_on_signal(
-        nursery: trio.Nursery, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            task_status.started()
-            async for _ in signals:
-                break
-        notify("STOPPING=1")
-        nursery.cancel_scope.cancel()
+    settings = configuration.settings
 
     async def served() -> None:
+        settings.check()
+        tls = tls_of(settings)
         async with trio.open_nursery() as nursery:
-            await nursery.start(stop_on_signal, nursery)
-            ready(await nursery.start(serve, settings))
+            await nursery.start(_take_signals, nursery.cancel_scope, tls, reload)
+            ready(await nursery.start(partial(serve, settings, tls=tls)))
 
     trio.run(served)
+
+
+async def _take_signals(
+    serving: "trio.CancelScope",
+    tls: "TlsServer | None",
+    reload: bool,  # noqa: FBT001  # nurseries pass by position
+    *,
+    task_status: "trio.TaskStatus[None]",
+) -> None:
+    """End at SIGINT or SIGTERM; read certificate and key again at SIGHUP."""
+    import trio
+
+    known = {signal.SIGINT, signal.SIGTERM, *({signal.SIGHUP} if reload else ())}
+    with trio.open_signal_receiver(*known) as signals:
+        task_status.started()
+        async for what in signals:
+            if what != signal.SIGHUP:
+                break
+            _reload_certificate(tls)
+    notify("STOPPING=1")
+    serving.cancel()
+
+
+def _reload_certificate(tls: "TlsServer | None") -> None:
+    from imapvm.server.settings import CertificateError
+
+    if tls is None:
+        LOG.info("there is no certificate to reload")
+        return
+    try:
+        tls.reload()
+    except CertificateError as fault:
+        LOG.error("not reloaded; all goes on as before", extra={"reason": str(fault)})
+    else:
+        LOG.info("certificate reloaded")
 
 
 def _raise_descriptor_limit() -> None:

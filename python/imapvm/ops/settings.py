@@ -34,8 +34,6 @@ def settings_of(file: ConfigFile) -> Settings:
         raise file.mistake(("tls", missing), "a certificate and its key are given together")
     if config.listen.imaps and not config.tls.certificate:
         raise file.mistake(("listen", "imaps"), "needs tls.certificate and tls.key")
-    if config.workers:
-        raise file.mistake(("workers",), "more than one process is not supported yet: use 0")
     hostname = config.hostname or socket.gethostname()
     settings = Settings(
         filepool=file.path_of(config.filepool),
@@ -47,6 +45,7 @@ def settings_of(file: ConfigFile) -> Settings:
         key=file.path_of(config.tls.key) if config.tls.key else None,
         plaintext=config.login.plaintext,
         connections_per_peer=config.limits.connections_per_peer,
+        reload_seconds=config.limits.reload_seconds,
         workers=config.workers,
         hostname=hostname,
         intake=IntakeSettings(

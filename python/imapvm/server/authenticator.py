@@ -1,10 +1,7 @@
 """Who somebody is: passwords checked in threads, failures slowed down."""
 
-import hashlib
 import logging
 import os
-import secrets
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Protocol, final
@@ -12,25 +9,16 @@ from typing import TYPE_CHECKING, Final, Protocol, final
 import trio
 
 from imapvm.auth.passwords import is_credential, verify
-from imapvm.auth.throttle import Throttle
+from imapvm.auth.throttle import Failures, Throttle
 from imapvm.commands.outcome import Refusal
 from imapvm.filepool.accounts import normal_name
-from imapvm.model.limits import (
-    LOGIN_NAME_MAX,
-    PASSWORD_CHECKS_WAITING_MAX,
-    REMEMBERED_SIGN_INS_MAX,
-)
+from imapvm.model.limits import LOGIN_NAME_MAX, PASSWORD_CHECKS_WAITING_MAX
+from imapvm.server.proofs import LocalProofs, Proofs, remember, was_right
 
 if TYPE_CHECKING:
     from imapvm.filepool.accounts import Account
-    from imapvm.model.ids import AccountId
 
 LOG: Final = logging.getLogger(__name__)
-
-REMEMBER_SECONDS: Final = 10 * 60.0
-"""After a password was right, equal ones are not hashed again for so long. A mail program opens
-five connections at a time, and all of a server's clients return at once after a restart; one hash
-costs 0.1 s of two cores and 64 MiB."""
 
 
 class Accounts(Protocol):
@@ -41,42 +29,50 @@ class Accounts(Protocol):
 
 @final
 class Authenticator:
-    """One a process. Of passwords it keeps keyed digests alone, and those in memory."""
+    """One a process. Of passwords it keeps keyed digests alone (`imapvm.server.proofs`)."""
 
     __slots__ = (
         "_accounts",
         "_busy",
         "_clock",
         "_cores",
-        "_key",
-        "_right",
+        "_proofs",
         "_throttle",
         "_waiting",
     )
 
     def __init__(
-        self, accounts: Accounts, *, clock: Callable[[], float] = trio.current_time
+        self,
+        accounts: Accounts,
+        *,
+        clock: Callable[[], float] = trio.current_time,
+        proofs: Proofs | None = None,
+        failures: Failures | None = None,
+        processes: int = 1,
     ) -> None:
-        """Know nobody yet.
+        """Know nobody yet, but for what other processes know.
 
         Args:
             accounts: where names are looked up.
-            clock: seconds that never go back, as Trio counts them.
+            clock: seconds that never go back; the same for all who share what follows.
+            proofs: of all processes; of this one alone by default.
+            failures: likewise.
+            processes: that divide the cores among them: as many hashes at a time as there are
+                cores are made by all together (each takes 64 MiB meanwhile).
         """
         self._accounts = accounts
         self._clock = clock
-        self._throttle = Throttle(clock)
-        self._cores = trio.CapacityLimiter(os.cpu_count() or 1)
+        self._throttle = Throttle(clock, failures)
+        self._proofs: Proofs = LocalProofs() if proofs is None else proofs
+        self._cores = trio.CapacityLimiter(-(-(os.cpu_count() or 1) // processes))
         self._waiting = 0
         self._busy: dict[tuple[str, str], trio.Lock] = {}
-        self._key = secrets.token_bytes(32)
-        self._right: OrderedDict[AccountId, tuple[bytes, float]] = OrderedDict()
 
     async def login(self, name: str, password: bytes, *, peer: str) -> "Account | None":
         """Return whose name and password these are; None after any failure, whatever it was.
 
         Waits as long as earlier failures ask for. One peer's tries with one name are looked at one
-        after the other, so that many connections are no way around the delays.
+        after the other in each process, so that many connections are no way around the delays.
 
         Raises:
             Refusal: PASSWORD_CHECKS_WAITING_MAX sign-ins wait already; try again later.
@@ -110,10 +106,8 @@ class Authenticator:
             self._waiting -= 1
 
     async def _is_right(self, account: "Account | None", password: bytes) -> bool:
-        digest = self._digest(account, password) if account is not None else b""
         if account is not None:
-            seen, until = self._right.get(account.id, (b"", 0.0))
-            if secrets.compare_digest(seen, digest) and self._clock() < until:
+            if was_right(self._proofs, account, password, self._clock):
                 return True
             if account.credential and not is_credential(account.credential):
                 LOG.warning(
@@ -124,16 +118,8 @@ class Authenticator:
             verify, credential, password, limiter=self._cores, abandon_on_cancel=True
         )
         if right and account is not None:
-            self._right[account.id] = digest, self._clock() + REMEMBER_SECONDS
-            self._right.move_to_end(account.id)
-            if len(self._right) > REMEMBERED_SIGN_INS_MAX:
-                self._right.popitem(last=False)
+            remember(self._proofs, account, password, self._clock)
         return right
-
-    def _digest(self, account: "Account", password: bytes) -> bytes:
-        # The credential is in it: when the password is changed nothing fits any more.
-        text = account.credential.encode() + b"\0" + password
-        return hashlib.blake2b(text, key=self._key, digest_size=32).digest()
 
     @asynccontextmanager
     async def _one_at_a_time(self, peer: str, name: str) -> AsyncIterator[None]:

@@ -2,8 +2,9 @@
 
 import ipaddress
 import logging
+import random
 from collections import Counter
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, Protocol, final
 
 import trio
 
@@ -29,24 +30,48 @@ STILL_HERE_SWEEPS: Final = 24
 a connection in IDLE; each look says them to an equal part."""
 SWEEP_SLICE: Final = 500
 """Connections that are looked at before others get their turn: about a millisecond."""
+FAREWELLS_PER_SECOND: Final = 100.0
+"""Clients that a process sends to its successor: some 0.1 s of a core for their handshakes."""
 LOCAL: Final = "local"
 """The peer's address on a unix socket."""
+
+
+class Peers(Protocol):
+    """Connections of addresses that other processes have (`imapvm.server.shared_memory`)."""
+
+    def elsewhere(self, network: str) -> int:
+        """How many a network has in all other processes."""
+
+    def change(self, network: str, by: int) -> None:
+        """Let the others know that there is one more here, or one less."""
 
 
 @final
 class Connections:
     """Counts and sweeps; one a process."""
 
-    __slots__ = ("_all", "_most", "_most_per_peer", "_peers", "_round", "_since")
+    __slots__ = ("_all", "_most", "_most_per_peer", "_peers", "_round", "_shared")
 
     def __init__(
-        self, *, most: int = CONNECTIONS_MAX, most_per_peer: int = CONNECTIONS_PER_PEER_MAX
+        self,
+        *,
+        most: int = CONNECTIONS_MAX,
+        most_per_peer: int = CONNECTIONS_PER_PEER_MAX,
+        shared: Peers | None = None,
     ) -> None:
+        """Count nobody yet.
+
+        Args:
+            most: in this process.
+            most_per_peer: from one address, in all processes.
+            shared: what the others have; None where there are no others.
+        """
         self._most = most
         self._most_per_peer = most_per_peer
         self._all: dict[Connection, None] = {}
         self._peers: Counter[str] = Counter()
         self._round = 0
+        self._shared = shared
 
     def __len__(self) -> int:
         return len(self._all)
@@ -59,13 +84,19 @@ class Connections:
         """Say why one more connection from this address cannot be had; None where it can."""
         if len(self._all) >= self._most:
             return "too many connections; try again later"
-        if not is_loopback(peer) and self._peers[network_of(peer)] >= self._most_per_peer:
-            return "too many connections from your address"
+        if not is_loopback(peer):
+            network = network_of(peer)
+            there = self._shared.elsewhere(network) if self._shared is not None else 0
+            if self._peers[network] + there >= self._most_per_peer:
+                return "too many connections from your address"
         return None
 
     def enter(self, connection: "Connection") -> None:
         self._all[connection] = None
-        self._peers[network_of(connection.transport.peer)] += 1
+        network = network_of(connection.transport.peer)
+        self._peers[network] += 1
+        if self._shared is not None:
+            self._shared.change(network, 1)
 
     def leave(self, connection: "Connection") -> None:
         del self._all[connection]
@@ -73,6 +104,8 @@ class Connections:
         self._peers[network] -= 1
         if not self._peers[network]:
             del self._peers[network]
+        if self._shared is not None:
+            self._shared.change(network, -1)
 
     async def sweep_forever(self) -> None:
         """End who has been silent too long: one task for all, no timer for any."""
@@ -123,6 +156,28 @@ class Connections:
         elif now - connection.heard_at >= (AUTOLOGOUT_SECONDS if signed_in else LOGIN_SECONDS):
             return "autologout; idle for too long"
         return None
+
+    async def end_by_turns(self, reason: str, seconds: float) -> None:
+        """Say BYE to everybody who is here now, each at a moment of its own.
+
+        All come back at once, and to another process that begins with a handshake and a sign-in
+        for each: so FAREWELLS_PER_SECOND, or as many as it takes to have told the last in time.
+
+        Args:
+            reason: for the clients.
+            seconds: about so long it takes at most. Who is in the middle of a command at its moment
+                hears BYE behind it, and may still be here at the end.
+        """
+        waiting = list(self)
+        random.shuffle(waiting)
+        pause = min(1 / FAREWELLS_PER_SECOND, seconds / max(len(waiting), 1))
+        due = trio.current_time()
+        while waiting:
+            due += random.expovariate(1 / pause) if pause else 0.0
+            await trio.sleep_until(due)
+            connection = waiting.pop()
+            if connection in self._all:
+                connection.end(reason)
 
     async def end_all(self, reason: str) -> None:
         """Say BYE to everybody, and return when the last is gone; may be cancelled before."""

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Final, final
 
 import trio
+from trio.lowlevel import wait_readable
 
 from imapvm.filepool.errors import FilepoolError
 from imapvm.intake.faults import is_bug
@@ -14,29 +15,40 @@ if TYPE_CHECKING:
     from imapvm.commands.context import Context
     from imapvm.commands.services import Services
     from imapvm.model.ids import AccountId, MailboxId
+    from imapvm.server.bells import Bells
 
 LOG: Final = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 1.0
 """Between two looks at commits of other processes, and at clients that were not reading."""
+ANSWER_SECONDS: Final = 0.002
+"""Between two answers to our bell: while others commit a thousand times a second, one look finds
+what several of them did."""
 
 
 @final
 class Doorbell:
     """Rings at the sessions that a commit concerns.
 
-    Commits of this process ring at once, before those who made them go on; those of others are
-    found by `look_forever`. Nothing is carried here: who is rung at reads the store, so a ring too
-    many costs a look, and one that got lost is made up for by the next.
+    Commits of this process ring at once, before those who made them go on; other workers ring our
+    bell (`answer_forever`), and whatever other processes there are is found by `look_forever`.
+    Nothing is carried here: who is rung at reads the store, so a ring too many costs a look, and
+    one that got lost is made up for by the next.
     """
 
-    __slots__ = ("_behind", "_connections", "_services")
+    __slots__ = ("_behind", "_bells", "_connections", "_services")
 
-    def __init__(self, services: "Services", connections: Connections) -> None:
+    def __init__(
+        self, services: "Services", connections: Connections, bells: "Bells | None" = None
+    ) -> None:
         self._services = services
         self._connections = connections
+        self._bells = bells
         self._behind: set[Context] = set()
         """Who did not take what it was told last, and so was perhaps not told all."""
+        if bells is not None:
+            services.idlers.on_enter = bells.attend
+            self._answer()
 
     def ring(self, mailboxes: Collection["MailboxId"]) -> None:
         """Tell the idlers of these mailboxes what has happened; for `Filepool.on_news`."""
@@ -44,6 +56,22 @@ class Doorbell:
         for mailbox in mailboxes:
             for context in idlers.at(mailbox):
                 self._push(context)
+
+    async def answer_forever(self) -> None:
+        """Tell what other workers have committed, as soon as they ring."""
+        assert self._bells is not None
+        while True:
+            await wait_readable(self._bells.fd)
+            self._answer()
+            try:
+                await self._look_for_news()
+            except FilepoolError as fault:
+                LOG.warning("cannot look for news", extra={"reason": str(fault)})
+            await trio.sleep(ANSWER_SECONDS)
+
+    def _answer(self) -> None:
+        if self._bells is not None:
+            self._bells.answer(waiting=len(self._services.idlers) > 0)
 
     async def look_forever(self) -> None:
         """Once a second: news from other processes, clients that read again, deleted accounts."""
@@ -57,13 +85,17 @@ class Doorbell:
 
     async def look(self) -> None:
         """Look once."""
+        self._answer()
+        await self._look_for_news()
+        behind, self._behind = self._behind, set()
+        for context in behind:
+            self._push(context)  # does nothing where it is not in IDLE any more
+
+    async def _look_for_news(self) -> None:
         pool = self._services.pool
         news = pool.foreign_news()
         if news:
             self.ring(news)
-        behind, self._behind = self._behind, set()
-        for context in behind:
-            self._push(context)  # does nothing where it is not in IDLE any more
         if pool.accounts_changed():
             await self._end_deleted()
 

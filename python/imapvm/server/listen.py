@@ -61,13 +61,7 @@ def open_listeners(settings: Settings, *, reuse_port: bool = False) -> Listeners
     """
     listeners = Listeners()
     try:
-        for kind, sock in handed_over().items():
-            spoken = next((name for name in KINDS if kind.partition("-")[0] == name), None)
-            if spoken is None:
-                raise SettingsError(
-                    f"systemd hands over a socket named {kind!r}; imap, imaps and lmtp are known"
-                )
-            getattr(listeners, spoken).append(sock)
+        take_handed_over(listeners)
         for kind in KINDS:
             for address in getattr(settings, kind):
                 getattr(listeners, kind).extend(listen(address, reuse_port=reuse_port))
@@ -90,6 +84,23 @@ def listen(address: str, *, reuse_port: bool = False) -> list[socket.socket]:
     """
     if address.startswith(UNIX):
         return [_listen_unix(address.removeprefix(UNIX))]
+    sockets = bind(address, reuse_port=reuse_port)
+    try:
+        for sock in sockets:
+            sock.listen(BACKLOG)
+    except OSError as fault:
+        for sock in sockets:
+            sock.close()
+        raise _refused(address, fault) from fault
+    return sockets
+
+
+def bind(address: str, *, reuse_port: bool = False) -> list[socket.socket]:
+    """Have a TCP address, without listening yet; see `listen`.
+
+    Raises:
+        SettingsError: it is no address, or cannot be had.
+    """
     host, port = parse(address)
     try:
         found = socket.getaddrinfo(
@@ -114,7 +125,6 @@ def listen(address: str, *, reuse_port: bool = False) -> list[socket.socket]:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             # The second family of a name gets the free port that the first was given.
             sock.bind((place[0], port or sockets[0].getsockname()[1], *place[2:]))
-            sock.listen(BACKLOG)
         except OSError as fault:
             for each in sockets:
                 each.close()
@@ -136,6 +146,21 @@ def parse(address: str) -> tuple[str, int]:
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise SettingsError(f"{address}: not of the form host:port, [address]:port or unix:/path")
     return ("" if host == "*" else host), int(port)
+
+
+def take_handed_over(listeners: Listeners) -> None:
+    """Add what systemd hands over.
+
+    Raises:
+        SettingsError: a socket has a name that says nothing.
+    """
+    for kind, sock in handed_over().items():
+        spoken = next((name for name in KINDS if kind.partition("-")[0] == name), None)
+        if spoken is None:
+            raise SettingsError(
+                f"systemd hands over a socket named {kind!r}; imap, imaps and lmtp are known"
+            )
+        getattr(listeners, spoken).append(sock)
 
 
 def handed_over() -> dict[str, socket.socket]:

@@ -4,9 +4,10 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, final
 
 import trio
 
@@ -20,13 +21,17 @@ from imapvm.server.accept import Door
 from imapvm.server.authenticator import Authenticator
 from imapvm.server.connections import Connections
 from imapvm.server.doorbell import Doorbell
+from imapvm.server.handover import EVERYTHING, Role
 from imapvm.server.listen import Listeners, open_listeners
 from imapvm.server.reactor import Reactor
+from imapvm.server.settings import SHUTDOWN_SECONDS
 from imapvm.server.tls import TlsServer
 
 if TYPE_CHECKING:
     from imapvm.filepool.pool import Filepool
+    from imapvm.server.bells import Bells
     from imapvm.server.settings import Listening, Settings
+    from imapvm.server.shared_memory import SharedMemory
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -35,17 +40,49 @@ SWITCH_SECONDS: Final = 0.0005
 the time of ten thousand reads from the store."""
 GC_THRESHOLDS: Final = (50_000, 50, 1000)
 """A full collection looks at ten objects a connection: make it rare. Cycles are broken by hand."""
-SHUTDOWN_SECONDS: Final = 10.0
-"""For commands that run when the server stops; who needs longer is cut off."""
+AGAIN: Final = "the server begins anew; come again"
+"""What clients of a worker hear that others replace."""
 SWEEP_SECONDS: Final = 60.0
 """Between two clean-ups of the filepool."""
 BETWEEN_PIECES_SECONDS: Final = 0.1
 """Within a clean-up that has more to do: clients' commits go first."""
 
 
+@final
+class Orders:
+    """What a running process can be told."""
+
+    __slots__ = ("clean", "retire", "stop")
+
+    def __init__(self) -> None:
+        self.stop = trio.Event()
+        """End: finish what runs, say BYE."""
+        self.retire = trio.Event()
+        """Let nobody in any more; say BYE to everybody within `reload_seconds`; end."""
+        self.clean = trio.Event()
+        """Clean the filepool up now: a process has died. Set by `clean_now`."""
+
+    def clean_now(self) -> None:
+        """Have it done; may be called again and again."""
+        done, self.clean = self.clean, trio.Event()
+        done.set()
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Among:
+    """What a process has of the others of its server."""
+
+    memory: "SharedMemory"
+    bells: "Bells"
+    place: int | None
+    """Its own, where it serves clients."""
+
+
 async def serve(
     settings: "Settings",
     *,
+    tls: TlsServer | None = None,
     clock: Callable[[], float] = time.time,
     task_status: "trio.TaskStatus[Listening]" = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -55,7 +92,8 @@ async def serve(
     everybody, and closes the filepool.
 
     Args:
-        settings: are checked first.
+        settings: are checked first; how many workers they ask for is not looked at.
+        tls: made by `tls_of`; made here where it is not given.
         clock: seconds since 1970 UTC.
         task_status: started when everything listens; says where.
 
@@ -65,22 +103,91 @@ async def serve(
         FilepoolError: the filepool cannot be opened.
     """
     settings.check()
-    tls = None
-    if settings.certificate is not None and settings.key is not None:
-        tls = TlsServer(settings.certificate, settings.key)
+    tls = tls or tls_of(settings)
     listeners = open_listeners(settings)
     try:
-        tune_interpreter()
-        stop = trio.Event()
+        orders = Orders()
         async with trio.open_nursery() as nursery:
-            await nursery.start(_serve_shielded, settings, tls, clock, stop, listeners)
+            await nursery.start(
+                partial(serve_roles, EVERYTHING, settings, listeners, orders, tls=tls, clock=clock)
+            )
             task_status.started(listeners.where())
             try:
                 await trio.sleep_forever()
             finally:
-                stop.set()
+                orders.stop.set()
     finally:
         listeners.close()
+
+
+async def serve_roles(
+    roles: Collection[Role],
+    settings: "Settings",
+    listeners: Listeners,
+    orders: Orders,
+    *,
+    tls: TlsServer | None,
+    among: Among | None = None,
+    clock: Callable[[], float] = time.time,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Be one process of a server, or all of it, until ordered to end.
+
+    It cannot be cancelled: all of it must go on working while commands finish, the filepool's
+    writers, too.
+
+    Args:
+        roles: what to do.
+        settings: checked before.
+        listeners: those for clients are closed as soon as nobody is let in any more.
+        orders: end it.
+        tls: None where there is no certificate.
+        among: the other processes; None where there are none.
+        clock: seconds since 1970 UTC.
+        task_status: started when everything listens.
+
+    Raises:
+        FilepoolError: the filepool cannot be opened.
+        SpoolInUseError, OSError: the spool cannot be watched.
+    """
+    tune_interpreter()
+    with trio.CancelScope(shield=True):
+        async with open_filepool(settings.filepool, clock=clock) as pool:
+            if among is not None:
+                bells = among.bells
+                pool.ring_with(bells.ring, partial(bells.ring, everybody=True))
+            async with trio.open_nursery() as inside:
+                if Role.KEEPER in roles:
+                    inside.start_soon(keep, pool, orders)
+                clients = None
+                if Role.WORKER in roles:
+                    clients = _Clients(pool, settings, tls, among, clock)
+                    await clients.begin(inside)
+                async with trio.open_nursery() as guests, trio.open_nursery() as intake:
+                    if Role.INTAKE in roles:
+                        deliverer = Deliverer(pool, settings.intake, clock=clock)
+                        for listener in listeners.lmtp:
+                            await intake.start(serve_lmtp, listener, deliverer)
+                        if settings.spool is not None:
+                            await intake.start(watch_spool, settings.spool, deliverer)
+                    if clients is None:
+                        task_status.started()
+                        await orders.stop.wait()
+                        intake.cancel_scope.cancel()
+                    else:
+                        await clients.serve(listeners, orders, guests, intake, task_status)
+                inside.cancel_scope.cancel()
+
+
+def tls_of(settings: "Settings") -> TlsServer | None:
+    """What the settings say about TLS; None where they have no certificate.
+
+    Raises:
+        CertificateError: it cannot be had with these files.
+    """
+    if settings.certificate is None or settings.key is None:
+        return None
+    return TlsServer(settings.certificate, settings.key)
 
 
 def tune_interpreter() -> None:
@@ -91,72 +198,125 @@ def tune_interpreter() -> None:
     gc.freeze()
 
 
-async def _serve_shielded(
-    settings: "Settings",
-    tls: TlsServer | None,
-    clock: Callable[[], float],
-    stop: trio.Event,
-    listeners: Listeners,
-    *,
-    task_status: trio.TaskStatus[None],
-) -> None:
-    """All of it must go on working while commands finish, the filepool's writers, too."""
-    with trio.CancelScope(shield=True):
-        async with open_filepool(settings.filepool, clock=clock) as pool:
-            await _serve_pool(pool, settings, tls, clock, stop, listeners, task_status)
+@final
+class _Clients:
+    """Serving clients: begun from the inside to the outside, and ended the other way round."""
 
-
-async def _serve_pool(
-    pool: "Filepool",
-    settings: "Settings",
-    tls: TlsServer | None,
-    clock: Callable[[], float],
-    stop: trio.Event,
-    listeners: Listeners,
-    task_status: trio.TaskStatus[None],
-) -> None:
-    """Begin from the inside to the outside: what lets clients in comes last, and ends first."""
-    reactor = Reactor()
-    connections = Connections(most_per_peer=settings.connections_per_peer)
-    services = Services(pool=pool, authenticator=Authenticator(pool.accounts), clock=clock)
-    doorbell = Doorbell(services, connections)
-    deliverer = Deliverer(pool, settings.intake, clock=clock)
-    async with trio.open_nursery() as inside:
-        await inside.start(reactor.run)
-        inside.start_soon(doorbell.look_forever)
-        inside.start_soon(connections.sweep_forever)
-        inside.start_soon(keep, pool)
-        pool.on_news = doorbell.ring
-        async with trio.open_nursery() as clients, trio.open_nursery() as intake:
-            for listener in listeners.lmtp:
-                await intake.start(serve_lmtp, listener, deliverer)
-            if settings.spool is not None:
-                await intake.start(watch_spool, settings.spool, deliverer)
-            door = Door(
-                services, connections, reactor, clients, tls=tls, plaintext=settings.plaintext
+    def __init__(
+        self,
+        pool: "Filepool",
+        settings: "Settings",
+        tls: TlsServer | None,
+        among: Among | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._tls = tls
+        self._rung_at = among is not None
+        self.reactor = Reactor()
+        if among is None:
+            authenticator = Authenticator(pool.accounts)
+            self.connections = Connections(most_per_peer=settings.connections_per_peer)
+        else:
+            assert among.place is not None
+            memory = among.memory
+            # Trio's clock begins at a random time in each process.
+            authenticator = Authenticator(
+                pool.accounts,
+                clock=time.monotonic,
+                proofs=memory.proofs(),
+                failures=memory.failures(),
+                processes=settings.workers,
             )
-            async with trio.open_nursery() as doors:
-                for listener in listeners.imap:
-                    doors.start_soon(partial(door.accept_forever, listener, tls_first=False))
-                for listener in listeners.imaps:
-                    doors.start_soon(partial(door.accept_forever, listener, tls_first=True))
-                task_status.started()
-                await stop.wait()
-                doors.cancel_scope.cancel()
-            listeners.close_imap()
-            intake.cancel_scope.cancel()  # a delivery that runs is answered all the same
-            with trio.move_on_after(SHUTDOWN_SECONDS, shield=True):
-                await connections.end_all("the server is shutting down")
-            clients.cancel_scope.cancel()
-        inside.cancel_scope.cancel()
+            self.connections = Connections(
+                most_per_peer=settings.connections_per_peer, shared=memory.peers(among.place)
+            )
+        self.services = Services(pool=pool, authenticator=authenticator, clock=clock)
+        self.doorbell = Doorbell(self.services, self.connections, among and among.bells)
+        pool.on_news = self.doorbell.ring
+
+    async def begin(self, inside: trio.Nursery) -> None:
+        """Start what clients need; it has to outlive them."""
+        await inside.start(self.reactor.run)
+        inside.start_soon(self.doorbell.look_forever)
+        if self._rung_at:
+            inside.start_soon(self.doorbell.answer_forever)
+        inside.start_soon(self.connections.sweep_forever)
+
+    async def serve(
+        self,
+        listeners: Listeners,
+        orders: Orders,
+        guests: trio.Nursery,
+        intake: trio.Nursery,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        """Let clients in, until ordered to end; then take leave of them.
+
+        Args:
+            listeners: where they come.
+            orders: end it.
+            guests: gets a task for each client.
+            intake: stands inside `guests`, and is cancelled when nobody is let in any more.
+            task_status: started when they can come.
+        """
+        door = Door(
+            self.services,
+            self.connections,
+            self.reactor,
+            guests,
+            tls=self._tls,
+            plaintext=self._settings.plaintext,
+        )
+        async with trio.open_nursery() as doors:
+            for listener in listeners.imap:
+                doors.start_soon(partial(door.accept_forever, listener, tls_first=False))
+            for listener in listeners.imaps:
+                doors.start_soon(partial(door.accept_forever, listener, tls_first=True))
+            task_status.started()
+            await _first(orders.stop, orders.retire)
+            doors.cancel_scope.cancel()
+        listeners.close_imap()
+        intake.cancel_scope.cancel()  # a delivery that runs is answered all the same
+        with trio.CancelScope(shield=True):
+            if not orders.stop.is_set():
+                await self._take_turns(orders.stop)
+            with trio.move_on_after(SHUTDOWN_SECONDS):
+                await self.connections.end_all(
+                    "the server is shutting down" if orders.stop.is_set() else AGAIN
+                )
+        guests.cancel_scope.cancel()
+
+    async def _take_turns(self, stop: trio.Event) -> None:
+        """Say BYE to one after the other, unless the order comes to stop at once."""
+        seconds = self._settings.reload_seconds
+        with trio.move_on_after(seconds):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_cancel_at, stop, nursery.cancel_scope)
+                await self.connections.end_by_turns(AGAIN, seconds)
+                nursery.cancel_scope.cancel()
 
 
-async def keep(pool: "Filepool") -> None:
+async def _first(*events: trio.Event) -> None:
+    """Wait for whichever comes first."""
+    async with trio.open_nursery() as nursery:
+        for event in events:
+            nursery.start_soon(_cancel_at, event, nursery.cancel_scope)
+
+
+async def _cancel_at(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
+
+
+async def keep(pool: "Filepool", orders: Orders) -> None:
     """Clean the filepool up, now and then, a bounded piece at a time."""
     while True:
         more = False
+        ordered = orders.clean
         try:
             more = (await pool.sweep()).more
         except FilepoolError as fault:
             LOG.warning("the filepool is not swept", extra={"reason": str(fault)})
-        await trio.sleep(BETWEEN_PIECES_SECONDS if more else SWEEP_SECONDS)
+        with trio.move_on_after(BETWEEN_PIECES_SECONDS if more else SWEEP_SECONDS):
+            await ordered.wait()

@@ -2,16 +2,25 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from imapvm.intake.settings import IntakeSettings
 from imapvm.model.limits import CONNECTIONS_PER_PEER_MAX
+
+SHUTDOWN_SECONDS: Final = 10.0
+"""For commands that run when the server stops; who needs longer is cut off."""
+RELOAD_SECONDS: Final = 120
+"""See `Settings.reload_seconds`."""
 
 Plaintext = Literal["never", "loopback", "always"]
 
 
 class SettingsError(Exception):
     """The server cannot run like this; one sentence says why."""
+
+
+class CertificateError(SettingsError):
+    """Certificate and key cannot be used; the message names the files and the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +46,11 @@ class Settings:
     """Whether a password may be sent without TLS: unix sockets count as loopback."""
     connections_per_peer: int = CONNECTIONS_PER_PEER_MAX
     """From one address (one /64 of IPv6); this machine itself may make any number."""
+    reload_seconds: int = RELOAD_SECONDS
+    """After a reload: within which the clients of old workers hear BYE, each at its own moment."""
     workers: int = 0
-    """0: everything in one process, the only form there is."""
+    """Processes that serve clients, beside one that takes mail in and one that cleans up; 0:
+    everything in one process."""
     hostname: str = "localhost"
     """Ours, in what mail systems are told."""
     intake: IntakeSettings = field(default_factory=lambda: IntakeSettings(hostname="localhost"))
@@ -49,10 +61,6 @@ class Settings:
         Raises:
             SettingsError: with one sentence.
         """
-        if self.workers:
-            raise SettingsError(
-                f"workers = {self.workers}: several processes cannot be served by yet; use 0"
-            )
         if (self.certificate is None) != (self.key is None):
             raise SettingsError("a certificate needs its key, and a key its certificate")
         if self.imaps and self.certificate is None:

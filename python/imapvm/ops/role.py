@@ -1,0 +1,28 @@
+"""The verb by which a master starts its processes. Nobody else has a use for it: help hides it."""
+
+import argparse
+
+
+def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Describe the verb. Without `help` it is not listed."""
+    role = verbs.add_parser("role", description="Started by `imapvm serve` alone.")
+    role.add_argument("name", help="for who looks at the list of processes")
+    role.add_argument("assignment", type=int, help="a descriptor that was handed over")
+    role.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Be one process of a server."""
+    from imapvm.ops import logs
+    from imapvm.server.handover import read
+    from imapvm.server.role_process import serve_assignment
+
+    assignment = read(arguments.assignment)
+    configuration = assignment.configuration
+    logs.configure(
+        style=configuration.log_format,
+        level=configuration.log_level,
+        role=assignment.name,
+    )
+    serve_assignment(assignment)
+    return 0

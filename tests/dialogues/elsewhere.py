@@ -1,0 +1,107 @@
+"""Processes that serve some of a dialogue's clients: what one client does, others see elsewhere."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import trio
+import trio.testing
+from trio.lowlevel import wait_readable
+
+from imapvm.server.bells import Bells, new_bell
+from imapvm.server.shared_memory import SharedMemory
+
+MESSAGE_MAX = 4096
+
+
+class Elsewhere:
+    """One such process, seen from the test."""
+
+    def __init__(self, place: int, memory: int, bells: list[int]) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        words = json.dumps({"place": place, "memory": memory, "bells": bells})
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.dialogues.elsewhere", str(theirs.fileno()), words],
+            pass_fds=[theirs.fileno(), memory, *bells],
+            cwd=Path(__file__).parents[2],
+        )
+        theirs.close()
+        self._socket = ours
+
+    async def ask(self, verb: str, *words: object, hand_over: socket.socket | None = None) -> None:
+        """Have it do something; return when it is done."""
+        fds = [] if hand_over is None else [hand_over.fileno()]
+        socket.send_fds(self._socket, [json.dumps([verb, *words]).encode()], fds)
+        if hand_over is not None:
+            hand_over.close()
+        await wait_readable(self._socket)
+        answer = self._socket.recv(MESSAGE_MAX)
+        assert answer == b"done", answer
+
+    def end(self) -> None:
+        self._socket.close()
+        self.process.wait(30)
+
+
+class Processes:
+    """Two of them, and what they and this process ring at each other with."""
+
+    def __init__(self) -> None:
+        self.memory = SharedMemory.create(3)
+        self.fds = [new_bell() for _ in range(3)]
+        self.others = [Elsewhere(place, self.memory.fd, self.fds) for place in (1, 2)]
+
+    def bells(self) -> Bells:
+        """Those of this process."""
+        return Bells(self.fds, self.memory.bells, 0)
+
+    def end(self) -> None:
+        for other in self.others:
+            other.end()
+        for fd in (self.memory.fd, *self.fds):
+            os.close(fd)
+
+
+# --- in the other process -----------------------------------------------------------------------
+
+
+async def serve(control: socket.socket, bells: Bells) -> None:
+    """Serve one dialogue after the other, until the test hangs up."""
+    from tests.dialogues.host import Given, running
+
+    while (order := await receive(control)) is not None:
+        (verb, folder, certificate, key), _ = order
+        assert verb == "open"
+        given = Given(Path(folder), Path(certificate), Path(key))
+        async with running(given, bells=bells, create=False) as host:
+            control.send(b"done")
+            while (order := await receive(control)) is not None:
+                (verb, *words), fds = order
+                if verb == "close":
+                    break
+                if verb == "connect":
+                    host.admit(socket.socket(fileno=fds[0]), **words[0])
+                else:
+                    await trio.testing.wait_all_tasks_blocked(words[0])
+                control.send(b"done")
+        control.send(b"done")
+
+
+async def receive(control: socket.socket) -> tuple[list, list[int]] | None:
+    await wait_readable(control)
+    data, fds, _, _ = socket.recv_fds(control, MESSAGE_MAX, 1)
+    return (json.loads(data), fds) if data else None
+
+
+def main() -> None:
+    control = socket.socket(fileno=int(sys.argv[1]))
+    words = json.loads(sys.argv[2])
+    memory = SharedMemory(words["memory"], len(words["bells"]))
+    trio.run(serve, control, Bells(words["bells"], memory.bells, words["place"]))
+
+
+if __name__ == "__main__":
+    main()

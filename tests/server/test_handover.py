@@ -1,0 +1,63 @@
+"""What a master hands to its processes, and which of its descriptors they get."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from imapvm.intake.settings import IntakeSettings
+from imapvm.server.handover import Assignment, Configuration, Role, read, write
+from imapvm.server.settings import Settings
+
+
+def test_an_assignment_is_read_as_it_was_written():
+    settings = Settings(
+        filepool=Path("/p"),
+        certificate=Path("/c"),
+        imap=("127.0.0.1:143",),
+        workers=3,
+        plaintext="never",
+        intake=IntakeSettings(hostname="h", domains=("example.org",)),
+    )
+    assignment = Assignment(
+        role=Role.WORKER,
+        name="worker-2",
+        master=os.getpid(),
+        report=3,
+        memory=4,
+        bells=(5, 6),
+        place=1,
+        imap=(7,),
+        lmtp=(8,),
+        configuration=Configuration(settings=settings, log_format="json", log_level="debug"),
+    )
+    fd = write(assignment)
+    assert not os.get_inheritable(fd)
+    assert read(fd) == assignment
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+    assert assignment.descriptors() == (3, 4, 5, 6, 7, 8)
+
+
+def test_the_master_knows_neither_trio_nor_lmdb():
+    code = (
+        "import sys, imapvm.ops.cli, imapvm.ops.serving, imapvm.ops.workers, imapvm.ops.config;"
+        "import imapvm.ops.settings, imapvm.ops.logs;"
+        "print({'trio', 'lmdb', 'imapvm._core'} & set(sys.modules))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout
+    assert said == "set()\n"
+
+
+def test_a_process_whose_master_is_gone_does_not_begin(tmp_path):
+    code = (
+        "import os, sys; from imapvm.server.role_process import _die_with;"
+        f"_die_with({os.getpid() + 1}); print('goes on')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    assert done.returncode == -9
+    assert done.stdout == b""

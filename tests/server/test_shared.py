@@ -1,0 +1,176 @@
+"""What workers share in memory: each sees what the others have noted, and a crash costs little."""
+
+import os
+import random
+
+import pytest
+from tests.server.test_connections import FakeConnection
+
+from imapvm.auth.throttle import PAIR_FREE, Throttle
+from imapvm.server import shared_memory
+from imapvm.server.connections import Connections
+from imapvm.server.shared_memory import SharedMemory
+from imapvm.server.shared_table import WAYS, SharedTable, table_octets
+
+KEY = bytes(32)
+
+
+def table(records: int = 64, payload: int = 8) -> SharedTable:
+    memory = memoryview(bytearray(table_octets(records, payload)))
+    return SharedTable(memory, KEY, payload=payload)
+
+
+def number(value: int) -> bytes:
+    return value.to_bytes(8, "little")
+
+
+@pytest.fixture
+def memory():
+    memory = SharedMemory.create(4)
+    yield memory
+    os.close(memory.fd)
+
+
+def again(memory: SharedMemory) -> SharedMemory:
+    """The same memory, as another process has it."""
+    return SharedMemory(memory.fd, memory.places)
+
+
+# --- the table ----------------------------------------------------------------------------------
+
+
+def test_what_was_put_is_found_until_it_is_forgotten():
+    shared = table()
+    assert shared.find(b"ada") is None
+    shared.put(b"ada", 1.5, number(7))
+    assert shared.find(b"ada") == (1.5, number(7))
+    shared.put(b"ada", 2.5, number(8))
+    assert shared.find(b"ada") == (2.5, number(8))
+    assert len(shared) == 1
+    shared.forget(b"ada")
+    shared.forget(b"ada")
+    assert shared.find(b"ada") is None
+    assert len(shared) == 0
+
+
+def test_a_full_row_gives_its_oldest_record_up():
+    shared = table(records=WAYS)  # one row
+    for at in range(WAYS):
+        shared.put(number(at), 100.0 + at, number(at))
+    shared.put(number(0), 200.0, number(0))  # it is the youngest now
+    shared.put(b"more", 201.0, number(9))
+    assert shared.find(number(1)) is None
+    assert shared.find(number(0)) == (200.0, number(0))
+    assert shared.find(b"more") == (201.0, number(9))
+    assert len(shared) == WAYS
+
+
+def test_the_place_of_a_forgotten_record_does_not_make_another_one_double():
+    shared = table(records=WAYS)
+    for at in range(WAYS):
+        shared.put(number(at), 100.0 + at, number(at))
+    shared.forget(number(0))
+    shared.put(number(5), 300.0, number(55))
+    shared.forget(number(5))
+    assert shared.find(number(5)) is None
+    assert len(shared) == WAYS - 2
+
+
+def test_it_agrees_with_a_dictionary_while_nothing_has_to_give_way():
+    chance = random.Random(1)
+    shared, naive = table(records=4096), {}
+    for at in range(3000):
+        key = number(chance.randrange(500))
+        if chance.random() < 0.3:
+            shared.forget(key)
+            naive.pop(key, None)
+        else:
+            shared.put(key, float(at), number(at))
+            naive[key] = (float(at), number(at))
+        assert shared.find(key) == naive.get(key)
+    assert {key: shared.find(key) for key in naive} == naive
+    assert len(shared) == len(naive)
+
+
+# --- sign-ins -----------------------------------------------------------------------------------
+
+
+def test_failures_at_one_worker_slow_another_down(memory):
+    now = [1000.0]
+    one = Throttle(lambda: now[0], memory.failures())
+    two = Throttle(lambda: now[0], again(memory).failures())
+    for _ in range(PAIR_FREE):
+        one.failed("192.0.2.1", "ada")
+    two.failed("192.0.2.1", "ada")
+    assert one.delay("192.0.2.1", "ada") == two.delay("192.0.2.1", "ada") == 1
+    assert one.delay("192.0.2.1", "grace") == one.delay("192.0.2.2", "ada") == 0
+    two.succeeded("192.0.2.1", "ada")
+    assert one.delay("192.0.2.1", "ada") == 0
+    assert len(one) == 0
+
+
+def test_a_name_with_nuls_is_not_taken_for_another(memory):
+    throttle = Throttle(lambda: 1000.0, memory.failures())
+    for _ in range(PAIR_FREE + 1):
+        throttle.failed("192.0.2.1", "a\0+b")
+    assert throttle.delay("192.0.2.1", "a\0+b") == 1
+    assert throttle.delay("192.0.2.1", "a") == 0
+
+
+def test_a_proof_of_one_worker_is_one_for_all_and_half_a_proof_is_none(memory):
+    one, two = memory.proofs(), again(memory).proofs()
+    assert one.key == two.key
+    assert one.key != bytes(32)
+    one.remember(7, b"d" * 32, 1234.5)
+    assert two.find(7) == (b"d" * 32, 1234.5)
+    assert two.find(8) is None
+    two.remember(7, b"e" * 32, 2000.0)
+    assert one.find(7) == (b"e" * 32, 2000.0)
+
+
+def test_another_server_has_another_secret(memory):
+    other = SharedMemory.create(4)
+    assert other.key != memory.key
+    os.close(other.fd)
+
+
+# --- connections of one address -----------------------------------------------------------------
+
+
+def test_one_address_has_its_bound_over_all_workers(memory):
+    workers = [
+        Connections(most_per_peer=3, shared=again(memory).peers(place)) for place in range(2)
+    ]
+    everybody = []
+    for at in range(3):
+        assert workers[at % 2].refusal("192.0.2.1") is None
+        connection = FakeConnection("192.0.2.1")
+        workers[at % 2].enter(connection)
+        everybody.append((workers[at % 2], connection))
+    for worker in workers:
+        assert worker.refusal("192.0.2.1") == "too many connections from your address"
+        assert worker.refusal("192.0.2.2") is None
+        assert worker.refusal("127.0.0.1") is None
+    worker, connection = everybody.pop()
+    worker.leave(connection)
+    assert [worker.refusal("192.0.2.1") for worker in workers] == [None, None]
+
+
+def test_the_connections_of_a_dead_worker_count_no_more(memory):
+    dead, alive = again(memory).peers(1), again(memory).peers(2)
+    for _ in range(5):
+        dead.change("192.0.2.1", 1)
+    dead.change("192.0.2.9", 1)
+    alive.change("192.0.2.1", 1)
+    looking = memory.peers(3)
+    assert looking.elsewhere("192.0.2.1") == 6
+    memory.clear_place(1)
+    assert looking.elsewhere("192.0.2.1") == 1
+    assert looking.elsewhere("192.0.2.9") == 0
+    assert alive.elsewhere("192.0.2.1") == 0
+
+
+def test_memory_that_nobody_has_written_to_takes_no_pages(memory):
+    octets = os.fstat(memory.fd)
+    assert octets.st_size > shared_memory.PEER_BUCKETS * 4 * 4
+    assert octets.st_blocks * 512 <= 16 * 1024

@@ -1,0 +1,397 @@
+"""Several processes on one filepool: they serve as one, and go on when one of them dies."""
+
+import os
+import random
+import re
+import signal
+import ssl
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import lmdb
+import pytest
+import trio
+import trustme
+from tests.commands import agreeing
+from tests.server.whole import MESSAGE, Client, Processes, lmtp, running
+
+from imapvm.auth.throttle import PAIR_FREE
+from imapvm.server.settings import SHUTDOWN_SECONDS
+
+pytestmark = pytest.mark.slow
+
+WORKERS = ("worker-1", "worker-2", "worker-3")
+PATIENCE_SECONDS = 20
+TRIES = 200
+"""Connections until each worker has one: that they do not suffice has a chance of 1e-34."""
+
+
+@pytest.fixture
+async def server(tmp_path) -> AsyncIterator[Processes]:
+    async with running(tmp_path, workers=3) as server:
+        yield server
+
+
+async def eventually(condition, server: Processes) -> None:
+    with trio.move_on_after(PATIENCE_SECONDS):
+        while not condition():  # noqa: ASYNC110  # other processes make it true
+            await trio.sleep(0.02)
+        return
+    raise AssertionError(server.log)
+
+
+def worker_of(server: Processes, client: Client) -> str:
+    """Who serves a client: whose descriptor the other end of its connection is."""
+    port = client.stream.socket.getsockname()[1]
+    inode = None
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        words = line.split()
+        if int(words[2].rpartition(":")[2], 16) == port:
+            inode = words[9]
+    for name, pid in server.pids().items():
+        for fd in Path(f"/proc/{pid}/fd").iterdir():
+            try:
+                if os.readlink(fd) == f"socket:[{inode}]":
+                    return name
+            except FileNotFoundError:
+                continue
+    raise AssertionError("nobody serves it")
+
+
+async def at_each(server: Processes, connect) -> dict[str, Client]:
+    """A client at each worker."""
+    found: dict[str, Client] = {}
+    for _ in range(TRIES):
+        client = await connect()
+        found.setdefault(worker_of(server, client), client)
+        if len(found) == len(WORKERS):
+            return found
+    raise AssertionError(f"only {found} were reached")
+
+
+# --- as one -------------------------------------------------------------------------------------
+
+
+async def test_connections_are_dealt_out_to_all(server):
+    assert set(await at_each(server, server.connect)) == set(WORKERS)
+
+
+async def test_mail_is_announced_by_every_worker_at_once(server):
+    idlers = await at_each(server, server.idling)
+    delays = []
+    for number in range(1, 31):
+        told: list[float] = []
+
+        async def hear(client: Client, number: int, told: list[float]) -> None:
+            await client.until(b"* %d EXISTS" % number)
+            told.append(time.perf_counter())
+
+        async with trio.open_nursery() as nursery:
+            for client in idlers.values():
+                nursery.start_soon(hear, client, number, told)
+            assert (await lmtp(server, b"ada@localhost")).startswith(b"250")
+            sent = time.perf_counter()
+        delays += [at - sent for at in told]
+    # Without doorbells it would take half a second; bench/ has the figures.
+    assert statistics.median(delays) < 0.05
+    assert max(delays) < 0.9
+
+
+async def test_what_one_worker_commits_is_announced_by_the_others_at_once(server):
+    idlers = await at_each(server, server.idling)
+    writers = await at_each(server, server.signed_in)
+    delays = []
+    for count, writer in enumerate([*writers.values()] * 10, 1):
+        await writer.send(b"w APPEND INBOX {%d+}\r\n" % len(MESSAGE) + MESSAGE + b"\r\n")
+        await writer.until(b"w OK")
+        done = time.perf_counter()
+        for client in idlers.values():
+            await client.until(b"* %d EXISTS" % count)
+        delays.append(time.perf_counter() - done)
+    assert statistics.median(delays) < 0.05
+
+
+async def test_an_account_that_is_enrolled_while_they_serve_is_known_to_all(server):
+    await by_command(server, "user", "enroll", "late", "--password-stdin", said=b"secret\n")
+    assert set(await at_each(server, partial(server.signed_in, b"late"))) == set(WORKERS)
+
+
+async def test_a_changed_password_is_changed_for_all(server):
+    await at_each(server, server.signed_in)  # all remember the old one
+    await by_command(server, "user", "password", "ada", "--password-stdin", said=b"other\n")
+    for client in (await at_each(server, server.connect)).values():
+        assert (await client.command(b"LOGIN ada other"))[-1].startswith(b"t OK")
+    for client in (await at_each(server, server.connect)).values():
+        assert (await client.command(b"LOGIN ada secret"))[-1].startswith(b"t NO")
+
+
+async def by_command(server: Processes, *words: str, said: bytes = b"") -> None:
+    await trio.run_process(
+        [sys.executable, "-m", "imapvm", *words, "--filepool", str(server.settings.filepool)],
+        stdin=said,
+        capture_stdout=True,
+    )
+
+
+async def test_failures_to_sign_in_count_in_all_of_them_together(server):
+    clients = [*(await at_each(server, server.connect)).values()]
+    for number in range(PAIR_FREE + 2):  # spread over all: one alone would not be slow yet
+        said = await clients[number % len(clients)].command(b"LOGIN grace wrong")
+        assert said[-1].startswith(b"t NO")
+    began = trio.current_time()
+    await clients[-1].command(b"LOGIN grace wrong")
+    assert trio.current_time() - began >= 2
+
+
+async def test_a_password_that_was_right_at_one_is_not_hashed_at_another(server, tmp_path):
+    # The memory that they share is seen by its effect: hashing takes a tenth of a second of CPU.
+    await by_command(server, "user", "enroll", "dear", "--password-stdin", said=b"secret\n")
+    clients = await at_each(server, server.connect)
+    first, *others = clients.values()
+    assert (await first.command(b"LOGIN dear secret"))[-1].startswith(b"t OK")
+    for name, client in [*clients.items()][1:]:
+        before = cpu_seconds(server.pids()[name])
+        assert (await client.command(b"LOGIN dear secret"))[-1].startswith(b"t OK")
+        assert cpu_seconds(server.pids()[name]) - before <= 0.03
+    assert len(others) == 2
+
+
+def cpu_seconds(pid: int) -> float:
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_clients_of_several_workers_agree_when_they_have_stopped(server, seed):
+    chance = random.Random(seed)
+    clients = []
+    for index, worker in enumerate([*WORKERS, *WORKERS]):
+        there = (await at_each(server, server.signed_in))[worker]
+        client = agreeing.Client(f"c{index}x", partial(say, there), rev2=bool(index % 2))
+        if client.rev2:
+            await client.do(b"ENABLE IMAP4rev2")
+        await client.do(b"SELECT INBOX")
+        clients.append(client)
+    await agreeing.at_once(clients, chance)
+    await agreeing.agree(clients)
+
+
+async def say(client: Client, line: bytes) -> list[str]:
+    await client.send(line)
+    tag = line.split()[0] + b" "
+    return [heard.decode().rstrip("\r\n") for heard in await client.until(tag)]
+
+
+# --- when one dies ------------------------------------------------------------------------------
+
+
+async def test_a_worker_that_is_killed_takes_nobody_along_and_loses_nothing(server):
+    """Clients of the others go on, in IDLE and out of it; its own come back, to its successor."""
+    acknowledged = 0
+    sessions = [(await at_each(server, server.signed_in)) for _ in range(3)]
+    idlers = await at_each(server, server.idling)
+    victim = "worker-2"
+    killed = trio.Event()
+    gone: set[str] = set()
+    answered_after = dict.fromkeys(WORKERS, 0)
+
+    async def load(name: str, client: Client, number: int) -> None:
+        nonlocal acknowledged
+        text = b"Subject: %s-%d\r\n\r\nx\r\n" % (name.encode(), number)
+        for _ in range(400):
+            try:
+                await client.send(b"a APPEND Archive {%d+}\r\n" % len(text) + text + b"\r\n")
+                line = await client.line()
+            except trio.BrokenResourceError:
+                line = b""
+            if not line.startswith(b"a OK"):
+                assert line == b"", line
+                gone.add(name)
+                return
+            acknowledged += 1
+            answered_after[name] += killed.is_set()
+            if answered_after[name] > 30:
+                return
+
+    async with trio.open_nursery() as nursery:
+        for number, session in enumerate(sessions):
+            for name, client in session.items():
+                nursery.start_soon(load, name, client, number)
+        await trio.sleep(0.5)
+        before = server.pids()
+        os.kill(before[victim], signal.SIGKILL)
+        killed.set()
+    assert gone == {victim}
+    assert all(answered_after[name] > 30 for name in set(WORKERS) - gone)
+    await eventually(lambda: server.pids().get(victim, before[victim]) != before[victim], server)
+    after = server.pids()
+    assert {**after, victim: 0} == {**before, victim: 0}
+    again = await at_each(server, server.signed_in)
+    (status,) = (
+        line
+        for line in await again[victim].command(b"STATUS Archive (MESSAGES)")
+        if line.startswith(b"* STATUS")
+    )
+    kept = int(re.search(rb"MESSAGES (\d+)", status)[1])
+    assert acknowledged <= kept <= acknowledged + len(sessions)
+    await lmtp(server, b"ada@localhost")
+    for name in set(WORKERS) - {victim}:
+        await idlers[name].until(b"* 1 EXISTS")
+    assert f"role={victim}" in server.log
+    assert "signal=SIGKILL" in server.log
+
+
+async def test_who_waits_for_a_dead_worker_is_served_by_its_successor(server):
+    os.kill(server.pids()["worker-1"], signal.SIGSTOP)
+    waiting: list[Client] = []
+    for _ in range(TRIES):
+        client = Client(await trio.open_tcp_stream(*server.listening.imap))
+        with trio.move_on_after(1) as waited:
+            assert (await client.line()).startswith(b"* OK")
+        if waited.cancelled_caught:
+            waiting.append(client)
+            if len(waiting) == 3:
+                break
+    os.kill(server.pids()["worker-1"], signal.SIGKILL)
+    for client in waiting:
+        with trio.fail_after(PATIENCE_SECONDS):
+            assert (await client.line()).startswith(b"* OK [CAPABILITY IMAP4rev1")
+        assert (await client.command(b"LOGIN ada secret"))[-1].startswith(b"t OK")
+
+
+@pytest.mark.parametrize("who", ["intake", "keeper"])
+async def test_intake_and_keeper_are_replaced_while_clients_go_on(server, who):
+    idler = await server.idling()
+    before = server.pids()[who]
+    os.kill(before, signal.SIGKILL)
+    await eventually(lambda: server.pids().get(who, before) != before, server)
+    with trio.fail_after(PATIENCE_SECONDS):  # who hands mail over waits in the queue meanwhile
+        assert (await lmtp(server, b"ada@localhost")).startswith(b"250")
+    await idler.until(b"* 1 EXISTS")
+
+
+async def test_readers_that_a_dead_worker_leaves_are_cleared(server):
+    await at_each(server, server.idling)  # all have read
+    dead = server.pids()["worker-3"]
+    group = server.settings.filepool / "group-000"
+    with lmdb.open(str(group), readonly=True, max_dbs=32, lib_version=0) as env:
+        assert f" {dead} " in env.readers()
+        os.kill(dead, signal.SIGKILL)
+        await eventually(lambda: f" {dead} " not in env.readers(), server)
+
+
+async def test_all_die_with_the_master_and_the_next_takes_over(tmp_path, server):
+    await at_each(server, server.idling)
+    pids = server.pids()
+    os.kill(pids["worker-1"], signal.SIGSTOP)  # one that could not even notice
+    server.master.kill()
+    await eventually(lambda: not any(alive(pid) for pid in pids.values()), server)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+# --- reloading and ending -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_certificates(tmp_path) -> Iterator[tuple[Path, Path, list[tuple[bytes, bytes]]]]:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    authority = trustme.CA()
+    pairs = []
+    for _ in range(2):
+        issued = authority.issue_cert("imap.example.org")
+        chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
+        pairs.append((chain, issued.private_key_pem.bytes()))
+    certificate.write_bytes(pairs[0][0])
+    key.write_bytes(pairs[0][1])
+    return certificate, key, pairs
+
+
+async def shown(server: Processes) -> bytes:
+    """The certificate that a new client sees."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    stream = trio.SSLStream(await trio.open_tcp_stream(*server.listening.imaps), context)
+    await stream.do_handshake()
+    certificate = stream.getpeercert(binary_form=True)
+    await trio.aclose_forcefully(stream)
+    return certificate
+
+
+async def test_a_reload_takes_the_new_certificate_and_refuses_nobody(tmp_path, two_certificates):
+    certificate, key, ((old, _), (new, new_key)) = two_certificates
+    options = {"certificate": certificate, "key": key, "imaps": ("127.0.0.1:0",)}
+    async with running(tmp_path, workers=2, reload_seconds=2, **options) as server:
+        assert await shown(server) == first_of(old)
+        sessions = [await server.idling() for _ in range(6)]
+        busy = await server.connect()
+        for _ in range(PAIR_FREE + 1):
+            await busy.command(b"LOGIN grace wrong")
+        before = server.pids()
+        certificate.write_bytes(new)
+        key.write_bytes(new_key)
+        stop = trio.Event()
+
+        async def come_and_go() -> None:
+            while not stop.is_set():
+                client = await server.connect()  # refused or reset, it would raise
+                await client.stream.aclose()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(come_and_go)
+            await busy.send(b"x LOGIN grace secret\r\n")  # takes a second, and more
+            await server.reload()
+            began = trio.current_time()
+            said = (await busy.all()).splitlines()
+            assert said[0].startswith(b"x OK")  # what runs is finished
+            assert said[-1].startswith(b"* BYE")
+            for session in sessions:
+                assert b"* BYE the server begins anew" in await session.all()
+            assert trio.current_time() - began < 2 + SHUTDOWN_SECONDS
+            await eventually(lambda: not set(before.values()) & set(server.pids().values()), server)
+            stop.set()
+        assert await shown(server) == first_of(new)
+        idler = await server.idling()
+        assert (await lmtp(server, b"ada@localhost")).startswith(b"250")
+        await idler.until(b"* 1 EXISTS")
+
+
+def first_of(chain: bytes) -> bytes:
+    end = "-----END CERTIFICATE-----\n"
+    return ssl.PEM_cert_to_DER_cert(chain.decode().partition(end)[0] + end)
+
+
+async def test_what_cannot_change_is_said_and_all_goes_on(server):
+    client = await server.idling()
+    before = server.pids()
+    server.configure(replace(server.settings, workers=2))
+    server.master.send_signal(signal.SIGHUP)
+    await eventually(lambda: "workers has changed, which needs a restart" in server.log, server)
+    server.configure(replace(server.settings, filepool=Path("/nowhere")))
+    server.master.send_signal(signal.SIGHUP)
+    await eventually(lambda: "There is no filepool at /nowhere" in server.log, server)
+    assert server.pids() == before
+    assert (await lmtp(server, b"ada@localhost")).startswith(b"250")
+    await client.until(b"* 1 EXISTS")
+
+
+async def test_an_order_to_end_is_heard_by_clients_of_all_workers(server):
+    clients = await at_each(server, server.idling)
+    pids = server.pids()
+    server.stop.cancel()
+    for client in clients.values():
+        assert b"* BYE the server is shutting down\r\n" in await client.all()
+    with trio.fail_after(SHUTDOWN_SECONDS):
+        assert await server.master.wait() == 0
+    assert not any(alive(pid) for pid in pids.values())
