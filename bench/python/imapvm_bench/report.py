@@ -100,6 +100,11 @@ class Report(msgspec.Struct, frozen=True):
         return self.totals.octets_in / self.seconds if self.seconds else 0.0
 
     @property
+    def has_entries_of_their_own(self) -> bool:
+        """Whether an entry of the mix is more than a command."""
+        return len(self.entries) > 1 or len(self.labels) > 1
+
+    @property
     def failures(self) -> int:
         """Errors of every kind: while measuring, and before, when connections were opened."""
         return max(self.totals.errors, sum(fault.count for fault in self.errors.values()))

@@ -37,7 +37,7 @@ def run_table(outcome: Outcome) -> RenderableType:
         parts.append(_latencies("command", report.labels, report))
     elif not report.never_began:
         parts.append(Text("No command was answered in the measured time.", style="yellow"))
-    if len(report.entries) > 1:
+    if report.has_entries_of_their_own:
         parts += [_latencies("mix", report.entries, report)]
     if report.setup:
         parts.append(_setup(report))
@@ -89,6 +89,9 @@ def _sentence(outcome: Outcome) -> RenderableType:
     text.append(f", {report.connections:,} connections, {how}, {report.seconds:.1f} s\n", "dim")
     text.append(figures.rate(report.commands_per_second), style="bold green")
     text.append(" commands/s   ")
+    if report.has_entries_of_their_own:
+        text.append(figures.rate(report.entries_per_second), style="bold green")
+        text.append(" entries/s   ")
     text.append(f"{figures.octets(report.octets_in_per_second)}/s", style="bold")
     text.append(" received   ")
     p50, p99 = report.latency.percentiles((50, 99))
