@@ -165,7 +165,7 @@ def compare_table(comparison: Comparison) -> RenderableType:
     note = (
         f"Medians of {rounds} rounds of {comparison.seconds:g} s; ± half the distance between the"
         " lowest and the highest. A ratio is the median of the ratios round by round (lowest to"
-        " highest); above 1 the first is ahead."
+        " highest); above 1 the first is ahead, and it is coloured where all rounds agree."
     )
     parts: list[RenderableType] = [table, Padding(Text(note, style="dim"), (0, 0, 0, 0))]
     parts += [
@@ -194,9 +194,8 @@ def value(number: float, metric: Metric) -> str:
 def _ratio(ratio: Spread | None) -> RenderableType:
     if ratio is None:
         return Text("none", style="dim")
-    text = Text(
-        figures.ratio(ratio.median), style="bold green" if ratio.median >= 1 else "bold red"
-    )
+    style = {1: "bold green", -1: "bold red", 0: "bold"}[ratio.side]
+    text = Text(figures.ratio(ratio.median), style=style)
     if len(ratio.values) > 1:
         text.append(f" ({figures.ratio(ratio.low)} to {figures.ratio(ratio.high)})", style="dim")
     return text
