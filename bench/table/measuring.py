@@ -122,7 +122,7 @@ def _one(
 
 def value_of(report: Report, row: Row) -> float | None:
     """The row's number out of a report; None if nothing was answered."""
-    if not report.totals.commands:
+    if not report.totals.entries:
         return None
     if row.unit == "MB/s":
         octets = report.octets_in_per_second / report.commands_per_second
@@ -144,3 +144,5 @@ def _faults(report: Report) -> Iterator[str]:
         yield f"{kind}: {fault.example}" if fault.example else kind
     if report.ended not in {"time", "limit"}:
         yield report.ended
+    elif not report.totals.entries:
+        yield f"nothing was answered in {report.seconds:g} s"

@@ -125,6 +125,11 @@ def test_a_row_may_have_its_own_time_and_connections():
     assert (load.connections_wanted, load.seconds, load.threads, load.warmup) == (7, 0.25, 2, 0.5)
 
 
+def test_a_ratio_takes_a_side_only_where_all_rounds_agree():
+    sides = [Spread.of(v).side for v in ([1.1, 2.0], [0.5, 0.9], [0.9, 1.2], [1.0, 2.0])]
+    assert sides == [1, -1, 0, 0]
+
+
 def test_a_spread_of_one_value_has_no_width():
     assert Spread.of([4.0]) == Spread(4.0, 4.0, 4.0, (4.0,))
     assert Spread.of([0.0]).relative == 0.0

@@ -1,9 +1,9 @@
-"""Reports: reading the engine's JSON, and several engines' reports put together."""
+"""Reports: reading the engine's JSON, and what is worked out from it."""
 
 import json
 
 from imapvm_bench.histogram import Histogram
-from imapvm_bench.report import merged, read_report, read_snapshot
+from imapvm_bench.report import read_report, read_snapshot
 
 NOOPS = {"count": 3, "errors": 1, "octets_in": 9, "histogram": [[5, 2], [9, 1]]}
 
@@ -57,35 +57,19 @@ def test_errors_before_the_measured_time_count_as_failures():
     assert report(errors={}).failures == 1
 
 
-def test_two_reports_add_up():
-    first = report()
-    second = report(
-        seconds=2.5,
-        labels={"NOOP": {"count": 1, "errors": 0, "octets_in": 3, "histogram": [[5, 1]]}},
-        series={
-            "step_ms": 100,
-            "commands": [10, 20, 30],
-            "octets_in": [1, 1, 1],
-            "errors": [0, 0, 0],
-            "p99_us": [7, 1, 1],
-        },
-        errors={"NO": {"count": 2, "example": "other"}, "timeout": {"count": 1}},
-    )
-    both = merged([first, second])
-    assert (both.seconds, both.connections, both.totals.commands) == (2.5, 8, 20)
-    assert both.labels["NOOP"].count == 4
-    assert both.labels["NOOP"].latency == Histogram(((5, 3), (9, 1)))
-    assert both.series.commands == [11, 22, 30]
-    assert both.series.p99_us == [7, 9, 1]
-    assert both.errors["NO"].count == 3
-    assert both.errors["NO"].example == "NOOP → NO no"
-    assert both.unfinished.in_flight == 2
-    assert merged([first]) is first
+def test_latency_of_all_commands_is_counted_together():
+    labels = {"NOOP": NOOPS, "LIST": NOOPS | {"histogram": [[5, 1], [7, 1]]}}
+    assert report(labels=labels).latency == Histogram(((5, 3), (7, 1), (9, 1)))
 
 
-def test_a_server_that_stopped_shows_in_the_sum():
+def test_an_entry_is_shown_where_it_is_more_than_a_command():
+    assert not report().has_entries_of_their_own
+    assert report(labels={"NOOP": NOOPS, "LIST": NOOPS}).has_entries_of_their_own
+
+
+def test_how_it_ended_is_told_apart():
     stopped = report(ended="server stopped answering: silent for 30 s")
-    both = merged([report(), stopped])
-    assert both.server_stopped
-    assert not both.never_began
-    assert merged([report(), report(ended="no connection could be set up: refused")]).never_began
+    assert (stopped.server_stopped, stopped.never_began) == (True, False)
+    unopened = report(ended="no connection could be set up: refused")
+    assert (unopened.server_stopped, unopened.never_began) == (False, True)
+    assert not report(ended="limit").server_stopped

@@ -1,10 +1,10 @@
 """Promise 5 and 6: an idle session costs a few KiB, and hears at once of what was committed."""
 
 import pytest
-from imapvm_bench.idling import IdleLoad, IdleReport, measure_idle
+from bench.table.idle import target_for, users_of
 
 from bench.peers import imapvm
-from bench.table.idle import target_for, users_of
+from imapvm_bench.idling import IdleLoad, IdleReport, measure_idle
 
 pytestmark = pytest.mark.slow
 

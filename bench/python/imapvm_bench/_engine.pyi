@@ -14,17 +14,19 @@ Fields without a default must be there; unknown fields are refused. ::
     tls               "none" (default), "tls" or "starttls"
     server_name       name for SNI and for the certificate (default: host)
     verify            check the server's certificate (default false)
-    ca                PEM file of the authorities to trust with `verify` (default null: the system's)
-    tls_resumption    resume TLS sessions, as phones do (default false: each handshake is a full one)
+    ca                PEM file of the authorities to trust with `verify` (default null: the
+                      system's)
+    tls_resumption    resume TLS sessions, as phones do (default false: every handshake is full)
     sources           local addresses to bind to, in turn (default []: the kernel chooses)
     connections       1..1,000,000
     threads           1..256 (default 1); connection n belongs to thread n % threads
     connects_at_once  connections being opened and logged in at a time, at the start (default 64)
     warmup_seconds    default 0
-    seconds           of measured time; null, with `limit` or `limit_each`: until these are reached
+    seconds           of measured time; null where `limit` or `limit_each` ends it
     limit             end after so many mix entries of the measured time (default null)
-    limit_each        a connection ends after so many mix entries of the measured time (default null)
-    rate              open loop: mix entries a second, over all connections (default null: closed loop)
+    limit_each        a connection ends after so many of its own (default null)
+    rate              open loop: mix entries a second, of all connections (default null: closed
+                      loop)
     arrivals          "constant" (default) or "poisson": see below
     pipeline          commands in flight on a connection, 1..1024 (default 1)
     reconnect         every entry is connect, log-in, set-up, its commands, LOGOUT (default false)
@@ -35,7 +37,8 @@ Fields without a default must be there; unknown fields are refused. ::
     message_order     "random" (default), or "turn": each connection takes them in turn, from the
                       first, so `fill` can put the same messages, each once, into every mailbox
     login, setup      [COMMAND, ...] (default [])
-    mix               [{"name": "sync", "weight": 3, "think_ms": [0, 0], "commands": [COMMAND, ...]}]
+    mix               [{"name": "sync", "weight": 3, "think_ms": [0, 0],
+                        "commands": [COMMAND, ...]}, ...]
                       weight 1 and no think time by default; empty for Idle
 
     COMMAND = {"label": "FETCH FLAGS",    row of the report
@@ -66,9 +69,9 @@ How it is measured
 ==================
 
 First all connections are opened, logged in and set up (what fails is tried three times; a log-in
-that is refused, once). Then all start together; after `warmup_seconds` the measured time begins. What is
-answered in the measured time is counted. At its end nothing new is begun, and what is in flight may end
-within two seconds, uncounted.
+that is refused, once). Then all start together; after `warmup_seconds` the measured time begins.
+What is answered in the measured time is counted. At its end nothing new is begun, and what is in
+flight may end within two seconds, uncounted.
 
 * A command's latency is from just before the write of its first octet to just after the read of its
   last. The hold of an "idle" is not part of it.
@@ -77,12 +80,12 @@ within two seconds, uncounted.
   error.
 * `think_ms` is waited before an entry, uniformly distributed, and before the first one of a
   connection from zero up, so that they do not all start at once.
-* With `rate`, entry k is due at k / rate (`constant`: the tool adds no bursts of its own, so two runs
-  can be compared) or at the k-th event of a Poisson process (`poisson`: independent users). It is
-  begun by the connection that has been free for longest. Where none is free it waits in a backlog, and
-  the latency of the entry and of its first command is counted from when it was due: a server that
-  stalls cannot hide it. `think_ms` is not used. Above 1,000,000 waiting entries new ones are
-  dropped, as the error "backlog full".
+* With `rate`, entry k is due at k / rate (`constant`: the tool adds no bursts of its own, so two
+  runs can be compared) or at the k-th event of a Poisson process (`poisson`: independent users). It
+  is begun by the connection that has been free for longest. Where none is free it waits in a
+  backlog, and the latency of the entry and of its first command counts from when it was due: a
+  server that stalls cannot hide it. `think_ms` is not used. While 1,000,000 entries wait on a
+  thread, new ones are dropped, as the error "backlog full".
 * A connection that breaks is opened again after 0.1 to 1.6 seconds, and logged in and set up again.
 
 The report
@@ -98,8 +101,8 @@ The report
                     count and histogram are of answers that are no errors; with `reconnect`
                     CONNECT, log-in, set-up and LOGOUT are here, too
     entries         {name: {"count", "errors", "histogram"}}
-    setup           as labels, for log-in and set-up at any time, with CONNECT: from connect to greeting,
-                    TLS included
+    setup           as labels, for log-in and set-up at any time, with CONNECT: from connect to the
+                    greeting, TLS included
     series          {"step_ms": 100, "commands": [...], "octets_in": [...], "errors": [...],
                     "p99_us": [...]}, a number a step of the measured time (p99 to two digits, 0
                     where nothing was answered); the last step may be short

@@ -63,6 +63,11 @@ class Spread:
         return cls(statistics.median(values), min(values), max(values), tuple(values))
 
     @property
+    def side(self) -> int:
+        """Of ratios: 1 where every one is above 1, -1 where every one is below, else 0."""
+        return (self.low > 1) - (self.high < 1)
+
+    @property
     def relative(self) -> float:
         """(highest - lowest) / median; 0 where the median is 0."""
         return (self.high - self.low) / self.median if self.median else 0.0

@@ -10,6 +10,8 @@ def rate(value: float) -> str:
     """Return a number a second: `84,201`, `97.3`, `0.12`."""
     if value >= 1000:
         return f"{value:,.0f}"
+    if value == 0:
+        return "0"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 

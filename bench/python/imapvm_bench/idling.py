@@ -45,6 +45,8 @@ class IdleLoad:
     hold_seconds: float = 0.0
     """Idle so long before anything else: what a server gives back in time is then given back."""
     seed: int = 1
+    warm_sessions: int = WARM_SESSIONS
+    """Come and go before memory is read first. Few for a server that keeps a process of each."""
 
 
 @dataclass(slots=True)
@@ -183,7 +185,7 @@ def measure_idle(load: IdleLoad, *, on_progress: OnIdle = lambda *_: None) -> Id
 
 
 def _warm_up(load: IdleLoad) -> None:
-    with Crowd(load.target, min(WARM_SESSIONS, load.sessions), processes=1) as crowd:
+    with Crowd(load.target, min(load.warm_sessions, load.sessions), processes=1) as crowd:
         crowd.wait_opened()
 
 

@@ -1,9 +1,5 @@
-"""What a load measured: the engine's report as values, and arithmetic on it.
+"""What a load measured: the engine's report as values, and arithmetic on it."""
 
-Several engine processes' reports are put together by `merged`.
-"""
-
-from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -100,6 +96,11 @@ class Report(msgspec.Struct, frozen=True):
         return self.totals.octets_in / self.seconds if self.seconds else 0.0
 
     @property
+    def has_entries_of_their_own(self) -> bool:
+        """Whether an entry of the mix is more than a command."""
+        return len(self.entries) > 1 or len(self.labels) > 1
+
+    @property
     def failures(self) -> int:
         """Errors of every kind: while measuring, and before, when connections were opened."""
         return max(self.totals.errors, sum(fault.count for fault in self.errors.values()))
@@ -141,77 +142,3 @@ def read_report(text: str) -> Report:
 def read_snapshot(text: str) -> Snapshot:
     """Read the engine's snapshot."""
     return msgspec.json.decode(text, type=Snapshot)
-
-
-def merged(reports: Sequence[Report]) -> Report:
-    """What several engines measured at the same time, as one report.
-
-    Counts and histograms are added, series are added step by step (of p99 the largest is kept:
-    percentiles cannot be added), the longest time counts.
-    """
-    if len(reports) == 1:
-        return reports[0]
-    worst = next((r.ended for r in reports if r.server_stopped or r.never_began), reports[0].ended)
-    return Report(
-        seconds=max(r.seconds for r in reports),
-        connections=sum(r.connections for r in reports),
-        opened_seconds=max(r.opened_seconds for r in reports),
-        totals=Totals(
-            *(sum(getattr(r.totals, f) for r in reports) for f in Totals.__struct_fields__)
-        ),
-        labels=_merged_rows(r.labels for r in reports),
-        entries=_merged_rows(r.entries for r in reports),
-        setup=_merged_rows(r.setup for r in reports),
-        series=Series(
-            step_ms=reports[0].series.step_ms,
-            commands=_added([r.series.commands for r in reports]),
-            octets_in=_added([r.series.octets_in for r in reports]),
-            errors=_added([r.series.errors for r in reports]),
-            p99_us=_greatest([r.series.p99_us for r in reports]),
-        ),
-        errors=_merged_faults(r.errors for r in reports),
-        unfinished=Unfinished(
-            in_flight=sum(r.unfinished.in_flight for r in reports),
-            oldest_us=max(r.unfinished.oldest_us for r in reports),
-            backlog=sum(r.unfinished.backlog for r in reports),
-        ),
-        ended=worst,
-    )
-
-
-def _merged_rows(rows: Iterable[dict[str, Measured]]) -> dict[str, Measured]:
-    gathered: dict[str, list[Measured]] = {}
-    for row in rows:
-        for label, measured in row.items():
-            gathered.setdefault(label, []).append(measured)
-    return {
-        label: Measured(
-            count=sum(m.count for m in several),
-            errors=sum(m.errors for m in several),
-            octets_in=sum(m.octets_in for m in several),
-            histogram=list(Histogram.merged(m.latency for m in several).pairs),
-        )
-        for label, several in gathered.items()
-    }
-
-
-def _merged_faults(faults: Iterable[dict[str, Fault]]) -> dict[str, Fault]:
-    gathered: dict[str, Fault] = {}
-    for one in faults:
-        for kind, fault in one.items():
-            before = gathered.get(kind, Fault(0, fault.example))
-            gathered[kind] = Fault(before.count + fault.count, before.example)
-    return gathered
-
-
-def _columns(series: Sequence[Sequence[int]]) -> list[list[int]]:
-    longest = max(map(len, series), default=0)
-    return [[one[n] for one in series if n < len(one)] for n in range(longest)]
-
-
-def _added(series: Sequence[Sequence[int]]) -> list[int]:
-    return [sum(column) for column in _columns(series)]
-
-
-def _greatest(series: Sequence[Sequence[int]]) -> list[int]:
-    return [max(column) for column in _columns(series)]

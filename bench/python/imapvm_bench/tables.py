@@ -37,7 +37,7 @@ def run_table(outcome: Outcome) -> RenderableType:
         parts.append(_latencies("command", report.labels, report))
     elif not report.never_began:
         parts.append(Text("No command was answered in the measured time.", style="yellow"))
-    if len(report.entries) > 1:
+    if report.has_entries_of_their_own:
         parts += [_latencies("mix", report.entries, report)]
     if report.setup:
         parts.append(_setup(report))
@@ -89,6 +89,9 @@ def _sentence(outcome: Outcome) -> RenderableType:
     text.append(f", {report.connections:,} connections, {how}, {report.seconds:.1f} s\n", "dim")
     text.append(figures.rate(report.commands_per_second), style="bold green")
     text.append(" commands/s   ")
+    if report.has_entries_of_their_own:
+        text.append(figures.rate(report.entries_per_second), style="bold green")
+        text.append(" entries/s   ")
     text.append(f"{figures.octets(report.octets_in_per_second)}/s", style="bold")
     text.append(" received   ")
     p50, p99 = report.latency.percentiles((50, 99))
@@ -162,7 +165,7 @@ def compare_table(comparison: Comparison) -> RenderableType:
     note = (
         f"Medians of {rounds} rounds of {comparison.seconds:g} s; ± half the distance between the"
         " lowest and the highest. A ratio is the median of the ratios round by round (lowest to"
-        " highest); above 1 the first is ahead."
+        " highest); above 1 the first is ahead, and it is coloured where all rounds agree."
     )
     parts: list[RenderableType] = [table, Padding(Text(note, style="dim"), (0, 0, 0, 0))]
     parts += [
@@ -191,9 +194,8 @@ def value(number: float, metric: Metric) -> str:
 def _ratio(ratio: Spread | None) -> RenderableType:
     if ratio is None:
         return Text("none", style="dim")
-    text = Text(
-        figures.ratio(ratio.median), style="bold green" if ratio.median >= 1 else "bold red"
-    )
+    style = {1: "bold green", -1: "bold red", 0: "bold"}[ratio.side]
+    text = Text(figures.ratio(ratio.median), style=style)
     if len(ratio.values) > 1:
         text.append(f" ({figures.ratio(ratio.low)} to {figures.ratio(ratio.high)})", style="dim")
     return text

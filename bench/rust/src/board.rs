@@ -135,14 +135,7 @@ impl Board {
                 .duration
                 .map_or(u64::MAX, |duration| measure + duration);
             let open = self.open.load(Relaxed);
-            let _never_twice = self.timetable.set((
-                Timetable {
-                    go: now,
-                    measure,
-                    end,
-                },
-                open,
-            ));
+            let _never_twice = self.timetable.set((Timetable { go, measure, end }, open));
         }
     }
 

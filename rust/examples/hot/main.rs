@@ -180,7 +180,7 @@ fn matching(mailbox: &Mailbox, key: &SearchKey) -> Result<u32, String> {
     };
     let bound = Bound::new(key, &context).ok_or("a message number is not there")?;
     let scanned = bound
-        .scan(mailbox.lent(), bound.candidates())
+        .scan(mailbox.lent().map(Ok), bound.candidates())
         .map_err(|fault| fault.to_string())?;
     let mut found = scanned.found.len();
     for record in &scanned.open {

@@ -45,31 +45,16 @@ impl Searching {
         let mut digests = Digests::new(group)?;
         let mut bodies = Bodies::new(group)?;
         let mut read = 0;
-        while let Some(record) = self.records.get(self.at) {
+        while let Some(record) = self.records.get(self.at).copied() {
             if read >= most {
                 return Ok(false);
             }
-            let mut search = match self.open.take() {
-                Some(search) => search,
-                None => {
-                    let Some(stored) = digests.get(record.body)? else {
-                        self.at += 1;
-                        continue;
-                    };
-                    read += stored.len() as u64;
-                    let digest =
-                        Digest::open(&stored).map_err(|_| Corrupt("a digest is damaged"))?;
-                    match self.bound.decide(record, &digest) {
-                        Decision::Known(matches) => {
-                            if matches {
-                                self.found.push(record.uid, record.uid);
-                            }
-                            self.at += 1;
-                            continue;
-                        }
-                        Decision::Text(search) => search,
-                    }
-                }
+            let Some(mut search) = (match self.open.take() {
+                Some(search) => Some(search),
+                None => self.decide(&mut digests, record, &mut read)?,
+            }) else {
+                self.at += 1;
+                continue;
             };
             let mut gone = false;
             while let Some(range) = search.wanted() {
@@ -98,6 +83,29 @@ impl Searching {
             self.at += 1;
         }
         Ok(true)
+    }
+
+    /// Look at a message's digest; return what is to be read where that does not decide.
+    fn decide(
+        &mut self,
+        digests: &mut Digests<'_>,
+        record: Record,
+        read: &mut u64,
+    ) -> Result<Option<Box<TextSearch>>, Corrupt> {
+        let Some(stored) = digests.get(record.body)? else {
+            return Ok(None);
+        };
+        *read += stored.len() as u64;
+        let digest = Digest::open(&stored).map_err(|_| Corrupt("a digest is damaged"))?;
+        match self.bound.decide(&record, &digest) {
+            Decision::Known(matches) => {
+                if matches {
+                    self.found.push(record.uid, record.uid);
+                }
+                Ok(None)
+            }
+            Decision::Text(search) => Ok(Some(search)),
+        }
     }
 
     /// What has been found so far.

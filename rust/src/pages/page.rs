@@ -70,11 +70,11 @@ impl<'a> Page<'a> {
         let offset = short(self.octets, PAGE_HEADER + 2 * at)?;
         let octets = self.octets.get(usize::from(offset)..)?;
         let (head, rest) = octets.split_first_chunk::<NODE_HEADER>()?;
-        let [a, b, c, d, e, f, g, h] = *head;
-        let (key, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([g, h])))?;
+        let key_octets = usize::from(short(head, 6)?);
+        let (key, rest) = rest.split_at_checked(key_octets)?;
         Some(Node {
-            size: u32::from_le_bytes([a, b, c, d]),
-            flags: u16::from_le_bytes([e, f]),
+            size: word(head, 0)?,
+            flags: short(head, 4)?,
             key,
             rest,
         })

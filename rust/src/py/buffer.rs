@@ -118,6 +118,7 @@ impl Mapped {
         for (at, word) in copied.as_chunks_mut::<8>().0.iter_mut().enumerate() {
             // SAFETY: inside the file and its map, which begins with a page, so the address is one of a u64.
             // Volatile, since another process may be writing: the caller compares two copies.
+            #[allow(clippy::cast_ptr_alignment)]
             let read = unsafe {
                 let first = self.map.as_ptr().add(start).cast::<u64>();
                 std::ptr::read_volatile(first.add(at))

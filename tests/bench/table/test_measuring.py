@@ -57,6 +57,7 @@ def test_a_fault_in_one_round_stays_beside_the_values_of_the_others():
 def test_nothing_answered_is_no_value():
     [row] = measured([server("imapvm")], LoadTool(imapvm=report(0)))
     assert row.values == {"imapvm": [None]}
+    assert row.faults == {"imapvm": ["nothing was answered in 1 s"]}
 
 
 def test_a_server_sits_out_later_rounds_and_rows_that_it_is_not_meant_for():

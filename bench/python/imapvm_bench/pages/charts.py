@@ -171,8 +171,8 @@ def bars(values: Sequence[Bar], *, first_colour: int = 0) -> str:
     row, bar = 26, 16
     height = row * len(values) + 4
     top = max((max(b.high, b.value or 0) for b in values), default=0) or 1
-    # Some seven units a letter at the size of the page's small text.
-    left = min(20, max((len(b.name) for b in values), default=1)) * 7 + 8
+    # A letter of the page's small text has some seven units.
+    left = min(20, max((len(b.name) for b in values), default=1)) * 8 + 10
     right = max((len(b.shown) for b in values), default=1) * 8 + 12
     x = Scale(0, top, left, HALF - right)
     parts = []

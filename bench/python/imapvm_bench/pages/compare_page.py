@@ -22,7 +22,8 @@ def compare_page(comparison: Comparison, began: datetime) -> str:
         body.append(banner("Interrupted: this is what was measured until then.", mild=True))
     note = (
         "Medians over the rounds, ± half the distance from lowest to highest. A ratio is the median"
-        " of the ratios round by round, lowest to highest behind it; above 1 the first is ahead."
+        " of the ratios round by round, lowest to highest behind it; above 1 the first is ahead, and"
+        " it is coloured where all rounds agree."
     )
     body.append(section("Comparison", ratios_table(comparison), note=note))
     cards = list(_cards(comparison))
@@ -58,7 +59,7 @@ def _ratio(comparison: Comparison, row: Row, first: str, other: str) -> str:
     ratio = comparison.ratio(row.name, first, other)
     if ratio is None:
         return '<span class="soft">none</span>'
-    side = "ahead" if ratio.median >= 1 else "behind"
+    side = {1: "ahead", -1: "behind", 0: "even"}[ratio.side]
     shown = f'<span class="{side}">{figures.ratio(ratio.median)}</span>'
     if len(ratio.values) > 1:
         low, high = figures.ratio(ratio.low), figures.ratio(ratio.high)

@@ -52,6 +52,7 @@ td.left, th.left { text-align: left; white-space: normal; overflow-wrap: anywher
 td code, .banner code { font: 13px/1.45 ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace;
   overflow-wrap: anywhere; }
 .ahead { color: var(--good); font-weight: 650; } .behind { color: var(--bad); font-weight: 650; }
+.even { font-weight: 650; }
 .soft { color: var(--soft); font-weight: 400; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 16px; font-size: 13px; margin: 4px 0 2px; }
 .legend i { display: inline-block; width: 10px; height: 10px; border-radius: 3px;

@@ -47,7 +47,7 @@ def run_page(outcome: Outcome, began: datetime) -> str:
         body.append(section("Commands", rows_table("command", report.labels, report.seconds)))
     elif not report.never_began:
         body.append(banner("No command was answered in the measured time.", mild=True))
-    if len(report.entries) > 1:
+    if report.has_entries_of_their_own:
         note = "What connections chose from, each from its first command to the last answer."
         body.append(section("Mix", rows_table("entry", report.entries, report.seconds), note=note))
     if report.errors:
@@ -76,9 +76,13 @@ def _about(outcome: Outcome, began: datetime) -> str:
 def _tiles(report: Report) -> str:
     p50, p99 = report.latency.percentiles((50, 99))
     failures = report.failures
+    entries = []
+    if report.has_entries_of_their_own:
+        entries = [(figures.rate(report.entries_per_second), "entries a second", "")]
     return tiles(
         [
             (figures.rate(report.commands_per_second), "commands a second", ""),
+            *entries,
             (figures.latency(p50), "latency p50", ""),
             (figures.latency(p99), "latency p99", ""),
             (f"{figures.octets(report.octets_in_per_second)}/s", "received", ""),

@@ -119,5 +119,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("ERROR_KINDS", PyTuple::new(module.py(), kinds)?)?;
     module.add_class::<Load>()?;
     module.add_class::<Idle>()?;
-    module.add_class::<Responder>()
+    module.add_class::<Responder>()?;
+    // PyO3 writes an `__all__`, which the stub would have to repeat name by name.
+    module.delattr("__all__")
 }

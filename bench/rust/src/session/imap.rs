@@ -4,7 +4,6 @@ use super::{Answers, Awaits, Break, NO_COMMAND, Session, Stage, Turn, Wish};
 use crate::answer::{Answer, Status, classify};
 use crate::errors::ErrorKind;
 use crate::plan::Purpose;
-use crate::tally::UNCOUNTED;
 
 impl Session {
     pub(super) fn imap_line(&mut self, line: &[u8], turn: &mut Turn<'_>) -> Result<(), Break> {
@@ -91,16 +90,7 @@ impl Session {
             } else {
                 ErrorKind::Bad
             };
-            let name = if flight.label == UNCOUNTED {
-                None
-            } else {
-                Some(turn.plan.labels.get(flight.label))
-            };
-            let name = name.unwrap_or(if self.stage == Stage::StartTls {
-                "STARTTLS"
-            } else {
-                "IDLE"
-            });
+            let name = flight.name(turn.plan, self.stage);
             let example = format!("{name} → {}", said(text));
             let is_refused = self.stage == Stage::StartTls || self.opening_failed(turn);
             if is_refused || (flight.command == NO_COMMAND && turn.desk.purpose == Purpose::Idle) {

@@ -4,7 +4,6 @@ use super::imap::said;
 use super::{Answers, Awaits, Break, Session, Stage, Turn};
 use crate::answer::reply;
 use crate::errors::ErrorKind;
-use crate::tally::UNCOUNTED;
 
 impl Session {
     pub(super) fn lmtp_line(&mut self, line: &[u8], turn: &mut Turn<'_>) -> Result<(), Break> {
@@ -70,11 +69,7 @@ impl Session {
                     is_final: true,
                 });
             }
-            let name = if flight.label == UNCOUNTED {
-                "RSET"
-            } else {
-                turn.plan.labels.get(flight.label)
-            };
+            let name = flight.name(turn.plan, self.stage);
             turn.desk.tally.error(kind_of(reply.code), 1, || {
                 format!("{name} → {}", said(line))
             });

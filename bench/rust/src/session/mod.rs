@@ -169,6 +169,18 @@ struct Flight {
     held: u64,
 }
 
+impl Flight {
+    /// What reports call it.
+    fn name<'a>(&self, plan: &'a Plan, stage: Stage) -> &'a str {
+        match self.answers {
+            _ if self.label != UNCOUNTED => plan.labels.get(self.label),
+            _ if stage == Stage::StartTls => "STARTTLS",
+            Answers::Idle { .. } => "IDLE",
+            _ => "RSET",
+        }
+    }
+}
+
 const NO_COMMAND: u32 = u32::MAX;
 
 /// An entry that has begun.
@@ -267,11 +279,10 @@ impl Session {
         std::mem::take(&mut self.wish)
     }
 
-    /// True where nothing is in flight and nothing is being opened.
+    /// True where no command is in flight.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        let is_on_its_way = !matches!(self.stage, Stage::Down | Stage::Running | Stage::GivenUp);
-        self.flights.is_empty() && !is_on_its_way
+        self.flights.is_empty()
     }
 
     /// Since when the server owes something, if it does.
@@ -305,15 +316,14 @@ impl Session {
     /// What it is doing, for an example.
     #[must_use]
     pub fn doing(&self, plan: &Plan) -> String {
-        match self.flights.front() {
-            Some(flight) if flight.label != UNCOUNTED => plan.labels.get(flight.label).to_owned(),
-            _ => match self.stage {
-                Stage::Connecting | Stage::Greeting | Stage::Encrypting => "CONNECT".to_owned(),
-                Stage::StartTls => "STARTTLS".to_owned(),
-                _ if self.is_open && !self.flights.is_empty() => "IDLE".to_owned(),
-                _ => "nothing".to_owned(),
+        let name = match self.flights.front() {
+            Some(flight) => flight.name(plan, self.stage),
+            None => match self.stage {
+                Stage::Connecting | Stage::Greeting | Stage::Encrypting => "CONNECT",
+                _ => "nothing",
             },
-        }
+        };
+        name.to_owned()
     }
 
     /// Octets have come.
@@ -375,13 +385,6 @@ impl Session {
         if self.stage == Stage::Down && !turn.plan.reconnect {
             self.connect(turn);
         } else if !self.done_idling(turn) {
-            self.proceed(turn);
-        }
-    }
-
-    /// Begin again if there was nothing to do.
-    pub fn proceed_if_quiet(&mut self, turn: &mut Turn<'_>) {
-        if matches!(self.stage, Stage::Running | Stage::Down) && self.flights.is_empty() {
             self.proceed(turn);
         }
     }

@@ -37,14 +37,14 @@ impl Worker {
             && now >= timetable.go
         {
             self.phase = Phase::WarmingUp;
-            self.go(timetable.go, now >= timetable.measure, now);
+            if now >= timetable.measure {
+                self.measure(timetable.measure); // without a warm-up the first octet counts
+            }
+            self.go(timetable.go, now);
         }
         match (self.phase, board.timetable()) {
             (Phase::WarmingUp, Some(timetable)) if now >= timetable.measure => {
-                self.phase = Phase::Measuring;
-                self.desk.tally.begin_measuring(timetable.measure);
-                self.desk.supply.is_limited = true;
-                self.wake_limited(now);
+                self.measure(timetable.measure);
             }
             (Phase::Measuring | Phase::Finished, Some(timetable)) if now >= timetable.end => {
                 board.end(timetable.end, "time");
@@ -78,23 +78,22 @@ impl Worker {
     }
 
     /// All connections begin to work.
-    fn go(&mut self, start: u64, is_measured: bool, now: u64) {
+    fn go(&mut self, start: u64, now: u64) {
         let plan = &self.common.plan;
         if let Some(rate) = plan.rate {
             self.desk.supply.schedule = Some(Schedule::new(plan, rate, self.thread, start));
         }
         self.desk.supply.is_going = true;
-        self.desk.supply.is_limited = is_measured;
         for place in 0..self.links.len() {
             self.with(place, now, Session::proceed);
         }
     }
 
-    /// Connections that had enough of the warm-up may begin again now that it is over.
-    fn wake_limited(&mut self, now: u64) {
-        for place in 0..self.links.len() {
-            self.with(place, now, Session::proceed_if_quiet);
-        }
+    /// The measured time has begun.
+    fn measure(&mut self, start: u64) {
+        self.phase = Phase::Measuring;
+        self.desk.tally.begin_measuring(start);
+        self.desk.supply.is_limited = true;
     }
 
     fn is_finished(&self) -> bool {
@@ -193,10 +192,6 @@ impl Worker {
                 ErrorKind::Timeout
             };
             let doing = link.session.doing(&self.common.plan);
-            self.fail(
-                place,
-                &Break::new(kind, format!("no answer for {seconds:.1} s")),
-            );
             if is_silent && self.common.purpose == Purpose::Load {
                 let sentence = format!(
                     "server stopped answering: {doing} has had no answer for {seconds:.1} s, \
@@ -204,6 +199,10 @@ impl Worker {
                 );
                 self.common.board.end(now, sentence);
             }
+            self.fail(
+                place,
+                &Break::new(kind, format!("no answer for {seconds:.1} s")),
+            );
         }
     }
 }

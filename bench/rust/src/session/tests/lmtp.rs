@@ -1,0 +1,53 @@
+use serde_json::json;
+
+use super::*;
+
+fn delivery(recipients: usize) -> Value {
+    let data = json!({"label": "DATA", "parts": [{"text": "DATA"}, {"data": true}]});
+    let mut commands = vec![say("MAIL FROM:<>")];
+    commands.extend((0..recipients).map(|_| say("RCPT TO:<a>")));
+    commands.push(data);
+    lmtp(&commands)
+}
+
+#[test]
+fn lmtp_data_is_answered_once_for_each_recipient() {
+    let mut scene = Scene::new(&delivery(2));
+    assert_eq!(scene.connect().then("220 hello\r\n"), "LHLO me\r\n");
+    assert_eq!(scene.then("250-SIZE\r\n250 OK\r\n"), "MAIL FROM:<>\r\n");
+    assert_eq!(scene.then("250 ok\r\n"), "RCPT TO:<a>\r\n");
+    assert_eq!(scene.then("250 ok\r\n"), "RCPT TO:<a>\r\n");
+    assert_eq!(scene.then("250 ok\r\n"), "DATA\r\n");
+    assert_eq!(scene.after(3).then("354 go\r\n"), "Hello\r\n.\r\n");
+    assert_eq!(scene.after(3).then("250 one\r\n"), "", "one of two");
+    assert_eq!(scene.after(3).then("250 two\r\n"), "MAIL FROM:<>\r\n");
+    assert_eq!(scene.row("DATA"), (1, 0, 9));
+    assert_eq!(scene.entry(), (1, 0, 9));
+}
+
+#[test]
+fn a_failed_lmtp_transaction_is_reset() {
+    let mut scene = Scene::new(&delivery(1));
+    scene.connect().then("220 hello\r\n");
+    scene.then("250 OK\r\n");
+    scene.then("250 ok\r\n");
+    assert_eq!(scene.then("550 5.1.1 who\r\n"), "RSET\r\n");
+    assert_eq!(scene.then("250 ok\r\n"), "MAIL FROM:<>\r\n");
+    scene.then("250 ok\r\n");
+    scene.then("250 ok\r\n");
+    scene.then("354 go\r\n");
+    assert_eq!(scene.then("452 full\r\n"), "RSET\r\n");
+    assert_eq!(scene.entry(), (0, 2, 0));
+    let errors = scene.errors();
+    assert_eq!(
+        errors,
+        [
+            ("4xx", 1, "DATA → 452 full".into()),
+            ("5xx", 1, "RCPT → 550 5.1.1 who".into())
+        ]
+    );
+    scene.then("250 ok\r\n");
+    scene.then("250 ok\r\n");
+    assert_eq!(scene.then("250 ok\r\n"), "DATA\r\n");
+    assert_eq!(scene.break_by("250 what\r\n").0, ErrorKind::Unexpected);
+}

@@ -1,0 +1,452 @@
+mod lmtp;
+mod opening;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::bounds::{BACKOFF_FIRST_NS, IDLE_ANEW_NS, MS, SECOND};
+
+/// A session with somebody who plays the server and the clock.
+struct Scene {
+    plan: Plan,
+    desk: Desk,
+    out: Output,
+    session: Session,
+    now: u64,
+}
+
+impl Scene {
+    fn new(plan: &Value) -> Self {
+        let purpose = if plan["mix"] == json!([]) {
+            Purpose::Idle
+        } else {
+            Purpose::Load
+        };
+        let plan = Plan::from_json(&plan.to_string(), purpose).unwrap();
+        let board = Arc::new(Board::new(&plan, 1));
+        let mut tally = Tally::new(&plan, Arc::clone(&board), 1);
+        tally.begin_measuring(1);
+        let mut supply = Supply::new(&plan);
+        supply.is_going = true;
+        supply.is_limited = true;
+        let desk = Desk {
+            tally,
+            supply,
+            timers: Timers::default(),
+            arrivals: Vec::new(),
+            board,
+            purpose,
+            entries_active: 0,
+            is_draining: false,
+        };
+        let session = Session::new(&plan, 0);
+        Self {
+            plan,
+            desk,
+            out: Output::default(),
+            session,
+            now: SECOND,
+        }
+    }
+
+    fn act<T>(&mut self, act: impl FnOnce(&mut Session, &mut Turn<'_>) -> T) -> T {
+        let Self {
+            plan,
+            desk,
+            out,
+            session,
+            now,
+        } = self;
+        act(
+            session,
+            &mut Turn {
+                plan,
+                desk,
+                out,
+                now: *now,
+            },
+        )
+    }
+
+    fn after(&mut self, milliseconds: u64) -> &mut Self {
+        self.now += milliseconds * MS;
+        self
+    }
+
+    /// Connect, if that is not what a timer does.
+    fn connect(&mut self) -> &mut Self {
+        self.act(Session::connect);
+        assert_eq!(self.session.take_wish(), Wish::Connect);
+        let now = self.now;
+        self.session.connected(now);
+        self
+    }
+
+    fn try_hear(&mut self, text: &str) -> Result<(), Break> {
+        self.act(|session, turn| session.receive(text.as_bytes(), turn))
+    }
+
+    fn hear(&mut self, text: &str) -> &mut Self {
+        self.try_hear(text).unwrap();
+        self
+    }
+
+    /// What has been said since the last call. It is written now.
+    fn said(&mut self) -> String {
+        self.session.stamp(self.now);
+        let mut said = Vec::new();
+        while !self.out.is_empty() {
+            said.extend_from_slice(self.out.first());
+            self.out.advance(self.out.first().len());
+        }
+        String::from_utf8(said).unwrap()
+    }
+
+    /// What is said after hearing `text`.
+    fn then(&mut self, text: &str) -> String {
+        self.hear(text).said()
+    }
+
+    /// Hear what breaks the connection: its kind, and what is made of it.
+    fn break_by(&mut self, text: &str) -> (ErrorKind, String, bool) {
+        let why = self.try_hear(text).unwrap_err();
+        self.act(|session, turn| session.broken(&why, turn));
+        (why.kind, why.example, why.is_final)
+    }
+
+    /// Wake whoever is to be woken next, at that time.
+    fn wake(&mut self) -> &mut Self {
+        self.now = self.desk.timers.next().unwrap();
+        let (at, _) = self.desk.timers.take_due(self.now).unwrap();
+        self.act(|session, turn| session.wake(at, turn));
+        self
+    }
+
+    /// (answers, errors, milliseconds of the slowest) of a row.
+    fn row(&self, label: &str) -> (u64, u64, u64) {
+        let number = self
+            .plan
+            .labels
+            .all()
+            .iter()
+            .position(|name| name == label)
+            .unwrap();
+        let (measured, setup) = (
+            &self.desk.tally.labels[number],
+            &self.desk.tally.setup[number],
+        );
+        summary(if measured.is_empty() { setup } else { measured })
+    }
+
+    fn entry(&self) -> (u64, u64, u64) {
+        summary(&self.desk.tally.entries[0])
+    }
+
+    fn errors(&mut self) -> Vec<(&'static str, u64, String)> {
+        self.desk.tally.publish();
+        let counts = self.desk.board.counts();
+        let errors = counts.errors.seen();
+        errors
+            .map(|(kind, seen)| (kind.name(), seen.count, seen.example.clone().unwrap()))
+            .collect()
+    }
+}
+
+fn summary(row: &crate::tally::Row) -> (u64, u64, u64) {
+    let histogram = row.histogram.as_ref();
+    let slowest = histogram.map_or(0, |histogram| (histogram.max() + 500) / 1_000);
+    (
+        histogram.map_or(0, |histogram| histogram.len()),
+        row.errors,
+        slowest,
+    )
+}
+
+fn say(text: &str) -> Value {
+    json!({"label": text.split(' ').next().unwrap(), "parts": [{"text": text}]})
+}
+
+fn plan(commands: &[Value]) -> Value {
+    json!({
+        "protocol": "imap", "host": "127.0.0.1", "port": 1, "connections": 1, "seconds": 10,
+        "users": [["anna", "secret"]], "messages": ["SGVsbG8NCg=="],
+        "login": [{"label": "LOGIN", "parts": [{"text": "LOGIN "}, {"user": true}, {"text": " "}, {"password": true}]}],
+        "setup": [say("SELECT INBOX")],
+        "mix": [{"name": "entry", "commands": commands}],
+    })
+}
+
+fn lmtp(commands: &[Value]) -> Value {
+    let mut plan = plan(commands);
+    plan["protocol"] = json!("lmtp");
+    plan["login"] = json!([say("LHLO me")]);
+    plan["setup"] = json!([]);
+    plan
+}
+
+fn running(plan: &Value) -> Scene {
+    let mut scene = Scene::new(plan);
+    scene.connect();
+    assert_eq!(scene.then("* OK hello\r\n"), "T1 LOGIN anna secret\r\n");
+    assert_eq!(scene.then("T1 OK\r\n"), "T2 SELECT INBOX\r\n");
+    scene
+}
+
+const SELECTED: &str = "* 23 EXISTS\r\nT2 OK\r\n";
+
+#[test]
+fn a_connection_logs_in_is_set_up_and_works_through_its_entries() {
+    let mut scene = running(&plan(&[say("NOOP"), say("CHECK")]));
+    assert_eq!(scene.after(5).then(SELECTED), "T3 NOOP\r\n");
+    assert_eq!(
+        scene
+            .desk
+            .board
+            .open
+            .load(std::sync::atomic::Ordering::Relaxed),
+        1
+    );
+    assert_eq!(scene.after(2).then("T3 OK\r\n"), "T4 CHECK\r\n");
+    assert_eq!(scene.after(3).then("T4 OK\r\n"), "T5 NOOP\r\n");
+    assert_eq!(scene.row("SELECT"), (1, 0, 5));
+    assert_eq!(scene.row("CONNECT"), (1, 0, 0));
+    assert_eq!(
+        (scene.row("NOOP"), scene.row("CHECK")),
+        ((1, 0, 2), (1, 0, 3))
+    );
+    assert_eq!(scene.entry(), (1, 0, 5));
+}
+
+#[test]
+fn what_is_said_does_not_depend_on_where_answers_are_cut() {
+    let fetch = json!({"label": "FETCH", "parts": [{"text": "FETCH "}, {"exists": true}, {"text": " BODY[]"}]});
+    let answers = [
+        "* OK hello\r\n",
+        "T1 OK\r\n",
+        SELECTED,
+        "* 23 FETCH (BODY[] {9}\r\nT3 OK x\r\n)\r\nT3 OK done {3}\r\n",
+        "* 24 EXISTS\r\nT4 OK\r\n",
+    ];
+    let expected = "T1 LOGIN anna secret\r\nT2 SELECT INBOX\r\nT3 FETCH 23 BODY[]\r\nT4 FETCH 23 BODY[]\r\nT5 FETCH 24 BODY[]\r\n";
+    let octets = (answers[3].len() + answers[4].len()) as u64;
+    for step in 1..30 {
+        let mut scene = Scene::new(&plan(std::slice::from_ref(&fetch)));
+        scene.connect();
+        let mut said = String::new();
+        for answer in answers {
+            for piece in answer.as_bytes().chunks(step) {
+                said += &scene.then(std::str::from_utf8(piece).unwrap());
+            }
+        }
+        assert_eq!(said, expected, "{step}");
+        assert_eq!(scene.desk.tally.labels[2].octets_in, octets, "{step}");
+    }
+}
+
+#[test]
+fn a_pipeline_is_kept_full_and_answers_may_come_in_any_order() {
+    let mut plan = plan(&[say("A"), say("B")]);
+    plan["pipeline"] = json!(3);
+    let mut scene = running(&plan);
+    assert_eq!(scene.then(SELECTED), "T3 A\r\nT4 B\r\nT5 A\r\n");
+    assert_eq!(scene.after(1).then("T4 OK\r\n"), "T6 B\r\n");
+    assert_eq!(
+        scene.entry(),
+        (0, 0, 0),
+        "its first command is not answered"
+    );
+    assert_eq!(
+        scene.after(1).then("T5 OK\r\nT3 OK\r\nT6 OK\r\n"),
+        "T7 A\r\nT8 B\r\nT9 A\r\n"
+    );
+    assert_eq!(scene.entry(), (2, 0, 2));
+    assert_eq!((scene.row("A"), scene.row("B")), ((2, 0, 2), (2, 0, 1)));
+}
+
+#[test]
+fn after_a_no_the_rest_of_the_entry_is_not_said() {
+    let mut create = say("CREATE x");
+    create["may_fail"] = json!(true);
+    let mut scene = running(&plan(&[create, say("A"), say("B")]));
+    assert_eq!(scene.then(SELECTED), "T3 CREATE x\r\n");
+    assert_eq!(scene.then("T3 NO [ALREADYEXISTS] it is\r\n"), "T4 A\r\n");
+    assert_eq!(scene.then("T4 NO [LIMIT] why\r\n"), "T5 CREATE x\r\n");
+    assert_eq!(
+        scene.then("* BAD line\r\nT5 BAD what\r\n"),
+        "T6 CREATE x\r\n"
+    );
+    assert_eq!(scene.entry(), (0, 2, 0));
+    assert_eq!(
+        (scene.row("CREATE"), scene.row("A")),
+        ((1, 1, 0), (0, 1, 0))
+    );
+    let said = scene.errors();
+    assert_eq!(
+        said,
+        [
+            ("NO", 1, "A → NO [LIMIT] why".into()),
+            ("BAD", 2, "CREATE → * BAD line".into())
+        ]
+    );
+}
+
+#[test]
+fn a_literal_waits_for_the_server_where_it_has_to() {
+    let append = |form: &str| json!({"label": form, "parts": [{"text": "APPEND x "}, {"message": form}, {"text": " Y"}]});
+    let mut plan = plan(&[append("literal"), append("literal+")]);
+    plan["pipeline"] = json!(2);
+    let mut scene = running(&plan);
+    assert_eq!(
+        scene.then(SELECTED),
+        "T3 APPEND x {7}\r\n",
+        "nothing may be said meanwhile"
+    );
+    assert_eq!(
+        scene.after(4).then("+ go\r\n"),
+        "Hello\r\n Y\r\nT4 APPEND x {7+}\r\nHello\r\n Y\r\n"
+    );
+    assert_eq!(
+        scene.after(4).then("T3 OK\r\nT4 OK\r\n"),
+        "T5 APPEND x {7}\r\n"
+    );
+    assert_eq!(scene.row("literal"), (1, 0, 8));
+    // Refused before the literal: it is not sent.
+    assert_eq!(scene.then("T5 NO [OVERQUOTA]\r\n"), "T6 APPEND x {7}\r\n");
+    let broken = scene.break_by("T6 OK what?\r\n");
+    assert_eq!(
+        broken,
+        (ErrorKind::Unexpected, "OK what? before +".into(), false)
+    );
+}
+
+#[test]
+fn idle_is_held_and_the_hold_is_not_latency() {
+    let idle =
+        json!({"label": "IDLE", "answer": "idle", "hold_ms": 500, "parts": [{"text": "IDLE"}]});
+    let mut scene = running(&plan(&[idle]));
+    assert_eq!(scene.then(SELECTED), "T3 IDLE\r\n");
+    assert_eq!(scene.after(2).then("+ idling\r\n"), "");
+    assert_eq!(
+        scene.session.waits_since(),
+        None,
+        "an idle connection owes nothing"
+    );
+    let before = scene.now;
+    assert_eq!(scene.after(100).then("* 24 EXISTS\r\n"), "");
+    assert_eq!(scene.wake().said(), "DONE\r\n");
+    assert_eq!(scene.now - before, 500 * MS);
+    assert_eq!(scene.session.waits_since(), Some(scene.now));
+    assert_eq!(scene.after(3).then("T3 OK\r\n"), "T4 IDLE\r\n");
+    assert_eq!(scene.row("IDLE"), (1, 0, 5));
+    // At the end it is ended at once.
+    scene.hear("+ idling\r\n");
+    scene.desk.is_draining = true;
+    scene.act(Session::drain);
+    assert_eq!(scene.said(), "DONE\r\n");
+    assert_eq!(scene.then("T4 OK\r\n"), "", "nothing new");
+    assert!(scene.session.is_quiet());
+}
+
+#[test]
+fn think_time_is_waited_before_an_entry() {
+    let mut plan = plan(&[say("NOOP")]);
+    plan["mix"][0]["think_ms"] = json!([100, 200]);
+    let mut scene = running(&plan);
+    let start = scene.now;
+    assert_eq!(scene.then(SELECTED), "");
+    assert_eq!(scene.wake().said(), "T3 NOOP\r\n");
+    assert!(scene.now - start <= 200 * MS, "the first one may be short");
+    for tag in 3..20 {
+        let start = scene.now;
+        assert_eq!(scene.then(&format!("T{tag} OK\r\n")), "");
+        assert_eq!(scene.wake().said(), format!("T{} NOOP\r\n", tag + 1));
+        assert!((100 * MS..=200 * MS).contains(&(scene.now - start)));
+    }
+    assert_eq!(scene.entry(), (17, 0, 0));
+}
+
+#[test]
+fn in_an_open_loop_latency_counts_from_when_an_entry_was_due() {
+    let mut plan = plan(&[say("A"), say("B")]);
+    plan["rate"] = json!(10);
+    let mut scene = running(&plan);
+    assert_eq!(scene.then(SELECTED), "", "nothing is due yet");
+    assert_eq!(scene.desk.supply.free, [0]);
+    scene.desk.supply.free.clear();
+    let due = scene.now;
+    scene.after(30);
+    assert!(scene.act(|session, turn| session.begin_due(due, turn)));
+    assert_eq!(scene.said(), "T3 A\r\n");
+    assert!(
+        !scene.act(|session, turn| session.begin_due(due, turn)),
+        "it is busy"
+    );
+    assert!(scene.desk.supply.wait(due + 10 * MS));
+    assert_eq!(scene.after(10).then("T3 OK\r\n"), "T4 B\r\n");
+    assert_eq!(
+        scene.after(10).then("T4 OK\r\n"),
+        "T5 A\r\n",
+        "the one that waited"
+    );
+    assert_eq!((scene.row("A"), scene.row("B")), ((1, 0, 40), (1, 0, 10)));
+    assert_eq!(scene.entry(), (1, 0, 50));
+    scene.after(10).then("T5 OK\r\n");
+    assert_eq!(scene.row("A"), (2, 0, 50));
+}
+
+#[test]
+fn limits_end_the_supply() {
+    let mut plan = plan(&[say("NOOP")]);
+    plan["limit"] = json!(2);
+    let mut scene = running(&plan);
+    assert_eq!(scene.then(SELECTED), "T3 NOOP\r\n");
+    assert_eq!(scene.then("T3 OK\r\n"), "T4 NOOP\r\n");
+    assert!(scene.desk.supply.is_exhausted(&scene.desk.board, 1));
+    assert_eq!(
+        (scene.then("T4 OK\r\n"), scene.desk.entries_active),
+        (String::new(), 0)
+    );
+    plan["limit"] = json!(null);
+    plan["limit_each"] = json!(1);
+    let mut scene = running(&plan);
+    assert_eq!(scene.then(SELECTED), "T3 NOOP\r\n");
+    assert_eq!(scene.then("T3 OK\r\n"), "");
+    assert!(scene.desk.supply.is_exhausted(&scene.desk.board, 1));
+    assert!(
+        !scene.desk.supply.is_exhausted(&scene.desk.board, 2),
+        "another one may go on"
+    );
+}
+
+#[test]
+fn an_idle_connection_notes_news_and_idles_anew() {
+    let mut plan = plan(&[]);
+    plan["mix"] = json!([]);
+    let mut scene = running(&plan);
+    assert_eq!(scene.then(SELECTED), "T3 IDLE\r\n");
+    scene.hear("* 24 EXISTS\r\n");
+    assert_eq!(scene.desk.arrivals, [], "it does not idle yet");
+    scene
+        .hear("+ idling\r\n")
+        .after(1)
+        .hear("* 25 EXISTS\r\n* 1 EXPUNGE\r\n* 24 EXISTS\r\n");
+    assert_eq!(
+        scene.desk.arrivals,
+        [(0, scene.now, 25), (0, scene.now, 24)]
+    );
+    let start = scene.now;
+    assert_eq!(scene.wake().said(), "DONE\r\n");
+    assert_eq!(scene.now - start, IDLE_ANEW_NS - MS);
+    assert_eq!(scene.then("T3 OK\r\n"), "T4 IDLE\r\n");
+    assert_eq!(
+        scene
+            .desk
+            .board
+            .open
+            .load(std::sync::atomic::Ordering::Relaxed),
+        1
+    );
+    scene.hear("+ idling\r\n");
+    scene.break_by("* BYE\r\n");
+    assert_eq!(scene.session.stage(), Stage::GivenUp);
+}
