@@ -116,6 +116,18 @@ def test_nothing_is_noted_before_the_start_or_after_the_end():
     responder.stop()
 
 
+def test_waiting_costs_no_processor_time():
+    responder = Responder()
+    idle = Idle(idle_plan(responder.port, connections=100))
+    idle.start()
+    wait_for(idle, idling=100)
+    before = time.process_time()
+    time.sleep(0.5)
+    assert time.process_time() - before < 0.15
+    idle.stop()
+    responder.stop()
+
+
 def test_an_idle_plan_has_no_mix():
     with pytest.raises(ValueError, match=r"^mix: "):
         Idle(json.dumps(plan(143)))

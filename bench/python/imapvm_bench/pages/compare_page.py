@@ -22,8 +22,8 @@ def compare_page(comparison: Comparison, began: datetime) -> str:
         body.append(banner("Interrupted: this is what was measured until then.", mild=True))
     note = (
         "Medians over the rounds, ± half the distance from lowest to highest. A ratio is the median"
-        " of the ratios round by round, lowest to highest behind it; above 1 the first is ahead, and"
-        " it is coloured where all rounds agree."
+        " of the ratios round by round, lowest to highest behind it; above 1 the first is ahead,"
+        " and it is coloured where all rounds agree."
     )
     body.append(section("Comparison", ratios_table(comparison), note=note))
     cards = list(_cards(comparison))

@@ -69,6 +69,9 @@ impl Worker {
             return Some(until);
         }
         let timetable = self.common.board.timetable()?;
+        if self.common.purpose == Purpose::Idle {
+            return None; // only `stop` ends it
+        }
         match self.phase {
             Phase::Opening => Some(timetable.go),
             Phase::WarmingUp => Some(timetable.measure),
