@@ -32,6 +32,16 @@ def test_credentials_made_with_other_parameters_stay_valid():
     assert not verify(credential, b"other")
 
 
+@pytest.mark.parametrize(("salt", "length"), [(8, 16), (16, 32), (32, 64)])
+def test_credentials_that_other_programs_made_are_checked(salt, length):
+    hasher = argon2.PasswordHasher(
+        time_cost=2, memory_cost=64, parallelism=3, hash_len=length, salt_len=salt
+    )
+    credential = hasher.hash("secret")
+    assert verify(credential, b"secret")
+    assert not verify(credential, b"Secret")
+
+
 @pytest.mark.parametrize("absent", [None, "", "{PLAIN}secret", "$argon2id$broken", "secret"])
 def test_where_there_is_no_credential_nothing_is_right(absent):
     assert not verify(absent, b"secret")
@@ -40,13 +50,13 @@ def test_where_there_is_no_credential_nothing_is_right(absent):
 
 def test_where_there_is_no_credential_a_hash_of_the_same_cost_is_made(monkeypatch):
     verified = []
+    real = passwords.sodium.verify
 
-    class Hasher(argon2.PasswordHasher):
-        def verify(self, hash, password):  # noqa: A002
-            verified.append(argon2.extract_parameters(hash))
-            return super().verify(hash, password)
+    def noted(credential, password):
+        verified.append(argon2.extract_parameters(credential.decode()))
+        return real(credential, password)
 
-    monkeypatch.setattr(passwords.argon2, "PasswordHasher", Hasher)
+    monkeypatch.setattr(passwords.sodium, "verify", noted)
     verify(None, b"secret")
     verify("", b"secret")
     verify("rubbish", b"x" * (PASSWORD_MAX + 1))
