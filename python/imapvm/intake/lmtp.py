@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import math
 import os
 import socket
 from typing import Final
@@ -22,6 +23,7 @@ from imapvm.intake.lmtp_protocol import (
     MessageEnds,
     RecipientGiven,
 )
+from imapvm.intake.peer_stream import PeerStream
 from imapvm.intake.replies import UNKNOWN, Reply
 from imapvm.intake.trace import Trace
 from imapvm.model.limits import LMTP_CONNECTIONS_MAX, RECEIVE_MAX
@@ -59,7 +61,8 @@ async def serve_lmtp(
         while True:
             await slots.acquire()
             try:
-                stream = await accepting.accept()
+                accepted = await accepting.accept()
+                stream = PeerStream(socket.socket(fileno=accepted.socket.detach()))
             except OSError as error:
                 slots.release()
                 if error.errno not in _NO_RESOURCES:
@@ -71,7 +74,7 @@ async def serve_lmtp(
 
 
 async def _serve_and_release(
-    stream: trio.SocketStream, deliverer: Deliverer, slots: trio.Semaphore
+    stream: PeerStream, deliverer: Deliverer, slots: trio.Semaphore
 ) -> None:
     try:
         peer = _peer_of(stream.socket)
@@ -115,25 +118,37 @@ class _Connection:
         self._trouble: Reply | None = None
         """The store did not take octets of this message: what every recipient will hear."""
         self._id = b""
+        self._is_speaking = False
+        self._patience = trio.CancelScope()
+        """How long the peer may take: one scope for all waits, since a new one costs as much as a
+        reply. Its deadline moves with each that begins."""
 
     async def run(self) -> None:
         try:
-            await self._send()
-            while not self._protocol.is_closed:
-                data = await self._receive()
-                if data == b"":
-                    return
-                if data is not None:
-                    self._protocol.receive(data)
-                while (event := self._protocol.next_event()) is not None:
-                    await self._handle(event)
-                await self._send()
+            with self._patience:
+                await self._converse()
+            if self._patience.cancelled_caught:
+                if self._is_speaking:
+                    raise trio.TooSlowError  # there is no way to tell it anything
+                log.info("LMTP connection timed out", extra={"peer": self._peer})
+                await self.last_words(TIMED_OUT)
         except trio.Cancelled:
             await self.last_words(SHUTTING_DOWN)
             raise
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + FINISH_SECONDS):
                 await self._discard()
+
+    async def _converse(self) -> None:
+        await self._send()
+        while not self._protocol.is_closed:
+            data = await self._receive()
+            if not data:
+                return
+            self._protocol.receive(data)
+            while (event := self._protocol.next_event()) is not None:
+                await self._handle(event)
+            await self._send()
 
     async def last_words(self, reply: Reply) -> None:
         """Say why we go, if that can be said at once."""
@@ -145,18 +160,18 @@ class _Connection:
             except trio.BrokenResourceError:
                 log.debug("LMTP peer is gone", extra={"peer": self._peer})
 
-    async def _receive(self) -> bytes | None:
-        """More octets, b"" at the end, None when nothing came for too long."""
-        with trio.move_on_after(IDLE_SECONDS):
-            return bytes(await self._stream.receive_some(RECEIVE_MAX))
-        log.info("LMTP connection timed out", extra={"peer": self._peer})
-        self._protocol.close(TIMED_OUT)
-        return None
+    async def _receive(self) -> bytes:
+        """More octets, b"" at the end."""
+        self._patience.deadline = trio.current_time() + IDLE_SECONDS
+        return bytes(await self._stream.receive_some(RECEIVE_MAX))
 
-    async def _send(self, seconds: float = IDLE_SECONDS) -> None:
+    async def _send(self) -> None:
+        """Say what is to be said, while patience lasts."""
         if out := self._protocol.take():
-            with trio.fail_after(seconds):
-                await self._stream.send_all(out)
+            self._patience.deadline = trio.current_time() + IDLE_SECONDS
+            self._is_speaking = True
+            await self._stream.send_all(out)
+            self._is_speaking = False
 
     async def _handle(self, event: Event) -> None:
         match event:
@@ -201,11 +216,13 @@ class _Connection:
         # Once the octets are here, the peer hears what became of them, also when the server stops:
         # otherwise it would send again what may have been delivered (RFC 2033 section 5). No
         # deadline for the delivery: it ends with a commit, which closing the filepool waits for.
-        with trio.CancelScope(shield=True):
+        self._patience.deadline = math.inf  # it is not the peer who takes so long
+        with trio.CancelScope(shield=True) as scope:
             replies = await self._deliver()
             self._protocol.answer_message(replies)
             await self._discard()
-            await self._send(FINISH_SECONDS)
+            scope.deadline = trio.current_time() + FINISH_SECONDS
+            await self._send()
 
     async def _deliver(self) -> tuple[Reply, ...]:
         assert self._incoming is not None
@@ -239,7 +256,7 @@ class _Connection:
             await incoming.discard()
 
 
-def _peer_of(connected: trio.socket.SocketType) -> str | None:
+def _peer_of(connected: socket.socket) -> str | None:
     if connected.family not in (socket.AF_INET, socket.AF_INET6):
         return None
     address: str = connected.getpeername()[0]
