@@ -173,7 +173,7 @@ async def _answer_later(
 
 
 def _announce(ctx: Context, row: Row[Any]) -> bool:
-    if ctx.session.view is None or ctx.session.over:
+    if ctx.session.view is None or ctx.session.over or row.expunges is Expunges.NEW:
         return False
     try:
         return announce(ctx, hold_expunges=row.expunges is Expunges.HELD, uid=row.uid)

@@ -79,21 +79,36 @@ def _open(
     """Write all that RFC 9051 section 6.3.2 asks for, and what RFC 3501 asked for besides."""
     out, session = ctx.out, ctx.session
     numbers = reader.uid_map(mailbox)
-    keywords = keyword_names(reader, mailbox)
+    keywords = keyword_names(reader, mailbox) if mailbox.keyword_sets else []
     recent = UidSet()
+    before = b""
     if not session.rev2:
-        recent = numbers.uids & UidSet([(recent_from, UID_LAST)])
-    out.untagged(flags_response(keywords))
-    out.exists(len(numbers))
-    if not session.rev2:
-        out.recent(len(recent))
+        if recent_from < mailbox.uid_next:
+            recent = numbers.uids & UidSet([(recent_from, UID_LAST)])
+        before = b"* %d RECENT\r\n" % len(recent)
         if mailbox.unseen:
-            out.condition("OK", "first unseen", f"UNSEEN {_first_unseen(reader, mailbox, numbers)}")
+            unseen = _first_unseen(reader, mailbox, numbers)
+            before += b"* OK [UNSEEN %d] first unseen\r\n" % unseen
     kept = () if command.read_only else (*SYSTEM_FLAG_NAMES.values(), *keywords, r"\*")
-    out.condition("OK", "these are kept", f"PERMANENTFLAGS ({' '.join(kept)})")
-    out.condition("OK", "UIDs valid", f"UIDVALIDITY {mailbox.uid_validity}")
-    out.condition("OK", "predicted next UID", f"UIDNEXT {mailbox.uid_next}")
-    out.condition("OK", "of this mailbox", f"MAILBOXID ({mailbox_id(mailbox)})")
+    # One piece: each line by itself would cost as much as reading the mailbox.
+    out.raw(
+        b"* %b\r\n"
+        b"* %d EXISTS\r\n"
+        b"%b"
+        b"* OK [PERMANENTFLAGS (%b)] these are kept\r\n"
+        b"* OK [UIDVALIDITY %d] UIDs valid\r\n"
+        b"* OK [UIDNEXT %d] predicted next UID\r\n"
+        b"* OK [MAILBOXID (%b)] of this mailbox\r\n"
+        % (
+            flags_response(keywords),
+            len(numbers),
+            before,
+            " ".join(kept).encode(),
+            mailbox.uid_validity,
+            mailbox.uid_next,
+            mailbox_id(mailbox).encode(),
+        )
+    )
     if session.rev2:
         tell_normalized(ctx, command.mailbox, canonical_name(command.mailbox))
         list_line(ctx, reader, mailbox)

@@ -75,6 +75,8 @@ class Expunges(Enum):
     TOLD = "told"
     HELD = "held"
     """The client's message numbers are in use until the tagged line."""
+    NEW = "new"
+    """The command itself tells all there is: nothing is left to be announced with its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class Row(Generic[CommandT]):
 
 
 HELD: Final = Expunges.HELD
+NEW: Final = Expunges.NEW
 
 # fmt: off
 TABLE: Final[tuple[Row[Any], ...]] = (
@@ -110,8 +113,8 @@ TABLE: Final[tuple[Row[Any], ...]] = (
     Row(Login,        "LOGIN",        login.login,           NOT_AUTHENTICATED),
     # section 6.3: authenticated
     Row(Enable,       "ENABLE",       enable.enable,         NOTHING_SELECTED),
-    Row(Select,       "SELECT",       selecting.select,      AUTHENTICATED),
-    Row(Select,       "EXAMINE",      selecting.select,      AUTHENTICATED),
+    Row(Select,       "SELECT",       selecting.select,      AUTHENTICATED, NEW),
+    Row(Select,       "EXAMINE",      selecting.select,      AUTHENTICATED, NEW),
     Row(Create,       "CREATE",       mailboxes.create,      AUTHENTICATED),
     Row(Delete,       "DELETE",       mailboxes.delete,      AUTHENTICATED),
     Row(Rename,       "RENAME",       mailboxes.rename,      AUTHENTICATED),

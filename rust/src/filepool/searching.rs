@@ -96,7 +96,7 @@ impl Searching {
             return Ok(None);
         };
         *read += stored.len() as u64;
-        let digest = Digest::open(&stored).map_err(|_| Corrupt("a digest is damaged"))?;
+        let digest = Digest::open_front(&stored).map_err(|_| Corrupt("a digest is damaged"))?;
         match self.bound.decide(&record, &digest) {
             Decision::Known(matches) => {
                 if matches {

@@ -20,6 +20,8 @@
 //! ```
 //! A chunk is a length and octets; an excerpt is either that, or says where in an earlier chunk
 //! the same octets stand.
+use std::cell::OnceCell;
+
 use super::fields::{FieldTable, HeaderFields};
 use super::parts::{Entities, Entity, LeafParts, Part, Place};
 use super::stored::{In, Out, checksum};
@@ -172,17 +174,25 @@ impl Learnt<'_> {
 
 /// A digest that was opened. Everything in it is looked up, nothing computed; `open` reads it once
 /// from end to end for its checksum.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Digest<'a> {
     size: u64,
     flags: u8,
     sent: (i64, i16),
     verbatim: &'a [u8],
+    subject: &'a [u8],
     envelope: &'a [u8],
     body: &'a [u8],
     bodystructure: &'a [u8],
     preview: &'a [u8],
-    subject: &'a [u8],
+    /// What lists of messages do not show, as stored, and as read when it is asked for.
+    rest: &'a [u8],
+    behind: OnceCell<Behind<'a>>,
+}
+
+/// The second half of a digest.
+#[derive(Clone, Copy, Debug, Default)]
+struct Behind<'a> {
     folded: [&'a [u8]; 5],
     base_subject: &'a [u8],
     base_subject_key: &'a [u8],
@@ -204,6 +214,17 @@ impl<'a> Digest<'a> {
     /// # Errors
     /// Another version, a wrong checksum, or contents that were never written like this.
     pub fn open(stored: &'a [u8]) -> Result<Self, Corrupt> {
+        let digest = Self::open_front(stored)?;
+        digest.read_behind().ok_or(Corrupt)?;
+        Ok(digest)
+    }
+
+    /// As `open`, where many are looked at: whether the second half is as it should be is not
+    /// looked at before it is asked for, and what cannot be read there is then empty.
+    ///
+    /// # Errors
+    /// Another version, a wrong checksum, or a first half that was never written like this.
+    pub fn open_front(stored: &'a [u8]) -> Result<Self, Corrupt> {
         let (head, contents) = stored.split_at_checked(5).ok_or(Corrupt)?;
         let [VERSION, sum @ ..] = head else {
             return Err(Corrupt);
@@ -220,7 +241,9 @@ impl<'a> Digest<'a> {
     /// As `open`, for what was not.
     pub fn reopen(stored: &'a [u8]) -> Result<Self, Corrupt> {
         let (_, contents) = stored.split_at_checked(5).ok_or(Corrupt)?;
-        Self::read(In(contents)).ok_or(Corrupt)
+        let digest = Self::read(In(contents)).ok_or(Corrupt)?;
+        digest.read_behind().ok_or(Corrupt)?;
+        Ok(digest)
     }
 
     fn read(mut input: In<'a>) -> Option<Self> {
@@ -232,37 +255,45 @@ impl<'a> Digest<'a> {
             (input.signed()?, i16::try_from(input.signed()?).ok()?)
         };
         let verbatim = input.chunk()?;
-        let subject = input.excerpt(verbatim)?;
-        let envelope = input.chunk()?;
-        let body = input.chunk()?;
-        let bodystructure = input.chunk()?;
-        let preview = input.chunk()?;
+        Some(Self {
+            size,
+            flags,
+            sent,
+            verbatim,
+            subject: input.excerpt(verbatim)?,
+            envelope: input.chunk()?,
+            body: input.chunk()?,
+            bodystructure: input.chunk()?,
+            preview: input.chunk()?,
+            rest: input.0,
+            behind: OnceCell::new(),
+        })
+    }
+
+    fn behind(&self) -> &Behind<'a> {
+        self.behind
+            .get_or_init(|| self.read_behind().unwrap_or_default())
+    }
+
+    fn read_behind(&self) -> Option<Behind<'a>> {
+        let mut input = In(self.rest);
         let mut folded = [&b""[..]; 5];
         for text in &mut folded {
             *text = input.chunk()?;
         }
-        let base_subject = input.excerpt(subject)?;
+        let base_subject = input.excerpt(self.subject)?;
         let [from, to, cc, _, subject_key] = folded;
         let base_subject_key = input.excerpt(subject_key)?;
         let mut sort_keys = [from, to, cc, from, to];
         for key in &mut sort_keys {
             *key = input.excerpt(key)?;
         }
-        let message_id = input.excerpt(envelope)?;
+        let message_id = input.excerpt(self.envelope)?;
         let references = input.chunk()?;
         let entities = input.chunk()?;
         let fields = input.chunk()?;
         Place::root(entities)?;
-        input.is_empty().then_some(Self {
-            size,
-            flags,
-            sent,
-            verbatim,
-            envelope,
-            body,
-            bodystructure,
-            preview,
-            subject,
+        input.is_empty().then_some(Behind {
             folded,
             base_subject,
             base_subject_key,
@@ -275,7 +306,7 @@ impl<'a> Digest<'a> {
     }
 
     fn root(&self) -> Option<Place<'a>> {
-        Place::root(self.entities)
+        Place::root(self.behind().entities)
     }
 
     /// RFC822.SIZE: octets of the message.
@@ -330,13 +361,13 @@ impl<'a> Digest<'a> {
     /// RFC 5256 section 2.1, in the message's own letters; to compare use `base_subject_key`.
     #[must_use]
     pub fn base_subject(&self) -> &'a str {
-        text(self.base_subject)
+        text(self.behind().base_subject)
     }
 
     /// The base subject, folded: compare octets.
     #[must_use]
     pub fn base_subject_key(&self) -> &'a str {
-        text(self.base_subject_key)
+        text(self.behind().base_subject_key)
     }
 
     /// The subject says that this is a reply or a forwarded message (RFC 5256 section 2.1).
@@ -348,14 +379,14 @@ impl<'a> Digest<'a> {
     /// Message-ID without angle brackets.
     #[must_use]
     pub fn message_id(&self) -> Option<&'a [u8]> {
-        (self.flags & HAS_MESSAGE_ID != 0).then_some(self.message_id)
+        (self.flags & HAS_MESSAGE_ID != 0).then_some(self.behind().message_id)
     }
 
     /// The Message-IDs of References, else the first one of In-Reply-To (RFC 5256 section 3),
     /// without angle brackets, oldest first, at most [`REFERENCES`](super::limits::REFERENCES).
     #[must_use = "an iterator does nothing by itself"]
     pub fn references(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let mut input = In(self.references);
+        let mut input = In(self.behind().references);
         let verbatim = self.verbatim;
         std::iter::from_fn(move || {
             if input.is_empty() {
@@ -369,7 +400,7 @@ impl<'a> Digest<'a> {
     /// What SORT compares.
     #[must_use]
     pub fn sort_key(&self, key: SortKey) -> &'a str {
-        let [from, to, cc, display_from, display_to] = self.sort_keys;
+        let [from, to, cc, display_from, display_to] = self.behind().sort_keys;
         text(match key {
             SortKey::From => from,
             SortKey::To => to,
@@ -383,7 +414,8 @@ impl<'a> Digest<'a> {
     /// joined by a comma. Look for a folded string in it.
     #[must_use]
     pub fn folded(&self, field: Field) -> &'a str {
-        self.folded
+        let folded = self.behind().folded;
+        folded
             .get(field_index(field))
             .map_or("", |octets| text(octets))
     }
@@ -458,7 +490,7 @@ impl<'a> Digest<'a> {
     #[must_use]
     pub fn header_fields(&self, part: &[u32]) -> Option<HeaderFields<'a>> {
         let (inner, index) = self.message(part)?;
-        HeaderFields::new(self.fields, index, inner.header)
+        HeaderFields::new(self.behind().fields, index, inner.header)
     }
 
     /// The fields of some names in the message's header, as they stand there, in its order, with
@@ -484,7 +516,7 @@ impl<'a> Digest<'a> {
     /// The parts that hold no others, in the order of the message.
     #[must_use = "an iterator does nothing by itself"]
     pub fn leaf_parts(&self) -> LeafParts<'a> {
-        LeafParts::new(self.entities)
+        LeafParts::new(self.behind().entities)
     }
 
     /// One part, a leaf or not; the whole message for an empty path. None where there is none.
@@ -507,7 +539,7 @@ impl<'a> Digest<'a> {
     }
 
     pub(crate) fn entities(&self) -> Entities<'a> {
-        Entities::new(self.entities)
+        Entities::new(self.behind().entities)
     }
 
     /// How many leaves there are.

@@ -258,7 +258,9 @@ impl<S: Source> Writer<'_, S> {
             None
         };
         let digest = match &stored {
-            Some(stored) => Some(Digest::open(stored).map_err(|_| Corrupt("a digest is damaged"))?),
+            Some(stored) => {
+                Some(Digest::open_front(stored).map_err(|_| Corrupt("a digest is damaged"))?)
+            }
             None => None,
         };
         self.out.text.extend_from_slice(b"* ");

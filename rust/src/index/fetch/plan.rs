@@ -84,10 +84,15 @@ impl FieldNames {
         contains(&self.lower, name, room)
     }
 
+    /// Do digests keep the fields of all of them?
+    pub(super) fn are_all_kept(&self) -> bool {
+        self.others.is_empty()
+    }
+
     /// Is none of these names one of those whose fields a digest does not keep?
     pub(super) fn are_kept<'a>(&self, mut fields: impl Iterator<Item = &'a [u8]>) -> bool {
         let mut room = Vec::new();
-        self.others.is_empty() || !fields.any(|name| contains(&self.others, name, &mut room))
+        !fields.any(|name| contains(&self.others, name, &mut room))
     }
 }
 

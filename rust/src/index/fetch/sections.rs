@@ -99,10 +99,13 @@ fn fields<'a>(
 /// The named fields of the message itself, where its digest has them all.
 fn verbatim<'a>(digest: &Digest<'a>, names: &FieldNames) -> Option<Found<'a>> {
     let fields = digest.verbatim(names.verbatim)?;
-    let there = digest.header_fields(&[])?.map(|field| field.name);
-    names
-        .are_kept(there)
-        .then(|| Found(fields.map(Stretch::Known).collect()))
+    if !names.are_all_kept() {
+        let there = digest.header_fields(&[])?.map(|field| field.name);
+        if !names.are_kept(there) {
+            return None;
+        }
+    }
+    Some(Found(fields.map(Stretch::Known).collect()))
 }
 
 /// Where in the message the fields stand.
