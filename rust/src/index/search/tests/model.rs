@@ -121,6 +121,7 @@ impl Mailbox {
             .scan(
                 self.segments().iter().map(|segment| Ok(&**segment)),
                 &UidSet::run(1, u32::MAX),
+                &Answers::default(),
             )
             .unwrap()
     }
