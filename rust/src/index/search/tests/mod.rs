@@ -1,5 +1,6 @@
 //! Programs beside a naive evaluation of the keys, record by record.
 
+mod columns;
 mod model;
 
 use std::collections::BTreeSet;
