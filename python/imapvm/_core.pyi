@@ -569,6 +569,8 @@ class ResponseWriter:
         """Octets as they are, line ends included."""
     def untagged(self, text: Buffer) -> None:
         """`* text`."""
+    def search(self, numbers: UidSet) -> None:
+        """`* SEARCH 2 3 6`; 10,000 numbers in some 30 µs."""
     def tagged(self, tag: Buffer, status: str, text: str, code: str | None = None) -> None:
         """`tag OK [code] text`; what is not printable ASCII in text becomes `?`."""
     def condition(self, status: str, text: str, code: str | None = None) -> None:
@@ -903,19 +905,45 @@ class SearchProgram:
         """Look up sets, keywords and relative dates; None where a message number does not exist."""
 
 @final
+class HeaderColumns:
+    """What messages say in From, To, Cc, Bcc and Subject, where SEARCH has asked, in memory.
+
+    A UID names one message for ever, so nothing here is ever wrong, and nothing need be forgotten;
+    see docs/decisions/0005-header-columns.md. Any thread may use it.
+    """
+
+    def __new__(cls, most: int) -> HeaderColumns:
+        """Keep so many octets at most: a column not used for long makes room for another."""
+    def of_group(self, group: int) -> HeaderColumns:
+        """The same memory, for the mailboxes of another storage group; this one's is 0."""
+    @property
+    def octets(self) -> int:
+        """In use, by all groups."""
+
+@final
 class BoundSearch:
     """A search over one mailbox as one client knows it."""
 
     @property
     def candidates(self) -> UidSet:
         """Nothing outside can match: read only segments that hold these."""
-    def scan(self, snapshot: Snapshot, mailbox: int, uids: UidSet) -> tuple[UidSet, Undecided]:
-        """What the index alone decides of some UIDs: those that match, and what it cannot decide.
+    @property
+    def lookups(self) -> int:
+        """Keys that header columns can answer; `scan` looks through a column for each."""
+    def scan(
+        self,
+        snapshot: Snapshot,
+        mailbox: int,
+        uids: UidSet,
+        columns: HeaderColumns | None = None,
+    ) -> tuple[UidSet, Undecided]:
+        """What index and columns decide of some UIDs: those that match, and what is left open.
 
         Args:
             snapshot: of the mailbox's storage group.
             mailbox: where.
             uids: one batch of the candidates, or all of them.
+            columns: of the mailbox's storage group.
 
         Raises:
             CorruptError: a segment is damaged.
@@ -923,9 +951,23 @@ class BoundSearch:
 
 @final
 class Undecided:
-    """Messages that the index cannot decide about, by UID: some 60 octets each."""
+    """Messages that index and columns cannot decide about, by UID: some 60 octets each."""
 
     def __len__(self) -> int: ...
+    def gather(self, snapshot: Snapshot, parts: int) -> list[Gathering]:
+        """What would bring the columns up to date that `scan` has asked; at most so many parts.
+
+        Nothing where it would read much more digests than `parts` has to read in any case, or
+        where there is no room for more.
+
+        Raises:
+            CorruptError: a segment is damaged.
+        """
+    def keep(self, gathered: Sequence[Gathering]) -> None:
+        """Put all parts, each gathered to the end, into the columns: `scan` again.
+
+        What another search has put there meanwhile is not put there twice.
+        """
     def parts(self, count: int) -> list[Searching]:
         """At most so many searches that together decide, each for a thread of its own."""
 
@@ -945,6 +987,18 @@ class Searching:
     @property
     def found(self) -> UidSet:
         """UIDs that match, as far as is known."""
+
+@final
+class Gathering:
+    """Some messages whose digests say what is lacking in header columns."""
+
+    def __len__(self) -> int: ...
+    def step(self, snapshot: Snapshot, most: int) -> bool:
+        """Read digests, without holding the interpreter, until they are `most` octets.
+
+        Call it again, with any later snapshot, until it returns True. A digest that cannot be read
+        is passed over: whoever needs it finds out.
+        """
 
 # --- messages -------------------------------------------------------------------------------------
 

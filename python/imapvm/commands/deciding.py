@@ -1,12 +1,13 @@
 """SEARCH where the index does not decide: digests and octets, by several processors."""
 
+from collections.abc import Sequence
 from functools import reduce
 from operator import or_
 from typing import Final
 
 import trio
 
-from imapvm._core import Searching, UidSet, Undecided
+from imapvm._core import Gathering, Searching, UidSet, Undecided
 from imapvm.commands.context import Context
 from imapvm.filepool.store import AccountStore
 
@@ -18,6 +19,25 @@ STEP_OCTETS: Final = 4 * 1024 * 1024
 """Read in one transaction by a thread: some milliseconds. It can be cancelled in between."""
 
 
+async def gather(ctx: Context, store: AccountStore, undecided: Undecided) -> bool:
+    """Bring the header columns up to date, if that is worth it; then scan again.
+
+    Returns:
+        Whether something was gathered.
+
+    Raises:
+        StoreUnavailableError: the filepool cannot be read now.
+        CorruptError: a segment is damaged.
+    """
+    with store.reading() as reader:
+        parts = undecided.gather(reader.snapshot, _threads(ctx))
+    if not parts:
+        return False
+    await _finish(ctx, store, parts, are_few=sum(map(len, parts)) <= FEW)
+    undecided.keep(parts)
+    return True
+
+
 async def decide(ctx: Context, store: AccountStore, undecided: Undecided) -> UidSet:
     """Return the UIDs of those messages that match.
 
@@ -25,35 +45,53 @@ async def decide(ctx: Context, store: AccountStore, undecided: Undecided) -> Uid
         StoreUnavailableError: the filepool cannot be read now.
         CorruptError: a digest or message is damaged.
     """
-    limiter = ctx.services.search_threads
-    if len(undecided) > FEW:
-        parts = undecided.parts(int(limiter.total_tokens))
-    else:
-        parts = undecided.parts(1)
-        for part in parts:
-            with store.reading() as reader:
-                if part.step(reader.snapshot, AT_ONCE_OCTETS):
-                    return part.found
+    are_few = len(undecided) <= FEW
+    parts = undecided.parts(1 if are_few else _threads(ctx))
+    await _finish(ctx, store, parts, are_few=are_few)
+    return reduce(or_, (part.found for part in parts), UidSet())
+
+
+def _threads(ctx: Context) -> int:
+    return int(ctx.services.search_threads.total_tokens)
+
+
+async def _finish(
+    ctx: Context,
+    store: AccountStore,
+    parts: Sequence[Searching | Gathering],
+    *,
+    are_few: bool,
+) -> None:
+    """Go through all parts, each in a thread unless they are few and soon done."""
+    if are_few:
+        parts = [part for part in parts if not _step(store, part, AT_ONCE_OCTETS)]
+    if not parts:
+        return
     faults: list[Exception] = []
 
-    async def search(part: Searching) -> None:
+    async def finish(part: Searching | Gathering) -> None:
         try:
-            await trio.to_thread.run_sync(_search_on, store, part, limiter=limiter)
+            await trio.to_thread.run_sync(
+                _finish_on, store, part, limiter=ctx.services.search_threads
+            )
         except Exception as fault:
             faults.append(fault)
 
     async with trio.open_nursery() as nursery:
         for part in parts:
-            nursery.start_soon(search, part)
+            nursery.start_soon(finish, part)
     if faults:
         raise faults[0]
-    return reduce(or_, (part.found for part in parts), UidSet())
 
 
-def _search_on(store: AccountStore, part: Searching) -> None:
-    """Search to the end, in a thread: one short transaction after the other."""
+def _finish_on(store: AccountStore, part: Searching | Gathering) -> None:
+    """Go through a part to its end, in a thread: one short transaction after the other."""
     decided = False
     while not decided:
         trio.from_thread.check_cancelled()
-        with store.reading() as reader:
-            decided = part.step(reader.snapshot, STEP_OCTETS)
+        decided = _step(store, part, STEP_OCTETS)
+
+
+def _step(store: AccountStore, part: Searching | Gathering, most: int) -> bool:
+    with store.reading() as reader:
+        return part.step(reader.snapshot, most)

@@ -1,6 +1,7 @@
 """SEARCH and UID SEARCH (RFC 9051 sections 6.4.4 and 6.4.9), with ESEARCH and SEARCHRES.
 
-The index alone decides what it can, a digest most of the rest, and only then octets are read.
+The index and header columns decide what they can, a digest most of the rest, and only then octets
+are read.
 """
 
 from collections.abc import Awaitable
@@ -8,13 +9,16 @@ from typing import Final
 
 from imapvm._core import BoundSearch, Search, UidSet, Undecided, imap_string
 from imapvm.commands.context import Context, Done, Refusal
-from imapvm.commands.deciding import decide
+from imapvm.commands.deciding import decide, gather
 from imapvm.commands.selected import selected, selected_row
 from imapvm.filepool.store import AccountStore
 from imapvm.session.view import View
 
 SCAN_BATCH: Final = 16 * 1024
 """Messages scanned in one read transaction: about 1 MB of index, under a millisecond."""
+
+SCAN_BATCH_MIN: Final = 1024
+"""However many header keys there are."""
 
 EVERYTHING: Final = frozenset({"ALL"})
 
@@ -40,20 +44,25 @@ def search(ctx: Context, command: Search) -> Done | Awaitable[Done]:
     )
     if bound is None:
         raise Refusal(f"there are only {len(view.numbers)} messages", bad=True)
-    if program.needs_digest or len(bound.candidates) > SCAN_BATCH:
-        return _search_batches(ctx, command, bound)
-    found, _ = _scan(view, store, bound, bound.candidates)
-    return _answer(ctx, view, command, found)
+    # Each header key looks through the texts of a whole batch.
+    batch = max(SCAN_BATCH // max(bound.lookups, 1), SCAN_BATCH_MIN)
+    if len(bound.candidates) <= batch and (bound.lookups or not program.needs_digest):
+        found, undecided = _scan(view, store, bound, bound.candidates)
+        if not undecided:
+            return _answer(ctx, view, command, found)
+    return _search_batches(ctx, command, bound, batch)
 
 
-async def _search_batches(ctx: Context, command: Search, bound: BoundSearch) -> Done:
+async def _search_batches(ctx: Context, command: Search, bound: BoundSearch, batch: int) -> Done:
     view, store = selected(ctx)
     left, found = bound.candidates, UidSet()
     save = command.returns is not None and "SAVE" in command.returns
     try:
         while left:
-            now, left = left.split(SCAN_BATCH)
+            now, left = left.split(batch)
             decided, undecided = _scan(view, store, bound, now)
+            if undecided and bound.lookups and await gather(ctx, store, undecided):
+                decided, undecided = _scan(view, store, bound, now)
             found |= decided
             found |= await decide(ctx, store, undecided)
             await ctx.breathe()
@@ -68,7 +77,7 @@ def _scan(
     view: View, store: AccountStore, bound: BoundSearch, uids: UidSet
 ) -> tuple[UidSet, Undecided]:
     with store.reading() as reader:
-        return bound.scan(reader.snapshot, selected_row(view, reader).id, uids)
+        return bound.scan(reader.snapshot, selected_row(view, reader).id, uids, store.columns)
 
 
 def _answer(ctx: Context, view: View, command: Search, found: UidSet) -> Done:
@@ -81,7 +90,7 @@ def _answer(ctx: Context, view: View, command: Search, found: UidSet) -> Done:
             return Done("searched and saved")
     numbers = found if command.uid else view.numbers.numbers(found)
     if returns is None and not ctx.session.rev2:
-        ctx.out.untagged(b" ".join([b"SEARCH", *(b"%d" % number for number in numbers)]))
+        ctx.out.search(numbers)
     else:
         ctx.out.untagged(_esearch(command, returns or EVERYTHING, numbers))
     return Done("searched")

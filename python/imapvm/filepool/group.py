@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from imapvm._core import HeaderColumns
 from imapvm.filepool.environment import map_data_file, open_environment
 from imapvm.filepool.keywords import KeywordBook
 from imapvm.filepool.operations import GroupTxn, Operation
@@ -32,12 +33,20 @@ class Group:
         number: of the group.
         clock: seconds since 1970.
         map_size: octets of address space.
+        columns: where SEARCH keeps header fields, for all groups.
     """
 
     def __init__(
-        self, path: Path, number: int, *, clock: Callable[[], float], map_size: int
+        self,
+        path: Path,
+        number: int,
+        *,
+        clock: Callable[[], float],
+        map_size: int,
+        columns: HeaderColumns,
     ) -> None:
         self.number = number
+        self.columns = columns.of_group(number)
         self.clock = clock
         self.env, self.tables = open_environment(path, GroupTables, map_size=map_size)
         self.data = map_data_file(path, map_size)

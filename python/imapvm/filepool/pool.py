@@ -9,6 +9,7 @@ from typing import Final
 
 import trio
 
+from imapvm._core import HeaderColumns
 from imapvm.filepool.accounts import Account, Accounts
 from imapvm.filepool.check import CheckReport, check_filepool
 from imapvm.filepool.delivery import Deliver, Delivery, DeliveryRefused, DeliveryResult
@@ -21,6 +22,7 @@ from imapvm.filepool.restaging import in_group
 from imapvm.filepool.store import AccountStore
 from imapvm.filepool.sweep import SweepReport, SweepStep
 from imapvm.model.ids import AccountId, MailboxId
+from imapvm.model.limits import HEADER_COLUMNS_OCTETS_MAX
 
 __all__ = ["Filepool", "create_filepool", "open_filepool"]
 
@@ -36,12 +38,16 @@ class Filepool:
         self.clock = clock
         self.format = read_format(path)
         self.groups: list[Group] = []
+        self.columns = HeaderColumns(HEADER_COLUMNS_OCTETS_MAX)
+        """What SEARCH keeps of all groups: one bound, for whoever searches most."""
         self._swept_to = [b""] * self.format.groups
         self._on_news: Callable[[Collection[MailboxId]], None] | None = None
         try:
             for number in range(self.format.groups):
                 directory = path / group_name(number)
-                self.groups.append(Group(directory, number, clock=clock, map_size=map_size))
+                self.groups.append(
+                    Group(directory, number, clock=clock, map_size=map_size, columns=self.columns)
+                )
             self.accounts = Accounts(path / ACCOUNTS, self.groups, clock=clock, map_size=map_size)
         except BaseException:
             for group in self.groups:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from imapvm._core import UidSet
+from imapvm._core import HeaderColumns, UidSet
 from imapvm.filepool.altering import Expunge, Expunged, Stored, StoreFlags
 from imapvm.filepool.mailboxes import (
     ClaimRecent,
@@ -49,6 +49,11 @@ class AccountStore:
     def reading(self) -> AbstractContextManager[Reader]:
         """One short read transaction. Nothing may be awaited inside."""
         return Reader(self._group, self._id)
+
+    @property
+    def columns(self) -> HeaderColumns:
+        """Header fields for SEARCH, of the account's storage group."""
+        return self._group.columns
 
     def new_body(self) -> BodyWriter:
         """A message that will probably go to this account."""

@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::process::ExitCode;
 
 use imapvm_core::index::fetch::{Request, render};
-use imapvm_core::index::search::{Bound, Context, Decision};
+use imapvm_core::index::search::{Answers, Bound, Context, Decision};
 use imapvm_core::index::{store, uid_map};
 use imapvm_core::message::Digest;
 use imapvm_core::numbers::{UidMap, UidSet};
@@ -180,7 +180,11 @@ fn matching(mailbox: &Mailbox, key: &SearchKey) -> Result<u32, String> {
     };
     let bound = Bound::new(key, &context).ok_or("a message number is not there")?;
     let scanned = bound
-        .scan(mailbox.lent().map(Ok), bound.candidates())
+        .scan(
+            mailbox.lent().map(Ok),
+            bound.candidates(),
+            &Answers::default(),
+        )
         .map_err(|fault| fault.to_string())?;
     let mut found = scanned.found.len();
     for record in &scanned.open {

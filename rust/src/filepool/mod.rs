@@ -4,11 +4,13 @@
 
 mod bodies;
 mod digests;
+mod gathering;
 mod searching;
 mod segments;
 
 pub use self::bodies::{Bodies, Fault};
 pub use self::digests::Digests;
+pub use self::gathering::{Gathering, Unread, unread};
 pub use self::searching::Searching;
 pub use self::segments::Segments;
 use crate::numbers::Corrupt;

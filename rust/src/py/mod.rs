@@ -38,10 +38,10 @@ mod _core {
     const SEGMENT_RECORDS: usize = crate::index::SEGMENT_RECORDS;
     #[pymodule_export]
     use super::index::{
-        PyBinarySlice, PyBodySlice, PyBoundSearch, PyRecord, PySearching, PyUndecided,
-        keyword_sets, render_fetch, segment_append, segment_bodies, segment_counts,
-        segment_records, segment_remove, segment_store, segment_uids, uids_modified,
-        uids_with_flags,
+        PyBinarySlice, PyBodySlice, PyBoundSearch, PyGathering, PyHeaderColumns, PyRecord,
+        PySearching, PyUndecided, keyword_sets, render_fetch, segment_append, segment_bodies,
+        segment_counts, segment_records, segment_remove, segment_store, segment_uids,
+        uids_modified, uids_with_flags,
     };
     #[pymodule_export]
     use super::numbers::{PyUidMap, PyUidSet};

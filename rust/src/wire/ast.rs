@@ -141,7 +141,7 @@ pub mod system {
 }
 
 /// Header fields that the digest keeps decoded, so that SEARCH needs no octets of the message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Field {
     /// `FROM`
     From,

@@ -1,5 +1,7 @@
 //! Answers of one connection, until they are sent (RFC 9051 section 7).
 
+use crate::numbers::{UidSet, put_decimal};
+
 /// `string`: quoted where it may be, else a literal; the octets are kept as they are.
 ///
 /// ```abnf
@@ -67,6 +69,16 @@ impl ResponseWriter {
     /// `* text`; the text may hold literals, so it is written as it is.
     pub fn untagged(&mut self, text: &[u8]) {
         self.line(&[b"* ", text]);
+    }
+
+    /// `* SEARCH 2 3 6` (RFC 3501 section 7.2.5)
+    pub fn search(&mut self, numbers: &UidSet) {
+        self.raw(b"* SEARCH");
+        for number in numbers.iter() {
+            self.waiting.push(b' ');
+            put_decimal(&mut self.waiting, number.into());
+        }
+        self.raw(b"\r\n");
     }
 
     /// `tag OK [code] text`

@@ -1,5 +1,7 @@
 //! SEARCH: keys compiled once, then answered from the index, from digests, from octets.
 
+mod column;
+mod header_columns;
 mod logic;
 mod program;
 mod text;
@@ -9,6 +11,8 @@ mod tests;
 
 use std::sync::Arc;
 
+pub use self::column::Column;
+pub use self::header_columns::{Behind, COLUMN_OCTETS, HeaderColumns, Place};
 use self::logic::{Verdicts, run};
 pub use self::program::{Context, asks_keywords, asks_modseq, needs_digest};
 use self::program::{KEPT, Leaf, Program, kept_name};
@@ -18,7 +22,7 @@ use super::segment::{OUT_OF_ORDER, Segment};
 use crate::message::Digest;
 use crate::message::matcher::field_value_text;
 use crate::numbers::{Corrupt, Runs, UidSet};
-use crate::wire::ast::SearchKey;
+use crate::wire::ast::{Field, SearchKey};
 
 /// A search over one mailbox as one client knows it.
 pub struct Bound {
@@ -34,6 +38,18 @@ pub enum Decision {
     Known(bool),
     /// Octets of the message are needed.
     Text(Box<TextSearch>),
+}
+
+/// What header columns say of some messages, by the leaves of a search; by default nothing.
+#[derive(Debug, Default)]
+pub struct Answers(Vec<Option<Answer>>);
+
+/// What a header column says to one leaf.
+#[derive(Debug)]
+struct Answer {
+    found: UidSet,
+    /// What is not found of these is not there.
+    known: UidSet,
 }
 
 /// What was found in segments.
@@ -65,7 +81,52 @@ impl Bound {
         &self.candidates
     }
 
-    /// What the index alone decides of some UIDs; segments ascending.
+    /// Header fields in whose texts it looks, each once.
+    #[must_use]
+    pub fn fields(&self) -> Vec<Field> {
+        let asks = |field: &Field| {
+            let mut leaves = self.program.leaves.iter();
+            leaves.any(|leaf| matches!(leaf, Leaf::Field(asked, _) if asked == field))
+        };
+        KEPT.into_iter().filter(asks).collect()
+    }
+
+    /// How often it looks into header columns: the cost of `look_up` is in proportion.
+    #[must_use]
+    pub fn lookups(&self) -> usize {
+        let leaves = self.program.leaves.iter();
+        leaves
+            .filter(|leaf| matches!(leaf, Leaf::Field(..)))
+            .count()
+    }
+
+    /// Ask header columns about some UIDs.
+    #[must_use]
+    pub fn look_up(&self, columns: &HeaderColumns, place: Place, uids: &UidSet) -> Answers {
+        let uids = uids.intersection(&self.candidates);
+        let mut answers = Answers(Vec::new());
+        answers.0.resize_with(self.program.leaves.len(), || None);
+        for field in self.fields() {
+            let leaves = self.program.leaves.iter().enumerate();
+            let asking = leaves.filter_map(|(at, leaf)| match leaf {
+                Leaf::Field(asked, needle) if *asked == field => Some((at, &needle.in_fields)),
+                _ => None,
+            });
+            let (places, needles): (Vec<_>, Vec<_>) = asking.unzip();
+            let Some(said) = columns.find(place, field, &needles, &uids) else {
+                continue;
+            };
+            for (at, found) in places.into_iter().zip(said.found) {
+                if let Some(answer) = answers.0.get_mut(at) {
+                    let known = said.known.clone();
+                    *answer = Some(Answer { found, known });
+                }
+            }
+        }
+        answers
+    }
+
+    /// What the index and `answers` decide of some UIDs; segments ascending.
     ///
     /// # Errors
     /// A damaged segment, or segments out of order.
@@ -73,6 +134,7 @@ impl Bound {
         &self,
         segments: impl IntoIterator<Item = Result<&'a [u8], Corrupt>>,
         uids: &UidSet,
+        answers: &Answers,
     ) -> Result<Scanned, Corrupt> {
         let mut found = Runs::new();
         let mut open = Vec::new();
@@ -93,6 +155,9 @@ impl Bound {
                 continue;
             }
             let verdicts = run(&self.program.ops, &mut stack, |at| {
+                if let Some(Some(answer)) = answers.0.get(at) {
+                    return answer.over(records);
+                }
                 let leaf = self.program.leaves.get(at);
                 leaf.and_then(|leaf| leaf.over(records))
                     .map_or(Verdicts::UNKNOWN, Verdicts::known)
@@ -166,16 +231,40 @@ fn mask_of(uids: &UidSet, records: &[[u8; RECORD_OCTETS]]) -> u64 {
         return 0;
     };
     let ends = (Packed(first).uid(), Packed(last).uid());
-    match uids.within(ends.0, ends.1).next() {
-        None => 0,
-        Some(run) if run == ends => u64::MAX >> (64 - records.len().clamp(1, 64)),
-        Some(_) => column(records, |record| uids.contains(record.uid())),
+    let mut mask = 0;
+    let mut from = 0;
+    for run in uids.within(ends.0, ends.1) {
+        if run == ends {
+            return u64::MAX >> (64 - records.len().clamp(1, 64));
+        }
+        let rest = |from| records.get(from..).unwrap_or_default();
+        let first = from + rest(from).partition_point(|record| Packed(record).uid() < run.0);
+        from = if run.0 == run.1 {
+            // A run of one, as hits mostly are.
+            let is_here = |record| Packed(record).uid() == run.0;
+            first + usize::from(rest(first).first().is_some_and(is_here))
+        } else {
+            first + rest(first).partition_point(|record| Packed(record).uid() <= run.1)
+        };
+        if from > first {
+            mask |= u64::MAX >> (64 - (from - first).clamp(1, 64)) << (first & 63);
+        }
     }
+    mask
 }
 
 /// Seconds by the clock of a zone.
 fn local(seconds: i64, zone: i16) -> i64 {
     seconds.saturating_add(i64::from(zone) * 60)
+}
+
+impl Answer {
+    /// The verdicts of at most 64 records.
+    fn over(&self, records: &[[u8; RECORD_OCTETS]]) -> Verdicts {
+        let yes = mask_of(&self.found, records);
+        let no = mask_of(&self.known, records) & !yes;
+        Verdicts { yes, no }
+    }
 }
 
 impl Leaf {

@@ -89,6 +89,10 @@ impl PyResponseWriter {
         self.writer.untagged(&text);
     }
 
+    fn search(&mut self, numbers: &PyUidSet) {
+        self.writer.search(&numbers.set);
+    }
+
     #[pyo3(signature = (tag, status, text, code = None))]
     fn tagged(&mut self, tag: Octets<'_>, status: &str, text: &str, code: Option<&str>) {
         self.writer.tagged(&tag, status, text, code);

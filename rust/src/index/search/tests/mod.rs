@@ -1,5 +1,6 @@
 //! Programs beside a naive evaluation of the keys, record by record.
 
+mod columns;
 mod model;
 
 use std::collections::BTreeSet;
@@ -185,7 +186,11 @@ fn segments_are_checked() {
     let bound = mailbox.bind(&SearchKey::All).unwrap();
     assert!(
         bound
-            .scan([Ok(&b"damage"[..])], bound.candidates())
+            .scan(
+                [Ok(&b"damage"[..])],
+                bound.candidates(),
+                &Answers::default()
+            )
             .is_err()
     );
 }
@@ -219,7 +224,9 @@ fn neighbours_in_a_segment_are_not_decided() {
         (uids(&[(7, 9)]), UidSet::empty(), vec![]),
     ] {
         let bound = mailbox.bind(&key).unwrap();
-        let scanned = bound.scan([Ok(&*segment)], &batch).unwrap();
+        let scanned = bound
+            .scan([Ok(&*segment)], &batch, &Answers::default())
+            .unwrap();
         assert_eq!(scanned, Scanned { found, open }, "{key:?}");
     }
 }

@@ -41,6 +41,14 @@ prop_compose! {
     }
 }
 
+pub(super) fn any_record_with_uid(uid: u32) -> Record {
+    let one = crate::index::record::records_of(&[1, 0, 0, 0].repeat(14)).next();
+    Record {
+        uid,
+        ..one.unwrap()
+    }
+}
+
 pub(super) fn end() -> impl Strategy<Value = End> {
     prop_oneof![4 => (1..125_u32).prop_map(End::Number), 1 => Just(End::Last)]
 }
@@ -117,10 +125,15 @@ impl Mailbox {
     }
 
     pub(super) fn scan(&self, bound: &Bound) -> Scanned {
+        self.scan_with(bound, &Answers::default())
+    }
+
+    pub(super) fn scan_with(&self, bound: &Bound, answers: &Answers) -> Scanned {
         bound
             .scan(
                 self.segments().iter().map(|segment| Ok(&**segment)),
                 &UidSet::run(1, u32::MAX),
+                answers,
             )
             .unwrap()
     }

@@ -1,0 +1,220 @@
+//! One header field of many messages, folded, in one piece that a search looks through at once.
+
+use std::ops::Range;
+
+use memchr::memmem::Finder;
+
+use crate::message::Digest;
+use crate::numbers::{Runs, UidSet};
+use crate::wire::ast::Field;
+
+/// Stands behind each text. It is no part of UTF-8, so nothing is found across a border.
+const BORDER: u8 = 0xFF;
+/// Texts that nobody asked about are looked through with their neighbours if they are so few:
+/// they cost less than to begin anew behind them.
+const GAP: usize = 16;
+/// A vector that must grow gets room for this part of itself besides.
+const SLACK: usize = 16;
+
+/// What messages say in one header field, by UID.
+///
+/// A UID names one body for ever, so what stands here is never wrong. That of a message that was
+/// expunged stays, and does no harm: no index has it.
+#[derive(Debug, Default)]
+pub struct Column {
+    /// Ascending.
+    uids: Vec<u32>,
+    /// Where the text of each ends, behind its border.
+    ends: Vec<u32>,
+    text: Vec<u8>,
+    /// Those whose text the digest had to cut, ascending: what is not found may still be there.
+    cut: Vec<u32>,
+}
+
+impl Column {
+    /// Octets of memory, but for some that do not depend on what is in it.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        let numbers = self.uids.capacity() + self.ends.capacity() + self.cut.capacity();
+        numbers * size_of::<u32>() + self.text.capacity()
+    }
+
+    /// The highest UID; 0 where there is none.
+    #[must_use]
+    pub fn last(&self) -> u32 {
+        self.uids.last().copied().unwrap_or(0)
+    }
+
+    /// Add what a message says. A UID that is not above the last is passed over.
+    pub fn append(&mut self, uid: u32, digest: &Digest<'_>, field: Field) {
+        if uid > self.last() {
+            let text = digest.folded(field).as_bytes();
+            let Ok(end) = u32::try_from(self.text.len() + text.len() + 1) else {
+                return; // 4 GiB of one header field: its messages are looked at one by one
+            };
+            self.text.extend_from_slice(text);
+            self.text.push(BORDER);
+            self.uids.push(uid);
+            self.ends.push(end);
+            if !digest.folded_is_whole(field) {
+                self.cut.push(uid);
+            }
+        }
+    }
+
+    /// Add what another column has above the last UID; false where not all of it fits into so many
+    /// octets, and as much was added as does.
+    #[must_use]
+    pub fn extend(&mut self, other: &Self, most: usize) -> bool {
+        let last = self.last();
+        let from = other.uids.partition_point(|uid| *uid <= last);
+        let fitting = fit(other.uids.len() - from, |count| {
+            self.octets_with(other, from..from + count) <= most
+        });
+        let upto = from + fitting;
+        let (start, end) = (other.start(from), other.start(upto));
+        let text = other.text.get(start..end).unwrap_or_default();
+        let cut = other.cut_among(from..upto);
+        grow(&mut self.text, text.len());
+        grow(&mut self.uids, fitting);
+        grow(&mut self.ends, fitting);
+        grow(&mut self.cut, cut.len());
+        let base = self.text.len();
+        self.text.extend_from_slice(text);
+        self.cut.extend_from_slice(cut);
+        let uids = other.uids.get(from..upto).unwrap_or_default();
+        let ends = other.ends.get(from..upto).unwrap_or_default();
+        self.uids.extend_from_slice(uids);
+        // Below 4 GiB: `octets_with` has looked.
+        let moved = |end: &u32| u32::try_from(base + *end as usize - start).unwrap_or(u32::MAX);
+        self.ends.extend(ends.iter().map(moved));
+        upto == other.uids.len()
+    }
+
+    /// `octets` after some of another column's have been added; as many as there are where the
+    /// text gets too long for `ends`.
+    fn octets_with(&self, other: &Self, added: Range<usize>) -> usize {
+        let text = other.start(added.end) - other.start(added.start);
+        if u32::try_from(self.text.len() + text).is_err() {
+            return usize::MAX;
+        }
+        let cut = other.cut_among(added.clone()).len();
+        let numbers =
+            grown(&self.uids, added.len()) + grown(&self.ends, added.len()) + grown(&self.cut, cut);
+        numbers * size_of::<u32>() + grown(&self.text, text)
+    }
+
+    /// Those whose text was cut among the messages at some places.
+    fn cut_among(&self, places: Range<usize>) -> &[u32] {
+        let uids = self.uids.get(places).unwrap_or_default();
+        let (Some(first), Some(last)) = (uids.first(), uids.last()) else {
+            return &[];
+        };
+        let from = self.cut.partition_point(|uid| uid < first);
+        let upto = self.cut.partition_point(|uid| uid <= last);
+        self.cut.get(from..upto).unwrap_or_default()
+    }
+
+    /// UIDs with a folded needle in their text: all of `uids` that have it, and perhaps others.
+    ///
+    /// Costs in proportion to the texts of `uids`, wherever they are.
+    #[must_use]
+    pub fn find(&self, needle: &Finder<'_>, uids: &UidSet) -> UidSet {
+        let mut found = Runs::new();
+        for places in self.stretches(uids) {
+            let (mut at, end) = (places.start, self.start(places.end));
+            let mut start = self.start(at);
+            while let Some(hit) = self.text.get(start..end).and_then(|text| needle.find(text)) {
+                at = first_above(&self.ends, at, start + hit);
+                let Some(uid) = self.uids.get(at) else { break };
+                found.push(*uid, *uid);
+                at += 1; // once is enough
+                start = self.start(at);
+            }
+        }
+        found.finish()
+    }
+
+    /// UIDs about which this column knows everything: those of `uids`, and perhaps others.
+    #[must_use]
+    pub fn known(&self, uids: &UidSet) -> UidSet {
+        let mut known = Runs::new();
+        for places in self.stretches(uids) {
+            let mut cut = self.cut_among(places.clone()).iter().peekable();
+            for uid in self.uids.get(places).unwrap_or_default() {
+                if cut.next_if_eq(&uid).is_none() {
+                    known.push(*uid, *uid);
+                }
+            }
+        }
+        known.finish()
+    }
+
+    /// Places that hold all of some UIDs, ascending, and not much besides.
+    fn stretches(&self, uids: &UidSet) -> Vec<Range<usize>> {
+        let mut stretches: Vec<Range<usize>> = Vec::new();
+        let mut from = 0;
+        for (first, last) in uids.within(1, self.last()) {
+            from = first_above(&self.uids, from, first as usize - 1);
+            let upto = first_above(&self.uids, from, last as usize);
+            match stretches.last_mut() {
+                Some(before) if from <= before.end + GAP => before.end = upto,
+                _ => stretches.push(from..upto),
+            }
+            from = upto;
+        }
+        stretches
+    }
+
+    /// Where the text of a message begins.
+    fn start(&self, at: usize) -> usize {
+        let before = at.checked_sub(1).and_then(|before| self.ends.get(before));
+        before.map_or(0, |end| *end as usize)
+    }
+}
+
+/// The first place from `from` on whose number is above `value`, or the end; cheap where it is near.
+fn first_above(ascending: &[u32], from: usize, value: usize) -> usize {
+    let rest = ascending.get(from..).unwrap_or_default();
+    let is_below = |number: &u32| *number as usize <= value;
+    let mut step = 1;
+    while rest.get(step - 1).is_some_and(is_below) {
+        step *= 2;
+    }
+    let (low, high) = (step / 2, step.min(rest.len()));
+    let between = rest.get(low..high).unwrap_or_default();
+    from + low + between.partition_point(is_below)
+}
+
+/// The most of `all` that fit; what does not fit does not with more, either.
+fn fit(all: usize, fits: impl Fn(usize) -> bool) -> usize {
+    if fits(all) {
+        return all;
+    }
+    let (mut low, mut high) = (0, all);
+    while low < high {
+        let middle = (low + high).div_ceil(2);
+        if fits(middle) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    low
+}
+
+/// Capacity after `grow`.
+fn grown<T>(vector: &Vec<T>, more: usize) -> usize {
+    let needed = vector.len() + more;
+    if needed <= vector.capacity() {
+        vector.capacity()
+    } else {
+        needed + vector.len() / SLACK
+    }
+}
+
+/// Make room, with less to spare than `Vec` would take.
+fn grow<T>(vector: &mut Vec<T>, more: usize) {
+    let capacity = grown(vector, more);
+    vector.reserve_exact(capacity - vector.len());
+}

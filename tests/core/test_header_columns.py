@@ -1,0 +1,212 @@
+"""Header columns as Python fills them: from a mailbox, within a bound, by several at once."""
+
+from struct import Struct
+
+import pytest
+from tests.core.group import StoredGroup
+from tests.core.test_search import MAILBOX, Mailbox, digest
+
+from imapvm._core import CorruptError, HeaderColumns, Record, UidMap, UidSet, segment_append
+from imapvm.filepool.pool import create_filepool, open_filepool
+from imapvm.model.limits import HEADER_COLUMNS_OCTETS_MAX
+
+PLENTY = 1 << 20
+
+
+def mail(number):
+    return b"From: a%d@example.org\r\nSubject: letter %d\r\n\r\n" % (number % 3, number)
+
+
+@pytest.fixture
+def group(tmp_path):
+    group = StoredGroup(tmp_path)
+    with group.env:
+        yield group
+
+
+@pytest.fixture
+def mailbox(group):
+    return Mailbox(group, [mail(number) for number in range(20)])
+
+
+def scan(mailbox, text, columns, uids=None):
+    bound = mailbox.bind(text)
+    with mailbox.group.snapshot() as snapshot:
+        return bound.scan(snapshot, MAILBOX, uids or bound.candidates, columns)
+
+
+def gathered(mailbox, undecided, *, parts=3, most=500):
+    """What columns lack, to the end."""
+    with mailbox.group.snapshot() as snapshot:
+        gathering = undecided.gather(snapshot, parts)
+    for part in gathering:
+        decided = False
+        while not decided:
+            with mailbox.group.snapshot() as snapshot:
+                decided = part.step(snapshot, most)
+    return gathering
+
+
+def fill(mailbox, text, columns, **also):
+    _, undecided = scan(mailbox, text, columns)
+    parts = gathered(mailbox, undecided, **also)
+    undecided.keep(parts)
+    return parts
+
+
+def drop_digest(group, body):
+    group.drop("digests", Struct(">QI").pack(body, 0))
+
+
+@pytest.mark.parametrize("most", [1, 500, PLENTY])
+@pytest.mark.parametrize("parts", [1, 3, 40])
+def test_what_was_gathered_decides_without_digests(group, mailbox, parts, most):
+    columns = HeaderColumns(PLENTY)
+    gathering = fill(mailbox, b"SUBJECT x FROM y", columns, parts=parts, most=most)
+    assert sum(map(len, gathering)) == 20
+    assert len(gathering) == min(parts, 20)
+    for uid in mailbox.messages:
+        drop_digest(group, uid + 1000)
+    for text, expected in {
+        b"SUBJECT letter": list(mailbox.messages),
+        b"SUBJECT LETTER FROM a2@": list(mailbox.messages)[2::3],
+        b"NOT SUBJECT 1": [uid for n, uid in enumerate(mailbox.messages) if "1" not in str(n)],
+        b"OR SUBJECT none FROM A0": list(mailbox.messages)[::3],
+        b'HEADER subject "r 7"': [80],
+    }.items():
+        found, undecided = scan(mailbox, text, columns)
+        assert (list(found), len(undecided)) == (expected, 0), text
+
+
+def test_only_what_is_new_is_read(group, mailbox):
+    columns = HeaderColumns(PLENTY)
+    known = mailbox.numbers
+    mailbox.numbers = UidMap(UidSet([(10, 100)]))
+    assert sum(map(len, fill(mailbox, b"SUBJECT x", columns))) == 10
+    mailbox.numbers = known
+    _, undecided = scan(mailbox, b"SUBJECT x", columns)
+    assert len(undecided) == 10
+    assert sum(map(len, fill(mailbox, b"SUBJECT x", columns))) == 10
+    assert fill(mailbox, b"SUBJECT x", columns) == []
+
+
+def test_a_search_that_needs_few_digests_does_not_read_all(group, mailbox):
+    columns = HeaderColumns(PLENTY)
+    assert fill(mailbox, b"UID 170:200 SUBJECT x", columns) == []
+    assert fill(mailbox, b"UID 160:200 SUBJECT x", columns) != []  # a quarter of all
+
+
+def test_other_keys_gather_nothing(group, mailbox):
+    columns = HeaderColumns(PLENTY)
+    for text in (b"BODY x", b"TEXT x", b"HEADER X-Spam x", b"SENTON 1-Feb-1994"):
+        assert fill(mailbox, text, columns) == []
+    assert columns.octets == 0
+
+
+def test_a_message_whose_digest_cannot_be_read_is_an_error_only_where_it_decides(group, mailbox):
+    columns = HeaderColumns(PLENTY)
+    group.put_digest(1050, b"damage")
+    drop_digest(group, 1060)
+    fill(mailbox, b"SUBJECT x", columns)
+    _, undecided = scan(mailbox, b"NOT SUBJECT x", columns)
+    assert len(undecided) == 2
+    with pytest.raises(CorruptError), group.snapshot() as snapshot:
+        undecided.parts(1)[0].step(snapshot, PLENTY)
+    found, undecided = scan(mailbox, b"NOT SUBJECT x NOT UID 50:60", columns)
+    assert (len(found), len(undecided)) == (18, 0)
+
+
+def test_a_damaged_segment_is_an_error(group, mailbox):
+    columns = HeaderColumns(PLENTY)
+    _, undecided = scan(mailbox, b"SUBJECT x", columns)
+    group.put("index", Struct(">QI").pack(MAILBOX, 20), b"damage")
+    with group.snapshot() as snapshot, pytest.raises(CorruptError):
+        undecided.gather(snapshot, 1)
+
+
+def test_who_comes_second_adds_nothing(group, mailbox):
+    columns = HeaderColumns(PLENTY)
+    _, one = scan(mailbox, b"SUBJECT 7", columns)
+    _, other = scan(mailbox, b"SUBJECT 8", columns)
+    parts = gathered(mailbox, one), gathered(mailbox, other)
+    one.keep(parts[0])
+    octets = columns.octets
+    other.keep(parts[1])
+    assert columns.octets == octets
+    assert list(scan(mailbox, b"SUBJECT 8", columns)[0]) == [90, 190]
+
+
+def test_an_expunged_message_is_not_found(group, mailbox):
+    columns = HeaderColumns(PLENTY)
+    fill(mailbox, b"SUBJECT x", columns)
+    group.drop("index", Struct(">QI").pack(MAILBOX, 80))
+    assert list(scan(mailbox, b"SUBJECT 7", columns)[0]) == [180]
+
+
+def test_groups_share_the_bound_and_nothing_else(group, mailbox):
+    columns = HeaderColumns(PLENTY)
+    fill(mailbox, b"SUBJECT x", columns)
+    other = columns.of_group(1)
+    assert other.octets == columns.octets
+    _, undecided = scan(mailbox, b"SUBJECT letter", other)
+    assert len(undecided) == 20
+    fill(mailbox, b"SUBJECT x", other)
+    assert other.octets == columns.octets
+    assert len(scan(mailbox, b"SUBJECT letter", other)[0]) == 20
+
+
+def test_what_has_no_room_is_decided_by_digests_as_before(group, mailbox):
+    large = HeaderColumns(PLENTY)
+    fill(mailbox, b"SUBJECT x", large)
+    columns = HeaderColumns(large.octets - 1)
+    fill(mailbox, b"SUBJECT x", columns)
+    assert 0 < columns.octets < large.octets
+    found, undecided = scan(mailbox, b"SUBJECT letter", columns)
+    assert (len(found), len(undecided)) == (19, 1)
+    assert fill(mailbox, b"SUBJECT x", columns) == []
+    with group.snapshot() as snapshot:
+        (part,) = undecided.parts(1)
+        assert part.step(snapshot, PLENTY)
+    assert list(part.found) == [200]
+
+
+SUBJECT_OCTETS = 16 * 1024
+"""As much of a header field as a digest keeps for SEARCH."""
+COLUMN_OCTETS = 256
+MESSAGES = (HEADER_COLUMNS_OCTETS_MAX - COLUMN_OCTETS) // (SUBJECT_OCTETS + 1 + 8)
+"""Whose subjects fit: each has a border behind it, a UID and an end."""
+
+
+async def undecided_of(group, path, count):
+    """What a filepool's columns leave open of so many messages with a long subject."""
+    mailbox = Mailbox(group, [])
+    stored = digest(b"Subject: " + b"x" * SUBJECT_OCTETS + b"\r\n\r\n")
+    for at in range(0, len(stored) + 1, 4080):
+        group.put("digests", Struct(">QI").pack(1, at // 4080), stored[at : at + 4080])
+    records = [
+        Record(
+            uid=uid, size=1, flags=0, keyword_set=0, modseq=1, date=0, zone=0, saved=0, body=1,
+            thread=1,
+        )
+        for uid in range(1, count + 1)
+    ]  # fmt: skip
+    for at in range(0, count, 32):
+        group.put_segment(MAILBOX, segment_append(b"", records[at : at + 32]))
+    mailbox.numbers = UidMap(UidSet([(1, count)]))
+    create_filepool(path / "filepool")
+    async with open_filepool(path / "filepool") as pool:
+        fill(mailbox, b"SUBJECT y", pool.columns, parts=1, most=PLENTY)
+        assert pool.columns.octets <= HEADER_COLUMNS_OCTETS_MAX
+        found, undecided = scan(mailbox, b"SUBJECT y", pool.columns)
+    assert len(found) == 0
+    return len(undecided)
+
+
+@pytest.mark.at_limit("HEADER_COLUMNS_OCTETS_MAX")
+async def test_header_fields_are_kept_up_to_the_bound(group, tmp_path):
+    assert await undecided_of(group, tmp_path, MESSAGES) == 0
+
+
+@pytest.mark.past_limit("HEADER_COLUMNS_OCTETS_MAX")
+async def test_one_more_is_looked_at_by_its_digest(group, tmp_path):
+    assert await undecided_of(group, tmp_path, MESSAGES + 1) == 1
