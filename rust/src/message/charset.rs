@@ -72,21 +72,28 @@ impl CharsetDecoder {
 /// Append octets as UTF-8 where they are, else as windows-1252. Returns the beginning of a
 /// character at the end, where more may come.
 fn guess(octets: &[u8], last: bool, to: &mut String) -> Vec<u8> {
-    let mut seen = 0;
-    for chunk in octets.utf8_chunks() {
-        to.push_str(chunk.valid());
-        let invalid = chunk.invalid();
-        seen += chunk.valid().len() + invalid.len();
-        if seen == octets.len() && !last {
-            let unfinished =
-                str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none());
-            if unfinished {
-                return invalid.to_vec();
+    let mut rest = octets;
+    loop {
+        let error = match str::from_utf8(rest) {
+            Ok(text) => {
+                to.push_str(text);
+                return Vec::new();
             }
+            Err(error) => error,
+        };
+        let (valid, behind) = rest
+            .split_at_checked(error.valid_up_to())
+            .unwrap_or((b"", rest));
+        to.push_str(str::from_utf8(valid).unwrap_or_default());
+        if error.error_len().is_none() && !last {
+            return behind.to_vec();
         }
+        let (invalid, after) = behind
+            .split_at_checked(error.error_len().unwrap_or(behind.len()))
+            .unwrap_or((behind, b""));
         to.push_str(&WINDOWS_1252.decode_without_bom_handling(invalid).0);
+        rest = after;
     }
-    Vec::new()
 }
 
 /// Decode octets that name no charset.

@@ -238,10 +238,7 @@ pub fn matching_does_not_depend_on_cuts(message: &[u8], needle: &str, portion: u
         return;
     };
     let needle = super::fold(needle);
-    let needles = [false, true].map(|in_headers| Needle {
-        text: needle.clone(),
-        in_headers,
-    });
+    let needles = [false, true].map(|in_headers| Needle::new(&needle, in_headers));
     let search = |portion: usize| {
         let mut matcher = TextMatcher::new(&digest, &needles);
         let mut fed = 0;

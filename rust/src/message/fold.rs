@@ -3,6 +3,7 @@
 //! In the spirit of i;unicode-casemap (RFC 5051): upper and lower case, final sigma, ß and SS are
 //! the same. Nothing is decomposed: a letter with its accent is another letter.
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 /// Fold a text for comparison: a needle before it is looked for, a key before it is stored.
 ///
@@ -14,25 +15,134 @@ pub fn fold(text: &str) -> String {
     folded
 }
 
-/// Append the folded form of `text`.
-pub(crate) fn fold_into(text: &str, to: &mut String) {
-    let mut rest = text;
-    while !rest.is_empty() {
-        let ascii = rest.bytes().take_while(u8::is_ascii).count();
-        let (plain, other) = rest.split_at_checked(ascii).unwrap_or((rest, ""));
-        let from = to.len();
-        to.push_str(plain);
-        if let Some(appended) = to.get_mut(from..) {
+/// Where folded text is put.
+pub(crate) trait Folded {
+    /// Append ASCII in lower case.
+    fn put_lower(&mut self, ascii: &str);
+    /// Append a few characters.
+    fn put(&mut self, folded: Short);
+}
+
+/// At most seven octets of UTF-8, and their number: copied without asking how many they are.
+#[derive(Clone, Copy)]
+pub(crate) struct Short([u8; 8]);
+
+impl Short {
+    fn of(chars: impl Iterator<Item = char>) -> Self {
+        let (mut octets, mut used) = ([0; 8], 0_u8);
+        for char in chars {
+            let text = &mut [0; 4];
+            let text = char.encode_utf8(text).bytes();
+            // No character becomes more than three, of two octets each.
+            for (place, octet) in octets.iter_mut().take(7).skip(used.into()).zip(text) {
+                *place = octet;
+                used += 1;
+            }
+        }
+        let [.., length] = &mut octets;
+        *length = used;
+        Self(octets)
+    }
+
+    fn length(self) -> usize {
+        let [.., length] = self.0;
+        length.into()
+    }
+}
+
+impl Folded for String {
+    fn put_lower(&mut self, ascii: &str) {
+        let from = self.len();
+        self.push_str(ascii);
+        if let Some(appended) = self.get_mut(from..) {
             appended.make_ascii_lowercase();
         }
-        let mut chars = other.chars();
-        for char in chars.by_ref().take(1) {
-            // Upper case joins what lower case keeps apart (σ ς, ß ss); ẞ only gets there by ß.
-            let upper = char.to_lowercase().flat_map(char::to_uppercase);
-            to.extend(upper.flat_map(char::to_lowercase));
-        }
-        rest = chars.as_str();
     }
+
+    fn put(&mut self, folded: Short) {
+        let octets = folded.0.get(..folded.length()).unwrap_or_default();
+        self.push_str(str::from_utf8(octets).unwrap_or_default());
+    }
+}
+
+impl Folded for Vec<u8> {
+    fn put_lower(&mut self, ascii: &str) {
+        let from = self.len();
+        self.extend_from_slice(ascii.as_bytes());
+        if let Some(appended) = self.get_mut(from..) {
+            appended.make_ascii_lowercase();
+        }
+    }
+
+    fn put(&mut self, folded: Short) {
+        let length = self.len() + folded.length();
+        self.extend_from_slice(&folded.0);
+        self.truncate(length);
+    }
+}
+
+/// Append the folded form of `text`.
+pub(crate) fn fold_into(text: &str, to: &mut impl Folded) {
+    let table = TABLE.as_slice();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (plain, other) = rest
+            .split_at_checked(ascii_at_start(rest.as_bytes()))
+            .unwrap_or((rest, ""));
+        to.put_lower(plain);
+        let mut chars = other.chars();
+        rest = other;
+        while let Some(char) = chars.next().filter(|char| !char.is_ascii()) {
+            fold_char(table, char, to);
+            rest = chars.as_str();
+        }
+    }
+}
+
+/// How many octets are ASCII before the first that is not.
+fn ascii_at_start(octets: &[u8]) -> usize {
+    let (chunks, _) = octets.as_chunks::<32>();
+    let whole = 32 * chunks.iter().take_while(|chunk| chunk.is_ascii()).count();
+    let rest = octets.get(whole..).unwrap_or_default();
+    whole + rest.iter().take_while(|octet| octet.is_ascii()).count()
+}
+
+/// Upper case joins what lower case keeps apart (σ ς, ß ss); ẞ only gets there by ß.
+fn folded(char: char) -> impl Iterator<Item = char> {
+    let upper = char.to_lowercase().flat_map(char::to_uppercase);
+    upper.flat_map(char::to_lowercase)
+}
+
+/// Characters below this are folded by a table: Latin, Greek, Cyrillic, Hebrew, Arabic.
+const TABLE_CHARS: u32 = 0x800;
+
+static TABLE: LazyLock<Vec<Short>> = LazyLock::new(|| {
+    let chars = (0..TABLE_CHARS).filter_map(char::from_u32);
+    chars.map(|char| Short::of(folded(char))).collect()
+});
+
+/// Letters of scripts that have no case, and signs: Indic to Myanmar, punctuation, arrows to
+/// mathematics, CJK to Yi, Hangul to the compatibility ideographs, pictures.
+fn has_no_case(char: char) -> bool {
+    matches!(
+        char,
+        '\u{900}'..='\u{109f}'
+            | '\u{2000}'..='\u{2125}'
+            | '\u{2190}'..='\u{24b5}'
+            | '\u{2500}'..='\u{2bff}'
+            | '\u{2e80}'..='\u{a63f}'
+            | '\u{ac00}'..='\u{faff}'
+            | '\u{1f000}'..='\u{1faff}'
+    )
+}
+
+fn fold_char(table: &[Short], char: char, to: &mut impl Folded) {
+    let row = usize::try_from(u32::from(char)).ok();
+    to.put(match row.and_then(|at| table.get(at)) {
+        Some(row) => *row,
+        None if has_no_case(char) => Short::of(std::iter::once(char)),
+        None => return folded(char).for_each(|char| to.put(Short::of(std::iter::once(char)))),
+    });
 }
 
 /// Each run of white space becomes one space; none at the ends. For header texts, where
@@ -75,6 +185,22 @@ mod tests {
             assert_eq!(fold(one), fold(other));
         }
         assert_ne!(fold("é"), fold("e"));
+    }
+
+    #[test]
+    fn short_cuts_lead_to_the_same() {
+        for char in '\0'..=char::MAX {
+            let expected: String = folded(char).collect();
+            assert_eq!(fold(&char.to_string()), expected, "{char:?}");
+            let mut octets = Vec::new();
+            fold_into(char.encode_utf8(&mut [0; 4]), &mut octets);
+            assert_eq!(octets, expected.as_bytes(), "{char:?}");
+        }
+        for ascii in 0..70 {
+            let text = "A".repeat(ascii) + "Ä" + &"B".repeat(ascii) + "日C";
+            let folded = "a".repeat(ascii) + "ä" + &"b".repeat(ascii) + "日c";
+            assert_eq!(fold(&text), folded);
+        }
     }
 
     #[test]

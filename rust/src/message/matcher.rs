@@ -12,6 +12,7 @@ use super::transfer::TransferDecoder;
 use super::words::decode_header;
 use memchr::memmem::Finder;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// The most octets that are wanted at once, so that nobody has to hold a whole attachment.
 pub const WANTED_OCTETS: u64 = 256 * 1024;
@@ -33,17 +34,28 @@ pub fn field_value_text(field: &[u8]) -> String {
     field_text(field.get(colon..).unwrap_or_default())
 }
 
-/// What is looked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What is looked for, in any number of messages.
+#[derive(Clone, Debug)]
 pub struct Needle {
-    /// Folded. An empty text is in every message.
-    pub text: String,
+    /// For a folded text. An empty one is in every message.
+    pub finder: Arc<Finder<'static>>,
     /// TEXT rather than BODY: the message's header counts, and the MIME headers of its parts.
     pub in_headers: bool,
 }
 
+impl Needle {
+    /// Prepare to look for a folded text.
+    #[must_use]
+    pub fn new(text: &str, in_headers: bool) -> Self {
+        Self {
+            finder: Arc::new(Finder::new(text).into_owned()),
+            in_headers,
+        }
+    }
+}
+
 struct Wanted {
-    finder: Finder<'static>,
+    finder: Arc<Finder<'static>>,
     in_headers: bool,
     found: bool,
 }
@@ -106,25 +118,25 @@ struct TextReader {
 
 impl TextReader {
     fn read(&mut self, octets: &[u8], last: bool) {
-        if self.is_identity && self.charset.passes_ascii() && octets.is_ascii() && !last {
+        let mut decoded = octets;
+        if !self.is_identity {
+            self.octets.clear();
+            self.transfer.feed(octets, &mut self.octets);
+            if last {
+                self.transfer.finish(&mut self.octets);
+            }
+            decoded = &self.octets;
+        }
+        if !last && self.charset.passes_ascii() && decoded.is_ascii() {
             let from = self.hay.len();
-            self.hay.extend_from_slice(octets);
-            self.hay
-                .get_mut(from..)
-                .unwrap_or_default()
-                .make_ascii_lowercase();
+            self.hay.extend_from_slice(decoded);
+            let appended = self.hay.get_mut(from..).unwrap_or_default();
+            appended.make_ascii_lowercase();
             return;
         }
-        self.octets.clear();
-        self.transfer.feed(octets, &mut self.octets);
-        if last {
-            self.transfer.finish(&mut self.octets);
-        }
         self.text.clear();
-        self.charset.decode(&self.octets, last, &mut self.text);
-        let mut folded = String::new();
-        fold_into(&self.text, &mut folded);
-        self.hay.extend_from_slice(folded.as_bytes());
+        self.charset.decode(decoded, last, &mut self.text);
+        fold_into(&self.text, &mut self.hay);
     }
 
     /// Forget what was looked through, all but what may go on.
@@ -185,15 +197,15 @@ impl TextMatcher {
             above = Some(entity.kind);
         }
         let wanted = needles.iter().map(|needle| Wanted {
-            finder: Finder::new(&needle.text).into_owned(),
+            finder: Arc::clone(&needle.finder),
             in_headers: needle.in_headers,
-            found: needle.text.is_empty(),
+            found: needle.finder.needle().is_empty(),
         });
         let mut matcher = Self {
             needles: wanted.collect(),
             longest: needles
                 .iter()
-                .map(|needle| needle.text.len())
+                .map(|needle| needle.finder.needle().len())
                 .max()
                 .unwrap_or(0),
             left,

@@ -52,6 +52,9 @@ pub struct Base64 {
     digits: u8,
 }
 
+/// A line has 76 digits (RFC 2045 section 6.8), and some have more.
+const LINE_OCTETS: usize = 128;
+
 /// No digit of base64.
 const NONE: u8 = 64;
 
@@ -78,18 +81,13 @@ impl Base64 {
     pub fn feed(&mut self, octets: &[u8], to: &mut Vec<u8>) {
         to.reserve(octets.len() / 4 * 3 + 3);
         let mut rest = octets;
-        while let Some((first, behind)) = rest.split_first() {
-            if self.digits == 0
-                && let Some((group, after)) = rest.split_first_chunk::<4>()
-            {
-                let digits = group.map(value);
-                if digits.iter().all(|digit| *digit < NONE) {
-                    let [_, octets @ ..] = join(digits).to_be_bytes();
-                    to.extend_from_slice(&octets);
-                    rest = after;
-                    continue;
-                }
+        while !rest.is_empty() {
+            if self.digits == 0 {
+                rest = whole_groups(rest, to);
             }
+            let Some((first, behind)) = rest.split_first() else {
+                break;
+            };
             rest = behind;
             match value(*first) {
                 NONE if *first == b'=' => self.finish(to),
@@ -119,10 +117,33 @@ impl Base64 {
     }
 }
 
-fn join(digits: [u8; 4]) -> u32 {
-    digits
-        .iter()
-        .fold(0, |bits, digit| bits << 6 | u32::from(*digit))
+/// Append what the groups of four digits at the beginning decode to; return what is behind them.
+/// At most a line is looked at.
+fn whole_groups<'a>(octets: &'a [u8], to: &mut Vec<u8>) -> &'a [u8] {
+    let line = octets.get(..LINE_OCTETS).unwrap_or(octets);
+    let length = memchr::memchr(b'\r', line).unwrap_or(line.len());
+    let (groups, _) = line.get(..length).unwrap_or_default().as_chunks::<4>();
+    let from = to.len();
+    to.resize(from + 3 * groups.len(), 0);
+    let room = to
+        .get_mut(from..)
+        .unwrap_or_default()
+        .as_chunks_mut::<3>()
+        .0;
+    let mut done = 0;
+    for (group, place) in groups.iter().zip(room) {
+        let digits = group.map(value);
+        // None of them is NONE, which is the only value with that bit.
+        if digits.iter().fold(0, |all, digit| all | digit) & NONE != 0 {
+            break;
+        }
+        let [a, b, c, d] = digits.map(u32::from);
+        let [_, decoded @ ..] = (a << 18 | b << 12 | c << 6 | d).to_be_bytes();
+        *place = decoded;
+        done += 1;
+    }
+    to.truncate(from + 3 * done);
+    octets.get(4 * done..).unwrap_or_default()
 }
 
 /// Undoes quoted-printable.

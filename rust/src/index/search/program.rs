@@ -1,6 +1,7 @@
 //! Search keys compiled to a flat program: sets, keywords and dates looked up, needles folded.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use memchr::memmem::Finder;
 
@@ -30,7 +31,7 @@ pub(super) struct Needle {
     /// Folded as a digest's texts are, white space as single spaces.
     pub in_fields: Finder<'static>,
     /// Folded; white space as the client wrote it.
-    pub text: String,
+    pub text: Arc<Finder<'static>>,
 }
 
 impl Needle {
@@ -46,7 +47,7 @@ impl Needle {
         }
         Self {
             in_fields: Finder::new(spaced.as_bytes()).into_owned(),
-            text,
+            text: Arc::new(Finder::new(&text).into_owned()),
         }
     }
 }

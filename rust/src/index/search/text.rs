@@ -43,7 +43,7 @@ impl TextSearch {
                 Leaf::Field(field, _) => kept_name(*field),
                 Leaf::Text(needle, in_headers) => {
                     needles.push(Needle {
-                        text: needle.text.clone(),
+                        finder: Arc::clone(&needle.text),
                         in_headers: *in_headers,
                     });
                     asking.push(at);

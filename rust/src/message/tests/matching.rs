@@ -9,10 +9,7 @@ fn search(message: &[u8], needles: &[(&str, bool)], portion: usize) -> (Vec<bool
     let digest = Digest::open(&stored).unwrap();
     let needles: Vec<Needle> = needles
         .iter()
-        .map(|(text, in_headers)| Needle {
-            text: fold(text),
-            in_headers: *in_headers,
-        })
+        .map(|(text, in_headers)| Needle::new(&fold(text), *in_headers))
         .collect();
     let mut matcher = TextMatcher::new(&digest, &needles);
     let mut read = 0;

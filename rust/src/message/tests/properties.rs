@@ -254,7 +254,7 @@ proptest! {
         );
         let stored = checks::scan(message.as_bytes(), 1000);
         let digest = Digest::open(&stored).unwrap();
-        let needles = [Needle { text: fold(&needle), in_headers: false }];
+        let needles = [Needle::new(&fold(&needle), false)];
         let mut matcher = TextMatcher::new(&digest, &needles);
         while let Some(wanted) = matcher.wanted() {
             let octets = checks::slice(message.as_bytes(), wanted);
