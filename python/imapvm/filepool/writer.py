@@ -10,7 +10,6 @@ import signal
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import lmdb
@@ -28,12 +27,6 @@ log = logging.getLogger(__name__)
 
 BATCH_MAX: Final = 256
 """Operations in one commit: more would not make it cheaper, and the first would wait longer."""
-
-GATHER_SECONDS_MAX: Final = 0.002
-"""How long a commit may wait for as many operations as the last one had; never longer than the last
-one took. Clients that were answered together come again together, but not at once: without it the
-first would take a commit for itself, and all others would wait for that."""
-GATHER_STEP_SECONDS: Final = 0.0002
 
 CRASH_AT: Final = os.environ.get("IMAPVM_CRASH_AT")
 """For crash tests: `before-commit` or `after-commit`, where the process is to kill itself."""
@@ -133,41 +126,24 @@ class Writer(Generic[Txn]):
     # --- in the writer's thread ---------------------------------------------------------------
 
     def _work(self) -> None:
-        last, expected, patience = False, 1, 0.0
+        last = False
         while not last:
-            batch = self._gather(expected, patience)
+            batch = [self._queue.get()]
+            try:
+                while len(batch) < BATCH_MAX and batch[-1] is not None:
+                    batch.append(self._queue.get_nowait())
+            except Empty:
+                pass
             last = batch[-1] is None
             waiters = [waiter for waiter in batch if waiter is not None]
             if waiters:
-                began = perf_counter()
                 done = self._commit(waiters)
-                expected = len(waiters)
-                patience = min(perf_counter() - began, GATHER_SECONDS_MAX)
                 for txn, _ in done:
                     self._done(txn)
                 try:
                     self._token.run_sync_soon(self._resume, waiters, done)
                 except trio.RunFinishedError:
                     return
-
-    def _gather(self, expected: int, patience: float) -> "list[Waiter[Txn] | None]":
-        """Wait for an operation, and a little longer for as many as are expected.
-
-        Returns:
-            At least one, and None behind the last that there will be.
-        """
-        queue = self._queue
-        batch = [queue.get()]
-        if expected > 1 and batch[0] is not None:
-            until = perf_counter() + patience
-            while queue.qsize() + 1 < expected and perf_counter() < until:
-                sleep(GATHER_STEP_SECONDS)
-        try:
-            while len(batch) < BATCH_MAX and batch[-1] is not None:
-                batch.append(queue.get_nowait())
-        except Empty:
-            pass
-        return batch
 
     def _commit(self, batch: "Sequence[Waiter[Txn]]") -> "list[tuple[Txn, int]]":
         """Give each waiter its result; return each transaction that was committed, and its id."""
