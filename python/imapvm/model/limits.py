@@ -57,8 +57,8 @@ REMEMBERED_SIGN_INS_MAX: Final = 10_000
 FAULTS_BEFORE_LOGIN_MAX: Final = 5
 """Commands before login that were wrong, and logins that failed; the next ends the connection."""
 HEADER_COLUMNS_OCTETS_MAX: Final = 64 * 1024 * 1024
-"""Header fields that a process keeps in memory for SEARCH, of all its users: those of a million
-messages. The columns that were not asked for longest are dropped first."""
+"""Header fields that a process keeps in memory for SEARCH, of all its users: the subjects of a
+million messages. What was not asked for longest is dropped first."""
 ANNOUNCED_FLAGS_MAX: Final = 4096
 """Messages whose changed flags are told between two sends: some 250 KiB of answers."""
 ANNOUNCED_EXPUNGES_MAX: Final = 8192

@@ -83,15 +83,18 @@ impl Folded for Vec<u8> {
 
 /// Append the folded form of `text`.
 pub(crate) fn fold_into(text: &str, to: &mut impl Folded) {
-    let table = TABLE.as_slice();
     let mut rest = text;
     while !rest.is_empty() {
         let (plain, other) = rest
             .split_at_checked(ascii_at_start(rest.as_bytes()))
             .unwrap_or((rest, ""));
         to.put_lower(plain);
-        let mut chars = other.chars();
         rest = other;
+        if rest.is_empty() {
+            return; // most texts: the table is for the others
+        }
+        let table = TABLE.as_slice();
+        let mut chars = other.chars();
         while let Some(char) = chars.next().filter(|char| !char.is_ascii()) {
             fold_char(table, char, to);
             rest = chars.as_str();

@@ -201,6 +201,23 @@ mod tests {
     }
 
     #[test]
+    fn a_search_answer_has_all_numbers() {
+        for runs in [
+            vec![],
+            vec![(1, 1)],
+            vec![(1, 12), (97, 102), (1000, 1000)],
+            vec![(999_998, 1_000_002), (u32::MAX - 1, u32::MAX)],
+        ] {
+            let numbers = UidSet::from_runs(runs).unwrap();
+            let mut out = ResponseWriter::default();
+            out.search(&numbers);
+            let mut words = vec!["* SEARCH".to_string()];
+            words.extend(numbers.iter().map(|number| number.to_string()));
+            assert_eq!(out.take(), (words.join(" ") + "\r\n").as_bytes());
+        }
+    }
+
+    #[test]
     fn no_text_ends_its_line_early() {
         let mut out = ResponseWriter::default();
         out.tagged(b"a", "NO", "x\r\n* BYE é\0", Some("A\nB"));
