@@ -48,6 +48,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers are ended then, too
     if chosen.page:
         results = Results.read(chosen.page)
+        results.note = chosen.note or results.note
         _write(results, chosen.page.parent.parent, json=False)
         return 0
     run = Run(chosen)
@@ -154,6 +155,7 @@ def _options() -> argparse.ArgumentParser:
         metavar="DIR",
         help="gets RESULTS.md and results/DATE.json (default: %(default)s)",
     )
+    options.add_argument("--note", default="", metavar="TEXT", help="shown above the tables")
     options.add_argument("--page", type=Path, metavar="JSON", help="only write the page again")
     return options  # fmt: skip
 
@@ -210,6 +212,7 @@ class Run:
     def _measure_rows(self) -> None:
         chosen, results = self.chosen, self.results
         results.rounds, results.seconds = chosen.rounds, chosen.seconds
+        results.note = chosen.note
         results.rows = [
             RowResult(row.name, row.unit, row.connections, dict(row.goals)) for row in self.rows
         ]

@@ -32,6 +32,7 @@ def page(results: Results) -> str:
 
 def _head(results: Results) -> str:
     machine = results.machine
+    note = f"\n\n**Note.** {results.note}" if results.note else ""
     return f"""\
 # Results
 
@@ -50,7 +51,7 @@ imapvm beside other servers, on {results.date}: the same machine, the same run, 
   round, in percent of the median. A ratio is the median of the ratios of each round.
 * **On disk**: imapvm syncs every commit before it acknowledges. What the others do is
   [below](#the-servers). A row is against Dovecot with `mail_fsync = optimized`, the faster setting,
-  unless it says "always"."""
+  unless it says "always".{note}"""
 
 
 def _goals(results: Results) -> str:

@@ -89,6 +89,8 @@ class Results(msgspec.Struct):
     machine: Machine
     rounds: int
     seconds: float
+    note: str = ""
+    """What a reader has to know of this run and would not guess."""
     servers: list[Server] = []
     missing: dict[str, str] = {}
     """A server that was not here to the command that brings it."""

@@ -189,7 +189,7 @@ fn matching(mailbox: &Mailbox, key: &SearchKey) -> Result<u32, String> {
     let mut found = scanned.found.len();
     for record in &scanned.open {
         let stored = mailbox.digests.get(&record.body).ok_or("no digest")?;
-        let digest = Digest::open(stored).map_err(|_| "a digest is damaged")?;
+        let digest = Digest::open_front(stored).map_err(|_| "a digest is damaged")?;
         match bound.decide(record, &digest) {
             Decision::Known(known) => found += u32::from(known),
             Decision::Text(_) => return Err("the digest should decide".into()),

@@ -40,6 +40,14 @@ def test_a_row_that_failed_is_a_line_with_its_reason():
     assert "* NOOP, imapvm: it | crashed" in text
 
 
+def test_what_a_reader_would_not_guess_stands_above_the_tables():
+    run = results(row([200.0], [100.0]))
+    assert "**Note.**" not in page(run)
+    run.note = "The machine was not quiet."
+    text = page(run)
+    assert text.index("**Note.** The machine was not quiet.") < text.index("| row |")
+
+
 def test_ratios_are_taken_pair_by_pair():
     one = row([100.0, None, 300.0], [50.0, 10.0, 100.0])
     assert ratios(one, "imapvm", "dovecot") == [2.0, 3.0]
