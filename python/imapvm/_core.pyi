@@ -638,9 +638,6 @@ def segment_records(segment: Buffer, uids: UidSet | None = None) -> list[Record]
     """All records, or those of some UIDs, ascending."""
 
 def segment_uids(segment: Buffer) -> UidSet: ...
-def segment_bodies(segments: Iterable[Buffer], uids: UidSet) -> list[int]:
-    """Body ids of some UIDs, in the order of the UIDs: ten times cheaper than a `Record` each."""
-
 def segment_remove(segment: Buffer, uids: UidSet) -> tuple[bytes, list[Record]]:
     """The segment without some UIDs (b"" where none is left), and the records taken out."""
 

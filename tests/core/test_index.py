@@ -17,7 +17,6 @@ from imapvm._core import (
     UidSet,
     keyword_sets,
     segment_append,
-    segment_bodies,
     segment_counts,
     segment_records,
     segment_remove,
@@ -224,15 +223,6 @@ def test_records_keep_every_field():
     assert (read.saved, read.body, read.thread) == (2**40, 2**64 - 1, 2**64 - 1)
 
 
-def test_bodies_come_in_the_order_of_their_uids():
-    records = [record(uid) for uid in (2, 3, 5, 9)]
-    segments = [segment_append(b"", records[:2]), memoryview(segment_append(b"", records[2:]))]
-    wanted = UidSet.of([3, 4, 5, 9])
-    assert segment_bodies(segments, wanted) == [one.body for one in records[1:]]
-    assert segment_bodies(iter(segments), EMPTY) == []
-    assert segment_bodies([], wanted) == []
-
-
 def test_uids_in_a_segment_ascend():
     stored = segment_append(b"", [record(5)])
     for records in ([record(5)], [record(7), record(6)], [record(4)]):
@@ -328,7 +318,6 @@ def test_every_changed_octet_is_found():
             lambda one: UidMap.from_segments([one]),
             lambda one: uids_with_flags([one], 1, 1),
             lambda one: keyword_sets([one]),
-            lambda one: segment_bodies([one], EMPTY),
         ):
             with pytest.raises(CorruptError):
                 read(bytes(damaged))

@@ -47,17 +47,6 @@ pub fn records(stored: &[u8], uids: Option<&UidSet>) -> Result<Vec<Record>, Corr
     Ok(wanted.map(Packed::unpack).collect())
 }
 
-/// Add body ids of some UIDs of a segment, in the order of the UIDs.
-///
-/// # Errors
-/// The segment is damaged.
-pub fn bodies(stored: &[u8], uids: &UidSet, found: &mut Vec<u64>) -> Result<(), Corrupt> {
-    let records = Segment::open(stored)?.iter();
-    let wanted = records.filter(|record| uids.contains(record.uid()));
-    found.extend(wanted.map(Packed::body));
-    Ok(())
-}
-
 /// Add keyword-set ids in use (0, the empty set, included) in a segment, or by some of its UIDs.
 ///
 /// # Errors

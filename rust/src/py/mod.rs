@@ -39,9 +39,9 @@ mod _core {
     #[pymodule_export]
     use super::index::{
         PyBinarySlice, PyBodySlice, PyBoundSearch, PyGathering, PyHeaderColumns, PyRecord,
-        PySearching, PyUndecided, keyword_sets, render_fetch, segment_append, segment_bodies,
-        segment_counts, segment_records, segment_remove, segment_store, segment_uids,
-        uids_modified, uids_with_flags,
+        PySearching, PyUndecided, keyword_sets, render_fetch, segment_append, segment_counts,
+        segment_records, segment_remove, segment_store, segment_uids, uids_modified,
+        uids_with_flags,
     };
     #[pymodule_export]
     use super::numbers::{PyUidMap, PyUidSet};

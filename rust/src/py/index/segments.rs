@@ -180,15 +180,6 @@ pub(crate) fn segment_records(
 }
 
 #[pyfunction]
-pub(crate) fn segment_bodies(segments: &Bound<'_, PyAny>, uids: &PyUidSet) -> PyResult<Vec<u64>> {
-    let mut found = Vec::new();
-    for stored in segments.try_iter()? {
-        columns::bodies(&stored?.extract::<Octets<'_>>()?, &uids.set, &mut found)?;
-    }
-    Ok(found)
-}
-
-#[pyfunction]
 #[allow(clippy::needless_pass_by_value)] // holds the buffer
 pub(crate) fn segment_uids(segment: Octets<'_>) -> PyResult<PyUidSet> {
     let mut runs = Runs::new();
