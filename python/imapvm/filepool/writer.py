@@ -2,6 +2,10 @@
 
 A commit costs a flush of the disk, whether it holds one operation or two hundred; so whoever comes
 while one is under way waits for the next and shares it (FOUNDATIONS section 1.8).
+
+While the operations of a commit are applied, Trio's thread stands aside: only one of the two could
+run anyway, and LMDB's binding lets go of the interpreter for each row, which would be a wait for
+the other thread each time (docs/decisions/0007).
 """
 
 import logging
@@ -9,7 +13,8 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import lmdb
@@ -27,6 +32,13 @@ log = logging.getLogger(__name__)
 
 BATCH_MAX: Final = 256
 """Operations in one commit: more would not make it cheaper, and the first would wait longer."""
+
+ASIDE_SECONDS: Final = 0.005
+"""How long Trio's thread stands aside at most; an operation that takes longer runs beside it."""
+QUICK_SECONDS: Final = 0.0005
+"""A transaction that took longer to begin waited for one of another process."""
+BEGINS_WATCHED: Final = 64
+"""After such a wait, so many transactions begin before Trio's thread stands aside."""
 
 CRASH_AT: Final = os.environ.get("IMAPVM_CRASH_AT")
 """For crash tests: `before-commit` or `after-commit`, where the process is to kill itself."""
@@ -52,6 +64,26 @@ class Waiter(Generic[Txn]):
         self.operation = operation
         self.task = task
         self.result: outcome.Outcome[Any] = outcome.Value(None)
+
+
+class Turn(Generic[Txn]):
+    """What is to be committed together."""
+
+    __slots__ = ("_applied", "waiters")
+
+    def __init__(self, waiters: "list[Waiter[Txn]]") -> None:
+        self.waiters = waiters
+        self._applied = threading.Lock()
+        self._applied.acquire()
+
+    def stand_aside(self) -> None:
+        """In Trio's thread: do nothing while the operations are applied, up to ASIDE_SECONDS."""
+        self._applied.acquire(timeout=ASIDE_SECONDS)
+
+    def applied(self) -> None:
+        """In the writer's thread: the rest needs little of the interpreter. May be called again."""
+        if self._applied.locked():
+            self._applied.release()
 
 
 class OperationFailed(Exception):
@@ -90,7 +122,12 @@ class Writer(Generic[Txn]):
         self._committed = committed
         self._spoilt = spoilt
         self._done = done
-        self._queue: SimpleQueue[Waiter[Txn] | None] = SimpleQueue()
+        self._waiting: list[Waiter[Txn]] = []
+        self._turns: SimpleQueue[Turn[Txn] | None] = SimpleQueue()
+        self._busy: trio.Event | None = None
+        """Set when nothing waits any more; None where nothing does."""
+        self._slow_begins = 0
+        """So many more transactions are to begin before Trio's thread stands aside for that."""
         self._token = trio.lowlevel.current_trio_token()
         self._closed = False
         self._ailing = False
@@ -109,7 +146,12 @@ class Writer(Generic[Txn]):
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._closed:
             raise StoreUnavailableError("The filepool is closed.")
-        self._queue.put(Waiter(operation, trio.lowlevel.current_task()))
+        self._waiting.append(Waiter(operation, trio.lowlevel.current_task()))
+        if self._busy is None:
+            self._busy = trio.Event()
+            # Whoever is about to run has something to say, perhaps, and shares the commit.
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            self._next_turn(self._busy)
         result: Result = await trio.lowlevel.wait_task_rescheduled(
             lambda _: trio.lowlevel.Abort.FAILED
         )
@@ -119,38 +161,31 @@ class Writer(Generic[Txn]):
         """Finish what is queued, and end the thread."""
         if not self._closed:
             self._closed = True
-            self._queue.put(None)
             with trio.CancelScope(shield=True):
+                if self._busy is not None:
+                    await self._busy.wait()
+                self._turns.put(None)
                 await trio.to_thread.run_sync(self._thread.join)
 
     # --- in the writer's thread ---------------------------------------------------------------
 
     def _work(self) -> None:
-        last = False
-        while not last:
-            batch = [self._queue.get()]
+        while (turn := self._turns.get()) is not None:
+            done = self._commit(turn, turn.waiters)
+            turn.applied()  # or nothing was, and Trio's thread still stands aside
+            for txn, _ in done:
+                self._done(txn)
             try:
-                while len(batch) < BATCH_MAX and batch[-1] is not None:
-                    batch.append(self._queue.get_nowait())
-            except Empty:
-                pass
-            last = batch[-1] is None
-            waiters = [waiter for waiter in batch if waiter is not None]
-            if waiters:
-                done = self._commit(waiters)
-                for txn, _ in done:
-                    self._done(txn)
-                try:
-                    self._token.run_sync_soon(self._resume, waiters, done)
-                except trio.RunFinishedError:
-                    return
+                self._token.run_sync_soon(self._resume, turn.waiters, done)
+            except trio.RunFinishedError:
+                return
 
-    def _commit(self, batch: "Sequence[Waiter[Txn]]") -> "list[tuple[Txn, int]]":
+    def _commit(self, turn: Turn[Txn], batch: "Sequence[Waiter[Txn]]") -> "list[tuple[Txn, int]]":
         """Give each waiter its result; return each transaction that was committed, and its id."""
         left = list(batch)
         while left:
             try:
-                done = self._commit_once(left)
+                done = self._commit_once(turn, left)
             except OperationFailed as failed:
                 left.remove(failed.waiter)
                 self._spoilt()
@@ -162,7 +197,7 @@ class Writer(Generic[Txn]):
                 # Raised at the end, so it is not known whose fault it is: one at a time, then.
                 self._spoilt()
                 if len(left) > 1:
-                    return [done for waiter in left for done in self._commit([waiter])]
+                    return [done for waiter in left for done in self._commit(turn, [waiter])]
                 left.pop().result = outcome.Error(error)
             else:
                 if self._ailing:
@@ -182,14 +217,15 @@ class Writer(Generic[Txn]):
                 StoreUnavailableError(f"The filepool cannot be written to now: {reason}.")
             )
 
-    def _commit_once(self, batch: "Sequence[Waiter[Txn]]") -> tuple[Txn, int]:
-        raw = self._env.begin(write=True)
+    def _commit_once(self, turn: Turn[Txn], batch: "Sequence[Waiter[Txn]]") -> tuple[Txn, int]:
+        raw = self._begin(turn)
         try:
             txn = self._wrap(raw)
             for waiter in batch:
                 self._apply(txn, waiter)
             txn.flush()
             number = raw.id()
+            turn.applied()
             crash_point("before-commit")
             raw.commit()
         except BaseException:
@@ -197,6 +233,17 @@ class Writer(Generic[Txn]):
             raise
         crash_point("after-commit")
         return txn, number
+
+    def _begin(self, turn: Turn[Txn]) -> "lmdb.Transaction[bytes]":
+        """Begin a transaction; this waits while another process writes."""
+        started = perf_counter()
+        raw = self._env.begin(write=True)
+        if self._slow_begins:
+            self._slow_begins -= 1
+            self._token.run_sync_soon(turn.stand_aside)
+        if perf_counter() - started > QUICK_SECONDS:
+            self._slow_begins = BEGINS_WATCHED
+        return raw
 
     def _apply(self, txn: Txn, waiter: Waiter[Txn]) -> None:
         """Apply one operation; what it raises is its own, unless the disk is to blame.
@@ -217,6 +264,18 @@ class Writer(Generic[Txn]):
 
     # --- in Trio's thread ---------------------------------------------------------------------
 
+    def _next_turn(self, busy: trio.Event) -> None:
+        """Have all that waits committed."""
+        if not self._waiting:
+            self._busy = None
+            busy.set()
+            return
+        turn = Turn(self._waiting[:BATCH_MAX])
+        del self._waiting[:BATCH_MAX]
+        self._turns.put(turn)
+        if not self._slow_begins:
+            turn.stand_aside()
+
     def _resume(self, batch: "Sequence[Waiter[Txn]]", done: "list[tuple[Txn, int]]") -> None:
         try:
             for txn, number in done:
@@ -224,6 +283,8 @@ class Writer(Generic[Txn]):
         finally:
             for waiter in batch:
                 trio.lowlevel.reschedule(waiter.task, waiter.result)
+            assert self._busy is not None
+            self._next_turn(self._busy)
 
 
 def crash_point(name: str) -> None:
