@@ -46,7 +46,7 @@ class Direct:
 
     def close(self) -> None:
         for group in self.pool.groups:
-            group.env.close()
+            group.release()
         self.pool.accounts.env.close()
 
     @property

@@ -73,6 +73,7 @@ class Accounts:
             "imapvm accounts",
             self.env,
             self.write_txn,
+            begun=lambda: None,
             committed=lambda txn, number: None,
             spoilt=lambda: None,
             done=self._on_disk,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from imapvm._core import HeaderColumns
 from imapvm.filepool.environment import map_data_file, open_environment
+from imapvm.filepool.headroom import Headroom
 from imapvm.filepool.keywords import KeywordBook
 from imapvm.filepool.operations import GroupTxn, Operation
 from imapvm.filepool.tables import ID_KEY, PAIR_KEY, RING_ROW, GroupTables
@@ -50,6 +51,8 @@ class Group:
         self.clock = clock
         self.env, self.tables = open_environment(path, GroupTables, map_size=map_size)
         self.data = map_data_file(path, map_size)
+        self._headroom = Headroom(path, map_size)
+        self._page_octets = self.env.stat()["psize"]
         self.book = KeywordBook()
         self.seen: dict[bytes, tuple[bytes, Mailbox]] = {}
         """Rows of `mailboxes` as last seen, decoded; a row is compared before it is believed."""
@@ -71,6 +74,7 @@ class Group:
             f"imapvm group {self.number}",
             self.env,
             self.write_txn,
+            begun=self._begun,
             committed=self._committed,
             spoilt=self._write_book.clear,
             done=self._on_disk,
@@ -85,6 +89,11 @@ class Group:
         """Finish what is queued, and close the environment."""
         if self._writer is not None:
             await self._writer.close()
+        self.release()
+
+    def release(self) -> None:
+        """Close the files; nothing may be queued."""
+        self._headroom.close()
         self.env.close()
 
     def write_txn(self, txn: "lmdb.Transaction[bytes]") -> GroupTxn:
@@ -117,6 +126,10 @@ class Group:
             self._heard = max(self._heard, last)
         self._forget_own()
         return news
+
+    def _begun(self) -> None:
+        """In the writer's thread, before each commit of ours."""
+        self._headroom.keep((self.env.info()["last_pgno"] + 1) * self._page_octets)
 
     def _on_disk(self, txn: GroupTxn) -> None:
         """In the writer's thread, after each commit of ours."""

@@ -51,7 +51,7 @@ class Filepool:
             self.accounts = Accounts(path / ACCOUNTS, self.groups, clock=clock, map_size=map_size)
         except BaseException:
             for group in self.groups:
-                group.env.close()
+                group.release()
             raise
 
     def account(self, account: Account) -> AccountStore:

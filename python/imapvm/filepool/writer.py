@@ -101,6 +101,7 @@ class Writer(Generic[Txn]):
         name: for the thread and the log.
         env: the environment.
         wrap: makes the transaction that operations get.
+        begun: called in the writer's thread when a transaction has begun, before it writes.
         committed: called in Trio's thread after each commit, before the tasks that wait go on.
         spoilt: called in the writer's thread when a transaction was given up.
         done: called in the writer's thread after each commit, as soon as it is on disk.
@@ -112,6 +113,7 @@ class Writer(Generic[Txn]):
         env: lmdb.Environment,
         wrap: "Callable[[lmdb.Transaction[bytes]], Txn]",
         *,
+        begun: Callable[[], None],
         committed: Callable[[Txn, int], None],
         spoilt: Callable[[], None],
         done: Callable[[Txn], None],
@@ -119,6 +121,7 @@ class Writer(Generic[Txn]):
         self._name = name
         self._env = env
         self._wrap = wrap
+        self._begun = begun
         self._committed = committed
         self._spoilt = spoilt
         self._done = done
@@ -243,6 +246,7 @@ class Writer(Generic[Txn]):
             self._token.run_sync_soon(turn.stand_aside)
         if perf_counter() - started > QUICK_SECONDS:
             self._slow_begins = BEGINS_WATCHED
+        self._begun()
         return raw
 
     def _apply(self, txn: Txn, waiter: Waiter[Txn]) -> None:

@@ -1,0 +1,59 @@
+"""The data file is longer than what is in use, and never longer than it may be."""
+
+from tests.filepool.direct import look, message, octets
+
+from imapvm.filepool.headroom import LEAST_OCTETS, STEP_OCTETS, Headroom
+
+
+def end_of_file(path):
+    return (path / "data.mdb").stat().st_size
+
+
+async def test_few_commits_make_the_file_longer(alice, pool):
+    group = pool.path / "group-000"
+    sizes = set()
+    for number in range(60):
+        await alice.append(look(alice).id, [message(octets(number, size=15_000))])
+        sizes.add(end_of_file(group))
+    used = (pool.groups[0].env.info()["last_pgno"] + 1) * pool.groups[0].env.stat()["psize"]
+    assert used > 60 * 15_000  # too small to be compressed
+    assert len(sizes) <= 3
+    assert used <= end_of_file(group)
+
+
+def test_the_file_gets_a_step_when_too_little_is_left(tmp_path):
+    (tmp_path / "data.mdb").write_bytes(b"mail" * 1024)
+    room = Headroom(tmp_path, 4096 + 2 * STEP_OCTETS)
+    try:
+        room.keep(4096)
+        assert end_of_file(tmp_path) == 4096 + STEP_OCTETS
+        assert (tmp_path / "data.mdb").read_bytes() == b"mail" * 1024 + bytes(STEP_OCTETS)
+        room.keep(4096 + STEP_OCTETS - LEAST_OCTETS)
+        assert end_of_file(tmp_path) == 4096 + STEP_OCTETS
+        room.keep(4097 + STEP_OCTETS - LEAST_OCTETS)
+        assert end_of_file(tmp_path) == 4096 + 2 * STEP_OCTETS
+        room.keep(4096 + 2 * STEP_OCTETS)  # as long as it may be
+        assert end_of_file(tmp_path) == 4096 + 2 * STEP_OCTETS
+    finally:
+        room.close()
+
+
+def test_what_another_process_has_made_longer_is_seen(tmp_path):
+    (tmp_path / "data.mdb").write_bytes(bytes(4096))
+    ours, theirs = Headroom(tmp_path, 1 << 30), Headroom(tmp_path, 1 << 30)
+    try:
+        theirs.keep(4096)
+        ours.keep(4096)
+        assert end_of_file(tmp_path) == 4096 + STEP_OCTETS
+    finally:
+        ours.close()
+        theirs.close()
+
+
+def test_a_full_disk_is_not_an_error_here(tmp_path):
+    (tmp_path / "data.mdb").symlink_to("/dev/full")
+    room = Headroom(tmp_path, 1 << 30)
+    try:
+        room.keep(4096)
+    finally:
+        room.close()
