@@ -779,6 +779,14 @@ class DataFile:
         Raises:
             OSError: it cannot be mapped.
         """
+    def newest(self) -> int:
+        """The number of the latest transaction, perhaps of one that is being committed just now.
+
+        No read transaction that begins later has an older one. Costs no transaction.
+
+        Raises:
+            CorruptError: the file is damaged.
+        """
     def snapshot(self, transaction: int) -> Snapshot | None:
         """What a read transaction that is open now can see.
 
@@ -1013,6 +1021,40 @@ class Scanner:
         """
 
 @final
+class Packer:
+    """A message as it arrives: scanned, and cut into values of the table `bodies`.
+
+    Holds at most one frame, what is packed and was not taken, and what one `feed` brought.
+    """
+
+    def __new__(cls) -> Packer: ...
+    @property
+    def size(self) -> int:
+        """Octets of the message so far."""
+    @property
+    def held(self) -> int:
+        """Octets in memory."""
+    def feed(self, data: Buffer) -> int:
+        """Take the next octets, in any portions; return how many are packed and were not taken."""
+    def take_values(self) -> list[bytes]:
+        """Whole values of what is packed, to be stored before the message is complete."""
+    def finish(
+        self, first: int, references: int
+    ) -> tuple[list[tuple[int, bytes]], bytes, tuple[int, ...]]:
+        """The message is complete; the packer is empty afterwards.
+
+        Args:
+            first: number of the next chunk behind row 0: 1 where nothing was taken.
+            references: how many Message-IDs of those that it refers to count for its thread.
+
+        Returns:
+            Chunk numbers and values of the table `bodies`; the digest; hashes of the Message-IDs
+            that tell the message's thread, the most telling first: its own (an answer may have
+            come before it), then what it refers to, nearest first. Of many references the nearest
+            count, and the first, which began the thread.
+        """
+
+@final
 class Digest:
     """What is known of a message without its octets; reads what `Scanner.finish` wrote."""
 
@@ -1057,9 +1099,6 @@ class Digest:
     def locate(self, section: str) -> tuple[int, int] | None:
         """Offset and length of `""`, `"HEADER"`, `"TEXT"`, `"1.2"`, `"1.2.MIME"` …, or None."""
 
-def thread_hash(message_id: Buffer) -> int:
-    """64 bits of a Message-ID, for the table of threads. Stable for ever."""
-
 @final
 class TransferDecoder:
     """Undo base64 or quoted-printable in portions; what is not in the alphabet is passed over."""
@@ -1090,11 +1129,8 @@ class DotReader:
     def rest(self) -> bytes:
         """What came behind the end."""
 
-def compress(data: Buffer, *, level: int) -> bytes:
-    """One Zstandard frame."""
-
 def decompress(data: Buffer, *, size: int) -> bytes:
-    """Undo `compress`; `size` is the exact length that comes out.
+    """Undo Zstandard of one frame; `size` is the exact length that comes out.
 
     Raises:
         CorruptError: damaged, or another length.

@@ -21,6 +21,9 @@ class NewsStore:
     def reading(self):
         return self
 
+    def moment(self) -> int:
+        return 2 * self.count + self.gone
+
     def __enter__(self):
         return self
 

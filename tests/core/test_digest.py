@@ -16,9 +16,7 @@ from imapvm._core import (
     Digest,
     Scanner,
     TransferDecoder,
-    compress,
     decompress,
-    thread_hash,
 )
 
 ENCODINGS = {"base64": 1, "quoted-printable": 2}
@@ -283,14 +281,11 @@ def test_only_known_encodings_can_be_undone():
             TransferDecoder(encoding)
 
 
-def test_the_hash_of_a_message_id_never_changes():
-    assert thread_hash(b"") == 0xCBF29CE484222325
-    assert thread_hash(b"foobar") == 0x85944171F73967E8
-
-
-@given(st.binary(max_size=2000), st.integers(-5, 5))
-def test_what_was_compressed_comes_back(octets, level):
-    frame = compress(octets, level=level)
+def test_what_was_compressed_once_is_undone():
+    octets = b"The quick brown fox. " * 40
+    frame = bytes.fromhex(
+        "28b52ffd604802e50000a854686520717569636b2062726f776e20666f782e20010061623599"
+    )
     assert decompress(frame, size=len(octets)) == octets
     with pytest.raises(CorruptError):
         decompress(frame, size=len(octets) + 1)

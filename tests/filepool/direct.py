@@ -3,9 +3,9 @@
 from pathlib import Path
 from types import SimpleNamespace
 
-from imapvm._core import Digest, Scanner, UidSet, segment_records
+from imapvm._core import Packer, UidSet, segment_records
 from imapvm.filepool.account_operations import ActivateAccount, ReserveAccount
-from imapvm.filepool.bodies import NewBody, Packer
+from imapvm.filepool.bodies import NewBody
 from imapvm.filepool.enrolment import AddAccount
 from imapvm.filepool.environment import MAP_SIZE
 from imapvm.filepool.keywords import KeywordBook
@@ -13,7 +13,7 @@ from imapvm.filepool.messages import NewMessage
 from imapvm.filepool.operations import GroupTxn
 from imapvm.filepool.pool import Filepool, create_filepool
 from imapvm.filepool.reading import Reader
-from imapvm.filepool.threads import thread_hashes
+from imapvm.model.limits import THREAD_REFERENCES_MAX
 
 START = 1_800_000_000
 
@@ -104,12 +104,10 @@ def octets(number: int = 1, *, size: int = 0, answers: tuple[int, ...] = ()) -> 
 
 def packed(data: bytes) -> NewBody:
     """A body that is not staged."""
-    packer, scanner = Packer(), Scanner()
+    packer = Packer()
     packer.feed(data)
-    packer.finish()
-    scanner.feed(data)
-    digest = scanner.finish()
-    return NewBody(len(data), packer.rows(), digest, thread_hashes(Digest(digest)))
+    rows, digest, threads = packer.finish(1, THREAD_REFERENCES_MAX)
+    return NewBody(len(data), tuple(rows), digest, threads)
 
 
 def message(

@@ -72,14 +72,18 @@ def announce(ctx: "Context", *, hold_expunges: bool, uid: bool) -> bool:
     view, store = session.view, session.store
     if view is None or store is None:
         return False
+    if view.settled == store.moment():
+        return False
     with store.reading() as reader:
-        return view.announce(
+        more = view.announce(
             ctx.out,
             _source(reader, view),
             hold_expunges=hold_expunges,
             uid=uid or session.rev2,
             recent=not session.rev2,
         )
+        view.settled = None if view.has_due else reader.moment
+    return more
 
 
 def catch_up(ctx: "Context") -> None:
@@ -89,7 +93,7 @@ def catch_up(ctx: "Context") -> None:
         Hangup: the mailbox is gone.
     """
     view, store = ctx.session.view, ctx.session.store
-    if view is not None and store is not None:
+    if view is not None and store is not None and view.settled != store.moment():
         with store.reading() as reader:
             view.learn(_source(reader, view))
 

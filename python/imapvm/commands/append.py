@@ -29,7 +29,7 @@ async def append(ctx: Context, command: Append) -> Done:
     store = ctx.session.store
     assert store is not None
     with store.reading() as reader:
-        mailbox = reader.mailbox(command.mailbox)
+        mailbox = reader.mailbox_id(command.mailbox)
     if mailbox is None:
         # Before the first literal: a client that waits for "+" sends nothing (RFC 9051 s. 6.3.12).
         ctx.reader.refuse_literal()
@@ -37,7 +37,7 @@ async def append(ctx: Context, command: Append) -> Done:
     intake = _Intake(ctx, store)
     try:
         await intake.take()
-        return await intake.keep(mailbox.id)
+        return await intake.keep(mailbox)
     except BaseException:
         ctx.reader.refuse_literal()  # the rest of this APPEND is not the next command
         raise

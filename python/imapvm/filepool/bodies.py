@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from struct import Struct, error
 from typing import TYPE_CHECKING, Final
 
-from imapvm._core import CorruptError, compress, decompress
+from imapvm._core import CorruptError, decompress
 from imapvm.filepool.errors import BodyGoneError, DamagedError
 from imapvm.filepool.tables import (
     CHUNK_KEY,
@@ -40,9 +40,6 @@ SMALL_FRAMES: Final = 256
 FRAMES_MAX: Final = 768
 BODY_MAX: Final = SMALL_FRAMES * SMALL_FRAME + (FRAMES_MAX - SMALL_FRAMES) * LARGE_FRAME
 """Octets that FRAMES_MAX frames hold: 80 MiB."""
-COMPRESS_FROM: Final = 16 * 1024
-"""A frame with fewer octets stays as it is: undoing it costs more than the pages it would save."""
-
 GRACE_SECONDS: Final = 60 * 60
 """How long a message can be read after its last copy was expunged, by whoever was not told yet."""
 STAGED_SECONDS: Final = 24 * 60 * 60
@@ -90,7 +87,7 @@ class NewBody:
     """Chunk number and value; those that are staged already are not here."""
     digest: bytes
     threads: tuple[int, ...]
-    """See `threads.thread_hashes`."""
+    """Hashes of the Message-IDs that tell its thread: see `Packer.finish`."""
     staged: Staged | None = None
 
 
@@ -115,58 +112,6 @@ def frame_at(offset: int) -> tuple[int, int]:
 def frame_count(size: int) -> int:
     """How many frames a message has."""
     return frame_at(size - 1)[0] + 1 if size else 0
-
-
-class Packer:
-    """Cuts a message into frames as it arrives; what is packed waits in `stored`."""
-
-    __slots__ = ("_frame", "lengths", "size", "stored")
-
-    def __init__(self) -> None:
-        self._frame = bytearray()
-        self.lengths: list[int] = []
-        self.size = 0
-        self.stored = bytearray()
-
-    def feed(self, data: bytes) -> None:
-        self.size += len(data)
-        at = 0
-        while at < len(data):
-            room = frame_size(len(self.lengths)) - len(self._frame)
-            self._frame += data[at : at + room] if at or len(data) > room else data
-            at += room
-            if at <= len(data):
-                self._close_frame()
-
-    def finish(self) -> None:
-        """The message ends here."""
-        if self._frame:
-            self._close_frame()
-
-    def head(self, inline: int) -> bytes:
-        """What row 0 begins with; `inline` stored octets follow it there."""
-        frames = len(self.lengths)
-        return HEAD.pack(ROW_VERSION, 0, inline, frames, self.size) + Struct(f"<{frames}I").pack(
-            *self.lengths
-        )
-
-    def rows(self) -> tuple[tuple[int, bytes], ...]:
-        """All rows of a message of which nothing has been staged."""
-        inline = min(VALUE_MAX - HEAD.size - 4 * len(self.lengths), len(self.stored))
-        first = (0, self.head(inline) + self.stored[:inline])
-        return (first, *chunks(self.stored[inline:], 1))
-
-    def _close_frame(self) -> None:
-        plain = bytes(self._frame)
-        self._frame.clear()
-        packed = compress(plain, level=1) if len(plain) >= COMPRESS_FROM else plain
-        # Base64 loses a quarter and would be read three times slower: docs/decisions/0003.
-        if len(packed) * 3 <= len(plain) * 2:
-            self.lengths.append(len(packed))
-            self.stored += packed
-        else:
-            self.lengths.append(len(plain) | RAW)
-            self.stored += plain
 
 
 def stored_octets(head: bytes) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from imapvm.filepool.bodies import Sweeping, sweep_key
 from imapvm.filepool.changes import Change, announce
@@ -30,8 +30,7 @@ VIRTUAL_USES: Final = (r"\All", r"\Flagged")
 """Special uses of mailboxes that show other mailboxes' messages: there are none here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mailbox:
+class Mailbox(NamedTuple):
     """A mailbox as one transaction found it."""
 
     id: MailboxId

@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from imapvm._core import Digest, Record, Scanner, UidSet
+from imapvm._core import Packer, Record, UidSet
 from imapvm.filepool import index
 from imapvm.filepool.bodies import (
     STAGED_SECONDS,
     NewBody,
-    Packer,
     Staged,
     Sweeping,
     check_available,
-    chunks,
     store_body,
     sweep_key,
 )
@@ -24,11 +22,11 @@ from imapvm.filepool.errors import BodyGoneError, LimitError, StoreUnavailableEr
 from imapvm.filepool.keywords import check_keywords, intern
 from imapvm.filepool.mailboxes import UID_MAX
 from imapvm.filepool.operations import GroupTxn
-from imapvm.filepool.tables import CHUNK_KEY, VALUE_MAX, MailboxRow
-from imapvm.filepool.threads import thread_hashes, thread_of
+from imapvm.filepool.tables import CHUNK_KEY, MailboxRow
+from imapvm.filepool.threads import thread_of
 from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import AccountId, BodyId, MailboxId, ModSeq
-from imapvm.model.limits import MESSAGE_MAX
+from imapvm.model.limits import MESSAGE_MAX, THREAD_REFERENCES_MAX
 
 if TYPE_CHECKING:
     from imapvm.filepool.group import Group
@@ -70,13 +68,14 @@ class BodyWriter:
     used is swept after STAGED_SECONDS; `discard` gives it back earlier.
     """
 
-    __slots__ = ("_body", "_group", "_next_chunk", "_packer", "_scanner", "_staged")
+    __slots__ = ("_body", "_group", "_next_chunk", "_packer", "_staged", "_taken")
 
     def __init__(self, group: "Group") -> None:
         self._group = group
-        self._scanner = Scanner()
         self._packer = Packer()
         self._staged: Staged | None = None
+        self._taken: list[bytes] = []
+        """What `spill` has taken out of the packer, and not stored yet."""
         self._next_chunk = 1
         self._body: NewBody | None = None
 
@@ -93,9 +92,7 @@ class BodyWriter:
         """
         if self._packer.size + len(data) > MESSAGE_MAX:
             raise LimitError(f"A message has at most {MESSAGE_MAX} octets.")
-        self._scanner.feed(data)
-        self._packer.feed(data)
-        return len(self._packer.stored) >= SPILL
+        return self._packer.feed(data) >= SPILL
 
     async def spill(self) -> None:
         """Store what is packed so far under a body id that nothing refers to yet.
@@ -104,31 +101,25 @@ class BodyWriter:
             BodyGoneError: the message took too long, and its beginning was swept.
             StoreUnavailableError: the disk is full or failed; may be called again.
         """
-        stored = self._packer.stored
-        whole = len(stored) - len(stored) % VALUE_MAX
-        if not whole:
+        self._taken += self._packer.take_values()
+        if not self._taken:
             return
-        rows = tuple(chunks(stored[:whole], self._next_chunk))
+        rows = tuple(enumerate(self._taken, self._next_chunk))
         until = int(self._group.clock()) + STAGED_SECONDS
         self._staged = await self._group.submit(
             StageBody(self._group.number, rows, until, self._staged)
         )
         self._next_chunk += len(rows)
-        del stored[:whole]
+        self._taken.clear()
 
     def finish(self) -> NewBody:
         """The message is complete. The same value may be put into several mailboxes."""
         if self._body is None:
-            packer = self._packer
-            packer.finish()
-            digest = self._scanner.finish()
-            rows = (
-                packer.rows()
-                if self._staged is None
-                else ((0, packer.head(0)), *chunks(packer.stored, self._next_chunk))
-            )
-            hashes = thread_hashes(Digest(digest))
-            self._body = NewBody(packer.size, rows, digest, hashes, self._staged)
+            size = self._packer.size
+            behind = self._next_chunk + len(self._taken)
+            rows, digest, threads = self._packer.finish(behind, THREAD_REFERENCES_MAX)
+            rows += enumerate(self._taken, self._next_chunk)
+            self._body = NewBody(size, tuple(rows), digest, threads, self._staged)
         return self._body
 
     async def discard(self) -> None:

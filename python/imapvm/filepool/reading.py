@@ -74,8 +74,10 @@ class Reader:
         DamagedError: at entering, and from every method: what is stored cannot be read.
     """
 
-    __slots__ = ("_account", "_group", "_tables", "_txn", "snapshot")
+    __slots__ = ("_account", "_group", "_tables", "_txn", "moment", "snapshot")
     snapshot: Snapshot
+    moment: int
+    """The number of the commit that is seen: see `AccountStore.moment`."""
     _txn: "lmdb.Transaction[bytes]"
 
     def __init__(self, group: "Group", account: AccountId) -> None:
@@ -91,7 +93,8 @@ class Reader:
             except lmdb.Error as error:
                 raise StoreUnavailableError(f"The filepool cannot be read now: {error}.") from None
             try:
-                snapshot = group.data.snapshot(txn.id())
+                self.moment = txn.id()
+                snapshot = group.data.snapshot(self.moment)
             except CorruptError as fault:
                 txn.abort()
                 raise DamagedError(f"The filepool cannot be read: {fault}.") from None
@@ -118,7 +121,7 @@ class Reader:
         stored = self._txn.get(key, None, self._tables.mailboxes)
         return None if stored is None else self._decoded(key, stored)
 
-    def mailbox(self, name: str) -> Mailbox | None:
+    def mailbox_id(self, name: str) -> MailboxId | None:
         """The mailbox of a name; INBOX in any case."""
         key = name_key(self._account, canonical_name(name))
         # A key over LMDB's 511 octets is no name that anything could have.
@@ -126,7 +129,12 @@ class Reader:
         if stored is None:
             return None
         mailbox, _ = NAME_ROW.unpack(stored)
-        return self.mailbox_by_id(mailbox) if mailbox else None
+        return MailboxId(mailbox) if mailbox else None
+
+    def mailbox(self, name: str) -> Mailbox | None:
+        """The mailbox of a name, with what is known of it."""
+        mailbox = self.mailbox_id(name)
+        return None if mailbox is None else self.mailbox_by_id(mailbox)
 
     def mailboxes(self) -> list[Mailbox]:
         """All mailboxes, by name."""

@@ -50,6 +50,17 @@ class AccountStore:
         """One short read transaction. Nothing may be awaited inside."""
         return Reader(self._group, self._id)
 
+    def moment(self) -> int:
+        """The number of the latest commit: where it is `Reader.moment`, nothing has changed since.
+
+        Counts the commits of every account in the storage group, and of every process. Costs
+        a tenth of a read transaction.
+
+        Raises:
+            CorruptError: the data file is damaged.
+        """
+        return self._group.data.newest()
+
     @property
     def columns(self) -> HeaderColumns:
         """Header fields for SEARCH, of the account's storage group."""

@@ -5,6 +5,7 @@ little-endian, as on the machines this runs on.
 """
 
 from dataclasses import dataclass, fields
+from functools import cache
 from struct import Struct, error
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
@@ -115,6 +116,7 @@ SPECIAL_USE_BITS: Final = {
 """As stored; a bit is never given another meaning."""
 
 
+@cache
 def special_uses(bits: int) -> tuple[str, ...]:
     """Special-use attributes of a mailbox row's bits."""
     return tuple(use for use, bit in SPECIAL_USE_BITS.items() if bits & bit)

@@ -61,6 +61,7 @@ class View:
         "recent",
         "saved",
         "saw_arrivals",
+        "settled",
         "told",
     )
 
@@ -96,6 +97,8 @@ class View:
         """`$`: what the last SEARCH RETURN (SAVE) found (RFC 9051 section 6.4.4.1)."""
         self.saw_arrivals = False
         r"""Messages were told that no SELECT has claimed as \Recent for this session."""
+        self.settled: int | None = None
+        """The store's moment at which the client knew everything, if it is known."""
         self._keywords = frozenset(keyword.lower() for keyword in keywords)
         self._keyword_sets = keyword_sets
         self._appended_due = NONE
@@ -104,6 +107,11 @@ class View:
         """Expunged, and still counted by the client."""
         self._flags_due = NONE
         """Changed, in `numbers`, and not told yet: more than one announcement's worth."""
+
+    @property
+    def has_due(self) -> bool:
+        """True where something is known here that the client has not been told."""
+        return bool(self._appended_due or self._expunges_due or self._flags_due)
 
     @property
     def expunged(self) -> UidSet:

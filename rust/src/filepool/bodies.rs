@@ -8,10 +8,10 @@ use crate::numbers::Corrupt;
 use crate::pages::Cursor;
 
 /// Octets of row 0 before the frames' lengths.
-const HEAD_OCTETS: usize = 16;
-const VERSION: u8 = 1;
+pub(super) const HEAD_OCTETS: usize = 16;
+pub(super) const VERSION: u8 = 1;
 /// In a frame's length: it is stored as it is.
-const RAW: u32 = 1 << 31;
+pub(super) const RAW: u32 = 1 << 31;
 const SMALL_FRAME: u64 = 64 * 1024;
 const LARGE_FRAME: u64 = 128 * 1024;
 /// From this frame on they are large.
@@ -241,7 +241,7 @@ fn frame_at(offset: u64) -> (usize, u64) {
 }
 
 /// Octets of the message in a frame that is not the last.
-fn frame_octets(number: u64) -> u64 {
+pub(super) fn frame_octets(number: u64) -> u64 {
     if number < SMALL_FRAMES {
         SMALL_FRAME
     } else {
@@ -253,6 +253,6 @@ fn stored_octets(entry: [u8; 4]) -> usize {
     (u32::from_le_bytes(entry) & !RAW) as usize
 }
 
-fn to_usize(octets: u64) -> usize {
+pub(super) fn to_usize(octets: u64) -> usize {
     usize::try_from(octets).unwrap_or(usize::MAX)
 }

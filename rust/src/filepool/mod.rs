@@ -5,12 +5,14 @@
 mod bodies;
 mod digests;
 mod gathering;
+mod packing;
 mod searching;
 mod segments;
 
 pub use self::bodies::{Bodies, Fault};
 pub use self::digests::Digests;
 pub use self::gathering::{Gathering, Unread, unread};
+pub use self::packing::{Packed, Packing};
 pub use self::searching::Searching;
 pub use self::segments::Segments;
 use crate::numbers::Corrupt;

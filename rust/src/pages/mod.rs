@@ -67,6 +67,16 @@ impl Snapshot {
         read_meta(ours, page_octets).map(Some).ok_or(DAMAGED)
     }
 
+    /// The number of the transaction that was written last, by the two meta pages: what no read
+    /// transaction that begins later is older than, or one that is being written just now.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub fn newest(metas: [&[u8; META_OCTETS]; 2]) -> Result<u64, Corrupt> {
+        let [even, odd] = metas.map(|page| meta(page).and_then(|meta| long(meta, 128)));
+        Ok(even.ok_or(DAMAGED)?.max(odd.ok_or(DAMAGED)?))
+    }
+
     /// A state whose main table has its root on a certain page, for checks.
     fn at(page_octets: usize, main: u64) -> Self {
         Self {

@@ -2,10 +2,11 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyTuple};
 
 use super::CorruptError;
 use super::buffer::Octets;
+use crate::filepool::Packing;
 use crate::message::{self, Corrupt, Digest, Range, Scanner, TransferDecoder};
 use crate::wire::ast::SectionText;
 
@@ -44,6 +45,59 @@ impl PyScanner {
     fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let scanner = self.scanner.take().ok_or_else(finished)?;
         Ok(PyBytes::new(py, &scanner.finish()))
+    }
+}
+
+/// `Packer`
+#[pyclass(name = "Packer", module = "imapvm._core")]
+#[derive(Default)]
+pub(crate) struct PyPacker {
+    packing: Packing,
+}
+
+type Rows<'py> = Vec<(u32, Bound<'py, PyBytes>)>;
+
+#[pymethods]
+impl PyPacker {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    #[getter]
+    fn size(&self) -> u64 {
+        self.packing.size()
+    }
+
+    #[getter]
+    fn held(&self) -> usize {
+        self.packing.held()
+    }
+
+    fn feed(&mut self, data: Octets<'_>) -> usize {
+        self.packing.feed(&data);
+        self.packing.waiting()
+    }
+
+    fn take_values<'py>(&mut self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        let values = self.packing.take_values();
+        values.iter().map(|value| PyBytes::new(py, value)).collect()
+    }
+
+    fn finish<'py>(
+        &mut self,
+        py: Python<'py>,
+        first: u32,
+        references: usize,
+    ) -> PyResult<(Rows<'py>, Bound<'py, PyBytes>, Bound<'py, PyTuple>)> {
+        let packed = std::mem::take(&mut self.packing).finish(first, references);
+        let rows = packed.rows.iter();
+        Ok((
+            rows.map(|(chunk, value)| (*chunk, PyBytes::new(py, value)))
+                .collect(),
+            PyBytes::new(py, &packed.digest),
+            PyTuple::new(py, &packed.threads)?,
+        ))
     }
 }
 
@@ -165,12 +219,6 @@ impl PyDigest {
     }
 }
 
-/// `thread_hash`
-#[pyfunction]
-pub(crate) fn thread_hash(message_id: Octets<'_>) -> u64 {
-    message::thread_hash(&message_id)
-}
-
 /// `TransferDecoder`
 #[pyclass(name = "TransferDecoder", module = "imapvm._core")]
 pub(crate) struct PyTransferDecoder {
@@ -200,13 +248,6 @@ impl PyTransferDecoder {
         self.decoder.finish(&mut octets);
         PyBytes::new(py, &octets)
     }
-}
-
-/// `compress`
-#[pyfunction]
-#[pyo3(signature = (data, *, level))]
-pub(crate) fn compress<'py>(py: Python<'py>, data: Octets<'_>, level: i32) -> Bound<'py, PyBytes> {
-    PyBytes::new(py, &message::compress(&data, level))
 }
 
 /// `decompress`

@@ -52,9 +52,7 @@ mod _core {
 
     // Messages.
     #[pymodule_export]
-    use super::message::{
-        PyDigest, PyScanner, PyTransferDecoder, compress, decompress, thread_hash,
-    };
+    use super::message::{PyDigest, PyPacker, PyScanner, PyTransferDecoder, decompress};
 
     // The language.
     #[pymodule_export]

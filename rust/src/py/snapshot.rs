@@ -53,6 +53,11 @@ impl PyDataFile {
         })
     }
 
+    fn newest(&self) -> PyResult<u64> {
+        let metas = self.metas()?;
+        Ok(Snapshot::newest([&metas[0], &metas[1]])?)
+    }
+
     fn snapshot(&self, transaction: u64) -> PyResult<Option<PySnapshot>> {
         let metas = self.metas()?;
         // Twice the same: so nobody was writing there, and what was read belongs together.

@@ -1,0 +1,163 @@
+//! The table `bodies`: a message on its way in.
+
+use super::VALUE_OCTETS;
+use super::bodies::{HEAD_OCTETS, RAW, VERSION, frame_octets, to_usize};
+use crate::message::{Digest, Scanner, compress, thread_hash};
+
+/// A frame with fewer octets stays as it is: undoing it costs more than the pages it would save.
+const COMPRESS_FROM: usize = 16 * 1024;
+const LEVEL: i32 = 1;
+
+/// Scans a message as it arrives, and cuts it into frames, each compressed where that pays.
+///
+/// Holds at most one frame, what is packed and was not taken, and what one `feed` brought.
+#[derive(Default)]
+pub struct Packing {
+    scanner: Scanner,
+    size: u64,
+    frame: Vec<u8>,
+    /// The frames' stored lengths.
+    lengths: Vec<u32>,
+    /// What is packed and was not taken.
+    stored: Vec<u8>,
+}
+
+/// A message that is ready to be stored.
+pub struct Packed {
+    /// Chunk numbers and values of the table `bodies`; those that were taken are not here.
+    pub rows: Vec<(u32, Vec<u8>)>,
+    /// The message's digest, as stored.
+    pub digest: Vec<u8>,
+    /// Hashes of the Message-IDs that tell its thread, the most telling first.
+    pub threads: Vec<u64>,
+}
+
+impl Packing {
+    /// Octets of the message so far.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Octets that are packed and were not taken.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.stored.len()
+    }
+
+    /// Octets in memory.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.stored.len() + self.frame.len()
+    }
+
+    /// The message's next octets, in any portions.
+    pub fn feed(&mut self, octets: &[u8]) {
+        self.scanner.feed(octets);
+        self.size += octets.len() as u64;
+        let mut rest = octets;
+        while !rest.is_empty() {
+            let whole = to_usize(frame_octets(self.lengths.len() as u64));
+            let room = whole - self.frame.len();
+            let (piece, behind) = rest.split_at_checked(room).unwrap_or((rest, b""));
+            self.frame.extend_from_slice(piece);
+            rest = behind;
+            if self.frame.len() == whole {
+                self.close_frame();
+            }
+        }
+    }
+
+    /// Whole values of what is packed, to be stored before the message is complete.
+    pub fn take_values(&mut self) -> Vec<Vec<u8>> {
+        let whole = self.stored.len() - self.stored.len() % VALUE_OCTETS;
+        let values = self.stored.drain(..whole).collect::<Vec<u8>>();
+        values.chunks(VALUE_OCTETS).map(<[u8]>::to_vec).collect()
+    }
+
+    /// The message is complete.
+    ///
+    /// `first` is the number of the chunk behind row 0 that comes next: 1 where nothing was taken,
+    /// and then row 0 holds as much as it can. Of more references than `references` the nearest
+    /// count, and the first, which began the thread.
+    #[must_use]
+    pub fn finish(mut self, first: u32, references: usize) -> Packed {
+        if !self.frame.is_empty() {
+            self.close_frame();
+        }
+        let before = HEAD_OCTETS + 4 * self.lengths.len();
+        let inline = if first == 1 {
+            VALUE_OCTETS.saturating_sub(before).min(self.stored.len())
+        } else {
+            0
+        };
+        let (here, behind) = self.stored.split_at_checked(inline).unwrap_or_default();
+        let mut head = Vec::with_capacity(before + inline);
+        head.extend([VERSION, 0]);
+        // No number is cut off: a row is shorter than 64 KiB, and so are the lengths in it.
+        head.extend(u16::try_from(inline).unwrap_or(u16::MAX).to_le_bytes());
+        head.extend(
+            u16::try_from(self.lengths.len())
+                .unwrap_or(u16::MAX)
+                .to_le_bytes(),
+        );
+        head.extend([0, 0]);
+        head.extend(self.size.to_le_bytes());
+        head.extend(self.lengths.iter().flat_map(|length| length.to_le_bytes()));
+        head.extend_from_slice(here);
+        let mut rows = vec![(0, head)];
+        rows.extend((first..).zip(behind.chunks(VALUE_OCTETS).map(<[u8]>::to_vec)));
+        let digest = self.scanner.finish();
+        let threads = Digest::reopen(&digest).map_or_else(
+            |_| Vec::new(), // it was made just now
+            |digest| thread_hashes(&digest, references),
+        );
+        Packed {
+            rows,
+            digest,
+            threads,
+        }
+    }
+
+    fn close_frame(&mut self) {
+        let packed = if self.frame.len() >= COMPRESS_FROM {
+            Some(compress(&self.frame, LEVEL))
+        } else {
+            None
+        };
+        // Base64 loses a quarter and would be read three times slower: docs/decisions/0003.
+        let packed = packed.filter(|packed| packed.len() * 3 <= self.frame.len() * 2);
+        if let Some(packed) = packed {
+            self.lengths.push(length(packed.len()));
+            self.stored.extend_from_slice(&packed);
+        } else {
+            self.lengths.push(length(self.frame.len()) | RAW);
+            self.stored.extend_from_slice(&self.frame);
+        }
+        self.frame.clear();
+    }
+}
+
+/// A frame is 128 KiB at most.
+fn length(octets: usize) -> u32 {
+    u32::try_from(octets).unwrap_or(u32::MAX)
+}
+
+/// Its own id (an answer may have come before it), then what it refers to, nearest first.
+fn thread_hashes(digest: &Digest<'_>, most: usize) -> Vec<u64> {
+    let references: Vec<&[u8]> = digest.references().collect();
+    let skipped = references.len().saturating_sub(most);
+    let nearest = references
+        .iter()
+        .skip(if skipped > 0 { skipped + 1 } else { 0 })
+        .rev();
+    let oldest = references.first().filter(|_| skipped > 0);
+    let mut hashes = Vec::with_capacity(most + 1);
+    for id in digest.message_id().iter().chain(nearest).chain(oldest) {
+        let hash = thread_hash(id);
+        if !hashes.contains(&hash) {
+            hashes.push(hash);
+        }
+    }
+    hashes
+}
