@@ -1,0 +1,59 @@
+"""What a client is told, and what it costs when there is nothing to tell."""
+
+from tests.commands.fakes import say
+from tests.filepool.direct import START, look, message, uids
+
+from imapvm._core import STORE_ADD
+from imapvm.model.flags import SystemFlag
+
+
+async def select_two(ctx):
+    await ctx.session.store.append(look(ctx.session.store).id, [message(1), message(2)])
+    answered = await say(ctx, b"a SELECT INBOX\r\n")
+    assert "* 2 EXISTS" in answered
+
+
+async def expunge_first(ctx):
+    """As another session would."""
+    store = ctx.session.store
+    inbox = look(store).id
+    deleted = SystemFlag.DELETED.value
+    await store.store_flags(inbox, uids(1), mode=STORE_ADD, flags=deleted, keywords=())
+    await store.expunge(inbox, uids(1))
+
+
+async def test_what_was_held_back_is_told_though_nothing_has_changed_since(signed_in):
+    await select_two(signed_in)
+    await say(signed_in, b"b NOOP\r\n")
+    await expunge_first(signed_in)
+    assert "* 1 EXPUNGE" not in await say(signed_in, b"c FETCH 2 UID\r\n")
+    assert await say(signed_in, b"d NOOP\r\n") == ["* 1 EXPUNGE", "d OK nothing done"]
+    assert await say(signed_in, b"e NOOP\r\n") == ["e OK nothing done"]
+
+
+async def test_an_unchanged_mailbox_is_not_read_again(signed_in, monkeypatch):
+    await select_two(signed_in)
+    await say(signed_in, b"b NOOP\r\n")
+    store, looks = signed_in.session.store, []
+    before = type(store).reading
+
+    def reading(self):
+        looks.append(self)
+        return before(self)
+
+    monkeypatch.setattr(type(store), "reading", reading)
+    for _ in range(3):
+        assert await say(signed_in, b"c NOOP\r\n") == ["c OK nothing done"]
+    assert not looks
+    await expunge_first(signed_in)
+    looks.clear()
+    assert "* 1 EXPUNGE" in await say(signed_in, b"d NOOP\r\n")
+    assert len(looks) == 1
+
+
+async def test_a_moment_is_that_of_the_latest_commit(signed_in):
+    store = signed_in.session.store
+    for number in range(5):
+        await store.append(look(store).id, [message(number, date=START + number)])
+        with store.reading() as reader:
+            assert reader.moment == store.moment()
