@@ -277,7 +277,9 @@ class Writer(Generic[Txn]):
         turn = Turn(self._waiting[:BATCH_MAX])
         del self._waiting[:BATCH_MAX]
         self._turns.put(turn)
-        if not self._slow_begins:
+        # One operation comes alone where there is little to do: to sleep and be woken for it would
+        # cost more than it saves.
+        if len(turn.waiters) > 1 and not self._slow_begins:
             turn.stand_aside()
 
     def _resume(self, batch: "Sequence[Waiter[Txn]]", done: "list[tuple[Txn, int]]") -> None:
