@@ -17,7 +17,7 @@ from imapvm._core import STORE_ADD, UidSet
 from imapvm.filepool.changes import RING_KEPT
 from imapvm.filepool.errors import DamagedError, LimitError, StoreUnavailableError
 from imapvm.filepool.pool import create_filepool, open_filepool
-from imapvm.filepool.writer import BATCH_MAX, Writer
+from imapvm.filepool.writer import ASIDE_SECONDS, BATCH_MAX, BEGINS_WATCHED, Writer
 from imapvm.model.limits import KEYWORDS_PER_MESSAGE_MAX
 
 
@@ -380,3 +380,53 @@ async def test_a_writer_that_is_closed_twice_ends_once(path):
         await writer.close()
         await writer.close()
     assert RING_KEPT > BATCH_MAX
+
+
+# --- standing aside ---------------------------------------------------------------------------
+
+
+async def test_the_loop_goes_on_beside_an_operation_that_takes_long(alice, pool):
+    held, group = Held(), pool.groups[0]
+    async with trio.open_nursery() as nursery:
+        for operation in (held, append(alice, message(1))):  # two: one alone is not waited for
+            nursery.start_soon(group.submit, operation)
+        await trio.to_thread.run_sync(held.entered.wait)
+        held.leave.set()
+    assert look(alice).uids == uids(1)
+
+
+@pytest.fixture
+def somebody_writing(pool, alice):
+    """Another process, inside a write transaction until its input is closed; alice is enrolled."""
+    path = str(pool.path / "group-000")
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD_TRANSACTION, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout.readline() == b"writing\n"
+        yield process
+
+
+async def test_the_loop_goes_on_while_another_process_writes(alice, pool, somebody_writing):
+    group = pool.groups[0]
+    async with trio.open_nursery() as nursery:
+        for number in range(2):
+            nursery.start_soon(group.submit, append(alice, message(number)))
+        await trio.sleep(2 * ASIDE_SECONDS)
+        assert look(alice).uids == uids()  # they wait, and we do not
+        somebody_writing.stdin.close()
+    assert group._writer._slow_begins == BEGINS_WATCHED
+    for number in range(BEGINS_WATCHED):
+        await group.submit(append(alice, message(number)))
+    assert group._writer._slow_begins == 0
+
+
+HOLD_TRANSACTION = """
+import sys, lmdb
+env = lmdb.open(sys.argv[1], map_size=1 << 40, max_dbs=32, lib_version=0)
+with env.begin(write=True) as txn:
+    print("writing", flush=True)
+    sys.stdin.read()
+    txn.abort()
+"""

@@ -153,8 +153,10 @@ class Writer(Generic[Txn]):
         if self._busy is None:
             self._busy = trio.Event()
             # Whoever is about to run has something to say, perhaps, and shares the commit.
-            await trio.lowlevel.cancel_shielded_checkpoint()
-            self._next_turn(self._busy)
+            try:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            finally:
+                self._next_turn(self._busy)
         result: Result = await trio.lowlevel.wait_task_rescheduled(
             lambda _: trio.lowlevel.Abort.FAILED
         )
