@@ -37,12 +37,18 @@ class Deliverer:
         self.addresses: Final = AddressBook(pool, settings)
         self.clock: Final = clock
 
-    def begin(self, envelope: Envelope, trace: Trace) -> "Incoming":
+    def begin(
+        self, envelope: Envelope, trace: Trace, targets: Sequence[Target | None] | None = None
+    ) -> "Incoming":
         """Take a message on: give its octets to `feed`, then `finish` or `discard` it.
 
-        Recipients are looked up here, once.
+        Args:
+            envelope: who sends to whom.
+            trace: how the message comes.
+            targets: of the recipients, one for each; None: they are looked up here, once.
         """
-        targets = [self.addresses.find(recipient.address) for recipient in envelope.recipients]
+        if targets is None:
+            targets = [self.addresses.find(recipient.address) for recipient in envelope.recipients]
         return Incoming(self, envelope, targets, trace)
 
     async def deliver(
@@ -73,6 +79,8 @@ class Incoming:
         self._trace = trace
         self._now = deliverer.clock()
         self._writer = deliverer.pool.new_body()
+        self.has_recipients: Final = any(target is not None for target in targets)
+        """False where every recipient is unknown: nothing would be stored."""
         # With one recipient only: several share one stored body.
         addresses = {recipient.address for recipient in envelope.recipients}
         self._prefix = trace_fields(
@@ -82,11 +90,6 @@ class Incoming:
             recipient=addresses.pop() if len(addresses) == 1 else None,
             now=self._now,
         )
-
-    @property
-    def has_recipients(self) -> bool:
-        """False where every recipient is unknown: nothing would be stored."""
-        return any(target is not None for target in self._targets)
 
     async def feed(self, octets: bytes) -> None:
         """Take octets of the message, in order.

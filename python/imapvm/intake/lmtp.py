@@ -5,7 +5,7 @@ import logging
 import math
 import os
 import socket
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -27,6 +27,9 @@ from imapvm.intake.peer_stream import PeerStream
 from imapvm.intake.replies import UNKNOWN, Reply
 from imapvm.intake.trace import Trace
 from imapvm.model.limits import LMTP_CONNECTIONS_MAX, RECEIVE_MAX
+
+if TYPE_CHECKING:
+    from imapvm.intake.addresses import Target
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +118,8 @@ class _Connection:
         self._protocol = LmtpProtocol(deliverer.settings.hostname)
         self._incoming: Incoming | None = None
         self._envelope: Envelope | None = None
+        self._targets: list[Target] = []
+        """Of the recipients that were accepted; older ones until the first of a message comes."""
         self._trouble: Reply | None = None
         """The store did not take octets of this message: what every recipient will hear."""
         self._id = b""
@@ -175,10 +180,12 @@ class _Connection:
 
     async def _handle(self, event: Event) -> None:
         match event:
-            case RecipientGiven(recipient):
-                if self._deliverer.addresses.find(recipient.address) is None:
+            case RecipientGiven(recipient, before):
+                target = self._deliverer.addresses.find(recipient.address)
+                if target is None:
                     self._protocol.refuse_recipient(UNKNOWN)
                 else:
+                    self._targets[before:] = (target,)
                     self._protocol.accept_recipient()
             case MessageBegins(envelope):
                 self._begin(envelope)
@@ -202,6 +209,7 @@ class _Connection:
                 greeting=envelope.greeting,
                 peer=self._peer,
             ),
+            tuple(self._targets),
         )
 
     async def _feed(self, octets: bytes) -> None:
@@ -235,15 +243,16 @@ class _Connection:
                 self._trouble = self._not_taken(error)
         if self._trouble is not None:
             replies = (self._trouble,) * len(self._envelope.recipients)
-        log.info(
-            "LMTP message",
-            extra={
-                "id": self._id.hex(),
-                "sender": self._envelope.sender.address,
-                "recipients": len(replies),
-                "delivered": sum(reply.is_ok for reply in replies),
-            },
-        )
+        if log.isEnabledFor(logging.INFO):
+            log.info(
+                "LMTP message",
+                extra={
+                    "id": self._id.hex(),
+                    "sender": self._envelope.sender.address,
+                    "recipients": len(replies),
+                    "delivered": sum(reply.is_ok for reply in replies),
+                },
+            )
         return replies
 
     def _not_taken(self, error: FilepoolError) -> Reply:
