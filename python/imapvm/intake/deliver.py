@@ -58,7 +58,8 @@ class Deliverer:
         incoming = self.begin(envelope, trace)
         try:
             async for octets in message:
-                await incoming.feed(octets)
+                if incoming.feed(octets):
+                    await incoming.spill()
             return await incoming.finish(delivery_id)
         finally:
             await incoming.discard()
@@ -91,18 +92,25 @@ class Incoming:
             now=self._now,
         )
 
-    async def feed(self, octets: bytes) -> None:
-        """Take octets of the message, in order.
+    def feed(self, octets: bytes) -> bool:
+        """Take octets of the message, in order; return True where `spill` is to be called now.
 
         Raises:
             FilepoolError: they were not taken, and the message cannot go on; see `reply_to`.
         """
         if not self.has_recipients:
-            return
+            return False
         if self._prefix:
             octets, self._prefix = self._prefix + octets, b""
-        if self._writer.feed(octets):
-            await self._writer.spill()
+        return self._writer.feed(octets)
+
+    async def spill(self) -> None:
+        """Stage what has come so far.
+
+        Raises:
+            FilepoolError: as `feed`.
+        """
+        await self._writer.spill()
 
     async def finish(self, delivery_id: bytes) -> tuple[Reply, ...]:
         """Deliver, and return one reply for each recipient of the envelope, in its order.
@@ -116,7 +124,7 @@ class Incoming:
         results: dict[AccountId, DeliveryResult] = {}
         if self.has_recipients:
             if self._prefix:  # an empty message
-                await self.feed(b"")
+                self.feed(b"")
             recipients: dict[AccountId, tuple[Account, str]] = {}
             for target in self._targets:
                 if target is not None:
