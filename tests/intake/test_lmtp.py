@@ -15,7 +15,7 @@ from imapvm.filepool.errors import BodyGoneError, LimitError, StoreUnavailableEr
 from imapvm.intake import lmtp
 from imapvm.intake.deliver import Deliverer
 from imapvm.intake.lmtp import IDLE_SECONDS, serve_connection, serve_lmtp
-from imapvm.model.limits import LMTP_CONNECTIONS_MAX
+from imapvm.model.limits import LMTP_CONNECTIONS_MAX, RECEIVE_MAX
 from imapvm.server.transport import Transport
 
 HEAD = b"LHLO client.example\r\n"
@@ -195,6 +195,43 @@ async def test_a_large_message_is_staged_as_it_comes(settings, connected):
     assert replies[-2].startswith("250 2.1.5")
     assert fake.spilled > 10
     assert message_of(fake.bodies_of("bob")[0]) == message
+
+
+class Torrent:
+    """A peer whose octets are always there already."""
+
+    waiting = 0
+
+    def __init__(self, portions):
+        self.portions = iter(portions)
+
+    async def serve(self, take):
+        return not all(map(take, self.portions))
+
+    def write_nowait(self, data):
+        pass
+
+    async def drained(self):
+        pass
+
+    def close(self):
+        pass
+
+
+async def test_others_have_their_turn_while_a_large_message_comes(deliverer, nursery):
+    turns = 0
+
+    async def other():
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    nursery.start_soon(other)
+    await serve_connection(
+        Torrent([BEGUN + b"DATA\r\n", *[b"x" * RECEIVE_MAX] * 100]), deliverer, None
+    )
+    assert turns >= 100
 
 
 async def test_silence_ends_the_connection_and_not_before_five_minutes(

@@ -29,7 +29,7 @@ from imapvm.intake.lmtp_protocol import (
 from imapvm.intake.peer import Peer
 from imapvm.intake.replies import UNKNOWN, Reply
 from imapvm.intake.trace import Trace
-from imapvm.model.limits import LMTP_CONNECTIONS_MAX
+from imapvm.model.limits import LMTP_CONNECTIONS_MAX, RECEIVE_MAX
 
 if TYPE_CHECKING:
     from imapvm.intake.addresses import Target
@@ -205,6 +205,8 @@ class _Connection:
         self._since = trio.current_time()
         self._protocol.receive(data)
         self._due = self._work()
+        if self._due is None and len(data) >= RECEIVE_MAX:
+            self._due = trio.lowlevel.checkpoint  # more is there, and others have their turn
         return self._due is None and not self._peer.waiting and not self._protocol.is_closed
 
     def _work(self) -> Callable[[], Awaitable[None]] | None:
