@@ -1,10 +1,24 @@
-"""How Hypothesis looks for examples: the same ones every time, or many new ones (`make soak`)."""
+"""How Hypothesis looks for examples: the same ones every time, or many new ones (`make soak`).
+
+And what tests of several parts need.
+"""
 
 import os
 
+import pytest
+import trio
 from hypothesis import settings
+
+from imapvm.server.reactor import Reactor
 
 # No deadlines: the machine may be busy with other tests, and time is measured in bench/.
 settings.register_profile("usual", derandomize=True, deadline=None)
 settings.register_profile("soak", max_examples=10_000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
+
+
+@pytest.fixture
+async def reactor(nursery: trio.Nursery) -> Reactor:
+    reactor = Reactor()
+    await nursery.start(reactor.run)
+    return reactor

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import smtplib
 import socket
+from functools import partial
 
 import pytest
 import trio
@@ -14,7 +15,8 @@ from imapvm.filepool.errors import BodyGoneError, LimitError, StoreUnavailableEr
 from imapvm.intake import lmtp
 from imapvm.intake.deliver import Deliverer
 from imapvm.intake.lmtp import IDLE_SECONDS, serve_connection, serve_lmtp
-from imapvm.model.limits import LMTP_CONNECTIONS_MAX
+from imapvm.model.limits import LMTP_CONNECTIONS_MAX, RECEIVE_MAX
+from imapvm.server.transport import Transport
 
 HEAD = b"LHLO client.example\r\n"
 BEGUN = HEAD + b"MAIL FROM:<ada@x>\r\nRCPT TO:<bob>\r\n"
@@ -46,31 +48,53 @@ class Client:
         return self.got.decode().splitlines()
 
 
-@contextlib.asynccontextmanager
-async def connected(deliverer, peer="192.0.2.1"):
-    """A client and a server on memory streams."""
-    ours, theirs = trio.testing.memory_stream_pair()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(serve_connection, ours, deliverer, peer)
-        client = Client(theirs)
-        assert (await client.line()).startswith("220 mail.example.org LMTP")
-        yield client
-        await theirs.aclose()
+@pytest.fixture
+async def pair(reactor):
+    """Makes both ends of a connection: the server's, and the client's, which ends with the test."""
+    clients = []
+
+    def pair():
+        ours, theirs = socket.socketpair()
+        clients.append(trio.SocketStream(trio.socket.from_stdlib_socket(theirs)))
+        return Transport(reactor, ours), clients[-1]
+
+    yield pair
+    for client in clients:
+        await trio.aclose_forcefully(client)
+
+
+@pytest.fixture
+def connected(pair):
+    @contextlib.asynccontextmanager
+    async def connected(deliverer, address="192.0.2.1"):
+        ours, theirs = pair()
+        async with trio.open_nursery() as nursery, theirs:
+            nursery.start_soon(serve_connection, ours, deliverer, address)
+            client = Client(theirs)
+            assert (await client.line()).startswith("220 mail.example.org LMTP")
+            yield client
+
+    return connected
+
+
+@pytest.fixture
+def listening(reactor):
+    return partial(listening_with, reactor)
 
 
 @contextlib.asynccontextmanager
-async def listening(deliverer, family=socket.AF_INET, address=("127.0.0.1", 0)):
+async def listening_with(reactor, deliverer, family=socket.AF_INET, address=("127.0.0.1", 0)):
     listener = socket.socket(family)
     listener.bind(address)
     listener.listen(1000)
     where = listener.getsockname()
     async with trio.open_nursery() as nursery:
-        await nursery.start(serve_lmtp, listener, deliverer)
+        await nursery.start(serve_lmtp, listener, deliverer, partial(Transport, reactor))
         yield where
         nursery.cancel_scope.cancel()
 
 
-async def test_a_message_is_answered_after_the_commit(settings):
+async def test_a_message_is_answered_after_the_commit(settings, connected):
     gate = trio.Event()
 
     async def commit(_pool, _delivery):
@@ -92,7 +116,7 @@ async def test_a_message_is_answered_after_the_commit(settings):
     assert b"from client.example ([192.0.2.1])" in fake.bodies_of("bob")[0]
 
 
-async def test_unknown_recipients_are_refused_at_rcpt(deliverer, fake):
+async def test_unknown_recipients_are_refused_at_rcpt(deliverer, fake, connected):
     async with connected(deliverer) as client:
         await client.stream.send_all(
             BEGUN + b"RCPT TO:<dan>\r\nRCPT TO:<cyn@h>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n"
@@ -104,7 +128,7 @@ async def test_unknown_recipients_are_refused_at_rcpt(deliverer, fake):
     assert [who for who, _, _ in fake.stored] == ["bob", "cyn"]
 
 
-async def test_each_transaction_is_a_delivery_of_its_own(deliverer, fake):
+async def test_each_transaction_is_a_delivery_of_its_own(deliverer, fake, connected):
     async with connected(deliverer) as client:
         for _ in range(3):
             await client.stream.send_all(BEGUN + b"DATA\r\nthe same\r\n.\r\n")
@@ -124,7 +148,7 @@ async def test_each_transaction_is_a_delivery_of_its_own(deliverer, fake):
 )
 @pytest.mark.parametrize("where", ["recipient", "delivery", "staging"])
 async def test_what_the_store_does_not_take_is_said_to_each_recipient(
-    settings, error, reply, where
+    settings, error, reply, where, connected
 ):
     async def fail(_pool, _delivery):
         raise error
@@ -159,7 +183,7 @@ class FailingBody:
         await trio.lowlevel.checkpoint()
 
 
-async def test_a_large_message_is_staged_as_it_comes(settings):
+async def test_a_large_message_is_staged_as_it_comes(settings, connected):
     fake = FakePool(spill_above=100_000)
     message = b"0123456789abcde\r\n" * 100_000
     async with connected(Deliverer(fake, settings)) as client:
@@ -173,7 +197,46 @@ async def test_a_large_message_is_staged_as_it_comes(settings):
     assert message_of(fake.bodies_of("bob")[0]) == message
 
 
-async def test_silence_ends_the_connection_and_not_before_five_minutes(deliverer, autojump_clock):
+class Torrent:
+    """A peer whose octets are always there already."""
+
+    waiting = 0
+
+    def __init__(self, portions):
+        self.portions = iter(portions)
+
+    async def serve(self, take):
+        return not all(map(take, self.portions))
+
+    def write_nowait(self, data):
+        pass
+
+    async def drained(self):
+        pass
+
+    def close(self):
+        pass
+
+
+async def test_others_have_their_turn_while_a_large_message_comes(deliverer, nursery):
+    turns = 0
+
+    async def other():
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    nursery.start_soon(other)
+    await serve_connection(
+        Torrent([BEGUN + b"DATA\r\n", *[b"x" * RECEIVE_MAX] * 100]), deliverer, None
+    )
+    assert turns >= 100
+
+
+async def test_silence_ends_the_connection_and_not_before_five_minutes(
+    deliverer, autojump_clock, connected
+):
     async with connected(deliverer) as client:
         await client.stream.send_all(BEGUN + b"DATA\r\nhalf")
         await client.lines(10)
@@ -187,16 +250,17 @@ async def test_silence_ends_the_connection_and_not_before_five_minutes(deliverer
     assert IDLE_SECONDS == 300
 
 
-async def test_a_peer_that_takes_no_replies_is_given_up(deliverer, fake, autojump_clock):
-    ours, theirs = trio.testing.lockstep_stream_pair()
+async def test_a_peer_that_takes_no_replies_is_given_up(deliverer, pair, autojump_clock):
+    ours, theirs = pair()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve_connection, ours, deliverer, None)
-        await trio.sleep(IDLE_SECONDS + 1)
+        start = trio.current_time()
         with pytest.raises(trio.BrokenResourceError):
-            await theirs.send_all(b"NOOP\r\n")
+            await theirs.send_all(b"NOOP\r\n" * 1_000_000)
+        assert IDLE_SECONDS <= trio.current_time() - start <= IDLE_SECONDS + 2
 
 
-async def test_a_connection_that_breaks_drops_its_message(deliverer, fake):
+async def test_a_connection_that_breaks_drops_its_message(deliverer, fake, connected):
     async with connected(deliverer) as client:
         await client.stream.send_all(BEGUN + b"DATA\r\nhalf")
         await client.lines(10)
@@ -205,7 +269,7 @@ async def test_a_connection_that_breaks_drops_its_message(deliverer, fake):
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, type("PanicException", (BaseException,), {})])
-async def test_a_bug_ends_one_connection_with_421_and_no_other(settings, caplog, error):
+async def test_a_bug_ends_one_connection_with_421_and_no_other(settings, caplog, error, connected):
     async def bug(_pool, delivery):
         if b"poison" in delivery.body:
             raise error
@@ -221,14 +285,14 @@ async def test_a_bug_ends_one_connection_with_421_and_no_other(settings, caplog,
     assert len(fake.stored) == 1
 
 
-async def test_when_the_server_stops_a_delivery_is_answered_and_the_rest_told(settings):
+async def test_when_the_server_stops_a_delivery_is_answered_and_the_rest_told(settings, pair):
     gate = trio.Event()
 
     async def commit(_pool, _delivery):
         await gate.wait()
 
     deliverer = Deliverer(FakePool(on_deliver=commit), settings)
-    busy, idle = (trio.testing.memory_stream_pair() for _ in range(2))
+    busy, idle = pair(), pair()
     async with trio.open_nursery() as nursery:
         for ours, _ in (busy, idle):
             nursery.start_soon(serve_connection, ours, deliverer, None)
@@ -255,7 +319,9 @@ def send(address, messages, *, unix=False):
 
 
 @pytest.mark.parametrize("family", ["IPv4", "IPv6", "unix"])
-async def test_pythons_lmtp_client_delivers_to_a_real_filepool(pool, settings, family, tmp_path):
+async def test_pythons_lmtp_client_delivers_to_a_real_filepool(
+    pool, settings, family, tmp_path, listening
+):
     kind, address = {
         "IPv4": (socket.AF_INET, ("127.0.0.1", 0)),
         "IPv6": (socket.AF_INET6, ("::1", 0)),
@@ -278,7 +344,7 @@ async def test_pythons_lmtp_client_delivers_to_a_real_filepool(pool, settings, f
     assert peer in inbox_of(pool, "ada")[0]
 
 
-async def test_many_connections_deliver_at_the_same_time(pool, settings):
+async def test_many_connections_deliver_at_the_same_time(pool, settings, listening):
     async def one(where, number):
         stream = await trio.open_tcp_stream(*where)
         async with stream:
@@ -295,7 +361,7 @@ async def test_many_connections_deliver_at_the_same_time(pool, settings):
 
 @pytest.mark.at_limit("LMTP_CONNECTIONS_MAX")
 @pytest.mark.past_limit("LMTP_CONNECTIONS_MAX")
-async def test_so_many_connections_are_served_and_the_next_waits(deliverer):
+async def test_so_many_connections_are_served_and_the_next_waits(deliverer, listening):
     async with contextlib.AsyncExitStack() as stack:
         where = await stack.enter_async_context(listening(deliverer))
         clients = []
@@ -311,7 +377,7 @@ async def test_so_many_connections_are_served_and_the_next_waits(deliverer):
         assert (await clients[-1].line()).startswith("220")
 
 
-async def test_running_out_of_files_is_survived(deliverer, monkeypatch, caplog):
+async def test_running_out_of_files_is_survived(deliverer, monkeypatch, caplog, listening):
     accept = trio.SocketListener.accept
     failures = [OSError(errno.EMFILE, "Too many open files")] * 3
 
@@ -329,7 +395,9 @@ async def test_running_out_of_files_is_survived(deliverer, monkeypatch, caplog):
     assert caplog.text.count("cannot accept LMTP") == 3
 
 
-async def test_a_peer_that_is_gone_before_it_is_served_harms_nobody(deliverer, monkeypatch):
+async def test_a_peer_that_is_gone_before_it_is_served_harms_nobody(
+    deliverer, monkeypatch, listening
+):
     def gone(_socket):
         raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
 
@@ -344,7 +412,7 @@ async def test_a_peer_that_is_gone_before_it_is_served_harms_nobody(deliverer, m
             assert (await Client(stream).line()).startswith("220")
 
 
-async def test_hostile_input_is_answered_or_ended_and_others_go_on(deliverer, fake):
+async def test_hostile_input_is_answered_or_ended_and_others_go_on(deliverer, fake, listening):
     noises = [b"\x00\xff\n" * 200_000, b"x" * 2_000_000, b"GET / HTTP/1.1\r\nHost: x\r\n" * 1000]
     async with listening(deliverer) as where:
         for noise in noises:

@@ -15,13 +15,6 @@ from imapvm.server.tls import TlsServer
 from imapvm.server.transport import Transport
 
 
-@pytest.fixture
-async def reactor(nursery: trio.Nursery) -> Reactor:
-    reactor = Reactor()
-    await nursery.start(reactor.run)
-    return reactor
-
-
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
     return trustme.CA()

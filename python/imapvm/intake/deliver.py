@@ -37,12 +37,18 @@ class Deliverer:
         self.addresses: Final = AddressBook(pool, settings)
         self.clock: Final = clock
 
-    def begin(self, envelope: Envelope, trace: Trace) -> "Incoming":
+    def begin(
+        self, envelope: Envelope, trace: Trace, targets: Sequence[Target | None] | None = None
+    ) -> "Incoming":
         """Take a message on: give its octets to `feed`, then `finish` or `discard` it.
 
-        Recipients are looked up here, once.
+        Args:
+            envelope: who sends to whom.
+            trace: how the message comes.
+            targets: of the recipients, one for each; None: they are looked up here, once.
         """
-        targets = [self.addresses.find(recipient.address) for recipient in envelope.recipients]
+        if targets is None:
+            targets = [self.addresses.find(recipient.address) for recipient in envelope.recipients]
         return Incoming(self, envelope, targets, trace)
 
     async def deliver(
@@ -52,7 +58,8 @@ class Deliverer:
         incoming = self.begin(envelope, trace)
         try:
             async for octets in message:
-                await incoming.feed(octets)
+                if incoming.feed(octets):
+                    await incoming.spill()
             return await incoming.finish(delivery_id)
         finally:
             await incoming.discard()
@@ -73,6 +80,8 @@ class Incoming:
         self._trace = trace
         self._now = deliverer.clock()
         self._writer = deliverer.pool.new_body()
+        self.has_recipients: Final = any(target is not None for target in targets)
+        """False where every recipient is unknown: nothing would be stored."""
         # With one recipient only: several share one stored body.
         addresses = {recipient.address for recipient in envelope.recipients}
         self._prefix = trace_fields(
@@ -83,23 +92,25 @@ class Incoming:
             now=self._now,
         )
 
-    @property
-    def has_recipients(self) -> bool:
-        """False where every recipient is unknown: nothing would be stored."""
-        return any(target is not None for target in self._targets)
-
-    async def feed(self, octets: bytes) -> None:
-        """Take octets of the message, in order.
+    def feed(self, octets: bytes) -> bool:
+        """Take octets of the message, in order; return True where `spill` is to be called now.
 
         Raises:
             FilepoolError: they were not taken, and the message cannot go on; see `reply_to`.
         """
         if not self.has_recipients:
-            return
+            return False
         if self._prefix:
             octets, self._prefix = self._prefix + octets, b""
-        if self._writer.feed(octets):
-            await self._writer.spill()
+        return self._writer.feed(octets)
+
+    async def spill(self) -> None:
+        """Stage what has come so far.
+
+        Raises:
+            FilepoolError: as `feed`.
+        """
+        await self._writer.spill()
 
     async def finish(self, delivery_id: bytes) -> tuple[Reply, ...]:
         """Deliver, and return one reply for each recipient of the envelope, in its order.
@@ -113,7 +124,7 @@ class Incoming:
         results: dict[AccountId, DeliveryResult] = {}
         if self.has_recipients:
             if self._prefix:  # an empty message
-                await self.feed(b"")
+                self.feed(b"")
             recipients: dict[AccountId, tuple[Account, str]] = {}
             for target in self._targets:
                 if target is not None:

@@ -132,7 +132,9 @@ def _path_and_parameters(
         address, rest = parse_path(argument[len(keyword) :].lstrip(" "))
     except PathError as error:
         return Reply(501, "5.1.7" if keyword == "FROM:" else "5.1.3", str(error))
-    if rest and not rest.startswith(" "):
+    if not rest:
+        return address, []
+    if not rest.startswith(" "):
         return Reply(501, "5.5.4", "a space was expected behind the address")
     parameters = []
     for word in rest.split():

@@ -1,11 +1,15 @@
-"""The LMTP listener: sockets, time and deliveries around `LmtpProtocol`."""
+"""The LMTP listener: sockets, time and deliveries around `LmtpProtocol`.
+
+As with IMAP, what a peer says is answered where it is read, and no task is switched to; the task
+of a connection goes on with what has to be awaited. Four replies a message make that worth it.
+"""
 
 import errno
 import logging
-import math
 import os
 import socket
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -16,17 +20,19 @@ from imapvm.intake.faults import is_bug
 from imapvm.intake.lmtp_protocol import (
     SHUTTING_DOWN,
     TIMED_OUT,
-    Event,
     LmtpProtocol,
     MessageBegins,
     MessageDropped,
     MessageEnds,
     RecipientGiven,
 )
-from imapvm.intake.peer_stream import PeerStream
+from imapvm.intake.peer import Peer
 from imapvm.intake.replies import UNKNOWN, Reply
 from imapvm.intake.trace import Trace
 from imapvm.model.limits import LMTP_CONNECTIONS_MAX, RECEIVE_MAX
+
+if TYPE_CHECKING:
+    from imapvm.intake.addresses import Target
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +50,7 @@ _BUG: Final = Reply(421, "4.3.0", "something went wrong here, closing")
 async def serve_lmtp(
     listener: socket.socket,
     deliverer: Deliverer,
+    connect: Callable[[socket.socket], Peer],
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -52,6 +59,7 @@ async def serve_lmtp(
     Args:
         listener: listening, TCP or unix; closed at the end.
         deliverer: where messages go.
+        connect: takes over a connected socket.
         task_status: started when connections are accepted.
     """
     slots = trio.Semaphore(LMTP_CONNECTIONS_MAX)
@@ -62,7 +70,6 @@ async def serve_lmtp(
             await slots.acquire()
             try:
                 accepted = await accepting.accept()
-                stream = PeerStream(socket.socket(fileno=accepted.socket.detach()))
             except OSError as error:
                 slots.release()
                 if error.errno not in _NO_RESOURCES:
@@ -70,68 +77,75 @@ async def serve_lmtp(
                 log.error("cannot accept LMTP", extra={"error": os.strerror(error.errno)})
                 await trio.sleep(ACCEPT_AGAIN_SECONDS)
                 continue
-            connections.start_soon(_serve_and_release, stream, deliverer, slots)
+            connected = socket.socket(fileno=accepted.socket.detach())
+            connections.start_soon(_serve_and_release, connected, deliverer, connect, slots)
 
 
 async def _serve_and_release(
-    stream: PeerStream, deliverer: Deliverer, slots: trio.Semaphore
+    connected: socket.socket,
+    deliverer: Deliverer,
+    connect: Callable[[socket.socket], Peer],
+    slots: trio.Semaphore,
 ) -> None:
     try:
-        peer = _peer_of(stream.socket)
+        address = _peer_of(connected)
+        peer = connect(connected)
     except OSError:  # gone before it was served
-        await trio.aclose_forcefully(stream)
+        connected.close()
     else:
-        await serve_connection(stream, deliverer, peer)
+        await serve_connection(peer, deliverer, address)
     finally:
         slots.release()
 
 
-async def serve_connection(stream: trio.abc.Stream, deliverer: Deliverer, peer: str | None) -> None:
+async def serve_connection(peer: Peer, deliverer: Deliverer, address: str | None) -> None:
     """Serve one connection to its end; whatever happens in it, others go on.
 
     Args:
-        stream: closed at the end.
+        peer: closed at the end.
         deliverer: where messages go.
-        peer: IP address; None for a unix socket.
+        address: IP address; None for a unix socket.
     """
-    connection = _Connection(stream, deliverer, peer)
-    async with stream:
-        try:
-            await connection.run()
-        except (trio.BrokenResourceError, trio.TooSlowError) as error:
-            log.info("LMTP connection broke", extra={"peer": peer, "error": repr(error)})
-        except BaseException as error:
-            if not is_bug(error):
-                raise
-            log.exception("bug in LMTP", extra={"peer": peer})
-            await connection.last_words(_BUG)
+    connection = _Connection(peer, deliverer, address)
+    try:
+        await connection.run()
+    except (trio.BrokenResourceError, trio.TooSlowError) as error:
+        log.info("LMTP connection broke", extra={"peer": address, "error": repr(error)})
+    except BaseException as error:
+        if not is_bug(error):
+            raise
+        log.exception("bug in LMTP", extra={"peer": address})
+        await connection.last_words(_BUG)
+    finally:
+        peer.close()
 
 
 class _Connection:
-    def __init__(self, stream: trio.abc.Stream, deliverer: Deliverer, peer: str | None) -> None:
-        self._stream = stream
-        self._deliverer = deliverer
+    def __init__(self, peer: Peer, deliverer: Deliverer, address: str | None) -> None:
         self._peer = peer
+        self._deliverer = deliverer
+        self._address = address
         self._protocol = LmtpProtocol(deliverer.settings.hostname)
         self._incoming: Incoming | None = None
         self._envelope: Envelope | None = None
+        self._targets: list[Target] = []
+        """Of the recipients that were accepted; older ones until the first of a message comes."""
         self._trouble: Reply | None = None
         """The store did not take octets of this message: what every recipient will hear."""
         self._id = b""
-        self._is_speaking = False
-        self._patience = trio.CancelScope()
-        """How long the peer may take: one scope for all waits, since a new one costs as much as a
-        reply. Its deadline moves with each that begins."""
+        self._due: Callable[[], Awaitable[None]] | None = None
+        """What is to be awaited before the peer is listened to again."""
+        self._since = trio.current_time()
+        """When it became the peer's turn to say something, or to take what it is told."""
+        self._shelter = trio.CancelScope()
+        """Around everything that is awaited. Shielded while the store works, since a scope for
+        each message would cost as much as a reply."""
 
     async def run(self) -> None:
+        self._send()
         try:
-            with self._patience:
-                await self._converse()
-            if self._patience.cancelled_caught:
-                if self._is_speaking:
-                    raise trio.TooSlowError  # there is no way to tell it anything
-                log.info("LMTP connection timed out", extra={"peer": self._peer})
-                await self.last_words(TIMED_OUT)
+            while await self._converse_patiently():
+                pass
         except trio.Cancelled:
             await self.last_words(SHUTTING_DOWN)
             raise
@@ -139,56 +153,89 @@ class _Connection:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + FINISH_SECONDS):
                 await self._discard()
 
+    async def _converse_patiently(self) -> bool:
+        """Converse for IDLE_SECONDS at least; True where the connection goes on.
+
+        The deadline is not moved with each word of the peer's: when it has come, it is found out
+        whether there were any.
+        """
+        deadline = self._since + IDLE_SECONDS
+        with trio.CancelScope(deadline=deadline) as patience, trio.CancelScope() as self._shelter:
+            await self._converse()
+        if not patience.cancelled_caught:
+            return False
+        if trio.current_time() < self._since + IDLE_SECONDS:
+            return True
+        if self._peer.waiting:
+            raise trio.TooSlowError  # there is no way to tell it anything
+        log.info("LMTP connection timed out", extra={"peer": self._address})
+        await self.last_words(TIMED_OUT)
+        return False
+
     async def _converse(self) -> None:
-        await self._send()
-        while not self._protocol.is_closed:
-            data = await self._receive()
-            if not data:
+        """Go on, until one side ends it. Cancelled: may be called again."""
+        while True:
+            if self._due is not None:
+                await self._due()
+                self._since = trio.current_time()  # it was not the peer who took so long
+                self._due = self._work()
+            elif self._peer.waiting:
+                await self._peer.drained()
+                self._since = trio.current_time()
+            elif self._protocol.is_closed:
                 return
-            self._protocol.receive(data)
-            while (event := self._protocol.next_event()) is not None:
-                await self._handle(event)
-            await self._send()
+            else:
+                await trio.lowlevel.checkpoint_if_cancelled()  # octets may be there already
+                if not await self._peer.serve(self._take):
+                    return
 
     async def last_words(self, reply: Reply) -> None:
         """Say why we go, if that can be said at once."""
         if not self._protocol.is_closed:
             self._protocol.close(reply)
+        self._send()
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
             try:
-                await self._stream.send_all(self._protocol.take())
+                await self._peer.drained()
             except trio.BrokenResourceError:
-                log.debug("LMTP peer is gone", extra={"peer": self._peer})
+                log.debug("LMTP peer is gone", extra={"peer": self._address})
 
-    async def _receive(self) -> bytes:
-        """More octets, b"" at the end."""
-        self._patience.deadline = trio.current_time() + IDLE_SECONDS
-        return bytes(await self._stream.receive_some(RECEIVE_MAX))
+    def _take(self, data: bytes) -> bool:
+        """Answer what was received; False where the task has to go on with it."""
+        self._since = trio.current_time()
+        self._protocol.receive(data)
+        self._due = self._work()
+        if self._due is None and len(data) >= RECEIVE_MAX:
+            self._due = trio.lowlevel.checkpoint  # more is there, and others have their turn
+        return self._due is None and not self._peer.waiting and not self._protocol.is_closed
 
-    async def _send(self) -> None:
-        """Say what is to be said, while patience lasts."""
+    def _work(self) -> Callable[[], Awaitable[None]] | None:
+        """Do what was asked, up to what has to be awaited, and say what is to be said."""
+        protocol = self._protocol
+        due: Callable[[], Awaitable[None]] | None = None
+        while due is None and (event := protocol.next_event()) is not None:
+            match event:
+                case RecipientGiven(recipient, before):
+                    target = self._deliverer.addresses.find(recipient.address)
+                    if target is None:
+                        protocol.refuse_recipient(UNKNOWN)
+                    else:
+                        self._targets[before:] = (target,)
+                        protocol.accept_recipient()
+                case MessageBegins(envelope):
+                    self._begin(envelope)
+                case bytes():
+                    due = self._feed(event)
+                case MessageEnds():
+                    due = self._end
+                case MessageDropped():
+                    due = self._discard
+        self._send()
+        return due
+
+    def _send(self) -> None:
         if out := self._protocol.take():
-            self._patience.deadline = trio.current_time() + IDLE_SECONDS
-            self._is_speaking = True
-            await self._stream.send_all(out)
-            self._is_speaking = False
-
-    async def _handle(self, event: Event) -> None:
-        match event:
-            case RecipientGiven(recipient):
-                if self._deliverer.addresses.find(recipient.address) is None:
-                    self._protocol.refuse_recipient(UNKNOWN)
-                else:
-                    self._protocol.accept_recipient()
-            case MessageBegins(envelope):
-                self._begin(envelope)
-                await self._send()  # 354, which a peer may wait for
-            case bytes():
-                await self._feed(event)
-            case MessageEnds():
-                await self._end()
-            case MessageDropped():
-                await self._discard()
+            self._peer.write_nowait(out)
 
     def _begin(self, envelope: Envelope) -> None:
         self._id = os.urandom(16)
@@ -200,29 +247,45 @@ class _Connection:
                 protocol="UTF8LMTP" if envelope.sender.utf8 else "LMTP",
                 id=self._id.hex(),
                 greeting=envelope.greeting,
-                peer=self._peer,
+                peer=self._address,
             ),
+            tuple(self._targets),
         )
 
-    async def _feed(self, octets: bytes) -> None:
+    def _feed(self, octets: bytes) -> Callable[[], Awaitable[None]] | None:
         assert self._incoming is not None
         if self._trouble is None:
             try:
-                await self._incoming.feed(octets)
+                if self._incoming.feed(octets):
+                    return self._spill
             except FilepoolError as error:
                 self._trouble = self._not_taken(error)
+        return None
+
+    async def _spill(self) -> None:
+        assert self._incoming is not None
+        self._shelter.shield = True  # as long as a commit or two
+        try:
+            await self._incoming.spill()
+        except FilepoolError as error:
+            self._trouble = self._not_taken(error)
+        finally:
+            self._shelter.shield = False
 
     async def _end(self) -> None:
         # Once the octets are here, the peer hears what became of them, also when the server stops:
         # otherwise it would send again what may have been delivered (RFC 2033 section 5). No
         # deadline for the delivery: it ends with a commit, which closing the filepool waits for.
-        self._patience.deadline = math.inf  # it is not the peer who takes so long
-        with trio.CancelScope(shield=True) as scope:
-            replies = await self._deliver()
-            self._protocol.answer_message(replies)
+        self._shelter.shield = True
+        try:
+            self._protocol.answer_message(await self._deliver())
             await self._discard()
-            scope.deadline = trio.current_time() + FINISH_SECONDS
-            await self._send()
+            self._send()
+            if self._peer.waiting:
+                with trio.move_on_after(FINISH_SECONDS):
+                    await self._peer.drained()
+        finally:
+            self._shelter.shield = False
 
     async def _deliver(self) -> tuple[Reply, ...]:
         assert self._incoming is not None
@@ -235,15 +298,16 @@ class _Connection:
                 self._trouble = self._not_taken(error)
         if self._trouble is not None:
             replies = (self._trouble,) * len(self._envelope.recipients)
-        log.info(
-            "LMTP message",
-            extra={
-                "id": self._id.hex(),
-                "sender": self._envelope.sender.address,
-                "recipients": len(replies),
-                "delivered": sum(reply.is_ok for reply in replies),
-            },
-        )
+        if log.isEnabledFor(logging.INFO):
+            log.info(
+                "LMTP message",
+                extra={
+                    "id": self._id.hex(),
+                    "sender": self._envelope.sender.address,
+                    "recipients": len(replies),
+                    "delivered": sum(reply.is_ok for reply in replies),
+                },
+            )
         return replies
 
     def _not_taken(self, error: FilepoolError) -> Reply:
@@ -252,8 +316,8 @@ class _Connection:
 
     async def _discard(self) -> None:
         if self._incoming is not None:
-            incoming, self._incoming = self._incoming, None
-            await incoming.discard()
+            await self._incoming.discard()
+            self._incoming = None
 
 
 def _peer_of(connected: socket.socket) -> str | None:

@@ -53,6 +53,8 @@ class RecipientGiven:
     """RCPT: answer with `accept_recipient` or `refuse_recipient`."""
 
     recipient: Recipient
+    before: int
+    """How many the message has already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,12 @@ the NUL octets of a binary message (RFC 9051 section 4.3): whoever fetched it co
 _BDAT = re.compile(r"([0-9]{1,20})(?: +(LAST))?", re.ASCII | re.IGNORECASE)
 """RFC 3030 section 2; as many digits as SIZE may have."""
 
+SENDER_ACCEPTED: Final = Reply(250, "2.1.0", "sender accepted")
+RECIPIENT_ACCEPTED: Final = Reply(250, "2.1.5", "recipient accepted")
+GO_ON: Final = Reply(354, "", "the message, then a dot on its own line")
+CHUNK_RECEIVED: Final = Reply(250, "2.0.0", "chunk received")
+FORGOTTEN: Final = Reply(250, "2.0.0", "forgotten")
+STILL_HERE: Final = Reply(250, "2.0.0", "still here")
 BAD_SEQUENCE: Final = Reply(503, "5.5.1", "that command does not belong here")
 NO_RECIPIENTS: Final = Reply(503, "5.5.1", "no recipient was accepted")
 TOO_LONG: Final = Reply(500, "5.5.2", f"a command has at most {INTAKE_LINE_MAX} octets")
@@ -106,7 +114,7 @@ class LmtpProtocol:
         self._hostname = hostname
         self._state = State.START
         self._buffer = b""
-        self._out: list[bytes] = [bytes(Reply(220, "", f"{hostname} LMTP imapvm"))]
+        self._out: list[bytes] = [Reply(220, "", f"{hostname} LMTP imapvm").octets]
         self._skipping = False
         """In the rest of a line that was too long."""
         self._faults = 0
@@ -185,7 +193,7 @@ class LmtpProtocol:
         assert self._asked is not None
         self._recipients.append(self._asked)
         self._asked = None
-        self._say(Reply(250, "2.1.5", "recipient accepted"))
+        self._say(RECIPIENT_ACCEPTED)
         self._state = State.RECIPIENT
 
     def refuse_recipient(self, reply: Reply) -> None:
@@ -197,7 +205,7 @@ class LmtpProtocol:
     def answer_message(self, replies: Sequence[Reply]) -> None:
         """One reply for each recipient that was accepted, in their order (RFC 2033 section 4.2)."""
         assert len(replies) == len(self._recipients)
-        self._out += map(bytes, replies)
+        self._out += [reply.octets for reply in replies]
         self._begun = False
         self._reset()
 
@@ -266,7 +274,7 @@ class LmtpProtocol:
             self._say(too_big(INCOMING_MAX))
         else:
             self._sender = sender
-            self._say(Reply(250, "2.1.0", "sender accepted"))
+            self._say(SENDER_ACCEPTED)
             self._state = State.SENDER
 
     def _rcpt(self, argument: str) -> Event | None:
@@ -280,7 +288,7 @@ class LmtpProtocol:
             return None
         self._asked = recipient
         self._state = State.ASKING
-        return RecipientGiven(recipient)
+        return RecipientGiven(recipient, len(self._recipients))
 
     def _data(self, argument: str) -> Event | None:
         if argument:
@@ -289,7 +297,7 @@ class LmtpProtocol:
         if not self._recipients:
             self._say(NO_RECIPIENTS)  # RFC 2033 section 4.2
             return None
-        self._say(Reply(354, "", "the message, then a dot on its own line"))
+        self._say(GO_ON)
         self._state = State.DATA
         self._dots = DotReader()
         return self._begin()
@@ -312,11 +320,11 @@ class LmtpProtocol:
         event = self._drop() if self._begun else None
         if self._state is not State.START:
             self._reset()
-        self._say(Reply(250, "2.0.0", "forgotten"))
+        self._say(FORGOTTEN)
         return event
 
     def _noop(self, _argument: str) -> None:
-        self._say(Reply(250, "2.0.0", "still here"))
+        self._say(STILL_HERE)
 
     def _vrfy(self, _argument: str) -> None:
         self._say(Reply(252, "2.5.0", "RCPT says whether an address is ours"))
@@ -359,7 +367,7 @@ class LmtpProtocol:
             return None
         if self._chunk_last:
             return self._end()
-        self._say(self._fault or Reply(250, "2.0.0", "chunk received"))
+        self._say(self._fault or CHUNK_RECEIVED)
         self._state = State.CHUNKS
         return None
 
@@ -399,7 +407,7 @@ class LmtpProtocol:
     # --- replies ----------------------------------------------------------------------------------
 
     def _say(self, reply: Reply) -> None:
-        self._out.append(bytes(reply))
+        self._out.append(reply.octets)
 
     def _fail(self, reply: Reply) -> None:
         """Refuse what is no command; too many of these, and it is not LMTP that is spoken."""
@@ -415,12 +423,13 @@ class Row:
 
     verb: bytes
     run: Callable[[LmtpProtocol, str], Event | None]
-    states: frozenset[State]
+    states: tuple[State, ...]
 
 
-_READY = frozenset({State.READY})
-_ADDRESSED = frozenset({State.SENDER, State.RECIPIENT})
-_ANY = frozenset({State.START, State.READY, State.SENDER, State.RECIPIENT, State.CHUNKS})
+# Tuples: they compare by identity first, where a set would call the hash that Enum has in Python.
+_READY = (State.READY,)
+_ADDRESSED = (State.SENDER, State.RECIPIENT)
+_ANY = (State.START, State.READY, State.SENDER, State.RECIPIENT, State.CHUNKS)
 
 TABLE: Final = (
     Row(b"LHLO", LmtpProtocol._lhlo, _ANY),

@@ -47,7 +47,7 @@ def parse_path(text: str) -> tuple[str, str]:
     if text.startswith("<>"):
         return "", text[2:]
     start = 1
-    if route := _ROUTE.match(text, start):
+    if text.startswith("@", start) and (route := _ROUTE.match(text, start)):
         start = route.end()
     found = _ADDRESS.match(text, start)
     if found is None or text[found.end() : found.end() + 1] != ">":
@@ -86,10 +86,12 @@ def split_address(address: str) -> tuple[str, str | None]:
 
 def _address(found: re.Match[str]) -> str:
     """Build the one form of an address (RFC 5321 section 4.1.2: minimal quoting)."""
-    local = _unquoted(found["local"])
-    if not _PLAIN_LOCAL.fullmatch(local):
-        local = '"' + re.sub(r'(["\\])', r"\\\1", local) + '"'
-    address = local if found["domain"] is None else f"{local}@{found['domain']}"
+    address = found[0]
+    if address.startswith('"'):
+        local = _unquoted(found["local"])
+        if not _PLAIN_LOCAL.fullmatch(local):
+            local = '"' + re.sub(r'(["\\])', r"\\\1", local) + '"'
+        address = local if found["domain"] is None else f"{local}@{found['domain']}"
     if not address.isascii() and any(map(_is_control, address)):
         raise PathError("an address cannot hold control characters")
     if len(address.encode()) > PATH_MAX:

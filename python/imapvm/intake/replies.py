@@ -1,6 +1,6 @@
 """Replies of RFC 5321 section 4.2 with the enhanced status codes of RFC 3463."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,14 +11,19 @@ class Reply:
     status: str
     """Enhanced status code, `5.1.1`; "" for the replies that carry none (RFC 2034 section 4)."""
     text: str
+    octets: bytes = field(init=False, repr=False, compare=False)
+    """The reply line, CRLF included; what is not printable ASCII becomes `?`."""
+
+    def __post_init__(self) -> None:
+        # Once, and not whenever it is said: most replies are constants.
+        shown = "".join(c if " " <= c <= "~" else "?" for c in str(self))
+        object.__setattr__(self, "octets", shown.encode() + b"\r\n")
 
     def __str__(self) -> str:
         return " ".join(filter(None, (str(self.code), self.status, self.text)))
 
     def __bytes__(self) -> bytes:
-        """The reply line, CRLF included; what is not printable ASCII becomes `?`."""
-        shown = "".join(c if " " <= c <= "~" else "?" for c in str(self))
-        return shown.encode() + b"\r\n"
+        return self.octets
 
     @property
     def is_ok(self) -> bool:

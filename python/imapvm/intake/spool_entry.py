@@ -130,7 +130,8 @@ class SpoolEntry:
                         incoming = self._begin(envelope, number)
                     case bytes():
                         assert incoming is not None
-                        await incoming.feed(part)
+                        if incoming.feed(part):
+                            await incoming.spill()
                         await trio.lowlevel.checkpoint()
                     case MessageEnds():
                         assert incoming is not None

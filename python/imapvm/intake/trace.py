@@ -4,6 +4,7 @@ import re
 import time
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 
 _NAME = re.compile(r"[A-Za-z0-9\u0080-\U0010ffff](?:[\w.\-]{0,253})|\[[A-Za-z0-9.:\-]{1,64}\]")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\-]{1,200}")
@@ -44,13 +45,23 @@ def trace_fields(
     lines.append(f"Received: {origin}\r\n\t{stamp}" if origin else f"Received: {stamp}")
     if recipient is not None:
         lines.append(f"\tfor <{recipient}>")
-    lines[-1] += "; " + formatdate(now, localtime=True)
+    lines[-1] += "; " + _local_date(int(now))
     return "".join(line + "\r\n" for line in lines).encode()
 
 
 def local_zone(now: float) -> int:
     """Minutes east of UTC here and at that time."""
+    return _local_zone(int(now))
+
+
+@lru_cache(maxsize=1)  # many messages come in one second
+def _local_zone(now: int) -> int:
     return time.localtime(now).tm_gmtoff // 60
+
+
+@lru_cache(maxsize=1)
+def _local_date(now: int) -> str:
+    return formatdate(now, localtime=True)
 
 
 def _origin(trace: Trace) -> str:

@@ -7,6 +7,7 @@ what varies in `extra`: `log.info("login", extra={"user": name, "peer": peer})`.
 import datetime
 import json
 import logging
+import re
 import sys
 from typing import Final, Literal, TextIO
 
@@ -16,8 +17,11 @@ Level = Literal["debug", "info", "warning", "error"]
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """What every record has; the rest of its attributes came with `extra`."""
 
-_SECRET: Final = ("password", "credential", "secret", "token", "authorization")
+_SECRET: Final = re.compile("password|credential|secret|token|authorization", re.IGNORECASE)
 """A field with one of these in its name is never written, whoever logs it."""
+
+_WORD: Final = re.compile(r'[^ "=\\]+')
+"""What stands without quotes, if it can be printed."""
 
 
 class EventFormatter(logging.Formatter):
@@ -48,8 +52,7 @@ class EventFormatter(logging.Formatter):
             fields["role"] = self._role
         for key, value in vars(record).items():
             if key not in _OWN:
-                hidden = any(word in key.lower() for word in _SECRET)
-                fields[key] = "***" if hidden else value
+                fields[key] = "***" if _SECRET.search(key) else value
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
         return fields
@@ -60,8 +63,9 @@ def _quoted(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    plain = text.isprintable() and text and not any(char in ' "=\\' for char in text)
-    return text if plain else json.dumps(text, ensure_ascii=not text.isprintable())
+    if _WORD.fullmatch(text) and text.isprintable():
+        return text
+    return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def configure(

@@ -26,6 +26,7 @@ from imapvm.server.listen import Listeners, open_listeners
 from imapvm.server.reactor import Reactor
 from imapvm.server.settings import SHUTDOWN_SECONDS
 from imapvm.server.tls import TlsServer
+from imapvm.server.transport import Transport
 
 if TYPE_CHECKING:
     from imapvm.filepool.pool import Filepool
@@ -159,15 +160,19 @@ async def serve_roles(
             async with trio.open_nursery() as inside:
                 if Role.KEEPER in roles:
                     inside.start_soon(keep, pool, orders)
+                reactor = Reactor()
+                await inside.start(reactor.run)
                 clients = None
                 if Role.WORKER in roles:
-                    clients = _Clients(pool, settings, tls, among, clock)
-                    await clients.begin(inside)
+                    clients = _Clients(reactor, pool, settings, tls, among, clock)
+                    clients.begin(inside)
                 async with trio.open_nursery() as guests, trio.open_nursery() as intake:
                     if Role.INTAKE in roles:
                         deliverer = Deliverer(pool, settings.intake, clock=clock)
                         for listener in listeners.lmtp:
-                            await intake.start(serve_lmtp, listener, deliverer)
+                            await intake.start(
+                                serve_lmtp, listener, deliverer, partial(Transport, reactor)
+                            )
                         if settings.spool is not None:
                             await intake.start(watch_spool, settings.spool, deliverer)
                     if clients is None:
@@ -204,6 +209,7 @@ class _Clients:
 
     def __init__(
         self,
+        reactor: Reactor,
         pool: "Filepool",
         settings: "Settings",
         tls: TlsServer | None,
@@ -213,7 +219,7 @@ class _Clients:
         self._settings = settings
         self._tls = tls
         self._rung_at = among is not None
-        self.reactor = Reactor()
+        self.reactor = reactor
         if among is None:
             authenticator = Authenticator(pool.accounts)
             self.connections = Connections(most_per_peer=settings.connections_per_peer)
@@ -235,9 +241,8 @@ class _Clients:
         self.doorbell = Doorbell(self.services, self.connections, among and among.bells)
         pool.on_news = self.doorbell.ring
 
-    async def begin(self, inside: trio.Nursery) -> None:
+    def begin(self, inside: trio.Nursery) -> None:
         """Start what clients need; it has to outlive them."""
-        await inside.start(self.reactor.run)
         inside.start_soon(self.doorbell.look_forever)
         if self._rung_at:
             inside.start_soon(self.doorbell.answer_forever)
