@@ -229,6 +229,30 @@ mod tests {
     }
 
     #[test]
+    fn room_is_kept_for_the_next_long_answer() {
+        for (octets, kept) in [
+            (ROOM_OCTETS_MIN - 1, 0),
+            (ROOM_OCTETS_MIN, ROOM_OCTETS_MIN),
+            (ROOM_OCTETS_MAX, ROOM_OCTETS_MAX),
+            (ROOM_OCTETS_MAX + 1, 0),
+        ] {
+            ROOM.take();
+            let mut out = ResponseWriter {
+                waiting: Vec::with_capacity(octets),
+            };
+            out.raw(b"long");
+            assert_eq!(out.take_with(<[u8]>::to_vec), b"long");
+            assert_eq!((out.len(), out.waiting.capacity()), (0, 0));
+            let mut next = ResponseWriter::default();
+            next.raw(b"* ");
+            next.waiting().extend_from_slice(b"2");
+            assert!(next.waiting.capacity() >= kept && ROOM.take().capacity() == 0);
+            assert_eq!(next.waiting.capacity() >= ROOM_OCTETS_MIN, kept > 0);
+            assert_eq!(next.take(), b"* 2", "nothing is left of the last one");
+        }
+    }
+
+    #[test]
     fn a_search_answer_has_all_numbers() {
         for runs in [
             vec![],
