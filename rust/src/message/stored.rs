@@ -76,7 +76,6 @@ impl<'a> In<'a> {
         }
     }
 
-    #[cold]
     fn long_number(&mut self) -> Option<u64> {
         let mut value = 0_u64;
         let mut shift = 0;
