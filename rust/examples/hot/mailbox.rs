@@ -140,6 +140,21 @@ pub fn message(number: u32) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// A message in UTF-8, whose letters are not all ASCII.
+pub fn eight_bit(number: u32) -> Vec<u8> {
+    let mut text = String::from(
+        "From: sender@example.org\r\nSubject: several scripts\r\nMIME-Version: 1.0\r\n\
+         Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n",
+    );
+    while text.len() < SIZE - 700 {
+        fill(&mut text, number, 1000);
+        text.push_str("Schöne Grüße aus Zürich und auf die Äpfel vom Öhringer Hügel!\r\n");
+        text.push_str("Добрый день, отправляю документ, который мы обсуждали вчера вечером.\r\n");
+        text.push_str("昨日お話しした書類を送ります。よろしくお願いします。\r\n");
+    }
+    text.into_bytes()
+}
+
 /// A message with a megabyte attached.
 pub fn large() -> Vec<u8> {
     let line = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ejAxMjM0\r\n";

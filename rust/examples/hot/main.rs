@@ -9,20 +9,20 @@ use std::process::ExitCode;
 use imapvm_core::index::fetch::{Request, render};
 use imapvm_core::index::search::{Answers, Bound, Context, Decision};
 use imapvm_core::index::{store, uid_map};
-use imapvm_core::message::Digest;
+use imapvm_core::message::{Digest, Needle, Range, TextMatcher};
 use imapvm_core::numbers::{UidMap, UidSet};
 use imapvm_core::wire::ast::{FetchItem, SearchKey, system};
 use imapvm_core::wire::command::{Event, StoreMode, Verb};
 use imapvm_core::wire::limits::Limits;
 use imapvm_core::wire::reader::Reader;
 
-use mailbox::{DIGESTS, Mailbox, digest, large, message};
+use mailbox::{DIGESTS, Mailbox, digest, eight_bit, large, message};
 
 type Outcome = Result<(), String>;
 type Path = fn() -> Outcome;
 
 /// Name and path, in the order in which they are shown.
-const PATHS: [(&str, Path); 12] = [
+const PATHS: [(&str, Path); 13] = [
     ("commands", commands),
     ("scan-4kb", scan_small),
     ("scan-1mb", scan_large),
@@ -32,6 +32,7 @@ const PATHS: [(&str, Path); 12] = [
     ("fetch-header-fields", fetch_header_fields),
     ("search-unseen", search_unseen),
     ("search-subject", search_subject),
+    ("search-body", search_body),
     ("store-flag", store_flag),
     ("uid-map-build", uid_map_build),
     ("uid-map-look-up", uid_map_look_up),
@@ -154,6 +155,30 @@ fn search_unseen() -> Outcome {
 
 fn search_subject() -> Outcome {
     search("SEARCH 1:1000 SUBJECT \"zebra\"", DIGESTS, 0)
+}
+
+/// Look through texts, half of them in ASCII.
+fn search_body() -> Outcome {
+    let messages = (1..=50).flat_map(|number| [message(number), eight_bit(number)]);
+    let messages: Vec<_> = messages.map(|one| (digest(&one), one)).collect();
+    let needles = [Needle::new("zebra", false)];
+    let found = measured(|| {
+        let found = messages.iter().map(|(stored, octets)| {
+            let digest = Digest::open_front(stored).map_err(|_| "a digest is damaged")?;
+            let mut matcher = TextMatcher::new(&digest, &needles);
+            while let Some(wanted) = matcher.wanted() {
+                matcher.feed(slice(octets, wanted).ok_or("it is too short")?);
+            }
+            Ok(usize::from(matcher.found(0)))
+        });
+        found.sum::<Result<usize, String>>()
+    })?;
+    expect(found, 0)
+}
+
+fn slice(octets: &[u8], range: Range) -> Option<&[u8]> {
+    let behind = octets.get(usize::try_from(range.offset).ok()?..)?;
+    behind.get(..usize::try_from(range.length).ok()?)
 }
 
 /// Look through the index, and through digests where it does not decide.

@@ -42,8 +42,10 @@ pub struct Bodies<'a> {
     cursor: Cursor<'a>,
     /// Compressed octets that do not stand in one row.
     scratch: Vec<u8>,
-    /// A frame of which only a part is wanted.
+    /// A frame of which only a part is wanted: parts of a message are read one behind the other.
     frame: Vec<u8>,
+    /// Whose frame it is, and which one.
+    framed: Option<(u64, u64)>,
 }
 
 /// What row 0 says.
@@ -66,6 +68,7 @@ impl<'a> Bodies<'a> {
             cursor: group.table("bodies")?.cursor(),
             scratch: Vec::new(),
             frame: Vec::new(),
+            framed: None,
         })
     }
 
@@ -108,8 +111,11 @@ impl<'a> Bodies<'a> {
             let high = to_usize((end - start).min(plain));
             if u32::from_le_bytes(*entry) & RAW != 0 {
                 self.copy(&head, position + low, high - low, out)?;
+            } else if (low, high as u64) == (0, plain) {
+                self.decompress(&head, position, stored, high, out)?;
             } else {
-                self.decompress(&head, position, stored, to_usize(plain), low..high, out)?;
+                let frame = self.frame(&head, number, position, stored, to_usize(plain))?;
+                out.extend_from_slice(frame.get(low..high).unwrap_or_default());
             }
             position += stored;
             start += plain;
@@ -122,27 +128,39 @@ impl<'a> Bodies<'a> {
         read_head(body, row).ok_or(Fault::Corrupt(BAD_HEAD))
     }
 
-    /// Undo the compression of one frame, or of what stands in a part of it.
+    /// One frame, decompressed.
+    fn frame(
+        &mut self,
+        head: &Head<'a>,
+        number: u64,
+        position: usize,
+        stored: usize,
+        plain: usize,
+    ) -> Result<&[u8], Fault> {
+        let wanted = Some((head.number, number));
+        if self.framed != wanted {
+            self.framed = None;
+            let mut frame = std::mem::take(&mut self.frame);
+            frame.clear();
+            let unpacked = self.decompress(head, position, stored, plain, &mut frame);
+            self.frame = frame;
+            unpacked?;
+            self.framed = wanted;
+        }
+        Ok(&self.frame)
+    }
+
+    /// Undo the compression of one frame.
     fn decompress(
         &mut self,
         head: &Head<'a>,
         position: usize,
         stored: usize,
         plain: usize,
-        part: std::ops::Range<usize>,
         out: &mut Vec<u8>,
     ) -> Result<(), Fault> {
         let packed = self.stored(head, position, stored)?;
-        if part == (0..plain) {
-            let unpacked = decompress_into(&packed, plain, out);
-            self.give_back(packed);
-            return unpacked.map_err(|_| DAMAGED.into());
-        }
-        let mut frame = std::mem::take(&mut self.frame);
-        frame.clear();
-        let unpacked = decompress_into(&packed, plain, &mut frame);
-        out.extend_from_slice(frame.get(part).unwrap_or_default());
-        self.frame = frame;
+        let unpacked = decompress_into(&packed, plain, out);
         self.give_back(packed);
         unpacked.map_err(|_| DAMAGED.into())
     }

@@ -38,12 +38,20 @@ impl CharsetDecoder {
         }
     }
 
-    /// True where ASCII octets that come now are the characters they look like.
+    /// True where ASCII octets are always the characters they look like.
     pub(crate) fn passes_ascii(&self) -> bool {
-        match &self.named {
-            Some(decoder) => decoder.encoding().is_single_byte(),
-            None => self.held.is_empty(),
-        }
+        let named = self.named.as_ref();
+        named.is_some_and(|decoder| decoder.encoding().is_single_byte())
+    }
+
+    /// True where UTF-8 that comes now is the text it looks like.
+    pub(crate) fn passes_utf8(&self) -> bool {
+        self.named.is_none() && self.held.is_empty()
+    }
+
+    /// True where the beginning of a UTF-8 character is held.
+    pub(crate) fn holds_some(&self) -> bool {
+        !self.held.is_empty()
     }
 
     /// Append what the next octets mean; `last` says that no more will come.

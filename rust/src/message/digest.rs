@@ -345,6 +345,12 @@ impl<'a> Digest<'a> {
         text(self.preview)
     }
 
+    /// Is there a preview? Then there is a body too, for it was taken from there.
+    #[must_use]
+    pub fn has_preview(&self) -> bool {
+        !self.preview.is_empty()
+    }
+
     /// The Date field: seconds since 1970 UTC, and minutes east of UTC of its zone. None where it
     /// is missing or no date.
     #[must_use]

@@ -104,10 +104,85 @@ pub(crate) fn fold_into(text: &str, to: &mut impl Folded) {
 
 /// How many octets are ASCII before the first that is not.
 fn ascii_at_start(octets: &[u8]) -> usize {
-    let (chunks, _) = octets.as_chunks::<32>();
-    let whole = 32 * chunks.iter().take_while(|chunk| chunk.is_ascii()).count();
-    let rest = octets.get(whole..).unwrap_or_default();
-    whole + rest.iter().take_while(|octet| octet.is_ascii()).count()
+    let (words, tail) = octets.as_chunks();
+    let mut at = 0;
+    for word in words {
+        let others = u64::from_le_bytes(*word) & u64::from_le_bytes([0x80; 8]);
+        if others != 0 {
+            return at + others.trailing_zeros() as usize / 8;
+        }
+        at += word.len();
+    }
+    at + tail.iter().take_while(|octet| octet.is_ascii()).count()
+}
+
+/// Octets that are folded where they stand at a time: so many are copied once more for a character
+/// that becomes longer or shorter.
+const PIECE_OCTETS: usize = 512;
+
+/// Append the folded form of UTF-8, up to where it is none or ends inside a character; return what
+/// is left from there.
+pub(crate) fn fold_utf8<'a>(octets: &'a [u8], to: &mut Vec<u8>) -> &'a [u8] {
+    to.reserve(octets.len());
+    let mut rest = octets;
+    while !rest.is_empty() {
+        let piece = rest.get(..PIECE_OCTETS).unwrap_or(rest);
+        let from = to.len();
+        to.extend_from_slice(piece);
+        let appended = to.get_mut(from..).unwrap_or_default();
+        appended.make_ascii_lowercase();
+        let done = fold_in_place(appended);
+        to.truncate(from + done);
+        rest = rest.get(done..).unwrap_or_default();
+        if done < piece.len() {
+            let next = rest.get(..4).unwrap_or(rest).utf8_chunks().next();
+            let Some(char) = next.and_then(|chunk| chunk.valid().chars().next()) else {
+                return rest;
+            };
+            fold_char(&TABLE, char, to);
+            rest = rest.get(char.len_utf8()..).unwrap_or_default();
+        }
+    }
+    rest
+}
+
+/// Fold characters that become as many octets, as nearly all do; those of ASCII are in lower case.
+/// Return how many octets are done: what follows is another character, is cut off or is no UTF-8.
+fn fold_in_place(octets: &mut [u8]) -> usize {
+    let all = octets.len();
+    if octets.is_ascii() {
+        return all; // most texts: the table is for the others
+    }
+    let table = TABLE.as_slice();
+    let mut rest = octets;
+    loop {
+        let done = all - rest.len();
+        rest = match rest {
+            [] => return all,
+            [0..0x80, ..] => {
+                let plain = ascii_at_start(rest);
+                rest.get_mut(plain..).unwrap_or_default()
+            }
+            [a @ 0xc2..0xe0, b @ 0x80..0xc0, behind @ ..] => {
+                let row = usize::from(*a & 0x1f) << 6 | usize::from(*b & 0x3f);
+                let Some(Short([first, second, .., 2])) = table.get(row) else {
+                    return done;
+                };
+                (*a, *b) = (*first, *second);
+                behind
+            }
+            [a @ 0xe0..0xf0, b @ 0x80..0xc0, c @ 0x80..0xc0, behind @ ..] => {
+                let [a, b, c] = [*a & 0x0f, *b & 0x3f, *c & 0x3f].map(u32::from);
+                let char = char::from_u32(a << 12 | b << 6 | c);
+                if !char.is_some_and(has_no_case) {
+                    return done; // nor is what two octets would do for
+                }
+                behind
+            }
+            [0xf0, 0x9f, 0x80..0xac, 0x80..0xc0, behind @ ..] => behind, // U+1F000 to U+1FAFF
+            _ => return done,
+        };
+    }
 }
 
 /// Upper case joins what lower case keeps apart (σ ς, ß ss); ẞ only gets there by ß.
@@ -203,6 +278,52 @@ mod tests {
             let text = "A".repeat(ascii) + "Ä" + &"B".repeat(ascii) + "日C";
             let folded = "a".repeat(ascii) + "ä" + &"b".repeat(ascii) + "日c";
             assert_eq!(fold(&text), folded);
+        }
+    }
+
+    fn folded_octets(octets: &[u8]) -> (Vec<u8>, &[u8]) {
+        let mut folded = Vec::new();
+        let rest = fold_utf8(octets, &mut folded);
+        (folded, rest)
+    }
+
+    #[test]
+    fn octets_are_folded_as_the_text_they_are() {
+        for char in '\0'..=char::MAX {
+            let text = format!("A{char}B");
+            let (folded, rest) = folded_octets(text.as_bytes());
+            assert_eq!(folded, fold(&text).as_bytes(), "{char:?}");
+            assert!(rest.is_empty());
+        }
+        let all = "Grüße, ΣΊΣΥΦΟΣ! İstanbul ŉ 日本語 \u{1e9e} 😀 ".repeat(40);
+        for from in (0..PIECE_OCTETS).filter(|from| all.is_char_boundary(*from)) {
+            let text = &all[from..];
+            assert_eq!(folded_octets(text.as_bytes()).0, fold(text).as_bytes());
+        }
+    }
+
+    #[test]
+    fn octets_are_folded_up_to_what_is_no_utf8() {
+        for wrong in [
+            &b"\x80"[..],
+            b"\xc1\x81", // A in two octets
+            b"\xc3",
+            b"\xc3A",
+            b"\xe0\x84\x80", // Ā in three
+            b"\xe6\x97",
+            b"\xe6\x97A",
+            b"\xed\xa0\x80", // half a pair
+            b"\xf0\x9f\x98",
+            b"\xf0\x8f\xbf\xbf",
+            b"\xf4\x90\x80\x80",
+            b"\xff",
+        ] {
+            for before in ["", "É", "日", "😀", "ŉ"] {
+                let octets = [before.as_bytes(), wrong].concat();
+                let (folded, rest) = folded_octets(&octets);
+                assert_eq!(folded, fold(before).as_bytes());
+                assert_eq!(rest, wrong);
+            }
         }
     }
 

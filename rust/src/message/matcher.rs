@@ -5,7 +5,7 @@
 //! (see [`fold`](super::fold::fold)), as is the text they are looked for in.
 use super::charset::CharsetDecoder;
 use super::digest::{Digest, Range};
-use super::fold::{collapse, fold, fold_into};
+use super::fold::{collapse, fold, fold_into, fold_utf8};
 use super::limits::FIELD_OCTETS;
 use super::parts::Kind;
 use super::transfer::TransferDecoder;
@@ -118,24 +118,40 @@ struct TextReader {
 
 impl TextReader {
     fn read(&mut self, octets: &[u8], last: bool) {
-        let mut decoded = octets;
+        let mut left = octets;
         if !self.is_identity {
             self.octets.clear();
             self.transfer.feed(octets, &mut self.octets);
             if last {
                 self.transfer.finish(&mut self.octets);
             }
-            decoded = &self.octets;
+            left = &self.octets;
         }
-        if !last && self.charset.passes_ascii() && decoded.is_ascii() {
-            let from = self.hay.len();
-            self.hay.extend_from_slice(decoded);
-            let appended = self.hay.get_mut(from..).unwrap_or_default();
-            appended.make_ascii_lowercase();
-            return;
+        if !last {
+            if self.charset.holds_some() {
+                let is_middle = |octet: &&u8| matches!(octet, 0x80..=0xbf);
+                let end = left.iter().take(3).take_while(is_middle).count();
+                let (end, behind) = left.split_at_checked(end).unwrap_or((b"", left));
+                self.text.clear();
+                self.charset.decode(end, false, &mut self.text);
+                fold_into(&self.text, &mut self.hay);
+                left = behind;
+            }
+            if self.charset.passes_utf8() {
+                left = fold_utf8(left, &mut self.hay);
+            } else if self.charset.passes_ascii() && left.is_ascii() {
+                let from = self.hay.len();
+                self.hay.extend_from_slice(left);
+                let appended = self.hay.get_mut(from..).unwrap_or_default();
+                appended.make_ascii_lowercase();
+                left = b"";
+            }
+            if left.is_empty() {
+                return;
+            }
         }
         self.text.clear();
-        self.charset.decode(decoded, last, &mut self.text);
+        self.charset.decode(left, last, &mut self.text);
         fold_into(&self.text, &mut self.hay);
     }
 

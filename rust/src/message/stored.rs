@@ -60,7 +60,8 @@ impl<'a> In<'a> {
     }
 
     /// Most are lengths below 16,384: those take no loop.
-    #[inline]
+    #[allow(clippy::inline_always)] // by itself it is called, which costs more than it does
+    #[inline(always)]
     pub(crate) fn number(&mut self) -> Option<u64> {
         match self.0 {
             [a, rest @ ..] if *a < 0x80 => {
@@ -94,7 +95,8 @@ impl<'a> In<'a> {
         }
     }
 
-    #[inline]
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     pub(crate) fn count(&mut self) -> Option<usize> {
         usize::try_from(self.number()?).ok()
     }
@@ -111,7 +113,8 @@ impl<'a> In<'a> {
         Some(octets)
     }
 
-    #[inline]
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     pub(crate) fn chunk(&mut self) -> Option<&'a [u8]> {
         let count = self.count()?;
         self.octets(count)

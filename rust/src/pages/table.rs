@@ -1,6 +1,6 @@
 //! One table: looking up a key, and going through keys in their order.
 
-use super::page::{Node, Page};
+use super::page::{Node, Page, is_less};
 use super::{DAMAGED, DEPTH_MAX};
 use crate::numbers::Corrupt;
 
@@ -159,6 +159,9 @@ impl<'a> Cursor<'a> {
         }
         let mut page = match self.path.pop() {
             // Who goes through a table in its order needs the next leaf, or the one behind it.
+            Some((branch, taken)) if is_child(branch, taken + 1, key) => {
+                self.child(branch, taken + 1)?
+            }
             Some((branch, taken)) if is_below(branch, taken, key) => branch,
             _ => {
                 self.path.clear();
@@ -190,9 +193,12 @@ impl<'a> Cursor<'a> {
     /// be said without another page.
     fn on_this_leaf(&self, key: &[u8]) -> Option<usize> {
         let leaf = self.leaf?;
+        // Mostly it is the next one that is looked for.
+        if leaf.node(self.at + 1).is_some_and(|next| next.key == key) {
+            return Some(self.at + 1);
+        }
         let here = leaf.node(self.at);
         let from = match here {
-            // Mostly it is the next one that is looked for.
             Some(node) if node.key <= key => self.at,
             _ => 0,
         };
@@ -244,4 +250,11 @@ fn is_below(branch: Page<'_>, taken: usize, key: &[u8]) -> bool {
     let first = branch.node(taken.max(1));
     let last = branch.last();
     first.is_some_and(|first| first.key <= key) && last.is_some_and(|last| key < last.key)
+}
+
+/// Is a key below a certain child of a branch page, neither its first nor its last?
+fn is_child(branch: Page<'_>, at: usize, key: &[u8]) -> bool {
+    let (this, next) = (branch.node(at), branch.node(at + 1));
+    this.is_some_and(|this| !is_less(key, this.key))
+        && next.is_some_and(|next| is_less(key, next.key))
 }

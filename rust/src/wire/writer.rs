@@ -1,6 +1,18 @@
 //! Answers of one connection, until they are sent (RFC 9051 section 7).
 
+use std::cell::Cell;
+
 use crate::numbers::{UidSet, put_decimal};
+
+/// Room of answers that is worth keeping: less comes from the allocator without the kernel.
+const ROOM_OCTETS_MIN: usize = 64 * 1024;
+/// And room for what is sent of a FETCH at a time; one such stays with each thread.
+const ROOM_OCTETS_MAX: usize = 512 * 1024;
+
+thread_local! {
+    /// Where the last long answer stood. New room costs the kernel's clearing of every page.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// `string`: quoted where it may be, else a literal; the octets are kept as they are.
 ///
@@ -56,8 +68,24 @@ impl ResponseWriter {
         std::mem::take(&mut self.waiting)
     }
 
-    /// What waits, to put octets behind it without copying them twice.
+    /// As `take`, for who copies it.
+    pub fn take_with<T>(&mut self, copy: impl FnOnce(&[u8]) -> T) -> T {
+        let taken = self.take();
+        let copied = copy(&taken);
+        if (ROOM_OCTETS_MIN..=ROOM_OCTETS_MAX).contains(&taken.capacity()) {
+            ROOM.set(taken);
+        }
+        copied
+    }
+
+    /// What waits, to put octets behind it without copying them twice: many, mostly.
     pub fn waiting(&mut self) -> &mut Vec<u8> {
+        let mut room = ROOM.take();
+        if room.capacity() > self.waiting.capacity() {
+            room.clear();
+            room.extend_from_slice(&self.waiting);
+            self.waiting = room;
+        }
         &mut self.waiting
     }
 
@@ -198,6 +226,30 @@ mod tests {
              * raw\r\n"
         );
         assert!(out.is_empty());
+    }
+
+    #[test]
+    fn room_is_kept_for_the_next_long_answer() {
+        for (octets, kept) in [
+            (ROOM_OCTETS_MIN - 1, 0),
+            (ROOM_OCTETS_MIN, ROOM_OCTETS_MIN),
+            (ROOM_OCTETS_MAX, ROOM_OCTETS_MAX),
+            (ROOM_OCTETS_MAX + 1, 0),
+        ] {
+            ROOM.take();
+            let mut out = ResponseWriter {
+                waiting: Vec::with_capacity(octets),
+            };
+            out.raw(b"long");
+            assert_eq!(out.take_with(<[u8]>::to_vec), b"long");
+            assert_eq!((out.len(), out.waiting.capacity()), (0, 0));
+            let mut next = ResponseWriter::default();
+            next.raw(b"* ");
+            next.waiting().extend_from_slice(b"2");
+            assert!(next.waiting.capacity() >= kept && ROOM.take().capacity() == 0);
+            assert_eq!(next.waiting.capacity() >= ROOM_OCTETS_MIN, kept > 0);
+            assert_eq!(next.take(), b"* 2", "nothing is left of the last one");
+        }
     }
 
     #[test]

@@ -4,11 +4,12 @@ use super::super::record::Packed;
 use super::super::writing::put_literal_head;
 use super::plan::{Binary, FieldNames, Octets};
 use super::{BinarySlice, BodySlice, Out};
-use crate::message::{Digest, Range};
+use crate::message::{Digest, Range, VerbatimFields};
 use crate::numbers::put_decimal;
 use crate::wire::ast::{Partial, SectionText};
 
 /// Octets that stand one behind the other in a section.
+#[derive(Clone, Copy)]
 enum Stretch<'a> {
     /// In the stored message.
     Stored(Range),
@@ -25,30 +26,6 @@ impl Stretch<'_> {
     }
 }
 
-/// A section before a partial cuts it.
-#[derive(Default)]
-struct Found<'a>(Vec<Stretch<'a>>);
-
-impl Found<'_> {
-    fn one(range: Range) -> Self {
-        Self(vec![Stretch::Stored(range)])
-    }
-
-    /// Add a range; one that touches the last one joins it.
-    fn push(&mut self, range: Range) {
-        match self.0.last_mut() {
-            Some(Stretch::Stored(tail)) if tail.offset + tail.length == range.offset => {
-                tail.length += range.length;
-            }
-            _ => self.0.push(Stretch::Stored(range)),
-        }
-    }
-
-    fn length(&self) -> u64 {
-        self.0.iter().map(Stretch::length).sum()
-    }
-}
-
 /// `BODY[…]`: a string, or NIL where there is no such part.
 pub(super) fn octets(
     out: &mut Out,
@@ -56,48 +33,59 @@ pub(super) fn octets(
     record: Packed<'_>,
     digest: Option<&Digest<'_>>,
 ) {
-    let found = match (digest, &asked.fields) {
-        _ if asked.is_whole() => Some(Found::one(Range {
-            offset: 0,
-            length: record.size().into(),
-        })),
-        (Some(digest), Some((wanted, names))) => fields(digest, asked.part, *wanted, names),
-        (Some(digest), None) => digest.locate(asked.part, asked.text).map(Found::one),
-        (None, _) => None,
-    };
-    match found {
-        Some(found) => put(out, record.body(), &found, asked.partial),
-        None => out.text.extend_from_slice(b"NIL"),
+    if find(out, asked, record, digest).is_none() {
+        out.text.extend_from_slice(b"NIL");
     }
 }
 
-/// The fields that are named (or, unless they are `wanted`, the others), and the empty line.
-fn fields<'a>(
-    digest: &Digest<'a>,
-    part: &[u32],
-    wanted: bool,
-    names: &FieldNames,
-) -> Option<Found<'a>> {
-    let of_message = wanted && part.is_empty();
-    let mut found = match verbatim(digest, names) {
-        Some(found) if of_message => found,
-        _ => located(digest, part, wanted, names)?,
+/// The string; None where there is no such part.
+fn find(
+    out: &mut Out,
+    asked: &Octets<'_>,
+    record: Packed<'_>,
+    digest: Option<&Digest<'_>>,
+) -> Option<()> {
+    let (body, partial) = (record.body(), asked.partial);
+    if asked.is_whole() {
+        let whole = Range {
+            offset: 0,
+            length: record.size().into(),
+        };
+        put(out, body, [Stretch::Stored(whole)].into_iter(), partial);
+        return Some(());
+    }
+    let digest = digest?;
+    let Some((wanted, names)) = &asked.fields else {
+        let range = digest.locate(asked.part, asked.text)?;
+        put(out, body, [Stretch::Stored(range)].into_iter(), partial);
+        return Some(());
     };
-    // "The blank line is included in all header fetches, except in the case of a message that has
-    // no body and no blank line" (RFC 9051 section 6.4.5.1).
-    let has_line = digest.empty_line(part).is_some_and(|line| line.length > 0);
+    let end = has_empty_line(digest, asked.part).then_some(Stretch::Known(b"\r\n"));
+    let of_message = *wanted && asked.part.is_empty();
+    if let Some(fields) = of_message.then(|| verbatim(digest, names)).flatten() {
+        put(out, body, fields.map(Stretch::Known).chain(end), partial);
+    } else {
+        let fields = located(digest, asked.part, *wanted, names)?;
+        put(out, body, fields.iter().copied().chain(end), partial);
+    }
+    Some(())
+}
+
+/// "The blank line is included in all header fetches, except in the case of a message that has no
+/// body and no blank line" (RFC 9051 section 6.4.5.1).
+fn has_empty_line(digest: &Digest<'_>, part: &[u32]) -> bool {
+    if part.is_empty() && digest.has_preview() {
+        return true; // there is a body, and the table of parts need not be looked for
+    }
     let has_body = || {
         let text = digest.locate(part, &SectionText::Text);
         text.is_some_and(|text| text.length > 0)
     };
-    if has_line || has_body() {
-        found.0.push(Stretch::Known(b"\r\n"));
-    }
-    Some(found)
+    digest.empty_line(part).is_some_and(|line| line.length > 0) || has_body()
 }
 
 /// The named fields of the message itself, where its digest has them all.
-fn verbatim<'a>(digest: &Digest<'a>, names: &FieldNames) -> Option<Found<'a>> {
+fn verbatim<'a>(digest: &Digest<'a>, names: &FieldNames) -> Option<VerbatimFields<'a>> {
     let fields = digest.verbatim(names.verbatim)?;
     if !names.are_all_kept() {
         let there = digest.header_fields(&[])?.map(|field| field.name);
@@ -105,38 +93,51 @@ fn verbatim<'a>(digest: &Digest<'a>, names: &FieldNames) -> Option<Found<'a>> {
             return None;
         }
     }
-    Some(Found(fields.map(Stretch::Known).collect()))
+    Some(fields)
 }
 
-/// Where in the message the fields stand.
+/// Where in the message the fields stand that are named (or, unless they are `wanted`, the others);
+/// what touches is one stretch.
 fn located<'a>(
     digest: &Digest<'a>,
     part: &[u32],
     wanted: bool,
     names: &FieldNames,
-) -> Option<Found<'a>> {
-    let mut found = Found::default();
+) -> Option<Vec<Stretch<'a>>> {
+    let mut found = Vec::new();
     let mut room = Vec::new();
     for field in digest.header_fields(part)? {
-        if names.contains(field.name, &mut room) == wanted {
-            found.push(Range {
+        if names.contains(field.name, &mut room) != wanted {
+            continue;
+        }
+        match found.last_mut() {
+            Some(Stretch::Stored(tail)) if tail.offset + tail.length == field.offset => {
+                tail.length += field.length;
+            }
+            _ => found.push(Stretch::Stored(Range {
                 offset: field.offset,
                 length: field.length,
-            });
+            })),
         }
     }
     Some(found)
 }
 
 /// A literal of what a partial leaves; `""` where nothing is left.
-fn put(out: &mut Out, body: u64, found: &Found<'_>, partial: Option<Partial>) {
-    let (mut skip, mut left) = cut(found.length(), partial);
+fn put<'a>(
+    out: &mut Out,
+    body: u64,
+    stretches: impl Iterator<Item = Stretch<'a>> + Clone,
+    partial: Option<Partial>,
+) {
+    let length = stretches.clone().map(|stretch| stretch.length()).sum();
+    let (mut skip, mut left) = cut(length, partial);
     if left == 0 {
         out.text.extend_from_slice(b"\"\"");
         return;
     }
     put_literal_head(&mut out.text, left);
-    for stretch in &found.0 {
+    for stretch in stretches {
         let length = stretch.length().saturating_sub(skip).min(left);
         match stretch {
             Stretch::Stored(range) => out.body(BodySlice {
@@ -145,11 +146,11 @@ fn put(out: &mut Out, body: u64, found: &Found<'_>, partial: Option<Partial>) {
                 length,
             }),
             Stretch::Known(octets) => {
-                let from = octets
-                    .iter()
-                    .skip(usize::try_from(skip).unwrap_or(usize::MAX));
+                let kept = usize::try_from(skip).ok();
+                let kept = kept.and_then(|skip| octets.get(skip..)).unwrap_or_default();
+                let length = usize::try_from(length).unwrap_or(usize::MAX);
                 out.text
-                    .extend(from.take(usize::try_from(length).unwrap_or(usize::MAX)));
+                    .extend_from_slice(kept.get(..length).unwrap_or(kept));
             }
         }
         skip = skip.saturating_sub(stretch.length());

@@ -186,3 +186,22 @@ fn memory_is_bounded_whatever_the_header() {
         [false, true]
     );
 }
+
+#[test]
+fn eight_bit_text_is_searched_wherever_it_is_cut() {
+    let head = "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n";
+    let text = "Добрый ДЕНЬ, İstanbul 日本語 😀 aus der Straße ";
+    let message = [head.as_bytes(), text.as_bytes(), b"Gr\xfc\xdfe\xe6\x97 END"].concat();
+    let needles = [
+        "добрый день, i\u{307}stanbul",
+        "本語 😀 AUS",
+        "STRASSE grüsse",
+        "— end",
+        "день istanbul",
+    ]
+    .map(|needle| (needle, false));
+    for portion in 1..message.len() {
+        let (found, _) = search(&message, &needles, portion);
+        assert_eq!(found, [true, true, true, true, false], "by {portion}");
+    }
+}

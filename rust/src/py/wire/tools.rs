@@ -78,7 +78,7 @@ impl PyResponseWriter {
     }
 
     fn take<'py>(&mut self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.writer.take())
+        self.writer.take_with(|octets| PyBytes::new(py, octets))
     }
 
     fn raw(&mut self, data: Octets<'_>) {
