@@ -12,6 +12,9 @@ class State(Enum):
     SELECTED = "selected"
     LOGOUT = "logout"
 
+    # Each command looks its state up in a set, and the hash that Enum has is written in Python.
+    __hash__ = object.__hash__
+
 
 ANY: Final = frozenset({State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED})
 """RFC 9051 section 6.1: every state in which anything may still be said."""
