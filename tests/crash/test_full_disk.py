@@ -17,10 +17,12 @@ from pathlib import Path
 import pytest
 from tests.demo import Demo, started
 
+from imapvm.filepool.headroom import STEP_OCTETS
+
 pytestmark = pytest.mark.slow
 
-LARGE = b"Subject: large\r\n\r\n" + os.urandom(600_000).hex().encode() + b"\r\n"
-"""Does not fit into what is free inside the filepool, and hardly compresses."""
+LARGE = b"Subject: large\r\n\r\n" + os.urandom(2 * STEP_OCTETS).hex().encode() + b"\r\n"
+"""Does not fit into what is free inside the filepool; compressed it is half as large."""
 
 
 @contextlib.contextmanager
