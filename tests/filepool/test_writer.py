@@ -409,13 +409,17 @@ def somebody_writing(pool, alice):
 
 
 async def test_the_loop_goes_on_while_another_process_writes(alice, pool, somebody_writing):
-    group = pool.groups[0]
+    group, before = pool.groups[0], commits(pool)
     async with trio.open_nursery() as nursery:
-        for number in range(2):
+        for number in range(BATCH_MAX):
+            if number == 2:  # they wait, and we do not; who comes now shares their commit
+                await trio.sleep(2 * ASIDE_SECONDS)
             nursery.start_soon(group.submit, append(alice, message(number)))
-        await trio.sleep(2 * ASIDE_SECONDS)
-        assert look(alice).uids == uids()  # they wait, and we do not
+        await trio.testing.wait_all_tasks_blocked()
+        assert look(alice).uids == uids()
         somebody_writing.stdin.close()
+    assert look(alice).uids == UidSet([(1, BATCH_MAX)])
+    assert commits(pool) == before + 1
     assert group._writer._slow_begins == BEGINS_WATCHED
     for number in range(BEGINS_WATCHED):
         await group.submit(append(alice, message(number)))

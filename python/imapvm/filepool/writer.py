@@ -69,10 +69,12 @@ class Waiter(Generic[Txn]):
 class Turn(Generic[Txn]):
     """What is to be committed together."""
 
-    __slots__ = ("_applied", "waiters")
+    __slots__ = ("_applied", "is_open", "waiters")
 
     def __init__(self, waiters: "list[Waiter[Txn]]") -> None:
         self.waiters = waiters
+        self.is_open = True
+        """Whoever comes before the transaction has begun comes in."""
         self._applied = threading.Lock()
         self._applied.acquire()
 
@@ -222,9 +224,10 @@ class Writer(Generic[Txn]):
                 StoreUnavailableError(f"The filepool cannot be written to now: {reason}.")
             )
 
-    def _commit_once(self, turn: Turn[Txn], batch: "Sequence[Waiter[Txn]]") -> tuple[Txn, int]:
+    def _commit_once(self, turn: Turn[Txn], batch: "list[Waiter[Txn]]") -> tuple[Txn, int]:
         raw = self._begin(turn)
         try:
+            batch += self._late(turn)
             txn = self._wrap(raw)
             for waiter in batch:
                 self._apply(txn, waiter)
@@ -250,6 +253,17 @@ class Writer(Generic[Txn]):
             self._slow_begins = BEGINS_WATCHED
         self._begun()
         return raw
+
+    def _late(self, turn: Turn[Txn]) -> "list[Waiter[Txn]]":
+        """Take whoever has come while the transaction of another process was waited for."""
+        if not turn.is_open:
+            return []
+        turn.is_open = False
+        # Trio's thread only puts more behind them, as long as this turn lasts.
+        late = self._waiting[: BATCH_MAX - len(turn.waiters)]
+        del self._waiting[: len(late)]
+        turn.waiters += late
+        return late
 
     def _apply(self, txn: Txn, waiter: Waiter[Txn]) -> None:
         """Apply one operation; what it raises is its own, unless the disk is to blame.
