@@ -25,7 +25,7 @@ read_all = false
 
 KEEP = """#!/bin/sh
 # Instead of a Maildir, which getmail refuses to deliver to as root.
-exec cat >"$(mktemp {home}/mail/XXXXXX)"
+exec cat >"$(mktemp --tmpdir={home}/mail)"
 """
 
 FETCHMAIL = """

@@ -40,6 +40,7 @@ SMALL_FRAMES: Final = 256
 FRAMES_MAX: Final = 768
 BODY_MAX: Final = SMALL_FRAMES * SMALL_FRAME + (FRAMES_MAX - SMALL_FRAMES) * LARGE_FRAME
 """Octets that FRAMES_MAX frames hold: 80 MiB."""
+
 GRACE_SECONDS: Final = 60 * 60
 """How long a message can be read after its last copy was expunged, by whoever was not told yet."""
 STAGED_SECONDS: Final = 24 * 60 * 60
@@ -120,10 +121,10 @@ def stored_octets(head: bytes) -> int:
     return sum(length & ~RAW for length in Struct(f"<{frames}I").unpack_from(head, HEAD.size))
 
 
-def chunks(stored: bytes | bytearray, first: int) -> list[tuple[int, bytes]]:
-    """Rows of stored octets, numbered from `first`."""
+def chunks(stored: bytes) -> list[tuple[int, bytes]]:
+    """Rows of stored octets, numbered from 0."""
     return [
-        (first + number, bytes(stored[at : at + VALUE_MAX]))
+        (number, stored[at : at + VALUE_MAX])
         for number, at in enumerate(range(0, len(stored), VALUE_MAX))
     ]
 
@@ -158,7 +159,7 @@ def store_body(txn: "GroupTxn", body: NewBody, uses: int) -> BodyId:
             return number
     for chunk, value in body.rows:
         txn.put_last(CHUNK_KEY.pack(number, chunk), value, tables.bodies)
-    for chunk, value in chunks(body.digest, 0):
+    for chunk, value in chunks(body.digest):
         txn.put_last(CHUNK_KEY.pack(number, chunk), value, tables.digests)
     txn.put_last(ID_KEY.pack(number), COUNTER.pack(uses), tables.references)
     return number

@@ -177,7 +177,7 @@ def _scanning(picture: "GroupPicture", body: int) -> "Callable[[GroupTxn], None]
         while keys := txn.keys(table, prefix, 1000):
             for key in keys:
                 txn.delete(key, table)
-        for chunk, value in chunks(scanner.finish(), 0):
+        for chunk, value in chunks(scanner.finish()):
             txn.put(CHUNK_KEY.pack(body, chunk), value, table)
 
     return fix

@@ -22,9 +22,6 @@ class Reply:
     def __str__(self) -> str:
         return " ".join(filter(None, (str(self.code), self.status, self.text)))
 
-    def __bytes__(self) -> bytes:
-        return self.octets
-
     @property
     def is_ok(self) -> bool:
         return self.code < 400

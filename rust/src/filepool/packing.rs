@@ -94,7 +94,7 @@ impl Packing {
         let (here, behind) = self.stored.split_at_checked(inline).unwrap_or_default();
         let mut head = Vec::with_capacity(before + inline);
         head.extend([VERSION, 0]);
-        // No number is cut off: a row is shorter than 64 KiB, and so are the lengths in it.
+        // No number is cut off: a value has 4,080 octets, and the largest message 768 frames.
         head.extend(u16::try_from(inline).unwrap_or(u16::MAX).to_le_bytes());
         head.extend(
             u16::try_from(self.lengths.len())
