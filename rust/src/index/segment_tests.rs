@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::checks::{mended_segments_never_panic, segments_never_panic};
 use super::*;
-use crate::numbers::{Runs, UidSet};
+use crate::numbers::{Corrupt, Runs, UidSet};
 use crate::wire::ast::system;
 use crate::wire::command::StoreMode;
 
@@ -217,9 +217,37 @@ fn uids_ascend() {
     assert_eq!(append(b"", &[record(0)]), Err(Refused::NotAscending(0)));
     let later = append(b"", &[record(9), record(u32::MAX)]).unwrap();
     let uids = UidSet::from_runs(vec![(5, 5), (9, 9), (u32::MAX, u32::MAX)]).unwrap();
-    assert_eq!(uid_map([&*stored, b"", &later]).unwrap().uids(), &uids);
-    assert!(uid_map([&*later, &stored]).is_err());
-    assert!(uid_map([&*stored, &stored]).is_err());
+    assert_eq!(uids_of([&*stored, b"", &later]), Ok(uids));
+    assert!(uids_of([&*later, &stored]).is_err());
+    assert!(uids_of([&*stored, &stored]).is_err());
+}
+
+#[test]
+fn a_wrong_octet_is_found_where_a_head_is_all_that_is_read() {
+    let consecutive: Vec<Record> = (300..=330).map(record).collect();
+    let stored = append(b"", &consecutive).unwrap();
+    assert_eq!(uids_of([&*stored]), Ok(UidSet::run(300, 330)));
+    let read = [0, 1].into_iter().chain(8..HEADER_OCTETS);
+    for (at, wrong) in read.flat_map(|at| (0..=255).map(move |wrong| (at, wrong))) {
+        let mut damaged = stored.clone();
+        damaged[at] = wrong;
+        assert_eq!(
+            uids_of([&*damaged]).is_ok(),
+            damaged == stored,
+            "{at}: {wrong}"
+        );
+    }
+    for cut in 0..stored.len() {
+        assert_eq!(uids_of([&stored[..cut]]).is_ok(), cut == 0, "{cut}");
+    }
+}
+
+fn uids_of<'a>(segments: impl IntoIterator<Item = &'a [u8]>) -> Result<UidSet, Corrupt> {
+    let mut runs = Runs::new();
+    for stored in segments {
+        add_uids(stored, &mut runs)?;
+    }
+    Ok(runs.finish())
 }
 
 /// The stored form is a promise to filepools that exist: these octets stay readable.

@@ -15,7 +15,7 @@ use super::numbers::{PyUidMap, PyUidSet};
 use super::wire::{PyFetchItems, PyResponseWriter};
 use crate::filepool::{Bodies, Digests, Fault, Group, Segments};
 use crate::index::fetch::{self, Piece, Request, Source};
-use crate::index::{Segment, columns};
+use crate::index::{Segment, add_uids, columns};
 use crate::numbers::{Corrupt, Runs, UidMap};
 use crate::pages::{META_OCTETS, Snapshot, page_octets};
 
@@ -152,7 +152,7 @@ impl PySnapshot {
     fn uid_map(&self, mailbox: u64) -> PyResult<PyUidMap> {
         let mut runs = Runs::new();
         for segment in Segments::new(self.group()?, mailbox, None)? {
-            Segment::open(segment?)?.add_uids(&mut runs)?;
+            add_uids(segment?, &mut runs)?;
         }
         Ok(UidMap::new(runs.finish()).into())
     }
