@@ -39,7 +39,8 @@ impl Mailbox {
             .chunks(SEGMENT_RECORDS)
             .map(|part| append(b"", part).map_err(|refused| format!("{refused:?}")))
             .collect::<Result<Vec<_>, _>>()?;
-        let numbers = uid_map(segments.iter().map(Vec::as_slice)).map_err(|e| e.to_string())?;
+        let lent = segments.iter().map(|segment| Ok(segment.as_slice()));
+        let numbers = uid_map(lent).map_err(|fault| fault.to_string())?;
         let digests = (1..=digests).map(|n| (u64::from(n), digest(&message(n))));
         Ok(Self {
             digests: digests.collect(),

@@ -14,4 +14,4 @@ mod segment_tests;
 
 pub use change::{Refused, Stored, append, remove, store};
 pub use record::{Packed, RECORD_OCTETS, Record};
-pub use segment::{HEADER_OCTETS, SEGMENT_OCTETS_MAX, SEGMENT_RECORDS, Segment, add_uids};
+pub use segment::{HEADER_OCTETS, SEGMENT_OCTETS_MAX, SEGMENT_RECORDS, Segment, uid_map};

@@ -11,7 +11,7 @@
 //! | 16 | records | 56 octets each, UIDs ascending |
 
 use super::record::{Packed, RECORD_OCTETS, Record};
-use crate::numbers::{Corrupt, Runs};
+use crate::numbers::{Corrupt, Runs, UidMap};
 
 /// A segment with its key stays inside an LMDB leaf page: `FOUNDATIONS` names 2,038 octets for
 /// node header, key and value; larger values get overflow pages of their own.
@@ -152,22 +152,26 @@ impl<'a> Segment<'a> {
 /// Segments of one mailbox ascend; these do not.
 pub(crate) const OUT_OF_ORDER: Corrupt = Corrupt("index segments do not ascend");
 
-/// Add the UIDs of a stored segment to runs that end below them, mostly by its head alone.
+/// The message numbers of a mailbox, of all its segments, ascending.
 ///
-/// A head that counts as many records as there are UIDs from its first to its last says it all, and
-/// no single wrong octet leaves it so: then the records stay unread, which are 55 MB in a mailbox
-/// of a million. Whoever reads one checks it.
+/// Mostly by their heads alone: one that counts as many records as there are UIDs from its first to
+/// its last says it all, and no single wrong octet leaves it so. Then the records stay unread,
+/// which are 55 MB in a mailbox of a million; whoever reads one checks it.
 ///
 /// # Errors
-/// A damaged segment, or the runs do not end below it.
-pub fn add_uids(stored: &[u8], runs: &mut Runs) -> Result<(), Corrupt> {
-    match uids_by_head(stored) {
-        Some((first, last)) if first > runs.last() => {
-            runs.push(first, last);
-            Ok(())
+/// A damaged segment, or one that does not lie above the one before.
+pub fn uid_map<'a>(
+    segments: impl IntoIterator<Item = Result<&'a [u8], Corrupt>>,
+) -> Result<UidMap, Corrupt> {
+    let mut runs = Runs::new();
+    for stored in segments {
+        let stored = stored?;
+        match uids_by_head(stored) {
+            Some((first, last)) if first > runs.last() => runs.push(first, last),
+            _ => Segment::open(stored)?.add_uids(&mut runs)?,
         }
-        _ => Segment::open(stored)?.add_uids(runs),
     }
+    Ok(UidMap::new(runs.finish()))
 }
 
 /// First and last UID, where the head shows that all between them are there.

@@ -243,11 +243,7 @@ fn a_wrong_octet_is_found_where_a_head_is_all_that_is_read() {
 }
 
 fn uids_of<'a>(segments: impl IntoIterator<Item = &'a [u8]>) -> Result<UidSet, Corrupt> {
-    let mut runs = Runs::new();
-    for stored in segments {
-        add_uids(stored, &mut runs)?;
-    }
-    Ok(runs.finish())
+    uid_map(segments.into_iter().map(Ok)).map(|map| map.uids().clone())
 }
 
 /// The stored form is a promise to filepools that exist: these octets stay readable.

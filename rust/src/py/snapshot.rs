@@ -15,8 +15,8 @@ use super::numbers::{PyUidMap, PyUidSet};
 use super::wire::{PyFetchItems, PyResponseWriter};
 use crate::filepool::{Bodies, Digests, Fault, Group, Segments};
 use crate::index::fetch::{self, Piece, Request, Source};
-use crate::index::{Segment, add_uids, columns};
-use crate::numbers::{Corrupt, Runs, UidMap};
+use crate::index::{Segment, columns, uid_map};
+use crate::numbers::{Corrupt, Runs};
 use crate::pages::{META_OCTETS, Snapshot, page_octets};
 
 const TOO_SMALL: Corrupt = Corrupt("the data file is too small");
@@ -150,11 +150,7 @@ impl PySnapshot {
     }
 
     fn uid_map(&self, mailbox: u64) -> PyResult<PyUidMap> {
-        let mut runs = Runs::new();
-        for segment in Segments::new(self.group()?, mailbox, None)? {
-            add_uids(segment?, &mut runs)?;
-        }
-        Ok(UidMap::new(runs.finish()).into())
+        Ok(uid_map(Segments::new(self.group()?, mailbox, None)?)?.into())
     }
 
     fn first_with_flags(&self, mailbox: u64, mask: u8, value: u8) -> PyResult<Option<u32>> {
