@@ -121,12 +121,29 @@ impl Draft {
 }
 
 fn is_atom(octet: u8) -> bool {
-    !is_blank(octet) && !br#"()<>@,;:\".[]"#.contains(&octet)
+    !is_blank(octet)
+        && !matches!(
+            octet,
+            b'(' | b')'
+                | b'<'
+                | b'>'
+                | b'@'
+                | b','
+                | b';'
+                | b':'
+                | b'\\'
+                | b'"'
+                | b'.'
+                | b'['
+                | b']'
+        )
 }
 
 struct Parser<'a> {
     lexer: Lexer<'a>,
     found: Vec<Address>,
+    /// So many are looked for.
+    most: usize,
     in_group: bool,
     draft: Draft,
 }
@@ -250,7 +267,7 @@ impl Parser<'_> {
     }
 
     fn parse(mut self) -> Vec<Address> {
-        while self.found.len() + 2 < ADDRESSES {
+        while self.found.len() < self.most {
             let spaced = self.blanks_and_comments();
             let mut words = std::mem::take(&mut self.draft.words);
             let is_word = self.word(&mut words, spaced);
@@ -313,14 +330,23 @@ impl Parser<'_> {
 /// The addresses of an unfolded field value, groups as markers around theirs, at most
 /// [`ADDRESSES`].
 pub(crate) fn addresses(value: &[u8]) -> Vec<Address> {
-    let lexer = Lexer::new(value);
-    Parser {
-        lexer,
+    parse(value, ADDRESSES - 2) // one more and the end of its group come behind
+}
+
+/// The first of [`addresses`], without reading on.
+pub(crate) fn first_address(value: &[u8]) -> Option<Address> {
+    parse(value, 1).into_iter().next()
+}
+
+fn parse(value: &[u8], most: usize) -> Vec<Address> {
+    let parser = Parser {
+        lexer: Lexer::new(value),
         found: Vec::new(),
+        most,
         in_group: false,
         draft: Draft::default(),
-    }
-    .parse()
+    };
+    parser.parse()
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
 //! The header fields that say something to the digest.
+use std::borrow::Cow;
+
 use super::limits::KEPT_OCTETS;
 
 /// A field that is looked at. Those of a message come first, those of any entity behind.
@@ -100,10 +102,7 @@ impl Headers {
             return;
         };
         budget.0 = left;
-        // Neither can stand in a string of IMAP; a bare CR is no line end.
-        let clean = value.iter().filter(|octet| **octet != 0);
-        let clean = clean.map(|octet| if *octet == b'\r' { b' ' } else { *octet });
-        let value = clean.collect::<Vec<u8>>();
+        let value = clean(value);
         let value = value.trim_ascii();
         match slot {
             Some(list) => {
@@ -113,6 +112,17 @@ impl Headers {
             None => *slot = Some(value.to_vec()),
         }
     }
+}
+
+/// Without what cannot stand in a string of IMAP: no NUL, and a bare CR, which is no line end, is a
+/// space.
+fn clean(value: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr2(0, b'\r', value).is_none() {
+        return Cow::Borrowed(value);
+    }
+    let octets = value.iter().filter(|octet| **octet != 0);
+    let octets = octets.map(|octet| if *octet == b'\r' { b' ' } else { *octet });
+    Cow::Owned(octets.collect())
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! From what the scanner read to what the digest says.
-use super::address::{Address, addresses};
+use super::address::{Address, first_address};
 use super::date;
 use super::digest::Learnt;
 use super::fields::FieldTable;
@@ -31,18 +31,17 @@ pub(crate) fn decoded(value: Option<&[u8]>) -> String {
 /// The mailbox that RFC 5256 section 3 sorts by, and what RFC 5957 section 2.1 sorts by.
 fn sort_keys(value: Option<&[u8]>) -> [String; 2] {
     let key = |text: &[u8]| cut(fold(&decoded(Some(text))), SORT_KEY_OCTETS).0;
-    let list = addresses(value.unwrap_or_default());
-    match list.first() {
-        Some(Address::Group(name)) => [key(name), key(name)],
+    match first_address(value.unwrap_or_default()) {
+        Some(Address::Group(name)) => [key(&name), key(&name)],
         Some(Address::Mailbox {
             name, local, host, ..
         }) => {
             let display = match name.as_deref().map(key) {
                 Some(name) if !name.is_empty() => name,
-                _ if host.is_empty() => key(local),
-                _ => key(&[local.as_slice(), b"@", host].concat()),
+                _ if host.is_empty() => key(&local),
+                _ => key(&[local.as_slice(), b"@", &host].concat()),
             };
-            [key(local), display]
+            [key(&local), display]
         }
         _ => Default::default(),
     }

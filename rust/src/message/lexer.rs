@@ -115,7 +115,26 @@ impl<'a> Lexer<'a> {
     /// Octets above 127 are accepted, `=` and `/` are not.
     pub(crate) fn token(&mut self) -> &'a [u8] {
         self.take_while(|octet| {
-            octet > b' ' && octet != 0x7f && !br#"()<>@,;:\"/[]?="#.contains(&octet)
+            !matches!(
+                octet,
+                0..=b' '
+                    | 0x7f
+                    | b'('
+                    | b')'
+                    | b'<'
+                    | b'>'
+                    | b'@'
+                    | b','
+                    | b';'
+                    | b':'
+                    | b'\\'
+                    | b'"'
+                    | b'/'
+                    | b'['
+                    | b']'
+                    | b'?'
+                    | b'='
+            )
         })
     }
 }

@@ -33,12 +33,17 @@ pub(crate) fn string(to: &mut Vec<u8>, text: &[u8]) {
     let quotable = |octet: &u8| !matches!(octet, b'\r' | b'\n' | 0x80..);
     if text.len() <= QUOTED_OCTETS && text.iter().all(quotable) {
         to.push(b'"');
-        for octet in text {
-            if matches!(octet, b'"' | b'\\') {
-                to.push(b'\\');
-            }
-            to.push(*octet);
+        let mut rest = text;
+        while let Some((plain, special)) =
+            memchr::memchr2(b'"', b'\\', rest).and_then(|at| rest.split_at_checked(at))
+        {
+            to.extend_from_slice(plain);
+            to.push(b'\\');
+            let (octet, behind) = special.split_at_checked(1).unwrap_or_default();
+            to.extend_from_slice(octet);
+            rest = behind;
         }
+        to.extend_from_slice(rest);
         to.push(b'"');
     } else {
         to.push(b'{');

@@ -140,6 +140,7 @@ impl Field {
         let is_whole = (line.head.len() + end.len()) as u64 == line.length;
         let has_room = self.length <= VERBATIM_FIELD_OCTETS as u64;
         if self.verbatim.is_some() && is_whole && has_room {
+            self.octets.reserve(line.head.len() + end.len());
             self.octets.extend_from_slice(line.head);
             self.octets.extend_from_slice(end);
         }
