@@ -16,12 +16,21 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import trio
+from bench.peers.hashes import LIGHT
 from tests.demo import Demo, started
 
+from imapvm.auth.passwords import hash_password
+from imapvm.filepool.pool import create_filepool, open_filepool
+
 CYCLES = int(os.environ.get("IMAPVM_CRASH_CYCLES", "500"))
+"""How often a server is killed, over all that run at once."""
+AT_ONCE = 2
+"""Servers, each on a filepool of its own: most of a cycle is one processor's work."""
 CLIENTS = 4
 MESSAGE = "From: a@example.org\r\nTo: b@example.net\r\nX-Id: {id}\r\n\r\nBody of {id}.\r\n"
 ANSWER = re.compile(rb"UID (\d+).*FLAGS \(([^)]*)\)", re.DOTALL)
@@ -33,10 +42,10 @@ State = dict[str, Counter]
 class Worker(threading.Thread):
     """One client, one user: random operations, each checked against the model."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, seed: int) -> None:
         super().__init__(daemon=True)
         self.user = f"crash{number}"
-        self.dice = random.Random(number)
+        self.dice = random.Random(CLIENTS * seed + number)
         self.states: list[State] = [{name: Counter() for name in ("INBOX", "Archive")}]
         """What may be found: one state, or two while an operation is under way."""
         self.issued = 0
@@ -173,13 +182,39 @@ def test_a_server_killed_at_any_instant_keeps_what_it_acknowledged(
     tmp_path: Path, processes: int, cycles: int
 ) -> None:
     """Of several processes two are killed, in the midst of what the others do; then all."""
-    dice = random.Random(20261123)
-    workers = [Worker(number) for number in range(CLIENTS)]
+    each = -(-cycles // AT_ONCE)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        lanes = [
+            pool.submit(kill_again_and_again, tmp_path / str(lane), lane, processes, each)
+            for lane in range(AT_ONCE)
+        ]
+        for lane in lanes:
+            lane.result()
+
+
+def enrol(filepool: Path, users: list[str]) -> None:
+    """With a password that is checked at once: it would be most of a cycle."""
+
+    async def enrol_all() -> None:
+        credential = hash_password(b"secret", parameters=LIGHT)
+        async with open_filepool(filepool) as pool:
+            for user in users:
+                await pool.accounts.enroll(user, credential)
+
+    create_filepool(filepool)
+    trio.run(enrol_all)
+
+
+def kill_again_and_again(directory: Path, seed: int, processes: int, cycles: int) -> None:
+    """One filepool, and its server over and over."""
+    dice = random.Random(seed)
+    workers = [Worker(number, seed) for number in range(CLIENTS)]
+    enrol(directory / "filepool", [worker.user for worker in workers])
     options = [f"--user={worker.user}:secret" for worker in workers]
     options.append(f"--workers={processes}")
     for _ in range(cycles):
         ending = threading.Event()
-        with started(tmp_path / "demo", *options) as demo:
+        with started(directory, *options) as demo:
             for worker in workers:
                 worker.begin(demo, ending)
             for worker in workers:
@@ -195,7 +230,7 @@ def test_a_server_killed_at_any_instant_keeps_what_it_acknowledged(
                 assert not worker.is_alive(), f"{worker.user} hangs"
                 assert worker.wrong is None, worker.wrong
     ending = threading.Event()
-    with started(tmp_path / "demo", *options) as demo:  # the last cycle's answers are looked at too
+    with started(directory, *options) as demo:  # the last cycle's answers are looked at too
         for worker in workers:
             worker.begin(demo, ending)
         time.sleep(1)
@@ -204,7 +239,7 @@ def test_a_server_killed_at_any_instant_keeps_what_it_acknowledged(
         worker.join(30)
         assert worker.wrong is None, worker.wrong
         assert worker.acknowledged > cycles, "the load did not run"
-    filepool = tmp_path / "demo" / "filepool"
+    filepool = directory / "filepool"
     checked = subprocess.run(
         [demo.program, "filepool", "check", "--filepool", str(filepool)],
         capture_output=True,
