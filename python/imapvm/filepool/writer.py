@@ -248,7 +248,8 @@ class Writer(Generic[Txn]):
         raw = self._env.begin(write=True)
         if self._slow_begins:
             self._slow_begins -= 1
-            self._token.run_sync_soon(turn.stand_aside)
+            if len(turn.waiters) > 1 or self._waiting:
+                self._token.run_sync_soon(turn.stand_aside)
         if perf_counter() - started > QUICK_SECONDS:
             self._slow_begins = BEGINS_WATCHED
         self._begun()
