@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass
 
-from imapvm._core import UidSet, keyword_sets, segment_store, uids_modified, uids_with_flags
+from imapvm._core import (
+    STORE_REPLACE,
+    UidSet,
+    keyword_sets,
+    segment_store,
+    uids_modified,
+    uids_with_flags,
+)
 from imapvm.filepool import index
 from imapvm.filepool.bodies import release
 from imapvm.filepool.changes import Change, log_change
@@ -66,8 +73,9 @@ class StoreFlags:
                 later = uids_modified((segment,), self.unchanged_since) & wanted
                 refused.extend(later.runs())
                 wanted = wanted - later
-            unmapped = keyword_sets((segment,), wanted) - sets.keys()
-            sets.update(store_map(txn, row, unmapped, self.mode, self.keywords))
+            if self.keywords or self.mode == STORE_REPLACE:  # else keywords stay as they are
+                unmapped = keyword_sets((segment,), wanted) - sets.keys()
+                sets.update(store_map(txn, row, unmapped, self.mode, self.keywords))
             segment, uids, more_unseen, more_deleted = segment_store(
                 segment, wanted, mode=self.mode, flags=self.flags, keyword_map=sets, modseq=modseq
             )

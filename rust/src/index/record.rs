@@ -37,22 +37,20 @@ impl Record {
     /// As it is stored.
     #[must_use]
     pub fn pack(&self) -> [u8; RECORD_OCTETS] {
-        let mut out = [0; RECORD_OCTETS];
-        let fields: [&[u8]; 11] = [
-            &self.uid.to_le_bytes(),
-            &self.size.to_le_bytes(),
-            &[self.flags],
-            &[0],
-            &self.zone.to_le_bytes(),
-            &self.keyword_set.to_le_bytes(),
-            &self.modseq.to_le_bytes(),
-            &self.date.to_le_bytes(),
-            &self.saved.to_le_bytes(),
-            &self.body.to_le_bytes(),
-            &self.thread.to_le_bytes(),
+        let words = [
+            u64::from(self.uid) | u64::from(self.size) << 32,
+            u64::from(self.flags)
+                | u64::from(self.zone.cast_unsigned()) << 16
+                | u64::from(self.keyword_set) << 32,
+            self.modseq,
+            self.date.cast_unsigned(),
+            self.saved.cast_unsigned(),
+            self.body,
+            self.thread,
         ];
-        for (place, octet) in out.iter_mut().zip(fields.into_iter().flatten()) {
-            *place = *octet;
+        let mut out = [0; RECORD_OCTETS];
+        for (place, word) in out.as_chunks_mut().0.iter_mut().zip(words) {
+            *place = word.to_le_bytes();
         }
         out
     }
