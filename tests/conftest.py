@@ -4,6 +4,7 @@ And what tests of several parts need.
 """
 
 import os
+import signal
 
 import pytest
 import trio
@@ -15,6 +16,9 @@ from imapvm.server.reactor import Reactor
 settings.register_profile("usual", derandomize=True, deadline=None)
 settings.register_profile("soak", max_examples=10_000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
+
+# A shell has what it starts in the background ignore Ctrl-C, and so would all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
