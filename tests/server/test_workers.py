@@ -47,12 +47,14 @@ async def eventually(condition, server: Processes) -> None:
 
 def worker_of(server: Processes, client: Client) -> str:
     """Who serves a client: whose descriptor the other end of its connection is."""
-    port = client.stream.socket.getsockname()[1]
+    connected = client.stream.socket
+    ours, theirs = connected.getsockname()[1], connected.getpeername()[1]
     inode = None
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        words = line.split()
-        if int(words[2].rpartition(":")[2], 16) == port:
-            inode = words[9]
+        _, local, remote, state, *words = line.split()
+        ports = [int(address.rpartition(":")[2], 16) for address in (local, remote)]
+        if ports == [theirs, ours] and state == "01":  # not what is left of an earlier one
+            inode = words[5]
     for name, pid in server.pids().items():
         for fd in Path(f"/proc/{pid}/fd").iterdir():
             try:
