@@ -49,7 +49,7 @@ def main() -> int:
     if chosen.page:
         results = Results.read(chosen.page)
         results.note = chosen.note or results.note
-        _write(results, chosen.page.parent.parent, json=False)
+        _write(results, chosen.page.parent.parent, json=bool(chosen.note))
         return 0
     run = Run(chosen)
     try:

@@ -231,7 +231,7 @@ def _curve(curve: Curve) -> str:
         said.append(curve.note)
     if curve.points:
         lines = [
-            _line(f"{point.size:,}", f"{median(point.values) or 0:,.3g}", _range(point.values))
+            _line(f"{point.size:,}", _figure(median(point.values) or 0), _range(point.values))
             for point in curve.points
         ]
         said.append(_table((curve.sizes, curve.unit, "each"), "rrr", lines))
@@ -288,9 +288,11 @@ def _value(row: RowResult, server: str) -> str:
     middle = median(values)
     if middle is None:
         return "failed" if server in row.faults else "-"
-    spread = (max(values) - min(values)) / 2 / middle * 100 if middle else 0.0
     digits = 0 if middle >= 100 else 1 if middle >= 10 else 2
-    return f"{middle:,.{digits}f} ±{spread:.0f} %"
+    said = f"{middle:,.{digits}f}"
+    if len(values) > 1 and middle:
+        said += f" ±{(max(values) - min(values)) / 2 / middle * 100:.0f} %"
+    return said
 
 
 def _ratio(row: RowResult, server: str) -> str:
@@ -299,7 +301,12 @@ def _ratio(row: RowResult, server: str) -> str:
 
 
 def _range(values: list[float]) -> str:
-    return f"{min(values):,.3g} to {max(values):,.3g}" if values else "-"
+    return f"{_figure(min(values))} to {_figure(max(values))}" if values else "-"
+
+
+def _figure(value: float) -> str:
+    """Three digits that count, or all in front of the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _line(*cells: str) -> str:
