@@ -1,7 +1,7 @@
 //! Address lists (RFC 5322 section 3.4, with the obsolete forms of 4.4), read leniently.
 //!
 //! What no grammar allows still gives addresses: nothing in the list makes the rest of it vanish.
-use super::lexer::{Lexer, is_blank};
+use super::lexer::{Lexer, is_blank, is_special};
 use super::limits::ADDRESSES;
 
 /// One address structure of an ENVELOPE (RFC 9051 section 7.5.2).
@@ -121,22 +121,7 @@ impl Draft {
 }
 
 fn is_atom(octet: u8) -> bool {
-    !is_blank(octet)
-        && !matches!(
-            octet,
-            b'(' | b')'
-                | b'<'
-                | b'>'
-                | b'@'
-                | b','
-                | b';'
-                | b':'
-                | b'\\'
-                | b'"'
-                | b'.'
-                | b'['
-                | b']'
-        )
+    !is_blank(octet) && !is_special(octet) && octet != b'.'
 }
 
 struct Parser<'a> {

@@ -10,6 +10,14 @@ pub(crate) fn is_blank(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t' | b'\r' | b'\n')
 }
 
+/// What `specials` (RFC 5322 section 3.2.3) and `tspecials` (RFC 2045 section 5.1) both name.
+pub(crate) fn is_special(octet: u8) -> bool {
+    matches!(
+        octet,
+        b'(' | b')' | b'<' | b'>' | b'@' | b',' | b';' | b':' | b'\\' | b'"' | b'[' | b']'
+    )
+}
+
 impl<'a> Lexer<'a> {
     pub(crate) fn new(value: &'a [u8]) -> Self {
         Self { rest: value }
@@ -115,26 +123,7 @@ impl<'a> Lexer<'a> {
     /// Octets above 127 are accepted, `=` and `/` are not.
     pub(crate) fn token(&mut self) -> &'a [u8] {
         self.take_while(|octet| {
-            !matches!(
-                octet,
-                0..=b' '
-                    | 0x7f
-                    | b'('
-                    | b')'
-                    | b'<'
-                    | b'>'
-                    | b'@'
-                    | b','
-                    | b';'
-                    | b':'
-                    | b'\\'
-                    | b'"'
-                    | b'/'
-                    | b'['
-                    | b']'
-                    | b'?'
-                    | b'='
-            )
+            !is_special(octet) && !matches!(octet, 0..=b' ' | 0x7f | b'/' | b'?' | b'=')
         })
     }
 }
