@@ -6,6 +6,7 @@ use super::address::{Address, addresses};
 use super::headers::{Headers, Name};
 use super::mime::{self, ContentType, Parameter};
 use super::parts::Kind;
+use crate::wire::writer::quote;
 use std::io::Write;
 
 /// Octets of a quoted string; a longer one is a literal, as many clients bound their lines.
@@ -32,19 +33,7 @@ pub(crate) fn string(to: &mut Vec<u8>, text: &[u8]) {
     };
     let quotable = |octet: &u8| !matches!(octet, b'\r' | b'\n' | 0x80..);
     if text.len() <= QUOTED_OCTETS && text.iter().all(quotable) {
-        to.push(b'"');
-        let mut rest = text;
-        while let Some((plain, special)) =
-            memchr::memchr2(b'"', b'\\', rest).and_then(|at| rest.split_at_checked(at))
-        {
-            to.extend_from_slice(plain);
-            to.push(b'\\');
-            let (octet, behind) = special.split_at_checked(1).unwrap_or_default();
-            to.extend_from_slice(octet);
-            rest = behind;
-        }
-        to.extend_from_slice(rest);
-        to.push(b'"');
+        quote(to, text);
     } else {
         to.push(b'{');
         number(to, text.len() as u64);

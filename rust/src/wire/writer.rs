@@ -29,19 +29,31 @@ pub fn string(octets: &[u8], utf8: bool) -> Vec<u8> {
         && (octets.is_ascii() || (utf8 && std::str::from_utf8(octets).is_ok()));
     let mut text = Vec::with_capacity(octets.len() + 16);
     if quotable {
-        text.push(b'"');
-        for octet in octets {
-            if matches!(octet, b'"' | b'\\') {
-                text.push(b'\\');
-            }
-            text.push(*octet);
-        }
-        text.push(b'"');
+        quote(&mut text, octets);
     } else {
         text.extend_from_slice(format!("{{{}}}\r\n", octets.len()).as_bytes());
         text.extend_from_slice(octets);
     }
     text
+}
+
+/// Append a quoted string; what cannot stand in one is the caller's to look for.
+///
+/// ```abnf
+/// quoted = DQUOTE *QUOTED-CHAR DQUOTE
+/// ```
+pub(crate) fn quote(to: &mut Vec<u8>, octets: &[u8]) {
+    to.push(b'"');
+    let mut rest = octets;
+    while let Some(at) = memchr::memchr2(b'"', b'\\', rest)
+        && let Some((plain, [special, behind @ ..])) = rest.split_at_checked(at)
+    {
+        to.extend_from_slice(plain);
+        to.extend_from_slice(&[b'\\', *special]);
+        rest = behind;
+    }
+    to.extend_from_slice(rest);
+    to.push(b'"');
 }
 
 /// Lines that wait to be sent; each ends with CRLF by itself.
