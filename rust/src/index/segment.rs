@@ -73,11 +73,7 @@ impl<'a> Segment<'a> {
             return Err(Corrupt("index segment: an unused octet is used"));
         }
         let first = records.first().map_or(0, |record| Packed(record).uid());
-        let named = (
-            u32::from_le_bytes([header[8], header[9], header[10], header[11]]),
-            u32::from_le_bytes([header[12], header[13], header[14], header[15]]),
-        );
-        if !ascending || named != (first, before) {
+        if !ascending || ends(header) != (first, before) {
             return Err(Corrupt("index segment: its UIDs do not ascend"));
         }
         Ok(Self {
@@ -177,15 +173,23 @@ pub fn uid_map<'a>(
 /// First and last UID, where the head shows that all between them are there.
 fn uids_by_head(stored: &[u8]) -> Option<(u32, u32)> {
     let (header, records) = stored.split_first_chunk::<HEADER_OCTETS>()?;
-    let count = u32::from(header[1]);
-    let first = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
-    let last = u32::from_le_bytes([header[12], header[13], header[14], header[15]]);
+    let count = usize::from(header[1]);
+    let (first, last) = ends(header);
     let says_all = header[0] == VERSION
-        && (1..=SEGMENT_RECORDS).contains(&usize::from(header[1]))
-        && records.len() == usize::from(header[1]) * RECORD_OCTETS
+        && (1..=SEGMENT_RECORDS).contains(&count)
+        && records.len() == count * RECORD_OCTETS
         && first > 0
-        && last.checked_sub(first) == Some(count - 1);
+        && last.checked_sub(first).map(|behind| behind as usize + 1) == Some(count);
     says_all.then_some((first, last))
+}
+
+/// First and last UID by the head.
+fn ends(header: &[u8; HEADER_OCTETS]) -> (u32, u32) {
+    let h = header;
+    (
+        u32::from_le_bytes([h[8], h[9], h[10], h[11]]),
+        u32::from_le_bytes([h[12], h[13], h[14], h[15]]),
+    )
 }
 
 /// Records, ascending and at most [`SEGMENT_RECORDS`], as a segment; no octets for none.
