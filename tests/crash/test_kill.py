@@ -21,11 +21,8 @@ from pathlib import Path
 
 import pytest
 import trio
-from bench.peers.hashes import LIGHT
 from tests.demo import Demo, started
-
-from imapvm.auth.passwords import hash_password
-from imapvm.filepool.pool import create_filepool, open_filepool
+from tests.server.whole import enrol
 
 CYCLES = int(os.environ.get("IMAPVM_CRASH_CYCLES", "500"))
 """How often a server is killed, over all that run at once."""
@@ -192,24 +189,12 @@ def test_a_server_killed_at_any_instant_keeps_what_it_acknowledged(
             lane.result()
 
 
-def enrol(filepool: Path, users: list[str]) -> None:
-    """With a password that is checked at once: it would be most of a cycle."""
-
-    async def enrol_all() -> None:
-        credential = hash_password(b"secret", parameters=LIGHT)
-        async with open_filepool(filepool) as pool:
-            for user in users:
-                await pool.accounts.enroll(user, credential)
-
-    create_filepool(filepool)
-    trio.run(enrol_all)
-
-
 def kill_again_and_again(directory: Path, seed: int, processes: int, cycles: int) -> None:
     """One filepool, and its server over and over."""
     dice = random.Random(seed)
     workers = [Worker(number, seed) for number in range(CLIENTS)]
-    enrol(directory / "filepool", [worker.user for worker in workers])
+    # With a password that is checked at once: else it would be most of a cycle.
+    trio.run(enrol, directory / "filepool", [worker.user for worker in workers])
     options = [f"--user={worker.user}:secret" for worker in workers]
     options.append(f"--workers={processes}")
     for _ in range(cycles):

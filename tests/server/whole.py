@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -103,13 +103,18 @@ class Server:
         return client
 
 
+async def enrol(filepool: Path, users: Iterable[str]) -> None:
+    """Make a filepool with users whose password, `secret`, is checked at once."""
+    create_filepool(filepool)
+    async with open_filepool(filepool) as pool:
+        for user in users:
+            await pool.accounts.enroll(user, CHEAP)
+
+
 @asynccontextmanager
 async def running(folder: Path, **options) -> AsyncIterator[Server]:
     filepool = folder / "filepool"
-    create_filepool(filepool)
-    async with open_filepool(filepool) as pool:
-        for name in ("ada", "grace"):
-            await pool.accounts.enroll(name, CHEAP)
+    await enrol(filepool, ("ada", "grace"))
     settings = Settings(
         filepool=filepool,
         spool=folder / "spool",
