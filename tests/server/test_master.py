@@ -42,7 +42,9 @@ STUBBORN = GOOD.replace('on("SIGTERM", end)', 'on("SIGTERM", signal.SIG_IGN)')
 SLOW = GOOD.replace('os.write(report, b"r")', "")
 FAILS = f"{HEAD}\nsys.exit(3)"
 FAILS_LATER = f'{HEAD}\nos.write(report, b"r")\nsys.exit(3)'
-DAZED = STUBBORN.replace("while True: signal.pause()", 'on("SIGABRT", beat)\ntime.sleep(1000)')
+DAZED = STUBBORN.replace(
+    'os.write(report, b"r")', 'on("SIGABRT", beat)\nos.write(report, b"r")'
+).replace("while True: signal.pause()", "time.sleep(1000)")
 
 
 class Clock:
