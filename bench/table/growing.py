@@ -14,7 +14,7 @@ import trio
 
 from bench.peers.hashes import LIGHT
 from imapvm.auth.passwords import hash_password
-from imapvm.filepool.messages import NewMessage
+from imapvm.filepool.operations.append import NewMessage
 from imapvm.filepool.pool import Filepool, create_filepool, open_filepool
 from imapvm_bench.corpus.mail import Recipe, make
 

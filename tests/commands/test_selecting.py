@@ -6,7 +6,7 @@ import pytest
 from tests.commands.fakes import say
 
 from imapvm._core import UidSet
-from imapvm.filepool.messages import NewMessage
+from imapvm.filepool.operations.append import NewMessage
 
 MILLION = 1_000_000
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from tests.demo import Demo, started
 
-from imapvm.filepool.headroom import STEP_OCTETS
+from imapvm.filepool.engine.preallocate import STEP_OCTETS
 
 pytestmark = pytest.mark.slow
 

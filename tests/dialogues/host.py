@@ -15,7 +15,7 @@ from tests.dialogues.elsewhere import Elsewhere
 from imapvm._core import STORE_ADD, UidSet
 from imapvm.commands.services import Services
 from imapvm.filepool.accounts import Account
-from imapvm.filepool.messages import NewMessage
+from imapvm.filepool.operations.append import NewMessage
 from imapvm.filepool.pool import Filepool, create_filepool, open_filepool
 from imapvm.filepool.store import AccountStore
 from imapvm.model.flags import SYSTEM_FLAG_NAMES

@@ -10,10 +10,10 @@ from pathlib import Path
 from tests.filepool.direct import START, Direct, dump, message
 
 from imapvm._core import STORE_ADD, UidSet
-from imapvm.filepool.altering import Expunge, StoreFlags
-from imapvm.filepool.delivery import Deliver
-from imapvm.filepool.messages import Append
-from imapvm.filepool.transfer import Copy
+from imapvm.filepool.operations.append import Append
+from imapvm.filepool.operations.copy import Copy
+from imapvm.filepool.operations.deliver import Deliver
+from imapvm.filepool.operations.store_flags import Expunge, StoreFlags
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "storage.md"
 MESSAGE = b"Message-ID: <1@a>\r\nSubject: Hi\r\n\r\nHello.\r\n"

@@ -3,20 +3,20 @@
 import pytest
 from tests.filepool.direct import START, look, message, octets, packed
 
-from imapvm.filepool.account_operations import (
-    Account,
-    MarkDeleted,
-    ReserveAccount,
-    normal_name,
-)
-from imapvm.filepool.delivery import Delivery
-from imapvm.filepool.enrolment import ClearAccount
 from imapvm.filepool.errors import (
     AccountExistsError,
     InvalidNameError,
     LimitError,
     NoSuchAccountError,
 )
+from imapvm.filepool.operations.accounts import (
+    Account,
+    MarkDeleted,
+    ReserveAccount,
+    normal_name,
+)
+from imapvm.filepool.operations.deliver import Delivery
+from imapvm.filepool.operations.enroll import ClearAccount
 from imapvm.filepool.pool import open_filepool
 from imapvm.model.limits import ACCOUNT_NAME_MAX, ADDRESS_MAX, CREDENTIAL_MAX
 
@@ -119,7 +119,7 @@ async def test_a_deleted_account_leaves_nothing(pool, alice, clock):
 
 
 async def test_a_large_account_is_deleted_in_bounded_steps(pool, alice, monkeypatch):
-    from imapvm.filepool import sweep
+    from imapvm.filepool.operations import sweep
 
     for number in range(40):
         await alice.subscribe(f"name {number}")

@@ -12,13 +12,18 @@ from tests.filepool.direct import START, Direct, message, octets, records
 from tests.filepool.naive import NaiveMailbox, NaiveMessage, NaiveStore
 
 from imapvm._core import STORE_ADD, STORE_REMOVE, STORE_REPLACE, UidSet
-from imapvm.filepool.altering import Expunge, StoreFlags
 from imapvm.filepool.errors import FilepoolError, MailboxExistsError, NoSuchMailboxError
-from imapvm.filepool.mailboxes import ClaimRecent, CreateMailbox, DeleteMailbox, Subscribe
-from imapvm.filepool.messages import Append
-from imapvm.filepool.renaming import RenameMailbox
-from imapvm.filepool.sweep import SweepStep
-from imapvm.filepool.transfer import Copy
+from imapvm.filepool.operations.append import Append
+from imapvm.filepool.operations.copy import Copy
+from imapvm.filepool.operations.mailboxes import (
+    ClaimRecent,
+    CreateMailbox,
+    DeleteMailbox,
+    Subscribe,
+)
+from imapvm.filepool.operations.rename import RenameMailbox
+from imapvm.filepool.operations.store_flags import Expunge, StoreFlags
+from imapvm.filepool.operations.sweep import SweepStep
 
 NAMES = ["INBOX", "a", "a/b", "a/b/c", "b", "b/b", "c/d", "INBOX/x"]
 KEYWORDS = ["$Forwarded", "Junk", "todo"]

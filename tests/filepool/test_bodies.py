@@ -16,8 +16,11 @@ from tests.filepool.direct import (
 )
 
 from imapvm._core import STORE_ADD, Digest, Packer
-from imapvm.filepool import bodies, messages
-from imapvm.filepool.bodies import (
+from imapvm.filepool.errors import BodyGoneError, DamagedError, LimitError, StoreUnavailableError
+from imapvm.filepool.operations import append as messages
+from imapvm.filepool.operations.append import Append, BodyWriter, NewMessage
+from imapvm.filepool.tables import bodies
+from imapvm.filepool.tables.bodies import (
     GRACE_SECONDS,
     STAGED_SECONDS,
     StoredBody,
@@ -25,9 +28,7 @@ from imapvm.filepool.bodies import (
     frame_count,
     frame_size,
 )
-from imapvm.filepool.errors import BodyGoneError, DamagedError, LimitError, StoreUnavailableError
-from imapvm.filepool.messages import Append, BodyWriter, NewMessage
-from imapvm.filepool.tables import CHUNK_KEY, VALUE_MAX
+from imapvm.filepool.tables.schema import CHUNK_KEY, VALUE_MAX
 from imapvm.model.flags import SystemFlag
 from imapvm.model.limits import MESSAGE_MAX, THREAD_REFERENCES_MAX
 

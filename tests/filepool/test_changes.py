@@ -4,9 +4,10 @@ import pytest
 from tests.filepool.direct import look, message, uids
 
 from imapvm._core import STORE_ADD, STORE_REMOVE, UidSet
-from imapvm.filepool import changes, sweep
-from imapvm.filepool.altering import Expunge, StoreFlags
-from imapvm.filepool.messages import Append
+from imapvm.filepool.operations import sweep
+from imapvm.filepool.operations.append import Append
+from imapvm.filepool.operations.store_flags import Expunge, StoreFlags
+from imapvm.filepool.tables import changes
 from imapvm.model.changes import MailboxChanges
 from imapvm.model.flags import SystemFlag
 

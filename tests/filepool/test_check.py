@@ -7,15 +7,16 @@ import pytest
 from tests.filepool.direct import START, Direct, message, octets
 
 from imapvm._core import Record, UidSet, segment_append, segment_records
-from imapvm.filepool.altering import Expunge
-from imapvm.filepool.bodies import Sweeping, sweep_key
-from imapvm.filepool.changes import Change
-from imapvm.filepool.check import Finding
-from imapvm.filepool.delivery import Deliver
-from imapvm.filepool.mailboxes import CreateMailbox, DeleteMailbox, Subscribe
-from imapvm.filepool.messages import Append
-from imapvm.filepool.sweep import SweepStep
-from imapvm.filepool.tables import (
+from imapvm.filepool.check.run import Finding
+from imapvm.filepool.operations.append import Append
+from imapvm.filepool.operations.copy import Copy
+from imapvm.filepool.operations.deliver import Deliver
+from imapvm.filepool.operations.mailboxes import CreateMailbox, DeleteMailbox, Subscribe
+from imapvm.filepool.operations.store_flags import Expunge
+from imapvm.filepool.operations.sweep import SweepStep
+from imapvm.filepool.tables.bodies import Sweeping, sweep_key
+from imapvm.filepool.tables.changes import Change
+from imapvm.filepool.tables.schema import (
     CHANGE_KEY,
     CHUNK_KEY,
     COUNTER,
@@ -30,7 +31,6 @@ from imapvm.filepool.tables import (
     UsageRow,
     name_key,
 )
-from imapvm.filepool.transfer import Copy
 
 
 @pytest.fixture

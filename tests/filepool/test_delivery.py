@@ -5,7 +5,8 @@ import trio
 from tests.filepool.direct import START, look, octets, packed, uids
 from tests.filepool.test_bodies import noise, write
 
-from imapvm.filepool.delivery import (
+from imapvm.filepool.errors import NoSuchAccountError, NoSuchMailboxError, StoreUnavailableError
+from imapvm.filepool.operations.deliver import (
     DELIVERIES_SECONDS,
     DELIVERY_ID_MIN,
     AlreadyDelivered,
@@ -13,7 +14,6 @@ from imapvm.filepool.delivery import (
     Delivery,
     DeliveryRefused,
 )
-from imapvm.filepool.errors import NoSuchAccountError, NoSuchMailboxError, StoreUnavailableError
 from imapvm.filepool.pool import create_filepool, open_filepool
 from imapvm.model.limits import DELIVERY_ID_MAX
 

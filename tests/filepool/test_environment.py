@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from imapvm.filepool import environment
+from imapvm.filepool.engine import environment
 from imapvm.filepool.errors import (
     FilepoolError,
     FilepoolMissingError,

@@ -2,7 +2,7 @@
 
 from tests.filepool.direct import look, message, octets
 
-from imapvm.filepool.headroom import LEAST_OCTETS, STEP_OCTETS, Headroom
+from imapvm.filepool.engine.preallocate import LEAST_OCTETS, STEP_OCTETS, Headroom
 
 
 def end_of_file(path):

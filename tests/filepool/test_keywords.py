@@ -4,9 +4,9 @@ import pytest
 from tests.filepool.direct import START, look, message, uids
 
 from imapvm._core import STORE_ADD, STORE_REPLACE, UidSet
-from imapvm.filepool.altering import StoreFlags
 from imapvm.filepool.errors import LimitError
-from imapvm.filepool.messages import Append
+from imapvm.filepool.operations.append import Append
+from imapvm.filepool.operations.store_flags import StoreFlags
 from imapvm.model.limits import (
     KEYWORD_MAX,
     KEYWORD_SET_MAX,
@@ -101,7 +101,7 @@ def test_a_mailbox_may_not_have_more_combinations_and_goes_on_with_those_it_has(
 
 
 async def test_sets_of_many_mailboxes_are_read_again_when_memory_was_cleared(alice, monkeypatch):
-    monkeypatch.setattr("imapvm.filepool.keywords.BOOKS_MAX", 2)
+    monkeypatch.setattr("imapvm.filepool.tables.keywords.BOOKS_MAX", 2)
     names = ("INBOX", "Archive", "Sent", "Trash")
     for round_ in (1, 2):
         for name in names:

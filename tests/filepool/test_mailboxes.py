@@ -10,7 +10,7 @@ from imapvm.filepool.errors import (
     NoSuchMailboxError,
     SpecialUseError,
 )
-from imapvm.filepool.mailboxes import CreateMailbox, Subscribe
+from imapvm.filepool.operations.mailboxes import CreateMailbox, Subscribe
 from imapvm.model.limits import NAMES_PER_ACCOUNT_MAX
 
 

@@ -7,8 +7,8 @@ from tests.filepool.direct import START, look, message, octets, received, record
 
 from imapvm._core import SEGMENT_RECORDS, STORE_ADD, STORE_REMOVE, STORE_REPLACE, UidSet
 from imapvm.filepool.errors import LimitError, MessageGoneError, NoSuchAccountError
-from imapvm.filepool.mailboxes import UID_MAX
-from imapvm.filepool.messages import Append
+from imapvm.filepool.operations.append import Append
+from imapvm.filepool.operations.mailboxes import UID_MAX
 from imapvm.model.flags import SystemFlag
 
 SEEN, DELETED, DRAFT = SystemFlag.SEEN.value, SystemFlag.DELETED.value, SystemFlag.DRAFT.value

@@ -6,15 +6,20 @@ import pytest
 from tests.filepool.direct import Direct, dump, message, octets, packed, uids
 
 from imapvm._core import STORE_ADD, STORE_REMOVE, STORE_REPLACE, UidSet
-from imapvm.filepool.altering import Expunge, StoreFlags
-from imapvm.filepool.delivery import Deliver
-from imapvm.filepool.enrolment import AddAccount, ClearAccount
 from imapvm.filepool.errors import FilepoolError, NoSuchMailboxError
-from imapvm.filepool.mailboxes import ClaimRecent, CreateMailbox, DeleteMailbox, Subscribe
-from imapvm.filepool.messages import Append, StageBody
-from imapvm.filepool.renaming import RenameMailbox
-from imapvm.filepool.sweep import SweepStep
-from imapvm.filepool.transfer import Copy
+from imapvm.filepool.operations.append import Append, StageBody
+from imapvm.filepool.operations.copy import Copy
+from imapvm.filepool.operations.deliver import Deliver
+from imapvm.filepool.operations.enroll import AddAccount, ClearAccount
+from imapvm.filepool.operations.mailboxes import (
+    ClaimRecent,
+    CreateMailbox,
+    DeleteMailbox,
+    Subscribe,
+)
+from imapvm.filepool.operations.rename import RenameMailbox
+from imapvm.filepool.operations.store_flags import Expunge, StoreFlags
+from imapvm.filepool.operations.sweep import SweepStep
 from imapvm.model.ids import AccountId
 
 HISTORY = [

@@ -9,8 +9,10 @@ import lmdb
 import pytest
 from tests.filepool.direct import look, message, uids
 
-from imapvm.filepool import changes, group, sweep
+from imapvm.filepool import group
 from imapvm.filepool.errors import NoSuchMailboxError, StoreUnavailableError
+from imapvm.filepool.operations import sweep
+from imapvm.filepool.tables import changes
 from imapvm.model.ids import MailboxId
 
 OTHER = """

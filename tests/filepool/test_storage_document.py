@@ -6,8 +6,10 @@ import struct
 import pytest
 from tests.filepool import example
 
-from imapvm.filepool import account_operations, bodies, tables
-from imapvm.filepool.tables import AccountTables, GroupTables
+from imapvm.filepool.operations import accounts as account_operations
+from imapvm.filepool.tables import bodies
+from imapvm.filepool.tables import schema as tables
+from imapvm.filepool.tables.schema import AccountTables, GroupTables
 
 WIDTHS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "i16": 2, "i64": 8}
 

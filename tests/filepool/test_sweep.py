@@ -4,12 +4,12 @@ import pytest
 from tests.filepool.direct import START, look, message, octets, uids
 
 from imapvm._core import UidSet
-from imapvm.filepool import sweep
-from imapvm.filepool.bodies import GRACE_SECONDS, Sweeping, sweep_key
-from imapvm.filepool.delivery import Deliver
-from imapvm.filepool.mailboxes import CreateMailbox, DeleteMailbox
-from imapvm.filepool.messages import Append
-from imapvm.filepool.sweep import STEP_ROWS, SweepReport, SweepStep
+from imapvm.filepool.operations import sweep
+from imapvm.filepool.operations.append import Append
+from imapvm.filepool.operations.deliver import Deliver
+from imapvm.filepool.operations.mailboxes import CreateMailbox, DeleteMailbox
+from imapvm.filepool.operations.sweep import STEP_ROWS, SweepReport, SweepStep
+from imapvm.filepool.tables.bodies import GRACE_SECONDS, Sweeping, sweep_key
 
 
 async def test_there_is_nothing_to_do_in_a_new_filepool(pool, alice):
@@ -75,7 +75,7 @@ def test_a_large_body_is_swept_over_several_steps(direct, monkeypatch):
     monkeypatch.setattr(sweep, "STEP_ROWS", 10)
     import os
 
-    from imapvm.filepool.altering import Expunge
+    from imapvm.filepool.operations.store_flags import Expunge
 
     account, inbox = direct.account.id, direct.mailbox().id
     direct.apply(Append(account, inbox, (message(os.urandom(200_000), 8),), START))

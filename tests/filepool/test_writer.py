@@ -14,10 +14,10 @@ import trio
 from tests.filepool.direct import START, look, message, uids
 
 from imapvm._core import STORE_ADD, UidSet
-from imapvm.filepool.changes import RING_KEPT
+from imapvm.filepool.engine.writer import ASIDE_SECONDS, BATCH_MAX, BEGINS_WATCHED, Writer
 from imapvm.filepool.errors import DamagedError, LimitError, StoreUnavailableError
 from imapvm.filepool.pool import create_filepool, open_filepool
-from imapvm.filepool.writer import ASIDE_SECONDS, BATCH_MAX, BEGINS_WATCHED, Writer
+from imapvm.filepool.tables.changes import RING_KEPT
 from imapvm.model.limits import KEYWORDS_PER_MESSAGE_MAX
 
 
@@ -69,7 +69,7 @@ async def together(group, *operations):
 
 
 def append(store, *messages, now=START):
-    from imapvm.filepool.messages import Append
+    from imapvm.filepool.operations.append import Append
 
     return Append(store.account.id, look(store).id, messages, now)
 
@@ -339,7 +339,7 @@ def test_a_process_killed_at_a_commit_leaves_all_of_it_or_nothing(tmp_path, wher
         import sys, trio
         from pathlib import Path
         from tests.filepool.direct import look, message
-        from imapvm.filepool import writer
+        from imapvm.filepool.engine import writer
         from imapvm.filepool.pool import create_filepool, open_filepool
 
         async def main():

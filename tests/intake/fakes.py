@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import trio
 
 from imapvm.filepool.accounts import Account
-from imapvm.filepool.delivery import AlreadyDelivered, Delivered, DeliveryRefused
 from imapvm.filepool.errors import StoreUnavailableError
+from imapvm.filepool.operations.deliver import AlreadyDelivered, Delivered, DeliveryRefused
 
 
 class FakeAccounts:

@@ -5,10 +5,10 @@ import json
 import pytest
 import trio
 
-from imapvm.filepool.check import CheckReport
-from imapvm.filepool.check_findings import Finding
+from imapvm.filepool.check.findings import Finding
+from imapvm.filepool.check.run import CheckReport
+from imapvm.filepool.operations.sweep import SweepReport
 from imapvm.filepool.pool import Filepool, open_filepool
-from imapvm.filepool.sweep import SweepReport
 from imapvm.ops import cli
 
 

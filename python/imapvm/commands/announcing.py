@@ -9,7 +9,7 @@ from imapvm.model.ids import ModSeq
 
 if TYPE_CHECKING:
     from imapvm.commands.context import Context
-    from imapvm.filepool.mailboxes import Mailbox
+    from imapvm.filepool.operations.mailboxes import Mailbox
     from imapvm.filepool.reading import Reader
     from imapvm.model.changes import MailboxChanges
     from imapvm.session.view import View

@@ -15,7 +15,7 @@ from imapvm._core import (
     Malformed,
 )
 from imapvm.commands.context import Context, Done, Refusal
-from imapvm.filepool.messages import BodyWriter, NewMessage
+from imapvm.filepool.operations.append import BodyWriter, NewMessage
 from imapvm.filepool.store import AccountStore
 from imapvm.model.ids import MailboxId
 from imapvm.model.limits import MESSAGE_MAX, MULTIAPPEND_MAX

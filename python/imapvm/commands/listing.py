@@ -9,7 +9,7 @@ from imapvm.commands.context import Context
 from imapvm.commands.names import written
 from imapvm.commands.outcome import Done, Refusal
 from imapvm.commands.status import check_items, status_line
-from imapvm.filepool.mailboxes import Mailbox
+from imapvm.filepool.operations.mailboxes import Mailbox
 from imapvm.filepool.reading import Reader
 from imapvm.model.names import DELIMITER, INBOX, parents
 

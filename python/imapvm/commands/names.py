@@ -3,7 +3,7 @@
 from imapvm._core import mailbox_name
 from imapvm.commands.context import Context
 from imapvm.commands.outcome import Refusal
-from imapvm.filepool.mailboxes import Mailbox
+from imapvm.filepool.operations.mailboxes import Mailbox
 from imapvm.filepool.reading import Reader
 from imapvm.model.names import DELIMITER, canonical_name, name_fault
 

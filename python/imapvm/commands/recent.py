@@ -10,7 +10,7 @@ from collections.abc import Awaitable
 
 from imapvm.commands.context import Context
 from imapvm.filepool.errors import StoreUnavailableError
-from imapvm.filepool.mailboxes import Mailbox
+from imapvm.filepool.operations.mailboxes import Mailbox
 from imapvm.filepool.store import AccountStore
 
 

@@ -2,7 +2,7 @@
 
 from imapvm._core import SequenceSet, UidSet
 from imapvm.commands.context import Context, Refusal
-from imapvm.filepool.mailboxes import Mailbox
+from imapvm.filepool.operations.mailboxes import Mailbox
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import AccountStore
 from imapvm.session.view import View

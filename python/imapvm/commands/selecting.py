@@ -17,7 +17,7 @@ from imapvm.commands.listing import list_line
 from imapvm.commands.names import mailbox_id, tell_normalized, wanted_mailbox
 from imapvm.commands.outcome import Done, Refusal
 from imapvm.commands.recent import claim, claim_arrivals
-from imapvm.filepool.mailboxes import Mailbox
+from imapvm.filepool.operations.mailboxes import Mailbox
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import AccountStore
 from imapvm.model.flags import SYSTEM_FLAG_NAMES, SystemFlag

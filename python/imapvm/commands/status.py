@@ -7,7 +7,7 @@ from imapvm._core import Status, UidSet, segment_uids
 from imapvm.commands.context import Context
 from imapvm.commands.names import mailbox_id, wanted_mailbox, written
 from imapvm.commands.outcome import Done, Refusal
-from imapvm.filepool.mailboxes import Mailbox
+from imapvm.filepool.operations.mailboxes import Mailbox
 from imapvm.filepool.reading import Reader
 from imapvm.model.limits import MESSAGE_MAX
 

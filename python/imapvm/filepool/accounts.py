@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from imapvm.filepool.account_operations import (
+from imapvm.filepool.engine.environment import open_environment
+from imapvm.filepool.engine.transactions import AccountsTxn, Operation
+from imapvm.filepool.engine.writer import Writer
+from imapvm.filepool.operations.accounts import (
     Account,
     AccountRow,
     ActivateAccount,
@@ -25,11 +28,8 @@ from imapvm.filepool.account_operations import (
     State,
     normal_name,
 )
-from imapvm.filepool.enrolment import AddAccount, ClearAccount
-from imapvm.filepool.environment import open_environment
-from imapvm.filepool.operations import AccountsTxn, Operation
-from imapvm.filepool.tables import COUNTER, ID_KEY, AccountTables
-from imapvm.filepool.writer import Writer
+from imapvm.filepool.operations.enroll import AddAccount, ClearAccount
+from imapvm.filepool.tables.schema import COUNTER, ID_KEY, AccountTables
 from imapvm.model.ids import AccountId
 from imapvm.model.limits import ACCOUNT_NAME_MAX, ADDRESS_MAX
 

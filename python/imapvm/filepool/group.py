@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from imapvm._core import HeaderColumns
-from imapvm.filepool.environment import map_data_file, open_environment
-from imapvm.filepool.headroom import Headroom
-from imapvm.filepool.keywords import KeywordBook
-from imapvm.filepool.operations import GroupTxn, Operation
-from imapvm.filepool.tables import ID_KEY, PAIR_KEY, RING_ROW, GroupTables
-from imapvm.filepool.writer import Writer
+from imapvm.filepool.engine.environment import map_data_file, open_environment
+from imapvm.filepool.engine.preallocate import Headroom
+from imapvm.filepool.engine.transactions import GroupTxn, Operation
+from imapvm.filepool.engine.writer import Writer
+from imapvm.filepool.tables.keywords import KeywordBook
+from imapvm.filepool.tables.schema import ID_KEY, PAIR_KEY, RING_ROW, GroupTables
 from imapvm.model.ids import MailboxId
 
 if TYPE_CHECKING:
     import lmdb
 
     from imapvm._core import UidMap
-    from imapvm.filepool.mailboxes import Mailbox
+    from imapvm.filepool.operations.mailboxes import Mailbox
 
 Result = TypeVar("Result")
 

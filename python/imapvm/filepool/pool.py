@@ -11,16 +11,16 @@ import trio
 
 from imapvm._core import HeaderColumns
 from imapvm.filepool.accounts import Account, Accounts
-from imapvm.filepool.check import CheckReport, check_filepool
-from imapvm.filepool.delivery import Deliver, Delivery, DeliveryRefused, DeliveryResult
-from imapvm.filepool.environment import MAP_SIZE, create_filepool
+from imapvm.filepool.check.run import CheckReport, check_filepool
+from imapvm.filepool.engine.environment import MAP_SIZE, create_filepool
 from imapvm.filepool.errors import FilepoolError
 from imapvm.filepool.format import ACCOUNTS, group_name, read_format
 from imapvm.filepool.group import Group
-from imapvm.filepool.messages import BodyWriter, NewMessage
+from imapvm.filepool.operations.append import BodyWriter, NewMessage
+from imapvm.filepool.operations.deliver import Deliver, Delivery, DeliveryRefused, DeliveryResult
+from imapvm.filepool.operations.sweep import SweepReport, SweepStep
 from imapvm.filepool.restaging import in_group
 from imapvm.filepool.store import AccountStore
-from imapvm.filepool.sweep import SweepReport, SweepStep
 from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.limits import HEADER_COLUMNS_OCTETS_MAX
 

@@ -20,15 +20,15 @@ from imapvm._core import (
     UidMap,
     UidSet,
 )
-from imapvm.filepool.changes import read_changes
 from imapvm.filepool.errors import (
     BodyGoneError,
     DamagedError,
     NoSuchAccountError,
     StoreUnavailableError,
 )
-from imapvm.filepool.mailboxes import Mailbox, mailbox_of
-from imapvm.filepool.tables import (
+from imapvm.filepool.operations.mailboxes import Mailbox, mailbox_of
+from imapvm.filepool.tables.changes import read_changes
+from imapvm.filepool.tables.schema import (
     ID_KEY,
     NAME_ROW,
     PAIR_KEY,
@@ -42,7 +42,7 @@ from imapvm.model.names import canonical_name
 
 if TYPE_CHECKING:
     from imapvm.filepool.group import Group
-    from imapvm.filepool.keywords import MailboxKeywords
+    from imapvm.filepool.tables.keywords import MailboxKeywords
 
 SEEN_MAX: Final = 8192
 """Mailbox rows that a process keeps decoded, about 4 MiB; beyond that it starts anew."""

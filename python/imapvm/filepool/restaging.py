@@ -3,10 +3,10 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from imapvm.filepool.bodies import STAGED_SECONDS, NewBody, Staged, stored_octets
 from imapvm.filepool.errors import BodyGoneError
-from imapvm.filepool.messages import NewMessage, StageBody
-from imapvm.filepool.tables import CHUNK_KEY, VALUE_MAX
+from imapvm.filepool.operations.append import NewMessage, StageBody
+from imapvm.filepool.tables.bodies import STAGED_SECONDS, NewBody, Staged, stored_octets
+from imapvm.filepool.tables.schema import CHUNK_KEY, VALUE_MAX
 
 if TYPE_CHECKING:
     from imapvm.filepool.group import Group

@@ -5,19 +5,19 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from imapvm._core import HeaderColumns, UidSet
-from imapvm.filepool.altering import Expunge, Expunged, Stored, StoreFlags
-from imapvm.filepool.mailboxes import (
+from imapvm.filepool.operations.append import Append, Appended, BodyWriter, NewMessage
+from imapvm.filepool.operations.copy import Copied, Copy
+from imapvm.filepool.operations.mailboxes import (
     ClaimRecent,
     CreateMailbox,
     DeleteMailbox,
     Mailbox,
     Subscribe,
 )
-from imapvm.filepool.messages import Append, Appended, BodyWriter, NewMessage
+from imapvm.filepool.operations.rename import RenameMailbox
+from imapvm.filepool.operations.store_flags import Expunge, Expunged, Stored, StoreFlags
 from imapvm.filepool.reading import Reader
-from imapvm.filepool.renaming import RenameMailbox
 from imapvm.filepool.restaging import in_group
-from imapvm.filepool.transfer import Copied, Copy
 from imapvm.model.ids import MailboxId
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ import time
 from collections.abc import AsyncIterable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from imapvm.filepool.delivery import AlreadyDelivered, Delivered, Delivery, DeliveryResult
 from imapvm.filepool.errors import (
     FilepoolError,
     LimitError,
     NoSuchAccountError,
     StoreUnavailableError,
 )
+from imapvm.filepool.operations.deliver import AlreadyDelivered, Delivered, Delivery, DeliveryResult
 from imapvm.filepool.pool import Filepool
 from imapvm.intake.addresses import AddressBook, Target
 from imapvm.intake.envelope import Envelope

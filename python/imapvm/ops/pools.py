@@ -92,8 +92,8 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
     import trio
 
+    from imapvm.filepool.operations.sweep import SweepReport
     from imapvm.filepool.pool import open_filepool
-    from imapvm.filepool.sweep import SweepReport
 
     async def sweep() -> None:
         total = SweepReport(more=True)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from imapvm._core import CorruptError, segment_records
-from imapvm.filepool.bodies import Sweeping, release, sweep_key
-from imapvm.filepool.changes import CHANGES_KEPT, RING_KEPT, Change
+from imapvm.filepool.engine.transactions import GroupTxn
 from imapvm.filepool.errors import DamagedError
-from imapvm.filepool.operations import GroupTxn
-from imapvm.filepool.tables import (
+from imapvm.filepool.tables.bodies import Sweeping, release, sweep_key
+from imapvm.filepool.tables.changes import CHANGES_KEPT, RING_KEPT, Change
+from imapvm.filepool.tables.schema import (
     CHANGE_KEY,
     ID_KEY,
     PAIR_KEY,

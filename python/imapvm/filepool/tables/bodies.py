@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from imapvm._core import CorruptError, decompress
 from imapvm.filepool.errors import BodyGoneError, DamagedError
-from imapvm.filepool.tables import (
+from imapvm.filepool.tables.schema import (
     CHUNK_KEY,
     COUNTER,
     ID_KEY,
@@ -26,7 +26,7 @@ from imapvm.model.limits import MESSAGE_MAX
 if TYPE_CHECKING:
     import lmdb
 
-    from imapvm.filepool.operations import GroupTxn
+    from imapvm.filepool.engine.transactions import GroupTxn
 
 HEAD: Final = Struct("<BBHHxxQ")
 """Version, zero, stored octets in row 0, frames, size of the message."""

@@ -7,12 +7,12 @@ whoever is not sure whether a delivery succeeded may try it again.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from imapvm.filepool.bodies import NewBody, Sweeping, check_available, refer, store_body
+from imapvm.filepool.engine.transactions import GroupTxn
 from imapvm.filepool.errors import FilepoolError, NoSuchMailboxError
-from imapvm.filepool.mailboxes import name_row
-from imapvm.filepool.messages import NewMessage, append_stored, check_uids
-from imapvm.filepool.operations import GroupTxn
-from imapvm.filepool.tables import COUNTER, ID_KEY, SWEEP_KEY
+from imapvm.filepool.operations.append import NewMessage, append_stored, check_uids
+from imapvm.filepool.operations.mailboxes import name_row
+from imapvm.filepool.tables.bodies import NewBody, Sweeping, check_available, refer, store_body
+from imapvm.filepool.tables.schema import COUNTER, ID_KEY, SWEEP_KEY
 from imapvm.model.ids import AccountId, BodyId, MailboxId, Uid
 from imapvm.model.limits import DELIVERY_ID_MAX
 from imapvm.model.names import canonical_name

@@ -8,11 +8,11 @@ THREADID may not change.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from imapvm.filepool.tables import COUNTER, PAIR_KEY
+from imapvm.filepool.tables.schema import COUNTER, PAIR_KEY
 from imapvm.model.ids import AccountId, ThreadId
 
 if TYPE_CHECKING:
-    from imapvm.filepool.operations import GroupTxn
+    from imapvm.filepool.engine.transactions import GroupTxn
 
 
 def thread_of(txn: "GroupTxn", account: AccountId, hashes: Sequence[int]) -> ThreadId:

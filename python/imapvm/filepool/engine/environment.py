@@ -17,7 +17,7 @@ from imapvm.filepool.format import (
     group_name,
     unavailable,
 )
-from imapvm.filepool.tables import AccountTables, GroupTables, Tables, open_tables
+from imapvm.filepool.tables.schema import AccountTables, GroupTables, Tables, open_tables
 
 MAP_SIZE: Final = 1 << 40
 """Address space, not disk: so large that it is never reached and never has to be changed."""

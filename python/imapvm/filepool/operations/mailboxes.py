@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from imapvm.filepool.bodies import Sweeping, sweep_key
-from imapvm.filepool.changes import Change, announce
+from imapvm.filepool.engine.transactions import GroupTxn
 from imapvm.filepool.errors import (
     InvalidNameError,
     LimitError,
     MailboxExistsError,
     SpecialUseError,
 )
-from imapvm.filepool.operations import GroupTxn
-from imapvm.filepool.tables import (
+from imapvm.filepool.tables.bodies import Sweeping, sweep_key
+from imapvm.filepool.tables.changes import Change, announce
+from imapvm.filepool.tables.schema import (
     NAME_ROW,
     SPECIAL_USE_BITS,
     MailboxRow,

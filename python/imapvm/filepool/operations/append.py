@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from imapvm._core import Packer, Record, UidSet
-from imapvm.filepool import index
-from imapvm.filepool.bodies import (
+from imapvm.filepool.engine.transactions import GroupTxn
+from imapvm.filepool.errors import BodyGoneError, LimitError, StoreUnavailableError
+from imapvm.filepool.operations.mailboxes import UID_MAX
+from imapvm.filepool.tables import index
+from imapvm.filepool.tables.bodies import (
     STAGED_SECONDS,
     NewBody,
     Staged,
@@ -17,13 +20,10 @@ from imapvm.filepool.bodies import (
     store_body,
     sweep_key,
 )
-from imapvm.filepool.changes import Change, log_change
-from imapvm.filepool.errors import BodyGoneError, LimitError, StoreUnavailableError
-from imapvm.filepool.keywords import check_keywords, intern
-from imapvm.filepool.mailboxes import UID_MAX
-from imapvm.filepool.operations import GroupTxn
-from imapvm.filepool.tables import CHUNK_KEY, MailboxRow
-from imapvm.filepool.threads import thread_of
+from imapvm.filepool.tables.changes import Change, log_change
+from imapvm.filepool.tables.keywords import check_keywords, intern
+from imapvm.filepool.tables.schema import CHUNK_KEY, MailboxRow
+from imapvm.filepool.tables.threads import thread_of
 from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import AccountId, BodyId, MailboxId, ModSeq
 from imapvm.model.limits import MESSAGE_MAX, THREAD_REFERENCES_MAX

@@ -4,18 +4,18 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from imapvm.filepool.bodies import Sweeping, sweep_key
-from imapvm.filepool.check_findings import putting
+from imapvm.filepool.check.findings import putting
 from imapvm.filepool.errors import DamagedError
-from imapvm.filepool.tables import GroupTables, MailboxRow, UsageRow
+from imapvm.filepool.tables.bodies import Sweeping, sweep_key
+from imapvm.filepool.tables.schema import GroupTables, MailboxRow, UsageRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import lmdb
 
-    from imapvm.filepool.check_findings import Findings
-    from imapvm.filepool.operations import GroupTxn, WriteTxn
+    from imapvm.filepool.check.findings import Findings
+    from imapvm.filepool.engine.transactions import GroupTxn, WriteTxn
 
 
 @dataclass

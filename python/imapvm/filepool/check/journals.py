@@ -4,10 +4,10 @@ from struct import error
 from typing import TYPE_CHECKING
 
 from imapvm._core import CorruptError, UidSet
-from imapvm.filepool.changes import Change
-from imapvm.filepool.check_findings import deleting, putting
-from imapvm.filepool.check_mailboxes import counting
-from imapvm.filepool.tables import (
+from imapvm.filepool.check.findings import deleting, putting
+from imapvm.filepool.check.mailboxes import counting
+from imapvm.filepool.tables.changes import Change
+from imapvm.filepool.tables.schema import (
     CHANGE_KEY,
     COUNTER,
     ID_KEY,
@@ -19,9 +19,9 @@ from imapvm.filepool.tables import (
 if TYPE_CHECKING:
     import lmdb
 
-    from imapvm.filepool.check_findings import Findings
-    from imapvm.filepool.check_picture import GroupPicture
-    from imapvm.filepool.operations import GroupTxn
+    from imapvm.filepool.check.findings import Findings
+    from imapvm.filepool.check.state import GroupPicture
+    from imapvm.filepool.engine.transactions import GroupTxn
 
 
 def inspect_logs(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from imapvm._core import STORE_ADD, STORE_REMOVE
 from imapvm.filepool.errors import DamagedError, LimitError
-from imapvm.filepool.tables import KEYWORDS_KEY, MailboxRow
+from imapvm.filepool.tables.schema import KEYWORDS_KEY, MailboxRow
 from imapvm.model.limits import (
     KEYWORD_MAX,
     KEYWORD_SET_MAX,
@@ -19,7 +19,7 @@ from imapvm.model.limits import (
 )
 
 if TYPE_CHECKING:
-    from imapvm.filepool.operations import GroupTxn
+    from imapvm.filepool.engine.transactions import GroupTxn
 
 BOOKS_MAX: Final = 512
 """Mailboxes whose sets a process keeps in memory; beyond that it starts anew."""

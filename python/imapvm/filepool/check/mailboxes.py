@@ -3,11 +3,11 @@
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from imapvm.filepool.bodies import Sweeping, sweep_key
-from imapvm.filepool.check_findings import deleting, putting
-from imapvm.filepool.check_picture import GroupPicture
-from imapvm.filepool.enrolment import AddAccount
-from imapvm.filepool.tables import (
+from imapvm.filepool.check.findings import deleting, putting
+from imapvm.filepool.check.state import GroupPicture
+from imapvm.filepool.operations.enroll import AddAccount
+from imapvm.filepool.tables.bodies import Sweeping, sweep_key
+from imapvm.filepool.tables.schema import (
     ID_KEY,
     NAME_ROW,
     MailboxRow,
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     import lmdb
 
-    from imapvm.filepool.check_accounts import AccountsPicture
-    from imapvm.filepool.check_findings import Findings
-    from imapvm.filepool.operations import GroupTxn
+    from imapvm.filepool.check.accounts import AccountsPicture
+    from imapvm.filepool.check.findings import Findings
+    from imapvm.filepool.engine.transactions import GroupTxn
 
 
 def inspect_usage(

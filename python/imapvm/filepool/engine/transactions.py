@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from imapvm.filepool.errors import NoSuchAccountError, NoSuchMailboxError
-from imapvm.filepool.tables import (
+from imapvm.filepool.tables.schema import (
     COUNTER,
     ID_KEY,
     PAIR_KEY,
@@ -26,7 +26,7 @@ from imapvm.model.ids import AccountId, MailboxId
 if TYPE_CHECKING:
     import lmdb
 
-    from imapvm.filepool.keywords import KeywordBook
+    from imapvm.filepool.tables.keywords import KeywordBook
 
 Txn_contra = TypeVar("Txn_contra", contravariant=True)
 Result_co = TypeVar("Result_co", covariant=True)

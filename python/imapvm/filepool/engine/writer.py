@@ -22,8 +22,8 @@ import outcome
 import trio
 
 from imapvm._core import CorruptError
+from imapvm.filepool.engine.transactions import Operation, WriteTxn
 from imapvm.filepool.errors import DamagedError, StoreUnavailableError
-from imapvm.filepool.operations import Operation, WriteTxn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,16 +3,16 @@
 from typing import TYPE_CHECKING
 
 from imapvm._core import CorruptError, segment_records
-from imapvm.filepool.check_picture import Counted, GroupPicture
-from imapvm.filepool.tables import INDEX_KEY, INLINE_MAX
+from imapvm.filepool.check.state import Counted, GroupPicture
+from imapvm.filepool.tables.schema import INDEX_KEY, INLINE_MAX
 from imapvm.model.flags import SystemFlag
 
 if TYPE_CHECKING:
     import lmdb
 
     from imapvm._core import Record
-    from imapvm.filepool.check_findings import Findings
-    from imapvm.filepool.operations import GroupTxn
+    from imapvm.filepool.check.findings import Findings
+    from imapvm.filepool.engine.transactions import GroupTxn
 
 
 def inspect_index(

@@ -8,22 +8,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from imapvm.filepool.check_accounts import inspect_accounts
-from imapvm.filepool.check_bodies import inspect_bodies
-from imapvm.filepool.check_findings import Finding, Findings
-from imapvm.filepool.check_index import inspect_index
-from imapvm.filepool.check_logs import inspect_counters, inspect_logs
-from imapvm.filepool.check_mailboxes import inspect_mailboxes, inspect_usage
-from imapvm.filepool.check_picture import read_group
-from imapvm.filepool.check_sweep import inspect_sweep
+from imapvm.filepool.check.accounts import inspect_accounts
+from imapvm.filepool.check.bodies import inspect_bodies
+from imapvm.filepool.check.findings import Finding, Findings
+from imapvm.filepool.check.index import inspect_index
+from imapvm.filepool.check.journals import inspect_counters, inspect_logs
+from imapvm.filepool.check.mailboxes import inspect_mailboxes, inspect_usage
+from imapvm.filepool.check.state import read_group
+from imapvm.filepool.check.sweep import inspect_sweep
 
 if TYPE_CHECKING:
     import lmdb
 
     from imapvm.filepool.accounts import Accounts
-    from imapvm.filepool.check_accounts import AccountsPicture
+    from imapvm.filepool.check.accounts import AccountsPicture
+    from imapvm.filepool.engine.transactions import GroupTxn
     from imapvm.filepool.group import Group
-    from imapvm.filepool.operations import GroupTxn
 
 __all__ = ["CheckReport", "Finding", "check_filepool"]
 

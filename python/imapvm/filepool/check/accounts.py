@@ -3,16 +3,16 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from imapvm.filepool.account_operations import AccountRow, State, normal_name
-from imapvm.filepool.check_findings import deleting, putting
+from imapvm.filepool.check.findings import deleting, putting
 from imapvm.filepool.errors import DamagedError
-from imapvm.filepool.tables import COUNTER, ID_KEY, AccountTables
+from imapvm.filepool.operations.accounts import AccountRow, State, normal_name
+from imapvm.filepool.tables.schema import COUNTER, ID_KEY, AccountTables
 
 if TYPE_CHECKING:
     import lmdb
 
-    from imapvm.filepool.check_findings import Findings
-    from imapvm.filepool.operations import AccountsTxn
+    from imapvm.filepool.check.findings import Findings
+    from imapvm.filepool.engine.transactions import AccountsTxn
 
 
 @dataclass

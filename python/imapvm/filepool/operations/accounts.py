@@ -6,6 +6,7 @@ from enum import IntEnum
 from struct import Struct, error
 from typing import Final, Self
 
+from imapvm.filepool.engine.transactions import AccountsTxn
 from imapvm.filepool.errors import (
     AccountExistsError,
     DamagedError,
@@ -13,8 +14,7 @@ from imapvm.filepool.errors import (
     LimitError,
     NoSuchAccountError,
 )
-from imapvm.filepool.operations import AccountsTxn
-from imapvm.filepool.tables import COUNTER, ID_KEY, ROW_VERSION
+from imapvm.filepool.tables.schema import COUNTER, ID_KEY, ROW_VERSION
 from imapvm.model.ids import AccountId
 from imapvm.model.limits import ACCOUNT_NAME_MAX, ADDRESS_MAX, CREDENTIAL_MAX
 

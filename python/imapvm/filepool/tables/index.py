@@ -15,14 +15,14 @@ from imapvm._core import (
     segment_remove,
     segment_uids,
 )
-from imapvm.filepool.tables import ID_KEY, INDEX_KEY
+from imapvm.filepool.tables.schema import ID_KEY, INDEX_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import lmdb
 
-    from imapvm.filepool.operations import GroupTxn
+    from imapvm.filepool.engine.transactions import GroupTxn
 
 SPARSE: Final = SEGMENT_RECORDS // 4
 """A segment with no more records than this is joined to the one before it, if that has room."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from imapvm._core import UidSet
 from imapvm.filepool.errors import DamagedError
-from imapvm.filepool.tables import (
+from imapvm.filepool.tables.schema import (
     CHANGE_KEY,
     ID_KEY,
     INLINE_MAX,
@@ -22,7 +22,7 @@ from imapvm.model.ids import ModSeq
 if TYPE_CHECKING:
     import lmdb
 
-    from imapvm.filepool.operations import GroupTxn
+    from imapvm.filepool.engine.transactions import GroupTxn
 
 RING_KEPT: Final = 100_000
 """Rows of the ring; who has fallen behind further takes every mailbox as changed."""

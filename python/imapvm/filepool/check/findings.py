@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from imapvm.filepool.operations import WriteTxn
+from imapvm.filepool.engine.transactions import WriteTxn
 
 if TYPE_CHECKING:
     import lmdb

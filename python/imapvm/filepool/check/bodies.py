@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from imapvm._core import CorruptError, Digest, Scanner
-from imapvm.filepool.bodies import (
+from imapvm.filepool.check.findings import deleting, putting
+from imapvm.filepool.errors import FilepoolError
+from imapvm.filepool.tables.bodies import (
     GRACE_SECONDS,
     StoredBody,
     Sweeping,
@@ -12,16 +14,14 @@ from imapvm.filepool.bodies import (
     read_digest,
     sweep_key,
 )
-from imapvm.filepool.check_findings import deleting, putting
-from imapvm.filepool.errors import FilepoolError
-from imapvm.filepool.tables import CHUNK_KEY, COUNTER, ID_KEY, VALUE_MAX
+from imapvm.filepool.tables.schema import CHUNK_KEY, COUNTER, ID_KEY, VALUE_MAX
 
 if TYPE_CHECKING:
     import lmdb
 
-    from imapvm.filepool.check_findings import Findings
-    from imapvm.filepool.check_picture import GroupPicture
-    from imapvm.filepool.operations import GroupTxn
+    from imapvm.filepool.check.findings import Findings
+    from imapvm.filepool.check.state import GroupPicture
+    from imapvm.filepool.engine.transactions import GroupTxn
 
 STRETCH = 1024 * 1024
 """Octets of a body that are read at a time."""

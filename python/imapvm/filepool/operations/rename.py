@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from imapvm._core import UidSet, segment_uids
-from imapvm.filepool.changes import Change, announce, log_change
+from imapvm.filepool.engine.transactions import GroupTxn
 from imapvm.filepool.errors import InvalidNameError, MailboxExistsError, NoSuchMailboxError
-from imapvm.filepool.mailboxes import (
+from imapvm.filepool.operations.mailboxes import (
     check_room,
     checked_name,
     missing_parents,
@@ -13,8 +13,8 @@ from imapvm.filepool.mailboxes import (
     new_mailbox,
     set_name,
 )
-from imapvm.filepool.operations import GroupTxn
-from imapvm.filepool.tables import ID_KEY, NAME_ROW, UsageRow, name_key
+from imapvm.filepool.tables.changes import Change, announce, log_change
+from imapvm.filepool.tables.schema import ID_KEY, NAME_ROW, UsageRow, name_key
 from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.names import DELIMITER, INBOX, canonical_name, is_below
 

@@ -2,17 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-from imapvm.filepool.bodies import Sweeping
-from imapvm.filepool.check_findings import deleting, putting
-from imapvm.filepool.delivery import DELIVERIES_SECONDS
-from imapvm.filepool.tables import COUNTER, ID_KEY, SWEEP_KEY
+from imapvm.filepool.check.findings import deleting, putting
+from imapvm.filepool.operations.deliver import DELIVERIES_SECONDS
+from imapvm.filepool.tables.bodies import Sweeping
+from imapvm.filepool.tables.schema import COUNTER, ID_KEY, SWEEP_KEY
 
 if TYPE_CHECKING:
     import lmdb
 
-    from imapvm.filepool.check_findings import Findings
-    from imapvm.filepool.check_picture import GroupPicture
-    from imapvm.filepool.operations import GroupTxn
+    from imapvm.filepool.check.findings import Findings
+    from imapvm.filepool.check.state import GroupPicture
+    from imapvm.filepool.engine.transactions import GroupTxn
 
 
 def inspect_sweep(

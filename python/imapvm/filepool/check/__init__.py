@@ -1,0 +1,1 @@
+"""Proof of the filepool's invariants, and repairs. Reads everything; used by operators only."""

@@ -1,0 +1,1 @@
+"""Operations: changes to the filepool as frozen values with `apply(txn)`."""

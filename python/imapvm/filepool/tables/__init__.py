@@ -1,0 +1,1 @@
+"""Tables of the filepool: keys, rows, and how each table is read and written in a transaction."""
