@@ -10,7 +10,7 @@ import pytest
 import trio
 from hypothesis import settings
 
-from imapvm.server.reactor import Reactor
+from imapvm.server.net.reactor import Reactor
 
 # No deadlines: the machine may be busy with other tests, and time is measured in bench/.
 settings.register_profile("usual", derandomize=True, deadline=None)

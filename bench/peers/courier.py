@@ -30,7 +30,7 @@ from bench.peers.peer import (
     nobody,
 )
 from bench.peers.processes import served
-from imapvm.server.certificate import self_signed
+from imapvm.server.net.certificate import self_signed
 
 PACKAGES: Final = ("courier-imap", "courier-base", "courier-authdaemon", "courier-authlib-userdb")
 GET: Final = "python -m bench.peers get courier"

@@ -27,7 +27,7 @@ from bench.peers.peer import (
     nobody,
 )
 from bench.peers.processes import served
-from imapvm.server.certificate import self_signed
+from imapvm.server.net.certificate import self_signed
 
 PACKAGES: Final = ("cyrus-imapd", "cyrus-common", "db5.3-util")
 GET: Final = "python -m bench.peers get cyrus"

@@ -33,7 +33,7 @@ from bench.peers.peer import (
     nobody,
 )
 from bench.peers.processes import served
-from imapvm.server.certificate import self_signed
+from imapvm.server.net.certificate import self_signed
 
 INSTALL: Final = (
     "apt-get install --no-install-recommends dovecot-imapd dovecot-lmtpd dovecot-sqlite"

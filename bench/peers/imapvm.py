@@ -13,7 +13,7 @@ from bench.peers.hashes import ABOUT, hashes
 from bench.peers.peer import HOST, Light, Service, Users, free_port, nobody
 from bench.peers.processes import served
 from imapvm.filepool.pool import create_filepool, open_filepool
-from imapvm.server.certificate import NoCertificateError, self_signed
+from imapvm.server.net.certificate import NoCertificateError, self_signed
 
 CONFIGURATION: Final = """\
 filepool = "filepool"

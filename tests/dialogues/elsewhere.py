@@ -11,8 +11,8 @@ import trio
 import trio.testing
 from trio.lowlevel import wait_readable
 
-from imapvm.server.bells import Bells, new_bell
-from imapvm.server.shared_memory import SharedMemory
+from imapvm.server.shared.memory import SharedMemory
+from imapvm.server.shared.wakeup import Bells, new_bell
 
 MESSAGE_MAX = 4096
 

@@ -19,13 +19,13 @@ from imapvm.filepool.operations.append import NewMessage
 from imapvm.filepool.pool import Filepool, create_filepool, open_filepool
 from imapvm.filepool.store import AccountStore
 from imapvm.model.flags import SYSTEM_FLAG_NAMES
-from imapvm.server.bells import Bells
-from imapvm.server.connection import serve_connection
-from imapvm.server.connections import Connections
-from imapvm.server.doorbell import Doorbell
-from imapvm.server.reactor import Reactor
-from imapvm.server.tls import TlsServer
-from imapvm.server.transport import Transport
+from imapvm.server.imap.connection import serve_connection
+from imapvm.server.imap.connections import Connections
+from imapvm.server.imap.notifier import Doorbell
+from imapvm.server.net.reactor import Reactor
+from imapvm.server.net.tls import TlsServer
+from imapvm.server.net.transport import Transport
+from imapvm.server.shared.wakeup import Bells
 
 USER, PASSWORD = "alice", b"secret"
 NEW_YEAR = 1704067200  # 2024-01-01 00:00:00 UTC

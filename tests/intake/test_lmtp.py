@@ -16,7 +16,7 @@ from imapvm.intake import lmtp
 from imapvm.intake.deliver import Deliverer
 from imapvm.intake.lmtp import IDLE_SECONDS, serve_connection, serve_lmtp
 from imapvm.model.limits import LMTP_CONNECTIONS_MAX, RECEIVE_MAX
-from imapvm.server.transport import Transport
+from imapvm.server.net.transport import Transport
 
 HEAD = b"LHLO client.example\r\n"
 BEGUN = HEAD + b"MAIL FROM:<ada@x>\r\nRCPT TO:<bob>\r\n"

@@ -22,7 +22,7 @@ def written():
 
 def test_an_event_is_a_line_of_words(written):
     stream = written("text")
-    logging.getLogger("imapvm.server.connection").info(
+    logging.getLogger("imapvm.server.imap.connection").info(
         "login", extra={"user": "ada", "peer": ("::1", 4), "tls": True, "note": 'a "b"', "no": None}
     )
     line = stream.getvalue()

@@ -12,7 +12,7 @@ import pytest
 
 from imapvm.intake.spool_directory import SpoolDirectory
 from imapvm.ops import cli
-from imapvm.server.certificate import self_signed
+from imapvm.server.net.certificate import self_signed
 
 PATIENCE_SECONDS = 30
 

@@ -9,10 +9,10 @@ import trustme
 from tests.server.whole import Server, running
 
 from imapvm.commands.services import Services
-from imapvm.server.connection import serve_connection
-from imapvm.server.reactor import Reactor
-from imapvm.server.tls import TlsServer
-from imapvm.server.transport import Transport
+from imapvm.server.imap.connection import serve_connection
+from imapvm.server.net.reactor import Reactor
+from imapvm.server.net.tls import TlsServer
+from imapvm.server.net.transport import Transport
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,13 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-import imapvm.server.authenticator
+import imapvm.auth.authenticator
+from imapvm.auth.authenticator import Authenticator
 from imapvm.auth.passwords import hash_password, verify
 from imapvm.auth.throttle import PAIR_FREE
+from imapvm.auth.verification_cache import REMEMBER_SECONDS
 from imapvm.commands.outcome import Refusal
 from imapvm.model.limits import PASSWORD_CHECKS_WAITING_MAX, REMEMBERED_SIGN_INS_MAX
-from imapvm.server.authenticator import Authenticator
-from imapvm.server.proofs import REMEMBER_SECONDS
 
 CHEAP = argon2.profiles.CHEAPEST
 
@@ -60,7 +60,7 @@ def hashes(monkeypatch) -> list[str | None]:
         seen.append(credential)
         return credential is not None and verify(credential, password)
 
-    monkeypatch.setattr(imapvm.server.authenticator, "verify", counting)
+    monkeypatch.setattr(imapvm.auth.authenticator, "verify", counting)
     return seen
 
 

@@ -8,9 +8,9 @@ import trio
 from tests.server.test_doorbell import FakePool, idler
 
 from imapvm.commands.services import Services
-from imapvm.server.bells import QUIET, RUNG, WAITING, Bells, new_bell
-from imapvm.server.connections import Connections
-from imapvm.server.doorbell import ANSWER_SECONDS, LOOK_SECONDS, Doorbell
+from imapvm.server.imap.connections import Connections
+from imapvm.server.imap.notifier import ANSWER_SECONDS, LOOK_SECONDS, Doorbell
+from imapvm.server.shared.wakeup import QUIET, RUNG, WAITING, Bells, new_bell
 
 
 class House:

@@ -5,8 +5,8 @@ import stat
 
 import pytest
 
-from imapvm.server.certificate import NoCertificateError, self_signed
-from imapvm.server.tls import TlsServer
+from imapvm.server.net.certificate import NoCertificateError, self_signed
+from imapvm.server.net.tls import TlsServer
 
 
 def test_what_is_made_can_be_used_for_localhost(tmp_path):

@@ -10,7 +10,7 @@ from tests.server.whole import line, until
 from trio.testing import wait_all_tasks_blocked
 
 from imapvm.model.limits import CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX, OUTPUT_WAITING_MAX
-from imapvm.server.connections import (
+from imapvm.server.imap.connections import (
     AUTOLOGOUT_SECONDS,
     FAREWELLS_PER_SECOND,
     LOGIN_SECONDS,
@@ -335,7 +335,7 @@ async def test_a_mistake_of_ours_ends_one_connection_and_is_logged(monkeypatch, 
         client = await connect(connections)
         await line(client)
         with monkeypatch.context() as patch:
-            patch.setattr("imapvm.server.connection.run", fail)
+            patch.setattr("imapvm.server.imap.connection.run", fail)
             await client.send_all(b"a NOOP\r\n")
             assert (await line(client)).startswith(b"* BYE [SERVERBUG]")
             assert await line(client) == b""
@@ -354,7 +354,7 @@ async def test_interrupts_are_not_taken_for_mistakes(monkeypatch, connect, nurse
             client = await connect(Connections(), within=nursery)
             await client.send_all(b"a NOOP\r\n")
 
-    monkeypatch.setattr("imapvm.server.connection.run", interrupt)
+    monkeypatch.setattr("imapvm.server.imap.connection.run", interrupt)
     with pytest.raises(BaseExceptionGroup) as raised:
         await interrupted()
     assert raised.group_contains(KeyboardInterrupt)

@@ -10,9 +10,9 @@ from tests.server.conftest import tcp_pair
 from tests.server.whole import line, until
 from trio.testing import wait_all_tasks_blocked
 
-from imapvm.server import accept
-from imapvm.server.accept import PAUSE_SECONDS, Door
-from imapvm.server.connections import Connections
+from imapvm.server.imap import acceptor as accept
+from imapvm.server.imap.acceptor import PAUSE_SECONDS, Door
+from imapvm.server.imap.connections import Connections
 
 
 def door(services, connections, reactor, nursery, **options) -> Door:

@@ -6,8 +6,8 @@ from tests.server.test_connections import FakeConnection
 
 from imapvm.commands.services import Services
 from imapvm.filepool.errors import StoreUnavailableError
-from imapvm.server.connections import Connections
-from imapvm.server.doorbell import LOOK_SECONDS, Doorbell
+from imapvm.server.imap.connections import Connections
+from imapvm.server.imap.notifier import LOOK_SECONDS, Doorbell
 
 
 class FakeView:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from imapvm.intake.settings import IntakeSettings
-from imapvm.server.handover import Assignment, Configuration, Role, read, write
 from imapvm.server.settings import Settings
+from imapvm.server.supervisor.spawn_config import Assignment, Configuration, Role, read, write
 
 
 def test_an_assignment_is_read_as_it_was_written():
@@ -55,7 +55,7 @@ def test_the_master_knows_neither_trio_nor_lmdb():
 
 def test_a_process_whose_master_is_gone_does_not_begin(tmp_path):
     code = (
-        "import os, sys; from imapvm.server.role_process import _die_with;"
+        "import os, sys; from imapvm.server.supervisor.role_process import _die_with;"
         f"_die_with({os.getpid() + 1}); print('goes on')"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)

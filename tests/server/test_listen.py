@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from imapvm.server.listen import BACKLOG, Listeners, listen, open_listeners, parse
+from imapvm.server.net.listen import BACKLOG, Listeners, listen, open_listeners, parse
 from imapvm.server.settings import Listening, Settings, SettingsError
 
 
@@ -155,7 +155,7 @@ HANDED_OVER = """
 import os, socket, sys
 from pathlib import Path
 os.environ["LISTEN_PID"] = str(os.getpid())
-from imapvm.server.listen import handed_over, open_listeners
+from imapvm.server.net.listen import handed_over, open_listeners
 from imapvm.server.settings import Settings
 listeners = open_listeners(Settings(filepool=Path("x")))
 print(len(listeners.imap), len(listeners.lmtp), listeners.where().imap[1])

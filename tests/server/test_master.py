@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from imapvm.server.handover import Role
-from imapvm.server.master import GRACE_SECONDS, Master, Plan, ReloadRefused
-from imapvm.server.process import DUMP_SECONDS, HANG_SECONDS, Process
-from imapvm.server.seat import (
+from imapvm.server.settings import SHUTDOWN_SECONDS
+from imapvm.server.supervisor.master import GRACE_SECONDS, Master, Plan, ReloadRefused
+from imapvm.server.supervisor.process import DUMP_SECONDS, HANG_SECONDS, Process
+from imapvm.server.supervisor.spawn_config import Role
+from imapvm.server.supervisor.worker_slot import (
     AGAIN_SECONDS_FIRST,
     AGAIN_SECONDS_MOST,
     HEALTHY_SECONDS,
     LOOP_DEATHS,
     Seat,
 )
-from imapvm.server.settings import SHUTDOWN_SECONDS
 
 PATIENCE_SECONDS = 20
 RELOAD_SECONDS = 50
@@ -171,7 +171,7 @@ class Server:
 
 @pytest.fixture
 def server(caplog) -> Iterator[Server]:
-    caplog.set_level(logging.INFO, "imapvm.server.master")
+    caplog.set_level(logging.INFO, "imapvm.server.supervisor.master")
     server = Server()
     yield server
     for child in server.launcher.children:

@@ -18,11 +18,11 @@ from imapvm.commands.context import Context
 from imapvm.intake.settings import IntakeSettings
 from imapvm.intake.spoolfile import submit
 from imapvm.server import roles
-from imapvm.server.connection import Connection
-from imapvm.server.listen import SettingsError
+from imapvm.server.imap.connection import Connection
+from imapvm.server.net.listen import SettingsError
+from imapvm.server.net.transport import Transport
 from imapvm.server.roles import serve
 from imapvm.server.settings import Settings
-from imapvm.server.transport import Transport
 from imapvm.session.session import Session
 from imapvm.session.view import View
 

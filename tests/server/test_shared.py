@@ -7,10 +7,10 @@ import pytest
 from tests.server.test_connections import FakeConnection
 
 from imapvm.auth.throttle import PAIR_FREE, Throttle
-from imapvm.server import shared_memory
-from imapvm.server.connections import Connections
-from imapvm.server.shared_memory import SharedMemory
-from imapvm.server.shared_table import WAYS, SharedTable, table_octets
+from imapvm.server.imap.connections import Connections
+from imapvm.server.shared import memory as shared_memory
+from imapvm.server.shared.memory import SharedMemory
+from imapvm.server.shared.table import WAYS, SharedTable, table_octets
 
 KEY = bytes(32)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from imapvm.server.settings import Settings, SettingsError
-from imapvm.server.slots import Slots
+from imapvm.server.supervisor.listener_set import Slots
 
 
 def settings(workers: int = 3, **listen) -> Settings:

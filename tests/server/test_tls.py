@@ -11,9 +11,9 @@ from tests.server.conftest import tcp_pair
 from trio.testing import wait_all_tasks_blocked
 
 from imapvm.model.limits import TLS_HANDSHAKE_STEPS_MAX, TLS_HANDSHAKES_MAX
+from imapvm.server.net.tls import HANDSHAKE_SECONDS, TlsServer
+from imapvm.server.net.transport import Transport
 from imapvm.server.settings import CertificateError
-from imapvm.server.tls import HANDSHAKE_SECONDS, TlsServer
-from imapvm.server.transport import Transport
 
 
 def client_of(sock: socket.socket, context: ssl.SSLContext) -> trio.SSLStream[trio.SocketStream]:

@@ -11,8 +11,8 @@ from tests.server.conftest import tcp_pair
 from trio.testing import wait_all_tasks_blocked
 
 from imapvm.model.limits import OUTPUT_WAITING_MAX, RECEIVE_MAX
-from imapvm.server.reactor import Reactor
-from imapvm.server.transport import LINGER_OCTETS_MAX, LINGER_SECONDS, READS_PER_TURN, Transport
+from imapvm.server.net.reactor import Reactor
+from imapvm.server.net.transport import LINGER_OCTETS_MAX, LINGER_SECONDS, READS_PER_TURN, Transport
 
 MANY = 50 * 1024 * 1024
 BLOCK = bytes(range(256)) * 256

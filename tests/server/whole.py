@@ -14,9 +14,9 @@ import trio
 
 from imapvm.auth.passwords import hash_password
 from imapvm.filepool.pool import create_filepool, open_filepool
-from imapvm.server.handover import Configuration
 from imapvm.server.roles import serve
 from imapvm.server.settings import Listening, Settings
+from imapvm.server.supervisor.spawn_config import Configuration
 
 CHEAP = hash_password(b"secret", parameters=argon2.profiles.CHEAPEST)
 MESSAGE = b"From: a@example.org\r\nSubject: hello\r\n\r\nSome text.\r\n"
@@ -151,7 +151,7 @@ from pathlib import Path
 import msgspec
 from imapvm.ops import logs
 from imapvm.ops.serving import serve_until_stopped
-from imapvm.server.handover import Configuration
+from imapvm.server.supervisor.spawn_config import Configuration
 
 def read():
     text = Path(sys.argv[1]).read_bytes()

@@ -140,7 +140,7 @@ def run(arguments: argparse.Namespace) -> int:
     from imapvm.filepool.pool import create_filepool
     from imapvm.ops import logs
     from imapvm.ops.serving import serve_until_stopped
-    from imapvm.server.handover import Configuration
+    from imapvm.server.supervisor.spawn_config import Configuration
 
     logs.configure(style="text", level="warning")
     for kind in PORTS:
@@ -270,7 +270,7 @@ async def _enroll(filepool: Path, users: list[DemoUser]) -> None:
 def _settings(arguments: argparse.Namespace) -> tuple["Settings", str | None]:
     """Settings of the demonstration; and why there is no TLS, where there is none."""
     from imapvm.intake.settings import IntakeSettings
-    from imapvm.server.certificate import NoCertificateError, self_signed
+    from imapvm.server.net.certificate import NoCertificateError, self_signed
     from imapvm.server.settings import Settings
 
     directory: Path = arguments.dir

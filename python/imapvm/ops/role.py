@@ -14,8 +14,8 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def run(arguments: argparse.Namespace) -> int:
     """Be one process of a server."""
     from imapvm.ops import logs
-    from imapvm.server.handover import read
-    from imapvm.server.role_process import serve_assignment
+    from imapvm.server.supervisor.role_process import serve_assignment
+    from imapvm.server.supervisor.spawn_config import read
 
     assignment = read(arguments.assignment)
     configuration = assignment.configuration

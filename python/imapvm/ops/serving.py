@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     import trio
 
-    from imapvm.server.handover import Configuration
+    from imapvm.server.net.tls import TlsServer
     from imapvm.server.settings import Listening
-    from imapvm.server.tls import TlsServer
+    from imapvm.server.supervisor.spawn_config import Configuration
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def configuration_of(path: Path) -> "Configuration":
     """
     from imapvm.ops.config import read_config
     from imapvm.ops.settings import settings_of
-    from imapvm.server.handover import Configuration
+    from imapvm.server.supervisor.spawn_config import Configuration
 
     file = read_config(path)
     return Configuration(

@@ -11,16 +11,16 @@ from imapvm.filepool.errors import FilepoolError
 from imapvm.filepool.format import read_format
 from imapvm.ops.errors import OperatorError
 from imapvm.ops.notify import notify
-from imapvm.server.launcher import Launcher
-from imapvm.server.master import Master, Plan, ReloadRefused
+from imapvm.server.net.tls_context import load, server_context
 from imapvm.server.settings import SettingsError
-from imapvm.server.tls_context import load, server_context
+from imapvm.server.supervisor.launcher import Launcher
+from imapvm.server.supervisor.master import Master, Plan, ReloadRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from imapvm.server.handover import Configuration
     from imapvm.server.settings import Listening, Settings
+    from imapvm.server.supervisor.spawn_config import Configuration
 
 FIXED: Final = ("filepool", "spool", "imap", "imaps", "lmtp", "workers")
 """What a server cannot change while it runs."""

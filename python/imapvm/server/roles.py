@@ -11,28 +11,28 @@ from typing import TYPE_CHECKING, Final, final
 
 import trio
 
+from imapvm.auth.authenticator import Authenticator
 from imapvm.commands.services import Services
 from imapvm.filepool.errors import FilepoolError
 from imapvm.filepool.pool import open_filepool
 from imapvm.intake.deliver import Deliverer
 from imapvm.intake.lmtp import serve_lmtp
 from imapvm.intake.spool import watch_spool
-from imapvm.server.accept import Door
-from imapvm.server.authenticator import Authenticator
-from imapvm.server.connections import Connections
-from imapvm.server.doorbell import Doorbell
-from imapvm.server.handover import EVERYTHING, Role
-from imapvm.server.listen import Listeners, open_listeners
-from imapvm.server.reactor import Reactor
+from imapvm.server.imap.acceptor import Door
+from imapvm.server.imap.connections import Connections
+from imapvm.server.imap.notifier import Doorbell
+from imapvm.server.net.listen import Listeners, open_listeners
+from imapvm.server.net.reactor import Reactor
+from imapvm.server.net.tls import TlsServer
+from imapvm.server.net.transport import Transport
 from imapvm.server.settings import SHUTDOWN_SECONDS
-from imapvm.server.tls import TlsServer
-from imapvm.server.transport import Transport
+from imapvm.server.supervisor.spawn_config import EVERYTHING, Role
 
 if TYPE_CHECKING:
     from imapvm.filepool.pool import Filepool
-    from imapvm.server.bells import Bells
     from imapvm.server.settings import Listening, Settings
-    from imapvm.server.shared_memory import SharedMemory
+    from imapvm.server.shared.memory import SharedMemory
+    from imapvm.server.shared.wakeup import Bells
 
 LOG: Final = logging.getLogger(__name__)
 

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, Final, final
 
-from imapvm.server.handover import Role
+from imapvm.server.supervisor.spawn_config import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from imapvm.server.process import Process
+    from imapvm.server.supervisor.process import Process
 
 HEALTHY_SECONDS: Final = 60.0
 """A process that lived so long was well: its death is not counted with earlier ones."""

@@ -16,8 +16,8 @@ import trio
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
 
 from imapvm.model.limits import OUTPUT_WAITING_MAX, RECEIVE_MAX
-from imapvm.server.reactor import ENDED, READABLE, WRITABLE, Reactor
-from imapvm.server.tls import HANDSHAKE_SECONDS, TlsFacts, TlsServer
+from imapvm.server.net.reactor import ENDED, READABLE, WRITABLE, Reactor
+from imapvm.server.net.tls import HANDSHAKE_SECONDS, TlsFacts, TlsServer
 
 READS_PER_TURN: Final = 64
 """Reads that found octets at once, before other tasks get their turn."""

@@ -9,7 +9,7 @@ import trio
 READY: Final = b"r"
 BEAT: Final = b"."
 BEAT_SECONDS: Final = 5.0
-"""Between two signs of life; see `HANG_SECONDS` in `imapvm.server.process`."""
+"""Between two signs of life; see `HANG_SECONDS` in `imapvm.server.supervisor.process`."""
 
 
 @final

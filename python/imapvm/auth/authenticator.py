@@ -10,10 +10,10 @@ import trio
 
 from imapvm.auth.passwords import is_credential, verify
 from imapvm.auth.throttle import Failures, Throttle
+from imapvm.auth.verification_cache import LocalProofs, Proofs, remember, was_right
 from imapvm.commands.outcome import Refusal
 from imapvm.filepool.accounts import normal_name
 from imapvm.model.limits import LOGIN_NAME_MAX, PASSWORD_CHECKS_WAITING_MAX
-from imapvm.server.proofs import LocalProofs, Proofs, remember, was_right
 
 if TYPE_CHECKING:
     from imapvm.filepool.accounts import Account
@@ -29,7 +29,7 @@ class Accounts(Protocol):
 
 @final
 class Authenticator:
-    """One a process. Of passwords it keeps keyed digests alone (`imapvm.server.proofs`)."""
+    """One a process. Of passwords it keeps keyed digests alone (`imapvm.auth.verification_cache`)."""
 
     __slots__ = (
         "_accounts",

@@ -9,7 +9,7 @@ from typing import Final, Self, final
 import trio
 
 from imapvm.model.limits import TLS_HANDSHAKE_STEPS_MAX, TLS_HANDSHAKES_MAX
-from imapvm.server.tls_context import load, server_context
+from imapvm.server.net.tls_context import load, server_context
 
 HANDSHAKE_SECONDS: Final = 30.0
 """From the first step to the last; waiting for a place among the handshakes does not count."""

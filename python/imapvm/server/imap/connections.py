@@ -13,7 +13,7 @@ from imapvm.model.limits import CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from imapvm.server.connection import Connection
+    from imapvm.server.imap.connection import Connection
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ LOCAL: Final = "local"
 
 
 class Peers(Protocol):
-    """Connections of addresses that other processes have (`imapvm.server.shared_memory`)."""
+    """Connections of addresses that other processes have (`imapvm.server.shared.memory`)."""
 
     def elsewhere(self, network: str) -> int:
         """How many a network has in all other processes."""

@@ -11,17 +11,17 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final, final
 
-from imapvm.server.bells import new_bell
-from imapvm.server.handover import Assignment, Role, write
-from imapvm.server.listen import Listeners
-from imapvm.server.process import Process
-from imapvm.server.shared_memory import SharedMemory
-from imapvm.server.slots import Slots
+from imapvm.server.net.listen import Listeners
+from imapvm.server.shared.memory import SharedMemory
+from imapvm.server.shared.wakeup import new_bell
+from imapvm.server.supervisor.listener_set import Slots
+from imapvm.server.supervisor.process import Process
+from imapvm.server.supervisor.spawn_config import Assignment, Role, write
 
 if TYPE_CHECKING:
-    from imapvm.server.master import Plan
-    from imapvm.server.seat import Seat
     from imapvm.server.settings import Listening, Settings
+    from imapvm.server.supervisor.master import Plan
+    from imapvm.server.supervisor.worker_slot import Seat
 
 # -P: what lies in the current directory is not imported.
 COMMAND: Final = (sys.executable, "-P", "-m", "imapvm", "role")
@@ -55,7 +55,7 @@ class Launcher:
         return bool(self._slots.intake.lmtp)
 
     def launch(self, seat: "Seat", plan: "Plan") -> Process:
-        """Start a process; see `imapvm.server.master.Launcher`."""
+        """Start a process; see `imapvm.server.supervisor.master.Launcher`."""
         assert plan.configuration is not None
         listeners = Listeners()
         if seat.role is Role.WORKER:

@@ -10,7 +10,7 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING, Final, final
 
-from imapvm.server.listen import (
+from imapvm.server.net.listen import (
     BACKLOG,
     UNIX,
     Listeners,

@@ -9,13 +9,13 @@ from trio.lowlevel import wait_readable
 
 from imapvm.filepool.errors import FilepoolError
 from imapvm.intake.faults import is_bug
-from imapvm.server.connections import SWEEP_SLICE, Connections
+from imapvm.server.imap.connections import SWEEP_SLICE, Connections
 
 if TYPE_CHECKING:
     from imapvm.commands.context import Context
     from imapvm.commands.services import Services
     from imapvm.model.ids import AccountId, MailboxId
-    from imapvm.server.bells import Bells
+    from imapvm.server.shared.wakeup import Bells
 
 LOG: Final = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ import trio
 from trio.lowlevel import wait_readable
 
 from imapvm.commands.services import Services
-from imapvm.server.connection import serve_connection
-from imapvm.server.connections import LOCAL, Connections, is_loopback
-from imapvm.server.reactor import Reactor
+from imapvm.server.imap.connection import serve_connection
+from imapvm.server.imap.connections import LOCAL, Connections, is_loopback
+from imapvm.server.net.reactor import Reactor
+from imapvm.server.net.tls import TlsServer
+from imapvm.server.net.transport import Transport
 from imapvm.server.settings import Plaintext
-from imapvm.server.tls import TlsServer
-from imapvm.server.transport import Transport
 
 LOG: Final = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from struct import Struct
 from typing import Final, final
 
 from imapvm.auth.throttle import FailureKey
+from imapvm.auth.verification_cache import DIGEST_OCTETS
 from imapvm.model.ids import AccountId
 from imapvm.model.limits import REMEMBERED_SIGN_INS_MAX, THROTTLE_ENTRIES_MAX
-from imapvm.server.proofs import DIGEST_OCTETS
-from imapvm.server.shared_table import SharedTable, table_octets
+from imapvm.server.shared.table import SharedTable, table_octets
 
 PLACES_MAX: Final = 512
 """Twice 256 workers: at a reload old and new ones are there at the same time."""
@@ -62,7 +62,7 @@ class SharedMemory:
         self.key = bytes(self._view[_KEY : _KEY + KEY_OCTETS])
         """Secret of this server's processes, made anew at each start."""
         self.bells = self._view[_BELLS : _BELLS + places]
-        """An octet each: see `imapvm.server.bells`."""
+        """An octet each: see `imapvm.server.shared.wakeup`."""
 
     @classmethod
     def create(cls, places: int) -> "SharedMemory":
@@ -119,7 +119,7 @@ class SharedFailures:
 
 @final
 class SharedProofs:
-    """Passwords that were right in whichever worker (`imapvm.server.proofs.Proofs`).
+    """Passwords that were right in whichever worker (`imapvm.auth.verification_cache.Proofs`).
 
     Args:
         table: where they are.

@@ -45,9 +45,9 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     master: int
     """Its process id."""
     report: int
-    """A pipe to the master: see `imapvm.server.report`."""
+    """A pipe to the master: see `imapvm.server.supervisor.report`."""
     memory: int
-    """See `imapvm.server.shared_memory`."""
+    """See `imapvm.server.shared.memory`."""
     bells: tuple[int, ...]
     place: int | None = None
     """Of a worker, among those who serve clients: which bell is its own."""

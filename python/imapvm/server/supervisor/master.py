@@ -1,7 +1,7 @@
 """Starts the processes of a server, watches them, and replaces those that die.
 
 It reads no mail and speaks to no client: it knows neither Trio nor LMDB, so there is little in it
-that could fail, and it holds what must outlive the others (`imapvm.server.launcher`). It waits for
+that could fail, and it holds what must outlive the others (`imapvm.server.supervisor.launcher`). It waits for
 signals and for what its children report, in one `poll`.
 """
 
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, Protocol, final
 
-from imapvm.server.handover import Role
-from imapvm.server.process import Process, cause_of
-from imapvm.server.seat import LOOP_DEATHS, Seat
 from imapvm.server.settings import SHUTDOWN_SECONDS
-from imapvm.server.signals import Signals
+from imapvm.server.supervisor.process import Process, cause_of
+from imapvm.server.supervisor.signals import Signals
+from imapvm.server.supervisor.spawn_config import Role
+from imapvm.server.supervisor.worker_slot import LOOP_DEATHS, Seat
 
 if TYPE_CHECKING:
-    from imapvm.server.handover import Configuration
+    from imapvm.server.supervisor.spawn_config import Configuration
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Plan:
 
 
 class Launcher(Protocol):
-    """Starts processes: `imapvm.server.launcher`, and a fake one in tests."""
+    """Starts processes: `imapvm.server.supervisor.launcher`, and a fake one in tests."""
 
     def launch(self, seat: Seat, plan: Plan) -> Process:
         """Start a process.

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from imapvm.commands.services import Services
     from imapvm.filepool.store import AccountStore
     from imapvm.protocol.commands import Event
-    from imapvm.server.connections import Connections
-    from imapvm.server.transport import Transport
+    from imapvm.server.imap.connections import Connections
+    from imapvm.server.net.transport import Transport
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Connection:
         """What is being carried out."""
         self._more: Awaitable[None] | None = None
         """What is to be awaited before the client is listened to again."""
-        # What the sweeper saw last, and since when it is so (`imapvm.server.connections`).
+        # What the sweeper saw last, and since when it is so (`imapvm.server.imap.connections`).
         self.heard = self.sent = -1
         self.heard_at = self.sent_at = now
 

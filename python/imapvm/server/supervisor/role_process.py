@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from imapvm.server.bells import Bells
-from imapvm.server.handover import Assignment, Role
-from imapvm.server.listen import Listeners
-from imapvm.server.report import Report
+from imapvm.server.net.listen import Listeners
 from imapvm.server.roles import Among, Orders, serve_roles, tls_of
-from imapvm.server.shared_memory import SharedMemory
+from imapvm.server.shared.memory import SharedMemory
+from imapvm.server.shared.wakeup import Bells
+from imapvm.server.supervisor.report import Report
+from imapvm.server.supervisor.spawn_config import Assignment, Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,0 +1,1 @@
+"""IMAP connections of one process: accepting, serving, limiting and notifying them."""

@@ -1,0 +1,1 @@
+"""Sockets, TLS and readiness: bytes between a peer and this process."""

@@ -1,0 +1,1 @@
+"""Memory and wakeups that the processes of one server share."""

@@ -1,0 +1,1 @@
+"""Master process: worker slots, spawning, listeners that outlive a worker."""
