@@ -7,7 +7,7 @@ from typing import get_args
 from tests.dialogues import script
 
 from imapvm.commands.table import TABLE
-from imapvm.protocol.commands import Command
+from imapvm.session.events import Command
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "protocol.md"
 

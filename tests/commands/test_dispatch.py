@@ -13,7 +13,7 @@ from imapvm.model.limits import (
     LINE_BEFORE_LOGIN_MAX,
     LITERAL_BEFORE_LOGIN_MAX,
 )
-from imapvm.protocol.states import State
+from imapvm.session.states import State
 
 STATUS = b"a1 STATUS INBOX (MESSAGES)\r\n"
 

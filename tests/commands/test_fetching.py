@@ -2,7 +2,7 @@
 
 from tests.commands.fakes import say
 
-from imapvm.commands.answering import STEP_OCTETS
+from imapvm.commands.handlers.fetch.stream import STEP_OCTETS
 
 MESSAGE = b"Subject: %d\r\nX-Odd: %d\r\n\r\nbody\r\n"
 

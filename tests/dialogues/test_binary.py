@@ -7,7 +7,7 @@ import pytest
 from tests.dialogues.grammar import Reader
 from tests.dialogues.host import Line, running
 
-from imapvm.commands.decoding import READ_OCTETS
+from imapvm.commands.handlers.fetch.binary_parts import READ_OCTETS
 
 
 def part(size: int, *, nul_at: int | None = None) -> bytes:

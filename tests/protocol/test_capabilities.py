@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from imapvm.protocol.capabilities import TABLE, Facts, capabilities
-from imapvm.protocol.enabling import newly_enabled
-from imapvm.protocol.states import State
+from imapvm.session.capabilities import TABLE, Facts, capabilities
+from imapvm.session.enabling import newly_enabled
+from imapvm.session.states import State
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "protocol.md"
 STRANGER = State.NOT_AUTHENTICATED

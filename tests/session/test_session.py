@@ -4,8 +4,8 @@ import pytest
 
 from imapvm._core import UidMap, UidSet
 from imapvm.model.ids import MailboxId, ModSeq
-from imapvm.protocol.states import State
 from imapvm.session.session import Session
+from imapvm.session.states import State
 from imapvm.session.view import View
 
 

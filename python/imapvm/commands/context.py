@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 import trio
 
 from imapvm._core import CommandReader, Limits, Malformed, ResponseWriter
-from imapvm.commands.announcing import announce
 from imapvm.commands.outcome import Disconnected, Done, Hangup, Refusal
+from imapvm.commands.updates import announce
 from imapvm.model.limits import LINE_BEFORE_LOGIN_MAX, LITERAL_BEFORE_LOGIN_MAX, MESSAGE_MAX
 
 if TYPE_CHECKING:
     from imapvm.commands.services import Services
     from imapvm.filepool.store import AccountStore
-    from imapvm.protocol.commands import Event
+    from imapvm.session.events import Event
     from imapvm.session.session import Session
 
 __all__ = ["AFTER_LOGIN", "BEFORE_LOGIN", "SEND_OCTETS", "Channel", "Context"]

@@ -5,10 +5,10 @@ from collections.abc import Awaitable
 from typing import Any, Final, cast
 
 from imapvm._core import Append, CorruptError, Idle, LiteralWanted, Malformed
-from imapvm.commands.announcing import announce, catch_up
 from imapvm.commands.context import Context
 from imapvm.commands.outcome import Disconnected, Done, Hangup, Refusal
 from imapvm.commands.table import Expunges, Row, row_of
+from imapvm.commands.updates import announce, catch_up
 from imapvm.filepool.errors import (
     BodyGoneError,
     DamagedError,
@@ -24,8 +24,8 @@ from imapvm.filepool.errors import (
     StoreUnavailableError,
 )
 from imapvm.model.limits import FAULTS_BEFORE_LOGIN_MAX
-from imapvm.protocol.commands import Command, Event
-from imapvm.protocol.states import State
+from imapvm.session.events import Command, Event
+from imapvm.session.states import State
 
 LOG: Final = logging.getLogger("imapvm.commands")
 

@@ -36,28 +36,28 @@ from imapvm._core import (
     Unselect,
     Unsubscribe,
 )
-from imapvm.commands import (
+from imapvm.commands.context import Context
+from imapvm.commands.handlers import (
     anytime,
     append,
+    authenticate,
     copy,
     enable,
     expunge,
-    fetch,
     idle,
     listing,
-    login,
     mailboxes,
     namespace,
-    search,
-    selecting,
+    select,
     starttls,
     status,
     store,
 )
-from imapvm.commands.context import Context
+from imapvm.commands.handlers.fetch import fetch
+from imapvm.commands.handlers.search import search
 from imapvm.commands.outcome import Done
-from imapvm.protocol.commands import Command
-from imapvm.protocol.states import (
+from imapvm.session.events import Command
+from imapvm.session.states import (
     ANY,
     AUTHENTICATED,
     NOT_AUTHENTICATED,
@@ -109,12 +109,12 @@ TABLE: Final[tuple[Row[Any], ...]] = (
     Row(Id,           "ID",           anytime.identify,      ANY),
     # section 6.2: not authenticated
     Row(StartTls,     "STARTTLS",     starttls.starttls,     NOT_AUTHENTICATED),
-    Row(Authenticate, "AUTHENTICATE", login.authenticate,    NOT_AUTHENTICATED),
-    Row(Login,        "LOGIN",        login.login,           NOT_AUTHENTICATED),
+    Row(Authenticate, "AUTHENTICATE", authenticate.authenticate,    NOT_AUTHENTICATED),
+    Row(Login,        "LOGIN",        authenticate.login,           NOT_AUTHENTICATED),
     # section 6.3: authenticated
     Row(Enable,       "ENABLE",       enable.enable,         NOTHING_SELECTED),
-    Row(Select,       "SELECT",       selecting.select,      AUTHENTICATED, NEW),
-    Row(Select,       "EXAMINE",      selecting.select,      AUTHENTICATED, NEW),
+    Row(Select,       "SELECT",       select.select,      AUTHENTICATED, NEW),
+    Row(Select,       "EXAMINE",      select.select,      AUTHENTICATED, NEW),
     Row(Create,       "CREATE",       mailboxes.create,      AUTHENTICATED),
     Row(Delete,       "DELETE",       mailboxes.delete,      AUTHENTICATED),
     Row(Rename,       "RENAME",       mailboxes.rename,      AUTHENTICATED),
@@ -127,9 +127,9 @@ TABLE: Final[tuple[Row[Any], ...]] = (
     Row(Append,       "APPEND",       append.append,         AUTHENTICATED),
     Row(Idle,         "IDLE",         idle.idle,             AUTHENTICATED),
     # section 6.4: selected
-    Row(Check,        "CHECK",        selecting.check,       SELECTED),
-    Row(Close,        "CLOSE",        selecting.close,       SELECTED),
-    Row(Unselect,     "UNSELECT",     selecting.unselect,    SELECTED),
+    Row(Check,        "CHECK",        select.check,       SELECTED),
+    Row(Close,        "CLOSE",        select.close,       SELECTED),
+    Row(Unselect,     "UNSELECT",     select.unselect,    SELECTED),
     Row(Expunge,      "EXPUNGE",      expunge.expunge,       SELECTED),
     Row(Expunge,      "UID EXPUNGE",  expunge.expunge,       SELECTED),
     Row(Search,       "SEARCH",       search.search,         SELECTED, HELD),

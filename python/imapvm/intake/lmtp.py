@@ -16,7 +16,6 @@ import trio
 from imapvm.filepool.errors import FilepoolError
 from imapvm.intake.deliver import Deliverer, Incoming, reply_to
 from imapvm.intake.envelope import Envelope
-from imapvm.intake.faults import is_bug
 from imapvm.intake.lmtp_protocol import (
     SHUTTING_DOWN,
     TIMED_OUT,
@@ -29,6 +28,7 @@ from imapvm.intake.lmtp_protocol import (
 from imapvm.intake.peer import Peer
 from imapvm.intake.replies import UNKNOWN, Reply
 from imapvm.intake.trace import Trace
+from imapvm.model.bugs import is_bug
 from imapvm.model.limits import LMTP_CONNECTIONS_MAX, RECEIVE_MAX
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ import trio
 from imapvm.filepool.errors import FilepoolError, StoreUnavailableError
 from imapvm.intake.bsmtp import BsmtpError
 from imapvm.intake.deliver import Deliverer
-from imapvm.intake.faults import is_bug
 from imapvm.intake.notices import Notices
 from imapvm.intake.replies import FULL
 from imapvm.intake.spool_directory import (
@@ -29,6 +28,7 @@ from imapvm.intake.spool_directory import (
 )
 from imapvm.intake.spool_entry import ChangedError, SpoolEntry, TryAgainError
 from imapvm.intake.spoolfile import NEW
+from imapvm.model.bugs import is_bug
 from imapvm.model.limits import SPOOL_IN_FLIGHT_MAX, SPOOL_TRIES_MAX
 
 __all__ = ["SpoolInUseError", "watch_spool"]

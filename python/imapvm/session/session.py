@@ -3,7 +3,7 @@
 from typing import Generic, TypeVar
 
 from imapvm._core import UidSet
-from imapvm.protocol.states import State
+from imapvm.session.states import State
 from imapvm.session.view import NONE, View
 
 StoreT = TypeVar("StoreT")

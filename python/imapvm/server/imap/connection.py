@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Final, final
 
 import trio
 
-from imapvm.commands.anytime import offered
 from imapvm.commands.context import SEND_OCTETS, Context
 from imapvm.commands.dispatch import run
+from imapvm.commands.handlers.anytime import offered
 from imapvm.commands.outcome import Disconnected
-from imapvm.intake.faults import is_bug
-from imapvm.protocol.greeting import greet
+from imapvm.model.bugs import is_bug
+from imapvm.session.greeting import greet
 from imapvm.session.session import Session
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from imapvm.commands.services import Services
     from imapvm.filepool.store import AccountStore
-    from imapvm.protocol.commands import Event
     from imapvm.server.imap.connections import Connections
     from imapvm.server.net.transport import Transport
+    from imapvm.session.events import Event
 
 LOG: Final = logging.getLogger(__name__)
 

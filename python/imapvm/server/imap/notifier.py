@@ -8,7 +8,7 @@ import trio
 from trio.lowlevel import wait_readable
 
 from imapvm.filepool.errors import FilepoolError
-from imapvm.intake.faults import is_bug
+from imapvm.model.bugs import is_bug
 from imapvm.server.imap.connections import SWEEP_SLICE, Connections
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Final
 from imapvm._core import Authenticate, Login, Malformed, SaslResponse
 from imapvm.auth.claims import claim
 from imapvm.auth.exchange import MECHANISMS, Ask, Claim, Fault
-from imapvm.commands.anytime import offered
 from imapvm.commands.context import Context
+from imapvm.commands.handlers.anytime import offered
 from imapvm.commands.outcome import Done, Refusal
 
 WRONG: Final = "no such user with this password"

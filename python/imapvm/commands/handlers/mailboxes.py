@@ -2,7 +2,7 @@
 
 from imapvm._core import Create, Delete, Rename, Subscribe, Unsubscribe
 from imapvm.commands.context import Context
-from imapvm.commands.names import mailbox_id, new_name, tell_normalized
+from imapvm.commands.handlers.names import mailbox_id, new_name, tell_normalized
 from imapvm.commands.outcome import Done, Refusal
 from imapvm.filepool.store import AccountStore
 from imapvm.model.names import DELIMITER, INBOX, canonical_name, is_below

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from imapvm.model.limits import MESSAGE_MAX
-from imapvm.protocol.states import State
+from imapvm.session.states import State
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Final
 
 from imapvm._core import BoundSearch, Search, UidSet, Undecided, imap_string
 from imapvm.commands.context import Context, Done, Refusal
-from imapvm.commands.deciding import decide, gather
+from imapvm.commands.handlers.search.search_bodies import decide, gather
 from imapvm.commands.selected import selected, selected_row
 from imapvm.filepool.store import AccountStore
 from imapvm.session.view import View

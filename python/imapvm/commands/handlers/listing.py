@@ -6,9 +6,9 @@ from typing import Final
 
 from imapvm._core import List, ListMatcher, Lsub
 from imapvm.commands.context import Context
-from imapvm.commands.names import written
+from imapvm.commands.handlers.names import written
+from imapvm.commands.handlers.status import check_items, status_line
 from imapvm.commands.outcome import Done, Refusal
-from imapvm.commands.status import check_items, status_line
 from imapvm.filepool.operations.mailboxes import Mailbox
 from imapvm.filepool.reading import Reader
 from imapvm.model.names import DELIMITER, INBOX, parents

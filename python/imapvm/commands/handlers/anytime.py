@@ -4,9 +4,9 @@ from collections.abc import Awaitable
 
 from imapvm._core import Capability, Id, Logout, Noop, imap_string
 from imapvm.commands.context import Context
+from imapvm.commands.handlers.recent import claim_arrivals
 from imapvm.commands.outcome import Done
-from imapvm.commands.recent import claim_arrivals
-from imapvm.protocol.capabilities import Facts, capabilities
+from imapvm.session.capabilities import Facts, capabilities
 
 
 def offered(ctx: Context) -> str:

@@ -3,7 +3,7 @@
 from imapvm._core import Enable
 from imapvm.commands.context import Context
 from imapvm.commands.outcome import Done
-from imapvm.protocol.enabling import ENABLEABLE, newly_enabled
+from imapvm.session.enabling import ENABLEABLE, newly_enabled
 
 
 def enable(ctx: Context, command: Enable) -> Done:

@@ -1,8 +1,8 @@
 """STORE and UID STORE (RFC 9051 sections 6.4.6 and 6.4.9)."""
 
 from imapvm._core import FetchItems, Store
-from imapvm.commands.answering import Answering
 from imapvm.commands.context import Context, Done, Refusal
+from imapvm.commands.handlers.fetch.stream import Answering
 from imapvm.commands.selected import gone, selected, wanted_uids, writable
 
 

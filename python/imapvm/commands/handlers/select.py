@@ -11,12 +11,12 @@ from imapvm._core import (
     UidSet,
     Unselect,
 )
-from imapvm.commands.announcing import keyword_names
 from imapvm.commands.context import Context
-from imapvm.commands.listing import list_line
-from imapvm.commands.names import mailbox_id, tell_normalized, wanted_mailbox
+from imapvm.commands.handlers.listing import list_line
+from imapvm.commands.handlers.names import mailbox_id, tell_normalized, wanted_mailbox
+from imapvm.commands.handlers.recent import claim, claim_arrivals
 from imapvm.commands.outcome import Done, Refusal
-from imapvm.commands.recent import claim, claim_arrivals
+from imapvm.commands.updates import keyword_names
 from imapvm.filepool.operations.mailboxes import Mailbox
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import AccountStore

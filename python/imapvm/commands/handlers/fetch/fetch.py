@@ -4,8 +4,8 @@ from collections.abc import Awaitable
 from typing import Final
 
 from imapvm._core import STORE_ADD, Fetch, UidSet, uids_with_flags
-from imapvm.commands.answering import Answering
 from imapvm.commands.context import Context, Done, Refusal
+from imapvm.commands.handlers.fetch.stream import Answering
 from imapvm.commands.selected import gone, selected, selected_row, wanted_uids
 from imapvm.filepool.errors import StoreUnavailableError
 from imapvm.filepool.store import AccountStore

@@ -7,10 +7,10 @@ So neither the transaction nor the memory grows with what was asked for.
 from typing import Final, final
 
 from imapvm._core import FetchAnswer, FetchItems, UidSet
-from imapvm.commands.announcing import MailboxSource
 from imapvm.commands.context import Context, Refusal
-from imapvm.commands.decoding import send_decoded
+from imapvm.commands.handlers.fetch.binary_parts import send_decoded
 from imapvm.commands.selected import selected, selected_row
+from imapvm.commands.updates import MailboxSource
 
 STEP_OCTETS: Final = 256 * 1024
 """Rendered and sent at a time: less costs transactions and sends, more buys nothing."""

@@ -1,0 +1,1 @@
+"""FETCH: its handler, streaming of long responses, and decoded parts."""

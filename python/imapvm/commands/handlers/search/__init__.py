@@ -1,0 +1,1 @@
+"""SEARCH: its handler, and searching message text in threads."""

@@ -1,1 +1,0 @@
-"""What may be said now: states, capabilities, the words of the connection."""
