@@ -7,7 +7,7 @@ from imapvm._core import segment_records
 from imapvm.filepool.pool import create_filepool, open_filepool
 from imapvm.intake.deliver import Deliverer
 from imapvm.intake.settings import IntakeSettings
-from imapvm.intake.spool_directory import SpoolDirectory
+from imapvm.intake.spool.directory import SpoolDirectory
 
 NOW = 1_795_400_000.0
 

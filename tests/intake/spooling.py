@@ -5,7 +5,7 @@ import contextlib
 import trio
 from tests.intake.fakes import message_of
 
-from imapvm.intake.spool import watch_spool
+from imapvm.intake.spool.watcher import watch_spool
 
 
 @contextlib.asynccontextmanager

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imapvm.intake import bsmtp
-from imapvm.intake.bsmtp import BsmtpError, MessageBegins, MessageEnds, read_bsmtp
 from imapvm.intake.envelope import Envelope, Recipient, Sender
-from imapvm.intake.spoolfile import crlf_lines, dot_stuffed, write_bsmtp
+from imapvm.intake.spool import bsmtp
+from imapvm.intake.spool.bsmtp import BsmtpError, MessageBegins, MessageEnds, read_bsmtp
+from imapvm.intake.spool.file import crlf_lines, dot_stuffed, write_bsmtp
 from imapvm.model.limits import (
     INCOMING_MAX,
     INTAKE_LINE_MAX,

@@ -12,9 +12,9 @@ from tests.intake.conftest import inbox_of
 from tests.intake.fakes import FakePool, message_of
 
 from imapvm.filepool.errors import BodyGoneError, LimitError, StoreUnavailableError
-from imapvm.intake import lmtp
 from imapvm.intake.deliver import Deliverer
-from imapvm.intake.lmtp import IDLE_SECONDS, serve_connection, serve_lmtp
+from imapvm.intake.lmtp import listener as lmtp
+from imapvm.intake.lmtp.listener import IDLE_SECONDS, serve_connection, serve_lmtp
 from imapvm.model.limits import LMTP_CONNECTIONS_MAX, RECEIVE_MAX
 from imapvm.server.net.transport import Transport
 

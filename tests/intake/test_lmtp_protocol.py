@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imapvm.intake import lmtp_protocol
-from imapvm.intake.lmtp_protocol import (
+from imapvm.intake.lmtp import protocol as lmtp_protocol
+from imapvm.intake.lmtp.protocol import (
     TIMED_OUT,
     LmtpProtocol,
     MessageBegins,

@@ -8,8 +8,8 @@ from inotify_simple import Event, flags
 from tests.intake.spooling import emptied, message, subjects, until, watching
 
 from imapvm.intake import notices as notices_module
-from imapvm.intake.notices import RESCAN_SECONDS, Notices
-from imapvm.intake.spoolfile import submit
+from imapvm.intake.spool.file import submit
+from imapvm.intake.spool.notices import RESCAN_SECONDS, Notices
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from imapvm.intake.notification import (
 )
 from imapvm.intake.replies import OVER_QUOTA, UNKNOWN
 from imapvm.intake.settings import IntakeSettings
-from imapvm.intake.spoolfile import drop, write_bsmtp
+from imapvm.intake.spool.file import drop, write_bsmtp
 from imapvm.model.limits import BOUNCE_HEADER_MAX
 
 pytestmark = pytest.mark.usefixtures("dropped_at_once")

@@ -15,7 +15,7 @@ from tests.intake.test_bsmtp import messages
 from imapvm.intake import smtpexit
 from imapvm.intake.envelope import Recipient, Sender
 from imapvm.intake.smtpexit import EX_DATAERR, EX_TEMPFAIL, EX_USAGE, ExitError, run
-from imapvm.intake.spoolfile import drop
+from imapvm.intake.spool.file import drop
 from imapvm.model.limits import INCOMING_MAX, SMTPEXIT_HEADER_MAX, SPOOL_RECIPIENTS_MAX
 
 TEXT = b"Subject: x\n\n.\nhi\n"

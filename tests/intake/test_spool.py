@@ -14,9 +14,9 @@ from tests.intake.spooling import emptied, message, names, subjects, until, watc
 from imapvm.filepool.errors import DamagedError, LimitError
 from imapvm.intake.deliver import Deliverer
 from imapvm.intake.settings import IntakeSettings
-from imapvm.intake.spool import watch_spool
-from imapvm.intake.spool_directory import PARTS, SpoolDirectory, SpoolInUseError
-from imapvm.intake.spoolfile import drop, submit, write_bsmtp
+from imapvm.intake.spool.directory import PARTS, SpoolDirectory, SpoolInUseError
+from imapvm.intake.spool.file import drop, submit, write_bsmtp
+from imapvm.intake.spool.watcher import watch_spool
 from imapvm.model.limits import SPOOL_IN_FLIGHT_MAX, SPOOL_TRIES_MAX
 
 pytestmark = pytest.mark.usefixtures("dropped_at_once")

@@ -125,7 +125,7 @@ def smtpexit_for_anybody(directory: Path) -> Path:
     imports is copied, and the first interpreter that anybody may run is taken.
     """
     for name in ("__init__.py", "intake/__init__.py", "intake/smtpexit.py", "intake/paths.py",
-                 "intake/spoolfile.py", "model/__init__.py", "model/limits.py"):  # fmt: skip
+                 "intake/spool/file.py", "model/__init__.py", "model/limits.py"):  # fmt: skip
         copy = directory / "python/imapvm" / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(PACKAGE / "imapvm" / name, copy)

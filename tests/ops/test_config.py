@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from imapvm.ops.config import CONFIG_MAX, Config, ConfigFile, Table, read_config
+from imapvm.ops.config.file import CONFIG_MAX, Config, ConfigFile, Table, read_config
 from imapvm.ops.errors import CONFIGURATION, ConfigError
 
 SAMPLE = Path(__file__).parents[2] / "config/imapvm.toml"

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from imapvm.ops import cli, demo
-from imapvm.ops.demo import DemoUser
-from imapvm.ops.samples import samples
+from imapvm.ops import cli
+from imapvm.ops.demo import run as demo
+from imapvm.ops.demo.run import DemoUser
+from imapvm.ops.demo.samples import samples
 
 SAMPLES = len(samples("a@b", 0.0))
 PATIENCE_SECONDS = 30

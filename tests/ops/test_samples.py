@@ -6,8 +6,8 @@ import zlib
 
 import pytest
 
-from imapvm.ops.pictures import pdf, png
-from imapvm.ops.samples import samples
+from imapvm.ops.demo.pictures import pdf, png
+from imapvm.ops.demo.samples import samples
 
 NOW = 1_790_000_000.0
 ALL = {sample.name[3:]: sample for sample in samples("demo@localhost", NOW)}

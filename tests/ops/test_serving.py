@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from imapvm.intake.spool_directory import SpoolDirectory
+from imapvm.intake.spool.directory import SpoolDirectory
 from imapvm.ops import cli
 from imapvm.server.net.certificate import self_signed
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from imapvm.ops.config import ConfigFile
+from imapvm.ops.config.file import ConfigFile
+from imapvm.ops.config.settings import settings_of
 from imapvm.ops.errors import CONFIGURATION, OperatorError
-from imapvm.ops.settings import settings_of
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import tomllib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imapvm.ops.toml_lines import lines_of_keys
+from imapvm.ops.config.toml_lines import lines_of_keys
 
 TEXT = '''# a comment = not a key
 a = 1

@@ -16,7 +16,7 @@ from tests.server.whole import MESSAGE, Client, Server, lmtp, running
 from imapvm.auth.passwords import hash_password
 from imapvm.commands.context import Context
 from imapvm.intake.settings import IntakeSettings
-from imapvm.intake.spoolfile import submit
+from imapvm.intake.spool.file import submit
 from imapvm.server import roles
 from imapvm.server.imap.connection import Connection
 from imapvm.server.net.listen import SettingsError

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 
 from imapvm.intake.paths import PathError, parse_address
-from imapvm.intake.spoolfile import crlf_lines, drop, write_bsmtp
+from imapvm.intake.spool.file import crlf_lines, drop, write_bsmtp
 
 TYPE_CHECKING = False  # as type checkers know it; `typing` takes a seventh of the whole run
 if TYPE_CHECKING:

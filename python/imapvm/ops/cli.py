@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
 from imapvm.filepool.errors import FilepoolError, StoreUnavailableError
-from imapvm.ops import demo, pools, role, serving, users
+from imapvm.ops import pools, role, serving, users
+from imapvm.ops.demo import run as demo
 from imapvm.ops.errors import CONFIGURATION, FAILED, TRY_AGAIN, OperatorError
 from imapvm.server.settings import SettingsError
 
@@ -80,7 +81,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 def _sentence(error: BaseException) -> tuple[str, int] | None:
     """What to tell the operator, and the exit code; None for a fault of our own."""
-    from imapvm.intake.spool_directory import SpoolInUseError
+    from imapvm.intake.spool.directory import SpoolInUseError
 
     match error:
         case SettingsError():

@@ -32,7 +32,7 @@ def filepool_of(arguments: argparse.Namespace) -> Path:
         return Path(arguments.filepool)
     if arguments.config is None and not DEFAULT_CONFIG.exists():
         raise OperatorError("say which filepool: --filepool DIR, or --config FILE", USAGE)
-    from imapvm.ops.config import read_config
+    from imapvm.ops.config.file import read_config
 
     file = read_config(arguments.config or DEFAULT_CONFIG)
     return file.path_of(file.config.filepool)

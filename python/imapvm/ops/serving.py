@@ -56,8 +56,8 @@ def configuration_of(path: Path) -> "Configuration":
     Raises:
         OperatorError: there is a mistake in it.
     """
-    from imapvm.ops.config import read_config
-    from imapvm.ops.settings import settings_of
+    from imapvm.ops.config.file import read_config
+    from imapvm.ops.config.settings import settings_of
     from imapvm.server.supervisor.spawn_config import Configuration
 
     file = read_config(path)

@@ -16,8 +16,8 @@ from imapvm.commands.services import Services
 from imapvm.filepool.errors import FilepoolError
 from imapvm.filepool.pool import open_filepool
 from imapvm.intake.deliver import Deliverer
-from imapvm.intake.lmtp import serve_lmtp
-from imapvm.intake.spool import watch_spool
+from imapvm.intake.lmtp.listener import serve_lmtp
+from imapvm.intake.spool.watcher import watch_spool
 from imapvm.server.imap.acceptor import Door
 from imapvm.server.imap.connections import Connections
 from imapvm.server.imap.notifier import Doorbell

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 
-from imapvm.ops.pictures import pdf, png
+from imapvm.ops.demo.pictures import pdf, png
 
 HOUR = 3600
 DAY = 24 * HOUR

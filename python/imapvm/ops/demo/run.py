@@ -212,8 +212,8 @@ def _hand_over_samples(directory: Path, names: list[str]) -> None:
     The names of the files do not change, so that a run that was interrupted here is made good by
     the next one.
     """
-    from imapvm.intake.spoolfile import submit
-    from imapvm.ops.samples import samples
+    from imapvm.intake.spool.file import submit
+    from imapvm.ops.demo.samples import samples
 
     record = directory / "samples-sent"
     sent = record.read_text().splitlines() if record.exists() else []

@@ -15,19 +15,19 @@ from typing import Final
 import trio
 
 from imapvm.filepool.errors import FilepoolError, StoreUnavailableError
-from imapvm.intake.bsmtp import BsmtpError
 from imapvm.intake.deliver import Deliverer
-from imapvm.intake.notices import Notices
 from imapvm.intake.replies import FULL
-from imapvm.intake.spool_directory import (
+from imapvm.intake.spool.bsmtp import BsmtpError
+from imapvm.intake.spool.directory import (
     FAILED,
     NotAFileError,
     SpoolDirectory,
     SpoolInUseError,
     shown,
 )
-from imapvm.intake.spool_entry import ChangedError, SpoolEntry, TryAgainError
-from imapvm.intake.spoolfile import NEW
+from imapvm.intake.spool.entry import ChangedError, SpoolEntry, TryAgainError
+from imapvm.intake.spool.file import NEW
+from imapvm.intake.spool.notices import Notices
 from imapvm.model.bugs import is_bug
 from imapvm.model.limits import SPOOL_IN_FLIGHT_MAX, SPOOL_TRIES_MAX
 

@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 from imapvm.intake.settings import IntakeSettings
-from imapvm.ops.config import ConfigFile
+from imapvm.ops.config.file import ConfigFile
 from imapvm.ops.errors import CONFIGURATION, OperatorError
 from imapvm.server.settings import Settings, SettingsError
 

@@ -16,7 +16,8 @@ import trio
 from imapvm.filepool.errors import FilepoolError
 from imapvm.intake.deliver import Deliverer, Incoming, reply_to
 from imapvm.intake.envelope import Envelope
-from imapvm.intake.lmtp_protocol import (
+from imapvm.intake.lmtp.peer import Peer
+from imapvm.intake.lmtp.protocol import (
     SHUTTING_DOWN,
     TIMED_OUT,
     LmtpProtocol,
@@ -25,7 +26,6 @@ from imapvm.intake.lmtp_protocol import (
     MessageEnds,
     RecipientGiven,
 )
-from imapvm.intake.peer import Peer
 from imapvm.intake.replies import UNKNOWN, Reply
 from imapvm.intake.trace import Trace
 from imapvm.model.bugs import is_bug

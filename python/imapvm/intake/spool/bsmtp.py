@@ -18,7 +18,7 @@ only `CRLF . CRLF` ends it. Where it ends with a bare LF, as in a file that a sh
 every line end in the file counts as CRLF, and CRLF is what the message gets. No file is read twice
 for that, and no bare LF inside a message can end it in a file written with CRLF.
 
-Writing such files is `imapvm.intake.spoolfile`, which starts faster.
+Writing such files is `imapvm.intake.spool.file`, which starts faster.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from typing import Final, Protocol
 from imapvm._core import DotReader
 from imapvm.intake.envelope import Envelope, Recipient, Sender, parse_mail, parse_rcpt
 from imapvm.intake.replies import Reply
-from imapvm.intake.spoolfile import write_bsmtp
+from imapvm.intake.spool.file import write_bsmtp
 from imapvm.model.limits import (
     INCOMING_MAX,
     INTAKE_LINE_MAX,

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from imapvm.intake.spoolfile import NEW, TMP, fresh_name
+from imapvm.intake.spool.file import NEW, TMP, fresh_name
 
 CUR: Final = "cur"
 UNDELIVERABLE: Final = "undeliverable"

@@ -18,7 +18,6 @@ from typing import BinaryIO, Final
 
 import trio
 
-from imapvm.intake.bsmtp import MessageBegins, MessageEnds, read_bsmtp
 from imapvm.intake.deliver import Deliverer, Incoming
 from imapvm.intake.envelope import Envelope
 from imapvm.intake.notification import (
@@ -29,7 +28,8 @@ from imapvm.intake.notification import (
     send_notification,
 )
 from imapvm.intake.replies import FULL, UNKNOWN, Reply
-from imapvm.intake.spool_directory import UNDELIVERABLE, SpoolDirectory, shown
+from imapvm.intake.spool.bsmtp import MessageBegins, MessageEnds, read_bsmtp
+from imapvm.intake.spool.directory import UNDELIVERABLE, SpoolDirectory, shown
 from imapvm.intake.trace import Trace
 from imapvm.model.limits import BOUNCE_HEADER_MAX
 

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 
 from imapvm.model.limits import CONNECTIONS_PER_PEER_MAX
+from imapvm.ops.config.toml_lines import lines_of_keys
 from imapvm.ops.errors import ConfigError
 from imapvm.ops.logs import Level, LogFormat
-from imapvm.ops.toml_lines import lines_of_keys
 from imapvm.server.settings import RELOAD_SECONDS
 
 CONFIG_MAX = 1024 * 1024

@@ -13,7 +13,7 @@ from typing import Any, Final
 import trio
 from inotify_simple import INotify, flags
 
-from imapvm.intake.spool_directory import is_mail
+from imapvm.intake.spool.directory import is_mail
 
 log = logging.getLogger(__name__)
 

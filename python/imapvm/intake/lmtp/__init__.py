@@ -1,0 +1,1 @@
+"""LMTP (RFC 2033): the protocol as a value transformer, and its listener."""

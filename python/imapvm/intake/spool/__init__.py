@@ -1,0 +1,1 @@
+"""Spool directory: producing, watching and delivering its files."""

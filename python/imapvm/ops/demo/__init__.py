@@ -1,0 +1,1 @@
+"""Demonstration server: `imapvm demo`, its users and sample messages."""
