@@ -7,7 +7,7 @@ import trio
 from inotify_simple import Event, flags
 from tests.intake.spooling import emptied, message, subjects, until, watching
 
-from imapvm.intake import notices as notices_module
+from imapvm.intake.spool import notices as notices_module
 from imapvm.intake.spool.file import submit
 from imapvm.intake.spool.notices import RESCAN_SECONDS, Notices
 

@@ -27,7 +27,7 @@ def test_an_event_is_a_line_of_words(written):
     )
     line = stream.getvalue()
     assert re.fullmatch(
-        r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info event=login logger=server\.connection"
+        r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info event=login logger=server\.imap\.connection"
         r" user=ada peer=\"\('::1', 4\)\" tls=true note=\"a \\\"b\\\"\" no=null\n",
         line,
     )

@@ -43,8 +43,8 @@ def test_an_assignment_is_read_as_it_was_written():
 
 def test_the_master_knows_neither_trio_nor_lmdb():
     code = (
-        "import sys, imapvm.ops.cli, imapvm.ops.serving, imapvm.ops.workers, imapvm.ops.config.file;"
-        "import imapvm.ops.config.settings, imapvm.ops.logs;"
+        "import sys, imapvm.ops.cli, imapvm.ops.serving, imapvm.ops.workers;"
+        "import imapvm.ops.config.file, imapvm.ops.config.settings, imapvm.ops.logs;"
         "print({'trio', 'lmdb', 'imapvm._core'} & set(sys.modules))"
     )
     said = subprocess.run(

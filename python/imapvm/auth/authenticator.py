@@ -29,7 +29,7 @@ class Accounts(Protocol):
 
 @final
 class Authenticator:
-    """One a process. Of passwords it keeps keyed digests alone (`imapvm.auth.verification_cache`)."""
+    """Password checks of one process; keeps keyed digests only (`auth.verification_cache`)."""
 
     __slots__ = (
         "_accounts",

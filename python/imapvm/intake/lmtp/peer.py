@@ -5,7 +5,7 @@ from typing import Protocol
 
 
 class Peer(Protocol):
-    """Octets both ways; `imapvm.server.net.transport.Transport` is one, which says what each does."""
+    """Bytes both ways, as `imapvm.server.net.transport.Transport` implements them."""
 
     waiting: int
     """Octets that were written and not yet taken."""

@@ -1,8 +1,8 @@
-"""Starts the processes of a server, watches them, and replaces those that die.
+"""Master process: starts the processes of a server, watches them, replaces those that die.
 
-It reads no mail and speaks to no client: it knows neither Trio nor LMDB, so there is little in it
-that could fail, and it holds what must outlive the others (`imapvm.server.supervisor.launcher`). It waits for
-signals and for what its children report, in one `poll`.
+It uses neither Trio nor LMDB and serves no client, so little in it can fail. It holds what must
+outlive the other processes (`imapvm.server.supervisor.launcher`), and waits in one `poll` for
+signals and for its children's reports.
 """
 
 import logging
