@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::compress::decompress_into;
 use super::{Group, VALUE_OCTETS, chunk_key};
-use crate::message::decompress_into;
 use crate::numbers::Corrupt;
 use crate::pages::Cursor;
 

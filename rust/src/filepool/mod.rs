@@ -3,6 +3,7 @@
 //! What is read here in bulk is written by `python/imapvm/filepool`, which has the reasons.
 
 mod bodies;
+mod compress;
 mod digests;
 mod gathering;
 mod packing;
@@ -10,6 +11,7 @@ mod searching;
 mod segments;
 
 pub use self::bodies::{Bodies, Fault};
+pub use self::compress::{compress, decompress, decompress_into};
 pub use self::digests::Digests;
 pub use self::gathering::{Gathering, Unread, unread};
 pub use self::packing::{Packed, Packing};

@@ -2,7 +2,8 @@
 
 use super::VALUE_OCTETS;
 use super::bodies::{HEAD_OCTETS, RAW, VERSION, frame_octets, to_usize};
-use crate::message::{Digest, Scanner, compress, thread_hash};
+use super::compress::compress;
+use crate::message::{Digest, Scanner, thread_hash};
 
 /// A frame with fewer octets stays as it is: undoing it costs more than the pages it would save.
 const COMPRESS_FROM: usize = 16 * 1024;

@@ -1,12 +1,12 @@
 //! What must hold for every message: bodies of fuzz targets and property tests.
 //!
 //! Each function panics where something does not hold.
-use super::digest::{Digest, Range};
 use super::limits::{
     DEPTH, PARTS, PREVIEW_CHARS, REFERENCES, VERBATIM_FIELD_OCTETS, VERBATIM_OCTETS,
 };
-use super::strict::{Value, body_sizes, is_envelope};
 use super::{Needle, Scanner, TextMatcher, TransferDecoder, VerbatimNames};
+use crate::message::metadata::stored::{Digest, Range};
+use crate::message::metadata::strict::{Value, body_sizes, is_envelope};
 use crate::wire::ast::{Field, SectionText};
 
 /// Scan a message fed in portions of a size.

@@ -1,44 +1,31 @@
-//! Messages: one pass over the octets gives a [`Digest`], and later questions ask that.
+//! Messages: one pass over the bytes gives the message metadata, which later questions are asked of.
+//!
+//! [`scanner`] reads a message as it arrives, [`metadata`] is what is stored of it, and [`search`]
+//! looks into the message itself. [`header`], [`mime`] and [`text`] hold the grammar that all three
+//! use. Dependencies: `scanner` → `metadata` → `header`, `mime`, `text`; `search` → `metadata`,
+//! `header`, `mime`, `text`.
 
-mod address;
-mod charset;
 pub mod checks;
-mod compress;
-mod date;
-pub mod digest;
-mod fields;
-pub mod fold;
-mod headers;
-mod ids;
-mod learn;
-mod lexer;
+mod header;
 pub mod limits;
-pub mod matcher;
+mod metadata;
 mod mime;
-mod names;
-mod parts;
-mod preview;
-mod render;
 pub mod scanner;
-mod stored;
-pub mod strict;
-mod subject;
-mod transfer;
-mod verbatim;
-mod words;
+pub mod search;
+pub mod text;
 
-pub use charset::CharsetDecoder;
-pub use compress::{compress, decompress, decompress_into};
-pub use digest::{Corrupt, Digest, Range, SortKey};
-pub use fields::{HeaderField, HeaderFields};
-pub use fold::fold;
-pub use ids::thread_hash;
-pub use matcher::{HeaderMatcher, Needle, TextMatcher};
-pub use parts::{LeafParts, Part};
+pub use header::encoded_words::decode_header;
+pub use header::message_id::thread_hash;
+pub use metadata::field_table::{HeaderField, HeaderFields};
+pub use metadata::header_cache::{VerbatimFields, VerbatimNames};
+pub use metadata::part_table::{LeafParts, Part};
+pub use metadata::stored::{Corrupt, Digest, Range, SortKey};
+pub use metadata::strict;
+pub use mime::transfer::TransferDecoder;
 pub use scanner::Scanner;
-pub use transfer::TransferDecoder;
-pub use verbatim::{VerbatimFields, VerbatimNames};
-pub use words::decode_header;
+pub use search::{HeaderMatcher, Needle, TextMatcher};
+pub use text::charset::CharsetDecoder;
+pub use text::fold::fold;
 
 #[cfg(test)]
 mod tests;

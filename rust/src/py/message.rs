@@ -6,8 +6,8 @@ use pyo3::types::{PyBytes, PyTuple};
 
 use super::CorruptError;
 use super::buffer::Octets;
-use crate::filepool::Packing;
-use crate::message::{self, Corrupt, Digest, Range, Scanner, TransferDecoder};
+use crate::filepool::{self, Packing};
+use crate::message::{Corrupt, Digest, Range, Scanner, TransferDecoder};
 use crate::wire::ast::SectionText;
 
 impl From<Corrupt> for PyErr {
@@ -258,5 +258,5 @@ pub(crate) fn decompress<'py>(
     data: Octets<'_>,
     size: usize,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    Ok(PyBytes::new(py, &message::decompress(&data, size)?))
+    Ok(PyBytes::new(py, &filepool::decompress(&data, size)?))
 }

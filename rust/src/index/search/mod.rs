@@ -20,7 +20,7 @@ pub use self::text::TextSearch;
 use super::record::{Packed, RECORD_OCTETS, Record};
 use super::segment::{OUT_OF_ORDER, Segment};
 use crate::message::Digest;
-use crate::message::matcher::field_value_text;
+use crate::message::search::field_value_text;
 use crate::numbers::{Corrupt, Runs, UidSet};
 use crate::wire::ast::{Field, SearchKey};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::program::{Leaf, Program};
 use super::{kept_name, verdict};
-use crate::message::matcher::field_value_text;
+use crate::message::search::field_value_text;
 use crate::message::{Digest, Needle, Range, TextMatcher, limits};
 
 /// One message whose octets decide; they are given in order, in any portions. It holds at most one

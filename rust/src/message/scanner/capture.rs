@@ -1,9 +1,9 @@
 //! The beginning of the text is kept for the preview.
-use super::super::headers::{Headers, Name};
-use super::super::limits::PREVIEW_OCTETS;
-use super::super::mime;
 use super::Scanner;
 use super::entities::Entity;
+use crate::message::header::values::{Headers, Name};
+use crate::message::limits::PREVIEW_OCTETS;
+use crate::message::mime;
 
 /// The beginning of the text part a preview can be made of.
 pub(crate) struct Capture {

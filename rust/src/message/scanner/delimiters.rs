@@ -1,11 +1,11 @@
 //! Which lines are delimiters, and what they end.
-use super::super::headers::Headers;
-use super::super::limits::{FIELD_OCTETS, PARTS};
-use super::super::mime::ContentType;
-use super::super::parts::Kind;
-use super::super::render::Description;
 use super::entities::Entity;
 use super::{Line, Scanner};
+use crate::message::header::values::Headers;
+use crate::message::limits::{FIELD_OCTETS, PARTS};
+use crate::message::metadata::part_table::Kind;
+use crate::message::metadata::render::Description;
+use crate::message::mime::ContentType;
 
 impl Scanner {
     /// ```abnf

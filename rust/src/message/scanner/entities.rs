@@ -1,12 +1,12 @@
 //! Where entities begin, and what they turn out to be.
-use super::super::fields::FieldTable;
-use super::super::headers::{Headers, Name};
-use super::super::limits::{DEPTH, PARTS};
-use super::super::mime::{self, ContentType};
-use super::super::parts::Kind;
-use super::super::render::{self, Description};
 use super::Scanner;
 use super::fields::{Field, Header};
+use crate::message::header::values::{Headers, Name};
+use crate::message::limits::{DEPTH, PARTS};
+use crate::message::metadata::field_table::FieldTable;
+use crate::message::metadata::part_table::Kind;
+use crate::message::metadata::render::{self, Description};
+use crate::message::mime::{self, ContentType};
 
 /// An entity as far as it was read.
 pub(crate) struct Entity {

@@ -1,9 +1,9 @@
 //! Lines of a header become fields.
-use super::super::fields::FieldTable;
-use super::super::headers::{Headers, Name};
-use super::super::limits::{ALL_FIELDS, FIELD_OCTETS, FIELDS, VERBATIM_FIELD_OCTETS};
-use super::super::verbatim::VerbatimNames;
 use super::{Line, Scanner};
+use crate::message::header::values::{Headers, Name};
+use crate::message::limits::{ALL_FIELDS, FIELD_OCTETS, FIELDS, VERBATIM_FIELD_OCTETS};
+use crate::message::metadata::field_table::FieldTable;
+use crate::message::metadata::header_cache::VerbatimNames;
 
 /// A header being read.
 pub(super) struct Header {

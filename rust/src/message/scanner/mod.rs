@@ -23,11 +23,11 @@ mod fields;
 pub(crate) use capture::Capture;
 pub(crate) use entities::Entity;
 
-use super::fields::FieldTable;
-use super::headers::{Budget, Headers};
-use super::learn::{Scanned, learn};
 use super::limits::{BOUNDARY_OCTETS, FIELD_OCTETS};
-use super::verbatim::Verbatim;
+use crate::message::header::values::{Budget, Headers};
+use crate::message::metadata::build::{Scanned, learn};
+use crate::message::metadata::field_table::FieldTable;
+use crate::message::metadata::header_cache::Verbatim;
 use entities::Open;
 use fields::Header;
 use std::collections::HashMap;
@@ -56,7 +56,7 @@ struct Partial {
     last: u8,
 }
 
-/// Scans a message as it arrives and keeps what [`Digest`](super::Digest) can be asked.
+/// Scans a message as it arrives and keeps what [`Digest`](crate::message::Digest) can be asked.
 pub struct Scanner {
     /// Where the current line begins.
     offset: u64,

@@ -1,6 +1,6 @@
 //! SEARCH BODY, TEXT and HEADER over octets.
 use super::*;
-use crate::message::matcher::WANTED_OCTETS;
+use crate::message::search::matcher::WANTED_OCTETS;
 use crate::message::{HeaderMatcher, Needle, TextMatcher, fold};
 
 /// Feed what is wanted in portions; returns what was found, and how many octets were asked for.

@@ -7,7 +7,7 @@ mod properties;
 mod structures;
 
 use super::checks;
-use super::digest::{Digest, Range};
+use super::{Digest, Range};
 use crate::wire::ast::SectionText;
 
 /// CRLF for LF, so that messages can be written here as they look.

@@ -110,7 +110,8 @@ fn parts_and_headers_are_those_that_mail_parser_sees() {
             .collect();
         assert_eq!(found, expected);
 
-        let collapsed = crate::message::fold::collapse(theirs.subject().unwrap()).into_owned();
+        let collapsed =
+            crate::message::text::fold::collapse(theirs.subject().unwrap()).into_owned();
         assert_eq!(digest.subject(), collapsed);
         assert_eq!(digest.message_id().map(text), theirs.message_id());
         assert_eq!(

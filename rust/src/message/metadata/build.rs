@@ -1,19 +1,19 @@
 //! From what the scanner read to what the digest says.
-use super::address::{Address, first_address};
-use super::date;
-use super::digest::Learnt;
-use super::fields::FieldTable;
-use super::fold::{collapse, fold};
-use super::headers::{Headers, Name};
-use super::ids;
-use super::limits::{FOLDED_OCTETS, SORT_KEY_OCTETS};
-use super::parts;
-use super::preview::Excerpt;
+use super::field_table::FieldTable;
+use super::header_cache::Verbatim;
+use super::part_table;
 use super::render::{self, Node};
-use super::scanner::{Capture, Entity};
-use super::subject::base_subject;
-use super::verbatim::Verbatim;
-use super::words::decode_header;
+use super::stored::Learnt;
+use crate::message::header::address::{Address, first_address};
+use crate::message::header::date;
+use crate::message::header::encoded_words::decode_header;
+use crate::message::header::message_id;
+use crate::message::header::subject::base_subject;
+use crate::message::header::values::{Headers, Name};
+use crate::message::limits::{FOLDED_OCTETS, SORT_KEY_OCTETS};
+use crate::message::scanner::{Capture, Entity};
+use crate::message::text::fold::{collapse, fold};
+use crate::message::text::preview::Excerpt;
 
 /// Cut at a character's border; says whether nothing was cut.
 fn cut(mut text: String, octets: usize) -> (String, bool) {
@@ -48,12 +48,12 @@ fn sort_keys(value: Option<&[u8]>) -> [String; 2] {
 }
 
 fn references(root: &Headers) -> Vec<Vec<u8>> {
-    let references = ids::references(root.get(Name::References).unwrap_or_default());
+    let references = message_id::references(root.get(Name::References).unwrap_or_default());
     if !references.is_empty() {
         return references;
     }
     // RFC 5256 section 3: only the first one of In-Reply-To.
-    let mut answered = ids::references(root.get(Name::InReplyTo).unwrap_or_default());
+    let mut answered = message_id::references(root.get(Name::InReplyTo).unwrap_or_default());
     answered.truncate(1);
     answered
 }
@@ -137,11 +137,11 @@ pub(crate) fn learn(message: Scanned<'_>, captures: Vec<Capture>) -> Learnt<'_> 
             from_display,
             to_display,
         ],
-        message_id: root.get(Name::MessageId).and_then(ids::message_id),
+        message_id: root.get(Name::MessageId).and_then(message_id::message_id),
         references: references(root),
         entities: entities
             .iter()
-            .map(|entity| parts::Entity {
+            .map(|entity| part_table::Entity {
                 kind: entity.kind,
                 depth: entity.depth,
                 header: entity.header,

@@ -2,7 +2,7 @@
 //!
 //! What no grammar allows still gives addresses: nothing in the list makes the rest of it vanish.
 use super::lexer::{Lexer, is_blank, is_special};
-use super::limits::ADDRESSES;
+use crate::message::limits::ADDRESSES;
 
 /// One address structure of an ENVELOPE (RFC 9051 section 7.5.2).
 #[derive(Clone, Debug, PartialEq, Eq)]

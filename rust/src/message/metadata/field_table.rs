@@ -1,7 +1,7 @@
 //! The table of header fields: where each field of a message's header stands.
-use super::limits::NAME_OCTETS;
-use super::names;
-use super::stored::{In, Out};
+use super::codec::{In, Out};
+use super::codes;
+use crate::message::limits::NAME_OCTETS;
 
 /// Stands for a name that is no row of the table of names.
 const SPELT_OUT: u8 = 255;
@@ -21,7 +21,7 @@ impl FieldTable {
         self.end_last();
         if name.is_empty() || name.len() > NAME_OCTETS {
             self.stored.0.push(0);
-        } else if let Some(code) = names::field_code(name) {
+        } else if let Some(code) = codes::field_code(name) {
             self.stored.0.push(code);
         } else {
             self.stored.0.push(SPELT_OUT);
@@ -55,7 +55,7 @@ impl FieldTable {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeaderField<'a> {
     /// Compare it without regard to case: a well-known name comes in its usual spelling. Empty
-    /// for lines that are no field, and for all that is past [`FIELDS`](super::limits::FIELDS).
+    /// for lines that are no field, and for all that is past [`FIELDS`](crate::message::limits::FIELDS).
     pub name: &'a [u8],
     /// Where it begins in the message.
     pub offset: u64,
@@ -63,7 +63,7 @@ pub struct HeaderField<'a> {
     pub length: u64,
 }
 
-/// See [`Digest::header_fields`](super::Digest::header_fields).
+/// See [`Digest::header_fields`](crate::message::Digest::header_fields).
 #[derive(Clone)]
 pub struct HeaderFields<'a> {
     input: In<'a>,
@@ -87,7 +87,7 @@ impl<'a> HeaderFields<'a> {
         let name = match self.input.octet()? {
             0 => &b""[..],
             SPELT_OUT => self.input.chunk()?,
-            code => names::field_name(code)?,
+            code => codes::field_name(code)?,
         };
         let length = self.input.number()?;
         let offset = self.offset;

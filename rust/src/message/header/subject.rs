@@ -1,5 +1,5 @@
 //! The base subject (RFC 5256 section 2.1).
-use super::fold::collapse;
+use crate::message::text::fold::collapse;
 
 /// What threads go by.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

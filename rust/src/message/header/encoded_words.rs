@@ -1,6 +1,6 @@
 //! Encoded words in header fields (RFC 2047).
-use super::charset::{decode_named, decode_unnamed};
-use super::transfer::Base64;
+use crate::message::mime::transfer::Base64;
+use crate::message::text::charset::{decode_named, decode_unnamed};
 
 /// The longest name of a charset that is looked at; IANA's longest has 45 octets.
 const CHARSET_OCTETS: usize = 64;
@@ -24,7 +24,7 @@ fn quoted(text: &[u8]) -> Vec<u8> {
 
 /// Undo escapes of a mark and two hexadecimal digits (RFC 2047: `=`, RFC 2231: `%`); a mark with
 /// something else behind it stands for itself.
-pub(super) fn unescape(text: &[u8], mark: u8) -> Vec<u8> {
+pub(crate) fn unescape(text: &[u8], mark: u8) -> Vec<u8> {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((first, behind)) = rest.split_first() {

@@ -2,14 +2,14 @@
 //!
 //! A matcher says which octets of the message it wants next and is fed them; it remembers no more
 //! than one header field and what of a text may begin a match. Needles are folded
-//! (see [`fold`](super::fold::fold)), as is the text they are looked for in.
-use super::charset::CharsetDecoder;
-use super::digest::{Digest, Range};
-use super::fold::{collapse, fold, fold_into, fold_utf8};
-use super::limits::FIELD_OCTETS;
-use super::parts::Kind;
-use super::transfer::TransferDecoder;
-use super::words::decode_header;
+//! (see [`fold`](crate::message::text::fold::fold)), as is the text they are looked for in.
+use crate::message::header::encoded_words::decode_header;
+use crate::message::limits::FIELD_OCTETS;
+use crate::message::metadata::part_table::Kind;
+use crate::message::metadata::stored::{Digest, Range};
+use crate::message::mime::transfer::TransferDecoder;
+use crate::message::text::charset::CharsetDecoder;
+use crate::message::text::fold::{collapse, fold, fold_into, fold_utf8};
 use memchr::memmem::Finder;
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use std::io;
 
 use zstd::bulk::{Compressor, Decompressor};
 
-use super::digest::Corrupt;
+use crate::message::Corrupt;
 
 thread_local! {
     // A context is some 150 KiB to allocate and clear: that costs more than a message.

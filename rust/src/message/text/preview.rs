@@ -1,7 +1,7 @@
 //! The beginning of a message's text (RFC 8970).
 use super::charset::CharsetDecoder;
-use super::limits::PREVIEW_CHARS;
-use super::transfer::TransferDecoder;
+use crate::message::limits::PREVIEW_CHARS;
+use crate::message::mime::transfer::TransferDecoder;
 
 /// What the scanner kept of the beginning of a text part.
 pub(crate) struct Excerpt<'a> {

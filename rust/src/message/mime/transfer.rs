@@ -15,7 +15,7 @@ pub enum TransferDecoder {
 }
 
 impl TransferDecoder {
-    /// For [`Part::encoding`](super::Part::encoding).
+    /// For [`Part::encoding`](crate::message::Part::encoding).
     #[must_use]
     pub fn new(encoding: i8) -> Self {
         match encoding {

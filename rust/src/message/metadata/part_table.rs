@@ -3,8 +3,8 @@
 //! Entities stand in the order of the message, each with its depth. A message's own body is an
 //! entity (the first one), and so is the body of each message inside it; the part specifiers of
 //! RFC 9051 section 6.4.5.1 are worked out from that when asked.
-use super::names;
-use super::stored::{In, Out};
+use super::codec::{In, Out};
+use super::codes;
 
 /// What an entity holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Entity<'_> {
         out.number(self.header_length);
         out.number(self.body_length);
         out.number(self.lines);
-        if let Some(code) = names::media_code(self.media, self.subtype) {
+        if let Some(code) = codes::media_code(self.media, self.subtype) {
             out.0.push(code);
         } else {
             out.0.push(0);
@@ -102,7 +102,7 @@ impl<'a> Entities<'a> {
                 str::from_utf8(input.chunk()?).ok()?,
                 str::from_utf8(input.chunk()?).ok()?,
             ),
-            code => names::media_type(code)?,
+            code => codes::media_type(code)?,
         };
         let charset = str::from_utf8(input.chunk()?).ok()?;
         self.previous = header;
@@ -263,7 +263,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// The leaves of a message in its order; see [`Digest::leaf_parts`](super::Digest::leaf_parts).
+/// The leaves of a message in its order; see [`Digest::leaf_parts`](crate::message::Digest::leaf_parts).
 #[derive(Clone)]
 pub struct LeafParts<'a> {
     entities: Entities<'a>,

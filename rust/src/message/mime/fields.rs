@@ -1,7 +1,7 @@
 //! Values of the MIME header fields (RFC 2045 section 5, RFC 2183, RFC 2231), read leniently.
-use super::lexer::{Lexer, is_blank};
-use super::limits::{BOUNDARY_OCTETS, PARAMETERS};
-use super::words::unescape;
+use crate::message::header::encoded_words::unescape;
+use crate::message::header::lexer::{Lexer, is_blank};
+use crate::message::limits::{BOUNDARY_OCTETS, PARAMETERS};
 
 /// A parameter as received, except that a quoted value has lost its quotes.
 pub(crate) type Parameter = (Vec<u8>, Vec<u8>);
@@ -178,7 +178,7 @@ pub(crate) fn disposition(value: &[u8]) -> Option<(Vec<u8>, Vec<Parameter>)> {
     (!kind.is_empty()).then(|| (kind, parameters(&mut lexer)))
 }
 
-/// Content-Transfer-Encoding, in upper case, and its number ([`Part::encoding`](super::Part)).
+/// Content-Transfer-Encoding, in upper case, and its number ([`Part::encoding`](crate::message::Part)).
 pub(crate) fn transfer_encoding(value: &[u8]) -> (Vec<u8>, i8) {
     let mut lexer = Lexer::new(value);
     lexer.skip_cfws();

@@ -2,10 +2,10 @@
 //!
 //! What is rendered is read by every client, with or without UTF8=ACCEPT: octets above 127 go into
 //! literals, and so does what quoting cannot hold.
-use super::address::{Address, addresses};
-use super::headers::{Headers, Name};
-use super::mime::{self, ContentType, Parameter};
-use super::parts::Kind;
+use super::part_table::Kind;
+use crate::message::header::address::{Address, addresses};
+use crate::message::header::values::{Headers, Name};
+use crate::message::mime::{self, ContentType, Parameter};
 use crate::wire::writer::quote;
 use std::io::Write;
 

@@ -1,6 +1,6 @@
 //! Message-IDs (RFC 5322 section 3.6.4), read leniently.
 use super::lexer::is_blank;
-use super::limits::{MESSAGE_ID_OCTETS, REFERENCES};
+use crate::message::limits::{MESSAGE_ID_OCTETS, REFERENCES};
 
 /// 64 bits of a Message-ID without its angle brackets: FNV-1a. Stored in tables; stable for ever.
 #[must_use]

@@ -1,7 +1,7 @@
 //! Header fields that a digest keeps word for word, so that a list of messages can be shown
 //! without reading any message: `HEADER.FIELDS` is what mail programs fill such lists from.
-use super::limits::{VERBATIM_FIELD_OCTETS, VERBATIM_OCTETS};
-use super::stored::{In, Out};
+use super::codec::{In, Out};
+use crate::message::limits::{VERBATIM_FIELD_OCTETS, VERBATIM_OCTETS};
 
 /// Fields of the message's own header that are kept: what Thunderbird, Apple Mail, mutt, K-9 Mail,
 /// Evolution and Roundcube ask for of each message of a list, as far as it is found in many
@@ -125,7 +125,7 @@ impl Verbatim {
     }
 }
 
-/// See [`Digest::verbatim`](super::Digest::verbatim).
+/// See [`Digest::verbatim`](crate::message::Digest::verbatim).
 #[derive(Clone)]
 pub struct VerbatimFields<'a> {
     fields: In<'a>,

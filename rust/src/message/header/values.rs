@@ -1,7 +1,7 @@
 //! The header fields that say something to the digest.
 use std::borrow::Cow;
 
-use super::limits::KEPT_OCTETS;
+use crate::message::limits::KEPT_OCTETS;
 
 /// A field that is looked at. Those of a message come first, those of any entity behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,10 +22,10 @@
 //! the same octets stand.
 use std::cell::OnceCell;
 
-use super::fields::{FieldTable, HeaderFields};
-use super::parts::{Entities, Entity, LeafParts, Part, Place};
-use super::stored::{In, Out, checksum};
-use super::verbatim::{VerbatimFields, VerbatimNames};
+use super::codec::{In, Out, checksum};
+use super::field_table::{FieldTable, HeaderFields};
+use super::header_cache::{VerbatimFields, VerbatimNames};
+use super::part_table::{Entities, Entity, LeafParts, Part, Place};
 use crate::wire::ast::{Field, SectionText};
 
 const VERSION: u8 = 2;
@@ -209,7 +209,7 @@ fn text(octets: &[u8]) -> &str {
 }
 
 impl<'a> Digest<'a> {
-    /// Open what [`Scanner::finish`](super::Scanner::finish) wrote.
+    /// Open what [`Scanner::finish`](crate::message::Scanner::finish) wrote.
     ///
     /// # Errors
     /// Another version, a wrong checksum, or contents that were never written like this.
@@ -389,7 +389,7 @@ impl<'a> Digest<'a> {
     }
 
     /// The Message-IDs of References, else the first one of In-Reply-To (RFC 5256 section 3),
-    /// without angle brackets, oldest first, at most [`REFERENCES`](super::limits::REFERENCES).
+    /// without angle brackets, oldest first, at most [`REFERENCES`](crate::message::limits::REFERENCES).
     #[must_use = "an iterator does nothing by itself"]
     pub fn references(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let mut input = In(self.behind().references);
@@ -416,7 +416,7 @@ impl<'a> Digest<'a> {
         })
     }
 
-    /// A header field decoded and folded (see [`fold`](super::fold::fold)); several fields of that name are
+    /// A header field decoded and folded (see [`fold`](crate::message::text::fold::fold)); several fields of that name are
     /// joined by a comma. Look for a folded string in it.
     #[must_use]
     pub fn folded(&self, field: Field) -> &'a str {
@@ -426,7 +426,7 @@ impl<'a> Digest<'a> {
             .map_or("", |octets| text(octets))
     }
 
-    /// False where `folded` was cut at [`FOLDED_OCTETS`](super::limits::FOLDED_OCTETS): what is not
+    /// False where `folded` was cut at [`FOLDED_OCTETS`](crate::message::limits::FOLDED_OCTETS): what is not
     /// found in it may still be in the message.
     #[must_use]
     pub fn folded_is_whole(&self, field: Field) -> bool {
