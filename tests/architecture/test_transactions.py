@@ -1,4 +1,4 @@
-"""Nothing awaits inside a transaction (DESIGN: reads are short; a writer must not wait)."""
+"""Nothing awaits inside a transaction (reads are short; a writer must not wait)."""
 
 import ast
 from pathlib import Path
