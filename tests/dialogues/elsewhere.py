@@ -12,7 +12,7 @@ import trio.testing
 from trio.lowlevel import wait_readable
 
 from imapvm.server.shared.memory import SharedMemory
-from imapvm.server.shared.wakeup import Bells, new_bell
+from imapvm.server.shared.wakeup import Wakeup, new_eventfd
 
 MESSAGE_MAX = 4096
 
@@ -20,12 +20,12 @@ MESSAGE_MAX = 4096
 class Elsewhere:
     """One such process, seen from the test."""
 
-    def __init__(self, place: int, memory: int, bells: list[int]) -> None:
+    def __init__(self, place: int, memory: int, eventfds: list[int]) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        words = json.dumps({"place": place, "memory": memory, "bells": bells})
+        words = json.dumps({"place": place, "memory": memory, "eventfds": eventfds})
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.dialogues.elsewhere", str(theirs.fileno()), words],
-            pass_fds=[theirs.fileno(), memory, *bells],
+            pass_fds=[theirs.fileno(), memory, *eventfds],
             cwd=Path(__file__).parents[2],
         )
         theirs.close()
@@ -51,12 +51,12 @@ class Processes:
 
     def __init__(self) -> None:
         self.memory = SharedMemory.create(3)
-        self.fds = [new_bell() for _ in range(3)]
+        self.fds = [new_eventfd() for _ in range(3)]
         self.others = [Elsewhere(place, self.memory.fd, self.fds) for place in (1, 2)]
 
-    def bells(self) -> Bells:
+    def wakeup(self) -> Wakeup:
         """Those of this process."""
-        return Bells(self.fds, self.memory.bells, 0)
+        return Wakeup(self.fds, self.memory.wakeup_states, 0)
 
     def end(self) -> None:
         for other in self.others:
@@ -68,7 +68,7 @@ class Processes:
 # --- in the other process -----------------------------------------------------------------------
 
 
-async def serve(control: socket.socket, bells: Bells) -> None:
+async def serve(control: socket.socket, wakeup: Wakeup) -> None:
     """Serve one dialogue after the other, until the test hangs up."""
     from tests.dialogues.host import Given, running
 
@@ -76,7 +76,7 @@ async def serve(control: socket.socket, bells: Bells) -> None:
         (verb, folder, certificate, key), _ = order
         assert verb == "open"
         given = Given(Path(folder), Path(certificate), Path(key))
-        async with running(given, bells=bells, create=False) as host:
+        async with running(given, wakeup=wakeup, create=False) as host:
             control.send(b"done")
             while (order := await receive(control)) is not None:
                 (verb, *words), fds = order
@@ -99,8 +99,8 @@ async def receive(control: socket.socket) -> tuple[list, list[int]] | None:
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     words = json.loads(sys.argv[2])
-    memory = SharedMemory(words["memory"], len(words["bells"]))
-    trio.run(serve, control, Bells(words["bells"], memory.bells, words["place"]))
+    memory = SharedMemory(words["memory"], len(words["eventfds"]))
+    trio.run(serve, control, Wakeup(words["eventfds"], memory.wakeup_states, words["place"]))
 
 
 if __name__ == "__main__":

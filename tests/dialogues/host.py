@@ -21,11 +21,11 @@ from imapvm.filepool.store import AccountStore
 from imapvm.model.flags import SYSTEM_FLAG_NAMES
 from imapvm.server.imap.connection import serve_connection
 from imapvm.server.imap.connections import Connections
-from imapvm.server.imap.notifier import Doorbell
+from imapvm.server.imap.notifier import Notifier
 from imapvm.server.net.reactor import Reactor
 from imapvm.server.net.tls import TlsServer
 from imapvm.server.net.transport import Transport
-from imapvm.server.shared.wakeup import Bells
+from imapvm.server.shared.wakeup import Wakeup
 
 USER, PASSWORD = "alice", b"secret"
 NEW_YEAR = 1704067200  # 2024-01-01 00:00:00 UTC
@@ -221,7 +221,7 @@ async def running(
     given: Given,
     trusts: ssl.SSLContext | None = None,
     *,
-    bells: Bells | None = None,
+    wakeup: Wakeup | None = None,
     elsewhere: Sequence[Elsewhere] = (),
     create: bool = True,
 ) -> AsyncIterator[Host]:
@@ -234,14 +234,14 @@ async def running(
             await pool.accounts.enroll(USER, "x")
         services = Services(pool=pool, authenticator=OneUser(pool), clock=lambda: CLOCK)
         connections, reactor = Connections(), Reactor()
-        doorbell = Doorbell(services, connections, bells)
-        pool.on_news = doorbell.ring
+        notifier = Notifier(services, connections, wakeup)
+        pool.on_news = notifier.notify
         tls = TlsServer(given.certificate, given.key)
         async with trio.open_nursery() as nursery:
             await nursery.start(reactor.run)
-            if bells is not None:
-                pool.ring_with(bells.ring, bells.ring)
-                nursery.start_soon(doorbell.answer_forever)
+            if wakeup is not None:
+                pool.ring_with(wakeup.wake, wakeup.wake)
+                nursery.start_soon(notifier.watch_wakeups)
             for other in elsewhere:
                 await other.ask("open", str(given.folder), str(given.certificate), str(given.key))
             async with trio.open_nursery() as clients:

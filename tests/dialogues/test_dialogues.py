@@ -38,7 +38,7 @@ def processes():
 async def test_dialogue_with_clients_at_several_processes(path, given, trusts, processes):
     written = script.read(path)
     others = processes.others
-    async with running(given, trusts, bells=processes.bells(), elsewhere=others) as host:
+    async with running(given, trusts, wakeup=processes.wakeup(), elsewhere=others) as host:
         await play(host, written)
 
 

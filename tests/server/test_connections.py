@@ -12,7 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 from imapvm.model.limits import CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX, OUTPUT_WAITING_MAX
 from imapvm.server.imap.connections import (
     AUTOLOGOUT_SECONDS,
-    FAREWELLS_PER_SECOND,
+    ENDED_PER_SECOND,
     LOGIN_SECONDS,
     STALL_SECONDS,
     SWEEP_SECONDS,
@@ -25,7 +25,7 @@ from imapvm.server.imap.connections import (
 class FakeTransport:
     waiting = 0
     is_reading = True
-    octets_in = octets_out = 0
+    bytes_in = bytes_out = 0
 
     def __init__(self, peer: str) -> None:
         self.peer = peer
@@ -84,7 +84,7 @@ def test_all_together_may_be_as_many_as_the_bound_says_and_one_more_is_refused()
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.8.9.10", "::1", "local"])
 def test_this_machine_may_make_any_number(peer):
-    connections = Connections(most_per_peer=1)
+    connections = Connections(limit_per_peer=1)
     for _ in range(10):
         assert connections.refusal(peer) is None
         connections.enter(FakeConnection(peer))
@@ -148,7 +148,7 @@ async def test_octets_alone_keep_no_stranger_and_commands_do(connections, autoju
     connections.enter(speaking)
     for _ in range(20):
         await trio.sleep(LOGIN_SECONDS / 10)
-        trickling.transport.octets_in += 1
+        trickling.transport.bytes_in += 1
         speaking.commands += 1
     assert trickling.ended
     assert not speaking.ended
@@ -161,7 +161,7 @@ async def test_who_has_signed_in_has_thirty_minutes_and_is_then_let_go(connectio
     for _ in range(5):
         await trio.sleep(AUTOLOGOUT_SECONDS - 1)
         assert client.ended == []
-        client.transport.octets_in += 1
+        client.transport.bytes_in += 1
     await trio.sleep(AUTOLOGOUT_SECONDS + 2 * SWEEP_SECONDS)
     assert client.ended
 
@@ -173,10 +173,10 @@ async def test_thirty_minutes_are_never_less_than_thirty_minutes(connections, au
     connections.enter(client)
     for offset in (0.1, 4.0, 9.9):
         await trio.sleep(SWEEP_SECONDS + offset)
-        client.transport.octets_in += 1
+        client.transport.bytes_in += 1
         await trio.sleep(AUTOLOGOUT_SECONDS - 0.01)
         assert client.ended == []
-        client.transport.octets_in += 1
+        client.transport.bytes_in += 1
 
 
 async def test_a_command_that_runs_for_an_hour_is_no_silence(connections, autojump_clock):
@@ -198,7 +198,7 @@ async def test_a_client_that_reads_slowly_may_read_for_an_hour(connections, auto
     client.transport.close = lambda: client.ended.append("closed")
     connections.enter(client)
     for _ in range(60):
-        client.transport.octets_out += 10
+        client.transport.bytes_out += 10
         await trio.sleep(60)
     assert client.ended == []
     await trio.sleep(STALL_SECONDS - 61)
@@ -258,14 +258,14 @@ async def test_clients_of_an_old_worker_hear_bye_one_after_the_other(connections
             (trio.current_time(), reason)
         )
     began = trio.current_time()
-    await connections.end_by_turns("come again", 120)
+    await connections.end_gradually("come again", 120)
     moments = sorted(at - began for ((at, reason),) in (each.ended for each in everybody))
-    assert 0.7 * 1000 / FAREWELLS_PER_SECOND < moments[-1] < 1.3 * 1000 / FAREWELLS_PER_SECOND
+    assert 0.7 * 1000 / ENDED_PER_SECOND < moments[-1] < 1.3 * 1000 / ENDED_PER_SECOND
     order = [at for ((at, _),) in (each.ended for each in everybody)]
     assert order != sorted(order)  # not in the order in which they came
     tenth = int(moments[-1] * 10) + 1
     counts = [sum(at // 0.1 == each for at in moments) for each in range(tenth)]
-    assert max(counts) < 5 * FAREWELLS_PER_SECOND / 10
+    assert max(counts) < 5 * ENDED_PER_SECOND / 10
 
 
 async def test_many_clients_hear_bye_faster_so_that_the_last_one_is_in_time(
@@ -276,10 +276,10 @@ async def test_many_clients_hear_bye_faster_so_that_the_last_one_is_in_time(
         connections.enter(connection)
     connections.leave(everybody.pop())  # who has gone needs no farewell
     began = trio.current_time()
-    await connections.end_by_turns("come again", 2)
+    await connections.end_gradually("come again", 2)
     assert trio.current_time() - began < 3
     assert all(connection.ended == ["come again"] for connection in everybody)
-    await connections.end_by_turns("come again", 0)
+    await connections.end_gradually("come again", 0)
     assert all(len(connection.ended) == 2 for connection in everybody)
 
 

@@ -39,7 +39,7 @@ def test_what_is_no_address_is_said(written):
 def test_port_0_takes_a_free_port_and_says_which():
     listeners = open_listeners(Settings(filepool=Path("x"), imap=("127.0.0.1:0",)))
     try:
-        where = listeners.where()
+        where = listeners.addresses()
         assert where.imap is not None
         assert where.imaps is None
         assert where.imap[0] == "127.0.0.1"
@@ -96,7 +96,7 @@ def test_a_unix_socket_is_for_its_owner_and_group_and_goes_with_the_server(tmp_p
     path = tmp_path / "lmtp"
     listeners = open_listeners(Settings(filepool=Path("x"), lmtp=(f"unix:{path}",)))
     assert stat.S_IMODE(path.stat().st_mode) == 0o660
-    assert listeners.where() == Listening(lmtp=(str(path), 0))
+    assert listeners.addresses() == Listening(lmtp=(str(path), 0))
     listeners.close()
     assert not path.exists()
     listeners.close()
@@ -155,12 +155,12 @@ HANDED_OVER = """
 import os, socket, sys
 from pathlib import Path
 os.environ["LISTEN_PID"] = str(os.getpid())
-from imapvm.server.net.listen import handed_over, open_listeners
+from imapvm.server.net.listen import inherited_sockets, open_listeners
 from imapvm.server.settings import Settings
 listeners = open_listeners(Settings(filepool=Path("x")))
-print(len(listeners.imap), len(listeners.lmtp), listeners.where().imap[1])
+print(len(listeners.imap), len(listeners.lmtp), listeners.addresses().imap[1])
 print(os.get_inheritable(listeners.imap[0].fileno()))
-print("LISTEN_FDS" in os.environ, "LISTEN_PID" in os.environ, handed_over())
+print("LISTEN_FDS" in os.environ, "LISTEN_PID" in os.environ, inherited_sockets())
 """
 
 

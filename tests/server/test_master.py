@@ -15,11 +15,11 @@ from imapvm.server.supervisor.master import GRACE_SECONDS, Master, Plan, ReloadR
 from imapvm.server.supervisor.process import DUMP_SECONDS, HANG_SECONDS, Process
 from imapvm.server.supervisor.spawn_config import Role
 from imapvm.server.supervisor.worker_slot import (
-    AGAIN_SECONDS_FIRST,
-    AGAIN_SECONDS_MOST,
+    CRASH_LOOP_DEATHS,
     HEALTHY_SECONDS,
-    LOOP_DEATHS,
-    Seat,
+    RESPAWN_SECONDS_FIRST,
+    RESPAWN_SECONDS_MAX,
+    WorkerSlot,
 )
 
 PATIENCE_SECONDS = 20
@@ -68,13 +68,13 @@ class FakeLauncher:
         self.noted: list[str] = []
         self.children: list[subprocess.Popen] = []
 
-    def launch(self, seat: Seat, plan: Plan) -> Process:
+    def launch(self, slot: WorkerSlot, plan: Plan) -> Process:
         if self.refuses:
             raise OSError(11, "no more processes")
-        self.launched.append((seat.name, seat.place, plan))
+        self.launched.append((slot.name, slot.index, plan))
         ours, theirs = os.pipe()
         os.set_blocking(ours, False)
-        script = self.scripts.get(seat.name, GOOD)
+        script = self.scripts.get(slot.name, GOOD)
         child = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", script, str(theirs)],
             pass_fds=[theirs],
@@ -84,14 +84,14 @@ class FakeLauncher:
         self.children.append(child)
         return Process(child, ours, now=self.clock())
 
-    def collected(self, seat: Seat) -> None:
-        self.noted.append(f"collected {seat.name}")
+    def reaped(self, slot: WorkerSlot) -> None:
+        self.noted.append(f"reaped {slot.name}")
 
-    def pause(self, seat: Seat) -> None:
-        self.noted.append(f"pause {seat.name}")
+    def pause(self, slot: WorkerSlot) -> None:
+        self.noted.append(f"pause {slot.name}")
 
-    def resume(self, seat: Seat) -> None:
-        self.noted.append(f"resume {seat.name}")
+    def resume(self, slot: WorkerSlot) -> None:
+        self.noted.append(f"resume {slot.name}")
 
     def close(self) -> None:
         self.noted.append("close")
@@ -100,20 +100,20 @@ class FakeLauncher:
         return [name for name, _, _ in self.launched]
 
 
-class Told:
+class FakeObserver:
     """What the master says of itself."""
 
     def __init__(self) -> None:
-        self.words: list[str] = []
+        self.calls: list[str] = []
 
     def ready(self) -> None:
-        self.words.append("ready")
+        self.calls.append("ready")
 
     def reloading(self) -> None:
-        self.words.append("reloading")
+        self.calls.append("reloading")
 
     def stopping(self) -> None:
-        self.words.append("stopping")
+        self.calls.append("stopping")
 
 
 def plan(workers: int = 3, *, intake: bool = True) -> Plan:
@@ -126,16 +126,16 @@ class Server:
     def __init__(self) -> None:
         self.clock = Clock()
         self.launcher = FakeLauncher(self.clock)
-        self.told = Told()
+        self.observer = FakeObserver()
         self.next_plan: Plan | ReloadRefused = plan()
         self.first_plan = plan()
         self.master = self.new(self.first_plan)
 
     def new(self, first: Plan) -> Master:
-        self.master = Master(first, self.launcher, self.told, self.reread, clock=self.clock)
+        self.master = Master(first, self.launcher, self.observer, self.load_plan, clock=self.clock)
         return self.master
 
-    def reread(self) -> Plan:
+    def load_plan(self) -> Plan:
         if isinstance(self.next_plan, ReloadRefused):
             raise self.next_plan
         return self.next_plan
@@ -144,11 +144,11 @@ class Server:
         """Let the master go on until something is true; the clock stands."""
         end = time.monotonic() + PATIENCE_SECONDS
         while not condition():
-            assert time.monotonic() < end, (self.told.words, self.launcher.noted)
+            assert time.monotonic() < end, (self.observer.calls, self.launcher.noted)
             self.master.step(0.05)
 
     def begin(self) -> None:
-        self.until(lambda: self.told.words == ["ready"])
+        self.until(lambda: self.observer.calls == ["ready"])
 
     def quietly(self) -> None:
         """Let the master do what it would do now."""
@@ -163,10 +163,10 @@ class Server:
 
     def die(self, name: str) -> None:
         """Kill a process; return when the master has seen it."""
-        count = self.launcher.noted.count(f"collected {name}")
+        count = self.launcher.noted.count(f"reaped {name}")
         self.until(lambda: name in self.master.processes())
         self.kill(name)
-        self.until(lambda: self.launcher.noted.count(f"collected {name}") > count)
+        self.until(lambda: self.launcher.noted.count(f"reaped {name}") > count)
 
 
 @pytest.fixture
@@ -177,8 +177,8 @@ def server(caplog) -> Iterator[Server]:
     for child in server.launcher.children:
         child.kill()
         child.wait()
-    for _, process in server.master._occupied():
-        process.collect()
+    for _, process in server.master._running():
+        process.reap()
 
 
 def events(caplog) -> list[tuple[str, ...]]:
@@ -196,42 +196,48 @@ def events(caplog) -> list[tuple[str, ...]]:
 # --- the beginning ------------------------------------------------------------------------------
 
 
-def test_the_keeper_comes_first_and_ready_is_said_when_all_are(server):
+def test_maintenance_comes_first_and_ready_is_said_when_all_are(server):
     server.launcher.scripts["worker-2"] = SLOW
     server.until(lambda: len(server.launcher.launched) == 5)
-    assert server.launcher.names()[0] == "keeper"
-    assert set(server.launcher.names()) == {"keeper", "intake", "worker-1", "worker-2", "worker-3"}
+    assert server.launcher.names()[0] == "maintenance"
+    assert set(server.launcher.names()) == {
+        "maintenance",
+        "intake",
+        "worker-1",
+        "worker-2",
+        "worker-3",
+    }
     server.quietly()
-    assert server.told.words == []
+    assert server.observer.calls == []
     server.launcher.scripts.clear()
     server.kill("worker-2")  # the start has failed, and says so by its code
-    server.until(lambda: server.master.over)
-    assert server.told.words == []
+    server.until(lambda: server.master.finished)
+    assert server.observer.calls == []
     assert server.master.code == 1
 
 
 def test_without_intake_there_is_no_process_for_it(server):
     server.new(plan(1, intake=False))
     server.begin()
-    assert set(server.master.processes()) == {"keeper", "worker-1"}
+    assert set(server.master.processes()) == {"maintenance", "worker-1"}
 
 
-@pytest.mark.parametrize("who", ["keeper", "intake", "worker-2"])
+@pytest.mark.parametrize("who", ["maintenance", "intake", "worker-2"])
 def test_a_start_that_fails_ends_all_with_the_code_of_who_failed(server, who, caplog):
     server.launcher.scripts[who] = FAILS
-    server.until(lambda: server.master.over)
+    server.until(lambda: server.master.finished)
     assert server.master.code == 3
-    assert server.told.words == []
+    assert server.observer.calls == []
     assert server.launcher.noted.count("close") == 1
     assert server.launcher.names().count(who) == 1
     assert caplog.text == ""  # who failed has said why
-    if who == "keeper":
-        assert server.launcher.names() == ["keeper"]
+    if who == "maintenance":
+        assert server.launcher.names() == ["maintenance"]
 
 
 def test_a_start_that_the_system_refuses_ends_all(server):
     server.launcher.refuses = True
-    server.until(lambda: server.master.over)
+    server.until(lambda: server.master.finished)
     assert server.master.code == 1
 
 
@@ -247,11 +253,11 @@ def test_a_process_that_dies_is_replaced_at_once_and_the_others_stay(server, cap
     assert after["worker-2"] != before["worker-2"]
     assert {**after, "worker-2": None} == {**before, "worker-2": None}
     assert ("process died", "worker-2", "SIGKILL") in events(caplog)
-    assert server.told.words == ["ready"]
+    assert server.observer.calls == ["ready"]
 
 
-@pytest.mark.parametrize("who", ["keeper", "intake"])
-def test_keeper_and_intake_are_replaced_too(server, who, caplog):
+@pytest.mark.parametrize("who", ["maintenance", "intake"])
+def test_maintenance_and_intake_are_replaced_too(server, who, caplog):
     server.begin()
     before = server.pid(who)
     server.die(who)
@@ -265,28 +271,26 @@ def test_who_dies_again_and_again_is_started_ever_more_slowly_and_the_others_sta
     server.launcher.scripts["worker-1"] = FAILS_LATER
     waits = []
     server.kill("worker-1")
-    for deaths in range(1, LOOP_DEATHS + 5):
-        server.until(
-            lambda deaths=deaths: server.launcher.noted.count("collected worker-1") == deaths
-        )
-        (seat,) = (seat for seat in server.master._seats if seat.name == "worker-1")
-        waits.append(seat.due - server.clock.now)
+    for deaths in range(1, CRASH_LOOP_DEATHS + 5):
+        server.until(lambda deaths=deaths: server.launcher.noted.count("reaped worker-1") == deaths)
+        (slot,) = (slot for slot in server.master._slots if slot.name == "worker-1")
+        waits.append(slot.spawn_at - server.clock.now)
         starts = len(server.launcher.launched)
         if waits[-1]:
             server.clock.now += waits[-1] - 0.1
-            for process in [process for _, process in server.master._occupied()]:
-                process.heard_at = server.clock.now  # the others live
+            for process in [process for _, process in server.master._running()]:
+                process.reported_at = server.clock.now  # the others live
             server.quietly()
             assert len(server.launcher.launched) == starts
             server.clock.now += 0.1
         server.master.step(0.01)
-    first = AGAIN_SECONDS_FIRST
+    first = RESPAWN_SECONDS_FIRST
     assert waits[:6] == [0, first, 2 * first, 4 * first, 8 * first, 16 * first]
-    assert waits[6:] == [AGAIN_SECONDS_MOST] * len(waits[6:])
+    assert waits[6:] == [RESPAWN_SECONDS_MAX] * len(waits[6:])
     assert events(caplog)[0] == ("process died", "worker-1", "SIGKILL")
     assert ("process died", "worker-1", "3") in events(caplog)
     loops = [event for event in events(caplog) if event[0] == "process dies over and over"]
-    assert len(loops) == len(waits) - LOOP_DEATHS + 1
+    assert len(loops) == len(waits) - CRASH_LOOP_DEATHS + 1
     assert {k: v for k, v in server.master.processes().items() if k != "worker-1"} == others
     # Its clients are sent to the others while it is away, and come again when it does.
     assert server.launcher.noted.count("pause worker-1") == sum(wait >= 2 for wait in waits)
@@ -300,12 +304,10 @@ def test_the_only_worker_is_not_paused(server):
     server.launcher.scripts["worker-1"] = FAILS_LATER
     server.kill("worker-1")
     for deaths in range(1, 5):
-        server.until(
-            lambda deaths=deaths: server.launcher.noted.count("collected worker-1") == deaths
-        )
-        server.clock.now += AGAIN_SECONDS_MOST - 1
-        for _, process in server.master._occupied():
-            process.heard_at = server.clock.now
+        server.until(lambda deaths=deaths: server.launcher.noted.count("reaped worker-1") == deaths)
+        server.clock.now += RESPAWN_SECONDS_MAX - 1
+        for _, process in server.master._running():
+            process.reported_at = server.clock.now
     assert "pause worker-1" not in server.launcher.noted
 
 
@@ -313,15 +315,15 @@ def test_a_death_after_a_long_life_is_not_counted_with_earlier_ones(server):
     server.begin()
     server.die("worker-1")
     server.die("worker-1")
-    (seat,) = (seat for seat in server.master._seats if seat.name == "worker-1")
-    assert seat.due > server.clock.now
-    server.clock.now = seat.due
-    server.until(lambda: seat.ready)
+    (slot,) = (slot for slot in server.master._slots if slot.name == "worker-1")
+    assert slot.spawn_at > server.clock.now
+    server.clock.now = slot.spawn_at
+    server.until(lambda: slot.ready)
     server.clock.now += HEALTHY_SECONDS
-    for _, process in server.master._occupied():
-        process.heard_at = server.clock.now
+    for _, process in server.master._running():
+        process.reported_at = server.clock.now
     server.die("worker-1")
-    assert seat.due == server.clock.now
+    assert slot.spawn_at == server.clock.now
 
 
 def test_the_system_may_refuse_a_process_for_a_while(server, caplog):
@@ -330,18 +332,20 @@ def test_the_system_may_refuse_a_process_for_a_while(server, caplog):
     server.die("worker-1")
     server.until(lambda: ("process not started", "worker-1") in events(caplog))
     server.launcher.refuses = False
-    server.clock.now += AGAIN_SECONDS_MOST - 1
-    for _, process in server.master._occupied():
-        process.heard_at = server.clock.now
+    server.clock.now += RESPAWN_SECONDS_MAX - 1
+    for _, process in server.master._running():
+        process.reported_at = server.clock.now
     server.until(lambda: "worker-1" in server.master.processes())
 
 
-def test_when_one_has_died_the_keeper_is_told(server):
-    server.launcher.scripts["keeper"] = GOOD.replace('"SIGUSR2", beat', '"SIGUSR2", end')
+def test_when_one_has_died_maintenance_is_told(server):
+    server.launcher.scripts["maintenance"] = GOOD.replace('"SIGUSR2", beat', '"SIGUSR2", end')
     server.begin()
-    keeper = server.pid("keeper")
+    maintenance = server.pid("maintenance")
     server.die("worker-1")
-    server.until(lambda: server.master.processes().get("keeper", [keeper]) != [keeper])
+    server.until(
+        lambda: server.master.processes().get("maintenance", [maintenance]) != [maintenance]
+    )
 
 
 # --- hanging ------------------------------------------------------------------------------------
@@ -355,8 +359,8 @@ def test_a_process_without_a_sign_of_life_is_killed_and_replaced(server, caplog)
     server.clock.now += HANG_SECONDS - 1
     for name in set(before) - {"worker-1"}:
         server.kill(name, signal.SIGUSR2)  # a sign of life
-    heard = [process for seat, process in server.master._occupied() if seat.name != "worker-1"]
-    server.until(lambda: all(process.heard_at == server.clock.now for process in heard))
+    heard = [process for slot, process in server.master._running() if slot.name != "worker-1"]
+    server.until(lambda: all(process.reported_at == server.clock.now for process in heard))
     assert server.master.processes() == before
     server.clock.now += 1
     server.until(lambda: ("process hangs", "worker-1") in events(caplog))
@@ -375,9 +379,9 @@ def test_a_process_that_is_stopped_hangs_too(server, caplog):
     before = server.pid("intake")
     server.kill("intake", signal.SIGSTOP)
     server.clock.now += HANG_SECONDS
-    for seat, process in server.master._occupied():
-        if seat.name != "intake":
-            process.heard_at = server.clock.now
+    for slot, process in server.master._running():
+        if slot.name != "intake":
+            process.reported_at = server.clock.now
     server.until(lambda: ("process hangs", "intake") in events(caplog))
     server.clock.now += DUMP_SECONDS
     server.until(lambda: server.master.processes().get("intake", [before]) != [before])
@@ -389,10 +393,10 @@ def test_a_process_that_is_stopped_hangs_too(server, caplog):
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_end_it_ends_all_and_listens_no_more(server, how):
     server.begin()
-    server.master.signalled(how)
-    assert server.told.words == ["ready", "stopping"]
+    server.master.handle_signal(how)
+    assert server.observer.calls == ["ready", "stopping"]
     assert server.launcher.noted[-1] == "close"
-    server.until(lambda: server.master.over)
+    server.until(lambda: server.master.finished)
     assert server.master.code == 0
     assert [child.poll() for child in server.launcher.children] == [0] * 5
 
@@ -400,13 +404,13 @@ def test_told_to_end_it_ends_all_and_listens_no_more(server, how):
 def test_who_does_not_end_is_killed_when_its_time_is_over(server, caplog):
     server.launcher.scripts["worker-1"] = STUBBORN
     server.begin()
-    server.master.signalled(signal.SIGTERM)
+    server.master.handle_signal(signal.SIGTERM)
     server.until(lambda: list(server.master.processes()) == ["worker-1"])
     server.clock.now += SHUTDOWN_SECONDS
     server.quietly()
-    assert not server.master.over
+    assert not server.master.finished
     server.clock.now += GRACE_SECONDS
-    server.until(lambda: server.master.over)
+    server.until(lambda: server.master.finished)
     assert ("process ended", "worker-1", "SIGKILL") in events(caplog)
     assert server.master.code == 0
 
@@ -414,17 +418,17 @@ def test_who_does_not_end_is_killed_when_its_time_is_over(server, caplog):
 def test_told_twice_it_ends_all_at_once(server):
     server.launcher.scripts["intake"] = STUBBORN
     server.begin()
-    server.master.signalled(signal.SIGINT)
-    server.master.signalled(signal.SIGINT)
-    server.until(lambda: server.master.over)
-    assert server.told.words == ["ready", "stopping"]
+    server.master.handle_signal(signal.SIGINT)
+    server.master.handle_signal(signal.SIGINT)
+    server.until(lambda: server.master.finished)
+    assert server.observer.calls == ["ready", "stopping"]
 
 
 def test_told_to_end_before_all_are_ready_it_ends(server):
     server.launcher.scripts["worker-1"] = SLOW
     server.until(lambda: "worker-1" in server.launcher.names())
-    server.master.signalled(signal.SIGTERM)
-    server.until(lambda: server.master.over)
+    server.master.handle_signal(signal.SIGTERM)
+    server.until(lambda: server.master.finished)
     assert server.master.code == 0
 
 
@@ -436,8 +440,8 @@ def test_a_reload_replaces_all_and_the_old_workers_take_their_leave(server):
     server.begin()
     before = server.master.processes()
     server.next_plan = Plan(workers=3, intake=True, reload_seconds=1)
-    server.master.signalled(signal.SIGHUP)
-    server.until(lambda: server.told.words == ["ready", "reloading", "ready"])
+    server.master.handle_signal(signal.SIGHUP)
+    server.until(lambda: server.observer.calls == ["ready", "reloading", "ready"])
     for name in ("worker-1", "worker-2", "worker-3"):
         new, old = server.master.processes()[name]
         assert [old] == before[name]
@@ -448,27 +452,27 @@ def test_a_reload_replaces_all_and_the_old_workers_take_their_leave(server):
     server.until(
         lambda: all(
             server.master.processes().get(name, before[name]) != before[name]
-            for name in ("keeper", "intake")
+            for name in ("maintenance", "intake")
         )
     )
     # Those who stay have the time that they were promised when they began, and not longer.
     server.clock.now += RELOAD_SECONDS + SHUTDOWN_SECONDS
-    for _, process in server.master._occupied():
-        process.heard_at = server.clock.now
+    for _, process in server.master._running():
+        process.reported_at = server.clock.now
     server.quietly()
     assert len(server.master.processes()["worker-1"]) == 2
     server.clock.now += GRACE_SECONDS
     server.until(lambda: all(len(pids) == 1 for pids in server.master.processes().values()))
-    assert server.told.words == ["ready", "reloading", "ready"]
+    assert server.observer.calls == ["ready", "reloading", "ready"]
 
 
 def test_a_second_reload_ends_those_whom_the_first_left(server):
     server.launcher.scripts = dict.fromkeys(["worker-1", "worker-2", "worker-3"], LINGERING)
     server.begin()
     first = server.master.processes()
-    server.master.signalled(signal.SIGHUP)
-    server.master.signalled(signal.SIGHUP)  # is remembered
-    server.until(lambda: server.told.words == ["ready"] + ["reloading", "ready"] * 2)
+    server.master.handle_signal(signal.SIGHUP)
+    server.master.handle_signal(signal.SIGHUP)  # is remembered
+    server.until(lambda: server.observer.calls == ["ready"] + ["reloading", "ready"] * 2)
     second_and_third = server.master.processes()
     assert all(len(second_and_third[f"worker-{number}"]) == 2 for number in (1, 2, 3))
     assert not {pid for pids in first.values() for pid in pids} & {
@@ -482,25 +486,25 @@ def test_a_configuration_with_a_mistake_changes_nothing(server, caplog):
     server.begin()
     before = server.master.processes()
     server.next_plan = ReloadRefused("imapvm.toml:3: there is no such key")
-    server.master.signalled(signal.SIGHUP)
+    server.master.handle_signal(signal.SIGHUP)
     server.quietly()
     assert server.master.processes() == before
     assert "no such key" in str(caplog.records[-1].__dict__)
-    assert server.told.words == ["ready"]
+    assert server.observer.calls == ["ready"]
 
 
 def test_new_workers_that_do_not_start_change_nothing(server, caplog):
     server.begin()
     before = server.master.processes()
     server.launcher.scripts["worker-2"] = FAILS
-    server.master.signalled(signal.SIGHUP)
-    server.until(lambda: server.told.words == ["ready", "reloading", "ready"])
+    server.master.handle_signal(signal.SIGHUP)
+    server.until(lambda: server.observer.calls == ["ready", "reloading", "ready"])
     server.until(lambda: server.master.processes() == before)
     assert ("process died", "worker-2", "3") in events(caplog)
     assert any("not reloaded" in event[0] for event in events(caplog))
     server.launcher.scripts.clear()
-    server.master.signalled(signal.SIGHUP)  # the next one is as good as any
-    server.until(lambda: len(server.told.words) == 5)
+    server.master.handle_signal(signal.SIGHUP)  # the next one is as good as any
+    server.until(lambda: len(server.observer.calls) == 5)
     server.until(
         lambda: (
             not set(map(tuple, before.values()))
@@ -512,7 +516,7 @@ def test_new_workers_that_do_not_start_change_nothing(server, caplog):
 def test_a_worker_that_dies_during_a_reload_is_replaced_as_it_was(server):
     server.begin()
     server.launcher.scripts["worker-2"] = SLOW  # the reload waits for it
-    server.master.signalled(signal.SIGHUP)
+    server.master.handle_signal(signal.SIGHUP)
     server.until(lambda: len(server.launcher.launched) == 8)
     server.launcher.scripts.clear()
     old = server.pid("worker-1")
@@ -524,13 +528,13 @@ def test_a_worker_that_dies_during_a_reload_is_replaced_as_it_was(server):
 def test_told_to_end_during_a_reload_it_ends(server):
     server.launcher.scripts = dict.fromkeys(["worker-1", "worker-2", "worker-3"], LINGERING)
     server.begin()
-    server.master.signalled(signal.SIGHUP)
+    server.master.handle_signal(signal.SIGHUP)
     server.until(lambda: len(server.launcher.launched) == 8)
-    server.master.signalled(signal.SIGTERM)
-    server.until(lambda: server.master.over)
+    server.master.handle_signal(signal.SIGTERM)
+    server.until(lambda: server.master.finished)
     assert server.master.code == 0
 
 
 def test_role_names_are_words():
-    assert Seat(Role.WORKER, 1, 4, lambda _: None).name == "worker-2"
-    assert Seat(Role.INTAKE, 0, None, lambda _: None).name == "intake"
+    assert WorkerSlot(Role.WORKER, 1, 4, lambda _: None).name == "worker-2"
+    assert WorkerSlot(Role.INTAKE, 0, None, lambda _: None).name == "intake"

@@ -10,13 +10,13 @@ from imapvm.auth.throttle import PAIR_FREE, Throttle
 from imapvm.server.imap.connections import Connections
 from imapvm.server.shared import memory as shared_memory
 from imapvm.server.shared.memory import SharedMemory
-from imapvm.server.shared.table import WAYS, SharedTable, table_octets
+from imapvm.server.shared.table import WAYS, SharedTable, table_bytes
 
 KEY = bytes(32)
 
 
 def table(records: int = 64, payload: int = 8) -> SharedTable:
-    memory = memoryview(bytearray(table_octets(records, payload)))
+    memory = memoryview(bytearray(table_bytes(records, payload)))
     return SharedTable(memory, KEY, payload=payload)
 
 
@@ -33,7 +33,7 @@ def memory():
 
 def again(memory: SharedMemory) -> SharedMemory:
     """The same memory, as another process has it."""
-    return SharedMemory(memory.fd, memory.places)
+    return SharedMemory(memory.fd, memory.processes)
 
 
 # --- the table ----------------------------------------------------------------------------------
@@ -118,7 +118,7 @@ def test_a_name_with_nuls_is_not_taken_for_another(memory):
 
 
 def test_a_proof_of_one_worker_is_one_for_all_and_half_a_proof_is_none(memory):
-    one, two = memory.proofs(), again(memory).proofs()
+    one, two = memory.verification_cache(), again(memory).verification_cache()
     assert one.key == two.key
     assert one.key != bytes(32)
     one.remember(7, b"d" * 32, 1234.5)
@@ -139,7 +139,7 @@ def test_another_server_has_another_secret(memory):
 
 def test_one_address_has_its_bound_over_all_workers(memory):
     workers = [
-        Connections(most_per_peer=3, shared=again(memory).peers(place)) for place in range(2)
+        Connections(limit_per_peer=3, shared=again(memory).peers(place)) for place in range(2)
     ]
     everybody = []
     for at in range(3):
@@ -164,13 +164,13 @@ def test_the_connections_of_a_dead_worker_count_no_more(memory):
     alive.change("192.0.2.1", 1)
     looking = memory.peers(3)
     assert looking.elsewhere("192.0.2.1") == 6
-    memory.clear_place(1)
+    memory.clear(1)
     assert looking.elsewhere("192.0.2.1") == 1
     assert looking.elsewhere("192.0.2.9") == 0
     assert alive.elsewhere("192.0.2.1") == 0
 
 
 def test_memory_that_nobody_has_written_to_takes_no_pages(memory):
-    octets = os.fstat(memory.fd)
-    assert octets.st_size > shared_memory.PEER_BUCKETS * 4 * 4
-    assert octets.st_blocks * 512 <= 16 * 1024
+    status = os.fstat(memory.fd)
+    assert status.st_size > shared_memory.PEER_BUCKETS * 4 * 4
+    assert status.st_blocks * 512 <= 16 * 1024

@@ -12,7 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from imapvm.model.limits import OUTPUT_WAITING_MAX, RECEIVE_MAX
 from imapvm.server.net.reactor import Reactor
-from imapvm.server.net.transport import LINGER_OCTETS_MAX, LINGER_SECONDS, READS_PER_TURN, Transport
+from imapvm.server.net.transport import LINGER_BYTES_MAX, LINGER_SECONDS, READS_PER_TURN, Transport
 
 MANY = 50 * 1024 * 1024
 BLOCK = bytes(range(256)) * 256
@@ -179,7 +179,7 @@ async def test_fifty_megabytes_go_both_ways_at_once(connected):
         nursery.start_soon(server_returns)
         nursery.start_soon(client_receives)
     assert received.digest() == sent.digest()
-    assert transport.octets_in == transport.octets_out == MANY
+    assert transport.bytes_in == transport.bytes_out == MANY
 
 
 async def test_a_write_waits_for_a_client_that_does_not_read(connected):
@@ -205,7 +205,7 @@ async def test_what_is_announced_behind_a_write_that_waits_keeps_its_place(conne
     fill(transport)
     transport.write_nowait(b"* 1 EXISTS\r\n")
     assert transport.waiting > 12
-    expected = transport.octets_out + transport.waiting
+    expected = transport.bytes_out + transport.waiting
     heard = await receive_exactly(client, expected)
     assert heard.endswith(b"z* 1 EXISTS\r\n")
     assert transport.waiting == 0
@@ -416,7 +416,7 @@ async def test_finish_gives_up_on_a_client_that_sends_on_and_on(reactor):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(flood)
         await transport.finish()
-    assert LINGER_OCTETS_MAX <= transport.octets_in <= LINGER_OCTETS_MAX + len(BLOCK)
+    assert LINGER_BYTES_MAX <= transport.bytes_in <= LINGER_BYTES_MAX + len(BLOCK)
     await client.aclose()
 
 

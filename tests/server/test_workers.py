@@ -266,8 +266,8 @@ async def test_who_waits_for_a_dead_worker_is_served_by_its_successor(server):
         assert (await client.command(b"LOGIN ada secret"))[-1].startswith(b"t OK")
 
 
-@pytest.mark.parametrize("who", ["intake", "keeper"])
-async def test_intake_and_keeper_are_replaced_while_clients_go_on(server, who):
+@pytest.mark.parametrize("who", ["intake", "maintenance"])
+async def test_intake_and_maintenance_are_replaced_while_clients_go_on(server, who):
     idler = await server.idling()
     before = server.pids()[who]
     os.kill(before, signal.SIGKILL)

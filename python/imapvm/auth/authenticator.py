@@ -10,7 +10,12 @@ import trio
 
 from imapvm.auth.passwords import is_credential, verify
 from imapvm.auth.throttle import Failures, Throttle
-from imapvm.auth.verification_cache import LocalProofs, Proofs, remember, was_right
+from imapvm.auth.verification_cache import (
+    LocalVerificationCache,
+    VerificationCache,
+    remember,
+    was_right,
+)
 from imapvm.commands.outcome import Refusal
 from imapvm.filepool.accounts import normal_name
 from imapvm.model.limits import LOGIN_NAME_MAX, PASSWORD_CHECKS_WAITING_MAX
@@ -34,9 +39,9 @@ class Authenticator:
     __slots__ = (
         "_accounts",
         "_busy",
+        "_cache",
         "_clock",
         "_cores",
-        "_proofs",
         "_throttle",
         "_waiting",
     )
@@ -46,7 +51,7 @@ class Authenticator:
         accounts: Accounts,
         *,
         clock: Callable[[], float] = trio.current_time,
-        proofs: Proofs | None = None,
+        cache: VerificationCache | None = None,
         failures: Failures | None = None,
         processes: int = 1,
     ) -> None:
@@ -55,7 +60,7 @@ class Authenticator:
         Args:
             accounts: where names are looked up.
             clock: seconds that never go back; the same for all who share what follows.
-            proofs: of all processes; of this one alone by default.
+            cache: of all processes; of this one alone by default.
             failures: likewise.
             processes: that divide the cores among them: as many hashes at a time as there are
                 cores are made by all together (each takes 64 MiB meanwhile).
@@ -63,7 +68,7 @@ class Authenticator:
         self._accounts = accounts
         self._clock = clock
         self._throttle = Throttle(clock, failures)
-        self._proofs: Proofs = LocalProofs() if proofs is None else proofs
+        self._cache: VerificationCache = LocalVerificationCache() if cache is None else cache
         self._cores = trio.CapacityLimiter(-(-(os.cpu_count() or 1) // processes))
         self._waiting = 0
         self._busy: dict[tuple[str, str], trio.Lock] = {}
@@ -107,7 +112,7 @@ class Authenticator:
 
     async def _is_right(self, account: "Account | None", password: bytes) -> bool:
         if account is not None:
-            if was_right(self._proofs, account, password, self._clock):
+            if was_right(self._cache, account, password, self._clock):
                 return True
             if account.credential and not is_credential(account.credential):
                 LOG.warning(
@@ -118,7 +123,7 @@ class Authenticator:
             verify, credential, password, limiter=self._cores, abandon_on_cancel=True
         )
         if right and account is not None:
-            remember(self._proofs, account, password, self._clock)
+            remember(self._cache, account, password, self._clock)
         return right
 
     @asynccontextmanager

@@ -20,10 +20,10 @@ REMEMBER_SECONDS: Final = 10 * 60.0
 """After a password was right, equal ones are not hashed again for so long. A mail program opens
 five connections at a time, and all of a server's clients return at once after a restart; one hash
 costs 0.1 s of two cores and 64 MiB."""
-DIGEST_OCTETS: Final = 32
+DIGEST_BYTES: Final = 32
 
 
-class Proofs(Protocol):
+class VerificationCache(Protocol):
     """What was right, by account. Times are seconds of the one clock that the caller uses."""
 
     key: bytes
@@ -36,7 +36,7 @@ class Proofs(Protocol):
 
 
 @final
-class LocalProofs:
+class LocalVerificationCache:
     """Those of one process."""
 
     __slots__ = ("entries", "key")
@@ -56,24 +56,24 @@ class LocalProofs:
 
 
 def was_right(
-    proofs: Proofs, account: "Account", password: bytes, clock: Callable[[], float]
+    cache: VerificationCache, account: "Account", password: bytes, clock: Callable[[], float]
 ) -> bool:
     """True where an equal password was right for this account and its credential lately."""
-    seen = proofs.find(account.id)
+    seen = cache.find(account.id)
     if seen is None:
         return False
     digest, until = seen
-    return secrets.compare_digest(digest, _digest(proofs, account, password)) and clock() < until
+    return secrets.compare_digest(digest, _digest(cache, account, password)) and clock() < until
 
 
 def remember(
-    proofs: Proofs, account: "Account", password: bytes, clock: Callable[[], float]
+    cache: VerificationCache, account: "Account", password: bytes, clock: Callable[[], float]
 ) -> None:
     """Note that a password is right."""
     until = clock() + REMEMBER_SECONDS
-    proofs.remember(account.id, _digest(proofs, account, password), until)
+    cache.remember(account.id, _digest(cache, account, password), until)
 
 
-def _digest(proofs: Proofs, account: "Account", password: bytes) -> bytes:
+def _digest(cache: VerificationCache, account: "Account", password: bytes) -> bytes:
     text = account.credential.encode() + b"\0" + password
-    return hashlib.blake2b(text, key=proofs.key, digest_size=DIGEST_OCTETS).digest()
+    return hashlib.blake2b(text, key=cache.key, digest_size=DIGEST_BYTES).digest()

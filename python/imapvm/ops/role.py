@@ -7,22 +7,22 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     """Describe the verb. Without `help` it is not listed."""
     role = verbs.add_parser("role", description="Started by `imapvm serve` alone.")
     role.add_argument("name", help="for who looks at the list of processes")
-    role.add_argument("assignment", type=int, help="a descriptor that was handed over")
+    role.add_argument("spawn_config", type=int, help="a descriptor that was handed over")
     role.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Be one process of a server."""
     from imapvm.ops import logs
-    from imapvm.server.supervisor.role_process import serve_assignment
+    from imapvm.server.supervisor.role_process import serve_role
     from imapvm.server.supervisor.spawn_config import read
 
-    assignment = read(arguments.assignment)
-    configuration = assignment.configuration
+    spawn_config = read(arguments.spawn_config)
+    configuration = spawn_config.configuration
     logs.configure(
         style=configuration.log_format,
         level=configuration.log_level,
-        role=assignment.name,
+        role=spawn_config.name,
     )
-    serve_assignment(assignment)
+    serve_role(spawn_config)
     return 0

@@ -82,7 +82,7 @@ class _Observer:
         self._ready = ready
 
     def ready(self) -> None:
-        self._ready(self._launcher.where())
+        self._ready(self._launcher.addresses())
 
     def reloading(self) -> None:
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")

@@ -18,21 +18,21 @@ from imapvm.filepool.pool import open_filepool
 from imapvm.intake.deliver import Deliverer
 from imapvm.intake.lmtp.listener import serve_lmtp
 from imapvm.intake.spool.watcher import watch_spool
-from imapvm.server.imap.acceptor import Door
+from imapvm.server.imap.acceptor import Acceptor
 from imapvm.server.imap.connections import Connections
-from imapvm.server.imap.notifier import Doorbell
+from imapvm.server.imap.notifier import Notifier
 from imapvm.server.net.listen import Listeners, open_listeners
 from imapvm.server.net.reactor import Reactor
 from imapvm.server.net.tls import TlsServer
 from imapvm.server.net.transport import Transport
 from imapvm.server.settings import SHUTDOWN_SECONDS
-from imapvm.server.supervisor.spawn_config import EVERYTHING, Role
+from imapvm.server.supervisor.spawn_config import ALL_ROLES, Role
 
 if TYPE_CHECKING:
     from imapvm.filepool.pool import Filepool
     from imapvm.server.settings import Listening, Settings
     from imapvm.server.shared.memory import SharedMemory
-    from imapvm.server.shared.wakeup import Bells
+    from imapvm.server.shared.wakeup import Wakeup
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ SWITCH_SECONDS: Final = 0.0005
 the time of ten thousand reads from the store."""
 GC_THRESHOLDS: Final = (50_000, 50, 1000)
 """A full collection looks at ten objects a connection: make it rare. Cycles are broken by hand."""
-AGAIN: Final = "the server begins anew; come again"
+RESTARTING: Final = "the server begins anew; come again"
 """What clients of a worker hear that others replace."""
 SWEEP_SECONDS: Final = 60.0
 """Between two clean-ups of the filepool."""
@@ -50,33 +50,33 @@ BETWEEN_PIECES_SECONDS: Final = 0.1
 
 
 @final
-class Orders:
+class RoleEvents:
     """What a running process can be told."""
 
-    __slots__ = ("clean", "retire", "stop")
+    __slots__ = ("drain", "stop", "sweep")
 
     def __init__(self) -> None:
         self.stop = trio.Event()
         """End: finish what runs, say BYE."""
-        self.retire = trio.Event()
+        self.drain = trio.Event()
         """Let nobody in any more; say BYE to everybody within `reload_seconds`; end."""
-        self.clean = trio.Event()
-        """Clean the filepool up now: a process has died. Set by `clean_now`."""
+        self.sweep = trio.Event()
+        """Clean the filepool up now: a process has died. Set by `sweep_now`."""
 
-    def clean_now(self) -> None:
+    def sweep_now(self) -> None:
         """Have it done; may be called again and again."""
-        done, self.clean = self.clean, trio.Event()
+        done, self.sweep = self.sweep, trio.Event()
         done.set()
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Among:
+class Siblings:
     """What a process has of the others of its server."""
 
     memory: "SharedMemory"
-    bells: "Bells"
-    place: int | None
+    wakeup: "Wakeup"
+    index: int | None
     """Its own, where it serves clients."""
 
 
@@ -107,16 +107,16 @@ async def serve(
     tls = tls or tls_of(settings)
     listeners = open_listeners(settings)
     try:
-        orders = Orders()
+        events = RoleEvents()
         async with trio.open_nursery() as nursery:
             await nursery.start(
-                partial(serve_roles, EVERYTHING, settings, listeners, orders, tls=tls, clock=clock)
+                partial(serve_roles, ALL_ROLES, settings, listeners, events, tls=tls, clock=clock)
             )
-            task_status.started(listeners.where())
+            task_status.started(listeners.addresses())
             try:
                 await trio.sleep_forever()
             finally:
-                orders.stop.set()
+                events.stop.set()
     finally:
         listeners.close()
 
@@ -125,10 +125,10 @@ async def serve_roles(
     roles: Collection[Role],
     settings: "Settings",
     listeners: Listeners,
-    orders: Orders,
+    events: RoleEvents,
     *,
     tls: TlsServer | None,
-    among: Among | None = None,
+    siblings: Siblings | None = None,
     clock: Callable[[], float] = time.time,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -141,9 +141,9 @@ async def serve_roles(
         roles: what to do.
         settings: checked before.
         listeners: those for clients are closed as soon as nobody is let in any more.
-        orders: end it.
+        events: end it.
         tls: None where there is no certificate.
-        among: the other processes; None where there are none.
+        siblings: the other processes; None where there are none.
         clock: seconds since 1970 UTC.
         task_status: started when everything listens.
 
@@ -154,19 +154,19 @@ async def serve_roles(
     tune_interpreter()
     with trio.CancelScope(shield=True):
         async with open_filepool(settings.filepool, clock=clock) as pool:
-            if among is not None:
-                bells = among.bells
-                pool.ring_with(bells.ring, partial(bells.ring, everybody=True))
+            if siblings is not None:
+                wakeup = siblings.wakeup
+                pool.ring_with(wakeup.wake, partial(wakeup.wake, unconditional=True))
             async with trio.open_nursery() as inside:
-                if Role.KEEPER in roles:
-                    inside.start_soon(keep, pool, orders)
+                if Role.MAINTENANCE in roles:
+                    inside.start_soon(maintain, pool, events)
                 reactor = Reactor()
                 await inside.start(reactor.run)
                 clients = None
                 if Role.WORKER in roles:
-                    clients = _Clients(reactor, pool, settings, tls, among, clock)
-                    clients.begin(inside)
-                async with trio.open_nursery() as guests, trio.open_nursery() as intake:
+                    clients = _ClientService(reactor, pool, settings, tls, siblings, clock)
+                    clients.start(inside)
+                async with trio.open_nursery() as client_tasks, trio.open_nursery() as intake:
                     if Role.INTAKE in roles:
                         deliverer = Deliverer(pool, settings.intake, clock=clock)
                         for listener in listeners.lmtp:
@@ -177,10 +177,10 @@ async def serve_roles(
                             await intake.start(watch_spool, settings.spool, deliverer)
                     if clients is None:
                         task_status.started()
-                        await orders.stop.wait()
+                        await events.stop.wait()
                         intake.cancel_scope.cancel()
                     else:
-                        await clients.serve(listeners, orders, guests, intake, task_status)
+                        await clients.serve(listeners, events, client_tasks, intake, task_status)
                 inside.cancel_scope.cancel()
 
 
@@ -204,7 +204,7 @@ def tune_interpreter() -> None:
 
 
 @final
-class _Clients:
+class _ClientService:
     """Serving clients: begun from the inside to the outside, and ended the other way round."""
 
     def __init__(
@@ -213,46 +213,46 @@ class _Clients:
         pool: "Filepool",
         settings: "Settings",
         tls: TlsServer | None,
-        among: Among | None,
+        siblings: Siblings | None,
         clock: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._tls = tls
-        self._rung_at = among is not None
+        self._has_siblings = siblings is not None
         self.reactor = reactor
-        if among is None:
+        if siblings is None:
             authenticator = Authenticator(pool.accounts)
-            self.connections = Connections(most_per_peer=settings.connections_per_peer)
+            self.connections = Connections(limit_per_peer=settings.connections_per_peer)
         else:
-            assert among.place is not None
-            memory = among.memory
+            assert siblings.index is not None
+            memory = siblings.memory
             # Trio's clock begins at a random time in each process.
             authenticator = Authenticator(
                 pool.accounts,
                 clock=time.monotonic,
-                proofs=memory.proofs(),
+                cache=memory.verification_cache(),
                 failures=memory.failures(),
                 processes=settings.workers,
             )
             self.connections = Connections(
-                most_per_peer=settings.connections_per_peer, shared=memory.peers(among.place)
+                limit_per_peer=settings.connections_per_peer, shared=memory.peers(siblings.index)
             )
         self.services = Services(pool=pool, authenticator=authenticator, clock=clock)
-        self.doorbell = Doorbell(self.services, self.connections, among and among.bells)
-        pool.on_news = self.doorbell.ring
+        self.notifier = Notifier(self.services, self.connections, siblings and siblings.wakeup)
+        pool.on_news = self.notifier.notify
 
-    def begin(self, inside: trio.Nursery) -> None:
+    def start(self, inside: trio.Nursery) -> None:
         """Start what clients need; it has to outlive them."""
-        inside.start_soon(self.doorbell.look_forever)
-        if self._rung_at:
-            inside.start_soon(self.doorbell.answer_forever)
+        inside.start_soon(self.notifier.poll_forever)
+        if self._has_siblings:
+            inside.start_soon(self.notifier.watch_wakeups)
         inside.start_soon(self.connections.sweep_forever)
 
     async def serve(
         self,
         listeners: Listeners,
-        orders: Orders,
-        guests: trio.Nursery,
+        events: RoleEvents,
+        client_tasks: trio.Nursery,
         intake: trio.Nursery,
         task_status: trio.TaskStatus[None],
     ) -> None:
@@ -260,45 +260,45 @@ class _Clients:
 
         Args:
             listeners: where they come.
-            orders: end it.
-            guests: gets a task for each client.
-            intake: stands inside `guests`, and is cancelled when nobody is let in any more.
+            events: end it.
+            client_tasks: gets a task for each client.
+            intake: stands inside `client_tasks`, and is cancelled when nobody is let in any more.
             task_status: started when they can come.
         """
-        door = Door(
+        acceptor = Acceptor(
             self.services,
             self.connections,
             self.reactor,
-            guests,
+            client_tasks,
             tls=self._tls,
             plaintext=self._settings.plaintext,
         )
-        async with trio.open_nursery() as doors:
+        async with trio.open_nursery() as accepting:
             for listener in listeners.imap:
-                doors.start_soon(partial(door.accept_forever, listener, tls_first=False))
+                accepting.start_soon(partial(acceptor.accept_forever, listener, tls_first=False))
             for listener in listeners.imaps:
-                doors.start_soon(partial(door.accept_forever, listener, tls_first=True))
+                accepting.start_soon(partial(acceptor.accept_forever, listener, tls_first=True))
             task_status.started()
-            await _first(orders.stop, orders.retire)
-            doors.cancel_scope.cancel()
+            await _first(events.stop, events.drain)
+            accepting.cancel_scope.cancel()
         listeners.close_imap()
         intake.cancel_scope.cancel()  # a delivery that runs is answered all the same
         with trio.CancelScope(shield=True):
-            if not orders.stop.is_set():
-                await self._take_turns(orders.stop)
+            if not events.stop.is_set():
+                await self._drain(events.stop)
             with trio.move_on_after(SHUTDOWN_SECONDS):
                 await self.connections.end_all(
-                    "the server is shutting down" if orders.stop.is_set() else AGAIN
+                    "the server is shutting down" if events.stop.is_set() else RESTARTING
                 )
-        guests.cancel_scope.cancel()
+        client_tasks.cancel_scope.cancel()
 
-    async def _take_turns(self, stop: trio.Event) -> None:
+    async def _drain(self, stop: trio.Event) -> None:
         """Say BYE to one after the other, unless the order comes to stop at once."""
         seconds = self._settings.reload_seconds
         with trio.move_on_after(seconds):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_cancel_at, stop, nursery.cancel_scope)
-                await self.connections.end_by_turns(AGAIN, seconds)
+                await self.connections.end_gradually(RESTARTING, seconds)
                 nursery.cancel_scope.cancel()
 
 
@@ -314,11 +314,11 @@ async def _cancel_at(event: trio.Event, scope: trio.CancelScope) -> None:
     scope.cancel()
 
 
-async def keep(pool: "Filepool", orders: Orders) -> None:
+async def maintain(pool: "Filepool", events: RoleEvents) -> None:
     """Clean the filepool up, now and then, a bounded piece at a time."""
     while True:
         more = False
-        ordered = orders.clean
+        ordered = events.sweep
         try:
             more = (await pool.sweep()).more
         except FilepoolError as fault:

@@ -32,7 +32,7 @@ _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.
 
 
 @final
-class Door:
+class Acceptor:
     """Lets clients in: what a new connection is given, and how many may come."""
 
     __slots__ = (

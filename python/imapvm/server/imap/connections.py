@@ -30,7 +30,7 @@ STILL_HERE_SWEEPS: Final = 24
 a connection in IDLE; each look says them to an equal part."""
 SWEEP_SLICE: Final = 500
 """Connections that are looked at before others get their turn: about a millisecond."""
-FAREWELLS_PER_SECOND: Final = 100.0
+ENDED_PER_SECOND: Final = 100.0
 """Clients that a process sends to its successor: some 0.1 s of a core for their handshakes."""
 LOCAL: Final = "local"
 """The peer's address on a unix socket."""
@@ -50,24 +50,24 @@ class Peers(Protocol):
 class Connections:
     """Counts and sweeps; one a process."""
 
-    __slots__ = ("_all", "_most", "_most_per_peer", "_peers", "_round", "_shared")
+    __slots__ = ("_all", "_limit", "_limit_per_peer", "_peers", "_round", "_shared")
 
     def __init__(
         self,
         *,
-        most: int = CONNECTIONS_MAX,
-        most_per_peer: int = CONNECTIONS_PER_PEER_MAX,
+        limit: int = CONNECTIONS_MAX,
+        limit_per_peer: int = CONNECTIONS_PER_PEER_MAX,
         shared: Peers | None = None,
     ) -> None:
         """Count nobody yet.
 
         Args:
-            most: in this process.
-            most_per_peer: from one address, in all processes.
+            limit: in this process.
+            limit_per_peer: from one address, in all processes.
             shared: what the others have; None where there are no others.
         """
-        self._most = most
-        self._most_per_peer = most_per_peer
+        self._limit = limit
+        self._limit_per_peer = limit_per_peer
         self._all: dict[Connection, None] = {}
         self._peers: Counter[str] = Counter()
         self._round = 0
@@ -82,12 +82,12 @@ class Connections:
 
     def refusal(self, peer: str) -> str | None:
         """Say why one more connection from this address cannot be had; None where it can."""
-        if len(self._all) >= self._most:
+        if len(self._all) >= self._limit:
             return "too many connections; try again later"
         if not is_loopback(peer):
             network = network_of(peer)
             there = self._shared.elsewhere(network) if self._shared is not None else 0
-            if self._peers[network] + there >= self._most_per_peer:
+            if self._peers[network] + there >= self._limit_per_peer:
                 return "too many connections from your address"
         return None
 
@@ -136,8 +136,8 @@ class Connections:
         """
         transport = connection.transport
         if transport.waiting:
-            if transport.octets_out != connection.sent:
-                connection.sent = transport.octets_out
+            if transport.bytes_out != connection.sent:
+                connection.sent = transport.bytes_out
                 connection.sent_at = now
             elif now - connection.sent_at >= STALL_SECONDS:
                 LOG.info("client does not read", extra={"peer": transport.peer})
@@ -149,7 +149,7 @@ class Connections:
             connection.heard = -1  # a command runs; the client's time begins behind it
             return None
         signed_in = connection.signed_in
-        heard = transport.octets_in if signed_in else connection.commands
+        heard = transport.bytes_in if signed_in else connection.commands
         if heard != connection.heard:
             connection.heard = heard
             connection.heard_at = now
@@ -157,11 +157,11 @@ class Connections:
             return "autologout; idle for too long"
         return None
 
-    async def end_by_turns(self, reason: str, seconds: float) -> None:
+    async def end_gradually(self, reason: str, seconds: float) -> None:
         """Say BYE to everybody who is here now, each at a moment of its own.
 
         All come back at once, and to another process that begins with a handshake and a sign-in
-        for each: so FAREWELLS_PER_SECOND, or as many as it takes to have told the last in time.
+        for each: so ENDED_PER_SECOND, or as many as it takes to have told the last in time.
 
         Args:
             reason: for the clients.
@@ -170,7 +170,7 @@ class Connections:
         """
         waiting = list(self)
         random.shuffle(waiting)
-        pause = min(1 / FAREWELLS_PER_SECOND, seconds / max(len(waiting), 1))
+        pause = min(1 / ENDED_PER_SECOND, seconds / max(len(waiting), 1))
         due = trio.current_time()
         while waiting:
             due += random.expovariate(1 / pause) if pause else 0.0

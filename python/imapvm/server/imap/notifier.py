@@ -15,91 +15,91 @@ if TYPE_CHECKING:
     from imapvm.commands.context import Context
     from imapvm.commands.services import Services
     from imapvm.model.ids import AccountId, MailboxId
-    from imapvm.server.shared.wakeup import Bells
+    from imapvm.server.shared.wakeup import Wakeup
 
 LOG: Final = logging.getLogger(__name__)
 
-LOOK_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 1.0
 """Between two looks at commits of other processes, and at clients that were not reading."""
-ANSWER_SECONDS: Final = 0.002
+WAKEUP_INTERVAL_SECONDS: Final = 0.002
 """Between two answers to our bell: while others commit a thousand times a second, one look finds
 what several of them did."""
 
 
 @final
-class Doorbell:
+class Notifier:
     """Rings at the sessions that a commit concerns.
 
     Commits of this process ring at once, before those who made them go on; other workers ring our
-    bell (`answer_forever`), and whatever other processes there are is found by `look_forever`.
+    bell (`watch_wakeups`), and whatever other processes there are is found by `poll_forever`.
     Nothing is carried here: who is rung at reads the store, so a ring too many costs a look, and
     one that got lost is made up for by the next.
     """
 
-    __slots__ = ("_behind", "_bells", "_connections", "_services")
+    __slots__ = ("_connections", "_services", "_unsent", "_wakeup")
 
     def __init__(
-        self, services: "Services", connections: Connections, bells: "Bells | None" = None
+        self, services: "Services", connections: Connections, wakeup: "Wakeup | None" = None
     ) -> None:
         self._services = services
         self._connections = connections
-        self._bells = bells
-        self._behind: set[Context] = set()
+        self._wakeup = wakeup
+        self._unsent: set[Context] = set()
         """Who did not take what it was told last, and so was perhaps not told all."""
-        if bells is not None:
-            services.idlers.on_enter = bells.attend
-            self._answer()
+        if wakeup is not None:
+            services.idlers.on_enter = wakeup.watch
+            self._rearm()
 
-    def ring(self, mailboxes: Collection["MailboxId"]) -> None:
+    def notify(self, mailboxes: Collection["MailboxId"]) -> None:
         """Tell the idlers of these mailboxes what has happened; for `Filepool.on_news`."""
         idlers = self._services.idlers
         for mailbox in mailboxes:
             for context in idlers.at(mailbox):
                 self._push(context)
 
-    async def answer_forever(self) -> None:
+    async def watch_wakeups(self) -> None:
         """Tell what other workers have committed, as soon as they ring."""
-        assert self._bells is not None
+        assert self._wakeup is not None
         while True:
-            await wait_readable(self._bells.fd)
-            self._answer()
+            await wait_readable(self._wakeup.fd)
+            self._rearm()
             try:
-                await self._look_for_news()
+                await self._notify_foreign_changes()
             except FilepoolError as fault:
                 LOG.warning("cannot look for news", extra={"reason": str(fault)})
-            await trio.sleep(ANSWER_SECONDS)
+            await trio.sleep(WAKEUP_INTERVAL_SECONDS)
 
-    def _answer(self) -> None:
-        if self._bells is not None:
-            self._bells.answer(waiting=len(self._services.idlers) > 0)
+    def _rearm(self) -> None:
+        if self._wakeup is not None:
+            self._wakeup.rearm(waiting=len(self._services.idlers) > 0)
 
-    async def look_forever(self) -> None:
+    async def poll_forever(self) -> None:
         """Once a second: news from other processes, clients that read again, deleted accounts."""
         while True:
-            await trio.sleep(LOOK_SECONDS)
+            await trio.sleep(POLL_SECONDS)
             try:
-                await self.look()
+                await self.poll()
             except FilepoolError as fault:
                 # A disk that fails now and then must not end everybody's connection.
                 LOG.warning("cannot look for news", extra={"reason": str(fault)})
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """Look once."""
-        self._answer()
-        await self._look_for_news()
-        behind, self._behind = self._behind, set()
-        for context in behind:
+        self._rearm()
+        await self._notify_foreign_changes()
+        unsent, self._unsent = self._unsent, set()
+        for context in unsent:
             self._push(context)  # does nothing where it is not in IDLE any more
 
-    async def _look_for_news(self) -> None:
+    async def _notify_foreign_changes(self) -> None:
         pool = self._services.pool
         news = pool.foreign_news()
         if news:
-            self.ring(news)
+            self.notify(news)
         if pool.accounts_changed():
-            await self._end_deleted()
+            await self._end_deleted_accounts()
 
-    async def _end_deleted(self) -> None:
+    async def _end_deleted_accounts(self) -> None:
         accounts = self._services.pool.accounts
         there: dict[AccountId, bool] = {}
         for number, connection in enumerate(self._connections):
@@ -119,7 +119,7 @@ class Doorbell:
         try:
             context.push()
             if context.channel.waiting:
-                self._behind.add(context)
+                self._unsent.add(context)
         except BaseException as fault:
             if not is_bug(fault):
                 raise

@@ -12,7 +12,7 @@ from imapvm.server.settings import Listening, Settings, SettingsError
 
 BACKLOG: Final = 4096
 """Connections that may wait to be accepted; the kernel's somaxconn may allow fewer."""
-FIRST_HANDED_OVER: Final = 3
+LISTEN_FDS_START: Final = 3
 """SD_LISTEN_FDS_START of sd_listen_fds(3)."""
 UNIX: Final = "unix:"
 KINDS: Final = ("imap", "imaps", "lmtp")
@@ -28,10 +28,10 @@ class Listeners:
     paths: list[str] = field(default_factory=list)
     """Names of unix sockets that were made here."""
 
-    def where(self) -> Listening:
+    def addresses(self) -> Listening:
         """Addresses for whoever wants to connect."""
         return Listening(
-            **{kind: _place(found[0]) for kind in KINDS if (found := getattr(self, kind))}
+            **{kind: _address(found[0]) for kind in KINDS if (found := getattr(self, kind))}
         )
 
     def close_imap(self) -> None:
@@ -61,7 +61,7 @@ def open_listeners(settings: Settings, *, reuse_port: bool = False) -> Listeners
     """
     listeners = Listeners()
     try:
-        take_handed_over(listeners)
+        take_inherited(listeners)
         for kind in KINDS:
             for address in getattr(settings, kind):
                 getattr(listeners, kind).extend(listen(address, reuse_port=reuse_port))
@@ -148,13 +148,13 @@ def parse(address: str) -> tuple[str, int]:
     return ("" if host == "*" else host), int(port)
 
 
-def take_handed_over(listeners: Listeners) -> None:
+def take_inherited(listeners: Listeners) -> None:
     """Add what systemd hands over.
 
     Raises:
         SettingsError: a socket has a name that says nothing.
     """
-    for kind, sock in handed_over().items():
+    for kind, sock in inherited_sockets().items():
         spoken = next((name for name in KINDS if kind.partition("-")[0] == name), None)
         if spoken is None:
             raise SettingsError(
@@ -163,7 +163,7 @@ def take_handed_over(listeners: Listeners) -> None:
         getattr(listeners, spoken).append(sock)
 
 
-def handed_over() -> dict[str, socket.socket]:
+def inherited_sockets() -> dict[str, socket.socket]:
     """Sockets from systemd (sd_listen_fds(3)), by name; a second of the same name gets `-1` … .
 
     They are taken once: children of ours do not take them again.
@@ -176,7 +176,7 @@ def handed_over() -> dict[str, socket.socket]:
     sockets: dict[str, socket.socket] = {}
     for number in range(count):
         name = names[number] if number < len(names) else "unknown"
-        sock = socket.socket(fileno=FIRST_HANDED_OVER + number)
+        sock = socket.socket(fileno=LISTEN_FDS_START + number)
         sock.set_inheritable(False)  # positional only
         key = name if name not in sockets else f"{name}-{number}"
         sockets[key] = sock
@@ -212,7 +212,7 @@ def _remove_stale(path: str) -> None:
             os.unlink(path)
 
 
-def _place(sock: socket.socket) -> tuple[str, int]:
+def _address(sock: socket.socket) -> tuple[str, int]:
     name = sock.getsockname()
     return (name, 0) if sock.family == socket.AF_UNIX else (name[0], name[1])
 

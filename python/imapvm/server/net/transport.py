@@ -24,7 +24,7 @@ READS_PER_TURN: Final = 64
 READS_AT_ONCE: Final = 4
 """Reads from one connection in the reactor's turn; who sends more is served by its own task."""
 LINGER_SECONDS: Final = 2.0
-LINGER_OCTETS_MAX: Final = 1024 * 1024
+LINGER_BYTES_MAX: Final = 1024 * 1024
 """How long, and for how much, we go on reading from a client that we have said BYE to."""
 TLS_RECORD: Final = 16 * 1024
 """RFC 8446 section 5.1: what one record holds."""
@@ -57,8 +57,8 @@ class Transport:
         "_turns",
         "_waiting",
         "_writer",
-        "octets_in",
-        "octets_out",
+        "bytes_in",
+        "bytes_out",
         "peer",
         "tls",
         "waiting",
@@ -102,8 +102,8 @@ class Transport:
         self._waiting: deque[memoryview] | None = None
         self.waiting = 0
         """Octets that were written here and that the kernel has not taken yet."""
-        self.octets_in = 0
-        self.octets_out = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
         """Taken by the kernel, TLS not counted."""
         self.peer = peer
         self.tls: TlsFacts | None = None
@@ -112,7 +112,7 @@ class Transport:
 
     # --- what a session does ---------------------------------------------------------------
 
-    async def read(self, most: int = RECEIVE_MAX) -> bytes:
+    async def read(self, limit: int = RECEIVE_MAX) -> bytes:
         """Return the next octets, at least one; b"" when the client will send no more.
 
         Cancelled: nothing was taken.
@@ -129,7 +129,7 @@ class Transport:
         while True:
             if self._readable:
                 try:
-                    data = self._socket.recv(most)
+                    data = self._socket.recv(limit)
                 except _AGAIN:
                     self._readable = False
                 except OSError as fault:
@@ -139,9 +139,9 @@ class Transport:
                     # A short read has drained a socket (epoll(7)) and the next octets make a new
                     # edge. Not so when the FIN has been announced together with these octets, and
                     # not with TLS, where a short read only ends a record.
-                    if len(data) < most and not self._sticky:
+                    if len(data) < limit and not self._sticky:
                         self._readable = False
-                    self.octets_in += len(data)
+                    self.bytes_in += len(data)
                     return data
             await self._event()
             self._turns = READS_PER_TURN
@@ -201,7 +201,7 @@ class Transport:
             except OSError as fault:
                 self._fail(fault)
                 return
-            self.octets_out += sent
+            self.bytes_out += sent
             if sent != len(data):
                 self._waiting = deque((memoryview(data)[sent:],))
                 self.waiting = len(data) - sent
@@ -325,8 +325,8 @@ class Transport:
                 if self.tls is not None:
                     self._say_close_notify()
                 self._socket.shutdown(socket.SHUT_WR)
-                until = self.octets_in + LINGER_OCTETS_MAX
-                while self.octets_in < until and await self.read():
+                until = self.bytes_in + LINGER_BYTES_MAX
+                while self.bytes_in < until and await self.read():
                     pass
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the client was faster
@@ -365,7 +365,7 @@ class Transport:
                 break
             if len(data) < RECEIVE_MAX and not self._sticky:
                 self._readable = False
-            self.octets_in += len(data)
+            self.bytes_in += len(data)
             try:
                 if not take(data):
                     self._take = None
@@ -383,19 +383,19 @@ class Transport:
     def _send_waiting(self) -> None:
         waiting = self._waiting
         assert waiting is not None
-        most = TLS_RECORD if self._secure else self.waiting
+        limit = TLS_RECORD if self._secure else self.waiting
         while waiting:
             head = waiting[0]
             try:
                 # After a refused write OpenSSL must be given the same octets again; the head of
                 # the queue does not change until they are gone.
-                sent = self._socket.send(head[:most])
+                sent = self._socket.send(head[:limit])
             except _AGAIN:
                 return
             except OSError as fault:
                 self._fail(fault)
                 return
-            self.octets_out += sent
+            self.bytes_out += sent
             self.waiting -= sent
             if sent == len(head):
                 waiting.popleft()

@@ -14,35 +14,35 @@ from struct import Struct
 from typing import Final, final
 
 from imapvm.auth.throttle import FailureKey
-from imapvm.auth.verification_cache import DIGEST_OCTETS
+from imapvm.auth.verification_cache import DIGEST_BYTES
 from imapvm.model.ids import AccountId
 from imapvm.model.limits import REMEMBERED_SIGN_INS_MAX, THROTTLE_ENTRIES_MAX
-from imapvm.server.shared.table import SharedTable, table_octets
+from imapvm.server.shared.table import SharedTable, table_bytes
 
-PLACES_MAX: Final = 512
+PROCESSES_MAX: Final = 512
 """Twice 256 workers: at a reload old and new ones are there at the same time."""
-KEY_OCTETS: Final = 32
+KEY_BYTES: Final = 32
 PEER_BUCKETS: Final = 1 << 16
 """Addresses that are counted apart; two that meet in one bucket share their bound. Which do is
 decided by a secret."""
 
 _COUNT: Final = Struct("<Q")
-_UNTIL: Final = Struct(f"<{DIGEST_OCTETS}sd")
+_UNTIL: Final = Struct(f"<{DIGEST_BYTES}sd")
 _PAGE: Final = mmap.PAGESIZE
 
 
-def _paged(octets: int) -> int:
-    return -(-octets // _PAGE) * _PAGE
+def _paged(size: int) -> int:
+    return -(-size // _PAGE) * _PAGE
 
 
-_BELLS: Final = 0
-_KEY: Final = PLACES_MAX
-_FAILURES: Final = _paged(_KEY + KEY_OCTETS)
-_FAILURES_OCTETS: Final = table_octets(THROTTLE_ENTRIES_MAX, _COUNT.size)
-_PROOFS: Final = _FAILURES + _paged(_FAILURES_OCTETS)
-_PROOFS_OCTETS: Final = table_octets(REMEMBERED_SIGN_INS_MAX, _UNTIL.size)
-_PEERS: Final = _PROOFS + _paged(_PROOFS_OCTETS)
-_PEERS_OCTETS: Final = PEER_BUCKETS * 4
+_WAKEUP_STATES: Final = 0
+_KEY: Final = PROCESSES_MAX
+_FAILURES: Final = _paged(_KEY + KEY_BYTES)
+_FAILURES_BYTES: Final = table_bytes(THROTTLE_ENTRIES_MAX, _COUNT.size)
+_VERIFIED: Final = _FAILURES + _paged(_FAILURES_BYTES)
+_VERIFIED_BYTES: Final = table_bytes(REMEMBERED_SIGN_INS_MAX, _UNTIL.size)
+_PEERS: Final = _VERIFIED + _paged(_VERIFIED_BYTES)
+_PEERS_BYTES: Final = PEER_BUCKETS * 4
 
 
 @final
@@ -51,47 +51,47 @@ class SharedMemory:
 
     Args:
         fd: made by `create`.
-        places: how many processes may serve clients at the same time.
+        processes: how many processes may serve clients at the same time.
     """
 
-    def __init__(self, fd: int, places: int) -> None:
+    def __init__(self, fd: int, processes: int) -> None:
         self.fd = fd
-        self.places = places
-        self._map = mmap.mmap(fd, _octets(places))
+        self.processes = processes
+        self._map = mmap.mmap(fd, _size_of(processes))
         self._view = memoryview(self._map)
-        self.key = bytes(self._view[_KEY : _KEY + KEY_OCTETS])
+        self.key = bytes(self._view[_KEY : _KEY + KEY_BYTES])
         """Secret of this server's processes, made anew at each start."""
-        self.bells = self._view[_BELLS : _BELLS + places]
+        self.wakeup_states = self._view[_WAKEUP_STATES : _WAKEUP_STATES + processes]
         """An octet each: see `imapvm.server.shared.wakeup`."""
 
     @classmethod
-    def create(cls, places: int) -> "SharedMemory":
+    def create(cls, processes: int) -> "SharedMemory":
         """Make it, all zeros but for the key. Pages are taken when they are written to."""
         fd = os.memfd_create("imapvm", os.MFD_CLOEXEC)
-        os.ftruncate(fd, _octets(places))
-        os.pwrite(fd, os.urandom(KEY_OCTETS), _KEY)
-        return cls(fd, places)
+        os.ftruncate(fd, _size_of(processes))
+        os.pwrite(fd, os.urandom(KEY_BYTES), _KEY)
+        return cls(fd, processes)
 
     def failures(self) -> "SharedFailures":
-        memory = self._view[_FAILURES : _FAILURES + _FAILURES_OCTETS]
+        memory = self._view[_FAILURES : _FAILURES + _FAILURES_BYTES]
         return SharedFailures(SharedTable(memory, self.key, payload=_COUNT.size))
 
-    def proofs(self) -> "SharedProofs":
-        memory = self._view[_PROOFS : _PROOFS + _PROOFS_OCTETS]
-        return SharedProofs(SharedTable(memory, self.key, payload=_UNTIL.size), self.key)
+    def verification_cache(self) -> "SharedVerificationCache":
+        memory = self._view[_VERIFIED : _VERIFIED + _VERIFIED_BYTES]
+        return SharedVerificationCache(SharedTable(memory, self.key, payload=_UNTIL.size), self.key)
 
-    def peers(self, place: int) -> "SharedPeers":
-        """Connections by address, counted by the process that has this place."""
-        columns = self._view[_PEERS : _PEERS + self.places * _PEERS_OCTETS].cast("I")
-        return SharedPeers(columns, place, self.key)
+    def peers(self, index: int) -> "SharedPeers":
+        """Connections by address, counted by the process that has this index."""
+        columns = self._view[_PEERS : _PEERS + self.processes * _PEERS_BYTES].cast("I")
+        return SharedPeers(columns, index, self.key)
 
-    def clear_place(self, place: int) -> None:
+    def clear(self, index: int) -> None:
         """Forget the connections of a process that is gone, and give their pages back."""
-        start = _PEERS + place * _PEERS_OCTETS
+        start = _PEERS + index * _PEERS_BYTES
         try:
-            self._map.madvise(mmap.MADV_REMOVE, start, _PEERS_OCTETS)
+            self._map.madvise(mmap.MADV_REMOVE, start, _PEERS_BYTES)
         except OSError:  # where memory cannot have holes
-            self._map[start : start + _PEERS_OCTETS] = bytes(_PEERS_OCTETS)
+            self._map[start : start + _PEERS_BYTES] = bytes(_PEERS_BYTES)
 
 
 @final
@@ -104,22 +104,22 @@ class SharedFailures:
         self._table = table
 
     def find(self, key: FailureKey) -> tuple[int, float] | None:
-        found = self._table.find(_octets_of(key))
+        found = self._table.find(_encoded(key))
         return found and (_COUNT.unpack(found[1])[0], found[0])
 
     def put(self, key: FailureKey, count: int, last: float) -> None:
-        self._table.put(_octets_of(key), last, _COUNT.pack(count))
+        self._table.put(_encoded(key), last, _COUNT.pack(count))
 
     def forget(self, key: FailureKey) -> None:
-        self._table.forget(_octets_of(key))
+        self._table.forget(_encoded(key))
 
     def __len__(self) -> int:
         return len(self._table)
 
 
 @final
-class SharedProofs:
-    """Passwords that were right in whichever worker (`imapvm.auth.verification_cache.Proofs`).
+class SharedVerificationCache:
+    """Verification cache of all workers (`imapvm.auth.verification_cache`).
 
     Args:
         table: where they are.
@@ -152,11 +152,11 @@ class SharedPeers:
     what a process leaves behind is cleared by the master.
     """
 
-    __slots__ = ("_columns", "_key", "_place")
+    __slots__ = ("_columns", "_index", "_key")
 
-    def __init__(self, columns: "memoryview[int]", place: int, key: bytes) -> None:
+    def __init__(self, columns: "memoryview[int]", index: int, key: bytes) -> None:
         self._columns = columns
-        self._place = place
+        self._index = index
         self._key = key
 
     def elsewhere(self, network: str) -> int:
@@ -165,25 +165,25 @@ class SharedPeers:
         columns = self._columns
         return sum(
             columns[at]
-            for place, at in enumerate(range(bucket, len(columns), PEER_BUCKETS))
-            if place != self._place
+            for index, at in enumerate(range(bucket, len(columns), PEER_BUCKETS))
+            if index != self._index
         )
 
     def change(self, network: str, by: int) -> None:
         """Count one more here, or one less."""
-        self._columns[self._place * PEER_BUCKETS + self._bucket(network)] += by
+        self._columns[self._index * PEER_BUCKETS + self._bucket(network)] += by
 
     def _bucket(self, network: str) -> int:
         digest = hashlib.blake2b(network.encode(), key=self._key, digest_size=4).digest()
         return int.from_bytes(digest, "little") % PEER_BUCKETS
 
 
-def _octets(places: int) -> int:
-    assert 0 < places <= PLACES_MAX
-    return _PEERS + places * _PEERS_OCTETS
+def _size_of(processes: int) -> int:
+    assert 0 < processes <= PROCESSES_MAX
+    return _PEERS + processes * _PEERS_BYTES
 
 
-def _octets_of(key: FailureKey) -> bytes:
+def _encoded(key: FailureKey) -> bytes:
     """An address has no NUL and a name may have one, so the address comes first."""
     peer, name = key
     parts = (b"" if part is None else b"+" + part.encode() for part in (peer, name))

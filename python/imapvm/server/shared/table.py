@@ -19,7 +19,7 @@ HEAD: Final = Struct("<16sd")
 NOTHING: Final = bytes(16)
 
 
-def table_octets(records: int, payload: int) -> int:
+def table_bytes(records: int, payload: int) -> int:
     """Room for a table."""
     return records // WAYS * WAYS * (HEAD.size + payload)
 
@@ -29,7 +29,7 @@ class SharedTable:
     """A view on such memory; each process has its own.
 
     Args:
-        memory: writable, of the size that `table_octets` says, zeros in the beginning.
+        memory: writable, of the size that `table_bytes` says, zeros in the beginning.
         key: secret of all processes that share it, so that nobody can aim at one row.
         payload: octets of a record beside key and time; a multiple of 8, for whole times.
     """

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Final, final
 
 from imapvm.server.net.listen import Listeners
 from imapvm.server.shared.memory import SharedMemory
-from imapvm.server.shared.wakeup import new_bell
-from imapvm.server.supervisor.listener_set import Slots
+from imapvm.server.shared.wakeup import new_eventfd
+from imapvm.server.supervisor.listener_set import ListenerSet
 from imapvm.server.supervisor.process import Process
-from imapvm.server.supervisor.spawn_config import Assignment, Role, write
+from imapvm.server.supervisor.spawn_config import Role, SpawnConfig, write
 
 if TYPE_CHECKING:
     from imapvm.server.settings import Listening, Settings
     from imapvm.server.supervisor.master import Plan
-    from imapvm.server.supervisor.worker_slot import Seat
+    from imapvm.server.supervisor.worker_slot import WorkerSlot
 
 # -P: what lies in the current directory is not imported.
 COMMAND: Final = (sys.executable, "-P", "-m", "imapvm", "role")
@@ -39,73 +39,73 @@ class Launcher:
     """
 
     def __init__(self, settings: "Settings") -> None:
-        self._slots = Slots(settings)
+        self._listeners = ListenerSet(settings)
         # At a reload two generations of workers serve clients.
         self._memory = SharedMemory.create(2 * settings.workers)
-        self._bells = tuple(new_bell() for _ in range(2 * settings.workers))
+        self._eventfds = tuple(new_eventfd() for _ in range(2 * settings.workers))
         self._paused: set[int] = set()
 
-    def where(self) -> "Listening":
+    def addresses(self) -> "Listening":
         """Addresses for whoever wants to connect."""
-        return self._slots.where()
+        return self._listeners.addresses()
 
     @property
     def takes_mail(self) -> bool:
         """Whether mail can be handed over at a socket."""
-        return bool(self._slots.intake.lmtp)
+        return bool(self._listeners.intake.lmtp)
 
-    def launch(self, seat: "Seat", plan: "Plan") -> Process:
-        """Start a process; see `imapvm.server.supervisor.master.Launcher`."""
+    def launch(self, slot: "WorkerSlot", plan: "Plan") -> Process:
+        """Start a process; see `imapvm.server.supervisor.master.Spawner`."""
         assert plan.configuration is not None
         listeners = Listeners()
-        if seat.role is Role.WORKER:
-            listeners = self._slots.of(seat.number)
-        elif seat.role is Role.INTAKE:
-            listeners = self._slots.intake
+        if slot.role is Role.WORKER:
+            listeners = self._listeners.of(slot.number)
+        elif slot.role is Role.INTAKE:
+            listeners = self._listeners.intake
         ours, theirs = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(ours, False)
-        assignment = Assignment(
-            role=seat.role,
-            name=seat.name,
+        spawn_config = SpawnConfig(
+            role=slot.role,
+            name=slot.name,
             master=os.getpid(),
             report=theirs,
             memory=self._memory.fd,
-            bells=self._bells,
-            place=seat.place,
+            eventfds=self._eventfds,
+            index=slot.index,
             imap=tuple(sock.fileno() for sock in listeners.imap),
             imaps=tuple(sock.fileno() for sock in listeners.imaps),
             lmtp=tuple(sock.fileno() for sock in listeners.lmtp),
             configuration=plan.configuration,
         )
-        paper = write(assignment)
+        config_fd = write(spawn_config)
         try:
             child = subprocess.Popen(  # noqa: S603  # no shell; all of it is ours
-                [*COMMAND, seat.name, str(paper)],
+                [*COMMAND, slot.name, str(config_fd)],
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr.fileno(),
-                pass_fds=(paper, *assignment.descriptors()),
+                pass_fds=(config_fd, *spawn_config.descriptors()),
             )
         except BaseException:
             os.close(ours)
             raise
         finally:
-            os.close(paper)
+            os.close(config_fd)
             os.close(theirs)
         return Process(child, ours, now=time.monotonic())
 
-    def collected(self, seat: "Seat") -> None:
+    def reaped(self, slot: "WorkerSlot") -> None:
         """Forget which clients the process had."""
-        if seat.place is not None:
-            self._memory.clear_place(seat.place)
+        if slot.index is not None:
+            self._memory.clear(slot.index)
 
-    def pause(self, seat: "Seat") -> None:
-        self._slots.pause(seat.number)
-        self._paused.add(seat.number)
+    def pause(self, slot: "WorkerSlot") -> None:
+        self._listeners.pause(slot.number)
+        self._paused.add(slot.number)
 
-    def resume(self, seat: "Seat") -> None:
-        if seat.number in self._paused:
-            self._paused.discard(seat.number)
-            self._slots.resume(seat.number)
+    def resume(self, slot: "WorkerSlot") -> None:
+        if slot.number in self._paused:
+            self._paused.discard(slot.number)
+            self._listeners.resume(slot.number)
 
     def close(self) -> None:
-        self._slots.close()
+        self._listeners.close()

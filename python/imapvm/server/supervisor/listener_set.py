@@ -17,7 +17,7 @@ from imapvm.server.net.listen import (
     bind,
     listen,
     parse,
-    take_handed_over,
+    take_inherited,
 )
 from imapvm.server.settings import Listening, SettingsError
 
@@ -28,7 +28,7 @@ IMAP_KINDS: Final = ("imap", "imaps")
 
 
 @final
-class Slots:
+class ListenerSet:
     """The sockets.
 
     Args:
@@ -39,18 +39,18 @@ class Slots:
     """
 
     def __init__(self, settings: "Settings") -> None:
-        self._own = [Listeners() for _ in range(settings.workers)]
-        self._together = Listeners()
+        self._per_worker = [Listeners() for _ in range(settings.workers)]
+        self._shared = Listeners()
         try:
-            take_handed_over(self._together)
+            take_inherited(self._shared)
             for kind in IMAP_KINDS:
                 for address in getattr(settings, kind):
                     if address.startswith(UNIX):
-                        self._listen_together(kind, address)
+                        self._listen_shared(kind, address)
                     else:
-                        self._listen_apart(kind, address)
+                        self._listen_per_worker(kind, address)
             for address in settings.lmtp:
-                self._listen_together("lmtp", address)
+                self._listen_shared("lmtp", address)
             if settings.certificate is None and self.of(0).imaps:
                 raise SettingsError("imaps needs a certificate and a key")
         except BaseException:
@@ -59,19 +59,19 @@ class Slots:
 
     def of(self, worker: int) -> Listeners:
         """Where a worker (the first is 0) listens for clients."""
-        own, together = self._own[worker], self._together
+        own, together = self._per_worker[worker], self._shared
         return Listeners(imap=own.imap + together.imap, imaps=own.imaps + together.imaps)
 
     @property
     def intake(self) -> Listeners:
         """Where mail is handed over."""
-        return Listeners(lmtp=list(self._together.lmtp))
+        return Listeners(lmtp=list(self._shared.lmtp))
 
-    def where(self) -> Listening:
+    def addresses(self) -> Listening:
         """Addresses for whoever wants to connect."""
         first = self.of(0)
-        first.lmtp.extend(self._together.lmtp)
-        return first.where()
+        first.lmtp.extend(self._shared.lmtp)
+        return first.addresses()
 
     def pause(self, worker: int) -> None:
         """Let the other workers have the connections that would come to this one.
@@ -79,29 +79,29 @@ class Slots:
         Those that wait for it are reset: they come again, and get to another. What workers listen
         at together goes on.
         """
-        for sock in self._apart(worker):
+        for sock in self._sockets_of(worker):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RD)  # Linux: it listens no more, and keeps its address
 
     def resume(self, worker: int) -> None:
         """Listen again; does nothing where there was no pause."""
-        for sock in self._apart(worker):
+        for sock in self._sockets_of(worker):
             sock.listen(BACKLOG)
 
     def close(self) -> None:
         """Stop listening; may be called again."""
-        for listeners in (*self._own, self._together):
+        for listeners in (*self._per_worker, self._shared):
             listeners.close()
 
-    def _apart(self, worker: int) -> list[socket.socket]:
-        return [*self._own[worker].imap, *self._own[worker].imaps]
+    def _sockets_of(self, worker: int) -> list[socket.socket]:
+        return [*self._per_worker[worker].imap, *self._per_worker[worker].imaps]
 
-    def _listen_together(self, kind: str, address: str) -> None:
-        getattr(self._together, kind).extend(listen(address))
+    def _listen_shared(self, kind: str, address: str) -> None:
+        getattr(self._shared, kind).extend(listen(address))
         if address.startswith(UNIX):
-            self._together.paths.append(address.removeprefix(UNIX))
+            self._shared.paths.append(address.removeprefix(UNIX))
 
-    def _listen_apart(self, kind: str, address: str) -> None:
+    def _listen_per_worker(self, kind: str, address: str) -> None:
         """One socket for each worker; of a name with several addresses, several."""
         port = parse(address)[1]
         # With SO_REUSEPORT another server of ours at this address would share it without a word,
@@ -114,7 +114,7 @@ class Slots:
                 for sock in held:
                     sock.close()
             same = f"{address.rpartition(':')[0]}:{port}"
-            for own in self._own:
+            for own in self._per_worker:
                 getattr(own, kind).extend(listen(same, reuse_port=True))
         finally:
             for sock in held:

@@ -18,7 +18,7 @@ from imapvm.server.settings import SHUTDOWN_SECONDS
 from imapvm.server.supervisor.process import Process, cause_of
 from imapvm.server.supervisor.signals import Signals
 from imapvm.server.supervisor.spawn_config import Role
-from imapvm.server.supervisor.worker_slot import LOOP_DEATHS, Seat
+from imapvm.server.supervisor.worker_slot import CRASH_LOOP_DEATHS, WorkerSlot
 
 if TYPE_CHECKING:
     from imapvm.server.supervisor.spawn_config import Configuration
@@ -29,7 +29,7 @@ GRACE_SECONDS: Final = 2.0
 """Beyond what a process may take to end, before it is killed."""
 PAUSE_SECONDS: Final = 2.0
 """When the next start of a worker is so far off, its clients are sent to the others."""
-LOOK_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 1.0
 """Between two looks at everything, at most."""
 FAILED: Final = 1
 """Exit code where the first start has failed, and the process that failed has none of its own."""
@@ -52,23 +52,23 @@ class Plan:
     """For the processes."""
 
 
-class Launcher(Protocol):
+class Spawner(Protocol):
     """Starts processes: `imapvm.server.supervisor.launcher`, and a fake one in tests."""
 
-    def launch(self, seat: Seat, plan: Plan) -> Process:
+    def launch(self, slot: WorkerSlot, plan: Plan) -> Process:
         """Start a process.
 
         Raises:
             OSError: the system refuses.
         """
 
-    def collected(self, seat: Seat) -> None:
-        """A process of this seat is gone: what it held is free."""
+    def reaped(self, slot: WorkerSlot) -> None:
+        """A process of this slot is gone: what it held is free."""
 
-    def pause(self, seat: Seat) -> None:
+    def pause(self, slot: WorkerSlot) -> None:
         """For a while nobody serves the clients that come to this worker."""
 
-    def resume(self, seat: Seat) -> None:
+    def resume(self, slot: WorkerSlot) -> None:
         """They are served again."""
 
     def close(self) -> None:
@@ -85,11 +85,11 @@ class Observer(Protocol):
     def stopping(self) -> None: ...
 
 
-class _Phase(Enum):
-    BEGINNING = auto()
+class _State(Enum):
+    STARTING = auto()
     """Until all were ready once; whatever fails ends the start."""
     RUNNING = auto()
-    ENDING = auto()
+    STOPPING = auto()
 
 
 @final
@@ -98,9 +98,9 @@ class Master:
 
     Args:
         plan: what to run.
-        launcher: starts them.
+        spawner: starts them.
         observer: is told how it goes.
-        reread: the plan as it is now, for a reload; raises `ReloadRefused`. None: there is no
+        load_plan: the plan as it is now, for a reload; raises `ReloadRefused`. None: there is no
             reload, and SIGHUP is left to do what it does.
         clock: seconds that never go back.
     """
@@ -108,56 +108,56 @@ class Master:
     def __init__(
         self,
         plan: Plan,
-        launcher: Launcher,
+        spawner: Spawner,
         observer: Observer,
-        reread: Callable[[], Plan] | None,
+        load_plan: Callable[[], Plan] | None,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.code = 0
         """For the end of the program, once it is `over`."""
         self._plan = plan
-        self._launcher = launcher
+        self._spawner = spawner
         self._observer = observer
-        self._reread = reread
+        self._load_plan = load_plan
         self._clock = clock
-        self._phase = _Phase.BEGINNING
+        self._state = _State.STARTING
         self._generation = 0
-        # The keeper first: it is the one that says what is wrong with the filepool.
-        self._keeper = Seat(Role.KEEPER, 0, None, self._starting(plan))
-        self._seats = [self._keeper, *self._workers(plan)]
+        # The maintenance first: it is the one that says what is wrong with the filepool.
+        self._maintenance = WorkerSlot(Role.MAINTENANCE, 0, None, self._spawn_with(plan))
+        self._slots = [self._maintenance, *self._workers(plan)]
         if plan.intake:
-            self._seats.insert(1, Seat(Role.INTAKE, 0, None, self._starting(plan)))
-        self._wanted: Plan | None = None
+            self._slots.insert(1, WorkerSlot(Role.INTAKE, 0, None, self._spawn_with(plan)))
+        self._next_plan: Plan | None = None
         """Of a reload that is under way."""
-        self._rising: list[Seat] = []
+        self._incoming: list[WorkerSlot] = []
         """New workers, not all of them ready yet."""
-        self._retired: list[Seat] = []
+        self._outgoing: list[WorkerSlot] = []
         """Whose processes were asked to end, and are not replaced."""
-        self._reload_again = False
+        self._reload_pending = False
 
     # --- from outside -------------------------------------------------------------------------
 
     @property
-    def over(self) -> bool:
+    def finished(self) -> bool:
         """All processes are gone, and none will come."""
-        return self._phase is _Phase.ENDING and not self._retired
+        return self._state is _State.STOPPING and not self._outgoing
 
     def processes(self) -> dict[str, list[int]]:
-        """Process ids by the names of their seats; old ones behind new ones."""
+        """Process ids by the names of their slots; old ones behind new ones."""
         found: dict[str, list[int]] = {}
-        for seat, process in self._occupied():
-            found.setdefault(seat.name, []).append(process.pid)
+        for slot, process in self._running():
+            found.setdefault(slot.name, []).append(process.pid)
         return found
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; return the exit code. In the main thread."""
         which = [signal.SIGTERM, signal.SIGINT, signal.SIGCHLD]
-        if self._reread is not None:
+        if self._load_plan is not None:
             which.append(signal.SIGHUP)
         with Signals(*which) as signals:
-            while not self.over:
-                self.step(LOOK_SECONDS, signals)
+            while not self.finished:
+                self.step(POLL_SECONDS, signals)
         return self.code
 
     def step(self, seconds: float, signals: Signals | None = None) -> None:
@@ -165,18 +165,18 @@ class Master:
         self._wait(seconds, signals)
         if signals is not None:
             for what in signals.take():
-                self.signalled(what)
+                self.handle_signal(what)
         now = self._clock()
-        for _, process in self._occupied():
-            process.hear(now)
-        self._collect(now)
-        for seat, process in self._occupied():
-            if process.look(now):
-                LOG.error("process hangs", extra={"role": seat.name, "pid": process.pid})
-        self._fill(now)
-        self._go_on(now)
+        for _, process in self._running():
+            process.read_report(now)
+        self._reap(now)
+        for slot, process in self._running():
+            if process.check(now):
+                LOG.error("process hangs", extra={"role": slot.name, "pid": process.pid})
+        self._spawn_due(now)
+        self._advance(now)
 
-    def signalled(self, what: int) -> None:
+    def handle_signal(self, what: int) -> None:
         """Do what a signal asks for."""
         match what:
             case signal.SIGTERM | signal.SIGINT:
@@ -188,19 +188,21 @@ class Master:
 
     # --- beginning, and staying alive ---------------------------------------------------------
 
-    def _starting(self, plan: Plan) -> Callable[[Seat], Process]:
-        return lambda seat: self._launcher.launch(seat, plan)
+    def _spawn_with(self, plan: Plan) -> Callable[[WorkerSlot], Process]:
+        return lambda slot: self._spawner.launch(slot, plan)
 
-    def _workers(self, plan: Plan) -> list[Seat]:
+    def _workers(self, plan: Plan) -> list[WorkerSlot]:
         """Two generations in a row have different places: at a reload both are there."""
         first = self._generation % 2 * plan.workers
-        start = self._starting(plan)
-        return [Seat(Role.WORKER, number, first + number, start) for number in range(plan.workers)]
+        start = self._spawn_with(plan)
+        return [
+            WorkerSlot(Role.WORKER, number, first + number, start) for number in range(plan.workers)
+        ]
 
-    def _occupied(self) -> Iterator[tuple[Seat, Process]]:
-        for seat in (*self._seats, *self._rising, *self._retired):
-            if seat.process is not None:
-                yield seat, seat.process
+    def _running(self) -> Iterator[tuple[WorkerSlot, Process]]:
+        for slot in (*self._slots, *self._incoming, *self._outgoing):
+            if slot.process is not None:
+                yield slot, slot.process
 
     def _wait(self, seconds: float, signals: Signals | None) -> None:
         now = self._clock()
@@ -208,181 +210,187 @@ class Master:
         if signals is not None:
             poll.register(signals.fd, select.POLLIN)
         until = now + seconds
-        for _, process in self._occupied():
-            if process.silent:  # its end is near, and is not always told by a signal
+        for _, process in self._running():
+            if process.closed:  # its end is near, and is not always told by a signal
                 until = min(until, now + 0.02)
             else:
                 poll.register(process.report, select.POLLIN)
-            until = min(until, process.due)
-        for seat in (*self._seats, *self._rising):
-            if seat.process is None and self._may_start(seat):
-                until = min(until, seat.due)
+            until = min(until, process.deadline)
+        for slot in (*self._slots, *self._incoming):
+            if slot.process is None and self._may_start(slot):
+                until = min(until, slot.spawn_at)
         poll.poll(max(0.0, until - now) * 1000)
 
-    def _may_start(self, seat: Seat) -> bool:
-        return self._phase is not _Phase.BEGINNING or seat is self._keeper or self._keeper.ready
+    def _may_start(self, slot: WorkerSlot) -> bool:
+        return (
+            self._state is not _State.STARTING
+            or slot is self._maintenance
+            or self._maintenance.ready
+        )
 
-    def _fill(self, now: float) -> None:
-        for seat in (*self._seats, *self._rising):
-            if seat.process is not None or now < seat.due or not self._may_start(seat):
+    def _spawn_due(self, now: float) -> None:
+        for slot in (*self._slots, *self._incoming):
+            if slot.process is not None or now < slot.spawn_at or not self._may_start(slot):
                 continue
-            if seat.role is Role.WORKER:
-                self._launcher.resume(seat)
+            if slot.role is Role.WORKER:
+                self._spawner.resume(slot)
             try:
-                seat.fill(now)
+                slot.spawn(now)
             except OSError as fault:
-                LOG.error("process not started", extra={"role": seat.name, "error": str(fault)})
-                if self._phase is _Phase.BEGINNING:
+                LOG.error("process not started", extra={"role": slot.name, "error": str(fault)})
+                if self._state is _State.STARTING:
                     self._fail(FAILED)
                     return
 
-    def _collect(self, now: float) -> None:
+    def _reap(self, now: float) -> None:
         """See who has ended."""
-        for seat, process in list(self._occupied()):
-            code = process.collect()
+        for slot, process in list(self._running()):
+            code = process.reap()
             if code is None:
                 continue
-            self._launcher.collected(seat)
-            if seat.leaving:
+            self._spawner.reaped(slot)
+            if slot.stopping:
                 level = logging.DEBUG if code in (0, -signal.SIGTERM) else logging.WARNING
-                LOG.log(level, "process ended", extra={"role": seat.name, **cause_of(code)})
-                seat.ended(now)
-                self._retired = [other for other in self._retired if other is not seat]
-            elif self._phase is _Phase.BEGINNING:
-                seat.process = None
-                self._log_death(logging.DEBUG if code > 0 else logging.ERROR, seat, process, code)
+                LOG.log(level, "process ended", extra={"role": slot.name, **cause_of(code)})
+                slot.stopped(now)
+                self._outgoing = [other for other in self._outgoing if other is not slot]
+            elif self._state is _State.STARTING:
+                slot.process = None
+                self._log_death(logging.DEBUG if code > 0 else logging.ERROR, slot, process, code)
                 self._fail(code if code > 0 else FAILED)
-            elif seat in self._rising:
-                seat.process = None
-                self._log_death(logging.ERROR, seat, process, code)
-                self._give_reload_up()
+            elif slot in self._incoming:
+                slot.process = None
+                self._log_death(logging.ERROR, slot, process, code)
+                self._abort_reload()
             else:
-                self._replace(seat, process, code, now)
+                self._replace(slot, process, code, now)
 
-    def _replace(self, seat: Seat, process: Process, code: int, now: float) -> None:
-        wait = seat.died(now, lived=now - process.started_at)
-        self._log_death(logging.ERROR, seat, process, code, again_seconds=wait)
-        if seat.deaths >= LOOP_DEATHS:
+    def _replace(self, slot: WorkerSlot, process: Process, code: int, now: float) -> None:
+        wait = slot.died(now, lived=now - process.started_at)
+        self._log_death(logging.ERROR, slot, process, code, again_seconds=wait)
+        if slot.deaths >= CRASH_LOOP_DEATHS:
             LOG.critical(
-                "process dies over and over", extra={"role": seat.name, "times": seat.deaths}
+                "process dies over and over", extra={"role": slot.name, "times": slot.deaths}
             )
-        if seat.role is Role.WORKER and wait >= PAUSE_SECONDS and self._others_serve(seat):
-            self._launcher.pause(seat)
-        keeper = self._keeper.process
-        if keeper is not None and keeper.ready and not self._keeper.leaving:
-            keeper.tell(signal.SIGUSR2)  # what the dead one was reading is to be given up
+        if slot.role is Role.WORKER and wait >= PAUSE_SECONDS and self._others_serve(slot):
+            self._spawner.pause(slot)
+        maintenance = self._maintenance.process
+        if maintenance is not None and maintenance.ready and not self._maintenance.stopping:
+            maintenance.send_signal(
+                signal.SIGUSR2
+            )  # what the dead one was reading is to be given up
 
-    def _others_serve(self, seat: Seat) -> bool:
+    def _others_serve(self, slot: WorkerSlot) -> bool:
         return any(
-            other.ready for other in self._seats if other.role is Role.WORKER and other is not seat
+            other.ready for other in self._slots if other.role is Role.WORKER and other is not slot
         )
 
     def _log_death(
-        self, level: int, seat: Seat, process: Process, code: int, **more: object
+        self, level: int, slot: WorkerSlot, process: Process, code: int, **more: object
     ) -> None:
-        extra = {"role": seat.name, "pid": process.pid, **cause_of(code), **more}
+        extra = {"role": slot.name, "pid": process.pid, **cause_of(code), **more}
         LOG.log(level, "process died", extra=extra)
 
-    def _go_on(self, now: float) -> None:
+    def _advance(self, now: float) -> None:
         """See whether what was begun is done."""
-        if self._phase is _Phase.BEGINNING and all(seat.ready for seat in self._seats):
-            self._phase = _Phase.RUNNING
+        if self._state is _State.STARTING and all(slot.ready for slot in self._slots):
+            self._state = _State.RUNNING
             self._observer.ready()
-        if self._phase is not _Phase.RUNNING:
+        if self._state is not _State.RUNNING:
             return
-        if self._wanted is not None and not self._rising and not self._retired:
+        if self._next_plan is not None and not self._incoming and not self._outgoing:
             self._generation += 1
-            self._rising = self._workers(self._wanted)
-            self._fill(now)
-        elif self._rising and all(seat.ready for seat in self._rising):
-            self._change_over(now)
-        if self._wanted is None and self._reload_again:
-            self._reload_again = False
+            self._incoming = self._workers(self._next_plan)
+            self._spawn_due(now)
+        elif self._incoming and all(slot.ready for slot in self._incoming):
+            self._switch_over(now)
+        if self._next_plan is None and self._reload_pending:
+            self._reload_pending = False
             self._reload()
 
     # --- reloading ----------------------------------------------------------------------------
 
     def _reload(self) -> None:
         """Begin to replace all processes by such as follow the configuration as it is now."""
-        if self._phase is not _Phase.RUNNING or self._wanted is not None:
-            self._reload_again = self._phase is not _Phase.ENDING
+        if self._state is not _State.RUNNING or self._next_plan is not None:
+            self._reload_pending = self._state is not _State.STOPPING
             return
-        assert self._reread is not None
+        assert self._load_plan is not None
         try:
-            self._wanted = self._reread()
+            self._next_plan = self._load_plan()
         except ReloadRefused as refused:
             LOG.error("not reloaded; all goes on as before", extra={"reason": str(refused)})
             return
         self._observer.reloading()
         # Their places are needed; who has not come back since the reload before comes back now.
         now = self._clock()
-        for seat in self._retired:
-            self._dismiss(seat, signal.SIGTERM, now + SHUTDOWN_SECONDS + GRACE_SECONDS)
+        for slot in self._outgoing:
+            self._terminate(slot, signal.SIGTERM, now + SHUTDOWN_SECONDS + GRACE_SECONDS)
 
-    def _change_over(self, now: float) -> None:
+    def _switch_over(self, now: float) -> None:
         """The new workers are ready: ask the old ones to leave, and begin with the others anew."""
-        plan = self._wanted
+        plan = self._next_plan
         assert plan is not None
-        old = [seat for seat in self._seats if seat.role is Role.WORKER]
-        rest = [seat for seat in self._seats if seat.role is not Role.WORKER]
-        self._seats = [*rest, *self._rising]
+        old = [slot for slot in self._slots if slot.role is Role.WORKER]
+        rest = [slot for slot in self._slots if slot.role is not Role.WORKER]
+        self._slots = [*rest, *self._incoming]
         until = now + SHUTDOWN_SECONDS + GRACE_SECONDS
-        for seat in old:
-            if seat.process is not None:
-                self._retired.append(seat)
-                how = signal.SIGUSR1 if seat.ready else signal.SIGTERM
-                self._dismiss(seat, how, until + self._plan.reload_seconds)
-        for seat in rest:
-            seat.renew(self._starting(plan))
+        for slot in old:
+            if slot.process is not None:
+                self._outgoing.append(slot)
+                how = signal.SIGUSR1 if slot.ready else signal.SIGTERM
+                self._terminate(slot, how, until + self._plan.reload_seconds)
+        for slot in rest:
+            slot.respawn_with(self._spawn_with(plan))
             # The next begins when this one has ended: there is one watcher of a spool.
-            self._dismiss(seat, signal.SIGTERM, until)
-        self._plan, self._wanted, self._rising = plan, None, []
+            self._terminate(slot, signal.SIGTERM, until)
+        self._plan, self._next_plan, self._incoming = plan, None, []
         LOG.info("reloaded", extra={"workers": plan.workers})
         self._observer.ready()
 
-    def _give_reload_up(self) -> None:
+    def _abort_reload(self) -> None:
         """A new worker has died before it was ready: the old ones stay."""
         until = self._clock() + SHUTDOWN_SECONDS + GRACE_SECONDS
-        for seat in self._rising:
-            if seat.process is not None:
-                self._retired.append(seat)
-                self._dismiss(seat, signal.SIGTERM, until)
-        self._rising, self._wanted = [], None
+        for slot in self._incoming:
+            if slot.process is not None:
+                self._outgoing.append(slot)
+                self._terminate(slot, signal.SIGTERM, until)
+        self._incoming, self._next_plan = [], None
         self._generation += 1  # back to the places of those who stay
         LOG.error(
             "not reloaded; all goes on as before", extra={"reason": "a new worker did not start"}
         )
         self._observer.ready()
 
-    def _dismiss(self, seat: Seat, how: signal.Signals, kill_at: float) -> None:
-        """Ask the process of a seat to end."""
-        if seat.process is not None:
-            seat.leaving = True
-            seat.process.tell(how, kill_at=kill_at)
+    def _terminate(self, slot: WorkerSlot, how: signal.Signals, kill_at: float) -> None:
+        """Ask the process of a slot to end."""
+        if slot.process is not None:
+            slot.stopping = True
+            slot.process.send_signal(how, kill_at=kill_at)
 
     # --- ending -------------------------------------------------------------------------------
 
     def _stop(self) -> None:
         """End; the second time at once."""
-        if self._phase is _Phase.ENDING:
-            for seat in self._retired:
-                self._dismiss(seat, signal.SIGKILL, self._clock())
+        if self._state is _State.STOPPING:
+            for slot in self._outgoing:
+                self._terminate(slot, signal.SIGKILL, self._clock())
             return
         self._observer.stopping()
         self._end()
 
     def _fail(self, code: int) -> None:
         """The start has failed; the process that failed has said why."""
-        if self._phase is not _Phase.ENDING:
+        if self._state is not _State.STOPPING:
             self.code = code
             self._end()
 
     def _end(self) -> None:
-        self._phase = _Phase.ENDING
-        self._launcher.close()
+        self._state = _State.STOPPING
+        self._spawner.close()
         until = self._clock() + SHUTDOWN_SECONDS + GRACE_SECONDS
-        everybody = [seat for seat, _ in self._occupied()]
-        self._seats, self._rising, self._wanted = [], [], None
-        self._retired = everybody
-        for seat in everybody:
-            self._dismiss(seat, signal.SIGTERM, until)
+        everybody = [slot for slot, _ in self._running()]
+        self._slots, self._incoming, self._next_plan = [], [], None
+        self._outgoing = everybody
+        for slot in everybody:
+            self._terminate(slot, signal.SIGTERM, until)

@@ -28,19 +28,19 @@ class Process:
         "_child",
         "_hung",
         "_kill_at",
-        "heard_at",
+        "closed",
         "ready",
         "report",
-        "silent",
+        "reported_at",
         "started_at",
     )
 
     def __init__(self, child: "subprocess.Popen[bytes]", report: int, *, now: float) -> None:
         self.report = report
-        self.started_at = self.heard_at = now
+        self.started_at = self.reported_at = now
         self.ready = False
         """It has said that all it does can be had."""
-        self.silent = False
+        self.closed = False
         """It has closed its end of the pipe: it is ending, or was killed."""
         self._hung = False
         self._child = child
@@ -51,22 +51,22 @@ class Process:
         return self._child.pid
 
     @property
-    def due(self) -> float:
+    def deadline(self) -> float:
         """When `look` has to be called at the latest."""
-        return min(self._kill_at, self.heard_at + HANG_SECONDS)
+        return min(self._kill_at, self.reported_at + HANG_SECONDS)
 
-    def hear(self, now: float) -> None:
+    def read_report(self, now: float) -> None:
         """Take what it has said."""
         with contextlib.suppress(BlockingIOError):
-            if self.silent:
+            if self.closed:
                 return
             if said := os.read(self.report, 4096):
-                self.heard_at = now
+                self.reported_at = now
                 self.ready = self.ready or b"r" in said
             else:
-                self.silent = True
+                self.closed = True
 
-    def tell(self, what: signal.Signals, *, kill_at: float = float("inf")) -> None:
+    def send_signal(self, what: signal.Signals, *, kill_at: float = float("inf")) -> None:
         """Send a signal.
 
         Args:
@@ -76,22 +76,22 @@ class Process:
         self._kill_at = min(self._kill_at, kill_at)
         self._child.send_signal(what)
 
-    def look(self, now: float) -> bool:
+    def check(self, now: float) -> bool:
         """Kill it if it is time to; return True where it was found to hang just now."""
         if now >= self._kill_at:
             self._child.kill()
             self._kill_at = float("inf")
-            self.heard_at = now  # it is collected soon, or the kernel does not let it go
+            self.reported_at = now  # it is collected soon, or the kernel does not let it go
             return False
-        if now - self.heard_at < HANG_SECONDS or self._hung:
+        if now - self.reported_at < HANG_SECONDS or self._hung:
             return False
         self._hung = True
-        self.heard_at = now
+        self.reported_at = now
         # SIGABRT has it write the tracebacks of its threads (faulthandler), if it still can.
-        self.tell(signal.SIGABRT, kill_at=now + DUMP_SECONDS)
+        self.send_signal(signal.SIGABRT, kill_at=now + DUMP_SECONDS)
         return True
 
-    def collect(self) -> int | None:
+    def reap(self) -> int | None:
         """None while it runs; then its status as `subprocess` has it, negative for a signal."""
         code = self._child.poll()
         if code is not None and self.report >= 0:

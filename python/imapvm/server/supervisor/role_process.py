@@ -1,4 +1,4 @@
-"""A process that a master has started, from its assignment to its end."""
+"""A process that a master has started, from its spawn_config to its end."""
 
 import ctypes
 import faulthandler
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from imapvm.server.net.listen import Listeners
-from imapvm.server.roles import Among, Orders, serve_roles, tls_of
+from imapvm.server.roles import RoleEvents, Siblings, serve_roles, tls_of
 from imapvm.server.shared.memory import SharedMemory
-from imapvm.server.shared.wakeup import Bells
+from imapvm.server.shared.wakeup import Wakeup
 from imapvm.server.supervisor.report import Report
-from imapvm.server.supervisor.spawn_config import Assignment, Role
+from imapvm.server.supervisor.spawn_config import Role, SpawnConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,46 +24,46 @@ PR_SET_PDEATHSIG: Final = 1
 PR_SET_NAME: Final = 15
 
 
-def serve_assignment(assignment: Assignment) -> None:
+def serve_role(spawn_config: SpawnConfig) -> None:
     """Do what the master wants, until it says otherwise; in the main thread of a new process.
 
     Raises:
         CertificateError, FilepoolError, SpoolInUseError, OSError: it cannot; see `serve_roles`.
     """
-    _die_with(assignment.master)
-    _set_name(f"imapvm-{assignment.name}")
+    _die_with(spawn_config.master)
+    _set_name(title_of(spawn_config))
     faulthandler.enable()  # for SIGABRT, by which the master ends one that hangs
     for what in (signal.SIGINT, signal.SIGHUP):  # of a terminal: they are the master's
         signal.signal(what, signal.SIG_IGN)
-    trio.run(_served, assignment)
+    trio.run(_serve, spawn_config)
 
 
-async def _served(assignment: Assignment) -> None:
-    settings = assignment.configuration.settings
-    for fd in assignment.descriptors():  # whoever sends bounces gets none of them
+async def _serve(spawn_config: SpawnConfig) -> None:
+    settings = spawn_config.configuration.settings
+    for fd in spawn_config.descriptors():  # whoever sends bounces gets none of them
         os.set_inheritable(fd, False)  # noqa: FBT003  # positional only
-    report = Report(assignment.report)
-    orders = Orders()
-    memory = SharedMemory(assignment.memory, len(assignment.bells))
-    bells = Bells(assignment.bells, memory.bells, assignment.place)
+    report = Report(spawn_config.report)
+    events = RoleEvents()
+    memory = SharedMemory(spawn_config.memory, len(spawn_config.eventfds))
+    wakeup = Wakeup(spawn_config.eventfds, memory.wakeup_states, spawn_config.index)
     listeners = Listeners(
-        imap=list(_sockets(assignment.imap)),
-        imaps=list(_sockets(assignment.imaps)),
-        lmtp=list(_sockets(assignment.lmtp)),
+        imap=list(_sockets(spawn_config.imap)),
+        imaps=list(_sockets(spawn_config.imaps)),
+        lmtp=list(_sockets(spawn_config.lmtp)),
     )
     async with trio.open_nursery() as nursery:
-        await nursery.start(_take_orders, orders)
+        await nursery.start(_receive_signals, events)
         nursery.start_soon(report.beat_forever)
         async with trio.open_nursery() as serving:
 
             async def serve(*, task_status: trio.TaskStatus[None]) -> None:
                 await serve_roles(
-                    {assignment.role},
+                    {spawn_config.role},
                     settings,
                     listeners,
-                    orders,
-                    tls=tls_of(settings) if assignment.role is Role.WORKER else None,
-                    among=Among(memory=memory, bells=bells, place=assignment.place),
+                    events,
+                    tls=tls_of(settings) if spawn_config.role is Role.WORKER else None,
+                    siblings=Siblings(memory=memory, wakeup=wakeup, index=spawn_config.index),
                     task_status=task_status,
                 )
 
@@ -72,19 +72,19 @@ async def _served(assignment: Assignment) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def _take_orders(
-    orders: Orders, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+async def _receive_signals(
+    events: RoleEvents, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2) as signals:
         task_status.started()
         async for what in signals:
             match what:
                 case signal.SIGTERM:
-                    orders.stop.set()
+                    events.stop.set()
                 case signal.SIGUSR1:
-                    orders.retire.set()
+                    events.drain.set()
                 case _:
-                    orders.clean_now()
+                    events.sweep_now()
 
 
 def _sockets(fds: "Iterable[int]") -> "Iterable[socket.socket]":
@@ -101,6 +101,13 @@ def _die_with(master: int) -> None:
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != master:  # it died before
         signal.raise_signal(signal.SIGKILL)
+
+
+def title_of(spawn_config: SpawnConfig) -> str:
+    """Return the process title; "imapvm-maintenance" would exceed the kernel's 15 bytes."""
+    if spawn_config.role is Role.MAINTENANCE:
+        return "imapvm-maint"
+    return f"imapvm-{spawn_config.name}"
 
 
 def _set_name(name: str) -> None:

@@ -21,11 +21,11 @@ class Role(StrEnum):
     """Serves clients."""
     INTAKE = "intake"
     """Takes mail in: LMTP and the spool."""
-    KEEPER = "keeper"
+    MAINTENANCE = "maintenance"
     """Cleans the filepool up."""
 
 
-EVERYTHING: Final = frozenset(Role)
+ALL_ROLES: Final = frozenset(Role)
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,8 +36,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class Assignment(msgspec.Struct, frozen=True, kw_only=True):
-    """What one process is to be. Integers are descriptors, but for `place` and `master`."""
+class SpawnConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What one process is to be. Integers are descriptors, but for `index` and `master`."""
 
     role: Role
     name: str
@@ -48,8 +48,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """A pipe to the master: see `imapvm.server.supervisor.report`."""
     memory: int
     """See `imapvm.server.shared.memory`."""
-    bells: tuple[int, ...]
-    place: int | None = None
+    eventfds: tuple[int, ...]
+    index: int | None = None
     """Of a worker, among those who serve clients: which bell is its own."""
     imap: tuple[int, ...] = ()
     imaps: tuple[int, ...] = ()
@@ -58,24 +58,24 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
 
     def descriptors(self) -> tuple[int, ...]:
         """All of them."""
-        return (self.report, self.memory, *self.bells, *self.imap, *self.imaps, *self.lmtp)
+        return (self.report, self.memory, *self.eventfds, *self.imap, *self.imaps, *self.lmtp)
 
 
-def write(assignment: Assignment) -> int:
-    """Put an assignment into memory; return the descriptor, which the process is to inherit."""
-    text = msgspec.json.encode(assignment, enc_hook=str)  # of paths
-    fd = os.memfd_create("imapvm-assignment", os.MFD_CLOEXEC)
+def write(spawn_config: SpawnConfig) -> int:
+    """Put an spawn_config into memory; return the descriptor, which the process is to inherit."""
+    text = msgspec.json.encode(spawn_config, enc_hook=str)  # of paths
+    fd = os.memfd_create("imapvm-spawn_config", os.MFD_CLOEXEC)
     os.write(fd, text)
     return fd
 
 
-def read(fd: int) -> Assignment:
+def read(fd: int) -> SpawnConfig:
     """Take what `write` has put there, and close it."""
     try:
         text = os.pread(fd, os.fstat(fd).st_size, 0)
     finally:
         os.close(fd)
-    return msgspec.json.decode(text, type=Assignment, dec_hook=_from_text)
+    return msgspec.json.decode(text, type=SpawnConfig, dec_hook=_from_text)
 
 
 def _from_text(kind: type[Any], text: str) -> object:

@@ -193,7 +193,7 @@ async def authenticator_is_free(authenticator: Authenticator) -> bool:
 async def test_as_many_are_remembered_as_the_bound_says_and_one_more_replaces_the_oldest(
     authenticator, hashes
 ):
-    remembered = authenticator._proofs.entries
+    remembered = authenticator._cache.entries
     for number in range(REMEMBERED_SIGN_INS_MAX - 1):
         remembered[-number] = (b"", 0.0)
     await authenticator.login("ada", b"engine", peer="192.0.2.1")
@@ -211,7 +211,7 @@ async def test_no_password_is_kept_or_logged(authenticator, caplog):
     caplog.set_level("DEBUG")
     await authenticator.login("ada", b"engine", peer="192.0.2.1")
     await authenticator.login("hunter2", b"difference", peer="192.0.2.1")
-    assert all(b"engine" not in digest for digest, _ in authenticator._proofs.entries.values())
+    assert all(b"engine" not in digest for digest, _ in authenticator._cache.entries.values())
     for secret in ("engine", "difference", "hunter2"):
         assert secret not in caplog.text
 

@@ -10,25 +10,25 @@ from tests.server.conftest import tcp_pair
 from tests.server.whole import line, until
 from trio.testing import wait_all_tasks_blocked
 
-from imapvm.server.imap import acceptor as accept
-from imapvm.server.imap.acceptor import PAUSE_SECONDS, Door
+from imapvm.server.imap import acceptor as acceptor_module
+from imapvm.server.imap.acceptor import PAUSE_SECONDS, Acceptor
 from imapvm.server.imap.connections import Connections
 
 
-def door(services, connections, reactor, nursery, **options) -> Door:
-    return Door(
+def new_acceptor(services, connections, reactor, nursery, **options) -> Acceptor:
+    return Acceptor(
         services, connections, reactor, nursery, tls=options.get("tls"),
         plaintext=options.get("plaintext", "loopback"),
     )  # fmt: skip
 
 
 async def test_one_too_many_hears_bye_at_once(nursery, reactor, services):
-    connections = Connections(most=1)
-    entrance = door(services, connections, reactor, nursery)
+    connections = Connections(limit=1)
+    acceptor = new_acceptor(services, connections, reactor, nursery)
     first, refused = tcp_pair(), tcp_pair()
-    entrance.admit(first[0], ("192.0.2.1", 1), tls_first=False)
+    acceptor.admit(first[0], ("192.0.2.1", 1), tls_first=False)
     await wait_all_tasks_blocked()
-    entrance.admit(refused[0], ("192.0.2.2", 1), tls_first=False)
+    acceptor.admit(refused[0], ("192.0.2.2", 1), tls_first=False)
     with first[1], refused[1]:
         assert refused[1].recv(100).startswith(b"* BYE [UNAVAILABLE] too many connections")
         assert refused[1].recv(100) == b""
@@ -37,9 +37,9 @@ async def test_one_too_many_hears_bye_at_once(nursery, reactor, services):
 
 
 async def test_one_too_many_who_wants_tls_is_closed_without_a_word(nursery, reactor, services):
-    entrance = door(services, Connections(most=0), reactor, nursery)
+    acceptor = new_acceptor(services, Connections(limit=0), reactor, nursery)
     ours, theirs = tcp_pair()
-    entrance.admit(ours, ("192.0.2.2", 1), tls_first=True)
+    acceptor.admit(ours, ("192.0.2.2", 1), tls_first=True)
     with theirs:
         assert theirs.recv(100) == b""
 
@@ -57,9 +57,9 @@ async def test_one_too_many_who_wants_tls_is_closed_without_a_word(nursery, reac
 async def test_who_may_send_a_password_without_tls(
     nursery, reactor, services, plaintext, peer, allowed
 ):
-    entrance = door(services, Connections(), reactor, nursery, plaintext=plaintext)
+    acceptor = new_acceptor(services, Connections(), reactor, nursery, plaintext=plaintext)
     ours, theirs = tcp_pair()
-    entrance.admit(ours, (peer, 1), tls_first=False)
+    acceptor.admit(ours, (peer, 1), tls_first=False)
     await wait_all_tasks_blocked()
     with theirs:
         assert (b"LOGINDISABLED" in theirs.recv(1000)) is not allowed
@@ -89,12 +89,12 @@ async def test_without_descriptors_accepting_waits_and_goes_on(
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             return self.sock.accept()
 
-    monkeypatch.setattr(accept, "PAUSE_SECONDS", PAUSE_SECONDS / 100)
+    monkeypatch.setattr(acceptor_module, "PAUSE_SECONDS", PAUSE_SECONDS / 100)
     listener = Listener()
-    entrance = door(services, Connections(), reactor, nursery)
+    acceptor = new_acceptor(services, Connections(), reactor, nursery)
 
     async def accept_forever() -> None:
-        await entrance.accept_forever(listener, tls_first=False)
+        await acceptor.accept_forever(listener, tls_first=False)
 
     nursery.start_soon(accept_forever)
     client = await trio.open_tcp_stream(*listener.sock.getsockname())
@@ -111,13 +111,13 @@ async def test_a_thousand_connections_opened_and_closed_leave_nothing_behind(
     nursery, reactor, services
 ):
     connections = Connections()
-    entrance = door(services, connections, reactor, nursery)
+    acceptor = new_acceptor(services, connections, reactor, nursery)
     before = len(os.listdir("/proc/self/fd"))
     with trio.fail_after(30):
         for _ in range(20):
             ends = [tcp_pair() for _ in range(50)]
             for ours, _ in ends:
-                entrance.admit(ours, ("127.0.0.1", 1), tls_first=False)
+                acceptor.admit(ours, ("127.0.0.1", 1), tls_first=False)
             await wait_all_tasks_blocked()
             assert len(connections) == len(reactor) == 50
             for number, (_, theirs) in enumerate(ends):

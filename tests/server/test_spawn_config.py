@@ -9,7 +9,7 @@ import pytest
 
 from imapvm.intake.settings import IntakeSettings
 from imapvm.server.settings import Settings
-from imapvm.server.supervisor.spawn_config import Assignment, Configuration, Role, read, write
+from imapvm.server.supervisor.spawn_config import Configuration, Role, SpawnConfig, read, write
 
 
 def test_an_assignment_is_read_as_it_was_written():
@@ -21,24 +21,24 @@ def test_an_assignment_is_read_as_it_was_written():
         plaintext="never",
         intake=IntakeSettings(hostname="h", domains=("example.org",)),
     )
-    assignment = Assignment(
+    spawn_config = SpawnConfig(
         role=Role.WORKER,
         name="worker-2",
         master=os.getpid(),
         report=3,
         memory=4,
-        bells=(5, 6),
-        place=1,
+        eventfds=(5, 6),
+        index=1,
         imap=(7,),
         lmtp=(8,),
         configuration=Configuration(settings=settings, log_format="json", log_level="debug"),
     )
-    fd = write(assignment)
+    fd = write(spawn_config)
     assert not os.get_inheritable(fd)
-    assert read(fd) == assignment
+    assert read(fd) == spawn_config
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(fd)
-    assert assignment.descriptors() == (3, 4, 5, 6, 7, 8)
+    assert spawn_config.descriptors() == (3, 4, 5, 6, 7, 8)
 
 
 def test_the_master_knows_neither_trio_nor_lmdb():
