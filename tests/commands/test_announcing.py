@@ -56,4 +56,4 @@ async def test_a_moment_is_that_of_the_latest_commit(signed_in):
     for number in range(5):
         await store.append(look(store).id, [message(number, date=START + number)])
         with store.reading() as reader:
-            assert reader.moment == store.moment()
+            assert reader.txn_id == store.latest_txn_id()

@@ -39,7 +39,7 @@ async def test_what_the_filepool_refuses_is_no_with_a_code(fault, code, caplog):
     assert not caplog.records
 
 
-@pytest.mark.parametrize("fault", [CorruptError("checksum"), errors.DamagedError("checksum")])
+@pytest.mark.parametrize("fault", [CorruptError("checksum"), errors.CorruptDataError("checksum")])
 async def test_damaged_data_is_told_to_the_client_and_logged(fault, caplog):
     ctx = connection(store=FailingStore(fault))
     (answer,) = await say(ctx, STATUS)

@@ -21,8 +21,12 @@ class NewsStore:
     def reading(self):
         return self
 
-    def moment(self) -> int:
+    @property
+    def txn_id(self) -> int:
         return 2 * self.count + self.gone
+
+    def latest_txn_id(self) -> int:
+        return self.txn_id
 
     def __enter__(self):
         return self

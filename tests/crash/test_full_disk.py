@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 from tests.demo import Demo, started
 
-from imapvm.filepool.engine.preallocate import STEP_OCTETS
+from imapvm.filepool.engine.preallocate import STEP_BYTES
 
 pytestmark = pytest.mark.slow
 
-LARGE = b"Subject: large\r\n\r\n" + os.urandom(2 * STEP_OCTETS).hex().encode() + b"\r\n"
+LARGE = b"Subject: large\r\n\r\n" + os.urandom(2 * STEP_BYTES).hex().encode() + b"\r\n"
 """Does not fit into what is free inside the filepool; compressed it is half as large."""
 
 

@@ -235,12 +235,12 @@ async def running(
         services = Services(pool=pool, authenticator=OneUser(pool), clock=lambda: CLOCK)
         connections, reactor = Connections(), Reactor()
         notifier = Notifier(services, connections, wakeup)
-        pool.on_news = notifier.notify
+        pool.on_changes = notifier.notify
         tls = TlsServer(given.certificate, given.key)
         async with trio.open_nursery() as nursery:
             await nursery.start(reactor.run)
             if wakeup is not None:
-                pool.ring_with(wakeup.wake, wakeup.wake)
+                pool.set_commit_hooks(wakeup.wake, wakeup.wake)
                 nursery.start_soon(notifier.watch_wakeups)
             for other in elsewhere:
                 await other.ask("open", str(given.folder), str(given.certificate), str(given.key))

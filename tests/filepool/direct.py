@@ -1,5 +1,6 @@
 """A filepool whose operations are applied one after the other, without Trio and threads."""
 
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +13,8 @@ from imapvm.filepool.operations.enroll import AddAccount
 from imapvm.filepool.pool import Filepool, create_filepool
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.tables.bodies import NewBody
-from imapvm.filepool.tables.keywords import KeywordBook
+from imapvm.filepool.tables.keywords import KeywordCache
+from imapvm.filepool.tables.schema import table_names
 from imapvm.model.limits import THREAD_REFERENCES_MAX
 
 START = 1_800_000_000
@@ -35,7 +37,7 @@ class Direct:
         self.clock = Clock()
         create_filepool(path, groups=groups, now=START)
         self.pool = Filepool(path, clock=self.clock, map_size=MAP_SIZE)
-        self.book = KeywordBook()
+        self.keyword_cache = KeywordCache()
         self.account = self.enroll("alice")
 
     def __enter__(self):
@@ -69,12 +71,12 @@ class Direct:
         result = None
         try:
             with found.env.begin(write=True) as raw:
-                txn = GroupTxn(raw, found.tables, self.book)
+                txn = GroupTxn(raw, found.tables, self.keyword_cache)
                 for operation in operations:
                     result = operation.apply(txn)
                 txn.flush()
         except BaseException:
-            self.book.clear()
+            self.keyword_cache.clear()
             raise
         return result
 
@@ -106,8 +108,8 @@ def packed(data: bytes) -> NewBody:
     """A body that is not staged."""
     packer = Packer()
     packer.feed(data)
-    rows, digest, threads = packer.finish(1, THREAD_REFERENCES_MAX)
-    return NewBody(len(data), tuple(rows), digest, threads)
+    rows, metadata, threads = packer.finish(1, THREAD_REFERENCES_MAX)
+    return NewBody(len(data), tuple(rows), metadata, threads)
 
 
 def message(
@@ -156,6 +158,6 @@ def dump(env, tables) -> dict[str, list[tuple[bytes, bytes]]]:
     """All rows of all tables."""
     with env.begin() as txn:
         return {
-            name: list(txn.cursor(getattr(tables, name)))
-            for name in type(tables).__dataclass_fields__
+            name: list(txn.cursor(getattr(tables, field.name)))
+            for name, field in zip(table_names(type(tables)), fields(tables), strict=True)
         }

@@ -10,10 +10,10 @@ from pathlib import Path
 from tests.filepool.direct import START, Direct, dump, message
 
 from imapvm._core import STORE_ADD, UidSet
-from imapvm.filepool.operations.append import Append
-from imapvm.filepool.operations.copy import Copy
-from imapvm.filepool.operations.deliver import Deliver
-from imapvm.filepool.operations.store_flags import Expunge, StoreFlags
+from imapvm.filepool.operations.append import AppendMessages
+from imapvm.filepool.operations.copy import CopyMessages
+from imapvm.filepool.operations.deliver import DeliverMessage
+from imapvm.filepool.operations.store_flags import ExpungeMessages, StoreFlags
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "storage.md"
 MESSAGE = b"Message-ID: <1@a>\r\nSubject: Hi\r\n\r\nHello.\r\n"
@@ -27,11 +27,13 @@ def example() -> str:
     lines = []
     with tempfile.TemporaryDirectory() as home, Direct(Path(home) / "filepool") as direct:
         accounts = direct.pool.accounts
-        direct.apply(Append(1, 1, (message(MESSAGE, 1, ("$Forwarded",)),), START + 10))
+        direct.apply(AppendMessages(1, 1, (message(MESSAGE, 1, ("$Forwarded",)),), START + 10))
         direct.apply(StoreFlags(1, 1, UidSet([(1, 1)]), STORE_ADD, 8, (), None))
-        direct.apply(Copy(1, 1, UidSet([(1, 1)]), 6, move=False, now=START + 20))
-        direct.apply(Expunge(1, 1, UidSet([(1, 1)]), START + 30))
-        direct.apply(Deliver(b"delivery-0000001", ((1, "INBOX"),), message(b"\r\n"), START + 40))
+        direct.apply(CopyMessages(1, 1, UidSet([(1, 1)]), 6, move=False, now=START + 20))
+        direct.apply(ExpungeMessages(1, 1, UidSet([(1, 1)]), START + 30))
+        direct.apply(
+            DeliverMessage(b"delivery-0000001", ((1, "INBOX"),), message(b"\r\n"), START + 40)
+        )
         for title, rows in (
             ("accounts", dump(accounts.env, accounts.tables)),
             ("group-000", dump(direct.group.env, direct.group.tables)),

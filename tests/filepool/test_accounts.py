@@ -1,4 +1,4 @@
-"""Accounts: enrolling, names, addresses, deleting, in two environments."""
+"""Accounts: enrolling, names, addresses, delete_row, in two environments."""
 
 import pytest
 from tests.filepool.direct import START, look, message, octets, packed

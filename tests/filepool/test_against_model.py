@@ -13,16 +13,16 @@ from tests.filepool.naive import NaiveMailbox, NaiveMessage, NaiveStore
 
 from imapvm._core import STORE_ADD, STORE_REMOVE, STORE_REPLACE, UidSet
 from imapvm.filepool.errors import FilepoolError, MailboxExistsError, NoSuchMailboxError
-from imapvm.filepool.operations.append import Append
-from imapvm.filepool.operations.copy import Copy
+from imapvm.filepool.operations.append import AppendMessages
+from imapvm.filepool.operations.copy import CopyMessages
 from imapvm.filepool.operations.mailboxes import (
     ClaimRecent,
     CreateMailbox,
     DeleteMailbox,
-    Subscribe,
+    SetSubscription,
 )
 from imapvm.filepool.operations.rename import RenameMailbox
-from imapvm.filepool.operations.store_flags import Expunge, StoreFlags
+from imapvm.filepool.operations.store_flags import ExpungeMessages, StoreFlags
 from imapvm.filepool.operations.sweep import SweepStep
 
 NAMES = ["INBOX", "a", "a/b", "a/b/c", "b", "b/b", "c/d", "INBOX/x"]
@@ -157,7 +157,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(name=names, subscribed=st.booleans())
     def subscribe(self, name, subscribed):
-        self.apply(Subscribe(self.account, name, subscribed))
+        self.apply(SetSubscription(self.account, name, subscribed))
         (self.naive.subscribed.add if subscribed else self.naive.subscribed.discard)(name)
 
     # --- messages -----------------------------------------------------------------------------
@@ -170,7 +170,7 @@ class Histories(RuleBasedStateMachine):
             self.number += 1
             new.append(octets(self.number, size=5000 if self.number % 10 == 0 else 0))
         done = self.apply(
-            Append(
+            AppendMessages(
                 self.account,
                 mailbox.id,
                 tuple(message(data, flags, tuple(sorted(keywords)), START) for data in new),
@@ -192,11 +192,11 @@ class Histories(RuleBasedStateMachine):
     def store(self, name, runs, mode, flags, keywords, since):
         mailbox = self.mailbox(name)
         wanted = UidSet(runs)
-        spelt = tuple(keyword.upper() for keyword in sorted(keywords))
+        normalise = tuple(keyword.upper() for keyword in sorted(keywords))
         if not any(message.keywords for message in mailbox.messages):
-            spelt = tuple(sorted(keywords))  # the first to use a keyword decides its spelling
+            normalise = tuple(sorted(keywords))  # the first to use a keyword decides its spelling
         done = self.apply(
-            StoreFlags(self.account, mailbox.id, wanted, MODES[mode], flags, spelt, since)
+            StoreFlags(self.account, mailbox.id, wanted, MODES[mode], flags, normalise, since)
         )
         changed, refused = mailbox.store(wanted, mode, flags, keywords, since)
         assert (set(done.changed), set(done.refused)) == (changed, refused)
@@ -206,7 +206,7 @@ class Histories(RuleBasedStateMachine):
     def expunge(self, name, runs):
         mailbox = self.mailbox(name)
         wanted = UidSet(runs)
-        done = self.apply(Expunge(self.account, mailbox.id, wanted, self.now))
+        done = self.apply(ExpungeMessages(self.account, mailbox.id, wanted, self.now))
         gone = [message for message in mailbox.chosen(wanted) if message.flags & DELETED]
         mailbox.remove(gone)
         assert list(done.uids) == [message.uid for message in gone]
@@ -217,7 +217,7 @@ class Histories(RuleBasedStateMachine):
         one, other = self.mailbox(source), self.mailbox(destination)
         if move or len(one.messages) + len(other.messages) < 400:
             wanted = UidSet(runs)
-            done = self.apply(Copy(self.account, one.id, wanted, other.id, move, self.now))
+            done = self.apply(CopyMessages(self.account, one.id, wanted, other.id, move, self.now))
             chosen, copies = self.naive.copy(one, wanted, other, move=move)
             assert (list(done.source), list(done.copies)) == (chosen, copies)
             assert (done.uid_validity, done.modseq) == (other.uid_validity, other.modseq)
@@ -243,7 +243,7 @@ class Histories(RuleBasedStateMachine):
         everything = [m for box in self.naive.mailboxes.values() for m in box.messages]
         assert usage.mailboxes == len(found)
         assert usage.messages == len(everything)
-        assert usage.octets == sum(len(message.octets) for message in everything)
+        assert usage.size == sum(len(message.octets) for message in everything)
 
     def compare(self, reader, mailbox, naive: NaiveMailbox):
         messages = naive.messages

@@ -16,9 +16,14 @@ from tests.filepool.direct import (
 )
 
 from imapvm._core import STORE_ADD, Digest, Packer
-from imapvm.filepool.errors import BodyGoneError, DamagedError, LimitError, StoreUnavailableError
+from imapvm.filepool.errors import (
+    BodyGoneError,
+    CorruptDataError,
+    LimitError,
+    StoreUnavailableError,
+)
 from imapvm.filepool.operations import append as messages
-from imapvm.filepool.operations.append import Append, BodyWriter, NewMessage
+from imapvm.filepool.operations.append import AppendMessages, BodyWriter, NewMessage
 from imapvm.filepool.tables import bodies
 from imapvm.filepool.tables.bodies import (
     GRACE_SECONDS,
@@ -119,7 +124,7 @@ def test_a_stretch_costs_no_more_than_its_frames(direct, monkeypatch):
         bodies, "decompress", lambda data, *, size: opened.append(size) or real(data, size=size)
     )
     new = NewMessage(packed(text(1_000_000)), 0, (), START, 0)
-    direct.apply(Append(direct.account.id, direct.mailbox().id, (new,), START))
+    direct.apply(AppendMessages(direct.account.id, direct.mailbox().id, (new,), START))
     with direct.group.env.begin() as txn:
         stored = StoredBody(txn, direct.group.tables, 1)
         assert stored.read(500_000, 10) == text(1_000_000)[500_000:500_010]
@@ -149,10 +154,10 @@ async def test_a_large_message_is_staged_while_it_comes(alice, pool):
         if writer.feed(data[at : at + 65_536]):
             await writer.spill()
         held = max(held, writer._packer.held)
-    assert held <= messages.SPILL + 2 * bodies.LARGE_FRAME
+    assert held <= messages.SPILL_BYTES + 2 * bodies.LARGE_FRAME
     assert writer.size == len(data)
     new = writer.finish()
-    assert sum(len(value) for _, value in new.rows) < messages.SPILL + bodies.LARGE_FRAME
+    assert sum(len(value) for _, value in new.rows) < messages.SPILL_BYTES + bodies.LARGE_FRAME
     done = await alice.append(look(alice).id, [NewMessage(new, 0, (), START, 0)])
     await writer.discard()
     with alice.reading() as reader:
@@ -336,12 +341,12 @@ def test_a_body_with_a_missing_row_is_not_answered_with_anothers_octets(tmp_path
     with Direct(tmp_path / "x") as direct:
         for data in (noise(20_000), noise(20_000, seed=2)):
             new = NewMessage(packed(data), 0, (), START, 0)
-            direct.apply(Append(direct.account.id, direct.mailbox().id, (new,), START))
+            direct.apply(AppendMessages(direct.account.id, direct.mailbox().id, (new,), START))
         with direct.group.env.begin(write=True) as txn:
             txn.delete(CHUNK_KEY.pack(1, 4), db=direct.group.tables.bodies)
         with direct.reading() as reader:
             assert reader.body(1, 0, 4000) == noise(20_000)[:4000]
-            with pytest.raises(DamagedError):
+            with pytest.raises(CorruptDataError):
                 reader.body(1, 0, 20_000)
             assert reader.body(2, 0, 20_000) == noise(20_000, seed=2)
 

@@ -5,8 +5,8 @@ from tests.filepool.direct import look, message, uids
 
 from imapvm._core import STORE_ADD, STORE_REMOVE, UidSet
 from imapvm.filepool.operations import sweep
-from imapvm.filepool.operations.append import Append
-from imapvm.filepool.operations.store_flags import Expunge, StoreFlags
+from imapvm.filepool.operations.append import AppendMessages
+from imapvm.filepool.operations.store_flags import ExpungeMessages, StoreFlags
 from imapvm.filepool.tables import changes
 from imapvm.model.changes import MailboxChanges
 from imapvm.model.flags import SystemFlag
@@ -60,11 +60,11 @@ def short_log(monkeypatch):
 def test_of_what_is_long_ago_only_expunges_are_kept(direct, short_log):
     inbox = direct.mailbox().id
     account = direct.account.id
-    direct.apply(Append(account, inbox, (message(1), message(2), message(3, DELETED)), 0))
+    direct.apply(AppendMessages(account, inbox, (message(1), message(2), message(3, DELETED)), 0))
     for number in range(20):
         mode = STORE_REMOVE if number % 2 else STORE_ADD
         direct.apply(StoreFlags(account, inbox, uids(1), mode, SEEN, (), None))
-    direct.apply(Expunge(account, inbox, uids(3), 0))
+    direct.apply(ExpungeMessages(account, inbox, uids(3), 0))
     for number in range(8):
         mode = STORE_REMOVE if number % 2 else STORE_ADD
         direct.apply(StoreFlags(account, inbox, uids(2), mode, SEEN, (), None))
@@ -88,7 +88,7 @@ def test_of_what_is_long_ago_only_expunges_are_kept(direct, short_log):
 def test_a_long_change_log_is_forgotten_in_steps(direct, short_log, monkeypatch):
     inbox = direct.mailbox().id
     account = direct.account.id
-    direct.apply(Append(account, inbox, (message(1),), 0))
+    direct.apply(AppendMessages(account, inbox, (message(1),), 0))
     for number in range(30):
         mode = STORE_REMOVE if number % 2 else STORE_ADD
         direct.apply(StoreFlags(account, inbox, uids(1), mode, SEEN, (), None))

@@ -8,11 +8,11 @@ from tests.filepool.direct import START, Direct, message, octets
 
 from imapvm._core import Record, UidSet, segment_append, segment_records
 from imapvm.filepool.check.run import Finding
-from imapvm.filepool.operations.append import Append
-from imapvm.filepool.operations.copy import Copy
-from imapvm.filepool.operations.deliver import Deliver
-from imapvm.filepool.operations.mailboxes import CreateMailbox, DeleteMailbox, Subscribe
-from imapvm.filepool.operations.store_flags import Expunge
+from imapvm.filepool.operations.append import AppendMessages
+from imapvm.filepool.operations.copy import CopyMessages
+from imapvm.filepool.operations.deliver import DeliverMessage
+from imapvm.filepool.operations.mailboxes import CreateMailbox, DeleteMailbox, SetSubscription
+from imapvm.filepool.operations.store_flags import ExpungeMessages
 from imapvm.filepool.operations.sweep import SweepStep
 from imapvm.filepool.tables.bodies import Sweeping, sweep_key
 from imapvm.filepool.tables.changes import Change
@@ -22,10 +22,10 @@ from imapvm.filepool.tables.schema import (
     COUNTER,
     ID_KEY,
     INDEX_KEY,
+    JOURNAL_ROW,
     KEYWORDS_KEY,
     NAME_ROW,
     PAIR_KEY,
-    RING_ROW,
     SWEEP_KEY,
     MailboxRow,
     UsageRow,
@@ -38,14 +38,14 @@ def damaged(tmp_path):
     """A filepool in which something of everything is: alice, account 1, has INBOX, mailbox 1."""
     with Direct(tmp_path / "damaged") as direct:
         inbox = tuple(message(n, n % 16, (f"k{n % 3}",)) for n in range(1, 51))
-        direct.apply(Append(1, 1, inbox, START))
-        direct.apply(Append(1, 1, (message(octets(99, size=20_000)),), START))  # UID 51
-        direct.apply(Copy(1, 1, UidSet([(1, 3)]), 2, move=False, now=START))
-        direct.apply(Deliver(b"d" * 16, ((1, "INBOX"),), message(100), START))  # UID 52
-        direct.apply(Expunge(1, 1, UidSet([(8, 8)]), START))
-        direct.apply(Subscribe(1, "only/subscribed", subscribed=True))
+        direct.apply(AppendMessages(1, 1, inbox, START))
+        direct.apply(AppendMessages(1, 1, (message(octets(99, size=20_000)),), START))  # UID 51
+        direct.apply(CopyMessages(1, 1, UidSet([(1, 3)]), 2, move=False, now=START))
+        direct.apply(DeliverMessage(b"d" * 16, ((1, "INBOX"),), message(100), START))  # UID 52
+        direct.apply(ExpungeMessages(1, 1, UidSet([(8, 8)]), START))
+        direct.apply(SetSubscription(1, "only/subscribed", subscribed=True))
         direct.apply(CreateMailbox(1, "deleted", (), subscribe=False, now=START))  # mailbox 7
-        direct.apply(Append(1, 7, (message(200),), START))
+        direct.apply(AppendMessages(1, 7, (message(200),), START))
         direct.apply(DeleteMailbox(1, 7, START))
         assert direct.check() == []
         yield direct
@@ -120,7 +120,7 @@ def body_of(direct, uid, mailbox="INBOX"):
 
 
 def last_ring(txn, tables):
-    with txn.cursor(tables.ring) as cursor:
+    with txn.cursor(tables.journal) as cursor:
         cursor.last()
         return ID_KEY.unpack(cursor.key())[0]
 
@@ -130,7 +130,7 @@ REPAIRED = [
     (lambda s: s.mailbox(messages=7), "Mailbox 1 has 51 messages"),
     (lambda s: s.mailbox(unseen=0), "Mailbox 1 has 51 messages, 26 unseen"),
     (lambda s: s.mailbox(deleted=0), "Mailbox 1 has 51 messages"),
-    (lambda s: s.mailbox(octets=0), "Mailbox 1 has 51 messages"),
+    (lambda s: s.mailbox(size=0), "Mailbox 1 has 51 messages"),
     (lambda s: s.mailbox(uid_next=52), "its UIDNEXT is 52"),
     (lambda s: s.mailbox(highest_modseq=1), "its highest is 1"),
     (lambda s: s.mailbox(recent_from=99), "from UID 99 on are recent"),
@@ -141,7 +141,7 @@ REPAIRED = [
         "Change 99 of mailbox 1 is above",
     ),
     (lambda s: s.usage(messages=1), "its usage says 1,"),
-    (lambda s: s.usage(octets=1), "its usage says"),
+    (lambda s: s.usage(size=1), "its usage says"),
     (lambda s: s.usage(mailboxes=1), "its usage says"),
     (lambda s: s.usage(names=1), "its usage says"),
     (lambda s: s.usage(uid_validity=5), "UIDVALIDITY 18000000.., which was not given out"),
@@ -163,11 +163,11 @@ REPAIRED = [
         "count of uses of 1; .* have it: 2",
     ),
     (lambda s: s.put("references", ID_KEY.pack(999), COUNTER.pack(1)), "body 999 are counted"),
-    (lambda s: s.put("digests", CHUNK_KEY.pack(999, 0), b"x"), "digest of body 999"),
-    (lambda s: s.delete("digests", CHUNK_KEY.pack(5, 0)), "Body 5 has no digest"),
-    (lambda s: s.put("digests", CHUNK_KEY.pack(5, 0), b"x"), "digest of body 5 cannot be read"),
+    (lambda s: s.put("metadata", CHUNK_KEY.pack(999, 0), b"x"), "digest of body 999"),
+    (lambda s: s.delete("metadata", CHUNK_KEY.pack(5, 0)), "Body 5 has no digest"),
+    (lambda s: s.put("metadata", CHUNK_KEY.pack(5, 0), b"x"), "digest of body 5 cannot be read"),
     (
-        lambda s: s.put("digests", CHUNK_KEY.pack(5, 0), s.get("digests", CHUNK_KEY.pack(51, 0))),
+        lambda s: s.put("metadata", CHUNK_KEY.pack(5, 0), s.get("metadata", CHUNK_KEY.pack(51, 0))),
         "its digest says",
     ),
     (
@@ -247,10 +247,10 @@ NOT_REPAIRED = [
     (lambda s: s.put("changes", CHANGE_KEY.pack(1, 2, 1), b"\x09"), "Change 2 .* cannot be read"),
     (lambda s: s.put("changes", CHANGE_KEY.pack(1, 2, 1), b"\x01\xff"), "Change 2 .* cannot be"),
     (lambda s: s.put("changes", CHANGE_KEY.pack(1, 2, 1), b""), "Change 2 .* cannot be"),
-    (lambda s: s.delete("ring", ID_KEY.pack(5)), "nothing between 4 and 6"),
-    (lambda s: s.put("ring", ID_KEY.pack(5), b"x"), "Row 5 of the ring cannot be read"),
+    (lambda s: s.delete("journal", ID_KEY.pack(5)), "nothing between 4 and 6"),
+    (lambda s: s.put("journal", ID_KEY.pack(5), b"x"), "Row 5 of the ring cannot be read"),
     (
-        lambda s: s.put("ring", ID_KEY.pack(5), RING_ROW.pack(1, 99, Change.APPENDED)),
+        lambda s: s.put("journal", ID_KEY.pack(5), JOURNAL_ROW.pack(1, 99, Change.APPENDED)),
         "Row 5 of the ring is about MODSEQ 99",
     ),
     (lambda s: s.put("mailboxes", PAIR_KEY.pack(1, 3), b"x"), "mailbox's row cannot be read"),

@@ -186,7 +186,7 @@ def test_creating_without_room_is_named(tmp_path, monkeypatch):
 def test_the_lock_file_has_no_holes_that_a_full_disk_could_not_fill(path):
     """What is written to as memory must have its room before: a full disk would be SIGBUS."""
     lock = (path / "accounts" / "lock.mdb").stat()
-    assert lock.st_size >= environment.READERS_MAX * environment.READER_OCTETS
+    assert lock.st_size >= environment.READERS_MAX * environment.READER_BYTES
     assert lock.st_blocks * 512 >= lock.st_size
 
 

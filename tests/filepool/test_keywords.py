@@ -5,7 +5,7 @@ from tests.filepool.direct import START, look, message, uids
 
 from imapvm._core import STORE_ADD, STORE_REPLACE, UidSet
 from imapvm.filepool.errors import LimitError
-from imapvm.filepool.operations.append import Append
+from imapvm.filepool.operations.append import AppendMessages
 from imapvm.filepool.operations.store_flags import StoreFlags
 from imapvm.model.limits import (
     KEYWORD_MAX,
@@ -70,7 +70,7 @@ async def test_keywords_past_a_bound_are_refused(alice, names, match):
 def combinations(direct, count: int) -> None:
     """Give the mailbox so many keyword sets."""
     account, inbox = direct.account.id, direct.mailbox().id
-    direct.apply(Append(account, inbox, (message(1),), START))
+    direct.apply(AppendMessages(account, inbox, (message(1),), START))
     direct.apply(
         *(
             StoreFlags(account, inbox, uids(1), STORE_REPLACE, 0, (f"k{number}",), None)
@@ -101,7 +101,7 @@ def test_a_mailbox_may_not_have_more_combinations_and_goes_on_with_those_it_has(
 
 
 async def test_sets_of_many_mailboxes_are_read_again_when_memory_was_cleared(alice, monkeypatch):
-    monkeypatch.setattr("imapvm.filepool.tables.keywords.BOOKS_MAX", 2)
+    monkeypatch.setattr("imapvm.filepool.tables.keywords.CACHED_MAILBOXES_MAX", 2)
     names = ("INBOX", "Archive", "Sent", "Trash")
     for round_ in (1, 2):
         for name in names:

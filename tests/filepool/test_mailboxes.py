@@ -10,7 +10,7 @@ from imapvm.filepool.errors import (
     NoSuchMailboxError,
     SpecialUseError,
 )
-from imapvm.filepool.operations.mailboxes import CreateMailbox, Subscribe
+from imapvm.filepool.operations.mailboxes import CreateMailbox, SetSubscription
 from imapvm.model.limits import NAMES_PER_ACCOUNT_MAX
 
 
@@ -103,7 +103,7 @@ async def test_a_deleted_mailbox_is_gone_at_once_and_its_names_below_stay(alice,
     assert "a/b" in names(alice)
     with alice.reading() as reader:
         assert reader.mailbox_by_id(a.id) is None
-        assert (reader.usage().messages, reader.usage().octets) == (0, 0)
+        assert (reader.usage().messages, reader.usage().size) == (0, 0)
     for attempt in (
         alice.delete_mailbox(a.id),
         alice.append(a.id, [message(3)]),
@@ -188,7 +188,9 @@ def fill(direct, count):
     with direct.reading() as reader:
         have = len(reader.mailboxes())
     account = direct.account.id
-    direct.apply(*(Subscribe(account, f"name {n}", subscribed=True) for n in range(count - have)))
+    direct.apply(
+        *(SetSubscription(account, f"name {n}", subscribed=True) for n in range(count - have))
+    )
 
 
 @pytest.mark.at_limit("NAMES_PER_ACCOUNT_MAX")
@@ -204,11 +206,11 @@ def test_an_account_may_not_have_more_names(direct):
     fill(direct, NAMES_PER_ACCOUNT_MAX - 1)
     for operation in (
         CreateMailbox(direct.account.id, "last/one", (), subscribe=True, now=START),
-        Subscribe(direct.account.id, "x", subscribed=True),
+        SetSubscription(direct.account.id, "x", subscribed=True),
     ):
-        if isinstance(operation, Subscribe):
+        if isinstance(operation, SetSubscription):
             fill(direct, NAMES_PER_ACCOUNT_MAX)
         with pytest.raises(LimitError, match=str(NAMES_PER_ACCOUNT_MAX)):
             direct.apply(operation)
-    direct.apply(Subscribe(direct.account.id, "name 1", subscribed=False))
+    direct.apply(SetSubscription(direct.account.id, "name 1", subscribed=False))
     assert direct.check() == []

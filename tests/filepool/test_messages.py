@@ -7,7 +7,7 @@ from tests.filepool.direct import START, look, message, octets, received, record
 
 from imapvm._core import SEGMENT_RECORDS, STORE_ADD, STORE_REMOVE, STORE_REPLACE, UidSet
 from imapvm.filepool.errors import LimitError, MessageGoneError, NoSuchAccountError
-from imapvm.filepool.operations.append import Append
+from imapvm.filepool.operations.append import AppendMessages
 from imapvm.filepool.operations.mailboxes import UID_MAX
 from imapvm.model.flags import SystemFlag
 
@@ -189,7 +189,7 @@ async def test_a_copy_shares_the_body_and_keeps_what_a_message_is(alice, clock):
     assert len(source.records) == 3
     with alice.reading() as reader:
         assert reader.usage().messages == 5
-        assert reader.usage().octets == sum(
+        assert reader.usage().size == sum(
             r.size for found in (source, target) for r in found.records.values()
         )
 
@@ -255,7 +255,7 @@ def test_a_mailbox_without_uids_left_takes_no_more_and_says_why(direct):
             row.uid_next = UID_MAX - 1
 
     def append(*messages):
-        return direct.apply(Append(direct.account.id, inbox.id, messages, START))
+        return direct.apply(AppendMessages(direct.account.id, inbox.id, messages, START))
 
     direct.apply(Exhaust())
     with pytest.raises(LimitError, match="UID"):

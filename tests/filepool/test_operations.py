@@ -7,35 +7,35 @@ from tests.filepool.direct import Direct, dump, message, octets, packed, uids
 
 from imapvm._core import STORE_ADD, STORE_REMOVE, STORE_REPLACE, UidSet
 from imapvm.filepool.errors import FilepoolError, NoSuchMailboxError
-from imapvm.filepool.operations.append import Append, StageBody
-from imapvm.filepool.operations.copy import Copy
-from imapvm.filepool.operations.deliver import Deliver
+from imapvm.filepool.operations.append import AppendMessages, StageBody
+from imapvm.filepool.operations.copy import CopyMessages
+from imapvm.filepool.operations.deliver import DeliverMessage
 from imapvm.filepool.operations.enroll import AddAccount, ClearAccount
 from imapvm.filepool.operations.mailboxes import (
     ClaimRecent,
     CreateMailbox,
     DeleteMailbox,
-    Subscribe,
+    SetSubscription,
 )
 from imapvm.filepool.operations.rename import RenameMailbox
-from imapvm.filepool.operations.store_flags import Expunge, StoreFlags
+from imapvm.filepool.operations.store_flags import ExpungeMessages, StoreFlags
 from imapvm.filepool.operations.sweep import SweepStep
 from imapvm.model.ids import AccountId
 
 HISTORY = [
     CreateMailbox(1, "a/b", (), subscribe=True, now=100),
-    Append(1, 1, tuple(message(n, n % 32, (f"k{n % 3}",)) for n in range(90)), 101),
-    Append(1, 8, (message(octets(5, size=100_000)),), 102),
+    AppendMessages(1, 1, tuple(message(n, n % 32, (f"k{n % 3}",)) for n in range(90)), 101),
+    AppendMessages(1, 8, (message(octets(5, size=100_000)),), 102),
     StoreFlags(1, 1, UidSet([(3, 70)]), STORE_ADD, 8, ("x", "y"), None),
     StoreFlags(1, 1, UidSet([(60, 80)]), STORE_REMOVE, 1, ("x",), 2),
     StoreFlags(1, 1, UidSet([(20, 25)]), STORE_REPLACE, 0, ("z",), None),
-    Copy(1, 1, UidSet([(10, 50)]), 8, move=False, now=103),
-    Copy(1, 1, UidSet([(40, 45)]), 2, move=True, now=104),
-    Expunge(1, 1, UidSet([(1, 40)]), 105),
+    CopyMessages(1, 1, UidSet([(10, 50)]), 8, move=False, now=103),
+    CopyMessages(1, 1, UidSet([(40, 45)]), 2, move=True, now=104),
+    ExpungeMessages(1, 1, UidSet([(1, 40)]), 105),
     ClaimRecent(1, 1),
-    Deliver(b"d" * 16, ((1, "INBOX"), (1, "Sent")), message(7), 106),
+    DeliverMessage(b"d" * 16, ((1, "INBOX"), (1, "Sent")), message(7), 106),
     StageBody(0, ((1, b"x" * 4080),), 107, None),
-    Subscribe(1, "elsewhere", subscribed=True),
+    SetSubscription(1, "elsewhere", subscribed=True),
     RenameMailbox(1, "a", "c/d", 108),
     RenameMailbox(1, "INBOX", "before", 109),
     AddAccount(AccountId(2), 110),
@@ -43,7 +43,7 @@ HISTORY = [
     SweepStep(111),
     SweepStep(111 + 3600),
     ClearAccount(AccountId(2), 112),
-    Append(1, 1, (message(1),), 113),
+    AppendMessages(1, 1, (message(1),), 113),
 ]
 
 
@@ -73,7 +73,7 @@ def test_operations_are_values(tmp_path):
     for operation in HISTORY:
         assert hash(operation) is not None
         assert operation == operation
-    assert Expunge(1, 1, uids(1), 5) == Expunge(1, 1, uids(1), 5)
+    assert ExpungeMessages(1, 1, uids(1), 5) == ExpungeMessages(1, 1, uids(1), 5)
     body = packed(octets(1))
     assert body == packed(octets(1))
 
@@ -92,14 +92,14 @@ def test_an_operation_that_fails_has_written_nothing_where_it_can_know(direct):
         RenameMailbox(1, "nowhere", "x", 1),
         RenameMailbox(1, "Sent", "Trash", 1),
         RenameMailbox(1, "Sent", "Sent/x", 1),
-        Append(1, 99, (message(1),), 1),
-        Append(1, 1, (message(1), message(2, keywords=full)), 1),
+        AppendMessages(1, 99, (message(1),), 1),
+        AppendMessages(1, 1, (message(1), message(2, keywords=full)), 1),
         StoreFlags(1, 99, uids(1), STORE_ADD, 1, (), None),
         StoreFlags(1, 1, uids(1), STORE_ADD, 1, full, None),
-        Expunge(1, 99, uids(1), 1),
-        Copy(1, 1, uids(1), 99, move=True, now=1),
-        Subscribe(1, "bad*name", subscribed=True),
-        Subscribe(9, "x", subscribed=True),
+        ExpungeMessages(1, 99, uids(1), 1),
+        CopyMessages(1, 1, uids(1), 99, move=True, now=1),
+        SetSubscription(1, "bad*name", subscribed=True),
+        SetSubscription(9, "x", subscribed=True),
         ClaimRecent(1, 99),
     ]
     before = dump(group.env, group.tables)
@@ -117,7 +117,10 @@ def test_an_operation_that_fails_has_written_nothing_where_it_can_know(direct):
 
 def test_another_accounts_mailbox_does_not_exist_even_in_its_own_batch(direct):
     bob = direct.enroll("bob")
-    own, foreign = Append(1, 1, (message(1),), 1), Append(bob.id, 1, (message(2),), 1)
+    own, foreign = (
+        AppendMessages(1, 1, (message(1),), 1),
+        AppendMessages(bob.id, 1, (message(2),), 1),
+    )
     with pytest.raises(NoSuchMailboxError):
         direct.apply(own, foreign)
     with pytest.raises(NoSuchMailboxError):

@@ -44,11 +44,11 @@ async def trio_run(command):
 
 async def test_who_is_enrolled_elsewhere_is_here_at_once(pool, path):
     pool.accounts_changed()
-    pool.foreign_news()
+    pool.foreign_changes()
     await elsewhere(path, 'await pool.accounts.enroll("carol", "x")')
     assert pool.accounts_changed()
     carol = pool.account(pool.accounts.find("carol"))
-    assert look(carol).id in pool.foreign_news()
+    assert look(carol).id in pool.foreign_changes()
     await carol.append(look(carol).id, [message(1)])
     await elsewhere(
         path,
@@ -67,19 +67,19 @@ APPEND = (
 
 async def test_news_from_elsewhere_is_told_once_and_ours_is_not(pool, alice, path):
     inbox, archive, sent = (look(alice, name).id for name in ("INBOX", "Archive", "Sent"))
-    pool.foreign_news()
+    pool.foreign_changes()
     await alice.append(inbox, [message(1)])
-    assert pool.foreign_news() == set()
+    assert pool.foreign_changes() == set()
     await elsewhere(path, APPEND.format(name="Archive", number=2))
-    assert pool.foreign_news() == {archive}
-    assert pool.foreign_news() == set()
+    assert pool.foreign_changes() == {archive}
+    assert pool.foreign_changes() == set()
     await alice.append(sent, [message(3)])
     await elsewhere(path, APPEND.format(name="INBOX", number=4))
     await alice.append(sent, [message(5)])
     await elsewhere(path, APPEND.format(name="INBOX", number=6))
     await alice.append(sent, [message(7)])
-    assert pool.foreign_news() == {inbox}
-    assert pool.foreign_news() == set()
+    assert pool.foreign_changes() == {inbox}
+    assert pool.foreign_changes() == set()
     assert look(alice).uids == uids(1, 2, 3)
     assert set(look(alice).keywords.values()) == {("k4",), ("k6",)}
 
@@ -96,17 +96,17 @@ async def test_keywords_made_elsewhere_are_used_here(pool, alice, path):
 async def test_who_has_fallen_behind_the_ring_is_told_of_every_mailbox(
     pool, alice, path, monkeypatch
 ):
-    monkeypatch.setattr(changes, "RING_KEPT", 3)
-    monkeypatch.setattr(sweep, "RING_KEPT", 3)
-    pool.foreign_news()
+    monkeypatch.setattr(changes, "JOURNAL_ROWS_KEPT", 3)
+    monkeypatch.setattr(sweep, "JOURNAL_ROWS_KEPT", 3)
+    pool.foreign_changes()
     body = APPEND.format(name="Archive", number=1) + "\n"
     await elsewhere(path, body * 6)
     report = await pool.sweep()
-    assert report.ring_rows > 0
+    assert report.journal_rows > 0
     with alice.reading() as reader:
         everything = {mailbox.id for mailbox in reader.mailboxes()}
-    assert pool.foreign_news() == everything
-    assert pool.foreign_news() == set()
+    assert pool.foreign_changes() == everything
+    assert pool.foreign_changes() == set()
 
 
 def test_two_processes_that_write_at_the_same_time_lose_nothing(path):
@@ -145,17 +145,17 @@ async def test_many_commits_of_ours_behind_one_of_anothers_are_still_ours(
     pool, alice, path, monkeypatch
 ):
     inbox, archive = look(alice).id, look(alice, "Archive").id
-    pool.foreign_news()
+    pool.foreign_changes()
     for number in range(3):
         await elsewhere(path, APPEND.format(name="Archive", number=number))
         await alice.append(inbox, [message(10 + number)])
         await alice.append(inbox, [message(20 + number)])
-    assert pool.foreign_news() == {archive}
+    assert pool.foreign_changes() == {archive}
     monkeypatch.setattr(group, "OWN_COMMITS_MAX", 1)
     for number in range(3):
         await elsewhere(path, APPEND.format(name="Archive", number=30 + number))
         await alice.append(inbox, [message(40 + number)])
-    assert pool.foreign_news() == {archive, inbox}  # rather once too often than never
+    assert pool.foreign_changes() == {archive, inbox}  # rather once too often than never
 
 
 async def test_others_are_rung_at_after_each_commit_that_concerns_them(pool, alice):
@@ -165,7 +165,7 @@ async def test_others_are_rung_at_after_each_commit_that_concerns_them(pool, ali
     def note(what: str) -> None:
         heard.append((what, threading.get_ident() == here))
 
-    pool.ring_with(lambda: note("mail"), lambda: note("accounts"))
+    pool.set_commit_hooks(lambda: note("mail"), lambda: note("accounts"))
     await alice.append(look(alice).id, [message(1)])
     assert heard == [("mail", False)]  # by the writer's thread, whatever the loop is doing
     await pool.sweep()

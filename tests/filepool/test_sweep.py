@@ -5,8 +5,8 @@ from tests.filepool.direct import START, look, message, octets, uids
 
 from imapvm._core import UidSet
 from imapvm.filepool.operations import sweep
-from imapvm.filepool.operations.append import Append
-from imapvm.filepool.operations.deliver import Deliver
+from imapvm.filepool.operations.append import AppendMessages
+from imapvm.filepool.operations.deliver import DeliverMessage
 from imapvm.filepool.operations.mailboxes import CreateMailbox, DeleteMailbox
 from imapvm.filepool.operations.sweep import STEP_ROWS, SweepReport, SweepStep
 from imapvm.filepool.tables.bodies import GRACE_SECONDS, Sweeping, sweep_key
@@ -23,7 +23,7 @@ def test_a_deleted_mailbox_is_swept_in_bounded_steps(direct, monkeypatch, rows):
     box = direct.apply(CreateMailbox(account, "big", (), subscribe=False, now=START))
     for start in range(0, 200, 40):
         messages = tuple(message(n, keywords=(f"k{n % 7}",)) for n in range(start, start + 40))
-        direct.apply(Append(account, box.id, messages, START))
+        direct.apply(AppendMessages(account, box.id, messages, START))
     direct.apply(DeleteMailbox(account, box.id, START))
     assert direct.check() == []
     total, steps, after = SweepReport(more=True), 0, b""
@@ -59,27 +59,27 @@ async def test_one_call_does_a_bounded_amount_and_says_that_there_is_more(
 
 
 def test_the_end_of_the_ring_is_cut_off(direct, monkeypatch):
-    monkeypatch.setattr(sweep, "RING_KEPT", 10)
+    monkeypatch.setattr(sweep, "JOURNAL_ROWS_KEPT", 10)
     account, inbox = direct.account.id, direct.mailbox().id
     for number in range(30):
-        direct.apply(Append(account, inbox, (message(number),), START))
+        direct.apply(AppendMessages(account, inbox, (message(number),), START))
     report, _ = direct.apply(SweepStep(START))
     with direct.group.env.begin() as txn:
-        assert txn.stat(direct.group.tables.ring)["entries"] == 10
-    assert report.ring_rows == 26
+        assert txn.stat(direct.group.tables.journal)["entries"] == 10
+    assert report.journal_rows == 26
     assert direct.check() == []
-    assert direct.apply(SweepStep(START))[0].ring_rows == 0
+    assert direct.apply(SweepStep(START))[0].journal_rows == 0
 
 
 def test_a_large_body_is_swept_over_several_steps(direct, monkeypatch):
     monkeypatch.setattr(sweep, "STEP_ROWS", 10)
     import os
 
-    from imapvm.filepool.operations.store_flags import Expunge
+    from imapvm.filepool.operations.store_flags import ExpungeMessages
 
     account, inbox = direct.account.id, direct.mailbox().id
-    direct.apply(Append(account, inbox, (message(os.urandom(200_000), 8),), START))
-    direct.apply(Expunge(account, inbox, uids(1), START))
+    direct.apply(AppendMessages(account, inbox, (message(os.urandom(200_000), 8),), START))
+    direct.apply(ExpungeMessages(account, inbox, uids(1), START))
     reports = []
     while not reports or reports[-1].more:
         reports.append(direct.apply(SweepStep(START + GRACE_SECONDS))[0])
@@ -92,7 +92,7 @@ def test_a_large_body_is_swept_over_several_steps(direct, monkeypatch):
 def test_deliveries_are_forgotten_in_the_order_of_time(direct):
     for number in range(5):
         direct.apply(
-            Deliver(
+            DeliverMessage(
                 b"%016d" % number,
                 ((direct.account.id, "INBOX"),),
                 message(octets(number)),
@@ -108,7 +108,7 @@ def test_deliveries_are_forgotten_in_the_order_of_time(direct):
 
 def test_a_body_in_use_is_never_swept_whatever_the_table_says(direct):
     account, inbox = direct.account.id, direct.mailbox().id
-    direct.apply(Append(account, inbox, (message(1),), START))
+    direct.apply(AppendMessages(account, inbox, (message(1),), START))
     with direct.group.env.begin(write=True) as txn:
         for kind in (Sweeping.BODY, Sweeping.STAGED):
             txn.put(sweep_key(START, kind, 1), b"", db=direct.group.tables.sweep)

@@ -27,7 +27,7 @@ async def test_a_map_is_shared_until_something_comes_or_goes(alice):
 
 
 async def test_the_longest_unused_map_is_given_up(alice, monkeypatch):
-    monkeypatch.setattr(reading, "MAPS_MAX", 2)
+    monkeypatch.setattr(reading, "UID_MAPS_MAX", 2)
     await alice.append(look(alice).id, [message(1)])
     inbox = numbers(alice)
     archive = numbers(alice, "Archive")

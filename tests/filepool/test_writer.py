@@ -14,10 +14,10 @@ import trio
 from tests.filepool.direct import START, look, message, uids
 
 from imapvm._core import STORE_ADD, UidSet
-from imapvm.filepool.engine.writer import ASIDE_SECONDS, BATCH_MAX, BEGINS_WATCHED, Writer
-from imapvm.filepool.errors import DamagedError, LimitError, StoreUnavailableError
+from imapvm.filepool.engine.writer import BATCH_MAX, CONTENDED_BEGINS, GIL_YIELD_SECONDS, Writer
+from imapvm.filepool.errors import CorruptDataError, LimitError, StoreUnavailableError
 from imapvm.filepool.pool import create_filepool, open_filepool
-from imapvm.filepool.tables.changes import RING_KEPT
+from imapvm.filepool.tables.changes import JOURNAL_ROWS_KEPT
 from imapvm.model.limits import KEYWORDS_PER_MESSAGE_MAX
 
 
@@ -69,9 +69,9 @@ async def together(group, *operations):
 
 
 def append(store, *messages, now=START):
-    from imapvm.filepool.operations.append import Append
+    from imapvm.filepool.operations.append import AppendMessages
 
-    return Append(store.account.id, look(store).id, messages, now)
+    return AppendMessages(store.account.id, look(store).id, messages, now)
 
 
 def commits(pool):
@@ -118,7 +118,7 @@ class SpoilsTheEnd:
 
 async def test_who_spoils_the_end_of_a_transaction_fails_alone(alice, pool):
     told = []
-    pool.on_news = told.append
+    pool.on_changes = told.append
     first, failed, second = await together(
         pool.groups[0],
         append(alice, message(1)),
@@ -128,7 +128,7 @@ async def test_who_spoils_the_end_of_a_transaction_fails_alone(alice, pool):
     assert isinstance(failed, struct.error)
     assert (first.uids, second.uids) == (uids(1), uids(2))
     assert told == [{look(alice).id}] * 2
-    assert pool.foreign_news() == set()
+    assert pool.foreign_changes() == set()
 
 
 async def test_several_that_fail_do_not_disturb_each_other(alice, pool):
@@ -166,7 +166,7 @@ async def test_damage_that_an_operation_meets_is_named(alice, pool):
         cursor.first()
         key, good = cursor.item()
         txn.put(key, good[:-1] + b"?", db=group.tables.index)
-    with pytest.raises(DamagedError):
+    with pytest.raises(CorruptDataError):
         await alice.store_flags(look_id(alice), uids(1), mode=STORE_ADD, flags=1, keywords=())
     with group.env.begin(write=True) as txn:
         txn.put(key, good, db=group.tables.index)
@@ -202,7 +202,7 @@ async def test_a_cancelled_operation_that_is_queued_is_carried_out(alice, pool):
 
 async def test_news_comes_before_the_tasks_go_on(alice, pool):
     told = []
-    pool.on_news = lambda news: told.append((set(news), len(look(alice).records)))
+    pool.on_changes = lambda news: told.append((set(news), len(look(alice).records)))
     await alice.append(look(alice).id, [message(1)])
     assert told == [({look(alice).id}, 1)]
     archive = look(alice, "Archive").id
@@ -379,7 +379,7 @@ async def test_a_writer_that_is_closed_twice_ends_once(path):
         assert isinstance(writer, Writer)
         await writer.close()
         await writer.close()
-    assert RING_KEPT > BATCH_MAX
+    assert JOURNAL_ROWS_KEPT > BATCH_MAX
 
 
 # --- standing aside ---------------------------------------------------------------------------
@@ -413,17 +413,17 @@ async def test_the_loop_goes_on_while_another_process_writes(alice, pool, somebo
     async with trio.open_nursery() as nursery:
         for number in range(BATCH_MAX):
             if number == 2:  # they wait, and we do not; who comes now shares their commit
-                await trio.sleep(2 * ASIDE_SECONDS)
+                await trio.sleep(2 * GIL_YIELD_SECONDS)
             nursery.start_soon(group.submit, append(alice, message(number)))
         await trio.testing.wait_all_tasks_blocked()
         assert look(alice).uids == uids()
         somebody_writing.stdin.close()
     assert look(alice).uids == UidSet([(1, BATCH_MAX)])
     assert commits(pool) == before + 1
-    assert group._writer._slow_begins == BEGINS_WATCHED
-    for number in range(BEGINS_WATCHED):
+    assert group._writer._contended_begins == CONTENDED_BEGINS
+    for number in range(CONTENDED_BEGINS):
         await group.submit(append(alice, message(number)))
-    assert group._writer._slow_begins == 0
+    assert group._writer._contended_begins == 0
 
 
 HOLD_TRANSACTION = """

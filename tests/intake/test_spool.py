@@ -11,7 +11,7 @@ from tests.intake.conftest import inbox_of
 from tests.intake.fakes import FakePool, message_of
 from tests.intake.spooling import emptied, message, names, subjects, until, watching
 
-from imapvm.filepool.errors import DamagedError, LimitError
+from imapvm.filepool.errors import CorruptDataError, LimitError
 from imapvm.intake.deliver import Deliverer
 from imapvm.intake.settings import IntakeSettings
 from imapvm.intake.spool.directory import PARTS, SpoolDirectory, SpoolInUseError
@@ -86,9 +86,9 @@ async def test_a_burst_of_two_thousand_is_delivered_in_few_commits(spool, pool, 
         nonlocal commits
         commits += 1
 
-    pool.on_news = committed
+    pool.on_changes = committed
     slow_disk = functools.partial(sleep, 0.02)  # in the writer's thread, after each commit
-    pool.ring_with(slow_disk, slow_disk)
+    pool.set_commit_hooks(slow_disk, slow_disk)
     async with watching(spool, Deliverer(pool, settings)):
         for number in range(2000):
             submit(spool, "", ["bob"], message(str(number)))
@@ -370,7 +370,7 @@ async def test_a_full_disk_while_a_large_message_is_staged_is_no_different(
 async def test_one_recipient_in_trouble_delays_only_that_file(
     spool, deliverer, fake, autojump_clock
 ):
-    fake.refuses["bob"] = DamagedError("damaged")
+    fake.refuses["bob"] = CorruptDataError("damaged")
     submit(spool, "", ["bob", "cyn"], message("x"))
     async with watching(spool, deliverer):
         await until(lambda: fake.attempts >= 4)

@@ -44,7 +44,7 @@ class FakePool:
         self.faults = 0
         self.accounts = self
 
-    def foreign_news(self) -> set[int]:
+    def foreign_changes(self) -> set[int]:
         if self.faults:
             self.faults -= 1
             raise StoreUnavailableError("the disk is away")

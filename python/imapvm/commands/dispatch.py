@@ -11,7 +11,7 @@ from imapvm.commands.table import Expunges, Row, row_of
 from imapvm.commands.updates import announce, catch_up
 from imapvm.filepool.errors import (
     BodyGoneError,
-    DamagedError,
+    CorruptDataError,
     FilepoolError,
     InvalidNameError,
     LimitError,
@@ -135,7 +135,7 @@ def _fail(ctx: Context, row: Row[Any], tag: bytes, fault: Exception) -> Awaitabl
         case NoSuchAccountError():
             _hang_up(ctx, Hangup("your account was deleted", "UNAVAILABLE"))
             return None
-        case CorruptError() | DamagedError():
+        case CorruptError() | CorruptDataError():
             LOG.error("%s: damaged data", row.name, exc_info=fault)
             refusal = Refusal("stored data is damaged; the operator has been told", "CORRUPTION")
         case FilepoolError():

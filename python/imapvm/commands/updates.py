@@ -72,7 +72,7 @@ def announce(ctx: "Context", *, hold_expunges: bool, uid: bool) -> bool:
     view, store = session.view, session.store
     if view is None or store is None:
         return False
-    if view.settled == store.moment():
+    if view.settled == store.latest_txn_id():
         return False
     with store.reading() as reader:
         more = view.announce(
@@ -82,7 +82,7 @@ def announce(ctx: "Context", *, hold_expunges: bool, uid: bool) -> bool:
             uid=uid or session.rev2,
             recent=not session.rev2,
         )
-        view.settled = None if view.has_due else reader.moment
+        view.settled = None if view.has_due else reader.txn_id
     return more
 
 
@@ -93,7 +93,7 @@ def catch_up(ctx: "Context") -> None:
         Hangup: the mailbox is gone.
     """
     view, store = ctx.session.view, ctx.session.store
-    if view is not None and store is not None and view.settled != store.moment():
+    if view is not None and store is not None and view.settled != store.latest_txn_id():
         with store.reading() as reader:
             view.learn(_source(reader, view))
 

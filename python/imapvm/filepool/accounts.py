@@ -1,6 +1,6 @@
 """Accounts: who is enrolled, under which names and addresses, in which storage group.
 
-They are kept in an environment of their own. Enrolling and deleting also change the account's
+They are kept in an environment of their own. Enrolling and delete_row also change the account's
 group, in another transaction: an account has a state, so that whoever opens or sweeps the filepool
 finishes what was cut short.
 """
@@ -17,6 +17,7 @@ from imapvm.filepool.engine.writer import Writer
 from imapvm.filepool.operations.accounts import (
     Account,
     AccountRow,
+    AccountStatus,
     ActivateAccount,
     AddAlias,
     ForgetAccount,
@@ -25,7 +26,6 @@ from imapvm.filepool.operations.accounts import (
     RenameAccount,
     ReserveAccount,
     SetCredential,
-    State,
     normal_name,
 )
 from imapvm.filepool.operations.enroll import AddAccount, ClearAccount
@@ -62,10 +62,10 @@ class Accounts:
         self._groups = groups
         self._clock = clock
         self._writer: Writer[AccountsTxn] | None = None
-        self.on_commit: Callable[[], None] | None = None
+        self.on_durable: Callable[[], None] | None = None
         """Called in the writer's thread after each commit."""
         with self.env.begin() as txn:
-            self._looked_at = txn.id()
+            self._checked_txn_id = txn.id()
 
     def start(self) -> None:
         """Begin to write. Call it in Trio's thread."""
@@ -73,15 +73,15 @@ class Accounts:
             "imapvm accounts",
             self.env,
             self.write_txn,
-            begun=lambda: None,
-            committed=lambda txn, number: None,
-            spoilt=lambda: None,
-            done=self._on_disk,
+            on_begin=lambda: None,
+            on_commit=lambda txn, number: None,
+            on_abort=lambda: None,
+            on_durable=self._durable,
         )
 
-    def _on_disk(self, _: AccountsTxn) -> None:
-        if self.on_commit is not None:
-            self.on_commit()
+    def _durable(self, _: AccountsTxn) -> None:
+        if self.on_durable is not None:
+            self.on_durable()
 
     def write_txn(self, txn: "lmdb.Transaction[bytes]") -> AccountsTxn:
         """What operations are applied to."""
@@ -101,8 +101,8 @@ class Accounts:
     def changed(self) -> bool:
         """True where an account has changed since this was last asked."""
         with self.env.begin() as txn:
-            before, self._looked_at = self._looked_at, txn.id()
-        return before != self._looked_at
+            before, self._checked_txn_id = self._checked_txn_id, txn.id()
+        return before != self._checked_txn_id
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -123,7 +123,7 @@ class Accounts:
         """All accounts, by id."""
         with self.env.begin() as txn, txn.cursor(self.tables.accounts) as cursor:
             rows = [AccountRow.from_bytes(key, stored) for key, stored in cursor]
-        return [row.account for row in rows if row.state is State.ACTIVE]
+        return [row.account for row in rows if row.status is AccountStatus.ACTIVE]
 
     def aliases(self, number: AccountId) -> list[str]:
         """Addresses of an account, in the form in which they are compared."""
@@ -151,7 +151,7 @@ class Accounts:
         if stored is None:
             return None
         row = AccountRow.from_bytes(key, stored)
-        return row.account if row.state is State.ACTIVE else None
+        return row.account if row.status is AccountStatus.ACTIVE else None
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -207,9 +207,9 @@ class Accounts:
                 if stored is not None:
                     rows.append(AccountRow.from_bytes(key, stored))
         for row in rows:
-            if row.state is State.ENROLLING:
+            if row.status is AccountStatus.ENROLLING:
                 await self._finish_enrolment(row.account)
-            elif row.state is State.DELETED:
+            elif row.status is AccountStatus.DELETED:
                 await self._finish_deletion(row.account)
         return len(rows)
 

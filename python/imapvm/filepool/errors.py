@@ -21,7 +21,7 @@ class StoreUnavailableError(FilepoolError):
     """The disk is full or failed: nothing was changed, and the same may work later."""
 
 
-class DamagedError(FilepoolError):
+class CorruptDataError(FilepoolError):
     """Something stored cannot be read back; `check` says more."""
 
 

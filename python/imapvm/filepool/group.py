@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from imapvm._core import HeaderColumns
 from imapvm.filepool.engine.environment import map_data_file, open_environment
-from imapvm.filepool.engine.preallocate import Headroom
+from imapvm.filepool.engine.preallocate import Preallocator
 from imapvm.filepool.engine.transactions import GroupTxn, Operation
 from imapvm.filepool.engine.writer import Writer
-from imapvm.filepool.tables.keywords import KeywordBook
-from imapvm.filepool.tables.schema import ID_KEY, PAIR_KEY, RING_ROW, GroupTables
+from imapvm.filepool.tables.keywords import KeywordCache
+from imapvm.filepool.tables.schema import ID_KEY, JOURNAL_ROW, PAIR_KEY, GroupTables
 from imapvm.model.ids import MailboxId
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 OWN_COMMITS_MAX: Final = 1024
-"""Commits of ours behind one of another process that are remembered until `foreign_news`."""
+"""Commits of ours behind one of another process that are remembered until `foreign_changes`."""
 
 
 class Group:
@@ -51,22 +51,22 @@ class Group:
         self.clock = clock
         self.env, self.tables = open_environment(path, GroupTables, map_size=map_size)
         self.data = map_data_file(path, map_size)
-        self._headroom = Headroom(path, map_size)
-        self._page_octets = self.env.stat()["psize"]
-        self.book = KeywordBook()
-        self.seen: dict[bytes, tuple[bytes, Mailbox]] = {}
+        self._preallocator = Preallocator(path, map_size)
+        self._page_size = self.env.stat()["psize"]
+        self.keyword_cache = KeywordCache()
+        self.mailbox_cache: dict[bytes, tuple[bytes, Mailbox]] = {}
         """Rows of `mailboxes` as last seen, decoded; a row is compared before it is believed."""
-        self.maps: dict[MailboxId, tuple[int, int, UidMap]] = {}
+        self.uid_maps: dict[MailboxId, tuple[int, int, UidMap]] = {}
         """UIDs of mailboxes as last read, by `uid_next` and count: see `Reader.uid_map`."""
-        self.on_news: Callable[[set[MailboxId]], None] | None = None
-        self.on_commit: Callable[[], None] | None = None
+        self.on_changes: Callable[[set[MailboxId]], None] | None = None
+        self.on_durable: Callable[[], None] | None = None
         """Called in the writer's thread after a commit that other processes should know of."""
-        self._write_book = KeywordBook()
+        self._writer_keyword_cache = KeywordCache()
         self._writer: Writer[GroupTxn] | None = None
-        self._own: deque[tuple[int, int]] = deque()  # our ring rows behind `_heard`
+        self._own_rows: deque[tuple[int, int]] = deque()  # our ring rows behind `_read_to`
         with self.env.begin() as txn:
-            self._looked_at = txn.id()
-            self._heard = self._last_in_ring(txn)
+            self._checked_txn_id = txn.id()
+            self._read_to = self._last_in_journal(txn)
 
     def start(self) -> None:
         """Begin to write. Call it in Trio's thread."""
@@ -74,10 +74,10 @@ class Group:
             f"imapvm group {self.number}",
             self.env,
             self.write_txn,
-            begun=self._begun,
-            committed=self._committed,
-            spoilt=self._write_book.clear,
-            done=self._on_disk,
+            on_begin=self._begun,
+            on_commit=self._committed,
+            on_abort=self._writer_keyword_cache.clear,
+            on_durable=self._durable,
         )
 
     async def submit(self, operation: Operation[GroupTxn, Result]) -> Result:
@@ -93,16 +93,16 @@ class Group:
 
     def release(self) -> None:
         """Close the files; nothing may be queued."""
-        self._headroom.close()
+        self._preallocator.close()
         self.env.close()
 
     def write_txn(self, txn: "lmdb.Transaction[bytes]") -> GroupTxn:
         """What operations are applied to."""
-        return GroupTxn(txn, self.tables, self._write_book)
+        return GroupTxn(txn, self.tables, self._writer_keyword_cache)
 
-    # --- news ---------------------------------------------------------------------------------
+    # --- changed ---------------------------------------------------------------------------------
 
-    def foreign_news(self) -> set[MailboxId]:
+    def foreign_changes(self) -> set[MailboxId]:
         """Mailboxes that other processes have changed since this was last asked.
 
         About 1 µs where nothing was committed. After falling behind by more than the ring holds:
@@ -110,60 +110,60 @@ class Group:
         """
         with self.env.begin() as txn:
             now = txn.id()
-            if now == self._looked_at:
+            if now == self._checked_txn_id:
                 return set()
-            self._looked_at = now
-            last = self._last_in_ring(txn)
-            news: set[MailboxId] = set()
-            with txn.cursor(self.tables.ring) as cursor:
-                if self._heard < last and cursor.set_range(ID_KEY.pack(self._heard + 1)):
-                    if ID_KEY.unpack(cursor.key())[0] > self._heard + 1:
-                        news = self._all_mailboxes(txn)
+            self._checked_txn_id = now
+            last = self._last_in_journal(txn)
+            changed: set[MailboxId] = set()
+            with txn.cursor(self.tables.journal) as cursor:
+                if self._read_to < last and cursor.set_range(ID_KEY.pack(self._read_to + 1)):
+                    if ID_KEY.unpack(cursor.key())[0] > self._read_to + 1:
+                        changed = self._all_mailboxes(txn)
                     else:
                         for key, row in cursor:
                             if not self._is_own(ID_KEY.unpack(key)[0]):
-                                news.add(MailboxId(RING_ROW.unpack(row)[0]))
-            self._heard = max(self._heard, last)
+                                changed.add(MailboxId(JOURNAL_ROW.unpack(row)[0]))
+            self._read_to = max(self._read_to, last)
         self._forget_own()
-        return news
+        return changed
 
     def _begun(self) -> None:
         """In the writer's thread, before each commit of ours."""
-        self._headroom.keep((self.env.info()["last_pgno"] + 1) * self._page_octets)
+        self._preallocator.preallocate((self.env.info()["last_pgno"] + 1) * self._page_size)
 
-    def _on_disk(self, txn: GroupTxn) -> None:
+    def _durable(self, txn: GroupTxn) -> None:
         """In the writer's thread, after each commit of ours."""
-        if txn.ring and self.on_commit is not None:
-            self.on_commit()
+        if txn.journal_rows and self.on_durable is not None:
+            self.on_durable()
 
     def _committed(self, txn: GroupTxn, number: int) -> None:
         """In Trio's thread, after each commit of ours."""
-        if txn.ring:
-            first, last = txn.ring[0], txn.ring[-1]
-            if self._own and self._own[-1][1] + 1 == first:
-                first = self._own.pop()[0]
-            if first <= self._heard + 1:  # nobody else has written in between
-                self._heard = max(self._heard, last)
-                if number == self._looked_at + 1:
-                    self._looked_at = number
+        if txn.journal_rows:
+            first, last = txn.journal_rows[0], txn.journal_rows[-1]
+            if self._own_rows and self._own_rows[-1][1] + 1 == first:
+                first = self._own_rows.pop()[0]
+            if first <= self._read_to + 1:  # nobody else has written in between
+                self._read_to = max(self._read_to, last)
+                if number == self._checked_txn_id + 1:
+                    self._checked_txn_id = number
             else:
-                self._own.append((first, last))
-                if len(self._own) > OWN_COMMITS_MAX:
-                    self._own.popleft()
+                self._own_rows.append((first, last))
+                if len(self._own_rows) > OWN_COMMITS_MAX:
+                    self._own_rows.popleft()
         # Where nothing is in the ring nothing was written, perhaps, and LMDB then gives the same
         # number to the next transaction of whichever process: it must be looked at.
-        if txn.news and self.on_news is not None:
-            self.on_news(txn.news)
+        if txn.changed and self.on_changes is not None:
+            self.on_changes(txn.changed)
 
     def _is_own(self, sequence: int) -> bool:
-        return any(first <= sequence <= last for first, last in self._own)
+        return any(first <= sequence <= last for first, last in self._own_rows)
 
     def _forget_own(self) -> None:
-        while self._own and self._own[0][1] <= self._heard:
-            self._own.popleft()
+        while self._own_rows and self._own_rows[0][1] <= self._read_to:
+            self._own_rows.popleft()
 
-    def _last_in_ring(self, txn: "lmdb.Transaction[bytes]") -> int:
-        with txn.cursor(self.tables.ring) as cursor:
+    def _last_in_journal(self, txn: "lmdb.Transaction[bytes]") -> int:
+        with txn.cursor(self.tables.journal) as cursor:
             return int(ID_KEY.unpack(cursor.key())[0]) if cursor.last() else 0
 
     def _all_mailboxes(self, txn: "lmdb.Transaction[bytes]") -> set[MailboxId]:

@@ -17,7 +17,12 @@ from imapvm.filepool.errors import FilepoolError
 from imapvm.filepool.format import ACCOUNTS, group_name, read_format
 from imapvm.filepool.group import Group
 from imapvm.filepool.operations.append import BodyWriter, NewMessage
-from imapvm.filepool.operations.deliver import Deliver, Delivery, DeliveryRefused, DeliveryResult
+from imapvm.filepool.operations.deliver import (
+    DeliverMessage,
+    Delivery,
+    DeliveryRefused,
+    DeliveryResult,
+)
 from imapvm.filepool.operations.sweep import SweepReport, SweepStep
 from imapvm.filepool.restaging import in_group
 from imapvm.filepool.store import AccountStore
@@ -41,7 +46,7 @@ class Filepool:
         self.columns = HeaderColumns(HEADER_COLUMNS_OCTETS_MAX)
         """What SEARCH keeps of all groups: one bound, for whoever searches most."""
         self._swept_to = [b""] * self.format.groups
-        self._on_news: Callable[[Collection[MailboxId]], None] | None = None
+        self._on_changes: Callable[[Collection[MailboxId]], None] | None = None
         try:
             for number in range(self.format.groups):
                 directory = path / group_name(number)
@@ -70,37 +75,37 @@ class Filepool:
     # --- news ---------------------------------------------------------------------------------
 
     @property
-    def on_news(self) -> Callable[[Collection[MailboxId]], None] | None:
+    def on_changes(self) -> Callable[[Collection[MailboxId]], None] | None:
         """Called in Trio's thread after each commit of ours that changed mailboxes, with their ids.
 
         Before the tasks that wait for the commit go on. It must not raise.
         """
-        return self._on_news
+        return self._on_changes
 
-    @on_news.setter
-    def on_news(self, callback: Callable[[Collection[MailboxId]], None] | None) -> None:
-        self._on_news = callback
+    @on_changes.setter
+    def on_changes(self, callback: Callable[[Collection[MailboxId]], None] | None) -> None:
+        self._on_changes = callback
         for group in self.groups:
-            group.on_news = callback
+            group.on_changes = callback
 
-    def ring_with(self, mail: Callable[[], None], accounts: Callable[[], None]) -> None:
+    def set_commit_hooks(self, mail: Callable[[], None], accounts: Callable[[], None]) -> None:
         """Have other processes told of our commits, as soon as they are on disk.
 
         Args:
             mail: called in a writer's thread after a commit that changed mailboxes. It must neither
-                raise nor wait; what it tells of is found by `foreign_news`.
+                raise nor wait; what it tells of is found by `foreign_changes`.
             accounts: likewise after one that changed an account: `accounts_changed`.
         """
         for group in self.groups:
-            group.on_commit = mail
-        self.accounts.on_commit = accounts
+            group.on_durable = mail
+        self.accounts.on_durable = accounts
 
-    def foreign_news(self) -> set[MailboxId]:
+    def foreign_changes(self) -> set[MailboxId]:
         """Mailboxes that other processes have changed since this was last asked."""
-        news: set[MailboxId] = set()
+        changed: set[MailboxId] = set()
         for group in self.groups:
-            news |= group.foreign_news()
-        return news
+            changed |= group.foreign_changes()
+        return changed
 
     def accounts_changed(self) -> bool:
         """True where any process has changed an account since this was last asked."""
@@ -145,7 +150,7 @@ class Filepool:
         try:
             ready = await in_group(self, message, group)
             results |= await group.submit(
-                Deliver(delivery, tuple(recipients), ready, int(self.clock()))
+                DeliverMessage(delivery, tuple(recipients), ready, int(self.clock()))
             )
         except FilepoolError as reason:
             for account, _ in recipients:

@@ -22,7 +22,7 @@ from imapvm._core import (
 )
 from imapvm.filepool.errors import (
     BodyGoneError,
-    DamagedError,
+    CorruptDataError,
     NoSuchAccountError,
     StoreUnavailableError,
 )
@@ -44,17 +44,17 @@ if TYPE_CHECKING:
     from imapvm.filepool.group import Group
     from imapvm.filepool.tables.keywords import MailboxKeywords
 
-SEEN_MAX: Final = 8192
+MAILBOX_CACHE_MAX: Final = 8192
 """Mailbox rows that a process keeps decoded, about 4 MiB; beyond that it starts anew."""
 
 ATTEMPTS_MAX: Final = 1000
 """To begin a transaction that is not overtaken by two commits within a microsecond or two."""
 
-MAPS_MAX: Final = 512
+UID_MAPS_MAX: Final = 512
 """Maps of UIDs that a process keeps, the latest used; each is 8 octets for a gap in the UIDs."""
 
 
-GONE: Final = "The octets of this message have been removed."
+BODY_GONE: Final = "The octets of this message have been removed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +62,22 @@ class Usage:
     """What an account uses of the store."""
 
     messages: int
-    octets: int
+    size: int
     mailboxes: int
 
 
 class Reader:
-    """What one account can see, as of one moment. Use it in a `with`, and keep nothing lent.
+    """What one account can see, as of one transaction. Use it in a `with`, and keep nothing lent.
 
     Raises:
         StoreUnavailableError: at entering: too many transactions are open in all processes.
-        DamagedError: at entering, and from every method: what is stored cannot be read.
+        CorruptDataError: at entering, and from every method: what is stored cannot be read.
     """
 
-    __slots__ = ("_account", "_group", "_tables", "_txn", "moment", "snapshot")
+    __slots__ = ("_account", "_group", "_tables", "_txn", "snapshot", "txn_id")
     snapshot: Snapshot
-    moment: int
-    """The number of the commit that is seen: see `AccountStore.moment`."""
+    txn_id: int
+    """The number of the commit that is seen: see `AccountStore.latest_txn_id`."""
     _txn: "lmdb.Transaction[bytes]"
 
     def __init__(self, group: "Group", account: AccountId) -> None:
@@ -93,11 +93,11 @@ class Reader:
             except lmdb.Error as error:
                 raise StoreUnavailableError(f"The filepool cannot be read now: {error}.") from None
             try:
-                self.moment = txn.id()
-                snapshot = group.data.snapshot(self.moment)
+                self.txn_id = txn.id()
+                snapshot = group.data.snapshot(self.txn_id)
             except CorruptError as fault:
                 txn.abort()
-                raise DamagedError(f"The filepool cannot be read: {fault}.") from None
+                raise CorruptDataError(f"The filepool cannot be read: {fault}.") from None
             if snapshot is not None:
                 self._txn = txn
                 self.snapshot = snapshot
@@ -162,7 +162,7 @@ class Reader:
         if stored is None:
             raise NoSuchAccountError("This account does not exist any more.")
         row = UsageRow.from_bytes(key, stored)
-        return Usage(row.messages, row.octets, row.mailboxes)
+        return Usage(row.messages, row.size, row.mailboxes)
 
     def _rows(self, table: "lmdb._Database") -> Iterator[tuple[bytes, bytes]]:
         """Rows of a table whose keys begin with the account."""
@@ -176,13 +176,13 @@ class Reader:
 
     def _decoded(self, key: bytes, stored: bytes) -> Mailbox:
         """Decode a row, unless it is as it was when it was last decoded."""
-        seen = self._group.seen.get(key)
+        seen = self._group.mailbox_cache.get(key)
         if seen is not None and seen[0] == stored:
             return seen[1]
         mailbox = mailbox_of(MailboxRow.from_bytes(key, stored))
-        if len(self._group.seen) >= SEEN_MAX:
-            self._group.seen.clear()
-        self._group.seen[key] = (stored, mailbox)
+        if len(self._group.mailbox_cache) >= MAILBOX_CACHE_MAX:
+            self._group.mailbox_cache.clear()
+        self._group.mailbox_cache[key] = (stored, mailbox)
         return mailbox
 
     # --- the index ----------------------------------------------------------------------------
@@ -193,12 +193,12 @@ class Reader:
         UIDs are never reused, so two states of a mailbox with the same UIDNEXT differ only by what
         was expunged, and then in their count: equal UIDNEXT and count mean equal UIDs.
         """
-        maps = self._group.maps
+        maps = self._group.uid_maps
         known = maps.pop(mailbox.id, None)
         if known is None or known[:2] != (mailbox.uid_next, mailbox.messages):
             numbers = self.snapshot.uid_map(mailbox.id)
             known = (mailbox.uid_next, mailbox.messages, numbers)
-            if len(maps) >= MAPS_MAX:
+            if len(maps) >= UID_MAPS_MAX:
                 del maps[next(iter(maps))]
         maps[mailbox.id] = known  # behind those that were used longer ago
         return known[2]
@@ -217,7 +217,7 @@ class Reader:
 
     def _known(self, mailbox: Mailbox) -> "MailboxKeywords":
         table = self._tables.keywords
-        return self._group.book.of(
+        return self._group.keyword_cache.get(
             mailbox.id, mailbox.keyword_sets, lambda key: self._txn.get(key, None, table)
         )
 
@@ -244,7 +244,7 @@ class Reader:
         *,
         recent: UidSet | None,
         flags_too: UidSet | None,
-        most: int,
+        max_bytes: int,
     ) -> tuple[UidSet, bool, FetchAnswer | None]:
         """Write FETCH responses; see `imapvm._core.Snapshot.fetch`.
 
@@ -261,21 +261,21 @@ class Reader:
                 keywords=self.keyword_text(mailbox),
                 recent=recent,
                 flags_too=flags_too,
-                most=most,
+                most=max_bytes,
             )
         except KeyError:
-            raise BodyGoneError(GONE) from None
+            raise BodyGoneError(BODY_GONE) from None
 
-    def write(self, answer: FetchAnswer, out: ResponseWriter, most: int) -> bool:
+    def write(self, answer: FetchAnswer, out: ResponseWriter, max_bytes: int) -> bool:
         """Write on at an answer; see `imapvm._core.FetchAnswer.write`.
 
         Raises:
             BodyGoneError: a message was expunged, and the grace period is over.
         """
         try:
-            return answer.write(out, self.snapshot, most)
+            return answer.write(out, self.snapshot, max_bytes)
         except KeyError:
-            raise BodyGoneError(GONE) from None
+            raise BodyGoneError(BODY_GONE) from None
 
     def body(self, body: BodyId, offset: int, length: int) -> bytes:
         """A stretch of a message, cut off at its end; costs in proportion, and a frame at most.
@@ -286,9 +286,9 @@ class Reader:
         try:
             return self.snapshot.body(body, offset, length)
         except KeyError:
-            raise BodyGoneError(GONE) from None
+            raise BodyGoneError(BODY_GONE) from None
         except CorruptError as fault:
-            raise DamagedError(f"Body {body} cannot be read: {fault}.") from None
+            raise CorruptDataError(f"Body {body} cannot be read: {fault}.") from None
 
     def body_size(self, body: BodyId) -> int:
         """Octets of a message.
@@ -299,6 +299,6 @@ class Reader:
         try:
             return self.snapshot.body_size(body)
         except KeyError:
-            raise BodyGoneError(GONE) from None
+            raise BodyGoneError(BODY_GONE) from None
         except CorruptError as fault:
-            raise DamagedError(f"Body {body} cannot be read: {fault}.") from None
+            raise CorruptDataError(f"Body {body} cannot be read: {fault}.") from None

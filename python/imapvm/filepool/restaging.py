@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from imapvm.filepool.errors import BodyGoneError
 from imapvm.filepool.operations.append import NewMessage, StageBody
-from imapvm.filepool.tables.bodies import STAGED_SECONDS, NewBody, Staged, stored_octets
+from imapvm.filepool.tables.bodies import STAGED_SECONDS, NewBody, Staged, stored_size
 from imapvm.filepool.tables.schema import CHUNK_KEY, VALUE_MAX
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ async def in_group(pool: "Filepool", message: NewMessage, group: "Group") -> New
 
 async def _restage(body: NewBody, staged: Staged, source: "Group", target: "Group") -> NewBody:
     until = int(target.clock()) + STAGED_SECONDS
-    end = 1 + -(-stored_octets(body.rows[0][1]) // VALUE_MAX) - len(body.rows[1:])
+    end = 1 + -(-stored_size(body.rows[0][1]) // VALUE_MAX) - len(body.rows[1:])
     copy: Staged | None = None
     for first in range(1, end, ROWS):
         rows = []

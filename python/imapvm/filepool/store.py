@@ -5,17 +5,22 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from imapvm._core import HeaderColumns, UidSet
-from imapvm.filepool.operations.append import Append, Appended, BodyWriter, NewMessage
-from imapvm.filepool.operations.copy import Copied, Copy
+from imapvm.filepool.operations.append import AppendMessages, AppendResult, BodyWriter, NewMessage
+from imapvm.filepool.operations.copy import CopyMessages, CopyResult
 from imapvm.filepool.operations.mailboxes import (
     ClaimRecent,
     CreateMailbox,
     DeleteMailbox,
     Mailbox,
-    Subscribe,
+    SetSubscription,
 )
 from imapvm.filepool.operations.rename import RenameMailbox
-from imapvm.filepool.operations.store_flags import Expunge, Expunged, Stored, StoreFlags
+from imapvm.filepool.operations.store_flags import (
+    ExpungeMessages,
+    ExpungeResult,
+    StoreFlags,
+    StoreResult,
+)
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.restaging import in_group
 from imapvm.model.ids import MailboxId
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
     from imapvm.filepool.pool import Filepool
 
 
-__all__ = ["AccountStore", "Appended", "Copied", "Expunged", "Mailbox", "Stored"]
+__all__ = ["AccountStore", "AppendResult", "CopyResult", "ExpungeResult", "Mailbox", "StoreResult"]
 
 
 class AccountStore:
@@ -50,8 +55,8 @@ class AccountStore:
         """One short read transaction. Nothing may be awaited inside."""
         return Reader(self._group, self._id)
 
-    def moment(self) -> int:
-        """The number of the latest commit: where it is `Reader.moment`, nothing has changed since.
+    def latest_txn_id(self) -> int:
+        """The number of the latest commit: where it is `Reader.txn_id`, nothing has changed since.
 
         Counts the commits of every account in the storage group, and of every process. Costs
         a tenth of a read transaction.
@@ -104,16 +109,16 @@ class AccountStore:
         await self._group.submit(RenameMailbox(self._id, old, new, self._now()))
 
     async def subscribe(self, name: str) -> None:
-        """Subscribe a name, whether it has a mailbox or not.
+        """SetSubscription a name, whether it has a mailbox or not.
 
         Raises:
             InvalidNameError, LimitError: it cannot be kept.
         """
-        await self._group.submit(Subscribe(self._id, name, subscribed=True))
+        await self._group.submit(SetSubscription(self._id, name, subscribed=True))
 
     async def unsubscribe(self, name: str) -> None:
         """The name is not subscribed afterwards."""
-        await self._group.submit(Subscribe(self._id, name, subscribed=False))
+        await self._group.submit(SetSubscription(self._id, name, subscribed=False))
 
     async def claim_recent(self, mailbox: MailboxId) -> int:
         r"""Take the \\Recent messages: returns the UID from which on they were recent.
@@ -128,7 +133,7 @@ class AccountStore:
 
     # --- messages -----------------------------------------------------------------------------
 
-    async def append(self, mailbox: MailboxId, messages: Sequence[NewMessage]) -> Appended:
+    async def append(self, mailbox: MailboxId, messages: Sequence[NewMessage]) -> AppendResult:
         """Put messages into a mailbox, all or none.
 
         Raises:
@@ -138,7 +143,7 @@ class AccountStore:
         ready = tuple(messages)
         if any(message.body.staged is not None for message in ready):
             ready = tuple([await in_group(self._pool, message, self._group) for message in ready])
-        return await self._group.submit(Append(self._id, mailbox, ready, self._now()))
+        return await self._group.submit(AppendMessages(self._id, mailbox, ready, self._now()))
 
     async def store_flags(
         self,
@@ -149,7 +154,7 @@ class AccountStore:
         flags: int,
         keywords: tuple[str, ...],
         unchanged_since: int | None = None,
-    ) -> Stored:
+    ) -> StoreResult:
         """Change flags.
 
         Args:
@@ -167,13 +172,13 @@ class AccountStore:
             StoreFlags(self._id, mailbox, uids, mode, flags, keywords, unchanged_since)
         )
 
-    async def expunge(self, mailbox: MailboxId, uids: UidSet) -> Expunged:
+    async def expunge(self, mailbox: MailboxId, uids: UidSet) -> ExpungeResult:
         r"""Remove those of some messages that carry \Deleted."""
-        return await self._group.submit(Expunge(self._id, mailbox, uids, self._now()))
+        return await self._group.submit(ExpungeMessages(self._id, mailbox, uids, self._now()))
 
     async def copy(
         self, mailbox: MailboxId, uids: UidSet, to: MailboxId, *, whole: bool = False
-    ) -> Copied:
+    ) -> CopyResult:
         """Copy messages to a mailbox of this account, all or none.
 
         Those that are gone are passed over, unless they are `whole` only together.
@@ -183,11 +188,11 @@ class AccountStore:
             LimitError: keywords or UIDs are over a bound there.
         """
         return await self._group.submit(
-            Copy(self._id, mailbox, uids, to, move=False, now=self._now(), whole=whole)
+            CopyMessages(self._id, mailbox, uids, to, move=False, now=self._now(), whole=whole)
         )
 
-    async def move(self, mailbox: MailboxId, uids: UidSet, to: MailboxId) -> Copied:
+    async def move(self, mailbox: MailboxId, uids: UidSet, to: MailboxId) -> CopyResult:
         """Move messages to a mailbox of this account, all or none; see `copy`."""
         return await self._group.submit(
-            Copy(self._id, mailbox, uids, to, move=True, now=self._now())
+            CopyMessages(self._id, mailbox, uids, to, move=True, now=self._now())
         )

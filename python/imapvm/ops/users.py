@@ -119,7 +119,7 @@ async def _delete(pool: "Filepool", arguments: argparse.Namespace) -> int:
         with pool.account(account).reading() as reader:
             usage = reader.usage()
         _ask(
-            f"Delete {account.name} with {usage.messages} messages ({usage.octets} octets)"
+            f"Delete {account.name} with {usage.messages} messages ({usage.size} octets)"
             f" in {usage.mailboxes} mailboxes, for ever?"
         )
     await pool.accounts.delete(account.id)

@@ -156,7 +156,7 @@ async def serve_roles(
         async with open_filepool(settings.filepool, clock=clock) as pool:
             if siblings is not None:
                 wakeup = siblings.wakeup
-                pool.ring_with(wakeup.wake, partial(wakeup.wake, unconditional=True))
+                pool.set_commit_hooks(wakeup.wake, partial(wakeup.wake, unconditional=True))
             async with trio.open_nursery() as inside:
                 if Role.MAINTENANCE in roles:
                     inside.start_soon(maintain, pool, events)
@@ -239,7 +239,7 @@ class _ClientService:
             )
         self.services = Services(pool=pool, authenticator=authenticator, clock=clock)
         self.notifier = Notifier(self.services, self.connections, siblings and siblings.wakeup)
-        pool.on_news = self.notifier.notify
+        pool.on_changes = self.notifier.notify
 
     def start(self, inside: trio.Nursery) -> None:
         """Start what clients need; it has to outlive them."""

@@ -102,9 +102,9 @@ class View:
         self._keywords = frozenset(keyword.lower() for keyword in keywords)
         self._keyword_sets = keyword_sets
         self._appended_due = NONE
-        """Appended, and not told."""
+        """AppendResult, and not told."""
         self._expunges_due = NONE
-        """Expunged, and still counted by the client."""
+        """ExpungeResult, and still counted by the client."""
         self._flags_due = NONE
         """Changed, in `numbers`, and not told yet: more than one announcement's worth."""
 

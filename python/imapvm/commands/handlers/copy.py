@@ -3,7 +3,7 @@
 from imapvm._core import Copy, Move
 from imapvm.commands.context import Context, Done, Refusal
 from imapvm.commands.selected import gone, selected, wanted_uids, writable
-from imapvm.filepool.store import AccountStore, Copied
+from imapvm.filepool.store import AccountStore, CopyResult
 from imapvm.model.ids import MailboxId
 
 
@@ -52,7 +52,7 @@ def _target(store: AccountStore, name: str) -> MailboxId:
     return mailbox.id
 
 
-def _copyuid(copied: Copied) -> str | None:
+def _copyuid(copied: CopyResult) -> str | None:
     """COPYUID of RFC 4315 section 3; None where nothing was copied."""
     if not copied.source:
         return None

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from imapvm.filepool.check.findings import deleting, putting
-from imapvm.filepool.errors import DamagedError
-from imapvm.filepool.operations.accounts import AccountRow, State, normal_name
+from imapvm.filepool.check.findings import delete_row, put_row
+from imapvm.filepool.errors import CorruptDataError
+from imapvm.filepool.operations.accounts import AccountRow, AccountStatus, normal_name
 from imapvm.filepool.tables.schema import COUNTER, ID_KEY, AccountTables
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class AccountsPicture:
+class AccountsState:
     """Accounts by id → storage group."""
 
     active: dict[int, int] = field(default_factory=dict)
@@ -29,46 +29,46 @@ def inspect_accounts(
     tables: AccountTables,
     groups: int,
     found: "Findings[AccountsTxn]",
-) -> AccountsPicture:
+) -> AccountsState:
     """Check the environment of accounts."""
-    picture = AccountsPicture()
+    state = AccountsState()
     names: dict[bytes, int] = {}
     highest = 0
     with txn.cursor(tables.accounts) as cursor:
         for key, stored in cursor:
             try:
                 row = AccountRow.from_bytes(key, stored)
-            except DamagedError as fault:
+            except CorruptDataError as fault:
                 found.add(str(fault))
                 continue
             account = row.account
             highest = account.id
-            active = row.state is State.ACTIVE
-            (picture.active if active else picture.unfinished)[account.id] = account.group
+            active = row.status is AccountStatus.ACTIVE
+            (state.active if active else state.unfinished)[account.id] = account.group
             if active == (txn.get(key, None, tables.unfinished) is not None):
                 fix = (
-                    deleting(tables.unfinished, key)
+                    delete_row(tables.unfinished, key)
                     if active
-                    else putting(tables.unfinished, key, b"")
+                    else put_row(tables.unfinished, key, b"")
                 )
-                state = "is enrolled and listed" if active else "is neither enrolled nor listed"
-                found.add(f"Account {account.id} {state} as unfinished.", fix)
+                listed = "is enrolled and listed" if active else "is neither enrolled nor listed"
+                found.add(f"Account {account.id} {listed} as unfinished.", fix)
             if account.group >= groups:
                 found.add(f"Account {account.id} is in group {account.group}, which is not there.")
-            if row.state is not State.DELETED:
+            if row.status is not AccountStatus.DELETED:
                 name = normal_name(account.name).encode()
                 if name in names:
                     found.add(f"Accounts {names[name]} and {account.id} have the same name.")
                 names[name] = account.id
     _inspect_names(txn, tables, names, found)
-    _inspect_aliases(txn, tables, picture, found)
+    _inspect_aliases(txn, tables, state, found)
     stored_counter = txn.get(b"account", None, tables.counters)
     if highest > (COUNTER.unpack(stored_counter)[0] if stored_counter else 0):
         found.add(
             f"Account {highest} has an id that was not given out.",
-            putting(tables.counters, b"account", COUNTER.pack(highest)),
+            put_row(tables.counters, b"account", COUNTER.pack(highest)),
         )
-    return picture
+    return state
 
 
 def _inspect_names(
@@ -82,21 +82,21 @@ def _inspect_names(
         if txn.get(name, None, tables.names) != value:
             found.add(
                 f"The name of account {account} does not lead to it.",
-                putting(tables.names, name, value),
+                put_row(tables.names, name, value),
             )
     with txn.cursor(tables.names) as cursor:
         for name, _ in cursor:
             if name not in names:
                 found.add(
                     f"The name {name.decode(errors='replace')} leads to no account.",
-                    deleting(tables.names, name),
+                    delete_row(tables.names, name),
                 )
 
 
 def _inspect_aliases(
     txn: "lmdb.Transaction[bytes]",
     tables: AccountTables,
-    picture: AccountsPicture,
+    state: AccountsState,
     found: "Findings[AccountsTxn]",
 ) -> None:
     with txn.cursor(tables.aliases) as cursor:
@@ -104,15 +104,15 @@ def _inspect_aliases(
             (account,) = COUNTER.unpack(stored)
             text = address.decode(errors="replace")
             back = ID_KEY.pack(account) + address
-            if account not in picture.active and account not in picture.unfinished:
+            if account not in state.active and account not in state.unfinished:
                 found.add(
                     f"The address {text} leads to no account.",
-                    deleting(tables.aliases, address),
+                    delete_row(tables.aliases, address),
                 )
             elif txn.get(back, None, tables.addresses) is None:
                 found.add(
                     f"The address {text} is not listed with account {account}.",
-                    putting(tables.addresses, back, b""),
+                    put_row(tables.addresses, back, b""),
                 )
     with txn.cursor(tables.addresses) as cursor:
         for back, _ in cursor:
@@ -121,5 +121,5 @@ def _inspect_aliases(
                 found.add(
                     f"The address {back[8:].decode(errors='replace')} is listed with an account "
                     "that it does not lead to.",
-                    deleting(tables.addresses, back),
+                    delete_row(tables.addresses, back),
                 )

@@ -46,7 +46,7 @@ class Findings(Generic[Txn]):
         """What was found."""
         return [Finding(sentence) for sentence, _ in self._found]
 
-    def mend(self, raw: "lmdb.Transaction[bytes]") -> list[Finding]:
+    def repair(self, raw: "lmdb.Transaction[bytes]") -> list[Finding]:
         """Mend what can be mended, in the transaction in which it was found."""
         txn = self._wrap(raw)
         findings = []
@@ -58,7 +58,7 @@ class Findings(Generic[Txn]):
         return findings
 
 
-def putting(table: "lmdb._Database", key: bytes, value: bytes) -> Callable[[WriteTxn], object]:
+def put_row(table: "lmdb._Database", key: bytes, value: bytes) -> Callable[[WriteTxn], object]:
     """Mends by writing a row."""
 
     def fix(txn: WriteTxn) -> None:
@@ -67,7 +67,7 @@ def putting(table: "lmdb._Database", key: bytes, value: bytes) -> Callable[[Writ
     return fix
 
 
-def deleting(table: "lmdb._Database", key: bytes) -> Callable[[WriteTxn], object]:
+def delete_row(table: "lmdb._Database", key: bytes) -> Callable[[WriteTxn], object]:
     """Mends by removing a row."""
 
     def fix(txn: WriteTxn) -> None:

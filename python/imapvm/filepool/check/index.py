@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from imapvm._core import CorruptError, segment_records
-from imapvm.filepool.check.state import Counted, GroupPicture
+from imapvm.filepool.check.state import Counted, GroupState
 from imapvm.filepool.tables.schema import INDEX_KEY, INLINE_MAX
 from imapvm.model.flags import SystemFlag
 
@@ -16,29 +16,29 @@ if TYPE_CHECKING:
 
 
 def inspect_index(
-    txn: "lmdb.Transaction[bytes]", picture: GroupPicture, found: "Findings[GroupTxn]"
+    txn: "lmdb.Transaction[bytes]", state: GroupState, found: "Findings[GroupTxn]"
 ) -> None:
     """Check all segments, and count what they hold."""
     lost: set[int] = set()
     before, last = 0, 0
-    with txn.cursor(picture.tables.index) as cursor:
+    with txn.cursor(state.tables.index) as cursor:
         for key, segment in cursor:
             mailbox, first = INDEX_KEY.unpack(key)
             if mailbox != before:
                 before, last = mailbox, 0
-                picture.saw(b"mailbox", mailbox)
+                state.note_id(b"mailbox", mailbox)
             what = f"The index of mailbox {mailbox} at UID {first}"
             try:
                 records = segment_records(segment)
             except CorruptError as fault:
                 found.add(f"{what} cannot be read: {fault}.")
-                picture.whole = False
+                state.index_readable = False
                 continue
-            if not picture.knows_mailbox(mailbox) and mailbox not in lost:
+            if not state.has_mailbox(mailbox) and mailbox not in lost:
                 lost.add(mailbox)
                 found.add(
                     f"There are messages of mailbox {mailbox}, which does not exist.",
-                    picture.sweep_mailbox(mailbox),
+                    state.sweep_mailbox(mailbox),
                 )
             if not records or records[0].uid != first:
                 found.add(f"{what} does not begin with that UID.")
@@ -48,13 +48,13 @@ def inspect_index(
                 found.add(f"{what} has {len(segment)} octets, more than {INLINE_MAX}.")
             if records:
                 last = max(last, records[-1].uid)
-            counted = picture.counted.get(mailbox) or Counted()
+            counted = state.counted.get(mailbox) or Counted()
             for record in records:
-                _count(picture, counted, mailbox, record, found)
+                _count(state, counted, mailbox, record, found)
 
 
 def _count(
-    picture: GroupPicture,
+    state: GroupState,
     counted: Counted,
     mailbox: int,
     record: "Record",
@@ -63,15 +63,15 @@ def _count(
     counted.messages += 1
     counted.unseen += not record.flags & SystemFlag.SEEN.value
     counted.deleted += bool(record.flags & SystemFlag.DELETED.value)
-    counted.octets += record.size
+    counted.size += record.size
     counted.last_uid = max(counted.last_uid, record.uid)
     counted.modseq = max(counted.modseq, record.modseq)
     if record.keyword_set:
         counted.keyword_sets.add(record.keyword_set)
-    picture.uses[record.body] += 1
-    picture.saw(b"body", record.body)
-    picture.saw(b"thread", record.thread)
-    if picture.sizes.setdefault(record.body, record.size) != record.size:
+    state.uses[record.body] += 1
+    state.note_id(b"body", record.body)
+    state.note_id(b"thread", record.thread)
+    if state.sizes.setdefault(record.body, record.size) != record.size:
         found.add(
             f"Message {record.uid} of mailbox {mailbox} and another with the same body have "
             "different sizes."

@@ -3,8 +3,8 @@
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from imapvm.filepool.check.findings import deleting, putting
-from imapvm.filepool.check.state import GroupPicture
+from imapvm.filepool.check.findings import delete_row, put_row
+from imapvm.filepool.check.state import GroupState
 from imapvm.filepool.operations.enroll import AddAccount
 from imapvm.filepool.tables.bodies import Sweeping, sweep_key
 from imapvm.filepool.tables.schema import (
@@ -23,95 +23,97 @@ if TYPE_CHECKING:
 
     import lmdb
 
-    from imapvm.filepool.check.accounts import AccountsPicture
+    from imapvm.filepool.check.accounts import AccountsState
     from imapvm.filepool.check.findings import Findings
     from imapvm.filepool.engine.transactions import GroupTxn
 
 
 def inspect_usage(
-    picture: GroupPicture,
+    state: GroupState,
     group: int,
-    moments: "tuple[AccountsPicture, AccountsPicture]",
+    snapshots: "tuple[AccountsState, AccountsState]",
     now: int,
     found: "Findings[GroupTxn]",
 ) -> None:
     """Who has mail here must be enrolled here, and the other way round.
 
     Args:
-        picture: of the group.
+        state: of the group.
         group: its number.
-        moments: the accounts before and after the group's transaction began.
+        snapshots: the accounts before and after the group's transaction began.
         now: seconds since 1970.
         found: gets the findings.
     """
-    before, after = moments
-    for moment in moments:
-        picture.enrolled |= moment.active.keys() | moment.unfinished.keys()
+    before, after = snapshots
+    for accounts in snapshots:
+        state.enrolled |= accounts.active.keys() | accounts.unfinished.keys()
     for account, home in before.active.items():
-        if home == group and account in after.active and account not in picture.usages:
+        if home == group and account in after.active and account not in state.usages:
             found.add(
                 f"Account {account} is enrolled and has no row of usage.",
-                _restoring_account(picture, AccountId(account), now),
+                _restore_account(state, AccountId(account), now),
             )
-    for account, usage in picture.usages.items():
+    for account, usage in state.usages.items():
         homes = {
-            known.get(account) for moment in moments for known in (moment.active, moment.unfinished)
+            known.get(account)
+            for accounts in snapshots
+            for known in (accounts.active, accounts.unfinished)
         }
         if group not in homes:
             found.add(
                 f"Group {group} has mail of account {account}, which is not enrolled there.",
-                _removing_account(picture, usage),
+                _remove_account(state, usage),
             )
 
 
 def inspect_mailboxes(
-    txn: "lmdb.Transaction[bytes]", picture: GroupPicture, found: "Findings[GroupTxn]"
+    txn: "lmdb.Transaction[bytes]", state: GroupState, found: "Findings[GroupTxn]"
 ) -> None:
     """Rows of mailboxes must say what the index has; names must lead to mailboxes and back.
 
     Call it when the index has been counted.
     """
-    accounts: defaultdict[int, list[MailboxRow]] = defaultdict(list)
-    for row in picture.mailboxes.values():
-        accounts[row.account].append(row)
-        if not picture.knows_account(row.account):
+    by_account: defaultdict[int, list[MailboxRow]] = defaultdict(list)
+    for row in state.mailboxes.values():
+        by_account[row.account].append(row)
+        if not state.has_account(row.account):
             found.add(
                 f"Mailbox {row.id} is of account {row.account}, which does not exist.",
-                picture.sweep_account(row.account),
+                state.sweep_account(row.account),
             )
-        _inspect_row(txn, picture, row, found)
-    names = _inspect_names(txn, picture, found)
-    for account, usage in picture.usages.items():
-        rows = accounts[account]
+        _inspect_row(txn, state, row, found)
+    names = _inspect_names(txn, state, found)
+    for account, usage in state.usages.items():
+        rows = by_account[account]
         _inspect_together(usage, rows, found)
-        counted = [picture.counted[row.id] for row in rows]
+        counted = [state.counted[row.id] for row in rows]
         should = (
             sum(mailbox.messages for mailbox in counted),
-            sum(mailbox.octets for mailbox in counted),
+            sum(mailbox.size for mailbox in counted),
             len(rows),
             names[account],
         )
-        if should != (usage.messages, usage.octets, usage.mailboxes, usage.names):
+        if should != (usage.messages, usage.size, usage.mailboxes, usage.names):
             found.add(
                 f"Account {account} has {should[0]} messages with {should[1]} octets in "
                 f"{should[2]} mailboxes and {should[3]} names; its usage says {usage.messages}, "
-                f"{usage.octets}, {usage.mailboxes} and {usage.names}.",
-                _setting_usage(usage, should) if picture.whole else None,
+                f"{usage.size}, {usage.mailboxes} and {usage.names}.",
+                _set_usage(usage, should) if state.index_readable else None,
             )
 
 
 def _inspect_row(
     txn: "lmdb.Transaction[bytes]",
-    picture: GroupPicture,
+    state: GroupState,
     row: MailboxRow,
     found: "Findings[GroupTxn]",
 ) -> None:
     """One mailbox against its index."""
-    counted = picture.counted[row.id]
+    counted = state.counted[row.id]
     what = f"Mailbox {row.id}"
-    fix = counting(picture, row) if picture.whole else None
-    should = (counted.messages, counted.unseen, counted.deleted, counted.octets)
-    does = (row.messages, row.unseen, row.deleted, row.octets)
+    fix = recount(state, row) if state.index_readable else None
+    should = (counted.messages, counted.unseen, counted.deleted, counted.size)
+    does = (row.messages, row.unseen, row.deleted, row.size)
     if should != does:
         found.add(
             f"{what} has {should[0]} messages, {should[1]} unseen, {should[2]} deleted, "
@@ -138,13 +140,13 @@ def _inspect_row(
         found.add(f"{what} has a change log that begins in the future.", fix)
     if max(counted.keyword_sets, default=0) > row.keyword_sets:
         found.add(f"{what} has messages with keywords that it does not know.")
-    stored = txn.get(name_key(row.account, row.name), None, picture.tables.names)
+    stored = txn.get(name_key(row.account, row.name), None, state.tables.names)
     if stored is None or NAME_ROW.unpack(stored)[0] != row.id:
         free = stored is None or NAME_ROW.unpack(stored)[0] == 0
         value = NAME_ROW.pack(row.id, NAME_ROW.unpack(stored)[1] if stored else 0)
         found.add(
             f"The name of mailbox {row.id}, {row.name}, does not lead to it.",
-            _naming(picture, row, value, new=stored is None) if free else None,
+            _link_name(state, row, value, new=stored is None) if free else None,
         )
 
 
@@ -160,7 +162,7 @@ def _inspect_together(usage: UsageRow, rows: list[MailboxRow], found: "Findings[
     if highest > usage.uid_validity:
         found.add(
             f"Account {account} has UIDVALIDITY {highest}, which was not given out.",
-            _raising_validity(usage, highest),
+            _raise_uid_validity(usage, highest),
         )
     for use, times in Counter(use for row in rows for use in special_uses(row.uses)).items():
         if times > 1:
@@ -168,41 +170,41 @@ def _inspect_together(usage: UsageRow, rows: list[MailboxRow], found: "Findings[
 
 
 def _inspect_names(
-    txn: "lmdb.Transaction[bytes]", picture: GroupPicture, found: "Findings[GroupTxn]"
+    txn: "lmdb.Transaction[bytes]", state: GroupState, found: "Findings[GroupTxn]"
 ) -> Counter[int]:
     """Look at all names; return how many each account has."""
     count: Counter[int] = Counter()
     lost: set[int] = set()
-    table = picture.tables.names
+    table = state.tables.names
     with txn.cursor(table) as cursor:
         for key, stored in cursor:
             (account,) = ID_KEY.unpack(key[:8])
             name = key[8:].decode(errors="replace")
             count[account] += 1
-            if not picture.knows_account(account):
+            if not state.has_account(account):
                 if account not in lost:
                     lost.add(account)
                     found.add(
                         f"There are names of account {account}, which does not exist.",
-                        picture.sweep_account(account),
+                        state.sweep_account(account),
                     )
                 continue
             mailbox, subscribed = NAME_ROW.unpack(stored)
-            row = picture.mailboxes.get(mailbox)
+            row = state.mailboxes.get(mailbox)
             if mailbox and (row is None or (row.account, row.name) != (account, name)):
                 found.add(
                     f"The name {name} of account {account} leads to mailbox {mailbox}, which "
                     "has another name or does not exist.",
-                    putting(table, key, NAME_ROW.pack(0, subscribed))
+                    put_row(table, key, NAME_ROW.pack(0, subscribed))
                     if subscribed
-                    else _unnaming(picture, account, key),
+                    else _unlink_name(state, account, key),
                 )
             elif canonical_name(name) != name or name_fault(name) is not None:
                 found.add(f"Account {account} has a name that no mailbox can have: {name!r}.")
             elif not mailbox and not subscribed:
                 found.add(
                     f"The name {name} of account {account} stands for nothing.",
-                    _unnaming(picture, account, key),
+                    _unlink_name(state, account, key),
                 )
     return count
 
@@ -210,23 +212,23 @@ def _inspect_names(
 # --- mending ----------------------------------------------------------------------------------
 
 
-def _restoring_account(
-    picture: GroupPicture, account: AccountId, now: int
+def _restore_account(
+    state: GroupState, account: AccountId, now: int
 ) -> "Callable[[GroupTxn], None]":
     """Mends by counting again what is there, or by making the first mailboxes."""
 
     def fix(txn: "GroupTxn") -> None:
-        rows = [row for row in picture.mailboxes.values() if row.account == account]
+        rows = [row for row in state.mailboxes.values() if row.account == account]
         if not rows:
             AddAccount(account, now).apply(txn)
             return
-        counted = [picture.counted[row.id] for row in rows]
+        counted = [state.counted[row.id] for row in rows]
         usage = UsageRow(
             account,
             messages=sum(mailbox.messages for mailbox in counted),
-            octets=sum(mailbox.octets for mailbox in counted),
+            size=sum(mailbox.size for mailbox in counted),
             mailboxes=len(rows),
-            names=sum(1 for _ in txn.items(picture.tables.names, ID_KEY.pack(account))),
+            names=sum(1 for _ in txn.items(state.tables.names, ID_KEY.pack(account))),
             uid_validity=max(row.uid_validity for row in rows),
         )
         txn.add(usage)
@@ -234,13 +236,13 @@ def _restoring_account(
     return fix
 
 
-def counting(picture: GroupPicture, row: MailboxRow) -> "Callable[[GroupTxn], None]":
+def recount(state: GroupState, row: MailboxRow) -> "Callable[[GroupTxn], None]":
     """Mends a row by what was counted; numbers that clients know only go up."""
 
     def fix(txn: "GroupTxn") -> None:
-        counted = picture.counted[row.id]
+        counted = state.counted[row.id]
         row.messages, row.unseen = counted.messages, counted.unseen
-        row.deleted, row.octets = counted.deleted, counted.octets
+        row.deleted, row.size = counted.deleted, counted.size
         row.uid_next = max(row.uid_next, counted.last_uid + 1)
         row.highest_modseq = max(row.highest_modseq, counted.modseq, 1)
         row.recent_from = min(max(row.recent_from, 1), row.uid_next)
@@ -250,12 +252,12 @@ def counting(picture: GroupPicture, row: MailboxRow) -> "Callable[[GroupTxn], No
     return fix
 
 
-def _naming(
-    picture: GroupPicture, row: MailboxRow, value: bytes, *, new: bool
+def _link_name(
+    state: GroupState, row: MailboxRow, value: bytes, *, new: bool
 ) -> "Callable[[GroupTxn], None]":
     def fix(txn: "GroupTxn") -> None:
-        txn.put(name_key(row.account, row.name), value, picture.tables.names)
-        usage = picture.usages.get(row.account)
+        txn.put(name_key(row.account, row.name), value, state.tables.names)
+        usage = state.usages.get(row.account)
         if new and usage is not None:
             usage.names += 1
             txn.add(usage)
@@ -263,12 +265,12 @@ def _naming(
     return fix
 
 
-def _unnaming(picture: GroupPicture, account: int, key: bytes) -> "Callable[[GroupTxn], None]":
-    remove = deleting(picture.tables.names, key)
+def _unlink_name(state: GroupState, account: int, key: bytes) -> "Callable[[GroupTxn], None]":
+    remove = delete_row(state.tables.names, key)
 
     def fix(txn: "GroupTxn") -> None:
         remove(txn)
-        usage = picture.usages.get(account)
+        usage = state.usages.get(account)
         if usage is not None:
             usage.names -= 1
             txn.add(usage)
@@ -276,21 +278,19 @@ def _unnaming(picture: GroupPicture, account: int, key: bytes) -> "Callable[[Gro
     return fix
 
 
-def _setting_usage(
-    usage: UsageRow, should: tuple[int, int, int, int]
-) -> "Callable[[GroupTxn], None]":
+def _set_usage(usage: UsageRow, should: tuple[int, int, int, int]) -> "Callable[[GroupTxn], None]":
     # Names may have been mended since they were counted: only the difference is right for them.
     before = usage.names
 
     def fix(txn: "GroupTxn") -> None:
-        usage.messages, usage.octets, usage.mailboxes = should[:3]
+        usage.messages, usage.size, usage.mailboxes = should[:3]
         usage.names += should[3] - before
         txn.add(usage)
 
     return fix
 
 
-def _raising_validity(usage: UsageRow, highest: int) -> "Callable[[GroupTxn], None]":
+def _raise_uid_validity(usage: UsageRow, highest: int) -> "Callable[[GroupTxn], None]":
     def fix(txn: "GroupTxn") -> None:
         usage.uid_validity = highest
         txn.add(usage)
@@ -298,11 +298,11 @@ def _raising_validity(usage: UsageRow, highest: int) -> "Callable[[GroupTxn], No
     return fix
 
 
-def _removing_account(picture: GroupPicture, usage: UsageRow) -> "Callable[[GroupTxn], None]":
+def _remove_account(state: GroupState, usage: UsageRow) -> "Callable[[GroupTxn], None]":
     key = sweep_key(0, Sweeping.ACCOUNT, usage.account)
 
     def fix(txn: "GroupTxn") -> None:
         txn.drop_usage(usage.account)
-        txn.put(key, b"", picture.tables.sweep)
+        txn.put(key, b"", state.tables.sweep)
 
     return fix

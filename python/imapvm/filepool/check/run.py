@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import lmdb
 
     from imapvm.filepool.accounts import Accounts
-    from imapvm.filepool.check.accounts import AccountsPicture
+    from imapvm.filepool.check.accounts import AccountsState
     from imapvm.filepool.engine.transactions import GroupTxn
     from imapvm.filepool.group import Group
 
@@ -44,11 +44,11 @@ def check_filepool(accounts: "Accounts", groups: Sequence["Group"], *, repair: b
     found = Findings(accounts.write_txn)
     with accounts.env.begin(write=repair) as txn:
         before = inspect_accounts(txn, accounts.tables, len(groups), found)
-        findings = found.mend(txn) if repair else found.report()
+        findings = found.repair(txn) if repair else found.report()
     mailboxes = messages = bodies = 0
     for group in groups:
         with group.env.begin(write=repair) as txn:
-            # Who is enrolled or deleted while we look is in one picture only: that is no finding.
+            # Who is enrolled or deleted while we look is in one state only: that is no finding.
             with accounts.env.begin() as now:
                 after = inspect_accounts(
                     now, accounts.tables, len(groups), Findings(accounts.write_txn)
@@ -64,20 +64,20 @@ def check_filepool(accounts: "Accounts", groups: Sequence["Group"], *, repair: b
 def _check_group(
     txn: "lmdb.Transaction[bytes]",
     group: "Group",
-    moments: "tuple[AccountsPicture, AccountsPicture]",
+    snapshots: "tuple[AccountsState, AccountsState]",
     *,
     repair: bool,
 ) -> CheckReport:
     found: Findings[GroupTxn] = Findings(group.write_txn)
     now = int(group.clock())
-    picture = read_group(txn, group.tables, found)
-    inspect_sweep(txn, picture, found)
-    inspect_usage(picture, group.number, moments, now, found)
-    inspect_index(txn, picture, found)
-    inspect_mailboxes(txn, picture, found)
-    inspect_logs(txn, picture, found)
-    bodies = inspect_bodies(txn, picture, now, found)
-    inspect_counters(txn, picture, found)
-    findings = found.mend(txn) if repair else found.report()
-    messages = sum(counted.messages for counted in picture.counted.values())
-    return CheckReport(tuple(findings), 0, len(picture.mailboxes), messages, bodies)
+    state = read_group(txn, group.tables, found)
+    inspect_sweep(txn, state, found)
+    inspect_usage(state, group.number, snapshots, now, found)
+    inspect_index(txn, state, found)
+    inspect_mailboxes(txn, state, found)
+    inspect_logs(txn, state, found)
+    bodies = inspect_bodies(txn, state, now, found)
+    inspect_counters(txn, state, found)
+    findings = found.repair(txn) if repair else found.report()
+    messages = sum(counted.messages for counted in state.counted.values())
+    return CheckReport(tuple(findings), 0, len(state.mailboxes), messages, bodies)

@@ -4,8 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from imapvm.filepool.check.findings import putting
-from imapvm.filepool.errors import DamagedError
+from imapvm.filepool.check.findings import put_row
+from imapvm.filepool.errors import CorruptDataError
 from imapvm.filepool.tables.bodies import Sweeping, sweep_key
 from imapvm.filepool.tables.schema import GroupTables, MailboxRow, UsageRow
 
@@ -25,14 +25,14 @@ class Counted:
     messages: int = 0
     unseen: int = 0
     deleted: int = 0
-    octets: int = 0
+    size: int = 0
     last_uid: int = 0
     modseq: int = 0
     keyword_sets: set[int] = field(default_factory=set)
 
 
 @dataclass
-class GroupPicture:
+class GroupState:
     """What is known of a group."""
 
     tables: GroupTables
@@ -42,12 +42,12 @@ class GroupPicture:
     """Accounts that are known in the environment of accounts, in whatever state."""
     unreadable: set[int] = field(default_factory=set)
     """Mailboxes whose rows cannot be read: they are not to be taken for deleted."""
-    whole: bool = True
+    index_readable: bool = True
     """False where a part of the index cannot be read: what was counted is not to be believed."""
-    doomed_mailboxes: set[int] = field(default_factory=set)
+    pending_mailboxes: set[int] = field(default_factory=set)
     """Deleted, and waiting to be swept."""
-    doomed_accounts: set[int] = field(default_factory=set)
-    doomed_bodies: dict[int, bytes] = field(default_factory=dict)
+    pending_accounts: set[int] = field(default_factory=set)
+    pending_bodies: dict[int, bytes] = field(default_factory=dict)
     """Body → its row in `sweep`; staged ones, too."""
     counted: dict[int, Counted] = field(default_factory=dict)
     uses: Counter[int] = field(default_factory=Counter)
@@ -57,55 +57,57 @@ class GroupPicture:
     highest: Counter[bytes] = field(default_factory=Counter)
     """Counter → the highest id that was seen."""
 
-    def saw(self, counter: bytes, number: int) -> None:
+    def note_id(self, counter: bytes, number: int) -> None:
         """An id occurs that the counter must have given out."""
         self.highest[counter] = max(self.highest[counter], number)
 
-    def knows_mailbox(self, mailbox: int) -> bool:
+    def has_mailbox(self, mailbox: int) -> bool:
         """True for one that exists or waits to be swept."""
         return (
             mailbox in self.mailboxes
             or mailbox in self.unreadable
-            or mailbox in self.doomed_mailboxes
+            or mailbox in self.pending_mailboxes
         )
 
-    def knows_account(self, account: int) -> bool:
+    def has_account(self, account: int) -> bool:
         """True for one that exists or waits to be swept."""
-        return account in self.usages or account in self.enrolled or account in self.doomed_accounts
+        return (
+            account in self.usages or account in self.enrolled or account in self.pending_accounts
+        )
 
     def sweep_mailbox(self, mailbox: int) -> "Callable[[WriteTxn], object]":
         """Mends by having the remains of a mailbox swept."""
-        return putting(self.tables.sweep, sweep_key(0, Sweeping.MAILBOX, mailbox), b"")
+        return put_row(self.tables.sweep, sweep_key(0, Sweeping.MAILBOX, mailbox), b"")
 
     def sweep_account(self, account: int) -> "Callable[[WriteTxn], object]":
         """Mends by having the remains of an account swept."""
-        return putting(self.tables.sweep, sweep_key(0, Sweeping.ACCOUNT, account), b"")
+        return put_row(self.tables.sweep, sweep_key(0, Sweeping.ACCOUNT, account), b"")
 
 
 def read_group(
     txn: "lmdb.Transaction[bytes]", tables: GroupTables, found: "Findings[GroupTxn]"
-) -> GroupPicture:
+) -> GroupState:
     """Read who is there, and which mailboxes."""
-    picture = GroupPicture(tables)
+    state = GroupState(tables)
     with txn.cursor(tables.usage) as cursor:
         for key, stored in cursor:
             try:
                 usage = UsageRow.from_bytes(key, stored)
-            except DamagedError as fault:
+            except CorruptDataError as fault:
                 found.add(str(fault))
                 continue
-            picture.usages[usage.account] = usage
+            state.usages[usage.account] = usage
     with txn.cursor(tables.mailboxes) as cursor:
         for key, stored in cursor:
             try:
                 row = MailboxRow.from_bytes(key, stored)
-            except DamagedError as fault:
+            except CorruptDataError as fault:
                 found.add(str(fault))
-                picture.unreadable.add(int.from_bytes(key[8:], "big"))
+                state.unreadable.add(int.from_bytes(key[8:], "big"))
                 continue
-            if row.id in picture.mailboxes:
+            if row.id in state.mailboxes:
                 found.add(f"Mailbox {row.id} is in two accounts.")
-            picture.mailboxes[row.id] = row
-            picture.counted[row.id] = Counted()
-            picture.saw(b"mailbox", row.id)
-    return picture
+            state.mailboxes[row.id] = row
+            state.counted[row.id] = Counted()
+            state.note_id(b"mailbox", row.id)
+    return state

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from imapvm.filepool.check.findings import deleting, putting
-from imapvm.filepool.operations.deliver import DELIVERIES_SECONDS
+from imapvm.filepool.check.findings import delete_row, put_row
+from imapvm.filepool.operations.deliver import DELIVERY_ID_SECONDS
 from imapvm.filepool.tables.bodies import Sweeping
 from imapvm.filepool.tables.schema import COUNTER, ID_KEY, SWEEP_KEY
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     import lmdb
 
     from imapvm.filepool.check.findings import Findings
-    from imapvm.filepool.check.state import GroupPicture
+    from imapvm.filepool.check.state import GroupState
     from imapvm.filepool.engine.transactions import GroupTxn
 
 
 def inspect_sweep(
-    txn: "lmdb.Transaction[bytes]", picture: "GroupPicture", found: "Findings[GroupTxn]"
+    txn: "lmdb.Transaction[bytes]", state: "GroupState", found: "Findings[GroupTxn]"
 ) -> None:
     """Check the tables `sweep` and `deliveries`."""
-    tables = picture.tables
+    tables = state.tables
     due: dict[bytes, int] = {}
     with txn.cursor(tables.sweep) as cursor:
         for key, _ in cursor:
@@ -30,45 +30,45 @@ def inspect_sweep(
                 if txn.get(what, None, tables.deliveries) is None:
                     found.add(
                         "A delivery is to be forgotten that is not known.",
-                        deleting(tables.sweep, key),
+                        delete_row(tables.sweep, key),
                     )
                 continue
             if len(what) != ID_KEY.size or kind not in _KINDS:
                 found.add(
                     "There is a row in the sweep table that says nothing.",
-                    deleting(tables.sweep, key),
+                    delete_row(tables.sweep, key),
                 )
                 continue
             (number,) = ID_KEY.unpack(what)
             if kind == Sweeping.MAILBOX:
-                picture.doomed_mailboxes.add(number)
-                if number in picture.mailboxes:
+                state.pending_mailboxes.add(number)
+                if number in state.mailboxes:
                     found.add(
                         f"Mailbox {number} exists and is to be swept.",
-                        deleting(tables.sweep, key),
+                        delete_row(tables.sweep, key),
                     )
             elif kind == Sweeping.ACCOUNT:
-                picture.doomed_accounts.add(number)
-                if number in picture.usages:
+                state.pending_accounts.add(number)
+                if number in state.usages:
                     found.add(
                         f"Account {number} exists and is to be swept.",
-                        deleting(tables.sweep, key),
+                        delete_row(tables.sweep, key),
                     )
             else:
-                picture.doomed_bodies[number] = key
+                state.pending_bodies[number] = key
                 if txn.get(what, None, tables.references) is not None:
                     found.add(
                         f"Body {number} is in use and is to be swept.",
-                        deleting(tables.sweep, key),
+                        delete_row(tables.sweep, key),
                     )
     with txn.cursor(tables.deliveries) as cursor:
         for key, stored in cursor:
             if key not in due:
                 (when,) = COUNTER.unpack(stored)
-                row = SWEEP_KEY.pack(when + DELIVERIES_SECONDS, Sweeping.DELIVERY) + key
+                row = SWEEP_KEY.pack(when + DELIVERY_ID_SECONDS, Sweeping.DELIVERY) + key
                 found.add(
                     "A delivery is known that would never be forgotten.",
-                    putting(tables.sweep, row, b""),
+                    put_row(tables.sweep, row, b""),
                 )
 
 

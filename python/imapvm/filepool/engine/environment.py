@@ -23,8 +23,8 @@ MAP_SIZE: Final = 1 << 40
 """Address space, not disk: so large that it is never reached and never has to be changed."""
 READERS_MAX: Final = 1024
 """Read transactions open at one time, over all processes."""
-READER_OCTETS: Final = 64
-LOCK_HEAD_OCTETS: Final = 1024
+READER_BYTES: Final = 64
+LOCK_HEADER_BYTES: Final = 1024
 """Of a lock file: a cache line for each reader, and at most this in front, mutexes included."""
 
 
@@ -138,7 +138,7 @@ def _reserve_lock(path: Path) -> None:
     the environment is open here already, and the next process would take it for its own.
     """
     file = path / "lock.mdb"
-    size = READERS_MAX * READER_OCTETS + LOCK_HEAD_OCTETS
+    size = READERS_MAX * READER_BYTES + LOCK_HEADER_BYTES
     if file.exists() and file.stat().st_blocks * 512 >= size:
         return
     lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

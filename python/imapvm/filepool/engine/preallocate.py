@@ -9,13 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-STEP_OCTETS: Final = 1024 * 1024
+STEP_BYTES: Final = 1024 * 1024
 """How much longer the file is made at a time; less is never left behind the last page for long."""
-LEAST_OCTETS: Final = 128 * 1024
+HEADROOM_MIN_BYTES: Final = 128 * 1024
 """With less than this behind the last page, the file is made longer."""
 
 
-class Headroom:
+class Preallocator:
     """The end of one data file."""
 
     def __init__(self, path: Path, limit: int) -> None:
@@ -30,7 +30,7 @@ class Headroom:
         self._size = 0
         """As last seen: it never becomes shorter."""
 
-    def keep(self, used: int) -> None:
+    def preallocate(self, used: int) -> None:
         """Make the file longer, if it is time; a disk that is full is not our trouble here.
 
         To be called inside a write transaction before anything is written: it keeps every process
@@ -39,13 +39,13 @@ class Headroom:
         Args:
             used: octets up to the end of the last page in use.
         """
-        if self._size - used >= LEAST_OCTETS:
+        if self._size - used >= HEADROOM_MIN_BYTES:
             return
         with suppress(OSError):
             self._size = os.fstat(self._file).st_size
-            if self._size - used < LEAST_OCTETS and self._size + STEP_OCTETS <= self._limit:
+            if self._size - used < HEADROOM_MIN_BYTES and self._size + STEP_BYTES <= self._limit:
                 # Zeros, since a hole or reserved blocks would still be turned into data later.
-                self._size += os.pwrite(self._file, bytes(STEP_OCTETS), self._size)
+                self._size += os.pwrite(self._file, bytes(STEP_BYTES), self._size)
 
     def close(self) -> None:
         """Let go of the file. LMDB's locks are on its other one."""

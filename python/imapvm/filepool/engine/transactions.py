@@ -26,7 +26,7 @@ from imapvm.model.ids import AccountId, MailboxId
 if TYPE_CHECKING:
     import lmdb
 
-    from imapvm.filepool.tables.keywords import KeywordBook
+    from imapvm.filepool.tables.keywords import KeywordCache
 
 Txn_contra = TypeVar("Txn_contra", contravariant=True)
 Result_co = TypeVar("Result_co", covariant=True)
@@ -139,17 +139,25 @@ class GroupTxn(WriteTxn):
     operations work on them. Say `edit` before the first change to one.
     """
 
-    __slots__ = ("_edited", "_mailboxes", "_usages", "book", "news", "ring", "tables")
+    __slots__ = (
+        "_edited",
+        "_mailboxes",
+        "_usages",
+        "changed",
+        "journal_rows",
+        "keyword_cache",
+        "tables",
+    )
 
     def __init__(
-        self, txn: "lmdb.Transaction[bytes]", tables: GroupTables, book: "KeywordBook"
+        self, txn: "lmdb.Transaction[bytes]", tables: GroupTables, keyword_cache: "KeywordCache"
     ) -> None:
         super().__init__(txn, tables.counters)
         self.tables = tables
-        self.book = book
-        self.news: set[MailboxId] = set()
+        self.keyword_cache = keyword_cache
+        self.changed: set[MailboxId] = set()
         """Mailboxes that something has happened to."""
-        self.ring: list[int] = []
+        self.journal_rows: list[int] = []
         """First and last sequence number written to the ring, once there is one."""
         self._mailboxes: dict[int, MailboxRow] = {}
         self._usages: dict[int, UsageRow] = {}

@@ -23,7 +23,7 @@ import trio
 
 from imapvm._core import CorruptError
 from imapvm.filepool.engine.transactions import Operation, WriteTxn
-from imapvm.filepool.errors import DamagedError, StoreUnavailableError
+from imapvm.filepool.errors import CorruptDataError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,17 +33,17 @@ log = logging.getLogger(__name__)
 BATCH_MAX: Final = 256
 """Operations in one commit: more would not make it cheaper, and the first would wait longer."""
 
-ASIDE_SECONDS: Final = 0.005
+GIL_YIELD_SECONDS: Final = 0.005
 """How long Trio's thread stands aside at most; an operation that takes longer runs beside it."""
-QUICK_SECONDS: Final = 0.0005
+PROMPT_BEGIN_SECONDS: Final = 0.0005
 """A transaction that took longer to begin waited for one of another process."""
-BEGINS_WATCHED: Final = 64
+CONTENDED_BEGINS: Final = 64
 """After such a wait, so many transactions begin before Trio's thread stands aside."""
 
 CRASH_AT: Final = os.environ.get("IMAPVM_CRASH_AT")
 """For crash tests: `before-commit` or `after-commit`, where the process is to kill itself."""
 
-OWN_FAULTS: Final = (
+OPERATION_ERRORS: Final = (
     lmdb.BadValsizeError,
     lmdb.InvalidParameterError,
     lmdb.KeyExistsError,
@@ -55,7 +55,7 @@ Txn = TypeVar("Txn", bound=WriteTxn)
 Result = TypeVar("Result")
 
 
-class Waiter(Generic[Txn]):
+class PendingOperation(Generic[Txn]):
     """An operation, and the task that waits for it."""
 
     __slots__ = ("operation", "result", "task")
@@ -66,21 +66,21 @@ class Waiter(Generic[Txn]):
         self.result: outcome.Outcome[Any] = outcome.Value(None)
 
 
-class Turn(Generic[Txn]):
+class Batch(Generic[Txn]):
     """What is to be committed together."""
 
-    __slots__ = ("_applied", "is_open", "waiters")
+    __slots__ = ("_applied", "is_open", "pending")
 
-    def __init__(self, waiters: "list[Waiter[Txn]]") -> None:
-        self.waiters = waiters
+    def __init__(self, pending: "list[PendingOperation[Txn]]") -> None:
+        self.pending = pending
         self.is_open = True
         """Whoever comes before the transaction has begun comes in."""
         self._applied = threading.Lock()
         self._applied.acquire()
 
-    def stand_aside(self) -> None:
-        """In Trio's thread: do nothing while the operations are applied, up to ASIDE_SECONDS."""
-        self._applied.acquire(timeout=ASIDE_SECONDS)
+    def yield_gil(self) -> None:
+        """In Trio's thread: wait, up to GIL_YIELD_SECONDS, while the operations are applied."""
+        self._applied.acquire(timeout=GIL_YIELD_SECONDS)
 
     def applied(self) -> None:
         """In the writer's thread: the rest needs little of the interpreter. May be called again."""
@@ -91,9 +91,9 @@ class Turn(Generic[Txn]):
 class OperationFailed(Exception):
     """An operation raised after it had written: the transaction is spoilt."""
 
-    def __init__(self, waiter: Waiter[Any]) -> None:
+    def __init__(self, operation: PendingOperation[Any]) -> None:
         super().__init__()
-        self.waiter = waiter
+        self.operation = operation
 
 
 class Writer(Generic[Txn]):
@@ -103,10 +103,10 @@ class Writer(Generic[Txn]):
         name: for the thread and the log.
         env: the environment.
         wrap: makes the transaction that operations get.
-        begun: called in the writer's thread when a transaction has begun, before it writes.
-        committed: called in Trio's thread after each commit, before the tasks that wait go on.
-        spoilt: called in the writer's thread when a transaction was given up.
-        done: called in the writer's thread after each commit, as soon as it is on disk.
+        on_begin: called in the writer's thread when a transaction has begun, before it writes.
+        on_commit: called in Trio's thread after each commit, before the tasks that wait go on.
+        on_abort: called in the writer's thread when a transaction was given up.
+        on_durable: called in the writer's thread after each commit, as soon as it is on disk.
     """
 
     def __init__(
@@ -115,27 +115,27 @@ class Writer(Generic[Txn]):
         env: lmdb.Environment,
         wrap: "Callable[[lmdb.Transaction[bytes]], Txn]",
         *,
-        begun: Callable[[], None],
-        committed: Callable[[Txn, int], None],
-        spoilt: Callable[[], None],
-        done: Callable[[Txn], None],
+        on_begin: Callable[[], None],
+        on_commit: Callable[[Txn, int], None],
+        on_abort: Callable[[], None],
+        on_durable: Callable[[Txn], None],
     ) -> None:
         self._name = name
         self._env = env
         self._wrap = wrap
-        self._begun = begun
-        self._committed = committed
-        self._spoilt = spoilt
-        self._done = done
-        self._waiting: list[Waiter[Txn]] = []
-        self._turns: SimpleQueue[Turn[Txn] | None] = SimpleQueue()
+        self._on_begin = on_begin
+        self._on_commit = on_commit
+        self._on_abort = on_abort
+        self._on_durable = on_durable
+        self._queue: list[PendingOperation[Txn]] = []
+        self._batches: SimpleQueue[Batch[Txn] | None] = SimpleQueue()
         self._busy: trio.Event | None = None
         """Set when nothing waits any more; None where nothing does."""
-        self._slow_begins = 0
+        self._contended_begins = 0
         """So many more transactions are to begin before Trio's thread stands aside for that."""
         self._token = trio.lowlevel.current_trio_token()
         self._closed = False
-        self._ailing = False
+        self._degraded = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -151,14 +151,14 @@ class Writer(Generic[Txn]):
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._closed:
             raise StoreUnavailableError("The filepool is closed.")
-        self._waiting.append(Waiter(operation, trio.lowlevel.current_task()))
+        self._queue.append(PendingOperation(operation, trio.lowlevel.current_task()))
         if self._busy is None:
             self._busy = trio.Event()
             # Whoever is about to run has something to say, perhaps, and shares the commit.
             try:
                 await trio.lowlevel.cancel_shielded_checkpoint()
             finally:
-                self._next_turn(self._busy)
+                self._next_batch(self._busy)
         result: Result = await trio.lowlevel.wait_task_rescheduled(
             lambda _: trio.lowlevel.Abort.FAILED
         )
@@ -171,69 +171,73 @@ class Writer(Generic[Txn]):
             with trio.CancelScope(shield=True):
                 if self._busy is not None:
                     await self._busy.wait()
-                self._turns.put(None)
+                self._batches.put(None)
                 await trio.to_thread.run_sync(self._thread.join)
 
     # --- in the writer's thread ---------------------------------------------------------------
 
     def _work(self) -> None:
-        while (turn := self._turns.get()) is not None:
-            done = self._commit(turn, turn.waiters)
-            turn.applied()  # or nothing was, and Trio's thread still stands aside
+        while (batch := self._batches.get()) is not None:
+            done = self._commit(batch, batch.pending)
+            batch.applied()  # or nothing was, and Trio's thread still stands aside
             for txn, _ in done:
-                self._done(txn)
+                self._on_durable(txn)
             try:
-                self._token.run_sync_soon(self._resume, turn.waiters, done)
+                self._token.run_sync_soon(self._resume, batch.pending, done)
             except trio.RunFinishedError:
                 return
 
-    def _commit(self, turn: Turn[Txn], batch: "Sequence[Waiter[Txn]]") -> "list[tuple[Txn, int]]":
-        """Give each waiter its result; return each transaction that was committed, and its id."""
-        left = list(batch)
+    def _commit(
+        self, batch: Batch[Txn], pending: "Sequence[PendingOperation[Txn]]"
+    ) -> "list[tuple[Txn, int]]":
+        """Give each one its result; return each transaction that was committed, and its id."""
+        left = list(pending)
         while left:
             try:
-                done = self._commit_once(turn, left)
+                done = self._commit_once(batch, left)
             except OperationFailed as failed:
-                left.remove(failed.waiter)
-                self._spoilt()
+                left.remove(failed.operation)
+                self._on_abort()
             except (lmdb.Error, OSError) as error:
-                self._spoilt()
+                self._on_abort()
                 self._refuse(left, error)
                 break
             except BaseException as error:
                 # Raised at the end, so it is not known whose fault it is: one at a time, then.
-                self._spoilt()
+                self._on_abort()
                 if len(left) > 1:
-                    return [done for waiter in left for done in self._commit(turn, [waiter])]
+                    return [done for one in left for done in self._commit(batch, [one])]
                 left.pop().result = outcome.Error(error)
             else:
-                if self._ailing:
+                if self._degraded:
                     log.info("%s can be written to again", self._name)
-                self._ailing = False
+                self._degraded = False
                 return [done]
         return []
 
-    def _refuse(self, batch: "Sequence[Waiter[Txn]]", error: Exception) -> None:
+    def _refuse(self, pending: "Sequence[PendingOperation[Txn]]", error: Exception) -> None:
         """The disk is full or failed."""
         reason = str(error).rstrip(".")
-        if not self._ailing:
+        if not self._degraded:
             log.error("%s cannot be written to: %s", self._name, reason)
-        self._ailing = True
-        for waiter in batch:
-            waiter.result = outcome.Error(
+        self._degraded = True
+        for one in pending:
+            one.result = outcome.Error(
                 StoreUnavailableError(f"The filepool cannot be written to now: {reason}.")
             )
 
-    def _commit_once(self, turn: Turn[Txn], batch: "list[Waiter[Txn]]") -> tuple[Txn, int]:
-        raw = self._begin(turn)
+    def _commit_once(
+        self, batch: Batch[Txn], pending: "list[PendingOperation[Txn]]"
+    ) -> tuple[Txn, int]:
+        raw = self._begin(batch)
         try:
-            batch += self._late(turn)
+            pending += self._late(batch)
             txn = self._wrap(raw)
-            for waiter in batch:
-                self._apply(txn, waiter)
+            for one in pending:
+                self._apply(txn, one)
             txn.flush()
             number = raw.id()
-            turn.applied()
+            batch.applied()
             crash_point("before-commit")
             raw.commit()
         except BaseException:
@@ -242,72 +246,74 @@ class Writer(Generic[Txn]):
         crash_point("after-commit")
         return txn, number
 
-    def _begin(self, turn: Turn[Txn]) -> "lmdb.Transaction[bytes]":
+    def _begin(self, batch: Batch[Txn]) -> "lmdb.Transaction[bytes]":
         """Begin a transaction; this waits while another process writes."""
         started = perf_counter()
         raw = self._env.begin(write=True)
-        if self._slow_begins:
-            self._slow_begins -= 1
-            if len(turn.waiters) > 1 or self._waiting:
-                self._token.run_sync_soon(turn.stand_aside)
-        if perf_counter() - started > QUICK_SECONDS:
-            self._slow_begins = BEGINS_WATCHED
-        self._begun()
+        if self._contended_begins:
+            self._contended_begins -= 1
+            if len(batch.pending) > 1 or self._queue:
+                self._token.run_sync_soon(batch.yield_gil)
+        if perf_counter() - started > PROMPT_BEGIN_SECONDS:
+            self._contended_begins = CONTENDED_BEGINS
+        self._on_begin()
         return raw
 
-    def _late(self, turn: Turn[Txn]) -> "list[Waiter[Txn]]":
+    def _late(self, batch: Batch[Txn]) -> "list[PendingOperation[Txn]]":
         """Take whoever has come while the transaction of another process was waited for."""
-        if not turn.is_open:
+        if not batch.is_open:
             return []
-        turn.is_open = False
-        # Trio's thread only puts more behind them, as long as this turn lasts.
-        late = self._waiting[: BATCH_MAX - len(turn.waiters)]
-        del self._waiting[: len(late)]
-        turn.waiters += late
+        batch.is_open = False
+        # Trio's thread only puts more behind them, as long as this batch lasts.
+        late = self._queue[: BATCH_MAX - len(batch.pending)]
+        del self._queue[: len(late)]
+        batch.pending += late
         return late
 
-    def _apply(self, txn: Txn, waiter: Waiter[Txn]) -> None:
+    def _apply(self, txn: Txn, one: PendingOperation[Txn]) -> None:
         """Apply one operation; what it raises is its own, unless the disk is to blame.
 
         Everything is caught, a panic of the extension too: this thread serves everybody.
         """
         before = txn.written
         try:
-            waiter.result = outcome.Value(waiter.operation.apply(txn))
+            one.result = outcome.Value(one.operation.apply(txn))
         except BaseException as error:
-            if isinstance(error, lmdb.Error) and not isinstance(error, OWN_FAULTS):
+            if isinstance(error, lmdb.Error) and not isinstance(error, OPERATION_ERRORS):
                 raise
             if isinstance(error, CorruptError):
-                error = DamagedError(f"Something stored cannot be read back: {error}.")
-            waiter.result = outcome.Error(error)
+                error = CorruptDataError(f"Something stored cannot be read back: {error}.")
+            one.result = outcome.Error(error)
             if txn.written != before:
-                raise OperationFailed(waiter) from error
+                raise OperationFailed(one) from error
 
     # --- in Trio's thread ---------------------------------------------------------------------
 
-    def _next_turn(self, busy: trio.Event) -> None:
+    def _next_batch(self, busy: trio.Event) -> None:
         """Have all that waits committed."""
-        if not self._waiting:
+        if not self._queue:
             self._busy = None
             busy.set()
             return
-        turn = Turn(self._waiting[:BATCH_MAX])
-        del self._waiting[:BATCH_MAX]
-        self._turns.put(turn)
+        batch = Batch(self._queue[:BATCH_MAX])
+        del self._queue[:BATCH_MAX]
+        self._batches.put(batch)
         # One operation comes alone where there is little to do: to sleep and be woken for it would
         # cost more than it saves.
-        if len(turn.waiters) > 1 and not self._slow_begins:
-            turn.stand_aside()
+        if len(batch.pending) > 1 and not self._contended_begins:
+            batch.yield_gil()
 
-    def _resume(self, batch: "Sequence[Waiter[Txn]]", done: "list[tuple[Txn, int]]") -> None:
+    def _resume(
+        self, pending: "Sequence[PendingOperation[Txn]]", done: "list[tuple[Txn, int]]"
+    ) -> None:
         try:
             for txn, number in done:
-                self._committed(txn, number)
+                self._on_commit(txn, number)
         finally:
-            for waiter in batch:
-                trio.lowlevel.reschedule(waiter.task, waiter.result)
+            for one in pending:
+                trio.lowlevel.reschedule(one.task, one.result)
             assert self._busy is not None
-            self._next_turn(self._busy)
+            self._next_batch(self._busy)
 
 
 def crash_point(name: str) -> None:

@@ -9,7 +9,7 @@ from typing import Final, Self
 from imapvm.filepool.engine.transactions import AccountsTxn
 from imapvm.filepool.errors import (
     AccountExistsError,
-    DamagedError,
+    CorruptDataError,
     InvalidNameError,
     LimitError,
     NoSuchAccountError,
@@ -21,7 +21,7 @@ from imapvm.model.limits import ACCOUNT_NAME_MAX, ADDRESS_MAX, CREDENTIAL_MAX
 _ROW: Final = Struct("<BBHqHH")
 
 
-class State(IntEnum):
+class AccountStatus(IntEnum):
     """Of an account."""
 
     ENROLLING = 1
@@ -50,14 +50,14 @@ class AccountRow:
     """A row of `accounts`."""
 
     account: Account
-    state: State
+    status: AccountStatus
 
     def __bytes__(self) -> bytes:
         name, credential = self.account.name.encode(), self.account.credential.encode()
         return (
             _ROW.pack(
                 ROW_VERSION,
-                self.state,
+                self.status,
                 self.account.group,
                 self.account.created,
                 len(name),
@@ -72,18 +72,20 @@ class AccountRow:
         """Read what `__bytes__` wrote.
 
         Raises:
-            DamagedError: it is no such row.
+            CorruptDataError: it is no such row.
         """
         try:
             (number,) = ID_KEY.unpack(key)
-            version, state, group, created, length, rest = _ROW.unpack_from(stored)
+            version, status, group, created, length, rest = _ROW.unpack_from(stored)
             name = stored[_ROW.size : _ROW.size + length].decode()
             credential = stored[_ROW.size + length :].decode()
-            row = cls(Account(AccountId(number), name, group, credential, created), State(state))
+            row = cls(
+                Account(AccountId(number), name, group, credential, created), AccountStatus(status)
+            )
         except (error, ValueError):
-            raise DamagedError("An account's row cannot be read.") from None
+            raise CorruptDataError("An account's row cannot be read.") from None
         if version != ROW_VERSION or len(stored) != _ROW.size + length + rest:
-            raise DamagedError(f"The row of account {number} cannot be read.")
+            raise CorruptDataError(f"The row of account {number} cannot be read.")
         return row
 
 
@@ -95,7 +97,7 @@ def normal_name(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).lower())
 
 
-def _checked(text: str, what: str, most: int) -> str:
+def _checked(text: str, what: str, limit: int) -> str:
     """Refuse what cannot be a name or an address.
 
     Raises:
@@ -105,14 +107,14 @@ def _checked(text: str, what: str, most: int) -> str:
         raise InvalidNameError(f"{what} cannot be empty.")
     if any(unicodedata.category(char)[0] in "CZ" for char in text):
         raise InvalidNameError(f"{what} cannot hold spaces or control characters.")
-    if len(text.encode()) > most or len(normal_name(text).encode()) > most:
-        raise InvalidNameError(f"{what} has at most {most} octets.")
+    if len(text.encode()) > limit or len(normal_name(text).encode()) > limit:
+        raise InvalidNameError(f"{what} has at limit {limit} octets.")
     return text
 
 
 def _check_credential(credential: str) -> None:
     if len(credential.encode()) > CREDENTIAL_MAX:
-        raise LimitError(f"A credential has at most {CREDENTIAL_MAX} octets.")
+        raise LimitError(f"A credential has at limit {CREDENTIAL_MAX} octets.")
 
 
 # --- operations -------------------------------------------------------------------------------
@@ -127,7 +129,7 @@ def _row(txn: AccountsTxn, number: AccountId, *, active: bool = True) -> Account
     key = ID_KEY.pack(number)
     stored = txn.get(key, txn.tables.accounts)
     row = AccountRow.from_bytes(key, stored) if stored else None
-    if row is None or (active and row.state is not State.ACTIVE):
+    if row is None or (active and row.status is not AccountStatus.ACTIVE):
         raise NoSuchAccountError("There is no such account.")
     return row
 
@@ -156,7 +158,7 @@ class ReserveAccount:
         account = Account(number, self.name, group, self.credential, self.now)
         txn.put(key, COUNTER.pack(number), txn.tables.names)
         txn.put(ID_KEY.pack(number), b"", txn.tables.unfinished)
-        _put(txn, AccountRow(account, State.ENROLLING))
+        _put(txn, AccountRow(account, AccountStatus.ENROLLING))
         return account
 
 
@@ -168,8 +170,8 @@ class ActivateAccount:
 
     def apply(self, txn: AccountsTxn) -> None:
         row = _row(txn, self.account, active=False)
-        if row.state is State.ENROLLING:
-            row.state = State.ACTIVE
+        if row.status is AccountStatus.ENROLLING:
+            row.status = AccountStatus.ACTIVE
             _put(txn, row)
             txn.delete(ID_KEY.pack(self.account), txn.tables.unfinished)
 
@@ -183,12 +185,12 @@ class MarkDeleted:
     def apply(self, txn: AccountsTxn) -> Account:
         row = _row(txn, self.account, active=False)
         tables = txn.tables
-        if row.state is not State.DELETED:
+        if row.status is not AccountStatus.DELETED:
             txn.delete(normal_name(row.account.name).encode(), tables.names)
             for key, _ in list(txn.items(tables.addresses, ID_KEY.pack(self.account))):
                 txn.delete(key, tables.addresses)
                 txn.delete(key[8:], tables.aliases)
-            row.state = State.DELETED
+            row.status = AccountStatus.DELETED
             _put(txn, row)
             txn.put(ID_KEY.pack(self.account), b"", tables.unfinished)
         return row.account

@@ -31,7 +31,7 @@ from imapvm.model.limits import MESSAGE_MAX, THREAD_REFERENCES_MAX
 if TYPE_CHECKING:
     from imapvm.filepool.group import Group
 
-SPILL: Final = 128 * 1024
+SPILL_BYTES: Final = 128 * 1024
 """Packed octets that a message keeps in memory, beside the frame that is being filled."""
 
 
@@ -50,7 +50,7 @@ class NewMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Appended:
+class AppendResult:
     """What APPEND has to say (RFC 9051 section 7.1, APPENDUID)."""
 
     uid_validity: int
@@ -64,7 +64,7 @@ class Appended:
 class BodyWriter:
     """A message as it arrives: scanned and packed at once, and staged when it grows large.
 
-    Holds at most one frame and SPILL octets, and what one `feed` brought. What is staged and never
+    Holds at most one frame and SPILL_BYTES, and what one `feed` brought. What is staged and never
     used is swept after STAGED_SECONDS; `discard` gives it back earlier.
     """
 
@@ -92,7 +92,7 @@ class BodyWriter:
         """
         if self._packer.size + len(data) > MESSAGE_MAX:
             raise LimitError(f"A message has at most {MESSAGE_MAX} octets.")
-        return self._packer.feed(data) >= SPILL
+        return self._packer.feed(data) >= SPILL_BYTES
 
     async def spill(self) -> None:
         """Store what is packed so far under a body id that nothing refers to yet.
@@ -116,10 +116,10 @@ class BodyWriter:
         """The message is complete. The same value may be put into several mailboxes."""
         if self._body is None:
             size = self._packer.size
-            behind = self._next_chunk + len(self._taken)
-            rows, digest, threads = self._packer.finish(behind, THREAD_REFERENCES_MAX)
+            next_chunk = self._next_chunk + len(self._taken)
+            rows, metadata, threads = self._packer.finish(next_chunk, THREAD_REFERENCES_MAX)
             rows += enumerate(self._taken, self._next_chunk)
-            self._body = NewBody(size, tuple(rows), digest, threads, self._staged)
+            self._body = NewBody(size, tuple(rows), metadata, threads, self._staged)
         return self._body
 
     async def discard(self) -> None:
@@ -183,30 +183,30 @@ def check_uids(row: MailboxRow, more: int) -> None:
 
 def count_in(txn: GroupTxn, row: MailboxRow, records: Sequence[Record]) -> None:
     """Count messages that come into a mailbox, in it and in its account."""
-    octets = sum(record.size for record in records)
+    size = sum(record.size for record in records)
     txn.edit(row)
     row.messages += len(records)
-    row.octets += octets
+    row.size += size
     row.unseen += sum(not record.flags & SystemFlag.SEEN.value for record in records)
     row.deleted += sum(bool(record.flags & SystemFlag.DELETED.value) for record in records)
     usage = txn.usage(row.account)
     txn.edit(usage)
     usage.messages += len(records)
-    usage.octets += octets
+    usage.size += size
 
 
 def count_out(txn: GroupTxn, row: MailboxRow, records: Sequence[Record]) -> None:
     """Count messages that leave a mailbox, in it and in its account."""
-    octets = sum(record.size for record in records)
+    size = sum(record.size for record in records)
     txn.edit(row)
     row.messages -= len(records)
-    row.octets -= octets
+    row.size -= size
     row.unseen -= sum(not record.flags & SystemFlag.SEEN.value for record in records)
     row.deleted -= sum(bool(record.flags & SystemFlag.DELETED.value) for record in records)
     usage = txn.usage(row.account)
     txn.edit(usage)
     usage.messages -= len(records)
-    usage.octets -= octets
+    usage.size -= size
 
 
 def append_stored(
@@ -215,7 +215,7 @@ def append_stored(
     messages: Sequence[NewMessage],
     bodies: Sequence[BodyId],
     now: int,
-) -> Appended:
+) -> AppendResult:
     """Put messages whose bodies are stored into a mailbox."""
     txn.edit(row)
     row.highest_modseq += 1
@@ -240,11 +240,11 @@ def append_stored(
     count_in(txn, row, records)
     uids = UidSet(((first, row.uid_next - 1),))
     log_change(txn, row, Change.APPENDED, uids)
-    return Appended(row.uid_validity, uids, ModSeq(row.highest_modseq))
+    return AppendResult(row.uid_validity, uids, ModSeq(row.highest_modseq))
 
 
 @dataclass(frozen=True, slots=True)
-class Append:
+class AppendMessages:
     """APPEND and MULTIAPPEND: all messages or none (RFC 3502)."""
 
     account: AccountId
@@ -252,10 +252,10 @@ class Append:
     messages: tuple[NewMessage, ...]
     now: int
 
-    def apply(self, txn: GroupTxn) -> Appended:
+    def apply(self, txn: GroupTxn) -> AppendResult:
         row = txn.mailbox(self.account, self.mailbox)
         if not self.messages:
-            return Appended(row.uid_validity, UidSet(), ModSeq(row.highest_modseq))
+            return AppendResult(row.uid_validity, UidSet(), ModSeq(row.highest_modseq))
         check_uids(row, len(self.messages))
         for message in self.messages:
             check_keywords(message.keywords)

@@ -16,7 +16,7 @@ from imapvm.model.ids import AccountId, MailboxId, ModSeq
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
+class CopyResult:
     """What COPY and MOVE have to say (RFC 9051 section 7.1, COPYUID)."""
 
     uid_validity: int
@@ -28,7 +28,7 @@ class Copied:
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class CopyMessages:
     """COPY, and MOVE where `move` is set: all messages or none (RFC 6851 section 3.3)."""
 
     account: AccountId
@@ -40,7 +40,7 @@ class Copy:
     whole: bool = False
     """Copy nothing where any message is gone."""
 
-    def apply(self, txn: GroupTxn) -> Copied:
+    def apply(self, txn: GroupTxn) -> CopyResult:
         source = txn.mailbox(self.account, self.mailbox)
         target = txn.mailbox(self.account, self.to)
         check_uids(target, source.messages)
@@ -60,14 +60,14 @@ class Copy:
             runs.extend((record.uid, record.uid) for record in records)
         taken = UidSet(runs)
         if not taken:
-            return Copied(target.uid_validity, taken, taken, ModSeq(target.highest_modseq))
+            return CopyResult(target.uid_validity, taken, taken, ModSeq(target.highest_modseq))
         copies = UidSet(((first, target.uid_next - 1),))
         log_change(txn, target, Change.APPENDED, copies)
         if self.move:
             txn.edit(source)
             source.highest_modseq += 1
             log_change(txn, source, Change.EXPUNGED, taken)
-        return Copied(target.uid_validity, taken, copies, ModSeq(target.highest_modseq))
+        return CopyResult(target.uid_validity, taken, copies, ModSeq(target.highest_modseq))
 
     def _take(self, txn: GroupTxn, source: MailboxRow, wanted: UidSet) -> Iterator[list[Record]]:
         """The messages, segment by segment; those to be moved are taken out."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 DELIVERY_ID_MIN: Final = 16
 """Octets: fewer would not be unique."""
-DELIVERIES_SECONDS: Final = 30 * 24 * 60 * 60
+DELIVERY_ID_SECONDS: Final = 30 * 24 * 60 * 60
 """How long a delivery's id is known: longer than any mail system goes on trying."""
 
 
@@ -72,7 +72,7 @@ DeliveryResult: TypeAlias = Delivered | AlreadyDelivered | DeliveryRefused
 
 
 @dataclass(frozen=True, slots=True)
-class Deliver:
+class DeliverMessage:
     """Deliver to those recipients that are in one storage group."""
 
     id: bytes
@@ -108,7 +108,7 @@ class Deliver:
             done = append_stored(txn, row, (self.message,), (body,), self.now)
             assert done.uids.first is not None
             txn.put(key, COUNTER.pack(self.now), txn.tables.deliveries)
-            due = SWEEP_KEY.pack(self.now + DELIVERIES_SECONDS, Sweeping.DELIVERY)
+            due = SWEEP_KEY.pack(self.now + DELIVERY_ID_SECONDS, Sweeping.DELIVERY)
             txn.put(due + key, b"", txn.tables.sweep)
             results[account] = Delivered(row.id, Uid(done.uids.first))
         return results

@@ -12,7 +12,7 @@ from imapvm.filepool.errors import (
     SpecialUseError,
 )
 from imapvm.filepool.tables.bodies import Sweeping, sweep_key
-from imapvm.filepool.tables.changes import Change, announce
+from imapvm.filepool.tables.changes import Change, record_change
 from imapvm.filepool.tables.schema import (
     NAME_ROW,
     SPECIAL_USE_BITS,
@@ -64,7 +64,7 @@ def mailbox_of(row: MailboxRow) -> Mailbox:
         row.messages,
         row.unseen,
         row.deleted,
-        row.octets,
+        row.size,
         Uid(row.recent_from),
         row.keyword_sets,
         ModSeq(row.changes_from),
@@ -158,7 +158,7 @@ def new_mailbox(
     txn.add(row)
     _, subscribed = name_row(txn, usage.account, name)
     set_name(txn, usage, name, row.id, subscribed=subscribed or subscribe)
-    announce(txn, row, Change.CREATED)
+    record_change(txn, row, Change.CREATED)
     return row
 
 
@@ -214,15 +214,15 @@ class DeleteMailbox:
         _, subscribed = name_row(txn, self.account, row.name)
         set_name(txn, usage, row.name, None, subscribed=subscribed)
         usage.messages -= row.messages
-        usage.octets -= row.octets
+        usage.size -= row.size
         usage.mailboxes -= 1
         txn.put(sweep_key(self.now, Sweeping.MAILBOX, row.id), b"", txn.tables.sweep)
-        announce(txn, row, Change.DELETED)
+        record_change(txn, row, Change.DELETED)
         txn.drop_mailbox(row.account, row.id)
 
 
 @dataclass(frozen=True, slots=True)
-class Subscribe:
+class SetSubscription:
     """SUBSCRIBE and UNSUBSCRIBE: the name need not exist (RFC 9051 section 6.3.7)."""
 
     account: AccountId

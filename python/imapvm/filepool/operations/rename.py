@@ -13,7 +13,7 @@ from imapvm.filepool.operations.mailboxes import (
     new_mailbox,
     set_name,
 )
-from imapvm.filepool.tables.changes import Change, announce, log_change
+from imapvm.filepool.tables.changes import Change, log_change, record_change
 from imapvm.filepool.tables.schema import ID_KEY, NAME_ROW, UsageRow, name_key
 from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.names import DELIMITER, INBOX, canonical_name, is_below
@@ -52,7 +52,7 @@ class RenameMailbox:
             row = txn.mailbox(self.account, mailbox)
             txn.edit(row)
             row.name = after
-            announce(txn, row, Change.RENAMED)
+            record_change(txn, row, Change.RENAMED)
 
     def _moves(self, txn: GroupTxn, old: str, new: str) -> list[tuple[str, str, MailboxId]]:
         """Old name, new name and id of what is renamed: the mailbox, if it is one, and all below.
@@ -106,7 +106,7 @@ class RenameMailbox:
         row.messages, inbox.messages = inbox.messages, 0
         row.unseen, inbox.unseen = inbox.unseen, 0
         row.deleted, inbox.deleted = inbox.deleted, 0
-        row.octets, inbox.octets = inbox.octets, 0
+        row.size, inbox.size = inbox.size, 0
         row.uid_next, row.recent_from = inbox.uid_next, inbox.recent_from
         if runs:
             moved = UidSet(runs)

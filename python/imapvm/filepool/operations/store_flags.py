@@ -23,7 +23,7 @@ DELETED = SystemFlag.DELETED.value
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoreResult:
     """What STORE has done."""
 
     changed: UidSet
@@ -34,7 +34,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Expunged:
+class ExpungeResult:
     """What EXPUNGE has done."""
 
     uids: UidSet
@@ -54,7 +54,7 @@ class StoreFlags:
     keywords: tuple[str, ...]
     unchanged_since: int | None
 
-    def apply(self, txn: GroupTxn) -> Stored:
+    def apply(self, txn: GroupTxn) -> StoreResult:
         row = txn.mailbox(self.account, self.mailbox)
         check_keywords(self.keywords)
         modseq = row.highest_modseq + 1
@@ -91,11 +91,11 @@ class StoreFlags:
             row.unseen += unseen
             row.deleted += deleted
             log_change(txn, row, Change.FLAGGED, done)
-        return Stored(done, UidSet(refused), ModSeq(row.highest_modseq))
+        return StoreResult(done, UidSet(refused), ModSeq(row.highest_modseq))
 
 
 @dataclass(frozen=True, slots=True)
-class Expunge:
+class ExpungeMessages:
     r"""EXPUNGE and UID EXPUNGE: those of some messages that carry \Deleted."""
 
     account: AccountId
@@ -103,7 +103,7 @@ class Expunge:
     uids: UidSet
     now: int
 
-    def apply(self, txn: GroupTxn) -> Expunged:
+    def apply(self, txn: GroupTxn) -> ExpungeResult:
         row = txn.mailbox(self.account, self.mailbox)
         table = txn.tables.index
         runs: list[tuple[int, int]] = []
@@ -122,4 +122,4 @@ class Expunge:
                 for record in gone:
                     release(txn, record.body, self.now)
             log_change(txn, row, Change.EXPUNGED, doomed)
-        return Expunged(doomed, ModSeq(row.highest_modseq))
+        return ExpungeResult(doomed, ModSeq(row.highest_modseq))

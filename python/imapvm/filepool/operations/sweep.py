@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from imapvm._core import CorruptError, segment_records
 from imapvm.filepool.engine.transactions import GroupTxn
-from imapvm.filepool.errors import DamagedError
+from imapvm.filepool.errors import CorruptDataError
 from imapvm.filepool.tables.bodies import Sweeping, release, sweep_key
-from imapvm.filepool.tables.changes import CHANGES_KEPT, RING_KEPT, Change
+from imapvm.filepool.tables.changes import CHANGES_KEPT, JOURNAL_ROWS_KEPT, Change
 from imapvm.filepool.tables.schema import (
     CHANGE_KEY,
     ID_KEY,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 STEP_ROWS: Final = 2000
 """Rows that one step removes, about 10 ms: others wait no longer than that."""
-LOOKED_AT: Final = 500
+MAILBOXES_PER_STEP: Final = 500
 """Mailboxes whose change log one step looks at."""
 
 
@@ -39,7 +39,7 @@ class SweepReport:
     mailboxes: int = 0
     accounts: int = 0
     deliveries: int = 0
-    ring_rows: int = 0
+    journal_rows: int = 0
     change_rows: int = 0
     more: bool = False
     """There is more to do now: call again."""
@@ -51,7 +51,7 @@ class SweepReport:
             self.mailboxes + other.mailboxes,
             self.accounts + other.accounts,
             self.deliveries + other.deliveries,
-            self.ring_rows + other.ring_rows,
+            self.journal_rows + other.journal_rows,
             self.change_rows + other.change_rows,
             other.more,
         )
@@ -142,14 +142,14 @@ class SweepStep:
             txn.delete(key, table)
             counts[kind] += 1
             budget.left -= 1
-        ring = self._trim_ring(txn, budget)
+        journal = self._trim_journal(txn, budget)
         trimmed, after = self._trim_changes(txn, budget)
         report = SweepReport(
             bodies=counts[Sweeping.BODY] + counts[Sweeping.STAGED],
             mailboxes=counts[Sweeping.MAILBOX],
             accounts=counts[Sweeping.ACCOUNT],
             deliveries=counts[Sweeping.DELIVERY],
-            ring_rows=ring,
+            journal_rows=journal,
             change_rows=trimmed,
             more=budget.left <= 0 or self._is_due(txn, end),
         )
@@ -172,13 +172,13 @@ class SweepStep:
         if txn.get(what, txn.tables.references) is not None:
             return True  # somebody has it after all: only the row is wrong
         return budget.clear(txn, txn.tables.bodies, what) and budget.clear(
-            txn, txn.tables.digests, what
+            txn, txn.tables.metadata, what
         )
 
-    def _trim_ring(self, txn: GroupTxn, budget: Budget) -> int:
-        """Keep the last RING_KEPT rows."""
-        table = txn.tables.ring
-        end = ID_KEY.pack(max(txn.number(b"ring") - RING_KEPT, 0) + 1)
+    def _trim_journal(self, txn: GroupTxn, budget: Budget) -> int:
+        """Keep the last JOURNAL_ROWS_KEPT rows."""
+        table = txn.tables.journal
+        end = ID_KEY.pack(max(txn.number(b"ring") - JOURNAL_ROWS_KEPT, 0) + 1)
         keys = [key for key in txn.keys(table, b"", budget.left) if key < end]
         for key in keys:
             txn.delete(key, table)
@@ -187,18 +187,18 @@ class SweepStep:
 
     def _trim_changes(self, txn: GroupTxn, budget: Budget) -> tuple[int, bytes]:
         """Forget what was appended and flagged long ago; expunges are kept."""
-        looked_at, removed = 0, 0
+        examined, removed = 0, 0
         txn.flush()
         with txn.cursor(txn.tables.mailboxes) as cursor:
             found = cursor.set_range(self.after) if self.after else cursor.first()
             rows = []
-            while found and looked_at < LOOKED_AT:
+            while found and examined < MAILBOXES_PER_STEP:
                 key, stored = cursor.item()
-                with suppress(DamagedError):  # the check says so; nothing else waits for it
+                with suppress(CorruptDataError):  # the check says so; nothing else waits for it
                     row = MailboxRow.from_bytes(key, stored)
                     if row.highest_modseq - row.changes_from > CHANGES_KEPT:
                         rows.append((key, row))
-                looked_at += 1
+                examined += 1
                 found = cursor.next()
             after = cursor.key() if found else b""
         for key, row in rows:

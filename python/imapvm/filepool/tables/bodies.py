@@ -10,7 +10,7 @@ from struct import Struct, error
 from typing import TYPE_CHECKING, Final
 
 from imapvm._core import CorruptError, decompress
-from imapvm.filepool.errors import BodyGoneError, DamagedError
+from imapvm.filepool.errors import BodyGoneError, CorruptDataError
 from imapvm.filepool.tables.schema import (
     CHUNK_KEY,
     COUNTER,
@@ -86,7 +86,7 @@ class NewBody:
     size: int
     rows: tuple[tuple[int, bytes], ...]
     """Chunk number and value; those that are staged already are not here."""
-    digest: bytes
+    metadata: bytes
     threads: tuple[int, ...]
     """Hashes of the Message-IDs that tell its thread: see `Packer.finish`."""
     staged: Staged | None = None
@@ -115,7 +115,7 @@ def frame_count(size: int) -> int:
     return frame_at(size - 1)[0] + 1 if size else 0
 
 
-def stored_octets(head: bytes) -> int:
+def stored_size(head: bytes) -> int:
     """Octets of all frames as they are stored, from what row 0 begins with."""
     frames = HEAD.unpack_from(head)[3]
     return sum(length & ~RAW for length in Struct(f"<{frames}I").unpack_from(head, HEAD.size))
@@ -159,8 +159,8 @@ def store_body(txn: "GroupTxn", body: NewBody, uses: int) -> BodyId:
             return number
     for chunk, value in body.rows:
         txn.put_last(CHUNK_KEY.pack(number, chunk), value, tables.bodies)
-    for chunk, value in chunks(body.digest):
-        txn.put_last(CHUNK_KEY.pack(number, chunk), value, tables.digests)
+    for chunk, value in chunks(body.metadata):
+        txn.put_last(CHUNK_KEY.pack(number, chunk), value, tables.metadata)
     txn.put_last(ID_KEY.pack(number), COUNTER.pack(uses), tables.references)
     return number
 
@@ -170,7 +170,7 @@ def refer(txn: "GroupTxn", body: int, uses: int = 1) -> None:
     key = ID_KEY.pack(body)
     stored = txn.get(key, txn.tables.references)
     if stored is None:
-        raise DamagedError(f"The uses of body {body} are not counted.")
+        raise CorruptDataError(f"The uses of body {body} are not counted.")
     txn.put(key, COUNTER.pack(COUNTER.unpack(stored)[0] + uses), txn.tables.references)
 
 
@@ -204,14 +204,14 @@ class StoredBody:
             version, _, self._inline, frames, self.size = HEAD.unpack_from(head)
             self.table: tuple[int, ...] = Struct(f"<{frames}I").unpack_from(head, HEAD.size)
         except error:
-            raise DamagedError(f"The head of body {number} cannot be read.") from None
+            raise CorruptDataError(f"The head of body {number} cannot be read.") from None
         self._base = HEAD.size + 4 * frames
         if (
             version != ROW_VERSION
             or frames != frame_count(self.size)
             or len(head) != self._base + self._inline
         ):
-            raise DamagedError(f"The head of body {number} cannot be read.")
+            raise CorruptDataError(f"The head of body {number} cannot be read.")
         self.number = number
         self._txn = txn
         self._tables = tables
@@ -246,7 +246,7 @@ class StoredBody:
                 try:
                     whole = decompress(self._stretch(position, stored), size=plain)
                 except CorruptError as fault:
-                    raise DamagedError(f"Body {self.number} cannot be read: {fault}.") from None
+                    raise CorruptDataError(f"Body {self.number} cannot be read: {fault}.") from None
                 pieces.append(whole if high - low == plain else whole[low:high])
             position += stored
             start += plain
@@ -277,18 +277,18 @@ class StoredBody:
                         if not wanted:
                             break
         if wanted:
-            raise DamagedError(f"A part of body {self.number} is missing.")
+            raise CorruptDataError(f"A part of body {self.number} is missing.")
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def read_digest(txn: "lmdb.Transaction[bytes]", tables: GroupTables, number: int) -> bytes | None:
+def read_metadata(txn: "lmdb.Transaction[bytes]", tables: GroupTables, number: int) -> bytes | None:
     """A body's digest; None where it has none."""
-    digest = txn.get(CHUNK_KEY.pack(number, 0), None, tables.digests)
+    digest = txn.get(CHUNK_KEY.pack(number, 0), None, tables.metadata)
     if digest is None or len(digest) < VALUE_MAX:
         return digest
     pieces = [digest]
     while len(pieces[-1]) == VALUE_MAX:
-        more = txn.get(CHUNK_KEY.pack(number, len(pieces)), None, tables.digests)
+        more = txn.get(CHUNK_KEY.pack(number, len(pieces)), None, tables.metadata)
         if more is None:
             break
         pieces.append(more)

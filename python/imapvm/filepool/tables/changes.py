@@ -8,12 +8,12 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from imapvm._core import UidSet
-from imapvm.filepool.errors import DamagedError
+from imapvm.filepool.errors import CorruptDataError
 from imapvm.filepool.tables.schema import (
     CHANGE_KEY,
     ID_KEY,
     INLINE_MAX,
-    RING_ROW,
+    JOURNAL_ROW,
     MailboxRow,
 )
 from imapvm.model.changes import MailboxChanges
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from imapvm.filepool.engine.transactions import GroupTxn
 
-RING_KEPT: Final = 100_000
+JOURNAL_ROWS_KEPT: Final = 100_000
 """Rows of the ring; who has fallen behind further takes every mailbox as changed."""
 CHANGES_KEPT: Final = 10_000
 """MODSEQs for which a mailbox's log is complete; of what is older, only expunges are kept.
@@ -49,7 +49,7 @@ class Change(IntEnum):
 
 
 def log_change(txn: "GroupTxn", row: MailboxRow, kind: Change, uids: UidSet) -> None:
-    """Record what happened to some UIDs at the mailbox's highest MODSEQ, and announce it."""
+    """Record what happened to some UIDs at the mailbox's highest MODSEQ, and record_change it."""
     stored = bytes(uids)
     table = txn.tables.changes
     if len(stored) < INLINE_MAX:
@@ -59,17 +59,19 @@ def log_change(txn: "GroupTxn", row: MailboxRow, kind: Change, uids: UidSet) -> 
         for part, at in enumerate(range(0, len(runs), RUNS_PER_PART)):
             some = bytes(UidSet(runs[at : at + RUNS_PER_PART]))
             txn.put(CHANGE_KEY.pack(row.id, row.highest_modseq, part), bytes((kind,)) + some, table)
-    announce(txn, row, kind)
+    record_change(txn, row, kind)
 
 
-def announce(txn: "GroupTxn", row: MailboxRow, kind: Change) -> None:
+def record_change(txn: "GroupTxn", row: MailboxRow, kind: Change) -> None:
     """Put a row into the ring, so that every process hears of it."""
     sequence = txn.allocate(b"ring")
     txn.put_last(
-        ID_KEY.pack(sequence), RING_ROW.pack(row.id, row.highest_modseq, kind), txn.tables.ring
+        ID_KEY.pack(sequence),
+        JOURNAL_ROW.pack(row.id, row.highest_modseq, kind),
+        txn.tables.journal,
     )
-    txn.ring[1:] = [sequence]
-    txn.news.add(row.id)
+    txn.journal_rows[1:] = [sequence]
+    txn.changed.add(row.id)
 
 
 def read_changes(
@@ -87,7 +89,7 @@ def read_changes(
                 break
             runs = kinds.get(value[0])  # type: ignore[call-overload]
             if runs is None:
-                raise DamagedError(f"The change log of mailbox {mailbox} cannot be read.")
+                raise CorruptDataError(f"The change log of mailbox {mailbox} cannot be read.")
             runs.extend(UidSet.from_bytes(value[1:]).runs())
     new = UidSet(appended)
     return MailboxChanges(

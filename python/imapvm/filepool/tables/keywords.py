@@ -1,7 +1,7 @@
 """Keywords: sets of them are kept once a mailbox, and records name a set by its number.
 
 Sets are numbered from 1 in the order in which they were first used, and are never changed; 0 is the
-empty set. A mailbox spells a keyword as it was first spelt there (RFC 9051 section 2.3.2: keywords
+empty set. A mailbox spells a keyword as it was first used there (RFC 9051 section 2.3.2: keywords
 are case-insensitive).
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from imapvm._core import STORE_ADD, STORE_REMOVE
-from imapvm.filepool.errors import DamagedError, LimitError
+from imapvm.filepool.errors import CorruptDataError, LimitError
 from imapvm.filepool.tables.schema import KEYWORDS_KEY, MailboxRow
 from imapvm.model.limits import (
     KEYWORD_MAX,
@@ -21,7 +21,7 @@ from imapvm.model.limits import (
 if TYPE_CHECKING:
     from imapvm.filepool.engine.transactions import GroupTxn
 
-BOOKS_MAX: Final = 512
+CACHED_MAILBOXES_MAX: Final = 512
 """Mailboxes whose sets a process keeps in memory; beyond that it starts anew."""
 
 Names = tuple[str, ...]
@@ -45,14 +45,14 @@ class MailboxKeywords:
         for name in names:
             self.spelling.setdefault(name.lower(), name)
 
-    def spelt(self, names: Iterable[str]) -> Names:
+    def normalise(self, names: Iterable[str]) -> Names:
         """A set in the form in which it is stored: the mailbox's spelling, in order, once each."""
         spelling = self.spelling
         found = {name.lower(): spelling.get(name.lower(), name) for name in names}
         return tuple(found[lower] for lower in sorted(found))
 
 
-class KeywordBook:
+class KeywordCache:
     """The sets of many mailboxes. Sets are never changed, so what was read stays true.
 
     The writer's book also knows sets of transactions that are not committed: `clear` it when one
@@ -67,7 +67,9 @@ class KeywordBook:
     def clear(self) -> None:
         self._mailboxes.clear()
 
-    def of(self, mailbox: int, sets: int, read: Callable[[bytes], bytes | None]) -> MailboxKeywords:
+    def get(
+        self, mailbox: int, sets: int, read: Callable[[bytes], bytes | None]
+    ) -> MailboxKeywords:
         """The sets of a mailbox.
 
         Args:
@@ -76,17 +78,17 @@ class KeywordBook:
             read: gets a row of `keywords`.
 
         Raises:
-            DamagedError: one is missing.
+            CorruptDataError: one is missing.
         """
         known = self._mailboxes.get(mailbox)
         if known is None:
-            if len(self._mailboxes) >= BOOKS_MAX:
+            if len(self._mailboxes) >= CACHED_MAILBOXES_MAX:
                 self._mailboxes.clear()
             known = self._mailboxes[mailbox] = MailboxKeywords()
         for number in range(len(known.names) + 1, sets + 1):
             stored = read(KEYWORDS_KEY.pack(mailbox, number))
             if stored is None:
-                raise DamagedError(f"Keyword set {number} of mailbox {mailbox} is missing.")
+                raise CorruptDataError(f"Keyword set {number} of mailbox {mailbox} is missing.")
             known.add(number, tuple(stored.decode().split(" ")))
         return known
 
@@ -110,7 +112,9 @@ def check_keywords(names: Names) -> None:
 
 def known_sets(txn: "GroupTxn", row: MailboxRow) -> MailboxKeywords:
     """A mailbox's sets, those of this transaction included."""
-    return txn.book.of(row.id, row.keyword_sets, lambda key: txn.get(key, txn.tables.keywords))
+    return txn.keyword_cache.get(
+        row.id, row.keyword_sets, lambda key: txn.get(key, txn.tables.keywords)
+    )
 
 
 def intern(txn: "GroupTxn", row: MailboxRow, names: Iterable[str]) -> int:
@@ -120,11 +124,11 @@ def intern(txn: "GroupTxn", row: MailboxRow, names: Iterable[str]) -> int:
         LimitError: the set is over a bound, or the mailbox has too many sets.
     """
     known = known_sets(txn, row)
-    spelt = known.spelt(names)
-    number = known.ids.get(spelt)
+    normal = known.normalise(names)
+    number = known.ids.get(normal)
     if number is not None:
         return number
-    check_keywords(spelt)
+    check_keywords(normal)
     if row.keyword_sets >= KEYWORD_SETS_PER_MAILBOX_MAX:
         raise LimitError(
             f"A mailbox has at most {KEYWORD_SETS_PER_MAILBOX_MAX} combinations of keywords."
@@ -132,8 +136,8 @@ def intern(txn: "GroupTxn", row: MailboxRow, names: Iterable[str]) -> int:
     txn.edit(row)
     row.keyword_sets += 1
     number = row.keyword_sets
-    txn.put(KEYWORDS_KEY.pack(row.id, number), " ".join(spelt).encode(), txn.tables.keywords)
-    known.add(number, spelt)
+    txn.put(KEYWORDS_KEY.pack(row.id, number), " ".join(normal).encode(), txn.tables.keywords)
+    known.add(number, normal)
     return number
 
 

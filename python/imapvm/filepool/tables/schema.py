@@ -4,12 +4,12 @@ Keys are big-endian, so that LMDB's order of octets is the order of numbers; num
 little-endian, as on the machines this runs on.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from struct import Struct, error
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
-from imapvm.filepool.errors import DamagedError
+from imapvm.filepool.errors import CorruptDataError
 from imapvm.model.ids import AccountId, MailboxId
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ INLINE_MAX: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class GroupTables:
-    """Handles of a storage group's tables; a field's name is the table's name."""
+    """Handles of a storage group's tables, named as in the file, except where `name` differs."""
 
     mailboxes: "lmdb._Database"
     names: "lmdb._Database"
@@ -34,12 +34,12 @@ class GroupTables:
     keywords: "lmdb._Database"
     changes: "lmdb._Database"
     bodies: "lmdb._Database"
-    digests: "lmdb._Database"
+    metadata: "lmdb._Database" = field(metadata={"name": "digests"})
     threads: "lmdb._Database"
     references: "lmdb._Database"
     sweep: "lmdb._Database"
     deliveries: "lmdb._Database"
-    ring: "lmdb._Database"
+    journal: "lmdb._Database" = field(metadata={"name": "ring"})
     usage: "lmdb._Database"
     counters: "lmdb._Database"
 
@@ -63,8 +63,13 @@ def open_tables(env: "lmdb.Environment", kind: type[Tables], *, create: bool) ->
     """Open every table of an environment in one transaction."""
     with env.begin(write=True) as txn:
         return kind(
-            *(env.open_db(field.name.encode(), txn=txn, create=create) for field in fields(kind))
+            *(env.open_db(name.encode(), txn=txn, create=create) for name in table_names(kind))
         )
+
+
+def table_names(kind: "type[GroupTables | AccountTables]") -> list[str]:
+    """Return the names of an environment's tables in the file, in the order of the fields."""
+    return [table.metadata.get("name", table.name) for table in fields(kind)]
 
 
 # --- keys -------------------------------------------------------------------------------------
@@ -96,7 +101,7 @@ COUNTER: Final = Struct("<Q")
 """counters: the last number given out. references: uses of a body. deliveries: when."""
 NAME_ROW: Final = Struct("<QB")
 """names: mailbox id, or 0; 1 where subscribed."""
-RING_ROW: Final = Struct("<QQB")
+JOURNAL_ROW: Final = Struct("<QQB")
 """ring: mailbox, MODSEQ, kind."""
 
 ROW_VERSION: Final = 1
@@ -138,7 +143,7 @@ class MailboxRow:
     messages: int = 0
     unseen: int = 0
     deleted: int = 0
-    octets: int = 0
+    size: int = 0
     recent_from: int = 1
     keyword_sets: int = 0
 
@@ -160,7 +165,7 @@ class MailboxRow:
                 self.messages,
                 self.unseen,
                 self.deleted,
-                self.octets,
+                self.size,
                 self.recent_from,
                 self.keyword_sets,
             )
@@ -172,16 +177,16 @@ class MailboxRow:
         """Read what `__bytes__` wrote.
 
         Raises:
-            DamagedError: it is no such row.
+            CorruptDataError: it is no such row.
         """
         try:
             account, mailbox = PAIR_KEY.unpack(key)
             version, uses, length, *numbers = _MAILBOX.unpack_from(stored)
             name = stored[_MAILBOX.size :].decode()
         except (error, UnicodeDecodeError):
-            raise DamagedError("A mailbox's row cannot be read.") from None
+            raise CorruptDataError("A mailbox's row cannot be read.") from None
         if version != ROW_VERSION or len(stored) != _MAILBOX.size + length:
-            raise DamagedError(f"The row of mailbox {mailbox} cannot be read.")
+            raise CorruptDataError(f"The row of mailbox {mailbox} cannot be read.")
         return cls(AccountId(account), MailboxId(mailbox), name, uses, *numbers)
 
 
@@ -191,7 +196,7 @@ class UsageRow:
 
     account: AccountId
     messages: int = 0
-    octets: int = 0
+    size: int = 0
     mailboxes: int = 0
     names: int = 0
     """Rows of `names`: mailboxes and subscriptions."""
@@ -204,7 +209,7 @@ class UsageRow:
 
     def __bytes__(self) -> bytes:
         return _USAGE.pack(
-            ROW_VERSION, self.uid_validity, self.messages, self.octets, self.mailboxes, self.names
+            ROW_VERSION, self.uid_validity, self.messages, self.size, self.mailboxes, self.names
         )
 
     @classmethod
@@ -212,13 +217,13 @@ class UsageRow:
         """Read what `__bytes__` wrote.
 
         Raises:
-            DamagedError: it is no such row.
+            CorruptDataError: it is no such row.
         """
         try:
             (account,) = ID_KEY.unpack(key)
-            version, uid_validity, messages, octets, mailboxes, names = _USAGE.unpack(stored)
+            version, uid_validity, messages, size, mailboxes, names = _USAGE.unpack(stored)
         except error:
-            raise DamagedError("An account's usage cannot be read.") from None
+            raise CorruptDataError("An account's usage cannot be read.") from None
         if version != ROW_VERSION:
-            raise DamagedError(f"The usage of account {account} cannot be read.")
-        return cls(AccountId(account), messages, octets, mailboxes, names, uid_validity)
+            raise CorruptDataError(f"The usage of account {account} cannot be read.")
+        return cls(AccountId(account), messages, size, mailboxes, names, uid_validity)

@@ -51,7 +51,7 @@ class Notifier:
             self._rearm()
 
     def notify(self, mailboxes: Collection["MailboxId"]) -> None:
-        """Tell the idlers of these mailboxes what has happened; for `Filepool.on_news`."""
+        """Tell the idlers of these mailboxes what has happened; for `Filepool.on_changes`."""
         idlers = self._services.idlers
         for mailbox in mailboxes:
             for context in idlers.at(mailbox):
@@ -93,7 +93,7 @@ class Notifier:
 
     async def _notify_foreign_changes(self) -> None:
         pool = self._services.pool
-        news = pool.foreign_news()
+        news = pool.foreign_changes()
         if news:
             self.notify(news)
         if pool.accounts_changed():

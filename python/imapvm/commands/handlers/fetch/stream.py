@@ -85,7 +85,7 @@ class Answering:
                     self._left,
                     recent=None if ctx.session.rev2 else view.recent,
                     flags_too=self._flags_too,
-                    most=STEP_OCTETS,
+                    max_bytes=STEP_OCTETS,
                 )
                 self.missing |= missing
         if self._begun is None:

@@ -2,7 +2,7 @@
 
 from tests.filepool.direct import look, message, octets
 
-from imapvm.filepool.engine.preallocate import LEAST_OCTETS, STEP_OCTETS, Headroom
+from imapvm.filepool.engine.preallocate import HEADROOM_MIN_BYTES, STEP_BYTES, Preallocator
 
 
 def end_of_file(path):
@@ -23,28 +23,28 @@ async def test_few_commits_make_the_file_longer(alice, pool):
 
 def test_the_file_gets_a_step_when_too_little_is_left(tmp_path):
     (tmp_path / "data.mdb").write_bytes(b"mail" * 1024)
-    room = Headroom(tmp_path, 4096 + 2 * STEP_OCTETS)
+    room = Preallocator(tmp_path, 4096 + 2 * STEP_BYTES)
     try:
-        room.keep(4096)
-        assert end_of_file(tmp_path) == 4096 + STEP_OCTETS
-        assert (tmp_path / "data.mdb").read_bytes() == b"mail" * 1024 + bytes(STEP_OCTETS)
-        room.keep(4096 + STEP_OCTETS - LEAST_OCTETS)
-        assert end_of_file(tmp_path) == 4096 + STEP_OCTETS
-        room.keep(4097 + STEP_OCTETS - LEAST_OCTETS)
-        assert end_of_file(tmp_path) == 4096 + 2 * STEP_OCTETS
-        room.keep(4096 + 2 * STEP_OCTETS)  # as long as it may be
-        assert end_of_file(tmp_path) == 4096 + 2 * STEP_OCTETS
+        room.preallocate(4096)
+        assert end_of_file(tmp_path) == 4096 + STEP_BYTES
+        assert (tmp_path / "data.mdb").read_bytes() == b"mail" * 1024 + bytes(STEP_BYTES)
+        room.preallocate(4096 + STEP_BYTES - HEADROOM_MIN_BYTES)
+        assert end_of_file(tmp_path) == 4096 + STEP_BYTES
+        room.preallocate(4097 + STEP_BYTES - HEADROOM_MIN_BYTES)
+        assert end_of_file(tmp_path) == 4096 + 2 * STEP_BYTES
+        room.preallocate(4096 + 2 * STEP_BYTES)  # as long as it may be
+        assert end_of_file(tmp_path) == 4096 + 2 * STEP_BYTES
     finally:
         room.close()
 
 
 def test_what_another_process_has_made_longer_is_seen(tmp_path):
     (tmp_path / "data.mdb").write_bytes(bytes(4096))
-    ours, theirs = Headroom(tmp_path, 1 << 30), Headroom(tmp_path, 1 << 30)
+    ours, theirs = Preallocator(tmp_path, 1 << 30), Preallocator(tmp_path, 1 << 30)
     try:
-        theirs.keep(4096)
-        ours.keep(4096)
-        assert end_of_file(tmp_path) == 4096 + STEP_OCTETS
+        theirs.preallocate(4096)
+        ours.preallocate(4096)
+        assert end_of_file(tmp_path) == 4096 + STEP_BYTES
     finally:
         ours.close()
         theirs.close()
@@ -52,8 +52,8 @@ def test_what_another_process_has_made_longer_is_seen(tmp_path):
 
 def test_a_full_disk_is_not_an_error_here(tmp_path):
     (tmp_path / "data.mdb").symlink_to("/dev/full")
-    room = Headroom(tmp_path, 1 << 30)
+    room = Preallocator(tmp_path, 1 << 30)
     try:
-        room.keep(4096)
+        room.preallocate(4096)
     finally:
         room.close()

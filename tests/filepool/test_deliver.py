@@ -7,8 +7,8 @@ from tests.filepool.test_bodies import noise, write
 
 from imapvm.filepool.errors import NoSuchAccountError, NoSuchMailboxError, StoreUnavailableError
 from imapvm.filepool.operations.deliver import (
-    DELIVERIES_SECONDS,
     DELIVERY_ID_MIN,
+    DELIVERY_ID_SECONDS,
     AlreadyDelivered,
     Delivered,
     Delivery,
@@ -72,7 +72,7 @@ async def test_deliveries_at_the_same_time_are_done_once(alice, pool):
 
 async def test_a_message_of_which_a_delivery_is_told_is_the_one_that_is_announced(alice, pool):
     news = []
-    pool.on_news = news.append
+    pool.on_changes = news.append
     await pool.deliver(delivery((alice.account, "INBOX")))
     assert news == [{look(alice).id}]
 
@@ -98,7 +98,7 @@ async def test_when_all_are_refused_nothing_is_stored(alice, pool):
 
 async def test_a_deliverys_id_is_known_for_thirty_days(alice, pool, clock):
     await pool.deliver(delivery((alice.account, "INBOX")))
-    clock.now += DELIVERIES_SECONDS - 1
+    clock.now += DELIVERY_ID_SECONDS - 1
     await pool.sweep()
     assert (await pool.deliver(delivery((alice.account, "INBOX"))))[alice.account.id] == (
         AlreadyDelivered()
