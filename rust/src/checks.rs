@@ -1,4 +1,4 @@
-//! What must hold for any octets whatever: bodies of fuzz targets, and of tests over a small
+//! What must hold for any bytes whatever: bodies of fuzz targets, and of tests over a small
 //! corpus. Each function panics where something does not hold.
 
 pub use crate::index::checks::*;

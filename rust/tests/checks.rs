@@ -1,4 +1,4 @@
-//! The bodies of the fuzz targets over a corpus that is made here: any octets, and sentences of
+//! The bodies of the fuzz targets over a corpus that is made here: any bytes, and sentences of
 //! the tokens in `fuzz/imap.dict`, which reach deep into the grammar.
 #![allow(clippy::expect_used, clippy::indexing_slicing)] // a test may stop at once, its helpers too
 
@@ -11,19 +11,19 @@ fn tokens() -> Vec<Vec<u8>> {
         .lines()
         .filter_map(|line| line.strip_prefix('"')?.strip_suffix('"'))
         .map(|token| {
-            let mut octets = Vec::new();
+            let mut bytes = Vec::new();
             let mut characters = token.chars();
             while let Some(character) = characters.next() {
                 match (character, characters.clone().next()) {
                     ('\\', Some('x')) => {
                         let hex: String = characters.by_ref().skip(1).take(2).collect();
-                        octets.push(u8::from_str_radix(&hex, 16).expect("two digits"));
+                        bytes.push(u8::from_str_radix(&hex, 16).expect("two digits"));
                     }
-                    ('\\', _) => octets.push(characters.next().expect("an escape") as u8),
-                    (plain, _) => octets.push(plain as u8),
+                    ('\\', _) => bytes.push(characters.next().expect("an escape") as u8),
+                    (plain, _) => bytes.push(plain as u8),
                 }
             }
-            octets
+            bytes
         })
         .collect()
 }
@@ -109,12 +109,12 @@ fn sentences_reach_the_grammar() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut commands = 0;
     for _ in 0..2_000 {
-        let octets = sentences()
+        let bytes = sentences()
             .new_tree(&mut runner)
             .expect("a sentence")
             .current();
         let mut reader = imapvm_core::wire::reader::Reader::default();
-        reader.feed(&octets);
+        reader.feed(&bytes);
         while let Some(event) = reader.next() {
             commands += usize::from(matches!(event, Event::Command(_)));
         }
@@ -131,8 +131,8 @@ proptest! {
     }
 
     #[test]
-    fn frames_of_any_octets_rejoin(octets in prop::collection::vec(any::<u8>(), 0..200)) {
-        checks::frames_rejoin(&octets);
+    fn frames_of_any_bytes_rejoin(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        checks::frames_rejoin(&bytes);
     }
 
     #[test]
@@ -141,8 +141,8 @@ proptest! {
     }
 
     #[test]
-    fn names_round_trip(octets in prop::collection::vec(any::<u8>(), 0..20), name in any::<String>()) {
-        checks::names_round_trip(&octets);
+    fn names_round_trip(bytes in prop::collection::vec(any::<u8>(), 0..20), name in any::<String>()) {
+        checks::names_round_trip(&bytes);
         checks::names_round_trip(name.as_bytes());
         checks::names_round_trip(&imapvm_core::wire::names::encode_utf7(&name));
     }
@@ -153,13 +153,13 @@ proptest! {
     }
 
     #[test]
-    fn answers_stay_lines(octets in prop::collection::vec(any::<u8>(), 0..40), text in any::<String>()) {
-        checks::answers_stay_lines(&octets);
+    fn answers_stay_lines(bytes in prop::collection::vec(any::<u8>(), 0..40), text in any::<String>()) {
+        checks::answers_stay_lines(&bytes);
         checks::answers_stay_lines(text.as_bytes());
     }
 
     #[test]
-    fn dots_rejoin(octets in "[.\r\na]{0,30}") {
-        checks::dots_rejoin(octets.as_bytes());
+    fn dots_rejoin(bytes in "[.\r\na]{0,30}") {
+        checks::dots_rejoin(bytes.as_bytes());
     }
 }

@@ -43,7 +43,7 @@ proptest! {
     }
 
     #[test]
-    fn any_octets_stay_inside(octets in prop::collection::vec(any::<u8>(), 0..2000)) {
-        checks::pages_stay_inside(&octets);
+    fn any_bytes_stay_inside(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+        checks::pages_stay_inside(&bytes);
     }
 }

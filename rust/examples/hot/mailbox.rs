@@ -11,29 +11,29 @@ use imapvm_core::wire::ast::system;
 
 /// Messages of the index.
 pub const MESSAGES: u32 = 10_000;
-/// Messages, from the first, that have a digest where digests are read.
-pub const DIGESTS: u32 = 1000;
-/// Octets of a message, about.
+/// Messages, from the first, that have message metadata where metadata are read.
+pub const WITH_METADATA: u32 = 1000;
+/// Bytes of a message, about.
 const SIZE: usize = 4096;
 
 const WORDS: [&str; 12] = [
     "archive", "boundary", "delivery", "envelope", "gateway", "header", "journal", "letter",
-    "mailbox", "octet", "receipt", "segment",
+    "mailbox", "quota", "receipt", "segment",
 ];
 
-/// Segments of the index, digests of bodies, and the client's message numbers.
+/// Segments of the index, metadata of bodies, and the client's message numbers.
 pub struct Mailbox {
     /// Ascending.
     pub segments: Vec<Vec<u8>>,
-    /// Body to digest.
-    pub digests: BTreeMap<u64, Vec<u8>>,
+    /// Body to metadata.
+    pub metadata: BTreeMap<u64, Vec<u8>>,
     /// All of them.
     pub numbers: UidMap,
 }
 
 impl Mailbox {
-    /// One with gaps in its UIDs, as mailboxes have them, and with so many digests.
-    pub fn new(digests: u32) -> Result<Self, String> {
+    /// One with gaps in its UIDs, as mailboxes have them, and with so many metadata.
+    pub fn new(messages: u32) -> Result<Self, String> {
         let records: Vec<Record> = (1..=MESSAGES).map(record).collect();
         let segments = records
             .chunks(SEGMENT_RECORDS)
@@ -41,9 +41,9 @@ impl Mailbox {
             .collect::<Result<Vec<_>, _>>()?;
         let lent = segments.iter().map(|segment| Ok(segment.as_slice()));
         let numbers = uid_map(lent).map_err(|fault| fault.to_string())?;
-        let digests = (1..=digests).map(|n| (u64::from(n), digest(&message(n))));
+        let metadata = (1..=messages).map(|n| (u64::from(n), metadata(&message(n))));
         Ok(Self {
-            digests: digests.collect(),
+            metadata: metadata.collect(),
             segments,
             numbers,
         })
@@ -55,7 +55,7 @@ impl Mailbox {
     }
 }
 
-/// What a digest is missing for is a fault of this program.
+/// What message metadata is missing for is a fault of this program.
 #[derive(Debug)]
 pub struct Missing;
 
@@ -67,14 +67,14 @@ impl From<Corrupt> for Missing {
 
 impl<'a> Source for &'a Mailbox {
     type Error = Missing;
-    type Octets = &'a [u8];
+    type Bytes = &'a [u8];
 
     fn keywords(&self, _: u32) -> Result<&'a [u8], Missing> {
         Ok(b"$Forwarded")
     }
 
-    fn digest(&self, body: u64) -> Result<&'a [u8], Missing> {
-        self.digests.get(&body).map(Vec::as_slice).ok_or(Missing)
+    fn metadata(&self, body: u64) -> Result<&'a [u8], Missing> {
+        self.metadata.get(&body).map(Vec::as_slice).ok_or(Missing)
     }
 }
 
@@ -99,8 +99,8 @@ fn record(number: u32) -> Record {
     }
 }
 
-/// The digest of a message, scanned as it is when mail arrives.
-pub fn digest(message: &[u8]) -> Vec<u8> {
+/// The metadata of a message, scanned as it is when mail arrives.
+pub fn metadata(message: &[u8]) -> Vec<u8> {
     let mut scanner = Scanner::new();
     for part in message.chunks(16_384) {
         scanner.feed(part);
@@ -170,8 +170,8 @@ pub fn large() -> Vec<u8> {
     text.into_bytes()
 }
 
-fn fill(text: &mut String, number: u32, octets: usize) {
-    let upto = text.len() + octets - 700;
+fn fill(text: &mut String, number: u32, bytes: usize) {
+    let upto = text.len() + bytes - 700;
     let mut place = 0;
     while text.len() < upto {
         for _ in 0..8 {

@@ -7,16 +7,16 @@ use std::hint::black_box;
 use std::process::ExitCode;
 
 use imapvm_core::index::fetch::{Request, render};
-use imapvm_core::index::search::{Answers, Bound, Context, Decision};
+use imapvm_core::index::search::{Answers, BoundSearch, Context, Decision};
 use imapvm_core::index::{store, uid_map};
-use imapvm_core::message::{Digest, Needle, Range, TextMatcher};
+use imapvm_core::message::{MessageMetadata, Needle, Range, TextMatcher};
 use imapvm_core::numbers::{UidMap, UidSet};
 use imapvm_core::wire::ast::{FetchItem, SearchKey, system};
 use imapvm_core::wire::command::{Event, StoreMode, Verb};
 use imapvm_core::wire::limits::Limits;
 use imapvm_core::wire::reader::Reader;
 
-use mailbox::{DIGESTS, Mailbox, digest, eight_bit, large, message};
+use mailbox::{Mailbox, WITH_METADATA, eight_bit, large, message, metadata};
 
 type Outcome = Result<(), String>;
 type Path = fn() -> Outcome;
@@ -98,15 +98,15 @@ fn commands() -> Outcome {
 
 fn scan_small() -> Outcome {
     let messages: Vec<Vec<u8>> = (1..=50).map(message).collect();
-    let digests = measured(|| messages.iter().map(|one| digest(one)).collect::<Vec<_>>());
-    expect(digests.len(), 50)
+    let metadata = measured(|| messages.iter().map(|one| metadata(one)).collect::<Vec<_>>());
+    expect(metadata.len(), 50)
 }
 
 fn scan_large() -> Outcome {
     let message = large();
-    let stored = measured(|| digest(&message));
-    let digest = Digest::open(&stored).map_err(|_| "the digest is damaged")?;
-    expect(digest.part_count(), 2)
+    let stored = measured(|| metadata(&message));
+    let metadata = MessageMetadata::open(&stored).map_err(|_| "the metadata is damaged")?;
+    expect(metadata.part_count(), 2)
 }
 
 fn fetch_flags() -> Outcome {
@@ -114,16 +114,16 @@ fn fetch_flags() -> Outcome {
 }
 
 fn fetch_envelope() -> Outcome {
-    fetch("FETCH 1:1000 (ENVELOPE)", Some(DIGESTS))
+    fetch("FETCH 1:1000 (ENVELOPE)", Some(WITH_METADATA))
 }
 
 fn fetch_bodystructure() -> Outcome {
-    fetch("FETCH 1:1000 (BODYSTRUCTURE)", Some(DIGESTS))
+    fetch("FETCH 1:1000 (BODYSTRUCTURE)", Some(WITH_METADATA))
 }
 
 fn fetch_header_fields() -> Outcome {
     let fields = "BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT DATE)]";
-    fetch(&format!("FETCH 1:1000 ({fields})"), Some(DIGESTS))
+    fetch(&format!("FETCH 1:1000 ({fields})"), Some(WITH_METADATA))
 }
 
 /// Render the answers to a FETCH of the first messages, or of all.
@@ -154,20 +154,21 @@ fn search_unseen() -> Outcome {
 }
 
 fn search_subject() -> Outcome {
-    search("SEARCH 1:1000 SUBJECT \"zebra\"", DIGESTS, 0)
+    search("SEARCH 1:1000 SUBJECT \"zebra\"", WITH_METADATA, 0)
 }
 
 /// Look through texts, half of them in ASCII.
 fn search_body() -> Outcome {
     let messages = (1..=50).flat_map(|number| [message(number), eight_bit(number)]);
-    let messages: Vec<_> = messages.map(|one| (digest(&one), one)).collect();
+    let messages: Vec<_> = messages.map(|one| (metadata(&one), one)).collect();
     let needles = [Needle::new("zebra", false)];
     let found = measured(|| {
-        let found = messages.iter().map(|(stored, octets)| {
-            let digest = Digest::open_front(stored).map_err(|_| "a digest is damaged")?;
-            let mut matcher = TextMatcher::new(&digest, &needles);
+        let found = messages.iter().map(|(stored, bytes)| {
+            let metadata =
+                MessageMetadata::open_lazily(stored).map_err(|_| "message metadata is damaged")?;
+            let mut matcher = TextMatcher::new(&metadata, &needles);
             while let Some(wanted) = matcher.wanted() {
-                matcher.feed(slice(octets, wanted).ok_or("it is too short")?);
+                matcher.feed(slice(bytes, wanted).ok_or("it is too short")?);
             }
             Ok(usize::from(matcher.found(0)))
         });
@@ -176,20 +177,20 @@ fn search_body() -> Outcome {
     expect(found, 0)
 }
 
-fn slice(octets: &[u8], range: Range) -> Option<&[u8]> {
-    let behind = octets.get(usize::try_from(range.offset).ok()?..)?;
+fn slice(bytes: &[u8], range: Range) -> Option<&[u8]> {
+    let behind = bytes.get(usize::try_from(range.offset).ok()?..)?;
     behind.get(..usize::try_from(range.length).ok()?)
 }
 
-/// Look through the index, and through digests where it does not decide.
-fn search(line: &str, digests: u32, found: u32) -> Outcome {
+/// Look through the index, and through metadata where it does not decide.
+fn search(line: &str, metadata: u32, found: u32) -> Outcome {
     let Verb::Search {
         program: Some(key), ..
     } = parsed(line)?
     else {
         return Err("it is not a SEARCH".into());
     };
-    let mailbox = Mailbox::new(digests)?;
+    let mailbox = Mailbox::new(metadata)?;
     let counted = measured(|| matching(&mailbox, &key))?;
     expect(counted as usize, found as usize)
 }
@@ -203,7 +204,7 @@ fn matching(mailbox: &Mailbox, key: &SearchKey) -> Result<u32, String> {
         keyword_sets: &[],
         now: 1_780_000_000,
     };
-    let bound = Bound::new(key, &context).ok_or("a message number is not there")?;
+    let bound = BoundSearch::new(key, &context).ok_or("a message number is not there")?;
     let scanned = bound
         .scan(
             mailbox.lent().map(Ok),
@@ -213,11 +214,12 @@ fn matching(mailbox: &Mailbox, key: &SearchKey) -> Result<u32, String> {
         .map_err(|fault| fault.to_string())?;
     let mut found = scanned.found.len();
     for record in &scanned.open {
-        let stored = mailbox.digests.get(&record.body).ok_or("no digest")?;
-        let digest = Digest::open_front(stored).map_err(|_| "a digest is damaged")?;
-        match bound.decide(record, &digest) {
+        let stored = mailbox.metadata.get(&record.body).ok_or("no metadata")?;
+        let metadata =
+            MessageMetadata::open_lazily(stored).map_err(|_| "message metadata is damaged")?;
+        match bound.decide(record, &metadata) {
             Decision::Known(known) => found += u32::from(known),
-            Decision::Text(_) => return Err("the digest should decide".into()),
+            Decision::Text(_) => return Err("the metadata should decide".into()),
         }
     }
     Ok(found)

@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|octets: &[u8]| imapvm_core::checks::answers_stay_lines(octets));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| imapvm_core::checks::answers_stay_lines(bytes));

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use super::compress::decompress_into;
-use super::{Group, VALUE_OCTETS, chunk_key};
+use super::{Group, VALUE_BYTES, chunk_key};
 use crate::numbers::Corrupt;
-use crate::pages::Cursor;
+use crate::pages::TableCursor;
 
-/// Octets of row 0 before the frames' lengths.
-pub(super) const HEAD_OCTETS: usize = 16;
+/// Bytes of row 0 before the frames' lengths.
+pub(super) const HEAD_BYTES: usize = 16;
 pub(super) const VERSION: u8 = 1;
 /// In a frame's length: it is stored as it is.
 pub(super) const RAW: u32 = 1 << 31;
@@ -16,22 +16,22 @@ const SMALL_FRAME: u64 = 64 * 1024;
 const LARGE_FRAME: u64 = 128 * 1024;
 /// From this frame on they are large.
 const SMALL_FRAMES: u64 = 256;
-const SMALL_OCTETS: u64 = SMALL_FRAMES * SMALL_FRAME;
+const SMALL_BYTES: u64 = SMALL_FRAMES * SMALL_FRAME;
 
 const BAD_HEAD: Corrupt = Corrupt("the head of a message cannot be read");
 const MISSING: Corrupt = Corrupt("a part of a message is missing");
 const DAMAGED: Corrupt = Corrupt("a message cannot be decompressed");
 
-/// Why octets of a message are not to be had.
+/// Why bytes of a message are not to be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum BodyError {
     /// It was expunged, and the grace period is over.
     Gone,
     /// It is damaged.
     Corrupt(Corrupt),
 }
 
-impl From<Corrupt> for Fault {
+impl From<Corrupt> for BodyError {
     fn from(corrupt: Corrupt) -> Self {
         Self::Corrupt(corrupt)
     }
@@ -39,8 +39,8 @@ impl From<Corrupt> for Fault {
 
 /// Reads messages; neighbouring ones cost little.
 pub struct Bodies<'a> {
-    cursor: Cursor<'a>,
-    /// Compressed octets that do not stand in one row.
+    cursor: TableCursor<'a>,
+    /// Compressed bytes that do not stand in one row.
     scratch: Vec<u8>,
     /// A frame of which only a part is wanted: parts of a message are read one behind the other.
     frame: Vec<u8>,
@@ -49,12 +49,12 @@ pub struct Bodies<'a> {
 }
 
 /// What row 0 says.
-struct Head<'a> {
+struct BodyHeader<'a> {
     number: u64,
     size: u64,
     /// The frames' stored lengths.
     table: &'a [[u8; 4]],
-    /// Stored octets that stand in row 0.
+    /// Stored bytes that stand in row 0.
     inline: &'a [u8],
 }
 
@@ -72,11 +72,11 @@ impl<'a> Bodies<'a> {
         })
     }
 
-    /// Octets of a message.
+    /// Bytes of a message.
     ///
     /// # Errors
     /// It is gone, or damaged.
-    pub fn size(&mut self, body: u64) -> Result<u64, Fault> {
+    pub fn size(&mut self, body: u64) -> Result<u64, BodyError> {
         Ok(self.head(body)?.size)
     }
 
@@ -91,7 +91,7 @@ impl<'a> Bodies<'a> {
         offset: u64,
         length: u64,
         out: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), BodyError> {
         let head = self.head(body)?;
         let end = offset.saturating_add(length).min(head.size);
         if offset >= end {
@@ -100,13 +100,13 @@ impl<'a> Bodies<'a> {
         out.reserve(usize::try_from(end - offset).unwrap_or(0));
         let (first, mut start) = frame_at(offset);
         let (before, frames) = head.table.split_at_checked(first).ok_or(BAD_HEAD)?;
-        let mut position: usize = before.iter().map(|entry| stored_octets(*entry)).sum();
+        let mut position: usize = before.iter().map(|entry| stored_bytes(*entry)).sum();
         for (number, entry) in (first as u64..).zip(frames) {
             if start >= end {
                 break;
             }
-            let plain = frame_octets(number).min(head.size - start);
-            let stored = stored_octets(*entry);
+            let plain = frame_bytes(number).min(head.size - start);
+            let stored = stored_bytes(*entry);
             let low = to_usize(offset.saturating_sub(start));
             let high = to_usize((end - start).min(plain));
             if u32::from_le_bytes(*entry) & RAW != 0 {
@@ -123,20 +123,23 @@ impl<'a> Bodies<'a> {
         Ok(())
     }
 
-    fn head(&mut self, body: u64) -> Result<Head<'a>, Fault> {
-        let row = self.cursor.get(&chunk_key(body, 0))?.ok_or(Fault::Gone)?;
-        read_head(body, row).ok_or(Fault::Corrupt(BAD_HEAD))
+    fn head(&mut self, body: u64) -> Result<BodyHeader<'a>, BodyError> {
+        let row = self
+            .cursor
+            .get(&chunk_key(body, 0))?
+            .ok_or(BodyError::Gone)?;
+        read_head(body, row).ok_or(BodyError::Corrupt(BAD_HEAD))
     }
 
     /// One frame, decompressed.
     fn frame(
         &mut self,
-        head: &Head<'a>,
+        head: &BodyHeader<'a>,
         number: u64,
         position: usize,
         stored: usize,
         plain: usize,
-    ) -> Result<&[u8], Fault> {
+    ) -> Result<&[u8], BodyError> {
         let wanted = Some((head.number, number));
         if self.framed != wanted {
             self.framed = None;
@@ -153,12 +156,12 @@ impl<'a> Bodies<'a> {
     /// Undo the compression of one frame.
     fn decompress(
         &mut self,
-        head: &Head<'a>,
+        head: &BodyHeader<'a>,
         position: usize,
         stored: usize,
         plain: usize,
         out: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), BodyError> {
         let packed = self.stored(head, position, stored)?;
         let unpacked = decompress_into(&packed, plain, out);
         self.give_back(packed);
@@ -171,15 +174,15 @@ impl<'a> Bodies<'a> {
         }
     }
 
-    /// Stored octets, lent where they stand in one row.
+    /// Stored bytes, lent where they stand in one row.
     fn stored(
         &mut self,
-        head: &Head<'a>,
+        head: &BodyHeader<'a>,
         position: usize,
         length: usize,
-    ) -> Result<Cow<'a, [u8]>, Fault> {
-        if let Some(octets) = head.inline.get(position..position + length) {
-            return Ok(Cow::Borrowed(octets));
+    ) -> Result<Cow<'a, [u8]>, BodyError> {
+        if let Some(bytes) = head.inline.get(position..position + length) {
+            return Ok(Cow::Borrowed(bytes));
         }
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
@@ -187,25 +190,25 @@ impl<'a> Bodies<'a> {
         Ok(Cow::Owned(scratch))
     }
 
-    /// Stored octets, put behind what is in `out`.
+    /// Stored bytes, put behind what is in `out`.
     fn copy(
         &mut self,
-        head: &Head<'a>,
+        head: &BodyHeader<'a>,
         position: usize,
         length: usize,
         out: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), BodyError> {
         let end = out.len() + length;
-        let mut take = |octets: Option<&[u8]>| {
-            let octets = octets.unwrap_or_default();
-            let wanted = octets.len().min(end - out.len());
-            out.extend_from_slice(octets.get(..wanted).unwrap_or_default());
+        let mut take = |bytes: Option<&[u8]>| {
+            let bytes = bytes.unwrap_or_default();
+            let wanted = bytes.len().min(end - out.len());
+            out.extend_from_slice(bytes.get(..wanted).unwrap_or_default());
             end - out.len()
         };
         let mut left = take(head.inline.get(position..));
         let behind = position.saturating_sub(head.inline.len());
-        let mut chunk = 1 + behind / VALUE_OCTETS;
-        let mut skip = behind % VALUE_OCTETS;
+        let mut chunk = 1 + behind / VALUE_BYTES;
+        let mut skip = behind % VALUE_BYTES;
         while left > 0 {
             let number = u32::try_from(chunk).map_err(|_| MISSING)?;
             let key = chunk_key(head.number, number);
@@ -222,8 +225,8 @@ impl<'a> Bodies<'a> {
     }
 }
 
-fn read_head(number: u64, row: &[u8]) -> Option<Head<'_>> {
-    let (head, rest) = row.split_first_chunk::<HEAD_OCTETS>()?;
+fn read_head(number: u64, row: &[u8]) -> Option<BodyHeader<'_>> {
+    let (head, rest) = row.split_first_chunk::<HEAD_BYTES>()?;
     let [version, zero, a, b, c, d, _, _, size @ ..] = *head;
     let inline = usize::from(u16::from_le_bytes([a, b]));
     let frames = usize::from(u16::from_le_bytes([c, d]));
@@ -238,7 +241,7 @@ fn read_head(number: u64, row: &[u8]) -> Option<Head<'_>> {
             } else {
                 frame_at(size - 1).0 + 1
             };
-    right.then_some(Head {
+    right.then_some(BodyHeader {
         number,
         size,
         table: table.as_chunks::<4>().0,
@@ -246,20 +249,20 @@ fn read_head(number: u64, row: &[u8]) -> Option<Head<'_>> {
     })
 }
 
-/// Number of the frame that holds an octet of the message, and where the frame begins.
+/// Number of the frame that holds a byte of the message, and where the frame begins.
 fn frame_at(offset: u64) -> (usize, u64) {
-    let (number, start) = if offset < SMALL_OCTETS {
+    let (number, start) = if offset < SMALL_BYTES {
         (offset / SMALL_FRAME, offset - offset % SMALL_FRAME)
     } else {
-        let behind = offset - SMALL_OCTETS;
+        let behind = offset - SMALL_BYTES;
         let number = SMALL_FRAMES + behind / LARGE_FRAME;
         (number, offset - behind % LARGE_FRAME)
     };
     (to_usize(number), start)
 }
 
-/// Octets of the message in a frame that is not the last.
-pub(super) fn frame_octets(number: u64) -> u64 {
+/// Bytes of the message in a frame that is not the last.
+pub(super) fn frame_bytes(number: u64) -> u64 {
     if number < SMALL_FRAMES {
         SMALL_FRAME
     } else {
@@ -267,10 +270,10 @@ pub(super) fn frame_octets(number: u64) -> u64 {
     }
 }
 
-fn stored_octets(entry: [u8; 4]) -> usize {
+fn stored_bytes(entry: [u8; 4]) -> usize {
     (u32::from_le_bytes(entry) & !RAW) as usize
 }
 
-pub(super) fn to_usize(octets: u64) -> usize {
-    usize::try_from(octets).unwrap_or(usize::MAX)
+pub(super) fn to_usize(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }

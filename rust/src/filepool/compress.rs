@@ -14,13 +14,13 @@ thread_local! {
 
 /// One frame. The level is zstd's: 1 to 3 for mail, negative ones are faster still.
 #[must_use]
-pub fn compress(octets: &[u8], level: i32) -> Vec<u8> {
+pub fn compress(bytes: &[u8], level: i32) -> Vec<u8> {
     let frame = COMPRESSOR.with_borrow_mut(|kept| -> io::Result<Vec<u8>> {
         let mut made = match kept.take() {
             Some((of, compressor)) if of == level => compressor,
             _ => Compressor::new(level)?,
         };
-        let frame = made.compress(octets);
+        let frame = made.compress(bytes);
         *kept = Some((level, made));
         frame
     });
@@ -34,9 +34,9 @@ pub fn compress(octets: &[u8], level: i32) -> Vec<u8> {
 /// # Errors
 /// Damaged, or another length.
 pub fn decompress(frame: &[u8], size: usize) -> Result<Vec<u8>, Corrupt> {
-    let mut octets = Vec::with_capacity(size);
-    decompress_into(frame, size, &mut octets)?;
-    Ok(octets)
+    let mut bytes = Vec::with_capacity(size);
+    decompress_into(frame, size, &mut bytes)?;
+    Ok(bytes)
 }
 
 /// As [`decompress`], behind what is in `out` already.
@@ -56,9 +56,9 @@ pub fn decompress_into(frame: &[u8], size: usize, out: &mut Vec<u8>) -> Result<(
             Some(decompressor) => decompressor,
             None => Decompressor::new()?,
         };
-        let octets = made.decompress_to_buffer(frame, &mut behind);
+        let bytes = made.decompress_to_buffer(frame, &mut behind);
         *kept = Some(made);
-        octets
+        bytes
     });
     *out = behind.into_inner();
     if made.is_ok_and(|made| made == size) && out.len() == before + size {
@@ -75,10 +75,10 @@ mod tests {
     #[test]
     fn what_was_compressed_comes_back() {
         let mail = b"Received: from a by b; Mon, 1 Jan 2024 10:00:00 +0000\r\n".repeat(1000);
-        for octets in [&b""[..], b"x", &mail] {
+        for bytes in [&b""[..], b"x", &mail] {
             for level in [-1, 1, 3, 19, 99] {
-                let frame = compress(octets, level);
-                assert_eq!(decompress(&frame, octets.len()), Ok(octets.to_vec()));
+                let frame = compress(bytes, level);
+                assert_eq!(decompress(&frame, bytes.len()), Ok(bytes.to_vec()));
             }
         }
         assert!(compress(&mail, 1).len() < mail.len() / 50);

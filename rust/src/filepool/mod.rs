@@ -3,25 +3,25 @@
 //! What is read here in bulk is written by `python/imapvm/filepool`, which has the reasons.
 
 mod bodies;
+mod column_builder;
 mod compress;
-mod digests;
-mod gathering;
-mod packing;
-mod searching;
+mod message_encoder;
+mod metadata_table;
+mod search_task;
 mod segments;
 
-pub use self::bodies::{Bodies, Fault};
+pub use self::bodies::{Bodies, BodyError};
+pub use self::column_builder::{ColumnBuilder, PendingMessage, pending_messages};
 pub use self::compress::{compress, decompress, decompress_into};
-pub use self::digests::Digests;
-pub use self::gathering::{Gathering, Unread, unread};
-pub use self::packing::{Packed, Packing};
-pub use self::searching::Searching;
+pub use self::message_encoder::{EncodedMessage, MessageEncoder};
+pub use self::metadata_table::MetadataTable;
+pub use self::search_task::SearchTask;
 pub use self::segments::Segments;
 use crate::numbers::Corrupt;
 use crate::pages::{Snapshot, Table};
 
-/// Octets of a value at most: one overflow page.
-const VALUE_OCTETS: usize = 4080;
+/// Bytes of a value at most: one overflow page.
+const VALUE_BYTES: usize = 4080;
 
 /// A storage group in one snapshot.
 #[derive(Clone, Copy)]
@@ -47,7 +47,7 @@ impl<'a> Group<'a> {
     }
 }
 
-/// The key of a chunk of a body or digest.
+/// The key of a chunk of a body or metadata.
 fn chunk_key(body: u64, chunk: u32) -> [u8; 12] {
     let mut key = [0; 12];
     let (id, number) = key.split_at_mut(8);

@@ -2,11 +2,11 @@
 
 use super::Group;
 use crate::numbers::{Corrupt, UidSet};
-use crate::pages::Cursor;
+use crate::pages::TableCursor;
 
 /// Goes through a mailbox's segments, ascending, and passes over those that hold none of some UIDs.
 pub struct Segments<'a, 'u> {
-    cursor: Cursor<'a>,
+    cursor: TableCursor<'a>,
     mailbox: u64,
     wanted: Option<&'u UidSet>,
     /// The UID from which on nothing was looked at; None at the end.
@@ -95,5 +95,5 @@ impl<'a> Iterator for Segments<'a, '_> {
 /// The last UID that a segment's head names; 0 where it has no head.
 fn last_uid(segment: &[u8]) -> u32 {
     let last = segment.get(12..).and_then(|rest| rest.first_chunk());
-    last.map_or(0, |octets| u32::from_le_bytes(*octets))
+    last.map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }

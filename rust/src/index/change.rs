@@ -1,4 +1,4 @@
-//! Changes of a segment: each gives a new one, the old octets stay as they are.
+//! Changes of a segment: each gives a new one, the old bytes stay as they are.
 
 use super::record::Record;
 use super::segment::{SEGMENT_RECORDS, Segment, pack};
@@ -8,7 +8,7 @@ use crate::wire::command::StoreMode;
 
 /// Why records could not be appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum AppendError {
     /// The segment is damaged.
     Corrupt(Corrupt),
     /// A UID is not above the one before it.
@@ -17,7 +17,7 @@ pub enum Refused {
     Full,
 }
 
-impl From<Corrupt> for Refused {
+impl From<Corrupt> for AppendError {
     fn from(corrupt: Corrupt) -> Self {
         Self::Corrupt(corrupt)
     }
@@ -26,16 +26,16 @@ impl From<Corrupt> for Refused {
 /// The segment with records behind its last.
 ///
 /// # Errors
-/// See [`Refused`].
-pub fn append(stored: &[u8], records: &[Record]) -> Result<Vec<u8>, Refused> {
+/// See [`AppendError`].
+pub fn append(stored: &[u8], records: &[Record]) -> Result<Vec<u8>, AppendError> {
     let segment = Segment::open(stored)?;
     if segment.len() + records.len() > SEGMENT_RECORDS {
-        return Err(Refused::Full);
+        return Err(AppendError::Full);
     }
     let mut before = segment.last().unwrap_or(0);
     for record in records {
         if record.uid <= before {
-            return Err(Refused::NotAscending(record.uid));
+            return Err(AppendError::NotAscending(record.uid));
         }
         before = record.uid;
     }
@@ -44,7 +44,7 @@ pub fn append(stored: &[u8], records: &[Record]) -> Result<Vec<u8>, Refused> {
     Ok(pack(&all))
 }
 
-/// The segment without some UIDs (no octets where none is left), and the records taken out.
+/// The segment without some UIDs (no bytes where none is left), and the records taken out.
 ///
 /// # Errors
 /// The segment is damaged.
@@ -74,7 +74,7 @@ fn changed_flags(mode: StoreMode, old: u8, named: u8) -> u8 {
 
 /// What STORE made of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoreResult {
     /// The new segment.
     pub segment: Vec<u8>,
     /// UIDs whose flags or keywords are now others.
@@ -98,7 +98,7 @@ pub fn store(
     flags: u8,
     keywords: impl Fn(u32) -> Option<u32>,
     modseq: u64,
-) -> Result<Stored, Corrupt> {
+) -> Result<StoreResult, Corrupt> {
     let segment = Segment::open(stored)?;
     let mut changed = Runs::new();
     let (mut unseen, mut deleted) = (0, 0);
@@ -125,7 +125,7 @@ pub fn store(
     } else {
         pack(&records)
     };
-    Ok(Stored {
+    Ok(StoreResult {
         segment,
         changed,
         unseen,

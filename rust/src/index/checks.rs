@@ -1,4 +1,4 @@
-//! What must hold for any octets whatever: bodies of fuzz targets, and of tests over a small corpus.
+//! What must hold for any bytes whatever: bodies of fuzz targets, and of tests over a small corpus.
 #![allow(clippy::panic, clippy::missing_panics_doc)] // a check that fails panics
 
 use std::collections::BTreeSet;
@@ -7,19 +7,19 @@ use super::{Record, SEGMENT_RECORDS, Segment, append, columns, remove, store, ui
 use crate::numbers::{Corrupt, Runs, UidSet};
 use crate::wire::command::StoreMode;
 
-/// Octets that are taken for a segment are one, or [`Corrupt`]; what is made of one is one again.
-pub fn segments_never_panic(octets: &[u8]) {
-    let Ok(segment) = Segment::open(octets) else {
+/// Bytes that are taken for a segment are one, or [`Corrupt`]; what is made of one is one again.
+pub fn segments_never_panic(bytes: &[u8]) {
+    let Ok(segment) = Segment::open(bytes) else {
         for said in [
-            columns::counts(octets).err(),
-            columns::records(octets, None).err(),
-            remove(octets, &UidSet::run(1, 9)).err(),
-            store(octets, &UidSet::run(1, 9), StoreMode::Add, 1, |_| None, 1).err(),
+            columns::counts(bytes).err(),
+            columns::records(bytes, None).err(),
+            remove(bytes, &UidSet::run(1, 9)).err(),
+            store(bytes, &UidSet::run(1, 9), StoreMode::Add, 1, |_| None, 1).err(),
         ] {
             assert!(said.is_some(), "damage was found once and then missed");
         }
         // It may have read the head only, which then says that all UIDs between two are there.
-        if let Ok(map) = uid_map([Ok(octets)]) {
+        if let Ok(map) = uid_map([Ok(bytes)]) {
             assert!(map.len() as usize <= SEGMENT_RECORDS && map.uids().runs().len() == 1);
         }
         return;
@@ -28,7 +28,7 @@ pub fn segments_never_panic(octets: &[u8]) {
     assert!(records.len() <= SEGMENT_RECORDS && records.is_sorted_by_key(|record| record.uid));
     assert_eq!(
         append(b"", &records).as_deref(),
-        Ok(octets),
+        Ok(bytes),
         "two forms of one segment"
     );
 
@@ -36,18 +36,18 @@ pub fn segments_never_panic(octets: &[u8]) {
     assert_eq!(segment.add_uids(&mut runs), Ok(()));
     let uids = runs.finish();
     assert_eq!(
-        uid_map([Ok(octets)]).map(|map| map.uids().clone()),
+        uid_map([Ok(bytes)]).map(|map| map.uids().clone()),
         Ok(uids.clone())
     );
     let (half, _) = uids.split(uids.len() / 2);
-    let (left, taken) = whole(remove(octets, &half));
+    let (left, taken) = whole(remove(bytes, &half));
     assert!(taken.iter().map(|record| record.uid).eq(half.iter()));
     assert_eq!(
         whole(columns::records(&left, None)).len() + taken.len(),
         records.len()
     );
     let stored = whole(store(
-        octets,
+        bytes,
         &half,
         StoreMode::Replace,
         0xFF,
@@ -56,7 +56,7 @@ pub fn segments_never_panic(octets: &[u8]) {
     ));
     assert_eq!(stored.changed, half);
     let (before, after) = (
-        whole(columns::counts(octets)),
+        whole(columns::counts(bytes)),
         whole(columns::counts(&stored.segment)),
     );
     assert_eq!(
@@ -67,14 +67,14 @@ pub fn segments_never_panic(octets: &[u8]) {
         i64::from(before.deleted) + i64::from(stored.deleted),
         i64::from(after.deleted)
     );
-    assert!(columns::keyword_sets(octets, None, &mut BTreeSet::new()).is_ok());
-    assert!(columns::with_flags(octets, 1, 0, &mut Runs::new()).is_ok());
-    assert!(columns::modified(octets, 0, &mut Runs::new()).is_ok());
+    assert!(columns::keyword_sets(bytes, None, &mut BTreeSet::new()).is_ok());
+    assert!(columns::with_flags(bytes, 1, 0, &mut Runs::new()).is_ok());
+    assert!(columns::modified(bytes, 0, &mut Runs::new()).is_ok());
 }
 
 /// Also with its checksum and length put right, so that what lies behind them is reached.
-pub fn mended_segments_never_panic(octets: &[u8]) {
-    let records: Vec<Record> = super::record::records_of(octets)
+pub fn segments_with_valid_checksums_never_panic(bytes: &[u8]) {
+    let records: Vec<Record> = super::record::records_of(bytes)
         .take(SEGMENT_RECORDS + 1)
         .collect();
     match append(b"", &records) {
@@ -88,7 +88,7 @@ pub fn mended_segments_never_panic(octets: &[u8]) {
     }
     let forced = super::segment::pack(&records);
     segments_never_panic(&forced);
-    segments_never_panic(octets);
+    segments_never_panic(bytes);
 }
 
 fn whole<T>(result: Result<T, Corrupt>) -> T {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::record::{Packed, Record};
+use super::record::{PackedRecord, Record};
 use super::segment::Segment;
 use crate::numbers::{Corrupt, Runs, UidSet};
 use crate::wire::ast::system;
@@ -16,8 +16,8 @@ pub struct Counts {
     pub unseen: u32,
     /// Messages with `\Deleted`.
     pub deleted: u32,
-    /// Octets of all messages.
-    pub octets: u64,
+    /// Bytes of all messages.
+    pub bytes: u64,
 }
 
 /// Count a segment.
@@ -30,7 +30,7 @@ pub fn counts(stored: &[u8]) -> Result<Counts, Corrupt> {
         counts.messages += 1;
         counts.unseen += u32::from(record.flags() & system::SEEN == 0);
         counts.deleted += u32::from(record.flags() & system::DELETED != 0);
-        counts.octets += u64::from(record.size());
+        counts.bytes += u64::from(record.size());
     }
     Ok(counts)
 }
@@ -44,7 +44,7 @@ pub fn records(stored: &[u8], uids: Option<&UidSet>) -> Result<Vec<Record>, Corr
     let wanted = segment
         .iter()
         .filter(|record| uids.is_none_or(|uids| uids.contains(record.uid())));
-    Ok(wanted.map(Packed::unpack).collect())
+    Ok(wanted.map(PackedRecord::unpack).collect())
 }
 
 /// Add keyword-set ids in use (0, the empty set, included) in a segment, or by some of its UIDs.
@@ -87,7 +87,7 @@ pub fn modified(stored: &[u8], since: u64, found: &mut Runs) -> Result<(), Corru
 fn matching(
     stored: &[u8],
     found: &mut Runs,
-    wanted: impl Fn(Packed<'_>) -> bool,
+    wanted: impl Fn(PackedRecord<'_>) -> bool,
 ) -> Result<(), Corrupt> {
     let segment = Segment::open(stored)?;
     if segment.first().is_some_and(|first| first <= found.last()) {

@@ -12,6 +12,6 @@ mod writing;
 #[cfg(test)]
 mod segment_tests;
 
-pub use change::{Refused, Stored, append, remove, store};
-pub use record::{Packed, RECORD_OCTETS, Record};
-pub use segment::{HEADER_OCTETS, SEGMENT_OCTETS_MAX, SEGMENT_RECORDS, Segment, uid_map};
+pub use change::{AppendError, StoreResult, append, remove, store};
+pub use record::{PackedRecord, RECORD_BYTES, Record};
+pub use segment::{HEADER_BYTES, SEGMENT_BYTES_MAX, SEGMENT_RECORDS, Segment, uid_map};

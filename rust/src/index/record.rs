@@ -1,4 +1,4 @@
-//! One message in the index: 56 octets, little-endian, every field at its own multiple of its width.
+//! One message in the index: 56 bytes, little-endian, every field at its own multiple of its width.
 //!
 //! | at | field | |
 //! |---|---|---|
@@ -14,8 +14,8 @@
 //! | 40 | body | u64 |
 //! | 48 | thread | u64 |
 
-/// Octets of a packed record.
-pub const RECORD_OCTETS: usize = 56;
+/// Bytes of a packed record.
+pub const RECORD_BYTES: usize = 56;
 
 /// One message in the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +36,7 @@ pub struct Record {
 impl Record {
     /// As it is stored.
     #[must_use]
-    pub fn pack(&self) -> [u8; RECORD_OCTETS] {
+    pub fn pack(&self) -> [u8; RECORD_BYTES] {
         let words = [
             u64::from(self.uid) | u64::from(self.size) << 32,
             u64::from(self.flags)
@@ -48,7 +48,7 @@ impl Record {
             self.body,
             self.thread,
         ];
-        let mut out = [0; RECORD_OCTETS];
+        let mut out = [0; RECORD_BYTES];
         for (place, word) in out.as_chunks_mut().0.iter_mut().zip(words) {
             *place = word.to_le_bytes();
         }
@@ -58,10 +58,10 @@ impl Record {
 
 /// A packed record, read field by field without unpacking the rest.
 #[derive(Clone, Copy)]
-pub struct Packed<'a>(pub &'a [u8; RECORD_OCTETS]);
+pub struct PackedRecord<'a>(pub &'a [u8; RECORD_BYTES]);
 
 #[allow(missing_docs)] // the table above has them
-impl Packed<'_> {
+impl PackedRecord<'_> {
     #[must_use]
     pub fn uid(self) -> u32 {
         let [a, b, c, d, ..] = *self.0;
@@ -139,11 +139,11 @@ impl Packed<'_> {
     }
 }
 
-/// Packed records one behind the other; what is left over at the end is ignored.
-pub(crate) fn records_of(octets: &[u8]) -> impl Iterator<Item = Record> + '_ {
-    octets
+/// Iterate over adjacent packed records; a partial record at the end is ignored.
+pub(crate) fn records_of(bytes: &[u8]) -> impl Iterator<Item = Record> + '_ {
+    bytes
         .as_chunks()
         .0
         .iter()
-        .map(|record| Packed(record).unpack())
+        .map(|record| PackedRecord(record).unpack())
 }

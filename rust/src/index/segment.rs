@@ -5,39 +5,39 @@
 //! | 0 | version | u8, 1 |
 //! | 1 | count | u8, records; at least 1 |
 //! | 2 | – | u16, zero |
-//! | 4 | checksum | u32, of all other octets |
+//! | 4 | checksum | u32, of all other bytes |
 //! | 8 | first | u32, the first UID, which is also the key in the table |
 //! | 12 | last | u32, the last UID |
-//! | 16 | records | 56 octets each, UIDs ascending |
+//! | 16 | records | 56 bytes each, UIDs ascending |
 
-use super::record::{Packed, RECORD_OCTETS, Record};
+use super::record::{PackedRecord, RECORD_BYTES, Record};
 use crate::numbers::{Corrupt, Runs, UidMap};
 
-/// A segment with its key stays inside an LMDB leaf page: `FOUNDATIONS` names 2,038 octets for
+/// A segment with its key stays inside an LMDB leaf page: `FOUNDATIONS` names 2,038 bytes for
 /// node header, key and value; larger values get overflow pages of their own.
-pub const SEGMENT_OCTETS_MAX: usize = 2_000;
+pub const SEGMENT_BYTES_MAX: usize = 2_000;
 
-/// Octets before the first record.
-pub const HEADER_OCTETS: usize = 16;
+/// Bytes before the first record.
+pub const HEADER_BYTES: usize = 16;
 
 /// The most records one segment holds: 35.
-pub const SEGMENT_RECORDS: usize = (SEGMENT_OCTETS_MAX - HEADER_OCTETS) / RECORD_OCTETS;
+pub const SEGMENT_RECORDS: usize = (SEGMENT_BYTES_MAX - HEADER_BYTES) / RECORD_BYTES;
 
 const VERSION: u8 = 1;
 
 /// A segment that has been checked: length, checksum, and that its UIDs ascend.
 #[derive(Clone, Copy)]
 pub struct Segment<'a> {
-    records: &'a [[u8; RECORD_OCTETS]],
+    records: &'a [[u8; RECORD_BYTES]],
     contiguous: bool,
 }
 
 impl<'a> Segment<'a> {
-    /// Open what is stored; no octets are an empty segment.
+    /// Open what is stored; no bytes are an empty segment.
     ///
     /// # Errors
     /// Another version, a wrong length or checksum, or UIDs that do not ascend. Every single
-    /// changed octet is found.
+    /// changed byte is found.
     pub fn open(stored: &'a [u8]) -> Result<Self, Corrupt> {
         if stored.is_empty() {
             return Ok(Self {
@@ -45,13 +45,13 @@ impl<'a> Segment<'a> {
                 contiguous: true,
             });
         }
-        let Some((header, body)) = stored.split_first_chunk::<HEADER_OCTETS>() else {
+        let Some((header, body)) = stored.split_first_chunk::<HEADER_BYTES>() else {
             return Err(Corrupt("index segment: cut short"));
         };
         if header[0] != VERSION {
             return Err(Corrupt("index segment: not a version this server reads"));
         }
-        let (records, rest) = body.as_chunks::<RECORD_OCTETS>();
+        let (records, rest) = body.as_chunks::<RECORD_BYTES>();
         let count = usize::from(header[1]);
         if !rest.is_empty() || records.len() != count || !(1..=SEGMENT_RECORDS).contains(&count) {
             return Err(Corrupt("index segment: its length is wrong"));
@@ -64,15 +64,17 @@ impl<'a> Segment<'a> {
         let (mut before, mut ascending) = (0, true);
         let mut unused = header[2] | header[3];
         for record in records {
-            let uid = Packed(record).uid();
+            let uid = PackedRecord(record).uid();
             ascending &= uid > before;
             before = uid;
             unused |= record[9];
         }
         if unused != 0 {
-            return Err(Corrupt("index segment: an unused octet is used"));
+            return Err(Corrupt("index segment: an unused byte is used"));
         }
-        let first = records.first().map_or(0, |record| Packed(record).uid());
+        let first = records
+            .first()
+            .map_or(0, |record| PackedRecord(record).uid());
         if !ascending || ends(header) != (first, before) {
             return Err(Corrupt("index segment: its UIDs do not ascend"));
         }
@@ -83,19 +85,19 @@ impl<'a> Segment<'a> {
     }
 
     /// The records as they are stored.
-    pub(crate) fn packed(self) -> &'a [[u8; RECORD_OCTETS]] {
+    pub(crate) fn packed(self) -> &'a [[u8; RECORD_BYTES]] {
         self.records
     }
 
     /// The records, ascending.
-    pub fn iter(self) -> impl DoubleEndedIterator<Item = Packed<'a>> + ExactSizeIterator {
-        self.records.iter().map(Packed)
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = PackedRecord<'a>> + ExactSizeIterator {
+        self.records.iter().map(PackedRecord)
     }
 
     /// The records, unpacked.
     #[must_use]
     pub fn unpack(self) -> Vec<Record> {
-        self.iter().map(Packed::unpack).collect()
+        self.iter().map(PackedRecord::unpack).collect()
     }
 
     /// How many records.
@@ -104,7 +106,7 @@ impl<'a> Segment<'a> {
         self.records.len()
     }
 
-    /// True of no octets.
+    /// True of no bytes.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.records.is_empty()
@@ -113,13 +115,15 @@ impl<'a> Segment<'a> {
     /// The first UID.
     #[must_use]
     pub fn first(self) -> Option<u32> {
-        self.records.first().map(|record| Packed(record).uid())
+        self.records
+            .first()
+            .map(|record| PackedRecord(record).uid())
     }
 
     /// The last UID.
     #[must_use]
     pub fn last(self) -> Option<u32> {
-        self.records.last().map(|record| Packed(record).uid())
+        self.records.last().map(|record| PackedRecord(record).uid())
     }
 
     /// Add its UIDs to runs that end below it.
@@ -151,7 +155,7 @@ pub(crate) const OUT_OF_ORDER: Corrupt = Corrupt("index segments do not ascend")
 /// The message numbers of a mailbox, of all its segments, ascending.
 ///
 /// Mostly by their heads alone: one that counts as many records as there are UIDs from its first to
-/// its last says it all, and no single wrong octet leaves it so. Then the records stay unread,
+/// its last says it all, and no single wrong byte leaves it so. Then the records stay unread,
 /// which are 55 MB in a mailbox of a million; whoever reads one checks it.
 ///
 /// # Errors
@@ -172,19 +176,19 @@ pub fn uid_map<'a>(
 
 /// First and last UID, where the head shows that all between them are there.
 fn uids_by_head(stored: &[u8]) -> Option<(u32, u32)> {
-    let (header, records) = stored.split_first_chunk::<HEADER_OCTETS>()?;
+    let (header, records) = stored.split_first_chunk::<HEADER_BYTES>()?;
     let count = usize::from(header[1]);
     let (first, last) = ends(header);
     let says_all = header[0] == VERSION
         && (1..=SEGMENT_RECORDS).contains(&count)
-        && records.len() == count * RECORD_OCTETS
+        && records.len() == count * RECORD_BYTES
         && first > 0
         && last.checked_sub(first).map(|behind| behind as usize + 1) == Some(count);
     says_all.then_some((first, last))
 }
 
 /// First and last UID by the head.
-fn ends(header: &[u8; HEADER_OCTETS]) -> (u32, u32) {
+fn ends(header: &[u8; HEADER_BYTES]) -> (u32, u32) {
     let h = header;
     (
         u32::from_le_bytes([h[8], h[9], h[10], h[11]]),
@@ -192,21 +196,21 @@ fn ends(header: &[u8; HEADER_OCTETS]) -> (u32, u32) {
     )
 }
 
-/// Records, ascending and at most [`SEGMENT_RECORDS`], as a segment; no octets for none.
+/// Records, ascending and at most [`SEGMENT_RECORDS`], as a segment; no bytes for none.
 pub(crate) fn pack(records: &[Record]) -> Vec<u8> {
     let (Some(first), Some(last), Ok(count)) =
         (records.first(), records.last(), u8::try_from(records.len()))
     else {
         return Vec::new();
     };
-    let mut header = [0; HEADER_OCTETS];
+    let mut header = [0; HEADER_BYTES];
     header[0] = VERSION;
     header[1] = count;
     [header[8], header[9], header[10], header[11]] = first.uid.to_le_bytes();
     [header[12], header[13], header[14], header[15]] = last.uid.to_le_bytes();
     let packed: Vec<_> = records.iter().map(Record::pack).collect();
     [header[4], header[5], header[6], header[7]] = checksum(&header, &packed).to_le_bytes();
-    let mut out = Vec::with_capacity(HEADER_OCTETS + packed.len() * RECORD_OCTETS);
+    let mut out = Vec::with_capacity(HEADER_BYTES + packed.len() * RECORD_BYTES);
     out.extend_from_slice(&header);
     out.extend_from_slice(packed.as_flattened());
     out
@@ -220,7 +224,7 @@ const PRIME: u64 = 0x9E37_79B9_7F4A_7C15;
 /// Each of seven lanes takes one word of every record (`lane = (lane ^ word) * odd`, which no two
 /// different words can bring to the same state), so that the multiplications overlap: 0.1 µs for a
 /// full segment. It guards against damage, not against malice.
-pub(super) fn checksum(header: &[u8; HEADER_OCTETS], records: &[[u8; RECORD_OCTETS]]) -> u32 {
+pub(super) fn checksum(header: &[u8; HEADER_BYTES], records: &[[u8; RECORD_BYTES]]) -> u32 {
     let h = header;
     let mut lanes = [
         PRIME ^ u64::from_le_bytes([h[0], h[1], h[2], h[3], 0, 0, 0, 0]),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::checks::{mended_segments_never_panic, segments_never_panic};
+use super::checks::{segments_never_panic, segments_with_valid_checksums_never_panic};
 use super::*;
 use crate::numbers::{Corrupt, Runs, UidSet};
 use crate::wire::ast::system;
@@ -64,7 +64,7 @@ proptest! {
         let first = append(b"", &records[..cut]).unwrap();
         let stored = append(&first, &records[cut..]).unwrap();
         prop_assert_eq!(&stored, &append(b"", &records).unwrap());
-        prop_assert!(stored.len() <= SEGMENT_OCTETS_MAX);
+        prop_assert!(stored.len() <= SEGMENT_BYTES_MAX);
         prop_assert_eq!(columns::records(&stored, None), Ok(records));
     }
 
@@ -93,7 +93,7 @@ proptest! {
                 messages: count(&|_| true),
                 unseen: count(&|record| record.flags & system::SEEN == 0),
                 deleted: count(&|record| record.flags & system::DELETED != 0),
-                octets: records.iter().map(|record| u64::from(record.size)).sum(),
+                bytes: records.iter().map(|record| u64::from(record.size)).sum(),
             }
         );
         let mut found = Runs::new();
@@ -162,21 +162,21 @@ proptest! {
         prop_assert!(cut == 0 || Segment::open(&stored[..cut]).is_err());
         let at = at.index(stored.len());
         stored[at] ^= flip;
-        prop_assert!(Segment::open(&stored).is_err(), "octet {at} changed by {flip}");
+        prop_assert!(Segment::open(&stored).is_err(), "byte {at} changed by {flip}");
         segments_never_panic(&stored);
         stored.push(0);
         prop_assert!(Segment::open(&stored).is_err());
     }
 
     #[test]
-    fn any_octets_do_no_harm(octets in proptest::collection::vec(any::<u8>(), 0..2100)) {
-        mended_segments_never_panic(&octets);
+    fn any_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..2100)) {
+        segments_with_valid_checksums_never_panic(&bytes);
     }
 }
 
-/// Every octet of a full segment, changed in every bit alone and in all.
+/// Every byte of a full segment, changed in every bit alone and in all.
 #[test]
-fn every_changed_octet_is_found() {
+fn every_changed_byte_is_found() {
     let records: Vec<Record> = (1..=35).map(record).collect();
     let stored = append(b"", &records).unwrap();
     for at in 0..stored.len() {
@@ -185,7 +185,7 @@ fn every_changed_octet_is_found() {
             damaged[at] ^= flip;
             assert!(
                 Segment::open(&damaged).is_err(),
-                "octet {at} changed by {flip}"
+                "byte {at} changed by {flip}"
             );
         }
     }
@@ -196,9 +196,9 @@ fn a_segment_holds_so_many_records_and_no_more() {
     assert_eq!(SEGMENT_RECORDS, 35);
     let records: Vec<Record> = (1..=36).map(record).collect();
     let full = append(b"", &records[..35]).unwrap();
-    assert!(full.len() <= SEGMENT_OCTETS_MAX && full.len() + RECORD_OCTETS > SEGMENT_OCTETS_MAX);
-    assert_eq!(append(&full, &records[35..]), Err(Refused::Full));
-    assert_eq!(append(b"", &records), Err(Refused::Full));
+    assert!(full.len() <= SEGMENT_BYTES_MAX && full.len() + RECORD_BYTES > SEGMENT_BYTES_MAX);
+    assert_eq!(append(&full, &records[35..]), Err(AppendError::Full));
+    assert_eq!(append(b"", &records), Err(AppendError::Full));
 }
 
 #[test]
@@ -211,10 +211,10 @@ fn uids_ascend() {
     ] {
         assert_eq!(
             append(&stored, &records),
-            Err(Refused::NotAscending(refused))
+            Err(AppendError::NotAscending(refused))
         );
     }
-    assert_eq!(append(b"", &[record(0)]), Err(Refused::NotAscending(0)));
+    assert_eq!(append(b"", &[record(0)]), Err(AppendError::NotAscending(0)));
     let later = append(b"", &[record(9), record(u32::MAX)]).unwrap();
     let uids = UidSet::from_runs(vec![(5, 5), (9, 9), (u32::MAX, u32::MAX)]).unwrap();
     assert_eq!(uids_of([&*stored, b"", &later]), Ok(uids));
@@ -223,11 +223,11 @@ fn uids_ascend() {
 }
 
 #[test]
-fn a_wrong_octet_is_found_where_a_head_is_all_that_is_read() {
+fn a_wrong_byte_is_found_where_a_head_is_all_that_is_read() {
     let consecutive: Vec<Record> = (300..=330).map(record).collect();
     let stored = append(b"", &consecutive).unwrap();
     assert_eq!(uids_of([&*stored]), Ok(UidSet::run(300, 330)));
-    let read = [0, 1].into_iter().chain(8..HEADER_OCTETS);
+    let read = [0, 1].into_iter().chain(8..HEADER_BYTES);
     for (at, wrong) in read.flat_map(|at| (0..=255).map(move |wrong| (at, wrong))) {
         let mut damaged = stored.clone();
         damaged[at] = wrong;
@@ -246,7 +246,7 @@ fn uids_of<'a>(segments: impl IntoIterator<Item = &'a [u8]>) -> Result<UidSet, C
     uid_map(segments.into_iter().map(Ok)).map(|map| map.uids().clone())
 }
 
-/// The stored form is a promise to filepools that exist: these octets stay readable.
+/// The stored form is a promise to filepools that exist: these bytes stay readable.
 #[test]
 fn the_stored_form_is_this() {
     let one = Record {
@@ -272,31 +272,31 @@ fn the_stored_form_is_this() {
     assert_eq!(stored, expected);
 }
 
-/// What is wrong although the checksum is right: another version's octets, or our own bug.
+/// What is wrong although the checksum is right: another version's bytes, or our own bug.
 #[test]
 fn a_right_checksum_is_not_enough() {
     let stored = append(b"", &[record(3), record(7)]).unwrap();
-    for (at, octet, why) in [
+    for (at, byte, why) in [
         (0, 2, "version"),
         (1, 3, "length"),
         (1, 0, "length"),
         (2, 1, "unused"),
         (3, 1, "unused"),
-        (HEADER_OCTETS + 9, 1, "unused"),
+        (HEADER_BYTES + 9, 1, "unused"),
         (8, 2, "ascend"),
         (12, 9, "ascend"),
-        (HEADER_OCTETS, 8, "ascend"),
-        (HEADER_OCTETS, 7, "ascend"),
+        (HEADER_BYTES, 8, "ascend"),
+        (HEADER_BYTES, 7, "ascend"),
     ] {
         let mut mended = stored.clone();
-        mended[at] = octet;
-        let (header, records) = mended.split_first_chunk::<HEADER_OCTETS>().unwrap();
+        mended[at] = byte;
+        let (header, records) = mended.split_first_chunk::<HEADER_BYTES>().unwrap();
         let sum = super::segment::checksum(header, records.as_chunks().0);
         mended[4..8].copy_from_slice(&sum.to_le_bytes());
         let said = Segment::open(&mended).err().map(|corrupt| corrupt.0);
         assert!(
             said.is_some_and(|said| said.contains(why)),
-            "octet {at}: {said:?}"
+            "byte {at}: {said:?}"
         );
         segments_never_panic(&mended);
     }

@@ -4,17 +4,17 @@ use crate::numbers::put_decimal;
 use crate::wire::dates::civil_from_days;
 use crate::wire::writer::string;
 
-/// The head of a literal; its octets follow.
-pub(crate) fn put_literal_head(out: &mut Vec<u8>, octets: u64) {
+/// The head of a literal; its bytes follow.
+pub(crate) fn put_literal_head(out: &mut Vec<u8>, bytes: u64) {
     out.push(b'{');
-    put_decimal(out, octets);
+    put_decimal(out, bytes);
     out.extend_from_slice(b"}\r\n");
 }
 
 /// `astring`: as it is where it is an atom, else a string.
 pub(crate) fn put_astring(out: &mut Vec<u8>, text: &[u8]) {
     // atom-specials without resp-specials (RFC 9051 section 9, ASTRING-CHAR).
-    let atomic = |octet: &u8| octet.is_ascii_graphic() && !br#"(){%*"\"#.contains(octet);
+    let atomic = |byte: &u8| byte.is_ascii_graphic() && !br#"(){%*"\"#.contains(byte);
     if !text.is_empty() && text.iter().all(atomic) {
         out.extend_from_slice(text);
     } else {

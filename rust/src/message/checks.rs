@@ -2,10 +2,10 @@
 //!
 //! Each function panics where something does not hold.
 use super::limits::{
-    DEPTH, PARTS, PREVIEW_CHARS, REFERENCES, VERBATIM_FIELD_OCTETS, VERBATIM_OCTETS,
+    CACHED_FIELD_BYTES, DEPTH, HEADER_CACHE_BYTES, PARTS, PREVIEW_CHARS, REFERENCES,
 };
-use super::{Needle, Scanner, TextMatcher, TransferDecoder, VerbatimNames};
-use crate::message::metadata::stored::{Digest, Range};
+use super::{CachedNames, Needle, Scanner, TextMatcher, TransferDecoder};
+use crate::message::metadata::stored::{MessageMetadata, Range};
 use crate::message::metadata::strict::{Value, body_sizes, is_envelope};
 use crate::wire::ast::{Field, SectionText};
 
@@ -13,8 +13,8 @@ use crate::wire::ast::{Field, SectionText};
 #[must_use]
 pub fn scan(message: &[u8], portion: usize) -> Vec<u8> {
     let mut scanner = Scanner::new();
-    for octets in message.chunks(portion.max(1)) {
-        scanner.feed(octets);
+    for bytes in message.chunks(portion.max(1)) {
+        scanner.feed(bytes);
     }
     scanner.finish()
 }
@@ -24,7 +24,7 @@ fn inside(outer: Range, inner: Range) -> bool {
         && inner.offset.saturating_add(inner.length) <= outer.offset.saturating_add(outer.length)
 }
 
-/// Octets of a message.
+/// Bytes of a message.
 ///
 /// # Panics
 /// Where they are outside.
@@ -39,26 +39,26 @@ pub fn slice(message: &[u8], range: Range) -> &[u8] {
 }
 
 /// The header of a message is its fields and an empty line, nothing else.
-fn header_is_its_fields(digest: &Digest<'_>, message: &[u8], part: &[u32]) {
-    let Some(fields) = digest.header_fields(part) else {
+fn header_is_its_fields(metadata: &MessageMetadata<'_>, message: &[u8], part: &[u32]) {
+    let Some(fields) = metadata.header_fields(part) else {
         return;
     };
-    let header = digest
+    let header = metadata
         .locate(part, &SectionText::Header)
         .unwrap_or_default();
-    let empty_line = digest.empty_line(part).unwrap_or_default();
+    let empty_line = metadata.empty_line(part).unwrap_or_default();
     let mut at = header.offset;
     for field in fields {
         assert_eq!(field.offset, at, "fields leave no gap");
         assert!(field.length > 0);
-        let octets = slice(
+        let bytes = slice(
             message,
             Range {
                 offset: at,
                 length: field.length,
             },
         );
-        let name = octets.get(..field.name.len()).unwrap_or_default();
+        let name = bytes.get(..field.name.len()).unwrap_or_default();
         assert!(
             name.eq_ignore_ascii_case(field.name),
             "the field of that name"
@@ -72,63 +72,63 @@ fn header_is_its_fields(digest: &Digest<'_>, message: &[u8], part: &[u32]) {
 
 /// What is kept word for word is what stands in the header, and is only lacking where it is long or
 /// has NUL.
-fn verbatim_is_what_the_header_has(digest: &Digest<'_>, message: &[u8]) {
+fn header_cache_equals_the_header(metadata: &MessageMetadata<'_>, message: &[u8]) {
     let mut all = 0;
-    let mut kept: Vec<(VerbatimNames, Vec<&[u8]>)> = Vec::new();
-    for field in digest.header_fields(&[]).into_iter().flatten() {
-        let Some(name) = VerbatimNames::of(field.name) else {
+    let mut kept: Vec<(CachedNames, Vec<&[u8]>)> = Vec::new();
+    for field in metadata.header_fields(&[]).into_iter().flatten() {
+        let Some(name) = CachedNames::of(field.name) else {
             continue;
         };
         let range = Range {
             offset: field.offset,
             length: field.length,
         };
-        let octets = slice(message, range);
-        all += octets.len();
+        let bytes = slice(message, range);
+        all += bytes.len();
         match kept.iter_mut().find(|(other, _)| *other == name) {
-            Some((_, fields)) => fields.push(octets),
-            None => kept.push((name, vec![octets])),
+            Some((_, fields)) => fields.push(bytes),
+            None => kept.push((name, vec![bytes])),
         }
     }
     for (name, expected) in kept {
-        match digest.verbatim(name) {
+        match metadata.cached_fields(name) {
             Some(fields) => assert!(fields.eq(expected)),
             None => assert!(
-                all > VERBATIM_OCTETS
+                all > HEADER_CACHE_BYTES
                     || expected
                         .iter()
-                        .any(|field| field.len() > VERBATIM_FIELD_OCTETS || field.contains(&0))
+                        .any(|field| field.len() > CACHED_FIELD_BYTES || field.contains(&0))
             ),
         }
     }
 }
 
-/// Whatever the octets: what the digest says is grammatical and lies inside the message.
+/// Whatever the bytes: what the metadata says is grammatical and lies inside the message.
 ///
 /// # Panics
 /// Where it does not.
-pub fn index_stays_inside(message: &[u8]) {
+pub fn metadata_stays_inside_the_message(message: &[u8]) {
     let stored = scan(message, message.len());
-    let digest = Digest::open(&stored);
-    assert!(digest.is_ok());
-    let Ok(digest) = digest else { return };
-    assert_eq!(digest.size(), message.len() as u64);
+    let metadata = MessageMetadata::open(&stored);
+    assert!(metadata.is_ok());
+    let Ok(metadata) = metadata else { return };
+    assert_eq!(metadata.size(), message.len() as u64);
     let whole = Range {
         offset: 0,
-        length: digest.size(),
+        length: metadata.size(),
     };
 
-    assert!(Value::read(digest.envelope()).is_some_and(|value| is_envelope(&value)));
-    let body = Value::read(digest.body()).and_then(|value| body_sizes(&value, false));
-    let sizes = Value::read(digest.bodystructure()).and_then(|value| body_sizes(&value, true));
+    assert!(Value::read(metadata.envelope()).is_some_and(|value| is_envelope(&value)));
+    let body = Value::read(metadata.body()).and_then(|value| body_sizes(&value, false));
+    let sizes = Value::read(metadata.bodystructure()).and_then(|value| body_sizes(&value, true));
     assert!(
         body.is_some() && sizes.is_some(),
         "{}",
-        digest.bodystructure().escape_ascii()
+        metadata.bodystructure().escape_ascii()
     );
     assert_eq!(body, sizes);
 
-    let leaves: Vec<_> = digest.leaf_parts().collect();
+    let leaves: Vec<_> = metadata.leaf_parts().collect();
     assert!(!leaves.is_empty() && leaves.len() <= PARTS);
     let mut at = 0;
     for leaf in &leaves {
@@ -140,15 +140,15 @@ pub fn index_stays_inside(message: &[u8]) {
         at = leaf.offset + leaf.length;
         assert!(inside(whole, range));
         assert!(leaf.path.len() <= 2 * DEPTH + 1);
-        assert_eq!(digest.locate(&leaf.path, &SectionText::All), Some(range));
-        assert_eq!(digest.part(&leaf.path).as_ref(), Some(leaf));
+        assert_eq!(metadata.locate(&leaf.path, &SectionText::All), Some(range));
+        assert_eq!(metadata.part(&leaf.path).as_ref(), Some(leaf));
         let lines = memchr::memchr_iter(b'\n', slice(message, range)).count();
         assert_eq!(leaf.lines, lines as u64);
         for depth in 0..leaf.path.len() {
             let Some(part) = leaf.path.get(..depth) else {
                 continue;
             };
-            let all = digest
+            let all = metadata
                 .locate(part, &SectionText::All)
                 .unwrap_or(Range { length: 0, ..whole });
             assert!(
@@ -156,21 +156,25 @@ pub fn index_stays_inside(message: &[u8]) {
                 "{part:?} holds {:?}",
                 leaf.path
             );
-            if let Some(header) = digest.locate(part, &SectionText::Header) {
-                let text = digest.locate(part, &SectionText::Text).unwrap_or_default();
+            if let Some(header) = metadata.locate(part, &SectionText::Header) {
+                let text = metadata
+                    .locate(part, &SectionText::Text)
+                    .unwrap_or_default();
                 assert!(inside(all, header) && inside(all, text));
                 assert_eq!(header.offset, all.offset);
                 assert_eq!(header.offset + header.length, text.offset);
                 assert_eq!(text.offset + text.length, all.offset + all.length);
             }
             if !part.is_empty() {
-                let mime = digest.locate(part, &SectionText::Mime).unwrap_or_default();
+                let mime = metadata
+                    .locate(part, &SectionText::Mime)
+                    .unwrap_or_default();
                 assert!(inside(whole, mime) && mime.offset + mime.length == all.offset);
             }
-            header_is_its_fields(&digest, message, part);
+            header_is_its_fields(&metadata, message, part);
         }
         assert_eq!(
-            digest.locate(&[leaf.path.as_slice(), &[2]].concat(), &SectionText::All),
+            metadata.locate(&[leaf.path.as_slice(), &[2]].concat(), &SectionText::All),
             None
         );
     }
@@ -183,9 +187,9 @@ pub fn index_stays_inside(message: &[u8]) {
             .all(|leaf| left.any(|size| *size == leaf.length))
     );
 
-    verbatim_is_what_the_header_has(&digest, message);
-    assert!(digest.preview().chars().count() <= PREVIEW_CHARS);
-    assert!(digest.references().count() <= REFERENCES);
+    header_cache_equals_the_header(&metadata, message);
+    assert!(metadata.preview().chars().count() <= PREVIEW_CHARS);
+    assert!(metadata.references().count() <= REFERENCES);
     for field in [
         Field::From,
         Field::To,
@@ -193,20 +197,20 @@ pub fn index_stays_inside(message: &[u8]) {
         Field::Bcc,
         Field::Subject,
     ] {
-        assert!(digest.folded(field).len() <= super::limits::FOLDED_OCTETS);
+        assert!(metadata.folded(field).len() <= super::limits::FOLDED_BYTES);
     }
 }
 
-/// The digest does not depend on how the message was cut.
+/// The metadata does not depend on how the message was cut.
 ///
 /// # Panics
 /// Where it does.
-pub fn digest_does_not_depend_on_cuts(message: &[u8], portion: usize) {
+pub fn metadata_does_not_depend_on_cuts(message: &[u8], portion: usize) {
     let is_same = scan(message, message.len()) == scan(message, portion);
     assert!(is_same, "in portions of {portion}");
 }
 
-/// Decoding neither fails nor depends on how the octets were cut, and does not grow.
+/// Decoding neither fails nor depends on how the bytes were cut, and does not grow.
 ///
 /// # Panics
 /// Where it does.
@@ -214,12 +218,12 @@ pub fn decoding_does_not_depend_on_cuts(encoded: &[u8], portion: usize) {
     for encoding in [0, 1, 2] {
         let decode = |portion: usize| {
             let mut decoder = TransferDecoder::new(encoding);
-            let mut octets = Vec::new();
+            let mut bytes = Vec::new();
             for piece in encoded.chunks(portion.max(1)) {
-                decoder.feed(piece, &mut octets);
+                decoder.feed(piece, &mut bytes);
             }
-            decoder.finish(&mut octets);
-            octets
+            decoder.finish(&mut bytes);
+            bytes
         };
         let whole = decode(encoded.len());
         assert_eq!(whole, decode(portion));
@@ -227,28 +231,28 @@ pub fn decoding_does_not_depend_on_cuts(encoded: &[u8], portion: usize) {
     }
 }
 
-/// A matcher wants octets of the message only, comes to an end, and finds the same however the
-/// octets are cut.
+/// A matcher wants bytes of the message only, comes to an end, and finds the same however the
+/// bytes are cut.
 ///
 /// # Panics
 /// Where it does not.
 pub fn matching_does_not_depend_on_cuts(message: &[u8], needle: &str, portion: usize) {
     let stored = scan(message, message.len());
-    let Ok(digest) = Digest::open(&stored) else {
+    let Ok(metadata) = MessageMetadata::open(&stored) else {
         return;
     };
     let needle = super::fold(needle);
     let needles = [false, true].map(|in_headers| Needle::new(&needle, in_headers));
     let search = |portion: usize| {
-        let mut matcher = TextMatcher::new(&digest, &needles);
+        let mut matcher = TextMatcher::new(&metadata, &needles);
         let mut fed = 0;
         while let Some(wanted) = matcher.wanted() {
-            let octets = slice(message, wanted);
-            let octets = octets.get(..portion.max(1)).unwrap_or(octets);
-            assert!(!octets.is_empty());
-            fed += octets.len();
-            assert!(fed <= message.len(), "no octet is wanted twice");
-            matcher.feed(octets);
+            let bytes = slice(message, wanted);
+            let bytes = bytes.get(..portion.max(1)).unwrap_or(bytes);
+            assert!(!bytes.is_empty());
+            fed += bytes.len();
+            assert!(fed <= message.len(), "no byte is wanted twice");
+            matcher.feed(bytes);
         }
         [matcher.found(0), matcher.found(1)]
     };
@@ -260,17 +264,17 @@ pub fn matching_does_not_depend_on_cuts(message: &[u8], needle: &str, portion: u
     );
 }
 
-/// A digest that was damaged is refused, or at least read without harm.
+/// A metadata that was damaged is refused, or at least read without harm.
 ///
 /// # Panics
 /// Where it is not.
-pub fn damaged_digest_is_refused(message: &[u8], at: usize, with: u8) {
+pub fn corrupt_metadata_is_refused(message: &[u8], at: usize, with: u8) {
     let mut stored = scan(message, message.len());
     let length = stored.len();
-    if let Some(octet) = stored.get_mut(at % length)
+    if let Some(byte) = stored.get_mut(at % length)
         && with != 0
     {
-        *octet ^= with;
-        assert!(Digest::open(&stored).is_err());
+        *byte ^= with;
+        assert!(MessageMetadata::open(&stored).is_err());
     }
 }

@@ -78,12 +78,12 @@ proptest! {
     }
 
     #[test]
-    fn any_octets_are_a_set_in_its_one_form_or_corrupt(
-        octets in proptest::collection::vec(prop_oneof![0..4_u8, any::<u8>()], 0..24)
+    fn any_bytes_are_a_set_in_its_one_form_or_corrupt(
+        bytes in proptest::collection::vec(prop_oneof![0..4_u8, any::<u8>()], 0..24)
     ) {
-        if let Ok(read) = UidSet::from_bytes(&octets) {
+        if let Ok(read) = UidSet::from_bytes(&bytes) {
             prop_assert!(is_canonical(&read));
-            prop_assert_eq!(read.to_bytes(), octets);
+            prop_assert_eq!(read.to_bytes(), bytes);
         }
     }
 

@@ -353,16 +353,16 @@ impl UidSet {
     }
 }
 
-/// Seven bits an octet, low ones first; the high bit says that more follow.
+/// Seven bits a byte, low ones first; the high bit says that more follow.
 fn put_varint(out: &mut Vec<u8>, mut value: u32) {
     while value >= 0x80 {
-        out.push(low_octet(value) | 0x80);
+        out.push(low_byte(value) | 0x80);
         value >>= 7;
     }
-    out.push(low_octet(value));
+    out.push(low_byte(value));
 }
 
-fn low_octet(value: u32) -> u8 {
+fn low_byte(value: u32) -> u8 {
     let [low, ..] = value.to_le_bytes();
     low
 }
@@ -370,17 +370,17 @@ fn low_octet(value: u32) -> u8 {
 fn take_varint(stored: &mut &[u8]) -> Result<u32, Corrupt> {
     let mut value = 0_u32;
     for shift in [0_u32, 7, 14, 21, 28] {
-        let Some((&octet, rest)) = stored.split_first() else {
+        let Some((&byte, rest)) = stored.split_first() else {
             return Err(Corrupt("set of UIDs: cut short"));
         };
         *stored = rest;
-        let bits = u32::from(octet & 0x7F);
+        let bits = u32::from(byte & 0x7F);
         if shift == 28 && bits > 0x0F {
             return Err(Corrupt("set of UIDs: a number is above 4294967295"));
         }
         value |= bits << shift;
-        if octet & 0x80 == 0 {
-            if octet == 0 && shift > 0 {
+        if byte & 0x80 == 0 {
+            if byte == 0 && shift > 0 {
                 return Err(Corrupt("set of UIDs: a number is not in its shortest form"));
             }
             return Ok(value);

@@ -1,13 +1,13 @@
-//! What must hold for any octets whatever, taken for a data file.
+//! What must hold for any bytes whatever, taken for a data file.
 
 use super::table::Table;
-use super::{DEPTH_MAX, PAGE_OCTETS_MIN, Snapshot};
-use crate::filepool::{Bodies, Digests, Group, Segments};
+use super::{DEPTH_MAX, PAGE_SIZE_MIN, Snapshot};
+use crate::filepool::{Bodies, Group, MetadataTable, Segments};
 
 /// Steps of a cursor: a damaged file may lead in a circle, but never out of itself.
 const STEPS: usize = 1_000;
 
-/// No octets make reading pages panic, and what is read lies inside the file.
+/// No bytes make reading pages panic, and what is read lies inside the file.
 ///
 /// # Panics
 /// Where that does not hold.
@@ -18,7 +18,7 @@ pub fn pages_stay_inside(file: &[u8]) {
     };
     let key = file.get(..12).unwrap_or_default();
     for root in 0..DEPTH_MAX as u64 {
-        let table = Table::new(file, PAGE_OCTETS_MIN, root);
+        let table = Table::new(file, PAGE_SIZE_MIN, root);
         let mut cursor = table.cursor();
         for found in [cursor.seek_back(key), cursor.seek(b""), cursor.seek(key)] {
             if let Ok(Some((key, value))) = found {
@@ -34,15 +34,15 @@ pub fn pages_stay_inside(file: &[u8]) {
             is_inside(value);
         }
     }
-    let snapshot = Snapshot::at(PAGE_OCTETS_MIN, 0);
+    let snapshot = Snapshot::at(PAGE_SIZE_MIN, 0);
     let group = Group::new(file, snapshot);
-    if let Ok(mut digests) = Digests::new(group) {
-        let _ = digests.get(1);
+    if let Ok(mut metadata) = MetadataTable::new(group) {
+        let _ = metadata.get(1);
     }
     if let Ok(mut bodies) = Bodies::new(group) {
-        let mut octets = Vec::new();
-        let _ = bodies.read(1, 0, 100_000, &mut octets);
-        assert!(octets.len() <= 100_000);
+        let mut bytes = Vec::new();
+        let _ = bodies.read(1, 0, 100_000, &mut bytes);
+        assert!(bytes.len() <= 100_000);
     }
     if let Ok(segments) = Segments::new(group, 1, None) {
         segments.take(STEPS).for_each(|segment| {

@@ -9,7 +9,7 @@
 //! |---|---|---|---|---|---|---|
 //! | meta | number | – | flags | – | – | magic, version, address, size of the map, free list (48), main table (48), last page, transaction |
 //! | branch, leaf | number | – | flags | lower | upper | offsets of the nodes, u16 each, up to `lower` |
-//! | overflow | number | – | flags | pages (u32) | | octets |
+//! | overflow | number | – | flags | pages (u32) | | bytes |
 //!
 //! A node is: low and high half of a size (leaf) or of a page number (branch, with the flags as
 //! its highest part), flags, size of the key, u16 each; then the key, then the value.
@@ -19,7 +19,7 @@ mod page;
 mod table;
 
 use self::page::{META, long, short, word};
-pub use self::table::{Cursor, Table};
+pub use self::table::{Table, TableCursor};
 use crate::numbers::Corrupt;
 
 /// All tables have these names' roots in the main table.
@@ -29,20 +29,20 @@ const MAGIC: u32 = 0xBEEF_C0DE;
 const VERSION: u32 = 1;
 const PAGE_HEADER: usize = 16;
 /// The smallest page LMDB makes.
-const PAGE_OCTETS_MIN: usize = 512;
-const PAGE_OCTETS_MAX: usize = 32 * 1024;
+const PAGE_SIZE_MIN: usize = 512;
+const PAGE_SIZE_MAX: usize = 32 * 1024;
 /// LMDB's own bound on the depth of a tree.
 const DEPTH_MAX: usize = 32;
 
 const DAMAGED: Corrupt = Corrupt("the data file is damaged");
 
-/// Octets at the start of a meta page that say all that is asked of it.
-pub const META_OCTETS: usize = PAGE_HEADER + 136;
+/// Bytes at the start of a meta page that say all that is asked of it.
+pub const META_BYTES: usize = PAGE_HEADER + 136;
 
 /// One committed state of an environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    page_octets: usize,
+    page_size: usize,
     pages: u64,
     main: u64,
 }
@@ -55,16 +55,16 @@ impl Snapshot {
     ///
     /// # Errors
     /// This is no LMDB file of this format.
-    pub fn find(metas: [&[u8; META_OCTETS]; 2], transaction: u64) -> Result<Option<Self>, Corrupt> {
+    pub fn find(metas: [&[u8; META_BYTES]; 2], transaction: u64) -> Result<Option<Self>, Corrupt> {
         let [even, odd] = metas;
-        let page_octets = page_octets(even).ok_or(DAMAGED)?;
+        let page_size = page_size(even).ok_or(DAMAGED)?;
         let contents = [meta(even).ok_or(DAMAGED)?, meta(odd).ok_or(DAMAGED)?];
         let [even, odd] = contents;
         let ours = if transaction & 1 == 0 { even } else { odd };
         if long(ours, 128) != Some(transaction) {
             return Ok(None);
         }
-        read_meta(ours, page_octets).map(Some).ok_or(DAMAGED)
+        read_meta(ours, page_size).map(Some).ok_or(DAMAGED)
     }
 
     /// The number of the transaction that was written last, by the two meta pages: what no read
@@ -72,24 +72,24 @@ impl Snapshot {
     ///
     /// # Errors
     /// The file is damaged.
-    pub fn newest(metas: [&[u8; META_OCTETS]; 2]) -> Result<u64, Corrupt> {
+    pub fn newest(metas: [&[u8; META_BYTES]; 2]) -> Result<u64, Corrupt> {
         let [even, odd] = metas.map(|page| meta(page).and_then(|meta| long(meta, 128)));
         Ok(even.ok_or(DAMAGED)?.max(odd.ok_or(DAMAGED)?))
     }
 
     /// A state whose main table has its root on a certain page, for checks.
-    fn at(page_octets: usize, main: u64) -> Self {
+    fn at(page_size: usize, main: u64) -> Self {
         Self {
-            page_octets,
+            page_size,
             pages: u64::MAX,
             main,
         }
     }
 
-    /// Octets of the file that belong to it.
+    /// Bytes of the file that belong to it.
     #[must_use]
-    pub fn file_octets(&self) -> u64 {
-        self.pages.saturating_mul(self.page_octets as u64)
+    pub fn file_size(&self) -> u64 {
+        self.pages.saturating_mul(self.page_size as u64)
     }
 
     /// A table of it; None where there is none of this name.
@@ -97,22 +97,22 @@ impl Snapshot {
     /// # Errors
     /// The file is damaged.
     pub fn table<'a>(&self, file: &'a [u8], name: &str) -> Result<Option<Table<'a>>, Corrupt> {
-        let main = Table::new(file, self.page_octets, self.main);
+        let main = Table::new(file, self.page_size, self.main);
         let Some(row) = main.get_table(name.as_bytes())? else {
             return Ok(None);
         };
         let root = long(row, 40).ok_or(DAMAGED)?;
-        Ok(Some(Table::new(file, self.page_octets, root)))
+        Ok(Some(Table::new(file, self.page_size, root)))
     }
 }
 
-/// The size of a page, from the first octets of a file; None where it is no such file.
+/// The size of a page, from the first bytes of a file; None where it is no such file.
 #[must_use]
-pub fn page_octets(file: &[u8]) -> Option<usize> {
-    let octets = word(file, PAGE_HEADER + FREE)?;
-    let octets = usize::try_from(octets).ok()?;
-    let fits = (PAGE_OCTETS_MIN..=PAGE_OCTETS_MAX).contains(&octets) && octets.is_power_of_two();
-    fits.then_some(octets)
+pub fn page_size(file: &[u8]) -> Option<usize> {
+    let bytes = word(file, PAGE_HEADER + FREE)?;
+    let bytes = usize::try_from(bytes).ok()?;
+    let fits = (PAGE_SIZE_MIN..=PAGE_SIZE_MAX).contains(&bytes) && bytes.is_power_of_two();
+    fits.then_some(bytes)
 }
 
 /// The contents of a meta page.
@@ -122,10 +122,10 @@ fn meta(page: &[u8]) -> Option<&[u8]> {
         .then_some(meta)
 }
 
-fn read_meta(meta: &[u8], page_octets: usize) -> Option<Snapshot> {
+fn read_meta(meta: &[u8], page_size: usize) -> Option<Snapshot> {
     // No table of ours has its own order or several values a key.
     (short(meta, MAIN + 4)? == 0).then_some(Snapshot {
-        page_octets,
+        page_size,
         pages: long(meta, 120)?.checked_add(1)?,
         main: long(meta, MAIN + 40)?,
     })

@@ -13,22 +13,22 @@ const NODE_HEADER: usize = 8;
 const BIG: u16 = 0x01;
 const TABLE: u16 = 0x02;
 
-pub(super) fn short(octets: &[u8], at: usize) -> Option<u16> {
-    let part = octets.get(at..)?.first_chunk()?;
+pub(super) fn short(bytes: &[u8], at: usize) -> Option<u16> {
+    let part = bytes.get(at..)?.first_chunk()?;
     Some(u16::from_le_bytes(*part))
 }
 
-pub(super) fn word(octets: &[u8], at: usize) -> Option<u32> {
-    let part = octets.get(at..)?.first_chunk()?;
+pub(super) fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    let part = bytes.get(at..)?.first_chunk()?;
     Some(u32::from_le_bytes(*part))
 }
 
-pub(super) fn long(octets: &[u8], at: usize) -> Option<u64> {
-    let part = octets.get(at..)?.first_chunk()?;
+pub(super) fn long(bytes: &[u8], at: usize) -> Option<u64> {
+    let part = bytes.get(at..)?.first_chunk()?;
     Some(u64::from_le_bytes(*part))
 }
 
-/// Does a key stand before another? Ours begin with eight octets that mostly decide, and comparing
+/// Does a key stand before another? Ours begin with eight bytes that mostly decide, and comparing
 /// those takes no call.
 #[inline]
 pub(super) fn is_less(key: &[u8], other: &[u8]) -> bool {
@@ -43,21 +43,21 @@ pub(super) fn is_less(key: &[u8], other: &[u8]) -> bool {
 /// One page.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Page<'a> {
-    octets: &'a [u8],
+    bytes: &'a [u8],
 }
 
 impl<'a> Page<'a> {
     /// None outside of the file, or where the page says that it is another one.
-    pub fn at(file: &'a [u8], octets: usize, number: u64) -> Option<Self> {
-        let start = usize::try_from(number).ok()?.checked_mul(octets)?;
+    pub fn at(file: &'a [u8], bytes: usize, number: u64) -> Option<Self> {
+        let start = usize::try_from(number).ok()?.checked_mul(bytes)?;
         let page = Self {
-            octets: file.get(start..start.checked_add(octets)?)?,
+            bytes: file.get(start..start.checked_add(bytes)?)?,
         };
-        (long(page.octets, 0)? == number).then_some(page)
+        (long(page.bytes, 0)? == number).then_some(page)
     }
 
     fn kind(self) -> u16 {
-        short(self.octets, 10).unwrap_or(0) & KINDS & !0x10
+        short(self.bytes, 10).unwrap_or(0) & KINDS & !0x10
     }
 
     pub fn is_branch(self) -> bool {
@@ -70,7 +70,7 @@ impl<'a> Page<'a> {
 
     /// How many nodes.
     pub fn count(self) -> usize {
-        let lower = usize::from(short(self.octets, 12).unwrap_or(0));
+        let lower = usize::from(short(self.bytes, 12).unwrap_or(0));
         lower.saturating_sub(PAGE_HEADER) / 2
     }
 
@@ -79,11 +79,11 @@ impl<'a> Page<'a> {
         if at >= self.count() {
             return None;
         }
-        let offset = short(self.octets, PAGE_HEADER + 2 * at)?;
-        let octets = self.octets.get(usize::from(offset)..)?;
-        let (head, rest) = octets.split_first_chunk::<NODE_HEADER>()?;
-        let key_octets = usize::from(short(head, 6)?);
-        let (key, rest) = rest.split_at_checked(key_octets)?;
+        let offset = short(self.bytes, PAGE_HEADER + 2 * at)?;
+        let bytes = self.bytes.get(usize::from(offset)..)?;
+        let (head, rest) = bytes.split_first_chunk::<NODE_HEADER>()?;
+        let key_bytes = usize::from(short(head, 6)?);
+        let (key, rest) = rest.split_at_checked(key_bytes)?;
         Some(Node {
             size: word(head, 0)?,
             flags: short(head, 4)?,
@@ -117,7 +117,7 @@ pub(super) struct Node<'a> {
     size: u32,
     flags: u16,
     pub key: &'a [u8],
-    /// The page's octets behind the key.
+    /// The page's bytes behind the key.
     rest: &'a [u8],
 }
 
@@ -128,19 +128,19 @@ impl<'a> Node<'a> {
     }
 
     /// Of a leaf page: the value, on this page or on those of its own.
-    pub fn value(self, file: &'a [u8], page_octets: usize) -> Option<&'a [u8]> {
+    pub fn value(self, file: &'a [u8], page_size: usize) -> Option<&'a [u8]> {
         let size = usize::try_from(self.size).ok()?;
         match self.flags {
             0 => self.rest.get(..size),
             BIG => {
                 let first = long(self.rest, 0)?;
-                let page = Page::at(file, page_octets, first)?;
-                let pages = word(page.octets, 12)?;
-                let room = usize::try_from(pages).ok()?.checked_mul(page_octets)?;
+                let page = Page::at(file, page_size, first)?;
+                let pages = word(page.bytes, 12)?;
+                let room = usize::try_from(pages).ok()?.checked_mul(page_size)?;
                 if page.kind() != OVERFLOW || room < PAGE_HEADER.checked_add(size)? {
                     return None;
                 }
-                let start = usize::try_from(first).ok()?.checked_mul(page_octets)? + PAGE_HEADER;
+                let start = usize::try_from(first).ok()?.checked_mul(page_size)? + PAGE_HEADER;
                 file.get(start..start.checked_add(size)?)
             }
             _ => None,

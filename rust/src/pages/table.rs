@@ -11,15 +11,15 @@ const NO_PAGE: u64 = u64::MAX;
 #[derive(Clone, Copy)]
 pub struct Table<'a> {
     file: &'a [u8],
-    page_octets: usize,
+    page_size: usize,
     root: u64,
 }
 
 impl<'a> Table<'a> {
-    pub(super) fn new(file: &'a [u8], page_octets: usize, root: u64) -> Self {
+    pub(super) fn new(file: &'a [u8], page_size: usize, root: u64) -> Self {
         Self {
             file,
-            page_octets,
+            page_size,
             root,
         }
     }
@@ -34,8 +34,8 @@ impl<'a> Table<'a> {
 
     /// Stands nowhere yet.
     #[must_use]
-    pub fn cursor(self) -> Cursor<'a> {
-        Cursor {
+    pub fn cursor(self) -> TableCursor<'a> {
+        TableCursor {
             table: self,
             path: Vec::new(),
             leaf: None,
@@ -53,11 +53,11 @@ impl<'a> Table<'a> {
     }
 
     fn page(self, number: u64) -> Result<Page<'a>, Corrupt> {
-        Page::at(self.file, self.page_octets, number).ok_or(DAMAGED)
+        Page::at(self.file, self.page_size, number).ok_or(DAMAGED)
     }
 
     fn entry(self, node: Node<'a>) -> Result<Entry<'a>, Corrupt> {
-        let value = node.value(self.file, self.page_octets);
+        let value = node.value(self.file, self.page_size);
         Ok((node.key, value.ok_or(DAMAGED)?))
     }
 }
@@ -67,7 +67,7 @@ type Entry<'a> = (&'a [u8], &'a [u8]);
 
 /// A place in a table. Looking up keys that ascend, or lie close together, costs less than each by
 /// itself: most are on the page where it stands.
-pub struct Cursor<'a> {
+pub struct TableCursor<'a> {
     table: Table<'a>,
     /// Branch pages from the root on, and which child was taken of each.
     path: Vec<(Page<'a>, usize)>,
@@ -76,7 +76,7 @@ pub struct Cursor<'a> {
     at: usize,
 }
 
-impl<'a> Cursor<'a> {
+impl<'a> TableCursor<'a> {
     /// The value of a key.
     ///
     /// # Errors
@@ -238,7 +238,7 @@ impl<'a> Cursor<'a> {
                 return page.node(0).ok_or(DAMAGED).map(Some);
             }
         }
-        // Behind the last key of the table: a search starts at the root again.
+        // After the last key of the table: a search starts at the root again.
         self.leaf = None;
         Ok(None)
     }

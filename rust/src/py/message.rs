@@ -6,8 +6,8 @@ use pyo3::types::{PyBytes, PyTuple};
 
 use super::CorruptError;
 use super::buffer::Octets;
-use crate::filepool::{self, Packing};
-use crate::message::{Corrupt, Digest, Range, Scanner, TransferDecoder};
+use crate::filepool::{self, MessageEncoder};
+use crate::message::{Corrupt, MessageMetadata, Range, Scanner, TransferDecoder};
 use crate::wire::ast::SectionText;
 
 impl From<Corrupt> for PyErr {
@@ -51,14 +51,14 @@ impl PyScanner {
 /// `Packer`
 #[pyclass(name = "Packer", module = "imapvm._core")]
 #[derive(Default)]
-pub(crate) struct PyPacker {
-    packing: Packing,
+pub(crate) struct PyMessageEncoder {
+    packing: MessageEncoder,
 }
 
 type Rows<'py> = Vec<(u32, Bound<'py, PyBytes>)>;
 
 #[pymethods]
-impl PyPacker {
+impl PyMessageEncoder {
     #[new]
     fn new() -> Self {
         Self::default()
@@ -95,7 +95,7 @@ impl PyPacker {
         Ok((
             rows.map(|(chunk, value)| (*chunk, PyBytes::new(py, value)))
                 .collect(),
-            PyBytes::new(py, &packed.digest),
+            PyBytes::new(py, &packed.metadata),
             PyTuple::new(py, &packed.threads)?,
         ))
     }
@@ -103,14 +103,14 @@ impl PyPacker {
 
 /// `Digest`
 #[pyclass(frozen, name = "Digest", module = "imapvm._core")]
-pub(crate) struct PyDigest {
+pub(crate) struct PyMessageMetadata {
     /// Was opened once, so that it can be opened again without its checksum.
     stored: Py<PyBytes>,
 }
 
-impl PyDigest {
-    fn digest<'a>(&'a self, py: Python<'a>) -> PyResult<Digest<'a>> {
-        Ok(Digest::reopen(self.stored.as_bytes(py))?)
+impl PyMessageMetadata {
+    fn digest<'a>(&'a self, py: Python<'a>) -> PyResult<MessageMetadata<'a>> {
+        Ok(MessageMetadata::reopen(self.stored.as_bytes(py))?)
     }
 }
 
@@ -137,10 +137,10 @@ fn section(text: &str) -> Option<(Vec<u32>, SectionText)> {
 }
 
 #[pymethods]
-impl PyDigest {
+impl PyMessageMetadata {
     #[new]
     fn new(stored: Bound<'_, PyBytes>) -> PyResult<Self> {
-        Digest::open(stored.as_bytes())?;
+        MessageMetadata::open(stored.as_bytes())?;
         Ok(Self {
             stored: stored.unbind(),
         })

@@ -38,8 +38,8 @@ mod _core {
     const SEGMENT_RECORDS: usize = crate::index::SEGMENT_RECORDS;
     #[pymodule_export]
     use super::index::{
-        PyBinarySlice, PyBodySlice, PyBoundSearch, PyGathering, PyHeaderColumns, PyRecord,
-        PySearching, PyUndecided, keyword_sets, render_fetch, segment_append, segment_counts,
+        PyBinarySlice, PyBodySlice, PyBoundSearch, PyColumnBuilder, PyHeaderColumns, PyRecord,
+        PySearchTask, PyUndecided, keyword_sets, render_fetch, segment_append, segment_counts,
         segment_records, segment_remove, segment_store, segment_uids, uids_modified,
         uids_with_flags,
     };
@@ -52,7 +52,9 @@ mod _core {
 
     // Messages.
     #[pymodule_export]
-    use super::message::{PyDigest, PyPacker, PyScanner, PyTransferDecoder, decompress};
+    use super::message::{
+        PyMessageEncoder, PyMessageMetadata, PyScanner, PyTransferDecoder, decompress,
+    };
 
     // The language.
     #[pymodule_export]

@@ -13,22 +13,22 @@ use super::buffer::{Mapped, Octets};
 use super::index::PyBinarySlice;
 use super::numbers::{PyUidMap, PyUidSet};
 use super::wire::{PyFetchItems, PyResponseWriter};
-use crate::filepool::{Bodies, Digests, Fault, Group, Segments};
+use crate::filepool::{Bodies, BodyError, Group, MetadataTable, Segments};
 use crate::index::fetch::{self, Piece, Request, Source};
 use crate::index::{Segment, columns, uid_map};
 use crate::numbers::{Corrupt, Runs};
-use crate::pages::{META_OCTETS, Snapshot, page_octets};
+use crate::pages::{META_BYTES, Snapshot, page_size};
 
 const TOO_SMALL: Corrupt = Corrupt("the data file is too small");
 /// A NUL cannot stand in a literal (RFC 9051 section 4.3.1).
 const NUL: u8 = 0;
 const NOT_NUL: u8 = 0x80;
 
-impl From<Fault> for PyErr {
-    fn from(fault: Fault) -> Self {
+impl From<BodyError> for PyErr {
+    fn from(fault: BodyError) -> Self {
         match fault {
-            Fault::Gone => PyKeyError::new_err("the octets of this message have been removed"),
-            Fault::Corrupt(corrupt) => corrupt.into(),
+            BodyError::Gone => PyKeyError::new_err("the octets of this message have been removed"),
+            BodyError::Corrupt(corrupt) => corrupt.into(),
         }
     }
 }
@@ -45,8 +45,8 @@ impl PyDataFile {
     #[new]
     fn new(file: RawFd, map_size: usize) -> PyResult<Self> {
         let file = Mapped::new(file, map_size)?;
-        let first: [u8; META_OCTETS] = file.copy(0).ok_or(TOO_SMALL)?;
-        let page_octets = page_octets(&first).ok_or(Corrupt("it is no data file of LMDB"))?;
+        let first: [u8; META_BYTES] = file.copy(0).ok_or(TOO_SMALL)?;
+        let page_octets = page_size(&first).ok_or(Corrupt("it is no data file of LMDB"))?;
         Ok(Self {
             file: Arc::new(file),
             page_octets,
@@ -74,7 +74,7 @@ impl PyDataFile {
 
 impl PyDataFile {
     /// The beginnings of the two meta pages.
-    fn metas(&self) -> Result<[[u8; META_OCTETS]; 2], Corrupt> {
+    fn metas(&self) -> Result<[[u8; META_BYTES]; 2], Corrupt> {
         let first = self.file.copy(0).ok_or(TOO_SMALL)?;
         let second = self.file.copy(self.page_octets).ok_or(TOO_SMALL)?;
         Ok([first, second])
@@ -90,7 +90,7 @@ pub(crate) struct PySnapshot {
 
 impl PySnapshot {
     pub(crate) fn group(&self) -> Result<Group<'_>, Corrupt> {
-        let octets = self.file.octets(self.snapshot.file_octets());
+        let octets = self.file.octets(self.snapshot.file_size());
         let octets = octets.ok_or(Corrupt("the data file is larger than its map"))?;
         Ok(Group::new(octets, self.snapshot))
     }
@@ -172,7 +172,7 @@ impl PySnapshot {
     }
 
     fn digest<'py>(&self, py: Python<'py>, body: u64) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let digest = Digests::new(self.group()?)?.get(body)?;
+        let digest = MetadataTable::new(self.group()?)?.get(body)?;
         Ok(digest.map(|digest| PyBytes::new(py, &digest)))
     }
 
@@ -217,9 +217,9 @@ impl PySnapshot {
             flags_too: flags_too.map(|uids| &uids.set),
         };
         let segments = Segments::new(group, mailbox, Some(&wanted.set))?;
-        let source = Stored {
+        let source = SnapshotSource {
             keywords,
-            digests: RefCell::new(Digests::new(group)?),
+            digests: RefCell::new(MetadataTable::new(group)?),
         };
         let text = out.writer.waiting();
         let rendered = fetch::render_some(&request, segments, &source, most, text)?;
@@ -237,22 +237,22 @@ impl PySnapshot {
     }
 }
 
-/// Digests from their table; names of keywords from Python, which keeps them decoded.
-struct Stored<'a, 'p, 'py> {
+/// Message metadata from the table; names of keywords from Python, which keeps them decoded.
+struct SnapshotSource<'a, 'p, 'py> {
     keywords: &'p Bound<'py, PyMapping>,
-    digests: RefCell<Digests<'a>>,
+    digests: RefCell<MetadataTable<'a>>,
 }
 
-impl<'a> Source for Stored<'a, '_, '_> {
+impl<'a> Source for SnapshotSource<'a, '_, '_> {
     type Error = PyErr;
-    type Octets = Cow<'a, [u8]>;
+    type Bytes = Cow<'a, [u8]>;
 
-    fn keywords(&self, set: u32) -> PyResult<Self::Octets> {
+    fn keywords(&self, set: u32) -> PyResult<Self::Bytes> {
         let names: Octets<'_> = self.keywords.get_item(set)?.extract()?;
         Ok(Cow::Owned(names.to_vec()))
     }
 
-    fn digest(&self, body: u64) -> PyResult<Self::Octets> {
+    fn metadata(&self, body: u64) -> PyResult<Self::Bytes> {
         let digest = self.digests.borrow_mut().get(body)?;
         Ok(digest.ok_or(Corrupt("a digest is missing"))?)
     }

@@ -1,4 +1,4 @@
-//! FETCH answers, from index segments and digests (RFC 9051 section 7.5.2).
+//! FETCH answers, from index segments and metadata (RFC 9051 section 7.5.2).
 
 mod plan;
 mod sections;
@@ -8,11 +8,11 @@ mod tests;
 
 use std::ops::Deref;
 
-use self::plan::{Plan, Say};
-use super::record::Packed;
+use self::plan::{ItemValue, Plan};
+use super::record::PackedRecord;
 use super::segment::{OUT_OF_ORDER, Segment};
 use super::writing::put_date_time;
-use crate::message::Digest;
+use crate::message::MessageMetadata;
 use crate::numbers::{Corrupt, UidMap, UidSet, put_decimal};
 use crate::wire::ast::{FetchItem, system};
 use crate::wire::writer::string;
@@ -20,7 +20,7 @@ use crate::wire::writer::string;
 /// A stretch of a stored message that belongs here in the answer; see `_core.pyi` about NUL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BodySlice {
-    /// Whose octets.
+    /// Whose bytes.
     pub body: u64,
     /// From 0.
     pub offset: u64,
@@ -31,30 +31,30 @@ pub struct BodySlice {
 /// A part whose transfer encoding, if it has one, is to be undone here (RFC 3516).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BinarySlice {
-    /// Whose octets.
+    /// Whose bytes.
     pub body: u64,
     /// Where the encoded part begins.
     pub offset: u64,
-    /// Octets of the encoded part.
+    /// Bytes of the encoded part.
     pub length: u64,
     /// 0: none, 1: base64, 2: quoted-printable, -1: unknown.
     pub encoding: i8,
-    /// First decoded octet.
+    /// First decoded byte.
     pub start: u64,
-    /// How many at most.
+    /// Maximum number of decoded bytes.
     pub count: Option<u64>,
-    /// Their number is asked for, not the octets.
+    /// Their number is asked for, not the bytes.
     pub size_only: bool,
 }
 
 /// What an answer is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// Octets to send.
+    /// Bytes to send.
     Text(Vec<u8>),
-    /// Octets that somebody has to read.
+    /// Bytes that somebody has to read.
     Body(BodySlice),
-    /// Octets that somebody has to read and decode.
+    /// Bytes that somebody has to read and decode.
     Binary(BinarySlice),
 }
 
@@ -62,24 +62,24 @@ pub enum Piece {
 pub trait Source {
     /// Why something is not there, or is damaged.
     type Error: From<Corrupt>;
-    /// Octets, owned or lent.
-    type Octets: Deref<Target = [u8]>;
+    /// Bytes, owned or lent.
+    type Bytes: Deref<Target = [u8]>;
     /// Names of a keyword set, joined by spaces.
     ///
     /// # Errors
     /// There is no such set.
-    fn keywords(&self, set: u32) -> Result<Self::Octets, Self::Error>;
-    /// The digest of a body.
+    fn keywords(&self, set: u32) -> Result<Self::Bytes, Self::Error>;
+    /// The metadata of a body.
     ///
     /// # Errors
-    /// There is no such digest.
-    fn digest(&self, body: u64) -> Result<Self::Octets, Self::Error>;
+    /// There is no such metadata.
+    fn metadata(&self, body: u64) -> Result<Self::Bytes, Self::Error>;
 }
 
 /// What is asked.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
-    /// What to say of each message.
+    /// What to value of each message.
     pub items: &'a [FetchItem],
     /// The client's message numbers; a UID that is not in it is passed over.
     pub numbers: &'a UidMap,
@@ -93,30 +93,30 @@ pub struct Request<'a> {
 
 /// The pieces of an answer; text that follows text joins it.
 #[derive(Default)]
-struct Out {
+struct PieceBuffer {
     text: Vec<u8>,
     pieces: Vec<Piece>,
     /// Of all pieces.
     before: usize,
 }
 
-impl Out {
+impl PieceBuffer {
     /// How long the answer is, encoded parts counted as they are stored.
-    fn octets(&self) -> usize {
+    fn bytes(&self) -> usize {
         self.before.saturating_add(self.text.len())
     }
 
-    fn add(&mut self, piece: Piece, octets: u64) {
-        let octets = usize::try_from(octets).unwrap_or(usize::MAX);
-        self.before = self.before.saturating_add(octets);
+    fn add(&mut self, piece: Piece, bytes: u64) {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.before = self.before.saturating_add(bytes);
         self.pieces.push(piece);
     }
 
     fn flush(&mut self) {
         if !self.text.is_empty() {
             let text = std::mem::take(&mut self.text);
-            let octets = text.len() as u64;
-            self.add(Piece::Text(text), octets);
+            let bytes = text.len() as u64;
+            self.add(Piece::Text(text), bytes);
         }
     }
 
@@ -147,7 +147,7 @@ pub struct Rendered {
 /// FETCH responses of the wanted messages, ascending.
 ///
 /// # Errors
-/// A damaged segment or digest, segments out of order, or what `source` says.
+/// A damaged segment or metadata, segments out of order, or what `source` says.
 pub fn render<'a, S: Source>(
     request: &Request<'_>,
     segments: impl IntoIterator<Item = &'a [u8]>,
@@ -160,7 +160,7 @@ pub fn render<'a, S: Source>(
     Ok(text.into_iter().chain(rendered.pieces).collect())
 }
 
-/// As [`render`], up to the message with which the answer reaches `most` octets. What can be written
+/// As [`render`], up to the message with which the answer reaches `max_bytes` bytes. What can be written
 /// at once is put behind `text`.
 ///
 /// # Errors
@@ -169,7 +169,7 @@ pub fn render_some<'a, S: Source>(
     request: &Request<'_>,
     segments: impl IntoIterator<Item = Result<&'a [u8], Corrupt>>,
     source: &S,
-    most: usize,
+    max_bytes: usize,
     text: &mut Vec<u8>,
 ) -> Result<Rendered, S::Error> {
     let before = text.len();
@@ -178,12 +178,12 @@ pub fn render_some<'a, S: Source>(
         plan: Plan::new(request.items),
         source,
         keywords: None,
-        out: Out {
+        out: PieceBuffer {
             text: std::mem::take(text),
-            ..Out::default()
+            ..PieceBuffer::default()
         },
     };
-    let rendered = writer.messages(segments, before.saturating_add(most));
+    let rendered = writer.messages(segments, before.saturating_add(max_bytes));
     writer.out.flush();
     let mut pieces = writer.out.pieces.into_iter();
     // Each answer begins with text, so what was there and what follows it is the first piece.
@@ -196,9 +196,9 @@ pub fn render_some<'a, S: Source>(
             rest,
             missing,
         }),
-        Err(fault) => {
+        Err(error) => {
             text.truncate(before);
-            Err(fault)
+            Err(error)
         }
     }
 }
@@ -208,17 +208,17 @@ struct Writer<'a, S: Source> {
     plan: Plan<'a>,
     source: &'a S,
     /// The keyword set named last: neighbours mostly have the same.
-    keywords: Option<(u32, S::Octets)>,
-    out: Out,
+    keywords: Option<(u32, S::Bytes)>,
+    out: PieceBuffer,
 }
 
 impl<S: Source> Writer<'_, S> {
-    /// Write messages until there are `most` octets; return those that are left, and whether one
+    /// Write messages until `max_bytes` are reached; return those that are left, and whether one
     /// of the others is missing.
     fn messages<'a>(
         &mut self,
         segments: impl IntoIterator<Item = Result<&'a [u8], Corrupt>>,
-        most: usize,
+        max_bytes: usize,
     ) -> Result<(UidSet, bool), S::Error> {
         let request = self.request;
         let (mut before, mut found, mut rest) = (0, 0, UidSet::empty());
@@ -236,7 +236,7 @@ impl<S: Source> Writer<'_, S> {
                 if !request.wanted.contains(uid) {
                     continue;
                 }
-                if self.out.octets() >= most {
+                if self.out.bytes() >= max_bytes {
                     let left = request.wanted.within(uid, u32::MAX).collect();
                     rest = UidSet::from_runs(left).unwrap_or_default();
                     break 'all;
@@ -251,33 +251,34 @@ impl<S: Source> Writer<'_, S> {
         Ok((rest, missing))
     }
 
-    fn message(&mut self, number: u32, record: Packed<'_>) -> Result<(), S::Error> {
-        let stored = if self.plan.needs_digest {
-            Some(self.source.digest(record.body())?)
+    fn message(&mut self, number: u32, record: PackedRecord<'_>) -> Result<(), S::Error> {
+        let stored = if self.plan.needs_metadata {
+            Some(self.source.metadata(record.body())?)
         } else {
             None
         };
-        let digest = match &stored {
-            Some(stored) => {
-                Some(Digest::open_front(stored).map_err(|_| Corrupt("a digest is damaged"))?)
-            }
+        let metadata = match &stored {
+            Some(stored) => Some(
+                MessageMetadata::open_lazily(stored)
+                    .map_err(|_| Corrupt("message metadata is damaged"))?,
+            ),
             None => None,
         };
         self.out.text.extend_from_slice(b"* ");
         put_decimal(&mut self.out.text, number.into());
         self.out.text.extend_from_slice(b" FETCH (");
-        for at in 0..self.plan.steps.len() {
+        for at in 0..self.plan.items.len() {
             if at > 0 {
                 self.out.text.push(b' ');
             }
-            self.step(at, record, digest.as_ref())?;
+            self.item(at, record, metadata.as_ref())?;
         }
         let too = self
             .request
             .flags_too
             .is_some_and(|uids| uids.contains(record.uid()));
         if too && !self.plan.has_flags {
-            if !self.plan.steps.is_empty() {
+            if !self.plan.items.is_empty() {
                 self.out.text.push(b' ');
             }
             self.flags(record)?;
@@ -286,52 +287,62 @@ impl<S: Source> Writer<'_, S> {
         Ok(())
     }
 
-    fn step(
+    fn item(
         &mut self,
         at: usize,
-        record: Packed<'_>,
-        digest: Option<&Digest<'_>>,
+        record: PackedRecord<'_>,
+        metadata: Option<&MessageMetadata<'_>>,
     ) -> Result<(), S::Error> {
-        let Some(step) = self.plan.steps.get(at) else {
+        let Some(item) = self.plan.items.get(at) else {
             return Ok(());
         };
-        if let Say::Flags = step.say {
+        if let ItemValue::Flags = item.value {
             return self.flags(record);
         }
         let text = &mut self.out.text;
-        text.extend_from_slice(&step.name);
-        match &step.say {
-            Say::Flags => {}
-            Say::Uid => put_decimal(text, record.uid().into()),
-            Say::Size => put_decimal(text, record.size().into()),
-            Say::ModSeq => {
+        text.extend_from_slice(&item.name);
+        match &item.value {
+            ItemValue::Flags => {}
+            ItemValue::Uid => put_decimal(text, record.uid().into()),
+            ItemValue::Size => put_decimal(text, record.size().into()),
+            ItemValue::ModSeq => {
                 text.push(b'(');
                 put_decimal(text, record.modseq());
                 text.push(b')');
             }
-            Say::InternalDate => put_date_time(text, record.date(), record.zone()),
-            Say::SaveDate => put_date_time(text, record.saved(), 0),
-            Say::EmailId => put_object_id(text, b'M', record.body()),
-            Say::ThreadId if record.thread() == 0 => text.extend_from_slice(b"NIL"),
-            Say::ThreadId => put_object_id(text, b'T', record.thread()),
-            Say::Envelope => text.extend_from_slice(digest.map_or(b"NIL", Digest::envelope)),
-            Say::Body => text.extend_from_slice(digest.map_or(b"NIL", Digest::body)),
-            Say::BodyStructure => {
-                text.extend_from_slice(digest.map_or(b"NIL", Digest::bodystructure));
+            ItemValue::InternalDate => put_date_time(text, record.date(), record.zone()),
+            ItemValue::SaveDate => put_date_time(text, record.saved(), 0),
+            ItemValue::EmailId => put_object_id(text, b'M', record.body()),
+            ItemValue::ThreadId if record.thread() == 0 => text.extend_from_slice(b"NIL"),
+            ItemValue::ThreadId => put_object_id(text, b'T', record.thread()),
+            ItemValue::Envelope => {
+                text.extend_from_slice(metadata.map_or(b"NIL", MessageMetadata::envelope));
             }
-            Say::Preview => {
+            ItemValue::Body => {
+                text.extend_from_slice(metadata.map_or(b"NIL", MessageMetadata::body));
+            }
+            ItemValue::BodyStructure => {
+                text.extend_from_slice(metadata.map_or(b"NIL", MessageMetadata::bodystructure));
+            }
+            ItemValue::Preview => {
                 // NUL may stand in no string that every client reads.
-                let preview = digest.map_or("", Digest::preview).replace('\0', "");
+                let preview = metadata
+                    .map_or("", MessageMetadata::preview)
+                    .replace('\0', "");
                 text.extend_from_slice(&string(preview.as_bytes(), false));
             }
-            Say::Octets(octets) => sections::octets(&mut self.out, octets, record, digest),
-            Say::Binary(binary) => sections::binary(&mut self.out, binary, record, digest),
+            ItemValue::BodySection(section) => {
+                sections::body(&mut self.out, section, record, metadata);
+            }
+            ItemValue::BinarySection(binary) => {
+                sections::binary(&mut self.out, binary, record, metadata);
+            }
         }
         Ok(())
     }
 
     /// `FLAGS (…)`: `\Recent` first, then the system flags, then keywords.
-    fn flags(&mut self, record: Packed<'_>) -> Result<(), S::Error> {
+    fn flags(&mut self, record: PackedRecord<'_>) -> Result<(), S::Error> {
         const NAMES: [(u8, &[u8]); 5] = [
             (system::ANSWERED, b"\\Answered "),
             (system::FLAGGED, b"\\Flagged "),

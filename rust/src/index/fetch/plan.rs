@@ -1,21 +1,21 @@
-//! What to say of each message, with names that are the same for all of them written once.
+//! What to value of each message, with names that are the same for all of them written once.
 
 use std::borrow::Cow;
 
 use super::super::writing::put_astring;
-use crate::message::VerbatimNames;
+use crate::message::CachedNames;
 use crate::numbers::put_decimal;
 use crate::wire::ast::{FetchItem, Partial, Section, SectionText};
 
 /// One item of every answer.
-pub(super) struct Step<'a> {
+pub(super) struct PlannedItem<'a> {
     /// Its name and the space behind it.
     pub name: Cow<'static, [u8]>,
-    pub say: Say<'a>,
+    pub value: ItemValue<'a>,
 }
 
 /// Where the value comes from.
-pub(super) enum Say<'a> {
+pub(super) enum ItemValue<'a> {
     Uid,
     Flags,
     InternalDate,
@@ -28,12 +28,12 @@ pub(super) enum Say<'a> {
     EmailId,
     ThreadId,
     Preview,
-    Octets(Octets<'a>),
-    Binary(Binary<'a>),
+    BodySection(BodySection<'a>),
+    BinarySection(BinarySection<'a>),
 }
 
 /// `BODY[…]` and its older names.
-pub(super) struct Octets<'a> {
+pub(super) struct BodySection<'a> {
     pub part: &'a [u32],
     pub text: &'a SectionText,
     /// HEADER.FIELDS: true for those that are named, false for the others (`.NOT`).
@@ -42,7 +42,7 @@ pub(super) struct Octets<'a> {
 }
 
 /// `BINARY[…]` and `BINARY.SIZE[…]`.
-pub(super) struct Binary<'a> {
+pub(super) struct BinarySection<'a> {
     pub part: &'a [u32],
     pub partial: Option<Partial>,
     pub size_only: bool,
@@ -52,8 +52,8 @@ pub(super) struct Binary<'a> {
 pub(super) struct FieldNames {
     /// All of them, in lower case, ascending.
     lower: Vec<Vec<u8>>,
-    /// Those whose fields a digest keeps.
-    pub verbatim: VerbatimNames,
+    /// Those whose fields message metadata keeps.
+    pub cached: CachedNames,
     /// The rest of them, in lower case, ascending.
     others: Vec<Vec<u8>>,
 }
@@ -63,18 +63,18 @@ impl FieldNames {
         let mut lower: Vec<_> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
         lower.sort_unstable();
         lower.dedup();
-        let mut verbatim = VerbatimNames::default();
+        let mut cached = CachedNames::default();
         let mut others = lower.clone();
-        others.retain(|name| match VerbatimNames::of(name) {
+        others.retain(|name| match CachedNames::of(name) {
             Some(kept) => {
-                verbatim = verbatim.and(kept);
+                cached = cached.and(kept);
                 false
             }
             None => true,
         });
         Self {
             lower,
-            verbatim,
+            cached,
             others,
         }
     }
@@ -84,13 +84,13 @@ impl FieldNames {
         contains(&self.lower, name, room)
     }
 
-    /// Do digests keep the fields of all of them?
-    pub(super) fn are_all_kept(&self) -> bool {
+    /// Do metadata keep the fields of all of them?
+    pub(super) fn are_all_cached(&self) -> bool {
         self.others.is_empty()
     }
 
-    /// Is none of these names one of those whose fields a digest does not keep?
-    pub(super) fn are_kept<'a>(&self, mut fields: impl Iterator<Item = &'a [u8]>) -> bool {
+    /// Is none of these names one of those whose fields message metadata does not keep?
+    pub(super) fn are_cached<'a>(&self, mut fields: impl Iterator<Item = &'a [u8]>) -> bool {
         let mut room = Vec::new();
         !fields.any(|name| contains(&self.others, name, &mut room))
     }
@@ -104,50 +104,56 @@ fn contains(names: &[Vec<u8>], name: &[u8], room: &mut Vec<u8>) -> bool {
 
 /// All items of every answer.
 pub(super) struct Plan<'a> {
-    pub steps: Vec<Step<'a>>,
+    pub items: Vec<PlannedItem<'a>>,
     pub has_flags: bool,
-    pub needs_digest: bool,
+    pub needs_metadata: bool,
 }
 
 impl<'a> Plan<'a> {
     pub(super) fn new(items: &'a [FetchItem]) -> Self {
-        let steps: Vec<Step<'a>> = items.iter().map(step).collect();
-        let has_flags = steps.iter().any(|step| matches!(step.say, Say::Flags));
-        let needs_digest = steps.iter().any(|step| match &step.say {
-            Say::Envelope | Say::Body | Say::BodyStructure | Say::Preview | Say::Binary(_) => true,
+        let items: Vec<PlannedItem<'a>> = items.iter().map(step).collect();
+        let has_flags = items
+            .iter()
+            .any(|step| matches!(step.value, ItemValue::Flags));
+        let needs_metadata = items.iter().any(|step| match &step.value {
+            ItemValue::Envelope
+            | ItemValue::Body
+            | ItemValue::BodyStructure
+            | ItemValue::Preview
+            | ItemValue::BinarySection(_) => true,
             // The whole message is known by its size, which is in the index.
-            Say::Octets(octets) => !octets.is_whole(),
+            ItemValue::BodySection(section) => !section.is_whole(),
             _ => false,
         });
         Self {
-            steps,
+            items,
             has_flags,
-            needs_digest,
+            needs_metadata,
         }
     }
 }
 
-impl Octets<'_> {
+impl BodySection<'_> {
     /// `BODY[]`
     pub(super) fn is_whole(&self) -> bool {
         self.part.is_empty() && *self.text == SectionText::All
     }
 }
 
-fn step(item: &FetchItem) -> Step<'_> {
-    let (name, say): (&'static [u8], Say<'_>) = match item {
-        FetchItem::Uid => (b"UID ", Say::Uid),
-        FetchItem::Flags => (b"FLAGS ", Say::Flags),
-        FetchItem::InternalDate => (b"INTERNALDATE ", Say::InternalDate),
-        FetchItem::Rfc822Size => (b"RFC822.SIZE ", Say::Size),
-        FetchItem::Envelope => (b"ENVELOPE ", Say::Envelope),
-        FetchItem::Body => (b"BODY ", Say::Body),
-        FetchItem::BodyStructure => (b"BODYSTRUCTURE ", Say::BodyStructure),
-        FetchItem::ModSeq => (b"MODSEQ ", Say::ModSeq),
-        FetchItem::SaveDate => (b"SAVEDATE ", Say::SaveDate),
-        FetchItem::EmailId => (b"EMAILID ", Say::EmailId),
-        FetchItem::ThreadId => (b"THREADID ", Say::ThreadId),
-        FetchItem::Preview => (b"PREVIEW ", Say::Preview),
+fn step(item: &FetchItem) -> PlannedItem<'_> {
+    let (name, value): (&'static [u8], ItemValue<'_>) = match item {
+        FetchItem::Uid => (b"UID ", ItemValue::Uid),
+        FetchItem::Flags => (b"FLAGS ", ItemValue::Flags),
+        FetchItem::InternalDate => (b"INTERNALDATE ", ItemValue::InternalDate),
+        FetchItem::Rfc822Size => (b"RFC822.SIZE ", ItemValue::Size),
+        FetchItem::Envelope => (b"ENVELOPE ", ItemValue::Envelope),
+        FetchItem::Body => (b"BODY ", ItemValue::Body),
+        FetchItem::BodyStructure => (b"BODYSTRUCTURE ", ItemValue::BodyStructure),
+        FetchItem::ModSeq => (b"MODSEQ ", ItemValue::ModSeq),
+        FetchItem::SaveDate => (b"SAVEDATE ", ItemValue::SaveDate),
+        FetchItem::EmailId => (b"EMAILID ", ItemValue::EmailId),
+        FetchItem::ThreadId => (b"THREADID ", ItemValue::ThreadId),
+        FetchItem::Preview => (b"PREVIEW ", ItemValue::Preview),
         FetchItem::Rfc822 => (b"RFC822 ", whole_message(&SectionText::All)),
         FetchItem::Rfc822Header => (b"RFC822.HEADER ", whole_message(&SectionText::Header)),
         FetchItem::Rfc822Text => (b"RFC822.TEXT ", whole_message(&SectionText::Text)),
@@ -156,9 +162,9 @@ fn step(item: &FetchItem) -> Step<'_> {
             section,
             partial,
         } => {
-            return Step {
+            return PlannedItem {
                 name: section_name(section, *partial).into(),
-                say: Say::Octets(octets(&section.part, &section.text, *partial)),
+                value: ItemValue::BodySection(body_section(&section.part, &section.text, *partial)),
             };
         }
         FetchItem::Binary {
@@ -166,9 +172,9 @@ fn step(item: &FetchItem) -> Step<'_> {
             part,
             partial,
         } => {
-            return Step {
+            return PlannedItem {
                 name: binary_name(b"BINARY[", part, *partial).into(),
-                say: Say::Binary(Binary {
+                value: ItemValue::BinarySection(BinarySection {
                     part,
                     partial: *partial,
                     size_only: false,
@@ -176,9 +182,9 @@ fn step(item: &FetchItem) -> Step<'_> {
             };
         }
         FetchItem::BinarySize { part } => {
-            return Step {
+            return PlannedItem {
                 name: binary_name(b"BINARY.SIZE[", part, None).into(),
-                say: Say::Binary(Binary {
+                value: ItemValue::BinarySection(BinarySection {
                     part,
                     partial: None,
                     size_only: true,
@@ -186,23 +192,27 @@ fn step(item: &FetchItem) -> Step<'_> {
             };
         }
     };
-    Step {
+    PlannedItem {
         name: name.into(),
-        say,
+        value,
     }
 }
 
-fn whole_message(text: &'static SectionText) -> Say<'static> {
-    Say::Octets(octets(&[], text, None))
+fn whole_message(text: &'static SectionText) -> ItemValue<'static> {
+    ItemValue::BodySection(body_section(&[], text, None))
 }
 
-fn octets<'a>(part: &'a [u32], text: &'a SectionText, partial: Option<Partial>) -> Octets<'a> {
+fn body_section<'a>(
+    part: &'a [u32],
+    text: &'a SectionText,
+    partial: Option<Partial>,
+) -> BodySection<'a> {
     let fields = match text {
         SectionText::HeaderFields(names) => Some((true, FieldNames::new(names))),
         SectionText::HeaderFieldsNot(names) => Some((false, FieldNames::new(names))),
         _ => None,
     };
-    Octets {
+    BodySection {
         part,
         text,
         fields,

@@ -1,49 +1,49 @@
-//! `BODY[…]` and `BINARY[…]`: which octets of the stored message stand in the answer.
+//! `BODY[…]` and `BINARY[…]`: which bytes of the stored message stand in the answer.
 
-use super::super::record::Packed;
+use super::super::record::PackedRecord;
 use super::super::writing::put_literal_head;
-use super::plan::{Binary, FieldNames, Octets};
-use super::{BinarySlice, BodySlice, Out};
-use crate::message::{Digest, Range, VerbatimFields};
+use super::plan::{BinarySection, BodySection, FieldNames};
+use super::{BinarySlice, BodySlice, PieceBuffer};
+use crate::message::{CachedFields, MessageMetadata, Range};
 use crate::numbers::put_decimal;
 use crate::wire::ast::{Partial, SectionText};
 
-/// Octets that stand one behind the other in a section.
+/// Bytes that stand one behind the other in a section.
 #[derive(Clone, Copy)]
-enum Stretch<'a> {
+enum Span<'a> {
     /// In the stored message.
     Stored(Range),
     /// Here.
-    Known(&'a [u8]),
+    Inline(&'a [u8]),
 }
 
-impl Stretch<'_> {
+impl Span<'_> {
     fn length(&self) -> u64 {
         match self {
             Self::Stored(range) => range.length,
-            Self::Known(octets) => octets.len() as u64,
+            Self::Inline(bytes) => bytes.len() as u64,
         }
     }
 }
 
 /// `BODY[…]`: a string, or NIL where there is no such part.
-pub(super) fn octets(
-    out: &mut Out,
-    asked: &Octets<'_>,
-    record: Packed<'_>,
-    digest: Option<&Digest<'_>>,
+pub(super) fn body(
+    out: &mut PieceBuffer,
+    asked: &BodySection<'_>,
+    record: PackedRecord<'_>,
+    metadata: Option<&MessageMetadata<'_>>,
 ) {
-    if find(out, asked, record, digest).is_none() {
+    if find(out, asked, record, metadata).is_none() {
         out.text.extend_from_slice(b"NIL");
     }
 }
 
 /// The string; None where there is no such part.
 fn find(
-    out: &mut Out,
-    asked: &Octets<'_>,
-    record: Packed<'_>,
-    digest: Option<&Digest<'_>>,
+    out: &mut PieceBuffer,
+    asked: &BodySection<'_>,
+    record: PackedRecord<'_>,
+    metadata: Option<&MessageMetadata<'_>>,
 ) -> Option<()> {
     let (body, partial) = (record.body(), asked.partial);
     if asked.is_whole() {
@@ -51,21 +51,21 @@ fn find(
             offset: 0,
             length: record.size().into(),
         };
-        put(out, body, [Stretch::Stored(whole)].into_iter(), partial);
+        put(out, body, [Span::Stored(whole)].into_iter(), partial);
         return Some(());
     }
-    let digest = digest?;
+    let metadata = metadata?;
     let Some((wanted, names)) = &asked.fields else {
-        let range = digest.locate(asked.part, asked.text)?;
-        put(out, body, [Stretch::Stored(range)].into_iter(), partial);
+        let range = metadata.locate(asked.part, asked.text)?;
+        put(out, body, [Span::Stored(range)].into_iter(), partial);
         return Some(());
     };
-    let end = has_empty_line(digest, asked.part).then_some(Stretch::Known(b"\r\n"));
+    let end = has_empty_line(metadata, asked.part).then_some(Span::Inline(b"\r\n"));
     let of_message = *wanted && asked.part.is_empty();
-    if let Some(fields) = of_message.then(|| verbatim(digest, names)).flatten() {
-        put(out, body, fields.map(Stretch::Known).chain(end), partial);
+    if let Some(fields) = of_message.then(|| cached_fields(metadata, names)).flatten() {
+        put(out, body, fields.map(Span::Inline).chain(end), partial);
     } else {
-        let fields = located(digest, asked.part, *wanted, names)?;
+        let fields = located(metadata, asked.part, *wanted, names)?;
         put(out, body, fields.iter().copied().chain(end), partial);
     }
     Some(())
@@ -73,23 +73,29 @@ fn find(
 
 /// "The blank line is included in all header fetches, except in the case of a message that has no
 /// body and no blank line" (RFC 9051 section 6.4.5.1).
-fn has_empty_line(digest: &Digest<'_>, part: &[u32]) -> bool {
-    if part.is_empty() && digest.has_preview() {
+fn has_empty_line(metadata: &MessageMetadata<'_>, part: &[u32]) -> bool {
+    if part.is_empty() && metadata.has_preview() {
         return true; // there is a body, and the table of parts need not be looked for
     }
     let has_body = || {
-        let text = digest.locate(part, &SectionText::Text);
+        let text = metadata.locate(part, &SectionText::Text);
         text.is_some_and(|text| text.length > 0)
     };
-    digest.empty_line(part).is_some_and(|line| line.length > 0) || has_body()
+    metadata
+        .empty_line(part)
+        .is_some_and(|line| line.length > 0)
+        || has_body()
 }
 
-/// The named fields of the message itself, where its digest has them all.
-fn verbatim<'a>(digest: &Digest<'a>, names: &FieldNames) -> Option<VerbatimFields<'a>> {
-    let fields = digest.verbatim(names.verbatim)?;
-    if !names.are_all_kept() {
-        let there = digest.header_fields(&[])?.map(|field| field.name);
-        if !names.are_kept(there) {
+/// The named fields of the message itself, where its metadata has them all.
+fn cached_fields<'a>(
+    metadata: &MessageMetadata<'a>,
+    names: &FieldNames,
+) -> Option<CachedFields<'a>> {
+    let fields = metadata.cached_fields(names.cached)?;
+    if !names.are_all_cached() {
+        let there = metadata.header_fields(&[])?.map(|field| field.name);
+        if !names.are_cached(there) {
             return None;
         }
     }
@@ -97,24 +103,24 @@ fn verbatim<'a>(digest: &Digest<'a>, names: &FieldNames) -> Option<VerbatimField
 }
 
 /// Where in the message the fields stand that are named (or, unless they are `wanted`, the others);
-/// what touches is one stretch.
+/// what touches is one span.
 fn located<'a>(
-    digest: &Digest<'a>,
+    metadata: &MessageMetadata<'a>,
     part: &[u32],
     wanted: bool,
     names: &FieldNames,
-) -> Option<Vec<Stretch<'a>>> {
+) -> Option<Vec<Span<'a>>> {
     let mut found = Vec::new();
     let mut room = Vec::new();
-    for field in digest.header_fields(part)? {
+    for field in metadata.header_fields(part)? {
         if names.contains(field.name, &mut room) != wanted {
             continue;
         }
         match found.last_mut() {
-            Some(Stretch::Stored(tail)) if tail.offset + tail.length == field.offset => {
+            Some(Span::Stored(tail)) if tail.offset + tail.length == field.offset => {
                 tail.length += field.length;
             }
-            _ => found.push(Stretch::Stored(Range {
+            _ => found.push(Span::Stored(Range {
                 offset: field.offset,
                 length: field.length,
             })),
@@ -125,40 +131,40 @@ fn located<'a>(
 
 /// A literal of what a partial leaves; `""` where nothing is left.
 fn put<'a>(
-    out: &mut Out,
+    out: &mut PieceBuffer,
     body: u64,
-    stretches: impl Iterator<Item = Stretch<'a>> + Clone,
+    spans: impl Iterator<Item = Span<'a>> + Clone,
     partial: Option<Partial>,
 ) {
-    let length = stretches.clone().map(|stretch| stretch.length()).sum();
+    let length = spans.clone().map(|span| span.length()).sum();
     let (mut skip, mut left) = cut(length, partial);
     if left == 0 {
         out.text.extend_from_slice(b"\"\"");
         return;
     }
     put_literal_head(&mut out.text, left);
-    for stretch in stretches {
-        let length = stretch.length().saturating_sub(skip).min(left);
-        match stretch {
-            Stretch::Stored(range) => out.body(BodySlice {
+    for span in spans {
+        let length = span.length().saturating_sub(skip).min(left);
+        match span {
+            Span::Stored(range) => out.body(BodySlice {
                 body,
                 offset: range.offset.saturating_add(skip),
                 length,
             }),
-            Stretch::Known(octets) => {
+            Span::Inline(bytes) => {
                 let kept = usize::try_from(skip).ok();
-                let kept = kept.and_then(|skip| octets.get(skip..)).unwrap_or_default();
+                let kept = kept.and_then(|skip| bytes.get(skip..)).unwrap_or_default();
                 let length = usize::try_from(length).unwrap_or(usize::MAX);
                 out.text
                     .extend_from_slice(kept.get(..length).unwrap_or(kept));
             }
         }
-        skip = skip.saturating_sub(stretch.length());
+        skip = skip.saturating_sub(span.length());
         left -= length;
     }
 }
 
-/// First octet and how many, of so many.
+/// First byte and how many, of so many.
 fn cut(length: u64, partial: Option<Partial>) -> (u64, u64) {
     match partial {
         None => (0, length),
@@ -172,17 +178,17 @@ fn cut(length: u64, partial: Option<Partial>) -> (u64, u64) {
 /// `BINARY[…]`: a string or literal8, or NIL where there is no such part; `BINARY.SIZE[…]`: a number, 0 where
 /// there is no such part, for its grammar has no NIL.
 pub(super) fn binary(
-    out: &mut Out,
-    asked: &Binary<'_>,
-    record: Packed<'_>,
-    digest: Option<&Digest<'_>>,
+    out: &mut PieceBuffer,
+    asked: &BinarySection<'_>,
+    record: PackedRecord<'_>,
+    metadata: Option<&MessageMetadata<'_>>,
 ) {
-    let Some(part) = digest.and_then(|digest| digest.part(asked.part)) else {
+    let Some(part) = metadata.and_then(|metadata| metadata.part(asked.part)) else {
         out.text
             .extend_from_slice(if asked.size_only { b"0" } else { b"NIL" });
         return;
     };
-    // Only the octets tell whether there is a NUL among them, which makes it a literal8.
+    // Only the bytes tell whether there is a NUL among them, which makes it a literal8.
     if part.encoding != 0 || !asked.size_only {
         out.binary(BinarySlice {
             body: record.body(),

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use memchr::memmem::Finder;
 
-use crate::message::Digest;
+use crate::message::MessageMetadata;
 use crate::numbers::{Runs, UidSet};
 use crate::wire::ast::Field;
 
@@ -27,14 +27,14 @@ pub struct Column {
     /// Where the text of each ends, behind its border.
     ends: Vec<u32>,
     text: Vec<u8>,
-    /// Those whose text the digest had to cut, ascending: what is not found may still be there.
+    /// Those whose text the metadata had to cut, ascending: what is not found may still be there.
     cut: Vec<u32>,
 }
 
 impl Column {
-    /// Octets of memory, but for some that do not depend on what is in it.
+    /// Bytes of memory, but for some that do not depend on what is in it.
     #[must_use]
-    pub fn octets(&self) -> usize {
+    pub fn memory_bytes(&self) -> usize {
         let numbers = self.uids.capacity() + self.ends.capacity() + self.cut.capacity();
         numbers * size_of::<u32>() + self.text.capacity()
     }
@@ -46,9 +46,9 @@ impl Column {
     }
 
     /// Add what a message says. A UID that is not above the last is passed over.
-    pub fn append(&mut self, uid: u32, digest: &Digest<'_>, field: Field) {
+    pub fn append(&mut self, uid: u32, metadata: &MessageMetadata<'_>, field: Field) {
         if uid > self.last() {
-            let text = digest.folded(field).as_bytes();
+            let text = metadata.folded(field).as_bytes();
             let Ok(end) = u32::try_from(self.text.len() + text.len() + 1) else {
                 return; // 4 GiB of one header field: its messages are looked at one by one
             };
@@ -56,20 +56,20 @@ impl Column {
             self.text.push(BORDER);
             self.uids.push(uid);
             self.ends.push(end);
-            if !digest.folded_is_whole(field) {
+            if !metadata.folded_is_whole(field) {
                 self.cut.push(uid);
             }
         }
     }
 
     /// Add what another column has above the last UID; false where not all of it fits into so many
-    /// octets, and as much was added as does.
+    /// bytes, and as much was added as does.
     #[must_use]
-    pub fn extend(&mut self, other: &Self, most: usize) -> bool {
+    pub fn extend(&mut self, other: &Self, max_bytes: usize) -> bool {
         let last = self.last();
         let from = other.uids.partition_point(|uid| *uid <= last);
         let fitting = fit(other.uids.len() - from, |count| {
-            self.octets_with(other, from..from + count) <= most
+            self.bytes_with(other, from..from + count) <= max_bytes
         });
         let upto = from + fitting;
         let (start, end) = (other.start(from), other.start(upto));
@@ -85,15 +85,15 @@ impl Column {
         let uids = other.uids.get(from..upto).unwrap_or_default();
         let ends = other.ends.get(from..upto).unwrap_or_default();
         self.uids.extend_from_slice(uids);
-        // Below 4 GiB: `octets_with` has looked.
+        // Below 4 GiB: `bytes_with` has looked.
         let moved = |end: &u32| u32::try_from(base + *end as usize - start).unwrap_or(u32::MAX);
         self.ends.extend(ends.iter().map(moved));
         upto == other.uids.len()
     }
 
-    /// `octets` after some of another column's have been added; as many as there are where the
+    /// `bytes` after some of another column's have been added; as many as there are where the
     /// text gets too long for `ends`.
-    fn octets_with(&self, other: &Self, added: Range<usize>) -> usize {
+    fn bytes_with(&self, other: &Self, added: Range<usize>) -> usize {
         let text = other.start(added.end) - other.start(added.start);
         if u32::try_from(self.text.len() + text).is_err() {
             return usize::MAX;
@@ -121,7 +121,7 @@ impl Column {
     #[must_use]
     pub fn find(&self, needle: &Finder<'_>, uids: &UidSet) -> UidSet {
         let mut found = Runs::new();
-        for places in self.stretches(uids) {
+        for places in self.ranges(uids) {
             let (mut at, end) = (places.start, self.start(places.end));
             let mut start = self.start(at);
             while let Some(hit) = self.text.get(start..end).and_then(|text| needle.find(text)) {
@@ -139,7 +139,7 @@ impl Column {
     #[must_use]
     pub fn known(&self, uids: &UidSet) -> UidSet {
         let mut known = Runs::new();
-        for places in self.stretches(uids) {
+        for places in self.ranges(uids) {
             let mut cut = self.cut_among(places.clone()).iter().peekable();
             for uid in self.uids.get(places).unwrap_or_default() {
                 if cut.next_if_eq(&uid).is_none() {
@@ -151,19 +151,19 @@ impl Column {
     }
 
     /// Places that hold all of some UIDs, ascending, and not much besides.
-    fn stretches(&self, uids: &UidSet) -> Vec<Range<usize>> {
-        let mut stretches: Vec<Range<usize>> = Vec::new();
+    fn ranges(&self, uids: &UidSet) -> Vec<Range<usize>> {
+        let mut ranges: Vec<Range<usize>> = Vec::new();
         let mut from = 0;
         for (first, last) in uids.within(1, self.last()) {
             from = first_above(&self.uids, from, first as usize - 1);
             let upto = first_above(&self.uids, from, last as usize);
-            match stretches.last_mut() {
+            match ranges.last_mut() {
                 Some(before) if from <= before.end + GAP => before.end = upto,
-                _ => stretches.push(from..upto),
+                _ => ranges.push(from..upto),
             }
             from = upto;
         }
-        stretches
+        ranges
     }
 
     /// Where the text of a message begins.
@@ -186,7 +186,7 @@ fn first_above(ascending: &[u32], from: usize, value: usize) -> usize {
     from + low + between.partition_point(is_below)
 }
 
-/// The most of `all` that fit; what does not fit does not with more, either.
+/// Return the largest count up to `all` that fits; `fits` is monotonic.
 fn fit(all: usize, fits: impl Fn(usize) -> bool) -> usize {
     if fits(all) {
         return all;

@@ -10,11 +10,11 @@ use crate::numbers::UidSet;
 use crate::wire::ast::Field;
 
 /// Counted for each column besides what is in it: its row, and the pieces of memory themselves.
-pub const COLUMN_OCTETS: usize = 256;
+pub const COLUMN_BYTES: usize = 256;
 
 /// A mailbox; its id is unique in its storage group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct MailboxKey {
     /// Number of the storage group.
     pub group: u32,
     /// Mailbox id, which is never used again.
@@ -26,20 +26,20 @@ pub struct Place {
 /// The lock is held while a batch is looked through or added, never while anything is read.
 #[derive(Debug)]
 pub struct HeaderColumns {
-    most: usize,
-    kept: Mutex<Kept>,
+    max_bytes: usize,
+    kept: Mutex<CachedColumns>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
-    columns: BTreeMap<(Place, Field), Entry>,
+struct CachedColumns {
+    columns: BTreeMap<(MailboxKey, Field), CachedColumn>,
     /// Counts uses.
     clock: u64,
-    octets: usize,
+    bytes: usize,
 }
 
 #[derive(Debug, Default)]
-struct Entry {
+struct CachedColumn {
     column: Column,
     /// No message up to this UID is to be added any more.
     covered: u32,
@@ -50,7 +50,7 @@ struct Entry {
 
 /// What a column says of some messages, and perhaps of others.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(super) struct ColumnMatches {
     /// For each needle, those that have it.
     pub found: Vec<UidSet>,
     /// Those that have nothing else.
@@ -59,7 +59,7 @@ pub(super) struct Said {
 
 /// Columns that have to be brought up to date.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Behind {
+pub struct StaleColumns {
     /// Which.
     pub fields: Vec<Field>,
     /// Messages up to this UID are in all of them.
@@ -67,68 +67,73 @@ pub struct Behind {
 }
 
 impl HeaderColumns {
-    /// Keep so many octets at most.
+    /// Keep at most `max_bytes`.
     #[must_use]
-    pub fn new(most: usize) -> Self {
+    pub fn new(max_bytes: usize) -> Self {
         Self {
-            most,
+            max_bytes,
             kept: Mutex::default(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, CachedColumns> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Octets of memory in use.
+    /// Bytes of memory in use.
     #[must_use]
-    pub fn octets(&self) -> usize {
-        self.lock().octets
+    pub fn memory_bytes(&self) -> usize {
+        self.lock().bytes
     }
 
     /// Look for needles in the texts of some messages.
     pub(super) fn find(
         &self,
-        place: Place,
+        mailbox_key: MailboxKey,
         field: Field,
         needles: &[&Finder<'_>],
         uids: &UidSet,
-    ) -> Option<Said> {
+    ) -> Option<ColumnMatches> {
         let mut kept = self.lock();
         kept.clock += 1;
         let now = kept.clock;
-        let entry = kept.columns.get_mut(&(place, field))?;
-        entry.used = now;
-        Some(Said {
+        let cached = kept.columns.get_mut(&(mailbox_key, field))?;
+        cached.used = now;
+        Some(ColumnMatches {
             found: needles
                 .iter()
-                .map(|needle| entry.column.find(needle, uids))
+                .map(|needle| cached.column.find(needle, uids))
                 .collect(),
-            known: entry.column.known(uids),
+            known: cached.column.known(uids),
         })
     }
 
     /// Which of some columns have to be filled, so that messages up to a UID are in them; None
     /// where there is nothing to be done.
     #[must_use]
-    pub fn behind(&self, place: Place, fields: &[Field], upto: u32) -> Option<Behind> {
+    pub fn stale(
+        &self,
+        mailbox_key: MailboxKey,
+        fields: &[Field],
+        upto: u32,
+    ) -> Option<StaleColumns> {
         let kept = self.lock();
-        let mut behind = Behind {
+        let mut stale = StaleColumns {
             fields: Vec::new(),
             covered: upto,
         };
         for field in fields {
-            let entry = kept.columns.get(&(place, *field));
-            if entry.is_some_and(|entry| entry.is_full) {
+            let cached = kept.columns.get(&(mailbox_key, *field));
+            if cached.is_some_and(|cached| cached.is_full) {
                 continue;
             }
-            let covered = entry.map_or(0, |entry| entry.covered);
+            let covered = cached.map_or(0, |cached| cached.covered);
             if covered < upto {
-                behind.fields.push(*field);
-                behind.covered = behind.covered.min(covered);
+                stale.fields.push(*field);
+                stale.covered = stale.covered.min(covered);
             }
         }
-        (!behind.fields.is_empty()).then_some(behind)
+        (!stale.fields.is_empty()).then_some(stale)
     }
 
     /// Add to a column what was gathered of all messages whose UID is above `covered`, and not
@@ -136,43 +141,43 @@ impl HeaderColumns {
     /// and what another search has added is not added again.
     pub fn keep<'a>(
         &self,
-        place: Place,
+        mailbox_key: MailboxKey,
         field: Field,
         (covered, upto): (u32, u32),
         parts: impl IntoIterator<Item = &'a Column>,
     ) {
         let mut kept = self.lock();
         kept.clock += 1;
-        let Kept {
+        let CachedColumns {
             columns,
             clock,
-            octets,
+            bytes,
         } = &mut *kept;
-        let key = (place, field);
-        let entry = columns.entry(key).or_insert_with(|| {
-            *octets += COLUMN_OCTETS;
-            Entry::default()
+        let key = (mailbox_key, field);
+        let cached = columns.entry(key).or_insert_with(|| {
+            *bytes += COLUMN_BYTES;
+            CachedColumn::default()
         });
-        entry.used = *clock;
-        if entry.covered >= covered && entry.covered < upto && !entry.is_full {
-            *octets -= entry.column.octets();
-            let room = self.most.saturating_sub(COLUMN_OCTETS);
-            entry.is_full = parts
+        cached.used = *clock;
+        if cached.covered >= covered && cached.covered < upto && !cached.is_full {
+            *bytes -= cached.column.memory_bytes();
+            let room = self.max_bytes.saturating_sub(COLUMN_BYTES);
+            cached.is_full = parts
                 .into_iter()
-                .any(|part| !entry.column.extend(part, room));
-            entry.covered = upto;
-            *octets += entry.column.octets();
+                .any(|part| !cached.column.extend(part, room));
+            cached.covered = upto;
+            *bytes += cached.column.memory_bytes();
         }
-        while *octets > self.most {
+        while *bytes > self.max_bytes {
             let others = columns.iter().filter(|(other, _)| **other != key);
             let Some(oldest) = others
-                .min_by_key(|(_, entry)| entry.used)
+                .min_by_key(|(_, cached)| cached.used)
                 .map(|(key, _)| *key)
             else {
                 break;
             };
             if let Some(gone) = columns.remove(&oldest) {
-                *octets -= COLUMN_OCTETS + gone.column.octets();
+                *bytes -= COLUMN_BYTES + gone.column.memory_bytes();
             }
         }
     }

@@ -1,4 +1,4 @@
-//! SEARCH: keys compiled once, then answered from the index, from digests, from octets.
+//! SEARCH: keys compiled once, then answered from the index, from metadata, from bytes.
 
 mod column;
 mod header_columns;
@@ -12,31 +12,31 @@ mod tests;
 use std::sync::Arc;
 
 pub use self::column::Column;
-pub use self::header_columns::{Behind, COLUMN_OCTETS, HeaderColumns, Place};
+pub use self::header_columns::{COLUMN_BYTES, HeaderColumns, MailboxKey, StaleColumns};
 use self::logic::{Verdicts, run};
-pub use self::program::{Context, asks_keywords, asks_modseq, needs_digest};
+pub use self::program::{Context, asks_keywords, asks_modseq, needs_metadata};
 use self::program::{KEPT, Leaf, Program, kept_name};
 pub use self::text::TextSearch;
-use super::record::{Packed, RECORD_OCTETS, Record};
+use super::record::{PackedRecord, RECORD_BYTES, Record};
 use super::segment::{OUT_OF_ORDER, Segment};
-use crate::message::Digest;
+use crate::message::MessageMetadata;
 use crate::message::search::field_value_text;
 use crate::numbers::{Corrupt, Runs, UidSet};
 use crate::wire::ast::{Field, SearchKey};
 
 /// A search over one mailbox as one client knows it.
-pub struct Bound {
+pub struct BoundSearch {
     program: Arc<Program>,
     /// UIDs the client knows: no others match.
     known: UidSet,
     candidates: UidSet,
 }
 
-/// What a digest says of a message.
+/// What message metadata says of a message.
 pub enum Decision {
     /// It matches, or not.
     Known(bool),
-    /// Octets of the message are needed.
+    /// Bytes of the message are needed.
     Text(Box<TextSearch>),
 }
 
@@ -57,11 +57,11 @@ struct Answer {
 pub struct Scanned {
     /// UIDs that match.
     pub found: UidSet,
-    /// Messages that need their digest, ascending.
+    /// Messages that need their metadata, ascending.
     pub open: Vec<Record>,
 }
 
-impl Bound {
+impl BoundSearch {
     /// Look up sets, keywords and relative dates; None where a message number does not exist.
     #[must_use]
     pub fn new(key: &SearchKey, context: &Context<'_>) -> Option<Self> {
@@ -102,7 +102,7 @@ impl Bound {
 
     /// Ask header columns about some UIDs.
     #[must_use]
-    pub fn look_up(&self, columns: &HeaderColumns, place: Place, uids: &UidSet) -> Answers {
+    pub fn look_up(&self, columns: &HeaderColumns, mailbox: MailboxKey, uids: &UidSet) -> Answers {
         let uids = uids.intersection(&self.candidates);
         let mut answers = Answers(Vec::new());
         answers.0.resize_with(self.program.leaves.len(), || None);
@@ -113,12 +113,12 @@ impl Bound {
                 _ => None,
             });
             let (places, needles): (Vec<_>, Vec<_>) = asking.unzip();
-            let Some(said) = columns.find(place, field, &needles, &uids) else {
+            let Some(matches) = columns.find(mailbox, field, &needles, &uids) else {
                 continue;
             };
-            for (at, found) in places.into_iter().zip(said.found) {
+            for (at, found) in places.into_iter().zip(matches.found) {
                 if let Some(answer) = answers.0.get_mut(at) {
-                    let known = said.known.clone();
+                    let known = matches.known.clone();
                     *answer = Some(Answer { found, known });
                 }
             }
@@ -166,7 +166,7 @@ impl Bound {
             while rest != 0 {
                 let at = rest.trailing_zeros();
                 rest &= rest - 1;
-                let Some(record) = records.get(at as usize).map(Packed) else {
+                let Some(record) = records.get(at as usize).map(PackedRecord) else {
                     break;
                 };
                 if verdicts.yes >> at & 1 != 0 {
@@ -182,9 +182,9 @@ impl Bound {
         })
     }
 
-    /// Decide about one message by its digest.
+    /// Decide about one message by its metadata.
     #[must_use]
-    pub fn decide(&self, record: &Record, digest: &Digest<'_>) -> Decision {
+    pub fn decide(&self, record: &Record, metadata: &MessageMetadata<'_>) -> Decision {
         if !self.known.contains(record.uid) {
             return Decision::Known(false);
         }
@@ -192,14 +192,14 @@ impl Bound {
             .program
             .leaves
             .iter()
-            .map(|leaf| leaf.of(record, digest))
+            .map(|leaf| leaf.of(record, metadata))
             .collect();
         match verdict(&self.program, &answers) {
             Some(known) => Decision::Known(known),
             None => Decision::Text(Box::new(TextSearch::new(
                 Arc::clone(&self.program),
                 answers,
-                digest,
+                metadata,
             ))),
         }
     }
@@ -218,19 +218,19 @@ fn verdict(program: &Program, answers: &[Option<bool>]) -> Option<bool> {
 }
 
 /// A bit for each record of which something is true.
-fn column(records: &[[u8; RECORD_OCTETS]], is: impl Fn(Packed<'_>) -> bool) -> u64 {
+fn column(records: &[[u8; RECORD_BYTES]], is: impl Fn(PackedRecord<'_>) -> bool) -> u64 {
     let bits = records.iter().enumerate();
     bits.fold(0, |mask, (at, record)| {
-        mask | u64::from(is(Packed(record))) << (at & 63)
+        mask | u64::from(is(PackedRecord(record))) << (at & 63)
     })
 }
 
 /// A bit for each record whose UID is in a set.
-fn mask_of(uids: &UidSet, records: &[[u8; RECORD_OCTETS]]) -> u64 {
+fn mask_of(uids: &UidSet, records: &[[u8; RECORD_BYTES]]) -> u64 {
     let (Some(first), Some(last)) = (records.first(), records.last()) else {
         return 0;
     };
-    let ends = (Packed(first).uid(), Packed(last).uid());
+    let ends = (PackedRecord(first).uid(), PackedRecord(last).uid());
     let mut mask = 0;
     let mut from = 0;
     for run in uids.within(ends.0, ends.1) {
@@ -238,13 +238,13 @@ fn mask_of(uids: &UidSet, records: &[[u8; RECORD_OCTETS]]) -> u64 {
             return u64::MAX >> (64 - records.len().clamp(1, 64));
         }
         let rest = |from| records.get(from..).unwrap_or_default();
-        let first = from + rest(from).partition_point(|record| Packed(record).uid() < run.0);
+        let first = from + rest(from).partition_point(|record| PackedRecord(record).uid() < run.0);
         from = if run.0 == run.1 {
             // A run of one, as hits mostly are.
-            let is_here = |record| Packed(record).uid() == run.0;
+            let is_here = |record| PackedRecord(record).uid() == run.0;
             first + usize::from(rest(first).first().is_some_and(is_here))
         } else {
-            first + rest(first).partition_point(|record| Packed(record).uid() <= run.1)
+            first + rest(first).partition_point(|record| PackedRecord(record).uid() <= run.1)
         };
         if from > first {
             mask |= u64::MAX >> (64 - (from - first).clamp(1, 64)) << (first & 63);
@@ -260,7 +260,7 @@ fn local(seconds: i64, zone: i16) -> i64 {
 
 impl Answer {
     /// The verdicts of at most 64 records.
-    fn over(&self, records: &[[u8; RECORD_OCTETS]]) -> Verdicts {
+    fn over(&self, records: &[[u8; RECORD_BYTES]]) -> Verdicts {
         let yes = mask_of(&self.found, records);
         let no = mask_of(&self.known, records) & !yes;
         Verdicts { yes, no }
@@ -269,7 +269,7 @@ impl Answer {
 
 impl Leaf {
     /// A bit for each of at most 64 records, where the index knows.
-    fn over(&self, records: &[[u8; RECORD_OCTETS]]) -> Option<u64> {
+    fn over(&self, records: &[[u8; RECORD_BYTES]]) -> Option<u64> {
         Some(match self {
             Self::Constant(is) => {
                 if *is {
@@ -300,34 +300,36 @@ impl Leaf {
         })
     }
 
-    /// Its answer about one message, where index and digest know.
-    fn of(&self, record: &Record, digest: &Digest<'_>) -> Option<bool> {
+    /// Its answer about one message, where index and metadata know.
+    fn of(&self, record: &Record, metadata: &MessageMetadata<'_>) -> Option<bool> {
         match self {
             Self::Sent(range) => {
                 // A message without a Date was sent, for all we know, when it came.
-                let (seconds, zone) = digest.sent().unwrap_or((record.date, record.zone));
+                let (seconds, zone) = metadata.sent().unwrap_or((record.date, record.zone));
                 Some(range.contains(&local(seconds, zone)))
             }
             Self::Field(field, needle) => {
                 let here = needle
                     .in_fields
-                    .find(digest.folded(*field).as_bytes())
+                    .find(metadata.folded(*field).as_bytes())
                     .is_some();
-                (here || digest.folded_is_whole(*field)).then_some(here)
+                (here || metadata.folded_is_whole(*field)).then_some(here)
             }
-            Self::HasHeader(name) => Some(has_field(digest, name)),
-            Self::Header(name, kept, needle) => match kept.and_then(|kept| digest.verbatim(kept)) {
-                Some(mut fields) => Some(fields.any(|field| {
-                    let text = field_value_text(field);
-                    needle.in_fields.find(text.as_bytes()).is_some()
-                })),
-                None => (!has_field(digest, name)).then_some(false),
-            },
+            Self::HasHeader(name) => Some(has_field(metadata, name)),
+            Self::Header(name, kept, needle) => {
+                match kept.and_then(|kept| metadata.cached_fields(kept)) {
+                    Some(mut fields) => Some(fields.any(|field| {
+                        let text = field_value_text(field);
+                        needle.in_fields.find(text.as_bytes()).is_some()
+                    })),
+                    None => (!has_field(metadata, name)).then_some(false),
+                }
+            }
             Self::Text(needle, true) => {
                 let here = |field| {
                     needle
                         .in_fields
-                        .find(digest.folded(field).as_bytes())
+                        .find(metadata.folded(field).as_bytes())
                         .is_some()
                 };
                 KEPT.into_iter().any(here).then_some(true)
@@ -338,8 +340,8 @@ impl Leaf {
     }
 }
 
-/// Is a field there, as far as the digest's table of fields goes?
-fn has_field(digest: &Digest<'_>, name: &[u8]) -> bool {
-    let mut fields = digest.header_fields(&[]).into_iter().flatten();
+/// Is a field there, as far as the metadata's table of fields goes?
+fn has_field(metadata: &MessageMetadata<'_>, name: &[u8]) -> bool {
+    let mut fields = metadata.header_fields(&[]).into_iter().flatten();
     fields.any(|field| field.name.eq_ignore_ascii_case(name))
 }

@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 
 use super::super::writing::DAY;
 use super::logic::Op;
-use crate::message::{VerbatimNames, fold};
+use crate::message::{CachedNames, fold};
 use crate::numbers::{UidMap, UidSet};
 use crate::wire::ast::{Field, Flag, SearchKey, When};
 
@@ -27,14 +27,14 @@ pub struct Context<'a> {
 }
 
 /// Text to look for.
-pub(super) struct Needle {
-    /// Folded as a digest's texts are, white space as single spaces.
+pub(super) struct FoldedNeedle {
+    /// Folded as message metadata's texts are, white space as single spaces.
     pub in_fields: Finder<'static>,
     /// Folded; white space as the client wrote it.
     pub text: Arc<Finder<'static>>,
 }
 
-impl Needle {
+impl FoldedNeedle {
     fn new(text: &str) -> Self {
         let text = fold(text);
         let mut spaced = String::with_capacity(text.len());
@@ -78,14 +78,14 @@ pub(super) enum Leaf {
     Thread(u64),
     /// The Date field by the clock of its zone.
     Sent(Range<i64>),
-    /// In a text that the digest holds.
-    Field(Field, Needle),
+    /// In a text that the metadata holds.
+    Field(Field, FoldedNeedle),
     /// A header field is there.
     HasHeader(Vec<u8>),
-    /// In the header fields of a name, and whether digests keep these.
-    Header(Vec<u8>, Option<VerbatimNames>, Needle),
+    /// In the header fields of a name, and whether metadata keep these.
+    Header(Vec<u8>, Option<CachedNames>, FoldedNeedle),
     /// In the text of the message, or (true) in its headers as well.
-    Text(Needle, bool),
+    Text(FoldedNeedle, bool),
 }
 
 /// Leaves, and how they are joined.
@@ -104,25 +104,27 @@ impl Program {
             ops: Vec::new(),
             leaves: Vec::new(),
         };
-        let mut open = vec![Step::Key(key)];
+        let mut open = vec![CompileStep::Key(key)];
         while let Some(step) = open.pop() {
             let key = match step {
-                Step::Op(op) => {
+                CompileStep::Op(op) => {
                     program.ops.push(op);
                     continue;
                 }
-                Step::Key(key) => key,
+                CompileStep::Key(key) => key,
             };
             match key {
                 SearchKey::And(keys) => {
-                    open.push(Step::Op(Op::And(keys.len())));
-                    open.extend(keys.iter().map(Step::Key));
+                    open.push(CompileStep::Op(Op::And(keys.len())));
+                    open.extend(keys.iter().map(CompileStep::Key));
                 }
                 SearchKey::Or(pair) => {
-                    open.push(Step::Op(Op::Or));
-                    open.extend([Step::Key(&pair.0), Step::Key(&pair.1)]);
+                    open.push(CompileStep::Op(Op::Or));
+                    open.extend([CompileStep::Key(&pair.0), CompileStep::Key(&pair.1)]);
                 }
-                SearchKey::Not(key) => open.extend([Step::Op(Op::Not), Step::Key(key)]),
+                SearchKey::Not(key) => {
+                    open.extend([CompileStep::Op(Op::Not), CompileStep::Key(key)]);
+                }
                 other => {
                     program.ops.push(Op::Leaf(program.leaves.len()));
                     program.leaves.push(leaf(other, context)?);
@@ -163,7 +165,7 @@ impl Program {
     }
 }
 
-enum Step<'a> {
+enum CompileStep<'a> {
     Key(&'a SearchKey),
     Op(Op),
 }
@@ -220,18 +222,18 @@ fn leaf(key: &SearchKey, context: &Context<'_>) -> Result<Leaf, NoSuchNumber> {
         {
             Leaf::Constant(true)
         }
-        SearchKey::Field(field, text) => Leaf::Field(*field, Needle::new(text)),
+        SearchKey::Field(field, text) => Leaf::Field(*field, FoldedNeedle::new(text)),
         SearchKey::Header(name, text) if text.is_empty() => Leaf::HasHeader(name.clone()),
         SearchKey::Header(name, text) => match kept_field(name) {
-            Some(field) => Leaf::Field(field, Needle::new(text)),
-            None => Leaf::Header(name.clone(), VerbatimNames::of(name), Needle::new(text)),
+            Some(field) => Leaf::Field(field, FoldedNeedle::new(text)),
+            None => Leaf::Header(name.clone(), CachedNames::of(name), FoldedNeedle::new(text)),
         },
-        SearchKey::Body(text) => Leaf::Text(Needle::new(text), false),
-        SearchKey::Text(text) => Leaf::Text(Needle::new(text), true),
+        SearchKey::Body(text) => Leaf::Text(FoldedNeedle::new(text), false),
+        SearchKey::Text(text) => Leaf::Text(FoldedNeedle::new(text), true),
     })
 }
 
-/// Fields whose text the digest keeps.
+/// Fields whose text the metadata keeps.
 pub(super) const KEPT: [Field; 5] = [
     Field::From,
     Field::To,
@@ -295,7 +297,7 @@ fn any(key: &SearchKey, wanted: impl Fn(&SearchKey) -> bool) -> bool {
 
 /// Not all of its keys can be answered from the index.
 #[must_use]
-pub fn needs_digest(key: &SearchKey) -> bool {
+pub fn needs_metadata(key: &SearchKey) -> bool {
     any(key, |key| match key {
         SearchKey::SentDate(..) | SearchKey::Header(..) => true,
         SearchKey::Field(_, text) | SearchKey::Body(text) | SearchKey::Text(text) => {

@@ -1,4 +1,4 @@
-//! Messages whose octets decide: first header fields that are named, then the text.
+//! Messages whose bytes decide: first header fields that are named, then the text.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::sync::Arc;
 use super::program::{Leaf, Program};
 use super::{kept_name, verdict};
 use crate::message::search::field_value_text;
-use crate::message::{Digest, Needle, Range, TextMatcher, limits};
+use crate::message::{MessageMetadata, Needle, Range, TextMatcher, limits};
 
-/// One message whose octets decide; they are given in order, in any portions. It holds at most one
-/// header field of [`limits::FIELD_OCTETS`] and what the text needs across a border.
+/// One message whose bytes decide; they are given in order, in any portions. It holds at limit one
+/// header field of [`limits::FIELD_BYTES`] and what the text needs across a border.
 pub struct TextSearch {
     program: Arc<Program>,
     answers: Vec<Option<bool>>,
-    /// Header fields to read, by offset: octets of each, and the leaves that ask for it.
+    /// Header fields to read, by offset: bytes of each, and the leaves that ask for it.
     fields: BTreeMap<u64, (u64, Vec<usize>)>,
     /// How many of them each leaf has yet to see.
     unread: Vec<usize>,
@@ -29,7 +29,7 @@ impl TextSearch {
     pub(super) fn new(
         program: Arc<Program>,
         answers: Vec<Option<bool>>,
-        digest: &Digest<'_>,
+        metadata: &MessageMetadata<'_>,
     ) -> Self {
         let mut fields: BTreeMap<u64, (u64, Vec<usize>)> = BTreeMap::new();
         let mut unread = vec![0; answers.len()];
@@ -51,9 +51,9 @@ impl TextSearch {
                 }
                 _ => continue,
             };
-            for field in digest.header_fields(&[]).into_iter().flatten() {
+            for field in metadata.header_fields(&[]).into_iter().flatten() {
                 if field.name.eq_ignore_ascii_case(name) {
-                    let length = field.length.min(limits::FIELD_OCTETS as u64);
+                    let length = field.length.min(limits::FIELD_BYTES as u64);
                     fields
                         .entry(field.offset)
                         .or_insert((length, Vec::new()))
@@ -65,7 +65,7 @@ impl TextSearch {
                 }
             }
         }
-        let text = TextMatcher::new(digest, &needles);
+        let text = TextMatcher::new(metadata, &needles);
         let field = Vec::new();
         let mut search = Self {
             program,
@@ -97,16 +97,16 @@ impl TextSearch {
         })
     }
 
-    /// Octets from the beginning of that stretch, as many as are at hand.
-    pub fn feed(&mut self, octets: &[u8]) {
+    /// Bytes from the beginning of that stretch, as many as are at hand.
+    pub fn feed(&mut self, bytes: &[u8]) {
         let Some(wanted) = self.wanted() else { return };
-        let most = usize::try_from(wanted.length).unwrap_or(usize::MAX);
-        let octets = octets.get(..most).unwrap_or(octets);
+        let limit = usize::try_from(wanted.length).unwrap_or(usize::MAX);
+        let bytes = bytes.get(..limit).unwrap_or(bytes);
         if self.fields.is_empty() {
-            self.text.feed(octets);
+            self.text.feed(bytes);
         } else {
-            self.field.extend_from_slice(octets);
-            if octets.len() < most {
+            self.field.extend_from_slice(bytes);
+            if bytes.len() < limit {
                 return;
             }
             self.read_field();

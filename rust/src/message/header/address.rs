@@ -120,15 +120,15 @@ impl Draft {
     }
 }
 
-fn is_atom(octet: u8) -> bool {
-    !is_blank(octet) && !is_special(octet) && octet != b'.'
+fn is_atom(byte: u8) -> bool {
+    !is_blank(byte) && !is_special(byte) && byte != b'.'
 }
 
 struct Parser<'a> {
     lexer: Lexer<'a>,
     found: Vec<Address>,
     /// So many are looked for.
-    most: usize,
+    limit: usize,
     in_group: bool,
     draft: Draft,
 }
@@ -161,13 +161,13 @@ impl Parser<'_> {
                     after_dot = true;
                 }
                 Some(b'[') if after_dot => {
-                    domain.extend_from_slice(self.lexer.take_while(|octet| octet != b']'));
+                    domain.extend_from_slice(self.lexer.take_while(|byte| byte != b']'));
                     if self.lexer.take(b']') {
                         domain.push(b']');
                     }
                     after_dot = false;
                 }
-                Some(octet) if after_dot && is_atom(octet) => {
+                Some(byte) if after_dot && is_atom(byte) => {
                     domain.extend_from_slice(self.lexer.take_while(is_atom));
                     after_dot = false;
                 }
@@ -195,7 +195,7 @@ impl Parser<'_> {
                 self.lexer.advance();
                 words.push_dot(spaced);
             }
-            Some(octet) if is_atom(octet) => {
+            Some(byte) if is_atom(byte) => {
                 let word = self.lexer.take_while(is_atom);
                 words.push(word, spaced);
             }
@@ -208,7 +208,7 @@ impl Parser<'_> {
     /// angle-addr = [CFWS] "<" [obs-route] addr-spec ">" [CFWS]
     /// obs-route  = obs-domain-list ":"
     /// ```
-    /// Behind the `<`.
+    /// After the `<`.
     fn angle(&mut self) {
         self.blanks_and_comments();
         if self.lexer.peek() == Some(b'@') {
@@ -216,11 +216,11 @@ impl Parser<'_> {
             loop {
                 self.blanks_and_comments();
                 match self.lexer.peek() {
-                    Some(octet @ (b'@' | b',')) => {
+                    Some(byte @ (b'@' | b',')) => {
                         self.lexer.advance();
-                        route.push(octet);
+                        route.push(byte);
                     }
-                    Some(octet) if is_atom(octet) || matches!(octet, b'.' | b'[') => {
+                    Some(byte) if is_atom(byte) || matches!(byte, b'.' | b'[') => {
                         let mut domain = self.domain();
                         route.append(&mut domain);
                     }
@@ -252,7 +252,7 @@ impl Parser<'_> {
     }
 
     fn parse(mut self) -> Vec<Address> {
-        while self.found.len() < self.most {
+        while self.found.len() < self.limit {
             let spaced = self.blanks_and_comments();
             let mut words = std::mem::take(&mut self.draft.words);
             let is_word = self.word(&mut words, spaced);
@@ -298,7 +298,7 @@ impl Parser<'_> {
         self.found
     }
 
-    /// Behind the `@` of an address without angle brackets.
+    /// After the `@` of an address without angle brackets.
     fn at(&mut self) {
         let mut local = self.draft.words.split_local();
         if let Some((mut before, host)) = self.draft.spec.take() {
@@ -312,7 +312,7 @@ impl Parser<'_> {
     }
 }
 
-/// The addresses of an unfolded field value, groups as markers around theirs, at most
+/// The addresses of an unfolded field value, groups as markers around theirs, at limit
 /// [`ADDRESSES`].
 pub(crate) fn addresses(value: &[u8]) -> Vec<Address> {
     parse(value, ADDRESSES - 2) // one more and the end of its group come behind
@@ -323,11 +323,11 @@ pub(crate) fn first_address(value: &[u8]) -> Option<Address> {
     parse(value, 1).into_iter().next()
 }
 
-fn parse(value: &[u8], most: usize) -> Vec<Address> {
+fn parse(value: &[u8], limit: usize) -> Vec<Address> {
     let parser = Parser {
         lexer: Lexer::new(value),
         found: Vec::new(),
-        most,
+        limit,
         in_group: false,
         draft: Draft::default(),
     };
@@ -340,8 +340,8 @@ mod tests {
 
     /// `name|route|local|host` for each, `name{` and `}` for groups.
     fn show(value: &str) -> Vec<String> {
-        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
-        let or_nil = |octets: &Option<Vec<u8>>| octets.as_deref().map_or("NIL".into(), text);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let or_nil = |bytes: &Option<Vec<u8>>| bytes.as_deref().map_or("NIL".into(), text);
         addresses(value.as_bytes())
             .iter()
             .map(|address| match address {

@@ -48,7 +48,7 @@ fn month(word: &[u8]) -> Option<i64> {
 }
 
 fn digits<'a>(lexer: &mut Lexer<'a>) -> &'a [u8] {
-    lexer.take_while(|octet| octet.is_ascii_digit())
+    lexer.take_while(|byte| byte.is_ascii_digit())
 }
 
 /// At most nine digits.
@@ -60,14 +60,14 @@ fn number(digits: &[u8]) -> Option<i64> {
 }
 
 fn letters<'a>(lexer: &mut Lexer<'a>) -> &'a [u8] {
-    lexer.take_while(|octet| octet.is_ascii_alphabetic())
+    lexer.take_while(|byte| byte.is_ascii_alphabetic())
 }
 
 /// White space, comments, and what some write between the pieces.
 fn skip(lexer: &mut Lexer<'_>, also: &[u8]) {
     loop {
         lexer.skip_cfws();
-        if !lexer.peek().is_some_and(|octet| also.contains(&octet)) {
+        if !lexer.peek().is_some_and(|byte| also.contains(&byte)) {
             return;
         }
         lexer.advance();

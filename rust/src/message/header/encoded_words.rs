@@ -2,22 +2,22 @@
 use crate::message::mime::transfer::Base64;
 use crate::message::text::charset::{decode_named, decode_unnamed};
 
-/// The longest name of a charset that is looked at; IANA's longest has 45 octets.
-const CHARSET_OCTETS: usize = 64;
+/// The longest name of a charset that is looked at; IANA's longest has 45 bytes.
+const CHARSET_BYTES: usize = 64;
 
 /// One encoded word, its transfer encoding undone.
-struct Word<'a> {
+struct EncodedWord<'a> {
     charset: &'a [u8],
-    octets: Vec<u8>,
-    /// Octets of the word as it stood there.
+    bytes: Vec<u8>,
+    /// Bytes of the word as it stood there.
     length: usize,
 }
 
-/// The `Q` encoding: `=5F` for an octet, `_` for a space.
+/// The `Q` encoding: `=5F` for a byte, `_` for a space.
 fn quoted(text: &[u8]) -> Vec<u8> {
     let spaced: Vec<u8> = text
         .iter()
-        .map(|octet| if *octet == b'_' { b' ' } else { *octet })
+        .map(|byte| if *byte == b'_' { b' ' } else { *byte })
         .collect();
     unescape(&spaced, b'=')
 }
@@ -25,31 +25,31 @@ fn quoted(text: &[u8]) -> Vec<u8> {
 /// Undo escapes of a mark and two hexadecimal digits (RFC 2047: `=`, RFC 2231: `%`); a mark with
 /// something else behind it stands for itself.
 pub(crate) fn unescape(text: &[u8], mark: u8) -> Vec<u8> {
-    let mut octets = Vec::with_capacity(text.len());
+    let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((first, behind)) = rest.split_first() {
         rest = behind;
         if *first == mark
             && let Some((digits, after)) = behind.split_first_chunk::<2>()
             && let Ok(digits) = str::from_utf8(digits)
-            && let Ok(octet) = u8::from_str_radix(digits, 16)
+            && let Ok(byte) = u8::from_str_radix(digits, 16)
         {
-            octets.push(octet);
+            bytes.push(byte);
             rest = after;
         } else {
-            octets.push(*first);
+            bytes.push(*first);
         }
     }
-    octets
+    bytes
 }
 
 /// ```abnf
 /// encoded-word = "=?" charset "?" encoding "?" encoded-text "?="
 /// ```
-/// Longer than the 75 octets of RFC 2047 is accepted, white space inside is not.
-fn word(text: &[u8]) -> Option<Word<'_>> {
+/// Longer than the 75 bytes of RFC 2047 is accepted, white space inside is not.
+fn word(text: &[u8]) -> Option<EncodedWord<'_>> {
     let inner = text.strip_prefix(b"=?")?;
-    let scope = inner.get(..CHARSET_OCTETS.min(inner.len()))?;
+    let scope = inner.get(..CHARSET_BYTES.min(inner.len()))?;
     let (charset, _) = scope.split_at_checked(memchr::memchr(b'?', scope)?)?;
     let behind = inner.get(charset.len() + 1..)?;
     let (encoding, encoded) = match behind {
@@ -58,32 +58,32 @@ fn word(text: &[u8]) -> Option<Word<'_>> {
     };
     let end = encoded
         .iter()
-        .position(|octet| *octet == b'?' || !octet.is_ascii_graphic())?;
+        .position(|byte| *byte == b'?' || !byte.is_ascii_graphic())?;
     let (encoded, close) = encoded.split_at_checked(end)?;
     if charset.is_empty() || !close.starts_with(b"?=") {
         return None;
     }
-    let octets = match encoding {
+    let bytes = match encoding {
         b'Q' => quoted(encoded),
         b'B' => {
-            let mut octets = Vec::new();
+            let mut bytes = Vec::new();
             let mut decoder = Base64::default();
-            decoder.feed(encoded, &mut octets);
-            decoder.finish(&mut octets);
-            octets
+            decoder.feed(encoded, &mut bytes);
+            decoder.finish(&mut bytes);
+            bytes
         }
         _ => return None,
     };
     // RFC 2231 section 5: a language may stand behind the charset.
-    let charset = charset.split(|octet| *octet == b'*').next()?;
-    Some(Word {
+    let charset = charset.split(|byte| *byte == b'*').next()?;
+    Some(EncodedWord {
         charset,
-        octets,
+        bytes,
         length: charset_end(text, close),
     })
 }
 
-/// Octets from the beginning of `text` to behind the `?=` that `close` begins with.
+/// Bytes from the beginning of `text` to behind the `?=` that `close` begins with.
 fn charset_end(text: &[u8], close: &[u8]) -> usize {
     text.len() - close.len() + 2
 }
@@ -91,32 +91,32 @@ fn charset_end(text: &[u8], close: &[u8]) -> usize {
 /// Words that follow each other, waiting to be decoded: a character may go on in the next one,
 /// although RFC 2047 section 5 forbids it.
 #[derive(Default)]
-struct Pending {
+struct PendingWords {
     charset: Vec<u8>,
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     /// As they stood there.
     raw: Vec<u8>,
 }
 
-impl Pending {
+impl PendingWords {
     fn flush(&mut self, to: &mut String) {
         let pending = std::mem::take(self);
         if pending.raw.is_empty() {
             return;
         }
-        match decode_named(&pending.charset, &pending.octets) {
+        match decode_named(&pending.charset, &pending.bytes) {
             Some(text) => to.push_str(&text),
             None => decode_unnamed(&pending.raw, to),
         }
     }
 }
 
-/// Decode an unfolded header value for people: encoded words wherever they stand, raw octets as
+/// Decode an unfolded header value for people: encoded words wherever they stand, raw bytes as
 /// UTF-8 or else windows-1252. A word that is not valid or whose charset is unknown stays as it is.
 #[must_use]
 pub fn decode_header(value: &[u8]) -> String {
     let mut decoded = String::with_capacity(value.len());
-    let mut pending = Pending::default();
+    let mut pending = PendingWords::default();
     let mut plain = value; // not yet decoded, and not looked at before `at`
     let mut at = 0;
     while let Some(found) = plain
@@ -139,7 +139,7 @@ pub fn decode_header(value: &[u8]) -> String {
         if !adjacent {
             decode_unnamed(before, &mut decoded);
         }
-        pending.octets.extend_from_slice(&word.octets);
+        pending.bytes.extend_from_slice(&word.bytes);
         let (raw, behind) = from.split_at_checked(word.length).unwrap_or((from, b""));
         pending.raw.extend_from_slice(raw);
         plain = behind;

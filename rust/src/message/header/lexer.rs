@@ -6,14 +6,14 @@ pub(crate) struct Lexer<'a> {
     pub(crate) rest: &'a [u8],
 }
 
-pub(crate) fn is_blank(octet: u8) -> bool {
-    matches!(octet, b' ' | b'\t' | b'\r' | b'\n')
+pub(crate) fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
 /// What `specials` (RFC 5322 section 3.2.3) and `tspecials` (RFC 2045 section 5.1) both name.
-pub(crate) fn is_special(octet: u8) -> bool {
+pub(crate) fn is_special(byte: u8) -> bool {
     matches!(
-        octet,
+        byte,
         b'(' | b')' | b'<' | b'>' | b'@' | b',' | b';' | b':' | b'\\' | b'"' | b'[' | b']'
     )
 }
@@ -27,10 +27,10 @@ impl<'a> Lexer<'a> {
         self.rest.first().copied()
     }
 
-    /// Go on if `octet` stands here.
-    pub(crate) fn take(&mut self, octet: u8) -> bool {
+    /// Go on if `byte` stands here.
+    pub(crate) fn take(&mut self, byte: u8) -> bool {
         match self.rest.split_first() {
-            Some((first, rest)) if *first == octet => {
+            Some((first, rest)) if *first == byte => {
                 self.rest = rest;
                 true
             }
@@ -42,9 +42,9 @@ impl<'a> Lexer<'a> {
         self.rest = self.rest.get(1..).unwrap_or_default();
     }
 
-    /// The octets from here that are all accepted.
+    /// The bytes from here that are all accepted.
     pub(crate) fn take_while(&mut self, accepts: impl Fn(u8) -> bool) -> &'a [u8] {
-        let end = self.rest.iter().position(|octet| !accepts(*octet));
+        let end = self.rest.iter().position(|byte| !accepts(*byte));
         let (taken, rest) = self
             .rest
             .split_at_checked(end.unwrap_or(self.rest.len()))
@@ -73,11 +73,11 @@ impl<'a> Lexer<'a> {
     pub(crate) fn comment(&mut self) -> Vec<u8> {
         let mut text = Vec::new();
         let mut depth = 0_usize;
-        while let Some(octet) = self.peek() {
+        while let Some(byte) = self.peek() {
             self.advance();
-            match octet {
+            match byte {
                 b'(' => depth += 1,
-                b')' => depth -= 1, // never below: the first octet is a parenthesis
+                b')' => depth -= 1, // never below: the first byte is a parenthesis
                 b'\\' => {
                     text.extend(self.peek());
                     self.advance();
@@ -88,8 +88,8 @@ impl<'a> Lexer<'a> {
             if depth == 0 {
                 break;
             }
-            if octet != b'(' || depth > 1 {
-                text.push(octet);
+            if byte != b'(' || depth > 1 {
+                text.push(byte);
             }
         }
         text
@@ -101,7 +101,7 @@ impl<'a> Lexer<'a> {
         self.advance();
         let mut text = Vec::new();
         loop {
-            text.extend_from_slice(self.take_while(|octet| !matches!(octet, b'"' | b'\\')));
+            text.extend_from_slice(self.take_while(|byte| !matches!(byte, b'"' | b'\\')));
             match self.peek() {
                 Some(b'\\') => {
                     self.advance();
@@ -120,10 +120,10 @@ impl<'a> Lexer<'a> {
     /// ```abnf
     /// token = 1*<any (US-ASCII) CHAR except SPACE, CTLs, or tspecials>
     /// ```
-    /// Octets above 127 are accepted, `=` and `/` are not.
+    /// Bytes above 127 are accepted, `=` and `/` are not.
     pub(crate) fn token(&mut self) -> &'a [u8] {
-        self.take_while(|octet| {
-            !is_special(octet) && !matches!(octet, 0..=b' ' | 0x7f | b'/' | b'?' | b'=')
+        self.take_while(|byte| {
+            !is_special(byte) && !matches!(byte, 0..=b' ' | 0x7f | b'/' | b'?' | b'=')
         })
     }
 }

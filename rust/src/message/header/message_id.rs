@@ -1,30 +1,28 @@
 //! Message-IDs (RFC 5322 section 3.6.4), read leniently.
 use super::lexer::is_blank;
-use crate::message::limits::{MESSAGE_ID_OCTETS, REFERENCES};
+use crate::message::limits::{MESSAGE_ID_BYTES, REFERENCES};
 
 /// 64 bits of a Message-ID without its angle brackets: FNV-1a. Stored in tables; stable for ever.
 #[must_use]
 pub fn thread_hash(message_id: &[u8]) -> u64 {
-    message_id
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
-            (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3)
-        })
+    message_id.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// The id between `<` and `>`: white space (of folding) removed, quoting undone, so that ids that
-/// mean the same are the same octets (RFC 5256 section 3, "normalized").
+/// mean the same are the same bytes (RFC 5256 section 3, "normalized").
 fn normalized(inner: &[u8]) -> Option<Vec<u8>> {
     let mut id = Vec::with_capacity(inner.len());
-    let mut octets = inner.iter().copied().filter(|octet| !is_blank(*octet));
-    while let Some(octet) = octets.next() {
-        match octet {
+    let mut bytes = inner.iter().copied().filter(|byte| !is_blank(*byte));
+    while let Some(byte) = bytes.next() {
+        match byte {
             b'"' => {}
-            b'\\' => id.extend(octets.next()),
-            _ => id.push(octet),
+            b'\\' => id.extend(bytes.next()),
+            _ => id.push(byte),
         }
     }
-    (1..=MESSAGE_ID_OCTETS).contains(&id.len()).then_some(id)
+    (1..=MESSAGE_ID_BYTES).contains(&id.len()).then_some(id)
 }
 
 /// The next id in angle brackets; `rest` goes on behind it.
@@ -49,7 +47,7 @@ pub(crate) fn message_id(value: &[u8]) -> Option<Vec<u8>> {
     next(&mut rest).or_else(|| {
         let bare = value.trim_ascii();
         let is_id =
-            bare.contains(&b'@') && !bare.iter().any(|octet| is_blank(*octet) || *octet == b'<');
+            bare.contains(&b'@') && !bare.iter().any(|byte| is_blank(*byte) || *byte == b'<');
         if is_id { normalized(bare) } else { None }
     })
 }
@@ -114,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_and_the_last_references_are_kept() {
+    fn the_first_and_the_last_references_are_cached() {
         for count in [REFERENCES, REFERENCES + 1, REFERENCES * 3] {
             let ids: Vec<String> = (0..count).map(|number| format!("<{number}@x>")).collect();
             let value = ids.join(" ");
@@ -124,7 +122,7 @@ mod tests {
             assert_eq!(ids[1], format!("{}@x", count - REFERENCES + 1).as_bytes());
             assert_eq!(ids[REFERENCES - 1], format!("{}@x", count - 1).as_bytes());
         }
-        for (count, kept) in [(MESSAGE_ID_OCTETS, true), (MESSAGE_ID_OCTETS + 1, false)] {
+        for (count, kept) in [(MESSAGE_ID_BYTES, true), (MESSAGE_ID_BYTES + 1, false)] {
             assert_eq!(
                 message_id(format!("<{}>", "x".repeat(count)).as_bytes()).is_some(),
                 kept

@@ -1,7 +1,7 @@
-//! The header fields that say something to the digest.
+//! The header fields that say something to the metadata.
 use std::borrow::Cow;
 
-use crate::message::limits::KEPT_OCTETS;
+use crate::message::limits::KEPT_BYTES;
 
 /// A field that is looked at. Those of a message come first, those of any entity behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,12 +59,12 @@ impl Name {
     }
 }
 
-/// How many more octets of fields may be kept for one message.
+/// How many more bytes of fields may be kept for one message.
 pub(crate) struct Budget(usize);
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(KEPT_OCTETS)
+        Self(KEPT_BYTES)
     }
 }
 
@@ -120,9 +120,9 @@ fn clean(value: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr2(0, b'\r', value).is_none() {
         return Cow::Borrowed(value);
     }
-    let octets = value.iter().filter(|octet| **octet != 0);
-    let octets = octets.map(|octet| if *octet == b'\r' { b' ' } else { *octet });
-    Cow::Owned(octets.collect())
+    let bytes = value.iter().filter(|byte| **byte != 0);
+    let bytes = bytes.map(|byte| if *byte == b'\r' { b' ' } else { *byte });
+    Cow::Owned(bytes.collect())
 }
 
 #[cfg(test)]
@@ -157,7 +157,7 @@ mod tests {
     fn what_is_over_the_budget_is_absent() {
         let mut budget = Budget::default();
         let mut headers = Headers::default();
-        headers.put(Name::Subject, &vec![b'x'; KEPT_OCTETS - 1], &mut budget);
+        headers.put(Name::Subject, &vec![b'x'; KEPT_BYTES - 1], &mut budget);
         assert!(!budget.is_spent());
         headers.put(Name::Date, b"y", &mut budget);
         assert_eq!(headers.get(Name::Date), Some(&b"y"[..]));

@@ -1,25 +1,25 @@
-//! From what the scanner read to what the digest says.
+//! From what the scanner read to what the metadata says.
 use super::field_table::FieldTable;
-use super::header_cache::Verbatim;
+use super::header_cache::HeaderCache;
 use super::part_table;
-use super::render::{self, Node};
-use super::stored::Learnt;
+use super::render::{self, StructureNode};
+use super::stored::NewMetadata;
 use crate::message::header::address::{Address, first_address};
 use crate::message::header::date;
 use crate::message::header::encoded_words::decode_header;
 use crate::message::header::message_id;
 use crate::message::header::subject::base_subject;
 use crate::message::header::values::{Headers, Name};
-use crate::message::limits::{FOLDED_OCTETS, SORT_KEY_OCTETS};
+use crate::message::limits::{FOLDED_BYTES, SORT_KEY_BYTES};
 use crate::message::scanner::{Capture, Entity};
 use crate::message::text::fold::{collapse, fold};
 use crate::message::text::preview::Excerpt;
 
 /// Cut at a character's border; says whether nothing was cut.
-fn cut(mut text: String, octets: usize) -> (String, bool) {
-    let whole = text.len() <= octets;
+fn cut(mut text: String, bytes: usize) -> (String, bool) {
+    let whole = text.len() <= bytes;
     let inside = |index: &usize| text.is_char_boundary(*index);
-    text.truncate((0..=octets.min(text.len())).rev().find(inside).unwrap_or(0));
+    text.truncate((0..=bytes.min(text.len())).rev().find(inside).unwrap_or(0));
     (text, whole)
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn decoded(value: Option<&[u8]>) -> String {
 
 /// The mailbox that RFC 5256 section 3 sorts by, and what RFC 5957 section 2.1 sorts by.
 fn sort_keys(value: Option<&[u8]>) -> [String; 2] {
-    let key = |text: &[u8]| cut(fold(&decoded(Some(text))), SORT_KEY_OCTETS).0;
+    let key = |text: &[u8]| cut(fold(&decoded(Some(text))), SORT_KEY_BYTES).0;
     match first_address(value.unwrap_or_default()) {
         Some(Address::Group(name)) => [key(&name), key(&name)],
         Some(Address::Mailbox {
@@ -63,7 +63,7 @@ fn preview(entities: &[Entity], mut captures: Vec<Capture>) -> String {
     let mut previews = captures.iter().filter_map(|capture| {
         let entity = entities.get(capture.index)?;
         let excerpt = Excerpt {
-            octets: &capture.octets,
+            bytes: &capture.bytes,
             encoding: entity.encoding,
             charset: &entity.charset,
             is_html: entity.content.is("text", "html"),
@@ -75,37 +75,37 @@ fn preview(entities: &[Entity], mut captures: Vec<Capture>) -> String {
         .unwrap_or_default()
 }
 
-fn nodes(entities: &[Entity]) -> impl Iterator<Item = Node<'_>> {
-    entities.iter().map(|entity| Node {
+fn nodes(entities: &[Entity]) -> impl Iterator<Item = StructureNode<'_>> {
+    entities.iter().map(|entity| StructureNode {
         kind: entity.kind,
         depth: entity.depth,
         description: &entity.description,
         envelope: &entity.envelope,
         media: &entity.content.media,
         subtype: &entity.content.subtype,
-        octets: entity.body_length,
+        bytes: entity.body_length,
         lines: entity.lines,
     })
 }
 
 /// What the scanner has read.
-pub(crate) struct Scanned<'a> {
+pub(crate) struct ScanResult<'a> {
     pub size: u64,
     /// Of the message's own header.
     pub root: &'a Headers,
     pub entities: &'a [Entity],
     pub tables: Vec<FieldTable>,
-    pub verbatim: &'a Verbatim,
+    pub header_cache: &'a HeaderCache,
 }
 
-/// Put together what a digest says.
-pub(crate) fn learn(message: Scanned<'_>, captures: Vec<Capture>) -> Learnt<'_> {
-    let Scanned {
+/// Put together what message metadata says.
+pub(crate) fn build(message: ScanResult<'_>, captures: Vec<Capture>) -> NewMetadata<'_> {
+    let ScanResult {
         size,
         root,
         entities,
         tables,
-        verbatim,
+        header_cache,
     } = message;
     let subject = decoded(root.get(Name::Subject));
     let base = base_subject(&subject);
@@ -114,9 +114,9 @@ pub(crate) fn learn(message: Scanned<'_>, captures: Vec<Capture>) -> Learnt<'_> 
     let [from_mailbox, from_display] = sort_keys(root.get(Name::From));
     let [to_mailbox, to_display] = sort_keys(root.get(Name::To));
     let [cc_mailbox, _] = sort_keys(root.get(Name::Cc));
-    Learnt {
+    NewMetadata {
         size,
-        verbatim: verbatim.stored(),
+        header_cache: header_cache.stored(),
         sent: root.get(Name::Date).and_then(date::parse),
         envelope: entities
             .first()
@@ -125,10 +125,10 @@ pub(crate) fn learn(message: Scanned<'_>, captures: Vec<Capture>) -> Learnt<'_> 
         body: render::structure(nodes(entities), false),
         bodystructure: render::structure(nodes(entities), true),
         preview: preview(entities, captures),
-        base_subject_key: cut(fold(&base.text), SORT_KEY_OCTETS).0,
+        base_subject_key: cut(fold(&base.text), SORT_KEY_BYTES).0,
         base_subject: base.text,
         is_reply: base.is_reply_or_forward,
-        folded: [&from, &to, &cc, &bcc, &subject].map(|text| cut(fold(text), FOLDED_OCTETS)),
+        folded: [&from, &to, &cc, &bcc, &subject].map(|text| cut(fold(text), FOLDED_BYTES)),
         subject,
         sort_keys: [
             from_mailbox,

@@ -1,11 +1,11 @@
-//! How numbers and octets stand in a stored digest: varints, and chunks with their length in front.
+//! How numbers and bytes stand in a stored metadata: varints, and chunks with their length in front.
 
-/// Writes a digest.
+/// Writes message metadata.
 #[derive(Default)]
-pub(crate) struct Out(pub(crate) Vec<u8>);
+pub(crate) struct Encoder(pub(crate) Vec<u8>);
 
-impl Out {
-    /// Seven bits an octet, lowest first.
+impl Encoder {
+    /// Seven bits a byte, lowest first.
     pub(crate) fn number(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.0.push(value.to_le_bytes()[0] | 0x80);
@@ -24,36 +24,36 @@ impl Out {
         self.number(((value << 1) ^ (value >> 63)).cast_unsigned());
     }
 
-    pub(crate) fn chunk(&mut self, octets: &[u8]) {
-        self.count(octets.len());
-        self.0.extend_from_slice(octets);
+    pub(crate) fn chunk(&mut self, bytes: &[u8]) {
+        self.count(bytes.len());
+        self.0.extend_from_slice(bytes);
     }
 
-    /// Octets that very often stand in `whole` already: then only where.
-    pub(crate) fn excerpt(&mut self, octets: &[u8], whole: &[u8]) {
-        match memchr::memmem::find(whole, octets) {
-            Some(offset) if !octets.is_empty() => {
-                self.count(octets.len() << 1 | 1);
+    /// Bytes that very often stand in `whole` already: then only where.
+    pub(crate) fn excerpt(&mut self, bytes: &[u8], whole: &[u8]) {
+        match memchr::memmem::find(whole, bytes) {
+            Some(offset) if !bytes.is_empty() => {
+                self.count(bytes.len() << 1 | 1);
                 self.count(offset);
             }
             _ => {
-                self.count(octets.len() << 1);
-                self.0.extend_from_slice(octets);
+                self.count(bytes.len() << 1);
+                self.0.extend_from_slice(bytes);
             }
         }
     }
 }
 
-/// Reads a digest; None where it ends too soon.
+/// Reads message metadata; None where it ends too soon.
 #[derive(Clone, Copy)]
-pub(crate) struct In<'a>(pub(crate) &'a [u8]);
+pub(crate) struct Decoder<'a>(pub(crate) &'a [u8]);
 
-impl<'a> In<'a> {
+impl<'a> Decoder<'a> {
     pub(crate) fn is_empty(self) -> bool {
         self.0.is_empty()
     }
 
-    pub(crate) fn octet(&mut self) -> Option<u8> {
+    pub(crate) fn byte(&mut self) -> Option<u8> {
         let (first, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(*first)
@@ -80,12 +80,12 @@ impl<'a> In<'a> {
         let mut value = 0_u64;
         let mut shift = 0;
         loop {
-            let octet = self.octet()?;
-            if shift == 63 && octet > 1 {
+            let byte = self.byte()?;
+            if shift == 63 && byte > 1 {
                 return None; // does not fit 64 bits
             }
-            value |= u64::from(octet & 0x7f) << shift;
-            if octet < 0x80 {
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
                 return Some(value);
             }
             shift += 7;
@@ -107,17 +107,17 @@ impl<'a> In<'a> {
     }
 
     #[inline]
-    pub(crate) fn octets(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (octets, rest) = self.0.split_at_checked(count)?;
+    pub(crate) fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
-        Some(octets)
+        Some(bytes)
     }
 
     #[allow(clippy::inline_always)]
     #[inline(always)]
     pub(crate) fn chunk(&mut self) -> Option<&'a [u8]> {
         let count = self.count()?;
-        self.octets(count)
+        self.bytes(count)
     }
 
     #[inline]
@@ -125,23 +125,23 @@ impl<'a> In<'a> {
         let head = self.count()?;
         let count = head >> 1;
         if head & 1 == 0 {
-            return self.octets(count);
+            return self.bytes(count);
         }
         let offset = self.count()?;
         whole.get(offset..offset.checked_add(count)?)
     }
 }
 
-/// Octets that the checksum takes in a step.
+/// Bytes that the checksum takes in a step.
 const BLOCK: usize = 32;
 
-/// 32 bits over octets: finds torn and foreign values. Part of the format.
+/// 32 bits over bytes: finds torn and foreign values. Part of the format.
 ///
 /// Each of four lanes takes one word of every block (`lane = (lane ^ word) * odd`, which no two
 /// different words can bring to the same state), so that the multiplications overlap.
-pub(crate) fn checksum(octets: &[u8]) -> u32 {
+pub(crate) fn checksum(bytes: &[u8]) -> u32 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15; // 2^64 / golden ratio, odd
-    let mut lanes = [octets.len() as u64, FACTOR, FACTOR, FACTOR];
+    let mut lanes = [bytes.len() as u64, FACTOR, FACTOR, FACTOR];
     let mut mix = |block: &[u8; BLOCK]| {
         for (lane, word) in lanes.iter_mut().zip(block.as_chunks::<8>().0) {
             *lane = (*lane ^ u64::from_le_bytes(*word))
@@ -149,7 +149,7 @@ pub(crate) fn checksum(octets: &[u8]) -> u32 {
                 .rotate_left(29);
         }
     };
-    let (blocks, tail) = octets.as_chunks::<BLOCK>();
+    let (blocks, tail) = bytes.as_chunks::<BLOCK>();
     for block in blocks {
         mix(block);
     }
@@ -183,25 +183,25 @@ mod tests {
             u64::MAX - 1,
             u64::MAX,
         ] {
-            let mut out = Out::default();
+            let mut out = Encoder::default();
             out.number(value);
-            assert_eq!(In(&out.0).number(), Some(value));
+            assert_eq!(Decoder(&out.0).number(), Some(value));
             for end in 0..out.0.len() {
-                assert_eq!(In(&out.0[..end]).number(), None);
+                assert_eq!(Decoder(&out.0[..end]).number(), None);
             }
         }
         for value in [0, -1, 1, -64, 64, i64::MIN, i64::MAX] {
-            let mut out = Out::default();
+            let mut out = Encoder::default();
             out.signed(value);
-            assert_eq!(In(&out.0).signed(), Some(value));
+            assert_eq!(Decoder(&out.0).signed(), Some(value));
         }
     }
 
     #[test]
     fn a_number_above_64_bits_is_refused() {
-        assert_eq!(In(&[0xff; 11]).number(), None);
+        assert_eq!(Decoder(&[0xff; 11]).number(), None);
         assert_eq!(
-            In(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 2]).number(),
+            Decoder(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 2]).number(),
             None
         );
     }
@@ -210,27 +210,27 @@ mod tests {
     fn an_excerpt_is_stored_once() {
         let whole = b"joe doe <joe@example.org>";
         for (text, stored) in [(&b"joe doe"[..], 2), (b"", 1), (b"jane", 5)] {
-            let mut out = Out::default();
+            let mut out = Encoder::default();
             out.excerpt(text, whole);
             assert_eq!(out.0.len(), stored);
-            assert_eq!(In(&out.0).excerpt(whole), Some(text));
+            assert_eq!(Decoder(&out.0).excerpt(whole), Some(text));
         }
-        assert_eq!(In(&[5, 24]).excerpt(whole), None, "outside the whole");
+        assert_eq!(Decoder(&[5, 24]).excerpt(whole), None, "outside the whole");
     }
 
     #[test]
-    fn every_octet_counts_for_the_checksum() {
-        let octets: Vec<u8> = (0..100).collect();
-        let right = checksum(&octets);
+    fn every_byte_counts_for_the_checksum() {
+        let bytes: Vec<u8> = (0..100).collect();
+        let right = checksum(&bytes);
         assert_eq!(
             right, 655_790_929,
-            "stored digests hold it: it may not change"
+            "stored metadata hold it: it may not change"
         );
-        for at in 0..octets.len() {
-            let mut wrong = octets.clone();
+        for at in 0..bytes.len() {
+            let mut wrong = bytes.clone();
             wrong[at] ^= 1;
             assert_ne!(checksum(&wrong), right);
-            assert_ne!(checksum(&octets[..at]), right);
+            assert_ne!(checksum(&bytes[..at]), right);
         }
     }
 }

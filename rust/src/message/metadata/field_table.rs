@@ -1,16 +1,16 @@
 //! The table of header fields: where each field of a message's header stands.
-use super::codec::{In, Out};
+use super::codec::{Decoder, Encoder};
 use super::codes;
-use crate::message::limits::NAME_OCTETS;
+use crate::message::limits::NAME_BYTES;
 
 /// Stands for a name that is no row of the table of names.
 const SPELT_OUT: u8 = 255;
 
-/// The fields of one header, on the way into a digest. They stand one behind the other without
+/// The fields of one header, on the way into message metadata. They stand one behind the other without
 /// gaps, so that lengths are enough.
 #[derive(Default)]
 pub(crate) struct FieldTable {
-    stored: Out,
+    stored: Encoder,
     /// Length of the last field, not yet stored.
     last: Option<u64>,
 }
@@ -19,7 +19,7 @@ impl FieldTable {
     /// Add a field. An empty name: a line that is no field, or one whose name is too long.
     pub(crate) fn push(&mut self, name: &[u8], length: u64) {
         self.end_last();
-        if name.is_empty() || name.len() > NAME_OCTETS {
+        if name.is_empty() || name.len() > NAME_BYTES {
             self.stored.0.push(0);
         } else if let Some(code) = codes::field_code(name) {
             self.stored.0.push(code);
@@ -42,8 +42,8 @@ impl FieldTable {
     }
 
     /// Write the table as a chunk.
-    pub(crate) fn write(&self, out: &mut Out) {
-        let mut stored = Out(self.stored.0.clone());
+    pub(crate) fn write(&self, out: &mut Encoder) {
+        let mut stored = Encoder(self.stored.0.clone());
         if let Some(length) = self.last {
             stored.number(length);
         }
@@ -59,32 +59,32 @@ pub struct HeaderField<'a> {
     pub name: &'a [u8],
     /// Where it begins in the message.
     pub offset: u64,
-    /// Octets of the whole field, with its folding and its line end.
+    /// Bytes of the whole field, with its folding and its line end.
     pub length: u64,
 }
 
-/// See [`Digest::header_fields`](crate::message::Digest::header_fields).
+/// See [`MessageMetadata::header_fields`](crate::message::MessageMetadata::header_fields).
 #[derive(Clone)]
 pub struct HeaderFields<'a> {
-    input: In<'a>,
+    input: Decoder<'a>,
     offset: u64,
 }
 
 impl<'a> HeaderFields<'a> {
     /// The `index`th table of many stored one behind the other; the header begins at `offset`.
     pub(crate) fn new(stored: &'a [u8], index: usize, offset: u64) -> Option<Self> {
-        let mut tables = In(stored);
+        let mut tables = Decoder(stored);
         for _ in 0..index {
             tables.chunk()?;
         }
         Some(Self {
-            input: In(tables.chunk()?),
+            input: Decoder(tables.chunk()?),
             offset,
         })
     }
 
     fn read(&mut self) -> Option<HeaderField<'a>> {
-        let name = match self.input.octet()? {
+        let name = match self.input.byte()? {
             0 => &b""[..],
             SPELT_OUT => self.input.chunk()?,
             code => codes::field_name(code)?,

@@ -1,16 +1,16 @@
-//! Header fields that a digest keeps word for word, so that a list of messages can be shown
+//! Header fields that message metadata keeps word for word, so that a list of messages can be shown
 //! without reading any message: `HEADER.FIELDS` is what mail programs fill such lists from.
-use super::codec::{In, Out};
-use crate::message::limits::{VERBATIM_FIELD_OCTETS, VERBATIM_OCTETS};
+use super::codec::{Decoder, Encoder};
+use crate::message::limits::{CACHED_FIELD_BYTES, HEADER_CACHE_BYTES};
 
 /// Fields of the message's own header that are kept: what Thunderbird, Apple Mail, mutt, K-9 Mail,
 /// Evolution and Roundcube ask for of each message of a list, as far as it is found in many
 /// messages. A field that is not here costs nothing where the message does not have it, for the
-/// digest's table of fields says so; that is the case of X-TUID, Newsgroups, Lines, X-Label.
+/// metadata's table of fields says so; that is the case of X-TUID, Newsgroups, Lines, X-Label.
 /// Authentication-Results and DKIM-Signature (Apple Mail) are left to the message: they would be
 /// longer than all the others together.
 ///
-/// The table is part of the digest's format: a row keeps its place for ever, new ones go behind.
+/// The table is part of the metadata's format: a row keeps its place for ever, new ones go behind.
 const NAMES: &[&[u8]] = &[
     b"Date",
     b"From",
@@ -45,11 +45,11 @@ const NAMES: &[&[u8]] = &[
     b"User-Agent",
 ];
 
-/// Some of the names whose fields a digest keeps; a bit for each row of the table.
+/// Some of the names whose fields message metadata keeps; a bit for each row of the table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct VerbatimNames(u64);
+pub struct CachedNames(u64);
 
-impl VerbatimNames {
+impl CachedNames {
     /// The one name, in any case; None where fields of that name are not kept.
     #[must_use]
     pub fn of(name: &[u8]) -> Option<Self> {
@@ -87,27 +87,27 @@ impl VerbatimNames {
     }
 }
 
-/// The fields that are kept, on the way into a digest.
+/// The fields that are kept, on the way into message metadata.
 #[derive(Default)]
-pub(crate) struct Verbatim {
-    fields: Out,
-    /// Octets of fields in it.
-    octets: usize,
+pub(crate) struct HeaderCache {
+    fields: Encoder,
+    /// Bytes of fields in it.
+    bytes: usize,
     /// Names of which a field is not in it.
-    lacking: VerbatimNames,
+    lacking: CachedNames,
 }
 
-impl Verbatim {
-    /// Keep a field of one name; None where not all of its octets are there. One with NUL is not
+impl HeaderCache {
+    /// Keep a field of one name; None where not all of its bytes are there. One with NUL is not
     /// kept, for a literal cannot have it as it stands (RFC 9051 section 4.3.1).
-    pub(crate) fn push(&mut self, name: VerbatimNames, field: Option<&[u8]>) {
+    pub(crate) fn push(&mut self, name: CachedNames, field: Option<&[u8]>) {
         match field {
             Some(field)
-                if field.len() <= VERBATIM_FIELD_OCTETS
+                if field.len() <= CACHED_FIELD_BYTES
                     && !field.contains(&0)
-                    && self.octets + field.len() <= VERBATIM_OCTETS =>
+                    && self.bytes + field.len() <= HEADER_CACHE_BYTES =>
             {
-                self.octets += field.len();
+                self.bytes += field.len();
                 self.fields.0.push(name.row());
                 self.fields.chunk(field);
             }
@@ -115,38 +115,38 @@ impl Verbatim {
         }
     }
 
-    /// What the digest holds: the names of which a field is lacking; then row and octets of each
+    /// What the metadata holds: the names of which a field is lacking; then row and bytes of each
     /// field.
     pub(crate) fn stored(&self) -> Vec<u8> {
-        let mut out = Out::default();
+        let mut out = Encoder::default();
         out.number(self.lacking.0);
         out.0.extend_from_slice(&self.fields.0);
         out.0
     }
 }
 
-/// See [`Digest::verbatim`](crate::message::Digest::verbatim).
+/// See [`MessageMetadata::cached_fields`](crate::message::MessageMetadata::cached_fields).
 #[derive(Clone)]
-pub struct VerbatimFields<'a> {
-    fields: In<'a>,
-    names: VerbatimNames,
+pub struct CachedFields<'a> {
+    fields: Decoder<'a>,
+    names: CachedNames,
 }
 
-impl<'a> VerbatimFields<'a> {
-    /// Fields of some names in what `Verbatim::stored` made; None where not all of them are there.
-    pub(crate) fn new(stored: &'a [u8], names: VerbatimNames) -> Option<Self> {
-        let mut fields = In(stored);
-        let lacking = VerbatimNames(fields.number()?);
+impl<'a> CachedFields<'a> {
+    /// Fields of some names in what `HeaderCache::stored` made; None where not all of them are there.
+    pub(crate) fn new(stored: &'a [u8], names: CachedNames) -> Option<Self> {
+        let mut fields = Decoder(stored);
+        let lacking = CachedNames(fields.number()?);
         (!lacking.has_any(names)).then_some(Self { fields, names })
     }
 }
 
-impl<'a> Iterator for VerbatimFields<'a> {
+impl<'a> Iterator for CachedFields<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
         loop {
-            let row = self.fields.octet()?;
+            let row = self.fields.byte()?;
             let field = self.fields.chunk()?;
             if self.names.0.checked_shr(row.into()).unwrap_or(0) & 1 != 0 {
                 return Some(field);
@@ -162,44 +162,40 @@ mod tests {
     #[test]
     fn names_keep_their_place() {
         for (row, name) in NAMES.iter().enumerate() {
-            let names = VerbatimNames::of(&name.to_ascii_lowercase()).unwrap();
+            let names = CachedNames::of(&name.to_ascii_lowercase()).unwrap();
             assert_eq!(usize::from(names.row()), row, "it stands there once");
         }
         assert!(NAMES.len() <= 63, "a row is a bit");
-        assert_eq!(VerbatimNames::of(b"Subject"), Some(VerbatimNames(1 << 7)));
-        assert_eq!(
-            VerbatimNames::of(b"User-Agent"),
-            Some(VerbatimNames(1 << 30))
-        );
-        assert_eq!(VerbatimNames::of(b"Received"), None);
-        assert_eq!(VerbatimNames::of(b""), None);
+        assert_eq!(CachedNames::of(b"Subject"), Some(CachedNames(1 << 7)));
+        assert_eq!(CachedNames::of(b"User-Agent"), Some(CachedNames(1 << 30)));
+        assert_eq!(CachedNames::of(b"Received"), None);
+        assert_eq!(CachedNames::of(b""), None);
     }
 
     fn fields<'a>(stored: &'a [u8], name: &[u8]) -> Option<Vec<&'a [u8]>> {
-        Some(VerbatimFields::new(stored, VerbatimNames::of(name)?)?.collect())
+        Some(CachedFields::new(stored, CachedNames::of(name)?)?.collect())
     }
 
     #[test]
     fn a_field_may_be_so_long_and_no_longer() {
-        let [to, cc] = [b"To", b"Cc"].map(|name| VerbatimNames::of(name).unwrap());
-        let long = vec![b'x'; VERBATIM_FIELD_OCTETS + 1];
-        let mut kept = Verbatim::default();
+        let [to, cc] = [b"To", b"Cc"].map(|name| CachedNames::of(name).unwrap());
+        let long = vec![b'x'; CACHED_FIELD_BYTES + 1];
+        let mut kept = HeaderCache::default();
         kept.push(to, Some(&long[1..]));
         kept.push(cc, Some(&long));
         let stored = kept.stored();
         assert_eq!(fields(&stored, b"to"), Some(vec![&long[1..]]));
         assert_eq!(fields(&stored, b"cc"), None);
         assert_eq!(fields(&stored, b"bcc"), Some(vec![]));
-        assert!(VerbatimFields::new(&stored, to.and(cc)).is_none());
+        assert!(CachedFields::new(&stored, to.and(cc)).is_none());
     }
 
     #[test]
     fn all_fields_may_be_so_long_and_no_longer() {
-        let [to, cc, bcc] =
-            [&b"To"[..], b"Cc", b"Bcc"].map(|name| VerbatimNames::of(name).unwrap());
-        let field = [b'x'; VERBATIM_FIELD_OCTETS];
-        let mut kept = Verbatim::default();
-        for _ in 1..VERBATIM_OCTETS / VERBATIM_FIELD_OCTETS {
+        let [to, cc, bcc] = [&b"To"[..], b"Cc", b"Bcc"].map(|name| CachedNames::of(name).unwrap());
+        let field = [b'x'; CACHED_FIELD_BYTES];
+        let mut kept = HeaderCache::default();
+        for _ in 1..HEADER_CACHE_BYTES / CACHED_FIELD_BYTES {
             kept.push(to, Some(&field));
         }
         kept.push(cc, Some(&field[1..]));
@@ -213,8 +209,8 @@ mod tests {
 
     #[test]
     fn one_that_is_lacking_leaves_none_of_its_name() {
-        let name = VerbatimNames::of(b"References").unwrap();
-        let mut kept = Verbatim::default();
+        let name = CachedNames::of(b"References").unwrap();
+        let mut kept = HeaderCache::default();
         kept.push(name, Some(b"References: <a@b>\r\n"));
         kept.push(name, None);
         assert_eq!(fields(&kept.stored(), b"references"), None);
@@ -222,8 +218,8 @@ mod tests {
 
     #[test]
     fn a_field_with_nul_is_not_kept() {
-        let name = VerbatimNames::of(b"Subject").unwrap();
-        let mut kept = Verbatim::default();
+        let name = CachedNames::of(b"Subject").unwrap();
+        let mut kept = HeaderCache::default();
         kept.push(name, Some(b"Subject: a\0b\r\n"));
         assert_eq!(fields(&kept.stored(), b"subject"), None);
     }

@@ -1,15 +1,15 @@
-//! The table of parts: which octets of the message are which part, and how parts are numbered.
+//! The table of parts: which bytes of the message are which part, and how parts are numbered.
 //!
 //! Entities stand in the order of the message, each with its depth. A message's own body is an
 //! entity (the first one), and so is the body of each message inside it; the part specifiers of
 //! RFC 9051 section 6.4.5.1 are worked out from that when asked.
-use super::codec::{In, Out};
+use super::codec::{Decoder, Encoder};
 use super::codes;
 
 /// What an entity holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Octets.
+    /// Bytes.
     Leaf,
     /// Entities one level deeper.
     Multipart,
@@ -17,16 +17,16 @@ pub(crate) enum Kind {
     Message,
 }
 
-/// One entity, as stored. The body stands directly behind the header.
+/// One entity, as stored. The body stands directly following the header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entity<'a> {
     pub kind: Kind,
     pub depth: usize,
     /// Offset of the header: the MIME header of a part, the message's for a message's own body.
     pub header: u64,
-    /// Octets of the header, the empty line included.
+    /// Bytes of the header, the empty line included.
     pub header_length: u64,
-    /// Octets of the empty line that ends the header; 0 where there is none.
+    /// Bytes of the empty line that ends the header; 0 where there is none.
     pub empty_line: u8,
     pub body_length: u64,
     /// Line ends in the body.
@@ -46,8 +46,8 @@ impl Entity<'_> {
         self.header.saturating_add(self.header_length)
     }
 
-    /// Write behind an entity whose header began at `previous`.
-    pub(crate) fn write(&self, out: &mut Out, previous: u64) {
+    /// Write following an entity whose header began at `previous`.
+    pub(crate) fn write(&self, out: &mut Encoder, previous: u64) {
         let kind = match self.kind {
             Kind::Leaf => 0,
             Kind::Multipart => 1,
@@ -74,30 +74,30 @@ impl Entity<'_> {
     }
 }
 
-/// Reads entities one behind the other.
+/// Reads entities one following the other.
 #[derive(Clone)]
 pub(crate) struct Entities<'a> {
-    input: In<'a>,
+    input: Decoder<'a>,
     previous: u64,
 }
 
 impl<'a> Entities<'a> {
     pub(crate) fn new(stored: &'a [u8]) -> Self {
         Self {
-            input: In(stored),
+            input: Decoder(stored),
             previous: 0,
         }
     }
 
     fn read(&mut self) -> Option<Entity<'a>> {
         let input = &mut self.input;
-        let flags = input.octet()?;
+        let flags = input.byte()?;
         let depth = input.count()?;
         let header = self.previous.checked_add(input.number()?)?;
         let header_length = input.number()?;
         let body_length = input.number()?;
         let lines = input.number()?;
-        let (media, subtype) = match input.octet()? {
+        let (media, subtype) = match input.byte()? {
             0 => (
                 str::from_utf8(input.chunk()?).ok()?,
                 str::from_utf8(input.chunk()?).ok()?,
@@ -147,19 +147,19 @@ impl<'a> Iterator for Entities<'a> {
 /// Where a walk through the table stands: an entity, what follows it, and how many entities
 /// of kind Message came before it.
 #[derive(Clone)]
-pub(crate) struct Place<'a> {
+pub(crate) struct PartCursor<'a> {
     pub entity: Entity<'a>,
-    behind: Entities<'a>,
+    following: Entities<'a>,
     messages: usize,
 }
 
-impl<'a> Place<'a> {
+impl<'a> PartCursor<'a> {
     pub(crate) fn root(stored: &'a [u8]) -> Option<Self> {
-        let mut behind = Entities::new(stored);
-        let entity = behind.next()?;
+        let mut following = Entities::new(stored);
+        let entity = following.next()?;
         Some(Self {
             entity,
-            behind,
+            following,
             messages: 0,
         })
     }
@@ -177,7 +177,7 @@ impl<'a> Place<'a> {
             if walk.entity.kind == Kind::Message {
                 walk.messages += 1;
             }
-            walk.entity = walk.behind.next()?;
+            walk.entity = walk.following.next()?;
             if walk.entity.depth <= self.entity.depth {
                 return None;
             }
@@ -242,7 +242,7 @@ pub struct Part<'a> {
     pub encoding: i8,
     /// Offset of the part's body.
     pub offset: u64,
-    /// Octets of the body as it stands in the message.
+    /// Bytes of the body as it stands in the message.
     pub length: u64,
     /// Line ends in these.
     pub lines: u64,
@@ -263,7 +263,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// The leaves of a message in its order; see [`Digest::leaf_parts`](crate::message::Digest::leaf_parts).
+/// The leaves of a message in its order; see [`MessageMetadata::leaf_parts`](crate::message::MessageMetadata::leaf_parts).
 #[derive(Clone)]
 pub struct LeafParts<'a> {
     entities: Entities<'a>,

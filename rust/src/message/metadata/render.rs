@@ -1,6 +1,6 @@
 //! ENVELOPE, BODY and BODYSTRUCTURE as they stand in a FETCH response (RFC 9051 sections 7.5.2 and 9).
 //!
-//! What is rendered is read by every client, with or without UTF8=ACCEPT: octets above 127 go into
+//! What is rendered is read by every client, with or without UTF8=ACCEPT: bytes above 127 go into
 //! literals, and so does what quoting cannot hold.
 use super::part_table::Kind;
 use crate::message::header::address::{Address, addresses};
@@ -9,8 +9,8 @@ use crate::message::mime::{self, ContentType, Parameter};
 use crate::wire::writer::quote;
 use std::io::Write;
 
-/// Octets of a quoted string; a longer one is a literal, as many clients bound their lines.
-const QUOTED_OCTETS: usize = 1000;
+/// Bytes of a quoted string; a longer one is a literal, as many clients bound their lines.
+const QUOTED_BYTES: usize = 1000;
 
 fn number(to: &mut Vec<u8>, value: u64) {
     // Writing to memory does not fail.
@@ -26,13 +26,13 @@ pub(crate) fn string(to: &mut Vec<u8>, text: &[u8]) {
         &text
             .iter()
             .copied()
-            .filter(|octet| *octet != 0)
+            .filter(|byte| *byte != 0)
             .collect::<Vec<u8>>()
     } else {
         text
     };
-    let quotable = |octet: &u8| !matches!(octet, b'\r' | b'\n' | 0x80..);
-    if text.len() <= QUOTED_OCTETS && text.iter().all(quotable) {
+    let quotable = |byte: &u8| !matches!(byte, b'\r' | b'\n' | 0x80..);
+    if text.len() <= QUOTED_BYTES && text.iter().all(quotable) {
         quote(to, text);
     } else {
         to.push(b'{');
@@ -217,7 +217,7 @@ fn languages(to: &mut Vec<u8>, value: Option<&[u8]>) {
 }
 
 /// One entity, to be rendered behind those before it.
-pub(crate) struct Node<'a> {
+pub(crate) struct StructureNode<'a> {
     pub kind: Kind,
     pub depth: usize,
     pub description: &'a Description,
@@ -225,7 +225,7 @@ pub(crate) struct Node<'a> {
     pub envelope: &'a [u8],
     pub media: &'a str,
     pub subtype: &'a str,
-    pub octets: u64,
+    pub bytes: u64,
     pub lines: u64,
 }
 
@@ -239,10 +239,13 @@ const OPAQUE_MESSAGE: &[u8] = b" (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL) \
 /// ```abnf
 /// body = "(" (body-type-1part / body-type-mpart) ")"
 /// ```
-pub(crate) fn structure<'a>(nodes: impl Iterator<Item = Node<'a>>, extended: bool) -> Vec<u8> {
+pub(crate) fn structure<'a>(
+    nodes: impl Iterator<Item = StructureNode<'a>>,
+    extended: bool,
+) -> Vec<u8> {
     let mut to = Vec::new();
-    let mut open: Vec<Node<'a>> = Vec::new();
-    let close = |to: &mut Vec<u8>, node: Node<'a>| {
+    let mut open: Vec<StructureNode<'a>> = Vec::new();
+    let close = |to: &mut Vec<u8>, node: StructureNode<'a>| {
         match node.kind {
             Kind::Multipart => {
                 to.push(b' ');
@@ -274,7 +277,7 @@ pub(crate) fn structure<'a>(nodes: impl Iterator<Item = Node<'a>>, extended: boo
         if node.kind != Kind::Multipart {
             to.extend_from_slice(&node.description.fields);
             to.push(b' ');
-            number(&mut to, node.octets);
+            number(&mut to, node.bytes);
         }
         if node.kind == Kind::Leaf {
             if node.media == "text" {

@@ -1,12 +1,12 @@
-//! The digest: what is known of a message without its octets.
+//! The metadata: what is known of a message without its bytes.
 //!
 //! # Stored form, version 2
 //!
 //! ```text
-//! octet 0      version
-//! octets 1–4   checksum of all that follows, little-endian
+//! byte 0      version
+//! bytes 1–4   checksum of all that follows, little-endian
 //! varint       size of the message
-//! octet        1: has Date, 2: has Message-ID, 4: subject is a reply or forward,
+//! byte        1: has Date, 2: has Message-ID, 4: subject is a reply or forward,
 //!              8 16 32 64 128: folded From, To, Cc, Bcc, Subject is cut
 //! [signed × 2] Date: seconds since 1970 UTC, zone in minutes east
 //! chunk        header fields as they stand: varint of the names of which one is lacking, then the
@@ -18,14 +18,14 @@
 //!              Message-ID
 //! chunks       references, entities, tables of fields
 //! ```
-//! A chunk is a length and octets; an excerpt is either that, or says where in an earlier chunk
-//! the same octets stand.
+//! A chunk is a length and bytes; an excerpt is either that, or says where in an earlier chunk
+//! the same bytes stand.
 use std::cell::OnceCell;
 
-use super::codec::{In, Out, checksum};
+use super::codec::{Decoder, Encoder, checksum};
 use super::field_table::{FieldTable, HeaderFields};
-use super::header_cache::{VerbatimFields, VerbatimNames};
-use super::part_table::{Entities, Entity, LeafParts, Part, Place};
+use super::header_cache::{CachedFields, CachedNames};
+use super::part_table::{Entities, Entity, LeafParts, Part, PartCursor};
 use crate::wire::ast::{Field, SectionText};
 
 const VERSION: u8 = 2;
@@ -36,19 +36,19 @@ const IS_REPLY: u8 = 4;
 /// The bit of `Field::From`; the other fields follow.
 const CUT: u8 = 8;
 
-/// These octets are no digest of this version, or are damaged. The message can be scanned again.
+/// These bytes are no metadata of this version, or are damaged. The message can be scanned again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Corrupt;
 
 impl std::fmt::Display for Corrupt {
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        to.write_str("not a digest, or a damaged one")
+        to.write_str("not message metadata, or a damaged one")
     }
 }
 
 impl std::error::Error for Corrupt {}
 
-/// Octets of the stored message.
+/// Bytes of the stored message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Range {
     /// From 0.
@@ -57,7 +57,7 @@ pub struct Range {
     pub length: u64,
 }
 
-/// By which header text a message is sorted. A key is folded: compare octets.
+/// By which header text a message is sorted. A key is folded: compare bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SortKey {
     /// FROM of RFC 5256 section 3: mailbox of the first address, what stands before the `@`.
@@ -82,13 +82,13 @@ fn field_index(field: Field) -> usize {
     }
 }
 
-/// What the scanner learnt of a message; the digest before it is stored.
+/// What the scanner learnt of a message; the metadata before it is stored.
 #[derive(Default)]
-pub(crate) struct Learnt<'a> {
+pub(crate) struct NewMetadata<'a> {
     pub size: u64,
     pub sent: Option<(i64, i16)>,
-    /// `Verbatim::stored`
-    pub verbatim: Vec<u8>,
+    /// `HeaderCache::stored`
+    pub header_cache: Vec<u8>,
     pub envelope: Vec<u8>,
     pub body: Vec<u8>,
     pub bodystructure: Vec<u8>,
@@ -107,10 +107,10 @@ pub(crate) struct Learnt<'a> {
     pub fields: Vec<FieldTable>,
 }
 
-impl Learnt<'_> {
+impl NewMetadata<'_> {
     /// The stored form.
     pub(crate) fn store(&self) -> Vec<u8> {
-        let mut out = Out(vec![VERSION, 0, 0, 0, 0]);
+        let mut out = Encoder(vec![VERSION, 0, 0, 0, 0]);
         out.number(self.size);
         let mut flags = 0;
         for (flag, set) in [
@@ -128,8 +128,8 @@ impl Learnt<'_> {
             out.signed(seconds);
             out.signed(zone.into());
         }
-        out.chunk(&self.verbatim);
-        out.excerpt(self.subject.as_bytes(), &self.verbatim);
+        out.chunk(&self.header_cache);
+        out.excerpt(self.subject.as_bytes(), &self.header_cache);
         out.chunk(&self.envelope);
         out.chunk(&self.body);
         out.chunk(&self.bodystructure);
@@ -147,19 +147,19 @@ impl Learnt<'_> {
             self.message_id.as_deref().unwrap_or_default(),
             &self.envelope,
         );
-        let mut references = Out::default();
+        let mut references = Encoder::default();
         for reference in &self.references {
-            references.excerpt(reference, &self.verbatim);
+            references.excerpt(reference, &self.header_cache);
         }
         out.chunk(&references.0);
-        let mut entities = Out::default();
+        let mut entities = Encoder::default();
         let mut previous = 0;
         for entity in &self.entities {
             entity.write(&mut entities, previous);
             previous = entity.header;
         }
         out.chunk(&entities.0);
-        let mut tables = Out::default();
+        let mut tables = Encoder::default();
         for table in &self.fields {
             table.write(&mut tables);
         }
@@ -172,27 +172,27 @@ impl Learnt<'_> {
     }
 }
 
-/// A digest that was opened. Everything in it is looked up, nothing computed; `open` reads it once
+/// A metadata that was opened. Everything in it is looked up, nothing computed; `open` reads it once
 /// from end to end for its checksum.
 #[derive(Clone, Debug)]
-pub struct Digest<'a> {
+pub struct MessageMetadata<'a> {
     size: u64,
     flags: u8,
     sent: (i64, i16),
-    verbatim: &'a [u8],
+    header_cache: &'a [u8],
     subject: &'a [u8],
     envelope: &'a [u8],
     body: &'a [u8],
     bodystructure: &'a [u8],
     preview: &'a [u8],
     /// What lists of messages do not show, as stored, and as read when it is asked for.
-    rest: &'a [u8],
-    behind: OnceCell<Behind<'a>>,
+    tail_bytes: &'a [u8],
+    tail: OnceCell<Tail<'a>>,
 }
 
-/// The second half of a digest.
+/// The second half of message metadata.
 #[derive(Clone, Copy, Debug, Default)]
-struct Behind<'a> {
+struct Tail<'a> {
     folded: [&'a [u8]; 5],
     base_subject: &'a [u8],
     base_subject_key: &'a [u8],
@@ -204,19 +204,19 @@ struct Behind<'a> {
 }
 
 /// What `store` wrote was a `str`, and the checksum was right.
-fn text(octets: &[u8]) -> &str {
-    str::from_utf8(octets).unwrap_or_default()
+fn text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).unwrap_or_default()
 }
 
-impl<'a> Digest<'a> {
+impl<'a> MessageMetadata<'a> {
     /// Open what [`Scanner::finish`](crate::message::Scanner::finish) wrote.
     ///
     /// # Errors
     /// Another version, a wrong checksum, or contents that were never written like this.
     pub fn open(stored: &'a [u8]) -> Result<Self, Corrupt> {
-        let digest = Self::open_front(stored)?;
-        digest.read_behind().ok_or(Corrupt)?;
-        Ok(digest)
+        let metadata = Self::open_lazily(stored)?;
+        metadata.read_tail().ok_or(Corrupt)?;
+        Ok(metadata)
     }
 
     /// As `open`, where many are looked at: whether the second half is as it should be is not
@@ -224,7 +224,7 @@ impl<'a> Digest<'a> {
     ///
     /// # Errors
     /// Another version, a wrong checksum, or a first half that was never written like this.
-    pub fn open_front(stored: &'a [u8]) -> Result<Self, Corrupt> {
+    pub fn open_lazily(stored: &'a [u8]) -> Result<Self, Corrupt> {
         let (head, contents) = stored.split_at_checked(5).ok_or(Corrupt)?;
         let [VERSION, sum @ ..] = head else {
             return Err(Corrupt);
@@ -232,51 +232,51 @@ impl<'a> Digest<'a> {
         if *sum != checksum(contents).to_le_bytes() {
             return Err(Corrupt);
         }
-        Self::read(In(contents)).ok_or(Corrupt)
+        Self::read(Decoder(contents)).ok_or(Corrupt)
     }
 
-    /// Open a digest that was opened before, without looking at its checksum again.
+    /// Open message metadata that was opened before, without looking at its checksum again.
     ///
     /// # Errors
     /// As `open`, for what was not.
     pub fn reopen(stored: &'a [u8]) -> Result<Self, Corrupt> {
         let (_, contents) = stored.split_at_checked(5).ok_or(Corrupt)?;
-        let digest = Self::read(In(contents)).ok_or(Corrupt)?;
-        digest.read_behind().ok_or(Corrupt)?;
-        Ok(digest)
+        let metadata = Self::read(Decoder(contents)).ok_or(Corrupt)?;
+        metadata.read_tail().ok_or(Corrupt)?;
+        Ok(metadata)
     }
 
-    fn read(mut input: In<'a>) -> Option<Self> {
+    fn read(mut input: Decoder<'a>) -> Option<Self> {
         let size = input.number()?;
-        let flags = input.octet()?;
+        let flags = input.byte()?;
         let sent = if flags & HAS_DATE == 0 {
             (0, 0)
         } else {
             (input.signed()?, i16::try_from(input.signed()?).ok()?)
         };
-        let verbatim = input.chunk()?;
+        let header_cache = input.chunk()?;
         Some(Self {
             size,
             flags,
             sent,
-            verbatim,
-            subject: input.excerpt(verbatim)?,
+            header_cache,
+            subject: input.excerpt(header_cache)?,
             envelope: input.chunk()?,
             body: input.chunk()?,
             bodystructure: input.chunk()?,
             preview: input.chunk()?,
-            rest: input.0,
-            behind: OnceCell::new(),
+            tail_bytes: input.0,
+            tail: OnceCell::new(),
         })
     }
 
-    fn behind(&self) -> &Behind<'a> {
-        self.behind
-            .get_or_init(|| self.read_behind().unwrap_or_default())
+    fn tail(&self) -> &Tail<'a> {
+        self.tail
+            .get_or_init(|| self.read_tail().unwrap_or_default())
     }
 
-    fn read_behind(&self) -> Option<Behind<'a>> {
-        let mut input = In(self.rest);
+    fn read_tail(&self) -> Option<Tail<'a>> {
+        let mut input = Decoder(self.tail_bytes);
         let mut folded = [&b""[..]; 5];
         for text in &mut folded {
             *text = input.chunk()?;
@@ -292,8 +292,8 @@ impl<'a> Digest<'a> {
         let references = input.chunk()?;
         let entities = input.chunk()?;
         let fields = input.chunk()?;
-        Place::root(entities)?;
-        input.is_empty().then_some(Behind {
+        PartCursor::root(entities)?;
+        input.is_empty().then_some(Tail {
             folded,
             base_subject,
             base_subject_key,
@@ -305,17 +305,17 @@ impl<'a> Digest<'a> {
         })
     }
 
-    fn root(&self) -> Option<Place<'a>> {
-        Place::root(self.behind().entities)
+    fn root(&self) -> Option<PartCursor<'a>> {
+        PartCursor::root(self.tail().entities)
     }
 
-    /// RFC822.SIZE: octets of the message.
+    /// RFC822.SIZE: bytes of the message.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Octets of the header, its empty line included.
+    /// Bytes of the header, its empty line included.
     #[must_use]
     pub fn header_size(&self) -> u64 {
         self.root().map_or(0, |root| root.entity.header_length)
@@ -367,13 +367,13 @@ impl<'a> Digest<'a> {
     /// RFC 5256 section 2.1, in the message's own letters; to compare use `base_subject_key`.
     #[must_use]
     pub fn base_subject(&self) -> &'a str {
-        text(self.behind().base_subject)
+        text(self.tail().base_subject)
     }
 
-    /// The base subject, folded: compare octets.
+    /// The base subject, folded: compare bytes.
     #[must_use]
     pub fn base_subject_key(&self) -> &'a str {
-        text(self.behind().base_subject_key)
+        text(self.tail().base_subject_key)
     }
 
     /// The subject says that this is a reply or a forwarded message (RFC 5256 section 2.1).
@@ -385,20 +385,20 @@ impl<'a> Digest<'a> {
     /// Message-ID without angle brackets.
     #[must_use]
     pub fn message_id(&self) -> Option<&'a [u8]> {
-        (self.flags & HAS_MESSAGE_ID != 0).then_some(self.behind().message_id)
+        (self.flags & HAS_MESSAGE_ID != 0).then_some(self.tail().message_id)
     }
 
     /// The Message-IDs of References, else the first one of In-Reply-To (RFC 5256 section 3),
     /// without angle brackets, oldest first, at most [`REFERENCES`](crate::message::limits::REFERENCES).
     #[must_use = "an iterator does nothing by itself"]
     pub fn references(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let mut input = In(self.behind().references);
-        let verbatim = self.verbatim;
+        let mut input = Decoder(self.tail().references);
+        let header_cache = self.header_cache;
         std::iter::from_fn(move || {
             if input.is_empty() {
                 None
             } else {
-                input.excerpt(verbatim)
+                input.excerpt(header_cache)
             }
         })
     }
@@ -406,7 +406,7 @@ impl<'a> Digest<'a> {
     /// What SORT compares.
     #[must_use]
     pub fn sort_key(&self, key: SortKey) -> &'a str {
-        let [from, to, cc, display_from, display_to] = self.behind().sort_keys;
+        let [from, to, cc, display_from, display_to] = self.tail().sort_keys;
         text(match key {
             SortKey::From => from,
             SortKey::To => to,
@@ -420,20 +420,20 @@ impl<'a> Digest<'a> {
     /// joined by a comma. Look for a folded string in it.
     #[must_use]
     pub fn folded(&self, field: Field) -> &'a str {
-        let folded = self.behind().folded;
+        let folded = self.tail().folded;
         folded
             .get(field_index(field))
-            .map_or("", |octets| text(octets))
+            .map_or("", |bytes| text(bytes))
     }
 
-    /// False where `folded` was cut at [`FOLDED_OCTETS`](crate::message::limits::FOLDED_OCTETS): what is not
+    /// False where `folded` was cut at [`FOLDED_BYTES`](crate::message::limits::FOLDED_BYTES): what is not
     /// found in it may still be in the message.
     #[must_use]
     pub fn folded_is_whole(&self, field: Field) -> bool {
         self.flags & CUT << field_index(field) == 0
     }
 
-    /// Which octets `BODY[…]` names (RFC 9051 section 6.4.5.1), or None where there is no such
+    /// Which bytes `BODY[…]` names (RFC 9051 section 6.4.5.1), or None where there is no such
     /// part. `HeaderFields` and `HeaderFieldsNot` give the whole header.
     #[must_use]
     pub fn locate(&self, part: &[u32], text: &SectionText) -> Option<Range> {
@@ -491,20 +491,20 @@ impl<'a> Digest<'a> {
     }
 
     /// The fields of a message's header in their order, for an empty path; of the message that a
-    /// part is otherwise. None where the part is no message. One behind the other they are the
+    /// part is otherwise. None where the part is no message. One tail the other they are the
     /// header without its [`empty_line`](Self::empty_line).
     #[must_use]
     pub fn header_fields(&self, part: &[u32]) -> Option<HeaderFields<'a>> {
         let (inner, index) = self.message(part)?;
-        HeaderFields::new(self.behind().fields, index, inner.header)
+        HeaderFields::new(self.tail().fields, index, inner.header)
     }
 
     /// The fields of some names in the message's header, as they stand there, in its order, with
-    /// their line ends: the octets that [`header_fields`](Self::header_fields) says where to find.
-    /// None where not all of them are in the digest.
+    /// their line ends: the bytes that [`header_fields`](Self::header_fields) says where to find.
+    /// None where not all of them are in the metadata.
     #[must_use]
-    pub fn verbatim(&self, names: VerbatimNames) -> Option<VerbatimFields<'a>> {
-        VerbatimFields::new(self.verbatim, names)
+    pub fn cached_fields(&self, names: CachedNames) -> Option<CachedFields<'a>> {
+        CachedFields::new(self.header_cache, names)
     }
 
     /// The empty line that ends the header of a message or of a message inside it; its length is
@@ -522,7 +522,7 @@ impl<'a> Digest<'a> {
     /// The parts that hold no others, in the order of the message.
     #[must_use = "an iterator does nothing by itself"]
     pub fn leaf_parts(&self) -> LeafParts<'a> {
-        LeafParts::new(self.behind().entities)
+        LeafParts::new(self.tail().entities)
     }
 
     /// One part, a leaf or not; the whole message for an empty path. None where there is none.
@@ -545,7 +545,7 @@ impl<'a> Digest<'a> {
     }
 
     pub(crate) fn entities(&self) -> Entities<'a> {
-        Entities::new(self.behind().entities)
+        Entities::new(self.tail().entities)
     }
 
     /// How many leaves there are.

@@ -74,7 +74,7 @@ impl Value {
         }
         let is_literal = rest.strip_prefix(b"{");
         let behind = is_literal.unwrap_or(rest);
-        let end = behind.iter().position(|octet| !octet.is_ascii_digit())?;
+        let end = behind.iter().position(|byte| !byte.is_ascii_digit())?;
         let (digits, behind) = behind.split_at_checked(end)?;
         let number: u64 = str::from_utf8(digits).ok()?.parse().ok()?;
         if number > 0 && digits.starts_with(b"0") {
@@ -201,7 +201,7 @@ fn is_extension(first: impl Fn(&Value) -> bool, values: &[&Value], extended: boo
     }
 }
 
-/// Read `body` of RFC 9051 section 9: the octets of each leaf, and of each message with its
+/// Read `body` of RFC 9051 section 9: the bytes of each leaf, and of each message with its
 /// envelope; or None where it is none. A leaf that is an encoded message counts once.
 #[must_use]
 pub fn body_sizes(value: &Value, extended: bool) -> Option<Vec<u64>> {

@@ -1,7 +1,7 @@
 //! Values of the MIME header fields (RFC 2045 section 5, RFC 2183, RFC 2231), read leniently.
 use crate::message::header::encoded_words::unescape;
 use crate::message::header::lexer::{Lexer, is_blank};
-use crate::message::limits::{BOUNDARY_OCTETS, PARAMETERS};
+use crate::message::limits::{BOUNDARY_BYTES, PARAMETERS};
 
 /// A parameter as received, except that a quoted value has lost its quotes.
 pub(crate) type Parameter = (Vec<u8>, Vec<u8>);
@@ -71,7 +71,7 @@ impl ContentType {
     pub(crate) fn boundary(&self) -> Option<Vec<u8>> {
         let boundary = parameter(&self.parameters, b"boundary")?;
         let boundary = boundary.trim_ascii_end();
-        (1..=BOUNDARY_OCTETS)
+        (1..=BOUNDARY_BYTES)
             .contains(&boundary.len())
             .then(|| boundary.to_vec())
     }
@@ -93,7 +93,7 @@ impl ContentType {
 fn parameters(lexer: &mut Lexer<'_>) -> Vec<Parameter> {
     let mut found = Vec::new();
     while found.len() < PARAMETERS {
-        lexer.take_while(|octet| octet != b';');
+        lexer.take_while(|byte| byte != b';');
         if !lexer.take(b';') {
             break;
         }
@@ -118,7 +118,7 @@ fn parameters(lexer: &mut Lexer<'_>) -> Vec<Parameter> {
 fn unquoted(lexer: &mut Lexer<'_>) -> Vec<u8> {
     let mut value = Vec::new();
     loop {
-        value.extend_from_slice(lexer.take_while(|octet| octet != b';' && !is_blank(octet)));
+        value.extend_from_slice(lexer.take_while(|byte| byte != b';' && !is_blank(byte)));
         let blanks = lexer.take_while(is_blank);
         if blanks.is_empty() || matches!(lexer.peek(), None | Some(b';' | b'(')) {
             return value;
@@ -162,10 +162,10 @@ pub(crate) fn parameter(parameters: &[Parameter], name: &[u8]) -> Option<Vec<u8>
     joined
 }
 
-/// Behind `charset'language'`.
+/// The text after `charset'language'`.
 fn language_behind(value: &[u8]) -> &[u8] {
     value
-        .splitn(3, |octet| *octet == b'\'')
+        .splitn(3, |byte| *byte == b'\'')
         .nth(2)
         .unwrap_or(value)
 }
@@ -211,7 +211,7 @@ pub(crate) fn languages(value: &[u8]) -> Vec<Vec<u8>> {
         if !tag.is_empty() {
             tags.push(tag.to_vec());
         }
-        lexer.take_while(|octet| octet != b',');
+        lexer.take_while(|byte| byte != b',');
         lexer.take(b',');
     }
     tags
@@ -306,10 +306,10 @@ mod tests {
         assert_eq!(boundary("a b "), Some(b"a b".to_vec()));
         assert_eq!(boundary(" "), None);
         assert_eq!(
-            boundary(&"x".repeat(BOUNDARY_OCTETS)).map(|found| found.len()),
-            Some(BOUNDARY_OCTETS)
+            boundary(&"x".repeat(BOUNDARY_BYTES)).map(|found| found.len()),
+            Some(BOUNDARY_BYTES)
         );
-        assert_eq!(boundary(&"x".repeat(BOUNDARY_OCTETS + 1)), None);
+        assert_eq!(boundary(&"x".repeat(BOUNDARY_BYTES + 1)), None);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Content-Transfer-Encoding undone (RFC 2045 section 6), in portions and without errors.
 
-/// White space that is held back until it is known whether a line ends behind it, in octets.
+/// White space that is held back until it is known whether a line ends behind it, in bytes.
 /// RFC 2045 section 6.7 allows lines of 76.
-const HELD_OCTETS: usize = 998;
+const HELD_BYTES: usize = 998;
 
 /// Undoes a transfer encoding.
 pub enum TransferDecoder {
-    /// 7bit, 8bit, binary, and what is not known: octets as they are.
+    /// 7bit, 8bit, binary, and what is not known: bytes as they are.
     Identity,
     /// base64: what is not in the alphabet is passed over.
     Base64(Base64),
@@ -25,12 +25,12 @@ impl TransferDecoder {
         }
     }
 
-    /// Append what the next octets decode to.
-    pub fn feed(&mut self, octets: &[u8], to: &mut Vec<u8>) {
+    /// Append what the next bytes decode to.
+    pub fn feed(&mut self, bytes: &[u8], to: &mut Vec<u8>) {
         match self {
-            Self::Identity => to.extend_from_slice(octets),
-            Self::Base64(decoder) => decoder.feed(octets, to),
-            Self::QuotedPrintable(decoder) => decoder.feed(octets, to),
+            Self::Identity => to.extend_from_slice(bytes),
+            Self::Base64(decoder) => decoder.feed(bytes, to),
+            Self::QuotedPrintable(decoder) => decoder.feed(bytes, to),
         }
     }
 
@@ -53,7 +53,7 @@ pub struct Base64 {
 }
 
 /// A line has 76 digits (RFC 2045 section 6.8), and some have more.
-const LINE_OCTETS: usize = 128;
+const LINE_BYTES: usize = 128;
 
 /// No digit of base64.
 const NONE: u8 = 64;
@@ -72,15 +72,15 @@ const VALUES: [u8; 256] = {
     values
 };
 
-fn value(octet: u8) -> u8 {
-    VALUES.get(usize::from(octet)).copied().unwrap_or(NONE)
+fn value(byte: u8) -> u8 {
+    VALUES.get(usize::from(byte)).copied().unwrap_or(NONE)
 }
 
 impl Base64 {
-    /// Append what the next octets decode to.
-    pub fn feed(&mut self, octets: &[u8], to: &mut Vec<u8>) {
-        to.reserve(octets.len() / 4 * 3 + 3);
-        let mut rest = octets;
+    /// Append what the next bytes decode to.
+    pub fn feed(&mut self, bytes: &[u8], to: &mut Vec<u8>) {
+        to.reserve(bytes.len() / 4 * 3 + 3);
+        let mut rest = bytes;
         while !rest.is_empty() {
             if self.digits == 0 {
                 rest = whole_groups(rest, to);
@@ -96,8 +96,8 @@ impl Base64 {
                     self.bits = self.bits << 6 | u32::from(digit);
                     self.digits += 1;
                     if self.digits == 4 {
-                        let [_, octets @ ..] = self.bits.to_be_bytes();
-                        to.extend_from_slice(&octets);
+                        let [_, bytes @ ..] = self.bits.to_be_bytes();
+                        to.extend_from_slice(&bytes);
                         *self = Self::default();
                     }
                 }
@@ -119,8 +119,8 @@ impl Base64 {
 
 /// Append what the groups of four digits at the beginning decode to; return what is behind them.
 /// At most a line is looked at.
-fn whole_groups<'a>(octets: &'a [u8], to: &mut Vec<u8>) -> &'a [u8] {
-    let line = octets.get(..LINE_OCTETS).unwrap_or(octets);
+fn whole_groups<'a>(bytes: &'a [u8], to: &mut Vec<u8>) -> &'a [u8] {
+    let line = bytes.get(..LINE_BYTES).unwrap_or(bytes);
     let length = memchr::memchr(b'\r', line).unwrap_or(line.len());
     let (groups, _) = line.get(..length).unwrap_or_default().as_chunks::<4>();
     let from = to.len();
@@ -143,7 +143,7 @@ fn whole_groups<'a>(octets: &'a [u8], to: &mut Vec<u8>) -> &'a [u8] {
         done += 1;
     }
     to.truncate(from + 3 * done);
-    octets.get(4 * done..).unwrap_or_default()
+    bytes.get(4 * done..).unwrap_or_default()
 }
 
 /// Undoes quoted-printable.
@@ -156,25 +156,25 @@ pub struct QuotedPrintable {
 /// What stands behind a `=`.
 enum Escape {
     /// Two digits.
-    Octet(u8),
-    /// A line end after so many octets: a soft line break.
+    Byte(u8),
+    /// A line end after so many bytes: a soft line break.
     Soft(usize),
     /// Neither.
     Nothing,
-    /// More octets are needed to tell.
+    /// More bytes are needed to tell.
     Open,
 }
 
-fn hex(octet: u8) -> Option<u8> {
-    u8::try_from(char::from(octet).to_digit(16)?).ok()
+fn hex(byte: u8) -> Option<u8> {
+    u8::try_from(char::from(byte).to_digit(16)?).ok()
 }
 
 fn escape(behind: &[u8]) -> Escape {
     let blanks = behind
         .iter()
-        .take_while(|octet| matches!(octet, b' ' | b'\t'))
+        .take_while(|byte| matches!(byte, b' ' | b'\t'))
         .count();
-    if blanks > HELD_OCTETS {
+    if blanks > HELD_BYTES {
         return Escape::Nothing;
     }
     match behind.get(blanks..).unwrap_or_default() {
@@ -185,7 +185,7 @@ fn escape(behind: &[u8]) -> Escape {
             (None, _) => Escape::Nothing,
             (Some(_), None) => Escape::Open,
             (Some(high), Some(low)) => match hex(*low) {
-                Some(low) => Escape::Octet(high << 4 | low),
+                Some(low) => Escape::Byte(high << 4 | low),
                 None => Escape::Nothing,
             },
         },
@@ -193,20 +193,20 @@ fn escape(behind: &[u8]) -> Escape {
     }
 }
 
-/// How many octets of white space stand at the end; `at_most` of them count.
-fn blanks_at_end(octets: &[u8], at_most: usize) -> usize {
-    let blank = |octet: &&u8| matches!(octet, b' ' | b'\t');
-    octets.iter().rev().take(at_most).take_while(blank).count()
+/// How many bytes of white space stand at the end; `at_most` of them count.
+fn blanks_at_end(bytes: &[u8], at_most: usize) -> usize {
+    let blank = |byte: &&u8| matches!(byte, b' ' | b'\t');
+    bytes.iter().rev().take(at_most).take_while(blank).count()
 }
 
 impl QuotedPrintable {
-    /// Append what the next octets decode to.
-    pub fn feed(&mut self, octets: &[u8], to: &mut Vec<u8>) {
+    /// Append what the next bytes decode to.
+    pub fn feed(&mut self, bytes: &[u8], to: &mut Vec<u8>) {
         if self.held.is_empty() {
-            self.held = decode_quoted(octets, to).to_vec();
+            self.held = decode_quoted(bytes, to).to_vec();
         } else {
             let mut joined = std::mem::take(&mut self.held);
-            joined.extend_from_slice(octets);
+            joined.extend_from_slice(bytes);
             self.held = decode_quoted(&joined, to).to_vec();
         }
     }
@@ -216,7 +216,7 @@ impl QuotedPrintable {
     pub fn finish(&mut self, to: &mut Vec<u8>) {
         let held = std::mem::take(&mut self.held);
         match held.split_first() {
-            Some((b'=', rest)) if rest.iter().any(|octet| !octet.is_ascii_whitespace()) => {
+            Some((b'=', rest)) if rest.iter().any(|byte| !byte.is_ascii_whitespace()) => {
                 to.extend_from_slice(&held);
             }
             Some((b'=', _)) | None => {}
@@ -226,15 +226,15 @@ impl QuotedPrintable {
     }
 }
 
-/// Append what is decided; return what is not, at most about [`HELD_OCTETS`].
-fn decode_quoted<'a>(octets: &'a [u8], to: &mut Vec<u8>) -> &'a [u8] {
-    let mut rest = octets;
+/// Append what is decided; return what is not, at most about [`HELD_BYTES`].
+fn decode_quoted<'a>(bytes: &'a [u8], to: &mut Vec<u8>) -> &'a [u8] {
+    let mut rest = bytes;
     while let Some(at) = memchr::memchr2(b'=', b'\n', rest) {
         let (run, behind) = rest.split_at_checked(at).unwrap_or((rest, b""));
         if behind.starts_with(b"\n") {
             let cr = run.ends_with(b"\r");
             let text = run.get(..run.len() - usize::from(cr)).unwrap_or_default();
-            let blanks = blanks_at_end(text, HELD_OCTETS);
+            let blanks = blanks_at_end(text, HELD_BYTES);
             to.extend_from_slice(text.get(..text.len() - blanks).unwrap_or_default());
             to.extend_from_slice(if cr { b"\r\n" } else { b"\n" });
             rest = behind.get(1..).unwrap_or_default();
@@ -243,8 +243,8 @@ fn decode_quoted<'a>(octets: &'a [u8], to: &mut Vec<u8>) -> &'a [u8] {
         to.extend_from_slice(run);
         rest = behind.get(1..).unwrap_or_default();
         match escape(rest) {
-            Escape::Octet(octet) => {
-                to.push(octet);
+            Escape::Byte(byte) => {
+                to.push(byte);
                 rest = rest.get(2..).unwrap_or_default();
             }
             Escape::Soft(length) => rest = rest.get(length..).unwrap_or_default(),
@@ -254,7 +254,7 @@ fn decode_quoted<'a>(octets: &'a [u8], to: &mut Vec<u8>) -> &'a [u8] {
     }
     let cr = rest.ends_with(b"\r");
     let text = rest.get(..rest.len() - usize::from(cr)).unwrap_or_default();
-    let open = blanks_at_end(text, HELD_OCTETS) + usize::from(cr);
+    let open = blanks_at_end(text, HELD_BYTES) + usize::from(cr);
     let (decided, open) = rest
         .split_at_checked(rest.len() - open)
         .unwrap_or((rest, b""));
@@ -268,12 +268,12 @@ mod tests {
 
     fn decode(encoding: i8, parts: &[&[u8]]) -> Vec<u8> {
         let mut decoder = TransferDecoder::new(encoding);
-        let mut octets = Vec::new();
+        let mut bytes = Vec::new();
         for part in parts {
-            decoder.feed(part, &mut octets);
+            decoder.feed(part, &mut bytes);
         }
-        decoder.finish(&mut octets);
-        octets
+        decoder.finish(&mut bytes);
+        bytes
     }
 
     const CASES: &[(i8, &[u8], &[u8])] = &[
@@ -323,25 +323,25 @@ mod tests {
 
     #[test]
     fn known_answers_whole_and_cut_anywhere() {
-        for (encoding, octets, decoded) in CASES {
-            for at in 0..=octets.len() {
+        for (encoding, bytes, decoded) in CASES {
+            for at in 0..=bytes.len() {
                 assert_eq!(
-                    decode(*encoding, &[&octets[..at], &octets[at..]])
+                    decode(*encoding, &[&bytes[..at], &bytes[at..]])
                         .escape_ascii()
                         .to_string(),
                     decoded.escape_ascii().to_string(),
                     "{} cut at {at}",
-                    octets.escape_ascii()
+                    bytes.escape_ascii()
                 );
             }
-            let single: Vec<&[u8]> = octets.chunks(1).collect();
-            assert_eq!(decode(*encoding, &single), *decoded, "octet by octet");
+            let single: Vec<&[u8]> = bytes.chunks(1).collect();
+            assert_eq!(decode(*encoding, &single), *decoded, "byte by byte");
         }
     }
 
     #[test]
     fn held_white_space_is_bounded_and_the_same_however_it_is_cut() {
-        for count in [HELD_OCTETS - 1, HELD_OCTETS, HELD_OCTETS + 1, 5000] {
+        for count in [HELD_BYTES - 1, HELD_BYTES, HELD_BYTES + 1, 5000] {
             for (before, after) in [("a", "\r\n"), ("a", "b"), ("a=", "\n"), ("a=", "b")] {
                 let text = format!("{before}{}{after}", " ".repeat(count));
                 let whole = decode(2, &[text.as_bytes()]);
@@ -349,7 +349,7 @@ mod tests {
                 assert_eq!(decode(2, &single), whole);
                 let mut decoder = QuotedPrintable::default();
                 decoder.feed(&text.as_bytes()[..text.len() - 2], &mut Vec::new());
-                assert!(decoder.held.len() <= HELD_OCTETS + 3);
+                assert!(decoder.held.len() <= HELD_BYTES + 3);
             }
         }
     }

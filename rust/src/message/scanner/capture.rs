@@ -2,13 +2,13 @@
 use super::Scanner;
 use super::entities::Entity;
 use crate::message::header::values::{Headers, Name};
-use crate::message::limits::PREVIEW_OCTETS;
+use crate::message::limits::PREVIEW_BYTES;
 use crate::message::mime;
 
 /// The beginning of the text part a preview can be made of.
 pub(crate) struct Capture {
     pub index: usize,
-    pub octets: Vec<u8>,
+    pub bytes: Vec<u8>,
 }
 
 impl Scanner {
@@ -34,26 +34,26 @@ impl Scanner {
         if slot.is_none() {
             *slot = Some(Capture {
                 index,
-                octets: Vec::new(),
+                bytes: Vec::new(),
             });
             self.capturing = Some(is_html);
         }
     }
 
-    pub(super) fn capture(&mut self, octets: &[u8]) {
+    pub(super) fn capture(&mut self, bytes: &[u8]) {
         let capture = match self.capturing {
             None => return,
             Some(true) => &mut self.html,
             Some(false) => &mut self.plain,
         };
         if let Some(capture) = capture {
-            let room = PREVIEW_OCTETS
-                .saturating_sub(capture.octets.len())
-                .min(octets.len());
+            let room = PREVIEW_BYTES
+                .saturating_sub(capture.bytes.len())
+                .min(bytes.len());
             capture
-                .octets
-                .extend_from_slice(octets.get(..room).unwrap_or_default());
-            if capture.octets.len() >= PREVIEW_OCTETS {
+                .bytes
+                .extend_from_slice(bytes.get(..room).unwrap_or_default());
+            if capture.bytes.len() >= PREVIEW_BYTES {
                 self.capturing = None;
             }
         }
@@ -64,7 +64,7 @@ impl Scanner {
         for capture in [&mut self.plain, &mut self.html].into_iter().flatten() {
             if capture.index == index {
                 capture
-                    .octets
+                    .bytes
                     .truncate(usize::try_from(length).unwrap_or(usize::MAX));
                 self.capturing = None;
             }

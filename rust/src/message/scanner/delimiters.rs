@@ -1,8 +1,8 @@
 //! Which lines are delimiters, and what they end.
 use super::entities::Entity;
-use super::{Line, Scanner};
+use super::{MessageLine, Scanner};
 use crate::message::header::values::Headers;
-use crate::message::limits::{FIELD_OCTETS, PARTS};
+use crate::message::limits::{FIELD_BYTES, PARTS};
 use crate::message::metadata::part_table::Kind;
 use crate::message::metadata::render::Description;
 use crate::message::mime::ContentType;
@@ -13,8 +13,8 @@ impl Scanner {
     /// close-delimiter = delimiter "--"          ; and white space behind either
     /// ```
     /// True if the line is one (RFC 2046 section 5.1.1).
-    pub(super) fn delimiter(&mut self, line: &Line<'_>) -> bool {
-        let is_short = line.length <= FIELD_OCTETS as u64;
+    pub(super) fn delimiter(&mut self, line: &MessageLine<'_>) -> bool {
+        let is_short = line.length <= FIELD_BYTES as u64;
         if self.boundaries.is_empty() || !is_short || !line.rest_is_blank {
             return false;
         }

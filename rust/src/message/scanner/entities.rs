@@ -1,6 +1,6 @@
 //! Where entities begin, and what they turn out to be.
 use super::Scanner;
-use super::fields::{Field, Header};
+use super::fields::{OpenField, OpenHeader};
 use crate::message::header::values::{Headers, Name};
 use crate::message::limits::{DEPTH, PARTS};
 use crate::message::metadata::field_table::FieldTable;
@@ -26,7 +26,7 @@ pub(crate) struct Entity {
 }
 
 /// An entity whose end was not yet seen.
-pub(super) struct Open {
+pub(super) struct OpenEntity {
     pub(super) index: usize,
     pub(super) kind: Kind,
     /// In `Scanner::boundaries`, while delimiters are looked for.
@@ -59,7 +59,7 @@ impl Scanner {
             description: Description::default(),
             envelope: Vec::new(),
         });
-        self.header = Some(Header {
+        self.header = Some(OpenHeader {
             index,
             start,
             values: Box::default(),
@@ -67,7 +67,7 @@ impl Scanner {
             is_first_line: true,
             is_full: false,
             fields: 0,
-            field: Field::default(),
+            field: OpenField::default(),
         });
     }
 
@@ -77,7 +77,7 @@ impl Scanner {
         let Some(header) = self.header.take() else {
             return;
         };
-        let Header {
+        let OpenHeader {
             index,
             start,
             values,
@@ -112,7 +112,7 @@ impl Scanner {
         let shadowed = boundary
             .as_ref()
             .and_then(|boundary| self.boundaries.insert(boundary.clone(), level));
-        self.open.push(Open {
+        self.open.push(OpenEntity {
             index,
             kind,
             boundary,

@@ -1,12 +1,12 @@
 //! Lines of a header become fields.
-use super::{Line, Scanner};
+use super::{MessageLine, Scanner};
 use crate::message::header::values::{Headers, Name};
-use crate::message::limits::{ALL_FIELDS, FIELD_OCTETS, FIELDS, VERBATIM_FIELD_OCTETS};
+use crate::message::limits::{ALL_FIELDS, CACHED_FIELD_BYTES, FIELD_BYTES, FIELDS};
 use crate::message::metadata::field_table::FieldTable;
-use crate::message::metadata::header_cache::VerbatimNames;
+use crate::message::metadata::header_cache::CachedNames;
 
 /// A header being read.
-pub(super) struct Header {
+pub(super) struct OpenHeader {
     pub(super) index: usize,
     pub(super) start: u64,
     pub(super) values: Box<Headers>,
@@ -16,25 +16,25 @@ pub(super) struct Header {
     /// Past the bounds: the rest is one field without a name.
     pub(super) is_full: bool,
     pub(super) fields: usize,
-    pub(super) field: Field,
+    pub(super) field: OpenField,
 }
 
 /// A field being read.
 #[derive(Default)]
-pub(super) struct Field {
+pub(super) struct OpenField {
     pub(super) name: Vec<u8>,
     pub(super) wanted: Option<Name>,
-    /// Behind the colon, without line ends.
+    /// After the colon, without line ends.
     pub(super) value: Vec<u8>,
-    /// Its name, where the digest keeps the field as it stands.
-    pub(super) verbatim: Option<VerbatimNames>,
+    /// Its name, where the metadata keeps the field as it stands.
+    pub(super) cached: Option<CachedNames>,
     /// As it stands; lines that are too long are not in it.
-    pub(super) octets: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     pub(super) length: u64,
 }
 
 impl Scanner {
-    pub(super) fn header_line(&mut self, line: &Line<'_>) {
+    pub(super) fn header_line(&mut self, line: &MessageLine<'_>) {
         let Some(header) = &mut self.header else {
             return;
         };
@@ -58,7 +58,7 @@ impl Scanner {
         if is_folded && header.field.length > 0 {
             header.field.length += line.length;
             header.field.keep(line.head);
-            header.field.keep_verbatim(line);
+            header.field.cache(line);
             return;
         }
         self.end_field();
@@ -72,8 +72,8 @@ impl Scanner {
             if is_message && !header.is_full {
                 header.field.name = name.to_vec();
                 if header.index == 0 {
-                    header.field.verbatim = VerbatimNames::of(name);
-                    header.field.keep_verbatim(line);
+                    header.field.cached = CachedNames::of(name);
+                    header.field.cache(line);
                 }
             }
             header.field.keep(value);
@@ -85,12 +85,12 @@ impl Scanner {
         let Some(header) = &mut self.header else {
             return;
         };
-        let Field {
+        let OpenField {
             name,
             wanted,
             value,
-            verbatim,
-            octets,
+            cached,
+            bytes,
             length,
         } = std::mem::take(&mut header.field);
         if let Some(wanted) = wanted {
@@ -110,39 +110,37 @@ impl Scanner {
             // One more, without a name, takes all that follows.
             header.is_full = header.fields > FIELDS || self.all_fields > ALL_FIELDS;
             table.push(if header.is_full { b"" } else { &name }, length);
-            if let Some(name) = verbatim
+            if let Some(name) = cached
                 && !header.is_full
             {
-                let is_whole = octets.len() as u64 == length;
-                self.verbatim.push(name, is_whole.then_some(&octets));
+                let is_whole = bytes.len() as u64 == length;
+                self.header_cache.push(name, is_whole.then_some(&bytes));
             }
         }
     }
 }
 
-impl Field {
+impl OpenField {
     fn keep(&mut self, text: &[u8]) {
         if self.wanted.is_some() {
-            let room = FIELD_OCTETS
-                .saturating_sub(self.value.len())
-                .min(text.len());
+            let room = FIELD_BYTES.saturating_sub(self.value.len()).min(text.len());
             self.value
                 .extend_from_slice(text.get(..room).unwrap_or_default());
         }
     }
 
-    fn keep_verbatim(&mut self, line: &Line<'_>) {
+    fn cache(&mut self, line: &MessageLine<'_>) {
         let end: &[u8] = match line.end {
             0 => b"",
             1 => b"\n",
             _ => b"\r\n",
         };
         let is_whole = (line.head.len() + end.len()) as u64 == line.length;
-        let has_room = self.length <= VERBATIM_FIELD_OCTETS as u64;
-        if self.verbatim.is_some() && is_whole && has_room {
-            self.octets.reserve(line.head.len() + end.len());
-            self.octets.extend_from_slice(line.head);
-            self.octets.extend_from_slice(end);
+        let has_room = self.length <= CACHED_FIELD_BYTES as u64;
+        if self.cached.is_some() && is_whole && has_room {
+            self.bytes.reserve(line.head.len() + end.len());
+            self.bytes.extend_from_slice(line.head);
+            self.bytes.extend_from_slice(end);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! One pass over a message, in any portions, with bounded memory.
 //!
 //! The message is read line by line; a line ends with LF, a CR before it belongs to the end. A CR
-//! alone is an octet like others. Of a line no more is kept than tells whether it is a
-//! delimiter, and of a header field no more than [`FIELD_OCTETS`].
+//! alone is a byte like others. Of a line no more is kept than tells whether it is a
+//! delimiter, and of a header field no more than [`FIELD_BYTES`].
 //!
 //! Where MIME does not say, or a message does not keep to it:
 //!
@@ -23,25 +23,25 @@ mod fields;
 pub(crate) use capture::Capture;
 pub(crate) use entities::Entity;
 
-use super::limits::{BOUNDARY_OCTETS, FIELD_OCTETS};
+use super::limits::{BOUNDARY_BYTES, FIELD_BYTES};
 use crate::message::header::values::{Budget, Headers};
-use crate::message::metadata::build::{Scanned, learn};
+use crate::message::metadata::build::{ScanResult, build};
 use crate::message::metadata::field_table::FieldTable;
-use crate::message::metadata::header_cache::Verbatim;
-use entities::Open;
-use fields::Header;
+use crate::message::metadata::header_cache::HeaderCache;
+use entities::OpenEntity;
+use fields::OpenHeader;
 use std::collections::HashMap;
 
-/// Octets of a line that tell whether it is a delimiter: `--`, boundary, `--`.
-const DELIMITER_OCTETS: usize = BOUNDARY_OCTETS + 4;
+/// Bytes of a line that tell whether it is a delimiter: `--`, boundary, `--`.
+const DELIMITER_BYTES: usize = BOUNDARY_BYTES + 4;
 
 /// A line that is whole.
-struct Line<'a> {
+struct MessageLine<'a> {
     /// Its beginning, without the line end.
     head: &'a [u8],
-    /// Octets, with the line end.
+    /// Bytes, with the line end.
     length: u64,
-    /// Octets of the line end: 2, 1, or 0 where the message ends without one.
+    /// Bytes of the line end: 2, 1, or 0 where the message ends without one.
     end: u8,
     /// There is nothing but white space behind `head`.
     rest_is_blank: bool,
@@ -49,32 +49,32 @@ struct Line<'a> {
 
 /// A line of which only a part was fed.
 #[derive(Default)]
-struct Partial {
+struct PartialLine {
     head: Vec<u8>,
     length: u64,
     rest_is_blank: bool,
     last: u8,
 }
 
-/// Scans a message as it arrives and keeps what [`Digest`](crate::message::Digest) can be asked.
+/// Scans a message as it arrives and keeps what [`MessageMetadata`](crate::message::MessageMetadata) can be asked.
 pub struct Scanner {
     /// Where the current line begins.
     offset: u64,
     /// Line ends before it.
     lines: u64,
-    /// Octets of the line end directly before it.
+    /// Bytes of the line end directly before it.
     previous_end: u8,
-    partial: Partial,
-    header: Option<Header>,
+    partial: PartialLine,
+    header: Option<OpenHeader>,
     entities: Vec<Entity>,
     /// Outermost first.
-    open: Vec<Open>,
+    open: Vec<OpenEntity>,
     /// Boundary → which open multipart.
     boundaries: HashMap<Vec<u8>, usize>,
     budget: Budget,
     all_fields: usize,
     tables: Vec<FieldTable>,
-    verbatim: Verbatim,
+    header_cache: HeaderCache,
     root: Option<Box<Headers>>,
     plain: Option<Capture>,
     html: Option<Capture>,
@@ -89,14 +89,14 @@ impl Default for Scanner {
 }
 
 impl Scanner {
-    /// A scanner before the first octet.
+    /// A scanner before the first byte.
     #[must_use]
     pub fn new() -> Self {
         let mut scanner = Self {
             offset: 0,
             lines: 0,
             previous_end: 0,
-            partial: Partial::default(),
+            partial: PartialLine::default(),
             header: None,
             entities: Vec::new(),
             open: Vec::new(),
@@ -104,7 +104,7 @@ impl Scanner {
             budget: Budget::default(),
             all_fields: 0,
             tables: Vec::new(),
-            verbatim: Verbatim::default(),
+            header_cache: HeaderCache::default(),
             root: None,
             plain: None,
             html: None,
@@ -114,9 +114,9 @@ impl Scanner {
         scanner
     }
 
-    /// The next octets of the message, in any portions.
-    pub fn feed(&mut self, octets: &[u8]) {
-        let mut rest = octets;
+    /// The next bytes of the message, in any portions.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
         while !rest.is_empty() {
             let line = memchr::memchr(b'\n', rest).map(|at| at + 1);
             let (piece, behind) = rest
@@ -133,9 +133,9 @@ impl Scanner {
             }
             let end = if piece.ends_with(b"\r\n") { 2 } else { 1 };
             let text = piece.len() - usize::from(end);
-            let head = piece.get(..text.min(FIELD_OCTETS)).unwrap_or_default();
+            let head = piece.get(..text.min(FIELD_BYTES)).unwrap_or_default();
             let length = piece.len() as u64;
-            self.line(&Line {
+            self.line(&MessageLine {
                 head,
                 length,
                 end,
@@ -144,7 +144,7 @@ impl Scanner {
         }
     }
 
-    /// The message has ended: its digest, as stored.
+    /// The message has ended: its metadata, as stored.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
         if self.partial.length > 0 {
@@ -157,14 +157,14 @@ impl Scanner {
             .into_iter()
             .flatten()
             .collect();
-        let message = Scanned {
+        let message = ScanResult {
             size: self.offset,
             root: &root,
             entities: &self.entities,
             tables: self.tables,
-            verbatim: &self.verbatim,
+            header_cache: &self.header_cache,
         };
-        learn(message, captures).store()
+        build(message, captures).store()
     }
 
     /// Keep a part of a line that is not whole.
@@ -173,11 +173,11 @@ impl Scanner {
         if partial.length == 0 {
             partial.rest_is_blank = true;
         }
-        // Two octets more: the line end is cut off later.
+        // Two bytes more: the line end is cut off later.
         let bound = 2 + if self.header.is_some() {
-            FIELD_OCTETS
+            FIELD_BYTES
         } else {
-            DELIMITER_OCTETS
+            DELIMITER_BYTES
         };
         let room = bound.saturating_sub(partial.head.len()).min(piece.len());
         let (kept, left) = piece.split_at_checked(room).unwrap_or((piece, b""));
@@ -200,11 +200,9 @@ impl Scanner {
             (true, _) => 1,
         };
         let text = partial.length - u64::from(end);
-        let kept = usize::try_from(text)
-            .unwrap_or(usize::MAX)
-            .min(FIELD_OCTETS);
+        let kept = usize::try_from(text).unwrap_or(usize::MAX).min(FIELD_BYTES);
         let head = partial.head.get(..kept).unwrap_or(&partial.head);
-        self.line(&Line {
+        self.line(&MessageLine {
             head,
             length: partial.length,
             end,
@@ -212,7 +210,7 @@ impl Scanner {
         });
     }
 
-    fn line(&mut self, line: &Line<'_>) {
+    fn line(&mut self, line: &MessageLine<'_>) {
         let is_delimiter = line.head.starts_with(b"--") && self.delimiter(line);
         if !is_delimiter && self.header.is_some() {
             self.header_line(line);
@@ -224,7 +222,7 @@ impl Scanner {
 
     /// How much of the current line is kept.
     #[cfg(test)]
-    pub(crate) fn held_octets(&self) -> usize {
+    pub(crate) fn held_bytes(&self) -> usize {
         self.partial.head.capacity()
     }
 }

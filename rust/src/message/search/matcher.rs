@@ -1,12 +1,12 @@
-//! SEARCH BODY, TEXT and HEADER over the octets of a message, stretch by stretch.
+//! SEARCH BODY, TEXT and HEADER over the bytes of a message, range by range.
 //!
-//! A matcher says which octets of the message it wants next and is fed them; it remembers no more
+//! A matcher says which bytes of the message it wants next and is fed them; it remembers no more
 //! than one header field and what of a text may begin a match. Needles are folded
 //! (see [`fold`](crate::message::text::fold::fold)), as is the text they are looked for in.
 use crate::message::header::encoded_words::decode_header;
-use crate::message::limits::FIELD_OCTETS;
+use crate::message::limits::FIELD_BYTES;
 use crate::message::metadata::part_table::Kind;
-use crate::message::metadata::stored::{Digest, Range};
+use crate::message::metadata::stored::{MessageMetadata, Range};
 use crate::message::mime::transfer::TransferDecoder;
 use crate::message::text::charset::CharsetDecoder;
 use crate::message::text::fold::{collapse, fold, fold_into, fold_utf8};
@@ -14,11 +14,11 @@ use memchr::memmem::Finder;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// The most octets that are wanted at once, so that nobody has to hold a whole attachment.
-pub const WANTED_OCTETS: u64 = 256 * 1024;
+/// The most bytes that are wanted at once, so that nobody has to hold a whole attachment.
+pub const WANTED_BYTES: u64 = 256 * 1024;
 
-/// Octets that are decoded at once: they and what they become stay in the processor's cache.
-const PIECE_OCTETS: usize = 32 * 1024;
+/// Bytes that are decoded at once: they and what they become stay in the processor's cache.
+const PIECE_BYTES: usize = 32 * 1024;
 
 /// A whole header field as it stands in a message, as SEARCH sees it: name and value, encoded
 /// words decoded, white space runs as one space, folded.
@@ -54,21 +54,21 @@ impl Needle {
     }
 }
 
-struct Wanted {
+struct NeedleState {
     finder: Arc<Finder<'static>>,
     in_headers: bool,
     found: bool,
 }
 
-/// A stretch of the message and how to read it.
-struct Stretch {
+/// A range of the message and how to read it.
+struct SearchRange {
     range: Range,
     /// Only for needles that look in headers.
     is_header_only: bool,
-    reader: Reader,
+    reader: RangeReader,
 }
 
-enum Reader {
+enum RangeReader {
     Header(FieldReader),
     Text(Box<TextReader>),
 }
@@ -76,23 +76,23 @@ enum Reader {
 /// Cuts a header into fields.
 #[derive(Default)]
 struct FieldReader {
-    /// The beginning of a field; at most [`FIELD_OCTETS`].
+    /// The beginning of a field; at most [`FIELD_BYTES`].
     field: Vec<u8>,
     at_line_start: bool,
 }
 
 impl FieldReader {
-    fn keep(&mut self, octets: &[u8]) {
-        let room = FIELD_OCTETS
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = FIELD_BYTES
             .saturating_sub(self.field.len())
-            .min(octets.len());
+            .min(bytes.len());
         self.field
-            .extend_from_slice(octets.get(..room).unwrap_or_default());
+            .extend_from_slice(bytes.get(..room).unwrap_or_default());
     }
 
     /// Calls `see` with each field that ended.
-    fn feed(&mut self, octets: &[u8], mut see: impl FnMut(&[u8])) {
-        for line in octets.split_inclusive(|octet| *octet == b'\n') {
+    fn feed(&mut self, bytes: &[u8], mut see: impl FnMut(&[u8])) {
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             let is_folded = line.starts_with(b" ") || line.starts_with(b"\t");
             if self.at_line_start && !is_folded && !self.field.is_empty() {
                 see(&self.field);
@@ -109,27 +109,27 @@ struct TextReader {
     is_identity: bool,
     transfer: TransferDecoder,
     charset: CharsetDecoder,
-    /// Scratch: octets without transfer encoding, and characters.
-    octets: Vec<u8>,
+    /// Scratch: bytes without transfer encoding, and characters.
+    bytes: Vec<u8>,
     text: String,
     /// Folded; begins with the end of what was already looked through.
     hay: Vec<u8>,
 }
 
 impl TextReader {
-    fn read(&mut self, octets: &[u8], last: bool) {
-        let mut left = octets;
+    fn read(&mut self, bytes: &[u8], last: bool) {
+        let mut left = bytes;
         if !self.is_identity {
-            self.octets.clear();
-            self.transfer.feed(octets, &mut self.octets);
+            self.bytes.clear();
+            self.transfer.feed(bytes, &mut self.bytes);
             if last {
-                self.transfer.finish(&mut self.octets);
+                self.transfer.finish(&mut self.bytes);
             }
-            left = &self.octets;
+            left = &self.bytes;
         }
         if !last {
             if self.charset.holds_some() {
-                let is_middle = |octet: &&u8| matches!(octet, 0x80..=0xbf);
+                let is_middle = |byte: &&u8| matches!(byte, 0x80..=0xbf);
                 let end = left.iter().take(3).take_while(is_middle).count();
                 let (end, behind) = left.split_at_checked(end).unwrap_or((b"", left));
                 self.text.clear();
@@ -156,19 +156,19 @@ impl TextReader {
     }
 
     /// Forget what was looked through, all but what may go on.
-    fn keep(&mut self, octets: usize) {
-        let done = self.hay.len().saturating_sub(octets);
+    fn keep(&mut self, bytes: usize) {
+        let done = self.hay.len().saturating_sub(bytes);
         self.hay.drain(..done);
     }
 }
 
 /// Looks for several needles in one message.
 pub struct TextMatcher {
-    needles: Vec<Wanted>,
-    /// Octets of the longest needle.
+    needles: Vec<NeedleState>,
+    /// Bytes of the longest needle.
     longest: usize,
-    left: VecDeque<Stretch>,
-    /// Octets of the first stretch that were fed.
+    left: VecDeque<SearchRange>,
+    /// Bytes of the first range that were fed.
     fed: u64,
 }
 
@@ -178,33 +178,33 @@ impl TextMatcher {
     /// BODY is the text of text and message parts, transfer encoding and charset undone, and
     /// the headers of messages inside the message; TEXT is all headers besides.
     #[must_use]
-    pub fn new(digest: &Digest<'_>, needles: &[Needle]) -> Self {
+    pub fn new(metadata: &MessageMetadata<'_>, needles: &[Needle]) -> Self {
         let mut left = VecDeque::new();
         let mut above = None;
-        for entity in digest.entities() {
-            left.push_back(Stretch {
+        for entity in metadata.entities() {
+            left.push_back(SearchRange {
                 range: Range {
                     offset: entity.header,
                     length: entity.header_length,
                 },
                 is_header_only: above != Some(Kind::Message),
-                reader: Reader::Header(FieldReader {
+                reader: RangeReader::Header(FieldReader {
                     at_line_start: true,
                     ..Default::default()
                 }),
             });
             if entity.kind == Kind::Leaf && matches!(entity.media, "text" | "message") {
-                left.push_back(Stretch {
+                left.push_back(SearchRange {
                     range: Range {
                         offset: entity.body(),
                         length: entity.body_length,
                     },
                     is_header_only: false,
-                    reader: Reader::Text(Box::new(TextReader {
+                    reader: RangeReader::Text(Box::new(TextReader {
                         is_identity: entity.encoding <= 0,
                         transfer: TransferDecoder::new(entity.encoding),
                         charset: CharsetDecoder::new(entity.charset),
-                        octets: Vec::new(),
+                        bytes: Vec::new(),
                         text: String::new(),
                         hay: Vec::new(),
                     })),
@@ -212,7 +212,7 @@ impl TextMatcher {
             }
             above = Some(entity.kind);
         }
-        let wanted = needles.iter().map(|needle| Wanted {
+        let wanted = needles.iter().map(|needle| NeedleState {
             finder: Arc::clone(&needle.finder),
             in_headers: needle.in_headers,
             found: needle.finder.needle().is_empty(),
@@ -231,38 +231,38 @@ impl TextMatcher {
         matcher
     }
 
-    /// The next stretch of the message to feed; None when everything was found or looked through.
+    /// The next range of the message to feed; None when everything was found or looked through.
     #[must_use]
     pub fn wanted(&self) -> Option<Range> {
         let Range { offset, length } = self.left.front()?.range;
         Some(Range {
             offset: offset + self.fed,
-            length: (length - self.fed).min(WANTED_OCTETS),
+            length: (length - self.fed).min(WANTED_BYTES),
         })
     }
 
-    /// Octets from the beginning of what is wanted, as many as are at hand.
-    pub fn feed(&mut self, octets: &[u8]) {
-        let Some(stretch) = self.left.front_mut() else {
+    /// Bytes from the beginning of what is wanted, as many as are at hand.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let Some(range) = self.left.front_mut() else {
             return;
         };
-        let left = usize::try_from(stretch.range.length - self.fed).unwrap_or(usize::MAX);
-        let octets = octets.get(..left).unwrap_or(octets);
-        self.fed += octets.len() as u64;
-        let is_end = self.fed == stretch.range.length;
+        let left = usize::try_from(range.range.length - self.fed).unwrap_or(usize::MAX);
+        let bytes = bytes.get(..left).unwrap_or(bytes);
+        self.fed += bytes.len() as u64;
+        let is_end = self.fed == range.range.length;
         let needles = &mut self.needles;
-        let header_only = stretch.is_header_only;
-        match &mut stretch.reader {
-            Reader::Header(reader) => {
-                reader.feed(octets, |field| {
+        let header_only = range.is_header_only;
+        match &mut range.reader {
+            RangeReader::Header(reader) => {
+                reader.feed(bytes, |field| {
                     find(needles, header_only, field_text(field).as_bytes());
                 });
                 if is_end {
                     find(needles, header_only, field_text(&reader.field).as_bytes());
                 }
             }
-            Reader::Text(reader) => {
-                for piece in octets.chunks(PIECE_OCTETS) {
+            RangeReader::Text(reader) => {
+                for piece in bytes.chunks(PIECE_BYTES) {
                     reader.read(piece, false);
                     find(needles, header_only, &reader.hay);
                     reader.keep(self.longest.saturating_sub(1));
@@ -282,10 +282,11 @@ impl TextMatcher {
 
     /// Pass over stretches in which nothing is looked for any more.
     fn skip(&mut self) {
-        while let Some(stretch) = self.left.front() {
-            let is_open =
-                |needle: &Wanted| !needle.found && (needle.in_headers || !stretch.is_header_only);
-            if stretch.range.length > 0 && self.needles.iter().any(is_open) {
+        while let Some(range) = self.left.front() {
+            let is_open = |needle: &NeedleState| {
+                !needle.found && (needle.in_headers || !range.is_header_only)
+            };
+            if range.range.length > 0 && self.needles.iter().any(is_open) {
                 return;
             }
             self.left.pop_front();
@@ -300,7 +301,7 @@ impl TextMatcher {
     }
 }
 
-fn find(needles: &mut [Wanted], header_only: bool, hay: &[u8]) {
+fn find(needles: &mut [NeedleState], header_only: bool, hay: &[u8]) {
     for needle in needles {
         if !needle.found && (needle.in_headers || !header_only) {
             needle.found = needle.finder.find(hay).is_some();
@@ -319,15 +320,15 @@ pub struct HeaderMatcher {
 
 impl HeaderMatcher {
     /// Look for a folded needle in the fields of a name in any case; an empty one asks whether
-    /// there is such a field. Of a field [`FIELD_OCTETS`] are read.
+    /// there is such a field. Of a field [`FIELD_BYTES`] are read.
     #[must_use]
-    pub fn new(digest: &Digest<'_>, name: &[u8], needle: &str) -> Self {
-        let fields = digest.header_fields(&[]).into_iter().flatten();
+    pub fn new(metadata: &MessageMetadata<'_>, name: &[u8], needle: &str) -> Self {
+        let fields = metadata.header_fields(&[]).into_iter().flatten();
         let mut left: VecDeque<Range> = fields
             .filter(|field| !field.name.is_empty() && field.name.eq_ignore_ascii_case(name))
             .map(|field| Range {
                 offset: field.offset,
-                length: field.length.min(FIELD_OCTETS as u64),
+                length: field.length.min(FIELD_BYTES as u64),
             })
             .collect();
         let found = needle.is_empty() && !left.is_empty();
@@ -342,7 +343,7 @@ impl HeaderMatcher {
         }
     }
 
-    /// The next stretch of the message to feed; None when it is decided.
+    /// The next range of the message to feed; None when it is decided.
     #[must_use]
     pub fn wanted(&self) -> Option<Range> {
         let Range { offset, length } = *self.left.front()?;
@@ -353,15 +354,15 @@ impl HeaderMatcher {
         })
     }
 
-    /// Octets from the beginning of what is wanted, as many as are at hand.
-    pub fn feed(&mut self, octets: &[u8]) {
+    /// Bytes from the beginning of what is wanted, as many as are at hand.
+    pub fn feed(&mut self, bytes: &[u8]) {
         let Some(Range { length, .. }) = self.wanted() else {
             return;
         };
         let left = usize::try_from(length).unwrap_or(usize::MAX);
-        let octets = octets.get(..left).unwrap_or(octets);
-        self.field.extend_from_slice(octets);
-        if octets.len() == left {
+        let bytes = bytes.get(..left).unwrap_or(bytes);
+        self.field.extend_from_slice(bytes);
+        if bytes.len() == left {
             self.found = self
                 .finder
                 .find(field_value_text(&self.field).as_bytes())

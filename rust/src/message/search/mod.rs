@@ -4,6 +4,4 @@
 
 pub(crate) mod matcher;
 
-pub use matcher::{
-    HeaderMatcher, Needle, TextMatcher, WANTED_OCTETS, field_text, field_value_text,
-};
+pub use matcher::{HeaderMatcher, Needle, TextMatcher, WANTED_BYTES, field_text, field_value_text};

@@ -13,8 +13,8 @@ fn nested(depth: usize, inner: impl Fn(usize) -> String, end: &str) -> Vec<u8> {
 
 fn depth_of(structure: &[u8]) -> usize {
     let mut depth: usize = 0;
-    structure.iter().fold(0, |deepest, octet| {
-        match octet {
+    structure.iter().fold(0, |deepest, byte| {
+        match byte {
             b'(' => depth += 1,
             b')' => depth -= 1,
             _ => {}
@@ -31,23 +31,23 @@ fn nesting_is_bounded() {
             |level| format!("Content-Type: multipart/mixed; boundary=b{level}\n\n--b{level}\n"),
             "\nx\n",
         );
-        checks::index_stays_inside(&multiparts);
-        checks::digest_does_not_depend_on_cuts(&multiparts, 7);
+        checks::metadata_stays_inside_the_message(&multiparts);
+        checks::metadata_does_not_depend_on_cuts(&multiparts, 7);
         let stored = checks::scan(&multiparts, 4096);
-        let digest = Digest::open(&stored).unwrap();
-        let opaque = memchr::memmem::find(digest.body(), b"OCTET-STREAM").is_some();
+        let metadata = MessageMetadata::open(&stored).unwrap();
+        let opaque = memchr::memmem::find(metadata.body(), b"OCTET-STREAM").is_some();
         assert_eq!(opaque, depth > DEPTH);
-        assert!(depth_of(digest.bodystructure()) <= DEPTH + 2);
+        assert!(depth_of(metadata.bodystructure()) <= DEPTH + 2);
 
         let messages = nested(
             depth,
             |_| "Content-Type: message/rfc822\n\n".into(),
             "\nx\n",
         );
-        checks::index_stays_inside(&messages);
+        checks::metadata_stays_inside_the_message(&messages);
         let stored = checks::scan(&messages, 4096);
-        let digest = Digest::open(&stored).unwrap();
-        let opaque = memchr::memmem::find(digest.body(), b"OCTET-STREAM").is_some();
+        let metadata = MessageMetadata::open(&stored).unwrap();
+        let opaque = memchr::memmem::find(metadata.body(), b"OCTET-STREAM").is_some();
         assert_eq!(opaque, depth > DEPTH);
     }
 }
@@ -59,11 +59,11 @@ fn parts_are_bounded_and_the_rest_is_the_last_ones() {
             "Content-Type: multipart/mixed; boundary=b\n\n{}--b--\n",
             "--b\n\nx\n".repeat(count)
         ));
-        checks::index_stays_inside(&message);
+        checks::metadata_stays_inside_the_message(&message);
         let stored = checks::scan(&message, 4096);
-        let digest = Digest::open(&stored).unwrap();
-        assert_eq!(digest.part_count(), count.min(PARTS - 1));
-        let last = digest.leaf_parts().last().unwrap();
+        let metadata = MessageMetadata::open(&stored).unwrap();
+        assert_eq!(metadata.part_count(), count.min(PARTS - 1));
+        let last = metadata.leaf_parts().last().unwrap();
         let end = if count < PARTS {
             0
         } else {
@@ -83,7 +83,7 @@ fn a_million_delimiters_of_nobody() {
         "Content-Type: multipart/mixed; boundary=b\n\n{}",
         "--c\n--b-\n".repeat(500_000)
     ));
-    checks::index_stays_inside(&message);
+    checks::metadata_stays_inside_the_message(&message);
 }
 
 #[test]
@@ -95,28 +95,28 @@ fn header_fields_are_bounded() {
         (50_000, FIELDS),
     ] {
         let message = crlf(&format!("{}Subject: s\n\nx", "A: b\n".repeat(count)));
-        checks::index_stays_inside(&message);
-        checks::digest_does_not_depend_on_cuts(&message, 5);
+        checks::metadata_stays_inside_the_message(&message);
+        checks::metadata_does_not_depend_on_cuts(&message, 5);
         let stored = checks::scan(&message, 4096);
-        let digest = Digest::open(&stored).unwrap();
-        let fields: Vec<_> = digest.header_fields(&[]).unwrap().collect();
+        let metadata = MessageMetadata::open(&stored).unwrap();
+        let fields: Vec<_> = metadata.header_fields(&[]).unwrap().collect();
         assert_eq!(
             fields.iter().filter(|field| field.name == b"A").count(),
             named
         );
         assert!(fields.len() <= FIELDS + 1);
-        assert_eq!(digest.subject(), "s", "it is known all the same");
+        assert_eq!(metadata.subject(), "s", "it is known all the same");
     }
     let inner = format!("--b\n\n{}\n", "A: b\n".repeat(FIELDS));
     let message = crlf(&format!(
         "Content-Type: multipart/digest; boundary=b\n\n{}--b--",
         inner.repeat(2 + ALL_FIELDS / FIELDS)
     ));
-    checks::index_stays_inside(&message);
+    checks::metadata_stays_inside_the_message(&message);
     let stored = checks::scan(&message, 4096);
-    let digest = Digest::open(&stored).unwrap();
+    let metadata = MessageMetadata::open(&stored).unwrap();
     let named = |part: u32| {
-        digest
+        metadata
             .header_fields(&[part])
             .unwrap()
             .filter(|field| field.name == b"A")
@@ -130,7 +130,7 @@ fn header_fields_are_bounded() {
 
 #[test]
 fn long_fields_are_cut_and_counted() {
-    for length in [FIELD_OCTETS - 1, FIELD_OCTETS, FIELD_OCTETS + 1, 1 << 20] {
+    for length in [FIELD_BYTES - 1, FIELD_BYTES, FIELD_BYTES + 1, 1 << 20] {
         // In one line, and folded into many.
         for line in [length, 70] {
             let mut message = b"Subject:".to_vec();
@@ -140,22 +140,22 @@ fn long_fields_are_cut_and_counted() {
                 message.extend_from_slice(piece);
             }
             message.extend_from_slice(b"\r\nDate: Fri, 21 Nov 1997 09:55:06 -0600\r\n\r\nx");
-            checks::index_stays_inside(&message);
-            checks::digest_does_not_depend_on_cuts(&message, 1021);
+            checks::metadata_stays_inside_the_message(&message);
+            checks::metadata_does_not_depend_on_cuts(&message, 1021);
             let stored = checks::scan(&message, 4096);
-            let digest = Digest::open(&stored).unwrap();
-            assert!(digest.subject().len() <= FIELD_OCTETS);
-            assert!(digest.subject().len() >= length.min(FIELD_OCTETS) * 9 / 10);
-            assert!(digest.sent().is_some());
-            assert!(!digest.folded_is_whole(Field::Subject));
-            assert_eq!(digest.folded(Field::Subject).len(), FOLDED_OCTETS);
+            let metadata = MessageMetadata::open(&stored).unwrap();
+            assert!(metadata.subject().len() <= FIELD_BYTES);
+            assert!(metadata.subject().len() >= length.min(FIELD_BYTES) * 9 / 10);
+            assert!(metadata.sent().is_some());
+            assert!(!metadata.folded_is_whole(Field::Subject));
+            assert_eq!(metadata.folded(Field::Subject).len(), FOLDED_BYTES);
         }
     }
     let ids = "<0123456789@example.org>\r\n ".repeat(40_000);
     let message = format!("References: {ids}\r\n\r\n");
     let stored = checks::scan(message.as_bytes(), 1000);
     assert_eq!(
-        Digest::open(&stored).unwrap().references().count(),
+        MessageMetadata::open(&stored).unwrap().references().count(),
         REFERENCES
     );
     assert!(stored.len() < 5_000);
@@ -163,33 +163,33 @@ fn long_fields_are_cut_and_counted() {
 
 #[test]
 fn folded_text_is_whole_up_to_the_bound() {
-    for (length, whole) in [(FOLDED_OCTETS, true), (FOLDED_OCTETS + 1, false)] {
+    for (length, whole) in [(FOLDED_BYTES, true), (FOLDED_BYTES + 1, false)] {
         let stored = checks::scan(
             format!("Subject: {}\r\n\r\n", "x".repeat(length)).as_bytes(),
             99,
         );
-        let digest = Digest::open(&stored).unwrap();
-        assert_eq!(digest.folded_is_whole(Field::Subject), whole);
+        let metadata = MessageMetadata::open(&stored).unwrap();
+        assert_eq!(metadata.folded_is_whole(Field::Subject), whole);
     }
 }
 
 #[test]
 fn kept_headers_are_bounded() {
-    let inner = format!("--b\n\nSubject: {}\n\n", "x".repeat(FIELD_OCTETS - 100));
+    let inner = format!("--b\n\nSubject: {}\n\n", "x".repeat(FIELD_BYTES - 100));
     let message = crlf(&format!(
         "Content-Type: multipart/digest; boundary=b\n\n{}--b--",
         inner.repeat(PARTS)
     ));
-    checks::index_stays_inside(&message);
+    checks::metadata_stays_inside_the_message(&message);
     let stored = checks::scan(&message, 4096);
-    let digest = Digest::open(&stored).unwrap();
-    assert!(digest.part_count() > KEPT_OCTETS / FIELD_OCTETS);
-    assert!(digest.part_count() < 2 * KEPT_OCTETS / FIELD_OCTETS);
-    assert!(stored.len() < 3 * KEPT_OCTETS);
+    let metadata = MessageMetadata::open(&stored).unwrap();
+    assert!(metadata.part_count() > KEPT_BYTES / FIELD_BYTES);
+    assert!(metadata.part_count() < 2 * KEPT_BYTES / FIELD_BYTES);
+    assert!(stored.len() < 3 * KEPT_BYTES);
 }
 
 #[test]
-fn odd_octets() {
+fn odd_bytes() {
     for message in [
         &b"\0\0\0"[..],
         b"\r\r\r",
@@ -214,9 +214,12 @@ fn a_long_line_is_not_kept() {
     scanner.feed(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n");
     for _ in 0..1000 {
         scanner.feed(&[b'-'; 16 * 1024]);
-        assert!(scanner.held_octets() <= 1024);
+        assert!(scanner.held_bytes() <= 1024);
     }
     let stored = scanner.finish();
-    let digest = Digest::open(&stored).unwrap();
-    assert_eq!(digest.leaf_parts().next().unwrap().length, 1000 * 16 * 1024);
+    let metadata = MessageMetadata::open(&stored).unwrap();
+    assert_eq!(
+        metadata.leaf_parts().next().unwrap().length,
+        1000 * 16 * 1024
+    );
 }

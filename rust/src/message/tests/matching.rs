@@ -1,24 +1,24 @@
-//! SEARCH BODY, TEXT and HEADER over octets.
+//! SEARCH BODY, TEXT and HEADER over bytes.
 use super::*;
-use crate::message::search::matcher::WANTED_OCTETS;
+use crate::message::search::matcher::WANTED_BYTES;
 use crate::message::{HeaderMatcher, Needle, TextMatcher, fold};
 
-/// Feed what is wanted in portions; returns what was found, and how many octets were asked for.
+/// Feed what is wanted in portions; returns what was found, and how many bytes were asked for.
 fn search(message: &[u8], needles: &[(&str, bool)], portion: usize) -> (Vec<bool>, u64) {
     let stored = checks::scan(message, message.len());
-    let digest = Digest::open(&stored).unwrap();
+    let metadata = MessageMetadata::open(&stored).unwrap();
     let needles: Vec<Needle> = needles
         .iter()
         .map(|(text, in_headers)| Needle::new(&fold(text), *in_headers))
         .collect();
-    let mut matcher = TextMatcher::new(&digest, &needles);
+    let mut matcher = TextMatcher::new(&metadata, &needles);
     let mut read = 0;
     while let Some(wanted) = matcher.wanted() {
-        assert!(wanted.length > 0 && wanted.length <= WANTED_OCTETS);
-        let octets = checks::slice(message, wanted);
-        let octets = &octets[..portion.min(octets.len())];
-        matcher.feed(octets);
-        read += octets.len() as u64;
+        assert!(wanted.length > 0 && wanted.length <= WANTED_BYTES);
+        let bytes = checks::slice(message, wanted);
+        let bytes = &bytes[..portion.min(bytes.len())];
+        matcher.feed(bytes);
+        read += bytes.len() as u64;
     }
     (
         (0..needles.len())
@@ -112,7 +112,7 @@ fn needles_are_answered_one_by_one_and_no_more_is_read_than_needed() {
 
 fn locate_header(message: &[u8]) -> u64 {
     let stored = checks::scan(message, 100);
-    Digest::open(&stored).unwrap().header_size()
+    MessageMetadata::open(&stored).unwrap().header_size()
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn header_fields_by_name() {
         "X-Note: one\nX-note: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\n =?utf-8?q?_aus?=  Bonn\nOther: three\n\nX-Note: body\n",
     );
     let stored = scan(&message);
-    let digest = Digest::open(&stored).unwrap();
+    let metadata = MessageMetadata::open(&stored).unwrap();
     for (name, needle, expected) in [
         ("x-NOTE", "ONE", true),
         ("x-note", "grüße aus bonn", true),
@@ -153,10 +153,10 @@ fn header_fields_by_name() {
         ("", "", false),
     ] {
         for portion in [1, 1000] {
-            let mut matcher = HeaderMatcher::new(&digest, name.as_bytes(), &fold(needle));
+            let mut matcher = HeaderMatcher::new(&metadata, name.as_bytes(), &fold(needle));
             while let Some(wanted) = matcher.wanted() {
-                let octets = checks::slice(&message, wanted);
-                matcher.feed(&octets[..portion.min(octets.len())]);
+                let bytes = checks::slice(&message, wanted);
+                matcher.feed(&bytes[..portion.min(bytes.len())]);
             }
             assert_eq!(matcher.found(), expected, "{name}: {needle}");
         }
@@ -167,11 +167,11 @@ fn header_fields_by_name() {
 fn memory_is_bounded_whatever_the_header() {
     let message = format!("Subject: {}needle\r\n\r\nx", "y".repeat(1 << 20));
     let stored = checks::scan(message.as_bytes(), 4096);
-    let digest = Digest::open(&stored).unwrap();
-    let mut matcher = HeaderMatcher::new(&digest, b"subject", "needle");
+    let metadata = MessageMetadata::open(&stored).unwrap();
+    let mut matcher = HeaderMatcher::new(&metadata, b"subject", "needle");
     assert_eq!(
         matcher.wanted().unwrap().length,
-        crate::message::limits::FIELD_OCTETS as u64
+        crate::message::limits::FIELD_BYTES as u64
     );
     matcher.feed(message.as_bytes());
     assert_eq!(matcher.wanted(), None);

@@ -1,4 +1,4 @@
-//! Known answers by RFC section, every one of them also cut at every octet.
+//! Known answers by RFC section, every one of them also cut at every byte.
 mod hostile;
 mod matching;
 mod numbering;
@@ -7,7 +7,7 @@ mod properties;
 mod structures;
 
 use super::checks;
-use super::{Digest, Range};
+use super::{MessageMetadata, Range};
 use crate::wire::ast::SectionText;
 
 /// CRLF for LF, so that messages can be written here as they look.
@@ -15,9 +15,9 @@ fn crlf(text: &str) -> Vec<u8> {
     text.replace('\n', "\r\n").into_bytes()
 }
 
-/// Scan, check what holds for every message, and cut at every octet.
+/// Scan, check what holds for every message, and cut at every byte.
 fn scan(message: &[u8]) -> Vec<u8> {
-    checks::index_stays_inside(message);
+    checks::metadata_stays_inside_the_message(message);
     let stored = checks::scan(message, message.len());
     for at in 0..message.len() {
         let mut scanner = super::Scanner::new();
@@ -25,16 +25,16 @@ fn scan(message: &[u8]) -> Vec<u8> {
         scanner.feed(&message[at..]);
         assert_eq!(scanner.finish(), stored, "cut at {at}");
     }
-    checks::digest_does_not_depend_on_cuts(message, 1);
+    checks::metadata_does_not_depend_on_cuts(message, 1);
     stored
 }
 
-fn text(octets: &[u8]) -> &str {
-    str::from_utf8(octets).unwrap()
+fn text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).unwrap()
 }
 
 /// `""`, `"HEADER"`, `"1.2"`, `"1.2.MIME"` …
-fn locate(digest: &Digest<'_>, section: &str) -> Option<Range> {
+fn locate(metadata: &MessageMetadata<'_>, section: &str) -> Option<Range> {
     let mut part = Vec::new();
     let mut what = SectionText::All;
     for piece in section.split('.').filter(|piece| !piece.is_empty()) {
@@ -45,10 +45,14 @@ fn locate(digest: &Digest<'_>, section: &str) -> Option<Range> {
             number => part.push(number.parse().unwrap()),
         }
     }
-    digest.locate(&part, &what)
+    metadata.locate(&part, &what)
 }
 
-fn section<'a>(digest: &Digest<'_>, message: &'a [u8], section: &str) -> Option<&'a str> {
-    let range = locate(digest, section)?;
+fn section<'a>(
+    metadata: &MessageMetadata<'_>,
+    message: &'a [u8],
+    section: &str,
+) -> Option<&'a str> {
+    let range = locate(metadata, section)?;
     Some(text(checks::slice(message, range)))
 }

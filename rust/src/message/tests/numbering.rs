@@ -68,12 +68,12 @@ epilogue
 fn the_example_of_imap() {
     let message = crlf(EXAMPLE);
     let stored = scan(&message);
-    let digest = Digest::open(&stored).unwrap();
-    let get = |name: &str| section(&digest, &message, name);
+    let metadata = MessageMetadata::open(&stored).unwrap();
+    let get = |name: &str| section(&metadata, &message, name);
     for leaf in ["1", "2", "3.1", "3.2", "4.1", "4.2.1", "4.2.2.1", "4.2.2.2"] {
         assert_eq!(get(leaf), Some(leaf));
     }
-    let paths: Vec<String> = digest
+    let paths: Vec<String> = metadata
         .leaf_parts()
         .map(|part| {
             part.path
@@ -92,7 +92,7 @@ fn the_example_of_imap() {
         get("HEADER"),
         Some("Subject: outer\r\nContent-Type: multipart/mixed; boundary=a\r\n\r\n")
     );
-    assert_eq!(digest.header_size(), get("HEADER").unwrap().len() as u64);
+    assert_eq!(metadata.header_size(), get("HEADER").unwrap().len() as u64);
     assert!(get("TEXT").unwrap().starts_with("preamble\r\n--a\r\n"));
     assert!(get("TEXT").unwrap().ends_with("--a--\r\nepilogue\r\n"));
     assert_eq!(get("1.MIME"), Some("\r\n"));
@@ -139,13 +139,13 @@ fn the_example_of_imap() {
         assert_eq!(get(missing), None, "{missing}");
     }
     let names = |part: &[u32]| {
-        let fields = digest.header_fields(part)?;
+        let fields = metadata.header_fields(part)?;
         Some(fields.map(|field| text(field.name)).collect::<Vec<_>>())
     };
     assert_eq!(names(&[]), Some(vec!["Subject", "Content-Type"]));
     assert_eq!(names(&[4, 2]), Some(vec!["Subject", "Content-Type"]));
     assert_eq!(names(&[4]), None);
-    let fields: Vec<_> = digest.header_fields(&[4, 2]).unwrap().collect();
+    let fields: Vec<_> = metadata.header_fields(&[4, 2]).unwrap().collect();
     let first = Range {
         offset: fields[0].offset,
         length: fields[0].length,
@@ -157,8 +157,8 @@ fn the_example_of_imap() {
 fn a_message_that_is_no_multipart_is_its_part_1() {
     let message = crlf("Subject: s\n\nbody\n");
     let stored = scan(&message);
-    let digest = Digest::open(&stored).unwrap();
-    let get = |name: &str| section(&digest, &message, name);
+    let metadata = MessageMetadata::open(&stored).unwrap();
+    let get = |name: &str| section(&metadata, &message, name);
     assert_eq!(get("1"), Some("body\r\n"));
     assert_eq!(get("TEXT"), Some("body\r\n"));
     assert_eq!(get("1.MIME"), Some("Subject: s\r\n\r\n"));
@@ -171,31 +171,31 @@ fn a_message_that_is_no_multipart_is_its_part_1() {
 fn a_message_that_is_a_message() {
     let message = crlf("Content-Type: message/rfc822\n\nSubject: in\n\nbody\n");
     let stored = scan(&message);
-    let digest = Digest::open(&stored).unwrap();
-    let get = |name: &str| section(&digest, &message, name);
+    let metadata = MessageMetadata::open(&stored).unwrap();
+    let get = |name: &str| section(&metadata, &message, name);
     assert_eq!(get("1"), Some("Subject: in\r\n\r\nbody\r\n"));
     assert_eq!(get("1.HEADER"), Some("Subject: in\r\n\r\n"));
     assert_eq!(get("1.TEXT"), Some("body\r\n"));
     assert_eq!(get("1.1"), Some("body\r\n"));
     assert_eq!(get("1.1.MIME"), Some("Subject: in\r\n\r\n"));
     assert_eq!(get("1.1.1"), None);
-    let part = digest.part(&[1, 1]).unwrap();
+    let part = metadata.part(&[1, 1]).unwrap();
     assert_eq!(
         (part.media, part.subtype, part.encoding, part.lines),
         ("text", "plain", 0, 1)
     );
-    assert_eq!(digest.part(&[]).unwrap().length, message.len() as u64);
+    assert_eq!(metadata.part(&[]).unwrap().length, message.len() as u64);
 }
 
 #[test]
 fn bare_line_feeds_are_line_ends() {
     let message = EXAMPLE.as_bytes();
     let stored = scan(message);
-    let digest = Digest::open(&stored).unwrap();
+    let metadata = MessageMetadata::open(&stored).unwrap();
     for leaf in ["1", "2", "3.1", "3.2", "4.1", "4.2.1", "4.2.2.1", "4.2.2.2"] {
-        assert_eq!(section(&digest, message, leaf), Some(leaf));
+        assert_eq!(section(&metadata, message, leaf), Some(leaf));
     }
-    assert_eq!(digest.empty_line(&[]).unwrap().length, 1);
+    assert_eq!(metadata.empty_line(&[]).unwrap().length, 1);
 }
 
 #[test]
@@ -205,8 +205,8 @@ fn delimiters_that_are_some_and_that_are_none() {
             "Content-Type: multipart/mixed; boundary=\"{boundary}\"\n\n{body}"
         ));
         let stored = scan(&message);
-        let digest = Digest::open(&stored).unwrap();
-        digest
+        let metadata = MessageMetadata::open(&stored).unwrap();
+        metadata
             .leaf_parts()
             .map(|part| {
                 text(checks::slice(

@@ -99,12 +99,12 @@ fn parts_and_headers_are_those_that_mail_parser_sees() {
     for message in MESSAGES {
         let message = crlf(message);
         let stored = scan(&message);
-        let digest = Digest::open(&stored).unwrap();
+        let metadata = MessageMetadata::open(&stored).unwrap();
         let theirs = MessageParser::default().parse(&message).unwrap();
 
         let mut expected = Vec::new();
         leaves(&theirs, &mut expected);
-        let found: Vec<(u64, u64)> = digest
+        let found: Vec<(u64, u64)> = metadata
             .leaf_parts()
             .map(|part| (part.offset, part.length))
             .collect();
@@ -112,10 +112,10 @@ fn parts_and_headers_are_those_that_mail_parser_sees() {
 
         let collapsed =
             crate::message::text::fold::collapse(theirs.subject().unwrap()).into_owned();
-        assert_eq!(digest.subject(), collapsed);
-        assert_eq!(digest.message_id().map(text), theirs.message_id());
+        assert_eq!(metadata.subject(), collapsed);
+        assert_eq!(metadata.message_id().map(text), theirs.message_id());
         assert_eq!(
-            digest.sent().map(|(seconds, _)| seconds),
+            metadata.sent().map(|(seconds, _)| seconds),
             theirs.date().map(mail_parser::DateTime::to_timestamp)
         );
         let references = theirs
@@ -124,7 +124,7 @@ fn parts_and_headers_are_those_that_mail_parser_sees() {
             .map(<[_]>::to_vec)
             .unwrap_or_default();
         assert_eq!(
-            digest.references().map(text).collect::<Vec<_>>(),
+            metadata.references().map(text).collect::<Vec<_>>(),
             references
         );
 
@@ -141,10 +141,10 @@ fn parts_and_headers_are_those_that_mail_parser_sees() {
             (crate::wire::ast::Field::Cc, addresses(theirs.cc())),
         ] {
             for address in address {
-                assert!(digest.folded(field).contains(&address));
+                assert!(metadata.folded(field).contains(&address));
                 let (local, host) = address.split_once('@').unwrap();
                 let pair = format!("\"{local}\" \"{host}\")");
-                assert!(text(digest.envelope()).contains(&pair), "{pair}");
+                assert!(text(metadata.envelope()).contains(&pair), "{pair}");
             }
         }
     }

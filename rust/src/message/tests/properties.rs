@@ -1,6 +1,6 @@
 //! What must hold for messages of every shape.
 use super::*;
-use crate::message::{Needle, TextMatcher, VerbatimNames, fold};
+use crate::message::{CachedNames, Needle, TextMatcher, fold};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -179,8 +179,8 @@ impl Tree {
 proptest! {
     #[test]
     fn the_index_stays_inside_whatever_comes(message in soup(), portion in 1_usize..50) {
-        checks::index_stays_inside(&message);
-        checks::digest_does_not_depend_on_cuts(&message, portion);
+        checks::metadata_stays_inside_the_message(&message);
+        checks::metadata_does_not_depend_on_cuts(&message, portion);
         checks::decoding_does_not_depend_on_cuts(&message, portion);
     }
 
@@ -194,40 +194,40 @@ proptest! {
     }
 
     #[test]
-    fn octets_that_are_no_message(message in vec(any::<u8>(), 0..300), portion in 1_usize..50) {
-        checks::index_stays_inside(&message);
-        checks::digest_does_not_depend_on_cuts(&message, portion);
+    fn bytes_that_are_no_message(message in vec(any::<u8>(), 0..300), portion in 1_usize..50) {
+        checks::metadata_stays_inside_the_message(&message);
+        checks::metadata_does_not_depend_on_cuts(&message, portion);
         checks::decoding_does_not_depend_on_cuts(&message, portion);
     }
 
     #[test]
     fn damage_is_seen(message in soup(), at in any::<usize>(), with in any::<u8>()) {
-        checks::damaged_digest_is_refused(&message, at, with);
+        checks::corrupt_metadata_is_refused(&message, at, with);
     }
 
     #[test]
-    fn foreign_octets_are_no_digest(octets in vec(any::<u8>(), 0..200)) {
+    fn foreign_bytes_are_no_metadata(bytes in vec(any::<u8>(), 0..200)) {
         // Even behind a checksum that is right nothing goes wrong.
-        prop_assert!(Digest::open(&octets).is_err());
-        if let Ok(digest) = Digest::reopen(&octets) {
-            digest.leaf_parts().for_each(drop);
-            digest.references().for_each(drop);
-            digest.verbatim(VerbatimNames::all()).into_iter().flatten().for_each(drop);
-            digest.header_fields(&[]).into_iter().flatten().for_each(drop);
-            let _ = digest.locate(&[1, 2, 3], &SectionText::Header);
+        prop_assert!(MessageMetadata::open(&bytes).is_err());
+        if let Ok(metadata) = MessageMetadata::reopen(&bytes) {
+            metadata.leaf_parts().for_each(drop);
+            metadata.references().for_each(drop);
+            metadata.cached_fields(CachedNames::all()).into_iter().flatten().for_each(drop);
+            metadata.header_fields(&[]).into_iter().flatten().for_each(drop);
+            let _ = metadata.locate(&[1, 2, 3], &SectionText::Header);
         }
     }
 
     #[test]
     fn well_formed_messages_have_the_parts_they_were_made_of(tree in tree(), portion in 1_usize..100) {
         let message = tree.write("Subject: s\r\n", &mut 0).into_bytes();
-        checks::index_stays_inside(&message);
-        checks::digest_does_not_depend_on_cuts(&message, portion);
+        checks::metadata_stays_inside_the_message(&message);
+        checks::metadata_does_not_depend_on_cuts(&message, portion);
         let stored = checks::scan(&message, portion);
-        let digest = Digest::open(&stored).unwrap();
+        let metadata = MessageMetadata::open(&stored).unwrap();
         let mut expected = Vec::new();
         tree.leaves(&[], true, &mut expected);
-        let found: Vec<(Vec<u32>, String)> = digest
+        let found: Vec<(Vec<u32>, String)> = metadata
             .leaf_parts()
             .map(|part| {
                 let body = checks::slice(&message, Range { offset: part.offset, length: part.length });
@@ -253,26 +253,26 @@ proptest! {
             "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {name}\r\n\r\n{encoded}"
         );
         let stored = checks::scan(message.as_bytes(), 1000);
-        let digest = Digest::open(&stored).unwrap();
+        let metadata = MessageMetadata::open(&stored).unwrap();
         let needles = [Needle::new(&fold(&needle), false)];
-        let mut matcher = TextMatcher::new(&digest, &needles);
+        let mut matcher = TextMatcher::new(&metadata, &needles);
         while let Some(wanted) = matcher.wanted() {
-            let octets = checks::slice(message.as_bytes(), wanted);
-            matcher.feed(&octets[..portion.min(octets.len())]);
+            let bytes = checks::slice(message.as_bytes(), wanted);
+            matcher.feed(&bytes[..portion.min(bytes.len())]);
         }
         prop_assert_eq!(matcher.found(0), fold(&body).contains(&fold(&needle)));
     }
 }
 
-fn quoted(octets: &[u8]) -> String {
-    let escapes: Vec<String> = octets.iter().map(|octet| format!("={octet:02X}")).collect();
+fn quoted(bytes: &[u8]) -> String {
+    let escapes: Vec<String> = bytes.iter().map(|byte| format!("={byte:02X}")).collect();
     escapes.concat()
 }
 
-fn base64(octets: &[u8]) -> String {
+fn base64(bytes: &[u8]) -> String {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
-    for group in octets.chunks(3) {
+    for group in bytes.chunks(3) {
         let bits = (0..3).fold(0, |bits, at| {
             bits << 8 | u32::from(*group.get(at).unwrap_or(&0))
         });

@@ -6,15 +6,15 @@ use std::fmt::Write;
 
 fn envelope(header: &str) -> String {
     let stored = scan(&crlf(&format!("{header}\n\n")));
-    String::from_utf8(Digest::open(&stored).unwrap().envelope().to_vec()).unwrap()
+    String::from_utf8(MessageMetadata::open(&stored).unwrap().envelope().to_vec()).unwrap()
 }
 
 fn structure(message: &str) -> (String, String) {
     let stored = scan(&crlf(message));
-    let digest = Digest::open(&stored).unwrap();
+    let metadata = MessageMetadata::open(&stored).unwrap();
     (
-        text(digest.body()).to_owned(),
-        text(digest.bodystructure()).to_owned(),
+        text(metadata.body()).to_owned(),
+        text(metadata.bodystructure()).to_owned(),
     )
 }
 
@@ -48,12 +48,12 @@ Content-Type: TEXT/PLAIN; CHARSET=US-ASCII";
         "y".repeat(3028 - 91 * 32 - 2) + "\n"
     );
     let stored = checks::scan(&crlf(&message), 1000);
-    let digest = Digest::open(&stored).unwrap();
+    let metadata = MessageMetadata::open(&stored).unwrap();
     assert_eq!(
-        text(digest.body()),
+        text(metadata.body()),
         r#"("TEXT" "PLAIN" ("CHARSET" "US-ASCII") NIL NIL "7BIT" 3028 92)"#
     );
-    assert_eq!(digest.sent(), Some((837_595_405, -420)));
+    assert_eq!(metadata.sent(), Some((837_595_405, -420)));
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn what_an_envelope_says_of_odd_headers() {
     }
     let stored = scan(b"Subject: a\rb\0c\r\nTo: \xfc <x@y>\r\n\r\n");
     assert_eq!(
-        Digest::open(&stored).unwrap().envelope(),
+        MessageMetadata::open(&stored).unwrap().envelope(),
         b"(NIL \"a bc\" NIL NIL NIL (({1}\r\n\xfc NIL \"x\" \"y\")) NIL NIL NIL NIL)"
     );
     let long = "x".repeat(1001);
@@ -249,8 +249,8 @@ eA==
 
 #[test]
 fn types_that_are_missing_or_broken() {
-    let plain = |octets: u32, lines: u32| {
-        format!(r#"("TEXT" "PLAIN" ("CHARSET" "US-ASCII") NIL NIL "7BIT" {octets} {lines})"#)
+    let plain = |bytes: u32, lines: u32| {
+        format!(r#"("TEXT" "PLAIN" ("CHARSET" "US-ASCII") NIL NIL "7BIT" {bytes} {lines})"#)
     };
     for (message, expected) in [
         ("", plain(0, 0)),
@@ -314,8 +314,8 @@ fn types_that_are_missing_or_broken() {
 fn header_lines_that_are_no_fields() {
     let names = |message: &[u8]| {
         let stored = scan(message);
-        let digest = Digest::open(&stored).unwrap();
-        let fields = digest.header_fields(&[]).unwrap();
+        let metadata = MessageMetadata::open(&stored).unwrap();
+        let fields = metadata.header_fields(&[]).unwrap();
         fields
             .map(|field| (text(field.name).to_owned(), field.length))
             .collect::<Vec<_>>()
@@ -342,7 +342,7 @@ fn header_lines_that_are_no_fields() {
 }
 
 #[test]
-fn what_else_a_digest_knows() {
+fn what_else_a_metadata_knows() {
     let stored = scan(&crlf(
         "\
 Date: Fri, 21 Nov 1997 09:55:06 -0600
@@ -360,32 +360,35 @@ Content-Type: text/html; charset=utf-8
 <p>Hello,</p><p>Wörld</p>
 ",
     ));
-    let digest = Digest::open(&stored).unwrap();
-    assert_eq!(digest.sent(), Some((880_127_706, -360)));
-    assert_eq!(digest.subject(), "Re: [list] Grüße aus Bonn");
-    assert_eq!(digest.base_subject(), "Grüße aus Bonn");
-    assert_eq!(digest.base_subject_key(), "grüsse aus bonn");
-    assert!(digest.is_reply_or_forward());
-    assert_eq!(digest.message_id(), Some(&b"1@x"[..]));
-    assert_eq!(digest.references().collect::<Vec<_>>(), [b"2@x", b"3@x"]);
-    assert_eq!(digest.preview(), "Hello, Wörld");
-    assert_eq!(digest.part_count(), 1);
-    let keys = [From, To, Cc, DisplayFrom, DisplayTo].map(|key| digest.sort_key(key));
+    let metadata = MessageMetadata::open(&stored).unwrap();
+    assert_eq!(metadata.sent(), Some((880_127_706, -360)));
+    assert_eq!(metadata.subject(), "Re: [list] Grüße aus Bonn");
+    assert_eq!(metadata.base_subject(), "Grüße aus Bonn");
+    assert_eq!(metadata.base_subject_key(), "grüsse aus bonn");
+    assert!(metadata.is_reply_or_forward());
+    assert_eq!(metadata.message_id(), Some(&b"1@x"[..]));
+    assert_eq!(metadata.references().collect::<Vec<_>>(), [b"2@x", b"3@x"]);
+    assert_eq!(metadata.preview(), "Hello, Wörld");
+    assert_eq!(metadata.part_count(), 1);
+    let keys = [From, To, Cc, DisplayFrom, DisplayTo].map(|key| metadata.sort_key(key));
     assert_eq!(keys, ["joe", "team", "c", "jörg m", "team"]);
-    assert_eq!(digest.folded(Field::From), "jörg m <joe@example.org>");
-    assert_eq!(digest.folded(Field::Cc), "c@x, d@x");
-    assert_eq!(digest.folded(Field::Bcc), "");
-    assert_eq!(digest.folded(Field::Subject), "re: [list] grüsse aus bonn");
-    assert!(digest.folded_is_whole(Field::To));
+    assert_eq!(metadata.folded(Field::From), "jörg m <joe@example.org>");
+    assert_eq!(metadata.folded(Field::Cc), "c@x, d@x");
+    assert_eq!(metadata.folded(Field::Bcc), "");
+    assert_eq!(
+        metadata.folded(Field::Subject),
+        "re: [list] grüsse aus bonn"
+    );
+    assert!(metadata.folded_is_whole(Field::To));
 
     let stored = scan(b"In-Reply-To: joe's <5@x> of today <6@x>\r\nDate: x\r\n\r\n");
-    let digest = Digest::open(&stored).unwrap();
-    assert_eq!(digest.references().collect::<Vec<_>>(), [b"5@x"]);
-    assert_eq!((digest.sent(), digest.message_id()), (None, None));
+    let metadata = MessageMetadata::open(&stored).unwrap();
+    assert_eq!(metadata.references().collect::<Vec<_>>(), [b"5@x"]);
+    assert_eq!((metadata.sent(), metadata.message_id()), (None, None));
 }
 
 #[test]
-fn a_plain_mail_has_a_small_digest() {
+fn a_plain_mail_has_a_small_metadata() {
     let mut message = String::new();
     for number in 0..8 {
         let _ = write!(

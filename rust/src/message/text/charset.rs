@@ -1,7 +1,7 @@
-//! Octets to characters.
+//! Bytes to characters.
 //!
-//! Text that names no charset, ASCII, UTF-8 or one that nobody knows is taken as UTF-8; octets
-//! that are none are taken as windows-1252, which is what such text most often is. No octet is an
+//! Text that names no charset, ASCII, UTF-8 or one that nobody knows is taken as UTF-8; bytes
+//! that are none are taken as windows-1252, which is what such text most often is. No byte is an
 //! error: a text is better found in part than not at all.
 use encoding_rs::{CoderResult, Decoder, Encoding, REPLACEMENT, UTF_8, WINDOWS_1252};
 
@@ -10,7 +10,7 @@ fn named(label: &[u8]) -> Option<&'static Encoding> {
     Encoding::for_label(label).filter(|encoding| *encoding != REPLACEMENT)
 }
 
-/// True where octets below 128 are ASCII by that name, and others were not meant to be.
+/// True where bytes below 128 are ASCII by that name, and others were not meant to be.
 fn is_ascii(label: &[u8]) -> bool {
     [&b"us-ascii"[..], b"ascii", b"ansi_x3.4-1968", b""]
         .iter()
@@ -20,7 +20,7 @@ fn is_ascii(label: &[u8]) -> bool {
 /// Decodes one text in portions.
 pub struct CharsetDecoder {
     named: Option<Decoder>,
-    /// The beginning of a UTF-8 character, at most three octets.
+    /// The beginning of a UTF-8 character, at most three bytes.
     held: Vec<u8>,
 }
 
@@ -38,7 +38,7 @@ impl CharsetDecoder {
         }
     }
 
-    /// True where ASCII octets are always the characters they look like.
+    /// True where ASCII bytes are always the characters they look like.
     pub(crate) fn passes_ascii(&self) -> bool {
         let named = self.named.as_ref();
         named.is_some_and(|decoder| decoder.encoding().is_single_byte())
@@ -54,10 +54,10 @@ impl CharsetDecoder {
         !self.held.is_empty()
     }
 
-    /// Append what the next octets mean; `last` says that no more will come.
-    pub fn decode(&mut self, octets: &[u8], last: bool, to: &mut String) {
+    /// Append what the next bytes mean; `last` says that no more will come.
+    pub fn decode(&mut self, bytes: &[u8], last: bool, to: &mut String) {
         if let Some(decoder) = &mut self.named {
-            let mut rest = octets;
+            let mut rest = bytes;
             loop {
                 to.reserve(rest.len() + 16);
                 let (result, read, _) = decoder.decode_to_string(rest, to, last);
@@ -68,19 +68,19 @@ impl CharsetDecoder {
             }
         }
         if self.held.is_empty() {
-            self.held = guess(octets, last, to);
+            self.held = guess(bytes, last, to);
         } else {
             let mut joined = std::mem::take(&mut self.held);
-            joined.extend_from_slice(octets);
+            joined.extend_from_slice(bytes);
             self.held = guess(&joined, last, to);
         }
     }
 }
 
-/// Append octets as UTF-8 where they are, else as windows-1252. Returns the beginning of a
+/// Append bytes as UTF-8 where they are, else as windows-1252. Returns the beginning of a
 /// character at the end, where more may come.
-fn guess(octets: &[u8], last: bool, to: &mut String) -> Vec<u8> {
-    let mut rest = octets;
+fn guess(bytes: &[u8], last: bool, to: &mut String) -> Vec<u8> {
+    let mut rest = bytes;
     loop {
         let error = match str::from_utf8(rest) {
             Ok(text) => {
@@ -104,21 +104,21 @@ fn guess(octets: &[u8], last: bool, to: &mut String) -> Vec<u8> {
     }
 }
 
-/// Decode octets that name no charset.
-pub(crate) fn decode_unnamed(octets: &[u8], to: &mut String) {
-    guess(octets, true, to);
+/// Decode bytes that name no charset.
+pub(crate) fn decode_unnamed(bytes: &[u8], to: &mut String) {
+    guess(bytes, true, to);
 }
 
-/// Decode octets in a named charset; None where it is not known.
-pub(crate) fn decode_named(label: &[u8], octets: &[u8]) -> Option<String> {
+/// Decode bytes in a named charset; None where it is not known.
+pub(crate) fn decode_named(label: &[u8], bytes: &[u8]) -> Option<String> {
     let mut text = String::new();
     if is_ascii(label) {
-        decode_unnamed(octets, &mut text);
+        decode_unnamed(bytes, &mut text);
         return Some(text);
     }
     let label = str::from_utf8(label).ok()?;
     named(label.as_bytes())?;
-    CharsetDecoder::new(label).decode(octets, true, &mut text);
+    CharsetDecoder::new(label).decode(bytes, true, &mut text);
     Some(text)
 }
 
@@ -145,12 +145,12 @@ mod tests {
 
     #[test]
     fn texts_are_decoded_whole_and_cut_anywhere() {
-        for (charset, octets, text) in CASES {
-            for at in 0..=octets.len() {
+        for (charset, bytes, text) in CASES {
+            for at in 0..=bytes.len() {
                 let mut decoder = CharsetDecoder::new(charset);
                 let mut characters = String::new();
-                decoder.decode(&octets[..at], false, &mut characters);
-                decoder.decode(&octets[at..], true, &mut characters);
+                decoder.decode(&bytes[..at], false, &mut characters);
+                decoder.decode(&bytes[at..], true, &mut characters);
                 assert_eq!(characters, *text, "{charset} cut at {at}");
             }
         }

@@ -16,32 +16,32 @@ pub fn fold(text: &str) -> String {
 }
 
 /// Where folded text is put.
-pub(crate) trait Folded {
+pub(crate) trait FoldSink {
     /// Append ASCII in lower case.
     fn put_lower(&mut self, ascii: &str);
     /// Append a few characters.
-    fn put(&mut self, folded: Short);
+    fn put(&mut self, folded: ShortText);
 }
 
-/// At most seven octets of UTF-8, and their number: copied without asking how many they are.
+/// At most seven bytes of UTF-8, and their number: copied without asking how many they are.
 #[derive(Clone, Copy)]
-pub(crate) struct Short([u8; 8]);
+pub(crate) struct ShortText([u8; 8]);
 
-impl Short {
+impl ShortText {
     fn of(chars: impl Iterator<Item = char>) -> Self {
-        let (mut octets, mut used) = ([0; 8], 0_u8);
+        let (mut bytes, mut used) = ([0; 8], 0_u8);
         for char in chars {
             let text = &mut [0; 4];
             let text = char.encode_utf8(text).bytes();
-            // No character becomes more than three, of two octets each.
-            for (place, octet) in octets.iter_mut().take(7).skip(used.into()).zip(text) {
-                *place = octet;
+            // No character becomes more than three, of two bytes each.
+            for (place, byte) in bytes.iter_mut().take(7).skip(used.into()).zip(text) {
+                *place = byte;
                 used += 1;
             }
         }
-        let [.., length] = &mut octets;
+        let [.., length] = &mut bytes;
         *length = used;
-        Self(octets)
+        Self(bytes)
     }
 
     fn length(self) -> usize {
@@ -50,7 +50,7 @@ impl Short {
     }
 }
 
-impl Folded for String {
+impl FoldSink for String {
     fn put_lower(&mut self, ascii: &str) {
         let from = self.len();
         self.push_str(ascii);
@@ -59,13 +59,13 @@ impl Folded for String {
         }
     }
 
-    fn put(&mut self, folded: Short) {
-        let octets = folded.0.get(..folded.length()).unwrap_or_default();
-        self.push_str(str::from_utf8(octets).unwrap_or_default());
+    fn put(&mut self, folded: ShortText) {
+        let bytes = folded.0.get(..folded.length()).unwrap_or_default();
+        self.push_str(str::from_utf8(bytes).unwrap_or_default());
     }
 }
 
-impl Folded for Vec<u8> {
+impl FoldSink for Vec<u8> {
     fn put_lower(&mut self, ascii: &str) {
         let from = self.len();
         self.extend_from_slice(ascii.as_bytes());
@@ -74,7 +74,7 @@ impl Folded for Vec<u8> {
         }
     }
 
-    fn put(&mut self, folded: Short) {
+    fn put(&mut self, folded: ShortText) {
         let length = self.len() + folded.length();
         self.extend_from_slice(&folded.0);
         self.truncate(length);
@@ -82,7 +82,7 @@ impl Folded for Vec<u8> {
 }
 
 /// Append the folded form of `text`.
-pub(crate) fn fold_into(text: &str, to: &mut impl Folded) {
+pub(crate) fn fold_into(text: &str, to: &mut impl FoldSink) {
     let mut rest = text;
     while !rest.is_empty() {
         let (plain, other) = rest
@@ -102,9 +102,9 @@ pub(crate) fn fold_into(text: &str, to: &mut impl Folded) {
     }
 }
 
-/// How many octets are ASCII before the first that is not.
-fn ascii_at_start(octets: &[u8]) -> usize {
-    let (words, tail) = octets.as_chunks();
+/// How many bytes are ASCII before the first that is not.
+fn ascii_at_start(bytes: &[u8]) -> usize {
+    let (words, tail) = bytes.as_chunks();
     let mut at = 0;
     for word in words {
         let others = u64::from_le_bytes(*word) & u64::from_le_bytes([0x80; 8]);
@@ -113,20 +113,20 @@ fn ascii_at_start(octets: &[u8]) -> usize {
         }
         at += word.len();
     }
-    at + tail.iter().take_while(|octet| octet.is_ascii()).count()
+    at + tail.iter().take_while(|byte| byte.is_ascii()).count()
 }
 
-/// Octets that are folded where they stand at a time: so many are copied once more for a character
+/// Bytes that are folded where they stand at a time: so many are copied once more for a character
 /// that becomes longer or shorter.
-const PIECE_OCTETS: usize = 512;
+const PIECE_BYTES: usize = 512;
 
 /// Append the folded form of UTF-8, up to where it is none or ends inside a character; return what
 /// is left from there.
-pub(crate) fn fold_utf8<'a>(octets: &'a [u8], to: &mut Vec<u8>) -> &'a [u8] {
-    to.reserve(octets.len());
-    let mut rest = octets;
+pub(crate) fn fold_utf8<'a>(bytes: &'a [u8], to: &mut Vec<u8>) -> &'a [u8] {
+    to.reserve(bytes.len());
+    let mut rest = bytes;
     while !rest.is_empty() {
-        let piece = rest.get(..PIECE_OCTETS).unwrap_or(rest);
+        let piece = rest.get(..PIECE_BYTES).unwrap_or(rest);
         let from = to.len();
         to.extend_from_slice(piece);
         let appended = to.get_mut(from..).unwrap_or_default();
@@ -146,15 +146,15 @@ pub(crate) fn fold_utf8<'a>(octets: &'a [u8], to: &mut Vec<u8>) -> &'a [u8] {
     rest
 }
 
-/// Fold characters that become as many octets, as nearly all do; those of ASCII are in lower case.
-/// Return how many octets are done: what follows is another character, is cut off or is no UTF-8.
-fn fold_in_place(octets: &mut [u8]) -> usize {
-    let all = octets.len();
-    if octets.is_ascii() {
+/// Fold characters that become as many bytes, as nearly all do; those of ASCII are in lower case.
+/// Return how many bytes are done: what follows is another character, is cut off or is no UTF-8.
+fn fold_in_place(bytes: &mut [u8]) -> usize {
+    let all = bytes.len();
+    if bytes.is_ascii() {
         return all; // most texts: the table is for the others
     }
     let table = TABLE.as_slice();
-    let mut rest = octets;
+    let mut rest = bytes;
     loop {
         let done = all - rest.len();
         rest = match rest {
@@ -165,7 +165,7 @@ fn fold_in_place(octets: &mut [u8]) -> usize {
             }
             [a @ 0xc2..0xe0, b @ 0x80..0xc0, behind @ ..] => {
                 let row = usize::from(*a & 0x1f) << 6 | usize::from(*b & 0x3f);
-                let Some(Short([first, second, .., 2])) = table.get(row) else {
+                let Some(ShortText([first, second, .., 2])) = table.get(row) else {
                     return done;
                 };
                 (*a, *b) = (*first, *second);
@@ -175,7 +175,7 @@ fn fold_in_place(octets: &mut [u8]) -> usize {
                 let [a, b, c] = [*a & 0x0f, *b & 0x3f, *c & 0x3f].map(u32::from);
                 let char = char::from_u32(a << 12 | b << 6 | c);
                 if !char.is_some_and(has_no_case) {
-                    return done; // nor is what two octets would do for
+                    return done; // nor is what two bytes would do for
                 }
                 behind
             }
@@ -194,9 +194,9 @@ fn folded(char: char) -> impl Iterator<Item = char> {
 /// Characters below this are folded by a table: Latin, Greek, Cyrillic, Hebrew, Arabic.
 const TABLE_CHARS: u32 = 0x800;
 
-static TABLE: LazyLock<Vec<Short>> = LazyLock::new(|| {
+static TABLE: LazyLock<Vec<ShortText>> = LazyLock::new(|| {
     let chars = (0..TABLE_CHARS).filter_map(char::from_u32);
-    chars.map(|char| Short::of(folded(char))).collect()
+    chars.map(|char| ShortText::of(folded(char))).collect()
 });
 
 /// Letters of scripts that have no case, and signs: Indic to Myanmar, punctuation, arrows to
@@ -214,12 +214,12 @@ fn has_no_case(char: char) -> bool {
     )
 }
 
-fn fold_char(table: &[Short], char: char, to: &mut impl Folded) {
+fn fold_char(table: &[ShortText], char: char, to: &mut impl FoldSink) {
     let row = usize::try_from(u32::from(char)).ok();
     to.put(match row.and_then(|at| table.get(at)) {
         Some(row) => *row,
-        None if has_no_case(char) => Short::of(std::iter::once(char)),
-        None => return folded(char).for_each(|char| to.put(Short::of(std::iter::once(char)))),
+        None if has_no_case(char) => ShortText::of(std::iter::once(char)),
+        None => return folded(char).for_each(|char| to.put(ShortText::of(std::iter::once(char)))),
     });
 }
 
@@ -230,7 +230,7 @@ pub fn collapse(text: &str) -> Cow<'_, str> {
     let plain = text.trim_ascii() == text
         && !text
             .bytes()
-            .any(|octet| matches!(octet, b'\t' | b'\r' | b'\n'))
+            .any(|byte| matches!(byte, b'\t' | b'\r' | b'\n'))
         && memchr::memmem::find(text.as_bytes(), b"  ").is_none();
     if plain {
         return Cow::Borrowed(text);
@@ -270,9 +270,9 @@ mod tests {
         for char in '\0'..=char::MAX {
             let expected: String = folded(char).collect();
             assert_eq!(fold(&char.to_string()), expected, "{char:?}");
-            let mut octets = Vec::new();
-            fold_into(char.encode_utf8(&mut [0; 4]), &mut octets);
-            assert_eq!(octets, expected.as_bytes(), "{char:?}");
+            let mut bytes = Vec::new();
+            fold_into(char.encode_utf8(&mut [0; 4]), &mut bytes);
+            assert_eq!(bytes, expected.as_bytes(), "{char:?}");
         }
         for ascii in 0..70 {
             let text = "A".repeat(ascii) + "Ä" + &"B".repeat(ascii) + "日C";
@@ -281,32 +281,32 @@ mod tests {
         }
     }
 
-    fn folded_octets(octets: &[u8]) -> (Vec<u8>, &[u8]) {
+    fn folded_bytes(bytes: &[u8]) -> (Vec<u8>, &[u8]) {
         let mut folded = Vec::new();
-        let rest = fold_utf8(octets, &mut folded);
+        let rest = fold_utf8(bytes, &mut folded);
         (folded, rest)
     }
 
     #[test]
-    fn octets_are_folded_as_the_text_they_are() {
+    fn bytes_are_folded_as_the_text_they_are() {
         for char in '\0'..=char::MAX {
             let text = format!("A{char}B");
-            let (folded, rest) = folded_octets(text.as_bytes());
+            let (folded, rest) = folded_bytes(text.as_bytes());
             assert_eq!(folded, fold(&text).as_bytes(), "{char:?}");
             assert!(rest.is_empty());
         }
         let all = "Grüße, ΣΊΣΥΦΟΣ! İstanbul ŉ 日本語 \u{1e9e} 😀 ".repeat(40);
-        for from in (0..PIECE_OCTETS).filter(|from| all.is_char_boundary(*from)) {
+        for from in (0..PIECE_BYTES).filter(|from| all.is_char_boundary(*from)) {
             let text = &all[from..];
-            assert_eq!(folded_octets(text.as_bytes()).0, fold(text).as_bytes());
+            assert_eq!(folded_bytes(text.as_bytes()).0, fold(text).as_bytes());
         }
     }
 
     #[test]
-    fn octets_are_folded_up_to_what_is_no_utf8() {
+    fn bytes_are_folded_up_to_what_is_no_utf8() {
         for wrong in [
             &b"\x80"[..],
-            b"\xc1\x81", // A in two octets
+            b"\xc1\x81", // A in two bytes
             b"\xc3",
             b"\xc3A",
             b"\xe0\x84\x80", // Ā in three
@@ -319,8 +319,8 @@ mod tests {
             b"\xff",
         ] {
             for before in ["", "É", "日", "😀", "ŉ"] {
-                let octets = [before.as_bytes(), wrong].concat();
-                let (folded, rest) = folded_octets(&octets);
+                let bytes = [before.as_bytes(), wrong].concat();
+                let (folded, rest) = folded_bytes(&bytes);
                 assert_eq!(folded, fold(before).as_bytes());
                 assert_eq!(rest, wrong);
             }

@@ -5,7 +5,7 @@ use crate::message::mime::transfer::TransferDecoder;
 
 /// What the scanner kept of the beginning of a text part.
 pub(crate) struct Excerpt<'a> {
-    pub octets: &'a [u8],
+    pub bytes: &'a [u8],
     pub encoding: i8,
     pub charset: &'a str,
     pub is_html: bool,
@@ -14,12 +14,12 @@ pub(crate) struct Excerpt<'a> {
 impl Excerpt<'_> {
     /// At most [`PREVIEW_CHARS`] characters of text for people; empty where there are none.
     pub(crate) fn preview(&self) -> String {
-        let mut octets = Vec::new();
+        let mut bytes = Vec::new();
         let mut transfer = TransferDecoder::new(self.encoding);
-        transfer.feed(self.octets, &mut octets);
-        transfer.finish(&mut octets);
+        transfer.feed(self.bytes, &mut bytes);
+        transfer.finish(&mut bytes);
         let mut text = String::new();
-        CharsetDecoder::new(self.charset).decode(&octets, false, &mut text);
+        CharsetDecoder::new(self.charset).decode(&bytes, false, &mut text);
         if self.is_html {
             return clip(without_tags(&text).chars());
         }
@@ -179,7 +179,7 @@ fn without_entities(text: &str, to: &mut String) {
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once('&') {
         to.push_str(before);
-        let end = behind.bytes().take(10).position(|octet| octet == b';');
+        let end = behind.bytes().take(10).position(|byte| byte == b';');
         let named = end.and_then(|end| behind.split_at_checked(end));
         let meant = named.and_then(|(name, tail)| Some((entity(name)?, tail.get(1..)?)));
         let char;
@@ -193,9 +193,9 @@ fn without_entities(text: &str, to: &mut String) {
 mod tests {
     use super::*;
 
-    fn preview(octets: &[u8], encoding: i8, charset: &str, is_html: bool) -> String {
+    fn preview(bytes: &[u8], encoding: i8, charset: &str, is_html: bool) -> String {
         Excerpt {
-            octets,
+            bytes,
             encoding,
             charset,
             is_html,

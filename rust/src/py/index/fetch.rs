@@ -92,13 +92,13 @@ struct Mappings<'a, 'py> {
 
 impl<'py> Source for Mappings<'_, 'py> {
     type Error = PyErr;
-    type Octets = Octets<'py>;
+    type Bytes = Octets<'py>;
 
     fn keywords(&self, set: u32) -> PyResult<Octets<'py>> {
         self.keywords.get_item(set)?.extract()
     }
 
-    fn digest(&self, body: u64) -> PyResult<Octets<'py>> {
+    fn metadata(&self, body: u64) -> PyResult<Octets<'py>> {
         self.digests.get_item(body)?.extract()
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::PyMapping;
 
-use crate::filepool::{Gathering, Searching, Segments, unread};
+use crate::filepool::{ColumnBuilder, SearchTask, Segments, pending_messages};
 use crate::index::Record;
-use crate::index::search::{self, Answers, Context, HeaderColumns, Place};
+use crate::index::search::{self, Answers, Context, HeaderColumns, MailboxKey};
 use crate::py::numbers::{PyUidMap, PyUidSet};
 use crate::py::snapshot::PySnapshot;
 use crate::py::wire::PySearchProgram;
@@ -16,7 +16,7 @@ use crate::py::wire::PySearchProgram;
 impl PySearchProgram {
     #[getter]
     fn needs_digest(&self) -> bool {
-        search::needs_digest(&self.key)
+        search::needs_metadata(&self.key)
     }
 
     #[getter]
@@ -49,7 +49,8 @@ impl PySearchProgram {
             keyword_sets: &sets,
             now,
         };
-        Ok(search::Bound::new(&self.key, &context).map(|bound| PyBoundSearch(Arc::new(bound))))
+        Ok(search::BoundSearch::new(&self.key, &context)
+            .map(|bound| PyBoundSearch(Arc::new(bound))))
     }
 }
 
@@ -79,13 +80,13 @@ impl PyHeaderColumns {
 
     #[getter]
     fn octets(&self) -> usize {
-        self.columns.octets()
+        self.columns.memory_bytes()
     }
 }
 
 /// `BoundSearch`
 #[pyclass(frozen, name = "BoundSearch", module = "imapvm._core")]
-pub(crate) struct PyBoundSearch(Arc<search::Bound>);
+pub(crate) struct PyBoundSearch(Arc<search::BoundSearch>);
 
 #[pymethods]
 impl PyBoundSearch {
@@ -110,7 +111,7 @@ impl PyBoundSearch {
         let segments = Segments::new(snapshot.group()?, mailbox, Some(&uids.set))?;
         let asked = columns.map(|columns| Asked {
             columns: Arc::clone(&columns.columns),
-            place: Place {
+            place: MailboxKey {
                 group: columns.group,
                 mailbox,
             },
@@ -132,7 +133,7 @@ impl PyBoundSearch {
 /// Header columns that were looked up, and for messages up to which UID.
 struct Asked {
     columns: Arc<HeaderColumns>,
-    place: Place,
+    place: MailboxKey,
     upto: u32,
 }
 
@@ -142,7 +143,7 @@ const WORTHWHILE: usize = 4;
 /// `Undecided`
 #[pyclass(frozen, name = "Undecided", module = "imapvm._core")]
 pub(crate) struct PyUndecided {
-    bound: Arc<search::Bound>,
+    bound: Arc<search::BoundSearch>,
     records: Vec<Record>,
     asked: Option<Asked>,
 }
@@ -153,7 +154,7 @@ impl PyUndecided {
         self.records.len()
     }
 
-    fn gather(&self, snapshot: &PySnapshot, parts: usize) -> PyResult<Vec<PyGathering>> {
+    fn gather(&self, snapshot: &PySnapshot, parts: usize) -> PyResult<Vec<PyColumnBuilder>> {
         let Some(Asked {
             columns,
             place,
@@ -162,7 +163,7 @@ impl PyUndecided {
         else {
             return Ok(Vec::new());
         };
-        let Some(behind) = columns.behind(*place, &self.bound.fields(), *upto) else {
+        let Some(behind) = columns.stale(*place, &self.bound.fields(), *upto) else {
             return Ok(Vec::new());
         };
         let known = |record: &Record| record.uid <= behind.covered;
@@ -170,7 +171,7 @@ impl PyUndecided {
         if asking == 0 {
             return Ok(Vec::new());
         }
-        let unread = unread(snapshot.group()?, place.mailbox, behind.covered, *upto)?;
+        let unread = pending_messages(snapshot.group()?, place.mailbox, behind.covered, *upto)?;
         if unread.len() > asking.saturating_mul(WORTHWHILE) {
             return Ok(Vec::new());
         }
@@ -178,14 +179,14 @@ impl PyUndecided {
         let each = unread.len().div_ceil(parts.max(1)).max(1);
         let parts = unread.chunks(each);
         Ok(parts
-            .map(|part| PyGathering {
-                gathering: Gathering::new(&behind.fields, part.to_vec()),
+            .map(|part| PyColumnBuilder {
+                gathering: ColumnBuilder::new(&behind.fields, part.to_vec()),
                 covered,
             })
             .collect())
     }
 
-    fn keep(&self, gathered: Vec<PyRef<'_, PyGathering>>) {
+    fn keep(&self, gathered: Vec<PyRef<'_, PyColumnBuilder>>) {
         let (Some(asked), Some(covered)) = (&self.asked, gathered.first().map(|part| part.covered))
         else {
             return;
@@ -200,21 +201,21 @@ impl PyUndecided {
         }
     }
 
-    fn parts(&self, count: usize) -> Vec<PySearching> {
+    fn parts(&self, count: usize) -> Vec<PySearchTask> {
         let records = self.records.len().div_ceil(count.max(1)).max(1);
         let parts = self.records.chunks(records);
         parts
-            .map(|part| PySearching(Searching::new(Arc::clone(&self.bound), part.to_vec())))
+            .map(|part| PySearchTask(SearchTask::new(Arc::clone(&self.bound), part.to_vec())))
             .collect()
     }
 }
 
 /// `Searching`
 #[pyclass(name = "Searching", module = "imapvm._core")]
-pub(crate) struct PySearching(Searching);
+pub(crate) struct PySearchTask(SearchTask);
 
 #[pymethods]
-impl PySearching {
+impl PySearchTask {
     fn step(&mut self, py: Python<'_>, snapshot: &PySnapshot, most: u64) -> PyResult<bool> {
         let group = snapshot.group()?;
         let search = &mut self.0;
@@ -229,14 +230,14 @@ impl PySearching {
 
 /// `Gathering`
 #[pyclass(name = "Gathering", module = "imapvm._core")]
-pub(crate) struct PyGathering {
-    gathering: Gathering,
+pub(crate) struct PyColumnBuilder {
+    gathering: ColumnBuilder,
     /// What was gathered begins behind this UID.
     covered: u32,
 }
 
 #[pymethods]
-impl PyGathering {
+impl PyColumnBuilder {
     fn __len__(&self) -> usize {
         self.gathering.len()
     }

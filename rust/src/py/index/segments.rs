@@ -7,7 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PySet};
 
-use crate::index::{self, Record, Refused, columns};
+use crate::index::{self, AppendError, Record, columns};
 use crate::numbers::Runs;
 use crate::py::buffer::Octets;
 use crate::py::numbers::{PyUidSet, equality, hash};
@@ -143,14 +143,14 @@ fn python(records: Vec<Record>) -> Vec<PyRecord> {
     records.into_iter().map(PyRecord::from).collect()
 }
 
-impl From<Refused> for PyErr {
-    fn from(refused: Refused) -> Self {
+impl From<AppendError> for PyErr {
+    fn from(refused: AppendError) -> Self {
         match refused {
-            Refused::Corrupt(corrupt) => corrupt.into(),
-            Refused::NotAscending(uid) => {
+            AppendError::Corrupt(corrupt) => corrupt.into(),
+            AppendError::NotAscending(uid) => {
                 PyValueError::new_err(format!("UID {uid} is not above the one before it"))
             }
-            Refused::Full => PyValueError::new_err("more than SEGMENT_RECORDS"),
+            AppendError::Full => PyValueError::new_err("more than SEGMENT_RECORDS"),
         }
     }
 }
@@ -234,12 +234,7 @@ pub(crate) fn segment_store<'py>(
 #[allow(clippy::needless_pass_by_value)] // holds the buffer
 pub(crate) fn segment_counts(segment: Octets<'_>) -> PyResult<(u32, u32, u32, u64)> {
     let counts = columns::counts(&segment)?;
-    Ok((
-        counts.messages,
-        counts.unseen,
-        counts.deleted,
-        counts.octets,
-    ))
+    Ok((counts.messages, counts.unseen, counts.deleted, counts.bytes))
 }
 
 #[pyfunction]

@@ -116,7 +116,7 @@ fn what_is_missing_or_damaged_is_an_error() {
         Err(Trouble::Missing)
     );
     let mut kept = Kept::of(&[(1, b"Subject: x\r\n\r\n")]);
-    kept.digests.get_mut(&1).unwrap()[9] ^= 1;
+    kept.metadata.get_mut(&1).unwrap()[9] ^= 1;
     assert!(matches!(
         answers(&[FetchItem::Envelope], &[one], &kept),
         Err(Trouble::Corrupt(_))

@@ -12,11 +12,11 @@ use crate::index::{Record, append};
 use crate::message::Scanner;
 use crate::wire::ast::{Partial, Section, SectionText};
 
-/// Keyword sets and digests of a test; a missing one is an error, as it is in Python.
+/// Keyword sets and metadata of a test; a missing one is an error, as it is in Python.
 #[derive(Default)]
 struct Kept {
     keywords: HashMap<u32, Vec<u8>>,
-    digests: HashMap<u64, Vec<u8>>,
+    metadata: HashMap<u64, Vec<u8>>,
     messages: HashMap<u64, Vec<u8>>,
 }
 
@@ -34,14 +34,14 @@ impl From<Corrupt> for Trouble {
 
 impl Source for Kept {
     type Error = Trouble;
-    type Octets = Vec<u8>;
+    type Bytes = Vec<u8>;
 
     fn keywords(&self, set: u32) -> Result<Vec<u8>, Trouble> {
         self.keywords.get(&set).cloned().ok_or(Trouble::Missing)
     }
 
-    fn digest(&self, body: u64) -> Result<Vec<u8>, Trouble> {
-        self.digests.get(&body).cloned().ok_or(Trouble::Missing)
+    fn metadata(&self, body: u64) -> Result<Vec<u8>, Trouble> {
+        self.metadata.get(&body).cloned().ok_or(Trouble::Missing)
     }
 }
 
@@ -51,13 +51,13 @@ impl Kept {
         for (body, message) in messages {
             let mut scanner = Scanner::new();
             scanner.feed(message);
-            kept.digests.insert(*body, scanner.finish());
+            kept.metadata.insert(*body, scanner.finish());
             kept.messages.insert(*body, message.to_vec());
         }
         kept
     }
 
-    /// What a client gets: pieces with the octets of bodies in their places.
+    /// What a client gets: pieces with the bytes of bodies in their places.
     fn sent(&self, pieces: &[Piece]) -> String {
         let mut out = Vec::new();
         let mut was_text = false;

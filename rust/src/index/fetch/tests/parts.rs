@@ -121,7 +121,7 @@ fn parts_are_numbered_as_in_the_example() {
     ];
     for (part, text, name, expected) in table {
         let value = match expected {
-            Some(octets) => format!("{{{}}}\r\n{octets}", octets.len()),
+            Some(bytes) => format!("{{{}}}\r\n{bytes}", bytes.len()),
             None => "NIL".into(),
         };
         assert_eq!(sent(body(part, text)), format!("BODY[{name}] {value}"));
@@ -169,12 +169,12 @@ fn neighbouring_fields_are_read_together() {
     assert_eq!((slices.count(), pieces.len()), (1, 3));
 }
 
-/// RFC 3516: the encoding is undone by whoever reads the octets.
+/// RFC 3516: the encoding is undone by whoever reads the bytes.
 #[test]
 fn binary_with_an_encoding_is_a_slice_to_decode() {
     let offset = NESTED
         .windows(4)
-        .position(|octets| octets == b"dHdv")
+        .position(|bytes| bytes == b"dHdv")
         .unwrap() as u64;
     let mut slice = BinarySlice {
         body: 1,
@@ -207,21 +207,21 @@ fn binary_with_an_encoding_is_a_slice_to_decode() {
 }
 
 #[test]
-fn what_the_digest_has_rendered_stands_there_as_it_is() {
+fn what_the_metadata_has_rendered_stands_there_as_it_is() {
     let kept = Kept::of(&[(1, NESTED)]);
-    let digest = Digest::open(&kept.digests[&1]).unwrap();
+    let metadata = MessageMetadata::open(&kept.metadata[&1]).unwrap();
     for (item, name, rendered) in [
-        (FetchItem::Envelope, "ENVELOPE", digest.envelope()),
-        (FetchItem::Body, "BODY", digest.body()),
+        (FetchItem::Envelope, "ENVELOPE", metadata.envelope()),
+        (FetchItem::Body, "BODY", metadata.body()),
         (
             FetchItem::BodyStructure,
             "BODYSTRUCTURE",
-            digest.bodystructure(),
+            metadata.bodystructure(),
         ),
         (
             FetchItem::Preview,
             "PREVIEW",
-            &format!("\"{}\"", digest.preview()).into_bytes(),
+            &format!("\"{}\"", metadata.preview()).into_bytes(),
         ),
     ] {
         let rendered = std::str::from_utf8(rendered).unwrap();

@@ -56,7 +56,7 @@ fn sections_of_a_simple_message() {
         ),
         (body(&[2], SectionText::All), "BODY[2] NIL".into()),
         (body(&[1], SectionText::Header), "BODY[1.HEADER] NIL".into()),
-        // The empty string ends at octet 0 of nothing: a partial past the end is not an error.
+        // The empty string ends at byte 0 of nothing: a partial past the end is not an error.
         (
             body_partial(SectionText::Text, 4, 5),
             format!("BODY[TEXT]<4> {}", literal("o Joe")),
@@ -147,7 +147,7 @@ fn an_empty_message_is_an_empty_string() {
 }
 
 #[test]
-fn binary_without_an_encoding_is_left_to_who_reads_the_octets() {
+fn binary_without_an_encoding_is_left_to_who_reads_the_bytes() {
     let (kept, one) = simple();
     let partial = Some(Partial { start: 6, count: 3 });
     let slice = |start, count| {
@@ -205,12 +205,12 @@ fn binary_without_an_encoding_is_left_to_who_reads_the_octets() {
     }
 }
 
-/// What a list of messages shows is in the digests: no message is read for it.
+/// What a list of messages shows is in the metadata: no message is read for it.
 #[test]
-fn fields_that_digests_keep_are_sent_from_there() {
+fn fields_that_metadata_keep_are_sent_from_there() {
     let long = format!(
         "References: {}\r\nX-Odd: 1\r\nTo: a@b\r\n\r\n",
-        "<a@b>".repeat(crate::message::limits::VERBATIM_FIELD_OCTETS / 5)
+        "<a@b>".repeat(crate::message::limits::CACHED_FIELD_BYTES / 5)
     );
     let part = b"Content-Type: message/rfc822\r\n\r\nTo: c@d\r\n\r\n";
     for (message, path, names, is_read) in [
@@ -275,7 +275,7 @@ fn header() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    /// The octets are those that stand in the message, wherever they are taken from.
+    /// The bytes are those that stand in the message, wherever they are taken from.
     #[test]
     fn named_fields_are_those_of_the_message(
         message in header(),
@@ -286,17 +286,17 @@ proptest! {
         count in prop_oneof![1..60_u64, Just(u64::MAX)],
     ) {
         let kept = Kept::of(&[(1, &message)]);
-        let digest = crate::message::Digest::open(&kept.digests[&1]).unwrap();
+        let metadata = crate::message::MessageMetadata::open(&kept.metadata[&1]).unwrap();
         let mut expected = Vec::new();
-        for field in digest.header_fields(&[]).unwrap() {
+        for field in metadata.header_fields(&[]).unwrap() {
             let name = std::str::from_utf8(field.name).unwrap();
             if picked.iter().any(|one| one.eq_ignore_ascii_case(name)) {
                 let from = field.offset as usize;
                 expected.extend_from_slice(&message[from..from + field.length as usize]);
             }
         }
-        let header = digest.header_size() as usize;
-        if digest.empty_line(&[]).unwrap().length > 0 || header < message.len() {
+        let header = metadata.header_size() as usize;
+        if metadata.empty_line(&[]).unwrap().length > 0 || header < message.len() {
             expected.extend_from_slice(b"\r\n");
         }
         let from = expected.len().min(start as usize);
@@ -313,7 +313,7 @@ proptest! {
         }
     }
 
-    /// The octets of a literal are the cut of the whole, wherever the cut falls, and its head
+    /// The bytes of a literal are the cut of the whole, wherever the cut falls, and its head
     /// counts them.
     #[test]
     fn a_partial_is_a_cut_of_the_whole(
@@ -325,19 +325,19 @@ proptest! {
         let (kept, one) = simple();
         let names = fields(&picked);
         let text = if not { SectionText::HeaderFieldsNot(names) } else { SectionText::HeaderFields(names) };
-        let octets = |item: FetchItem| {
+        let bytes = |item: FetchItem| {
             let sent = answers(&[item], &[one], &kept).unwrap();
             let value = sent.split_once("] ").or(sent.split_once("> ")).unwrap().1;
             match value.strip_suffix(")\r\n").unwrap() {
                 "\"\"" => String::new(),
                 literal => {
-                    let (head, octets) = literal.split_once("\r\n").unwrap();
-                    assert_eq!(head, format!("{{{}}}", octets.len()));
-                    octets.to_string()
+                    let (head, bytes) = literal.split_once("\r\n").unwrap();
+                    assert_eq!(head, format!("{{{}}}", bytes.len()));
+                    bytes.to_string()
                 }
             }
         };
-        let whole = octets(body(&[], text.clone()));
+        let whole = bytes(body(&[], text.clone()));
         let partial = body_partial(text, start, count);
         let from = whole.len().min(start as usize);
         let upto = whole.len().min((start + count) as usize);

@@ -1,12 +1,12 @@
-//! Header columns beside the digests that they were put together from.
+//! Header columns beside the metadata that they were put together from.
 
 use proptest::prelude::*;
 
 use super::model::{self, Mailbox, Text, has, joined, mailbox, simple, texts_by_uid, textual};
 use super::*;
-use crate::message::limits::FOLDED_OCTETS;
+use crate::message::limits::FOLDED_BYTES;
 
-const PLACE: Place = Place {
+const PLACE: MailboxKey = MailboxKey {
     group: 1,
     mailbox: 7,
 };
@@ -15,14 +15,18 @@ const PLENTY: usize = 1 << 20;
 fn column(messages: impl IntoIterator<Item = (u32, String)>) -> Column {
     let mut column = Column::default();
     for (uid, subject) in messages {
-        let stored = digest(format!("Subject: {subject}\r\n\r\n").as_bytes());
-        column.append(uid, &Digest::open(&stored).unwrap(), Field::Subject);
+        let stored = metadata(format!("Subject: {subject}\r\n\r\n").as_bytes());
+        column.append(
+            uid,
+            &MessageMetadata::open(&stored).unwrap(),
+            Field::Subject,
+        );
     }
     column
 }
 
 /// A bound search for a subject, in a mailbox of which the client knows everything.
-fn subject(needle: &str) -> Bound {
+fn subject(needle: &str) -> BoundSearch {
     let mailbox = Mailbox {
         records: vec![],
         numbers: UidMap::new(UidSet::run(1, u32::MAX)),
@@ -49,7 +53,7 @@ fn keep(columns: &HeaderColumns, field: Field, range: (u32, u32), parts: &[&Colu
 fn subjects() -> impl Strategy<Value = Vec<(u32, String)>> {
     let word = || prop_oneof![Just("Alpha"), Just("beta"), Just("Stra\u{df}e"), Just("")];
     let short = proptest::collection::vec(word(), 0..4).prop_map(|words| words.join(" "));
-    let cut = word().prop_map(|word| "-".repeat(FOLDED_OCTETS) + word);
+    let cut = word().prop_map(|word| "-".repeat(FOLDED_BYTES) + word);
     let text = prop_oneof![20 => short, 1 => cut];
     proptest::collection::btree_map(1..100_u32, text, 0..60)
         .prop_map(|texts| texts.into_iter().collect())
@@ -59,7 +63,7 @@ proptest! {
     /// However it was put together: at once or bit by bit, in parts, with searches that overtake
     /// each other and whose work is done twice.
     #[test]
-    fn a_column_says_what_its_digests_say(
+    fn a_column_says_what_its_metadata_say(
         subjects in subjects(),
         cuts in proptest::collection::vec((1..100_u32, 0..50_u32), 1..8),
         needle in prop_oneof![Just("alpha"), Just("ETA"), Just("strasse"), Just("a b"), Just("-")],
@@ -83,11 +87,11 @@ proptest! {
         let (mut here, mut whole) = (Vec::new(), Vec::new());
         for (uid, subject) in &subjects {
             if *uid <= covered && asked.contains(uid) {
-                let stored = digest(format!("Subject: {subject}\r\n\r\n").as_bytes());
-                let digest = Digest::open(&stored).unwrap();
-                let has = digest.folded(Field::Subject).contains(&crate::message::fold(needle));
+                let stored = metadata(format!("Subject: {subject}\r\n\r\n").as_bytes());
+                let metadata = MessageMetadata::open(&stored).unwrap();
+                let has = metadata.folded(Field::Subject).contains(&crate::message::fold(needle));
                 here.extend(has.then_some(*uid));
-                whole.extend(digest.folded_is_whole(Field::Subject).then_some(*uid));
+                whole.extend(metadata.folded_is_whole(Field::Subject).then_some(*uid));
             }
         }
         prop_assert_eq!((found, known), (here, whole));
@@ -95,7 +99,7 @@ proptest! {
 
     /// With columns that know some of the messages, all programs find what they find without.
     #[test]
-    fn columns_decide_as_digests_do(
+    fn columns_decide_as_metadata_do(
         mailbox in mailbox(),
         texts in texts_by_uid(),
         key in joined(prop_oneof![simple().boxed(), textual().boxed(), textual().boxed()]),
@@ -104,8 +108,8 @@ proptest! {
         let columns = HeaderColumns::new(PLENTY);
         let mut subjects = Column::default();
         for uid in 1..=covered {
-            let stored = digest(&texts[uid as usize].message());
-            subjects.append(uid, &Digest::open(&stored).unwrap(), Field::Subject);
+            let stored = metadata(&texts[uid as usize].message());
+            subjects.append(uid, &MessageMetadata::open(&stored).unwrap(), Field::Subject);
         }
         keep(&columns, Field::Subject, (0, covered), &[&subjects]);
         let bound = mailbox.bind(&key).unwrap();
@@ -179,24 +183,24 @@ fn the_highest_uids_are_found() {
 fn what_is_behind_is_told_by_field() {
     let columns = HeaderColumns::new(PLENTY);
     let fields = [Field::From, Field::Subject];
-    let behind = |fields: &[Field], covered| {
-        Some(Behind {
+    let stale = |fields: &[Field], covered| {
+        Some(StaleColumns {
             fields: fields.to_vec(),
             covered,
         })
     };
-    assert_eq!(columns.behind(PLACE, &fields, 5), behind(&fields, 0));
+    assert_eq!(columns.stale(PLACE, &fields, 5), stale(&fields, 0));
     keep(&columns, Field::From, (0, 5), &[]);
-    assert_eq!(columns.behind(PLACE, &fields, 5), behind(&fields[1..], 0));
+    assert_eq!(columns.stale(PLACE, &fields, 5), stale(&fields[1..], 0));
     keep(&columns, Field::Subject, (0, 7), &[]);
-    assert_eq!(columns.behind(PLACE, &fields, 5), None);
-    assert_eq!(columns.behind(PLACE, &fields, 9), behind(&fields, 5));
-    assert_eq!(columns.behind(PLACE, &[], 9), None);
-    let elsewhere = Place { group: 2, ..PLACE };
-    assert_eq!(columns.behind(elsewhere, &fields, 5), behind(&fields, 0));
+    assert_eq!(columns.stale(PLACE, &fields, 5), None);
+    assert_eq!(columns.stale(PLACE, &fields, 9), stale(&fields, 5));
+    assert_eq!(columns.stale(PLACE, &[], 9), None);
+    let elsewhere = MailboxKey { group: 2, ..PLACE };
+    assert_eq!(columns.stale(elsewhere, &fields, 5), stale(&fields, 0));
 }
 
-/// A column was dropped while somebody gathered what comes behind its end: there would be a gap
+/// A column was dropped while somebody gathered what comes stale its end: there would be a gap
 /// that nobody fills.
 #[test]
 fn what_does_not_begin_where_a_column_ends_is_not_kept() {
@@ -208,7 +212,7 @@ fn what_does_not_begin_where_a_column_ends_is_not_kept() {
         &[&column([(7, "x".into())])],
     );
     assert_eq!(
-        columns.behind(PLACE, &[Field::Subject], 9).unwrap().covered,
+        columns.stale(PLACE, &[Field::Subject], 9).unwrap().covered,
         0
     );
     let all = UidSet::run(1, 9);
@@ -222,28 +226,25 @@ fn a_column_that_is_too_large_keeps_what_there_is_room_for() {
         .collect();
     let whole = HeaderColumns::new(PLENTY);
     keep(&whole, Field::Subject, (0, 100), &[&column(texts.clone())]);
-    let needed = whole.octets();
+    let needed = whole.memory_bytes();
     let all = UidSet::run(1, 100);
 
     let enough = HeaderColumns::new(needed);
     keep(&enough, Field::Subject, (0, 100), &[&column(texts.clone())]);
-    assert_eq!(enough.octets(), needed);
+    assert_eq!(enough.memory_bytes(), needed);
     assert_eq!(said(&enough, "number", &all).unwrap().0.len(), 100);
     assert_eq!(
-        enough
-            .behind(PLACE, &[Field::Subject], 101)
-            .unwrap()
-            .covered,
+        enough.stale(PLACE, &[Field::Subject], 101).unwrap().covered,
         100
     );
 
     let narrow = HeaderColumns::new(needed - 1);
     keep(&narrow, Field::Subject, (0, 100), &[&column(texts)]);
-    assert!(narrow.octets() < needed);
+    assert!(narrow.memory_bytes() < needed);
     let known = said(&narrow, "number", &all).unwrap().1;
     assert_eq!(known, (1..=99).collect::<Vec<_>>());
     // It does not grow any more, so nobody gathers for it.
-    assert_eq!(narrow.behind(PLACE, &[Field::Subject], 101), None);
+    assert_eq!(narrow.stale(PLACE, &[Field::Subject], 101), None);
     keep(
         &narrow,
         Field::Subject,
@@ -259,18 +260,22 @@ fn the_column_that_was_not_used_for_longest_goes() {
     let one = {
         let columns = HeaderColumns::new(PLENTY);
         keep(&columns, Field::Subject, (0, 1), &[&text(1)]);
-        columns.octets()
+        columns.memory_bytes()
     };
     let columns = HeaderColumns::new(2 * one);
     keep(&columns, Field::Subject, (0, 1), &[&text(1)]);
     keep(&columns, Field::From, (0, 1), &[&text(1)]);
-    assert_eq!(columns.octets(), 2 * one);
+    assert_eq!(columns.memory_bytes(), 2 * one);
     let all = UidSet::run(1, 1);
     assert!(said(&columns, "x", &all).is_some()); // From is the older one now
     keep(&columns, Field::To, (0, 1), &[&text(1)]);
-    assert_eq!(columns.octets(), 2 * one, "what was dropped is given back");
+    assert_eq!(
+        columns.memory_bytes(),
+        2 * one,
+        "what was dropped is given back"
+    );
     assert!(said(&columns, "x", &all).is_some());
-    let is_there = |field| columns.behind(PLACE, &[field], 1).is_none();
+    let is_there = |field| columns.stale(PLACE, &[field], 1).is_none();
     assert!(is_there(Field::To) && !is_there(Field::From));
 }
 
@@ -283,8 +288,8 @@ fn threads_that_fill_one_column_do_not_fill_it_twice() {
         for step in [7, 10, 25, 400] {
             let columns = &columns;
             scope.spawn(move || {
-                while let Some(Behind { covered, .. }) =
-                    columns.behind(PLACE, &[Field::Subject], 400)
+                while let Some(StaleColumns { covered, .. }) =
+                    columns.stale(PLACE, &[Field::Subject], 400)
                 {
                     let upto = (covered + step).min(400);
                     let texts = column((covered + 1..=upto).map(|uid| (uid, "x".into())));
@@ -300,5 +305,5 @@ fn threads_that_fill_one_column_do_not_fill_it_twice() {
     );
     let texts = 400 * (2 * size_of::<u32>() + 2);
     let spare = texts / 8;
-    assert!(columns.octets() <= COLUMN_OCTETS + texts + spare);
+    assert!(columns.memory_bytes() <= COLUMN_BYTES + texts + spare);
 }

@@ -25,13 +25,13 @@ proptest! {
             .filter(|record| mailbox.matches(&key, record, &Text::default()))
             .map(|record| record.uid)
             .collect();
-        prop_assert!(scanned.open.is_empty() && !needs_digest(&key));
+        prop_assert!(scanned.open.is_empty() && !needs_metadata(&key));
         prop_assert!(scanned.found.iter().eq(expected.iter().copied()));
         prop_assert_eq!(&scanned.found.intersection(bound.candidates()), &scanned.found);
     }
 
     #[test]
-    fn digests_and_octets_decide_the_rest(
+    fn metadata_and_bytes_decide_the_rest(
         mailbox in mailbox(),
         texts in texts_by_uid(),
         key in joined(prop_oneof![simple().boxed(), textual().boxed()]),
@@ -39,7 +39,7 @@ proptest! {
     ) {
         let bound = mailbox.bind(&key).unwrap();
         let scanned = mailbox.scan(&bound);
-        prop_assert!(scanned.open.is_empty() || needs_digest(&key));
+        prop_assert!(scanned.open.is_empty() || needs_metadata(&key));
         let mut found: BTreeSet<u32> = scanned.found.iter().collect();
         for record in scanned.open {
             let message = texts[record.uid as usize].message();
@@ -70,16 +70,16 @@ proptest! {
     }
 }
 
-fn digest(message: &[u8]) -> Vec<u8> {
+fn metadata(message: &[u8]) -> Vec<u8> {
     let mut scanner = Scanner::new();
     scanner.feed(message);
     scanner.finish()
 }
 
-/// The answer about one message, whose octets are fed in portions where they are wanted.
-fn decided(bound: &Bound, record: &Record, message: &[u8], portion: usize) -> bool {
-    let stored = digest(message);
-    match bound.decide(record, &Digest::open(&stored).unwrap()) {
+/// The answer about one message, whose bytes are fed in portions where they are wanted.
+fn decided(bound: &BoundSearch, record: &Record, message: &[u8], portion: usize) -> bool {
+    let stored = metadata(message);
+    match bound.decide(record, &MessageMetadata::open(&stored).unwrap()) {
         Decision::Known(known) => known,
         Decision::Text(mut search) => {
             let mut fed = 0;
@@ -231,14 +231,14 @@ fn neighbours_in_a_segment_are_not_decided() {
     }
 }
 
-/// What the digest had to cut is looked for in the message.
+/// What the metadata had to cut is looked for in the message.
 #[test]
-fn a_subject_longer_than_the_digest_keeps_is_read() {
-    let words = "word ".repeat(crate::message::limits::FOLDED_OCTETS / 5);
+fn a_subject_longer_than_the_metadata_keeps_is_read() {
+    let words = "word ".repeat(crate::message::limits::FOLDED_BYTES / 5);
     let message = format!("X: y\r\nSubject: {words}\r\n Needle\r\n\r\nbody\r\n");
-    let stored = digest(message.as_bytes());
+    let stored = metadata(message.as_bytes());
     assert!(
-        !Digest::open(&stored)
+        !MessageMetadata::open(&stored)
             .unwrap()
             .folded_is_whole(Field::Subject)
     );
@@ -281,16 +281,16 @@ fn a_subject_longer_than_the_digest_keeps_is_read() {
     }
 }
 
-/// What the digest keeps word for word decides; only what was too long for it is read.
+/// What the metadata keeps word for word decides; only what was too long for it is read.
 #[test]
-fn header_fields_that_a_digest_keeps_are_not_read() {
-    let long = "<a@b> ".repeat(crate::message::limits::VERBATIM_FIELD_OCTETS / 6);
+fn header_fields_that_a_metadata_keeps_are_not_read() {
+    let long = "<a@b> ".repeat(crate::message::limits::CACHED_FIELD_BYTES / 6);
     let message = format!(
         "List-Id: =?utf-8?q?Caf=C3=A9?=\r\n talk\r\nX-Mailer: one\r\nX-MAILER: two\r\n\
          References: {long}\r\n\r\nbody\r\n"
     );
-    let stored = digest(message.as_bytes());
-    let digest = Digest::open(&stored).unwrap();
+    let stored = metadata(message.as_bytes());
+    let metadata = MessageMetadata::open(&stored).unwrap();
     let one = crate::index::record::records_of(&[1, 0, 0, 0].repeat(14))
         .next()
         .unwrap();
@@ -311,7 +311,7 @@ fn header_fields_that_a_digest_keeps_are_not_read() {
         ("List-Post", "", Some(false)),
     ] {
         let key = SearchKey::Header(name.as_bytes().to_vec(), text.into());
-        let known = match mailbox.bind(&key).unwrap().decide(&one, &digest) {
+        let known = match mailbox.bind(&key).unwrap().decide(&one, &metadata) {
             Decision::Known(known) => Some(known),
             Decision::Text(_) => None,
         };
@@ -323,7 +323,7 @@ fn header_fields_that_a_digest_keeps_are_not_read() {
 #[test]
 fn a_header_field_is_read_once_for_all_who_ask() {
     let message = b"X-A: one\r\nX-A: two\r\nX-A: three\r\n\r\n";
-    let stored = digest(message);
+    let stored = metadata(message);
     let header = |text: &str| SearchKey::Header(b"x-a".to_vec(), text.into());
     let key = SearchKey::And(vec![header("two"), header("t"), header("W")]);
     let numbers = UidMap::new(UidSet::run(1, 1));
@@ -334,12 +334,14 @@ fn a_header_field_is_read_once_for_all_who_ask() {
         keyword_sets: &[],
         now: 0,
     };
-    let bound = Bound::new(&key, &context).unwrap();
+    let bound = BoundSearch::new(&key, &context).unwrap();
     let record = crate::index::record::records_of(&[1, 0, 0, 0].repeat(14))
         .next()
         .unwrap();
-    let Decision::Text(mut search) = bound.decide(&record, &Digest::open(&stored).unwrap()) else {
-        panic!("it needs octets");
+    let Decision::Text(mut search) =
+        bound.decide(&record, &MessageMetadata::open(&stored).unwrap())
+    else {
+        panic!("it needs bytes");
     };
     let mut read = Vec::new();
     while let Some(Range { offset, length }) = search.wanted() {

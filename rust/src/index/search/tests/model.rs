@@ -108,7 +108,7 @@ pub(super) struct Mailbox {
 }
 
 impl Mailbox {
-    pub(super) fn bind(&self, key: &SearchKey) -> Option<Bound> {
+    pub(super) fn bind(&self, key: &SearchKey) -> Option<BoundSearch> {
         let context = Context {
             numbers: &self.numbers,
             saved: &self.saved,
@@ -116,7 +116,7 @@ impl Mailbox {
             keyword_sets: &keyword_sets(),
             now: NOW,
         };
-        Bound::new(key, &context)
+        BoundSearch::new(key, &context)
     }
 
     fn segments(&self) -> Vec<Vec<u8>> {
@@ -124,11 +124,11 @@ impl Mailbox {
         each.map(|records| append(b"", records).unwrap()).collect()
     }
 
-    pub(super) fn scan(&self, bound: &Bound) -> Scanned {
+    pub(super) fn scan(&self, bound: &BoundSearch) -> Scanned {
         self.scan_with(bound, &Answers::default())
     }
 
-    pub(super) fn scan_with(&self, bound: &Bound, answers: &Answers) -> Scanned {
+    pub(super) fn scan_with(&self, bound: &BoundSearch, answers: &Answers) -> Scanned {
         bound
             .scan(
                 self.segments().iter().map(|segment| Ok(&**segment)),
@@ -217,7 +217,7 @@ impl Text {
     pub(super) fn message(&self) -> Vec<u8> {
         let mut out = format!("Subject: {}\r\n", self.subject);
         if let Some(note) = self.note {
-            // The digest keeps X-Mailer where it is not too long; white space does not count.
+            // The metadata keeps X-Mailer where it is not too long; white space does not count.
             let space = " ".repeat(self.space);
             out += &format!("X-Note: {note}\r\nX-Mailer:{space}{note}\r\n");
         }

@@ -1,17 +1,17 @@
-//! The table `digests`.
+//! The table `metadata`.
 
 use std::borrow::Cow;
 
-use super::{Group, VALUE_OCTETS, chunk_key};
+use super::{Group, VALUE_BYTES, chunk_key};
 use crate::numbers::Corrupt;
-use crate::pages::Cursor;
+use crate::pages::TableCursor;
 
-/// Looks up digests; those of neighbouring bodies cost little.
-pub struct Digests<'a> {
-    cursor: Cursor<'a>,
+/// Looks up metadata; those of neighbouring bodies cost little.
+pub struct MetadataTable<'a> {
+    cursor: TableCursor<'a>,
 }
 
-impl<'a> Digests<'a> {
+impl<'a> MetadataTable<'a> {
     /// Of a group.
     ///
     /// # Errors
@@ -21,7 +21,7 @@ impl<'a> Digests<'a> {
         Ok(Self { cursor })
     }
 
-    /// The digest of a body, as stored; None where it has none.
+    /// The metadata of a body, as stored; None where it has none.
     ///
     /// # Errors
     /// The file is damaged.
@@ -29,13 +29,13 @@ impl<'a> Digests<'a> {
         let Some(first) = self.cursor.get(&chunk_key(body, 0))? else {
             return Ok(None);
         };
-        if first.len() < VALUE_OCTETS {
+        if first.len() < VALUE_BYTES {
             return Ok(Some(Cow::Borrowed(first)));
         }
         let mut whole = first.to_vec();
         let mut piece = first;
         for chunk in 1.. {
-            if piece.len() < VALUE_OCTETS {
+            if piece.len() < VALUE_BYTES {
                 break;
             }
             let Some(more) = self.cursor.get(&chunk_key(body, chunk))? else {

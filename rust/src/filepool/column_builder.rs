@@ -1,15 +1,15 @@
-//! Header columns of messages, put together from their digests.
+//! Header columns of messages, put together from their metadata.
 
-use super::{Digests, Group, Segments};
+use super::{Group, MetadataTable, Segments};
 use crate::index::Segment;
 use crate::index::search::Column;
-use crate::message::Digest;
+use crate::message::MessageMetadata;
 use crate::numbers::{Corrupt, UidSet};
 use crate::wire::ast::Field;
 
 /// A message of which something is to be gathered.
 #[derive(Clone, Copy, Debug)]
-pub struct Unread {
+pub struct PendingMessage {
     uid: u32,
     body: u64,
 }
@@ -18,41 +18,41 @@ pub struct Unread {
 ///
 /// # Errors
 /// A segment is damaged.
-pub fn unread(
+pub fn pending_messages(
     group: Group<'_>,
     mailbox: u64,
     covered: u32,
     upto: u32,
-) -> Result<Vec<Unread>, Corrupt> {
+) -> Result<Vec<PendingMessage>, Corrupt> {
     let wanted = UidSet::run(covered.saturating_add(1), upto);
-    let mut unread = Vec::new();
+    let mut pending = Vec::new();
     for stored in Segments::new(group, mailbox, Some(&wanted))? {
         let records = Segment::open(stored?)?.iter();
         let new = records.filter(|record| wanted.contains(record.uid()));
-        unread.extend(new.map(|record| Unread {
+        pending.extend(new.map(|record| PendingMessage {
             uid: record.uid(),
             body: record.body(),
         }));
     }
-    Ok(unread)
+    Ok(pending)
 }
 
 /// Gathers some fields of some messages, step by step.
-pub struct Gathering {
+pub struct ColumnBuilder {
     columns: Vec<(Field, Column)>,
-    unread: Vec<Unread>,
-    /// The first whose digest has not been looked at.
+    pending: Vec<PendingMessage>,
+    /// The first whose metadata has not been looked at.
     at: usize,
 }
 
-impl Gathering {
+impl ColumnBuilder {
     /// Gather from some messages; UIDs ascending.
     #[must_use]
-    pub fn new(fields: &[Field], unread: Vec<Unread>) -> Self {
+    pub fn new(fields: &[Field], pending: Vec<PendingMessage>) -> Self {
         let columns = fields.iter().map(|field| (*field, Column::default()));
         Self {
             columns: columns.collect(),
-            unread,
+            pending,
             at: 0,
         }
     }
@@ -60,35 +60,35 @@ impl Gathering {
     /// How many messages.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.unread.len()
+        self.pending.len()
     }
 
     /// True where there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.unread.is_empty()
+        self.pending.is_empty()
     }
 
-    /// Look at digests until so many octets were read; true when all is gathered.
+    /// Look at metadata until so many bytes were read; true when all is gathered.
     ///
-    /// A message whose digest cannot be read is left out: who has to know of it finds out why.
+    /// A message whose metadata cannot be read is left out: who has to know of it finds out why.
     ///
     /// # Errors
-    /// There is no table of digests.
-    pub fn step(&mut self, group: Group<'_>, most: u64) -> Result<bool, Corrupt> {
-        let mut digests = Digests::new(group)?;
+    /// There is no table of metadata.
+    pub fn step(&mut self, group: Group<'_>, max_bytes: u64) -> Result<bool, Corrupt> {
+        let mut metadata = MetadataTable::new(group)?;
         let mut read = 0;
-        while let Some(Unread { uid, body }) = self.unread.get(self.at).copied() {
-            if read >= most {
+        while let Some(PendingMessage { uid, body }) = self.pending.get(self.at).copied() {
+            if read >= max_bytes {
                 return Ok(false);
             }
             self.at += 1;
-            if let Ok(Some(stored)) = digests.get(body)
-                && let Ok(digest) = Digest::open(&stored)
+            if let Ok(Some(stored)) = metadata.get(body)
+                && let Ok(metadata) = MessageMetadata::open(&stored)
             {
                 read += stored.len() as u64;
                 for (field, column) in &mut self.columns {
-                    column.append(uid, &digest, *field);
+                    column.append(uid, &metadata, *field);
                 }
             }
         }

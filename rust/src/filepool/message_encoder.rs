@@ -1,19 +1,19 @@
 //! The table `bodies`: a message on its way in.
 
-use super::VALUE_OCTETS;
-use super::bodies::{HEAD_OCTETS, RAW, VERSION, frame_octets, to_usize};
+use super::VALUE_BYTES;
+use super::bodies::{HEAD_BYTES, RAW, VERSION, frame_bytes, to_usize};
 use super::compress::compress;
-use crate::message::{Digest, Scanner, thread_hash};
+use crate::message::{MessageMetadata, Scanner, thread_hash};
 
-/// A frame with fewer octets stays as it is: undoing it costs more than the pages it would save.
+/// A frame with fewer bytes stays as it is: undoing it costs more than the pages it would save.
 const COMPRESS_FROM: usize = 16 * 1024;
 const LEVEL: i32 = 1;
 
 /// Scans a message as it arrives, and cuts it into frames, each compressed where that pays.
 ///
-/// Holds at most one frame, what is packed and was not taken, and what one `feed` brought.
+/// Holds at limit one frame, what is packed and was not taken, and what one `feed` brought.
 #[derive(Default)]
-pub struct Packing {
+pub struct MessageEncoder {
     scanner: Scanner,
     size: u64,
     frame: Vec<u8>,
@@ -24,41 +24,41 @@ pub struct Packing {
 }
 
 /// A message that is ready to be stored.
-pub struct Packed {
+pub struct EncodedMessage {
     /// Chunk numbers and values of the table `bodies`; those that were taken are not here.
     pub rows: Vec<(u32, Vec<u8>)>,
-    /// The message's digest, as stored.
-    pub digest: Vec<u8>,
-    /// Hashes of the Message-IDs that tell its thread, the most telling first.
+    /// The message's metadata, as stored.
+    pub metadata: Vec<u8>,
+    /// Hashes of the Message-IDs that tell its thread, the limit telling first.
     pub threads: Vec<u64>,
 }
 
-impl Packing {
-    /// Octets of the message so far.
+impl MessageEncoder {
+    /// Bytes of the message so far.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Octets that are packed and were not taken.
+    /// Bytes that are packed and were not taken.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.stored.len()
     }
 
-    /// Octets in memory.
+    /// Bytes in memory.
     #[must_use]
     pub fn held(&self) -> usize {
         self.stored.len() + self.frame.len()
     }
 
-    /// The message's next octets, in any portions.
-    pub fn feed(&mut self, octets: &[u8]) {
-        self.scanner.feed(octets);
-        self.size += octets.len() as u64;
-        let mut rest = octets;
+    /// The message's next bytes, in any portions.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.scanner.feed(bytes);
+        self.size += bytes.len() as u64;
+        let mut rest = bytes;
         while !rest.is_empty() {
-            let whole = to_usize(frame_octets(self.lengths.len() as u64));
+            let whole = to_usize(frame_bytes(self.lengths.len() as u64));
             let room = whole - self.frame.len();
             let (piece, behind) = rest.split_at_checked(room).unwrap_or((rest, b""));
             self.frame.extend_from_slice(piece);
@@ -71,9 +71,9 @@ impl Packing {
 
     /// Whole values of what is packed, to be stored before the message is complete.
     pub fn take_values(&mut self) -> Vec<Vec<u8>> {
-        let whole = self.stored.len() - self.stored.len() % VALUE_OCTETS;
+        let whole = self.stored.len() - self.stored.len() % VALUE_BYTES;
         let values = self.stored.drain(..whole).collect::<Vec<u8>>();
-        values.chunks(VALUE_OCTETS).map(<[u8]>::to_vec).collect()
+        values.chunks(VALUE_BYTES).map(<[u8]>::to_vec).collect()
     }
 
     /// The message is complete.
@@ -82,20 +82,20 @@ impl Packing {
     /// and then row 0 holds as much as it can. Of more references than `references` the nearest
     /// count, and the first, which began the thread.
     #[must_use]
-    pub fn finish(mut self, first: u32, references: usize) -> Packed {
+    pub fn finish(mut self, first: u32, references: usize) -> EncodedMessage {
         if !self.frame.is_empty() {
             self.close_frame();
         }
-        let before = HEAD_OCTETS + 4 * self.lengths.len();
+        let before = HEAD_BYTES + 4 * self.lengths.len();
         let inline = if first == 1 {
-            VALUE_OCTETS.saturating_sub(before).min(self.stored.len())
+            VALUE_BYTES.saturating_sub(before).min(self.stored.len())
         } else {
             0
         };
         let (here, behind) = self.stored.split_at_checked(inline).unwrap_or_default();
         let mut head = Vec::with_capacity(before + inline);
         head.extend([VERSION, 0]);
-        // No number is cut off: a value has 4,080 octets, and the largest message 768 frames.
+        // No number is cut off: a value has 4,080 bytes, and the largest message 768 frames.
         head.extend(u16::try_from(inline).unwrap_or(u16::MAX).to_le_bytes());
         head.extend(
             u16::try_from(self.lengths.len())
@@ -107,15 +107,15 @@ impl Packing {
         head.extend(self.lengths.iter().flat_map(|length| length.to_le_bytes()));
         head.extend_from_slice(here);
         let mut rows = vec![(0, head)];
-        rows.extend((first..).zip(behind.chunks(VALUE_OCTETS).map(<[u8]>::to_vec)));
-        let digest = self.scanner.finish();
-        let threads = Digest::reopen(&digest).map_or_else(
+        rows.extend((first..).zip(behind.chunks(VALUE_BYTES).map(<[u8]>::to_vec)));
+        let metadata = self.scanner.finish();
+        let threads = MessageMetadata::reopen(&metadata).map_or_else(
             |_| Vec::new(), // it was made just now
-            |digest| thread_hashes(&digest, references),
+            |metadata| thread_hashes(&metadata, references),
         );
-        Packed {
+        EncodedMessage {
             rows,
-            digest,
+            metadata,
             threads,
         }
     }
@@ -139,22 +139,22 @@ impl Packing {
     }
 }
 
-/// A frame is 128 KiB at most.
-fn length(octets: usize) -> u32 {
-    u32::try_from(octets).unwrap_or(u32::MAX)
+/// A frame is 128 KiB at limit.
+fn length(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 /// Its own id (an answer may have come before it), then what it refers to, nearest first.
-fn thread_hashes(digest: &Digest<'_>, most: usize) -> Vec<u64> {
-    let references: Vec<&[u8]> = digest.references().collect();
-    let skipped = references.len().saturating_sub(most);
+fn thread_hashes(metadata: &MessageMetadata<'_>, limit: usize) -> Vec<u64> {
+    let references: Vec<&[u8]> = metadata.references().collect();
+    let skipped = references.len().saturating_sub(limit);
     let nearest = references
         .iter()
         .skip(if skipped > 0 { skipped + 1 } else { 0 })
         .rev();
     let oldest = references.first().filter(|_| skipped > 0);
-    let mut hashes = Vec::with_capacity(most + 1);
-    for id in digest.message_id().iter().chain(nearest).chain(oldest) {
+    let mut hashes = Vec::with_capacity(limit + 1);
+    for id in metadata.message_id().iter().chain(nearest).chain(oldest) {
         let hash = thread_hash(id);
         if !hashes.contains(&hash) {
             hashes.push(hash);

@@ -1,81 +1,81 @@
-//! SEARCH where the index does not decide: digests, and then octets, message by message.
+//! SEARCH where the index does not decide: metadata, and then bytes, message by message.
 
 use std::sync::Arc;
 
-use super::{Bodies, Digests, Fault, Group};
+use super::{Bodies, BodyError, Group, MetadataTable};
 use crate::index::Record;
-use crate::index::search::{Bound, Decision, TextSearch};
-use crate::message::Digest;
+use crate::index::search::{BoundSearch, Decision, TextSearch};
+use crate::message::MessageMetadata;
 use crate::numbers::{Corrupt, Runs, UidSet};
 
 /// A part of a search, carried out step by step.
-pub struct Searching {
-    bound: Arc<Bound>,
+pub struct SearchTask {
+    bound: Arc<BoundSearch>,
     records: Vec<Record>,
     /// The first of which nothing is known.
     at: usize,
-    /// Of that one, what its digest left open.
+    /// Of that one, what its metadata left open.
     open: Option<Box<TextSearch>>,
     found: Runs,
-    /// Octets that were read last.
-    octets: Vec<u8>,
+    /// Bytes that were read last.
+    bytes: Vec<u8>,
 }
 
-impl Searching {
+impl SearchTask {
     /// Search some messages; UIDs ascending.
     #[must_use]
-    pub fn new(bound: Arc<Bound>, records: Vec<Record>) -> Self {
+    pub fn new(bound: Arc<BoundSearch>, records: Vec<Record>) -> Self {
         Self {
             bound,
             records,
             at: 0,
             open: None,
             found: Runs::new(),
-            octets: Vec::new(),
+            bytes: Vec::new(),
         }
     }
 
-    /// Look at digests and messages until so many octets were read; true when all is decided.
+    /// Look at metadata and messages until so many bytes were read; true when all is decided.
     ///
     /// What has been removed does not match: it was expunged an hour ago.
     ///
     /// # Errors
-    /// A digest or message is damaged.
-    pub fn step(&mut self, group: Group<'_>, most: u64) -> Result<bool, Corrupt> {
-        let mut digests = Digests::new(group)?;
+    /// A metadata or message is damaged.
+    pub fn step(&mut self, group: Group<'_>, max_bytes: u64) -> Result<bool, Corrupt> {
+        let mut metadata = MetadataTable::new(group)?;
         let mut bodies = Bodies::new(group)?;
         let mut read = 0;
         while let Some(record) = self.records.get(self.at).copied() {
-            if read >= most {
+            if read >= max_bytes {
                 return Ok(false);
             }
             let Some(mut search) = (match self.open.take() {
                 Some(search) => Some(search),
-                None => self.decide(&mut digests, record, &mut read)?,
+                None => self.decide(&mut metadata, record, &mut read)?,
             }) else {
                 self.at += 1;
                 continue;
             };
             let mut gone = false;
             while let Some(range) = search.wanted() {
-                if read >= most {
+                if read >= max_bytes {
                     self.open = Some(search);
                     return Ok(false);
                 }
-                self.octets.clear();
-                match bodies.read(record.body, range.offset, range.length, &mut self.octets) {
-                    Ok(()) if self.octets.is_empty() => {
-                        return Err(Corrupt("a message is shorter than its digest says"));
+                self.bytes.clear();
+                match bodies.read(record.body, range.offset, range.length, &mut self.bytes) {
+                    Ok(()) if self.bytes.is_empty() => {
+                        return Err(Corrupt("a message is shorter than its metadata says"));
                     }
                     Ok(()) => {}
-                    Err(Fault::Gone) => {
+                    Err(BodyError::Gone) => {
                         gone = true;
                         break;
                     }
-                    Err(Fault::Corrupt(corrupt)) => return Err(corrupt),
+                    Err(BodyError::Corrupt(corrupt)) => return Err(corrupt),
                 }
-                read += self.octets.len() as u64;
-                search.feed(&self.octets);
+                read += self.bytes.len() as u64;
+                search.feed(&self.bytes);
             }
             if !gone && search.matched() {
                 self.found.push(record.uid, record.uid);
@@ -85,19 +85,20 @@ impl Searching {
         Ok(true)
     }
 
-    /// Look at a message's digest; return what is to be read where that does not decide.
+    /// Look at a message's metadata; return what is to be read where that does not decide.
     fn decide(
         &mut self,
-        digests: &mut Digests<'_>,
+        metadata: &mut MetadataTable<'_>,
         record: Record,
         read: &mut u64,
     ) -> Result<Option<Box<TextSearch>>, Corrupt> {
-        let Some(stored) = digests.get(record.body)? else {
+        let Some(stored) = metadata.get(record.body)? else {
             return Ok(None);
         };
         *read += stored.len() as u64;
-        let digest = Digest::open_front(&stored).map_err(|_| Corrupt("a digest is damaged"))?;
-        match self.bound.decide(&record, &digest) {
+        let metadata = MessageMetadata::open_lazily(&stored)
+            .map_err(|_| Corrupt("message metadata is damaged"))?;
+        match self.bound.decide(&record, &metadata) {
             Decision::Known(matches) => {
                 if matches {
                     self.found.push(record.uid, record.uid);
