@@ -27,12 +27,12 @@ class FakeAccounts:
 class FakeBody:
     def __init__(self, pool):
         self.pool = pool
-        self.octets = b""
+        self.data = b""
         self.discarded = False
 
     def feed(self, data):
-        self.octets += data
-        return len(self.octets) > self.pool.spill_above
+        self.data += data
+        return len(self.data) > self.pool.spill_above
 
     async def spill(self):
         await trio.lowlevel.checkpoint()
@@ -41,7 +41,7 @@ class FakeBody:
             raise StoreUnavailableError("The disk is full.")
 
     def finish(self):
-        return self.octets
+        return self.data
 
     async def discard(self):
         self.discarded = True

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from imapvm.intake.envelope import Envelope, Recipient, Sender
 from imapvm.intake.spool import bsmtp
-from imapvm.intake.spool.bsmtp import BsmtpError, MessageBegins, MessageEnds, read_bsmtp
+from imapvm.intake.spool.bsmtp import BsmtpError, BsmtpMessageEnd, BsmtpMessageStart, read_bsmtp
 from imapvm.intake.spool.file import crlf_lines, dot_stuffed, write_bsmtp
 from imapvm.model.limits import (
     INCOMING_MAX,
@@ -38,11 +38,11 @@ def messages(octets, most=SPOOL_READ_MAX):
     found = []
     for part in read_bsmtp(Portions(octets, most)):
         match part:
-            case MessageBegins(envelope):
+            case BsmtpMessageStart(envelope):
                 found.append((envelope, []))
             case bytes():
                 found[-1][1].append(part)
-            case MessageEnds():
+            case BsmtpMessageEnd():
                 found[-1] = (found[-1][0], b"".join(found[-1][1]))
     return found
 

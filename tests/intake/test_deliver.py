@@ -17,7 +17,7 @@ from imapvm.filepool.errors import (
 )
 from imapvm.intake.deliver import Deliverer
 from imapvm.intake.envelope import Envelope, Recipient, Sender
-from imapvm.intake.replies import DELIVERED, FULL, OVER_QUOTA, TROUBLE, UNKNOWN
+from imapvm.intake.replies import DELIVERED, OVER_QUOTA, STORE_ERROR, STORE_FULL, UNKNOWN_RECIPIENT
 from imapvm.intake.settings import IntakeSettings
 from imapvm.intake.trace import Trace, trace_fields
 from imapvm.model.limits import INCOMING_MAX, MESSAGE_MAX
@@ -43,7 +43,7 @@ async def deliver(deliverer, *recipients, message=(MESSAGE,), delivery_id=ID):
 
 async def test_each_recipient_has_a_reply_in_the_order_given(deliverer, fake):
     replies = await deliver(deliverer, "bob", "nobody", "ada@h", "BOB+x@h")
-    assert replies == (DELIVERED, UNKNOWN, DELIVERED, DELIVERED)
+    assert replies == (DELIVERED, UNKNOWN_RECIPIENT, DELIVERED, DELIVERED)
     assert [(who, mailbox) for who, mailbox, _ in fake.stored] == [
         ("bob", "INBOX"),
         ("ada", "INBOX"),
@@ -114,8 +114,11 @@ async def test_an_empty_message_is_a_message(deliverer, fake):
 
 
 async def test_for_nobody_nothing_is_kept_or_stored(deliverer, fake):
-    assert await deliver(deliverer, "x", "y", message=(b"a" * 1_000_000,)) == (UNKNOWN, UNKNOWN)
-    assert fake.bodies[0].octets == b""
+    assert await deliver(deliverer, "x", "y", message=(b"a" * 1_000_000,)) == (
+        UNKNOWN_RECIPIENT,
+        UNKNOWN_RECIPIENT,
+    )
+    assert fake.bodies[0].data == b""
     assert fake.attempts == 0
 
 
@@ -140,17 +143,17 @@ async def test_a_large_message_is_staged_as_it_comes_and_given_back(settings):
 @pytest.mark.parametrize(
     ("error", "reply"),
     [
-        (StoreUnavailableError(""), FULL),
+        (StoreUnavailableError(""), STORE_FULL),
         (LimitError(""), OVER_QUOTA),
-        (NoSuchAccountError(""), UNKNOWN),
-        (NoSuchMailboxError(""), TROUBLE),
-        (FilepoolError(""), TROUBLE),
+        (NoSuchAccountError(""), UNKNOWN_RECIPIENT),
+        (NoSuchMailboxError(""), STORE_ERROR),
+        (FilepoolError(""), STORE_ERROR),
     ],
 )
 async def test_what_the_store_refuses_one_recipient_has_its_reply(deliverer, fake, error, reply):
     fake.refuses["bob"] = error
     assert await deliver(deliverer, "ada", "bob") == (DELIVERED, reply)
-    assert [str(OVER_QUOTA), str(FULL)] == [
+    assert [str(OVER_QUOTA), str(STORE_FULL)] == [
         "552 5.2.2 the mailbox is full",
         "452 4.3.1 no room in the mail store now, try again later",
     ]
@@ -163,7 +166,7 @@ async def test_with_a_real_filepool_the_message_is_in_both_inboxes_once(pool, se
         replies = await deliver(
             deliverer, "ada", "bob", "x", message=[large[:70_000], large[70_000:]]
         )
-        assert replies == (DELIVERED, DELIVERED, UNKNOWN)
+        assert replies == (DELIVERED, DELIVERED, UNKNOWN_RECIPIENT)
     for name in ("ada", "bob"):
         (octets,) = inbox_of(pool, name)
         assert octets.endswith(large)

@@ -93,5 +93,5 @@ def test_utf8_needs_smtputf8_unless_it_goes_without_saying():
 
 
 def test_a_reply_line_is_ascii_whatever_was_said():
-    assert Reply(550, "5.1.1", "no ü\r\n250 ok").octets == b"550 5.1.1 no ???250 ok\r\n"
-    assert Reply(354, "", "go on").octets == b"354 go on\r\n"
+    assert Reply(550, "5.1.1", "no ü\r\n250 ok").line == b"550 5.1.1 no ???250 ok\r\n"
+    assert Reply(354, "", "go on").line == b"354 go on\r\n"

@@ -11,17 +11,17 @@ from imapvm.intake.lmtp import protocol as lmtp_protocol
 from imapvm.intake.lmtp.protocol import (
     TIMED_OUT,
     LmtpProtocol,
-    MessageBegins,
-    MessageDropped,
-    MessageEnds,
-    RecipientGiven,
-    State,
+    LmtpState,
+    MessageAborted,
+    MessageEnd,
+    MessageStart,
+    RecipientRequest,
 )
-from imapvm.intake.replies import DELIVERED, UNKNOWN
+from imapvm.intake.replies import DELIVERED, UNKNOWN_RECIPIENT
 from imapvm.model.limits import (
     INCOMING_MAX,
     INTAKE_LINE_MAX,
-    LMTP_FAULTS_MAX,
+    LMTP_ERRORS_MAX,
     LMTP_RECIPIENTS_MAX,
 )
 
@@ -211,20 +211,20 @@ def converse(*portions):
         protocol.receive(portion)
         while (event := protocol.next_event()) is not None:
             match event:
-                case RecipientGiven(recipient):
+                case RecipientRequest(recipient):
                     if recipient.address.startswith("nobody"):
-                        protocol.refuse_recipient(UNKNOWN)
+                        protocol.refuse_recipient(UNKNOWN_RECIPIENT)
                     else:
                         protocol.accept_recipient()
-                case MessageBegins(envelope):
+                case MessageStart(envelope):
                     body = []
                 case bytes():
                     body.append(event)
-                case MessageEnds():
+                case MessageEnd():
                     names = [r.address for r in envelope.recipients]
                     stored.append((envelope.sender.address, names, b"".join(body)))
                     protocol.answer_message([answer(name) for name in names])
-                case MessageDropped():
+                case MessageAborted():
                     stored.append("dropped")
         out += protocol.take()
     return (out + protocol.take()).decode().splitlines(), stored, protocol
@@ -284,13 +284,13 @@ def test_a_dialogue_goes_on_only_until_it_is_closed():
 def test_a_message_that_began_is_dropped_when_we_close():
     protocol = LmtpProtocol("host")
     protocol.receive(HEAD + ADA + BOB + b"DATA\r\nhalf")
-    assert isinstance(protocol.next_event(), RecipientGiven)
+    assert isinstance(protocol.next_event(), RecipientRequest)
     protocol.accept_recipient()
-    assert isinstance(protocol.next_event(), MessageBegins)
+    assert isinstance(protocol.next_event(), MessageStart)
     assert protocol.next_event() == b"half"
     assert protocol.next_event() is None
     protocol.close(TIMED_OUT)
-    assert isinstance(protocol.next_event(), MessageDropped)
+    assert isinstance(protocol.next_event(), MessageAborted)
     assert protocol.next_event() is None
     assert protocol.take().endswith(b"421 4.4.2 nothing was said for too long, closing\r\n")
 
@@ -308,7 +308,7 @@ def test_the_client_is_named_as_it_named_itself():
 def test_noise_is_answered_or_waited_for_and_never_breaks_anything(portions):
     said, _, protocol = converse(*portions)
     assert all(re.match(r"[245][0-9]{2}[ -]|354 ", line) for line in said)
-    assert protocol.state is not State.ASKING
+    assert protocol.state is not LmtpState.ASKING
 
 
 # --- bounds ---------------------------------------------------------------------------------------
@@ -346,15 +346,15 @@ def test_a_message_has_so_many_recipients_and_the_next_is_told_to_come_again():
     assert len(stored[0][1]) == LMTP_RECIPIENTS_MAX
 
 
-@pytest.mark.at_limit("LMTP_FAULTS_MAX")
-@pytest.mark.past_limit("LMTP_FAULTS_MAX")
+@pytest.mark.at_limit("LMTP_ERRORS_MAX")
+@pytest.mark.past_limit("LMTP_ERRORS_MAX")
 def test_too_many_words_that_are_no_command_end_the_connection():
-    said, _, protocol = converse(b"GET / HTTP/1.1\r\n" * LMTP_FAULTS_MAX)
+    said, _, protocol = converse(b"GET / HTTP/1.1\r\n" * LMTP_ERRORS_MAX)
     assert not protocol.is_closed
-    said, _, protocol = converse(b"GET / HTTP/1.1\r\n" * (LMTP_FAULTS_MAX + 1) + b"NOOP\r\n")
+    said, _, protocol = converse(b"GET / HTTP/1.1\r\n" * (LMTP_ERRORS_MAX + 1) + b"NOOP\r\n")
     assert protocol.is_closed
     assert said[-1].startswith("421 4.7.0")
-    assert len(said) == LMTP_FAULTS_MAX + 3
+    assert len(said) == LMTP_ERRORS_MAX + 3
 
 
 def test_unknown_recipients_and_wrong_addresses_are_no_such_faults():
@@ -401,7 +401,7 @@ def test_a_chunk_too_many_is_refused_and_so_is_all_that_follows(monkeypatch):
 
 def test_every_command_of_the_table_is_in_the_documentation():
     text = (Path(__file__).parents[2] / "docs/intake.md").read_text()
-    for row in lmtp_protocol.TABLE:
+    for row in lmtp_protocol.COMMANDS:
         assert row.verb.decode() in text
     for extension in lmtp_protocol.EXTENSIONS:
         assert extension.split()[0] in text

@@ -12,15 +12,15 @@ from imapvm.intake import notification as module
 from imapvm.intake.deliver import Deliverer
 from imapvm.intake.envelope import Envelope, Recipient, Sender
 from imapvm.intake.notification import (
-    NotSentError,
-    Undelivered,
+    FailedRecipient,
+    NotificationError,
+    build_notification,
     header_of,
-    notification,
     send_notification,
 )
-from imapvm.intake.replies import OVER_QUOTA, UNKNOWN
+from imapvm.intake.replies import OVER_QUOTA, UNKNOWN_RECIPIENT
 from imapvm.intake.settings import IntakeSettings
-from imapvm.intake.spool.file import drop, write_bsmtp
+from imapvm.intake.spool.file import submit_file, write_bsmtp
 from imapvm.model.limits import BOUNCE_HEADER_MAX
 
 pytestmark = pytest.mark.usefixtures("dropped_at_once")
@@ -29,7 +29,7 @@ HEADER = b"Subject: x\r\nFrom: ada\r\n"
 
 
 def written(envelope, *failures, header=HEADER):
-    octets = notification(
+    octets = build_notification(
         envelope, failures, header, hostname="mail.example.org", now=1_795_400_000.0
     )
     assert b"\n" not in octets.replace(b"\r\n", b"")
@@ -41,8 +41,8 @@ def test_a_notification_is_a_report_that_programs_can_read():
     bob = Recipient("bob@h.example", original="rfc822;robert@h.example")
     report = written(
         Envelope(sender, (bob,)),
-        Undelivered(bob, UNKNOWN),
-        Undelivered(Recipient("cyn"), OVER_QUOTA),
+        FailedRecipient(bob, UNKNOWN_RECIPIENT),
+        FailedRecipient(Recipient("cyn"), OVER_QUOTA),
     )
     assert report["To"] == "ada@x.example"
     assert report["From"].addresses[0].addr_spec == "MAILER-DAEMON@mail.example.org"
@@ -73,8 +73,10 @@ def test_a_notification_is_a_report_that_programs_can_read():
 
 def test_addresses_and_headers_in_utf8_are_sent_as_rfc_6533_says():
     envelope = Envelope(Sender("adá@x.example", utf8=True), ())
-    failures = [Undelivered(Recipient("böb@h"), UNKNOWN)]
-    octets = notification(envelope, failures, "S: ü\r\n".encode(), hostname="h", now=0).decode()
+    failures = [FailedRecipient(Recipient("böb@h"), UNKNOWN_RECIPIENT)]
+    octets = build_notification(
+        envelope, failures, "S: ü\r\n".encode(), hostname="h", now=0
+    ).decode()
     assert "\r\nContent-Type: message/global-delivery-status\r\n" in octets
     assert "\r\nFinal-Recipient: utf-8; böb@h\r\n" in octets
     assert (
@@ -125,7 +127,7 @@ def bouncing(fake, sendmail):
 async def test_the_sender_is_told_of_unknown_recipients_and_the_known_get_it(
     spool, fake, sendmail, tmp_path
 ):
-    drop(spool, write_bsmtp("ada@x.example", ["bob", "dan", "eve"], message("lost")))
+    submit_file(spool, write_bsmtp("ada@x.example", ["bob", "dan", "eve"], message("lost")))
     async with watching(spool, bouncing(fake, sendmail)):
         await emptied(spool)
     sent = (tmp_path / "sent").read_bytes()
@@ -147,7 +149,7 @@ async def test_each_message_of_a_file_is_returned_with_its_own_header(
     spool, fake, sendmail, tmp_path
 ):
     parts = [b"".join(write_bsmtp("ada", ["dan"], message(t)))[:-6] for t in ("one", "two")]
-    drop(spool, parts)
+    submit_file(spool, parts)
     async with watching(spool, bouncing(fake, sendmail)):
         await emptied(spool)
     sent = (tmp_path / "sent").read_text()
@@ -155,7 +157,7 @@ async def test_each_message_of_a_file_is_returned_with_its_own_header(
 
 
 async def test_a_sender_who_wants_silence_gets_it(spool, fake, sendmail, tmp_path):
-    drop(spool, write_bsmtp("ada", ["dan"], message("x"), rcpt_parameters="NOTIFY=NEVER"))
+    submit_file(spool, write_bsmtp("ada", ["dan"], message("x"), rcpt_parameters="NOTIFY=NEVER"))
     async with watching(spool, bouncing(fake, sendmail)):
         await emptied(spool)
     assert not (tmp_path / "sent").exists()
@@ -163,7 +165,7 @@ async def test_a_sender_who_wants_silence_gets_it(spool, fake, sendmail, tmp_pat
 
 
 async def test_the_null_sender_is_not_told_and_the_file_is_held(spool, fake, sendmail, tmp_path):
-    drop(spool, write_bsmtp("", ["dan"], message("x")), name="x")
+    submit_file(spool, write_bsmtp("", ["dan"], message("x")), name="x")
     async with watching(spool, bouncing(fake, sendmail)):
         await emptied(spool)
     assert not (tmp_path / "sent").exists()
@@ -178,7 +180,7 @@ async def test_what_cannot_be_returned_is_held(spool, fake, sendmail, tmp_path, 
     else:
         sendmail.unlink()
         reason = "cannot be run: No such file or directory"
-    drop(spool, write_bsmtp("ada", ["bob", "dan"], message("x")), name="x")
+    submit_file(spool, write_bsmtp("ada", ["bob", "dan"], message("x")), name="x")
     async with watching(spool, bouncing(fake, sendmail)):
         await emptied(spool)
     written_reason = (spool / "undeliverable" / "x.reason").read_text()
@@ -189,5 +191,5 @@ async def test_what_cannot_be_returned_is_held(spool, fake, sendmail, tmp_path, 
 
 async def test_a_command_that_hangs_is_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SENDMAIL_SECONDS", 0.3)
-    with trio.fail_after(20), pytest.raises(NotSentError, match="did not end in"):
+    with trio.fail_after(20), pytest.raises(NotificationError, match="did not end in"):
         await send_notification([sys.executable, "-c", "import time; time.sleep(60)"], "x", b"")

@@ -15,7 +15,7 @@ from tests.intake.test_bsmtp import messages
 from imapvm.intake import smtpexit
 from imapvm.intake.envelope import Recipient, Sender
 from imapvm.intake.smtpexit import EX_DATAERR, EX_TEMPFAIL, EX_USAGE, ExitError, run
-from imapvm.intake.spool.file import drop
+from imapvm.intake.spool.file import submit_file
 from imapvm.model.limits import INCOMING_MAX, SMTPEXIT_HEADER_MAX, SPOOL_RECIPIENTS_MAX
 
 TEXT = b"Subject: x\n\n.\nhi\n"
@@ -338,7 +338,7 @@ def test_a_file_is_synced_before_it_is_renamed_and_the_directory_after(spool, mo
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(os, "rename", noted_rename)
-    drop(spool, [b"x"], name="x")
+    submit_file(spool, [b"x"], name="x")
     assert calls == [("fsync", "tmp"), ("rename", "tmp"), ("fsync", "new/")]
     assert names(spool, "new") == ["x"]
 
@@ -351,14 +351,14 @@ def test_a_disk_that_is_full_leaves_nothing_behind(spool, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(os, call, full)
             with pytest.raises(OSError, match="No space"):
-                drop(spool, [b"x"])
+                submit_file(spool, [b"x"])
         assert names(spool, "tmp") == names(spool, "new") == []
 
 
 def test_a_write_that_takes_less_is_continued(spool, monkeypatch):
     write = os.write
     monkeypatch.setattr(os, "write", lambda file, data: write(file, bytes(data[:3])))
-    name = drop(spool, [b"0123456789", b"abc"])
+    name = submit_file(spool, [b"0123456789", b"abc"])
     assert (spool / "new" / name).read_bytes() == b"0123456789abc"
 
 

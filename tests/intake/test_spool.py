@@ -15,7 +15,7 @@ from imapvm.filepool.errors import CorruptDataError, LimitError
 from imapvm.intake.deliver import Deliverer
 from imapvm.intake.settings import IntakeSettings
 from imapvm.intake.spool.directory import PARTS, SpoolDirectory, SpoolInUseError
-from imapvm.intake.spool.file import drop, submit, write_bsmtp
+from imapvm.intake.spool.file import submit, submit_file, write_bsmtp
 from imapvm.intake.spool.watcher import watch_spool
 from imapvm.model.limits import SPOOL_IN_FLIGHT_MAX, SPOOL_TRIES_MAX
 
@@ -165,7 +165,7 @@ async def test_a_crash_between_commit_and_unlink_delivers_once(spool, pool, sett
 
 
 async def test_left_over_claims_are_taken_up_before_newer_files(spool, deliverer, fake):
-    old = drop(spool, write_bsmtp("", ["bob"], message("old")))
+    old = submit_file(spool, write_bsmtp("", ["bob"], message("old")))
     os.utime(spool / "new" / old, ns=(0, 0))
     (spool / "new" / old).rename(spool / "cur" / old)
     submit(spool, "", ["bob"], message("new"))
@@ -212,7 +212,7 @@ async def test_several_messages_of_a_file_are_each_delivered_once(spool, setting
 
     fake = FakePool(on_deliver=crash_at_second)
     one, two = (b"".join(write_bsmtp("", ["bob"], message(t)))[:-6] for t in ("one", "two"))
-    drop(spool, [one, two, one])
+    submit_file(spool, [one, two, one])
     with pytest.raises(BaseExceptionGroup):
         async with watching(spool, Deliverer(fake, settings)):
             await trio.sleep_forever()
@@ -226,7 +226,7 @@ async def test_of_a_file_with_a_mistake_nothing_is_delivered(
     spool, deliverer, fake, autojump_clock
 ):
     good = b"".join(write_bsmtp("", ["bob"], message("good")))[:-6]
-    drop(spool, [good, b"nonsense\r\n"], name="x")
+    submit_file(spool, [good, b"nonsense\r\n"], name="x")
     async with watching(spool, deliverer):
         await until(lambda: names(spool, "failed"))
     assert fake.stored == []
@@ -267,7 +267,7 @@ async def test_unknown_recipients_are_held_with_the_reason_and_known_ones_served
     spool, deliverer, fake
 ):
     octets = b"".join(write_bsmtp("ada@x.example", ["bob", "dan@h", "eve"], message("x")))
-    drop(spool, [octets], name="x")
+    submit_file(spool, [octets], name="x")
     async with watching(spool, deliverer):
         await until(lambda: names(spool, "undeliverable") == ["x", "x.reason"])
         await emptied(spool)
@@ -309,7 +309,7 @@ async def test_mail_for_a_full_mailbox_is_held_also_where_unknown_is_discarded(s
 
 
 async def test_a_message_for_nobody_at_all_is_held(spool, deliverer):
-    drop(spool, [b"MAIL FROM:<ada>\r\nDATA\r\nx\r\n.\r\n"], name="x")
+    submit_file(spool, [b"MAIL FROM:<ada>\r\nDATA\r\nx\r\n.\r\n"], name="x")
     async with watching(spool, deliverer):
         await emptied(spool)
     assert "no recipient" in (spool / "undeliverable" / "x.reason").read_text()
@@ -442,7 +442,7 @@ async def test_a_panic_of_the_extension_is_poison_and_ends_nothing(spool, settin
 async def test_a_file_that_is_no_batch_smtp_fails_with_line_and_reason(
     spool, deliverer, autojump_clock, octets, reason
 ):
-    drop(spool, [octets], name="x")
+    submit_file(spool, [octets], name="x")
     async with watching(spool, deliverer):
         await emptied(spool)
     assert (spool / "failed" / "x").read_bytes() == octets
@@ -486,7 +486,7 @@ async def test_what_is_no_file_is_not_opened(
 async def test_a_file_that_an_operator_takes_away_is_forgotten(
     spool, deliverer, fake, autojump_clock
 ):
-    drop(spool, [b"nonsense"], name="x")
+    submit_file(spool, [b"nonsense"], name="x")
     async with watching(spool, deliverer):
         await until(lambda: names(spool, "cur") == ["x"])
         (spool / "cur" / "x").unlink()
@@ -549,7 +549,7 @@ async def test_a_file_that_cannot_be_set_aside_stays_and_others_go_on(
     spool, deliverer, fake, autojump_clock, monkeypatch
 ):
     monkeypatch.setattr(SpoolDirectory, "set_aside", failing(3, SpoolDirectory.set_aside))
-    drop(spool, [b"nonsense"], name="x")
+    submit_file(spool, [b"nonsense"], name="x")
     async with watching(spool, deliverer):
         await trio.sleep(20)
         assert names(spool, "cur") == ["x"]

@@ -14,7 +14,7 @@ POSTMASTER = "postmaster"
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Destination:
     """Where a message for an address goes."""
 
     account: Account
@@ -29,9 +29,9 @@ class AddressBook:
         self._delimiter = settings.detail_delimiter
         self._detail_mailboxes = settings.detail_mailboxes
         self._postmaster = settings.postmaster
-        self._domains = frozenset(folded_domain(domain) for domain in settings.domains)
+        self._domains = frozenset(normalise_domain(domain) for domain in settings.domains)
 
-    def find(self, address: str) -> Target | None:
+    def find(self, address: str) -> Destination | None:
         """Return where mail for `address` goes; None where it is nobody's.
 
         In this order, first with the whole local part, then without its detail: an alias of the
@@ -40,17 +40,17 @@ class AddressBook:
         to the one configured when nobody bears that name (RFC 5321 section 4.5.1).
         """
         try:
-            local, domain = folded(address)
+            local, domain = normalise_address(address)
         except PathError:
             return None
         for name, detail in self._splits(local):
             account = self._named(name, domain)
             if account is not None:
-                return Target(account, self._mailbox(account, detail))
+                return Destination(account, self._mailbox(account, detail))
         if self._postmaster and self._is_ours(domain):
             for name, _ in self._splits(local):
                 if name == POSTMASTER and (account := self._pool.accounts.find(self._postmaster)):
-                    return Target(account, INBOX)
+                    return Destination(account, INBOX)
         return None
 
     def _splits(self, local: str) -> Iterator[tuple[str, str]]:
@@ -89,7 +89,7 @@ class AddressBook:
         return names.get(name.casefold(), INBOX)
 
 
-def folded(address: str) -> tuple[str, str | None]:
+def normalise_address(address: str) -> tuple[str, str | None]:
     """The one place for case: local part and domain as they are compared.
 
     Local parts are compared without regard to case, as login names are. RFC 5321 section 2.4
@@ -100,10 +100,10 @@ def folded(address: str) -> tuple[str, str | None]:
     """
     local, domain = split_address(address)
     local = unicodedata.normalize("NFC", local).lower()
-    return local, None if domain is None else folded_domain(domain)
+    return local, None if domain is None else normalise_domain(domain)
 
 
-def folded_domain(domain: str) -> str:
+def normalise_domain(domain: str) -> str:
     """A domain as it is compared: lower case, and in Unicode where it was written `xn--`."""
     domain = unicodedata.normalize("NFC", domain).lower()
     if "xn--" in domain:

@@ -13,9 +13,16 @@ from imapvm.filepool.errors import (
 )
 from imapvm.filepool.operations.deliver import AlreadyDelivered, Delivered, Delivery, DeliveryResult
 from imapvm.filepool.pool import Filepool
-from imapvm.intake.addresses import AddressBook, Target
+from imapvm.intake.addresses import AddressBook, Destination
 from imapvm.intake.envelope import Envelope
-from imapvm.intake.replies import DELIVERED, FULL, OVER_QUOTA, TROUBLE, UNKNOWN, Reply
+from imapvm.intake.replies import (
+    DELIVERED,
+    OVER_QUOTA,
+    STORE_ERROR,
+    STORE_FULL,
+    UNKNOWN_RECIPIENT,
+    Reply,
+)
 from imapvm.intake.settings import IntakeSettings
 from imapvm.intake.trace import Trace, local_zone, trace_fields
 
@@ -38,8 +45,8 @@ class Deliverer:
         self.clock: Final = clock
 
     def begin(
-        self, envelope: Envelope, trace: Trace, targets: Sequence[Target | None] | None = None
-    ) -> "Incoming":
+        self, envelope: Envelope, trace: Trace, targets: Sequence[Destination | None] | None = None
+    ) -> "IncomingMessage":
         """Take a message on: give its octets to `feed`, then `finish` or `discard` it.
 
         Args:
@@ -49,12 +56,12 @@ class Deliverer:
         """
         if targets is None:
             targets = [self.addresses.find(recipient.address) for recipient in envelope.recipients]
-        return Incoming(self, envelope, targets, trace)
+        return IncomingMessage(self, envelope, targets, trace)
 
     async def deliver(
         self, envelope: Envelope, message: AsyncIterable[bytes], delivery_id: bytes, trace: Trace
     ) -> tuple[Reply, ...]:
-        """Deliver a message from a source of octets; the replies are those of `Incoming.finish`."""
+        """Deliver a message from a source of octets; the replies are those of `finish`."""
         incoming = self.begin(envelope, trace)
         try:
             async for octets in message:
@@ -65,14 +72,14 @@ class Deliverer:
             await incoming.discard()
 
 
-class Incoming:
+class IncomingMessage:
     """One message on its way in. Memory is bounded: large ones are staged in the filepool."""
 
     def __init__(
         self,
         deliverer: Deliverer,
         envelope: Envelope,
-        targets: Sequence[Target | None],
+        targets: Sequence[Destination | None],
         trace: Trace,
     ) -> None:
         self._deliverer = deliverer
@@ -139,7 +146,7 @@ class Incoming:
                 )
             )
         return tuple(
-            UNKNOWN if target is None else self._reply(target, results[target.account.id])
+            UNKNOWN_RECIPIENT if target is None else self._reply(target, results[target.account.id])
             for target in self._targets
         )
 
@@ -147,7 +154,7 @@ class Incoming:
         """Give back what was staged; safe to call always."""
         await self._writer.discard()
 
-    def _reply(self, target: Target, result: DeliveryResult) -> Reply:
+    def _reply(self, target: Destination, result: DeliveryResult) -> Reply:
         if isinstance(result, Delivered | AlreadyDelivered):
             return DELIVERED
         reply = reply_to(result.reason)
@@ -166,10 +173,10 @@ def reply_to(error: FilepoolError) -> Reply:
     """
     match error:
         case StoreUnavailableError():
-            return FULL
+            return STORE_FULL
         case LimitError():
             return OVER_QUOTA
         case NoSuchAccountError():
-            return UNKNOWN
+            return UNKNOWN_RECIPIENT
         case _:
-            return TROUBLE
+            return STORE_ERROR

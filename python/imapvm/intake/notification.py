@@ -15,21 +15,21 @@ from imapvm.intake.replies import Reply
 SENDMAIL_SECONDS: Final = 60
 
 
-class NotSentError(Exception):
+class NotificationError(Exception):
     """The sendmail command did not take a notification; one sentence says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Undelivered:
+class FailedRecipient:
     """A recipient who did not get a message, and why."""
 
     recipient: Recipient
     reply: Reply
 
 
-def notification(
+def build_notification(
     envelope: Envelope,
-    failures: Sequence[Undelivered],
+    failures: Sequence[FailedRecipient],
     header: bytes,
     *,
     hostname: str,
@@ -92,10 +92,10 @@ async def send_notification(command: Sequence[str], sender: str, message: bytes)
         command: gets the message on standard input, lines ending with LF, and `sender` as its last
             argument.
         sender: whom it goes to.
-        message: from `notification`.
+        message: from `build_notification`.
 
     Raises:
-        NotSentError: the command is missing, failed, or did not end in SENDMAIL_SECONDS.
+        NotificationError: the command is missing, failed, or did not end in SENDMAIL_SECONDS.
     """
     try:
         with trio.fail_after(SENDMAIL_SECONDS):
@@ -107,12 +107,14 @@ async def send_notification(command: Sequence[str], sender: str, message: bytes)
                 check=False,
             )
     except trio.TooSlowError:
-        raise NotSentError(f"{command[0]} did not end in {SENDMAIL_SECONDS} s") from None
+        raise NotificationError(f"{command[0]} did not end in {SENDMAIL_SECONDS} s") from None
     except OSError as error:
-        raise NotSentError(f"{command[0]} cannot be run: {error.strerror}") from None
+        raise NotificationError(f"{command[0]} cannot be run: {error.strerror}") from None
     if done.returncode:
         said = (done.stderr or b"").decode("utf-8", "replace").strip().splitlines()[-1:]
-        raise NotSentError(" ".join([f"{command[0]} ended with status {done.returncode}", *said]))
+        raise NotificationError(
+            " ".join([f"{command[0]} ended with status {done.returncode}", *said])
+        )
 
 
 def header_of(message: bytes, limit: int) -> bytes:
@@ -127,7 +129,7 @@ def _part_head(kind: str, *, utf8: bool) -> list[str]:
     return [f"Content-Type: {kind}", *encoding, ""]
 
 
-def _status_fields(undelivered: Undelivered) -> list[str]:
+def _status_fields(undelivered: FailedRecipient) -> list[str]:
     """The per-recipient fields of RFC 3464 section 2.3."""
     recipient, reply = undelivered.recipient, undelivered.reply
     kind = "rfc822" if recipient.address.isascii() else "utf-8"

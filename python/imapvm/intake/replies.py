@@ -11,13 +11,13 @@ class Reply:
     status: str
     """Enhanced status code, `5.1.1`; "" for the replies that carry none (RFC 2034 section 4)."""
     text: str
-    octets: bytes = field(init=False, repr=False, compare=False)
+    line: bytes = field(init=False, repr=False, compare=False)
     """The reply line, CRLF included; what is not printable ASCII becomes `?`."""
 
     def __post_init__(self) -> None:
         # Once, and not whenever it is said: most replies are constants.
-        shown = "".join(c if " " <= c <= "~" else "?" for c in str(self))
-        object.__setattr__(self, "octets", shown.encode() + b"\r\n")
+        printable = "".join(c if " " <= c <= "~" else "?" for c in str(self))
+        object.__setattr__(self, "line", printable.encode() + b"\r\n")
 
     def __str__(self) -> str:
         return " ".join(filter(None, (str(self.code), self.status, self.text)))
@@ -33,10 +33,10 @@ class Reply:
 
 
 DELIVERED = Reply(250, "2.1.5", "delivered")
-UNKNOWN = Reply(550, "5.1.1", "no such user here")
-FULL = Reply(452, "4.3.1", "no room in the mail store now, try again later")
+UNKNOWN_RECIPIENT = Reply(550, "5.1.1", "no such user here")
+STORE_FULL = Reply(452, "4.3.1", "no room in the mail store now, try again later")
 OVER_QUOTA = Reply(552, "5.2.2", "the mailbox is full")
-TROUBLE = Reply(451, "4.3.0", "the mail store has a problem, try again later")
+STORE_ERROR = Reply(451, "4.3.0", "the mail store has a problem, try again later")
 
 
 def too_big(limit: int) -> Reply:

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 
 from imapvm.intake.paths import PathError, parse_address
-from imapvm.intake.spool.file import crlf_lines, drop, write_bsmtp
+from imapvm.intake.spool.file import crlf_lines, submit_file, write_bsmtp
 
 TYPE_CHECKING = False  # as type checkers know it; `typing` takes a seventh of the whole run
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def run(arguments: list[str], environment: Mapping[str, str], stdin: int) -> int
     if options.batch:
         if options.recipients or options.from_header or options.sender is not None:
             raise usage("with -bS, sender and recipients stand in the batch")
-        return hand_over(spool, checked_batch(portions(stdin)))
+        return submit_to_spool(spool, checked_batch(portions(stdin)))
     message = without_from_line(portions(stdin))
     recipients = options.recipients
     if options.from_header:
@@ -144,17 +144,17 @@ def run(arguments: list[str], environment: Mapping[str, str], stdin: int) -> int
         mail_parameters=" ".join(options.mail_parameters),
         rcpt_parameters=" ".join(options.rcpt_parameters),
     )
-    return hand_over(spool, file)
+    return submit_to_spool(spool, file)
 
 
-def hand_over(spool: str, file: Iterable[bytes]) -> int:
+def submit_to_spool(spool: str, file: Iterable[bytes]) -> int:
     """Put a file into the spool.
 
     Raises:
         ExitError: EX_TEMPFAIL; or what `file` raises.
     """
     try:
-        drop(spool, file)
+        submit_file(spool, file)
     except OSError as error:
         why = error.strerror or str(error)
         raise ExitError(EX_TEMPFAIL, f"cannot write to the spool {spool}: {why}") from None

@@ -74,7 +74,7 @@ INCOMING_MAX: Final = MESSAGE_MAX - 4096
 (addresses, names and a date, each bounded) need the rest."""
 LMTP_RECIPIENTS_MAX: Final = 1000
 """Of one message; RFC 5321 section 4.5.3.1.8 asks for 100. Others get 452 and come again."""
-LMTP_FAULTS_MAX: Final = 20
+LMTP_ERRORS_MAX: Final = 20
 """Commands that are none, before the connection is closed: it is not LMTP that is spoken."""
 LMTP_CONNECTIONS_MAX: Final = 128
 """At a time; the mail system waits in the listener's backlog. About 300 KiB each while it sends."""

@@ -14,25 +14,25 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from imapvm.filepool.errors import FilepoolError
-from imapvm.intake.deliver import Deliverer, Incoming, reply_to
+from imapvm.intake.deliver import Deliverer, IncomingMessage, reply_to
 from imapvm.intake.envelope import Envelope
-from imapvm.intake.lmtp.peer import Peer
 from imapvm.intake.lmtp.protocol import (
     SHUTTING_DOWN,
     TIMED_OUT,
     LmtpProtocol,
-    MessageBegins,
-    MessageDropped,
-    MessageEnds,
-    RecipientGiven,
+    MessageAborted,
+    MessageEnd,
+    MessageStart,
+    RecipientRequest,
 )
-from imapvm.intake.replies import UNKNOWN, Reply
+from imapvm.intake.lmtp.transport import LmtpTransport
+from imapvm.intake.replies import UNKNOWN_RECIPIENT, Reply
 from imapvm.intake.trace import Trace
 from imapvm.model.bugs import is_bug
 from imapvm.model.limits import LMTP_CONNECTIONS_MAX, RECEIVE_MAX
 
 if TYPE_CHECKING:
-    from imapvm.intake.addresses import Target
+    from imapvm.intake.addresses import Destination
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ _BUG: Final = Reply(421, "4.3.0", "something went wrong here, closing")
 async def serve_lmtp(
     listener: socket.socket,
     deliverer: Deliverer,
-    connect: Callable[[socket.socket], Peer],
+    connect: Callable[[socket.socket], LmtpTransport],
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -84,29 +84,31 @@ async def serve_lmtp(
 async def _serve_and_release(
     connected: socket.socket,
     deliverer: Deliverer,
-    connect: Callable[[socket.socket], Peer],
+    connect: Callable[[socket.socket], LmtpTransport],
     slots: trio.Semaphore,
 ) -> None:
     try:
         address = _peer_of(connected)
-        peer = connect(connected)
+        transport = connect(connected)
     except OSError:  # gone before it was served
         connected.close()
     else:
-        await serve_connection(peer, deliverer, address)
+        await serve_connection(transport, deliverer, address)
     finally:
         slots.release()
 
 
-async def serve_connection(peer: Peer, deliverer: Deliverer, address: str | None) -> None:
+async def serve_connection(
+    transport: LmtpTransport, deliverer: Deliverer, address: str | None
+) -> None:
     """Serve one connection to its end; whatever happens in it, others go on.
 
     Args:
-        peer: closed at the end.
+        transport: closed at the end.
         deliverer: where messages go.
         address: IP address; None for a unix socket.
     """
-    connection = _Connection(peer, deliverer, address)
+    connection = _Connection(transport, deliverer, address)
     try:
         await connection.run()
     except (trio.BrokenResourceError, trio.TooSlowError) as error:
@@ -117,18 +119,18 @@ async def serve_connection(peer: Peer, deliverer: Deliverer, address: str | None
         log.exception("bug in LMTP", extra={"peer": address})
         await connection.last_words(_BUG)
     finally:
-        peer.close()
+        transport.close()
 
 
 class _Connection:
-    def __init__(self, peer: Peer, deliverer: Deliverer, address: str | None) -> None:
-        self._peer = peer
+    def __init__(self, transport: LmtpTransport, deliverer: Deliverer, address: str | None) -> None:
+        self._transport = transport
         self._deliverer = deliverer
         self._address = address
         self._protocol = LmtpProtocol(deliverer.settings.hostname)
-        self._incoming: Incoming | None = None
+        self._incoming: IncomingMessage | None = None
         self._envelope: Envelope | None = None
-        self._targets: list[Target] = []
+        self._targets: list[Destination] = []
         """Of the recipients that were accepted; older ones until the first of a message comes."""
         self._trouble: Reply | None = None
         """The store did not take octets of this message: what every recipient will hear."""
@@ -166,7 +168,7 @@ class _Connection:
             return False
         if trio.current_time() < self._since + IDLE_SECONDS:
             return True
-        if self._peer.waiting:
+        if self._transport.waiting:
             raise trio.TooSlowError  # there is no way to tell it anything
         log.info("LMTP connection timed out", extra={"peer": self._address})
         await self.last_words(TIMED_OUT)
@@ -179,14 +181,14 @@ class _Connection:
                 await self._due()
                 self._since = trio.current_time()  # it was not the peer who took so long
                 self._due = self._work()
-            elif self._peer.waiting:
-                await self._peer.drained()
+            elif self._transport.waiting:
+                await self._transport.drained()
                 self._since = trio.current_time()
             elif self._protocol.is_closed:
                 return
             else:
                 await trio.lowlevel.checkpoint_if_cancelled()  # octets may be there already
-                if not await self._peer.serve(self._take):
+                if not await self._transport.serve(self._take):
                     return
 
     async def last_words(self, reply: Reply) -> None:
@@ -196,7 +198,7 @@ class _Connection:
         self._send()
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
             try:
-                await self._peer.drained()
+                await self._transport.drained()
             except trio.BrokenResourceError:
                 log.debug("LMTP peer is gone", extra={"peer": self._address})
 
@@ -207,7 +209,7 @@ class _Connection:
         self._due = self._work()
         if self._due is None and len(data) >= RECEIVE_MAX:
             self._due = trio.lowlevel.checkpoint  # more is there, and others have their turn
-        return self._due is None and not self._peer.waiting and not self._protocol.is_closed
+        return self._due is None and not self._transport.waiting and not self._protocol.is_closed
 
     def _work(self) -> Callable[[], Awaitable[None]] | None:
         """Do what was asked, up to what has to be awaited, and say what is to be said."""
@@ -215,27 +217,27 @@ class _Connection:
         due: Callable[[], Awaitable[None]] | None = None
         while due is None and (event := protocol.next_event()) is not None:
             match event:
-                case RecipientGiven(recipient, before):
+                case RecipientRequest(recipient, before):
                     target = self._deliverer.addresses.find(recipient.address)
                     if target is None:
-                        protocol.refuse_recipient(UNKNOWN)
+                        protocol.refuse_recipient(UNKNOWN_RECIPIENT)
                     else:
                         self._targets[before:] = (target,)
                         protocol.accept_recipient()
-                case MessageBegins(envelope):
+                case MessageStart(envelope):
                     self._begin(envelope)
                 case bytes():
                     due = self._feed(event)
-                case MessageEnds():
+                case MessageEnd():
                     due = self._end
-                case MessageDropped():
+                case MessageAborted():
                     due = self._discard
         self._send()
         return due
 
     def _send(self) -> None:
         if out := self._protocol.take():
-            self._peer.write_nowait(out)
+            self._transport.write_nowait(out)
 
     def _begin(self, envelope: Envelope) -> None:
         self._id = os.urandom(16)
@@ -281,9 +283,9 @@ class _Connection:
             self._protocol.answer_message(await self._deliver())
             await self._discard()
             self._send()
-            if self._peer.waiting:
+            if self._transport.waiting:
                 with trio.move_on_after(FINISH_SECONDS):
-                    await self._peer.drained()
+                    await self._transport.drained()
         finally:
             self._shelter.shield = False
 

@@ -21,12 +21,12 @@ from imapvm.intake.replies import Reply, too_big
 from imapvm.model.limits import (
     INCOMING_MAX,
     INTAKE_LINE_MAX,
-    LMTP_FAULTS_MAX,
+    LMTP_ERRORS_MAX,
     LMTP_RECIPIENTS_MAX,
 )
 
 
-class State(Enum):
+class LmtpState(Enum):
     """Where the dialogue stands."""
 
     START = auto()
@@ -49,7 +49,7 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class RecipientGiven:
+class RecipientRequest:
     """RCPT: answer with `accept_recipient` or `refuse_recipient`."""
 
     recipient: Recipient
@@ -58,23 +58,23 @@ class RecipientGiven:
 
 
 @dataclass(frozen=True, slots=True)
-class MessageBegins:
-    """The message's octets follow as `bytes`, then `MessageEnds` or `MessageDropped`."""
+class MessageStart:
+    """The message's octets follow as `bytes`, then `MessageEnd` or `MessageAborted`."""
 
     envelope: Envelope
 
 
 @dataclass(frozen=True, slots=True)
-class MessageEnds:
+class MessageEnd:
     """All octets are here: answer with `answer_message`, one reply for each recipient."""
 
 
 @dataclass(frozen=True, slots=True)
-class MessageDropped:
+class MessageAborted:
     """The message that began will not be finished: too big, or RSET, LHLO or QUIT came."""
 
 
-Event: TypeAlias = RecipientGiven | MessageBegins | bytes | MessageEnds | MessageDropped
+LmtpEvent: TypeAlias = RecipientRequest | MessageStart | bytes | MessageEnd | MessageAborted
 
 EXTENSIONS: Final = (
     "PIPELINING",
@@ -112,9 +112,9 @@ class LmtpProtocol:
 
     def __init__(self, hostname: str) -> None:
         self._hostname = hostname
-        self._state = State.START
+        self._state = LmtpState.START
         self._buffer = b""
-        self._out: list[bytes] = [Reply(220, "", f"{hostname} LMTP imapvm").octets]
+        self._out: list[bytes] = [Reply(220, "", f"{hostname} LMTP imapvm").line]
         self._skipping = False
         """In the rest of a line that was too long."""
         self._faults = 0
@@ -123,18 +123,18 @@ class LmtpProtocol:
         self._asked: Recipient | None = None
         self._recipients: list[Recipient] = []
         self._begun = False
-        """`MessageBegins` was said, and neither end."""
+        """`MessageStart` was said, and neither end."""
         self._fault: Reply | None = None
         """What every further octet of this message will be answered with."""
         self._size = 0
         self._dots = DotReader()
         self._chunk_left = 0
         self._chunk_last = False
-        self._misplaced: State | None = None
+        self._misplaced: LmtpState | None = None
         """Where a BDAT came out of place: its octets are counted off before it is refused."""
 
     @property
-    def state(self) -> State:
+    def state(self) -> LmtpState:
         return self._state
 
     @property
@@ -145,7 +145,7 @@ class LmtpProtocol:
     @property
     def is_closed(self) -> bool:
         """True when what `take` gives is the last."""
-        return self._state is State.CLOSED
+        return self._state is LmtpState.CLOSED
 
     def receive(self, data: bytes) -> None:
         """Take octets from the peer."""
@@ -160,21 +160,21 @@ class LmtpProtocol:
     def close(self, reply: Reply) -> None:
         """Say a last word, for a reason of ours."""
         self._say(reply)
-        self._state = State.CLOSED
+        self._state = LmtpState.CLOSED
 
-    def next_event(self) -> Event | None:
+    def next_event(self) -> LmtpEvent | None:
         """The next thing to decide or to keep; None until there are more octets."""
-        assert self._state is not State.ASKING, "the last event waits for its answer"
-        while self._state is not State.CLOSED:
-            if self._state is State.DATA:
+        assert self._state is not LmtpState.ASKING, "the last event waits for its answer"
+        while self._state is not LmtpState.CLOSED:
+            if self._state is LmtpState.DATA:
                 if (event := self._in_data()) is not None:
                     return event
-                if self._state is State.DATA:
+                if self._state is LmtpState.DATA:
                     return None
-            elif self._state is State.CHUNK:
+            elif self._state is LmtpState.CHUNK:
                 if (event := self._in_chunk()) is not None:
                     return event
-                if self._state is State.CHUNK:
+                if self._state is LmtpState.CHUNK:
                     return None
             else:
                 line = self._next_line()
@@ -189,23 +189,23 @@ class LmtpProtocol:
     # --- answers ----------------------------------------------------------------------------------
 
     def accept_recipient(self) -> None:
-        """The recipient of `RecipientGiven` is one of ours."""
+        """The recipient of `RecipientRequest` is one of ours."""
         assert self._asked is not None
         self._recipients.append(self._asked)
         self._asked = None
         self._say(RECIPIENT_ACCEPTED)
-        self._state = State.RECIPIENT
+        self._state = LmtpState.RECIPIENT
 
     def refuse_recipient(self, reply: Reply) -> None:
-        """The recipient of `RecipientGiven` gets nothing; others may."""
+        """The recipient of `RecipientRequest` gets nothing; others may."""
         self._asked = None
         self._say(reply)
-        self._state = State.RECIPIENT if self._recipients else State.SENDER
+        self._state = LmtpState.RECIPIENT if self._recipients else LmtpState.SENDER
 
     def answer_message(self, replies: Sequence[Reply]) -> None:
         """One reply for each recipient that was accepted, in their order (RFC 2033 section 4.2)."""
         assert len(replies) == len(self._recipients)
-        self._out += [reply.octets for reply in replies]
+        self._out += [reply.line for reply in replies]
         self._begun = False
         self._reset()
 
@@ -230,12 +230,12 @@ class LmtpProtocol:
                 self._fail(TOO_LONG)
             else:
                 return line
-            if self._state is State.CLOSED:
+            if self._state is LmtpState.CLOSED:
                 return None
 
-    def _command(self, line: bytes) -> Event | None:
+    def _command(self, line: bytes) -> LmtpEvent | None:
         verb, _, argument = line.partition(b" ")
-        row = _ROWS.get(verb.upper())
+        row = _BY_VERB.get(verb.upper())
         if row is None:
             self._fail(Reply(500, "5.5.2", "that is no command of LMTP"))
             return None
@@ -251,7 +251,7 @@ class LmtpProtocol:
 
     # --- commands ---------------------------------------------------------------------------------
 
-    def _lhlo(self, argument: str) -> Event | None:
+    def _lhlo(self, argument: str) -> LmtpEvent | None:
         if not argument or not argument.isprintable():
             self._say(Reply(501, "5.5.4", "LHLO is followed by the client's name"))
             return None
@@ -275,9 +275,9 @@ class LmtpProtocol:
         else:
             self._sender = sender
             self._say(SENDER_ACCEPTED)
-            self._state = State.SENDER
+            self._state = LmtpState.SENDER
 
-    def _rcpt(self, argument: str) -> Event | None:
+    def _rcpt(self, argument: str) -> LmtpEvent | None:
         assert self._sender is not None
         recipient = parse_rcpt(argument, utf8=self._sender.utf8)
         if isinstance(recipient, Reply):
@@ -287,10 +287,10 @@ class LmtpProtocol:
             self._say(TOO_MANY_RECIPIENTS)
             return None
         self._asked = recipient
-        self._state = State.ASKING
-        return RecipientGiven(recipient, len(self._recipients))
+        self._state = LmtpState.ASKING
+        return RecipientRequest(recipient, len(self._recipients))
 
-    def _data(self, argument: str) -> Event | None:
+    def _data(self, argument: str) -> LmtpEvent | None:
         if argument:
             self._say(Reply(501, "5.5.4", "DATA stands alone on its line"))
             return None
@@ -298,11 +298,11 @@ class LmtpProtocol:
             self._say(NO_RECIPIENTS)  # RFC 2033 section 4.2
             return None
         self._say(GO_ON)
-        self._state = State.DATA
+        self._state = LmtpState.DATA
         self._dots = DotReader()
         return self._begin()
 
-    def _bdat(self, argument: str) -> Event | None:
+    def _bdat(self, argument: str) -> LmtpEvent | None:
         head = _BDAT.fullmatch(argument)
         if head is None:
             # How much follows is not known: to go on would be to obey octets of a message.
@@ -313,12 +313,12 @@ class LmtpProtocol:
             self._misplaced = self._state
         elif not self._recipients:
             self._fault = NO_RECIPIENTS
-        self._state = State.CHUNK
+        self._state = LmtpState.CHUNK
         return None if self._misplaced or self._begun or self._fault else self._begin()
 
-    def _rset(self, _argument: str) -> Event | None:
+    def _rset(self, _argument: str) -> LmtpEvent | None:
         event = self._drop() if self._begun else None
-        if self._state is not State.START:
+        if self._state is not LmtpState.START:
             self._reset()
         self._say(FORGOTTEN)
         return event
@@ -331,16 +331,16 @@ class LmtpProtocol:
 
     def _quit(self, _argument: str) -> None:
         self._say(Reply(221, "2.0.0", f"{self._hostname} closing"))
-        self._state = State.CLOSED
+        self._state = LmtpState.CLOSED
 
     # --- messages ---------------------------------------------------------------------------------
 
-    def _begin(self) -> Event:
+    def _begin(self) -> LmtpEvent:
         assert self._sender is not None
         self._begun = True
-        return MessageBegins(Envelope(self._sender, tuple(self._recipients), self._greeting))
+        return MessageStart(Envelope(self._sender, tuple(self._recipients), self._greeting))
 
-    def _in_data(self) -> Event | None:
+    def _in_data(self) -> LmtpEvent | None:
         if self._dots.done:
             return self._end()
         data, self._buffer = self._buffer, b""
@@ -352,7 +352,7 @@ class LmtpProtocol:
         event = self._keep(octets)
         return self._end() if event is None and self._dots.done else event
 
-    def _in_chunk(self) -> Event | None:
+    def _in_chunk(self) -> LmtpEvent | None:
         if self._chunk_left:
             data = self._buffer[: self._chunk_left]
             self._buffer = self._buffer[self._chunk_left :]
@@ -368,10 +368,10 @@ class LmtpProtocol:
         if self._chunk_last:
             return self._end()
         self._say(self._fault or CHUNK_RECEIVED)
-        self._state = State.CHUNKS
+        self._state = LmtpState.CHUNKS
         return None
 
-    def _keep(self, octets: bytes) -> Event | None:
+    def _keep(self, octets: bytes) -> LmtpEvent | None:
         """Pass octets of the message on, up to the largest there may be; behind that, none."""
         if not octets or self._fault is not None or self._misplaced is not None:
             return None
@@ -381,24 +381,24 @@ class LmtpProtocol:
             return self._drop()
         return octets
 
-    def _end(self) -> Event | None:
+    def _end(self) -> LmtpEvent | None:
         """The end of the message: where it failed, that is what every recipient hears.
 
         Where there is none, BDAT LAST has no reply at all (RFC 2033 section 4.3).
         """
         if self._fault is None:
-            self._state = State.ASKING
-            return MessageEnds()
+            self._state = LmtpState.ASKING
+            return MessageEnd()
         self.answer_message([self._fault] * len(self._recipients))
         return None
 
-    def _drop(self) -> Event:
+    def _drop(self) -> LmtpEvent:
         self._begun = False
-        return MessageDropped()
+        return MessageAborted()
 
     def _reset(self) -> None:
         """Forget the transaction; the connection stays greeted."""
-        self._state = State.READY
+        self._state = LmtpState.READY
         self._sender = None
         self._recipients.clear()
         self._fault = None
@@ -407,41 +407,41 @@ class LmtpProtocol:
     # --- replies ----------------------------------------------------------------------------------
 
     def _say(self, reply: Reply) -> None:
-        self._out.append(reply.octets)
+        self._out.append(reply.line)
 
     def _fail(self, reply: Reply) -> None:
         """Refuse what is no command; too many of these, and it is not LMTP that is spoken."""
         self._say(reply)
         self._faults += 1
-        if self._faults > LMTP_FAULTS_MAX:
+        if self._faults > LMTP_ERRORS_MAX:
             self.close(TOO_MANY_FAULTS)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LmtpCommand:
     """One command: what it does, and in which states it may come."""
 
     verb: bytes
-    run: Callable[[LmtpProtocol, str], Event | None]
-    states: tuple[State, ...]
+    run: Callable[[LmtpProtocol, str], LmtpEvent | None]
+    states: tuple[LmtpState, ...]
 
 
 # Tuples: they compare by identity first, where a set would call the hash that Enum has in Python.
-_READY = (State.READY,)
-_ADDRESSED = (State.SENDER, State.RECIPIENT)
-_ANY = (State.START, State.READY, State.SENDER, State.RECIPIENT, State.CHUNKS)
+_READY = (LmtpState.READY,)
+_ADDRESSED = (LmtpState.SENDER, LmtpState.RECIPIENT)
+_ANY = (LmtpState.START, LmtpState.READY, LmtpState.SENDER, LmtpState.RECIPIENT, LmtpState.CHUNKS)
 
-TABLE: Final = (
-    Row(b"LHLO", LmtpProtocol._lhlo, _ANY),
-    Row(b"MAIL", LmtpProtocol._mail, _READY),
-    Row(b"RCPT", LmtpProtocol._rcpt, _ADDRESSED),
-    Row(b"DATA", LmtpProtocol._data, _ADDRESSED),
-    Row(b"BDAT", LmtpProtocol._bdat, _ANY),  # its octets follow, wherever it stands
-    Row(b"RSET", LmtpProtocol._rset, _ANY),
-    Row(b"NOOP", LmtpProtocol._noop, _ANY),
-    Row(b"VRFY", LmtpProtocol._vrfy, _ANY),
-    Row(b"QUIT", LmtpProtocol._quit, _ANY),
-    Row(b"HELO", LmtpProtocol._not_lmtp, _ANY),
-    Row(b"EHLO", LmtpProtocol._not_lmtp, _ANY),
+COMMANDS: Final = (
+    LmtpCommand(b"LHLO", LmtpProtocol._lhlo, _ANY),
+    LmtpCommand(b"MAIL", LmtpProtocol._mail, _READY),
+    LmtpCommand(b"RCPT", LmtpProtocol._rcpt, _ADDRESSED),
+    LmtpCommand(b"DATA", LmtpProtocol._data, _ADDRESSED),
+    LmtpCommand(b"BDAT", LmtpProtocol._bdat, _ANY),  # its octets follow, wherever it stands
+    LmtpCommand(b"RSET", LmtpProtocol._rset, _ANY),
+    LmtpCommand(b"NOOP", LmtpProtocol._noop, _ANY),
+    LmtpCommand(b"VRFY", LmtpProtocol._vrfy, _ANY),
+    LmtpCommand(b"QUIT", LmtpProtocol._quit, _ANY),
+    LmtpCommand(b"HELO", LmtpProtocol._not_lmtp, _ANY),
+    LmtpCommand(b"EHLO", LmtpProtocol._not_lmtp, _ANY),
 )
-_ROWS: Final = {row.verb: row for row in TABLE}
+_BY_VERB: Final = {row.verb: row for row in COMMANDS}

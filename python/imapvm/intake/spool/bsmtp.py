@@ -37,10 +37,10 @@ from imapvm.model.limits import (
     SPOOL_RECIPIENTS_MAX,
 )
 
-__all__ = ["BsmtpError", "MessageBegins", "MessageEnds", "read_bsmtp", "write_bsmtp"]
+__all__ = ["BsmtpError", "BsmtpMessageEnd", "BsmtpMessageStart", "read_bsmtp", "write_bsmtp"]
 
 
-class Octets(Protocol):
+class Readable(Protocol):
     """What can be read: a file, or anything like it."""
 
     def read(self, size: int, /) -> bytes:
@@ -57,18 +57,18 @@ class BsmtpError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class MessageBegins:
+class BsmtpMessageStart:
     """The envelope is complete; the message's octets follow as `bytes`."""
 
     envelope: Envelope
 
 
 @dataclass(frozen=True, slots=True)
-class MessageEnds:
+class BsmtpMessageEnd:
     """All octets of the message were there."""
 
 
-def read_bsmtp(file: Octets) -> Iterator[MessageBegins | bytes | MessageEnds]:
+def read_bsmtp(file: Readable) -> Iterator[BsmtpMessageStart | bytes | BsmtpMessageEnd]:
     """Read a file, yielding what it holds; memory is bounded whatever the file.
 
     Raises:
@@ -82,7 +82,7 @@ def read_bsmtp(file: Octets) -> Iterator[MessageBegins | bytes | MessageEnds]:
 class _Reading:
     """A file being read: octets not yet understood, and where in the file they begin."""
 
-    def __init__(self, file: Octets) -> None:
+    def __init__(self, file: Readable) -> None:
         self._file = file
         self._bare_lf: bool | None = None
         """None until the first line's end has been seen."""
@@ -94,7 +94,7 @@ class _Reading:
         self._recipients: list[Recipient] = []
         self._messages = 0
 
-    def parts(self) -> Iterator[MessageBegins | bytes | MessageEnds]:
+    def parts(self) -> Iterator[BsmtpMessageStart | bytes | BsmtpMessageEnd]:
         while (line := self._next_line()) is not None:
             verb, _, argument = line.partition(" ")
             match verb.upper():
@@ -108,7 +108,7 @@ class _Reading:
                 case "DATA":
                     yield self._begin(argument)
                     yield from self._message()
-                    yield MessageEnds()
+                    yield BsmtpMessageEnd()
                     self._reset()
                 case "RSET":
                     self._reset()
@@ -148,7 +148,7 @@ class _Reading:
             raise self._error(recipient.text)
         self._recipients.append(recipient)
 
-    def _begin(self, argument: str) -> MessageBegins:
+    def _begin(self, argument: str) -> BsmtpMessageStart:
         if argument.strip():
             raise self._error("DATA stands alone on its line")
         if self._sender is None:
@@ -156,7 +156,7 @@ class _Reading:
         if self._messages >= SPOOL_MESSAGES_MAX:
             raise self._error(f"a file holds at most {SPOOL_MESSAGES_MAX} messages")
         self._messages += 1
-        return MessageBegins(Envelope(self._sender, tuple(self._recipients), self._greeting))
+        return BsmtpMessageStart(Envelope(self._sender, tuple(self._recipients), self._greeting))
 
     def _message(self) -> Iterator[bytes]:
         reader = DotReader()

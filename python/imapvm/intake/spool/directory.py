@@ -31,7 +31,7 @@ class SpoolInUseError(Exception):
     """Another process delivers from this spool."""
 
 
-class NotAFileError(Exception):
+class NotRegularFileError(Exception):
     """What was dropped is a link, a directory or a device: it is not opened."""
 
 
@@ -105,18 +105,18 @@ class SpoolDirectory:
 
         Raises:
             FileNotFoundError: it is gone.
-            NotAFileError: a link to a file of somebody else would be delivered, a pipe would block.
+            NotRegularFileError: a link could deliver any file, a pipe would block.
         """
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
             file = os.open(self._in_cur(name), flags)
         except OSError as error:
             if error.errno in {errno.ELOOP, errno.ENXIO}:
-                raise NotAFileError("it is not a regular file") from None
+                raise NotRegularFileError("it is not a regular file") from None
             raise
         if not stat.S_ISREG(os.fstat(file).st_mode):
             os.close(file)
-            raise NotAFileError("it is not a regular file")
+            raise NotRegularFileError("it is not a regular file")
         return os.fdopen(file, "rb", buffering=0)
 
     def remove(self, name: str) -> None:
@@ -166,7 +166,7 @@ def is_mail(name: str) -> bool:
     return bool(name) and not name.startswith(".")
 
 
-def shown(name: str) -> str:
+def printable_name(name: str) -> str:
     """A file name as it can stand in a log or a mail header."""
     return name.encode("utf-8", "surrogateescape").decode("ascii", "backslashreplace")
 

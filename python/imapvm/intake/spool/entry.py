@@ -18,18 +18,18 @@ from typing import BinaryIO, Final
 
 import trio
 
-from imapvm.intake.deliver import Deliverer, Incoming
+from imapvm.intake.deliver import Deliverer, IncomingMessage
 from imapvm.intake.envelope import Envelope
 from imapvm.intake.notification import (
-    NotSentError,
-    Undelivered,
+    FailedRecipient,
+    NotificationError,
+    build_notification,
     header_of,
-    notification,
     send_notification,
 )
-from imapvm.intake.replies import FULL, UNKNOWN, Reply
-from imapvm.intake.spool.bsmtp import MessageBegins, MessageEnds, read_bsmtp
-from imapvm.intake.spool.directory import UNDELIVERABLE, SpoolDirectory, shown
+from imapvm.intake.replies import STORE_FULL, UNKNOWN_RECIPIENT, Reply
+from imapvm.intake.spool.bsmtp import BsmtpMessageEnd, BsmtpMessageStart, read_bsmtp
+from imapvm.intake.spool.directory import UNDELIVERABLE, SpoolDirectory, printable_name
 from imapvm.intake.trace import Trace
 from imapvm.model.limits import BOUNCE_HEADER_MAX
 
@@ -44,7 +44,7 @@ already does not get it again.
 """
 
 
-class TryAgainError(Exception):
+class DeferredError(Exception):
     """Something that may be better later; the file stays, and this does not count against it."""
 
     def __init__(self, reply: Reply) -> None:
@@ -63,7 +63,7 @@ class SpoolEntry:
         self._spool = spool
         self._name = name
         self._deliverer = deliverer
-        self._failures: list[tuple[int, Envelope, list[Undelivered]]] = []
+        self._failures: list[tuple[int, Envelope, list[FailedRecipient]]] = []
         """Message number, envelope, and whom it did not reach for good."""
 
     async def deliver(self, prepared: Callable[[], None]) -> None:
@@ -77,25 +77,25 @@ class SpoolEntry:
                 with no other task in between.
 
         Raises:
-            TryAgainError: the store has no room, or a problem.
+            DeferredError: the store has no room, or a problem.
             BsmtpError: the file is not batch SMTP.
             ChangedError: it is still being written.
-            NotAFileError: it is a link or something else that is not opened.
-            FilepoolError: as TryAgainError, from the store itself.
+            NotRegularFileError: it is a link or something else that is not opened.
+            FilepoolError: as DeferredError, from the store itself.
         """
         with self._spool.open(self._name) as file:
             before = _state(file)
             identity = await self._survey(file)
             transient = await self._deliver_each(file, before, identity, prepared)
         if transient is not None:
-            raise TryAgainError(transient)
+            raise DeferredError(transient)
         held = await self._settle_failures()
         if held:
             try:
                 there = self._spool.set_aside(self._name, UNDELIVERABLE, "\n".join(held) + HOLDING)
             except OSError as error:  # no room for the reason, most likely: not the file's fault
-                raise TryAgainError(Reply(451, "4.3.0", f"cannot be held: {error}")) from None
-            log.warning("spool file held", extra={"file": shown(there), "reason": held[0]})
+                raise DeferredError(Reply(451, "4.3.0", f"cannot be held: {error}")) from None
+            log.warning("spool file held", extra={"file": printable_name(there), "reason": held[0]})
         else:
             self._spool.remove(self._name)
 
@@ -122,18 +122,18 @@ class SpoolEntry:
         transient: Reply | None = None
         number = 0
         envelope: Envelope | None = None
-        incoming: Incoming | None = None
+        incoming: IncomingMessage | None = None
         try:
             for part in read_bsmtp(file):
                 match part:
-                    case MessageBegins(envelope):
+                    case BsmtpMessageStart(envelope):
                         incoming = self._begin(envelope, number)
                     case bytes():
                         assert incoming is not None
                         if incoming.feed(part):
                             await incoming.spill()
                         await trio.lowlevel.checkpoint()
-                    case MessageEnds():
+                    case BsmtpMessageEnd():
                         assert incoming is not None
                         assert envelope is not None
                         if _state(file) != before:
@@ -148,27 +148,27 @@ class SpoolEntry:
                 await incoming.discard()
         return transient
 
-    def _begin(self, envelope: Envelope, number: int) -> Incoming:
-        trace_id = shown(self._name) + (f"#{number + 1}" if number else "")
+    def _begin(self, envelope: Envelope, number: int) -> IncomingMessage:
+        trace_id = printable_name(self._name) + (f"#{number + 1}" if number else "")
         return self._deliverer.begin(envelope, Trace("BSMTP", trace_id, envelope.greeting))
 
     def _note(self, number: int, envelope: Envelope, replies: Sequence[Reply]) -> Reply | None:
         """Remember whom a message does not reach; return a transient reply, if there is one."""
         pairs = list(zip(envelope.recipients, replies, strict=True))
-        failed = [Undelivered(r, reply) for r, reply in pairs if reply.code >= 500]
+        failed = [FailedRecipient(r, reply) for r, reply in pairs if reply.code >= 500]
         if failed or not pairs:
             self._failures.append((number, envelope, failed))
         log.info(
             "spool message",
             extra={
-                "file": shown(self._name),
+                "file": printable_name(self._name),
                 "sender": envelope.sender.address,
                 "recipients": len(pairs),
                 "delivered": sum(reply.is_ok for reply in replies),
             },
         )
         transients = [reply for reply in replies if reply.is_transient]
-        return FULL if FULL in transients else transients[0] if transients else None
+        return STORE_FULL if STORE_FULL in transients else transients[0] if transients else None
 
     # --- recipients that are not here -------------------------------------------------------------
 
@@ -179,7 +179,7 @@ class SpoolEntry:
             if not envelope.recipients:
                 held.append(f"From <{envelope.sender.address}>: there is no recipient")
                 continue
-            keep: Sequence[Undelivered] = ()
+            keep: Sequence[FailedRecipient] = ()
             match self._deliverer.settings.unknown:
                 case "hold":
                     keep = failed
@@ -192,23 +192,23 @@ class SpoolEntry:
             held += [f"From <{sender}> to <{u.recipient.address}>: {u.reply}" for u in keep]
         return held
 
-    def _discarded(self, failed: Sequence[Undelivered]) -> list[Undelivered]:
+    def _discarded(self, failed: Sequence[FailedRecipient]) -> list[FailedRecipient]:
         """Discard what is for nobody. What a user could not take for now is hers: it is held."""
         for undelivered in failed:
-            if undelivered.reply == UNKNOWN:
+            if undelivered.reply == UNKNOWN_RECIPIENT:
                 self._log_discarded(undelivered)
-        return [undelivered for undelivered in failed if undelivered.reply != UNKNOWN]
+        return [undelivered for undelivered in failed if undelivered.reply != UNKNOWN_RECIPIENT]
 
     async def _bounced(
-        self, number: int, envelope: Envelope, failed: Sequence[Undelivered]
-    ) -> tuple[Sequence[Undelivered], list[str]]:
+        self, number: int, envelope: Envelope, failed: Sequence[FailedRecipient]
+    ) -> tuple[Sequence[FailedRecipient], list[str]]:
         """Tell the sender; return who must be held after all, and why."""
         settings = self._deliverer.settings
         if not envelope.sender.address:
             return failed, ["The null sender is not told (RFC 5321 section 4.5.5)."]
         told = [undelivered for undelivered in failed if undelivered.recipient.wants_failures]
         if told:
-            message = notification(
+            message = build_notification(
                 envelope,
                 told,
                 self._header(number),
@@ -217,10 +217,10 @@ class SpoolEntry:
             )
             try:
                 await send_notification(settings.sendmail, envelope.sender.address, message)
-            except NotSentError as error:
+            except NotificationError as error:
                 log.error(
                     "notification not sent",
-                    extra={"file": shown(self._name), "error": str(error)},
+                    extra={"file": printable_name(self._name), "error": str(error)},
                 )
                 return failed, [f"The sender could not be told: {error}."]
         for undelivered in failed:
@@ -235,16 +235,16 @@ class SpoolEntry:
             for part in read_bsmtp(file):
                 if isinstance(part, bytes) and number == 0 and len(beginning) < BOUNCE_HEADER_MAX:
                     beginning += part
-                elif isinstance(part, MessageEnds):
+                elif isinstance(part, BsmtpMessageEnd):
                     if number == 0:
                         break
                     number -= 1
         return header_of(beginning, BOUNCE_HEADER_MAX)
 
-    def _log_discarded(self, undelivered: Undelivered) -> None:
+    def _log_discarded(self, undelivered: FailedRecipient) -> None:
         log.info(
             "mail discarded",
-            extra={"file": shown(self._name), "recipient": undelivered.recipient.address},
+            extra={"file": printable_name(self._name), "recipient": undelivered.recipient.address},
         )
 
 

@@ -39,7 +39,7 @@ def submit(
         PathError: an address is none.
         OSError: the spool cannot be written; nothing was handed over.
     """
-    return drop(spool, write_bsmtp(sender, recipients, message), name=name)
+    return submit_file(spool, write_bsmtp(sender, recipients, message), name=name)
 
 
 def write_bsmtp(
@@ -107,7 +107,9 @@ def crlf_lines(portions: Iterable[bytes]) -> Iterator[bytes]:
     yield held
 
 
-def drop(spool: str | os.PathLike[str], octets: Iterable[bytes], *, name: str | None = None) -> str:
+def submit_file(
+    spool: str | os.PathLike[str], octets: Iterable[bytes], *, name: str | None = None
+) -> str:
     """Put a file into the spool durably, and return its name.
 
     A name that is given replaces a file of that name that still waits: whoever chooses names can

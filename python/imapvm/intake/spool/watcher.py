@@ -1,6 +1,6 @@
 """The spool watcher: files that were dropped become messages, each once, soon and in order.
 
-Names come from notices and from scans, into one set. What waits is claimed in the order of the
+Names come from inotify and from scans, into one set. What waits is claimed in the order of the
 files' times and delivered side by side, so that one commit of the filepool takes many of them; each
 is removed after the commit that stored it. A file that cannot be delivered now stays in cur/ and is
 tried again, also by the next process.
@@ -16,18 +16,18 @@ import trio
 
 from imapvm.filepool.errors import FilepoolError, StoreUnavailableError
 from imapvm.intake.deliver import Deliverer
-from imapvm.intake.replies import FULL
+from imapvm.intake.replies import STORE_FULL
 from imapvm.intake.spool.bsmtp import BsmtpError
 from imapvm.intake.spool.directory import (
     FAILED,
-    NotAFileError,
+    NotRegularFileError,
     SpoolDirectory,
     SpoolInUseError,
-    shown,
+    printable_name,
 )
-from imapvm.intake.spool.entry import ChangedError, SpoolEntry, TryAgainError
+from imapvm.intake.spool.entry import ChangedError, DeferredError, SpoolEntry
 from imapvm.intake.spool.file import NEW
-from imapvm.intake.spool.notices import Notices
+from imapvm.intake.spool.inotify import InotifyWatcher
 from imapvm.model.bugs import is_bug
 from imapvm.model.limits import SPOOL_IN_FLIGHT_MAX, SPOOL_TRIES_MAX
 
@@ -77,16 +77,16 @@ async def watch_spool(
     """
     spool = SpoolDirectory(directory)
     try:
-        notices = Notices(directory / NEW)  # before the first scan
+        inotify = InotifyWatcher(directory / NEW)  # before the first scan
         try:
             async with trio.open_nursery() as nursery:
                 watcher = _Watcher(spool, deliverer, nursery)
                 watcher.take_up()
-                nursery.start_soon(watcher.listen, notices)
+                nursery.start_soon(watcher.listen, inotify)
                 task_status.started()
                 await watcher.work()
         finally:
-            notices.close()
+            inotify.close()
     finally:
         spool.close()
 
@@ -112,11 +112,11 @@ class _Watcher:
         self._sweep_tmp()
         self._look()
 
-    async def listen(self, notices: Notices) -> None:
+    async def listen(self, inotify: InotifyWatcher) -> None:
         """Collect names, until cancelled."""
         swept = trio.current_time()
         while True:
-            names = await notices.wait()
+            names = await inotify.wait()
             if names is None:
                 self._look()
                 if trio.current_time() - swept > SWEEP_SECONDS:
@@ -155,7 +155,7 @@ class _Watcher:
                     if self._spool.claim(name):
                         self._add_claimed(name)
                 except OSError as error:  # the next scan finds it again
-                    extra = {"file": shown(name), "error": str(error)}
+                    extra = {"file": printable_name(name), "error": str(error)}
                     log.error("spool file not claimed", extra=extra)
         self._names.clear()
         idle = [claimed for claimed in self._claimed.values() if not claimed.in_flight]
@@ -181,8 +181,8 @@ class _Watcher:
 
         try:
             await SpoolEntry(self._spool, claimed.name, self._deliverer).deliver(prepared)
-        except TryAgainError as error:
-            self._later(claimed, error, pause=error.reply == FULL)
+        except DeferredError as error:
+            self._later(claimed, error, pause=error.reply == STORE_FULL)
         except FilepoolError as error:
             self._later(claimed, error, pause=isinstance(error, StoreUnavailableError))
         except BaseException as error:
@@ -222,7 +222,9 @@ class _Watcher:
         else:
             claimed.again_seconds = _doubled(claimed.again_seconds)
             claimed.due = now + claimed.again_seconds
-        log.warning("spool file waits", extra={"file": shown(claimed.name), "error": str(error)})
+        log.warning(
+            "spool file waits", extra={"file": printable_name(claimed.name), "error": str(error)}
+        )
 
     def _broken(self, claimed: _Claimed, error: BaseException) -> None:
         """Count a try against a file, and set it aside when it has had enough of them."""
@@ -237,8 +239,8 @@ class _Watcher:
         claimed.tries += 1
         claimed.again_seconds = _doubled(claimed.again_seconds)
         claimed.due = trio.current_time() + claimed.again_seconds
-        extra = {"file": shown(claimed.name), "error": str(error), "tries": claimed.tries}
-        foreseen = isinstance(error, BsmtpError | ChangedError | NotAFileError | OSError)
+        extra = {"file": printable_name(claimed.name), "error": str(error), "tries": claimed.tries}
+        foreseen = isinstance(error, BsmtpError | ChangedError | NotRegularFileError | OSError)
         log.warning("spool file fails", extra=extra, exc_info=None if foreseen else error)
         if claimed.tries < SPOOL_TRIES_MAX:
             return
@@ -246,10 +248,12 @@ class _Watcher:
         try:
             there = self._spool.set_aside(claimed.name, FAILED, reason + "\n")
         except OSError as full:
-            extra = {"file": shown(claimed.name), "error": str(full)}
+            extra = {"file": printable_name(claimed.name), "error": str(full)}
             log.error("spool file not set aside", extra=extra)
             return
-        log.error("spool file set aside", extra={"file": shown(there), "error": str(error)})
+        log.error(
+            "spool file set aside", extra={"file": printable_name(there), "error": str(error)}
+        )
         self._done(claimed)
 
     # --- looking ----------------------------------------------------------------------------------
@@ -269,7 +273,7 @@ class _Watcher:
     def _sweep_tmp(self) -> None:
         try:
             for name in self._spool.sweep_tmp():
-                log.info("unfinished spool file removed", extra={"file": shown(name)})
+                log.info("unfinished spool file removed", extra={"file": printable_name(name)})
         except OSError as error:
             log.error("spool not swept", extra={"error": str(error)})
 

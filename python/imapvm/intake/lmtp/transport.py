@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 
-class Peer(Protocol):
+class LmtpTransport(Protocol):
     """Bytes both ways, as `imapvm.server.net.transport.Transport` implements them."""
 
     waiting: int

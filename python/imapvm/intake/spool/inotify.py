@@ -27,7 +27,7 @@ _WATCHED: Final = _ARRIVED | flags.DELETE_SELF | flags.MOVE_SELF | flags.ONLYDIR
 _GONE: Final = flags.IGNORED | flags.DELETE_SELF | flags.MOVE_SELF | flags.UNMOUNT
 
 
-class Notices:
+class InotifyWatcher:
     """Watches one directory for files that are complete. The watch exists when this does."""
 
     def __init__(self, directory: Path) -> None:
@@ -49,10 +49,10 @@ class Notices:
             return None
         with trio.move_on_after(RESCAN_SECONDS):
             await trio.lowlevel.wait_readable(self._inotify.fd)
-            return self.understand(self._inotify.read(timeout=0))
+            return self.interpret(self._inotify.read(timeout=0))
         return None
 
-    def understand(self, events: list[Any]) -> set[str] | None:
+    def interpret(self, events: list[Any]) -> set[str] | None:
         """What a batch of events means; as `wait`."""
         names: set[str] = set()
         complete = True

@@ -7,9 +7,9 @@ import trio
 from inotify_simple import Event, flags
 from tests.intake.spooling import emptied, message, subjects, until, watching
 
-from imapvm.intake.spool import notices as notices_module
+from imapvm.intake.spool import inotify as inotify_module
 from imapvm.intake.spool.file import submit
-from imapvm.intake.spool.notices import RESCAN_SECONDS, Notices
+from imapvm.intake.spool.inotify import RESCAN_SECONDS, InotifyWatcher
 
 
 @pytest.fixture
@@ -20,48 +20,48 @@ def new(tmp_path):
 
 
 @pytest.fixture
-def notices(new):
-    notices = Notices(new)
-    yield notices
-    notices.close()
+def watcher(new):
+    watcher = InotifyWatcher(new)
+    yield watcher
+    watcher.close()
 
 
 def event(mask, name=""):
     return Event(1, mask, 0, name)
 
 
-async def test_a_file_is_announced_when_it_is_renamed_here_or_closed(notices, new, tmp_path):
+async def test_a_file_is_announced_when_it_is_renamed_here_or_closed(watcher, new, tmp_path):
     (tmp_path / "x").write_bytes(b"")
     (tmp_path / "x").rename(new / "x")
     (new / "y").write_bytes(b"y")
     os.mknod(new / "created")
     (new / ".hidden").write_bytes(b"")
-    assert await notices.wait() == {"x", "y"}
+    assert await watcher.wait() == {"x", "y"}
 
 
-async def test_silence_ends_with_a_look(notices, autojump_clock):
-    assert await notices.wait() is None
+async def test_silence_ends_with_a_look(watcher, autojump_clock):
+    assert await watcher.wait() is None
     assert trio.current_time() == RESCAN_SECONDS
 
 
-def test_a_name_is_told_once_however_often_it_was_announced(notices):
+def test_a_name_is_told_once_however_often_it_was_announced(watcher):
     arrived = [event(flags.MOVED_TO, "x"), event(flags.CLOSE_WRITE, "x")] * 3
-    assert notices.understand(arrived) == {"x"}
-    assert notices.understand([]) == set()
+    assert watcher.interpret(arrived) == {"x"}
+    assert watcher.interpret([]) == set()
 
 
-def test_an_overflow_asks_for_a_look(notices):
+def test_an_overflow_asks_for_a_look(watcher):
     events = [event(flags.MOVED_TO, "x"), event(flags.Q_OVERFLOW)]
-    assert notices.understand(events) is None
+    assert watcher.interpret(events) is None
 
 
-async def test_a_directory_that_is_made_again_is_watched_again(notices, new, tmp_path):
+async def test_a_directory_that_is_made_again_is_watched_again(watcher, new, tmp_path):
     new.rmdir()
-    assert await notices.wait() is None
+    assert await watcher.wait() is None
     assert new.is_dir()
     (new / "x").write_bytes(b"")
     with trio.fail_after(5):
-        assert await notices.wait() == {"x"}
+        assert await watcher.wait() == {"x"}
 
 
 async def test_without_inotify_there_is_a_look_every_second(
@@ -70,7 +70,7 @@ async def test_without_inotify_there_is_a_look_every_second(
     def no_instances(**_):
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(notices_module, "INotify", no_instances)
+    monkeypatch.setattr(inotify_module, "INotify", no_instances)
     async with watching(spool, deliverer):
         await trio.sleep(5)
         submit(spool, "", ["bob"], message("x"))
@@ -83,7 +83,7 @@ async def test_without_inotify_there_is_a_look_every_second(
 async def test_a_missed_notice_delays_mail_by_half_a_minute_and_no_more(
     spool, deliverer, fake, monkeypatch, autojump_clock
 ):
-    monkeypatch.setattr(Notices, "understand", lambda self, events: set())
+    monkeypatch.setattr(InotifyWatcher, "interpret", lambda self, events: set())
     async with watching(spool, deliverer):
         await trio.sleep(1)
         submit(spool, "", ["bob"], message("x"))
