@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import socket
+import ssl
 import struct
 
 import pytest
@@ -11,8 +12,17 @@ from tests.server.conftest import tcp_pair
 from trio.testing import wait_all_tasks_blocked
 
 from imapvm.model.limits import OUTPUT_WAITING_MAX, RECEIVE_MAX
+from imapvm.model.stepping import Suspended, start
 from imapvm.server.net.reactor import Reactor
-from imapvm.server.net.transport import LINGER_BYTES_MAX, LINGER_SECONDS, READS_PER_TURN, Transport
+from imapvm.server.net.tls import TlsServer
+from imapvm.server.net.transport import (
+    LINGER_BYTES_MAX,
+    LINGER_SECONDS,
+    READS_PER_TURN,
+    TRANSITIONS,
+    State,
+    Transport,
+)
 
 MANY = 50 * 1024 * 1024
 BLOCK = bytes(range(256)) * 256
@@ -442,3 +452,83 @@ async def test_many_connections_are_served_by_one_reactor(reactor: Reactor):
             nursery.start_soon(echo, Transport(reactor, ours))
             nursery.start_soon(talk, theirs, number)
     assert len(reactor) == 0
+
+
+# --- the state machine --------------------------------------------------------------------------
+
+
+def test_no_state_leads_back_and_each_can_be_closed():
+    reached = {State.PLAIN}.union(*TRANSITIONS.values())
+    assert reached == set(State) == set(TRANSITIONS)
+    order = list(State)
+    for state, following in TRANSITIONS.items():
+        assert all(order.index(state) < order.index(each) for each in following)
+        assert (State.CLOSED in following) is (state is not State.CLOSED)
+
+
+async def test_a_connection_goes_from_plain_through_the_handshake_to_tls(
+    reactor: Reactor, tls_server: TlsServer, client_tls: ssl.SSLContext
+):
+    ours, theirs = tcp_pair()
+    transport = Transport(reactor, ours, tls_server=tls_server)
+    assert transport._state is State.PLAIN
+    plain = trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
+    client = trio.SSLStream(plain, client_tls, server_hostname="imap.example.org")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(transport.start_tls)
+        await wait_all_tasks_blocked()
+        assert transport._state is State.HANDSHAKE
+        transport.write_nowait(b"* BYE dropped\r\n")
+        assert transport.waiting == 0
+        nursery.start_soon(client.do_handshake)
+    assert transport._state is State.TLS
+    transport.close()
+    assert transport._state is State.CLOSED
+    assert await client.receive_some() == b""
+    await client.aclose()
+
+
+async def test_a_failed_connection_can_only_be_closed(reactor: Reactor):
+    ours, theirs = tcp_pair()
+    transport = Transport(reactor, ours)
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    theirs.close()
+    with pytest.raises(trio.BrokenResourceError):
+        await transport.read()
+    assert transport._state is State.FAILED
+    with pytest.raises(trio.BrokenResourceError):
+        await transport.drained()
+    transport.close()
+    assert transport._state is State.CLOSED
+    with pytest.raises(trio.ClosedResourceError):
+        await transport.drained()
+
+
+# --- methods that block, called outside a task --------------------------------------------------
+
+
+async def test_a_write_that_has_to_wait_continues_in_a_task(connected):
+    transport, client = connected
+    assert start(transport.write(b"short")) is None
+    assert await receive_exactly(client, 5) == b"short"
+    stepped = start(transport.write(bytes(MANY)))
+    assert isinstance(stepped, Suspended)
+
+    async def finish() -> None:
+        await stepped
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(finish)
+        await receive_exactly(client, MANY)
+
+
+async def test_bytes_that_arrive_before_a_read_has_its_task_are_not_missed(connected):
+    transport, client = connected
+    with trio.move_on_after(0.01):
+        await transport.read()
+    stepped = start(transport.read())
+    assert isinstance(stepped, Suspended)
+    await client.send_all(b"early")
+    await wait_all_tasks_blocked()
+    with trio.fail_after(5):
+        assert await stepped == b"early"
