@@ -4,7 +4,7 @@ The names are those of the IANA registry; docs/protocol.md has the same rows for
 compares the two.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -171,3 +171,15 @@ def capabilities(facts: Facts) -> str:
     return " ".join(
         row.name + row.value for row in TABLE if row.when is not None and row.when(facts)
     )
+
+
+ENABLEABLE: Final = {"IMAP4REV2": "IMAP4rev2", "UTF8=ACCEPT": "UTF8=ACCEPT"}
+"""In upper case, and as ENABLED writes it."""
+
+
+def newly_enabled(asked: Iterable[str], already: Collection[str]) -> list[str]:
+    """The names of `asked` that are turned on by it, in upper case, each once.
+
+    Names that are not known, or need no enabling, are passed over (RFC 5161 section 3.1).
+    """
+    return [name for name in dict.fromkeys(asked) if name in ENABLEABLE and name not in already]

@@ -1,12 +1,22 @@
-"""CAPABILITY, NOOP, LOGOUT, ID: what may be said in any state (RFC 9051 section 6.1)."""
+"""CAPABILITY, NOOP, LOGOUT, ID, ENABLE, IDLE: commands of several states."""
 
 from collections.abc import Awaitable
 
-from imapvm._core import Capability, Id, Logout, Noop, imap_string
+from imapvm._core import (
+    Capability,
+    Enable,
+    Id,
+    Idle,
+    IdleDone,
+    Logout,
+    Malformed,
+    Noop,
+    imap_string,
+)
 from imapvm.commands.context import Context
-from imapvm.commands.handlers.recent import claim_arrivals
-from imapvm.commands.outcome import Done
-from imapvm.session.capabilities import Facts, capabilities
+from imapvm.commands.handlers.select import claim_arrivals
+from imapvm.commands.outcome import Done, Refusal
+from imapvm.session.capabilities import ENABLEABLE, Facts, capabilities, newly_enabled
 
 
 def offered(ctx: Context) -> str:
@@ -54,3 +64,29 @@ def identify(ctx: Context, _command: Id) -> Done:
     version = imap_string(ctx.services.version.encode())
     ctx.out.untagged(b'ID ("name" "imapvm" "version" %b)' % version)
     return Done("pleased to meet you")
+
+
+def enable(ctx: Context, command: Enable) -> Done:
+    """Turn on what is known and was not on; say what that was."""
+    session = ctx.session
+    names = newly_enabled(command.names, session.enabled)
+    session.enabled.update(names)
+    ctx.reader.utf8 = session.utf8
+    ctx.out.untagged(" ".join(["ENABLED", *(ENABLEABLE[name] for name in names)]).encode())
+    return Done("enabled")
+
+
+async def idle(ctx: Context, _command: Idle) -> Done:
+    """Tell news as it comes, until DONE.
+
+    Also with no mailbox selected: then there is no news, and the connection stays.
+    """
+    ctx.out.continuation(b"idling")
+    await ctx.flush()
+    match await ctx.idle():
+        case IdleDone():
+            return Done("no longer idle")
+        case Malformed() as fault:
+            raise Refusal(f"DONE ends IDLE: {fault.message}", fault.code, bad=True)
+        case other:
+            raise AssertionError(f"{other!r} inside IDLE")

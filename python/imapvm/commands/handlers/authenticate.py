@@ -1,10 +1,10 @@
-"""LOGIN and AUTHENTICATE (RFC 9051 sections 6.2.2 and 6.2.3)."""
+"""STARTTLS, AUTHENTICATE and LOGIN (RFC 9051 section 6.2)."""
 
 from base64 import b64encode
 from collections.abc import Awaitable
 from typing import Final
 
-from imapvm._core import Authenticate, Login, Malformed, SaslResponse
+from imapvm._core import Authenticate, Login, Malformed, SaslResponse, StartTls
 from imapvm.auth.claims import claim
 from imapvm.auth.exchange import MECHANISMS, Ask, Claim, Fault
 from imapvm.commands.context import Context
@@ -67,3 +67,16 @@ async def _sign_in(ctx: Context, claimed: Claim | Fault) -> Done:
         raise Refusal(WRONG, "AUTHENTICATIONFAILED")
     ctx.signed_in(services.pool.account(account))
     return Done("welcome", f"CAPABILITY {offered(ctx)}")
+
+
+def starttls(ctx: Context, _command: StartTls) -> Done:
+    """Answer OK in the clear, then shake hands.
+
+    What the client sent behind STARTTLS without waiting for the OK was not encrypted, whoever
+    wrote it: it is forgotten, never carried out.
+    """
+    if ctx.session.tls:
+        raise Refusal("TLS is already in use", bad=True)
+    if not ctx.channel.can_start_tls:
+        raise Refusal("this server has no certificate", code="CANNOT")
+    return Done("begin TLS now", afterwards=ctx.start_tls)

@@ -1,6 +1,6 @@
-"""CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (RFC 9051 sections 6.3.4 to 6.3.8)."""
+"""CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, NAMESPACE (RFC 9051 sections 6.3.4 to 6.3.10)."""
 
-from imapvm._core import Create, Delete, Rename, Subscribe, Unsubscribe
+from imapvm._core import Create, Delete, Namespace, Rename, Subscribe, Unsubscribe
 from imapvm.commands.context import Context
 from imapvm.commands.handlers.names import mailbox_id, new_name, tell_normalized
 from imapvm.commands.outcome import Done, Refusal
@@ -64,3 +64,9 @@ def _store(ctx: Context) -> AccountStore:
     store = ctx.session.store
     assert store is not None
     return store
+
+
+def namespace(ctx: Context, _command: Namespace) -> Done:
+    """One personal namespace; no other users', no shared ones."""
+    ctx.out.untagged(f'NAMESPACE (("" "{DELIMITER}")) NIL NIL'.encode())
+    return Done("that is all")

@@ -14,9 +14,9 @@ from imapvm._core import (
 from imapvm.commands.context import Context
 from imapvm.commands.handlers.listing import list_line
 from imapvm.commands.handlers.names import mailbox_id, tell_normalized, wanted_mailbox
-from imapvm.commands.handlers.recent import claim, claim_arrivals
 from imapvm.commands.outcome import Done, Refusal
 from imapvm.commands.updates import keyword_names
+from imapvm.filepool.errors import StoreUnavailableError
 from imapvm.filepool.operations.mailboxes import Mailbox
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import AccountStore
@@ -176,3 +176,28 @@ async def _claimed(claiming: Awaitable[None]) -> Done:
 def check(_ctx: Context, _command: Check) -> Done:
     """Nothing: what was answered is on disk already (RFC 3501 section 6.4.1)."""
     return Done("everything is kept")
+
+
+def claim_arrivals(ctx: Context) -> Awaitable[None] | None:
+    """Move the mark behind what this session saw arrive; None where there is nothing to move."""
+    view, store = ctx.session.view, ctx.session.store
+    if view is None or store is None or view.read_only or not view.saw_arrivals:
+        return None
+    with store.reading() as reader:
+        mailbox = reader.mailbox_by_id(view.mailbox)
+    if mailbox is None or mailbox.recent_from >= mailbox.uid_next:
+        return None
+    view.saw_arrivals = False
+    return _claim_arrivals(store, mailbox)
+
+
+async def _claim_arrivals(store: AccountStore, mailbox: Mailbox) -> None:
+    await claim(store, mailbox)
+
+
+async def claim(store: AccountStore, mailbox: Mailbox) -> int:
+    r"""Move the mark behind the last message; return where it was, from which all is \Recent."""
+    try:
+        return await store.claim_recent(mailbox.id)
+    except StoreUnavailableError:
+        return mailbox.recent_from

@@ -1,6 +1,6 @@
-"""STORE and UID STORE (RFC 9051 sections 6.4.6 and 6.4.9)."""
+"""STORE, EXPUNGE and their UID forms (RFC 9051 sections 6.4.3, 6.4.6 and 6.4.9)."""
 
-from imapvm._core import FetchItems, Store
+from imapvm._core import Expunge, FetchItems, Store
 from imapvm.commands.context import Context, Done, Refusal
 from imapvm.commands.handlers.fetch.stream import Answering
 from imapvm.commands.selected import gone, selected, wanted_uids, writable
@@ -32,3 +32,19 @@ async def store(ctx: Context, command: Store) -> Done:
         if await Answering(ctx, items, wanted).finish() and not command.uid:
             raise gone()  # what SILENT does not say (RFC 2180 section 4.2)
     return Done("stored")
+
+
+async def expunge(ctx: Context, command: Expunge) -> Done:
+    r"""Remove the messages with \Deleted, of those that the client knows.
+
+    A message that was delivered, and marked by somebody else, after the client was last told is
+    not removed by a client that never saw it. What is gone is announced in front of the OK, by the
+    place that announces everything.
+    """
+    view, store = selected(ctx)
+    writable(view)
+    known = view.numbers.uids
+    wanted = known if command.uids is None else wanted_uids(ctx, command.uids, uid=True)
+    if wanted:
+        await store.expunge(view.mailbox, wanted)
+    return Done("expunged")

@@ -10,7 +10,6 @@ from imapvm.commands.dispatch import run
 from imapvm.commands.handlers.anytime import offered
 from imapvm.commands.outcome import Disconnected
 from imapvm.model.bugs import is_bug
-from imapvm.session.greeting import greet
 from imapvm.session.session import Session
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ class Connection:
         """
         context, transport = self.context, self.transport
         out = context.out
-        greet(out, offered(context))
+        out.condition("OK", "imapvm ready", f"CAPABILITY {offered(context)}")
         try:
             more = self._work()
             while True:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from imapvm.session.capabilities import TABLE, Facts, capabilities
-from imapvm.session.enabling import newly_enabled
+from imapvm.session.capabilities import TABLE, Facts, capabilities, newly_enabled
 from imapvm.session.states import State
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "protocol.md"
