@@ -1,6 +1,7 @@
 //! What must hold for any bytes whatever: bodies of fuzz targets, and of tests over a small
 //! corpus. Each function panics where something does not hold.
 
+pub use crate::filepool::checks::*;
 pub use crate::index::checks::*;
 pub use crate::message::checks::*;
 pub use crate::pages::checks::*;

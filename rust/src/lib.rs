@@ -4,6 +4,7 @@
 //! is Python. This crate holds no policy, opens nothing, reads no clock and starts no thread.
 
 pub mod checks;
+mod corrupt;
 pub mod filepool;
 pub mod index;
 pub mod message;
@@ -12,3 +13,5 @@ pub mod pages;
 #[cfg(feature = "python")]
 mod py;
 pub mod wire;
+
+pub use corrupt::Corrupt;

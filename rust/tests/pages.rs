@@ -39,11 +39,13 @@ fn page(number: u64) -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn damaged_pages_stay_inside(pages in (0..8_u64).map(page).collect::<Vec<_>>()) {
-        checks::pages_stay_inside(&pages.concat());
+        checks::pages_stay_inside_the_file(&pages.concat());
+        checks::rows_stay_inside_the_file(&pages.concat());
     }
 
     #[test]
     fn any_bytes_stay_inside(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
-        checks::pages_stay_inside(&bytes);
+        checks::pages_stay_inside_the_file(&bytes);
+        checks::rows_stay_inside_the_file(&bytes);
     }
 }

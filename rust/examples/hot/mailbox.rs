@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use imapvm_core::Corrupt;
 use imapvm_core::index::fetch::Source;
 use imapvm_core::index::{Record, SEGMENT_RECORDS, append, uid_map};
 use imapvm_core::message::Scanner;
-use imapvm_core::numbers::{Corrupt, UidMap};
+use imapvm_core::numbers::UidMap;
 use imapvm_core::wire::ast::system;
 
 /// Messages of the index.
@@ -40,7 +41,7 @@ impl Mailbox {
             .map(|part| append(b"", part).map_err(|refused| format!("{refused:?}")))
             .collect::<Result<Vec<_>, _>>()?;
         let lent = segments.iter().map(|segment| Ok(segment.as_slice()));
-        let numbers = uid_map(lent).map_err(|fault| fault.to_string())?;
+        let numbers = uid_map(lent).map_err(|error| error.to_string())?;
         let metadata = (1..=messages).map(|n| (u64::from(n), metadata(&message(n))));
         Ok(Self {
             metadata: metadata.collect(),

@@ -51,8 +51,8 @@ fn main() -> ExitCode {
     };
     match path() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => {
-            eprintln!("{name}: {fault}");
+        Err(error) => {
+            eprintln!("{name}: {error}");
             ExitCode::FAILURE
         }
     }
@@ -105,7 +105,7 @@ fn scan_small() -> Outcome {
 fn scan_large() -> Outcome {
     let message = large();
     let stored = measured(|| metadata(&message));
-    let metadata = MessageMetadata::open(&stored).map_err(|_| "the metadata is damaged")?;
+    let metadata = MessageMetadata::open(&stored).map_err(|error| error.to_string())?;
     expect(metadata.part_count(), 2)
 }
 
@@ -145,7 +145,7 @@ fn fetch(line: &str, first: Option<u32>) -> Outcome {
         flags_too: None,
     };
     let pieces = measured(|| render(&request, mailbox.lent(), &&mailbox));
-    let pieces = pieces.map_err(|fault| format!("{fault:?}"))?;
+    let pieces = pieces.map_err(|error| format!("{error:?}"))?;
     expect(usize::from(!pieces.is_empty()), 1)
 }
 
@@ -165,7 +165,7 @@ fn search_body() -> Outcome {
     let found = measured(|| {
         let found = messages.iter().map(|(stored, bytes)| {
             let metadata =
-                MessageMetadata::open_lazily(stored).map_err(|_| "message metadata is damaged")?;
+                MessageMetadata::open_lazily(stored).map_err(|error| error.to_string())?;
             let mut matcher = TextMatcher::new(&metadata, &needles);
             while let Some(wanted) = matcher.wanted() {
                 matcher.feed(slice(bytes, wanted).ok_or("it is too short")?);
@@ -178,8 +178,8 @@ fn search_body() -> Outcome {
 }
 
 fn slice(bytes: &[u8], range: Range) -> Option<&[u8]> {
-    let behind = bytes.get(usize::try_from(range.offset).ok()?..)?;
-    behind.get(..usize::try_from(range.length).ok()?)
+    let tail = bytes.get(usize::try_from(range.offset).ok()?..)?;
+    tail.get(..usize::try_from(range.length).ok()?)
 }
 
 /// Look through the index, and through metadata where it does not decide.
@@ -196,11 +196,11 @@ fn search(line: &str, metadata: u32, found: u32) -> Outcome {
 }
 
 fn matching(mailbox: &Mailbox, key: &SearchKey) -> Result<u32, String> {
-    let nobody = UidSet::empty();
+    let none = UidSet::empty();
     let context = Context {
         numbers: &mailbox.numbers,
-        saved: &nobody,
-        recent: &nobody,
+        saved: &none,
+        recent: &none,
         keyword_sets: &[],
         now: 1_780_000_000,
     };
@@ -211,12 +211,11 @@ fn matching(mailbox: &Mailbox, key: &SearchKey) -> Result<u32, String> {
             bound.candidates(),
             &Answers::default(),
         )
-        .map_err(|fault| fault.to_string())?;
+        .map_err(|error| error.to_string())?;
     let mut found = scanned.found.len();
     for record in &scanned.open {
         let stored = mailbox.metadata.get(&record.body).ok_or("no metadata")?;
-        let metadata =
-            MessageMetadata::open_lazily(stored).map_err(|_| "message metadata is damaged")?;
+        let metadata = MessageMetadata::open_lazily(stored).map_err(|error| error.to_string())?;
         match bound.decide(record, &metadata) {
             Decision::Known(known) => found += u32::from(known),
             Decision::Text(_) => return Err("the metadata should decide".into()),
@@ -229,7 +228,7 @@ fn matching(mailbox: &Mailbox, key: &SearchKey) -> Result<u32, String> {
 fn store_flag() -> Outcome {
     let mailbox = Mailbox::new(0)?;
     let third: Vec<u32> = mailbox.numbers.uids().iter().step_by(3).collect();
-    let uids = UidSet::of(third).map_err(|fault| format!("{fault:?}"))?;
+    let uids = UidSet::of(third).map_err(|error| format!("{error:?}"))?;
     let changed = measured(|| {
         let mut changed = 0;
         for segment in mailbox.lent() {
@@ -241,7 +240,7 @@ fn store_flag() -> Outcome {
                 |_| None,
                 20_000,
             );
-            changed += done.map_err(|fault| fault.to_string())?.changed.len();
+            changed += done.map_err(|error| error.to_string())?.changed.len();
         }
         Ok::<_, String>(changed)
     })?;
@@ -250,7 +249,7 @@ fn store_flag() -> Outcome {
 
 fn uid_map_build() -> Outcome {
     let mailbox = Mailbox::new(0)?;
-    let built = measured(|| uid_map(mailbox.lent().map(Ok))).map_err(|fault| fault.to_string())?;
+    let built = measured(|| uid_map(mailbox.lent().map(Ok))).map_err(|error| error.to_string())?;
     expect(built.len() as usize, mailbox::MESSAGES as usize)
 }
 

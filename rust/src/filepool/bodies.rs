@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::compress::decompress_into;
 use super::{Group, VALUE_BYTES, chunk_key};
-use crate::numbers::Corrupt;
+use crate::Corrupt;
 use crate::pages::TableCursor;
 
 /// Bytes of row 0 before the frames' lengths.
@@ -20,7 +20,6 @@ const SMALL_BYTES: u64 = SMALL_FRAMES * SMALL_FRAME;
 
 const BAD_HEAD: Corrupt = Corrupt("the head of a message cannot be read");
 const MISSING: Corrupt = Corrupt("a part of a message is missing");
-const DAMAGED: Corrupt = Corrupt("a message cannot be decompressed");
 
 /// Why bytes of a message are not to be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,7 +164,7 @@ impl<'a> Bodies<'a> {
         let packed = self.stored(head, position, stored)?;
         let unpacked = decompress_into(&packed, plain, out);
         self.give_back(packed);
-        unpacked.map_err(|_| DAMAGED.into())
+        Ok(unpacked?)
     }
 
     fn give_back(&mut self, packed: Cow<'_, [u8]>) {
@@ -206,9 +205,9 @@ impl<'a> Bodies<'a> {
             end - out.len()
         };
         let mut left = take(head.inline.get(position..));
-        let behind = position.saturating_sub(head.inline.len());
-        let mut chunk = 1 + behind / VALUE_BYTES;
-        let mut skip = behind % VALUE_BYTES;
+        let beyond = position.saturating_sub(head.inline.len());
+        let mut chunk = 1 + beyond / VALUE_BYTES;
+        let mut skip = beyond % VALUE_BYTES;
         while left > 0 {
             let number = u32::try_from(chunk).map_err(|_| MISSING)?;
             let key = chunk_key(head.number, number);
@@ -254,9 +253,9 @@ fn frame_at(offset: u64) -> (usize, u64) {
     let (number, start) = if offset < SMALL_BYTES {
         (offset / SMALL_FRAME, offset - offset % SMALL_FRAME)
     } else {
-        let behind = offset - SMALL_BYTES;
-        let number = SMALL_FRAMES + behind / LARGE_FRAME;
-        (number, offset - behind % LARGE_FRAME)
+        let beyond = offset - SMALL_BYTES;
+        let number = SMALL_FRAMES + beyond / LARGE_FRAME;
+        (number, offset - beyond % LARGE_FRAME)
     };
     (to_usize(number), start)
 }

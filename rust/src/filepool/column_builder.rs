@@ -1,10 +1,11 @@
 //! Header columns of messages, put together from their metadata.
 
 use super::{Group, MetadataTable, Segments};
+use crate::Corrupt;
 use crate::index::Segment;
 use crate::index::search::Column;
 use crate::message::MessageMetadata;
-use crate::numbers::{Corrupt, UidSet};
+use crate::numbers::UidSet;
 use crate::wire::ast::Field;
 
 /// A message of which something is to be gathered.

@@ -4,7 +4,9 @@ use std::io;
 
 use zstd::bulk::{Compressor, Decompressor};
 
-use crate::message::Corrupt;
+use crate::Corrupt;
+
+const NOT_A_FRAME: Corrupt = Corrupt("a frame cannot be decompressed");
 
 thread_local! {
     // A context is some 150 KiB to allocate and clear: that costs more than a message.
@@ -45,27 +47,27 @@ pub fn decompress(frame: &[u8], size: usize) -> Result<Vec<u8>, Corrupt> {
 /// As there; `out` is then as it was.
 pub fn decompress_into(frame: &[u8], size: usize, out: &mut Vec<u8>) -> Result<(), Corrupt> {
     if frame.is_empty() {
-        return Err(Corrupt); // for zstd it is nothing, compressed
+        return Err(NOT_A_FRAME); // for zstd it is nothing, compressed
     }
     let before = out.len();
     out.reserve_exact(size);
-    let mut behind = io::Cursor::new(std::mem::take(out));
-    behind.set_position(before as u64);
+    let mut output = io::Cursor::new(std::mem::take(out));
+    output.set_position(before as u64);
     let made = DECOMPRESSOR.with_borrow_mut(|kept| -> io::Result<usize> {
         let mut made = match kept.take() {
             Some(decompressor) => decompressor,
             None => Decompressor::new()?,
         };
-        let bytes = made.decompress_to_buffer(frame, &mut behind);
+        let bytes = made.decompress_to_buffer(frame, &mut output);
         *kept = Some(made);
         bytes
     });
-    *out = behind.into_inner();
+    *out = output.into_inner();
     if made.is_ok_and(|made| made == size) && out.len() == before + size {
         return Ok(());
     }
     out.truncate(before);
-    Err(Corrupt)
+    Err(NOT_A_FRAME)
 }
 
 #[cfg(test)]
@@ -87,10 +89,13 @@ mod tests {
     #[test]
     fn another_length_or_damage_is_refused() {
         let frame = compress(&[7; 1000], 3);
-        assert_eq!(decompress(&frame, 999), Err(Corrupt));
-        assert_eq!(decompress(&frame, 1001), Err(Corrupt));
-        assert_eq!(decompress(b"", 0), Err(Corrupt));
-        assert_eq!(decompress(b"not zstd", 8), Err(Corrupt));
-        assert_eq!(decompress(&frame[..frame.len() - 1], 1000), Err(Corrupt));
+        assert_eq!(decompress(&frame, 999), Err(NOT_A_FRAME));
+        assert_eq!(decompress(&frame, 1001), Err(NOT_A_FRAME));
+        assert_eq!(decompress(b"", 0), Err(NOT_A_FRAME));
+        assert_eq!(decompress(b"not zstd", 8), Err(NOT_A_FRAME));
+        assert_eq!(
+            decompress(&frame[..frame.len() - 1], 1000),
+            Err(NOT_A_FRAME)
+        );
     }
 }

@@ -60,9 +60,9 @@ impl MessageEncoder {
         while !rest.is_empty() {
             let whole = to_usize(frame_bytes(self.lengths.len() as u64));
             let room = whole - self.frame.len();
-            let (piece, behind) = rest.split_at_checked(room).unwrap_or((rest, b""));
+            let (piece, tail) = rest.split_at_checked(room).unwrap_or((rest, b""));
             self.frame.extend_from_slice(piece);
-            rest = behind;
+            rest = tail;
             if self.frame.len() == whole {
                 self.close_frame();
             }
@@ -92,7 +92,7 @@ impl MessageEncoder {
         } else {
             0
         };
-        let (here, behind) = self.stored.split_at_checked(inline).unwrap_or_default();
+        let (here, tail) = self.stored.split_at_checked(inline).unwrap_or_default();
         let mut head = Vec::with_capacity(before + inline);
         head.extend([VERSION, 0]);
         // No number is cut off: a value has 4,080 bytes, and the largest message 768 frames.
@@ -107,7 +107,7 @@ impl MessageEncoder {
         head.extend(self.lengths.iter().flat_map(|length| length.to_le_bytes()));
         head.extend_from_slice(here);
         let mut rows = vec![(0, head)];
-        rows.extend((first..).zip(behind.chunks(VALUE_BYTES).map(<[u8]>::to_vec)));
+        rows.extend((first..).zip(tail.chunks(VALUE_BYTES).map(<[u8]>::to_vec)));
         let metadata = self.scanner.finish();
         let threads = MessageMetadata::reopen(&metadata).map_or_else(
             |_| Vec::new(), // it was made just now

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Group, VALUE_BYTES, chunk_key};
-use crate::numbers::Corrupt;
+use crate::Corrupt;
 use crate::pages::TableCursor;
 
 /// Looks up metadata; those of neighbouring bodies cost little.

@@ -3,6 +3,7 @@
 //! What is read here in bulk is written by `python/imapvm/filepool`, which has the reasons.
 
 mod bodies;
+pub mod checks;
 mod column_builder;
 mod compress;
 mod message_encoder;
@@ -17,7 +18,7 @@ pub use self::message_encoder::{EncodedMessage, MessageEncoder};
 pub use self::metadata_table::MetadataTable;
 pub use self::search_task::SearchTask;
 pub use self::segments::Segments;
-use crate::numbers::Corrupt;
+use crate::Corrupt;
 use crate::pages::{Snapshot, Table};
 
 /// Bytes of a value at most: one overflow page.

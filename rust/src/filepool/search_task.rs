@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::{Bodies, BodyError, Group, MetadataTable};
+use crate::Corrupt;
 use crate::index::Record;
 use crate::index::search::{BoundSearch, Decision, TextSearch};
 use crate::message::MessageMetadata;
-use crate::numbers::{Corrupt, Runs, UidSet};
+use crate::numbers::{Runs, UidSet};
 
 /// A part of a search, carried out step by step.
 pub struct SearchTask {
@@ -96,8 +97,7 @@ impl SearchTask {
             return Ok(None);
         };
         *read += stored.len() as u64;
-        let metadata = MessageMetadata::open_lazily(&stored)
-            .map_err(|_| Corrupt("message metadata is damaged"))?;
+        let metadata = MessageMetadata::open_lazily(&stored)?;
         match self.bound.decide(&record, &metadata) {
             Decision::Known(matches) => {
                 if matches {

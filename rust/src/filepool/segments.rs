@@ -1,7 +1,8 @@
 //! The table `index`: segments that hold some UIDs.
 
 use super::Group;
-use crate::numbers::{Corrupt, UidSet};
+use crate::Corrupt;
+use crate::numbers::UidSet;
 use crate::pages::TableCursor;
 
 /// Goes through a mailbox's segments, ascending, and passes over those that hold none of some UIDs.

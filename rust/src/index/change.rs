@@ -2,7 +2,8 @@
 
 use super::record::Record;
 use super::segment::{SEGMENT_RECORDS, Segment, pack};
-use crate::numbers::{Corrupt, Runs, UidSet};
+use crate::Corrupt;
+use crate::numbers::{Runs, UidSet};
 use crate::wire::ast::system;
 use crate::wire::command::StoreMode;
 

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::{Record, SEGMENT_RECORDS, Segment, append, columns, remove, store, uid_map};
-use crate::numbers::{Corrupt, Runs, UidSet};
+use crate::Corrupt;
+use crate::numbers::{Runs, UidSet};
 use crate::wire::command::StoreMode;
 
 /// Bytes that are taken for a segment are one, or [`Corrupt`]; what is made of one is one again.

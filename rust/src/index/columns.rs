@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::record::{PackedRecord, Record};
 use super::segment::Segment;
-use crate::numbers::{Corrupt, Runs, UidSet};
+use crate::Corrupt;
+use crate::numbers::{Runs, UidSet};
 use crate::wire::ast::system;
 
 /// Counts of a segment.

@@ -11,7 +11,8 @@
 //! | 16 | records | 56 bytes each, UIDs ascending |
 
 use super::record::{PackedRecord, RECORD_BYTES, Record};
-use crate::numbers::{Corrupt, Runs, UidMap};
+use crate::Corrupt;
+use crate::numbers::{Runs, UidMap};
 
 /// A segment with its key stays inside an LMDB leaf page: `FOUNDATIONS` names 2,038 bytes for
 /// node header, key and value; larger values get overflow pages of their own.
@@ -183,7 +184,10 @@ fn uids_by_head(stored: &[u8]) -> Option<(u32, u32)> {
         && (1..=SEGMENT_RECORDS).contains(&count)
         && records.len() == count * RECORD_BYTES
         && first > 0
-        && last.checked_sub(first).map(|behind| behind as usize + 1) == Some(count);
+        && last
+            .checked_sub(first)
+            .map(|distance| distance as usize + 1)
+            == Some(count);
     says_all.then_some((first, last))
 }
 

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::checks::{segments_never_panic, segments_with_valid_checksums_never_panic};
 use super::*;
-use crate::numbers::{Corrupt, Runs, UidSet};
+use crate::Corrupt;
+use crate::numbers::{Runs, UidSet};
 use crate::wire::ast::system;
 use crate::wire::command::StoreMode;
 

@@ -19,7 +19,7 @@ pub use header::message_id::thread_hash;
 pub use metadata::field_table::{HeaderField, HeaderFields};
 pub use metadata::header_cache::{CachedFields, CachedNames};
 pub use metadata::part_table::{LeafParts, Part};
-pub use metadata::stored::{Corrupt, MessageMetadata, Range, SortKey};
+pub use metadata::stored::{MessageMetadata, Range, SortKey};
 pub use metadata::strict;
 pub use mime::transfer::TransferDecoder;
 pub use scanner::Scanner;

@@ -9,18 +9,6 @@ mod tests;
 pub use uid_map::UidMap;
 pub use uid_set::{BadRun, Run, Runs, UidSet};
 
-/// Stored bytes are not what this crate wrote: damage, or another version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Corrupt(pub &'static str);
-
-impl std::fmt::Display for Corrupt {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for Corrupt {}
-
 /// A number in decimal. Faster than `write!`: most of what a server says is numbers.
 pub(crate) fn put_decimal(out: &mut Vec<u8>, mut value: u64) {
     const DIGITS_OF_U64: usize = 20;

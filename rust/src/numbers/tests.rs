@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::Corrupt;
 use crate::wire::ast::{End, SequenceSet};
 
 /// Numbers close together, so that runs touch and overlap, and some at the upper end.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Corrupt, put_decimal};
+use super::put_decimal;
+use crate::Corrupt;
 
 /// First and last number of a run, both inside.
 pub type Run = (u32, u32);

@@ -20,7 +20,7 @@ mod table;
 
 use self::page::{META, long, short, word};
 pub use self::table::{Table, TableCursor};
-use crate::numbers::Corrupt;
+use crate::Corrupt;
 
 /// All tables have these names' roots in the main table.
 const MAIN: usize = 24 + 48;
@@ -77,10 +77,11 @@ impl Snapshot {
         Ok(even.ok_or(DAMAGED)?.max(odd.ok_or(DAMAGED)?))
     }
 
-    /// A state whose main table has its root on a certain page, for checks.
-    fn at(page_size: usize, main: u64) -> Self {
+    /// Return a snapshot of the smallest page size whose main table has its root on page `main`,
+    /// without a meta page to check it against. For property tests.
+    pub(crate) fn unchecked(main: u64) -> Self {
         Self {
-            page_size,
+            page_size: PAGE_SIZE_MIN,
             pages: u64::MAX,
             main,
         }

@@ -2,7 +2,7 @@
 
 use super::page::{Node, Page, is_less};
 use super::{DAMAGED, DEPTH_MAX};
-use crate::numbers::Corrupt;
+use crate::Corrupt;
 
 /// The root of an empty table.
 const NO_PAGE: u64 = u64::MAX;
@@ -174,10 +174,10 @@ impl<'a> TableCursor<'a> {
         };
         while page.is_branch() {
             // The first key of a branch page stands for everything below the second.
-            let behind = page.search(key, 1).ok_or(DAMAGED)?;
-            let taken = match page.node(behind) {
-                Some(node) if node.key == key => behind,
-                _ => behind.saturating_sub(1),
+            let upper = page.search(key, 1).ok_or(DAMAGED)?;
+            let taken = match page.node(upper) {
+                Some(node) if node.key == key => upper,
+                _ => upper.saturating_sub(1),
             };
             page = self.child(page, taken)?;
         }

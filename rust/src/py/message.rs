@@ -4,17 +4,10 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
-use super::CorruptError;
 use super::buffer::Octets;
 use crate::filepool::{self, MessageEncoder};
-use crate::message::{Corrupt, MessageMetadata, Range, Scanner, TransferDecoder};
+use crate::message::{MessageMetadata, Range, Scanner, TransferDecoder};
 use crate::wire::ast::SectionText;
-
-impl From<Corrupt> for PyErr {
-    fn from(corrupt: Corrupt) -> Self {
-        CorruptError::new_err(corrupt.to_string())
-    }
-}
 
 /// `Scanner`
 #[pyclass(name = "Scanner", module = "imapvm._core")]

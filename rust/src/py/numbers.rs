@@ -9,8 +9,9 @@ use pyo3::types::PyBytes;
 use super::CorruptError;
 use super::buffer::Octets;
 use super::wire::PySequenceSet;
+use crate::Corrupt;
 use crate::index::Segment;
-use crate::numbers::{BadRun, Corrupt, Run, Runs, UidMap, UidSet};
+use crate::numbers::{BadRun, Run, Runs, UidMap, UidSet};
 
 /// The one mapping of damage to an exception.
 impl From<Corrupt> for PyErr {

@@ -13,10 +13,11 @@ use super::buffer::{Mapped, Octets};
 use super::index::PyBinarySlice;
 use super::numbers::{PyUidMap, PyUidSet};
 use super::wire::{PyFetchItems, PyResponseWriter};
+use crate::Corrupt;
 use crate::filepool::{Bodies, BodyError, Group, MetadataTable, Segments};
 use crate::index::fetch::{self, Piece, Request, Source};
 use crate::index::{Segment, columns, uid_map};
-use crate::numbers::{Corrupt, Runs};
+use crate::numbers::Runs;
 use crate::pages::{META_BYTES, Snapshot, page_size};
 
 const TOO_SMALL: Corrupt = Corrupt("the data file is too small");

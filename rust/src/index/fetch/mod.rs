@@ -12,8 +12,9 @@ use self::plan::{ItemValue, Plan};
 use super::record::PackedRecord;
 use super::segment::{OUT_OF_ORDER, Segment};
 use super::writing::put_date_time;
+use crate::Corrupt;
 use crate::message::MessageMetadata;
-use crate::numbers::{Corrupt, UidMap, UidSet, put_decimal};
+use crate::numbers::{UidMap, UidSet, put_decimal};
 use crate::wire::ast::{FetchItem, system};
 use crate::wire::writer::string;
 
@@ -258,10 +259,7 @@ impl<S: Source> Writer<'_, S> {
             None
         };
         let metadata = match &stored {
-            Some(stored) => Some(
-                MessageMetadata::open_lazily(stored)
-                    .map_err(|_| Corrupt("message metadata is damaged"))?,
-            ),
+            Some(stored) => Some(MessageMetadata::open_lazily(stored)?),
             None => None,
         };
         self.out.text.extend_from_slice(b"* ");

@@ -19,9 +19,10 @@ use self::program::{KEPT, Leaf, Program, kept_name};
 pub use self::text::TextSearch;
 use super::record::{PackedRecord, RECORD_BYTES, Record};
 use super::segment::{OUT_OF_ORDER, Segment};
+use crate::Corrupt;
 use crate::message::MessageMetadata;
 use crate::message::search::field_value_text;
-use crate::numbers::{Corrupt, Runs, UidSet};
+use crate::numbers::{Runs, UidSet};
 use crate::wire::ast::{Field, SearchKey};
 
 /// A search over one mailbox as one client knows it.

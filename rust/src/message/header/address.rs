@@ -282,10 +282,10 @@ impl Parser<'_> {
                     if let Some((mut local, host)) = self.draft.spec.take() {
                         local.push(b'@');
                         local.extend_from_slice(&host);
-                        let behind = std::mem::take(&mut self.draft.words).text;
+                        let after = std::mem::take(&mut self.draft.words).text;
                         self.draft.words.push(&local, false);
-                        if !behind.is_empty() {
-                            self.draft.words.push(&behind, true);
+                        if !after.is_empty() {
+                            self.draft.words.push(&after, true);
                         }
                     }
                     self.angle();
@@ -315,7 +315,7 @@ impl Parser<'_> {
 /// The addresses of an unfolded field value, groups as markers around theirs, at limit
 /// [`ADDRESSES`].
 pub(crate) fn addresses(value: &[u8]) -> Vec<Address> {
-    parse(value, ADDRESSES - 2) // one more and the end of its group come behind
+    parse(value, ADDRESSES - 2) // one more and the end of its group come after
 }
 
 /// The first of [`addresses`], without reading on.

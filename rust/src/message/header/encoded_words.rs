@@ -27,10 +27,10 @@ fn quoted(text: &[u8]) -> Vec<u8> {
 pub(crate) fn unescape(text: &[u8], mark: u8) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
-    while let Some((first, behind)) = rest.split_first() {
-        rest = behind;
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
         if *first == mark
-            && let Some((digits, after)) = behind.split_first_chunk::<2>()
+            && let Some((digits, after)) = tail.split_first_chunk::<2>()
             && let Ok(digits) = str::from_utf8(digits)
             && let Ok(byte) = u8::from_str_radix(digits, 16)
         {
@@ -51,8 +51,8 @@ fn word(text: &[u8]) -> Option<EncodedWord<'_>> {
     let inner = text.strip_prefix(b"=?")?;
     let scope = inner.get(..CHARSET_BYTES.min(inner.len()))?;
     let (charset, _) = scope.split_at_checked(memchr::memchr(b'?', scope)?)?;
-    let behind = inner.get(charset.len() + 1..)?;
-    let (encoding, encoded) = match behind {
+    let tail = inner.get(charset.len() + 1..)?;
+    let (encoding, encoded) = match tail {
         [encoding, b'?', encoded @ ..] => (encoding.to_ascii_uppercase(), encoded),
         _ => return None,
     };
@@ -140,9 +140,9 @@ pub fn decode_header(value: &[u8]) -> String {
             decode_unnamed(before, &mut decoded);
         }
         pending.bytes.extend_from_slice(&word.bytes);
-        let (raw, behind) = from.split_at_checked(word.length).unwrap_or((from, b""));
+        let (raw, tail) = from.split_at_checked(word.length).unwrap_or((from, b""));
         pending.raw.extend_from_slice(raw);
-        plain = behind;
+        plain = tail;
         at = 0;
     }
     pending.flush(&mut decoded);

@@ -31,9 +31,9 @@ fn next(rest: &mut &[u8]) -> Option<Vec<u8>> {
         let open = memchr::memchr(b'<', rest)?;
         let inner = rest.get(open + 1..)?;
         let close = memchr::memchr2(b'<', b'>', inner)?;
-        let (id, behind) = inner.split_at_checked(close)?;
-        *rest = behind;
-        if behind.starts_with(b">")
+        let (id, tail) = inner.split_at_checked(close)?;
+        *rest = tail;
+        if tail.starts_with(b">")
             && let Some(id) = normalized(id)
         {
             return Some(id);

@@ -63,15 +63,15 @@ fn without_leaders(mut text: &str) -> (&str, bool) {
     let mut replied = false;
     loop {
         text = text.trim_start_matches([' ', '\t']);
-        let mut behind = text;
+        let mut tail = text;
         let mut last_but_empty = text;
-        while let Some(rest) = blob(behind) {
-            behind = rest;
+        while let Some(rest) = blob(tail) {
+            tail = rest;
             if !rest.is_empty() {
                 last_but_empty = rest;
             }
         }
-        if let Some(rest) = refwd(behind) {
+        if let Some(rest) = refwd(tail) {
             text = rest;
             replied = true;
         } else {

@@ -1,8 +1,8 @@
 //! From what the scanner read to what the metadata says.
 use super::field_table::FieldTable;
 use super::header_cache::HeaderCache;
-use super::part_table;
-use super::render::{self, StructureNode};
+use super::part_table::{Entity, Kind};
+use super::render::{self, Description, StructureNode};
 use super::stored::NewMetadata;
 use crate::message::header::address::{Address, first_address};
 use crate::message::header::date;
@@ -11,9 +11,33 @@ use crate::message::header::message_id;
 use crate::message::header::subject::base_subject;
 use crate::message::header::values::{Headers, Name};
 use crate::message::limits::{FOLDED_BYTES, SORT_KEY_BYTES};
-use crate::message::scanner::{Capture, Entity};
+use crate::message::mime::ContentType;
 use crate::message::text::fold::{collapse, fold};
 use crate::message::text::preview::Excerpt;
+
+/// One entity of the message: values from its header, and the extent of its body.
+pub(crate) struct ScannedEntity {
+    pub kind: Kind,
+    pub depth: usize,
+    pub header: u64,
+    pub header_length: u64,
+    pub empty_line: u8,
+    pub body_length: u64,
+    pub lines: u64,
+    pub content: ContentType,
+    pub charset: String,
+    pub encoding: i8,
+    pub description: Description,
+    /// ENVELOPE of the message whose body this is; otherwise empty.
+    pub envelope: Vec<u8>,
+}
+
+/// First bytes of a text part, as stored: the preview is made from them.
+pub(crate) struct Capture {
+    /// Index of the part's entity.
+    pub index: usize,
+    pub bytes: Vec<u8>,
+}
 
 /// Cut at a character's border; says whether nothing was cut.
 fn cut(mut text: String, bytes: usize) -> (String, bool) {
@@ -58,7 +82,7 @@ fn references(root: &Headers) -> Vec<Vec<u8>> {
     answered
 }
 
-fn preview(entities: &[Entity], mut captures: Vec<Capture>) -> String {
+fn preview(entities: &[ScannedEntity], mut captures: Vec<Capture>) -> String {
     captures.sort_by_key(|capture| capture.index);
     let mut previews = captures.iter().filter_map(|capture| {
         let entity = entities.get(capture.index)?;
@@ -75,7 +99,7 @@ fn preview(entities: &[Entity], mut captures: Vec<Capture>) -> String {
         .unwrap_or_default()
 }
 
-fn nodes(entities: &[Entity]) -> impl Iterator<Item = StructureNode<'_>> {
+fn nodes(entities: &[ScannedEntity]) -> impl Iterator<Item = StructureNode<'_>> {
     entities.iter().map(|entity| StructureNode {
         kind: entity.kind,
         depth: entity.depth,
@@ -93,7 +117,7 @@ pub(crate) struct ScanResult<'a> {
     pub size: u64,
     /// Of the message's own header.
     pub root: &'a Headers,
-    pub entities: &'a [Entity],
+    pub entities: &'a [ScannedEntity],
     pub tables: Vec<FieldTable>,
     pub header_cache: &'a HeaderCache,
 }
@@ -141,7 +165,7 @@ pub(crate) fn build(message: ScanResult<'_>, captures: Vec<Capture>) -> NewMetad
         references: references(root),
         entities: entities
             .iter()
-            .map(|entity| part_table::Entity {
+            .map(|entity| Entity {
                 kind: entity.kind,
                 depth: entity.depth,
                 header: entity.header,

@@ -26,6 +26,7 @@ use super::codec::{Decoder, Encoder, checksum};
 use super::field_table::{FieldTable, HeaderFields};
 use super::header_cache::{CachedFields, CachedNames};
 use super::part_table::{Entities, Entity, LeafParts, Part, PartCursor};
+use crate::Corrupt;
 use crate::wire::ast::{Field, SectionText};
 
 const VERSION: u8 = 2;
@@ -36,17 +37,8 @@ const IS_REPLY: u8 = 4;
 /// The bit of `Field::From`; the other fields follow.
 const CUT: u8 = 8;
 
-/// These bytes are no metadata of this version, or are damaged. The message can be scanned again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Corrupt;
-
-impl std::fmt::Display for Corrupt {
-    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        to.write_str("not message metadata, or a damaged one")
-    }
-}
-
-impl std::error::Error for Corrupt {}
+const UNREADABLE: Corrupt = Corrupt("message metadata is corrupt");
+const OTHER_VERSION: Corrupt = Corrupt("message metadata is of another version");
 
 /// Bytes of the stored message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -215,7 +207,7 @@ impl<'a> MessageMetadata<'a> {
     /// Another version, a wrong checksum, or contents that were never written like this.
     pub fn open(stored: &'a [u8]) -> Result<Self, Corrupt> {
         let metadata = Self::open_lazily(stored)?;
-        metadata.read_tail().ok_or(Corrupt)?;
+        metadata.read_tail().ok_or(UNREADABLE)?;
         Ok(metadata)
     }
 
@@ -225,14 +217,14 @@ impl<'a> MessageMetadata<'a> {
     /// # Errors
     /// Another version, a wrong checksum, or a first half that was never written like this.
     pub fn open_lazily(stored: &'a [u8]) -> Result<Self, Corrupt> {
-        let (head, contents) = stored.split_at_checked(5).ok_or(Corrupt)?;
+        let (head, contents) = stored.split_at_checked(5).ok_or(UNREADABLE)?;
         let [VERSION, sum @ ..] = head else {
-            return Err(Corrupt);
+            return Err(OTHER_VERSION);
         };
         if *sum != checksum(contents).to_le_bytes() {
-            return Err(Corrupt);
+            return Err(UNREADABLE);
         }
-        Self::read(Decoder(contents)).ok_or(Corrupt)
+        Self::read(Decoder(contents)).ok_or(UNREADABLE)
     }
 
     /// Open message metadata that was opened before, without looking at its checksum again.
@@ -240,9 +232,9 @@ impl<'a> MessageMetadata<'a> {
     /// # Errors
     /// As `open`, for what was not.
     pub fn reopen(stored: &'a [u8]) -> Result<Self, Corrupt> {
-        let (_, contents) = stored.split_at_checked(5).ok_or(Corrupt)?;
-        let metadata = Self::read(Decoder(contents)).ok_or(Corrupt)?;
-        metadata.read_tail().ok_or(Corrupt)?;
+        let (_, contents) = stored.split_at_checked(5).ok_or(UNREADABLE)?;
+        let metadata = Self::read(Decoder(contents)).ok_or(UNREADABLE)?;
+        metadata.read_tail().ok_or(UNREADABLE)?;
         Ok(metadata)
     }
 

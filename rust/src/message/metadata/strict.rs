@@ -21,20 +21,20 @@ impl Value {
         let mut rest = text;
         loop {
             let spaced = match rest.strip_prefix(b" ") {
-                Some(behind) if open.last().is_some_and(|(_, list)| !list.is_empty()) => {
-                    rest = behind;
+                Some(after) if open.last().is_some_and(|(_, list)| !list.is_empty()) => {
+                    rest = after;
                     true
                 }
                 _ => false,
             };
             let (spaced, value) = match rest {
-                [b'(', behind @ ..] => {
-                    rest = behind;
+                [b'(', after @ ..] => {
+                    rest = after;
                     open.push((spaced, Vec::new()));
                     continue;
                 }
-                [b')', behind @ ..] if !spaced => {
-                    rest = behind;
+                [b')', after @ ..] if !spaced => {
+                    rest = after;
                     let (spaced, list) = open.pop()?;
                     (spaced, Value::List(list))
                 }
@@ -48,45 +48,45 @@ impl Value {
     }
 
     fn read_simple(rest: &mut &[u8]) -> Option<Value> {
-        if let Some(behind) = rest.strip_prefix(b"NIL") {
-            *rest = behind;
+        if let Some(after) = rest.strip_prefix(b"NIL") {
+            *rest = after;
             return Some(Value::Nil);
         }
-        if let Some(mut behind) = rest.strip_prefix(b"\"") {
+        if let Some(mut after) = rest.strip_prefix(b"\"") {
             let mut text = Vec::new();
             loop {
-                let (first, tail) = behind.split_first()?;
-                behind = tail;
+                let (first, tail) = after.split_first()?;
+                after = tail;
                 match first {
                     b'"' => break,
                     b'\\' => {
-                        let (escaped, tail) = behind.split_first()?;
+                        let (escaped, tail) = after.split_first()?;
                         text.push(*[b'"', b'\\'].iter().find(|special| *special == escaped)?);
-                        behind = tail;
+                        after = tail;
                     }
                     // QUOTED-CHAR of RFC 3501: 7 bits, no NUL, CR or LF
                     0 | b'\r' | b'\n' | 0x80.. => return None,
                     other => text.push(*other),
                 }
             }
-            *rest = behind;
+            *rest = after;
             return Some(Value::String(text));
         }
         let is_literal = rest.strip_prefix(b"{");
-        let behind = is_literal.unwrap_or(rest);
-        let end = behind.iter().position(|byte| !byte.is_ascii_digit())?;
-        let (digits, behind) = behind.split_at_checked(end)?;
+        let after = is_literal.unwrap_or(rest);
+        let end = after.iter().position(|byte| !byte.is_ascii_digit())?;
+        let (digits, after) = after.split_at_checked(end)?;
         let number: u64 = str::from_utf8(digits).ok()?.parse().ok()?;
         if number > 0 && digits.starts_with(b"0") {
             return None;
         }
-        *rest = behind;
+        *rest = after;
         if is_literal.is_none() {
             return Some(Value::Number(number));
         }
-        let behind = behind.strip_prefix(b"}\r\n")?;
-        let (text, behind) = behind.split_at_checked(usize::try_from(number).ok()?)?;
-        *rest = behind;
+        let after = after.strip_prefix(b"}\r\n")?;
+        let (text, after) = after.split_at_checked(usize::try_from(number).ok()?)?;
+        *rest = after;
         (!text.contains(&0)).then(|| Value::String(text.to_vec()))
     }
 
@@ -214,10 +214,10 @@ pub fn body_sizes(value: &Value, extended: bool) -> Option<Vec<u64>> {
             .take_while(|(spaced, value)| !spaced && value.list().is_some());
         let parts: Vec<&Value> = parts.map(|(_, value)| value).collect();
         if !parts.is_empty() {
-            let behind = list.get(parts.len()..)?;
-            let is_spaced = behind.iter().all(|(spaced, _)| *spaced);
-            let behind: Vec<&Value> = behind.iter().map(|(_, value)| value).collect();
-            let (subtype, extension) = behind.split_first()?;
+            let after = list.get(parts.len()..)?;
+            let is_spaced = after.iter().all(|(spaced, _)| *spaced);
+            let after: Vec<&Value> = after.iter().map(|(_, value)| value).collect();
+            let (subtype, extension) = after.split_first()?;
             if !is_spaced
                 || !subtype.is_string()
                 || !is_extension(is_parameters, extension, extended)
@@ -236,7 +236,7 @@ pub fn body_sizes(value: &Value, extended: bool) -> Option<Vec<u64>> {
             description,
             encoding,
             Value::Number(size),
-            behind @ ..,
+            after @ ..,
         ] = fields.as_slice()
         else {
             return None;
@@ -251,7 +251,7 @@ pub fn body_sizes(value: &Value, extended: bool) -> Option<Vec<u64>> {
         let is_message =
             media.is_text("message") && (subtype.is_text("rfc822") || subtype.is_text("global"));
         let extension = if is_message {
-            let [envelope, inner, Value::Number(_), extension @ ..] = behind else {
+            let [envelope, inner, Value::Number(_), extension @ ..] = after else {
                 return None;
             };
             if !is_envelope(envelope) {
@@ -267,12 +267,12 @@ pub fn body_sizes(value: &Value, extended: bool) -> Option<Vec<u64>> {
             }
             extension
         } else if media.is_text("text") {
-            let [Value::Number(_), extension @ ..] = behind else {
+            let [Value::Number(_), extension @ ..] = after else {
                 return None;
             };
             extension
         } else {
-            behind
+            after
         };
         if !is_right || !is_extension(Value::is_nstring, extension, extended) {
             return None;

@@ -144,7 +144,7 @@ pub(crate) fn parameter(parameters: &[Parameter], name: &[u8]) -> Option<Vec<u8>
         })
     };
     if let Some((_, value)) = find("*") {
-        return Some(unescape(language_behind(value), b'%'));
+        return Some(unescape(after_language(value), b'%'));
     }
     let mut joined: Option<Vec<u8>> = None;
     for number in 0..parameters.len() {
@@ -155,7 +155,7 @@ pub(crate) fn parameter(parameters: &[Parameter], name: &[u8]) -> Option<Vec<u8>
         let joined = joined.get_or_insert_default();
         match plain {
             Some(_) => joined.extend_from_slice(value),
-            None if number == 0 => joined.append(&mut unescape(language_behind(value), b'%')),
+            None if number == 0 => joined.append(&mut unescape(after_language(value), b'%')),
             None => joined.append(&mut unescape(value, b'%')),
         }
     }
@@ -163,7 +163,7 @@ pub(crate) fn parameter(parameters: &[Parameter], name: &[u8]) -> Option<Vec<u8>
 }
 
 /// The text after `charset'language'`.
-fn language_behind(value: &[u8]) -> &[u8] {
+fn after_language(value: &[u8]) -> &[u8] {
     value
         .splitn(3, |byte| *byte == b'\'')
         .nth(2)

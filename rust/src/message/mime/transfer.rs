@@ -85,10 +85,10 @@ impl Base64 {
             if self.digits == 0 {
                 rest = whole_groups(rest, to);
             }
-            let Some((first, behind)) = rest.split_first() else {
+            let Some((first, tail)) = rest.split_first() else {
                 break;
             };
-            rest = behind;
+            rest = tail;
             match value(*first) {
                 NONE if *first == b'=' => self.finish(to),
                 NONE => {}
@@ -169,15 +169,15 @@ fn hex(byte: u8) -> Option<u8> {
     u8::try_from(char::from(byte).to_digit(16)?).ok()
 }
 
-fn escape(behind: &[u8]) -> Escape {
-    let blanks = behind
+fn escape(tail: &[u8]) -> Escape {
+    let blanks = tail
         .iter()
         .take_while(|byte| matches!(byte, b' ' | b'\t'))
         .count();
     if blanks > HELD_BYTES {
         return Escape::Nothing;
     }
-    match behind.get(blanks..).unwrap_or_default() {
+    match tail.get(blanks..).unwrap_or_default() {
         [b'\n', ..] => Escape::Soft(blanks + 1),
         [b'\r', b'\n', ..] => Escape::Soft(blanks + 2),
         [] | [b'\r'] => Escape::Open,
@@ -230,18 +230,18 @@ impl QuotedPrintable {
 fn decode_quoted<'a>(bytes: &'a [u8], to: &mut Vec<u8>) -> &'a [u8] {
     let mut rest = bytes;
     while let Some(at) = memchr::memchr2(b'=', b'\n', rest) {
-        let (run, behind) = rest.split_at_checked(at).unwrap_or((rest, b""));
-        if behind.starts_with(b"\n") {
+        let (run, tail) = rest.split_at_checked(at).unwrap_or((rest, b""));
+        if tail.starts_with(b"\n") {
             let cr = run.ends_with(b"\r");
             let text = run.get(..run.len() - usize::from(cr)).unwrap_or_default();
             let blanks = blanks_at_end(text, HELD_BYTES);
             to.extend_from_slice(text.get(..text.len() - blanks).unwrap_or_default());
             to.extend_from_slice(if cr { b"\r\n" } else { b"\n" });
-            rest = behind.get(1..).unwrap_or_default();
+            rest = tail.get(1..).unwrap_or_default();
             continue;
         }
         to.extend_from_slice(run);
-        rest = behind.get(1..).unwrap_or_default();
+        rest = tail.get(1..).unwrap_or_default();
         match escape(rest) {
             Escape::Byte(byte) => {
                 to.push(byte);
@@ -249,7 +249,7 @@ fn decode_quoted<'a>(bytes: &'a [u8], to: &mut Vec<u8>) -> &'a [u8] {
             }
             Escape::Soft(length) => rest = rest.get(length..).unwrap_or_default(),
             Escape::Nothing => to.push(b'='),
-            Escape::Open => return behind,
+            Escape::Open => return tail,
         }
     }
     let cr = rest.ends_with(b"\r");

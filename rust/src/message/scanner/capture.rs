@@ -1,19 +1,13 @@
 //! The beginning of the text is kept for the preview.
 use super::Scanner;
-use super::entities::Entity;
 use crate::message::header::values::{Headers, Name};
 use crate::message::limits::PREVIEW_BYTES;
+use crate::message::metadata::build::{Capture, ScannedEntity};
 use crate::message::mime;
-
-/// The beginning of the text part a preview can be made of.
-pub(crate) struct Capture {
-    pub index: usize,
-    pub bytes: Vec<u8>,
-}
 
 impl Scanner {
     pub(super) fn begin_capture(&mut self, index: usize, values: &Headers) {
-        let Some(Entity { content, .. }) = self.entities.get(index) else {
+        let Some(ScannedEntity { content, .. }) = self.entities.get(index) else {
             return;
         };
         let is_html = content.is("text", "html");

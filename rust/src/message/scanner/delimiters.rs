@@ -1,8 +1,8 @@
 //! Which lines are delimiters, and what they end.
-use super::entities::Entity;
 use super::{MessageLine, Scanner};
 use crate::message::header::values::Headers;
 use crate::message::limits::{FIELD_BYTES, PARTS};
+use crate::message::metadata::build::ScannedEntity;
 use crate::message::metadata::part_table::Kind;
 use crate::message::metadata::render::Description;
 use crate::message::mime::ContentType;
@@ -61,7 +61,7 @@ impl Scanner {
             let body_lines = lines - open.lines_before;
             if open.kind == Kind::Multipart && !open.has_children {
                 // The grammar wants a part, and people want to see what is there.
-                self.entities.push(Entity {
+                self.entities.push(ScannedEntity {
                     kind: Kind::Leaf,
                     depth: level + 1,
                     header: open.body,

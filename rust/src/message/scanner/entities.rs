@@ -3,27 +3,11 @@ use super::Scanner;
 use super::fields::{OpenField, OpenHeader};
 use crate::message::header::values::{Headers, Name};
 use crate::message::limits::{DEPTH, PARTS};
+use crate::message::metadata::build::ScannedEntity;
 use crate::message::metadata::field_table::FieldTable;
 use crate::message::metadata::part_table::Kind;
 use crate::message::metadata::render::{self, Description};
 use crate::message::mime::{self, ContentType};
-
-/// An entity as far as it was read.
-pub(crate) struct Entity {
-    pub kind: Kind,
-    pub depth: usize,
-    pub header: u64,
-    pub header_length: u64,
-    pub empty_line: u8,
-    pub body_length: u64,
-    pub lines: u64,
-    pub content: ContentType,
-    pub charset: String,
-    pub encoding: i8,
-    pub description: Description,
-    /// Of the message whose body this is.
-    pub envelope: Vec<u8>,
-}
 
 /// An entity whose end was not yet seen.
 pub(super) struct OpenEntity {
@@ -45,7 +29,7 @@ impl Scanner {
             parent.has_children = true;
         }
         let index = self.entities.len();
-        self.entities.push(Entity {
+        self.entities.push(ScannedEntity {
             kind: Kind::Leaf,
             depth: self.open.len(),
             header: start,

@@ -20,12 +20,9 @@ mod delimiters;
 mod entities;
 mod fields;
 
-pub(crate) use capture::Capture;
-pub(crate) use entities::Entity;
-
 use super::limits::{BOUNDARY_BYTES, FIELD_BYTES};
 use crate::message::header::values::{Budget, Headers};
-use crate::message::metadata::build::{ScanResult, build};
+use crate::message::metadata::build::{Capture, ScanResult, ScannedEntity, build};
 use crate::message::metadata::field_table::FieldTable;
 use crate::message::metadata::header_cache::HeaderCache;
 use entities::OpenEntity;
@@ -66,7 +63,7 @@ pub struct Scanner {
     previous_end: u8,
     partial: PartialLine,
     header: Option<OpenHeader>,
-    entities: Vec<Entity>,
+    entities: Vec<ScannedEntity>,
     /// Outermost first.
     open: Vec<OpenEntity>,
     /// Boundary → which open multipart.
@@ -119,10 +116,10 @@ impl Scanner {
         let mut rest = bytes;
         while !rest.is_empty() {
             let line = memchr::memchr(b'\n', rest).map(|at| at + 1);
-            let (piece, behind) = rest
+            let (piece, after) = rest
                 .split_at_checked(line.unwrap_or(rest.len()))
                 .unwrap_or((rest, b""));
-            rest = behind;
+            rest = after;
             self.capture(piece);
             if line.is_none() || self.partial.length > 0 {
                 self.hold(piece);

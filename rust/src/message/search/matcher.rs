@@ -131,11 +131,11 @@ impl TextReader {
             if self.charset.holds_some() {
                 let is_middle = |byte: &&u8| matches!(byte, 0x80..=0xbf);
                 let end = left.iter().take(3).take_while(is_middle).count();
-                let (end, behind) = left.split_at_checked(end).unwrap_or((b"", left));
+                let (end, tail) = left.split_at_checked(end).unwrap_or((b"", left));
                 self.text.clear();
                 self.charset.decode(end, false, &mut self.text);
                 fold_into(&self.text, &mut self.hay);
-                left = behind;
+                left = tail;
             }
             if self.charset.passes_utf8() {
                 left = fold_utf8(left, &mut self.hay);

@@ -89,16 +89,16 @@ fn guess(bytes: &[u8], last: bool, to: &mut String) -> Vec<u8> {
             }
             Err(error) => error,
         };
-        let (valid, behind) = rest
+        let (valid, tail) = rest
             .split_at_checked(error.valid_up_to())
             .unwrap_or((b"", rest));
         to.push_str(str::from_utf8(valid).unwrap_or_default());
         if error.error_len().is_none() && !last {
-            return behind.to_vec();
+            return tail.to_vec();
         }
-        let (invalid, after) = behind
-            .split_at_checked(error.error_len().unwrap_or(behind.len()))
-            .unwrap_or((behind, b""));
+        let (invalid, after) = tail
+            .split_at_checked(error.error_len().unwrap_or(tail.len()))
+            .unwrap_or((tail, b""));
         to.push_str(&WINDOWS_1252.decode_without_bom_handling(invalid).0);
         rest = after;
     }

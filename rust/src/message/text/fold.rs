@@ -163,23 +163,23 @@ fn fold_in_place(bytes: &mut [u8]) -> usize {
                 let plain = ascii_at_start(rest);
                 rest.get_mut(plain..).unwrap_or_default()
             }
-            [a @ 0xc2..0xe0, b @ 0x80..0xc0, behind @ ..] => {
+            [a @ 0xc2..0xe0, b @ 0x80..0xc0, tail @ ..] => {
                 let row = usize::from(*a & 0x1f) << 6 | usize::from(*b & 0x3f);
                 let Some(ShortText([first, second, .., 2])) = table.get(row) else {
                     return done;
                 };
                 (*a, *b) = (*first, *second);
-                behind
+                tail
             }
-            [a @ 0xe0..0xf0, b @ 0x80..0xc0, c @ 0x80..0xc0, behind @ ..] => {
+            [a @ 0xe0..0xf0, b @ 0x80..0xc0, c @ 0x80..0xc0, tail @ ..] => {
                 let [a, b, c] = [*a & 0x0f, *b & 0x3f, *c & 0x3f].map(u32::from);
                 let char = char::from_u32(a << 12 | b << 6 | c);
                 if !char.is_some_and(has_no_case) {
                     return done; // nor is what two bytes would do for
                 }
-                behind
+                tail
             }
-            [0xf0, 0x9f, 0x80..0xac, 0x80..0xc0, behind @ ..] => behind, // U+1F000 to U+1FAFF
+            [0xf0, 0x9f, 0x80..0xac, 0x80..0xc0, tail @ ..] => tail, // U+1F000 to U+1FAFF
             _ => return done,
         };
     }

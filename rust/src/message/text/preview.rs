@@ -78,27 +78,27 @@ const HIDDEN: &[&str] = &["script", "style", "title", "template", "noscript"];
 fn without_tags(html: &str) -> String {
     let mut text = String::with_capacity(html.len());
     let mut rest = html;
-    while let Some((before, behind)) = rest.split_once('<') {
+    while let Some((before, after)) = rest.split_once('<') {
         without_entities(before, &mut text);
-        rest = behind;
-        if let Some(comment) = behind.strip_prefix("!--") {
+        rest = after;
+        if let Some(comment) = after.strip_prefix("!--") {
             rest = comment.split_once("-->").map_or("", |(_, rest)| rest);
             continue;
         }
-        let name_from = behind.strip_prefix('/').unwrap_or(behind);
+        let name_from = after.strip_prefix('/').unwrap_or(after);
         let name = name_from
             .split_once(|char: char| !char.is_ascii_alphanumeric())
             .map_or(name_from, |(name, _)| name);
-        if name.is_empty() && !behind.starts_with(['!', '?', '/']) {
+        if name.is_empty() && !after.starts_with(['!', '?', '/']) {
             text.push('<');
             continue;
         }
-        rest = behind.split_once('>').map_or("", |(_, rest)| rest);
+        rest = after.split_once('>').map_or("", |(_, rest)| rest);
         let is = |known: &&str| name.eq_ignore_ascii_case(known);
-        if !behind.starts_with('/')
+        if !after.starts_with('/')
             && let Some(hidden) = HIDDEN.iter().find(|known| is(known))
         {
-            rest = behind_end_of(rest, hidden);
+            rest = after_end_tag(rest, hidden);
         }
         if !INLINE.iter().any(is) {
             text.push(' ');
@@ -109,15 +109,15 @@ fn without_tags(html: &str) -> String {
 }
 
 /// What stands behind `</name`; nothing where the element is not closed.
-fn behind_end_of<'a>(html: &'a str, name: &str) -> &'a str {
+fn after_end_tag<'a>(html: &'a str, name: &str) -> &'a str {
     let mut rest = html;
-    while let Some((_, behind)) = rest.split_once("</") {
-        if let Some((head, tail)) = behind.split_at_checked(name.len())
+    while let Some((_, after)) = rest.split_once("</") {
+        if let Some((head, tail)) = after.split_at_checked(name.len())
             && head.eq_ignore_ascii_case(name)
         {
             return tail.split_once('>').map_or("", |(_, rest)| rest);
         }
-        rest = behind;
+        rest = after;
     }
     ""
 }
@@ -177,13 +177,13 @@ fn entity(name: &str) -> Option<char> {
 
 fn without_entities(text: &str, to: &mut String) {
     let mut rest = text;
-    while let Some((before, behind)) = rest.split_once('&') {
+    while let Some((before, after)) = rest.split_once('&') {
         to.push_str(before);
-        let end = behind.bytes().take(10).position(|byte| byte == b';');
-        let named = end.and_then(|end| behind.split_at_checked(end));
+        let end = after.bytes().take(10).position(|byte| byte == b';');
+        let named = end.and_then(|end| after.split_at_checked(end));
         let meant = named.and_then(|(name, tail)| Some((entity(name)?, tail.get(1..)?)));
         let char;
-        (char, rest) = meant.unwrap_or(('&', behind));
+        (char, rest) = meant.unwrap_or(('&', after));
         to.push(char);
     }
     to.push_str(rest);

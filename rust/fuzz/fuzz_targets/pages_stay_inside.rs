@@ -1,2 +1,0 @@
-#![no_main]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| imapvm_core::checks::pages_stay_inside(bytes));
