@@ -13,7 +13,7 @@ from imapvm.auth.passwords import hash_password, verify
 from imapvm.auth.throttle import PAIR_FREE
 from imapvm.auth.verification_cache import REMEMBER_SECONDS
 from imapvm.commands.outcome import Refusal
-from imapvm.model.limits import PASSWORD_CHECKS_WAITING_MAX, REMEMBERED_SIGN_INS_MAX
+from imapvm.model.limits import PASSWORD_CHECKS_WAITING_MAX, VERIFICATION_CACHE_MAX
 
 CHEAP = argon2.profiles.CHEAPEST
 
@@ -188,20 +188,20 @@ async def authenticator_is_free(authenticator: Authenticator) -> bool:
     return authenticator._waiting == 0 and not authenticator._busy
 
 
-@pytest.mark.at_limit("REMEMBERED_SIGN_INS_MAX")
-@pytest.mark.past_limit("REMEMBERED_SIGN_INS_MAX")
+@pytest.mark.at_limit("VERIFICATION_CACHE_MAX")
+@pytest.mark.past_limit("VERIFICATION_CACHE_MAX")
 async def test_as_many_are_remembered_as_the_bound_says_and_one_more_replaces_the_oldest(
     authenticator, hashes
 ):
     remembered = authenticator._cache.entries
-    for number in range(REMEMBERED_SIGN_INS_MAX - 1):
+    for number in range(VERIFICATION_CACHE_MAX - 1):
         remembered[-number] = (b"", 0.0)
     await authenticator.login("ada", b"engine", peer="192.0.2.1")
-    assert len(remembered) == REMEMBERED_SIGN_INS_MAX
+    assert len(remembered) == VERIFICATION_CACHE_MAX
     assert 0 in remembered
     authenticator._accounts.enroll("Grace", b"cobol")
     await authenticator.login("grace", b"cobol", peer="192.0.2.1")
-    assert len(remembered) == REMEMBERED_SIGN_INS_MAX
+    assert len(remembered) == VERIFICATION_CACHE_MAX
     assert 0 not in remembered
     assert await authenticator.login("ada", b"engine", peer="192.0.2.1")
     assert len(hashes) == 2

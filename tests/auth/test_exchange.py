@@ -2,8 +2,8 @@
 
 import pytest
 
-from imapvm.auth.claims import Ask, Claim, Fault, claim
 from imapvm.auth.exchange import MECHANISMS
+from imapvm.auth.steps import Challenge, Claim, Failure, claim
 from imapvm.model.limits import LOGIN_NAME_MAX, PASSWORD_MAX
 
 
@@ -12,8 +12,8 @@ def run(mechanism: str, *said: bytes | None):
     initial, *responses = said
     step, challenges = MECHANISMS[mechanism].start(initial), []
     for response in responses:
-        assert isinstance(step, Ask)
-        challenges.append(step.challenge)
+        assert isinstance(step, Challenge)
+        challenges.append(step.data)
         step = step.then(response)
     return challenges, step
 
@@ -31,7 +31,7 @@ def test_plain_with_ones_own_authorization_identity_in_any_case():
 
 
 def test_plain_for_somebody_else_is_refused():
-    assert isinstance(run("PLAIN", b"Ursel\0Kurt\0xipj3plmq")[1], Fault)
+    assert isinstance(run("PLAIN", b"Ursel\0Kurt\0xipj3plmq")[1], Failure)
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ def test_plain_for_somebody_else_is_refused():
      b"\0t\x01m\0secret", b"\0t\nm\0secret", "\0t\u202em\0x".encode()],
 )  # fmt: skip
 def test_plain_that_is_not_rfc_4616_is_refused(message):
-    assert isinstance(run("PLAIN", message)[1], Fault)
-    assert isinstance(run("PLAIN", None, message)[1], Fault)
+    assert isinstance(run("PLAIN", message)[1], Failure)
+    assert isinstance(run("PLAIN", None, message)[1], Failure)
 
 
 def test_login_asks_for_the_name_and_then_for_the_password():
@@ -56,8 +56,8 @@ def test_login_takes_the_name_as_initial_response():
 
 
 def test_login_without_a_name_or_password_is_refused():
-    assert isinstance(run("LOGIN", b"", b"secret")[1], Fault)
-    assert isinstance(run("LOGIN", b"tim", b"")[1], Fault)
+    assert isinstance(run("LOGIN", b"", b"secret")[1], Failure)
+    assert isinstance(run("LOGIN", b"tim", b"")[1], Failure)
 
 
 def test_mechanisms_that_show_the_password_say_so():
@@ -72,8 +72,8 @@ def test_a_name_may_be_as_long_as_the_bound():
 
 @pytest.mark.past_limit("LOGIN_NAME_MAX")
 def test_a_longer_name_or_password_is_refused():
-    assert isinstance(claim(b"n" * (LOGIN_NAME_MAX + 1), b"p"), Fault)
-    assert isinstance(claim(b"n", b"p" * (PASSWORD_MAX + 1)), Fault)
+    assert isinstance(claim(b"n" * (LOGIN_NAME_MAX + 1), b"p"), Failure)
+    assert isinstance(claim(b"n", b"p" * (PASSWORD_MAX + 1)), Failure)
 
 
 def test_names_may_be_any_utf_8():

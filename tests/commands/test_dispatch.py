@@ -9,7 +9,7 @@ from imapvm._core import CorruptError
 from imapvm.commands.context import Disconnected
 from imapvm.filepool import errors
 from imapvm.model.limits import (
-    FAULTS_BEFORE_LOGIN_MAX,
+    ERRORS_BEFORE_LOGIN_MAX,
     LINE_BEFORE_LOGIN_MAX,
     LITERAL_BEFORE_LOGIN_MAX,
 )
@@ -87,20 +87,20 @@ async def test_nothing_is_carried_out_behind_logout():
     assert ctx.session.state is State.LOGOUT
 
 
-@pytest.mark.at_limit("FAULTS_BEFORE_LOGIN_MAX")
+@pytest.mark.at_limit("ERRORS_BEFORE_LOGIN_MAX")
 async def test_a_stranger_may_be_wrong_a_few_times():
     ctx = connection()
-    answers = await say(ctx, b"x NONSENSE\r\n" * FAULTS_BEFORE_LOGIN_MAX)
-    assert len(answers) == FAULTS_BEFORE_LOGIN_MAX
+    answers = await say(ctx, b"x NONSENSE\r\n" * ERRORS_BEFORE_LOGIN_MAX)
+    assert len(answers) == ERRORS_BEFORE_LOGIN_MAX
     assert not ctx.session.over
 
 
-@pytest.mark.past_limit("FAULTS_BEFORE_LOGIN_MAX")
+@pytest.mark.past_limit("ERRORS_BEFORE_LOGIN_MAX")
 @pytest.mark.parametrize("fault", [b"x NONSENSE\r\n", b"x LOGIN a b\r\n", b"x SELECT INBOX\r\n"])
 async def test_a_stranger_that_goes_on_being_wrong_is_let_go(fault):
     ctx = connection()
-    answers = await say(ctx, fault * (FAULTS_BEFORE_LOGIN_MAX + 2))
-    assert len(answers) == FAULTS_BEFORE_LOGIN_MAX + 2
+    answers = await say(ctx, fault * (ERRORS_BEFORE_LOGIN_MAX + 2))
+    assert len(answers) == ERRORS_BEFORE_LOGIN_MAX + 2
     assert answers[-1].startswith("* BYE ")
     assert ctx.session.over
 
@@ -109,7 +109,7 @@ async def test_right_commands_before_login_are_not_counted():
     ctx = connection()
     assert not any(
         answer.startswith("* BYE")
-        for answer in await say(ctx, b"x NOOP\r\n" * (FAULTS_BEFORE_LOGIN_MAX + 5))
+        for answer in await say(ctx, b"x NOOP\r\n" * (ERRORS_BEFORE_LOGIN_MAX + 5))
     )
 
 

@@ -8,7 +8,7 @@ from tests.core.test_search import MAILBOX, Mailbox, digest
 
 from imapvm._core import CorruptError, HeaderColumns, Record, UidMap, UidSet, segment_append
 from imapvm.filepool.pool import create_filepool, open_filepool
-from imapvm.model.limits import HEADER_COLUMNS_OCTETS_MAX
+from imapvm.model.limits import HEADER_COLUMNS_BYTES_MAX
 
 PLENTY = 1 << 20
 
@@ -173,7 +173,7 @@ def test_what_has_no_room_is_decided_by_digests_as_before(group, mailbox):
 SUBJECT_OCTETS = 16 * 1024
 """As much of a header field as a digest keeps for SEARCH."""
 COLUMN_OCTETS = 256
-MESSAGES = (HEADER_COLUMNS_OCTETS_MAX - COLUMN_OCTETS) // (SUBJECT_OCTETS + 1 + 8)
+MESSAGES = (HEADER_COLUMNS_BYTES_MAX - COLUMN_OCTETS) // (SUBJECT_OCTETS + 1 + 8)
 """Whose subjects fit: each has a border behind it, a UID and an end."""
 
 
@@ -196,17 +196,17 @@ async def undecided_of(group, path, count):
     create_filepool(path / "filepool")
     async with open_filepool(path / "filepool") as pool:
         fill(mailbox, b"SUBJECT y", pool.columns, parts=1, most=PLENTY)
-        assert pool.columns.octets <= HEADER_COLUMNS_OCTETS_MAX
+        assert pool.columns.octets <= HEADER_COLUMNS_BYTES_MAX
         found, undecided = scan(mailbox, b"SUBJECT y", pool.columns)
     assert len(found) == 0
     return len(undecided)
 
 
-@pytest.mark.at_limit("HEADER_COLUMNS_OCTETS_MAX")
+@pytest.mark.at_limit("HEADER_COLUMNS_BYTES_MAX")
 async def test_header_fields_are_kept_up_to_the_bound(group, tmp_path):
     assert await undecided_of(group, tmp_path, MESSAGES) == 0
 
 
-@pytest.mark.past_limit("HEADER_COLUMNS_OCTETS_MAX")
+@pytest.mark.past_limit("HEADER_COLUMNS_BYTES_MAX")
 async def test_one_more_is_looked_at_by_its_digest(group, tmp_path):
     assert await undecided_of(group, tmp_path, MESSAGES + 1) == 1

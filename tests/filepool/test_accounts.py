@@ -13,12 +13,12 @@ from imapvm.filepool.operations.accounts import (
     Account,
     MarkDeleted,
     ReserveAccount,
-    normal_name,
 )
 from imapvm.filepool.operations.deliver import Delivery
 from imapvm.filepool.operations.enroll import ClearAccount
 from imapvm.filepool.pool import open_filepool
 from imapvm.model.limits import ACCOUNT_NAME_MAX, ADDRESS_MAX, CREDENTIAL_MAX
+from imapvm.model.names import normal_name
 
 
 async def test_an_account_is_found_by_name_in_any_case(pool):

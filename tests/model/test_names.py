@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from imapvm.model.limits import MAILBOX_DEPTH_MAX, MAILBOX_NAME_MAX
 from imapvm.model.names import (
-    ENROLMENT_MAILBOXES,
     INBOX,
+    NEW_ACCOUNT_MAILBOXES,
     SPECIAL_USES,
     canonical_name,
     is_below,
-    name_fault,
+    name_error,
     parents,
 )
 
@@ -20,7 +20,7 @@ from imapvm.model.names import (
     "name", ["INBOX", "Archive/2026", "Entwürfe", "日本語/下", "a b", "x&y", "~"]
 )
 def test_names_that_can_be(name):
-    assert name_fault(name) is None
+    assert name_error(name) is None
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_names_that_can_be(name):
     ],
 )
 def test_names_that_cannot_be(name, says):
-    assert says in name_fault(name)
+    assert says in name_error(name)
 
 
 @pytest.mark.at_limit("MAILBOX_NAME_MAX")
@@ -50,16 +50,16 @@ def test_the_longest_name_is_counted_in_octets_of_utf8(letter):
     width = len(letter.encode())
     longest = letter * (MAILBOX_NAME_MAX // width)
     longest += "x" * (MAILBOX_NAME_MAX - len(longest.encode()))
-    assert name_fault(longest) is None
-    assert str(MAILBOX_NAME_MAX) in name_fault(longest + "x")
+    assert name_error(longest) is None
+    assert str(MAILBOX_NAME_MAX) in name_error(longest + "x")
 
 
 @pytest.mark.at_limit("MAILBOX_DEPTH_MAX")
 @pytest.mark.past_limit("MAILBOX_DEPTH_MAX")
 def test_the_deepest_name():
     deepest = "/".join("d" * MAILBOX_DEPTH_MAX)
-    assert name_fault(deepest) is None
-    assert f"at most {MAILBOX_DEPTH_MAX} levels" in name_fault(deepest + "/d")
+    assert name_error(deepest) is None
+    assert f"at most {MAILBOX_DEPTH_MAX} levels" in name_error(deepest + "/d")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_what_lies_above_and_below():
 
 
 def test_what_an_enrolled_user_gets_can_be_made():
-    for name, use in ENROLMENT_MAILBOXES:
-        assert name_fault(name) is None
+    for name, use in NEW_ACCOUNT_MAILBOXES:
+        assert name_error(name) is None
         assert canonical_name(name) == name != INBOX
         assert use in SPECIAL_USES

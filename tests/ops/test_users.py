@@ -10,7 +10,7 @@ import trio
 from imapvm.auth import passwords
 from imapvm.filepool.pool import open_filepool
 from imapvm.model.limits import PASSWORD_MAX
-from imapvm.model.names import ENROLMENT_MAILBOXES
+from imapvm.model.names import NEW_ACCOUNT_MAILBOXES
 from imapvm.ops import cli
 
 
@@ -80,7 +80,7 @@ def test_an_enrolled_user_has_a_password_and_mailboxes(pool, user):
         with filepool.account(filepool.accounts.find("ADA")).reading() as reader:
             return {mailbox.name for mailbox in reader.mailboxes()}
 
-    assert inside(pool, mailboxes) == {"INBOX", *(name for name, _ in ENROLMENT_MAILBOXES)}
+    assert inside(pool, mailboxes) == {"INBOX", *(name for name, _ in NEW_ACCOUNT_MAILBOXES)}
 
 
 def test_a_name_is_enrolled_once(user):

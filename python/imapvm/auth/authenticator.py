@@ -17,8 +17,8 @@ from imapvm.auth.verification_cache import (
     was_right,
 )
 from imapvm.commands.outcome import Refusal
-from imapvm.filepool.accounts import normal_name
 from imapvm.model.limits import LOGIN_NAME_MAX, PASSWORD_CHECKS_WAITING_MAX
+from imapvm.model.names import normal_name
 
 if TYPE_CHECKING:
     from imapvm.filepool.accounts import Account

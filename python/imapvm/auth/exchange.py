@@ -1,9 +1,9 @@
 """SASL (RFC 4422) on the server's side, as values: a response goes in, what follows comes out.
 
 step = MECHANISMS["PLAIN"].start(initial)
-while isinstance(step, Ask):
-    step = step.then(<what the client answers to step.challenge>)
-# now a Claim, to be looked into, or a Fault
+while isinstance(step, Challenge):
+    step = step.then(<what the client answers to step.data>)
+# now a Claim, to be looked into, or a Failure
 """
 
 from collections.abc import Callable, Mapping
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from imapvm.auth import plain
-from imapvm.auth.claims import Ask, Claim, Fault, Step
+from imapvm.auth.steps import Challenge, Claim, Failure, Step
 
-__all__ = ["MECHANISMS", "Ask", "Claim", "Fault", "Mechanism", "Step"]
+__all__ = ["MECHANISMS", "Challenge", "Claim", "Failure", "Mechanism", "Step"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,19 @@
 
 from functools import partial
 
-from imapvm.auth.claims import Ask, Fault, Step, claim
+from imapvm.auth.steps import Challenge, Failure, Step, claim
 
 
 def start_plain(initial: bytes | None) -> Step:
     """PLAIN: all of it in one message, in the command or behind an empty challenge."""
-    return Ask(b"", _plain) if initial is None else _plain(initial)
+    return Challenge(b"", _plain) if initial is None else _plain(initial)
 
 
 def _plain(message: bytes) -> Step:
     """Read `[authzid] NUL authcid NUL passwd`."""
     parts = message.split(b"\0")
     if len(parts) != 3:  # authzid, authcid, passwd
-        return Fault("PLAIN wants authzid NUL authcid NUL password")
+        return Failure("PLAIN wants authzid NUL authcid NUL password")
     acting, name, password = parts
     step = claim(name, password)
     # Nobody may act for somebody else. Names are compared in any case, as at login.
@@ -22,7 +22,7 @@ def _plain(message: bytes) -> Step:
         acting
         and acting.decode(errors="replace").casefold() != name.decode(errors="replace").casefold()
     ):
-        return Fault("the authorization identity must be empty or your own")
+        return Failure("the authorization identity must be empty or your own")
     return step
 
 
@@ -31,8 +31,8 @@ def start_login(initial: bytes | None) -> Step:
 
     Obsolete since PLAIN, and still the only one that some mail programs have.
     """
-    return Ask(b"Username:", _name) if initial is None else _name(initial)
+    return Challenge(b"Username:", _name) if initial is None else _name(initial)
 
 
 def _name(name: bytes) -> Step:
-    return Ask(b"Password:", partial(claim, name))
+    return Challenge(b"Password:", partial(claim, name))

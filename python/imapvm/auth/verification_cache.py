@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol, final
 
-from imapvm.model.limits import REMEMBERED_SIGN_INS_MAX
+from imapvm.model.limits import VERIFICATION_CACHE_MAX
 
 if TYPE_CHECKING:
     from imapvm.filepool.accounts import Account
@@ -51,7 +51,7 @@ class LocalVerificationCache:
     def remember(self, account: "AccountId", digest: bytes, until: float) -> None:
         self.entries[account] = digest, until
         self.entries.move_to_end(account)
-        if len(self.entries) > REMEMBERED_SIGN_INS_MAX:
+        if len(self.entries) > VERIFICATION_CACHE_MAX:
             self.entries.popitem(last=False)
 
 

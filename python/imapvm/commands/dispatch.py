@@ -23,7 +23,7 @@ from imapvm.filepool.errors import (
     SpecialUseError,
     StoreUnavailableError,
 )
-from imapvm.model.limits import FAULTS_BEFORE_LOGIN_MAX
+from imapvm.model.limits import ERRORS_BEFORE_LOGIN_MAX
 from imapvm.session.events import Command, Event
 from imapvm.session.states import State
 
@@ -204,5 +204,5 @@ def _count_fault(ctx: Context) -> None:
     session = ctx.session
     if session.state is State.NOT_AUTHENTICATED:
         session.faults += 1
-        if session.faults > FAULTS_BEFORE_LOGIN_MAX:
+        if session.faults > ERRORS_BEFORE_LOGIN_MAX:
             _hang_up(ctx, Hangup("too many errors before login"))

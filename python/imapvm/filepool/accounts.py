@@ -26,19 +26,19 @@ from imapvm.filepool.operations.accounts import (
     RenameAccount,
     ReserveAccount,
     SetCredential,
-    normal_name,
 )
 from imapvm.filepool.operations.enroll import AddAccount, ClearAccount
 from imapvm.filepool.tables.schema import COUNTER, ID_KEY, AccountTables
 from imapvm.model.ids import AccountId
 from imapvm.model.limits import ACCOUNT_NAME_MAX, ADDRESS_MAX
+from imapvm.model.names import normal_name
 
 if TYPE_CHECKING:
     import lmdb
 
     from imapvm.filepool.group import Group
 
-__all__ = ["Account", "Accounts", "normal_name"]
+__all__ = ["Account", "Accounts"]
 
 Result = TypeVar("Result")
 

@@ -27,7 +27,7 @@ from imapvm.filepool.operations.sweep import SweepReport, SweepStep
 from imapvm.filepool.restaging import in_group
 from imapvm.filepool.store import AccountStore
 from imapvm.model.ids import AccountId, MailboxId
-from imapvm.model.limits import HEADER_COLUMNS_OCTETS_MAX
+from imapvm.model.limits import HEADER_COLUMNS_BYTES_MAX
 
 __all__ = ["Filepool", "create_filepool", "open_filepool"]
 
@@ -43,7 +43,7 @@ class Filepool:
         self.clock = clock
         self.format = read_format(path)
         self.groups: list[Group] = []
-        self.columns = HeaderColumns(HEADER_COLUMNS_OCTETS_MAX)
+        self.columns = HeaderColumns(HEADER_COLUMNS_BYTES_MAX)
         """What SEARCH keeps of all groups: one bound, for whoever searches most."""
         self._swept_to = [b""] * self.format.groups
         self._on_changes: Callable[[Collection[MailboxId]], None] | None = None

@@ -8,7 +8,7 @@ from imapvm.filepool.accounts import Account
 from imapvm.filepool.pool import Filepool
 from imapvm.intake.paths import PathError, split_address
 from imapvm.intake.settings import IntakeSettings
-from imapvm.model.names import INBOX, canonical_name, name_fault
+from imapvm.model.names import INBOX, canonical_name, name_error
 
 POSTMASTER = "postmaster"
 
@@ -82,7 +82,7 @@ class AddressBook:
         if not detail or not self._detail_mailboxes:
             return INBOX
         name = canonical_name(detail)
-        if name_fault(name):
+        if name_error(name):
             return INBOX
         with self._pool.account(account).reading() as reader:
             names = {mailbox.name.casefold(): mailbox.name for mailbox in reader.mailboxes()}

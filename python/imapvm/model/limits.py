@@ -49,14 +49,14 @@ THROTTLE_ENTRIES_MAX: Final = 10_000
 """Peers and names whose failures are remembered: about 2 MiB; the oldest are forgotten first."""
 PASSWORD_CHECKS_WAITING_MAX: Final = 256
 """Sign-ins that wait for a free core; above that the answer is "try again"."""
-REMEMBERED_SIGN_INS_MAX: Final = 10_000
+VERIFICATION_CACHE_MAX: Final = 10_000
 """Accounts whose password was right a short while ago and need not be hashed again."""
 
 # --- sessions (imapvm.session, imapvm.commands) ------------------------------------------------
 
-FAULTS_BEFORE_LOGIN_MAX: Final = 5
+ERRORS_BEFORE_LOGIN_MAX: Final = 5
 """Commands before login that were wrong, and logins that failed; the next ends the connection."""
-HEADER_COLUMNS_OCTETS_MAX: Final = 64 * 1024 * 1024
+HEADER_COLUMNS_BYTES_MAX: Final = 64 * 1024 * 1024
 """Header fields that a process keeps in memory for SEARCH, of all its users: the subjects of a
 million messages. What was not asked for longest is dropped first."""
 ANNOUNCED_FLAGS_MAX: Final = 4096

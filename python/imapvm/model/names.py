@@ -15,7 +15,7 @@ INBOX: Final = "INBOX"
 SPECIAL_USES: Final = (r"\All", r"\Archive", r"\Drafts", r"\Flagged", r"\Junk", r"\Sent", r"\Trash")
 """RFC 6154 section 2, as they are written in answers."""
 
-ENROLMENT_MAILBOXES: Final = (
+NEW_ACCOUNT_MAILBOXES: Final = (
     ("Drafts", r"\Drafts"),
     ("Sent", r"\Sent"),
     ("Junk", r"\Junk"),
@@ -33,7 +33,7 @@ def canonical_name(name: str) -> str:
     return unicodedata.normalize("NFC", first + delimiter + rest)
 
 
-def name_fault(name: str) -> str | None:
+def name_error(name: str) -> str | None:
     """Say why no mailbox can have this (canonical) name; None where one can."""
     if not name:
         return "a mailbox name cannot be empty"
@@ -60,3 +60,11 @@ def parents(name: str) -> list[str]:
 def is_below(name: str, parent: str) -> bool:
     """True where `name` is a child of `parent`, at any depth."""
     return name.startswith(parent + DELIMITER)
+
+
+def normal_name(name: str) -> str:
+    """The form in which login names and addresses are compared: no case, form C.
+
+    As the UsernameCaseMapped profile of RFC 8265 section 3.3 maps them.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).lower())

@@ -5,8 +5,8 @@ from collections.abc import Awaitable
 from typing import Final
 
 from imapvm._core import Authenticate, Login, Malformed, SaslResponse, StartTls
-from imapvm.auth.claims import claim
-from imapvm.auth.exchange import MECHANISMS, Ask, Claim, Fault
+from imapvm.auth.exchange import MECHANISMS, Challenge, Claim, Failure
+from imapvm.auth.steps import claim
 from imapvm.commands.context import Context
 from imapvm.commands.handlers.anytime import offered
 from imapvm.commands.outcome import Done, Refusal
@@ -29,8 +29,8 @@ async def authenticate(ctx: Context, command: Authenticate) -> Done:
     if mechanism.shows_password:
         _require_privacy(ctx)
     step = mechanism.start(command.initial)
-    while isinstance(step, Ask):
-        step = step.then(await _ask(ctx, step.challenge))
+    while isinstance(step, Challenge):
+        step = step.then(await _ask(ctx, step.data))
     return await _sign_in(ctx, step)
 
 
@@ -54,9 +54,9 @@ async def _ask(ctx: Context, challenge: bytes) -> bytes:
             raise AssertionError(f"{other!r} inside AUTHENTICATE")
 
 
-async def _sign_in(ctx: Context, claimed: Claim | Fault) -> Done:
+async def _sign_in(ctx: Context, claimed: Claim | Failure) -> Done:
     """Check name and password; the answer says what is offered now (RFC 9051 section 7.1)."""
-    if isinstance(claimed, Fault):
+    if isinstance(claimed, Failure):
         raise Refusal(claimed.text, "AUTHENTICATIONFAILED")
     await ctx.flush()
     services = ctx.services

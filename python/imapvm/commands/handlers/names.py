@@ -5,7 +5,7 @@ from imapvm.commands.context import Context
 from imapvm.commands.outcome import Refusal
 from imapvm.filepool.operations.mailboxes import Mailbox
 from imapvm.filepool.reading import Reader
-from imapvm.model.names import DELIMITER, canonical_name, name_fault
+from imapvm.model.names import DELIMITER, canonical_name, name_error
 
 
 def wanted_mailbox(reader: Reader, name: str) -> Mailbox:
@@ -32,7 +32,7 @@ def new_name(name: str) -> str:
         Refusal: no mailbox can have it.
     """
     canonical = canonical_name(name.removesuffix(DELIMITER))
-    fault = name_fault(canonical)
+    fault = name_error(canonical)
     if fault is not None:
         raise Refusal(fault, code="CANNOT")
     return canonical

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 from imapvm.filepool.check.findings import delete_row, put_row
 from imapvm.filepool.errors import CorruptDataError
-from imapvm.filepool.operations.accounts import AccountRow, AccountStatus, normal_name
+from imapvm.filepool.operations.accounts import AccountRow, AccountStatus
 from imapvm.filepool.tables.schema import COUNTER, ID_KEY, AccountTables
+from imapvm.model.names import normal_name
 
 if TYPE_CHECKING:
     import lmdb

@@ -16,7 +16,7 @@ from imapvm.filepool.tables.schema import (
     special_uses,
 )
 from imapvm.model.ids import AccountId
-from imapvm.model.names import INBOX, canonical_name, name_fault
+from imapvm.model.names import INBOX, canonical_name, name_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -199,7 +199,7 @@ def _inspect_names(
                     if subscribed
                     else _unlink_name(state, account, key),
                 )
-            elif canonical_name(name) != name or name_fault(name) is not None:
+            elif canonical_name(name) != name or name_error(name) is not None:
                 found.add(f"Account {account} has a name that no mailbox can have: {name!r}.")
             elif not mailbox and not subscribed:
                 found.add(

@@ -17,6 +17,7 @@ from imapvm.filepool.errors import (
 from imapvm.filepool.tables.schema import COUNTER, ID_KEY, ROW_VERSION
 from imapvm.model.ids import AccountId
 from imapvm.model.limits import ACCOUNT_NAME_MAX, ADDRESS_MAX, CREDENTIAL_MAX
+from imapvm.model.names import normal_name
 
 _ROW: Final = Struct("<BBHqHH")
 
@@ -87,14 +88,6 @@ class AccountRow:
         if version != ROW_VERSION or len(stored) != _ROW.size + length + rest:
             raise CorruptDataError(f"The row of account {number} cannot be read.")
         return row
-
-
-def normal_name(name: str) -> str:
-    """The form in which login names and addresses are compared: no case, form C.
-
-    As the UsernameCaseMapped profile of RFC 8265 section 3.3 maps them.
-    """
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).lower())
 
 
 def _checked(text: str, what: str, limit: int) -> str:

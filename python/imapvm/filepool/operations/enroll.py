@@ -8,7 +8,7 @@ from imapvm.filepool.operations.sweep import Budget, clear_account
 from imapvm.filepool.tables.bodies import Sweeping, sweep_key
 from imapvm.filepool.tables.schema import ID_KEY, UsageRow
 from imapvm.model.ids import AccountId
-from imapvm.model.names import ENROLMENT_MAILBOXES, INBOX
+from imapvm.model.names import INBOX, NEW_ACCOUNT_MAILBOXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class AddAccount:
         usage = UsageRow(self.account)
         txn.add(usage)
         new_mailbox(txn, usage, INBOX, now=self.now, subscribe=True)
-        for name, use in ENROLMENT_MAILBOXES:
+        for name, use in NEW_ACCOUNT_MAILBOXES:
             uses = check_uses(txn, self.account, (use,))
             new_mailbox(txn, usage, name, now=self.now, uses=uses, subscribe=True)
 

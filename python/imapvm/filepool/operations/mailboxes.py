@@ -23,7 +23,7 @@ from imapvm.filepool.tables.schema import (
 )
 from imapvm.model.ids import AccountId, MailboxId, ModSeq, Uid
 from imapvm.model.limits import NAMES_PER_ACCOUNT_MAX
-from imapvm.model.names import DELIMITER, INBOX, canonical_name, name_fault, parents
+from imapvm.model.names import DELIMITER, INBOX, canonical_name, name_error, parents
 
 UID_MAX: Final = 0xFFFFFFFF
 VIRTUAL_USES: Final = (r"\All", r"\Flagged")
@@ -102,7 +102,7 @@ def checked_name(name: str) -> str:
         InvalidNameError: no mailbox can have it.
     """
     name = canonical_name(name)
-    fault = name_fault(name)
+    fault = name_error(name)
     if fault is not None:
         raise InvalidNameError(f"{fault[0].upper()}{fault[1:]}.")
     return name
@@ -233,7 +233,7 @@ class SetSubscription:
         usage = txn.usage(self.account)
         # UNSUBSCRIBE takes any name: one that no mailbox can have is not subscribed anyway.
         name = checked_name(self.name) if self.subscribed else canonical_name(self.name)
-        if not self.subscribed and name_fault(name) is not None:
+        if not self.subscribed and name_error(name) is not None:
             return
         mailbox, before = name_row(txn, self.account, name)
         if before != self.subscribed:

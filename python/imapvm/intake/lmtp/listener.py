@@ -28,7 +28,7 @@ from imapvm.intake.lmtp.protocol import (
 from imapvm.intake.lmtp.transport import LmtpTransport
 from imapvm.intake.replies import UNKNOWN_RECIPIENT, Reply
 from imapvm.intake.trace import Trace
-from imapvm.model.bugs import is_bug
+from imapvm.model.internal_errors import is_internal_error
 from imapvm.model.limits import LMTP_CONNECTIONS_MAX, RECEIVE_MAX
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ async def serve_connection(
     except (trio.BrokenResourceError, trio.TooSlowError) as error:
         log.info("LMTP connection broke", extra={"peer": address, "error": repr(error)})
     except BaseException as error:
-        if not is_bug(error):
+        if not is_internal_error(error):
             raise
         log.exception("bug in LMTP", extra={"peer": address})
         await connection.last_words(_BUG)

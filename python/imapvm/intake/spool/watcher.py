@@ -28,7 +28,7 @@ from imapvm.intake.spool.directory import (
 from imapvm.intake.spool.entry import ChangedError, DeferredError, SpoolEntry
 from imapvm.intake.spool.file import NEW
 from imapvm.intake.spool.inotify import InotifyWatcher
-from imapvm.model.bugs import is_bug
+from imapvm.model.internal_errors import is_internal_error
 from imapvm.model.limits import SPOOL_IN_FLIGHT_MAX, SPOOL_TRIES_MAX
 
 __all__ = ["SpoolInUseError", "watch_spool"]
@@ -186,7 +186,7 @@ class _Watcher:
         except FilepoolError as error:
             self._later(claimed, error, pause=isinstance(error, StoreUnavailableError))
         except BaseException as error:
-            if not is_bug(error):
+            if not is_internal_error(error):
                 raise
             self._broken(claimed, error)
         else:

@@ -9,7 +9,7 @@ from imapvm.commands.context import SEND_OCTETS, Context
 from imapvm.commands.dispatch import run
 from imapvm.commands.handlers.anytime import offered
 from imapvm.commands.outcome import Disconnected
-from imapvm.model.bugs import is_bug
+from imapvm.model.internal_errors import is_internal_error
 from imapvm.session.session import Session
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Connection:
         except (Disconnected, trio.BrokenResourceError, trio.ClosedResourceError, trio.Cancelled):
             raise
         except BaseException as fault:
-            if not is_bug(fault):
+            if not is_internal_error(fault):
                 raise
             # One client's trouble is its own: whatever this was, the others go on.
             LOG.exception(

@@ -8,7 +8,7 @@ import trio
 from trio.lowlevel import wait_readable
 
 from imapvm.filepool.errors import FilepoolError
-from imapvm.model.bugs import is_bug
+from imapvm.model.internal_errors import is_internal_error
 from imapvm.server.imap.connections import SWEEP_SLICE, Connections
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Notifier:
             if context.channel.waiting:
                 self._unsent.add(context)
         except BaseException as fault:
-            if not is_bug(fault):
+            if not is_internal_error(fault):
                 raise
             LOG.exception("connection ended by an internal error", extra={"command": "IDLE"})
             for connection in self._connections:

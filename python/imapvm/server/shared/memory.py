@@ -16,7 +16,7 @@ from typing import Final, final
 from imapvm.auth.throttle import FailureKey
 from imapvm.auth.verification_cache import DIGEST_BYTES
 from imapvm.model.ids import AccountId
-from imapvm.model.limits import REMEMBERED_SIGN_INS_MAX, THROTTLE_ENTRIES_MAX
+from imapvm.model.limits import THROTTLE_ENTRIES_MAX, VERIFICATION_CACHE_MAX
 from imapvm.server.shared.table import SharedTable, table_bytes
 
 PROCESSES_MAX: Final = 512
@@ -40,7 +40,7 @@ _KEY: Final = PROCESSES_MAX
 _FAILURES: Final = _paged(_KEY + KEY_BYTES)
 _FAILURES_BYTES: Final = table_bytes(THROTTLE_ENTRIES_MAX, _COUNT.size)
 _VERIFIED: Final = _FAILURES + _paged(_FAILURES_BYTES)
-_VERIFIED_BYTES: Final = table_bytes(REMEMBERED_SIGN_INS_MAX, _UNTIL.size)
+_VERIFIED_BYTES: Final = table_bytes(VERIFICATION_CACHE_MAX, _UNTIL.size)
 _PEERS: Final = _VERIFIED + _paged(_VERIFIED_BYTES)
 _PEERS_BYTES: Final = PEER_BUCKETS * 4
 

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Challenge:
     """Send a challenge, and go on with the client's response."""
 
-    challenge: bytes
+    data: bytes
     """Not yet in base64."""
     then: "Callable[[bytes], Step]"
 
@@ -32,28 +32,28 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Failure:
     """The exchange has failed: what the client sent is not what the mechanism says."""
 
     text: str
     """For the client; plain ASCII, and nothing of what it sent."""
 
 
-Step: TypeAlias = Ask | Claim | Fault
+Step: TypeAlias = Challenge | Claim | Failure
 
 
-def claim(name: bytes, password: bytes) -> Claim | Fault:
+def claim(name: bytes, password: bytes) -> Claim | Failure:
     """Check what any client may put into a name and a password (RFC 4616 section 2, 1*SAFE)."""
     if not name or not password:
-        return Fault("name and password must not be empty")
+        return Failure("name and password must not be empty")
     if len(name) > LOGIN_NAME_MAX or len(password) > PASSWORD_MAX:
-        return Fault("name or password is too long")
+        return Failure("name or password is too long")
     if b"\0" in name or b"\0" in password:
-        return Fault("name and password cannot hold NUL")
+        return Failure("name and password cannot hold NUL")
     try:
         text = name.decode()
     except UnicodeDecodeError:
-        return Fault("the name is not UTF-8")
+        return Failure("the name is not UTF-8")
     if not text.isprintable():
-        return Fault("the name holds control characters")
+        return Failure("the name holds control characters")
     return Claim(text, password)

@@ -1,7 +1,7 @@
 """What counts as our own bug, where one connection or one spool file must not take others along."""
 
 
-def is_bug(error: BaseException) -> bool:
+def is_internal_error(error: BaseException) -> bool:
     """True for exceptions nobody foresaw; False for cancellation, interrupts and exits.
 
     A panic in the extension arrives as `PanicException`, a `BaseException` that cannot be imported.
