@@ -1,5 +1,5 @@
-//! What must hold for any bytes whatever: bodies of fuzz targets, and of tests over a small
-//! corpus. Each function panics where something does not hold.
+//! Properties that hold for any input: bodies of fuzz targets, and of tests over a small corpus.
+//! Each function panics if its property does not hold.
 
 pub use crate::filepool::checks::*;
 pub use crate::index::checks::*;

@@ -1,7 +1,7 @@
-//! The language and the arithmetic of imapvm.
+//! Core of imapvm: the grammar of IMAP, messages, the index, and reading of the data file.
 //!
-//! What an RFC writes in ABNF and what loops over messages is here; what somebody has to decide
-//! is Python. This crate holds no policy, opens nothing, reads no clock and starts no thread.
+//! Code that an RFC specifies in ABNF, and code that loops over messages, is here; decisions are
+//! made in Python. This crate has no policy, opens no files, reads no clock and starts no threads.
 
 pub mod checks;
 mod corrupt;

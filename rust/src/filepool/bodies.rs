@@ -1,4 +1,4 @@
-//! The table `bodies`: stretches of messages.
+//! Table `bodies`: reading messages.
 
 use std::borrow::Cow;
 
@@ -7,26 +7,26 @@ use super::{Group, VALUE_BYTES, chunk_key};
 use crate::Corrupt;
 use crate::pages::TableCursor;
 
-/// Bytes of row 0 before the frames' lengths.
+/// Bytes of row 0 before the lengths of the frames.
 pub(super) const HEAD_BYTES: usize = 16;
 pub(super) const VERSION: u8 = 1;
-/// In a frame's length: it is stored as it is.
+/// Flag in the length of a frame: stored without compression.
 pub(super) const RAW: u32 = 1 << 31;
 const SMALL_FRAME: u64 = 64 * 1024;
 const LARGE_FRAME: u64 = 128 * 1024;
-/// From this frame on they are large.
+/// Number of the first large frame.
 const SMALL_FRAMES: u64 = 256;
 const SMALL_BYTES: u64 = SMALL_FRAMES * SMALL_FRAME;
 
-const BAD_HEAD: Corrupt = Corrupt("the head of a message cannot be read");
+const BAD_HEAD: Corrupt = Corrupt("the header row of a message is corrupt");
 const MISSING: Corrupt = Corrupt("a part of a message is missing");
 
-/// Why bytes of a message are not to be had.
+/// Reasons why bytes of a message cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
-    /// It was expunged, and the grace period is over.
+    /// The message was expunged, and its grace period is over.
     Gone,
-    /// It is damaged.
+    /// The stored form is corrupt.
     Corrupt(Corrupt),
 }
 
@@ -36,32 +36,32 @@ impl From<Corrupt> for BodyError {
     }
 }
 
-/// Reads messages; neighbouring ones cost little.
+/// Reader of messages; neighbouring ones are cheaper with one reader.
 pub struct Bodies<'a> {
     cursor: TableCursor<'a>,
-    /// Compressed bytes that do not stand in one row.
+    /// Buffer for compressed bytes that are not in one row.
     scratch: Vec<u8>,
-    /// A frame of which only a part is wanted: parts of a message are read one behind the other.
+    /// Last frame that was read in part: parts of a message are often read in order.
     frame: Vec<u8>,
-    /// Whose frame it is, and which one.
+    /// Body and number of that frame.
     framed: Option<(u64, u64)>,
 }
 
-/// What row 0 says.
+/// Contents of row 0.
 struct BodyHeader<'a> {
     number: u64,
     size: u64,
-    /// The frames' stored lengths.
+    /// Stored lengths of the frames.
     table: &'a [[u8; 4]],
-    /// Stored bytes that stand in row 0.
+    /// Stored bytes in row 0.
     inline: &'a [u8],
 }
 
 impl<'a> Bodies<'a> {
-    /// Of a group.
+    /// Create a reader for a group.
     ///
     /// # Errors
-    /// The file is damaged.
+    /// The file is corrupt.
     pub fn new(group: Group<'a>) -> Result<Self, Corrupt> {
         Ok(Self {
             cursor: group.table("bodies")?.cursor(),
@@ -71,19 +71,19 @@ impl<'a> Bodies<'a> {
         })
     }
 
-    /// Bytes of a message.
+    /// Return the size of a message in bytes.
     ///
     /// # Errors
-    /// It is gone, or damaged.
+    /// [`BodyError`].
     pub fn size(&mut self, body: u64) -> Result<u64, BodyError> {
         Ok(self.head(body)?.size)
     }
 
-    /// Put a stretch of a message, cut off at its end, behind what is in `out`; costs in
-    /// proportion, and a frame at most.
+    /// Append a range of a message, cut at its end, to `out`. The cost is proportional to the
+    /// range, plus at most one frame.
     ///
     /// # Errors
-    /// It is gone, or damaged: part of the stretch may be in `out` then.
+    /// [`BodyError`]; part of the range may be in `out` then.
     pub fn read(
         &mut self,
         body: u64,
@@ -130,7 +130,7 @@ impl<'a> Bodies<'a> {
         read_head(body, row).ok_or(BodyError::Corrupt(BAD_HEAD))
     }
 
-    /// One frame, decompressed.
+    /// Return a frame, decompressed.
     fn frame(
         &mut self,
         head: &BodyHeader<'a>,
@@ -152,7 +152,7 @@ impl<'a> Bodies<'a> {
         Ok(&self.frame)
     }
 
-    /// Undo the compression of one frame.
+    /// Decompress a frame into `out`.
     fn decompress(
         &mut self,
         head: &BodyHeader<'a>,
@@ -173,7 +173,7 @@ impl<'a> Bodies<'a> {
         }
     }
 
-    /// Stored bytes, lent where they stand in one row.
+    /// Return stored bytes; borrowed if they are in one row.
     fn stored(
         &mut self,
         head: &BodyHeader<'a>,
@@ -189,7 +189,7 @@ impl<'a> Bodies<'a> {
         Ok(Cow::Owned(scratch))
     }
 
-    /// Stored bytes, put behind what is in `out`.
+    /// Append stored bytes to `out`.
     fn copy(
         &mut self,
         head: &BodyHeader<'a>,
@@ -248,7 +248,7 @@ fn read_head(number: u64, row: &[u8]) -> Option<BodyHeader<'_>> {
     })
 }
 
-/// Number of the frame that holds a byte of the message, and where the frame begins.
+/// Return the number of the frame that contains a byte of the message, and the offset of the frame.
 fn frame_at(offset: u64) -> (usize, u64) {
     let (number, start) = if offset < SMALL_BYTES {
         (offset / SMALL_FRAME, offset - offset % SMALL_FRAME)
@@ -260,7 +260,7 @@ fn frame_at(offset: u64) -> (usize, u64) {
     (to_usize(number), start)
 }
 
-/// Bytes of the message in a frame that is not the last.
+/// Bytes of the message in a frame other than the last.
 pub(super) fn frame_bytes(number: u64) -> u64 {
     if number < SMALL_FRAMES {
         SMALL_FRAME

@@ -1,4 +1,4 @@
-//! Header columns of messages, put together from their metadata.
+//! Builder of header columns from message metadata.
 
 use super::{Group, MetadataTable, Segments};
 use crate::Corrupt;
@@ -8,17 +8,17 @@ use crate::message::MessageMetadata;
 use crate::numbers::UidSet;
 use crate::wire::ast::Field;
 
-/// A message of which something is to be gathered.
+/// Message whose metadata is to read.
 #[derive(Clone, Copy, Debug)]
 pub struct PendingMessage {
     uid: u32,
     body: u64,
 }
 
-/// All messages of a mailbox whose UID is above `covered`, and not above `upto`.
+/// Return the messages of a mailbox with a UID above `covered` and not above `upto`.
 ///
 /// # Errors
-/// A segment is damaged.
+/// A segment is corrupt.
 pub fn pending_messages(
     group: Group<'_>,
     mailbox: u64,
@@ -38,16 +38,16 @@ pub fn pending_messages(
     Ok(pending)
 }
 
-/// Gathers some fields of some messages, step by step.
+/// Builds header columns of some messages, in steps.
 pub struct ColumnBuilder {
     columns: Vec<(Field, Column)>,
     pending: Vec<PendingMessage>,
-    /// The first whose metadata has not been looked at.
+    /// Index of the next message to read.
     at: usize,
 }
 
 impl ColumnBuilder {
-    /// Gather from some messages; UIDs ascending.
+    /// Build columns for some messages, in ascending order of UIDs.
     #[must_use]
     pub fn new(fields: &[Field], pending: Vec<PendingMessage>) -> Self {
         let columns = fields.iter().map(|field| (*field, Column::default()));
@@ -58,24 +58,24 @@ impl ColumnBuilder {
         }
     }
 
-    /// How many messages.
+    /// Number of messages.
     #[must_use]
     pub fn len(&self) -> usize {
         self.pending.len()
     }
 
-    /// True where there are none.
+    /// True if there are no messages.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }
 
-    /// Look at metadata until so many bytes were read; true when all is gathered.
+    /// Read metadata until `max_bytes` are reached; return true when all messages are done.
     ///
-    /// A message whose metadata cannot be read is left out: who has to know of it finds out why.
+    /// A message with unreadable metadata is left out: a search for it reports the error.
     ///
     /// # Errors
-    /// There is no table of metadata.
+    /// The table of metadata is missing.
     pub fn step(&mut self, group: Group<'_>, max_bytes: u64) -> Result<bool, Corrupt> {
         let mut metadata = MetadataTable::new(group)?;
         let mut read = 0;
@@ -96,7 +96,7 @@ impl ColumnBuilder {
         Ok(true)
     }
 
-    /// What was gathered of a field.
+    /// Return the column of a field.
     #[must_use]
     pub fn column(&self, field: Field) -> Option<&Column> {
         let mut columns = self.columns.iter();

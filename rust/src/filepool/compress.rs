@@ -1,4 +1,4 @@
-//! Zstandard for what the filepool stores.
+//! Compression of stored messages with Zstandard.
 use std::cell::RefCell;
 use std::io;
 
@@ -9,12 +9,12 @@ use crate::Corrupt;
 const NOT_A_FRAME: Corrupt = Corrupt("a frame cannot be decompressed");
 
 thread_local! {
-    // A context is some 150 KiB to allocate and clear: that costs more than a message.
+    // Allocating and clearing a context of some 150 KiB costs more than compressing a message.
     static COMPRESSOR: RefCell<Option<(i32, Compressor<'static>)>> = const { RefCell::new(None) };
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// One frame. The level is zstd's: 1 to 3 for mail, negative ones are faster still.
+/// Compress to one frame. Levels are those of zstd: 1 to 3 for mail, negative ones are faster.
 #[must_use]
 pub fn compress(bytes: &[u8], level: i32) -> Vec<u8> {
     let frame = COMPRESSOR.with_borrow_mut(|kept| -> io::Result<Vec<u8>> {
@@ -26,28 +26,27 @@ pub fn compress(bytes: &[u8], level: i32) -> Vec<u8> {
         *kept = Some((level, made));
         frame
     });
-    // The bulk call only fails where its buffer is too small, and it brings its own.
+    // Compression fails only if the buffer is too small, and this call allocates it.
     frame.unwrap_or_default()
 }
 
-/// Undo [`compress`]; `size` is the exact length that comes out, and nothing beyond it is
-/// ever allocated.
+/// Decompress the result of [`compress`] to exactly `size` bytes; no more are ever allocated.
 ///
 /// # Errors
-/// Damaged, or another length.
+/// The frame is corrupt, or has another size.
 pub fn decompress(frame: &[u8], size: usize) -> Result<Vec<u8>, Corrupt> {
     let mut bytes = Vec::with_capacity(size);
     decompress_into(frame, size, &mut bytes)?;
     Ok(bytes)
 }
 
-/// As [`decompress`], behind what is in `out` already.
+/// As [`decompress`], but append to `out`.
 ///
 /// # Errors
-/// As there; `out` is then as it was.
+/// As [`decompress`]; `out` is unchanged then.
 pub fn decompress_into(frame: &[u8], size: usize, out: &mut Vec<u8>) -> Result<(), Corrupt> {
     if frame.is_empty() {
-        return Err(NOT_A_FRAME); // for zstd it is nothing, compressed
+        return Err(NOT_A_FRAME); // zstd takes it for compressed nothing
     }
     let before = out.len();
     out.reserve_exact(size);

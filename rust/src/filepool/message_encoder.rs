@@ -1,35 +1,37 @@
-//! The table `bodies`: a message on its way in.
+//! Table `bodies`: encoding a message for storage.
 
 use super::VALUE_BYTES;
 use super::bodies::{HEAD_BYTES, RAW, VERSION, frame_bytes, to_usize};
 use super::compress::compress;
 use crate::message::{MessageMetadata, Scanner, thread_hash};
 
-/// A frame with fewer bytes stays as it is: undoing it costs more than the pages it would save.
+/// Smallest frame that is compressed. Decompressing a smaller one costs more than the pages it
+/// saves.
 const COMPRESS_FROM: usize = 16 * 1024;
 const LEVEL: i32 = 1;
 
-/// Scans a message as it arrives, and cuts it into frames, each compressed where that pays.
+/// Encoder of a message: scans it as it arrives, and cuts it into frames, which are compressed if
+/// worthwhile.
 ///
-/// Holds at limit one frame, what is packed and was not taken, and what one `feed` brought.
+/// Holds at most one frame, the encoded bytes that were not taken, and those of one `feed`.
 #[derive(Default)]
 pub struct MessageEncoder {
     scanner: Scanner,
     size: u64,
     frame: Vec<u8>,
-    /// The frames' stored lengths.
+    /// Stored lengths of the frames.
     lengths: Vec<u32>,
-    /// What is packed and was not taken.
+    /// Encoded bytes that were not taken.
     stored: Vec<u8>,
 }
 
-/// A message that is ready to be stored.
+/// Message in the form in which it is stored.
 pub struct EncodedMessage {
-    /// Chunk numbers and values of the table `bodies`; those that were taken are not here.
+    /// Chunk numbers and values of table `bodies`, without those already taken.
     pub rows: Vec<(u32, Vec<u8>)>,
-    /// The message's metadata, as stored.
+    /// Metadata of the message, as stored.
     pub metadata: Vec<u8>,
-    /// Hashes of the Message-IDs that tell its thread, the limit telling first.
+    /// Hashes of the Message-IDs that determine its thread, most significant first.
     pub threads: Vec<u64>,
 }
 
@@ -40,7 +42,7 @@ impl MessageEncoder {
         self.size
     }
 
-    /// Bytes that are packed and were not taken.
+    /// Encoded bytes that were not taken.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.stored.len()
@@ -52,7 +54,7 @@ impl MessageEncoder {
         self.stored.len() + self.frame.len()
     }
 
-    /// The message's next bytes, in any portions.
+    /// Feed the next bytes of the message.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.scanner.feed(bytes);
         self.size += bytes.len() as u64;
@@ -69,18 +71,18 @@ impl MessageEncoder {
         }
     }
 
-    /// Whole values of what is packed, to be stored before the message is complete.
+    /// Take complete values, to store them before the message is complete.
     pub fn take_values(&mut self) -> Vec<Vec<u8>> {
         let whole = self.stored.len() - self.stored.len() % VALUE_BYTES;
         let values = self.stored.drain(..whole).collect::<Vec<u8>>();
         values.chunks(VALUE_BYTES).map(<[u8]>::to_vec).collect()
     }
 
-    /// The message is complete.
+    /// Finish the message.
     ///
-    /// `first` is the number of the chunk behind row 0 that comes next: 1 where nothing was taken,
-    /// and then row 0 holds as much as it can. Of more references than `references` the nearest
-    /// count, and the first, which began the thread.
+    /// `first` is the number of the next chunk: 1 if no value was taken, and then row 0 holds as
+    /// many bytes as fit. Of more than `references` references, the nearest count, and the first,
+    /// which names the thread.
     #[must_use]
     pub fn finish(mut self, first: u32, references: usize) -> EncodedMessage {
         if !self.frame.is_empty() {
@@ -95,7 +97,7 @@ impl MessageEncoder {
         let (here, tail) = self.stored.split_at_checked(inline).unwrap_or_default();
         let mut head = Vec::with_capacity(before + inline);
         head.extend([VERSION, 0]);
-        // No number is cut off: a value has 4,080 bytes, and the largest message 768 frames.
+        // No number is cut: a value has 4,080 bytes, and the largest message 768 frames.
         head.extend(u16::try_from(inline).unwrap_or(u16::MAX).to_le_bytes());
         head.extend(
             u16::try_from(self.lengths.len())
@@ -110,7 +112,7 @@ impl MessageEncoder {
         rows.extend((first..).zip(tail.chunks(VALUE_BYTES).map(<[u8]>::to_vec)));
         let metadata = self.scanner.finish();
         let threads = MessageMetadata::reopen(&metadata).map_or_else(
-            |_| Vec::new(), // it was made just now
+            |_| Vec::new(), // cannot happen: it was built above
             |metadata| thread_hashes(&metadata, references),
         );
         EncodedMessage {
@@ -126,7 +128,7 @@ impl MessageEncoder {
         } else {
             None
         };
-        // Base64 loses a quarter and would be read three times slower: docs/decisions/0003.
+        // Base64 shrinks by a quarter and would be read three times slower: docs/decisions/0003.
         let packed = packed.filter(|packed| packed.len() * 3 <= self.frame.len() * 2);
         if let Some(packed) = packed {
             self.lengths.push(length(packed.len()));
@@ -139,12 +141,13 @@ impl MessageEncoder {
     }
 }
 
-/// A frame is 128 KiB at limit.
+/// Return a length as stored. A frame has at most 128 KiB.
 fn length(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
-/// Its own id (an answer may have come before it), then what it refers to, nearest first.
+/// Return the hashes of the message's own id (a reply may have arrived earlier) and of its
+/// references, nearest first.
 fn thread_hashes(metadata: &MessageMetadata<'_>, limit: usize) -> Vec<u64> {
     let references: Vec<&[u8]> = metadata.references().collect();
     let skipped = references.len().saturating_sub(limit);

@@ -1,4 +1,4 @@
-//! The table `metadata`.
+//! Table `digests`: stored message metadata.
 
 use std::borrow::Cow;
 
@@ -6,25 +6,25 @@ use super::{Group, VALUE_BYTES, chunk_key};
 use crate::Corrupt;
 use crate::pages::TableCursor;
 
-/// Looks up metadata; those of neighbouring bodies cost little.
+/// Reader of the table; lookups of neighbouring bodies are cheap.
 pub struct MetadataTable<'a> {
     cursor: TableCursor<'a>,
 }
 
 impl<'a> MetadataTable<'a> {
-    /// Of a group.
+    /// Create a reader for a group.
     ///
     /// # Errors
-    /// The file is damaged.
+    /// The file is corrupt.
     pub fn new(group: Group<'a>) -> Result<Self, Corrupt> {
         let cursor = group.table("digests")?.cursor();
         Ok(Self { cursor })
     }
 
-    /// The metadata of a body, as stored; None where it has none.
+    /// Return the metadata of a body as stored; None if it has none.
     ///
     /// # Errors
-    /// The file is damaged.
+    /// The file is corrupt.
     pub fn get(&mut self, body: u64) -> Result<Option<Cow<'a, [u8]>>, Corrupt> {
         let Some(first) = self.cursor.get(&chunk_key(body, 0))? else {
             return Ok(None);

@@ -1,6 +1,8 @@
-//! Rows of a storage group, read from a snapshot of its data file: `docs/storage.md` has them.
+//! Rows of a storage group, read from a snapshot of its data file; `docs/storage.md` describes
+//! them.
 //!
-//! What is read here in bulk is written by `python/imapvm/filepool`, which has the reasons.
+//! Here is what is read or encoded in bulk. Everything else about the filepool, and all writing, is
+//! in `python/imapvm/filepool`.
 
 mod bodies;
 pub mod checks;
@@ -21,10 +23,10 @@ pub use self::segments::Segments;
 use crate::Corrupt;
 use crate::pages::{Snapshot, Table};
 
-/// Bytes of a value at most: one overflow page.
+/// Maximum bytes of a value: one overflow page.
 const VALUE_BYTES: usize = 4080;
 
-/// A storage group in one snapshot.
+/// Storage group in one snapshot.
 #[derive(Clone, Copy)]
 pub struct Group<'a> {
     file: &'a [u8],
@@ -32,23 +34,23 @@ pub struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    /// Look at a group's data file, of which `snapshot` is a state.
+    /// Create a group from its data file and a snapshot of it.
     #[must_use]
     pub fn new(file: &'a [u8], snapshot: Snapshot) -> Self {
         Self { file, snapshot }
     }
 
-    /// A table by its name.
+    /// Return a table by its name.
     ///
     /// # Errors
-    /// The file is damaged, or this is no storage group.
+    /// The file is corrupt, or not a storage group.
     pub fn table(self, name: &str) -> Result<Table<'a>, Corrupt> {
         let found = self.snapshot.table(self.file, name)?;
         found.ok_or(Corrupt("a table of the filepool is missing"))
     }
 }
 
-/// The key of a chunk of a body or metadata.
+/// Return the key of a chunk of a body or of its metadata.
 fn chunk_key(body: u64, chunk: u32) -> [u8; 12] {
     let mut key = [0; 12];
     let (id, number) = key.split_at_mut(8);

@@ -1,4 +1,4 @@
-//! SEARCH where the index does not decide: metadata, and then bytes, message by message.
+//! SEARCH in message metadata and message bytes, where the index is not enough.
 
 use std::sync::Arc;
 
@@ -9,21 +9,21 @@ use crate::index::search::{BoundSearch, Decision, TextSearch};
 use crate::message::MessageMetadata;
 use crate::numbers::{Runs, UidSet};
 
-/// A part of a search, carried out step by step.
+/// Part of a search, executed in steps.
 pub struct SearchTask {
     bound: Arc<BoundSearch>,
     records: Vec<Record>,
-    /// The first of which nothing is known.
+    /// Index of the first message without a result.
     at: usize,
-    /// Of that one, what its metadata left open.
+    /// Search in the bytes of that message, if its metadata was not enough.
     open: Option<Box<TextSearch>>,
     found: Runs,
-    /// Bytes that were read last.
+    /// Buffer for message bytes.
     bytes: Vec<u8>,
 }
 
 impl SearchTask {
-    /// Search some messages; UIDs ascending.
+    /// Search some messages, in ascending order of UIDs.
     #[must_use]
     pub fn new(bound: Arc<BoundSearch>, records: Vec<Record>) -> Self {
         Self {
@@ -36,12 +36,13 @@ impl SearchTask {
         }
     }
 
-    /// Look at metadata and messages until so many bytes were read; true when all is decided.
+    /// Read metadata and messages until `max_bytes` are reached; return true when all results are
+    /// known.
     ///
-    /// What has been removed does not match: it was expunged an hour ago.
+    /// A removed body does not match: its message was expunged at least an hour ago.
     ///
     /// # Errors
-    /// A metadata or message is damaged.
+    /// Metadata or a message is corrupt.
     pub fn step(&mut self, group: Group<'_>, max_bytes: u64) -> Result<bool, Corrupt> {
         let mut metadata = MetadataTable::new(group)?;
         let mut bodies = Bodies::new(group)?;
@@ -86,7 +87,7 @@ impl SearchTask {
         Ok(true)
     }
 
-    /// Look at a message's metadata; return what is to be read where that does not decide.
+    /// Decide by the metadata of a message; return a search of its bytes if that is not enough.
     fn decide(
         &mut self,
         metadata: &mut MetadataTable<'_>,
@@ -109,7 +110,7 @@ impl SearchTask {
         }
     }
 
-    /// What has been found so far.
+    /// Return the matches so far.
     #[must_use]
     pub fn found(&self) -> UidSet {
         self.found.clone().finish()

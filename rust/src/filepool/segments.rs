@@ -1,24 +1,25 @@
-//! The table `index`: segments that hold some UIDs.
+//! Table `index`: segments that contain some UIDs.
 
 use super::Group;
 use crate::Corrupt;
 use crate::numbers::UidSet;
 use crate::pages::TableCursor;
 
-/// Goes through a mailbox's segments, ascending, and passes over those that hold none of some UIDs.
+/// Iterator over the segments of a mailbox, ascending, that can contain some UIDs. Others are
+/// skipped without reading them.
 pub struct Segments<'a, 'u> {
     cursor: TableCursor<'a>,
     mailbox: u64,
     wanted: Option<&'u UidSet>,
-    /// The UID from which on nothing was looked at; None at the end.
+    /// First UID that is not yet covered; None at the end.
     from: Option<u32>,
 }
 
 impl<'a, 'u> Segments<'a, 'u> {
-    /// Those between whose first and last UID any of `wanted` lies, or all.
+    /// Iterate over segments with any of `wanted` between their first and last UID, or over all.
     ///
     /// # Errors
-    /// The file is damaged.
+    /// The file is corrupt.
     pub fn new(
         group: Group<'a>,
         mailbox: u64,
@@ -39,7 +40,7 @@ impl<'a, 'u> Segments<'a, 'u> {
                 .first_uid(found)
                 .is_none_or(|first| Some(first) < self.from)
             {
-                // Before the mailbox's first segment, or behind the one that was looked at last.
+                // Before the first segment of the mailbox, or after the last one returned.
                 found = self.cursor.seek(&self.key(from))?;
             }
             let Some((first, (_, segment))) = self.first_uid(found).zip(found) else {
@@ -74,7 +75,7 @@ impl<'a, 'u> Segments<'a, 'u> {
         key
     }
 
-    /// The first UID by a segment's key, if it is this mailbox's.
+    /// Return the first UID from the key of a segment, if it is of this mailbox.
     fn first_uid(&self, entry: Option<(&[u8], &[u8])>) -> Option<u32> {
         let (mailbox, first) = entry?.0.split_first_chunk::<8>()?;
         (u64::from_be_bytes(*mailbox) == self.mailbox)
@@ -84,7 +85,7 @@ impl<'a, 'u> Segments<'a, 'u> {
     }
 }
 
-/// As stored.
+/// Segments as stored.
 impl<'a> Iterator for Segments<'a, '_> {
     type Item = Result<&'a [u8], Corrupt>;
 
@@ -93,7 +94,7 @@ impl<'a> Iterator for Segments<'a, '_> {
     }
 }
 
-/// The last UID that a segment's head names; 0 where it has no head.
+/// Return the last UID from the header of a segment; 0 without a header.
 fn last_uid(segment: &[u8]) -> u32 {
     let last = segment.get(12..).and_then(|rest| rest.first_chunk());
     last.map_or(0, |bytes| u32::from_le_bytes(*bytes))

@@ -1,4 +1,4 @@
-//! Changes of a segment: each gives a new one, the old bytes stay as they are.
+//! Changes of segments. Each returns a new segment and leaves the old one unchanged.
 
 use super::record::Record;
 use super::segment::{SEGMENT_RECORDS, Segment, pack};
@@ -7,10 +7,10 @@ use crate::numbers::{Runs, UidSet};
 use crate::wire::ast::system;
 use crate::wire::command::StoreMode;
 
-/// Why records could not be appended.
+/// Reasons why records cannot be appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppendError {
-    /// The segment is damaged.
+    /// The segment is corrupt.
     Corrupt(Corrupt),
     /// A UID is not above the one before it.
     NotAscending(u32),
@@ -24,10 +24,10 @@ impl From<Corrupt> for AppendError {
     }
 }
 
-/// The segment with records behind its last.
+/// Return the segment with records appended.
 ///
 /// # Errors
-/// See [`AppendError`].
+/// [`AppendError`].
 pub fn append(stored: &[u8], records: &[Record]) -> Result<Vec<u8>, AppendError> {
     let segment = Segment::open(stored)?;
     if segment.len() + records.len() > SEGMENT_RECORDS {
@@ -45,10 +45,10 @@ pub fn append(stored: &[u8], records: &[Record]) -> Result<Vec<u8>, AppendError>
     Ok(pack(&all))
 }
 
-/// The segment without some UIDs (no bytes where none is left), and the records taken out.
+/// Return the segment without some UIDs (empty if none is left), and the removed records.
 ///
 /// # Errors
-/// The segment is damaged.
+/// The segment is corrupt.
 pub fn remove(stored: &[u8], uids: &UidSet) -> Result<(Vec<u8>, Vec<Record>), Corrupt> {
     let segment = Segment::open(stored)?;
     let all = segment.unpack().into_iter();
@@ -59,11 +59,11 @@ pub fn remove(stored: &[u8], uids: &UidSet) -> Result<(Vec<u8>, Vec<Record>), Co
     Ok((pack(&kept), taken))
 }
 
-/// The system flags; other bits of a record are left as they are.
+/// System flags. Other bits of a record never change.
 const SYSTEM: u8 =
     system::SEEN | system::ANSWERED | system::FLAGGED | system::DELETED | system::DRAFT;
 
-/// What STORE makes of a record's flags (RFC 9051 section 6.4.6).
+/// Return the flags of a record after STORE (RFC 9051 section 6.4.6).
 fn changed_flags(mode: StoreMode, old: u8, named: u8) -> u8 {
     let named = named & SYSTEM;
     match mode {
@@ -73,12 +73,12 @@ fn changed_flags(mode: StoreMode, old: u8, named: u8) -> u8 {
     }
 }
 
-/// What STORE made of a segment.
+/// Result of STORE on a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreResult {
-    /// The new segment.
+    /// New segment.
     pub segment: Vec<u8>,
-    /// UIDs whose flags or keywords are now others.
+    /// UIDs whose flags or keywords changed.
     pub changed: UidSet,
     /// Change of the number of messages without `\Seen`.
     pub unseen: i32,
@@ -86,12 +86,12 @@ pub struct StoreResult {
     pub deleted: i32,
 }
 
-/// STORE: change flags and keywords of some UIDs, and set MODSEQ where something changed.
+/// Change flags and keywords of some UIDs, and set MODSEQ of those that changed.
 ///
-/// `keywords` gives the new keyword-set id for an old one, None to leave it.
+/// `keywords` returns the new keyword-set id for an old one; None keeps it.
 ///
 /// # Errors
-/// The segment is damaged.
+/// The segment is corrupt.
 pub fn store(
     stored: &[u8],
     uids: &UidSet,

@@ -1,5 +1,5 @@
-//! What must hold for any bytes whatever: bodies of fuzz targets, and of tests over a small corpus.
-#![allow(clippy::panic, clippy::missing_panics_doc)] // a check that fails panics
+//! Properties that hold for any bytes: bodies of fuzz targets, and of tests over a small corpus.
+#![allow(clippy::panic, clippy::missing_panics_doc)] // a failed property panics
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,8 @@ use crate::Corrupt;
 use crate::numbers::{Runs, UidSet};
 use crate::wire::command::StoreMode;
 
-/// Bytes that are taken for a segment are one, or [`Corrupt`]; what is made of one is one again.
+/// Bytes taken for a segment are valid or [`Corrupt`]; every segment derived from a valid one is
+/// valid.
 pub fn segments_never_panic(bytes: &[u8]) {
     let Ok(segment) = Segment::open(bytes) else {
         for said in [
@@ -19,7 +20,7 @@ pub fn segments_never_panic(bytes: &[u8]) {
         ] {
             assert!(said.is_some(), "damage was found once and then missed");
         }
-        // It may have read the head only, which then says that all UIDs between two are there.
+        // It may have read only the header, which then covers all UIDs of a range.
         if let Ok(map) = uid_map([Ok(bytes)]) {
             assert!(map.len() as usize <= SEGMENT_RECORDS && map.uids().runs().len() == 1);
         }
@@ -73,7 +74,7 @@ pub fn segments_never_panic(bytes: &[u8]) {
     assert!(columns::modified(bytes, 0, &mut Runs::new()).is_ok());
 }
 
-/// Also with its checksum and length put right, so that what lies behind them is reached.
+/// The same with length and checksum made valid, to reach the code after those checks.
 pub fn segments_with_valid_checksums_never_panic(bytes: &[u8]) {
     let records: Vec<Record> = super::record::records_of(bytes)
         .take(SEGMENT_RECORDS + 1)

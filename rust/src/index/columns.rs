@@ -1,4 +1,4 @@
-//! What can be said of segments by looking along one field.
+//! Queries over one field of the records of segments.
 
 use std::collections::BTreeSet;
 
@@ -21,10 +21,10 @@ pub struct Counts {
     pub bytes: u64,
 }
 
-/// Count a segment.
+/// Count the messages of a segment.
 ///
 /// # Errors
-/// The segment is damaged.
+/// The segment is corrupt.
 pub fn counts(stored: &[u8]) -> Result<Counts, Corrupt> {
     let mut counts = Counts::default();
     for record in Segment::open(stored)?.iter() {
@@ -36,10 +36,10 @@ pub fn counts(stored: &[u8]) -> Result<Counts, Corrupt> {
     Ok(counts)
 }
 
-/// All records of a segment, or those of some UIDs, ascending.
+/// Return the records of a segment, or those of some UIDs, ascending.
 ///
 /// # Errors
-/// The segment is damaged.
+/// The segment is corrupt.
 pub fn records(stored: &[u8], uids: Option<&UidSet>) -> Result<Vec<Record>, Corrupt> {
     let segment = Segment::open(stored)?;
     let wanted = segment
@@ -48,10 +48,10 @@ pub fn records(stored: &[u8], uids: Option<&UidSet>) -> Result<Vec<Record>, Corr
     Ok(wanted.map(PackedRecord::unpack).collect())
 }
 
-/// Add keyword-set ids in use (0, the empty set, included) in a segment, or by some of its UIDs.
+/// Add the keyword-set ids (0 for the empty set) that a segment, or some of its UIDs, use.
 ///
 /// # Errors
-/// The segment is damaged.
+/// The segment is corrupt.
 pub fn keyword_sets(
     stored: &[u8],
     uids: Option<&UidSet>,
@@ -60,7 +60,7 @@ pub fn keyword_sets(
     let mut before = None;
     for record in Segment::open(stored)?.iter() {
         let set = record.keyword_set();
-        // Neighbours mostly have the same set: look into the tree only where it changes.
+        // Neighbours usually have the same set: search the tree only when it changes.
         if before != Some(set) && uids.is_none_or(|uids| uids.contains(record.uid())) {
             found.insert(set);
             before = Some(set);
@@ -69,18 +69,18 @@ pub fn keyword_sets(
     Ok(())
 }
 
-/// Add UIDs of a segment whose `flags & mask == value`; segments ascending.
+/// Add the UIDs of a segment with `flags & mask == value`. Call it for ascending segments.
 ///
 /// # Errors
-/// The segment is damaged, or lies below what has been found.
+/// The segment is corrupt, or not above those before.
 pub fn with_flags(stored: &[u8], mask: u8, value: u8, found: &mut Runs) -> Result<(), Corrupt> {
     matching(stored, found, |record| record.flags() & mask == value)
 }
 
-/// Add UIDs of a segment whose MODSEQ is above `since`; segments ascending.
+/// Add the UIDs of a segment with a MODSEQ above `since`. Call it for ascending segments.
 ///
 /// # Errors
-/// The segment is damaged, or lies below what has been found.
+/// The segment is corrupt, or not above those before.
 pub fn modified(stored: &[u8], since: u64, found: &mut Runs) -> Result<(), Corrupt> {
     matching(stored, found, |record| record.modseq() > since)
 }

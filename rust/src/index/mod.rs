@@ -1,4 +1,7 @@
-//! Packed index segments and what is computed from them: STORE, FETCH, SEARCH.
+//! Index: packed segments, and STORE, FETCH and SEARCH over them.
+//!
+//! Segments are read from a table by [`filepool`](crate::filepool); this module takes them as
+//! bytes. Message metadata is in [`message`](crate::message).
 
 mod change;
 pub mod checks;

@@ -1,4 +1,4 @@
-//! One message in the index: 56 bytes, little-endian, every field at its own multiple of its width.
+//! Record of one message in the index: 56 bytes, little-endian, every field aligned to its width.
 //!
 //! | at | field | |
 //! |---|---|---|
@@ -17,9 +17,9 @@
 /// Bytes of a packed record.
 pub const RECORD_BYTES: usize = 56;
 
-/// One message in the index.
+/// Record of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // the table above has them
+#[allow(missing_docs)] // documented in the table above
 pub struct Record {
     pub uid: u32,
     pub size: u32,
@@ -34,7 +34,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// As it is stored.
+    /// Return the packed form.
     #[must_use]
     pub fn pack(&self) -> [u8; RECORD_BYTES] {
         let words = [
@@ -56,11 +56,11 @@ impl Record {
     }
 }
 
-/// A packed record, read field by field without unpacking the rest.
+/// Packed record, whose fields are read one by one.
 #[derive(Clone, Copy)]
 pub struct PackedRecord<'a>(pub &'a [u8; RECORD_BYTES]);
 
-#[allow(missing_docs)] // the table above has them
+#[allow(missing_docs)] // documented in the table above
 impl PackedRecord<'_> {
     #[must_use]
     pub fn uid(self) -> u32 {
@@ -121,7 +121,7 @@ impl PackedRecord<'_> {
         u64::from_le_bytes([r[48], r[49], r[50], r[51], r[52], r[53], r[54], r[55]])
     }
 
-    /// All fields.
+    /// Return all fields.
     #[must_use]
     pub fn unpack(self) -> Record {
         Record {

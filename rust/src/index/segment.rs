@@ -1,4 +1,4 @@
-//! A segment: up to [`SEGMENT_RECORDS`] records of consecutive messages, and a header.
+//! Segment: a header, and up to [`SEGMENT_RECORDS`] records of consecutive messages.
 //!
 //! | at | field | |
 //! |---|---|---|
@@ -14,19 +14,20 @@ use super::record::{PackedRecord, RECORD_BYTES, Record};
 use crate::Corrupt;
 use crate::numbers::{Runs, UidMap};
 
-/// A segment with its key stays inside an LMDB leaf page: `FOUNDATIONS` names 2,038 bytes for
-/// node header, key and value; larger values get overflow pages of their own.
+/// Maximum bytes of a segment. A segment and its key fit into an LMDB leaf page, which has room for
+/// 2,038 bytes of node header, key and value; larger values get overflow pages
+/// (`docs/decisions/0008-lmdb-engine-and-settings.md`).
 pub const SEGMENT_BYTES_MAX: usize = 2_000;
 
 /// Bytes before the first record.
 pub const HEADER_BYTES: usize = 16;
 
-/// The most records one segment holds: 35.
+/// Maximum number of records of one segment: 35.
 pub const SEGMENT_RECORDS: usize = (SEGMENT_BYTES_MAX - HEADER_BYTES) / RECORD_BYTES;
 
 const VERSION: u8 = 1;
 
-/// A segment that has been checked: length, checksum, and that its UIDs ascend.
+/// Segment with valid length and checksum, and ascending UIDs.
 #[derive(Clone, Copy)]
 pub struct Segment<'a> {
     records: &'a [[u8; RECORD_BYTES]],
@@ -34,11 +35,11 @@ pub struct Segment<'a> {
 }
 
 impl<'a> Segment<'a> {
-    /// Open what is stored; no bytes are an empty segment.
+    /// Open stored bytes; no bytes are an empty segment.
     ///
     /// # Errors
-    /// Another version, a wrong length or checksum, or UIDs that do not ascend. Every single
-    /// changed byte is found.
+    /// Another version, a wrong length or checksum, or UIDs that do not ascend. Every change of a
+    /// single byte is detected.
     pub fn open(stored: &'a [u8]) -> Result<Self, Corrupt> {
         if stored.is_empty() {
             return Ok(Self {
@@ -85,35 +86,35 @@ impl<'a> Segment<'a> {
         })
     }
 
-    /// The records as they are stored.
+    /// Return the records as stored.
     pub(crate) fn packed(self) -> &'a [[u8; RECORD_BYTES]] {
         self.records
     }
 
-    /// The records, ascending.
+    /// Iterate over the records, ascending.
     pub fn iter(self) -> impl DoubleEndedIterator<Item = PackedRecord<'a>> + ExactSizeIterator {
         self.records.iter().map(PackedRecord)
     }
 
-    /// The records, unpacked.
+    /// Return the records, unpacked.
     #[must_use]
     pub fn unpack(self) -> Vec<Record> {
         self.iter().map(PackedRecord::unpack).collect()
     }
 
-    /// How many records.
+    /// Number of records.
     #[must_use]
     pub fn len(self) -> usize {
         self.records.len()
     }
 
-    /// True of no bytes.
+    /// True for the empty segment.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.records.is_empty()
     }
 
-    /// The first UID.
+    /// First UID.
     #[must_use]
     pub fn first(self) -> Option<u32> {
         self.records
@@ -121,16 +122,16 @@ impl<'a> Segment<'a> {
             .map(|record| PackedRecord(record).uid())
     }
 
-    /// The last UID.
+    /// Last UID.
     #[must_use]
     pub fn last(self) -> Option<u32> {
         self.records.last().map(|record| PackedRecord(record).uid())
     }
 
-    /// Add its UIDs to runs that end below it.
+    /// Add the UIDs to runs that end below the segment.
     ///
     /// # Errors
-    /// The runs do not end below it.
+    /// The runs do not end below the segment.
     pub fn add_uids(self, runs: &mut Runs) -> Result<(), Corrupt> {
         let (Some(first), Some(last)) = (self.first(), self.last()) else {
             return Ok(());
@@ -150,17 +151,18 @@ impl<'a> Segment<'a> {
     }
 }
 
-/// Segments of one mailbox ascend; these do not.
+/// Error of segments that do not ascend within a mailbox.
 pub(crate) const OUT_OF_ORDER: Corrupt = Corrupt("index segments do not ascend");
 
-/// The message numbers of a mailbox, of all its segments, ascending.
+/// Build the message numbers of a mailbox from all its segments, ascending.
 ///
-/// Mostly by their heads alone: one that counts as many records as there are UIDs from its first to
-/// its last says it all, and no single wrong byte leaves it so. Then the records stay unread,
-/// which are 55 MB in a mailbox of a million; whoever reads one checks it.
+/// Usually the headers are enough: if the count of records equals the number of UIDs from first to
+/// last, all of them exist, and no single wrong byte produces such a header. The records are not
+/// read then, which saves 55 MB in a mailbox of a million messages. Reading a record checks its
+/// segment.
 ///
 /// # Errors
-/// A damaged segment, or one that does not lie above the one before.
+/// A segment is corrupt, or not above the one before.
 pub fn uid_map<'a>(
     segments: impl IntoIterator<Item = Result<&'a [u8], Corrupt>>,
 ) -> Result<UidMap, Corrupt> {
@@ -175,7 +177,7 @@ pub fn uid_map<'a>(
     Ok(UidMap::new(runs.finish()))
 }
 
-/// First and last UID, where the head shows that all between them are there.
+/// Return first and last UID if the header proves that all UIDs between them exist.
 fn uids_by_head(stored: &[u8]) -> Option<(u32, u32)> {
     let (header, records) = stored.split_first_chunk::<HEADER_BYTES>()?;
     let count = usize::from(header[1]);
@@ -191,7 +193,7 @@ fn uids_by_head(stored: &[u8]) -> Option<(u32, u32)> {
     says_all.then_some((first, last))
 }
 
-/// First and last UID by the head.
+/// Return first and last UID from the header.
 fn ends(header: &[u8; HEADER_BYTES]) -> (u32, u32) {
     let h = header;
     (
@@ -200,7 +202,7 @@ fn ends(header: &[u8; HEADER_BYTES]) -> (u32, u32) {
     )
 }
 
-/// Records, ascending and at most [`SEGMENT_RECORDS`], as a segment; no bytes for none.
+/// Pack records, ascending and at most [`SEGMENT_RECORDS`], into a segment; empty for none.
 pub(crate) fn pack(records: &[Record]) -> Vec<u8> {
     let (Some(first), Some(last), Ok(count)) =
         (records.first(), records.last(), u8::try_from(records.len()))
@@ -220,14 +222,14 @@ pub(crate) fn pack(records: &[Record]) -> Vec<u8> {
     out
 }
 
-/// Odd, so that multiplying loses nothing; from the golden ratio.
+/// Odd factor, so that multiplication is reversible; from the golden ratio.
 const PRIME: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// 32 bits of everything but the checksum itself.
+/// Return a 32-bit checksum of everything but the checksum itself.
 ///
-/// Each of seven lanes takes one word of every record (`lane = (lane ^ word) * odd`, which no two
-/// different words can bring to the same state), so that the multiplications overlap: 0.1 µs for a
-/// full segment. It guards against damage, not against malice.
+/// Each of seven lanes takes one word of every record: `lane = (lane ^ word) * odd` maps different
+/// words to different states, and the multiplications overlap. 0.1 µs for a full segment. It
+/// detects corruption, not forgery.
 pub(super) fn checksum(header: &[u8; HEADER_BYTES], records: &[[u8; RECORD_BYTES]]) -> u32 {
     let h = header;
     let mut lanes = [

@@ -1,4 +1,4 @@
-//! Segments beside a `Vec<Record>`, and every kind of damage.
+//! Segments against a model, a `Vec<Record>`, and every kind of corruption.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ prop_compose! {
     }
 }
 
-/// A segment's records: at most a full one, UIDs ascending.
+/// Records of a segment: at most a full one, UIDs ascending.
 pub(super) fn any_records() -> impl Strategy<Value = Vec<Record>> {
     proptest::collection::vec(any_record(), 0..=SEGMENT_RECORDS).prop_map(|records| {
         let by_uid: BTreeMap<u32, Record> = records
@@ -175,7 +175,7 @@ proptest! {
     }
 }
 
-/// Every byte of a full segment, changed in every bit alone and in all.
+/// Every byte of a full segment, with each bit and with all bits changed.
 #[test]
 fn every_changed_byte_is_found() {
     let records: Vec<Record> = (1..=35).map(record).collect();
@@ -247,7 +247,7 @@ fn uids_of<'a>(segments: impl IntoIterator<Item = &'a [u8]>) -> Result<UidSet, C
     uid_map(segments.into_iter().map(Ok)).map(|map| map.uids().clone())
 }
 
-/// The stored form is a promise to filepools that exist: these bytes stay readable.
+/// Existing filepools contain this form: it must stay readable.
 #[test]
 fn the_stored_form_is_this() {
     let one = Record {
@@ -273,7 +273,7 @@ fn the_stored_form_is_this() {
     assert_eq!(stored, expected);
 }
 
-/// What is wrong although the checksum is right: another version's bytes, or our own bug.
+/// Wrong contents with a right checksum: bytes of another version, or a bug of ours.
 #[test]
 fn a_right_checksum_is_not_enough() {
     let stored = append(b"", &[record(3), record(7)]).unwrap();

@@ -1,17 +1,17 @@
-//! Numbers, strings and dates as responses write them.
+//! Numbers, strings and dates as written in responses.
 
 use crate::numbers::put_decimal;
 use crate::wire::dates::civil_from_days;
 use crate::wire::writer::string;
 
-/// The head of a literal; its bytes follow.
+/// Write the header of a literal; its bytes follow.
 pub(crate) fn put_literal_head(out: &mut Vec<u8>, bytes: u64) {
     out.push(b'{');
     put_decimal(out, bytes);
     out.extend_from_slice(b"}\r\n");
 }
 
-/// `astring`: as it is where it is an atom, else a string.
+/// Write an `astring`: an atom if possible, otherwise a string.
 pub(crate) fn put_astring(out: &mut Vec<u8>, text: &[u8]) {
     // atom-specials without resp-specials (RFC 9051 section 9, ASTRING-CHAR).
     let atomic = |byte: &u8| byte.is_ascii_graphic() && !br#"(){%*"\"#.contains(byte);
@@ -29,16 +29,16 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// Minutes of the widest zone that `zone` of RFC 9051 section 9 can write: 99 hours and 59 minutes.
+/// Minutes of the largest `zone` of RFC 9051 section 9: 99 hours and 59 minutes.
 const ZONE_MAX: i16 = 99 * 60 + 59;
 
-/// Days of 0001-01-01 and 9999-12-31, the years that `date-year` can write.
+/// Days of 0001-01-01 and 9999-12-31, the range of `date-year`.
 const DAYS: std::ops::RangeInclusive<i64> = -719_162..=2_932_896;
 
 /// ```abnf
 /// date-time = DQUOTE date-day-fixed "-" date-month "-" date-year SP time SP zone DQUOTE
 /// ```
-/// A time or zone that this form cannot write is moved to the nearest that it can.
+/// A time or zone outside of the range is clamped.
 pub(crate) fn put_date_time(out: &mut Vec<u8>, seconds: i64, zone: i16) {
     let zone = zone.clamp(-ZONE_MAX, ZONE_MAX);
     let local = seconds.saturating_add(i64::from(zone) * 60);
@@ -70,12 +70,12 @@ pub(crate) fn put_date_time(out: &mut Vec<u8>, seconds: i64, zone: i16) {
     out.push(b'"');
 }
 
-/// A number below 100 with two digits.
+/// Write a number below 100 with two digits.
 fn put_two(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(&[digit(value / 10), digit(value)]);
 }
 
-/// The last digit of a number.
+/// Return the last digit of a number.
 fn digit(value: i64) -> u8 {
     b'0' + (value.unsigned_abs() % 10) as u8
 }

@@ -1,6 +1,6 @@
-//! What must hold for every message: bodies of fuzz targets and property tests.
+//! Properties that hold for every message: bodies of fuzz targets and of property tests.
 //!
-//! Each function panics where something does not hold.
+//! Each function panics if its property does not hold.
 use super::limits::{
     CACHED_FIELD_BYTES, DEPTH, HEADER_CACHE_BYTES, PARTS, PREVIEW_CHARS, REFERENCES,
 };
@@ -9,7 +9,7 @@ use crate::message::metadata::stored::{MessageMetadata, Range};
 use crate::message::metadata::strict::{Value, body_sizes, is_envelope};
 use crate::wire::ast::{Field, SectionText};
 
-/// Scan a message fed in portions of a size.
+/// Scan a message fed in pieces of `portion` bytes; return its metadata as stored.
 #[must_use]
 pub fn scan(message: &[u8], portion: usize) -> Vec<u8> {
     let mut scanner = Scanner::new();
@@ -24,10 +24,10 @@ fn inside(outer: Range, inner: Range) -> bool {
         && inner.offset.saturating_add(inner.length) <= outer.offset.saturating_add(outer.length)
 }
 
-/// Bytes of a message.
+/// Return the bytes of a message in a range.
 ///
 /// # Panics
-/// Where they are outside.
+/// If the range is outside the message.
 #[must_use]
 pub fn slice(message: &[u8], range: Range) -> &[u8] {
     let bounds = usize::try_from(range.offset)
@@ -38,7 +38,7 @@ pub fn slice(message: &[u8], range: Range) -> &[u8] {
     slice.unwrap_or_default()
 }
 
-/// The header of a message is its fields and an empty line, nothing else.
+/// Assert that the fields of a header and its empty line are adjacent and cover the header.
 fn header_is_its_fields(metadata: &MessageMetadata<'_>, message: &[u8], part: &[u32]) {
     let Some(fields) = metadata.header_fields(part) else {
         return;
@@ -70,8 +70,8 @@ fn header_is_its_fields(metadata: &MessageMetadata<'_>, message: &[u8], part: &[
     assert!(matches!(slice(message, empty_line), b"" | b"\n" | b"\r\n"));
 }
 
-/// What is kept word for word is what stands in the header, and is only lacking where it is long or
-/// has NUL.
+/// Assert that cached fields equal those of the header, and that only long fields and fields with
+/// NUL are missing.
 fn header_cache_equals_the_header(metadata: &MessageMetadata<'_>, message: &[u8]) {
     let mut all = 0;
     let mut kept: Vec<(CachedNames, Vec<&[u8]>)> = Vec::new();
@@ -103,10 +103,10 @@ fn header_cache_equals_the_header(metadata: &MessageMetadata<'_>, message: &[u8]
     }
 }
 
-/// Whatever the bytes: what the metadata says is grammatical and lies inside the message.
+/// Metadata of any bytes is grammatical, and all of its ranges lie inside the message.
 ///
 /// # Panics
-/// Where it does not.
+/// If the property does not hold.
 pub fn metadata_stays_inside_the_message(message: &[u8]) {
     let stored = scan(message, message.len());
     let metadata = MessageMetadata::open(&stored);
@@ -178,7 +178,7 @@ pub fn metadata_stays_inside_the_message(message: &[u8]) {
             None
         );
     }
-    // Each leaf is in the structure; messages are there as well.
+    // Every leaf is in the structure, which lists embedded messages as well.
     let sizes = sizes.unwrap_or_default();
     let mut left = sizes.iter();
     assert!(
@@ -201,19 +201,19 @@ pub fn metadata_stays_inside_the_message(message: &[u8]) {
     }
 }
 
-/// The metadata does not depend on how the message was cut.
+/// Metadata does not depend on how the message was cut.
 ///
 /// # Panics
-/// Where it does.
+/// If the property does not hold.
 pub fn metadata_does_not_depend_on_cuts(message: &[u8], portion: usize) {
     let is_same = scan(message, message.len()) == scan(message, portion);
     assert!(is_same, "in portions of {portion}");
 }
 
-/// Decoding neither fails nor depends on how the bytes were cut, and does not grow.
+/// Decoding does not depend on how the bytes were cut, and the result is not longer than the input.
 ///
 /// # Panics
-/// Where it does.
+/// If the property does not hold.
 pub fn decoding_does_not_depend_on_cuts(encoded: &[u8], portion: usize) {
     for encoding in [0, 1, 2] {
         let decode = |portion: usize| {
@@ -231,11 +231,11 @@ pub fn decoding_does_not_depend_on_cuts(encoded: &[u8], portion: usize) {
     }
 }
 
-/// A matcher wants bytes of the message only, comes to an end, and finds the same however the
-/// bytes are cut.
+/// A matcher requests only bytes of the message, none twice, and finds the same however they are
+/// cut.
 ///
 /// # Panics
-/// Where it does not.
+/// If the property does not hold.
 pub fn matching_does_not_depend_on_cuts(message: &[u8], needle: &str, portion: usize) {
     let stored = scan(message, message.len());
     let Ok(metadata) = MessageMetadata::open(&stored) else {
@@ -264,10 +264,10 @@ pub fn matching_does_not_depend_on_cuts(message: &[u8], needle: &str, portion: u
     );
 }
 
-/// A metadata that was damaged is refused, or at least read without harm.
+/// Metadata with one changed byte is refused.
 ///
 /// # Panics
-/// Where it is not.
+/// If the property does not hold.
 pub fn corrupt_metadata_is_refused(message: &[u8], at: usize, with: u8) {
     let mut stored = scan(message, message.len());
     let length = stored.len();

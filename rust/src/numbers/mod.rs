@@ -1,4 +1,4 @@
-//! Sets of numbers as runs, and the map between message numbers and UIDs.
+//! Sets of UIDs as runs, and the map between message numbers and UIDs.
 
 mod uid_map;
 mod uid_set;
@@ -9,7 +9,7 @@ mod tests;
 pub use uid_map::UidMap;
 pub use uid_set::{BadRun, Run, Runs, UidSet};
 
-/// A number in decimal. Faster than `write!`: most of what a server says is numbers.
+/// Append a number in decimal. Faster than `write!`: most of a server's output is numbers.
 pub(crate) fn put_decimal(out: &mut Vec<u8>, mut value: u64) {
     const DIGITS_OF_U64: usize = 20;
     let mut digits = [0; DIGITS_OF_U64];

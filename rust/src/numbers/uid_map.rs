@@ -1,11 +1,12 @@
-//! Message number ↔ UID for one mailbox as one client knows it.
+//! Map between message numbers and UIDs, for one mailbox as one client knows it.
 
 use std::sync::Arc;
 
 use super::uid_set::{Runs, UidSet};
 use crate::wire::ast::{End, SequenceSet};
 
-/// The UIDs, and for each run how many UIDs lie before it. Cheap to clone.
+/// Map between message numbers and UIDs: a set of UIDs, and for each run the number of UIDs before
+/// it. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct UidMap {
     uids: UidSet,
@@ -13,7 +14,7 @@ pub struct UidMap {
 }
 
 impl UidMap {
-    /// Number the UIDs of a set, from 1.
+    /// Number the UIDs of a set from 1.
     #[must_use]
     pub fn new(uids: UidSet) -> Self {
         let mut count = 0;
@@ -26,7 +27,7 @@ impl UidMap {
         Self { uids, before }
     }
 
-    /// How many messages.
+    /// Number of messages.
     #[must_use]
     pub fn len(&self) -> u32 {
         match (self.uids.runs().last(), self.before.last()) {
@@ -35,7 +36,7 @@ impl UidMap {
         }
     }
 
-    /// True where there is no message.
+    /// True if there are no messages.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.uids.is_empty()
@@ -47,7 +48,8 @@ impl UidMap {
         &self.uids
     }
 
-    /// The UID of a message number; None for 0 and past the end.
+    /// Return the UID of a message number; None for 0 and past the end. Cost: a binary search over
+    /// runs.
     #[must_use]
     pub fn uid(&self, number: u32) -> Option<u32> {
         let at = self.run_of(number)?;
@@ -56,7 +58,8 @@ impl UidMap {
         (uid <= *last).then_some(uid)
     }
 
-    /// The message number of a UID; None where there is no such message.
+    /// Return the message number of a UID; None if there is no such message. Cost: a binary search
+    /// over runs.
     #[must_use]
     pub fn number(&self, uid: u32) -> Option<u32> {
         let at = self.uids.runs().partition_point(|run| run.1 < uid);
@@ -64,7 +67,7 @@ impl UidMap {
         Some(self.before.get(at)? + uid.checked_sub(*first)? + 1)
     }
 
-    /// How many messages have a UID of at most this: the number of the last one that does.
+    /// Return the number of messages whose UID is at most `uid`.
     #[must_use]
     pub fn rank(&self, uid: u32) -> u32 {
         let at = self.uids.runs().partition_point(|run| run.0 <= uid);
@@ -77,17 +80,18 @@ impl UidMap {
         }
     }
 
-    /// Which run a message number lies in; the last one for numbers past the end.
+    /// Return the index of the run that contains a message number, or of the last run for numbers
+    /// past the end.
     fn run_of(&self, number: u32) -> Option<usize> {
         self.before
             .partition_point(|before| *before < number)
             .checked_sub(1)
     }
 
-    /// Resolve what a client wrote to UIDs that exist here; `saved` is what `$` stands for.
+    /// Resolve a sequence set to existing UIDs; `saved` is the value of `$`.
     ///
-    /// None where a message number does not exist, `*` in an empty mailbox included (RFC 9051
-    /// section 9, `seq-number`). UIDs that do not exist are passed over.
+    /// None if a message number does not exist, which includes `*` in an empty mailbox (RFC 9051
+    /// section 9, `seq-number`). UIDs that do not exist are skipped.
     #[must_use]
     pub fn select(&self, wanted: &SequenceSet, uid: bool, saved: &UidSet) -> Option<UidSet> {
         let ranges = match wanted {
@@ -115,7 +119,7 @@ impl UidMap {
             }
             runs.push((one.min(other), one.max(other)));
         }
-        // A zero is no `nz-number`: the grammar does not let one through.
+        // Zero is not an `nz-number`: the parser refuses it.
         let named = UidSet::from_runs(runs).ok()?;
         Some(if uid {
             self.uids.intersection(&named)
@@ -124,7 +128,7 @@ impl UidMap {
         })
     }
 
-    /// UIDs of message numbers; those past the end are passed over.
+    /// Return the UIDs of message numbers; numbers past the end are skipped.
     #[must_use]
     pub fn at(&self, numbers: &UidSet) -> UidSet {
         if numbers.runs() == [(1, self.len())] {
@@ -142,7 +146,7 @@ impl UidMap {
         out.finish()
     }
 
-    /// Message numbers of UIDs; those that are not here are passed over.
+    /// Return the message numbers of UIDs; unknown UIDs are skipped.
     #[must_use]
     pub fn numbers(&self, uids: &UidSet) -> UidSet {
         let mut out = Runs::new();
@@ -155,7 +159,7 @@ impl UidMap {
         out.finish()
     }
 
-    /// With UIDs behind the last one; None where one is not above it.
+    /// Return the map with further UIDs at the end; None if one of them is not above the last UID.
     #[must_use]
     pub fn appended(&self, uids: &UidSet) -> Option<Self> {
         match (self.uids.last(), uids.first()) {
@@ -165,7 +169,8 @@ impl UidMap {
         }
     }
 
-    /// Without some UIDs, and the numbers of those that were here, highest first.
+    /// Return the map without some UIDs, and the message numbers of those that it contained,
+    /// highest first.
     #[must_use]
     pub fn without(&self, gone: &UidSet) -> (Self, Vec<u32>) {
         let numbers = self.numbers(gone);

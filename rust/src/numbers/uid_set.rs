@@ -1,34 +1,34 @@
-//! An immutable ascending set of UIDs (or message numbers), kept as runs.
+//! Immutable set of UIDs or message numbers, stored as ascending runs.
 
 use std::sync::Arc;
 
 use super::put_decimal;
 use crate::Corrupt;
 
-/// First and last number of a run, both inside.
+/// First and last number of a run, both inclusive.
 pub type Run = (u32, u32);
 
-/// A run that names no numbers: it starts at zero, or ends before it starts.
+/// Invalid run: it starts at zero, or ends before it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadRun(pub u32, pub u32);
 
-/// One set is searched in the other, not merged with it, when it has so many times fewer runs.
+/// Ratio of runs above which an intersection searches the larger set instead of merging.
 const SKEW: usize = 16;
 
-/// Collects runs in ascending order and joins those that touch.
+/// Builder of a set: collects ascending runs, and joins adjacent ones.
 #[derive(Clone, Debug, Default)]
 pub struct Runs {
     runs: Vec<Run>,
 }
 
 impl Runs {
-    /// Nothing yet.
+    /// Create an empty builder.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Room for so many runs.
+    /// Create a builder with room for some runs.
     #[must_use]
     pub fn with_capacity(runs: usize) -> Self {
         Self {
@@ -36,7 +36,7 @@ impl Runs {
         }
     }
 
-    /// Add a run whose first number is not below the first of the run added before it.
+    /// Add a run that does not start below the run added before.
     pub fn push(&mut self, first: u32, last: u32) {
         match self.runs.last_mut() {
             Some(tail) if first <= tail.1.saturating_add(1) => tail.1 = tail.1.max(last),
@@ -44,13 +44,13 @@ impl Runs {
         }
     }
 
-    /// The highest number so far; 0 where there is none.
+    /// Return the highest number so far; 0 if there is no number.
     #[must_use]
     pub fn last(&self) -> u32 {
         self.runs.last().map_or(0, |run| run.1)
     }
 
-    /// The set of them.
+    /// Return the set.
     #[must_use]
     pub fn finish(self) -> UidSet {
         UidSet {
@@ -59,20 +59,20 @@ impl Runs {
     }
 }
 
-/// Ascending runs with a gap between each two; cheap to clone.
+/// Set of numbers as ascending runs with a gap between each two; cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct UidSet {
     runs: Arc<[Run]>,
 }
 
 impl UidSet {
-    /// No numbers.
+    /// Return the empty set.
     #[must_use]
     pub fn empty() -> Self {
         Self::default()
     }
 
-    /// One run; empty where `first > last`.
+    /// Return the set of one run; empty if `first > last`.
     #[must_use]
     pub fn run(first: u32, last: u32) -> Self {
         if first > last || first == 0 {
@@ -84,7 +84,7 @@ impl UidSet {
         }
     }
 
-    /// From runs in any order, overlapping or not.
+    /// Build a set from runs in any order, overlapping or not.
     ///
     /// # Errors
     /// The first run that starts at zero or ends before it starts.
@@ -105,10 +105,10 @@ impl UidSet {
         Ok(joined.finish())
     }
 
-    /// From single numbers in any order.
+    /// Build a set from numbers in any order.
     ///
     /// # Errors
-    /// There is a zero among them.
+    /// One of the numbers is zero.
     pub fn of(mut numbers: Vec<u32>) -> Result<Self, BadRun> {
         if !numbers.is_sorted() {
             numbers.sort_unstable();
@@ -123,49 +123,49 @@ impl UidSet {
         Ok(joined.finish())
     }
 
-    /// Ascending, disjoint, a gap between each two.
+    /// Return the runs: ascending, disjoint, with a gap between each two.
     #[must_use]
     pub fn runs(&self) -> &[Run] {
         &self.runs
     }
 
-    /// The lowest number.
+    /// Return the lowest number.
     #[must_use]
     pub fn first(&self) -> Option<u32> {
         self.runs.first().map(|run| run.0)
     }
 
-    /// The highest number.
+    /// Return the highest number.
     #[must_use]
     pub fn last(&self) -> Option<u32> {
         self.runs.last().map(|run| run.1)
     }
 
-    /// How many numbers; at most `u32::MAX`, for zero is none.
+    /// Return the count of numbers; at most `u32::MAX`, since zero is never a member.
     #[must_use]
     pub fn len(&self) -> u32 {
         self.runs.iter().map(|(first, last)| last - first + 1).sum()
     }
 
-    /// True where there is no number.
+    /// True if the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.runs.is_empty()
     }
 
-    /// Is the number in the set?
+    /// True if the number is in the set. Cost: a binary search over runs.
     #[must_use]
     pub fn contains(&self, number: u32) -> bool {
         let at = self.runs.partition_point(|run| run.1 < number);
         self.runs.get(at).is_some_and(|run| run.0 <= number)
     }
 
-    /// The numbers, ascending.
+    /// Iterate over the numbers, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.runs.iter().flat_map(|&(first, last)| first..=last)
     }
 
-    /// Runs of this set cut to `first..=last`, found by binary search.
+    /// Iterate over the runs cut to `first..=last`, found by binary search.
     pub(crate) fn within(&self, first: u32, last: u32) -> impl Iterator<Item = Run> + '_ {
         let from = self.runs.partition_point(|run| run.1 < first);
         let tail = self.runs.get(from..).unwrap_or_default();
@@ -174,7 +174,7 @@ impl UidSet {
             .map(move |run| (run.0.max(first), run.1.min(last)))
     }
 
-    /// Numbers of either.
+    /// Return the union. Cost: linear in the runs of both sets.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         if other.is_empty() {
@@ -197,7 +197,8 @@ impl UidSet {
         out.finish()
     }
 
-    /// Numbers of both.
+    /// Return the intersection. Cost: linear in the runs of both sets, or less if one has far
+    /// fewer.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         let (few, many) = if self.runs.len() <= other.runs.len() {
@@ -233,7 +234,7 @@ impl UidSet {
         out.finish()
     }
 
-    /// Numbers of this set that the other does not hold.
+    /// Return the numbers that are not in `other`. Cost: linear in the runs of both sets.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
         if self.is_empty() || other.is_empty() {
@@ -255,7 +256,7 @@ impl UidSet {
                     out.push(first, gone_first - 1);
                 }
                 if gone_last >= last {
-                    rest = false; // it may reach into the next run: keep it
+                    rest = false; // do not advance: it may overlap the next run
                     break;
                 }
                 first = gone_last + 1;
@@ -268,7 +269,7 @@ impl UidSet {
         out.finish()
     }
 
-    /// The `count` lowest numbers, and the rest.
+    /// Return the `count` lowest numbers, and the others.
     #[must_use]
     pub fn split(&self, count: u32) -> (Self, Self) {
         if count == 0 {
@@ -298,8 +299,9 @@ impl UidSet {
         (self.clone(), Self::empty())
     }
 
-    /// Stored form: for each run, as varints, the distance from the end of the run before (from 0
-    /// for the first), and how many numbers follow its first. One set has one such form.
+    /// Return the stored form. For each run two varints: the distance from the end of the run
+    /// before (from 0 for the first), and the count of numbers after its first. Every set has
+    /// exactly one stored form.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.runs.len() * 2);
@@ -312,11 +314,11 @@ impl UidSet {
         out
     }
 
-    /// Read what [`UidSet::to_bytes`] wrote.
+    /// Read the result of [`UidSet::to_bytes`].
     ///
     /// # Errors
-    /// Cut short, a varint that is too long or not the shortest, runs that touch, or a number above
-    /// `u32::MAX`.
+    /// Input cut short, a varint that is too long or not the shortest form, adjacent runs, or a
+    /// number above `u32::MAX`.
     pub fn from_bytes(mut stored: &[u8]) -> Result<Self, Corrupt> {
         let mut runs: Vec<Run> = Vec::new();
         let mut before = 0_u32;
@@ -336,7 +338,7 @@ impl UidSet {
         Ok(Self { runs: runs.into() })
     }
 
-    /// `uid-set` of RFC 9051 section 9, ascending.
+    /// Return the set as a `uid-set` of RFC 9051 section 9, ascending.
     #[must_use]
     pub fn to_imap(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.runs.len() * 8);
@@ -354,7 +356,7 @@ impl UidSet {
     }
 }
 
-/// Seven bits a byte, low ones first; the high bit says that more follow.
+/// Append a varint: seven bits a byte, lowest first; the high bit marks that more follow.
 fn put_varint(out: &mut Vec<u8>, mut value: u32) {
     while value >= 0x80 {
         out.push(low_byte(value) | 0x80);

@@ -1,9 +1,9 @@
-//! What must hold for any bytes whatever, taken for a data file.
+//! Properties that hold for any bytes taken for a data file: bodies of fuzz targets and of tests.
 
 use super::table::Table;
 use super::{DEPTH_MAX, PAGE_SIZE_MIN};
 
-/// Steps of a cursor: a damaged file may lead in a circle, but never out of itself.
+/// Maximum steps of a cursor: the pages of a corrupt file may form a circle.
 pub(crate) const STEPS: usize = 1_000;
 
 /// Assert that `part` is a slice of `file`.
@@ -15,10 +15,10 @@ pub(crate) fn assert_inside(file: &[u8], part: &[u8]) {
     assert!(part.is_empty() || (all.start <= part.start && part.end <= all.end));
 }
 
-/// No bytes make reading pages panic, and what is read lies inside the file.
+/// Reading pages of any bytes does not panic, and all results lie inside the file.
 ///
 /// # Panics
-/// Where that does not hold.
+/// If the property does not hold.
 pub fn pages_stay_inside_the_file(file: &[u8]) {
     let key = file.get(..12).unwrap_or_default();
     for root in 0..DEPTH_MAX as u64 {

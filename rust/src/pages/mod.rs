@@ -1,9 +1,9 @@
-//! LMDB's data file, read without LMDB: format 1, as LMDB 0.9 writes it.
+//! Reader of LMDB data files without LMDB: format 1, as LMDB 0.9 writes it.
 //!
-//! Only committed pages are read, and only while a read transaction of LMDB itself is open on the
-//! same file: it keeps every page of its snapshot, and of later ones, from being used again
-//! (`docs/decisions/0002-reading-pages.md`). Everything is checked against the file's end, for a
-//! damaged file must be an error and never a panic.
+//! Only committed pages are read, and only while a read transaction of LMDB is open on the same
+//! file: it protects all pages of its snapshot, and of later ones, from reuse
+//! (`docs/decisions/0002-reading-pages.md`). Every access is checked against the end of the file: a
+//! corrupt file is an error, never a panic.
 //!
 //! | page | at 0 | at 8 | at 10 | at 12 | at 14 | from 16 |
 //! |---|---|---|---|---|---|---|
@@ -11,8 +11,8 @@
 //! | branch, leaf | number | – | flags | lower | upper | offsets of the nodes, u16 each, up to `lower` |
 //! | overflow | number | – | flags | pages (u32) | | bytes |
 //!
-//! A node is: low and high half of a size (leaf) or of a page number (branch, with the flags as
-//! its highest part), flags, size of the key, u16 each; then the key, then the value.
+//! A node consists of: low and high half of a size (leaf) or of a page number (branch, with the
+//! flags as its highest part), flags, size of the key, u16 each; then key and value.
 
 pub mod checks;
 mod page;
@@ -22,24 +22,24 @@ use self::page::{META, long, short, word};
 pub use self::table::{Table, TableCursor};
 use crate::Corrupt;
 
-/// All tables have these names' roots in the main table.
+/// Offset of the record of the main table, which maps names of tables to their roots.
 const MAIN: usize = 24 + 48;
 const FREE: usize = 24;
 const MAGIC: u32 = 0xBEEF_C0DE;
 const VERSION: u32 = 1;
 const PAGE_HEADER: usize = 16;
-/// The smallest page LMDB makes.
+/// Smallest page size of LMDB.
 const PAGE_SIZE_MIN: usize = 512;
 const PAGE_SIZE_MAX: usize = 32 * 1024;
-/// LMDB's own bound on the depth of a tree.
+/// LMDB's own limit on the depth of a tree.
 const DEPTH_MAX: usize = 32;
 
-const DAMAGED: Corrupt = Corrupt("the data file is damaged");
+const CORRUPT: Corrupt = Corrupt("the data file is corrupt");
 
-/// Bytes at the start of a meta page that say all that is asked of it.
+/// Bytes at the start of a meta page that are read.
 pub const META_BYTES: usize = PAGE_HEADER + 136;
 
-/// One committed state of an environment.
+/// Committed state of an environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     page_size: usize,
@@ -48,33 +48,33 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The state that a transaction number stands for, by the two meta pages.
+    /// Return the snapshot of a transaction, from the two meta pages.
     ///
-    /// Call it when a read transaction of that number has begun. None where its meta page has been
-    /// written over meanwhile, by the next commit but one: begin another.
+    /// Call it after a read transaction with that number has started. None if the second next
+    /// commit has overwritten its meta page: start another transaction.
     ///
     /// # Errors
-    /// This is no LMDB file of this format.
+    /// The file is not an LMDB file of this format.
     pub fn find(metas: [&[u8; META_BYTES]; 2], transaction: u64) -> Result<Option<Self>, Corrupt> {
         let [even, odd] = metas;
-        let page_size = page_size(even).ok_or(DAMAGED)?;
-        let contents = [meta(even).ok_or(DAMAGED)?, meta(odd).ok_or(DAMAGED)?];
+        let page_size = page_size(even).ok_or(CORRUPT)?;
+        let contents = [meta(even).ok_or(CORRUPT)?, meta(odd).ok_or(CORRUPT)?];
         let [even, odd] = contents;
         let ours = if transaction & 1 == 0 { even } else { odd };
         if long(ours, 128) != Some(transaction) {
             return Ok(None);
         }
-        read_meta(ours, page_size).map(Some).ok_or(DAMAGED)
+        read_meta(ours, page_size).map(Some).ok_or(CORRUPT)
     }
 
-    /// The number of the transaction that was written last, by the two meta pages: what no read
-    /// transaction that begins later is older than, or one that is being written just now.
+    /// Return the number of the last committed transaction, from the two meta pages. A commit in
+    /// progress may be included. A read transaction that starts later is not older.
     ///
     /// # Errors
-    /// The file is damaged.
+    /// The file is corrupt.
     pub fn newest(metas: [&[u8; META_BYTES]; 2]) -> Result<u64, Corrupt> {
         let [even, odd] = metas.map(|page| meta(page).and_then(|meta| long(meta, 128)));
-        Ok(even.ok_or(DAMAGED)?.max(odd.ok_or(DAMAGED)?))
+        Ok(even.ok_or(CORRUPT)?.max(odd.ok_or(CORRUPT)?))
     }
 
     /// Return a snapshot of the smallest page size whose main table has its root on page `main`,
@@ -87,27 +87,27 @@ impl Snapshot {
         }
     }
 
-    /// Bytes of the file that belong to it.
+    /// Bytes of the file that belong to the snapshot.
     #[must_use]
     pub fn file_size(&self) -> u64 {
         self.pages.saturating_mul(self.page_size as u64)
     }
 
-    /// A table of it; None where there is none of this name.
+    /// Return a table; None if there is no table of that name.
     ///
     /// # Errors
-    /// The file is damaged.
+    /// The file is corrupt.
     pub fn table<'a>(&self, file: &'a [u8], name: &str) -> Result<Option<Table<'a>>, Corrupt> {
         let main = Table::new(file, self.page_size, self.main);
         let Some(row) = main.get_table(name.as_bytes())? else {
             return Ok(None);
         };
-        let root = long(row, 40).ok_or(DAMAGED)?;
+        let root = long(row, 40).ok_or(CORRUPT)?;
         Ok(Some(Table::new(file, self.page_size, root)))
     }
 }
 
-/// The size of a page, from the first bytes of a file; None where it is no such file.
+/// Return the page size from the first bytes of a file; None if it is not an LMDB file.
 #[must_use]
 pub fn page_size(file: &[u8]) -> Option<usize> {
     let bytes = word(file, PAGE_HEADER + FREE)?;
@@ -116,7 +116,7 @@ pub fn page_size(file: &[u8]) -> Option<usize> {
     fits.then_some(bytes)
 }
 
-/// The contents of a meta page.
+/// Return the contents of a meta page.
 fn meta(page: &[u8]) -> Option<&[u8]> {
     let meta = page.get(PAGE_HEADER..)?;
     (short(page, 10)? & META != 0 && word(meta, 0)? == MAGIC && word(meta, 4)? == VERSION)
@@ -124,7 +124,7 @@ fn meta(page: &[u8]) -> Option<&[u8]> {
 }
 
 fn read_meta(meta: &[u8], page_size: usize) -> Option<Snapshot> {
-    // No table of ours has its own order or several values a key.
+    // Our tables have no custom order and no duplicate keys.
     (short(meta, MAIN + 4)? == 0).then_some(Snapshot {
         page_size,
         pages: long(meta, 120)?.checked_add(1)?,

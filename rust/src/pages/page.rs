@@ -1,4 +1,4 @@
-//! A page of the file, and the nodes on it.
+//! Page of a data file, and its nodes.
 
 use super::PAGE_HEADER;
 
@@ -6,7 +6,7 @@ const BRANCH: u16 = 0x01;
 const LEAF: u16 = 0x02;
 const OVERFLOW: u16 = 0x04;
 pub(super) const META: u16 = 0x08;
-/// All of the kinds, and those that our tables never have.
+/// All kinds of pages, including those that our tables never have.
 const KINDS: u16 = 0x7F;
 
 const NODE_HEADER: usize = 8;
@@ -28,8 +28,8 @@ pub(super) fn long(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(*part))
 }
 
-/// Does a key stand before another? Ours begin with eight bytes that mostly decide, and comparing
-/// those takes no call.
+/// Compare keys. The first eight bytes of our keys usually decide, and comparing them takes no
+/// call.
 #[inline]
 pub(super) fn is_less(key: &[u8], other: &[u8]) -> bool {
     match (key.first_chunk(), other.first_chunk()) {
@@ -47,7 +47,7 @@ pub(super) struct Page<'a> {
 }
 
 impl<'a> Page<'a> {
-    /// None outside of the file, or where the page says that it is another one.
+    /// Return a page; None outside of the file, or if the page has another number.
     pub fn at(file: &'a [u8], bytes: usize, number: u64) -> Option<Self> {
         let start = usize::try_from(number).ok()?.checked_mul(bytes)?;
         let page = Self {
@@ -68,13 +68,13 @@ impl<'a> Page<'a> {
         self.kind() == LEAF
     }
 
-    /// How many nodes.
+    /// Number of nodes.
     pub fn count(self) -> usize {
         let lower = usize::from(short(self.bytes, 12).unwrap_or(0));
         lower.saturating_sub(PAGE_HEADER) / 2
     }
 
-    /// None behind the last, or outside of the page.
+    /// Return a node; None past the last, or if it is not inside the page.
     pub fn node(self, at: usize) -> Option<Node<'a>> {
         if at >= self.count() {
             return None;
@@ -96,7 +96,7 @@ impl<'a> Page<'a> {
         self.node(self.count().checked_sub(1)?)
     }
 
-    /// The first node, from `from` on, whose key is not below a key.
+    /// Return the index of the first node, from `from`, whose key is not below `key`.
     pub fn search(self, key: &[u8], from: usize) -> Option<usize> {
         let (mut low, mut high) = (from, self.count());
         while low < high {
@@ -111,23 +111,23 @@ impl<'a> Page<'a> {
     }
 }
 
-/// A key with its value, or with the page where keys from this one on stand.
+/// Key with its value, or with the page of the keys from this one on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node<'a> {
     size: u32,
     flags: u16,
     pub key: &'a [u8],
-    /// The page's bytes behind the key.
+    /// Bytes of the page after the key.
     rest: &'a [u8],
 }
 
 impl<'a> Node<'a> {
-    /// Of a branch page.
+    /// Return the page number in a node of a branch page.
     pub fn child(self) -> u64 {
         u64::from(self.size) | u64::from(self.flags) << 32
     }
 
-    /// Of a leaf page: the value, on this page or on those of its own.
+    /// Return the value in a node of a leaf page; it is on this page or on overflow pages.
     pub fn value(self, file: &'a [u8], page_size: usize) -> Option<&'a [u8]> {
         let size = usize::try_from(self.size).ok()?;
         match self.flags {
@@ -147,7 +147,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Of a leaf page of the main table: what is known of a table.
+    /// Return the table record in a leaf node of the main table.
     pub fn table(self) -> Option<&'a [u8]> {
         let size = usize::try_from(self.size).ok()?;
         (self.flags == TABLE)

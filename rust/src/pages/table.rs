@@ -1,13 +1,13 @@
-//! One table: looking up a key, and going through keys in their order.
+//! Lookup and iteration in one table.
 
 use super::page::{Node, Page, is_less};
-use super::{DAMAGED, DEPTH_MAX};
+use super::{CORRUPT, DEPTH_MAX};
 use crate::Corrupt;
 
-/// The root of an empty table.
+/// Root of an empty table.
 const NO_PAGE: u64 = u64::MAX;
 
-/// A table in one snapshot.
+/// Table in one snapshot.
 #[derive(Clone, Copy)]
 pub struct Table<'a> {
     file: &'a [u8],
@@ -24,15 +24,15 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// The value of a key.
+    /// Return the value of a key.
     ///
     /// # Errors
-    /// The file is damaged.
+    /// The file is corrupt.
     pub fn get(self, key: &[u8]) -> Result<Option<&'a [u8]>, Corrupt> {
         self.cursor().get(key)
     }
 
-    /// Stands nowhere yet.
+    /// Create a cursor without a position.
     #[must_use]
     pub fn cursor(self) -> TableCursor<'a> {
         TableCursor {
@@ -43,44 +43,44 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// The row of a table in this, the main table.
+    /// Return the record of a table; `self` is the main table.
     pub(super) fn get_table(self, name: &[u8]) -> Result<Option<&'a [u8]>, Corrupt> {
         let mut cursor = self.cursor();
         match cursor.seek_node(name)? {
-            Some(node) if node.key == name => node.table().map(Some).ok_or(DAMAGED),
+            Some(node) if node.key == name => node.table().map(Some).ok_or(CORRUPT),
             _ => Ok(None),
         }
     }
 
     fn page(self, number: u64) -> Result<Page<'a>, Corrupt> {
-        Page::at(self.file, self.page_size, number).ok_or(DAMAGED)
+        Page::at(self.file, self.page_size, number).ok_or(CORRUPT)
     }
 
     fn entry(self, node: Node<'a>) -> Result<Entry<'a>, Corrupt> {
         let value = node.value(self.file, self.page_size);
-        Ok((node.key, value.ok_or(DAMAGED)?))
+        Ok((node.key, value.ok_or(CORRUPT)?))
     }
 }
 
-/// A key and its value.
+/// Key and value.
 type Entry<'a> = (&'a [u8], &'a [u8]);
 
-/// A place in a table. Looking up keys that ascend, or lie close together, costs less than each by
-/// itself: most are on the page where it stands.
+/// Position in a table. Looking up keys that ascend or lie close together is cheaper with one
+/// cursor than one by one: most are on the current page.
 pub struct TableCursor<'a> {
     table: Table<'a>,
-    /// Branch pages from the root on, and which child was taken of each.
+    /// Branch pages from the root, each with the index of the child taken.
     path: Vec<(Page<'a>, usize)>,
     leaf: Option<Page<'a>>,
-    /// Node of the leaf; it may be behind its last.
+    /// Node of the leaf; may be one past the last.
     at: usize,
 }
 
 impl<'a> TableCursor<'a> {
-    /// The value of a key.
+    /// Return the value of a key.
     ///
     /// # Errors
-    /// The file is damaged.
+    /// The file is corrupt.
     pub fn get(&mut self, key: &[u8]) -> Result<Option<&'a [u8]>, Corrupt> {
         match self.seek_node(key)? {
             Some(node) if node.key == key => Ok(Some(self.table.entry(node)?.1)),
@@ -88,19 +88,19 @@ impl<'a> TableCursor<'a> {
         }
     }
 
-    /// Go to the first key that is not below `key`.
+    /// Move to the first key that is not below `key`.
     ///
     /// # Errors
-    /// The file is damaged.
+    /// The file is corrupt.
     pub fn seek(&mut self, key: &[u8]) -> Result<Option<Entry<'a>>, Corrupt> {
         let node = self.seek_node(key)?;
         node.map(|node| self.table.entry(node)).transpose()
     }
 
-    /// Go to the last key that is not above `key`.
+    /// Move to the last key that is not above `key`.
     ///
     /// # Errors
-    /// The file is damaged.
+    /// The file is corrupt.
     pub fn seek_back(&mut self, key: &[u8]) -> Result<Option<Entry<'a>>, Corrupt> {
         self.descend(key)?;
         match self.leaf.and_then(|leaf| leaf.node(self.at)) {
@@ -109,11 +109,11 @@ impl<'a> TableCursor<'a> {
         }
     }
 
-    /// Go to the key behind.
+    /// Move to the next key.
     ///
     /// # Errors
-    /// The file is damaged.
-    #[allow(clippy::should_implement_trait)] // it fails
+    /// The file is corrupt.
+    #[allow(clippy::should_implement_trait)] // it can fail
     pub fn next(&mut self) -> Result<Option<Entry<'a>>, Corrupt> {
         self.at += 1;
         let node = self.settle()?;
@@ -126,7 +126,7 @@ impl<'a> TableCursor<'a> {
         };
         if self.at > 0 {
             self.at -= 1;
-            let node = leaf.node(self.at).ok_or(DAMAGED)?;
+            let node = leaf.node(self.at).ok_or(CORRUPT)?;
             return self.table.entry(node).map(Some);
         }
         while let Some((branch, taken)) = self.path.pop() {
@@ -137,8 +137,8 @@ impl<'a> TableCursor<'a> {
                     page = self.child(page, last)?;
                 }
                 self.leaf = Some(page);
-                self.at = page.count().checked_sub(1).ok_or(DAMAGED)?;
-                let node = page.node(self.at).ok_or(DAMAGED)?;
+                self.at = page.count().checked_sub(1).ok_or(CORRUPT)?;
+                let node = page.node(self.at).ok_or(CORRUPT)?;
                 return self.table.entry(node).map(Some);
             }
         }
@@ -151,14 +151,14 @@ impl<'a> TableCursor<'a> {
         self.settle()
     }
 
-    /// Stand on the leaf where `key` is or would be, before the first node that is not below it.
+    /// Move to the leaf of `key`, at the first node that is not below it.
     fn descend(&mut self, key: &[u8]) -> Result<(), Corrupt> {
         if let Some(at) = self.on_this_leaf(key) {
             self.at = at;
             return Ok(());
         }
         let mut page = match self.path.pop() {
-            // Who goes through a table in its order needs the next leaf, or the one behind it.
+            // Iteration needs the next leaf, or the one after it.
             Some((branch, taken)) if is_child(branch, taken + 1, key) => {
                 self.child(branch, taken + 1)?
             }
@@ -173,8 +173,8 @@ impl<'a> TableCursor<'a> {
             }
         };
         while page.is_branch() {
-            // The first key of a branch page stands for everything below the second.
-            let upper = page.search(key, 1).ok_or(DAMAGED)?;
+            // The first key of a branch page covers everything below the second.
+            let upper = page.search(key, 1).ok_or(CORRUPT)?;
             let taken = match page.node(upper) {
                 Some(node) if node.key == key => upper,
                 _ => upper.saturating_sub(1),
@@ -182,18 +182,18 @@ impl<'a> TableCursor<'a> {
             page = self.child(page, taken)?;
         }
         if !page.is_leaf() {
-            return Err(DAMAGED);
+            return Err(CORRUPT);
         }
         self.leaf = Some(page);
-        self.at = page.search(key, 0).ok_or(DAMAGED)?;
+        self.at = page.search(key, 0).ok_or(CORRUPT)?;
         Ok(())
     }
 
-    /// Where on the leaf that is at hand the first key stands that is not below `key`, if that can
-    /// be said without another page.
+    /// Return the index of the first node on the current leaf that is not below `key`; None if
+    /// another page is needed to decide.
     fn on_this_leaf(&self, key: &[u8]) -> Option<usize> {
         let leaf = self.leaf?;
-        // Mostly it is the next one that is looked for.
+        // Most lookups are for the next key.
         if leaf.node(self.at + 1).is_some_and(|next| next.key == key) {
             return Some(self.at + 1);
         }
@@ -208,24 +208,24 @@ impl<'a> TableCursor<'a> {
         leaf.search(key, from)
     }
 
-    /// Take a child of a branch page, which joins the path.
+    /// Follow a child of a branch page, and add it to the path.
     fn child(&mut self, branch: Page<'a>, taken: usize) -> Result<Page<'a>, Corrupt> {
-        let node = branch.node(taken).ok_or(DAMAGED)?;
+        let node = branch.node(taken).ok_or(CORRUPT)?;
         let page = self.table.page(node.child())?;
         self.path.push((branch, taken));
         if self.path.len() > DEPTH_MAX || !(page.is_branch() || page.is_leaf()) {
-            return Err(DAMAGED);
+            return Err(CORRUPT);
         }
         Ok(page)
     }
 
-    /// The node where the cursor stands; from behind a leaf's last node, go to the next leaf.
+    /// Return the current node; past the last node of a leaf, move to the next leaf.
     fn settle(&mut self) -> Result<Option<Node<'a>>, Corrupt> {
         let Some(leaf) = self.leaf else {
             return Ok(None);
         };
         if self.at < leaf.count() {
-            return leaf.node(self.at).ok_or(DAMAGED).map(Some);
+            return leaf.node(self.at).ok_or(CORRUPT).map(Some);
         }
         while let Some((branch, taken)) = self.path.pop() {
             if taken + 1 < branch.count() {
@@ -235,24 +235,24 @@ impl<'a> TableCursor<'a> {
                 }
                 self.leaf = Some(page);
                 self.at = 0;
-                return page.node(0).ok_or(DAMAGED).map(Some);
+                return page.node(0).ok_or(CORRUPT).map(Some);
             }
         }
-        // After the last key of the table: a search starts at the root again.
+        // After the last key of the table, a search starts at the root again.
         self.leaf = None;
         Ok(None)
     }
 }
 
-/// Does a branch page say where a key is, given that it is not before one of its children?
+/// True if the key belongs below a branch page, which starts at or before child `taken`.
 fn is_below(branch: Page<'_>, taken: usize, key: &[u8]) -> bool {
-    // The first key of a branch page says nothing.
+    // The first key of a branch page is not compared.
     let first = branch.node(taken.max(1));
     let last = branch.last();
     first.is_some_and(|first| first.key <= key) && last.is_some_and(|last| key < last.key)
 }
 
-/// Is a key below a certain child of a branch page, neither its first nor its last?
+/// True if the key belongs below a child that is neither the first nor the last.
 fn is_child(branch: Page<'_>, at: usize, key: &[u8]) -> bool {
     let (this, next) = (branch.node(at), branch.node(at + 1));
     this.is_some_and(|this| !is_less(key, this.key))

@@ -1,4 +1,4 @@
-//! FETCH answers, from index segments and metadata (RFC 9051 section 7.5.2).
+//! FETCH responses, rendered from index segments and message metadata (RFC 9051 section 7.5.2).
 
 mod plan;
 mod sections;
@@ -18,23 +18,23 @@ use crate::numbers::{UidMap, UidSet, put_decimal};
 use crate::wire::ast::{FetchItem, system};
 use crate::wire::writer::string;
 
-/// A stretch of a stored message that belongs here in the answer; see `_core.pyi` about NUL.
+/// Range of a stored message to insert into the response; see `_core.pyi` about NUL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BodySlice {
-    /// Whose bytes.
+    /// Body id.
     pub body: u64,
     /// From 0.
     pub offset: u64,
-    /// Never 0.
+    /// At least 1.
     pub length: u64,
 }
 
-/// A part whose transfer encoding, if it has one, is to be undone here (RFC 3516).
+/// Part to insert into the response, its transfer encoding decoded (RFC 3516).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BinarySlice {
-    /// Whose bytes.
+    /// Body id.
     pub body: u64,
-    /// Where the encoded part begins.
+    /// Offset of the encoded part.
     pub offset: u64,
     /// Bytes of the encoded part.
     pub length: u64,
@@ -44,65 +44,65 @@ pub struct BinarySlice {
     pub start: u64,
     /// Maximum number of decoded bytes.
     pub count: Option<u64>,
-    /// Their number is asked for, not the bytes.
+    /// True if only the decoded size is requested.
     pub size_only: bool,
 }
 
-/// What an answer is made of.
+/// Piece of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
     /// Bytes to send.
     Text(Vec<u8>),
-    /// Bytes that somebody has to read.
+    /// Bytes that the caller reads from the message.
     Body(BodySlice),
-    /// Bytes that somebody has to read and decode.
+    /// Bytes that the caller reads from the message and decodes.
     Binary(BinarySlice),
 }
 
-/// Where FETCH finds what is not in the index.
+/// Source of data that is not in the index.
 pub trait Source {
-    /// Why something is not there, or is damaged.
+    /// Error of a lookup.
     type Error: From<Corrupt>;
-    /// Bytes, owned or lent.
+    /// Bytes, owned or borrowed.
     type Bytes: Deref<Target = [u8]>;
-    /// Names of a keyword set, joined by spaces.
+    /// Return the names of a keyword set, joined by spaces.
     ///
     /// # Errors
     /// There is no such set.
     fn keywords(&self, set: u32) -> Result<Self::Bytes, Self::Error>;
-    /// The metadata of a body.
+    /// Return the metadata of a body.
     ///
     /// # Errors
-    /// There is no such metadata.
+    /// There is no metadata for the body.
     fn metadata(&self, body: u64) -> Result<Self::Bytes, Self::Error>;
 }
 
-/// What is asked.
+/// FETCH request.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
-    /// What to value of each message.
+    /// Items of each response.
     pub items: &'a [FetchItem],
-    /// The client's message numbers; a UID that is not in it is passed over.
+    /// Message numbers of the client; UIDs that are not in it are skipped.
     pub numbers: &'a UidMap,
-    /// Of which messages.
+    /// UIDs of the requested messages.
     pub wanted: &'a UidSet,
-    /// For `\Recent`; None where the client is not to see it.
+    /// UIDs with `\Recent`; None if the flag is not shown to the client.
     pub recent: Option<&'a UidSet>,
-    /// UIDs that get FLAGS even if not asked.
+    /// UIDs whose FLAGS are returned even if not requested.
     pub flags_too: Option<&'a UidSet>,
 }
 
-/// The pieces of an answer; text that follows text joins it.
+/// Buffer for the pieces of a response; adjacent texts are joined.
 #[derive(Default)]
 struct PieceBuffer {
     text: Vec<u8>,
     pieces: Vec<Piece>,
-    /// Of all pieces.
+    /// Bytes of all pieces.
     before: usize,
 }
 
 impl PieceBuffer {
-    /// How long the answer is, encoded parts counted as they are stored.
+    /// Return the size of the response, encoded parts counted as stored.
     fn bytes(&self) -> usize {
         self.before.saturating_add(self.text.len())
     }
@@ -134,21 +134,21 @@ impl PieceBuffer {
     }
 }
 
-/// A part of an answer.
+/// Part of a response.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Rendered {
-    /// What is to be sent behind the text.
+    /// Pieces to send after the text.
     pub pieces: Vec<Piece>,
-    /// The wanted messages that it does not speak of yet.
+    /// Requested messages that are not in it yet.
     pub rest: UidSet,
-    /// Some that it should speak of are not in the index.
+    /// True if some requested messages are not in the index.
     pub missing: bool,
 }
 
-/// FETCH responses of the wanted messages, ascending.
+/// Render FETCH responses of the requested messages, ascending.
 ///
 /// # Errors
-/// A damaged segment or metadata, segments out of order, or what `source` says.
+/// A corrupt segment or metadata, segments out of order, or an error of `source`.
 pub fn render<'a, S: Source>(
     request: &Request<'_>,
     segments: impl IntoIterator<Item = &'a [u8]>,
@@ -161,11 +161,11 @@ pub fn render<'a, S: Source>(
     Ok(text.into_iter().chain(rendered.pieces).collect())
 }
 
-/// As [`render`], up to the message with which the answer reaches `max_bytes` bytes. What can be written
-/// at once is put behind `text`.
+/// As [`render`], but stop after the message with which the response reaches `max_bytes`. Leading
+/// text is appended to `text`.
 ///
 /// # Errors
-/// As there, or what the iterator over segments says; `text` is then as it was.
+/// As [`render`], or an error of `segments`; `text` is unchanged then.
 pub fn render_some<'a, S: Source>(
     request: &Request<'_>,
     segments: impl IntoIterator<Item = Result<&'a [u8], Corrupt>>,
@@ -187,7 +187,7 @@ pub fn render_some<'a, S: Source>(
     let rendered = writer.messages(segments, before.saturating_add(max_bytes));
     writer.out.flush();
     let mut pieces = writer.out.pieces.into_iter();
-    // Each answer begins with text, so what was there and what follows it is the first piece.
+    // Every response starts with text, so the first piece is the old text followed by the new one.
     if let Some(Piece::Text(first)) = pieces.next() {
         *text = first;
     }
@@ -208,13 +208,13 @@ struct Writer<'a, S: Source> {
     request: &'a Request<'a>,
     plan: Plan<'a>,
     source: &'a S,
-    /// The keyword set named last: neighbours mostly have the same.
+    /// Keyword set used last: neighbours usually have the same.
     keywords: Option<(u32, S::Bytes)>,
     out: PieceBuffer,
 }
 
 impl<S: Source> Writer<'_, S> {
-    /// Write messages until `max_bytes` are reached; return those that are left, and whether one
+    /// Write messages until `max_bytes` are reached; return the remaining messages, and whether one
     /// of the others is missing.
     fn messages<'a>(
         &mut self,
@@ -323,7 +323,7 @@ impl<S: Source> Writer<'_, S> {
                 text.extend_from_slice(metadata.map_or(b"NIL", MessageMetadata::bodystructure));
             }
             ItemValue::Preview => {
-                // NUL may stand in no string that every client reads.
+                // Not every client can read a string with NUL.
                 let preview = metadata
                     .map_or("", MessageMetadata::preview)
                     .replace('\0', "");
@@ -339,7 +339,7 @@ impl<S: Source> Writer<'_, S> {
         Ok(())
     }
 
-    /// `FLAGS (…)`: `\Recent` first, then the system flags, then keywords.
+    /// Write `FLAGS (…)`: `\Recent`, then system flags, then keywords.
     fn flags(&mut self, record: PackedRecord<'_>) -> Result<(), S::Error> {
         const NAMES: [(u8, &[u8]); 5] = [
             (system::ANSWERED, b"\\Answered "),
@@ -381,7 +381,7 @@ impl<S: Source> Writer<'_, S> {
     }
 }
 
-/// `objectid` of RFC 8474: a letter and 16 lower-case hexadecimal digits, in parentheses.
+/// Write an `objectid` of RFC 8474 in parentheses: a letter and 16 lower-case hexadecimal digits.
 fn put_object_id(out: &mut Vec<u8>, letter: u8, id: u64) {
     const HEX: [u8; 16] = *b"0123456789abcdef";
     out.extend_from_slice(&[b'(', letter]);

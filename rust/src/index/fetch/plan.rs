@@ -1,4 +1,4 @@
-//! What to value of each message, with names that are the same for all of them written once.
+//! Plan of the responses to one request; the names of items are rendered once.
 
 use std::borrow::Cow;
 
@@ -7,14 +7,14 @@ use crate::message::CachedNames;
 use crate::numbers::put_decimal;
 use crate::wire::ast::{FetchItem, Partial, Section, SectionText};
 
-/// One item of every answer.
+/// Item of every response.
 pub(super) struct PlannedItem<'a> {
-    /// Its name and the space behind it.
+    /// Name and a space.
     pub name: Cow<'static, [u8]>,
     pub value: ItemValue<'a>,
 }
 
-/// Where the value comes from.
+/// Source of the value of an item.
 pub(super) enum ItemValue<'a> {
     Uid,
     Flags,
@@ -36,7 +36,7 @@ pub(super) enum ItemValue<'a> {
 pub(super) struct BodySection<'a> {
     pub part: &'a [u32],
     pub text: &'a SectionText,
-    /// HEADER.FIELDS: true for those that are named, false for the others (`.NOT`).
+    /// HEADER.FIELDS: true for the named fields, false for the others (`.NOT`).
     pub fields: Option<(bool, FieldNames)>,
     pub partial: Option<Partial>,
 }
@@ -48,13 +48,13 @@ pub(super) struct BinarySection<'a> {
     pub size_only: bool,
 }
 
-/// Names of header fields, found without regard to case.
+/// Names of header fields, compared without regard to case.
 pub(super) struct FieldNames {
-    /// All of them, in lower case, ascending.
+    /// All names in lower case, ascending.
     lower: Vec<Vec<u8>>,
-    /// Those whose fields message metadata keeps.
+    /// Names whose fields are in the header cache.
     pub cached: CachedNames,
-    /// The rest of them, in lower case, ascending.
+    /// The other names in lower case, ascending.
     others: Vec<Vec<u8>>,
 }
 
@@ -79,17 +79,17 @@ impl FieldNames {
         }
     }
 
-    /// Is it one of them? `room` is to work in.
+    /// True if the name is in the set; `room` is a buffer.
     pub(super) fn contains(&self, name: &[u8], room: &mut Vec<u8>) -> bool {
         contains(&self.lower, name, room)
     }
 
-    /// Do metadata keep the fields of all of them?
+    /// True if the header cache stores fields of all the names.
     pub(super) fn are_all_cached(&self) -> bool {
         self.others.is_empty()
     }
 
-    /// Is none of these names one of those whose fields message metadata does not keep?
+    /// True if none of `fields` is one of the names that the header cache does not store.
     pub(super) fn are_cached<'a>(&self, mut fields: impl Iterator<Item = &'a [u8]>) -> bool {
         let mut room = Vec::new();
         !fields.any(|name| contains(&self.others, name, &mut room))
@@ -102,7 +102,7 @@ fn contains(names: &[Vec<u8>], name: &[u8], room: &mut Vec<u8>) -> bool {
     names.binary_search(room).is_ok()
 }
 
-/// All items of every answer.
+/// Items of every response.
 pub(super) struct Plan<'a> {
     pub items: Vec<PlannedItem<'a>>,
     pub has_flags: bool,
@@ -121,7 +121,7 @@ impl<'a> Plan<'a> {
             | ItemValue::BodyStructure
             | ItemValue::Preview
             | ItemValue::BinarySection(_) => true,
-            // The whole message is known by its size, which is in the index.
+            // The size of the whole message is in the index.
             ItemValue::BodySection(section) => !section.is_whole(),
             _ => false,
         });
@@ -220,7 +220,7 @@ fn body_section<'a>(
     }
 }
 
-/// `BODY[1.2.MIME]<0> `: the section as it was understood, and the origin of a partial.
+/// Return `BODY[1.2.MIME]<0> `: the section as parsed, and the origin of a partial.
 fn section_name(section: &Section, partial: Option<Partial>) -> Vec<u8> {
     let mut name = b"BODY[".to_vec();
     put_part(&mut name, &section.part);

@@ -1,4 +1,4 @@
-//! `BODY[…]` and `BINARY[…]`: which bytes of the stored message stand in the answer.
+//! `BODY[…]` and `BINARY[…]`: ranges of the stored message in the response.
 
 use super::super::record::PackedRecord;
 use super::super::writing::put_literal_head;
@@ -8,12 +8,12 @@ use crate::message::{CachedFields, MessageMetadata, Range};
 use crate::numbers::put_decimal;
 use crate::wire::ast::{Partial, SectionText};
 
-/// Bytes that stand one behind the other in a section.
+/// Part of a section.
 #[derive(Clone, Copy)]
 enum Span<'a> {
-    /// In the stored message.
+    /// Bytes of the stored message.
     Stored(Range),
-    /// Here.
+    /// Bytes in memory.
     Inline(&'a [u8]),
 }
 
@@ -26,7 +26,7 @@ impl Span<'_> {
     }
 }
 
-/// `BODY[…]`: a string, or NIL where there is no such part.
+/// Write `BODY[…]`: a string, or NIL if there is no such part.
 pub(super) fn body(
     out: &mut PieceBuffer,
     asked: &BodySection<'_>,
@@ -38,7 +38,7 @@ pub(super) fn body(
     }
 }
 
-/// The string; None where there is no such part.
+/// Write the string; return None if there is no such part.
 fn find(
     out: &mut PieceBuffer,
     asked: &BodySection<'_>,
@@ -75,7 +75,7 @@ fn find(
 /// body and no blank line" (RFC 9051 section 6.4.5.1).
 fn has_empty_line(metadata: &MessageMetadata<'_>, part: &[u32]) -> bool {
     if part.is_empty() && metadata.has_preview() {
-        return true; // there is a body, and the table of parts need not be looked for
+        return true; // the message has a body; the part table is not needed
     }
     let has_body = || {
         let text = metadata.locate(part, &SectionText::Text);
@@ -87,7 +87,7 @@ fn has_empty_line(metadata: &MessageMetadata<'_>, part: &[u32]) -> bool {
         || has_body()
 }
 
-/// The named fields of the message itself, where its metadata has them all.
+/// Return the named fields of the message if all are in the header cache.
 fn cached_fields<'a>(
     metadata: &MessageMetadata<'a>,
     names: &FieldNames,
@@ -102,8 +102,8 @@ fn cached_fields<'a>(
     Some(fields)
 }
 
-/// Where in the message the fields stand that are named (or, unless they are `wanted`, the others);
-/// what touches is one span.
+/// Return the ranges of the named fields (or, unless `wanted`, of the others); adjacent ranges are
+/// joined.
 fn located<'a>(
     metadata: &MessageMetadata<'a>,
     part: &[u32],
@@ -129,7 +129,7 @@ fn located<'a>(
     Some(found)
 }
 
-/// A literal of what a partial leaves; `""` where nothing is left.
+/// Write a literal of the requested part of the bytes; `""` if it is empty.
 fn put<'a>(
     out: &mut PieceBuffer,
     body: u64,
@@ -164,7 +164,7 @@ fn put<'a>(
     }
 }
 
-/// First byte and how many, of so many.
+/// Return offset and length of a partial, cut to `length`.
 fn cut(length: u64, partial: Option<Partial>) -> (u64, u64) {
     match partial {
         None => (0, length),
@@ -175,8 +175,8 @@ fn cut(length: u64, partial: Option<Partial>) -> (u64, u64) {
     }
 }
 
-/// `BINARY[…]`: a string or literal8, or NIL where there is no such part; `BINARY.SIZE[…]`: a number, 0 where
-/// there is no such part, for its grammar has no NIL.
+/// Write `BINARY[…]`: a string or literal8, or NIL if there is no such part; or `BINARY.SIZE[…]`: a
+/// number, 0 if there is no such part, since its grammar has no NIL.
 pub(super) fn binary(
     out: &mut PieceBuffer,
     asked: &BinarySection<'_>,
@@ -188,7 +188,7 @@ pub(super) fn binary(
             .extend_from_slice(if asked.size_only { b"0" } else { b"NIL" });
         return;
     };
-    // Only the bytes tell whether there is a NUL among them, which makes it a literal8.
+    // A part with NUL becomes a literal8, which only its bytes decide.
     if part.encoding != 0 || !asked.size_only {
         out.binary(BinarySlice {
             body: record.body(),

@@ -1,4 +1,4 @@
-//! One header field of many messages, folded, in one piece that a search looks through at once.
+//! Header column: one header field of many messages, folded, in one buffer for one search.
 
 use std::ops::Range;
 
@@ -8,49 +8,50 @@ use crate::message::MessageMetadata;
 use crate::numbers::{Runs, UidSet};
 use crate::wire::ast::Field;
 
-/// Stands behind each text. It is no part of UTF-8, so nothing is found across a border.
+/// Separator after each text. It is not valid in UTF-8, so no match crosses it.
 const BORDER: u8 = 0xFF;
-/// Texts that nobody asked about are looked through with their neighbours if they are so few:
-/// they cost less than to begin anew behind them.
+/// Texts between two ranges that are searched along with them rather than skipped, up to this
+/// number: skipping costs more.
 const GAP: usize = 16;
-/// A vector that must grow gets room for this part of itself besides.
+/// A growing vector gets this fraction of itself as spare room.
 const SLACK: usize = 16;
 
-/// What messages say in one header field, by UID.
+/// Texts of one header field, by UID.
 ///
-/// A UID names one body for ever, so what stands here is never wrong. That of a message that was
-/// expunged stays, and does no harm: no index has it.
+/// A UID names one body forever, so entries never become wrong. Entries of expunged messages remain
+/// and do no harm: no index contains their UIDs.
 #[derive(Debug, Default)]
 pub struct Column {
     /// Ascending.
     uids: Vec<u32>,
-    /// Where the text of each ends, behind its border.
+    /// End of each text, its separator included.
     ends: Vec<u32>,
     text: Vec<u8>,
-    /// Those whose text the metadata had to cut, ascending: what is not found may still be there.
+    /// UIDs whose text is cut in the metadata, ascending: a needle that is not found may still be
+    /// there.
     cut: Vec<u32>,
 }
 
 impl Column {
-    /// Bytes of memory, but for some that do not depend on what is in it.
+    /// Bytes of memory, except those that do not depend on the contents.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let numbers = self.uids.capacity() + self.ends.capacity() + self.cut.capacity();
         numbers * size_of::<u32>() + self.text.capacity()
     }
 
-    /// The highest UID; 0 where there is none.
+    /// Highest UID; 0 if there is no UID.
     #[must_use]
     pub fn last(&self) -> u32 {
         self.uids.last().copied().unwrap_or(0)
     }
 
-    /// Add what a message says. A UID that is not above the last is passed over.
+    /// Add the text of a message. A UID that is not above the last is ignored.
     pub fn append(&mut self, uid: u32, metadata: &MessageMetadata<'_>, field: Field) {
         if uid > self.last() {
             let text = metadata.folded(field).as_bytes();
             let Ok(end) = u32::try_from(self.text.len() + text.len() + 1) else {
-                return; // 4 GiB of one header field: its messages are looked at one by one
+                return; // above 4 GiB, messages are searched one by one
             };
             self.text.extend_from_slice(text);
             self.text.push(BORDER);
@@ -62,8 +63,8 @@ impl Column {
         }
     }
 
-    /// Add what another column has above the last UID; false where not all of it fits into so many
-    /// bytes, and as much was added as does.
+    /// Add the entries of another column above the last UID, as far as the total stays below
+    /// `max_bytes`; return whether all were added.
     #[must_use]
     pub fn extend(&mut self, other: &Self, max_bytes: usize) -> bool {
         let last = self.last();
@@ -85,14 +86,14 @@ impl Column {
         let uids = other.uids.get(from..upto).unwrap_or_default();
         let ends = other.ends.get(from..upto).unwrap_or_default();
         self.uids.extend_from_slice(uids);
-        // Below 4 GiB: `bytes_with` has looked.
+        // Below 4 GiB: checked by `bytes_with`.
         let moved = |end: &u32| u32::try_from(base + *end as usize - start).unwrap_or(u32::MAX);
         self.ends.extend(ends.iter().map(moved));
         upto == other.uids.len()
     }
 
-    /// `bytes` after some of another column's have been added; as many as there are where the
-    /// text gets too long for `ends`.
+    /// Return `memory_bytes` after adding entries of another column; `usize::MAX` if the text gets
+    /// too long for `ends`.
     fn bytes_with(&self, other: &Self, added: Range<usize>) -> usize {
         let text = other.start(added.end) - other.start(added.start);
         if u32::try_from(self.text.len() + text).is_err() {
@@ -104,7 +105,7 @@ impl Column {
         numbers * size_of::<u32>() + grown(&self.text, text)
     }
 
-    /// Those whose text was cut among the messages at some places.
+    /// Return the UIDs with cut text among some entries.
     fn cut_among(&self, places: Range<usize>) -> &[u32] {
         let uids = self.uids.get(places).unwrap_or_default();
         let (Some(first), Some(last)) = (uids.first(), uids.last()) else {
@@ -115,9 +116,10 @@ impl Column {
         self.cut.get(from..upto).unwrap_or_default()
     }
 
-    /// UIDs with a folded needle in their text: all of `uids` that have it, and perhaps others.
+    /// Return UIDs with a folded needle in their text: all of `uids` that match, and possibly
+    /// others.
     ///
-    /// Costs in proportion to the texts of `uids`, wherever they are.
+    /// Cost: linear in the texts of `uids`.
     #[must_use]
     pub fn find(&self, needle: &Finder<'_>, uids: &UidSet) -> UidSet {
         let mut found = Runs::new();
@@ -128,14 +130,14 @@ impl Column {
                 at = first_above(&self.ends, at, start + hit);
                 let Some(uid) = self.uids.get(at) else { break };
                 found.push(*uid, *uid);
-                at += 1; // once is enough
+                at += 1; // one match per text
                 start = self.start(at);
             }
         }
         found.finish()
     }
 
-    /// UIDs about which this column knows everything: those of `uids`, and perhaps others.
+    /// Return UIDs whose text is complete: those of `uids`, and possibly others.
     #[must_use]
     pub fn known(&self, uids: &UidSet) -> UidSet {
         let mut known = Runs::new();
@@ -150,7 +152,7 @@ impl Column {
         known.finish()
     }
 
-    /// Places that hold all of some UIDs, ascending, and not much besides.
+    /// Return ranges of entries that contain all of some UIDs, ascending, and few others.
     fn ranges(&self, uids: &UidSet) -> Vec<Range<usize>> {
         let mut ranges: Vec<Range<usize>> = Vec::new();
         let mut from = 0;
@@ -166,14 +168,15 @@ impl Column {
         ranges
     }
 
-    /// Where the text of a message begins.
+    /// Return the start of a text.
     fn start(&self, at: usize) -> usize {
         let before = at.checked_sub(1).and_then(|before| self.ends.get(before));
         before.map_or(0, |end| *end as usize)
     }
 }
 
-/// The first place from `from` on whose number is above `value`, or the end; cheap where it is near.
+/// Return the first index, from `from`, with a number above `value`, or the length. Cost:
+/// logarithmic in the distance.
 fn first_above(ascending: &[u32], from: usize, value: usize) -> usize {
     let rest = ascending.get(from..).unwrap_or_default();
     let is_below = |number: &u32| *number as usize <= value;
@@ -203,7 +206,7 @@ fn fit(all: usize, fits: impl Fn(usize) -> bool) -> usize {
     low
 }
 
-/// Capacity after `grow`.
+/// Return the capacity after `grow`.
 fn grown<T>(vector: &Vec<T>, more: usize) -> usize {
     let needed = vector.len() + more;
     if needed <= vector.capacity() {
@@ -213,7 +216,7 @@ fn grown<T>(vector: &Vec<T>, more: usize) -> usize {
     }
 }
 
-/// Make room, with less to spare than `Vec` would take.
+/// Reserve room, with less to spare than `Vec` would.
 fn grow<T>(vector: &mut Vec<T>, more: usize) {
     let capacity = grown(vector, more);
     vector.reserve_exact(capacity - vector.len());

@@ -1,4 +1,4 @@
-//! Header columns that a process keeps, within a bound.
+//! Cache of header columns, one per process, with a memory limit.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,21 +9,21 @@ use super::column::Column;
 use crate::numbers::UidSet;
 use crate::wire::ast::Field;
 
-/// Counted for each column besides what is in it: its row, and the pieces of memory themselves.
+/// Bytes counted for each column in addition to its contents: map entry and allocations.
 pub const COLUMN_BYTES: usize = 256;
 
-/// A mailbox; its id is unique in its storage group.
+/// Mailbox of a storage group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MailboxKey {
     /// Number of the storage group.
     pub group: u32,
-    /// Mailbox id, which is never used again.
+    /// Mailbox id; never reused.
     pub mailbox: u64,
 }
 
-/// Columns of any mailboxes; the least recently used one goes where there is no room.
+/// Cache of columns of any mailboxes, with eviction of the least recently used.
 ///
-/// The lock is held while a batch is looked through or added, never while anything is read.
+/// The lock is held while a batch is searched or added, never during I/O.
 #[derive(Debug)]
 pub struct HeaderColumns {
     max_bytes: usize,
@@ -33,7 +33,7 @@ pub struct HeaderColumns {
 #[derive(Debug, Default)]
 struct CachedColumns {
     columns: BTreeMap<(MailboxKey, Field), CachedColumn>,
-    /// Counts uses.
+    /// Number of uses so far.
     clock: u64,
     bytes: usize,
 }
@@ -41,33 +41,33 @@ struct CachedColumns {
 #[derive(Debug, Default)]
 struct CachedColumn {
     column: Column,
-    /// No message up to this UID is to be added any more.
+    /// All messages up to this UID have been added.
     covered: u32,
-    /// There is no room for more.
+    /// No more room.
     is_full: bool,
     used: u64,
 }
 
-/// What a column says of some messages, and perhaps of others.
+/// Result of a search in a column; may include other messages.
 #[derive(Debug, Default)]
 pub(super) struct ColumnMatches {
-    /// For each needle, those that have it.
+    /// For each needle, the UIDs that contain it.
     pub found: Vec<UidSet>,
-    /// Those that have nothing else.
+    /// UIDs whose text is complete.
     pub known: UidSet,
 }
 
-/// Columns that have to be brought up to date.
+/// Columns that need further messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaleColumns {
-    /// Which.
+    /// Fields of the columns.
     pub fields: Vec<Field>,
     /// Messages up to this UID are in all of them.
     pub covered: u32,
 }
 
 impl HeaderColumns {
-    /// Keep at most `max_bytes`.
+    /// Create a cache of at most `max_bytes`.
     #[must_use]
     pub fn new(max_bytes: usize) -> Self {
         Self {
@@ -86,7 +86,7 @@ impl HeaderColumns {
         self.lock().bytes
     }
 
-    /// Look for needles in the texts of some messages.
+    /// Search the texts of some messages for needles.
     pub(super) fn find(
         &self,
         mailbox_key: MailboxKey,
@@ -108,8 +108,8 @@ impl HeaderColumns {
         })
     }
 
-    /// Which of some columns have to be filled, so that messages up to a UID are in them; None
-    /// where there is nothing to be done.
+    /// Return the columns among `fields` that need messages up to a UID; None if they are complete
+    /// or full.
     #[must_use]
     pub fn stale(
         &self,
@@ -136,9 +136,9 @@ impl HeaderColumns {
         (!stale.fields.is_empty()).then_some(stale)
     }
 
-    /// Add to a column what was gathered of all messages whose UID is above `covered`, and not
-    /// above `upto`; parts ascending. Nothing happens if the column has been dropped meanwhile,
-    /// and what another search has added is not added again.
+    /// Add texts of all messages with a UID above `covered` and not above `upto` to a column; parts
+    /// ascending. Nothing is added if the column was evicted in the meantime, or if another search
+    /// has added the same.
     pub fn keep<'a>(
         &self,
         mailbox_key: MailboxKey,

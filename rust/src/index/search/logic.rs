@@ -1,22 +1,22 @@
-//! Three-valued logic over many messages at once.
+//! Three-valued logic (Kleene) over many messages at once.
 //!
-//! A key that cannot be answered yet is neither true nor false; `AND`, `OR` and `NOT` go on with it
-//! as Kleene's logic has it, so `UNSEEN BODY x` is false of a seen message whatever its body says.
+//! A key without an answer yet is neither true nor false, and `AND`, `OR` and `NOT` propagate it,
+//! so `UNSEEN BODY x` is false for a seen message regardless of its body.
 
-/// A step of a program in postfix order: operands stand before what joins them.
+/// Operation of a program in postfix order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Op {
-    /// The verdicts of a leaf.
+    /// Push the verdicts of a leaf.
     Leaf(usize),
-    /// All of the last so many.
+    /// Join the last verdicts, so many.
     And(usize),
-    /// Either of the last two.
+    /// Join the last two.
     Or,
-    /// Not the last one.
+    /// Negate the last one.
     Not,
 }
 
-/// For up to 64 messages, a bit each: known to be so, known not to be so. Neither: not known yet.
+/// Verdicts on up to 64 messages, a bit each: true, false, or (in neither) unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Verdicts {
     pub yes: u64,
@@ -30,7 +30,7 @@ impl Verdicts {
         no: 0,
     };
 
-    /// All known: `yes` is so, the rest is not.
+    /// Return verdicts without unknowns: `yes` is true, the rest is false.
     pub(super) fn known(yes: u64) -> Self {
         Self { yes, no: !yes }
     }
@@ -40,7 +40,7 @@ impl Verdicts {
     }
 }
 
-/// Run a program; `leaf` gives the verdicts of its leaves. `stack` is room to work in.
+/// Run a program; `leaf` returns the verdicts of a leaf. `stack` is a buffer.
 pub(super) fn run(
     program: &[Op],
     stack: &mut Vec<Verdicts>,

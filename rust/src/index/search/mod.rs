@@ -1,4 +1,5 @@
-//! SEARCH: keys compiled once, then answered from the index, from metadata, from bytes.
+//! SEARCH: keys are compiled once, and answered from the index, from metadata, and from message
+//! bytes.
 
 mod column;
 mod header_columns;
@@ -25,45 +26,45 @@ use crate::message::search::field_value_text;
 use crate::numbers::{Runs, UidSet};
 use crate::wire::ast::{Field, SearchKey};
 
-/// A search over one mailbox as one client knows it.
+/// Search in one mailbox as one client knows it.
 pub struct BoundSearch {
     program: Arc<Program>,
-    /// UIDs the client knows: no others match.
+    /// UIDs that the client knows; others do not match.
     known: UidSet,
     candidates: UidSet,
 }
 
-/// What message metadata says of a message.
+/// Result of a search in the metadata of a message.
 pub enum Decision {
-    /// It matches, or not.
+    /// Match, or no match.
     Known(bool),
-    /// Bytes of the message are needed.
+    /// The bytes of the message are needed.
     Text(Box<TextSearch>),
 }
 
-/// What header columns say of some messages, by the leaves of a search; by default nothing.
+/// Results of header columns for the leaves of a search; the default has none.
 #[derive(Debug, Default)]
 pub struct Answers(Vec<Option<Answer>>);
 
-/// What a header column says to one leaf.
+/// Result of a header column for one leaf.
 #[derive(Debug)]
 struct Answer {
     found: UidSet,
-    /// What is not found of these is not there.
+    /// UIDs with a complete text: not found is no match.
     known: UidSet,
 }
 
-/// What was found in segments.
+/// Result of a search in segments.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Scanned {
-    /// UIDs that match.
+    /// Matching UIDs.
     pub found: UidSet,
-    /// Messages that need their metadata, ascending.
+    /// Messages that the index does not decide, ascending.
     pub open: Vec<Record>,
 }
 
 impl BoundSearch {
-    /// Look up sets, keywords and relative dates; None where a message number does not exist.
+    /// Resolve sets, keywords and relative dates; None if a message number does not exist.
     #[must_use]
     pub fn new(key: &SearchKey, context: &Context<'_>) -> Option<Self> {
         let program = Program::compile(key, context).ok()?;
@@ -76,13 +77,13 @@ impl BoundSearch {
         })
     }
 
-    /// UIDs outside of which nothing matches.
+    /// UIDs that can match.
     #[must_use]
     pub fn candidates(&self) -> &UidSet {
         &self.candidates
     }
 
-    /// Header fields in whose texts it looks, each once.
+    /// Header fields that the search reads, each once.
     #[must_use]
     pub fn fields(&self) -> Vec<Field> {
         let asks = |field: &Field| {
@@ -92,7 +93,7 @@ impl BoundSearch {
         KEPT.into_iter().filter(asks).collect()
     }
 
-    /// How often it looks into header columns: the cost of `look_up` is in proportion.
+    /// Number of lookups in header columns; the cost of `look_up` is proportional to it.
     #[must_use]
     pub fn lookups(&self) -> usize {
         let leaves = self.program.leaves.iter();
@@ -101,7 +102,7 @@ impl BoundSearch {
             .count()
     }
 
-    /// Ask header columns about some UIDs.
+    /// Search the header columns for some UIDs.
     #[must_use]
     pub fn look_up(&self, columns: &HeaderColumns, mailbox: MailboxKey, uids: &UidSet) -> Answers {
         let uids = uids.intersection(&self.candidates);
@@ -127,10 +128,10 @@ impl BoundSearch {
         answers
     }
 
-    /// What the index and `answers` decide of some UIDs; segments ascending.
+    /// Decide some UIDs with the index and `answers`; segments ascending.
     ///
     /// # Errors
-    /// A damaged segment, or segments out of order.
+    /// A corrupt segment, or segments out of order.
     pub fn scan<'a>(
         &self,
         segments: impl IntoIterator<Item = Result<&'a [u8], Corrupt>>,
@@ -183,7 +184,7 @@ impl BoundSearch {
         })
     }
 
-    /// Decide about one message by its metadata.
+    /// Decide one message with its metadata.
     #[must_use]
     pub fn decide(&self, record: &Record, metadata: &MessageMetadata<'_>) -> Decision {
         if !self.known.contains(record.uid) {
@@ -206,7 +207,7 @@ impl BoundSearch {
     }
 }
 
-/// What a program says of one message, with what is known of its leaves.
+/// Return the verdict on one message, given the known answers of leaves.
 fn verdict(program: &Program, answers: &[Option<bool>]) -> Option<bool> {
     let verdicts = run(&program.ops, &mut Vec::new(), |at| {
         Verdicts::one(answers.get(at).copied().flatten())
@@ -218,7 +219,7 @@ fn verdict(program: &Program, answers: &[Option<bool>]) -> Option<bool> {
     }
 }
 
-/// A bit for each record of which something is true.
+/// Return a bit for each record with a property.
 fn column(records: &[[u8; RECORD_BYTES]], is: impl Fn(PackedRecord<'_>) -> bool) -> u64 {
     let bits = records.iter().enumerate();
     bits.fold(0, |mask, (at, record)| {
@@ -226,7 +227,7 @@ fn column(records: &[[u8; RECORD_BYTES]], is: impl Fn(PackedRecord<'_>) -> bool)
     })
 }
 
-/// A bit for each record whose UID is in a set.
+/// Return a bit for each record whose UID is in a set.
 fn mask_of(uids: &UidSet, records: &[[u8; RECORD_BYTES]]) -> u64 {
     let (Some(first), Some(last)) = (records.first(), records.last()) else {
         return 0;
@@ -241,7 +242,7 @@ fn mask_of(uids: &UidSet, records: &[[u8; RECORD_BYTES]]) -> u64 {
         let rest = |from| records.get(from..).unwrap_or_default();
         let first = from + rest(from).partition_point(|record| PackedRecord(record).uid() < run.0);
         from = if run.0 == run.1 {
-            // A run of one, as hits mostly are.
+            // A run of one number, as most matches are.
             let is_here = |record| PackedRecord(record).uid() == run.0;
             first + usize::from(rest(first).first().is_some_and(is_here))
         } else {
@@ -254,13 +255,13 @@ fn mask_of(uids: &UidSet, records: &[[u8; RECORD_BYTES]]) -> u64 {
     mask
 }
 
-/// Seconds by the clock of a zone.
+/// Return the local time of a zone in seconds.
 fn local(seconds: i64, zone: i16) -> i64 {
     seconds.saturating_add(i64::from(zone) * 60)
 }
 
 impl Answer {
-    /// The verdicts of at most 64 records.
+    /// Return the verdicts on at most 64 records.
     fn over(&self, records: &[[u8; RECORD_BYTES]]) -> Verdicts {
         let yes = mask_of(&self.found, records);
         let no = mask_of(&self.known, records) & !yes;
@@ -269,7 +270,7 @@ impl Answer {
 }
 
 impl Leaf {
-    /// A bit for each of at most 64 records, where the index knows.
+    /// Return a bit for each of at most 64 records; None if the index does not decide.
     fn over(&self, records: &[[u8; RECORD_BYTES]]) -> Option<u64> {
         Some(match self {
             Self::Constant(is) => {
@@ -301,11 +302,11 @@ impl Leaf {
         })
     }
 
-    /// Its answer about one message, where index and metadata know.
+    /// Return the answer for one message; None if index and metadata do not decide.
     fn of(&self, record: &Record, metadata: &MessageMetadata<'_>) -> Option<bool> {
         match self {
             Self::Sent(range) => {
-                // A message without a Date was sent, for all we know, when it came.
+                // A message without a Date counts as sent when it was received.
                 let (seconds, zone) = metadata.sent().unwrap_or((record.date, record.zone));
                 Some(range.contains(&local(seconds, zone)))
             }
@@ -341,7 +342,7 @@ impl Leaf {
     }
 }
 
-/// Is a field there, as far as the metadata's table of fields goes?
+/// True if the field table contains the field.
 fn has_field(metadata: &MessageMetadata<'_>, name: &[u8]) -> bool {
     let mut fields = metadata.header_fields(&[]).into_iter().flatten();
     fields.any(|field| field.name.eq_ignore_ascii_case(name))

@@ -1,4 +1,4 @@
-//! Search keys compiled to a flat program: sets, keywords and dates looked up, needles folded.
+//! Search keys compiled to a flat program: sets, keywords and dates resolved, needles folded.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,26 +11,26 @@ use crate::message::{CachedNames, fold};
 use crate::numbers::{UidMap, UidSet};
 use crate::wire::ast::{Field, Flag, SearchKey, When};
 
-/// What a search is bound to: one mailbox as one client knows it, at one moment.
+/// State that a search is bound to: one mailbox as one client knows it, at one time.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
-    /// The client's message numbers.
+    /// Message numbers of the client.
     pub numbers: &'a UidMap,
-    /// What `$` stands for.
+    /// Value of `$`.
     pub saved: &'a UidSet,
     /// UIDs with `\Recent`.
     pub recent: &'a UidSet,
-    /// Keyword-set ids and the names in each; only looked at where `asks_keywords`.
+    /// Keyword-set ids with their names; only needed if `asks_keywords`.
     pub keyword_sets: &'a [(u32, Vec<String>)],
     /// Seconds since 1970 UTC.
     pub now: i64,
 }
 
-/// Text to look for.
+/// Folded text to search for.
 pub(super) struct FoldedNeedle {
-    /// Folded as message metadata's texts are, white space as single spaces.
+    /// As the texts of the metadata are: white space collapsed to single spaces.
     pub in_fields: Finder<'static>,
-    /// Folded; white space as the client wrote it.
+    /// White space as the client wrote it.
     pub text: Arc<Finder<'static>>,
 }
 
@@ -52,53 +52,53 @@ impl FoldedNeedle {
     }
 }
 
-/// One question about one message.
+/// Condition on one message.
 pub(super) enum Leaf {
     /// Always, or never.
     Constant(bool),
     /// `flags & mask != 0`
     Flag(u8),
-    /// One of these keyword sets, ascending.
+    /// Keyword sets, ascending.
     Keywords(Vec<u32>),
-    /// One of these UIDs.
+    /// UIDs.
     Uids(UidSet),
     /// INTERNALDATE, seconds since 1970 UTC.
     Received(Range<i64>),
-    /// INTERNALDATE by the clock of its zone.
+    /// INTERNALDATE in local time of its zone.
     ReceivedLocal(Range<i64>),
-    /// SAVEDATE by the clock of UTC.
+    /// SAVEDATE in UTC.
     Saved(Range<i64>),
     /// RFC822.SIZE
     Size(Range<u64>),
-    /// At least so much.
+    /// Lowest MODSEQ.
     ModSeq(u64),
     /// Body id.
     Body(u64),
     /// Thread id, not 0.
     Thread(u64),
-    /// The Date field by the clock of its zone.
+    /// Date field in local time of its zone.
     Sent(Range<i64>),
-    /// In a text that the metadata holds.
+    /// Text in a field that is stored folded in the metadata.
     Field(Field, FoldedNeedle),
-    /// A header field is there.
+    /// Existence of a header field.
     HasHeader(Vec<u8>),
-    /// In the header fields of a name, and whether metadata keep these.
+    /// Text in header fields of a name; and the name, if the header cache stores them.
     Header(Vec<u8>, Option<CachedNames>, FoldedNeedle),
-    /// In the text of the message, or (true) in its headers as well.
+    /// Text in the body, or (true) in body and headers.
     Text(FoldedNeedle, bool),
 }
 
-/// Leaves, and how they are joined.
+/// Leaves, and the operations that join them.
 pub(super) struct Program {
     pub ops: Vec<Op>,
     pub leaves: Vec<Leaf>,
 }
 
-/// A message number in the program does not exist.
+/// A message number of the search does not exist.
 pub(super) struct NoSuchNumber;
 
 impl Program {
-    /// Flatten the keys, without recursion.
+    /// Compile the keys, without recursion.
     pub(super) fn compile(key: &SearchKey, context: &Context<'_>) -> Result<Self, NoSuchNumber> {
         let mut program = Self {
             ops: Vec::new(),
@@ -134,9 +134,9 @@ impl Program {
         Ok(program)
     }
 
-    /// UIDs outside of which nothing matches.
+    /// Return the UIDs that can match.
     pub(super) fn candidates(&self, all: &UidSet) -> UidSet {
-        // An upper bound of each operand.
+        // Upper bound of each operand.
         let mut stack: Vec<UidSet> = Vec::new();
         for op in &self.ops {
             let bound = match *op {
@@ -155,7 +155,7 @@ impl Program {
                     one.unwrap_or_default().union(&other.unwrap_or_default())
                 }
                 Op::Not => {
-                    stack.pop(); // an upper bound says nothing of what lies outside
+                    stack.pop(); // an upper bound gives no lower bound
                     all.clone()
                 }
             };
@@ -172,7 +172,7 @@ enum CompileStep<'a> {
 
 fn leaf(key: &SearchKey, context: &Context<'_>) -> Result<Leaf, NoSuchNumber> {
     Ok(match key {
-        // The three that join others are taken apart before.
+        // The three that join others are compiled elsewhere.
         SearchKey::All
         | SearchKey::SaveDateSupported
         | SearchKey::And(_)
@@ -213,10 +213,10 @@ fn leaf(key: &SearchKey, context: &Context<'_>) -> Result<Leaf, NoSuchNumber> {
         SearchKey::ModSeq(least) => Leaf::ModSeq(*least),
         SearchKey::EmailId(id) => id.map_or(Leaf::Constant(false), Leaf::Body),
         SearchKey::ThreadId(id) => match id {
-            None | Some(0) => Leaf::Constant(false), // 0 stands for no thread
+            None | Some(0) => Leaf::Constant(false), // 0: no thread
             Some(id) => Leaf::Thread(*id),
         },
-        // Every text has the empty string in it.
+        // Every text contains the empty string.
         SearchKey::Field(_, text) | SearchKey::Body(text) | SearchKey::Text(text)
             if text.is_empty() =>
         {
@@ -233,7 +233,7 @@ fn leaf(key: &SearchKey, context: &Context<'_>) -> Result<Leaf, NoSuchNumber> {
     })
 }
 
-/// Fields whose text the metadata keeps.
+/// Fields whose folded text is in the metadata.
 pub(super) const KEPT: [Field; 5] = [
     Field::From,
     Field::To,
@@ -242,7 +242,7 @@ pub(super) const KEPT: [Field; 5] = [
     Field::Subject,
 ];
 
-/// Their names in a header.
+/// Return the name of such a field.
 pub(super) fn kept_name(field: Field) -> &'static [u8] {
     match field {
         Field::From => b"From",
@@ -258,7 +258,7 @@ fn kept_field(name: &[u8]) -> Option<Field> {
         .find(|field| name.eq_ignore_ascii_case(kept_name(*field)))
 }
 
-/// Keyword-set ids that contain a keyword, ascending.
+/// Return the ids of the keyword sets that contain a keyword, ascending.
 fn sets_with(keyword: &str, context: &Context<'_>) -> Vec<u32> {
     let has = |names: &[String]| names.iter().any(|name| name.eq_ignore_ascii_case(keyword));
     let sets = context.keyword_sets.iter().filter(|(_, names)| has(names));
@@ -267,7 +267,7 @@ fn sets_with(keyword: &str, context: &Context<'_>) -> Vec<u32> {
     ids
 }
 
-/// Seconds by a clock that say so of a day.
+/// Return the seconds that match a comparison with a day.
 fn seconds(when: When, day: i64) -> Range<i64> {
     let (from, upto) = (
         day.saturating_mul(DAY),
@@ -280,7 +280,7 @@ fn seconds(when: When, day: i64) -> Range<i64> {
     }
 }
 
-/// Keys of a search, whatever joins them.
+/// True if any key matches a condition, at any depth.
 fn any(key: &SearchKey, wanted: impl Fn(&SearchKey) -> bool) -> bool {
     let mut open = vec![key];
     while let Some(key) = open.pop() {
@@ -295,7 +295,7 @@ fn any(key: &SearchKey, wanted: impl Fn(&SearchKey) -> bool) -> bool {
     false
 }
 
-/// Not all of its keys can be answered from the index.
+/// True if the index alone cannot answer the key.
 #[must_use]
 pub fn needs_metadata(key: &SearchKey) -> bool {
     any(key, |key| match key {
@@ -307,13 +307,13 @@ pub fn needs_metadata(key: &SearchKey) -> bool {
     })
 }
 
-/// It has a MODSEQ key, which enables CONDSTORE (RFC 7162 section 3.1.5).
+/// True if there is a MODSEQ key, which enables CONDSTORE (RFC 7162 section 3.1.5).
 #[must_use]
 pub fn asks_modseq(key: &SearchKey) -> bool {
     any(key, |key| matches!(key, SearchKey::ModSeq(_)))
 }
 
-/// It has a KEYWORD key.
+/// True if there is a KEYWORD key.
 #[must_use]
 pub fn asks_keywords(key: &SearchKey) -> bool {
     any(key, |key| matches!(key, SearchKey::Flag(Flag::Keyword(_))))

@@ -1,4 +1,4 @@
-//! Messages whose bytes decide: first header fields that are named, then the text.
+//! Search in the bytes of a message: first named header fields, then the text.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,19 +8,19 @@ use super::{kept_name, verdict};
 use crate::message::search::field_value_text;
 use crate::message::{MessageMetadata, Needle, Range, TextMatcher, limits};
 
-/// One message whose bytes decide; they are given in order, in any portions. It holds at limit one
-/// header field of [`limits::FIELD_BYTES`] and what the text needs across a border.
+/// Search in the bytes of one message, fed in order in pieces of any size. Holds at most one header
+/// field of [`limits::FIELD_BYTES`] and the end of a text that may start a match.
 pub struct TextSearch {
     program: Arc<Program>,
     answers: Vec<Option<bool>>,
-    /// Header fields to read, by offset: bytes of each, and the leaves that ask for it.
+    /// Header fields to read, by offset: length, and the leaves that need it.
     fields: BTreeMap<u64, (u64, Vec<usize>)>,
-    /// How many of them each leaf has yet to see.
+    /// Number of unread fields for each leaf.
     unread: Vec<usize>,
-    /// What has been fed of the first of them.
+    /// Bytes of the first of these fields fed so far.
     field: Vec<u8>,
     text: TextMatcher,
-    /// Of each needle of `text`, the leaf that asks.
+    /// Leaf of each needle of `text`.
     asking: Vec<usize>,
     matched: Option<bool>,
 }
@@ -81,7 +81,7 @@ impl TextSearch {
         search
     }
 
-    /// The next stretch of the message to feed, or None when it is decided.
+    /// Return the next range of the message to feed; None when the result is final.
     #[must_use]
     pub fn wanted(&self) -> Option<Range> {
         if self.matched.is_some() {
@@ -97,7 +97,7 @@ impl TextSearch {
         })
     }
 
-    /// Bytes from the beginning of that stretch, as many as are at hand.
+    /// Feed bytes from the start of that range, as many as available.
     pub fn feed(&mut self, bytes: &[u8]) {
         let Some(wanted) = self.wanted() else { return };
         let limit = usize::try_from(wanted.length).unwrap_or(usize::MAX);
@@ -114,7 +114,7 @@ impl TextSearch {
         self.settle();
     }
 
-    /// A whole header field is here: look into it.
+    /// Search a complete header field.
     fn read_field(&mut self) {
         let Some((_, (_, leaves))) = self.fields.pop_first() else {
             return;
@@ -136,13 +136,13 @@ impl TextSearch {
                 }
             }
         }
-        // What only answered leaves ask for need not be read.
+        // Skip fields that only answered leaves need.
         let answers = &self.answers;
         let open = |leaf: &usize| answers.get(*leaf).is_some_and(Option::is_none);
         self.fields.retain(|_, (_, leaves)| leaves.iter().any(open));
     }
 
-    /// See whether it is decided: what was looked for to its end and not found is not there.
+    /// Update the answers: a leaf without unread fields and without a match is false.
     fn settle(&mut self) {
         for (leaf, (answer, unread)) in self
             .program
@@ -165,7 +165,7 @@ impl TextSearch {
         self.matched = verdict(&self.program, &self.answers);
     }
 
-    /// Does the message match? False until it is decided.
+    /// True if the message matches; false until the result is final.
     #[must_use]
     pub fn matched(&self) -> bool {
         self.matched.unwrap_or(false)

@@ -1,39 +1,39 @@
-//! Address lists (RFC 5322 section 3.4, with the obsolete forms of 4.4), read leniently.
+//! Lenient parser of address lists (RFC 5322 section 3.4, with the obsolete forms of section 4.4).
 //!
-//! What no grammar allows still gives addresses: nothing in the list makes the rest of it vanish.
+//! Every input gives addresses: an error in the list never hides the rest of it.
 use super::lexer::{Lexer, is_blank, is_special};
 use crate::message::limits::ADDRESSES;
 
-/// One address structure of an ENVELOPE (RFC 9051 section 7.5.2).
+/// Address structure of ENVELOPE (RFC 9051 section 7.5.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Address {
-    /// A mailbox.
+    /// One mailbox.
     Mailbox {
-        /// Display name, else a comment behind the address. Encoded words are not decoded.
+        /// Display name, otherwise a comment after the address. Encoded words are not decoded.
         name: Option<Vec<u8>>,
         /// obs-route: `@a,@b`.
         route: Option<Vec<u8>>,
-        /// Quoting undone; empty where it is missing.
+        /// Unquoted; empty if missing.
         local: Vec<u8>,
-        /// Empty where it is missing.
+        /// Empty if missing.
         host: Vec<u8>,
     },
-    /// A group begins; its name.
+    /// Start of a group, with its name.
     Group(Vec<u8>),
-    /// The group ended. Stands behind each `Group`.
+    /// End of a group; follows each `Group`.
     EndOfGroup,
 }
 
-/// Words of a phrase or local-part, as far as they were read.
+/// Words of a phrase or local part read so far.
 #[derive(Default)]
 struct Words {
-    /// All, with single spaces where there was white space.
+    /// All words, with single spaces where there was white space.
     text: Vec<u8>,
-    /// The last ones, as far as they are joined by dots, without white space.
+    /// The last words joined by dots, without white space.
     run: Vec<u8>,
-    /// Where these begin in `text`.
+    /// Start of `run` in `text`.
     run_start: usize,
-    /// No word may follow without being joined.
+    /// The next word joins `run`: a dot was read.
     joins: bool,
 }
 
@@ -64,7 +64,7 @@ impl Words {
         self.run_start == 0
     }
 
-    /// All of it as one local part.
+    /// Return all words as one local part.
     fn local(self) -> Vec<u8> {
         if self.is_one_run() {
             self.run
@@ -73,7 +73,7 @@ impl Words {
         }
     }
 
-    /// Take the last run as a local part; what stood before it stays as a phrase.
+    /// Take the last run as a local part; keep the words before it as a phrase.
     fn split_local(&mut self) -> Vec<u8> {
         let local = std::mem::take(&mut self.run);
         self.text.truncate(self.run_start);
@@ -82,7 +82,7 @@ impl Words {
     }
 }
 
-/// The address being read.
+/// Address being read.
 #[derive(Default)]
 struct Draft {
     words: Words,
@@ -107,7 +107,7 @@ impl Draft {
         let (name, (local, host)) = match spec {
             Some(spec) => (has_words.then_some(words.text).or(comment), spec),
             None if !has_words => return None,
-            // A word alone is the mailbox of somebody here; several are a name.
+            // A single word is a local mailbox; several are a display name.
             None if words.is_one_run() => (comment, (words.local(), Vec::new())),
             None => (Some(words.text), Default::default()),
         };
@@ -127,7 +127,7 @@ fn is_atom(byte: u8) -> bool {
 struct Parser<'a> {
     lexer: Lexer<'a>,
     found: Vec<Address>,
-    /// So many are looked for.
+    /// Maximum number of addresses.
     limit: usize,
     in_group: bool,
     draft: Draft,
@@ -176,7 +176,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Skip CFWS; true if there was any. The last comment is kept for the name.
+    /// Skip CFWS; return whether there was any. The last comment is kept for the name.
     fn blanks_and_comments(&mut self) -> bool {
         let before = self.lexer.rest.len();
         self.lexer.skip_blanks();
@@ -187,7 +187,7 @@ impl Parser<'_> {
         self.lexer.rest.len() < before
     }
 
-    /// A word or dot into `words`, if one stands here.
+    /// Add a word or dot to `words`; return whether there was one.
     fn word(&mut self, words: &mut Words, spaced: bool) -> bool {
         match self.lexer.peek() {
             Some(b'"') => words.push(&self.lexer.quoted_string(), spaced),
@@ -208,7 +208,7 @@ impl Parser<'_> {
     /// angle-addr = [CFWS] "<" [obs-route] addr-spec ">" [CFWS]
     /// obs-route  = obs-domain-list ":"
     /// ```
-    /// After the `<`.
+    /// The `<` is already consumed.
     fn angle(&mut self) {
         self.blanks_and_comments();
         if self.lexer.peek() == Some(b'@') {
@@ -278,7 +278,7 @@ impl Parser<'_> {
                 }
                 b'@' if !self.draft.angle => self.at(),
                 b'<' if !self.draft.angle => {
-                    // An unquoted address was meant as the name.
+                    // An unquoted address was meant as the display name.
                     if let Some((mut local, host)) = self.draft.spec.take() {
                         local.push(b'@');
                         local.extend_from_slice(&host);
@@ -290,7 +290,7 @@ impl Parser<'_> {
                     }
                     self.angle();
                 }
-                _ => {} // means nothing here
+                _ => {} // ignored
             }
         }
         self.end_address();
@@ -298,7 +298,7 @@ impl Parser<'_> {
         self.found
     }
 
-    /// After the `@` of an address without angle brackets.
+    /// Read the rest of an address without angle brackets, after its `@`.
     fn at(&mut self) {
         let mut local = self.draft.words.split_local();
         if let Some((mut before, host)) = self.draft.spec.take() {
@@ -312,13 +312,12 @@ impl Parser<'_> {
     }
 }
 
-/// The addresses of an unfolded field value, groups as markers around theirs, at limit
-/// [`ADDRESSES`].
+/// Return the addresses of an unfolded field value, with groups as markers, at most [`ADDRESSES`].
 pub(crate) fn addresses(value: &[u8]) -> Vec<Address> {
-    parse(value, ADDRESSES - 2) // one more and the end of its group come after
+    parse(value, ADDRESSES - 2) // leaves room for one address and the end of its group
 }
 
-/// The first of [`addresses`], without reading on.
+/// Return the first of [`addresses`] without reading further.
 pub(crate) fn first_address(value: &[u8]) -> Option<Address> {
     parse(value, 1).into_iter().next()
 }
@@ -338,7 +337,7 @@ fn parse(value: &[u8], limit: usize) -> Vec<Address> {
 mod tests {
     use super::*;
 
-    /// `name|route|local|host` for each, `name{` and `}` for groups.
+    /// Format each address as `name|route|local|host`, and groups as `name{` and `}`.
     fn show(value: &str) -> Vec<String> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let or_nil = |bytes: &Option<Vec<u8>>| bytes.as_deref().map_or("NIL".into(), text);
@@ -420,7 +419,7 @@ mod tests {
                 ],
             ),
             (
-                "(Empty list)(start)Hidden recipients  :(nobody(that I know))  ;",
+                "(Empty list)(start)Hidden recipients  :(no one(that I know))  ;",
                 &["Hidden recipients{", "}"],
             ),
             (

@@ -1,12 +1,12 @@
-//! The Date field (RFC 5322 section 3.3, with the obsolete forms of 4.3), read leniently.
+//! Lenient parser of the Date field (RFC 5322 section 3.3, with the obsolete forms of section 4.3).
 use super::lexer::Lexer;
 
 const MONTHS: [&[u8]; 12] = [
     b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec",
 ];
 
-/// obs-zone with a meaning, in hours east. Military zones were used with either sign: they
-/// say nothing (RFC 5322 section 4.3), as does any other name.
+/// Zones of obs-zone with a known offset, in hours east of UTC. Military zones were used with
+/// either sign and count as unknown (RFC 5322 section 4.3), like any other name.
 const ZONES: [(&[u8], i64); 10] = [
     (b"ut", 0),
     (b"gmt", 0),
@@ -20,9 +20,9 @@ const ZONES: [(&[u8], i64); 10] = [
     (b"pdt", -7),
 ];
 
-/// Days from 1970-01-01 to a day of the Gregorian calendar.
+/// Return the days from 1970-01-01 to a day of the Gregorian calendar.
 fn days(year: i64, month: i64, day: i64) -> i64 {
-    // Years from March, so that the leap day is the last one.
+    // Years start in March, so that the leap day is the last one.
     let year = if month <= 2 { year - 1 } else { year };
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
@@ -51,7 +51,7 @@ fn digits<'a>(lexer: &mut Lexer<'a>) -> &'a [u8] {
     lexer.take_while(|byte| byte.is_ascii_digit())
 }
 
-/// At most nine digits.
+/// Return a number of at most nine digits.
 fn number(digits: &[u8]) -> Option<i64> {
     if digits.len() > 9 {
         return None;
@@ -63,7 +63,7 @@ fn letters<'a>(lexer: &mut Lexer<'a>) -> &'a [u8] {
     lexer.take_while(|byte| byte.is_ascii_alphabetic())
 }
 
-/// White space, comments, and what some write between the pieces.
+/// Skip white space, comments, and the separators `also`.
 fn skip(lexer: &mut Lexer<'_>, also: &[u8]) {
     loop {
         lexer.skip_cfws();
@@ -112,7 +112,7 @@ fn time(lexer: &mut Lexer<'_>) -> Option<i64> {
 /// ```abnf
 /// zone = ( "+" / "-" ) 4DIGIT / obs-zone
 /// ```
-/// Minutes east; 0 for none and for one that says nothing.
+/// Return minutes east of UTC; 0 for a missing or unknown zone.
 fn zone(lexer: &mut Lexer<'_>) -> i64 {
     let sign = if lexer.take(b'-') {
         -1
@@ -132,8 +132,8 @@ fn zone(lexer: &mut Lexer<'_>) -> i64 {
     }
 }
 
-/// Seconds since 1970 UTC, and the zone's minutes east of UTC. None where there is no date or
-/// none that exists.
+/// Return seconds since 1970 UTC, and the zone in minutes east of UTC. None if there is no date, or
+/// the day does not exist.
 pub(crate) fn parse(value: &[u8]) -> Option<(i64, i16)> {
     let mut lexer = Lexer::new(value);
     skip(&mut lexer, b",");
@@ -141,7 +141,7 @@ pub(crate) fn parse(value: &[u8]) -> Option<(i64, i16)> {
     let mut month_first = month(word);
     if month_first.is_none() && !word.is_empty() {
         skip(&mut lexer, b",.");
-        word = letters(&mut lexer); // behind the day of the week: asctime's order
+        word = letters(&mut lexer); // month after the day of the week, as asctime writes it
         month_first = month(word);
     }
     skip(&mut lexer, b".,");
@@ -152,7 +152,7 @@ pub(crate) fn parse(value: &[u8]) -> Option<(i64, i16)> {
         month = first;
         seconds = time(&mut lexer)?;
         skip(&mut lexer, b"");
-        // asctime has no zone; some write one before the year.
+        // asctime has no zone; some programs write one before the year.
         let mut ahead = lexer;
         letters(&mut ahead);
         skip(&mut ahead, b"");

@@ -1,19 +1,19 @@
-//! Encoded words in header fields (RFC 2047).
+//! Decoder of encoded words in header fields (RFC 2047).
 use crate::message::mime::transfer::Base64;
 use crate::message::text::charset::{decode_named, decode_unnamed};
 
-/// The longest name of a charset that is looked at; IANA's longest has 45 bytes.
+/// Maximum bytes of a charset name; the longest at IANA has 45.
 const CHARSET_BYTES: usize = 64;
 
-/// One encoded word, its transfer encoding undone.
+/// Encoded word, its transfer encoding decoded.
 struct EncodedWord<'a> {
     charset: &'a [u8],
     bytes: Vec<u8>,
-    /// Bytes of the word as it stood there.
+    /// Bytes of the word as received.
     length: usize,
 }
 
-/// The `Q` encoding: `=5F` for a byte, `_` for a space.
+/// Decode the `Q` encoding: `=5F` for a byte, `_` for a space.
 fn quoted(text: &[u8]) -> Vec<u8> {
     let spaced: Vec<u8> = text
         .iter()
@@ -22,8 +22,8 @@ fn quoted(text: &[u8]) -> Vec<u8> {
     unescape(&spaced, b'=')
 }
 
-/// Undo escapes of a mark and two hexadecimal digits (RFC 2047: `=`, RFC 2231: `%`); a mark with
-/// something else behind it stands for itself.
+/// Decode escapes of a mark and two hexadecimal digits (RFC 2047: `=`, RFC 2231: `%`). A mark
+/// without two digits stays.
 pub(crate) fn unescape(text: &[u8], mark: u8) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -46,7 +46,7 @@ pub(crate) fn unescape(text: &[u8], mark: u8) -> Vec<u8> {
 /// ```abnf
 /// encoded-word = "=?" charset "?" encoding "?" encoded-text "?="
 /// ```
-/// Longer than the 75 bytes of RFC 2047 is accepted, white space inside is not.
+/// Words longer than the 75 bytes of RFC 2047 are accepted, white space inside is not.
 fn word(text: &[u8]) -> Option<EncodedWord<'_>> {
     let inner = text.strip_prefix(b"=?")?;
     let scope = inner.get(..CHARSET_BYTES.min(inner.len()))?;
@@ -74,7 +74,7 @@ fn word(text: &[u8]) -> Option<EncodedWord<'_>> {
         }
         _ => return None,
     };
-    // RFC 2231 section 5: a language may stand behind the charset.
+    // RFC 2231 section 5: a language may follow the charset.
     let charset = charset.split(|byte| *byte == b'*').next()?;
     Some(EncodedWord {
         charset,
@@ -83,18 +83,18 @@ fn word(text: &[u8]) -> Option<EncodedWord<'_>> {
     })
 }
 
-/// Bytes from the beginning of `text` to behind the `?=` that `close` begins with.
+/// Return the length of `text` through the `?=` at the start of `close`.
 fn charset_end(text: &[u8], close: &[u8]) -> usize {
     text.len() - close.len() + 2
 }
 
-/// Words that follow each other, waiting to be decoded: a character may go on in the next one,
+/// Adjacent words of one charset, decoded together: a character may be split between two words,
 /// although RFC 2047 section 5 forbids it.
 #[derive(Default)]
 struct PendingWords {
     charset: Vec<u8>,
     bytes: Vec<u8>,
-    /// As they stood there.
+    /// As received.
     raw: Vec<u8>,
 }
 
@@ -111,13 +111,13 @@ impl PendingWords {
     }
 }
 
-/// Decode an unfolded header value for people: encoded words wherever they stand, raw bytes as
-/// UTF-8 or else windows-1252. A word that is not valid or whose charset is unknown stays as it is.
+/// Decode an unfolded header value for display: encoded words at any place, raw bytes as UTF-8 or
+/// else windows-1252. A word that is invalid or of unknown charset stays as received.
 #[must_use]
 pub fn decode_header(value: &[u8]) -> String {
     let mut decoded = String::with_capacity(value.len());
     let mut pending = PendingWords::default();
-    let mut plain = value; // not yet decoded, and not looked at before `at`
+    let mut plain = value; // not yet decoded; no word starts before `at`
     let mut at = 0;
     while let Some(found) = plain
         .get(at..)
@@ -184,11 +184,11 @@ mod tests {
             // RFC 2231 section 5
             ("=?US-ASCII*EN?Q?Keith_Moore?=", "Keith Moore"),
             ("=?utf-8?b?4oKs?=", "€"),
-            ("=?UTF-8?B?4oI=?= =?utf-8?B?rA==?=", "€"), // a character cut in two
+            ("=?UTF-8?B?4oI=?= =?utf-8?B?rA==?=", "€"), // a character split between two words
             ("=?iso-2022-jp?B?GyRCOzNFRBsoQg==?=", "山田"),
             ("=?utf-8?q?a?= and =?utf-8?q?b?=", "a and b"),
             ("x=?utf-8?q?a?=y", "xay"),
-            // Not valid, so left alone
+            // Invalid, so unchanged
             ("=?utf-8?q?a b?=", "=?utf-8?q?a b?="),
             ("=?utf-8?x?a?=", "=?utf-8?x?a?="),
             ("=??q?a?=", "=??q?a?="),

@@ -1,6 +1,6 @@
-//! Lexical tokens of header fields (RFC 5322 section 3.2, RFC 2045 section 5.1), read leniently.
+//! Lenient lexer of header fields (RFC 5322 section 3.2, RFC 2045 section 5.1).
 
-/// A place in an unfolded field value.
+/// Position in an unfolded field value.
 #[derive(Clone, Copy)]
 pub(crate) struct Lexer<'a> {
     pub(crate) rest: &'a [u8],
@@ -10,7 +10,8 @@ pub(crate) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// What `specials` (RFC 5322 section 3.2.3) and `tspecials` (RFC 2045 section 5.1) both name.
+/// True for the characters that are both in `specials` (RFC 5322 section 3.2.3) and in `tspecials`
+/// (RFC 2045 section 5.1).
 pub(crate) fn is_special(byte: u8) -> bool {
     matches!(
         byte,
@@ -27,7 +28,7 @@ impl<'a> Lexer<'a> {
         self.rest.first().copied()
     }
 
-    /// Go on if `byte` stands here.
+    /// Consume the next byte if it is `byte`.
     pub(crate) fn take(&mut self, byte: u8) -> bool {
         match self.rest.split_first() {
             Some((first, rest)) if *first == byte => {
@@ -42,7 +43,7 @@ impl<'a> Lexer<'a> {
         self.rest = self.rest.get(1..).unwrap_or_default();
     }
 
-    /// The bytes from here that are all accepted.
+    /// Consume and return the longest prefix of accepted bytes.
     pub(crate) fn take_while(&mut self, accepts: impl Fn(u8) -> bool) -> &'a [u8] {
         let end = self.rest.iter().position(|byte| !accepts(*byte));
         let (taken, rest) = self
@@ -68,8 +69,8 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// The text of a comment, comments inside it with their parentheses. One that is not closed
-    /// goes to the end.
+    /// Consume a comment; return its text, with the parentheses of nested comments. An unclosed
+    /// comment extends to the end.
     pub(crate) fn comment(&mut self) -> Vec<u8> {
         let mut text = Vec::new();
         let mut depth = 0_usize;
@@ -77,7 +78,7 @@ impl<'a> Lexer<'a> {
             self.advance();
             match byte {
                 b'(' => depth += 1,
-                b')' => depth -= 1, // never below: the first byte is a parenthesis
+                b')' => depth -= 1, // cannot underflow: the first byte is a parenthesis
                 b'\\' => {
                     text.extend(self.peek());
                     self.advance();
@@ -95,8 +96,8 @@ impl<'a> Lexer<'a> {
         text
     }
 
-    /// The content of a quoted string that begins here, its quoting undone. One that is not
-    /// closed goes to the end.
+    /// Consume a quoted string; return its content, unquoted. An unclosed string extends to the
+    /// end.
     pub(crate) fn quoted_string(&mut self) -> Vec<u8> {
         self.advance();
         let mut text = Vec::new();

@@ -1,8 +1,9 @@
-//! Message-IDs (RFC 5322 section 3.6.4), read leniently.
+//! Lenient parser of Message-IDs (RFC 5322 section 3.6.4).
 use super::lexer::is_blank;
 use crate::message::limits::{MESSAGE_ID_BYTES, REFERENCES};
 
-/// 64 bits of a Message-ID without its angle brackets: FNV-1a. Stored in tables; stable for ever.
+/// Return the FNV-1a hash of a Message-ID without its angle brackets. Stored in tables, so it never
+/// changes.
 #[must_use]
 pub fn thread_hash(message_id: &[u8]) -> u64 {
     message_id.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
@@ -10,8 +11,8 @@ pub fn thread_hash(message_id: &[u8]) -> u64 {
     })
 }
 
-/// The id between `<` and `>`: white space (of folding) removed, quoting undone, so that ids that
-/// mean the same are the same bytes (RFC 5256 section 3, "normalized").
+/// Normalize the id between `<` and `>` (RFC 5256 section 3): remove white space and quoting, so
+/// that equal ids have equal bytes.
 fn normalized(inner: &[u8]) -> Option<Vec<u8>> {
     let mut id = Vec::with_capacity(inner.len());
     let mut bytes = inner.iter().copied().filter(|byte| !is_blank(*byte));
@@ -25,7 +26,7 @@ fn normalized(inner: &[u8]) -> Option<Vec<u8>> {
     (1..=MESSAGE_ID_BYTES).contains(&id.len()).then_some(id)
 }
 
-/// The next id in angle brackets; `rest` goes on behind it.
+/// Return the next id in angle brackets, and advance `rest` past it.
 fn next(rest: &mut &[u8]) -> Option<Vec<u8>> {
     loop {
         let open = memchr::memchr(b'<', rest)?;
@@ -41,7 +42,7 @@ fn next(rest: &mut &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// The id of a Message-ID field, also where the brackets were forgotten.
+/// Return the id of a Message-ID field, also without angle brackets.
 pub(crate) fn message_id(value: &[u8]) -> Option<Vec<u8>> {
     let mut rest = value;
     next(&mut rest).or_else(|| {
@@ -52,8 +53,8 @@ pub(crate) fn message_id(value: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// All ids of References, oldest first. Of more than [`REFERENCES`] the first, which names the
-/// thread, and the last ones, which are nearest to the message.
+/// Return the ids of References, oldest first. Of more than [`REFERENCES`], the first, which names
+/// the thread, and the last ones, which are nearest to the message.
 pub(crate) fn references(value: &[u8]) -> Vec<Vec<u8>> {
     let mut rest = value;
     let mut ids = Vec::new();
@@ -72,7 +73,7 @@ mod tests {
 
     #[test]
     fn the_hash_is_fnv_1a() {
-        // Of the algorithm's authors' list of test vectors.
+        // From the test vectors of the authors of the algorithm.
         for (text, hash) in [
             ("", 0xcbf2_9ce4_8422_2325),
             ("a", 0xaf63_dc4c_8601_ec8c),

@@ -1,8 +1,8 @@
 //! Header fields of RFC 5322: lexical tokens, and the values of structured and unstructured fields.
 //!
-//! Every parser takes the unfolded value of one field and is lenient. The fields that MIME adds are
-//! in [`mime`](super::mime); where fields are found in a message is the business of
-//! [`scanner`](super::scanner), and how they are stored that of [`metadata`](super::metadata).
+//! All parsers are lenient and take the unfolded value of one field. Not here: the fields of MIME
+//! ([`mime`](super::mime)), finding fields in a message ([`scanner`](super::scanner)), and storing
+//! them ([`metadata`](super::metadata)).
 
 pub(crate) mod address;
 pub(crate) mod date;

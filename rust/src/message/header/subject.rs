@@ -1,11 +1,11 @@
-//! The base subject (RFC 5256 section 2.1).
+//! Base subject (RFC 5256 section 2.1).
 use crate::message::text::fold::collapse;
 
-/// What threads go by.
+/// Base subject, by which messages are threaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BaseSubject {
     pub text: String,
-    /// Something that marks a reply or a forwarded message was removed.
+    /// True if a marker of a reply or of a forwarded message was removed.
     pub is_reply_or_forward: bool,
 }
 
@@ -44,7 +44,7 @@ fn refwd(text: &str) -> Option<&str> {
     blob(rest).unwrap_or(rest).strip_prefix(':')
 }
 
-/// Step 2. Returns the text and whether `(fwd)` was removed.
+/// Do step 2; return the text and whether `(fwd)` was removed.
 fn without_trailers(mut text: &str) -> (&str, bool) {
     let mut forwarded = false;
     loop {
@@ -57,8 +57,8 @@ fn without_trailers(mut text: &str) -> (&str, bool) {
     }
 }
 
-/// Steps 3 to 5, in time proportional to the text: blobs are looked at once, and removed one
-/// by one only where no `re:` stands behind all of them.
+/// Do steps 3 to 5 in linear time: all blobs are skipped at once, and removed one by one only if no
+/// `re:` follows them.
 fn without_leaders(mut text: &str) -> (&str, bool) {
     let mut replied = false;
     loop {

@@ -1,9 +1,9 @@
-//! The header fields that say something to the metadata.
+//! Values of the header fields that the metadata is built from.
 use std::borrow::Cow;
 
 use crate::message::limits::KEPT_BYTES;
 
-/// A field that is looked at. Those of a message come first, those of any entity behind.
+/// Name of such a field. Fields of messages come first, then those of all entities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Name {
     Date,
@@ -50,7 +50,8 @@ const NAMES: [(Name, &[u8]); 19] = [
 ];
 
 impl Name {
-    /// The field of that name, in any case; of a part's MIME header only the fields of MIME.
+    /// Return the field of that name, in any case; in the MIME header of a part only the fields of
+    /// MIME.
     pub(crate) fn of(name: &[u8], is_message: bool) -> Option<Self> {
         let (known, _) = NAMES
             .iter()
@@ -59,7 +60,7 @@ impl Name {
     }
 }
 
-/// How many more bytes of fields may be kept for one message.
+/// Remaining bytes of field values for one message.
 pub(crate) struct Budget(usize);
 
 impl Default for Budget {
@@ -74,7 +75,7 @@ impl Budget {
     }
 }
 
-/// Values of one header: unfolded, without white space at the ends, encoded words as they are.
+/// Values of one header: unfolded, without white space at the ends, encoded words not decoded.
 #[derive(Default)]
 pub(crate) struct Headers {
     values: [Option<Vec<u8>>; NAMES.len()],
@@ -85,10 +86,10 @@ impl Headers {
         self.values.get(name as usize)?.as_deref()
     }
 
-    /// Keep a field's lines, joined without their line ends.
+    /// Store the lines of a field, joined without their line ends.
     ///
-    /// Of several fields the first one counts; To, Cc and Bcc are one list together (RFC 5322
-    /// section 4.5.3).
+    /// The first of several fields counts; To, Cc and Bcc are joined to one list (RFC 5322 section
+    /// 4.5.3).
     pub(crate) fn put(&mut self, name: Name, value: &[u8], budget: &mut Budget) {
         let Some(slot) = self.values.get_mut(name as usize) else {
             return;
@@ -114,8 +115,7 @@ impl Headers {
     }
 }
 
-/// Without what cannot stand in a string of IMAP: no NUL, and a bare CR, which is no line end, is a
-/// space.
+/// Remove NUL, which an IMAP string cannot contain, and replace bare CR by a space.
 fn clean(value: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr2(0, b'\r', value).is_none() {
         return Cow::Borrowed(value);

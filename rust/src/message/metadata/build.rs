@@ -1,4 +1,4 @@
-//! From what the scanner read to what the metadata says.
+//! Derive the metadata from the values that the scanner collected.
 use super::field_table::FieldTable;
 use super::header_cache::HeaderCache;
 use super::part_table::{Entity, Kind};
@@ -39,7 +39,7 @@ pub(crate) struct Capture {
     pub bytes: Vec<u8>,
 }
 
-/// Cut at a character's border; says whether nothing was cut.
+/// Cut a text at a character boundary; return whether it was whole.
 fn cut(mut text: String, bytes: usize) -> (String, bool) {
     let whole = text.len() <= bytes;
     let inside = |index: &usize| text.is_char_boundary(*index);
@@ -47,12 +47,13 @@ fn cut(mut text: String, bytes: usize) -> (String, bool) {
     (text, whole)
 }
 
-/// A header field for people, in one line.
+/// Decode a header field for display, with white space collapsed.
 pub(crate) fn decoded(value: Option<&[u8]>) -> String {
     collapse(&decode_header(value.unwrap_or_default())).into_owned()
 }
 
-/// The mailbox that RFC 5256 section 3 sorts by, and what RFC 5957 section 2.1 sorts by.
+/// Return the mailbox that RFC 5256 section 3 sorts by and the display name of RFC 5957 section
+/// 2.1.
 fn sort_keys(value: Option<&[u8]>) -> [String; 2] {
     let key = |text: &[u8]| cut(fold(&decoded(Some(text))), SORT_KEY_BYTES).0;
     match first_address(value.unwrap_or_default()) {
@@ -76,7 +77,7 @@ fn references(root: &Headers) -> Vec<Vec<u8>> {
     if !references.is_empty() {
         return references;
     }
-    // RFC 5256 section 3: only the first one of In-Reply-To.
+    // RFC 5256 section 3: only the first Message-ID of In-Reply-To.
     let mut answered = message_id::references(root.get(Name::InReplyTo).unwrap_or_default());
     answered.truncate(1);
     answered
@@ -112,17 +113,17 @@ fn nodes(entities: &[ScannedEntity]) -> impl Iterator<Item = StructureNode<'_>> 
     })
 }
 
-/// What the scanner has read.
+/// Result of a scan.
 pub(crate) struct ScanResult<'a> {
     pub size: u64,
-    /// Of the message's own header.
+    /// Header of the message itself.
     pub root: &'a Headers,
     pub entities: &'a [ScannedEntity],
     pub tables: Vec<FieldTable>,
     pub header_cache: &'a HeaderCache,
 }
 
-/// Put together what message metadata says.
+/// Build the metadata of a message.
 pub(crate) fn build(message: ScanResult<'_>, captures: Vec<Capture>) -> NewMetadata<'_> {
     let ScanResult {
         size,

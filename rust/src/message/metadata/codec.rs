@@ -1,11 +1,12 @@
-//! How numbers and bytes stand in a stored metadata: varints, and chunks with their length in front.
+//! Encoding of numbers and bytes in stored metadata: varints, and chunks prefixed with their
+//! length.
 
-/// Writes message metadata.
+/// Encoder of metadata.
 #[derive(Default)]
 pub(crate) struct Encoder(pub(crate) Vec<u8>);
 
 impl Encoder {
-    /// Seven bits a byte, lowest first.
+    /// Write a varint: seven bits a byte, lowest first.
     pub(crate) fn number(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.0.push(value.to_le_bytes()[0] | 0x80);
@@ -14,12 +15,12 @@ impl Encoder {
         self.0.push(value.to_le_bytes()[0]);
     }
 
-    /// A size in memory.
+    /// Write a size in memory as a varint.
     pub(crate) fn count(&mut self, value: usize) {
         self.number(value as u64);
     }
 
-    /// Zigzag: small numbers of either sign stay short.
+    /// Write a signed number with zigzag encoding, which keeps small numbers of either sign short.
     pub(crate) fn signed(&mut self, value: i64) {
         self.number(((value << 1) ^ (value >> 63)).cast_unsigned());
     }
@@ -29,7 +30,7 @@ impl Encoder {
         self.0.extend_from_slice(bytes);
     }
 
-    /// Bytes that very often stand in `whole` already: then only where.
+    /// Write bytes that usually occur in `whole`: as an offset where they do.
     pub(crate) fn excerpt(&mut self, bytes: &[u8], whole: &[u8]) {
         match memchr::memmem::find(whole, bytes) {
             Some(offset) if !bytes.is_empty() => {
@@ -44,7 +45,7 @@ impl Encoder {
     }
 }
 
-/// Reads message metadata; None where it ends too soon.
+/// Decoder of metadata. Every method returns None at the end of the input.
 #[derive(Clone, Copy)]
 pub(crate) struct Decoder<'a>(pub(crate) &'a [u8]);
 
@@ -59,8 +60,8 @@ impl<'a> Decoder<'a> {
         Some(*first)
     }
 
-    /// Most are lengths below 16,384: those take no loop.
-    #[allow(clippy::inline_always)] // by itself it is called, which costs more than it does
+    /// Read a varint. Most are lengths below 16,384, which take no loop.
+    #[allow(clippy::inline_always)] // the compiler does not inline it, and the call costs more than the work
     #[inline(always)]
     pub(crate) fn number(&mut self) -> Option<u64> {
         match self.0 {
@@ -82,7 +83,7 @@ impl<'a> Decoder<'a> {
         loop {
             let byte = self.byte()?;
             if shift == 63 && byte > 1 {
-                return None; // does not fit 64 bits
+                return None; // above 64 bits
             }
             value |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
@@ -132,13 +133,13 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// Bytes that the checksum takes in a step.
+/// Bytes of one step of the checksum.
 const BLOCK: usize = 32;
 
-/// 32 bits over bytes: finds torn and foreign values. Part of the format.
+/// Return a 32-bit checksum that detects torn and foreign values. Part of the format.
 ///
-/// Each of four lanes takes one word of every block (`lane = (lane ^ word) * odd`, which no two
-/// different words can bring to the same state), so that the multiplications overlap.
+/// Each of four lanes takes one word of every block: `lane = (lane ^ word) * odd` maps different
+/// words to different states, and the multiplications overlap.
 pub(crate) fn checksum(bytes: &[u8]) -> u32 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15; // 2^64 / golden ratio, odd
     let mut lanes = [bytes.len() as u64, FACTOR, FACTOR, FACTOR];

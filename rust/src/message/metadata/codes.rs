@@ -1,6 +1,6 @@
-//! Words that occur in nearly every message, stored as one byte.
+//! One-byte codes for names that occur in nearly every message.
 //!
-//! Both tables are part of the metadata's format: a row keeps its place for ever, new ones go behind.
+//! Both tables are part of the stored format: rows never move, new rows are appended.
 
 /// Names of header fields. Row n is stored as n + 1.
 const FIELD_NAMES: &[&[u8]] = &[
@@ -121,7 +121,7 @@ const MEDIA_TYPES: &[(&str, &str)] = &[
     ("video", "mp4"),
 ];
 
-/// The byte of a field's name in any case.
+/// Return the code of a field name; case is ignored.
 pub(crate) fn field_code(name: &[u8]) -> Option<u8> {
     let row = FIELD_NAMES
         .iter()
@@ -133,7 +133,7 @@ pub(crate) fn field_name(code: u8) -> Option<&'static [u8]> {
     FIELD_NAMES.get(usize::from(code.checked_sub(1)?)).copied()
 }
 
-/// The byte of a media type in lower case.
+/// Return the code of a media type in lower case.
 pub(crate) fn media_code(media: &str, subtype: &str) -> Option<u8> {
     let row = MEDIA_TYPES
         .iter()

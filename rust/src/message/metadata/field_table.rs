@@ -1,22 +1,22 @@
-//! The table of header fields: where each field of a message's header stands.
+//! Field table: name and extent of each field of a header.
 use super::codec::{Decoder, Encoder};
 use super::codes;
 use crate::message::limits::NAME_BYTES;
 
-/// Stands for a name that is no row of the table of names.
+/// Code of a name that is not in the table of codes; the name follows.
 const SPELT_OUT: u8 = 255;
 
-/// The fields of one header, on the way into message metadata. They stand one behind the other without
-/// gaps, so that lengths are enough.
+/// Builder of a field table. Fields are adjacent, so lengths are enough.
 #[derive(Default)]
 pub(crate) struct FieldTable {
     stored: Encoder,
-    /// Length of the last field, not yet stored.
+    /// Length of the last field, not yet written.
     last: Option<u64>,
 }
 
 impl FieldTable {
-    /// Add a field. An empty name: a line that is no field, or one whose name is too long.
+    /// Add a field. The name is empty for a line that is not a field and for a name that is too
+    /// long.
     pub(crate) fn push(&mut self, name: &[u8], length: u64) {
         self.end_last();
         if name.is_empty() || name.len() > NAME_BYTES {
@@ -30,7 +30,7 @@ impl FieldTable {
         self.last = Some(length);
     }
 
-    /// The last field goes on.
+    /// Add a continuation line to the last field.
     pub(crate) fn extend_last(&mut self, length: u64) {
         self.last = self.last.map(|last| last + length);
     }
@@ -54,16 +54,18 @@ impl FieldTable {
 /// One field of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeaderField<'a> {
-    /// Compare it without regard to case: a well-known name comes in its usual spelling. Empty
-    /// for lines that are no field, and for all that is past [`FIELDS`](crate::message::limits::FIELDS).
+    /// Name in its usual spelling where it is well known; compare without regard to case. Empty for
+    /// a line that is not a field, and for everything past
+    /// [`FIELDS`](crate::message::limits::FIELDS).
     pub name: &'a [u8],
-    /// Where it begins in the message.
+    /// Offset in the message.
     pub offset: u64,
-    /// Bytes of the whole field, with its folding and its line end.
+    /// Bytes of the whole field, folding and line end included.
     pub length: u64,
 }
 
-/// See [`MessageMetadata::header_fields`](crate::message::MessageMetadata::header_fields).
+/// Fields of a header; see
+/// [`MessageMetadata::header_fields`](crate::message::MessageMetadata::header_fields).
 #[derive(Clone)]
 pub struct HeaderFields<'a> {
     input: Decoder<'a>,
@@ -71,7 +73,7 @@ pub struct HeaderFields<'a> {
 }
 
 impl<'a> HeaderFields<'a> {
-    /// The `index`th table of many stored one behind the other; the header begins at `offset`.
+    /// Read the table number `index` of several stored tables; the header begins at `offset`.
     pub(crate) fn new(stored: &'a [u8], index: usize, offset: u64) -> Option<Self> {
         let mut tables = Decoder(stored);
         for _ in 0..index {

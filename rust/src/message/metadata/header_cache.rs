@@ -1,16 +1,15 @@
-//! Header fields that message metadata keeps word for word, so that a list of messages can be shown
-//! without reading any message: `HEADER.FIELDS` is what mail programs fill such lists from.
+//! Header cache: header fields stored as received in the metadata, so that a message list
+//! (`HEADER.FIELDS`) is rendered without reading any message.
 use super::codec::{Decoder, Encoder};
 use crate::message::limits::{CACHED_FIELD_BYTES, HEADER_CACHE_BYTES};
 
-/// Fields of the message's own header that are kept: what Thunderbird, Apple Mail, mutt, K-9 Mail,
-/// Evolution and Roundcube ask for of each message of a list, as far as it is found in many
-/// messages. A field that is not here costs nothing where the message does not have it, for the
-/// metadata's table of fields says so; that is the case of X-TUID, Newsgroups, Lines, X-Label.
-/// Authentication-Results and DKIM-Signature (Apple Mail) are left to the message: they would be
-/// longer than all the others together.
+/// Names of the cached fields of a message's own header. These are the fields that Thunderbird,
+/// Apple Mail, mutt, K-9 Mail, Evolution and Roundcube request for message lists, if many messages
+/// have them. A field that is missing here costs nothing where the message does not have it either,
+/// since the field table proves that: X-TUID, Newsgroups, Lines, X-Label. Authentication-Results
+/// and DKIM-Signature (Apple Mail) are not cached: they are longer than all the others together.
 ///
-/// The table is part of the metadata's format: a row keeps its place for ever, new ones go behind.
+/// The table is part of the stored format: rows never move, new rows are appended.
 const NAMES: &[&[u8]] = &[
     b"Date",
     b"From",
@@ -45,12 +44,12 @@ const NAMES: &[&[u8]] = &[
     b"User-Agent",
 ];
 
-/// Some of the names whose fields message metadata keeps; a bit for each row of the table.
+/// Set of names of cached fields; bit n is row n of the table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CachedNames(u64);
 
 impl CachedNames {
-    /// The one name, in any case; None where fields of that name are not kept.
+    /// Return the set of one name, in any case; None if fields of that name are not cached.
     #[must_use]
     pub fn of(name: &[u8]) -> Option<Self> {
         let row = NAMES
@@ -59,19 +58,19 @@ impl CachedNames {
         Some(Self(1 << row))
     }
 
-    /// All of them.
+    /// Return all names.
     #[cfg(test)]
     pub(crate) fn all() -> Self {
         Self((1 << NAMES.len()) - 1)
     }
 
-    /// The names of both.
+    /// Return the union.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// No names.
+    /// True for the empty set.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.0 == 0
@@ -81,25 +80,25 @@ impl CachedNames {
         self.0 & other.0 != 0
     }
 
-    /// Of a single name.
+    /// Return the row of a single name.
     fn row(self) -> u8 {
         self.0.trailing_zeros().to_le_bytes()[0]
     }
 }
 
-/// The fields that are kept, on the way into message metadata.
+/// Builder of the header cache.
 #[derive(Default)]
 pub(crate) struct HeaderCache {
     fields: Encoder,
-    /// Bytes of fields in it.
+    /// Bytes of the fields so far.
     bytes: usize,
-    /// Names of which a field is not in it.
+    /// Names with at least one field that is not cached.
     lacking: CachedNames,
 }
 
 impl HeaderCache {
-    /// Keep a field of one name; None where not all of its bytes are there. One with NUL is not
-    /// kept, for a literal cannot have it as it stands (RFC 9051 section 4.3.1).
+    /// Add a field; `field` is None if its bytes are incomplete. A field with NUL is not cached,
+    /// since a literal cannot contain it (RFC 9051 section 4.3.1).
     pub(crate) fn push(&mut self, name: CachedNames, field: Option<&[u8]>) {
         match field {
             Some(field)
@@ -115,8 +114,7 @@ impl HeaderCache {
         }
     }
 
-    /// What the metadata holds: the names of which a field is lacking; then row and bytes of each
-    /// field.
+    /// Return the stored form: the names with missing fields, then row and bytes of each field.
     pub(crate) fn stored(&self) -> Vec<u8> {
         let mut out = Encoder::default();
         out.number(self.lacking.0);
@@ -125,7 +123,8 @@ impl HeaderCache {
     }
 }
 
-/// See [`MessageMetadata::cached_fields`](crate::message::MessageMetadata::cached_fields).
+/// Cached fields; see
+/// [`MessageMetadata::cached_fields`](crate::message::MessageMetadata::cached_fields).
 #[derive(Clone)]
 pub struct CachedFields<'a> {
     fields: Decoder<'a>,
@@ -133,7 +132,7 @@ pub struct CachedFields<'a> {
 }
 
 impl<'a> CachedFields<'a> {
-    /// Fields of some names in what `HeaderCache::stored` made; None where not all of them are there.
+    /// Read the fields of some names from the stored form; None if one of them is missing.
     pub(crate) fn new(stored: &'a [u8], names: CachedNames) -> Option<Self> {
         let mut fields = Decoder(stored);
         let lacking = CachedNames(fields.number()?);
@@ -199,8 +198,8 @@ mod tests {
             kept.push(to, Some(&field));
         }
         kept.push(cc, Some(&field[1..]));
-        kept.push(bcc, Some(b"xy")); // one too many
-        kept.push(cc, Some(b"x")); // there was room for this one
+        kept.push(bcc, Some(b"xy")); // exceeds the limit
+        kept.push(cc, Some(b"x")); // still fits
         let stored = kept.stored();
         assert_eq!(fields(&stored, b"bcc"), None);
         assert_eq!(fields(&stored, b"cc"), Some(vec![&field[1..], b"x"]));

@@ -1,32 +1,33 @@
-//! The table of parts: which bytes of the message are which part, and how parts are numbered.
+//! Part table: extent and type of each entity, and the numbering of parts.
 //!
-//! Entities stand in the order of the message, each with its depth. A message's own body is an
-//! entity (the first one), and so is the body of each message inside it; the part specifiers of
-//! RFC 9051 section 6.4.5.1 are worked out from that when asked.
+//! Entities are in message order, each with its depth. The body of the message is the first entity;
+//! the body of an embedded message is an entity as well. Part specifiers (RFC 9051 section 6.4.5.1)
+//! are derived on request.
 use super::codec::{Decoder, Encoder};
 use super::codes;
 
-/// What an entity holds.
+/// Kind of an entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Bytes.
+    /// A body without structure.
     Leaf,
     /// Entities one level deeper.
     Multipart,
-    /// One message: the next entity, one level deeper, is its body.
+    /// An embedded message: the next entity, one level deeper, is its body.
     Message,
 }
 
-/// One entity, as stored. The body stands directly following the header.
+/// Entity as stored. The body follows the header directly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entity<'a> {
     pub kind: Kind,
     pub depth: usize,
-    /// Offset of the header: the MIME header of a part, the message's for a message's own body.
+    /// Offset of the header: of the MIME header of a part, of the message header for the body of a
+    /// message.
     pub header: u64,
     /// Bytes of the header, the empty line included.
     pub header_length: u64,
-    /// Bytes of the empty line that ends the header; 0 where there is none.
+    /// Bytes of the empty line that ends the header; 0 if there is no empty line.
     pub empty_line: u8,
     pub body_length: u64,
     /// Line ends in the body.
@@ -35,9 +36,9 @@ pub(crate) struct Entity<'a> {
     pub media: &'a str,
     /// Lower case.
     pub subtype: &'a str,
-    /// Lower case; empty where none is named.
+    /// Lower case; empty if not given.
     pub charset: &'a str,
-    /// Of [`Part::encoding`].
+    /// As in [`Part::encoding`].
     pub encoding: i8,
 }
 
@@ -46,7 +47,7 @@ impl Entity<'_> {
         self.header.saturating_add(self.header_length)
     }
 
-    /// Write following an entity whose header began at `previous`.
+    /// Write the entity; `previous` is the header offset of the entity before it.
     pub(crate) fn write(&self, out: &mut Encoder, previous: u64) {
         let kind = match self.kind {
             Kind::Leaf => 0,
@@ -74,7 +75,7 @@ impl Entity<'_> {
     }
 }
 
-/// Reads entities one following the other.
+/// Iterator over stored entities.
 #[derive(Clone)]
 pub(crate) struct Entities<'a> {
     input: Decoder<'a>,
@@ -144,8 +145,8 @@ impl<'a> Iterator for Entities<'a> {
     }
 }
 
-/// Where a walk through the table stands: an entity, what follows it, and how many entities
-/// of kind Message came before it.
+/// Position in the table: an entity, the entities after it, and the number of embedded messages
+/// before it.
 #[derive(Clone)]
 pub(crate) struct PartCursor<'a> {
     pub entity: Entity<'a>,
@@ -164,12 +165,12 @@ impl<'a> PartCursor<'a> {
         })
     }
 
-    /// Which table of header fields belongs to the message in this entity.
+    /// Return the index of the field table of the message in this entity.
     pub(crate) fn fields_of_inner(&self) -> usize {
         self.messages + 1
     }
 
-    /// The nth entity directly below, from 1.
+    /// Return the nth entity one level deeper, from 1.
     fn child(&self, number: u32) -> Option<Self> {
         let mut walk = self.clone();
         let mut left = number;
@@ -190,7 +191,7 @@ impl<'a> PartCursor<'a> {
         }
     }
 
-    /// The body of the message in this entity.
+    /// Return the body of the message in this entity.
     pub(crate) fn inner(&self) -> Option<Self> {
         if self.entity.kind == Kind::Message {
             self.child(1)
@@ -199,8 +200,8 @@ impl<'a> PartCursor<'a> {
         }
     }
 
-    /// A part of a message, whose body stands here (RFC 9051 section 6.4.5.1): of a multipart its
-    /// nth entity; anything else is part 1 itself.
+    /// Return a part of the message whose body this is (RFC 9051 section 6.4.5.1): the nth entity
+    /// of a multipart; anything else is part 1 itself.
     fn part_of_message(self, number: u32) -> Option<Self> {
         if self.entity.kind == Kind::Multipart {
             self.child(number)
@@ -211,7 +212,7 @@ impl<'a> PartCursor<'a> {
         }
     }
 
-    /// Follow a part specifier from the message's own body; None where there is no such part.
+    /// Follow a part specifier from the body of the message; None if there is no such part.
     pub(crate) fn resolve(self, path: &[u32]) -> Option<Self> {
         let (first, rest) = path.split_first()?;
         let mut at = self.part_of_message(*first)?;
@@ -226,25 +227,25 @@ impl<'a> PartCursor<'a> {
     }
 }
 
-/// A part of a message, as SEARCH and BINARY need it.
+/// Part of a message, for SEARCH and BINARY.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part<'a> {
-    /// Its part specifier; empty for the whole message.
+    /// Part specifier; empty for the whole message.
     pub path: Vec<u32>,
-    /// `text`, in lower case; "" for the whole message.
+    /// Such as `text`, in lower case; empty for the whole message.
     pub media: &'a str,
-    /// `plain`, in lower case.
+    /// Such as `plain`, in lower case.
     pub subtype: &'a str,
-    /// In lower case; empty where none is named.
+    /// In lower case; empty if not given.
     pub charset: &'a str,
-    /// 0: identity (7bit, 8bit, binary), 1: base64, 2: quoted-printable, -1: unknown. The numbers
-    /// that a `TransferDecoder` takes.
+    /// 0: identity (7bit, 8bit, binary), 1: base64, 2: quoted-printable, -1: unknown. A
+    /// `TransferDecoder` takes the same numbers.
     pub encoding: i8,
-    /// Offset of the part's body.
+    /// Offset of the body.
     pub offset: u64,
-    /// Bytes of the body as it stands in the message.
+    /// Bytes of the body as stored.
     pub length: u64,
-    /// Line ends in these.
+    /// Line ends in the body.
     pub lines: u64,
 }
 
@@ -263,11 +264,12 @@ impl<'a> Part<'a> {
     }
 }
 
-/// The leaves of a message in its order; see [`MessageMetadata::leaf_parts`](crate::message::MessageMetadata::leaf_parts).
+/// Iterator over leaf parts; see
+/// [`MessageMetadata::leaf_parts`](crate::message::MessageMetadata::leaf_parts).
 #[derive(Clone)]
 pub struct LeafParts<'a> {
     entities: Entities<'a>,
-    /// The open entities, outermost first: what they are, their path, how many came in them.
+    /// Open entities, outermost first: kind, part specifier, number of children so far.
     open: Vec<(Kind, Vec<u32>, u32)>,
 }
 
@@ -294,8 +296,8 @@ impl<'a> Iterator for LeafParts<'a> {
                 }
                 None => (Kind::Message, Vec::new(), 1),
             };
-            // A multipart that is a message's body has no number of its own: its parts carry
-            // the message's.
+            // A multipart that is the body of a message has no number of its own: its parts
+            // continue the number of the message.
             if above == Kind::Multipart || entity.kind != Kind::Multipart {
                 path.push(number);
             }

@@ -1,7 +1,7 @@
-//! ENVELOPE, BODY and BODYSTRUCTURE as they stand in a FETCH response (RFC 9051 sections 7.5.2 and 9).
+//! ENVELOPE, BODY and BODYSTRUCTURE as written in a FETCH response (RFC 9051 sections 7.5.2 and 9).
 //!
-//! What is rendered is read by every client, with or without UTF8=ACCEPT: bytes above 127 go into
-//! literals, and so does what quoting cannot hold.
+//! The result is sent to every client, with or without UTF8=ACCEPT: text with bytes above 127, CR
+//! or LF becomes a literal.
 use super::part_table::Kind;
 use crate::message::header::address::{Address, addresses};
 use crate::message::header::values::{Headers, Name};
@@ -9,18 +9,18 @@ use crate::message::mime::{self, ContentType, Parameter};
 use crate::wire::writer::quote;
 use std::io::Write;
 
-/// Bytes of a quoted string; a longer one is a literal, as many clients bound their lines.
+/// Bytes of a quoted string. A longer one becomes a literal, since many clients limit their lines.
 const QUOTED_BYTES: usize = 1000;
 
 fn number(to: &mut Vec<u8>, value: u64) {
-    // Writing to memory does not fail.
+    // Writing to memory cannot fail.
     let _ = write!(to, "{value}");
 }
 
 /// ```abnf
 /// string = quoted / literal
 /// ```
-/// A NUL can stand in neither and is left out.
+/// NUL is left out: neither form can contain it.
 pub(crate) fn string(to: &mut Vec<u8>, text: &[u8]) {
     let text: &[u8] = if memchr::memchr(0, text).is_some() {
         &text
@@ -55,7 +55,7 @@ fn nstring(to: &mut Vec<u8>, text: Option<&[u8]>) {
 /// ```abnf
 /// address = "(" addr-name SP addr-adl SP addr-mailbox SP addr-host ")"
 /// ```
-/// A mailbox without a host has an empty one, for NIL there would begin a group.
+/// A mailbox without a host gets an empty host, since NIL would start a group.
 fn address(to: &mut Vec<u8>, address: &Address) {
     let nil = None;
     let fields = match address {
@@ -128,8 +128,8 @@ pub(crate) fn envelope(headers: &Headers) -> Vec<u8> {
 /// ```abnf
 /// body-fld-param = "(" string SP string *(SP string SP string) ")" / nil
 /// ```
-/// Names in upper case, values as received: the pieces of RFC 2231 are not put together, although
-/// RFC 9051 section 7.5.2 would like it, for clients of `IMAP4rev1` do that themselves.
+/// Names in upper case, values as received. The pieces of RFC 2231 are not joined, although RFC
+/// 9051 section 7.5.2 asks for it: clients of `IMAP4rev1` join them.
 fn parameters(to: &mut Vec<u8>, parameters: &[Parameter]) {
     for (index, (name, value)) in parameters.iter().enumerate() {
         to.push(if index == 0 { b'(' } else { b' ' });
@@ -140,13 +140,12 @@ fn parameters(to: &mut Vec<u8>, parameters: &[Parameter]) {
     to.extend_from_slice(if parameters.is_empty() { b"NIL" } else { b")" });
 }
 
-/// What BODYSTRUCTURE says of one entity, all but what is only known at its end.
+/// BODYSTRUCTURE of one entity, except what is known only at its end.
 #[derive(Default)]
 pub(crate) struct Description {
-    /// Of a leaf or message: `media-basic SP body-fields` up to the encoding. Of a multipart:
-    /// its subtype.
+    /// `media-basic SP body-fields` up to the encoding; the subtype of a multipart.
     fields: Vec<u8>,
-    /// Extension data, a space in front.
+    /// Extension data after a space.
     extension: Vec<u8>,
 }
 
@@ -216,12 +215,12 @@ fn languages(to: &mut Vec<u8>, value: Option<&[u8]>) {
     }
 }
 
-/// One entity, to be rendered behind those before it.
+/// Entity to render.
 pub(crate) struct StructureNode<'a> {
     pub kind: Kind,
     pub depth: usize,
     pub description: &'a Description,
-    /// Of the message whose body this is; else empty.
+    /// ENVELOPE of the message whose body this is; otherwise empty.
     pub envelope: &'a [u8],
     pub media: &'a str,
     pub subtype: &'a str,
@@ -229,12 +228,11 @@ pub(crate) struct StructureNode<'a> {
     pub lines: u64,
 }
 
-/// What the grammar wants of a message that is encoded and cannot be looked into: an envelope
-/// that says nothing, an empty body.
+/// Fields that the grammar requires of an encoded message: an empty envelope and an empty body.
 const OPAQUE_MESSAGE: &[u8] = b" (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL) \
     (\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 0 0) ";
 
-/// BODYSTRUCTURE, or without extension data BODY, of entities in the order of the message.
+/// Render BODYSTRUCTURE, or BODY if not `extended`, from entities in message order.
 ///
 /// ```abnf
 /// body = "(" (body-type-1part / body-type-mpart) ")"

@@ -1,25 +1,25 @@
-//! The metadata: what is known of a message without its bytes.
+//! Stored form of message metadata.
 //!
-//! # Stored form, version 2
+//! # Version 2
 //!
 //! ```text
-//! byte 0      version
-//! bytes 1–4   checksum of all that follows, little-endian
-//! varint       size of the message
-//! byte        1: has Date, 2: has Message-ID, 4: subject is a reply or forward,
-//!              8 16 32 64 128: folded From, To, Cc, Bcc, Subject is cut
-//! [signed × 2] Date: seconds since 1970 UTC, zone in minutes east
-//! chunk        header fields as they stand: varint of the names of which one is lacking, then the
-//!              row of the name and a chunk for each field
-//! excerpt      subject
-//! chunks       ENVELOPE, BODY, BODYSTRUCTURE, preview,
-//!              folded From, To, Cc, Bcc, Subject
-//! excerpts     base subject, its folded form, sort keys: from, to, cc, display from, display to,
-//!              Message-ID
-//! chunks       references, entities, tables of fields
+//! byte 0        version
+//! bytes 1–4     checksum of the rest, little-endian
+//! varint        size of the message
+//! byte          1: has Date, 2: has Message-ID, 4: subject is a reply or forward,
+//!                8 16 32 64 128: folded From, To, Cc, Bcc, Subject is cut
+//! [signed × 2]  Date: seconds since 1970 UTC, zone in minutes east
+//! chunk         header cache: varint of the names with missing fields, then for each field
+//!                the row of its name and a chunk
+//! excerpt       subject
+//! chunks        ENVELOPE, BODY, BODYSTRUCTURE, preview,
+//!                folded From, To, Cc, Bcc, Subject
+//! excerpts      base subject, its folded form, sort keys: from, to, cc, display from, display to,
+//!                Message-ID
+//! chunks        references, entities, field tables
 //! ```
-//! A chunk is a length and bytes; an excerpt is either that, or says where in an earlier chunk
-//! the same bytes stand.
+//! A chunk is a length and bytes. An excerpt is a chunk, or length and offset of the same bytes in
+//! an earlier chunk.
 use std::cell::OnceCell;
 
 use super::codec::{Decoder, Encoder, checksum};
@@ -34,13 +34,13 @@ const VERSION: u8 = 2;
 const HAS_DATE: u8 = 1;
 const HAS_MESSAGE_ID: u8 = 2;
 const IS_REPLY: u8 = 4;
-/// The bit of `Field::From`; the other fields follow.
+/// Bit of `Field::From`; the bits of the other fields follow.
 const CUT: u8 = 8;
 
 const UNREADABLE: Corrupt = Corrupt("message metadata is corrupt");
 const OTHER_VERSION: Corrupt = Corrupt("message metadata is of another version");
 
-/// Bytes of the stored message.
+/// Range of bytes of the stored message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Range {
     /// From 0.
@@ -49,18 +49,18 @@ pub struct Range {
     pub length: u64,
 }
 
-/// By which header text a message is sorted. A key is folded: compare bytes.
+/// Sort criterion with a header text. Keys are folded: compare bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SortKey {
-    /// FROM of RFC 5256 section 3: mailbox of the first address, what stands before the `@`.
+    /// FROM of RFC 5256 section 3: local part of the first address.
     From,
-    /// TO: the same.
+    /// TO of RFC 5256 section 3.
     To,
-    /// CC: the same.
+    /// CC of RFC 5256 section 3.
     Cc,
-    /// DISPLAYFROM of RFC 5957: the first address's display name, else the address.
+    /// DISPLAYFROM of RFC 5957: display name of the first address, otherwise its address.
     DisplayFrom,
-    /// DISPLAYTO: the same.
+    /// DISPLAYTO of RFC 5957.
     DisplayTo,
 }
 
@@ -74,12 +74,12 @@ fn field_index(field: Field) -> usize {
     }
 }
 
-/// What the scanner learnt of a message; the metadata before it is stored.
+/// Metadata before it is stored.
 #[derive(Default)]
 pub(crate) struct NewMetadata<'a> {
     pub size: u64,
     pub sent: Option<(i64, i16)>,
-    /// `HeaderCache::stored`
+    /// Stored form of the header cache.
     pub header_cache: Vec<u8>,
     pub envelope: Vec<u8>,
     pub body: Vec<u8>,
@@ -89,7 +89,7 @@ pub(crate) struct NewMetadata<'a> {
     pub base_subject: String,
     pub base_subject_key: String,
     pub is_reply: bool,
-    /// From, To, Cc, Bcc, Subject, and whether each is whole.
+    /// From, To, Cc, Bcc, Subject; each with whether it is whole.
     pub folded: [(String, bool); 5],
     /// In the order of `SortKey`.
     pub sort_keys: [String; 5],
@@ -100,7 +100,7 @@ pub(crate) struct NewMetadata<'a> {
 }
 
 impl NewMetadata<'_> {
-    /// The stored form.
+    /// Return the stored form.
     pub(crate) fn store(&self) -> Vec<u8> {
         let mut out = Encoder(vec![VERSION, 0, 0, 0, 0]);
         out.number(self.size);
@@ -164,8 +164,8 @@ impl NewMetadata<'_> {
     }
 }
 
-/// A metadata that was opened. Everything in it is looked up, nothing computed; `open` reads it once
-/// from end to end for its checksum.
+/// Metadata as stored, opened for reading. Nothing is computed by its methods; `open` reads it once
+/// from end to end for the checksum.
 #[derive(Clone, Debug)]
 pub struct MessageMetadata<'a> {
     size: u64,
@@ -177,12 +177,12 @@ pub struct MessageMetadata<'a> {
     body: &'a [u8],
     bodystructure: &'a [u8],
     preview: &'a [u8],
-    /// What lists of messages do not show, as stored, and as read when it is asked for.
+    /// Second half, which message lists do not need: as stored, and decoded on first use.
     tail_bytes: &'a [u8],
     tail: OnceCell<Tail<'a>>,
 }
 
-/// The second half of message metadata.
+/// Second half of the metadata.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tail<'a> {
     folded: [&'a [u8]; 5],
@@ -195,27 +195,27 @@ struct Tail<'a> {
     fields: &'a [u8],
 }
 
-/// What `store` wrote was a `str`, and the checksum was right.
+/// Return text: `store` wrote a `str`, and the checksum is right.
 fn text(bytes: &[u8]) -> &str {
     str::from_utf8(bytes).unwrap_or_default()
 }
 
 impl<'a> MessageMetadata<'a> {
-    /// Open what [`Scanner::finish`](crate::message::Scanner::finish) wrote.
+    /// Open the result of [`Scanner::finish`](crate::message::Scanner::finish).
     ///
     /// # Errors
-    /// Another version, a wrong checksum, or contents that were never written like this.
+    /// Another version, a wrong checksum, or contents that `store` does not write.
     pub fn open(stored: &'a [u8]) -> Result<Self, Corrupt> {
         let metadata = Self::open_lazily(stored)?;
         metadata.read_tail().ok_or(UNREADABLE)?;
         Ok(metadata)
     }
 
-    /// As `open`, where many are looked at: whether the second half is as it should be is not
-    /// looked at before it is asked for, and what cannot be read there is then empty.
+    /// As `open`, but decode the second half on first use: cheaper for many messages. A second half
+    /// that cannot be decoded is empty.
     ///
     /// # Errors
-    /// Another version, a wrong checksum, or a first half that was never written like this.
+    /// Another version, a wrong checksum, or a first half that `store` does not write.
     pub fn open_lazily(stored: &'a [u8]) -> Result<Self, Corrupt> {
         let (head, contents) = stored.split_at_checked(5).ok_or(UNREADABLE)?;
         let [VERSION, sum @ ..] = head else {
@@ -227,10 +227,10 @@ impl<'a> MessageMetadata<'a> {
         Self::read(Decoder(contents)).ok_or(UNREADABLE)
     }
 
-    /// Open message metadata that was opened before, without looking at its checksum again.
+    /// Open metadata that passed `open` before, without the checksum.
     ///
     /// # Errors
-    /// As `open`, for what was not.
+    /// As `open`.
     pub fn reopen(stored: &'a [u8]) -> Result<Self, Corrupt> {
         let (_, contents) = stored.split_at_checked(5).ok_or(UNREADABLE)?;
         let metadata = Self::read(Decoder(contents)).ok_or(UNREADABLE)?;
@@ -307,19 +307,19 @@ impl<'a> MessageMetadata<'a> {
         self.size
     }
 
-    /// Bytes of the header, its empty line included.
+    /// Bytes of the header, the empty line included.
     #[must_use]
     pub fn header_size(&self) -> u64 {
         self.root().map_or(0, |root| root.entity.header_length)
     }
 
-    /// ENVELOPE as it stands in a FETCH response, parentheses included. May hold literals.
+    /// ENVELOPE as written in a FETCH response, parentheses included. May contain literals.
     #[must_use]
     pub fn envelope(&self) -> &'a [u8] {
         self.envelope
     }
 
-    /// BODY without a section: the structure without extension data.
+    /// BODY: the structure without extension data.
     #[must_use]
     pub fn body(&self) -> &'a [u8] {
         self.body
@@ -331,44 +331,44 @@ impl<'a> MessageMetadata<'a> {
         self.bodystructure
     }
 
-    /// The beginning of the message's text, at most 200 characters (RFC 8970).
+    /// First characters of the message text, at most 200 (RFC 8970).
     #[must_use]
     pub fn preview(&self) -> &'a str {
         text(self.preview)
     }
 
-    /// Is there a preview? Then there is a body too, for it was taken from there.
+    /// True if there is a preview. Then the message has a body.
     #[must_use]
     pub fn has_preview(&self) -> bool {
         !self.preview.is_empty()
     }
 
-    /// The Date field: seconds since 1970 UTC, and minutes east of UTC of its zone. None where it
-    /// is missing or no date.
+    /// Date field: seconds since 1970 UTC, and the zone in minutes east of UTC. None if it is
+    /// missing or not a date.
     #[must_use]
     pub fn sent(&self) -> Option<(i64, i16)> {
         (self.flags & HAS_DATE != 0).then_some(self.sent)
     }
 
-    /// Subject: unfolded and decoded.
+    /// Subject, unfolded and decoded.
     #[must_use]
     pub fn subject(&self) -> &'a str {
         text(self.subject)
     }
 
-    /// RFC 5256 section 2.1, in the message's own letters; to compare use `base_subject_key`.
+    /// Base subject (RFC 5256 section 2.1) for display; compare with `base_subject_key`.
     #[must_use]
     pub fn base_subject(&self) -> &'a str {
         text(self.tail().base_subject)
     }
 
-    /// The base subject, folded: compare bytes.
+    /// Base subject, folded: compare bytes.
     #[must_use]
     pub fn base_subject_key(&self) -> &'a str {
         text(self.tail().base_subject_key)
     }
 
-    /// The subject says that this is a reply or a forwarded message (RFC 5256 section 2.1).
+    /// True if the subject marks a reply or a forwarded message (RFC 5256 section 2.1).
     #[must_use]
     pub fn is_reply_or_forward(&self) -> bool {
         self.flags & IS_REPLY != 0
@@ -380,8 +380,9 @@ impl<'a> MessageMetadata<'a> {
         (self.flags & HAS_MESSAGE_ID != 0).then_some(self.tail().message_id)
     }
 
-    /// The Message-IDs of References, else the first one of In-Reply-To (RFC 5256 section 3),
-    /// without angle brackets, oldest first, at most [`REFERENCES`](crate::message::limits::REFERENCES).
+    /// Message-IDs of References, otherwise the first one of In-Reply-To (RFC 5256 section 3),
+    /// without angle brackets, oldest first, at most
+    /// [`REFERENCES`](crate::message::limits::REFERENCES).
     #[must_use = "an iterator does nothing by itself"]
     pub fn references(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let mut input = Decoder(self.tail().references);
@@ -395,7 +396,7 @@ impl<'a> MessageMetadata<'a> {
         })
     }
 
-    /// What SORT compares.
+    /// Key that SORT compares.
     #[must_use]
     pub fn sort_key(&self, key: SortKey) -> &'a str {
         let [from, to, cc, display_from, display_to] = self.tail().sort_keys;
@@ -408,8 +409,8 @@ impl<'a> MessageMetadata<'a> {
         })
     }
 
-    /// A header field decoded and folded (see [`fold`](crate::message::text::fold::fold)); several fields of that name are
-    /// joined by a comma. Look for a folded string in it.
+    /// Header field, decoded and folded (see [`fold`](crate::message::text::fold::fold)); several
+    /// fields of the name are joined with a comma. Search it for a folded needle.
     #[must_use]
     pub fn folded(&self, field: Field) -> &'a str {
         let folded = self.tail().folded;
@@ -418,15 +419,15 @@ impl<'a> MessageMetadata<'a> {
             .map_or("", |bytes| text(bytes))
     }
 
-    /// False where `folded` was cut at [`FOLDED_BYTES`](crate::message::limits::FOLDED_BYTES): what is not
-    /// found in it may still be in the message.
+    /// False if `folded` was cut at [`FOLDED_BYTES`](crate::message::limits::FOLDED_BYTES): a
+    /// needle that is not found there may still be in the message.
     #[must_use]
     pub fn folded_is_whole(&self, field: Field) -> bool {
         self.flags & CUT << field_index(field) == 0
     }
 
-    /// Which bytes `BODY[…]` names (RFC 9051 section 6.4.5.1), or None where there is no such
-    /// part. `HeaderFields` and `HeaderFieldsNot` give the whole header.
+    /// Range of `BODY[…]` (RFC 9051 section 6.4.5.1); None if there is no such part. `HeaderFields`
+    /// and `HeaderFieldsNot` give the whole header.
     #[must_use]
     pub fn locate(&self, part: &[u32], text: &SectionText) -> Option<Range> {
         let whole = Range {
@@ -471,8 +472,8 @@ impl<'a> MessageMetadata<'a> {
         Some(range)
     }
 
-    /// The body of a message, and the index of its table of fields: of this one for an empty
-    /// path, else of the one that the part is.
+    /// Return the body of a message and the index of its field table: of this message for an empty
+    /// path, otherwise of the message in that part.
     fn message(&self, part: &[u32]) -> Option<(Entity<'a>, usize)> {
         let root = self.root()?;
         if part.is_empty() {
@@ -482,25 +483,24 @@ impl<'a> MessageMetadata<'a> {
         Some((at.inner()?.entity, at.fields_of_inner()))
     }
 
-    /// The fields of a message's header in their order, for an empty path; of the message that a
-    /// part is otherwise. None where the part is no message. One tail the other they are the
-    /// header without its [`empty_line`](Self::empty_line).
+    /// Fields of a header in their order: of this message for an empty path, otherwise of the
+    /// message in that part. None if the part is not a message. The fields are adjacent and
+    /// followed by the [`empty_line`](Self::empty_line).
     #[must_use]
     pub fn header_fields(&self, part: &[u32]) -> Option<HeaderFields<'a>> {
         let (inner, index) = self.message(part)?;
         HeaderFields::new(self.tail().fields, index, inner.header)
     }
 
-    /// The fields of some names in the message's header, as they stand there, in its order, with
-    /// their line ends: the bytes that [`header_fields`](Self::header_fields) says where to find.
-    /// None where not all of them are in the metadata.
+    /// Fields of some names as received, line ends included, in the order of the header: the bytes
+    /// at the ranges of [`header_fields`](Self::header_fields). None if one of them is not cached.
     #[must_use]
     pub fn cached_fields(&self, names: CachedNames) -> Option<CachedFields<'a>> {
         CachedFields::new(self.header_cache, names)
     }
 
-    /// The empty line that ends the header of a message or of a message inside it; its length is
-    /// 2 for CRLF, 1 for a bare LF, and 0 where the header ends without one.
+    /// Empty line that ends the header of this message or of an embedded one. Its length is 2 for
+    /// CRLF, 1 for a bare LF, and 0 if the header has no empty line.
     #[must_use]
     pub fn empty_line(&self, part: &[u32]) -> Option<Range> {
         let (inner, _) = self.message(part)?;
@@ -511,13 +511,13 @@ impl<'a> MessageMetadata<'a> {
         })
     }
 
-    /// The parts that hold no others, in the order of the message.
+    /// Leaf parts in message order.
     #[must_use = "an iterator does nothing by itself"]
     pub fn leaf_parts(&self) -> LeafParts<'a> {
         LeafParts::new(self.tail().entities)
     }
 
-    /// One part, a leaf or not; the whole message for an empty path. None where there is none.
+    /// One part; the whole message for an empty path. None if there is no such part.
     #[must_use]
     pub fn part(&self, path: &[u32]) -> Option<Part<'a>> {
         if path.is_empty() {
@@ -540,7 +540,7 @@ impl<'a> MessageMetadata<'a> {
         Entities::new(self.tail().entities)
     }
 
-    /// How many leaves there are.
+    /// Number of leaf parts.
     #[must_use]
     pub fn part_count(&self) -> usize {
         self.leaf_parts().count()

@@ -1,6 +1,7 @@
-//! A strict reader of ENVELOPE and BODYSTRUCTURE: what it refuses, some client would not understand.
+//! Strict reader of ENVELOPE and BODYSTRUCTURE, for tests: it refuses what some client would not
+//! understand.
 
-/// A value of IMAP's data formats (RFC 9051 section 4), read strictly.
+/// Value of IMAP's data formats (RFC 9051 section 4).
 #[derive(Debug, PartialEq, Eq)]
 pub enum Value {
     /// `NIL`
@@ -9,12 +10,12 @@ pub enum Value {
     String(Vec<u8>),
     /// Digits.
     Number(u64),
-    /// In parentheses; with each element, whether a space stands before it.
+    /// Parenthesized list; each element with whether a space precedes it.
     List(Vec<(bool, Value)>),
 }
 
 impl Value {
-    /// Read one value; None where `text` is not exactly one.
+    /// Read one value; None if `text` is anything else.
     #[must_use]
     pub fn read(text: &[u8]) -> Option<Value> {
         let mut open: Vec<(bool, Vec<(bool, Value)>)> = Vec::new();
@@ -110,7 +111,7 @@ impl Value {
     }
 }
 
-/// Elements, all but the first with a space in front.
+/// Return the elements if exactly one space separates them.
 fn spaced(list: &[(bool, Value)]) -> Option<Vec<&Value>> {
     let is_spaced = list
         .iter()
@@ -119,7 +120,7 @@ fn spaced(list: &[(bool, Value)]) -> Option<Vec<&Value>> {
     is_spaced.then(|| list.iter().map(|(_, value)| value).collect())
 }
 
-/// Elements directly one behind the other.
+/// True if no space separates the elements.
 fn unspaced(list: &[(bool, Value)]) -> bool {
     list.iter().all(|(spaced, _)| !spaced)
 }
@@ -128,12 +129,12 @@ fn is_address(value: &Value) -> bool {
     let fields = value.list().and_then(spaced);
     matches!(fields.as_deref(), Some([name, route, mailbox, host])
         if [name, route, mailbox, host].iter().all(|field| field.is_nstring())
-        // NIL as a host marks a group, NIL as a mailbox its end.
+        // NIL as host starts a group; NIL as mailbox ends it.
         && (!matches!(host, Value::Nil) || (**name == Value::Nil && **route == Value::Nil))
         && (!matches!(mailbox, Value::Nil) || **host == Value::Nil))
 }
 
-/// The groups of a list are opened and closed in turn.
+/// True if groups open and close in turn.
 fn is_address_list(value: &Value) -> bool {
     let Value::List(list) = value else {
         return *value == Value::Nil;
@@ -153,7 +154,7 @@ fn is_address_list(value: &Value) -> bool {
     is_right && !in_group
 }
 
-/// `envelope` of RFC 9051 section 9.
+/// True for `envelope` of RFC 9051 section 9.
 #[must_use]
 pub fn is_envelope(value: &Value) -> bool {
     let fields = value.list().and_then(spaced);
@@ -186,7 +187,7 @@ fn is_language(value: &Value) -> bool {
     !list.is_empty() && spaced(list).is_some_and(|list| list.iter().all(|value| value.is_string()))
 }
 
-/// Extension data behind an element of the given kind.
+/// True for extension data after an element of the given kind.
 fn is_extension(first: impl Fn(&Value) -> bool, values: &[&Value], extended: bool) -> bool {
     match values {
         [] => !extended,
@@ -201,8 +202,8 @@ fn is_extension(first: impl Fn(&Value) -> bool, values: &[&Value], extended: boo
     }
 }
 
-/// Read `body` of RFC 9051 section 9: the bytes of each leaf, and of each message with its
-/// envelope; or None where it is none. A leaf that is an encoded message counts once.
+/// Read `body` of RFC 9051 section 9; return the size of each leaf, and of each embedded message.
+/// None if the value is not grammatical. A leaf that is an encoded message counts once.
 #[must_use]
 pub fn body_sizes(value: &Value, extended: bool) -> Option<Vec<u64>> {
     let mut sizes = Vec::new();

@@ -1,12 +1,12 @@
-//! Values of the MIME header fields (RFC 2045 section 5, RFC 2183, RFC 2231), read leniently.
+//! Lenient parsers of the MIME header fields (RFC 2045 section 5, RFC 2183, RFC 2231).
 use crate::message::header::encoded_words::unescape;
 use crate::message::header::lexer::{Lexer, is_blank};
 use crate::message::limits::{BOUNDARY_BYTES, PARAMETERS};
 
-/// A parameter as received, except that a quoted value has lost its quotes.
+/// Parameter as received; a quoted value is unquoted.
 pub(crate) type Parameter = (Vec<u8>, Vec<u8>);
 
-/// Content-Type.
+/// Value of Content-Type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ContentType {
     /// Lower case.
@@ -29,7 +29,7 @@ impl ContentType {
         }
     }
 
-    /// What RFC 2045 section 5.2 takes for granted.
+    /// Return the default of RFC 2045 section 5.2.
     pub(crate) fn plain() -> Self {
         Self {
             parameters: vec![(b"CHARSET".into(), b"US-ASCII".into())],
@@ -37,7 +37,7 @@ impl ContentType {
         }
     }
 
-    /// None where there is no type in it, or no subtype. `text` alone is text/plain.
+    /// Parse a value; None without type or subtype. `text` alone is text/plain.
     pub(crate) fn parse(value: &[u8]) -> Option<Self> {
         let mut lexer = Lexer::new(value);
         lexer.skip_cfws();
@@ -67,7 +67,7 @@ impl ContentType {
         self.media == media && self.subtype == subtype
     }
 
-    /// What delimits the parts; None where it is missing or no line could be told by it.
+    /// Return the boundary; None if it is missing, empty or too long.
     pub(crate) fn boundary(&self) -> Option<Vec<u8>> {
         let boundary = parameter(&self.parameters, b"boundary")?;
         let boundary = boundary.trim_ascii_end();
@@ -76,7 +76,7 @@ impl ContentType {
             .then(|| boundary.to_vec())
     }
 
-    /// Lower case; empty where none is named.
+    /// Return the charset in lower case; empty if not given.
     pub(crate) fn charset(&self) -> String {
         lower(
             parameter(&self.parameters, b"charset")
@@ -89,7 +89,7 @@ impl ContentType {
 /// ```abnf
 /// *(";" parameter)        parameter = attribute "=" value
 /// ```
-/// A value that is no token goes on to the next `;`.
+/// A value that is not a token extends to the next `;`.
 fn parameters(lexer: &mut Lexer<'_>) -> Vec<Parameter> {
     let mut found = Vec::new();
     while found.len() < PARAMETERS {
@@ -114,7 +114,7 @@ fn parameters(lexer: &mut Lexer<'_>) -> Vec<Parameter> {
     found
 }
 
-/// Up to `;`, or to a comment behind white space, without white space at its end.
+/// Read up to `;`, or up to a comment after white space; trim white space at the end.
 fn unquoted(lexer: &mut Lexer<'_>) -> Vec<u8> {
     let mut value = Vec::new();
     loop {
@@ -127,8 +127,8 @@ fn unquoted(lexer: &mut Lexer<'_>) -> Vec<u8> {
     }
 }
 
-/// The value of a parameter: the first of that name, else what RFC 2231 cut into pieces or marked
-/// with a charset, put together.
+/// Return the value of a parameter: the first of that name, otherwise the pieces of RFC 2231 joined
+/// and decoded.
 pub(crate) fn parameter(parameters: &[Parameter], name: &[u8]) -> Option<Vec<u8>> {
     if let Some((_, value)) = parameters
         .iter()
@@ -162,7 +162,7 @@ pub(crate) fn parameter(parameters: &[Parameter], name: &[u8]) -> Option<Vec<u8>
     joined
 }
 
-/// The text after `charset'language'`.
+/// Return the text after `charset'language'`.
 fn after_language(value: &[u8]) -> &[u8] {
     value
         .splitn(3, |byte| *byte == b'\'')
@@ -170,7 +170,7 @@ fn after_language(value: &[u8]) -> &[u8] {
         .unwrap_or(value)
 }
 
-/// Content-Disposition: what to do, and its parameters. None where it says nothing.
+/// Parse Content-Disposition: type and parameters. None without a type.
 pub(crate) fn disposition(value: &[u8]) -> Option<(Vec<u8>, Vec<Parameter>)> {
     let mut lexer = Lexer::new(value);
     lexer.skip_cfws();
@@ -178,7 +178,8 @@ pub(crate) fn disposition(value: &[u8]) -> Option<(Vec<u8>, Vec<Parameter>)> {
     (!kind.is_empty()).then(|| (kind, parameters(&mut lexer)))
 }
 
-/// Content-Transfer-Encoding, in upper case, and its number ([`Part::encoding`](crate::message::Part)).
+/// Parse Content-Transfer-Encoding: its name in upper case, and its number as in
+/// [`Part::encoding`](crate::message::Part).
 pub(crate) fn transfer_encoding(value: &[u8]) -> (Vec<u8>, i8) {
     let mut lexer = Lexer::new(value);
     lexer.skip_cfws();

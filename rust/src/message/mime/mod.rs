@@ -1,7 +1,7 @@
 //! MIME: values of the Content-* header fields, and the transfer encodings.
 //!
-//! Splitting a message into parts is done by [`scanner`](super::scanner); charsets are in
-//! [`text`](super::text).
+//! Not here: splitting a message into parts ([`scanner`](super::scanner)) and charsets
+//! ([`text`](super::text)).
 
 mod fields;
 pub(crate) mod transfer;

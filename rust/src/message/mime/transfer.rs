@@ -1,21 +1,21 @@
-//! Content-Transfer-Encoding undone (RFC 2045 section 6), in portions and without errors.
+//! Decoders of Content-Transfer-Encoding (RFC 2045 section 6): incremental, and without errors.
 
-/// White space that is held back until it is known whether a line ends behind it, in bytes.
-/// RFC 2045 section 6.7 allows lines of 76.
+/// Maximum bytes of white space held back until it is known whether a line ends after it. RFC 2045
+/// section 6.7 allows lines of 76.
 const HELD_BYTES: usize = 998;
 
-/// Undoes a transfer encoding.
+/// Incremental decoder of a transfer encoding.
 pub enum TransferDecoder {
-    /// 7bit, 8bit, binary, and what is not known: bytes as they are.
+    /// 7bit, 8bit, binary and unknown encodings: bytes are unchanged.
     Identity,
-    /// base64: what is not in the alphabet is passed over.
+    /// base64: bytes outside of the alphabet are skipped.
     Base64(Base64),
-    /// quoted-printable: what is no valid escape is kept as it is.
+    /// quoted-printable: invalid escapes are unchanged.
     QuotedPrintable(QuotedPrintable),
 }
 
 impl TransferDecoder {
-    /// For [`Part::encoding`](crate::message::Part::encoding).
+    /// Create the decoder for a [`Part::encoding`](crate::message::Part::encoding).
     #[must_use]
     pub fn new(encoding: i8) -> Self {
         match encoding {
@@ -25,7 +25,7 @@ impl TransferDecoder {
         }
     }
 
-    /// Append what the next bytes decode to.
+    /// Append the decoded form of the next bytes.
     pub fn feed(&mut self, bytes: &[u8], to: &mut Vec<u8>) {
         match self {
             Self::Identity => to.extend_from_slice(bytes),
@@ -34,7 +34,7 @@ impl TransferDecoder {
         }
     }
 
-    /// Append what was held back: there is no more to come. The decoder begins anew.
+    /// Append what is held back, and reset the decoder.
     pub fn finish(&mut self, to: &mut Vec<u8>) {
         match self {
             Self::Identity => {}
@@ -44,18 +44,18 @@ impl TransferDecoder {
     }
 }
 
-/// Undoes base64.
+/// Incremental decoder of base64.
 #[derive(Default)]
 pub struct Base64 {
-    /// The digits of an unfinished group, six bits each.
+    /// Digits of an incomplete group, six bits each.
     bits: u32,
     digits: u8,
 }
 
-/// A line has 76 digits (RFC 2045 section 6.8), and some have more.
+/// Bytes decoded per step. A line has 76 digits (RFC 2045 section 6.8); some programs write more.
 const LINE_BYTES: usize = 128;
 
-/// No digit of base64.
+/// Value of a byte that is not a base64 digit.
 const NONE: u8 = 64;
 
 const VALUES: [u8; 256] = {
@@ -77,7 +77,7 @@ fn value(byte: u8) -> u8 {
 }
 
 impl Base64 {
-    /// Append what the next bytes decode to.
+    /// Append the decoded form of the next bytes.
     pub fn feed(&mut self, bytes: &[u8], to: &mut Vec<u8>) {
         to.reserve(bytes.len() / 4 * 3 + 3);
         let mut rest = bytes;
@@ -105,20 +105,20 @@ impl Base64 {
         }
     }
 
-    /// Append what an unfinished group holds.
+    /// Append the bytes of an incomplete group, and reset the decoder.
     pub fn finish(&mut self, to: &mut Vec<u8>) {
         let [_, _, high, low] = (self.bits >> if self.digits == 3 { 2 } else { 4 }).to_be_bytes();
         match self.digits {
             2 => to.push(low),
             3 => to.extend_from_slice(&[high, low]),
-            _ => {} // one digit alone is six bits of nothing
+            _ => {} // a single digit is less than a byte
         }
         *self = Self::default();
     }
 }
 
-/// Append what the groups of four digits at the beginning decode to; return what is behind them.
-/// At most a line is looked at.
+/// Append the decoded form of the groups of four digits at the start; return the rest. Reads at
+/// most one line.
 fn whole_groups<'a>(bytes: &'a [u8], to: &mut Vec<u8>) -> &'a [u8] {
     let line = bytes.get(..LINE_BYTES).unwrap_or(bytes);
     let length = memchr::memchr(b'\r', line).unwrap_or(line.len());
@@ -133,7 +133,7 @@ fn whole_groups<'a>(bytes: &'a [u8], to: &mut Vec<u8>) -> &'a [u8] {
     let mut done = 0;
     for (group, place) in groups.iter().zip(room) {
         let digits = group.map(value);
-        // None of them is NONE, which is the only value with that bit.
+        // Only `NONE` has this bit.
         if digits.iter().fold(0, |all, digit| all | digit) & NONE != 0 {
             break;
         }
@@ -146,22 +146,22 @@ fn whole_groups<'a>(bytes: &'a [u8], to: &mut Vec<u8>) -> &'a [u8] {
     bytes.get(4 * done..).unwrap_or_default()
 }
 
-/// Undoes quoted-printable.
+/// Incremental decoder of quoted-printable.
 #[derive(Default)]
 pub struct QuotedPrintable {
-    /// White space and the beginning of escapes whose meaning is still open.
+    /// White space and incomplete escapes.
     held: Vec<u8>,
 }
 
-/// What stands behind a `=`.
+/// Meaning of the bytes after a `=`.
 enum Escape {
     /// Two digits.
     Byte(u8),
-    /// A line end after so many bytes: a soft line break.
+    /// Soft line break of this length.
     Soft(usize),
-    /// Neither.
+    /// Not an escape.
     Nothing,
-    /// More bytes are needed to tell.
+    /// Incomplete.
     Open,
 }
 
@@ -193,14 +193,14 @@ fn escape(tail: &[u8]) -> Escape {
     }
 }
 
-/// How many bytes of white space stand at the end; `at_most` of them count.
+/// Count the bytes of white space at the end, up to `at_most`.
 fn blanks_at_end(bytes: &[u8], at_most: usize) -> usize {
     let blank = |byte: &&u8| matches!(byte, b' ' | b'\t');
     bytes.iter().rev().take(at_most).take_while(blank).count()
 }
 
 impl QuotedPrintable {
-    /// Append what the next bytes decode to.
+    /// Append the decoded form of the next bytes.
     pub fn feed(&mut self, bytes: &[u8], to: &mut Vec<u8>) {
         if self.held.is_empty() {
             self.held = decode_quoted(bytes, to).to_vec();
@@ -211,8 +211,8 @@ impl QuotedPrintable {
         }
     }
 
-    /// Append what was held back. White space at the end of a line is not part of the text
-    /// (RFC 2045 section 6.7, rule 3), nor is a last `=`.
+    /// Append what is held back. White space at the end of a line is not part of the text (RFC 2045
+    /// section 6.7, rule 3), and neither is a final `=`.
     pub fn finish(&mut self, to: &mut Vec<u8>) {
         let held = std::mem::take(&mut self.held);
         match held.split_first() {
@@ -220,13 +220,13 @@ impl QuotedPrintable {
                 to.extend_from_slice(&held);
             }
             Some((b'=', _)) | None => {}
-            Some(_) if held.ends_with(b"\r") => to.extend_from_slice(&held), // no line end
+            Some(_) if held.ends_with(b"\r") => to.extend_from_slice(&held), // not a line end
             Some(_) => {}
         }
     }
 }
 
-/// Append what is decided; return what is not, at most about [`HELD_BYTES`].
+/// Append what is decided; return the rest, about [`HELD_BYTES`] at most.
 fn decode_quoted<'a>(bytes: &'a [u8], to: &mut Vec<u8>) -> &'a [u8] {
     let mut rest = bytes;
     while let Some(at) = memchr::memchr2(b'=', b'\n', rest) {

@@ -1,4 +1,4 @@
-//! The beginning of the text is kept for the preview.
+//! Capture of the first bytes of text, for the preview.
 use super::Scanner;
 use crate::message::header::values::{Headers, Name};
 use crate::message::limits::PREVIEW_BYTES;
@@ -53,7 +53,7 @@ impl Scanner {
         }
     }
 
-    /// The captured part may have ended; the delimiter that ended it was captured too.
+    /// End the capture if it is of this entity; the captured delimiter is cut off.
     pub(super) fn end_capture(&mut self, index: usize, length: u64) {
         for capture in [&mut self.plain, &mut self.html].into_iter().flatten() {
             if capture.index == index {

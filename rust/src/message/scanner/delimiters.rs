@@ -1,4 +1,4 @@
-//! Which lines are delimiters, and what they end.
+//! Delimiter lines, and the entities that they end.
 use super::{MessageLine, Scanner};
 use crate::message::header::values::Headers;
 use crate::message::limits::{FIELD_BYTES, PARTS};
@@ -10,9 +10,9 @@ use crate::message::mime::ContentType;
 impl Scanner {
     /// ```abnf
     /// delimiter       = CRLF dash-boundary
-    /// close-delimiter = delimiter "--"          ; and white space behind either
+    /// close-delimiter = delimiter "--"          ; either followed by white space
     /// ```
-    /// True if the line is one (RFC 2046 section 5.1.1).
+    /// Process the line if it is a delimiter (RFC 2046 section 5.1.1); return whether it is.
     pub(super) fn delimiter(&mut self, line: &MessageLine<'_>) -> bool {
         let is_short = line.length <= FIELD_BYTES as u64;
         if self.boundaries.is_empty() || !is_short || !line.rest_is_blank {
@@ -33,7 +33,7 @@ impl Scanner {
             return false;
         };
         if !closes && (self.entities.len() >= PARTS || self.budget.is_spent()) {
-            self.boundaries.clear(); // the rest is the last part's
+            self.boundaries.clear(); // the rest belongs to the last part
             return false;
         }
         self.end_open_headers();
@@ -51,7 +51,7 @@ impl Scanner {
         true
     }
 
-    /// End all that is open deeper than the first `keep` levels.
+    /// Close all entities except the first `keep` levels.
     pub(super) fn close_down_to(&mut self, keep: usize, end: u64, lines: u64) {
         while self.open.len() > keep {
             let level = self.open.len() - 1;
@@ -60,7 +60,7 @@ impl Scanner {
             let body_length = end - open.body;
             let body_lines = lines - open.lines_before;
             if open.kind == Kind::Multipart && !open.has_children {
-                // The grammar wants a part, and people want to see what is there.
+                // The grammar requires a part, and clients should display the content.
                 self.entities.push(ScannedEntity {
                     kind: Kind::Leaf,
                     depth: level + 1,
@@ -89,7 +89,7 @@ impl Scanner {
         }
     }
 
-    /// No line delimits the parts of that multipart any more.
+    /// Stop looking for delimiters of that multipart.
     fn stop_looking(&mut self, level: usize) {
         let Some(open) = self.open.get_mut(level) else {
             return;

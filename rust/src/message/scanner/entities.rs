@@ -1,4 +1,4 @@
-//! Where entities begin, and what they turn out to be.
+//! Start and classification of entities.
 use super::Scanner;
 use super::fields::{OpenField, OpenHeader};
 use crate::message::header::values::{Headers, Name};
@@ -9,13 +9,13 @@ use crate::message::metadata::part_table::Kind;
 use crate::message::metadata::render::{self, Description};
 use crate::message::mime::{self, ContentType};
 
-/// An entity whose end was not yet seen.
+/// Entity whose end is not yet known.
 pub(super) struct OpenEntity {
     pub(super) index: usize,
     pub(super) kind: Kind,
-    /// In `Scanner::boundaries`, while delimiters are looked for.
+    /// Key in `Scanner::boundaries`, while delimiters are looked for.
     pub(super) boundary: Option<Vec<u8>>,
-    /// Which open entity had the same boundary.
+    /// Open entity of the same boundary, which this one hides.
     pub(super) shadowed: Option<usize>,
     pub(super) is_digest: bool,
     pub(super) has_children: bool,
@@ -55,7 +55,7 @@ impl Scanner {
         });
     }
 
-    /// The header ends; its entity's body begins at `body`.
+    /// End the header; the body of its entity starts at `body`.
     pub(super) fn end_header(&mut self, body: u64, empty_line: u8) {
         self.end_field();
         let Some(header) = self.header.take() else {
@@ -120,14 +120,14 @@ impl Scanner {
         }
     }
 
-    /// A message's header may end at once, and that of the message inside it.
+    /// End the header of a message, and then that of the message inside it.
     pub(super) fn end_open_headers(&mut self) {
         while self.header.is_some() {
             self.end_header(self.offset, 0);
         }
     }
 
-    /// Content-Type, and the transfer encoding by name and number.
+    /// Return Content-Type, and the transfer encoding by name and number.
     fn content(&self, values: &Headers) -> (ContentType, Vec<u8>, i8) {
         let in_digest = self.open.last().is_some_and(|parent| parent.is_digest);
         let content = match values.get(Name::ContentType) {
@@ -143,7 +143,7 @@ impl Scanner {
     }
 }
 
-/// What an entity of that type is here, what it is called then, and its boundary.
+/// Return the kind of an entity, its effective type, and its boundary.
 fn classify(
     content: ContentType,
     encoding: i8,

@@ -1,34 +1,34 @@
-//! Lines of a header become fields.
+//! Header lines, and the fields that they form.
 use super::{MessageLine, Scanner};
 use crate::message::header::values::{Headers, Name};
 use crate::message::limits::{ALL_FIELDS, CACHED_FIELD_BYTES, FIELD_BYTES, FIELDS};
 use crate::message::metadata::field_table::FieldTable;
 use crate::message::metadata::header_cache::CachedNames;
 
-/// A header being read.
+/// Header being read.
 pub(super) struct OpenHeader {
     pub(super) index: usize,
     pub(super) start: u64,
     pub(super) values: Box<Headers>,
-    /// Of a message, not of a part.
+    /// Only for messages, not for parts.
     pub(super) table: Option<FieldTable>,
     pub(super) is_first_line: bool,
-    /// Past the bounds: the rest is one field without a name.
+    /// Past the limits: the rest is one field without a name.
     pub(super) is_full: bool,
     pub(super) fields: usize,
     pub(super) field: OpenField,
 }
 
-/// A field being read.
+/// Field being read.
 #[derive(Default)]
 pub(super) struct OpenField {
     pub(super) name: Vec<u8>,
     pub(super) wanted: Option<Name>,
-    /// After the colon, without line ends.
+    /// Text after the colon, without line ends.
     pub(super) value: Vec<u8>,
-    /// Its name, where the metadata keeps the field as it stands.
+    /// Name, if the header cache stores fields of that name.
     pub(super) cached: Option<CachedNames>,
-    /// As it stands; lines that are too long are not in it.
+    /// Field as received, without lines that are too long.
     pub(super) bytes: Vec<u8>,
     pub(super) length: u64,
 }
@@ -80,7 +80,7 @@ impl Scanner {
         }
     }
 
-    /// The field being read ended.
+    /// Finish the current field.
     pub(super) fn end_field(&mut self) {
         let Some(header) = &mut self.header else {
             return;
@@ -107,7 +107,7 @@ impl Scanner {
         } else {
             header.fields += 1;
             self.all_fields += 1;
-            // One more, without a name, takes all that follows.
+            // One more field, without a name, takes the rest of the header.
             header.is_full = header.fields > FIELDS || self.all_fields > ALL_FIELDS;
             table.push(if header.is_full { b"" } else { &name }, length);
             if let Some(name) = cached

@@ -1,20 +1,21 @@
-//! One pass over a message, in any portions, with bounded memory.
+//! Scanner: one pass over a message, in pieces of any size, with bounded memory.
 //!
-//! The message is read line by line; a line ends with LF, a CR before it belongs to the end. A CR
-//! alone is a byte like others. Of a line no more is kept than tells whether it is a
-//! delimiter, and of a header field no more than [`FIELD_BYTES`].
+//! The message is read line by line. A line ends with LF; a CR before it belongs to the line end,
+//! any other CR is ordinary. Of a line the scanner keeps as much as is needed to recognise a
+//! delimiter, and of a header field at most [`FIELD_BYTES`]. Cost is linear in the size of the
+//! message.
 //!
-//! Where MIME does not say, or a message does not keep to it:
+//! Where MIME is silent or a message breaks its rules:
 //!
-//! * A line in a header that is no field is a field without a name, and the header goes on. Where
-//!   the very first line is none, there is no header (a `From ` line of mbox excepted).
-//! * Without a Content-Type, or with one that cannot be read, a part is text/plain in US-ASCII; in
-//!   multipart/digest without one it is message/rfc822.
+//! * A header line that is not a field counts as a field without a name. If the first line is not
+//!   a field, there is no header (except for the `From ` line of mbox).
+//! * A part without a valid Content-Type is text/plain in US-ASCII; in multipart/digest, a part
+//!   without Content-Type is message/rfc822.
 //! * A multipart without a usable boundary is text/plain.
-//! * A multipart in which no delimiter stands has one part, which is text/plain and all of it.
-//! * A delimiter belongs to the innermost multipart of that boundary. It closes all that is open
-//!   inside; what is still open in the end ends there.
-//! * A message inside is looked into unless it is encoded.
+//! * A multipart without any delimiter has one part, which is text/plain and all of its body.
+//! * A delimiter belongs to the innermost multipart of that boundary, and closes all entities
+//!   inside it. Entities still open at the end of the message end there.
+//! * An embedded message is scanned as well, unless it is encoded.
 mod capture;
 mod delimiters;
 mod entities;
@@ -29,22 +30,22 @@ use entities::OpenEntity;
 use fields::OpenHeader;
 use std::collections::HashMap;
 
-/// Bytes of a line that tell whether it is a delimiter: `--`, boundary, `--`.
+/// Bytes of a line that can be a delimiter: `--`, boundary, `--`.
 const DELIMITER_BYTES: usize = BOUNDARY_BYTES + 4;
 
-/// A line that is whole.
+/// Complete line.
 struct MessageLine<'a> {
-    /// Its beginning, without the line end.
+    /// First bytes, without the line end.
     head: &'a [u8],
-    /// Bytes, with the line end.
+    /// Bytes, line end included.
     length: u64,
-    /// Bytes of the line end: 2, 1, or 0 where the message ends without one.
+    /// Bytes of the line end: 2, 1, or 0 at the end of the message.
     end: u8,
-    /// There is nothing but white space behind `head`.
+    /// Only white space follows `head`.
     rest_is_blank: bool,
 }
 
-/// A line of which only a part was fed.
+/// Line of which a part was fed.
 #[derive(Default)]
 struct PartialLine {
     head: Vec<u8>,
@@ -53,20 +54,21 @@ struct PartialLine {
     last: u8,
 }
 
-/// Scans a message as it arrives and keeps what [`MessageMetadata`](crate::message::MessageMetadata) can be asked.
+/// Scans a message as it arrives; the result is its
+/// [`MessageMetadata`](crate::message::MessageMetadata).
 pub struct Scanner {
-    /// Where the current line begins.
+    /// Offset of the current line.
     offset: u64,
     /// Line ends before it.
     lines: u64,
-    /// Bytes of the line end directly before it.
+    /// Bytes of the line end before it.
     previous_end: u8,
     partial: PartialLine,
     header: Option<OpenHeader>,
     entities: Vec<ScannedEntity>,
     /// Outermost first.
     open: Vec<OpenEntity>,
-    /// Boundary → which open multipart.
+    /// Boundary → level of the open multipart.
     boundaries: HashMap<Vec<u8>, usize>,
     budget: Budget,
     all_fields: usize,
@@ -75,7 +77,7 @@ pub struct Scanner {
     root: Option<Box<Headers>>,
     plain: Option<Capture>,
     html: Option<Capture>,
-    /// Entity whose body is being captured, and whether as HTML.
+    /// Some while a body is captured; true for HTML.
     capturing: Option<bool>,
 }
 
@@ -86,7 +88,7 @@ impl Default for Scanner {
 }
 
 impl Scanner {
-    /// A scanner before the first byte.
+    /// Create a scanner.
     #[must_use]
     pub fn new() -> Self {
         let mut scanner = Self {
@@ -111,7 +113,7 @@ impl Scanner {
         scanner
     }
 
-    /// The next bytes of the message, in any portions.
+    /// Feed the next bytes of the message.
     pub fn feed(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -141,7 +143,7 @@ impl Scanner {
         }
     }
 
-    /// The message has ended: its metadata, as stored.
+    /// Finish the message; return its metadata as stored.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
         if self.partial.length > 0 {
@@ -164,7 +166,7 @@ impl Scanner {
         build(message, captures).store()
     }
 
-    /// Keep a part of a line that is not whole.
+    /// Keep a part of an incomplete line.
     fn hold(&mut self, piece: &[u8]) {
         let partial = &mut self.partial;
         if partial.length == 0 {
@@ -188,7 +190,7 @@ impl Scanner {
         }
     }
 
-    /// The held line is whole.
+    /// Process the held line, which is complete.
     fn end_partial(&mut self, has_end: bool) {
         let partial = std::mem::take(&mut self.partial);
         let end = match (has_end, partial.last) {
@@ -217,7 +219,7 @@ impl Scanner {
         self.previous_end = line.end;
     }
 
-    /// How much of the current line is kept.
+    /// Capacity of the buffer for the current line.
     #[cfg(test)]
     pub(crate) fn held_bytes(&self) -> usize {
         self.partial.head.capacity()

@@ -1,8 +1,8 @@
-//! SEARCH BODY, TEXT and HEADER over the bytes of a message, range by range.
+//! Matchers for SEARCH BODY, TEXT and HEADER, fed with the bytes of a message.
 //!
-//! A matcher says which bytes of the message it wants next and is fed them; it remembers no more
-//! than one header field and what of a text may begin a match. Needles are folded
-//! (see [`fold`](crate::message::text::fold::fold)), as is the text they are looked for in.
+//! A matcher names the next range of the message that it needs. It holds at most one header field
+//! and the end of a text that may start a match. Needles and text are folded, see
+//! [`fold`](crate::message::text::fold::fold).
 use crate::message::header::encoded_words::decode_header;
 use crate::message::limits::FIELD_BYTES;
 use crate::message::metadata::part_table::Kind;
@@ -14,37 +14,37 @@ use memchr::memmem::Finder;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// The most bytes that are wanted at once, so that nobody has to hold a whole attachment.
+/// Maximum bytes requested at once, so that no caller has to hold a whole attachment.
 pub const WANTED_BYTES: u64 = 256 * 1024;
 
-/// Bytes that are decoded at once: they and what they become stay in the processor's cache.
+/// Bytes decoded at once: they and their decoded form fit into the processor's cache.
 const PIECE_BYTES: usize = 32 * 1024;
 
-/// A whole header field as it stands in a message, as SEARCH sees it: name and value, encoded
-/// words decoded, white space runs as one space, folded.
+/// Return a whole header field as SEARCH compares it: name and value, encoded words decoded, white
+/// space collapsed, folded.
 #[must_use]
 pub fn field_text(field: &[u8]) -> String {
     fold(&collapse(&decode_header(field)))
 }
 
-/// The same without the name.
+/// Return the same without the name.
 #[must_use]
 pub fn field_value_text(field: &[u8]) -> String {
     let colon = memchr::memchr(b':', field).map_or(0, |at| at + 1);
     field_text(field.get(colon..).unwrap_or_default())
 }
 
-/// What is looked for, in any number of messages.
+/// Folded text to search for, in any number of messages.
 #[derive(Clone, Debug)]
 pub struct Needle {
-    /// For a folded text. An empty one is in every message.
+    /// Finder of the folded text. An empty text matches every message.
     pub finder: Arc<Finder<'static>>,
-    /// TEXT rather than BODY: the message's header counts, and the MIME headers of its parts.
+    /// TEXT rather than BODY: search the message header and the MIME headers as well.
     pub in_headers: bool,
 }
 
 impl Needle {
-    /// Prepare to look for a folded text.
+    /// Prepare a folded text for searching.
     #[must_use]
     pub fn new(text: &str, in_headers: bool) -> Self {
         Self {
@@ -60,10 +60,10 @@ struct NeedleState {
     found: bool,
 }
 
-/// A range of the message and how to read it.
+/// Range of the message, and how to read it.
 struct SearchRange {
     range: Range,
-    /// Only for needles that look in headers.
+    /// Search only for needles with `in_headers`.
     is_header_only: bool,
     reader: RangeReader,
 }
@@ -73,10 +73,10 @@ enum RangeReader {
     Text(Box<TextReader>),
 }
 
-/// Cuts a header into fields.
+/// Splits a header into fields.
 #[derive(Default)]
 struct FieldReader {
-    /// The beginning of a field; at most [`FIELD_BYTES`].
+    /// Start of a field; at most [`FIELD_BYTES`].
     field: Vec<u8>,
     at_line_start: bool,
 }
@@ -90,7 +90,7 @@ impl FieldReader {
             .extend_from_slice(bytes.get(..room).unwrap_or_default());
     }
 
-    /// Calls `see` with each field that ended.
+    /// Call `see` with each complete field.
     fn feed(&mut self, bytes: &[u8], mut see: impl FnMut(&[u8])) {
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             let is_folded = line.starts_with(b" ") || line.starts_with(b"\t");
@@ -104,15 +104,15 @@ impl FieldReader {
     }
 }
 
-/// Decodes the text of a part and keeps what may begin a match.
+/// Decodes the text of a part, and keeps what may start a match.
 struct TextReader {
     is_identity: bool,
     transfer: TransferDecoder,
     charset: CharsetDecoder,
-    /// Scratch: bytes without transfer encoding, and characters.
+    /// Buffers for the bytes without transfer encoding, and for characters.
     bytes: Vec<u8>,
     text: String,
-    /// Folded; begins with the end of what was already looked through.
+    /// Folded text; starts with the end of the text already searched.
     hay: Vec<u8>,
 }
 
@@ -155,28 +155,28 @@ impl TextReader {
         fold_into(&self.text, &mut self.hay);
     }
 
-    /// Forget what was looked through, all but what may go on.
+    /// Drop searched text, except the last bytes, which may start a match.
     fn keep(&mut self, bytes: usize) {
         let done = self.hay.len().saturating_sub(bytes);
         self.hay.drain(..done);
     }
 }
 
-/// Looks for several needles in one message.
+/// Searches one message for several needles.
 pub struct TextMatcher {
     needles: Vec<NeedleState>,
     /// Bytes of the longest needle.
     longest: usize,
     left: VecDeque<SearchRange>,
-    /// Bytes of the first range that were fed.
+    /// Bytes of the first range fed so far.
     fed: u64,
 }
 
 impl TextMatcher {
-    /// Look for needles, each to be answered by itself.
+    /// Search for needles; each has its own result.
     ///
-    /// BODY is the text of text and message parts, transfer encoding and charset undone, and
-    /// the headers of messages inside the message; TEXT is all headers besides.
+    /// BODY covers the text of text and message parts, decoded, and the headers of embedded
+    /// messages; TEXT covers all headers as well.
     #[must_use]
     pub fn new(metadata: &MessageMetadata<'_>, needles: &[Needle]) -> Self {
         let mut left = VecDeque::new();
@@ -231,7 +231,7 @@ impl TextMatcher {
         matcher
     }
 
-    /// The next range of the message to feed; None when everything was found or looked through.
+    /// Return the next range of the message to feed; None when all is found or searched.
     #[must_use]
     pub fn wanted(&self) -> Option<Range> {
         let Range { offset, length } = self.left.front()?.range;
@@ -241,7 +241,7 @@ impl TextMatcher {
         })
     }
 
-    /// Bytes from the beginning of what is wanted, as many as are at hand.
+    /// Feed bytes from the start of the wanted range, as many as available.
     pub fn feed(&mut self, bytes: &[u8]) {
         let Some(range) = self.left.front_mut() else {
             return;
@@ -280,7 +280,7 @@ impl TextMatcher {
         self.skip();
     }
 
-    /// Pass over stretches in which nothing is looked for any more.
+    /// Skip ranges that no open needle searches.
     fn skip(&mut self) {
         while let Some(range) = self.left.front() {
             let is_open = |needle: &NeedleState| {
@@ -294,7 +294,7 @@ impl TextMatcher {
         }
     }
 
-    /// Was that needle found? False means nothing until `wanted` says None.
+    /// True if the needle was found. False is final once `wanted` returns None.
     #[must_use]
     pub fn found(&self, needle: usize) -> bool {
         self.needles.get(needle).is_some_and(|needle| needle.found)
@@ -309,18 +309,18 @@ fn find(needles: &mut [NeedleState], header_only: bool, hay: &[u8]) {
     }
 }
 
-/// SEARCH HEADER: looks for one needle in the fields of one name.
+/// SEARCH HEADER: searches the fields of one name for one needle.
 pub struct HeaderMatcher {
     finder: Finder<'static>,
     left: VecDeque<Range>,
-    /// What of the first field was fed.
+    /// Bytes of the first field fed so far.
     field: Vec<u8>,
     found: bool,
 }
 
 impl HeaderMatcher {
-    /// Look for a folded needle in the fields of a name in any case; an empty one asks whether
-    /// there is such a field. Of a field [`FIELD_BYTES`] are read.
+    /// Search the fields of a name, in any case, for a folded needle; an empty needle matches if
+    /// the field exists. At most [`FIELD_BYTES`] of a field are read.
     #[must_use]
     pub fn new(metadata: &MessageMetadata<'_>, name: &[u8], needle: &str) -> Self {
         let fields = metadata.header_fields(&[]).into_iter().flatten();
@@ -343,7 +343,7 @@ impl HeaderMatcher {
         }
     }
 
-    /// The next range of the message to feed; None when it is decided.
+    /// Return the next range of the message to feed; None when the result is final.
     #[must_use]
     pub fn wanted(&self) -> Option<Range> {
         let Range { offset, length } = *self.left.front()?;
@@ -354,7 +354,7 @@ impl HeaderMatcher {
         })
     }
 
-    /// Bytes from the beginning of what is wanted, as many as are at hand.
+    /// Feed bytes from the start of the wanted range, as many as available.
     pub fn feed(&mut self, bytes: &[u8]) {
         let Some(Range { length, .. }) = self.wanted() else {
             return;
@@ -375,7 +375,7 @@ impl HeaderMatcher {
         }
     }
 
-    /// Was it found? False means nothing until `wanted` says None.
+    /// True if the needle was found. False is final once `wanted` returns None.
     #[must_use]
     pub fn found(&self) -> bool {
         self.found

@@ -1,6 +1,7 @@
 //! SEARCH over the bytes of one message: BODY, TEXT and HEADER.
 //!
-//! Search keys and their logic are in `index::search`; reading the bytes is left to the caller.
+//! Not here: search keys and their logic (`index::search`), and reading the bytes, which the caller
+//! does.
 
 pub(crate) mod matcher;
 

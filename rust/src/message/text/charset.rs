@@ -1,31 +1,31 @@
-//! Bytes to characters.
+//! Decoder of charsets.
 //!
-//! Text that names no charset, ASCII, UTF-8 or one that nobody knows is taken as UTF-8; bytes
-//! that are none are taken as windows-1252, which is what such text most often is. No byte is an
-//! error: a text is better found in part than not at all.
+//! A missing or unknown charset, US-ASCII and UTF-8 are decoded as UTF-8, and invalid bytes of it
+//! as windows-1252, which such text most often is. No byte is an error: partially decoded text can
+//! still be searched.
 use encoding_rs::{CoderResult, Decoder, Encoding, REPLACEMENT, UTF_8, WINDOWS_1252};
 
-/// The encoding of a charset's name; None for one that is unknown or cannot be decoded.
+/// Return the encoding of a charset; None if it is unknown or has no decoder.
 fn named(label: &[u8]) -> Option<&'static Encoding> {
     Encoding::for_label(label).filter(|encoding| *encoding != REPLACEMENT)
 }
 
-/// True where bytes below 128 are ASCII by that name, and others were not meant to be.
+/// True for the names of US-ASCII, and for no name.
 fn is_ascii(label: &[u8]) -> bool {
     [&b"us-ascii"[..], b"ascii", b"ansi_x3.4-1968", b""]
         .iter()
         .any(|name| label.eq_ignore_ascii_case(name))
 }
 
-/// Decodes one text in portions.
+/// Incremental decoder of one text.
 pub struct CharsetDecoder {
     named: Option<Decoder>,
-    /// The beginning of a UTF-8 character, at most three bytes.
+    /// Incomplete UTF-8 character, at most three bytes.
     held: Vec<u8>,
 }
 
 impl CharsetDecoder {
-    /// For a charset as it is named in a Content-Type; `""` where it is not.
+    /// Create the decoder of a charset as named in Content-Type, `""` if it is not.
     #[must_use]
     pub fn new(charset: &str) -> Self {
         let label = charset.as_bytes();
@@ -38,23 +38,23 @@ impl CharsetDecoder {
         }
     }
 
-    /// True where ASCII bytes are always the characters they look like.
+    /// True if ASCII bytes always decode to themselves.
     pub(crate) fn passes_ascii(&self) -> bool {
         let named = self.named.as_ref();
         named.is_some_and(|decoder| decoder.encoding().is_single_byte())
     }
 
-    /// True where UTF-8 that comes now is the text it looks like.
+    /// True if the next bytes decode as UTF-8 independently of those before.
     pub(crate) fn passes_utf8(&self) -> bool {
         self.named.is_none() && self.held.is_empty()
     }
 
-    /// True where the beginning of a UTF-8 character is held.
+    /// True if an incomplete UTF-8 character is held.
     pub(crate) fn holds_some(&self) -> bool {
         !self.held.is_empty()
     }
 
-    /// Append what the next bytes mean; `last` says that no more will come.
+    /// Append the decoded form of the next bytes; `last` flushes the decoder.
     pub fn decode(&mut self, bytes: &[u8], last: bool, to: &mut String) {
         if let Some(decoder) = &mut self.named {
             let mut rest = bytes;
@@ -77,8 +77,8 @@ impl CharsetDecoder {
     }
 }
 
-/// Append bytes as UTF-8 where they are, else as windows-1252. Returns the beginning of a
-/// character at the end, where more may come.
+/// Append bytes as UTF-8 if valid, otherwise as windows-1252. Return an incomplete character at the
+/// end, unless `last`.
 fn guess(bytes: &[u8], last: bool, to: &mut String) -> Vec<u8> {
     let mut rest = bytes;
     loop {
@@ -104,12 +104,12 @@ fn guess(bytes: &[u8], last: bool, to: &mut String) -> Vec<u8> {
     }
 }
 
-/// Decode bytes that name no charset.
+/// Decode bytes without a charset.
 pub(crate) fn decode_unnamed(bytes: &[u8], to: &mut String) {
     guess(bytes, true, to);
 }
 
-/// Decode bytes in a named charset; None where it is not known.
+/// Decode bytes in a charset; None if it is unknown.
 pub(crate) fn decode_named(label: &[u8], bytes: &[u8]) -> Option<String> {
     let mut text = String::new();
     if is_ascii(label) {

@@ -1,13 +1,13 @@
-//! The normalisation under which texts are compared and searched.
+//! Case folding, the normalisation under which texts are compared and searched.
 //!
-//! In the spirit of i;unicode-casemap (RFC 5051): upper and lower case, final sigma, ß and SS are
-//! the same. Nothing is decomposed: a letter with its accent is another letter.
+//! Similar to i;unicode-casemap (RFC 5051): upper and lower case, final sigma, ß and SS are equal.
+//! Nothing is decomposed: letters with and without an accent differ.
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-/// Fold a text for comparison: a needle before it is looked for, a key before it is stored.
+/// Fold a text: a needle before a search, a key before it is stored.
 ///
-/// Each character is mapped by itself, so a text may be folded in portions.
+/// Each character is mapped by itself, so a text can be folded in pieces.
 #[must_use]
 pub fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
@@ -15,15 +15,16 @@ pub fn fold(text: &str) -> String {
     folded
 }
 
-/// Where folded text is put.
+/// Target of folded text.
 pub(crate) trait FoldSink {
     /// Append ASCII in lower case.
     fn put_lower(&mut self, ascii: &str);
-    /// Append a few characters.
+    /// Append a few folded characters.
     fn put(&mut self, folded: ShortText);
 }
 
-/// At most seven bytes of UTF-8, and their number: copied without asking how many they are.
+/// At most seven bytes of UTF-8 and their count, copied as one word without a length-dependent
+/// loop.
 #[derive(Clone, Copy)]
 pub(crate) struct ShortText([u8; 8]);
 
@@ -33,7 +34,7 @@ impl ShortText {
         for char in chars {
             let text = &mut [0; 4];
             let text = char.encode_utf8(text).bytes();
-            // No character becomes more than three, of two bytes each.
+            // No character folds to more than three characters of two bytes each.
             for (place, byte) in bytes.iter_mut().take(7).skip(used.into()).zip(text) {
                 *place = byte;
                 used += 1;
@@ -91,7 +92,7 @@ pub(crate) fn fold_into(text: &str, to: &mut impl FoldSink) {
         to.put_lower(plain);
         rest = other;
         if rest.is_empty() {
-            return; // most texts: the table is for the others
+            return; // most texts need no table
         }
         let table = TABLE.as_slice();
         let mut chars = other.chars();
@@ -102,7 +103,7 @@ pub(crate) fn fold_into(text: &str, to: &mut impl FoldSink) {
     }
 }
 
-/// How many bytes are ASCII before the first that is not.
+/// Count the ASCII bytes at the start.
 fn ascii_at_start(bytes: &[u8]) -> usize {
     let (words, tail) = bytes.as_chunks();
     let mut at = 0;
@@ -116,12 +117,12 @@ fn ascii_at_start(bytes: &[u8]) -> usize {
     at + tail.iter().take_while(|byte| byte.is_ascii()).count()
 }
 
-/// Bytes that are folded where they stand at a time: so many are copied once more for a character
-/// that becomes longer or shorter.
+/// Bytes folded in place per step. A character whose length changes costs at most another copy of
+/// this size.
 const PIECE_BYTES: usize = 512;
 
-/// Append the folded form of UTF-8, up to where it is none or ends inside a character; return what
-/// is left from there.
+/// Append the folded form of valid UTF-8; return the rest from the first invalid or incomplete
+/// character.
 pub(crate) fn fold_utf8<'a>(bytes: &'a [u8], to: &mut Vec<u8>) -> &'a [u8] {
     to.reserve(bytes.len());
     let mut rest = bytes;
@@ -146,12 +147,12 @@ pub(crate) fn fold_utf8<'a>(bytes: &'a [u8], to: &mut Vec<u8>) -> &'a [u8] {
     rest
 }
 
-/// Fold characters that become as many bytes, as nearly all do; those of ASCII are in lower case.
-/// Return how many bytes are done: what follows is another character, is cut off or is no UTF-8.
+/// Fold characters that keep their length, as nearly all do; ASCII is in lower case already. Return
+/// the number of bytes done: a character of another kind, incomplete or invalid UTF-8 follows.
 fn fold_in_place(bytes: &mut [u8]) -> usize {
     let all = bytes.len();
     if bytes.is_ascii() {
-        return all; // most texts: the table is for the others
+        return all; // most texts need no table
     }
     let table = TABLE.as_slice();
     let mut rest = bytes;
@@ -175,7 +176,7 @@ fn fold_in_place(bytes: &mut [u8]) -> usize {
                 let [a, b, c] = [*a & 0x0f, *b & 0x3f, *c & 0x3f].map(u32::from);
                 let char = char::from_u32(a << 12 | b << 6 | c);
                 if !char.is_some_and(has_no_case) {
-                    return done; // nor is what two bytes would do for
+                    return done; // also for overlong forms
                 }
                 tail
             }
@@ -185,13 +186,14 @@ fn fold_in_place(bytes: &mut [u8]) -> usize {
     }
 }
 
-/// Upper case joins what lower case keeps apart (σ ς, ß ss); ẞ only gets there by ß.
+/// Lower case of upper case: upper case joins what lower case keeps apart (σ ς, ß ss); ẞ reaches it
+/// through ß.
 fn folded(char: char) -> impl Iterator<Item = char> {
     let upper = char.to_lowercase().flat_map(char::to_uppercase);
     upper.flat_map(char::to_lowercase)
 }
 
-/// Characters below this are folded by a table: Latin, Greek, Cyrillic, Hebrew, Arabic.
+/// Characters below this are folded with a table: Latin, Greek, Cyrillic, Hebrew, Arabic.
 const TABLE_CHARS: u32 = 0x800;
 
 static TABLE: LazyLock<Vec<ShortText>> = LazyLock::new(|| {
@@ -199,8 +201,8 @@ static TABLE: LazyLock<Vec<ShortText>> = LazyLock::new(|| {
     chars.map(|char| ShortText::of(folded(char))).collect()
 });
 
-/// Letters of scripts that have no case, and signs: Indic to Myanmar, punctuation, arrows to
-/// mathematics, CJK to Yi, Hangul to the compatibility ideographs, pictures.
+/// True for scripts without case and for symbols: Indic to Myanmar, punctuation, arrows to
+/// mathematics, CJK to Yi, Hangul to the compatibility ideographs, pictographs.
 fn has_no_case(char: char) -> bool {
     matches!(
         char,
@@ -223,8 +225,8 @@ fn fold_char(table: &[ShortText], char: char, to: &mut impl FoldSink) {
     });
 }
 
-/// Each run of white space becomes one space; none at the ends. For header texts, where
-/// folding makes white space accidental.
+/// Replace each run of white space by one space, and trim the ends. For header texts, where folding
+/// makes white space arbitrary.
 #[must_use]
 pub fn collapse(text: &str) -> Cow<'_, str> {
     let plain = text.trim_ascii() == text
@@ -306,13 +308,13 @@ mod tests {
     fn bytes_are_folded_up_to_what_is_no_utf8() {
         for wrong in [
             &b"\x80"[..],
-            b"\xc1\x81", // A in two bytes
+            b"\xc1\x81", // overlong A
             b"\xc3",
             b"\xc3A",
-            b"\xe0\x84\x80", // Ā in three
+            b"\xe0\x84\x80", // overlong Ā
             b"\xe6\x97",
             b"\xe6\x97A",
-            b"\xed\xa0\x80", // half a pair
+            b"\xed\xa0\x80", // a surrogate
             b"\xf0\x9f\x98",
             b"\xf0\x8f\xbf\xbf",
             b"\xf4\x90\x80\x80",

@@ -1,6 +1,6 @@
 //! Text: charsets, case folding, and the preview.
 //!
-//! Encoded words of header fields are in [`header`](super::header).
+//! Not here: encoded words of header fields ([`header`](super::header)).
 
 pub(crate) mod charset;
 pub mod fold;

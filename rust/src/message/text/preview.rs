@@ -1,9 +1,9 @@
-//! The beginning of a message's text (RFC 8970).
+//! Preview: the first characters of the message text (RFC 8970).
 use super::charset::CharsetDecoder;
 use crate::message::limits::PREVIEW_CHARS;
 use crate::message::mime::transfer::TransferDecoder;
 
-/// What the scanner kept of the beginning of a text part.
+/// First bytes of a text part, as the scanner captured them.
 pub(crate) struct Excerpt<'a> {
     pub bytes: &'a [u8],
     pub encoding: i8,
@@ -12,7 +12,7 @@ pub(crate) struct Excerpt<'a> {
 }
 
 impl Excerpt<'_> {
-    /// At most [`PREVIEW_CHARS`] characters of text for people; empty where there are none.
+    /// Return at most [`PREVIEW_CHARS`] characters of text; empty if there are none.
     pub(crate) fn preview(&self) -> String {
         let mut bytes = Vec::new();
         let mut transfer = TransferDecoder::new(self.encoding);
@@ -23,7 +23,7 @@ impl Excerpt<'_> {
         if self.is_html {
             return clip(without_tags(&text).chars());
         }
-        // What is quoted from others says less than what was written.
+        // Skip quoted lines: the author's own text comes first.
         let own = text.lines().filter(|line| !line.starts_with('>'));
         let preview = clip(own.flat_map(|line| line.chars().chain(['\n'])));
         if preview.is_empty() {
@@ -34,7 +34,7 @@ impl Excerpt<'_> {
     }
 }
 
-/// Characters that take no room; newsletters pad their beginning with them.
+/// True for characters without width; newsletters pad their start with them.
 fn is_invisible(char: char) -> bool {
     matches!(
         char,
@@ -42,7 +42,7 @@ fn is_invisible(char: char) -> bool {
     )
 }
 
-/// White space and controls as single spaces, none at the ends.
+/// Replace white space and controls by single spaces, trim the ends, and cut.
 fn clip(chars: impl Iterator<Item = char>) -> String {
     let mut clipped = String::new();
     let mut count = 0;
@@ -65,16 +65,16 @@ fn clip(chars: impl Iterator<Item = char>) -> String {
     clipped
 }
 
-/// Elements inside a word.
+/// Elements that do not separate words.
 const INLINE: &[&str] = &[
     "a", "abbr", "b", "big", "bdi", "bdo", "code", "em", "font", "i", "ins", "mark", "q", "s",
     "small", "span", "strike", "strong", "sub", "sup", "tt", "u", "wbr",
 ];
 
-/// Elements whose content is not for people.
+/// Elements whose content is not displayed.
 const HIDDEN: &[&str] = &["script", "style", "title", "template", "noscript"];
 
-/// The text of an HTML document, tags replaced by spaces where they separate words.
+/// Return the text of an HTML document, with spaces for tags that separate words.
 fn without_tags(html: &str) -> String {
     let mut text = String::with_capacity(html.len());
     let mut rest = html;
@@ -108,7 +108,7 @@ fn without_tags(html: &str) -> String {
     text
 }
 
-/// What stands behind `</name`; nothing where the element is not closed.
+/// Return the text after `</name>`; empty if the element is not closed.
 fn after_end_tag<'a>(html: &'a str, name: &str) -> &'a str {
     let mut rest = html;
     while let Some((_, after)) = rest.split_once("</") {
@@ -130,7 +130,7 @@ const ENTITIES: &[(&str, char)] = &[
     ("apos", '\''),
     ("nbsp", ' '),
     ("shy", '\u{ad}'),
-    ("zwnj", '\u{200b}'), // padding again
+    ("zwnj", '\u{200b}'), // used as padding
     ("ndash", '–'),
     ("mdash", '—'),
     ("lsquo", '‘'),

@@ -19,7 +19,7 @@ const NESTED: &[u8] = b"Subject: outermost\r\n\
     Content-Type: message/rfc822\r\n\
     \r\n\
     Subject: three\r\n\
-    To: nobody\r\n\
+    To: no-one\r\n\
     Content-Type: multipart/mixed; boundary=B\r\n\
     \r\n\
     --B\r\n\
@@ -76,7 +76,7 @@ fn sent(item: FetchItem) -> String {
 #[test]
 fn parts_are_numbered_as_in_the_example() {
     use SectionText::{All, Header, Mime, Text};
-    let three = "Subject: three\r\nTo: nobody\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n";
+    let three = "Subject: three\r\nTo: no-one\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n";
     let three_text = "--B\r\n\r\nthree one\r\n--B\r\nContent-Type: application/octet-stream\r\n\r\n\
         three two\r\n--B--";
     let four_two = "Subject: four two\r\nContent-Type: multipart/mixed; boundary=D\r\n\r\n";
@@ -133,7 +133,7 @@ fn fields_of_a_message_inside_a_message() {
     let named = SectionText::HeaderFields(fields(&["to", "SUBJECT"]));
     assert_eq!(
         sent(body(&[3], named)),
-        "BODY[3.HEADER.FIELDS (to SUBJECT)] {30}\r\nSubject: three\r\nTo: nobody\r\n\r\n"
+        "BODY[3.HEADER.FIELDS (to SUBJECT)] {30}\r\nSubject: three\r\nTo: no-one\r\n\r\n"
     );
     let not = SectionText::HeaderFieldsNot(fields(&["Content-Type"]));
     assert_eq!(
