@@ -8,12 +8,12 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 import imapvm.auth.authenticator
-from imapvm.auth.authenticator import Authenticator
+from imapvm.auth.authenticator import Authenticator, TooManyLoginsError
 from imapvm.auth.passwords import hash_password, verify
 from imapvm.auth.throttle import PAIR_FREE
 from imapvm.auth.verification_cache import REMEMBER_SECONDS
-from imapvm.commands.outcome import Refusal
 from imapvm.model.limits import PASSWORD_CHECKS_WAITING_MAX, VERIFICATION_CACHE_MAX
+from imapvm.server.imap.login_runtime import TrioRuntime
 
 CHEAP = argon2.profiles.CHEAPEST
 
@@ -48,7 +48,7 @@ def accounts() -> FakeAccounts:
 
 @pytest.fixture
 def authenticator(accounts) -> Authenticator:
-    return Authenticator(accounts)
+    return Authenticator(accounts, TrioRuntime())
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ async def test_many_connections_at_once_are_no_way_around_the_delays(authenticat
         for _ in range(PAIR_FREE + 3):
             nursery.start_soon(guess, authenticator)
     assert trio.current_time() - began >= 0 + 1 + 2
-    assert not authenticator._busy
+    assert not authenticator._locks
 
 
 async def guess(authenticator: Authenticator) -> None:
@@ -168,14 +168,13 @@ async def test_as_many_may_wait_as_the_bound_says_and_one_more_is_told_to_come_a
     authenticator,
 ):
     async with trio.open_nursery() as nursery:
-        for token in range(authenticator._cores.total_tokens):
-            authenticator._cores.acquire_on_behalf_of_nowait(token)
+        for token in range(authenticator._runtime.cores.total_tokens):
+            authenticator._runtime.cores.acquire_on_behalf_of_nowait(token)
         for number in range(PASSWORD_CHECKS_WAITING_MAX):
             nursery.start_soon(login_of_nobody, authenticator, number)
         await wait_all_tasks_blocked()
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(TooManyLoginsError):
             await authenticator.login("one more", b"x", peer="192.0.2.1")
-        assert refused.value.code == "UNAVAILABLE"
         nursery.cancel_scope.cancel()
     assert await authenticator_is_free(authenticator)
 
@@ -185,7 +184,7 @@ async def login_of_nobody(authenticator: Authenticator, number: int) -> None:
 
 
 async def authenticator_is_free(authenticator: Authenticator) -> bool:
-    return authenticator._waiting == 0 and not authenticator._busy
+    return authenticator._waiting == 0 and not authenticator._locks
 
 
 @pytest.mark.at_limit("VERIFICATION_CACHE_MAX")
@@ -219,4 +218,4 @@ async def test_no_password_is_kept_or_logged(authenticator, caplog):
 @pytest.mark.parametrize(("processes", "at_a_time"), [(1, 8), (3, 3), (8, 1), (100, 1)])
 def test_several_processes_divide_the_cores(monkeypatch, processes, at_a_time):
     monkeypatch.setattr("os.cpu_count", lambda: 8)
-    assert Authenticator(None, processes=processes)._cores.total_tokens == at_a_time
+    assert TrioRuntime(processes=processes).cores.total_tokens == at_a_time

@@ -64,8 +64,8 @@ def test_where_there_is_no_credential_a_hash_of_the_same_cost_is_made(monkeypatc
 
 
 def test_nobody_signs_in_with_the_password_of_nobody():
-    assert not verify(passwords.NOBODY, b"")
-    assert not verify(passwords.NOBODY, b"\0")
+    assert not verify(passwords.PLACEHOLDER, b"")
+    assert not verify(passwords.PLACEHOLDER, b"\0")
 
 
 @pytest.mark.at_limit("PASSWORD_MAX")
@@ -108,7 +108,7 @@ def test_two_ways_to_type_a_letter_are_one_password():
 
 def test_is_credential():
     assert is_credential(hash_password(b"x", parameters=CHEAP))
-    assert is_credential(passwords.NOBODY)
+    assert is_credential(passwords.PLACEHOLDER)
     argon2i = argon2.PasswordHasher(type=argon2.Type.I, memory_cost=8, time_cost=1, parallelism=1)
     for other in ("", "x", "$argon2id$", argon2i.hash("x")):
         assert not is_credential(other)

@@ -1,137 +1,163 @@
-"""Who somebody is: passwords checked in threads, failures slowed down."""
+"""Authenticator: checks passwords in threads, and delays logins after failures."""
 
 import logging
-import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, Protocol, final
-
-import trio
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Any, Final, Generic, Protocol, TypeVar, final
 
 from imapvm.auth.passwords import is_credential, verify
 from imapvm.auth.throttle import Failures, Throttle
 from imapvm.auth.verification_cache import (
     LocalVerificationCache,
     VerificationCache,
+    VerifiedAccount,
+    is_verified,
     remember,
-    was_right,
 )
-from imapvm.commands.outcome import Refusal
 from imapvm.model.limits import LOGIN_NAME_MAX, PASSWORD_CHECKS_WAITING_MAX
 from imapvm.model.names import normal_name
-
-if TYPE_CHECKING:
-    from imapvm.filepool.accounts import Account
+from imapvm.model.stepping import suspend
 
 LOG: Final = logging.getLogger(__name__)
 
 
-class Accounts(Protocol):
-    """What is needed of `imapvm.filepool.accounts.Accounts`."""
+class LoginAccount(VerifiedAccount, Protocol):
+    """Account as the authenticator needs it (`imapvm.filepool.accounts.Account`)."""
 
-    def find(self, name: str) -> "Account | None": ...
+    @property
+    def name(self) -> str: ...
+
+
+A_co = TypeVar("A_co", bound=LoginAccount, covariant=True)
+
+
+class Accounts(Protocol[A_co]):
+    """Look-up of accounts (`imapvm.filepool.accounts.Accounts`)."""
+
+    def find(self, name: str) -> A_co | None: ...
+
+
+class Runtime(Protocol):
+    """Clock, waits, locks and threads (`imapvm.server.imap.login_runtime`)."""
+
+    def now(self) -> float:
+        """Return seconds that never go back, the same in all processes that share failures."""
+
+    async def sleep(self, seconds: float) -> None: ...
+
+    def lock(self) -> AbstractAsyncContextManager[Any]:
+        """Make a lock that tasks acquire in the order in which they ask."""
+
+    async def in_thread(self, check: Callable[[], bool]) -> bool:
+        """Run a password check in a thread, as many at a time as there are cores for it."""
+
+
+class TooManyLoginsError(Exception):
+    """PASSWORD_CHECKS_WAITING_MAX logins wait already: try again later."""
 
 
 @final
-class Authenticator:
-    """Password checks of one process; keeps keyed digests only (`auth.verification_cache`)."""
+class Authenticator(Generic[A_co]):
+    """Password checks of one process. Stores keyed digests only (`auth.verification_cache`)."""
 
-    __slots__ = (
-        "_accounts",
-        "_busy",
-        "_cache",
-        "_clock",
-        "_cores",
-        "_throttle",
-        "_waiting",
-    )
+    __slots__ = ("_accounts", "_cache", "_locks", "_runtime", "_throttle", "_waiting")
 
     def __init__(
         self,
-        accounts: Accounts,
+        accounts: Accounts[A_co],
+        runtime: Runtime,
         *,
-        clock: Callable[[], float] = trio.current_time,
         cache: VerificationCache | None = None,
         failures: Failures | None = None,
-        processes: int = 1,
     ) -> None:
-        """Know nobody yet, but for what other processes know.
+        """Start with the failures and verified passwords that are given.
 
         Args:
-            accounts: where names are looked up.
-            clock: seconds that never go back; the same for all who share what follows.
-            cache: of all processes; of this one alone by default.
+            accounts: look-up by login name.
+            runtime: clock, waits, locks and threads.
+            cache: shared by all processes; one for this process by default.
             failures: likewise.
-            processes: that divide the cores among them: as many hashes at a time as there are
-                cores are made by all together (each takes 64 MiB meanwhile).
         """
         self._accounts = accounts
-        self._clock = clock
-        self._throttle = Throttle(clock, failures)
+        self._runtime = runtime
+        self._throttle = Throttle(runtime.now, failures)
         self._cache: VerificationCache = LocalVerificationCache() if cache is None else cache
-        self._cores = trio.CapacityLimiter(-(-(os.cpu_count() or 1) // processes))
         self._waiting = 0
-        self._busy: dict[tuple[str, str], trio.Lock] = {}
+        self._locks: dict[tuple[str, str], _CountedLock] = {}
 
-    async def login(self, name: str, password: bytes, *, peer: str) -> "Account | None":
-        """Return whose name and password these are; None after any failure, whatever it was.
+    async def login(self, name: str, password: bytes, *, peer: str) -> A_co | None:
+        """Return the account with this name and password; None after any failure.
 
-        Waits as long as earlier failures ask for. One peer's tries with one name are looked at one
-        after the other in each process, so that many connections are no way around the delays.
+        Waits as long as earlier failures require. In each process, attempts of one peer with one
+        name are checked one after another, so that many connections do not avoid the delays.
 
         Raises:
-            Refusal: PASSWORD_CHECKS_WAITING_MAX sign-ins wait already; try again later.
+            TooManyLoginsError: PASSWORD_CHECKS_WAITING_MAX logins wait already.
         """
+        await suspend()
         if self._waiting >= PASSWORD_CHECKS_WAITING_MAX:
-            raise Refusal("too many are signing in; try again in a moment", "UNAVAILABLE")
-        known = normal_name(name)
+            raise TooManyLoginsError
+        normal = normal_name(name)
         self._waiting += 1
         try:
-            async with self._one_at_a_time(peer, known):
-                delay = self._throttle.delay(peer, known)
+            async with self._one_at_a_time(peer, normal):
+                delay = self._throttle.delay(peer, normal)
                 if delay:
-                    await trio.sleep(delay)
-                # Form C can be longer than what was sent; no table has such a key.
-                short = len(known.encode()) <= LOGIN_NAME_MAX
+                    await self._runtime.sleep(delay)
+                # Form C can be longer than the name that was sent; no table has such a key.
+                short = len(normal.encode()) <= LOGIN_NAME_MAX
                 account = self._accounts.find(name) if short else None
                 if await self._is_right(account, password):
-                    self._throttle.succeeded(peer, known)
+                    self._throttle.succeeded(peer, normal)
                     assert account is not None
                     LOG.info("login", extra={"user": account.name, "peer": peer})
                     return account
-                self._throttle.failed(peer, known)
-                # Names only: a password typed into the wrong field is no business of the log's,
-                # so a name that nobody has is not shown.
-                LOG.info(
-                    "login failed",
-                    extra={"user": account.name if account else "(nobody)", "peer": peer},
-                )
+                self._throttle.failed(peer, normal)
+                # Only names of accounts are logged: a user may type a password as the name.
+                user = account.name if account else "(unknown)"
+                LOG.info("login failed", extra={"user": user, "peer": peer})
                 return None
         finally:
             self._waiting -= 1
 
-    async def _is_right(self, account: "Account | None", password: bytes) -> bool:
+    async def _is_right(self, account: LoginAccount | None, password: bytes) -> bool:
         if account is not None:
-            if was_right(self._cache, account, password, self._clock):
+            if is_verified(self._cache, account, password, self._runtime.now()):
                 return True
             if account.credential and not is_credential(account.credential):
                 LOG.warning(
-                    "the credential of an account cannot be checked", extra={"user": account.name}
+                    "cannot check credential of account: unknown format",
+                    extra={"user": account.name},
                 )
         credential = account.credential if account is not None else None
-        right = await trio.to_thread.run_sync(
-            verify, credential, password, limiter=self._cores, abandon_on_cancel=True
-        )
+        right = await self._runtime.in_thread(partial(verify, credential, password))
         if right and account is not None:
-            remember(self._cache, account, password, self._clock)
+            remember(self._cache, account, password, self._runtime.now())
         return right
 
     @asynccontextmanager
     async def _one_at_a_time(self, peer: str, name: str) -> AsyncIterator[None]:
-        lock = self._busy.setdefault((peer, name), trio.Lock())
+        key = peer, name
+        counted = self._locks.get(key)
+        if counted is None:
+            counted = self._locks[key] = _CountedLock(self._runtime.lock())
+        counted.users += 1
         try:
-            async with lock:
+            async with counted.lock:
                 yield
         finally:
-            if not lock.locked():
-                self._busy.pop((peer, name), None)
+            counted.users -= 1
+            if not counted.users:
+                del self._locks[key]
+
+
+@final
+class _CountedLock:
+    """Lock that is removed with its last user."""
+
+    __slots__ = ("lock", "users")
+
+    def __init__(self, lock: AbstractAsyncContextManager[Any]) -> None:
+        self.lock = lock
+        self.users = 0

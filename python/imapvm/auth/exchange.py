@@ -1,9 +1,9 @@
-"""SASL (RFC 4422) on the server's side, as values: a response goes in, what follows comes out.
+"""SASL (RFC 4422), server side, as values: a response goes in, the next step comes out.
 
 step = MECHANISMS["PLAIN"].start(initial)
 while isinstance(step, Challenge):
-    step = step.then(<what the client answers to step.data>)
-# now a Claim, to be looked into, or a Failure
+    step = step.then(<the client's response to step.data>)
+# now a Claim, to be checked, or a Failure
 """
 
 from collections.abc import Callable, Mapping
@@ -18,14 +18,14 @@ __all__ = ["MECHANISMS", "Challenge", "Claim", "Failure", "Mechanism", "Step"]
 
 @dataclass(frozen=True, slots=True)
 class Mechanism:
-    """One row of `MECHANISMS`."""
+    """Row of `MECHANISMS`."""
 
     name: str
     """As registered with IANA."""
     start: Callable[[bytes | None], Step]
-    """Takes the initial response (RFC 4959), or None where the client sent none."""
+    """Takes the initial response (RFC 4959), or None if the client sent none."""
     shows_password: bool
-    """The password can be read on the way: offered over TLS only, unless the operator says so."""
+    """True if the password is sent in the clear: offered over TLS only, unless configured."""
 
 
 MECHANISMS: Final[Mapping[str, Mechanism]] = {

@@ -1,9 +1,9 @@
-"""Passwords as they are kept, and whether one is right. Pure CPU: call from a bounded thread pool.
+"""Password hashing and verification. Pure CPU: call it from a bounded thread pool.
 
-A credential is a PHC string of argon2id with the second choice of parameters of RFC 9106 section 4
-(64 MiB, 3 passes, 4 lanes), the one for machines that have other things to do with their memory.
-The parameters stand in the string: those made with others stay valid. libsodium checks them, in
-three fifths of the time that libargon2 takes (docs/decisions/0006-libsodium.md).
+A credential is a PHC string of argon2id with the second recommended parameters of RFC 9106 section
+4 (64 MiB, 3 passes, 4 lanes), meant for machines whose memory is needed for other things. The
+string contains the parameters, so credentials made with other parameters stay valid. libsodium
+verifies them, in three fifths of the time of libargon2 (docs/decisions/0006-libsodium.md).
 """
 
 import unicodedata
@@ -17,26 +17,26 @@ from imapvm.model.limits import PASSWORD_MAX
 
 PARAMETERS: Final = argon2.profiles.RFC_9106_LOW_MEMORY
 
-NOBODY: Final = (
+PLACEHOLDER: Final = (
     "$argon2id$v=19$m=65536,t=3,p=4$AAAAAAAAAAAAAAAAAAAAAA"
     "$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 )
-"""Checked in place of a credential that is not there, so that unknown names take as long."""
+"""Verified in place of a missing credential, so that unknown names take as long."""
 
-SODIUM_OCTETS: Final = 128
-"""`crypto_pwhash_STRBYTES`: libsodium reads shorter credentials."""
+SODIUM_BYTES: Final = 128
+"""`crypto_pwhash_STRBYTES`: libsodium reads credentials shorter than this."""
 
-SODIUM_HASH_OCTETS: Final = 16
-"""`crypto_pwhash_BYTES_MIN`: and none with a shorter hash."""
+SODIUM_HASH_BYTES: Final = 16
+"""`crypto_pwhash_BYTES_MIN`: libsodium reads no shorter hash."""
 
 PREFIX: Final = "$argon2id$"
 
 
 def prepared(password: bytes) -> bytes:
-    """A password as it is hashed: RFC 8265 section 4.2, OpaqueString, where it is UTF-8.
+    """Return a password as it is hashed: OpaqueString (RFC 8265 section 4.2) if it is UTF-8.
 
-    Keyboards disagree on how an accented letter is put together; form C does not. Octets that are
-    not UTF-8 (old clients send ISO 8859-1) are taken as they are.
+    Keyboards compose an accented letter in different ways; form C makes them equal. Bytes that are
+    not UTF-8 (old clients send ISO 8859-1) are not changed.
     """
     if password.isascii():
         return password
@@ -49,20 +49,20 @@ def prepared(password: bytes) -> bytes:
 
 
 def hash_password(password: bytes, *, parameters: argon2.Parameters = PARAMETERS) -> str:
-    """Make a credential, with a salt of its own.
+    """Return a credential with a random salt.
 
     Raises:
-        ValueError: empty, over PASSWORD_MAX octets, or with a NUL (SASL PLAIN cannot carry it).
+        ValueError: empty, over PASSWORD_MAX bytes, or with a NUL, which SASL PLAIN cannot carry.
     """
     if not 0 < len(password) <= PASSWORD_MAX:
-        raise ValueError(f"a password has 1 to {PASSWORD_MAX} octets")
+        raise ValueError(f"a password has 1 to {PASSWORD_MAX} bytes")
     if b"\0" in password:
-        raise ValueError("a password cannot hold NUL")
+        raise ValueError("a password must not contain NUL")
     return argon2.PasswordHasher.from_parameters(parameters).hash(prepared(password))
 
 
 def is_credential(text: str) -> bool:
-    """True where `verify` can say yes; an account whose credential is "" cannot sign in."""
+    """Return True if `verify` can check it; an account with the credential "" cannot log in."""
     try:
         argon2.extract_parameters(text)
     except argon2.exceptions.InvalidHashError:
@@ -71,23 +71,23 @@ def is_credential(text: str) -> bool:
 
 
 def verify(credential: str | None, password: bytes) -> bool:
-    """Return whether it is the password; takes the time of one hash in any case.
+    """Return True if the password is right. Takes the time of one hash in any case.
 
     Args:
-        credential: from `hash_password`; None where there is no such account.
+        credential: from `hash_password`; None if there is no such account.
         password: as the client sent it.
     """
     known = credential is not None and is_credential(credential) and len(password) <= PASSWORD_MAX
-    against = credential if known and credential is not None else NOBODY
+    against = credential if known and credential is not None else PLACEHOLDER
     return _matches(against, prepared(password[:PASSWORD_MAX])) and known
 
 
 def _matches(credential: str, password: bytes) -> bool:
     try:
-        hash_octets = argon2.extract_parameters(credential).hash_len
-        if hash_octets >= SODIUM_HASH_OCTETS and len(credential) < SODIUM_OCTETS:
+        hash_bytes = argon2.extract_parameters(credential).hash_len
+        if hash_bytes >= SODIUM_HASH_BYTES and len(credential) < SODIUM_BYTES:
             return sodium.verify(credential.encode(), password)
-        # A shorter or longer hash than libsodium reads: another program has made it.
+        # Made by another program, with a shorter or longer hash than libsodium reads.
         return argon2.PasswordHasher().verify(credential, password)
     except (nacl.exceptions.InvalidkeyError, argon2.exceptions.VerificationError):
         return False

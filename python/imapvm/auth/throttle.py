@@ -1,10 +1,10 @@
-"""How long somebody waits who has failed to sign in before.
+"""Throttle: delays for logins after failures.
 
 Three counts: failures of one peer with one name; names that one peer failed with; peers that failed
-with one name. The first slows guessing at one password, the second trying one password on many
-names, the third guessing from many addresses. A telephone that keeps an old password counts once
-with its office's address, so it does not slow the others there; and since no delay is longer than
-`LONGEST_SECONDS` nobody can lock an owner out.
+with one name. The first slows guessing one password, the second trying one password with many
+names, the third guessing from many addresses. A telephone with an old password counts once for its
+office's address, so it does not slow the others there. No delay is longer than `LONGEST_SECONDS`,
+so failures cannot lock the owner of an account out.
 """
 
 from collections import OrderedDict
@@ -14,24 +14,24 @@ from typing import Final, Protocol, TypeAlias, final
 from imapvm.model.limits import THROTTLE_ENTRIES_MAX
 
 PAIR_FREE: Final = 2
-"""A peer with one name: misspelt, and misspelt again."""
+"""Failures of a peer with one name that cause no delay."""
 SPREAD_FREE: Final = 20
-"""Names of a peer, or peers of a name."""
+"""Names of a peer, or peers of a name, that cause no delay."""
 LONGEST_SECONDS: Final = 15.0
 LONGEST_FOR_NAME_SECONDS: Final = 4.0
-"""For failures that others made with a name: its owner waits too, so it stays bearable."""
+"""For failures of other peers with a name: its owner waits too, so the delay is short."""
 FORGET_SECONDS: Final = 15 * 60.0
-"""After the last failure."""
+"""Counts expire this long after the last failure."""
 
 FailureKey: TypeAlias = tuple[str | None, str | None]
-"""Peer and name; None stands for all of them."""
+"""Peer and name; None means all."""
 
 
 class Failures(Protocol):
-    """Where failures are counted. Bounded: what is longest without a failure is forgotten first."""
+    """Counts of failures. Bounded: the key without a failure for the longest time is dropped."""
 
     def find(self, key: FailureKey) -> tuple[int, float] | None:
-        """How many, and when the last was."""
+        """Return the count and the time of the last failure."""
 
     def put(self, key: FailureKey, count: int, last: float) -> None: ...
 
@@ -42,7 +42,7 @@ class Failures(Protocol):
 
 @final
 class LocalFailures:
-    """Those of one process."""
+    """Failures of one process."""
 
     __slots__ = ("_entries",)
 
@@ -67,16 +67,16 @@ class LocalFailures:
 
 @final
 class Throttle:
-    """Says how long to wait; where failures are counted is somebody else's."""
+    """Delays computed from counted failures."""
 
     __slots__ = ("_clock", "_failures")
 
     def __init__(self, clock: Callable[[], float], failures: Failures | None = None) -> None:
-        """Remember nobody but those in `failures`.
+        """Start with the counts in `failures`.
 
         Args:
-            clock: seconds that never go back, for all who share `failures`.
-            failures: of this process alone by default.
+            clock: seconds that never go back, the same for all that share `failures`.
+            failures: shared by all processes; for this process alone by default.
         """
         self._clock = clock
         self._failures = LocalFailures() if failures is None else failures
@@ -85,7 +85,7 @@ class Throttle:
         return len(self._failures)
 
     def delay(self, peer: str, name: str) -> float:
-        """Seconds to wait before a password is looked at. The name in its normal form."""
+        """Return the seconds to wait before a password is checked. `name` is in normal form."""
         return max(
             _delay(self._count((peer, name)) - PAIR_FREE, LONGEST_SECONDS),
             _delay(self._count((peer, None)) - SPREAD_FREE, LONGEST_SECONDS),
@@ -93,21 +93,21 @@ class Throttle:
         )
 
     def failed(self, peer: str, name: str) -> None:
-        """Remember a failure."""
+        """Count a failure."""
         if not self._count((peer, name)):
             self._add((peer, None))
             self._add((None, name))
         self._add((peer, name))
 
     def succeeded(self, peer: str, name: str) -> None:
-        """Forget this peer's failures with this name, whoever made them.
+        """Forget this peer's failures with this name.
 
-        Its failures with other names stay, or one good account would be enough to guess at all.
+        Its failures with other names stay, or one good account would be enough to guess all others.
         """
         if self._failures.find((peer, name)) is not None:
             self._failures.forget((peer, name))
-            self._take((peer, None))
-            self._take((None, name))
+            self._subtract((peer, None))
+            self._subtract((None, name))
 
     def _count(self, key: FailureKey) -> int:
         count, last = self._failures.find(key) or (0, 0.0)
@@ -119,7 +119,7 @@ class Throttle:
     def _add(self, key: FailureKey) -> None:
         self._failures.put(key, self._count(key) + 1, self._clock())
 
-    def _take(self, key: FailureKey) -> None:
+    def _subtract(self, key: FailureKey) -> None:
         count, last = self._failures.find(key) or (0, 0.0)
         if count > 1:
             self._failures.put(key, count - 1, last)
@@ -128,7 +128,7 @@ class Throttle:
 
 
 def _delay(over: int, longest: float) -> float:
-    """1, 2, 4, 8 … seconds for what is over the free tries."""
+    """Return 1, 2, 4, 8 … seconds for failures beyond the free ones."""
     if over <= 0:
         return 0.0
     return min(2.0 ** min(over - 1, 30), longest)

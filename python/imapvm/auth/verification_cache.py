@@ -1,43 +1,48 @@
-"""Whose password was right a short while ago, so that an equal one need not be hashed again.
+"""Cache of passwords verified a short while ago, so that equal ones are not hashed again.
 
-Of a password a keyed digest is kept, with the account's credential in it: when the password is
-changed, in whatever process, nothing fits any more.
+Stores a keyed digest of the password and the account's credential: when the password is changed,
+in any process, the entry no longer matches.
 """
 
 import hashlib
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol, final
+from typing import Final, Protocol, final
 
+from imapvm.model.ids import AccountId
 from imapvm.model.limits import VERIFICATION_CACHE_MAX
 
-if TYPE_CHECKING:
-    from imapvm.filepool.accounts import Account
-    from imapvm.model.ids import AccountId
-
 REMEMBER_SECONDS: Final = 10 * 60.0
-"""After a password was right, equal ones are not hashed again for so long. A mail program opens
-five connections at a time, and all of a server's clients return at once after a restart; one hash
-costs 0.1 s of two cores and 64 MiB."""
+"""Lifetime of an entry. A mail program opens five connections at a time, and all clients of a
+server reconnect at once after a restart; one hash costs 0.1 s of two cores and 64 MiB."""
 DIGEST_BYTES: Final = 32
 
 
+class VerifiedAccount(Protocol):
+    """Account as the cache needs it."""
+
+    @property
+    def id(self) -> AccountId: ...
+
+    @property
+    def credential(self) -> str: ...
+
+
 class VerificationCache(Protocol):
-    """What was right, by account. Times are seconds of the one clock that the caller uses."""
+    """Digests by account. Times are seconds of one clock, chosen by the caller."""
 
     key: bytes
 
-    def find(self, account: "AccountId") -> tuple[bytes, float] | None:
-        """The digest of the account's password, and until when it counts."""
+    def find(self, account: AccountId) -> tuple[bytes, float] | None:
+        """Return the digest of the account's password, and the time at which it expires."""
 
-    def remember(self, account: "AccountId", digest: bytes, until: float) -> None:
-        """Put a digest in place of an earlier one; who came first goes, where there is no room."""
+    def remember(self, account: AccountId, digest: bytes, until: float) -> None:
+        """Replace the account's digest; if the cache is full, the oldest entry is dropped."""
 
 
 @final
 class LocalVerificationCache:
-    """Those of one process."""
+    """Cache of one process."""
 
     __slots__ = ("entries", "key")
 
@@ -45,35 +50,34 @@ class LocalVerificationCache:
         self.key = secrets.token_bytes(32)
         self.entries: OrderedDict[AccountId, tuple[bytes, float]] = OrderedDict()
 
-    def find(self, account: "AccountId") -> tuple[bytes, float] | None:
+    def find(self, account: AccountId) -> tuple[bytes, float] | None:
         return self.entries.get(account)
 
-    def remember(self, account: "AccountId", digest: bytes, until: float) -> None:
+    def remember(self, account: AccountId, digest: bytes, until: float) -> None:
         self.entries[account] = digest, until
         self.entries.move_to_end(account)
         if len(self.entries) > VERIFICATION_CACHE_MAX:
             self.entries.popitem(last=False)
 
 
-def was_right(
-    cache: VerificationCache, account: "Account", password: bytes, clock: Callable[[], float]
+def is_verified(
+    cache: VerificationCache, account: VerifiedAccount, password: bytes, now: float
 ) -> bool:
-    """True where an equal password was right for this account and its credential lately."""
+    """Return True if an equal password was verified lately for this account and credential."""
     seen = cache.find(account.id)
     if seen is None:
         return False
     digest, until = seen
-    return secrets.compare_digest(digest, _digest(cache, account, password)) and clock() < until
+    return secrets.compare_digest(digest, _digest(cache, account, password)) and now < until
 
 
 def remember(
-    cache: VerificationCache, account: "Account", password: bytes, clock: Callable[[], float]
+    cache: VerificationCache, account: VerifiedAccount, password: bytes, now: float
 ) -> None:
-    """Note that a password is right."""
-    until = clock() + REMEMBER_SECONDS
-    cache.remember(account.id, _digest(cache, account, password), until)
+    """Store that a password is right."""
+    cache.remember(account.id, _digest(cache, account, password), now + REMEMBER_SECONDS)
 
 
-def _digest(cache: VerificationCache, account: "Account", password: bytes) -> bytes:
+def _digest(cache: VerificationCache, account: VerifiedAccount, password: bytes) -> bytes:
     text = account.credential.encode() + b"\0" + password
     return hashlib.blake2b(text, key=cache.key, digest_size=DIGEST_BYTES).digest()

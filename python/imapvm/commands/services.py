@@ -3,11 +3,12 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 if TYPE_CHECKING:
+    from imapvm.auth.authenticator import Authenticator
     from imapvm.commands.context import Context
     from imapvm.filepool.accounts import Account
     from imapvm.filepool.pool import Filepool
@@ -16,13 +17,6 @@ if TYPE_CHECKING:
 
 SEARCH_THREADS: Final = min(len(os.sched_getaffinity(0)), 8)
 """One for each processor: they compute, and wait for the disk only where mail is cold."""
-
-
-class Authenticator(Protocol):
-    """Who somebody is: passwords, and the patience to check them."""
-
-    async def login(self, name: str, password: bytes, *, peer: str) -> "Account | None":
-        """Return whose name and password these are, or None after any failure."""
 
 
 class Idlers:
@@ -77,7 +71,7 @@ class Services:
     """One a process; each `Context` holds it."""
 
     pool: "Filepool"
-    authenticator: Authenticator
+    authenticator: "Authenticator[Account]"
     clock: Callable[[], float]
     """Seconds since 1970 UTC."""
     idlers: Idlers = field(default_factory=Idlers)

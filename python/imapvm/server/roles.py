@@ -20,6 +20,7 @@ from imapvm.intake.lmtp.listener import serve_lmtp
 from imapvm.intake.spool.watcher import watch_spool
 from imapvm.server.imap.acceptor import Acceptor
 from imapvm.server.imap.connections import Connections
+from imapvm.server.imap.login_runtime import TrioRuntime
 from imapvm.server.imap.notifier import Notifier
 from imapvm.server.net.listen import Listeners, open_listeners
 from imapvm.server.net.reactor import Reactor
@@ -221,18 +222,16 @@ class _ClientService:
         self._has_siblings = siblings is not None
         self.reactor = reactor
         if siblings is None:
-            authenticator = Authenticator(pool.accounts)
+            authenticator = Authenticator(pool.accounts, TrioRuntime())
             self.connections = Connections(limit_per_peer=settings.connections_per_peer)
         else:
             assert siblings.index is not None
             memory = siblings.memory
-            # Trio's clock begins at a random time in each process.
             authenticator = Authenticator(
                 pool.accounts,
-                clock=time.monotonic,
+                TrioRuntime(clock=time.monotonic, processes=settings.workers),
                 cache=memory.verification_cache(),
                 failures=memory.failures(),
-                processes=settings.workers,
             )
             self.connections = Connections(
                 limit_per_peer=settings.connections_per_peer, shared=memory.peers(siblings.index)

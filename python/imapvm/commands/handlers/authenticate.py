@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from typing import Final
 
 from imapvm._core import Authenticate, Login, Malformed, SaslResponse, StartTls
+from imapvm.auth.authenticator import TooManyLoginsError
 from imapvm.auth.exchange import MECHANISMS, Challenge, Claim, Failure
 from imapvm.auth.steps import claim
 from imapvm.commands.context import Context
@@ -60,9 +61,12 @@ async def _sign_in(ctx: Context, claimed: Claim | Failure) -> Done:
         raise Refusal(claimed.text, "AUTHENTICATIONFAILED")
     await ctx.flush()
     services = ctx.services
-    account = await services.authenticator.login(
-        claimed.name, claimed.password, peer=ctx.session.peer
-    )
+    try:
+        account = await services.authenticator.login(
+            claimed.name, claimed.password, peer=ctx.session.peer
+        )
+    except TooManyLoginsError as busy:
+        raise Refusal("too many logins in progress; try again later", "UNAVAILABLE") from busy
     if account is None:
         raise Refusal(WRONG, "AUTHENTICATIONFAILED")
     ctx.signed_in(services.pool.account(account))
