@@ -6,7 +6,7 @@ from tests.intake.fakes import FakePool
 from imapvm._core import segment_records
 from imapvm.filepool.pool import create_filepool, open_filepool
 from imapvm.intake.deliver import Deliverer
-from imapvm.intake.settings import IntakeSettings
+from imapvm.intake.delivery_settings import DeliverySettings
 from imapvm.intake.spool.directory import SpoolDirectory
 
 NOW = 1_795_400_000.0
@@ -19,7 +19,7 @@ def fake():
 
 @pytest.fixture
 def settings():
-    return IntakeSettings(hostname="mail.example.org")
+    return DeliverySettings(hostname="mail.example.org")
 
 
 @pytest.fixture

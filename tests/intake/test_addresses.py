@@ -4,11 +4,11 @@ import pytest
 from tests.intake.fakes import FakePool
 
 from imapvm.intake.addresses import AddressBook, normalise_address
-from imapvm.intake.settings import IntakeSettings
+from imapvm.intake.delivery_settings import DeliverySettings
 
 
 def book(pool=None, **settings):
-    return AddressBook(pool or FakePool(), IntakeSettings(hostname="h", **settings))
+    return AddressBook(pool or FakePool(), DeliverySettings(hostname="h", **settings))
 
 
 def owner(address, addresses=None, pool=None, **settings):

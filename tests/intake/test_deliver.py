@@ -16,9 +16,9 @@ from imapvm.filepool.errors import (
     StoreUnavailableError,
 )
 from imapvm.intake.deliver import Deliverer
+from imapvm.intake.delivery_settings import DeliverySettings
 from imapvm.intake.envelope import Envelope, Recipient, Sender
 from imapvm.intake.replies import DELIVERED, OVER_QUOTA, STORE_ERROR, STORE_FULL, UNKNOWN_RECIPIENT
-from imapvm.intake.settings import IntakeSettings
 from imapvm.intake.trace import Trace, trace_fields
 from imapvm.model.limits import INCOMING_MAX, MESSAGE_MAX
 
@@ -174,7 +174,7 @@ async def test_with_a_real_filepool_the_message_is_in_both_inboxes_once(pool, se
 
 
 async def test_a_detail_goes_to_the_mailbox_it_names(pool):
-    settings = IntakeSettings(hostname="h", detail_mailboxes=True)
+    settings = DeliverySettings(hostname="h", detail_mailboxes=True)
     assert await deliver(Deliverer(pool, settings), "ada+archive@h") == (DELIVERED,)
     assert len(inbox_of(pool, "ada", "Archive")) == 1
     assert inbox_of(pool, "ada") == []

@@ -10,6 +10,7 @@ from tests.intake.spooling import emptied, message, names, watching
 
 from imapvm.intake import notification as module
 from imapvm.intake.deliver import Deliverer
+from imapvm.intake.delivery_settings import DeliverySettings
 from imapvm.intake.envelope import Envelope, Recipient, Sender
 from imapvm.intake.notification import (
     FailedRecipient,
@@ -19,7 +20,6 @@ from imapvm.intake.notification import (
     send_notification,
 )
 from imapvm.intake.replies import OVER_QUOTA, UNKNOWN_RECIPIENT
-from imapvm.intake.settings import IntakeSettings
 from imapvm.intake.spool.file import submit_file, write_bsmtp
 from imapvm.model.limits import BOUNCE_HEADER_MAX
 
@@ -118,7 +118,7 @@ def sendmail(tmp_path):
 
 
 def bouncing(fake, sendmail):
-    settings = IntakeSettings(
+    settings = DeliverySettings(
         hostname="h", unknown="bounce", sendmail=(str(sendmail), "-i", "-f", "<>", "--")
     )
     return Deliverer(fake, settings)

@@ -13,7 +13,7 @@ from tests.intake.spooling import emptied, message, names, subjects, until, watc
 
 from imapvm.filepool.errors import CorruptDataError, LimitError
 from imapvm.intake.deliver import Deliverer
-from imapvm.intake.settings import IntakeSettings
+from imapvm.intake.delivery_settings import DeliverySettings
 from imapvm.intake.spool.directory import PARTS, SpoolDirectory, SpoolInUseError
 from imapvm.intake.spool.file import submit, submit_file, write_bsmtp
 from imapvm.intake.spool.watcher import watch_spool
@@ -289,7 +289,7 @@ async def test_a_held_file_replaces_no_other(spool, deliverer):
 
 
 async def test_unknown_recipients_may_be_discarded(spool, fake):
-    deliverer = Deliverer(fake, IntakeSettings(hostname="h", unknown="discard"))
+    deliverer = Deliverer(fake, DeliverySettings(hostname="h", unknown="discard"))
     submit(spool, "ada", ["bob", "dan"], message("x"))
     async with watching(spool, deliverer):
         await emptied(spool)
@@ -299,7 +299,7 @@ async def test_unknown_recipients_may_be_discarded(spool, fake):
 
 async def test_mail_for_a_full_mailbox_is_held_also_where_unknown_is_discarded(spool, fake):
     fake.refuses["bob"] = LimitError("full")
-    deliverer = Deliverer(fake, IntakeSettings(hostname="h", unknown="discard"))
+    deliverer = Deliverer(fake, DeliverySettings(hostname="h", unknown="discard"))
     submit(spool, "ada", ["bob", "dan"], message("x"), name="x")
     async with watching(spool, deliverer):
         await emptied(spool)

@@ -15,7 +15,7 @@ from tests.server.whole import MESSAGE, Client, Server, lmtp, running
 
 from imapvm.auth.passwords import hash_password
 from imapvm.commands.context import Context
-from imapvm.intake.settings import IntakeSettings
+from imapvm.intake.delivery_settings import DeliverySettings
 from imapvm.intake.spool.file import submit
 from imapvm.server import roles
 from imapvm.server.imap.connection import Connection
@@ -284,4 +284,4 @@ async def test_starting_and_ending_leaves_no_descriptors(tmp_path):
 
 
 def test_intake_settings_have_their_default():
-    assert Settings(filepool=Path("x")).intake == IntakeSettings(hostname="localhost")
+    assert Settings(filepool=Path("x")).delivery == DeliverySettings(hostname="localhost")

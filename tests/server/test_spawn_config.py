@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from imapvm.intake.settings import IntakeSettings
+from imapvm.intake.delivery_settings import DeliverySettings
 from imapvm.server.settings import Settings
 from imapvm.server.supervisor.spawn_config import Configuration, Role, SpawnConfig, read, write
 
@@ -19,7 +19,7 @@ def test_an_assignment_is_read_as_it_was_written():
         imap=("127.0.0.1:143",),
         workers=3,
         plaintext="never",
-        intake=IntakeSettings(hostname="h", domains=("example.org",)),
+        delivery=DeliverySettings(hostname="h", domains=("example.org",)),
     )
     spawn_config = SpawnConfig(
         role=Role.WORKER,
@@ -44,7 +44,7 @@ def test_an_assignment_is_read_as_it_was_written():
 def test_the_master_knows_neither_trio_nor_lmdb():
     code = (
         "import sys, imapvm.ops.cli, imapvm.ops.serving, imapvm.ops.workers;"
-        "import imapvm.ops.config.file, imapvm.ops.config.settings, imapvm.ops.logs;"
+        "import imapvm.ops.config.file, imapvm.ops.config.load, imapvm.ops.logs;"
         "print({'trio', 'lmdb', 'imapvm._core'} & set(sys.modules))"
     )
     said = subprocess.run(

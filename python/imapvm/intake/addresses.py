@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from imapvm.filepool.accounts import Account
 from imapvm.filepool.pool import Filepool
+from imapvm.intake.delivery_settings import DeliverySettings
 from imapvm.intake.paths import PathError, split_address
-from imapvm.intake.settings import IntakeSettings
 from imapvm.model.names import INBOX, canonical_name, name_error
 
 POSTMASTER = "postmaster"
@@ -24,7 +24,7 @@ class Destination:
 class AddressBook:
     """Finds the account of an address. Reads are short; nothing is kept between them."""
 
-    def __init__(self, pool: Filepool, settings: IntakeSettings) -> None:
+    def __init__(self, pool: Filepool, settings: DeliverySettings) -> None:
         self._pool = pool
         self._delimiter = settings.detail_delimiter
         self._detail_mailboxes = settings.detail_mailboxes

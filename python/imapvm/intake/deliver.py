@@ -14,6 +14,7 @@ from imapvm.filepool.errors import (
 from imapvm.filepool.operations.deliver import AlreadyDelivered, Delivered, Delivery, DeliveryResult
 from imapvm.filepool.pool import Filepool
 from imapvm.intake.addresses import AddressBook, Destination
+from imapvm.intake.delivery_settings import DeliverySettings
 from imapvm.intake.envelope import Envelope
 from imapvm.intake.replies import (
     DELIVERED,
@@ -23,7 +24,6 @@ from imapvm.intake.replies import (
     UNKNOWN_RECIPIENT,
     Reply,
 )
-from imapvm.intake.settings import IntakeSettings
 from imapvm.intake.trace import Trace, local_zone, trace_fields
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Deliverer:
     """Delivers messages to the accounts of one filepool."""
 
     def __init__(
-        self, pool: Filepool, settings: IntakeSettings, *, clock: Callable[[], float] = time.time
+        self, pool: Filepool, settings: DeliverySettings, *, clock: Callable[[], float] = time.time
     ) -> None:
         self.pool: Final = pool
         self.settings: Final = settings

@@ -57,12 +57,12 @@ def configuration_of(path: Path) -> "Configuration":
         OperatorError: there is a mistake in it.
     """
     from imapvm.ops.config.file import read_config
-    from imapvm.ops.config.settings import settings_of
+    from imapvm.ops.config.load import settings_from
     from imapvm.server.supervisor.spawn_config import Configuration
 
     file = read_config(path)
     return Configuration(
-        settings=settings_of(file),
+        settings=settings_from(file),
         log_format=file.config.log.format,
         log_level=file.config.log.level,
     )

@@ -169,7 +169,7 @@ async def serve_roles(
                     clients.start(inside)
                 async with trio.open_nursery() as client_tasks, trio.open_nursery() as intake:
                     if Role.INTAKE in roles:
-                        deliverer = Deliverer(pool, settings.intake, clock=clock)
+                        deliverer = Deliverer(pool, settings.delivery, clock=clock)
                         for listener in listeners.lmtp:
                             await intake.start(
                                 serve_lmtp, listener, deliverer, partial(Transport, reactor)

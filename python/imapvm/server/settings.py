@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from imapvm.intake.settings import IntakeSettings
+from imapvm.intake.delivery_settings import DeliverySettings
 from imapvm.model.limits import CONNECTIONS_PER_PEER_MAX
 
 SHUTDOWN_SECONDS: Final = 10.0
@@ -53,7 +53,9 @@ class Settings:
     everything in one process."""
     hostname: str = "localhost"
     """Ours, in what mail systems are told."""
-    intake: IntakeSettings = field(default_factory=lambda: IntakeSettings(hostname="localhost"))
+    delivery: DeliverySettings = field(
+        default_factory=lambda: DeliverySettings(hostname="localhost")
+    )
 
     def check(self) -> None:
         """Say what cannot work, before anything is opened.

@@ -269,7 +269,7 @@ async def _enroll(filepool: Path, users: list[DemoUser]) -> None:
 
 def _settings(arguments: argparse.Namespace) -> tuple["Settings", str | None]:
     """Settings of the demonstration; and why there is no TLS, where there is none."""
-    from imapvm.intake.settings import IntakeSettings
+    from imapvm.intake.delivery_settings import DeliverySettings
     from imapvm.server.net.certificate import NoCertificateError, self_signed
     from imapvm.server.settings import Settings
 
@@ -291,7 +291,7 @@ def _settings(arguments: argparse.Namespace) -> tuple["Settings", str | None]:
         key=pair[1] if pair else None,
         workers=arguments.workers,
         hostname="localhost",
-        intake=IntakeSettings(hostname="localhost"),
+        delivery=DeliverySettings(hostname="localhost"),
     )
     return settings, fault
 

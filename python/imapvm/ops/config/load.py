@@ -4,7 +4,7 @@ import re
 import socket
 from pathlib import Path
 
-from imapvm.intake.settings import IntakeSettings
+from imapvm.intake.delivery_settings import DeliverySettings
 from imapvm.ops.config.file import ConfigFile
 from imapvm.ops.errors import CONFIGURATION, OperatorError
 from imapvm.server.settings import Settings, SettingsError
@@ -13,7 +13,7 @@ _TCP = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\s:\[\]/]+):([0-9]{1,5}
 _UNIX = re.compile(r"unix:/.+")
 
 
-def settings_of(file: ConfigFile) -> Settings:
+def settings_from(file: ConfigFile) -> Settings:
     """Settings of the server, as a configuration has them.
 
     Raises:
@@ -48,7 +48,7 @@ def settings_of(file: ConfigFile) -> Settings:
         reload_seconds=config.limits.reload_seconds,
         workers=config.workers,
         hostname=hostname,
-        intake=IntakeSettings(
+        delivery=DeliverySettings(
             hostname=hostname,
             domains=config.delivery.domains,
             detail_delimiter=config.delivery.detail_delimiter,

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from imapvm.ops.config.file import ConfigFile
-from imapvm.ops.config.settings import settings_of
+from imapvm.ops.config.load import settings_from
 from imapvm.ops.errors import CONFIGURATION, OperatorError
 
 
 @pytest.fixture
 def settings(tmp_path):
     def of(text):
-        return settings_of(ConfigFile(tmp_path / "c.toml", text))
+        return settings_from(ConfigFile(tmp_path / "c.toml", text))
 
     return of
 
@@ -43,7 +43,7 @@ def test_all_of_it_arrives(settings, tmp_path):
     )
     assert made.filepool == tmp_path / "pool"
     assert made.spool == Path("/spool")
-    assert made.hostname == made.intake.hostname == "mail.example.org"
+    assert made.hostname == made.delivery.hostname == "mail.example.org"
     assert made.imap == ("127.0.0.1:0", "[::1]:143")
     assert made.imaps == ("localhost:993",)
     assert made.lmtp == ("unix:/run/lmtp",)
@@ -51,12 +51,12 @@ def test_all_of_it_arrives(settings, tmp_path):
     assert made.plaintext == "never"
     assert made.connections_per_peer == 1
     assert made.reload_seconds == 7
-    assert made.intake.domains == ("example.org",)
-    assert made.intake.detail_delimiter == "-"
-    assert made.intake.detail_mailboxes
-    assert made.intake.postmaster == "ada"
-    assert made.intake.unknown == "bounce"
-    assert made.intake.sendmail == ("/bin/mail",)
+    assert made.delivery.domains == ("example.org",)
+    assert made.delivery.detail_delimiter == "-"
+    assert made.delivery.detail_mailboxes
+    assert made.delivery.postmaster == "ada"
+    assert made.delivery.unknown == "bounce"
+    assert made.delivery.sendmail == ("/bin/mail",)
 
 
 def test_an_empty_file_can_be_served(settings):

@@ -7,7 +7,7 @@ Unknown = Literal["hold", "bounce", "discard"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IntakeSettings:
+class DeliverySettings:
     """Which address is whose, and what becomes of mail for nobody."""
 
     hostname: str
