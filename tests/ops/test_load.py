@@ -43,7 +43,7 @@ def test_all_of_it_arrives(settings, tmp_path):
     )
     assert made.filepool == tmp_path / "pool"
     assert made.spool == Path("/spool")
-    assert made.hostname == made.delivery.hostname == "mail.example.org"
+    assert made.delivery.hostname == "mail.example.org"
     assert made.imap == ("127.0.0.1:0", "[::1]:143")
     assert made.imaps == ("localhost:993",)
     assert made.lmtp == ("unix:/run/lmtp",)
@@ -63,7 +63,7 @@ def test_an_empty_file_can_be_served(settings):
     made = settings("")
     assert made.imap == ("127.0.0.1:143",)
     assert made.certificate is None
-    assert made.hostname
+    assert made.delivery.hostname
 
 
 def test_no_spool_is_looked_at_where_none_is_named(settings):

@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from imapvm.server.settings import SHUTDOWN_SECONDS
-from imapvm.server.supervisor.master import GRACE_SECONDS, Master, Plan, ReloadRefused
+from imapvm.server.settings import SHUTDOWN_SECONDS, Settings
+from imapvm.server.supervisor.master import GRACE_SECONDS, Master, ReloadRefused
 from imapvm.server.supervisor.process import DUMP_SECONDS, HANG_SECONDS, Process
 from imapvm.server.supervisor.spawn_config import Role
 from imapvm.server.supervisor.worker_slot import (
@@ -64,14 +65,14 @@ class FakeLauncher:
         self.scripts: dict[str, str] = {}
         """By name; GOOD where there is none."""
         self.refuses = False
-        self.launched: list[tuple[str, int | None, Plan]] = []
+        self.launched: list[tuple[str, int | None, Settings]] = []
         self.noted: list[str] = []
         self.children: list[subprocess.Popen] = []
 
-    def launch(self, slot: WorkerSlot, plan: Plan) -> Process:
+    def launch(self, slot: WorkerSlot, settings: Settings) -> Process:
         if self.refuses:
             raise OSError(11, "no more processes")
-        self.launched.append((slot.name, slot.index, plan))
+        self.launched.append((slot.name, slot.index, settings))
         ours, theirs = os.pipe()
         os.set_blocking(ours, False)
         script = self.scripts.get(slot.name, GOOD)
@@ -116,8 +117,8 @@ class FakeObserver:
         self.calls.append("stopping")
 
 
-def plan(workers: int = 3, *, intake: bool = True) -> Plan:
-    return Plan(workers=workers, intake=intake, reload_seconds=RELOAD_SECONDS)
+def settings(workers: int = 3, *, reload_seconds: int = RELOAD_SECONDS) -> Settings:
+    return Settings(filepool=Path("/pool"), workers=workers, reload_seconds=reload_seconds)
 
 
 class Server:
@@ -127,18 +128,25 @@ class Server:
         self.clock = Clock()
         self.launcher = FakeLauncher(self.clock)
         self.observer = FakeObserver()
-        self.next_plan: Plan | ReloadRefused = plan()
-        self.first_plan = plan()
-        self.master = self.new(self.first_plan)
+        self.next_settings: Settings | ReloadRefused = settings()
+        self.first_settings = settings()
+        self.master = self.new(self.first_settings)
 
-    def new(self, first: Plan) -> Master:
-        self.master = Master(first, self.launcher, self.observer, self.load_plan, clock=self.clock)
+    def new(self, first: Settings, *, intake: bool = True) -> Master:
+        self.master = Master(
+            first,
+            self.launcher,
+            self.observer,
+            self.load_settings,
+            intake=intake,
+            clock=self.clock,
+        )
         return self.master
 
-    def load_plan(self) -> Plan:
-        if isinstance(self.next_plan, ReloadRefused):
-            raise self.next_plan
-        return self.next_plan
+    def load_settings(self) -> Settings:
+        if isinstance(self.next_settings, ReloadRefused):
+            raise self.next_settings
+        return self.next_settings
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Let the master go on until something is true; the clock stands."""
@@ -217,7 +225,7 @@ def test_maintenance_comes_first_and_ready_is_said_when_all_are(server):
 
 
 def test_without_intake_there_is_no_process_for_it(server):
-    server.new(plan(1, intake=False))
+    server.new(settings(1), intake=False)
     server.begin()
     assert set(server.master.processes()) == {"maintenance", "worker-1"}
 
@@ -299,7 +307,7 @@ def test_who_dies_again_and_again_is_started_ever_more_slowly_and_the_others_sta
 
 
 def test_the_only_worker_is_not_paused(server):
-    server.new(plan(1))
+    server.new(settings(1))
     server.begin()
     server.launcher.scripts["worker-1"] = FAILS_LATER
     server.kill("worker-1")
@@ -439,7 +447,7 @@ def test_a_reload_replaces_all_and_the_old_workers_take_their_leave(server):
     server.launcher.scripts = dict.fromkeys(["worker-1", "worker-2", "worker-3"], LINGERING)
     server.begin()
     before = server.master.processes()
-    server.next_plan = Plan(workers=3, intake=True, reload_seconds=1)
+    server.next_settings = settings(reload_seconds=1)
     server.master.handle_signal(signal.SIGHUP)
     server.until(lambda: server.observer.calls == ["ready", "reloading", "ready"])
     for name in ("worker-1", "worker-2", "worker-3"):
@@ -448,7 +456,7 @@ def test_a_reload_replaces_all_and_the_old_workers_take_their_leave(server):
         assert new != old
     latest = server.launcher.launched[-3:]
     assert {place for _, place, _ in latest} == {3, 4, 5}
-    assert all(followed is server.next_plan for _, _, followed in latest)
+    assert all(followed is server.next_settings for _, _, followed in latest)
     server.until(
         lambda: all(
             server.master.processes().get(name, before[name]) != before[name]
@@ -485,7 +493,7 @@ def test_a_second_reload_ends_those_whom_the_first_left(server):
 def test_a_configuration_with_a_mistake_changes_nothing(server, caplog):
     server.begin()
     before = server.master.processes()
-    server.next_plan = ReloadRefused("imapvm.toml:3: there is no such key")
+    server.next_settings = ReloadRefused("imapvm.toml:3: there is no such key")
     server.master.handle_signal(signal.SIGHUP)
     server.quietly()
     assert server.master.processes() == before
@@ -522,7 +530,7 @@ def test_a_worker_that_dies_during_a_reload_is_replaced_as_it_was(server):
     old = server.pid("worker-1")
     os.kill(old, signal.SIGKILL)
     server.until(lambda: len(server.launcher.launched) == 9)
-    assert server.launcher.launched[-1] == ("worker-1", 0, server.first_plan)
+    assert server.launcher.launched[-1] == ("worker-1", 0, server.first_settings)
 
 
 def test_told_to_end_during_a_reload_it_ends(server):

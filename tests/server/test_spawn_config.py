@@ -9,7 +9,7 @@ import pytest
 
 from imapvm.intake.delivery_settings import DeliverySettings
 from imapvm.server.settings import Settings
-from imapvm.server.supervisor.spawn_config import Configuration, Role, SpawnConfig, read, write
+from imapvm.server.supervisor.spawn_config import Role, SpawnConfig, read, write
 
 
 def test_an_assignment_is_read_as_it_was_written():
@@ -20,6 +20,8 @@ def test_an_assignment_is_read_as_it_was_written():
         workers=3,
         plaintext="never",
         delivery=DeliverySettings(hostname="h", domains=("example.org",)),
+        log_format="json",
+        log_level="debug",
     )
     spawn_config = SpawnConfig(
         role=Role.WORKER,
@@ -31,7 +33,7 @@ def test_an_assignment_is_read_as_it_was_written():
         index=1,
         imap=(7,),
         lmtp=(8,),
-        configuration=Configuration(settings=settings, log_format="json", log_level="debug"),
+        settings=settings,
     )
     fd = write(spawn_config)
     assert not os.get_inheritable(fd)

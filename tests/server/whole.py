@@ -16,7 +16,6 @@ from imapvm.auth.passwords import hash_password
 from imapvm.filepool.pool import create_filepool, open_filepool
 from imapvm.server.roles import serve
 from imapvm.server.settings import Listening, Settings
-from imapvm.server.supervisor.spawn_config import Configuration
 
 CHEAP = hash_password(b"secret", parameters=argon2.profiles.CHEAPEST)
 MESSAGE = b"From: a@example.org\r\nSubject: hello\r\n\r\nSome text.\r\n"
@@ -151,11 +150,11 @@ from pathlib import Path
 import msgspec
 from imapvm.ops import logs
 from imapvm.ops.serving import serve_until_stopped
-from imapvm.server.supervisor.spawn_config import Configuration
+from imapvm.server.settings import Settings
 
 def read():
     text = Path(sys.argv[1]).read_bytes()
-    return msgspec.json.decode(text, type=Configuration, dec_hook=lambda kind, text: kind(text))
+    return msgspec.json.decode(text, type=Settings, dec_hook=lambda kind, text: kind(text))
 
 def ready(listening):
     print(msgspec.json.encode(listening).decode(), flush=True)
@@ -181,9 +180,8 @@ class Processes(Server):
 
     def configure(self, settings: Settings) -> None:
         """What the next reload finds."""
-        configuration = Configuration(settings=settings)
-        text = msgspec.json.encode(configuration, enc_hook=str)
-        (self.folder / "configuration.json").write_bytes(text)
+        text = msgspec.json.encode(settings, enc_hook=str)
+        (self.folder / "settings.json").write_bytes(text)
 
     async def reload(self) -> None:
         """Return when the new workers serve."""
@@ -211,11 +209,11 @@ class Processes(Server):
 
 @asynccontextmanager
 async def in_processes(folder: Path, settings: Settings) -> AsyncIterator[Processes]:
-    text = msgspec.json.encode(Configuration(settings=settings), enc_hook=str)
-    (folder / "configuration.json").write_bytes(text)
+    text = msgspec.json.encode(settings, enc_hook=str)
+    (folder / "settings.json").write_bytes(text)
     with (folder / "log").open("wb") as log:
         master = await trio.lowlevel.open_process(
-            [sys.executable, "-c", MASTER, str(folder / "configuration.json")],
+            [sys.executable, "-c", MASTER, str(folder / "settings.json")],
             stdout=subprocess.PIPE,
             stderr=log,
         )

@@ -1,26 +1,29 @@
-"""What the operator decides about mail that comes in (table `delivery` of the configuration)."""
+"""Delivery settings: table `delivery` of the configuration, and the server's name."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
+
+SENDMAIL: Final = ("/usr/sbin/sendmail", "-i", "-f", "<>", "--")
+"""Default of `DeliverySettings.sendmail`."""
 
 Unknown = Literal["hold", "bounce", "discard"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliverySettings:
-    """Which address is whose, and what becomes of mail for nobody."""
+    """Rules that map addresses to users, and the treatment of unknown recipients."""
 
-    hostname: str
+    hostname: str = "localhost"
     """Name of this server in replies, Received fields and notifications."""
     domains: tuple[str, ...] = ()
     """Domains in which a local part is a login name; empty: every domain."""
     detail_delimiter: str = "+"
-    """What separates name and detail in a local part; "": nothing does."""
+    """Separator of name and detail in a local part; "": none."""
     detail_mailboxes: bool = False
-    """True: the detail names the mailbox, where there is such a one."""
+    """Deliver to the mailbox named by the detail, if it exists."""
     postmaster: str = ""
-    """Login name of who gets mail for postmaster, where nobody is named so."""
+    """Login name that receives mail for postmaster, if no user or alias has that name."""
     unknown: Unknown = "hold"
-    """Spool files for recipients that are not here."""
-    sendmail: tuple[str, ...] = ("/usr/sbin/sendmail", "-i", "-f", "<>", "--")
-    """Sends a notification: message on standard input, recipient as the last argument."""
+    """Treatment of spool files whose recipients are not enrolled."""
+    sendmail: tuple[str, ...] = SENDMAIL
+    """Command that sends a notification: message on standard input, recipient as last argument."""

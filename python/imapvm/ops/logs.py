@@ -9,10 +9,9 @@ import json
 import logging
 import re
 import sys
-from typing import Final, Literal, TextIO
+from typing import Final, TextIO
 
-LogFormat = Literal["text", "json"]
-Level = Literal["debug", "info", "warning", "error"]
+from imapvm.server.settings import LogFormat, LogLevel
 
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """What every record has; the rest of its attributes came with `extra`."""
@@ -69,7 +68,7 @@ def _quoted(value: object) -> str:
 
 
 def configure(
-    *, style: LogFormat, level: Level, stream: TextIO | None = None, role: str | None = None
+    *, style: LogFormat, level: LogLevel, stream: TextIO | None = None, role: str | None = None
 ) -> None:
     """Send all events of this process to standard error, and none of them twice.
 

@@ -18,10 +18,10 @@ def run(arguments: argparse.Namespace) -> int:
     from imapvm.server.supervisor.spawn_config import read
 
     spawn_config = read(arguments.spawn_config)
-    configuration = spawn_config.configuration
+    settings = spawn_config.settings
     logs.configure(
-        style=configuration.log_format,
-        level=configuration.log_level,
+        style=settings.log_format,
+        level=settings.log_level,
         role=spawn_config.name,
     )
     serve_role(spawn_config)

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     import trio
 
     from imapvm.server.net.tls import TlsServer
-    from imapvm.server.settings import Listening
-    from imapvm.server.supervisor.spawn_config import Configuration
+    from imapvm.server.settings import Listening, Settings
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -41,66 +40,46 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def run(arguments: argparse.Namespace) -> int:
     """Read the configuration, serve, and end cleanly."""
     from imapvm.ops import logs
+    from imapvm.ops.config.load import load_settings
 
-    def read() -> "Configuration":
-        return configuration_of(arguments.config)
-
-    configuration = read()
-    logs.configure(style=configuration.log_format, level=configuration.log_level)
-    return serve_until_stopped(configuration, lambda _: notify("READY=1"), read)
-
-
-def configuration_of(path: Path) -> "Configuration":
-    """What a configuration file says.
-
-    Raises:
-        OperatorError: there is a mistake in it.
-    """
-    from imapvm.ops.config.file import read_config
-    from imapvm.ops.config.load import settings_from
-    from imapvm.server.supervisor.spawn_config import Configuration
-
-    file = read_config(path)
-    return Configuration(
-        settings=settings_from(file),
-        log_format=file.config.log.format,
-        log_level=file.config.log.level,
+    settings = load_settings(arguments.config)
+    logs.configure(style=settings.log_format, level=settings.log_level)
+    return serve_until_stopped(
+        settings, lambda _: notify("READY=1"), partial(load_settings, arguments.config)
     )
 
 
 def serve_until_stopped(
-    configuration: "Configuration",
+    settings: "Settings",
     ready: "Callable[[Listening], None]",
-    reread: "Callable[[], Configuration] | None" = None,
+    reread: "Callable[[], Settings] | None" = None,
 ) -> int:
     """Serve until SIGINT or SIGTERM; both end it cleanly, a second one at once.
 
     Args:
-        configuration: in one process or several, as it says.
+        settings: of the server.
         ready: called once everything listens, and again after a reload.
-        reread: gives the configuration as it is now, when SIGHUP asks for it; None leaves SIGHUP
+        reread: reads the settings again when SIGHUP asks for it; None leaves SIGHUP
             what it is.
 
     Returns:
         The exit code: not 0 where a process of several could not begin.
     """
     _raise_descriptor_limit()
-    if configuration.settings.workers:
+    if settings.workers:
         from imapvm.ops.workers import serve_with_workers
 
-        return serve_with_workers(configuration, ready, reread)
-    _serve_alone(configuration, ready, reload=reread is not None)
+        return serve_with_workers(settings, ready, reread)
+    _serve_alone(settings, ready, reload=reread is not None)
     return 0
 
 
 def _serve_alone(
-    configuration: "Configuration", ready: "Callable[[Listening], None]", *, reload: bool
+    settings: "Settings", ready: "Callable[[Listening], None]", *, reload: bool
 ) -> None:
     import trio
 
     from imapvm.server.roles import serve, tls_of
-
-    settings = configuration.settings
 
     async def served() -> None:
         settings.check()

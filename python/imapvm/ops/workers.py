@@ -14,59 +14,48 @@ from imapvm.ops.notify import notify
 from imapvm.server.net.tls_context import load, server_context
 from imapvm.server.settings import SettingsError
 from imapvm.server.supervisor.launcher import Launcher
-from imapvm.server.supervisor.master import Master, Plan, ReloadRefused
+from imapvm.server.supervisor.master import Master, ReloadRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from imapvm.server.settings import Listening, Settings
-    from imapvm.server.supervisor.spawn_config import Configuration
 
 FIXED: Final = ("filepool", "spool", "imap", "imaps", "lmtp", "workers")
 """What a server cannot change while it runs."""
 
 
 def serve_with_workers(
-    configuration: "Configuration",
+    settings: "Settings",
     ready: "Callable[[Listening], None]",
-    reread: "Callable[[], Configuration] | None",
+    reread: "Callable[[], Settings] | None",
 ) -> int:
     """Be the master; see `imapvm.ops.serving.serve_until_stopped`.
 
     Raises:
         SettingsError, CertificateError, FilepoolError: it cannot be served like this.
     """
-    settings = configuration.settings
     _check(settings)
     launcher = Launcher(settings)
 
-    takes_mail = settings.spool is not None or launcher.takes_mail
-
-    def plan(configuration: "Configuration") -> Plan:
-        return Plan(
-            workers=settings.workers,
-            intake=takes_mail,
-            reload_seconds=configuration.settings.reload_seconds,
-            configuration=configuration,
-        )
-
-    def read() -> Plan:
+    def read() -> "Settings":
         assert reread is not None
         try:
             found = reread()
-            _check(found.settings)
+            _check(found)
         except (OperatorError, SettingsError, FilepoolError) as mistake:
             raise ReloadRefused(str(mistake)) from mistake
         for name in FIXED:
-            if getattr(found.settings, name) != getattr(settings, name):
+            if getattr(found, name) != getattr(settings, name):
                 raise ReloadRefused(f"{name} has changed, which needs a restart")
-        return plan(found)
+        return found
 
     master = Master(
-        plan(configuration),
+        settings,
         launcher,
         _Observer(launcher, ready),
         None if reread is None else read,
+        intake=settings.spool is not None or launcher.takes_mail,
     )
     try:
         return master.run()

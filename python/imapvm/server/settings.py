@@ -1,4 +1,8 @@
-"""What the operator decides about the server, checked and with its defaults applied."""
+"""Settings of the server: all that an operator decides, checked and with defaults applied.
+
+The configuration file becomes one `Settings` (`imapvm.ops.config.load`), which is passed to every
+process of the server as it is.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,15 +12,17 @@ from imapvm.intake.delivery_settings import DeliverySettings
 from imapvm.model.limits import CONNECTIONS_PER_PEER_MAX
 
 SHUTDOWN_SECONDS: Final = 10.0
-"""For commands that run when the server stops; who needs longer is cut off."""
+"""Time for running commands to finish when the server stops; then connections are closed."""
 RELOAD_SECONDS: Final = 120
-"""See `Settings.reload_seconds`."""
+"""Default of `Settings.reload_seconds`."""
 
 Plaintext = Literal["never", "loopback", "always"]
+LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class SettingsError(Exception):
-    """The server cannot run like this; one sentence says why."""
+    """The server cannot run with these settings; the message is one line."""
 
 
 class CertificateError(SettingsError):
@@ -25,43 +31,42 @@ class CertificateError(SettingsError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All that `serve` wants to know.
+    """Settings of a server and of all its processes.
 
-    Addresses are `"host:port"`, `"[IPv6 address]:port"` or `"unix:/path"`; port 0 takes a free one.
+    Addresses are `"host:port"`, `"[IPv6 address]:port"` or `"unix:/path"`; port 0 selects a free
+    port.
     """
 
     filepool: Path
-    """Made before by `create_filepool`."""
+    """Directory, created before by `create_filepool`."""
     spool: Path | None = None
-    """Where files with mail are dropped; None looks nowhere."""
+    """Spool directory; None: no spool."""
     imap: tuple[str, ...] = ()
-    """In the clear; STARTTLS where there is a certificate."""
+    """Addresses for IMAP without TLS; STARTTLS is offered if there is a certificate."""
     imaps: tuple[str, ...] = ()
-    """TLS from the first octet (RFC 8314). Needs a certificate."""
+    """Addresses for IMAP with implicit TLS (RFC 8314). Needs a certificate."""
     lmtp: tuple[str, ...] = ()
     certificate: Path | None = None
-    """PEM: the chain, the server's own first."""
+    """Certificate chain in PEM, the server's own certificate first."""
     key: Path | None = None
+    """Private key in PEM."""
     plaintext: Plaintext = "loopback"
-    """Whether a password may be sent without TLS: unix sockets count as loopback."""
+    """Where a password is accepted without TLS; unix sockets count as loopback."""
     connections_per_peer: int = CONNECTIONS_PER_PEER_MAX
-    """From one address (one /64 of IPv6); this machine itself may make any number."""
+    """Limit for one IPv4 address or one IPv6 /64 network; none for this machine itself."""
     reload_seconds: int = RELOAD_SECONDS
-    """After a reload: within which the clients of old workers hear BYE, each at its own moment."""
+    """Time within which old workers close their connections after a reload."""
     workers: int = 0
-    """Processes that serve clients, beside one that takes mail in and one that cleans up; 0:
-    everything in one process."""
-    hostname: str = "localhost"
-    """Ours, in what mail systems are told."""
-    delivery: DeliverySettings = field(
-        default_factory=lambda: DeliverySettings(hostname="localhost")
-    )
+    """Processes that serve clients; 0: one process has all roles."""
+    delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    log_format: LogFormat = "text"
+    log_level: LogLevel = "info"
 
     def check(self) -> None:
-        """Say what cannot work, before anything is opened.
+        """Check that the settings fit together.
 
         Raises:
-            SettingsError: with one sentence.
+            SettingsError: they do not.
         """
         if (self.certificate is None) != (self.key is None):
             raise SettingsError("a certificate needs its key, and a key its certificate")
@@ -71,9 +76,9 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where a server can be reached now; ports are the real ones. None: not listened at."""
+    """First address of each kind that the server listens on, with the real port; None: no such."""
 
     imap: tuple[str, int] | None = None
-    """Host and port of the first address; of a unix socket its path and 0."""
+    """Host and port; for a unix socket its path and 0."""
     imaps: tuple[str, int] | None = None
     lmtp: tuple[str, int] | None = None

@@ -7,15 +7,15 @@ import difflib
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, get_args
 
 import msgspec
 
+from imapvm.intake.delivery_settings import SENDMAIL, Unknown
 from imapvm.model.limits import CONNECTIONS_PER_PEER_MAX
 from imapvm.ops.config.toml_lines import lines_of_keys
 from imapvm.ops.errors import ConfigError
-from imapvm.ops.logs import Level, LogFormat
-from imapvm.server.settings import RELOAD_SECONDS
+from imapvm.server.settings import RELOAD_SECONDS, LogFormat, LogLevel, Plaintext
 
 CONFIG_MAX = 1024 * 1024
 """Octets of a configuration file; a larger one is some other file."""
@@ -45,7 +45,7 @@ class Tls(Table, frozen=True):
 class Login(Table, frozen=True):
     """How people may prove who they are."""
 
-    plaintext: Literal["never", "loopback", "always"] = "loopback"
+    plaintext: Plaintext = "loopback"
 
 
 class Limits(Table, frozen=True):
@@ -62,21 +62,15 @@ class Delivery(Table, frozen=True):
     detail_delimiter: Annotated[str, msgspec.Meta(max_length=1)] = "+"
     detail_mailboxes: bool = False
     postmaster: str = ""
-    unknown: Literal["hold", "bounce", "discard"] = "hold"
-    sendmail: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = (
-        "/usr/sbin/sendmail",
-        "-i",
-        "-f",
-        "<>",
-        "--",
-    )
+    unknown: Unknown = "hold"
+    sendmail: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = SENDMAIL
 
 
 class Log(Table, frozen=True):
     """What is told on standard error, and how."""
 
     format: LogFormat = "text"
-    level: Level = "info"
+    level: LogLevel = "info"
 
 
 class Config(Table, frozen=True):

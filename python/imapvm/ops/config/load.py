@@ -4,13 +4,25 @@ import re
 import socket
 from pathlib import Path
 
+import msgspec
+
 from imapvm.intake.delivery_settings import DeliverySettings
-from imapvm.ops.config.file import ConfigFile
+from imapvm.ops.config.file import ConfigFile, read_config
 from imapvm.ops.errors import CONFIGURATION, OperatorError
 from imapvm.server.settings import Settings, SettingsError
 
 _TCP = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\s:\[\]/]+):([0-9]{1,5})")
 _UNIX = re.compile(r"unix:/.+")
+
+
+def load_settings(path: Path) -> Settings:
+    """Read a configuration file and return the settings in it.
+
+    Raises:
+        ConfigError: the file or a value in it is wrong; names file, line and key.
+        OperatorError: the values do not fit together.
+    """
+    return settings_from(read_config(path))
 
 
 def settings_from(file: ConfigFile) -> Settings:
@@ -34,7 +46,6 @@ def settings_from(file: ConfigFile) -> Settings:
         raise file.mistake(("tls", missing), "a certificate and its key are given together")
     if config.listen.imaps and not config.tls.certificate:
         raise file.mistake(("listen", "imaps"), "needs tls.certificate and tls.key")
-    hostname = config.hostname or socket.gethostname()
     settings = Settings(
         filepool=file.path_of(config.filepool),
         spool=file.path_of(config.spool) if config.spool else None,
@@ -47,16 +58,12 @@ def settings_from(file: ConfigFile) -> Settings:
         connections_per_peer=config.limits.connections_per_peer,
         reload_seconds=config.limits.reload_seconds,
         workers=config.workers,
-        hostname=hostname,
         delivery=DeliverySettings(
-            hostname=hostname,
-            domains=config.delivery.domains,
-            detail_delimiter=config.delivery.detail_delimiter,
-            detail_mailboxes=config.delivery.detail_mailboxes,
-            postmaster=config.delivery.postmaster,
-            unknown=config.delivery.unknown,
-            sendmail=config.delivery.sendmail,
+            hostname=config.hostname or socket.gethostname(),
+            **msgspec.structs.asdict(config.delivery),
         ),
+        log_format=config.log.format,
+        log_level=config.log.level,
     )
     try:
         settings.check()

@@ -140,7 +140,6 @@ def run(arguments: argparse.Namespace) -> int:
     from imapvm.filepool.pool import create_filepool
     from imapvm.ops import logs
     from imapvm.ops.serving import serve_until_stopped
-    from imapvm.server.supervisor.spawn_config import Configuration
 
     logs.configure(style="text", level="warning")
     for kind in PORTS:
@@ -158,7 +157,7 @@ def run(arguments: argparse.Namespace) -> int:
         trio.run(_enroll, filepool, users + many)
         settings, fault = _settings(arguments)
         return serve_until_stopped(
-            Configuration(settings=settings, log_level="warning"),
+            settings,
             lambda listening: _say(settings, listening, users[0], fault),
         )
 
@@ -269,7 +268,6 @@ async def _enroll(filepool: Path, users: list[DemoUser]) -> None:
 
 def _settings(arguments: argparse.Namespace) -> tuple["Settings", str | None]:
     """Settings of the demonstration; and why there is no TLS, where there is none."""
-    from imapvm.intake.delivery_settings import DeliverySettings
     from imapvm.server.net.certificate import NoCertificateError, self_signed
     from imapvm.server.settings import Settings
 
@@ -290,8 +288,7 @@ def _settings(arguments: argparse.Namespace) -> tuple["Settings", str | None]:
         certificate=pair[0] if pair else None,
         key=pair[1] if pair else None,
         workers=arguments.workers,
-        hostname="localhost",
-        delivery=DeliverySettings(hostname="localhost"),
+        log_level="warning",
     )
     return settings, fault
 

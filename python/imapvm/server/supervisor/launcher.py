@@ -20,7 +20,6 @@ from imapvm.server.supervisor.spawn_config import Role, SpawnConfig, write
 
 if TYPE_CHECKING:
     from imapvm.server.settings import Listening, Settings
-    from imapvm.server.supervisor.master import Plan
     from imapvm.server.supervisor.worker_slot import WorkerSlot
 
 # -P: what lies in the current directory is not imported.
@@ -54,9 +53,8 @@ class Launcher:
         """Whether mail can be handed over at a socket."""
         return bool(self._listeners.intake.lmtp)
 
-    def launch(self, slot: "WorkerSlot", plan: "Plan") -> Process:
+    def launch(self, slot: "WorkerSlot", settings: "Settings") -> Process:
         """Start a process; see `imapvm.server.supervisor.master.Spawner`."""
-        assert plan.configuration is not None
         listeners = Listeners()
         if slot.role is Role.WORKER:
             listeners = self._listeners.of(slot.number)
@@ -75,7 +73,7 @@ class Launcher:
             imap=tuple(sock.fileno() for sock in listeners.imap),
             imaps=tuple(sock.fileno() for sock in listeners.imaps),
             lmtp=tuple(sock.fileno() for sock in listeners.lmtp),
-            configuration=plan.configuration,
+            settings=settings,
         )
         config_fd = write(spawn_config)
         try:

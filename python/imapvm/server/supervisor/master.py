@@ -10,18 +10,14 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final, Protocol, final
+from typing import Final, Protocol, final
 
-from imapvm.server.settings import SHUTDOWN_SECONDS
+from imapvm.server.settings import SHUTDOWN_SECONDS, Settings
 from imapvm.server.supervisor.process import Process, cause_of
 from imapvm.server.supervisor.signals import Signals
 from imapvm.server.supervisor.spawn_config import Role
 from imapvm.server.supervisor.worker_slot import CRASH_LOOP_DEATHS, WorkerSlot
-
-if TYPE_CHECKING:
-    from imapvm.server.supervisor.spawn_config import Configuration
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -39,23 +35,10 @@ class ReloadRefused(Exception):
     """The configuration cannot be had now; one sentence says why."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What is to run."""
-
-    workers: int
-    intake: bool
-    """Whether anything takes mail in."""
-    reload_seconds: float
-    """For old workers, to take leave of their clients."""
-    configuration: "Configuration | None" = None
-    """For the processes."""
-
-
 class Spawner(Protocol):
     """Starts processes: `imapvm.server.supervisor.launcher`, and a fake one in tests."""
 
-    def launch(self, slot: WorkerSlot, plan: Plan) -> Process:
+    def launch(self, slot: WorkerSlot, settings: Settings) -> Process:
         """Start a process.
 
         Raises:
@@ -97,38 +80,40 @@ class Master:
     """One server's processes.
 
     Args:
-        plan: what to run.
+        settings: of all processes.
+        intake: whether an intake process is needed.
         spawner: starts them.
         observer: is told how it goes.
-        load_plan: the plan as it is now, for a reload; raises `ReloadRefused`. None: there is no
-            reload, and SIGHUP is left to do what it does.
+        load_settings: reads the settings again, for a reload; raises `ReloadRefused`. None: there
+            is no reload, and SIGHUP keeps its effect.
         clock: seconds that never go back.
     """
 
     def __init__(
         self,
-        plan: Plan,
+        settings: Settings,
         spawner: Spawner,
         observer: Observer,
-        load_plan: Callable[[], Plan] | None,
+        load_settings: Callable[[], Settings] | None,
         *,
+        intake: bool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.code = 0
         """For the end of the program, once it is `over`."""
-        self._plan = plan
+        self._settings = settings
         self._spawner = spawner
         self._observer = observer
-        self._load_plan = load_plan
+        self._load_settings = load_settings
         self._clock = clock
         self._state = _State.STARTING
         self._generation = 0
         # The maintenance first: it is the one that says what is wrong with the filepool.
-        self._maintenance = WorkerSlot(Role.MAINTENANCE, 0, None, self._spawn_with(plan))
-        self._slots = [self._maintenance, *self._workers(plan)]
-        if plan.intake:
-            self._slots.insert(1, WorkerSlot(Role.INTAKE, 0, None, self._spawn_with(plan)))
-        self._next_plan: Plan | None = None
+        self._maintenance = WorkerSlot(Role.MAINTENANCE, 0, None, self._spawn_with(settings))
+        self._slots = [self._maintenance, *self._workers(settings)]
+        if intake:
+            self._slots.insert(1, WorkerSlot(Role.INTAKE, 0, None, self._spawn_with(settings)))
+        self._next_settings: Settings | None = None
         """Of a reload that is under way."""
         self._incoming: list[WorkerSlot] = []
         """New workers, not all of them ready yet."""
@@ -153,7 +138,7 @@ class Master:
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; return the exit code. In the main thread."""
         which = [signal.SIGTERM, signal.SIGINT, signal.SIGCHLD]
-        if self._load_plan is not None:
+        if self._load_settings is not None:
             which.append(signal.SIGHUP)
         with Signals(*which) as signals:
             while not self.finished:
@@ -188,15 +173,16 @@ class Master:
 
     # --- beginning, and staying alive ---------------------------------------------------------
 
-    def _spawn_with(self, plan: Plan) -> Callable[[WorkerSlot], Process]:
-        return lambda slot: self._spawner.launch(slot, plan)
+    def _spawn_with(self, settings: Settings) -> Callable[[WorkerSlot], Process]:
+        return lambda slot: self._spawner.launch(slot, settings)
 
-    def _workers(self, plan: Plan) -> list[WorkerSlot]:
+    def _workers(self, settings: Settings) -> list[WorkerSlot]:
         """Two generations in a row have different places: at a reload both are there."""
-        first = self._generation % 2 * plan.workers
-        start = self._spawn_with(plan)
+        first = self._generation % 2 * settings.workers
+        start = self._spawn_with(settings)
         return [
-            WorkerSlot(Role.WORKER, number, first + number, start) for number in range(plan.workers)
+            WorkerSlot(Role.WORKER, number, first + number, start)
+            for number in range(settings.workers)
         ]
 
     def _running(self) -> Iterator[tuple[WorkerSlot, Process]]:
@@ -298,13 +284,13 @@ class Master:
             self._observer.ready()
         if self._state is not _State.RUNNING:
             return
-        if self._next_plan is not None and not self._incoming and not self._outgoing:
+        if self._next_settings is not None and not self._incoming and not self._outgoing:
             self._generation += 1
-            self._incoming = self._workers(self._next_plan)
+            self._incoming = self._workers(self._next_settings)
             self._spawn_due(now)
         elif self._incoming and all(slot.ready for slot in self._incoming):
             self._switch_over(now)
-        if self._next_plan is None and self._reload_pending:
+        if self._next_settings is None and self._reload_pending:
             self._reload_pending = False
             self._reload()
 
@@ -312,12 +298,12 @@ class Master:
 
     def _reload(self) -> None:
         """Begin to replace all processes by such as follow the configuration as it is now."""
-        if self._state is not _State.RUNNING or self._next_plan is not None:
+        if self._state is not _State.RUNNING or self._next_settings is not None:
             self._reload_pending = self._state is not _State.STOPPING
             return
-        assert self._load_plan is not None
+        assert self._load_settings is not None
         try:
-            self._next_plan = self._load_plan()
+            self._next_settings = self._load_settings()
         except ReloadRefused as refused:
             LOG.error("not reloaded; all goes on as before", extra={"reason": str(refused)})
             return
@@ -329,8 +315,8 @@ class Master:
 
     def _switch_over(self, now: float) -> None:
         """The new workers are ready: ask the old ones to leave, and begin with the others anew."""
-        plan = self._next_plan
-        assert plan is not None
+        settings = self._next_settings
+        assert settings is not None
         old = [slot for slot in self._slots if slot.role is Role.WORKER]
         rest = [slot for slot in self._slots if slot.role is not Role.WORKER]
         self._slots = [*rest, *self._incoming]
@@ -339,13 +325,13 @@ class Master:
             if slot.process is not None:
                 self._outgoing.append(slot)
                 how = signal.SIGUSR1 if slot.ready else signal.SIGTERM
-                self._terminate(slot, how, until + self._plan.reload_seconds)
+                self._terminate(slot, how, until + self._settings.reload_seconds)
         for slot in rest:
-            slot.respawn_with(self._spawn_with(plan))
+            slot.respawn_with(self._spawn_with(settings))
             # The next begins when this one has ended: there is one watcher of a spool.
             self._terminate(slot, signal.SIGTERM, until)
-        self._plan, self._next_plan, self._incoming = plan, None, []
-        LOG.info("reloaded", extra={"workers": plan.workers})
+        self._settings, self._next_settings, self._incoming = settings, None, []
+        LOG.info("reloaded", extra={"workers": settings.workers})
         self._observer.ready()
 
     def _abort_reload(self) -> None:
@@ -355,7 +341,7 @@ class Master:
             if slot.process is not None:
                 self._outgoing.append(slot)
                 self._terminate(slot, signal.SIGTERM, until)
-        self._incoming, self._next_plan = [], None
+        self._incoming, self._next_settings = [], None
         self._generation += 1  # back to the places of those who stay
         LOG.error(
             "not reloaded; all goes on as before", extra={"reason": "a new worker did not start"}
@@ -390,7 +376,7 @@ class Master:
         self._spawner.close()
         until = self._clock() + SHUTDOWN_SECONDS + GRACE_SECONDS
         everybody = [slot for slot, _ in self._running()]
-        self._slots, self._incoming, self._next_plan = [], [], None
+        self._slots, self._incoming, self._next_settings = [], [], None
         self._outgoing = everybody
         for slot in everybody:
             self._terminate(slot, signal.SIGTERM, until)

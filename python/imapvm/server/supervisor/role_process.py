@@ -39,7 +39,7 @@ def serve_role(spawn_config: SpawnConfig) -> None:
 
 
 async def _serve(spawn_config: SpawnConfig) -> None:
-    settings = spawn_config.configuration.settings
+    settings = spawn_config.settings
     for fd in spawn_config.descriptors():  # whoever sends bounces gets none of them
         os.set_inheritable(fd, False)  # noqa: FBT003  # positional only
     report = Report(spawn_config.report)

@@ -7,7 +7,7 @@ and a configuration that changes on disk changes nothing before a reload.
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
@@ -28,14 +28,6 @@ class Role(StrEnum):
 ALL_ROLES: Final = frozenset(Role)
 
 
-class Configuration(msgspec.Struct, frozen=True, kw_only=True):
-    """What all processes of one generation go by."""
-
-    settings: Settings
-    log_format: Literal["text", "json"] = "text"
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-
-
 class SpawnConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What one process is to be. Integers are descriptors, but for `index` and `master`."""
 
@@ -54,7 +46,7 @@ class SpawnConfig(msgspec.Struct, frozen=True, kw_only=True):
     imap: tuple[int, ...] = ()
     imaps: tuple[int, ...] = ()
     lmtp: tuple[int, ...] = ()
-    configuration: Configuration
+    settings: Settings
 
     def descriptors(self) -> tuple[int, ...]:
         """All of them."""
