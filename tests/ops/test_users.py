@@ -112,9 +112,9 @@ def test_without_a_terminal_nobody_is_asked(user):
     [
         (b"", "a password has 1 to"),
         (b"\n", "a password has 1 to"),
-        (b"x" * (PASSWORD_MAX + 1) + b"\n", f"a password has 1 to {PASSWORD_MAX} octets"),
-        (b"x" * (PASSWORD_MAX * 3), f"a password has 1 to {PASSWORD_MAX} octets"),
-        (b"a\0b\n", "a password cannot hold NUL"),
+        (b"x" * (PASSWORD_MAX + 1) + b"\n", f"a password has 1 to {PASSWORD_MAX} bytes"),
+        (b"x" * (PASSWORD_MAX * 3), f"a password has 1 to {PASSWORD_MAX} bytes"),
+        (b"a\0b\n", "a password must not contain NUL"),
     ],
 )
 def test_what_is_no_password(user, pool, password, says):
