@@ -1,11 +1,11 @@
-//! The bodies of the fuzz targets over a corpus that is made here: any bytes, and sentences of
-//! the tokens in `fuzz/imap.dict`, which reach deep into the grammar.
-#![allow(clippy::expect_used, clippy::indexing_slicing)] // a test may stop at once, its helpers too
+//! Bodies of the fuzz targets over a generated corpus: random bytes, and sentences of the tokens in
+//! `fuzz/imap.dict`, which reach deep into the grammar.
+#![allow(clippy::expect_used, clippy::indexing_slicing)] // tests and their helpers may panic
 
 use imapvm_core::checks;
 use proptest::prelude::*;
 
-/// The tokens of the dictionary, escapes undone.
+/// Return the tokens of the dictionary, unescaped.
 fn tokens() -> Vec<Vec<u8>> {
     include_str!("../fuzz/imap.dict")
         .lines()
@@ -28,7 +28,7 @@ fn tokens() -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Commands that are right.
+/// Valid commands.
 const COMMANDS: [&str; 26] = [
     "NOOP",
     "ID (\"a\" NIL \"b\" \"c\\\"\\\\\")",
@@ -59,7 +59,7 @@ const COMMANDS: [&str; 26] = [
     "IDLE",
 ];
 
-/// Lines that begin with a tag: commands with something changed, or tokens at random.
+/// Lines that start with a tag: changed commands, or random tokens.
 fn sentences() -> impl Strategy<Value = Vec<u8>> {
     let token = prop::sample::select(tokens());
     let noise = prop::collection::vec(any::<u8>(), 0..4);
@@ -95,15 +95,15 @@ fn the_dictionary_is_read() {
 }
 
 #[test]
-fn every_known_command_is_written_as_it_is_read() {
+fn every_command_round_trips() {
     for line in COMMANDS {
         checks::commands_round_trip(format!("a {line}\r\n").as_bytes());
     }
 }
 
-/// How many of some sentences are commands: the corpus would be worth little if few were.
+/// Count the sentences that are commands: the corpus is worthless if there are few.
 #[test]
-fn sentences_reach_the_grammar() {
+fn enough_sentences_are_commands() {
     use imapvm_core::wire::command::Event;
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();

@@ -1,14 +1,14 @@
-//! Pages of a data file that was damaged: whatever stands there, it is an error and no panic.
-//! That what LMDB wrote is read as LMDB reads it: `tests/filepool/test_pages.py`.
+//! Corrupt pages of a data file: always an error, never a panic. `tests/filepool/test_pages.py`
+//! tests that pages written by LMDB are read as LMDB reads them.
 
-#![allow(clippy::indexing_slicing)] // a test may stop at once, its helpers too
+#![allow(clippy::indexing_slicing)] // tests and their helpers may panic
 
 use imapvm_core::checks;
 use proptest::prelude::*;
 
 const PAGE: usize = 512;
 
-/// A page that says its number, with nodes at offsets that are mostly inside of it.
+/// Page with its right number, and nodes at offsets that are mostly inside it.
 fn page(number: u64) -> impl Strategy<Value = Vec<u8>> {
     let kind = prop::sample::select(vec![1_u16, 2, 4, 8, 0x12, 0xFFFF]);
     let node = (16_u16..600, any::<[u8; 4]>(), 0_u16..4, 0_u16..20);
@@ -25,7 +25,7 @@ fn page(number: u64) -> impl Strategy<Value = Vec<u8>> {
             page[16 + 2 * at..18 + 2 * at].copy_from_slice(&offset.to_le_bytes());
             let head = usize::from(offset);
             if let Some(node) = page.get_mut(head..head + 8) {
-                // A size, or mostly the number of a page that is there.
+                // A size, or usually the number of an existing page.
                 let size = if flags == 0 { [child, 0, 0, 0] } else { size };
                 node[..4].copy_from_slice(&size);
                 node[4..6].copy_from_slice(&flags.to_le_bytes());
@@ -38,7 +38,7 @@ fn page(number: u64) -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn damaged_pages_stay_inside(pages in (0..8_u64).map(page).collect::<Vec<_>>()) {
+    fn corrupt_pages_stay_inside(pages in (0..8_u64).map(page).collect::<Vec<_>>()) {
         checks::pages_stay_inside_the_file(&pages.concat());
         checks::rows_stay_inside_the_file(&pages.concat());
     }

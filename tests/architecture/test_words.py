@@ -55,7 +55,7 @@ OPENINGS = re.compile(r"(?:What|Who|Where|Whoever|Whether|Whatever|Whose)\b")
 
 ALLOWED = re.compile(
     r"octet-stream|OCTET(?:-STREAM)?\b"  # a media type, and RFC 5234's rule
-    r"|\bNone\b"  # or "is None" would be refused
+    r"|\bNone\b|\bis_none(?:_or)?\b"  # or "is None" would be refused
     r"|abnf:.*"  # quoted grammar
 )
 """Cut out of each line before the words are looked for."""

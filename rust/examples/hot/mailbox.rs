@@ -1,4 +1,4 @@
-//! A mailbox of ten thousand messages in memory, the same in every run.
+//! Mailbox of ten thousand messages in memory; the same in every run.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,11 +10,11 @@ use imapvm_core::message::Scanner;
 use imapvm_core::numbers::UidMap;
 use imapvm_core::wire::ast::system;
 
-/// Messages of the index.
+/// Number of messages in the index.
 pub const MESSAGES: u32 = 10_000;
-/// Messages, from the first, that have message metadata where metadata are read.
+/// Number of messages with metadata, from the first, where metadata is read.
 pub const WITH_METADATA: u32 = 1000;
-/// Bytes of a message, about.
+/// Approximate size of a message.
 const SIZE: usize = 4096;
 
 const WORDS: [&str; 12] = [
@@ -24,24 +24,24 @@ const WORDS: [&str; 12] = [
 
 /// Segments of the index, metadata of bodies, and the client's message numbers.
 pub struct Mailbox {
-    /// Ascending.
+    /// Segments, ascending.
     pub segments: Vec<Vec<u8>>,
-    /// Body to metadata.
+    /// Metadata by body id.
     pub metadata: BTreeMap<u64, Vec<u8>>,
-    /// All of them.
+    /// Message numbers of the client.
     pub numbers: UidMap,
 }
 
 impl Mailbox {
-    /// One with gaps in its UIDs, as mailboxes have them, and with so many metadata.
+    /// Create a mailbox with gaps in its UIDs; the first `messages` messages have metadata.
     pub fn new(messages: u32) -> Result<Self, String> {
         let records: Vec<Record> = (1..=MESSAGES).map(record).collect();
         let segments = records
             .chunks(SEGMENT_RECORDS)
             .map(|part| append(b"", part).map_err(|refused| format!("{refused:?}")))
             .collect::<Result<Vec<_>, _>>()?;
-        let lent = segments.iter().map(|segment| Ok(segment.as_slice()));
-        let numbers = uid_map(lent).map_err(|error| error.to_string())?;
+        let borrowed = segments.iter().map(|segment| Ok(segment.as_slice()));
+        let numbers = uid_map(borrowed).map_err(|error| error.to_string())?;
         let metadata = (1..=messages).map(|n| (u64::from(n), metadata(&message(n))));
         Ok(Self {
             metadata: metadata.collect(),
@@ -50,13 +50,13 @@ impl Mailbox {
         })
     }
 
-    /// The segments as they are lent.
-    pub fn lent(&self) -> impl Iterator<Item = &[u8]> {
+    /// Borrow the segments.
+    pub fn borrowed(&self) -> impl Iterator<Item = &[u8]> {
         self.segments.iter().map(Vec::as_slice)
     }
 }
 
-/// What message metadata is missing for is a fault of this program.
+/// Missing metadata: a bug of this program.
 #[derive(Debug)]
 pub struct Missing;
 
@@ -100,7 +100,7 @@ fn record(number: u32) -> Record {
     }
 }
 
-/// The metadata of a message, scanned as it is when mail arrives.
+/// Scan a message as on arrival; return its metadata.
 pub fn metadata(message: &[u8]) -> Vec<u8> {
     let mut scanner = Scanner::new();
     for part in message.chunks(16_384) {
@@ -109,14 +109,14 @@ pub fn metadata(message: &[u8]) -> Vec<u8> {
     scanner.finish()
 }
 
-/// A message with two alternatives.
+/// Return a message with two alternatives.
 pub fn message(number: u32) -> Vec<u8> {
     let subject: Vec<&str> = (0..5).map(|place| word(number, place)).collect();
     let mut text = format!(
-        "Return-Path: <sender{who}@example.org>\r\n\
+        "Return-Path: <sender{sender}@example.org>\r\n\
          Received: from relay.example.org ([192.0.2.7])\r\n\tby mx.example.net with ESMTPS;\r\n\
          \tMon, 1 Jun 2026 10:00:00 +0200\r\n\
-         From: \"Sender, {who}\" <sender{who}@example.org>\r\n\
+         From: \"Sender, {sender}\" <sender{sender}@example.org>\r\n\
          To: Reader <reader@example.net>, other@example.com\r\n\
          Cc: =?utf-8?Q?Gr=C3=BC=C3=9Fe?= <copies@example.net>\r\n\
          Subject: Re: {subject} {number}\r\n\
@@ -124,13 +124,13 @@ pub fn message(number: u32) -> Vec<u8> {
          Message-ID: <{number}.hot@example.org>\r\nIn-Reply-To: <{before}.hot@example.org>\r\n\
          References: <1.hot@example.org> <{before}.hot@example.org>\r\n\
          MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary=\"b{number}\"\r\n\r\n",
-        who = number % 97,
+        sender = number % 97,
         subject = subject.join(" "),
         minute = number % 60,
         before = number - 1,
     );
     for kind in ["plain", "html"] {
-        // Writing to a String does not fail.
+        // Writing to a String cannot fail.
         let _ = write!(
             text,
             "--b{number}\r\nContent-Type: text/{kind}; charset=utf-8\r\n\
@@ -142,7 +142,7 @@ pub fn message(number: u32) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// A message in UTF-8, whose letters are not all ASCII.
+/// Return a message in UTF-8 with many letters outside of ASCII.
 pub fn eight_bit(number: u32) -> Vec<u8> {
     let mut text = String::from(
         "From: sender@example.org\r\nSubject: several scripts\r\nMIME-Version: 1.0\r\n\
@@ -157,7 +157,7 @@ pub fn eight_bit(number: u32) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// A message with a megabyte attached.
+/// Return a message with an attachment of one megabyte.
 pub fn large() -> Vec<u8> {
     let line = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ejAxMjM0\r\n";
     let mut text = String::from(

@@ -1,5 +1,5 @@
-//! The hot paths of the crate, one an argument, for counting instructions: see
-//! `bench/instructions.py`. What is counted is all that runs inside of [`measured`].
+//! Hot paths of the crate, one per argument, for counting instructions with
+//! `bench/instructions.py`. Only code inside of [`measured`] is counted.
 
 mod mailbox;
 
@@ -21,7 +21,7 @@ use mailbox::{Mailbox, WITH_METADATA, eight_bit, large, message, metadata};
 type Outcome = Result<(), String>;
 type Path = fn() -> Outcome;
 
-/// Name and path, in the order in which they are shown.
+/// Names and paths, in the order of the listing.
 const PATHS: [(&str, Path); 13] = [
     ("commands", commands),
     ("scan-4kb", scan_small),
@@ -58,13 +58,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// Run what is counted. Found by its name, so it stays a function of its own.
+/// Run the code that is counted. The function is found by its name, so it must not be inlined.
 #[inline(never)]
 fn measured<T>(work: impl FnOnce() -> T) -> T {
     black_box(work())
 }
 
-/// What clients say all day.
+/// Common commands.
 fn commands() -> Outcome {
     let lines = concat!(
         "a1 NOOP\r\n",
@@ -126,9 +126,9 @@ fn fetch_header_fields() -> Outcome {
     fetch(&format!("FETCH 1:1000 ({fields})"), Some(WITH_METADATA))
 }
 
-/// Render the answers to a FETCH of the first messages, or of all.
+/// Render the responses to a FETCH of the first messages, or of all.
 fn fetch(line: &str, first: Option<u32>) -> Outcome {
-    let Verb::Fetch(asked) = parsed(line)? else {
+    let Verb::Fetch(fetch) = parsed(line)? else {
         return Err("it is not a FETCH".into());
     };
     let mailbox = Mailbox::new(first.unwrap_or(0))?;
@@ -136,7 +136,7 @@ fn fetch(line: &str, first: Option<u32>) -> Outcome {
         Some(count) => mailbox.numbers.at(&UidSet::run(1, count)),
         None => mailbox.numbers.uids().clone(),
     };
-    let items: &[FetchItem] = &asked.items;
+    let items: &[FetchItem] = &fetch.items;
     let request = Request {
         items,
         numbers: &mailbox.numbers,
@@ -144,7 +144,7 @@ fn fetch(line: &str, first: Option<u32>) -> Outcome {
         recent: None,
         flags_too: None,
     };
-    let pieces = measured(|| render(&request, mailbox.lent(), &&mailbox));
+    let pieces = measured(|| render(&request, mailbox.borrowed(), &&mailbox));
     let pieces = pieces.map_err(|error| format!("{error:?}"))?;
     expect(usize::from(!pieces.is_empty()), 1)
 }
@@ -157,7 +157,7 @@ fn search_subject() -> Outcome {
     search("SEARCH 1:1000 SUBJECT \"zebra\"", WITH_METADATA, 0)
 }
 
-/// Look through texts, half of them in ASCII.
+/// Search texts, half of them in ASCII.
 fn search_body() -> Outcome {
     let messages = (1..=50).flat_map(|number| [message(number), eight_bit(number)]);
     let messages: Vec<_> = messages.map(|one| (metadata(&one), one)).collect();
@@ -182,7 +182,7 @@ fn slice(bytes: &[u8], range: Range) -> Option<&[u8]> {
     tail.get(..usize::try_from(range.length).ok()?)
 }
 
-/// Look through the index, and through metadata where it does not decide.
+/// Search the index, and metadata where the index does not decide.
 fn search(line: &str, metadata: u32, found: u32) -> Outcome {
     let Verb::Search {
         program: Some(key), ..
@@ -207,7 +207,7 @@ fn matching(mailbox: &Mailbox, key: &SearchKey) -> Result<u32, String> {
     let bound = BoundSearch::new(key, &context).ok_or("a message number is not there")?;
     let scanned = bound
         .scan(
-            mailbox.lent().map(Ok),
+            mailbox.borrowed().map(Ok),
             bound.candidates(),
             &Answers::default(),
         )
@@ -224,14 +224,14 @@ fn matching(mailbox: &Mailbox, key: &SearchKey) -> Result<u32, String> {
     Ok(found)
 }
 
-/// A flag on every third message, segment by segment.
+/// Set a flag on every third message, segment by segment.
 fn store_flag() -> Outcome {
     let mailbox = Mailbox::new(0)?;
     let third: Vec<u32> = mailbox.numbers.uids().iter().step_by(3).collect();
     let uids = UidSet::of(third).map_err(|error| format!("{error:?}"))?;
     let changed = measured(|| {
         let mut changed = 0;
-        for segment in mailbox.lent() {
+        for segment in mailbox.borrowed() {
             let done = store(
                 segment,
                 &uids,
@@ -249,11 +249,12 @@ fn store_flag() -> Outcome {
 
 fn uid_map_build() -> Outcome {
     let mailbox = Mailbox::new(0)?;
-    let built = measured(|| uid_map(mailbox.lent().map(Ok))).map_err(|error| error.to_string())?;
+    let built =
+        measured(|| uid_map(mailbox.borrowed().map(Ok))).map_err(|error| error.to_string())?;
     expect(built.len() as usize, mailbox::MESSAGES as usize)
 }
 
-/// Numbers to UIDs and back, one at a time and in sets, and an expunge.
+/// Map numbers to UIDs and back, one at a time and in sets, and expunge some.
 fn uid_map_look_up() -> Outcome {
     let mailbox = Mailbox::new(0)?;
     let map: &UidMap = &mailbox.numbers;
@@ -269,7 +270,7 @@ fn uid_map_look_up() -> Outcome {
     expect(agreed, mailbox::MESSAGES as usize)
 }
 
-/// A command as the reader understands it.
+/// Parse a command.
 fn parsed(line: &str) -> Result<Verb, String> {
     let mut reader = Reader::new(Limits::default());
     reader.feed(format!("a {line}\r\n").as_bytes());
@@ -279,7 +280,7 @@ fn parsed(line: &str) -> Result<Verb, String> {
     }
 }
 
-/// A path that does something else than it says would be counted for nothing.
+/// Compare a result with the expected one, so that a broken path is not counted.
 fn expect(is: usize, should_be: usize) -> Outcome {
     if is == should_be {
         return Ok(());

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_compressed_comes_back() {
+    fn frames_round_trip() {
         let mail = b"Received: from a by b; Mon, 1 Jan 2024 10:00:00 +0000\r\n".repeat(1000);
         for bytes in [&b""[..], b"x", &mail] {
             for level in [-1, 1, 3, 19, 99] {
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn another_length_or_damage_is_refused() {
+    fn other_lengths_and_corrupt_frames_are_refused() {
         let frame = compress(&[7; 1000], 3);
         assert_eq!(decompress(&frame, 999), Err(NOT_A_FRAME));
         assert_eq!(decompress(&frame, 1001), Err(NOT_A_FRAME));

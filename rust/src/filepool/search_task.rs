@@ -67,7 +67,7 @@ impl SearchTask {
                 self.bytes.clear();
                 match bodies.read(record.body, range.offset, range.length, &mut self.bytes) {
                     Ok(()) if self.bytes.is_empty() => {
-                        return Err(Corrupt("a message is shorter than its metadata says"));
+                        return Err(Corrupt("a message is shorter than its metadata states"));
                     }
                     Ok(()) => {}
                     Err(BodyError::Gone) => {

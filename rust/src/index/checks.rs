@@ -12,13 +12,13 @@ use crate::wire::command::StoreMode;
 /// valid.
 pub fn segments_never_panic(bytes: &[u8]) {
     let Ok(segment) = Segment::open(bytes) else {
-        for said in [
+        for error in [
             columns::counts(bytes).err(),
             columns::records(bytes, None).err(),
             remove(bytes, &UidSet::run(1, 9)).err(),
             store(bytes, &UidSet::run(1, 9), StoreMode::Add, 1, |_| None, 1).err(),
         ] {
-            assert!(said.is_some(), "damage was found once and then missed");
+            assert!(error.is_some(), "an error that `open` reports is missed");
         }
         // It may have read only the header, which then covers all UIDs of a range.
         if let Ok(map) = uid_map([Ok(bytes)]) {

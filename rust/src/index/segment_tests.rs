@@ -60,7 +60,7 @@ fn record(uid: u32) -> Record {
 
 proptest! {
     #[test]
-    fn a_segment_gives_back_its_records(records in any_records(), at in any::<prop::sample::Index>()) {
+    fn records_round_trip(records in any_records(), at in any::<prop::sample::Index>()) {
         let cut = if records.is_empty() { 0 } else { at.index(records.len()) };
         let first = append(b"", &records[..cut]).unwrap();
         let stored = append(&first, &records[cut..]).unwrap();
@@ -70,7 +70,7 @@ proptest! {
     }
 
     #[test]
-    fn remove_takes_what_is_named(records in any_records(), uids in some_uids()) {
+    fn remove_returns_the_named_records(records in any_records(), uids in some_uids()) {
         let stored = append(b"", &records).unwrap();
         let (left, taken) = remove(&stored, &uids).unwrap();
         let (gone, kept): (Vec<_>, Vec<_>) =
@@ -81,7 +81,7 @@ proptest! {
     }
 
     #[test]
-    fn columns_agree_with_a_list(records in any_records(), uids in some_uids(), since in 0..50_u64) {
+    fn queries_agree_with_a_list(records in any_records(), uids in some_uids(), since in 0..50_u64) {
         let stored = append(b"", &records).unwrap();
         let set = |wanted: &dyn Fn(&Record) -> bool| {
             let uids = records.iter().filter(|record| wanted(record)).map(|record| record.uid);
@@ -151,7 +151,7 @@ proptest! {
     }
 
     #[test]
-    fn damage_is_found(
+    fn corruption_is_detected(
         records in any_records(),
         at in any::<prop::sample::Index>(),
         flip in 1..=255_u8,
@@ -170,22 +170,22 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..2100)) {
+    fn any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..2100)) {
         segments_with_valid_checksums_never_panic(&bytes);
     }
 }
 
 /// Every byte of a full segment, with each bit and with all bits changed.
 #[test]
-fn every_changed_byte_is_found() {
+fn every_changed_byte_is_detected() {
     let records: Vec<Record> = (1..=35).map(record).collect();
     let stored = append(b"", &records).unwrap();
     for at in 0..stored.len() {
         for flip in [1, 2, 4, 8, 16, 32, 64, 128, 255] {
-            let mut damaged = stored.clone();
-            damaged[at] ^= flip;
+            let mut changed = stored.clone();
+            changed[at] ^= flip;
             assert!(
-                Segment::open(&damaged).is_err(),
+                Segment::open(&changed).is_err(),
                 "byte {at} changed by {flip}"
             );
         }
@@ -193,7 +193,7 @@ fn every_changed_byte_is_found() {
 }
 
 #[test]
-fn a_segment_holds_so_many_records_and_no_more() {
+fn a_segment_is_limited_to_segment_records() {
     assert_eq!(SEGMENT_RECORDS, 35);
     let records: Vec<Record> = (1..=36).map(record).collect();
     let full = append(b"", &records[..35]).unwrap();
@@ -224,17 +224,17 @@ fn uids_ascend() {
 }
 
 #[test]
-fn a_wrong_byte_is_found_where_a_head_is_all_that_is_read() {
+fn a_wrong_byte_is_detected_by_reading_the_header_alone() {
     let consecutive: Vec<Record> = (300..=330).map(record).collect();
     let stored = append(b"", &consecutive).unwrap();
     assert_eq!(uids_of([&*stored]), Ok(UidSet::run(300, 330)));
     let read = [0, 1].into_iter().chain(8..HEADER_BYTES);
     for (at, wrong) in read.flat_map(|at| (0..=255).map(move |wrong| (at, wrong))) {
-        let mut damaged = stored.clone();
-        damaged[at] = wrong;
+        let mut changed = stored.clone();
+        changed[at] = wrong;
         assert_eq!(
-            uids_of([&*damaged]).is_ok(),
-            damaged == stored,
+            uids_of([&*changed]).is_ok(),
+            changed == stored,
             "{at}: {wrong}"
         );
     }
@@ -249,7 +249,7 @@ fn uids_of<'a>(segments: impl IntoIterator<Item = &'a [u8]>) -> Result<UidSet, C
 
 /// Existing filepools contain this form: it must stay readable.
 #[test]
-fn the_stored_form_is_this() {
+fn the_stored_form_never_changes() {
     let one = Record {
         uid: 0x0403_0201,
         size: 0x0807_0605,
@@ -289,16 +289,16 @@ fn a_right_checksum_is_not_enough() {
         (HEADER_BYTES, 8, "ascend"),
         (HEADER_BYTES, 7, "ascend"),
     ] {
-        let mut mended = stored.clone();
-        mended[at] = byte;
-        let (header, records) = mended.split_first_chunk::<HEADER_BYTES>().unwrap();
+        let mut resealed = stored.clone();
+        resealed[at] = byte;
+        let (header, records) = resealed.split_first_chunk::<HEADER_BYTES>().unwrap();
         let sum = super::segment::checksum(header, records.as_chunks().0);
-        mended[4..8].copy_from_slice(&sum.to_le_bytes());
-        let said = Segment::open(&mended).err().map(|corrupt| corrupt.0);
+        resealed[4..8].copy_from_slice(&sum.to_le_bytes());
+        let reason = Segment::open(&resealed).err().map(|corrupt| corrupt.0);
         assert!(
-            said.is_some_and(|said| said.contains(why)),
-            "byte {at}: {said:?}"
+            reason.is_some_and(|reason| reason.contains(why)),
+            "byte {at}: {reason:?}"
         );
-        segments_never_panic(&mended);
+        segments_never_panic(&resealed);
     }
 }

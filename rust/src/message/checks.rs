@@ -9,11 +9,11 @@ use crate::message::metadata::stored::{MessageMetadata, Range};
 use crate::message::metadata::strict::{Value, body_sizes, is_envelope};
 use crate::wire::ast::{Field, SectionText};
 
-/// Scan a message fed in pieces of `portion` bytes; return its metadata as stored.
+/// Scan a message fed in pieces of `piece` bytes; return its metadata as stored.
 #[must_use]
-pub fn scan(message: &[u8], portion: usize) -> Vec<u8> {
+pub fn scan(message: &[u8], piece: usize) -> Vec<u8> {
     let mut scanner = Scanner::new();
-    for bytes in message.chunks(portion.max(1)) {
+    for bytes in message.chunks(piece.max(1)) {
         scanner.feed(bytes);
     }
     scanner.finish()
@@ -205,28 +205,28 @@ pub fn metadata_stays_inside_the_message(message: &[u8]) {
 ///
 /// # Panics
 /// If the property does not hold.
-pub fn metadata_does_not_depend_on_cuts(message: &[u8], portion: usize) {
-    let is_same = scan(message, message.len()) == scan(message, portion);
-    assert!(is_same, "in portions of {portion}");
+pub fn metadata_does_not_depend_on_cuts(message: &[u8], piece: usize) {
+    let is_same = scan(message, message.len()) == scan(message, piece);
+    assert!(is_same, "in pieces of {piece}");
 }
 
 /// Decoding does not depend on how the bytes were cut, and the result is not longer than the input.
 ///
 /// # Panics
 /// If the property does not hold.
-pub fn decoding_does_not_depend_on_cuts(encoded: &[u8], portion: usize) {
+pub fn decoding_does_not_depend_on_cuts(encoded: &[u8], piece: usize) {
     for encoding in [0, 1, 2] {
-        let decode = |portion: usize| {
+        let decode = |piece: usize| {
             let mut decoder = TransferDecoder::new(encoding);
             let mut bytes = Vec::new();
-            for piece in encoded.chunks(portion.max(1)) {
+            for piece in encoded.chunks(piece.max(1)) {
                 decoder.feed(piece, &mut bytes);
             }
             decoder.finish(&mut bytes);
             bytes
         };
         let whole = decode(encoded.len());
-        assert_eq!(whole, decode(portion));
+        assert_eq!(whole, decode(piece));
         assert!(whole.len() <= encoded.len());
     }
 }
@@ -236,19 +236,19 @@ pub fn decoding_does_not_depend_on_cuts(encoded: &[u8], portion: usize) {
 ///
 /// # Panics
 /// If the property does not hold.
-pub fn matching_does_not_depend_on_cuts(message: &[u8], needle: &str, portion: usize) {
+pub fn matching_does_not_depend_on_cuts(message: &[u8], needle: &str, piece: usize) {
     let stored = scan(message, message.len());
     let Ok(metadata) = MessageMetadata::open(&stored) else {
         return;
     };
     let needle = super::fold(needle);
     let needles = [false, true].map(|in_headers| Needle::new(&needle, in_headers));
-    let search = |portion: usize| {
+    let search = |piece: usize| {
         let mut matcher = TextMatcher::new(&metadata, &needles);
         let mut fed = 0;
         while let Some(wanted) = matcher.wanted() {
             let bytes = slice(message, wanted);
-            let bytes = bytes.get(..portion.max(1)).unwrap_or(bytes);
+            let bytes = bytes.get(..piece.max(1)).unwrap_or(bytes);
             assert!(!bytes.is_empty());
             fed += bytes.len();
             assert!(fed <= message.len(), "no byte is wanted twice");
@@ -257,7 +257,7 @@ pub fn matching_does_not_depend_on_cuts(message: &[u8], needle: &str, portion: u
         [matcher.found(0), matcher.found(1)]
     };
     let found = search(message.len());
-    assert_eq!(found, search(portion));
+    assert_eq!(found, search(piece));
     assert!(
         !found.starts_with(&[true]) || found.ends_with(&[true]),
         "TEXT is more than BODY"

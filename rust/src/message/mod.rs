@@ -1,4 +1,4 @@
-//! Messages: one pass over the bytes gives the message metadata, which later questions are asked of.
+//! Messages: one pass over the bytes gives the metadata, which answers later requests.
 //!
 //! [`scanner`] reads a message as it arrives, [`metadata`] is what is stored of it, and [`search`]
 //! looks into the message itself. [`header`], [`mime`] and [`text`] hold the grammar that all three

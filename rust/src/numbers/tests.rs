@@ -1,4 +1,4 @@
-//! Sets beside a `BTreeSet`, maps beside a `Vec`.
+//! Sets against `BTreeSet`, maps against `Vec`.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::*;
 use crate::Corrupt;
 use crate::wire::ast::{End, SequenceSet};
 
-/// Numbers close together, so that runs touch and overlap, and some at the upper end.
+/// Numbers close together, so that runs touch and overlap, and some near the maximum.
 fn number() -> impl Strategy<Value = u32> {
     prop_oneof![8 => 1..60_u32, 1 => 1000..1010_u32, 1 => (u32::MAX - 20)..=u32::MAX]
 }
@@ -25,7 +25,7 @@ fn model(set: &UidSet) -> BTreeSet<u32> {
     set.iter().collect()
 }
 
-/// What every set promises of its runs.
+/// Assert the invariants of the runs of a set.
 fn is_canonical(set: &UidSet) -> bool {
     set.runs()
         .iter()
@@ -79,7 +79,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_a_set_in_its_one_form_or_corrupt(
+    fn any_bytes_are_the_stored_form_of_a_set_or_corrupt(
         bytes in proptest::collection::vec(prop_oneof![0..4_u8, any::<u8>()], 0..24)
     ) {
         if let Ok(read) = UidSet::from_bytes(&bytes) {
@@ -89,7 +89,7 @@ proptest! {
     }
 
     #[test]
-    fn split_cuts_after_so_many(a in numbers(), count in 0..60_u32) {
+    fn split_cuts_after_count_numbers(a in numbers(), count in 0..60_u32) {
         let (low, high) = set(&a).split(count);
         prop_assert!(is_canonical(&low) && is_canonical(&high));
         prop_assert!(low.iter().eq(a.iter().copied().take(count as usize)));
@@ -118,7 +118,7 @@ proptest! {
         let (left, announced) = map.without(&set(&b));
         prop_assert_eq!(model(left.uids()), &a - &b);
         prop_assert_eq!(&left, &UidMap::new(left.uids().clone()));
-        // Said one behind the other, they take exactly these out of a client's list.
+        // Announced in this order, they remove exactly these UIDs from a client's list.
         let mut client = list.clone();
         for number in announced {
             client.remove(number as usize - 1);
@@ -127,7 +127,7 @@ proptest! {
     }
 
     #[test]
-    fn appended_wants_uids_above_the_last(a in numbers(), b in numbers()) {
+    fn appended_requires_uids_above_the_last(a in numbers(), b in numbers()) {
         let made = UidMap::new(set(&a)).appended(&set(&b));
         if b.is_empty() || a.last() < b.first() {
             prop_assert_eq!(made, Some(UidMap::new(set(&(&a | &b)))));
@@ -190,7 +190,7 @@ fn bad_runs_are_named() {
 }
 
 #[test]
-fn stored_forms_are_these() {
+fn stored_forms_never_change() {
     let table: [(&[Run], &[u8]); 4] = [
         (&[], b""),
         (&[(1, 1)], b"\x01\x00"),
@@ -205,19 +205,19 @@ fn stored_forms_are_these() {
 }
 
 #[test]
-fn stored_forms_that_are_corrupt() {
+fn corrupt_stored_forms_are_refused() {
     for (stored, why) in [
         (&b"\x01"[..], "cut short"),
         (b"\x81", "cut short"),
-        (b"\x00\x00", "touch"),
-        (b"\x01\x00\x01\x00", "touch"),
+        (b"\x00\x00", "adjacent"),
+        (b"\x01\x00\x01\x00", "adjacent"),
         (b"\x81\x00\x00", "shortest form"),
         (b"\xFF\xFF\xFF\xFF\x1F\x00", "above 4294967295"),
         (b"\xFF\xFF\xFF\xFF\x8F\x00", "too long"),
         (b"\xFF\xFF\xFF\xFF\x0F\x01", "above 4294967295"),
     ] {
-        let Corrupt(said) = UidSet::from_bytes(stored).unwrap_err();
-        assert!(said.contains(why), "{stored:?}: {said}");
+        let Corrupt(reason) = UidSet::from_bytes(stored).unwrap_err();
+        assert!(reason.contains(why), "{stored:?}: {reason}");
     }
 }
 
@@ -229,7 +229,7 @@ fn imap_form_is_ascending_runs() {
 }
 
 #[test]
-fn all_uids_there_can_be_are_counted() {
+fn all_possible_uids_are_counted() {
     let all = UidSet::run(1, u32::MAX);
     assert_eq!(all.len(), u32::MAX);
     let map = UidMap::new(all.clone());
@@ -242,14 +242,14 @@ fn all_uids_there_can_be_are_counted() {
 /// RFC 9051 section 6.4.8: "a UID range of 559:* always includes the UID of the last message in
 /// the mailbox, even if 559 is higher than any assigned UID value".
 #[test]
-fn star_is_the_last_message_even_below_the_other_end() {
+fn star_is_the_last_message_even_below_the_other_number() {
     let map = UidMap::new(UidSet::of(vec![4, 7]).unwrap());
     let wanted = SequenceSet::Ranges(vec![(End::Number(559), End::Last)]);
     assert_eq!(
         map.select(&wanted, true, &UidSet::empty()),
         Some(UidSet::run(7, 7))
     );
-    // A message number that is not there is an error instead, and so is `*` in an empty mailbox.
+    // A message number that does not exist is an error, and so is `*` in an empty mailbox.
     assert_eq!(map.select(&wanted, false, &UidSet::empty()), None);
     let star = SequenceSet::Ranges(vec![(End::Last, End::Last)]);
     assert_eq!(
@@ -263,8 +263,18 @@ fn star_is_the_last_message_even_below_the_other_end() {
 }
 
 #[test]
-fn decimals_are_those_of_std() {
-    for value in [0, 1, 9, 10, 99, 100, 4_294_967_295, u64::MAX - 1, u64::MAX] {
+fn decimals_agree_with_std() {
+    for value in [
+        0,
+        1,
+        9,
+        10,
+        99,
+        100,
+        u64::from(u32::MAX),
+        u64::MAX - 1,
+        u64::MAX,
+    ] {
         let mut out = Vec::new();
         put_decimal(&mut out, value);
         assert_eq!(String::from_utf8(out).unwrap(), value.to_string());

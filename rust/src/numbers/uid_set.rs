@@ -12,6 +12,9 @@ pub type Run = (u32, u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadRun(pub u32, pub u32);
 
+/// A number above `u32::MAX`.
+const TOO_LARGE: Corrupt = Corrupt("set of UIDs: a number is above 4294967295");
+
 /// Ratio of runs above which an intersection searches the larger set instead of merging.
 const SKEW: usize = 16;
 
@@ -325,12 +328,12 @@ impl UidSet {
         while !stored.is_empty() {
             let (gap, more) = (take_varint(&mut stored)?, take_varint(&mut stored)?);
             if gap == 0 || (gap == 1 && !runs.is_empty()) {
-                return Err(Corrupt("set of UIDs: its runs touch"));
+                return Err(Corrupt("set of UIDs: adjacent runs"));
             }
             let first = before.checked_add(gap);
             let run = first.and_then(|first| Some((first, first.checked_add(more)?)));
             let Some(run) = run else {
-                return Err(Corrupt("set of UIDs: a number is above 4294967295"));
+                return Err(TOO_LARGE);
             };
             before = run.1;
             runs.push(run);
@@ -379,7 +382,7 @@ fn take_varint(stored: &mut &[u8]) -> Result<u32, Corrupt> {
         *stored = rest;
         let bits = u32::from(byte & 0x7F);
         if shift == 28 && bits > 0x0F {
-            return Err(Corrupt("set of UIDs: a number is above 4294967295"));
+            return Err(TOO_LARGE);
         }
         value |= bits << shift;
         if byte & 0x80 == 0 {

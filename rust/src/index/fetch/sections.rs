@@ -29,11 +29,11 @@ impl Span<'_> {
 /// Write `BODY[…]`: a string, or NIL if there is no such part.
 pub(super) fn body(
     out: &mut PieceBuffer,
-    asked: &BodySection<'_>,
+    item: &BodySection<'_>,
     record: PackedRecord<'_>,
     metadata: Option<&MessageMetadata<'_>>,
 ) {
-    if find(out, asked, record, metadata).is_none() {
+    if find(out, item, record, metadata).is_none() {
         out.text.extend_from_slice(b"NIL");
     }
 }
@@ -41,12 +41,12 @@ pub(super) fn body(
 /// Write the string; return None if there is no such part.
 fn find(
     out: &mut PieceBuffer,
-    asked: &BodySection<'_>,
+    item: &BodySection<'_>,
     record: PackedRecord<'_>,
     metadata: Option<&MessageMetadata<'_>>,
 ) -> Option<()> {
-    let (body, partial) = (record.body(), asked.partial);
-    if asked.is_whole() {
+    let (body, partial) = (record.body(), item.partial);
+    if item.is_whole() {
         let whole = Range {
             offset: 0,
             length: record.size().into(),
@@ -55,17 +55,17 @@ fn find(
         return Some(());
     }
     let metadata = metadata?;
-    let Some((wanted, names)) = &asked.fields else {
-        let range = metadata.locate(asked.part, asked.text)?;
+    let Some((wanted, names)) = &item.fields else {
+        let range = metadata.locate(item.part, item.text)?;
         put(out, body, [Span::Stored(range)].into_iter(), partial);
         return Some(());
     };
-    let end = has_empty_line(metadata, asked.part).then_some(Span::Inline(b"\r\n"));
-    let of_message = *wanted && asked.part.is_empty();
+    let end = has_empty_line(metadata, item.part).then_some(Span::Inline(b"\r\n"));
+    let of_message = *wanted && item.part.is_empty();
     if let Some(fields) = of_message.then(|| cached_fields(metadata, names)).flatten() {
         put(out, body, fields.map(Span::Inline).chain(end), partial);
     } else {
-        let fields = located(metadata, asked.part, *wanted, names)?;
+        let fields = located(metadata, item.part, *wanted, names)?;
         put(out, body, fields.iter().copied().chain(end), partial);
     }
     Some(())
@@ -179,25 +179,25 @@ fn cut(length: u64, partial: Option<Partial>) -> (u64, u64) {
 /// number, 0 if there is no such part, since its grammar has no NIL.
 pub(super) fn binary(
     out: &mut PieceBuffer,
-    asked: &BinarySection<'_>,
+    item: &BinarySection<'_>,
     record: PackedRecord<'_>,
     metadata: Option<&MessageMetadata<'_>>,
 ) {
-    let Some(part) = metadata.and_then(|metadata| metadata.part(asked.part)) else {
+    let Some(part) = metadata.and_then(|metadata| metadata.part(item.part)) else {
         out.text
-            .extend_from_slice(if asked.size_only { b"0" } else { b"NIL" });
+            .extend_from_slice(if item.size_only { b"0" } else { b"NIL" });
         return;
     };
     // A part with NUL becomes a literal8, which only its bytes decide.
-    if part.encoding != 0 || !asked.size_only {
+    if part.encoding != 0 || !item.size_only {
         out.binary(BinarySlice {
             body: record.body(),
             offset: part.offset,
             length: part.length,
             encoding: part.encoding,
-            start: asked.partial.map_or(0, |partial| partial.start),
-            count: asked.partial.map(|partial| partial.count),
-            size_only: asked.size_only,
+            start: item.partial.map_or(0, |partial| partial.start),
+            count: item.partial.map(|partial| partial.count),
+            size_only: item.size_only,
         });
         return;
     }

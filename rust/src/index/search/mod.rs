@@ -86,11 +86,11 @@ impl BoundSearch {
     /// Header fields that the search reads, each once.
     #[must_use]
     pub fn fields(&self) -> Vec<Field> {
-        let asks = |field: &Field| {
+        let reads = |field: &Field| {
             let mut leaves = self.program.leaves.iter();
-            leaves.any(|leaf| matches!(leaf, Leaf::Field(asked, _) if asked == field))
+            leaves.any(|leaf| matches!(leaf, Leaf::Field(read, _) if read == field))
         };
-        KEPT.into_iter().filter(asks).collect()
+        KEPT.into_iter().filter(reads).collect()
     }
 
     /// Number of lookups in header columns; the cost of `look_up` is proportional to it.
@@ -111,7 +111,7 @@ impl BoundSearch {
         for field in self.fields() {
             let leaves = self.program.leaves.iter().enumerate();
             let asking = leaves.filter_map(|(at, leaf)| match leaf {
-                Leaf::Field(asked, needle) if *asked == field => Some((at, &needle.in_fields)),
+                Leaf::Field(read, needle) if *read == field => Some((at, &needle.in_fields)),
                 _ => None,
             });
             let (places, needles): (Vec<_>, Vec<_>) = asking.unzip();

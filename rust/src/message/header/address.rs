@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_grammar_allows() {
+    fn invalid_lists_give_addresses() {
         for (value, expected) in [
             ("", &[][..]),
             (" , ,;>)", &[]),

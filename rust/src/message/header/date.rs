@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn every_day_follows_the_one_before() {
+    fn consecutive_days_have_consecutive_numbers() {
         let mut expected = days(1, 1, 1);
         for year in 1..=2500 {
             for month in 1..=12 {

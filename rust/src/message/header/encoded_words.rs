@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn many_beginnings_of_words_take_no_longer_than_other_text() {
+    fn many_incomplete_words_take_linear_time() {
         let hostile = b"=?".repeat(32 * 1024);
         assert_eq!(decode_header(&hostile).len(), hostile.len());
         let hostile = b"=?a?q?".repeat(10 * 1024);

@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comments_nest_and_need_no_end() {
+    fn comments_nest_and_may_be_unclosed() {
         for (value, text, rest) in [
             ("(a)b", "a", "b"),
             ("(a (b) c)d", "a (b) c", "d"),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn quoted_strings_lose_their_quoting() {
+    fn quoted_strings_are_unquoted() {
         for (value, text, rest) in [
             (r#""a b"c"#, "a b", "c"),
             (r#""a\"\\b""#, r#"a"\b"#, ""),

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_and_the_last_references_are_cached() {
+    fn the_first_and_the_last_references_are_kept() {
         for count in [REFERENCES, REFERENCES + 1, REFERENCES * 3] {
             let ids: Vec<String> = (0..count).map(|number| format!("<{number}@x>")).collect();
             let value = ids.join(" ");

@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_follows_the_names() {
+    fn table_rows_match_the_names() {
         for (row, (name, text)) in NAMES.iter().enumerate() {
             assert_eq!(*name as usize, row);
             assert_eq!(Name::of(&text.to_ascii_uppercase(), true), Some(*name));
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_the_budget_is_absent() {
+    fn values_over_the_budget_are_absent() {
         let mut budget = Budget::default();
         let mut headers = Headers::default();
         headers.put(Name::Subject, &vec![b'x'; KEPT_BYTES - 1], &mut budget);

@@ -136,7 +136,7 @@ impl<'a> Decoder<'a> {
 /// Bytes of one step of the checksum.
 const BLOCK: usize = 32;
 
-/// Return a 32-bit checksum that detects torn and foreign values. Part of the format.
+/// Return a 32-bit checksum that detects torn and other values. Part of the format.
 ///
 /// Each of four lanes takes one word of every block: `lane = (lane ^ word) * odd` maps different
 /// words to different states, and the multiplications overlap.
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_come_back() {
+    fn numbers_round_trip() {
         for value in [
             0,
             1,
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_excerpt_is_stored_once() {
+    fn an_excerpt_of_known_bytes_is_stored_as_an_offset() {
         let whole = b"joe doe <joe@example.org>";
         for (text, stored) in [(&b"joe doe"[..], 2), (b"", 1), (b"jane", 5)] {
             let mut out = Encoder::default();
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_counts_for_the_checksum() {
+    fn the_checksum_depends_on_every_byte() {
         let bytes: Vec<u8> = (0..100).collect();
         let right = checksum(&bytes);
         assert_eq!(

@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_keep_their_place() {
+    fn codes_never_change() {
         assert_eq!(field_code(b"subject"), Some(11));
         assert_eq!(field_name(11), Some(&b"Subject"[..]));
         assert_eq!(field_code(b"X-Status"), Some(80));
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_stands_twice() {
+    fn field_names_are_unique() {
         for (row, name) in FIELD_NAMES.iter().enumerate() {
             assert_eq!(field_code(name).map(usize::from), Some(row + 1));
         }

@@ -4,7 +4,7 @@ use super::codes;
 use crate::message::limits::NAME_BYTES;
 
 /// Code of a name that is not in the table of codes; the name follows.
-const SPELT_OUT: u8 = 255;
+const LITERAL_NAME: u8 = 255;
 
 /// Builder of a field table. Fields are adjacent, so lengths are enough.
 #[derive(Default)]
@@ -24,7 +24,7 @@ impl FieldTable {
         } else if let Some(code) = codes::field_code(name) {
             self.stored.0.push(code);
         } else {
-            self.stored.0.push(SPELT_OUT);
+            self.stored.0.push(LITERAL_NAME);
             self.stored.chunk(name);
         }
         self.last = Some(length);
@@ -88,7 +88,7 @@ impl<'a> HeaderFields<'a> {
     fn read(&mut self) -> Option<HeaderField<'a>> {
         let name = match self.input.byte()? {
             0 => &b""[..],
-            SPELT_OUT => self.input.chunk()?,
+            LITERAL_NAME => self.input.chunk()?,
             code => codes::field_name(code)?,
         };
         let length = self.input.number()?;

@@ -93,7 +93,7 @@ pub(crate) struct HeaderCache {
     /// Bytes of the fields so far.
     bytes: usize,
     /// Names with at least one field that is not cached.
-    lacking: CachedNames,
+    incomplete: CachedNames,
 }
 
 impl HeaderCache {
@@ -110,14 +110,14 @@ impl HeaderCache {
                 self.fields.0.push(name.row());
                 self.fields.chunk(field);
             }
-            _ => self.lacking = self.lacking.and(name),
+            _ => self.incomplete = self.incomplete.and(name),
         }
     }
 
     /// Return the stored form: the names with missing fields, then row and bytes of each field.
     pub(crate) fn stored(&self) -> Vec<u8> {
         let mut out = Encoder::default();
-        out.number(self.lacking.0);
+        out.number(self.incomplete.0);
         out.0.extend_from_slice(&self.fields.0);
         out.0
     }
@@ -135,8 +135,8 @@ impl<'a> CachedFields<'a> {
     /// Read the fields of some names from the stored form; None if one of them is missing.
     pub(crate) fn new(stored: &'a [u8], names: CachedNames) -> Option<Self> {
         let mut fields = Decoder(stored);
-        let lacking = CachedNames(fields.number()?);
-        (!lacking.has_any(names)).then_some(Self { fields, names })
+        let incomplete = CachedNames(fields.number()?);
+        (!incomplete.has_any(names)).then_some(Self { fields, names })
     }
 }
 
@@ -159,10 +159,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_keep_their_place() {
+    fn rows_of_names_never_change() {
         for (row, name) in NAMES.iter().enumerate() {
             let names = CachedNames::of(&name.to_ascii_lowercase()).unwrap();
-            assert_eq!(usize::from(names.row()), row, "it stands there once");
+            assert_eq!(usize::from(names.row()), row, "names are unique");
         }
         assert!(NAMES.len() <= 63, "a row is a bit");
         assert_eq!(CachedNames::of(b"Subject"), Some(CachedNames(1 << 7)));
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_may_be_so_long_and_no_longer() {
+    fn a_field_is_cached_up_to_its_limit() {
         let [to, cc] = [b"To", b"Cc"].map(|name| CachedNames::of(name).unwrap());
         let long = vec![b'x'; CACHED_FIELD_BYTES + 1];
         let mut kept = HeaderCache::default();
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn all_fields_may_be_so_long_and_no_longer() {
+    fn fields_are_cached_up_to_their_total_limit() {
         let [to, cc, bcc] = [&b"To"[..], b"Cc", b"Bcc"].map(|name| CachedNames::of(name).unwrap());
         let field = [b'x'; CACHED_FIELD_BYTES];
         let mut kept = HeaderCache::default();
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_lacking_leaves_none_of_its_name() {
+    fn a_missing_field_hides_all_fields_of_its_name() {
         let name = CachedNames::of(b"References").unwrap();
         let mut kept = HeaderCache::default();
         kept.push(name, Some(b"References: <a@b>\r\n"));
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_with_nul_is_not_kept() {
+    fn a_field_with_nul_is_not_cached() {
         let name = CachedNames::of(b"Subject").unwrap();
         let mut kept = HeaderCache::default();
         kept.push(name, Some(b"Subject: a\0b\r\n"));

@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_of_rfc_2231_are_put_together() {
+    fn parameters_of_rfc_2231_are_joined() {
         for (value, joined) in [
             ("a/b; x*0=one; x*1=\"two\"", Some("onetwo")),
             ("a/b; x*1=two; x*0=one", Some("onetwo")),

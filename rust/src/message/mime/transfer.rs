@@ -322,7 +322,7 @@ mod tests {
     ];
 
     #[test]
-    fn known_answers_whole_and_cut_anywhere() {
+    fn known_answers_whole_and_cut_at_every_byte() {
         for (encoding, bytes, decoded) in CASES {
             for at in 0..=bytes.len() {
                 assert_eq!(
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn held_white_space_is_bounded_and_the_same_however_it_is_cut() {
+    fn held_white_space_is_bounded_with_any_cut() {
         for count in [HELD_BYTES - 1, HELD_BYTES, HELD_BYTES + 1, 5000] {
             for (before, after) in [("a", "\r\n"), ("a", "b"), ("a=", "\n"), ("a=", "b")] {
                 let text = format!("{before}{}{after}", " ".repeat(count));

@@ -1,4 +1,4 @@
-//! Messages made to hurt: bounds hold, time is linear, memory is bounded.
+//! Hostile messages: limits hold, time is linear, memory is bounded.
 use super::*;
 use crate::message::limits::*;
 use crate::wire::ast::Field;
@@ -53,7 +53,7 @@ fn nesting_is_bounded() {
 }
 
 #[test]
-fn parts_are_bounded_and_the_rest_is_the_last_ones() {
+fn parts_are_bounded_and_the_rest_belongs_to_the_last_part() {
     for count in [PARTS - 2, PARTS - 1, PARTS, 200_000] {
         let message = crlf(&format!(
             "Content-Type: multipart/mixed; boundary=b\n\n{}--b--\n",
@@ -78,7 +78,7 @@ fn parts_are_bounded_and_the_rest_is_the_last_ones() {
 }
 
 #[test]
-fn a_million_delimiters_of_nobody() {
+fn a_million_delimiters_without_a_multipart() {
     let message = crlf(&format!(
         "Content-Type: multipart/mixed; boundary=b\n\n{}",
         "--c\n--b-\n".repeat(500_000)
@@ -131,7 +131,7 @@ fn header_fields_are_bounded() {
 #[test]
 fn long_fields_are_cut_and_counted() {
     for length in [FIELD_BYTES - 1, FIELD_BYTES, FIELD_BYTES + 1, 1 << 20] {
-        // In one line, and folded into many.
+        // In one line, and folded into many lines.
         for line in [length, 70] {
             let mut message = b"Subject:".to_vec();
             let value = vec![b'x'; length];
@@ -162,7 +162,7 @@ fn long_fields_are_cut_and_counted() {
 }
 
 #[test]
-fn folded_text_is_whole_up_to_the_bound() {
+fn folded_text_is_whole_up_to_the_limit() {
     for (length, whole) in [(FOLDED_BYTES, true), (FOLDED_BYTES + 1, false)] {
         let stored = checks::scan(
             format!("Subject: {}\r\n\r\n", "x".repeat(length)).as_bytes(),
@@ -209,7 +209,7 @@ fn odd_bytes() {
 }
 
 #[test]
-fn a_long_line_is_not_kept() {
+fn a_long_line_is_not_held() {
     let mut scanner = crate::message::Scanner::new();
     scanner.feed(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n");
     for _ in 0..1000 {

@@ -1,10 +1,10 @@
-//! SEARCH BODY, TEXT and HEADER over bytes.
+//! SEARCH BODY, TEXT and HEADER over the bytes of a message.
 use super::*;
 use crate::message::search::matcher::WANTED_BYTES;
 use crate::message::{HeaderMatcher, Needle, TextMatcher, fold};
 
-/// Feed what is wanted in portions; returns what was found, and how many bytes were asked for.
-fn search(message: &[u8], needles: &[(&str, bool)], portion: usize) -> (Vec<bool>, u64) {
+/// Feed the wanted ranges in pieces; return what was found, and the number of bytes requested.
+fn search(message: &[u8], needles: &[(&str, bool)], piece: usize) -> (Vec<bool>, u64) {
     let stored = checks::scan(message, message.len());
     let metadata = MessageMetadata::open(&stored).unwrap();
     let needles: Vec<Needle> = needles
@@ -16,7 +16,7 @@ fn search(message: &[u8], needles: &[(&str, bool)], portion: usize) -> (Vec<bool
     while let Some(wanted) = matcher.wanted() {
         assert!(wanted.length > 0 && wanted.length <= WANTED_BYTES);
         let bytes = checks::slice(message, wanted);
-        let bytes = &bytes[..portion.min(bytes.len())];
+        let bytes = &bytes[..piece.min(bytes.len())];
         matcher.feed(bytes);
         read += bytes.len() as u64;
     }
@@ -62,7 +62,7 @@ epilogue
 ";
 
 #[test]
-fn needles_are_found_where_they_are() {
+fn needles_are_found_in_the_right_sections() {
     let message = crlf(MESSAGE);
     for (needle, in_body, in_text) in [
         ("schöne grüsse vom straßenfest", true, true),
@@ -78,23 +78,19 @@ fn needles_are_found_where_they_are() {
         ("epilogue", false, false),
         ("not text", false, false),
         ("bm90IHRleHQ", false, false),
-        ("festPHA", false, false),            // not across parts
-        ("outer content-type", false, false), // nor across fields
+        ("festPHA", false, false),            // no match across parts
+        ("outer content-type", false, false), // or across fields
         ("", true, true),
     ] {
-        for portion in [1, 2, 3, 7, 50, 10_000] {
-            let (found, _) = search(&message, &[(needle, false), (needle, true)], portion);
-            assert_eq!(
-                found,
-                [in_body, in_text],
-                "{needle} in portions of {portion}"
-            );
+        for piece in [1, 2, 3, 7, 50, 10_000] {
+            let (found, _) = search(&message, &[(needle, false), (needle, true)], piece);
+            assert_eq!(found, [in_body, in_text], "{needle} in pieces of {piece}");
         }
     }
 }
 
 #[test]
-fn needles_are_answered_one_by_one_and_no_more_is_read_than_needed() {
+fn needles_have_separate_results_and_no_byte_is_read_in_vain() {
     let message = crlf(MESSAGE);
     let (found, read) = search(
         &message,
@@ -116,18 +112,18 @@ fn locate_header(message: &[u8]) -> u64 {
 }
 
 #[test]
-fn a_match_may_lie_across_any_border() {
+fn a_match_may_cross_any_boundary_of_pieces() {
     let body = "x".repeat(100_000) + "needle with ümlaut" + &"y".repeat(100_000);
     let message = crlf(&format!(
         "Content-Type: text/plain; charset=utf-8\n\n{body}"
     ));
-    for portion in [1, 13, 32 * 1024, 99_999, 100_003, 1 << 20] {
+    for piece in [1, 13, 32 * 1024, 99_999, 100_003, 1 << 20] {
         assert_eq!(
-            search(&message, &[("NEEDLE with Ümlaut", false)], portion).0,
+            search(&message, &[("NEEDLE with Ümlaut", false)], piece).0,
             [true]
         );
         assert_eq!(
-            search(&message, &[("needle with umlaut", false)], portion).0,
+            search(&message, &[("needle with umlaut", false)], piece).0,
             [false]
         );
     }
@@ -152,11 +148,11 @@ fn header_fields_by_name() {
         ("other", "three", true),
         ("", "", false),
     ] {
-        for portion in [1, 1000] {
+        for piece in [1, 1000] {
             let mut matcher = HeaderMatcher::new(&metadata, name.as_bytes(), &fold(needle));
             while let Some(wanted) = matcher.wanted() {
                 let bytes = checks::slice(&message, wanted);
-                matcher.feed(&bytes[..portion.min(bytes.len())]);
+                matcher.feed(&bytes[..piece.min(bytes.len())]);
             }
             assert_eq!(matcher.found(), expected, "{name}: {needle}");
         }
@@ -164,7 +160,7 @@ fn header_fields_by_name() {
 }
 
 #[test]
-fn memory_is_bounded_whatever_the_header() {
+fn memory_is_bounded_for_any_header() {
     let message = format!("Subject: {}needle\r\n\r\nx", "y".repeat(1 << 20));
     let stored = checks::scan(message.as_bytes(), 4096);
     let metadata = MessageMetadata::open(&stored).unwrap();
@@ -188,7 +184,7 @@ fn memory_is_bounded_whatever_the_header() {
 }
 
 #[test]
-fn eight_bit_text_is_searched_wherever_it_is_cut() {
+fn eight_bit_text_is_searched_with_any_cut() {
     let head = "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n";
     let text = "Добрый ДЕНЬ, İstanbul 日本語 😀 aus der Straße ";
     let message = [head.as_bytes(), text.as_bytes(), b"Gr\xfc\xdfe\xe6\x97 END"].concat();
@@ -200,8 +196,8 @@ fn eight_bit_text_is_searched_wherever_it_is_cut() {
         "день istanbul",
     ]
     .map(|needle| (needle, false));
-    for portion in 1..message.len() {
-        let (found, _) = search(&message, &needles, portion);
-        assert_eq!(found, [true, true, true, true, false], "by {portion}");
+    for piece in 1..message.len() {
+        let (found, _) = search(&message, &needles, piece);
+        assert_eq!(found, [true, true, true, true, false], "by {piece}");
     }
 }

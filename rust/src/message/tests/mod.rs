@@ -1,4 +1,4 @@
-//! Known answers by RFC section, every one of them also cut at every byte.
+//! Known answers by RFC section, each also with the message cut at every byte.
 mod hostile;
 mod matching;
 mod numbering;
@@ -10,12 +10,12 @@ use super::checks;
 use super::{MessageMetadata, Range};
 use crate::wire::ast::SectionText;
 
-/// CRLF for LF, so that messages can be written here as they look.
+/// Replace LF by CRLF, so that messages are readable in the source.
 fn crlf(text: &str) -> Vec<u8> {
     text.replace('\n', "\r\n").into_bytes()
 }
 
-/// Scan, check what holds for every message, and cut at every byte.
+/// Scan a message, check the properties of all messages, and cut it at every byte.
 fn scan(message: &[u8]) -> Vec<u8> {
     checks::metadata_stays_inside_the_message(message);
     let stored = checks::scan(message, message.len());
@@ -33,7 +33,7 @@ fn text(bytes: &[u8]) -> &str {
     str::from_utf8(bytes).unwrap()
 }
 
-/// `""`, `"HEADER"`, `"1.2"`, `"1.2.MIME"` …
+/// Locate a section such as `""`, `"HEADER"`, `"1.2"` or `"1.2.MIME"`.
 fn locate(metadata: &MessageMetadata<'_>, section: &str) -> Option<Range> {
     let mut part = Vec::new();
     let mut what = SectionText::All;

@@ -1,7 +1,7 @@
 //! Part specifiers (RFC 9051 section 6.4.5.1).
 use super::*;
 
-/// The structure of the RFC's example, each leaf's body its own part specifier.
+/// Message with the structure of the RFC's example; the body of each leaf is its part specifier.
 const EXAMPLE: &str = "\
 Subject: outer
 Content-Type: multipart/mixed; boundary=a
@@ -65,7 +65,7 @@ epilogue
 ";
 
 #[test]
-fn the_example_of_imap() {
+fn the_example_of_rfc_9051() {
     let message = crlf(EXAMPLE);
     let stored = scan(&message);
     let metadata = MessageMetadata::open(&stored).unwrap();
@@ -154,7 +154,7 @@ fn the_example_of_imap() {
 }
 
 #[test]
-fn a_message_that_is_no_multipart_is_its_part_1() {
+fn a_message_without_multipart_is_its_part_1() {
     let message = crlf("Subject: s\n\nbody\n");
     let stored = scan(&message);
     let metadata = MessageMetadata::open(&stored).unwrap();
@@ -168,7 +168,7 @@ fn a_message_that_is_no_multipart_is_its_part_1() {
 }
 
 #[test]
-fn a_message_that_is_a_message() {
+fn a_message_whose_body_is_a_message() {
     let message = crlf("Content-Type: message/rfc822\n\nSubject: in\n\nbody\n");
     let stored = scan(&message);
     let metadata = MessageMetadata::open(&stored).unwrap();
@@ -199,7 +199,7 @@ fn bare_line_feeds_are_line_ends() {
 }
 
 #[test]
-fn delimiters_that_are_some_and_that_are_none() {
+fn lines_that_are_delimiters_and_lines_that_are_not() {
     let parts = |boundary: &str, body: &str| {
         let message = crlf(&format!(
             "Content-Type: multipart/mixed; boundary=\"{boundary}\"\n\n{body}"
@@ -220,23 +220,23 @@ fn delimiters_that_are_some_and_that_are_none() {
             })
             .collect::<Vec<_>>()
     };
-    // White space behind is padding; anything else makes it text.
+    // White space at the end is padding; anything else makes the line text.
     assert_eq!(parts("b", "--b \t\n\n1\n--b--  \nepilogue"), ["1"]);
     assert_eq!(
         parts("b", "--b\n\n1\n--bb\n--b-\n--b--x\n-- b\n --b\n--B\n--b--"),
         ["1\r\n--bb\r\n--b-\r\n--b--x\r\n-- b\r\n --b\r\n--B"]
     );
-    // After the end no delimiter is one.
+    // After the close delimiter, no line is a delimiter.
     assert_eq!(parts("b", "--b\n\n1\n--b--\n--b\n\n2\n"), ["1"]);
-    // An empty body, and none at all.
+    // An empty body, and a missing one.
     assert_eq!(parts("b", "--b\n\n--b\n--b\n\n\n--b--"), ["", "", ""]);
     assert_eq!(parts("b--", "--b--\n\n1\n--b----"), ["1"]);
-    // The outer delimiter ends what is open inside; the innermost of the same name counts.
+    // The outer delimiter closes the entities inside; of equal boundaries the innermost counts.
     let inner = "--b\nContent-Type: multipart/mixed; boundary=c\n\n--c\n\n1\n--b\n\n2\n--c\n--b--";
     assert_eq!(parts("b", inner), ["1", "2\r\n--c"]);
     let same = "--b\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\n1\n--b--\n--b\n\n2\n--b--";
     assert_eq!(parts("b", same), ["1", "2"]);
-    // One boundary begins another.
+    // One boundary is a prefix of another.
     let prefix =
         "--b\nContent-Type: multipart/mixed; boundary=b2\n\n--b2\n\n1\n--b2--\n--b\n\n2\n--b--";
     assert_eq!(parts("b", prefix), ["1", "2"]);

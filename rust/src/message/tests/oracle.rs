@@ -1,4 +1,4 @@
-//! Beside another parser, the crate mail-parser, where both should see the same.
+//! Comparison with another parser, the crate mail-parser, where both should agree.
 use super::*;
 use mail_parser::{Message, MessageParser, PartType};
 
@@ -80,7 +80,7 @@ Content-Type: text/html
 ",
 ];
 
-/// Offset and length of every leaf, messages looked into.
+/// Return offset and length of every leaf, those of embedded messages included.
 fn leaves(message: &Message<'_>, found: &mut Vec<(u64, u64)>) {
     for part in &message.parts {
         match &part.body {
@@ -95,7 +95,7 @@ fn leaves(message: &Message<'_>, found: &mut Vec<(u64, u64)>) {
 }
 
 #[test]
-fn parts_and_headers_are_those_that_mail_parser_sees() {
+fn parts_and_headers_agree_with_mail_parser() {
     for message in MESSAGES {
         let message = crlf(message);
         let stored = scan(&message);

@@ -1,11 +1,11 @@
-//! What must hold for messages of every shape.
+//! Properties of messages of every shape.
 use super::*;
 use crate::message::{CachedNames, Needle, TextMatcher, fold};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// Pieces of which anything can be made that looks a little like a message.
+/// Pieces from which message-like input is built.
 const PIECES: &[&str] = &[
     "\r\n",
     "\r\n",
@@ -65,7 +65,7 @@ fn soup() -> impl Strategy<Value = Vec<u8>> {
     vec(select(PIECES), 0..60).prop_map(|pieces| pieces.concat().into_bytes())
 }
 
-/// A well-formed message and its parts: type, encoding, and body of each leaf.
+/// Well-formed message with its parts: type, encoding, and body of each leaf.
 #[derive(Clone, Debug)]
 enum Tree {
     Leaf {
@@ -123,7 +123,7 @@ fn tree() -> impl Strategy<Value = Tree> {
 }
 
 impl Tree {
-    /// The entity, header and body; `fields` come before the fields of MIME.
+    /// Render the entity, header and body; `fields` precede the fields of MIME.
     fn write(&self, fields: &str, unique: &mut u32) -> String {
         *unique += 1;
         match self {
@@ -157,7 +157,7 @@ impl Tree {
         }
     }
 
-    /// Part specifiers of the leaves, numbered by hand.
+    /// Return the part specifiers of the leaves, numbered independently.
     fn leaves(&self, path: &[u32], is_body: bool, found: &mut Vec<(Vec<u32>, String)>) {
         let own = if is_body {
             [path, &[1]].concat()
@@ -178,36 +178,36 @@ impl Tree {
 
 proptest! {
     #[test]
-    fn the_index_stays_inside_whatever_comes(message in soup(), portion in 1_usize..50) {
+    fn metadata_stays_inside_any_message(message in soup(), piece in 1_usize..50) {
         checks::metadata_stays_inside_the_message(&message);
-        checks::metadata_does_not_depend_on_cuts(&message, portion);
-        checks::decoding_does_not_depend_on_cuts(&message, portion);
+        checks::metadata_does_not_depend_on_cuts(&message, piece);
+        checks::decoding_does_not_depend_on_cuts(&message, piece);
     }
 
     #[test]
     fn matching_does_not_depend_on_cuts(
         message in soup(),
         needle in select(&["text", "a", "ü", "subject: s", "x", "=", "grüße"][..]),
-        portion in 1_usize..50,
+        piece in 1_usize..50,
     ) {
-        checks::matching_does_not_depend_on_cuts(&message, needle, portion);
+        checks::matching_does_not_depend_on_cuts(&message, needle, piece);
     }
 
     #[test]
-    fn bytes_that_are_no_message(message in vec(any::<u8>(), 0..300), portion in 1_usize..50) {
+    fn any_bytes_are_scanned(message in vec(any::<u8>(), 0..300), piece in 1_usize..50) {
         checks::metadata_stays_inside_the_message(&message);
-        checks::metadata_does_not_depend_on_cuts(&message, portion);
-        checks::decoding_does_not_depend_on_cuts(&message, portion);
+        checks::metadata_does_not_depend_on_cuts(&message, piece);
+        checks::decoding_does_not_depend_on_cuts(&message, piece);
     }
 
     #[test]
-    fn damage_is_seen(message in soup(), at in any::<usize>(), with in any::<u8>()) {
+    fn corruption_is_detected(message in soup(), at in any::<usize>(), with in any::<u8>()) {
         checks::corrupt_metadata_is_refused(&message, at, with);
     }
 
     #[test]
-    fn foreign_bytes_are_no_metadata(bytes in vec(any::<u8>(), 0..200)) {
-        // Even behind a checksum that is right nothing goes wrong.
+    fn foreign_bytes_are_refused(bytes in vec(any::<u8>(), 0..200)) {
+        // Also with a valid checksum.
         prop_assert!(MessageMetadata::open(&bytes).is_err());
         if let Ok(metadata) = MessageMetadata::reopen(&bytes) {
             metadata.leaf_parts().for_each(drop);
@@ -219,11 +219,11 @@ proptest! {
     }
 
     #[test]
-    fn well_formed_messages_have_the_parts_they_were_made_of(tree in tree(), portion in 1_usize..100) {
+    fn well_formed_messages_have_the_expected_parts(tree in tree(), piece in 1_usize..100) {
         let message = tree.write("Subject: s\r\n", &mut 0).into_bytes();
         checks::metadata_stays_inside_the_message(&message);
-        checks::metadata_does_not_depend_on_cuts(&message, portion);
-        let stored = checks::scan(&message, portion);
+        checks::metadata_does_not_depend_on_cuts(&message, piece);
+        let stored = checks::scan(&message, piece);
         let metadata = MessageMetadata::open(&stored).unwrap();
         let mut expected = Vec::new();
         tree.leaves(&[], true, &mut expected);
@@ -238,10 +238,10 @@ proptest! {
     }
 
     #[test]
-    fn a_matcher_finds_what_the_decoded_text_holds(
+    fn a_matcher_agrees_with_the_decoded_text(
         body in "[abü ]{0,40}",
         needle in "[aAbÜ]{1,4}",
-        portion in 1_usize..20,
+        piece in 1_usize..20,
         encoding in 0_usize..3,
     ) {
         let (name, encoded) = match encoding {
@@ -258,7 +258,7 @@ proptest! {
         let mut matcher = TextMatcher::new(&metadata, &needles);
         while let Some(wanted) = matcher.wanted() {
             let bytes = checks::slice(message.as_bytes(), wanted);
-            matcher.feed(&bytes[..portion.min(bytes.len())]);
+            matcher.feed(&bytes[..piece.min(bytes.len())]);
         }
         prop_assert_eq!(matcher.found(0), fold(&body).contains(&fold(&needle)));
     }

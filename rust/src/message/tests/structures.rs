@@ -18,9 +18,9 @@ fn structure(message: &str) -> (String, String) {
     )
 }
 
-/// RFC 9051 section 7.5.2's example, RFC 3501 section 8's message.
+/// Message of RFC 3501 section 8; the example of RFC 9051 section 7.5.2.
 #[test]
-fn the_example_of_imap() {
+fn the_example_of_rfc_9051() {
     let header = "\
 Date: Wed, 17 Jul 1996 02:23:25 -0700 (PDT)
 From: Terry Gray <gray@cac.washington.edu>
@@ -57,7 +57,7 @@ Content-Type: TEXT/PLAIN; CHARSET=US-ASCII";
 }
 
 #[test]
-fn what_an_envelope_says_of_odd_headers() {
+fn envelopes_of_odd_headers() {
     let nil = "NIL NIL NIL NIL NIL NIL NIL NIL";
     for (header, expected) in [
         ("X: y", format!("(NIL NIL {nil})")),
@@ -106,7 +106,7 @@ Subject: Sample message
 MIME-Version: 1.0
 Content-type: multipart/mixed; boundary=\"simple boundary\"
 
-This is the preamble.  It is to be ignored, though it
+This is the preamble.  It is ignored, though it
 is a handy place for composition agents to include an
 explanatory note to non-MIME conformant readers.
 
@@ -248,7 +248,7 @@ eA==
 }
 
 #[test]
-fn types_that_are_missing_or_broken() {
+fn missing_and_invalid_content_types() {
     let plain = |bytes: u32, lines: u32| {
         format!(r#"("TEXT" "PLAIN" ("CHARSET" "US-ASCII") NIL NIL "7BIT" {bytes} {lines})"#)
     };
@@ -311,7 +311,7 @@ fn types_that_are_missing_or_broken() {
 }
 
 #[test]
-fn header_lines_that_are_no_fields() {
+fn header_lines_that_are_not_fields() {
     let names = |message: &[u8]| {
         let stored = scan(message);
         let metadata = MessageMetadata::open(&stored).unwrap();
@@ -342,7 +342,7 @@ fn header_lines_that_are_no_fields() {
 }
 
 #[test]
-fn what_else_a_metadata_knows() {
+fn other_values_of_the_metadata() {
     let stored = scan(&crlf(
         "\
 Date: Fri, 21 Nov 1997 09:55:06 -0600
@@ -388,20 +388,20 @@ Content-Type: text/html; charset=utf-8
 }
 
 #[test]
-fn a_plain_mail_has_a_small_metadata() {
+fn metadata_of_a_plain_message_is_small() {
     let mut message = String::new();
     for number in 0..8 {
         let _ = write!(
             message,
             "Received: from mail{number}.example.org (mail{number}.example.org [192.0.2.{number}])\n\
              \tby mx.example.net (Postfix) with ESMTPS id 4ABCD{number}\n\
-             \tfor <somebody@example.net>; Mon, 1 Jan 2024 10:00:0{number} +0000 (UTC)\n"
+             \tfor <receiver@example.net>; Mon, 1 Jan 2024 10:00:0{number} +0000 (UTC)\n"
         );
     }
     message += "\
 DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.org; s=x; b=AAAA
 Date: Mon, 1 Jan 2024 10:00:00 +0000
-From: Somebody Special <somebody.special@example.org>
+From: Margaret Special <margaret.special@example.org>
 To: Another Person <another@example.net>
 Cc: A List of People <people@lists.example.net>
 Subject: Re: [people] The minutes of our last meeting

@@ -144,7 +144,7 @@ mod tests {
     ];
 
     #[test]
-    fn texts_are_decoded_whole_and_cut_anywhere() {
+    fn texts_are_decoded_whole_and_cut_at_every_byte() {
         for (charset, bytes, text) in CASES {
             for at in 0..=bytes.len() {
                 let mut decoder = CharsetDecoder::new(charset);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_charset_is_told_apart() {
+    fn an_unknown_charset_is_reported() {
         assert_eq!(decode_named(b"utf-8", "ü".as_bytes()).as_deref(), Some("ü"));
         assert_eq!(decode_named(b"us-ascii", b"x").as_deref(), Some("x"));
         assert_eq!(decode_named(b"x-unknown", b"x"), None);

@@ -252,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn case_does_not_matter() {
+    fn case_is_ignored() {
         for (one, other) in [
             ("Hello World", "HELLO wORLD"),
             ("ÄRGER im Büro", "ärger IM BÜRO"),
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn short_cuts_lead_to_the_same() {
+    fn fast_paths_agree_with_the_definition() {
         for char in '\0'..=char::MAX {
             let expected: String = folded(char).collect();
             assert_eq!(fold(&char.to_string()), expected, "{char:?}");
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_folded_as_the_text_they_are() {
+    fn bytes_are_folded_like_text() {
         for char in '\0'..=char::MAX {
             let text = format!("A{char}B");
             let (folded, rest) = folded_bytes(text.as_bytes());
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_folded_up_to_what_is_no_utf8() {
+    fn folding_stops_at_invalid_utf8() {
         for wrong in [
             &b"\x80"[..],
             b"\xc1\x81", // overlong A
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn folding_is_done_in_any_portions_and_once_for_all() {
+    fn folding_is_incremental_and_idempotent() {
         let text = "Grüße, ΣΊΣΥΦΟΣ! İstanbul ŉ 日本語 \u{1e9e}";
         let whole = fold(text);
         for (at, _) in text.char_indices() {
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_runs_are_one_space() {
+    fn white_space_runs_become_one_space() {
         assert_eq!(collapse(" a \t b\r\n c "), "a b c");
         assert_eq!(collapse("a b"), "a b");
         assert_eq!(collapse(" \t"), "");

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_html_takes_no_longer_than_other_html() {
+    fn hostile_html_takes_linear_time() {
         for piece in ["<", "<!--", "<style", "</", "<a", "&", "<script>", "&#"] {
             preview(
                 piece.repeat(64 * 1024 / piece.len()).as_bytes(),

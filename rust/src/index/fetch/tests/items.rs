@@ -1,11 +1,11 @@
-//! What the index alone answers, and what is in no answer.
+//! Items answered from the index alone, and errors.
 
 use super::*;
 
-/// RFC 3501 section 7.4.2: `* 23 FETCH (FLAGS (\Seen) RFC822.SIZE 44827)`, and its kin.
+/// RFC 3501 section 7.4.2: `* 23 FETCH (FLAGS (\Seen) RFC822.SIZE 44827)`, and similar items.
 #[test]
-fn the_index_alone_answers() {
-    let mut kept = Kept::default();
+fn items_answered_by_the_index_alone() {
+    let mut kept = TestSource::default();
     kept.keywords.insert(3, b"$Forwarded Junk".to_vec());
     let mut one = record(5);
     one.keyword_set = 3;
@@ -43,18 +43,18 @@ fn every_system_flag_has_its_name() {
     let mut one = record(1);
     one.flags = 0xFF;
     assert_eq!(
-        answers(&[FetchItem::Flags], &[one], &Kept::default()).unwrap(),
+        answers(&[FetchItem::Flags], &[one], &TestSource::default()).unwrap(),
         "* 1 FETCH (FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft))\r\n"
     );
     one.flags = 0;
     assert_eq!(
-        answers(&[FetchItem::Flags], &[one], &Kept::default()).unwrap(),
+        answers(&[FetchItem::Flags], &[one], &TestSource::default()).unwrap(),
         "* 1 FETCH (FLAGS ())\r\n"
     );
 }
 
 #[test]
-fn recent_and_flags_too_belong_to_the_messages_named() {
+fn recent_and_flags_too_apply_to_their_uids_only() {
     let segment = append(b"", &[record(4), record(6), record(9)]).unwrap();
     let set = |uids: &[u32]| UidSet::of(uids.to_vec()).unwrap();
     let (numbers, wanted) = (UidMap::new(set(&[4, 6, 9])), set(&[4, 9, 12]));
@@ -66,13 +66,13 @@ fn recent_and_flags_too_belong_to_the_messages_named() {
         recent: Some(&recent),
         flags_too: Some(&flags_too),
     };
-    let kept = Kept::default();
+    let kept = TestSource::default();
     let answer = |request: &Request<'_>| kept.sent(&render(request, [&*segment], &kept).unwrap());
     assert_eq!(
         answer(&request),
         "* 1 FETCH (UID 4)\r\n* 3 FETCH (UID 9 FLAGS (\\Recent \\Seen))\r\n"
     );
-    // FLAGS are said once where they are asked for as well.
+    // FLAGS appear once even if they are requested as well.
     request.items = &[FetchItem::Flags];
     request.recent = None;
     assert_eq!(
@@ -82,7 +82,7 @@ fn recent_and_flags_too_belong_to_the_messages_named() {
 }
 
 #[test]
-fn what_the_client_does_not_know_is_passed_over() {
+fn messages_unknown_to_the_client_are_skipped() {
     let segment = append(b"", &[record(4), record(6)]).unwrap();
     let wanted = UidSet::run(1, 10);
     let numbers = UidMap::new(UidSet::run(6, 6));
@@ -93,37 +93,37 @@ fn what_the_client_does_not_know_is_passed_over() {
         recent: None,
         flags_too: None,
     };
-    let kept = Kept::default();
+    let kept = TestSource::default();
     let pieces = render(&request, [&*segment], &kept).unwrap();
     assert_eq!(kept.sent(&pieces), "* 1 FETCH (UID 6)\r\n");
     assert_eq!(
         render(&request, [&*segment, &*segment], &kept),
-        Err(Trouble::Corrupt(OUT_OF_ORDER))
+        Err(SourceError::Corrupt(OUT_OF_ORDER))
     );
 }
 
 #[test]
-fn what_is_missing_or_damaged_is_an_error() {
+fn missing_and_corrupt_data_is_an_error() {
     let mut one = record(1);
     one.keyword_set = 7;
-    let kept = Kept::default();
+    let kept = TestSource::default();
     assert_eq!(
         answers(&[FetchItem::Flags], &[one], &kept),
-        Err(Trouble::Missing)
+        Err(SourceError::Missing)
     );
     assert_eq!(
         answers(&[FetchItem::Envelope], &[one], &kept),
-        Err(Trouble::Missing)
+        Err(SourceError::Missing)
     );
-    let mut kept = Kept::of(&[(1, b"Subject: x\r\n\r\n")]);
+    let mut kept = TestSource::of(&[(1, b"Subject: x\r\n\r\n")]);
     kept.metadata.get_mut(&1).unwrap()[9] ^= 1;
     assert!(matches!(
         answers(&[FetchItem::Envelope], &[one], &kept),
-        Err(Trouble::Corrupt(_))
+        Err(SourceError::Corrupt(_))
     ));
 }
 
-/// INTERNALDATE keeps the zone it was given in, before 1970 and after 2038.
+/// INTERNALDATE keeps its zone, also before 1970 and after 2038.
 #[test]
 fn dates_are_written_in_their_zone() {
     for (seconds, zone, expected) in [

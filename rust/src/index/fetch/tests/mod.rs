@@ -1,5 +1,5 @@
-//! Known answers by RFC section, and a naive cut beside the one that sends slices.
-#![allow(clippy::cast_possible_truncation)] // messages here are short
+//! Known answers by RFC section, and a comparison with a simple implementation of partial sections.
+#![allow(clippy::cast_possible_truncation)] // these messages are short
 
 mod items;
 mod parts;
@@ -12,40 +12,43 @@ use crate::index::{Record, append};
 use crate::message::Scanner;
 use crate::wire::ast::{Partial, Section, SectionText};
 
-/// Keyword sets and metadata of a test; a missing one is an error, as it is in Python.
+/// Keyword sets and metadata for a test; a missing entry is an error, as in Python.
 #[derive(Default)]
-struct Kept {
+struct TestSource {
     keywords: HashMap<u32, Vec<u8>>,
     metadata: HashMap<u64, Vec<u8>>,
     messages: HashMap<u64, Vec<u8>>,
 }
 
 #[derive(Debug, PartialEq)]
-enum Trouble {
+enum SourceError {
     Corrupt(Corrupt),
     Missing,
 }
 
-impl From<Corrupt> for Trouble {
+impl From<Corrupt> for SourceError {
     fn from(corrupt: Corrupt) -> Self {
         Self::Corrupt(corrupt)
     }
 }
 
-impl Source for Kept {
-    type Error = Trouble;
+impl Source for TestSource {
+    type Error = SourceError;
     type Bytes = Vec<u8>;
 
-    fn keywords(&self, set: u32) -> Result<Vec<u8>, Trouble> {
-        self.keywords.get(&set).cloned().ok_or(Trouble::Missing)
+    fn keywords(&self, set: u32) -> Result<Vec<u8>, SourceError> {
+        self.keywords.get(&set).cloned().ok_or(SourceError::Missing)
     }
 
-    fn metadata(&self, body: u64) -> Result<Vec<u8>, Trouble> {
-        self.metadata.get(&body).cloned().ok_or(Trouble::Missing)
+    fn metadata(&self, body: u64) -> Result<Vec<u8>, SourceError> {
+        self.metadata
+            .get(&body)
+            .cloned()
+            .ok_or(SourceError::Missing)
     }
 }
 
-impl Kept {
+impl TestSource {
     fn of(messages: &[(u64, &[u8])]) -> Self {
         let mut kept = Self::default();
         for (body, message) in messages {
@@ -57,7 +60,7 @@ impl Kept {
         kept
     }
 
-    /// What a client gets: pieces with the bytes of bodies in their places.
+    /// Return the response as the client receives it, with the bytes of bodies inserted.
     fn sent(&self, pieces: &[Piece]) -> String {
         let mut out = Vec::new();
         let mut was_text = false;
@@ -100,8 +103,12 @@ fn record(uid: u32) -> Record {
     }
 }
 
-/// The answers about all messages of a mailbox that a client knows whole.
-fn answers(items: &[FetchItem], records: &[Record], kept: &Kept) -> Result<String, Trouble> {
+/// Return the responses about all messages of a mailbox that the client knows completely.
+fn answers(
+    items: &[FetchItem],
+    records: &[Record],
+    kept: &TestSource,
+) -> Result<String, SourceError> {
     let segment = append(b"", records).unwrap();
     let uids = UidSet::of(records.iter().map(|record| record.uid).collect()).unwrap();
     let numbers = UidMap::new(uids.clone());

@@ -1,8 +1,8 @@
-//! Sections of a message with parts in parts.
+//! Sections of messages with nested parts.
 
 use super::*;
 
-/// The example of RFC 9051 section 6.4.5.1, with text to tell its parts apart.
+/// The example of RFC 9051 section 6.4.5.1, with a text that identifies each part.
 const NESTED: &[u8] = b"Subject: outermost\r\n\
     MIME-Version: 1.0\r\n\
     Content-Type: multipart/mixed; boundary=A\r\n\
@@ -63,7 +63,7 @@ const NESTED: &[u8] = b"Subject: outermost\r\n\
     --A--\r\n";
 
 fn sent(item: FetchItem) -> String {
-    let kept = Kept::of(&[(1, NESTED)]);
+    let kept = TestSource::of(&[(1, NESTED)]);
     let mut one = record(1);
     one.size = u32::try_from(NESTED.len()).unwrap();
     let sent = answers(&[item], &[one], &kept).unwrap();
@@ -111,7 +111,7 @@ fn parts_are_numbered_as_in_the_example() {
             "4.2.2.2.MIME",
             Some("Content-Type: text/richtext\r\n\r\n"),
         ),
-        // HEADER and TEXT are of messages alone; the rest is not there.
+        // Only messages have HEADER and TEXT; other sections do not exist.
         (&[1], Header, "1.HEADER", None),
         (&[4], Text, "4.TEXT", None),
         (&[5], All, "5", None),
@@ -144,10 +144,10 @@ fn fields_of_a_message_inside_a_message() {
     assert_eq!(sent(body(&[1], none)), "BODY[1.HEADER.FIELDS (to)] NIL");
 }
 
-/// Fields that stand together are one slice.
+/// Adjacent fields are one slice.
 #[test]
-fn neighbouring_fields_are_read_together() {
-    let kept = Kept::of(&[(1, NESTED)]);
+fn adjacent_fields_are_read_together() {
+    let kept = TestSource::of(&[(1, NESTED)]);
     let segment = append(b"", &[record(1)]).unwrap();
     let uids = UidSet::run(1, 1);
     let numbers = UidMap::new(uids.clone());
@@ -169,7 +169,7 @@ fn neighbouring_fields_are_read_together() {
     assert_eq!((slices.count(), pieces.len()), (1, 3));
 }
 
-/// RFC 3516: the encoding is undone by whoever reads the bytes.
+/// RFC 3516: the caller decodes the bytes.
 #[test]
 fn binary_with_an_encoding_is_a_slice_to_decode() {
     let offset = NESTED
@@ -207,8 +207,8 @@ fn binary_with_an_encoding_is_a_slice_to_decode() {
 }
 
 #[test]
-fn what_the_metadata_has_rendered_stands_there_as_it_is() {
-    let kept = Kept::of(&[(1, NESTED)]);
+fn rendered_metadata_is_written_unchanged() {
+    let kept = TestSource::of(&[(1, NESTED)]);
     let metadata = MessageMetadata::open(&kept.metadata[&1]).unwrap();
     for (item, name, rendered) in [
         (FetchItem::Envelope, "ENVELOPE", metadata.envelope()),

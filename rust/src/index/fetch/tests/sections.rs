@@ -1,4 +1,4 @@
-//! Sections of a message without parts, whole and cut.
+//! Sections of messages without parts, whole and partial.
 
 use proptest::prelude::*;
 
@@ -13,10 +13,10 @@ const MESSAGE: &[u8] = b"Date: Mon, 7 Feb 1994 21:52:25 -0800\r\n\
     \r\n\
     Hello Joe\r\n";
 
-fn simple() -> (Kept, Record) {
+fn simple() -> (TestSource, Record) {
     let mut one = record(1);
     one.size = u32::try_from(MESSAGE.len()).unwrap();
-    (Kept::of(&[(1, MESSAGE)]), one)
+    (TestSource::of(&[(1, MESSAGE)]), one)
 }
 
 /// RFC 9051 sections 6.4.5.1 and 7.5.2.
@@ -56,7 +56,7 @@ fn sections_of_a_simple_message() {
         ),
         (body(&[2], SectionText::All), "BODY[2] NIL".into()),
         (body(&[1], SectionText::Header), "BODY[1.HEADER] NIL".into()),
-        // The empty string ends at byte 0 of nothing: a partial past the end is not an error.
+        // The origin of a partial may be past the end: an empty string, not an error.
         (
             body_partial(SectionText::Text, 4, 5),
             format!("BODY[TEXT]<4> {}", literal("o Joe")),
@@ -100,7 +100,7 @@ fn sections_of_a_simple_message() {
                 literal("Date: Mon, 7 Feb 1994 21:52:25 -0800\r\n\r\n")
             ),
         ),
-        // Names that are no atoms come back as strings.
+        // Names that are not atoms are written as strings.
         (
             body(&[], named(&["a b", "", "say\"\\", "Gr\u{fc}n"])),
             format!(
@@ -117,14 +117,14 @@ fn sections_of_a_simple_message() {
 
 /// "Except in the case of a message that has no body and no blank line" (section 6.4.5.1).
 #[test]
-fn the_blank_line_is_there_unless_there_is_neither_line_nor_body() {
+fn the_blank_line_is_left_out_only_without_line_and_body() {
     for (message, expected) in [
         (&b"Subject: x\r\n\r\n"[..], "{14}\r\nSubject: x\r\n\r\n"),
         (b"Subject: x\r\n", "{12}\r\nSubject: x\r\n"),
         (b"Subject: x", "{10}\r\nSubject: x"),
         (b"", "\"\""),
     ] {
-        let kept = Kept::of(&[(1, message)]);
+        let kept = TestSource::of(&[(1, message)]);
         let item = body(&[], SectionText::HeaderFields(fields(&["Subject"])));
         let sent = answers(&[item], &[record(1)], &kept).unwrap();
         assert_eq!(
@@ -136,7 +136,7 @@ fn the_blank_line_is_there_unless_there_is_neither_line_nor_body() {
 
 #[test]
 fn an_empty_message_is_an_empty_string() {
-    let kept = Kept::of(&[(1, b"")]);
+    let kept = TestSource::of(&[(1, b"")]);
     let mut one = record(1);
     one.size = 0;
     let items = [body(&[], SectionText::All), body(&[], SectionText::Text)];
@@ -147,7 +147,7 @@ fn an_empty_message_is_an_empty_string() {
 }
 
 #[test]
-fn binary_without_an_encoding_is_left_to_who_reads_the_bytes() {
+fn binary_without_an_encoding_is_a_slice_to_read() {
     let (kept, one) = simple();
     let partial = Some(Partial { start: 6, count: 3 });
     let slice = |start, count| {
@@ -205,9 +205,9 @@ fn binary_without_an_encoding_is_left_to_who_reads_the_bytes() {
     }
 }
 
-/// What a list of messages shows is in the metadata: no message is read for it.
+/// The fields of a message list are in the header cache: no message is read.
 #[test]
-fn fields_that_metadata_keep_are_sent_from_there() {
+fn cached_fields_are_sent_from_the_metadata() {
     let long = format!(
         "References: {}\r\nX-Odd: 1\r\nTo: a@b\r\n\r\n",
         "<a@b>".repeat(crate::message::limits::CACHED_FIELD_BYTES / 5)
@@ -229,7 +229,7 @@ fn fields_that_metadata_keep_are_sent_from_there() {
         (part, &[], &["To"], false),
         (part, &[1], &["To"], true),
     ] {
-        let kept = Kept::of(&[(1, message)]);
+        let kept = TestSource::of(&[(1, message)]);
         let item = body(path, SectionText::HeaderFields(fields(names)));
         let segment = append(b"", &[record(1)]).unwrap();
         let numbers = UidMap::new(UidSet::run(1, 1));
@@ -246,8 +246,8 @@ fn fields_that_metadata_keep_are_sent_from_there() {
     }
 }
 
-/// Headers of every shape: kept and other names, folded, too long, no field at all, either line
-/// end, with or without an empty line.
+/// Headers of every shape: cached and other names, folded fields, long fields, lines that are not
+/// fields, both line ends, with and without an empty line.
 fn header() -> impl Strategy<Value = Vec<u8>> {
     let line = (
         proptest::sample::select(
@@ -275,9 +275,9 @@ fn header() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    /// The bytes are those that stand in the message, wherever they are taken from.
+    /// The bytes equal those of the message, from the header cache or not.
     #[test]
-    fn named_fields_are_those_of_the_message(
+    fn named_fields_equal_those_of_the_message(
         message in header(),
         picked in proptest::sample::subsequence(
             vec!["to", "CC", "Date", "references", "x-odd", "", "Bcc", "x-none"], 1..=8,
@@ -285,7 +285,7 @@ proptest! {
         start in 0..60_u64,
         count in prop_oneof![1..60_u64, Just(u64::MAX)],
     ) {
-        let kept = Kept::of(&[(1, &message)]);
+        let kept = TestSource::of(&[(1, &message)]);
         let metadata = crate::message::MessageMetadata::open(&kept.metadata[&1]).unwrap();
         let mut expected = Vec::new();
         for field in metadata.header_fields(&[]).unwrap() {
@@ -313,10 +313,10 @@ proptest! {
         }
     }
 
-    /// The bytes of a literal are the cut of the whole, wherever the cut falls, and its head
-    /// counts them.
+    /// The literal contains exactly the requested part of the whole, and its header states the
+    /// size.
     #[test]
-    fn a_partial_is_a_cut_of_the_whole(
+    fn a_partial_is_a_slice_of_the_whole(
         start in 0..400_u64,
         count in 1..400_u64,
         picked in proptest::sample::subsequence(vec!["Date", "from", "SUBJECT", "x-odd"], 0..=4),

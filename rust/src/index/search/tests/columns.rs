@@ -1,4 +1,4 @@
-//! Header columns beside the metadata that they were put together from.
+//! Header columns against the metadata that they were built from.
 
 use proptest::prelude::*;
 
@@ -25,7 +25,7 @@ fn column(messages: impl IntoIterator<Item = (u32, String)>) -> Column {
     column
 }
 
-/// A bound search for a subject, in a mailbox of which the client knows everything.
+/// Bind a search for a subject, in a mailbox that the client knows completely.
 fn subject(needle: &str) -> BoundSearch {
     let mailbox = Mailbox {
         records: vec![],
@@ -37,8 +37,8 @@ fn subject(needle: &str) -> BoundSearch {
     mailbox.bind(&key).unwrap()
 }
 
-/// What a column says of all messages: those that have a needle, those about which it knows all.
-fn said(columns: &HeaderColumns, needle: &str, uids: &UidSet) -> Option<(Vec<u32>, Vec<u32>)> {
+/// Return the result of a column for all messages: matches, and UIDs with complete text.
+fn lookup(columns: &HeaderColumns, needle: &str, uids: &UidSet) -> Option<(Vec<u32>, Vec<u32>)> {
     let answers = subject(needle).look_up(columns, PLACE, uids);
     let answer = answers.0.into_iter().next().unwrap()?;
     let found = answer.found.intersection(uids).iter().collect();
@@ -49,7 +49,7 @@ fn keep(columns: &HeaderColumns, field: Field, range: (u32, u32), parts: &[&Colu
     columns.keep(PLACE, field, range, parts.iter().copied());
 }
 
-/// UIDs up to 99 with their subjects, ascending.
+/// Subjects of UIDs up to 99, ascending.
 fn subjects() -> impl Strategy<Value = Vec<(u32, String)>> {
     let word = || prop_oneof![Just("Alpha"), Just("beta"), Just("Stra\u{df}e"), Just("")];
     let short = proptest::collection::vec(word(), 0..4).prop_map(|words| words.join(" "));
@@ -60,14 +60,13 @@ fn subjects() -> impl Strategy<Value = Vec<(u32, String)>> {
 }
 
 proptest! {
-    /// However it was put together: at once or bit by bit, in parts, with searches that overtake
-    /// each other and whose work is done twice.
+    /// Built at once or in steps, in parts, with overlapping and repeated work.
     #[test]
-    fn a_column_says_what_its_metadata_say(
+    fn a_column_agrees_with_its_metadata(
         subjects in subjects(),
         cuts in proptest::collection::vec((1..100_u32, 0..50_u32), 1..8),
         needle in prop_oneof![Just("alpha"), Just("ETA"), Just("strasse"), Just("a b"), Just("-")],
-        asked in proptest::collection::btree_set(1..100_u32, 1..99),
+        requested in proptest::collection::btree_set(1..100_u32, 1..99),
     ) {
         let columns = HeaderColumns::new(PLENTY);
         let gather = |first: u32, last: u32| column(
@@ -75,18 +74,18 @@ proptest! {
         );
         let mut covered = 0;
         for (upto, back) in cuts {
-            // It began when less was there than is now.
+            // The search started when there were fewer messages than now.
             let from = covered - back.min(covered);
             let half = from.midpoint(upto.max(from));
             let parts = [gather(from + 1, half), gather(half + 1, upto)];
             keep(&columns, Field::Subject, (from, upto), &[&parts[0], &parts[1]]);
             covered = covered.max(upto);
         }
-        let uids = UidSet::of(asked.iter().copied().collect()).unwrap();
-        let (found, known) = said(&columns, needle, &uids).unwrap();
+        let uids = UidSet::of(requested.iter().copied().collect()).unwrap();
+        let (found, known) = lookup(&columns, needle, &uids).unwrap();
         let (mut here, mut whole) = (Vec::new(), Vec::new());
         for (uid, subject) in &subjects {
-            if *uid <= covered && asked.contains(uid) {
+            if *uid <= covered && requested.contains(uid) {
                 let stored = metadata(format!("Subject: {subject}\r\n\r\n").as_bytes());
                 let metadata = MessageMetadata::open(&stored).unwrap();
                 let has = metadata.folded(Field::Subject).contains(&crate::message::fold(needle));
@@ -97,9 +96,9 @@ proptest! {
         prop_assert_eq!((found, known), (here, whole));
     }
 
-    /// With columns that know some of the messages, all programs find what they find without.
+    /// With columns for some of the messages, searches find the same as without.
     #[test]
-    fn columns_decide_as_metadata_do(
+    fn columns_decide_like_metadata(
         mailbox in mailbox(),
         texts in texts_by_uid(),
         key in joined(prop_oneof![simple().boxed(), textual().boxed(), textual().boxed()]),
@@ -132,7 +131,7 @@ proptest! {
 }
 
 #[test]
-fn nothing_is_found_across_two_messages() {
+fn no_match_crosses_two_messages() {
     let columns = HeaderColumns::new(PLENTY);
     let texts = column([(1, "one".into()), (2, "two".into()), (4, "two".into())]);
     keep(&columns, Field::Subject, (0, 4), &[&texts]);
@@ -144,14 +143,14 @@ fn nothing_is_found_across_two_messages() {
         ("TWO", &[2, 4]),
         ("\u{ff}", &[]),
     ] {
-        assert_eq!(said(&columns, needle, &all).unwrap().0, found, "{needle}");
+        assert_eq!(lookup(&columns, needle, &all).unwrap().0, found, "{needle}");
     }
     assert!(has("one", "ONE"), "as the model has it");
 }
 
-/// What was expunged before it was gathered is not taken for a message without a subject.
+/// An expunged message without an entry does not count as a message without a subject.
 #[test]
-fn a_message_that_is_not_in_the_column_stays_open() {
+fn a_message_without_an_entry_stays_undecided() {
     let columns = HeaderColumns::new(PLENTY);
     keep(
         &columns,
@@ -159,7 +158,7 @@ fn a_message_that_is_not_in_the_column_stays_open() {
         (0, 9),
         &[&column([(1, "x".into()), (3, "y".into())])],
     );
-    let (_, known) = said(&columns, "x", &UidSet::run(1, 9)).unwrap();
+    let (_, known) = lookup(&columns, "x", &UidSet::run(1, 9)).unwrap();
     assert_eq!(known, [1, 3]);
 }
 
@@ -169,7 +168,7 @@ fn the_highest_uids_are_found() {
     let columns = HeaderColumns::new(PLENTY);
     let texts = [last - 1, last].map(|uid| (uid, "x".into()));
     keep(&columns, Field::Subject, (0, last), &[&column(texts)]);
-    let (found, known) = said(&columns, "x", &UidSet::run(1, last)).unwrap();
+    let (found, known) = lookup(&columns, "x", &UidSet::run(1, last)).unwrap();
     assert_eq!((found, known), (vec![last - 1, last], vec![last - 1, last]));
     let one = model::any_record_with_uid(last);
     let segment = crate::index::append(b"", &[one]).unwrap();
@@ -180,7 +179,7 @@ fn the_highest_uids_are_found() {
 }
 
 #[test]
-fn what_is_behind_is_told_by_field() {
+fn stale_columns_are_listed_by_field() {
     let columns = HeaderColumns::new(PLENTY);
     let fields = [Field::From, Field::Subject];
     let stale = |fields: &[Field], covered| {
@@ -200,10 +199,9 @@ fn what_is_behind_is_told_by_field() {
     assert_eq!(columns.stale(elsewhere, &fields, 5), stale(&fields, 0));
 }
 
-/// A column was dropped while somebody gathered what comes stale its end: there would be a gap
-/// that nobody fills.
+/// The column was evicted while texts above its end were read: adding them would leave a gap.
 #[test]
-fn what_does_not_begin_where_a_column_ends_is_not_kept() {
+fn entries_after_a_gap_are_not_added() {
     let columns = HeaderColumns::new(PLENTY);
     keep(
         &columns,
@@ -216,11 +214,11 @@ fn what_does_not_begin_where_a_column_ends_is_not_kept() {
         0
     );
     let all = UidSet::run(1, 9);
-    assert_eq!(said(&columns, "x", &all), Some((vec![], vec![])));
+    assert_eq!(lookup(&columns, "x", &all), Some((vec![], vec![])));
 }
 
 #[test]
-fn a_column_that_is_too_large_keeps_what_there_is_room_for() {
+fn a_column_is_filled_up_to_the_limit() {
     let texts: Vec<_> = (1..=100)
         .map(|uid| (uid, format!("number {uid}")))
         .collect();
@@ -232,7 +230,7 @@ fn a_column_that_is_too_large_keeps_what_there_is_room_for() {
     let enough = HeaderColumns::new(needed);
     keep(&enough, Field::Subject, (0, 100), &[&column(texts.clone())]);
     assert_eq!(enough.memory_bytes(), needed);
-    assert_eq!(said(&enough, "number", &all).unwrap().0.len(), 100);
+    assert_eq!(lookup(&enough, "number", &all).unwrap().0.len(), 100);
     assert_eq!(
         enough.stale(PLACE, &[Field::Subject], 101).unwrap().covered,
         100
@@ -241,9 +239,9 @@ fn a_column_that_is_too_large_keeps_what_there_is_room_for() {
     let narrow = HeaderColumns::new(needed - 1);
     keep(&narrow, Field::Subject, (0, 100), &[&column(texts)]);
     assert!(narrow.memory_bytes() < needed);
-    let known = said(&narrow, "number", &all).unwrap().1;
+    let known = lookup(&narrow, "number", &all).unwrap().1;
     assert_eq!(known, (1..=99).collect::<Vec<_>>());
-    // It does not grow any more, so nobody gathers for it.
+    // A full column does not grow, so it is not stale.
     assert_eq!(narrow.stale(PLACE, &[Field::Subject], 101), None);
     keep(
         &narrow,
@@ -251,11 +249,11 @@ fn a_column_that_is_too_large_keeps_what_there_is_room_for() {
         (100, 101),
         &[&column([(101, String::new())])],
     );
-    assert_eq!(said(&narrow, "number", &all).unwrap().1, known);
+    assert_eq!(lookup(&narrow, "number", &all).unwrap().1, known);
 }
 
 #[test]
-fn the_column_that_was_not_used_for_longest_goes() {
+fn the_least_recently_used_column_is_evicted() {
     let text = |uid| column([(uid, "x".repeat(1000))]);
     let one = {
         let columns = HeaderColumns::new(PLENTY);
@@ -267,21 +265,21 @@ fn the_column_that_was_not_used_for_longest_goes() {
     keep(&columns, Field::From, (0, 1), &[&text(1)]);
     assert_eq!(columns.memory_bytes(), 2 * one);
     let all = UidSet::run(1, 1);
-    assert!(said(&columns, "x", &all).is_some()); // From is the older one now
+    assert!(lookup(&columns, "x", &all).is_some()); // From is the least recently used now
     keep(&columns, Field::To, (0, 1), &[&text(1)]);
     assert_eq!(
         columns.memory_bytes(),
         2 * one,
         "what was dropped is given back"
     );
-    assert!(said(&columns, "x", &all).is_some());
+    assert!(lookup(&columns, "x", &all).is_some());
     let is_there = |field| columns.stale(PLACE, &[field], 1).is_none();
     assert!(is_there(Field::To) && !is_there(Field::From));
 }
 
-/// Two searches gather the same messages, and both put them there.
+/// Two searches read the same messages and add them both.
 #[test]
-fn threads_that_fill_one_column_do_not_fill_it_twice() {
+fn concurrent_additions_are_not_added_twice() {
     let columns = HeaderColumns::new(PLENTY);
     let expected: Vec<u32> = (1..=400).collect();
     std::thread::scope(|scope| {
@@ -300,7 +298,7 @@ fn threads_that_fill_one_column_do_not_fill_it_twice() {
     });
     let all = UidSet::run(1, 400);
     assert_eq!(
-        said(&columns, "x", &all).unwrap(),
+        lookup(&columns, "x", &all).unwrap(),
         (expected.clone(), expected)
     );
     let texts = 400 * (2 * size_of::<u32>() + 2);

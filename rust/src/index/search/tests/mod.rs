@@ -1,4 +1,4 @@
-//! Programs beside a naive evaluation of the keys, record by record.
+//! Programs against a naive evaluation of the keys, record by record.
 
 mod columns;
 mod model;
@@ -15,7 +15,7 @@ use crate::wire::ast::{End, Field, Flag, SequenceSet, system};
 
 proptest! {
     #[test]
-    fn the_index_decides_as_the_keys_say(mailbox in mailbox(), key in joined(simple())) {
+    fn the_index_agrees_with_the_model(mailbox in mailbox(), key in joined(simple())) {
         let bound = mailbox.bind(&key).unwrap();
         let scanned = mailbox.scan(&bound);
         let expected: BTreeSet<u32> = mailbox
@@ -31,11 +31,11 @@ proptest! {
     }
 
     #[test]
-    fn metadata_and_bytes_decide_the_rest(
+    fn metadata_and_bytes_agree_with_the_model(
         mailbox in mailbox(),
         texts in texts_by_uid(),
         key in joined(prop_oneof![simple().boxed(), textual().boxed()]),
-        portion in 1..40_usize,
+        piece in 1..40_usize,
     ) {
         let bound = mailbox.bind(&key).unwrap();
         let scanned = mailbox.scan(&bound);
@@ -43,7 +43,7 @@ proptest! {
         let mut found: BTreeSet<u32> = scanned.found.iter().collect();
         for record in scanned.open {
             let message = texts[record.uid as usize].message();
-            if decided(&bound, &record, &message, portion) {
+            if decided(&bound, &record, &message, piece) {
                 found.insert(record.uid);
             }
         }
@@ -58,7 +58,7 @@ proptest! {
     }
 
     #[test]
-    fn numbers_are_looked_up_when_bound(mailbox in mailbox(), set in sequence()) {
+    fn message_numbers_are_resolved_when_bound(mailbox in mailbox(), set in sequence()) {
         let bound = mailbox.bind(&SearchKey::Not(Box::new(SearchKey::Numbers(set.clone()))));
         match mailbox.numbers.select(&set, false, &mailbox.saved) {
             None => prop_assert!(bound.is_none()),
@@ -76,8 +76,8 @@ fn metadata(message: &[u8]) -> Vec<u8> {
     scanner.finish()
 }
 
-/// The answer about one message, whose bytes are fed in portions where they are wanted.
-fn decided(bound: &BoundSearch, record: &Record, message: &[u8], portion: usize) -> bool {
+/// Decide one message; its bytes are fed in pieces where they are needed.
+fn decided(bound: &BoundSearch, record: &Record, message: &[u8], piece: usize) -> bool {
     let stored = metadata(message);
     match bound.decide(record, &MessageMetadata::open(&stored).unwrap()) {
         Decision::Known(known) => known,
@@ -87,7 +87,7 @@ fn decided(bound: &BoundSearch, record: &Record, message: &[u8], portion: usize)
                 let from = usize::try_from(wanted.offset).unwrap();
                 let upto = usize::try_from(wanted.offset + wanted.length).unwrap();
                 assert!(wanted.length > 0 && upto <= message.len());
-                search.feed(&message[from..upto.min(from + portion)]);
+                search.feed(&message[from..upto.min(from + piece)]);
                 fed += 1;
                 assert!(fed < 10_000, "it never ends");
             }
@@ -137,9 +137,9 @@ fn candidates_are_bounded_by_sets() {
     }
 }
 
-/// `UNSEEN BODY x` is false of a seen message whatever its body says: it is not looked at.
+/// `UNSEEN BODY x` is false for a seen message: its body is not read.
 #[test]
-fn a_body_is_not_read_where_the_rest_decides() {
+fn a_body_is_not_read_if_other_keys_decide() {
     let mut seen = Record {
         uid: 1,
         size: 1,
@@ -187,7 +187,7 @@ fn segments_are_checked() {
     assert!(
         bound
             .scan(
-                [Ok(&b"damage"[..])],
+                [Ok(&b"garbage"[..])],
                 bound.candidates(),
                 &Answers::default()
             )
@@ -195,7 +195,7 @@ fn segments_are_checked() {
     );
 }
 
-/// A batch of UIDs: what its segments hold besides belongs to another one.
+/// Records of the same segment that are not in the batch are not decided.
 #[test]
 fn neighbours_in_a_segment_are_not_decided() {
     let one = crate::index::record::records_of(&[1, 0, 0, 0].repeat(14))
@@ -231,9 +231,9 @@ fn neighbours_in_a_segment_are_not_decided() {
     }
 }
 
-/// What the metadata had to cut is looked for in the message.
+/// A subject that is cut in the metadata is searched in the message.
 #[test]
-fn a_subject_longer_than_the_metadata_keeps_is_read() {
+fn a_subject_cut_in_the_metadata_is_read() {
     let words = "word ".repeat(crate::message::limits::FOLDED_BYTES / 5);
     let message = format!("X: y\r\nSubject: {words}\r\n Needle\r\n\r\nbody\r\n");
     let stored = metadata(message.as_bytes());
@@ -264,7 +264,7 @@ fn a_subject_longer_than_the_metadata_keeps_is_read() {
     for (key, expected) in [
         (subject("needle"), true),
         (subject("word needle"), true),
-        (subject("word  word"), true), // white space is one space, in fields and in what is sought
+        (subject("word  word"), true), // white space is collapsed in fields and in the needle
         (subject("haystack"), false),
         (SearchKey::Not(Box::new(subject("body"))), true),
         (
@@ -281,9 +281,9 @@ fn a_subject_longer_than_the_metadata_keeps_is_read() {
     }
 }
 
-/// What the metadata keeps word for word decides; only what was too long for it is read.
+/// The header cache decides; only fields that are too long for it are read.
 #[test]
-fn header_fields_that_a_metadata_keeps_are_not_read() {
+fn cached_header_fields_are_not_read() {
     let long = "<a@b> ".repeat(crate::message::limits::CACHED_FIELD_BYTES / 6);
     let message = format!(
         "List-Id: =?utf-8?q?Caf=C3=A9?=\r\n talk\r\nX-Mailer: one\r\nX-MAILER: two\r\n\
@@ -319,9 +319,9 @@ fn header_fields_that_a_metadata_keeps_are_not_read() {
     }
 }
 
-/// A field that several keys ask for is read once, and not at all once they are answered.
+/// A field that several keys need is read once, and not at all once they are answered.
 #[test]
-fn a_header_field_is_read_once_for_all_who_ask() {
+fn a_header_field_is_read_once_for_several_keys() {
     let message = b"X-A: one\r\nX-A: two\r\nX-A: three\r\n\r\n";
     let stored = metadata(message);
     let header = |text: &str| SearchKey::Header(b"x-a".to_vec(), text.into());
@@ -356,10 +356,10 @@ fn a_header_field_is_read_once_for_all_who_ask() {
     assert_eq!(read, b"X-A: one\r\nX-A: two\r\n");
 }
 
-/// "Less recent than or equal to the target time", "more recent than or equal to" it: a message
-/// exactly so old is both (RFC 5032 section 3).
+/// "Less recent than or equal to the target time", "more recent than or equal to" it: a message of
+/// exactly that age is both (RFC 5032 section 3).
 #[test]
-fn a_message_exactly_so_old_is_older_and_younger() {
+fn a_message_of_the_exact_age_is_older_and_younger() {
     let mut one = crate::index::record::records_of(&[1, 0, 0, 0].repeat(14))
         .next()
         .unwrap();

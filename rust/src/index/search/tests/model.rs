@@ -1,4 +1,4 @@
-//! A mailbox as a list, and what each key means, said as plainly as it can be.
+//! Model: a mailbox as a list, and the definition of each key in the simplest form.
 #![allow(clippy::format_push_string)] // short messages
 
 use std::collections::BTreeMap;
@@ -11,10 +11,10 @@ use crate::numbers::{UidMap, UidSet};
 use crate::wire::ast::{End, Field, Flag, SequenceSet, When};
 
 const DAY: i64 = 24 * 60 * 60;
-/// When every search of these tests runs.
+/// Time of all searches of these tests.
 pub(super) const NOW: i64 = 20 * DAY;
 
-/// Keyword sets of the mailbox of these tests.
+/// Keyword sets of the mailbox.
 pub(super) fn keyword_sets() -> Vec<(u32, Vec<String>)> {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_string()).collect();
     vec![
@@ -64,7 +64,7 @@ pub(super) fn when() -> impl Strategy<Value = When> {
     prop_oneof![Just(When::Before), Just(When::On), Just(When::Since)]
 }
 
-/// A key that the index answers. Message numbers are as UIDs, for whole numbers see `numbers`.
+/// Key that the index answers. Message numbers equal UIDs; `numbers` tests the others.
 pub(super) fn simple() -> impl Strategy<Value = SearchKey> {
     let day = -3..22_i64;
     prop_oneof![
@@ -87,7 +87,7 @@ pub(super) fn simple() -> impl Strategy<Value = SearchKey> {
     ]
 }
 
-/// Keys joined in every way.
+/// Keys, joined in every way.
 pub(super) fn joined<S: Strategy<Value = SearchKey> + 'static>(
     leaf: S,
 ) -> impl Strategy<Value = SearchKey> {
@@ -138,7 +138,7 @@ impl Mailbox {
             .unwrap()
     }
 
-    /// The definition of each key, said as plainly as it can be.
+    /// Evaluate a key by its definition, in the simplest form.
     pub(super) fn matches(&self, key: &SearchKey, record: &Record, text: &Text) -> bool {
         let local = |seconds: i64, zone: i16| (seconds + i64::from(zone) * 60).div_euclid(DAY);
         let day_is = |when: &When, day: i64, it_was: i64| match when {
@@ -203,7 +203,7 @@ pub(super) fn has(text: &str, needle: &str) -> bool {
     text.to_lowercase().contains(&needle.to_lowercase())
 }
 
-/// What a message of these tests says.
+/// Contents of a message.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Text {
     subject: &'static str,
@@ -217,12 +217,12 @@ impl Text {
     pub(super) fn message(&self) -> Vec<u8> {
         let mut out = format!("Subject: {}\r\n", self.subject);
         if let Some(note) = self.note {
-            // The metadata keeps X-Mailer where it is not too long; white space does not count.
+            // X-Mailer is in the header cache unless it is too long; white space is collapsed.
             let space = " ".repeat(self.space);
             out += &format!("X-Note: {note}\r\nX-Mailer:{space}{note}\r\n");
         }
         if let Some((sent, zone)) = self.sent {
-            // Written by hand: these tests keep to January 1970.
+            // Written by hand: all dates are in January 1970.
             let local = sent + i64::from(zone) * 60;
             let (day, hour) = (local.div_euclid(DAY) + 1, local.rem_euclid(DAY) / 3600);
             let sign = if zone < 0 { '-' } else { '+' };
@@ -271,7 +271,7 @@ prop_compose! {
         let records: BTreeMap<u32, Record> =
             records.into_iter().map(|record| (record.uid, record)).collect();
         let uids = UidSet::of(records.keys().copied().collect()).unwrap();
-        // Some messages came after the client was last told.
+        // Some messages arrived after the last update to the client.
         let numbers = UidMap::new(uids.difference(&UidSet::of(unknown).unwrap()));
         Mailbox {
             records: records.into_values().collect(),
