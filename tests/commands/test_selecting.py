@@ -6,7 +6,7 @@ import pytest
 from tests.commands.fakes import say
 
 from imapvm._core import UidSet
-from imapvm.filepool.operations.append import NewMessage
+from imapvm.filepool.store import NewMessage
 
 MILLION = 1_000_000
 
@@ -14,10 +14,10 @@ MILLION = 1_000_000
 @pytest.mark.slow
 async def test_a_mailbox_with_a_million_messages_opens_within_50_ms(signed_in):
     """The aim of `select`: segments are read, no message is."""
-    store, pool = signed_in.session.store, signed_in.services.pool
+    store = signed_in.session.store
     with store.reading() as reader:
         inbox = reader.mailbox("INBOX")
-    writer = pool.new_body()
+    writer = store.new_body()
     writer.feed(b"Subject: one of many\r\n\r\n")
     await store.append(
         inbox.id, [NewMessage(writer.finish(), flags=0, keywords=(), date=0, zone=0)]

@@ -5,16 +5,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from imapvm._core import Packer, UidSet, segment_records
-from imapvm.filepool.engine.environment import MAP_SIZE
-from imapvm.filepool.engine.transactions import GroupTxn
+from imapvm.filepool.engine.environment import MAP_SIZE, table_names
 from imapvm.filepool.operations.accounts import ActivateAccount, ReserveAccount
 from imapvm.filepool.operations.append import NewMessage
 from imapvm.filepool.operations.enroll import AddAccount
 from imapvm.filepool.pool import Filepool, create_filepool
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.tables.bodies import NewBody
-from imapvm.filepool.tables.keywords import KeywordCache
-from imapvm.filepool.tables.schema import table_names
+from imapvm.filepool.tables.keyword_cache import KeywordCache
+from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.limits import THREAD_REFERENCES_MAX
 
 START = 1_800_000_000

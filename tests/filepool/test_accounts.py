@@ -9,11 +9,7 @@ from imapvm.filepool.errors import (
     LimitError,
     NoSuchAccountError,
 )
-from imapvm.filepool.operations.accounts import (
-    Account,
-    MarkDeleted,
-    ReserveAccount,
-)
+from imapvm.filepool.operations.accounts import Account, MarkDeleted, ReserveAccount
 from imapvm.filepool.operations.deliver import Delivery
 from imapvm.filepool.operations.enroll import ClearAccount
 from imapvm.filepool.pool import open_filepool

@@ -16,14 +16,15 @@ from tests.filepool.direct import (
 )
 
 from imapvm._core import STORE_ADD, Digest, Packer
+from imapvm.filepool import staging
 from imapvm.filepool.errors import (
     BodyGoneError,
     CorruptDataError,
     LimitError,
     StoreUnavailableError,
 )
-from imapvm.filepool.operations import append as messages
-from imapvm.filepool.operations.append import AppendMessages, BodyWriter, NewMessage
+from imapvm.filepool.operations.append import AppendMessages, NewMessage
+from imapvm.filepool.staging import BodyWriter
 from imapvm.filepool.tables import bodies
 from imapvm.filepool.tables.bodies import (
     GRACE_SECONDS,
@@ -154,10 +155,10 @@ async def test_a_large_message_is_staged_while_it_comes(alice, pool):
         if writer.feed(data[at : at + 65_536]):
             await writer.spill()
         held = max(held, writer._packer.held)
-    assert held <= messages.SPILL_BYTES + 2 * bodies.LARGE_FRAME
+    assert held <= staging.SPILL_BYTES + 2 * bodies.LARGE_FRAME
     assert writer.size == len(data)
     new = writer.finish()
-    assert sum(len(value) for _, value in new.rows) < messages.SPILL_BYTES + bodies.LARGE_FRAME
+    assert sum(len(value) for _, value in new.rows) < staging.SPILL_BYTES + bodies.LARGE_FRAME
     done = await alice.append(look(alice).id, [NewMessage(new, 0, (), START, 0)])
     await writer.discard()
     with alice.reading() as reader:
@@ -260,7 +261,7 @@ async def test_a_message_may_be_so_large(alice):
 
 @pytest.mark.past_limit("MESSAGE_MAX")
 async def test_a_message_may_not_be_larger(alice, monkeypatch):
-    monkeypatch.setattr(messages, "MESSAGE_MAX", 1000)
+    monkeypatch.setattr(staging, "MESSAGE_MAX", 1000)
     writer = alice.new_body()
     writer.feed(b"x" * 1000)
     with pytest.raises(LimitError, match="1000"):

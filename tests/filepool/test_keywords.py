@@ -101,7 +101,7 @@ def test_a_mailbox_may_not_have_more_combinations_and_goes_on_with_those_it_has(
 
 
 async def test_sets_of_many_mailboxes_are_read_again_when_memory_was_cleared(alice, monkeypatch):
-    monkeypatch.setattr("imapvm.filepool.tables.keywords.CACHED_MAILBOXES_MAX", 2)
+    monkeypatch.setattr("imapvm.filepool.tables.keyword_cache.CACHED_MAILBOXES_MAX", 2)
     names = ("INBOX", "Archive", "Sent", "Trash")
     for round_ in (1, 2):
         for name in names:

@@ -6,10 +6,10 @@ import struct
 import pytest
 from tests.filepool import example
 
-from imapvm.filepool.operations import accounts as account_operations
-from imapvm.filepool.tables import bodies
+from imapvm.filepool.engine.environment import table_names
+from imapvm.filepool.tables import accounts, bodies
 from imapvm.filepool.tables import schema as tables
-from imapvm.filepool.tables.schema import AccountTables, GroupTables, table_names
+from imapvm.filepool.tables.schema import AccountTables, GroupTables
 
 WIDTHS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "i16": 2, "i64": 8}
 
@@ -39,7 +39,7 @@ def columns(heading: str) -> list[tuple[int, str]]:
 @pytest.mark.parametrize(
     ("heading", "packed"),
     [
-        ("A row of `accounts`:", account_operations._ROW),
+        ("A row of `accounts`:", accounts._ROW),
         ("### mailboxes, names", tables._MAILBOX),
         ("### usage", tables._USAGE),
         ("### bodies, digests", bodies.HEAD),

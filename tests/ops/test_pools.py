@@ -5,10 +5,7 @@ import json
 import pytest
 import trio
 
-from imapvm.filepool.check.findings import Finding
-from imapvm.filepool.check.run import CheckReport
-from imapvm.filepool.operations.sweep import SweepReport
-from imapvm.filepool.pool import Filepool, open_filepool
+from imapvm.filepool.pool import CheckReport, Filepool, Finding, SweepReport, open_filepool
 from imapvm.ops import cli
 
 

@@ -2,9 +2,8 @@
 
 from imapvm._core import SequenceSet, UidSet
 from imapvm.commands.context import Context, Refusal
-from imapvm.filepool.operations.mailboxes import Mailbox
 from imapvm.filepool.reading import Reader
-from imapvm.filepool.store import AccountStore
+from imapvm.filepool.store import AccountStore, Mailbox
 from imapvm.session.view import View
 
 

@@ -9,8 +9,8 @@ from imapvm.model.ids import ModSeq
 
 if TYPE_CHECKING:
     from imapvm.commands.context import Context
-    from imapvm.filepool.operations.mailboxes import Mailbox
     from imapvm.filepool.reading import Reader
+    from imapvm.filepool.store import Mailbox
     from imapvm.model.changes import MailboxChanges
     from imapvm.session.view import View
 

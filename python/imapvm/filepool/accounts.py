@@ -7,17 +7,15 @@ finishes what was cut short.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import trio
 
 from imapvm.filepool.engine.environment import open_environment
-from imapvm.filepool.engine.transactions import AccountsTxn, Operation
+from imapvm.filepool.engine.transactions import LmdbTxn, Operation, Table
 from imapvm.filepool.engine.writer import Writer
+from imapvm.filepool.group import Group
 from imapvm.filepool.operations.accounts import (
-    Account,
-    AccountRow,
-    AccountStatus,
     ActivateAccount,
     AddAlias,
     ForgetAccount,
@@ -28,15 +26,12 @@ from imapvm.filepool.operations.accounts import (
     SetCredential,
 )
 from imapvm.filepool.operations.enroll import AddAccount, ClearAccount
+from imapvm.filepool.tables.accounts import Account, AccountRow, AccountStatus
 from imapvm.filepool.tables.schema import COUNTER, ID_KEY, AccountTables
+from imapvm.filepool.tables.transactions import AccountsTxn
 from imapvm.model.ids import AccountId
 from imapvm.model.limits import ACCOUNT_NAME_MAX, ADDRESS_MAX
 from imapvm.model.names import normal_name
-
-if TYPE_CHECKING:
-    import lmdb
-
-    from imapvm.filepool.group import Group
 
 __all__ = ["Account", "Accounts"]
 
@@ -53,7 +48,7 @@ class Accounts:
     def __init__(
         self,
         path: Path,
-        groups: "Sequence[Group]",
+        groups: Sequence[Group],
         *,
         clock: Callable[[], float],
         map_size: int,
@@ -83,7 +78,7 @@ class Accounts:
         if self.on_durable is not None:
             self.on_durable()
 
-    def write_txn(self, txn: "lmdb.Transaction[bytes]") -> AccountsTxn:
+    def write_txn(self, txn: LmdbTxn) -> AccountsTxn:
         """What operations are applied to."""
         return AccountsTxn(txn, self.tables)
 
@@ -137,7 +132,7 @@ class Accounts:
                     found.append(key[8:].decode())
         return found
 
-    def _find(self, key: bytes, table: "lmdb._Database") -> Account | None:
+    def _find(self, key: bytes, table: Table) -> Account | None:
         if not 0 < len(key) <= max(ACCOUNT_NAME_MAX, ADDRESS_MAX):
             return None
         with self.env.begin() as txn:
@@ -146,7 +141,7 @@ class Accounts:
                 return None
             return self._active(txn, ID_KEY.pack(*COUNTER.unpack(stored)))
 
-    def _active(self, txn: "lmdb.Transaction[bytes]", key: bytes) -> Account | None:
+    def _active(self, txn: LmdbTxn, key: bytes) -> Account | None:
         stored = txn.get(key, None, self.tables.accounts)
         if stored is None:
             return None

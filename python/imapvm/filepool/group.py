@@ -3,22 +3,18 @@
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
-from imapvm._core import HeaderColumns
+from imapvm._core import HeaderColumns, UidMap
 from imapvm.filepool.engine.environment import map_data_file, open_environment
 from imapvm.filepool.engine.preallocate import Preallocator
-from imapvm.filepool.engine.transactions import GroupTxn, Operation
+from imapvm.filepool.engine.transactions import LmdbTxn, Operation
 from imapvm.filepool.engine.writer import Writer
-from imapvm.filepool.tables.keywords import KeywordCache
+from imapvm.filepool.tables.keyword_cache import KeywordCache
+from imapvm.filepool.tables.mailboxes import Mailbox
 from imapvm.filepool.tables.schema import ID_KEY, JOURNAL_ROW, PAIR_KEY, GroupTables
+from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import MailboxId
-
-if TYPE_CHECKING:
-    import lmdb
-
-    from imapvm._core import UidMap
-    from imapvm.filepool.operations.mailboxes import Mailbox
 
 Result = TypeVar("Result")
 
@@ -37,6 +33,11 @@ class Group:
         columns: where SEARCH keeps header fields, for all groups.
     """
 
+    mailbox_cache: dict[bytes, tuple[bytes, Mailbox]]
+    """Rows of `mailboxes` as last read, with their decoded form; compared before each use."""
+    uid_maps: dict[MailboxId, tuple[int, int, UidMap]]
+    """UIDs of mailboxes as last read, by `uid_next` and count: see `Reader.uid_map`."""
+
     def __init__(
         self,
         path: Path,
@@ -54,10 +55,8 @@ class Group:
         self._preallocator = Preallocator(path, map_size)
         self._page_size = self.env.stat()["psize"]
         self.keyword_cache = KeywordCache()
-        self.mailbox_cache: dict[bytes, tuple[bytes, Mailbox]] = {}
-        """Rows of `mailboxes` as last seen, decoded; a row is compared before it is believed."""
-        self.uid_maps: dict[MailboxId, tuple[int, int, UidMap]] = {}
-        """UIDs of mailboxes as last read, by `uid_next` and count: see `Reader.uid_map`."""
+        self.mailbox_cache = {}
+        self.uid_maps = {}
         self.on_changes: Callable[[set[MailboxId]], None] | None = None
         self.on_durable: Callable[[], None] | None = None
         """Called in the writer's thread after a commit that other processes should know of."""
@@ -96,7 +95,7 @@ class Group:
         self._preallocator.close()
         self.env.close()
 
-    def write_txn(self, txn: "lmdb.Transaction[bytes]") -> GroupTxn:
+    def write_txn(self, txn: LmdbTxn) -> GroupTxn:
         """What operations are applied to."""
         return GroupTxn(txn, self.tables, self._writer_keyword_cache)
 
@@ -162,11 +161,11 @@ class Group:
         while self._own_rows and self._own_rows[0][1] <= self._read_to:
             self._own_rows.popleft()
 
-    def _last_in_journal(self, txn: "lmdb.Transaction[bytes]") -> int:
+    def _last_in_journal(self, txn: LmdbTxn) -> int:
         with txn.cursor(self.tables.journal) as cursor:
             return int(ID_KEY.unpack(cursor.key())[0]) if cursor.last() else 0
 
-    def _all_mailboxes(self, txn: "lmdb.Transaction[bytes]") -> set[MailboxId]:
+    def _all_mailboxes(self, txn: LmdbTxn) -> set[MailboxId]:
         with txn.cursor(self.tables.mailboxes) as cursor:
             keys = cursor.iternext(True, False)  # noqa: FBT003
             return {MailboxId(PAIR_KEY.unpack(key)[1]) for key in keys}

@@ -10,26 +10,44 @@ from typing import Final
 import trio
 
 from imapvm._core import HeaderColumns
-from imapvm.filepool.accounts import Account, Accounts
+from imapvm.filepool.accounts import Accounts
+from imapvm.filepool.check.findings import Finding
 from imapvm.filepool.check.run import CheckReport, check_filepool
-from imapvm.filepool.engine.environment import MAP_SIZE, create_filepool
+from imapvm.filepool.create import create_filepool
+from imapvm.filepool.engine.environment import MAP_SIZE
+from imapvm.filepool.engine.format import ACCOUNTS, group_name, read_format
 from imapvm.filepool.errors import FilepoolError
-from imapvm.filepool.format import ACCOUNTS, group_name, read_format
 from imapvm.filepool.group import Group
-from imapvm.filepool.operations.append import BodyWriter, NewMessage
+from imapvm.filepool.operations.append import NewMessage
 from imapvm.filepool.operations.deliver import (
+    AlreadyDelivered,
+    Delivered,
     DeliverMessage,
     Delivery,
     DeliveryRefused,
     DeliveryResult,
 )
 from imapvm.filepool.operations.sweep import SweepReport, SweepStep
-from imapvm.filepool.restaging import in_group
+from imapvm.filepool.staging import BodyWriter, in_group
 from imapvm.filepool.store import AccountStore
+from imapvm.filepool.tables.accounts import Account
 from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.limits import HEADER_COLUMNS_BYTES_MAX
 
-__all__ = ["Filepool", "create_filepool", "open_filepool"]
+__all__ = [
+    "AlreadyDelivered",
+    "CheckReport",
+    "Delivered",
+    "Delivery",
+    "DeliveryRefused",
+    "DeliveryResult",
+    "Filepool",
+    "Finding",
+    "SweepReport",
+    "create_filepool",
+    "open_filepool",
+    "read_format",
+]
 
 SWEEP_STEPS: Final = 16
 """Steps of one call of `sweep` in each group; each is a commit of its own."""
@@ -61,14 +79,14 @@ class Filepool:
 
     def account(self, account: Account) -> AccountStore:
         """The handle on everything of one account."""
-        return AccountStore(self, account, self.groups[account.group])
+        return AccountStore(account, self.groups)
 
     def new_body(self, group: int = 0) -> BodyWriter:
-        """A message on its way in.
+        """Return a writer for a message that is delivered; see also `AccountStore.new_body`.
 
         Args:
-            group: where it will probably be stored; if it is large, it is staged there, and copied
-                if it is wanted elsewhere. See also `AccountStore.new_body`.
+            group: the storage group of a recipient. A large message is staged there, and copied to
+                the groups of other recipients.
         """
         return BodyWriter(self.groups[group])
 
@@ -148,7 +166,7 @@ class Filepool:
     ) -> None:
         group = self.groups[number]
         try:
-            ready = await in_group(self, message, group)
+            ready = await in_group(message, group, self.groups)
             results |= await group.submit(
                 DeliverMessage(delivery, tuple(recipients), ready, int(self.clock()))
             )

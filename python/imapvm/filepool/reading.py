@@ -7,7 +7,7 @@ the thousand, straight from the pages (docs/decisions/0002-reading-pages.md).
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 import lmdb
 
@@ -20,29 +20,21 @@ from imapvm._core import (
     UidMap,
     UidSet,
 )
+from imapvm.filepool.engine.transactions import LmdbTxn, Table
 from imapvm.filepool.errors import (
     BodyGoneError,
     CorruptDataError,
     NoSuchAccountError,
     StoreUnavailableError,
 )
-from imapvm.filepool.operations.mailboxes import Mailbox, mailbox_of
+from imapvm.filepool.group import Group
 from imapvm.filepool.tables.changes import read_changes
-from imapvm.filepool.tables.schema import (
-    ID_KEY,
-    NAME_ROW,
-    PAIR_KEY,
-    MailboxRow,
-    UsageRow,
-    name_key,
-)
+from imapvm.filepool.tables.keyword_cache import MailboxKeywords
+from imapvm.filepool.tables.mailboxes import Mailbox, mailbox_of
+from imapvm.filepool.tables.schema import ID_KEY, NAME_ROW, PAIR_KEY, MailboxRow, UsageRow, name_key
 from imapvm.model.changes import MailboxChanges
 from imapvm.model.ids import AccountId, BodyId, MailboxId, ModSeq
 from imapvm.model.names import canonical_name
-
-if TYPE_CHECKING:
-    from imapvm.filepool.group import Group
-    from imapvm.filepool.tables.keywords import MailboxKeywords
 
 MAILBOX_CACHE_MAX: Final = 8192
 """Mailbox rows that a process keeps decoded, about 4 MiB; beyond that it starts anew."""
@@ -78,9 +70,9 @@ class Reader:
     snapshot: Snapshot
     txn_id: int
     """The number of the commit that is seen: see `AccountStore.latest_txn_id`."""
-    _txn: "lmdb.Transaction[bytes]"
+    _txn: LmdbTxn
 
-    def __init__(self, group: "Group", account: AccountId) -> None:
+    def __init__(self, group: Group, account: AccountId) -> None:
         self._group = group
         self._account = account
         self._tables = group.tables
@@ -164,7 +156,7 @@ class Reader:
         row = UsageRow.from_bytes(key, stored)
         return Usage(row.messages, row.size, row.mailboxes)
 
-    def _rows(self, table: "lmdb._Database") -> Iterator[tuple[bytes, bytes]]:
+    def _rows(self, table: Table) -> Iterator[tuple[bytes, bytes]]:
         """Rows of a table whose keys begin with the account."""
         prefix = ID_KEY.pack(self._account)
         with self._txn.cursor(table) as cursor:
@@ -215,7 +207,7 @@ class Reader:
         """Keyword-set id → names with spaces between."""
         return self._known(mailbox).text
 
-    def _known(self, mailbox: Mailbox) -> "MailboxKeywords":
+    def _known(self, mailbox: Mailbox) -> MailboxKeywords:
         table = self._tables.keywords
         return self._group.keyword_cache.get(
             mailbox.id, mailbox.keyword_sets, lambda key: self._txn.get(key, None, table)

@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
 
 from imapvm._core import HeaderColumns, UidSet
-from imapvm.filepool.operations.append import AppendMessages, AppendResult, BodyWriter, NewMessage
+from imapvm.filepool.group import Group
+from imapvm.filepool.operations.append import AppendMessages, AppendResult, NewMessage
 from imapvm.filepool.operations.copy import CopyMessages, CopyResult
 from imapvm.filepool.operations.mailboxes import (
     ClaimRecent,
     CreateMailbox,
     DeleteMailbox,
-    Mailbox,
     SetSubscription,
 )
 from imapvm.filepool.operations.rename import RenameMailbox
@@ -22,16 +21,21 @@ from imapvm.filepool.operations.store_flags import (
     StoreResult,
 )
 from imapvm.filepool.reading import Reader
-from imapvm.filepool.restaging import in_group
+from imapvm.filepool.staging import BodyWriter, in_group
+from imapvm.filepool.tables.accounts import Account
+from imapvm.filepool.tables.mailboxes import Mailbox
 from imapvm.model.ids import MailboxId
 
-if TYPE_CHECKING:
-    from imapvm.filepool.accounts import Account
-    from imapvm.filepool.group import Group
-    from imapvm.filepool.pool import Filepool
-
-
-__all__ = ["AccountStore", "AppendResult", "CopyResult", "ExpungeResult", "Mailbox", "StoreResult"]
+__all__ = [
+    "AccountStore",
+    "AppendResult",
+    "BodyWriter",
+    "CopyResult",
+    "ExpungeResult",
+    "Mailbox",
+    "NewMessage",
+    "StoreResult",
+]
 
 
 class AccountStore:
@@ -43,13 +47,13 @@ class AccountStore:
     or fails; nothing was changed then.
     """
 
-    __slots__ = ("_group", "_id", "_pool", "account")
+    __slots__ = ("_group", "_groups", "_id", "account")
 
-    def __init__(self, pool: "Filepool", account: "Account", group: "Group") -> None:
+    def __init__(self, account: Account, groups: Sequence[Group]) -> None:
         self.account = account
         self._id = account.id
-        self._group = group
-        self._pool = pool
+        self._group = groups[account.group]
+        self._groups = groups
 
     def reading(self) -> AbstractContextManager[Reader]:
         """One short read transaction. Nothing may be awaited inside."""
@@ -72,7 +76,7 @@ class AccountStore:
         return self._group.columns
 
     def new_body(self) -> BodyWriter:
-        """A message that will probably go to this account."""
+        """Return a writer for a message to this account, staged in its storage group."""
         return BodyWriter(self._group)
 
     def _now(self) -> int:
@@ -142,7 +146,7 @@ class AccountStore:
         """
         ready = tuple(messages)
         if any(message.body.staged is not None for message in ready):
-            ready = tuple([await in_group(self._pool, message, self._group) for message in ready])
+            ready = tuple([await in_group(message, self._group, self._groups) for message in ready])
         return await self._group.submit(AppendMessages(self._id, mailbox, ready, self._now()))
 
     async def store_flags(

@@ -11,7 +11,7 @@ from imapvm.filepool.errors import (
     NoSuchAccountError,
     StoreUnavailableError,
 )
-from imapvm.filepool.operations.deliver import AlreadyDelivered, Delivered, Delivery, DeliveryResult
+from imapvm.filepool.pool import AlreadyDelivered, Delivered, Delivery, DeliveryResult
 from imapvm.filepool.pool import Filepool
 from imapvm.intake.addresses import AddressBook, Destination
 from imapvm.intake.delivery_settings import DeliverySettings

@@ -92,8 +92,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
     import trio
 
-    from imapvm.filepool.operations.sweep import SweepReport
-    from imapvm.filepool.pool import open_filepool
+    from imapvm.filepool.pool import SweepReport, open_filepool
 
     async def sweep() -> None:
         total = SweepReport(more=True)

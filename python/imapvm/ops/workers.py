@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from imapvm.filepool.errors import FilepoolError
-from imapvm.filepool.format import read_format
+from imapvm.filepool.pool import read_format
 from imapvm.ops.errors import OperatorError
 from imapvm.ops.notify import notify
 from imapvm.server.net.tls_context import load, server_context

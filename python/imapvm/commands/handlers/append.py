@@ -15,8 +15,7 @@ from imapvm._core import (
     Malformed,
 )
 from imapvm.commands.context import Context, Done, Refusal
-from imapvm.filepool.operations.append import BodyWriter, NewMessage
-from imapvm.filepool.store import AccountStore
+from imapvm.filepool.store import AccountStore, BodyWriter, NewMessage
 from imapvm.model.ids import MailboxId
 from imapvm.model.limits import MESSAGE_MAX, MULTIAPPEND_MAX
 
@@ -51,7 +50,6 @@ class _Intake:
     def __init__(self, ctx: Context, store: AccountStore) -> None:
         self.ctx = ctx
         self.store = store
-        self.pool = ctx.services.pool
         self.messages: list[NewMessage] = []
         self.writers: list[BodyWriter] = []
         self.held = 0
@@ -75,7 +73,7 @@ class _Intake:
 
     async def _take_message(self, head: AppendMessage) -> None:
         self._accept(head)
-        writer = self.pool.new_body()
+        writer = self.store.new_body()
         self.writers.append(writer)
         while not isinstance(event := await self.ctx.next_event(), AppendMessageEnd):
             match event:

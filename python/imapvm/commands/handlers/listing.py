@@ -9,8 +9,8 @@ from imapvm.commands.context import Context
 from imapvm.commands.handlers.names import written
 from imapvm.commands.handlers.status import check_items, status_line
 from imapvm.commands.outcome import Done, Refusal
-from imapvm.filepool.operations.mailboxes import Mailbox
 from imapvm.filepool.reading import Reader
+from imapvm.filepool.store import Mailbox
 from imapvm.model.names import DELIMITER, INBOX, parents
 
 CRITERIA: Final = ("SUBSCRIBED", "SPECIAL-USE")

@@ -3,8 +3,8 @@
 from imapvm._core import mailbox_name
 from imapvm.commands.context import Context
 from imapvm.commands.outcome import Refusal
-from imapvm.filepool.operations.mailboxes import Mailbox
 from imapvm.filepool.reading import Reader
+from imapvm.filepool.store import Mailbox
 from imapvm.model.names import DELIMITER, canonical_name, name_error
 
 

@@ -17,9 +17,8 @@ from imapvm.commands.handlers.names import mailbox_id, tell_normalized, wanted_m
 from imapvm.commands.outcome import Done, Refusal
 from imapvm.commands.updates import keyword_names
 from imapvm.filepool.errors import StoreUnavailableError
-from imapvm.filepool.operations.mailboxes import Mailbox
 from imapvm.filepool.reading import Reader
-from imapvm.filepool.store import AccountStore
+from imapvm.filepool.store import AccountStore, Mailbox
 from imapvm.model.flags import SYSTEM_FLAG_NAMES, SystemFlag
 from imapvm.model.names import canonical_name
 from imapvm.session.view import View, flags_response

@@ -7,8 +7,8 @@ from imapvm._core import Status, UidSet, segment_uids
 from imapvm.commands.context import Context
 from imapvm.commands.handlers.names import mailbox_id, wanted_mailbox, written
 from imapvm.commands.outcome import Done, Refusal
-from imapvm.filepool.operations.mailboxes import Mailbox
 from imapvm.filepool.reading import Reader
+from imapvm.filepool.store import Mailbox
 from imapvm.model.limits import MESSAGE_MAX
 
 

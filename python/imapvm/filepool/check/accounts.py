@@ -1,19 +1,14 @@
 """The environment of accounts: rows, names and addresses must agree."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from imapvm.filepool.check.findings import delete_row, put_row
+from imapvm.filepool.check.findings import Findings, delete_row, put_row
+from imapvm.filepool.engine.transactions import LmdbTxn
 from imapvm.filepool.errors import CorruptDataError
-from imapvm.filepool.operations.accounts import AccountRow, AccountStatus
+from imapvm.filepool.tables.accounts import AccountRow, AccountStatus
 from imapvm.filepool.tables.schema import COUNTER, ID_KEY, AccountTables
+from imapvm.filepool.tables.transactions import AccountsTxn
 from imapvm.model.names import normal_name
-
-if TYPE_CHECKING:
-    import lmdb
-
-    from imapvm.filepool.check.findings import Findings
-    from imapvm.filepool.engine.transactions import AccountsTxn
 
 
 @dataclass
@@ -26,10 +21,10 @@ class AccountsState:
 
 
 def inspect_accounts(
-    txn: "lmdb.Transaction[bytes]",
+    txn: LmdbTxn,
     tables: AccountTables,
     groups: int,
-    found: "Findings[AccountsTxn]",
+    found: Findings[AccountsTxn],
 ) -> AccountsState:
     """Check the environment of accounts."""
     state = AccountsState()
@@ -73,10 +68,10 @@ def inspect_accounts(
 
 
 def _inspect_names(
-    txn: "lmdb.Transaction[bytes]",
+    txn: LmdbTxn,
     tables: AccountTables,
     names: dict[bytes, int],
-    found: "Findings[AccountsTxn]",
+    found: Findings[AccountsTxn],
 ) -> None:
     for name, account in names.items():
         value = COUNTER.pack(account)
@@ -95,10 +90,10 @@ def _inspect_names(
 
 
 def _inspect_aliases(
-    txn: "lmdb.Transaction[bytes]",
+    txn: LmdbTxn,
     tables: AccountTables,
     state: AccountsState,
-    found: "Findings[AccountsTxn]",
+    found: Findings[AccountsTxn],
 ) -> None:
     with txn.cursor(tables.aliases) as cursor:
         for address, stored in cursor:

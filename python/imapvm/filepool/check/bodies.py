@@ -1,10 +1,11 @@
 """Every body is read, its digest opened, its uses compared with what was counted."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from imapvm._core import CorruptError, Digest, Scanner
-from imapvm.filepool.check.findings import delete_row, put_row
+from imapvm.filepool.check.findings import Findings, delete_row, put_row
+from imapvm.filepool.check.state import GroupState
+from imapvm.filepool.engine.transactions import LmdbTxn, Table
 from imapvm.filepool.errors import FilepoolError
 from imapvm.filepool.tables.bodies import (
     GRACE_SECONDS,
@@ -15,23 +16,17 @@ from imapvm.filepool.tables.bodies import (
     sweep_key,
 )
 from imapvm.filepool.tables.schema import CHUNK_KEY, COUNTER, ID_KEY, VALUE_MAX
-
-if TYPE_CHECKING:
-    import lmdb
-
-    from imapvm.filepool.check.findings import Findings
-    from imapvm.filepool.check.state import GroupState
-    from imapvm.filepool.engine.transactions import GroupTxn
+from imapvm.filepool.tables.transactions import GroupTxn
 
 READ_BYTES = 1024 * 1024
 """Octets of a body that are read at a time."""
 
 
 def inspect_bodies(
-    txn: "lmdb.Transaction[bytes]",
-    state: "GroupState",
+    txn: LmdbTxn,
+    state: GroupState,
     now: int,
-    found: "Findings[GroupTxn]",
+    found: Findings[GroupTxn],
 ) -> int:
     """Check bodies, digests and references; return how many bodies there are.
 
@@ -64,9 +59,9 @@ def inspect_bodies(
 
 
 def _runs(
-    txn: "lmdb.Transaction[bytes]",
-    table: "lmdb._Database",
-    found: "Findings[GroupTxn]",
+    txn: LmdbTxn,
+    table: Table,
+    found: Findings[GroupTxn],
     what: str,
 ) -> Iterator[tuple[int, int]]:
     """Each id of a table with chunks, and its number of rows."""
@@ -86,11 +81,11 @@ def _runs(
 
 
 def _inspect_body(
-    txn: "lmdb.Transaction[bytes]",
-    state: "GroupState",
+    txn: LmdbTxn,
+    state: GroupState,
     body: int,
     rows: int,
-    found: "Findings[GroupTxn]",
+    found: Findings[GroupTxn],
 ) -> None:
     tables = state.tables
     try:
@@ -123,9 +118,7 @@ def _inspect_body(
         )
 
 
-def _inspect_references(
-    txn: "lmdb.Transaction[bytes]", state: "GroupState", found: "Findings[GroupTxn]"
-) -> None:
+def _inspect_references(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
     table = state.tables.references
     counted = set()
     with txn.cursor(table) as cursor:
@@ -155,20 +148,20 @@ def _inspect_references(
 # --- mending ----------------------------------------------------------------------------------
 
 
-def _release_body(state: "GroupState", body: int, key: bytes) -> "Callable[[GroupTxn], None]":
+def _release_body(state: GroupState, body: int, key: bytes) -> Callable[[GroupTxn], None]:
     """Mends by having the body swept after the grace period."""
 
-    def fix(txn: "GroupTxn") -> None:
+    def fix(txn: GroupTxn) -> None:
         txn.delete(ID_KEY.pack(body), state.tables.references)
         txn.put(key, b"", state.tables.sweep)
 
     return fix
 
 
-def _rebuild_metadata(state: "GroupState", body: int) -> "Callable[[GroupTxn], None]":
+def _rebuild_metadata(state: GroupState, body: int) -> Callable[[GroupTxn], None]:
     """Mends by making the digest again."""
 
-    def fix(txn: "GroupTxn") -> None:
+    def fix(txn: GroupTxn) -> None:
         stored = StoredBody(txn.raw, state.tables, body)
         scanner = Scanner()
         for offset in range(0, stored.size, READ_BYTES):

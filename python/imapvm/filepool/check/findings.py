@@ -2,12 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
-from imapvm.filepool.engine.transactions import WriteTxn
-
-if TYPE_CHECKING:
-    import lmdb
+from imapvm.filepool.engine.transactions import LmdbTxn, Table, WriteTxn
 
 Txn = TypeVar("Txn", bound=WriteTxn)
 
@@ -33,7 +30,7 @@ class Findings(Generic[Txn]):
         wrap: makes the transaction in which things are mended.
     """
 
-    def __init__(self, wrap: "Callable[[lmdb.Transaction[bytes]], Txn]") -> None:
+    def __init__(self, wrap: Callable[[LmdbTxn], Txn]) -> None:
         self._wrap = wrap
         self._found: list[tuple[str, Callable[[Txn], object] | None]] = []
 
@@ -46,7 +43,7 @@ class Findings(Generic[Txn]):
         """What was found."""
         return [Finding(sentence) for sentence, _ in self._found]
 
-    def repair(self, raw: "lmdb.Transaction[bytes]") -> list[Finding]:
+    def repair(self, raw: LmdbTxn) -> list[Finding]:
         """Mend what can be mended, in the transaction in which it was found."""
         txn = self._wrap(raw)
         findings = []
@@ -58,7 +55,7 @@ class Findings(Generic[Txn]):
         return findings
 
 
-def put_row(table: "lmdb._Database", key: bytes, value: bytes) -> Callable[[WriteTxn], object]:
+def put_row(table: Table, key: bytes, value: bytes) -> Callable[[WriteTxn], object]:
     """Mends by writing a row."""
 
     def fix(txn: WriteTxn) -> None:
@@ -67,7 +64,7 @@ def put_row(table: "lmdb._Database", key: bytes, value: bytes) -> Callable[[Writ
     return fix
 
 
-def delete_row(table: "lmdb._Database", key: bytes) -> Callable[[WriteTxn], object]:
+def delete_row(table: Table, key: bytes) -> Callable[[WriteTxn], object]:
     """Mends by removing a row."""
 
     def fix(txn: WriteTxn) -> None:

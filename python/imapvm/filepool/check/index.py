@@ -1,23 +1,15 @@
 """Every segment of a group's index is opened, and its records are counted."""
 
-from typing import TYPE_CHECKING
-
-from imapvm._core import CorruptError, segment_records
+from imapvm._core import CorruptError, Record, segment_records
+from imapvm.filepool.check.findings import Findings
 from imapvm.filepool.check.state import Counted, GroupState
+from imapvm.filepool.engine.transactions import LmdbTxn
 from imapvm.filepool.tables.schema import INDEX_KEY, INLINE_MAX
+from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.flags import SystemFlag
 
-if TYPE_CHECKING:
-    import lmdb
 
-    from imapvm._core import Record
-    from imapvm.filepool.check.findings import Findings
-    from imapvm.filepool.engine.transactions import GroupTxn
-
-
-def inspect_index(
-    txn: "lmdb.Transaction[bytes]", state: GroupState, found: "Findings[GroupTxn]"
-) -> None:
+def inspect_index(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
     """Check all segments, and count what they hold."""
     lost: set[int] = set()
     before, last = 0, 0
@@ -57,8 +49,8 @@ def _count(
     state: GroupState,
     counted: Counted,
     mailbox: int,
-    record: "Record",
-    found: "Findings[GroupTxn]",
+    record: Record,
+    found: Findings[GroupTxn],
 ) -> None:
     counted.messages += 1
     counted.unseen += not record.flags & SystemFlag.SEEN.value

@@ -1,11 +1,12 @@
 """Keyword sets, change logs, the ring, threads, counters."""
 
 from struct import error
-from typing import TYPE_CHECKING
 
 from imapvm._core import CorruptError, UidSet
-from imapvm.filepool.check.findings import delete_row, put_row
+from imapvm.filepool.check.findings import Findings, delete_row, put_row
 from imapvm.filepool.check.mailboxes import recount
+from imapvm.filepool.check.state import GroupState
+from imapvm.filepool.engine.transactions import LmdbTxn
 from imapvm.filepool.tables.changes import Change
 from imapvm.filepool.tables.schema import (
     CHANGE_KEY,
@@ -15,18 +16,10 @@ from imapvm.filepool.tables.schema import (
     KEYWORDS_KEY,
     PAIR_KEY,
 )
-
-if TYPE_CHECKING:
-    import lmdb
-
-    from imapvm.filepool.check.findings import Findings
-    from imapvm.filepool.check.state import GroupState
-    from imapvm.filepool.engine.transactions import GroupTxn
+from imapvm.filepool.tables.transactions import GroupTxn
 
 
-def inspect_logs(
-    txn: "lmdb.Transaction[bytes]", state: "GroupState", found: "Findings[GroupTxn]"
-) -> None:
+def inspect_logs(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
     """Check what belongs to mailboxes and accounts beside messages."""
     _inspect_keywords(txn, state, found)
     _inspect_changes(txn, state, found)
@@ -34,9 +27,7 @@ def inspect_logs(
     _inspect_threads(txn, state, found)
 
 
-def inspect_counters(
-    txn: "lmdb.Transaction[bytes]", state: "GroupState", found: "Findings[GroupTxn]"
-) -> None:
+def inspect_counters(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
     """No id may occur that its counter would give out again. Call it last."""
     table = state.tables.counters
     for counter, number in state.highest.items():
@@ -48,9 +39,7 @@ def inspect_counters(
             )
 
 
-def _inspect_keywords(
-    txn: "lmdb.Transaction[bytes]", state: "GroupState", found: "Findings[GroupTxn]"
-) -> None:
+def _inspect_keywords(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
     lost: set[int] = set()
     sets: set[bytes] = set()
     last_mailbox = last_number = 0
@@ -83,9 +72,7 @@ def _inspect_keywords(
                 found.add(f"Keyword set {number} of mailbox {row.id} is missing.")
 
 
-def _inspect_changes(
-    txn: "lmdb.Transaction[bytes]", state: "GroupState", found: "Findings[GroupTxn]"
-) -> None:
+def _inspect_changes(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
     lost: set[int] = set()
     with txn.cursor(state.tables.changes) as cursor:
         for key, stored in cursor:
@@ -125,9 +112,7 @@ def _inspect_changes(
                 )
 
 
-def _inspect_journal(
-    txn: "lmdb.Transaction[bytes]", state: "GroupState", found: "Findings[GroupTxn]"
-) -> None:
+def _inspect_journal(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
     before = 0
     with txn.cursor(state.tables.journal) as cursor:
         for key, stored in cursor:
@@ -150,9 +135,7 @@ def _inspect_journal(
     state.note_id(b"ring", before)
 
 
-def _inspect_threads(
-    txn: "lmdb.Transaction[bytes]", state: "GroupState", found: "Findings[GroupTxn]"
-) -> None:
+def _inspect_threads(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
     lost: set[int] = set()
     with txn.cursor(state.tables.threads) as cursor:
         for key, stored in cursor:

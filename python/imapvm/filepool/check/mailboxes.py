@@ -1,10 +1,12 @@
 """A group's mailboxes, names and usage must agree with each other and with what was counted."""
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from imapvm.filepool.check.findings import delete_row, put_row
+from imapvm.filepool.check.accounts import AccountsState
+from imapvm.filepool.check.findings import Findings, delete_row, put_row
 from imapvm.filepool.check.state import GroupState
+from imapvm.filepool.engine.transactions import LmdbTxn
 from imapvm.filepool.operations.enroll import AddAccount
 from imapvm.filepool.tables.bodies import Sweeping, sweep_key
 from imapvm.filepool.tables.schema import (
@@ -15,25 +17,17 @@ from imapvm.filepool.tables.schema import (
     name_key,
     special_uses,
 )
+from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId
 from imapvm.model.names import INBOX, canonical_name, name_error
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import lmdb
-
-    from imapvm.filepool.check.accounts import AccountsState
-    from imapvm.filepool.check.findings import Findings
-    from imapvm.filepool.engine.transactions import GroupTxn
 
 
 def inspect_usage(
     state: GroupState,
     group: int,
-    snapshots: "tuple[AccountsState, AccountsState]",
+    snapshots: tuple[AccountsState, AccountsState],
     now: int,
-    found: "Findings[GroupTxn]",
+    found: Findings[GroupTxn],
 ) -> None:
     """Who has mail here must be enrolled here, and the other way round.
 
@@ -66,9 +60,7 @@ def inspect_usage(
             )
 
 
-def inspect_mailboxes(
-    txn: "lmdb.Transaction[bytes]", state: GroupState, found: "Findings[GroupTxn]"
-) -> None:
+def inspect_mailboxes(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
     """Rows of mailboxes must say what the index has; names must lead to mailboxes and back.
 
     Call it when the index has been counted.
@@ -103,10 +95,10 @@ def inspect_mailboxes(
 
 
 def _inspect_row(
-    txn: "lmdb.Transaction[bytes]",
+    txn: LmdbTxn,
     state: GroupState,
     row: MailboxRow,
-    found: "Findings[GroupTxn]",
+    found: Findings[GroupTxn],
 ) -> None:
     """One mailbox against its index."""
     counted = state.counted[row.id]
@@ -150,7 +142,7 @@ def _inspect_row(
         )
 
 
-def _inspect_together(usage: UsageRow, rows: list[MailboxRow], found: "Findings[GroupTxn]") -> None:
+def _inspect_together(usage: UsageRow, rows: list[MailboxRow], found: Findings[GroupTxn]) -> None:
     """What may occur only once in an account."""
     account = usage.account
     if not any(row.name == INBOX for row in rows):
@@ -169,9 +161,7 @@ def _inspect_together(usage: UsageRow, rows: list[MailboxRow], found: "Findings[
             found.add(f"Account {account} has {times} mailboxes with the special use {use}.")
 
 
-def _inspect_names(
-    txn: "lmdb.Transaction[bytes]", state: GroupState, found: "Findings[GroupTxn]"
-) -> Counter[int]:
+def _inspect_names(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> Counter[int]:
     """Look at all names; return how many each account has."""
     count: Counter[int] = Counter()
     lost: set[int] = set()
@@ -212,12 +202,10 @@ def _inspect_names(
 # --- mending ----------------------------------------------------------------------------------
 
 
-def _restore_account(
-    state: GroupState, account: AccountId, now: int
-) -> "Callable[[GroupTxn], None]":
+def _restore_account(state: GroupState, account: AccountId, now: int) -> Callable[[GroupTxn], None]:
     """Mends by counting again what is there, or by making the first mailboxes."""
 
-    def fix(txn: "GroupTxn") -> None:
+    def fix(txn: GroupTxn) -> None:
         rows = [row for row in state.mailboxes.values() if row.account == account]
         if not rows:
             AddAccount(account, now).apply(txn)
@@ -236,10 +224,10 @@ def _restore_account(
     return fix
 
 
-def recount(state: GroupState, row: MailboxRow) -> "Callable[[GroupTxn], None]":
+def recount(state: GroupState, row: MailboxRow) -> Callable[[GroupTxn], None]:
     """Mends a row by what was counted; numbers that clients know only go up."""
 
-    def fix(txn: "GroupTxn") -> None:
+    def fix(txn: GroupTxn) -> None:
         counted = state.counted[row.id]
         row.messages, row.unseen = counted.messages, counted.unseen
         row.deleted, row.size = counted.deleted, counted.size
@@ -254,8 +242,8 @@ def recount(state: GroupState, row: MailboxRow) -> "Callable[[GroupTxn], None]":
 
 def _link_name(
     state: GroupState, row: MailboxRow, value: bytes, *, new: bool
-) -> "Callable[[GroupTxn], None]":
-    def fix(txn: "GroupTxn") -> None:
+) -> Callable[[GroupTxn], None]:
+    def fix(txn: GroupTxn) -> None:
         txn.put(name_key(row.account, row.name), value, state.tables.names)
         usage = state.usages.get(row.account)
         if new and usage is not None:
@@ -265,10 +253,10 @@ def _link_name(
     return fix
 
 
-def _unlink_name(state: GroupState, account: int, key: bytes) -> "Callable[[GroupTxn], None]":
+def _unlink_name(state: GroupState, account: int, key: bytes) -> Callable[[GroupTxn], None]:
     remove = delete_row(state.tables.names, key)
 
-    def fix(txn: "GroupTxn") -> None:
+    def fix(txn: GroupTxn) -> None:
         remove(txn)
         usage = state.usages.get(account)
         if usage is not None:
@@ -278,11 +266,11 @@ def _unlink_name(state: GroupState, account: int, key: bytes) -> "Callable[[Grou
     return fix
 
 
-def _set_usage(usage: UsageRow, should: tuple[int, int, int, int]) -> "Callable[[GroupTxn], None]":
+def _set_usage(usage: UsageRow, should: tuple[int, int, int, int]) -> Callable[[GroupTxn], None]:
     # Names may have been mended since they were counted: only the difference is right for them.
     before = usage.names
 
-    def fix(txn: "GroupTxn") -> None:
+    def fix(txn: GroupTxn) -> None:
         usage.messages, usage.size, usage.mailboxes = should[:3]
         usage.names += should[3] - before
         txn.add(usage)
@@ -290,18 +278,18 @@ def _set_usage(usage: UsageRow, should: tuple[int, int, int, int]) -> "Callable[
     return fix
 
 
-def _raise_uid_validity(usage: UsageRow, highest: int) -> "Callable[[GroupTxn], None]":
-    def fix(txn: "GroupTxn") -> None:
+def _raise_uid_validity(usage: UsageRow, highest: int) -> Callable[[GroupTxn], None]:
+    def fix(txn: GroupTxn) -> None:
         usage.uid_validity = highest
         txn.add(usage)
 
     return fix
 
 
-def _remove_account(state: GroupState, usage: UsageRow) -> "Callable[[GroupTxn], None]":
+def _remove_account(state: GroupState, usage: UsageRow) -> Callable[[GroupTxn], None]:
     key = sweep_key(0, Sweeping.ACCOUNT, usage.account)
 
-    def fix(txn: "GroupTxn") -> None:
+    def fix(txn: GroupTxn) -> None:
         txn.drop_usage(usage.account)
         txn.put(key, b"", state.tables.sweep)
 

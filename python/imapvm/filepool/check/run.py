@@ -6,9 +6,9 @@ repair looks and mends in one write transaction instead: nothing else can write 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from imapvm.filepool.check.accounts import inspect_accounts
+from imapvm.filepool.accounts import Accounts
+from imapvm.filepool.check.accounts import AccountsState, inspect_accounts
 from imapvm.filepool.check.bodies import inspect_bodies
 from imapvm.filepool.check.findings import Finding, Findings
 from imapvm.filepool.check.index import inspect_index
@@ -16,14 +16,8 @@ from imapvm.filepool.check.journals import inspect_counters, inspect_logs
 from imapvm.filepool.check.mailboxes import inspect_mailboxes, inspect_usage
 from imapvm.filepool.check.state import read_group
 from imapvm.filepool.check.sweep import inspect_sweep
-
-if TYPE_CHECKING:
-    import lmdb
-
-    from imapvm.filepool.accounts import Accounts
-    from imapvm.filepool.check.accounts import AccountsState
-    from imapvm.filepool.engine.transactions import GroupTxn
-    from imapvm.filepool.group import Group
+from imapvm.filepool.engine.transactions import LmdbTxn
+from imapvm.filepool.group import Group
 
 __all__ = ["CheckReport", "Finding", "check_filepool"]
 
@@ -39,7 +33,7 @@ class CheckReport:
     bodies: int
 
 
-def check_filepool(accounts: "Accounts", groups: Sequence["Group"], *, repair: bool) -> CheckReport:
+def check_filepool(accounts: Accounts, groups: Sequence["Group"], *, repair: bool) -> CheckReport:
     """Check all environments; see `Filepool.check`."""
     found = Findings(accounts.write_txn)
     with accounts.env.begin(write=repair) as txn:
@@ -62,13 +56,13 @@ def check_filepool(accounts: "Accounts", groups: Sequence["Group"], *, repair: b
 
 
 def _check_group(
-    txn: "lmdb.Transaction[bytes]",
-    group: "Group",
-    snapshots: "tuple[AccountsState, AccountsState]",
+    txn: LmdbTxn,
+    group: Group,
+    snapshots: tuple[AccountsState, AccountsState],
     *,
     repair: bool,
 ) -> CheckReport:
-    found: Findings[GroupTxn] = Findings(group.write_txn)
+    found = Findings(group.write_txn)
     now = int(group.clock())
     state = read_group(txn, group.tables, found)
     inspect_sweep(txn, state, found)

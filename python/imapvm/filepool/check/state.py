@@ -1,21 +1,15 @@
 """What a check gathers of a storage group while it looks at one table after the other."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from imapvm.filepool.check.findings import put_row
+from imapvm.filepool.check.findings import Findings, put_row
+from imapvm.filepool.engine.transactions import LmdbTxn, WriteTxn
 from imapvm.filepool.errors import CorruptDataError
 from imapvm.filepool.tables.bodies import Sweeping, sweep_key
 from imapvm.filepool.tables.schema import GroupTables, MailboxRow, UsageRow
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import lmdb
-
-    from imapvm.filepool.check.findings import Findings
-    from imapvm.filepool.engine.transactions import GroupTxn, WriteTxn
+from imapvm.filepool.tables.transactions import GroupTxn
 
 
 @dataclass
@@ -75,18 +69,16 @@ class GroupState:
             account in self.usages or account in self.enrolled or account in self.pending_accounts
         )
 
-    def sweep_mailbox(self, mailbox: int) -> "Callable[[WriteTxn], object]":
+    def sweep_mailbox(self, mailbox: int) -> Callable[[WriteTxn], object]:
         """Mends by having the remains of a mailbox swept."""
         return put_row(self.tables.sweep, sweep_key(0, Sweeping.MAILBOX, mailbox), b"")
 
-    def sweep_account(self, account: int) -> "Callable[[WriteTxn], object]":
+    def sweep_account(self, account: int) -> Callable[[WriteTxn], object]:
         """Mends by having the remains of an account swept."""
         return put_row(self.tables.sweep, sweep_key(0, Sweeping.ACCOUNT, account), b"")
 
 
-def read_group(
-    txn: "lmdb.Transaction[bytes]", tables: GroupTables, found: "Findings[GroupTxn]"
-) -> GroupState:
+def read_group(txn: LmdbTxn, tables: GroupTables, found: Findings[GroupTxn]) -> GroupState:
     """Read who is there, and which mailboxes."""
     state = GroupState(tables)
     with txn.cursor(tables.usage) as cursor:

@@ -1,23 +1,15 @@
 """What waits to be swept must be there, and nothing that is in use may wait."""
 
-from typing import TYPE_CHECKING
-
-from imapvm.filepool.check.findings import delete_row, put_row
+from imapvm.filepool.check.findings import Findings, delete_row, put_row
+from imapvm.filepool.check.state import GroupState
+from imapvm.filepool.engine.transactions import LmdbTxn
 from imapvm.filepool.operations.deliver import DELIVERY_ID_SECONDS
 from imapvm.filepool.tables.bodies import Sweeping
 from imapvm.filepool.tables.schema import COUNTER, ID_KEY, SWEEP_KEY
-
-if TYPE_CHECKING:
-    import lmdb
-
-    from imapvm.filepool.check.findings import Findings
-    from imapvm.filepool.check.state import GroupState
-    from imapvm.filepool.engine.transactions import GroupTxn
+from imapvm.filepool.tables.transactions import GroupTxn
 
 
-def inspect_sweep(
-    txn: "lmdb.Transaction[bytes]", state: "GroupState", found: "Findings[GroupTxn]"
-) -> None:
+def inspect_sweep(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
     """Check the tables `sweep` and `deliveries`."""
     tables = state.tables
     due: dict[bytes, int] = {}

@@ -2,92 +2,19 @@
 
 import unicodedata
 from dataclasses import dataclass
-from enum import IntEnum
-from struct import Struct, error
-from typing import Final, Self
 
-from imapvm.filepool.engine.transactions import AccountsTxn
 from imapvm.filepool.errors import (
     AccountExistsError,
-    CorruptDataError,
     InvalidNameError,
     LimitError,
     NoSuchAccountError,
 )
-from imapvm.filepool.tables.schema import COUNTER, ID_KEY, ROW_VERSION
+from imapvm.filepool.tables.accounts import Account, AccountRow, AccountStatus
+from imapvm.filepool.tables.schema import COUNTER, ID_KEY
+from imapvm.filepool.tables.transactions import AccountsTxn
 from imapvm.model.ids import AccountId
 from imapvm.model.limits import ACCOUNT_NAME_MAX, ADDRESS_MAX, CREDENTIAL_MAX
 from imapvm.model.names import normal_name
-
-_ROW: Final = Struct("<BBHqHH")
-
-
-class AccountStatus(IntEnum):
-    """Of an account."""
-
-    ENROLLING = 1
-    """Its mailboxes may not be there yet."""
-    ACTIVE = 2
-    DELETED = 3
-    """Its mail may still be there; its name is free."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """An enrolled user."""
-
-    id: AccountId
-    name: str
-    group: int
-    """The storage group that has everything of this account."""
-    credential: str
-    """What a password is verified against; see `auth.passwords`."""
-    created: int
-    """Seconds since 1970 UTC."""
-
-
-@dataclass(slots=True)
-class AccountRow:
-    """A row of `accounts`."""
-
-    account: Account
-    status: AccountStatus
-
-    def __bytes__(self) -> bytes:
-        name, credential = self.account.name.encode(), self.account.credential.encode()
-        return (
-            _ROW.pack(
-                ROW_VERSION,
-                self.status,
-                self.account.group,
-                self.account.created,
-                len(name),
-                len(credential),
-            )
-            + name
-            + credential
-        )
-
-    @classmethod
-    def from_bytes(cls, key: bytes, stored: bytes) -> Self:
-        """Read what `__bytes__` wrote.
-
-        Raises:
-            CorruptDataError: it is no such row.
-        """
-        try:
-            (number,) = ID_KEY.unpack(key)
-            version, status, group, created, length, rest = _ROW.unpack_from(stored)
-            name = stored[_ROW.size : _ROW.size + length].decode()
-            credential = stored[_ROW.size + length :].decode()
-            row = cls(
-                Account(AccountId(number), name, group, credential, created), AccountStatus(status)
-            )
-        except (error, ValueError):
-            raise CorruptDataError("An account's row cannot be read.") from None
-        if version != ROW_VERSION or len(stored) != _ROW.size + length + rest:
-            raise CorruptDataError(f"The row of account {number} cannot be read.")
-        return row
 
 
 def _checked(text: str, what: str, limit: int) -> str:
@@ -101,7 +28,7 @@ def _checked(text: str, what: str, limit: int) -> str:
     if any(unicodedata.category(char)[0] in "CZ" for char in text):
         raise InvalidNameError(f"{what} cannot hold spaces or control characters.")
     if len(text.encode()) > limit or len(normal_name(text).encode()) > limit:
-        raise InvalidNameError(f"{what} has at limit {limit} octets.")
+        raise InvalidNameError(f"{what} has at most {limit} octets.")
     return text
 
 

@@ -2,17 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
 
-import trio
-
-from imapvm._core import Packer, Record, UidSet
-from imapvm.filepool.engine.transactions import GroupTxn
-from imapvm.filepool.errors import BodyGoneError, LimitError, StoreUnavailableError
+from imapvm._core import Record, UidSet
+from imapvm.filepool.errors import BodyGoneError, LimitError
 from imapvm.filepool.operations.mailboxes import UID_MAX
 from imapvm.filepool.tables import index
 from imapvm.filepool.tables.bodies import (
-    STAGED_SECONDS,
     NewBody,
     Staged,
     Sweeping,
@@ -24,15 +19,9 @@ from imapvm.filepool.tables.changes import Change, log_change
 from imapvm.filepool.tables.keywords import check_keywords, intern
 from imapvm.filepool.tables.schema import CHUNK_KEY, MailboxRow
 from imapvm.filepool.tables.threads import thread_of
+from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import AccountId, BodyId, MailboxId, ModSeq
-from imapvm.model.limits import MESSAGE_MAX, THREAD_REFERENCES_MAX
-
-if TYPE_CHECKING:
-    from imapvm.filepool.group import Group
-
-SPILL_BYTES: Final = 128 * 1024
-"""Packed octets that a message keeps in memory, beside the frame that is being filled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,78 +48,6 @@ class AppendResult:
 
 
 # --- receiving --------------------------------------------------------------------------------
-
-
-class BodyWriter:
-    """A message as it arrives: scanned and packed at once, and staged when it grows large.
-
-    Holds at most one frame and SPILL_BYTES, and what one `feed` brought. What is staged and never
-    used is swept after STAGED_SECONDS; `discard` gives it back earlier.
-    """
-
-    __slots__ = ("_body", "_group", "_next_chunk", "_packer", "_staged", "_taken")
-
-    def __init__(self, group: "Group") -> None:
-        self._group = group
-        self._packer = Packer()
-        self._staged: Staged | None = None
-        self._taken: list[bytes] = []
-        """What `spill` has taken out of the packer, and not stored yet."""
-        self._next_chunk = 1
-        self._body: NewBody | None = None
-
-    @property
-    def size(self) -> int:
-        """Octets so far."""
-        return self._packer.size
-
-    def feed(self, data: bytes) -> bool:
-        """Take the message's next octets; return True where `spill` is to be called now.
-
-        Raises:
-            LimitError: the message is over MESSAGE_MAX; nothing of `data` was taken.
-        """
-        if self._packer.size + len(data) > MESSAGE_MAX:
-            raise LimitError(f"A message has at most {MESSAGE_MAX} octets.")
-        return self._packer.feed(data) >= SPILL_BYTES
-
-    async def spill(self) -> None:
-        """Store what is packed so far under a body id that nothing refers to yet.
-
-        Raises:
-            BodyGoneError: the message took too long, and its beginning was swept.
-            StoreUnavailableError: the disk is full or failed; may be called again.
-        """
-        self._taken += self._packer.take_values()
-        if not self._taken:
-            return
-        rows = tuple(enumerate(self._taken, self._next_chunk))
-        until = int(self._group.clock()) + STAGED_SECONDS
-        self._staged = await self._group.submit(
-            StageBody(self._group.number, rows, until, self._staged)
-        )
-        self._next_chunk += len(rows)
-        self._taken.clear()
-
-    def finish(self) -> NewBody:
-        """The message is complete. The same value may be put into several mailboxes."""
-        if self._body is None:
-            size = self._packer.size
-            next_chunk = self._next_chunk + len(self._taken)
-            rows, metadata, threads = self._packer.finish(next_chunk, THREAD_REFERENCES_MAX)
-            rows += enumerate(self._taken, self._next_chunk)
-            self._body = NewBody(size, tuple(rows), metadata, threads, self._staged)
-        return self._body
-
-    async def discard(self) -> None:
-        """Give staged octets back, unless a message has come to refer to them. Safe at any time."""
-        if self._staged is not None:
-            with trio.CancelScope(shield=True):
-                try:
-                    await self._group.submit(DiscardStaged(self._staged, int(self._group.clock())))
-                except StoreUnavailableError:
-                    return  # the sweep finds it after STAGED_SECONDS
-            self._staged = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from imapvm._core import Record, UidSet, segment_records
-from imapvm.filepool.engine.transactions import GroupTxn
 from imapvm.filepool.errors import MessageGoneError
 from imapvm.filepool.operations.append import check_uids, count_in, count_out
 from imapvm.filepool.tables import index
@@ -12,6 +11,7 @@ from imapvm.filepool.tables.bodies import refer
 from imapvm.filepool.tables.changes import Change, log_change
 from imapvm.filepool.tables.keywords import intern, known_sets
 from imapvm.filepool.tables.schema import MailboxRow
+from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, MailboxId, ModSeq
 
 

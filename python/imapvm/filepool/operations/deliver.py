@@ -5,20 +5,18 @@ whoever is not sure whether a delivery succeeded may try it again.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
-from imapvm.filepool.engine.transactions import GroupTxn
 from imapvm.filepool.errors import FilepoolError, NoSuchMailboxError
 from imapvm.filepool.operations.append import NewMessage, append_stored, check_uids
-from imapvm.filepool.operations.mailboxes import name_row
+from imapvm.filepool.tables.accounts import Account
 from imapvm.filepool.tables.bodies import NewBody, Sweeping, check_available, refer, store_body
+from imapvm.filepool.tables.mailboxes import name_row
 from imapvm.filepool.tables.schema import COUNTER, ID_KEY, SWEEP_KEY
+from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, BodyId, MailboxId, Uid
 from imapvm.model.limits import DELIVERY_ID_MAX
 from imapvm.model.names import canonical_name
-
-if TYPE_CHECKING:
-    from imapvm.filepool.accounts import Account
 
 DELIVERY_ID_MIN: Final = 16
 """Octets: fewer would not be unique."""
@@ -32,7 +30,7 @@ class Delivery:
 
     id: bytes
     """16 to 64 octets, the same whenever the same thing is tried again, and never for another."""
-    recipients: "tuple[tuple[Account, str], ...]"
+    recipients: tuple[tuple[Account, str], ...]
     """Accounts, each with the name of the mailbox; an account counts once."""
     body: NewBody
     flags: int = 0

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from imapvm.filepool.engine.transactions import GroupTxn
 from imapvm.filepool.operations.mailboxes import check_uses, new_mailbox
 from imapvm.filepool.operations.sweep import Budget, clear_account
 from imapvm.filepool.tables.bodies import Sweeping, sweep_key
 from imapvm.filepool.tables.schema import ID_KEY, UsageRow
+from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId
 from imapvm.model.names import INBOX, NEW_ACCOUNT_MAILBOXES
 

@@ -2,26 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
-from imapvm.filepool.engine.transactions import GroupTxn
-from imapvm.filepool.errors import (
-    InvalidNameError,
-    LimitError,
-    MailboxExistsError,
-    SpecialUseError,
-)
+from imapvm.filepool.errors import InvalidNameError, LimitError, MailboxExistsError, SpecialUseError
 from imapvm.filepool.tables.bodies import Sweeping, sweep_key
 from imapvm.filepool.tables.changes import Change, record_change
+from imapvm.filepool.tables.mailboxes import Mailbox, mailbox_of, name_row, set_name
 from imapvm.filepool.tables.schema import (
-    NAME_ROW,
     SPECIAL_USE_BITS,
     MailboxRow,
     UsageRow,
-    name_key,
     special_uses,
 )
-from imapvm.model.ids import AccountId, MailboxId, ModSeq, Uid
+from imapvm.filepool.tables.transactions import GroupTxn
+from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.limits import NAMES_PER_ACCOUNT_MAX
 from imapvm.model.names import DELIMITER, INBOX, canonical_name, name_error, parents
 
@@ -30,69 +24,7 @@ VIRTUAL_USES: Final = (r"\All", r"\Flagged")
 """Special uses of mailboxes that show other mailboxes' messages: there are none here."""
 
 
-class Mailbox(NamedTuple):
-    """A mailbox as one transaction found it."""
-
-    id: MailboxId
-    name: str
-    special_use: tuple[str, ...]
-    uid_validity: int
-    uid_next: Uid
-    highest_modseq: ModSeq
-    messages: int
-    unseen: int
-    deleted: int
-    size: int
-    """Octets of all messages."""
-    recent_from: Uid
-    """Messages from this UID on are recent to the next session that selects the mailbox."""
-    keyword_sets: int
-    """How many combinations of keywords the mailbox has ever seen."""
-    changes_from: ModSeq
-    """The change log is complete for what came after."""
-
-
-def mailbox_of(row: MailboxRow) -> Mailbox:
-    """What everybody may know of a row."""
-    return Mailbox(
-        row.id,
-        row.name,
-        special_uses(row.uses),
-        row.uid_validity,
-        Uid(row.uid_next),
-        ModSeq(row.highest_modseq),
-        row.messages,
-        row.unseen,
-        row.deleted,
-        row.size,
-        Uid(row.recent_from),
-        row.keyword_sets,
-        ModSeq(row.changes_from),
-    )
-
-
 # --- names ------------------------------------------------------------------------------------
-
-
-def name_row(txn: GroupTxn, account: AccountId, name: str) -> tuple[MailboxId, bool]:
-    """The mailbox of a name (0 where there is none), and whether the name is subscribed."""
-    stored = txn.get(name_key(account, name), txn.tables.names)
-    mailbox, subscribed = NAME_ROW.unpack(stored) if stored else (0, 0)
-    return MailboxId(mailbox), bool(subscribed)
-
-
-def set_name(
-    txn: GroupTxn, usage: UsageRow, name: str, mailbox: MailboxId | None, *, subscribed: bool
-) -> None:
-    """Say what a name stands for; one that stands for nothing and is not subscribed goes away."""
-    key = name_key(usage.account, name)
-    txn.edit(usage)
-    usage.names -= txn.get(key, txn.tables.names) is not None
-    if mailbox or subscribed:
-        usage.names += 1
-        txn.put(key, NAME_ROW.pack(mailbox or 0, subscribed), txn.tables.names)
-    else:
-        txn.delete(key, txn.tables.names)
 
 
 def checked_name(name: str) -> str:

@@ -3,18 +3,17 @@
 from dataclasses import dataclass
 
 from imapvm._core import UidSet, segment_uids
-from imapvm.filepool.engine.transactions import GroupTxn
 from imapvm.filepool.errors import InvalidNameError, MailboxExistsError, NoSuchMailboxError
 from imapvm.filepool.operations.mailboxes import (
     check_room,
     checked_name,
     missing_parents,
-    name_row,
     new_mailbox,
-    set_name,
 )
 from imapvm.filepool.tables.changes import Change, log_change, record_change
+from imapvm.filepool.tables.mailboxes import name_row, set_name
 from imapvm.filepool.tables.schema import ID_KEY, NAME_ROW, UsageRow, name_key
+from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.names import DELIMITER, INBOX, canonical_name, is_below
 

@@ -10,12 +10,12 @@ from imapvm._core import (
     uids_modified,
     uids_with_flags,
 )
-from imapvm.filepool.engine.transactions import GroupTxn
 from imapvm.filepool.operations.append import count_out
 from imapvm.filepool.tables import index
 from imapvm.filepool.tables.bodies import release
 from imapvm.filepool.tables.changes import Change, log_change
 from imapvm.filepool.tables.keywords import check_keywords, store_map
+from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import AccountId, MailboxId, ModSeq
 

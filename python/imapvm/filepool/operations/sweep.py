@@ -6,24 +6,16 @@ removed STEP_ROWS rows; what it could not finish keeps its row.
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from imapvm._core import CorruptError, segment_records
-from imapvm.filepool.engine.transactions import GroupTxn
+from imapvm.filepool.engine.transactions import Table
 from imapvm.filepool.errors import CorruptDataError
 from imapvm.filepool.tables.bodies import Sweeping, release, sweep_key
 from imapvm.filepool.tables.changes import CHANGES_KEPT, JOURNAL_ROWS_KEPT, Change
-from imapvm.filepool.tables.schema import (
-    CHANGE_KEY,
-    ID_KEY,
-    PAIR_KEY,
-    SWEEP_KEY,
-    MailboxRow,
-)
+from imapvm.filepool.tables.schema import CHANGE_KEY, ID_KEY, PAIR_KEY, SWEEP_KEY, MailboxRow
+from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, MailboxId
-
-if TYPE_CHECKING:
-    import lmdb
 
 STEP_ROWS: Final = 2000
 """Rows that one step removes, about 10 ms: others wait no longer than that."""
@@ -65,7 +57,7 @@ class Budget:
     def __init__(self) -> None:
         self.left = STEP_ROWS
 
-    def clear(self, txn: GroupTxn, table: "lmdb._Database", prefix: bytes) -> bool:
+    def clear(self, txn: GroupTxn, table: Table, prefix: bytes) -> bool:
         """Remove rows with a prefix; return True when there are no more."""
         keys = txn.keys(table, prefix, self.left)
         for key in keys:

@@ -7,9 +7,10 @@ Row 0 begins with a head: size, and the stored length of each frame.
 
 from dataclasses import dataclass
 from struct import Struct, error
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from imapvm._core import CorruptError, decompress
+from imapvm.filepool.engine.transactions import LmdbTxn
 from imapvm.filepool.errors import BodyGoneError, CorruptDataError
 from imapvm.filepool.tables.schema import (
     CHUNK_KEY,
@@ -20,13 +21,9 @@ from imapvm.filepool.tables.schema import (
     VALUE_MAX,
     GroupTables,
 )
+from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import BodyId
 from imapvm.model.limits import MESSAGE_MAX
-
-if TYPE_CHECKING:
-    import lmdb
-
-    from imapvm.filepool.engine.transactions import GroupTxn
 
 HEAD: Final = Struct("<BBHHxxQ")
 """Version, zero, stored octets in row 0, frames, size of the message."""
@@ -132,7 +129,7 @@ def chunks(stored: bytes) -> list[tuple[int, bytes]]:
 # --- writing ----------------------------------------------------------------------------------
 
 
-def check_available(txn: "GroupTxn", body: NewBody) -> None:
+def check_available(txn: GroupTxn, body: NewBody) -> None:
     """See that what was staged is still there.
 
     Raises:
@@ -147,7 +144,7 @@ def check_available(txn: "GroupTxn", body: NewBody) -> None:
         raise BodyGoneError("The message took too long to arrive.")
 
 
-def store_body(txn: "GroupTxn", body: NewBody, uses: int) -> BodyId:
+def store_body(txn: GroupTxn, body: NewBody, uses: int) -> BodyId:
     """Keep a body for `uses` messages. Say `check_available` before."""
     tables = txn.tables
     if body.staged is None:
@@ -165,7 +162,7 @@ def store_body(txn: "GroupTxn", body: NewBody, uses: int) -> BodyId:
     return number
 
 
-def refer(txn: "GroupTxn", body: int, uses: int = 1) -> None:
+def refer(txn: GroupTxn, body: int, uses: int = 1) -> None:
     """Some more messages have this body."""
     key = ID_KEY.pack(body)
     stored = txn.get(key, txn.tables.references)
@@ -174,7 +171,7 @@ def refer(txn: "GroupTxn", body: int, uses: int = 1) -> None:
     txn.put(key, COUNTER.pack(COUNTER.unpack(stored)[0] + uses), txn.tables.references)
 
 
-def release(txn: "GroupTxn", body: int, now: int) -> None:
+def release(txn: GroupTxn, body: int, now: int) -> None:
     """One message less has this body; the last one leaves it to be swept after the grace period."""
     key = ID_KEY.pack(body)
     stored = txn.get(key, txn.tables.references)
@@ -196,7 +193,7 @@ class StoredBody:
     _inline: int
     size: int
 
-    def __init__(self, txn: "lmdb.Transaction[bytes]", tables: GroupTables, number: int) -> None:
+    def __init__(self, txn: LmdbTxn, tables: GroupTables, number: int) -> None:
         head = txn.get(CHUNK_KEY.pack(number, 0), None, tables.bodies)
         if head is None:
             raise BodyGoneError("The octets of this message have been removed.")
@@ -281,7 +278,7 @@ class StoredBody:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def read_metadata(txn: "lmdb.Transaction[bytes]", tables: GroupTables, number: int) -> bytes | None:
+def read_metadata(txn: LmdbTxn, tables: GroupTables, number: int) -> bytes | None:
     """A body's digest; None where it has none."""
     digest = txn.get(CHUNK_KEY.pack(number, 0), None, tables.metadata)
     if digest is None or len(digest) < VALUE_MAX:

@@ -5,24 +5,15 @@ A change raises the mailbox's MODSEQ by one and is one row of the log: its kind 
 """
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from imapvm._core import UidSet
+from imapvm.filepool.engine.transactions import LmdbCursor
 from imapvm.filepool.errors import CorruptDataError
-from imapvm.filepool.tables.schema import (
-    CHANGE_KEY,
-    ID_KEY,
-    INLINE_MAX,
-    JOURNAL_ROW,
-    MailboxRow,
-)
+from imapvm.filepool.tables.schema import CHANGE_KEY, ID_KEY, INLINE_MAX, JOURNAL_ROW, MailboxRow
+from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.changes import MailboxChanges
 from imapvm.model.ids import ModSeq
-
-if TYPE_CHECKING:
-    import lmdb
-
-    from imapvm.filepool.engine.transactions import GroupTxn
 
 JOURNAL_ROWS_KEPT: Final = 100_000
 """Rows of the ring; who has fallen behind further takes every mailbox as changed."""
@@ -48,7 +39,7 @@ class Change(IntEnum):
     RENAMED = 6
 
 
-def log_change(txn: "GroupTxn", row: MailboxRow, kind: Change, uids: UidSet) -> None:
+def log_change(txn: GroupTxn, row: MailboxRow, kind: Change, uids: UidSet) -> None:
     """Record what happened to some UIDs at the mailbox's highest MODSEQ, and record_change it."""
     stored = bytes(uids)
     table = txn.tables.changes
@@ -62,7 +53,7 @@ def log_change(txn: "GroupTxn", row: MailboxRow, kind: Change, uids: UidSet) -> 
     record_change(txn, row, kind)
 
 
-def record_change(txn: "GroupTxn", row: MailboxRow, kind: Change) -> None:
+def record_change(txn: GroupTxn, row: MailboxRow, kind: Change) -> None:
     """Put a row into the ring, so that every process hears of it."""
     sequence = txn.allocate(b"ring")
     txn.put_last(
@@ -75,7 +66,7 @@ def record_change(txn: "GroupTxn", row: MailboxRow, kind: Change) -> None:
 
 
 def read_changes(
-    cursor: "lmdb.Cursor[bytes]", mailbox: int, since: int, *, highest: int, complete: bool
+    cursor: LmdbCursor, mailbox: int, since: int, *, highest: int, complete: bool
 ) -> MailboxChanges:
     """Put the rows behind a MODSEQ together."""
     appended: list[tuple[int, int]] = []

@@ -3,7 +3,8 @@
 A segment's key has its first UID. Segments of one mailbox ascend and do not overlap.
 """
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from imapvm._core import (
     SEGMENT_RECORDS,
@@ -15,20 +16,15 @@ from imapvm._core import (
     segment_remove,
     segment_uids,
 )
+from imapvm.filepool.engine.transactions import LmdbCursor
 from imapvm.filepool.tables.schema import ID_KEY, INDEX_KEY
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    import lmdb
-
-    from imapvm.filepool.engine.transactions import GroupTxn
+from imapvm.filepool.tables.transactions import GroupTxn
 
 SPARSE: Final = SEGMENT_RECORDS // 4
 """A segment with no more records than this is joined to the one before it, if that has room."""
 
 
-def holding(cursor: "lmdb.Cursor[bytes]", mailbox: int, uids: UidSet) -> list[bytes]:
+def holding(cursor: LmdbCursor, mailbox: int, uids: UidSet) -> list[bytes]:
     """Keys of the segments that hold any of some UIDs, ascending.
 
     A segment may be among them that has a gap where the UID would be. Costs a seek for each run
@@ -57,7 +53,7 @@ def holding(cursor: "lmdb.Cursor[bytes]", mailbox: int, uids: UidSet) -> list[by
     return keys
 
 
-def _seek(cursor: "lmdb.Cursor[bytes]", prefix: bytes, key: bytes) -> bool:
+def _seek(cursor: LmdbCursor, prefix: bytes, key: bytes) -> bool:
     """Stand at the mailbox's last segment that begins at or before `key`, else at its first."""
     found = cursor.set_range(key)
     if found and cursor.key() == key:
@@ -66,7 +62,7 @@ def _seek(cursor: "lmdb.Cursor[bytes]", prefix: bytes, key: bytes) -> bool:
     return (stepped and cursor.key().startswith(prefix)) or cursor.set_range(key)
 
 
-def present(txn: "GroupTxn", mailbox: int, uids: UidSet) -> UidSet:
+def present(txn: GroupTxn, mailbox: int, uids: UidSet) -> UidSet:
     """Those of some UIDs that are there."""
     index = txn.tables.index
     with txn.cursor(index) as cursor:
@@ -79,7 +75,7 @@ def present(txn: "GroupTxn", mailbox: int, uids: UidSet) -> UidSet:
     return UidSet(runs) & uids
 
 
-def last_segment(txn: "GroupTxn", mailbox: int) -> tuple[bytes, bytes] | None:
+def last_segment(txn: GroupTxn, mailbox: int) -> tuple[bytes, bytes] | None:
     """Key and value of a mailbox's last segment."""
     with txn.cursor(txn.tables.index) as cursor:
         end = INDEX_KEY.pack(mailbox, 0xFFFFFFFF)
@@ -90,7 +86,7 @@ def last_segment(txn: "GroupTxn", mailbox: int) -> tuple[bytes, bytes] | None:
         return (key, segment) if key.startswith(ID_KEY.pack(mailbox)) else None
 
 
-def append(txn: "GroupTxn", mailbox: int, records: "Sequence[Record]") -> None:
+def append(txn: GroupTxn, mailbox: int, records: Sequence[Record]) -> None:
     """Put records behind the mailbox's last."""
     key, segment = last_segment(txn, mailbox) or (b"", b"")
     room = SEGMENT_RECORDS - segment_counts(segment)[0] if segment else 0
@@ -104,7 +100,7 @@ def append(txn: "GroupTxn", mailbox: int, records: "Sequence[Record]") -> None:
         room = 0
 
 
-def remove(txn: "GroupTxn", mailbox: int, uids: UidSet) -> "Iterator[list[Record]]":
+def remove(txn: GroupTxn, mailbox: int, uids: UidSet) -> Iterator[list[Record]]:
     """Take records out, segment by segment, and yield them."""
     index = txn.tables.index
     with txn.cursor(index) as cursor:
@@ -120,7 +116,7 @@ def remove(txn: "GroupTxn", mailbox: int, uids: UidSet) -> "Iterator[list[Record
             yield gone
 
 
-def _put_back(txn: "GroupTxn", mailbox: int, segment: bytes) -> None:
+def _put_back(txn: GroupTxn, mailbox: int, segment: bytes) -> None:
     """Store what is left of a segment: by itself, or joined to the one before it."""
     index = txn.tables.index
     first = segment_uids(segment).first

@@ -4,16 +4,15 @@ Keys are big-endian, so that LMDB's order of octets is the order of numbers; num
 little-endian, as on the machines this runs on.
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cache
 from struct import Struct, error
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import Final, Self
 
+from imapvm.filepool.engine import transactions as engine
+from imapvm.filepool.engine.transactions import Table
 from imapvm.filepool.errors import CorruptDataError
 from imapvm.model.ids import AccountId, MailboxId
-
-if TYPE_CHECKING:
-    import lmdb
 
 VALUE_MAX: Final = 4080
 """Octets of one value: one overflow page, so that the free list is never searched for runs.
@@ -28,48 +27,32 @@ INLINE_MAX: Final = 2000
 class GroupTables:
     """Handles of a storage group's tables, named as in the file, except where `name` differs."""
 
-    mailboxes: "lmdb._Database"
-    names: "lmdb._Database"
-    index: "lmdb._Database"
-    keywords: "lmdb._Database"
-    changes: "lmdb._Database"
-    bodies: "lmdb._Database"
-    metadata: "lmdb._Database" = field(metadata={"name": "digests"})
-    threads: "lmdb._Database"
-    references: "lmdb._Database"
-    sweep: "lmdb._Database"
-    deliveries: "lmdb._Database"
-    journal: "lmdb._Database" = field(metadata={"name": "ring"})
-    usage: "lmdb._Database"
-    counters: "lmdb._Database"
+    mailboxes: Table
+    names: Table
+    index: Table
+    keywords: Table
+    changes: Table
+    bodies: Table
+    metadata: Table = field(metadata={"name": "digests"})
+    threads: Table
+    references: Table
+    sweep: Table
+    deliveries: Table
+    journal: Table = field(metadata={"name": "ring"})
+    usage: Table
+    counters: Table
 
 
 @dataclass(frozen=True, slots=True)
 class AccountTables:
     """Handles of the tables in the environment of accounts."""
 
-    accounts: "lmdb._Database"
-    names: "lmdb._Database"
-    aliases: "lmdb._Database"
-    addresses: "lmdb._Database"
-    unfinished: "lmdb._Database"
-    counters: "lmdb._Database"
-
-
-Tables = TypeVar("Tables", GroupTables, AccountTables)
-
-
-def open_tables(env: "lmdb.Environment", kind: type[Tables], *, create: bool) -> Tables:
-    """Open every table of an environment in one transaction."""
-    with env.begin(write=True) as txn:
-        return kind(
-            *(env.open_db(name.encode(), txn=txn, create=create) for name in table_names(kind))
-        )
-
-
-def table_names(kind: "type[GroupTables | AccountTables]") -> list[str]:
-    """Return the names of an environment's tables in the file, in the order of the fields."""
-    return [table.metadata.get("name", table.name) for table in fields(kind)]
+    accounts: Table
+    names: Table
+    aliases: Table
+    addresses: Table
+    unfinished: Table
+    counters: Table
 
 
 # --- keys -------------------------------------------------------------------------------------
@@ -97,7 +80,7 @@ def name_key(account: int, name: str) -> bytes:
 
 # --- rows -------------------------------------------------------------------------------------
 
-COUNTER: Final = Struct("<Q")
+COUNTER: Final = engine.COUNTER
 """counters: the last number given out. references: uses of a body. deliveries: when."""
 NAME_ROW: Final = Struct("<QB")
 """names: mailbox id, or 0; 1 where subscribed."""

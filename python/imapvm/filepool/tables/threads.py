@@ -6,16 +6,13 @@ THREADID may not change.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from imapvm.filepool.tables.schema import COUNTER, PAIR_KEY
+from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, ThreadId
 
-if TYPE_CHECKING:
-    from imapvm.filepool.engine.transactions import GroupTxn
 
-
-def thread_of(txn: "GroupTxn", account: AccountId, hashes: Sequence[int]) -> ThreadId:
+def thread_of(txn: GroupTxn, account: AccountId, hashes: Sequence[int]) -> ThreadId:
     """The thread of a message that comes now; all its Message-IDs are recorded."""
     table = txn.tables.threads
     keys = [PAIR_KEY.pack(account, number) for number in hashes]

@@ -1,4 +1,4 @@
-"""The filepool's directory: what belongs there, and who may open it. Knows nothing of LMDB.
+"""The filepool's directory: what belongs there, and who may open it. Does not use LMDB.
 
 filepool/            mode 0700
 FORMAT           what this is, in text; written last when a filepool is made

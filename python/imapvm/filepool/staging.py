@@ -1,0 +1,128 @@
+"""Messages that arrive: scanned, packed and staged in their storage group."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import trio
+
+from imapvm._core import Packer
+from imapvm.filepool.errors import BodyGoneError, LimitError, StoreUnavailableError
+from imapvm.filepool.group import Group
+from imapvm.filepool.operations.append import DiscardStaged, NewMessage, StageBody
+from imapvm.filepool.tables.bodies import STAGED_SECONDS, NewBody, Staged, stored_size
+from imapvm.filepool.tables.schema import CHUNK_KEY, VALUE_MAX
+from imapvm.model.limits import MESSAGE_MAX, THREAD_REFERENCES_MAX
+
+SPILL_BYTES: Final = 128 * 1024
+"""Packed octets that a message keeps in memory, beside the frame that is being filled."""
+
+
+class BodyWriter:
+    """A message as it arrives: scanned and packed at once, and staged when it grows large.
+
+    Holds at most one frame and SPILL_BYTES, and what one `feed` brought. What is staged and never
+    used is swept after STAGED_SECONDS; `discard` gives it back earlier.
+    """
+
+    __slots__ = ("_body", "_group", "_next_chunk", "_packer", "_staged", "_taken")
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+        self._packer = Packer()
+        self._staged: Staged | None = None
+        self._taken: list[bytes] = []
+        """What `spill` has taken out of the packer, and not stored yet."""
+        self._next_chunk = 1
+        self._body: NewBody | None = None
+
+    @property
+    def size(self) -> int:
+        """Octets so far."""
+        return self._packer.size
+
+    def feed(self, data: bytes) -> bool:
+        """Take the message's next octets; return True where `spill` is to be called now.
+
+        Raises:
+            LimitError: the message is over MESSAGE_MAX; nothing of `data` was taken.
+        """
+        if self._packer.size + len(data) > MESSAGE_MAX:
+            raise LimitError(f"A message has at most {MESSAGE_MAX} octets.")
+        return self._packer.feed(data) >= SPILL_BYTES
+
+    async def spill(self) -> None:
+        """Store what is packed so far under a body id that nothing refers to yet.
+
+        Raises:
+            BodyGoneError: the message took too long, and its beginning was swept.
+            StoreUnavailableError: the disk is full or failed; may be called again.
+        """
+        self._taken += self._packer.take_values()
+        if not self._taken:
+            return
+        rows = tuple(enumerate(self._taken, self._next_chunk))
+        until = int(self._group.clock()) + STAGED_SECONDS
+        self._staged = await self._group.submit(
+            StageBody(self._group.number, rows, until, self._staged)
+        )
+        self._next_chunk += len(rows)
+        self._taken.clear()
+
+    def finish(self) -> NewBody:
+        """The message is complete. The same value may be put into several mailboxes."""
+        if self._body is None:
+            size = self._packer.size
+            next_chunk = self._next_chunk + len(self._taken)
+            rows, metadata, threads = self._packer.finish(next_chunk, THREAD_REFERENCES_MAX)
+            rows += enumerate(self._taken, self._next_chunk)
+            self._body = NewBody(size, tuple(rows), metadata, threads, self._staged)
+        return self._body
+
+    async def discard(self) -> None:
+        """Give staged octets back, unless a message has come to refer to them. Safe at any time."""
+        if self._staged is not None:
+            with trio.CancelScope(shield=True):
+                try:
+                    await self._group.submit(DiscardStaged(self._staged, int(self._group.clock())))
+                except StoreUnavailableError:
+                    return  # the sweep finds it after STAGED_SECONDS
+            self._staged = None
+
+
+ROWS: Final = 32
+"""Rows that are copied at a time: 128 KiB."""
+
+
+async def in_group(message: NewMessage, group: Group, groups: Sequence[Group]) -> NewMessage:
+    """Return the message ready to be stored in a group; copy what was staged in another one.
+
+    Args:
+        message: to be stored.
+        group: where.
+        groups: all storage groups, by number.
+
+    Raises:
+        BodyGoneError: what was staged has been swept.
+    """
+    staged = message.body.staged
+    if staged is None or staged.group == group.number:
+        return message
+    body = await _restage(message.body, staged, groups[staged.group], group)
+    return replace(message, body=body)
+
+
+async def _restage(body: NewBody, staged: Staged, source: Group, target: Group) -> NewBody:
+    until = int(target.clock()) + STAGED_SECONDS
+    end = 1 + -(-stored_size(body.rows[0][1]) // VALUE_MAX) - len(body.rows[1:])
+    copy: Staged | None = None
+    for first in range(1, end, ROWS):
+        rows = []
+        with source.env.begin() as txn:
+            for chunk in range(first, min(first + ROWS, end)):
+                value = txn.get(CHUNK_KEY.pack(staged.body, chunk), None, source.tables.bodies)
+                if value is None:
+                    raise BodyGoneError("The message took too long to arrive.")
+                rows.append((chunk, value))
+        copy = await target.submit(StageBody(target.number, tuple(rows), until, copy))
+    return replace(body, staged=copy)
