@@ -14,8 +14,8 @@ import trio
 
 from bench.peers.hashes import LIGHT
 from imapvm.auth.passwords import hash_password
-from imapvm.filepool.operations.append import NewMessage
 from imapvm.filepool.pool import Filepool, create_filepool, open_filepool
+from imapvm.filepool.store import NewMessage
 from imapvm_bench.corpus.mail import Recipe, make
 
 AT_ONCE: Final = 250
@@ -82,7 +82,7 @@ async def _grow(
 
 def _message(pool: Filepool, number: int) -> NewMessage:
     mail = make(RECIPE, "growing", number)
-    writer = pool.new_body()
+    writer = pool.new_body(group=0)
     if writer.feed(mail.octets):
         raise AssertionError("a small message is not staged")
     return NewMessage(writer.finish(), 0, (), int(mail.date.timestamp()), 0)

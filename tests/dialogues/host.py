@@ -15,9 +15,8 @@ from tests.dialogues.elsewhere import Elsewhere
 from imapvm._core import STORE_ADD, UidSet
 from imapvm.commands.services import Services
 from imapvm.filepool.accounts import Account
-from imapvm.filepool.operations.append import NewMessage
 from imapvm.filepool.pool import Filepool, create_filepool, open_filepool
-from imapvm.filepool.store import AccountStore
+from imapvm.filepool.store import AccountStore, NewMessage
 from imapvm.model.flags import SYSTEM_FLAG_NAMES
 from imapvm.server.imap.connection import serve_connection
 from imapvm.server.imap.connections import Connections
@@ -177,7 +176,7 @@ class Host:
             return
         messages = []
         for uid in range(row.uid_next, max(uids) + 1):
-            writer = self.services.pool.new_body()
+            writer = store.new_body()
             if writer.feed(message(uid)):
                 await writer.spill()
             messages.append(

@@ -116,7 +116,7 @@ async def test_recipients_in_several_groups_all_get_it(tmp_path, clock):
         assert [store.account.group for store in stores] == [0, 1, 2, 0, 1]
         data = noise(1_000_000)
         for number, new in enumerate(
-            (packed(octets(1)), (await write(pool.new_body(), data)).body), 1
+            (packed(octets(1)), (await write(pool.new_body(group=0), data)).body), 1
         ):
             results = await pool.deliver(
                 delivery(*((s.account, "INBOX") for s in stores), number=number, body=new)
@@ -136,7 +136,7 @@ async def test_a_message_staged_in_another_group_can_be_appended(tmp_path, clock
         store = pool.account(await pool.accounts.enroll("b", "x"))
         for size in (0, 1, 131_071, 4080 * 40, 700_001):
             data = noise(size)
-            writer = pool.new_body(0)
+            writer = pool.new_body(group=0)
             await store.append(look(store).id, [await write(writer, data)])
             await writer.discard()
             with store.reading() as reader:

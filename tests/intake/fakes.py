@@ -6,7 +6,7 @@ import trio
 
 from imapvm.filepool.accounts import Account
 from imapvm.filepool.errors import StoreUnavailableError
-from imapvm.filepool.operations.deliver import AlreadyDelivered, Delivered, DeliveryRefused
+from imapvm.filepool.pool import AlreadyDelivered, Delivered, DeliveryRefused
 
 
 class FakeAccounts:
@@ -69,7 +69,7 @@ class FakePool:
         self.batches = []
         self._batch = []
 
-    def new_body(self, group=0):
+    def new_body(self, *, group):
         self.bodies.append(FakeBody(self))
         return self.bodies[-1]
 

@@ -160,7 +160,7 @@ async def test_what_the_store_does_not_take_is_said_to_each_recipient(
         case "delivery":
             fake.on_deliver = fail
         case "staging":
-            fake.new_body = lambda: FailingBody(error)
+            fake.new_body = lambda *, group: FailingBody(error)
     async with connected(Deliverer(fake, settings)) as client:
         await client.stream.send_all(
             BEGUN + b"RCPT TO:<cyn>\r\nDATA\r\n" + b"x" * 100_000 + b"\r\n.\r\nNOOP\r\n"

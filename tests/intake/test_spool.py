@@ -578,10 +578,10 @@ async def test_a_file_that_changes_while_it_is_read_is_read_again(
     new_body = fake.new_body
     times = iter([5, 6])
 
-    def touch_and_begin(group=0):
+    def touch_and_begin(*, group):
         if time := next(times, None):
             os.utime(spool / "cur" / "x", ns=(time, time))
-        return new_body(group)
+        return new_body(group=group)
 
     fake.new_body = touch_and_begin
     submit(spool, "", ["bob"], message("x"), name="x")

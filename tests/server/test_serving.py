@@ -236,9 +236,9 @@ async def test_a_commit_of_another_process_is_announced_within_a_second_or_so(an
     reader = await any_server.idling()
     await in_another_process(
         any_server,
-        "from imapvm.filepool.operations.append import NewMessage",
+        "from imapvm.filepool.store import NewMessage",
         "store = pool.account(pool.accounts.find('ada'))",
-        "body = pool.new_body()",
+        "body = store.new_body()",
         f"body.feed({MESSAGE!r})",
         "with store.reading() as reader: inbox = reader.mailbox('INBOX').id",
         "await store.append(inbox, [NewMessage(body.finish(), 0, (), 0, 0)])",

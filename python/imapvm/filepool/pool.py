@@ -81,7 +81,7 @@ class Filepool:
         """The handle on everything of one account."""
         return AccountStore(account, self.groups)
 
-    def new_body(self, group: int = 0) -> BodyWriter:
+    def new_body(self, *, group: int) -> BodyWriter:
         """Return a writer for a message that is delivered; see also `AccountStore.new_body`.
 
         Args:

@@ -11,8 +11,7 @@ from imapvm.filepool.errors import (
     NoSuchAccountError,
     StoreUnavailableError,
 )
-from imapvm.filepool.pool import AlreadyDelivered, Delivered, Delivery, DeliveryResult
-from imapvm.filepool.pool import Filepool
+from imapvm.filepool.pool import AlreadyDelivered, Delivered, Delivery, DeliveryResult, Filepool
 from imapvm.intake.addresses import AddressBook, Destination
 from imapvm.intake.delivery_settings import DeliverySettings
 from imapvm.intake.envelope import Envelope
@@ -86,7 +85,8 @@ class IncomingMessage:
         self._targets = targets
         self._trace = trace
         self._now = deliverer.clock()
-        self._writer = deliverer.pool.new_body()
+        groups = (target.account.group for target in targets if target is not None)
+        self._writer = deliverer.pool.new_body(group=next(groups, 0))
         self.has_recipients: Final = any(target is not None for target in targets)
         """False where every recipient is unknown: nothing would be stored."""
         # With one recipient only: several share one stored body.
