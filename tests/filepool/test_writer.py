@@ -339,7 +339,7 @@ def test_a_process_killed_at_a_commit_leaves_all_of_it_or_nothing(tmp_path, wher
         import sys, trio
         from pathlib import Path
         from tests.filepool.direct import look, message
-        from imapvm.filepool.engine import writer
+        from tests.crash.killing import KillingEnvironment
         from imapvm.filepool.pool import create_filepool, open_filepool
 
         async def main():
@@ -348,7 +348,8 @@ def test_a_process_killed_at_a_commit_leaves_all_of_it_or_nothing(tmp_path, wher
                 store = pool.account(await pool.accounts.enroll("a", "x"))
                 await store.append(look(store).id, [message(1)])
                 print("acknowledged", flush=True)
-                writer.CRASH_AT = sys.argv[2]
+                group = pool.groups[0]
+                group._writer._env = KillingEnvironment(group.env, sys.argv[2])
                 await store.append(look(store).id, [message(2), message(3)])
                 print("not reached", flush=True)
 

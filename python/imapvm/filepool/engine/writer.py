@@ -9,24 +9,19 @@ the other thread each time (docs/decisions/0007).
 """
 
 import logging
-import os
-import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import lmdb
 import outcome
 import trio
 
 from imapvm._core import CorruptError
-from imapvm.filepool.engine.transactions import Operation, WriteTxn
+from imapvm.filepool.engine.transactions import LmdbTxn, Operation, WriteTxn
 from imapvm.filepool.errors import CorruptDataError, StoreUnavailableError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +34,6 @@ PROMPT_BEGIN_SECONDS: Final = 0.0005
 """A transaction that took longer to begin waited for one of another process."""
 CONTENDED_BEGINS: Final = 64
 """After such a wait, so many transactions begin before Trio's thread stands aside."""
-
-CRASH_AT: Final = os.environ.get("IMAPVM_CRASH_AT")
-"""For crash tests: `before-commit` or `after-commit`, where the process is to kill itself."""
 
 OPERATION_ERRORS: Final = (
     lmdb.BadValsizeError,
@@ -71,7 +63,7 @@ class Batch(Generic[Txn]):
 
     __slots__ = ("_applied", "is_open", "pending")
 
-    def __init__(self, pending: "list[PendingOperation[Txn]]") -> None:
+    def __init__(self, pending: list[PendingOperation[Txn]]) -> None:
         self.pending = pending
         self.is_open = True
         """Whoever comes before the transaction has begun comes in."""
@@ -113,7 +105,7 @@ class Writer(Generic[Txn]):
         self,
         name: str,
         env: lmdb.Environment,
-        wrap: "Callable[[lmdb.Transaction[bytes]], Txn]",
+        wrap: Callable[[LmdbTxn], Txn],
         *,
         on_begin: Callable[[], None],
         on_commit: Callable[[Txn, int], None],
@@ -188,8 +180,8 @@ class Writer(Generic[Txn]):
                 return
 
     def _commit(
-        self, batch: Batch[Txn], pending: "Sequence[PendingOperation[Txn]]"
-    ) -> "list[tuple[Txn, int]]":
+        self, batch: Batch[Txn], pending: Sequence[PendingOperation[Txn]]
+    ) -> list[tuple[Txn, int]]:
         """Give each one its result; return each transaction that was committed, and its id."""
         left = list(pending)
         while left:
@@ -215,7 +207,7 @@ class Writer(Generic[Txn]):
                 return [done]
         return []
 
-    def _refuse(self, pending: "Sequence[PendingOperation[Txn]]", error: Exception) -> None:
+    def _refuse(self, pending: Sequence[PendingOperation[Txn]], error: Exception) -> None:
         """The disk is full or failed."""
         reason = str(error).rstrip(".")
         if not self._degraded:
@@ -227,7 +219,7 @@ class Writer(Generic[Txn]):
             )
 
     def _commit_once(
-        self, batch: Batch[Txn], pending: "list[PendingOperation[Txn]]"
+        self, batch: Batch[Txn], pending: list[PendingOperation[Txn]]
     ) -> tuple[Txn, int]:
         raw = self._begin(batch)
         try:
@@ -238,15 +230,13 @@ class Writer(Generic[Txn]):
             txn.flush()
             number = raw.id()
             batch.applied()
-            crash_point("before-commit")
             raw.commit()
         except BaseException:
             raw.abort()
             raise
-        crash_point("after-commit")
         return txn, number
 
-    def _begin(self, batch: Batch[Txn]) -> "lmdb.Transaction[bytes]":
+    def _begin(self, batch: Batch[Txn]) -> LmdbTxn:
         """Begin a transaction; this waits while another process writes."""
         started = perf_counter()
         raw = self._env.begin(write=True)
@@ -259,7 +249,7 @@ class Writer(Generic[Txn]):
         self._on_begin()
         return raw
 
-    def _late(self, batch: Batch[Txn]) -> "list[PendingOperation[Txn]]":
+    def _late(self, batch: Batch[Txn]) -> list[PendingOperation[Txn]]:
         """Take whoever has come while the transaction of another process was waited for."""
         if not batch.is_open:
             return []
@@ -304,7 +294,7 @@ class Writer(Generic[Txn]):
             batch.yield_gil()
 
     def _resume(
-        self, pending: "Sequence[PendingOperation[Txn]]", done: "list[tuple[Txn, int]]"
+        self, pending: Sequence[PendingOperation[Txn]], done: list[tuple[Txn, int]]
     ) -> None:
         try:
             for txn, number in done:
@@ -314,9 +304,3 @@ class Writer(Generic[Txn]):
                 trio.lowlevel.reschedule(one.task, one.result)
             assert self._busy is not None
             self._next_batch(self._busy)
-
-
-def crash_point(name: str) -> None:
-    """Die here, if a crash test wants it."""
-    if name == CRASH_AT:
-        os.kill(os.getpid(), signal.SIGKILL)
