@@ -2,7 +2,7 @@
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::bounds::SECOND;
+use crate::limits::SECOND;
 
 /// Nanoseconds since some time before the machine was started. By vDSO: some 25 ns.
 #[must_use]

@@ -3,11 +3,10 @@
 //! `answer` and `session` know the protocols and do no I/O; `worker` moves octets; `load` and `idle`
 //! start workers and gather what they have found.
 
-pub mod answer;
-pub mod board;
-pub mod bounds;
 pub mod clock;
 pub mod errors;
+pub mod limits;
+mod line_reader;
 pub mod load;
 pub mod output;
 pub mod plan;
@@ -16,7 +15,8 @@ mod py;
 pub mod random;
 pub mod report;
 pub mod responder;
+pub mod response;
 pub mod session;
-pub mod tally;
+pub mod stats;
 pub mod transport;
 pub mod worker;

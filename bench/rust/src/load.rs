@@ -6,13 +6,13 @@ use std::thread::{Builder, JoinHandle};
 
 use serde_json::Value;
 
-use crate::board::Board;
 use crate::clock;
 use crate::plan::{Plan, PlanError, Purpose};
 use crate::report;
-use crate::tally::Tally;
+use crate::stats::SharedStats;
+use crate::stats::ThreadStats;
 use crate::transport::Encryption;
-use crate::worker::{Common, Harvest, News, Unfinished, Worker};
+use crate::worker::{ArrivalQueue, Unfinished, Worker, WorkerConfig, WorkerResult};
 
 /// Why a load did not start, or has no report.
 #[derive(Debug)]
@@ -33,15 +33,15 @@ pub struct Load {
     plan: Arc<Plan>,
     encryption: Option<Encryption>,
     purpose: Purpose,
-    news: Arc<Mutex<News>>,
+    queue: Arc<Mutex<ArrivalQueue>>,
     state: Mutex<State>,
-    board: Mutex<Option<Arc<Board>>>,
+    shared: Mutex<Option<Arc<SharedStats>>>,
 }
 
 #[derive(Debug)]
 enum State {
     New,
-    Running(Vec<JoinHandle<io::Result<Harvest>>>),
+    Running(Vec<JoinHandle<io::Result<WorkerResult>>>),
     Ended(Result<String, String>),
 }
 
@@ -56,9 +56,9 @@ impl Load {
             encryption: Encryption::of(&plan)?,
             plan: Arc::new(plan),
             purpose,
-            news: Arc::default(),
+            queue: Arc::default(),
             state: Mutex::new(State::New),
-            board: Mutex::new(None),
+            shared: Mutex::new(None),
         })
     }
 
@@ -71,17 +71,17 @@ impl Load {
         if !matches!(*state, State::New) {
             return Err(LoadError::Started);
         }
-        let board = Arc::new(Board::new(&self.plan, clock::now()));
-        let common = Common {
+        let shared = Arc::new(SharedStats::new(&self.plan, clock::now()));
+        let config = WorkerConfig {
             plan: Arc::clone(&self.plan),
             encryption: self.encryption.clone(),
-            board: Arc::clone(&board),
+            shared: Arc::clone(&shared),
             purpose: self.purpose,
-            news: Arc::clone(&self.news),
+            queue: Arc::clone(&self.queue),
         };
         let mut workers = Vec::new();
         for thread in 0..self.plan.threads {
-            workers.push(Worker::new(common.clone(), thread).map_err(LoadError::Os)?);
+            workers.push(Worker::new(config.clone(), thread).map_err(LoadError::Os)?);
         }
         let mut threads = Vec::new();
         for worker in workers {
@@ -89,12 +89,12 @@ impl Load {
             match builder.spawn(move || worker.run()) {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
-                    board.stop();
+                    shared.stop();
                     return Err(LoadError::Os(error));
                 }
             }
         }
-        *lock(&self.board) = Some(board);
+        *lock(&self.shared) = Some(shared);
         *state = State::Running(threads);
         Ok(())
     }
@@ -102,32 +102,32 @@ impl Load {
     /// How it stands.
     #[must_use]
     pub fn snapshot(&self) -> Value {
-        let board = lock(&self.board).clone();
-        board.map_or_else(report::waiting, |board| {
-            report::snapshot(&board, clock::now())
+        let shared = lock(&self.shared).clone();
+        shared.map_or_else(report::waiting, |shared| {
+            report::snapshot(&shared, clock::now())
         })
     }
 
     /// How connections that idle stand.
     #[must_use]
     pub fn idle_state(&self) -> Value {
-        let dropped = lock(&self.news).dropped;
-        let board = lock(&self.board).clone();
+        let dropped = lock(&self.queue).dropped;
+        let shared = lock(&self.shared).clone();
         let connections = self.plan.connections;
-        let board = board.unwrap_or_else(|| Arc::new(Board::new(&self.plan, 0)));
-        report::idle_state(&board, connections, dropped)
+        let shared = shared.unwrap_or_else(|| Arc::new(SharedStats::new(&self.plan, 0)));
+        report::idle_state(&shared, connections, dropped)
     }
 
     /// News since the last call.
     #[must_use]
     pub fn arrivals(&self) -> Vec<(u32, u64, u32)> {
-        std::mem::take(&mut lock(&self.news).arrivals)
+        std::mem::take(&mut lock(&self.queue).arrivals)
     }
 
     /// End early. Does not wait.
     pub fn stop(&self) {
-        if let Some(board) = &*lock(&self.board) {
-            board.stop();
+        if let Some(shared) = &*lock(&self.shared) {
+            shared.stop();
         }
     }
 
@@ -145,38 +145,38 @@ impl Load {
                 return report.map_err(LoadError::Defect);
             }
         };
-        let board = lock(&self.board).clone().ok_or(LoadError::NotStarted)?;
-        let report = self.join(threads, &board);
+        let shared = lock(&self.shared).clone().ok_or(LoadError::NotStarted)?;
+        let report = self.join(threads, &shared);
         *state = State::Ended(report.clone());
         report.map_err(LoadError::Defect)
     }
 
     fn join(
         &self,
-        threads: Vec<JoinHandle<io::Result<Harvest>>>,
-        board: &Arc<Board>,
+        threads: Vec<JoinHandle<io::Result<WorkerResult>>>,
+        shared: &Arc<SharedStats>,
     ) -> Result<String, String> {
-        let mut tally = Tally::new(&self.plan, Arc::clone(board), clock::now());
+        let mut stats = ThreadStats::new(&self.plan, Arc::clone(shared), clock::now());
         let mut unfinished = Unfinished::default();
         let mut defect = None;
         for thread in threads {
             match thread.join() {
-                Ok(Ok(harvest)) => {
-                    tally.merge(&harvest.tally);
-                    unfinished.in_flight += harvest.unfinished.in_flight;
-                    unfinished.oldest = unfinished.oldest.max(harvest.unfinished.oldest);
-                    unfinished.backlog += harvest.unfinished.backlog;
+                Ok(Ok(result)) => {
+                    stats.merge(&result.stats);
+                    unfinished.in_flight += result.unfinished.in_flight;
+                    unfinished.oldest = unfinished.oldest.max(result.unfinished.oldest);
+                    unfinished.backlog += result.unfinished.backlog;
                 }
                 Ok(Err(error)) => defect = Some(format!("epoll: {error}")),
                 Err(_) => defect = Some("a thread of the engine panicked".to_owned()),
             }
             if defect.is_some() {
-                board.stop(); // the others would wait for what that one was to do
+                shared.stop(); // the others would wait for what that one was to do
             }
         }
         match defect {
             Some(defect) => Err(defect),
-            None => Ok(report::report(&self.plan, board, &tally, &unfinished).to_string()),
+            None => Ok(report::report(&self.plan, shared, &stats, &unfinished).to_string()),
         }
     }
 }

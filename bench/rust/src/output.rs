@@ -4,29 +4,29 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use crate::bounds::{OUTPUT_KEPT, SLICES_AT_ONCE};
+use crate::limits::{OUTPUT_BYTES_KEPT, SLICES_AT_ONCE};
 
 /// Octets that wait to be written, in order.
 #[derive(Debug, Default)]
 pub struct Output {
-    octets: Vec<u8>,
-    /// Of `octets`, so many have been written.
+    bytes: Vec<u8>,
+    /// Of `bytes`, so many have been written.
     written: usize,
     messages: VecDeque<Message>,
 }
 
 #[derive(Debug)]
 struct Message {
-    /// It goes before `octets[before]`.
+    /// It goes before `bytes[before]`.
     before: usize,
-    octets: Arc<[u8]>,
+    bytes: Arc<[u8]>,
     written: usize,
 }
 
 impl Output {
     /// Append octets.
-    pub fn push(&mut self, octets: &[u8]) {
-        self.octets.extend_from_slice(octets);
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// Append a number in decimal.
@@ -45,11 +45,11 @@ impl Output {
     }
 
     /// Append a message without copying it.
-    pub fn push_message(&mut self, octets: &Arc<[u8]>) {
-        if !octets.is_empty() {
+    pub fn push_message(&mut self, bytes: &Arc<[u8]>) {
+        if !bytes.is_empty() {
             let message = Message {
-                before: self.octets.len(),
-                octets: Arc::clone(octets),
+                before: self.bytes.len(),
+                bytes: Arc::clone(bytes),
                 written: 0,
             };
             self.messages.push_back(message);
@@ -59,18 +59,16 @@ impl Output {
     /// True where all has been written.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.messages.is_empty() && self.written == self.octets.len()
+        self.messages.is_empty() && self.written == self.bytes.len()
     }
 
     /// What comes next, in one piece.
     #[must_use]
     pub fn first(&self) -> &[u8] {
         let piece = match self.messages.front() {
-            Some(message) if message.before == self.written => {
-                message.octets.get(message.written..)
-            }
-            Some(message) => self.octets.get(self.written..message.before),
-            None => self.octets.get(self.written..),
+            Some(message) if message.before == self.written => message.bytes.get(message.written..),
+            Some(message) => self.bytes.get(self.written..message.before),
+            None => self.bytes.get(self.written..),
         };
         piece.unwrap_or_default()
     }
@@ -95,30 +93,30 @@ impl Output {
             }
         };
         for message in &self.messages {
-            put(self.octets.get(at..message.before));
-            put(message.octets.get(message.written..));
+            put(self.bytes.get(at..message.before));
+            put(message.bytes.get(message.written..));
             at = message.before;
         }
-        put(self.octets.get(at..));
+        put(self.bytes.get(at..));
         count
     }
 
     /// So many octets have been written.
     pub fn advance(&mut self, mut count: usize) {
         while let Some(message) = self.messages.front_mut() {
-            let octets = count.min(message.before - self.written);
-            self.written += octets;
-            count -= octets;
-            let of_message = count.min(message.octets.len() - message.written);
+            let bytes = count.min(message.before - self.written);
+            self.written += bytes;
+            count -= bytes;
+            let of_message = count.min(message.bytes.len() - message.written);
             message.written += of_message;
             count -= of_message;
-            if message.written < message.octets.len() || message.before > self.written {
+            if message.written < message.bytes.len() || message.before > self.written {
                 return;
             }
             self.messages.pop_front();
         }
-        self.written = (self.written + count).min(self.octets.len());
-        if self.written == self.octets.len() {
+        self.written = (self.written + count).min(self.bytes.len());
+        if self.written == self.bytes.len() {
             self.clear();
         }
     }
@@ -127,9 +125,9 @@ impl Output {
     pub fn clear(&mut self) {
         self.messages.clear();
         self.written = 0;
-        self.octets.clear();
-        if self.octets.capacity() > OUTPUT_KEPT {
-            self.octets = Vec::new();
+        self.bytes.clear();
+        if self.bytes.capacity() > OUTPUT_BYTES_KEPT {
+            self.bytes = Vec::new();
         }
     }
 }
@@ -190,8 +188,8 @@ mod tests {
     #[test]
     fn a_large_buffer_is_given_back() {
         let mut output = Output::default();
-        output.push(&vec![b'x'; OUTPUT_KEPT * 4]);
-        output.advance(OUTPUT_KEPT * 4);
-        assert!(output.is_empty() && output.octets.capacity() <= OUTPUT_KEPT);
+        output.push(&vec![b'x'; OUTPUT_BYTES_KEPT * 4]);
+        output.advance(OUTPUT_BYTES_KEPT * 4);
+        assert!(output.is_empty() && output.bytes.capacity() <= OUTPUT_BYTES_KEPT);
     }
 }

@@ -2,38 +2,43 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::board::{Board, Counts};
-use crate::bounds::{SECOND, STEP_NS};
+use crate::limits::{INTERVAL_NS, SECOND};
 use crate::plan::Plan;
-use crate::tally::{Row, Tally, Totals};
+use crate::stats::{Counts, SharedStats};
+use crate::stats::{LabelStats, ThreadStats, Totals};
 use crate::worker::Unfinished;
 
 /// The report of a load that has ended.
 #[must_use]
-pub fn report(plan: &Plan, board: &Board, tally: &Tally, unfinished: &Unfinished) -> Value {
-    let counts = board.counts();
-    let timetable = board.timetable();
-    let ended = board.ended_at().unwrap_or(board.started);
+pub fn report(
+    plan: &Plan,
+    shared: &SharedStats,
+    stats: &ThreadStats,
+    unfinished: &Unfinished,
+) -> Value {
+    let counts = shared.counts();
+    let timetable = shared.timetable();
+    let ended = shared.ended_at().unwrap_or(shared.started);
     let measured = timetable.map_or(0, |timetable| {
         // A limit is reached with the last answer; the threads notice a little later.
-        let is_limit = board.why_ended() == "limit";
+        let is_limit = shared.why_ended() == "limit";
         let end = if is_limit {
-            tally.last_answer.max(timetable.measure)
+            stats.last_answer.max(timetable.measure)
         } else {
             ended
         };
         end.saturating_sub(timetable.measure)
     });
     let opened_at = timetable.map_or(ended, |timetable| timetable.go);
-    let setup: Map<String, Value> = named(plan.labels.all(), &tally.setup, true);
+    let setup: Map<String, Value> = named(plan.labels.all(), &stats.setup, true);
     json!({
         "seconds": seconds(measured),
-        "opened_seconds": seconds(opened_at.saturating_sub(board.started)),
+        "opened_seconds": seconds(opened_at.saturating_sub(shared.started)),
         "connections": plan.connections,
-        "opened": board.opened(),
+        "opened": shared.opened(),
         "totals": totals(&counts.totals),
-        "labels": named(plan.labels.all(), &tally.labels, true),
-        "entries": named(&plan.entries, &tally.entries, false),
+        "labels": named(plan.labels.all(), &stats.labels, true),
+        "entries": named(&plan.entries, &stats.entries, false),
         "setup": setup,
         "series": series(&counts),
         "errors": errors(&counts),
@@ -42,18 +47,18 @@ pub fn report(plan: &Plan, board: &Board, tally: &Tally, unfinished: &Unfinished
             "oldest_us": unfinished.oldest / 1_000,
             "backlog": unfinished.backlog,
         },
-        "ended": board.why_ended(),
+        "ended": shared.why_ended(),
     })
 }
 
 /// How a load stands at `now`.
 #[must_use]
-pub fn snapshot(board: &Board, now: u64) -> Value {
-    let counts = board.counts();
-    let timetable = board.timetable();
+pub fn snapshot(shared: &SharedStats, now: u64) -> Value {
+    let counts = shared.counts();
+    let timetable = shared.timetable();
     let (phase, since) = match timetable {
-        _ if board.is_done() => ("ended", board.ended_at().unwrap_or(now)),
-        None => ("opening", board.started),
+        _ if shared.is_done() => ("ended", shared.ended_at().unwrap_or(now)),
+        None => ("opening", shared.started),
         Some(timetable) if now < timetable.measure => ("warming up", timetable.go),
         Some(timetable) => ("measuring", timetable.measure),
     };
@@ -68,11 +73,11 @@ pub fn snapshot(board: &Board, now: u64) -> Value {
     json!({
         "phase": phase,
         "elapsed": seconds(elapsed),
-        "open": board.open.load(std::sync::atomic::Ordering::Relaxed),
+        "open": shared.open.load(std::sync::atomic::Ordering::Relaxed),
         "totals": totals(&counts.totals),
         "recent": {
             "commands_per_second": recent.commands_per_second,
-            "octets_in_per_second": recent.octets_in_per_second,
+            "bytes_in_per_second": recent.bytes_in_per_second,
             "p50_us": recent.p50_us,
             "p99_us": recent.p99_us,
         },
@@ -85,17 +90,17 @@ pub fn snapshot(board: &Board, now: u64) -> Value {
 pub fn waiting() -> Value {
     json!({
         "phase": "waiting", "elapsed": 0.0, "open": 0, "totals": totals(&Totals::default()),
-        "recent": {"commands_per_second": 0.0, "octets_in_per_second": 0.0, "p50_us": 0, "p99_us": 0},
+        "recent": {"commands_per_second": 0.0, "bytes_in_per_second": 0.0, "p50_us": 0, "p99_us": 0},
         "errors": {},
     })
 }
 
 /// How connections that idle stand.
 #[must_use]
-pub fn idle_state(board: &Board, connections: u32, dropped: u64) -> Value {
-    let idling = board.open.load(std::sync::atomic::Ordering::Relaxed);
-    let opening = board.opening();
-    let errors: Map<String, Value> = board
+pub fn idle_state(shared: &SharedStats, connections: u32, dropped: u64) -> Value {
+    let idling = shared.open.load(std::sync::atomic::Ordering::Relaxed);
+    let opening = shared.opening();
+    let errors: Map<String, Value> = shared
         .counts()
         .errors
         .seen()
@@ -119,20 +124,20 @@ fn totals(totals: &Totals) -> Value {
     json!({
         "commands": totals.commands,
         "entries": totals.entries,
-        "octets_in": totals.octets_in,
-        "octets_out": totals.octets_out,
+        "bytes_in": totals.bytes_in,
+        "bytes_out": totals.bytes_out,
         "errors": totals.errors,
     })
 }
 
-fn named(names: &[String], rows: &[Row], has_octets: bool) -> Map<String, Value> {
+fn named(names: &[String], rows: &[LabelStats], has_bytes: bool) -> Map<String, Value> {
     let counted = names.iter().zip(rows).filter(|(_, row)| !row.is_empty());
     counted
-        .map(|(name, one)| (name.clone(), row(one, has_octets)))
+        .map(|(name, one)| (name.clone(), row(one, has_bytes)))
         .collect()
 }
 
-fn row(row: &Row, has_octets: bool) -> Value {
+fn row(row: &LabelStats, has_bytes: bool) -> Value {
     let pairs: Vec<(u64, u64)> = row
         .histogram
         .iter()
@@ -144,25 +149,29 @@ fn row(row: &Row, has_octets: bool) -> Value {
         .collect();
     let count: u64 = pairs.iter().map(|(_, count)| count).sum();
     let mut json = json!({ "count": count, "errors": row.errors, "histogram": pairs });
-    if has_octets && let Some(fields) = json.as_object_mut() {
-        fields.insert("octets_in".to_owned(), json!(row.octets_in));
+    if has_bytes && let Some(fields) = json.as_object_mut() {
+        fields.insert("bytes_in".to_owned(), json!(row.bytes_in));
     }
     json
 }
 
 fn series(counts: &Counts) -> Value {
     let of = |get: fn(&Totals) -> u64| -> Vec<u64> {
-        counts.steps.iter().map(|step| get(&step.totals)).collect()
+        counts
+            .intervals
+            .iter()
+            .map(|interval| get(&interval.totals))
+            .collect()
     };
     let p99: Vec<u64> = counts
-        .steps
+        .intervals
         .iter()
-        .map(crate::board::StepSum::p99_us)
+        .map(crate::stats::IntervalSum::p99_us)
         .collect();
     json!({
-        "step_ms": STEP_NS / 1_000_000,
+        "step_ms": INTERVAL_NS / 1_000_000,
         "commands": of(|totals| totals.commands),
-        "octets_in": of(|totals| totals.octets_in),
+        "bytes_in": of(|totals| totals.bytes_in),
         "errors": of(|totals| totals.errors),
         "p99_us": p99,
     })

@@ -1,8 +1,8 @@
 //! Commands as they are sent: texts joined, the end of the line included, labels as numbers.
 
 use super::PlanError;
-use super::text::{AnswerText, CommandText, LiteralText, PartText, Protocol};
-use crate::bounds::MS;
+use super::json::{AnswerJson, CommandJson, LiteralJson, PartJson, Protocol};
+use crate::limits::MS;
 
 /// One piece of a command.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,16 +28,16 @@ pub enum Piece {
     /// Number of the connection.
     Connection,
     /// A message as a literal that the server takes unasked.
-    LiteralAtOnce,
+    NonSyncLiteral,
     /// A message as a literal that waits for `+`.
-    LiteralAsking,
+    SyncLiteral,
     /// A message, dot-stuffed, with the final dot.
     Data,
 }
 
 /// How a command is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answers {
+pub enum Completion {
     /// By a line with its tag.
     Tagged,
     /// By `+`, and after the hold and DONE by a line with its tag.
@@ -63,7 +63,7 @@ pub struct Command {
     /// What it is made of, without the tag; ends with CRLF.
     pub pieces: Box<[Piece]>,
     /// How it is answered.
-    pub answers: Answers,
+    pub completion: Completion,
     /// NO is no error.
     pub may_fail: bool,
 }
@@ -100,16 +100,16 @@ impl Names {
 }
 
 /// What the parts of a plan need of it.
-pub(super) struct Has {
+pub(super) struct PlanContents {
     pub protocol: Protocol,
     pub users: bool,
     pub messages: bool,
 }
 
 pub(super) fn command(
-    text: &CommandText,
+    text: &CommandJson,
     path: &str,
-    has: &Has,
+    contents: &PlanContents,
     labels: &mut Names,
 ) -> Result<Command, PlanError> {
     let wrong = |field: &str, why: &str| PlanError::at(&format!("{path}{field}"), why);
@@ -125,28 +125,28 @@ pub(super) fn command(
         if matches!(pieces.0.last(), Some(Piece::Data)) {
             return Err(wrong("nothing may follow the data"));
         }
-        pieces.part(part, has).map_err(wrong)?;
+        pieces.part(part, contents).map_err(wrong)?;
     }
     let has_data = matches!(pieces.0.last(), Some(Piece::Data));
     if !has_data {
         pieces.text(b"\r\n");
     }
-    let default = if has.protocol == Protocol::Imap {
-        AnswerText::Tagged
+    let default = if contents.protocol == Protocol::Imap {
+        AnswerJson::Tagged
     } else {
-        AnswerText::Lmtp
+        AnswerJson::Lmtp
     };
     let answer = text.answer.unwrap_or(default);
-    let answers = match (has.protocol, answer) {
-        (Protocol::Imap, AnswerText::Tagged) => Answers::Tagged,
-        (Protocol::Imap, AnswerText::Idle) => Answers::Idle {
+    let completion = match (contents.protocol, answer) {
+        (Protocol::Imap, AnswerJson::Tagged) => Completion::Tagged,
+        (Protocol::Imap, AnswerJson::Idle) => Completion::Idle {
             hold: milliseconds(text.hold_ms).ok_or_else(|| wrong(".hold_ms", BAD_TIME))?,
         },
-        (Protocol::Lmtp, AnswerText::Lmtp) => lmtp_answers(&pieces.0),
-        (Protocol::Imap, AnswerText::Lmtp) => return Err(wrong(".answer", "\"lmtp\" in imap")),
+        (Protocol::Lmtp, AnswerJson::Lmtp) => lmtp_answers(&pieces.0),
+        (Protocol::Imap, AnswerJson::Lmtp) => return Err(wrong(".answer", "\"lmtp\" in imap")),
         (Protocol::Lmtp, _) => return Err(wrong(".answer", "only \"lmtp\" in lmtp")),
     };
-    if has_data != (answers == Answers::Data) {
+    if has_data != (completion == Completion::Data) {
         return Err(wrong(
             ".parts",
             "DATA and a part {\"data\": true} need each other",
@@ -159,7 +159,7 @@ pub(super) fn command(
     Ok(Command {
         label,
         pieces,
-        answers,
+        completion,
         may_fail: text.may_fail,
     })
 }
@@ -184,53 +184,51 @@ pub(super) fn milliseconds(value: f64) -> Option<u64> {
 struct Pieces(Vec<Piece>);
 
 impl Pieces {
-    fn text(&mut self, octets: &[u8]) {
+    fn text(&mut self, bytes: &[u8]) {
         if let Some(Piece::Text(before)) = self.0.last_mut() {
-            *before = [before, octets].concat().into_boxed_slice();
+            *before = [before, bytes].concat().into_boxed_slice();
         } else {
-            self.0.push(Piece::Text(octets.into()));
+            self.0.push(Piece::Text(bytes.into()));
         }
     }
 
-    fn part(&mut self, part: &PartText, has: &Has) -> Result<(), &'static str> {
+    fn part(&mut self, part: &PartJson, contents: &PlanContents) -> Result<(), &'static str> {
         let user = |piece| {
-            if has.users {
+            if contents.users {
                 Ok(piece)
             } else {
                 Err("there are no users")
             }
         };
-        let message = |protocol, piece| match (has.protocol == protocol, has.messages) {
+        let message = |protocol, piece| match (contents.protocol == protocol, contents.messages) {
             (false, _) => Err("belongs to the other protocol"),
             (_, false) => Err("there are no messages"),
             (true, true) => Ok(piece),
         };
         let piece = match part {
-            PartText::Text(text) if text.bytes().any(|b| matches!(b, b'\r' | b'\n' | 0)) => {
+            PartJson::Text(text) if text.bytes().any(|b| matches!(b, b'\r' | b'\n' | 0)) => {
                 return Err("a text may not hold CR, LF or NUL");
             }
-            PartText::Text(text) => {
+            PartJson::Text(text) => {
                 self.text(text.as_bytes());
                 return Ok(());
             }
-            PartText::Random((first, last)) if first > last => return Err("first > last"),
-            PartText::Random((first, last)) => Piece::Random(*first, *last),
-            PartText::User(_) => user(Piece::User)?,
-            PartText::Password(_) => user(Piece::Password)?,
-            PartText::Plain(_) => user(Piece::Plain)?,
-            PartText::Exists(_) => Piece::Exists,
-            PartText::RandomMessage(_) => Piece::RandomMessage,
-            PartText::RandomRange(0) => return Err("a range of no messages"),
-            PartText::RandomRange(count) => Piece::RandomRange(*count),
-            PartText::Counter(_) => Piece::Counter,
-            PartText::Connection(_) => Piece::Connection,
-            PartText::Message(LiteralText::AtOnce) => {
-                message(Protocol::Imap, Piece::LiteralAtOnce)?
+            PartJson::Random((first, last)) if first > last => return Err("first > last"),
+            PartJson::Random((first, last)) => Piece::Random(*first, *last),
+            PartJson::User(_) => user(Piece::User)?,
+            PartJson::Password(_) => user(Piece::Password)?,
+            PartJson::Plain(_) => user(Piece::Plain)?,
+            PartJson::Exists(_) => Piece::Exists,
+            PartJson::RandomMessage(_) => Piece::RandomMessage,
+            PartJson::RandomRange(0) => return Err("a range of no messages"),
+            PartJson::RandomRange(count) => Piece::RandomRange(*count),
+            PartJson::Counter(_) => Piece::Counter,
+            PartJson::Connection(_) => Piece::Connection,
+            PartJson::Message(LiteralJson::NonSync) => {
+                message(Protocol::Imap, Piece::NonSyncLiteral)?
             }
-            PartText::Message(LiteralText::Asking) => {
-                message(Protocol::Imap, Piece::LiteralAsking)?
-            }
-            PartText::Data(_) => {
+            PartJson::Message(LiteralJson::Sync) => message(Protocol::Imap, Piece::SyncLiteral)?,
+            PartJson::Data(_) => {
                 let piece = message(Protocol::Lmtp, Piece::Data)?;
                 self.text(b"\r\n"); // ends the line that says DATA
                 piece
@@ -241,15 +239,15 @@ impl Pieces {
     }
 }
 
-fn lmtp_answers(pieces: &[Piece]) -> Answers {
+fn lmtp_answers(pieces: &[Piece]) -> Completion {
     let Some(Piece::Text(text)) = pieces.first() else {
-        return Answers::Reply;
+        return Completion::Reply;
     };
     let verb = text.get(..4).unwrap_or_default().to_ascii_uppercase();
     match verb.as_slice() {
-        b"MAIL" => Answers::Mail,
-        b"RCPT" => Answers::Rcpt,
-        b"DATA" => Answers::Data,
-        _ => Answers::Reply,
+        b"MAIL" => Completion::Mail,
+        b"RCPT" => Completion::Rcpt,
+        b"DATA" => Completion::Data,
+        _ => Completion::Reply,
     }
 }

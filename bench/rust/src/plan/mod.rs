@@ -1,7 +1,7 @@
 //! What a load is to do: read from JSON, checked, and turned into what is quick to carry out.
 
 mod command;
-mod text;
+mod json;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -11,12 +11,12 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-pub use command::{Answers, Command, Names, Piece};
-pub use text::{Arrivals, MessageOrder, Protocol, Tls};
+pub use command::{Command, Completion, Names, Piece};
+pub use json::{Arrivals, MessageOrder, Protocol, Tls};
 
-use crate::bounds::SECOND;
-use command::{BAD_TIME, Has, milliseconds};
-use text::{CommandText, EntryText, PlanText};
+use crate::limits::SECOND;
+use command::{BAD_TIME, PlanContents, milliseconds};
+use json::{CommandJson, EntryJson, PlanJson};
 
 /// What a plan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +131,7 @@ impl Plan {
     /// What `PlanError` says.
     pub fn from_json(json: &str, purpose: Purpose) -> Result<Self, PlanError> {
         let mut reader = serde_json::Deserializer::from_str(json);
-        let text: PlanText = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let text: PlanJson = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             let path = error.path().to_string();
             let why = error.into_inner().to_string();
             if path == "." {
@@ -170,22 +170,22 @@ impl Plan {
     }
 }
 
-fn checked(text: PlanText, purpose: Purpose) -> Result<Plan, PlanError> {
+fn checked(text: PlanJson, purpose: Purpose) -> Result<Plan, PlanError> {
     ranges(&text, purpose)?;
-    let has = Has {
+    let contents = PlanContents {
         protocol: text.protocol,
         users: !text.users.is_empty(),
         messages: !text.messages.is_empty(),
     };
     let mut labels = Names::default();
     let mut commands = Vec::new();
-    let mut add = |list: &[CommandText], path: &str| -> Result<Range<u32>, PlanError> {
+    let mut add = |list: &[CommandJson], path: &str| -> Result<Range<u32>, PlanError> {
         let first = place(&commands, path)?;
         for (at, one) in list.iter().enumerate() {
             commands.push(command::command(
                 one,
                 &format!("{path}[{at}]"),
-                &has,
+                &contents,
                 &mut labels,
             )?);
         }
@@ -208,12 +208,12 @@ fn checked(text: PlanText, purpose: Purpose) -> Result<Plan, PlanError> {
     }
     let too_many = || PlanError::at("mix", "too many labels");
     let connect_label = labels.number("CONNECT").ok_or_else(too_many)?;
-    let goodbye = if text.protocol == Protocol::Imap {
+    let logout = if text.protocol == Protocol::Imap {
         "LOGOUT"
     } else {
         "QUIT"
     };
-    let logout_label = labels.number(goodbye).ok_or_else(too_many)?;
+    let logout_label = labels.number(logout).ok_or_else(too_many)?;
     let (messages, data) = messages(&text)?;
     let sources = sources(&text.sources)?;
     let address = address(&text.host, text.port)?;
@@ -254,7 +254,7 @@ fn checked(text: PlanText, purpose: Purpose) -> Result<Plan, PlanError> {
     })
 }
 
-fn ranges(text: &PlanText, purpose: Purpose) -> Result<(), PlanError> {
+fn ranges(text: &PlanJson, purpose: Purpose) -> Result<(), PlanError> {
     let check = |good: bool, field: &str, why: &str| {
         if good {
             Ok(())
@@ -340,7 +340,7 @@ fn ranges(text: &PlanText, purpose: Purpose) -> Result<(), PlanError> {
     }
 }
 
-fn entry_times(entry: &EntryText, path: &str) -> Result<(u64, u64), PlanError> {
+fn entry_times(entry: &EntryJson, path: &str) -> Result<(u64, u64), PlanError> {
     if entry.commands.is_empty() {
         return Err(PlanError::at(&format!("{path}.commands"), "is empty"));
     }
@@ -376,15 +376,15 @@ fn seconds(value: f64) -> Option<u64> {
         .then_some((value * SECOND as f64) as u64)
 }
 
-type Texts = Vec<Arc<[u8]>>;
+type MessageList = Vec<Arc<[u8]>>;
 
-fn messages(text: &PlanText) -> Result<(Texts, Texts), PlanError> {
-    let mut plain: Texts = Vec::with_capacity(text.messages.len());
+fn messages(text: &PlanJson) -> Result<(MessageList, MessageList), PlanError> {
+    let mut plain: MessageList = Vec::with_capacity(text.messages.len());
     for (at, encoded) in text.messages.iter().enumerate() {
-        let octets = STANDARD
+        let bytes = STANDARD
             .decode(encoded)
             .map_err(|error| PlanError::at(&format!("messages[{at}]"), &error.to_string()))?;
-        plain.push(octets.into());
+        plain.push(bytes.into());
     }
     if text.protocol == Protocol::Imap {
         return Ok((plain, Vec::new()));
@@ -400,7 +400,7 @@ fn messages(text: &PlanText) -> Result<(Texts, Texts), PlanError> {
 /// and the final dot.
 fn dot_stuffed(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len() + 8);
-    for line in message.split_inclusive(|&octet| octet == b'\n') {
+    for line in message.split_inclusive(|&byte| byte == b'\n') {
         if line.first() == Some(&b'.') {
             out.push(b'.');
         }
@@ -443,7 +443,7 @@ fn sources(texts: &[String]) -> Result<Vec<IpAddr>, PlanError> {
 }
 
 fn address(host: &str, port: u16) -> Result<SocketAddr, PlanError> {
-    let nothing = || std::io::Error::other(format!("{host} has no address"));
+    let nothing = || std::io::Error::other(format!("{host} contents no address"));
     let mut found = (host, port)
         .to_socket_addrs()
         .map_err(PlanError::NoAddress)?;

@@ -40,7 +40,7 @@ fn a_plan_is_read_with_its_defaults() {
     assert_eq!(plan.user(0).unwrap().plain, "AGFubmEAc2VjcmV0");
     assert_eq!(plan.labels.all(), ["LOGIN", "NOOP", "CONNECT", "LOGOUT"]);
     let login = &plan.command(plan.login.start).unwrap().pieces;
-    let text = |octets: &[u8]| Piece::Text(octets.into());
+    let text = |bytes: &[u8]| Piece::Text(bytes.into());
     assert_eq!(
         **login,
         [
@@ -170,11 +170,16 @@ fn lmtp_commands_are_known_by_their_verb() {
     let kinds: Vec<_> = read
         .commands
         .iter()
-        .map(|command| command.answers)
+        .map(|command| command.completion)
         .collect();
     assert_eq!(
         kinds,
-        [Answers::Reply, Answers::Mail, Answers::Rcpt, Answers::Data]
+        [
+            Completion::Reply,
+            Completion::Mail,
+            Completion::Rcpt,
+            Completion::Data
+        ]
     );
     assert_eq!(
         *read.commands[3].pieces,

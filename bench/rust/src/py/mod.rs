@@ -4,8 +4,8 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use crate::bounds::RESPONDER_LITERAL;
 use crate::errors::ErrorKind;
+use crate::limits::RESPONDER_LITERAL;
 use crate::load::{self, LoadError};
 use crate::plan::{PlanError, Purpose};
 use crate::responder;

@@ -1,6 +1,6 @@
 //! The trivial compiled server that the engine is measured against.
 
-mod talk;
+mod dialogue;
 
 use std::io::{self, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
@@ -13,9 +13,9 @@ use std::thread::{Builder, JoinHandle};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::time::Timespec;
 
-use crate::bounds::{EVENTS_AT_ONCE, READ_OCTETS, SLICES_AT_ONCE, TICK_NS};
+use crate::limits::{EVENTS_AT_ONCE, READ_BYTES, SLICES_AT_ONCE, TICK_NS};
 use crate::output::Output;
-use talk::{Next, Talk};
+use dialogue::{Dialogue, Next};
 
 const LISTENER: u64 = u64::MAX;
 
@@ -45,7 +45,7 @@ impl Responder {
             clients: Vec::new(),
             unused: Vec::new(),
             literal: vec![b'x'; literal].into(),
-            buffer: vec![0; READ_OCTETS],
+            buffer: vec![0; READ_BYTES],
         };
         let flag = Arc::clone(&stop);
         let thread = Builder::new()
@@ -87,9 +87,9 @@ impl Drop for Responder {
 #[derive(Debug)]
 struct Client {
     socket: TcpStream,
-    talk: Talk,
+    dialogue: Dialogue,
     out: Output,
-    leaves: bool,
+    is_closing: bool,
 }
 
 struct Server {
@@ -151,9 +151,9 @@ impl Server {
             out.push(b"* OK responder\r\n");
             let client = Some(Client {
                 socket,
-                talk: Talk::default(),
+                dialogue: Dialogue::default(),
                 out,
-                leaves: false,
+                is_closing: false,
             });
             match self.clients.get_mut(place) {
                 Some(free) => *free = client,
@@ -179,7 +179,7 @@ impl Server {
 fn serve(client: &mut Client, buffer: &mut [u8], literal: &Arc<[u8]>, has_ended: bool) -> bool {
     loop {
         match write(&client.socket, &mut client.out) {
-            Ok(true) if client.leaves => return false,
+            Ok(true) if client.is_closing => return false,
             Ok(true) => {}
             // Edge-triggered: epoll says when there is room again, and then it is read on.
             Ok(false) => return !has_ended,
@@ -188,9 +188,12 @@ fn serve(client: &mut Client, buffer: &mut [u8], literal: &Arc<[u8]>, has_ended:
         match (&client.socket).read(buffer) {
             Ok(0) => return false,
             Ok(count) => {
-                let heard = buffer.get(..count).unwrap_or_default();
-                client.leaves = client.talk.hear(heard, literal, &mut client.out) == Next::Leave;
-                if count < buffer.len() && !has_ended && !client.leaves {
+                let received_at = buffer.get(..count).unwrap_or_default();
+                client.is_closing = client
+                    .dialogue
+                    .receive(received_at, literal, &mut client.out)
+                    == Next::Close;
+                if count < buffer.len() && !has_ended && !client.is_closing {
                     return write(&client.socket, &mut client.out).is_ok();
                 }
             }

@@ -1,52 +1,52 @@
 //! Entries of the mix: when one begins, which command is next, and when it has ended.
 
-use super::opening::opening_place;
-use super::{Answers, Awaits, Flight, Progress, Session, Stage, Turn};
+use super::opening::opening_section;
+use super::{Awaits, Completion, Context, Progress, SentCommand, Session, Stage};
 use crate::plan::Protocol;
-use crate::tally::{Place, UNCOUNTED};
+use crate::stats::{ReportSection, UNCOUNTED};
 
 impl Session {
     /// Say as much as the pipeline takes.
-    pub(super) fn pump(&mut self, turn: &mut Turn<'_>) {
-        while !turn.desk.is_draining && self.has_room(turn) {
+    pub(super) fn send_commands(&mut self, ctx: &mut Context<'_>) {
+        while !ctx.state.is_draining && self.has_room(ctx) {
             if self.needs_reset {
-                if self.flights.is_empty() {
+                if self.sent_commands.is_empty() {
                     self.needs_reset = false;
-                    self.say_own(b"RSET", UNCOUNTED, Answers::Reply, turn);
+                    self.send_internal(b"RSET", UNCOUNTED, Completion::Reply, ctx);
                 }
                 return;
             }
-            if self.say_next(turn) {
+            if self.send_next(ctx) {
                 continue;
             }
-            if turn.plan.reconnect && !self.entries.is_empty() {
-                if self.stage == Stage::Running && self.flights.is_empty() {
-                    self.leave(turn);
+            if ctx.plan.reconnect && !self.entries.is_empty() {
+                if self.stage == Stage::Running && self.sent_commands.is_empty() {
+                    self.log_out(ctx);
                 }
                 return;
             }
-            let Some((entry, began, is_due)) = self.next_entry(turn) else {
+            let Some((entry, began, is_due)) = self.next_entry(ctx) else {
                 return;
             };
-            self.begin(entry, began, is_due, turn);
+            self.begin(entry, began, is_due, ctx);
         }
     }
 
-    fn has_room(&self, turn: &Turn<'_>) -> bool {
+    fn has_room(&self, ctx: &Context<'_>) -> bool {
         match self.stage {
-            Stage::Running => match self.flights.back() {
+            Stage::Running => match self.sent_commands.back() {
                 Some(last) => {
-                    last.awaits == Awaits::Answer && self.flights.len() < turn.plan.pipeline
+                    last.awaits == Awaits::Response && self.sent_commands.len() < ctx.plan.pipeline
                 }
                 None => true,
             },
-            Stage::Down => turn.plan.reconnect && self.entries.is_empty(),
+            Stage::Down => ctx.plan.reconnect && self.entries.is_empty(),
             _ => false,
         }
     }
 
     /// Send the next command of the newest entry, if it has one.
-    fn say_next(&mut self, turn: &mut Turn<'_>) -> bool {
+    fn send_next(&mut self, ctx: &mut Context<'_>) -> bool {
         let number = self
             .entry_number
             .wrapping_add(u32::try_from(self.entries.len()).unwrap_or(0));
@@ -65,42 +65,42 @@ impl Session {
         } else {
             0
         };
-        self.say_planned(place, Place::Measured, Some(number), began, turn);
+        self.send_planned(place, ReportSection::Measured, Some(number), began, ctx);
         true
     }
 
     /// Which entry is to begin now, if one is: its number, from when it counts, and whether its
     /// first command does so, too.
-    fn next_entry(&mut self, turn: &mut Turn<'_>) -> Option<(u16, u64, bool)> {
+    fn next_entry(&mut self, ctx: &mut Context<'_>) -> Option<(u16, u64, bool)> {
         if self.wake_at > 0 {
             return None; // it thinks, or waits to connect again
         }
-        if let Some(entry) = self.thinks.take() {
-            turn.desk.entries_active = turn.desk.entries_active.saturating_sub(1);
-            return turn
-                .desk
-                .supply
-                .is_going
-                .then_some((entry, turn.now, false));
+        if let Some(entry) = self.paused_entry.take() {
+            ctx.state.entries_active = ctx.state.entries_active.saturating_sub(1);
+            return ctx
+                .state
+                .scheduler
+                .is_running
+                .then_some((entry, ctx.now, false));
         }
-        if !turn.desk.supply.is_going || !turn.desk.supply.allows(self.entries_begun) {
+        if !ctx.state.scheduler.is_running || !ctx.state.scheduler.allows(self.entries_begun) {
             return None;
         }
-        if turn.desk.supply.is_open_loop() {
-            let Some(due) = turn.desk.supply.backlog.pop_front() else {
+        if ctx.state.scheduler.is_open_loop() {
+            let Some(due) = ctx.state.scheduler.backlog.pop_front() else {
                 if !self.is_free {
                     self.is_free = true;
-                    turn.desk.supply.free.push_back(self.number());
+                    ctx.state.scheduler.free.push_back(self.number());
                 }
                 return None;
             };
-            return Some((self.pick(turn), due, true));
+            return Some((self.pick(ctx), due, true));
         }
-        if !turn.desk.supply.ticket(&turn.desk.board) {
+        if !ctx.state.scheduler.try_begin(&ctx.state.shared) {
             return None;
         }
-        let entry = self.pick(turn);
-        let (first, last) = turn
+        let entry = self.pick(ctx);
+        let (first, last) = ctx
             .plan
             .mix
             .get(usize::from(entry))
@@ -111,46 +111,46 @@ impl Session {
             0
         };
         let pause = if last > 0 {
-            self.speaker.random.between(first, last)
+            self.writer.random.between(first, last)
         } else {
             0
         };
         if pause == 0 {
-            return Some((entry, turn.now, false));
+            return Some((entry, ctx.now, false));
         }
-        self.thinks = Some(entry);
-        turn.desk.entries_active += 1; // whoever waits for all to end waits for this one, too
-        self.set_wake(turn.now + pause, turn);
+        self.paused_entry = Some(entry);
+        ctx.state.entries_active += 1; // whoever waits for all to end waits for this one, too
+        self.set_wake(ctx.now + pause, ctx);
         None
     }
 
-    fn pick(&mut self, turn: &Turn<'_>) -> u16 {
-        if turn.plan.mix.len() > 1 {
-            turn.plan.pick(self.speaker.random.unit())
+    fn pick(&mut self, ctx: &Context<'_>) -> u16 {
+        if ctx.plan.mix.len() > 1 {
+            ctx.plan.pick(self.writer.random.unit())
         } else {
             0
         }
     }
 
     /// Open loop: begin the entry that was due at `due`; false where it cannot after all.
-    pub fn begin_due(&mut self, due: u64, turn: &mut Turn<'_>) -> bool {
+    pub fn begin_due(&mut self, due: u64, ctx: &mut Context<'_>) -> bool {
         self.is_free = false;
-        let is_idle = self.wake_at == 0 && !self.needs_reset && self.has_room(turn);
-        let has_said_all = self
+        let is_idle = self.wake_at == 0 && !self.needs_reset && self.has_room(ctx);
+        let has_sent_all = self
             .entries
             .back()
             .is_none_or(|last| last.has_failed || last.next >= last.end);
-        if turn.desk.is_draining || !is_idle || !has_said_all {
+        if ctx.state.is_draining || !is_idle || !has_sent_all {
             return false;
         }
-        let entry = self.pick(turn);
-        self.begin(entry, due, true, turn);
-        self.pump(turn);
+        let entry = self.pick(ctx);
+        self.begin(entry, due, true, ctx);
+        self.send_commands(ctx);
         true
     }
 
-    fn begin(&mut self, entry: u16, began: u64, is_due: bool, turn: &mut Turn<'_>) {
-        let commands = turn
+    fn begin(&mut self, entry: u16, began: u64, is_due: bool, ctx: &mut Context<'_>) {
+        let commands = ctx
             .plan
             .mix
             .get(usize::from(entry))
@@ -162,111 +162,113 @@ impl Session {
             end: commands.end,
             in_flight: 0,
             has_failed: false,
-            is_due: is_due && !turn.plan.reconnect,
+            is_due: is_due && !ctx.plan.reconnect,
         });
-        turn.desk.entries_active += 1;
-        if turn.desk.supply.is_limited {
+        ctx.state.entries_active += 1;
+        if ctx.state.scheduler.is_limited {
             self.entries_begun += 1;
-            turn.desk.supply.count_finished(self.entries_begun);
+            ctx.state.scheduler.count_finished(self.entries_begun);
         }
-        if turn.plan.reconnect {
-            self.connect(turn);
+        if ctx.plan.reconnect {
+            self.connect(ctx);
             self.connect_began = began;
         }
     }
 
     /// Say a command of the plan.
-    pub(super) fn say_planned(
+    pub(super) fn send_planned(
         &mut self,
         place: u32,
-        row: Place,
+        row: ReportSection,
         entry: Option<u32>,
         began: u64,
-        turn: &mut Turn<'_>,
+        ctx: &mut Context<'_>,
     ) {
-        let plan = turn.plan;
+        let plan = ctx.plan;
         let Some(command) = plan.command(place) else {
             return;
         };
-        let tag = self.tag(turn);
-        let awaits = match self.speaker.say(plan, &command.pieces, 0, turn.out) {
-            Some(next) => Awaits::GoAhead { next },
-            None if matches!(command.answers, Answers::Idle { .. }) => Awaits::IdleBegin,
-            None => Awaits::Answer,
+        let tag = self.tag(ctx);
+        let awaits = match self.writer.write(plan, &command.pieces, 0, ctx.out) {
+            Some(next) => Awaits::Continuation { next },
+            None if matches!(command.completion, Completion::Idle { .. }) => Awaits::IdleBegin,
+            None => Awaits::Response,
         };
-        self.flights.push_back(Flight {
+        self.sent_commands.push_back(SentCommand {
             tag,
             command: place,
             label: command.label,
             place: row,
             awaits,
-            answers: command.answers,
+            completion: command.completion,
             may_fail: command.may_fail,
             entry,
             began,
-            told: 0,
+            sent_at: 0,
             held: 0,
         });
         self.unwritten += 1;
     }
 
     /// With `reconnect`: all has been said.
-    fn leave(&mut self, turn: &mut Turn<'_>) {
-        self.stage = Stage::Leaving;
-        let label = turn.plan.logout_label;
-        match turn.plan.protocol {
-            Protocol::Imap => self.say_own(b"LOGOUT", label, Answers::Tagged, turn),
-            Protocol::Lmtp => self.say_own(b"QUIT", label, Answers::Reply, turn),
+    fn log_out(&mut self, ctx: &mut Context<'_>) {
+        self.stage = Stage::LoggingOut;
+        let label = ctx.plan.logout_label;
+        match ctx.plan.protocol {
+            Protocol::Imap => self.send_internal(b"LOGOUT", label, Completion::Tagged, ctx),
+            Protocol::Lmtp => self.send_internal(b"QUIT", label, Completion::Reply, ctx),
         }
     }
 
     /// A command was answered, well or not: count it, and let its entry go on.
-    pub(super) fn landed(&mut self, flight: &Flight, is_good: bool, turn: &mut Turn<'_>) {
-        let octets = std::mem::take(&mut self.octets);
-        let tally = &mut turn.desk.tally;
+    pub(super) fn command_finished(
+        &mut self,
+        sent: &SentCommand,
+        is_good: bool,
+        ctx: &mut Context<'_>,
+    ) {
+        let bytes = std::mem::take(&mut self.bytes);
+        let stats = &mut ctx.state.stats;
         if is_good {
-            let latency = turn
-                .now
-                .saturating_sub(flight.began)
-                .saturating_sub(flight.held);
-            tally.answered(flight.place, flight.label, latency, octets, turn.now);
+            let latency = ctx.now.saturating_sub(sent.began).saturating_sub(sent.held);
+            stats.answered(sent.place, sent.label, latency, bytes, ctx.now);
         } else {
-            tally.failed(flight.place, flight.label);
+            stats.failed(sent.place, sent.label);
         }
-        let place = flight
+        let place = sent
             .entry
             .map(|number| number.wrapping_sub(self.entry_number) as usize);
         if let Some(progress) = place.and_then(|place| self.entries.get_mut(place)) {
             progress.in_flight = progress.in_flight.saturating_sub(1);
             progress.has_failed |= !is_good;
-            if !is_good && turn.plan.protocol == Protocol::Lmtp {
+            if !is_good && ctx.plan.protocol == Protocol::Lmtp {
                 self.needs_reset = true;
             }
         }
-        if !turn.plan.reconnect {
-            self.end_entries(turn);
+        if !ctx.plan.reconnect {
+            self.end_entries(ctx);
         }
     }
 
     /// Count the entries that are complete.
-    pub(super) fn end_entries(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn end_entries(&mut self, ctx: &mut Context<'_>) {
         while let Some(first) = self.entries.front() {
-            let has_said_all = first.next >= first.end || first.has_failed;
-            if first.in_flight > 0 || !has_said_all {
+            let has_sent_all = first.next >= first.end || first.has_failed;
+            if first.in_flight > 0 || !has_sent_all {
                 return;
             }
-            let latency = turn.now.saturating_sub(first.began);
-            turn.desk
-                .tally
+            let latency = ctx.now.saturating_sub(first.began);
+            ctx.state
+                .stats
                 .entry(first.entry, (!first.has_failed).then_some(latency));
-            turn.desk.entries_active = turn.desk.entries_active.saturating_sub(1);
+            ctx.state.entries_active = ctx.state.entries_active.saturating_sub(1);
             self.entries.pop_front();
             self.entry_number = self.entry_number.wrapping_add(1);
         }
     }
 
     /// The log-in of an entry was refused with `reconnect`: the row it belongs to.
-    pub(super) fn opening_failed(&self, turn: &Turn<'_>) -> bool {
-        matches!(self.stage, Stage::Login(_)) && opening_place(turn.plan) == Place::Setup
+    pub(super) fn opening_failed(&self, ctx: &Context<'_>) -> bool {
+        matches!(self.stage, Stage::Login(_)) && opening_section(ctx.plan) == ReportSection::Setup
     }
 }

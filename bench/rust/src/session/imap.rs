@@ -1,54 +1,67 @@
 //! What an IMAP server says, and what follows from it.
 
-use super::{Answers, Awaits, Break, NO_COMMAND, Session, Stage, Turn, Wish};
-use crate::answer::{Answer, Status, classify};
+use super::{Action, Awaits, Completion, ConnectionError, Context, NO_COMMAND, Session, Stage};
 use crate::errors::ErrorKind;
 use crate::plan::Purpose;
+use crate::response::{Response, Status, classify};
 
 impl Session {
-    pub(super) fn imap_line(&mut self, line: &[u8], turn: &mut Turn<'_>) -> Result<(), Break> {
+    pub(super) fn imap_line(
+        &mut self,
+        line: &[u8],
+        ctx: &mut Context<'_>,
+    ) -> Result<(), ConnectionError> {
         let answer = classify(line);
         if self.stage == Stage::Greeting {
-            return self.greeting(&answer, line, turn);
+            return self.greeting(&answer, line, ctx);
         }
         match answer {
-            Answer::Tagged(tag, status, text) => self.tagged(tag, status, text, turn),
-            Answer::Continue => self.go_ahead(turn),
-            Answer::Exists(count) => {
-                self.speaker.exists = count;
-                if turn.desk.purpose == Purpose::Idle && self.is_open {
-                    turn.desk.arrivals.push((self.number(), turn.now, count));
+            Response::Tagged(tag, status, text) => self.tagged(tag, status, text, ctx),
+            Response::Continue => self.continuation(ctx),
+            Response::Exists(count) => {
+                self.writer.exists = count;
+                if ctx.state.purpose == Purpose::Idle && self.is_open {
+                    ctx.state.arrivals.push((self.number(), ctx.now, count));
                 }
                 Ok(())
             }
-            Answer::Data | Answer::Untagged(Status::Ok | Status::No | Status::PreAuth, _) => Ok(()),
-            Answer::Untagged(Status::Bad, text) => {
-                let doing = self.doing(turn.plan);
-                turn.desk
-                    .tally
-                    .error(ErrorKind::Bad, 1, || format!("{doing} → * {}", said(text)));
+            Response::Data | Response::Untagged(Status::Ok | Status::No | Status::PreAuth, _) => {
                 Ok(())
             }
-            Answer::Untagged(Status::Bye, text) => match self.stage {
-                Stage::Leaving => Ok(()),
-                _ => Err(Break::new(ErrorKind::Bye, format!("* {}", said(text)))),
+            Response::Untagged(Status::Bad, text) => {
+                let current_command = self.current_command(ctx.plan);
+                ctx.state.stats.error(ErrorKind::Bad, 1, || {
+                    format!("{current_command} → * {}", said(text))
+                });
+                Ok(())
+            }
+            Response::Untagged(Status::Bye, text) => match self.stage {
+                Stage::LoggingOut => Ok(()),
+                _ => Err(ConnectionError::new(
+                    ErrorKind::Bye,
+                    format!("* {}", said(text)),
+                )),
             },
-            Answer::Garbage(line) => Err(Break::new(ErrorKind::Garbage, said(line))),
+            Response::Garbage(line) => Err(ConnectionError::new(ErrorKind::Garbage, said(line))),
         }
     }
 
     fn greeting(
         &mut self,
-        answer: &Answer<'_>,
+        answer: &Response<'_>,
         line: &[u8],
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Break> {
+        ctx: &mut Context<'_>,
+    ) -> Result<(), ConnectionError> {
         match answer {
-            Answer::Untagged(Status::Ok, _) => self.greeted(false, turn),
-            Answer::Untagged(Status::PreAuth, _) => self.greeted(true, turn),
-            Answer::Untagged(Status::Bye, _) => return Err(Break::new(ErrorKind::Bye, said(line))),
-            Answer::Garbage(_) => return Err(Break::new(ErrorKind::Garbage, said(line))),
-            _ => return Err(Break::new(ErrorKind::Unexpected, said(line))),
+            Response::Untagged(Status::Ok, _) => self.greeted(false, ctx),
+            Response::Untagged(Status::PreAuth, _) => self.greeted(true, ctx),
+            Response::Untagged(Status::Bye, _) => {
+                return Err(ConnectionError::new(ErrorKind::Bye, said(line)));
+            }
+            Response::Garbage(_) => {
+                return Err(ConnectionError::new(ErrorKind::Garbage, said(line)));
+            }
+            _ => return Err(ConnectionError::new(ErrorKind::Unexpected, said(line))),
         }
         Ok(())
     }
@@ -58,93 +71,100 @@ impl Session {
         tag: u32,
         status: Status,
         text: &[u8],
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Break> {
-        let Some(place) = self.flights.iter().position(|flight| flight.tag == tag) else {
-            return Err(Break::new(
+        ctx: &mut Context<'_>,
+    ) -> Result<(), ConnectionError> {
+        let Some(place) = self.sent_commands.iter().position(|sent| sent.tag == tag) else {
+            return Err(ConnectionError::new(
                 ErrorKind::Unexpected,
                 format!("T{tag} {}: no such command", said(text)),
             ));
         };
-        let Some(flight) = self.flights.remove(place).filter(|flight| flight.told > 0) else {
-            return Err(Break::new(
+        let Some(sent) = self
+            .sent_commands
+            .remove(place)
+            .filter(|sent| sent.sent_at > 0)
+        else {
+            return Err(ConnectionError::new(
                 ErrorKind::Unexpected,
                 "answered before it was sent",
             ));
         };
         let is_ok = status == Status::Ok;
-        if is_ok && matches!(flight.awaits, Awaits::GoAhead { .. } | Awaits::IdleBegin) {
-            self.flights.push_front(flight); // it is lost with the connection, and counted there
-            return Err(Break::new(
+        if is_ok && matches!(sent.awaits, Awaits::Continuation { .. } | Awaits::IdleBegin) {
+            self.sent_commands.push_front(sent); // it is lost with the connection, and counted there
+            return Err(ConnectionError::new(
                 ErrorKind::Unexpected,
                 format!("{} before +", said(text)),
             ));
         }
-        if flight.awaits == Awaits::Hold {
+        if sent.awaits == Awaits::Hold {
             self.wake_at = 0; // the server has ended IDLE by itself
         }
-        let is_good = is_ok || (status == Status::No && flight.may_fail);
+        let is_good = is_ok || (status == Status::No && sent.may_fail);
         if !is_good {
             let kind = if status == Status::No {
                 ErrorKind::No
             } else {
                 ErrorKind::Bad
             };
-            let name = flight.name(turn.plan, self.stage);
+            let name = sent.name(ctx.plan, self.stage);
             let example = format!("{name} → {}", said(text));
-            let is_refused = self.stage == Stage::StartTls || self.opening_failed(turn);
-            if is_refused || (flight.command == NO_COMMAND && turn.desk.purpose == Purpose::Idle) {
-                // The connection is counted as one error, by `broken`.
-                self.flights.push_front(flight);
-                return Err(Break {
+            let is_refused = self.stage == Stage::StartTls || self.opening_failed(ctx);
+            if is_refused || (sent.command == NO_COMMAND && ctx.state.purpose == Purpose::Idle) {
+                // The connection is counted as one error, by `connection_lost`.
+                self.sent_commands.push_front(sent);
+                return Err(ConnectionError {
                     kind,
                     example: said(text),
                     is_final: true,
                 });
             }
-            turn.desk.tally.error(kind, 1, || example);
+            ctx.state.stats.error(kind, 1, || example);
         }
-        self.landed(&flight, is_good, turn);
+        self.command_finished(&sent, is_good, ctx);
         match self.stage {
-            Stage::StartTls => self.starttls_answered(true, turn),
-            Stage::Leaving => self.left(turn),
-            Stage::Login(_) if !is_good => self.fail_opening(turn),
-            _ => self.proceed(turn),
+            Stage::StartTls => self.starttls_answered(true, ctx),
+            Stage::LoggingOut => self.logged_out(ctx),
+            Stage::Login(_) if !is_good => self.fail_opening(ctx),
+            _ => self.proceed(ctx),
         }
         Ok(())
     }
 
-    fn go_ahead(&mut self, turn: &mut Turn<'_>) -> Result<(), Break> {
-        let plan = turn.plan;
-        let Some(flight) = self.flights.back_mut() else {
-            return Err(Break::new(ErrorKind::Unexpected, "+ without a command"));
+    fn continuation(&mut self, ctx: &mut Context<'_>) -> Result<(), ConnectionError> {
+        let plan = ctx.plan;
+        let Some(sent) = self.sent_commands.back_mut() else {
+            return Err(ConnectionError::new(
+                ErrorKind::Unexpected,
+                "+ without a command",
+            ));
         };
-        match (flight.awaits, flight.answers) {
-            (Awaits::GoAhead { next }, _) => {
-                let pieces = plan.command(flight.command).map_or(&[][..], |c| &c.pieces);
-                flight.awaits = match self.speaker.say(plan, pieces, next, turn.out) {
-                    Some(next) => Awaits::GoAhead { next },
-                    None => Awaits::Answer,
+        match (sent.awaits, sent.completion) {
+            (Awaits::Continuation { next }, _) => {
+                let pieces = plan.command(sent.command).map_or(&[][..], |c| &c.pieces);
+                sent.awaits = match self.writer.write(plan, pieces, next, ctx.out) {
+                    Some(next) => Awaits::Continuation { next },
+                    None => Awaits::Response,
                 };
-                if flight.awaits == Awaits::Answer {
-                    self.proceed(turn);
+                if sent.awaits == Awaits::Response {
+                    self.proceed(ctx);
                 }
                 Ok(())
             }
-            (Awaits::IdleBegin, Answers::Idle { hold }) => {
-                flight.awaits = Awaits::Hold;
-                flight.told = turn.now;
-                if turn.desk.purpose == Purpose::Idle {
-                    self.mark_open(turn);
+            (Awaits::IdleBegin, Completion::Idle { hold }) => {
+                sent.awaits = Awaits::Hold;
+                sent.sent_at = ctx.now;
+                if ctx.state.purpose == Purpose::Idle {
+                    self.mark_open(ctx);
                 }
-                if turn.desk.is_draining {
-                    self.drain(turn);
+                if ctx.state.is_draining {
+                    self.drain(ctx);
                 } else {
-                    self.set_wake(turn.now + hold, turn);
+                    self.set_wake(ctx.now + hold, ctx);
                 }
                 Ok(())
             }
-            _ => Err(Break::new(
+            _ => Err(ConnectionError::new(
                 ErrorKind::Unexpected,
                 "+ that nothing asked for",
             )),
@@ -152,26 +172,26 @@ impl Session {
     }
 
     /// LOGOUT or QUIT was answered.
-    pub(super) fn left(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn logged_out(&mut self, ctx: &mut Context<'_>) {
         if let Some(progress) = self.entries.front_mut() {
             progress.next = progress.end;
         }
-        self.end_entries(turn);
+        self.end_entries(ctx);
         self.attempts = 0;
-        self.wish = Wish::Close;
+        self.action = Action::Close;
     }
 
     /// With `reconnect`, a log-in was refused: the entry has failed, and ends with LOGOUT.
-    pub(super) fn fail_opening(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn fail_opening(&mut self, ctx: &mut Context<'_>) {
         if let Some(progress) = self.entries.front_mut() {
             progress.has_failed = true;
         }
         self.stage = Stage::Running;
-        self.proceed(turn);
+        self.proceed(ctx);
     }
 }
 
 /// What the server said, for an example.
-pub(super) fn said(octets: &[u8]) -> String {
-    String::from_utf8_lossy(octets.get(..octets.len().min(400)).unwrap_or_default()).into_owned()
+pub(super) fn said(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes.get(..bytes.len().min(400)).unwrap_or_default()).into_owned()
 }

@@ -1,14 +1,18 @@
 //! What an LMTP server says, and what follows from it.
 
 use super::imap::said;
-use super::{Answers, Awaits, Break, Session, Stage, Turn};
-use crate::answer::reply;
+use super::{Awaits, Completion, ConnectionError, Context, Session, Stage};
 use crate::errors::ErrorKind;
+use crate::response::reply;
 
 impl Session {
-    pub(super) fn lmtp_line(&mut self, line: &[u8], turn: &mut Turn<'_>) -> Result<(), Break> {
+    pub(super) fn lmtp_line(
+        &mut self,
+        line: &[u8],
+        ctx: &mut Context<'_>,
+    ) -> Result<(), ConnectionError> {
         let Some(reply) = reply(line) else {
-            return Err(Break::new(ErrorKind::Garbage, said(line)));
+            return Err(ConnectionError::new(ErrorKind::Garbage, said(line)));
         };
         if !reply.is_last {
             return Ok(());
@@ -16,34 +20,34 @@ impl Session {
         if self.stage == Stage::Greeting {
             return match reply.code {
                 220 => {
-                    self.greeted(false, turn);
+                    self.greeted(false, ctx);
                     Ok(())
                 }
-                code => Err(Break::new(kind_of(code), said(line))),
+                code => Err(ConnectionError::new(kind_of(code), said(line))),
             };
         }
-        let Some(flight) = self.flights.front_mut() else {
+        let Some(sent) = self.sent_commands.front_mut() else {
             return match reply.code {
-                421 => Err(Break::new(ErrorKind::Bye, said(line))), // RFC 5321 section 3.8
-                _ => Err(Break::new(ErrorKind::Unexpected, said(line))),
+                421 => Err(ConnectionError::new(ErrorKind::Bye, said(line))), // RFC 5321 section 3.8
+                _ => Err(ConnectionError::new(ErrorKind::Unexpected, said(line))),
             };
         };
         let mut is_good = reply.code < 300;
-        match flight.awaits {
-            Awaits::GoAhead { next } if reply.code == 354 => {
-                return self.send_data(next, line, turn);
+        match sent.awaits {
+            Awaits::Continuation { next } if reply.code == 354 => {
+                return self.send_data(next, line, ctx);
             }
-            Awaits::GoAhead { .. } if reply.code < 400 => {
-                return Err(Break::new(ErrorKind::Unexpected, said(line)));
+            Awaits::Continuation { .. } if reply.code < 400 => {
+                return Err(ConnectionError::new(ErrorKind::Unexpected, said(line)));
             }
             Awaits::Replies { left, is_refused } => {
-                if !is_good && !flight.may_fail {
-                    let doing = turn.plan.labels.get(flight.label);
-                    let example = || format!("{doing} → {}", said(line));
-                    turn.desk.tally.error(kind_of(reply.code), 1, example);
+                if !is_good && !sent.may_fail {
+                    let current_command = ctx.plan.labels.get(sent.label);
+                    let example = || format!("{current_command} → {}", said(line));
+                    ctx.state.stats.error(kind_of(reply.code), 1, example);
                 }
                 let is_refused = is_refused || !is_good;
-                flight.awaits = Awaits::Replies {
+                sent.awaits = Awaits::Replies {
                     left: left.saturating_sub(1),
                     is_refused,
                 };
@@ -54,56 +58,61 @@ impl Session {
             }
             _ => {}
         }
-        let is_data = matches!(flight.awaits, Awaits::Replies { .. });
-        let Some(flight) = self.flights.pop_front() else {
+        let is_data = matches!(sent.awaits, Awaits::Replies { .. });
+        let Some(sent) = self.sent_commands.pop_front() else {
             return Ok(());
         };
-        if !is_good && !is_data && !flight.may_fail {
-            let is_refused = self.stage == Stage::StartTls || self.opening_failed(turn);
+        if !is_good && !is_data && !sent.may_fail {
+            let is_refused = self.stage == Stage::StartTls || self.opening_failed(ctx);
             if is_refused {
-                self.flights.push_front(flight);
+                self.sent_commands.push_front(sent);
                 let kind = kind_of(reply.code);
-                return Err(Break {
+                return Err(ConnectionError {
                     kind,
                     example: said(line),
                     is_final: true,
                 });
             }
-            let name = flight.name(turn.plan, self.stage);
-            turn.desk.tally.error(kind_of(reply.code), 1, || {
+            let name = sent.name(ctx.plan, self.stage);
+            ctx.state.stats.error(kind_of(reply.code), 1, || {
                 format!("{name} → {}", said(line))
             });
         }
-        match flight.answers {
-            Answers::Mail | Answers::Data => self.recipients = 0,
-            Answers::Rcpt => self.recipients += u32::from(is_good),
+        match sent.completion {
+            Completion::Mail | Completion::Data => self.recipients = 0,
+            Completion::Rcpt => self.recipients += u32::from(is_good),
             _ => {}
         }
-        let is_good = is_good || flight.may_fail;
-        self.landed(&flight, is_good, turn);
+        let is_good = is_good || sent.may_fail;
+        self.command_finished(&sent, is_good, ctx);
         match self.stage {
             Stage::StartTls => {
                 // LHLO came first, with tag 1.
-                self.starttls_answered(flight.tag > 1, turn);
+                self.starttls_answered(sent.tag > 1, ctx);
             }
-            Stage::Leaving => self.left(turn),
-            Stage::Login(_) if !is_good => self.fail_opening(turn),
-            _ => self.proceed(turn),
+            Stage::LoggingOut => self.logged_out(ctx),
+            Stage::Login(_) if !is_good => self.fail_opening(ctx),
+            _ => self.proceed(ctx),
         }
         Ok(())
     }
 
-    fn send_data(&mut self, next: u16, line: &[u8], turn: &mut Turn<'_>) -> Result<(), Break> {
-        let plan = turn.plan;
+    fn send_data(
+        &mut self,
+        next: u16,
+        line: &[u8],
+        ctx: &mut Context<'_>,
+    ) -> Result<(), ConnectionError> {
+        let plan = ctx.plan;
         let recipients = self.recipients;
         if recipients == 0 {
             let example = format!("{}: without a recipient", said(line));
-            return Err(Break::new(ErrorKind::Unexpected, example));
+            return Err(ConnectionError::new(ErrorKind::Unexpected, example));
         }
-        if let Some(flight) = self.flights.front_mut() {
-            let pieces = plan.command(flight.command).map_or(&[][..], |c| &c.pieces);
-            self.speaker.say(plan, pieces, next, turn.out);
-            flight.awaits = Awaits::Replies {
+        if let Some(sent) = self.sent_commands.front_mut() {
+            let pieces = plan.command(sent.command).map_or(&[][..], |c| &c.pieces);
+            self.writer.write(plan, pieces, next, ctx.out);
+            sent.awaits = Awaits::Replies {
                 left: recipients,
                 is_refused: false,
             };

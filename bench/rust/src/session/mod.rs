@@ -1,39 +1,39 @@
 //! One connection's part of a load, without I/O: what it says, what it hears, what it measures.
 
+mod command_writer;
 mod entries;
 mod imap;
 mod lmtp;
 mod opening;
-mod speaker;
-mod supply;
+mod scheduler;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
-pub use speaker::Speaker;
-pub use supply::{Schedule, Supply};
+pub use command_writer::CommandWriter;
+pub use scheduler::{Schedule, Scheduler};
 
-use crate::answer::Lines;
-use crate::board::Board;
 use crate::errors::ErrorKind;
+use crate::line_reader::LineReader;
 use crate::output::Output;
-use crate::plan::{Answers, Plan, Protocol, Purpose};
-use crate::tally::{Place, Tally, UNCOUNTED};
+use crate::plan::{Completion, Plan, Protocol, Purpose};
+use crate::stats::SharedStats;
+use crate::stats::{ReportSection, ThreadStats, UNCOUNTED};
 
 /// What the sessions of a thread share.
 #[derive(Debug)]
-pub struct Desk {
+pub struct ThreadState {
     /// Counters.
-    pub tally: Tally,
+    pub stats: ThreadStats,
     /// Entries.
-    pub supply: Supply,
+    pub scheduler: Scheduler,
     /// Who wants to be woken when.
     pub timers: Timers,
     /// News that came to connections that idle: connection, nanoseconds, EXISTS.
     pub arrivals: Vec<(u32, u64, u32)>,
     /// What the threads share.
-    pub board: Arc<Board>,
+    pub shared: Arc<SharedStats>,
     /// What the connections are for.
     pub purpose: Purpose,
     /// Entries begun and not ended.
@@ -68,11 +68,11 @@ impl Timers {
 }
 
 /// What a session needs whenever it has something to do.
-pub struct Turn<'a> {
+pub struct Context<'a> {
     /// The plan.
     pub plan: &'a Plan,
     /// What the thread's sessions share.
-    pub desk: &'a mut Desk,
+    pub state: &'a mut ThreadState,
     /// What is to be written.
     pub out: &'a mut Output,
     /// The time.
@@ -81,7 +81,7 @@ pub struct Turn<'a> {
 
 /// What a session asks of whoever moves its octets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Wish {
+pub enum Action {
     /// Nothing.
     #[default]
     Nothing,
@@ -95,7 +95,7 @@ pub enum Wish {
 
 /// Why a connection is of no use any more.
 #[derive(Debug)]
-pub struct Break {
+pub struct ConnectionError {
     /// The kind of error.
     pub kind: ErrorKind,
     /// What was seen.
@@ -104,7 +104,7 @@ pub struct Break {
     pub is_final: bool,
 }
 
-impl Break {
+impl ConnectionError {
     /// Something that may not happen again.
     pub fn new(kind: ErrorKind, example: impl Into<String>) -> Self {
         Self {
@@ -129,7 +129,7 @@ pub enum Stage {
     /// The next command of the set-up.
     Setup(u32),
     Running,
-    Leaving,
+    LoggingOut,
     GivenUp,
 }
 
@@ -137,9 +137,9 @@ pub enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Awaits {
     /// The end of it.
-    Answer,
+    Response,
     /// `+` or 354, and then piece `next` is sent.
-    GoAhead { next: u16 },
+    Continuation { next: u16 },
     /// `+` of IDLE.
     IdleBegin,
     /// The time for DONE. IDLE is on.
@@ -150,32 +150,32 @@ enum Awaits {
 
 /// A command that has not been answered.
 #[derive(Debug)]
-struct Flight {
+struct SentCommand {
     tag: u32,
     /// Its place in the plan; `NO_COMMAND` for those of the engine.
     command: u32,
     label: u16,
-    place: Place,
+    place: ReportSection,
     awaits: Awaits,
-    answers: Answers,
+    completion: Completion,
     may_fail: bool,
     /// The entry it belongs to, by `Session::entry_number`.
     entry: Option<u32>,
     /// From when its latency counts; 0: from the write.
     began: u64,
     /// When the server was last told something about it; 0: not written yet.
-    told: u64,
+    sent_at: u64,
     /// How long IDLE was held.
     held: u64,
 }
 
-impl Flight {
+impl SentCommand {
     /// What reports call it.
     fn name<'a>(&self, plan: &'a Plan, stage: Stage) -> &'a str {
-        match self.answers {
+        match self.completion {
             _ if self.label != UNCOUNTED => plan.labels.get(self.label),
             _ if stage == Stage::StartTls => "STARTTLS",
-            Answers::Idle { .. } => "IDLE",
+            Completion::Idle { .. } => "IDLE",
             _ => "RSET",
         }
     }
@@ -204,11 +204,11 @@ struct Progress {
     reason = "each is about something else"
 )]
 pub struct Session {
-    speaker: Speaker,
+    writer: CommandWriter,
     stage: Stage,
-    lines: Lines,
-    flights: VecDeque<Flight>,
-    /// Of `flights`, the last so many have not been written yet.
+    line_reader: LineReader,
+    sent_commands: VecDeque<SentCommand>,
+    /// Of `sent_commands`, the last so many have not been written yet.
     unwritten: usize,
     entries: VecDeque<Progress>,
     /// Number of the first of `entries`.
@@ -216,20 +216,20 @@ pub struct Session {
     entries_begun: u64,
     next_tag: u32,
     /// Octets since the last answer.
-    octets: u64,
+    bytes: u64,
     /// Recipients of the LMTP transaction.
     recipients: u32,
     needs_reset: bool,
     connect_began: u64,
-    connect_told: u64,
-    thinks: Option<u16>,
+    connect_step_at: u64,
+    paused_entry: Option<u16>,
     has_thought: bool,
     wake_at: u64,
     is_free: bool,
     is_open: bool,
-    is_settled: bool,
+    is_opening_finished: bool,
     attempts: u32,
-    wish: Wish,
+    action: Action,
 }
 
 impl Session {
@@ -237,35 +237,35 @@ impl Session {
     #[must_use]
     pub fn new(plan: &Plan, number: u32) -> Self {
         Self {
-            speaker: Speaker::new(plan, number),
+            writer: CommandWriter::new(plan, number),
             stage: Stage::Down,
-            lines: Lines::default(),
-            flights: VecDeque::new(),
+            line_reader: LineReader::default(),
+            sent_commands: VecDeque::new(),
             unwritten: 0,
             entries: VecDeque::new(),
             entry_number: 0,
             entries_begun: 0,
             next_tag: 1,
-            octets: 0,
+            bytes: 0,
             recipients: 0,
             needs_reset: false,
             connect_began: 0,
-            connect_told: 0,
-            thinks: None,
+            connect_step_at: 0,
+            paused_entry: None,
             has_thought: false,
             wake_at: 0,
             is_free: false,
             is_open: false,
-            is_settled: false,
+            is_opening_finished: false,
             attempts: 0,
-            wish: Wish::Nothing,
+            action: Action::Nothing,
         }
     }
 
     /// Number of the connection.
     #[must_use]
     pub fn number(&self) -> u32 {
-        self.speaker.number
+        self.writer.number
     }
 
     /// How far it is.
@@ -275,14 +275,14 @@ impl Session {
     }
 
     /// What it wants; asked once after each call.
-    pub fn take_wish(&mut self) -> Wish {
-        std::mem::take(&mut self.wish)
+    pub fn take_action(&mut self) -> Action {
+        std::mem::take(&mut self.action)
     }
 
     /// True where no command is in flight.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        self.flights.is_empty()
+        self.sent_commands.is_empty()
     }
 
     /// Since when the server owes something, if it does.
@@ -290,10 +290,10 @@ impl Session {
     pub fn waits_since(&self) -> Option<u64> {
         match self.stage {
             Stage::Down | Stage::GivenUp => None,
-            Stage::Connecting | Stage::Greeting | Stage::Encrypting => Some(self.connect_told),
+            Stage::Connecting | Stage::Greeting | Stage::Encrypting => Some(self.connect_step_at),
             _ => {
-                let flight = self.flights.front()?;
-                (flight.told > 0 && flight.awaits != Awaits::Hold).then_some(flight.told)
+                let sent = self.sent_commands.front()?;
+                (sent.sent_at > 0 && sent.awaits != Awaits::Hold).then_some(sent.sent_at)
             }
         }
     }
@@ -302,12 +302,12 @@ impl Session {
     #[must_use]
     pub fn unanswered(&self) -> (usize, Option<u64>) {
         let waiting = self
-            .flights
+            .sent_commands
             .iter()
-            .filter(|flight| flight.awaits != Awaits::Hold);
+            .filter(|sent| sent.awaits != Awaits::Hold);
         let oldest = waiting
             .clone()
-            .map(|flight| flight.began)
+            .map(|sent| sent.began)
             .filter(|&at| at > 0)
             .min();
         (waiting.count(), oldest)
@@ -315,9 +315,9 @@ impl Session {
 
     /// What it is doing, for an example.
     #[must_use]
-    pub fn doing(&self, plan: &Plan) -> String {
-        let name = match self.flights.front() {
-            Some(flight) => flight.name(plan, self.stage),
+    pub fn current_command(&self, plan: &Plan) -> String {
+        let name = match self.sent_commands.front() {
+            Some(sent) => sent.name(plan, self.stage),
             None => match self.stage {
                 Stage::Connecting | Stage::Greeting | Stage::Encrypting => "CONNECT",
                 _ => "nothing",
@@ -329,39 +329,43 @@ impl Session {
     /// Octets have come.
     ///
     /// # Errors
-    /// The connection is of no use any more: close it and call `broken`.
-    pub fn receive(&mut self, mut input: &[u8], turn: &mut Turn<'_>) -> Result<(), Break> {
-        let mut lines = std::mem::take(&mut self.lines);
+    /// The connection is of no use any more: close it and call `connection_lost`.
+    pub fn receive(
+        &mut self,
+        mut input: &[u8],
+        ctx: &mut Context<'_>,
+    ) -> Result<(), ConnectionError> {
+        let mut lines = std::mem::take(&mut self.line_reader);
         loop {
             let before = input.len();
             let line = lines.next_line(&mut input);
-            self.octets += (before - input.len()) as u64;
+            self.bytes += (before - input.len()) as u64;
             let Some(line) = line else { break };
-            match turn.plan.protocol {
-                Protocol::Imap => self.imap_line(line, turn)?,
-                Protocol::Lmtp => self.lmtp_line(line, turn)?,
+            match ctx.plan.protocol {
+                Protocol::Imap => self.imap_line(line, ctx)?,
+                Protocol::Lmtp => self.lmtp_line(line, ctx)?,
             }
-            if self.wish == Wish::StartTls && !input.is_empty() {
+            if self.action == Action::StartTls && !input.is_empty() {
                 // RFC 9051 section 6.2.1: what is not encrypted must not reach beyond STARTTLS.
-                return Err(Break::new(
+                return Err(ConnectionError::new(
                     ErrorKind::Unexpected,
-                    "octets after the answer to STARTTLS",
+                    "bytes after the answer to STARTTLS",
                 ));
             }
-            if self.wish == Wish::Close {
+            if self.action == Action::Close {
                 break;
             }
         }
-        self.lines = lines;
+        self.line_reader = lines;
         Ok(())
     }
 
     /// What has been put into the output is about to be written.
     pub fn stamp(&mut self, now: u64) {
-        for flight in self.flights.iter_mut().rev().take(self.unwritten) {
-            flight.told = now;
-            if flight.began == 0 {
-                flight.began = now;
+        for sent in self.sent_commands.iter_mut().rev().take(self.unwritten) {
+            sent.sent_at = now;
+            if sent.began == 0 {
+                sent.began = now;
             }
         }
         self.unwritten = 0;
@@ -374,43 +378,43 @@ impl Session {
     }
 
     /// The time set for this session has come.
-    pub fn wake(&mut self, at: u64, turn: &mut Turn<'_>) {
+    pub fn wake(&mut self, at: u64, ctx: &mut Context<'_>) {
         if at != self.wake_at {
             return; // it was set for something that is over
         }
         self.wake_at = 0;
-        if turn.desk.is_draining {
+        if ctx.state.is_draining {
             return;
         }
-        if self.stage == Stage::Down && !turn.plan.reconnect {
-            self.connect(turn);
-        } else if !self.done_idling(turn) {
-            self.proceed(turn);
+        if self.stage == Stage::Down && !ctx.plan.reconnect {
+            self.connect(ctx);
+        } else if !self.end_idle(ctx) {
+            self.proceed(ctx);
         }
     }
 
-    fn set_wake(&mut self, at: u64, turn: &mut Turn<'_>) {
+    fn set_wake(&mut self, at: u64, ctx: &mut Context<'_>) {
         self.wake_at = at;
-        turn.desk.timers.set(at, self.number());
+        ctx.state.timers.set(at, self.number());
     }
 
     /// Nothing new is to be said; what is in flight may end.
-    pub fn drain(&mut self, turn: &mut Turn<'_>) {
-        self.done_idling(turn);
+    pub fn drain(&mut self, ctx: &mut Context<'_>) {
+        self.end_idle(ctx);
     }
 
-    fn done_idling(&mut self, turn: &mut Turn<'_>) -> bool {
-        let Some(flight) = self
-            .flights
+    fn end_idle(&mut self, ctx: &mut Context<'_>) -> bool {
+        let Some(sent) = self
+            .sent_commands
             .back_mut()
             .filter(|last| last.awaits == Awaits::Hold)
         else {
             return false;
         };
-        turn.out.push(b"DONE\r\n");
-        flight.awaits = Awaits::Answer;
-        flight.held = turn.now.saturating_sub(flight.told);
-        flight.told = turn.now;
+        ctx.out.push(b"DONE\r\n");
+        sent.awaits = Awaits::Response;
+        sent.held = ctx.now.saturating_sub(sent.sent_at);
+        sent.sent_at = ctx.now;
         true
     }
 }

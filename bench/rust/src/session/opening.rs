@@ -1,275 +1,283 @@
 //! From connect to the first command of an entry, and what a break leaves behind.
 
-use super::{Answers, Awaits, Break, Desk, Flight, NO_COMMAND, Session, Stage, Turn, Wish};
-use crate::answer::Lines;
-use crate::bounds::{BACKOFF_DOUBLINGS, BACKOFF_FIRST_NS, IDLE_ANEW_NS, OPENING_ATTEMPTS};
+use super::{
+    Action, Awaits, Completion, ConnectionError, Context, NO_COMMAND, SentCommand, Session, Stage,
+    ThreadState,
+};
+use crate::limits::{BACKOFF_DOUBLINGS, BACKOFF_FIRST_NS, IDLE_RESTART_NS, OPENING_ATTEMPTS};
+use crate::line_reader::LineReader;
 use crate::plan::{Plan, Protocol, Purpose, Tls};
-use crate::tally::{Place, UNCOUNTED};
+use crate::stats::{ReportSection, UNCOUNTED};
 
 impl Session {
     /// Ask for a connection.
-    pub fn connect(&mut self, turn: &mut Turn<'_>) {
-        self.connect_began = turn.now;
-        self.connect_told = turn.now;
-        self.lines = match turn.plan.protocol {
-            Protocol::Imap => Lines::default(),
-            Protocol::Lmtp => Lines::without_literals(),
+    pub fn connect(&mut self, ctx: &mut Context<'_>) {
+        self.connect_began = ctx.now;
+        self.connect_step_at = ctx.now;
+        self.line_reader = match ctx.plan.protocol {
+            Protocol::Imap => LineReader::default(),
+            Protocol::Lmtp => LineReader::without_literals(),
         };
-        self.octets = 0;
+        self.bytes = 0;
         self.next_tag = 1;
         self.needs_reset = false;
         self.recipients = 0;
         self.stage = Stage::Connecting;
-        self.wish = Wish::Connect;
+        self.action = Action::Connect;
     }
 
     /// The connection is up, and encrypted where it is from the start.
     pub fn connected(&mut self, now: u64) {
         self.stage = Stage::Greeting;
-        self.connect_told = now;
+        self.connect_step_at = now;
     }
 
     /// The server has greeted.
-    pub(super) fn greeted(&mut self, is_logged_in: bool, turn: &mut Turn<'_>) {
-        if turn.plan.tls == Tls::StartTls {
+    pub(super) fn greeted(&mut self, is_logged_in: bool, ctx: &mut Context<'_>) {
+        if ctx.plan.tls == Tls::StartTls {
             self.stage = Stage::StartTls;
-            if turn.plan.protocol == Protocol::Lmtp {
-                self.say_own(b"LHLO imapvm-bench", UNCOUNTED, Answers::Reply, turn);
+            if ctx.plan.protocol == Protocol::Lmtp {
+                self.send_internal(b"LHLO imapvm-bench", UNCOUNTED, Completion::Reply, ctx);
             } else {
-                self.say_own(b"STARTTLS", UNCOUNTED, Answers::Tagged, turn);
+                self.send_internal(b"STARTTLS", UNCOUNTED, Completion::Tagged, ctx);
             }
         } else {
-            self.begin_login(is_logged_in, turn);
+            self.begin_login(is_logged_in, ctx);
         }
     }
 
     /// STARTTLS was answered with OK, or LHLO before it.
-    pub(super) fn starttls_answered(&mut self, is_last: bool, turn: &mut Turn<'_>) {
+    pub(super) fn starttls_answered(&mut self, is_last: bool, ctx: &mut Context<'_>) {
         if is_last {
             self.stage = Stage::Encrypting;
-            self.connect_told = turn.now;
-            self.wish = Wish::StartTls;
+            self.connect_step_at = ctx.now;
+            self.action = Action::StartTls;
         } else {
-            self.say_own(b"STARTTLS", UNCOUNTED, Answers::Reply, turn);
+            self.send_internal(b"STARTTLS", UNCOUNTED, Completion::Reply, ctx);
         }
     }
 
     /// TLS is up after STARTTLS.
-    pub fn encrypted(&mut self, turn: &mut Turn<'_>) {
-        self.begin_login(false, turn);
+    pub fn encrypted(&mut self, ctx: &mut Context<'_>) {
+        self.begin_login(false, ctx);
     }
 
-    fn begin_login(&mut self, is_logged_in: bool, turn: &mut Turn<'_>) {
-        let latency = turn.now.saturating_sub(self.connect_began);
-        let octets = std::mem::take(&mut self.octets);
-        let (place, label) = (opening_place(turn.plan), turn.plan.connect_label);
-        turn.desk
-            .tally
-            .answered(place, label, latency, octets, turn.now);
+    fn begin_login(&mut self, is_logged_in: bool, ctx: &mut Context<'_>) {
+        let latency = ctx.now.saturating_sub(self.connect_began);
+        let bytes = std::mem::take(&mut self.bytes);
+        let (place, label) = (opening_section(ctx.plan), ctx.plan.connect_label);
+        ctx.state
+            .stats
+            .answered(place, label, latency, bytes, ctx.now);
         let login = if is_logged_in {
-            turn.plan.login.end
+            ctx.plan.login.end
         } else {
-            turn.plan.login.start
+            ctx.plan.login.start
         };
         self.stage = Stage::Login(login);
-        self.proceed(turn);
+        self.proceed(ctx);
     }
 
     /// Say what is next.
-    pub fn proceed(&mut self, turn: &mut Turn<'_>) {
-        if turn.desk.is_draining {
+    pub fn proceed(&mut self, ctx: &mut Context<'_>) {
+        if ctx.state.is_draining {
             return;
         }
         match self.stage {
-            Stage::Login(next) if next < turn.plan.login.end => {
+            Stage::Login(next) if next < ctx.plan.login.end => {
                 self.stage = Stage::Login(next + 1);
-                self.say_planned(next, opening_place(turn.plan), None, 0, turn);
+                self.send_planned(next, opening_section(ctx.plan), None, 0, ctx);
             }
             Stage::Login(_) => {
-                self.stage = Stage::Setup(turn.plan.setup.start);
-                self.proceed(turn);
+                self.stage = Stage::Setup(ctx.plan.setup.start);
+                self.proceed(ctx);
             }
-            Stage::Setup(next) if next < turn.plan.setup.end => {
+            Stage::Setup(next) if next < ctx.plan.setup.end => {
                 self.stage = Stage::Setup(next + 1);
-                self.say_planned(next, opening_place(turn.plan), None, 0, turn);
+                self.send_planned(next, opening_section(ctx.plan), None, 0, ctx);
             }
             Stage::Setup(_) => {
                 self.stage = Stage::Running;
                 self.attempts = 0;
-                match turn.desk.purpose {
+                match ctx.state.purpose {
                     Purpose::Load => {
-                        self.mark_open(turn);
-                        self.pump(turn);
+                        self.mark_open(ctx);
+                        self.send_commands(ctx);
                     }
-                    Purpose::Idle => self.idle(turn),
+                    Purpose::Idle => self.idle(ctx),
                 }
             }
-            Stage::Running if turn.desk.purpose == Purpose::Idle => self.idle(turn),
-            Stage::Running | Stage::Down => self.pump(turn),
+            Stage::Running if ctx.state.purpose == Purpose::Idle => self.idle(ctx),
+            Stage::Running | Stage::Down => self.send_commands(ctx),
             // These wait for the server, or for nothing any more.
             Stage::Connecting
             | Stage::Greeting
             | Stage::StartTls
             | Stage::Encrypting
-            | Stage::Leaving
+            | Stage::LoggingOut
             | Stage::GivenUp => {}
         }
     }
 
-    pub(super) fn mark_open(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn mark_open(&mut self, ctx: &mut Context<'_>) {
         if !self.is_open {
             self.is_open = true;
-            turn.desk
-                .board
+            ctx.state
+                .shared
                 .open
                 .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }
-        self.settle(turn.desk, turn.now);
+        self.finish_opening(ctx.state, ctx.now);
     }
 
-    fn mark_closed(&mut self, desk: &Desk) {
+    fn mark_closed(&mut self, state: &ThreadState) {
         if std::mem::take(&mut self.is_open) {
-            desk.board
+            state
+                .shared
                 .open
                 .fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
         }
     }
 
-    fn settle(&mut self, desk: &Desk, now: u64) {
-        if !self.is_settled {
-            self.is_settled = true;
-            desk.board.settle(now);
+    fn finish_opening(&mut self, state: &ThreadState, now: u64) {
+        if !self.is_opening_finished {
+            self.is_opening_finished = true;
+            state.shared.finish_opening(now);
         }
     }
 
     /// Has it been set up, or given up, since the load began?
     #[must_use]
-    pub fn is_settled(&self) -> bool {
-        self.is_settled
+    pub fn is_opening_finished(&self) -> bool {
+        self.is_opening_finished
     }
 
     /// With `reconnect` there is nothing to open beforehand.
-    pub fn settle_unopened(&mut self, turn: &mut Turn<'_>) {
-        self.settle(turn.desk, turn.now);
+    pub fn skip_opening(&mut self, ctx: &mut Context<'_>) {
+        self.finish_opening(ctx.state, ctx.now);
     }
 
-    fn idle(&mut self, turn: &mut Turn<'_>) {
-        self.say_own(
+    fn idle(&mut self, ctx: &mut Context<'_>) {
+        self.send_internal(
             b"IDLE",
             UNCOUNTED,
-            Answers::Idle { hold: IDLE_ANEW_NS },
-            turn,
+            Completion::Idle {
+                hold: IDLE_RESTART_NS,
+            },
+            ctx,
         );
     }
 
     /// Say something that is not in the plan.
-    pub(super) fn say_own(
+    pub(super) fn send_internal(
         &mut self,
         text: &[u8],
         label: u16,
-        answers: Answers,
-        turn: &mut Turn<'_>,
+        completion: Completion,
+        ctx: &mut Context<'_>,
     ) {
-        let tag = self.tag(turn);
-        turn.out.push(text);
-        turn.out.push(b"\r\n");
-        let is_idle = matches!(answers, Answers::Idle { .. });
-        self.flights.push_back(Flight {
+        let tag = self.tag(ctx);
+        ctx.out.push(text);
+        ctx.out.push(b"\r\n");
+        let is_idle = matches!(completion, Completion::Idle { .. });
+        self.sent_commands.push_back(SentCommand {
             tag,
             command: NO_COMMAND,
             label,
-            place: Place::Measured,
+            place: ReportSection::Measured,
             awaits: if is_idle {
                 Awaits::IdleBegin
             } else {
-                Awaits::Answer
+                Awaits::Response
             },
-            answers,
+            completion,
             may_fail: false,
             entry: None,
             began: 0,
-            told: 0,
+            sent_at: 0,
             held: 0,
         });
         self.unwritten += 1;
     }
 
-    pub(super) fn tag(&mut self, turn: &mut Turn<'_>) -> u32 {
+    pub(super) fn tag(&mut self, ctx: &mut Context<'_>) -> u32 {
         let tag = self.next_tag;
         self.next_tag = tag.wrapping_add(1);
-        if turn.plan.protocol == Protocol::Imap {
-            turn.out.push(b"T");
-            turn.out.push_number(u64::from(tag));
-            turn.out.push(b" ");
+        if ctx.plan.protocol == Protocol::Imap {
+            ctx.out.push(b"T");
+            ctx.out.push_number(u64::from(tag));
+            ctx.out.push(b" ");
         }
         tag
     }
 
     /// It has been closed, as it wished, after LOGOUT.
-    pub fn closed(&mut self, turn: &mut Turn<'_>) {
-        self.mark_closed(turn.desk);
+    pub fn closed(&mut self, ctx: &mut Context<'_>) {
+        self.mark_closed(ctx.state);
         self.stage = Stage::Down;
-        self.proceed(turn);
+        self.proceed(ctx);
     }
 
     /// The connection broke, or could not be made: count that, and see what next.
-    pub fn broken(&mut self, why: &Break, turn: &mut Turn<'_>) {
-        let plan = turn.plan;
-        let tally = &mut turn.desk.tally;
-        let lost = self.flights.len().max(1) as u64;
-        let doing = self.doing(plan);
-        tally.error(why.kind, lost, || format!("{doing} → {}", why.example));
+    pub fn connection_lost(&mut self, why: &ConnectionError, ctx: &mut Context<'_>) {
+        let plan = ctx.plan;
+        let stats = &mut ctx.state.stats;
+        let lost = self.sent_commands.len().max(1) as u64;
+        let current_command = self.current_command(plan);
+        stats.error(why.kind, lost, || {
+            format!("{current_command} → {}", why.example)
+        });
         let is_connecting = matches!(
             self.stage,
             Stage::Connecting | Stage::Greeting | Stage::StartTls | Stage::Encrypting
         );
         if is_connecting {
-            tally.failed(opening_place(plan), plan.connect_label);
+            stats.failed(opening_section(plan), plan.connect_label);
         }
-        for flight in self.flights.drain(..) {
-            tally.failed(flight.place, flight.label);
+        for sent in self.sent_commands.drain(..) {
+            stats.failed(sent.place, sent.label);
         }
         for progress in self.entries.drain(..) {
-            tally.entry(progress.entry, None);
-            turn.desk.entries_active = turn.desk.entries_active.saturating_sub(1);
+            stats.entry(progress.entry, None);
+            ctx.state.entries_active = ctx.state.entries_active.saturating_sub(1);
             self.entry_number = self.entry_number.wrapping_add(1);
         }
-        turn.out.clear();
+        ctx.out.clear();
         self.unwritten = 0;
-        self.wish = Wish::Nothing;
+        self.action = Action::Nothing;
         let was_open = self.is_open;
-        self.mark_closed(turn.desk);
+        self.mark_closed(ctx.state);
         self.stage = Stage::Down;
         self.attempts += 1;
-        let is_idler = turn.desk.purpose == Purpose::Idle;
-        let is_opening = !self.is_settled && self.attempts >= OPENING_ATTEMPTS;
+        let is_idler = ctx.state.purpose == Purpose::Idle;
+        let is_opening = !self.is_opening_finished && self.attempts >= OPENING_ATTEMPTS;
         if why.is_final || is_opening || (is_idler && was_open) {
-            self.give_up(why, turn);
-        } else if !turn.desk.is_draining {
+            self.give_up(why, ctx);
+        } else if !ctx.state.is_draining {
             let doublings = (self.attempts - 1).min(BACKOFF_DOUBLINGS);
-            self.set_wake(turn.now + (BACKOFF_FIRST_NS << doublings), turn);
+            self.set_wake(ctx.now + (BACKOFF_FIRST_NS << doublings), ctx);
         }
     }
 
-    fn give_up(&mut self, why: &Break, turn: &mut Turn<'_>) {
+    fn give_up(&mut self, why: &ConnectionError, ctx: &mut Context<'_>) {
         self.stage = Stage::GivenUp;
-        if self.thinks.take().is_some() {
-            turn.desk.entries_active = turn.desk.entries_active.saturating_sub(1);
+        if self.paused_entry.take().is_some() {
+            ctx.state.entries_active = ctx.state.entries_active.saturating_sub(1);
         }
-        let left = turn.desk.board.give_up();
-        if left == 0 && turn.desk.purpose == Purpose::Load {
+        let left = ctx.state.shared.give_up();
+        if left == 0 && ctx.state.purpose == Purpose::Load {
             let sentence = format!("no connection could be set up: {}", why.example);
-            turn.desk.board.end(turn.now, sentence);
+            ctx.state.shared.end(ctx.now, sentence);
         }
-        self.settle(turn.desk, turn.now);
+        self.finish_opening(ctx.state, ctx.now);
     }
 }
 
 /// Log-in and set-up are part of the load where every entry has them.
-pub(super) fn opening_place(plan: &Plan) -> Place {
+pub(super) fn opening_section(plan: &Plan) -> ReportSection {
     if plan.reconnect {
-        Place::Measured
+        ReportSection::Measured
     } else {
-        Place::Setup
+        ReportSection::Setup
     }
 }

@@ -39,7 +39,7 @@ impl Encryption {
                 .build()
                 .map_err(|error| wrong("ca", &error))?
         } else {
-            Arc::new(Anybody(Arc::clone(&provider)))
+            Arc::new(AcceptAnyCertificate(Arc::clone(&provider)))
         };
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -83,9 +83,9 @@ fn authorities(path: Option<&str>) -> Result<RootCertStore, PlanError> {
 /// Believes every certificate: a test server's is its own. Signatures are checked all the same, so
 /// that the work of a client is done.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+struct AcceptAnyCertificate(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AcceptAnyCertificate {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

@@ -12,10 +12,10 @@ use rustls::ClientConnection;
 pub use dial::dial;
 pub use encryption::Encryption;
 
-use crate::bounds::{READ_OCTETS, SLICES_AT_ONCE};
 use crate::errors::ErrorKind;
+use crate::limits::{READ_BYTES, SLICES_AT_ONCE};
 use crate::output::Output;
-use crate::session::Break;
+use crate::session::ConnectionError;
 
 /// What a thread reads into; shared by all its connections, so that an idle one has none.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct Buffers {
 
 impl Default for Buffers {
     fn default() -> Self {
-        let zeros = || vec![0; READ_OCTETS].into_boxed_slice();
+        let zeros = || vec![0; READ_BYTES].into_boxed_slice();
         Self {
             socket: zeros(),
             plain: zeros(),
@@ -36,15 +36,15 @@ impl Default for Buffers {
 
 /// What a read found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum ReadOutcome {
     /// Nothing now.
-    Nothing,
+    WouldBlock,
     /// The end of the stream.
-    End,
+    Eof,
     /// Less than there was room for: nothing more for now, but perhaps the end.
-    Some,
+    Partial,
     /// As much as there was room for.
-    Much,
+    Full,
 }
 
 /// A connection.
@@ -73,7 +73,7 @@ impl Transport {
     ///
     /// # Errors
     /// There is no way to: a defect, or no randomness.
-    pub fn encrypt(&mut self, encryption: &Encryption) -> Result<(), Break> {
+    pub fn encrypt(&mut self, encryption: &Encryption) -> Result<(), ConnectionError> {
         self.tls = Some(Box::new(
             encryption.connection().map_err(|error| tls(&error))?,
         ));
@@ -89,12 +89,12 @@ impl Transport {
     /// Read once, and give what has come to `sink`, in one piece or, with TLS, in several.
     ///
     /// # Errors
-    /// The connection is broken, or `sink` has said so.
+    /// The connection is io_error, or `sink` has said so.
     pub fn read(
         &mut self,
         buffers: &mut Buffers,
-        mut sink: impl FnMut(&[u8]) -> Result<(), Break>,
-    ) -> Result<Found, Break> {
+        mut sink: impl FnMut(&[u8]) -> Result<(), ConnectionError>,
+    ) -> Result<ReadOutcome, ConnectionError> {
         let into = if self.tls.is_some() {
             &mut buffers.socket
         } else {
@@ -102,23 +102,23 @@ impl Transport {
         };
         let room = into.len();
         let count = match (&self.socket).read(into) {
-            Ok(0) => return Ok(Found::End),
+            Ok(0) => return Ok(ReadOutcome::Eof),
             Ok(count) => count,
-            Err(error) if is_later(&error) => return Ok(Found::Nothing),
-            Err(error) => return Err(broken(&error)),
+            Err(error) if is_later(&error) => return Ok(ReadOutcome::WouldBlock),
+            Err(error) => return Err(io_error(&error)),
         };
         if let Some(tls) = &mut self.tls {
-            let mut octets = buffers.socket.get(..count).unwrap_or_default();
-            while !octets.is_empty() {
-                decrypt(tls, &mut octets, &mut buffers.plain, &mut sink)?;
+            let mut bytes = buffers.socket.get(..count).unwrap_or_default();
+            while !bytes.is_empty() {
+                decrypt(tls, &mut bytes, &mut buffers.plain, &mut sink)?;
             }
         } else {
             sink(buffers.plain.get(..count).unwrap_or_default())?;
         }
         Ok(if count < room {
-            Found::Some
+            ReadOutcome::Partial
         } else {
-            Found::Much
+            ReadOutcome::Full
         })
     }
 
@@ -127,16 +127,16 @@ impl Transport {
     ///
     /// # Errors
     /// The connection is broken.
-    pub fn write(&mut self, out: &mut Output) -> Result<(usize, bool), Break> {
+    pub fn write(&mut self, out: &mut Output) -> Result<(usize, bool), ConnectionError> {
         let written = match &mut self.tls {
             None => write_plain(&self.socket, out),
             Some(tls) => write_encrypted(&self.socket, tls, out),
         };
-        written.map_err(|error| broken(&error))
+        written.map_err(|error| io_error(&error))
     }
 
     /// Say the end to the other side's TLS; the socket is closed when this is dropped.
-    pub fn say_goodbye(&mut self) {
+    pub fn send_close_notify(&mut self) {
         if let Some(tls) = &mut self.tls {
             tls.send_close_notify();
             // A full socket does not matter: the close says it, too.
@@ -153,13 +153,13 @@ impl AsFd for Transport {
 
 fn decrypt(
     connection: &mut ClientConnection,
-    octets: &mut &[u8],
+    bytes: &mut &[u8],
     plain: &mut [u8],
-    sink: &mut impl FnMut(&[u8]) -> Result<(), Break>,
-) -> Result<(), Break> {
+    sink: &mut impl FnMut(&[u8]) -> Result<(), ConnectionError>,
+) -> Result<(), ConnectionError> {
     connection
-        .read_tls(octets)
-        .map_err(|error| broken(&error))?;
+        .read_tls(bytes)
+        .map_err(|error| io_error(&error))?;
     let state = connection
         .process_new_packets()
         .map_err(|error| tls(&error))?;
@@ -168,7 +168,7 @@ fn decrypt(
         let count = connection
             .reader()
             .read(plain)
-            .map_err(|error| broken(&error))?;
+            .map_err(|error| io_error(&error))?;
         if count == 0 {
             break;
         }
@@ -237,10 +237,10 @@ fn is_later(error: &io::Error) -> bool {
 
 /// What an error of the operating system means for a connection.
 #[must_use]
-pub fn broken(error: &io::Error) -> Break {
-    Break::new(ErrorKind::of_io(error), error.to_string())
+pub fn io_error(error: &io::Error) -> ConnectionError {
+    ConnectionError::new(ErrorKind::of_io(error), error.to_string())
 }
 
-fn tls(error: &rustls::Error) -> Break {
-    Break::new(ErrorKind::Tls, error.to_string())
+fn tls(error: &rustls::Error) -> ConnectionError {
+    ConnectionError::new(ErrorKind::Tls, error.to_string())
 }

@@ -1,6 +1,6 @@
 //! One thread of the engine: its connections, its epoll, its clock.
 
-mod links;
+mod connections;
 mod phases;
 
 use std::io;
@@ -11,20 +11,20 @@ use std::sync::{Arc, Mutex};
 use rustix::event::epoll::{self, CreateFlags, Event};
 use rustix::time::Timespec;
 
-use crate::board::Board;
-use crate::bounds::{EVENTS_AT_ONCE, SECOND, SWEEP_NS, TICK_NS};
 use crate::clock;
+use crate::limits::{EVENTS_AT_ONCE, SECOND, SWEEP_NS, TICK_NS};
 use crate::plan::{Plan, Purpose};
-use crate::session::{Desk, Session, Supply, Timers};
-use crate::tally::Tally;
+use crate::session::{Scheduler, Session, ThreadState, Timers};
+use crate::stats::SharedStats;
+use crate::stats::ThreadStats;
 use crate::transport::{Buffers, Encryption};
 
-use links::Link;
+use connections::Connection;
 use phases::Phase;
 
 /// News for connections that idle, until somebody takes them.
 #[derive(Debug, Default)]
-pub struct News {
+pub struct ArrivalQueue {
     /// Connection, nanoseconds, EXISTS.
     pub arrivals: Vec<(u32, u64, u32)>,
     /// There was no room for so many.
@@ -42,9 +42,9 @@ pub struct Unfinished {
 
 /// What a thread leaves behind.
 #[derive(Debug)]
-pub struct Harvest {
+pub struct WorkerResult {
     /// Its counters.
-    pub tally: Tally,
+    pub stats: ThreadStats,
     /// What it had not finished.
     pub unfinished: Unfinished,
 }
@@ -52,32 +52,32 @@ pub struct Harvest {
 /// What all threads of a load are given.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "they are what their types say")]
-pub struct Common {
+pub struct WorkerConfig {
     pub plan: Arc<Plan>,
     pub encryption: Option<Encryption>,
-    pub board: Arc<Board>,
+    pub shared: Arc<SharedStats>,
     pub purpose: Purpose,
-    pub news: Arc<Mutex<News>>,
+    pub queue: Arc<Mutex<ArrivalQueue>>,
 }
 
 /// One thread's connections.
 #[derive(Debug)]
 pub struct Worker {
-    common: Common,
+    config: WorkerConfig,
     thread: u32,
     epoll: OwnedFd,
-    links: Vec<Link>,
-    desk: Desk,
+    connections: Vec<Connection>,
+    state: ThreadState,
     buffers: Buffers,
     phase: Phase,
-    /// Connections that had more to read than their turn took.
-    again: Vec<u32>,
+    /// Connections that had more to read than their ctx took.
+    unread: Vec<u32>,
     /// The next connection to be opened for the first time.
     next_opening: usize,
     /// Connections being opened for the first time.
     opening: usize,
     /// When something was last heard.
-    heard: u64,
+    received_at: u64,
     next_sweep: u64,
     unfinished: Unfinished,
 }
@@ -87,37 +87,37 @@ impl Worker {
     ///
     /// # Errors
     /// No descriptor for epoll.
-    pub fn new(common: Common, thread: u32) -> io::Result<Self> {
-        let plan = &common.plan;
+    pub fn new(config: WorkerConfig, thread: u32) -> io::Result<Self> {
+        let plan = &config.plan;
         let now = clock::now();
         let numbers = (thread..plan.connections).step_by(plan.threads as usize);
-        let links = numbers
-            .map(|number| Link::new(Session::new(plan, number)))
+        let connections = numbers
+            .map(|number| Connection::new(Session::new(plan, number)))
             .collect();
-        let desk = Desk {
-            tally: Tally::new(plan, Arc::clone(&common.board), now),
-            supply: Supply::new(plan),
+        let state = ThreadState {
+            stats: ThreadStats::new(plan, Arc::clone(&config.shared), now),
+            scheduler: Scheduler::new(plan),
             timers: Timers::default(),
             arrivals: Vec::new(),
-            board: Arc::clone(&common.board),
-            purpose: common.purpose,
+            shared: Arc::clone(&config.shared),
+            purpose: config.purpose,
             entries_active: 0,
             is_draining: false,
         };
         Ok(Self {
             thread,
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
-            links,
-            desk,
+            connections,
+            state,
             buffers: Buffers::default(),
             phase: Phase::Opening,
-            again: Vec::new(),
+            unread: Vec::new(),
             next_opening: 0,
             opening: 0,
-            heard: 0,
+            received_at: 0,
             next_sweep: now + SWEEP_NS,
             unfinished: Unfinished::default(),
-            common,
+            config,
         })
     }
 
@@ -125,15 +125,15 @@ impl Worker {
     ///
     /// # Errors
     /// Epoll does not work.
-    pub fn run(mut self) -> io::Result<Harvest> {
-        let _done = Done(Arc::clone(&self.common.board));
+    pub fn run(mut self) -> io::Result<WorkerResult> {
+        let _done = Done(Arc::clone(&self.config.shared));
         let mut events = [MaybeUninit::<Event>::uninit(); EVENTS_AT_ONCE];
-        self.settle_unopened();
+        self.skip_opening();
         loop {
             let now = clock::now();
-            self.desk.tally.at(now);
-            self.hand_in();
-            if self.turn_phase(now) {
+            self.state.stats.at(now);
+            self.publish();
+            if self.update_phase(now) {
                 break;
             }
             self.open_more(now);
@@ -147,13 +147,13 @@ impl Worker {
             for event in ready {
                 self.event(event.data.u64(), event.flags);
             }
-            for place in std::mem::take(&mut self.again) {
+            for place in std::mem::take(&mut self.unread) {
                 self.event(u64::from(place), epoll::EventFlags::IN);
             }
         }
-        self.desk.tally.publish();
-        Ok(Harvest {
-            tally: self.desk.tally,
+        self.state.stats.publish();
+        Ok(WorkerResult {
+            stats: self.state.stats,
             unfinished: self.unfinished,
         })
     }
@@ -161,18 +161,18 @@ impl Worker {
     /// How long nothing has to be done unless something comes.
     fn timeout(&self, now: u64) -> Timespec {
         let mut at = now + TICK_NS;
-        if !self.again.is_empty() {
+        if !self.unread.is_empty() {
             at = now;
         }
-        if let Some(timer) = self.desk.timers.next() {
+        if let Some(timer) = self.state.timers.next() {
             at = at.min(timer);
         }
         if let Some(schedule) = self
-            .desk
-            .supply
+            .state
+            .scheduler
             .schedule
             .as_ref()
-            .filter(|_| self.desk.supply.is_going)
+            .filter(|_| self.state.scheduler.is_running)
         {
             at = at.min(schedule.due());
         }
@@ -188,27 +188,30 @@ impl Worker {
     }
 
     /// Give what other threads want to know to them.
-    fn hand_in(&mut self) {
-        if self.heard > 0 {
-            self.common.board.heard(std::mem::take(&mut self.heard));
+    fn publish(&mut self) {
+        if self.received_at > 0 {
+            self.config
+                .shared
+                .note_received(std::mem::take(&mut self.received_at));
         }
-        if !self.desk.arrivals.is_empty() {
-            let mut news = self
-                .common
-                .news
+        if !self.state.arrivals.is_empty() {
+            let mut queue = self
+                .config
+                .queue
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
-            let room = crate::bounds::ARRIVALS_KEPT.saturating_sub(news.arrivals.len());
-            let taken = self.desk.arrivals.len().min(room);
-            news.dropped += (self.desk.arrivals.len() - taken) as u64;
-            news.arrivals
-                .extend(self.desk.arrivals.drain(..).take(taken));
+            let room = crate::limits::ARRIVALS_MAX.saturating_sub(queue.arrivals.len());
+            let taken = self.state.arrivals.len().min(room);
+            queue.dropped += (self.state.arrivals.len() - taken) as u64;
+            queue
+                .arrivals
+                .extend(self.state.arrivals.drain(..).take(taken));
         }
     }
 }
 
 /// Tells the board that a thread is done, however it ends.
-struct Done(Arc<Board>);
+struct Done(Arc<SharedStats>);
 
 impl Drop for Done {
     fn drop(&mut self) {

@@ -1,10 +1,10 @@
 //! From opening to the end: what a thread does when its time has come.
 
 use super::{Unfinished, Worker};
-use crate::bounds::{DRAIN_NS, SECOND, SWEEP_NS};
 use crate::errors::ErrorKind;
+use crate::limits::{DRAIN_NS, SECOND, SWEEP_NS};
 use crate::plan::Purpose;
-use crate::session::{Break, Schedule, Session};
+use crate::session::{ConnectionError, Schedule, Session};
 
 /// How far a thread is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,20 +20,24 @@ pub(super) enum Phase {
 
 impl Worker {
     /// Go to the next phase if it is time; true where all is over.
-    pub(super) fn turn_phase(&mut self, now: u64) -> bool {
-        let board = std::sync::Arc::clone(&self.common.board);
-        if board.is_stopped() {
-            board.end(now, "stopped");
+    pub(super) fn update_phase(&mut self, now: u64) -> bool {
+        let shared = std::sync::Arc::clone(&self.config.shared);
+        if shared.is_stopped() {
+            shared.end(now, "stopped");
         }
         if let Phase::Draining(until) = self.phase {
-            return now >= until || self.links.iter().all(|link| link.session.is_quiet());
+            return now >= until
+                || self
+                    .connections
+                    .iter()
+                    .all(|connection| connection.session.is_quiet());
         }
-        if board.ended_at().is_some() {
+        if shared.ended_at().is_some() {
             self.drain(now);
             return false;
         }
         if let (Phase::Opening, Some(timetable), Purpose::Load) =
-            (self.phase, board.timetable(), self.common.purpose)
+            (self.phase, shared.timetable(), self.config.purpose)
             && now >= timetable.go
         {
             self.phase = Phase::WarmingUp;
@@ -42,17 +46,17 @@ impl Worker {
             }
             self.go(timetable.go, now);
         }
-        match (self.phase, board.timetable()) {
+        match (self.phase, shared.timetable()) {
             (Phase::WarmingUp, Some(timetable)) if now >= timetable.measure => {
                 self.measure(timetable.measure);
             }
             (Phase::Measuring | Phase::Finished, Some(timetable)) if now >= timetable.end => {
-                board.end(timetable.end, "time");
+                shared.end(timetable.end, "time");
                 self.drain(now);
             }
             (Phase::Measuring, _) if self.is_finished() => {
                 self.phase = Phase::Finished;
-                board.finish_limit(now);
+                shared.finish_limit(now);
             }
             _ => {}
         }
@@ -68,8 +72,8 @@ impl Worker {
         if let Phase::Draining(until) = self.phase {
             return Some(until);
         }
-        let timetable = self.common.board.timetable()?;
-        if self.common.purpose == Purpose::Idle {
+        let timetable = self.config.shared.timetable()?;
+        if self.config.purpose == Purpose::Idle {
             return None; // only `stop` ends it
         }
         match self.phase {
@@ -82,12 +86,12 @@ impl Worker {
 
     /// All connections begin to work.
     fn go(&mut self, start: u64, now: u64) {
-        let plan = &self.common.plan;
+        let plan = &self.config.plan;
         if let Some(rate) = plan.rate {
-            self.desk.supply.schedule = Some(Schedule::new(plan, rate, self.thread, start));
+            self.state.scheduler.schedule = Some(Schedule::new(plan, rate, self.thread, start));
         }
-        self.desk.supply.is_going = true;
-        for place in 0..self.links.len() {
+        self.state.scheduler.is_running = true;
+        for place in 0..self.connections.len() {
             self.with(place, now, Session::proceed);
         }
     }
@@ -95,50 +99,50 @@ impl Worker {
     /// The measured time has begun.
     fn measure(&mut self, start: u64) {
         self.phase = Phase::Measuring;
-        self.desk.tally.begin_measuring(start);
-        self.desk.supply.is_limited = true;
+        self.state.stats.begin_measuring(start);
+        self.state.scheduler.is_limited = true;
     }
 
     fn is_finished(&self) -> bool {
-        let supply = &self.desk.supply;
-        self.desk.entries_active == 0
-            && supply.backlog.is_empty()
-            && supply.is_exhausted(&self.common.board, self.links.len())
+        let scheduler = &self.state.scheduler;
+        self.state.entries_active == 0
+            && scheduler.backlog.is_empty()
+            && scheduler.is_exhausted(&self.config.shared, self.connections.len())
     }
 
     /// The load has ended: say nothing new.
     fn drain(&mut self, now: u64) {
         self.phase = Phase::Draining(now + DRAIN_NS);
-        self.desk.tally.end_measuring();
-        self.desk.supply.is_going = false;
-        self.desk.is_draining = true;
+        self.state.stats.end_measuring();
+        self.state.scheduler.is_running = false;
+        self.state.is_draining = true;
         let mut unfinished = Unfinished {
-            backlog: self.desk.supply.backlog.len() as u64,
+            backlog: self.state.scheduler.backlog.len() as u64,
             ..Unfinished::default()
         };
-        for link in &self.links {
-            let (count, oldest) = link.session.unanswered();
+        for connection in &self.connections {
+            let (count, oldest) = connection.session.unanswered();
             unfinished.in_flight += count as u64;
             let age = oldest.map_or(0, |began| now.saturating_sub(began));
             unfinished.oldest = unfinished.oldest.max(age);
         }
         self.unfinished = unfinished;
-        for place in 0..self.links.len() {
+        for place in 0..self.connections.len() {
             self.with(place, now, Session::drain);
         }
     }
 
     pub(super) fn fire_timers(&mut self, now: u64) {
-        while let Some((at, number)) = self.desk.timers.take_due(now) {
-            let place = (number / self.common.plan.threads) as usize;
-            self.with(place, now, |session, turn| session.wake(at, turn));
+        while let Some((at, number)) = self.state.timers.take_due(now) {
+            let place = (number / self.config.plan.threads) as usize;
+            self.with(place, now, |session, ctx| session.wake(at, ctx));
         }
     }
 
     /// Open loop: begin what is due.
     pub(super) fn begin_due(&mut self, now: u64) {
-        while self.desk.supply.is_going {
-            let Some(schedule) = &mut self.desk.supply.schedule else {
+        while self.state.scheduler.is_running {
+            let Some(schedule) = &mut self.state.scheduler.schedule else {
                 return;
             };
             let due = schedule.due();
@@ -146,24 +150,24 @@ impl Worker {
                 return;
             }
             schedule.advance();
-            if !self.desk.supply.ticket(&self.common.board) {
+            if !self.state.scheduler.try_begin(&self.config.shared) {
                 return;
             }
-            if !self.give_to_free(due, now) && !self.desk.supply.wait(due) {
+            if !self.begin_on_free(due, now) && !self.state.scheduler.enqueue(due) {
                 let why = "more entries were due than could be kept waiting";
-                self.desk
-                    .tally
+                self.state
+                    .stats
                     .error(ErrorKind::Backlog, 1, || why.to_owned());
             }
         }
     }
 
-    fn give_to_free(&mut self, due: u64, now: u64) -> bool {
-        while let Some(number) = self.desk.supply.free.pop_front() {
-            let place = (number / self.common.plan.threads) as usize;
+    fn begin_on_free(&mut self, due: u64, now: u64) -> bool {
+        while let Some(number) = self.state.scheduler.free.pop_front() {
+            let place = (number / self.config.plan.threads) as usize;
             let mut has_begun = false;
-            self.with(place, now, |session, turn| {
-                has_begun = session.begin_due(due, turn);
+            self.with(place, now, |session, ctx| {
+                has_begun = session.begin_due(due, ctx);
             });
             if has_begun {
                 return true;
@@ -174,13 +178,13 @@ impl Worker {
 
     /// Look for answers that are overdue.
     fn sweep(&mut self, now: u64) {
-        let answer = self.common.plan.answer;
-        let is_silent = self.common.board.silent_for(now) >= answer;
-        for place in 0..self.links.len() {
-            let Some(link) = self.links.get(place) else {
+        let answer = self.config.plan.answer;
+        let is_silent = self.config.shared.silent_for(now) >= answer;
+        for place in 0..self.connections.len() {
+            let Some(connection) = self.connections.get(place) else {
                 return;
             };
-            let Some(since) = link.session.waits_since() else {
+            let Some(since) = connection.session.waits_since() else {
                 continue;
             };
             let waited = now.saturating_sub(since);
@@ -189,22 +193,22 @@ impl Worker {
             }
             #[expect(clippy::cast_precision_loss, reason = "for people")]
             let seconds = waited as f64 / SECOND as f64;
-            let kind = if link.session.stage() == crate::session::Stage::Connecting {
+            let kind = if connection.session.stage() == crate::session::Stage::Connecting {
                 ErrorKind::ConnectTimeout
             } else {
                 ErrorKind::Timeout
             };
-            let doing = link.session.doing(&self.common.plan);
-            if is_silent && self.common.purpose == Purpose::Load {
+            let current_command = connection.session.current_command(&self.config.plan);
+            if is_silent && self.config.purpose == Purpose::Load {
                 let sentence = format!(
-                    "server stopped answering: {doing} has had no answer for {seconds:.1} s, \
+                    "server stopped answering: {current_command} has had no answer for {seconds:.1} s, \
                      and nothing else came in that time"
                 );
-                self.common.board.end(now, sentence);
+                self.config.shared.end(now, sentence);
             }
             self.fail(
                 place,
-                &Break::new(kind, format!("no answer for {seconds:.1} s")),
+                &ConnectionError::new(kind, format!("no answer for {seconds:.1} s")),
             );
         }
     }

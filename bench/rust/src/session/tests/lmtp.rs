@@ -4,8 +4,8 @@ use super::*;
 
 fn delivery(recipients: usize) -> Value {
     let data = json!({"label": "DATA", "parts": [{"text": "DATA"}, {"data": true}]});
-    let mut commands = vec![say("MAIL FROM:<>")];
-    commands.extend((0..recipients).map(|_| say("RCPT TO:<a>")));
+    let mut commands = vec![cmd("MAIL FROM:<>")];
+    commands.extend((0..recipients).map(|_| cmd("RCPT TO:<a>")));
     commands.push(data);
     lmtp(&commands)
 }
@@ -49,5 +49,5 @@ fn a_failed_lmtp_transaction_is_reset() {
     scene.then("250 ok\r\n");
     scene.then("250 ok\r\n");
     assert_eq!(scene.then("250 ok\r\n"), "DATA\r\n");
-    assert_eq!(scene.break_by("250 what\r\n").0, ErrorKind::Unexpected);
+    assert_eq!(scene.fail_on("250 what\r\n").0, ErrorKind::Unexpected);
 }

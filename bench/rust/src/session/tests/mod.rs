@@ -4,12 +4,12 @@ mod opening;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::bounds::{BACKOFF_FIRST_NS, IDLE_ANEW_NS, MS, SECOND};
+use crate::limits::{BACKOFF_FIRST_NS, IDLE_RESTART_NS, MS, SECOND};
 
 /// A session with somebody who plays the server and the clock.
 struct Scene {
     plan: Plan,
-    desk: Desk,
+    state: ThreadState,
     out: Output,
     session: Session,
     now: u64,
@@ -23,18 +23,18 @@ impl Scene {
             Purpose::Load
         };
         let plan = Plan::from_json(&plan.to_string(), purpose).unwrap();
-        let board = Arc::new(Board::new(&plan, 1));
-        let mut tally = Tally::new(&plan, Arc::clone(&board), 1);
-        tally.begin_measuring(1);
-        let mut supply = Supply::new(&plan);
-        supply.is_going = true;
-        supply.is_limited = true;
-        let desk = Desk {
-            tally,
-            supply,
+        let shared = Arc::new(SharedStats::new(&plan, 1));
+        let mut stats = ThreadStats::new(&plan, Arc::clone(&shared), 1);
+        stats.begin_measuring(1);
+        let mut scheduler = Scheduler::new(&plan);
+        scheduler.is_running = true;
+        scheduler.is_limited = true;
+        let state = ThreadState {
+            stats,
+            scheduler,
             timers: Timers::default(),
             arrivals: Vec::new(),
-            board,
+            shared,
             purpose,
             entries_active: 0,
             is_draining: false,
@@ -42,26 +42,26 @@ impl Scene {
         let session = Session::new(&plan, 0);
         Self {
             plan,
-            desk,
+            state,
             out: Output::default(),
             session,
             now: SECOND,
         }
     }
 
-    fn act<T>(&mut self, act: impl FnOnce(&mut Session, &mut Turn<'_>) -> T) -> T {
+    fn act<T>(&mut self, act: impl FnOnce(&mut Session, &mut Context<'_>) -> T) -> T {
         let Self {
             plan,
-            desk,
+            state,
             out,
             session,
             now,
         } = self;
         act(
             session,
-            &mut Turn {
+            &mut Context {
                 plan,
-                desk,
+                state,
                 out,
                 now: *now,
             },
@@ -76,18 +76,18 @@ impl Scene {
     /// Connect, if that is not what a timer does.
     fn connect(&mut self) -> &mut Self {
         self.act(Session::connect);
-        assert_eq!(self.session.take_wish(), Wish::Connect);
+        assert_eq!(self.session.take_action(), Action::Connect);
         let now = self.now;
         self.session.connected(now);
         self
     }
 
-    fn try_hear(&mut self, text: &str) -> Result<(), Break> {
-        self.act(|session, turn| session.receive(text.as_bytes(), turn))
+    fn try_receive(&mut self, text: &str) -> Result<(), ConnectionError> {
+        self.act(|session, ctx| session.receive(text.as_bytes(), ctx))
     }
 
-    fn hear(&mut self, text: &str) -> &mut Self {
-        self.try_hear(text).unwrap();
+    fn receive(&mut self, text: &str) -> &mut Self {
+        self.try_receive(text).unwrap();
         self
     }
 
@@ -104,21 +104,21 @@ impl Scene {
 
     /// What is said after hearing `text`.
     fn then(&mut self, text: &str) -> String {
-        self.hear(text).said()
+        self.receive(text).said()
     }
 
     /// Hear what breaks the connection: its kind, and what is made of it.
-    fn break_by(&mut self, text: &str) -> (ErrorKind, String, bool) {
-        let why = self.try_hear(text).unwrap_err();
-        self.act(|session, turn| session.broken(&why, turn));
+    fn fail_on(&mut self, text: &str) -> (ErrorKind, String, bool) {
+        let why = self.try_receive(text).unwrap_err();
+        self.act(|session, ctx| session.connection_lost(&why, ctx));
         (why.kind, why.example, why.is_final)
     }
 
     /// Wake whoever is to be woken next, at that time.
     fn wake(&mut self) -> &mut Self {
-        self.now = self.desk.timers.next().unwrap();
-        let (at, _) = self.desk.timers.take_due(self.now).unwrap();
-        self.act(|session, turn| session.wake(at, turn));
+        self.now = self.state.timers.next().unwrap();
+        let (at, _) = self.state.timers.take_due(self.now).unwrap();
+        self.act(|session, ctx| session.wake(at, ctx));
         self
     }
 
@@ -132,19 +132,19 @@ impl Scene {
             .position(|name| name == label)
             .unwrap();
         let (measured, setup) = (
-            &self.desk.tally.labels[number],
-            &self.desk.tally.setup[number],
+            &self.state.stats.labels[number],
+            &self.state.stats.setup[number],
         );
         summary(if measured.is_empty() { setup } else { measured })
     }
 
     fn entry(&self) -> (u64, u64, u64) {
-        summary(&self.desk.tally.entries[0])
+        summary(&self.state.stats.entries[0])
     }
 
     fn errors(&mut self) -> Vec<(&'static str, u64, String)> {
-        self.desk.tally.publish();
-        let counts = self.desk.board.counts();
+        self.state.stats.publish();
+        let counts = self.state.shared.counts();
         let errors = counts.errors.seen();
         errors
             .map(|(kind, seen)| (kind.name(), seen.count, seen.example.clone().unwrap()))
@@ -152,7 +152,7 @@ impl Scene {
     }
 }
 
-fn summary(row: &crate::tally::Row) -> (u64, u64, u64) {
+fn summary(row: &crate::stats::LabelStats) -> (u64, u64, u64) {
     let histogram = row.histogram.as_ref();
     let slowest = histogram.map_or(0, |histogram| (histogram.max() + 500) / 1_000);
     (
@@ -162,7 +162,7 @@ fn summary(row: &crate::tally::Row) -> (u64, u64, u64) {
     )
 }
 
-fn say(text: &str) -> Value {
+fn cmd(text: &str) -> Value {
     json!({"label": text.split(' ').next().unwrap(), "parts": [{"text": text}]})
 }
 
@@ -171,7 +171,7 @@ fn plan(commands: &[Value]) -> Value {
         "protocol": "imap", "host": "127.0.0.1", "port": 1, "connections": 1, "seconds": 10,
         "users": [["anna", "secret"]], "messages": ["SGVsbG8NCg=="],
         "login": [{"label": "LOGIN", "parts": [{"text": "LOGIN "}, {"user": true}, {"text": " "}, {"password": true}]}],
-        "setup": [say("SELECT INBOX")],
+        "setup": [cmd("SELECT INBOX")],
         "mix": [{"name": "entry", "commands": commands}],
     })
 }
@@ -179,7 +179,7 @@ fn plan(commands: &[Value]) -> Value {
 fn lmtp(commands: &[Value]) -> Value {
     let mut plan = plan(commands);
     plan["protocol"] = json!("lmtp");
-    plan["login"] = json!([say("LHLO me")]);
+    plan["login"] = json!([cmd("LHLO me")]);
     plan["setup"] = json!([]);
     plan
 }
@@ -196,12 +196,12 @@ const SELECTED: &str = "* 23 EXISTS\r\nT2 OK\r\n";
 
 #[test]
 fn a_connection_logs_in_is_set_up_and_works_through_its_entries() {
-    let mut scene = running(&plan(&[say("NOOP"), say("CHECK")]));
+    let mut scene = running(&plan(&[cmd("NOOP"), cmd("CHECK")]));
     assert_eq!(scene.after(5).then(SELECTED), "T3 NOOP\r\n");
     assert_eq!(
         scene
-            .desk
-            .board
+            .state
+            .shared
             .open
             .load(std::sync::atomic::Ordering::Relaxed),
         1
@@ -220,7 +220,7 @@ fn a_connection_logs_in_is_set_up_and_works_through_its_entries() {
 #[test]
 fn what_is_said_does_not_depend_on_where_answers_are_cut() {
     let fetch = json!({"label": "FETCH", "parts": [{"text": "FETCH "}, {"exists": true}, {"text": " BODY[]"}]});
-    let answers = [
+    let completion = [
         "* OK hello\r\n",
         "T1 OK\r\n",
         SELECTED,
@@ -228,24 +228,24 @@ fn what_is_said_does_not_depend_on_where_answers_are_cut() {
         "* 24 EXISTS\r\nT4 OK\r\n",
     ];
     let expected = "T1 LOGIN anna secret\r\nT2 SELECT INBOX\r\nT3 FETCH 23 BODY[]\r\nT4 FETCH 23 BODY[]\r\nT5 FETCH 24 BODY[]\r\n";
-    let octets = (answers[3].len() + answers[4].len()) as u64;
+    let bytes = (completion[3].len() + completion[4].len()) as u64;
     for step in 1..30 {
         let mut scene = Scene::new(&plan(std::slice::from_ref(&fetch)));
         scene.connect();
         let mut said = String::new();
-        for answer in answers {
+        for answer in completion {
             for piece in answer.as_bytes().chunks(step) {
                 said += &scene.then(std::str::from_utf8(piece).unwrap());
             }
         }
         assert_eq!(said, expected, "{step}");
-        assert_eq!(scene.desk.tally.labels[2].octets_in, octets, "{step}");
+        assert_eq!(scene.state.stats.labels[2].bytes_in, bytes, "{step}");
     }
 }
 
 #[test]
 fn a_pipeline_is_kept_full_and_answers_may_come_in_any_order() {
-    let mut plan = plan(&[say("A"), say("B")]);
+    let mut plan = plan(&[cmd("A"), cmd("B")]);
     plan["pipeline"] = json!(3);
     let mut scene = running(&plan);
     assert_eq!(scene.then(SELECTED), "T3 A\r\nT4 B\r\nT5 A\r\n");
@@ -265,9 +265,9 @@ fn a_pipeline_is_kept_full_and_answers_may_come_in_any_order() {
 
 #[test]
 fn after_a_no_the_rest_of_the_entry_is_not_said() {
-    let mut create = say("CREATE x");
+    let mut create = cmd("CREATE x");
     create["may_fail"] = json!(true);
-    let mut scene = running(&plan(&[create, say("A"), say("B")]));
+    let mut scene = running(&plan(&[create, cmd("A"), cmd("B")]));
     assert_eq!(scene.then(SELECTED), "T3 CREATE x\r\n");
     assert_eq!(scene.then("T3 NO [ALREADYEXISTS] it is\r\n"), "T4 A\r\n");
     assert_eq!(scene.then("T4 NO [LIMIT] why\r\n"), "T5 CREATE x\r\n");
@@ -312,7 +312,7 @@ fn a_literal_waits_for_the_server_where_it_has_to() {
     assert_eq!(scene.row("literal"), (1, 0, 8));
     // Refused before the literal: it is not sent.
     assert_eq!(scene.then("T5 NO [OVERQUOTA]\r\n"), "T6 APPEND x {7}\r\n");
-    let broken = scene.break_by("T6 OK what?\r\n");
+    let broken = scene.fail_on("T6 OK what?\r\n");
     assert_eq!(
         broken,
         (ErrorKind::Unexpected, "OK what? before +".into(), false)
@@ -339,8 +339,8 @@ fn idle_is_held_and_the_hold_is_not_latency() {
     assert_eq!(scene.after(3).then("T3 OK\r\n"), "T4 IDLE\r\n");
     assert_eq!(scene.row("IDLE"), (1, 0, 5));
     // At the end it is ended at once.
-    scene.hear("+ idling\r\n");
-    scene.desk.is_draining = true;
+    scene.receive("+ idling\r\n");
+    scene.state.is_draining = true;
     scene.act(Session::drain);
     assert_eq!(scene.said(), "DONE\r\n");
     assert_eq!(scene.then("T4 OK\r\n"), "", "nothing new");
@@ -349,7 +349,7 @@ fn idle_is_held_and_the_hold_is_not_latency() {
 
 #[test]
 fn think_time_is_waited_before_an_entry() {
-    let mut plan = plan(&[say("NOOP")]);
+    let mut plan = plan(&[cmd("NOOP")]);
     plan["mix"][0]["think_ms"] = json!([100, 200]);
     let mut scene = running(&plan);
     let start = scene.now;
@@ -367,21 +367,21 @@ fn think_time_is_waited_before_an_entry() {
 
 #[test]
 fn in_an_open_loop_latency_counts_from_when_an_entry_was_due() {
-    let mut plan = plan(&[say("A"), say("B")]);
+    let mut plan = plan(&[cmd("A"), cmd("B")]);
     plan["rate"] = json!(10);
     let mut scene = running(&plan);
     assert_eq!(scene.then(SELECTED), "", "nothing is due yet");
-    assert_eq!(scene.desk.supply.free, [0]);
-    scene.desk.supply.free.clear();
+    assert_eq!(scene.state.scheduler.free, [0]);
+    scene.state.scheduler.free.clear();
     let due = scene.now;
     scene.after(30);
-    assert!(scene.act(|session, turn| session.begin_due(due, turn)));
+    assert!(scene.act(|session, ctx| session.begin_due(due, ctx)));
     assert_eq!(scene.said(), "T3 A\r\n");
     assert!(
-        !scene.act(|session, turn| session.begin_due(due, turn)),
+        !scene.act(|session, ctx| session.begin_due(due, ctx)),
         "it is busy"
     );
-    assert!(scene.desk.supply.wait(due + 10 * MS));
+    assert!(scene.state.scheduler.enqueue(due + 10 * MS));
     assert_eq!(scene.after(10).then("T3 OK\r\n"), "T4 B\r\n");
     assert_eq!(
         scene.after(10).then("T4 OK\r\n"),
@@ -396,14 +396,14 @@ fn in_an_open_loop_latency_counts_from_when_an_entry_was_due() {
 
 #[test]
 fn limits_end_the_supply() {
-    let mut plan = plan(&[say("NOOP")]);
+    let mut plan = plan(&[cmd("NOOP")]);
     plan["limit"] = json!(2);
     let mut scene = running(&plan);
     assert_eq!(scene.then(SELECTED), "T3 NOOP\r\n");
     assert_eq!(scene.then("T3 OK\r\n"), "T4 NOOP\r\n");
-    assert!(scene.desk.supply.is_exhausted(&scene.desk.board, 1));
+    assert!(scene.state.scheduler.is_exhausted(&scene.state.shared, 1));
     assert_eq!(
-        (scene.then("T4 OK\r\n"), scene.desk.entries_active),
+        (scene.then("T4 OK\r\n"), scene.state.entries_active),
         (String::new(), 0)
     );
     plan["limit"] = json!(null);
@@ -411,9 +411,9 @@ fn limits_end_the_supply() {
     let mut scene = running(&plan);
     assert_eq!(scene.then(SELECTED), "T3 NOOP\r\n");
     assert_eq!(scene.then("T3 OK\r\n"), "");
-    assert!(scene.desk.supply.is_exhausted(&scene.desk.board, 1));
+    assert!(scene.state.scheduler.is_exhausted(&scene.state.shared, 1));
     assert!(
-        !scene.desk.supply.is_exhausted(&scene.desk.board, 2),
+        !scene.state.scheduler.is_exhausted(&scene.state.shared, 2),
         "another one may go on"
     );
 }
@@ -424,29 +424,29 @@ fn an_idle_connection_notes_news_and_idles_anew() {
     plan["mix"] = json!([]);
     let mut scene = running(&plan);
     assert_eq!(scene.then(SELECTED), "T3 IDLE\r\n");
-    scene.hear("* 24 EXISTS\r\n");
-    assert_eq!(scene.desk.arrivals, [], "it does not idle yet");
+    scene.receive("* 24 EXISTS\r\n");
+    assert_eq!(scene.state.arrivals, [], "it does not idle yet");
     scene
-        .hear("+ idling\r\n")
+        .receive("+ idling\r\n")
         .after(1)
-        .hear("* 25 EXISTS\r\n* 1 EXPUNGE\r\n* 24 EXISTS\r\n");
+        .receive("* 25 EXISTS\r\n* 1 EXPUNGE\r\n* 24 EXISTS\r\n");
     assert_eq!(
-        scene.desk.arrivals,
+        scene.state.arrivals,
         [(0, scene.now, 25), (0, scene.now, 24)]
     );
     let start = scene.now;
     assert_eq!(scene.wake().said(), "DONE\r\n");
-    assert_eq!(scene.now - start, IDLE_ANEW_NS - MS);
+    assert_eq!(scene.now - start, IDLE_RESTART_NS - MS);
     assert_eq!(scene.then("T3 OK\r\n"), "T4 IDLE\r\n");
     assert_eq!(
         scene
-            .desk
-            .board
+            .state
+            .shared
             .open
             .load(std::sync::atomic::Ordering::Relaxed),
         1
     );
-    scene.hear("+ idling\r\n");
-    scene.break_by("* BYE\r\n");
+    scene.receive("+ idling\r\n");
+    scene.fail_on("* BYE\r\n");
     assert_eq!(scene.session.stage(), Stage::GivenUp);
 }

@@ -1,5 +1,6 @@
 use super::*;
-use crate::bounds::LINE_KEPT;
+use crate::limits::LINE_BYTES_MAX;
+use crate::line_reader::LineReader;
 
 /// Streams, and what is in them. A line is given up to its first literal.
 const CASES: &[(&[u8], &[&[u8]])] = &[
@@ -52,7 +53,7 @@ const CASES: &[(&[u8], &[&[u8]])] = &[
 ];
 
 fn lines_of(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
-    let mut lines = Lines::default();
+    let mut lines = LineReader::default();
     let mut found = Vec::new();
     for piece in pieces {
         let mut input = *piece;
@@ -79,36 +80,36 @@ fn lines_do_not_depend_on_where_the_stream_is_cut() {
                 );
             }
         }
-        let octets: Vec<&[u8]> = stream.chunks(1).collect();
-        assert_eq!(lines_of(&octets), *expected);
+        let bytes: Vec<&[u8]> = stream.chunks(1).collect();
+        assert_eq!(lines_of(&bytes), *expected);
     }
 }
 
 #[test]
 fn a_cut_line_is_kept_up_to_its_bound_and_its_literal_is_still_seen() {
     let mut stream = b"* 1 FETCH (".to_vec();
-    stream.resize(LINE_KEPT * 20, b'x');
+    stream.resize(LINE_BYTES_MAX * 20, b'x');
     stream.extend_from_slice(b" {4}\r\nT\r\n1)\r\nT9 OK\r\n");
-    for piece in [1, 7, LINE_KEPT, LINE_KEPT + 1, 100_000] {
+    for piece in [1, 7, LINE_BYTES_MAX, LINE_BYTES_MAX + 1, 100_000] {
         let pieces: Vec<&[u8]> = stream.chunks(piece).collect();
         let found = lines_of(&pieces);
         assert_eq!(found.len(), 2, "{piece}");
-        assert!(found[0].starts_with(b"* 1 FETCH (xxx") && found[0].len() <= LINE_KEPT);
+        assert!(found[0].starts_with(b"* 1 FETCH (xxx") && found[0].len() <= LINE_BYTES_MAX);
         assert_eq!(found[1], b"T9 OK");
     }
-    let mut lines = Lines::default();
+    let mut lines = LineReader::default();
     for _ in 0..1_000 {
         assert_eq!(lines.next_line(&mut [b'x'; 1_000].as_slice()), None);
     }
     assert!(
-        format!("{lines:?}").len() < 100 * LINE_KEPT,
+        format!("{lines:?}").len() < 100 * LINE_BYTES_MAX,
         "an endless line is not kept"
     );
 }
 
 #[test]
 fn a_literal_of_many_gigabytes_costs_nothing() {
-    let mut lines = Lines::default();
+    let mut lines = LineReader::default();
     assert_eq!(
         lines.next_line(&mut b"* 1 FETCH (BODY[] {18446744073709551615}\r\n".as_slice()),
         None
@@ -122,7 +123,7 @@ fn a_literal_of_many_gigabytes_costs_nothing() {
 
 #[test]
 fn lines_say_whether_one_has_begun() {
-    let mut lines = Lines::default();
+    let mut lines = LineReader::default();
     assert!(lines.is_between());
     assert_eq!(lines.next_line(&mut b"T1 ".as_slice()), None);
     assert!(!lines.is_between());
@@ -135,7 +136,7 @@ fn lines_say_whether_one_has_begun() {
 
 #[test]
 fn lines_without_literals_do_not_know_braces() {
-    let mut lines = Lines::without_literals();
+    let mut lines = LineReader::without_literals();
     let mut input = b"* 250 {10}\r\n250 ok\r\n".as_slice();
     assert_eq!(lines.next_line(&mut input), Some(b"* 250 {10}".as_slice()));
     assert_eq!(lines.next_line(&mut input), Some(b"250 ok".as_slice()));
@@ -143,48 +144,48 @@ fn lines_without_literals_do_not_know_braces() {
 
 #[test]
 fn a_line_is_known_for_what_it_is() {
-    let cases: &[(&[u8], Answer)] = &[
-        (b"T1 OK done", Answer::Tagged(1, Status::Ok, b"OK done")),
+    let cases: &[(&[u8], Response)] = &[
+        (b"T1 OK done", Response::Tagged(1, Status::Ok, b"OK done")),
         (
             b"T4294967295 no [X] y",
-            Answer::Tagged(u32::MAX, Status::No, b"no [X] y"),
+            Response::Tagged(u32::MAX, Status::No, b"no [X] y"),
         ),
-        (b"T12 BAD", Answer::Tagged(12, Status::Bad, b"BAD")),
-        (b"T4294967296 OK", Answer::Garbage(b"T4294967296 OK")),
-        (b"T1 OKAY", Answer::Garbage(b"T1 OKAY")),
-        (b"T1 BYE", Answer::Garbage(b"T1 BYE")),
-        (b"T OK", Answer::Garbage(b"T OK")),
-        (b"T1", Answer::Garbage(b"T1")),
-        (b"+", Answer::Continue),
-        (b"+ idling", Answer::Continue),
-        (b"+OK POP3", Answer::Garbage(b"+OK POP3")),
-        (b"* 23 EXISTS", Answer::Exists(23)),
-        (b"* 0 exists", Answer::Exists(0)),
-        (b"* 23 EXISTSX", Answer::Data),
-        (b"* 23 EXPUNGE", Answer::Data),
+        (b"T12 BAD", Response::Tagged(12, Status::Bad, b"BAD")),
+        (b"T4294967296 OK", Response::Garbage(b"T4294967296 OK")),
+        (b"T1 OKAY", Response::Garbage(b"T1 OKAY")),
+        (b"T1 BYE", Response::Garbage(b"T1 BYE")),
+        (b"T OK", Response::Garbage(b"T OK")),
+        (b"T1", Response::Garbage(b"T1")),
+        (b"+", Response::Continue),
+        (b"+ idling", Response::Continue),
+        (b"+OK POP3", Response::Garbage(b"+OK POP3")),
+        (b"* 23 EXISTS", Response::Exists(23)),
+        (b"* 0 exists", Response::Exists(0)),
+        (b"* 23 EXISTSX", Response::Data),
+        (b"* 23 EXPUNGE", Response::Data),
         (
             b"* 99999999999 EXISTS",
-            Answer::Garbage(b"* 99999999999 EXISTS"),
+            Response::Garbage(b"* 99999999999 EXISTS"),
         ),
         (
             b"* OK [CAPABILITY X] hi",
-            Answer::Untagged(Status::Ok, b"OK [CAPABILITY X] hi"),
+            Response::Untagged(Status::Ok, b"OK [CAPABILITY X] hi"),
         ),
         (
             b"* PREAUTH hi",
-            Answer::Untagged(Status::PreAuth, b"PREAUTH hi"),
+            Response::Untagged(Status::PreAuth, b"PREAUTH hi"),
         ),
-        (b"* BYE", Answer::Untagged(Status::Bye, b"BYE")),
-        (b"* BAD what", Answer::Untagged(Status::Bad, b"BAD what")),
-        (b"* NO disk", Answer::Untagged(Status::No, b"NO disk")),
-        (b"* NAMESPACE NIL", Answer::Data),
-        (b"* FLAGS (X)", Answer::Data),
-        (b"* OKAY", Answer::Data),
-        (b"* ", Answer::Garbage(b"* ")),
-        (b"* (", Answer::Garbage(b"* (")),
-        (b"", Answer::Garbage(b"")),
-        (b"220 lmtp", Answer::Garbage(b"220 lmtp")),
-        (b"\x16\x03\x01", Answer::Garbage(b"\x16\x03\x01")),
+        (b"* BYE", Response::Untagged(Status::Bye, b"BYE")),
+        (b"* BAD what", Response::Untagged(Status::Bad, b"BAD what")),
+        (b"* NO disk", Response::Untagged(Status::No, b"NO disk")),
+        (b"* NAMESPACE NIL", Response::Data),
+        (b"* FLAGS (X)", Response::Data),
+        (b"* OKAY", Response::Data),
+        (b"* ", Response::Garbage(b"* ")),
+        (b"* (", Response::Garbage(b"* (")),
+        (b"", Response::Garbage(b"")),
+        (b"220 lmtp", Response::Garbage(b"220 lmtp")),
+        (b"\x16\x03\x01", Response::Garbage(b"\x16\x03\x01")),
     ];
     for (line, expected) in cases {
         assert_eq!(classify(line), *expected, "{}", line.escape_ascii());

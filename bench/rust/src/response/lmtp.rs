@@ -15,10 +15,9 @@ pub struct Reply {
 #[must_use]
 pub fn reply(line: &[u8]) -> Option<Reply> {
     let (code, rest) = line.split_at_checked(3)?;
-    let code = code.iter().try_fold(0_u16, |code, &octet| {
-        octet
-            .is_ascii_digit()
-            .then(|| code * 10 + u16::from(octet - b'0'))
+    let code = code.iter().try_fold(0_u16, |code, &byte| {
+        byte.is_ascii_digit()
+            .then(|| code * 10 + u16::from(byte - b'0'))
     })?;
     let is_last = match rest.first() {
         None | Some(b' ') => true,

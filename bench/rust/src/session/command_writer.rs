@@ -11,7 +11,7 @@ const MESSAGES: u64 = 0x006d_6573_7361_6765;
 
 /// What a connection fills into its commands.
 #[derive(Debug)]
-pub struct Speaker {
+pub struct CommandWriter {
     /// Number of the connection.
     pub number: u32,
     /// Its random choices.
@@ -22,7 +22,7 @@ pub struct Speaker {
     messages_taken: usize,
 }
 
-impl Speaker {
+impl CommandWriter {
     /// Of a connection that has said nothing yet.
     #[must_use]
     pub fn new(plan: &Plan, number: u32) -> Self {
@@ -38,7 +38,7 @@ impl Speaker {
 
     /// Append a command from piece number `from` on. Where the server has to agree before the next
     /// piece, its number is returned.
-    pub fn say(
+    pub fn write(
         &mut self,
         plan: &Plan,
         pieces: &[Piece],
@@ -48,18 +48,18 @@ impl Speaker {
         for (place, piece) in pieces.iter().enumerate().skip(usize::from(from)) {
             let is_resumed = place == usize::from(from) && from > 0;
             match piece {
-                Piece::LiteralAsking if !is_resumed => {
+                Piece::SyncLiteral if !is_resumed => {
                     let message = self.peek_message(plan, &plan.messages);
                     literal_header(&message, b"}\r\n", out);
                     return u16::try_from(place).ok();
                 }
                 Piece::Data if !is_resumed => return u16::try_from(place).ok(),
-                Piece::LiteralAsking => {
+                Piece::SyncLiteral => {
                     let message = self.peek_message(plan, &plan.messages);
                     out.push_message(&message);
                     self.messages_taken = self.messages_taken.wrapping_add(1);
                 }
-                Piece::LiteralAtOnce => {
+                Piece::NonSyncLiteral => {
                     let message = self.peek_message(plan, &plan.messages);
                     literal_header(&message, b"+}\r\n", out);
                     out.push_message(&message);
@@ -70,13 +70,13 @@ impl Speaker {
                     out.push_message(&message);
                     self.messages_taken = self.messages_taken.wrapping_add(1);
                 }
-                _ => self.word(plan, piece, out),
+                _ => self.write_piece(plan, piece, out),
             }
         }
         None
     }
 
-    fn word(&mut self, plan: &Plan, piece: &Piece, out: &mut Output) {
+    fn write_piece(&mut self, plan: &Plan, piece: &Piece, out: &mut Output) {
         let user = plan.user(self.number);
         match piece {
             Piece::Text(text) => out.push(text),
@@ -100,7 +100,7 @@ impl Speaker {
                 out.push_number(self.counter);
             }
             Piece::Connection => out.push_number(u64::from(self.number)),
-            Piece::LiteralAsking | Piece::LiteralAtOnce | Piece::Data => {}
+            Piece::SyncLiteral | Piece::NonSyncLiteral | Piece::Data => {}
         }
     }
 

@@ -6,13 +6,13 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use hdrhistogram::Histogram;
 
-use crate::bounds::{STEP_NS, TICK_NS};
+use super::counters::{ErrorCounts, IntervalStats, Totals};
+use crate::limits::{INTERVAL_NS, TICK_NS};
 use crate::plan::Plan;
-use crate::tally::{Errors, Step, Totals};
 
 /// Steps whose latencies are kept in full: the last two seconds. A thread that is later than that
 /// is still counted, but not in their percentiles.
-const STEPS_IN_FULL: usize = 20;
+const INTERVALS_IN_FULL: usize = 20;
 
 /// When what begins.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ pub struct Timetable {
 
 /// One step of a series.
 #[derive(Clone, Debug, Default)]
-pub struct StepSum {
+pub struct IntervalSum {
     /// Sums of all threads.
     pub totals: Totals,
     /// 99th percentile, once the latencies are gone.
@@ -35,7 +35,7 @@ pub struct StepSum {
     latencies: Option<Box<Histogram<u32>>>,
 }
 
-impl StepSum {
+impl IntervalSum {
     /// 99th percentile of the latencies in microseconds; 0 where there are none.
     #[must_use]
     pub fn p99_us(&self) -> u64 {
@@ -49,15 +49,15 @@ impl StepSum {
 #[derive(Debug, Default)]
 pub struct Counts {
     /// The last steps before the measured time.
-    before: VecDeque<StepSum>,
+    before: VecDeque<IntervalSum>,
     /// Number of the first of them.
     before_first: u64,
     /// Steps of the measured time.
-    pub steps: Vec<StepSum>,
+    pub intervals: Vec<IntervalSum>,
     /// Sums of the measured time.
     pub totals: Totals,
     /// Of all times.
-    pub errors: Errors,
+    pub errors: ErrorCounts,
 }
 
 /// The last second.
@@ -65,14 +65,14 @@ pub struct Counts {
 #[expect(missing_docs, reason = "as in _engine.pyi")]
 pub struct Recent {
     pub commands_per_second: f64,
-    pub octets_in_per_second: f64,
+    pub bytes_in_per_second: f64,
     pub p50_us: u64,
     pub p99_us: u64,
 }
 
 /// What the threads of a load share.
 #[derive(Debug)]
-pub struct Board {
+pub struct SharedStats {
     connections: u32,
     warmup: u64,
     duration: Option<u64>,
@@ -81,11 +81,11 @@ pub struct Board {
     /// Connections that are logged in and set up.
     pub open: AtomicU32,
     /// Connections that have been set up once, or were given up, while all were being opened.
-    settled: AtomicU32,
+    opening_finished: AtomicU32,
     /// Connections that were given up.
-    gave_up: AtomicU32,
+    given_up: AtomicU32,
     /// When anything was last heard from the server.
-    last_heard: AtomicU64,
+    last_received_at: AtomicU64,
     /// Entries that have been begun and count for the limit.
     begun: AtomicU64,
     timetable: OnceLock<(Timetable, u32)>,
@@ -100,7 +100,7 @@ pub struct Board {
     counts: Mutex<Counts>,
 }
 
-impl Board {
+impl SharedStats {
     /// Nothing has happened yet.
     #[must_use]
     pub fn new(plan: &Plan, now: u64) -> Self {
@@ -110,9 +110,9 @@ impl Board {
             duration: plan.duration,
             started: now,
             open: AtomicU32::new(0),
-            settled: AtomicU32::new(0),
-            gave_up: AtomicU32::new(0),
-            last_heard: AtomicU64::new(now),
+            opening_finished: AtomicU32::new(0),
+            given_up: AtomicU32::new(0),
+            last_received_at: AtomicU64::new(now),
             begun: AtomicU64::new(0),
             timetable: OnceLock::new(),
             stop: AtomicBool::new(false),
@@ -127,8 +127,8 @@ impl Board {
 
     /// One more connection is set up or given up for the first time. After the last one, the
     /// timetable is made.
-    pub fn settle(&self, now: u64) {
-        if self.settled.fetch_add(1, Relaxed) + 1 == self.connections {
+    pub fn finish_opening(&self, now: u64) {
+        if self.opening_finished.fetch_add(1, Relaxed) + 1 == self.connections {
             let go = now + 2 * TICK_NS; // all threads have heard of it by then
             let measure = go + self.warmup;
             let end = self
@@ -141,13 +141,14 @@ impl Board {
 
     /// Connections that were never settled or given up.
     pub fn opening(&self) -> u32 {
-        self.connections.saturating_sub(self.settled.load(Relaxed))
+        self.connections
+            .saturating_sub(self.opening_finished.load(Relaxed))
     }
 
     /// One more connection is given up; how many are left.
     pub fn give_up(&self) -> u32 {
         self.connections
-            .saturating_sub(self.gave_up.fetch_add(1, Relaxed) + 1)
+            .saturating_sub(self.given_up.fetch_add(1, Relaxed) + 1)
     }
 
     /// The timetable, once all connections are settled.
@@ -163,13 +164,13 @@ impl Board {
     }
 
     /// Something was heard from the server.
-    pub fn heard(&self, now: u64) {
-        self.last_heard.store(now, Relaxed);
+    pub fn note_received(&self, now: u64) {
+        self.last_received_at.store(now, Relaxed);
     }
 
     /// Nanoseconds since anything was heard.
     pub fn silent_for(&self, now: u64) -> u64 {
-        now.saturating_sub(self.last_heard.load(Relaxed))
+        now.saturating_sub(self.last_received_at.load(Relaxed))
     }
 
     /// May another entry be begun? It is counted if so.
@@ -231,11 +232,11 @@ impl Board {
     }
 
     /// Take over a step of one thread, and empty it.
-    pub fn add(&self, is_measured: bool, number: u64, step: &mut Step) {
+    pub fn add(&self, is_measured: bool, number: u64, interval: &mut IntervalStats) {
         let mut counts = lock(&self.counts);
-        counts.errors.take(&mut step.errors);
+        counts.errors.take(&mut interval.errors);
         if is_measured {
-            counts.totals.add(&step.totals);
+            counts.totals.add(&interval.totals);
         }
         let sum = if is_measured {
             counts.measured(number)
@@ -243,8 +244,8 @@ impl Board {
             counts.before(number)
         };
         if let Some(sum) = sum {
-            sum.totals.add(&step.totals);
-            if let Some(new) = step.latencies.as_ref().filter(|new| !new.is_empty()) {
+            sum.totals.add(&interval.totals);
+            if let Some(new) = interval.latencies.as_ref().filter(|new| !new.is_empty()) {
                 match &mut sum.latencies {
                     Some(latencies) => latencies.add(new).unwrap_or_default(),
                     None => sum.latencies = Some(Box::new(new.clone())),
@@ -252,7 +253,7 @@ impl Board {
             }
         }
         drop(counts);
-        step.clear();
+        interval.clear();
     }
 
     /// The counts so far.
@@ -262,53 +263,57 @@ impl Board {
 }
 
 impl Counts {
-    fn before(&mut self, number: u64) -> Option<&mut StepSum> {
+    fn before(&mut self, number: u64) -> Option<&mut IntervalSum> {
         let place = usize::try_from(number.checked_sub(self.before_first)?).ok()?;
-        for _ in self.before.len()..=place.min(STEPS_IN_FULL) {
-            self.before.push_back(StepSum::default());
+        for _ in self.before.len()..=place.min(INTERVALS_IN_FULL) {
+            self.before.push_back(IntervalSum::default());
         }
-        let surplus = place.saturating_sub(STEPS_IN_FULL);
-        for _ in 0..surplus.min(STEPS_IN_FULL + 1) {
+        let surplus = place.saturating_sub(INTERVALS_IN_FULL);
+        for _ in 0..surplus.min(INTERVALS_IN_FULL + 1) {
             self.before.pop_front();
-            self.before.push_back(StepSum::default());
+            self.before.push_back(IntervalSum::default());
         }
         self.before_first += surplus as u64;
         self.before.get_mut(place - surplus)
     }
 
-    fn measured(&mut self, number: u64) -> Option<&mut StepSum> {
+    fn measured(&mut self, number: u64) -> Option<&mut IntervalSum> {
         let number = usize::try_from(number).ok()?;
-        if self.steps.len() <= number {
-            let from = self.steps.len().saturating_sub(STEPS_IN_FULL);
-            self.steps.resize(number + 1, StepSum::default());
-            let full = self.steps.len().saturating_sub(STEPS_IN_FULL);
-            for old in self.steps.get_mut(from.min(full)..full).unwrap_or_default() {
+        if self.intervals.len() <= number {
+            let from = self.intervals.len().saturating_sub(INTERVALS_IN_FULL);
+            self.intervals.resize(number + 1, IntervalSum::default());
+            let full = self.intervals.len().saturating_sub(INTERVALS_IN_FULL);
+            for old in self
+                .intervals
+                .get_mut(from.min(full)..full)
+                .unwrap_or_default()
+            {
                 old.p99_us = old.p99_us();
                 old.latencies = None;
             }
         }
-        self.steps.get_mut(number)
+        self.intervals.get_mut(number)
     }
 
     /// The last second before `now`, in a phase that has lasted `elapsed` nanoseconds.
     #[must_use]
     pub fn recent(&self, is_measured: bool, elapsed: u64) -> Recent {
         // The newest step may still be coming in.
-        let complete = usize::try_from(elapsed / STEP_NS)
+        let complete = usize::try_from(elapsed / INTERVAL_NS)
             .unwrap_or(0)
             .saturating_sub(1);
-        let last: Vec<&StepSum> = if is_measured {
-            let complete = complete.min(self.steps.len());
-            let last = self.steps.get(complete.saturating_sub(10)..complete);
+        let last: Vec<&IntervalSum> = if is_measured {
+            let complete = complete.min(self.intervals.len());
+            let last = self.intervals.get(complete.saturating_sub(10)..complete);
             last.unwrap_or_default().iter().collect()
         } else {
             self.before.iter().rev().skip(1).take(10).collect()
         };
         let mut totals = Totals::default();
         let mut latencies: Option<Box<Histogram<u32>>> = None;
-        for step in &last {
-            totals.add(&step.totals);
-            match (&mut latencies, &step.latencies) {
+        for interval in &last {
+            totals.add(&interval.totals);
+            match (&mut latencies, &interval.latencies) {
                 (Some(sum), Some(more)) => sum.add(&**more).unwrap_or_default(),
                 (sum @ None, Some(more)) => *sum = Some(more.clone()),
                 (_, None) => {}
@@ -323,7 +328,7 @@ impl Counts {
         };
         Recent {
             commands_per_second: per_second(totals.commands),
-            octets_in_per_second: per_second(totals.octets_in),
+            bytes_in_per_second: per_second(totals.bytes_in),
             p50_us: quantile_of(0.5),
             p99_us: quantile_of(0.99),
         }
@@ -357,7 +362,7 @@ mod tests {
         for number in 0..100 {
             *sum(&mut counts, number).unwrap() = number;
         }
-        assert_eq!(counts.before.len(), STEPS_IN_FULL + 1);
+        assert_eq!(counts.before.len(), INTERVALS_IN_FULL + 1);
         assert_eq!(sum(&mut counts, 99).copied(), Some(99));
         assert_eq!(sum(&mut counts, 79).copied(), Some(79));
         assert_eq!(sum(&mut counts, 78), None, "too old");
@@ -366,7 +371,7 @@ mod tests {
             Some(0),
             "a long pause costs nothing"
         );
-        assert_eq!(counts.before.len(), STEPS_IN_FULL + 1);
+        assert_eq!(counts.before.len(), INTERVALS_IN_FULL + 1);
     }
 
     #[test]
@@ -375,12 +380,12 @@ mod tests {
         let mut latencies = Histogram::new_with_bounds(1, 1_000, 2).unwrap();
         latencies.record(500).unwrap();
         counts.measured(0).unwrap().latencies = Some(Box::new(latencies));
-        counts.measured(STEPS_IN_FULL as u64 - 1).unwrap();
-        assert!(counts.steps[0].latencies.is_some());
-        let before = counts.steps[0].p99_us();
-        counts.measured(STEPS_IN_FULL as u64).unwrap();
-        assert!(counts.steps[0].latencies.is_none());
-        assert_eq!(counts.steps[0].p99_us(), before);
+        counts.measured(INTERVALS_IN_FULL as u64 - 1).unwrap();
+        assert!(counts.intervals[0].latencies.is_some());
+        let before = counts.intervals[0].p99_us();
+        counts.measured(INTERVALS_IN_FULL as u64).unwrap();
+        assert!(counts.intervals[0].latencies.is_none());
+        assert_eq!(counts.intervals[0].p99_us(), before);
         assert!((498..=503).contains(&before), "{before}");
     }
 }

@@ -13,7 +13,7 @@ pub enum Status {
 
 /// One line.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Answer<'a> {
+pub enum Response<'a> {
     /// `T7 OK ...`: the end of command 7.
     Tagged(u32, Status, &'a [u8]),
     /// `+ ...`
@@ -30,51 +30,51 @@ pub enum Answer<'a> {
 
 /// Say what a line is. It comes without its end.
 #[must_use]
-pub fn classify(line: &[u8]) -> Answer<'_> {
+pub fn classify(line: &[u8]) -> Response<'_> {
     match line {
         [b'*', b' ', rest @ ..] => untagged(rest, line),
         [b'T', rest @ ..] => tagged(rest, line),
-        [b'+'] | [b'+', b' ', ..] => Answer::Continue,
-        _ => Answer::Garbage(line),
+        [b'+'] | [b'+', b' ', ..] => Response::Continue,
+        _ => Response::Garbage(line),
     }
 }
 
 /// Text for people may end in braces, and no literal follows: only data has them.
-pub(super) fn may_have_literals(line: &[u8]) -> bool {
+pub(crate) fn may_have_literals(line: &[u8]) -> bool {
     match line {
         [b'*', b' ', rest @ ..] => status(rest).is_none(),
         _ => false,
     }
 }
 
-fn tagged<'a>(rest: &'a [u8], line: &'a [u8]) -> Answer<'a> {
+fn tagged<'a>(rest: &'a [u8], line: &'a [u8]) -> Response<'a> {
     let (tag, rest) = number(rest);
     match (tag, rest) {
         (Some(tag), [b' ', rest @ ..]) => match status(rest) {
             Some(status @ (Status::Ok | Status::No | Status::Bad)) => {
-                Answer::Tagged(tag, status, rest)
+                Response::Tagged(tag, status, rest)
             }
-            _ => Answer::Garbage(line),
+            _ => Response::Garbage(line),
         },
-        _ => Answer::Garbage(line),
+        _ => Response::Garbage(line),
     }
 }
 
-fn untagged<'a>(rest: &'a [u8], line: &'a [u8]) -> Answer<'a> {
+fn untagged<'a>(rest: &'a [u8], line: &'a [u8]) -> Response<'a> {
     if rest.first().is_some_and(u8::is_ascii_digit) {
         let (count, after) = number(rest);
         return match (count, after) {
             (Some(count), [b' ', word @ ..]) if word.eq_ignore_ascii_case(b"EXISTS") => {
-                Answer::Exists(count)
+                Response::Exists(count)
             }
-            (Some(_), [b' ', ..]) => Answer::Data,
-            _ => Answer::Garbage(line),
+            (Some(_), [b' ', ..]) => Response::Data,
+            _ => Response::Garbage(line),
         };
     }
     match status(rest) {
-        Some(status) => Answer::Untagged(status, rest),
-        None if rest.first().is_some_and(u8::is_ascii_alphabetic) => Answer::Data,
-        None => Answer::Garbage(line),
+        Some(status) => Response::Untagged(status, rest),
+        None if rest.first().is_some_and(u8::is_ascii_alphabetic) => Response::Data,
+        None => Response::Garbage(line),
     }
 }
 
@@ -89,23 +89,23 @@ fn status(rest: &[u8]) -> Option<Status> {
         _ => return None,
     };
     let (said, after) = rest.split_at_checked(word.len())?;
-    let ends = after.first().is_none_or(|&octet| octet == b' ');
+    let ends = after.first().is_none_or(|&byte| byte == b' ');
     (ends && said.eq_ignore_ascii_case(word)).then_some(status)
 }
 
-fn number(octets: &[u8]) -> (Option<u32>, &[u8]) {
-    let length = octets
+fn number(bytes: &[u8]) -> (Option<u32>, &[u8]) {
+    let length = bytes
         .iter()
-        .take_while(|octet| octet.is_ascii_digit())
+        .take_while(|byte| byte.is_ascii_digit())
         .count();
-    let (digits, rest) = octets.split_at_checked(length).unwrap_or_default();
+    let (digits, rest) = bytes.split_at_checked(length).unwrap_or_default();
     if digits.is_empty() {
         return (None, rest);
     }
-    let value = digits.iter().try_fold(0_u32, |value, &octet| {
+    let value = digits.iter().try_fold(0_u32, |value, &byte| {
         value
             .checked_mul(10)?
-            .checked_add(u32::from(octet.wrapping_sub(b'0')))
+            .checked_add(u32::from(byte.wrapping_sub(b'0')))
     });
     (value, rest)
 }

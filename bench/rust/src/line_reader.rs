@@ -2,17 +2,17 @@
 
 use memchr::memchr;
 
-use super::imap::may_have_literals;
-use crate::bounds::LINE_KEPT;
+use crate::limits::LINE_BYTES_MAX;
+use crate::response::may_have_literals;
 
 /// Octets of the end of a line that tell whether a literal follows: `~{18446744073709551615+}` CRLF.
 const TAIL: usize = 26;
 
 /// Takes a stream apart into lines. A line with literals is one line, given by its beginning.
 ///
-/// Keeps at most `LINE_KEPT` octets, and those only of a line that was cut.
+/// Keeps at most `LINE_BYTES_MAX` octets, and those only of a line that was cut.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub struct LineReader {
     /// The beginning of a line that is not complete.
     head: Vec<u8>,
     /// The end of it so far.
@@ -20,7 +20,7 @@ pub struct Lines {
     /// Octets of a literal still to come.
     skip: u64,
     /// What `head` holds goes before a literal: the rest of the line is not kept.
-    behind_literal: bool,
+    after_literal: bool,
     /// The line in `head` has been given out.
     done: bool,
     /// Braces at the end of a line mean nothing (LMTP).
@@ -29,7 +29,7 @@ pub struct Lines {
 
 #[derive(Debug, Default)]
 struct Tail {
-    octets: [u8; TAIL],
+    bytes: [u8; TAIL],
     length: usize,
 }
 
@@ -38,20 +38,20 @@ impl Tail {
         let keep = piece.len().min(TAIL);
         let stay = self.length.min(TAIL - keep);
         let from = self.length - stay;
-        self.octets.copy_within(from..from + stay, 0);
+        self.bytes.copy_within(from..from + stay, 0);
         let new = piece.get(piece.len() - keep..).unwrap_or_default();
-        if let Some(place) = self.octets.get_mut(stay..stay + keep) {
+        if let Some(place) = self.bytes.get_mut(stay..stay + keep) {
             place.copy_from_slice(new);
         }
         self.length = stay + keep;
     }
 
-    fn octets(&self) -> &[u8] {
-        self.octets.get(..self.length).unwrap_or_default()
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
     }
 }
 
-impl Lines {
+impl LineReader {
     /// Lines of a protocol without literals.
     #[must_use]
     pub fn without_literals() -> Self {
@@ -63,12 +63,12 @@ impl Lines {
 
     /// The next line without its end, or None when `input` is used up.
     ///
-    /// A line is given as far as its first literal, and no more of it than `LINE_KEPT` where it
+    /// A line is given as far as its first literal, and no more of it than `LINE_BYTES_MAX` where it
     /// was cut. CR may be missing before LF.
     pub fn next_line<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<&'a [u8]> {
         if self.done {
             self.done = false;
-            self.behind_literal = false;
+            self.after_literal = false;
             self.head.clear();
             self.tail.length = 0;
         }
@@ -90,23 +90,23 @@ impl Lines {
             };
             let (piece, rest) = input.split_at_checked(end + 1)?;
             *input = rest;
-            if self.tail.length == 0 && !self.behind_literal {
+            if self.tail.length == 0 && !self.after_literal {
                 // The usual case: the whole line is here, and nothing is copied.
                 match self.literal(piece, piece) {
                     None => return Some(without_end(piece)),
-                    Some(octets) => {
+                    Some(bytes) => {
                         self.keep(piece);
-                        self.begin_literal(octets);
+                        self.begin_literal(bytes);
                     }
                 }
             } else {
                 self.keep(piece);
-                match self.literal(&self.head, self.tail.octets()) {
+                match self.literal(&self.head, self.tail.bytes()) {
                     None => {
                         self.done = true;
                         return Some(without_end(&self.head));
                     }
-                    Some(octets) => self.begin_literal(octets),
+                    Some(bytes) => self.begin_literal(bytes),
                 }
             }
         }
@@ -115,19 +115,21 @@ impl Lines {
     /// True between lines: nothing has begun that has not ended.
     #[must_use]
     pub fn is_between(&self) -> bool {
-        self.done || (self.tail.length == 0 && !self.behind_literal)
+        self.done || (self.tail.length == 0 && !self.after_literal)
     }
 
-    fn begin_literal(&mut self, octets: u64) {
-        self.skip = octets;
-        self.behind_literal = true;
+    fn begin_literal(&mut self, bytes: u64) {
+        self.skip = bytes;
+        self.after_literal = true;
         self.tail.length = 0;
     }
 
     fn keep(&mut self, piece: &[u8]) {
         self.tail.extend(piece);
-        if !self.behind_literal {
-            let room = LINE_KEPT.saturating_sub(self.head.len()).min(piece.len());
+        if !self.after_literal {
+            let room = LINE_BYTES_MAX
+                .saturating_sub(self.head.len())
+                .min(piece.len());
             self.head
                 .extend_from_slice(piece.get(..room).unwrap_or_default());
         }
@@ -149,13 +151,13 @@ impl Lines {
 fn literal_size(line: &[u8]) -> Option<u64> {
     let line = without_end(line).strip_suffix(b"}")?;
     let line = line.strip_suffix(b"+").unwrap_or(line);
-    let open = line.iter().rposition(|&octet| octet == b'{')?;
+    let open = line.iter().rposition(|&byte| byte == b'{')?;
     let digits = line.get(open + 1..)?;
     if digits.is_empty() {
         return None;
     }
-    digits.iter().try_fold(0_u64, |size, &octet| {
-        let digit = octet.is_ascii_digit().then(|| u64::from(octet - b'0'))?;
+    digits.iter().try_fold(0_u64, |size, &byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
         size.checked_mul(10)?.checked_add(digit)
     })
 }

@@ -11,7 +11,7 @@ const LINE_MAX: usize = 64 * 1024;
 
 /// One client's conversation.
 #[derive(Debug, Default)]
-pub struct Talk {
+pub struct Dialogue {
     /// A line that was cut.
     cut: Vec<u8>,
     /// Octets of a literal still to come.
@@ -30,14 +30,14 @@ struct Open {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// It does.
-    Stay,
+    Continue,
     /// It has said LOGOUT, or what is no command.
-    Leave,
+    Close,
 }
 
-impl Talk {
+impl Dialogue {
     /// Take what the client says, and answer it.
-    pub fn hear(&mut self, mut input: &[u8], literal: &Arc<[u8]>, out: &mut Output) -> Next {
+    pub fn receive(&mut self, mut input: &[u8], literal: &Arc<[u8]>, out: &mut Output) -> Next {
         loop {
             let skipped = usize::try_from(self.skip)
                 .unwrap_or(usize::MAX)
@@ -47,9 +47,9 @@ impl Talk {
             let Some(end) = memchr(b'\n', input) else {
                 self.cut.extend_from_slice(input);
                 return if self.cut.len() > LINE_MAX {
-                    Next::Leave
+                    Next::Close
                 } else {
-                    Next::Stay
+                    Next::Continue
                 };
             };
             let (line, rest) = input.split_at_checked(end + 1).unwrap_or_default();
@@ -61,7 +61,7 @@ impl Talk {
                 whole.extend_from_slice(line);
                 self.line(&whole, literal, out)
             };
-            if next == Next::Leave {
+            if next == Next::Close {
                 return next;
             }
         }
@@ -76,10 +76,10 @@ impl Talk {
             } else {
                 answer(&open.tag, b"OK done", out);
             }
-            return Next::Stay;
+            return Next::Continue;
         }
         let Some(space) = memchr(b' ', line) else {
-            return Next::Leave;
+            return Next::Close;
         };
         let (tag, rest) = line.split_at_checked(space).unwrap_or_default();
         let rest = rest.get(1..).unwrap_or_default();
@@ -88,7 +88,7 @@ impl Talk {
                 tag: tag.to_vec(),
                 is_idle: false,
             });
-            return Next::Stay;
+            return Next::Continue;
         }
         let begins = |verb: &[u8]| {
             let said = rest.get(..verb.len()).unwrap_or_default();
@@ -108,16 +108,16 @@ impl Talk {
                 tag: tag.to_vec(),
                 is_idle: true,
             });
-            return Next::Stay;
+            return Next::Continue;
         } else if begins(b"SELECT") {
             out.push(b"* 1 EXISTS\r\n");
         } else if begins(b"LOGOUT") {
             out.push(b"* BYE\r\n");
             answer(tag, b"OK done", out);
-            return Next::Leave;
+            return Next::Close;
         }
         answer(tag, b"OK done", out);
-        Next::Stay
+        Next::Continue
     }
 
     /// Does a literal follow this line? It is asked for where it has to be.
@@ -125,7 +125,7 @@ impl Talk {
         if is_idle || line.last() != Some(&b'}') {
             return false;
         }
-        let Some(open) = line.iter().rposition(|&octet| octet == b'{') else {
+        let Some(open) = line.iter().rposition(|&byte| byte == b'{') else {
             return false;
         };
         let inside = line
@@ -160,12 +160,13 @@ mod tests {
     use super::*;
 
     fn said(sent: &[&[u8]], literal: &[u8]) -> (String, Next) {
-        let (mut talk, mut out, literal) = (Talk::default(), Output::default(), Arc::from(literal));
-        let mut next = Next::Stay;
+        let (mut dialogue, mut out, literal) =
+            (Dialogue::default(), Output::default(), Arc::from(literal));
+        let mut next = Next::Continue;
         let mut said = Vec::new();
         for piece in sent {
-            if next == Next::Stay {
-                next = talk.hear(piece, &literal, &mut out);
+            if next == Next::Continue {
+                next = dialogue.receive(piece, &literal, &mut out);
             }
             while !out.is_empty() {
                 said.extend_from_slice(out.first());
@@ -181,34 +182,34 @@ mod tests {
             (
                 b"a NOOP\r\nb NOOP\r\n",
                 "a OK done\r\nb OK done\r\n",
-                Next::Stay,
+                Next::Continue,
             ),
             (
                 b"a FETCH 1 BODY[]\r\n",
                 "* 1 FETCH (BODY[] {3}\r\nxyz)\r\na OK done\r\n",
-                Next::Stay,
+                Next::Continue,
             ),
             (
                 b"a APPEND x {4}\r\n\r\n\r\n UTF8\r\nb X\r\n",
                 "+ go on\r\na OK done\r\nb OK done\r\n",
-                Next::Stay,
+                Next::Continue,
             ),
             (
                 b"a APPEND x {2+}\r\n\r\n {3+}\r\nabc\r\nb X\r\n",
                 "a OK done\r\nb OK done\r\n",
-                Next::Stay,
+                Next::Continue,
             ),
             (
                 b"a IDLE\r\nDONE\r\nb SELECT x\r\n",
                 "+ idling\r\na OK done\r\n* 1 EXISTS\r\nb OK done\r\n",
-                Next::Stay,
+                Next::Continue,
             ),
             (
                 b"a LOGOUT\r\nb NOOP\r\n",
                 "* BYE\r\na OK done\r\n",
-                Next::Leave,
+                Next::Close,
             ),
-            (b"nonsense\r\n", "", Next::Leave),
+            (b"nonsense\r\n", "", Next::Close),
         ];
         for (sent, expected, next) in cases {
             let expected = ((*expected).to_owned(), *next);
@@ -228,6 +229,6 @@ mod tests {
     #[test]
     fn an_endless_line_is_no_command() {
         let piece = [b'x'; 1024];
-        assert_eq!(said(&[piece.as_slice(); 65], b"").1, Next::Leave);
+        assert_eq!(said(&[piece.as_slice(); 65], b"").1, Next::Close);
     }
 }

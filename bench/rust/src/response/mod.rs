@@ -1,11 +1,10 @@
 //! What servers say, read without I/O: lines first, then what they are.
 
 mod imap;
-mod lines;
 mod lmtp;
 
-pub use imap::{Answer, Status, classify};
-pub use lines::Lines;
+pub(crate) use imap::may_have_literals;
+pub use imap::{Response, Status, classify};
 pub use lmtp::{Reply, reply};
 
 #[cfg(test)]

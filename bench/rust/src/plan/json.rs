@@ -49,7 +49,7 @@ pub enum MessageOrder {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PlanText {
+pub(super) struct PlanJson {
     pub protocol: Protocol,
     pub host: String,
     pub port: u16,
@@ -95,27 +95,27 @@ pub(super) struct PlanText {
     #[serde(default)]
     pub message_order: MessageOrder,
     #[serde(default)]
-    pub login: Vec<CommandText>,
+    pub login: Vec<CommandJson>,
     #[serde(default)]
-    pub setup: Vec<CommandText>,
+    pub setup: Vec<CommandJson>,
     #[serde(default)]
-    pub mix: Vec<EntryText>,
+    pub mix: Vec<EntryJson>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct EntryText {
+pub(super) struct EntryJson {
     pub name: String,
     #[serde(default = "one_weight")]
     pub weight: f64,
     #[serde(default)]
     pub think_ms: (f64, f64),
-    pub commands: Vec<CommandText>,
+    pub commands: Vec<CommandJson>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum AnswerText {
+pub(super) enum AnswerJson {
     Tagged,
     Idle,
     Lmtp,
@@ -123,10 +123,10 @@ pub(super) enum AnswerText {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct CommandText {
+pub(super) struct CommandJson {
     pub label: String,
-    pub parts: Vec<PartText>,
-    pub answer: Option<AnswerText>,
+    pub parts: Vec<PartJson>,
+    pub answer: Option<AnswerJson>,
     #[serde(default)]
     pub hold_ms: f64,
     #[serde(default)]
@@ -135,7 +135,7 @@ pub(super) struct CommandText {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum PartText {
+pub(super) enum PartJson {
     Text(String),
     User(True),
     Password(True),
@@ -146,16 +146,16 @@ pub(super) enum PartText {
     RandomRange(u32),
     Counter(True),
     Connection(True),
-    Message(LiteralText),
+    Message(LiteralJson),
     Data(True),
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-pub(super) enum LiteralText {
+pub(super) enum LiteralJson {
     #[serde(rename = "literal+")]
-    AtOnce,
+    NonSync,
     #[serde(rename = "literal")]
-    Asking,
+    Sync,
 }
 
 /// The only value of a part that has none.

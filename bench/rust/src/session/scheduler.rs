@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use crate::board::Board;
-use crate::bounds::{BACKLOG_ENTRIES, SECOND};
+use crate::limits::{BACKLOG_ENTRIES_MAX, SECOND};
 use crate::plan::{Arrivals, Plan};
 use crate::random::Random;
+use crate::stats::SharedStats;
 
 /// When the entries of one thread are due.
 ///
@@ -98,9 +98,9 @@ impl Schedule {
 
 /// Where the connections of one thread get their entries.
 #[derive(Debug, Default)]
-pub struct Supply {
+pub struct Scheduler {
     /// Work has begun, and the end has not.
-    pub is_going: bool,
+    pub is_running: bool,
     /// Entries count for the limits: the measured time has begun.
     pub is_limited: bool,
     limit: Option<u64>,
@@ -116,8 +116,8 @@ pub struct Supply {
     pub finished: usize,
 }
 
-impl Supply {
-    /// Of a plan; nothing before `is_going`.
+impl Scheduler {
+    /// Of a plan; nothing before `is_running`.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
         Self {
@@ -135,8 +135,8 @@ impl Supply {
     }
 
     /// May one more entry be begun? It is counted for the limit if so.
-    pub fn ticket(&self, board: &Board) -> bool {
-        self.is_going && (!self.is_limited || self.limit.is_none_or(|limit| board.begin(limit)))
+    pub fn try_begin(&self, shared: &SharedStats) -> bool {
+        self.is_running && (!self.is_limited || self.limit.is_none_or(|limit| shared.begin(limit)))
     }
 
     /// May a connection begin another entry after so many?
@@ -154,14 +154,14 @@ impl Supply {
 
     /// True where the limits allow no more entries to any of `connections`.
     #[must_use]
-    pub fn is_exhausted(&self, board: &Board, connections: usize) -> bool {
-        let by_limit = self.limit.is_some_and(|limit| board.is_exhausted(limit));
+    pub fn is_exhausted(&self, shared: &SharedStats, connections: usize) -> bool {
+        let by_limit = self.limit.is_some_and(|limit| shared.is_exhausted(limit));
         self.is_limited && (by_limit || self.limit_each.is_some() && self.finished >= connections)
     }
 
     /// Let an entry wait that was due at `due`; false where too many wait.
-    pub fn wait(&mut self, due: u64) -> bool {
-        let has_room = self.backlog.len() < BACKLOG_ENTRIES;
+    pub fn enqueue(&mut self, due: u64) -> bool {
+        let has_room = self.backlog.len() < BACKLOG_ENTRIES_MAX;
         if has_room {
             self.backlog.push_back(due);
         }
