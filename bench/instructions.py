@@ -30,7 +30,7 @@ TOLERANCE: Final = 0.02
 TOLERANCE_OTHER_COMPILER: Final = 0.15
 
 
-class CountingError(Exception):
+class CountError(Exception):
     """Nothing could be counted; the sentence says why."""
 
 
@@ -46,24 +46,24 @@ def build() -> Path:
     """Compile the paths as they are released; returns the program.
 
     Raises:
-        CountingError: cargo or valgrind is missing, or the program does not compile.
+        CountError: cargo or valgrind is missing, or the program does not compile.
     """
     for program, where in (
         ("valgrind", "apt-get install valgrind"),
         ("cargo", "https://rustup.rs"),
     ):
         if shutil.which(program) is None:
-            raise CountingError(f"there is no {program} here: {where}")
+            raise CountError(f"there is no {program} here: {where}")
     command = ["cargo", "build", "--release", "--locked", "--example", "hot"]
     command += ["--manifest-path", str(MANIFEST), "--message-format", "json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise CountingError(f"the paths do not compile:\n{done.stderr}")
+        raise CountError(f"the paths do not compile:\n{done.stderr}")
     for line in done.stdout.splitlines():
         message = json.loads(line)
         if message.get("executable") and message["target"]["name"] == "hot":
             return Path(message["executable"])
-    raise CountingError("cargo does not say where the program is")
+    raise CountError("cargo does not say where the program is")
 
 
 def compiler() -> str:
@@ -82,7 +82,7 @@ def count(program: Path, path: str) -> int:
     """Count the instructions of one path: those inside of its function `measured`.
 
     Raises:
-        CountingError: the path failed, or callgrind did.
+        CountError: the path failed, or callgrind did.
     """
     command = [
         "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--collect-atstart=no",
@@ -91,7 +91,7 @@ def count(program: Path, path: str) -> int:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     counted = re.search(r"Collected : (\d+)", done.stderr)
     if done.returncode or counted is None or not int(counted[1]):
-        raise CountingError(f"{path} could not be counted:\n{done.stderr[-2000:]}")
+        raise CountError(f"{path} could not be counted:\n{done.stderr[-2000:]}")
     return int(counted[1])
 
 
@@ -136,8 +136,8 @@ def main() -> int:
     chosen = options.parse_args()
     try:
         counted = count_all(build())
-    except CountingError as fault:
-        print(fault, file=sys.stderr)
+    except CountError as error:
+        print(error, file=sys.stderr)
         return 2
     known = read_known() if KNOWN.exists() else Known(compiler(), {})
     for name, now in counted.items():

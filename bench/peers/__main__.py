@@ -41,8 +41,8 @@ def main() -> int:
     except PeerMissingError as missing:
         print(f"{chosen.what} is not here: {missing}", file=sys.stderr)
         return 1
-    except (PeerFailedError, UnpackingError) as fault:
-        print(f"{chosen.what}: {fault}", file=sys.stderr)
+    except (PeerFailedError, UnpackingError) as error:
+        print(f"{chosen.what}: {error}", file=sys.stderr)
         return 1
     return 0
 

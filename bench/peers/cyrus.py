@@ -24,7 +24,7 @@ from bench.peers.peer import (
     Users,
     free_port,
     mail_account,
-    nobody,
+    no_light_hash,
 )
 from bench.peers.processes import served
 from imapvm.server.net.certificate import self_signed
@@ -82,7 +82,7 @@ def get() -> None:
 
 
 @contextmanager
-def running(base: Path, users: Users, *, light: Light = nobody) -> Iterator[Service]:
+def running(base: Path, users: Users, *, light: Light = no_light_hash) -> Iterator[Service]:
     """Serve some users, name to password, until the block ends."""
     del light  # nothing is hashed
     root = unpacked.root_of("cyrus")

@@ -30,7 +30,7 @@ from bench.peers.peer import (
     Users,
     free_port,
     mail_account,
-    nobody,
+    no_light_hash,
 )
 from bench.peers.processes import served
 from imapvm.server.net.certificate import self_signed
@@ -145,7 +145,7 @@ def running(
     base: Path,
     users: Users,
     *,
-    light: Light = nobody,
+    light: Light = no_light_hash,
     fsync: str = "optimized",
     hibernate: bool = False,
     name: str = "dovecot",

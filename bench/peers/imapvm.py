@@ -10,7 +10,7 @@ from typing import Final
 import trio
 
 from bench.peers.hashes import ABOUT, hashes
-from bench.peers.peer import HOST, Light, Service, Users, free_port, nobody
+from bench.peers.peer import HOST, Light, Service, Users, free_port, no_light_hash
 from bench.peers.processes import served
 from imapvm.filepool.pool import create_filepool, open_filepool
 from imapvm.server.net.certificate import NoCertificateError, self_signed
@@ -45,7 +45,12 @@ def missing() -> None:
 
 @contextmanager
 def running(
-    base: Path, users: Users, *, light: Light = nobody, workers: int = 0, name: str = "imapvm"
+    base: Path,
+    users: Users,
+    *,
+    light: Light = no_light_hash,
+    workers: int = 0,
+    name: str = "imapvm",
 ) -> Iterator[Service]:
     """Serve some users, name to password, until the block ends."""
     base.mkdir(parents=True, exist_ok=True)

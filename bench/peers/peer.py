@@ -39,7 +39,7 @@ class Service:
     """Of its main process; the others descend from it."""
     imap: Address
     imaps: Address | None
-    """With a certificate that nobody trusts."""
+    """With a certificate that no_light_hash trusts."""
     lmtp: Address | None
     fsync: str
     """What is on disk before an answer, in words."""
@@ -92,14 +92,14 @@ class Running(Protocol):
     ) -> AbstractContextManager[Service]: ...
 
 
-def nobody(name: str) -> bool:
+def no_light_hash(name: str) -> bool:
     """Let no user have a light hash."""
     del name
     return False
 
 
 def free_port() -> int:
-    """A port that nobody listens at just now."""
+    """A port that no_light_hash listens at just now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -107,5 +107,5 @@ def free_port() -> int:
 
 
 def mail_account() -> str:
-    """Who owns the mail of servers that refuse to keep it as root: `mail` then, else ourselves."""
+    """Return who owns the mail: `mail` where the server refuses root, else this user."""
     return "mail" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name

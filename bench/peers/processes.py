@@ -86,7 +86,7 @@ def _wait_listening(address: Address, server: "subprocess.Popen[bytes]", said: P
             time.sleep(LOOK_SECONDS)
         else:
             return
-    raise PeerFailedError(f"nobody answers at {address[0]}:{address[1]}: {_last(said)}")
+    raise PeerFailedError(f"no_light_hash answers at {address[0]}:{address[1]}: {_last(said)}")
 
 
 def _last(said: Path) -> str:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.peers.peer import HOST, Light, PeerMissingError, Service, Users, free_port, nobody
+from bench.peers.peer import HOST, Light, PeerMissingError, Service, Users, free_port, no_light_hash
 from bench.peers.processes import served
 from bench.peers.unpacked import PLACE
 
@@ -46,7 +46,7 @@ def version() -> str:
 
 
 @contextmanager
-def running(base: Path, users: Users, *, light: Light = nobody) -> Iterator[Service]:
+def running(base: Path, users: Users, *, light: Light = no_light_hash) -> Iterator[Service]:
     """Serve some users, name to password, until the block ends."""
     if (command := missing()) is not None:
         raise PeerMissingError(command)

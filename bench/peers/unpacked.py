@@ -2,7 +2,7 @@
 
 Debian's IMAP servers exclude one another: apt removes Dovecot to install Cyrus. So the others are
 fetched by apt, with what they need and this machine has not, and unpacked into a directory of
-ours. Nothing outside of it changes, no service starts, and nobody needs to be root for it.
+ours. Nothing outside of it changes, no service starts, and no_light_hash needs to be root for it.
 """
 
 import os

@@ -17,17 +17,17 @@ from typing import Final
 
 from bench.peers import PEERS, Peer, PeerFailedError, peer
 from bench.peers.scratch import scratch
-from bench.table.filling import make_mailboxes
 from bench.table.idle import IdleRow, measure_idling
 from bench.table.machine import this_machine
-from bench.table.measuring import Measured, Step, measure
+from bench.table.mailboxes import fill_mailboxes
 from bench.table.page import page
-from bench.table.people import PASSWORD, fresh_names, group, light
 from bench.table.results import Results, RowResult, Server
-from bench.table.rows import ROWS, Row
+from bench.table.rounds import MeasuredServer, RowRun, measure
+from bench.table.rows import ROWS, TableRow
 from bench.table.scale import SHORT, Sizes, measure_scale
-from imapvm_bench.descriptors import raise_limit
+from bench.table.users import PASSWORD, fresh_names, light, users_in
 from imapvm_bench.errors import BenchError
+from imapvm_bench.load.descriptors import raise_limit
 
 PARTS: Final = ("rows", "idle", "scale")
 SERVERS: Final = (
@@ -232,10 +232,10 @@ class Run:
                 if (server := self._start(each, base, stack)) is not None
             ]
 
-            def tell(step: Step) -> None:
+            def tell(step: RowRun) -> None:
                 shown = "failed" if step.value is None else f"{step.value:,.1f}"
-                fault = f"  {step.fault[:100]}" if step.fault else ""
-                _say(f"  {step.round + 1} {step.row.name:40} {step.server:15} {shown:>12}{fault}")
+                error = f"  {step.error[:100]}" if step.error else ""
+                _say(f"  {step.round + 1} {step.row.name:40} {step.server:15} {shown:>12}{error}")
 
             measure(
                 servers,
@@ -247,10 +247,10 @@ class Run:
             )
         self.write()
 
-    def _start(self, each: Peer, base: Path, stack: ExitStack) -> Measured | None:
+    def _start(self, each: Peer, base: Path, stack: ExitStack) -> MeasuredServer | None:
         """Start and fill a server; one that does not come that far is noted and left out."""
         names = {user.name: user.password for who in ("readers", "posts", "known")
-                 for user in group(who)}  # fmt: skip
+                 for user in users_in(who)}  # fmt: skip
         if any(row.needs_fresh_users for row in self.rows):
             rounds = self._rounds(each.name)
             names |= dict.fromkeys(fresh_names(rounds, self.chosen.seconds + 2), PASSWORD)
@@ -260,16 +260,16 @@ class Run:
             only = None
             if each.name == "dovecot-always":
                 only = frozenset(row.name for row in self.rows if row.name.startswith(WRITING))
-            server = Measured(service, self._rounds(each.name), only)
-            make_mailboxes(
+            server = MeasuredServer(service, self._rounds(each.name), only)
+            fill_mailboxes(
                 server,
                 readers=max([row.connections for row in self.rows if row.who == "readers"] or [1]),
                 big=any(row.heavy for row in self.rows),
                 large=any("25 MB" in row.name for row in self.rows),
             )
-        except (PeerFailedError, BenchError) as fault:
-            self.results.failed[each.name] = str(fault)
-            _say(f"  {fault}")
+        except (PeerFailedError, BenchError) as error:
+            self.results.failed[each.name] = str(error)
+            _say(f"  {error}")
             return None
         self.results.failed.pop(each.name, None)
         self.results.servers.append(
@@ -298,7 +298,7 @@ class Run:
                     result = measure_idling(row, base / each.name)
                 results.idle.append(result)
                 cost = f"{result.anonymous / 1024:.1f} KiB" if result.anonymous else "no figure"
-                _say(f"  {cost} {result.push_ms} {result.fault[:100]}")
+                _say(f"  {cost} {result.push_ms} {result.error[:100]}")
                 self.write()
 
     def _here(self, names: Sequence[str]) -> Iterator[Peer]:
@@ -316,7 +316,7 @@ class Run:
                 _say(f"{name} is not here and is left out: {command}")
 
 
-def _wanted(row: Row, only: Sequence[str]) -> bool:
+def _wanted(row: TableRow, only: Sequence[str]) -> bool:
     return not only or any(part.lower() in row.name.lower() or part in row.slug for part in only)
 
 

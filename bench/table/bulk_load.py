@@ -31,7 +31,9 @@ SAY_SECONDS: Final = 10.0
 Say = Callable[[str], None]
 
 
-def grow(filepool: Path, names: Sequence[str], messages: int, *, password: str, say: Say) -> None:
+def bulk_load(
+    filepool: Path, names: Sequence[str], messages: int, *, password: str, say: Say
+) -> None:
     """Bring the INBOXes of some users to so many messages in all, each to its share.
 
     Args:
@@ -43,10 +45,10 @@ def grow(filepool: Path, names: Sequence[str], messages: int, *, password: str, 
     """
     if not (filepool / "FORMAT").exists():
         create_filepool(filepool)
-    trio.run(_grow, filepool, names, messages, password, say)
+    trio.run(_bulk_load, filepool, names, messages, password, say)
 
 
-async def _grow(
+async def _bulk_load(
     filepool: Path, names: Sequence[str], messages: int, password: str, say: Say
 ) -> None:
     async with open_filepool(filepool) as pool:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from bench.peers import Peer, PeerFailedError, Service
-from bench.table.people import PASSWORD, light
 from bench.table.results import IdleResult
+from bench.table.users import PASSWORD, light
 from imapvm_bench.errors import BenchError
-from imapvm_bench.idling import WARM_SESSIONS, IdleLoad, IdleReport, measure_idle
-from imapvm_bench.target import Address, Target
-from imapvm_bench.users import User
+from imapvm_bench.idle.measure import WARM_SESSIONS, IdleLoad, IdleReport, measure_idle
+from imapvm_bench.server.target import Address, Target
+from imapvm_bench.server.users import User
 
 HIBERNATION_SECONDS: Final = 10.0
 """Before memory is read: a server that puts sessions away does so after five."""
@@ -50,7 +50,7 @@ def measure_idling(row: IdleRow, base: Path) -> IdleResult:
     try:
         with row.peer.running(base, names, light=light) as service:
             if row.tls and service.imaps is None:
-                result.fault = "it has no TLS here"
+                result.error = "it has no TLS here"
                 return result
             load = IdleLoad(
                 target_for(service, users, tls=row.tls),
@@ -60,8 +60,8 @@ def measure_idling(row: IdleRow, base: Path) -> IdleResult:
                 warm_sessions=WARM_SESSIONS if ours else WARM_SESSIONS_OTHERS,
             )
             _note(result, measure_idle(load))
-    except (BenchError, PeerFailedError) as fault:
-        result.fault = str(fault)
+    except (BenchError, PeerFailedError) as error:
+        result.error = str(error)
     return result
 
 
@@ -93,11 +93,11 @@ def _note(result: IdleResult, report: IdleReport) -> None:
             "p99": values[min(len(values) - 1, len(values) * 99 // 100)] / 1000,
             "max": values[-1] / 1000,
         }
-    faults = [
+    errors = [
         f"{each.count} times {kind}: {each.example}" for kind, each in report.state.errors.items()
     ]
     if report.server_stopped:
-        faults.append("it stopped answering")
+        errors.append("it stopped answering")
     if report.news.missed:
-        faults.append(f"{report.news.missed} sessions were not told within ten seconds")
-    result.fault = "; ".join(faults)
+        errors.append(f"{report.news.missed} sessions were not told within ten seconds")
+    result.error = "; ".join(errors)

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bench.table.measuring import Measured
-from bench.table.rows import BIG, FOUR_KB, ROWS, Row
+from bench.table.rounds import MeasuredServer
+from bench.table.rows import BIG, FOUR_KB, ROWS, TableRow
+from imapvm_bench.corpus.fill import FillProgress, FillSpec, fill
 from imapvm_bench.corpus.mail import Recipe
 from imapvm_bench.errors import BenchError
-from imapvm_bench.filling import Filling, Progress, fill
-from imapvm_bench.target import Target
+from imapvm_bench.server.target import Target
 
 SECONDS: Final = 400.0
 """A server that would take longer to be filled for some rows sits them out."""
@@ -27,7 +27,7 @@ SMALL: Final = Recipe(sizes=FOUR_KB.sizes, shapes=FOUR_KB.shapes)
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class MailboxContent:
     """A mailbox, and what it holds."""
 
     name: str
@@ -35,8 +35,8 @@ class Box:
     recipe: Recipe = SMALL
 
 
-def make_mailboxes(server: Measured, *, readers: int, big: bool, large: bool) -> None:
-    """Fill: INBOX and an empty `new` for readers, `big` and `large` for the first of them.
+def fill_mailboxes(server: MeasuredServer, *, readers: int, big: bool, large: bool) -> None:
+    """_FillRun: INBOX and an empty `new` for readers, `big` and `large` for the first of them.
 
     Args:
         server: gets them; what it cannot take goes into its `unfit`.
@@ -49,36 +49,39 @@ def make_mailboxes(server: Measured, *, readers: int, big: bool, large: bool) ->
     for lowest, highest in ((0, 1), (1, 20), (20, 200)):
         some = replace(target, users=target.users[lowest : min(highest, readers)])
         if some.users:
-            boxes = [Box("INBOX", FEW), Box(f"{prefix}new", 0)]
+            boxes = [MailboxContent("INBOX", FEW), MailboxContent(f"{prefix}new", 0)]
             _fill_for(server, some, boxes, _more_than(lowest))
     first = replace(target, users=target.users[:1])
     if large:
         recipe = Recipe(sizes=(LARGE,), shapes=("attachment",))
-        boxes = [Box(f"{prefix}large", 1, recipe)]
+        boxes = [MailboxContent(f"{prefix}large", 1, recipe)]
         _fill_for(server, first, boxes, lambda row: "25 MB" in row.name)
     if big:
-        _fill_for(server, first, [Box(f"{prefix}big", BIG)], lambda row: row.heavy)
+        _fill_for(server, first, [MailboxContent(f"{prefix}big", BIG)], lambda row: row.heavy)
 
 
-def _more_than(users: int) -> Callable[[Row], bool]:
+def _more_than(users: int) -> Callable[[TableRow], bool]:
     return lambda row: row.connections > users
 
 
 def _fill_for(
-    server: Measured, target: Target, boxes: Sequence[Box], needed: Callable[[Row], bool]
+    server: MeasuredServer,
+    target: Target,
+    boxes: Sequence[MailboxContent],
+    needed: Callable[[TableRow], bool],
 ) -> None:
-    """Fill what some rows need; a server that cannot be filled so is unfit for them."""
+    """_FillRun what some rows need; a server that cannot be filled so is unfit for them."""
     try:
         for box in boxes:
             _fill(target, box)
-    except BenchError as fault:
+    except BenchError as error:
         for row in ROWS:
             if row.who == "readers" and needed(row):
-                server.unfit.setdefault(row.name, f"it could not be filled for this: {fault}")
+                server.unfit.setdefault(row.name, f"it could not be filled for this: {error}")
 
 
-def _fill(target: Target, box: Box) -> None:
-    """Fill a mailbox of each user.
+def _fill(target: Target, box: MailboxContent) -> None:
+    """_FillRun a mailbox of each user.
 
     Raises:
         BenchError: it was refused, or would take longer than SECONDS.
@@ -86,7 +89,7 @@ def _fill(target: Target, box: Box) -> None:
     began = time.monotonic()
     late = False
 
-    def watch(progress: Progress) -> None:
+    def watch(progress: FillProgress) -> None:
         nonlocal late
         taken = time.monotonic() - began
         done = (progress.messages + progress.there) / max(1, progress.wanted)
@@ -94,7 +97,7 @@ def _fill(target: Target, box: Box) -> None:
             late = True
             raise KeyboardInterrupt  # how `fill` is ended
 
-    filling = Filling(
+    filling = FillSpec(
         target, messages=box.messages, mailboxes=(box.name,), recipe=box.recipe, same=True
     )
     progress = fill(filling, on_progress=watch)

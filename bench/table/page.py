@@ -92,8 +92,9 @@ def _goals(results: Results) -> str:
         "llrrrrlr",
         lines,
     )
-    return f"## Beside Dovecot\n\n{counts['reached']} aims reached, {missed}.\n\n{table}" + _faults(
-        rows, (OURS, *DOVECOT)
+    return (
+        f"## Beside Dovecot\n\n{counts['reached']} aims reached, {missed}.\n\n{table}"
+        + _error_list(rows, (OURS, *DOVECOT))
     )
 
 
@@ -136,7 +137,7 @@ imapvm with `workers = 0` (one process for everything), 1 and 2 (beside them the
 intake and upkeep). Aim: {WORKERS_GAIN} times the commands of one worker where the load tool has a
 core to spare, and never fewer. With as many workers as cores, the load tool has none to spare.
 
-{table}""" + _faults(results.rows, FORMS)
+{table}""" + _error_list(results.rows, FORMS)
 
 
 def _others(results: Results) -> str:
@@ -151,11 +152,11 @@ def _others(results: Results) -> str:
         _line(row.name, row.unit, *(_value(row, name) for name in (OURS, *names)),
               *(_ratio(row, name) for name in names))
         for row in results.rows
-        if any(name in row.values or name in row.faults for name in names)
+        if any(name in row.values or name in row.errors for name in names)
     ]  # fmt: skip
     heads = ("row", "unit", OURS, *names, *(f"÷ {name}" for name in names))
     table = _table(heads, "ll" + "r" * (len(heads) - 2), lines)
-    return f"## Beside others\n\n{table}" + _faults(results.rows, names)
+    return f"## Beside others\n\n{table}" + _error_list(results.rows, names)
 
 
 def _idle(results: Results) -> str:
@@ -167,10 +168,10 @@ def _idle(results: Results) -> str:
     )
     lines = [_idle_line(each, theirs) for each in results.idle]
     table = _table(IDLE_HEADS, IDLE_SIDES, lines)
-    faults = [
-        f"* {r.server}{' with TLS' if r.tls else ''}: {r.fault}" for r in results.idle if r.fault
+    errors = [
+        f"* {r.server}{' with TLS' if r.tls else ''}: {r.error}" for r in results.idle if r.error
     ]
-    said = "\n\nWhat went wrong:\n\n" + "\n".join(faults) if faults else ""
+    said = "\n\nWhat went wrong:\n\n" + "\n".join(errors) if errors else ""
     aims = (
         f"{IDLE_KIB[False]:g} KiB and a {IDLE_PART}th of Dovecot's, {IDLE_KIB[True]:g} KiB with"
         f" TLS, and {PUSH_MS:g} ms for p99 with {PUSH_SESSIONS:,} sessions"
@@ -211,17 +212,17 @@ def _idle_line(each: IdleResult, theirs: float | None) -> str:
 
 
 def _scale(results: Results) -> str:
-    if not results.scale and not results.crowds:
+    if not results.scale and not results.large_idle:
         return ""
     said = ["## Scale", "imapvm alone, growing.", *map(_curve, results.scale)]
-    for crowd in results.crowds:
+    for pool in results.large_idle:
         said += [
-            f"### {crowd.sessions:,} sessions in IDLE at once",
+            f"### {pool.sessions:,} sessions in IDLE at once",
             "Over several workers and client processes; deliveries to any of them, by chance.",
-            _table(IDLE_HEADS, IDLE_SIDES, [_idle_line(crowd, None)]),
+            _table(IDLE_HEADS, IDLE_SIDES, [_idle_line(pool, None)]),
         ]
-        if crowd.fault:
-            said.append(f"What went wrong: {crowd.fault}")
+        if pool.error:
+            said.append(f"What went wrong: {pool.error}")
     return "\n\n".join(said)
 
 
@@ -235,8 +236,8 @@ def _curve(curve: Curve) -> str:
             for point in curve.points
         ]
         said.append(_table((curve.sizes, curve.unit, "each"), "rrr", lines))
-    if curve.fault:
-        said.append(f"**It did not come to its end**: {curve.fault}")
+    if curve.error:
+        said.append(f"**It did not come to its end**: {curve.error}")
     return "\n\n".join(said)
 
 
@@ -272,13 +273,13 @@ out. How each server is set up is in [peers/](peers/), and what each row sends i
 [table/rows.py](table/rows.py)."""
 
 
-def _faults(rows: Iterable[RowResult], servers: Iterable[str]) -> str:
+def _error_list(rows: Iterable[RowResult], servers: Iterable[str]) -> str:
     wanted = tuple(servers)
     said = [
-        f"* {row.name}, {name}: {'; '.join(row.faults[name])}"
+        f"* {row.name}, {name}: {'; '.join(row.errors[name])}"
         for row in rows
         for name in wanted
-        if name in row.faults
+        if name in row.errors
     ]
     return "\n\nWhat went wrong:\n\n" + "\n".join(said) if said else ""
 
@@ -287,7 +288,7 @@ def _value(row: RowResult, server: str) -> str:
     values = [value for value in row.values.get(server, []) if value is not None]
     middle = median(values)
     if middle is None:
-        return "failed" if server in row.faults else "-"
+        return "failed" if server in row.errors else "-"
     digits = 0 if middle >= 100 else 1 if middle >= 10 else 2
     said = f"{middle:,.{digits}f}"
     if len(values) > 1 and middle:

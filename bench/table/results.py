@@ -39,7 +39,7 @@ class RowResult(msgspec.Struct):
     goals: dict[str, float] = {}
     values: dict[str, list[float | None]] = {}
     """Server to one value a round; None where that run gave none, or was not made."""
-    faults: dict[str, list[str]] = {}
+    errors: dict[str, list[str]] = msgspec.field(default_factory=dict, name="faults")
     """Server to what went wrong there."""
 
 
@@ -58,7 +58,7 @@ class IdleResult(msgspec.Struct):
     """Sessions that were not told within ten seconds."""
     push_ms: dict[str, float] = {}
     """From the final dot at LMTP to EXISTS at the client: p50, p99, max."""
-    fault: str = ""
+    error: str = msgspec.field(default="", name="fault")
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -78,7 +78,7 @@ class Curve(msgspec.Struct):
     goal: str
     note: str = ""
     points: list[Point] = []
-    fault: str = ""
+    error: str = msgspec.field(default="", name="fault")
 
 
 class Results(msgspec.Struct):
@@ -99,7 +99,7 @@ class Results(msgspec.Struct):
     rows: list[RowResult] = []
     idle: list[IdleResult] = []
     scale: list[Curve] = []
-    crowds: list[IdleResult] = []
+    large_idle: list[IdleResult] = msgspec.field(default_factory=list, name="crowds")
     """As many sessions as the machine's limits allow, at imapvm alone."""
 
     @classmethod

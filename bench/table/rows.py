@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from bench.table.people import FRESH_CONNECTIONS, PASSWORD, Who, fresh_pattern
-from imapvm_bench.scenario import Command, Entry, Messages, Scenario
+from bench.table.users import FRESH_CONNECTIONS, PASSWORD, UserGroup, fresh_pattern
+from imapvm_bench.scenario.model import Command, Entry, Messages, Scenario
 
 Unit = Literal["commands/s", "MB/s", "messages/s", "log-ins/s"]
 
@@ -21,7 +21,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """One line of the table."""
 
     name: str
@@ -30,7 +30,7 @@ class Row:
     connections: int = 1
     goals: Mapping[str, float] = field(default_factory=dict)
     """The least ratio, imapvm to the server of that name, that we aim at."""
-    who: Who = "readers"
+    who: UserGroup = "readers"
     heavy: bool = False
     """Works in a mailbox of 10,000 messages."""
     needs_fresh_users: bool = False
@@ -118,42 +118,42 @@ FIELDS: Final = "FETCH 1:1000 (BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT DATE)])"
 
 # The text of SEARCH changes from one command to the next: nobody answers out of a cache of results.
 ROWS: Final = (
-    Row("NOOP, 1 connection", _selected("INBOX", "NOOP"), goals={"dovecot": 1.3}),
-    Row("NOOP, 20 connections", _selected("INBOX", "NOOP"), connections=20,
+    TableRow("NOOP, 1 connection", _selected("INBOX", "NOOP"), goals={"dovecot": 1.3}),
+    TableRow("NOOP, 20 connections", _selected("INBOX", "NOOP"), connections=20,
         goals={"dovecot": 2.5}),
-    Row("NOOP, 200 connections", _selected("INBOX", "NOOP"), connections=200,
+    TableRow("NOOP, 200 connections", _selected("INBOX", "NOOP"), connections=200,
         goals={"dovecot": 3}),
-    Row("SELECT of 10,000", _selecting, goals={"dovecot": 3}, heavy=True),
-    Row("FETCH 1:* (FLAGS) of 10,000", _selected("big", "FETCH 1:* (FLAGS)"),
+    TableRow("SELECT of 10,000", _selecting, goals={"dovecot": 3}, heavy=True),
+    TableRow("FETCH 1:* (FLAGS) of 10,000", _selected("big", "FETCH 1:* (FLAGS)"),
         goals={"dovecot": 5}, heavy=True),
-    Row("FETCH 1:1000 (ENVELOPE)", _selected("big", "FETCH 1:1000 (ENVELOPE)"),
+    TableRow("FETCH 1:1000 (ENVELOPE)", _selected("big", "FETCH 1:1000 (ENVELOPE)"),
         goals={"dovecot": 10}, heavy=True),
-    Row("FETCH 1:1000 (BODYSTRUCTURE)", _selected("big", "FETCH 1:1000 (BODYSTRUCTURE)"),
+    TableRow("FETCH 1:1000 (BODYSTRUCTURE)", _selected("big", "FETCH 1:1000 (BODYSTRUCTURE)"),
         goals={"dovecot": 5}, heavy=True),
-    Row("FETCH 1:1000 (four header fields)", _selected("big", FIELDS),
+    TableRow("FETCH 1:1000 (four header fields)", _selected("big", FIELDS),
         goals={"dovecot": 5}, heavy=True),
-    Row("FETCH 1:500 (BODY.PEEK[]) of 4 KB", _selected("big", "FETCH 1:500 (BODY.PEEK[])"),
+    TableRow("FETCH 1:500 (BODY.PEEK[]) of 4 KB", _selected("big", "FETCH 1:500 (BODY.PEEK[])"),
         unit="MB/s", goals={"dovecot": 4}, heavy=True),
-    Row("FETCH 1 (BODY.PEEK[]) of 25 MB", _selected("large", "FETCH 1 (BODY.PEEK[])"),
+    TableRow("FETCH 1 (BODY.PEEK[]) of 25 MB", _selected("large", "FETCH 1 (BODY.PEEK[])"),
         unit="MB/s", goals={"dovecot": 1.5}),
-    Row("SEARCH SUBJECT over 10,000",
+    TableRow("SEARCH SUBJECT over 10,000",
         _selected("big", 'SEARCH SUBJECT "quagga{random 1 999999}"'),
         goals={"dovecot": 20}, heavy=True),
-    Row("SEARCH BODY over 30 MB",
+    TableRow("SEARCH BODY over 30 MB",
         _selected("big", 'SEARCH 1:7500 BODY "quagga{random 1 999999}"'),
         goals={"dovecot": 20}, heavy=True),
-    Row("STORE one flag, 1 connection", _selected("INBOX", *TOGGLE)),
-    Row("STORE one flag, 20 connections", _selected("INBOX", *TOGGLE), connections=20,
+    TableRow("STORE one flag, 1 connection", _selected("INBOX", *TOGGLE)),
+    TableRow("STORE one flag, 20 connections", _selected("INBOX", *TOGGLE), connections=20,
         goals={"dovecot": 1, "dovecot-always": 5}),
-    Row("APPEND 4 KB, 1 connection", _appending, goals={"dovecot": 1.2}),
-    Row("APPEND 4 KB, 20 connections", _appending, connections=20, goals={"dovecot": 5}),
-    Row("LMTP delivery of 4 KB, 1 connection", _delivering, unit="messages/s", who="posts",
+    TableRow("APPEND 4 KB, 1 connection", _appending, goals={"dovecot": 1.2}),
+    TableRow("APPEND 4 KB, 20 connections", _appending, connections=20, goals={"dovecot": 5}),
+    TableRow("LMTP delivery of 4 KB, 1 connection", _delivering, unit="messages/s", who="posts",
         goals={"dovecot": 1.5}),
-    Row("LMTP delivery of 4 KB, 20 connections", _delivering, unit="messages/s", who="posts",
+    TableRow("LMTP delivery of 4 KB, 20 connections", _delivering, unit="messages/s", who="posts",
         connections=20, goals={"dovecot": 8}),
-    Row("log-in, users not seen lately", _strangers, unit="log-ins/s", who="known",
+    TableRow("log-in, users not seen lately", _strangers, unit="log-ins/s", who="known",
         connections=FRESH_CONNECTIONS, goals={"dovecot": 3}, needs_fresh_users=True),
-    Row("log-in, known users again and again", _acquaintances, unit="log-ins/s", who="known",
+    TableRow("log-in, known users again and again", _acquaintances, unit="log-ins/s", who="known",
         connections=FRESH_CONNECTIONS, goals={"dovecot": 20}),
 )  # fmt: skip
 """As in the table that we want to win, and STORE by one client, where nothing is aimed at."""

@@ -10,18 +10,18 @@ from typing import Final
 
 from bench.peers import PeerFailedError, Service, peer
 from bench.peers.scratch import scratch
-from bench.table.growing import Say, grow
+from bench.table.bulk_load import Say, bulk_load
 from bench.table.idle import IdleRow, measure_idling
-from bench.table.people import PASSWORD
 from bench.table.results import Curve, IdleResult, Point, Results
 from bench.table.rows import FOUR_KB, LOGIN
-from imapvm_bench.client import Client
+from bench.table.users import PASSWORD
 from imapvm_bench.errors import BenchError
-from imapvm_bench.plan import Load
-from imapvm_bench.running import run
-from imapvm_bench.scenario import Command, Entry, Scenario
-from imapvm_bench.target import Address, Target
-from imapvm_bench.users import User
+from imapvm_bench.load.plan import Load
+from imapvm_bench.load.run import run
+from imapvm_bench.scenario.model import Command, Entry, Scenario
+from imapvm_bench.server.imap_client import Client
+from imapvm_bench.server.target import Address, Target
+from imapvm_bench.server.users import User
 
 REPETITIONS: Final = 3
 SPARE_DESCRIPTORS: Final = 0.75
@@ -49,13 +49,13 @@ def measure_scale(results: Results, *, sizes: Sizes, base: Path | None, say: Say
     """Measure all of it; what fails is noted, and the rest goes on.
 
     Args:
-        results: `crowds` and `scale` are made anew.
+        results: `large_idle` and `scale` are made anew.
         sizes: how far to go. Ten million messages take some 40 GB of disk while it runs.
         base: where the filepools are made; None for the usual place of things that go away.
         say: is told what happens.
     """
     results.scale.clear()
-    results.crowds.clear()
+    results.large_idle.clear()
     first, again = Curve(*FIRST), Curve(*AGAIN)
     delivering, enrolled = Curve(*DELIVERING), Curve(*ENROLLED)
     results.scale += [first, again, delivering, enrolled]
@@ -65,7 +65,7 @@ def measure_scale(results: Results, *, sizes: Sizes, base: Path | None, say: Say
         _delivering(delivering, sizes, directory, say)
     with _part(enrolled, base, say) as directory:
         _enrolled(enrolled, sizes, directory, say)
-    results.crowds.append(_crowd(sizes, say))
+    results.large_idle.append(_crowd(sizes, say))
 
 
 FIRST: Final = (
@@ -100,9 +100,9 @@ def _part(curve: Curve, base: Path | None, say: Say) -> Iterator[Path]:
     try:
         with scratch(base and base / curve.name.split(",")[0].replace(" ", "-")) as directory:
             yield directory
-    except (BenchError, PeerFailedError, OSError) as fault:
-        curve.fault = str(fault)
-        say(f"  {fault}")
+    except (BenchError, PeerFailedError, OSError) as error:
+        curve.error = str(error)
+        say(f"  {error}")
 
 
 @contextmanager
@@ -131,7 +131,7 @@ def _note(curve: Curve, size: int, values: list[float], say: Say) -> None:
 def _selecting(first: Curve, again: Curve, sizes: Sizes, base: Path, say: Say) -> None:
     user = User("million", PASSWORD)
     for size in sizes.mailbox:
-        grow(base / "filepool", [user.name], size, password=PASSWORD, say=say)
+        bulk_load(base / "filepool", [user.name], size, password=PASSWORD, say=say)
         starts, values = [], []
         for _ in range(REPETITIONS):
             with _serving(base, [user]) as target, Client(target) as client:
@@ -166,7 +166,7 @@ def _delivering(curve: Curve, sizes: Sizes, base: Path, say: Say) -> None:
         messages=FOUR_KB,
     )
     for size in sizes.filepool:
-        grow(base / "filepool", names, size, password=PASSWORD, say=say)
+        bulk_load(base / "filepool", names, size, password=PASSWORD, say=say)
         with _serving(base, users) as target:
             load = Load(target, scenario, connections=4, seconds=sizes.seconds)
             values = [_microseconds(load, "entries") for _ in range(REPETITIONS)]
@@ -183,8 +183,8 @@ def _enrolled(curve: Curve, sizes: Sizes, base: Path, say: Say) -> None:
     )
     for size in sizes.users:
         names = [f"user{n}" for n in range(1, size + 1)]
-        # Everybody has some mail, so that the tables grow with the users.
-        grow(base / "filepool", names, 20 * size, password=PASSWORD, say=say)
+        # Everybody has some mail, so that the tables bulk_load with the users.
+        bulk_load(base / "filepool", names, 20 * size, password=PASSWORD, say=say)
         some = [User(name, PASSWORD) for name in names[:: max(1, size // 10)][:10]]
         with _serving(base, some) as target:
             load = Load(target, scenario, connections=10, seconds=sizes.seconds)
@@ -204,7 +204,7 @@ def _microseconds(load: Load, what: str) -> float:
     report = outcome.report
     count = report.totals.commands if what == "commands" else report.totals.entries
     if report.errors or not count:
-        said = [f"{kind}: {fault.example}" for kind, fault in report.errors.items()]
+        said = [f"{kind}: {error.example}" for kind, error in report.errors.items()]
         raise BenchError("; ".join(said) or report.ended)
     return report.seconds * 1e6 / count
 
@@ -221,6 +221,6 @@ def _crowd(sizes: Sizes, say: Say) -> IdleResult:
     say(f"{sizes.sessions:,} idle sessions over {workers} workers …")
     row = IdleRow(peer(f"imapvm-{workers}"), sizes.sessions, tls=False, deliveries=200)
     with scratch() as base:
-        result = measure_idling(row, base / "crowd")
-    say(f"  {result.sessions:,} idle, {result.push_ms} {result.fault[:100]}")
+        result = measure_idling(row, base / "pool")
+    say(f"  {result.sessions:,} idle, {result.push_ms} {result.error[:100]}")
     return result

@@ -7,9 +7,9 @@ before something else is measured, servers that can be told so keep a light one.
 
 from typing import Final, Literal
 
-from imapvm_bench.users import User
+from imapvm_bench.server.users import User
 
-Who = Literal["readers", "posts", "known"]
+UserGroup = Literal["readers", "posts", "known"]
 
 PASSWORD: Final = "secret"
 
@@ -25,8 +25,8 @@ FRESH_PER_SECOND: Final = 12
 KNOWN: Final = 8
 
 
-def group(who: Who) -> tuple[User, ...]:
-    """Return the users of a group."""
+def users_in(who: UserGroup) -> tuple[User, ...]:
+    """Return the users of a users_in."""
     count = {"readers": READERS, "posts": POSTS, "known": KNOWN}[who]
     stem = {"readers": "reader", "posts": "post", "known": "known"}[who]
     return tuple(User(f"{stem}{n}", PASSWORD) for n in range(1, count + 1))

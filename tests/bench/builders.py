@@ -1,12 +1,12 @@
 """What tests measure: a target that is nowhere, a small scenario, a report with some numbers."""
 
-from imapvm_bench.plan import Load
-from imapvm_bench.probe import Probe
-from imapvm_bench.report import Measured, Report, Totals
-from imapvm_bench.running import Outcome
-from imapvm_bench.scenario import Command, Entry, Scenario
-from imapvm_bench.target import Address, Target
-from imapvm_bench.users import User
+from imapvm_bench.load.plan import Load
+from imapvm_bench.load.probe import Probe
+from imapvm_bench.load.report import LabelStats, Report, Totals
+from imapvm_bench.load.run import Outcome
+from imapvm_bench.scenario.model import Command, Entry, Scenario
+from imapvm_bench.server.target import Address, Target
+from imapvm_bench.server.users import User
 
 
 def target(name="there", **changes):
@@ -25,8 +25,8 @@ def report(commands=100, *, seconds=1.0, histogram=((1000, 99), (9000, 1)), **mo
     return Report(
         seconds=seconds,
         connections=3,
-        totals=Totals(commands=commands, entries=commands // 2, octets_in=5_000_000),
-        labels={"NOOP": Measured(count=commands, histogram=list(histogram))},
+        totals=Totals(commands=commands, entries=commands // 2, bytes_in=5_000_000),
+        labels={"NOOP": LabelStats(count=commands, histogram=list(histogram))},
         **more,
     )
 

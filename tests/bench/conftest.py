@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 from tests.demo import started
 
-from imapvm_bench.target import Address, Target
-from imapvm_bench.users import parse_users
+from imapvm_bench.server.target import Address, Target
+from imapvm_bench.server.users import parse_users
 
 USERS = "user{1..4}:secret"
 

@@ -17,7 +17,7 @@ class FakeLoad:
 
     def __init__(self, plan):
         self.plan = json.loads(plan)
-        self.dice = random.Random(7)
+        self.rng = random.Random(7)
         self.elapsed = 0.0
         self.stopped = False
         self.started = False
@@ -42,7 +42,7 @@ class FakeLoad:
             phase, elapsed = "measuring", measured
         else:
             phase, elapsed = "ended", 0.0
-        rate = self.RATE * self.dice.lognormvariate(0, 0.08)
+        rate = self.RATE * self.rng.lognormvariate(0, 0.08)
         return json.dumps(
             {
                 "phase": phase,
@@ -51,15 +51,15 @@ class FakeLoad:
                 "totals": {
                     "commands": int(self.RATE * max(0.0, measured)),
                     "entries": int(self.RATE * max(0.0, measured)),
-                    "octets_in": int(self.RATE * max(0.0, measured) * 400),
-                    "octets_out": 10,
+                    "bytes_in": int(self.RATE * max(0.0, measured) * 400),
+                    "bytes_out": 10,
                     "errors": 0,
                 },
                 "recent": {
                     "commands_per_second": rate,
-                    "octets_in_per_second": rate * 400,
-                    "p50_us": int(1000 * self.dice.lognormvariate(0, 0.05)),
-                    "p99_us": int(4000 * self.dice.lognormvariate(0, 0.3)),
+                    "bytes_in_per_second": rate * 400,
+                    "p50_us": int(1000 * self.rng.lognormvariate(0, 0.05)),
+                    "p99_us": int(4000 * self.rng.lognormvariate(0, 0.3)),
                 },
                 "errors": {kind: fault["count"] for kind, fault in self.ERRORS.items()},
             }
@@ -68,8 +68,8 @@ class FakeLoad:
     def histogram(self, count, median_us):
         counted: dict[int, int] = {}
         for _ in range(count):
-            value = max(1, int(median_us * self.dice.lognormvariate(0, 0.5)))
-            if self.dice.random() < 0.004:
+            value = max(1, int(median_us * self.rng.lognormvariate(0, 0.5)))
+            if self.rng.random() < 0.004:
                 value *= 12
             counted[value] = counted.get(value, 0) + 1
         return sorted(counted.items())
@@ -86,7 +86,7 @@ class FakeLoad:
                 labels[command["label"]] = {
                     "count": count,
                     "errors": 0,
-                    "octets_in": count * 400,
+                    "bytes_in": count * 400,
                     "histogram": histogram,
                 }
             entries[entry["name"]] = {"count": count, "histogram": self.histogram(count, 900)}
@@ -99,8 +99,8 @@ class FakeLoad:
                 "totals": {
                     "commands": commands,
                     "entries": commands,
-                    "octets_in": commands * 400,
-                    "octets_out": commands * 20,
+                    "bytes_in": commands * 400,
+                    "bytes_out": commands * 20,
                     "errors": sum(fault["count"] for fault in self.ERRORS.values()),
                 },
                 "labels": labels,
@@ -109,18 +109,18 @@ class FakeLoad:
                     "LOGIN": {
                         "count": 64,
                         "errors": 0,
-                        "octets_in": 9,
+                        "bytes_in": 9,
                         "histogram": self.histogram(64, 20_000),
                     }
                 },
                 "series": {
                     "step_ms": 100,
                     "commands": [
-                        int(self.RATE / 10 * self.dice.lognormvariate(0, 0.1)) for _ in range(steps)
+                        int(self.RATE / 10 * self.rng.lognormvariate(0, 0.1)) for _ in range(steps)
                     ],
-                    "octets_in": [400 * 900] * steps,
+                    "bytes_in": [400 * 900] * steps,
                     "errors": [0] * steps,
-                    "p99_us": [int(4000 * self.dice.lognormvariate(0, 0.4)) for _ in range(steps)],
+                    "p99_us": [int(4000 * self.rng.lognormvariate(0, 0.4)) for _ in range(steps)],
                 },
                 "errors": self.ERRORS,
                 "unfinished": {"in_flight": 0, "oldest_us": 0, "backlog": 0},

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 from tests.bench.conftest import USERS
-from tests.bench.test_pages import checked
+from tests.bench.display.test_pages import checked
 from tests.demo import started
 
-from imapvm_bench import scenario_file
 from imapvm_bench.cli import main
+from imapvm_bench.corpus.fill import FillSpec, fill
 from imapvm_bench.corpus.mail import Recipe
 from imapvm_bench.errors import Status
-from imapvm_bench.filling import Filling, fill
+from imapvm_bench.scenario import file as scenario_file
 
 QUICK = ["--duration", "0.3", "--warmup", "0.05", "--users", USERS]
 
@@ -26,7 +26,7 @@ QUICK = ["--duration", "0.3", "--warmup", "0.05", "--users", USERS]
 @pytest.fixture(scope="module")
 def filled(server):
     """The server, with a hundred messages in each INBOX."""
-    fill(Filling(server.target(), 100, recipe=Recipe(sizes=(1500,))))
+    fill(FillSpec(server.target(), 100, recipe=Recipe(sizes=(1500,))))
     return server
 
 

@@ -44,5 +44,5 @@ def test_a_path_that_does_not_exist_is_no_count(tmp_path):
     program = tmp_path / "hot"
     program.write_text("#!/bin/sh\nexit 1\n")
     program.chmod(0o755)
-    with pytest.raises(instructions.CountingError, match="nothing could not be counted"):
+    with pytest.raises(instructions.CountError, match="nothing could not be counted"):
         instructions.count(program, "nothing")

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from imapvm_bench import cli, scenario_file
+from imapvm_bench import cli
 from imapvm_bench.corpus.shapes import SHAPES
 from imapvm_bench.errors import Status
-from imapvm_bench.scenario import METRICS
-from imapvm_bench.template import PLACEHOLDERS
+from imapvm_bench.scenario import file as scenario_file
+from imapvm_bench.scenario.model import METRICS
+from imapvm_bench.scenario.template import PLACEHOLDERS
 
 MANUAL = (Path(__file__).parents[2] / "bench" / "README.md").read_text()
 
@@ -27,7 +28,7 @@ def test_the_example_is_a_scenario_with_every_key():
     wrong = scenario_file.read
     with pytest.raises(scenario_file.ScenarioError) as caught:
         wrong('about = "a"\nx = 1\n[[mix]]\ncommands = ["NOOP"]\n', "x", "x")
-    for key in re.findall(r"[a-z_]+", caught.value.mistakes[0].partition("known here are")[2]):
+    for key in re.findall(r"[a-z_]+", caught.value.errors[0].partition("known here are")[2]):
         assert re.search(rf"^(?:\[+)?{key}\b", example, re.MULTILINE), key
     assert all(f'"{metric}"' in example for metric in METRICS)
 

@@ -4,7 +4,7 @@ import pytest
 from bench.table.idle import target_for, users_of
 
 from bench.peers import imapvm
-from imapvm_bench.idling import IdleLoad, IdleReport, measure_idle
+from imapvm_bench.idle.measure import IdleLoad, IdleReport, measure_idle
 
 pytestmark = pytest.mark.slow
 

@@ -95,15 +95,15 @@ The report
 
     seconds         the measured time; opened_seconds: what opening all connections took
     connections     as planned; opened: so many were set up at the start
-    totals          {"commands", "entries", "octets_in", "octets_out", "errors"} of the measured
+    totals          {"commands", "entries", "bytes_in", "bytes_out", "errors"} of the measured
                     time; octets are those of the protocol, before TLS
-    labels          {label: {"count", "errors", "octets_in", "histogram": [[us, count], ...]}}
+    labels          {label: {"count", "errors", "bytes_in", "histogram": [[us, count], ...]}}
                     count and histogram are of answers that are no errors; with `reconnect`
                     CONNECT, log-in, set-up and LOGOUT are here, too
     entries         {name: {"count", "errors", "histogram"}}
     setup           as labels, for log-in and set-up at any time, with CONNECT: from connect to the
                     greeting, TLS included
-    series          {"step_ms": 100, "commands": [...], "octets_in": [...], "errors": [...],
+    series          {"step_ms": 100, "commands": [...], "bytes_in": [...], "errors": [...],
                     "p99_us": [...]}, a number a step of the measured time (p99 to two digits, 0
                     where nothing was answered); the last step may be short
     errors          {kind: {"count", "example"}} of all times; a kind is one of ERROR_KINDS
@@ -121,7 +121,7 @@ The snapshot
     elapsed         seconds in this phase
     open            connections that are logged in and set up
     totals          as in the report, so far; zeros before the measured time
-    recent          {"commands_per_second", "octets_in_per_second", "p50_us", "p99_us"} of the last
+    recent          {"commands_per_second", "bytes_in_per_second", "p50_us", "p99_us"} of the last
                     second
     errors          {kind: count} of all times
 """

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from imapvm_bench._engine import Load, Responder
 
-LITERAL_OCTETS: Final = 1 << 20
+LITERAL_BYTES: Final = 1 << 20
 
 
 def measure(command: str, *, literal: int, connections: int, seconds: float) -> dict[str, Any]:
@@ -42,11 +42,11 @@ def commands_per_second(connections: int, seconds: float) -> float:
     return float(report["totals"]["commands"] / report["seconds"])
 
 
-def octets_per_second(connections: int, seconds: float, *, literal: int = LITERAL_OCTETS) -> float:
+def bytes_per_second(connections: int, seconds: float, *, literal: int = LITERAL_BYTES) -> float:
     """Octets a second of FETCH answers with literals."""
     fetch = "FETCH 1 BODY.PEEK[]"
     report = measure(fetch, literal=literal, connections=connections, seconds=seconds)
-    return float(report["totals"]["octets_in"] / report["seconds"])
+    return float(report["totals"]["bytes_in"] / report["seconds"])
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def main() -> None:
     for _ in range(args.rounds):
         commands = commands_per_second(args.connections, args.seconds)
         print(f"NOOP, {args.connections} connections: {commands:,.0f}/s")
-        octets = octets_per_second(args.connections, args.seconds)
+        octets = bytes_per_second(args.connections, args.seconds)
         print(f"literals of 1 MiB, {args.connections} connections: {octets / 1e9:.2f} GB/s")
 
 

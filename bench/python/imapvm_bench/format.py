@@ -6,7 +6,7 @@ from typing import Final
 BLOCKS: Final = "▁▂▃▄▅▆▇█"
 
 
-def rate(value: float) -> str:
+def format_rate(value: float) -> str:
     """Return a number a second: `84,201`, `97.3`, `0.12`."""
     if value >= 1000:
         return f"{value:,.0f}"
@@ -15,12 +15,12 @@ def rate(value: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def count(value: float) -> str:
+def format_count(value: float) -> str:
     """Return a whole number: `1,234,567`."""
     return f"{value:,.0f}"
 
 
-def latency(microseconds: float) -> str:
+def format_latency(microseconds: float) -> str:
     """Return a time: `87 µs`, `1.25 ms`, `2.31 s`."""
     if microseconds < 1000:
         return f"{microseconds:.0f} µs"
@@ -29,7 +29,7 @@ def latency(microseconds: float) -> str:
     return f"{_three(microseconds / 1e6)} s"
 
 
-def latency_tick(microseconds: float) -> str:
+def format_latency_tick(microseconds: float) -> str:
     """Return a round time, as an axis has it: `0`, `500 µs`, `2.5 ms`, `10 s`."""
     if microseconds < 1000:
         return f"{microseconds:g} µs" if microseconds else "0"
@@ -38,7 +38,7 @@ def latency_tick(microseconds: float) -> str:
     return f"{microseconds / 1e6:g} s"
 
 
-def octets(value: float) -> str:
+def format_size(value: float) -> str:
     """Return an amount: `812 B`, `4.10 kB`, `1.02 GB`, in powers of 1,000."""
     for unit in ("B", "kB", "MB", "GB"):
         if value < 999.5:
@@ -47,7 +47,7 @@ def octets(value: float) -> str:
     return f"{_three(value)} TB"
 
 
-def ratio(value: float) -> str:
+def format_ratio(value: float) -> str:
     """Return a ratio: `0.31`, `1.06`, `22.6`, `226`."""
     return _three(value)
 

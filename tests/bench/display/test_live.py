@@ -5,10 +5,10 @@ import io
 from rich.console import Console
 from tests.bench.builders import scenario, target
 
-from imapvm_bench import live
-from imapvm_bench.live import Lines, View, line_of, watching
-from imapvm_bench.plan import Load
-from imapvm_bench.report import Recent, Snapshot, Totals
+from imapvm_bench.display import live
+from imapvm_bench.display.live import LineProgress, LiveView, line_of, progress_display
+from imapvm_bench.load.plan import Load
+from imapvm_bench.load.report import Recent, Snapshot, Totals
 
 LOAD = Load(target(), scenario(name="small"), connections=64, seconds=10.0)
 RECENT = Recent(84_201.0, 12_500_000.0, 740, 3100)
@@ -27,7 +27,7 @@ def drawn(view):
 
 
 def test_the_view_has_throughput_latency_and_errors():
-    view = View(LOAD)
+    view = LiveView(LOAD)
     for rate in (10_000, 42_000, 84_201):
         view(snapshot(recent=Recent(rate, 12_500_000.0, 740, 3100)))
     shown = drawn(view)
@@ -45,7 +45,7 @@ def test_the_view_has_throughput_latency_and_errors():
 
 
 def test_the_view_shows_errors_by_kind_and_obeys_none():
-    view = View(LOAD)
+    view = LiveView(LOAD)
     view(snapshot(errors={"NO": 3, "[red]odd[/red]\x1b[2J": 9}))
     shown = drawn(view)
     assert "errors                 12" in shown
@@ -54,12 +54,12 @@ def test_the_view_shows_errors_by_kind_and_obeys_none():
 
 
 def test_the_view_tells_how_far_opening_is():
-    view = View(LOAD)
+    view = LiveView(LOAD)
     view(snapshot("opening", open=12))
     assert "opening 12 of 64 connections" in drawn(view)
     view(snapshot("warming up"))
     assert "warming up" in drawn(view)
-    limited = View(Load(target(), scenario(), limit=1000))
+    limited = LiveView(Load(target(), scenario(), limit=1000))
     limited(snapshot(totals=Totals(entries=400)))
     assert "400 of 1,000" in drawn(limited)
 
@@ -67,7 +67,7 @@ def test_the_view_tells_how_far_opening_is():
 def test_elsewhere_there_is_a_line_a_phase_and_then_one_now_and_then(capsys, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(live.time, "monotonic", lambda: now[0])
-    lines = Lines(10.0)
+    lines = LineProgress(10.0)
     for second in range(12):
         now[0] = float(second)
         phase = "opening" if second == 0 else "warming up" if second == 1 else "measuring"
@@ -85,6 +85,6 @@ def test_elsewhere_there_is_a_line_a_phase_and_then_one_now_and_then(capsys, mon
 def test_no_escape_sequence_goes_where_no_terminal_is():
     out = io.StringIO()
     screen = Console(file=out, width=80)
-    with watching(LOAD, screen) as watcher:
-        watcher(snapshot("ended"))
+    with progress_display(LOAD, screen) as handler:
+        handler(snapshot("ended"))
     assert out.getvalue() == ""

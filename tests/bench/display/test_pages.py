@@ -8,20 +8,27 @@ import pytest
 from rich.console import Console
 from tests.bench.builders import outcome, report, scenario, target
 
-from imapvm_bench import figures
-from imapvm_bench.compare import Row, compare
-from imapvm_bench.crowd import CrowdState
-from imapvm_bench.histogram import Histogram
-from imapvm_bench.idling import IdleLoad, IdleReport, News
-from imapvm_bench.memory import Memory
-from imapvm_bench.pages.charts import grouped, latency_histogram, percentile_curves
-from imapvm_bench.pages.compare_page import compare_page
-from imapvm_bench.pages.idle_page import idle_page
-from imapvm_bench.pages.run_page import run_page
-from imapvm_bench.pages.scales import Scale, linear_ticks, log_bounds, log_ticks
-from imapvm_bench.probe import Probe
-from imapvm_bench.report import Fault, Series
-from imapvm_bench.tables import compare_table, run_table
+from imapvm_bench.display.charts import grouped, latency_histogram, percentile_curves
+from imapvm_bench.display.compare_page import compare_page
+from imapvm_bench.display.idle_page import idle_page
+from imapvm_bench.display.run_page import run_page
+from imapvm_bench.display.scales import Scale, linear_ticks, log_bounds, log_ticks
+from imapvm_bench.display.tables import compare_table, run_table
+from imapvm_bench.format import (
+    format_latency,
+    format_latency_tick,
+    format_rate,
+    format_ratio,
+    format_size,
+    sparkline,
+)
+from imapvm_bench.idle.measure import IdleLoad, IdleReport, PushLatency
+from imapvm_bench.idle.memory import Memory
+from imapvm_bench.idle.pool import IdlePoolState
+from imapvm_bench.load.compare import ComparisonRow, compare
+from imapvm_bench.load.histogram import Histogram
+from imapvm_bench.load.probe import Probe
+from imapvm_bench.load.report import ErrorCount, Series
 from imapvm_bench.verbs.idle import idle_table
 
 EVIL = "<script>alert('x')</script> & \"quoted\" \x1b[31m]]> \x00 é"
@@ -45,7 +52,7 @@ def text_of(root):
 
 
 def run_pages():
-    evil = {EVIL: Fault(3, EVIL)}
+    evil = {EVIL: ErrorCount(3, EVIL)}
     yield outcome(report(seconds=0.3, series=SERIES))
     yield outcome(report(errors=evil, ended=f"server stopped answering: {EVIL}"))
     yield outcome(report(errors=evil), on=target(EVIL), doing=scenario(name=EVIL))
@@ -61,7 +68,7 @@ def test_a_page_of_a_run_is_well_formed_and_loads_nothing(made):
 
 
 def test_what_a_server_says_is_shown_as_text():
-    shown = text_of(checked(run_page(outcome(report(errors={"NO": Fault(3, EVIL)})), BEGAN)))
+    shown = text_of(checked(run_page(outcome(report(errors={"NO": ErrorCount(3, EVIL)})), BEGAN)))
     assert "<script>alert('x')</script> & \"quoted\" �[31m]]> � é" in shown
 
 
@@ -83,10 +90,13 @@ def test_every_value_of_a_plot_can_be_pointed_at():
 def test_a_page_of_a_comparison_is_well_formed_and_has_the_ratios():
     def runner(load, **_):
         if load.target.name == EVIL:
-            return outcome(report(50, errors={"NO": Fault(1, EVIL)}), on=load.target)
+            return outcome(report(50, errors={"NO": ErrorCount(1, EVIL)}), on=load.target)
         return outcome(report(100), on=load.target)
 
-    rows = [Row("noop & co", scenario()), Row("latency", scenario(), metric="p99 ms")]
+    rows = [
+        ComparisonRow("noop & co", scenario()),
+        ComparisonRow("latency", scenario(), metric="p99 ms"),
+    ]
     made = compare([target("a"), target(EVIL)], rows, rounds=2, runner=runner)
     shown = text_of(checked(compare_page(made, BEGAN)))
     assert "noop & co" in shown
@@ -99,8 +109,8 @@ def test_a_page_of_a_comparison_is_well_formed_and_has_the_ratios():
 
 def idle_report(**changes):
     load = IdleLoad(target(EVIL, pid=1), 1000)
-    news = News(3, 6, 1, [900, 1500, 2500, 800, 700], [0, 1, 2, 3, 4], [1500, 2500, 800])
-    made = IdleReport(load, Probe("* OK", "Fake"), 2, CrowdState(1000), 1000, 3.5)
+    news = PushLatency(3, 6, 1, [900, 1500, 2500, 800, 700], [0, 1, 2, 3, 4], [1500, 2500, 800])
+    made = IdleReport(load, Probe("* OK", "Fake"), 2, IdlePoolState(1000), 1000, 3.5)
     made.before, made.after = Memory(50_000_000, 30_000_000, 1), Memory(58_192_000, 38_192_000, 1)
     made.news = news
     for name, value in changes.items():
@@ -112,9 +122,9 @@ def idle_report(**changes):
     "made",
     [
         idle_report(),
-        idle_report(news=News(), before=None, after=None),
-        idle_report(interrupted=True, state=CrowdState(1, 2, 3, {EVIL: Fault(3, EVIL)})),
-        idle_report(ended_early=EVIL, state=CrowdState()),
+        idle_report(news=PushLatency(), before=None, after=None),
+        idle_report(interrupted=True, state=IdlePoolState(1, 2, 3, {EVIL: ErrorCount(3, EVIL)})),
+        idle_report(ended_early=EVIL, state=IdlePoolState()),
     ],
 )
 def test_a_page_of_idle_sessions_is_well_formed(made):
@@ -125,7 +135,7 @@ def test_memory_a_session_is_what_came_with_the_sessions():
     made = idle_report()
     assert made.a_session(made.after) == (8192.0, 8192.0)
     assert "8.00 KiB" in idle_page(made, BEGAN)
-    assert made.to_json()["memory"]["octets_a_session"] == 8192
+    assert made.to_json()["memory"]["bytes_a_session"] == 8192
     assert made.to_json()["news"]["from_dot_us"] == {"p50": 900, "p99": 2500, "max": 2500}
 
 
@@ -145,12 +155,14 @@ def test_a_table_obeys_no_server(made):
 
 def test_markup_in_a_name_is_shown_as_it_is():
     evil = "[bold]x[/bold]"
-    rows = [Row(evil, scenario())]
+    rows = [ComparisonRow(evil, scenario())]
     made = compare(
         [target(evil), target("b")],
         rows,
         rounds=1,
-        runner=lambda load, **_: outcome(report(errors={"NO": Fault(1, evil)}), on=load.target),
+        runner=lambda load, **_: outcome(
+            report(errors={"NO": ErrorCount(1, evil)}), on=load.target
+        ),
     )
     assert on_a_terminal(compare_table(made)).count(evil) >= 4
     assert evil in on_a_terminal(idle_table(idle_report(load=IdleLoad(target(evil), 5))))
@@ -194,26 +206,26 @@ def test_neighbours_are_put_together_where_there_are_too_many():
 @pytest.mark.parametrize(
     ("shown", "expected"),
     [
-        (figures.rate(84_201.4), "84,201"),
-        (figures.rate(97.25), "97.2"),
-        (figures.rate(0.123), "0.12"),
-        (figures.latency(999), "999 µs"),
-        (figures.latency(1250), "1.25 ms"),
-        (figures.latency(12_345), "12.3 ms"),
-        (figures.latency(2_310_000), "2.31 s"),
-        (figures.latency(600_000_000), "600 s"),
-        (figures.latency_tick(0), "0"),
-        (figures.latency_tick(2500), "2.5 ms"),
-        (figures.octets(812), "812 B"),
-        (figures.octets(4100), "4.10 kB"),
-        (figures.octets(1.02e9), "1.02 GB"),
-        (figures.octets(999_600), "1.00 MB"),
-        (figures.ratio(226.4), "226"),
-        (figures.ratio(0.314), "0.31"),
-        (figures.sparkline([0, 5, 10], 40), "▁▄█"),
-        (figures.sparkline([1, 2, 3, 4], 2), "▆█"),
-        (figures.sparkline([0, 0], 40), "▁▁"),
-        (figures.sparkline([], 40), ""),
+        (format_rate(84_201.4), "84,201"),
+        (format_rate(97.25), "97.2"),
+        (format_rate(0.123), "0.12"),
+        (format_latency(999), "999 µs"),
+        (format_latency(1250), "1.25 ms"),
+        (format_latency(12_345), "12.3 ms"),
+        (format_latency(2_310_000), "2.31 s"),
+        (format_latency(600_000_000), "600 s"),
+        (format_latency_tick(0), "0"),
+        (format_latency_tick(2500), "2.5 ms"),
+        (format_size(812), "812 B"),
+        (format_size(4100), "4.10 kB"),
+        (format_size(1.02e9), "1.02 GB"),
+        (format_size(999_600), "1.00 MB"),
+        (format_ratio(226.4), "226"),
+        (format_ratio(0.314), "0.31"),
+        (sparkline([0, 5, 10], 40), "▁▄█"),
+        (sparkline([1, 2, 3, 4], 2), "▆█"),
+        (sparkline([0, 0], 40), "▁▁"),
+        (sparkline([], 40), ""),
     ],
 )
 def test_numbers_have_three_digits_and_a_unit(shown, expected):

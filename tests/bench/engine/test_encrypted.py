@@ -55,7 +55,7 @@ def test_tls_from_the_start(context):
     assert report["errors"] == {}
     assert report["labels"]["NOOP"]["count"] > 50
     noop = report["labels"]["NOOP"]
-    assert report["totals"]["octets_in"] == noop["octets_in"], "before TLS"
+    assert report["totals"]["bytes_in"] == noop["bytes_in"], "before TLS"
 
 
 def test_starttls_before_the_login(context):
@@ -88,8 +88,8 @@ def test_large_answers_and_messages_pass_through_tls(context):
             seconds=None, connections=2,
         )  # fmt: skip
     assert (report["ended"], report["errors"]) == ("limit", {})
-    assert report["labels"]["FETCH"]["octets_in"] > 8_000_000
-    assert report["totals"]["octets_out"] > 12_000_000
+    assert report["labels"]["FETCH"]["bytes_in"] > 8_000_000
+    assert report["totals"]["bytes_out"] > 12_000_000
 
 
 def test_a_certificate_is_checked_where_that_is_wanted(context, ca_file):

@@ -25,7 +25,7 @@ def test_a_closed_loop_counts_what_it_measures(port):
     assert (report["connections"], report["opened"]) == (4, 4)
     assert noop["count"] == count(noop) == report["totals"]["commands"] > 100
     assert report["entries"]["entry"]["count"] == report["totals"]["entries"]
-    assert noop["octets_in"] == sum(report["series"]["octets_in"]) == report["totals"]["octets_in"]
+    assert noop["bytes_in"] == sum(report["series"]["bytes_in"]) == report["totals"]["bytes_in"]
     assert sum(report["series"]["commands"]) == noop["count"]
     assert len(report["series"]["commands"]) in (5, 6)
     assert report["setup"]["LOGIN"]["count"] == report["setup"]["SELECT"]["count"] == 4
@@ -39,8 +39,8 @@ def test_every_literal_is_taken_in_whole(port):
     report = run(port, limit=50, mix=[entry(say("FETCH 1 BODY[]"))], seconds=None)
     fetch = report["labels"]["FETCH"]
     assert (fetch["count"], report["ended"]) == (50, "limit")
-    assert fetch["octets_in"] > 50 * 100_000
-    assert fetch["octets_in"] == report["totals"]["octets_in"]
+    assert fetch["bytes_in"] > 50 * 100_000
+    assert fetch["bytes_in"] == report["totals"]["bytes_in"]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -62,7 +62,7 @@ def test_a_limit_for_each_connection_gives_all_the_same(port, threads):
     assert report["totals"]["entries"] == 4 * 7
     headers = 4 * (4 * len("APPEND x {7}\r\n\r\n") + 3 * len("APPEND x {3}\r\n\r\n"))
     tags = 4 * sum(len(f"T{tag} ") for tag in range(1, 8))
-    assert report["totals"]["octets_out"] == headers + tags + 4 * (4 * 7 + 3 * 3)
+    assert report["totals"]["bytes_out"] == headers + tags + 4 * (4 * 7 + 3 * 3)
 
 
 def test_an_open_loop_keeps_its_rate(port):

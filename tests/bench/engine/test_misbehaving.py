@@ -165,7 +165,7 @@ def test_a_server_that_goes_away_ends_the_run():
         listener_port.append(port)
         load = Load(json.dumps(plan(port, seconds=60, answer_seconds=0.5)))
         load.start()
-        while json.loads(load.snapshot())["totals"]["octets_in"] == 0:
+        while json.loads(load.snapshot())["totals"]["bytes_in"] == 0:
             pass
     report = json.loads(load.finish())
     assert report["ended"].startswith("server stopped answering: Connection refused")
@@ -183,7 +183,7 @@ def test_an_endless_line_costs_no_memory_and_times_out():
     with serving(script) as port:
         report = run(port, connections=1, answer_seconds=0.3, seconds=0.8)
     assert report["errors"]["timeout"]["count"] >= 1
-    assert report["totals"]["octets_in"] > 1_000_000
+    assert report["totals"]["bytes_in"] > 1_000_000
 
 
 def test_a_connection_that_is_cut_in_a_literal_is_closed_by_the_server():

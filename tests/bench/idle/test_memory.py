@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from imapvm_bench.errors import BenchError
-from imapvm_bench.memory import Memory, descendants, memory_of, settled_memory
+from imapvm_bench.idle.memory import Memory, descendants, memory_of, settled_memory
 
 
 def make_process(proc, pid, parent, *, name="server", pss=100, anonymous=40):

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from imapvm_bench import crowd_process
-from imapvm_bench.crowd import rotated, shares
+from imapvm_bench.idle import pool_process
+from imapvm_bench.idle.pool import rotated, shares
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_process_passes_on_states_that_changed_and_arrivals_and_stops_with_its
     reading, writing = os.pipe()
     engine, out = FakeIdle(writing), io.StringIO()
     with open(reading) as orders:
-        crowd_process.serve(engine, orders, out)
+        pool_process.serve(engine, orders, out)
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
     assert lines == [
         {"arrivals": [[1, 1000, 5]]},

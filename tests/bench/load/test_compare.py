@@ -3,12 +3,12 @@
 import pytest
 from tests.bench.builders import outcome, report, scenario, target
 
-from imapvm_bench.compare import Row, Spread, compare
 from imapvm_bench.errors import BenchError
-from imapvm_bench.report import Fault
+from imapvm_bench.load.compare import ComparisonRow, Spread, compare
+from imapvm_bench.load.report import ErrorCount
 
-NOOP = Row("noop", scenario())
-SLOW = Row("slow", scenario(), metric="p99 ms")
+NOOP = ComparisonRow("noop", scenario())
+SLOW = ComparisonRow("slow", scenario(), metric="p99 ms")
 
 
 class Runner:
@@ -73,15 +73,15 @@ def test_a_run_that_fails_is_noted_and_the_others_go_on():
     assert made.values["noop", "a"] == [100.0, 100.0, None]
     assert made.values["noop", "b"] == [50.0, None, 50.0]
     assert made.ratio("noop", "a", "b").values == (2.0,)
-    assert made.faults["noop", "b"] == [str(refused)]
-    assert made.faults["noop", "a"] == ["server stopped answering: silent for 30 s"]
+    assert made.errors["noop", "b"] == [str(refused)]
+    assert made.errors["noop", "a"] == ["server stopped answering: silent for 30 s"]
     assert [step.value for step in steps if step.done] == [100, 50, None, 100, None, 50]
 
 
 def test_errors_are_noted_and_the_number_still_counts():
-    bad = report(errors={"NO": Fault(3, "NOOP → NO no")})
+    bad = report(errors={"NO": ErrorCount(3, "NOOP → NO no")})
     made = compare([target("a")], [NOOP], rounds=1, runner=Runner({"a": [bad]}))
-    assert made.faults["noop", "a"] == ["NO (3 times): NOOP → NO no"]
+    assert made.errors["noop", "a"] == ["NO (3 times): NOOP → NO no"]
     assert made.cell("noop", "a").median == 100.0
 
 
@@ -104,11 +104,11 @@ def test_ctrl_c_keeps_what_there_is():
 @pytest.mark.parametrize(
     ("row", "value"),
     [
-        (Row("r", scenario()), 100.0),
-        (Row("r", scenario(measure="entries/s")), 50.0),
-        (Row("r", scenario(), metric="MB/s"), 5.0),
-        (Row("r", scenario(), metric="p50 ms"), 1.0),
-        (Row("r", scenario(), rate=10.0), 1.0),
+        (ComparisonRow("r", scenario()), 100.0),
+        (ComparisonRow("r", scenario(measure="entries/s")), 50.0),
+        (ComparisonRow("r", scenario(), metric="MB/s"), 5.0),
+        (ComparisonRow("r", scenario(), metric="p50 ms"), 1.0),
+        (ComparisonRow("r", scenario(), rate=10.0), 1.0),
     ],
 )
 def test_the_number_is_the_rows_else_the_scenarios(row, value):
@@ -119,7 +119,7 @@ def test_the_number_is_the_rows_else_the_scenarios(row, value):
 
 def test_a_row_may_have_its_own_time_and_connections():
     runner = Runner({"a": [1]})
-    row = Row("r", scenario(), connections=7, seconds=0.25, threads=2)
+    row = ComparisonRow("r", scenario(), connections=7, seconds=0.25, threads=2)
     compare([target("a")], [row], rounds=1, seconds=9.0, warmup=0.5, runner=runner)
     (load,) = runner.loads
     assert (load.connections_wanted, load.seconds, load.threads, load.warmup) == (7, 0.25, 2, 0.5)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imapvm_bench.histogram import Histogram
+from imapvm_bench.load.histogram import Histogram
 
 VALUES = st.lists(st.integers(1, 5_000_000), min_size=1, max_size=300)
 

@@ -6,11 +6,11 @@ import dataclasses
 import pytest
 from tests.bench.builders import scenario, target
 
-from imapvm_bench import scenario_file
 from imapvm_bench.errors import BenchError, Status
-from imapvm_bench.plan import Load, idle_plan, plan
-from imapvm_bench.target import Address, loopback_sources, parse_address, parse_named
-from imapvm_bench.users import User
+from imapvm_bench.load.plan import Load, idle_plan, plan
+from imapvm_bench.scenario import file as scenario_file
+from imapvm_bench.server.target import Address, loopback_sources, parse_address, parse_named
+from imapvm_bench.server.users import User
 
 
 def parts(made):

@@ -8,11 +8,11 @@ import threading
 import pytest
 from tests.bench.builders import scenario, target
 
-from imapvm_bench.client import Client, quoted, shown
 from imapvm_bench.errors import BenchError
-from imapvm_bench.probe import look_at
-from imapvm_bench.scenario import Needs
-from imapvm_bench.target import Address
+from imapvm_bench.load.probe import probe_server
+from imapvm_bench.scenario.model import Needs
+from imapvm_bench.server.imap_client import Client, quoted, shown
+from imapvm_bench.server.target import Address
 
 
 @contextlib.contextmanager
@@ -47,7 +47,7 @@ OK = b"%s OK\r\n"
 def test_a_server_tells_its_name_and_what_it_can_do():
     said = b'* ID ("name" "Fa\x1bke" "version" "2.0" "vendor" "x")\r\n%s OK\r\n'
     with server_that_says(CAPABILITY, OK, CAPABILITY, said) as there:
-        probe = look_at(there, scenario())
+        probe = probe_server(there, scenario())
     assert probe.name == "Fa�ke 2.0"
     assert probe.fast_literals
     assert probe.greeting == "* OK hello"
@@ -75,7 +75,7 @@ def test_what_is_wrong_is_one_sentence(greeting, answers, said):
         server_that_says(*answers, greeting=greeting) as there,
         pytest.raises(BenchError, match=said),
     ):
-        look_at(there, scenario())
+        probe_server(there, scenario())
 
 
 def test_a_mailbox_with_too_little_in_it_is_told_with_what_to_do():
@@ -85,7 +85,7 @@ def test_a_mailbox_with_too_little_in_it_is_told_with_what_to_do():
         server_that_says(plain, OK, plain, status) as there,
         pytest.raises(BenchError, match=r"INBOX of ada has 3 messages, .* 50: make some with"),
     ):
-        look_at(there, scenario(needs=Needs("INBOX", 50)))
+        probe_server(there, scenario(needs=Needs("INBOX", 50)))
 
 
 def test_a_server_without_idle_is_told_before_anybody_idles():
@@ -94,7 +94,7 @@ def test_a_server_without_idle_is_told_before_anybody_idles():
         server_that_says(plain, OK, plain) as there,
         pytest.raises(BenchError, match="does not offer IDLE, which the scenario 'small'"),
     ):
-        look_at(there, scenario("IDLE"))
+        probe_server(there, scenario("IDLE"))
 
 
 def test_what_is_no_lmtp_is_told():
@@ -103,9 +103,9 @@ def test_what_is_no_lmtp_is_told():
         server_that_says(greeting=b"* OK hello\r\n") as there,
         pytest.raises(BenchError, match=r"greets with .* not as LMTP does"),
     ):
-        look_at(there, lmtp)
+        probe_server(there, lmtp)
     with pytest.raises(BenchError, match=r"LMTP at 127.0.0.1:9 cannot be reached: connection ref"):
-        look_at(target(lmtp=Address("127.0.0.1", 9)), lmtp)
+        probe_server(target(lmtp=Address("127.0.0.1", 9)), lmtp)
 
 
 def test_a_server_that_is_silent_is_told():

@@ -2,10 +2,10 @@
 
 import json
 
-from imapvm_bench.histogram import Histogram
-from imapvm_bench.report import read_report, read_snapshot
+from imapvm_bench.load.histogram import Histogram
+from imapvm_bench.load.report import read_report, read_snapshot
 
-NOOPS = {"count": 3, "errors": 1, "octets_in": 9, "histogram": [[5, 2], [9, 1]]}
+NOOPS = {"count": 3, "errors": 1, "bytes_in": 9, "histogram": [[5, 2], [9, 1]]}
 
 
 def report(**changes):
@@ -17,8 +17,8 @@ def report(**changes):
         "totals": {
             "commands": 10,
             "entries": 5,
-            "octets_in": 1000,
-            "octets_out": 100,
+            "bytes_in": 1000,
+            "bytes_out": 100,
             "errors": 1,
         },
         "labels": {"NOOP": NOOPS},
@@ -27,7 +27,7 @@ def report(**changes):
         "series": {
             "step_ms": 100,
             "commands": [1, 2],
-            "octets_in": [3, 4],
+            "bytes_in": [3, 4],
             "errors": [0, 1],
             "p99_us": [5, 9],
         },
@@ -41,7 +41,7 @@ def report(**changes):
 def test_rates_are_of_the_measured_time():
     one = report()
     assert (one.commands_per_second, one.entries_per_second) == (5.0, 2.5)
-    assert one.octets_in_per_second == 500.0
+    assert one.bytes_in_per_second == 500.0
     assert report(seconds=0.0).commands_per_second == 0.0
 
 

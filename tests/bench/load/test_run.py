@@ -9,12 +9,12 @@ import pytest
 from tests.bench.builders import outcome, report, scenario, target
 from tests.bench.fakes import FakeLoad
 
-from imapvm_bench import descriptors
 from imapvm_bench.errors import BenchError, Status
-from imapvm_bench.plan import Load
-from imapvm_bench.probe import Probe
-from imapvm_bench.report import Report
-from imapvm_bench.running import run
+from imapvm_bench.load import descriptors
+from imapvm_bench.load.plan import Load
+from imapvm_bench.load.probe import Probe
+from imapvm_bench.load.report import Report
+from imapvm_bench.load.run import run
 from imapvm_bench.verbs.run import status_of, values_of
 
 LOAD = Load(target(), scenario(), seconds=2.0, warmup=0.4)

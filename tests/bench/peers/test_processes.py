@@ -56,7 +56,7 @@ def test_a_server_that_listens_nowhere_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr("bench.peers.processes.START_SECONDS", 0.2)
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
     with (
-        pytest.raises(PeerFailedError, match="nobody answers at 127"),
+        pytest.raises(PeerFailedError, match="no_light_hash answers at 127"),
         served(command, said=tmp_path / "said", listens=[("127.0.0.1", free_port())]),
     ):
         pass

@@ -2,10 +2,10 @@
 
 import pytest
 
-from imapvm_bench import scenario_file
 from imapvm_bench.errors import BenchError
-from imapvm_bench.scenario import Needs
-from imapvm_bench.template import PLACEHOLDERS, TemplateError, label_of, parse
+from imapvm_bench.scenario import file as scenario_file
+from imapvm_bench.scenario.model import Needs
+from imapvm_bench.scenario.template import PLACEHOLDERS, TemplateError, label_of, parse
 
 FULL = """
 about = "everything"
@@ -37,10 +37,10 @@ commands = ["APPEND INBOX {message}"]
 """
 
 
-def mistakes(text):
+def errors(text):
     with pytest.raises(scenario_file.ScenarioError) as caught:
         scenario_file.read(text, "my.toml", "my")
-    return list(caught.value.mistakes)
+    return list(caught.value.errors)
 
 
 def test_a_file_with_everything_is_read():
@@ -135,7 +135,7 @@ def with_entry(line):
     ],
 )
 def test_a_mistake_is_named_with_file_and_key(text, line):
-    found = mistakes(text)
+    found = errors(text)
     assert len(found) == 1
     assert found[0].startswith(line)
 
@@ -158,29 +158,29 @@ def test_a_mistake_is_named_with_file_and_key(text, line):
     ],
 )
 def test_a_mistake_in_a_command_is_named_with_its_place(command, line):
-    found = mistakes(f'about = "a"\n[[mix]]\nname = "n"\ncommands = [{command}]\n')
+    found = errors(f'about = "a"\n[[mix]]\nname = "n"\ncommands = [{command}]\n')
     assert [m for m in found if m.startswith(line)] == found[:1]
 
 
 @pytest.mark.parametrize("commands", ['"DATA"', '"NOOP {data}"', '"DATA", "{data}"'])
 def test_lmtps_data_is_one_command_with_its_message(commands):
     text = f'about = "a"\nprotocol = "lmtp"\n[[mix]]\ncommands = [{commands}]\n'
-    assert mistakes(text) == ['my.toml: mix: DATA and {data} belong together: "DATA {data}"']
+    assert errors(text) == ['my.toml: mix: DATA and {data} belong together: "DATA {data}"']
 
 
 def test_lmtp_has_no_literals_and_no_mailboxes():
     text = 'about = "a"\nprotocol = "lmtp"\n[[mix]]\ncommands = ["NOOP {message}"]\n'
-    assert mistakes(text) == ["my.toml: mix: {message} and {exists} are IMAP's; LMTP sends {data}"]
+    assert errors(text) == ["my.toml: mix: {message} and {exists} are IMAP's; LMTP sends {data}"]
 
 
 def test_idle_is_not_pipelined():
     text = 'about = "a"\npipeline = 2\n[[mix]]\ncommands = ["IDLE"]\n'
-    assert "my.toml: pipeline: is 1 in a mix with IDLE" in mistakes(text)[0]
+    assert "my.toml: pipeline: is 1 in a mix with IDLE" in errors(text)[0]
 
 
 def test_all_mistakes_are_told_at_once():
     text = 'connections = 0\nfoo = 1\n[[mix]]\ncommands = ["{x}"]\nweight = "much"\n'
-    keys = [line.split(": ")[1] for line in mistakes(text)]
+    keys = [line.split(": ")[1] for line in errors(text)]
     assert keys == ["about", "connections", "mix[1].commands[1].send", "mix[1].weight", "foo"]
 
 

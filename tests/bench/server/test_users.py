@@ -2,9 +2,9 @@
 
 import pytest
 
-from imapvm_bench import users
 from imapvm_bench.errors import BenchError, Status
-from imapvm_bench.users import User, parse_users
+from imapvm_bench.server import users
+from imapvm_bench.server.users import User, parse_users
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,6 @@ def test_patterns_together_may_not_make_too_many_users(monkeypatch):
 
 
 def test_no_users_are_an_error(tmp_path):
-    (tmp_path / "empty").write_text("# nobody\n")
+    (tmp_path / "empty").write_text("# no_light_hash\n")
     with pytest.raises(BenchError, match="no users"):
         parse_users([f"@{tmp_path / 'empty'}"])

@@ -1,14 +1,14 @@
 """Servers, reports and results that tests put together."""
 
-from bench.table.measuring import Measured as MeasuredServer
 from bench.table.results import Machine, Results, RowResult, Server
+from bench.table.rounds import MeasuredServer
 
 from bench.peers import Service
-from imapvm_bench.histogram import Histogram
-from imapvm_bench.plan import Load
-from imapvm_bench.probe import Probe
-from imapvm_bench.report import Fault, Measured, Report, Totals
-from imapvm_bench.running import Outcome
+from imapvm_bench.load.histogram import Histogram
+from imapvm_bench.load.plan import Load
+from imapvm_bench.load.probe import Probe
+from imapvm_bench.load.report import ErrorCount, LabelStats, Report, Totals
+from imapvm_bench.load.run import Outcome
 
 MACHINE = Machine("a processor", 2, 8 * 2**30, "Linux 6.1", "Debian 12", "ext4", "3.11.7")
 
@@ -38,11 +38,11 @@ def report(
     seconds: float = 1.0,
     latency_us: int = 100,
     octets: int = 0,
-    errors: dict[str, Fault] | None = None,
+    errors: dict[str, ErrorCount] | None = None,
     ended: str = "time",
 ) -> Report:
     totals = Totals(commands, commands, octets, 0, len(errors or {}))
-    label = Measured(commands, 0, octets, Histogram.of([(latency_us, commands)]).pairs)
+    label = LabelStats(commands, 0, octets, Histogram.of([(latency_us, commands)]).pairs)
     return Report(seconds, 1, totals, labels={"X": label}, errors=errors or {}, ended=ended)
 
 

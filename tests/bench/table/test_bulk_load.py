@@ -2,7 +2,7 @@
 
 import pytest
 import trio
-from bench.table.growing import AT_ONCE, grow
+from bench.table.bulk_load import AT_ONCE, bulk_load
 from bench.table.scale import workers_for
 
 from imapvm.filepool.pool import open_filepool
@@ -25,7 +25,7 @@ def messages_of(path) -> list[int]:
 
 def test_it_grows_to_what_was_asked_and_no_further(tmp_path):
     for messages in (20, 2 * AT_ONCE + 20, 2 * AT_ONCE + 20):
-        grow(tmp_path / "pool", NAMES, messages, password="secret", say=lambda _: None)
+        bulk_load(tmp_path / "pool", NAMES, messages, password="secret", say=lambda _: None)
         assert messages_of(tmp_path / "pool") == [messages // 2, messages // 2]
 
 

@@ -2,7 +2,7 @@
 
 from bench.table.page import page
 from bench.table.results import Curve, IdleResult, Point, Results, RowResult, ratios
-from tests.bench.table.making import results
+from tests.bench.table.builders import results
 
 
 def line(text: str, start: str) -> list[str]:
@@ -35,7 +35,7 @@ def test_a_row_in_which_we_are_behind_says_so():
 
 
 def test_a_row_that_failed_is_a_line_with_its_reason():
-    text = page(results(row([None], [100.0], faults={"imapvm": ["it | crashed"]})))
+    text = page(results(row([None], [100.0], errors={"imapvm": ["it | crashed"]})))
     assert line(text, "NOOP")[2:7] == ["failed", "100", "-", "2", "**no figure**"]
     assert "* NOOP, imapvm: it | crashed" in text
 
@@ -103,6 +103,6 @@ def test_who_is_missing_is_named_with_the_command():
 
 
 def test_results_come_back_from_their_file(tmp_path):
-    made = results(row([200.0], [None], faults={"dovecot": ["gone"]}))
+    made = results(row([200.0], [None], errors={"dovecot": ["gone"]}))
     made.write(tmp_path / "2026-06-01.json")
     assert Results.read(tmp_path / "2026-06-01.json") == made

@@ -1,13 +1,13 @@
 """Rows run on servers in turn; what fails is noted, and the others go on."""
 
 import pytest
-from bench.table.measuring import Step, measure, value_of
 from bench.table.results import RowResult
-from bench.table.rows import ROWS, Row
-from tests.bench.table.making import LoadTool, report, server
+from bench.table.rounds import RowRun, measure, value_of
+from bench.table.rows import ROWS, TableRow
+from tests.bench.table.builders import LoadTool, report, server
 
 from imapvm_bench.errors import BenchError
-from imapvm_bench.report import Fault
+from imapvm_bench.load.report import ErrorCount
 
 NOOP = next(row for row in ROWS if row.name == "NOOP, 1 connection")
 BODIES = next(row for row in ROWS if row.unit == "MB/s")
@@ -24,7 +24,7 @@ def measured(servers, tool, *, rows=(NOOP,), rounds=1, steps=None):
 
 
 def test_every_other_round_takes_the_servers_in_the_opposite_order():
-    steps: list[Step] = []
+    steps: list[RowRun] = []
     tool = LoadTool(imapvm=report(2000), dovecot=report(1000))
     measured([server("imapvm"), server("dovecot")], tool, rows=(NOOP, LMTP), rounds=2, steps=steps)
     assert [(step.round, step.row.unit, step.server) for step in steps] == [
@@ -43,21 +43,23 @@ def test_a_server_that_cannot_be_reached_is_noted_and_the_other_goes_on():
     tool = LoadTool(imapvm=report(2000), dovecot=BenchError("it is gone"))
     [row] = measured([server("imapvm"), server("dovecot")], tool, rounds=2)
     assert row.values == {"imapvm": [2000, 2000], "dovecot": [None, None]}
-    assert row.faults == {"dovecot": ["it is gone"]}
+    assert row.errors == {"dovecot": ["it is gone"]}
 
 
 def test_a_fault_in_one_round_stays_beside_the_values_of_the_others():
-    broken = report(500, errors={"timeout": Fault(3, "NOOP")}, ended="server stopped answering: x")
+    broken = report(
+        500, errors={"timeout": ErrorCount(3, "NOOP")}, ended="server stopped answering: x"
+    )
     tool = LoadTool(imapvm=[report(2000), broken])
     [row] = measured([server("imapvm")], tool, rounds=2)
     assert row.values == {"imapvm": [2000, 500]}
-    assert row.faults == {"imapvm": ["timeout: NOOP", "server stopped answering: x"]}
+    assert row.errors == {"imapvm": ["timeout: NOOP", "server stopped answering: x"]}
 
 
 def test_nothing_answered_is_no_value():
     [row] = measured([server("imapvm")], LoadTool(imapvm=report(0)))
     assert row.values == {"imapvm": [None]}
-    assert row.faults == {"imapvm": ["nothing was answered in 1 s"]}
+    assert row.errors == {"imapvm": ["nothing was answered in 1 s"]}
 
 
 def test_a_server_sits_out_later_rounds_and_rows_that_it_is_not_meant_for():
@@ -71,7 +73,7 @@ def test_a_server_sits_out_later_rounds_and_rows_that_it_is_not_meant_for():
 def test_a_row_that_a_server_is_unfit_for_is_not_run_there():
     tool = LoadTool(pymap=report(1))
     [row] = measured([server("pymap", unfit={NOOP.name: "too slow to be filled"})], tool)
-    assert row.faults == {"pymap": ["too slow to be filled"]}
+    assert row.errors == {"pymap": ["too slow to be filled"]}
     assert tool.loads == []
 
 
@@ -85,5 +87,5 @@ def test_a_row_that_a_server_is_unfit_for_is_not_run_there():
         (LMTP, report(900, seconds=2.0), 450.0),
     ],
 )
-def test_the_number_of_a_row(row: Row, given, value):
+def test_the_number_of_a_row(row: TableRow, given, value):
     assert value_of(given, row) == pytest.approx(value)

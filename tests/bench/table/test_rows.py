@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from bench.table.measuring import target_of
-from bench.table.people import fresh_names
+from bench.table.rounds import target_of
 from bench.table.rows import ROWS, Setting
-from tests.bench.table.making import service
+from bench.table.users import fresh_names
+from tests.bench.table.builders import service
 
-from imapvm_bench.plan import Load, plan_json
+from imapvm_bench.load.plan import Load, plan_json
 
 
 def test_the_aims_are_those_of_the_table_to_win():

@@ -13,26 +13,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from imapvm_bench.client import Client, Refused, quoted
 from imapvm_bench.corpus.mail import Mail, Recipe, make
 from imapvm_bench.errors import BenchError
-from imapvm_bench.lmtp import Lmtp
-from imapvm_bench.spool import MESSAGES_A_FILE, check_spool, drop
-from imapvm_bench.target import Target
-from imapvm_bench.users import User
+from imapvm_bench.server.imap_client import Client, Refused, quoted
+from imapvm_bench.server.lmtp_client import Lmtp
+from imapvm_bench.server.spool import MESSAGES_A_FILE, check_spool, drop
+from imapvm_bench.server.target import Target
+from imapvm_bench.server.users import User
 
 AT_ONCE: Final = 50
 """APPENDs that are sent before the first answer is read, where the server takes LITERAL+."""
-OCTETS_AT_ONCE: Final = 1024 * 1024
+BATCH_BYTES: Final = 1024 * 1024
 """And so many octets of them: the server's memory is not what is to be filled."""
 STOP_SECONDS: Final = 10.0
 """After Ctrl-C, for what has been sent to be answered."""
-KEPT_OCTETS_MAX: Final = 256 * 1024 * 1024
+CACHE_BYTES_MAX: Final = 256 * 1024 * 1024
 """Of messages that are kept for the next user, where all get the same; others are made again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Filling:
+class FillSpec:
     """What is to be made."""
 
     target: Target
@@ -53,7 +53,7 @@ class Filling:
 
 
 @dataclass(slots=True)
-class Progress:
+class FillProgress:
     """How far it is. Counted by several threads, under `lock`."""
 
     wanted: int
@@ -72,14 +72,14 @@ class Progress:
             self.octets += octets
 
 
-class Fill:
+class _FillRun:
     """A filling under way. Several threads call it, each for mailboxes of its own."""
 
-    def __init__(self, filling: Filling) -> None:
+    def __init__(self, filling: FillSpec) -> None:
         self.filling = filling
         boxes = filling.mailboxes if filling.by_append else ("INBOX",)
         self.work = [(user, box) for user in filling.target.users for box in boxes]
-        self.progress = Progress(wanted=len(self.work) * filling.messages)
+        self.progress = FillProgress(wanted=len(self.work) * filling.messages)
         self.stop = threading.Event()
         self._waiting = iter(self.work)
         self._taking = threading.Lock()
@@ -136,18 +136,18 @@ class Fill:
                 yield make(recipe, f"{user.name}/{box}", number)
                 continue
             mail = self._kept.get((box, number)) or make(recipe, box, number)
-            if self._kept_octets < KEPT_OCTETS_MAX:
+            if self._kept_octets < CACHE_BYTES_MAX:
                 self._kept[box, number] = mail
                 self._kept_octets += len(mail.octets)
             yield mail
 
 
 def fill(
-    filling: Filling,
+    filling: FillSpec,
     *,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[FillProgress], None] = lambda _: None,
     every_seconds: float = 0.2,
-) -> Progress:
+) -> FillProgress:
     """Make the mailboxes, over several connections.
 
     Ctrl-C ends it; what was acknowledged stays there and is counted.
@@ -162,14 +162,14 @@ def fill(
     """
     if filling.spool is not None:
         check_spool(filling.spool)
-    work = Fill(filling)
-    faults: list[Exception] = []
+    work = _FillRun(filling)
+    errors: list[Exception] = []
 
     def fill_some() -> None:
         try:
             work.fill_what_waits()
         except (BenchError, OSError) as error:
-            faults.append(error)
+            errors.append(error)
             work.stop.set()
 
     threads = [
@@ -191,20 +191,20 @@ def fill(
         for thread in threads:
             thread.join(STOP_SECONDS)
     work.progress.seconds = time.monotonic() - began
-    if faults and not work.progress.interrupted:
-        fault = faults[0]
-        raise fault if isinstance(fault, BenchError) else BenchError(str(fault)) from fault
+    if errors and not work.progress.interrupted:
+        error = errors[0]
+        raise error if isinstance(error, BenchError) else BenchError(str(error)) from error
     return work.progress
 
 
 def _batches(mails: Iterable[Mail], count: int) -> Iterator[list[Mail]]:
-    """Put messages together: at most `count`, and about OCTETS_AT_ONCE."""
+    """Put messages together: at most `count`, and about BATCH_BYTES."""
     batch: list[Mail] = []
     octets = 0
     for mail in mails:
         batch.append(mail)
         octets += len(mail.octets)
-        if len(batch) == count or octets >= OCTETS_AT_ONCE:
+        if len(batch) == count or octets >= BATCH_BYTES:
             yield batch
             batch, octets = [], 0
     if batch:

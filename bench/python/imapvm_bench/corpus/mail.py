@@ -66,24 +66,24 @@ def make(recipe: Recipe, mailbox: str, number: int) -> Mail:
         mailbox: any text that tells mailboxes apart, such as "user1/INBOX".
         number: its place in the mailbox.
     """
-    dice = _dice(recipe, mailbox, number)
-    sender, reader = dice.choices(PEOPLE, k=2)
-    date = FIRST + timedelta(minutes=41 * number, seconds=dice.randrange(60))
+    rng = _rng(recipe, mailbox, number)
+    sender, reader = rng.choices(PEOPLE, k=2)
+    date = FIRST + timedelta(minutes=41 * number, seconds=rng.randrange(60))
     ancestors = _ancestors(recipe, mailbox, number)
     title = _subject(recipe, mailbox, ancestors[0] if ancestors else number)
-    size = max(64, dice.choice(recipe.sizes) - HEADER)
-    body = SHAPES[dice.choice(recipe.shapes)](dice, recipe.seed, size)
-    name = f"{dice.getrandbits(48):012x}"
+    size = max(64, rng.choice(recipe.sizes) - HEADER)
+    body = SHAPES[rng.choice(recipe.shapes)](rng, recipe.seed, size)
+    name = f"{rng.getrandbits(48):012x}"
     fields = [
         f"Return-Path: <{_local(sender)}@example.org>",
-        f"Received: from relay{dice.randrange(9)}.example.org ([192.0.2.{dice.randrange(1, 255)}])",
+        f"Received: from relay{rng.randrange(9)}.example.org ([192.0.2.{rng.randrange(1, 255)}])",
         f"\tby mx.example.net with ESMTPS id {name}",
         f"\tfor <reader@example.net>; {_date(date)}",
         f"From: {_phrase(sender)} <{_local(sender)}@example.org>",
         f"To: {_phrase(reader)} <reader@example.net>",
     ]
-    if dice.random() < 0.25:
-        fields.append(f"Cc: Copies <copies{dice.randrange(13)}@example.net>, other@example.com")
+    if rng.random() < 0.25:
+        fields.append(f"Cc: Copies <copies{rng.randrange(13)}@example.net>, other@example.com")
     fields += [
         f"Subject: {_encoded(f'Re: {title}' if ancestors else title)}",
         f"Date: {_date(date)}",
@@ -92,10 +92,10 @@ def make(recipe: Recipe, mailbox: str, number: int) -> Mail:
     if ancestors:
         ids = [_message_id(recipe, mailbox, n) for n in ancestors[-REFERENCES_MAX:]]
         fields += [f"In-Reply-To: {ids[-1]}", "References: " + "\r\n ".join(ids)]
-    if dice.random() < 0.15:
-        fields += [f"List-Id: List {dice.randrange(5)} <list.example.org>", "Precedence: list"]
+    if rng.random() < 0.15:
+        fields += [f"List-Id: List {rng.randrange(5)} <list.example.org>", "Precedence: list"]
     fields += ["MIME-Version: 1.0", *body.fields]
-    return Mail("\r\n".join((*fields, "", "")).encode() + body.octets, _flags(dice, recipe), date)
+    return Mail("\r\n".join((*fields, "", "")).encode() + body.octets, _flags(rng, recipe), date)
 
 
 def messages(recipe: Recipe, mailbox: str, count: int) -> Iterator[Mail]:
@@ -103,13 +103,13 @@ def messages(recipe: Recipe, mailbox: str, count: int) -> Iterator[Mail]:
     return (make(recipe, mailbox, number) for number in range(1, count + 1))
 
 
-def _dice(recipe: Recipe, mailbox: str, number: int, what: str = "message") -> random.Random:
+def _rng(recipe: Recipe, mailbox: str, number: int, what: str = "message") -> random.Random:
     # A text as the seed goes through SHA-512, whatever PYTHONHASHSEED says.
     return random.Random(f"{what} {recipe.seed} {number} {mailbox}")
 
 
 def _chance(recipe: Recipe, mailbox: str, number: int, what: str) -> int:
-    """Return 64 bits that are a message's own: what dice would say, at a tenth of the price."""
+    """Return 64 bits that are a message's own: what rng would say, at a tenth of the price."""
     text = f"{what} {recipe.seed} {number} {mailbox}"
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
@@ -132,21 +132,21 @@ def _ancestors(recipe: Recipe, mailbox: str, number: int) -> list[int]:
 
 
 def _subject(recipe: Recipe, mailbox: str, number: int) -> str:
-    dice = _dice(recipe, mailbox, number, "subject")
-    if dice.random() < 0.12:
-        return dice.choice(list(SCRIPTS.values()))
-    return f"{subject(dice)} {number}"
+    rng = _rng(recipe, mailbox, number, "subject")
+    if rng.random() < 0.12:
+        return rng.choice(list(SCRIPTS.values()))
+    return f"{subject(rng)} {number}"
 
 
 def _message_id(recipe: Recipe, mailbox: str, number: int) -> str:
     return f"<{number}.{_chance(recipe, mailbox, number, 'id'):016x}@bench.example>"
 
 
-def _flags(dice: random.Random, recipe: Recipe) -> tuple[str, ...]:
-    if dice.random() >= recipe.seen:
+def _flags(rng: random.Random, recipe: Recipe) -> tuple[str, ...]:
+    if rng.random() >= recipe.seen:
         return ()
     chances = (("\\Answered", 0.2), ("\\Flagged", 0.07), ("$Forwarded", 0.03))
-    return ("\\Seen", *(flag for flag, chance in chances if dice.random() < chance))
+    return ("\\Seen", *(flag for flag, chance in chances if rng.random() < chance))
 
 
 def _date(date: datetime) -> str:

@@ -1,6 +1,6 @@
 """MIME shapes: what a message looks like below its header, and the fields that say so.
 
-A shape is a function of dice and a size that gives header fields and a body, both with CRLF.
+A shape is a function of rng and a size that gives header fields and a body, both with CRLF.
 """
 
 import base64
@@ -25,32 +25,32 @@ class Body:
         return "\r\n".join((*self.fields, "", "")).encode() + self.octets
 
 
-def plain(dice: random.Random, seed: int, size: int) -> Body:
+def plain(rng: random.Random, seed: int, size: int) -> Body:
     """One text in ASCII."""
-    text = "\r\n".join(prose(dice, seed, size)) + "\r\n"
+    text = "\r\n".join(prose(rng, seed, size)) + "\r\n"
     return Body(("Content-Type: text/plain; charset=us-ascii",), text.encode())
 
 
-def eight_bit(dice: random.Random, seed: int, size: int) -> Body:
+def eight_bit(rng: random.Random, seed: int, size: int) -> Body:
     """One text in UTF-8 and in several scripts, not encoded."""
     written = list(SCRIPTS.values())
-    text = list(prose(dice, seed, size // 2))
+    text = list(prose(rng, seed, size // 2))
     length = size // 2
     while length < size:
-        line = dice.choice(written)
+        line = rng.choice(written)
         text.append(line)
         length += len(line.encode()) + 2
-    dice.shuffle(text)
+    rng.shuffle(text)
     return Body(
         ("Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: 8bit"),
         ("\r\n".join(text) + "\r\n").encode(),
     )
 
 
-def quoted_printable(dice: random.Random, seed: int, size: int) -> Body:
+def quoted_printable(rng: random.Random, seed: int, size: int) -> Body:
     """One text in ISO 8859-1, quoted-printable."""
     text = "\n".join(
-        line if dice.random() < 0.7 else SCRIPTS["german"] for line in prose(dice, seed, size)
+        line if rng.random() < 0.7 else SCRIPTS["german"] for line in prose(rng, seed, size)
     )
     encoded = binascii.b2a_qp(text.encode("iso-8859-1", "replace"), istext=True)
     return Body(
@@ -62,44 +62,44 @@ def quoted_printable(dice: random.Random, seed: int, size: int) -> Body:
     )
 
 
-def html(dice: random.Random, seed: int, size: int) -> Body:
+def html(rng: random.Random, seed: int, size: int) -> Body:
     """One HTML page."""
-    paragraphs = "\r\n".join(f"<p>{line}</p>" for line in prose(dice, seed, size - 60))
+    paragraphs = "\r\n".join(f"<p>{line}</p>" for line in prose(rng, seed, size - 60))
     page = f"<html><body>\r\n{paragraphs}\r\n</body></html>\r\n"
     return Body(("Content-Type: text/html; charset=utf-8",), page.encode())
 
 
-def alternative(dice: random.Random, seed: int, size: int) -> Body:
+def alternative(rng: random.Random, seed: int, size: int) -> Body:
     """The same as text and as HTML, as most people's mail programs send."""
     return _multipart(
-        dice, "alternative", [plain(dice, seed, size // 3), html(dice, seed, size * 2 // 3)]
+        rng, "alternative", [plain(rng, seed, size // 3), html(rng, seed, size * 2 // 3)]
     )
 
 
-def attachment(dice: random.Random, seed: int, size: int) -> Body:
+def attachment(rng: random.Random, seed: int, size: int) -> Body:
     """A short text, and a file that takes the rest, in base64."""
     text = min(1200, size // 4)
     return _multipart(
-        dice, "mixed", [alternative(dice, seed, text), _file(dice, max(64, size - text))]
+        rng, "mixed", [alternative(rng, seed, text), _file(rng, max(64, size - text))]
     )
 
 
-def nested(dice: random.Random, seed: int, size: int) -> Body:
+def nested(rng: random.Random, seed: int, size: int) -> Body:
     """A forwarded message with an attachment of its own, beside a page with a picture."""
     third = max(200, size // 3)
-    page = _multipart(dice, "related", [alternative(dice, seed, third), _picture(dice, third // 2)])
-    inner = attachment(dice, seed, third)
+    page = _multipart(rng, "related", [alternative(rng, seed, third), _picture(rng, third // 2)])
+    inner = attachment(rng, seed, third)
     fields = (
-        f"From: {PEOPLE[dice.randrange(12)]} <inner@example.com>",
+        f"From: {PEOPLE[rng.randrange(12)]} <inner@example.com>",
         "To: reader@example.net",
-        f"Subject: {subject(dice)}",
+        f"Subject: {subject(rng)}",
         "Date: Thu, 01 Jan 2026 08:00:00 +0000",
         "MIME-Version: 1.0",
     )
     forwarded = Body(
         ("Content-Type: message/rfc822",), Body((*fields, *inner.fields), inner.octets).entity()
     )
-    return _multipart(dice, "mixed", [page, forwarded])
+    return _multipart(rng, "mixed", [page, forwarded])
 
 
 Shape = Callable[[random.Random, int, int], Body]
@@ -116,8 +116,8 @@ SHAPES: Final[dict[str, Shape]] = {
 """By the name that scenario files and `fill --shapes` use."""
 
 
-def _multipart(dice: random.Random, kind: str, parts: list[Body]) -> Body:
-    boundary = f"=_{dice.getrandbits(80):020x}"
+def _multipart(rng: random.Random, kind: str, parts: list[Body]) -> Body:
+    boundary = f"=_{rng.getrandbits(80):020x}"
     between = f"--{boundary}\r\n".encode()
     inside = b"".join(between + part.entity() + b"\r\n" for part in parts)
     return Body(
@@ -126,8 +126,8 @@ def _multipart(dice: random.Random, kind: str, parts: list[Body]) -> Body:
     )
 
 
-def _file(dice: random.Random, octets: int) -> Body:
-    name = f"{dice.choice(('report', 'minutes', 'Größen', 'archive'))}-{dice.randrange(1000)}.pdf"
+def _file(rng: random.Random, octets: int) -> Body:
+    name = f"{rng.choice(('report', 'minutes', 'Größen', 'archive'))}-{rng.randrange(1000)}.pdf"
     shown = f'filename="{name}"' if name.isascii() else f"filename*=utf-8''{_percent(name)}"
     return Body(
         (
@@ -135,25 +135,25 @@ def _file(dice: random.Random, octets: int) -> Body:
             "Content-Transfer-Encoding: base64",
             f"Content-Disposition: attachment; {shown}",
         ),
-        _base64(dice, octets),
+        _base64(rng, octets),
     )
 
 
-def _picture(dice: random.Random, octets: int) -> Body:
+def _picture(rng: random.Random, octets: int) -> Body:
     return Body(
         (
             "Content-Type: image/png",
             "Content-Transfer-Encoding: base64",
-            f"Content-ID: <picture{dice.randrange(10**6)}@example.org>",
+            f"Content-ID: <picture{rng.randrange(10**6)}@example.org>",
             "Content-Disposition: inline",
         ),
-        _base64(dice, octets),
+        _base64(rng, octets),
     )
 
 
-def _base64(dice: random.Random, octets: int) -> bytes:
+def _base64(rng: random.Random, octets: int) -> bytes:
     """Return about so many octets of base64, in lines of 76, of what nothing compresses."""
-    return base64.encodebytes(dice.randbytes(max(1, octets * 57 // 78))).replace(b"\n", b"\r\n")
+    return base64.encodebytes(rng.randbytes(max(1, octets * 57 // 78))).replace(b"\n", b"\r\n")
 
 
 def _percent(name: str) -> str:

@@ -40,17 +40,17 @@ def lines(seed: int) -> tuple[str, ...]:
 
     Messages choose among them: choosing is some thirty times as fast as making new ones.
     """
-    dice = random.Random(f"lines {seed}")
-    return tuple(" ".join(dice.choices(WORDS, k=11))[:76].rstrip() for _ in range(1000))
+    rng = random.Random(f"lines {seed}")
+    return tuple(" ".join(rng.choices(WORDS, k=11))[:76].rstrip() for _ in range(1000))
 
 
-def prose(dice: random.Random, seed: int, octets: int) -> list[str]:
+def prose(rng: random.Random, seed: int, octets: int) -> list[str]:
     """Return lines of about so many octets together, with their line ends."""
     pool = lines(seed)
     count = max(1, octets // 63)  # their mean length, with the line end
-    return dice.choices(pool, k=count)
+    return rng.choices(pool, k=count)
 
 
-def subject(dice: random.Random) -> str:
+def subject(rng: random.Random) -> str:
     """Return three to eight words."""
-    return " ".join(dice.choices(WORDS, k=dice.randint(3, 8))).capitalize()
+    return " ".join(rng.choices(WORDS, k=rng.randint(3, 8))).capitalize()

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from imapvm_bench import figures
-from imapvm_bench.histogram import Histogram
-from imapvm_bench.pages.document import colour, escape
-from imapvm_bench.pages.scales import Scale, linear_ticks, log_bounds, log_ticks
+from imapvm_bench.display.document import colour, escape
+from imapvm_bench.display.scales import Scale, linear_ticks, log_bounds, log_ticks
+from imapvm_bench.format import (
+    format_latency,
+    format_latency_tick,
+)
+from imapvm_bench.load.histogram import Histogram
 
 WIDE: Final = 1000
 HALF: Final = 500
@@ -70,7 +73,7 @@ def over_time(line: Line, step_seconds: float, *, number: int = 0, height: int =
 
 def line_tick(line: Line, value: float) -> str:
     """Return a tick's label in the line's unit: latencies are microseconds, the rest numbers."""
-    return figures.latency_tick(value) if line.name.startswith("p") else _short(value)
+    return format_latency_tick(value) if line.name.startswith("p") else _short(value)
 
 
 def latency_histogram(histogram: Histogram, *, number: int = 0, height: int = 310) -> str:
@@ -90,7 +93,7 @@ def latency_histogram(histogram: Histogram, *, number: int = 0, height: int = 31
         if not count:
             continue
         share = count / histogram.count * 100
-        said = f"{figures.latency(begin)} to {figures.latency(end)}: {count:,} ({share:.2g} %)"
+        said = f"{format_latency(begin)} to {format_latency(end)}: {count:,} ({share:.2g} %)"
         top = min(y(share), y(0) - 1)
         parts.append(
             f'<rect class="bar" x="{x(begin) + 0.5:g}" y="{top:g}" rx="1.5"'
@@ -103,7 +106,7 @@ def latency_histogram(histogram: Histogram, *, number: int = 0, height: int = 31
         place = x(value)
         parts.append(
             f'<line class="mark" x1="{place:g}" x2="{place:g}" y1="{TOP + 12}"'
-            f' y2="{height - BOTTOM}"><title>p{percent}: {figures.latency(value)}</title></line>'
+            f' y2="{height - BOTTOM}"><title>p{percent}: {format_latency(value)}</title></line>'
         )
         if place - placed > 26:
             parts.append(
@@ -127,7 +130,7 @@ def percentile_curves(histograms: Sequence[tuple[str, Histogram]], *, height: in
         min(h.percentile(1) for _, _, h in filled) or 1, max(h.max for _, _, h in filled) or 1
     )
     y = Scale(low, high, height - BOTTOM, TOP, log=True)
-    parts = [_horizontal(HALF, [(y(t), figures.latency_tick(t)) for t in log_ticks(low, high, 6)])]
+    parts = [_horizontal(HALF, [(y(t), format_latency_tick(t)) for t in log_ticks(low, high, 6)])]
     for nine in (0.0, 50.0, *nines[1:]):
         place = x(100 / (100 - nine))
         parts.append(
@@ -146,7 +149,7 @@ def percentile_curves(histograms: Sequence[tuple[str, Histogram]], *, height: in
             f' stroke="{colour(n)}" stroke-width="2" stroke-linejoin="round"/>'
         )
         for (a, b), p, value in zip(at, percents or [50], values, strict=True):
-            said = f"{name} p{p:g}: {figures.latency(value)}"
+            said = f"{name} p{p:g}: {format_latency(value)}"
             parts.append(
                 f'<circle class="dot" cx="{a:g}" cy="{b:g}" r="2" fill="{colour(n)}"/>'
                 f'<circle class="hit" cx="{a:g}" cy="{b:g}" r="8">'
@@ -246,7 +249,7 @@ def _latency_axis(x: Scale, height: int) -> str:
     kept = places[:1] + [b for a, b in pairwise(places) if b[0] - a[0] > 40]
     return "".join(
         f'<text x="{place:g}" y="{height - 8}" text-anchor="middle">'
-        f"{figures.latency_tick(tick)}</text>"
+        f"{format_latency_tick(tick)}</text>"
         for place, tick in kept
     )
 

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from imapvm_bench import figures
-from imapvm_bench.compare import Comparison, Row
-from imapvm_bench.pages.charts import Bar, bars
-from imapvm_bench.pages.document import banner, document, escape, heading, pair, section, table
-from imapvm_bench.tables import counted, value
+from imapvm_bench.display.charts import Bar, bars
+from imapvm_bench.display.document import banner, document, escape, heading, pair, section, table
+from imapvm_bench.display.tables import counted, value
+from imapvm_bench.format import (
+    format_ratio,
+)
+from imapvm_bench.load.compare import Comparison, ComparisonRow
 
 
 def compare_page(comparison: Comparison, began: datetime) -> str:
@@ -29,8 +31,8 @@ def compare_page(comparison: Comparison, began: datetime) -> str:
     cards = list(_cards(comparison))
     for left, right in zip(cards[::2], [*cards[1::2], ""], strict=False):
         body.append(pair(left, right))
-    if comparison.faults:
-        body.append(section("What went wrong", _faults(comparison)))
+    if comparison.errors:
+        body.append(section("What went wrong", _errors(comparison)))
     where = ", ".join(f"{target.name} at {target.imap}" for target in comparison.targets)
     body.append(f"<footer>{escape(where)}. Made by imapvm-bench.</footer>")
     return document(f"Comparison: {', '.join(names)}", body)
@@ -55,14 +57,14 @@ def ratios_table(comparison: Comparison) -> str:
     return table(titles, rows)
 
 
-def _ratio(comparison: Comparison, row: Row, first: str, other: str) -> str:
+def _ratio(comparison: Comparison, row: ComparisonRow, first: str, other: str) -> str:
     ratio = comparison.ratio(row.name, first, other)
     if ratio is None:
         return '<span class="soft">none</span>'
     side = {1: "ahead", -1: "behind", 0: "even"}[ratio.side]
-    shown = f'<span class="{side}">{figures.ratio(ratio.median)}</span>'
+    shown = f'<span class="{side}">{format_ratio(ratio.median)}</span>'
     if len(ratio.values) > 1:
-        low, high = figures.ratio(ratio.low), figures.ratio(ratio.high)
+        low, high = format_ratio(ratio.low), format_ratio(ratio.high)
         shown += f' <span class="soft">{low} to {high}</span>'
     return shown
 
@@ -83,11 +85,11 @@ def _cards(comparison: Comparison) -> Iterator[str]:
         yield section(row.name, bars(drawn), note=note)
 
 
-def _faults(comparison: Comparison) -> str:
+def _errors(comparison: Comparison) -> str:
     lines = [
         (escape(row), escape(target), f"<code>{escape(said)}</code>")
-        for (row, target), faults in comparison.faults.items()
-        for said in counted(faults)
+        for (row, target), errors in comparison.errors.items()
+        for said in counted(errors)
     ]
     return table(("row", "server", "what"), lines, left=(0, 1, 2))
 

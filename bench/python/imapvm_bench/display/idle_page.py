@@ -2,10 +2,8 @@
 
 from datetime import datetime
 
-from imapvm_bench import figures
-from imapvm_bench.idling import IdleReport, histogram_of
-from imapvm_bench.pages.charts import Bar, bars, latency_histogram, percentile_curves
-from imapvm_bench.pages.document import (
+from imapvm_bench.display.charts import Bar, bars, latency_histogram, percentile_curves
+from imapvm_bench.display.document import (
     banner,
     document,
     heading,
@@ -15,7 +13,13 @@ from imapvm_bench.pages.document import (
     table,
     tiles,
 )
-from imapvm_bench.pages.run_page import faults_html
+from imapvm_bench.display.run_page import errors_html
+from imapvm_bench.format import (
+    format_latency,
+    format_rate,
+    format_size,
+)
+from imapvm_bench.idle.measure import IdleReport, histogram_of
 
 
 def idle_page(report: IdleReport, began: datetime) -> str:
@@ -35,7 +39,7 @@ def idle_page(report: IdleReport, began: datetime) -> str:
         body.append(banner("Interrupted: this is what was measured until then.", mild=True))
     body += [_tiles(report), *_memory(report), *_news(report)]
     if report.state.errors:
-        body.append(section("Errors", faults_html(report.state.errors)))
+        body.append(section("Errors", errors_html(report.state.errors)))
     body.append(
         "<footer>Memory is the PSS of the server's process and all that descend from it"
         " (/proc/PID/smaps_rollup), less what it was before the sessions came, by their number."
@@ -53,8 +57,8 @@ def _tiles(report: IdleReport) -> str:
     if report.news.from_dot:
         p50, p99 = histogram_of(report.news.from_dot).percentiles((50, 99))
         shown += [
-            (figures.latency(p50), "to EXISTS, p50", ""),
-            (figures.latency(p99), "to EXISTS, p99", ""),
+            (format_latency(p50), "to EXISTS, p50", ""),
+            (format_latency(p99), "to EXISTS, p99", ""),
             (
                 f"{report.news.missed:,}",
                 "times not told",
@@ -63,7 +67,7 @@ def _tiles(report: IdleReport) -> str:
         ]
     if report.opened_seconds:
         speed = report.idled / report.opened_seconds
-        shown.append((f"{figures.rate(speed)}/s", "log-ins", ""))
+        shown.append((f"{format_rate(speed)}/s", "log-ins", ""))
     return tiles(shown)
 
 
@@ -87,15 +91,15 @@ def _memory(report: IdleReport) -> list[str]:
         rows.append(
             (
                 name,
-                figures.octets(memory.pss),
-                figures.octets(memory.anonymous),
+                format_size(memory.pss),
+                format_size(memory.anonymous),
                 f"{memory.processes:,}",
                 kibibytes(a_session[0]) if a_session else "",
                 kibibytes(a_session[1]) if a_session else "",
             )
         )
     titles = ("when", "PSS", "of it anonymous", "processes", "a session", "of it anonymous")
-    drawn = bars([Bar(n, m.pss, m.pss, m.pss, figures.octets(m.pss)) for n, m in known])
+    drawn = bars([Bar(n, m.pss, m.pss, m.pss, format_size(m.pss)) for n, m in known])
     return [
         section("Memory of the server", table(titles, rows)),
         section("Memory, PSS", f'<div style="max-width:620px">{drawn}</div>'),
@@ -113,8 +117,8 @@ def _news(report: IdleReport) -> list[str]:
     if len(news.last_from_dot) < len(news.from_dot):
         kinds.append(("final dot → last session told", histogram_of(news.last_from_dot)))
     rows = [
-        (name, f"{h.count:,}", *(figures.latency(v) for v in h.percentiles((50, 90, 99))),
-         figures.latency(h.max))
+        (name, f"{h.count:,}", *(format_latency(v) for v in h.percentiles((50, 90, 99))),
+         format_latency(h.max))
         for name, h in kinds
     ]  # fmt: skip
     note = (

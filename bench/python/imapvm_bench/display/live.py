@@ -13,10 +13,16 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from imapvm_bench import figures
-from imapvm_bench.figures import printable
-from imapvm_bench.plan import Load
-from imapvm_bench.report import Snapshot
+from imapvm_bench.format import (
+    format_count,
+    format_latency,
+    format_rate,
+    format_size,
+    printable,
+    sparkline,
+)
+from imapvm_bench.load.plan import Load
+from imapvm_bench.load.report import Snapshot
 
 LINE_SECONDS: Final = 5.0
 """Where nobody looks at a terminal: how often a line is written."""
@@ -24,24 +30,24 @@ HISTORY: Final = 300
 """Values that a sparkline can show: a minute of them."""
 
 
-class Watcher(Protocol):
+class SnapshotHandler(Protocol):
     """Is told how a load goes."""
 
     def __call__(self, snapshot: Snapshot) -> None: ...
 
 
 @contextmanager
-def watching(load: Load, console: Console) -> Iterator[Watcher]:
+def progress_display(load: Load, console: Console) -> Iterator[SnapshotHandler]:
     """Show how a load goes until the block ends, in the way that suits where output goes."""
     if not console.is_terminal:
-        yield Lines(load.seconds)
+        yield LineProgress(load.seconds)
         return
-    view = View(load)
+    view = LiveView(load)
     with Live(view, console=console, refresh_per_second=5, transient=True):
         yield view
 
 
-class Lines:
+class LineProgress:
     """A line on standard error every five seconds, and one for each phase."""
 
     def __init__(self, seconds: float) -> None:
@@ -69,16 +75,16 @@ def line_of(snapshot: Snapshot, seconds: float) -> str:
     said = [
         f"{snapshot.phase} {snapshot.elapsed:.0f}/{seconds:.0f} s",
         f"{snapshot.open:,} connections",
-        f"{figures.rate(snapshot.recent.commands_per_second)} commands/s",
-        f"p50 {figures.latency(snapshot.recent.p50_us)}",
-        f"p99 {figures.latency(snapshot.recent.p99_us)}",
-        f"{figures.octets(snapshot.recent.octets_in_per_second)}/s in",
+        f"{format_rate(snapshot.recent.commands_per_second)} commands/s",
+        f"p50 {format_latency(snapshot.recent.p50_us)}",
+        f"p99 {format_latency(snapshot.recent.p99_us)}",
+        f"{format_size(snapshot.recent.bytes_in_per_second)}/s in",
         f"{errors:,} errors",
     ]
     return ", ".join(said)
 
 
-class View:
+class LiveView:
     """The live view. Rich draws it as often as it likes."""
 
     def __init__(self, load: Load) -> None:
@@ -105,7 +111,7 @@ class View:
         head = Text()
         head.append(printable(load.scenario.name), style="bold")
         head.append(printable(f"  {load.target.name}"), style="cyan")
-        how = f"open loop, {figures.rate(load.rate)}/s" if load.rate else "closed loop"
+        how = f"open loop, {format_rate(load.rate)}/s" if load.rate else "closed loop"
         head.append(f"  {how}", style="dim")
         return head
 
@@ -143,17 +149,17 @@ class View:
         grid.add_column()
         grid.add_row(
             "commands/s",
-            Text(figures.rate(recent.commands_per_second), style="bold green"),
-            Text(figures.sparkline(self._commands, 40), style="green"),
+            Text(format_rate(recent.commands_per_second), style="bold green"),
+            Text(sparkline(self._commands, 40), style="green"),
         )
         grid.add_row(
             "latency p99",
-            Text(figures.latency(recent.p99_us), style="bold yellow"),
-            Text(figures.sparkline(self._p99, 40), style="yellow"),
+            Text(format_latency(recent.p99_us), style="bold yellow"),
+            Text(sparkline(self._p99, 40), style="yellow"),
         )
-        grid.add_row("p50", figures.latency(recent.p50_us), "")
-        grid.add_row("received", f"{figures.octets(recent.octets_in_per_second)}/s", "")
-        grid.add_row("commands", figures.count(now.totals.commands), "")
+        grid.add_row("p50", format_latency(recent.p50_us), "")
+        grid.add_row("received", f"{format_size(recent.bytes_in_per_second)}/s", "")
+        grid.add_row("commands", format_count(now.totals.commands), "")
         grid.add_row("errors", Text(f"{errors:,}", style="bold red" if errors else "green"), "")
         return grid
 

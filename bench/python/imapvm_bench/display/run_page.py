@@ -2,8 +2,7 @@
 
 from datetime import datetime
 
-from imapvm_bench import figures
-from imapvm_bench.pages.charts import (
+from imapvm_bench.display.charts import (
     POINTS_MAX,
     Line,
     grouped,
@@ -11,7 +10,7 @@ from imapvm_bench.pages.charts import (
     over_time,
     percentile_curves,
 )
-from imapvm_bench.pages.document import (
+from imapvm_bench.display.document import (
     COLOURS,
     banner,
     document,
@@ -23,9 +22,15 @@ from imapvm_bench.pages.document import (
     table,
     tiles,
 )
-from imapvm_bench.report import Fault, Measured, Report
-from imapvm_bench.running import Outcome
-from imapvm_bench.tables import ended_sentence, unfinished_sentences
+from imapvm_bench.display.tables import ended_sentence, unfinished_sentences
+from imapvm_bench.format import (
+    format_count,
+    format_latency,
+    format_rate,
+    format_size,
+)
+from imapvm_bench.load.report import ErrorCount, LabelStats, Report
+from imapvm_bench.load.run import Outcome
 
 PERCENTS = (50.0, 90.0, 99.0, 99.9)
 
@@ -51,7 +56,7 @@ def run_page(outcome: Outcome, began: datetime) -> str:
         note = "What connections chose from, each from its first command to the last answer."
         body.append(section("Mix", rows_table("entry", report.entries, report.seconds), note=note))
     if report.errors:
-        body.append(section("Errors by kind", faults_html(report.errors)))
+        body.append(section("Errors by kind", errors_html(report.errors)))
     if report.setup:
         note = f"{report.connections:,} connections were opened in {report.opened_seconds:.2f} s."
         setup = rows_table("command", report.setup, None)
@@ -65,7 +70,7 @@ def _about(outcome: Outcome, began: datetime) -> str:
     said = [
         outcome.probe.name or "",
         f"{report.connections:,} connections",
-        f"open loop at {figures.rate(load.rate)}/s" if load.rate else "closed loop",
+        f"open loop at {format_rate(load.rate)}/s" if load.rate else "closed loop",
         {"none": "no TLS", "tls": "TLS", "starttls": "STARTTLS"}[load.target.tls],
         f"{report.seconds:.1f} s",
         f"{began:%d %B %Y %H:%M} UTC",
@@ -78,15 +83,15 @@ def _tiles(report: Report) -> str:
     failures = report.failures
     entries = []
     if report.has_entries_of_their_own:
-        entries = [(figures.rate(report.entries_per_second), "entries a second", "")]
+        entries = [(format_rate(report.entries_per_second), "entries a second", "")]
     return tiles(
         [
-            (figures.rate(report.commands_per_second), "commands a second", ""),
+            (format_rate(report.commands_per_second), "commands a second", ""),
             *entries,
-            (figures.latency(p50), "latency p50", ""),
-            (figures.latency(p99), "latency p99", ""),
-            (f"{figures.octets(report.octets_in_per_second)}/s", "received", ""),
-            (figures.count(failures), "errors", "bad" if failures else "good"),
+            (format_latency(p50), "latency p50", ""),
+            (format_latency(p99), "latency p99", ""),
+            (f"{format_size(report.bytes_in_per_second)}/s", "received", ""),
+            (format_count(failures), "errors", "bad" if failures else "good"),
         ]
     )
 
@@ -100,14 +105,14 @@ def _over_time(report: Report) -> list[str]:
     width = len(groups[0]) * step
     rates = [sum(group) / (len(group) * step) for group in groups]
     worst = [max(group) for group in grouped(series.p99_us[:whole], POINTS_MAX)]
-    faults = [int(sum(group)) for group in grouped(series.errors[:whole], POINTS_MAX)]
+    errors = [int(sum(group)) for group in grouped(series.errors[:whole], POINTS_MAX)]
     said = [
-        f"{figures.rate(rate)} commands/s" + (f", {errors:,} errors" if errors else "")
-        for rate, errors in zip(rates, faults, strict=False)
+        f"{format_rate(rate)} commands/s" + (f", {errors:,} errors" if errors else "")
+        for rate, errors in zip(rates, errors, strict=False)
     ]
     throughput = over_time(Line("commands a second", rates, said), width)
     latency = over_time(
-        Line("p99 latency", worst, [f"p99 {figures.latency(value)}" for value in worst]),
+        Line("p99 latency", worst, [f"p99 {format_latency(value)}" for value in worst]),
         width,
         number=1,
         height=150,
@@ -116,8 +121,8 @@ def _over_time(report: Report) -> list[str]:
         section("Commands a second", throughput),
         section("Latency p99", latency, note=f"Of each {width:g} s."),
     ]
-    if any(faults):
-        line = Line("errors", faults, [f"{errors:,} errors" for errors in faults])
+    if any(errors):
+        line = Line("errors", errors, [f"{errors:,} errors" for errors in errors])
         note = f"In each {width:g} s."
         cards.append(section("Errors", over_time(line, width, number=4, height=110), note=note))
     return cards
@@ -144,7 +149,7 @@ def _latencies(report: Report) -> str:
     )
 
 
-def rows_table(first: str, rows: dict[str, Measured], seconds: float | None) -> str:
+def rows_table(first: str, rows: dict[str, LabelStats], seconds: float | None) -> str:
     """Return a table of labels with their latencies; with rates where `seconds` is known."""
     errors = any(measured.errors for measured in rows.values())
     titles = [first, "count", *(["per second"] if seconds else [])]
@@ -152,11 +157,11 @@ def rows_table(first: str, rows: dict[str, Measured], seconds: float | None) -> 
     lines = []
     for label, measured in sorted(rows.items(), key=lambda item: -item[1].count):
         latency = measured.latency
-        cells = [escape(label), figures.count(measured.count)]
+        cells = [escape(label), format_count(measured.count)]
         if seconds:
-            cells.append(figures.rate(measured.count / seconds))
-        cells += [figures.latency(value) for value in latency.percentiles(PERCENTS)]
-        cells.append(figures.latency(latency.max))
+            cells.append(format_rate(measured.count / seconds))
+        cells += [format_latency(value) for value in latency.percentiles(PERCENTS)]
+        cells.append(format_latency(latency.max))
         if errors:
             cells.append(
                 f'<span class="behind">{measured.errors:,}</span>' if measured.errors else ""
@@ -165,11 +170,11 @@ def rows_table(first: str, rows: dict[str, Measured], seconds: float | None) -> 
     return table(titles, lines)
 
 
-def faults_html(faults: dict[str, Fault]) -> str:
+def errors_html(errors: dict[str, ErrorCount]) -> str:
     """Return errors by kind, each with an example, which is a server's words: escaped."""
     lines = [
-        (escape(kind), f"{fault.count:,}", f"<code>{escape(fault.example)}</code>")
-        for kind, fault in sorted(faults.items(), key=lambda item: -item[1].count)
+        (escape(kind), f"{error.count:,}", f"<code>{escape(error.example)}</code>")
+        for kind, error in sorted(errors.items(), key=lambda item: -item[1].count)
     ]
     return table(("kind", "count", "for example"), lines, left=(0, 2))
 

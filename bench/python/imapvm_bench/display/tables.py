@@ -8,12 +8,18 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from imapvm_bench import figures
-from imapvm_bench.compare import Comparison, Spread
-from imapvm_bench.figures import printable
-from imapvm_bench.report import Fault, Measured, Report
-from imapvm_bench.running import Outcome
-from imapvm_bench.scenario import Metric
+from imapvm_bench.format import (
+    format_count,
+    format_latency,
+    format_rate,
+    format_ratio,
+    format_size,
+    printable,
+)
+from imapvm_bench.load.compare import Comparison, Spread
+from imapvm_bench.load.report import ErrorCount, LabelStats, Report
+from imapvm_bench.load.run import Outcome
+from imapvm_bench.scenario.model import Metric
 
 PERCENTS = (50.0, 90.0, 99.0, 99.9)
 EXAMPLE_MAX = 160
@@ -42,7 +48,7 @@ def run_table(outcome: Outcome) -> RenderableType:
     if report.setup:
         parts.append(_setup(report))
     if report.errors:
-        parts += [faults_table(report.errors)]
+        parts += [errors_table(report.errors)]
     parts += [Text(said, style="yellow") for said in unfinished_sentences(outcome)]
     if report.server_stopped or report.never_began:
         parts += [Text(), Text(ended_sentence(report), style="bold red")]
@@ -67,13 +73,13 @@ def unfinished_sentences(outcome: Outcome) -> list[str]:
     said = []
     if outcome.load.rate and unfinished.backlog > outcome.load.connections_wanted:
         said.append(
-            f"The server did not keep up with {figures.rate(outcome.load.rate)}/s: at the end"
+            f"The server did not keep up with {format_rate(outcome.load.rate)}/s: at the end"
             f" {unfinished.backlog:,} entries were due and not begun."
         )
     if unfinished.oldest_us > 1_000_000:
         said.append(
             f"At the end {unfinished.in_flight:,} commands had no answer yet, the oldest for"
-            f" {figures.latency(unfinished.oldest_us)}: they are not in the latencies."
+            f" {format_latency(unfinished.oldest_us)}: they are not in the latencies."
         )
     return said
 
@@ -85,24 +91,24 @@ def _sentence(outcome: Outcome) -> RenderableType:
     text.append(printable(f" on {load.target.name}"), style="cyan")
     if outcome.probe.name:
         text.append(printable(f" ({outcome.probe.name})"), style="cyan")
-    how = f"open loop at {figures.rate(load.rate)}/s" if load.rate else "closed loop"
+    how = f"open loop at {format_rate(load.rate)}/s" if load.rate else "closed loop"
     text.append(f", {report.connections:,} connections, {how}, {report.seconds:.1f} s\n", "dim")
-    text.append(figures.rate(report.commands_per_second), style="bold green")
+    text.append(format_rate(report.commands_per_second), style="bold green")
     text.append(" commands/s   ")
     if report.has_entries_of_their_own:
-        text.append(figures.rate(report.entries_per_second), style="bold green")
+        text.append(format_rate(report.entries_per_second), style="bold green")
         text.append(" entries/s   ")
-    text.append(f"{figures.octets(report.octets_in_per_second)}/s", style="bold")
+    text.append(f"{format_size(report.bytes_in_per_second)}/s", style="bold")
     text.append(" received   ")
     p50, p99 = report.latency.percentiles((50, 99))
-    text.append(f"p50 {figures.latency(p50)}  p99 {figures.latency(p99)}", style="bold")
+    text.append(f"p50 {format_latency(p50)}  p99 {format_latency(p99)}", style="bold")
     failures = report.failures
     text.append("   ")
     text.append(f"{failures:,} errors", style="bold red" if failures else "green")
     return text
 
 
-def _latencies(first: str, rows: dict[str, Measured], report: Report) -> RenderableType:
+def _latencies(first: str, rows: dict[str, LabelStats], report: Report) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column(first, overflow="fold", max_width=40)
     for title in ("count", "per second", *(f"p{p:g}" for p in PERCENTS), "max"):
@@ -112,10 +118,10 @@ def _latencies(first: str, rows: dict[str, Measured], report: Report) -> Rendera
         table.add_column("errors", justify="right", style="red")
     for label, measured in sorted(rows.items(), key=lambda item: -item[1].count):
         latency = measured.latency
-        cells: list[RenderableType] = [Text(printable(label)), figures.count(measured.count)]
-        cells.append(figures.rate(measured.count / report.seconds if report.seconds else 0))
-        cells += [figures.latency(value) for value in latency.percentiles(PERCENTS)]
-        cells.append(figures.latency(latency.max))
+        cells: list[RenderableType] = [Text(printable(label)), format_count(measured.count)]
+        cells.append(format_rate(measured.count / report.seconds if report.seconds else 0))
+        cells += [format_latency(value) for value in latency.percentiles(PERCENTS)]
+        cells.append(format_latency(latency.max))
         if errors:
             cells.append(f"{measured.errors:,}" if measured.errors else "")
         table.add_row(*cells)
@@ -124,7 +130,7 @@ def _latencies(first: str, rows: dict[str, Measured], report: Report) -> Rendera
 
 def _setup(report: Report) -> RenderableType:
     said = [
-        f"{label} p50 {figures.latency(p50)} p99 {figures.latency(p99)}"
+        f"{label} p50 {format_latency(p50)} p99 {format_latency(p99)}"
         for label, measured in report.setup.items()
         for p50, p99 in (measured.latency.percentiles((50, 99)),)
         if measured.count
@@ -133,15 +139,15 @@ def _setup(report: Report) -> RenderableType:
     return Text("; ".join([opened, *said]), style="dim")
 
 
-def faults_table(faults: dict[str, Fault]) -> RenderableType:
+def errors_table(errors: dict[str, ErrorCount]) -> RenderableType:
     """Errors by kind, the most frequent first, each with an example."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("error", style="red", max_width=30)
     table.add_column("count", justify="right")
     table.add_column("for example", overflow="fold")
-    for kind, fault in sorted(faults.items(), key=lambda item: -item[1].count):
+    for kind, error in sorted(errors.items(), key=lambda item: -item[1].count):
         table.add_row(
-            Text(printable(kind)), f"{fault.count:,}", Text(printable(fault.example)[:EXAMPLE_MAX])
+            Text(printable(kind)), f"{error.count:,}", Text(printable(error.example)[:EXAMPLE_MAX])
         )
     return table
 
@@ -170,8 +176,8 @@ def compare_table(comparison: Comparison) -> RenderableType:
     parts: list[RenderableType] = [table, Padding(Text(note, style="dim"), (0, 0, 0, 0))]
     parts += [
         Text.assemble((f"{row}, {target}: ", "bold red"), printable(said)[:EXAMPLE_MAX])
-        for (row, target), faults in comparison.faults.items()
-        for said in counted(faults)
+        for (row, target), errors in comparison.errors.items()
+        for said in counted(errors)
     ]
     if comparison.interrupted:
         parts.append(Text("Interrupted: this is what was measured until then.", style="yellow"))
@@ -188,22 +194,22 @@ def _cell(cell: Spread | None, metric: Metric) -> RenderableType:
 
 def value(number: float, metric: Metric) -> str:
     """Return a value in its metric."""
-    return figures.latency(number * 1000) if metric.endswith("ms") else figures.rate(number)
+    return format_latency(number * 1000) if metric.endswith("ms") else format_rate(number)
 
 
 def _ratio(ratio: Spread | None) -> RenderableType:
     if ratio is None:
         return Text("none", style="dim")
     style = {1: "bold green", -1: "bold red", 0: "bold"}[ratio.side]
-    text = Text(figures.ratio(ratio.median), style=style)
+    text = Text(format_ratio(ratio.median), style=style)
     if len(ratio.values) > 1:
-        text.append(f" ({figures.ratio(ratio.low)} to {figures.ratio(ratio.high)})", style="dim")
+        text.append(f" ({format_ratio(ratio.low)} to {format_ratio(ratio.high)})", style="dim")
     return text
 
 
-def counted(faults: Iterable[str]) -> list[str]:
+def counted(errors: Iterable[str]) -> list[str]:
     """Say a sentence once, with how often it was said."""
     times: dict[str, int] = {}
-    for fault in faults:
-        times[fault] = times.get(fault, 0) + 1
+    for error in errors:
+        times[error] = times.get(error, 0) + 1
     return [said if n == 1 else f"{said} ({n} times)" for said, n in times.items()]

@@ -6,19 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from imapvm_bench.client import Refused
-from imapvm_bench.crowd import Arrival, Crowd, CrowdState
 from imapvm_bench.errors import BenchError
-from imapvm_bench.histogram import Histogram
-from imapvm_bench.lmtp import Lmtp
-from imapvm_bench.memory import Memory, settled_memory
-from imapvm_bench.probe import Probe, look_at
-from imapvm_bench.scenario import Command, Entry, Scenario
-from imapvm_bench.target import Target
+from imapvm_bench.idle.memory import Memory, settled_memory
+from imapvm_bench.idle.pool import Arrival, IdlePool, IdlePoolState
+from imapvm_bench.load.histogram import Histogram
+from imapvm_bench.load.probe import Probe, probe_server
+from imapvm_bench.scenario.model import Command, Entry, Scenario
+from imapvm_bench.server.imap_client import Refused
+from imapvm_bench.server.lmtp_client import Lmtp
+from imapvm_bench.server.target import Target
 
 WARM_SESSIONS: Final = 50
 """Sessions that come and go before anything is measured: what is loaded once is no session's."""
-NEWS_SECONDS: Final = 10.0
+PUSH_SECONDS: Final = 10.0
 """A session that was not told within this time is counted as not told."""
 
 MESSAGE: Final = (
@@ -50,7 +50,7 @@ class IdleLoad:
 
 
 @dataclass(slots=True)
-class News:
+class PushLatency:
     """How long deliveries took to be told, in microseconds, a value a session that was told."""
 
     deliveries: int = 0
@@ -72,7 +72,7 @@ class IdleReport:
     load: IdleLoad
     probe: Probe
     processes: int = 0
-    state: CrowdState = field(default_factory=CrowdState)
+    state: IdlePoolState = field(default_factory=IdlePoolState)
     """At the end; sessions that broke meanwhile are among the failed."""
     idled: int = 0
     """Sessions that were idle when all had been opened."""
@@ -80,7 +80,7 @@ class IdleReport:
     before: Memory | None = None
     after: Memory | None = None
     after_news: Memory | None = None
-    news: News = field(default_factory=News)
+    news: PushLatency = field(default_factory=PushLatency)
     ended_early: str = ""
     """Why deliveries ended before their time: a sentence."""
     server_stopped: bool = False
@@ -107,18 +107,18 @@ class IdleReport:
             "failed": self.state.failed,
             "client_processes": self.processes,
             "errors": {
-                kind: {"count": fault.count, "example": fault.example}
-                for kind, fault in self.state.errors.items()
+                kind: {"count": error.count, "example": error.example}
+                for kind, error in self.state.errors.items()
             },
             "opened_seconds": self.opened_seconds,
             "memory": {
                 "before": _memory(self.before),
                 "after": _memory(self.after),
                 "after_news": _memory(self.after_news),
-                "octets_a_session": a_session and round(a_session[0]),
-                "anonymous_octets_a_session": a_session and round(a_session[1]),
-                "octets_a_session_after_news": later and round(later[0]),
-                "anonymous_octets_a_session_after_news": later and round(later[1]),
+                "bytes_a_session": a_session and round(a_session[0]),
+                "anonymous_bytes_a_session": a_session and round(a_session[1]),
+                "bytes_a_session_after_news": later and round(later[0]),
+                "anonymous_bytes_a_session_after_news": later and round(later[1]),
             },
             "news": {
                 "deliveries": self.news.deliveries,
@@ -170,7 +170,7 @@ def measure_idle(load: IdleLoad, *, on_progress: OnIdle = lambda *_: None) -> Id
         BenchError: it could not begin: nobody answers, the users are refused, no session idles.
     """
     target = load.target
-    report = IdleReport(load, look_at(target, IDLE))
+    report = IdleReport(load, probe_server(target, IDLE))
     if target.lmtp is not None and load.deliveries:
         Lmtp(target.lmtp).close()  # better now than after an hour of opening sessions
     try:
@@ -185,31 +185,31 @@ def measure_idle(load: IdleLoad, *, on_progress: OnIdle = lambda *_: None) -> Id
 
 
 def _warm_up(load: IdleLoad) -> None:
-    with Crowd(load.target, min(load.warm_sessions, load.sessions), processes=1) as crowd:
-        crowd.wait_opened()
+    with IdlePool(load.target, min(load.warm_sessions, load.sessions), processes=1) as pool:
+        pool.wait_opened()
 
 
 def _measure(load: IdleLoad, report: IdleReport, on_progress: OnIdle) -> None:
     began = time.monotonic()
 
-    def opening(state: CrowdState) -> None:
+    def opening(state: IdlePoolState) -> None:
         report.state = state
         report.opened_seconds = time.monotonic() - began
         on_progress("opening", state.idling, load.sessions, report)
 
-    with Crowd(
+    with IdlePool(
         load.target,
         load.sessions,
         processes=load.processes,
         at_once=load.at_once,
         answer_seconds=load.answer_seconds,
-    ) as crowd:
-        report.processes = crowd.processes
-        report.state = crowd.wait_opened(opening)
+    ) as pool:
+        report.processes = pool.processes
+        report.state = pool.wait_opened(opening)
         report.idled = report.state.idling
         report.opened_seconds = time.monotonic() - began
         if not report.idled:
-            said = [f"{kind}: {fault.example}" for kind, fault in report.state.errors.items()]
+            said = [f"{kind}: {error.example}" for kind, error in report.state.errors.items()]
             raise BenchError("no session could be opened; " + "; ".join(said))
         held_from = time.monotonic()
         while (held := time.monotonic() - held_from) < load.hold_seconds:
@@ -220,30 +220,30 @@ def _measure(load: IdleLoad, report: IdleReport, on_progress: OnIdle) -> None:
             report.after = settled_memory(load.target.pid)
         if load.target.lmtp is not None and load.deliveries:
             try:
-                _deliver(load, crowd, report, on_progress)
+                _deliver(load, pool, report, on_progress)
             except Refused as error:
                 report.ended_early = f"A delivery was refused: {error}"
             except BenchError as error:
                 report.server_stopped = True
                 report.ended_early = f"The server stopped answering: {error}"
-            report.state = crowd.state()
+            report.state = pool.state()
             if load.target.pid is not None and not report.ended_early:
                 report.after_news = settled_memory(load.target.pid)
 
 
-def _deliver(load: IdleLoad, crowd: Crowd, report: IdleReport, on_progress: OnIdle) -> None:
+def _deliver(load: IdleLoad, pool: IdlePool, report: IdleReport, on_progress: OnIdle) -> None:
     assert load.target.lmtp is not None, "the caller has looked"
-    dice = random.Random(load.seed)
+    rng = random.Random(load.seed)
     users = load.target.users
     here = min(len(users), load.sessions)
     # Which of the sessions failed is not known: where some did, nobody waits long for them.
-    patience = NEWS_SECONDS if not report.state.failed else 1.0
+    patience = PUSH_SECONDS if not report.state.failed else 1.0
     with Lmtp(load.target.lmtp) as lmtp:
         for number in range(load.deliveries):
             on_progress("delivering", number, load.deliveries, report)
-            user = dice.randrange(here)
+            user = rng.randrange(here)
             sessions = set(range(user, load.sessions, len(users)))
-            crowd.forget_arrivals()
+            pool.forget_arrivals()
             message = MESSAGE % (number, load.seed, time.monotonic_ns())
             delivered = lmtp.deliver(users[user].name, message)
 
@@ -255,16 +255,16 @@ def _deliver(load: IdleLoad, crowd: Crowd, report: IdleReport, on_progress: OnId
                 return sessions <= {a.session for a in arrivals if a.at_ns >= sent}
 
             first: dict[int, int] = {}
-            for arrival in crowd.wait_arrivals(told, patience):
+            for arrival in pool.wait_arrivals(told, patience):
                 if arrival.session in sessions and arrival.at_ns >= delivered.sent_ns:
                     first.setdefault(arrival.session, arrival.at_ns)
             _count(report.news, sessions, first, delivered.sent_ns, delivered.answered_ns)
-            if not first and not crowd.state().idling:
+            if not first and not pool.state().idling:
                 raise BenchError("no session idles any more")
 
 
 def _count(
-    news: News, sessions: set[int], first: dict[int, int], sent_ns: int, answered_ns: int
+    news: PushLatency, sessions: set[int], first: dict[int, int], sent_ns: int, answered_ns: int
 ) -> None:
     news.deliveries += 1
     news.expected += len(sessions)

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from imapvm_bench.descriptors import raise_limit
 from imapvm_bench.errors import BenchError
-from imapvm_bench.plan import idle_plan
-from imapvm_bench.report import Fault
-from imapvm_bench.target import Target, loopback_sources
+from imapvm_bench.load.descriptors import raise_limit
+from imapvm_bench.load.plan import idle_plan
+from imapvm_bench.load.report import ErrorCount
+from imapvm_bench.server.target import Target, loopback_sources
 
 T = TypeVar("T")
 
@@ -34,16 +34,16 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class CrowdState:
+class IdlePoolState:
     """How many sessions are where."""
 
     idling: int = 0
     opening: int = 0
     failed: int = 0
-    errors: dict[str, Fault] = field(default_factory=dict)
+    errors: dict[str, ErrorCount] = field(default_factory=dict)
 
 
-class Crowd:
+class IdlePool:
     """Sessions in IDLE; use it in a `with`. Session n is user n % len(users)."""
 
     def __init__(
@@ -69,11 +69,11 @@ class Crowd:
         self.processes = processes or -(-sessions // raise_limit())
         self._changed = threading.Condition()
         self._arrivals: list[Arrival] = []
-        self._members: list[_Member] = []
+        self._processes: list[_PoolProcess] = []
         sources = target.sources or _sources(target, sessions)
         try:
             for number, size in enumerate(shares(sessions, self.processes)):
-                first = sum(member.size for member in self._members)
+                first = sum(member.size for member in self._processes)
                 part = replace(
                     target,
                     users=rotated(target.users, first),
@@ -81,7 +81,7 @@ class Crowd:
                 )
                 share = max(1, at_once // self.processes)
                 plan = idle_plan(part, size, at_once=share, answer_seconds=answer_seconds)
-                self._members.append(_Member(plan, first, size, self._heard))
+                self._processes.append(_PoolProcess(plan, first, size, self._heard))
         except BaseException:
             self.close()
             raise
@@ -99,38 +99,38 @@ class Crowd:
 
     def close(self) -> None:
         """End all sessions and processes, and wait for that."""
-        for member in self._members:
+        for member in self._processes:
             member.hang_up()
-        for member in self._members:
+        for member in self._processes:
             member.join()
 
-    def state(self) -> CrowdState:
+    def state(self) -> IdlePoolState:
         """Return how many sessions are where.
 
         Raises:
             BenchError: a client process has ended, or could not begin.
         """
-        for member in self._members:
+        for member in self._processes:
             member.check()
-        states = [member.state for member in self._members]
-        errors: dict[str, Fault] = {}
+        states = [member.state for member in self._processes]
+        errors: dict[str, ErrorCount] = {}
         for state in states:
             for kind, (count, example) in state.get("errors", {}).items():
-                before = errors.get(kind, Fault(0, example))
-                errors[kind] = Fault(before.count + count, before.example)
-        return CrowdState(
+                before = errors.get(kind, ErrorCount(0, example))
+                errors[kind] = ErrorCount(before.count + count, before.example)
+        return IdlePoolState(
             idling=sum(state.get("idling", 0) for state in states),
             opening=sum(
                 state.get("opening", member.size)
-                for state, member in zip(states, self._members, strict=True)
+                for state, member in zip(states, self._processes, strict=True)
             ),
             failed=sum(state.get("failed", 0) for state in states),
             errors=errors,
         )
 
     def wait_opened(
-        self, on_state: Callable[[CrowdState], None] = lambda _: None, every_seconds: float = 0.1
-    ) -> CrowdState:
+        self, on_state: Callable[[IdlePoolState], None] = lambda _: None, every_seconds: float = 0.1
+    ) -> IdlePoolState:
         """Wait until no session is being opened any more; some may have failed.
 
         Every log-in has its own deadline (`answer_seconds`), so this ends.
@@ -167,7 +167,7 @@ class Crowd:
             self._changed.notify_all()
 
 
-class _Member:
+class _PoolProcess:
     """A client process, and the thread that listens to it."""
 
     def __init__(
@@ -180,7 +180,7 @@ class _Member:
         self._refused = ""
         self._closing = False
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "imapvm_bench.crowd_process"],
+            [sys.executable, "-m", "imapvm_bench.idle.pool_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

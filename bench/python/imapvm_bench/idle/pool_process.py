@@ -12,7 +12,7 @@ import signal
 import sys
 from typing import IO, Any, Final, Protocol
 
-from imapvm_bench.descriptors import raise_limit
+from imapvm_bench.load.descriptors import raise_limit
 
 POLL_SECONDS: Final = 0.01
 """How long news may wait to be passed on. It is timed by the engine, so this delays nothing."""
@@ -20,7 +20,7 @@ STATE_EVERY: Final = 10
 """The state is looked at every so many polls."""
 
 
-class Engine(Protocol):
+class IdleEngine(Protocol):
     """The face of `_engine.Idle`."""
 
     def start(self) -> None: ...
@@ -44,7 +44,7 @@ def main() -> None:
     serve(engine, sys.stdin, sys.stdout)
 
 
-def serve(engine: Engine, orders: IO[str], out: IO[str]) -> None:
+def serve(engine: IdleEngine, orders: IO[str], out: IO[str]) -> None:
     """Pass on what the engine sees until `orders` ends."""
     last, polls = "", 0
     try:

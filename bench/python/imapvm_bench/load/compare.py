@@ -1,6 +1,7 @@
 """The same loads on several servers in turn: medians, spread, and the ratio pair by pair.
 
-    comparison = compare(targets, [Row("NOOP, 20", load("noop"), connections=20)], rounds=5)
+    rows = [ComparisonRow("NOOP, 20", load("noop"), connections=20)]
+    comparison = compare(targets, rows, rounds=5)
     print(comparison.cell("NOOP, 20", "imapvm").median)
     print(comparison.ratio("NOOP, 20", "imapvm", "dovecot").median)
 
@@ -15,16 +16,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from imapvm_bench.errors import BenchError
-from imapvm_bench.plan import Load
-from imapvm_bench.probe import Probe, look_at
-from imapvm_bench.report import Report, Snapshot
-from imapvm_bench.running import Outcome, run
-from imapvm_bench.scenario import Metric, Scenario
-from imapvm_bench.target import Target
+from imapvm_bench.load.plan import Load
+from imapvm_bench.load.probe import Probe, probe_server
+from imapvm_bench.load.report import Report, Snapshot
+from imapvm_bench.load.run import Outcome, run
+from imapvm_bench.scenario.model import Metric, Scenario
+from imapvm_bench.server.target import Target
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ComparisonRow:
     """One line of the table: a load, and the number that is taken from its report."""
 
     name: str
@@ -77,13 +78,13 @@ class Spread:
 class Comparison:
     """What was measured. Rows and targets in the order they were given."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[ComparisonRow, ...]
     targets: tuple[Target, ...]
     rounds: int
     seconds: float
     values: dict[tuple[str, str], list[float | None]] = field(default_factory=dict)
-    """(row, target) → one value a round; None where that run gave none: see `faults`."""
-    faults: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    """(row, target) → one value a round; None where that run gave none: see `errors`."""
+    errors: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     """(row, target) → what went wrong there, in sentences; absent where nothing did."""
     interrupted: bool = False
 
@@ -132,9 +133,9 @@ class Comparison:
                         for other in names[1:]
                     },
                     "faults": {
-                        name: self.faults[row.name, name]
+                        name: self.errors[row.name, name]
                         for name in names
-                        if (row.name, name) in self.faults
+                        if (row.name, name) in self.errors
                     },
                 }
                 for row in self.rows
@@ -143,13 +144,13 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ComparisonStep:
     """One run of a comparison: which of how many, and how it goes."""
 
     number: int
     steps: int
     round: int
-    row: Row
+    row: ComparisonRow
     target: Target
     snapshot: Snapshot | None = None
     """While it runs."""
@@ -160,18 +161,18 @@ class Step:
 
 def compare(
     targets: Sequence[Target],
-    rows: Sequence[Row],
+    rows: Sequence[ComparisonRow],
     *,
     rounds: int = 3,
     seconds: float = 5.0,
     warmup: float = 1.0,
-    on_step: Callable[[Step], None] = lambda _: None,
+    on_step: Callable[[ComparisonStep], None] = lambda _: None,
     runner: Callable[..., Outcome] = run,
 ) -> Comparison:
     """Run every row on every target, `rounds` times, interleaved.
 
     A run that fails (a server that cannot be reached, stops answering, or refuses commands) is
-    noted in `faults` and the others go on. KeyboardInterrupt ends it; what is there is returned,
+    noted in `errors` and the others go on. KeyboardInterrupt ends it; what is there is returned,
     with `interrupted` set.
 
     Args:
@@ -192,7 +193,7 @@ def compare(
             for row in rows:
                 for target in targets if turn % 2 == 0 else reversed(targets):
                     number += 1
-                    runs.measure(Step(number, steps, turn + 1, row, target))
+                    runs.measure(ComparisonStep(number, steps, turn + 1, row, target))
     except KeyboardInterrupt:
         runs.comparison.interrupted = True
     return runs.comparison
@@ -205,7 +206,7 @@ class _Runs:
         self,
         comparison: Comparison,
         warmup: float,
-        on_step: Callable[[Step], None],
+        on_step: Callable[[ComparisonStep], None],
         runner: Callable[..., Outcome],
     ) -> None:
         self.comparison = comparison
@@ -214,12 +215,12 @@ class _Runs:
         self._runner = runner
         self._probes: dict[tuple[str, str], Probe] = {}
 
-    def measure(self, step: Step) -> None:
+    def measure(self, step: ComparisonStep) -> None:
         """Run a row on a target once, and note what came of it."""
         key = (step.row.name, step.target.name)
         self._on_step(step)
         value: float | None = None
-        faults: list[str] = []
+        errors: list[str] = []
         try:
             outcome = self._runner(
                 self._load(step),
@@ -227,19 +228,19 @@ class _Runs:
                 probe=lambda load: self._probe(key, load),
             )
         except BenchError as error:
-            faults = [str(error)]
+            errors = [str(error)]
         else:
             if outcome.interrupted:
                 raise KeyboardInterrupt
-            faults = faults_of(outcome.report)
+            errors = errors_of(outcome.report)
             if not outcome.report.server_stopped and outcome.report.totals.commands:
                 value = value_of(outcome.report, step.row.unit)
-        if faults:
-            self.comparison.faults.setdefault(key, []).extend(faults)
+        if errors:
+            self.comparison.errors.setdefault(key, []).extend(errors)
         self.comparison.values.setdefault(key, []).append(value)
         self._on_step(replace(step, value=value, done=True))
 
-    def _load(self, step: Step) -> Load:
+    def _load(self, step: ComparisonStep) -> Load:
         row = step.row
         return Load(
             step.target,
@@ -254,7 +255,7 @@ class _Runs:
     def _probe(self, key: tuple[str, str], load: Load) -> Probe:
         """Look at a server once for each row: a log-in may cost it a tenth of a second."""
         if key not in self._probes:
-            self._probes[key] = look_at(load.target, load.scenario)
+            self._probes[key] = probe_server(load.target, load.scenario)
         return self._probes[key]
 
 
@@ -266,17 +267,17 @@ def value_of(report: Report, metric: Metric) -> float:
         case "entries/s":
             return report.entries_per_second
         case "MB/s":
-            return report.octets_in_per_second / 1e6
+            return report.bytes_in_per_second / 1e6
         case "p50 ms":
             return report.latency.percentile(50) / 1000
         case "p99 ms":
             return report.latency.percentile(99) / 1000
 
 
-def faults_of(report: Report) -> list[str]:
+def errors_of(report: Report) -> list[str]:
     """Say what went wrong in a run, a sentence for each kind."""
     said = [
-        f"{kind} ({fault.count:,} times): {fault.example}" for kind, fault in report.errors.items()
+        f"{kind} ({error.count:,} times): {error.example}" for kind, error in report.errors.items()
     ]
     bad = report.server_stopped or report.never_began
     return [*said, report.ended] if bad else said

@@ -9,9 +9,9 @@ import msgspec
 
 from imapvm_bench.corpus.mail import Recipe, make
 from imapvm_bench.errors import BenchError, Status
-from imapvm_bench.scenario import Command, Entry, Messages, Scenario
-from imapvm_bench.target import Target
-from imapvm_bench.template import Part, uses
+from imapvm_bench.scenario.model import Command, Entry, Messages, Scenario
+from imapvm_bench.scenario.template import Part, uses
+from imapvm_bench.server.target import Target
 
 ANSWER_SECONDS: Final = 30.0
 

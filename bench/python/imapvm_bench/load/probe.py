@@ -7,10 +7,10 @@ import re
 import socket
 from dataclasses import dataclass
 
-from imapvm_bench.client import Client, quoted, shown
 from imapvm_bench.errors import BenchError
-from imapvm_bench.scenario import Needs, Scenario
-from imapvm_bench.target import Target
+from imapvm_bench.scenario.model import Needs, Scenario
+from imapvm_bench.server.imap_client import Client, quoted, shown
+from imapvm_bench.server.target import Target
 
 PROBE_SECONDS = 20.0
 
@@ -29,19 +29,19 @@ class Probe:
         return "LITERAL+" in self.capabilities
 
 
-def look_at(target: Target, scenario: Scenario | None = None) -> Probe:
+def probe_server(target: Target, scenario: Scenario | None = None) -> Probe:
     """Connect, sign in as the first user, and look for what the scenario needs.
 
     Raises:
         BenchError: something is missing; the sentence says what, and what to do.
     """
     if scenario is not None and scenario.protocol == "lmtp":
-        return _look_at_lmtp(target)
+        return _probe_lmtp(target)
     with Client(target, timeout=PROBE_SECONDS) as client:
         client.login(target.users[0])
         name = _identity(client)
         if scenario is not None and scenario.needs is not None:
-            _look_for_mail(client, target, scenario.needs)
+            _require_mail(client, target, scenario.needs)
         if scenario is not None and any(c.answer == "idle" for c in scenario.commands()):
             _require(client, "IDLE", scenario)
         return Probe(shown(client.greeting), name, client.capabilities)
@@ -63,7 +63,7 @@ def _require(client: Client, capability: str, scenario: Scenario) -> None:
         )
 
 
-def _look_for_mail(client: Client, target: Target, needs: Needs) -> None:
+def _require_mail(client: Client, target: Target, needs: Needs) -> None:
     command = b"STATUS " + quoted(needs.mailbox) + b" (MESSAGES)"
     said = b" ".join(client.command(command))
     found = re.search(rb"MESSAGES (\d+)", said, re.IGNORECASE)
@@ -76,7 +76,7 @@ def _look_for_mail(client: Client, target: Target, needs: Needs) -> None:
         )
 
 
-def _look_at_lmtp(target: Target) -> Probe:
+def _probe_lmtp(target: Target) -> Probe:
     if target.lmtp is None:
         return Probe("")
     where = (target.lmtp.host, target.lmtp.port)

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from imapvm_bench.histogram import Histogram
+from imapvm_bench.load.histogram import Histogram
 
 ENDED_STOPPED: Final = "server stopped answering"
 """`Report.ended` begins so where the server gave up, or was given up."""
@@ -17,17 +17,17 @@ class Totals(msgspec.Struct, frozen=True):
 
     commands: int = 0
     entries: int = 0
-    octets_in: int = 0
-    octets_out: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
     errors: int = 0
 
 
-class Measured(msgspec.Struct, frozen=True):
+class LabelStats(msgspec.Struct, frozen=True):
     """One label, or one entry of the mix."""
 
     count: int = 0
     errors: int = 0
-    octets_in: int = 0
+    bytes_in: int = 0
     histogram: list[tuple[int, int]] = []
 
     @property
@@ -36,7 +36,7 @@ class Measured(msgspec.Struct, frozen=True):
         return Histogram.of(self.histogram)
 
 
-class Fault(msgspec.Struct, frozen=True):
+class ErrorCount(msgspec.Struct, frozen=True):
     """A kind of error."""
 
     count: int
@@ -49,7 +49,7 @@ class Series(msgspec.Struct, frozen=True):
 
     step_ms: int = 100
     commands: list[int] = []
-    octets_in: list[int] = []
+    bytes_in: list[int] = []
     errors: list[int] = []
     p99_us: list[int] = []
 
@@ -70,11 +70,11 @@ class Report(msgspec.Struct, frozen=True):
     connections: int
     totals: Totals
     opened_seconds: float = 0.0
-    labels: dict[str, Measured] = {}
-    entries: dict[str, Measured] = {}
-    setup: dict[str, Measured] = {}
+    labels: dict[str, LabelStats] = {}
+    entries: dict[str, LabelStats] = {}
+    setup: dict[str, LabelStats] = {}
     series: Series = msgspec.field(default_factory=Series)
-    errors: dict[str, Fault] = {}
+    errors: dict[str, ErrorCount] = {}
     unfinished: Unfinished = msgspec.field(default_factory=Unfinished)
     ended: str = "time"
 
@@ -92,8 +92,8 @@ class Report(msgspec.Struct, frozen=True):
         return self.totals.entries / self.seconds if self.seconds else 0.0
 
     @property
-    def octets_in_per_second(self) -> float:
-        return self.totals.octets_in / self.seconds if self.seconds else 0.0
+    def bytes_in_per_second(self) -> float:
+        return self.totals.bytes_in / self.seconds if self.seconds else 0.0
 
     @property
     def has_entries_of_their_own(self) -> bool:
@@ -103,7 +103,7 @@ class Report(msgspec.Struct, frozen=True):
     @property
     def failures(self) -> int:
         """Errors of every kind: while measuring, and before, when connections were opened."""
-        return max(self.totals.errors, sum(fault.count for fault in self.errors.values()))
+        return max(self.totals.errors, sum(error.count for error in self.errors.values()))
 
     @property
     def server_stopped(self) -> bool:
@@ -118,7 +118,7 @@ class Recent(msgspec.Struct, frozen=True):
     """The last moment or so."""
 
     commands_per_second: float = 0.0
-    octets_in_per_second: float = 0.0
+    bytes_in_per_second: float = 0.0
     p50_us: int = 0
     p99_us: int = 0
 

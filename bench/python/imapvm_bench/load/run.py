@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from imapvm_bench.descriptors import require_descriptors
 from imapvm_bench.errors import BenchError
-from imapvm_bench.plan import Load, plan_json
-from imapvm_bench.probe import Probe, look_at
-from imapvm_bench.report import Report, Snapshot, read_report, read_snapshot
+from imapvm_bench.load.descriptors import require_descriptors
+from imapvm_bench.load.plan import Load, plan_json
+from imapvm_bench.load.probe import Probe, probe_server
+from imapvm_bench.load.report import Report, Snapshot, read_report, read_snapshot
 
 SNAPSHOT_SECONDS: Final = 0.2
 
@@ -25,7 +25,7 @@ class Outcome:
     """Ctrl-C; the report has what was measured until then."""
 
 
-class Engine(Protocol):
+class LoadEngine(Protocol):
     """The face of `_engine.Load`, as far as it is used here; tests have a fake."""
 
     def start(self) -> None: ...
@@ -34,7 +34,7 @@ class Engine(Protocol):
     def finish(self) -> str: ...
 
 
-def compiled_engine(plan: str) -> Engine:
+def compiled_engine(plan: str) -> LoadEngine:
     """Return the engine of this package; loaded when it is needed, `fill` can do without."""
     from imapvm_bench._engine import Load as CompiledLoad
 
@@ -45,8 +45,8 @@ def run(
     load: Load,
     *,
     on_snapshot: Callable[[Snapshot], None] = lambda _: None,
-    probe: Callable[[Load], Probe] = lambda load: look_at(load.target, load.scenario),
-    engine: Callable[[str], Engine] = compiled_engine,
+    probe: Callable[[Load], Probe] = lambda load: probe_server(load.target, load.scenario),
+    engine: Callable[[str], LoadEngine] = compiled_engine,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
     """Look at the server, then run a load to its end, or until Ctrl-C.

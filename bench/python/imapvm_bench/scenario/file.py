@@ -13,7 +13,7 @@ from typing import Final, cast
 
 from imapvm_bench.corpus.shapes import SHAPES
 from imapvm_bench.errors import BenchError, Status
-from imapvm_bench.scenario import (
+from imapvm_bench.scenario.model import (
     METRICS,
     Command,
     Entry,
@@ -23,8 +23,8 @@ from imapvm_bench.scenario import (
     Protocol,
     Scenario,
 )
-from imapvm_bench.template import TemplateError, uses
-from imapvm_bench.tomltable import Mistakes, Table
+from imapvm_bench.scenario.template import TemplateError, uses
+from imapvm_bench.scenario.toml_table import Table, TomlErrors
 
 CONNECTIONS_MAX: Final = 1_000_000
 PIPELINE_MAX: Final = 1000
@@ -36,14 +36,14 @@ MESSAGES_MAX: Final = 100_000
 class ScenarioError(BenchError):
     """A scenario file is wrong: one line for each mistake, with the file and the key."""
 
-    def __init__(self, mistakes: Sequence[str]) -> None:
-        super().__init__("\n".join(mistakes), Status.USAGE)
-        self.mistakes = tuple(mistakes)
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__("\n".join(errors), Status.USAGE)
+        self.errors = tuple(errors)
 
 
 def names() -> list[str]:
     """Return the names of the scenarios that come with the tool."""
-    folder = files("imapvm_bench") / "scenarios"
+    folder = files("imapvm_bench.scenario") / "builtin"
     return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name[-5:] == ".toml")
 
 
@@ -59,7 +59,7 @@ def shown(name: str) -> str:
             " by a path that ends with .toml",
             Status.USAGE,
         )
-    return (files("imapvm_bench") / "scenarios" / f"{name}.toml").read_text()
+    return (files("imapvm_bench.scenario") / "builtin" / f"{name}.toml").read_text()
 
 
 def load(name_or_path: str) -> Scenario:
@@ -75,8 +75,8 @@ def load(name_or_path: str) -> Scenario:
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        fault = error.strerror if isinstance(error, OSError) else str(error)
-        raise BenchError(f"{path}: cannot be read: {fault}", Status.USAGE) from None
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise BenchError(f"{path}: cannot be read: {reason}", Status.USAGE) from None
     return read(text, str(path), path.stem)
 
 
@@ -85,20 +85,20 @@ def read(text: str, file: str, name: str) -> Scenario:
 
     Args:
         text: the file's.
-        file: its name, for mistakes.
+        file: its name, for errors.
         name: of the scenario.
 
     Raises:
-        ScenarioError: all mistakes that were found.
+        ScenarioError: all errors that were found.
     """
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError([f"{file}: is not TOML: {error}"]) from None
-    mistakes = Mistakes(file)
-    scenario = _scenario(Table(document, "", mistakes), name)
-    if mistakes.found:
-        raise ScenarioError(mistakes.found)
+    errors = TomlErrors(file)
+    scenario = _scenario(Table(document, "", errors), name)
+    if errors.found:
+        raise ScenarioError(errors.found)
     return scenario
 
 
@@ -178,9 +178,9 @@ def _commands(
         if isinstance(value, str):
             value = {"send": value}
         if not isinstance(value, dict):
-            table.mistakes.add(place, "is a text, or a table with send, label, hold_ms, may_fail")
+            table.errors.add(place, "is a text, or a table with send, label, hold_ms, may_fail")
             continue
-        details = Table(value, place, table.mistakes)
+        details = Table(value, place, table.errors)
         send = details.text("send", required=True)
         label = details.text("label") or None
         hold_ms = details.whole("hold_ms", 0, least=0, most=3_600_000)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
-from imapvm_bench.template import Part, label_of, parse, uses
+from imapvm_bench.scenario.template import Part, label_of, parse, uses
 
 Protocol = Literal["imap", "lmtp"]
 Answer = Literal["tagged", "idle", "lmtp"]

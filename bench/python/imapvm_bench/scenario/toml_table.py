@@ -1,19 +1,19 @@
-"""A table of a TOML file whose mistakes are collected, each with file and key."""
+"""A table of a TOML file whose errors are collected, each with file and key."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 
-class Mistakes:
+class TomlErrors:
     """What is wrong in a file, in the order it was found."""
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.found: list[str] = []
 
-    def add(self, key: str, fault: str) -> None:
+    def add(self, key: str, error: str) -> None:
         """Note `FILE: KEY: FAULT`, once."""
-        line = f"{self.file}: {key}: {fault}"
+        line = f"{self.file}: {key}: {error}"
         if line not in self.found:
             self.found.append(line)
 
@@ -21,19 +21,19 @@ class Mistakes:
 class Table:
     """Values by key, each asked for by its type; what is missing or wrong gets the default."""
 
-    def __init__(self, values: dict[str, Any], place: str, mistakes: Mistakes) -> None:
+    def __init__(self, values: dict[str, Any], place: str, errors: TomlErrors) -> None:
         self.values = values
         self.place = place
-        self.mistakes = mistakes
+        self.errors = errors
         self.asked: list[str] = []
 
     def key(self, name: str) -> str:
         """Return a key as the file's reader would point at it: `mix[2].weight`."""
         return f"{self.place}.{name}" if self.place else name
 
-    def wrong(self, name: str, fault: str) -> None:
+    def wrong(self, name: str, error: str) -> None:
         """Note a mistake of one of the keys."""
-        self.mistakes.add(self.key(name), fault)
+        self.errors.add(self.key(name), error)
 
     def nothing_else(self) -> None:
         """Note every key that nobody has asked for."""
@@ -135,16 +135,16 @@ class Table:
         if not isinstance(value, dict):
             self.wrong(name, f"is a table, not {value!r}")
             return None
-        return Table(value, self.key(name), self.mistakes)
+        return Table(value, self.key(name), self.errors)
 
     def tables(self, name: str, *, required: bool = False) -> list["Table"]:
         """Tables of a `[[name]]`, counted from 1."""
         made = []
         for place, value in self.array(name, required=required):
             if isinstance(value, dict):
-                made.append(Table(value, place, self.mistakes))
+                made.append(Table(value, place, self.errors))
             else:
-                self.mistakes.add(place, f"is a table, not {value!r}")
+                self.errors.add(place, f"is a table, not {value!r}")
         return made
 
     def array(self, name: str, *, required: bool = False) -> Iterator[tuple[str, Any]]:

@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Final, Self
 
 from imapvm_bench.errors import BenchError
-from imapvm_bench.figures import printable
-from imapvm_bench.target import Target
-from imapvm_bench.users import User
+from imapvm_bench.format import printable
+from imapvm_bench.server.target import Target
+from imapvm_bench.server.users import User
 
 TIMEOUT_SECONDS: Final = 60.0
 LINE_MAX: Final = 1024 * 1024

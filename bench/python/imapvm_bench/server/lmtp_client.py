@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
-from imapvm_bench.client import Refused, shown
 from imapvm_bench.errors import BenchError
-from imapvm_bench.target import Address
+from imapvm_bench.server.imap_client import Refused, shown
+from imapvm_bench.server.target import Address
 
 SENDER: Final = "sender@bench.example"
 

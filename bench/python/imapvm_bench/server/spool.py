@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from imapvm_bench.errors import BenchError
-from imapvm_bench.lmtp import SENDER, dot_stuffed
+from imapvm_bench.server.lmtp_client import SENDER, dot_stuffed
 
 MESSAGES_A_FILE = 100
 """imapvm takes up to 1,000; smaller files let it begin sooner."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from imapvm_bench.errors import BenchError, Status
-from imapvm_bench.users import User
+from imapvm_bench.server.users import User
 
 Tls = Literal["none", "tls", "starttls"]
 

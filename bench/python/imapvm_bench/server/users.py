@@ -93,5 +93,5 @@ def _count(pattern: str, text: str) -> list[str]:
     return [f"{before}{n:0{width}d}{after}" for n in range(int(first), int(last) + 1)]
 
 
-def _wrong(pattern: str, fault: str) -> BenchError:
-    return BenchError(f"--users {pattern!r} {fault}", Status.USAGE)
+def _wrong(pattern: str, error: str) -> BenchError:
+    return BenchError(f"--users {pattern!r} {error}", Status.USAGE)

@@ -11,14 +11,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from imapvm_bench import figures, options, scenario_file
-from imapvm_bench.compare import Comparison, Row, Step, compare
+from imapvm_bench.display.compare_page import compare_page
+from imapvm_bench.display.tables import compare_table, console, value
 from imapvm_bench.errors import BenchError, Status
-from imapvm_bench.options import Verbs
-from imapvm_bench.pages.compare_page import compare_page
-from imapvm_bench.scenario import METRICS
-from imapvm_bench.tables import compare_table, console, value
-from imapvm_bench.target import Target, parse_named
+from imapvm_bench.format import (
+    format_latency,
+    format_rate,
+)
+from imapvm_bench.load.compare import Comparison, ComparisonRow, ComparisonStep, compare
+from imapvm_bench.scenario import file as scenario_file
+from imapvm_bench.scenario.model import METRICS
+from imapvm_bench.server.target import Target, parse_named
+from imapvm_bench.verbs import options
+from imapvm_bench.verbs.options import Verbs
 
 DEFAULT_SCENARIOS = "noop,webmail,bulk-fetch,search,append,login-storm"
 
@@ -101,14 +106,14 @@ def run_verb(arguments: argparse.Namespace) -> Status:
                 )
     began = datetime.now(UTC)
     screen = console()
-    with _watching(screen) as watcher:
+    with _progress_display(screen) as handler:
         comparison = compare(
             targets,
             rows,
             rounds=arguments.rounds,
             seconds=arguments.duration,
             warmup=arguments.warmup,
-            on_step=watcher,
+            on_step=handler,
         )
     screen.print(compare_table(comparison))
     options.write_output(
@@ -123,7 +128,7 @@ def status_of(comparison: Comparison) -> Status:
     """Say by the exit status how it went."""
     if comparison.interrupted:
         return Status.INTERRUPTED
-    return Status.ERRORS if comparison.faults else Status.OK
+    return Status.ERRORS if comparison.errors else Status.OK
 
 
 def _target(arguments: argparse.Namespace, text: str) -> Target:
@@ -138,7 +143,7 @@ def _target(arguments: argparse.Namespace, text: str) -> Target:
     return target
 
 
-def _rows(arguments: argparse.Namespace) -> Iterator[Row]:
+def _rows(arguments: argparse.Namespace) -> Iterator[ComparisonRow]:
     taken: set[str] = set()
     for text in arguments.scenarios.split(","):
         scenario = scenario_file.load(text)
@@ -147,7 +152,7 @@ def _rows(arguments: argparse.Namespace) -> Iterator[Row]:
             if name in taken:
                 raise BenchError(f"--scenarios: {scenario.name} is there twice", Status.USAGE)
             taken.add(name)
-            yield Row(
+            yield ComparisonRow(
                 name,
                 scenario,
                 connections=connections,
@@ -163,10 +168,10 @@ def _connections(text: str) -> tuple[int, ...]:
 
 
 @contextmanager
-def _watching(screen: Console) -> Iterator[Callable[[Step], None]]:
+def _progress_display(screen: Console) -> Iterator[Callable[[ComparisonStep], None]]:
     if not screen.is_terminal:
 
-        def write(step: Step) -> None:
+        def write(step: ComparisonStep) -> None:
             if step.done:
                 unit = step.row.unit
                 shown = "failed" if step.value is None else f"{value(step.value, unit)} {unit}"
@@ -184,15 +189,15 @@ def _watching(screen: Console) -> Iterator[Callable[[Step], None]]:
     ) as bar:  # fmt: skip
         task = bar.add_task("", round=1, what="")
 
-        def draw(step: Step) -> None:
+        def draw(step: ComparisonStep) -> None:
             what = (
                 f"[bold]{escape(step.row.name)}[/bold] on [cyan]{escape(step.target.name)}[/cyan]"
             )
             if step.snapshot is not None:
                 recent = step.snapshot.recent
                 what += (
-                    f"  {figures.rate(recent.commands_per_second)}/s"
-                    f"  p99 {figures.latency(recent.p99_us)}"
+                    f"  {format_rate(recent.commands_per_second)}/s"
+                    f"  p99 {format_latency(recent.p99_us)}"
                 )
             done = step.number if step.done else step.number - 1
             bar.update(task, completed=done, total=step.steps, round=step.round, what=what)

@@ -11,15 +11,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from imapvm_bench import figures, options
+from imapvm_bench.corpus.fill import FillProgress, FillSpec, fill
 from imapvm_bench.corpus.mail import SIZES, Recipe
 from imapvm_bench.corpus.shapes import SHAPES
+from imapvm_bench.display.live import LINE_SECONDS
+from imapvm_bench.display.tables import console
 from imapvm_bench.errors import BenchError, Status
-from imapvm_bench.filling import Filling, fill
-from imapvm_bench.filling import Progress as Filled
-from imapvm_bench.live import LINE_SECONDS
-from imapvm_bench.options import Verbs
-from imapvm_bench.tables import console
+from imapvm_bench.format import (
+    format_rate,
+    format_size,
+)
+from imapvm_bench.verbs import options
+from imapvm_bench.verbs.options import Verbs
 
 
 def add_to(verbs: Verbs) -> None:
@@ -114,7 +117,7 @@ def add_to(verbs: Verbs) -> None:
 
 
 def run_verb(arguments: argparse.Namespace) -> Status:
-    """Fill, and say how fast."""
+    """_FillRun, and say how fast."""
     direct = bool(arguments.spool or arguments.lmtp)
     if not arguments.server and not direct:
         raise BenchError("say where: HOST[:PORT], --lmtp HOST:PORT or --spool DIR", Status.USAGE)
@@ -122,7 +125,7 @@ def run_verb(arguments: argparse.Namespace) -> Status:
         raise BenchError("--mailbox: deliveries go to INBOX; APPEND goes anywhere", Status.USAGE)
     if direct and arguments.password is None:
         arguments.password = ""  # nobody signs in
-    filling = Filling(
+    filling = FillSpec(
         options.target_of(arguments, arguments.server or "localhost"),
         messages=arguments.messages,
         mailboxes=tuple(dict.fromkeys(arguments.mailbox or ["INBOX"])),
@@ -139,18 +142,18 @@ def run_verb(arguments: argparse.Namespace) -> Status:
         connections=arguments.connections,
     )
     screen = console()
-    with _watching(screen) as watcher:
-        filled = fill(filling, on_progress=watcher)
+    with _progress_display(screen) as handler:
+        filled = fill(filling, on_progress=handler)
     screen.print(_sentence(filling, filled))
     return Status.INTERRUPTED if filled.interrupted else Status.OK
 
 
 @contextmanager
-def _watching(screen: Console) -> Iterator[Callable[[Filled], None]]:
+def _progress_display(screen: Console) -> Iterator[Callable[[FillProgress], None]]:
     if not screen.is_terminal:
         said = [time.monotonic()]
 
-        def write(filled: Filled) -> None:
+        def write(filled: FillProgress) -> None:
             if time.monotonic() - said[0] >= LINE_SECONDS:
                 said[0] = time.monotonic()
                 done = filled.messages + filled.there
@@ -164,8 +167,8 @@ def _watching(screen: Console) -> Iterator[Callable[[Filled], None]]:
     ) as bar:  # fmt: skip
         task = bar.add_task("", rate="")
 
-        def draw(filled: Filled) -> None:
-            speed = figures.rate(filled.messages / filled.seconds) if filled.seconds else ""
+        def draw(filled: FillProgress) -> None:
+            speed = format_rate(filled.messages / filled.seconds) if filled.seconds else ""
             bar.update(
                 task,
                 total=filled.wanted,
@@ -176,7 +179,7 @@ def _watching(screen: Console) -> Iterator[Callable[[Filled], None]]:
         yield draw
 
 
-def _sentence(filling: Filling, filled: Filled) -> Text:
+def _sentence(filling: FillSpec, filled: FillProgress) -> Text:
     way = "spool" if filling.spool else "LMTP" if filling.by_lmtp else "APPEND"
     speed = filled.messages / filled.seconds if filled.seconds else 0.0
     text = Text()
@@ -184,8 +187,8 @@ def _sentence(filling: Filling, filled: Filled) -> Text:
         text.append("interrupted: ", style="yellow")
     text.append(f"{filled.messages:,} messages", style="bold green")
     if filled.messages:
-        text.append(f" ({figures.octets(filled.octets)}) by {way} in {filled.seconds:.1f} s, ")
-        text.append(f"{figures.rate(speed)} a second", style="bold")
+        text.append(f" ({format_size(filled.octets)}) by {way} in {filled.seconds:.1f} s, ")
+        text.append(f"{format_rate(speed)} a second", style="bold")
     if filled.there:
         text.append(f"; {filled.there:,} were there already")
     return text

@@ -13,14 +13,18 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from imapvm_bench import figures, options
+from imapvm_bench.display.idle_page import idle_page, kibibytes
+from imapvm_bench.display.live import LINE_SECONDS
+from imapvm_bench.display.tables import console, errors_table
 from imapvm_bench.errors import Status
-from imapvm_bench.figures import printable
-from imapvm_bench.idling import IdleLoad, IdleReport, OnIdle, histogram_of, measure_idle
-from imapvm_bench.live import LINE_SECONDS
-from imapvm_bench.options import Verbs
-from imapvm_bench.pages.idle_page import idle_page, kibibytes
-from imapvm_bench.tables import console, faults_table
+from imapvm_bench.format import (
+    format_latency,
+    format_size,
+    printable,
+)
+from imapvm_bench.idle.measure import IdleLoad, IdleReport, OnIdle, histogram_of, measure_idle
+from imapvm_bench.verbs import options
+from imapvm_bench.verbs.options import Verbs
 
 
 def add_to(verbs: Verbs) -> None:
@@ -108,8 +112,8 @@ def run_verb(arguments: argparse.Namespace) -> Status:
     )
     began = datetime.now(UTC)
     screen = console()
-    with _watching(screen) as watcher:
-        report = measure_idle(load, on_progress=watcher)
+    with _progress_display(screen) as handler:
+        report = measure_idle(load, on_progress=handler)
     screen.print(idle_table(report))
     options.write_output(arguments, values=report.to_json, page=lambda: idle_page(report, began))
     if report.interrupted:
@@ -121,7 +125,7 @@ def run_verb(arguments: argparse.Namespace) -> Status:
 
 
 @contextmanager
-def _watching(screen: Console) -> Iterator[OnIdle]:
+def _progress_display(screen: Console) -> Iterator[OnIdle]:
     if not screen.is_terminal:
         last_phase, last = "", 0.0
 
@@ -153,7 +157,7 @@ def _more(report: IdleReport) -> str:
         more.append(f"[red]{report.state.failed:,} failed[/red]")
     if report.news.from_dot:
         p50, p99 = histogram_of(report.news.from_dot).percentiles((50, 99))
-        more.append(f"p50 {figures.latency(p50)}, p99 {figures.latency(p99)}")
+        more.append(f"p50 {format_latency(p50)}, p99 {format_latency(p99)}")
     return "  ".join(more)
 
 
@@ -174,7 +178,7 @@ def idle_table(report: IdleReport) -> RenderableType:
     if report.news.deliveries:
         parts += [_news_table(report)]
     if state.errors:
-        parts += [faults_table(state.errors)]
+        parts += [errors_table(state.errors)]
     if report.ended_early:
         stopped = printable(f"{report.ended_early}. This is what was measured until then.")
         parts += [Text(), Text(stopped, style="bold red")]
@@ -198,8 +202,8 @@ def _memory_table(report: IdleReport) -> Table:
         each = report.a_session(memory) if name != "before" else None
         table.add_row(
             name,
-            figures.octets(memory.pss),
-            figures.octets(memory.anonymous),
+            format_size(memory.pss),
+            format_size(memory.anonymous),
             f"{memory.processes:,}",
             Text(kibibytes(each[0]), style="bold green") if each else "",
             kibibytes(each[1]) if each else "",
@@ -219,7 +223,7 @@ def _news_table(report: IdleReport) -> Table:
     for name, values in rows:
         if values:
             p50, p99 = histogram_of(values).percentiles((50, 99))
-            cells = [figures.latency(value) for value in (p50, p99, max(values))]
+            cells = [format_latency(value) for value in (p50, p99, max(values))]
             table.add_row(name, f"{len(values):,}", *cells)
     if news.missed:
         table.add_row(Text("not told", style="red"), Text(f"{news.missed:,}", style="red"))

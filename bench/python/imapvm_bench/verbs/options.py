@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from imapvm_bench.errors import BenchError, Status
-from imapvm_bench.plan import ANSWER_SECONDS
-from imapvm_bench.target import PORTS, Address, Target, Tls, parse_address
-from imapvm_bench.users import User, parse_users
+from imapvm_bench.load.plan import ANSWER_SECONDS
+from imapvm_bench.server.target import PORTS, Address, Target, Tls, parse_address
+from imapvm_bench.server.users import User, parse_users
 
 Verbs = Any
 """What argparse's `add_subparsers` gives; its type has no public name."""
@@ -131,9 +131,9 @@ def users_of(arguments: argparse.Namespace) -> tuple[User, ...]:
         try:
             password = arguments.password_file.read_text().splitlines()[0]
         except (OSError, UnicodeDecodeError, IndexError) as error:
-            fault = str(error) if not isinstance(error, IndexError) else "it is empty"
+            reason = str(error) if not isinstance(error, IndexError) else "it is empty"
             raise BenchError(
-                f"--password-file {arguments.password_file}: {fault}", Status.USAGE
+                f"--password-file {arguments.password_file}: {reason}", Status.USAGE
             ) from None
     if password is None:
         password = os.environ.get(PASSWORD_VARIABLE)

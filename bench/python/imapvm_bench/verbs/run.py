@@ -6,14 +6,15 @@ from typing import Any
 
 import msgspec
 
-from imapvm_bench import options, scenario_file
+from imapvm_bench.display.live import progress_display
+from imapvm_bench.display.run_page import run_page
+from imapvm_bench.display.tables import console, run_table
 from imapvm_bench.errors import BenchError, Status
-from imapvm_bench.live import watching
-from imapvm_bench.options import Verbs
-from imapvm_bench.pages.run_page import run_page
-from imapvm_bench.plan import Load
-from imapvm_bench.running import Outcome, run
-from imapvm_bench.tables import console, run_table
+from imapvm_bench.load.plan import Load
+from imapvm_bench.load.run import Outcome, run
+from imapvm_bench.scenario import file as scenario_file
+from imapvm_bench.verbs import options
+from imapvm_bench.verbs.options import Verbs
 
 
 def add_to(verbs: Verbs) -> None:
@@ -120,8 +121,8 @@ def run_verb(arguments: argparse.Namespace) -> Status:
     )
     began = datetime.now(UTC)
     screen = console()
-    with watching(load, screen) as watcher:
-        outcome = run(load, on_snapshot=watcher)
+    with progress_display(load, screen) as handler:
+        outcome = run(load, on_snapshot=handler)
     screen.print(run_table(outcome))
     options.write_output(
         arguments,
@@ -163,7 +164,7 @@ def values_of(outcome: Outcome, began: datetime) -> dict[str, Any]:
         "per_second": {
             "commands": outcome.report.commands_per_second,
             "entries": outcome.report.entries_per_second,
-            "octets_in": outcome.report.octets_in_per_second,
+            "bytes_in": outcome.report.bytes_in_per_second,
         },
         "percentiles_us": {
             label: dict(

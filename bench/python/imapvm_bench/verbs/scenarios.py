@@ -5,10 +5,10 @@ import argparse
 from rich.table import Table
 from rich.text import Text
 
-from imapvm_bench import scenario_file
+from imapvm_bench.display.tables import console
 from imapvm_bench.errors import Status
-from imapvm_bench.options import Verbs
-from imapvm_bench.tables import console
+from imapvm_bench.scenario import file as scenario_file
+from imapvm_bench.verbs.options import Verbs
 
 
 def add_to(verbs: Verbs) -> None:
