@@ -154,8 +154,8 @@ async def test_what_the_store_refuses_one_recipient_has_its_reply(deliverer, fak
     fake.refuses["bob"] = error
     assert await deliver(deliverer, "ada", "bob") == (DELIVERED, reply)
     assert [str(OVER_QUOTA), str(STORE_FULL)] == [
-        "552 5.2.2 the mailbox is full",
-        "452 4.3.1 no room in the mail store now, try again later",
+        "552 5.2.2 mailbox is full",
+        "452 4.3.1 mail store is full, try again later",
     ]
 
 

@@ -14,7 +14,8 @@ from tests.intake.fakes import FakePool, message_of
 from imapvm.filepool.errors import BodyGoneError, LimitError, StoreUnavailableError
 from imapvm.intake.deliver import Deliverer
 from imapvm.intake.lmtp import listener as lmtp
-from imapvm.intake.lmtp.listener import IDLE_SECONDS, serve_connection, serve_lmtp
+from imapvm.intake.lmtp.connection import IDLE_SECONDS, serve_connection
+from imapvm.intake.lmtp.listener import serve_lmtp
 from imapvm.model.limits import LMTP_CONNECTIONS_MAX, RECEIVE_MAX
 from imapvm.server.net.transport import Transport
 
@@ -122,7 +123,7 @@ async def test_unknown_recipients_are_refused_at_rcpt(deliverer, fake, connected
             BEGUN + b"RCPT TO:<dan>\r\nRCPT TO:<cyn@h>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n"
         )
         replies = [line[:9] for line in (await client.rest())[8:]]
-    assert replies == ["250 2.1.5", "550 5.1.1", "250 2.1.5", "354 the m"] + ["250 2.1.5"] * 2 + [
+    assert replies == ["250 2.1.5", "550 5.1.1", "250 2.1.5", "354 send "] + ["250 2.1.5"] * 2 + [
         "221 2.0.0"
     ]
     assert [who for who, _, _ in fake.stored] == ["bob", "cyn"]
@@ -204,8 +205,10 @@ class Torrent:
 
     def __init__(self, portions):
         self.portions = iter(portions)
+        self.serves = 0
 
     async def serve(self, take):
+        self.serves += 1
         return not all(map(take, self.portions))
 
     def write_nowait(self, data):
@@ -234,6 +237,27 @@ async def test_others_have_their_turn_while_a_large_message_comes(deliverer, nur
     assert turns >= 100
 
 
+async def test_commands_that_do_not_wait_are_handled_outside_the_task(deliverer):
+    stream = Torrent([HEAD, BEGUN, b"NOOP\r\n" * 100, b"RSET\r\n"])
+    await serve_connection(stream, deliverer, None)
+    assert stream.serves == 1
+
+
+async def test_a_commit_that_outlasts_the_idle_deadline_is_answered(
+    settings, autojump_clock, connected
+):
+    async def slow_commit(_pool, _delivery):
+        await trio.sleep(2 * IDLE_SECONDS)
+
+    fake = FakePool(on_deliver=slow_commit)
+    async with connected(Deliverer(fake, settings)) as client:
+        await client.stream.send_all(BEGUN + b"DATA\r\nhi\r\n.\r\n")
+        assert (await client.lines(11))[-1].startswith("250 2.1.5 delivered")
+        await trio.sleep(IDLE_SECONDS - 1)
+        await client.stream.send_all(b"NOOP\r\n")
+        assert (await client.line()).startswith("250 2.0.0")
+
+
 async def test_silence_ends_the_connection_and_not_before_five_minutes(
     deliverer, autojump_clock, connected
 ):
@@ -245,7 +269,7 @@ async def test_silence_ends_the_connection_and_not_before_five_minutes(
         await trio.sleep(IDLE_SECONDS - 1)
         assert client.got == b""
         start = trio.current_time()
-        assert (await client.rest()) == ["421 4.4.2 nothing was said for too long, closing"]
+        assert (await client.rest()) == ["421 4.4.2 idle for too long, closing"]
         assert trio.current_time() - start <= 2
     assert IDLE_SECONDS == 300
 
@@ -387,7 +411,7 @@ async def test_running_out_of_files_is_survived(deliverer, monkeypatch, caplog, 
         return await accept(self)
 
     monkeypatch.setattr(trio.SocketListener, "accept", failing)
-    monkeypatch.setattr(lmtp, "ACCEPT_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(lmtp, "ACCEPT_RETRY_SECONDS", 0.01)
     async with listening(deliverer) as where:
         stream = await trio.open_tcp_stream(*where)
         async with stream:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from imapvm.intake.lmtp import protocol as lmtp_protocol
 from imapvm.intake.lmtp.protocol import (
     TIMED_OUT,
+    TRANSITIONS,
     LmtpProtocol,
     LmtpState,
     MessageAborted,
@@ -104,6 +105,11 @@ CASES = {
         [],
     ),
     "LHLO again forgets": (HEAD + ADA + BOB + HEAD + b"DATA\r\n", [*BEGUN, *LHLO, "503"], []),
+    "LHLO and RSET at any time": (
+        b"RSET\r\n" + HEAD + HEAD + b"RSET\r\n" + ADA + HEAD + ADA + BOB + b"RSET\r\nDATA\r\n",
+        [GREETING, "250", *LHLO, *LHLO, "250", MAIL, *LHLO, MAIL, RCPT, "250", "503"],
+        [],
+    ),
     "LHLO without a name": (b"LHLO\r\nLHLO \r\n", [GREETING, "501", "501"], []),
     "lower case and spaces": (
         b"lhlo  x \r\nmail from:<a> \r\nrcpt to: <bob>\r\ndata \r\n.\r\nquit\r\n",
@@ -292,7 +298,7 @@ def test_a_message_that_began_is_dropped_when_we_close():
     protocol.close(TIMED_OUT)
     assert isinstance(protocol.next_event(), MessageAborted)
     assert protocol.next_event() is None
-    assert protocol.take().endswith(b"421 4.4.2 nothing was said for too long, closing\r\n")
+    assert protocol.take().endswith(b"421 4.4.2 idle for too long, closing\r\n")
 
 
 def test_the_client_is_named_as_it_named_itself():
@@ -308,7 +314,34 @@ def test_the_client_is_named_as_it_named_itself():
 def test_noise_is_answered_or_waited_for_and_never_breaks_anything(portions):
     said, _, protocol = converse(*portions)
     assert all(re.match(r"[245][0-9]{2}[ -]|354 ", line) for line in said)
-    assert protocol.state is not LmtpState.ASKING
+    assert not protocol.state.name.endswith("ASKED")
+
+
+# --- the table of transitions ---------------------------------------------------------------------
+
+
+def test_every_transition_is_taken_by_a_known_dialogue(monkeypatch):
+    taken = set()
+    move = LmtpProtocol._move
+
+    def noted(self, input_):
+        taken.add((self.state, input_))
+        move(self, input_)
+
+    monkeypatch.setattr(LmtpProtocol, "_move", noted)
+    monkeypatch.setattr(lmtp_protocol, "INCOMING_MAX", 40)
+    for sent, _, _ in CASES.values():
+        converse(sent)
+    converse(HEAD + ADA + BOB + b"DATA\r\n" + b"x" * 50 + b"\r\n.\r\n")
+    closing = {(state, "close") for state in LmtpState}
+    table = {(state, i) for state, row in TRANSITIONS.items() for i in row}
+    assert table - closing == taken - closing
+
+
+def test_every_state_but_closed_can_be_closed():
+    closable = {state for state, row in TRANSITIONS.items() if "close" in row}
+    assert closable == set(LmtpState) - {LmtpState.CLOSED}
+    assert TRANSITIONS[LmtpState.CLOSED] == {}
 
 
 # --- bounds ---------------------------------------------------------------------------------------
@@ -371,7 +404,7 @@ def test_a_message_has_so_many_octets_and_no_more(chunked):
     piece = b"x" * 1_000_000
     for size, reply, stored in (
         (INCOMING_MAX, STORED, INCOMING_MAX),
-        (INCOMING_MAX + 1, f"552 5.3.4 the message is larger than {INCOMING_MAX} octets", None),
+        (INCOMING_MAX + 1, f"552 5.3.4 message is larger than {INCOMING_MAX} bytes", None),
     ):
         if chunked:
             head, tail, rest = b"BDAT %d LAST\r\n" % size, b"", size

@@ -99,16 +99,20 @@ def normalise_address(address: str) -> tuple[str, str | None]:
         PathError: it is no address.
     """
     local, domain = split_address(address)
-    local = unicodedata.normalize("NFC", local).lower()
+    local = _normalise(local)
     return local, None if domain is None else normalise_domain(domain)
 
 
 def normalise_domain(domain: str) -> str:
     """A domain as it is compared: lower case, and in Unicode where it was written `xn--`."""
-    domain = unicodedata.normalize("NFC", domain).lower()
+    domain = _normalise(domain)
     if "xn--" in domain:
         try:
             return domain.encode("ascii").decode("idna")
         except UnicodeError:
             return domain
     return domain
+
+
+def _normalise(text: str) -> str:
+    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).lower()

@@ -87,7 +87,7 @@ class IncomingMessage:
         self._now = deliverer.clock()
         groups = (target.account.group for target in targets if target is not None)
         self._writer = deliverer.pool.new_body(group=next(groups, 0))
-        self.has_recipients: Final = any(target is not None for target in targets)
+        self.has_recipients: Final = any(targets)
         """False where every recipient is unknown: nothing would be stored."""
         # With one recipient only: several share one stored body.
         addresses = {recipient.address for recipient in envelope.recipients}

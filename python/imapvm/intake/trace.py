@@ -40,7 +40,7 @@ def trace_fields(
     lines = [f"Return-Path: <{sender}>"]
     if recipient is not None:
         lines.append(f"Delivered-To: {recipient}")
-    origin = _origin(trace)
+    origin = _origin(trace.greeting, trace.peer)
     stamp = f"by {hostname} with {trace.protocol} id {_clean(trace.id)}"
     lines.append(f"Received: {origin}\r\n\t{stamp}" if origin else f"Received: {stamp}")
     if recipient is not None:
@@ -64,12 +64,13 @@ def _local_date(now: int) -> str:
     return formatdate(now, localtime=True)
 
 
-def _origin(trace: Trace) -> str:
+@lru_cache(maxsize=128)  # one connection sends many messages
+def _origin(greeting: str | None, peer: str | None) -> str:
     """The From-domain clause; a name that is none is left out, whatever the peer said."""
-    name = trace.greeting if trace.greeting and _NAME.fullmatch(trace.greeting) else None
-    if trace.peer is None:
+    name = greeting if greeting and _NAME.fullmatch(greeting) else None
+    if peer is None:
         return f"from {name}" if name else ""
-    literal = f"[IPv6:{trace.peer}]" if ":" in trace.peer else f"[{trace.peer}]"
+    literal = f"[IPv6:{peer}]" if ":" in peer else f"[{peer}]"
     return f"from {name or literal} ({literal})"
 
 

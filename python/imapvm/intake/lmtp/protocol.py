@@ -1,23 +1,45 @@
-"""LMTP (RFC 2033) as a value transformer: octets in, events and octets out.
+"""LMTP (RFC 2033) without I/O: bytes in, events and bytes out.
 
     protocol.receive(data)
     while (event := protocol.next_event()) is not None:
-        ...                         # decide; every event that asks is answered at once
+        ...                         # act on it; RecipientRequest and MessageEnd need an answer
     send(protocol.take())
 
-Commands are carried out one by one in the order received, however they were sent (RFC 2920). It
-holds at most one command line, or what one `receive` gave it.
+Commands are processed one by one in the order received, also when they were pipelined (RFC 2920).
+The protocol holds at most one command line, or the data of the last `receive`.
+
+States and what moves between them. LHLO and RSET lead from every state that reads commands to
+READY (from START, only LHLO does); QUIT and `close` lead from every state to CLOSED:
+
+    START --LHLO--> READY --MAIL--> SENDER --RCPT--> FIRST_ASKED --accept--> RECIPIENTS
+                      ^                ^---refuse----'
+                      |
+                      |     RECIPIENTS --RCPT--> NEXT_ASKED --accept or refuse--> RECIPIENTS
+                      |     RECIPIENTS --DATA--> DATA --dot--.
+                      |     RECIPIENTS --BDAT--> CHUNK --LAST-+--> MESSAGE_ASKED --answer--> READY
+                      |                        ^       |
+                      |                        BDAT   end of chunk
+                      |                        |       v
+                      |                        '--- CHUNKS
+                      |
+                      '-- refused message: straight from DATA and CHUNK
+
+    START --BDAT--> SKIP_BEFORE_LHLO --end of chunk--> START      (503, after the chunk)
+    READY --BDAT--> SKIP_BEFORE_MAIL --end of chunk--> READY      (503, after the chunk)
+
+SENDER accepts BDAT as well: the chunk is refused, and a message that consists only of refused
+chunks has no reply at its end (RFC 2033 section 4.3).
 """
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
-from typing import Final, TypeAlias
+from enum import IntEnum, auto
+from typing import Final, Literal, TypeAlias
 
 from imapvm._core import DotReader
 from imapvm.intake.envelope import Envelope, Recipient, Sender, parse_mail, parse_rcpt
-from imapvm.intake.replies import Reply, too_big
+from imapvm.intake.replies import Reply, message_too_big
 from imapvm.model.limits import (
     INCOMING_MAX,
     INTAKE_LINE_MAX,
@@ -26,26 +48,104 @@ from imapvm.model.limits import (
 )
 
 
-class LmtpState(Enum):
-    """Where the dialogue stands."""
+class LmtpState(IntEnum):
+    """State of the dialogue. IntEnum, since Enum computes its hash in Python."""
 
     START = auto()
     """Before LHLO."""
     READY = auto()
+    """After LHLO, no transaction."""
     SENDER = auto()
     """After MAIL, no recipient accepted."""
-    RECIPIENT = auto()
-    """At least one recipient was accepted."""
+    FIRST_ASKED = auto()
+    """`RecipientRequest` waits for its answer, no recipient accepted before."""
+    RECIPIENTS = auto()
+    """At least one recipient accepted."""
+    NEXT_ASKED = auto()
+    """`RecipientRequest` waits for its answer, recipients accepted before."""
+    DATA = auto()
+    """Reading a message up to the dot."""
+    CHUNK = auto()
+    """Reading the data of one BDAT."""
     CHUNKS = auto()
     """Between the BDAT commands of one message."""
-    DATA = auto()
-    """Octets behind DATA, up to the dot."""
-    CHUNK = auto()
-    """Octets of one BDAT."""
-    ASKING = auto()
-    """An event waits for its answer."""
+    MESSAGE_ASKED = auto()
+    """`MessageEnd` waits for its answer."""
+    SKIP_BEFORE_LHLO = auto()
+    """Skipping the data of a BDAT out of sequence."""
+    SKIP_BEFORE_MAIL = auto()
+    """As SKIP_BEFORE_LHLO, after LHLO."""
     CLOSED = auto()
-    """After QUIT, or a fault that ends the connection."""
+    """After QUIT, or an error that ends the connection."""
+
+
+LmtpInput: TypeAlias = Literal[
+    "LHLO", "MAIL", "RCPT", "DATA", "BDAT", "RSET",
+    "accept", "refuse",  # the recipient of a RecipientRequest
+    "chunk end", "message end",
+    "refused end",  # of a message that was refused already
+    "answer",  # the replies for the message
+    "close",
+]  # fmt: skip
+"""Input that changes the state."""
+
+_NEW: Final[dict[LmtpInput, LmtpState]] = {"LHLO": LmtpState.READY, "RSET": LmtpState.READY}
+_CLOSE: Final[dict[LmtpInput, LmtpState]] = {"close": LmtpState.CLOSED}
+
+TRANSITIONS: Final[dict[LmtpState, dict[LmtpInput, LmtpState]]] = {
+    LmtpState.START: {
+        "LHLO": LmtpState.READY,
+        "RSET": LmtpState.START,
+        "BDAT": LmtpState.SKIP_BEFORE_LHLO,
+        **_CLOSE,
+    },
+    LmtpState.READY: {
+        "MAIL": LmtpState.SENDER,
+        "BDAT": LmtpState.SKIP_BEFORE_MAIL,
+        **_NEW,
+        **_CLOSE,
+    },
+    LmtpState.SENDER: {
+        "RCPT": LmtpState.FIRST_ASKED,
+        "BDAT": LmtpState.CHUNK,
+        **_NEW,
+        **_CLOSE,
+    },
+    LmtpState.FIRST_ASKED: {
+        "accept": LmtpState.RECIPIENTS,
+        "refuse": LmtpState.SENDER,
+        **_CLOSE,
+    },
+    LmtpState.RECIPIENTS: {
+        "RCPT": LmtpState.NEXT_ASKED,
+        "DATA": LmtpState.DATA,
+        "BDAT": LmtpState.CHUNK,
+        **_NEW,
+        **_CLOSE,
+    },
+    LmtpState.NEXT_ASKED: {
+        "accept": LmtpState.RECIPIENTS,
+        "refuse": LmtpState.RECIPIENTS,
+        **_CLOSE,
+    },
+    LmtpState.DATA: {
+        "message end": LmtpState.MESSAGE_ASKED,
+        "refused end": LmtpState.READY,
+        **_CLOSE,
+    },
+    LmtpState.CHUNK: {
+        "chunk end": LmtpState.CHUNKS,
+        "message end": LmtpState.MESSAGE_ASKED,
+        "refused end": LmtpState.READY,
+        **_CLOSE,
+    },
+    LmtpState.CHUNKS: {"BDAT": LmtpState.CHUNK, **_NEW, **_CLOSE},
+    LmtpState.MESSAGE_ASKED: {"answer": LmtpState.READY, **_CLOSE},
+    LmtpState.SKIP_BEFORE_LHLO: {"chunk end": LmtpState.START, **_CLOSE},
+    LmtpState.SKIP_BEFORE_MAIL: {"chunk end": LmtpState.READY, **_CLOSE},
+    LmtpState.CLOSED: {},
+}
+"""Next state by state and input. An input that is missing in a row is a bug (KeyError)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +153,29 @@ class RecipientRequest:
     """RCPT: answer with `accept_recipient` or `refuse_recipient`."""
 
     recipient: Recipient
-    before: int
-    """How many the message has already."""
+    index: int
+    """Number of recipients that the message has already."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageStart:
-    """The message's octets follow as `bytes`, then `MessageEnd` or `MessageAborted`."""
+    """The message follows as `bytes`, then `MessageEnd` or `MessageAborted`."""
 
     envelope: Envelope
 
 
 @dataclass(frozen=True, slots=True)
 class MessageEnd:
-    """All octets are here: answer with `answer_message`, one reply for each recipient."""
+    """The message is complete: answer with `answer_message`."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageAborted:
-    """The message that began will not be finished: too big, or RSET, LHLO or QUIT came."""
+    """The started message will not be completed: it is too large, or RSET, LHLO or QUIT came."""
 
+
+_MESSAGE_END = MessageEnd()
+_MESSAGE_ABORTED = MessageAborted()
 
 LmtpEvent: TypeAlias = RecipientRequest | MessageStart | bytes | MessageEnd | MessageAborted
 
@@ -84,54 +187,59 @@ EXTENSIONS: Final = (
     "CHUNKING",
     f"SIZE {INCOMING_MAX}",
 )
-"""What LHLO offers. Not BINARYMIME: octets would be kept exactly, but an IMAP literal cannot hold
-the NUL octets of a binary message (RFC 9051 section 4.3): whoever fetched it could not read it."""
+"""Keywords of the LHLO reply. BINARYMIME is not offered: an IMAP literal cannot hold the NUL bytes
+of a binary message (RFC 9051 section 4.3), so that clients could not fetch it."""
 
 _BDAT = re.compile(r"([0-9]{1,20})(?: +(LAST))?", re.ASCII | re.IGNORECASE)
 """RFC 3030 section 2; as many digits as SIZE may have."""
 
 SENDER_ACCEPTED: Final = Reply(250, "2.1.0", "sender accepted")
 RECIPIENT_ACCEPTED: Final = Reply(250, "2.1.5", "recipient accepted")
-GO_ON: Final = Reply(354, "", "the message, then a dot on its own line")
+SEND_MESSAGE: Final = Reply(354, "", "send the message, end with a dot on its own line")
 CHUNK_RECEIVED: Final = Reply(250, "2.0.0", "chunk received")
-FORGOTTEN: Final = Reply(250, "2.0.0", "forgotten")
-STILL_HERE: Final = Reply(250, "2.0.0", "still here")
-BAD_SEQUENCE: Final = Reply(503, "5.5.1", "that command does not belong here")
+RESET: Final = Reply(250, "2.0.0", "RSET completed")
+NOOP_COMPLETED: Final = Reply(250, "2.0.0", "NOOP completed")
+USE_RCPT: Final = Reply(252, "2.5.0", "cannot verify addresses, use RCPT")
+UNKNOWN_COMMAND: Final = Reply(500, "5.5.2", "unknown command")
+NOT_LMTP: Final = Reply(500, "5.5.1", "this is LMTP, use LHLO")
+NOT_UTF8: Final = Reply(501, "5.5.4", "command is not UTF-8")
+LHLO_ARGUMENT: Final = Reply(501, "5.5.4", "expected LHLO and the name of the client")
+DATA_ARGUMENT: Final = Reply(501, "5.5.4", "DATA has no argument")
+BDAT_ARGUMENT: Final = Reply(501, "5.5.4", "expected BDAT, a size and optionally LAST, closing")
+BAD_SEQUENCE: Final = Reply(503, "5.5.1", "command out of sequence")
 NO_RECIPIENTS: Final = Reply(503, "5.5.1", "no recipient was accepted")
-TOO_LONG: Final = Reply(500, "5.5.2", f"a command has at most {INTAKE_LINE_MAX} octets")
+LINE_TOO_LONG: Final = Reply(500, "5.5.2", f"command is longer than {INTAKE_LINE_MAX} bytes")
 TOO_MANY_RECIPIENTS: Final = Reply(
-    452, "4.5.3", f"{LMTP_RECIPIENTS_MAX} recipients are enough for one message"
+    452, "4.5.3", f"too many recipients, the limit is {LMTP_RECIPIENTS_MAX}"
 )
-TOO_MANY_FAULTS: Final = Reply(421, "4.7.0", "too many faults, is this LMTP? Closing")
-TIMED_OUT: Final = Reply(421, "4.4.2", "nothing was said for too long, closing")
-SHUTTING_DOWN: Final = Reply(421, "4.3.2", "the server is stopping, closing")
+TOO_MANY_ERRORS: Final = Reply(421, "4.7.0", "too many errors, closing")
+TIMED_OUT: Final = Reply(421, "4.4.2", "idle for too long, closing")
+SHUTTING_DOWN: Final = Reply(421, "4.3.2", "server is shutting down, closing")
 
 
 class LmtpProtocol:
-    """The server's side of one connection."""
+    """Server side of one connection."""
 
     def __init__(self, hostname: str) -> None:
         self._hostname = hostname
         self._state = LmtpState.START
         self._buffer = b""
         self._out: list[bytes] = [Reply(220, "", f"{hostname} LMTP imapvm").line]
-        self._skipping = False
-        """In the rest of a line that was too long."""
-        self._faults = 0
+        self._skips_line = False
+        """The rest of a line that is too long is being skipped."""
+        self._errors = 0
         self._greeting: str | None = None
         self._sender: Sender | None = None
         self._asked: Recipient | None = None
         self._recipients: list[Recipient] = []
-        self._begun = False
-        """`MessageStart` was said, and neither end."""
-        self._fault: Reply | None = None
-        """What every further octet of this message will be answered with."""
+        self._started = False
+        """`MessageStart` was returned, and neither `MessageEnd` nor `MessageAborted`."""
+        self._refusal: Reply | None = None
+        """Reply for the rest of this message."""
         self._size = 0
         self._dots = DotReader()
         self._chunk_left = 0
-        self._chunk_last = False
-        self._misplaced: LmtpState | None = None
-        """Where a BDAT came out of place: its octets are counted off before it is refused."""
+        self._chunk_is_last = False
 
     @property
     def state(self) -> LmtpState:
@@ -139,95 +247,90 @@ class LmtpProtocol:
 
     @property
     def greeting(self) -> str | None:
-        """The name that LHLO gave."""
+        """Name of the client, from LHLO."""
         return self._greeting
 
     @property
     def is_closed(self) -> bool:
-        """True when what `take` gives is the last."""
+        """True when the next `take` returns the last replies."""
         return self._state is LmtpState.CLOSED
 
     def receive(self, data: bytes) -> None:
-        """Take octets from the peer."""
+        """Add bytes from the client."""
         self._buffer += data
 
     def take(self) -> bytes:
-        """What is to be sent now."""
-        out = b"".join(self._out)
-        self._out.clear()
+        """Return the replies that have to be sent now."""
+        if not self._out:
+            return b""
+        out, self._out = b"".join(self._out), []
         return out
 
     def close(self, reply: Reply) -> None:
-        """Say a last word, for a reason of ours."""
-        self._say(reply)
-        self._state = LmtpState.CLOSED
+        """Close the dialogue with a last reply."""
+        self._reply(reply)
+        self._move("close")
 
     def next_event(self) -> LmtpEvent | None:
-        """The next thing to decide or to keep; None until there are more octets."""
-        assert self._state is not LmtpState.ASKING, "the last event waits for its answer"
-        while self._state is not LmtpState.CLOSED:
-            if self._state is LmtpState.DATA:
-                if (event := self._in_data()) is not None:
-                    return event
-                if self._state is LmtpState.DATA:
-                    return None
-            elif self._state is LmtpState.CHUNK:
-                if (event := self._in_chunk()) is not None:
-                    return event
-                if self._state is LmtpState.CHUNK:
-                    return None
-            else:
+        """Return the next event; None when more bytes are needed, or the dialogue is closed."""
+        while True:
+            state = self._state
+            event: LmtpEvent | None
+            if state is _DATA:
+                event = self._read_data()
+            elif state in _COMMAND_STATES:
                 line = self._next_line()
-                if line is None:
-                    return None
-                if (event := self._command(line)) is not None:
-                    return event
-        if self._begun:
-            return self._drop()
-        return None
+                event = None if line is None else self._command(line)
+                if line is not None and event is None:
+                    continue
+            elif state is LmtpState.CLOSED:
+                return self._abort_message() if self._started else None
+            else:
+                event = self._read_chunk()
+            if event is not None or self._state is state:
+                return event
 
     # --- answers ----------------------------------------------------------------------------------
 
     def accept_recipient(self) -> None:
-        """The recipient of `RecipientRequest` is one of ours."""
+        """Accept the recipient of the last `RecipientRequest`."""
         assert self._asked is not None
         self._recipients.append(self._asked)
         self._asked = None
-        self._say(RECIPIENT_ACCEPTED)
-        self._state = LmtpState.RECIPIENT
+        self._reply(RECIPIENT_ACCEPTED)
+        self._move("accept")
 
     def refuse_recipient(self, reply: Reply) -> None:
-        """The recipient of `RecipientRequest` gets nothing; others may."""
+        """Refuse the recipient of the last `RecipientRequest`."""
         self._asked = None
-        self._say(reply)
-        self._state = LmtpState.RECIPIENT if self._recipients else LmtpState.SENDER
+        self._reply(reply)
+        self._move("refuse")
 
     def answer_message(self, replies: Sequence[Reply]) -> None:
-        """One reply for each recipient that was accepted, in their order (RFC 2033 section 4.2)."""
-        assert len(replies) == len(self._recipients)
-        self._out += [reply.line for reply in replies]
-        self._begun = False
-        self._reset()
+        """Send one reply for each accepted recipient, in their order (RFC 2033 section 4.2)."""
+        self._answer(replies)
+        self._started = False
+        self._move("answer")
 
     # --- lines ------------------------------------------------------------------------------------
 
     def _next_line(self) -> bytes | None:
-        """The next line without CRLF. A bare LF ends none (RFC 5321 section 2.3.8)."""
+        """Return the next line without CRLF. A bare LF does not end it (RFC 5321 section 2.3.8)."""
         while True:
             end = self._buffer.find(b"\r\n")
             if end < 0:
-                # One more than the limit, since the last octet may be the CR of a line end.
+                # One more than the limit, since the last byte may be the CR of a line end.
                 if len(self._buffer) >= INTAKE_LINE_MAX:
-                    if not self._skipping:
-                        self._skipping = True
-                        self._fail(TOO_LONG)
+                    if not self._skips_line:
+                        self._skips_line = True
+                        self._error(LINE_TOO_LONG)
                     self._buffer = self._buffer[-1:]
                 return None
             line, self._buffer = self._buffer[:end], self._buffer[end + 2 :]
-            if self._skipping:
-                self._skipping = False
+            if self._skips_line:
+                self._skips_line = False
             elif len(line) + 2 > INTAKE_LINE_MAX:
-                self._fail(TOO_LONG)
+                self._error(LINE_TOO_LONG)
             else:
                 return line
             if self._state is LmtpState.CLOSED:
@@ -235,124 +338,126 @@ class LmtpProtocol:
 
     def _command(self, line: bytes) -> LmtpEvent | None:
         verb, _, argument = line.partition(b" ")
-        row = _BY_VERB.get(verb.upper())
-        if row is None:
-            self._fail(Reply(500, "5.5.2", "that is no command of LMTP"))
+        command = _BY_VERB.get(verb.upper())
+        if command is None:
+            self._error(UNKNOWN_COMMAND)
             return None
-        if self._state not in row.states:
-            self._say(BAD_SEQUENCE)
+        if self._state not in command.states:
+            self._reply(BAD_SEQUENCE)
             return None
         try:
             text = argument.decode()
         except UnicodeDecodeError:
-            self._fail(Reply(501, "5.5.4", "a command is ASCII or UTF-8"))
+            self._error(NOT_UTF8)
             return None
-        return row.run(self, text.strip(" "))
+        return command.run(self, text.strip(" "))
 
     # --- commands ---------------------------------------------------------------------------------
 
     def _lhlo(self, argument: str) -> LmtpEvent | None:
         if not argument or not argument.isprintable():
-            self._say(Reply(501, "5.5.4", "LHLO is followed by the client's name"))
+            self._reply(LHLO_ARGUMENT)
             return None
-        event = self._drop() if self._begun else None
-        self._reset()
+        event = self._abort_message() if self._started else None
+        self._forget_transaction()
+        self._move("LHLO")
         self._greeting = argument
         offered = (self._hostname, *EXTENSIONS)
         self._out += [f"250-{line}\r\n".encode() for line in offered[:-1]]
         self._out.append(f"250 {offered[-1]}\r\n".encode())
         return event
 
-    def _not_lmtp(self, _argument: str) -> None:
-        self._fail(Reply(500, "5.5.1", "this is LMTP: say LHLO"))
+    def _helo(self, _argument: str) -> None:
+        self._error(NOT_LMTP)
 
     def _mail(self, argument: str) -> None:
         sender = parse_mail(argument)
         if isinstance(sender, Reply):
-            self._say(sender)
+            self._reply(sender)
         elif sender.size is not None and sender.size > INCOMING_MAX:
-            self._say(too_big(INCOMING_MAX))
+            self._reply(message_too_big(INCOMING_MAX))
         else:
             self._sender = sender
-            self._say(SENDER_ACCEPTED)
-            self._state = LmtpState.SENDER
+            self._reply(SENDER_ACCEPTED)
+            self._move("MAIL")
 
     def _rcpt(self, argument: str) -> LmtpEvent | None:
         assert self._sender is not None
         recipient = parse_rcpt(argument, utf8=self._sender.utf8)
         if isinstance(recipient, Reply):
-            self._say(recipient)
+            self._reply(recipient)
             return None
         if len(self._recipients) >= LMTP_RECIPIENTS_MAX:
-            self._say(TOO_MANY_RECIPIENTS)
+            self._reply(TOO_MANY_RECIPIENTS)
             return None
         self._asked = recipient
-        self._state = LmtpState.ASKING
+        self._move("RCPT")
         return RecipientRequest(recipient, len(self._recipients))
 
     def _data(self, argument: str) -> LmtpEvent | None:
         if argument:
-            self._say(Reply(501, "5.5.4", "DATA stands alone on its line"))
+            self._reply(DATA_ARGUMENT)
             return None
         if not self._recipients:
-            self._say(NO_RECIPIENTS)  # RFC 2033 section 4.2
+            self._reply(NO_RECIPIENTS)  # RFC 2033 section 4.2
             return None
-        self._say(GO_ON)
-        self._state = LmtpState.DATA
+        self._reply(SEND_MESSAGE)
+        self._move("DATA")
         self._dots = DotReader()
-        return self._begin()
+        return self._start_message()
 
     def _bdat(self, argument: str) -> LmtpEvent | None:
         head = _BDAT.fullmatch(argument)
         if head is None:
-            # How much follows is not known: to go on would be to obey octets of a message.
-            self.close(Reply(501, "5.5.4", "BDAT is followed by a size and perhaps LAST, closing"))
+            # The size of the chunk is unknown: what follows could be taken for commands.
+            self.close(BDAT_ARGUMENT)
             return None
-        self._chunk_left, self._chunk_last = int(head[1]), head[2] is not None
+        self._chunk_left, self._chunk_is_last = int(head[1]), head[2] is not None
+        self._move("BDAT")
         if self._sender is None:
-            self._misplaced = self._state
+            self._refusal = BAD_SEQUENCE
         elif not self._recipients:
-            self._fault = NO_RECIPIENTS
-        self._state = LmtpState.CHUNK
-        return None if self._misplaced or self._begun or self._fault else self._begin()
+            self._refusal = NO_RECIPIENTS
+        return None if self._started or self._refusal is not None else self._start_message()
 
     def _rset(self, _argument: str) -> LmtpEvent | None:
-        event = self._drop() if self._begun else None
-        if self._state is not LmtpState.START:
-            self._reset()
-        self._say(FORGOTTEN)
+        event = self._abort_message() if self._started else None
+        self._forget_transaction()
+        self._move("RSET")
+        self._reply(RESET)
         return event
 
     def _noop(self, _argument: str) -> None:
-        self._say(STILL_HERE)
+        self._reply(NOOP_COMPLETED)
 
     def _vrfy(self, _argument: str) -> None:
-        self._say(Reply(252, "2.5.0", "RCPT says whether an address is ours"))
+        self._reply(USE_RCPT)
 
     def _quit(self, _argument: str) -> None:
-        self._say(Reply(221, "2.0.0", f"{self._hostname} closing"))
-        self._state = LmtpState.CLOSED
+        self.close(Reply(221, "2.0.0", f"{self._hostname} closing"))
 
     # --- messages ---------------------------------------------------------------------------------
 
-    def _begin(self) -> LmtpEvent:
+    def _start_message(self) -> MessageStart:
         assert self._sender is not None
-        self._begun = True
+        self._started = True
         return MessageStart(Envelope(self._sender, tuple(self._recipients), self._greeting))
 
-    def _in_data(self) -> LmtpEvent | None:
+    def _read_data(self) -> LmtpEvent | None:
+        """Read up to the dot; None when more bytes are needed, or the message was refused."""
         if self._dots.done:
-            return self._end()
+            return self._end_message()
         data, self._buffer = self._buffer, b""
         if not data:
             return None
-        octets = self._dots.feed(data)
+        data = self._dots.feed(data)
         if self._dots.done:
             self._buffer = self._dots.rest
-        event = self._keep(octets)
-        return self._end() if event is None and self._dots.done else event
+        event = self._keep(data)
+        return self._end_message() if event is None and self._dots.done else event
 
-    def _in_chunk(self) -> LmtpEvent | None:
+    def _read_chunk(self) -> LmtpEvent | None:
+        """Read up to the end of the chunk; None when more bytes are needed, or at its end."""
         if self._chunk_left:
             data = self._buffer[: self._chunk_left]
             self._buffer = self._buffer[self._chunk_left :]
@@ -361,87 +466,99 @@ class LmtpProtocol:
                 return event
             if self._chunk_left:
                 return None
-        if self._misplaced is not None:
-            self._state, self._misplaced = self._misplaced, None
-            self._say(BAD_SEQUENCE)
-            return None
-        if self._chunk_last:
-            return self._end()
-        self._say(self._fault or CHUNK_RECEIVED)
-        self._state = LmtpState.CHUNKS
+        if self._state is LmtpState.CHUNK:
+            if self._chunk_is_last:
+                return self._end_message()
+            self._reply(self._refusal or CHUNK_RECEIVED)
+        else:
+            self._reply(BAD_SEQUENCE)
+            self._refusal = None
+        self._move("chunk end")
         return None
 
-    def _keep(self, octets: bytes) -> LmtpEvent | None:
-        """Pass octets of the message on, up to the largest there may be; behind that, none."""
-        if not octets or self._fault is not None or self._misplaced is not None:
+    def _keep(self, data: bytes) -> LmtpEvent | None:
+        """Return data of the message as an event, unless the message is refused or too large."""
+        if not data or self._refusal is not None:
             return None
-        self._size += len(octets)
+        self._size += len(data)
         if self._size > INCOMING_MAX:
-            self._fault = too_big(INCOMING_MAX)
-            return self._drop()
-        return octets
+            self._refusal = message_too_big(INCOMING_MAX)
+            return self._abort_message()
+        return data
 
-    def _end(self) -> LmtpEvent | None:
-        """The end of the message: where it failed, that is what every recipient hears.
+    def _end_message(self) -> MessageEnd | None:
+        """End the message. One that was refused is answered here, for each recipient.
 
-        Where there is none, BDAT LAST has no reply at all (RFC 2033 section 4.3).
+        Without recipients, the last BDAT has no reply at all (RFC 2033 section 4.3).
         """
-        if self._fault is None:
-            self._state = LmtpState.ASKING
-            return MessageEnd()
-        self.answer_message([self._fault] * len(self._recipients))
+        if self._refusal is None:
+            self._move("message end")
+            return _MESSAGE_END
+        self._answer([self._refusal] * len(self._recipients))
+        self._move("refused end")
         return None
 
-    def _drop(self) -> LmtpEvent:
-        self._begun = False
-        return MessageAborted()
+    def _answer(self, replies: Sequence[Reply]) -> None:
+        assert len(replies) == len(self._recipients)
+        self._out += [reply.line for reply in replies]
+        self._forget_transaction()
 
-    def _reset(self) -> None:
-        """Forget the transaction; the connection stays greeted."""
-        self._state = LmtpState.READY
+    def _abort_message(self) -> MessageAborted:
+        self._started = False
+        return _MESSAGE_ABORTED
+
+    def _forget_transaction(self) -> None:
         self._sender = None
         self._recipients.clear()
-        self._fault = None
+        self._refusal = None
         self._size = 0
 
-    # --- replies ----------------------------------------------------------------------------------
+    # --- states and replies -----------------------------------------------------------------------
 
-    def _say(self, reply: Reply) -> None:
+    def _move(self, given: LmtpInput) -> None:
+        self._state = TRANSITIONS[self._state][given]
+
+    def _reply(self, reply: Reply) -> None:
         self._out.append(reply.line)
 
-    def _fail(self, reply: Reply) -> None:
-        """Refuse what is no command; too many of these, and it is not LMTP that is spoken."""
-        self._say(reply)
-        self._faults += 1
-        if self._faults > LMTP_ERRORS_MAX:
-            self.close(TOO_MANY_FAULTS)
+    def _error(self, reply: Reply) -> None:
+        """Refuse a line that is not a command; after LMTP_ERRORS_MAX of them, close."""
+        self._reply(reply)
+        self._errors += 1
+        if self._errors > LMTP_ERRORS_MAX:
+            self.close(TOO_MANY_ERRORS)
 
 
 @dataclass(frozen=True, slots=True)
 class LmtpCommand:
-    """One command: what it does, and in which states it may come."""
+    """One command: its handler, and the states that accept it."""
 
     verb: bytes
     run: Callable[[LmtpProtocol, str], LmtpEvent | None]
     states: tuple[LmtpState, ...]
 
 
-# Tuples: they compare by identity first, where a set would call the hash that Enum has in Python.
-_READY = (LmtpState.READY,)
-_ADDRESSED = (LmtpState.SENDER, LmtpState.RECIPIENT)
-_ANY = (LmtpState.START, LmtpState.READY, LmtpState.SENDER, LmtpState.RECIPIENT, LmtpState.CHUNKS)
+_DATA = LmtpState.DATA
+_COMMAND_STATES = (
+    LmtpState.START,
+    LmtpState.READY,
+    LmtpState.SENDER,
+    LmtpState.RECIPIENTS,
+    LmtpState.CHUNKS,
+)
+_WITH_SENDER = (LmtpState.SENDER, LmtpState.RECIPIENTS)
 
 COMMANDS: Final = (
-    LmtpCommand(b"LHLO", LmtpProtocol._lhlo, _ANY),
-    LmtpCommand(b"MAIL", LmtpProtocol._mail, _READY),
-    LmtpCommand(b"RCPT", LmtpProtocol._rcpt, _ADDRESSED),
-    LmtpCommand(b"DATA", LmtpProtocol._data, _ADDRESSED),
-    LmtpCommand(b"BDAT", LmtpProtocol._bdat, _ANY),  # its octets follow, wherever it stands
-    LmtpCommand(b"RSET", LmtpProtocol._rset, _ANY),
-    LmtpCommand(b"NOOP", LmtpProtocol._noop, _ANY),
-    LmtpCommand(b"VRFY", LmtpProtocol._vrfy, _ANY),
-    LmtpCommand(b"QUIT", LmtpProtocol._quit, _ANY),
-    LmtpCommand(b"HELO", LmtpProtocol._not_lmtp, _ANY),
-    LmtpCommand(b"EHLO", LmtpProtocol._not_lmtp, _ANY),
+    LmtpCommand(b"LHLO", LmtpProtocol._lhlo, _COMMAND_STATES),
+    LmtpCommand(b"MAIL", LmtpProtocol._mail, (LmtpState.READY,)),
+    LmtpCommand(b"RCPT", LmtpProtocol._rcpt, _WITH_SENDER),
+    LmtpCommand(b"DATA", LmtpProtocol._data, _WITH_SENDER),
+    LmtpCommand(b"BDAT", LmtpProtocol._bdat, _COMMAND_STATES),  # its data follows in any case
+    LmtpCommand(b"RSET", LmtpProtocol._rset, _COMMAND_STATES),
+    LmtpCommand(b"NOOP", LmtpProtocol._noop, _COMMAND_STATES),
+    LmtpCommand(b"VRFY", LmtpProtocol._vrfy, _COMMAND_STATES),
+    LmtpCommand(b"QUIT", LmtpProtocol._quit, _COMMAND_STATES),
+    LmtpCommand(b"HELO", LmtpProtocol._helo, _COMMAND_STATES),
+    LmtpCommand(b"EHLO", LmtpProtocol._helo, _COMMAND_STATES),
 )
-_BY_VERB: Final = {row.verb: row for row in COMMANDS}
+_BY_VERB: Final = {command.verb: command for command in COMMANDS}

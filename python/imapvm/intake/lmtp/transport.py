@@ -1,23 +1,23 @@
-"""The other side of a connection, as LMTP sees it."""
+"""Interface of a connection, as LMTP uses it."""
 
 from collections.abc import Callable
 from typing import Protocol
 
 
 class LmtpTransport(Protocol):
-    """Bytes both ways, as `imapvm.server.net.transport.Transport` implements them."""
+    """Byte stream, implemented by `imapvm.server.net.transport.Transport`."""
 
     waiting: int
-    """Octets that were written and not yet taken."""
+    """Bytes written that the peer has not taken."""
 
     async def serve(self, take: Callable[[bytes], bool]) -> bool:
-        """Give octets to `take` as they come, until it returns False; False at their end."""
+        """Call `take` with received bytes until it returns False; return False at end of stream."""
 
     def write_nowait(self, data: bytes) -> None:
-        """Send now what fits; the rest goes by itself."""
+        """Send what fits now; the rest is sent later without another call."""
 
     async def drained(self) -> None:
-        """Return when all that was written has been taken."""
+        """Return when the peer has taken all that was written."""
 
     def close(self) -> None:
-        """End it at once."""
+        """Close at once."""
