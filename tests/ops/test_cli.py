@@ -131,7 +131,7 @@ def test_help_does_not_load_the_server():
 
 
 def test_no_filepool_named_and_no_configuration_in_its_place(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("imapvm.ops.places.DEFAULT_CONFIG", tmp_path / "imapvm.toml")
+    monkeypatch.setattr("imapvm.ops.verbs.filepool_option.DEFAULT_CONFIG", tmp_path / "imapvm.toml")
     assert cli.main(["user", "list"]) == 2
     assert "say which filepool: --filepool DIR, or --config FILE" in capsys.readouterr().err
 

@@ -16,9 +16,9 @@ import pytest
 from imapvm.ops import cli
 from imapvm.ops.demo import run as demo
 from imapvm.ops.demo.run import DemoUser
-from imapvm.ops.demo.samples import samples
+from imapvm.ops.demo.sample_messages import sample_messages
 
-SAMPLES = len(samples("a@b", 0.0))
+SAMPLES = len(sample_messages("a@b", 0.0))
 PATIENCE_SECONDS = 30
 """For a process to start or mail to arrive, on a machine that is busy with other tests."""
 

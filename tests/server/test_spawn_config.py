@@ -45,7 +45,7 @@ def test_an_assignment_is_read_as_it_was_written():
 
 def test_the_master_knows_neither_trio_nor_lmdb():
     code = (
-        "import sys, imapvm.ops.cli, imapvm.ops.serving, imapvm.ops.workers;"
+        "import sys, imapvm.ops.cli, imapvm.ops.serving.run, imapvm.ops.serving.workers;"
         "import imapvm.ops.config.file, imapvm.ops.config.load, imapvm.ops.logs;"
         "print({'trio', 'lmdb', 'imapvm._core'} & set(sys.modules))"
     )

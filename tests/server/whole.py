@@ -149,7 +149,7 @@ import sys
 from pathlib import Path
 import msgspec
 from imapvm.ops import logs
-from imapvm.ops.serving import serve_until_stopped
+from imapvm.ops.serving.run import serve_until_stopped
 from imapvm.server.settings import Settings
 
 def read():

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
 from imapvm.filepool.errors import FilepoolError, StoreUnavailableError
-from imapvm.ops import pools, role, serving, users
 from imapvm.ops.demo import run as demo
 from imapvm.ops.errors import CONFIGURATION, FAILED, TRY_AGAIN, OperatorError
+from imapvm.ops.serving import run as serve
+from imapvm.ops.verbs import filepool, role, user
 from imapvm.server.settings import SettingsError
 
 INTERRUPTED = 130
@@ -61,9 +62,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"imapvm {version('imapvm')}")
     verbs = top.add_subparsers(title="verbs", metavar="VERB", required=True)
     demo.add_to(verbs)
-    serving.add_to(verbs)
-    users.add_to(verbs)
-    pools.add_to(verbs)
+    serve.add_to(verbs)
+    user.add_to(verbs)
+    filepool.add_to(verbs)
     role.add_to(verbs)
     return top
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from imapvm.ops.errors import USAGE, OperatorError
-from imapvm.ops.users import utf8
+from imapvm.ops.verbs.user import utf8
 
 if TYPE_CHECKING:
     from imapvm.server.settings import Listening, Settings
@@ -139,7 +139,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from imapvm.filepool.pool import create_filepool
     from imapvm.ops import logs
-    from imapvm.ops.serving import serve_until_stopped
+    from imapvm.ops.serving.run import serve_until_stopped
 
     logs.configure(style="text", level="warning")
     for kind in PORTS:
@@ -212,7 +212,7 @@ def _hand_over_samples(directory: Path, names: list[str]) -> None:
     the next one.
     """
     from imapvm.intake.spool.file import submit
-    from imapvm.ops.demo.samples import samples
+    from imapvm.ops.demo.sample_messages import sample_messages
 
     record = directory / "samples-sent"
     sent = record.read_text().splitlines() if record.exists() else []
@@ -224,7 +224,7 @@ def _hand_over_samples(directory: Path, names: list[str]) -> None:
         (spool / part).mkdir(mode=0o700, parents=True, exist_ok=True)
     addresses = [name if "@" in name else f"{name}@localhost" for name in new]
     group = f"{zlib.crc32(' '.join(new).encode()):08x}"
-    for sample in samples(addresses[0], time.time()):
+    for sample in sample_messages(addresses[0], time.time()):
         name = f"sample-{group}-{sample.name}"
         submit(spool, sample.sender, addresses, [sample.message], name=name)
     record.write_text("".join(f"{name}\n" for name in (*sent, *new)))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from imapvm.filepool.errors import FilepoolError
 from imapvm.filepool.pool import read_format
 from imapvm.ops.errors import OperatorError
-from imapvm.ops.notify import notify
+from imapvm.ops.serving.systemd import notify
 from imapvm.server.net.tls_context import load, server_context
 from imapvm.server.settings import SettingsError
 from imapvm.server.supervisor.launcher import Launcher
@@ -30,7 +30,7 @@ def serve_with_workers(
     ready: "Callable[[Listening], None]",
     reread: "Callable[[], Settings] | None",
 ) -> int:
-    """Be the master; see `imapvm.ops.serving.serve_until_stopped`.
+    """Be the master; see `imapvm.ops.serving.run.serve_until_stopped`.
 
     Raises:
         SettingsError, CertificateError, FilepoolError: it cannot be served like this.

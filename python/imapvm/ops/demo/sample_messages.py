@@ -13,14 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 
-from imapvm.ops.demo.pictures import pdf, png
+from imapvm.ops.demo.attachments import pdf, png
 
 HOUR = 3600
 DAY = 24 * HOUR
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class SampleMessage:
     """One message on its way to the spool."""
 
     name: str
@@ -31,7 +31,7 @@ class Sample:
     """Header, empty line, body; CRLF."""
 
 
-def samples(to: str, now: float) -> list[Sample]:
+def sample_messages(to: str, now: float) -> list[SampleMessage]:
     """All sample messages, oldest first.
 
     Args:
@@ -40,7 +40,7 @@ def samples(to: str, now: float) -> list[Sample]:
     """
     sender = "postmaster@imapvm.example"
     return [
-        Sample(f"{number:02}-{make.__name__[1:].replace('_', '-')}", sender, make(to, now))
+        SampleMessage(f"{number:02}-{make.__name__[1:].replace('_', '-')}", sender, make(to, now))
         for number, make in enumerate(_ALL, 1)
     ]
 

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from imapvm.ops.notify import notify
+from imapvm.ops.serving.systemd import notify
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import dataclasses
 import json
 
 from imapvm.ops.errors import DAMAGED
-from imapvm.ops.places import add_filepool_options, filepool_of
+from imapvm.ops.verbs.filepool_option import add_filepool_options, filepool_path
 
 
 def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -54,7 +54,7 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _create(arguments: argparse.Namespace) -> int:
-    path = filepool_of(arguments)
+    path = filepool_path(arguments)
 
     from imapvm.filepool.pool import create_filepool
 
@@ -64,7 +64,7 @@ def _create(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    path = filepool_of(arguments)
+    path = filepool_path(arguments)
 
     import trio
 
@@ -88,7 +88,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _sweep(arguments: argparse.Namespace) -> int:
-    path = filepool_of(arguments)
+    path = filepool_path(arguments)
 
     import trio
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from imapvm.ops.notify import notify
+from imapvm.ops.serving.systemd import notify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +67,7 @@ def serve_until_stopped(
     """
     _raise_descriptor_limit()
     if settings.workers:
-        from imapvm.ops.workers import serve_with_workers
+        from imapvm.ops.serving.workers import serve_with_workers
 
         return serve_with_workers(settings, ready, reread)
     _serve_alone(settings, ready, reload=reread is not None)

@@ -21,7 +21,7 @@ def add_filepool_options(command: argparse.ArgumentParser) -> None:
     )
 
 
-def filepool_of(arguments: argparse.Namespace) -> Path:
+def filepool_path(arguments: argparse.Namespace) -> Path:
     """The filepool's directory.
 
     Raises:

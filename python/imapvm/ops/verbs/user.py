@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from imapvm.model.limits import PASSWORD_MAX
 from imapvm.ops.errors import FAILED, USAGE, OperatorError
-from imapvm.ops.places import add_filepool_options, filepool_of
+from imapvm.ops.verbs.filepool_option import add_filepool_options, filepool_path
 
 if TYPE_CHECKING:
     from imapvm.filepool.accounts import Account
@@ -84,7 +84,7 @@ def _add_password(verb: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     """Open the filepool, do the work, close it."""
-    path = filepool_of(arguments)
+    path = filepool_path(arguments)
     work: Work = arguments.work
 
     import trio

@@ -6,11 +6,11 @@ import zlib
 
 import pytest
 
-from imapvm.ops.demo.pictures import pdf, png
-from imapvm.ops.demo.samples import samples
+from imapvm.ops.demo.attachments import pdf, png
+from imapvm.ops.demo.sample_messages import sample_messages
 
 NOW = 1_790_000_000.0
-ALL = {sample.name[3:]: sample for sample in samples("demo@localhost", NOW)}
+ALL = {sample.name[3:]: sample for sample in sample_messages("demo@localhost", NOW)}
 
 
 def parsed(name):
@@ -18,7 +18,7 @@ def parsed(name):
 
 
 def test_there_are_a_dozen_and_their_names_ascend():
-    names = [sample.name for sample in samples("demo@localhost", NOW)]
+    names = [sample.name for sample in sample_messages("demo@localhost", NOW)]
     assert len(names) >= 12
     assert names == sorted(set(names))
 
@@ -67,7 +67,7 @@ def test_the_thread_refers_to_itself():
 
 
 def test_the_same_samples_are_the_same_octets():
-    assert samples("a@b", NOW) == samples("a@b", NOW)
+    assert sample_messages("a@b", NOW) == sample_messages("a@b", NOW)
 
 
 def test_the_picture_is_a_picture(tmp_path):
