@@ -16,6 +16,7 @@ pub mod text;
 
 pub use header::encoded_words::decode_header;
 pub use header::message_id::thread_hash;
+pub(crate) use header::names::FieldName;
 pub use metadata::field_table::{HeaderField, HeaderFields};
 pub use metadata::header_cache::{CachedFields, CachedNames};
 pub use metadata::part_table::{LeafParts, Part};

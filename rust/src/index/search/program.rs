@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 
 use super::super::writing::DAY;
 use super::logic::Op;
-use crate::message::{CachedNames, fold};
+use crate::message::{CachedNames, FieldName, fold};
 use crate::numbers::{UidMap, UidSet};
 use crate::wire::ast::{Field, Flag, SearchKey, When};
 
@@ -244,13 +244,14 @@ pub(super) const KEPT: [Field; 5] = [
 
 /// Return the name of such a field.
 pub(super) fn kept_name(field: Field) -> &'static [u8] {
-    match field {
-        Field::From => b"From",
-        Field::To => b"To",
-        Field::Cc => b"Cc",
-        Field::Bcc => b"Bcc",
-        Field::Subject => b"Subject",
-    }
+    let name = match field {
+        Field::From => FieldName::From,
+        Field::To => FieldName::To,
+        Field::Cc => FieldName::Cc,
+        Field::Bcc => FieldName::Bcc,
+        Field::Subject => FieldName::Subject,
+    };
+    name.text()
 }
 
 fn kept_field(name: &[u8]) -> Option<Field> {

@@ -1,63 +1,39 @@
 //! Values of the header fields that the metadata is built from.
 use std::borrow::Cow;
 
+use super::names::FieldName;
 use crate::message::limits::KEPT_BYTES;
 
-/// Name of such a field. Fields of messages come first, then those of all entities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Name {
-    Date,
-    Subject,
-    From,
-    Sender,
-    ReplyTo,
-    To,
-    Cc,
-    Bcc,
-    InReplyTo,
-    MessageId,
-    References,
-    ContentType,
-    ContentTransferEncoding,
-    ContentId,
-    ContentDescription,
-    ContentDisposition,
-    ContentLanguage,
-    ContentLocation,
-    ContentMd5,
-}
+/// Number of fields whose values are kept.
+const SLOTS: usize = 19;
 
-const NAMES: [(Name, &[u8]); 19] = [
-    (Name::Date, b"date"),
-    (Name::Subject, b"subject"),
-    (Name::From, b"from"),
-    (Name::Sender, b"sender"),
-    (Name::ReplyTo, b"reply-to"),
-    (Name::To, b"to"),
-    (Name::Cc, b"cc"),
-    (Name::Bcc, b"bcc"),
-    (Name::InReplyTo, b"in-reply-to"),
-    (Name::MessageId, b"message-id"),
-    (Name::References, b"references"),
-    (Name::ContentType, b"content-type"),
-    (Name::ContentTransferEncoding, b"content-transfer-encoding"),
-    (Name::ContentId, b"content-id"),
-    (Name::ContentDescription, b"content-description"),
-    (Name::ContentDisposition, b"content-disposition"),
-    (Name::ContentLanguage, b"content-language"),
-    (Name::ContentLocation, b"content-location"),
-    (Name::ContentMd5, b"content-md5"),
-];
+/// First slot of the fields that MIME adds, which parts have as well as messages.
+const MIME_SLOT: usize = 11;
 
-impl Name {
-    /// Return the field of that name, in any case; in the MIME header of a part only the fields of
-    /// MIME.
-    pub(crate) fn of(name: &[u8], is_message: bool) -> Option<Self> {
-        let (known, _) = NAMES
-            .iter()
-            .find(|(_, text)| text.eq_ignore_ascii_case(name))?;
-        (is_message || *known as usize >= Self::ContentType as usize).then_some(*known)
-    }
+/// Return the place of a field among the values; None if its value is not kept.
+fn slot(name: FieldName) -> Option<usize> {
+    Some(match name {
+        FieldName::Date => 0,
+        FieldName::Subject => 1,
+        FieldName::From => 2,
+        FieldName::Sender => 3,
+        FieldName::ReplyTo => 4,
+        FieldName::To => 5,
+        FieldName::Cc => 6,
+        FieldName::Bcc => 7,
+        FieldName::InReplyTo => 8,
+        FieldName::MessageId => 9,
+        FieldName::References => 10,
+        FieldName::ContentType => MIME_SLOT,
+        FieldName::ContentTransferEncoding => 12,
+        FieldName::ContentId => 13,
+        FieldName::ContentDescription => 14,
+        FieldName::ContentDisposition => 15,
+        FieldName::ContentLanguage => 16,
+        FieldName::ContentLocation => 17,
+        FieldName::ContentMd5 => 18,
+        _ => return None,
+    })
 }
 
 /// Remaining bytes of field values for one message.
@@ -78,23 +54,28 @@ impl Budget {
 /// Values of one header: unfolded, without white space at the ends, encoded words not decoded.
 #[derive(Default)]
 pub(crate) struct Headers {
-    values: [Option<Vec<u8>>; NAMES.len()],
+    values: [Option<Vec<u8>>; SLOTS],
 }
 
 impl Headers {
-    pub(crate) fn get(&self, name: Name) -> Option<&[u8]> {
-        self.values.get(name as usize)?.as_deref()
+    /// True if the value of a field is kept: in the MIME header of a part, only the fields of MIME.
+    pub(crate) fn keeps(name: FieldName, is_message: bool) -> bool {
+        slot(name).is_some_and(|slot| is_message || slot >= MIME_SLOT)
+    }
+
+    pub(crate) fn get(&self, name: FieldName) -> Option<&[u8]> {
+        self.values.get(slot(name)?)?.as_deref()
     }
 
     /// Store the lines of a field, joined without their line ends.
     ///
     /// The first of several fields counts; To, Cc and Bcc are joined to one list (RFC 5322 section
     /// 4.5.3).
-    pub(crate) fn put(&mut self, name: Name, value: &[u8], budget: &mut Budget) {
-        let Some(slot) = self.values.get_mut(name as usize) else {
+    pub(crate) fn put(&mut self, name: FieldName, value: &[u8], budget: &mut Budget) {
+        let Some(slot) = slot(name).and_then(|slot| self.values.get_mut(slot)) else {
             return;
         };
-        let is_list = matches!(name, Name::To | Name::Cc | Name::Bcc);
+        let is_list = matches!(name, FieldName::To | FieldName::Cc | FieldName::Bcc);
         if slot.is_some() && !is_list {
             return;
         }
@@ -130,14 +111,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn table_rows_match_the_names() {
-        for (row, (name, text)) in NAMES.iter().enumerate() {
-            assert_eq!(*name as usize, row);
-            assert_eq!(Name::of(&text.to_ascii_uppercase(), true), Some(*name));
-        }
-        assert_eq!(Name::of(b"subject", false), None);
-        assert_eq!(Name::of(b"content-type", false), Some(Name::ContentType));
-        assert_eq!(Name::of(b"x-other", true), None);
+    fn every_kept_field_has_its_own_slot() {
+        let names = (1..=u8::MAX).filter_map(FieldName::from_code);
+        let mut slots: Vec<usize> = names.filter_map(slot).collect();
+        slots.sort_unstable();
+        assert!(slots.into_iter().eq(0..SLOTS));
+        assert!(Headers::keeps(FieldName::Subject, true));
+        assert!(!Headers::keeps(FieldName::Subject, false));
+        assert!(Headers::keeps(FieldName::ContentType, false));
+        assert!(!Headers::keeps(FieldName::Received, true));
     }
 
     #[test]
@@ -145,24 +127,24 @@ mod tests {
         let mut headers = Headers::default();
         let mut budget = Budget::default();
         for value in [&b" one\r\0 "[..], b" two"] {
-            headers.put(Name::Subject, value, &mut budget);
-            headers.put(Name::To, value, &mut budget);
+            headers.put(FieldName::Subject, value, &mut budget);
+            headers.put(FieldName::To, value, &mut budget);
         }
-        assert_eq!(headers.get(Name::Subject), Some(&b"one"[..]));
-        assert_eq!(headers.get(Name::To), Some(&b"one, two"[..]));
-        assert_eq!(headers.get(Name::Cc), None);
+        assert_eq!(headers.get(FieldName::Subject), Some(&b"one"[..]));
+        assert_eq!(headers.get(FieldName::To), Some(&b"one, two"[..]));
+        assert_eq!(headers.get(FieldName::Cc), None);
     }
 
     #[test]
     fn values_over_the_budget_are_absent() {
         let mut budget = Budget::default();
         let mut headers = Headers::default();
-        headers.put(Name::Subject, &vec![b'x'; KEPT_BYTES - 1], &mut budget);
+        headers.put(FieldName::Subject, &vec![b'x'; KEPT_BYTES - 1], &mut budget);
         assert!(!budget.is_spent());
-        headers.put(Name::Date, b"y", &mut budget);
-        assert_eq!(headers.get(Name::Date), Some(&b"y"[..]));
+        headers.put(FieldName::Date, b"y", &mut budget);
+        assert_eq!(headers.get(FieldName::Date), Some(&b"y"[..]));
         assert!(budget.is_spent());
-        headers.put(Name::From, b"z", &mut budget);
-        assert_eq!(headers.get(Name::From), None);
+        headers.put(FieldName::From, b"z", &mut budget);
+        assert_eq!(headers.get(FieldName::From), None);
     }
 }

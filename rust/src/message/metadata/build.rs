@@ -8,8 +8,9 @@ use crate::message::header::address::{Address, first_address};
 use crate::message::header::date;
 use crate::message::header::encoded_words::decode_header;
 use crate::message::header::message_id;
+use crate::message::header::names::FieldName;
 use crate::message::header::subject::base_subject;
-use crate::message::header::values::{Headers, Name};
+use crate::message::header::values::Headers;
 use crate::message::limits::{FOLDED_BYTES, SORT_KEY_BYTES};
 use crate::message::mime::ContentType;
 use crate::message::text::fold::{collapse, fold};
@@ -73,12 +74,12 @@ fn sort_keys(value: Option<&[u8]>) -> [String; 2] {
 }
 
 fn references(root: &Headers) -> Vec<Vec<u8>> {
-    let references = message_id::references(root.get(Name::References).unwrap_or_default());
+    let references = message_id::references(root.get(FieldName::References).unwrap_or_default());
     if !references.is_empty() {
         return references;
     }
     // RFC 5256 section 3: only the first Message-ID of In-Reply-To.
-    let mut answered = message_id::references(root.get(Name::InReplyTo).unwrap_or_default());
+    let mut answered = message_id::references(root.get(FieldName::InReplyTo).unwrap_or_default());
     answered.truncate(1);
     answered
 }
@@ -132,17 +133,22 @@ pub(crate) fn build(message: ScanResult<'_>, captures: Vec<Capture>) -> NewMetad
         tables,
         header_cache,
     } = message;
-    let subject = decoded(root.get(Name::Subject));
+    let subject = decoded(root.get(FieldName::Subject));
     let base = base_subject(&subject);
-    let destinations = [Name::From, Name::To, Name::Cc, Name::Bcc];
+    let destinations = [
+        FieldName::From,
+        FieldName::To,
+        FieldName::Cc,
+        FieldName::Bcc,
+    ];
     let [from, to, cc, bcc] = destinations.map(|name| decoded(root.get(name)));
-    let [from_mailbox, from_display] = sort_keys(root.get(Name::From));
-    let [to_mailbox, to_display] = sort_keys(root.get(Name::To));
-    let [cc_mailbox, _] = sort_keys(root.get(Name::Cc));
+    let [from_mailbox, from_display] = sort_keys(root.get(FieldName::From));
+    let [to_mailbox, to_display] = sort_keys(root.get(FieldName::To));
+    let [cc_mailbox, _] = sort_keys(root.get(FieldName::Cc));
     NewMetadata {
         size,
         header_cache: header_cache.stored(),
-        sent: root.get(Name::Date).and_then(date::parse),
+        sent: root.get(FieldName::Date).and_then(date::parse),
         envelope: entities
             .first()
             .map(|root| root.envelope.clone())
@@ -162,7 +168,9 @@ pub(crate) fn build(message: ScanResult<'_>, captures: Vec<Capture>) -> NewMetad
             from_display,
             to_display,
         ],
-        message_id: root.get(Name::MessageId).and_then(message_id::message_id),
+        message_id: root
+            .get(FieldName::MessageId)
+            .and_then(message_id::message_id),
         references: references(root),
         entities: entities
             .iter()

@@ -1,9 +1,9 @@
 //! Field table: name and extent of each field of a header.
 use super::codec::{Decoder, Encoder};
-use super::codes;
+use crate::message::header::names::FieldName;
 use crate::message::limits::NAME_BYTES;
 
-/// Code of a name that is not in the table of codes; the name follows.
+/// Code of a name that is not well-known; the name follows.
 const LITERAL_NAME: u8 = 255;
 
 /// Builder of a field table. Fields are adjacent, so lengths are enough.
@@ -17,12 +17,12 @@ pub(crate) struct FieldTable {
 impl FieldTable {
     /// Add a field. The name is empty for a line that is not a field and for a name that is too
     /// long.
-    pub(crate) fn push(&mut self, name: &[u8], length: u64) {
+    pub(crate) fn push(&mut self, known: Option<FieldName>, name: &[u8], length: u64) {
         self.end_last();
-        if name.is_empty() || name.len() > NAME_BYTES {
+        if let Some(known) = known {
+            self.stored.0.push(known.code());
+        } else if name.is_empty() || name.len() > NAME_BYTES {
             self.stored.0.push(0);
-        } else if let Some(code) = codes::field_code(name) {
-            self.stored.0.push(code);
         } else {
             self.stored.0.push(LITERAL_NAME);
             self.stored.chunk(name);
@@ -89,7 +89,7 @@ impl<'a> HeaderFields<'a> {
         let name = match self.input.byte()? {
             0 => &b""[..],
             LITERAL_NAME => self.input.chunk()?,
-            code => codes::field_name(code)?,
+            code => FieldName::from_code(code)?.text(),
         };
         let length = self.input.number()?;
         let offset = self.offset;

@@ -1,6 +1,7 @@
 //! Header cache: header fields stored as received in the metadata, so that a message list
 //! (`HEADER.FIELDS`) is rendered without reading any message.
 use super::codec::{Decoder, Encoder};
+use crate::message::header::names::FieldName;
 use crate::message::limits::{CACHED_FIELD_BYTES, HEADER_CACHE_BYTES};
 
 /// Names of the cached fields of a message's own header. These are the fields that Thunderbird,
@@ -10,38 +11,38 @@ use crate::message::limits::{CACHED_FIELD_BYTES, HEADER_CACHE_BYTES};
 /// and DKIM-Signature (Apple Mail) are not cached: they are longer than all the others together.
 ///
 /// The table is part of the stored format: rows never move, new rows are appended.
-const NAMES: &[&[u8]] = &[
-    b"Date",
-    b"From",
-    b"Sender",
-    b"Reply-To",
-    b"To",
-    b"Cc",
-    b"Bcc",
-    b"Subject",
-    b"Message-ID",
-    b"In-Reply-To",
-    b"References",
-    b"MIME-Version",
-    b"Content-Type",
-    b"Content-Transfer-Encoding",
-    b"Content-Disposition",
-    b"Importance",
-    b"Priority",
-    b"X-Priority",
-    b"Auto-Submitted",
-    b"Precedence",
-    b"List-Id",
-    b"List-Post",
-    b"List-Subscribe",
-    b"List-Unsubscribe",
-    b"List-Unsubscribe-Post",
-    b"Disposition-Notification-To",
-    b"Return-Path",
-    b"Delivered-To",
-    b"X-Original-To",
-    b"X-Mailer",
-    b"User-Agent",
+const ROWS: &[FieldName] = &[
+    FieldName::Date,
+    FieldName::From,
+    FieldName::Sender,
+    FieldName::ReplyTo,
+    FieldName::To,
+    FieldName::Cc,
+    FieldName::Bcc,
+    FieldName::Subject,
+    FieldName::MessageId,
+    FieldName::InReplyTo,
+    FieldName::References,
+    FieldName::MimeVersion,
+    FieldName::ContentType,
+    FieldName::ContentTransferEncoding,
+    FieldName::ContentDisposition,
+    FieldName::Importance,
+    FieldName::Priority,
+    FieldName::XPriority,
+    FieldName::AutoSubmitted,
+    FieldName::Precedence,
+    FieldName::ListId,
+    FieldName::ListPost,
+    FieldName::ListSubscribe,
+    FieldName::ListUnsubscribe,
+    FieldName::ListUnsubscribePost,
+    FieldName::DispositionNotificationTo,
+    FieldName::ReturnPath,
+    FieldName::DeliveredTo,
+    FieldName::XOriginalTo,
+    FieldName::XMailer,
+    FieldName::UserAgent,
 ];
 
 /// Set of names of cached fields; bit n is row n of the table.
@@ -52,16 +53,19 @@ impl CachedNames {
     /// Return the set of one name, in any case; None if fields of that name are not cached.
     #[must_use]
     pub fn of(name: &[u8]) -> Option<Self> {
-        let row = NAMES
-            .iter()
-            .position(|kept| kept.eq_ignore_ascii_case(name))?;
+        Self::of_known(FieldName::of(name)?)
+    }
+
+    /// Return the set of one name; None if fields of that name are not cached.
+    pub(crate) fn of_known(name: FieldName) -> Option<Self> {
+        let row = ROWS.iter().position(|cached| *cached == name)?;
         Some(Self(1 << row))
     }
 
     /// Return all names.
     #[cfg(test)]
     pub(crate) fn all() -> Self {
-        Self((1 << NAMES.len()) - 1)
+        Self((1 << ROWS.len()) - 1)
     }
 
     /// Return the union.
@@ -160,11 +164,11 @@ mod tests {
 
     #[test]
     fn rows_of_names_never_change() {
-        for (row, name) in NAMES.iter().enumerate() {
-            let names = CachedNames::of(&name.to_ascii_lowercase()).unwrap();
+        for (row, name) in ROWS.iter().enumerate() {
+            let names = CachedNames::of(name.text()).unwrap();
             assert_eq!(usize::from(names.row()), row, "names are unique");
         }
-        assert!(NAMES.len() <= 63, "a row is a bit");
+        assert!(ROWS.len() <= 63, "a row is a bit");
         assert_eq!(CachedNames::of(b"Subject"), Some(CachedNames(1 << 7)));
         assert_eq!(CachedNames::of(b"User-Agent"), Some(CachedNames(1 << 30)));
         assert_eq!(CachedNames::of(b"Received"), None);

@@ -6,9 +6,9 @@
 
 pub(crate) mod build;
 mod codec;
-mod codes;
 pub(crate) mod field_table;
 pub(crate) mod header_cache;
+mod media_types;
 pub(crate) mod part_table;
 pub(crate) mod render;
 pub(crate) mod stored;

@@ -4,7 +4,7 @@
 //! the body of an embedded message is an entity as well. Part specifiers (RFC 9051 section 6.4.5.1)
 //! are derived on request.
 use super::codec::{Decoder, Encoder};
-use super::codes;
+use super::media_types;
 
 /// Kind of an entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Entity<'_> {
         out.number(self.header_length);
         out.number(self.body_length);
         out.number(self.lines);
-        if let Some(code) = codes::media_code(self.media, self.subtype) {
+        if let Some(code) = media_types::media_code(self.media, self.subtype) {
             out.0.push(code);
         } else {
             out.0.push(0);
@@ -103,7 +103,7 @@ impl<'a> Entities<'a> {
                 str::from_utf8(input.chunk()?).ok()?,
                 str::from_utf8(input.chunk()?).ok()?,
             ),
-            code => codes::media_type(code)?,
+            code => media_types::media_type(code)?,
         };
         let charset = str::from_utf8(input.chunk()?).ok()?;
         self.previous = header;

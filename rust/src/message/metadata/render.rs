@@ -4,7 +4,8 @@
 //! or LF becomes a literal.
 use super::part_table::Kind;
 use crate::message::header::address::{Address, addresses};
-use crate::message::header::values::{Headers, Name};
+use crate::message::header::names::FieldName;
+use crate::message::header::values::Headers;
 use crate::message::mime::{self, ContentType, Parameter};
 use crate::wire::writer::quote;
 use std::io::Write;
@@ -101,26 +102,26 @@ fn address_list(value: Option<&[u8]>) -> Option<Vec<u8>> {
 ///            env-cc SP env-bcc SP env-in-reply-to SP env-message-id ")"
 /// ```
 pub(crate) fn envelope(headers: &Headers) -> Vec<u8> {
-    let from = address_list(headers.get(Name::From));
+    let from = address_list(headers.get(FieldName::From));
     let lists = [
-        address_list(headers.get(Name::Sender)).or_else(|| from.clone()),
-        address_list(headers.get(Name::ReplyTo)).or_else(|| from.clone()),
-        address_list(headers.get(Name::To)),
-        address_list(headers.get(Name::Cc)),
-        address_list(headers.get(Name::Bcc)),
+        address_list(headers.get(FieldName::Sender)).or_else(|| from.clone()),
+        address_list(headers.get(FieldName::ReplyTo)).or_else(|| from.clone()),
+        address_list(headers.get(FieldName::To)),
+        address_list(headers.get(FieldName::Cc)),
+        address_list(headers.get(FieldName::Bcc)),
     ];
     let mut to = vec![b'('];
-    nstring(&mut to, headers.get(Name::Date));
+    nstring(&mut to, headers.get(FieldName::Date));
     to.push(b' ');
-    nstring(&mut to, headers.get(Name::Subject));
+    nstring(&mut to, headers.get(FieldName::Subject));
     for list in std::iter::once(&from).chain(&lists) {
         to.push(b' ');
         to.extend_from_slice(list.as_deref().unwrap_or(b"NIL"));
     }
     to.push(b' ');
-    nstring(&mut to, headers.get(Name::InReplyTo));
+    nstring(&mut to, headers.get(FieldName::InReplyTo));
     to.push(b' ');
-    nstring(&mut to, headers.get(Name::MessageId));
+    nstring(&mut to, headers.get(FieldName::MessageId));
     to.push(b')');
     to
 }
@@ -168,17 +169,17 @@ impl Description {
             string(&mut fields, content.subtype.to_ascii_uppercase().as_bytes());
             fields.push(b' ');
             parameters(&mut fields, &content.parameters);
-            for name in [Name::ContentId, Name::ContentDescription] {
+            for name in [FieldName::ContentId, FieldName::ContentDescription] {
                 fields.push(b' ');
                 nstring(&mut fields, present(name));
             }
             fields.push(b' ');
             string(&mut fields, encoding);
-            nstring(&mut extension, present(Name::ContentMd5));
+            nstring(&mut extension, present(FieldName::ContentMd5));
         }
         extension.push(b' ');
         match headers
-            .get(Name::ContentDisposition)
+            .get(FieldName::ContentDisposition)
             .and_then(mime::disposition)
         {
             Some((kind, list)) => {
@@ -191,9 +192,9 @@ impl Description {
             None => extension.extend_from_slice(b"NIL"),
         }
         extension.push(b' ');
-        languages(&mut extension, headers.get(Name::ContentLanguage));
+        languages(&mut extension, headers.get(FieldName::ContentLanguage));
         extension.push(b' ');
-        nstring(&mut extension, present(Name::ContentLocation));
+        nstring(&mut extension, present(FieldName::ContentLocation));
         Self { fields, extension }
     }
 }

@@ -1,6 +1,7 @@
 //! Capture of the first bytes of text, for the preview.
 use super::Scanner;
-use crate::message::header::values::{Headers, Name};
+use crate::message::header::names::FieldName;
+use crate::message::header::values::Headers;
 use crate::message::limits::PREVIEW_BYTES;
 use crate::message::metadata::build::{Capture, ScannedEntity};
 use crate::message::mime;
@@ -15,7 +16,7 @@ impl Scanner {
             return;
         }
         let disposition = values
-            .get(Name::ContentDisposition)
+            .get(FieldName::ContentDisposition)
             .and_then(mime::disposition);
         if disposition.is_some_and(|(kind, _)| kind.eq_ignore_ascii_case(b"attachment")) {
             return;

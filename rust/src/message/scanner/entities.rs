@@ -1,7 +1,8 @@
 //! Start and classification of entities.
 use super::Scanner;
 use super::fields::{OpenField, OpenHeader};
-use crate::message::header::values::{Headers, Name};
+use crate::message::header::names::FieldName;
+use crate::message::header::values::Headers;
 use crate::message::limits::{DEPTH, PARTS};
 use crate::message::metadata::build::ScannedEntity;
 use crate::message::metadata::field_table::FieldTable;
@@ -130,13 +131,13 @@ impl Scanner {
     /// Return Content-Type, and the transfer encoding by name and number.
     fn content(&self, values: &Headers) -> (ContentType, Vec<u8>, i8) {
         let in_digest = self.open.last().is_some_and(|parent| parent.is_digest);
-        let content = match values.get(Name::ContentType) {
+        let content = match values.get(FieldName::ContentType) {
             None if in_digest => ContentType::new("message", "rfc822"),
             None => ContentType::plain(),
             Some(value) => ContentType::parse(value).unwrap_or_else(ContentType::plain),
         };
         let encoding = values
-            .get(Name::ContentTransferEncoding)
+            .get(FieldName::ContentTransferEncoding)
             .unwrap_or_default();
         let (name, number) = mime::transfer_encoding(encoding);
         (content, name, number)

@@ -1,6 +1,7 @@
 //! Header lines, and the fields that they form.
 use super::{MessageLine, Scanner};
-use crate::message::header::values::{Headers, Name};
+use crate::message::header::names::FieldName;
+use crate::message::header::values::Headers;
 use crate::message::limits::{ALL_FIELDS, CACHED_FIELD_BYTES, FIELD_BYTES, FIELDS};
 use crate::message::metadata::field_table::FieldTable;
 use crate::message::metadata::header_cache::CachedNames;
@@ -22,8 +23,12 @@ pub(super) struct OpenHeader {
 /// Field being read.
 #[derive(Default)]
 pub(super) struct OpenField {
+    /// Name, if it is well-known.
+    pub(super) known: Option<FieldName>,
+    /// Name, if it is not.
     pub(super) name: Vec<u8>,
-    pub(super) wanted: Option<Name>,
+    /// Name, if the value is kept.
+    pub(super) wanted: Option<FieldName>,
     /// Text after the colon, without line ends.
     pub(super) value: Vec<u8>,
     /// Name, if the header cache stores fields of that name.
@@ -68,11 +73,15 @@ impl Scanner {
         let is_message = header.table.is_some();
         header.field.length = line.length;
         if let Some((name, value)) = name {
-            header.field.wanted = Name::of(name, is_message);
+            let known = FieldName::of(name);
+            header.field.wanted = known.filter(|known| Headers::keeps(*known, is_message));
             if is_message && !header.is_full {
-                header.field.name = name.to_vec();
+                header.field.known = known;
+                if known.is_none() {
+                    header.field.name = name.to_vec();
+                }
                 if header.index == 0 {
-                    header.field.cached = CachedNames::of(name);
+                    header.field.cached = known.and_then(CachedNames::of_known);
                     header.field.cache(line);
                 }
             }
@@ -86,6 +95,7 @@ impl Scanner {
             return;
         };
         let OpenField {
+            known,
             name,
             wanted,
             value,
@@ -109,7 +119,11 @@ impl Scanner {
             self.all_fields += 1;
             // One more field, without a name, takes the rest of the header.
             header.is_full = header.fields > FIELDS || self.all_fields > ALL_FIELDS;
-            table.push(if header.is_full { b"" } else { &name }, length);
+            if header.is_full {
+                table.push(None, b"", length);
+            } else {
+                table.push(known, &name, length);
+            }
             if let Some(name) = cached
                 && !header.is_full
             {
