@@ -7,6 +7,7 @@ import trio
 from imapvm.commands.context import Context
 from imapvm.commands.dispatch import run
 from imapvm.commands.services import Services
+from imapvm.model.stepping import suspend
 from imapvm.session.session import Session
 
 
@@ -22,6 +23,7 @@ class FakeChannel:
         self.writes = 0
 
     async def read(self) -> bytes:
+        await suspend()
         await trio.lowlevel.checkpoint()
         return self.incoming.pop(0) if self.incoming else b""
 
@@ -33,6 +35,7 @@ class FakeChannel:
             self.sent += data
 
     async def write(self, data: bytes) -> None:
+        await suspend()
         await trio.lowlevel.checkpoint()
         self.write_nowait(data)
 
@@ -56,6 +59,7 @@ class Nobody:
     """An authenticator that knows nobody."""
 
     async def login(self, name: str, password: bytes, *, peer: str) -> None:
+        await suspend()
         await trio.lowlevel.checkpoint()
 
 
@@ -65,7 +69,7 @@ def connection(*, store=None, clock: float = 0.0) -> Context:
     session = Session(peer="192.0.2.1", tls=True, plain_allowed=False)
     ctx = Context(FakeChannel(), services, session)
     if store is not None:
-        ctx.signed_in(store)
+        ctx.sign_in(store)
     return ctx
 
 

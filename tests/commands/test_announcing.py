@@ -27,8 +27,8 @@ async def test_what_was_held_back_is_told_though_nothing_has_changed_since(signe
     await say(signed_in, b"b NOOP\r\n")
     await expunge_first(signed_in)
     assert "* 1 EXPUNGE" not in await say(signed_in, b"c FETCH 2 UID\r\n")
-    assert await say(signed_in, b"d NOOP\r\n") == ["* 1 EXPUNGE", "d OK nothing done"]
-    assert await say(signed_in, b"e NOOP\r\n") == ["e OK nothing done"]
+    assert await say(signed_in, b"d NOOP\r\n") == ["* 1 EXPUNGE", "d OK NOOP completed"]
+    assert await say(signed_in, b"e NOOP\r\n") == ["e OK NOOP completed"]
 
 
 async def test_an_unchanged_mailbox_is_not_read_again(signed_in, monkeypatch):
@@ -43,7 +43,7 @@ async def test_an_unchanged_mailbox_is_not_read_again(signed_in, monkeypatch):
 
     monkeypatch.setattr(type(store), "reading", reading)
     for _ in range(3):
-        assert await say(signed_in, b"c NOOP\r\n") == ["c OK nothing done"]
+        assert await say(signed_in, b"c NOOP\r\n") == ["c OK NOOP completed"]
     assert not looks
     await expunge_first(signed_in)
     looks.clear()

@@ -3,7 +3,7 @@
 import pytest
 from tests.commands.fakes import say
 
-from imapvm.commands.context import Disconnected
+from imapvm.commands.outcome import Disconnected
 from imapvm.model.limits import MESSAGE_MAX, MULTIAPPEND_MAX
 
 

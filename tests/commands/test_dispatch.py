@@ -6,7 +6,7 @@ import pytest
 from tests.commands.fakes import FailingStore, connection, say
 
 from imapvm._core import CorruptError
-from imapvm.commands.context import Disconnected
+from imapvm.commands.outcome import Disconnected
 from imapvm.filepool import errors
 from imapvm.model.limits import (
     ERRORS_BEFORE_LOGIN_MAX,
@@ -54,7 +54,7 @@ async def test_our_own_mistake_costs_one_command(caplog):
     assert answer.startswith("a1 NO [SERVERBUG] ")
     assert "secret" not in answer
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
-    assert await say(ctx, b"a2 NOOP\r\n") == ["a2 OK nothing done"]
+    assert await say(ctx, b"a2 NOOP\r\n") == ["a2 OK NOOP completed"]
 
 
 async def test_a_deleted_account_ends_the_connection():

@@ -2,7 +2,7 @@
 
 from tests.commands.fakes import say
 
-from imapvm.commands.handlers.fetch.stream import STEP_OCTETS
+from imapvm.commands.handlers.fetch.stream import STEP_BYTES
 
 MESSAGE = b"Subject: %d\r\nX-Odd: %d\r\n\r\nbody\r\n"
 
@@ -35,10 +35,10 @@ async def test_a_list_of_messages_is_shown_without_reading_any(signed_in):
 
 
 async def test_every_step_is_answered(signed_in):
-    count = 3 * STEP_OCTETS // 150
+    count = 3 * STEP_BYTES // 150
     await fill(signed_in, count)
     answers = await say(signed_in, b"c FETCH 1:* (ENVELOPE BODYSTRUCTURE)\r\n")
-    assert sum(map(len, answers)) > 2 * STEP_OCTETS
+    assert sum(map(len, answers)) > 2 * STEP_BYTES
     assert len(answers) == count + 1
     for number, line in enumerate(answers[:-1], 1):
         assert line.startswith(f'* {number} FETCH (ENVELOPE (NIL "{number}" ')

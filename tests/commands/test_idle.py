@@ -72,7 +72,7 @@ def store():
 def ctx(store):
     ctx = connection(store=store)
     ctx.channel = SilentChannel()
-    ctx.session.view = View(MailboxId(7), numbers=UidMap(), told=ModSeq(1))
+    ctx.session.view = View(MailboxId(7), numbers=UidMap(), known_modseq=ModSeq(1))
     ctx.reader.feed(b"a IDLE\r\n")
     ctx.reader.next()
     return ctx
@@ -144,8 +144,8 @@ async def test_a_deleted_mailbox_ends_idle(ctx, store):
 def test_idlers_are_found_by_mailbox_and_counted():
     idlers = Idlers()
     here, there, nowhere = connection(), connection(), connection()
-    here.session.view = View(MailboxId(1), numbers=UidMap(), told=ModSeq(1))
-    there.session.view = View(MailboxId(2), numbers=UidMap(), told=ModSeq(1))
+    here.session.view = View(MailboxId(1), numbers=UidMap(), known_modseq=ModSeq(1))
+    there.session.view = View(MailboxId(2), numbers=UidMap(), known_modseq=ModSeq(1))
     for ctx in (here, there, nowhere):
         idlers.enter(ctx)
     assert idlers.at(MailboxId(1)) == (here,)

@@ -136,7 +136,7 @@ async def test_searches_that_begin_together_find_the_same(signed_in):
             ctx.services = signed_in.services
             nursery.start_soon(search, ctx)
     numbers = " ".join(map(str, range(1, 201)))
-    assert answers == [[f"* SEARCH {numbers}", "b OK searched"]] * 4
+    assert answers == [[f"* SEARCH {numbers}", "b OK SEARCH completed"]] * 4
     once = signed_in.services.pool.columns.octets
     assert once < 200 * (len("letter") + 1 + 8) * 1.1 + 256
 
@@ -149,4 +149,4 @@ async def test_a_search_that_was_answered_once_opens_no_digest_again(signed_in):
     await history.do(b"SEARCH SUBJECT letter")
     signed_in.reader.feed(b"a SEARCH NOT SUBJECT lette\r\n")
     assert run(signed_in, signed_in.reader.next()) is None, "it is answered without waiting"
-    assert signed_in.out.take() == b"* SEARCH\r\na OK searched\r\n"
+    assert signed_in.out.take() == b"* SEARCH\r\na OK SEARCH completed\r\n"

@@ -7,7 +7,7 @@ import pytest
 from tests.dialogues.grammar import Reader
 from tests.dialogues.host import Line, running
 
-from imapvm.commands.handlers.fetch.binary_parts import READ_OCTETS
+from imapvm.commands.handlers.fetch.binary_parts import READ_BYTES
 
 
 def part(size: int, *, nul_at: int | None = None) -> bytes:
@@ -20,12 +20,12 @@ def part(size: int, *, nul_at: int | None = None) -> bytes:
 CASES = {
     "base64, held": (base64.encodebytes(part(3000)), "base64", part(3000)),
     "base64, twice": (
-        base64.encodebytes(part(READ_OCTETS * 2, nul_at=70_000)),
+        base64.encodebytes(part(READ_BYTES * 2, nul_at=70_000)),
         "base64",
-        part(READ_OCTETS * 2, nul_at=70_000),
+        part(READ_BYTES * 2, nul_at=70_000),
     ),
-    "no encoding, held": (part(READ_OCTETS, nul_at=5), "binary", part(READ_OCTETS, nul_at=5)),
-    "no encoding, twice": (part(READ_OCTETS + 1), "8bit", part(READ_OCTETS + 1)),
+    "no encoding, held": (part(READ_BYTES, nul_at=5), "binary", part(READ_BYTES, nul_at=5)),
+    "no encoding, twice": (part(READ_BYTES + 1), "8bit", part(READ_BYTES + 1)),
 }
 
 
@@ -50,7 +50,7 @@ async def test_binary_is_what_was_encoded_whole_and_cut(case, given, trusts):
         await line.send(message + b"\r\nc SELECT INBOX\r\n")
         await said(line, "c")
         for start, count in [
-            (0, None), (0, 4), (5, 1), (69_999, 3), (70_001, 9), (1, READ_OCTETS), (10**9, 1),
+            (0, None), (0, 4), (5, 1), (69_999, 3), (70_001, 9), (1, READ_BYTES), (10**9, 1),
         ]:  # fmt: skip
             partial = "" if count is None else f"<{start}.{count}>"
             await line.send(f"d FETCH 1 (BINARY.SIZE[1] BINARY.PEEK[1]{partial})\r\n".encode())

@@ -22,6 +22,7 @@ class FakeContext:
         self.session = self
         self.view = FakeView(mailbox)
         self.store = None
+        self.mailbox = mailbox
         self.channel = self.out = self
         self.waiting = 0
         self.told = 0

@@ -100,7 +100,7 @@ class NaiveMailbox:
         return View(
             MailboxId(1),
             numbers=self.uid_map(),
-            told=self.modseq,
+            known_modseq=self.modseq,
             keywords=self.keyword_names(),
             keyword_sets=self.keyword_sets,
             **more,
@@ -143,7 +143,7 @@ class NaiveClient:
         more = True
         while more:
             out = ResponseWriter()
-            more = self.view.announce(
+            more = self.view.write_updates(
                 out, self.mailbox, hold_expunges=hold_expunges, uid=uid, recent=recent
             )
             for line in out.take().decode().splitlines():

@@ -78,14 +78,14 @@ def test_own_changes_are_not_told_again():
     """RFC 9051 section 6.4.6: STORE has answered, or .SILENT did not want to know."""
     mailbox, client = opened(2)
     modseq = mailbox.store(1, flags=SEEN)
-    client.view.made(UidSet.of([1]), ModSeq(modseq))
+    client.view.note_own_change(UidSet.of([1]), ModSeq(modseq))
     assert client.hear() == ""
 
 
 def test_what_others_change_after_an_own_change_is_told():
     mailbox, client = opened(2)
     modseq = mailbox.store(1, flags=SEEN)
-    client.view.made(UidSet.of([1]), ModSeq(modseq))
+    client.view.note_own_change(UidSet.of([1]), ModSeq(modseq))
     mailbox.store(1, flags=SEEN | FLAGGED)
     assert client.hear() == r"* 1 FETCH (UID 1 FLAGS (\Flagged \Seen))"
 
@@ -95,7 +95,7 @@ def test_what_others_changed_unheard_before_an_own_change_is_told():
     mailbox, client = opened(2)
     mailbox.store(1, flags=FLAGGED)
     modseq = mailbox.store(1, flags=FLAGGED | SEEN)
-    client.view.made(UidSet.of([1]), ModSeq(modseq))
+    client.view.note_own_change(UidSet.of([1]), ModSeq(modseq))
     assert client.hear() == r"* 1 FETCH (UID 1 FLAGS (\Flagged \Seen))"
 
 
@@ -105,9 +105,9 @@ def test_what_was_learnt_before_an_own_change_is_told_with_the_flags_after_it():
     mailbox.store(1, 2, flags=FLAGGED)
     mailbox.append()
     mailbox.expunge(3)
-    client.view.learn(mailbox)
+    client.view.read_changes(mailbox)
     modseq = mailbox.store(1, flags=FLAGGED | SEEN)
-    client.view.made(UidSet.of([1]), ModSeq(modseq))
+    client.view.note_own_change(UidSet.of([1]), ModSeq(modseq))
     assert client.hear(hold_expunges=True).splitlines() == [
         "* 4 EXISTS",
         r"* 1 FETCH (UID 1 FLAGS (\Flagged \Seen))",
@@ -119,7 +119,7 @@ def test_what_was_learnt_before_an_own_change_is_told_with_the_flags_after_it():
 def test_a_message_that_was_learnt_and_then_went_is_never_told():
     mailbox, client = opened(1)
     (uid,) = mailbox.append()
-    client.view.learn(mailbox)
+    client.view.read_changes(mailbox)
     mailbox.expunge(uid)
     assert client.hear() == ""
     assert client.agrees()
@@ -128,7 +128,7 @@ def test_a_message_that_was_learnt_and_then_went_is_never_told():
 def test_an_own_store_that_changed_nothing_hides_nothing():
     mailbox, client = opened(2)
     mailbox.store(1, flags=FLAGGED)
-    client.view.made(UidSet(), mailbox.modseq)
+    client.view.note_own_change(UidSet(), mailbox.modseq)
     assert client.hear() == r"* 1 FETCH (UID 1 FLAGS (\Flagged))"
 
 
@@ -150,7 +150,7 @@ def test_arrivals_are_recent_in_rev1_and_not_in_rev2():
     mailbox.append()
     assert client.hear(recent=True).splitlines() == ["* 2 EXISTS", "* 1 RECENT"]
     assert client.view.recent == UidSet.of([2])
-    assert client.view.saw_arrivals
+    assert client.view.unclaimed_recent
     mailbox.append()
     assert client.hear(recent=False) == "* 3 EXISTS"
     assert client.view.recent == UidSet.of([2])
@@ -207,7 +207,7 @@ def announcements(client: NaiveClient) -> int:
     calls, more = 0, True
     while more:
         out = ResponseWriter()
-        more = client.view.announce(
+        more = client.view.write_updates(
             out, client.mailbox, hold_expunges=False, uid=True, recent=False
         )
         for line in out.take().decode().splitlines():
@@ -246,7 +246,7 @@ STEPS = st.lists(
         st.tuples(st.just("own store"), st.integers(0, 9), FLAGS),
         st.tuples(st.just("trim"), st.just(0), st.just(0)),
         st.tuples(st.just("hear"), st.booleans(), st.booleans()),
-        st.tuples(st.just("learn"), st.just(0), st.just(0)),
+        st.tuples(st.just("read"), st.just(0), st.just(0)),
     ),
     max_size=30,
 )
@@ -273,13 +273,13 @@ def test_whatever_happens_the_client_ends_with_the_mailbox(start, steps):
                 if known:
                     uid = known[one % len(known)]
                     modseq = mailbox.store(uid, flags=two)
-                    client.view.made(UidSet.of([uid]), ModSeq(modseq))
+                    client.view.note_own_change(UidSet.of([uid]), ModSeq(modseq))
                     place = list(client.view.numbers.uids).index(uid)
                     client.uids[place], client.flags[place] = uid, flag_names(two)
             case "trim":
                 mailbox.complete = not mailbox.complete
-            case "learn":
-                client.view.learn(mailbox)
+            case "read":
+                client.view.read_changes(mailbox)
             case "hear":
                 client.hear(hold_expunges=bool(one), uid=bool(two))
             case _:

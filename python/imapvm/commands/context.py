@@ -1,22 +1,30 @@
-"""What a handler gets: one connection, without its socket."""
+"""Context of a command: one connection without its socket.
 
-from typing import TYPE_CHECKING, Final, Protocol
+`Context` serves commands of any state. `AccountContext` adds the store that a signed-in client
+has, `SelectedContext` the view of the selected mailbox; dispatch makes the one that a command's row
+in the table asks for.
+
+All waits of handlers are here and in the filepool; each awaits `suspend()` before it blocks
+(`imapvm.model.stepping`), so that handlers are plain coroutines.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
 
 import trio
 
-from imapvm._core import CommandReader, Limits, Malformed, ResponseWriter
-from imapvm.commands.outcome import Disconnected, Done, Hangup, Refusal
-from imapvm.commands.updates import announce
+from imapvm._core import CommandReader, Limits, Malformed, ResponseWriter, SequenceSet, UidSet
+from imapvm.commands.outcome import Disconnected, Hangup, Refusal
+from imapvm.commands.services import Channel, Services
+from imapvm.commands.updates import write_updates
+from imapvm.filepool.accounts import Account
+from imapvm.filepool.reading import Reader
+from imapvm.filepool.store import AccountStore, Mailbox
+from imapvm.model.ids import MailboxId
 from imapvm.model.limits import LINE_BEFORE_LOGIN_MAX, LITERAL_BEFORE_LOGIN_MAX, MESSAGE_MAX
-
-if TYPE_CHECKING:
-    from imapvm.commands.services import Services
-    from imapvm.filepool.store import AccountStore
-    from imapvm.session.events import Event
-    from imapvm.session.session import Session
-
-__all__ = ["AFTER_LOGIN", "BEFORE_LOGIN", "SEND_OCTETS", "Channel", "Context"]
-__all__ += ["Disconnected", "Done", "Hangup", "Refusal"]
+from imapvm.model.stepping import suspend
+from imapvm.session.events import Event
+from imapvm.session.session import Session
 
 BEFORE_LOGIN: Final = Limits(
     line=LINE_BEFORE_LOGIN_MAX,
@@ -26,46 +34,22 @@ BEFORE_LOGIN: Final = Limits(
     items=16,
     nesting=1,
 )
-"""A stranger gets room for a name and a password, and for nothing else."""
+"""Room for a name and a password, and for nothing else."""
 AFTER_LOGIN: Final = Limits(append=MESSAGE_MAX)
-SEND_OCTETS: Final = 64 * 1024
-"""Answers of pipelined commands that are gathered before they are sent."""
-
-
-class Channel(Protocol):
-    """What commands see of the transport."""
-
-    async def read(self) -> bytes:
-        """The next octets, at least one; b"" when the client will send no more."""
-
-    def write_nowait(self, data: bytes) -> None:
-        """Send what fits; the rest waits and goes by itself."""
-
-    async def write(self, data: bytes) -> None:
-        """Send, and return when nothing waits any more."""
-
-    @property
-    def waiting(self) -> int:
-        """Octets that were written and that the client has not taken."""
-
-    @property
-    def can_start_tls(self) -> bool:
-        """Whether there is a certificate, and no TLS yet."""
-
-    async def start_tls(self) -> None: ...
+SEND_BYTES: Final = 64 * 1024
+"""Responses of pipelined commands that are collected before they are sent."""
 
 
 class Context:
-    """One connection as its commands see it.
+    """One connection, as its commands see it.
 
-    What is written to `out` waits there until `flush`, or until the connection's loop has nothing
-    more to carry out.
+    Bytes written to `out` are sent by `flush`, or when the connection has no more commands to run.
     """
 
     __slots__ = ("_idle", "channel", "out", "reader", "services", "session")
 
     def __init__(
-        self, channel: Channel, services: "Services", session: "Session[AccountStore]"
+        self, channel: Channel, services: Services, session: Session[AccountStore]
     ) -> None:
         self.channel = channel
         self.services = services
@@ -80,24 +64,25 @@ class Context:
         """Send what is in `out`; wait while the client does not read. Call it every 64 KiB.
 
         Raises:
-            Disconnected: the client is gone.
+            Disconnected: the connection is closed.
         """
         if len(self.out):
             try:
                 await self.channel.write(self.out.take())
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as gone:
-                raise Disconnected from gone
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                raise Disconnected from error
 
-    async def breathe(self) -> None:
-        """Let other connections have their turn: between the batches of long work."""
+    async def yield_control(self) -> None:
+        """Let other tasks run: between the batches of long work."""
+        await suspend()
         await trio.lowlevel.checkpoint()
 
-    async def next_event(self) -> "Event":
-        """What the client says next, inside a command; what waits in `out` is sent before.
+    async def next_event(self) -> Event:
+        """Return the next event inside a command; send what is in `out` before waiting for it.
 
         Raises:
-            Disconnected: the client is gone.
-            Hangup: what it sent cannot be followed.
+            Disconnected: the connection is closed.
+            Hangup: the client sent what cannot be framed.
         """
         while (event := self.reader.next()) is None:
             await self.flush()
@@ -107,73 +92,108 @@ class Context:
         return event
 
     async def receive(self) -> None:
-        """Wait for octets, and give them to the reader.
+        """Wait for bytes, and feed them to the reader.
 
         Raises:
-            Disconnected: the client is gone.
+            Disconnected: the connection is closed.
         """
+        await suspend()  # long input is read by the connection's task, not in the callback
         try:
             data = await self.channel.read()
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as gone:
-            raise Disconnected from gone
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise Disconnected from error
         if not data:
             raise Disconnected
         self.reader.feed(data)
 
     async def start_tls(self) -> None:
-        """Send what waits, then shake hands; nothing read before counts (RFC 9051 s. 6.2.1).
+        """Send what is in `out`, then run the TLS handshake.
+
+        Bytes read before the handshake are discarded (RFC 9051 section 6.2.1).
 
         Raises:
-            Disconnected: no agreement.
+            Disconnected: the handshake failed.
         """
+        await suspend()
         await self.flush()
         self.reader.clear()
         try:
             await self.channel.start_tls()
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as failed:
-            raise Disconnected from failed
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise Disconnected from error
         self.session.tls = True
 
-    def signed_in(self, store: "AccountStore") -> None:
-        """Go to the authenticated state; the reader's bounds widen."""
+    async def verify_password(self, name: str, password: bytes) -> Account | None:
+        """Return the account with this name and password; None after any failure."""
+        await suspend()
+        return await self.services.authenticator.login(name, password, peer=self.session.peer)
+
+    async def run_in_threads(self, jobs: Iterable[Callable[[], None]]) -> None:
+        """Run functions in the search threads; return when all have ended.
+
+        Raises:
+            Exception: the first that one of them raised.
+        """
+        await suspend()
+        errors: list[Exception] = []
+
+        async def run(job: Callable[[], None]) -> None:
+            try:
+                await trio.to_thread.run_sync(job, limiter=self.services.search_threads)
+            except Exception as error:
+                errors.append(error)
+
+        async with trio.open_nursery() as nursery:
+            for job in jobs:
+                nursery.start_soon(run, job)
+        if errors:
+            raise errors[0]
+
+    def sign_in(self, store: AccountStore) -> None:
+        """Enter the authenticated state; the reader's limits widen."""
         self.session.store = store
-        self.session.faults = 0
+        self.session.errors = 0
         self.reader.limits = AFTER_LOGIN
 
     # --- IDLE ----------------------------------------------------------------------------------
 
-    async def idle(self) -> "Event":
-        """Wait for the end of IDLE; meanwhile `push` tells what happens.
+    @property
+    def mailbox(self) -> MailboxId | None:
+        """The selected mailbox."""
+        view = self.session.view
+        return None if view is None else view.mailbox
+
+    async def idle(self) -> Event:
+        """Wait for the end of IDLE; meanwhile `push` sends updates.
 
         Raises:
             Hangup: the selected mailbox was deleted.
-            Disconnected: the client is gone.
+            Disconnected: the connection is closed.
         """
+        await suspend()
         idlers = self.services.idlers
         with trio.CancelScope() as self._idle:
             idlers.enter(self)
             try:
-                # What happened before `enter` was announced by nobody.
-                self.push()
+                self.push()  # changes before `enter` were pushed by no one
                 return await self.next_event()
             finally:
                 idlers.leave(self)
                 self._idle = None
-        raise Hangup("the selected mailbox was deleted")
+        raise Hangup("selected mailbox was deleted")
 
     def push(self) -> None:
-        """Tell an idling client what has happened; does nothing outside IDLE.
+        """Send the updates that are due to a client in IDLE; do nothing outside IDLE.
 
-        Called on Trio's thread after each commit that touches the mailbox, and again each second
-        where `channel.waiting` was not zero: a client that does not read is told nothing more
-        until it has read.
+        Called on Trio's thread after each commit that touches the mailbox, and each second for a
+        client that was not reading: it gets nothing until it has read what was sent.
         """
         if self._idle is None:
             return
         more = True
         while more and not self.channel.waiting:
             try:
-                more = announce(self, hold_expunges=False, uid=False)
+                more = write_updates(self.session, self.out, hold_expunges=False, uid=False)
             except Hangup:
                 self._idle.cancel()
                 return
@@ -181,11 +201,78 @@ class Context:
                 self.channel.write_nowait(self.out.take())
 
     def still_here(self) -> None:
-        """Keep address translators on the way from forgetting an idle connection.
+        """Send an untagged OK during IDLE (allowed by RFC 9051 section 6.3.13).
 
-        Called every few minutes; says something only inside IDLE (RFC 9051 section 6.3.13 lets
-        the server).
+        Called every few minutes, so that address translators keep an idle connection.
         """
         if self._idle is not None and not self.channel.waiting:
             self.out.condition("OK", "still here")
             self.channel.write_nowait(self.out.take())
+
+
+class AccountContext(Context):
+    """Context of commands of the authenticated and the selected state."""
+
+    __slots__ = ("store",)
+
+    def __init__(self, ctx: Context) -> None:
+        store = ctx.session.store
+        assert store is not None
+        self.channel = ctx.channel
+        self.out = ctx.out
+        self.reader = ctx.reader
+        self.services = ctx.services
+        self.session = ctx.session
+        self.store = store
+
+
+class SelectedContext(AccountContext):
+    """Context of commands of the selected state."""
+
+    __slots__ = ("view",)
+
+    def __init__(self, ctx: Context) -> None:
+        # Not by super(): this is on the path of each FETCH.
+        session = ctx.session
+        store, view = session.store, session.view
+        assert store is not None
+        assert view is not None
+        self.channel = ctx.channel
+        self.out = ctx.out
+        self.reader = ctx.reader
+        self.services = ctx.services
+        self.session = session
+        self.store = store
+        self.view = view
+
+    def uids(self, numbers: SequenceSet, *, uid: bool) -> UidSet:
+        """Return the UIDs of a sequence-set, among the messages that the client has counted.
+
+        Raises:
+            Refusal: BAD, if a message number does not exist (RFC 9051 section 9, `seq-number`).
+        """
+        view = self.view
+        uids = view.numbers.select(numbers, uid=uid, saved=view.saved)
+        if uids is None:
+            raise self.no_such_number()
+        return uids
+
+    def no_such_number(self) -> Refusal:
+        """Return the BAD for a message number above the number of messages."""
+        return Refusal(f"no such message: the mailbox has {len(self.view.numbers)}", bad=True)
+
+    def mailbox_row(self, reader: Reader) -> Mailbox:
+        """Return the selected mailbox as it is in this transaction.
+
+        Raises:
+            Refusal: it was deleted; the BYE follows with the updates.
+        """
+        mailbox = reader.mailbox_by_id(self.view.mailbox)
+        if mailbox is None:
+            raise Refusal("selected mailbox was deleted", code="NONEXISTENT")
+        return mailbox
+
+    def require_writable(self) -> None:
+        """Refuse to change a mailbox that was opened with EXAMINE (RFC 9051 section 6.3.3)."""
+        if self.view.read_only:
+            raise Refusal("mailbox is selected read-only", code="READ-ONLY")

@@ -1,14 +1,23 @@
-"""Carry out what a client said: the one place that announces and writes tagged answers."""
+"""Dispatch: run the handler of a command, then write updates and the tagged response.
+
+No other module writes a tagged response. A handler is called in the reactor's callback and mostly
+ends there; one that waits is continued by the connection's task (`imapvm.model.stepping`):
+
+    run --handler returns----------------+
+     |                                   v
+     +--handler suspends--> _finish --> _respond: updates, then the tagged response
+                               ^         |
+                               +--flush--+ as long as there are more updates than one call writes
+"""
 
 import logging
-from collections.abc import Awaitable
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from imapvm._core import Append, CorruptError, Idle, LiteralWanted, Malformed
 from imapvm.commands.context import Context
 from imapvm.commands.outcome import Disconnected, Done, Hangup, Refusal
-from imapvm.commands.table import Expunges, Row, row_of
-from imapvm.commands.updates import announce, catch_up
+from imapvm.commands.table import CommandRow, Updates, row_of
+from imapvm.commands.updates import read_changes, write_updates
 from imapvm.filepool.errors import (
     BodyGoneError,
     CorruptDataError,
@@ -24,10 +33,13 @@ from imapvm.filepool.errors import (
     StoreUnavailableError,
 )
 from imapvm.model.limits import ERRORS_BEFORE_LOGIN_MAX
+from imapvm.model.stepping import Suspended, start
 from imapvm.session.events import Command, Event
 from imapvm.session.states import State
 
 LOG: Final = logging.getLogger("imapvm.commands")
+
+INTERNAL_ERROR: Final = "internal error; see the server's log"
 
 CODES: Final[tuple[tuple[type[FilepoolError], str], ...]] = (
     (NoSuchMailboxError, "NONEXISTENT"),
@@ -40,169 +52,169 @@ CODES: Final[tuple[tuple[type[FilepoolError], str], ...]] = (
     (BodyGoneError, "EXPUNGEISSUED"),
     (MessageGoneError, "EXPUNGEISSUED"),
 )
-"""What the filepool refuses, as RFC 5530 and RFC 9051 section 7.1 call it."""
+"""Response codes for the filepool's errors (RFC 5530, RFC 9051 section 7.1)."""
 
 
-def run(ctx: Context, event: Event) -> Awaitable[None] | None:
-    """Carry out the next thing a client said; what is to be sent is in `ctx.out` afterwards.
+class Failed(NamedTuple):
+    """Tagged NO or BAD. A value: an exception would keep the frames it passed through."""
 
-    After it the session may be over: then send what is in `out` and close.
+    status: str
+    text: str
+    code: str | None
+
+
+def run(ctx: Context, event: Event) -> Suspended[None] | None:
+    """Run the next event of a client; the responses are in `ctx.out` afterwards.
+
+    If the session is over afterwards, send what is in `out` and close.
 
     Returns:
-        What is to be awaited before anything else of this client is looked at, or None where it
-        is already done: most commands need no task switch.
+        None if the event is done, as most are. Else await it before the next event.
 
     Raises:
-        Disconnected: here or from the awaitable: the client is gone.
+        Disconnected: here or from the awaitable: the connection is closed.
     """
     if type(event) is LiteralWanted:
-        ctx.out.continuation(b"go ahead")
+        ctx.out.continuation(b"ready for literal")
         return None
     if type(event) is Malformed:
-        return _malformed(ctx, event)
-    command = cast("Command", event)  # the rest comes inside commands, to their handlers
+        _refuse_malformed(ctx, event)
+        return None
+    command = cast("Command", event)  # other events come inside commands, to their handlers
     row = row_of(command)
+    ended: Done | Failed | Suspended[Done]
     try:
         if ctx.session.state not in row.states:
-            raise _out_of_place(ctx, command, row)
-        if row.catches_up:
-            catch_up(ctx)
-        ended = row.handler(ctx, command)
-        if type(ended) is Done:
-            return _finish(ctx, row, command.tag, ended)
-    except Exception as fault:
-        return _fail(ctx, row, command.tag, fault)
-    assert not isinstance(ended, Done)
-    return _wait(ctx, row, command, ended)
-
-
-async def _wait(ctx: Context, row: Row[Any], command: Command, ending: Awaitable[Done]) -> None:
-    try:
-        ended = await ending
+            raise _wrong_state(ctx, command, row)
+        if row.changes_flags:
+            read_changes(ctx.session)
+        result = row.handler(ctx if row.enter is None else row.enter(ctx), command)
+        ended = result if type(result) is Done else start(result)
     except Disconnected:
         raise
-    except Exception as fault:
-        more = _fail(ctx, row, command.tag, fault)
+    except Exception as error:
+        ended = _failed(ctx, row, error)
+    # Most commands end here, without a coroutine of dispatch's own: 0.3 us, 15 % of a NOOP.
+    if type(ended) is Done and ended.afterwards is None and _respond(ctx, row, command.tag, ended):
+        return None
+    return start(_finish(ctx, row, command.tag, ended))
+
+
+async def _finish(
+    ctx: Context,
+    row: CommandRow[Any, Any],
+    tag: bytes,
+    ended: Done | Failed | Suspended[Done],
+) -> None:
+    """Wait for a handler that has suspended; write all updates and the tagged response."""
+    if isinstance(ended, Suspended):
+        try:
+            ended = await ended
+        except Disconnected:
+            raise
+        except Exception as error:
+            ended = _failed(ctx, row, error)
+    while not _respond(ctx, row, tag, ended):
+        await ctx.flush()
+    if isinstance(ended, Done) and ended.afterwards is not None:
+        await ended.afterwards()
+
+
+def _respond(ctx: Context, row: CommandRow[Any, Any], tag: bytes, ended: Done | Failed) -> bool:
+    """Write the updates that are due, then the tagged response.
+
+    Returns:
+        False if more updates are due than one call writes: flush, and call again.
+    """
+    session = ctx.session
+    if session.view is not None and row.updates is not Updates.NONE and not session.over:
+        try:
+            if write_updates(
+                session,
+                ctx.out,
+                hold_expunges=row.updates is Updates.HOLD_EXPUNGES,
+                uid=row.uid,
+            ):
+                return False
+        except Hangup as reason:
+            _hang_up(ctx, reason)
+        except Exception:
+            # Without the updates the client would count wrongly from here on.
+            LOG.exception("internal error in updates", extra={"command": row.name})
+            _hang_up(ctx, Hangup(INTERNAL_ERROR, "SERVERBUG"))
+    if session.aborted:
+        return True  # a command that ends with BYE gets no tagged response
+    if type(ended) is Done:
+        ctx.out.tagged(tag, "OK", row.completed, ended.code)
     else:
-        more = _finish(ctx, row, command.tag, ended)
-    if more is not None:
-        await more
+        ctx.out.tagged(tag, ended.status, ended.text, ended.code)
+        _count_error(ctx)
+    return True
 
 
-def _out_of_place(ctx: Context, command: Command, row: Row[Any]) -> Refusal:
-    """Say why not in this state; what belongs to the command is not taken for the next one."""
+def _failed(ctx: Context, row: CommandRow[Any, Any], error: Exception) -> Failed:
+    """Return the response to a command that failed; log errors of the server and of its disk."""
+    match error:
+        case Hangup():
+            _hang_up(ctx, error)
+            return Failed("NO", error.text, error.code)
+        case Refusal():
+            return Failed("BAD" if error.bad else "NO", error.text, error.code)
+        case NoSuchAccountError():
+            _hang_up(ctx, Hangup("account was deleted", "UNAVAILABLE"))
+            return Failed("NO", "account was deleted", "UNAVAILABLE")
+        case CorruptError() | CorruptDataError():
+            LOG.error("corrupt data", exc_info=error, extra={"command": row.name})
+            return Failed("NO", "stored data is corrupt; see the server's log", "CORRUPTION")
+        case FilepoolError():
+            code = next((code for kind, code in CODES if isinstance(error, kind)), None)
+            return Failed("NO", str(error), code)
+        case _:
+            LOG.error("internal error", exc_info=error, extra={"command": row.name})
+            return Failed("NO", INTERNAL_ERROR, "SERVERBUG")
+
+
+def _wrong_state(ctx: Context, command: Command, row: CommandRow[Any, Any]) -> Refusal:
+    """Return the BAD for a command that is not allowed in this state; skip what belongs to it."""
     if isinstance(command, Append):
         ctx.reader.refuse_literal()
     elif isinstance(command, Idle):
         ctx.reader.refuse_idle()
     match ctx.session.state:
         case State.NOT_AUTHENTICATED:
-            why = "sign in first"
+            reason = "not authenticated"
         case State.AUTHENTICATED if State.SELECTED in row.states:
-            why = "select a mailbox first"
+            reason = "no mailbox is selected"
         case State.SELECTED if State.AUTHENTICATED in row.states:
-            why = "not while a mailbox is selected"
+            reason = "a mailbox is selected"
         case _:
-            why = "you are already signed in"
-    return Refusal(f"{row.name}: {why}", bad=True)
+            reason = "already authenticated"
+    return Refusal(f"cannot {row.name}: {reason}", bad=True)
 
 
-def _malformed(ctx: Context, fault: Malformed) -> Awaitable[None] | None:
-    """Answer what is no command: BAD, or NO where only a bound was passed."""
-    if fault.fatal:
-        _hang_up(ctx, Hangup(fault.message))
-        return None
-    text = f"{fault.name}: {fault.message}" if fault.name else fault.message
-    status = "NO" if fault.is_no else "BAD"
-    if fault.tag is None:
-        ctx.out.condition(status, text, fault.code)
+def _refuse_malformed(ctx: Context, malformed: Malformed) -> None:
+    """Answer what is no command with BAD, or with NO if it is only over a limit."""
+    if malformed.fatal:
+        _hang_up(ctx, Hangup(malformed.message))
+        return
+    text = f"{malformed.name}: {malformed.message}" if malformed.name else malformed.message
+    status = "NO" if malformed.is_no else "BAD"
+    if malformed.tag is None:
+        ctx.out.condition(status, text, malformed.code)
     else:
-        ctx.out.tagged(fault.tag, status, text, fault.code)
-    _count_fault(ctx)
-    return None
-
-
-def _fail(ctx: Context, row: Row[Any], tag: bytes, fault: Exception) -> Awaitable[None] | None:
-    """Answer a command that was not carried out, and log what is our own fault."""
-    match fault:
-        case Disconnected():
-            raise fault
-        case Hangup():
-            _hang_up(ctx, fault)
-            return None
-        case Refusal():
-            refusal = fault
-        case NoSuchAccountError():
-            _hang_up(ctx, Hangup("your account was deleted", "UNAVAILABLE"))
-            return None
-        case CorruptError() | CorruptDataError():
-            LOG.error("%s: damaged data", row.name, exc_info=fault)
-            refusal = Refusal("stored data is damaged; the operator has been told", "CORRUPTION")
-        case FilepoolError():
-            code = next((code for error, code in CODES if isinstance(fault, error)), None)
-            refusal = Refusal(str(fault), code)
-        case _:
-            LOG.error("%s: internal error", row.name, exc_info=fault)
-            refusal = Refusal("internal error; the operator has been told", "SERVERBUG")
-    return _answer(ctx, row, tag, "BAD" if refusal.bad else "NO", refusal.text, refusal.code)
-
-
-def _finish(ctx: Context, row: Row[Any], tag: bytes, done: Done) -> Awaitable[None] | None:
-    more = _answer(ctx, row, tag, "OK", done.text, done.code)
-    return more if done.afterwards is None else done.afterwards()
-
-
-def _answer(
-    ctx: Context, row: Row[Any], tag: bytes, status: str, text: str, code: str | None
-) -> Awaitable[None] | None:
-    """Write the announcements that are due, then the tagged line."""
-    if _announce(ctx, row):
-        return _answer_later(ctx, row, tag, status, text, code)
-    _tagged(ctx, tag, status, text, code)
-    return None
-
-
-async def _answer_later(
-    ctx: Context, row: Row[Any], tag: bytes, status: str, text: str, code: str | None
-) -> None:
-    """There is more to announce than may be held: send it before the rest."""
-    await ctx.flush()
-    while _announce(ctx, row):
-        await ctx.flush()
-    _tagged(ctx, tag, status, text, code)
-
-
-def _announce(ctx: Context, row: Row[Any]) -> bool:
-    if ctx.session.view is None or ctx.session.over or row.expunges is Expunges.NEW:
-        return False
-    try:
-        return announce(ctx, hold_expunges=row.expunges is Expunges.HELD, uid=row.uid)
-    except Hangup as reason:
-        _hang_up(ctx, reason)
-    except Exception as fault:
-        # Without the announcements the client would count wrongly from here on: end it.
-        LOG.error("announcing: internal error", exc_info=fault)
-        _hang_up(ctx, Hangup("internal error; the operator has been told", "SERVERBUG"))
-    return False
-
-
-def _tagged(ctx: Context, tag: bytes, status: str, text: str, code: str | None) -> None:
-    if ctx.session.broken_off:
-        return  # the connection ended while the command was answered
-    ctx.out.tagged(tag, status, text, code)
-    if status != "OK":
-        _count_fault(ctx)
+        ctx.out.tagged(malformed.tag, status, text, malformed.code)
+    _count_error(ctx)
 
 
 def _hang_up(ctx: Context, reason: Hangup) -> None:
     ctx.out.condition("BYE", reason.text, reason.code)
-    ctx.session.break_off()
+    ctx.session.abort()
 
 
-def _count_fault(ctx: Context) -> None:
-    """A stranger who cannot speak IMAP, or guesses passwords, is let go after a few tries."""
+def _count_error(ctx: Context) -> None:
+    """Count errors before login; too many of them end the connection."""
     session = ctx.session
     if session.state is State.NOT_AUTHENTICATED:
-        session.faults += 1
-        if session.faults > ERRORS_BEFORE_LOGIN_MAX:
+        session.errors += 1
+        if session.errors > ERRORS_BEFORE_LOGIN_MAX:
             _hang_up(ctx, Hangup("too many errors before login"))

@@ -1,42 +1,42 @@
-"""How a command ends."""
+"""Ends of a command: `Done` is returned; `Refusal`, `Hangup` and `Disconnected` are raised."""
 
 from collections.abc import Awaitable, Callable
+from typing import Final, final
 
 
+@final
 class Done:
-    """What a handler returns: the tagged OK is written from it, behind what is to be announced."""
+    """Success: dispatch writes the updates that are due, then `OK <COMMAND> completed`."""
 
-    __slots__ = ("afterwards", "code", "text")
+    __slots__ = ("afterwards", "code")
 
     def __init__(
-        self,
-        text: str = "done",
-        code: str | None = None,
-        *,
-        afterwards: Callable[[], Awaitable[None]] | None = None,
+        self, code: str | None = None, *, afterwards: Callable[[], Awaitable[None]] | None = None
     ) -> None:
-        """Say what was done.
+        """Describe the tagged OK.
 
         Args:
-            text: for people, plain ASCII.
             code: a response code without its brackets (RFC 9051 section 7.1).
-            afterwards: what is to happen when the tagged line is written (STARTTLS).
+            afterwards: called after the tagged line has been written (STARTTLS).
         """
-        self.text = text
         self.code = code
         self.afterwards = afterwards
 
 
+DONE: Final = Done()
+"""Success without a response code. Handlers that return it are answered without a coroutine."""
+
+
 class Refusal(Exception):
-    """The command is not carried out: tagged NO, or BAD. The client's fault or the world's."""
+    """Failure that the client can understand: tagged NO or BAD."""
 
     def __init__(self, text: str, code: str | None = None, *, bad: bool = False) -> None:
-        """Say why not, in words for people and in a code for programs.
+        """Describe the tagged NO or BAD.
 
         Args:
-            text: one sentence.
+            text: `cannot X: reason`, or the plain state; ASCII.
             code: a response code without its brackets (RFC 9051 section 7.1, RFC 5530).
-            bad: BAD: the command makes no sense as it stands, whatever the mailboxes hold.
+            bad: True for BAD: the command is wrong for every content of the mailboxes.
         """
         super().__init__(text)
         self.text = text
@@ -44,8 +44,13 @@ class Refusal(Exception):
         self.bad = bad
 
 
+def messages_expunged() -> Refusal:
+    """Return the NO of a command whose message numbers include expunged messages."""
+    return Refusal("some of the messages have been expunged", code="EXPUNGEISSUED")
+
+
 class Hangup(Exception):
-    """The connection ends with BYE; the command gets no tagged answer (RFC 9051 section 7.1.5)."""
+    """The connection ends with BYE; the command gets no tagged response (RFC 9051 s. 7.1.5)."""
 
     def __init__(self, text: str, code: str | None = None) -> None:
         super().__init__(text)
@@ -54,4 +59,4 @@ class Hangup(Exception):
 
 
 class Disconnected(Exception):
-    """The client is gone, or the connection failed. Nobody's fault; nothing is left to say."""
+    """The client has closed the connection, or it failed; nothing can be sent any more."""

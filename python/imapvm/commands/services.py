@@ -1,83 +1,120 @@
-"""What all connections of a process share."""
+"""Services that all connections of a process share, and what commands need of the server."""
 
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from importlib import metadata
+from typing import Final, Protocol
 
 import trio
 
-if TYPE_CHECKING:
-    from imapvm.auth.authenticator import Authenticator
-    from imapvm.commands.context import Context
-    from imapvm.filepool.accounts import Account
-    from imapvm.filepool.pool import Filepool
-    from imapvm.model.ids import MailboxId
-
+from imapvm._core import ResponseWriter
+from imapvm.auth.authenticator import Authenticator
+from imapvm.filepool.accounts import Account
+from imapvm.filepool.pool import Filepool
+from imapvm.model.ids import MailboxId
 
 SEARCH_THREADS: Final = min(len(os.sched_getaffinity(0)), 8)
-"""One for each processor: they compute, and wait for the disk only where mail is cold."""
+"""One for each processor: they compute, and read from the disk only if the mail is not cached."""
+VERSION: Final = metadata.version("imapvm")
+
+
+class Channel(Protocol):
+    """Transport of one connection. Its coroutines await `suspend()` before they block."""
+
+    async def read(self) -> bytes:
+        """Return the next bytes, at least one; b"" when the client will send no more."""
+
+    def write_nowait(self, data: bytes) -> None:
+        """Send what fits; queue the rest."""
+
+    async def write(self, data: bytes) -> None:
+        """Send, and return when the queue is empty."""
+
+    @property
+    def waiting(self) -> int:
+        """Bytes in the queue."""
+
+    @property
+    def can_start_tls(self) -> bool:
+        """True with a certificate, before TLS."""
+
+    async def start_tls(self) -> None: ...
+
+
+class Idler(Protocol):
+    """Connection in IDLE."""
+
+    channel: Channel
+    out: ResponseWriter
+
+    @property
+    def mailbox(self) -> MailboxId | None:
+        """The selected mailbox; it does not change during IDLE."""
+
+    def push(self) -> None:
+        """Send the updates that are due."""
 
 
 class Idlers:
-    """The connections that are in IDLE, by the mailbox they have selected.
+    """Connections in IDLE, by selected mailbox.
 
-    A mailbox id is unique in its storage group only, so who is called may find that nothing
-    happened to it; that costs a look.
+    A mailbox id is unique in its storage group only, so `at` may return connections for which
+    nothing has changed; that costs them one look at the store.
     """
 
     def __init__(self) -> None:
-        self._by_mailbox: dict[MailboxId, set[Context]] = {}
-        self._elsewhere: set[Context] = set()
+        self._by_mailbox: dict[MailboxId, set[Idler]] = {}
+        self._unselected: set[Idler] = set()
         self.on_enter: Callable[[], None] | None = None
-        """Called when somebody begins to wait, before it looks at the store."""
+        """Called when a connection enters IDLE, before it looks at the store."""
 
-    def enter(self, ctx: "Context") -> None:
+    def enter(self, idler: Idler) -> None:
         if self.on_enter is not None:
             self.on_enter()
-        view = ctx.session.view
-        if view is None:
-            self._elsewhere.add(ctx)
+        mailbox = idler.mailbox
+        if mailbox is None:
+            self._unselected.add(idler)
         else:
-            self._by_mailbox.setdefault(view.mailbox, set()).add(ctx)
+            self._by_mailbox.setdefault(mailbox, set()).add(idler)
 
-    def leave(self, ctx: "Context") -> None:
-        """May be called for one that is not here."""
-        view = ctx.session.view
-        if view is None:
-            self._elsewhere.discard(ctx)
+    def leave(self, idler: Idler) -> None:
+        """Remove a connection, if it is here."""
+        mailbox = idler.mailbox
+        if mailbox is None:
+            self._unselected.discard(idler)
             return
-        there = self._by_mailbox.get(view.mailbox)
-        if there is not None:
-            there.discard(ctx)
-            if not there:
-                del self._by_mailbox[view.mailbox]
+        idlers = self._by_mailbox.get(mailbox)
+        if idlers is not None:
+            idlers.discard(idler)
+            if not idlers:
+                del self._by_mailbox[mailbox]
 
-    def at(self, mailbox: "MailboxId") -> "tuple[Context, ...]":
-        """Those who have this mailbox selected; a copy, so that they may come and go meanwhile."""
+    def at(self, mailbox: MailboxId) -> tuple[Idler, ...]:
+        """Return a copy of those that have this mailbox selected."""
         return tuple(self._by_mailbox.get(mailbox, ()))
 
-    def __iter__(self) -> "Iterator[Context]":
-        """All of them; a copy, so that they may come and go meanwhile."""
-        everybody = [ctx for there in self._by_mailbox.values() for ctx in there]
-        return iter([*everybody, *self._elsewhere])
+    def __iter__(self) -> Iterator[Idler]:
+        """Iterate over a copy of all."""
+        selected = [idler for idlers in self._by_mailbox.values() for idler in idlers]
+        return iter([*selected, *self._unselected])
 
     def __len__(self) -> int:
-        return len(self._elsewhere) + sum(map(len, self._by_mailbox.values()))
+        return len(self._unselected) + sum(map(len, self._by_mailbox.values()))
 
 
 @dataclass(slots=True)
 class Services:
-    """One a process; each `Context` holds it."""
+    """Shared objects of one process; each `Context` refers to them."""
 
-    pool: "Filepool"
-    authenticator: "Authenticator[Account]"
+    pool: Filepool
+    authenticator: Authenticator[Account]
     clock: Callable[[], float]
     """Seconds since 1970 UTC."""
     idlers: Idlers = field(default_factory=Idlers)
     search_threads: trio.CapacityLimiter = field(
         default_factory=lambda: trio.CapacityLimiter(SEARCH_THREADS)
     )
-    """Shared by all searches that read messages."""
-    version: str = "0.1.0"
-    """What ID tells."""
+    """For all searches that read messages."""
+    version: str = VERSION
+    """For the ID response."""

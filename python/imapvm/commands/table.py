@@ -1,7 +1,7 @@
-"""Every command: its name, who carries it out, when it may be said, what it does to numbering."""
+"""Table of commands: name, handler, states, and effect on message numbers."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Generic, TypeVar
 
@@ -36,7 +36,7 @@ from imapvm._core import (
     Unselect,
     Unsubscribe,
 )
-from imapvm.commands.context import Context
+from imapvm.commands.context import AccountContext, Context, SelectedContext
 from imapvm.commands.handlers import (
     anytime,
     append,
@@ -52,117 +52,142 @@ from imapvm.commands.handlers.fetch import fetch
 from imapvm.commands.handlers.search import search
 from imapvm.commands.outcome import Done
 from imapvm.session.events import Command
-from imapvm.session.states import (
-    ANY,
-    AUTHENTICATED,
-    NOT_AUTHENTICATED,
-    NOTHING_SELECTED,
-    SELECTED,
-    State,
-)
+from imapvm.session.states import State
 
+ContextT = TypeVar("ContextT", bound=Context)
 CommandT = TypeVar("CommandT")
 
 
-class Expunges(Enum):
-    """Whether EXPUNGE may be announced with a command's answer (RFC 9051 section 7.5.1)."""
+class Updates(Enum):
+    """Updates that are written before a command's tagged response (RFC 9051 section 7.5.1)."""
 
-    TOLD = "told"
-    HELD = "held"
-    """The client's message numbers are in use until the tagged line."""
-    NEW = "new"
-    """The command itself tells all there is: nothing is left to be announced with its answer."""
+    ALL = "all"
+    HOLD_EXPUNGES = "hold expunges"
+    """The client's message numbers are in use until the tagged response."""
+    NONE = "none"
+    """The command's own responses describe the mailbox as it is now."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row(Generic[CommandT]):
-    """One command."""
+class Allowed(Generic[ContextT]):
+    """States in which a command is allowed, and the context that its handler gets there."""
+
+    states: frozenset[State]
+    context: type[ContextT]
+
+
+ANY: Final = Allowed(
+    frozenset({State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED}), Context
+)
+NOT_AUTHENTICATED: Final = Allowed(frozenset({State.NOT_AUTHENTICATED}), Context)
+SIGNED_IN: Final = Allowed(frozenset({State.AUTHENTICATED, State.SELECTED}), AccountContext)
+SIGNED_IN_IDLE: Final = Allowed(SIGNED_IN.states, Context)
+"""IDLE gets the connection's own context, which is the one that updates are pushed to."""
+NOTHING_SELECTED: Final = Allowed(frozenset({State.AUTHENTICATED}), AccountContext)
+SELECTED: Final = Allowed(frozenset({State.SELECTED}), SelectedContext)
+
+HOLD: Final = Updates.HOLD_EXPUNGES
+NONE: Final = Updates.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow(Generic[ContextT, CommandT]):
+    """One command. A handler that may wait is a coroutine function."""
 
     command: type[CommandT]
     name: str
-    handler: Callable[[Context, CommandT], Done | Awaitable[Done]]
-    states: frozenset[State]
-    expunges: Expunges = Expunges.TOLD
-    catches_up: bool = False
-    """It changes flags: what others did before is taken up first (`View.learn`)."""
+    handler: Callable[[ContextT, CommandT], Done | Coroutine[Any, Any, Done]]
+    allowed: Allowed[ContextT]
+    updates: Updates = Updates.ALL
+    changes_flags: bool = False
+    """Changes by others are read into the view first (`View.read_changes`)."""
+    # Derived; dispatch reads them for each command.
+    states: frozenset[State] = field(init=False)
+    enter: Callable[[Context], ContextT] | None = field(init=False)
+    """Makes the handler's context; None where that is the connection's own."""
+    uid: bool = field(init=False)
+    """True for a UID command: FETCH responses include the UID (RFC 9051 section 6.4.9)."""
+    completed: str = field(init=False)
+    """Text of the tagged OK."""
 
-    @property
-    def uid(self) -> bool:
-        """A UID command: FETCH answers name the UID (RFC 9051 section 6.4.9)."""
-        return self.name.startswith("UID ")
+    def __post_init__(self) -> None:
+        own = self.allowed.context is Context
+        object.__setattr__(self, "states", self.allowed.states)
+        object.__setattr__(self, "enter", None if own else self.allowed.context)
+        object.__setattr__(self, "uid", self.name.startswith("UID "))
+        object.__setattr__(self, "completed", f"{self.name.removeprefix('UID ')} completed")
 
 
-HELD: Final = Expunges.HELD
-NEW: Final = Expunges.NEW
-
+Row = CommandRow
 # fmt: off
-TABLE: Final[tuple[Row[Any], ...]] = (
+TABLE: Final[tuple[CommandRow[Any, Any], ...]] = (
     # RFC 9051 section 6.1: any state
-    Row(Capability,   "CAPABILITY",   anytime.capability,    ANY),
-    Row(Noop,         "NOOP",         anytime.noop,          ANY),
-    Row(Logout,       "LOGOUT",       anytime.logout,        ANY),
-    Row(Id,           "ID",           anytime.identify,      ANY),
+    Row(Capability,   "CAPABILITY",   anytime.capability,       ANY),
+    Row(Noop,         "NOOP",         anytime.noop,             ANY),
+    Row(Logout,       "LOGOUT",       anytime.logout,           ANY),
+    Row(Id,           "ID",           anytime.identify,         ANY),
     # section 6.2: not authenticated
-    Row(StartTls,     "STARTTLS",     authenticate.starttls, NOT_AUTHENTICATED),
-    Row(Authenticate, "AUTHENTICATE", authenticate.authenticate,    NOT_AUTHENTICATED),
-    Row(Login,        "LOGIN",        authenticate.login,           NOT_AUTHENTICATED),
+    Row(StartTls,     "STARTTLS",     authenticate.starttls,    NOT_AUTHENTICATED),
+    Row(Authenticate, "AUTHENTICATE", authenticate.authenticate, NOT_AUTHENTICATED),
+    Row(Login,        "LOGIN",        authenticate.login,       NOT_AUTHENTICATED),
     # section 6.3: authenticated
-    Row(Enable,       "ENABLE",       anytime.enable,        NOTHING_SELECTED),
-    Row(Select,       "SELECT",       select.select,      AUTHENTICATED, NEW),
-    Row(Select,       "EXAMINE",      select.select,      AUTHENTICATED, NEW),
-    Row(Create,       "CREATE",       mailboxes.create,      AUTHENTICATED),
-    Row(Delete,       "DELETE",       mailboxes.delete,      AUTHENTICATED),
-    Row(Rename,       "RENAME",       mailboxes.rename,      AUTHENTICATED),
-    Row(Subscribe,    "SUBSCRIBE",    mailboxes.subscribe,   AUTHENTICATED),
-    Row(Unsubscribe,  "UNSUBSCRIBE",  mailboxes.unsubscribe, AUTHENTICATED),
-    Row(List,         "LIST",         listing.list_,            AUTHENTICATED),
-    Row(Lsub,         "LSUB",         listing.lsub,             AUTHENTICATED),
-    Row(Namespace,    "NAMESPACE",    mailboxes.namespace,   AUTHENTICATED),
-    Row(Status,       "STATUS",       status.status,         AUTHENTICATED),
-    Row(Append,       "APPEND",       append.append,         AUTHENTICATED),
-    Row(Idle,         "IDLE",         anytime.idle,          AUTHENTICATED),
+    Row(Enable,       "ENABLE",       anytime.enable,           NOTHING_SELECTED),
+    Row(Select,       "SELECT",       select.select,            SIGNED_IN, NONE),
+    Row(Select,       "EXAMINE",      select.select,            SIGNED_IN, NONE),
+    Row(Create,       "CREATE",       mailboxes.create,         SIGNED_IN),
+    Row(Delete,       "DELETE",       mailboxes.delete,         SIGNED_IN),
+    Row(Rename,       "RENAME",       mailboxes.rename,         SIGNED_IN),
+    Row(Subscribe,    "SUBSCRIBE",    mailboxes.subscribe,      SIGNED_IN),
+    Row(Unsubscribe,  "UNSUBSCRIBE",  mailboxes.unsubscribe,    SIGNED_IN),
+    Row(List,         "LIST",         listing.list_,            SIGNED_IN),
+    Row(Lsub,         "LSUB",         listing.lsub,             SIGNED_IN),
+    Row(Namespace,    "NAMESPACE",    mailboxes.namespace,      SIGNED_IN),
+    Row(Status,       "STATUS",       status.status,            SIGNED_IN),
+    Row(Append,       "APPEND",       append.append,            SIGNED_IN),
+    Row(Idle,         "IDLE",         anytime.idle,             SIGNED_IN_IDLE),
     # section 6.4: selected
-    Row(Check,        "CHECK",        select.check,       SELECTED),
-    Row(Close,        "CLOSE",        select.close,       SELECTED),
-    Row(Unselect,     "UNSELECT",     select.unselect,    SELECTED),
-    Row(Expunge,      "EXPUNGE",      store.expunge,         SELECTED),
-    Row(Expunge,      "UID EXPUNGE",  store.expunge,         SELECTED),
-    Row(Search,       "SEARCH",       search.search,         SELECTED, HELD),
-    Row(Search,       "UID SEARCH",   search.search,         SELECTED),
-    Row(Fetch,        "FETCH",        fetch.fetch,           SELECTED, HELD),
-    Row(Fetch,        "UID FETCH",    fetch.fetch,           SELECTED),
-    Row(Store,        "STORE",        store.store,           SELECTED, HELD, catches_up=True),
-    Row(Store,        "UID STORE",    store.store,           SELECTED, catches_up=True),
-    Row(Copy,         "COPY",         copy.copy,             SELECTED),
-    Row(Copy,         "UID COPY",     copy.copy,             SELECTED),
-    Row(Move,         "MOVE",         copy.move,             SELECTED),
-    Row(Move,         "UID MOVE",     copy.move,             SELECTED),
+    Row(Check,        "CHECK",        select.check,             SELECTED),
+    Row(Close,        "CLOSE",        select.close,             SELECTED),
+    Row(Unselect,     "UNSELECT",     select.unselect,          SELECTED),
+    Row(Expunge,      "EXPUNGE",      store.expunge,            SELECTED),
+    Row(Expunge,      "UID EXPUNGE",  store.expunge,            SELECTED),
+    Row(Search,       "SEARCH",       search.search,            SELECTED, HOLD),
+    Row(Search,       "UID SEARCH",   search.search,            SELECTED),
+    Row(Fetch,        "FETCH",        fetch.fetch,              SELECTED, HOLD),
+    Row(Fetch,        "UID FETCH",    fetch.fetch,              SELECTED),
+    Row(Store,        "STORE",        store.store,              SELECTED, HOLD, changes_flags=True),
+    Row(Store,        "UID STORE",    store.store,              SELECTED, changes_flags=True),
+    Row(Copy,         "COPY",         copy.copy,                SELECTED),
+    Row(Copy,         "UID COPY",     copy.copy,                SELECTED),
+    Row(Move,         "MOVE",         copy.move,                SELECTED),
+    Row(Move,         "UID MOVE",     copy.move,                SELECTED),
 )
 # fmt: on
 
 
-def _by_class() -> dict[type[object], tuple[Row[Any], ...]]:
-    rows: dict[type[object], tuple[Row[Any], ...]] = {}
+SECOND: Final[dict[type[object], str]] = {Select: "read_only", Expunge: "uids"}
+"""Attribute that is set in commands of a class's second row; in all other classes "uid"."""
+
+_Rows = tuple[CommandRow[Any, Any], str, CommandRow[Any, Any]]
+
+
+def _by_class() -> dict[type[object], _Rows]:
+    rows: dict[type[object], _Rows] = {}
     for row in TABLE:
-        rows[row.command] = (*rows.get(row.command, ()), row)
+        kind = row.command
+        rows[kind] = (
+            (rows[kind][0], SECOND.get(kind, "uid"), row) if kind in rows else (row, "", row)
+        )
     return rows
 
 
 _BY_CLASS: Final = _by_class()
 
 
-def row_of(command: Command) -> Row[Any]:
-    """The row of a command; where two share a class, what the client wrote decides."""
-    rows = _BY_CLASS[type(command)]
-    if len(rows) == 1:
-        return rows[0]
-    match command:
-        case Select():
-            second = command.read_only
-        case Expunge():
-            second = command.uids is not None
-        case Search() | Fetch() | Store() | Copy() | Move():
-            second = command.uid
-        case _:
-            raise AssertionError(f"two rows for {command!r}")
-    return rows[second]
+def row_of(command: Command) -> CommandRow[Any, Any]:
+    """Return the row of a command; of two with the same class, the one that the client wrote."""
+    first, attribute, second = _BY_CLASS[type(command)]
+    if not attribute:
+        return first
+    value = getattr(command, attribute)
+    return first if value is None or value is False else second

@@ -1,32 +1,29 @@
-"""Bring the client's picture of its mailbox up to what the store says."""
+"""Updates of the selected mailbox: changes in the store, written as untagged responses."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-from imapvm._core import UidMap, UidSet
+from imapvm._core import ResponseWriter, UidMap, UidSet
 from imapvm.commands.outcome import Hangup
+from imapvm.filepool.reading import Reader
+from imapvm.filepool.store import AccountStore, Mailbox
+from imapvm.model.changes import MailboxChanges
 from imapvm.model.ids import ModSeq
-
-if TYPE_CHECKING:
-    from imapvm.commands.context import Context
-    from imapvm.filepool.reading import Reader
-    from imapvm.filepool.store import Mailbox
-    from imapvm.model.changes import MailboxChanges
-    from imapvm.session.view import View
+from imapvm.session.session import Session
+from imapvm.session.view import View
 
 
 class MailboxSource:
-    """One mailbox in one read transaction, as `imapvm.session.view.Source` asks for it."""
+    """One mailbox in one read transaction: the `imapvm.session.view.Source` of the filepool."""
 
     __slots__ = ("keyword_sets", "mailbox", "modseq", "reader")
 
-    def __init__(self, reader: "Reader", mailbox: "Mailbox") -> None:
+    def __init__(self, reader: Reader, mailbox: Mailbox) -> None:
         self.reader = reader
         self.mailbox = mailbox
         self.modseq = mailbox.highest_modseq
         self.keyword_sets = mailbox.keyword_sets
 
-    def changes(self, since: ModSeq) -> "MailboxChanges":
+    def changes(self, since: ModSeq) -> MailboxChanges:
         return self.reader.changes(self.mailbox, since)
 
     def uid_map(self) -> UidMap:
@@ -45,8 +42,8 @@ class MailboxSource:
         return keyword_names(self.reader, self.mailbox)
 
 
-def keyword_names(reader: "Reader", mailbox: "Mailbox") -> list[str]:
-    """Every keyword ever used in a mailbox, once, as it was first written."""
+def keyword_names(reader: Reader, mailbox: Mailbox) -> list[str]:
+    """Return every keyword ever used in a mailbox, once, as it was first written."""
     names: dict[str, str] = {}
     for keywords in reader.keywords(mailbox).values():
         for name in keywords:
@@ -54,52 +51,54 @@ def keyword_names(reader: "Reader", mailbox: "Mailbox") -> list[str]:
     return sorted(names.values(), key=str.lower)
 
 
-def announce(ctx: "Context", *, hold_expunges: bool, uid: bool) -> bool:
-    """Write what the client is due to hear of its selected mailbox.
+def write_updates(
+    session: Session[AccountStore], out: ResponseWriter, *, hold_expunges: bool, uid: bool
+) -> bool:
+    """Write the changes of the selected mailbox that the client has not been sent.
 
     Args:
-        ctx: whose `out` gets it.
-        hold_expunges: while FETCH, STORE or SEARCH runs (RFC 9051 section 7.5.1).
-        uid: during UID commands (RFC 9051 section 6.4.9).
+        session: with or without a selected mailbox.
+        out: gets the responses.
+        hold_expunges: True while FETCH, STORE or SEARCH runs (RFC 9051 section 7.5.1).
+        uid: True during UID commands (RFC 9051 section 6.4.9).
 
     Returns:
-        True where more is due than is written at once: flush, and call again.
+        True if more is due than one call writes: flush, and call again.
 
     Raises:
-        Hangup: the mailbox is gone, and with it everything this session could go on with.
+        Hangup: the mailbox was deleted, so the session cannot continue.
     """
-    session = ctx.session
     view, store = session.view, session.store
     if view is None or store is None:
         return False
-    if view.settled == store.latest_txn_id():
+    if view.synced == store.latest_txn_id():
         return False
     with store.reading() as reader:
-        more = view.announce(
-            ctx.out,
+        more = view.write_updates(
+            out,
             _source(reader, view),
             hold_expunges=hold_expunges,
             uid=uid or session.rev2,
             recent=not session.rev2,
         )
-        view.settled = None if view.has_due else reader.txn_id
+        view.synced = None if view.has_due else reader.txn_id
     return more
 
 
-def catch_up(ctx: "Context") -> None:
-    """Take up what has happened to the selected mailbox, without a word.
+def read_changes(session: Session[AccountStore]) -> None:
+    """Read the changes of the selected mailbox into the view, without writing responses.
 
     Raises:
-        Hangup: the mailbox is gone.
+        Hangup: the mailbox was deleted.
     """
-    view, store = ctx.session.view, ctx.session.store
-    if view is not None and store is not None and view.settled != store.latest_txn_id():
+    view, store = session.view, session.store
+    if view is not None and store is not None and view.synced != store.latest_txn_id():
         with store.reading() as reader:
-            view.learn(_source(reader, view))
+            view.read_changes(_source(reader, view))
 
 
-def _source(reader: "Reader", view: "View") -> MailboxSource:
+def _source(reader: Reader, view: View) -> MailboxSource:
     mailbox = reader.mailbox_by_id(view.mailbox)
     if mailbox is None:
-        raise Hangup("the selected mailbox was deleted")
+        raise Hangup("selected mailbox was deleted")
     return MailboxSource(reader, mailbox)

@@ -13,6 +13,7 @@ from imapvm.filepool.operations.append import DiscardStaged, NewMessage, StageBo
 from imapvm.filepool.tables.bodies import STAGED_SECONDS, NewBody, Staged, stored_size
 from imapvm.filepool.tables.schema import CHUNK_KEY, VALUE_MAX
 from imapvm.model.limits import MESSAGE_MAX, THREAD_REFERENCES_MAX
+from imapvm.model.stepping import suspend
 
 SPILL_BYTES: Final = 128 * 1024
 """Packed octets that a message keeps in memory, beside the frame that is being filled."""
@@ -82,6 +83,7 @@ class BodyWriter:
     async def discard(self) -> None:
         """Give staged octets back, unless a message has come to refer to them. Safe at any time."""
         if self._staged is not None:
+            await suspend()
             with trio.CancelScope(shield=True):
                 try:
                     await self._group.submit(DiscardStaged(self._staged, int(self._group.clock())))

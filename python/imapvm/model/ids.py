@@ -1,6 +1,6 @@
 """Numbers that must not be mistaken for each other."""
 
-from typing import NewType
+from typing import Final, NewType
 
 AccountId = NewType("AccountId", int)
 """An enrolled user. Never reused."""
@@ -11,6 +11,8 @@ BodyId = NewType("BodyId", int)
 ThreadId = NewType("ThreadId", int)
 Uid = NewType("Uid", int)
 """RFC 9051 section 2.3.1.1."""
+UID_MAX: Final = 0xFFFF_FFFF
+"""Largest UID, and largest value of any number in the grammar (RFC 9051 section 9, `number`)."""
 SeqNum = NewType("SeqNum", int)
 """Message sequence number: RFC 9051 section 2.3.1.2."""
 ModSeq = NewType("ModSeq", int)

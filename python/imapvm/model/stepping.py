@@ -41,6 +41,9 @@ _THREAD: Final = _Thread()
 _MARKER: Final = object()
 
 
+WAITS: Final = "waits outside a task: the function has to await suspend() first"
+
+
 class StepError(RuntimeError):
     """A coroutine waited outside a task: a blocking function does not await `suspend()`."""
 
@@ -64,9 +67,12 @@ class Suspended(Generic[T]):
         Raises:
             BaseException: what the coroutine raises in the end, mostly `error`.
         """
-        ended = start(self._coro, error)
-        if isinstance(ended, Suspended):
-            await ended
+        try:
+            ended = start(self._coro, error)
+            if isinstance(ended, Suspended):
+                await ended
+        finally:
+            del error  # or it would refer to itself, by its traceback and this frame
 
 
 @types.coroutine
@@ -93,14 +99,15 @@ def start(coro: Coroutine[Any, Any, T], error: BaseException | None = None) -> T
     try:
         yielded = coro.send(None) if error is None else coro.throw(error)
         if yielded is not _MARKER:
-            refused = StepError("waits outside a task: the function has to await suspend() first")
-            yielded = coro.throw(refused)  # from inside: the traceback shows the place
+            # Raised inside, so that the traceback shows the place.
+            yielded = coro.throw(StepError(WAITS))
             if yielded is not _MARKER:
                 coro.close()
-                raise refused
+                raise StepError(WAITS)
     except StopIteration as end:
         value: T = end.value
         return value
     finally:
         _THREAD.stepping = outer
+        error = None  # or it would refer to itself, by its traceback and this frame
     return Suspended(coro)

@@ -1,28 +1,31 @@
-"""What is known of one connection, from its greeting to its end."""
+"""Session: the protocol state of one connection."""
 
 from typing import Generic, TypeVar
 
-from imapvm._core import UidSet
 from imapvm.session.states import State
-from imapvm.session.view import NONE, View
+from imapvm.session.view import View
 
 StoreT = TypeVar("StoreT")
 
 
 class Session(Generic[StoreT]):
-    """One client: its state, what it enabled, what it has selected.
+    """State of one client: login, enabled extensions, selected mailbox.
 
-    State follows from what is held, so that the two cannot disagree: a store makes it
-    authenticated, a view makes it selected.
+        (start) --sign in: store--> AUTHENTICATED --SELECT: view--> SELECTED
+           |                          |       ^                       |  |
+           |                          |       +--CLOSE: no view-------+  |
+           +----------------------- end(), abort() ----------------------+--> LOGOUT
 
-    `StoreT` is the account's handle on the filepool; nothing here looks into it.
+    `state` is derived from `store` and `view`, so that they cannot disagree.
+
+    `StoreT` is the account's handle on the filepool; it is not used here.
     """
 
     __slots__ = (
-        "_broken_off",
-        "_over",
+        "aborted",
         "enabled",
-        "faults",
+        "errors",
+        "over",
         "peer",
         "plain_allowed",
         "store",
@@ -31,13 +34,12 @@ class Session(Generic[StoreT]):
     )
 
     def __init__(self, *, peer: str, tls: bool, plain_allowed: bool) -> None:
-        """Begin in the not authenticated state.
+        """Start in the not authenticated state.
 
         Args:
             peer: the client's address, for logs and for the throttle.
-            tls: whether the connection is encrypted.
-            plain_allowed: whether a password may be sent without TLS (loopback, or the operator
-                said so).
+            tls: True if the connection is encrypted.
+            plain_allowed: True if a password may be sent without TLS (loopback, or configured).
         """
         self.peer = peer
         self.tls = tls
@@ -45,58 +47,41 @@ class Session(Generic[StoreT]):
         self.store: StoreT | None = None
         self.view: View | None = None
         self.enabled: set[str] = set()
-        """Capabilities turned on by ENABLE, as they are named there."""
-        self.faults = 0
-        """Commands before login that were wrong, and logins that failed."""
-        self._over = False
-        self._broken_off = False
+        """Capabilities turned on by ENABLE, in upper case."""
+        self.errors = 0
+        """Malformed or refused commands before login, failed logins included."""
+        self.over = False
+        """True in the logout state: nothing more is read; what was written is still sent."""
+        self.aborted = False
+        """True if the logout state began during a command, which gets no tagged response."""
 
     @property
     def state(self) -> State:
-        if self._over:
+        if self.over:
             return State.LOGOUT
         if self.view is not None:
             return State.SELECTED
         return State.NOT_AUTHENTICATED if self.store is None else State.AUTHENTICATED
 
-    @property
-    def over(self) -> bool:
-        """True in the logout state: nothing more is read, what was written goes out."""
-        return self._over
-
     def end(self) -> None:
-        """Go to the logout state because the client asked for it (RFC 9051 section 3.4)."""
-        self._over = True
+        """Enter the logout state at the client's request (RFC 9051 section 3.4)."""
+        self.over = True
 
-    def break_off(self) -> None:
-        """Go to the logout state in the middle of a command, which gets no tagged answer."""
-        self._over = self._broken_off = True
-
-    @property
-    def broken_off(self) -> bool:
-        return self._broken_off
-
-    @property
-    def saved(self) -> UidSet:
-        """`$` of the selected mailbox (RFC 9051 section 6.4.4.1); empty where none is selected."""
-        return NONE if self.view is None else self.view.saved
-
-    @saved.setter
-    def saved(self, uids: UidSet) -> None:
-        assert self.view is not None
-        self.view.saved = uids
+    def abort(self) -> None:
+        """Enter the logout state during a command, which gets no tagged response."""
+        self.over = self.aborted = True
 
     @property
     def rev2(self) -> bool:
-        r"""True after ENABLE IMAP4rev2: no \Recent, ESEARCH answers, UTF-8 names."""
+        r"""True after ENABLE IMAP4rev2: no \Recent, ESEARCH responses, UTF-8 names."""
         return "IMAP4REV2" in self.enabled
 
     @property
     def utf8(self) -> bool:
-        """True where mailbox names and quoted strings may be UTF-8 (RFC 9051, RFC 9755)."""
+        """True if mailbox names and quoted strings may be UTF-8 (RFC 9051, RFC 9755)."""
         return "IMAP4REV2" in self.enabled or "UTF8=ACCEPT" in self.enabled
 
     @property
     def password_allowed(self) -> bool:
-        """Whether a password may be sent over this connection as it stands (RFC 9051 6.2.3)."""
+        """True if a password may be sent over this connection now (RFC 9051 section 6.2.3)."""
         return self.tls or self.plain_allowed

@@ -1,7 +1,6 @@
-"""The selected mailbox as one client knows it, and what it may be told next.
+"""View: the selected mailbox as one client has counted it, and the updates due to that client.
 
-RFC 9051 sections 5.2, 7.4.1, 7.5.1 and 7.5.2. Everything here is a function of values: where they
-are read is the business of `Source`.
+RFC 9051 sections 5.2, 7.4.1, 7.5.1 and 7.5.2. A function of values: `Source` reads the store.
 """
 
 from collections.abc import Collection, Mapping
@@ -19,7 +18,7 @@ _FLAGS_AND_UID = FetchItems.flags(uid=True, modseq=False)
 
 
 class Source(Protocol):
-    """One mailbox as it stands in one read transaction."""
+    """One mailbox in one read transaction."""
 
     @property
     def modseq(self) -> ModSeq:
@@ -27,26 +26,26 @@ class Source(Protocol):
 
     @property
     def keyword_sets(self) -> int:
-        """How many sets of keywords were ever used here; it only grows."""
+        """Number of keyword sets ever used in the mailbox; it only grows."""
 
     def changes(self, since: ModSeq) -> MailboxChanges: ...
     def uid_map(self) -> UidMap: ...
     def modified(self, since: ModSeq) -> UidSet:
-        """UIDs whose mod-sequence is above `since`, found by reading the whole index."""
+        """Return the UIDs with a mod-sequence above `since`; reads the whole index."""
 
     def segments(self, uids: UidSet) -> list[bytes]:
-        """Index segments that hold any of the UIDs, ascending."""
+        """Return the index segments that hold any of the UIDs, ascending."""
 
     def keyword_text(self) -> Mapping[int, bytes]: ...
     def keyword_names(self) -> Collection[str]:
-        """Every keyword ever used here."""
+        """Return every keyword ever used in the mailbox."""
 
 
 class View:
-    """What one client knows of its selected mailbox.
+    """Selected mailbox of one client.
 
-    `numbers` is what the client counts with: it changes in `announce` and nowhere else, so every
-    message number in every answer is one the client has been told.
+    `numbers` maps message numbers to UIDs as the client counts them. It changes in `write_updates`
+    only, so every message number in every response is one that the client has counted.
     """
 
     __slots__ = (
@@ -55,14 +54,14 @@ class View:
         "_flags_due",
         "_keyword_sets",
         "_keywords",
+        "known_modseq",
         "mailbox",
         "numbers",
         "read_only",
         "recent",
         "saved",
-        "saw_arrivals",
-        "settled",
-        "told",
+        "synced",
+        "unclaimed_recent",
     )
 
     def __init__(
@@ -70,70 +69,70 @@ class View:
         mailbox: MailboxId,
         *,
         numbers: UidMap,
-        told: ModSeq,
+        known_modseq: ModSeq,
         recent: UidSet = NONE,
         read_only: bool = False,
         keywords: Collection[str] = (),
         keyword_sets: int = 0,
     ) -> None:
-        r"""Begin with what SELECT says.
+        r"""Start with the responses of SELECT.
 
         Args:
-            mailbox: which.
+            mailbox: the selected mailbox.
             numbers: the messages that EXISTS counts.
-            told: the mailbox's mod-sequence in the transaction that `numbers` was read in.
-            recent: messages that are \Recent to this session.
-            read_only: EXAMINE.
-            keywords: those that FLAGS names.
+            known_modseq: the mailbox's mod-sequence in the transaction that `numbers` was read in.
+            recent: messages that are \Recent in this session.
+            read_only: True for EXAMINE.
+            keywords: the keywords in FLAGS.
             keyword_sets: `Source.keyword_sets` in the same transaction.
         """
         self.mailbox = mailbox
         self.numbers = numbers
-        self.told = told
-        """Up to here everything is known: told, or due to be told."""
+        self.known_modseq = known_modseq
+        """All changes up to here are written, or due."""
         self.recent = recent
         self.read_only = read_only
         self.saved = NONE
-        """`$`: what the last SEARCH RETURN (SAVE) found (RFC 9051 section 6.4.4.1)."""
-        self.saw_arrivals = False
-        r"""Messages were told that no SELECT has claimed as \Recent for this session."""
-        self.settled: int | None = None
-        """The store's moment at which the client knew everything, if it is known."""
+        """`$`: result of the last SEARCH RETURN (SAVE) (RFC 9051 section 6.4.4.1)."""
+        self.unclaimed_recent = False
+        r"""True after EXISTS counted messages as \Recent that are not claimed in the store."""
+        self.synced: int | None = None
+        """Id of the latest transaction whose changes are all written; None if there is none."""
         self._keywords = frozenset(keyword.lower() for keyword in keywords)
         self._keyword_sets = keyword_sets
         self._appended_due = NONE
-        """AppendResult, and not told."""
+        """Appended, and not in EXISTS yet."""
         self._expunges_due = NONE
-        """ExpungeResult, and still counted by the client."""
+        """Expunged, and still counted by the client."""
         self._flags_due = NONE
-        """Changed, in `numbers`, and not told yet: more than one announcement's worth."""
+        """In `numbers`, with flags whose change is not written yet."""
 
     @property
     def has_due(self) -> bool:
-        """True where something is known here that the client has not been told."""
+        """True if there are changes that are not written yet."""
         return bool(self._appended_due or self._expunges_due or self._flags_due)
 
     @property
     def expunged(self) -> UidSet:
-        """UIDs that are gone although the client still counts them, as far as is known here."""
+        """UIDs that were expunged up to `known_modseq`, and that the client still counts."""
         return self._expunges_due
 
-    def made(self, uids: UidSet, modseq: ModSeq) -> None:
-        r"""Take note that this session itself changed flags, so that it is not told of it.
+    def note_own_change(self, uids: UidSet, modseq: ModSeq) -> None:
+        r"""Record that this session itself changed flags, so that no update is due for them.
 
-        Call it when the change is committed: after STORE, and after a FETCH that set \Seen. If
-        somebody else changed the mailbox since the last `learn`, the client is told of these
-        messages once more than it needs: which of the two came last cannot be seen from here,
-        and the flags must come out right (RFC 9051 section 6.4.6, the note on .SILENT).
+        Call it after the commit: after STORE, and after a FETCH that set \Seen. If another session
+        changed the mailbox since the last `read_changes`, the flags of these messages are written
+        once more than needed: the order of the two changes is not known here, and the client must
+        end with the right flags (RFC 9051 section 6.4.6, the note on .SILENT).
 
         Args:
-            uids: those that changed; nothing happens when there are none.
-            modseq: the mod-sequence that the change was given.
+            uids: messages that changed; without any, nothing is recorded.
+            modseq: the mod-sequence of the change.
         """
-        if uids and modseq == self.told + 1:
-            self.told = modseq
+        if uids and modseq == self.known_modseq + 1:
+            self.known_modseq = modseq
 
-    def announce(
+    def write_updates(
         self,
         out: ResponseWriter,
         source: Source,
@@ -142,76 +141,76 @@ class View:
         uid: bool,
         recent: bool,
     ) -> bool:
-        r"""Tell the client what has happened since it was last told.
+        r"""Write untagged responses for the changes since the last call.
 
-        EXPUNGE, then EXISTS and RECENT, then FETCH: the numbers in each are those the client will
-        have counted to by then. While expunges are held, EXISTS goes on counting the messages that
-        the client has not been told are gone (RFC 9051 sections 5.2 and 7.5.1).
+        Order: EXPUNGE, EXISTS and RECENT, FETCH, so that message numbers match what the client has
+        counted so far. With `hold_expunges`, expunged messages keep their numbers and EXISTS
+        includes them (RFC 9051 sections 5.2 and 7.5.1).
 
         Args:
-            out: gets the responses, untagged; nothing is sent here.
+            out: gets the responses; nothing is sent here.
             source: the mailbox now.
             hold_expunges: True while FETCH, STORE or SEARCH runs.
-            uid: whether FETCH names the UID: during UID commands (RFC 9051 section 6.4.9), and
-                always in IMAP4rev2 (section 7.5.2).
-            recent: whether \Recent and RECENT exist for this client: IMAP4rev1 only.
+            uid: True if FETCH responses include the UID: during UID commands (RFC 9051 section
+                6.4.9), and always in IMAP4rev2 (section 7.5.2).
+            recent: True if this client has \Recent and RECENT: IMAP4rev1 only.
 
         Returns:
-            True where there is more to say than one call says: send, and call again.
+            True if more is due than one call writes: send, and call again.
         """
-        self.learn(source)
+        self.read_changes(source)
         if self._expunges_due and not hold_expunges:
-            self._tell_expunges(out)
+            self._write_expunges(out)
         if self._appended_due:
-            self._tell_appended(out, recent=recent)
-        self.tell_keywords(out, source)
+            self._write_exists(out, recent=recent)
+        self.write_keywords(out, source)
         if self._flags_due:
-            self._tell_flags(out, source, uid=uid, recent=recent)
+            self._write_flags(out, source, uid=uid, recent=recent)
         return bool(self._flags_due) or bool(self._expunges_due and not hold_expunges)
 
-    def learn(self, source: Source) -> None:
-        """Take up what has happened, and say nothing yet.
+    def read_changes(self, source: Source) -> None:
+        """Read the changes since `known_modseq`; they are due afterwards.
 
-        Before a command that changes flags: so that what others did before is told apart from what
-        it does, and is told behind it, with the flags as they are then. A message that came and
-        went before it was told is never told.
+        Called before a command that changes flags, which separates earlier changes by others from
+        its own. Their FETCH responses follow the command, with the flags of that time. A message
+        that was appended and expunged between two calls is never counted.
         """
-        if source.modseq == self.told:
+        if source.modseq == self.known_modseq:
             return
-        changes = source.changes(self.told)
+        changes = source.changes(self.known_modseq)
         mine = self.numbers.uids
         if changes.complete:
             expunged, flagged = changes.expunged, changes.flagged
             appended = (self._appended_due | changes.appended) - expunged
         else:
-            # The change log was trimmed: the index says what is, and so what is gone.
+            # The change journal was trimmed: compare with the index instead.
             now = source.uid_map().uids
             expunged, appended = mine - now, now - mine
-            flagged = source.modified(self.told)
-        self.told = changes.modseq
+            flagged = source.modified(self.known_modseq)
+        self.known_modseq = changes.modseq
         self._appended_due = appended
         self._expunges_due = (self._expunges_due | expunged) & mine
         self._flags_due = ((self._flags_due | flagged) & mine) - self._expunges_due
 
-    def _tell_appended(self, out: ResponseWriter, *, recent: bool) -> None:
+    def _write_exists(self, out: ResponseWriter, *, recent: bool) -> None:
         now, self._appended_due = self._appended_due, NONE
         self.numbers = self.numbers.appended(now)
         out.exists(len(self.numbers))
         if recent:
-            # Another session may have claimed them too. Who cannot tell whether it is the first to
-            # hear of a message calls it recent (RFC 3501 section 2.3.2).
+            # Another session may have claimed them too. A session that cannot tell whether it is
+            # the first one notified of a message has to call it recent (RFC 3501 section 2.3.2).
             self.recent |= now
-            self.saw_arrivals = True
+            self.unclaimed_recent = True
             out.recent(len(self.recent))
 
-    def _tell_expunges(self, out: ResponseWriter) -> None:
+    def _write_expunges(self, out: ResponseWriter) -> None:
         now, self._expunges_due = self._expunges_due.split(ANNOUNCED_EXPUNGES_MAX)
         self.numbers, numbers = self.numbers.without(now)
         self.saved -= now
         self.recent -= now
         out.expunged(numbers)
 
-    def _tell_flags(self, out: ResponseWriter, source: Source, *, uid: bool, recent: bool) -> None:
+    def _write_flags(self, out: ResponseWriter, source: Source, *, uid: bool, recent: bool) -> None:
         now, self._flags_due = self._flags_due.split(ANNOUNCED_FLAGS_MAX)
         for piece in render_fetch(
             _FLAGS_AND_UID if uid else _FLAGS,
@@ -222,14 +221,14 @@ class View:
             recent=self.recent if recent else None,
             digests={},
         ):
-            assert isinstance(piece, bytes), "FLAGS needs no octets of a message"
+            assert isinstance(piece, bytes), "FLAGS needs no bytes of a message"
             out.raw(piece)
 
-    def tell_keywords(self, out: ResponseWriter, source: Source) -> None:
-        """Say FLAGS again where somebody used a keyword that it did not name (section 7.3.5).
+    def write_keywords(self, out: ResponseWriter, source: Source) -> None:
+        """Write FLAGS again if the mailbox has a keyword that it did not list (section 7.3.5).
 
-        Call it before any FETCH that tells flags: clients take a keyword that FLAGS has not named
-        for a mistake.
+        Call it before any FETCH response with flags: clients treat a keyword that FLAGS has not
+        listed as an error.
         """
         if source.keyword_sets == self._keyword_sets:
             return
@@ -242,5 +241,5 @@ class View:
 
 
 def flags_response(keywords: Collection[str]) -> bytes:
-    """`FLAGS` with the system flags and the keywords (RFC 9051 section 7.3.5)."""
+    """Return `FLAGS` with the system flags and the keywords (RFC 9051 section 7.3.5)."""
     return f"FLAGS ({' '.join((*SYSTEM_FLAG_NAMES.values(), *keywords))})".encode()

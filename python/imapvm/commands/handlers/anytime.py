@@ -1,6 +1,4 @@
-"""CAPABILITY, NOOP, LOGOUT, ID, ENABLE, IDLE: commands of several states."""
-
-from collections.abc import Awaitable
+"""CAPABILITY, NOOP, LOGOUT, ID, ENABLE, IDLE: commands without a mailbox."""
 
 from imapvm._core import (
     Capability,
@@ -13,14 +11,14 @@ from imapvm._core import (
     Noop,
     imap_string,
 )
-from imapvm.commands.context import Context
+from imapvm.commands.context import AccountContext, Context
 from imapvm.commands.handlers.select import claim_arrivals
-from imapvm.commands.outcome import Done, Refusal
+from imapvm.commands.outcome import DONE, Done, Refusal
 from imapvm.session.capabilities import ENABLEABLE, Facts, capabilities, newly_enabled
 
 
 def offered(ctx: Context) -> str:
-    """What CAPABILITY says to this client now."""
+    """Return the capabilities that are offered to this client now."""
     session = ctx.session
     return capabilities(
         Facts(
@@ -32,61 +30,54 @@ def offered(ctx: Context) -> str:
 
 
 def capability(ctx: Context, _command: Capability) -> Done:
-    """Say what is offered now: it changes with TLS and with login (RFC 9051 section 6.1.1)."""
+    """Write CAPABILITY, which changes with TLS and with login (RFC 9051 section 6.1.1)."""
     ctx.out.untagged(f"CAPABILITY {offered(ctx)}".encode())
-    return Done("these")
+    return DONE
 
 
 def noop(_ctx: Context, _command: Noop) -> Done:
-    """Nothing, which lets the announcements be made (RFC 9051 section 6.1.2)."""
-    return Done("nothing done")
+    """Do nothing; dispatch writes the updates (RFC 9051 section 6.1.2)."""
+    return DONE
 
 
-def logout(ctx: Context, _command: Logout) -> Done | Awaitable[Done]:
-    """BYE, then the tagged OK; whoever runs the session closes (RFC 9051 section 6.1.3)."""
-    claiming = claim_arrivals(ctx)
-    return _end(ctx) if claiming is None else _claim_and_end(ctx, claiming)
-
-
-async def _claim_and_end(ctx: Context, claiming: Awaitable[None]) -> Done:
-    await claiming
-    return _end(ctx)
-
-
-def _end(ctx: Context) -> Done:
+async def logout(ctx: Context, _command: Logout) -> Done:
+    """Write BYE; the connection closes after the tagged OK (RFC 9051 section 6.1.3)."""
+    view, store = ctx.session.view, ctx.session.store
+    if view is not None and store is not None:
+        await claim_arrivals(store, view)
     ctx.out.condition("BYE", "logging out")
     ctx.session.end()
-    return Done("good bye")
+    return DONE
 
 
 def identify(ctx: Context, _command: Id) -> Done:
-    """Say who we are. What the client says of itself changes nothing (RFC 2971 section 3.1)."""
+    """Write ID; the client's own ID has no effect (RFC 2971 section 3.1)."""
     version = imap_string(ctx.services.version.encode())
     ctx.out.untagged(b'ID ("name" "imapvm" "version" %b)' % version)
-    return Done("pleased to meet you")
+    return DONE
 
 
-def enable(ctx: Context, command: Enable) -> Done:
-    """Turn on what is known and was not on; say what that was."""
+def enable(ctx: AccountContext, command: Enable) -> Done:
+    """Turn on extensions, and list those that were off (RFC 5161, RFC 9051 section 6.3.1)."""
     session = ctx.session
     names = newly_enabled(command.names, session.enabled)
     session.enabled.update(names)
     ctx.reader.utf8 = session.utf8
     ctx.out.untagged(" ".join(["ENABLED", *(ENABLEABLE[name] for name in names)]).encode())
-    return Done("enabled")
+    return DONE
 
 
 async def idle(ctx: Context, _command: Idle) -> Done:
-    """Tell news as it comes, until DONE.
+    """Send updates as they occur, until DONE (RFC 2177, RFC 9051 section 6.3.13).
 
-    Also with no mailbox selected: then there is no news, and the connection stays.
+    Without a selected mailbox there are no updates, and the connection stays open.
     """
     ctx.out.continuation(b"idling")
     await ctx.flush()
     match await ctx.idle():
         case IdleDone():
-            return Done("no longer idle")
-        case Malformed() as fault:
-            raise Refusal(f"DONE ends IDLE: {fault.message}", fault.code, bad=True)
+            return DONE
+        case Malformed() as malformed:
+            raise Refusal(f"DONE ends IDLE: {malformed.message}", malformed.code, bad=True)
         case other:
             raise AssertionError(f"{other!r} inside IDLE")

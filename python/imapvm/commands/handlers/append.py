@@ -1,7 +1,8 @@
 """APPEND and MULTIAPPEND (RFC 9051 section 6.3.12, RFC 3502): all messages or none.
 
-A message is scanned and packed while it arrives; beyond a bound its octets go to the filepool
-under a body that nothing refers to yet, so that a large message costs no memory.
+A message is scanned and packed while it arrives. Above a limit its bytes go to the account's
+storage group, under a body id that no message refers to yet, so that a large message costs no
+memory.
 """
 
 from typing import Final
@@ -14,79 +15,77 @@ from imapvm._core import (
     AppendMessageEnd,
     Malformed,
 )
-from imapvm.commands.context import Context, Done, Refusal
-from imapvm.filepool.store import AccountStore, BodyWriter, NewMessage
+from imapvm.commands.context import AccountContext
+from imapvm.commands.outcome import Done, Refusal
+from imapvm.filepool.store import BodyWriter, NewMessage
 from imapvm.model.ids import MailboxId
 from imapvm.model.limits import MESSAGE_MAX, MULTIAPPEND_MAX
 
-HELD_OCTETS_MAX: Final = 1024 * 1024
-"""Octets of one MULTIAPPEND that are held before even small messages go to the filepool."""
+HELD_BYTES_MAX: Final = 1024 * 1024
+"""Bytes of one MULTIAPPEND in memory; above, small messages go to the filepool too."""
 
 
-async def append(ctx: Context, command: Append) -> Done:
-    """Take the messages, then keep them in one transaction."""
-    store = ctx.session.store
-    assert store is not None
-    with store.reading() as reader:
+async def append(ctx: AccountContext, command: Append) -> Done:
+    """Receive the messages, then append them in one transaction."""
+    with ctx.store.reading() as reader:
         mailbox = reader.mailbox_id(command.mailbox)
     if mailbox is None:
         # Before the first literal: a client that waits for "+" sends nothing (RFC 9051 s. 6.3.12).
         ctx.reader.refuse_literal()
-        raise Refusal("there is no such mailbox", code="TRYCREATE")
-    intake = _Intake(ctx, store)
+        raise Refusal("mailbox does not exist", code="TRYCREATE")
+    upload = _Upload(ctx)
     try:
-        await intake.take()
-        return await intake.keep(mailbox)
+        await upload.receive()
+        return await upload.commit(mailbox)
     except BaseException:
         ctx.reader.refuse_literal()  # the rest of this APPEND is not the next command
         raise
     finally:
-        await intake.discard()
+        await upload.discard()
 
 
-class _Intake:
-    """The messages of one APPEND on their way in."""
+class _Upload:
+    """Messages of one APPEND while they arrive."""
 
-    def __init__(self, ctx: Context, store: AccountStore) -> None:
+    def __init__(self, ctx: AccountContext) -> None:
         self.ctx = ctx
-        self.store = store
         self.messages: list[NewMessage] = []
         self.writers: list[BodyWriter] = []
         self.held = 0
 
-    async def take(self) -> None:
+    async def receive(self) -> None:
         """Read events to the end of the command.
 
         Raises:
-            Refusal: what was wrong; the rest of the command is skipped, not executed.
+            Refusal: a message is not accepted; the rest of the command is skipped, not executed.
         """
         while True:
             match await self.ctx.next_event():
                 case AppendMessage() as head:
-                    await self._take_message(head)
+                    await self._receive_message(head)
                 case AppendEnd():
                     return
-                case Malformed() as fault:
-                    raise Refusal(fault.message, code=fault.code, bad=not fault.is_no)
+                case Malformed() as malformed:
+                    raise _refusal(malformed)
                 case other:
                     raise AssertionError(f"{other!r} inside APPEND")
 
-    async def _take_message(self, head: AppendMessage) -> None:
+    async def _receive_message(self, head: AppendMessage) -> None:
         self._accept(head)
-        writer = self.store.new_body()
+        writer = self.ctx.store.new_body()
         self.writers.append(writer)
         while not isinstance(event := await self.ctx.next_event(), AppendMessageEnd):
             match event:
                 case AppendData():
                     if writer.feed(event.data):
                         await writer.spill()
-                case Malformed():
-                    raise Refusal(event.message, code=event.code, bad=not event.is_no)
+                case Malformed() as malformed:
+                    raise _refusal(malformed)
                 case other:
                     raise AssertionError(f"{other!r} inside a message")
         if event.has_nul:
-            raise Refusal("a message with NUL needs a literal8 (~{n})", bad=True)
-        if self.held + head.size > HELD_OCTETS_MAX:
+            raise Refusal("cannot append NUL without literal8 (~{n})", bad=True)
+        if self.held + head.size > HELD_BYTES_MAX:
             await writer.spill()
         else:
             self.held += head.size
@@ -102,26 +101,30 @@ class _Intake:
         )
 
     def _accept(self, head: AppendMessage) -> None:
-        """Say "+" if the client waits for it, or refuse before it sends."""
+        """Write "+" if the client waits for it, or refuse before it sends the message."""
         if head.too_big:
-            raise Refusal(f"a message has at most {MESSAGE_MAX} octets", code="TOOBIG")
+            raise Refusal(f"message is larger than {MESSAGE_MAX} bytes", code="TOOBIG")
         if head.size == 0:
-            raise Refusal("a message without octets cancels the APPEND")  # RFC 3502 s. 6.3.11
+            raise Refusal("APPEND cancelled by an empty message")  # RFC 3502 section 6.3.11
         if head.utf8 and not self.ctx.session.utf8:
-            raise Refusal("UTF8 needs ENABLE UTF8=ACCEPT", bad=True)
+            raise Refusal("cannot append UTF8 before ENABLE UTF8=ACCEPT", bad=True)
         if len(self.messages) >= MULTIAPPEND_MAX:
-            raise Refusal(f"at most {MULTIAPPEND_MAX} messages in one APPEND", code="LIMIT")
+            raise Refusal(f"more than {MULTIAPPEND_MAX} messages in one APPEND", code="LIMIT")
         self.ctx.reader.accept_literal()
         if head.waits:
-            self.ctx.out.continuation(b"go ahead")
+            self.ctx.out.continuation(b"ready for literal")
 
-    async def keep(self, mailbox: MailboxId) -> Done:
-        appended = await self.store.append(mailbox, self.messages)
-        self.writers.clear()  # what they wrote is referred to now
+    async def commit(self, mailbox: MailboxId) -> Done:
+        appended = await self.ctx.store.append(mailbox, self.messages)
+        self.writers.clear()  # their bodies are referred to now
         uids = appended.uids.to_imap().decode()
-        return Done("appended", code=f"APPENDUID {appended.uid_validity} {uids}")
+        return Done(f"APPENDUID {appended.uid_validity} {uids}")
 
     async def discard(self) -> None:
-        """Give back what was staged and is not referred to."""
+        """Delete staged bodies that no message refers to."""
         for writer in self.writers:
             await writer.discard()
+
+
+def _refusal(malformed: Malformed) -> Refusal:
+    return Refusal(malformed.message, malformed.code, bad=not malformed.is_no)

@@ -1,4 +1,4 @@
-"""Mailbox names as clients write them, and as they are answered."""
+"""Mailbox names: from clients, and in responses."""
 
 from imapvm._core import mailbox_name
 from imapvm.commands.context import Context
@@ -8,56 +8,56 @@ from imapvm.filepool.store import Mailbox
 from imapvm.model.names import DELIMITER, canonical_name, name_error
 
 
-def wanted_mailbox(reader: Reader, name: str) -> Mailbox:
-    """The mailbox of a name, in whatever case INBOX and whatever form the rest is written.
+def find_mailbox(reader: Reader, name: str) -> Mailbox:
+    """Return the mailbox with a name, given in any case of INBOX and any Unicode form.
 
     Raises:
-        Refusal: there is none.
+        Refusal: it does not exist.
     """
     mailbox = reader.mailbox(canonical_name(name))
     if mailbox is None:
-        raise Refusal("there is no such mailbox", code="NONEXISTENT")
+        raise Refusal("mailbox does not exist", code="NONEXISTENT")
     return mailbox
 
 
 def mailbox_id(mailbox: Mailbox) -> str:
-    """OBJECTID (RFC 8474 section 4): an id is never reused in its account."""
+    """Return the OBJECTID (RFC 8474 section 4): an id is never reused in its account."""
     return f"F{mailbox.id}"
 
 
 def new_name(name: str) -> str:
-    """The name a mailbox or subscription gets; a delimiter at the end only announces children.
+    """Return the name for a new mailbox or subscription, without a delimiter at its end.
 
     Raises:
-        Refusal: no mailbox can have it.
+        Refusal: the name is not allowed.
     """
     canonical = canonical_name(name.removesuffix(DELIMITER))
-    fault = name_error(canonical)
-    if fault is not None:
-        raise Refusal(fault, code="CANNOT")
+    error = name_error(canonical)
+    if error is not None:
+        raise Refusal(error, code="CANNOT")
     return canonical
 
 
-def written(ctx: Context, name: str) -> bytes:
-    """A mailbox name as this client reads it."""
+def encoded(ctx: Context, name: str) -> bytes:
+    """Return a mailbox name in this client's encoding."""
     return mailbox_name(name, utf8=ctx.session.utf8)
 
 
-def tell_normalized(
+def write_old_name(
     ctx: Context, supplied: str, name: str, attributes: bytes = b"", *, old: str | None = None
 ) -> None:
-    """Say LIST with OLDNAME where a client wrote a name in another form than it has here.
+    """Write LIST with OLDNAME if the client's name was normalized (RFC 9051 section 6.3.9.7).
 
-    RFC 9051 section 6.3.9.7; in IMAP4rev1 a client would not know what to do with it.
+    Not for IMAP4rev1, which has no OLDNAME.
 
     Args:
-        ctx: who is told.
-        supplied: as the client wrote it.
-        name: what it became.
+        ctx: gets the response.
+        supplied: the client's name.
+        name: the normalized name.
         attributes: of the mailbox.
-        old: for RENAME, the name that OLDNAME is to hold.
+        old: the name in OLDNAME, if it is not `supplied` (RENAME).
     """
     if ctx.session.rev2 and supplied.removesuffix(DELIMITER) != name:
-        was = written(ctx, supplied if old is None else old)
+        old_name = encoded(ctx, supplied if old is None else old)
         line = b'LIST (%b) "%b" %b ("OLDNAME" (%b))'
-        ctx.out.untagged(line % (attributes, DELIMITER.encode(), written(ctx, name), was))
+        ctx.out.untagged(line % (attributes, DELIMITER.encode(), encoded(ctx, name), old_name))

@@ -1,19 +1,19 @@
-"""STATUS (RFC 9051 section 6.3.11), and STATUS as LIST returns it (RFC 5819)."""
+"""STATUS (RFC 9051 section 6.3.11), and STATUS responses of LIST (RFC 5819)."""
 
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from imapvm._core import Status, UidSet, segment_uids
-from imapvm.commands.context import Context
-from imapvm.commands.handlers.names import mailbox_id, wanted_mailbox, written
-from imapvm.commands.outcome import Done, Refusal
+from imapvm.commands.context import AccountContext, Context
+from imapvm.commands.handlers.names import encoded, find_mailbox, mailbox_id
+from imapvm.commands.outcome import DONE, Done, Refusal
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import Mailbox
 from imapvm.model.limits import MESSAGE_MAX
 
 
 def _recent(reader: Reader, mailbox: Mailbox) -> int:
-    r"""How many messages would be \Recent to who selects now (RFC 3501 section 6.3.10)."""
+    r"""Count the messages that a SELECT would claim as \Recent (RFC 3501 section 6.3.10)."""
     if mailbox.recent_from >= mailbox.uid_next:
         return 0
     new = UidSet([(mailbox.recent_from, mailbox.uid_next - 1)])
@@ -31,28 +31,26 @@ ITEMS: Final[dict[str, Callable[[Reader, Mailbox], int | str]]] = {
     "APPENDLIMIT": lambda _reader, _mailbox: MESSAGE_MAX,
     "MAILBOXID": lambda _, mailbox: f"({mailbox_id(mailbox)})",
 }
-"""All but RECENT stand in the mailbox's row: nothing is counted (RFC 8438, 7889, 8474)."""
+"""All but RECENT are in the mailbox's row, and need no counting (RFC 8438, 7889, 8474)."""
 
 
-def status(ctx: Context, command: Status) -> Done:
-    """Say how a mailbox stands; the selected one too."""
+def status(ctx: AccountContext, command: Status) -> Done:
+    """Write STATUS of a mailbox, which may be the selected one."""
     check_items(command.items)
-    store = ctx.session.store
-    assert store is not None
-    with store.reading() as reader:
-        mailbox = wanted_mailbox(reader, command.mailbox)
-        status_line(ctx, reader, mailbox, command.items)
-    return Done("that is all")
+    with ctx.store.reading() as reader:
+        mailbox = find_mailbox(reader, command.mailbox)
+        write_status(ctx, reader, mailbox, command.items)
+    return DONE
 
 
 def check_items(items: Iterable[str]) -> None:
-    """Refuse items that nobody offered."""
+    """Refuse unknown items."""
     for item in items:
         if item not in ITEMS:
-            raise Refusal(f"there is no status item {item} here", bad=True)
+            raise Refusal(f"unknown STATUS item {item}", bad=True)
 
 
-def status_line(ctx: Context, reader: Reader, mailbox: Mailbox, items: Iterable[str]) -> None:
+def write_status(ctx: Context, reader: Reader, mailbox: Mailbox, items: Iterable[str]) -> None:
     """Write a STATUS response (RFC 9051 section 7.3.3); each item once."""
-    told = " ".join(f"{item} {ITEMS[item](reader, mailbox)}" for item in dict.fromkeys(items))
-    ctx.out.untagged(b"STATUS %b (%b)" % (written(ctx, mailbox.name), told.encode()))
+    values = " ".join(f"{item} {ITEMS[item](reader, mailbox)}" for item in dict.fromkeys(items))
+    ctx.out.untagged(b"STATUS %b (%b)" % (encoded(ctx, mailbox.name), values.encode()))

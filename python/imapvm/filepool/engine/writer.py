@@ -22,6 +22,7 @@ import trio
 from imapvm._core import CorruptError
 from imapvm.filepool.engine.transactions import LmdbTxn, Operation, WriteTxn
 from imapvm.filepool.errors import CorruptDataError, StoreUnavailableError
+from imapvm.model.stepping import suspend
 
 log = logging.getLogger(__name__)
 
@@ -140,6 +141,7 @@ class Writer(Generic[Txn]):
             FilepoolError: what the operation raised.
             StoreUnavailableError: the disk is full or failed; nothing was changed.
         """
+        await suspend()
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._closed:
             raise StoreUnavailableError("The filepool is closed.")

@@ -1,20 +1,20 @@
 """One client, from its greeting to its end: octets in, commands carried out, answers out."""
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Final, final
 
 import trio
 
-from imapvm.commands.context import SEND_OCTETS, Context
-from imapvm.commands.dispatch import run
+from imapvm.commands.context import SEND_BYTES, Context
+from imapvm.commands.dispatch import INTERNAL_ERROR, run
 from imapvm.commands.handlers.anytime import offered
 from imapvm.commands.outcome import Disconnected
 from imapvm.model.internal_errors import is_internal_error
+from imapvm.model.stepping import Suspended, start
 from imapvm.session.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
     from imapvm.commands.services import Services
     from imapvm.filepool.store import AccountStore
     from imapvm.server.imap.connections import Connections
@@ -33,7 +33,7 @@ class Connection:
 
     __slots__ = (
         "_event",
-        "_more",
+        "_suspended",
         "commands",
         "context",
         "ending",
@@ -53,8 +53,8 @@ class Connection:
         """Why the client is to hear BYE as soon as its command is done."""
         self._event: Event | None = None
         """What is being carried out."""
-        self._more: Awaitable[None] | None = None
-        """What is to be awaited before the client is listened to again."""
+        self._suspended: Suspended[None] | None = None
+        """A command on its way from the reactor's callback to the connection's task."""
         # What the sweeper saw last, and since when it is so (`imapvm.server.imap.connections`).
         self.heard = self.sent = -1
         self.heard_at = self.sent_at = now
@@ -74,76 +74,95 @@ class Connection:
             self.ending = reason
 
     async def converse(self) -> None:
-        """Greet, and carry out what the client says, in its order, until one of us ends it.
+        """Write the greeting, then run commands in the order received, until either side ends.
 
         Raises:
-            Disconnected: it is gone (or `trio.BrokenResourceError`, `trio.ClosedResourceError`).
+            Disconnected: the connection is closed (or `trio.BrokenResourceError`,
+                `trio.ClosedResourceError`).
         """
         context, transport = self.context, self.transport
         out = context.out
         out.condition("OK", "imapvm ready", f"CAPABILITY {offered(context)}")
         try:
-            more = self._work()
-            while True:
-                if more is not None:
-                    await more
-                    more = self._work()
-                elif self._is_over():
-                    break
-                elif await transport.serve(self._take):
-                    more, self._more = self._more, None
-                else:
-                    return
+            if not await self._run_commands():
+                return
         except (Disconnected, trio.BrokenResourceError, trio.ClosedResourceError, trio.Cancelled):
             raise
-        except BaseException as fault:
-            if not is_internal_error(fault):
+        except BaseException as error:
+            if not is_internal_error(error):
                 raise
-            # One client's trouble is its own: whatever this was, the others go on.
+            # The error ends this connection; the others continue.
             LOG.exception(
                 "connection ended by an internal error",
                 extra={"command": type(self._event).__name__.upper(), "peer": transport.peer},
             )
-            out.take()  # half an answer, perhaps
-            out.condition("BYE", "internal error; the operator has been told", "SERVERBUG")
+            out.take()  # possibly a part of a response
+            out.condition("BYE", INTERNAL_ERROR, "SERVERBUG")
         await transport.write(out.take())
 
+    async def _run_commands(self) -> bool:
+        """Run commands until the session is over; return False if the client closed first."""
+        suspended = self._work()
+        while True:
+            if suspended is not None:
+                await suspended
+                suspended = self._work()
+            elif self._is_over():
+                return True
+            else:
+                try:
+                    if not await self.transport.serve(self._take):
+                        return False
+                except BaseException:
+                    await self._abandon()
+                    raise
+                suspended, self._suspended = self._suspended, None
+
+    async def _abandon(self) -> None:
+        """End a command that was suspended when the connection failed."""
+        suspended, self._suspended = self._suspended, None
+        if suspended is not None:
+            with contextlib.suppress(Disconnected):
+                await suspended.abandon(Disconnected())
+
     def _take(self, data: bytes) -> bool:
-        """Carry out what was received; False where the task has to go on with it."""
+        """Run the commands in received bytes; return False if the task has to continue."""
         self.context.reader.feed(data)
-        self._more = self._work()
-        return self._more is None and not self._is_over()
+        self._suspended = self._work()
+        return self._suspended is None and not self._is_over()
 
     def _is_over(self) -> bool:
         return self.context.session.over or self.ending is not None
 
-    def _work(self) -> "Awaitable[None] | None":
-        """Carry out what has been received, up to what has to be awaited, and send the answers."""
+    def _work(self) -> Suspended[None] | None:
+        """Run what has been received up to the first wait, and send the responses."""
         context, transport = self.context, self.transport
         reader, out, session = context.reader, context.out, context.session
         for _ in range(COMMANDS_PER_TURN):
             if session.over:
-                return None  # the last answer goes with the end
+                return None  # `converse` sends the last responses
             if self.ending is not None:
                 out.condition("BYE", self.ending)
                 return None
             event = reader.next()
             if event is None:
                 self._event = None
-                # All that was received has been answered: one send for all of it.
+                # All commands received so far are answered by one send.
                 if len(out):
                     transport.write_nowait(out.take())
                     if transport.waiting:
-                        return transport.drained()
+                        return start(transport.drained())
                 return None
             self._event = event
-            more = run(context, event)
+            suspended = run(context, event)
             self.commands += 1
-            if more is not None:
-                return more
-            if len(out) >= SEND_OCTETS:
-                return transport.write(out.take())
-        return context.breathe()
+            if suspended is not None:
+                return suspended
+            if len(out) >= SEND_BYTES:
+                suspended = start(transport.write(out.take()))
+                if suspended is not None:
+                    return suspended
+        return start(context.yield_control())
 
 
 async def serve_connection(

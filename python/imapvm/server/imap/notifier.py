@@ -12,8 +12,7 @@ from imapvm.model.internal_errors import is_internal_error
 from imapvm.server.imap.connections import SWEEP_SLICE, Connections
 
 if TYPE_CHECKING:
-    from imapvm.commands.context import Context
-    from imapvm.commands.services import Services
+    from imapvm.commands.services import Idler, Services
     from imapvm.model.ids import AccountId, MailboxId
     from imapvm.server.shared.wakeup import Wakeup
 
@@ -44,7 +43,7 @@ class Notifier:
         self._services = services
         self._connections = connections
         self._wakeup = wakeup
-        self._unsent: set[Context] = set()
+        self._unsent: set[Idler] = set()
         """Who did not take what it was told last, and so was perhaps not told all."""
         if wakeup is not None:
             services.idlers.on_enter = wakeup.watch
@@ -114,7 +113,7 @@ class Notifier:
             if not there[account]:
                 connection.end("your account was deleted")
 
-    def _push(self, context: "Context") -> None:
+    def _push(self, context: "Idler") -> None:
         """Tell one client; a mistake in it is the end of that connection alone."""
         try:
             context.push()

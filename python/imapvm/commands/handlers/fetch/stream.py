@@ -1,95 +1,70 @@
-"""FETCH responses of many messages, written as fast as the client reads them.
+"""Stream of FETCH responses, written as fast as the client reads them.
 
-A long answer goes step by step: one short read transaction, rendered in the extension, sent, next.
-So neither the transaction nor the memory grows with what was asked for.
+Long responses are written step by step: one short read transaction, rendered by the extension,
+sent, next. So neither the transaction nor the memory grows with the number of messages.
 """
 
-from typing import Final, final
+from typing import Final
 
 from imapvm._core import FetchAnswer, FetchItems, UidSet
-from imapvm.commands.context import Context, Refusal
-from imapvm.commands.handlers.fetch.binary_parts import send_decoded
-from imapvm.commands.selected import selected, selected_row
+from imapvm.commands.context import SelectedContext
+from imapvm.commands.handlers.fetch.binary_parts import write_decoded
+from imapvm.commands.outcome import Refusal
 from imapvm.commands.updates import MailboxSource
 
-STEP_OCTETS: Final = 256 * 1024
-"""Rendered and sent at a time: less costs transactions and sends, more buys nothing."""
+STEP_BYTES: Final = 256 * 1024
+"""Rendered and sent at a time: less costs transactions and sends, more gains nothing."""
 
 
-@final
-class Answering:
-    """The FETCH responses to one command.
+async def fetch_stream(
+    ctx: SelectedContext, items: FetchItems, uids: UidSet, *, flags_too: UidSet | None = None
+) -> bool:
+    """Write FETCH responses; send them, except for less than STEP_BYTES at the end.
 
     Args:
-        ctx: whose `out` gets them.
-        items: what to say of each message.
-        wanted: which, ascending.
-        flags_too: UIDs that get FLAGS even if not asked.
+        ctx: gets the responses.
+        items: what each response includes.
+        uids: the messages, ascending.
+        flags_too: messages whose responses include FLAGS in any case.
+
+    Returns:
+        True if some of the messages have been expunged.
+
+    Raises:
+        Refusal: UNKNOWN-CTE (RFC 3516 section 4.3), before anything of that step was sent.
+        BodyGoneError: a message was expunged, and the grace period is over.
+        Disconnected: the connection is closed.
     """
-
-    __slots__ = ("_begun", "_ctx", "_flags_too", "_items", "_left", "missing")
-
-    def __init__(
-        self,
-        ctx: Context,
-        items: FetchItems,
-        wanted: UidSet,
-        *,
-        flags_too: UidSet | None = None,
-    ) -> None:
-        self._ctx = ctx
-        self._items = items
-        self._left = wanted
-        self._flags_too = flags_too
-        self._begun: FetchAnswer | None = None
-        """What is rendered and not written: octets of messages, and parts to decode."""
-        self.missing = False
-        """Some of the messages are gone meanwhile."""
-
-    async def finish(self) -> bool:
-        """Write and send all that is left; return `missing`.
-
-        Raises:
-            Refusal: UNKNOWN-CTE (RFC 3516 section 4.3), before anything of that step was sent.
-            BodyGoneError: a message was expunged, and the grace period is over.
-            Disconnected: the client is gone.
-        """
-        ctx = self._ctx
-        _, store = selected(ctx)
-        while not self.step():
-            part = None if self._begun is None else self._begun.take_binary()
+    view, out = ctx.view, ctx.out
+    expunged = False
+    answer: FetchAnswer | None = None
+    """Rendered and not written yet: message bytes, and parts to decode."""
+    while True:
+        with ctx.store.reading() as reader:
+            if answer is None or reader.write(answer, out, STEP_BYTES):
+                answer = None
+                if uids:
+                    mailbox = ctx.mailbox_row(reader)
+                    view.write_keywords(out, MailboxSource(reader, mailbox))
+                    uids, missing, answer = reader.fetch(
+                        out,
+                        mailbox,
+                        items,
+                        view.numbers,
+                        uids,
+                        recent=None if ctx.session.rev2 else view.recent,
+                        flags_too=flags_too,
+                        max_bytes=STEP_BYTES,
+                    )
+                    expunged |= missing
+                    if answer is not None and answer.unknown_encoding:
+                        raise Refusal("unknown content transfer encoding", code="UNKNOWN-CTE")
+        if answer is not None:
+            part = answer.take_binary()
             if part is not None:
-                await send_decoded(ctx, store, part)
-            if len(ctx.out) >= STEP_OCTETS:
-                await ctx.flush()
-                await ctx.breathe()
-        return self.missing
-
-    def step(self) -> bool:
-        """Write some, in one transaction; return whether that was all."""
-        ctx = self._ctx
-        view, store = selected(ctx)
-        with store.reading() as reader:
-            if self._begun is not None:
-                if not reader.write(self._begun, ctx.out, STEP_OCTETS):
-                    return False
-                self._begun = None
-            if self._left:
-                mailbox = selected_row(view, reader)
-                view.tell_keywords(ctx.out, MailboxSource(reader, mailbox))
-                self._left, missing, self._begun = reader.fetch(
-                    ctx.out,
-                    mailbox,
-                    self._items,
-                    view.numbers,
-                    self._left,
-                    recent=None if ctx.session.rev2 else view.recent,
-                    flags_too=self._flags_too,
-                    max_bytes=STEP_OCTETS,
-                )
-                self.missing |= missing
-        if self._begun is None:
-            return not self._left
-        if self._begun.unknown_encoding:
-            raise Refusal("the part's transfer encoding is not known", code="UNKNOWN-CTE")
-        return False
+                await write_decoded(ctx, part)
+        elif not uids:
+            return expunged
+        if len(out) >= STEP_BYTES:
+            await ctx.flush()
+            await ctx.yield_control()

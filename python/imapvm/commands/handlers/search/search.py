@@ -1,40 +1,37 @@
 """SEARCH and UID SEARCH (RFC 9051 sections 6.4.4 and 6.4.9), with ESEARCH and SEARCHRES.
 
-The index and header columns decide what they can, a digest most of the rest, and only then octets
-are read.
+The index and the header columns decide what they can, message metadata most of the rest; message
+bytes are read last.
 """
 
-from collections.abc import Awaitable
 from typing import Final
 
 from imapvm._core import BoundSearch, Search, UidSet, Undecided, imap_string
-from imapvm.commands.context import Context, Done, Refusal
-from imapvm.commands.handlers.search.search_bodies import decide, gather
-from imapvm.commands.selected import selected, selected_row
-from imapvm.filepool.store import AccountStore
-from imapvm.session.view import View
+from imapvm.commands.context import SelectedContext
+from imapvm.commands.handlers.search.search_bodies import gather, search_bodies
+from imapvm.commands.outcome import DONE, Done, Refusal
 
 SCAN_BATCH: Final = 16 * 1024
 """Messages scanned in one read transaction: about 1 MB of index, under a millisecond."""
 
 SCAN_BATCH_MIN: Final = 1024
-"""However many header keys there are."""
+"""Lower limit, for any number of header keys."""
 
 EVERYTHING: Final = frozenset({"ALL"})
 
 
-def search(ctx: Context, command: Search) -> Done | Awaitable[Done]:
-    """Answer at once what the index decides in one batch; else batch by batch."""
-    view, store = selected(ctx)
-    program = command.program
+async def search(ctx: SelectedContext, command: Search) -> Done:
+    """Search batch by batch, and write SEARCH or ESEARCH."""
+    view, program = ctx.view, command.program
+    saves = command.returns is not None and "SAVE" in command.returns
     if program is None:
-        if command.returns is not None and "SAVE" in command.returns:
+        if saves:
             view.saved = UidSet()  # RFC 9051 section 6.4.4.1: NO leaves $ empty
-        raise Refusal("the charset is not known", code="BADCHARSET (US-ASCII UTF-8)")
+        raise Refusal("unknown charset", code="BADCHARSET (US-ASCII UTF-8)")
     if program.asks_modseq:
-        raise Refusal("MODSEQ needs CONDSTORE, which is not offered", bad=True)
-    with store.reading() as reader:
-        keyword_sets = reader.keywords(selected_row(view, reader))
+        raise Refusal("unknown search key MODSEQ: CONDSTORE is not offered", bad=True)
+    with ctx.store.reading() as reader:
+        keyword_sets = reader.keywords(ctx.mailbox_row(reader))
     bound = program.bind(
         numbers=view.numbers,
         saved=view.saved,
@@ -43,57 +40,60 @@ def search(ctx: Context, command: Search) -> Done | Awaitable[Done]:
         now=int(ctx.services.clock()),
     )
     if bound is None:
-        raise Refusal(f"there are only {len(view.numbers)} messages", bad=True)
-    # Each header key looks through the texts of a whole batch.
-    batch = max(SCAN_BATCH // max(bound.lookups, 1), SCAN_BATCH_MIN)
-    if len(bound.candidates) <= batch and (bound.lookups or not program.needs_digest):
-        found, undecided = _scan(view, store, bound, bound.candidates)
-        if not undecided:
-            return _answer(ctx, view, command, found)
-    return _search_batches(ctx, command, bound, batch)
-
-
-async def _search_batches(ctx: Context, command: Search, bound: BoundSearch, batch: int) -> Done:
-    view, store = selected(ctx)
-    left, found = bound.candidates, UidSet()
-    save = command.returns is not None and "SAVE" in command.returns
+        raise ctx.no_such_number()
     try:
-        while left:
-            now, left = left.split(batch)
-            decided, undecided = _scan(view, store, bound, now)
-            if undecided and bound.lookups and await gather(ctx, store, undecided):
-                decided, undecided = _scan(view, store, bound, now)
-            found |= decided
-            found |= await decide(ctx, store, undecided)
-            await ctx.breathe()
+        found = await _find(ctx, bound)
     except BaseException:
-        if save:  # RFC 9051 section 6.4.4.1: a search that fails leaves $ empty
-            view.saved = UidSet()
+        if saves:
+            view.saved = UidSet()  # as above
         raise
-    return _answer(ctx, view, command, found)
+    _write_result(ctx, command, found)
+    return DONE
 
 
-def _scan(
-    view: View, store: AccountStore, bound: BoundSearch, uids: UidSet
-) -> tuple[UidSet, Undecided]:
+async def _find(ctx: SelectedContext, bound: BoundSearch) -> UidSet:
+    # Each header key is compared with the texts of a whole batch.
+    size = max(SCAN_BATCH // max(bound.lookups, 1), SCAN_BATCH_MIN)
+    remaining = bound.candidates
+    if len(remaining) <= size:
+        return await _find_in_batch(ctx, bound, remaining)
+    found = UidSet()
+    while remaining:
+        await ctx.yield_control()
+        batch, remaining = remaining.split(size)
+        found |= await _find_in_batch(ctx, bound, batch)
+    return found
+
+
+async def _find_in_batch(ctx: SelectedContext, bound: BoundSearch, uids: UidSet) -> UidSet:
+    found, undecided = _scan(ctx, bound, uids)
+    if undecided:
+        await ctx.yield_control()
+        if bound.lookups and await gather(ctx, undecided):
+            found, undecided = _scan(ctx, bound, uids)
+        found |= await search_bodies(ctx, undecided)
+    return found
+
+
+def _scan(ctx: SelectedContext, bound: BoundSearch, uids: UidSet) -> tuple[UidSet, Undecided]:
+    store = ctx.store
     with store.reading() as reader:
-        return bound.scan(reader.snapshot, selected_row(view, reader).id, uids, store.columns)
+        return bound.scan(reader.snapshot, ctx.mailbox_row(reader).id, uids, store.columns)
 
 
-def _answer(ctx: Context, view: View, command: Search, found: UidSet) -> Done:
-    """SEARCH, or ESEARCH where RETURN or IMAP4rev2 asks for it (RFC 9051 section 7.3.4)."""
-    returns = command.returns
+def _write_result(ctx: SelectedContext, command: Search, found: UidSet) -> None:
+    """Write SEARCH, or ESEARCH for RETURN and for IMAP4rev2 (RFC 9051 section 7.3.4)."""
+    view, returns = ctx.view, command.returns
     if returns is not None and "SAVE" in returns:
         view.saved = _to_save(returns, found)
         returns -= {"SAVE"}
         if not returns:
-            return Done("searched and saved")
+            return
     numbers = found if command.uid else view.numbers.numbers(found)
     if returns is None and not ctx.session.rev2:
         ctx.out.search(numbers)
     else:
         ctx.out.untagged(_esearch(command, returns or EVERYTHING, numbers))
-    return Done("searched")
 
 
 def _esearch(command: Search, returns: frozenset[str], numbers: UidSet) -> bytes:
@@ -113,7 +113,7 @@ def _esearch(command: Search, returns: frozenset[str], numbers: UidSet) -> bytes
 
 
 def _to_save(returns: frozenset[str], found: UidSet) -> UidSet:
-    """What `$` becomes: only the ends where only MIN or MAX are asked (RFC 5182 section 2.4)."""
+    """Return the new `$`: for MIN or MAX alone, only those ends (RFC 5182 section 2.4)."""
     if returns & {"ALL", "COUNT"} or not returns & {"MIN", "MAX"}:
         return found
     if found.first is None or found.last is None:

@@ -1,97 +1,79 @@
-"""SEARCH where the index does not decide: digests and octets, by several processors."""
+"""Search of messages that the index does not decide: metadata and message bytes, in threads."""
 
 from collections.abc import Sequence
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 from typing import Final
 
 import trio
 
 from imapvm._core import Gathering, Searching, UidSet, Undecided
-from imapvm.commands.context import Context
+from imapvm.commands.context import SelectedContext
 from imapvm.filepool.store import AccountStore
 
 FEW: Final = 64
-"""Messages that are looked at where everybody waits: a thread costs as much as they do."""
-AT_ONCE_OCTETS: Final = 256 * 1024
-"""The most that is read of them there: about half a millisecond."""
-STEP_OCTETS: Final = 4 * 1024 * 1024
-"""Read in one transaction by a thread: some milliseconds. It can be cancelled in between."""
+"""Messages that are searched on the event loop: starting a thread costs as much as they do."""
+INLINE_BYTES_MAX: Final = 256 * 1024
+"""Read from them on the event loop, at most: about half a millisecond."""
+STEP_BYTES: Final = 4 * 1024 * 1024
+"""Read by a thread in one transaction: some milliseconds. Cancellation is possible in between."""
 
 
-async def gather(ctx: Context, store: AccountStore, undecided: Undecided) -> bool:
-    """Bring the header columns up to date, if that is worth it; then scan again.
+async def gather(ctx: SelectedContext, undecided: Undecided) -> bool:
+    """Bring the header columns up to date, if that pays off; then scan again.
 
     Returns:
-        Whether something was gathered.
+        True if something was gathered.
 
     Raises:
         StoreUnavailableError: the filepool cannot be read now.
-        CorruptError: a segment is damaged.
+        CorruptError: a segment is corrupt.
     """
-    with store.reading() as reader:
+    with ctx.store.reading() as reader:
         parts = undecided.gather(reader.snapshot, _threads(ctx))
     if not parts:
         return False
-    await _finish(ctx, store, parts, are_few=sum(map(len, parts)) <= FEW)
+    await _finish(ctx, parts, inline=sum(map(len, parts)) <= FEW)
     undecided.keep(parts)
     return True
 
 
-async def decide(ctx: Context, store: AccountStore, undecided: Undecided) -> UidSet:
-    """Return the UIDs of those messages that match.
+async def search_bodies(ctx: SelectedContext, undecided: Undecided) -> UidSet:
+    """Return the UIDs of the messages that match.
 
     Raises:
         StoreUnavailableError: the filepool cannot be read now.
-        CorruptError: a digest or message is damaged.
+        CorruptError: message metadata or a message is corrupt.
     """
-    are_few = len(undecided) <= FEW
-    parts = undecided.parts(1 if are_few else _threads(ctx))
-    await _finish(ctx, store, parts, are_few=are_few)
+    inline = len(undecided) <= FEW
+    parts = undecided.parts(1 if inline else _threads(ctx))
+    await _finish(ctx, parts, inline=inline)
     return reduce(or_, (part.found for part in parts), UidSet())
 
 
-def _threads(ctx: Context) -> int:
+def _threads(ctx: SelectedContext) -> int:
     return int(ctx.services.search_threads.total_tokens)
 
 
 async def _finish(
-    ctx: Context,
-    store: AccountStore,
-    parts: Sequence[Searching | Gathering],
-    *,
-    are_few: bool,
+    ctx: SelectedContext, parts: Sequence[Searching | Gathering], *, inline: bool
 ) -> None:
-    """Go through all parts, each in a thread unless they are few and soon done."""
-    if are_few:
-        parts = [part for part in parts if not _step(store, part, AT_ONCE_OCTETS)]
-    if not parts:
-        return
-    faults: list[Exception] = []
-
-    async def finish(part: Searching | Gathering) -> None:
-        try:
-            await trio.to_thread.run_sync(
-                _finish_on, store, part, limiter=ctx.services.search_threads
-            )
-        except Exception as fault:
-            faults.append(fault)
-
-    async with trio.open_nursery() as nursery:
-        for part in parts:
-            nursery.start_soon(finish, part)
-    if faults:
-        raise faults[0]
+    """Search all parts to their ends, each in a thread unless it ends inline."""
+    store = ctx.store
+    if inline:
+        parts = [part for part in parts if not _step(store, part, INLINE_BYTES_MAX)]
+    if parts:
+        await ctx.run_in_threads([partial(_finish_in_thread, store, part) for part in parts])
 
 
-def _finish_on(store: AccountStore, part: Searching | Gathering) -> None:
-    """Go through a part to its end, in a thread: one short transaction after the other."""
-    decided = False
-    while not decided:
+def _finish_in_thread(store: AccountStore, part: Searching | Gathering) -> None:
+    """Search a part to its end, in one short transaction after the other."""
+    done = False
+    while not done:
         trio.from_thread.check_cancelled()
-        decided = _step(store, part, STEP_OCTETS)
+        done = _step(store, part, STEP_BYTES)
 
 
-def _step(store: AccountStore, part: Searching | Gathering, most: int) -> bool:
+def _step(store: AccountStore, part: Searching | Gathering, max_bytes: int) -> bool:
     with store.reading() as reader:
-        return part.step(reader.snapshot, most)
+        return part.step(reader.snapshot, max_bytes)
