@@ -24,7 +24,7 @@ pub use metadata::stored::{MessageMetadata, Range, SortKey};
 pub use metadata::strict;
 pub use mime::transfer::TransferDecoder;
 pub use scanner::Scanner;
-pub use search::{HeaderMatcher, Needle, TextMatcher};
+pub use search::{Needle, TextMatcher};
 pub use text::charset::CharsetDecoder;
 pub use text::fold::fold;
 

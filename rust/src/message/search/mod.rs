@@ -1,8 +1,10 @@
-//! SEARCH over the bytes of one message: BODY, TEXT and HEADER.
+//! SEARCH over the bytes of one message: BODY and TEXT, and the text of header fields.
 //!
 //! Not here: search keys and their logic (`index::search`), and reading the bytes, which the caller
 //! does.
 
-pub(crate) mod matcher;
+mod field;
+mod text_matcher;
 
-pub use matcher::{HeaderMatcher, Needle, TextMatcher, WANTED_BYTES, field_text, field_value_text};
+pub use field::{field_text, field_value_text};
+pub use text_matcher::{Needle, TextMatcher, WANTED_BYTES};

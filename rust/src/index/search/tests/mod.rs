@@ -89,11 +89,31 @@ fn decided(bound: &BoundSearch, record: &Record, message: &[u8], piece: usize) -
                 assert!(wanted.length > 0 && upto <= message.len());
                 search.feed(&message[from..upto.min(from + piece)]);
                 fed += 1;
-                assert!(fed < 10_000, "it never ends");
+                assert!(fed < 10_000, "the search does not end");
             }
             search.matched()
         }
     }
+}
+
+/// Search the header of a message that is alone in its mailbox.
+fn has_header(message: &str, name: &str, text: &str, piece: usize) -> bool {
+    let one = crate::index::record::records_of(&[1, 0, 0, 0].repeat(14))
+        .next()
+        .unwrap();
+    let mailbox = Mailbox {
+        records: vec![one],
+        numbers: UidMap::new(UidSet::run(1, 1)),
+        saved: UidSet::empty(),
+        recent: UidSet::empty(),
+    };
+    let key = SearchKey::Header(name.as_bytes().to_vec(), text.into());
+    decided(
+        &mailbox.bind(&key).unwrap(),
+        &one,
+        message.as_bytes(),
+        piece,
+    )
 }
 
 fn uids(ranges: &[(u32, u32)]) -> SearchKey {
@@ -316,6 +336,40 @@ fn cached_header_fields_are_not_read() {
             Decision::Text(_) => None,
         };
         assert_eq!(known, expected, "{key:?}");
+    }
+}
+
+#[test]
+fn header_fields_are_searched_by_name() {
+    let message = "X-Note: one\r\nX-note: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n =?utf-8?q?_aus?=  Bonn\r\n\
+         Other: three\r\n\r\nX-Note: body\r\n";
+    for (name, text, expected) in [
+        ("x-NOTE", "ONE", true),
+        ("x-note", "grüße aus bonn", true),
+        ("x-note", "three", false),
+        ("x-note", "note", false),
+        ("x-note", "body", false),
+        ("x-note", "", true),
+        ("missing", "", false),
+        ("missing", "x", false),
+        ("other", "three", true),
+    ] {
+        for piece in [1, 1000] {
+            assert_eq!(
+                has_header(message, name, text, piece),
+                expected,
+                "{name}: {text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn header_fields_are_searched_up_to_the_limit() {
+    let limit = crate::message::limits::FIELD_BYTES;
+    for (padding, expected) in [(limit - "X-Note: needle".len(), true), (limit, false)] {
+        let message = format!("X-Note: {}needle\r\n\r\nx", "y".repeat(padding));
+        assert_eq!(has_header(&message, "x-note", "needle", 4096), expected);
     }
 }
 

@@ -1,15 +1,15 @@
-//! Matchers for SEARCH BODY, TEXT and HEADER, fed with the bytes of a message.
+//! Matcher for SEARCH BODY and TEXT, fed with the bytes of a message.
 //!
 //! A matcher names the next range of the message that it needs. It holds at most one header field
 //! and the end of a text that may start a match. Needles and text are folded, see
 //! [`fold`](crate::message::text::fold::fold).
-use crate::message::header::encoded_words::decode_header;
+use super::field::field_text;
 use crate::message::limits::FIELD_BYTES;
 use crate::message::metadata::part_table::Kind;
 use crate::message::metadata::stored::{MessageMetadata, Range};
 use crate::message::mime::transfer::TransferDecoder;
 use crate::message::text::charset::CharsetDecoder;
-use crate::message::text::fold::{collapse, fold, fold_into, fold_utf8};
+use crate::message::text::fold::{fold_into, fold_utf8};
 use memchr::memmem::Finder;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,20 +19,6 @@ pub const WANTED_BYTES: u64 = 256 * 1024;
 
 /// Bytes decoded at once: they and their decoded form fit into the processor's cache.
 const PIECE_BYTES: usize = 32 * 1024;
-
-/// Return a whole header field as SEARCH compares it: name and value, encoded words decoded, white
-/// space collapsed, folded.
-#[must_use]
-pub fn field_text(field: &[u8]) -> String {
-    fold(&collapse(&decode_header(field)))
-}
-
-/// Return the same without the name.
-#[must_use]
-pub fn field_value_text(field: &[u8]) -> String {
-    let colon = memchr::memchr(b':', field).map_or(0, |at| at + 1);
-    field_text(field.get(colon..).unwrap_or_default())
-}
 
 /// Folded text to search for, in any number of messages.
 #[derive(Clone, Debug)]
@@ -306,78 +292,5 @@ fn find(needles: &mut [NeedleState], header_only: bool, hay: &[u8]) {
         if !needle.found && (needle.in_headers || !header_only) {
             needle.found = needle.finder.find(hay).is_some();
         }
-    }
-}
-
-/// SEARCH HEADER: searches the fields of one name for one needle.
-pub struct HeaderMatcher {
-    finder: Finder<'static>,
-    left: VecDeque<Range>,
-    /// Bytes of the first field fed so far.
-    field: Vec<u8>,
-    found: bool,
-}
-
-impl HeaderMatcher {
-    /// Search the fields of a name, in any case, for a folded needle; an empty needle matches if
-    /// the field exists. At most [`FIELD_BYTES`] of a field are read.
-    #[must_use]
-    pub fn new(metadata: &MessageMetadata<'_>, name: &[u8], needle: &str) -> Self {
-        let fields = metadata.header_fields(&[]).into_iter().flatten();
-        let mut left: VecDeque<Range> = fields
-            .filter(|field| !field.name.is_empty() && field.name.eq_ignore_ascii_case(name))
-            .map(|field| Range {
-                offset: field.offset,
-                length: field.length.min(FIELD_BYTES as u64),
-            })
-            .collect();
-        let found = needle.is_empty() && !left.is_empty();
-        if needle.is_empty() {
-            left.clear();
-        }
-        Self {
-            finder: Finder::new(needle).into_owned(),
-            left,
-            field: Vec::new(),
-            found,
-        }
-    }
-
-    /// Return the next range of the message to feed; None when the result is final.
-    #[must_use]
-    pub fn wanted(&self) -> Option<Range> {
-        let Range { offset, length } = *self.left.front()?;
-        let fed = self.field.len() as u64;
-        Some(Range {
-            offset: offset + fed,
-            length: length - fed,
-        })
-    }
-
-    /// Feed bytes from the start of the wanted range, as many as available.
-    pub fn feed(&mut self, bytes: &[u8]) {
-        let Some(Range { length, .. }) = self.wanted() else {
-            return;
-        };
-        let left = usize::try_from(length).unwrap_or(usize::MAX);
-        let bytes = bytes.get(..left).unwrap_or(bytes);
-        self.field.extend_from_slice(bytes);
-        if bytes.len() == left {
-            self.found = self
-                .finder
-                .find(field_value_text(&self.field).as_bytes())
-                .is_some();
-            self.field.clear();
-            self.left.pop_front();
-            if self.found {
-                self.left.clear();
-            }
-        }
-    }
-
-    /// True if the needle was found. False is final once `wanted` returns None.
-    #[must_use]
-    pub fn found(&self) -> bool {
-        self.found
     }
 }
