@@ -2,21 +2,14 @@
 
 use std::borrow::Cow;
 
+use super::Group;
+use super::body_layout::{
+    HEADER_BYTES, RAW, VALUE_BYTES, VERSION, chunk_key, frame_at, frame_size, stored_bytes,
+    to_usize,
+};
 use super::compress::decompress_into;
-use super::{Group, VALUE_BYTES, chunk_key};
 use crate::Corrupt;
 use crate::pages::TableCursor;
-
-/// Bytes of row 0 before the lengths of the frames.
-pub(super) const HEAD_BYTES: usize = 16;
-pub(super) const VERSION: u8 = 1;
-/// Flag in the length of a frame: stored without compression.
-pub(super) const RAW: u32 = 1 << 31;
-const SMALL_FRAME: u64 = 64 * 1024;
-const LARGE_FRAME: u64 = 128 * 1024;
-/// Number of the first large frame.
-const SMALL_FRAMES: u64 = 256;
-const SMALL_BYTES: u64 = SMALL_FRAMES * SMALL_FRAME;
 
 const BAD_HEAD: Corrupt = Corrupt("the header row of a message is corrupt");
 const MISSING: Corrupt = Corrupt("a part of a message is missing");
@@ -104,7 +97,7 @@ impl<'a> Bodies<'a> {
             if start >= end {
                 break;
             }
-            let plain = frame_bytes(number).min(head.size - start);
+            let plain = frame_size(number).min(head.size - start);
             let stored = stored_bytes(*entry);
             let low = to_usize(offset.saturating_sub(start));
             let high = to_usize((end - start).min(plain));
@@ -225,7 +218,7 @@ impl<'a> Bodies<'a> {
 }
 
 fn read_head(number: u64, row: &[u8]) -> Option<BodyHeader<'_>> {
-    let (head, rest) = row.split_first_chunk::<HEAD_BYTES>()?;
+    let (head, rest) = row.split_first_chunk::<HEADER_BYTES>()?;
     let [version, zero, a, b, c, d, _, _, size @ ..] = *head;
     let inline = usize::from(u16::from_le_bytes([a, b]));
     let frames = usize::from(u16::from_le_bytes([c, d]));
@@ -246,33 +239,4 @@ fn read_head(number: u64, row: &[u8]) -> Option<BodyHeader<'_>> {
         table: table.as_chunks::<4>().0,
         inline: stored,
     })
-}
-
-/// Return the number of the frame that contains a byte of the message, and the offset of the frame.
-fn frame_at(offset: u64) -> (usize, u64) {
-    let (number, start) = if offset < SMALL_BYTES {
-        (offset / SMALL_FRAME, offset - offset % SMALL_FRAME)
-    } else {
-        let beyond = offset - SMALL_BYTES;
-        let number = SMALL_FRAMES + beyond / LARGE_FRAME;
-        (number, offset - beyond % LARGE_FRAME)
-    };
-    (to_usize(number), start)
-}
-
-/// Bytes of the message in a frame other than the last.
-pub(super) fn frame_bytes(number: u64) -> u64 {
-    if number < SMALL_FRAMES {
-        SMALL_FRAME
-    } else {
-        LARGE_FRAME
-    }
-}
-
-fn stored_bytes(entry: [u8; 4]) -> usize {
-    (u32::from_le_bytes(entry) & !RAW) as usize
-}
-
-pub(super) fn to_usize(bytes: u64) -> usize {
-    usize::try_from(bytes).unwrap_or(usize::MAX)
 }

@@ -1,7 +1,6 @@
 //! Table `bodies`: encoding a message for storage.
 
-use super::VALUE_BYTES;
-use super::bodies::{HEAD_BYTES, RAW, VERSION, frame_bytes, to_usize};
+use super::body_layout::{HEADER_BYTES, RAW, VALUE_BYTES, VERSION, frame_size, to_usize};
 use super::compress::compress;
 use crate::message::{MessageMetadata, Scanner, thread_hash};
 
@@ -60,7 +59,7 @@ impl MessageEncoder {
         self.size += bytes.len() as u64;
         let mut rest = bytes;
         while !rest.is_empty() {
-            let whole = to_usize(frame_bytes(self.lengths.len() as u64));
+            let whole = to_usize(frame_size(self.lengths.len() as u64));
             let room = whole - self.frame.len();
             let (piece, tail) = rest.split_at_checked(room).unwrap_or((rest, b""));
             self.frame.extend_from_slice(piece);
@@ -88,7 +87,7 @@ impl MessageEncoder {
         if !self.frame.is_empty() {
             self.close_frame();
         }
-        let before = HEAD_BYTES + 4 * self.lengths.len();
+        let before = HEADER_BYTES + 4 * self.lengths.len();
         let inline = if first == 1 {
             VALUE_BYTES.saturating_sub(before).min(self.stored.len())
         } else {

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{Group, VALUE_BYTES, chunk_key};
+use super::Group;
+use super::body_layout::{VALUE_BYTES, chunk_key};
 use crate::Corrupt;
 use crate::pages::TableCursor;
 

@@ -5,6 +5,7 @@
 //! in `python/imapvm/filepool`.
 
 mod bodies;
+mod body_layout;
 pub mod checks;
 mod column_builder;
 mod compress;
@@ -22,9 +23,6 @@ pub use self::search_task::SearchTask;
 pub use self::segments::Segments;
 use crate::Corrupt;
 use crate::pages::{Snapshot, Table};
-
-/// Maximum bytes of a value: one overflow page.
-const VALUE_BYTES: usize = 4080;
 
 /// Storage group in one snapshot.
 #[derive(Clone, Copy)]
@@ -48,13 +46,4 @@ impl<'a> Group<'a> {
         let found = self.snapshot.table(self.file, name)?;
         found.ok_or(Corrupt("a table of the filepool is missing"))
     }
-}
-
-/// Return the key of a chunk of a body or of its metadata.
-fn chunk_key(body: u64, chunk: u32) -> [u8; 12] {
-    let mut key = [0; 12];
-    let (id, number) = key.split_at_mut(8);
-    id.copy_from_slice(&body.to_be_bytes());
-    number.copy_from_slice(&chunk.to_be_bytes());
-    key
 }
