@@ -1,8 +1,12 @@
-"""One client, from its greeting to its end: octets in, commands carried out, answers out."""
+"""Connection: one client from greeting to end; bytes in, commands run, responses out.
+
+Bytes are passed to `Connection._take`, mostly by the reactor and without a task switch; a command
+that waits is continued by the connection's task, in `converse` (`imapvm.model.stepping`).
+"""
 
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 import trio
 
@@ -10,26 +14,24 @@ from imapvm.commands.context import SEND_BYTES, Context
 from imapvm.commands.dispatch import INTERNAL_ERROR, run
 from imapvm.commands.handlers.anytime import offered
 from imapvm.commands.outcome import Disconnected
+from imapvm.commands.services import Services
+from imapvm.filepool.store import AccountStore
 from imapvm.model.internal_errors import is_internal_error
 from imapvm.model.stepping import Suspended, start
+from imapvm.server.imap.connections import Connections
+from imapvm.server.net.transport import Transport
+from imapvm.session.events import Event
 from imapvm.session.session import Session
-
-if TYPE_CHECKING:
-    from imapvm.commands.services import Services
-    from imapvm.filepool.store import AccountStore
-    from imapvm.server.imap.connections import Connections
-    from imapvm.server.net.transport import Transport
-    from imapvm.session.events import Event
 
 LOG: Final = logging.getLogger(__name__)
 
 COMMANDS_PER_TURN: Final = 64
-"""Pipelined commands that are carried out before other connections get their turn."""
+"""Pipelined commands that run before other tasks do."""
 
 
 @final
 class Connection:
-    """What the process knows of one client beside its session."""
+    """One client: its transport, its context, and the loop that runs its commands."""
 
     __slots__ = (
         "_event",
@@ -44,18 +46,18 @@ class Connection:
         "transport",
     )
 
-    def __init__(self, transport: "Transport", context: Context, *, now: float) -> None:
+    def __init__(self, transport: Transport, context: Context, *, now: float) -> None:
         self.transport = transport
         self.context = context
         self.commands = 0
-        """What was carried out, wrong commands included."""
+        """Commands run so far, malformed ones included."""
         self.ending: str | None = None
-        """Why the client is to hear BYE as soon as its command is done."""
+        """Text of the BYE that follows the current command."""
         self._event: Event | None = None
-        """What is being carried out."""
+        """Event that is being run."""
         self._suspended: Suspended[None] | None = None
         """A command on its way from the reactor's callback to the connection's task."""
-        # What the sweeper saw last, and since when it is so (`imapvm.server.imap.connections`).
+        # For the sweeper (`imapvm.server.imap.connections`).
         self.heard = self.sent = -1
         self.heard_at = self.sent_at = now
 
@@ -64,12 +66,12 @@ class Connection:
         return self.context.session.store is not None
 
     def end(self, reason: str) -> None:
-        """Say BYE: at once where only the client is waited for, else when its command is done."""
+        """Send BYE: at once while the client is idle, else after its command."""
         transport, out = self.transport, self.context.out
         if transport.is_reading:
             out.condition("BYE", reason)
             transport.write_nowait(out.take())
-            transport.close()  # nothing is unread here, so no RST overtakes the BYE
+            transport.close()  # all input has been read, so no RST overtakes the BYE
         else:
             self.ending = reason
 
@@ -166,9 +168,9 @@ class Connection:
 
 
 async def serve_connection(
-    transport: "Transport",
-    services: "Services",
-    connections: "Connections",
+    transport: Transport,
+    services: Services,
+    connections: Connections,
     *,
     plain_allowed: bool,
     tls_first: bool = False,
@@ -177,10 +179,10 @@ async def serve_connection(
 
     Args:
         transport: is closed at the end.
-        services: what all connections share.
-        connections: where this one stands while it lasts.
-        plain_allowed: whether it may send a password without TLS.
-        tls_first: shake hands before the greeting (RFC 8314 section 3).
+        services: shared by all connections.
+        connections: registers the connection as long as it lasts.
+        plain_allowed: True if the client may send a password without TLS.
+        tls_first: True for a TLS handshake before the greeting (RFC 8314 section 3).
     """
     session: Session[AccountStore] = Session(
         peer=transport.peer, tls=tls_first, plain_allowed=plain_allowed
@@ -194,8 +196,8 @@ async def serve_connection(
             await transport.start_tls()
         await connection.converse()
         await transport.finish()
-    except (Disconnected, trio.BrokenResourceError, trio.ClosedResourceError) as gone:
-        LOG.debug("connection lost", extra={"peer": transport.peer, "reason": str(gone)})
+    except (Disconnected, trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        LOG.debug("connection lost", extra={"peer": transport.peer, "reason": str(error)})
     finally:
         connections.leave(connection)
         transport.close()
