@@ -31,7 +31,7 @@ pub fn segments_never_panic(bytes: &[u8]) {
     assert_eq!(
         append(b"", &records).as_deref(),
         Ok(bytes),
-        "two forms of one segment"
+        "the stored form is not unique"
     );
 
     let mut runs = Runs::new();

@@ -49,7 +49,7 @@ fn header_is_its_fields(metadata: &MessageMetadata<'_>, message: &[u8], part: &[
     let empty_line = metadata.empty_line(part).unwrap_or_default();
     let mut at = header.offset;
     for field in fields {
-        assert_eq!(field.offset, at, "fields leave no gap");
+        assert_eq!(field.offset, at, "fields are adjacent");
         assert!(field.length > 0);
         let bytes = slice(
             message,
@@ -207,7 +207,7 @@ pub fn metadata_stays_inside_the_message(message: &[u8]) {
 /// If the property does not hold.
 pub fn metadata_does_not_depend_on_cuts(message: &[u8], piece: usize) {
     let is_same = scan(message, message.len()) == scan(message, piece);
-    assert!(is_same, "in pieces of {piece}");
+    assert!(is_same, "in pieces of {piece} bytes");
 }
 
 /// Decoding does not depend on how the bytes were cut, and the result is not longer than the input.
@@ -251,7 +251,7 @@ pub fn matching_does_not_depend_on_cuts(message: &[u8], needle: &str, piece: usi
             let bytes = bytes.get(..piece.max(1)).unwrap_or(bytes);
             assert!(!bytes.is_empty());
             fed += bytes.len();
-            assert!(fed <= message.len(), "no byte is wanted twice");
+            assert!(fed <= message.len(), "a byte is requested twice");
             matcher.feed(bytes);
         }
         [matcher.found(0), matcher.found(1)]
@@ -260,7 +260,7 @@ pub fn matching_does_not_depend_on_cuts(message: &[u8], needle: &str, piece: usi
     assert_eq!(found, search(piece));
     assert!(
         !found.starts_with(&[true]) || found.ends_with(&[true]),
-        "TEXT is more than BODY"
+        "BODY matches and TEXT does not"
     );
 }
 

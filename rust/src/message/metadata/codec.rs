@@ -223,10 +223,7 @@ mod tests {
     fn the_checksum_depends_on_every_byte() {
         let bytes: Vec<u8> = (0..100).collect();
         let right = checksum(&bytes);
-        assert_eq!(
-            right, 655_790_929,
-            "stored metadata hold it: it may not change"
-        );
+        assert_eq!(right, 655_790_929, "stored metadata depends on it");
         for at in 0..bytes.len() {
             let mut wrong = bytes.clone();
             wrong[at] ^= 1;

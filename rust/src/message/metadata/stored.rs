@@ -383,7 +383,7 @@ impl<'a> MessageMetadata<'a> {
     /// Message-IDs of References, otherwise the first one of In-Reply-To (RFC 5256 section 3),
     /// without angle brackets, oldest first, at most
     /// [`REFERENCES`](crate::message::limits::REFERENCES).
-    #[must_use = "an iterator does nothing by itself"]
+    #[must_use = "iterators are lazy"]
     pub fn references(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let mut input = Decoder(self.tail().references);
         let header_cache = self.header_cache;
@@ -512,7 +512,7 @@ impl<'a> MessageMetadata<'a> {
     }
 
     /// Leaf parts in message order.
-    #[must_use = "an iterator does nothing by itself"]
+    #[must_use = "iterators are lazy"]
     pub fn leaf_parts(&self) -> LeafParts<'a> {
         LeafParts::new(self.tail().entities)
     }

@@ -71,7 +71,7 @@ impl PyFetchItems {
     }
 
     #[getter]
-    fn needs_metadata(&self) -> bool {
+    fn needs_digest(&self) -> bool {
         self.items.iter().any(FetchItem::needs_digest)
     }
 

@@ -69,7 +69,7 @@ impl TestSource {
                 Piece::Text(text) => {
                     assert!(
                         !was_text && !text.is_empty(),
-                        "text beside text was not joined"
+                        "adjacent texts are not joined"
                     );
                     out.extend_from_slice(text);
                 }

@@ -270,7 +270,7 @@ fn the_least_recently_used_column_is_evicted() {
     assert_eq!(
         columns.memory_bytes(),
         2 * one,
-        "what was dropped is given back"
+        "memory of evicted columns is released"
     );
     assert!(lookup(&columns, "x", &all).is_some());
     let is_there = |field| columns.stale(PLACE, &[field], 1).is_none();
