@@ -1,4 +1,4 @@
-"""A mailbox as a list, and a client that believes what it is told: to compare a view with."""
+"""Model of a mailbox and of a client, in plain lists, to compare a view with."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -21,17 +21,17 @@ class Message:
 
 @dataclass
 class NaiveMailbox:
-    """What `imapvm.session.view.Source` asks of a mailbox, from a list and a log."""
+    """Mailbox in a list with a log; a `imapvm.session.view.Source`."""
 
     messages: list[Message] = field(default_factory=list)
     log: list[tuple[int, str, int]] = field(default_factory=list)
-    """Mod-sequence, what, UID."""
+    """Mod-sequence, kind of change, UID."""
     highest: int = 1
     uid_next: int = 1
     complete: bool = True
     keywords: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
-    # --- what happens ---
+    # --- changes ---
 
     def append(self, count: int = 1, flags: int = 0) -> list[int]:
         self.highest += 1
@@ -73,8 +73,8 @@ class NaiveMailbox:
         return MailboxChanges(
             self.modseq,
             *(
-                UidSet.of(uid for at, kind, uid in self.log if at > since and kind == what)
-                for what in ("appended", "expunged", "flagged")
+                UidSet.of(uid for at, found, uid in self.log if at > since and found == kind)
+                for kind in ("appended", "expunged", "flagged")
             ),
             complete=True,
         )
@@ -96,7 +96,7 @@ class NaiveMailbox:
         return sorted({name for names in self.keywords.values() for name in names})
 
     def view(self, **more) -> View:
-        """As SELECT makes it now."""
+        """Return the view that SELECT creates now."""
         return View(
             MailboxId(1),
             numbers=self.uid_map(),
@@ -127,18 +127,20 @@ def flag_names(flags: int) -> set[str]:
 
 
 class NaiveClient:
-    """Counts as RFC 9051 tells clients to, and stops where a line cannot be."""
+    """Client that counts messages as RFC 9051 requires, and asserts that it can."""
 
     def __init__(self, mailbox: NaiveMailbox, view: View) -> None:
         self.mailbox = mailbox
         self.view = view
         self.flags: list[set[str] | None] = [flag_names(m.flags) for m in mailbox.messages]
-        """By message number; None where it has not been told yet."""
+        """By message number; None until they are received."""
         self.uids: list[int | None] = [m.uid for m in mailbox.messages]
         self.lines: list[str] = []
 
-    def hear(self, *, hold_expunges: bool = False, uid: bool = True, recent: bool = False) -> str:
-        """Let the view announce until there is no more; return what it said."""
+    def receive(
+        self, *, hold_expunges: bool = False, uid: bool = True, recent: bool = False
+    ) -> str:
+        """Write updates until there are no more; apply and return them."""
         start = len(self.lines)
         more = True
         while more:
@@ -149,10 +151,10 @@ class NaiveClient:
             for line in out.take().decode().splitlines():
                 self.lines.append(line)
                 assert not (hold_expunges and line.endswith("EXPUNGE"))
-                self._understand(line)
+                self._apply(line)
         return "\n".join(self.lines[start:])
 
-    def _understand(self, line: str) -> None:
+    def _apply(self, line: str) -> None:
         for pattern, take in self._lines().items():
             found = re.fullmatch(pattern, line)
             if found:
@@ -176,7 +178,7 @@ class NaiveClient:
         del self.flags[int(number) - 1]
 
     def _exists(self, count: str) -> None:
-        assert int(count) > len(self.uids), "EXISTS that tells nothing, or takes something back"
+        assert int(count) > len(self.uids), "EXISTS without a new message"
         more = int(count) - len(self.uids)
         self.uids += [None] * more
         self.flags += [None] * more
@@ -191,8 +193,8 @@ class NaiveClient:
         assert known in {None, int(uid)}
         self.uids[int(number) - 1] = int(uid)
 
-    def fetch_untold(self) -> None:
-        """What a client does with new messages: ask, here by looking."""
+    def fetch_unknown(self) -> None:
+        """Fetch UID and flags of new messages, here from the model."""
         by_uid = {m.uid: m for m in self.mailbox.messages}
         for index, uid in enumerate(self.view.numbers.uids):
             if self.uids[index] is None:
@@ -201,8 +203,8 @@ class NaiveClient:
                 self.flags[index] = flag_names(by_uid[uid].flags)
 
     def agrees(self) -> bool:
-        """Whether the client's picture is the mailbox."""
-        self.fetch_untold()
+        """Return True if client, view and mailbox have the same messages."""
+        self.fetch_unknown()
         return (
             self.uids == [m.uid for m in self.mailbox.messages]
             and self.flags == [flag_names(m.flags) for m in self.mailbox.messages]

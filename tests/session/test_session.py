@@ -1,4 +1,4 @@
-"""State follows from what a session holds (RFC 9051 section 3)."""
+"""States of a session, derived from its store and view (RFC 9051 section 3)."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def view() -> View:
     return View(MailboxId(1), numbers=UidMap(UidSet.of([1, 2])), known_modseq=ModSeq(1))
 
 
-def test_the_states_in_their_order():
+def test_states_in_their_order():
     session = new()
     assert session.state is State.NOT_AUTHENTICATED
     session.store = "store"
@@ -31,7 +31,7 @@ def test_the_states_in_their_order():
     assert not session.aborted
 
 
-def test_breaking_off_is_the_end_too():
+def test_an_aborted_session_is_over():
     session = new()
     session.abort()
     assert session.over
@@ -42,7 +42,7 @@ def test_breaking_off_is_the_end_too():
     ("tls", "plain_allowed", "allowed"),
     [(False, False, False), (True, False, True), (False, True, True)],
 )
-def test_a_password_goes_over_tls_or_where_it_is_allowed(tls, plain_allowed, allowed):
+def test_a_password_is_allowed_over_tls_or_by_configuration(tls, plain_allowed, allowed):
     assert new(tls=tls, plain_allowed=plain_allowed).password_allowed is allowed
 
 
@@ -50,7 +50,7 @@ def test_a_password_goes_over_tls_or_where_it_is_allowed(tls, plain_allowed, all
     ("enabled", "rev2", "utf8"),
     [(set(), False, False), ({"UTF8=ACCEPT"}, False, True), ({"IMAP4REV2"}, True, True)],
 )
-def test_what_enable_brings(enabled, rev2, utf8):
+def test_enabled_capabilities_change_the_session(enabled, rev2, utf8):
     session = new()
     session.enabled |= enabled
     assert (session.rev2, session.utf8) == (rev2, utf8)

@@ -1,1 +1,5 @@
-"""What a client asks for, one file a family."""
+"""Commands of IMAP: the table, dispatch, the context of a handler, and updates.
+
+Handlers are in `handlers`, one module per command family. No module here touches a socket, and only
+`dispatch` writes tagged responses.
+"""

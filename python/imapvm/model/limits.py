@@ -59,9 +59,9 @@ ERRORS_BEFORE_LOGIN_MAX: Final = 5
 HEADER_COLUMNS_BYTES_MAX: Final = 64 * 1024 * 1024
 """Header fields that a process keeps in memory for SEARCH, of all its users: the subjects of a
 million messages. What was not asked for longest is dropped first."""
-ANNOUNCED_FLAGS_MAX: Final = 4096
+FLAG_UPDATES_MAX: Final = 4096
 """Messages whose changed flags are told between two sends: some 250 KiB of answers."""
-ANNOUNCED_EXPUNGES_MAX: Final = 8192
+EXPUNGE_UPDATES_MAX: Final = 8192
 """Messages whose end is told between two sends: some 160 KiB of answers."""
 
 # --- intake (imapvm.intake) --------------------------------------------------------------------

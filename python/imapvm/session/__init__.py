@@ -1,1 +1,4 @@
-"""What one client has been told, and may be told next."""
+"""Session of one client: protocol state, view of the selected mailbox, capabilities.
+
+Functions of values, without I/O: sockets belong to `server`, handlers to `commands`.
+"""

@@ -1,7 +1,6 @@
-"""Capabilities: one row each, with the RFC, and when it is said or why it is not.
+"""Capabilities: one row each, with the RFC, and a condition, or the reason for not offering it.
 
-The names are those of the IANA registry; docs/protocol.md has the same rows for readers, and a test
-compares the two.
+The names are those of the IANA registry. docs/protocol.md has the same rows; a test compares them.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -14,71 +13,72 @@ from imapvm.session.states import State
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What decides which capabilities a connection is told of."""
+    """Facts about a connection that decide which capabilities it is offered."""
 
     state: State
     can_start_tls: bool
-    """There is a certificate, and no TLS yet."""
+    """True with a certificate, before TLS."""
     password_allowed: bool
-    """A password may be sent over this connection as it stands."""
+    """True if a password may be sent over this connection now."""
 
 
 When = Callable[[Facts], bool]
 
 
 def always(_: Facts) -> bool:
-    """In every state."""
+    """Return True."""
     return True
 
 
 def before_login(facts: Facts) -> bool:
-    """What is of no use to who has signed in."""
+    """Return True before login."""
     return facts.state is State.NOT_AUTHENTICATED
 
 
 def after_login(facts: Facts) -> bool:
-    """What a stranger cannot use is not said to strangers."""
+    """Return True after login: earlier, the capability cannot be used."""
     return facts.state is not State.NOT_AUTHENTICATED
 
 
-def where_tls_can_start(facts: Facts) -> bool:
-    """Before login, without TLS, with a certificate."""
+def tls_can_start(facts: Facts) -> bool:
+    """Return True before login, without TLS, with a certificate."""
     return before_login(facts) and facts.can_start_tls
 
 
-def where_passwords_may_be_sent(facts: Facts) -> bool:
-    """With TLS, or where the operator allows it without."""
+def password_allowed(facts: Facts) -> bool:
+    """Return True before login, with TLS or if configuration allows passwords without it."""
     return before_login(facts) and facts.password_allowed
 
 
-def where_passwords_may_not_be_sent(facts: Facts) -> bool:
-    """RFC 9051 section 6.2.3: LOGIN is then refused."""
+def login_disabled(facts: Facts) -> bool:
+    """Return True before login if LOGIN is refused (RFC 9051 section 6.2.3)."""
     return before_login(facts) and not facts.password_allowed
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CapabilityRow:
     """One capability."""
 
     name: str
     rfc: str
     when: When | None = None
-    """None: not offered."""
+    """Condition for offering it; None if it is not offered."""
     why_not: str = ""
-    """Why it is not offered."""
+    """Reason for not offering it."""
     value: str = ""
-    """What is said behind the name."""
+    """Value that follows the name."""
 
 
 _LATER: Final = "not built yet"
+Row = CapabilityRow
 
 # fmt: off
 TABLE: Final = (
     Row("IMAP4rev1", "3501", always),
     Row("IMAP4rev2", "9051", always),
-    Row("STARTTLS", "9051", where_tls_can_start),
-    Row("LOGINDISABLED", "9051", where_passwords_may_not_be_sent),
-    Row("AUTH=PLAIN", "4616", where_passwords_may_be_sent),
+    Row("STARTTLS", "9051", tls_can_start),
+    Row("LOGINDISABLED", "9051", login_disabled),
+    Row("AUTH=PLAIN", "4616", password_allowed),
     Row("SASL-IR", "4959", before_login),
     Row("ID", "2971", always),
     Row("ENABLE", "5161", always),
@@ -127,7 +127,7 @@ TABLE: Final = (
     Row("AUTH=OAUTHBEARER", "7628", why_not=_LATER),
     Row("AUTH=XOAUTH2", "none", why_not=_LATER),
     Row("AUTH=EXTERNAL", "4422", why_not=_LATER),
-    Row("AUTH=LOGIN", "none", why_not="spoken to clients that try it; RFC 9051 has PLAIN for it"),
+    Row("AUTH=LOGIN", "none", why_not="accepted, and not announced; RFC 9051 has PLAIN for it"),
     Row("ACL", "4314", why_not=_LATER),
     Row("RIGHTS=", "4314", why_not=_LATER),
     Row("LIST-MYRIGHTS", "8440", why_not=_LATER),
@@ -150,36 +150,40 @@ TABLE: Final = (
     Row("I18NLEVEL=1", "5255", why_not=_LATER),
     Row("I18NLEVEL=2", "5255", why_not=_LATER),
     Row("OBJECTID+", "draft-ietf-mailmaint-imap-objectid-bis",
-        why_not="OBJECTID is offered; the two are told apart by what an id stands for"),
+        why_not="OBJECTID is offered; the two differ in the meaning of an id"),
     Row("CONTEXT=SEARCH", "5267", why_not=_LATER),
     Row("CONTEXT=SORT", "5267", why_not=_LATER),
     Row("FILTERS", "5466", why_not=_LATER),
     Row("LANGUAGE", "5255", why_not=_LATER),
     Row("IMAPSIEVE=", "6785", why_not="needs Sieve"),
-    Row("URLAUTH", "4467", why_not="lets others read mail by a link; no client of today asks"),
-    Row("CONVERT", "5259", why_not="a server that opens attachments is one that is attacked"),
-    Row("ANNOTATE-EXPERIMENT-1", "5257", why_not="experimental, and nobody uses it"),
-    Row("LOGIN-REFERRALS", "2221", why_not="a user is on the server that was asked"),
-    Row("MAILBOX-REFERRALS", "2193", why_not="a mailbox is on the server that was asked"),
-    Row("JMAPACCESS", "9698", why_not="there is no JMAP here"),
+    Row("URLAUTH", "4467", why_not="lets others read mail by a link; no current client uses it"),
+    Row("CONVERT", "5259", why_not="converting attachments opens the server to attacks"),
+    Row("ANNOTATE-EXPERIMENT-1", "5257", why_not="experimental, and not used"),
+    Row("LOGIN-REFERRALS", "2221", why_not="each server has all of a user's mail"),
+    Row("MAILBOX-REFERRALS", "2193", why_not="each server has all of a user's mailboxes"),
+    Row("JMAPACCESS", "9698", why_not="the server has no JMAP"),
 )
 # fmt: on
 
 
 def capabilities(facts: Facts) -> str:
-    """What CAPABILITY says to a connection: names, separated by spaces (RFC 9051 s. 7.2.2)."""
+    """Return the capabilities of a connection, separated by spaces (RFC 9051 section 7.2.2)."""
     return " ".join(
         row.name + row.value for row in TABLE if row.when is not None and row.when(facts)
     )
 
 
 ENABLEABLE: Final = {"IMAP4REV2": "IMAP4rev2", "UTF8=ACCEPT": "UTF8=ACCEPT"}
-"""In upper case, and as ENABLED writes it."""
+"""Names in upper case, and in the spelling of ENABLED."""
 
 
-def newly_enabled(asked: Iterable[str], already: Collection[str]) -> list[str]:
-    """The names of `asked` that are turned on by it, in upper case, each once.
+def newly_enabled(names: Iterable[str], enabled: Collection[str]) -> list[str]:
+    """Return the names that ENABLE turns on, in upper case, each once.
 
-    Names that are not known, or need no enabling, are passed over (RFC 5161 section 3.1).
+    Unknown names, and capabilities that need no ENABLE, are skipped (RFC 5161 section 3.1).
+
+    Args:
+        names: from the command, in upper case.
+        enabled: turned on before.
     """
-    return [name for name in dict.fromkeys(asked) if name in ENABLEABLE and name not in already]
+    return [name for name in dict.fromkeys(names) if name in ENABLEABLE and name not in enabled]

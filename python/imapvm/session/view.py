@@ -10,7 +10,7 @@ from imapvm._core import FetchItems, ResponseWriter, UidMap, UidSet, render_fetc
 from imapvm.model.changes import MailboxChanges
 from imapvm.model.flags import SYSTEM_FLAG_NAMES
 from imapvm.model.ids import MailboxId, ModSeq
-from imapvm.model.limits import ANNOUNCED_EXPUNGES_MAX, ANNOUNCED_FLAGS_MAX
+from imapvm.model.limits import EXPUNGE_UPDATES_MAX, FLAG_UPDATES_MAX
 
 NONE = UidSet()
 _FLAGS = FetchItems.flags(uid=False, modseq=False)
@@ -97,7 +97,7 @@ class View:
         self.unclaimed_recent = False
         r"""True after EXISTS counted messages as \Recent that are not claimed in the store."""
         self.synced: int | None = None
-        """Id of the latest transaction whose changes are all written; None if there is none."""
+        """Latest transaction of which all changes are written; None if some are due."""
         self._keywords = frozenset(keyword.lower() for keyword in keywords)
         self._keyword_sets = keyword_sets
         self._appended_due = NONE
@@ -204,14 +204,14 @@ class View:
             out.recent(len(self.recent))
 
     def _write_expunges(self, out: ResponseWriter) -> None:
-        now, self._expunges_due = self._expunges_due.split(ANNOUNCED_EXPUNGES_MAX)
+        now, self._expunges_due = self._expunges_due.split(EXPUNGE_UPDATES_MAX)
         self.numbers, numbers = self.numbers.without(now)
         self.saved -= now
         self.recent -= now
         out.expunged(numbers)
 
     def _write_flags(self, out: ResponseWriter, source: Source, *, uid: bool, recent: bool) -> None:
-        now, self._flags_due = self._flags_due.split(ANNOUNCED_FLAGS_MAX)
+        now, self._flags_due = self._flags_due.split(FLAG_UPDATES_MAX)
         for piece in render_fetch(
             _FLAGS_AND_UID if uid else _FLAGS,
             self.numbers,

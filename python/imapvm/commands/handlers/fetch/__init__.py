@@ -1,1 +1,1 @@
-"""FETCH: its handler, streaming of long responses, and decoded parts."""
+"""FETCH: handler, stream of responses, decoded parts."""

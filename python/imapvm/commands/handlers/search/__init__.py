@@ -1,1 +1,1 @@
-"""SEARCH: its handler, and searching message text in threads."""
+"""SEARCH: handler, and search of message bytes in threads."""
