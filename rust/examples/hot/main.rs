@@ -213,7 +213,7 @@ fn matching(mailbox: &Mailbox, key: &SearchKey) -> Result<u32, String> {
         )
         .map_err(|error| error.to_string())?;
     let mut found = scanned.found.len();
-    for record in &scanned.open {
+    for record in &scanned.undecided {
         let stored = mailbox.metadata.get(&record.body).ok_or("no metadata")?;
         let metadata = MessageMetadata::open_lazily(stored).map_err(|error| error.to_string())?;
         match bound.decide(record, &metadata) {

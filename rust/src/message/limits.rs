@@ -10,7 +10,7 @@ pub const FIELD_BYTES: usize = 64 * 1024;
 
 /// Bytes of header field values kept for all entities of one message together. Past it, fields
 /// count as absent and no further part is opened.
-pub const KEPT_BYTES: usize = 512 * 1024;
+pub const HEADER_VALUES_BYTES: usize = 512 * 1024;
 
 /// Named fields of one header. The rest of that header is one field without a name: HEADER.FIELDS
 /// never selects it, HEADER.FIELDS.NOT always does.

@@ -231,7 +231,7 @@ impl PySnapshot {
         };
         let whole = !answer.refuses() && answer.write(out, self, most)?;
         Ok((
-            rendered.rest.into(),
+            rendered.remaining.into(),
             rendered.missing,
             (!whole).then_some(answer),
         ))

@@ -103,7 +103,7 @@ struct PieceBuffer {
 
 impl PieceBuffer {
     /// Return the size of the response, encoded parts counted as stored.
-    fn bytes(&self) -> usize {
+    fn size(&self) -> usize {
         self.before.saturating_add(self.text.len())
     }
 
@@ -140,7 +140,7 @@ pub struct Rendered {
     /// Pieces to send after the text.
     pub pieces: Vec<Piece>,
     /// Requested messages that are not in it yet.
-    pub rest: UidSet,
+    pub remaining: UidSet,
     /// True if some requested messages are not in the index.
     pub missing: bool,
 }
@@ -174,7 +174,7 @@ pub fn render_some<'a, S: Source>(
     text: &mut Vec<u8>,
 ) -> Result<Rendered, S::Error> {
     let before = text.len();
-    let mut writer = Writer {
+    let mut writer = ResponseRenderer {
         request,
         plan: Plan::new(request.items),
         source,
@@ -192,9 +192,9 @@ pub fn render_some<'a, S: Source>(
         *text = first;
     }
     match rendered {
-        Ok((rest, missing)) => Ok(Rendered {
+        Ok((remaining, missing)) => Ok(Rendered {
             pieces: pieces.collect(),
-            rest,
+            remaining,
             missing,
         }),
         Err(error) => {
@@ -204,7 +204,7 @@ pub fn render_some<'a, S: Source>(
     }
 }
 
-struct Writer<'a, S: Source> {
+struct ResponseRenderer<'a, S: Source> {
     request: &'a Request<'a>,
     plan: Plan<'a>,
     source: &'a S,
@@ -213,7 +213,7 @@ struct Writer<'a, S: Source> {
     out: PieceBuffer,
 }
 
-impl<S: Source> Writer<'_, S> {
+impl<S: Source> ResponseRenderer<'_, S> {
     /// Write messages until `max_bytes` are reached; return the remaining messages, and whether one
     /// of the others is missing.
     fn messages<'a>(
@@ -222,7 +222,7 @@ impl<S: Source> Writer<'_, S> {
         max_bytes: usize,
     ) -> Result<(UidSet, bool), S::Error> {
         let request = self.request;
-        let (mut before, mut found, mut rest) = (0, 0, UidSet::empty());
+        let (mut before, mut found, mut remaining) = (0, 0, UidSet::empty());
         'all: for stored in segments {
             let segment = Segment::open(stored?)?;
             let (Some(first), Some(last)) = (segment.first(), segment.last()) else {
@@ -237,9 +237,9 @@ impl<S: Source> Writer<'_, S> {
                 if !request.wanted.contains(uid) {
                     continue;
                 }
-                if self.out.bytes() >= max_bytes {
+                if self.out.size() >= max_bytes {
                     let left = request.wanted.within(uid, u32::MAX).collect();
-                    rest = UidSet::from_runs(left).unwrap_or_default();
+                    remaining = UidSet::from_runs(left).unwrap_or_default();
                     break 'all;
                 }
                 found += 1;
@@ -248,8 +248,8 @@ impl<S: Source> Writer<'_, S> {
                 }
             }
         }
-        let missing = found + rest.len() < request.wanted.len();
-        Ok((rest, missing))
+        let missing = found + remaining.len() < request.wanted.len();
+        Ok((remaining, missing))
     }
 
     fn message(&mut self, number: u32, record: PackedRecord<'_>) -> Result<(), S::Error> {

@@ -139,7 +139,7 @@ impl HeaderColumns {
     /// Add texts of all messages with a UID above `covered` and not above `upto` to a column; parts
     /// ascending. Nothing is added if the column was evicted in the meantime, or if another search
     /// has added the same.
-    pub fn keep<'a>(
+    pub fn add<'a>(
         &self,
         mailbox_key: MailboxKey,
         field: Field,

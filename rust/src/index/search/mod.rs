@@ -16,7 +16,7 @@ pub use self::column::Column;
 pub use self::header_columns::{COLUMN_BYTES, HeaderColumns, MailboxKey, StaleColumns};
 use self::logic::{Verdicts, run};
 pub use self::program::{Context, asks_keywords, asks_modseq, needs_metadata};
-use self::program::{KEPT, Leaf, Program, kept_name};
+use self::program::{FOLDED_FIELDS, Leaf, Program, folded_field_name};
 pub use self::text::TextSearch;
 use super::record::{PackedRecord, RECORD_BYTES, Record};
 use super::segment::{OUT_OF_ORDER, Segment};
@@ -60,7 +60,7 @@ pub struct Scanned {
     /// Matching UIDs.
     pub found: UidSet,
     /// Messages that the index does not decide, ascending.
-    pub open: Vec<Record>,
+    pub undecided: Vec<Record>,
 }
 
 impl BoundSearch {
@@ -90,7 +90,7 @@ impl BoundSearch {
             let mut leaves = self.program.leaves.iter();
             leaves.any(|leaf| matches!(leaf, Leaf::Field(read, _) if read == field))
         };
-        KEPT.into_iter().filter(reads).collect()
+        FOLDED_FIELDS.into_iter().filter(reads).collect()
     }
 
     /// Number of lookups in header columns; the cost of `look_up` is proportional to it.
@@ -139,7 +139,7 @@ impl BoundSearch {
         answers: &Answers,
     ) -> Result<Scanned, Corrupt> {
         let mut found = Runs::new();
-        let mut open = Vec::new();
+        let mut undecided = Vec::new();
         let mut stack = Vec::new();
         let mut before = 0;
         for stored in segments {
@@ -174,13 +174,13 @@ impl BoundSearch {
                 if verdicts.yes >> at & 1 != 0 {
                     found.push(record.uid(), record.uid());
                 } else {
-                    open.push(record.unpack());
+                    undecided.push(record.unpack());
                 }
             }
         }
         Ok(Scanned {
             found: found.finish(),
-            open,
+            undecided,
         })
     }
 
@@ -334,7 +334,7 @@ impl Leaf {
                         .find(metadata.folded(field).as_bytes())
                         .is_some()
                 };
-                KEPT.into_iter().any(here).then_some(true)
+                FOLDED_FIELDS.into_iter().any(here).then_some(true)
             }
             Self::Text(_, false) => None,
             _ => self.over(&[record.pack()]).map(|mask| mask & 1 != 0),

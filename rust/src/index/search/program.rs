@@ -224,7 +224,7 @@ fn leaf(key: &SearchKey, context: &Context<'_>) -> Result<Leaf, NoSuchNumber> {
         }
         SearchKey::Field(field, text) => Leaf::Field(*field, FoldedNeedle::new(text)),
         SearchKey::Header(name, text) if text.is_empty() => Leaf::HasHeader(name.clone()),
-        SearchKey::Header(name, text) => match kept_field(name) {
+        SearchKey::Header(name, text) => match folded_field(name) {
             Some(field) => Leaf::Field(field, FoldedNeedle::new(text)),
             None => Leaf::Header(name.clone(), CachedNames::of(name), FoldedNeedle::new(text)),
         },
@@ -234,7 +234,7 @@ fn leaf(key: &SearchKey, context: &Context<'_>) -> Result<Leaf, NoSuchNumber> {
 }
 
 /// Fields whose folded text is in the metadata.
-pub(super) const KEPT: [Field; 5] = [
+pub(super) const FOLDED_FIELDS: [Field; 5] = [
     Field::From,
     Field::To,
     Field::Cc,
@@ -243,7 +243,7 @@ pub(super) const KEPT: [Field; 5] = [
 ];
 
 /// Return the name of such a field.
-pub(super) fn kept_name(field: Field) -> &'static [u8] {
+pub(super) fn folded_field_name(field: Field) -> &'static [u8] {
     let name = match field {
         Field::From => FieldName::From,
         Field::To => FieldName::To,
@@ -254,9 +254,10 @@ pub(super) fn kept_name(field: Field) -> &'static [u8] {
     name.text()
 }
 
-fn kept_field(name: &[u8]) -> Option<Field> {
-    KEPT.into_iter()
-        .find(|field| name.eq_ignore_ascii_case(kept_name(*field)))
+fn folded_field(name: &[u8]) -> Option<Field> {
+    FOLDED_FIELDS
+        .into_iter()
+        .find(|field| name.eq_ignore_ascii_case(folded_field_name(*field)))
 }
 
 /// Return the ids of the keyword sets that contain a keyword, ascending.

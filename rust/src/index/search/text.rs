@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::program::{Leaf, Program};
-use super::{kept_name, verdict};
+use super::{folded_field_name, verdict};
 use crate::message::search::field_value_text;
 use crate::message::{MessageMetadata, Needle, Range, TextMatcher, limits};
 
@@ -40,7 +40,7 @@ impl TextSearch {
             }
             let name = match leaf {
                 Leaf::Header(name, ..) => name.as_slice(),
-                Leaf::Field(field, _) => kept_name(*field),
+                Leaf::Field(field, _) => folded_field_name(*field),
                 Leaf::Text(needle, in_headers) => {
                     needles.push(Needle {
                         finder: Arc::clone(&needle.text),

@@ -2,7 +2,7 @@
 use std::borrow::Cow;
 
 use super::names::FieldName;
-use crate::message::limits::KEPT_BYTES;
+use crate::message::limits::HEADER_VALUES_BYTES;
 
 /// Number of fields whose values are kept.
 const SLOTS: usize = 19;
@@ -41,7 +41,7 @@ pub(crate) struct Budget(usize);
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(KEPT_BYTES)
+        Self(HEADER_VALUES_BYTES)
     }
 }
 
@@ -139,7 +139,11 @@ mod tests {
     fn values_over_the_budget_are_absent() {
         let mut budget = Budget::default();
         let mut headers = Headers::default();
-        headers.put(FieldName::Subject, &vec![b'x'; KEPT_BYTES - 1], &mut budget);
+        headers.put(
+            FieldName::Subject,
+            &vec![b'x'; HEADER_VALUES_BYTES - 1],
+            &mut budget,
+        );
         assert!(!budget.is_spent());
         headers.put(FieldName::Date, b"y", &mut budget);
         assert_eq!(headers.get(FieldName::Date), Some(&b"y"[..]));

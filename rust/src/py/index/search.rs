@@ -123,7 +123,7 @@ impl PyBoundSearch {
         let scanned = self.0.scan(segments, &uids.set, &answers)?;
         let undecided = PyUndecided {
             bound: Arc::clone(&self.0),
-            records: scanned.open,
+            records: scanned.undecided,
             asked,
         };
         Ok((scanned.found.into(), undecided))
@@ -196,7 +196,7 @@ impl PyUndecided {
             let parts: Option<Vec<_>> = parts.collect();
             if let Some(parts) = parts {
                 let range = (covered, asked.upto);
-                asked.columns.keep(asked.place, field, range, parts);
+                asked.columns.add(asked.place, field, range, parts);
             }
         }
     }

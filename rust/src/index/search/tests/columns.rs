@@ -46,7 +46,7 @@ fn lookup(columns: &HeaderColumns, needle: &str, uids: &UidSet) -> Option<(Vec<u
 }
 
 fn keep(columns: &HeaderColumns, field: Field, range: (u32, u32), parts: &[&Column]) {
-    columns.keep(PLACE, field, range, parts.iter().copied());
+    columns.add(PLACE, field, range, parts.iter().copied());
 }
 
 /// Subjects of UIDs up to 99, ascending.
@@ -115,8 +115,8 @@ proptest! {
         let all = UidSet::run(1, u32::MAX);
         let scanned = mailbox.scan_with(&bound, &bound.look_up(&columns, PLACE, &all));
         let without = mailbox.scan(&bound);
-        prop_assert!(scanned.open.iter().all(|record| without.open.contains(record)));
-        let is_open = |uid| scanned.open.iter().any(|record| record.uid == uid);
+        prop_assert!(scanned.undecided.iter().all(|record| without.undecided.contains(record)));
+        let is_open = |uid| scanned.undecided.iter().any(|record| record.uid == uid);
         for record in &mailbox.records {
             let text: &Text = &texts[record.uid as usize];
             let expected = mailbox.numbers.uids().contains(record.uid)

@@ -25,7 +25,7 @@ proptest! {
             .filter(|record| mailbox.matches(&key, record, &Text::default()))
             .map(|record| record.uid)
             .collect();
-        prop_assert!(scanned.open.is_empty() && !needs_metadata(&key));
+        prop_assert!(scanned.undecided.is_empty() && !needs_metadata(&key));
         prop_assert!(scanned.found.iter().eq(expected.iter().copied()));
         prop_assert_eq!(&scanned.found.intersection(bound.candidates()), &scanned.found);
     }
@@ -39,9 +39,9 @@ proptest! {
     ) {
         let bound = mailbox.bind(&key).unwrap();
         let scanned = mailbox.scan(&bound);
-        prop_assert!(scanned.open.is_empty() || needs_metadata(&key));
+        prop_assert!(scanned.undecided.is_empty() || needs_metadata(&key));
         let mut found: BTreeSet<u32> = scanned.found.iter().collect();
-        for record in scanned.open {
+        for record in scanned.undecided {
             let message = texts[record.uid as usize].message();
             if decided(&bound, &record, &message, piece) {
                 found.insert(record.uid);
@@ -185,10 +185,13 @@ fn a_body_is_not_read_if_other_keys_decide() {
         mailbox.scan(&mailbox.bind(&key).unwrap()),
         Scanned::default()
     );
-    assert_eq!(mailbox.scan(&mailbox.bind(&either).unwrap()).open, [seen]);
+    assert_eq!(
+        mailbox.scan(&mailbox.bind(&either).unwrap()).undecided,
+        [seen]
+    );
     seen.flags = 0;
     mailbox.records = vec![seen];
-    assert_eq!(mailbox.scan(&mailbox.bind(&key).unwrap()).open, [seen]);
+    assert_eq!(mailbox.scan(&mailbox.bind(&key).unwrap()).undecided, [seen]);
     assert_eq!(
         mailbox.scan(&mailbox.bind(&either).unwrap()).found,
         UidSet::run(1, 1)
@@ -230,7 +233,7 @@ fn neighbours_in_a_segment_are_not_decided() {
     };
     let segment = crate::index::append(b"", &records).unwrap();
     let batch = UidSet::run(4, 6);
-    for (key, found, open) in [
+    for (key, found, undecided) in [
         (
             SearchKey::All,
             batch.intersection(&UidSet::run(5, 5)),
@@ -247,7 +250,7 @@ fn neighbours_in_a_segment_are_not_decided() {
         let scanned = bound
             .scan([Ok(&*segment)], &batch, &Answers::default())
             .unwrap();
-        assert_eq!(scanned, Scanned { found, open }, "{key:?}");
+        assert_eq!(scanned, Scanned { found, undecided }, "{key:?}");
     }
 }
 
