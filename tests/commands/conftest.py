@@ -9,7 +9,7 @@ from imapvm.filepool.pool import create_filepool, open_filepool
 
 @pytest.fixture
 async def signed_in(tmp_path) -> AsyncIterator[Context]:
-    """A connection of alice, who has a filepool to herself."""
+    """Yield a connection of alice, with her own filepool."""
     create_filepool(tmp_path / "filepool")
     async with open_filepool(tmp_path / "filepool") as pool:
         account = await pool.accounts.enroll("alice", "x")

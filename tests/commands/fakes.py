@@ -1,4 +1,4 @@
-"""One connection without a socket, and a store that fails as it is told."""
+"""Connection without a socket, and a store that fails."""
 
 from contextlib import contextmanager
 
@@ -12,7 +12,7 @@ from imapvm.session.session import Session
 
 
 class FakeChannel:
-    """Takes everything, unless `full`; what the client sends is put in before."""
+    """Accepts all output, unless `full`; input is prepared in `incoming`."""
 
     def __init__(self) -> None:
         self.sent = bytearray()
@@ -44,19 +44,19 @@ class FakeChannel:
 
 
 class FailingStore:
-    """Raises wherever it is read."""
+    """Store that raises an error when it is read."""
 
-    def __init__(self, fault: BaseException) -> None:
-        self.fault = fault
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
 
     @contextmanager
     def reading(self):
-        raise self.fault
+        raise self.error
         yield
 
 
-class Nobody:
-    """An authenticator that knows nobody."""
+class NoAccounts:
+    """Authenticator without accounts."""
 
     async def login(self, name: str, password: bytes, *, peer: str) -> None:
         await suspend()
@@ -64,8 +64,8 @@ class Nobody:
 
 
 def connection(*, store=None, clock: float = 0.0) -> Context:
-    """A connection in the not authenticated state, or the authenticated one with a store."""
-    services = Services(pool=None, authenticator=Nobody(), clock=lambda: clock)
+    """Return a connection in the not authenticated state, or authenticated with a store."""
+    services = Services(pool=None, authenticator=NoAccounts(), clock=lambda: clock)
     session = Session(peer="192.0.2.1", tls=True, plain_allowed=False)
     ctx = Context(FakeChannel(), services, session)
     if store is not None:
@@ -73,13 +73,13 @@ def connection(*, store=None, clock: float = 0.0) -> Context:
     return ctx
 
 
-async def say(ctx: Context, data: bytes) -> list[str]:
-    """Give octets to a connection, carry out what they are, and return what it answered."""
+async def send(ctx: Context, data: bytes) -> list[str]:
+    """Send bytes to a connection, run the commands in them, and return the response lines."""
     ctx.reader.feed(data)
     while not ctx.session.over and (event := ctx.reader.next()) is not None:
-        waiting = run(ctx, event)
-        if waiting is not None:
-            await waiting
-    answered = bytes(ctx.channel.sent) + ctx.out.take()
+        suspended = run(ctx, event)
+        if suspended is not None:
+            await suspended
+    sent = bytes(ctx.channel.sent) + ctx.out.take()
     ctx.channel.sent.clear()
-    return answered.decode().splitlines()
+    return sent.decode().splitlines()

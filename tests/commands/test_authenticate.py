@@ -1,7 +1,7 @@
 """LOGIN and AUTHENTICATE when the authenticator cannot take one more login."""
 
 import pytest
-from tests.commands.fakes import connection, say
+from tests.commands.fakes import connection, send
 
 from imapvm.auth.authenticator import TooManyLoginsError
 
@@ -17,4 +17,4 @@ class Full:
 async def test_too_many_logins_are_refused_as_unavailable(command):
     ctx = connection()
     ctx.services.authenticator = Full()
-    assert (await say(ctx, command))[-1].startswith("a NO [UNAVAILABLE] too many logins")
+    assert (await send(ctx, command))[-1].startswith("a NO [UNAVAILABLE] too many logins")

@@ -1,4 +1,4 @@
-"""IDLE from inside: who is told, when, and what happens to who does not read."""
+"""IDLE: updates that are pushed, and clients that do not read."""
 
 import pytest
 import trio
@@ -6,24 +6,26 @@ import trio.testing
 from tests.commands.fakes import FakeChannel, connection
 
 from imapvm._core import UidMap, UidSet
+from imapvm.commands.outcome import Hangup
 from imapvm.commands.services import Idlers
+from imapvm.model.changes import MailboxChanges
 from imapvm.model.ids import MailboxId, ModSeq
 from imapvm.session.view import View
 
 
-class NewsStore:
-    """A mailbox in which messages arrive."""
+class GrowingStore:
+    """Store with a mailbox in which messages arrive."""
 
     def __init__(self) -> None:
         self.count = 0
-        self.gone = False
+        self.deleted = False
 
     def reading(self):
         return self
 
     @property
     def txn_id(self) -> int:
-        return 2 * self.count + self.gone
+        return 2 * self.count + self.deleted
 
     def latest_txn_id(self) -> int:
         return self.txn_id
@@ -35,7 +37,7 @@ class NewsStore:
         return None
 
     def mailbox_by_id(self, _):
-        return None if self.gone else self
+        return None if self.deleted else self
 
     # the mailbox
     keyword_sets = 0
@@ -45,14 +47,12 @@ class NewsStore:
         return ModSeq(1 + self.count)
 
     def changes(self, _mailbox, since):
-        from imapvm.model.changes import MailboxChanges
-
         new = UidSet.of(range(since, self.count + 1)) if since <= self.count else UidSet()
         return MailboxChanges(self.highest_modseq, new, UidSet(), UidSet(), complete=True)
 
 
 class SilentChannel(FakeChannel):
-    """A client that says DONE when it is told to."""
+    """Client that sends DONE when the event is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class SilentChannel(FakeChannel):
 
 @pytest.fixture
 def store():
-    return NewsStore()
+    return GrowingStore()
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def ctx(store):
     return ctx
 
 
-async def test_an_idler_is_told_at_once_and_only_while_it_idles(ctx, store, nursery):
+async def test_updates_are_pushed_during_idle_only(ctx, store, nursery):
     store.count = 1
     ctx.push()
     assert ctx.channel.sent == b""
@@ -99,7 +99,7 @@ async def test_an_idler_is_told_at_once_and_only_while_it_idles(ctx, store, nurs
     assert ctx.channel.sent == b""
 
 
-async def test_who_does_not_read_is_told_nothing_more_until_it_has_read(ctx, store, nursery):
+async def test_a_client_that_does_not_read_gets_no_more_updates_until_it_does(ctx, store, nursery):
     nursery.start_soon(ctx.idle)
     await trio.testing.wait_all_tasks_blocked()
     ctx.channel.full = True
@@ -116,7 +116,7 @@ async def test_who_does_not_read_is_told_nothing_more_until_it_has_read(ctx, sto
     assert ctx.channel.sent.startswith(b"* 2 EXISTS\r\n")
 
 
-async def test_still_here_is_said_inside_idle_only(ctx, nursery):
+async def test_still_here_is_sent_during_idle_only(ctx, nursery):
     ctx.still_here()
     assert ctx.channel.sent == b""
     nursery.start_soon(ctx.idle)
@@ -126,8 +126,6 @@ async def test_still_here_is_said_inside_idle_only(ctx, nursery):
 
 
 async def test_a_deleted_mailbox_ends_idle(ctx, store):
-    from imapvm.commands.outcome import Hangup
-
     async with trio.open_nursery() as nursery:
 
         @nursery.start_soon
@@ -136,22 +134,22 @@ async def test_a_deleted_mailbox_ends_idle(ctx, store):
                 await ctx.idle()
 
         await trio.testing.wait_all_tasks_blocked()
-        store.gone = True
+        store.deleted = True
         ctx.push()
     assert len(ctx.services.idlers) == 0
 
 
 def test_idlers_are_found_by_mailbox_and_counted():
     idlers = Idlers()
-    here, there, nowhere = connection(), connection(), connection()
-    here.session.view = View(MailboxId(1), numbers=UidMap(), known_modseq=ModSeq(1))
-    there.session.view = View(MailboxId(2), numbers=UidMap(), known_modseq=ModSeq(1))
-    for ctx in (here, there, nowhere):
+    first, second, unselected = connection(), connection(), connection()
+    first.session.view = View(MailboxId(1), numbers=UidMap(), known_modseq=ModSeq(1))
+    second.session.view = View(MailboxId(2), numbers=UidMap(), known_modseq=ModSeq(1))
+    for ctx in (first, second, unselected):
         idlers.enter(ctx)
-    assert idlers.at(MailboxId(1)) == (here,)
+    assert idlers.at(MailboxId(1)) == (first,)
     assert idlers.at(MailboxId(3)) == ()
-    assert set(idlers) == {here, there, nowhere}
-    for ctx in (here, there, nowhere, nowhere):
+    assert set(idlers) == {first, second, unselected}
+    for ctx in (first, second, unselected, unselected):
         idlers.leave(ctx)
     assert len(idlers) == 0
     assert list(idlers) == []

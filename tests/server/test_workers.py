@@ -17,7 +17,7 @@ import lmdb
 import pytest
 import trio
 import trustme
-from tests.commands import agreeing
+from tests.commands import random_clients
 from tests.server.whole import MESSAGE, Client, Processes, lmtp, running
 
 from imapvm.auth.throttle import PAIR_FREE
@@ -174,13 +174,13 @@ async def test_clients_of_several_workers_agree_when_they_have_stopped(server, s
     clients = []
     for index, worker in enumerate([*WORKERS, *WORKERS]):
         there = (await at_each(server, server.signed_in))[worker]
-        client = agreeing.Client(f"c{index}x", partial(say, there), rev2=bool(index % 2))
+        client = random_clients.Client(f"c{index}x", partial(say, there), rev2=bool(index % 2))
         if client.rev2:
             await client.do(b"ENABLE IMAP4rev2")
         await client.do(b"SELECT INBOX")
         clients.append(client)
-    await agreeing.at_once(clients, chance)
-    await agreeing.agree(clients)
+    await random_clients.at_once(clients, chance)
+    await random_clients.agree(clients)
 
 
 async def say(client: Client, line: bytes) -> list[str]:

@@ -1,36 +1,36 @@
-"""APPEND at its bounds, and one past them."""
+"""APPEND at its limits, and one past them."""
 
 import pytest
-from tests.commands.fakes import say
+from tests.commands.fakes import send
 
 from imapvm.commands.outcome import Disconnected
 from imapvm.model.limits import MESSAGE_MAX, MULTIAPPEND_MAX
 
 
 @pytest.mark.at_limit("MULTIAPPEND_MAX")
-async def test_as_many_messages_as_allowed_go_in_at_once(signed_in):
-    answers = await say(signed_in, b"a APPEND INBOX" + b" {1+}\r\nx" * MULTIAPPEND_MAX + b"\r\n")
+async def test_the_largest_number_of_messages_is_appended(signed_in):
+    answers = await send(signed_in, b"a APPEND INBOX" + b" {1+}\r\nx" * MULTIAPPEND_MAX + b"\r\n")
     assert "APPENDUID" in answers[-1]
     assert f" 1:{MULTIAPPEND_MAX}]" in answers[-1]
 
 
 @pytest.mark.past_limit("MULTIAPPEND_MAX")
-async def test_one_message_more_and_none_goes_in(signed_in):
+async def test_one_message_more_is_refused_with_all_others(signed_in):
     many = b" {1+}\r\nx" * (MULTIAPPEND_MAX + 1)
-    answers = await say(signed_in, b"a APPEND INBOX" + many + b"\r\nb STATUS INBOX (MESSAGES)\r\n")
+    answers = await send(signed_in, b"a APPEND INBOX" + many + b"\r\nb STATUS INBOX (MESSAGES)\r\n")
     assert answers[0].startswith("a NO [LIMIT]")
     assert answers[1] == "* STATUS INBOX (MESSAGES 0)"
 
 
 @pytest.mark.at_limit("MESSAGE_MAX")
-async def test_the_largest_message_is_asked_for(signed_in):
-    with pytest.raises(Disconnected):  # the client goes away instead of sending it
-        await say(signed_in, b"a APPEND INBOX {%d}\r\n" % MESSAGE_MAX)
+async def test_the_largest_message_is_accepted(signed_in):
+    with pytest.raises(Disconnected):  # the client closes instead of sending it
+        await send(signed_in, b"a APPEND INBOX {%d}\r\n" % MESSAGE_MAX)
     assert signed_in.channel.sent.startswith(b"+ ")
 
 
 @pytest.mark.past_limit("MESSAGE_MAX")
 async def test_a_larger_message_is_refused_before_it_is_sent(signed_in):
-    answers = await say(signed_in, b"a APPEND INBOX {%d}\r\nb NOOP\r\n" % (MESSAGE_MAX + 1))
+    answers = await send(signed_in, b"a APPEND INBOX {%d}\r\nb NOOP\r\n" % (MESSAGE_MAX + 1))
     assert answers[0].startswith("a NO [TOOBIG]")
     assert answers[1].startswith("b OK")

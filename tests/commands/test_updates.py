@@ -1,6 +1,6 @@
-"""What a client is told, and what it costs when there is nothing to tell."""
+"""Updates after commands, and their cost without changes."""
 
-from tests.commands.fakes import say
+from tests.commands.fakes import send
 from tests.filepool.direct import START, look, message, uids
 
 from imapvm._core import STORE_ADD
@@ -9,12 +9,12 @@ from imapvm.model.flags import SystemFlag
 
 async def select_two(ctx):
     await ctx.session.store.append(look(ctx.session.store).id, [message(1), message(2)])
-    answered = await say(ctx, b"a SELECT INBOX\r\n")
-    assert "* 2 EXISTS" in answered
+    lines = await send(ctx, b"a SELECT INBOX\r\n")
+    assert "* 2 EXISTS" in lines
 
 
 async def expunge_first(ctx):
-    """As another session would."""
+    """Expunge the first message as another session."""
     store = ctx.session.store
     inbox = look(store).id
     deleted = SystemFlag.DELETED.value
@@ -22,36 +22,36 @@ async def expunge_first(ctx):
     await store.expunge(inbox, uids(1))
 
 
-async def test_what_was_held_back_is_told_though_nothing_has_changed_since(signed_in):
+async def test_held_updates_are_written_without_further_changes(signed_in):
     await select_two(signed_in)
-    await say(signed_in, b"b NOOP\r\n")
+    await send(signed_in, b"b NOOP\r\n")
     await expunge_first(signed_in)
-    assert "* 1 EXPUNGE" not in await say(signed_in, b"c FETCH 2 UID\r\n")
-    assert await say(signed_in, b"d NOOP\r\n") == ["* 1 EXPUNGE", "d OK NOOP completed"]
-    assert await say(signed_in, b"e NOOP\r\n") == ["e OK NOOP completed"]
+    assert "* 1 EXPUNGE" not in await send(signed_in, b"c FETCH 2 UID\r\n")
+    assert await send(signed_in, b"d NOOP\r\n") == ["* 1 EXPUNGE", "d OK NOOP completed"]
+    assert await send(signed_in, b"e NOOP\r\n") == ["e OK NOOP completed"]
 
 
 async def test_an_unchanged_mailbox_is_not_read_again(signed_in, monkeypatch):
     await select_two(signed_in)
-    await say(signed_in, b"b NOOP\r\n")
-    store, looks = signed_in.session.store, []
+    await send(signed_in, b"b NOOP\r\n")
+    store, reads = signed_in.session.store, []
     before = type(store).reading
 
     def reading(self):
-        looks.append(self)
+        reads.append(self)
         return before(self)
 
     monkeypatch.setattr(type(store), "reading", reading)
     for _ in range(3):
-        assert await say(signed_in, b"c NOOP\r\n") == ["c OK NOOP completed"]
-    assert not looks
+        assert await send(signed_in, b"c NOOP\r\n") == ["c OK NOOP completed"]
+    assert not reads
     await expunge_first(signed_in)
-    looks.clear()
-    assert "* 1 EXPUNGE" in await say(signed_in, b"d NOOP\r\n")
-    assert len(looks) == 1
+    reads.clear()
+    assert "* 1 EXPUNGE" in await send(signed_in, b"d NOOP\r\n")
+    assert len(reads) == 1
 
 
-async def test_a_moment_is_that_of_the_latest_commit(signed_in):
+async def test_a_read_has_the_id_of_the_latest_commit(signed_in):
     store = signed_in.session.store
     for number in range(5):
         await store.append(look(store).id, [message(number, date=START + number)])

@@ -1,4 +1,4 @@
-"""SEARCH of header fields beside a naive mailbox: whatever happened before, and all at once."""
+"""SEARCH of header fields against a model, after random commands and concurrently."""
 
 import random
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import trio
-from tests.commands.fakes import connection, say
+from tests.commands.fakes import connection, send
 
 from imapvm._core import HeaderColumns
 from imapvm.commands.dispatch import run
@@ -18,7 +18,7 @@ MAILBOXES = ("INBOX", "other")
 
 @dataclass
 class Naive:
-    """Subjects and senders by UID, as one would write them down."""
+    """Subjects and senders by UID."""
 
     next: int = 1
     messages: dict[int, tuple[str, str]] = field(default_factory=dict)
@@ -32,16 +32,16 @@ class Naive:
 
 
 class History:
-    """One client that does anything, and then asks."""
+    """Client that sends random commands, and compares searches with the model."""
 
     def __init__(self, ctx, chance):
-        self.say = partial(say, ctx)
+        self.send = partial(send, ctx)
         self.chance = chance
         self.naive = {name: Naive() for name in MAILBOXES}
         self.at = MAILBOXES[0]
 
     async def do(self, command):
-        lines = await self.say(b"a %b\r\n" % command)
+        lines = await self.send(b"a %b\r\n" % command)
         assert lines[-1].startswith("a OK"), (command, lines)
         return lines
 
@@ -103,9 +103,9 @@ class History:
         assert [list(map(int, uids)) for uids in found] == [self.naive[self.at].find(wanted)], text
 
 
-@pytest.mark.parametrize("room", [None, 3000], ids=["room for all", "room for little"])
+@pytest.mark.parametrize("room", [None, 3000], ids=["all columns fit", "few columns fit"])
 @pytest.mark.parametrize("seed", range(5))
-async def test_a_search_finds_what_a_naive_one_finds(signed_in, seed, room):
+async def test_a_search_agrees_with_the_model(signed_in, seed, room):
     if room is not None:
         for group in signed_in.services.pool.groups:
             group.columns = HeaderColumns(room)
@@ -119,7 +119,7 @@ async def test_a_search_finds_what_a_naive_one_finds(signed_in, seed, room):
         assert max(g.columns.octets for g in signed_in.services.pool.groups) <= room
 
 
-async def test_searches_that_begin_together_find_the_same(signed_in):
+async def test_concurrent_searches_find_the_same(signed_in):
     history = History(signed_in, random.Random(1))
     await history.do(b"SELECT INBOX")
     text = b"Subject: letter\r\n\r\n"
@@ -127,8 +127,8 @@ async def test_searches_that_begin_together_find_the_same(signed_in):
     answers = []
 
     async def search(ctx):
-        await say(ctx, b"a SELECT INBOX\r\n")
-        answers.append(await say(ctx, b"b SEARCH SUBJECT letter\r\n"))
+        await send(ctx, b"a SELECT INBOX\r\n")
+        answers.append(await send(ctx, b"b SEARCH SUBJECT letter\r\n"))
 
     async with trio.open_nursery() as nursery:
         for _ in range(4):
@@ -141,12 +141,12 @@ async def test_searches_that_begin_together_find_the_same(signed_in):
     assert once < 200 * (len("letter") + 1 + 8) * 1.1 + 256
 
 
-async def test_a_search_that_was_answered_once_opens_no_digest_again(signed_in):
+async def test_a_repeated_search_does_not_wait(signed_in):
     history = History(signed_in, random.Random(1))
     await history.do(b"SELECT INBOX")
     text = b"Subject: letter\r\n\r\n"
     await history.do(b"APPEND INBOX" + b" {%d+}\r\n%b" % (len(text), text) * 100)
     await history.do(b"SEARCH SUBJECT letter")
     signed_in.reader.feed(b"a SEARCH NOT SUBJECT lette\r\n")
-    assert run(signed_in, signed_in.reader.next()) is None, "it is answered without waiting"
+    assert run(signed_in, signed_in.reader.next()) is None
     assert signed_in.out.take() == b"* SEARCH\r\na OK SEARCH completed\r\n"

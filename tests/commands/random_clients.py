@@ -1,7 +1,7 @@
-"""Clients that act at random on one mailbox, and believe what they hear.
+"""Clients that act at random on one mailbox, and track it by the responses.
 
-Each keeps a list as RFC 9051 tells clients to: EXISTS lengthens it, EXPUNGE takes one out, FETCH
-changes one. UIDs are asked for only at the end.
+Each keeps a list as RFC 9051 requires: EXISTS lengthens it, EXPUNGE removes an entry, FETCH changes
+one. UIDs are fetched only at the end.
 """
 
 import random
@@ -10,53 +10,53 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-Say = Callable[[bytes], Awaitable[list[str]]]
-"""Sends a line, and returns those of the answer."""
+Send = Callable[[bytes], Awaitable[list[str]]]
+"""Sends a line, and returns the response lines."""
 
 FLAGS = (rb"\Seen", rb"\Flagged", rb"\Deleted", b"$Work")
 
 
 class Client:
-    """A client that believes what it hears."""
+    """Client that tracks the mailbox by the responses."""
 
-    def __init__(self, name: str, say: Say, *, rev2: bool) -> None:
+    def __init__(self, name: str, send: Send, *, rev2: bool) -> None:
         self.name = name
-        self.say = say
+        self.send = send
         self.rev2 = rev2
         self.flags: list[set[str] | None] = []
         self.tags = 0
 
     async def do(self, command: bytes, *, holds: bool = False) -> list[str]:
-        """Say a command, believe the answer."""
+        """Send a command, and apply the responses."""
         self.tags += 1
         tag = f"{self.name}{self.tags}"
-        lines = await self.say(b"%b %b\r\n" % (tag.encode(), command))
+        lines = await self.send(b"%b %b\r\n" % (tag.encode(), command))
         assert lines[-1].startswith(f"{tag} "), lines
         assert not lines[-1].startswith(f"{tag} BAD"), (command, lines)
         literals = re.sub(r"\{4\}\n", "", "\n".join(lines[:-1]))
         for line in literals.splitlines():
             assert not (holds and line.endswith(" EXPUNGE")), (command, line)
-            self.believe(line)
+            self.apply(line)
         return lines
 
-    def believe(self, line: str) -> None:
+    def apply(self, line: str) -> None:
         match re.fullmatch(r"\* (\d+) (EXISTS|EXPUNGE|FETCH)(?: \((.*)\))?", line):
             case None:
                 return
-            case found:
-                number, what, items = int(found[1]), found[2], found[3] or ""
-        if what == "EXISTS":
+            case match:
+                number, kind, items = int(match[1]), match[2], match[3] or ""
+        if kind == "EXISTS":
             assert number >= len(self.flags), "EXISTS never shrinks"
             self.flags += [None] * (number - len(self.flags))
             return
         assert 1 <= number <= len(self.flags), line
-        if what == "EXPUNGE":
+        if kind == "EXPUNGE":
             del self.flags[number - 1]
-        elif told := re.search(r"FLAGS \((.*?)\)", items):
-            self.flags[number - 1] = set(told[1].split()) - {r"\Recent"}
+        elif found := re.search(r"FLAGS \((.*?)\)", items):
+            self.flags[number - 1] = set(found[1].split()) - {r"\Recent"}
 
     async def act(self, chance: random.Random) -> None:
-        """One random command."""
+        """Send one random command."""
         number = b"%d" % chance.randint(1, len(self.flags)) if self.flags else b""
         flag = chance.choice(FLAGS)
         uid = chance.choice([b"", b"UID "])
@@ -85,7 +85,7 @@ class Client:
                 await self.do(b"NOOP")
 
     def _assume(self, number: int, sign: bytes, flag: str, lines: list[str]) -> None:
-        """.SILENT: the client works out the flags itself, unless it was told of them."""
+        """Compute the flags after .SILENT, unless a response had them."""
         if any(line.startswith(f"* {number} FETCH") for line in lines):
             return
         known = self.flags[number - 1]
@@ -111,16 +111,16 @@ async def at_once(clients: list[Client], chance: random.Random) -> None:
 
 
 async def agree(clients: list[Client]) -> None:
-    """See that all believe what is so, and that it is the same for all."""
-    pictures = []
+    """Assert that all clients have the flags of the store, and the same list."""
+    states = []
     for client in clients:
         await client.do(b"NOOP")
-        believed = list(client.flags)
+        tracked = list(client.flags)
         lines = await client.do(b"FETCH 1:* (UID FLAGS)") if client.flags else []
-        truth = list(client.flags)
-        assert len(believed) == len(truth)
-        for was, is_ in zip(believed, truth, strict=True):
-            assert was in (None, is_), (client.name, believed, truth)
+        stored = list(client.flags)
+        assert len(tracked) == len(stored)
+        for flags, actual in zip(tracked, stored, strict=True):
+            assert flags in (None, actual), (client.name, tracked, stored)
         uids = re.findall(r"UID (\d+)", "\n".join(lines))
-        pictures.append(list(zip(uids, truth, strict=True)))
-    assert all(picture == pictures[0] for picture in pictures)
+        states.append(list(zip(uids, stored, strict=True)))
+    assert all(state == states[0] for state in states)
