@@ -7,8 +7,8 @@ the words in which one process says it, and before anything is started.
 import time
 from typing import TYPE_CHECKING, Final
 
+from imapvm.filepool.engine.format import read_format
 from imapvm.filepool.errors import FilepoolError
-from imapvm.filepool.pool import read_format
 from imapvm.ops.errors import OperatorError
 from imapvm.ops.serving.systemd import notify
 from imapvm.server.net.tls_context import load, server_context
@@ -55,7 +55,7 @@ def serve_with_workers(
         launcher,
         _Observer(launcher, ready),
         None if reread is None else read,
-        intake=settings.spool is not None or launcher.takes_mail,
+        intake=settings.spool is not None or launcher.has_lmtp,
     )
     try:
         return master.run()
