@@ -185,7 +185,7 @@ def test_sighup_takes_a_new_certificate_and_keeps_the_old_one_where_it_is_none(
             good = certificate.read_text()
             certificate.write_text("not PEM")
             process.send_signal(signal.SIGHUP)
-            assert "not reloaded" in (line := until(process, "not reloaded"))
+            assert "reload failed" in (line := until(process, "reload failed"))
             assert "not a PEM certificate and key" in line
             assert shown(port) == before
             certificate.write_text(new[0].read_text())

@@ -32,7 +32,7 @@ def test_what_is_there_stays(tmp_path):
 
 def test_where_openssl_is_missing_it_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(NoCertificateError, match="no openssl command"):
+    with pytest.raises(NoCertificateError, match="openssl not found"):
         self_signed(tmp_path)
 
 

@@ -36,8 +36,6 @@ class FakeConnection:
 
     signed_in = False
     commands = 0
-    heard = sent = -1
-    heard_at = sent_at = 0.0
 
     def __init__(self, peer: str = "192.0.2.1") -> None:
         self.transport = FakeTransport(peer)
@@ -243,9 +241,9 @@ async def test_everybody_hears_bye_when_the_server_ends(connect, reactor):
     for client in clients:
         await line(client)
     with trio.fail_after(5):
-        await connections.end_all("the server is shutting down")
+        await connections.end_all("server is shutting down")
     for client in clients:
-        assert await line(client) == b"* BYE the server is shutting down\r\n"
+        assert await line(client) == b"* BYE server is shutting down\r\n"
         assert await line(client) == b""
     assert len(connections) == len(reactor) == 0
 

@@ -67,7 +67,7 @@ def test_a_port_in_use_is_said_in_one_sentence():
     (sock,) = listen("127.0.0.1:0")
     with sock:
         address = f"127.0.0.1:{sock.getsockname()[1]}"
-        with pytest.raises(SettingsError, match=f"cannot listen at {address}: address already"):
+        with pytest.raises(SettingsError, match=f"cannot bind {address}: address already"):
             listen(address)
 
 
@@ -196,7 +196,7 @@ def test_sockets_from_systemd_are_taken_once_by_their_names():
 
 def test_a_socket_from_systemd_with_an_unknown_name_is_refused():
     done = hand_over("smtp", 1)
-    assert "a socket named 'smtp'" in done.stderr
+    assert "unknown FileDescriptorName 'smtp'" in done.stderr
 
 
 def test_sockets_that_were_handed_to_somebody_else_are_left_alone(monkeypatch):

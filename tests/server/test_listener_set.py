@@ -91,7 +91,7 @@ def test_a_port_in_use_is_said_in_one_sentence(shares):
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         before = len(os.listdir("/proc/self/fd"))
-        with pytest.raises(SettingsError, match=f"cannot listen at {address}: address already"):
+        with pytest.raises(SettingsError, match=f"cannot bind {address}: address already"):
             ListenerSet(settings(imap=("127.0.0.1:0", address)))
         assert len(os.listdir("/proc/self/fd")) == before
 

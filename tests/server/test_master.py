@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from imapvm.server.role import Role
 from imapvm.server.settings import SHUTDOWN_SECONDS, Settings
 from imapvm.server.supervisor.master import GRACE_SECONDS, Master, ReloadRefused
 from imapvm.server.supervisor.process import DUMP_SECONDS, HANG_SECONDS, Process
-from imapvm.server.supervisor.spawn_config import Role
 from imapvm.server.supervisor.worker_slot import (
     CRASH_LOOP_DEATHS,
     HEALTHY_SECONDS,
@@ -57,7 +57,7 @@ class Clock:
         return self.now
 
 
-class FakeLauncher:
+class FakeSpawner:
     """Starts scripts, and notes what it is asked for."""
 
     def __init__(self, clock: Clock) -> None:
@@ -69,7 +69,7 @@ class FakeLauncher:
         self.noted: list[str] = []
         self.children: list[subprocess.Popen] = []
 
-    def launch(self, slot: WorkerSlot, settings: Settings) -> Process:
+    def spawn(self, slot: WorkerSlot, settings: Settings) -> Process:
         if self.refuses:
             raise OSError(11, "no more processes")
         self.launched.append((slot.name, slot.index, settings))
@@ -126,7 +126,7 @@ class Server:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.launcher = FakeLauncher(self.clock)
+        self.spawner = FakeSpawner(self.clock)
         self.observer = FakeObserver()
         self.next_settings: Settings | ReloadRefused = settings()
         self.first_settings = settings()
@@ -135,7 +135,7 @@ class Server:
     def new(self, first: Settings, *, intake: bool = True) -> Master:
         self.master = Master(
             first,
-            self.launcher,
+            self.spawner,
             self.observer,
             self.load_settings,
             intake=intake,
@@ -152,7 +152,7 @@ class Server:
         """Let the master go on until something is true; the clock stands."""
         end = time.monotonic() + PATIENCE_SECONDS
         while not condition():
-            assert time.monotonic() < end, (self.observer.calls, self.launcher.noted)
+            assert time.monotonic() < end, (self.observer.calls, self.spawner.noted)
             self.master.step(0.05)
 
     def begin(self) -> None:
@@ -171,10 +171,10 @@ class Server:
 
     def die(self, name: str) -> None:
         """Kill a process; return when the master has seen it."""
-        count = self.launcher.noted.count(f"reaped {name}")
+        count = self.spawner.noted.count(f"reaped {name}")
         self.until(lambda: name in self.master.processes())
         self.kill(name)
-        self.until(lambda: self.launcher.noted.count(f"reaped {name}") > count)
+        self.until(lambda: self.spawner.noted.count(f"reaped {name}") > count)
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def server(caplog) -> Iterator[Server]:
     caplog.set_level(logging.INFO, "imapvm.server.supervisor.master")
     server = Server()
     yield server
-    for child in server.launcher.children:
+    for child in server.spawner.children:
         child.kill()
         child.wait()
     for _, process in server.master._running():
@@ -205,10 +205,10 @@ def events(caplog) -> list[tuple[str, ...]]:
 
 
 def test_maintenance_comes_first_and_ready_is_said_when_all_are(server):
-    server.launcher.scripts["worker-2"] = SLOW
-    server.until(lambda: len(server.launcher.launched) == 5)
-    assert server.launcher.names()[0] == "maintenance"
-    assert set(server.launcher.names()) == {
+    server.spawner.scripts["worker-2"] = SLOW
+    server.until(lambda: len(server.spawner.launched) == 5)
+    assert server.spawner.names()[0] == "maintenance"
+    assert set(server.spawner.names()) == {
         "maintenance",
         "intake",
         "worker-1",
@@ -217,7 +217,7 @@ def test_maintenance_comes_first_and_ready_is_said_when_all_are(server):
     }
     server.quietly()
     assert server.observer.calls == []
-    server.launcher.scripts.clear()
+    server.spawner.scripts.clear()
     server.kill("worker-2")  # the start has failed, and says so by its code
     server.until(lambda: server.master.finished)
     assert server.observer.calls == []
@@ -232,19 +232,19 @@ def test_without_intake_there_is_no_process_for_it(server):
 
 @pytest.mark.parametrize("who", ["maintenance", "intake", "worker-2"])
 def test_a_start_that_fails_ends_all_with_the_code_of_who_failed(server, who, caplog):
-    server.launcher.scripts[who] = FAILS
+    server.spawner.scripts[who] = FAILS
     server.until(lambda: server.master.finished)
     assert server.master.code == 3
     assert server.observer.calls == []
-    assert server.launcher.noted.count("close") == 1
-    assert server.launcher.names().count(who) == 1
+    assert server.spawner.noted.count("close") == 1
+    assert server.spawner.names().count(who) == 1
     assert caplog.text == ""  # who failed has said why
     if who == "maintenance":
-        assert server.launcher.names() == ["maintenance"]
+        assert server.spawner.names() == ["maintenance"]
 
 
 def test_a_start_that_the_system_refuses_ends_all(server):
-    server.launcher.refuses = True
+    server.spawner.refuses = True
     server.until(lambda: server.master.finished)
     assert server.master.code == 1
 
@@ -276,20 +276,20 @@ def test_maintenance_and_intake_are_replaced_too(server, who, caplog):
 def test_who_dies_again_and_again_is_started_ever_more_slowly_and_the_others_stay(server, caplog):
     server.begin()
     others = {k: v for k, v in server.master.processes().items() if k != "worker-1"}
-    server.launcher.scripts["worker-1"] = FAILS_LATER
+    server.spawner.scripts["worker-1"] = FAILS_LATER
     waits = []
     server.kill("worker-1")
     for deaths in range(1, CRASH_LOOP_DEATHS + 5):
-        server.until(lambda deaths=deaths: server.launcher.noted.count("reaped worker-1") == deaths)
+        server.until(lambda deaths=deaths: server.spawner.noted.count("reaped worker-1") == deaths)
         (slot,) = (slot for slot in server.master._slots if slot.name == "worker-1")
         waits.append(slot.spawn_at - server.clock.now)
-        starts = len(server.launcher.launched)
+        starts = len(server.spawner.launched)
         if waits[-1]:
             server.clock.now += waits[-1] - 0.1
             for process in [process for _, process in server.master._running()]:
                 process.reported_at = server.clock.now  # the others live
             server.quietly()
-            assert len(server.launcher.launched) == starts
+            assert len(server.spawner.launched) == starts
             server.clock.now += 0.1
         server.master.step(0.01)
     first = RESPAWN_SECONDS_FIRST
@@ -297,26 +297,26 @@ def test_who_dies_again_and_again_is_started_ever_more_slowly_and_the_others_sta
     assert waits[6:] == [RESPAWN_SECONDS_MAX] * len(waits[6:])
     assert events(caplog)[0] == ("process died", "worker-1", "SIGKILL")
     assert ("process died", "worker-1", "3") in events(caplog)
-    loops = [event for event in events(caplog) if event[0] == "process dies over and over"]
+    loops = [event for event in events(caplog) if event[0] == "process in crash loop"]
     assert len(loops) == len(waits) - CRASH_LOOP_DEATHS + 1
     assert {k: v for k, v in server.master.processes().items() if k != "worker-1"} == others
     # Its clients are sent to the others while it is away, and come again when it does.
-    assert server.launcher.noted.count("pause worker-1") == sum(wait >= 2 for wait in waits)
-    last_resume = len(server.launcher.noted) - server.launcher.noted[::-1].index("resume worker-1")
-    assert last_resume > server.launcher.noted.index("pause worker-1")
+    assert server.spawner.noted.count("pause worker-1") == sum(wait >= 2 for wait in waits)
+    last_resume = len(server.spawner.noted) - server.spawner.noted[::-1].index("resume worker-1")
+    assert last_resume > server.spawner.noted.index("pause worker-1")
 
 
 def test_the_only_worker_is_not_paused(server):
     server.new(settings(1))
     server.begin()
-    server.launcher.scripts["worker-1"] = FAILS_LATER
+    server.spawner.scripts["worker-1"] = FAILS_LATER
     server.kill("worker-1")
     for deaths in range(1, 5):
-        server.until(lambda deaths=deaths: server.launcher.noted.count("reaped worker-1") == deaths)
+        server.until(lambda deaths=deaths: server.spawner.noted.count("reaped worker-1") == deaths)
         server.clock.now += RESPAWN_SECONDS_MAX - 1
         for _, process in server.master._running():
             process.reported_at = server.clock.now
-    assert "pause worker-1" not in server.launcher.noted
+    assert "pause worker-1" not in server.spawner.noted
 
 
 def test_a_death_after_a_long_life_is_not_counted_with_earlier_ones(server):
@@ -336,10 +336,10 @@ def test_a_death_after_a_long_life_is_not_counted_with_earlier_ones(server):
 
 def test_the_system_may_refuse_a_process_for_a_while(server, caplog):
     server.begin()
-    server.launcher.refuses = True
+    server.spawner.refuses = True
     server.die("worker-1")
-    server.until(lambda: ("process not started", "worker-1") in events(caplog))
-    server.launcher.refuses = False
+    server.until(lambda: ("cannot start process", "worker-1") in events(caplog))
+    server.spawner.refuses = False
     server.clock.now += RESPAWN_SECONDS_MAX - 1
     for _, process in server.master._running():
         process.reported_at = server.clock.now
@@ -347,7 +347,7 @@ def test_the_system_may_refuse_a_process_for_a_while(server, caplog):
 
 
 def test_when_one_has_died_maintenance_is_told(server):
-    server.launcher.scripts["maintenance"] = GOOD.replace('"SIGUSR2", beat', '"SIGUSR2", end')
+    server.spawner.scripts["maintenance"] = GOOD.replace('"SIGUSR2", beat', '"SIGUSR2", end')
     server.begin()
     maintenance = server.pid("maintenance")
     server.die("worker-1")
@@ -360,10 +360,10 @@ def test_when_one_has_died_maintenance_is_told(server):
 
 
 def test_a_process_without_a_sign_of_life_is_killed_and_replaced(server, caplog):
-    server.launcher.scripts["worker-1"] = DAZED
+    server.spawner.scripts["worker-1"] = DAZED
     server.begin()
     before = server.master.processes()
-    server.launcher.scripts.clear()
+    server.spawner.scripts.clear()
     server.clock.now += HANG_SECONDS - 1
     for name in set(before) - {"worker-1"}:
         server.kill(name, signal.SIGUSR2)  # a sign of life
@@ -403,14 +403,14 @@ def test_told_to_end_it_ends_all_and_listens_no_more(server, how):
     server.begin()
     server.master.handle_signal(how)
     assert server.observer.calls == ["ready", "stopping"]
-    assert server.launcher.noted[-1] == "close"
+    assert server.spawner.noted[-1] == "close"
     server.until(lambda: server.master.finished)
     assert server.master.code == 0
-    assert [child.poll() for child in server.launcher.children] == [0] * 5
+    assert [child.poll() for child in server.spawner.children] == [0] * 5
 
 
 def test_who_does_not_end_is_killed_when_its_time_is_over(server, caplog):
-    server.launcher.scripts["worker-1"] = STUBBORN
+    server.spawner.scripts["worker-1"] = STUBBORN
     server.begin()
     server.master.handle_signal(signal.SIGTERM)
     server.until(lambda: list(server.master.processes()) == ["worker-1"])
@@ -424,7 +424,7 @@ def test_who_does_not_end_is_killed_when_its_time_is_over(server, caplog):
 
 
 def test_told_twice_it_ends_all_at_once(server):
-    server.launcher.scripts["intake"] = STUBBORN
+    server.spawner.scripts["intake"] = STUBBORN
     server.begin()
     server.master.handle_signal(signal.SIGINT)
     server.master.handle_signal(signal.SIGINT)
@@ -433,8 +433,8 @@ def test_told_twice_it_ends_all_at_once(server):
 
 
 def test_told_to_end_before_all_are_ready_it_ends(server):
-    server.launcher.scripts["worker-1"] = SLOW
-    server.until(lambda: "worker-1" in server.launcher.names())
+    server.spawner.scripts["worker-1"] = SLOW
+    server.until(lambda: "worker-1" in server.spawner.names())
     server.master.handle_signal(signal.SIGTERM)
     server.until(lambda: server.master.finished)
     assert server.master.code == 0
@@ -444,7 +444,7 @@ def test_told_to_end_before_all_are_ready_it_ends(server):
 
 
 def test_a_reload_replaces_all_and_the_old_workers_take_their_leave(server):
-    server.launcher.scripts = dict.fromkeys(["worker-1", "worker-2", "worker-3"], LINGERING)
+    server.spawner.scripts = dict.fromkeys(["worker-1", "worker-2", "worker-3"], LINGERING)
     server.begin()
     before = server.master.processes()
     server.next_settings = settings(reload_seconds=1)
@@ -454,7 +454,7 @@ def test_a_reload_replaces_all_and_the_old_workers_take_their_leave(server):
         new, old = server.master.processes()[name]
         assert [old] == before[name]
         assert new != old
-    latest = server.launcher.launched[-3:]
+    latest = server.spawner.launched[-3:]
     assert {place for _, place, _ in latest} == {3, 4, 5}
     assert all(followed is server.next_settings for _, _, followed in latest)
     server.until(
@@ -475,7 +475,7 @@ def test_a_reload_replaces_all_and_the_old_workers_take_their_leave(server):
 
 
 def test_a_second_reload_ends_those_whom_the_first_left(server):
-    server.launcher.scripts = dict.fromkeys(["worker-1", "worker-2", "worker-3"], LINGERING)
+    server.spawner.scripts = dict.fromkeys(["worker-1", "worker-2", "worker-3"], LINGERING)
     server.begin()
     first = server.master.processes()
     server.master.handle_signal(signal.SIGHUP)
@@ -486,7 +486,7 @@ def test_a_second_reload_ends_those_whom_the_first_left(server):
     assert not {pid for pids in first.values() for pid in pids} & {
         pid for pids in second_and_third.values() for pid in pids
     }
-    places = [place for _, place, _ in server.launcher.launched if place is not None]
+    places = [place for _, place, _ in server.spawner.launched if place is not None]
     assert sorted(places) == [0, 0, 1, 1, 2, 2, 3, 4, 5]
 
 
@@ -504,13 +504,13 @@ def test_a_configuration_with_a_mistake_changes_nothing(server, caplog):
 def test_new_workers_that_do_not_start_change_nothing(server, caplog):
     server.begin()
     before = server.master.processes()
-    server.launcher.scripts["worker-2"] = FAILS
+    server.spawner.scripts["worker-2"] = FAILS
     server.master.handle_signal(signal.SIGHUP)
     server.until(lambda: server.observer.calls == ["ready", "reloading", "ready"])
     server.until(lambda: server.master.processes() == before)
     assert ("process died", "worker-2", "3") in events(caplog)
-    assert any("not reloaded" in event[0] for event in events(caplog))
-    server.launcher.scripts.clear()
+    assert any("reload failed" in event[0] for event in events(caplog))
+    server.spawner.scripts.clear()
     server.master.handle_signal(signal.SIGHUP)  # the next one is as good as any
     server.until(lambda: len(server.observer.calls) == 5)
     server.until(
@@ -523,21 +523,21 @@ def test_new_workers_that_do_not_start_change_nothing(server, caplog):
 
 def test_a_worker_that_dies_during_a_reload_is_replaced_as_it_was(server):
     server.begin()
-    server.launcher.scripts["worker-2"] = SLOW  # the reload waits for it
+    server.spawner.scripts["worker-2"] = SLOW  # the reload waits for it
     server.master.handle_signal(signal.SIGHUP)
-    server.until(lambda: len(server.launcher.launched) == 8)
-    server.launcher.scripts.clear()
+    server.until(lambda: len(server.spawner.launched) == 8)
+    server.spawner.scripts.clear()
     old = server.pid("worker-1")
     os.kill(old, signal.SIGKILL)
-    server.until(lambda: len(server.launcher.launched) == 9)
-    assert server.launcher.launched[-1] == ("worker-1", 0, server.first_settings)
+    server.until(lambda: len(server.spawner.launched) == 9)
+    assert server.spawner.launched[-1] == ("worker-1", 0, server.first_settings)
 
 
 def test_told_to_end_during_a_reload_it_ends(server):
-    server.launcher.scripts = dict.fromkeys(["worker-1", "worker-2", "worker-3"], LINGERING)
+    server.spawner.scripts = dict.fromkeys(["worker-1", "worker-2", "worker-3"], LINGERING)
     server.begin()
     server.master.handle_signal(signal.SIGHUP)
-    server.until(lambda: len(server.launcher.launched) == 8)
+    server.until(lambda: len(server.spawner.launched) == 8)
     server.master.handle_signal(signal.SIGTERM)
     server.until(lambda: server.master.finished)
     assert server.master.code == 0

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from imapvm.intake.delivery_settings import DeliverySettings
+from imapvm.server.role import Role
 from imapvm.server.settings import Settings
-from imapvm.server.supervisor.spawn_config import Role, SpawnConfig, read, write
+from imapvm.server.supervisor.spawn_config import SpawnConfig, read, write
 
 
 def test_an_assignment_is_read_as_it_was_written():

@@ -1,4 +1,13 @@
-"""Which tasks a server consists of, and in which order they begin and end."""
+"""Task tree of a server process, and the order in which tasks start and end.
+
+Inside out: tasks start from the first line to the last, and end in the reverse order.
+
+    writers of the filepool
+      background: maintenance, reactor, notifier, sweeper of connections
+        one task for each client
+          intake: LMTP and the spool
+            acceptors
+"""
 
 import gc
 import logging
@@ -7,14 +16,14 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 import trio
 
 from imapvm.auth.authenticator import Authenticator
 from imapvm.commands.services import Services
 from imapvm.filepool.errors import FilepoolError
-from imapvm.filepool.pool import open_filepool
+from imapvm.filepool.pool import Filepool, open_filepool
 from imapvm.intake.deliver import Deliverer
 from imapvm.intake.lmtp.listener import serve_lmtp
 from imapvm.intake.spool.watcher import watch_spool
@@ -26,46 +35,43 @@ from imapvm.server.net.listen import Listeners, open_listeners
 from imapvm.server.net.reactor import Reactor
 from imapvm.server.net.tls import TlsServer
 from imapvm.server.net.transport import Transport
-from imapvm.server.settings import SHUTDOWN_SECONDS
-from imapvm.server.supervisor.spawn_config import ALL_ROLES, Role
-
-if TYPE_CHECKING:
-    from imapvm.filepool.pool import Filepool
-    from imapvm.server.settings import Listening, Settings
-    from imapvm.server.shared.memory import SharedMemory
-    from imapvm.server.shared.wakeup import Wakeup
+from imapvm.server.role import ALL_ROLES, Role
+from imapvm.server.settings import SHUTDOWN_SECONDS, Listening, Settings
+from imapvm.server.shared.memory import SharedMemory
+from imapvm.server.shared.wakeup import Wakeup
 
 LOG: Final = logging.getLogger(__name__)
 
 SWITCH_SECONDS: Final = 0.0005
-"""How long a busy thread may keep the interpreter from the event loop; Python's own 5 ms would be
-the time of ten thousand reads from the store."""
+"""Longest time for which a busy thread keeps the GIL from the event loop; Python's default of 5 ms
+is the time of ten thousand reads from the store."""
 GC_THRESHOLDS: Final = (50_000, 50, 1000)
-"""A full collection looks at ten objects a connection: make it rare. Cycles are broken by hand."""
-RESTARTING: Final = "the server begins anew; come again"
-"""What clients of a worker hear that others replace."""
+"""A full collection visits ten objects a connection, so it is rare. Cycles are broken by hand."""
+SHUTTING_DOWN: Final = "server is shutting down"
+RESTARTING: Final = "server is restarting, reconnect"
+"""BYE texts; the second for clients of a worker that is replaced."""
 SWEEP_SECONDS: Final = 60.0
-"""Between two clean-ups of the filepool."""
-BETWEEN_PIECES_SECONDS: Final = 0.1
-"""Within a clean-up that has more to do: clients' commits go first."""
+"""Between two sweeps of the filepool."""
+SWEEP_PAUSE_SECONDS: Final = 0.1
+"""Between two steps of a sweep, for the clients' commits."""
 
 
 @final
 class RoleEvents:
-    """What a running process can be told."""
+    """Events that end a running process, or make it work."""
 
     __slots__ = ("drain", "stop", "sweep")
 
     def __init__(self) -> None:
         self.stop = trio.Event()
-        """End: finish what runs, say BYE."""
+        """Shut down: finish running commands, send BYE, end."""
         self.drain = trio.Event()
-        """Let nobody in any more; say BYE to everybody within `reload_seconds`; end."""
+        """Stop accepting; send BYE to all clients within `reload_seconds`; end."""
         self.sweep = trio.Event()
-        """Clean the filepool up now: a process has died. Set by `sweep_now`."""
+        """Sweep the filepool now: a process has died. Set by `sweep_now`."""
 
     def sweep_now(self) -> None:
-        """Have it done; may be called again and again."""
+        """Set `sweep`; may be called again."""
         done, self.sweep = self.sweep, trio.Event()
         done.set()
 
@@ -73,35 +79,35 @@ class RoleEvents:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Siblings:
-    """What a process has of the others of its server."""
+    """Means to communicate with the other processes of the server."""
 
-    memory: "SharedMemory"
-    wakeup: "Wakeup"
+    memory: SharedMemory
+    wakeup: Wakeup
     index: int | None
-    """Its own, where it serves clients."""
+    """Index of this process, if it serves clients."""
 
 
 async def serve(
-    settings: "Settings",
+    settings: Settings,
     *,
     tls: TlsServer | None = None,
     clock: Callable[[], float] = time.time,
-    task_status: "trio.TaskStatus[Listening]" = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[Listening] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve in this process until cancelled: connections, intake and upkeep in one tree.
+    """Serve in this process until cancelled, with all roles.
 
-    Cancelled, it stops listening, lets running commands finish for SHUTDOWN_SECONDS, says BYE to
-    everybody, and closes the filepool.
+    Cancelled, it stops listening, lets running commands finish for SHUTDOWN_SECONDS, sends BYE to
+    all clients, and closes the filepool.
 
     Args:
-        settings: are checked first; how many workers they ask for is not looked at.
-        tls: made by `tls_of`; made here where it is not given.
+        settings: checked first; `workers` is ignored.
+        tls: from `tls_of`; made here if it is None.
         clock: seconds since 1970 UTC.
-        task_status: started when everything listens; says where.
+        task_status: started with the addresses when all sockets listen.
 
     Raises:
-        SettingsError: it cannot run like this.
-        CertificateError: TLS cannot be had with these files.
+        SettingsError: the settings do not fit together, or an address cannot be bound.
+        CertificateError: the certificate or key cannot be used.
         FilepoolError: the filepool cannot be opened.
     """
     settings.check()
@@ -124,7 +130,7 @@ async def serve(
 
 async def serve_roles(
     roles: Collection[Role],
-    settings: "Settings",
+    settings: Settings,
     listeners: Listeners,
     events: RoleEvents,
     *,
@@ -133,20 +139,20 @@ async def serve_roles(
     clock: Callable[[], float] = time.time,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Be one process of a server, or all of it, until ordered to end.
+    """Run one process of a server, or all of it, until `events` end it.
 
-    It cannot be cancelled: all of it must go on working while commands finish, the filepool's
-    writers, too.
+    It cannot be cancelled: while commands finish, all tasks have to run, the filepool's writers
+    included.
 
     Args:
-        roles: what to do.
+        roles: of this process.
         settings: checked before.
-        listeners: those for clients are closed as soon as nobody is let in any more.
+        listeners: those for clients are closed as soon as no more clients are accepted.
         events: end it.
-        tls: None where there is no certificate.
-        siblings: the other processes; None where there are none.
+        tls: None without a certificate.
+        siblings: the other processes; None if there are none.
         clock: seconds since 1970 UTC.
-        task_status: started when everything listens.
+        task_status: started when all sockets listen.
 
     Raises:
         FilepoolError: the filepool cannot be opened.
@@ -158,15 +164,15 @@ async def serve_roles(
             if siblings is not None:
                 wakeup = siblings.wakeup
                 pool.set_commit_hooks(wakeup.wake, partial(wakeup.wake, unconditional=True))
-            async with trio.open_nursery() as inside:
+            async with trio.open_nursery() as background:
                 if Role.MAINTENANCE in roles:
-                    inside.start_soon(maintain, pool, events)
+                    background.start_soon(maintain, pool, events)
                 reactor = Reactor()
-                await inside.start(reactor.run)
+                await background.start(reactor.run)
                 clients = None
                 if Role.WORKER in roles:
                     clients = _ClientService(reactor, pool, settings, tls, siblings, clock)
-                    clients.start(inside)
+                    clients.start(background)
                 async with trio.open_nursery() as client_tasks, trio.open_nursery() as intake:
                     if Role.INTAKE in roles:
                         deliverer = Deliverer(pool, settings.delivery, clock=clock)
@@ -182,14 +188,14 @@ async def serve_roles(
                         intake.cancel_scope.cancel()
                     else:
                         await clients.serve(listeners, events, client_tasks, intake, task_status)
-                inside.cancel_scope.cancel()
+                background.cancel_scope.cancel()
 
 
-def tls_of(settings: "Settings") -> TlsServer | None:
-    """What the settings say about TLS; None where they have no certificate.
+def tls_of(settings: Settings) -> TlsServer | None:
+    """Return the TLS server of the settings; None if they have no certificate.
 
     Raises:
-        CertificateError: it cannot be had with these files.
+        CertificateError: the certificate or key cannot be used.
     """
     if settings.certificate is None or settings.key is None:
         return None
@@ -197,7 +203,7 @@ def tls_of(settings: "Settings") -> TlsServer | None:
 
 
 def tune_interpreter() -> None:
-    """Settings of the whole process, for a loop with very many tasks."""
+    """Tune the interpreter for an event loop with very many tasks."""
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(*GC_THRESHOLDS)
     gc.collect()
@@ -206,13 +212,13 @@ def tune_interpreter() -> None:
 
 @final
 class _ClientService:
-    """Serving clients: begun from the inside to the outside, and ended the other way round."""
+    """Tasks that serve IMAP clients."""
 
     def __init__(
         self,
         reactor: Reactor,
-        pool: "Filepool",
-        settings: "Settings",
+        pool: Filepool,
+        settings: Settings,
         tls: TlsServer | None,
         siblings: Siblings | None,
         clock: Callable[[], float],
@@ -240,12 +246,12 @@ class _ClientService:
         self.notifier = Notifier(self.services, self.connections, siblings and siblings.wakeup)
         pool.on_changes = self.notifier.notify
 
-    def start(self, inside: trio.Nursery) -> None:
-        """Start what clients need; it has to outlive them."""
-        inside.start_soon(self.notifier.poll_forever)
+    def start(self, background: trio.Nursery) -> None:
+        """Start the background tasks of connections, which have to outlive them."""
+        background.start_soon(self.notifier.poll_forever)
         if self._has_siblings:
-            inside.start_soon(self.notifier.watch_wakeups)
-        inside.start_soon(self.connections.sweep_forever)
+            background.start_soon(self.notifier.watch_wakeups)
+        background.start_soon(self.connections.sweep_forever)
 
     async def serve(
         self,
@@ -255,14 +261,14 @@ class _ClientService:
         intake: trio.Nursery,
         task_status: trio.TaskStatus[None],
     ) -> None:
-        """Let clients in, until ordered to end; then take leave of them.
+        """Accept clients until `events` end it; then end all connections.
 
         Args:
-            listeners: where they come.
+            listeners: sockets for clients.
             events: end it.
             client_tasks: gets a task for each client.
-            intake: stands inside `client_tasks`, and is cancelled when nobody is let in any more.
-            task_status: started when they can come.
+            intake: is cancelled when no more clients are accepted.
+            task_status: started when clients can connect.
         """
         acceptor = Acceptor(
             self.services,
@@ -281,18 +287,18 @@ class _ClientService:
             await _first(events.stop, events.drain)
             accepting.cancel_scope.cancel()
         listeners.close_imap()
-        intake.cancel_scope.cancel()  # a delivery that runs is answered all the same
+        intake.cancel_scope.cancel()  # a delivery in progress is still answered
         with trio.CancelScope(shield=True):
             if not events.stop.is_set():
                 await self._drain(events.stop)
             with trio.move_on_after(SHUTDOWN_SECONDS):
                 await self.connections.end_all(
-                    "the server is shutting down" if events.stop.is_set() else RESTARTING
+                    SHUTTING_DOWN if events.stop.is_set() else RESTARTING
                 )
         client_tasks.cancel_scope.cancel()
 
     async def _drain(self, stop: trio.Event) -> None:
-        """Say BYE to one after the other, unless the order comes to stop at once."""
+        """End the connections one after another, until `stop` is set."""
         seconds = self._settings.reload_seconds
         with trio.move_on_after(seconds):
             async with trio.open_nursery() as nursery:
@@ -302,7 +308,7 @@ class _ClientService:
 
 
 async def _first(*events: trio.Event) -> None:
-    """Wait for whichever comes first."""
+    """Wait for the first of several events."""
     async with trio.open_nursery() as nursery:
         for event in events:
             nursery.start_soon(_cancel_at, event, nursery.cancel_scope)
@@ -313,14 +319,14 @@ async def _cancel_at(event: trio.Event, scope: trio.CancelScope) -> None:
     scope.cancel()
 
 
-async def maintain(pool: "Filepool", events: RoleEvents) -> None:
-    """Clean the filepool up, now and then, a bounded piece at a time."""
+async def maintain(pool: Filepool, events: RoleEvents) -> None:
+    """Sweep the filepool regularly, in bounded steps."""
     while True:
         more = False
-        ordered = events.sweep
+        now = events.sweep
         try:
             more = (await pool.sweep()).more
-        except FilepoolError as fault:
-            LOG.warning("the filepool is not swept", extra={"reason": str(fault)})
-        with trio.move_on_after(BETWEEN_PIECES_SECONDS if more else SWEEP_SECONDS):
-            await ordered.wait()
+        except FilepoolError as error:
+            LOG.warning("cannot sweep filepool", extra={"error": str(error)})
+        with trio.move_on_after(SWEEP_PAUSE_SECONDS if more else SWEEP_SECONDS):
+            await now.wait()

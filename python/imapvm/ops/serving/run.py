@@ -121,7 +121,7 @@ def _reload_certificate(tls: "TlsServer | None") -> None:
     try:
         tls.reload()
     except CertificateError as fault:
-        LOG.error("not reloaded; all goes on as before", extra={"reason": str(fault)})
+        LOG.error("reload failed; keeping the current certificate", extra={"reason": str(fault)})
     else:
         LOG.info("certificate reloaded")
 

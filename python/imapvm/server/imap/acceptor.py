@@ -1,4 +1,4 @@
-"""From a listening socket to a task for each connection."""
+"""Acceptor: a task for each connection of a listening socket."""
 
 import contextlib
 import errno
@@ -22,18 +22,18 @@ from imapvm.server.settings import Plaintext
 LOG: Final = logging.getLogger(__name__)
 
 ACCEPTS_PER_TURN: Final = 64
-"""Connections that are taken before others get their turn."""
+"""Connections accepted before other tasks run."""
 PAUSE_SECONDS: Final = 0.25
-"""After accept has failed for want of descriptors or memory; meanwhile connections end."""
-LOG_AGAIN_SECONDS: Final = 60.0
-"""Between two log events about the same trouble."""
+"""Pause after accept failed for want of descriptors or memory; meanwhile connections end."""
+LOG_INTERVAL_SECONDS: Final = 60.0
+"""Between two log events about refused connections."""
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 @final
 class Acceptor:
-    """Lets clients in: what a new connection is given, and how many may come."""
+    """Accepts connections within the limits, and starts to serve them."""
 
     __slots__ = (
         "_connections",
@@ -55,15 +55,15 @@ class Acceptor:
         tls: TlsServer | None,
         plaintext: Plaintext,
     ) -> None:
-        """Keep what connections need.
+        """Store what new connections need.
 
         Args:
-            services: what they share.
-            connections: where they are counted.
-            reactor: runs longer than `nursery`.
-            nursery: gets a task for each.
-            tls: None where there is no certificate.
-            plaintext: who may send a password without TLS.
+            services: shared by all connections.
+            connections: counts them.
+            reactor: has to outlive `nursery`.
+            nursery: gets a task for each connection.
+            tls: None without a certificate.
+            plaintext: which clients may send a password without TLS.
         """
         self._services = services
         self._connections = connections
@@ -74,7 +74,7 @@ class Acceptor:
         self._logged_at = float("-inf")
 
     async def accept_forever(self, listener: socket.socket, *, tls_first: bool) -> None:
-        """Let in who comes to this socket, until cancelled."""
+        """Accept connections of this socket until cancelled."""
         listener.settimeout(0)
         while True:
             await wait_readable(listener)
@@ -83,23 +83,23 @@ class Acceptor:
                     sock, address = listener.accept()
                 except BlockingIOError:
                     break
-                except OSError as fault:
-                    if fault.errno in _EXHAUSTED:
-                        self._log("cannot accept a connection", os.strerror(fault.errno))
+                except OSError as error:
+                    if error.errno in _EXHAUSTED:
+                        self._log("cannot accept connection", os.strerror(error.errno))
                         await trio.sleep(PAUSE_SECONDS)
                         break
-                    # The client was faster: accept(2) passes on what happened to it meanwhile.
-                    LOG.debug("connection lost before it began", extra={"reason": str(fault)})
+                    # accept(2) passes on errors of a connection that has failed already.
+                    LOG.debug("connection lost before accept", extra={"reason": str(error)})
                     continue
                 self.admit(sock, address, tls_first=tls_first)
 
     def admit(self, sock: socket.socket, address: object, *, tls_first: bool) -> None:
-        """Begin to serve a connection, or turn it away.
+        """Start to serve a connection, or refuse it.
 
         Args:
-            sock: connected; not to be used by the caller any more.
-            address: of the client, as `socket.accept` has it.
-            tls_first: shake hands before the greeting.
+            sock: connected; the caller must not use it any more.
+            address: the client's, from `socket.accept`.
+            tls_first: run the TLS handshake before the greeting.
         """
         peer = str(address[0]) if isinstance(address, tuple) else LOCAL
         refusal = self._connections.refusal(peer)
@@ -114,8 +114,8 @@ class Acceptor:
             if sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             transport = Transport(self._reactor, sock, peer=peer, tls_server=self._tls)
-        except OSError as fault:
-            LOG.debug("connection lost before it began", extra={"reason": str(fault)})
+        except OSError as error:
+            LOG.debug("connection lost before accept", extra={"reason": str(error)})
             sock.close()
             return
         self._nursery.start_soon(
@@ -133,8 +133,8 @@ class Acceptor:
         return self._plaintext == "always" or (self._plaintext == "loopback" and is_loopback(peer))
 
     def _log(self, event: str, reason: str) -> None:
-        """Once a minute: whoever fills the table of connections shall not fill the log, too."""
+        """Log once a minute: a client that opens many connections must not fill the log."""
         now = trio.current_time()
-        if now - self._logged_at >= LOG_AGAIN_SECONDS:
+        if now - self._logged_at >= LOG_INTERVAL_SECONDS:
             self._logged_at = now
             LOG.warning(event, extra={"reason": reason})

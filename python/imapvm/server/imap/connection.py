@@ -39,14 +39,10 @@ class Connection:
         "commands",
         "context",
         "ending",
-        "heard",
-        "heard_at",
-        "sent",
-        "sent_at",
         "transport",
     )
 
-    def __init__(self, transport: Transport, context: Context, *, now: float) -> None:
+    def __init__(self, transport: Transport, context: Context) -> None:
         self.transport = transport
         self.context = context
         self.commands = 0
@@ -57,9 +53,6 @@ class Connection:
         """Event that is being run."""
         self._suspended: Suspended[None] | None = None
         """A command on its way from the reactor's callback to the connection's task."""
-        # For the sweeper (`imapvm.server.imap.connections`).
-        self.heard = self.sent = -1
-        self.heard_at = self.sent_at = now
 
     @property
     def signed_in(self) -> bool:
@@ -187,9 +180,7 @@ async def serve_connection(
     session: Session[AccountStore] = Session(
         peer=transport.peer, tls=tls_first, plain_allowed=plain_allowed
     )
-    connection = Connection(
-        transport, Context(transport, services, session), now=trio.current_time()
-    )
+    connection = Connection(transport, Context(transport, services, session))
     connections.enter(connection)
     try:
         if tls_first:

@@ -1,54 +1,83 @@
-"""All connections of a process: how many there may be, and which have been silent too long."""
+"""Connections of a process: limits on their number, and timeouts of idle ones."""
 
 import ipaddress
 import logging
 import random
 from collections import Counter
-from typing import TYPE_CHECKING, Final, Protocol, final
+from collections.abc import Iterator
+from typing import Final, Protocol, final
 
 import trio
 
+from imapvm.commands.context import Context
 from imapvm.model.limits import CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from imapvm.server.imap.connection import Connection
+from imapvm.server.net.transport import Transport
 
 LOG: Final = logging.getLogger(__name__)
 
 LOGIN_SECONDS: Final = 60.0
-"""Without a command before login; RFC 9051 section 5.4 asks for half an hour after login only."""
+"""Without a command before login; RFC 9051 section 5.4 requires 30 minutes after login only."""
 AUTOLOGOUT_SECONDS: Final = 30 * 60.0
-"""Without an octet from the client after login. RFC 9051 section 5.4: at least this."""
+"""Without a byte from the client after login; the minimum of RFC 9051 section 5.4."""
 STALL_SECONDS: Final = 5 * 60.0
-"""Without progress while the client is sent something and does not read it."""
+"""Without progress while output waits for a client that does not read."""
 SWEEP_SECONDS: Final = 10.0
-"""Between two looks at everybody; what is said above may come that much later."""
+"""Between two sweeps; the timeouts above may be late by this much."""
 STILL_HERE_SWEEPS: Final = 24
-"""Looks (four minutes) between the words that keep address translators on the way from forgetting
-a connection in IDLE; each look says them to an equal part."""
+"""Sweeps (four minutes) between two "still here" responses in IDLE, which keep address translators
+from dropping the connection; each sweep sends them to an equal part of the clients."""
 SWEEP_SLICE: Final = 500
-"""Connections that are looked at before others get their turn: about a millisecond."""
+"""Connections visited before other tasks run: about a millisecond."""
 ENDED_PER_SECOND: Final = 100.0
-"""Clients that a process sends to its successor: some 0.1 s of a core for their handshakes."""
+"""Clients that a process sends to its successor: their handshakes take some 0.1 s of a core."""
 LOCAL: Final = "local"
-"""The peer's address on a unix socket."""
+"""Peer address on a unix socket."""
 
 
-class Peers(Protocol):
-    """Connections of addresses that other processes have (`imapvm.server.shared.memory`)."""
+class PeerCounts(Protocol):
+    """Connections by network in other processes (`imapvm.server.shared.memory`)."""
 
     def elsewhere(self, network: str) -> int:
-        """How many a network has in all other processes."""
+        """Return the connections of a network in all other processes."""
 
     def change(self, network: str, by: int) -> None:
-        """Let the others know that there is one more here, or one less."""
+        """Change the count of this process."""
+
+
+class OpenConnection(Protocol):
+    """Connection as it is counted and swept (`imapvm.server.imap.connection`)."""
+
+    commands: int
+    """Commands run so far, malformed ones included."""
+
+    @property
+    def transport(self) -> Transport: ...
+
+    @property
+    def context(self) -> Context: ...
+
+    @property
+    def signed_in(self) -> bool: ...
+
+    def end(self, reason: str) -> None:
+        """Send BYE: at once while the client is idle, else after its command."""
+
+
+@final
+class _Activity:
+    """Counters of one connection at the last sweep that saw them change."""
+
+    __slots__ = ("input", "input_at", "output", "output_at")
+
+    def __init__(self) -> None:
+        self.input = self.output = -1
+        """-1: the timeout has not started."""
+        self.input_at = self.output_at = 0.0
 
 
 @final
 class Connections:
-    """Counts and sweeps; one a process."""
+    """Counts and sweeps the connections of a process."""
 
     __slots__ = ("_all", "_limit", "_limit_per_peer", "_peers", "_round", "_shared")
 
@@ -57,18 +86,18 @@ class Connections:
         *,
         limit: int = CONNECTIONS_MAX,
         limit_per_peer: int = CONNECTIONS_PER_PEER_MAX,
-        shared: Peers | None = None,
+        shared: PeerCounts | None = None,
     ) -> None:
-        """Count nobody yet.
+        """Start with no connections.
 
         Args:
             limit: in this process.
             limit_per_peer: from one address, in all processes.
-            shared: what the others have; None where there are no others.
+            shared: counts of the other processes; None if there are none.
         """
         self._limit = limit
         self._limit_per_peer = limit_per_peer
-        self._all: dict[Connection, None] = {}
+        self._all: dict[OpenConnection, _Activity] = {}
         self._peers: Counter[str] = Counter()
         self._round = 0
         self._shared = shared
@@ -76,12 +105,12 @@ class Connections:
     def __len__(self) -> int:
         return len(self._all)
 
-    def __iter__(self) -> "Iterator[Connection]":
-        """All of them; a copy, so that they may come and go meanwhile."""
+    def __iter__(self) -> Iterator[OpenConnection]:
+        """Iterate over a copy: connections may be added and removed meanwhile."""
         return iter(tuple(self._all))
 
     def refusal(self, peer: str) -> str | None:
-        """Say why one more connection from this address cannot be had; None where it can."""
+        """Return the reason to refuse a connection from this address; None to accept it."""
         if len(self._all) >= self._limit:
             return "too many connections; try again later"
         if not is_loopback(peer):
@@ -91,14 +120,14 @@ class Connections:
                 return "too many connections from your address"
         return None
 
-    def enter(self, connection: "Connection") -> None:
-        self._all[connection] = None
+    def enter(self, connection: OpenConnection) -> None:
+        self._all[connection] = _Activity()
         network = network_of(connection.transport.peer)
         self._peers[network] += 1
         if self._shared is not None:
             self._shared.change(network, 1)
 
-    def leave(self, connection: "Connection") -> None:
+    def leave(self, connection: OpenConnection) -> None:
         del self._all[connection]
         network = network_of(connection.transport.peer)
         self._peers[network] -= 1
@@ -108,65 +137,37 @@ class Connections:
             self._shared.change(network, -1)
 
     async def sweep_forever(self) -> None:
-        """End who has been silent too long: one task for all, no timer for any."""
+        """End connections that exceed a timeout: one task for all, no timer for each."""
         while True:
             await trio.sleep(SWEEP_SECONDS)
             await self.sweep()
 
     async def sweep(self) -> None:
-        """Look at everybody once."""
+        """Visit all connections once."""
         now = trio.current_time()
         self._round += 1
         for number, connection in enumerate(self):
             if number % SWEEP_SLICE == SWEEP_SLICE - 1:
                 await trio.lowlevel.checkpoint()
-            if connection not in self._all:
+            activity = self._all.get(connection)
+            if activity is None:
                 continue
-            reason = self._overdue(connection, now)
+            reason = _overdue(connection, activity, now)
             if reason is not None:
                 connection.end(reason)
             elif (number + self._round) % STILL_HERE_SWEEPS == 0:
                 connection.context.still_here()
 
-    def _overdue(self, connection: "Connection", now: float) -> str | None:
-        """Compare with what was seen last time; say why it is to end, or None.
-
-        A stranger's octets are no activity, only its commands are: one octet a minute would keep
-        a connection for ever. For somebody who has signed in a slow upload is activity.
-        """
-        transport = connection.transport
-        if transport.waiting:
-            if transport.bytes_out != connection.sent:
-                connection.sent = transport.bytes_out
-                connection.sent_at = now
-            elif now - connection.sent_at >= STALL_SECONDS:
-                LOG.info("client does not read", extra={"peer": transport.peer})
-                transport.close()  # there is no way to tell it anything
-            connection.heard = -1
-            return None
-        connection.sent = -1
-        if not transport.is_reading:
-            connection.heard = -1  # a command runs; the client's time begins behind it
-            return None
-        signed_in = connection.signed_in
-        heard = transport.bytes_in if signed_in else connection.commands
-        if heard != connection.heard:
-            connection.heard = heard
-            connection.heard_at = now
-        elif now - connection.heard_at >= (AUTOLOGOUT_SECONDS if signed_in else LOGIN_SECONDS):
-            return "autologout; idle for too long"
-        return None
-
     async def end_gradually(self, reason: str, seconds: float) -> None:
-        """Say BYE to everybody who is here now, each at a moment of its own.
+        """Send BYE to all present connections, spread over time in random order.
 
-        All come back at once, and to another process that begins with a handshake and a sign-in
-        for each: so ENDED_PER_SECOND, or as many as it takes to have told the last in time.
+        If all clients reconnected at once, each of them with a handshake and a login, the other
+        process would be overloaded: so ENDED_PER_SECOND, or as many as it takes to finish in time.
 
         Args:
             reason: for the clients.
-            seconds: about so long it takes at most. Who is in the middle of a command at its moment
-                hears BYE behind it, and may still be here at the end.
+            seconds: longest time, about. A client in the middle of a command is sent BYE after it,
+                and may still be present when this returns.
         """
         waiting = list(self)
         random.shuffle(waiting)
@@ -180,20 +181,50 @@ class Connections:
                 connection.end(reason)
 
     async def end_all(self, reason: str) -> None:
-        """Say BYE to everybody, and return when the last is gone; may be cancelled before."""
+        """Send BYE to all, and return when the last one has left; may be cancelled before."""
         while self._all:
             for number, connection in enumerate(self):
                 if number % SWEEP_SLICE == SWEEP_SLICE - 1:
                     await trio.lowlevel.checkpoint()
                 if connection in self._all:
                     connection.end(reason)
-            # Those in the middle of a command end behind it; where it has begun to wait for its
-            # client meanwhile, the next look finds it.
+            # A connection in the middle of a command ends after it; if the command has started
+            # to wait for its client meanwhile, the next round ends it.
             await trio.sleep(0.02)
 
 
+def _overdue(connection: OpenConnection, activity: _Activity, now: float) -> str | None:
+    """Update the activity; return the reason to end the connection, or None.
+
+    Before login only commands count as activity, not bytes: one byte a minute would keep a
+    connection for ever. After login a slow upload is activity.
+    """
+    transport = connection.transport
+    if transport.waiting:
+        if transport.bytes_out != activity.output:
+            activity.output = transport.bytes_out
+            activity.output_at = now
+        elif now - activity.output_at >= STALL_SECONDS:
+            LOG.info("client does not read", extra={"peer": transport.peer})
+            transport.close()  # a BYE would only be queued
+        activity.input = -1
+        return None
+    activity.output = -1
+    if not transport.is_reading:
+        activity.input = -1  # a command runs; the client's timeout starts after it
+        return None
+    signed_in = connection.signed_in
+    received = transport.bytes_in if signed_in else connection.commands
+    if received != activity.input:
+        activity.input = received
+        activity.input_at = now
+    elif now - activity.input_at >= (AUTOLOGOUT_SECONDS if signed_in else LOGIN_SECONDS):
+        return "autologout; idle for too long"
+    return None
+
+
 def is_loopback(peer: str) -> bool:
-    """True for a peer on this machine: a web mailer, a proxy, the operator."""
+    """Return True for a peer on this machine: a web mailer, a proxy, the operator."""
     if peer == LOCAL:
         return True
     address = ipaddress.ip_address(peer)
@@ -202,7 +233,7 @@ def is_loopback(peer: str) -> bool:
 
 
 def network_of(peer: str) -> str:
-    """What counts as one address: of IPv6 the /64, which one household has to itself."""
+    """Return what counts as one address: of IPv6 the /64, which one household has to itself."""
     if ":" not in peer:
         return peer
     address = ipaddress.IPv6Address(peer)

@@ -1,106 +1,104 @@
-"""From a commit to the clients that wait for news (IDLE)."""
+"""Notifier: pushes changes to the clients in IDLE after a commit."""
 
 import logging
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 import trio
 from trio.lowlevel import wait_readable
 
+from imapvm.commands.dispatch import INTERNAL_ERROR
+from imapvm.commands.services import Idler, Services
 from imapvm.filepool.errors import FilepoolError
+from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.internal_errors import is_internal_error
 from imapvm.server.imap.connections import SWEEP_SLICE, Connections
-
-if TYPE_CHECKING:
-    from imapvm.commands.services import Idler, Services
-    from imapvm.model.ids import AccountId, MailboxId
-    from imapvm.server.shared.wakeup import Wakeup
+from imapvm.server.shared.wakeup import Wakeup
 
 LOG: Final = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 1.0
-"""Between two looks at commits of other processes, and at clients that were not reading."""
+"""Between two polls for commits of other processes, and for clients that did not read."""
 WAKEUP_INTERVAL_SECONDS: Final = 0.002
-"""Between two answers to our bell: while others commit a thousand times a second, one look finds
-what several of them did."""
+"""Shortest time between two reactions to wakeups: while other processes commit a thousand times a
+second, one look at the change journal finds several commits."""
 
 
 @final
 class Notifier:
-    """Rings at the sessions that a commit concerns.
+    """Notifies the sessions that a commit concerns.
 
-    Commits of this process ring at once, before those who made them go on; other workers ring our
-    bell (`watch_wakeups`), and whatever other processes there are is found by `poll_forever`.
-    Nothing is carried here: who is rung at reads the store, so a ring too many costs a look, and
-    one that got lost is made up for by the next.
+    Commits of this process notify at once, before the tasks that made them resume. Other workers
+    wake this process (`watch_wakeups`), and commits of all other processes are found by
+    `poll_forever`. A notification carries no data: its receiver reads the store. So one too many
+    costs one look, and the next one makes up for one that was lost.
     """
 
     __slots__ = ("_connections", "_services", "_unsent", "_wakeup")
 
     def __init__(
-        self, services: "Services", connections: Connections, wakeup: "Wakeup | None" = None
+        self, services: Services, connections: Connections, wakeup: Wakeup | None = None
     ) -> None:
         self._services = services
         self._connections = connections
         self._wakeup = wakeup
         self._unsent: set[Idler] = set()
-        """Who did not take what it was told last, and so was perhaps not told all."""
+        """Clients with output queued at the last push, which may have skipped changes."""
         if wakeup is not None:
             services.idlers.on_enter = wakeup.watch
             self._rearm()
 
-    def notify(self, mailboxes: Collection["MailboxId"]) -> None:
-        """Tell the idlers of these mailboxes what has happened; for `Filepool.on_changes`."""
+    def notify(self, mailboxes: Collection[MailboxId]) -> None:
+        """Push the changes of these mailboxes; for `Filepool.on_changes`."""
         idlers = self._services.idlers
         for mailbox in mailboxes:
-            for context in idlers.at(mailbox):
-                self._push(context)
+            for idler in idlers.at(mailbox):
+                self._push(idler)
 
     async def watch_wakeups(self) -> None:
-        """Tell what other workers have committed, as soon as they ring."""
+        """Push commits of other workers as soon as they wake this process."""
         assert self._wakeup is not None
         while True:
             await wait_readable(self._wakeup.fd)
             self._rearm()
             try:
                 await self._notify_foreign_changes()
-            except FilepoolError as fault:
-                LOG.warning("cannot look for news", extra={"reason": str(fault)})
+            except FilepoolError as error:
+                _log(error)
             await trio.sleep(WAKEUP_INTERVAL_SECONDS)
+
+    async def poll_forever(self) -> None:
+        """Poll once a second."""
+        while True:
+            await trio.sleep(POLL_SECONDS)
+            try:
+                await self.poll()
+            except FilepoolError as error:
+                _log(error)
+
+    async def poll(self) -> None:
+        """Find commits of other processes, clients that read again, and deleted accounts."""
+        self._rearm()
+        await self._notify_foreign_changes()
+        unsent, self._unsent = self._unsent, set()
+        for idler in unsent:
+            self._push(idler)  # does nothing after IDLE
 
     def _rearm(self) -> None:
         if self._wakeup is not None:
             self._wakeup.rearm(waiting=len(self._services.idlers) > 0)
 
-    async def poll_forever(self) -> None:
-        """Once a second: news from other processes, clients that read again, deleted accounts."""
-        while True:
-            await trio.sleep(POLL_SECONDS)
-            try:
-                await self.poll()
-            except FilepoolError as fault:
-                # A disk that fails now and then must not end everybody's connection.
-                LOG.warning("cannot look for news", extra={"reason": str(fault)})
-
-    async def poll(self) -> None:
-        """Look once."""
-        self._rearm()
-        await self._notify_foreign_changes()
-        unsent, self._unsent = self._unsent, set()
-        for context in unsent:
-            self._push(context)  # does nothing where it is not in IDLE any more
-
     async def _notify_foreign_changes(self) -> None:
         pool = self._services.pool
-        news = pool.foreign_changes()
-        if news:
-            self.notify(news)
+        changed = pool.foreign_changes()
+        if changed:
+            self.notify(changed)
         if pool.accounts_changed():
             await self._end_deleted_accounts()
 
     async def _end_deleted_accounts(self) -> None:
         accounts = self._services.pool.accounts
-        there: dict[AccountId, bool] = {}
+        exists: dict[AccountId, bool] = {}
         for number, connection in enumerate(self._connections):
             if number % SWEEP_SLICE == SWEEP_SLICE - 1:
                 await trio.lowlevel.checkpoint()
@@ -108,22 +106,27 @@ class Notifier:
             if store is None:
                 continue
             account = store.account.id
-            if account not in there:
-                there[account] = accounts.by_id(account) is not None
-            if not there[account]:
+            if account not in exists:
+                exists[account] = accounts.by_id(account) is not None
+            if not exists[account]:
                 connection.end("your account was deleted")
 
-    def _push(self, context: "Idler") -> None:
-        """Tell one client; a mistake in it is the end of that connection alone."""
+    def _push(self, idler: Idler) -> None:
+        """Push to one client; an internal error ends that connection only."""
         try:
-            context.push()
-            if context.channel.waiting:
-                self._unsent.add(context)
-        except BaseException as fault:
-            if not is_internal_error(fault):
+            idler.push()
+            if idler.channel.waiting:
+                self._unsent.add(idler)
+        except BaseException as error:
+            if not is_internal_error(error):
                 raise
             LOG.exception("connection ended by an internal error", extra={"command": "IDLE"})
             for connection in self._connections:
-                if connection.context is context:
-                    context.out.take()
-                    connection.end("internal error; the operator has been told")
+                if connection.context is idler:
+                    idler.out.take()
+                    connection.end(INTERNAL_ERROR)
+
+
+def _log(error: FilepoolError) -> None:
+    """Log and continue: a disk that fails for a while must not end all connections."""
+    LOG.warning("cannot read changes", extra={"error": str(error)})

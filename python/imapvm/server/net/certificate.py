@@ -1,4 +1,4 @@
-"""A certificate of one's own making, for demonstrations: nobody trusts it, everything works."""
+"""Self-signed certificates for demonstrations."""
 
 import os
 import shutil
@@ -7,33 +7,33 @@ from pathlib import Path
 from typing import Final
 
 DAYS: Final = 3650
-SECONDS: Final = 30
-"""`openssl` takes a tenth of one; it could wait for a broken random source, and we not for it."""
+OPENSSL_SECONDS: Final = 30
+"""`openssl` takes 0.1 s; it may block if there is no random source, and must not block us."""
 
 
 class NoCertificateError(Exception):
-    """None could be made; the sentence says why."""
+    """No certificate could be made; the text gives the reason."""
 
 
 def self_signed(directory: Path, *, hostname: str = "localhost") -> tuple[Path, Path]:
     """Make a certificate and a key (ECDSA P-256) with the `openssl` command, once.
 
     Args:
-        directory: gets `certificate.pem` and `key.pem` (mode 0600); those that are there stay.
-        hostname: what it is made out to, beside `localhost` and the loopback addresses.
+        directory: gets `certificate.pem` and `key.pem` (mode 0600); existing files stay.
+        hostname: subject, beside `localhost` and the loopback addresses.
 
     Returns:
         Paths of certificate and key.
 
     Raises:
-        NoCertificateError: `openssl` is missing, or did not do it.
+        NoCertificateError: `openssl` is missing or failed.
     """
     certificate, key = directory / "certificate.pem", directory / "key.pem"
     if certificate.exists() and key.exists():
         return certificate, key
     program = shutil.which("openssl")
     if program is None:
-        raise NoCertificateError("a certificate cannot be made: there is no openssl command here")
+        raise NoCertificateError("cannot make a certificate: openssl not found; install openssl")
     directory.mkdir(parents=True, exist_ok=True)
     new_certificate, new_key = directory / "certificate.new", directory / "key.new"
     os.close(os.open(new_key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
@@ -45,16 +45,15 @@ def self_signed(directory: Path, *, hostname: str = "localhost") -> tuple[Path, 
     ]  # fmt: skip
     try:
         done = subprocess.run(  # noqa: S603  # no shell; the program was found, the rest is ours
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as fault:
-        raise NoCertificateError(f"a certificate cannot be made: {fault}") from fault
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=OPENSSL_SECONDS,
+            check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NoCertificateError(f"cannot make a certificate: {error}") from error
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise NoCertificateError(
-            f"a certificate cannot be made: openssl: {(said or ['failed'])[-1]}"
-        )
-    # The key first: a certificate without one would look as if it were all there.
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise NoCertificateError(f"cannot make a certificate: openssl: {(lines or ['failed'])[-1]}")
+    # The key first: a certificate without a key would look complete.
     new_key.replace(key)
     new_certificate.replace(certificate)
     return certificate, key

@@ -1,4 +1,4 @@
-"""Listening sockets: from the configuration, or handed over by systemd."""
+"""Listening sockets, opened here or passed by systemd."""
 
 import contextlib
 import errno
@@ -11,7 +11,7 @@ from typing import Final
 from imapvm.server.settings import Listening, Settings, SettingsError
 
 BACKLOG: Final = 4096
-"""Connections that may wait to be accepted; the kernel's somaxconn may allow fewer."""
+"""Connections waiting to be accepted; the kernel's somaxconn may allow fewer."""
 LISTEN_FDS_START: Final = 3
 """SD_LISTEN_FDS_START of sd_listen_fds(3)."""
 UNIX: Final = "unix:"
@@ -20,27 +20,27 @@ KINDS: Final = ("imap", "imaps", "lmtp")
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """Sockets that listen, by what is spoken there."""
+    """Listening sockets by protocol."""
 
     imap: list[socket.socket] = field(default_factory=list)
     imaps: list[socket.socket] = field(default_factory=list)
     lmtp: list[socket.socket] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
-    """Names of unix sockets that were made here."""
+    """Paths of unix sockets opened here."""
 
     def addresses(self) -> Listening:
-        """Addresses for whoever wants to connect."""
+        """Return the addresses to connect to."""
         return Listening(
             **{kind: _address(found[0]) for kind in KINDS if (found := getattr(self, kind))}
         )
 
     def close_imap(self) -> None:
-        """Stop listening for clients: who comes now is refused by the kernel, and asks again."""
+        """Stop listening for IMAP clients: the kernel refuses new connections."""
         for sock in (*self.imap, *self.imaps):
             sock.close()
 
     def close(self) -> None:
-        """Stop listening; may be called again. Nobody may be waiting for these sockets."""
+        """Stop listening; may be called again. No task may be waiting for these sockets."""
         self.close_imap()
         for sock in self.lmtp:
             sock.close()
@@ -50,14 +50,14 @@ class Listeners:
 
 
 def open_listeners(settings: Settings, *, reuse_port: bool = False) -> Listeners:
-    """Listen at all addresses of the settings, and take what systemd hands over.
+    """Listen at all addresses of the settings, and on the sockets that systemd passes.
 
     Args:
-        settings: says where.
+        settings: the addresses.
         reuse_port: let other processes listen at the same addresses (SO_REUSEPORT).
 
     Raises:
-        SettingsError: an address is none, or cannot be had.
+        SettingsError: an address is invalid or cannot be bound.
     """
     listeners = Listeners()
     try:
@@ -77,10 +77,10 @@ def open_listeners(settings: Settings, *, reuse_port: bool = False) -> Listeners
 
 
 def listen(address: str, *, reuse_port: bool = False) -> list[socket.socket]:
-    """Listen at one address; a name with several (localhost, *) makes several sockets.
+    """Listen at one address; a name with several addresses (localhost, *) makes several sockets.
 
     Raises:
-        SettingsError: it is no address, or cannot be had.
+        SettingsError: the address is invalid or cannot be bound.
     """
     if address.startswith(UNIX):
         return [_listen_unix(address.removeprefix(UNIX))]
@@ -88,34 +88,36 @@ def listen(address: str, *, reuse_port: bool = False) -> list[socket.socket]:
     try:
         for sock in sockets:
             sock.listen(BACKLOG)
-    except OSError as fault:
+    except OSError as error:
         for sock in sockets:
             sock.close()
-        raise _refused(address, fault) from fault
+        raise _bind_error(address, error) from error
     return sockets
 
 
 def bind(address: str, *, reuse_port: bool = False) -> list[socket.socket]:
-    """Have a TCP address, without listening yet; see `listen`.
+    """Bind a TCP address without listening; see `listen`.
 
     Raises:
-        SettingsError: it is no address, or cannot be had.
+        SettingsError: the address is invalid or cannot be bound.
     """
     host, port = parse(address)
     try:
         found = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-    except socket.gaierror as fault:
-        raise SettingsError(f"{address}: {(fault.strerror or str(fault)).lower()}") from fault
+    except socket.gaierror as error:
+        raise SettingsError(
+            f"cannot resolve {address}: {(error.strerror or str(error)).lower()}"
+        ) from error
     sockets: list[socket.socket] = []
     for family, kind, protocol, _, place in dict.fromkeys(found):
         try:
             sock = socket.socket(family, kind, protocol)
-        except OSError as fault:
-            if fault.errno == errno.EAFNOSUPPORT and len(found) > 1:
+        except OSError as error:
+            if error.errno == errno.EAFNOSUPPORT and len(found) > 1:
                 continue  # a machine without IPv6
-            raise _refused(address, fault) from fault
+            raise _bind_error(address, error) from error
         sockets.append(sock)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -123,50 +125,51 @@ def bind(address: str, *, reuse_port: bool = False) -> list[socket.socket]:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            # The second family of a name gets the free port that the first was given.
+            # With port 0 the second address family gets the port that the first was given.
             sock.bind((place[0], port or sockets[0].getsockname()[1], *place[2:]))
-        except OSError as fault:
-            for each in sockets:
-                each.close()
-            raise _refused(address, fault) from fault
+        except OSError as error:
+            for opened in sockets:
+                opened.close()
+            raise _bind_error(address, error) from error
     return sockets
 
 
 def parse(address: str) -> tuple[str, int]:
-    """Read `host:port` or `[IPv6 address]:port`; the host `*`, or none, is every address.
+    """Parse `host:port` or `[IPv6 address]:port`; the host `*`, or none, is every address.
 
     Raises:
-        SettingsError: it is neither.
+        SettingsError: neither form.
     """
     host, colon, port = address.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise SettingsError(f"{address}: an IPv6 address stands in brackets: [::1]:143")
+        raise SettingsError(f"{address}: an IPv6 address needs brackets: [::1]:143")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise SettingsError(f"{address}: not of the form host:port, [address]:port or unix:/path")
     return ("" if host == "*" else host), int(port)
 
 
 def take_inherited(listeners: Listeners) -> None:
-    """Add what systemd hands over.
+    """Add the sockets that systemd passes.
 
     Raises:
-        SettingsError: a socket has a name that says nothing.
+        SettingsError: the name of a socket is not a protocol.
     """
-    for kind, sock in inherited_sockets().items():
-        spoken = next((name for name in KINDS if kind.partition("-")[0] == name), None)
-        if spoken is None:
+    for name, sock in inherited_sockets().items():
+        kind = name.partition("-")[0]
+        if kind not in KINDS:
             raise SettingsError(
-                f"systemd hands over a socket named {kind!r}; imap, imaps and lmtp are known"
+                f"unknown FileDescriptorName {name!r} in the systemd socket unit: use imap, imaps"
+                " or lmtp"
             )
-        getattr(listeners, spoken).append(sock)
+        getattr(listeners, kind).append(sock)
 
 
 def inherited_sockets() -> dict[str, socket.socket]:
-    """Sockets from systemd (sd_listen_fds(3)), by name; a second of the same name gets `-1` … .
+    """Return the sockets from systemd (sd_listen_fds(3)) by name; duplicates get `-1` … .
 
-    They are taken once: children of ours do not take them again.
+    The environment variables are removed, so that children do not take the sockets again.
     """
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return {}
@@ -188,17 +191,17 @@ def _listen_unix(path: str) -> socket.socket:
     try:
         _remove_stale(path)
         sock.bind(path)
-        # The owner and the group: LMTP believes its peer, so not everybody is one.
+        # Owner and group only: LMTP trusts its peer.
         os.chmod(path, 0o660)
         sock.listen(BACKLOG)
-    except OSError as fault:
+    except OSError as error:
         sock.close()
-        raise _refused(UNIX + path, fault) from fault
+        raise _bind_error(UNIX + path, error) from error
     return sock
 
 
 def _remove_stale(path: str) -> None:
-    """Take away what a server that was killed has left; one that answers keeps its name."""
+    """Remove the socket of a server that was killed; one that accepts connections stays."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             return
@@ -217,5 +220,5 @@ def _address(sock: socket.socket) -> tuple[str, int]:
     return (name, 0) if sock.family == socket.AF_UNIX else (name[0], name[1])
 
 
-def _refused(address: str, fault: OSError) -> SettingsError:
-    return SettingsError(f"cannot listen at {address}: {(fault.strerror or str(fault)).lower()}")
+def _bind_error(address: str, error: OSError) -> SettingsError:
+    return SettingsError(f"cannot bind {address}: {(error.strerror or str(error)).lower()}")

@@ -1,4 +1,4 @@
-"""TLS of the server's side: the certificate, and how many handshakes may run (RFC 8314, 9325)."""
+"""TLS, server side: the certificate, and limits on concurrent handshakes (RFC 8314, 9325)."""
 
 import socket
 import ssl
@@ -12,27 +12,27 @@ from imapvm.model.limits import TLS_HANDSHAKE_STEPS_MAX, TLS_HANDSHAKES_MAX
 from imapvm.server.net.tls_context import load, server_context
 
 HANDSHAKE_SECONDS: Final = 30.0
-"""From the first step to the last; waiting for a place among the handshakes does not count."""
+"""Longest handshake; waiting for `TlsServer.places` does not count."""
 
 
 @dataclass(frozen=True, slots=True)
 class TlsFacts:
-    """What was agreed with one client."""
+    """Parameters agreed with one client."""
 
     version: str
-    """As OpenSSL says it: `TLSv1.3`."""
+    """In OpenSSL's words: `TLSv1.3`."""
     cipher: str
 
     @classmethod
     def of(cls, sock: ssl.SSLSocket) -> Self:
-        """What a finished handshake has agreed on."""
+        """Return the parameters of a finished handshake."""
         cipher = sock.cipher()
         return cls(version=sock.version() or "", cipher=cipher[0] if cipher else "")
 
 
 @final
 class TlsServer:
-    """A certificate, and the handshakes made with it."""
+    """Certificate, key and the limits on handshakes of one process."""
 
     __slots__ = ("_certificate", "_context", "_key", "places", "steps")
 
@@ -40,18 +40,18 @@ class TlsServer:
         """Load a PEM chain and its key.
 
         Raises:
-            CertificateError: not readable, not PEM, or they do not belong together.
+            CertificateError: not readable, not PEM, or key and certificate do not match.
         """
         self._context = server_context()
         self._certificate, self._key = certificate, key
         self.places = trio.CapacityLimiter(TLS_HANDSHAKES_MAX)
-        """Held from the first octet spent on a handshake to its end."""
+        """Held from the first byte of a handshake to its end."""
         self.steps = trio.CapacityLimiter(TLS_HANDSHAKE_STEPS_MAX)
-        """Held for one step, across a turn of the loop and never across a wait for the client."""
+        """Held for one step, for one turn of the loop, never while waiting for the client."""
         self.reload()
 
     def reload(self) -> None:
-        """Read the files again; handshakes from now on use what is there.
+        """Read the files again, for handshakes from now on.
 
         Raises:
             CertificateError: as for the constructor; the certificate in use stays.
@@ -59,5 +59,5 @@ class TlsServer:
         load(self._context, self._certificate, self._key)
 
     def wrap(self, plain: socket.socket) -> ssl.SSLSocket:
-        """Take over a non-blocking socket, which must not be used any more."""
+        """Take over a non-blocking socket; the caller must not use it any more."""
         return self._context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)

@@ -1,4 +1,4 @@
-"""Certificate and key as OpenSSL wants them. Needs no event loop: the master looks at them too."""
+"""TLS contexts of OpenSSL. Needs no event loop: the master process checks certificates too."""
 
 import ssl
 from pathlib import Path
@@ -7,7 +7,7 @@ from imapvm.server.settings import CertificateError
 
 
 def server_context() -> ssl.SSLContext:
-    """TLS of the server's side, without a certificate yet (RFC 8314, 9325)."""
+    """Return a server context without a certificate (RFC 8314, 9325)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996: nothing older
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
@@ -17,25 +17,25 @@ def server_context() -> ssl.SSLContext:
 
 
 def load(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
-    """Have handshakes from now on use a PEM chain and its key.
+    """Load a PEM chain and its key, for handshakes from now on.
 
     Raises:
-        CertificateError: not readable, not PEM, or they do not belong together; what was in use
-            stays.
+        CertificateError: not readable, not PEM, or key and certificate do not match; the
+            certificate in use stays.
     """
     try:
         context.load_cert_chain(certificate, key, password=_no_password)
-    except (OSError, ValueError) as fault:  # SSLError is an OSError
-        raise CertificateError(f"certificate {certificate} with key {key}: {_reason(fault)}") from (
-            fault
-        )
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        raise CertificateError(
+            f"cannot load certificate {certificate} with key {key}: {_reason(error)}"
+        ) from error
 
 
 def _no_password() -> str:
-    raise ValueError("the key is encrypted, and nobody can be asked for its password")
+    raise ValueError("the key is encrypted; store it without a password")
 
 
-def _reason(fault: Exception) -> str:
-    if isinstance(fault, ssl.SSLError):
-        return fault.reason or "not a PEM certificate and key"
-    return getattr(fault, "strerror", None) or str(fault)
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        return error.reason or "not a PEM certificate and key"
+    return getattr(error, "strerror", None) or str(error)

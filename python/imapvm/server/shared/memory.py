@@ -1,8 +1,15 @@
-"""What the workers of one server share: one piece of memory, made by the master.
+"""Memory shared by the processes of one server, created by the master.
 
-It outlives each worker, so neither a worker that dies nor a reload makes anybody's password be
-hashed again, forgets who has failed to sign in, or miscounts connections. Nothing in it is needed
-for mail to be safe: that is all in the filepool.
+It outlives each worker: after a worker has died, and after a reload, no password is hashed again,
+no login failure is forgotten, and no connection is miscounted. It holds no mail data: that is all
+in the filepool. Why there is no lock: docs/decisions/0004-shared-memory-of-workers.md.
+
+    offset           size              contents
+    0                PROCESSES_MAX     wakeup states, a byte for each process
+    _KEY             KEY_BYTES         secret key of the hashes
+    _FAILURES        table             login failures
+    _VERIFIED        table             verified passwords
+    _PEERS           column each       connections by address, a column for each process
 """
 
 import hashlib
@@ -20,11 +27,11 @@ from imapvm.model.limits import THROTTLE_ENTRIES_MAX, VERIFICATION_CACHE_MAX
 from imapvm.server.shared.table import SharedTable, table_bytes
 
 PROCESSES_MAX: Final = 512
-"""Twice 256 workers: at a reload old and new ones are there at the same time."""
+"""Twice 256 workers: at a reload old and new ones run at the same time."""
 KEY_BYTES: Final = 32
 PEER_BUCKETS: Final = 1 << 16
-"""Addresses that are counted apart; two that meet in one bucket share their bound. Which do is
-decided by a secret."""
+"""Counters of a process. Addresses that share a bucket share its limit; the secret key decides
+which do."""
 
 _COUNT: Final = Struct("<Q")
 _UNTIL: Final = Struct(f"<{DIGEST_BYTES}sd")
@@ -47,11 +54,11 @@ _PEERS_BYTES: Final = PEER_BUCKETS * 4
 
 @final
 class SharedMemory:
-    """The memory as one process sees it.
+    """View of the memory in one process.
 
     Args:
-        fd: made by `create`.
-        processes: how many processes may serve clients at the same time.
+        fd: from `create`.
+        processes: number of processes that may serve clients at the same time.
     """
 
     def __init__(self, fd: int, processes: int) -> None:
@@ -60,13 +67,13 @@ class SharedMemory:
         self._map = mmap.mmap(fd, _size_of(processes))
         self._view = memoryview(self._map)
         self.key = bytes(self._view[_KEY : _KEY + KEY_BYTES])
-        """Secret of this server's processes, made anew at each start."""
+        """Secret of this server's processes, random at each start."""
         self.wakeup_states = self._view[_WAKEUP_STATES : _WAKEUP_STATES + processes]
-        """An octet each: see `imapvm.server.shared.wakeup`."""
+        """A byte each: see `imapvm.server.shared.wakeup`."""
 
     @classmethod
     def create(cls, processes: int) -> "SharedMemory":
-        """Make it, all zeros but for the key. Pages are taken when they are written to."""
+        """Create the memory, zeros but for the key. Pages are allocated when written to."""
         fd = os.memfd_create("imapvm", os.MFD_CLOEXEC)
         os.ftruncate(fd, _size_of(processes))
         os.pwrite(fd, os.urandom(KEY_BYTES), _KEY)
@@ -81,22 +88,22 @@ class SharedMemory:
         return SharedVerificationCache(SharedTable(memory, self.key, payload=_UNTIL.size), self.key)
 
     def peers(self, index: int) -> "SharedPeers":
-        """Connections by address, counted by the process that has this index."""
+        """Return the connections by address, as the process with this index counts them."""
         columns = self._view[_PEERS : _PEERS + self.processes * _PEERS_BYTES].cast("I")
         return SharedPeers(columns, index, self.key)
 
     def clear(self, index: int) -> None:
-        """Forget the connections of a process that is gone, and give their pages back."""
+        """Clear the connections of a process that has ended, and free their pages."""
         start = _PEERS + index * _PEERS_BYTES
         try:
             self._map.madvise(mmap.MADV_REMOVE, start, _PEERS_BYTES)
-        except OSError:  # where memory cannot have holes
+        except OSError:  # a file system without holes
             self._map[start : start + _PEERS_BYTES] = bytes(_PEERS_BYTES)
 
 
 @final
 class SharedFailures:
-    """Failures to sign in, counted by all workers (`imapvm.auth.throttle.Failures`)."""
+    """Login failures of all workers (`imapvm.auth.throttle.Failures`)."""
 
     __slots__ = ("_table",)
 
@@ -122,9 +129,9 @@ class SharedVerificationCache:
     """Verification cache of all workers (`imapvm.auth.verification_cache`).
 
     Args:
-        table: where they are.
+        table: the entries.
         key: for the digests; the same in all processes.
-        clock: seconds that all processes count alike.
+        clock: seconds, the same in all processes.
     """
 
     __slots__ = ("_clock", "_table", "key")
@@ -146,10 +153,10 @@ class SharedVerificationCache:
 
 @final
 class SharedPeers:
-    """How many connections an address has in other processes.
+    """Connections by network (`imapvm.server.imap.connections.PeerCounts`).
 
-    Each process has a column of its own, which nobody else writes to, so no count is ever lost;
-    what a process leaves behind is cleared by the master.
+    Each process has its own column and is the only one to write to it, so no count is ever lost;
+    the master clears the column of a process that has ended.
     """
 
     __slots__ = ("_columns", "_index", "_key")
@@ -160,7 +167,7 @@ class SharedPeers:
         self._key = key
 
     def elsewhere(self, network: str) -> int:
-        """Connections of a network (`network_of`) in all other processes."""
+        """Return the connections of a network (`network_of`) in all other processes."""
         bucket = self._bucket(network)
         columns = self._columns
         return sum(
@@ -170,7 +177,7 @@ class SharedPeers:
         )
 
     def change(self, network: str, by: int) -> None:
-        """Count one more here, or one less."""
+        """Change the count of this process."""
         self._columns[self._index * PEER_BUCKETS + self._bucket(network)] += by
 
     def _bucket(self, network: str) -> int:
@@ -184,7 +191,7 @@ def _size_of(processes: int) -> int:
 
 
 def _encoded(key: FailureKey) -> bytes:
-    """An address has no NUL and a name may have one, so the address comes first."""
+    """Encode a key: the address first, since it has no NUL and a name may have one."""
     peer, name = key
     parts = (b"" if part is None else b"+" + part.encode() for part in (peer, name))
     return b"\0".join(parts)

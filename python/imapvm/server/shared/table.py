@@ -1,10 +1,9 @@
-"""A table of bounded size in memory that several processes write to, without a lock.
+"""Table of bounded size in memory that several processes write to, without a lock.
 
-A record has its place in one of a few rows that its key names; where the row is full, the record
-that was written longest ago gives way. Two processes that change one record within the same
-microsecond can lose one of the changes, and a process that is killed within it leaves half a
-record: what is kept here must be worth no more than that. It suits counts that slow guessing down,
-and digests, of which half a one fits nothing.
+The key of a record selects a row of a few records; if the row is full, its oldest record is
+replaced. Two processes that change one record within the same microsecond can lose one of the
+changes, and a process killed within it leaves half a record, so the table is only for data of which
+that is no loss: counts that slow guessing down, and digests, since half a digest matches nothing.
 """
 
 import hashlib
@@ -15,23 +14,23 @@ from typing import Final, final
 WAYS: Final = 8
 """Records in a row: with rows half full, hardly ever one too few."""
 HEAD: Final = Struct("<16sd")
-"""Digest of the key, and the time of the last change; zeros where nothing is."""
+"""Digest of the key, and the time of the last change; zeros in an empty record."""
 NOTHING: Final = bytes(16)
 
 
 def table_bytes(records: int, payload: int) -> int:
-    """Room for a table."""
+    """Return the size of a table."""
     return records // WAYS * WAYS * (HEAD.size + payload)
 
 
 @final
 class SharedTable:
-    """A view on such memory; each process has its own.
+    """View of the table in one process.
 
     Args:
-        memory: writable, of the size that `table_bytes` says, zeros in the beginning.
-        key: secret of all processes that share it, so that nobody can aim at one row.
-        payload: octets of a record beside key and time; a multiple of 8, for whole times.
+        memory: writable, of the size of `table_bytes`, zeros at first.
+        key: secret of all processes that share it, so that no peer can aim at one row.
+        payload: bytes of a record beside key and time; a multiple of 8, so that times are aligned.
     """
 
     __slots__ = ("_key", "_memory", "_payload", "_rows", "_size")
@@ -44,7 +43,7 @@ class SharedTable:
         self._rows = len(memory) // (WAYS * self._size)
 
     def find(self, key: bytes) -> tuple[float, bytes] | None:
-        """When a record was written, and its payload; None where there is none (any more)."""
+        """Return a record's time and payload; None if there is no such record (any more)."""
         name = self._name(key)
         for place in self._row(name):
             found, stamp = HEAD.unpack_from(self._memory, place)
@@ -54,12 +53,12 @@ class SharedTable:
         return None
 
     def put(self, key: bytes, stamp: float, payload: bytes) -> None:
-        """Write a record, in place of an earlier one with this key.
+        """Write a record; an earlier one with this key is replaced.
 
         Args:
-            key: of whatever length.
+            key: of any length.
             stamp: now, in seconds of a clock that all processes share.
-            payload: as long as the table was made for.
+            payload: of the table's payload length.
         """
         name = self._name(key)
         oldest, oldest_stamp = -1, float("inf")
@@ -68,19 +67,19 @@ class SharedTable:
             if found == name:
                 oldest = place
                 break
-            if written < oldest_stamp:  # zero where nothing is
+            if written < oldest_stamp:  # zero in an empty record
                 oldest, oldest_stamp = place, written
         self._memory[oldest : oldest + self._size] = HEAD.pack(name, stamp) + payload
 
     def forget(self, key: bytes) -> None:
-        """Remove a record; may be called where there is none."""
+        """Remove a record if there is one."""
         name = self._name(key)
         for place in self._row(name):
             if HEAD.unpack_from(self._memory, place)[0] == name:
                 self._memory[place : place + self._size] = bytes(self._size)
 
     def __len__(self) -> int:
-        """Records; looks at all of the memory."""
+        """Count the records; reads all of the memory."""
         everywhere = range(0, self._rows * WAYS * self._size, self._size)
         return sum(HEAD.unpack_from(self._memory, place)[0] != NOTHING for place in everywhere)
 

@@ -1,12 +1,15 @@
-"""Doorbells between processes: who commits rings, and whose clients wait looks at the filepool.
+"""Wakeups between processes: a process that commits wakes those with clients in IDLE.
 
-A bell is an eventfd, made by the master and inherited by all; beside it stands one octet in shared
-memory. QUIET: nobody waits there, so nobody rings. ARMED: ring. SENT: somebody has, and it was
-not answered yet, so nobody rings again: a thousand commits in a row cost one system call.
+Each process that serves clients has an eventfd, made by the master and inherited by all, and one
+byte of shared memory:
 
-A bell carries nothing. The truth is the filepool's `ring` table; a bell that got lost, because its
-ringer was killed between the two steps, is made up for by the look that each process takes once a
-second, and which answers its bell, too.
+    QUIET   no client waits there: do not wake
+    ARMED   wake: write to the eventfd
+    SENT    woken and not rearmed yet: do not wake again
+
+So a thousand commits in a row cost one system call. A wakeup carries no data: the changes are in
+the filepool's change journal. A wakeup that was lost, because the waking process was killed between
+its two steps, is made up for by the poll of each process once a second, which rearms too.
 """
 
 import contextlib
@@ -20,18 +23,18 @@ SENT: Final = 2
 
 
 def new_eventfd() -> int:
-    """A bell's descriptor."""
+    """Return a descriptor for one process."""
     return os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
 
 @final
 class Wakeup:
-    """All bells of a server, as one process has them.
+    """Wakeups of a server as one process uses them.
 
     Args:
-        fds: a descriptor each.
-        states: an octet each, in memory that all processes share.
-        own: which is ours; None for a process that nobody rings at.
+        fds: one eventfd for each process that serves clients.
+        states: a byte for each, in memory that all processes share.
+        own: index of this process; None for one that is never woken.
     """
 
     __slots__ = ("_others", "_own", "_states", "fd")
@@ -41,13 +44,13 @@ class Wakeup:
         self._own = own
         self._others = [(index, fd) for index, fd in enumerate(fds) if index != own]
         self.fd = -1 if own is None else fds[own]
-        """Readable when it was rung at ours."""
+        """Readable after a wakeup of this process."""
 
     def wake(self, *, unconditional: bool = False) -> None:
-        """Ring at all others whose clients wait; in any thread, after a commit.
+        """Wake all other processes with waiting clients; in any thread, after a commit.
 
         Args:
-            unconditional: also where no client waits: an account has changed.
+            unconditional: also those without waiting clients: an account has changed.
         """
         states = self._states
         for index, fd in self._others:
@@ -57,19 +60,19 @@ class Wakeup:
                 os.eventfd_write(fd, 1)
 
     def rearm(self, *, waiting: bool) -> None:
-        """Have it rung again at the next commit; then look at the filepool, in this order.
+        """Have the next commit wake this process; read the change journal after it, not before.
 
         Args:
-            waiting: whether anybody here wants to know of commits.
+            waiting: True if a client here waits for changes.
         """
         assert self._own is not None
-        # Read first: who finds SENT until the next line has committed before we look.
+        # Read first: a process that finds SENT until the next line has committed before we look.
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self.fd)
         self._states[self._own] = ARMED if waiting else QUIET
 
     def watch(self) -> None:
-        """Somebody begins to wait; then look at the filepool, in this order."""
+        """Arm for a client that starts to wait; read the change journal after it, not before."""
         assert self._own is not None
         if self._states[self._own] == QUIET:
             self._states[self._own] = ARMED

@@ -1,60 +1,59 @@
-"""Starts the processes of a server, and holds what must outlive each of them.
+"""Launcher: spawns the processes of a server, and holds the resources that outlive them.
 
-Listening sockets, doorbells and shared memory are the master's: made once, inherited by numbers.
-Processes are executed anew, not forked: each begins with a clean LMDB, OpenSSL and Trio, and with
-the code as it lies on the disk.
+Listening sockets, eventfds and shared memory belong to the master: made once, inherited by number.
+Processes are executed, not only forked: each starts with a clean LMDB, OpenSSL and Trio, and with
+the code that is on the disk.
 """
 
 import os
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 from imapvm.server.net.listen import Listeners
+from imapvm.server.role import Role
+from imapvm.server.settings import Listening, Settings
 from imapvm.server.shared.memory import SharedMemory
 from imapvm.server.shared.wakeup import new_eventfd
 from imapvm.server.supervisor.listener_set import ListenerSet
 from imapvm.server.supervisor.process import Process
-from imapvm.server.supervisor.spawn_config import Role, SpawnConfig, write
+from imapvm.server.supervisor.spawn_config import SpawnConfig, write
+from imapvm.server.supervisor.worker_slot import WorkerSlot
 
-if TYPE_CHECKING:
-    from imapvm.server.settings import Listening, Settings
-    from imapvm.server.supervisor.worker_slot import WorkerSlot
-
-# -P: what lies in the current directory is not imported.
+# -P: do not import from the current directory.
 COMMAND: Final = (sys.executable, "-P", "-m", "imapvm", "role")
 
 
 @final
 class Launcher:
-    """What a master starts processes with.
+    """Spawner that executes `imapvm role`.
 
     Args:
-        settings: where to listen, and for how many workers.
+        settings: addresses and number of workers.
 
     Raises:
-        SettingsError: it cannot listen there.
+        SettingsError: an address is invalid or cannot be bound.
     """
 
-    def __init__(self, settings: "Settings") -> None:
+    def __init__(self, settings: Settings) -> None:
         self._listeners = ListenerSet(settings)
         # At a reload two generations of workers serve clients.
         self._memory = SharedMemory.create(2 * settings.workers)
         self._eventfds = tuple(new_eventfd() for _ in range(2 * settings.workers))
         self._paused: set[int] = set()
 
-    def addresses(self) -> "Listening":
-        """Addresses for whoever wants to connect."""
+    def addresses(self) -> Listening:
+        """Return the addresses to connect to."""
         return self._listeners.addresses()
 
     @property
-    def takes_mail(self) -> bool:
-        """Whether mail can be handed over at a socket."""
+    def has_lmtp(self) -> bool:
+        """True if there is an LMTP socket."""
         return bool(self._listeners.intake.lmtp)
 
-    def launch(self, slot: "WorkerSlot", settings: "Settings") -> Process:
-        """Start a process; see `imapvm.server.supervisor.master.Spawner`."""
+    def spawn(self, slot: WorkerSlot, settings: Settings) -> Process:
+        """Spawn a process; see `imapvm.server.supervisor.spawner.Spawner`."""
         listeners = Listeners()
         if slot.role is Role.WORKER:
             listeners = self._listeners.of(slot.number)
@@ -91,16 +90,16 @@ class Launcher:
             os.close(theirs)
         return Process(child, ours, now=time.monotonic())
 
-    def reaped(self, slot: "WorkerSlot") -> None:
-        """Forget which clients the process had."""
+    def reaped(self, slot: WorkerSlot) -> None:
+        """Clear the connection counts of the process."""
         if slot.index is not None:
             self._memory.clear(slot.index)
 
-    def pause(self, slot: "WorkerSlot") -> None:
+    def pause(self, slot: WorkerSlot) -> None:
         self._listeners.pause(slot.number)
         self._paused.add(slot.number)
 
-    def resume(self, slot: "WorkerSlot") -> None:
+    def resume(self, slot: WorkerSlot) -> None:
         if slot.number in self._paused:
             self._paused.discard(slot.number)
             self._listeners.resume(slot.number)

@@ -1,14 +1,14 @@
-"""Listening sockets of several workers, all of them held open by the master.
+"""Listener set: listening sockets of all workers, kept open by the master.
 
-Each worker has a socket of its own at each address (SO_REUSEPORT): the kernel deals connections out
-evenly, and nobody is woken in vain. The master keeps them open while a worker is started again, so
-whoever has connected meanwhile waits instead of being refused. What systemd hands over, and unix
-sockets, all workers listen at together.
+Each worker has its own socket at each address (SO_REUSEPORT): the kernel distributes connections
+evenly, and no worker is woken in vain. The master keeps them open while a worker restarts, so
+clients that connect meanwhile wait instead of being refused. Sockets from systemd, and unix
+sockets, are shared by all workers.
 """
 
 import contextlib
 import socket
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 from imapvm.server.net.listen import (
     BACKLOG,
@@ -19,26 +19,23 @@ from imapvm.server.net.listen import (
     parse,
     take_inherited,
 )
-from imapvm.server.settings import Listening, SettingsError
-
-if TYPE_CHECKING:
-    from imapvm.server.settings import Settings
+from imapvm.server.settings import Listening, Settings, SettingsError
 
 IMAP_KINDS: Final = ("imap", "imaps")
 
 
 @final
 class ListenerSet:
-    """The sockets.
+    """Sockets at the addresses of the settings.
 
     Args:
-        settings: say where, and for how many workers.
+        settings: addresses and number of workers.
 
     Raises:
-        SettingsError: an address is none, or cannot be had.
+        SettingsError: an address is invalid or cannot be bound.
     """
 
-    def __init__(self, settings: "Settings") -> None:
+    def __init__(self, settings: Settings) -> None:
         self._per_worker = [Listeners() for _ in range(settings.workers)]
         self._shared = Listeners()
         try:
@@ -58,33 +55,33 @@ class ListenerSet:
             raise
 
     def of(self, worker: int) -> Listeners:
-        """Where a worker (the first is 0) listens for clients."""
-        own, together = self._per_worker[worker], self._shared
-        return Listeners(imap=own.imap + together.imap, imaps=own.imaps + together.imaps)
+        """Return the IMAP sockets of a worker (the first is 0)."""
+        own, shared = self._per_worker[worker], self._shared
+        return Listeners(imap=own.imap + shared.imap, imaps=own.imaps + shared.imaps)
 
     @property
     def intake(self) -> Listeners:
-        """Where mail is handed over."""
+        """The LMTP sockets."""
         return Listeners(lmtp=list(self._shared.lmtp))
 
     def addresses(self) -> Listening:
-        """Addresses for whoever wants to connect."""
+        """Return the addresses to connect to."""
         first = self.of(0)
         first.lmtp.extend(self._shared.lmtp)
         return first.addresses()
 
     def pause(self, worker: int) -> None:
-        """Let the other workers have the connections that would come to this one.
+        """Direct the connections of this worker to the others.
 
-        Those that wait for it are reset: they come again, and get to another. What workers listen
-        at together goes on.
+        Connections that wait for it are reset; their clients reconnect to another worker. Shared
+        sockets keep listening.
         """
         for sock in self._sockets_of(worker):
             with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RD)  # Linux: it listens no more, and keeps its address
+                sock.shutdown(socket.SHUT_RD)  # Linux: stops listening, keeps the address
 
     def resume(self, worker: int) -> None:
-        """Listen again; does nothing where there was no pause."""
+        """Listen again; does nothing without a pause."""
         for sock in self._sockets_of(worker):
             sock.listen(BACKLOG)
 
@@ -102,10 +99,10 @@ class ListenerSet:
             self._shared.paths.append(address.removeprefix(UNIX))
 
     def _listen_per_worker(self, kind: str, address: str) -> None:
-        """One socket for each worker; of a name with several addresses, several."""
+        """Open a socket for each worker; several for a name with several addresses."""
         port = parse(address)[1]
-        # With SO_REUSEPORT another server of ours at this address would share it without a word,
-        # so it is looked for without. A free port is held by a socket that does not listen.
+        # With SO_REUSEPORT another imapvm at this address would silently share it, so first bind
+        # without. A free port is reserved by a socket that does not listen.
         held = bind(address, reuse_port=port == 0)
         try:
             if port == 0:

@@ -1,8 +1,20 @@
-"""Master process: starts the processes of a server, watches them, replaces those that die.
+"""Master process: spawns the processes of a server, watches them, and replaces those that die.
 
-It uses neither Trio nor LMDB and serves no client, so little in it can fail. It holds what must
-outlive the other processes (`imapvm.server.supervisor.launcher`), and waits in one `poll` for
+It uses neither Trio nor LMDB and serves no client, so little in it can fail. It holds the resources
+that outlive the other processes (`imapvm.server.supervisor.launcher`), and waits in one `poll` for
 signals and for its children's reports.
+
+    STARTING --all ready--> RUNNING --SIGTERM, SIGINT--> STOPPING --all reaped--> finished
+        |                    |   ^                          ^
+        |                    |   '- reload: see below       |
+        '-- a start failed, SIGTERM, SIGINT ----------------'
+
+    reload (SIGHUP), in RUNNING:
+        _next_settings is set              outgoing workers of an earlier reload are ended
+        _outgoing is empty             _incoming workers are spawned
+        all _incoming are ready        they replace the old workers, which become _outgoing;
+                                       intake and maintenance are ended and spawned again
+        one _incoming has died         the reload is aborted, the old workers stay
 """
 
 import logging
@@ -13,53 +25,35 @@ from collections.abc import Callable, Iterator
 from enum import Enum, auto
 from typing import Final, Protocol, final
 
+from imapvm.server.role import Role
 from imapvm.server.settings import SHUTDOWN_SECONDS, Settings
 from imapvm.server.supervisor.process import Process, cause_of
 from imapvm.server.supervisor.signals import Signals
-from imapvm.server.supervisor.spawn_config import Role
+from imapvm.server.supervisor.spawner import Spawner
 from imapvm.server.supervisor.worker_slot import CRASH_LOOP_DEATHS, WorkerSlot
 
 LOG: Final = logging.getLogger(__name__)
 
 GRACE_SECONDS: Final = 2.0
-"""Beyond what a process may take to end, before it is killed."""
+"""Added to the time a process has to end, before it is killed."""
 PAUSE_SECONDS: Final = 2.0
-"""When the next start of a worker is so far off, its clients are sent to the others."""
+"""Respawn delay of a worker from which on its clients are directed to the others."""
 POLL_SECONDS: Final = 1.0
-"""Between two looks at everything, at most."""
+"""Longest wait between two rounds."""
 FAILED: Final = 1
-"""Exit code where the first start has failed, and the process that failed has none of its own."""
+"""Exit code after a failed start, if the process that failed has no exit code."""
+
+
+RELOAD_FAILED: Final = "reload failed; keeping the current configuration"
+"""Log event."""
 
 
 class ReloadRefused(Exception):
-    """The configuration cannot be had now; one sentence says why."""
-
-
-class Spawner(Protocol):
-    """Starts processes: `imapvm.server.supervisor.launcher`, and a fake one in tests."""
-
-    def launch(self, slot: WorkerSlot, settings: Settings) -> Process:
-        """Start a process.
-
-        Raises:
-            OSError: the system refuses.
-        """
-
-    def reaped(self, slot: WorkerSlot) -> None:
-        """A process of this slot is gone: what it held is free."""
-
-    def pause(self, slot: WorkerSlot) -> None:
-        """For a while nobody serves the clients that come to this worker."""
-
-    def resume(self, slot: WorkerSlot) -> None:
-        """They are served again."""
-
-    def close(self) -> None:
-        """Stop listening: the server ends."""
+    """The configuration cannot be used; the text gives the reason."""
 
 
 class Observer(Protocol):
-    """Who is told how the server does: systemd, or the demonstration."""
+    """Receives the state of the server: systemd, or the demonstration."""
 
     def ready(self) -> None: ...
 
@@ -70,22 +64,22 @@ class Observer(Protocol):
 
 class _State(Enum):
     STARTING = auto()
-    """Until all were ready once; whatever fails ends the start."""
+    """Until all processes are ready; any failure ends the server."""
     RUNNING = auto()
     STOPPING = auto()
 
 
 @final
 class Master:
-    """One server's processes.
+    """Processes of one server.
 
     Args:
         settings: of all processes.
-        intake: whether an intake process is needed.
-        spawner: starts them.
-        observer: is told how it goes.
+        intake: True if an intake process is needed.
+        spawner: spawns them.
+        observer: receives the state of the server.
         load_settings: reads the settings again, for a reload; raises `ReloadRefused`. None: there
-            is no reload, and SIGHUP keeps its effect.
+            is no reload, and SIGHUP keeps its default action.
         clock: seconds that never go back.
     """
 
@@ -100,7 +94,7 @@ class Master:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.code = 0
-        """For the end of the program, once it is `over`."""
+        """Exit code, once it is `finished`."""
         self._settings = settings
         self._spawner = spawner
         self._observer = observer
@@ -108,35 +102,35 @@ class Master:
         self._clock = clock
         self._state = _State.STARTING
         self._generation = 0
-        # The maintenance first: it is the one that says what is wrong with the filepool.
+        # Maintenance first: it reports what is wrong with the filepool.
         self._maintenance = WorkerSlot(Role.MAINTENANCE, 0, None, self._spawn_with(settings))
         self._slots = [self._maintenance, *self._workers(settings)]
         if intake:
             self._slots.insert(1, WorkerSlot(Role.INTAKE, 0, None, self._spawn_with(settings)))
         self._next_settings: Settings | None = None
-        """Of a reload that is under way."""
+        """Settings of a reload in progress."""
         self._incoming: list[WorkerSlot] = []
-        """New workers, not all of them ready yet."""
+        """New workers of a reload, not all of them ready."""
         self._outgoing: list[WorkerSlot] = []
-        """Whose processes were asked to end, and are not replaced."""
+        """Slots with a process that was asked to end and is not replaced."""
         self._reload_pending = False
 
-    # --- from outside -------------------------------------------------------------------------
+    # --- interface ----------------------------------------------------------------------------
 
     @property
     def finished(self) -> bool:
-        """All processes are gone, and none will come."""
+        """True if all processes have ended and none will be spawned."""
         return self._state is _State.STOPPING and not self._outgoing
 
     def processes(self) -> dict[str, list[int]]:
-        """Process ids by the names of their slots; old ones behind new ones."""
+        """Return process ids by slot name; new processes before old ones."""
         found: dict[str, list[int]] = {}
         for slot, process in self._running():
             found.setdefault(slot.name, []).append(process.pid)
         return found
 
     def run(self) -> int:
-        """Serve until SIGTERM or SIGINT; return the exit code. In the main thread."""
+        """Serve until SIGTERM or SIGINT; return the exit code. For the main thread."""
         which = [signal.SIGTERM, signal.SIGINT, signal.SIGCHLD]
         if self._load_settings is not None:
             which.append(signal.SIGHUP)
@@ -146,7 +140,7 @@ class Master:
         return self.code
 
     def step(self, seconds: float, signals: Signals | None = None) -> None:
-        """Wait for something to happen, for some seconds at most, and do what is to be done."""
+        """Wait for an event, for some seconds at most, and handle it."""
         self._wait(seconds, signals)
         if signals is not None:
             for what in signals.take():
@@ -162,22 +156,22 @@ class Master:
         self._advance(now)
 
     def handle_signal(self, what: int) -> None:
-        """Do what a signal asks for."""
+        """Handle a signal."""
         match what:
             case signal.SIGTERM | signal.SIGINT:
                 self._stop()
             case signal.SIGHUP:
                 self._reload()
             case _:
-                pass  # SIGCHLD: who has died is seen anyway
+                pass  # SIGCHLD: `_reap` follows in any case
 
-    # --- beginning, and staying alive ---------------------------------------------------------
+    # --- starting and respawning --------------------------------------------------------------
 
     def _spawn_with(self, settings: Settings) -> Callable[[WorkerSlot], Process]:
-        return lambda slot: self._spawner.launch(slot, settings)
+        return lambda slot: self._spawner.spawn(slot, settings)
 
     def _workers(self, settings: Settings) -> list[WorkerSlot]:
-        """Two generations in a row have different places: at a reload both are there."""
+        """Return slots for the workers; two generations in a row have different indexes."""
         first = self._generation % 2 * settings.workers
         start = self._spawn_with(settings)
         return [
@@ -197,7 +191,7 @@ class Master:
             poll.register(signals.fd, select.POLLIN)
         until = now + seconds
         for _, process in self._running():
-            if process.closed:  # its end is near, and is not always told by a signal
+            if process.closed:  # it ends soon, perhaps without a signal to us
                 until = min(until, now + 0.02)
             else:
                 poll.register(process.report, select.POLLIN)
@@ -222,14 +216,14 @@ class Master:
                 self._spawner.resume(slot)
             try:
                 slot.spawn(now)
-            except OSError as fault:
-                LOG.error("process not started", extra={"role": slot.name, "error": str(fault)})
+            except OSError as error:
+                LOG.error("cannot start process", extra={"role": slot.name, "error": str(error)})
                 if self._state is _State.STARTING:
                     self._fail(FAILED)
                     return
 
     def _reap(self, now: float) -> None:
-        """See who has ended."""
+        """Handle processes that have ended."""
         for slot, process in list(self._running()):
             code = process.reap()
             if code is None:
@@ -253,18 +247,16 @@ class Master:
 
     def _replace(self, slot: WorkerSlot, process: Process, code: int, now: float) -> None:
         wait = slot.died(now, lived=now - process.started_at)
-        self._log_death(logging.ERROR, slot, process, code, again_seconds=wait)
+        self._log_death(logging.ERROR, slot, process, code, respawn_seconds=wait)
         if slot.deaths >= CRASH_LOOP_DEATHS:
-            LOG.critical(
-                "process dies over and over", extra={"role": slot.name, "times": slot.deaths}
-            )
+            LOG.critical("process in crash loop", extra={"role": slot.name, "deaths": slot.deaths})
         if slot.role is Role.WORKER and wait >= PAUSE_SECONDS and self._others_serve(slot):
             self._spawner.pause(slot)
         maintenance = self._maintenance.process
         if maintenance is not None and maintenance.ready and not self._maintenance.stopping:
             maintenance.send_signal(
                 signal.SIGUSR2
-            )  # what the dead one was reading is to be given up
+            )  # sweep: the dead process held a read transaction
 
     def _others_serve(self, slot: WorkerSlot) -> bool:
         return any(
@@ -278,7 +270,7 @@ class Master:
         LOG.log(level, "process died", extra=extra)
 
     def _advance(self, now: float) -> None:
-        """See whether what was begun is done."""
+        """Take the next step of a start or a reload."""
         if self._state is _State.STARTING and all(slot.ready for slot in self._slots):
             self._state = _State.RUNNING
             self._observer.ready()
@@ -294,10 +286,10 @@ class Master:
             self._reload_pending = False
             self._reload()
 
-    # --- reloading ----------------------------------------------------------------------------
+    # --- reload -------------------------------------------------------------------------------
 
     def _reload(self) -> None:
-        """Begin to replace all processes by such as follow the configuration as it is now."""
+        """Start to replace all processes, with the current configuration."""
         if self._state is not _State.RUNNING or self._next_settings is not None:
             self._reload_pending = self._state is not _State.STOPPING
             return
@@ -305,59 +297,57 @@ class Master:
         try:
             self._next_settings = self._load_settings()
         except ReloadRefused as refused:
-            LOG.error("not reloaded; all goes on as before", extra={"reason": str(refused)})
+            LOG.error(RELOAD_FAILED, extra={"reason": str(refused)})
             return
         self._observer.reloading()
-        # Their places are needed; who has not come back since the reload before comes back now.
+        # Their indexes are needed, so clients left from the previous reload have to reconnect now.
         now = self._clock()
         for slot in self._outgoing:
             self._terminate(slot, signal.SIGTERM, now + SHUTDOWN_SECONDS + GRACE_SECONDS)
 
     def _switch_over(self, now: float) -> None:
-        """The new workers are ready: ask the old ones to leave, and begin with the others anew."""
+        """Replace the old workers by the new ones, and respawn intake and maintenance."""
         settings = self._next_settings
         assert settings is not None
         old = [slot for slot in self._slots if slot.role is Role.WORKER]
-        rest = [slot for slot in self._slots if slot.role is not Role.WORKER]
-        self._slots = [*rest, *self._incoming]
+        others = [slot for slot in self._slots if slot.role is not Role.WORKER]
+        self._slots = [*others, *self._incoming]
         until = now + SHUTDOWN_SECONDS + GRACE_SECONDS
         for slot in old:
             if slot.process is not None:
                 self._outgoing.append(slot)
                 how = signal.SIGUSR1 if slot.ready else signal.SIGTERM
                 self._terminate(slot, how, until + self._settings.reload_seconds)
-        for slot in rest:
+        for slot in others:
             slot.respawn_with(self._spawn_with(settings))
-            # The next begins when this one has ended: there is one watcher of a spool.
+            # Spawned again when it has ended: a spool has one watcher.
             self._terminate(slot, signal.SIGTERM, until)
         self._settings, self._next_settings, self._incoming = settings, None, []
         LOG.info("reloaded", extra={"workers": settings.workers})
         self._observer.ready()
 
     def _abort_reload(self) -> None:
-        """A new worker has died before it was ready: the old ones stay."""
+        """Keep the old workers: a new one has died before it was ready."""
         until = self._clock() + SHUTDOWN_SECONDS + GRACE_SECONDS
         for slot in self._incoming:
             if slot.process is not None:
                 self._outgoing.append(slot)
                 self._terminate(slot, signal.SIGTERM, until)
         self._incoming, self._next_settings = [], None
-        self._generation += 1  # back to the places of those who stay
-        LOG.error(
-            "not reloaded; all goes on as before", extra={"reason": "a new worker did not start"}
-        )
+        self._generation += 1  # the indexes of the workers that stay
+        LOG.error(RELOAD_FAILED, extra={"reason": "a new worker did not start"})
         self._observer.ready()
 
     def _terminate(self, slot: WorkerSlot, how: signal.Signals, kill_at: float) -> None:
-        """Ask the process of a slot to end."""
+        """Signal the process of a slot to end, and kill it at `kill_at`."""
         if slot.process is not None:
             slot.stopping = True
             slot.process.send_signal(how, kill_at=kill_at)
 
-    # --- ending -------------------------------------------------------------------------------
+    # --- stopping -----------------------------------------------------------------------------
 
     def _stop(self) -> None:
-        """End; the second time at once."""
+        """Stop; the second time, kill all processes."""
         if self._state is _State.STOPPING:
             for slot in self._outgoing:
                 self._terminate(slot, signal.SIGKILL, self._clock())
@@ -366,7 +356,7 @@ class Master:
         self._end()
 
     def _fail(self, code: int) -> None:
-        """The start has failed; the process that failed has said why."""
+        """End after a failed start; the process that failed has logged the reason."""
         if self._state is not _State.STOPPING:
             self.code = code
             self._end()
@@ -375,8 +365,8 @@ class Master:
         self._state = _State.STOPPING
         self._spawner.close()
         until = self._clock() + SHUTDOWN_SECONDS + GRACE_SECONDS
-        everybody = [slot for slot, _ in self._running()]
+        running = [slot for slot, _ in self._running()]
         self._slots, self._incoming, self._next_settings = [], [], None
-        self._outgoing = everybody
-        for slot in everybody:
+        self._outgoing = running
+        for slot in running:
             self._terminate(slot, signal.SIGTERM, until)

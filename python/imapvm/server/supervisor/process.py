@@ -1,26 +1,24 @@
-"""One process that the master has started: what it says, and how it ends."""
+"""Process: a child of the master, its reports and its end."""
 
 import contextlib
 import os
 import signal
-from typing import TYPE_CHECKING, Final, final
-
-if TYPE_CHECKING:
-    import subprocess
+import subprocess
+from typing import Final, final
 
 HANG_SECONDS: Final = 30.0
-"""Without a sign of life, after which a process is taken to hang. It gives one every five."""
+"""Without a heartbeat, after which a process counts as hung; it sends one every five seconds."""
 DUMP_SECONDS: Final = 2.0
-"""For a process that hangs to write where it does, before it is killed."""
+"""Time of a hung process to write its tracebacks before it is killed."""
 
 
 @final
 class Process:
-    """A child, and our end of the pipe by which it reports.
+    """Child process, and our end of the pipe on which it reports.
 
     Args:
         child: just started.
-        report: readable, non-blocking; closed when the child has been collected.
+        report: readable, non-blocking; closed by `reap`.
         now: on the master's clock.
     """
 
@@ -35,13 +33,13 @@ class Process:
         "started_at",
     )
 
-    def __init__(self, child: "subprocess.Popen[bytes]", report: int, *, now: float) -> None:
+    def __init__(self, child: subprocess.Popen[bytes], report: int, *, now: float) -> None:
         self.report = report
         self.started_at = self.reported_at = now
         self.ready = False
-        """It has said that all it does can be had."""
+        """The process has reported that it serves."""
         self.closed = False
-        """It has closed its end of the pipe: it is ending, or was killed."""
+        """The process has closed its end of the pipe: it is ending, or was killed."""
         self._hung = False
         self._child = child
         self._kill_at = float("inf")
@@ -52,17 +50,17 @@ class Process:
 
     @property
     def deadline(self) -> float:
-        """When `look` has to be called at the latest."""
+        """Time at which `check` has to be called at the latest."""
         return min(self._kill_at, self.reported_at + HANG_SECONDS)
 
     def read_report(self, now: float) -> None:
-        """Take what it has said."""
+        """Read what the process has reported."""
         with contextlib.suppress(BlockingIOError):
             if self.closed:
                 return
-            if said := os.read(self.report, 4096):
+            if report := os.read(self.report, 4096):
                 self.reported_at = now
-                self.ready = self.ready or b"r" in said
+                self.ready = self.ready or b"r" in report
             else:
                 self.closed = True
 
@@ -71,28 +69,28 @@ class Process:
 
         Args:
             what: the signal.
-            kill_at: if it is still there by then, it is killed; an earlier such time stays.
+            kill_at: time at which a process that still runs is killed; an earlier one stays.
         """
         self._kill_at = min(self._kill_at, kill_at)
         self._child.send_signal(what)
 
     def check(self, now: float) -> bool:
-        """Kill it if it is time to; return True where it was found to hang just now."""
+        """Kill the process if it is time to; return True if it was just found to hang."""
         if now >= self._kill_at:
             self._child.kill()
             self._kill_at = float("inf")
-            self.reported_at = now  # it is collected soon, or the kernel does not let it go
+            self.reported_at = now  # it is reaped soon, unless the kernel cannot end it
             return False
         if now - self.reported_at < HANG_SECONDS or self._hung:
             return False
         self._hung = True
         self.reported_at = now
-        # SIGABRT has it write the tracebacks of its threads (faulthandler), if it still can.
+        # On SIGABRT faulthandler writes the tracebacks of all threads, if it still can.
         self.send_signal(signal.SIGABRT, kill_at=now + DUMP_SECONDS)
         return True
 
     def reap(self) -> int | None:
-        """None while it runs; then its status as `subprocess` has it, negative for a signal."""
+        """Return None while it runs; then `subprocess`'s status, negative for a signal."""
         code = self._child.poll()
         if code is not None and self.report >= 0:
             os.close(self.report)
@@ -101,7 +99,7 @@ class Process:
 
 
 def cause_of(code: int) -> dict[str, object]:
-    """How a process ended, for the log."""
+    """Return the log fields for a process's status."""
     if code < 0:
         try:
             return {"signal": signal.Signals(-code).name}

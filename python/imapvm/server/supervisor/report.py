@@ -1,4 +1,4 @@
-"""What a process tells its master: that it is ready, and that it is alive."""
+"""Reports of a process to its master: ready, and heartbeats."""
 
 import contextlib
 import os
@@ -9,12 +9,12 @@ import trio
 READY: Final = b"r"
 BEAT: Final = b"."
 BEAT_SECONDS: Final = 5.0
-"""Between two signs of life; see `HANG_SECONDS` in `imapvm.server.supervisor.process`."""
+"""Between two heartbeats; see `HANG_SECONDS` in `imapvm.server.supervisor.process`."""
 
 
 @final
 class Report:
-    """The process's end of a pipe. What the master does not read is not worth waiting for."""
+    """The process's end of the pipe. Reports that the master does not read are dropped."""
 
     __slots__ = ("_fd",)
 
@@ -23,15 +23,15 @@ class Report:
         self._fd = fd
 
     def ready(self) -> None:
-        """Everything that this process does can be had."""
-        self._say(READY)
+        """Report that all tasks of this process have started."""
+        self._write(READY)
 
     async def beat_forever(self) -> None:
-        """Say that the event loop runs; whoever blocks it is silent."""
+        """Report that the event loop runs."""
         while True:
-            self._say(BEAT)
+            self._write(BEAT)
             await trio.sleep(BEAT_SECONDS)
 
-    def _say(self, word: bytes) -> None:
+    def _write(self, word: bytes) -> None:
         with contextlib.suppress(BlockingIOError, BrokenPipeError):
             os.write(self._fd, word)

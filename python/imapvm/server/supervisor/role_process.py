@@ -1,23 +1,22 @@
-"""A process that a master has started, from its spawn_config to its end."""
+"""Main function of a process that the master has spawned."""
 
 import ctypes
 import faulthandler
 import os
 import signal
 import socket
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import Final
 
 import trio
 
 from imapvm.server.net.listen import Listeners
+from imapvm.server.role import Role
 from imapvm.server.roles import RoleEvents, Siblings, serve_roles, tls_of
 from imapvm.server.shared.memory import SharedMemory
 from imapvm.server.shared.wakeup import Wakeup
 from imapvm.server.supervisor.report import Report
-from imapvm.server.supervisor.spawn_config import Role, SpawnConfig
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from imapvm.server.supervisor.spawn_config import SpawnConfig
 
 # <linux/prctl.h>
 PR_SET_PDEATHSIG: Final = 1
@@ -25,22 +24,22 @@ PR_SET_NAME: Final = 15
 
 
 def serve_role(spawn_config: SpawnConfig) -> None:
-    """Do what the master wants, until it says otherwise; in the main thread of a new process.
+    """Run one role until the master ends the process; in the main thread of a new process.
 
     Raises:
-        CertificateError, FilepoolError, SpoolInUseError, OSError: it cannot; see `serve_roles`.
+        CertificateError, FilepoolError, SpoolInUseError, OSError: as `serve_roles`.
     """
     _die_with(spawn_config.master)
     _set_name(title_of(spawn_config))
-    faulthandler.enable()  # for SIGABRT, by which the master ends one that hangs
-    for what in (signal.SIGINT, signal.SIGHUP):  # of a terminal: they are the master's
+    faulthandler.enable()  # for SIGABRT, which the master sends to a hung process
+    for what in (signal.SIGINT, signal.SIGHUP):  # from a terminal: for the master
         signal.signal(what, signal.SIG_IGN)
     trio.run(_serve, spawn_config)
 
 
 async def _serve(spawn_config: SpawnConfig) -> None:
     settings = spawn_config.settings
-    for fd in spawn_config.descriptors():  # whoever sends bounces gets none of them
+    for fd in spawn_config.descriptors():  # sendmail must not inherit them
         os.set_inheritable(fd, False)  # noqa: FBT003  # positional only
     report = Report(spawn_config.report)
     events = RoleEvents()
@@ -87,19 +86,18 @@ async def _receive_signals(
                     events.sweep_now()
 
 
-def _sockets(fds: "Iterable[int]") -> "Iterable[socket.socket]":
+def _sockets(fds: Iterable[int]) -> Iterable[socket.socket]:
     return (socket.socket(fileno=fd) for fd in fds)
 
 
 def _die_with(master: int) -> None:
-    """Be killed when the master dies, however that happens.
+    """Have the kernel kill this process when the master dies.
 
-    By the kernel, and not by the end of a pipe: a process that hangs would not read it, and must
-    not hold the spool and the filepool while the next master starts. Nothing that was
-    acknowledged is lost by it.
+    Not the end of a pipe: a hung process would not read it, and must not hold the spool and the
+    filepool while the next master starts. Nothing that was acknowledged is lost.
     """
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != master:  # it died before
+    if os.getppid() != master:  # it has died already
         signal.raise_signal(signal.SIGKILL)
 
 
@@ -111,7 +109,7 @@ def title_of(spawn_config: SpawnConfig) -> str:
 
 
 def _set_name(name: str) -> None:
-    """What `top` and `ps -o comm` show: 15 octets at most."""
+    """Set the title that `top` and `ps -o comm` show: 15 bytes at most."""
     _prctl(PR_SET_NAME, name.encode()[:15] + b"\0")
 
 

@@ -1,4 +1,4 @@
-"""Signals as something that can be waited for together with descriptors."""
+"""Signals that can be waited for together with descriptors."""
 
 import contextlib
 import signal
@@ -6,12 +6,12 @@ import socket
 from types import FrameType, TracebackType
 from typing import Any, Final, Self, final
 
-_ENOUGH: Final = 4096
+_READ_MAX: Final = 4096
 
 
 @final
 class Signals:
-    """While it is entered, these signals do nothing but make `fd` readable. In the main thread."""
+    """Context in which signals only make `fd` readable. For the main thread."""
 
     __slots__ = ("_before", "_reader", "_which", "_writer", "fd")
 
@@ -42,11 +42,11 @@ class Signals:
         self._writer.close()
 
     def take(self) -> bytes:
-        """Numbers of signals that have come since this was last asked, in their order."""
+        """Return the numbers of the signals received since the last call, in order."""
         with contextlib.suppress(BlockingIOError):
-            return self._reader.recv(_ENOUGH)
+            return self._reader.recv(_READ_MAX)
         return b""
 
 
 def _nothing(number: int, frame: FrameType | None) -> None:
-    """A handler has to be there for the number to be written."""
+    """Do nothing: a signal without a handler would not be written to the descriptor."""
