@@ -1,5 +1,5 @@
-/// Stored bytes are not what this crate wrote: corrupt, or of another version. The sentence names the
-/// thing and what is wrong with it.
+/// Error of stored bytes that this crate did not write: corrupt, or of another version. The sentence
+/// names the thing and what is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Corrupt(pub &'static str);
 

@@ -1,7 +1,7 @@
 //! Layout of the table `bodies`.
 //!
-//! A message is cut into frames of fixed size, each stored compressed or raw. The stored bytes of all
-//! frames are cut into values of [`VALUE_BYTES`], numbered from 1; row 0 has a header:
+//! A message is cut into frames of fixed size, each stored compressed or raw. The stored bytes of
+//! all frames are cut into values of [`VALUE_BYTES`], numbered from 1; row 0 has a header:
 //!
 //! | at | field |
 //! |---|---|

@@ -7,6 +7,16 @@ use crate::wire::ast::{End, SequenceSet};
 
 /// Map between message numbers and UIDs: a set of UIDs, and for each run the number of UIDs before
 /// it. Cheap to clone.
+///
+/// ```
+/// use imapvm_core::numbers::{UidMap, UidSet};
+///
+/// let map = UidMap::new(UidSet::run(11, 13));
+/// assert_eq!(map.uid(2), Some(12));
+/// let (map, numbers) = map.without(&UidSet::run(12, 12));
+/// assert_eq!(numbers, [2]);
+/// assert_eq!(map.uid(2), Some(13));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct UidMap {
     uids: UidSet,

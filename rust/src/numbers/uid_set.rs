@@ -63,6 +63,14 @@ impl Runs {
 }
 
 /// Set of numbers as ascending runs with a gap between each two; cheap to clone.
+///
+/// ```
+/// use imapvm_core::numbers::UidSet;
+///
+/// let set = UidSet::run(1, 5).union(&UidSet::run(9, 9));
+/// assert_eq!(set.to_imap(), b"1:5,9");
+/// assert_eq!(set.difference(&UidSet::run(2, 3)).to_imap(), b"1,4:5,9");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct UidSet {
     runs: Arc<[Run]>,

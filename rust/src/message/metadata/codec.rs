@@ -60,8 +60,9 @@ impl<'a> Decoder<'a> {
         Some(*first)
     }
 
-    /// Read a varint. Most are lengths below 16,384, which take no loop.
-    #[allow(clippy::inline_always)] // the compiler does not inline it, and the call costs more than the work
+    /// Read a varint. Most are lengths below 16,384, which take no loop. The compiler would not
+    /// inline it, and the call costs more than the work.
+    #[allow(clippy::inline_always)]
     #[inline(always)]
     pub(crate) fn number(&mut self) -> Option<u64> {
         match self.0 {

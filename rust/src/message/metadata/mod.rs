@@ -1,4 +1,4 @@
-//! Message metadata: what the server stores about a message, so that most commands need not read it.
+//! Message metadata: values stored with each message, so that most commands need not read it.
 //!
 //! [`build`] derives the values, [`render`] writes ENVELOPE and BODYSTRUCTURE, [`stored`] has the
 //! stored form. Nothing here reads the bytes of a message: [`scanner`](super::scanner) does that

@@ -56,6 +56,19 @@ struct PartialLine {
 
 /// Scans a message as it arrives; the result is its
 /// [`MessageMetadata`](crate::message::MessageMetadata).
+///
+/// ```
+/// use imapvm_core::message::{MessageMetadata, Scanner};
+///
+/// let mut scanner = Scanner::new();
+/// scanner.feed(b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n");
+/// scanner.feed(b"\r\nHello\r\n");
+/// let stored = scanner.finish();
+/// let metadata = MessageMetadata::open(&stored)?;
+/// assert_eq!(metadata.subject(), "Grüße");
+/// assert_eq!(metadata.preview(), "Hello");
+/// # Ok::<(), imapvm_core::Corrupt>(())
+/// ```
 pub struct Scanner {
     /// Offset of the current line.
     offset: u64,

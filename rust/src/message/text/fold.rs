@@ -8,6 +8,12 @@ use std::sync::LazyLock;
 /// Fold a text: a needle before a search, a key before it is stored.
 ///
 /// Each character is mapped by itself, so a text can be folded in pieces.
+///
+/// ```
+/// use imapvm_core::message::fold;
+///
+/// assert_eq!(fold("STRASSE"), fold("Straße"));
+/// ```
 #[must_use]
 pub fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
