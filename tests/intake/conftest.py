@@ -29,7 +29,7 @@ def deliverer(fake, settings):
 
 @pytest.fixture
 async def pool(tmp_path):
-    """A real filepool with ada and bob."""
+    """Real filepool with ada and bob."""
     create_filepool(tmp_path / "filepool")
     async with open_filepool(tmp_path / "filepool") as pool:
         await pool.accounts.enroll("ada", "secret")
@@ -40,7 +40,7 @@ async def pool(tmp_path):
 
 @pytest.fixture
 def spool(tmp_path):
-    """A spool directory that nobody watches yet."""
+    """Spool directory without a watcher."""
     directory = SpoolDirectory(tmp_path / "spool")
     directory.close()
     return directory.path
@@ -48,12 +48,12 @@ def spool(tmp_path):
 
 @pytest.fixture
 def dropped_at_once(monkeypatch):
-    """Dropping a file syncs it, which takes most of the time of a test about something else."""
+    """Submit files without fsync, which takes most of the time of tests about something else."""
     monkeypatch.setattr(os, "fsync", lambda file: None)
 
 
 def inbox_of(pool, name, mailbox="INBOX"):
-    """All messages of a mailbox of a real filepool, by UID."""
+    """Return all messages of a mailbox of a real filepool, by UID."""
     store = pool.account(pool.accounts.find(name))
     with store.reading() as reader:
         found = reader.mailbox(mailbox)

@@ -1,4 +1,4 @@
-"""A filepool in a dictionary, which can be told to fail."""
+"""Filepool in memory, with errors on demand."""
 
 from dataclasses import dataclass, field
 
@@ -50,12 +50,12 @@ class FakeBody:
 
 @dataclass
 class FakePool:
-    """`stored` is what was delivered: name, mailbox, octets, in order."""
+    """Filepool of some users. `stored` has name, mailbox and data of each delivery, in order."""
 
     names: tuple[str, ...] = ("ada", "bob", "cyn")
     full: bool = False
     refuses: dict = field(default_factory=dict)
-    """Name of an account, and the FilepoolError that it is refused with."""
+    """FilepoolError by name of the account that it is raised for."""
     spill_above: int = 256 * 1024
     on_deliver: object = None
 
@@ -98,11 +98,11 @@ class FakePool:
         return results
 
     def bodies_of(self, name):
-        return [octets for who, _, octets in self.stored if who == name]
+        return [data for user, _, data in self.stored if user == name]
 
 
-def message_of(octets):
-    """What was sent, without the fields that delivery put in front."""
-    header, _, rest = octets.partition(b"; ")
+def message_of(data):
+    """Return the message as it was sent, without the fields that delivery added."""
+    header, _, remaining = data.partition(b"; ")
     assert header.startswith(b"Return-Path: <")
-    return rest.partition(b"\r\n")[2]
+    return remaining.partition(b"\r\n")[2]

@@ -1,4 +1,4 @@
-"""A spool that is watched, and looking at it from outside."""
+"""Running a spool watcher, and inspecting its spool."""
 
 import contextlib
 
@@ -17,9 +17,9 @@ async def watching(spool, deliverer):
 
 
 async def until(condition, seconds=60):
-    """Wait for something that a file notice or another task brings about."""
+    """Wait for a condition that a file event or another task makes true."""
     with trio.fail_after(seconds):
-        while not condition():  # noqa: ASYNC110 - it happens in a directory
+        while not condition():  # noqa: ASYNC110 - a directory has no event
             await trio.sleep(0.01)
 
 

@@ -1,4 +1,4 @@
-"""Whose an address is."""
+"""Address resolution."""
 
 import pytest
 from tests.intake.fakes import FakePool
@@ -29,7 +29,7 @@ def owner(address, addresses=None, pool=None, **settings):
         ("bob+anything@example.org", "bob"),
         ("bob+@example.org", "bob"),
         ("bob+a+b@example.org", "bob"),
-        ("ada+lists@example.org", "ada+lists"),  # a user may be named so
+        ("ada+lists@example.org", "ada+lists"),  # a login name may have a detail
         ("ada+other@example.org", "ada"),
         ("cyn@example.org", "cyn@example.org"),
         ("cyn+x@example.org", "cyn@example.org"),
@@ -54,20 +54,20 @@ def test_without_configured_domains_a_local_part_is_a_login_name_in_every_domain
         ("ada@elsewhere.example", None),
         ("ada@sub.example.org", None),
         ("cyn@example.org", "cyn@example.org"),
-        ("info@elsewhere.example", "bob"),  # an alias of a full address works always
+        ("info@elsewhere.example", "bob"),  # an alias of a full address works in every domain
         ("info@example.org", None),
-        ("sales@example.org", "ada"),  # an alias of a local part works in our domains
+        ("sales@example.org", "ada"),  # an alias of a local part works in local domains
         ("sales@elsewhere.example", None),
         ("ada@xn--exmple-cua.org", "ada"),
         ("ada@exämple.org", "ada"),
     ],
 )
-def test_with_configured_domains_a_local_part_is_a_login_name_in_them_alone(address, name):
+def test_with_configured_domains_a_local_part_is_a_login_name_only_in_them(address, name):
     aliases = {"info@elsewhere.example": "bob", "sales": "ada"}
     assert owner(address, aliases, domains=("Example.org", "exämple.org")) == name
 
 
-def test_an_alias_comes_before_a_login_name():
+def test_an_alias_takes_precedence_over_a_login_name():
     assert owner("ada@example.org", {"ada@example.org": "bob"}) == "bob"
     assert owner("ada@example.org", {"ada": "bob"}) == "bob"
     assert owner("ada@example.org", {"ada": "root", "ada@example.org": "bob"}) == "bob"
@@ -84,23 +84,26 @@ def test_the_delimiter_is_configurable():
     assert owner("bob+x@example.org", detail_delimiter="") is None
 
 
-def test_postmaster_is_who_is_named_so_or_who_is_configured():
+def test_postmaster_is_a_user_or_alias_of_that_name_or_the_configured_user():
     assert owner("postmaster") is None
     assert owner("Postmaster", postmaster="root") == "root"
     assert owner("postmaster@example.org", postmaster="root", domains=("example.org",)) == "root"
     assert owner("postmaster@other.example", postmaster="root", domains=("example.org",)) is None
     assert owner("postmaster+x@example.org", postmaster="root") == "root"
     assert owner("postmaster", {"postmaster": "bob"}, postmaster="root") == "bob"
-    assert owner("postmaster", postmaster="nobody") is None
+    assert owner("postmaster", postmaster="unknown") is None
 
 
-def test_case_is_folded_in_unicode():
+def test_addresses_are_compared_case_insensitively_in_unicode():
     assert normalise_address("JOSÉ@EXÄMPLE.org") == ("josé", "exämple.org")
     assert normalise_address("jose\u0301@x.example") == ("josé", "x.example")
-    assert normalise_address("a@xn--" + "x" * 70) == ("a", "xn--" + "x" * 70)  # no IDNA: as it is
+    assert normalise_address("a@xn--" + "x" * 70) == (
+        "a",
+        "xn--" + "x" * 70,
+    )  # bad IDNA
 
 
-async def test_a_detail_names_a_mailbox_only_where_that_is_wanted_and_there_is_one(pool):
+async def test_a_detail_selects_an_existing_mailbox_if_that_is_configured(pool):
     store = pool.account(pool.accounts.find("ada"))
     await store.create_mailbox("Lists")
 
@@ -119,7 +122,7 @@ async def test_a_detail_names_a_mailbox_only_where_that_is_wanted_and_there_is_o
         assert reader.mailbox("other") is None
 
 
-async def test_a_real_filepool_answers_the_same(pool):
+async def test_addresses_resolve_in_a_real_filepool(pool):
     await pool.accounts.add_alias(pool.accounts.find("bob").id, "Info@Example.org")
     assert owner("info@example.org", pool=pool_with_addresses(pool)) == "bob"
     assert owner("ADA@example.org", pool=pool_with_addresses(pool)) == "ada"

@@ -1,6 +1,5 @@
-"""From an envelope and octets to messages in mailboxes."""
+"""Delivery of messages to the recipients of their envelopes."""
 
-import contextlib
 import email.utils
 import re
 
@@ -31,34 +30,35 @@ def envelope(*recipients, sender="ada@x.example"):
     return Envelope(Sender(sender), tuple(map(Recipient, recipients)))
 
 
-async def portions(*octets):
-    for portion in octets:
-        yield portion
-
-
 async def deliver(deliverer, *recipients, message=(MESSAGE,), delivery_id=ID):
-    async with contextlib.aclosing(portions(*message)) as source:
-        return await deliverer.deliver(envelope(*recipients), source, delivery_id, TRACE)
+    incoming = deliverer.begin(envelope(*recipients), TRACE)
+    try:
+        for portion in message:
+            if incoming.feed(portion):
+                await incoming.spill()
+        return await incoming.finish(delivery_id)
+    finally:
+        await incoming.discard()
 
 
 async def test_each_recipient_has_a_reply_in_the_order_given(deliverer, fake):
-    replies = await deliver(deliverer, "bob", "nobody", "ada@h", "BOB+x@h")
+    replies = await deliver(deliverer, "bob", "unknown", "ada@h", "BOB+x@h")
     assert replies == (DELIVERED, UNKNOWN_RECIPIENT, DELIVERED, DELIVERED)
-    assert [(who, mailbox) for who, mailbox, _ in fake.stored] == [
+    assert [(user, mailbox) for user, mailbox, _ in fake.stored] == [
         ("bob", "INBOX"),
         ("ada", "INBOX"),
     ]
 
 
-async def test_octets_are_stored_as_they_came_in_any_portions(deliverer, fake):
+async def test_a_message_is_stored_byte_for_byte_in_any_portions(deliverer, fake):
     await deliver(deliverer, "bob", message=(b"a\nb\r", b"\n", b"\x00\xff"))
     assert message_of(fake.bodies_of("bob")[0]) == b"a\nb\r\n\x00\xff"
 
 
-async def test_one_recipient_is_named_and_several_are_not(deliverer, fake):
+async def test_a_single_recipient_is_named_in_the_header_and_several_are_not(deliverer, fake):
     await deliver(deliverer, "bob+x@h.example")
-    (octets,) = fake.bodies_of("bob")
-    header = octets.removesuffix(MESSAGE).decode()
+    (data,) = fake.bodies_of("bob")
+    header = data.removesuffix(MESSAGE).decode()
     date = email.utils.formatdate(NOW, localtime=True)
     assert header == (
         "Return-Path: <ada@x.example>\r\n"
@@ -68,13 +68,13 @@ async def test_one_recipient_is_named_and_several_are_not(deliverer, fake):
         f"\tfor <bob+x@h.example>; {date}\r\n"
     )
     await deliver(deliverer, "ada", "bob", delivery_id=ID + b"2")
-    (octets,) = fake.bodies_of("ada")
-    assert octets.removesuffix(MESSAGE).decode() == (
+    (data,) = fake.bodies_of("ada")
+    assert data.removesuffix(MESSAGE).decode() == (
         "Return-Path: <ada@x.example>\r\n"
         "Received: from relay.example ([192.0.2.1])\r\n"
         f"\tby mail.example.org with LMTP id id1; {date}\r\n"
     )
-    assert fake.bodies_of("bob")[1] is octets
+    assert fake.bodies_of("bob")[1] is data
 
 
 @pytest.mark.parametrize(
@@ -95,25 +95,25 @@ async def test_one_recipient_is_named_and_several_are_not(deliverer, fake):
         (Trace("UTF8LMTP", "f", "exämple.org"), "Received: from exämple.org\r\n\tby h with"),
     ],
 )
-def test_received_says_what_is_known_and_nothing_can_be_smuggled_in(trace, received):
+def test_received_has_the_known_fields_and_no_injected_text(trace, received):
     fields = trace_fields(trace, hostname="h", sender="", recipient=None, now=NOW).decode()
     assert fields.startswith("Return-Path: <>\r\n" + received)
     assert re.fullmatch(r"(?:[A-Z][a-zA-Z-]+: [^\r\n]+\r\n(?:\t[^\r\n]+\r\n)*){2}", fields)
 
 
-def test_the_fields_put_in_front_are_smaller_than_the_room_left_for_them():
+def test_the_added_fields_fit_the_reserved_size():
     trace = Trace("UTF8LMTP", "x" * 5000, "é" * 254, "ffff:" * 7 + "ffff")
     longest = "é" * 256
     fields = trace_fields(trace, hostname="h" * 255, sender=longest, recipient=longest, now=NOW)
     assert len(fields) < MESSAGE_MAX - INCOMING_MAX
 
 
-async def test_an_empty_message_is_a_message(deliverer, fake):
+async def test_an_empty_message_is_delivered(deliverer, fake):
     assert await deliver(deliverer, "bob", message=()) == (DELIVERED,)
     assert message_of(fake.bodies_of("bob")[0]) == b""
 
 
-async def test_for_nobody_nothing_is_kept_or_stored(deliverer, fake):
+async def test_a_message_without_known_recipients_is_not_stored(deliverer, fake):
     assert await deliver(deliverer, "x", "y", message=(b"a" * 1_000_000,)) == (
         UNKNOWN_RECIPIENT,
         UNKNOWN_RECIPIENT,
@@ -122,13 +122,13 @@ async def test_for_nobody_nothing_is_kept_or_stored(deliverer, fake):
     assert fake.attempts == 0
 
 
-async def test_the_same_delivery_again_stores_nothing_and_says_the_same(deliverer, fake):
+async def test_a_repeated_delivery_stores_nothing_and_returns_the_same_replies(deliverer, fake):
     for _ in range(3):
         assert await deliver(deliverer, "bob", "ada") == (DELIVERED, DELIVERED)
     assert len(fake.stored) == 2
 
 
-async def test_a_large_message_is_staged_as_it_comes_and_given_back(settings):
+async def test_a_large_message_is_staged_and_discarded(settings):
     pool = FakePool(spill_above=1000)
     deliverer = Deliverer(pool, settings)
     await deliver(deliverer, "bob", message=[b"x" * 600] * 4)
@@ -150,7 +150,7 @@ async def test_a_large_message_is_staged_as_it_comes_and_given_back(settings):
         (FilepoolError(""), STORE_ERROR),
     ],
 )
-async def test_what_the_store_refuses_one_recipient_has_its_reply(deliverer, fake, error, reply):
+async def test_an_error_for_one_recipient_has_its_reply(deliverer, fake, error, reply):
     fake.refuses["bob"] = error
     assert await deliver(deliverer, "ada", "bob") == (DELIVERED, reply)
     assert [str(OVER_QUOTA), str(STORE_FULL)] == [
@@ -159,7 +159,7 @@ async def test_what_the_store_refuses_one_recipient_has_its_reply(deliverer, fak
     ]
 
 
-async def test_with_a_real_filepool_the_message_is_in_both_inboxes_once(pool, settings):
+async def test_in_a_real_filepool_the_message_is_in_both_inboxes_once(pool, settings):
     deliverer = Deliverer(pool, settings)
     large = b"Subject: large\r\n\r\n" + b"0123456789abcde\r\n" * 60_000
     for _ in range(2):
@@ -168,12 +168,12 @@ async def test_with_a_real_filepool_the_message_is_in_both_inboxes_once(pool, se
         )
         assert replies == (DELIVERED, DELIVERED, UNKNOWN_RECIPIENT)
     for name in ("ada", "bob"):
-        (octets,) = inbox_of(pool, name)
-        assert octets.endswith(large)
-        assert octets.startswith(b"Return-Path: <ada@x.example>\r\nReceived: from relay.example")
+        (data,) = inbox_of(pool, name)
+        assert data.endswith(large)
+        assert data.startswith(b"Return-Path: <ada@x.example>\r\nReceived: from relay.example")
 
 
-async def test_a_detail_goes_to_the_mailbox_it_names(pool):
+async def test_a_message_with_a_detail_is_delivered_to_the_mailbox_of_that_name(pool):
     settings = DeliverySettings(hostname="h", detail_mailboxes=True)
     assert await deliver(Deliverer(pool, settings), "ada+archive@h") == (DELIVERED,)
     assert len(inbox_of(pool, "ada", "Archive")) == 1
@@ -181,9 +181,9 @@ async def test_a_detail_goes_to_the_mailbox_it_names(pool):
 
 
 async def test_a_message_of_the_largest_size_can_be_stored(pool, settings):
-    rest = INCOMING_MAX
+    left = INCOMING_MAX
     pieces = []
-    while rest:
-        pieces.append(b"x" * min(rest, 4_000_000))
-        rest -= len(pieces[-1])
+    while left:
+        pieces.append(b"x" * min(left, 4_000_000))
+        left -= len(pieces[-1])
     assert await deliver(Deliverer(pool, settings), "ada", message=pieces) == (DELIVERED,)

@@ -8,7 +8,7 @@ from imapvm.intake.replies import Reply
 SENDERS = [
     ("FROM:<ada@example.org>", Sender("ada@example.org")),
     ("from:<>", Sender("")),
-    ("FROM: <ada@example.org>", Sender("ada@example.org")),  # a space that many write
+    ("FROM: <ada@example.org>", Sender("ada@example.org")),  # a space that many programs write
     ("FROM:<ada@example.org> SIZE=1000", Sender("ada@example.org", size=1000)),
     ("FROM:<ada@example.org> body=8bitmime size=0", Sender("ada@example.org", size=0)),
     ("FROM:<ada@example.org> BODY=7BIT", Sender("ada@example.org")),
@@ -63,35 +63,35 @@ BAD_RECIPIENTS = [
 
 
 @pytest.mark.parametrize(("argument", "sender"), SENDERS)
-def test_mail_says_who_sends_and_how(argument, sender):
+def test_mail_is_parsed(argument, sender):
     assert parse_mail(argument) == sender
 
 
 @pytest.mark.parametrize(("argument", "code"), BAD_SENDERS)
-def test_a_mistake_in_mail_is_a_reply(argument, code):
+def test_a_syntax_error_in_mail_is_a_reply(argument, code):
     found = parse_mail(argument)
     assert isinstance(found, Reply)
     assert (found.code, found.status[:2]) == (code, "5.")
 
 
 @pytest.mark.parametrize(("argument", "recipient"), RECIPIENTS)
-def test_rcpt_says_who_gets_it(argument, recipient):
+def test_rcpt_is_parsed(argument, recipient):
     assert parse_rcpt(argument, utf8=False) == recipient
 
 
 @pytest.mark.parametrize(("argument", "code"), BAD_RECIPIENTS)
-def test_a_mistake_in_rcpt_is_a_reply(argument, code):
+def test_a_syntax_error_in_rcpt_is_a_reply(argument, code):
     found = parse_rcpt(argument, utf8=False)
     assert isinstance(found, Reply)
     assert (found.code, found.status[:2]) == (code, "5.")
 
 
-def test_utf8_needs_smtputf8_unless_it_goes_without_saying():
+def test_utf8_requires_smtputf8_unless_it_is_implied():
     assert parse_rcpt("TO:<böb>", utf8=True) == Recipient("böb")
     assert parse_mail("FROM:<adá>", utf8=True) == Sender("adá", utf8=True)
     assert parse_mail("FROM:<ada>", utf8=True) == Sender("ada", utf8=False)
 
 
-def test_a_reply_line_is_ascii_whatever_was_said():
+def test_a_reply_line_is_ascii():
     assert Reply(550, "5.1.1", "no ü\r\n250 ok").line == b"550 5.1.1 no ???250 ok\r\n"
     assert Reply(354, "", "go on").line == b"354 go on\r\n"

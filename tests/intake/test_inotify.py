@@ -1,4 +1,4 @@
-"""Hearing of files: what inotify says, and what it does not."""
+"""Detection of new files with inotify, and without."""
 
 import os
 
@@ -30,7 +30,9 @@ def event(mask, name=""):
     return Event(1, mask, 0, name)
 
 
-async def test_a_file_is_announced_when_it_is_renamed_here_or_closed(watcher, new, tmp_path):
+async def test_a_file_is_reported_when_it_is_renamed_into_the_directory_or_closed(
+    watcher, new, tmp_path
+):
     (tmp_path / "x").write_bytes(b"")
     (tmp_path / "x").rename(new / "x")
     (new / "y").write_bytes(b"y")
@@ -39,23 +41,23 @@ async def test_a_file_is_announced_when_it_is_renamed_here_or_closed(watcher, ne
     assert await watcher.wait() == {"x", "y"}
 
 
-async def test_silence_ends_with_a_look(watcher, autojump_clock):
+async def test_without_events_a_scan_is_due_after_a_while(watcher, autojump_clock):
     assert await watcher.wait() is None
     assert trio.current_time() == RESCAN_SECONDS
 
 
-def test_a_name_is_told_once_however_often_it_was_announced(watcher):
+def test_a_name_is_reported_once_for_several_events(watcher):
     arrived = [event(flags.MOVED_TO, "x"), event(flags.CLOSE_WRITE, "x")] * 3
     assert watcher.interpret(arrived) == {"x"}
     assert watcher.interpret([]) == set()
 
 
-def test_an_overflow_asks_for_a_look(watcher):
+def test_an_overflow_requires_a_scan(watcher):
     events = [event(flags.MOVED_TO, "x"), event(flags.Q_OVERFLOW)]
     assert watcher.interpret(events) is None
 
 
-async def test_a_directory_that_is_made_again_is_watched_again(watcher, new, tmp_path):
+async def test_a_directory_that_is_created_again_is_watched_again(watcher, new, tmp_path):
     new.rmdir()
     assert await watcher.wait() is None
     assert new.is_dir()
@@ -64,7 +66,7 @@ async def test_a_directory_that_is_made_again_is_watched_again(watcher, new, tmp
         assert await watcher.wait() == {"x"}
 
 
-async def test_without_inotify_there_is_a_look_every_second(
+async def test_without_inotify_the_directory_is_scanned_every_second(
     spool, deliverer, fake, monkeypatch, autojump_clock
 ):
     def no_instances(**_):
@@ -80,7 +82,7 @@ async def test_without_inotify_there_is_a_look_every_second(
     assert subjects(fake) == ["x"]
 
 
-async def test_a_missed_notice_delays_mail_by_half_a_minute_and_no_more(
+async def test_a_lost_event_delays_mail_by_half_a_minute_at_most(
     spool, deliverer, fake, monkeypatch, autojump_clock
 ):
     monkeypatch.setattr(InotifyWatcher, "interpret", lambda self, events: set())
@@ -93,12 +95,12 @@ async def test_a_missed_notice_delays_mail_by_half_a_minute_and_no_more(
 
 
 @pytest.mark.slow
-async def test_more_files_than_the_kernel_announces_are_all_delivered(spool, deliverer, fake):
-    """16,384 notices wait at most (fs.inotify.max_queued_events)."""
+async def test_more_files_than_the_inotify_queue_holds_are_delivered(spool, deliverer, fake):
+    """The kernel queues 16,384 events (fs.inotify.max_queued_events)."""
     async with watching(spool, deliverer):
-        octets = b"MAIL FROM:<>\r\nRCPT TO:<bob>\r\nDATA\r\nSubject: %d\r\n.\r\n"
-        for number in range(20_000):  # no await: nobody reads notices meanwhile
-            (spool / "tmp" / "x").write_bytes(octets % number)
+        data = b"MAIL FROM:<>\r\nRCPT TO:<bob>\r\nDATA\r\nSubject: %d\r\n.\r\n"
+        for number in range(20_000):  # no await: events are not read meanwhile
+            (spool / "tmp" / "x").write_bytes(data % number)
             (spool / "tmp" / "x").rename(spool / "new" / str(number))
         await until(lambda: len(fake.stored) == 20_000, 120)
     assert len(set(subjects(fake))) == 20_000

@@ -24,7 +24,7 @@ BEGUN = HEAD + b"MAIL FROM:<ada@x>\r\nRCPT TO:<bob>\r\n"
 
 
 class Client:
-    """The other end of a connection."""
+    """Client end of a connection."""
 
     def __init__(self, stream):
         self.stream = stream
@@ -42,8 +42,8 @@ class Client:
     async def lines(self, count):
         return [await self.line() for _ in range(count)]
 
-    async def rest(self):
-        """All that is left, up to the end of the connection."""
+    async def remaining(self):
+        """Return all lines up to the end of the connection."""
         while data := await self.stream.receive_some():
             self.got += data
         return self.got.decode().splitlines()
@@ -51,7 +51,7 @@ class Client:
 
 @pytest.fixture
 async def pair(reactor):
-    """Makes both ends of a connection: the server's, and the client's, which ends with the test."""
+    """Return a function that makes both ends of a connection."""
     clients = []
 
     def pair():
@@ -122,19 +122,19 @@ async def test_unknown_recipients_are_refused_at_rcpt(deliverer, fake, connected
         await client.stream.send_all(
             BEGUN + b"RCPT TO:<dan>\r\nRCPT TO:<cyn@h>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n"
         )
-        replies = [line[:9] for line in (await client.rest())[8:]]
+        replies = [line[:9] for line in (await client.remaining())[8:]]
     assert replies == ["250 2.1.5", "550 5.1.1", "250 2.1.5", "354 send "] + ["250 2.1.5"] * 2 + [
         "221 2.0.0"
     ]
-    assert [who for who, _, _ in fake.stored] == ["bob", "cyn"]
+    assert [user for user, _, _ in fake.stored] == ["bob", "cyn"]
 
 
-async def test_each_transaction_is_a_delivery_of_its_own(deliverer, fake, connected):
+async def test_each_transaction_is_a_separate_delivery(deliverer, fake, connected):
     async with connected(deliverer) as client:
         for _ in range(3):
             await client.stream.send_all(BEGUN + b"DATA\r\nthe same\r\n.\r\n")
         await client.stream.send_all(b"QUIT\r\n")
-        await client.rest()
+        await client.remaining()
     assert len(fake.bodies_of("bob")) == 3
     assert all(body.discarded for body in fake.bodies)
 
@@ -148,7 +148,7 @@ async def test_each_transaction_is_a_delivery_of_its_own(deliverer, fake, connec
     ],
 )
 @pytest.mark.parametrize("where", ["recipient", "delivery", "staging"])
-async def test_what_the_store_does_not_take_is_said_to_each_recipient(
+async def test_an_error_of_the_store_is_the_reply_for_each_recipient(
     settings, error, reply, where, connected
 ):
     async def fail(_pool, _delivery):
@@ -184,7 +184,7 @@ class FailingBody:
         await trio.lowlevel.checkpoint()
 
 
-async def test_a_large_message_is_staged_as_it_comes(settings, connected):
+async def test_a_large_message_is_staged_while_it_is_received(settings, connected):
     fake = FakePool(spill_above=100_000)
     message = b"0123456789abcde\r\n" * 100_000
     async with connected(Deliverer(fake, settings)) as client:
@@ -192,14 +192,14 @@ async def test_a_large_message_is_staged_as_it_comes(settings, connected):
         for at in range(0, len(message), 50_000):
             await client.stream.send_all(message[at : at + 50_000])
         await client.stream.send_all(b"QUIT\r\n")
-        replies = await client.rest()
+        replies = await client.remaining()
     assert replies[-2].startswith("250 2.1.5")
     assert fake.spilled > 10
     assert message_of(fake.bodies_of("bob")[0]) == message
 
 
-class Torrent:
-    """A peer whose octets are always there already."""
+class ReadyTransport:
+    """Transport whose data is available without waiting."""
 
     waiting = 0
 
@@ -221,7 +221,7 @@ class Torrent:
         pass
 
 
-async def test_others_have_their_turn_while_a_large_message_comes(deliverer, nursery):
+async def test_other_tasks_run_while_a_large_message_is_received(deliverer, nursery):
     turns = 0
 
     async def other():
@@ -232,13 +232,13 @@ async def test_others_have_their_turn_while_a_large_message_comes(deliverer, nur
 
     nursery.start_soon(other)
     await serve_connection(
-        Torrent([BEGUN + b"DATA\r\n", *[b"x" * RECEIVE_MAX] * 100]), deliverer, None
+        ReadyTransport([BEGUN + b"DATA\r\n", *[b"x" * RECEIVE_MAX] * 100]), deliverer, None
     )
     assert turns >= 100
 
 
 async def test_commands_that_do_not_wait_are_handled_outside_the_task(deliverer):
-    stream = Torrent([HEAD, BEGUN, b"NOOP\r\n" * 100, b"RSET\r\n"])
+    stream = ReadyTransport([HEAD, BEGUN, b"NOOP\r\n" * 100, b"RSET\r\n"])
     await serve_connection(stream, deliverer, None)
     assert stream.serves == 1
 
@@ -258,7 +258,7 @@ async def test_a_commit_that_outlasts_the_idle_deadline_is_answered(
         assert (await client.line()).startswith("250 2.0.0")
 
 
-async def test_silence_ends_the_connection_and_not_before_five_minutes(
+async def test_an_idle_connection_is_closed_after_five_minutes(
     deliverer, autojump_clock, connected
 ):
     async with connected(deliverer) as client:
@@ -269,12 +269,12 @@ async def test_silence_ends_the_connection_and_not_before_five_minutes(
         await trio.sleep(IDLE_SECONDS - 1)
         assert client.got == b""
         start = trio.current_time()
-        assert (await client.rest()) == ["421 4.4.2 idle for too long, closing"]
+        assert (await client.remaining()) == ["421 4.4.2 idle for too long, closing"]
         assert trio.current_time() - start <= 2
     assert IDLE_SECONDS == 300
 
 
-async def test_a_peer_that_takes_no_replies_is_given_up(deliverer, pair, autojump_clock):
+async def test_a_peer_that_does_not_read_replies_is_disconnected(deliverer, pair, autojump_clock):
     ours, theirs = pair()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve_connection, ours, deliverer, None)
@@ -284,7 +284,7 @@ async def test_a_peer_that_takes_no_replies_is_given_up(deliverer, pair, autojum
         assert IDLE_SECONDS <= trio.current_time() - start <= IDLE_SECONDS + 2
 
 
-async def test_a_connection_that_breaks_drops_its_message(deliverer, fake, connected):
+async def test_a_message_is_discarded_when_the_connection_breaks(deliverer, fake, connected):
     async with connected(deliverer) as client:
         await client.stream.send_all(BEGUN + b"DATA\r\nhalf")
         await client.lines(10)
@@ -302,14 +302,14 @@ async def test_a_bug_ends_one_connection_with_421_and_no_other(settings, caplog,
     deliverer = Deliverer(fake, settings)
     async with connected(deliverer) as other, connected(deliverer) as client:
         await client.stream.send_all(BEGUN + b"DATA\r\npoison\r\n.\r\n")
-        assert (await client.rest())[-1].startswith("421 4.3.0")
+        assert (await client.remaining())[-1].startswith("421 4.3.0")
         await other.stream.send_all(BEGUN + b"DATA\r\nfine\r\n.\r\nQUIT\r\n")
-        assert (await other.rest())[-2].startswith("250 2.1.5")
+        assert (await other.remaining())[-2].startswith("250 2.1.5")
     assert "bug in LMTP" in caplog.text
     assert len(fake.stored) == 1
 
 
-async def test_when_the_server_stops_a_delivery_is_answered_and_the_rest_told(settings, pair):
+async def test_at_shutdown_a_delivery_is_answered_and_idle_peers_get_421(settings, pair):
     gate = trio.Event()
 
     async def commit(_pool, _delivery):
@@ -325,9 +325,9 @@ async def test_when_the_server_stops_a_delivery_is_answered_and_the_rest_told(se
         nursery.cancel_scope.cancel()
         nursery.cancel_scope.shield = True
         with trio.CancelScope(shield=True):
-            assert (await Client(idle[1]).rest())[-1].startswith("421 4.3.2")
+            assert (await Client(idle[1]).remaining())[-1].startswith("421 4.3.2")
             gate.set()
-            replies = await Client(busy[1]).rest()
+            replies = await Client(busy[1]).remaining()
             assert replies[-2].startswith("250 2.1.5 delivered")
             assert replies[-1].startswith("421 4.3.2")
 
@@ -336,7 +336,7 @@ async def test_when_the_server_stops_a_delivery_is_answered_and_the_rest_told(se
 
 
 def send(address, messages, *, unix=False):
-    """With Python's own client. It reads one reply: of each message, one recipient is accepted."""
+    """Send with Python's client, which reads one reply: one recipient of a message is accepted."""
     server = smtplib.LMTP(address) if unix else smtplib.LMTP(*address, timeout=30)
     with server:
         return [server.sendmail(*message) for message in messages]
@@ -355,37 +355,37 @@ async def test_pythons_lmtp_client_delivers_to_a_real_filepool(
     async with listening(Deliverer(pool, settings), kind, address) as where:
         to = str(tmp_path / "lmtp") if family == "unix" else where[:2]
         messages = [
-            ("cyn@x.example", ["ada", "nobody@h"], text, ["BODY=8BITMIME"]),
+            ("cyn@x.example", ["ada", "unknown@h"], text, ["BODY=8BITMIME"]),
             ("cyn@x.example", ["bob@h"], text),
             ("", ["bob"], text),
         ]
         refused = await trio.to_thread.run_sync(lambda: send(to, messages, unix=family == "unix"))
-    assert [sorted(found) for found in refused] == [["nobody@h"], [], []]
-    assert refused[0]["nobody@h"][0] == 550
-    assert [message_of(octets) for octets in inbox_of(pool, "ada")] == [text]
-    assert [message_of(octets) for octets in inbox_of(pool, "bob")] == [text] * 2
+    assert [sorted(found) for found in refused] == [["unknown@h"], [], []]
+    assert refused[0]["unknown@h"][0] == 550
+    assert [message_of(data) for data in inbox_of(pool, "ada")] == [text]
+    assert [message_of(data) for data in inbox_of(pool, "bob")] == [text] * 2
     peer = {"IPv4": b"([127.0.0.1])", "IPv6": b"([IPv6:::1])", "unix": b"from"}[family]
     assert peer in inbox_of(pool, "ada")[0]
 
 
-async def test_many_connections_deliver_at_the_same_time(pool, settings, listening):
+async def test_many_connections_deliver_concurrently(pool, settings, listening):
     async def one(where, number):
         stream = await trio.open_tcp_stream(*where)
         async with stream:
             client = Client(stream)
             await stream.send_all(BEGUN + b"DATA\r\n%d\r\n.\r\nQUIT\r\n" % number)
-            assert (await client.rest())[-2].startswith("250 2.1.5 delivered")
+            assert (await client.remaining())[-2].startswith("250 2.1.5 delivered")
 
     async with listening(Deliverer(pool, settings)) as where, trio.open_nursery() as nursery:
         for number in range(200):
             nursery.start_soon(one, where, number)
-    found = {message_of(octets) for octets in inbox_of(pool, "bob")}
+    found = {message_of(data) for data in inbox_of(pool, "bob")}
     assert found == {b"%d\r\n" % number for number in range(200)}
 
 
 @pytest.mark.at_limit("LMTP_CONNECTIONS_MAX")
 @pytest.mark.past_limit("LMTP_CONNECTIONS_MAX")
-async def test_so_many_connections_are_served_and_the_next_waits(deliverer, listening):
+async def test_the_number_of_connections_is_limited_and_the_next_waits(deliverer, listening):
     async with contextlib.AsyncExitStack() as stack:
         where = await stack.enter_async_context(listening(deliverer))
         clients = []
@@ -401,7 +401,9 @@ async def test_so_many_connections_are_served_and_the_next_waits(deliverer, list
         assert (await clients[-1].line()).startswith("220")
 
 
-async def test_running_out_of_files_is_survived(deliverer, monkeypatch, caplog, listening):
+async def test_accepting_continues_after_running_out_of_file_descriptors(
+    deliverer, monkeypatch, caplog, listening
+):
     accept = trio.SocketListener.accept
     failures = [OSError(errno.EMFILE, "Too many open files")] * 3
 
@@ -419,7 +421,7 @@ async def test_running_out_of_files_is_survived(deliverer, monkeypatch, caplog, 
     assert caplog.text.count("cannot accept LMTP") == 3
 
 
-async def test_a_peer_that_is_gone_before_it_is_served_harms_nobody(
+async def test_a_peer_that_disconnects_at_once_does_not_affect_others(
     deliverer, monkeypatch, listening
 ):
     def gone(_socket):
@@ -436,7 +438,7 @@ async def test_a_peer_that_is_gone_before_it_is_served_harms_nobody(
             assert (await Client(stream).line()).startswith("220")
 
 
-async def test_hostile_input_is_answered_or_ended_and_others_go_on(deliverer, fake, listening):
+async def test_hostile_input_does_not_affect_other_connections(deliverer, fake, listening):
     noises = [b"\x00\xff\n" * 200_000, b"x" * 2_000_000, b"GET / HTTP/1.1\r\nHost: x\r\n" * 1000]
     async with listening(deliverer) as where:
         for noise in noises:
@@ -446,9 +448,9 @@ async def test_hostile_input_is_answered_or_ended_and_others_go_on(deliverer, fa
                     await stream.send_all(noise)
                     await stream.send_eof()
                     with trio.fail_after(10):
-                        await Client(stream).rest()
+                        await Client(stream).remaining()
         stream = await trio.open_tcp_stream(*where)
         async with stream:
             await stream.send_all(BEGUN + b"DATA\r\nfine\r\n.\r\nQUIT\r\n")
-            assert (await Client(stream).rest())[-2].startswith("250 2.1.5")
+            assert (await Client(stream).remaining())[-2].startswith("250 2.1.5")
     assert len(fake.stored) == 1

@@ -1,4 +1,4 @@
-"""LMTP without sockets: known answers, whole and cut at every octet (RFC 2033, 5321, 3030)."""
+"""LMTP without sockets: known replies, whole and cut at every byte (RFC 2033, 5321, 3030)."""
 
 import re
 from pathlib import Path
@@ -41,14 +41,14 @@ STORED, CHUNK = "250 2.1.5 delivered", "250 2.0.0 chunk"
 HEAD = b"LHLO client.example\r\n"
 ADA = b"MAIL FROM:<ada@x.example>\r\n"
 BOB = b"RCPT TO:<bob@x.example>\r\n"
-NOBODY = b"RCPT TO:<nobody@x.example>\r\n"
+UNKNOWN = b"RCPT TO:<unknown@x.example>\r\n"
 GREETED = [GREETING, *LHLO]
 BEGUN = [*GREETED, MAIL, RCPT]
 
 CASES = {
     "RFC 2033 section 4.2": (
         b"LHLO foo.edu\r\nMAIL FROM:<chris@bar.com>\r\nRCPT TO:<pat@foo.edu>\r\n"
-        b"RCPT TO:<nobody@foo.edu>\r\nRCPT TO:<full@foo.edu>\r\nDATA\r\n"
+        b"RCPT TO:<unknown@foo.edu>\r\nRCPT TO:<full@foo.edu>\r\nDATA\r\n"
         b"Blah blah blah...\r\n...etc. etc. etc.\r\n.\r\nQUIT\r\n",
         [*GREETED, MAIL, RCPT, "550 5.1.1", RCPT, DATA, STORED, "452 4.3.1", "221 2.0.0 host"],
         [
@@ -69,7 +69,7 @@ CASES = {
         [*BEGUN, DATA, STORED],
         [("ada@x.example", ["bob@x.example"], b"")],
     ),
-    "a dot that ends nothing (bare LF)": (
+    "a dot after a bare LF ends nothing": (
         HEAD + ADA + BOB + b"DATA\r\na\n.\n.\r\nMAIL FROM:<evil>\r\n.\r\n",
         [*BEGUN, DATA, STORED],
         [("ada@x.example", ["bob@x.example"], b"a\n.\n.\r\nMAIL FROM:<evil>\r\n")],
@@ -85,7 +85,7 @@ CASES = {
         [('"a d a"@x.example', ['"b\\"ob"@x.example'], b"")],
     ),
     "no recipient: DATA is 503": (
-        HEAD + ADA + b"DATA\r\n" + NOBODY + b"DATA\r\nQUIT\r\n",
+        HEAD + ADA + b"DATA\r\n" + UNKNOWN + b"DATA\r\nQUIT\r\n",
         [*GREETED, MAIL, "503 5.5.1", "550 5.1.1", "503 5.5.1", "221"],
         [],
     ),
@@ -104,7 +104,11 @@ CASES = {
         [*GREETED, "503", MAIL, "503", "250 2.0.0", "503"],
         [],
     ),
-    "LHLO again forgets": (HEAD + ADA + BOB + HEAD + b"DATA\r\n", [*BEGUN, *LHLO, "503"], []),
+    "LHLO resets the transaction": (
+        HEAD + ADA + BOB + HEAD + b"DATA\r\n",
+        [*BEGUN, *LHLO, "503"],
+        [],
+    ),
     "LHLO and RSET at any time": (
         b"RSET\r\n" + HEAD + HEAD + b"RSET\r\n" + ADA + HEAD + ADA + BOB + b"RSET\r\nDATA\r\n",
         [GREETING, "250", *LHLO, *LHLO, "250", MAIL, *LHLO, MAIL, RCPT, "250", "503"],
@@ -144,7 +148,7 @@ CASES = {
         [*GREETED, "552 5.3.4", MAIL],
         [],
     ),
-    "no command": (
+    "unknown command": (
         HEAD + b"FROB\r\n\r\n \r\nNOOP x\r\n",
         [*GREETED, "500", "500", "500", "250"],
         [],
@@ -160,17 +164,17 @@ CASES = {
         [*GREETED, MAIL, RCPT, RCPT, CHUNK, STORED, STORED, "221"],
         [("ada@x.example", ["bob@x.example"] * 2, b"abc")],
     ),
-    "BDAT that is commands": (
+    "BDAT data that looks like commands": (
         HEAD + ADA + BOB + b"BDAT 6 LAST\r\nQUIT\r\nNOOP\r\n",
         [*BEGUN, STORED, "250 2.0.0"],
         [("ada@x.example", ["bob@x.example"], b"QUIT\r\n")],
     ),
     "BDAT without recipients has no reply at LAST (RFC 2033 section 4.3)": (
-        HEAD + ADA + NOBODY + b"BDAT 3\r\nabcBDAT 3 LAST\r\nabcNOOP\r\n" + ADA,
+        HEAD + ADA + UNKNOWN + b"BDAT 3\r\nabcBDAT 3 LAST\r\nabcNOOP\r\n" + ADA,
         [*GREETED, MAIL, "550", "503", "250 2.0.0", MAIL],
         [],
     ),
-    "BDAT out of place is counted off": (
+    "BDAT out of sequence is skipped": (
         b"BDAT 6 LAST\r\nQUIT\r\n" + HEAD + b"BDAT 6\r\nQUIT\r\nNOOP\r\n",
         [GREETING, "503", *LHLO, "503", "250"],
         [],
@@ -180,28 +184,32 @@ CASES = {
         [*BEGUN, CHUNK, "503", "503", "503", STORED],
         [("ada@x.example", ["bob@x.example"], b"xy")],
     ),
-    "RSET drops what BDAT began": (
+    "RSET aborts a message started by BDAT": (
         HEAD + ADA + BOB + b"BDAT 1\r\nxRSET\r\n" + ADA + BOB + b"BDAT 1 LAST\r\ny",
         [*BEGUN, CHUNK, "250 2.0.0", MAIL, RCPT, STORED],
-        ["dropped", ("ada@x.example", ["bob@x.example"], b"y")],
+        ["aborted", ("ada@x.example", ["bob@x.example"], b"y")],
     ),
-    "LHLO drops it, too": (
+    "LHLO aborts a message started by BDAT": (
         HEAD + ADA + BOB + b"BDAT 1\r\nx" + HEAD + b"NOOP\r\n",
         [*BEGUN, CHUNK, *LHLO, "250"],
-        ["dropped"],
+        ["aborted"],
     ),
-    "QUIT drops it, too": (
+    "QUIT aborts a message started by BDAT": (
         HEAD + ADA + BOB + b"BDAT 1\r\nxQUIT\r\n",
         [*BEGUN, CHUNK, "221"],
-        ["dropped"],
+        ["aborted"],
     ),
     "BDAT of unknown size ends the connection": (
         HEAD + ADA + BOB + b"BDAT many\r\nNOOP\r\n",
         [*BEGUN, "501"],
         [],
     ),
-    "BDAT without a size, too": (HEAD + ADA + BOB + b"BDAT\r\nNOOP\r\n", [*BEGUN, "501"], []),
-    "BDAT of no octets": (
+    "BDAT without a size ends the connection": (
+        HEAD + ADA + BOB + b"BDAT\r\nNOOP\r\n",
+        [*BEGUN, "501"],
+        [],
+    ),
+    "BDAT of zero bytes": (
         HEAD + ADA + BOB + BOB + b"BDAT 1\r\nxBDAT 0\r\nBDAT 1 LAST\r\ny",
         [*GREETED, MAIL, RCPT, RCPT, CHUNK, CHUNK, STORED, STORED],
         [("ada@x.example", ["bob@x.example"] * 2, b"xy")],
@@ -210,7 +218,7 @@ CASES = {
 
 
 def converse(*portions):
-    """What the server says and would store: full@ has no room, nobody@ is unknown."""
+    """Return replies, stored messages and protocol. full@ is over quota, unknown@ is unknown."""
     protocol = LmtpProtocol("host")
     out, stored, envelope, body = b"", [], None, []
     for portion in portions:
@@ -218,7 +226,7 @@ def converse(*portions):
         while (event := protocol.next_event()) is not None:
             match event:
                 case RecipientRequest(recipient):
-                    if recipient.address.startswith("nobody"):
+                    if recipient.address.startswith("unknown"):
                         protocol.refuse_recipient(UNKNOWN_RECIPIENT)
                     else:
                         protocol.accept_recipient()
@@ -231,7 +239,7 @@ def converse(*portions):
                     stored.append((envelope.sender.address, names, b"".join(body)))
                     protocol.answer_message([answer(name) for name in names])
                 case MessageAborted():
-                    stored.append("dropped")
+                    stored.append("aborted")
         out += protocol.take()
     return (out + protocol.take()).decode().splitlines(), stored, protocol
 
@@ -240,34 +248,34 @@ def answer(name):
     return lmtp_protocol.Reply(452, "4.3.1", "full") if name.startswith("full") else DELIVERED
 
 
-def check(said, stored, case):
+def check(replies, stored, case):
     _, expected, expected_stored = case
-    assert len(said) == len(expected), said
-    for line, beginning in zip(said, expected, strict=True):
+    assert len(replies) == len(expected), replies
+    for line, beginning in zip(replies, expected, strict=True):
         assert line.startswith(beginning)
     assert stored == expected_stored
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_dialogue_has_known_answers(name):
+def test_a_dialogue_has_known_replies(name):
     case = CASES[name]
-    said, stored, _ = converse(case[0])
-    check(said, stored, case)
+    replies, stored, _ = converse(case[0])
+    check(replies, stored, case)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_answers_do_not_depend_on_where_the_octets_are_cut(name):
+def test_replies_do_not_depend_on_where_the_input_is_cut(name):
     case = CASES[name]
     for at in range(1, len(case[0])):
-        said, stored, _ = converse(case[0][:at], case[0][at:])
-        check(said, stored, case)
+        replies, stored, _ = converse(case[0][:at], case[0][at:])
+        check(replies, stored, case)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_answers_are_the_same_octet_by_octet(name):
+def test_replies_are_the_same_byte_by_byte(name):
     case = CASES[name]
-    said, stored, _ = converse(*(case[0][i : i + 1] for i in range(len(case[0]))))
-    check(said, stored, case)
+    replies, stored, _ = converse(*(case[0][i : i + 1] for i in range(len(case[0]))))
+    check(replies, stored, case)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -279,7 +287,7 @@ def test_every_reply_but_greetings_and_354_has_an_enhanced_status_code(name):
             assert code[0] == status[0]
 
 
-def test_a_dialogue_goes_on_only_until_it_is_closed():
+def test_input_after_the_close_is_ignored():
     _, _, protocol = converse(HEAD + b"QUIT\r\nNOOP\r\n")
     assert protocol.is_closed
     protocol.receive(b"NOOP\r\n")
@@ -287,7 +295,7 @@ def test_a_dialogue_goes_on_only_until_it_is_closed():
     assert protocol.take() == b""
 
 
-def test_a_message_that_began_is_dropped_when_we_close():
+def test_a_started_message_is_aborted_by_close():
     protocol = LmtpProtocol("host")
     protocol.receive(HEAD + ADA + BOB + b"DATA\r\nhalf")
     assert isinstance(protocol.next_event(), RecipientRequest)
@@ -301,7 +309,7 @@ def test_a_message_that_began_is_dropped_when_we_close():
     assert protocol.take().endswith(b"421 4.4.2 idle for too long, closing\r\n")
 
 
-def test_the_client_is_named_as_it_named_itself():
+def test_the_envelope_has_the_name_from_lhlo():
     protocol = LmtpProtocol("host")
     protocol.receive(b"LHLO [192.0.2.7]\r\n" + ADA + BOB + b"DATA\r\n")
     protocol.next_event()
@@ -311,24 +319,24 @@ def test_the_client_is_named_as_it_named_itself():
 
 
 @given(st.lists(st.binary(max_size=80) | st.sampled_from([HEAD, ADA, BOB, b"DATA\r\n", b".\r\n"])))
-def test_noise_is_answered_or_waited_for_and_never_breaks_anything(portions):
-    said, _, protocol = converse(*portions)
-    assert all(re.match(r"[245][0-9]{2}[ -]|354 ", line) for line in said)
+def test_random_input_has_replies_and_raises_nothing(portions):
+    replies, _, protocol = converse(*portions)
+    assert all(re.match(r"[245][0-9]{2}[ -]|354 ", line) for line in replies)
     assert not protocol.state.name.endswith("ASKED")
 
 
 # --- the table of transitions ---------------------------------------------------------------------
 
 
-def test_every_transition_is_taken_by_a_known_dialogue(monkeypatch):
+def test_the_known_dialogues_take_every_transition(monkeypatch):
     taken = set()
     move = LmtpProtocol._move
 
-    def noted(self, input_):
+    def recorded(self, input_):
         taken.add((self.state, input_))
         move(self, input_)
 
-    monkeypatch.setattr(LmtpProtocol, "_move", noted)
+    monkeypatch.setattr(LmtpProtocol, "_move", recorded)
     monkeypatch.setattr(lmtp_protocol, "INCOMING_MAX", 40)
     for sent, _, _ in CASES.values():
         converse(sent)
@@ -344,35 +352,35 @@ def test_every_state_but_closed_can_be_closed():
     assert TRANSITIONS[LmtpState.CLOSED] == {}
 
 
-# --- bounds ---------------------------------------------------------------------------------------
+# --- limits ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.at_limit("INTAKE_LINE_MAX")
 @pytest.mark.past_limit("INTAKE_LINE_MAX")
 @pytest.mark.parametrize("cut", [1, INTAKE_LINE_MAX - 2, INTAKE_LINE_MAX - 1, INTAKE_LINE_MAX])
-def test_a_command_has_a_longest_line(cut):
+def test_the_length_of_a_command_is_limited(cut):
     line = b"NOOP " + b"x" * (INTAKE_LINE_MAX - 7) + b"\r\n"
     assert len(line) == INTAKE_LINE_MAX
-    said, _, _ = converse(line[:cut], line[cut:] + b"NOOP\r\n")
-    assert [reply[:3] for reply in said] == ["220", "250", "250"]
+    replies, _, _ = converse(line[:cut], line[cut:] + b"NOOP\r\n")
+    assert [reply[:3] for reply in replies] == ["220", "250", "250"]
     line = line[:-2] + b"x\r\n"
-    said, _, _ = converse(line[:cut], line[cut:] + b"NOOP\r\n")
-    assert [reply[:3] for reply in said] == ["220", "500", "250"]
+    replies, _, _ = converse(line[:cut], line[cut:] + b"NOOP\r\n")
+    assert [reply[:3] for reply in replies] == ["220", "500", "250"]
 
 
-def test_a_line_without_end_is_one_fault_and_takes_no_room():
-    said, _, _ = converse(*[b"x" * 10_000] * 100, b"\r", b"\nNOOP\r\n")
-    assert [reply[:3] for reply in said] == ["220", "500", "250"]
+def test_an_endless_line_is_one_error_and_is_not_buffered():
+    replies, _, _ = converse(*[b"x" * 10_000] * 100, b"\r", b"\nNOOP\r\n")
+    assert [reply[:3] for reply in replies] == ["220", "500", "250"]
     _, _, protocol = converse(*[b"x" * 10_000] * 100)
     assert len(protocol._buffer) <= INTAKE_LINE_MAX
 
 
 @pytest.mark.at_limit("LMTP_RECIPIENTS_MAX")
 @pytest.mark.past_limit("LMTP_RECIPIENTS_MAX")
-def test_a_message_has_so_many_recipients_and_the_next_is_told_to_come_again():
+def test_the_number_of_recipients_is_limited_and_the_next_gets_452():
     begun = HEAD + ADA + BOB * LMTP_RECIPIENTS_MAX
-    said, stored, _ = converse(begun + BOB + b"DATA\r\n.\r\n")
-    replies = said[len(GREETED) + 1 :]
+    replies, stored, _ = converse(begun + BOB + b"DATA\r\n.\r\n")
+    replies = replies[len(GREETED) + 1 :]
     assert all(line.startswith(RCPT) for line in replies[:LMTP_RECIPIENTS_MAX])
     assert replies[LMTP_RECIPIENTS_MAX].startswith("452 4.5.3")
     assert len(replies) == 2 * LMTP_RECIPIENTS_MAX + 2
@@ -381,55 +389,55 @@ def test_a_message_has_so_many_recipients_and_the_next_is_told_to_come_again():
 
 @pytest.mark.at_limit("LMTP_ERRORS_MAX")
 @pytest.mark.past_limit("LMTP_ERRORS_MAX")
-def test_too_many_words_that_are_no_command_end_the_connection():
-    said, _, protocol = converse(b"GET / HTTP/1.1\r\n" * LMTP_ERRORS_MAX)
+def test_too_many_unknown_commands_end_the_connection():
+    replies, _, protocol = converse(b"GET / HTTP/1.1\r\n" * LMTP_ERRORS_MAX)
     assert not protocol.is_closed
-    said, _, protocol = converse(b"GET / HTTP/1.1\r\n" * (LMTP_ERRORS_MAX + 1) + b"NOOP\r\n")
+    replies, _, protocol = converse(b"GET / HTTP/1.1\r\n" * (LMTP_ERRORS_MAX + 1) + b"NOOP\r\n")
     assert protocol.is_closed
-    assert said[-1].startswith("421 4.7.0")
-    assert len(said) == LMTP_ERRORS_MAX + 3
+    assert replies[-1].startswith("421 4.7.0")
+    assert len(replies) == LMTP_ERRORS_MAX + 3
 
 
-def test_unknown_recipients_and_wrong_addresses_are_no_such_faults():
-    refused = ADA + NOBODY + b"DATA\r\nRSET\r\nMAIL FROM:<a b>\r\n"
-    said, _, protocol = converse(HEAD + refused * 50 + b"NOOP\r\n")
+def test_refused_recipients_and_addresses_do_not_count_as_errors():
+    refused = ADA + UNKNOWN + b"DATA\r\nRSET\r\nMAIL FROM:<a b>\r\n"
+    replies, _, protocol = converse(HEAD + refused * 50 + b"NOOP\r\n")
     assert not protocol.is_closed
-    assert said[-1].startswith("250 2.0.0")
+    assert replies[-1].startswith("250 2.0.0")
 
 
 @pytest.mark.at_limit("INCOMING_MAX")
 @pytest.mark.past_limit("INCOMING_MAX")
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_message_has_so_many_octets_and_no_more(chunked):
+def test_the_size_of_a_message_is_limited(chunked):
     piece = b"x" * 1_000_000
     for size, reply, stored in (
         (INCOMING_MAX, STORED, INCOMING_MAX),
         (INCOMING_MAX + 1, f"552 5.3.4 message is larger than {INCOMING_MAX} bytes", None),
     ):
         if chunked:
-            head, tail, rest = b"BDAT %d LAST\r\n" % size, b"", size
+            head, tail, left = b"BDAT %d LAST\r\n" % size, b"", size
         else:
-            head, tail, rest = b"DATA\r\n", b"\r\n.\r\n", size - 2
-        pieces = [piece] * (rest // len(piece)) + [piece[: rest % len(piece)]]
-        said, found, _ = converse(HEAD + ADA + BOB + BOB, head, *pieces, tail + b"NOOP\r\n")
-        assert said[-3:-1] == [said[-2]] * 2
-        assert said[-2].startswith(reply)
-        assert said[-1].startswith("250 2.0.0")
+            head, tail, left = b"DATA\r\n", b"\r\n.\r\n", size - 2
+        pieces = [piece] * (left // len(piece)) + [piece[: left % len(piece)]]
+        replies, found, _ = converse(HEAD + ADA + BOB + BOB, head, *pieces, tail + b"NOOP\r\n")
+        assert replies[-3:-1] == [replies[-2]] * 2
+        assert replies[-2].startswith(reply)
+        assert replies[-1].startswith("250 2.0.0")
         if stored is None:
-            assert found == ["dropped"]
+            assert found == ["aborted"]
         else:
             assert len(found[0][2]) == stored
 
 
-def test_a_chunk_too_many_is_refused_and_so_is_all_that_follows(monkeypatch):
+def test_a_chunk_past_the_limit_and_all_further_chunks_are_refused(monkeypatch):
     monkeypatch.setattr(lmtp_protocol, "INCOMING_MAX", 10)
-    said, stored, _ = converse(
+    replies, stored, _ = converse(
         HEAD + ADA + BOB + BOB + b"BDAT 10\r\n0123456789BDAT 1\r\n0BDAT 1\r\n1BDAT 1 LAST\r\n2"
         b"MAIL FROM:<>\r\n" + BOB + b"BDAT 1 LAST\r\n3"
     )
-    codes = [line[:3] for line in said[len(GREETED) :]]
+    codes = [line[:3] for line in replies[len(GREETED) :]]
     assert codes == ["250"] * 4 + ["552", "552", "552", "552"] + ["250"] * 3
-    assert stored == ["dropped", ("", ["bob@x.example"], b"3")]
+    assert stored == ["aborted", ("", ["bob@x.example"], b"3")]
 
 
 def test_every_command_of_the_table_is_in_the_documentation():

@@ -1,4 +1,4 @@
-"""Telling a sender (RFC 3464), and the policy that does it."""
+"""Non-delivery notifications (RFC 3464), and the setting `delivery.unknown`."""
 
 import email
 import email.policy
@@ -29,14 +29,14 @@ HEADER = b"Subject: x\r\nFrom: ada\r\n"
 
 
 def written(envelope, *failures, header=HEADER):
-    octets = build_notification(
+    data = build_notification(
         envelope, failures, header, hostname="mail.example.org", now=1_795_400_000.0
     )
-    assert b"\n" not in octets.replace(b"\r\n", b"")
-    return email.message_from_bytes(octets, policy=email.policy.default)
+    assert b"\n" not in data.replace(b"\r\n", b"")
+    return email.message_from_bytes(data, policy=email.policy.default)
 
 
-def test_a_notification_is_a_report_that_programs_can_read():
+def test_a_notification_is_a_machine_readable_report():
     sender = Sender("ada@x.example", envelope_id="E1")
     bob = Recipient("bob@h.example", original="rfc822;robert@h.example")
     report = written(
@@ -44,6 +44,7 @@ def test_a_notification_is_a_report_that_programs_can_read():
         FailedRecipient(bob, UNKNOWN_RECIPIENT),
         FailedRecipient(Recipient("cyn"), OVER_QUOTA),
     )
+    assert report["Subject"] == "Your message could not be delivered"
     assert report["To"] == "ada@x.example"
     assert report["From"].addresses[0].addr_spec == "MAILER-DAEMON@mail.example.org"
     assert report["Auto-Submitted"] == "auto-replied"
@@ -52,7 +53,22 @@ def test_a_notification_is_a_report_that_programs_can_read():
     assert report.get_content_type() == "multipart/report"
     assert report.get_param("report-type") == "delivery-status"
     text, status, header = report.iter_parts()
-    assert "bob@h.example: 550 5.1.1 no such user here" in text.get_content()
+    assert text.get_content().splitlines() == [
+        "This is the mail server mail.example.org.",
+        "",
+        "Your message could not be delivered to:",
+        "",
+        "    bob@h.example",
+        "    There is no mailbox with this address. Please check the spelling.",
+        "    Error code: 550 5.1.1 no such user here",
+        "",
+        "    cyn",
+        "    The mailbox is full. Please try again later.",
+        "    Error code: 552 5.2.2 mailbox is full",
+        "",
+        "This is an automatic report about the addresses above; replies are not read.",
+        "The header of your message is attached.",
+    ]
     assert status.get_content_type() == "message/delivery-status"
     whole, first, second = status.iter_parts()
     assert whole.items() == [
@@ -71,23 +87,21 @@ def test_a_notification_is_a_report_that_programs_can_read():
     assert header.get_payload() == HEADER.decode()
 
 
-def test_addresses_and_headers_in_utf8_are_sent_as_rfc_6533_says():
+def test_utf8_addresses_and_headers_follow_rfc_6533():
     envelope = Envelope(Sender("adá@x.example", utf8=True), ())
     failures = [FailedRecipient(Recipient("böb@h"), UNKNOWN_RECIPIENT)]
-    octets = build_notification(
-        envelope, failures, "S: ü\r\n".encode(), hostname="h", now=0
-    ).decode()
-    assert "\r\nContent-Type: message/global-delivery-status\r\n" in octets
-    assert "\r\nFinal-Recipient: utf-8; böb@h\r\n" in octets
+    data = build_notification(envelope, failures, "S: ü\r\n".encode(), hostname="h", now=0).decode()
+    assert "\r\nContent-Type: message/global-delivery-status\r\n" in data
+    assert "\r\nFinal-Recipient: utf-8; böb@h\r\n" in data
     assert (
         "\r\nContent-Type: message/global-headers\r\n"
         "Content-Transfer-Encoding: 8bit\r\n\r\nS: ü\r\n\r\n--"
-    ) in octets
+    ) in data
 
 
 @pytest.mark.at_limit("BOUNCE_HEADER_MAX")
 @pytest.mark.past_limit("BOUNCE_HEADER_MAX")
-def test_a_header_is_returned_up_to_a_bound_in_whole_lines():
+def test_the_returned_header_is_limited_to_whole_lines():
     assert header_of(b"A: x\r\n\r\nbody", 100) == b"A: x\r\n"
     assert header_of(b"A: x\r\n", 100) == b"A: x\r\n"
     assert header_of(b"", 100) == b""
@@ -100,7 +114,7 @@ def test_a_header_is_returned_up_to_a_bound_in_whole_lines():
 
 @pytest.fixture
 def sendmail(tmp_path):
-    """A command that writes down what it gets; its status is in the file `status`."""
+    """Command that records its input; the file `status` has its exit status."""
     script = tmp_path / "sendmail"
     script.write_text(
         f"#!{sys.executable}\n"
@@ -124,17 +138,17 @@ def bouncing(fake, sendmail):
     return Deliverer(fake, settings)
 
 
-async def test_the_sender_is_told_of_unknown_recipients_and_the_known_get_it(
+async def test_the_sender_is_notified_of_unknown_recipients_and_known_ones_get_the_message(
     spool, fake, sendmail, tmp_path
 ):
     submit_file(spool, write_bsmtp("ada@x.example", ["bob", "dan", "eve"], message("lost")))
     async with watching(spool, bouncing(fake, sendmail)):
         await emptied(spool)
     sent = (tmp_path / "sent").read_bytes()
-    command, _, octets = sent.partition(b"\n")
+    command, _, data = sent.partition(b"\n")
     assert command == b"['-i', '-f', '<>', '--', 'ada@x.example']"
-    assert b"\r" not in octets
-    report = email.message_from_bytes(octets, policy=email.policy.default)
+    assert b"\r" not in data
+    report = email.message_from_bytes(data, policy=email.policy.default)
     _, status, header = report.iter_parts()
     assert [p["Final-Recipient"] for p in list(status.iter_parts())[1:]] == [
         "rfc822; dan",
@@ -145,9 +159,7 @@ async def test_the_sender_is_told_of_unknown_recipients_and_the_known_get_it(
     assert names(spool, "undeliverable") == []
 
 
-async def test_each_message_of_a_file_is_returned_with_its_own_header(
-    spool, fake, sendmail, tmp_path
-):
+async def test_each_notification_has_the_header_of_its_message(spool, fake, sendmail, tmp_path):
     parts = [b"".join(write_bsmtp("ada", ["dan"], message(t)))[:-6] for t in ("one", "two")]
     submit_file(spool, parts)
     async with watching(spool, bouncing(fake, sendmail)):
@@ -156,7 +168,7 @@ async def test_each_message_of_a_file_is_returned_with_its_own_header(
     assert sent.count("Subject: one\n") == sent.count("Subject: two\n") == 1
 
 
-async def test_a_sender_who_wants_silence_gets_it(spool, fake, sendmail, tmp_path):
+async def test_notify_never_suppresses_the_notification(spool, fake, sendmail, tmp_path):
     submit_file(spool, write_bsmtp("ada", ["dan"], message("x"), rcpt_parameters="NOTIFY=NEVER"))
     async with watching(spool, bouncing(fake, sendmail)):
         await emptied(spool)
@@ -164,7 +176,9 @@ async def test_a_sender_who_wants_silence_gets_it(spool, fake, sendmail, tmp_pat
     assert names(spool, "undeliverable") == []
 
 
-async def test_the_null_sender_is_not_told_and_the_file_is_held(spool, fake, sendmail, tmp_path):
+async def test_the_null_sender_is_not_notified_and_the_file_is_held(
+    spool, fake, sendmail, tmp_path
+):
     submit_file(spool, write_bsmtp("", ["dan"], message("x")), name="x")
     async with watching(spool, bouncing(fake, sendmail)):
         await emptied(spool)
@@ -173,13 +187,15 @@ async def test_the_null_sender_is_not_told_and_the_file_is_held(spool, fake, sen
 
 
 @pytest.mark.parametrize("how", ["fails", "missing"])
-async def test_what_cannot_be_returned_is_held(spool, fake, sendmail, tmp_path, how):
+async def test_a_file_is_held_if_the_notification_cannot_be_sent(
+    spool, fake, sendmail, tmp_path, how
+):
     if how == "fails":
         (tmp_path / "status").write_text("75")
-        reason = "ended with status 75 mail queue is full"
+        reason = "failed with status 75: mail queue is full"
     else:
         sendmail.unlink()
-        reason = "cannot be run: No such file or directory"
+        reason = f"cannot run {sendmail}: No such file or directory"
     submit_file(spool, write_bsmtp("ada", ["bob", "dan"], message("x")), name="x")
     async with watching(spool, bouncing(fake, sendmail)):
         await emptied(spool)
@@ -189,7 +205,7 @@ async def test_what_cannot_be_returned_is_held(spool, fake, sendmail, tmp_path, 
     assert len(fake.stored) == 1
 
 
-async def test_a_command_that_hangs_is_ended(tmp_path, monkeypatch):
+async def test_a_hanging_command_is_killed(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SENDMAIL_SECONDS", 0.3)
     with trio.fail_after(20), pytest.raises(NotificationError, match="did not end in"):
         await send_notification([sys.executable, "-c", "import time; time.sleep(60)"], "x", b"")

@@ -1,4 +1,4 @@
-"""imapvm-smtpexit, as mail systems and people run it."""
+"""imapvm-smtpexit, as mail systems and shells run it."""
 
 import json
 import os
@@ -25,7 +25,7 @@ COMMAND = [sys.executable, "-c", "from imapvm.intake.smtpexit import main; main(
 
 @pytest.fixture
 def exit_with(spool, tmp_path):
-    """Run it here on some octets, with the spool given by the environment."""
+    """Return a function that runs it in this process, with the spool from the environment."""
 
     def call(*arguments, stdin=TEXT, environment=None):
         (tmp_path / "stdin").write_bytes(stdin)
@@ -37,22 +37,22 @@ def exit_with(spool, tmp_path):
 
 
 def dropped(spool):
-    """Envelope and octets of the one message in the one file."""
+    """Return envelope and data of the only message in the only file."""
     (name,) = names(spool, "new")
     assert names(spool, "tmp") == []
     (found,) = messages((spool / "new" / name).read_bytes())
     return found
 
 
-def test_sender_and_recipients_stand_on_the_command_line(exit_with, spool):
+def test_sender_and_recipients_are_on_the_command_line(exit_with, spool):
     assert exit_with("-f", "ada@x.example", "--", "bob@h", "cyn") == 0
-    envelope, octets = dropped(spool)
+    envelope, data = dropped(spool)
     assert envelope.sender == Sender("ada@x.example")
     assert envelope.recipients == (Recipient("bob@h"), Recipient("cyn"))
-    assert octets == WIRE
+    assert data == WIRE
 
 
-def test_the_file_is_for_us_and_our_group_alone(exit_with, spool):
+def test_only_owner_and_group_can_read_the_file(exit_with, spool):
     exit_with("bob")
     (name,) = names(spool, "new")
     assert (spool / "new" / name).stat().st_mode & 0o137 == 0
@@ -61,18 +61,18 @@ def test_the_file_is_for_us_and_our_group_alone(exit_with, spool):
 @pytest.mark.parametrize(
     "sent", [TEXT, WIRE, TEXT[:-1], b"From ada Mon Nov 23 00:00:00 2026\n" + TEXT]
 )
-def test_lines_end_with_crlf_whatever_they_ended_with(exit_with, spool, sent):
+def test_line_ends_become_crlf(exit_with, spool, sent):
     exit_with("bob", stdin=sent)
     assert dropped(spool)[1] == WIRE
 
 
-def test_a_field_called_from_stays(exit_with, spool):
+def test_a_from_field_is_kept(exit_with, spool):
     exit_with("bob", stdin=b"From: x\n\nFrom the body\n")
     assert dropped(spool)[1] == b"From: x\r\n\r\nFrom the body\r\n"
 
 
-def test_a_from_line_is_found_in_any_portions(tmp_path):
-    for octets, left in (
+def test_a_from_line_is_removed_in_any_portions(tmp_path):
+    for data, left in (
         (b"From x\nabc\n", b"abc\n"),
         (b"From " + b"y" * 50 + b"\nabc", b"abc"),
         (b"Fro", b"Fro"),
@@ -80,7 +80,7 @@ def test_a_from_line_is_found_in_any_portions(tmp_path):
         (b"", b""),
     ):
         for size in (1, 2, 100):
-            cut = [octets[i : i + size] for i in range(0, len(octets), size)]
+            cut = [data[i : i + size] for i in range(0, len(data), size)]
             assert b"".join(smtpexit.without_from_line(iter(cut))) == left
 
 
@@ -108,46 +108,46 @@ def test_options_are_those_of_sendmail(exit_with, spool, arguments, sender, reci
     assert [r.address for r in envelope.recipients] == recipients
 
 
-def test_delivery_status_options_are_handed_on(exit_with, spool):
+def test_delivery_status_options_become_parameters(exit_with, spool):
     exit_with("-fada", "-N", "never", "-R", "full", "-V", "a+2Bb", "bob")
     envelope, _ = dropped(spool)
     assert envelope.sender == Sender("ada", envelope_id="a+b", full_return=True)
     assert envelope.recipients == (Recipient("bob", wants_failures=False),)
 
 
-def test_without_a_sender_it_is_who_runs_it(exit_with, spool):
+def test_the_default_sender_is_the_current_user(exit_with, spool):
     exit_with("bob")
     assert dropped(spool)[0].sender.address == pwd.getpwuid(os.getuid()).pw_name
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "sentence"),
+    ("arguments", "status", "text"),
     [
         ([], EX_USAGE, "no recipient"),
-        (["-f"], EX_USAGE, "-f needs a value"),
-        (["--spool"], EX_USAGE, "--spool needs a value"),
-        (["--frob", "bob"], EX_USAGE, "no option --frob"),
-        (["-q", "bob"], EX_USAGE, "no option -q"),
+        (["-f"], EX_USAGE, "-f requires a value"),
+        (["--spool"], EX_USAGE, "--spool requires a value"),
+        (["--frob", "bob"], EX_USAGE, "unknown option --frob"),
+        (["-q", "bob"], EX_USAGE, "unknown option -q"),
         (["-bs"], EX_USAGE, "-bs"),
-        (["-N", "maybe", "bob"], EX_USAGE, "-N is"),
-        (["-R", "some", "bob"], EX_USAGE, "-R is"),
-        (["-V", "a b", "bob"], EX_USAGE, "-V is"),
-        (["bob lee"], EX_DATAERR, "'bob lee' is no address"),
+        (["-N", "maybe", "bob"], EX_USAGE, "-N requires"),
+        (["-R", "some", "bob"], EX_USAGE, "-R requires"),
+        (["-V", "a b", "bob"], EX_USAGE, "-V requires"),
+        (["bob lee"], EX_DATAERR, "invalid recipient 'bob lee': expected local@domain"),
         ([""], EX_DATAERR, "recipient is empty"),
-        (["-f", "a b", "bob"], EX_DATAERR, "the sender 'a b'"),
-        (["bob\nRCPT TO:<root>"], EX_DATAERR, "no address"),
+        (["-f", "a b", "bob"], EX_DATAERR, "invalid sender 'a b'"),
+        (["bob\nRCPT TO:<root>"], EX_DATAERR, "invalid recipient"),
         (["--spool", "/nowhere", "bob"], EX_TEMPFAIL, "/nowhere: No such file or directory"),
         (["--config", "/nowhere", "bob"], EX_TEMPFAIL, "cannot read /nowhere"),
     ],
 )
-def test_a_mistake_has_a_status_and_a_sentence(exit_with, spool, arguments, status, sentence):
-    with pytest.raises(ExitError, match=sentence) as caught:
+def test_an_error_has_a_status_and_a_text(exit_with, spool, arguments, status, text):
+    with pytest.raises(ExitError, match=text) as caught:
         exit_with(*arguments)
     assert caught.value.status == status
     assert names(spool, "new") == names(spool, "tmp") == []
 
 
-def test_the_spool_is_named_by_option_environment_or_configuration(
+def test_the_spool_is_from_the_options_the_environment_or_the_configuration(
     exit_with, tmp_path, monkeypatch
 ):
     for name in ("a", "b", "c"):
@@ -193,35 +193,35 @@ BATCH = b"MAIL FROM:<ada>\nRCPT TO:<bob>\nDATA\nSubject: x\n\n..\nhi\n.\n"
     ],
 )
 @pytest.mark.parametrize("option", ["-bS", "-i"])
-def test_a_batch_is_handed_on_as_it_is(exit_with, spool, batch, option):
+def test_a_batch_is_written_unchanged(exit_with, spool, batch, option):
     exit_with(option, "-bS", stdin=batch)
-    envelope, octets = dropped(spool)
+    envelope, data = dropped(spool)
     assert (envelope.sender.address, envelope.recipients) == ("ada", (Recipient("bob"),))
-    assert octets == WIRE
+    assert data == WIRE
     (name,) = names(spool, "new")
     assert (spool / "new" / name).read_bytes() == batch
 
 
 @pytest.mark.parametrize(
-    ("batch", "sentence"),
+    ("batch", "text"),
     [
-        (b"", "ends without a dot"),
-        (b"Subject: x\n\nhi\n.\n", "begins with no command"),
-        (b"MAILBOX\n.\n", "begins with no command"),
-        (BATCH[:-1], "ends without a dot"),
-        (BATCH[:-2], "ends without a dot"),
-        (BATCH[:-3] + b"x.\n", "ends without a dot"),
-        (BATCH + b"MAIL FROM:<x>\n", "ends without a dot"),
+        (b"", "does not end with a dot"),
+        (b"Subject: x\n\nhi\n.\n", "does not start with a command"),
+        (b"MAILBOX\n.\n", "does not start with a command"),
+        (BATCH[:-1], "does not end with a dot"),
+        (BATCH[:-2], "does not end with a dot"),
+        (BATCH[:-3] + b"x.\n", "does not end with a dot"),
+        (BATCH + b"MAIL FROM:<x>\n", "does not end with a dot"),
     ],
 )
-def test_what_is_no_batch_or_half_of_one_is_an_error(exit_with, spool, batch, sentence):
-    with pytest.raises(ExitError, match=sentence) as caught:
+def test_a_malformed_or_truncated_batch_is_refused(exit_with, spool, batch, text):
+    with pytest.raises(ExitError, match=text) as caught:
         exit_with("-bS", stdin=batch)
     assert caught.value.status == EX_DATAERR
     assert names(spool, "new") == names(spool, "tmp") == []
 
 
-def test_a_batch_is_looked_at_in_any_portions():
+def test_a_batch_is_checked_in_any_portions():
     for size in (1, 2, 3, 64):
         cut = [BATCH[i : i + size] for i in range(0, len(BATCH), size)]
         assert b"".join(smtpexit.checked_batch(iter(cut))) == BATCH
@@ -230,8 +230,8 @@ def test_a_batch_is_looked_at_in_any_portions():
 
 
 @pytest.mark.parametrize("arguments", [["bob"], ["-t"], ["-f", "ada"]])
-def test_the_envelope_of_a_batch_stands_in_it_alone(exit_with, arguments):
-    with pytest.raises(ExitError, match="stand in the batch") as caught:
+def test_a_batch_excludes_an_envelope_on_the_command_line(exit_with, arguments):
+    with pytest.raises(ExitError, match="they are in the batch") as caught:
         exit_with("-bS", *arguments, stdin=BATCH)
     assert caught.value.status == EX_USAGE
 
@@ -258,17 +258,17 @@ def test_the_envelope_of_a_batch_stands_in_it_alone(exit_with, arguments):
         (b"To: bob\nBcc: undisclosed:;\n", ["bob"], b"To: bob\n"),
     ],
 )
-@pytest.mark.parametrize("body", [b"\nTo: nobody\n", b"\r\nx\n", b""])
-def test_t_takes_recipients_from_the_header_and_bcc_out(
+@pytest.mark.parametrize("body", [b"\nTo: unknown\n", b"\r\nx\n", b""])
+def test_t_adds_the_recipients_in_the_header_and_removes_bcc(
     exit_with, spool, header, recipients, kept, body
 ):
     exit_with("-t", stdin=header + body)
-    envelope, octets = dropped(spool)
+    envelope, data = dropped(spool)
     assert [r.address for r in envelope.recipients] == recipients
-    assert octets.replace(b"\r\n", b"\n") == kept + body.replace(b"\r\n", b"\n")
+    assert data.replace(b"\r\n", b"\n") == kept + body.replace(b"\r\n", b"\n")
 
 
-def test_t_adds_to_the_command_line(exit_with, spool):
+def test_t_keeps_the_recipients_on_the_command_line(exit_with, spool):
     exit_with("-ti", "dan", stdin=b"To: bob\n\n")
     assert [r.address for r in dropped(spool)[0].recipients] == ["dan", "bob"]
 
@@ -280,24 +280,24 @@ def test_t_without_recipients_is_an_error(exit_with, spool, header):
     assert caught.value.status == EX_DATAERR
 
 
-# --- bounds ---------------------------------------------------------------------------------------
+# --- limits ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.at_limit("SMTPEXIT_HEADER_MAX")
 @pytest.mark.past_limit("SMTPEXIT_HEADER_MAX")
 @pytest.mark.parametrize("end", [b"\nbody\n", b""])
-def test_t_looks_at_a_header_of_bounded_size(exit_with, spool, end):
+def test_the_size_of_the_header_for_t_is_limited(exit_with, spool, end):
     header = b"To: bob\nX: " + b"x" * (SMTPEXIT_HEADER_MAX - 12) + b"\n"
     assert len(header) == SMTPEXIT_HEADER_MAX
     exit_with("-t", stdin=header + end)
     assert len(dropped(spool)[0].recipients) == 1
-    with pytest.raises(ExitError, match="header is over"):
+    with pytest.raises(ExitError, match="header is larger than"):
         exit_with("-t", stdin=b"Y" + header + end)
 
 
 @pytest.mark.at_limit("SPOOL_RECIPIENTS_MAX")
 @pytest.mark.past_limit("SPOOL_RECIPIENTS_MAX")
-def test_a_message_has_so_many_recipients_and_no_more(exit_with, spool):
+def test_the_number_of_recipients_is_limited(exit_with, spool):
     many = [f"u{number}" for number in range(SPOOL_RECIPIENTS_MAX)]
     exit_with(*many)
     assert len(dropped(spool)[0].recipients) == SPOOL_RECIPIENTS_MAX
@@ -308,11 +308,11 @@ def test_a_message_has_so_many_recipients_and_no_more(exit_with, spool):
 
 @pytest.mark.at_limit("INCOMING_MAX")
 @pytest.mark.past_limit("INCOMING_MAX")
-def test_a_message_has_so_many_octets_and_no_more(exit_with, spool):
+def test_the_size_of_a_message_is_limited(exit_with, spool):
     message = b"x" * (INCOMING_MAX - 2)
     exit_with("bob", stdin=message + b"\n")
     (name,) = names(spool, "new")
-    with pytest.raises(ExitError, match="octets") as caught:
+    with pytest.raises(ExitError, match="bytes") as caught:
         exit_with("bob", stdin=message + b"x\n")
     assert caught.value.status == EX_DATAERR
     assert names(spool, "new") == [name]
@@ -327,23 +327,23 @@ def test_a_file_is_synced_before_it_is_renamed_and_the_directory_after(spool, mo
 
     fsync, rename = os.fsync, os.rename
 
-    def noted_fsync(file):
-        what = Path(os.readlink(f"/proc/self/fd/{file}"))
-        calls.append(("fsync", "new/" if what == spool / "new" else what.parent.name))
+    def recorded_fsync(file):
+        path = Path(os.readlink(f"/proc/self/fd/{file}"))
+        calls.append(("fsync", "new/" if path == spool / "new" else path.parent.name))
         fsync(file)
 
-    def noted_rename(old, new):
+    def recorded_rename(old, new):
         calls.append(("rename", Path(old).parent.name))
         rename(old, new)
 
-    monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(os, "rename", noted_rename)
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
+    monkeypatch.setattr(os, "rename", recorded_rename)
     submit_file(spool, [b"x"], name="x")
     assert calls == [("fsync", "tmp"), ("rename", "tmp"), ("fsync", "new/")]
     assert names(spool, "new") == ["x"]
 
 
-def test_a_disk_that_is_full_leaves_nothing_behind(spool, monkeypatch):
+def test_a_full_disk_leaves_no_file(spool, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
@@ -355,7 +355,7 @@ def test_a_disk_that_is_full_leaves_nothing_behind(spool, monkeypatch):
         assert names(spool, "tmp") == names(spool, "new") == []
 
 
-def test_a_write_that_takes_less_is_continued(spool, monkeypatch):
+def test_a_short_write_is_continued(spool, monkeypatch):
     write = os.write
     monkeypatch.setattr(os, "write", lambda file, data: write(file, bytes(data[:3])))
     name = submit_file(spool, [b"0123456789", b"abc"])
@@ -376,13 +376,13 @@ def started(*arguments, stdin=TEXT, environment=None, **more):
     )
 
 
-def test_as_a_process_it_says_nothing_and_ends_with_zero(spool):
+def test_the_process_prints_nothing_and_exits_with_zero(spool):
     done = started("--spool", str(spool), "-f", "ada", "--", "bob")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     assert dropped(spool)[1] == WIRE
 
 
-def test_as_a_process_a_mistake_is_one_sentence_and_a_status(tmp_path):
+def test_the_process_reports_an_error_on_one_line_with_its_status(tmp_path):
     done = started("--spool", str(tmp_path / "none"), "bob")
     assert done.returncode == EX_TEMPFAIL
     assert done.stderr.decode() == (
@@ -391,14 +391,14 @@ def test_as_a_process_a_mistake_is_one_sentence_and_a_status(tmp_path):
     assert started("-q").returncode == EX_USAGE
 
 
-def test_help_says_how(spool):
+def test_help_is_printed(spool):
     done = started("--help")
     assert done.returncode == 0
     assert done.stdout.startswith(b"usage: imapvm-smtpexit")
 
 
-def test_a_full_disk_is_a_reason_to_try_again(spool):
-    """A limit on the size of files stands in for the disk."""
+def test_a_full_disk_is_a_temporary_error(spool):
+    """A limit on the size of files replaces the full disk."""
     done = started(
         *("--spool", str(spool), "bob"),
         stdin=b"x" * 1_000_000,
@@ -409,7 +409,7 @@ def test_a_full_disk_is_a_reason_to_try_again(spool):
     assert names(spool, "new") == names(spool, "tmp") == []
 
 
-def test_a_bug_of_ours_is_a_reason_to_try_again(spool, monkeypatch, capsys):
+def test_a_bug_is_a_temporary_error(spool, monkeypatch, capsys):
     monkeypatch.setattr(smtpexit, "run", lambda *_: 1 / 0)
     with pytest.raises(SystemExit) as caught:
         smtpexit.main()
@@ -417,7 +417,7 @@ def test_a_bug_of_ours_is_a_reason_to_try_again(spool, monkeypatch, capsys):
     assert "internal error: ZeroDivisionError" in capsys.readouterr().err
 
 
-def test_it_starts_without_the_heavy_modules(spool):
+def test_expensive_modules_are_not_imported(spool):
     code = (
         "import sys, json; from imapvm.intake.smtpexit import run; "
         f"run(['--spool', {str(spool)!r}, 'bob'], {{}}, 0); print(json.dumps(list(sys.modules)))"

@@ -1,4 +1,4 @@
-"""The spool watcher: each file once, in order, whatever happens meanwhile."""
+"""Spool watcher: each file is delivered once and in order, also after errors and crashes."""
 
 import functools
 import os
@@ -28,7 +28,7 @@ def test_the_directories_are_private(spool):
         assert stat.S_IMODE((spool / part).stat().st_mode) == 0o700
 
 
-async def test_what_waits_is_delivered_and_removed(spool, deliverer, fake):
+async def test_a_file_in_new_is_delivered_and_removed(spool, deliverer, fake):
     submit(spool, "ada@x.example", ["bob", "cyn@h"], message("a"))
     async with watching(spool, deliverer):
         await emptied(spool)
@@ -38,22 +38,22 @@ async def test_what_waits_is_delivered_and_removed(spool, deliverer, fake):
     assert b" with BSMTP id " in fake.bodies_of("bob")[0]
 
 
-async def test_what_arrives_is_delivered_at_once(spool, deliverer, fake):
+async def test_a_submitted_file_is_delivered_at_once(spool, deliverer, fake):
     async with watching(spool, deliverer):
         for text in "abc":
             submit(spool, "", ["bob"], message(text))
-            with trio.fail_after(5):  # a scan would take half a minute
+            with trio.fail_after(5):  # a scan would be half a minute later
                 await until(lambda text=text: subjects(fake)[-1:] == [text])
         await emptied(spool)
     assert subjects(fake) == ["a", "b", "c"]
 
 
 async def test_a_file_written_in_place_is_delivered_when_it_is_closed(spool, deliverer, fake):
-    octets = b"".join(write_bsmtp("", ["bob"], message("slow")))
+    data = b"".join(write_bsmtp("", ["bob"], message("slow")))
     async with watching(spool, deliverer):
         with (spool / "new" / "slow").open("wb") as file:
-            for at in range(len(octets)):
-                file.write(octets[at : at + 1])
+            for at in range(len(data)):
+                file.write(data[at : at + 1])
                 file.flush()
                 if not at % 40:
                     await trio.lowlevel.checkpoint()
@@ -62,7 +62,7 @@ async def test_a_file_written_in_place_is_delivered_when_it_is_closed(spool, del
     assert subjects(fake) == ["slow"]
 
 
-async def test_a_shell_script_needs_no_carriage_returns(spool, deliverer, fake):
+async def test_a_file_without_carriage_returns_is_delivered(spool, deliverer, fake):
     (spool / "new" / "x").write_text("MAIL FROM:<>\nRCPT TO:<bob>\nDATA\nSubject: sh\n\n..\n.\n")
     async with watching(spool, deliverer):
         await emptied(spool)
@@ -100,7 +100,7 @@ async def test_a_burst_of_two_thousand_is_delivered_in_few_commits(spool, pool, 
 
 @pytest.mark.at_limit("SPOOL_IN_FLIGHT_MAX")
 @pytest.mark.past_limit("SPOOL_IN_FLIGHT_MAX")
-async def test_so_many_files_are_under_way_and_no_more(spool, settings):
+async def test_the_number_of_concurrent_deliveries_is_limited(spool, settings):
     gate = trio.Event()
 
     async def stop(_pool, _delivery):
@@ -118,10 +118,12 @@ async def test_so_many_files_are_under_way_and_no_more(spool, settings):
     assert len(fake.stored) == SPOOL_IN_FLIGHT_MAX + 1
 
 
-async def test_names_that_begin_with_a_dot_and_other_parts_are_left_alone(spool, deliverer, fake):
-    octets = b"".join(write_bsmtp("", ["bob"], message("x")))
+async def test_names_with_a_leading_dot_and_other_subdirectories_are_ignored(
+    spool, deliverer, fake
+):
+    data = b"".join(write_bsmtp("", ["bob"], message("x")))
     for path in ("new/.hidden", "tmp/x", "failed/x", "undeliverable/x"):
-        (spool / path).write_bytes(octets)
+        (spool / path).write_bytes(data)
     async with watching(spool, deliverer):
         submit(spool, "", ["bob"], message("seen"))
         await until(lambda: fake.stored)
@@ -130,9 +132,9 @@ async def test_names_that_begin_with_a_dot_and_other_parts_are_left_alone(spool,
     assert names(spool, "tmp") == names(spool, "failed") == names(spool, "undeliverable") == ["x"]
 
 
-async def test_a_name_may_be_any_octets(spool, deliverer, fake):
-    octets = b"".join(write_bsmtp("", ["bob"], message("x")))
-    (spool / "new" / os.fsdecode(b"\xff \n;name")).write_bytes(octets)
+async def test_a_file_name_may_be_any_bytes(spool, deliverer, fake):
+    data = b"".join(write_bsmtp("", ["bob"], message("x")))
+    (spool / "new" / os.fsdecode(b"\xff \n;name")).write_bytes(data)
     async with watching(spool, deliverer):
         await emptied(spool)
     assert subjects(fake) == ["x"]
@@ -146,7 +148,7 @@ async def test_a_crash_between_commit_and_unlink_delivers_once(spool, pool, sett
     submit(spool, "", ["bob", "ada"], message("once"), name="x")
 
     class CrashError(BaseException):
-        """As if the process had ended here."""
+        """Crash of the process."""
 
     def crash(*_):
         raise CrashError
@@ -164,7 +166,7 @@ async def test_a_crash_between_commit_and_unlink_delivers_once(spool, pool, sett
     assert len(inbox_of(pool, "bob")) == len(inbox_of(pool, "ada")) == 1
 
 
-async def test_left_over_claims_are_taken_up_before_newer_files(spool, deliverer, fake):
+async def test_files_left_in_cur_are_delivered_before_newer_files(spool, deliverer, fake):
     old = submit_file(spool, write_bsmtp("", ["bob"], message("old")))
     os.utime(spool / "new" / old, ns=(0, 0))
     (spool / "new" / old).rename(spool / "cur" / old)
@@ -174,7 +176,7 @@ async def test_left_over_claims_are_taken_up_before_newer_files(spool, deliverer
     assert subjects(fake) == ["old", "new"]
 
 
-async def test_the_same_octets_dropped_twice_are_two_messages(spool, deliverer, fake):
+async def test_the_same_content_submitted_twice_is_two_messages(spool, deliverer, fake):
     for name, time in (("x", 1), ("y", 1), ("x", 2), ("x", 2 + 1)):
         submit(spool, "", ["bob"], message("nothing to report"), name=name)
         os.utime(spool / "new" / name, ns=(time, time))
@@ -183,7 +185,7 @@ async def test_the_same_octets_dropped_twice_are_two_messages(spool, deliverer, 
     assert len(fake.stored) == 4
 
 
-async def test_another_message_under_a_used_name_is_another_message(spool, deliverer, fake):
+async def test_a_new_message_under_a_used_name_is_delivered(spool, deliverer, fake):
     for text in ("a", "b"):
         submit(spool, "", ["bob"], message(text), name="x")
         os.utime(spool / "new" / "x", ns=(1, 1))
@@ -192,19 +194,19 @@ async def test_another_message_under_a_used_name_is_another_message(spool, deliv
     assert subjects(fake) == ["a", "b"]
 
 
-async def test_a_file_moved_back_by_an_operator_is_known(spool, deliverer, fake):
+async def test_a_file_moved_back_by_an_operator_is_recognised(spool, deliverer, fake):
     submit(spool, "", ["bob", "dan"], message("x"), name="x")
     async with watching(spool, deliverer):
         await until(lambda: names(spool, "undeliverable") == ["x", "x.reason"])
         fake.accounts.names["dan"] = fake.accounts.names["cyn"]
         (spool / "undeliverable" / "x").rename(spool / "new" / "x")
         await emptied(spool)
-    assert [who for who, _, _ in fake.stored] == ["bob", "cyn"]
+    assert [user for user, _, _ in fake.stored] == ["bob", "cyn"]
 
 
 async def test_several_messages_of_a_file_are_each_delivered_once(spool, settings):
     class CrashError(BaseException):
-        """As if the process had ended here."""
+        """Crash of the process."""
 
     async def crash_at_second(pool, _delivery):
         if pool.attempts == 2:
@@ -222,7 +224,7 @@ async def test_several_messages_of_a_file_are_each_delivered_once(spool, setting
     assert subjects(fake) == ["one", "two", "one"]
 
 
-async def test_of_a_file_with_a_mistake_nothing_is_delivered(
+async def test_nothing_is_delivered_from_a_file_with_a_syntax_error(
     spool, deliverer, fake, autojump_clock
 ):
     good = b"".join(write_bsmtp("", ["bob"], message("good")))[:-6]
@@ -232,7 +234,7 @@ async def test_of_a_file_with_a_mistake_nothing_is_delivered(
     assert fake.stored == []
 
 
-async def test_a_name_that_is_still_claimed_waits_and_replaces_nothing(spool, settings):
+async def test_a_new_file_does_not_replace_a_claimed_file_of_its_name(spool, settings):
     gate = trio.Event()
 
     async def stop(pool, _delivery):
@@ -260,26 +262,26 @@ async def test_a_spool_has_one_watcher(spool, deliverer):
         await trio.lowlevel.checkpoint()
 
 
-# --- recipients that are not here -----------------------------------------------------------------
+# --- unknown recipients -----------------------------------------------------------------
 
 
-async def test_unknown_recipients_are_held_with_the_reason_and_known_ones_served(
+async def test_unknown_recipients_are_held_with_the_reason_and_known_ones_get_the_message(
     spool, deliverer, fake
 ):
-    octets = b"".join(write_bsmtp("ada@x.example", ["bob", "dan@h", "eve"], message("x")))
-    submit_file(spool, [octets], name="x")
+    data = b"".join(write_bsmtp("ada@x.example", ["bob", "dan@h", "eve"], message("x")))
+    submit_file(spool, [data], name="x")
     async with watching(spool, deliverer):
         await until(lambda: names(spool, "undeliverable") == ["x", "x.reason"])
         await emptied(spool)
     assert subjects(fake) == ["x"]
-    assert (spool / "undeliverable" / "x").read_bytes() == octets
+    assert (spool / "undeliverable" / "x").read_bytes() == data
     reason = (spool / "undeliverable" / "x.reason").read_text()
     assert "From <ada@x.example> to <dan@h>: 550 5.1.1 no such user here\n" in reason
     assert "to <eve>: 550" in reason
     assert "bob" not in reason
 
 
-async def test_a_held_file_replaces_no_other(spool, deliverer):
+async def test_a_held_file_does_not_replace_another(spool, deliverer):
     for text in "abc":
         submit(spool, "", ["dan"], message(text), name="x")
         async with watching(spool, deliverer):
@@ -297,7 +299,7 @@ async def test_unknown_recipients_may_be_discarded(spool, fake):
     assert names(spool, "undeliverable") == []
 
 
-async def test_mail_for_a_full_mailbox_is_held_also_where_unknown_is_discarded(spool, fake):
+async def test_mail_for_a_full_mailbox_is_held_also_if_unknown_is_discard(spool, fake):
     fake.refuses["bob"] = LimitError("full")
     deliverer = Deliverer(fake, DeliverySettings(hostname="h", unknown="discard"))
     submit(spool, "ada", ["bob", "dan"], message("x"), name="x")
@@ -308,17 +310,17 @@ async def test_mail_for_a_full_mailbox_is_held_also_where_unknown_is_discarded(s
     assert "dan" not in reason
 
 
-async def test_a_message_for_nobody_at_all_is_held(spool, deliverer):
+async def test_a_message_without_recipients_is_held(spool, deliverer):
     submit_file(spool, [b"MAIL FROM:<ada>\r\nDATA\r\nx\r\n.\r\n"], name="x")
     async with watching(spool, deliverer):
         await emptied(spool)
     assert "no recipient" in (spool / "undeliverable" / "x.reason").read_text()
 
 
-# --- trouble --------------------------------------------------------------------------------------
+# --- errors --------------------------------------------------------------------------------------
 
 
-async def test_a_full_disk_keeps_the_files_and_delivers_them_when_there_is_room(
+async def test_files_wait_for_a_full_disk_and_are_delivered_later(
     spool, deliverer, fake, autojump_clock
 ):
     fake.full = True
@@ -330,7 +332,7 @@ async def test_a_full_disk_keeps_the_files_and_delivers_them_when_there_is_room(
         attempts = fake.attempts
         await trio.sleep(600)
         assert len(names(spool, "cur")) == 3
-        # From one second to a minute, doubled: about a dozen rounds, each at most of all files.
+        # From one second to a minute, doubled: about a dozen rounds of at most all files.
         assert 9 <= fake.attempts - attempts <= 3 * 15
         fake.full = False
         await emptied(spool, 100)
@@ -339,11 +341,13 @@ async def test_a_full_disk_keeps_the_files_and_delivers_them_when_there_is_room(
     assert names(spool, "failed") == []
 
 
-async def test_new_files_do_not_hammer_a_full_disk(spool, deliverer, fake, autojump_clock):
+async def test_new_files_are_not_tried_while_the_disk_is_full(
+    spool, deliverer, fake, autojump_clock
+):
     fake.full = True
     async with watching(spool, deliverer):
         submit(spool, "", ["bob"], message("a"))
-        await until(lambda: fake.attempts == 6)  # 1, 2, 4, 8, 16 s have gone, 32 follow
+        await until(lambda: fake.attempts == 6)  # the pauses were 1 to 16 s, 32 s are next
         for number in range(50):
             submit(spool, "", ["bob"], message(str(number)))
             await trio.sleep(0.1)
@@ -353,7 +357,7 @@ async def test_new_files_do_not_hammer_a_full_disk(spool, deliverer, fake, autoj
     assert len(fake.stored) == 51
 
 
-async def test_a_full_disk_while_a_large_message_is_staged_is_no_different(
+async def test_a_full_disk_while_a_large_message_is_staged_defers_the_file(
     spool, settings, autojump_clock
 ):
     fake = FakePool(full=True, spill_above=1000)
@@ -367,7 +371,7 @@ async def test_a_full_disk_while_a_large_message_is_staged_is_no_different(
     assert all(body.discarded for body in fake.bodies)
 
 
-async def test_one_recipient_in_trouble_delays_only_that_file(
+async def test_an_error_for_one_recipient_delays_only_its_file(
     spool, deliverer, fake, autojump_clock
 ):
     fake.refuses["bob"] = CorruptDataError("damaged")
@@ -386,7 +390,7 @@ async def test_one_recipient_in_trouble_delays_only_that_file(
 @pytest.mark.at_limit("SPOOL_TRIES_MAX")
 @pytest.mark.past_limit("SPOOL_TRIES_MAX")
 @pytest.mark.parametrize("breaks", [SPOOL_TRIES_MAX - 1, SPOOL_TRIES_MAX])
-async def test_a_file_that_breaks_something_is_tried_so_often_and_others_go_on(
+async def test_the_number_of_failed_attempts_is_limited_and_other_files_are_delivered(
     spool, settings, autojump_clock, breaks
 ):
     tries = 0
@@ -412,7 +416,7 @@ async def test_a_file_that_breaks_something_is_tried_so_often_and_others_go_on(
         assert "ZeroDivisionError: poison" in (spool / "failed" / "x.reason").read_text()
 
 
-async def test_a_panic_of_the_extension_is_poison_and_ends_nothing(spool, settings, autojump_clock):
+async def test_a_panic_of_the_extension_counts_as_a_failed_attempt(spool, settings, autojump_clock):
     panic = type("PanicException", (BaseException,), {})
 
     async def break_at_poison(_pool, delivery):
@@ -429,34 +433,34 @@ async def test_a_panic_of_the_extension_is_poison_and_ends_nothing(spool, settin
 
 
 @pytest.mark.parametrize(
-    ("octets", "reason"),
+    ("data", "reason"),
     [
-        (b"", "line 1: the file holds no message\n"),
-        (b"From: x\r\n\r\nhi\r\n", "line 1: this is no command of batch SMTP\n"),
+        (b"", "line 1: no message in the file\n"),
+        (b"From: x\r\n\r\nhi\r\n", "line 1: not a command of batch SMTP\n"),
         (
             b"MAIL FROM:<>\nRCPT TO:<bob>\nDATA\nhi\n",
-            "line 3: the message that begins here has no end (a dot on its own line)\n",
+            "line 3: message does not end with a dot on its own line\n",
         ),
     ],
 )
-async def test_a_file_that_is_no_batch_smtp_fails_with_line_and_reason(
-    spool, deliverer, autojump_clock, octets, reason
+async def test_a_malformed_file_fails_with_line_and_reason(
+    spool, deliverer, autojump_clock, data, reason
 ):
-    submit_file(spool, [octets], name="x")
+    submit_file(spool, [data], name="x")
     async with watching(spool, deliverer):
         await emptied(spool)
-    assert (spool / "failed" / "x").read_bytes() == octets
+    assert (spool / "failed" / "x").read_bytes() == data
     assert (spool / "failed" / "x.reason").read_text() == reason
 
 
-async def test_a_file_that_goes_on_growing_is_waited_for(spool, deliverer, fake, autojump_clock):
-    octets = b"".join(write_bsmtp("", ["bob"], message("slow" + "x" * 300)))
-    (spool / "new" / "x").write_bytes(octets[:10])
+async def test_a_growing_file_does_not_fail(spool, deliverer, fake, autojump_clock):
+    data = b"".join(write_bsmtp("", ["bob"], message("slow" + "x" * 300)))
+    (spool / "new" / "x").write_bytes(data[:10])
     async with watching(spool, deliverer):
         await until(lambda: names(spool, "cur") == ["x"])
         with (spool / "cur" / "x").open("ab") as file:
-            for at in range(10, len(octets), 20):
-                file.write(octets[at : at + 20])
+            for at in range(10, len(data), 20):
+                file.write(data[at : at + 20])
                 file.flush()
                 await trio.sleep(10)
         await emptied(spool)
@@ -465,7 +469,7 @@ async def test_a_file_that_goes_on_growing_is_waited_for(spool, deliverer, fake,
 
 
 @pytest.mark.parametrize("kind", ["link", "directory", "pipe"])
-async def test_what_is_no_file_is_not_opened(
+async def test_links_directories_and_pipes_are_not_opened(
     spool, deliverer, fake, autojump_clock, kind, tmp_path
 ):
     secret = tmp_path / "secret"
@@ -483,9 +487,7 @@ async def test_what_is_no_file_is_not_opened(
     assert secret.exists()
 
 
-async def test_a_file_that_an_operator_takes_away_is_forgotten(
-    spool, deliverer, fake, autojump_clock
-):
+async def test_a_claimed_file_may_be_removed_by_an_operator(spool, deliverer, fake, autojump_clock):
     submit_file(spool, [b"nonsense"], name="x")
     async with watching(spool, deliverer):
         await until(lambda: names(spool, "cur") == ["x"])
@@ -497,7 +499,9 @@ async def test_a_file_that_an_operator_takes_away_is_forgotten(
     assert names(spool, "failed") == []
 
 
-async def test_what_died_in_tmp_is_removed_after_a_day_and_a_half(spool, deliverer, autojump_clock):
+async def test_stale_files_in_tmp_are_removed_after_a_day_and_a_half(
+    spool, deliverer, autojump_clock
+):
     for name, hours in (("old", 37), ("young", 35)):
         (spool / "tmp" / name).write_bytes(b"half")
         then = os.stat(spool / "tmp" / name).st_mtime - hours * 3600
@@ -523,9 +527,7 @@ def failing(times, method):
     return call
 
 
-async def test_a_claim_that_fails_is_made_again(
-    spool, deliverer, fake, autojump_clock, monkeypatch
-):
+async def test_a_failed_claim_is_retried(spool, deliverer, fake, autojump_clock, monkeypatch):
     monkeypatch.setattr(SpoolDirectory, "claim", failing(2, SpoolDirectory.claim))
     submit(spool, "", ["bob"], message("x"))
     async with watching(spool, deliverer):
@@ -533,7 +535,7 @@ async def test_a_claim_that_fails_is_made_again(
     assert subjects(fake) == ["x"]
 
 
-async def test_a_file_that_cannot_be_held_for_want_of_room_is_held_later(
+async def test_a_file_that_cannot_be_held_on_a_full_disk_is_held_later(
     spool, deliverer, autojump_clock, monkeypatch
 ):
     times = 2 * SPOOL_TRIES_MAX
@@ -545,7 +547,7 @@ async def test_a_file_that_cannot_be_held_for_want_of_room_is_held_later(
     assert names(spool, "failed") == []
 
 
-async def test_a_file_that_cannot_be_set_aside_stays_and_others_go_on(
+async def test_a_file_that_cannot_be_set_aside_stays_and_others_are_delivered(
     spool, deliverer, fake, autojump_clock, monkeypatch
 ):
     monkeypatch.setattr(SpoolDirectory, "set_aside", failing(3, SpoolDirectory.set_aside))
@@ -559,9 +561,7 @@ async def test_a_file_that_cannot_be_set_aside_stays_and_others_go_on(
     assert names(spool, "failed") == ["x", "x.reason"]
 
 
-async def test_a_spool_that_is_gone_for_a_while_is_watched_again(
-    spool, deliverer, fake, autojump_clock
-):
+async def test_a_spool_that_is_replaced_is_watched_again(spool, deliverer, fake, autojump_clock):
     async with watching(spool, deliverer):
         await trio.sleep(1)
         spool.rename(spool.with_name("away"))
@@ -572,7 +572,7 @@ async def test_a_spool_that_is_gone_for_a_while_is_watched_again(
     assert subjects(fake) == ["x"]
 
 
-async def test_a_file_that_changes_while_it_is_read_is_read_again(
+async def test_a_file_that_changes_while_it_is_read_is_retried(
     spool, fake, settings, autojump_clock
 ):
     new_body = fake.new_body

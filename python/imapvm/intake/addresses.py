@@ -1,4 +1,4 @@
-"""Whose an address is: aliases, login names, details, domains, postmaster."""
+"""Address resolution: aliases, login names, details, domains, postmaster."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ POSTMASTER = "postmaster"
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a message for an address goes."""
+    """Account and mailbox that an address resolves to."""
 
     account: Account
     mailbox: str
 
 
 class AddressBook:
-    """Finds the account of an address. Reads are short; nothing is kept between them."""
+    """Resolver of addresses. Each lookup reads the filepool; nothing is cached."""
 
     def __init__(self, pool: Filepool, settings: DeliverySettings) -> None:
         self._pool = pool
@@ -32,52 +32,53 @@ class AddressBook:
         self._domains = frozenset(normalise_domain(domain) for domain in settings.domains)
 
     def find(self, address: str) -> Destination | None:
-        """Return where mail for `address` goes; None where it is nobody's.
+        """Return the destination of `address`; None if no user has it.
 
-        In this order, first with the whole local part, then without its detail: an alias of the
-        full address; the full address as a login name; and, where the domain is ours or left out,
-        an alias of the local part, and the local part as a login name. Mail for postmaster goes
-        to the one configured when nobody bears that name (RFC 5321 section 4.5.1).
+        Search order, first with the whole local part, then without its detail: an alias equal to
+        the full address; a login name equal to the full address; and, if the domain is local or
+        missing, an alias equal to the local part, then a login name equal to it. Mail for
+        postmaster goes to the configured user if no user or alias has that name (RFC 5321 section
+        4.5.1).
         """
         try:
             local, domain = normalise_address(address)
         except PathError:
             return None
-        for name, detail in self._splits(local):
-            account = self._named(name, domain)
+        for name, detail in self._names_and_details(local):
+            account = self._find_account(name, domain)
             if account is not None:
                 return Destination(account, self._mailbox(account, detail))
-        if self._postmaster and self._is_ours(domain):
-            for name, _ in self._splits(local):
+        if self._postmaster and self._is_local(domain):
+            for name, _ in self._names_and_details(local):
                 if name == POSTMASTER and (account := self._pool.accounts.find(self._postmaster)):
                     return Destination(account, INBOX)
         return None
 
-    def _splits(self, local: str) -> Iterator[tuple[str, str]]:
-        """The local part without and with its detail taken off; a user may be named `a+b`."""
+    def _names_and_details(self, local: str) -> Iterator[tuple[str, str]]:
+        """Yield name and detail: first the whole local part, since a login name may be `a+b`."""
         yield local, ""
         if self._delimiter:
             name, delimiter, detail = local.partition(self._delimiter)
             if delimiter and name:
                 yield name, detail
 
-    def _named(self, local: str, domain: str | None) -> Account | None:
+    def _find_account(self, local: str, domain: str | None) -> Account | None:
         accounts = self._pool.accounts
         if domain is not None:
             whole = f"{local}@{domain}"
             if account := accounts.by_address(whole) or accounts.find(whole):
                 return account
-        if self._is_ours(domain):
+        if self._is_local(domain):
             return accounts.by_address(local) or accounts.find(local)
         return None
 
-    def _is_ours(self, domain: str | None) -> bool:
+    def _is_local(self, domain: str | None) -> bool:
         return domain is None or not self._domains or domain in self._domains
 
     def _mailbox(self, account: Account, detail: str) -> str:
-        """The mailbox that a detail names, where the account has it; else INBOX.
+        """Return the mailbox that the detail names, if it exists, else INBOX.
 
-        None is created: a stranger would name it.
+        Mailboxes are not created here: the sender chooses the detail.
         """
         if not detail or not self._detail_mailboxes:
             return INBOX
@@ -90,21 +91,20 @@ class AddressBook:
 
 
 def normalise_address(address: str) -> tuple[str, str | None]:
-    """The one place for case: local part and domain as they are compared.
+    """Return local part and domain in the form in which they are compared.
 
-    Local parts are compared without regard to case, as login names are. RFC 5321 section 2.4
-    leaves that to the receiving host, and nobody wants Ada and ada to be two people.
+    Local parts are compared case-insensitively, like login names. RFC 5321 section 2.4 leaves that
+    to the receiving host.
 
     Raises:
-        PathError: it is no address.
+        PathError: not an address.
     """
     local, domain = split_address(address)
-    local = _normalise(local)
-    return local, None if domain is None else normalise_domain(domain)
+    return _normalise(local), None if domain is None else normalise_domain(domain)
 
 
 def normalise_domain(domain: str) -> str:
-    """A domain as it is compared: lower case, and in Unicode where it was written `xn--`."""
+    """Return a domain in the form in which it is compared: lower case, `xn--` decoded."""
     domain = _normalise(domain)
     if "xn--" in domain:
         try:

@@ -1,10 +1,11 @@
-"""From an envelope and octets to messages in mailboxes: what LMTP and the spool have in common."""
+"""Delivery of a message to the recipients of its envelope, for LMTP and the spool."""
 
 import logging
 import time
-from collections.abc import AsyncIterable, Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
+from imapvm.filepool.accounts import Account
 from imapvm.filepool.errors import (
     FilepoolError,
     LimitError,
@@ -24,16 +25,13 @@ from imapvm.intake.replies import (
     Reply,
 )
 from imapvm.intake.trace import Trace, local_zone, trace_fields
-
-if TYPE_CHECKING:
-    from imapvm.filepool.accounts import Account
-    from imapvm.model.ids import AccountId
+from imapvm.model.ids import AccountId
 
 log = logging.getLogger(__name__)
 
 
 class Deliverer:
-    """Delivers messages to the accounts of one filepool."""
+    """Delivery into one filepool."""
 
     def __init__(
         self, pool: Filepool, settings: DeliverySettings, *, clock: Callable[[], float] = time.time
@@ -44,52 +42,45 @@ class Deliverer:
         self.clock: Final = clock
 
     def begin(
-        self, envelope: Envelope, trace: Trace, targets: Sequence[Destination | None] | None = None
+        self,
+        envelope: Envelope,
+        trace: Trace,
+        destinations: Sequence[Destination | None] | None = None,
     ) -> "IncomingMessage":
-        """Take a message on: give its octets to `feed`, then `finish` or `discard` it.
+        """Start a message: pass its data to `feed`, then call `finish`, and `discard` always.
 
         Args:
-            envelope: who sends to whom.
-            trace: how the message comes.
-            targets: of the recipients, one for each; None: they are looked up here, once.
+            envelope: sender and recipients.
+            trace: origin of the message, for its Received field.
+            destinations: one for each recipient; None: resolve them here.
         """
-        if targets is None:
-            targets = [self.addresses.find(recipient.address) for recipient in envelope.recipients]
-        return IncomingMessage(self, envelope, targets, trace)
-
-    async def deliver(
-        self, envelope: Envelope, message: AsyncIterable[bytes], delivery_id: bytes, trace: Trace
-    ) -> tuple[Reply, ...]:
-        """Deliver a message from a source of octets; the replies are those of `finish`."""
-        incoming = self.begin(envelope, trace)
-        try:
-            async for octets in message:
-                if incoming.feed(octets):
-                    await incoming.spill()
-            return await incoming.finish(delivery_id)
-        finally:
-            await incoming.discard()
+        if destinations is None:
+            destinations = [
+                self.addresses.find(recipient.address) for recipient in envelope.recipients
+            ]
+        return IncomingMessage(self, envelope, destinations, trace)
 
 
 class IncomingMessage:
-    """One message on its way in. Memory is bounded: large ones are staged in the filepool."""
+    """Message that is being received. Its memory is bounded: a large one is staged on disk."""
 
     def __init__(
         self,
         deliverer: Deliverer,
         envelope: Envelope,
-        targets: Sequence[Destination | None],
+        destinations: Sequence[Destination | None],
         trace: Trace,
     ) -> None:
         self._deliverer = deliverer
-        self._targets = targets
+        self._destinations = destinations
         self._trace = trace
         self._now = deliverer.clock()
-        groups = (target.account.group for target in targets if target is not None)
+        # Staged in another group than the recipient's, it would be written twice.
+        groups = (found.account.group for found in destinations if found is not None)
         self._writer = deliverer.pool.new_body(group=next(groups, 0))
-        self.has_recipients: Final = any(targets)
-        """False where every recipient is unknown: nothing would be stored."""
-        # With one recipient only: several share one stored body.
+        self.has_recipients: Final = any(destinations)
+        """False where every recipient is unknown: nothing will be stored."""
+        # Recipients share one stored body: it can name a recipient only if there is just one.
         addresses = {recipient.address for recipient in envelope.recipients}
         self._prefix = trace_fields(
             trace,
@@ -99,20 +90,20 @@ class IncomingMessage:
             now=self._now,
         )
 
-    def feed(self, octets: bytes) -> bool:
-        """Take octets of the message, in order; return True where `spill` is to be called now.
+    def feed(self, data: bytes) -> bool:
+        """Add data to the message; return True if `spill` has to be called before the next `feed`.
 
         Raises:
-            FilepoolError: they were not taken, and the message cannot go on; see `reply_to`.
+            FilepoolError: the message cannot be stored; `reply_to` has the reply.
         """
         if not self.has_recipients:
             return False
         if self._prefix:
-            octets, self._prefix = self._prefix + octets, b""
-        return self._writer.feed(octets)
+            data, self._prefix = self._prefix + data, b""
+        return self._writer.feed(data)
 
     async def spill(self) -> None:
-        """Stage what has come so far.
+        """Write the data received so far to disk.
 
         Raises:
             FilepoolError: as `feed`.
@@ -120,56 +111,64 @@ class IncomingMessage:
         await self._writer.spill()
 
     async def finish(self, delivery_id: bytes) -> tuple[Reply, ...]:
-        """Deliver, and return one reply for each recipient of the envelope, in its order.
+        """Deliver; return one reply for each recipient of the envelope, in its order.
 
-        When this returns, what it calls delivered is on disk. With the same id again, nothing is
-        stored twice, and the replies are the same.
+        A message that was delivered is on disk when this returns. Called again with the same id,
+        it stores nothing twice and returns the same replies.
 
         Raises:
-            FilepoolError: nothing was delivered; see `reply_to`.
+            FilepoolError: nothing was delivered; `reply_to` has the reply.
         """
-        results: dict[AccountId, DeliveryResult] = {}
-        if self.has_recipients:
-            if self._prefix:  # an empty message
-                self.feed(b"")
-            recipients: dict[AccountId, tuple[Account, str]] = {}
-            for target in self._targets:
-                if target is not None:
-                    recipients.setdefault(target.account.id, (target.account, target.mailbox))
-            results = await self._deliverer.pool.deliver(
-                Delivery(
-                    id=delivery_id,
-                    recipients=tuple(recipients.values()),
-                    body=self._writer.finish(),
-                    date=int(self._now),
-                    zone=local_zone(self._now),
-                )
+        if not self.has_recipients:
+            return (UNKNOWN_RECIPIENT,) * len(self._destinations)
+        if self._prefix:  # an empty message
+            self.feed(b"")
+        results = await self._deliverer.pool.deliver(
+            Delivery(
+                id=delivery_id,
+                recipients=tuple(self._recipients().values()),
+                body=self._writer.finish(),
+                date=int(self._now),
+                zone=local_zone(self._now),
             )
+        )
         return tuple(
-            UNKNOWN_RECIPIENT if target is None else self._reply(target, results[target.account.id])
-            for target in self._targets
+            UNKNOWN_RECIPIENT if found is None else self._reply(found, results[found.account.id])
+            for found in self._destinations
         )
 
+    def _recipients(self) -> dict[AccountId, tuple[Account, str]]:
+        """Return account and mailbox of each recipient; of one named twice, the first mailbox."""
+        recipients: dict[AccountId, tuple[Account, str]] = {}
+        for found in self._destinations:
+            if found is not None:
+                recipients.setdefault(found.account.id, (found.account, found.mailbox))
+        return recipients
+
     async def discard(self) -> None:
-        """Give back what was staged; safe to call always."""
+        """Free the data on disk that no delivery refers to. May be called at any time."""
         await self._writer.discard()
 
-    def _reply(self, target: Destination, result: DeliveryResult) -> Reply:
+    def _reply(self, destination: Destination, result: DeliveryResult) -> Reply:
         if isinstance(result, Delivered | AlreadyDelivered):
             return DELIVERED
         reply = reply_to(result.reason)
         log.warning(
             "delivery refused",
-            extra={"user": target.account.name, "id": self._trace.id, "reason": str(result.reason)},
+            extra={
+                "user": destination.account.name,
+                "id": self._trace.id,
+                "reason": str(result.reason),
+            },
         )
         return reply
 
 
 def reply_to(error: FilepoolError) -> Reply:
-    """What a recipient's mail system is told of an error of the filepool.
+    """Return the reply for an error of the filepool.
 
-    What may be different tomorrow is transient: a mailbox that was deleted just now is one, since
-    the next attempt goes to INBOX.
+    The default is a transient reply. A mailbox that was deleted meanwhile is such an error: the
+    next attempt goes to INBOX.
     """
     match error:
         case StoreUnavailableError():

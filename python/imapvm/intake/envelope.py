@@ -1,6 +1,6 @@
-"""What MAIL and RCPT say (RFC 5321 section 4.1.1), and parameters of SIZE, 8BITMIME, SMTPUTF8, DSN.
+"""MAIL and RCPT (RFC 5321 section 4.1.1), with parameters of SIZE, 8BITMIME, SMTPUTF8 and DSN.
 
-LMTP and spool files share this. A mistake of whoever wrote the command is a value: the `Reply`.
+Shared by LMTP and spool files. A syntax error of the sender is a value: the `Reply`.
 """
 
 import re
@@ -20,13 +20,13 @@ class Sender:
     """MAIL FROM."""
 
     address: str
-    """"" is the null sender, of whom no notification is wanted (RFC 5321 section 4.5.5)."""
+    """"" is the null sender, which gets no notifications (RFC 5321 section 4.5.5)."""
     size: int | None = None
-    """Octets announced (RFC 1870)."""
+    """Declared size in bytes (RFC 1870)."""
     utf8: bool = False
     """SMTPUTF8 (RFC 6531): addresses and header fields may be UTF-8."""
     envelope_id: str | None = None
-    """ENVID, xtext undone (RFC 3461 section 4.4)."""
+    """ENVID, decoded from xtext (RFC 3461 section 4.4)."""
     full_return: bool = False
     """RET=FULL (RFC 3461 section 4.3)."""
 
@@ -37,34 +37,34 @@ class Recipient:
 
     address: str
     wants_failures: bool = True
-    """False for NOTIFY without FAILURE, NEVER above all (RFC 3461 section 4.1)."""
+    """False for NOTIFY without FAILURE, as in NOTIFY=NEVER (RFC 3461 section 4.1)."""
     original: str | None = None
-    """ORCPT, `type;address`, xtext undone (RFC 3461 section 4.2)."""
+    """ORCPT, `type;address`, decoded from xtext (RFC 3461 section 4.2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Who sends to whom; recipients in the order given, doubles included."""
+    """Sender and recipients of a message; recipients in the order given, with duplicates."""
 
     sender: Sender
     recipients: tuple[Recipient, ...]
     greeting: str | None = None
-    """What EHLO or LHLO gave as the client's name."""
+    """Name of the client, from EHLO or LHLO."""
 
 
 def parse_mail(argument: str, *, utf8: bool = False) -> Sender | Reply:
-    """Read what follows `MAIL `.
+    """Parse the argument of MAIL.
 
     Args:
-        argument: behind the command's name.
-        utf8: True where SMTPUTF8 need not be said.
+        argument: the text after `MAIL `.
+        utf8: True to allow UTF-8 addresses without SMTPUTF8.
     """
     split = _path_and_parameters(argument, "FROM:")
     if isinstance(split, Reply):
         return split
     address, parameters = split
     size: int | None = None
-    said_utf8 = full_return = False
+    smtputf8 = full_return = False
     envelope_id: str | None = None
     for name, value in parameters:
         match name, value:
@@ -73,9 +73,9 @@ def parse_mail(argument: str, *, utf8: bool = False) -> Sender | Reply:
                     return _bad_value(name)
                 size = int(value)
             case "BODY", str() if value.upper() in {"7BIT", "8BITMIME"}:
-                pass  # octets are kept as they are: nothing depends on it
+                pass  # bytes are stored unchanged in both cases
             case "SMTPUTF8", None:
-                said_utf8 = True
+                smtputf8 = True
             case "RET", str() if value.upper() in {"FULL", "HDRS"}:
                 full_return = value.upper() == "FULL"
             case "ENVID", str():
@@ -84,24 +84,24 @@ def parse_mail(argument: str, *, utf8: bool = False) -> Sender | Reply:
                 return _bad_value(name)
             case _:
                 return _unknown(name)
-    if not (said_utf8 or utf8 or address.isascii()):
+    if not (smtputf8 or utf8 or address.isascii()):
         return _needs_smtputf8()
-    return Sender(address, size, said_utf8 or not address.isascii(), envelope_id, full_return)
+    return Sender(address, size, smtputf8 or not address.isascii(), envelope_id, full_return)
 
 
 def parse_rcpt(argument: str, *, utf8: bool) -> Recipient | Reply:
-    """Read what follows `RCPT `.
+    """Parse the argument of RCPT.
 
     Args:
-        argument: behind the command's name.
-        utf8: True where MAIL said SMTPUTF8.
+        argument: the text after `RCPT `.
+        utf8: True if MAIL had SMTPUTF8.
     """
     split = _path_and_parameters(argument, "TO:")
     if isinstance(split, Reply):
         return split
     address, parameters = split
     if not address:
-        return Reply(501, "5.1.3", "a recipient cannot be empty")
+        return Reply(501, "5.1.3", "recipient address is empty")
     wants_failures = True
     original: str | None = None
     for name, value in parameters:
@@ -126,38 +126,38 @@ def _path_and_parameters(
     argument: str, keyword: str
 ) -> tuple[str, list[tuple[str, str | None]]] | Reply:
     if argument[: len(keyword)].upper() != keyword:
-        return Reply(501, "5.5.4", f"{keyword}<address> was expected")
+        return Reply(501, "5.5.4", f"expected {keyword}<address>")
     try:
-        # Lenient on purpose: a space behind the colon, which many programs write.
-        address, rest = parse_path(argument[len(keyword) :].lstrip(" "))
+        # Lenient: accept a space after the colon, which many programs write.
+        address, remaining = parse_path(argument[len(keyword) :].lstrip(" "))
     except PathError as error:
         return Reply(501, "5.1.7" if keyword == "FROM:" else "5.1.3", str(error))
-    if not rest:
+    if not remaining:
         return address, []
-    if not rest.startswith(" "):
-        return Reply(501, "5.5.4", "a space was expected behind the address")
+    if not remaining.startswith(" "):
+        return Reply(501, "5.5.4", "expected a space after the address")
     parameters = []
-    for word in rest.split():
+    for word in remaining.split():
         found = _PARAMETER.fullmatch(word)
         if found is None:
-            return Reply(501, "5.5.4", "parameters have the form NAME or NAME=VALUE")
+            return Reply(501, "5.5.4", "expected parameters of the form NAME or NAME=VALUE")
         parameters.append((found[1].upper(), found[2]))
     return address, parameters
 
 
 def _xtext(value: str) -> str:
-    """Undo xtext (RFC 3461 section 4); control characters, which nobody may put in, become `?`."""
+    """Decode xtext (RFC 3461 section 4); control characters, which it must not hold, become `?`."""
     text = _XTEXT.sub(lambda found: chr(int(found[1], 16)), value)
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _unknown(name: str) -> Reply:
-    return Reply(555, "5.5.4", f"the parameter {name} is not known here")
+    return Reply(555, "5.5.4", f"unknown parameter {name}")
 
 
 def _bad_value(name: str) -> Reply:
-    return Reply(501, "5.5.4", f"the value of {name} is not one it can have")
+    return Reply(501, "5.5.4", f"invalid value of {name}")
 
 
 def _needs_smtputf8() -> Reply:
-    return Reply(553, "5.6.7", "an address in UTF-8 needs SMTPUTF8 on MAIL")
+    return Reply(553, "5.6.7", "a UTF-8 address requires SMTPUTF8 on MAIL")

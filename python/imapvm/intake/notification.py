@@ -1,4 +1,4 @@
-"""Telling a sender that mail was not delivered: RFC 3464, and RFC 6533 for addresses in UTF-8."""
+"""Non-delivery notifications: RFC 3464, and RFC 6533 for UTF-8 addresses."""
 
 import os
 import subprocess
@@ -10,18 +10,24 @@ from typing import Final
 import trio
 
 from imapvm.intake.envelope import Envelope, Recipient
-from imapvm.intake.replies import Reply
+from imapvm.intake.replies import OVER_QUOTA, UNKNOWN_RECIPIENT, Reply
 
 SENDMAIL_SECONDS: Final = 60
 
+_EXPLANATIONS: Final = {
+    UNKNOWN_RECIPIENT: "There is no mailbox with this address. Please check the spelling.",
+    OVER_QUOTA: "The mailbox is full. Please try again later.",
+}
+_OTHER_EXPLANATION: Final = "The mail server did not accept the message."
+
 
 class NotificationError(Exception):
-    """The sendmail command did not take a notification; one sentence says why."""
+    """The notification was not sent. The text is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailedRecipient:
-    """A recipient who did not get a message, and why."""
+    """Recipient of a message that was not delivered, and the reason."""
 
     recipient: Recipient
     reply: Reply
@@ -35,22 +41,22 @@ def build_notification(
     hostname: str,
     now: float,
 ) -> bytes:
-    """Write a delivery status notification, lines ending with CRLF.
+    """Return a delivery status notification, lines ending with CRLF.
 
     Args:
-        envelope: of the message; its sender is not null.
-        failures: whom it did not reach.
-        header: of the message, bounded, lines ending with CRLF.
-        hostname: of this server.
+        envelope: envelope of the message; its sender is not null.
+        failures: recipients that the message was not delivered to.
+        header: header of the message, bounded, lines ending with CRLF.
+        hostname: name of this server.
         now: seconds since 1970.
     """
     boundary = f"=_{os.urandom(12).hex()}"
     to = envelope.sender.address
-    utf8 = not all(u.recipient.address.isascii() for u in failures) or not header.isascii()
+    utf8 = not (header.isascii() and all(f.recipient.address.isascii() for f in failures))
     lines = [
         f"From: Mail Delivery System <MAILER-DAEMON@{hostname}>",
         f"To: {to}",
-        "Subject: Undelivered mail returned to sender",
+        "Subject: Your message could not be delivered",
         f"Date: {formatdate(now, localtime=True)}",
         f"Message-ID: <{os.urandom(12).hex()}@{hostname}>",
         "Auto-Submitted: auto-replied",
@@ -60,13 +66,7 @@ def build_notification(
         "",
         f"--{boundary}",
         *_part_head("text/plain; charset=utf-8", utf8=utf8),
-        f"This is the mail system at {hostname}.",
-        "",
-        "Your message could not be delivered to:",
-        "",
-        *(f"  {undelivered.recipient.address}: {undelivered.reply}" for undelivered in failures),
-        "",
-        "The header of your message is attached.",
+        *_text(failures, hostname),
         "",
         f"--{boundary}",
         *_part_head("message/" + ("global-" * utf8) + "delivery-status", utf8=utf8),
@@ -74,8 +74,8 @@ def build_notification(
     ]
     if envelope.sender.envelope_id is not None:
         lines.append(f"Original-Envelope-Id: {envelope.sender.envelope_id}")
-    for undelivered in failures:
-        lines += ["", *_status_fields(undelivered)]
+    for failure in failures:
+        lines += ["", *_status_fields(failure)]
     lines += [
         "",
         f"--{boundary}",
@@ -86,12 +86,12 @@ def build_notification(
 
 
 async def send_notification(command: Sequence[str], sender: str, message: bytes) -> None:
-    """Hand a notification to the mail system.
+    """Send a notification with the sendmail command.
 
     Args:
-        command: gets the message on standard input, lines ending with LF, and `sender` as its last
-            argument.
-        sender: whom it goes to.
+        command: reads the message from standard input, lines ending with LF; its last argument is
+            the recipient.
+        sender: sender of the undelivered message, recipient of the notification.
         message: from `build_notification`.
 
     Raises:
@@ -107,18 +107,17 @@ async def send_notification(command: Sequence[str], sender: str, message: bytes)
                 check=False,
             )
     except trio.TooSlowError:
-        raise NotificationError(f"{command[0]} did not end in {SENDMAIL_SECONDS} s") from None
+        raise NotificationError(f"{command[0]} did not end in {SENDMAIL_SECONDS} seconds") from None
     except OSError as error:
-        raise NotificationError(f"{command[0]} cannot be run: {error.strerror}") from None
+        raise NotificationError(f"cannot run {command[0]}: {error.strerror}") from None
     if done.returncode:
-        said = (done.stderr or b"").decode("utf-8", "replace").strip().splitlines()[-1:]
-        raise NotificationError(
-            " ".join([f"{command[0]} ended with status {done.returncode}", *said])
-        )
+        last_line = (done.stderr or b"").decode("utf-8", "replace").strip().splitlines()[-1:]
+        status = f"{command[0]} failed with status {done.returncode}"
+        raise NotificationError(": ".join([status, *last_line]))
 
 
 def header_of(message: bytes, limit: int) -> bytes:
-    """The header at the beginning of a message: whole lines, at most `limit` octets."""
+    """Return the header at the start of a message: whole lines, at most `limit` bytes."""
     end = message.find(b"\r\n\r\n")
     header = message[: end + 2] if 0 <= end <= limit - 2 else message[:limit]
     return header[: header.rfind(b"\n") + 1]
@@ -129,9 +128,27 @@ def _part_head(kind: str, *, utf8: bool) -> list[str]:
     return [f"Content-Type: {kind}", *encoding, ""]
 
 
-def _status_fields(undelivered: FailedRecipient) -> list[str]:
-    """The per-recipient fields of RFC 3464 section 2.3."""
-    recipient, reply = undelivered.recipient, undelivered.reply
+def _text(failures: Sequence[FailedRecipient], hostname: str) -> list[str]:
+    """Return the part for the human reader."""
+    lines = [f"This is the mail server {hostname}.", "", "Your message could not be delivered to:"]
+    for failure in failures:
+        lines += [
+            "",
+            f"    {failure.recipient.address}",
+            f"    {_EXPLANATIONS.get(failure.reply, _OTHER_EXPLANATION)}",
+            f"    Error code: {failure.reply}",
+        ]
+    return [
+        *lines,
+        "",
+        "This is an automatic report about the addresses above; replies are not read.",
+        "The header of your message is attached.",
+    ]
+
+
+def _status_fields(failure: FailedRecipient) -> list[str]:
+    """Return the per-recipient fields of RFC 3464 section 2.3."""
+    recipient, reply = failure.recipient, failure.reply
     kind = "rfc822" if recipient.address.isascii() else "utf-8"
     original = [f"Original-Recipient: {recipient.original}"] if recipient.original else []
     return [

@@ -1,17 +1,17 @@
-"""`imapvm-smtpexit`: a message on standard input becomes a spool file.
+"""`imapvm-smtpexit`: write a message from standard input into the spool.
 
-A mail system runs it as a pipe transport; any program can run it as it would run `sendmail`. No
-server needs to be running. It ends with an exit status of sysexits.h:
+A mail system runs it as a pipe transport; other programs run it in place of `sendmail`. No server
+needs to be running. Its exit status is one of sysexits.h:
 
-    0   handed over, on disk
-    64  the command line is wrong                                       (EX_USAGE)
-    65  an address is none, nobody is addressed, or the message too big (EX_DATAERR)
-    75  try again: the spool cannot be written to now                   (EX_TEMPFAIL)
+    0   the message is in the spool, on disk
+    64  syntax error in the command line                                (EX_USAGE)
+    65  malformed address, no recipient, or message too large           (EX_DATAERR)
+    75  the spool cannot be written now, try again                      (EX_TEMPFAIL)
 
-Whatever may be better tomorrow is 75, a spool directory that is missing included: Postfix returns
-mail to its sender for every other status, 73 (EX_CANTCREAT) among them.
+All errors that may be temporary are 75, a missing spool directory included: Postfix returns mail to
+its sender for every other status, 73 (EX_CANTCREAT) among them.
 
-It is started once for each message, so it imports what a run needs and no more.
+The command is started once for each message, so each import counts: most are inside functions.
 """
 
 import os
@@ -22,12 +22,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from imapvm.intake.paths import PathError, parse_address
 from imapvm.intake.spool.file import crlf_lines, submit_file, write_bsmtp
 
-TYPE_CHECKING = False  # as type checkers know it; `typing` takes a seventh of the whole run
+TYPE_CHECKING = False  # type checkers take it for True; importing `typing` costs a seventh of a run
 if TYPE_CHECKING:
     from typing import NoReturn, Protocol
 
     class TakeValue(Protocol):
-        """Gives an option's value: what is attached, or the next word."""
+        """Return the value of an option: the attached text, or the next argument."""
 
         def __call__(self, attached: str, name: str) -> str: ...
 
@@ -38,36 +38,36 @@ EX_DATAERR = 65
 EX_TEMPFAIL = 75
 
 CONFIG = "/etc/imapvm/imapvm.toml"
-READ = 64 * 1024
-LARGE = 1024 * 1024
-"""Only a message of so many octets, or so many recipients, is worth importing the bounds for."""
-MANY = 100
+READ_BYTES = 64 * 1024
+CHECK_LIMIT_FROM_BYTES = 1024 * 1024
+CHECK_LIMIT_FROM_RECIPIENTS = 100
+"""Below these, `imapvm.model.limits` is not imported."""
 
 USAGE = """\
 usage: imapvm-smtpexit [--spool DIR | --config FILE] [-f SENDER] [-t] [RECIPIENT ...] < MESSAGE
        imapvm-smtpexit [--spool DIR | --config FILE] -bS < BATCH
 
-Hands a message over to imapvm. Its lines may end with LF or CRLF.
+Writes a message into the spool of imapvm. Its lines may end with LF or CRLF.
 
-  --spool DIR    the spool directory; else IMAPVM_SPOOL of the environment, else the key "spool"
+  --spool DIR    spool directory; default: IMAPVM_SPOOL in the environment, else the key "spool"
                  of the configuration file
-  --config FILE  the configuration file; else IMAPVM_CONFIG of the environment, else
+  --config FILE  configuration file; default: IMAPVM_CONFIG in the environment, else
                  /etc/imapvm/imapvm.toml
-  -f SENDER      the envelope sender, <> for none; else the user who runs this (also: -r)
-  -t             recipients are also those of To, Cc and Bcc; Bcc is taken out
+  -f SENDER      envelope sender, <> for the null sender; default: the current user (also: -r)
+  -t             add the recipients in To, Cc and Bcc, and remove Bcc
   -bS            standard input is batch SMTP: MAIL, RCPT, DATA and the message, then a dot
-  -N WHEN        NOTIFY of every recipient: never, or some of success,failure,delay (RFC 3461)
+  -N WHEN        NOTIFY for every recipient: never, or some of success,failure,delay (RFC 3461)
   -R WHAT        RET: full or hdrs
   -V ID          ENVID, as xtext
-  --             only recipients follow
-  --help         this text
+  --             end of options
+  --help         print this text
 
-Options of sendmail that mean nothing here are passed over: -i, -oi and other -o, -bm, -B, -F, -G,
--L, -m, -n, -O, -U, -v, -X.
+These options of sendmail are accepted and ignored: -i, -oi and other -o, -bm, -B, -F, -G, -L, -m,
+-n, -O, -U, -v, -X.
 """
 
-_PASSED_OVER = "imnGUv"
-_PASSED_OVER_WITH_VALUE = "oBFLOX"
+_IGNORED = "imnGUv"
+_IGNORED_WITH_VALUE = "oBFLOX"
 _NOTIFY = re.compile(r"NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY)){0,2}")
 _HEADER_END = re.compile(rb"(?:\A|\n)(?=\r?\n)")
 _BATCH_BEGIN = re.compile(rb"(?:EHLO|HELO|MAIL|RSET|NOOP|VERB|TICK)\b", re.IGNORECASE)
@@ -77,15 +77,15 @@ _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2}){1,100}")
 
 
 class ExitError(Exception):
-    """Ends the command with one sentence on standard error."""
+    """Error that ends the command, with its exit status. The text goes to standard error."""
 
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
         self.status = status
 
 
 class Options:
-    """The command line, understood."""
+    """Parsed command line."""
 
     def __init__(self) -> None:
         self.spool: str | None = None
@@ -107,17 +107,17 @@ def main() -> "NoReturn":
         sys.stderr.write(f"imapvm-smtpexit: {error}\n")
         status = error.status
     except Exception as error:
-        # Our own bug, after which Python's status 1 would make a mail system give the message up.
+        # A bug. With Python's status 1 a mail system would return the message to its sender.
         sys.stderr.write(f"imapvm-smtpexit: internal error: {error!r}\n")
         status = EX_TEMPFAIL
     sys.exit(status)
 
 
 def run(arguments: list[str], environment: Mapping[str, str], stdin: int) -> int:
-    """Hand over the message that can be read from a file descriptor.
+    """Write the message read from a file descriptor into the spool; return the exit status.
 
     Raises:
-        ExitError: nothing was handed over, for certain unless the status is EX_TEMPFAIL.
+        ExitError: nothing was written. With EX_TEMPFAIL, the file may be in the spool after all.
     """
     options = parse_arguments(arguments)
     if options.help:
@@ -126,7 +126,7 @@ def run(arguments: list[str], environment: Mapping[str, str], stdin: int) -> int
     spool = spool_of(options, environment)
     if options.batch:
         if options.recipients or options.from_header or options.sender is not None:
-            raise usage("with -bS, sender and recipients stand in the batch")
+            raise usage("-bS does not allow -f, -t and recipients, they are in the batch")
         return submit_to_spool(spool, checked_batch(portions(stdin)))
     message = without_from_line(portions(stdin))
     recipients = options.recipients
@@ -134,12 +134,10 @@ def run(arguments: list[str], environment: Mapping[str, str], stdin: int) -> int
         found, message = recipients_of_header(message)
         recipients = [*recipients, *found]
     if not recipients:
-        raise ExitError(
-            EX_USAGE if not options.from_header else EX_DATAERR, "there is no recipient"
-        )
+        raise ExitError(EX_DATAERR if options.from_header else EX_USAGE, "no recipient")
     file = write_bsmtp(
-        address(options.sender, "the sender") if options.sender is not None else user_name(),
-        distinct(address(recipient, "the recipient") for recipient in recipients),
+        address(options.sender, "sender") if options.sender is not None else user_name(),
+        distinct(address(recipient, "recipient") for recipient in recipients),
         bounded(crlf_lines(message)),
         mail_parameters=" ".join(options.mail_parameters),
         rcpt_parameters=" ".join(options.rcpt_parameters),
@@ -148,16 +146,16 @@ def run(arguments: list[str], environment: Mapping[str, str], stdin: int) -> int
 
 
 def submit_to_spool(spool: str, file: Iterable[bytes]) -> int:
-    """Put a file into the spool.
+    """Write a file into the spool.
 
     Raises:
-        ExitError: EX_TEMPFAIL; or what `file` raises.
+        ExitError: EX_TEMPFAIL, or the error of `file`.
     """
     try:
         submit_file(spool, file)
     except OSError as error:
-        why = error.strerror or str(error)
-        raise ExitError(EX_TEMPFAIL, f"cannot write to the spool {spool}: {why}") from None
+        reason = error.strerror or str(error)
+        raise ExitError(EX_TEMPFAIL, f"cannot write to the spool {spool}: {reason}") from None
     return EX_OK
 
 
@@ -165,25 +163,25 @@ def submit_to_spool(spool: str, file: Iterable[bytes]) -> int:
 
 
 def parse_arguments(arguments: list[str]) -> Options:
-    """Understand a command line as sendmail does: `-f x`, `-fx`, `-ti`, `--`.
+    """Parse a command line like sendmail: `-f x`, `-fx`, `-ti`, `--`.
 
     Raises:
         ExitError: EX_USAGE.
     """
     options = Options()
-    rest = list(arguments)
+    remaining = list(arguments)
 
     def value(attached: str, name: str) -> str:
         if attached:
             return attached
-        if not rest:
-            raise usage(f"{name} needs a value")
-        return rest.pop(0)
+        if not remaining:
+            raise usage(f"{name} requires a value")
+        return remaining.pop(0)
 
-    while rest:
-        word = rest.pop(0)
+    while remaining:
+        word = remaining.pop(0)
         if word == "--":
-            options.recipients += rest
+            options.recipients += remaining
             break
         if not word.startswith("-") or word == "-":
             options.recipients.append(word)
@@ -195,7 +193,7 @@ def parse_arguments(arguments: list[str]) -> Options:
                 found = attached if has_value else value("", name)
                 setattr(options, name[2:], found)
             else:
-                raise usage(f"there is no option {name}")
+                raise usage(f"unknown option {name}")
         else:
             _short_option(options, word[1], word[2:], value)
     return options
@@ -204,53 +202,53 @@ def parse_arguments(arguments: list[str]) -> Options:
 def _short_option(options: Options, letter: str, attached: str, value: "TakeValue") -> None:
     name = f"-{letter}"
     if letter in "fr":
-        # An empty value of its own is the null sender, as `-f ""` of a shell.
+        # A separate empty value is the null sender, as in `-f ""`.
         options.sender = value(attached, name)
-    elif letter in _PASSED_OVER_WITH_VALUE:
+    elif letter in _IGNORED_WITH_VALUE:
         value(attached, name)
     elif letter == "N":
         wanted = value(attached, name).upper()
         if not _NOTIFY.fullmatch(wanted):
-            raise usage("-N is never, or some of success,failure,delay")
+            raise usage("-N requires never, or some of success,failure,delay")
         options.rcpt_parameters.append(f"NOTIFY={wanted}")
     elif letter == "R":
         wanted = value(attached, name).upper()
         if wanted not in {"FULL", "HDRS"}:
-            raise usage("-R is full or hdrs")
+            raise usage("-R requires full or hdrs")
         options.mail_parameters.append(f"RET={wanted}")
     elif letter == "V":
         wanted = value(attached, name)
         if not _XTEXT.fullmatch(wanted):
-            raise usage("-V is xtext (RFC 3461 section 4), at most 100 characters")
+            raise usage("-V requires xtext (RFC 3461 section 4) of at most 100 characters")
         options.mail_parameters.append(f"ENVID={wanted}")
     elif letter == "b":
         if attached not in {"m", "S"}:
-            raise usage(f"-b{attached} is not what this command can do")
+            raise usage(f"unknown option -b{attached}")
         options.batch = attached == "S"
     else:
         for flag in letter + attached:
             if flag == "t":
                 options.from_header = True
-            elif flag not in _PASSED_OVER:
-                raise usage(f"there is no option -{flag}")
+            elif flag not in _IGNORED:
+                raise usage(f"unknown option -{flag}")
 
 
-def usage(sentence: str) -> ExitError:
-    """A mistake in the command line."""
-    return ExitError(EX_USAGE, f"{sentence} (see --help)")
+def usage(text: str) -> ExitError:
+    """Return the error for a wrong command line."""
+    return ExitError(EX_USAGE, f"{text} (see --help)")
 
 
 def spool_of(options: Options, environment: Mapping[str, str]) -> str:
-    """The spool directory: what is nearest to the one who runs this wins.
+    """Return the spool directory: from the options, the environment or the configuration.
 
     Raises:
-        ExitError: EX_USAGE where none is named; EX_TEMPFAIL where the configuration cannot be read.
+        ExitError: EX_USAGE, no spool is configured; EX_TEMPFAIL, the configuration is unreadable.
     """
     if spool := options.spool or (not options.config and environment.get("IMAPVM_SPOOL")):
         return spool
     config = options.config or environment.get("IMAPVM_CONFIG") or CONFIG
     if config == CONFIG and not os.path.exists(CONFIG):
-        raise usage("no spool: --spool, --config, IMAPVM_SPOOL or IMAPVM_CONFIG names it")
+        raise usage("no spool directory: use --spool, --config, IMAPVM_SPOOL or IMAPVM_CONFIG")
     import tomllib
 
     try:
@@ -259,15 +257,19 @@ def spool_of(options: Options, environment: Mapping[str, str]) -> str:
     except OSError as error:
         raise ExitError(EX_TEMPFAIL, f"cannot read {config}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ExitError(EX_TEMPFAIL, f"{config} is not TOML: {error}") from None
+        raise ExitError(EX_TEMPFAIL, f"cannot read {config}: {error}") from None
     if not isinstance(written, str) or not written:
-        raise ExitError(EX_TEMPFAIL, f"{config} names no spool")
-    # As the server reads it: a relative path starts where the file is.
+        raise ExitError(EX_TEMPFAIL, f"cannot read {config}: spool is not a path")
+    # Relative to the configuration file, as in the server.
     return os.path.join(os.path.dirname(os.path.abspath(config)), written)
 
 
-def address(text: str, what: str) -> str:
-    """An address of the command line, checked.
+def address(text: str, role: str) -> str:
+    """Parse an address from the command line.
+
+    Args:
+        text: with or without angle brackets.
+        role: "sender" or "recipient"; only a sender may be empty.
 
     Raises:
         ExitError: EX_DATAERR.
@@ -275,34 +277,33 @@ def address(text: str, what: str) -> str:
     try:
         found = parse_address(text)
     except PathError as error:
-        raise ExitError(EX_DATAERR, f"{what} {text!r} is no address: {error}") from None
-    if not found and what != "the sender":
-        raise ExitError(EX_DATAERR, f"{what} is empty")
+        raise ExitError(EX_DATAERR, f"invalid {role} {text!r}: {error}") from None
+    if not found and role != "sender":
+        raise ExitError(EX_DATAERR, f"{role} is empty")
     return found
 
 
 def distinct(addresses: Iterable[str]) -> list[str]:
-    """Each once, in their order.
+    """Return the addresses without duplicates, in their order.
 
     Raises:
-        ExitError: EX_DATAERR, there are too many.
+        ExitError: EX_DATAERR, too many.
     """
     found = list(dict.fromkeys(addresses))
-    if len(found) > MANY:
+    if len(found) > CHECK_LIMIT_FROM_RECIPIENTS:
         from imapvm.model.limits import SPOOL_RECIPIENTS_MAX
 
         if len(found) > SPOOL_RECIPIENTS_MAX:
-            sentence = f"a message has at most {SPOOL_RECIPIENTS_MAX} recipients"
-            raise ExitError(EX_DATAERR, sentence)
+            raise ExitError(EX_DATAERR, f"more than {SPOOL_RECIPIENTS_MAX} recipients")
     return found
 
 
 def user_name() -> str:
-    """Who runs this, as an address without domain."""
+    """Return the current user as an address without domain."""
     import pwd
 
     try:
-        return address(pwd.getpwuid(os.getuid()).pw_name, "the sender")
+        return address(pwd.getpwuid(os.getuid()).pw_name, "sender")
     except KeyError:
         return f"uid-{os.getuid()}"
 
@@ -311,33 +312,33 @@ def user_name() -> str:
 
 
 def portions(descriptor: int) -> Iterator[bytes]:
-    """All that can be read."""
-    while data := os.read(descriptor, READ):
+    """Read a file descriptor to its end."""
+    while data := os.read(descriptor, READ_BYTES):
         yield data
 
 
 def bounded(message: Iterable[bytes]) -> Iterator[bytes]:
-    """The same octets.
+    """Yield the message unchanged.
 
     Raises:
-        ExitError: EX_DATAERR once there are more than the server takes.
+        ExitError: EX_DATAERR, it is larger than INCOMING_MAX.
     """
     size = 0
     for portion in message:
         size += len(portion)
-        if size > LARGE:
+        if size > CHECK_LIMIT_FROM_BYTES:
             from imapvm.model.limits import INCOMING_MAX
 
             if size > INCOMING_MAX:
-                raise ExitError(EX_DATAERR, f"a message has at most {INCOMING_MAX} octets")
+                raise ExitError(EX_DATAERR, f"message is larger than {INCOMING_MAX} bytes")
         yield portion
 
 
 def checked_batch(batch: Iterator[bytes]) -> Iterator[bytes]:
-    """The same octets, if they look like batch SMTP from their beginning to their end.
+    """Yield the batch unchanged, and check its start and its end.
 
-    The server reads them closely; a pipe that broke is better found out here, where somebody can
-    still be told.
+    The server parses it completely. A broken pipe is detected here, since the caller of the command
+    can still handle the error.
 
     Raises:
         ExitError: EX_DATAERR.
@@ -347,15 +348,15 @@ def checked_batch(batch: Iterator[bytes]) -> Iterator[bytes]:
         if len(beginning) < 5:
             beginning += portion[:5]
             if len(beginning) >= 5 and not _BATCH_BEGIN.match(beginning):
-                raise ExitError(EX_DATAERR, "this is not batch SMTP: it begins with no command")
+                raise ExitError(EX_DATAERR, "not batch SMTP: it does not start with a command")
         end = (end + portion)[-64:]
         yield portion
     if not _BATCH_END.search(end):
-        raise ExitError(EX_DATAERR, "this is not batch SMTP: it ends without a dot on its own line")
+        raise ExitError(EX_DATAERR, "not batch SMTP: it does not end with a dot on its own line")
 
 
 def without_from_line(message: Iterator[bytes]) -> Iterator[bytes]:
-    """Leave out the `From ` line of mbox files, which Exim's pipe transport puts first."""
+    """Remove the `From ` line of mbox files, which Exim's pipe transport adds."""
     beginning = b""
     for portion in message:
         beginning += portion
@@ -370,9 +371,9 @@ def without_from_line(message: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def recipients_of_header(message: Iterator[bytes]) -> tuple[list[str], Iterator[bytes]]:
-    """The addresses of To, Cc and Bcc, and the message without Bcc.
+    """Return the addresses in To, Cc and Bcc, and the message without Bcc.
 
-    Where there are Resent fields, those count instead (RFC 5322 section 3.6.6).
+    Resent fields replace them, if there are any (RFC 5322 section 3.6.6).
 
     Raises:
         ExitError: EX_DATAERR, the header is too large.
@@ -388,7 +389,7 @@ def recipients_of_header(message: Iterator[bytes]) -> tuple[list[str], Iterator[
             break
     header, body = (header, b"") if end is None else (header[: end.end()], header[end.end() :])
     if len(header) > SMTPEXIT_HEADER_MAX:
-        raise ExitError(EX_DATAERR, f"the header is over {SMTPEXIT_HEADER_MAX} octets")
+        raise ExitError(EX_DATAERR, f"header is larger than {SMTPEXIT_HEADER_MAX} bytes")
     fields = list(_fields(header))
     values: dict[str, list[str]] = {"": [], "resent-": []}
     kept = []
@@ -410,7 +411,7 @@ def recipients_of_header(message: Iterator[bytes]) -> tuple[list[str], Iterator[
 
 
 def _fields(header: bytes) -> Iterator[tuple[str, bytes]]:
-    """Each field's name in lower case, and its octets with continuation lines and line ends."""
+    """Yield each field: name in lower case, and its lines with line ends."""
     field = b""
     for line in _LINE.findall(header):
         if field and line[:1] not in (b" ", b"\t"):

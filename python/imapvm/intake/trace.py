@@ -1,4 +1,4 @@
-"""The fields that final delivery puts in front of a message (RFC 5321 section 4.4)."""
+"""Header fields that final delivery adds to a message (RFC 5321 section 4.4)."""
 
 import re
 import time
@@ -12,30 +12,30 @@ _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\-]{1,200}")
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """How a message came here."""
+    """Origin of a message, for its Received field."""
 
     protocol: str
-    """What stands behind "with": LMTP, UTF8LMTP (RFC 6531 section 4.3) or BSMTP."""
+    """The "with" clause: LMTP, UTF8LMTP (RFC 6531 section 4.3) or BSMTP."""
     id: str
-    """What stands behind "id": to be found in the log again."""
+    """The "id" clause; log events have the same id."""
     greeting: str | None = None
-    """The name that the peer gave itself."""
+    """Name of the peer, from EHLO or LHLO."""
     peer: str | None = None
-    """Its IP address; None for a unix socket or the spool."""
+    """IP address of the peer; None for a unix socket or the spool."""
 
 
 def trace_fields(
     trace: Trace, *, hostname: str, sender: str, recipient: str | None, now: float
 ) -> bytes:
-    """Return-Path, Delivered-To and Received, each with its CRLF.
+    """Return Return-Path, Delivered-To and Received, each with CRLF.
 
     Args:
-        trace: how the message came.
-        hostname: of this server.
-        sender: "" gives `<>`.
-        recipient: the only one. None where there are several: what they get is one message, and
-            none of them is to read the others' addresses (RFC 5321 section 7.2).
-        now: seconds since 1970; written in local time with its offset, as section 4.4 asks.
+        trace: origin of the message.
+        hostname: name of this server.
+        sender: "" is written as `<>`.
+        recipient: the only recipient. None if there are several: they share one stored message,
+            which must not disclose their addresses to each other (RFC 5321 section 7.2).
+        now: seconds since 1970; written in local time with its offset (RFC 5321 section 4.4).
     """
     lines = [f"Return-Path: <{sender}>"]
     if recipient is not None:
@@ -50,11 +50,11 @@ def trace_fields(
 
 
 def local_zone(now: float) -> int:
-    """Minutes east of UTC here and at that time."""
+    """Return the local offset from UTC at that time, in minutes; east is positive."""
     return _local_zone(int(now))
 
 
-@lru_cache(maxsize=1)  # many messages come in one second
+@lru_cache(maxsize=1)  # many messages arrive in one second
 def _local_zone(now: int) -> int:
     return time.localtime(now).tm_gmtoff // 60
 
@@ -66,7 +66,7 @@ def _local_date(now: int) -> str:
 
 @lru_cache(maxsize=128)  # one connection sends many messages
 def _origin(greeting: str | None, peer: str | None) -> str:
-    """The From-domain clause; a name that is none is left out, whatever the peer said."""
+    """Return the From-domain clause, without the name of the peer if that is malformed."""
     name = greeting if greeting and _NAME.fullmatch(greeting) else None
     if peer is None:
         return f"from {name}" if name else ""
@@ -75,5 +75,5 @@ def _origin(greeting: str | None, peer: str | None) -> str:
 
 
 def _clean(token: str) -> str:
-    """An id as an atom (RFC 5321 section 4.4), whatever a producer named its file."""
+    """Return an id as an atom (RFC 5321 section 4.4); file names may contain any character."""
     return token if _TOKEN.fullmatch(token) else re.sub(r"[^A-Za-z0-9._\-]", "_", token)[:200]

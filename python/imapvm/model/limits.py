@@ -67,31 +67,33 @@ EXPUNGE_UPDATES_MAX: Final = 8192
 # --- intake (imapvm.intake) --------------------------------------------------------------------
 
 INTAKE_LINE_MAX: Final = 4096
-"""One command of LMTP or of a spool file, line end included: RFC 5321 section 4.5.3.1.4 asks for
-512, and the parameters of SIZE, 8BITMIME, SMTPUTF8 and DSN add about 1,200."""
+"""Length of one command of LMTP or of a spool file, with its line end. RFC 5321 section 4.5.3.1.4
+asks for 512 bytes, and the parameters of SIZE, 8BITMIME, SMTPUTF8 and DSN add about 1,200."""
 INCOMING_MAX: Final = MESSAGE_MAX - 4096
-"""One message by LMTP or the spool, as it was sent: the fields that delivery puts in front
-(addresses, names and a date, each bounded) need the rest."""
+"""Size of one message by LMTP or the spool. The remainder is for the header fields that delivery
+adds: addresses, names and a date, each bounded."""
 LMTP_RECIPIENTS_MAX: Final = 1000
-"""Of one message; RFC 5321 section 4.5.3.1.8 asks for 100. Others get 452 and come again."""
+"""Recipients of one message; RFC 5321 section 4.5.3.1.8 asks for 100. Further ones get 452, and
+the client sends them in another transaction."""
 LMTP_ERRORS_MAX: Final = 20
-"""Commands that are none, before the connection is closed: it is not LMTP that is spoken."""
+"""Lines that are not a command, before the connection is closed: the client does not speak LMTP."""
 LMTP_CONNECTIONS_MAX: Final = 128
-"""At a time; the mail system waits in the listener's backlog. About 300 KiB each while it sends."""
+"""Concurrent connections; others wait in the listener's backlog. About 300 KiB each while a message
+is received."""
 SPOOL_READ_MAX: Final = 64 * 1024
-"""One read from a spool file."""
+"""Size of one read from a spool file."""
 SPOOL_RECIPIENTS_MAX: Final = 10_000
-"""Of one message: a program that drops files has nobody to tell it to split them."""
+"""Recipients of one message: a writer of spool files gets no reply that asks it to split them."""
 SPOOL_MESSAGES_MAX: Final = 1000
-"""In one spool file: they are tried again together."""
+"""Messages in one spool file: they are retried together."""
 SPOOL_IN_FLIGHT_MAX: Final = 64
-"""Files that are delivered at the same time, so that one commit takes them all."""
+"""Files that are delivered concurrently, so that one commit stores them all."""
 SPOOL_TRIES_MAX: Final = 5
-"""Times that a file is tried that breaks something, before it is set aside in `failed/`."""
+"""Failed attempts before a spool file is moved to `failed/`."""
 BOUNCE_HEADER_MAX: Final = 64 * 1024
-"""Octets of a message's header that are sent back with a notification."""
+"""Bytes of a message's header that a notification contains."""
 SMTPEXIT_HEADER_MAX: Final = 256 * 1024
-"""Octets of a header in which `imapvm-smtpexit -t` looks for recipients."""
+"""Bytes of a header that `imapvm-smtpexit -t` searches for recipients."""
 
 # --- the filepool (imapvm.filepool) -------------------------------------------------------------
 

@@ -1,1 +1,1 @@
-"""LMTP (RFC 2033): the protocol as a value transformer, and its listener."""
+"""LMTP (RFC 2033): protocol without I/O, connection and listener."""

@@ -226,7 +226,7 @@ class LmtpProtocol:
         self._buffer = b""
         self._out: list[bytes] = [Reply(220, "", f"{hostname} LMTP imapvm").line]
         self._skips_line = False
-        """The rest of a line that is too long is being skipped."""
+        """The remainder of a line that is too long is being skipped."""
         self._errors = 0
         self._greeting: str | None = None
         self._sender: Sender | None = None
@@ -235,7 +235,7 @@ class LmtpProtocol:
         self._started = False
         """`MessageStart` was returned, and neither `MessageEnd` nor `MessageAborted`."""
         self._refusal: Reply | None = None
-        """Reply for the rest of this message."""
+        """Reply for all further data of this message."""
         self._size = 0
         self._dots = DotReader()
         self._chunk_left = 0

@@ -14,7 +14,7 @@ class LmtpTransport(Protocol):
         """Call `take` with received bytes until it returns False; return False at end of stream."""
 
     def write_nowait(self, data: bytes) -> None:
-        """Send what fits now; the rest is sent later without another call."""
+        """Send what fits now; send the remainder later, without another call."""
 
     async def drained(self) -> None:
         """Return when the peer has taken all that was written."""

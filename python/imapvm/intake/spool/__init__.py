@@ -1,1 +1,1 @@
-"""Spool directory: producing, watching and delivering its files."""
+"""Spool directory: writing, watching, reading and delivering its files."""

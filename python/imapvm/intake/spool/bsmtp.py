@@ -1,4 +1,4 @@
-r"""Batch SMTP files (RFC 2442): what a spool file holds, and reading it.
+r"""Reader of batch SMTP files (RFC 2442), the format of spool files.
 
     EHLO relay.example.org
     MAIL FROM:<ada@example.org> BODY=8BITMIME
@@ -6,19 +6,19 @@ r"""Batch SMTP files (RFC 2442): what a spool file holds, and reading it.
     DATA
     Subject: hello
 
-    A line that begins with a dot gets a second one.
+    A dot at the start of a line is doubled.
     .
     QUIT
 
-EHLO or HELO, and QUIT, may be left out. RSET begins anew, NOOP does nothing, and so do VERB and
-TICK, which the batch SMTP of BITNET had. Several messages may stand in one file.
+EHLO or HELO, and QUIT, are optional. RSET discards the envelope; NOOP is ignored, and so are VERB
+and TICK of BITNET's batch SMTP. A file may hold several messages.
 
-**Line ends.** The first line decides. Where it ends with CRLF, the message's octets are exact, and
-only `CRLF . CRLF` ends it. Where it ends with a bare LF, as in a file that a shell script wrote,
-every line end in the file counts as CRLF, and CRLF is what the message gets. No file is read twice
-for that, and no bare LF inside a message can end it in a file written with CRLF.
+**Line ends.** The first line decides. If it ends with CRLF, messages are kept byte for byte, and
+only `CRLF . CRLF` ends one. If it ends with a bare LF, as in a file written by a shell script,
+every line end in the file is read as CRLF. The file is read once, and in a file with CRLF a bare LF
+inside a message cannot end it.
 
-Writing such files is `imapvm.intake.spool.file`, which starts faster.
+`imapvm.intake.spool.file` writes such files.
 """
 
 from collections.abc import Iterator
@@ -41,14 +41,14 @@ __all__ = ["BsmtpError", "BsmtpMessageEnd", "BsmtpMessageStart", "read_bsmtp", "
 
 
 class Readable(Protocol):
-    """What can be read: a file, or anything like it."""
+    """Binary file, or an object with its `read`."""
 
     def read(self, size: int, /) -> bytes:
-        """At most `size` octets; none at the end only."""
+        """Return at most `size` bytes; b"" at the end only."""
 
 
 class BsmtpError(ValueError):
-    """The file is not batch SMTP: says the line (counted from 1) and the reason."""
+    """The file is not batch SMTP. The text has the line, counted from 1, and the reason."""
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(f"line {line}: {reason}")
@@ -58,34 +58,34 @@ class BsmtpError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class BsmtpMessageStart:
-    """The envelope is complete; the message's octets follow as `bytes`."""
+    """The envelope is complete; the message follows as `bytes`."""
 
     envelope: Envelope
 
 
 @dataclass(frozen=True, slots=True)
 class BsmtpMessageEnd:
-    """All octets of the message were there."""
+    """The message is complete."""
 
 
 def read_bsmtp(file: Readable) -> Iterator[BsmtpMessageStart | bytes | BsmtpMessageEnd]:
-    """Read a file, yielding what it holds; memory is bounded whatever the file.
+    """Yield the messages of a file, with bounded memory.
 
     Raises:
-        BsmtpError: at the place where the file stops being batch SMTP. What was yielded before
-            may be part of a message.
+        BsmtpError: at the first line that is not batch SMTP. A part of a message may have been
+            yielded before.
         OSError: from `file`.
     """
-    return _Reading(file).parts()
+    return _BsmtpReader(file).parts()
 
 
-class _Reading:
-    """A file being read: octets not yet understood, and where in the file they begin."""
+class _BsmtpReader:
+    """Parser with the unparsed bytes of a file, and the number of their first line."""
 
     def __init__(self, file: Readable) -> None:
         self._file = file
         self._bare_lf: bool | None = None
-        """None until the first line's end has been seen."""
+        """None until the end of the first line was read."""
         self._held_cr = b""
         self._buffer = b""
         self._line = 1
@@ -118,31 +118,31 @@ class _Reading:
                 case "" | "NOOP" | "VERB" | "TICK":
                     pass
                 case _:
-                    raise self._error("this is no command of batch SMTP")
+                    raise self._error("not a command of batch SMTP")
             self._line += 1
         if self._sender is not None:
-            raise self._error("MAIL came, and its message is missing")
+            raise self._error("MAIL without a message")
         if not self._messages:
-            raise self._error("the file holds no message")
+            raise self._error("no message in the file")
 
     # --- commands ---------------------------------------------------------------------------------
 
     def _mail(self, argument: str) -> None:
         if self._sender is not None:
-            raise self._error("MAIL came before, and its message is missing")
-        # A program that drops files has nobody to negotiate SMTPUTF8 with: UTF-8 is UTF-8.
+            raise self._error("MAIL after a MAIL without a message")
+        # A writer of files cannot negotiate SMTPUTF8, so it is not required.
         sender = parse_mail(argument, utf8=True)
         if isinstance(sender, Reply):
             raise self._error(sender.text)
         if sender.size is not None and sender.size > INCOMING_MAX:
-            raise self._error(f"a message has at most {INCOMING_MAX} octets")
+            raise self._error(f"message is larger than {INCOMING_MAX} bytes")
         self._sender = sender
 
     def _rcpt(self, argument: str) -> None:
         if self._sender is None:
-            raise self._error("RCPT comes after MAIL")
+            raise self._error("RCPT before MAIL")
         if len(self._recipients) >= SPOOL_RECIPIENTS_MAX:
-            raise self._error(f"a message has at most {SPOOL_RECIPIENTS_MAX} recipients")
+            raise self._error(f"more than {SPOOL_RECIPIENTS_MAX} recipients")
         recipient = parse_rcpt(argument, utf8=True)
         if isinstance(recipient, Reply):
             raise self._error(recipient.text)
@@ -150,42 +150,42 @@ class _Reading:
 
     def _begin(self, argument: str) -> BsmtpMessageStart:
         if argument.strip():
-            raise self._error("DATA stands alone on its line")
+            raise self._error("DATA has no argument")
         if self._sender is None:
-            raise self._error("DATA comes after MAIL and RCPT")
+            raise self._error("DATA before MAIL")
         if self._messages >= SPOOL_MESSAGES_MAX:
-            raise self._error(f"a file holds at most {SPOOL_MESSAGES_MAX} messages")
+            raise self._error(f"more than {SPOOL_MESSAGES_MAX} messages in the file")
         self._messages += 1
         return BsmtpMessageStart(Envelope(self._sender, tuple(self._recipients), self._greeting))
 
     def _message(self) -> Iterator[bytes]:
         reader = DotReader()
-        size, begun = 0, self._line
+        size, first_line = 0, self._line
         data = self._buffer
         while True:
-            octets = reader.feed(data)
-            size += len(octets)
+            part = reader.feed(data)
+            size += len(part)
             if size > INCOMING_MAX:
-                raise self._error(f"a message has at most {INCOMING_MAX} octets")
-            if octets:
-                yield octets
+                raise self._error(f"message is larger than {INCOMING_MAX} bytes")
+            if part:
+                yield part
             self._line += data.count(b"\n")
             if reader.done:
                 self._buffer = reader.rest
-                # The last line is counted by the caller, as that of a command.
+                # The caller counts the last line, like that of a command.
                 self._line -= self._buffer.count(b"\n")
                 return
             data = self._read()
             if not data:
-                self._line = begun
-                raise self._error("the message that begins here has no end (a dot on its own line)")
+                self._line = first_line
+                raise self._error("message does not end with a dot on its own line")
 
     def _quit(self) -> None:
-        """After QUIT, only empty lines: anything else was meant to be read."""
+        """Accept only empty lines after QUIT: other lines would be lost."""
         self._line += 1
         while (line := self._next_line()) is not None:
             if line.strip():
-                raise self._error("something follows QUIT")
+                raise self._error("command after QUIT")
             self._line += 1
 
     def _reset(self) -> None:
@@ -195,26 +195,26 @@ class _Reading:
     # --- lines ------------------------------------------------------------------------------------
 
     def _next_line(self) -> str | None:
-        """The next command without its line end; None at the end of the file."""
+        """Return the next command without its line end; None at the end of the file."""
         while (end := self._buffer.find(b"\n")) < 0:
             if len(self._buffer) > INTAKE_LINE_MAX:
-                raise self._error(f"a command has at most {INTAKE_LINE_MAX} octets")
+                raise self._error(f"command is longer than {INTAKE_LINE_MAX} bytes")
             more = self._read()
             if not more:
                 if self._buffer:
-                    raise self._error("the file ends within a line")
+                    raise self._error("the last line has no line end")
                 return None
             self._buffer += more
         line, self._buffer = self._buffer[: end + 1], self._buffer[end + 1 :]
         if len(line) > INTAKE_LINE_MAX:
-            raise self._error(f"a command has at most {INTAKE_LINE_MAX} octets")
+            raise self._error(f"command is longer than {INTAKE_LINE_MAX} bytes")
         try:
             return line.removesuffix(b"\n").removesuffix(b"\r").decode()
         except UnicodeDecodeError:
-            raise self._error("a command is ASCII or UTF-8") from None
+            raise self._error("command is not UTF-8") from None
 
     def _read(self) -> bytes:
-        """More octets, line ends settled; b"" at the end of the file only."""
+        """Return more bytes with normalised line ends; b"" at the end of the file only."""
         while data := self._file.read(SPOOL_READ_MAX):
             if self._bare_lf is None:
                 first = (self._buffer + data).find(b"\n")

@@ -1,10 +1,10 @@
-"""The spool directory: its parts, and moving files between them.
+"""Spool directory: its subdirectories, and moving files between them.
 
-tmp/            being written by whoever hands mail over; not looked at
-new/            handed over: complete files, renamed from tmp/
-cur/            claimed: being delivered, or waiting to be tried again
-undeliverable/  held for recipients that are not here, with NAME.reason beside
-failed/         set aside because they break something, with NAME.reason beside
+tmp/            files that are being written; ignored
+new/            submitted files: complete, renamed from tmp/
+cur/            claimed files: in delivery, or waiting for a retry
+undeliverable/  files held for unknown recipients, each with NAME.reason
+failed/         files that cannot be processed, each with NAME.reason
 """
 
 import contextlib
@@ -24,7 +24,7 @@ FAILED: Final = "failed"
 PARTS: Final = (TMP, NEW, CUR, UNDELIVERABLE, FAILED)
 REASON: Final = ".reason"
 STALE_SECONDS: Final = 36 * 60 * 60
-"""After this, a file in tmp/ belongs to a program that died (the rule of Maildir)."""
+"""Age at which a file in tmp/ is removed: its writer has died (the rule of Maildir)."""
 
 
 class SpoolInUseError(Exception):
@@ -32,23 +32,23 @@ class SpoolInUseError(Exception):
 
 
 class NotRegularFileError(Exception):
-    """What was dropped is a link, a directory or a device: it is not opened."""
+    """The submitted entry is a link, a directory or a device."""
 
 
 class SpoolDirectory:
-    """One spool directory, held by this process while it is open.
+    """Spool directory, locked by this process while it is open.
 
-    File names may be any octets: they are `str` as `os.fsdecode` makes them, and only written out
-    through `shown`. Every call is short and synchronous; none waits for a disk to sync, since a
-    file that comes back after a power loss is known again by its delivery id.
+    File names may be any bytes: they are `str` from `os.fsdecode`, and printed with
+    `printable_name`. All calls are short and synchronous. None syncs the disk: a file that
+    reappears after a power loss has the same delivery id.
     """
 
     def __init__(self, path: Path) -> None:
-        """Make what is missing, mode 0700, and take the directory for this process.
+        """Create missing directories, mode 0700, and lock the spool.
 
         Raises:
-            SpoolInUseError: somebody else has it.
-            OSError: it cannot be made or read.
+            SpoolInUseError: another process has it locked.
+            OSError: it cannot be created or read.
         """
         self.path: Final = path
         self._new = os.fspath(path / NEW)
@@ -56,33 +56,32 @@ class SpoolDirectory:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for part in PARTS:
             (path / part).mkdir(mode=0o700, exist_ok=True)
-        # Two that claim from each other's cur/ would set each other's files aside. The lock goes
-        # with the process, however it ends.
+        # Two processes would set each other's claimed files aside. The kernel releases the lock
+        # when the process ends.
         self._lock = os.open(path / CUR, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._lock)
-            raise SpoolInUseError(f"{path} is in use by another imapvm") from None
+            raise SpoolInUseError(f"cannot lock {path}: in use by another imapvm") from None
 
     def close(self) -> None:
-        """Let another process have it."""
+        """Unlock the spool."""
         os.close(self._lock)
 
-    def waiting(self) -> list[str]:
-        """Names in new/."""
+    def new_files(self) -> list[str]:
+        """Return the names in new/."""
         return _names(self.path / NEW)
 
-    def claimed(self) -> list[str]:
-        """Names in cur/: at the start, what an earlier process left over."""
+    def claimed_files(self) -> list[str]:
+        """Return the names in cur/: at the start, those that an earlier process left."""
         return _names(self.path / CUR)
 
     def claim(self, name: str) -> bool:
         """Move a file from new/ to cur/, under the same name.
 
         Returns:
-            False where it is not there (any more), or where cur/ has one of that name, which must
-            be done with first: nothing is ever replaced.
+            False if it does not exist, or if cur/ has a file of that name: files are not replaced.
         """
         target = self._in_cur(name)
         if os.path.lexists(target):
@@ -94,7 +93,7 @@ class SpoolDirectory:
         return True
 
     def stat(self, name: str) -> os.stat_result | None:
-        """Of a file in cur/; None where it is gone."""
+        """Return the status of a file in cur/; None if it does not exist."""
         try:
             return os.lstat(self._in_cur(name))
         except FileNotFoundError:
@@ -104,38 +103,38 @@ class SpoolDirectory:
         """Open a claimed file for reading.
 
         Raises:
-            FileNotFoundError: it is gone.
-            NotRegularFileError: a link could deliver any file, a pipe would block.
+            FileNotFoundError: it does not exist.
+            NotRegularFileError: a link could disclose any file, a pipe would block.
         """
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
             file = os.open(self._in_cur(name), flags)
         except OSError as error:
             if error.errno in {errno.ELOOP, errno.ENXIO}:
-                raise NotRegularFileError("it is not a regular file") from None
+                raise NotRegularFileError("not a regular file") from None
             raise
         if not stat.S_ISREG(os.fstat(file).st_mode):
             os.close(file)
-            raise NotRegularFileError("it is not a regular file")
+            raise NotRegularFileError("not a regular file")
         return os.fdopen(file, "rb", buffering=0)
 
     def remove(self, name: str) -> None:
-        """Remove a claimed file; all of it was delivered."""
+        """Remove a claimed file that was delivered."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._in_cur(name))
 
     def set_aside(self, name: str, part: str, reason: str) -> str:
-        """Move a claimed file to undeliverable/ or failed/, the reason beside it.
+        """Move a claimed file to undeliverable/ or failed/, with a file that has the reason.
 
         Returns:
-            The name it has there: with `~2` … behind it where that one was taken.
+            The name of the file there: with a suffix `~2`, `~3` … if the name was in use.
         """
         there = name
         attempt = 1
         while os.path.lexists(self.path / part / there):
             attempt += 1
             there = f"{name}~{attempt}"
-        # The reason first: a file without one tells an operator nothing.
+        # The reason first: a crash between the two must not leave a file without its reason.
         draft = self.path / TMP / fresh_name()
         draft.write_text(reason, encoding="utf-8", errors="backslashreplace")
         draft.rename(self.path / part / (there + REASON))
@@ -145,8 +144,8 @@ class SpoolDirectory:
     def _in_cur(self, name: str) -> str:
         return f"{self._cur}/{name}"
 
-    def sweep_tmp(self, now: float | None = None) -> list[str]:
-        """Remove what died in tmp/ more than STALE_SECONDS ago; return the names."""
+    def remove_stale(self, now: float | None = None) -> list[str]:
+        """Remove files in tmp/ that are older than STALE_SECONDS; return their names."""
         now = time.time() if now is None else now
         stale = []
         with os.scandir(self.path / TMP) as entries:
@@ -162,12 +161,12 @@ class SpoolDirectory:
 
 
 def is_mail(name: str) -> bool:
-    """False for names that begin with a dot: producers may use them for what is not yet ready."""
+    """Return False for names that start with a dot: a writer may use them for unfinished files."""
     return bool(name) and not name.startswith(".")
 
 
 def printable_name(name: str) -> str:
-    """A file name as it can stand in a log or a mail header."""
+    """Return a file name in ASCII, for log events and header fields."""
     return name.encode("utf-8", "surrogateescape").decode("ascii", "backslashreplace")
 
 

@@ -1,12 +1,12 @@
-"""One spool file: reading it, delivering what it holds, and what becomes of the rest.
+"""One spool file: read it, deliver its messages, and treat the recipients that failed.
 
-**The delivery id** is a hash of the file's name, its modification time and all its octets, followed
-by the message's number in the file. All of that stays as it is when the file is renamed from new/
-to cur/, over a crash, and when an operator moves it from failed/ or undeliverable/ back to new/; so
-whoever has the message is known and does not get it again. It is another one for another message
-under a name that was used before (its octets differ), for the same octets dropped again (a daily
-"nothing to report" counts each day: its time differs), and for the same octets dropped twice within
-one tick of the file system's clock (their names differ).
+**Delivery id**: a hash of the file's name, modification time and content, followed by the number of
+the message in the file. It stays the same when the file is renamed from new/ to cur/, after a
+crash, and when an operator moves the file from failed/ or undeliverable/ back to new/, so that no
+recipient gets a message twice. It differs for another message under the same name (the content
+differs), for the same message submitted again, such as a daily "nothing to report" (the time
+differs), and for the same message submitted twice within one tick of the file system's clock (the
+names differ).
 """
 
 import hashlib
@@ -38,14 +38,14 @@ log = logging.getLogger(__name__)
 _IDENTITY: Final = struct.Struct(">Iq")
 _NUMBER: Final = struct.Struct(">I")
 
-HOLDING: Final = """
-Move this file back to new/, under the name it had, when that is settled. Whoever has the message
-already does not get it again.
+HELD_NOTE: Final = """
+To deliver it, enroll the user or add an alias, then move the file back to new/ under its old name.
+Recipients that have the message already do not get it again.
 """
 
 
 class DeferredError(Exception):
-    """Something that may be better later; the file stays, and this does not count against it."""
+    """Temporary error: the file stays, and the attempt does not count."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(str(reply))
@@ -53,54 +53,56 @@ class DeferredError(Exception):
 
 
 class ChangedError(Exception):
-    """The file changed while it was read: whoever writes it is not done."""
+    """The file changed while it was read: it is still being written."""
 
 
 class SpoolEntry:
-    """A claimed file."""
+    """Claimed spool file."""
 
     def __init__(self, spool: SpoolDirectory, name: str, deliverer: Deliverer) -> None:
         self._spool = spool
         self._name = name
         self._deliverer = deliverer
         self._failures: list[tuple[int, Envelope, list[FailedRecipient]]] = []
-        """Message number, envelope, and whom it did not reach for good."""
+        """Message number, envelope and permanent failures, for each message that has any."""
 
-    async def deliver(self, prepared: Callable[[], None]) -> None:
-        """Deliver all messages of the file, and remove it or set it aside.
+    async def deliver(self, on_ready: Callable[[], None]) -> None:
+        """Deliver all messages of the file, then remove it or set it aside.
 
-        The whole file is read before anything is delivered, so that of a file with a mistake
-        nothing is.
+        The whole file is parsed before the first delivery, so that nothing is delivered from a file
+        with a syntax error.
 
         Args:
-            prepared: called once the first message is ready, just before its delivery is queued
-                with no other task in between.
+            on_ready: called when the first message is ready; its delivery is queued before any
+                other task runs.
 
         Raises:
-            DeferredError: the store has no room, or a problem.
+            DeferredError: temporary error of a recipient.
             BsmtpError: the file is not batch SMTP.
             ChangedError: it is still being written.
-            NotRegularFileError: it is a link or something else that is not opened.
-            FilepoolError: as DeferredError, from the store itself.
+            NotRegularFileError: it is a link, a directory or a device.
+            FilepoolError: temporary error of the filepool.
         """
         with self._spool.open(self._name) as file:
-            before = _state(file)
-            identity = await self._survey(file)
-            transient = await self._deliver_each(file, before, identity, prepared)
+            before = _size_and_mtime(file)
+            identity = await self._check_and_hash(file)
+            transient = await self._deliver_each(file, before, identity, on_ready)
         if transient is not None:
             raise DeferredError(transient)
-        held = await self._settle_failures()
+        held = await self._handle_failures()
         if held:
             try:
-                there = self._spool.set_aside(self._name, UNDELIVERABLE, "\n".join(held) + HOLDING)
-            except OSError as error:  # no room for the reason, most likely: not the file's fault
-                raise DeferredError(Reply(451, "4.3.0", f"cannot be held: {error}")) from None
+                there = self._spool.set_aside(
+                    self._name, UNDELIVERABLE, "\n".join(held) + HELD_NOTE
+                )
+            except OSError as error:  # probably a full disk
+                raise DeferredError(Reply(451, "4.3.0", f"cannot hold file: {error}")) from None
             log.warning("spool file held", extra={"file": printable_name(there), "reason": held[0]})
         else:
             self._spool.remove(self._name)
 
-    async def _survey(self, file: BinaryIO) -> bytes:
-        """Read the whole file; return the beginning of its delivery ids."""
+    async def _check_and_hash(self, file: BinaryIO) -> bytes:
+        """Parse the whole file; return the common prefix of its delivery ids."""
         hashed = hashlib.blake2b(digest_size=32, person=b"imapvm spool")
         name = os.fsencode(self._name)
         found = os.fstat(file.fileno())
@@ -116,9 +118,9 @@ class SpoolEntry:
         file: BinaryIO,
         before: tuple[int, int],
         identity: bytes,
-        prepared: Callable[[], None],
+        on_ready: Callable[[], None],
     ) -> Reply | None:
-        """Deliver message by message; return a reason to come again, if there is one."""
+        """Deliver message by message; return a transient reply, if there is one."""
         transient: Reply | None = None
         number = 0
         envelope: Envelope | None = None
@@ -136,12 +138,12 @@ class SpoolEntry:
                     case BsmtpMessageEnd():
                         assert incoming is not None
                         assert envelope is not None
-                        if _state(file) != before:
-                            raise ChangedError("it changed while it was read")
-                        prepared()
+                        if _size_and_mtime(file) != before:
+                            raise ChangedError("file changed while it was read")
+                        on_ready()
                         replies = await incoming.finish(identity + _NUMBER.pack(number))
                         await incoming.discard()
-                        transient = self._note(number, envelope, replies) or transient
+                        transient = self._record_replies(number, envelope, replies) or transient
                         number += 1
         finally:
             if incoming is not None:
@@ -152,8 +154,10 @@ class SpoolEntry:
         trace_id = printable_name(self._name) + (f"#{number + 1}" if number else "")
         return self._deliverer.begin(envelope, Trace("BSMTP", trace_id, envelope.greeting))
 
-    def _note(self, number: int, envelope: Envelope, replies: Sequence[Reply]) -> Reply | None:
-        """Remember whom a message does not reach; return a transient reply, if there is one."""
+    def _record_replies(
+        self, number: int, envelope: Envelope, replies: Sequence[Reply]
+    ) -> Reply | None:
+        """Store the permanent failures of a message; return a transient reply, if there is one."""
         pairs = list(zip(envelope.recipients, replies, strict=True))
         failed = [FailedRecipient(r, reply) for r, reply in pairs if reply.code >= 500]
         if failed or not pairs:
@@ -170,47 +174,47 @@ class SpoolEntry:
         transients = [reply for reply in replies if reply.is_transient]
         return STORE_FULL if STORE_FULL in transients else transients[0] if transients else None
 
-    # --- recipients that are not here -------------------------------------------------------------
+    # --- recipients that failed -------------------------------------------------------------------
 
-    async def _settle_failures(self) -> list[str]:
-        """Bounce or discard as the operator wants; return a line for each that is to be held."""
+    async def _handle_failures(self) -> list[str]:
+        """Hold, bounce or discard, as configured; return a line for each recipient to hold."""
         held: list[str] = []
         for number, envelope, failed in self._failures:
             if not envelope.recipients:
-                held.append(f"From <{envelope.sender.address}>: there is no recipient")
+                held.append(f"From <{envelope.sender.address}>: no recipient")
                 continue
             keep: Sequence[FailedRecipient] = ()
             match self._deliverer.settings.unknown:
                 case "hold":
                     keep = failed
                 case "discard":
-                    keep = self._discarded(failed)
+                    keep = self._discard_unknown(failed)
                 case "bounce":
-                    keep, why = await self._bounced(number, envelope, failed)
-                    held += why
+                    keep, reasons = await self._bounce(number, envelope, failed)
+                    held += reasons
             sender = envelope.sender.address
             held += [f"From <{sender}> to <{u.recipient.address}>: {u.reply}" for u in keep]
         return held
 
-    def _discarded(self, failed: Sequence[FailedRecipient]) -> list[FailedRecipient]:
-        """Discard what is for nobody. What a user could not take for now is hers: it is held."""
-        for undelivered in failed:
-            if undelivered.reply == UNKNOWN_RECIPIENT:
-                self._log_discarded(undelivered)
-        return [undelivered for undelivered in failed if undelivered.reply != UNKNOWN_RECIPIENT]
+    def _discard_unknown(self, failed: Sequence[FailedRecipient]) -> list[FailedRecipient]:
+        """Discard for unknown recipients; return the others: mail of enrolled users is held."""
+        for failure in failed:
+            if failure.reply == UNKNOWN_RECIPIENT:
+                self._log_discarded(failure)
+        return [failure for failure in failed if failure.reply != UNKNOWN_RECIPIENT]
 
-    async def _bounced(
+    async def _bounce(
         self, number: int, envelope: Envelope, failed: Sequence[FailedRecipient]
     ) -> tuple[Sequence[FailedRecipient], list[str]]:
-        """Tell the sender; return who must be held after all, and why."""
+        """Notify the sender; return the recipients to hold if that fails, and the reasons."""
         settings = self._deliverer.settings
         if not envelope.sender.address:
-            return failed, ["The null sender is not told (RFC 5321 section 4.5.5)."]
-        told = [undelivered for undelivered in failed if undelivered.recipient.wants_failures]
-        if told:
+            return failed, ["cannot notify the null sender (RFC 5321 section 4.5.5)"]
+        reported = [failure for failure in failed if failure.recipient.wants_failures]
+        if reported:
             message = build_notification(
                 envelope,
-                told,
+                reported,
                 self._header(number),
                 hostname=settings.hostname,
                 now=self._deliverer.clock(),
@@ -222,14 +226,14 @@ class SpoolEntry:
                     "notification not sent",
                     extra={"file": printable_name(self._name), "error": str(error)},
                 )
-                return failed, [f"The sender could not be told: {error}."]
-        for undelivered in failed:
-            if not undelivered.recipient.wants_failures:  # NOTIFY=NEVER: silence is what it asked
-                self._log_discarded(undelivered)
+                return failed, [f"cannot notify the sender: {error}"]
+        for failure in failed:
+            if not failure.recipient.wants_failures:  # NOTIFY=NEVER
+                self._log_discarded(failure)
         return (), []
 
     def _header(self, number: int) -> bytes:
-        """The header of a message of this file, bounded."""
+        """Return the header of a message in this file, up to BOUNCE_HEADER_MAX."""
         beginning = b""
         with self._spool.open(self._name) as file:
             for part in read_bsmtp(file):
@@ -241,15 +245,15 @@ class SpoolEntry:
                     number -= 1
         return header_of(beginning, BOUNCE_HEADER_MAX)
 
-    def _log_discarded(self, undelivered: FailedRecipient) -> None:
+    def _log_discarded(self, failure: FailedRecipient) -> None:
         log.info(
             "mail discarded",
-            extra={"file": printable_name(self._name), "recipient": undelivered.recipient.address},
+            extra={"file": printable_name(self._name), "recipient": failure.recipient.address},
         )
 
 
 class _Hashing:
-    """A file whose octets are hashed as they are read."""
+    """File that is hashed while it is read."""
 
     def __init__(self, file: BinaryIO, update: Callable[[bytes], None]) -> None:
         self._file = file
@@ -261,6 +265,6 @@ class _Hashing:
         return data
 
 
-def _state(file: BinaryIO) -> tuple[int, int]:
+def _size_and_mtime(file: BinaryIO) -> tuple[int, int]:
     found = os.fstat(file.fileno())
     return found.st_size, found.st_mtime_ns

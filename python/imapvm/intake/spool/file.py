@@ -1,11 +1,12 @@
-r"""How a program hands mail over: a batch SMTP file (RFC 2442), put into the spool durably.
+r"""Writer of spool files: batch SMTP (RFC 2442), stored durably.
 
     submit("/var/spool/imapvm", "ada@example.org", ["bob"], [b"Subject: hello\r\n\r\nhi\r\n"])
 
-No server needs to be running. The steps are those of a Maildir: write to `tmp/`, fsync, rename
-into `new/`, fsync the directory. When `drop` has returned, the file survives a power loss.
+No server needs to be running. The steps are those of Maildir: write to `tmp/`, fsync, rename to
+`new/`, fsync the directory. When `submit` or `submit_file` has returned, the file survives a power
+loss.
 
-Imports little: `imapvm-smtpexit` is started once for each message.
+This module imports little, since `imapvm-smtpexit` is started once for each message.
 """
 
 import os
@@ -26,18 +27,18 @@ def submit(
     *,
     name: str | None = None,
 ) -> str:
-    """Put one message into the spool, and return the name of its file.
+    """Write one message into the spool; return the name of its file.
 
     Args:
         spool: the spool directory; `tmp/` and `new/` exist in it.
         sender: an address, or "" for the null sender.
         recipients: addresses.
-        message: its octets, lines ending with CRLF, in any portions.
-        name: of the file; a fresh one where it is left out.
+        message: the message in portions of any size, lines ending with CRLF.
+        name: name of the file; default: a new one.
 
     Raises:
-        PathError: an address is none.
-        OSError: the spool cannot be written; nothing was handed over.
+        PathError: an address is malformed.
+        OSError: the spool cannot be written to; see `submit_file`.
     """
     return submit_file(spool, write_bsmtp(sender, recipients, message), name=name)
 
@@ -50,20 +51,20 @@ def write_bsmtp(
     mail_parameters: str = "BODY=8BITMIME",
     rcpt_parameters: str = "",
 ) -> Iterator[bytes]:
-    """Write one message with its envelope as a batch SMTP file, portion by portion.
+    """Yield a batch SMTP file with one message and its envelope.
 
-    The message's octets come back exactly, except that a last line without CRLF gets one: a
-    message behind DATA has no other form (RFC 5321 section 4.1.1.4).
+    The message is kept byte for byte, except that CRLF is added to a last line without it: DATA
+    requires that (RFC 5321 section 4.1.1.4).
 
     Args:
         sender: an address, or "" for the null sender.
         recipients: addresses.
-        message: its octets, lines ending with CRLF, in any portions.
-        mail_parameters: put behind MAIL FROM; SMTPUTF8 is added where an address needs it.
-        rcpt_parameters: put behind every RCPT TO.
+        message: the message in portions of any size, lines ending with CRLF.
+        mail_parameters: parameters of MAIL FROM; SMTPUTF8 is added if an address requires it.
+        rcpt_parameters: parameters of every RCPT TO.
 
     Raises:
-        PathError: an address is none.
+        PathError: an address is malformed.
     """
     paths = [parse_address(recipient) for recipient in recipients]
     path = parse_address(sender)
@@ -79,11 +80,11 @@ def write_bsmtp(
 
 
 def dot_stuffed(message: Iterable[bytes]) -> Iterator[bytes]:
-    """Double each dot that begins a line (RFC 5321 section 4.5.2), and end the last line.
+    """Double each dot at the start of a line (RFC 5321 section 4.5.2), and end the last line.
 
-    Only CRLF ends a line here: a bare LF is an octet like others, for the reader too.
+    Only CRLF ends a line, as in the reader.
     """
-    held = b""  # a line end, or half of one, at the end of what has been seen
+    held = b""  # CRLF or CR at the end of the last portion
     empty = True
     for portion in message:
         data = held + portion
@@ -97,7 +98,7 @@ def dot_stuffed(message: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def crlf_lines(portions: Iterable[bytes]) -> Iterator[bytes]:
-    """Make every line end CRLF: a bare LF becomes one, a CRLF stays one."""
+    """Replace every bare LF by CRLF."""
     held = b""
     for portion in portions:
         data = held + portion
@@ -108,25 +109,26 @@ def crlf_lines(portions: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def submit_file(
-    spool: str | os.PathLike[str], octets: Iterable[bytes], *, name: str | None = None
+    spool: str | os.PathLike[str], content: Iterable[bytes], *, name: str | None = None
 ) -> str:
-    """Put a file into the spool durably, and return its name.
+    """Write a file into the spool durably; return its name.
 
-    A name that is given replaces a file of that name that still waits: whoever chooses names can
-    try again without handing the mail over twice.
+    A given name replaces a file of that name in new/, so that a caller that chooses names can retry
+    without submitting a message twice.
 
     Raises:
-        OSError: nothing was handed over and nothing is left behind; or, where only the last fsync
-            failed, the file is in the spool and would not be after a power loss. Try again.
+        OSError: nothing was written; or, if only the last fsync failed, the file is in the spool
+            but may not survive a power loss. Call again.
     """
     fresh = fresh_name()
     tmp = os.path.join(spool, TMP, fresh)
-    # 0640: in a spool that a group may write to, the directories are set-group-ID and the server
-    # reads through its group. In the usual one, mode 0700, nobody comes this far.
+    # 0640: in a spool that a group may write to, the directories are set-group-ID, and the server
+    # reads the file as a member of the group. The default mode of the directories, 0700, keeps
+    # everyone else out.
     file = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
     try:
         try:
-            for portion in octets:
+            for portion in content:
                 view = memoryview(portion)
                 while view:
                     view = view[os.write(file, view) :]
@@ -146,5 +148,5 @@ def submit_file(
 
 
 def fresh_name() -> str:
-    """A name nobody else chooses; names ascend with time, which is pleasant to read."""
+    """Return a unique file name. Names sort by time."""
     return f"{time.time_ns():019d}.{os.getpid()}.{os.urandom(6).hex()}"

@@ -1,8 +1,8 @@
-"""Hearing of files as they arrive: inotify, with a look at the directory wherever that may fail.
+"""Detection of new files: inotify, and a scan of the directory where inotify may fail.
 
-A notice only says where to look. The kernel drops notices when 16,384 wait, network file systems
-send none, and a directory may be removed and made again; so `None` ("look yourself") is always a
-possible answer, and a scan that finds nothing new costs nothing.
+The kernel drops inotify events when 16,384 are queued, network file systems send none, and the
+directory may be removed and created again. In all these cases `InotifyWatcher.wait` returns None,
+which asks for a scan. A scan that finds no new file is cheap.
 """
 
 import logging
@@ -18,9 +18,9 @@ from imapvm.intake.spool.directory import is_mail
 log = logging.getLogger(__name__)
 
 RESCAN_SECONDS: Final = 30
-"""How long a missed notice can delay a message."""
+"""Longest delay of a message whose event was lost."""
 POLL_SECONDS: Final = 1
-"""The same where there is no inotify at all."""
+"""The same without inotify."""
 
 _ARRIVED: Final = flags.MOVED_TO | flags.CLOSE_WRITE
 _WATCHED: Final = _ARRIVED | flags.DELETE_SELF | flags.MOVE_SELF | flags.ONLYDIR | flags.EXCL_UNLINK
@@ -28,24 +28,24 @@ _GONE: Final = flags.IGNORED | flags.DELETE_SELF | flags.MOVE_SELF | flags.UNMOU
 
 
 class InotifyWatcher:
-    """Watches one directory for files that are complete. The watch exists when this does."""
+    """Watch on one directory for complete files, active from construction to `close`."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._inotify: Any = None
-        self._renew()
+        self._watch()
 
     def close(self) -> None:
-        """Give the watch back."""
+        """Remove the watch."""
         if self._inotify is not None:
             self._inotify.close()
             self._inotify = None
 
     async def wait(self) -> set[str] | None:
-        """Wait for files; return their names, or None when the directory must be looked at."""
+        """Wait for files; return their names, or None if the directory has to be scanned."""
         if self._inotify is None:
             await trio.sleep(POLL_SECONDS)
-            self._renew()
+            self._watch()
             return None
         with trio.move_on_after(RESCAN_SECONDS):
             await trio.lowlevel.wait_readable(self._inotify.fd)
@@ -53,23 +53,23 @@ class InotifyWatcher:
         return None
 
     def interpret(self, events: list[Any]) -> set[str] | None:
-        """What a batch of events means; as `wait`."""
+        """Return the file names in some events, or None as `wait`."""
         names: set[str] = set()
         complete = True
         for event in events:
             if event.mask & flags.Q_OVERFLOW:
-                log.info("more mail than notices", extra={"directory": str(self._directory)})
+                log.info("inotify events lost, scanning", extra={"directory": str(self._directory)})
                 complete = False
             elif event.mask & _GONE:
                 complete = False
                 if self._inotify is not None:
-                    self._renew()
+                    self._watch()
             elif event.mask & _ARRIVED and is_mail(event.name):
                 names.add(event.name)
         return names if complete else None
 
-    def _renew(self) -> None:
-        """Watch the directory anew; it is made again if it is gone."""
+    def _watch(self) -> None:
+        """Replace the watch. Creates the directory if it does not exist."""
         self.close()
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)
@@ -82,6 +82,6 @@ class InotifyWatcher:
             self._inotify = inotify
         except OSError as error:
             log.warning(
-                "no notices of new mail, looking every second",
+                "inotify unavailable, scanning every second",
                 extra={"directory": str(self._directory), "error": str(error)},
             )

@@ -1,9 +1,14 @@
-"""The spool watcher: files that were dropped become messages, each once, soon and in order.
+"""Spool watcher: delivers submitted files, each once and in order.
 
-Names come from inotify and from scans, into one set. What waits is claimed in the order of the
-files' times and delivered side by side, so that one commit of the filepool takes many of them; each
-is removed after the commit that stored it. A file that cannot be delivered now stays in cur/ and is
-tried again, also by the next process.
+File names from inotify and from scans are collected in one set. Files are claimed and started in
+the order of their modification times, and delivered concurrently, so that one commit of the
+filepool stores many of them. A file is removed after the commit that stored it. After a temporary
+error it stays in cur/ and is retried, also after a restart.
+
+    new/ --claim--> cur/ --deliver--> removed             all recipients stored
+                    ^    |----------> undeliverable/      unknown recipients held
+                    |    |----------> failed/             SPOOL_TRIES_MAX attempts failed
+                    '----'                                temporary error: retry
 """
 
 import logging
@@ -35,26 +40,26 @@ __all__ = ["SpoolInUseError", "watch_spool"]
 
 log = logging.getLogger(__name__)
 
-AGAIN_SECONDS_FIRST: Final = 1.0
-AGAIN_SECONDS_MOST: Final = 60.0
-"""Between two tries of one file, and between two tries of a store that has no room: doubled from
-the first to the most."""
+RETRY_SECONDS_MIN: Final = 1.0
+RETRY_SECONDS_MAX: Final = 60.0
+"""Time between two attempts for one file, and while the store is full: doubled from the minimum to
+the maximum."""
 SWEEP_SECONDS: Final = 60 * 60
-"""Between two looks for what died in tmp/."""
+"""Time between two searches for stale files in tmp/."""
 
 
 @dataclass(slots=True)
-class _Claimed:
-    """A file in cur/."""
+class _ClaimedFile:
+    """File in cur/."""
 
     name: str
     mtime_ns: int
     size: int
-    tries: int = 0
-    """That broke something, since the file last changed."""
-    again_seconds: float = 0.0
+    attempts: int = 0
+    """Failed attempts since the file last changed."""
+    retry_seconds: float = 0.0
     due: float = 0.0
-    """On Trio's clock."""
+    """Time of the next attempt, on Trio's clock."""
     in_flight: bool = False
 
 
@@ -64,70 +69,70 @@ async def watch_spool(
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Deliver what is dropped into a spool directory, until cancelled.
+    """Deliver the files submitted to a spool directory, until cancelled.
 
     Args:
-        directory: made with its parts, mode 0700, where it is missing.
-        deliverer: where messages go.
-        task_status: started when nothing that is dropped can be missed any more.
+        directory: created with its subdirectories, mode 0700, if it does not exist.
+        deliverer: receives the messages.
+        task_status: started when every file submitted from now on is detected.
 
     Raises:
         SpoolInUseError: another process watches it.
-        OSError: it cannot be made or read.
+        OSError: it cannot be created or read.
     """
     spool = SpoolDirectory(directory)
     try:
         inotify = InotifyWatcher(directory / NEW)  # before the first scan
         try:
             async with trio.open_nursery() as nursery:
-                watcher = _Watcher(spool, deliverer, nursery)
-                watcher.take_up()
-                nursery.start_soon(watcher.listen, inotify)
+                watcher = _SpoolWatcher(spool, deliverer, nursery)
+                watcher.recover()
+                nursery.start_soon(watcher.collect_names, inotify)
                 task_status.started()
-                await watcher.work()
+                await watcher.deliver_files()
         finally:
             inotify.close()
     finally:
         spool.close()
 
 
-class _Watcher:
+class _SpoolWatcher:
     def __init__(self, spool: SpoolDirectory, deliverer: Deliverer, nursery: trio.Nursery) -> None:
         self._spool = spool
         self._deliverer = deliverer
         self._nursery = nursery
         self._names: set[str] = set()
-        """In new/, as far as we know."""
-        self._claimed: dict[str, _Claimed] = {}
+        """Known names in new/."""
+        self._claimed: dict[str, _ClaimedFile] = {}
         self._slots = trio.Semaphore(SPOOL_IN_FLIGHT_MAX)
         self._wake = trio.Event()
         self._pause_seconds = 0.0
         self._paused_until = 0.0
-        """The store has no room: nothing is tried before."""
+        """End of the pause while the store is full."""
 
-    def take_up(self) -> None:
-        """Begin: what an earlier process left in cur/, and what waits in new/."""
-        for name in self._spool.claimed():
+    def recover(self) -> None:
+        """Collect the files in cur/, left by an earlier process, and in new/."""
+        for name in self._spool.claimed_files():
             self._add_claimed(name)
-        self._sweep_tmp()
-        self._look()
+        self._remove_stale()
+        self._scan()
 
-    async def listen(self, inotify: InotifyWatcher) -> None:
-        """Collect names, until cancelled."""
+    async def collect_names(self, inotify: InotifyWatcher) -> None:
+        """Collect names of new files, until cancelled."""
         swept = trio.current_time()
         while True:
             names = await inotify.wait()
             if names is None:
-                self._look()
+                self._scan()
                 if trio.current_time() - swept > SWEEP_SECONDS:
                     swept = trio.current_time()
-                    self._sweep_tmp()
+                    self._remove_stale()
             else:
                 self._names |= names
             self._wake.set()
 
-    async def work(self) -> None:
-        """Deliver what is there, in the order of its times, until cancelled."""
+    async def deliver_files(self) -> None:
+        """Deliver files in the order of their times, until cancelled."""
         while True:
             self._wake = trio.Event()
             ready, next_due = self._ready()
@@ -137,26 +142,26 @@ class _Watcher:
                     self._slots.release()
                     break
                 claimed.in_flight = True
-                # Returns when this one's delivery is queued: the next is queued behind it.
+                # Returns when the delivery is queued, so that deliveries keep their order.
                 await self._nursery.start(self._run, claimed)
             else:
                 with trio.move_on_at(next_due):
                     await self._wake.wait()
 
-    def _ready(self) -> tuple[list[_Claimed], float]:
-        """Claim what waits; return what can be tried now, oldest first, and when to look again."""
+    def _ready(self) -> tuple[list[_ClaimedFile], float]:
+        """Claim new files; return those to deliver now, oldest first, and the time of the next."""
         now = trio.current_time()
         if now < self._paused_until:
             return [], self._paused_until
         for name in self._names:
-            # One of this name that is in cur/ still comes first; `_done` looks for the next.
+            # A file of this name in cur/ is delivered first; `_finish` adds the name again.
             if name not in self._claimed:
                 try:
                     if self._spool.claim(name):
                         self._add_claimed(name)
                 except OSError as error:  # the next scan finds it again
                     extra = {"file": printable_name(name), "error": str(error)}
-                    log.error("spool file not claimed", extra=extra)
+                    log.error("cannot claim spool file", extra=extra)
         self._names.clear()
         idle = [claimed for claimed in self._claimed.values() if not claimed.in_flight]
         ready = [claimed for claimed in idle if claimed.due <= now]
@@ -166,52 +171,52 @@ class _Watcher:
 
     async def _run(
         self,
-        claimed: _Claimed,
+        claimed: _ClaimedFile,
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Try one file; whatever happens with it, others go on."""
-        waiting = True
+        """Deliver one file. Its errors do not affect other files."""
+        ready = False
 
-        def prepared() -> None:
-            nonlocal waiting
-            if waiting:
-                waiting = False
+        def on_ready() -> None:
+            nonlocal ready
+            if not ready:
+                ready = True
                 task_status.started()
 
         try:
-            await SpoolEntry(self._spool, claimed.name, self._deliverer).deliver(prepared)
+            await SpoolEntry(self._spool, claimed.name, self._deliverer).deliver(on_ready)
         except DeferredError as error:
-            self._later(claimed, error, pause=error.reply == STORE_FULL)
+            self._defer(claimed, error, pause=error.reply == STORE_FULL)
         except FilepoolError as error:
-            self._later(claimed, error, pause=isinstance(error, StoreUnavailableError))
+            self._defer(claimed, error, pause=isinstance(error, StoreUnavailableError))
         except BaseException as error:
             if not is_internal_error(error):
                 raise
-            self._broken(claimed, error)
+            self._count_failure(claimed, error)
         else:
             self._pause_seconds = self._paused_until = 0.0
-            self._done(claimed)
+            self._finish(claimed)
         finally:
             claimed.in_flight = False
             self._slots.release()
             self._wake.set()
-            prepared()
+            on_ready()
 
-    # --- what comes after a try -------------------------------------------------------------------
+    # --- after an attempt -------------------------------------------------------------------------
 
-    def _done(self, claimed: _Claimed) -> None:
-        """The file has left cur/; another of its name may be waiting."""
+    def _finish(self, claimed: _ClaimedFile) -> None:
+        """Forget a file that has left cur/; new/ may have another of its name."""
         del self._claimed[claimed.name]
         self._names.add(claimed.name)
 
-    def _later(self, claimed: _Claimed, error: Exception, *, pause: bool) -> None:
-        """Try again, as often as it takes.
+    def _defer(self, claimed: _ClaimedFile, error: Exception, *, pause: bool) -> None:
+        """Schedule another attempt; their number is not limited.
 
         Args:
-            claimed: stays in cur/.
-            error: says why.
-            pause: True where every file would fail now.
+            claimed: file that stays in cur/.
+            error: reason, for the log.
+            pause: True if every file would fail now.
         """
         now = trio.current_time()
         if pause:
@@ -220,63 +225,67 @@ class _Watcher:
                 self._paused_until = now + self._pause_seconds
             claimed.due = self._paused_until
         else:
-            claimed.again_seconds = _doubled(claimed.again_seconds)
-            claimed.due = now + claimed.again_seconds
+            claimed.retry_seconds = _doubled(claimed.retry_seconds)
+            claimed.due = now + claimed.retry_seconds
         log.warning(
-            "spool file waits", extra={"file": printable_name(claimed.name), "error": str(error)}
+            "spool file deferred", extra={"file": printable_name(claimed.name), "error": str(error)}
         )
 
-    def _broken(self, claimed: _Claimed, error: BaseException) -> None:
-        """Count a try against a file, and set it aside when it has had enough of them."""
+    def _count_failure(self, claimed: _ClaimedFile, error: BaseException) -> None:
+        """Count a failed attempt, and set the file aside after SPOOL_TRIES_MAX of them."""
         found = self._spool.stat(claimed.name)
-        if found is None:  # an operator took it
-            self._done(claimed)
+        if found is None:  # removed by an operator
+            self._finish(claimed)
             return
         if (found.st_size, found.st_mtime_ns) != (claimed.size, claimed.mtime_ns):
-            # It is written where it lies, against the rules; as long as it changes it may get well.
+            # It is being written in place, against the rules, and may be complete later.
             claimed.size, claimed.mtime_ns = found.st_size, found.st_mtime_ns
-            claimed.tries, claimed.again_seconds = 0, 0.0
-        claimed.tries += 1
-        claimed.again_seconds = _doubled(claimed.again_seconds)
-        claimed.due = trio.current_time() + claimed.again_seconds
-        extra = {"file": printable_name(claimed.name), "error": str(error), "tries": claimed.tries}
-        foreseen = isinstance(error, BsmtpError | ChangedError | NotRegularFileError | OSError)
-        log.warning("spool file fails", extra=extra, exc_info=None if foreseen else error)
-        if claimed.tries < SPOOL_TRIES_MAX:
+            claimed.attempts, claimed.retry_seconds = 0, 0.0
+        claimed.attempts += 1
+        claimed.retry_seconds = _doubled(claimed.retry_seconds)
+        claimed.due = trio.current_time() + claimed.retry_seconds
+        extra = {
+            "file": printable_name(claimed.name),
+            "error": str(error),
+            "attempts": claimed.attempts,
+        }
+        is_expected = isinstance(error, BsmtpError | ChangedError | NotRegularFileError | OSError)
+        log.warning("spool file failed", extra=extra, exc_info=None if is_expected else error)
+        if claimed.attempts < SPOOL_TRIES_MAX:
             return
-        reason = str(error) if foreseen else "".join(traceback.format_exception(error))
+        reason = str(error) if is_expected else "".join(traceback.format_exception(error))
         try:
             there = self._spool.set_aside(claimed.name, FAILED, reason + "\n")
         except OSError as full:
             extra = {"file": printable_name(claimed.name), "error": str(full)}
-            log.error("spool file not set aside", extra=extra)
+            log.error("cannot set spool file aside", extra=extra)
             return
         log.error(
             "spool file set aside", extra={"file": printable_name(there), "error": str(error)}
         )
-        self._done(claimed)
+        self._finish(claimed)
 
-    # --- looking ----------------------------------------------------------------------------------
+    # --- scanning ---------------------------------------------------------------------------------
 
-    def _look(self) -> None:
+    def _scan(self) -> None:
         try:
-            self._names.update(self._spool.waiting())
+            self._names.update(self._spool.new_files())
         except OSError as error:
             extra = {"directory": str(self._spool.path), "error": str(error)}
-            log.error("spool not readable", extra=extra)
+            log.error("cannot read spool", extra=extra)
 
     def _add_claimed(self, name: str) -> None:
         found = self._spool.stat(name)
         if found is not None:
-            self._claimed[name] = _Claimed(name, found.st_mtime_ns, found.st_size)
+            self._claimed[name] = _ClaimedFile(name, found.st_mtime_ns, found.st_size)
 
-    def _sweep_tmp(self) -> None:
+    def _remove_stale(self) -> None:
         try:
-            for name in self._spool.sweep_tmp():
-                log.info("unfinished spool file removed", extra={"file": printable_name(name)})
+            for name in self._spool.remove_stale():
+                log.info("stale spool file removed", extra={"file": printable_name(name)})
         except OSError as error:
-            log.error("spool not swept", extra={"error": str(error)})
+            log.error("cannot remove stale spool files", extra={"error": str(error)})
 
 
 def _doubled(seconds: float) -> float:
-    return min(max(2 * seconds, AGAIN_SECONDS_FIRST), AGAIN_SECONDS_MOST)
+    return min(max(2 * seconds, RETRY_SECONDS_MIN), RETRY_SECONDS_MAX)
