@@ -33,8 +33,8 @@ def logged_in(demo: Demo):
 
 def put(demo: Demo, mailbox: str, *messages: bytes, flags: str = "") -> None:
     with logged_in(demo) as imap:
-        for octets in messages:
-            assert imap.append(mailbox, flags, None, octets)[0] == "OK"
+        for data in messages:
+            assert imap.append(mailbox, flags, None, data)[0] == "OK"
 
 
 def held(demo: Demo, mailbox: str) -> dict[str, set[bytes]]:

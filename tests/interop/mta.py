@@ -198,15 +198,15 @@ def inbox(demo: Demo | Configured, user: str) -> list[bytes]:
         return [row[1] for row in rows if isinstance(row, tuple)]
 
 
-def sent_part(octets: bytes) -> bytes:
+def sent_part(data: bytes) -> bytes:
     """A message from its X-Sent field on: what mail systems put in front is left out."""
-    return octets[octets.index(b"X-Sent: ") :]
+    return data[data.index(b"X-Sent: ") :]
 
 
 def deliverable(mark: str, more: bytes = b"") -> bytes:
     """A message with what mail systems are said to trip over; complete, so that none adds a field.
 
-    No line is over 998 octets (RFC 5322 section 2.1.1), none has a bare CR or LF.
+    No line is over 998 data (RFC 5322 section 2.1.1), none has a bare CR or LF.
     """
     return (
         b"X-Sent: %s\r\nFrom: cyn@x.test\r\nDate: Mon, 23 Nov 2026 10:00:00 +0100\r\n"
@@ -223,9 +223,9 @@ def check(
     mark = message.partition(b"\r\n")[0] + b"\r\n"
 
     def held(user: str) -> list[bytes]:
-        return [octets for octets in inbox(demo, user) if mark in octets]
+        return [data for data in inbox(demo, user) if mark in data]
 
     until(lambda: all(held(user) for user in users), said)
     for user in USERS:
-        found = [sent_part(octets) for octets in held(user)]
+        found = [sent_part(data) for data in held(user)]
         assert found == [message] * (user in users)

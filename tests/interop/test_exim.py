@@ -164,7 +164,7 @@ def demo(directory: Path) -> Iterator[Demo]:
         yield running
 
 
-def test_exim_delivers_through_the_spool_each_message_once_and_as_it_was(directory, root, demo):
+def test_exim_delivers_through_the_spool_each_message_once_and_unchanged(directory, root, demo):
     first, second, null, large = (deliverable(f"spool-{n}") for n in range(4))
     large += b"0123456789abcde\r\n" * 200_000
     with Exim(directory, root, "spool", demo).running() as exim:
@@ -180,13 +180,13 @@ def test_exim_delivers_through_the_spool_each_message_once_and_as_it_was(directo
         until(lambda: exim.log.read_text().count("Completed") == 4, exim.said)
         assert " ** " not in exim.log.read_text()
         assert " == " not in exim.log.read_text()
-    (octets,) = [o for o in inbox(demo, "bob") if null in o]
-    assert octets.startswith(b"Return-Path: <>\r\nDelivered-To: bob@example.org\r\nReceived: ")
-    (octets,) = [o for o in inbox(demo, "ada") if large in o]
-    assert octets.startswith(b'Return-Path: <"c y n"@x.test>\r\n')
+    (data,) = [o for o in inbox(demo, "bob") if null in o]
+    assert data.startswith(b"Return-Path: <>\r\nDelivered-To: bob@example.org\r\nReceived: ")
+    (data,) = [o for o in inbox(demo, "ada") if large in o]
+    assert data.startswith(b'Return-Path: <"c y n"@x.test>\r\n')
 
 
-def test_a_spool_that_cannot_be_written_to_makes_exim_try_again(directory, root):
+def test_exim_defers_mail_while_the_spool_is_not_writable(directory, root):
     (directory / "closed").mkdir()
     with server(directory / "closed") as demo:
         (demo.spool / "tmp").chmod(0o700)
@@ -198,7 +198,7 @@ def test_a_spool_that_cannot_be_written_to_makes_exim_try_again(directory, root)
             assert not exim.logged(" ** ")
 
 
-def test_exim_delivers_over_lmtp_each_message_once_and_as_it_was(directory, root):
+def test_exim_delivers_over_lmtp_each_message_once_and_unchanged(directory, root):
     first, second, null = (deliverable(f"lmtp-{n}") for n in range(3))
     (directory / "over").mkdir()
     with configured(directory / "lmtp") as server:
@@ -212,5 +212,5 @@ def test_exim_delivers_over_lmtp_each_message_once_and_as_it_was(directory, root
             check(server, exim.said, second, ["ada"])
             assert exim.logged(" ** nobody@example.org")
             assert exim.logged("550 5.1.1 no such user here")
-        (octets,) = [o for o in inbox(server, "ada") if first in o]
-        assert b"by mail.test with LMTP id " in octets
+        (data,) = [o for o in inbox(server, "ada") if first in o]
+        assert b"by mail.test with LMTP id " in data

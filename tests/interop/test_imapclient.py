@@ -41,7 +41,7 @@ def test_folders_flags_envelope_and_move(demo, client) -> None:
     }
 
 
-def test_idle_hears_of_a_delivery(demo, client) -> None:
+def test_idle_reports_a_new_message(demo, client) -> None:
     client.select_folder("INBOX")
     client.idle()
     put(demo, "INBOX", message("News"))

@@ -33,7 +33,7 @@ SyncState *
 """
 
 
-def test_both_sides_follow_each_other_and_a_second_run_does_nothing(
+def test_both_sides_are_synchronised_and_a_second_run_changes_nothing(
     demo, program, tmp_path
 ) -> None:
     home = tmp_path / "home"

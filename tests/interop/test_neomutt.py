@@ -25,7 +25,7 @@ set sort = date-received
 """
 
 
-def test_a_scripted_reader_flags_copies_and_deletes(demo, program, tmp_path) -> None:
+def test_a_script_flags_copies_and_deletes_messages(demo, program, tmp_path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     host, port = demo.imap

@@ -29,7 +29,7 @@ auth_mechanisms = PLAIN
 """
 
 
-def test_a_copy_is_made_and_flags_and_deletions_go_both_ways(demo, program, tmp_path) -> None:
+def test_folders_flags_and_deletions_are_synchronised_both_ways(demo, program, tmp_path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     host, port = demo.imap

@@ -184,7 +184,7 @@ def demo(directory: Path) -> Iterator[Demo]:
 
 
 @pytest.mark.parametrize("transport", ["lmtp", "imapvm"])
-def test_postfix_delivers_each_message_once_and_as_it_was(directory, root, demo, transport):
+def test_postfix_delivers_each_message_once_and_unchanged(directory, root, demo, transport):
     first, second, null, large = (deliverable(f"{transport}-{n}") for n in range(4))
     large += b"0123456789abcde\r\n" * 200_000
     with Postfix(directory, root, transport, demo).running() as postfix:
@@ -201,13 +201,13 @@ def test_postfix_delivers_each_message_once_and_as_it_was(directory, root, demo,
     assert log.count("status=sent") == 5
     assert "status=deferred" not in log
     assert "status=bounced" not in log
-    (octets,) = [o for o in inbox(demo, "bob") if null in o]
-    assert octets.startswith(b"Return-Path: <>\r\nDelivered-To: bob@example.org\r\nReceived: ")
-    (octets,) = [o for o in inbox(demo, "ada") if first in o]
-    assert octets.startswith(b"Return-Path: <cyn@x.test>\r\nDelivered-To: ada@example.org\r\n")
+    (data,) = [o for o in inbox(demo, "bob") if null in o]
+    assert data.startswith(b"Return-Path: <>\r\nDelivered-To: bob@example.org\r\nReceived: ")
+    (data,) = [o for o in inbox(demo, "ada") if first in o]
+    assert data.startswith(b"Return-Path: <cyn@x.test>\r\nDelivered-To: ada@example.org\r\n")
 
 
-def test_over_lmtp_an_unknown_recipient_is_refused_while_the_sender_is_there(directory, root, demo):
+def test_over_lmtp_an_unknown_recipient_is_refused_during_the_smtp_session(directory, root, demo):
     (directory / "unknown").mkdir()
     with Postfix(directory / "unknown", root, "lmtp", demo).running() as postfix:
         message = deliverable("unknown")
@@ -217,7 +217,7 @@ def test_over_lmtp_an_unknown_recipient_is_refused_while_the_sender_is_there(dir
         check(demo, postfix.said, message, ["ada"])
 
 
-def test_through_the_pipe_mail_waits_for_a_server_that_is_stopped(directory, root):
+def test_through_the_pipe_mail_waits_for_a_stopped_server(directory, root):
     (directory / "stopped").mkdir()
     with server(directory / "stopped") as demo:
         pass
@@ -229,7 +229,7 @@ def test_through_the_pipe_mail_waits_for_a_server_that_is_stopped(directory, roo
             check(demo, postfix.said, message, ["bob"])
 
 
-def test_a_spool_that_cannot_be_written_to_makes_postfix_try_again(directory, root):
+def test_postfix_defers_mail_while_the_spool_is_not_writable(directory, root):
     (directory / "closed").mkdir()
     with server(directory / "closed") as demo:
         (demo.spool / "tmp").chmod(0o700)
