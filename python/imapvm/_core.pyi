@@ -1,17 +1,19 @@
-"""The extension as Python sees it: the IMAP language, message digests and index arithmetic.
+"""The extension as Python sees it: IMAP grammar, message metadata, index and search.
 
-Everything here is a function of its arguments. Nothing opens a file, reads a clock, starts a thread
-or calls back into Python. A client's mistake is a value (`Malformed`, None); an exception raised
-from here is our own bug, except where `CorruptError` is named.
+Nothing here reads a clock, starts a thread or calls back into Python. `DataFile` maps a file that
+is open already; everything else works on its arguments and on its own state. A client's error is a
+value (`Malformed`, None); an exception is our own bug, except where `CorruptError` is named.
 
-A parameter annotated `Buffer` takes `bytes` or a read-only memoryview and is only looked at during
-the call; what is returned is always owned.
+A parameter annotated `Buffer` takes `bytes` or a read-only memoryview, which is used during the
+call only. Results are owned by the caller.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias, final
 
 from typing_extensions import Buffer
+
+from imapvm.model.ids import SeqNum, Uid
 
 # --- errors ---------------------------------------------------------------------------------------
 
@@ -22,16 +24,16 @@ class CorruptError(ValueError):
 
 @final
 class UidSet:
-    """An immutable ascending set of UIDs, kept as runs; 8 octets a run.
+    """Immutable ascending set of UIDs (or message numbers), stored as runs of 8 bytes.
 
-    Iteration and `len` are over UIDs. Compares and hashes by content.
+    Iteration and `len` count UIDs. Equality and hash are by content.
     """
 
     def __new__(cls, runs: Iterable[tuple[int, int]] = ()) -> UidSet:
         """Build from inclusive `(first, last)` runs in any order, overlapping or not.
 
         Raises:
-            ValueError: a zero, a number above 4294967295, or first > last.
+            ValueError: a zero, a number above `UID_MAX`, or first > last.
         """
     @staticmethod
     def of(uids: Iterable[int]) -> UidSet:
@@ -41,19 +43,19 @@ class UidSet:
         """Read what `__bytes__` wrote.
 
         Raises:
-            CorruptError: not such bytes.
+            CorruptError: other bytes.
         """
     def __bytes__(self) -> bytes:
-        """Compact stored form: varint deltas of the runs. Empty set: empty bytes."""
+        """Return the stored form: varint deltas of the runs; b"" for the empty set."""
     def to_imap(self) -> bytes:
-        """`uid-set` of RFC 9051 section 9, ascending: `b"1:3,7"`. Empty set: `b""`."""
+        """Return the `uid-set` of RFC 9051 section 9, ascending: `b"1:3,7"`; b"" if empty."""
     def runs(self) -> list[tuple[int, int]]: ...
     @property
     def first(self) -> int | None: ...
     @property
     def last(self) -> int | None: ...
     def split(self, count: int) -> tuple[UidSet, UidSet]:
-        """The `count` lowest UIDs, and the rest: for working in batches."""
+        """Return the `count` lowest UIDs, and the remaining ones."""
     def __len__(self) -> int: ...
     def __bool__(self) -> bool: ...
     def __contains__(self, uid: int, /) -> bool: ...
@@ -69,20 +71,20 @@ class UidSet:
 
 @final
 class SequenceSet:
-    """`sequence-set` as a client wrote it: numbers, ranges, `*` and `$`, not yet looked up."""
+    """`sequence-set` as a client wrote it: numbers, ranges, `*` and `$`, not yet resolved."""
 
     @staticmethod
     def parse(text: bytes) -> SequenceSet | None:
-        """Return None where `text` is no sequence-set (RFC 9051 section 9)."""
+        """Parse `text`; return None if it is not a sequence-set (RFC 9051 section 9)."""
     @property
     def is_saved(self) -> bool:
         """True for `$` (SEARCHRES)."""
     def __bytes__(self) -> bytes:
-        """As the client wrote it."""
+        """Return the text that the client wrote."""
 
 @final
 class UidMap:
-    """Message number ↔ UID for one mailbox as one client knows it. Immutable, shared, run-length.
+    """Message number ↔ UID of one mailbox as one client knows it. Immutable, stored as runs.
 
     Message numbers are 1-based positions (RFC 9051 section 2.3.1.2).
     """
@@ -90,12 +92,12 @@ class UidMap:
     def __new__(cls, uids: UidSet = ...) -> UidMap: ...
     @staticmethod
     def from_segments(segments: Iterable[Buffer]) -> UidMap:
-        """Read the UIDs of index segments, ascending; a million messages in some milliseconds.
+        """Build from index segments in ascending order; a million messages take some milliseconds.
 
-        The one call that takes an iterable lazily: each segment is looked at and let go.
+        Reads the iterable lazily and keeps no segment.
 
         Raises:
-            CorruptError: a segment is damaged, or they do not ascend.
+            CorruptError: a segment is corrupt, or the segments do not ascend.
         """
     def __len__(self) -> int: ...
     def __eq__(self, other: object, /) -> bool: ...
@@ -103,45 +105,45 @@ class UidMap:
     @property
     def uids(self) -> UidSet: ...
     @property
-    def last_uid(self) -> int | None: ...
-    def uid(self, number: int) -> int | None:
-        """The UID of a message number; None past the end."""
-    def number(self, uid: int) -> int | None:
-        """The message number of a UID; None where the client has no such message."""
+    def last_uid(self) -> Uid | None: ...
+    def uid(self, number: SeqNum) -> Uid | None:
+        """Return the UID of a message number; None past the end."""
+    def number(self, uid: int) -> SeqNum | None:
+        """Return the message number of a UID; None if the client does not know the message."""
     def select(self, wanted: SequenceSet, *, uid: bool, saved: UidSet) -> UidSet | None:
-        """Resolve what a client wrote to UIDs that exist here.
+        """Resolve a client's sequence-set to UIDs of this map.
 
-        `*` is the last message, even where the other end of its range lies above it. UIDs that do
-        not exist are passed over.
+        `*` is the last message, also where the other end of its range is above it. UIDs that do
+        not exist are skipped.
 
         Args:
-            wanted: from the command.
-            uid: True where the numbers are UIDs.
-            saved: what `$` stands for.
+            wanted: as the client wrote it.
+            uid: True if the numbers are UIDs.
+            saved: the value of `$`.
 
         Returns:
-            None where a message number does not exist (RFC 9051 section 9, `seq-number`: BAD).
+            None if a message number does not exist (RFC 9051 section 9, `seq-number`: BAD).
         """
     def appended(self, uids: UidSet) -> UidMap:
-        """With UIDs behind the last one.
+        """Return a map with UIDs added after the last one.
 
         Raises:
             ValueError: one is not above `last_uid`.
         """
     def without(self, gone: UidSet) -> tuple[UidMap, list[int]]:
-        """Without some UIDs, and the numbers to announce in this order, one EXPUNGE each.
+        """Return a map without some UIDs, and the numbers for one EXPUNGE each, in sending order.
 
-        Highest first, so that no number moves before it is said (RFC 9051 section 7.5.1). UIDs
-        that are not here are passed over.
+        Highest first, so that no number changes before it is sent (RFC 9051 section 7.5.1). UIDs
+        that are not in the map are skipped.
         """
     def numbers(self, uids: UidSet) -> UidSet:
-        """Message numbers of UIDs, as a set of numbers (for ESEARCH and `to_imap`)."""
+        """Return the message numbers of UIDs as a set of numbers (for ESEARCH and `to_imap`)."""
 
-# --- the command language ---------------------------------------------------------------------
+# --- commands -------------------------------------------------------------------------------
 
 @final
 class Limits:
-    """Bounds of a `CommandReader`, in octets unless named otherwise."""
+    """Bounds of a `CommandReader`, in bytes unless named otherwise."""
 
     def __new__(
         cls,
@@ -156,7 +158,7 @@ class Limits:
         """Set the bounds.
 
         Args:
-            line: one line without its literals, and the text kept to look for a line's end.
+            line: one line without its literals, also while its end has not arrived.
             literal: one literal that is not a message.
             command: all lines and literals of one command together, messages excepted.
             append: one message of APPEND (what APPENDLIMIT says).
@@ -167,81 +169,79 @@ class Limits:
 
 @final
 class CommandReader:
-    """One connection's input: octets in, commands out, in the order received.
+    """Input of one connection: bytes in, commands out, in the order received.
 
-    Framed first (a line, its literals, a line …), then parsed, so that a command that is malformed
-    loses nothing but itself. Give it octets with `feed`, then call `next` until it says None.
-
-    The reader never asks for more than its bounds: what is over a bound is skipped, not kept.
+    Input is framed first (a line, its literals, a line …), then parsed, so a malformed command
+    affects no other. Pass bytes to `feed`, then call `next` until it returns None. Input over a
+    bound is skipped, not stored.
     """
 
     def __new__(cls, limits: Limits = ...) -> CommandReader: ...
     limits: Limits
-    """May be exchanged between commands (they are narrower before login)."""
+    """May be replaced between commands; they are narrower before login."""
     utf8: bool
     """True after ENABLE UTF8=ACCEPT or IMAP4rev2: quoted strings and mailbox names are UTF-8."""
     def feed(self, data: bytes) -> None: ...
     def next(self) -> _Event | None:
-        """The next thing the client said; None until there are more octets.
+        """Return the next event; None if more bytes are needed.
 
-        After `Idle` only `IdleDone` or `Malformed` comes next; after `Append` the parts of
-        its messages, up to `AppendEnd` or `Malformed`. The `Malformed` has the tag of the IDLE or
+        `Idle` is followed by `IdleDone` or `Malformed` only; `Append` by the parts of its
+        messages, up to `AppendEnd` or `Malformed`. That `Malformed` has the tag of the IDLE or
         APPEND that it ends; a line in the place of DONE is read next, as a command. After
-        `StartTls`, `Authenticate` and `Idle` the caller decides how the octets behind are read, so
-        call `next` only when the command has been carried out.
+        `StartTls`, `Authenticate` and `Idle` the caller decides how the following bytes are read:
+        call `next` only when the command has ended.
 
         Raises:
             RuntimeError: an `AppendMessage` was neither accepted nor refused.
         """
     def expect_sasl(self) -> None:
-        """The next line is a client's SASL response: it comes as `SaslResponse`."""
+        """Read the next line as a SASL response: `SaslResponse`."""
     def accept_literal(self) -> None:
-        """After `AppendMessage`: take the message; `AppendData` follows. Say "+" if it waits.
+        """Accept the message of an `AppendMessage`; send "+" if it `waits`. `AppendData` follows.
 
         Raises:
-            RuntimeError: no message waits, or it is `too_big`.
+            RuntimeError: no message is pending, or it is `too_big`.
         """
     def refuse_literal(self) -> None:
-        """Skip the rest of this APPEND from wherever it stands; nothing where it has ended.
+        """Skip what remains of this APPEND; do nothing if it has ended.
 
-        Where the client waits for "+", the tagged NO ends the command (RFC 9051 section 2.2.1);
-        where it does not wait, its octets are counted off and never executed. No further event
-        comes from this APPEND.
+        If the client waits for "+", the tagged NO ends the command (RFC 9051 section 2.2.1); else
+        its bytes are counted and never executed. This APPEND causes no further event.
         """
     def refuse_idle(self) -> None:
-        """After `Idle`: it is not carried out, and commands follow; nothing in another place.
+        """Refuse an `Idle`: commands follow. Does nothing in another place.
 
-        A client that did not wait for "+" has sent DONE behind it, which is passed over.
+        If the client did not wait for "+", its DONE is skipped.
         """
     @property
     def buffered(self) -> int:
-        """Octets held and not yet understood."""
+        """Bytes received and not yet parsed."""
     def clear(self) -> int:
-        """Forget what is held (after STARTTLS: RFC 9051 section 6.2.1); return how much it was."""
+        """Discard unparsed bytes (STARTTLS: RFC 9051 section 6.2.1); return their number."""
     @property
     def partial(self) -> bool:
-        """True in the middle of a command: the client owes us octets."""
+        """True in the middle of a command."""
 
 @final
 class Malformed:
-    """What was received is not a command. The reader stands at the next line."""
+    """Input that is not a command. The reader continues with the next line."""
 
     tag: Final[bytes | None]
-    """None where not even a tag was found; answer with `* BAD`."""
+    """None if no tag was found: answer with `* BAD`."""
     message: Final[str]
-    """What was expected and where, or which bound was passed; printable ASCII, for the client."""
+    """Text for the client, printable ASCII: the expected syntax and place, or the bound."""
     name: Final[str | None]
-    """The command's name in upper case, if that was understood."""
+    """Name of the command in upper case, if it was recognised."""
     code: Final[str | None]
-    """A response code without brackets: TOOBIG, BADCHARSET …, LIMIT; None for a plain BAD."""
+    """Response code without brackets: TOOBIG, BADCHARSET …, LIMIT; None for a plain BAD."""
     is_no: Final[bool]
     """Answer NO, not BAD: the command was well-formed and over a bound."""
     fatal: Final[bool]
-    """The stream cannot be followed any more (no line end in `line` octets, or it is HTTP): BYE."""
+    """Framing is lost (no line end within `line` bytes, or the client speaks HTTP): BYE."""
 
 @final
 class LiteralWanted:
-    """A synchronising literal of an ordinary command was accepted: say "+" now."""
+    """Synchronising literal of a command other than APPEND was accepted: send "+" now."""
 
     size: Final[int]
 
@@ -251,19 +251,19 @@ class IdleDone:
 
 @final
 class SaslResponse:
-    """A line of an AUTHENTICATE exchange, base64 undone; None when the client cancelled (`*`)."""
+    """Line of an AUTHENTICATE exchange, base64 decoded; None if the client cancelled (`*`)."""
 
     data: Final[bytes | None]
     """b"" for an empty line. A line that is not base64 is `Malformed`."""
 
 @final
 class AppendMessage:
-    """The head of one message of APPEND; `accept_literal` or `refuse_literal` must follow."""
+    """Head of one message of APPEND; `accept_literal` or `refuse_literal` must follow."""
 
     flags: Final[int]
     keywords: Final[tuple[str, ...]]
     date: Final[tuple[int, int] | None]
-    """Seconds since 1970 UTC, and the zone's minutes east; None where not given."""
+    """Seconds since 1970 UTC, and the zone in minutes east; None if not given."""
     size: Final[int]
     waits: Final[bool]
     """The literal is synchronising: the client waits for "+"."""
@@ -272,24 +272,24 @@ class AppendMessage:
     utf8: Final[bool]
     """`UTF8 (~{n})` (RFC 9755)."""
     too_big: Final[bool]
-    """Over `Limits.append`: it can only be refused."""
+    """Larger than `Limits.append`: it can only be refused."""
 
 @final
 class AppendData:
-    """Octets of a message, in order; as they came, at most as many as one `feed` gave."""
+    """Bytes of a message, in order, at most as many as one `feed` passed."""
 
     data: Final[bytes]
 
 @final
 class AppendMessageEnd:
-    """All octets of one message are here."""
+    """End of one message."""
 
     has_nul: Final[bool]
-    """A NUL stood in a literal that may not hold one: refuse the message."""
+    """A literal that may not contain NUL contains it: refuse the message."""
 
 @final
 class AppendEnd:
-    """The line of APPEND ended: now it may be carried out."""
+    """End of the APPEND command: store its messages now."""
 
 # Commands, one class each. `tag` is as received. Mailbox names are decoded (modified UTF-7, or
 # UTF-8 when `utf8`), INBOX in any case is "INBOX", also as the first level of a name.
@@ -323,7 +323,7 @@ class Authenticate:
     mechanism: Final[str]
     """Upper case."""
     initial: Final[bytes | None]
-    """SASL-IR, base64 undone (`=` is b""); None where there is none."""
+    """SASL-IR, base64 decoded (`=` is b""); None if absent."""
 
 @final
 class Login:
@@ -354,7 +354,7 @@ class Select:
 class Create:
     tag: Final[bytes]
     mailbox: Final[str]
-    """A trailing hierarchy delimiter is kept: it says that children will follow."""
+    """A trailing hierarchy delimiter is kept (RFC 9051 section 6.3.4)."""
     special_use: Final[tuple[str, ...]]
     """As `\\Sent`."""
 
@@ -393,7 +393,7 @@ class List:
     returns: Final[frozenset[str]]
     """SUBSCRIBED, CHILDREN, SPECIAL-USE, MYRIGHTS; upper case."""
     status: Final[tuple[str, ...] | None]
-    """Items of RETURN (STATUS (…)), upper case; None where not asked."""
+    """Items of RETURN (STATUS (…)), upper case; None if absent."""
 
 @final
 class Lsub:
@@ -414,7 +414,7 @@ class Status:
 
 @final
 class Append:
-    """APPEND and MULTIAPPEND began; its messages follow as events."""
+    """APPEND and MULTIAPPEND; the messages follow as events."""
 
     tag: Final[bytes]
     mailbox: Final[str]
@@ -437,7 +437,7 @@ class Unselect:
 
 @final
 class Expunge:
-    """EXPUNGE, and UID EXPUNGE where `uids` is given."""
+    """EXPUNGE, or UID EXPUNGE if `uids` is given."""
 
     tag: Final[bytes]
     uids: Final[SequenceSet | None]
@@ -449,7 +449,7 @@ class Search:
     returns: Final[frozenset[str] | None]
     """MIN, MAX, ALL, COUNT, SAVE of RETURN; an empty set for RETURN (); None without RETURN."""
     program: Final[SearchProgram | None]
-    """None where the charset is not known: NO [BADCHARSET]."""
+    """None if the charset is unknown: NO [BADCHARSET]."""
 
 @final
 class Fetch:
@@ -534,63 +534,63 @@ STORE_REPLACE: Final[int]
 STORE_ADD: Final[int]
 STORE_REMOVE: Final[int]
 
-# --- names, patterns, answers ---------------------------------------------------------------------
+# --- names, patterns, responses ------------------------------------------------------------------
 
 def mailbox_name(name: str, *, utf8: bool) -> bytes:
-    """A mailbox name as it stands in a response: an atom, a quoted string or a literal.
+    """Encode a mailbox name for a response: an atom, a quoted string or a literal.
 
     Modified UTF-7 (RFC 3501 section 5.1.3), or UTF-8 where the client enabled it.
     """
 
 def imap_string(text: Buffer, *, utf8: bool = False) -> bytes:
-    """`string`: quoted where it may be, else a literal. Octets are kept as they are."""
+    """Encode a `string`: quoted if possible, else a literal. The bytes are unchanged."""
 
 @final
 class ListMatcher:
-    """LIST patterns over decoded names: `*`, and `%` that stops at the delimiter.
+    """LIST patterns over decoded names: `*`, and `%`, which does not match the delimiter.
 
-    Linear in the name for every pattern: no backtracking blow-up.
+    Matching is linear in the length of the name for each pattern, without backtracking.
     """
 
     def __new__(cls, patterns: Sequence[str], delimiter: str = "/") -> ListMatcher: ...
     def matches(self, name: str) -> bool:
-        """INBOX matches in any case (RFC 9051 section 5.1)."""
+        """Return True if any pattern matches; INBOX in any case (RFC 9051 section 5.1)."""
 
 @final
 class ResponseWriter:
-    """Answers of one connection, until they are sent. Lines end with CRLF by themselves."""
+    """Buffer of responses of one connection. Each method adds CRLF to its line."""
 
     def __new__(cls) -> ResponseWriter: ...
     def __len__(self) -> int:
-        """Octets waiting."""
+        """Return the number of buffered bytes."""
     def take(self) -> bytes:
-        """All that waits; the writer is empty, and its buffer let go, afterwards."""
+        """Return and remove all buffered bytes; the buffer's memory is released."""
     def raw(self, data: Buffer) -> None:
-        """Octets as they are, line ends included."""
+        """Write bytes unchanged, line ends included."""
     def untagged(self, text: Buffer) -> None:
-        """`* text`."""
+        """Write `* text`."""
     def search(self, numbers: UidSet) -> None:
-        """`* SEARCH 2 3 6`; 10,000 numbers in some 0.1 ms."""
+        """Write `* SEARCH 2 3 6`; 10,000 numbers take 0.1 ms."""
     def tagged(self, tag: Buffer, status: str, text: str, code: str | None = None) -> None:
-        """`tag OK [code] text`; what is not printable ASCII in text becomes `?`."""
+        """Write `tag OK [code] text`; other than printable ASCII in `text` becomes `?`."""
     def condition(self, status: str, text: str, code: str | None = None) -> None:
-        """`* OK [code] text`."""
+        """Write `* OK [code] text`."""
     def continuation(self, text: Buffer = b"") -> None:
-        """`+ text`."""
+        """Write `+ text`."""
     def exists(self, count: int) -> None: ...
     def recent(self, count: int) -> None: ...
     def expunged(self, numbers: Sequence[int]) -> None:
-        """One `* n EXPUNGE` each, in the order given."""
+        """Write one `* n EXPUNGE` for each number, in the order given."""
     def vanished(self, uids: UidSet, *, earlier: bool) -> None: ...
 
 # --- index segments -------------------------------------------------------------------------------
 
 SEGMENT_RECORDS: Final[int]
-"""The most records one segment holds."""
+"""Maximum number of records in a segment."""
 
 @final
 class Record:
-    """One message in the index: fixed width when packed."""
+    """One message in the index; 56 bytes when packed."""
 
     def __new__(
         cls,
@@ -608,7 +608,7 @@ class Record:
     ) -> Record: ...
     uid: Final[int]
     size: Final[int]
-    """RFC822.SIZE, octets."""
+    """RFC822.SIZE, in bytes."""
     flags: Final[int]
     """Bits of `imapvm.model.flags.SystemFlag`."""
     keyword_set: Final[int]
@@ -627,19 +627,19 @@ class Record:
     def __hash__(self) -> int: ...
 
 def segment_append(segment: Buffer, records: Sequence[Record]) -> bytes:
-    """A segment with records behind its last; b"" is an empty segment.
+    """Return a segment with records added after its last one; b"" is an empty segment.
 
     Raises:
         ValueError: UIDs do not ascend, or more than SEGMENT_RECORDS.
-        CorruptError: the segment is damaged.
+        CorruptError: the segment is corrupt.
     """
 
 def segment_records(segment: Buffer, uids: UidSet | None = None) -> list[Record]:
-    """All records, or those of some UIDs, ascending."""
+    """Return all records, or those of some UIDs, ascending."""
 
 def segment_uids(segment: Buffer) -> UidSet: ...
 def segment_remove(segment: Buffer, uids: UidSet) -> tuple[bytes, list[Record]]:
-    """The segment without some UIDs (b"" where none is left), and the records taken out."""
+    """Return the segment without some UIDs (b"" if empty), and the removed records."""
 
 def segment_store(
     segment: Buffer,
@@ -650,60 +650,60 @@ def segment_store(
     keyword_map: Mapping[int, int],
     modseq: int,
 ) -> tuple[bytes, UidSet, int, int]:
-    """STORE: the segment with flags changed and MODSEQ set where something changed.
+    """Apply STORE: return the segment with changed flags, and MODSEQ set in changed records.
 
     Args:
         segment: as stored.
-        uids: those to change; what is not here is passed over.
+        uids: records to change; UIDs that are not in the segment are skipped.
         mode: STORE_REPLACE, STORE_ADD or STORE_REMOVE, for the system flags.
         flags: system flag bits.
-        keyword_map: old keyword-set id → new; an id that is missing stays as it is.
+        keyword_map: old keyword-set id → new one; an id that is missing stays unchanged.
         modseq: for records that change.
 
     Returns:
-        The segment, UIDs that really changed, change of the unseen count, of the deleted count.
+        The segment, UIDs that changed, change of the unseen count, change of the deleted count.
     """
 
 def segment_counts(segment: Buffer) -> tuple[int, int, int, int]:
-    """Messages, unseen, deleted, octets of all messages."""
+    """Return the counts of messages, unseen, deleted, and the bytes of all messages."""
 
 def keyword_sets(segments: Iterable[Buffer], uids: UidSet | None = None) -> set[int]:
-    """Keyword-set ids in use."""
+    """Return the keyword-set ids in use."""
 
 def uids_with_flags(segments: Iterable[Buffer], mask: int, value: int) -> UidSet:
-    """UIDs whose `flags & mask == value`: `(DELETED, DELETED)`, or the unseen `(SEEN, 0)`."""
+    """Return UIDs with `flags & mask == value`: `(DELETED, DELETED)`, unseen `(SEEN, 0)`."""
 
 def uids_modified(segments: Iterable[Buffer], since: int) -> UidSet:
-    """UIDs whose MODSEQ is above `since`."""
+    """Return UIDs with a MODSEQ above `since`."""
 
 # --- FETCH ----------------------------------------------------------------------------------------
 
 @final
 class FetchItems:
-    """What FETCH asks for, parsed."""
+    """Data items of a FETCH, parsed."""
 
     @staticmethod
     def flags(*, uid: bool, modseq: bool) -> FetchItems:
-        """FLAGS, for announcements."""
+        """Build the items of unsolicited FETCH responses: FLAGS."""
     @property
-    def needs_digest(self) -> bool: ...
+    def needs_metadata(self) -> bool: ...
     @property
     def reads_body(self) -> bool:
-        """Octets of bodies are in the answer: go message by message."""
+        """True if the response contains message text."""
     @property
     def sets_seen(self) -> bool:
-        """BODY[…], BINARY[…], RFC822, RFC822.TEXT without PEEK."""
+        """True for BODY[…], BINARY[…], RFC822 and RFC822.TEXT without PEEK."""
     @property
-    def asks_modseq(self) -> bool: ...
+    def needs_modseq(self) -> bool: ...
     def with_uid(self) -> FetchItems: ...
     def with_modseq(self) -> FetchItems: ...
 
 @final
 class BodySlice:
-    """A stretch of a stored message that belongs here in the answer, without NUL.
+    """Range of a stored message that belongs at this place of the response.
 
-    It is counted in the head of a literal already, which cannot have NUL in it (RFC 9051 section
-    4.3.1): the caller puts another octet there.
+    The literal's head counts it already. A literal cannot contain NUL (RFC 9051 section 4.3.1):
+    the caller replaces it by another byte.
     """
 
     body: Final[int]
@@ -712,21 +712,21 @@ class BodySlice:
 
 @final
 class BinarySlice:
-    """A part whose transfer encoding, if it has one, is to be undone here (RFC 3516).
+    """Part that the caller decodes and writes at this place of the response (RFC 3516).
 
-    The caller writes the decoded octets, as a literal8 if NUL is among them and else as a string,
-    or where `size_only` their number.
+    Write the decoded bytes, as a literal8 if they contain NUL and else as a string; if
+    `size_only`, write their number.
     """
 
     body: Final[int]
     offset: Final[int]
     length: Final[int]
     encoding: Final[int]
-    """For `TransferDecoder`; -1: unknown, the FETCH ends with NO [UNKNOWN-CTE]."""
+    """Argument of `TransferDecoder`; -1: unknown, the FETCH ends with NO [UNKNOWN-CTE]."""
     start: Final[int]
-    """First decoded octet of a partial fetch."""
+    """First decoded byte of a partial fetch."""
     count: Final[int | None]
-    """How many at most; None: all."""
+    """Maximum number of decoded bytes; None: all."""
     size_only: Final[bool]
 
 def render_fetch(
@@ -737,36 +737,36 @@ def render_fetch(
     *,
     keywords: Mapping[int, bytes],
     recent: UidSet | None,
-    digests: Mapping[int, bytes],
+    metadata: Mapping[int, bytes],
     flags_too: UidSet | None = None,
 ) -> list[bytes | BodySlice | BinarySlice]:
-    r"""FETCH responses of the wanted messages, ascending, as pieces to send one behind the other.
+    r"""Render FETCH responses of the wanted messages, ascending, as pieces to send in order.
 
-    Without `reads_body` it is at most one piece, and so it is where the digests hold all the header
-    fields that are asked for. Literal heads already count what the slices hold.
+    At most one piece without `reads_body`, and where message metadata has all requested header
+    fields. Literal heads count the slices already.
 
     Args:
-        items: what to say.
-        numbers: the client's message numbers; a UID that is not in it is passed over.
-        wanted: which.
+        items: the data items.
+        numbers: the client's message numbers; a UID that is not in it is skipped.
+        wanted: UIDs of the messages.
         segments: those that hold the wanted UIDs, ascending.
         keywords: keyword-set id → names joined by spaces, for each non-zero id that occurs.
-        recent: for \Recent; None where the client is not to see it (IMAP4rev2).
-        digests: body id → digest; each wanted one where `needs_digest`.
-        flags_too: UIDs that get FLAGS even if not asked (\Seen was just set).
+        recent: for \Recent; None if the client does not get it (IMAP4rev2).
+        metadata: body id → stored metadata; of each wanted message if `needs_metadata`.
+        flags_too: UIDs that get FLAGS in any case (\Seen was just set).
 
     Raises:
-        KeyError: a digest or keyword set is missing: our bug.
-        CorruptError: a segment or digest is damaged.
+        KeyError: metadata or a keyword set is missing: our bug.
+        CorruptError: a segment or metadata is corrupt.
     """
 
 # --- the data file --------------------------------------------------------------------------------
 
 @final
 class DataFile:
-    """A storage group's `data.mdb`, mapped once more, to read pages of it without LMDB.
+    """Second map of a storage group's `data.mdb`, to read its pages without LMDB.
 
-    See docs/decisions/0002-reading-pages.md.
+    Reasons and safety: docs/decisions, 0002.
     """
 
     def __new__(cls, file: int, map_size: int) -> DataFile:
@@ -774,63 +774,64 @@ class DataFile:
 
         Args:
             file: its descriptor.
-            map_size: octets of address space, as for LMDB: the file never grows beyond them.
+            map_size: bytes of address space, as for LMDB: the file never grows beyond them.
 
         Raises:
             OSError: it cannot be mapped.
         """
-    def newest(self) -> int:
-        """The number of the latest transaction, perhaps of one that is being committed just now.
+    def latest_txn_id(self) -> int:
+        """Return the id of the latest transaction, which may still be committing.
 
-        No read transaction that begins later has an older one. Costs no transaction.
+        A read transaction that begins later has at least this id. Costs no transaction.
 
         Raises:
-            CorruptError: the file is damaged.
+            CorruptError: the file is corrupt.
         """
-    def snapshot(self, transaction: int) -> Snapshot | None:
-        """What a read transaction that is open now can see.
-
-        Returns:
-            None where commits have overtaken the transaction already: begin another one.
+    def snapshot(self, txn_id: int) -> Snapshot | None:
+        """Return the state that an open read transaction sees.
 
         Args:
-            transaction: its number (`Transaction.id`).
+            txn_id: of the transaction (`Transaction.id`).
+
+        Returns:
+            None if commits have overtaken the transaction: begin another one.
 
         Raises:
-            CorruptError: it is no such file.
+            CorruptError: not a data file of LMDB.
         """
 
 @final
 class Snapshot:
-    """One state of a storage group, lent for as long as its transaction is open.
+    """One state of a storage group; valid while its transaction is open.
 
     Raises:
-        CorruptError: from every method: what is stored is damaged.
+        CorruptError: from every method: stored data is corrupt.
     """
 
     def get(self, table: str, key: Buffer) -> bytes | None:
-        """The value of a key."""
+        """Return the value of a key."""
     def items(self, table: str, start: Buffer, count: int) -> list[tuple[bytes, bytes]]:
-        """At most so many keys and values, ascending, from the first key not below `start`."""
-    def item_back(self, table: str, key: Buffer) -> tuple[bytes, bytes] | None:
-        """The last key that is not above `key`, and its value."""
+        """Return at most `count` keys and values, ascending, from the first key >= `start`."""
+    def item_at_or_before(self, table: str, key: Buffer) -> tuple[bytes, bytes] | None:
+        """Return the last key <= `key`, and its value."""
     def segments(self, mailbox: int, uids: UidSet | None = None) -> list[bytes]:
-        """Index segments that hold any of some UIDs, ascending; without UIDs, all."""
+        """Return index segments that contain any of some UIDs, ascending; without UIDs, all."""
     def uid_map(self, mailbox: int) -> UidMap:
-        """All UIDs of a mailbox; a million in some milliseconds."""
+        """Return all UIDs of a mailbox; a million take some milliseconds."""
     def first_with_flags(self, mailbox: int, mask: int, value: int) -> int | None:
-        """The lowest UID whose `flags & mask == value`."""
+        """Return the lowest UID with `flags & mask == value`."""
     def modified(self, mailbox: int, since: int) -> UidSet:
-        """UIDs whose MODSEQ is above `since`."""
-    def digest(self, body: int) -> bytes | None: ...
+        """Return UIDs with a MODSEQ above `since`."""
+    def metadata(self, body: int) -> bytes | None:
+        """Return the stored metadata of a body."""
     def body(self, body: int, offset: int, length: int) -> bytes:
-        """A stretch of a message, cut off at its end; costs in proportion, and a frame at most.
+        """Return a range of a message, cut at its end; costs its length and at most one frame.
 
         Raises:
             KeyError: it was expunged, and the grace period is over.
         """
     def body_size(self, body: int) -> int:
-        """Octets of a message.
+        """Return the number of bytes of a message.
 
         Raises:
             KeyError: as `body`.
@@ -846,58 +847,58 @@ class Snapshot:
         keywords: Mapping[int, bytes],
         recent: UidSet | None,
         flags_too: UidSet | None,
-        most: int,
-    ) -> tuple[UidSet, bool, FetchAnswer | None]:
-        r"""Write FETCH responses of wanted messages, ascending, until there are `most` octets.
+        max_bytes: int,
+    ) -> tuple[UidSet, bool, FetchStream | None]:
+        r"""Write FETCH responses of wanted messages, ascending, up to about `max_bytes`.
 
         Args:
-            out: gets them, octets of messages included.
-            mailbox: where.
-            items: what to say.
-            numbers: the client's message numbers; a UID that is not in it is passed over.
-            wanted: which.
+            out: receives the responses, message text included.
+            mailbox: id of the mailbox.
+            items: the data items.
+            numbers: the client's message numbers; a UID that is not in it is skipped.
+            wanted: UIDs of the messages.
             keywords: keyword-set id → names joined by spaces, for each non-zero id that occurs.
-            recent: for \Recent; None where the client is not to see it (IMAP4rev2).
-            flags_too: UIDs that get FLAGS even if not asked (\Seen was just set).
-            most: the answer ends with the message with which it gets so long.
+            recent: for \Recent; None if the client does not get it (IMAP4rev2).
+            flags_too: UIDs that get FLAGS in any case (\Seen was just set).
+            max_bytes: no further message is started at this length of `out`.
 
         Returns:
-            The wanted UIDs of which nothing was said yet; whether some of the others are not in the
-            index; and what of the answer is not written: None where all is.
+            The wanted UIDs that are not started; whether some of the others are not in the index;
+            and the unwritten remainder of the responses, or None.
 
         Raises:
-            KeyError: a keyword set is missing, or the octets of a message.
+            KeyError: a keyword set or the text of a message is missing.
         """
 
 @final
-class FetchAnswer:
-    """The rest of a FETCH answer: octets of messages that were too many, parts to be decoded."""
+class FetchStream:
+    """Unwritten remainder of FETCH responses: message text, and parts to decode."""
 
     @property
-    def unknown_encoding(self) -> bool:
-        """BINARY asks for a part whose transfer encoding is not known: NO [UNKNOWN-CTE]."""
-    def write(self, out: ResponseWriter, snapshot: Snapshot, most: int) -> bool:
-        """Write on, until `out` holds `most` octets; NUL is written as 0x80 (RFC 9051 s. 4.3.1).
+    def has_unknown_encoding(self) -> bool:
+        """True if BINARY asks for a part with an unknown transfer encoding: NO [UNKNOWN-CTE]."""
+    def write(self, out: ResponseWriter, snapshot: Snapshot, max_bytes: int) -> bool:
+        """Write until `out` has `max_bytes`; NUL becomes 0x80 (RFC 9051 section 4.3.1).
 
         Returns:
-            True when all is written. Else there are `most` octets, or `take_binary` is due.
+            True if all is written. Else `out` is full, or `take_binary` is due.
 
         Raises:
-            KeyError: the octets of a message have been removed.
+            KeyError: the text of a message has been removed.
         """
     def take_binary(self) -> BinarySlice | None:
-        """A part that the caller is to decode and write before it calls `write` again."""
+        """Return the part that the caller has to decode and write before it calls `write`."""
 
 # --- SEARCH ---------------------------------------------------------------------------------------
 
 @final
 class SearchProgram:
-    """The search keys of one SEARCH, parsed, strings decoded from their charset."""
+    """Search keys of one SEARCH, parsed, with strings decoded from their charset."""
 
     @property
-    def needs_digest(self) -> bool: ...
+    def needs_metadata(self) -> bool: ...
     @property
-    def asks_modseq(self) -> bool: ...
+    def needs_modseq(self) -> bool: ...
     def bind(
         self,
         *,
@@ -907,168 +908,168 @@ class SearchProgram:
         keyword_sets: Mapping[int, tuple[str, ...]],
         now: int,
     ) -> BoundSearch | None:
-        """Look up sets, keywords and relative dates; None where a message number does not exist."""
+        """Resolve sets, keywords and relative dates; None if a message number does not exist."""
 
 @final
 class HeaderColumns:
-    """What messages say in From, To, Cc, Bcc and Subject, where SEARCH has asked, in memory.
+    """In-memory columns of From, To, Cc, Bcc and Subject, built where SEARCH needs them.
 
-    A UID names one message for ever, so nothing here is ever wrong, and nothing need be forgotten;
-    see docs/decisions/0005-header-columns.md. Any thread may use it.
+    A UID names one message for ever, so an entry never becomes wrong (docs/decisions, 0005).
+    Thread-safe.
     """
 
-    def __new__(cls, most: int) -> HeaderColumns:
-        """Keep so many octets at most: a column not used for long makes room for another."""
+    def __new__(cls, max_bytes: int) -> HeaderColumns:
+        """Use at most `max_bytes`; the least recently used column is dropped for a new one."""
     def of_group(self, group: int) -> HeaderColumns:
-        """The same memory, for the mailboxes of another storage group; this one's is 0."""
+        """Return a handle for another storage group on the same memory; this one's is 0."""
     @property
-    def octets(self) -> int:
-        """In use, by all groups."""
+    def memory_bytes(self) -> int:
+        """Memory in use, by all groups."""
 
 @final
 class BoundSearch:
-    """A search over one mailbox as one client knows it."""
+    """Search over one mailbox as one client knows it."""
 
     @property
     def candidates(self) -> UidSet:
-        """Nothing outside can match: read only segments that hold these."""
+        """UIDs that can match."""
     @property
     def lookups(self) -> int:
-        """Keys that header columns can answer; `scan` looks through a column for each."""
+        """Number of keys that header columns can answer."""
     def scan(
         self,
         snapshot: Snapshot,
         mailbox: int,
         uids: UidSet,
         columns: HeaderColumns | None = None,
-    ) -> tuple[UidSet, Undecided]:
-        """What index and columns decide of some UIDs: those that match, and what is left open.
+    ) -> tuple[UidSet, UndecidedMessages]:
+        """Decide some UIDs by index and columns: return the matches, and the undecided messages.
 
         Args:
             snapshot: of the mailbox's storage group.
-            mailbox: where.
-            uids: one batch of the candidates, or all of them.
+            mailbox: id of the mailbox.
+            uids: a batch of the candidates, or all.
             columns: of the mailbox's storage group.
 
         Raises:
-            CorruptError: a segment is damaged.
+            CorruptError: a segment is corrupt.
         """
 
 @final
-class Undecided:
-    """Messages that index and columns cannot decide about, by UID: some 60 octets each."""
+class UndecidedMessages:
+    """Messages that index and columns cannot decide, by UID; some 60 bytes each."""
 
     def __len__(self) -> int: ...
-    def gather(self, snapshot: Snapshot, parts: int) -> list[Gathering]:
-        """What would bring the columns up to date that `scan` has asked; at most so many parts.
+    def column_builders(self, snapshot: Snapshot, limit: int) -> list[ColumnBuilder]:
+        """Return at most `limit` builders that together bring the searched columns up to date.
 
-        Nothing where it would read much more digests than `parts` has to read in any case, or
-        where there is no room for more.
+        None if that reads many more metadata than `search_tasks` has to read, or if there is no
+        memory for more.
 
         Raises:
-            CorruptError: a segment is damaged.
+            CorruptError: a segment is corrupt.
         """
-    def keep(self, gathered: Sequence[Gathering]) -> None:
-        """Put all parts, each gathered to the end, into the columns: `scan` again.
+    def store_columns(self, built: Sequence[ColumnBuilder]) -> None:
+        """Store all builders' results in the columns, each built to its end; then `scan` again.
 
-        What another search has put there meanwhile is not put there twice.
+        Entries that another search has stored meanwhile are not stored twice.
         """
-    def parts(self, count: int) -> list[Searching]:
-        """At most so many searches that together decide, each for a thread of its own."""
+    def search_tasks(self, limit: int) -> list[SearchTask]:
+        """Return at most `limit` tasks that together decide, each for a thread of its own."""
 
 @final
-class Searching:
-    """Some messages whose digests or octets decide. Memory is bounded whatever their size."""
+class SearchTask:
+    """Search through metadata and text of some messages, in bounded memory."""
 
-    def step(self, snapshot: Snapshot, most: int) -> bool:
-        """Read digests and octets, without holding the interpreter, until they are `most`.
+    def step(self, snapshot: Snapshot, max_bytes: int) -> bool:
+        """Read about `max_bytes` of metadata and text, without the GIL.
 
-        Call it again, with any later snapshot, until it returns True. A message whose octets have
+        Call it again, with any later snapshot, until it returns True. A message whose text has
         been removed meanwhile does not match.
 
         Raises:
-            CorruptError: a digest or message is damaged.
+            CorruptError: metadata or a message is corrupt.
         """
     @property
     def found(self) -> UidSet:
-        """UIDs that match, as far as is known."""
+        """UIDs found to match so far."""
 
 @final
-class Gathering:
-    """Some messages whose digests say what is lacking in header columns."""
+class ColumnBuilder:
+    """Builder of missing entries of header columns from the metadata of some messages."""
 
     def __len__(self) -> int: ...
-    def step(self, snapshot: Snapshot, most: int) -> bool:
-        """Read digests, without holding the interpreter, until they are `most` octets.
+    def step(self, snapshot: Snapshot, max_bytes: int) -> bool:
+        """Read about `max_bytes` of metadata, without the GIL.
 
-        Call it again, with any later snapshot, until it returns True. A digest that cannot be read
-        is passed over: whoever needs it finds out.
+        Call it again, with any later snapshot, until it returns True. Corrupt metadata is skipped:
+        a search that needs it raises.
         """
 
 # --- messages -------------------------------------------------------------------------------------
 
 @final
 class Scanner:
-    """One pass over a message as it arrives, in any portions; memory is bounded, at any depth."""
+    """One pass over a message in portions of any size; memory is bounded at any depth."""
 
     def __new__(cls) -> Scanner: ...
     def feed(self, data: Buffer) -> None: ...
     def finish(self) -> bytes:
-        """The digest, as stored.
+        """Return the metadata, as stored.
 
         Raises:
-            ValueError: it is finished already; so does `feed`.
+            ValueError: the scanner is finished; also from `feed`.
         """
 
 @final
-class Packer:
-    """A message as it arrives: scanned, and cut into values of the table `bodies`.
+class MessageEncoder:
+    """Encoder of a message as it arrives: scans it, and cuts it into values of the table `bodies`.
 
-    Holds at most one frame, what is packed and was not taken, and what one `feed` brought.
+    Uses memory for one frame, for encoded values that were not taken, and for one `feed`.
     """
 
-    def __new__(cls) -> Packer: ...
+    def __new__(cls) -> MessageEncoder: ...
     @property
     def size(self) -> int:
-        """Octets of the message so far."""
+        """Bytes of the message so far."""
     @property
     def held(self) -> int:
-        """Octets in memory."""
+        """Bytes in memory."""
     def feed(self, data: Buffer) -> int:
-        """Take the next octets, in any portions; return how many are packed and were not taken."""
+        """Encode the next bytes; return the number of encoded bytes that were not taken."""
     def take_values(self) -> list[bytes]:
-        """Whole values of what is packed, to be stored before the message is complete."""
+        """Return whole encoded values, to store before the message is complete."""
     def finish(
         self, first: int, references: int
     ) -> tuple[list[tuple[int, bytes]], bytes, tuple[int, ...]]:
-        """The message is complete; the packer is empty afterwards.
+        """Complete the message; the encoder is empty afterwards.
 
         Args:
-            first: number of the next chunk behind row 0: 1 where nothing was taken.
-            references: how many Message-IDs of those that it refers to count for its thread.
+            first: number of the next chunk after row 0: 1 if no value was taken.
+            references: maximum number of References that count for the thread.
 
         Returns:
-            Chunk numbers and values of the table `bodies`; the digest; hashes of the Message-IDs
-            that tell the message's thread, the most telling first: its own (an answer may have
-            come before it), then what it refers to, nearest first. Of many references the nearest
-            count, and the first, which began the thread.
+            Chunk numbers and values of the table `bodies`; the metadata; hashes of the Message-IDs
+            that decide the message's thread, in order of weight: its own (a reply may have arrived
+            before it), then its references, nearest first. Of many references the nearest count,
+            and the first, which started the thread.
         """
 
 @final
-class Digest:
-    """What is known of a message without its octets; reads what `Scanner.finish` wrote."""
+class MessageMetadata:
+    """Message metadata, as `Scanner.finish` wrote it."""
 
-    def __new__(cls, stored: bytes) -> Digest:
-        """Open a digest.
+    def __new__(cls, stored: bytes) -> MessageMetadata:
+        """Open stored metadata.
 
         Raises:
-            CorruptError: no digest, or damaged. Scan the message again.
+            CorruptError: no metadata, or corrupt: scan the message again.
         """
     @property
     def size(self) -> int: ...
     @property
     def header_size(self) -> int:
-        """Octets of the message's header, its empty line included."""
+        """Bytes of the message's header, its empty line included."""
     @property
     def envelope(self) -> bytes: ...
     @property
@@ -1097,41 +1098,41 @@ class Digest:
     @property
     def part_count(self) -> int: ...
     def locate(self, section: str) -> tuple[int, int] | None:
-        """Offset and length of `""`, `"HEADER"`, `"TEXT"`, `"1.2"`, `"1.2.MIME"` …, or None."""
+        """Return offset and length of `""`, `"HEADER"`, `"TEXT"`, `"1.2"` or `"1.2.MIME"`."""
 
 @final
 class TransferDecoder:
-    """Undo base64 or quoted-printable in portions; what is not in the alphabet is passed over."""
+    """Decoder of base64 and quoted-printable, in portions; skips bytes outside the alphabet."""
 
     def __new__(cls, encoding: int) -> TransferDecoder:
-        """Begin to decode.
+        """Create a decoder.
 
         Args:
-            encoding: of a `BinarySlice`. 0: as it is, 1: base64, 2: quoted-printable.
+            encoding: of a `BinarySlice`. 0: unchanged, 1: base64, 2: quoted-printable.
 
         Raises:
-            ValueError: another one, such as -1.
+            ValueError: another value, such as -1.
         """
     def feed(self, data: Buffer) -> bytes: ...
     def finish(self) -> bytes: ...
 
 @final
 class DotReader:
-    """The message behind DATA: dot-stuffing undone, its end found (RFC 5321 section 4.5.2)."""
+    """Reader of the message after DATA: removes dot-stuffing, finds the end (RFC 5321 s. 4.5.2)."""
 
     def __new__(cls) -> DotReader: ...
     def feed(self, data: Buffer) -> bytes:
-        """Octets of the message found in `data`."""
+        """Return the bytes of the message found in `data`."""
     @property
     def done(self) -> bool:
-        """`CRLF . CRLF` was seen."""
+        """True after `CRLF . CRLF`."""
     @property
-    def rest(self) -> bytes:
-        """What came behind the end."""
+    def tail(self) -> bytes:
+        """Bytes after the end."""
 
 def decompress(data: Buffer, *, size: int) -> bytes:
-    """Undo Zstandard of one frame; `size` is the exact length that comes out.
+    """Decompress one Zstandard frame to exactly `size` bytes.
 
     Raises:
-        CorruptError: damaged, or another length.
+        CorruptError: corrupt, or another length.
     """

@@ -116,7 +116,7 @@ async def test_a_search_agrees_with_the_model(signed_in, seed, room):
         await history.act()
     await history.ask()
     if room is not None:
-        assert max(g.columns.octets for g in signed_in.services.pool.groups) <= room
+        assert max(g.columns.memory_bytes for g in signed_in.services.pool.groups) <= room
 
 
 async def test_concurrent_searches_find_the_same(signed_in):
@@ -137,7 +137,7 @@ async def test_concurrent_searches_find_the_same(signed_in):
             nursery.start_soon(search, ctx)
     numbers = " ".join(map(str, range(1, 201)))
     assert answers == [[f"* SEARCH {numbers}", "b OK SEARCH completed"]] * 4
-    once = signed_in.services.pool.columns.octets
+    once = signed_in.services.pool.columns.memory_bytes
     assert once < 200 * (len("letter") + 1 + 8) * 1.1 + 256
 
 

@@ -14,7 +14,7 @@ RAW = 1 << 31
 
 
 class StoredGroup:
-    """Tables `index`, `bodies` and `digests`, as docs/storage.md has them."""
+    """Tables `index`, `bodies` and `metadata`, as docs/storage.md has them."""
 
     def __init__(self, path):
         self.env = lmdb.open(str(path), map_size=MAP_SIZE, max_dbs=8, lib_version=0, sync=False)
@@ -33,8 +33,8 @@ class StoredGroup:
         first = int.from_bytes(segment[8:12], "little")
         self.put("index", Struct(">QI").pack(mailbox, first), segment)
 
-    def put_digest(self, body, digest):
-        self.put("digests", Struct(">QI").pack(body, 0), digest)
+    def put_metadata(self, body, metadata):
+        self.put("digests", Struct(">QI").pack(body, 0), metadata)
 
     def put_body(self, body, message):
         """One frame, not compressed, in row 0."""

@@ -59,7 +59,7 @@ def fetch_items(text):
     return command.items
 
 
-def digest(message):
+def metadata_of(message):
     scanner = Scanner()
     scanner.feed(message)
     return scanner.finish()
@@ -85,7 +85,7 @@ class Mailbox:
         ]
         self.segments = [segment_append(b"", records)]
         self.uids = UidSet.of(messages)
-        self.digests = {body: digest(message) for body, message in self.bodies.items()}
+        self.metadata = {body: metadata_of(message) for body, message in self.bodies.items()}
 
     def pieces(self, items, *, wanted=None, recent=None, keywords=None, flags_too=None):
         return render_fetch(
@@ -95,7 +95,7 @@ class Mailbox:
             self.segments,
             keywords=keywords or {},
             recent=recent,
-            digests=self.digests,
+            metadata=self.metadata,
             flags_too=flags_too,
         )
 
@@ -279,7 +279,7 @@ def test_what_is_missing_is_our_own_bug():
     mailbox = Mailbox({5: MESSAGE}, keyword_set=9)
     with pytest.raises(KeyError):
         mailbox.pieces(b"FLAGS")
-    mailbox.digests.clear()
+    mailbox.metadata.clear()
     with pytest.raises(KeyError):
         mailbox.pieces(b"ENVELOPE")
     mailbox.pieces(b"BODY[]")  # the index knows how long it is
@@ -287,8 +287,8 @@ def test_what_is_missing_is_our_own_bug():
 
 def test_damage_is_corrupt():
     mailbox = Mailbox({5: MESSAGE})
-    stored = mailbox.digests[105]
-    mailbox.digests[105] = stored[:-1] + bytes([stored[-1] ^ 1])
+    stored = mailbox.metadata[105]
+    mailbox.metadata[105] = stored[:-1] + bytes([stored[-1] ^ 1])
     with pytest.raises(CorruptError):
         mailbox.pieces(b"ENVELOPE")
     mailbox.segments = [mailbox.segments[0][:-1]]

@@ -4,7 +4,7 @@ from struct import Struct
 
 import pytest
 from tests.core.group import StoredGroup
-from tests.core.test_search import MAILBOX, Mailbox, digest
+from tests.core.test_search import MAILBOX, Mailbox, metadata_of
 
 from imapvm._core import CorruptError, HeaderColumns, Record, UidMap, UidSet, segment_append
 from imapvm.filepool.pool import create_filepool, open_filepool
@@ -35,22 +35,22 @@ def scan(mailbox, text, columns, uids=None):
         return bound.scan(snapshot, MAILBOX, uids or bound.candidates, columns)
 
 
-def gathered(mailbox, undecided, *, parts=3, most=500):
+def gathered(mailbox, undecided, *, parts=3, max_bytes=500):
     """What columns lack, to the end."""
     with mailbox.group.snapshot() as snapshot:
-        gathering = undecided.gather(snapshot, parts)
+        gathering = undecided.column_builders(snapshot, parts)
     for part in gathering:
         decided = False
         while not decided:
             with mailbox.group.snapshot() as snapshot:
-                decided = part.step(snapshot, most)
+                decided = part.step(snapshot, max_bytes)
     return gathering
 
 
 def fill(mailbox, text, columns, **also):
     _, undecided = scan(mailbox, text, columns)
     parts = gathered(mailbox, undecided, **also)
-    undecided.keep(parts)
+    undecided.store_columns(parts)
     return parts
 
 
@@ -58,11 +58,11 @@ def drop_digest(group, body):
     group.drop("digests", Struct(">QI").pack(body, 0))
 
 
-@pytest.mark.parametrize("most", [1, 500, PLENTY])
+@pytest.mark.parametrize("max_bytes", [1, 500, PLENTY])
 @pytest.mark.parametrize("parts", [1, 3, 40])
-def test_what_was_gathered_decides_without_digests(group, mailbox, parts, most):
+def test_what_was_gathered_decides_without_digests(group, mailbox, parts, max_bytes):
     columns = HeaderColumns(PLENTY)
-    gathering = fill(mailbox, b"SUBJECT x FROM y", columns, parts=parts, most=most)
+    gathering = fill(mailbox, b"SUBJECT x FROM y", columns, parts=parts, max_bytes=max_bytes)
     assert sum(map(len, gathering)) == 20
     assert len(gathering) == min(parts, 20)
     for uid in mailbox.messages:
@@ -100,18 +100,18 @@ def test_other_keys_gather_nothing(group, mailbox):
     columns = HeaderColumns(PLENTY)
     for text in (b"BODY x", b"TEXT x", b"HEADER X-Spam x", b"SENTON 1-Feb-1994"):
         assert fill(mailbox, text, columns) == []
-    assert columns.octets == 0
+    assert columns.memory_bytes == 0
 
 
 def test_a_message_whose_digest_cannot_be_read_is_an_error_only_where_it_decides(group, mailbox):
     columns = HeaderColumns(PLENTY)
-    group.put_digest(1050, b"damage")
+    group.put_metadata(1050, b"damage")
     drop_digest(group, 1060)
     fill(mailbox, b"SUBJECT x", columns)
     _, undecided = scan(mailbox, b"NOT SUBJECT x", columns)
     assert len(undecided) == 2
     with pytest.raises(CorruptError), group.snapshot() as snapshot:
-        undecided.parts(1)[0].step(snapshot, PLENTY)
+        undecided.search_tasks(1)[0].step(snapshot, PLENTY)
     found, undecided = scan(mailbox, b"NOT SUBJECT x NOT UID 50:60", columns)
     assert (len(found), len(undecided)) == (18, 0)
 
@@ -121,7 +121,7 @@ def test_a_damaged_segment_is_an_error(group, mailbox):
     _, undecided = scan(mailbox, b"SUBJECT x", columns)
     group.put("index", Struct(">QI").pack(MAILBOX, 20), b"damage")
     with group.snapshot() as snapshot, pytest.raises(CorruptError):
-        undecided.gather(snapshot, 1)
+        undecided.column_builders(snapshot, 1)
 
 
 def test_who_comes_second_adds_nothing(group, mailbox):
@@ -129,10 +129,10 @@ def test_who_comes_second_adds_nothing(group, mailbox):
     _, one = scan(mailbox, b"SUBJECT 7", columns)
     _, other = scan(mailbox, b"SUBJECT 8", columns)
     parts = gathered(mailbox, one), gathered(mailbox, other)
-    one.keep(parts[0])
-    octets = columns.octets
-    other.keep(parts[1])
-    assert columns.octets == octets
+    one.store_columns(parts[0])
+    octets = columns.memory_bytes
+    other.store_columns(parts[1])
+    assert columns.memory_bytes == octets
     assert list(scan(mailbox, b"SUBJECT 8", columns)[0]) == [90, 190]
 
 
@@ -147,31 +147,31 @@ def test_groups_share_the_bound_and_nothing_else(group, mailbox):
     columns = HeaderColumns(PLENTY)
     fill(mailbox, b"SUBJECT x", columns)
     other = columns.of_group(1)
-    assert other.octets == columns.octets
+    assert other.memory_bytes == columns.memory_bytes
     _, undecided = scan(mailbox, b"SUBJECT letter", other)
     assert len(undecided) == 20
     fill(mailbox, b"SUBJECT x", other)
-    assert other.octets == columns.octets
+    assert other.memory_bytes == columns.memory_bytes
     assert len(scan(mailbox, b"SUBJECT letter", other)[0]) == 20
 
 
 def test_what_has_no_room_is_decided_by_digests_as_before(group, mailbox):
     large = HeaderColumns(PLENTY)
     fill(mailbox, b"SUBJECT x", large)
-    columns = HeaderColumns(large.octets - 1)
+    columns = HeaderColumns(large.memory_bytes - 1)
     fill(mailbox, b"SUBJECT x", columns)
-    assert 0 < columns.octets < large.octets
+    assert 0 < columns.memory_bytes < large.memory_bytes
     found, undecided = scan(mailbox, b"SUBJECT letter", columns)
     assert (len(found), len(undecided)) == (19, 1)
     assert fill(mailbox, b"SUBJECT x", columns) == []
     with group.snapshot() as snapshot:
-        (part,) = undecided.parts(1)
+        (part,) = undecided.search_tasks(1)
         assert part.step(snapshot, PLENTY)
     assert list(part.found) == [200]
 
 
 SUBJECT_OCTETS = 16 * 1024
-"""As much of a header field as a digest keeps for SEARCH."""
+"""As much of a header field as a metadata keeps for SEARCH."""
 COLUMN_OCTETS = 256
 MESSAGES = (HEADER_COLUMNS_BYTES_MAX - COLUMN_OCTETS) // (SUBJECT_OCTETS + 1 + 8)
 """Whose subjects fit: each has a border behind it, a UID and an end."""
@@ -180,7 +180,7 @@ MESSAGES = (HEADER_COLUMNS_BYTES_MAX - COLUMN_OCTETS) // (SUBJECT_OCTETS + 1 + 8
 async def undecided_of(group, path, count):
     """What a filepool's columns leave open of so many messages with a long subject."""
     mailbox = Mailbox(group, [])
-    stored = digest(b"Subject: " + b"x" * SUBJECT_OCTETS + b"\r\n\r\n")
+    stored = metadata_of(b"Subject: " + b"x" * SUBJECT_OCTETS + b"\r\n\r\n")
     for at in range(0, len(stored) + 1, 4080):
         group.put("digests", Struct(">QI").pack(1, at // 4080), stored[at : at + 4080])
     records = [
@@ -195,8 +195,8 @@ async def undecided_of(group, path, count):
     mailbox.numbers = UidMap(UidSet([(1, count)]))
     create_filepool(path / "filepool")
     async with open_filepool(path / "filepool") as pool:
-        fill(mailbox, b"SUBJECT y", pool.columns, parts=1, most=PLENTY)
-        assert pool.columns.octets <= HEADER_COLUMNS_BYTES_MAX
+        fill(mailbox, b"SUBJECT y", pool.columns, parts=1, max_bytes=PLENTY)
+        assert pool.columns.memory_bytes <= HEADER_COLUMNS_BYTES_MAX
         found, undecided = scan(mailbox, b"SUBJECT y", pool.columns)
     assert len(found) == 0
     return len(undecided)

@@ -323,7 +323,7 @@ def test_sequence_sets():
 
 
 @pytest.mark.parametrize(
-    ("items", "needs_digest", "reads_body", "sets_seen", "asks_modseq"),
+    ("items", "needs_metadata", "reads_body", "sets_seen", "needs_modseq"),
     [
         (b"FLAGS", False, False, False, False),
         (b"(FLAGS MODSEQ)", False, False, False, True),
@@ -334,16 +334,16 @@ def test_sequence_sets():
         (b"BINARY[1]", True, True, True, False),
     ],
 )
-def test_what_fetch_items_need(items, needs_digest, reads_body, sets_seen, asks_modseq):
+def test_what_fetch_items_need(items, needs_metadata, reads_body, sets_seen, needs_modseq):
     [fetch] = read(b"a FETCH 1 " + items + b"\r\n")
     for asked in (fetch.items, fetch.items.with_uid()):
-        assert asked.needs_digest is needs_digest
+        assert asked.needs_metadata is needs_metadata
         assert asked.reads_body is reads_body
         assert asked.sets_seen is sets_seen
-        assert asked.asks_modseq is asks_modseq
-    assert fetch.items.with_modseq().asks_modseq
-    assert FetchItems.flags(uid=True, modseq=True).asks_modseq
-    assert not FetchItems.flags(uid=False, modseq=False).asks_modseq
+        assert asked.needs_modseq is needs_modseq
+    assert fetch.items.with_modseq().needs_modseq
+    assert FetchItems.flags(uid=True, modseq=True).needs_modseq
+    assert not FetchItems.flags(uid=False, modseq=False).needs_modseq
 
 
 def test_names_and_strings():
@@ -398,4 +398,4 @@ def test_dots():
     assert dots.feed(b"a\r\n..b\r\n.") == b"a\r\n.b\r\n"
     assert not dots.done
     assert dots.feed(b"\r\nQUIT") == b""
-    assert (dots.done, dots.rest) == (True, b"QUIT")
+    assert (dots.done, dots.tail) == (True, b"QUIT")

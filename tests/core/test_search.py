@@ -1,4 +1,4 @@
-"""SEARCH as Python runs it: bound, scanned, decided by digests, then by octets."""
+"""SEARCH as Python runs it: bound, scanned, decided by metadata, then by octets."""
 
 from struct import Struct
 
@@ -36,7 +36,7 @@ def fields(record):
     return {name: getattr(record, name) for name in names}
 
 
-def digest(message):
+def metadata_of(message):
     scanner = Scanner()
     scanner.feed(message)
     return scanner.finish()
@@ -73,7 +73,7 @@ class Mailbox:
             self.records.append(Record(uid=uid, size=len(message), body=uid + 1000, **fields))
             group.put_segment(MAILBOX, segment_append(b"", self.records[-1:]))
             group.put_body(uid + 1000, message)
-            group.put_digest(uid + 1000, digest(message))
+            group.put_metadata(uid + 1000, metadata_of(message))
         self.numbers = UidMap(UidSet.of(self.messages))
 
     def bind(self, text, *, saved=EMPTY, recent=EMPTY, keyword_sets=None):
@@ -85,18 +85,18 @@ class Mailbox:
             now=NOW,
         )
 
-    def search(self, text, *, most=7, parts=2, **also):
+    def search(self, text, *, max_bytes=7, parts=2, **also):
         """The message numbers that match, the way SEARCH goes."""
         bound = self.bind(text, **also)
         with self.group.snapshot() as snapshot:
             found, undecided = bound.scan(snapshot, MAILBOX, bound.candidates)
         assert found & bound.candidates == found
-        for part in undecided.parts(parts):
+        for part in undecided.search_tasks(parts):
             assert found & part.found == EMPTY
             decided = False
             while not decided:
                 with self.group.snapshot() as snapshot:
-                    decided = part.step(snapshot, most)
+                    decided = part.step(snapshot, max_bytes)
             found |= part.found
         return list(self.numbers.numbers(found))
 
@@ -183,12 +183,12 @@ def test_sizes_modseqs_and_ids(group):
 
 
 def test_what_a_program_asks_for():
-    assert not program(b"UNSEEN SINCE 1-Feb-1994").needs_digest
-    assert program(b"UNSEEN (OR 1 NOT SUBJECT x)").needs_digest
-    assert program(b"SENTON 1-Feb-1994").needs_digest
-    assert not program(b'SUBJECT ""').needs_digest
-    assert program(b"NOT MODSEQ 7").asks_modseq
-    assert not program(b"ALL").asks_modseq
+    assert not program(b"UNSEEN SINCE 1-Feb-1994").needs_metadata
+    assert program(b"UNSEEN (OR 1 NOT SUBJECT x)").needs_metadata
+    assert program(b"SENTON 1-Feb-1994").needs_metadata
+    assert not program(b'SUBJECT ""').needs_metadata
+    assert program(b"NOT MODSEQ 7").needs_modseq
+    assert not program(b"ALL").needs_modseq
 
 
 MAIL = [
@@ -203,7 +203,7 @@ MAIL = [
 ]
 
 
-@pytest.mark.parametrize("most", [1, 7, 10_000])
+@pytest.mark.parametrize("max_bytes", [1, 7, 10_000])
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -233,8 +233,8 @@ MAIL = [
         (b"SENTBEFORE 1-Jan-1990", [3]),
     ],
 )
-def test_digests_and_octets_decide(group, text, expected, most):
-    assert Mailbox(group, MAIL).search(text, most=most) == expected
+def test_digests_and_octets_decide(group, text, expected, max_bytes):
+    assert Mailbox(group, MAIL).search(text, max_bytes=max_bytes) == expected
 
 
 def test_what_was_removed_does_not_match(group):
@@ -249,7 +249,7 @@ def test_what_was_removed_does_not_match(group):
 
 def test_damage_is_an_error(group):
     mailbox = Mailbox(group, MAIL)
-    group.put_digest(1020, b"damage")
+    group.put_metadata(1020, b"damage")
     with pytest.raises(CorruptError):
         mailbox.search(b"SUBJECT x")
     group.put("index", Struct(">QI").pack(MAILBOX, 20), b"damage")
@@ -264,7 +264,14 @@ def test_a_search_of_some_messages_looks_at_no_others(group):
         found, undecided = bound.scan(snapshot, MAILBOX, UidSet([(20, 49), (60, 60)]))
     assert found == EMPTY
     assert len(undecided) == 4
-    assert [len(undecided.parts(count)) for count in (0, 1, 2, 3, 4, 9)] == [1, 1, 2, 2, 4, 4]
+    assert [len(undecided.search_tasks(count)) for count in (0, 1, 2, 3, 4, 9)] == [
+        1,
+        1,
+        2,
+        2,
+        4,
+        4,
+    ]
 
 
 def test_nothing_undecided_has_no_parts(group):
@@ -273,7 +280,7 @@ def test_nothing_undecided_has_no_parts(group):
     with group.snapshot() as snapshot:
         found, undecided = bound.scan(snapshot, MAILBOX, bound.candidates)
     assert len(found) == len(MAIL)
-    assert (len(undecided), undecided.parts(4)) == (0, [])
+    assert (len(undecided), undecided.search_tasks(4)) == (0, [])
 
 
 def test_messages_may_share_a_body(group):

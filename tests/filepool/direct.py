@@ -4,7 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 
-from imapvm._core import Packer, UidSet, segment_records
+from imapvm._core import MessageEncoder, UidSet, segment_records
 from imapvm.filepool.engine.environment import MAP_SIZE, table_names
 from imapvm.filepool.operations.accounts import ActivateAccount, ReserveAccount
 from imapvm.filepool.operations.append import NewMessage
@@ -105,7 +105,7 @@ def octets(number: int = 1, *, size: int = 0, answers: tuple[int, ...] = ()) -> 
 
 def packed(data: bytes) -> NewBody:
     """A body that is not staged."""
-    packer = Packer()
+    packer = MessageEncoder()
     packer.feed(data)
     rows, metadata, threads = packer.finish(1, THREAD_REFERENCES_MAX)
     return NewBody(len(data), tuple(rows), metadata, threads)

@@ -15,7 +15,7 @@ from tests.filepool.direct import (
     uids,
 )
 
-from imapvm._core import STORE_ADD, Digest, Packer
+from imapvm._core import STORE_ADD, MessageEncoder, MessageMetadata
 from imapvm.filepool import staging
 from imapvm.filepool.errors import (
     BodyGoneError,
@@ -75,7 +75,7 @@ async def test_every_octet_comes_back(alice, size, make):
         assert reader.body(body, 0, size) == data
         assert reader.body(body, 0, size + 10_000) == data
         assert reader.body(body, size, 10) == b""
-        assert Digest(reader.snapshot.digest(body)).size == size
+        assert MessageMetadata(reader.snapshot.metadata(body)).size == size
 
 
 @pytest.mark.parametrize("make", [text, noise], ids=["text", "noise"])
@@ -137,7 +137,7 @@ def test_a_stretch_costs_no_more_than_its_frames(direct, monkeypatch):
 @pytest.mark.parametrize("piece", [1, 7, 4080, 65_536, 1_000_000])
 def test_how_a_message_is_cut_when_it_comes_makes_no_difference(piece):
     data = text(3000) + noise(150_000 if piece > 10 else 70_000)
-    whole, cut = Packer(), Packer()
+    whole, cut = MessageEncoder(), MessageEncoder()
     whole.feed(data)
     for at in range(0, len(data), piece):
         cut.feed(data[at : at + piece])
@@ -306,7 +306,7 @@ async def test_an_expunged_message_can_be_read_for_an_hour(alice, pool, clock):
     assert (await pool.sweep()).bodies == 0
     with alice.reading() as reader:
         assert reader.body(body, 0, 10) == text(10)
-        assert reader.snapshot.digest(body)
+        assert reader.snapshot.metadata(body)
     clock.now += 1
     assert (await pool.sweep()).bodies == 1
     with alice.reading() as reader:
@@ -314,7 +314,7 @@ async def test_an_expunged_message_can_be_read_for_an_hour(alice, pool, clock):
             reader.body(body, 0, 10)
         with pytest.raises(BodyGoneError):
             reader.body_size(body)
-        assert reader.snapshot.digest(body) is None
+        assert reader.snapshot.metadata(body) is None
 
 
 async def test_a_body_stays_until_its_last_copy_is_gone(alice, pool, clock):
@@ -359,9 +359,9 @@ async def test_a_digest_of_any_length_comes_back(alice):
         data = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + part * count + b"--b--\r\n"
         body = await store(alice, data)
         with alice.reading() as reader:
-            digest = reader.snapshot.digest(body)
-        assert Digest(digest).size == len(data)
-        assert Digest(digest).bodystructure.count(b'"part"') == count
+            digest = reader.snapshot.metadata(body)
+        assert MessageMetadata(digest).size == len(data)
+        assert MessageMetadata(digest).bodystructure.count(b'"part"') == count
         assert (len(digest) > VALUE_MAX) == (count > 1)
 
 

@@ -29,7 +29,7 @@ async def test_an_appended_message_is_there_as_it_was_given(alice, clock):
     with alice.reading() as reader:
         assert reader.body(record.body, 0, len(data)) == data
         assert reader.body_size(record.body) == len(data)
-        assert reader.snapshot.digest(record.body)
+        assert reader.snapshot.metadata(record.body)
 
 
 async def test_several_messages_are_appended_together_or_not_at_all(alice):

@@ -62,7 +62,7 @@ def same(file, txn, keys):
             assert snapshot.items("index", key, 1) == ([cursor.item()] if found else [])
             if not (found and cursor.key() == key):
                 found = cursor.prev() if found else cursor.last()
-            assert snapshot.item_back("index", key) == (cursor.item() if found else None)
+            assert snapshot.item_at_or_before("index", key) == (cursor.item() if found else None)
     return snapshot
 
 

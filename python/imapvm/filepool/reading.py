@@ -13,8 +13,8 @@ import lmdb
 
 from imapvm._core import (
     CorruptError,
-    FetchAnswer,
     FetchItems,
+    FetchStream,
     ResponseWriter,
     Snapshot,
     UidMap,
@@ -237,7 +237,7 @@ class Reader:
         recent: UidSet | None,
         flags_too: UidSet | None,
         max_bytes: int,
-    ) -> tuple[UidSet, bool, FetchAnswer | None]:
+    ) -> tuple[UidSet, bool, FetchStream | None]:
         """Write FETCH responses; see `imapvm._core.Snapshot.fetch`.
 
         Raises:
@@ -253,13 +253,13 @@ class Reader:
                 keywords=self.keyword_text(mailbox),
                 recent=recent,
                 flags_too=flags_too,
-                most=max_bytes,
+                max_bytes=max_bytes,
             )
         except KeyError:
             raise BodyGoneError(BODY_GONE) from None
 
-    def write(self, answer: FetchAnswer, out: ResponseWriter, max_bytes: int) -> bool:
-        """Write on at an answer; see `imapvm._core.FetchAnswer.write`.
+    def write(self, answer: FetchStream, out: ResponseWriter, max_bytes: int) -> bool:
+        """Write on at an answer; see `imapvm._core.FetchStream.write`.
 
         Raises:
             BodyGoneError: a message was expunged, and the grace period is over.

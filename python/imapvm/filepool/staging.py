@@ -6,7 +6,7 @@ from typing import Final
 
 import trio
 
-from imapvm._core import Packer
+from imapvm._core import MessageEncoder
 from imapvm.filepool.errors import BodyGoneError, LimitError, StoreUnavailableError
 from imapvm.filepool.group import Group
 from imapvm.filepool.operations.append import DiscardStaged, NewMessage, StageBody
@@ -30,7 +30,7 @@ class BodyWriter:
 
     def __init__(self, group: Group) -> None:
         self._group = group
-        self._packer = Packer()
+        self._packer = MessageEncoder()
         self._staged: Staged | None = None
         self._taken: list[bytes] = []
         """What `spill` has taken out of the packer, and not stored yet."""

@@ -68,7 +68,7 @@ class AccountStore:
         Raises:
             CorruptError: the data file is damaged.
         """
-        return self._group.data.newest()
+        return self._group.data.latest_txn_id()
 
     @property
     def columns(self) -> HeaderColumns:

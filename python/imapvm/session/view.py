@@ -219,7 +219,7 @@ class View:
             source.segments(now),
             keywords=source.keyword_text(),
             recent=self.recent if recent else None,
-            digests={},
+            metadata={},
         ):
             assert isinstance(piece, bytes), "FLAGS needs no bytes of a message"
             out.raw(piece)

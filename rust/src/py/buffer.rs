@@ -1,5 +1,7 @@
-//! Octets lent by Python for one call, or by LMDB for one transaction: the only file with `unsafe`.
-#![allow(unsafe_code)] // what is lent stays as it is by promises that the compiler cannot check
+//! Bytes borrowed from Python for one call, or from LMDB for one transaction.
+//!
+//! The only file with `unsafe`.
+#![allow(unsafe_code)] // borrowed bytes stay unchanged by rules that the compiler cannot check
 
 use std::fs::File;
 use std::io;
@@ -16,84 +18,85 @@ use pyo3::types::PyBytes;
 
 /// A `Buffer` argument: `bytes`, or a read-only contiguous buffer such as an LMDB memoryview.
 ///
-/// It reads as `&[u8]` and holds the object (and its buffer export) until it is dropped. Let no
-/// Python code run that could end the LMDB transaction behind it, and do not detach from the
-/// interpreter, while the slice is in use.
+/// Derefs to `&[u8]` and holds the object (and its buffer export) until it is dropped. While the
+/// slice is in use, run no Python code that could end the LMDB transaction it belongs to, and do
+/// not detach from the interpreter.
 ///
-/// As an argument it raises `BufferError` for a writable buffer, which somebody could change in
-/// the middle, and for one that is not contiguous.
-pub(crate) struct Octets<'py>(Lent<'py>);
+/// # Errors
+/// As an argument it raises `BufferError` for a writable buffer, which could change during the
+/// call, and for one that is not contiguous.
+pub(crate) struct ReadBuffer<'py>(Lender<'py>);
 
-enum Lent<'py> {
+enum Lender<'py> {
     Bytes(Bound<'py, PyBytes>),
     Buffer(PyBuffer<u8>),
 }
 
-impl<'a, 'py> FromPyObject<'a, 'py> for Octets<'py> {
+impl<'a, 'py> FromPyObject<'a, 'py> for ReadBuffer<'py> {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
         if let Ok(bytes) = object.cast::<PyBytes>() {
-            return Ok(Self(Lent::Bytes(bytes.to_owned())));
+            return Ok(Self(Lender::Bytes(bytes.to_owned())));
         }
         let buffer = PyBuffer::<u8>::get(&object)?;
         if !buffer.readonly() {
-            return Err(PyBufferError::new_err("a read-only buffer is needed"));
+            return Err(PyBufferError::new_err("the buffer must be read-only"));
         }
         if !buffer.is_c_contiguous() {
-            return Err(PyBufferError::new_err("a contiguous buffer is needed"));
+            return Err(PyBufferError::new_err("the buffer must be contiguous"));
         }
-        Ok(Self(Lent::Buffer(buffer)))
+        Ok(Self(Lender::Buffer(buffer)))
     }
 }
 
-impl Deref for Octets<'_> {
+impl Deref for ReadBuffer<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
         match &self.0 {
-            Lent::Bytes(bytes) => bytes.as_bytes(),
-            Lent::Buffer(buffer) if buffer.len_bytes() == 0 => &[], // its pointer may be null
-            // SAFETY: the export is contiguous, of one-octet elements and read-only (checked in
+            Lender::Bytes(bytes) => bytes.as_bytes(),
+            Lender::Buffer(buffer) if buffer.len_bytes() == 0 => &[], // its pointer may be null
+            // SAFETY: the export is contiguous, of one-byte elements and read-only (checked in
             // `extract`), and lives as long as `buffer`, which outlives the slice. u8 has no
             // alignment or validity to break.
-            Lent::Buffer(buffer) => unsafe {
+            Lender::Buffer(buffer) => unsafe {
                 std::slice::from_raw_parts(buffer.buf_ptr().cast::<u8>(), buffer.len_bytes())
             },
         }
     }
 }
 
-/// A data file of LMDB, mapped for reading once more.
-pub(crate) struct Mapped {
+/// Second, read-only map of an LMDB data file.
+pub(crate) struct MappedFile {
     map: MmapRaw,
     file: File,
-    /// The file is at least so long.
+    /// Lower bound of the file's length.
     length: AtomicU64,
 }
 
-impl Mapped {
-    /// Map so many octets of an open file, whether it is as long or not: it grows into the map.
-    pub fn new(file: RawFd, octets: usize) -> io::Result<Self> {
+impl MappedFile {
+    /// Map `length` bytes of an open file. The file may be shorter: it grows into the map.
+    pub fn new(file: RawFd, length: usize) -> io::Result<Self> {
         // SAFETY: the caller's descriptor is open during the call.
         let file = File::from(unsafe { BorrowedFd::borrow_raw(file) }.try_clone_to_owned()?);
         Ok(Self {
-            map: MmapOptions::new().len(octets).map_raw_read_only(&file)?,
+            map: MmapOptions::new().len(length).map_raw_read_only(&file)?,
             length: AtomicU64::new(file.metadata()?.len()),
             file,
         })
     }
 
-    /// The file's first octets; None where so many are not there, or not mapped.
+    /// Return the first `count` bytes; None if the file or the map is shorter.
     ///
-    /// Promise to look only at what does not change meanwhile: pages of a snapshot on which a
-    /// transaction of LMDB is open.
-    pub fn octets(&self, count: u64) -> Option<&[u8]> {
+    /// The caller reads only bytes that do not change meanwhile: pages of a snapshot on which an
+    /// LMDB transaction is open.
+    pub fn bytes(&self, count: u64) -> Option<&[u8]> {
         if count > self.length.load(Ordering::Relaxed) {
             let length = self.file.metadata().ok()?.len();
             self.length.store(length, Ordering::Relaxed);
             if count > length {
-                return None; // looking there would be the end of the process
+                return None; // reading there raises SIGBUS
             }
         }
         let count = usize::try_from(count).ok()?;
@@ -106,8 +109,8 @@ impl Mapped {
         Some(unsafe { std::slice::from_raw_parts(self.map.as_ptr(), count) })
     }
 
-    /// Octets that somebody may be writing to, as they are now, or partly so; `start` and `N` are
-    /// multiples of 8. None where the file does not have them.
+    /// Copy bytes that another process may be writing: the copy can be torn. `start` and `N` are
+    /// multiples of 8. None if the file is shorter.
     pub fn copy<const N: usize>(&self, start: usize) -> Option<[u8; N]> {
         let end = start.checked_add(N)?;
         let is_there = end as u64 <= self.length.load(Ordering::Relaxed) && end <= self.map.len();
@@ -116,7 +119,7 @@ impl Mapped {
         }
         let mut copied = [0; N];
         for (at, word) in copied.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-            // SAFETY: inside the file and its map, which begins with a page, so the address is one of a u64.
+            // SAFETY: inside the file and its map, which begins with a page, so the address is aligned for u64.
             // Volatile, since another process may be writing: the caller compares two copies.
             #[allow(clippy::cast_ptr_alignment)]
             let read = unsafe {

@@ -1,10 +1,10 @@
-//! Python faces of `message`.
+//! Python classes of `message`.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
-use super::buffer::Octets;
+use super::buffer::ReadBuffer;
 use crate::filepool::{self, MessageEncoder};
 use crate::message::{MessageMetadata, Range, Scanner, TransferDecoder};
 use crate::wire::ast::SectionText;
@@ -13,7 +13,7 @@ use crate::wire::ast::SectionText;
 #[pyclass(name = "Scanner", module = "imapvm._core")]
 #[derive(Default)]
 pub(crate) struct PyScanner {
-    /// None once it is finished.
+    /// None after `finish`.
     scanner: Option<Scanner>,
 }
 
@@ -30,7 +30,7 @@ impl PyScanner {
         }
     }
 
-    fn feed(&mut self, data: Octets<'_>) -> PyResult<()> {
+    fn feed(&mut self, data: ReadBuffer<'_>) -> PyResult<()> {
         self.scanner.as_mut().ok_or_else(finished)?.feed(&data);
         Ok(())
     }
@@ -41,11 +41,11 @@ impl PyScanner {
     }
 }
 
-/// `Packer`
-#[pyclass(name = "Packer", module = "imapvm._core")]
+/// `MessageEncoder`
+#[pyclass(name = "MessageEncoder", module = "imapvm._core")]
 #[derive(Default)]
 pub(crate) struct PyMessageEncoder {
-    packing: MessageEncoder,
+    encoder: MessageEncoder,
 }
 
 type Rows<'py> = Vec<(u32, Bound<'py, PyBytes>)>;
@@ -59,21 +59,21 @@ impl PyMessageEncoder {
 
     #[getter]
     fn size(&self) -> u64 {
-        self.packing.size()
+        self.encoder.size()
     }
 
     #[getter]
     fn held(&self) -> usize {
-        self.packing.held()
+        self.encoder.held()
     }
 
-    fn feed(&mut self, data: Octets<'_>) -> usize {
-        self.packing.feed(&data);
-        self.packing.waiting()
+    fn feed(&mut self, data: ReadBuffer<'_>) -> usize {
+        self.encoder.feed(&data);
+        self.encoder.waiting()
     }
 
     fn take_values<'py>(&mut self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
-        let values = self.packing.take_values();
+        let values = self.encoder.take_values();
         values.iter().map(|value| PyBytes::new(py, value)).collect()
     }
 
@@ -83,7 +83,7 @@ impl PyMessageEncoder {
         first: u32,
         references: usize,
     ) -> PyResult<(Rows<'py>, Bound<'py, PyBytes>, Bound<'py, PyTuple>)> {
-        let packed = std::mem::take(&mut self.packing).finish(first, references);
+        let packed = std::mem::take(&mut self.encoder).finish(first, references);
         let rows = packed.rows.iter();
         Ok((
             rows.map(|(chunk, value)| (*chunk, PyBytes::new(py, value)))
@@ -94,15 +94,15 @@ impl PyMessageEncoder {
     }
 }
 
-/// `Digest`
-#[pyclass(frozen, name = "Digest", module = "imapvm._core")]
+/// `MessageMetadata`
+#[pyclass(frozen, name = "MessageMetadata", module = "imapvm._core")]
 pub(crate) struct PyMessageMetadata {
-    /// Was opened once, so that it can be opened again without its checksum.
+    /// Verified when it was opened; opened again without its checksum.
     stored: Py<PyBytes>,
 }
 
 impl PyMessageMetadata {
-    fn digest<'a>(&'a self, py: Python<'a>) -> PyResult<MessageMetadata<'a>> {
+    fn metadata<'a>(&'a self, py: Python<'a>) -> PyResult<MessageMetadata<'a>> {
         Ok(MessageMetadata::reopen(self.stored.as_bytes(py))?)
     }
 }
@@ -110,16 +110,16 @@ impl PyMessageMetadata {
 /// `section-spec` without HEADER.FIELDS; None for anything else.
 fn section(text: &str) -> Option<(Vec<u32>, SectionText)> {
     let mut part = Vec::new();
-    let mut rest = text;
-    while rest.starts_with(|char: char| char.is_ascii_digit()) {
-        let (number, behind) = rest.split_once('.').unwrap_or((rest, ""));
+    let mut tail = text;
+    while tail.starts_with(|char: char| char.is_ascii_digit()) {
+        let (number, following) = tail.split_once('.').unwrap_or((tail, ""));
         part.push(number.parse().ok()?);
-        if behind.is_empty() && rest.ends_with('.') {
+        if following.is_empty() && tail.ends_with('.') {
             return None;
         }
-        rest = behind;
+        tail = following;
     }
-    let what = match rest.to_ascii_uppercase().as_str() {
+    let what = match tail.to_ascii_uppercase().as_str() {
         "" => SectionText::All,
         "HEADER" => SectionText::Header,
         "TEXT" => SectionText::Text,
@@ -141,58 +141,61 @@ impl PyMessageMetadata {
 
     #[getter]
     fn size(&self, py: Python<'_>) -> PyResult<u64> {
-        Ok(self.digest(py)?.size())
+        Ok(self.metadata(py)?.size())
     }
 
     #[getter]
     fn header_size(&self, py: Python<'_>) -> PyResult<u64> {
-        Ok(self.digest(py)?.header_size())
+        Ok(self.metadata(py)?.header_size())
     }
 
     #[getter]
     fn envelope<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, self.digest(py)?.envelope()))
+        Ok(PyBytes::new(py, self.metadata(py)?.envelope()))
     }
 
     #[getter]
     fn body<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, self.digest(py)?.body()))
+        Ok(PyBytes::new(py, self.metadata(py)?.body()))
     }
 
     #[getter]
     fn bodystructure<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, self.digest(py)?.bodystructure()))
+        Ok(PyBytes::new(py, self.metadata(py)?.bodystructure()))
     }
 
     #[getter]
     fn preview(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(self.digest(py)?.preview().to_owned())
+        Ok(self.metadata(py)?.preview().to_owned())
     }
 
     #[getter]
     fn sent(&self, py: Python<'_>) -> PyResult<Option<i64>> {
-        Ok(self.digest(py)?.sent().map(|(seconds, _)| seconds))
+        Ok(self.metadata(py)?.sent().map(|(seconds, _)| seconds))
     }
 
     #[getter]
     fn subject(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(self.digest(py)?.subject().to_owned())
+        Ok(self.metadata(py)?.subject().to_owned())
     }
 
     #[getter]
     fn base_subject(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(self.digest(py)?.base_subject().to_owned())
+        Ok(self.metadata(py)?.base_subject().to_owned())
     }
 
     #[getter]
     fn message_id<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        Ok(self.digest(py)?.message_id().map(|id| PyBytes::new(py, id)))
+        Ok(self
+            .metadata(py)?
+            .message_id()
+            .map(|id| PyBytes::new(py, id)))
     }
 
     #[getter]
     fn references<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyBytes>>> {
         Ok(self
-            .digest(py)?
+            .metadata(py)?
             .references()
             .map(|id| PyBytes::new(py, id))
             .collect())
@@ -200,14 +203,14 @@ impl PyMessageMetadata {
 
     #[getter]
     fn part_count(&self, py: Python<'_>) -> PyResult<usize> {
-        Ok(self.digest(py)?.part_count())
+        Ok(self.metadata(py)?.part_count())
     }
 
     fn locate(&self, py: Python<'_>, section: &str) -> PyResult<Option<(u64, u64)>> {
         let Some((part, text)) = self::section(section) else {
             return Ok(None);
         };
-        let found = self.digest(py)?.locate(&part, &text);
+        let found = self.metadata(py)?.locate(&part, &text);
         Ok(found.map(|Range { offset, length }| (offset, length)))
     }
 }
@@ -226,20 +229,20 @@ impl PyTransferDecoder {
             Ok(encoding @ 0..=2) => Ok(Self {
                 decoder: TransferDecoder::new(encoding),
             }),
-            _ => Err(PyValueError::new_err("no encoding that can be undone")),
+            _ => Err(PyValueError::new_err("unknown transfer encoding")),
         }
     }
 
-    fn feed<'py>(&mut self, py: Python<'py>, data: Octets<'_>) -> Bound<'py, PyBytes> {
-        let mut octets = Vec::new();
-        self.decoder.feed(&data, &mut octets);
-        PyBytes::new(py, &octets)
+    fn feed<'py>(&mut self, py: Python<'py>, data: ReadBuffer<'_>) -> Bound<'py, PyBytes> {
+        let mut decoded = Vec::new();
+        self.decoder.feed(&data, &mut decoded);
+        PyBytes::new(py, &decoded)
     }
 
     fn finish<'py>(&mut self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        let mut octets = Vec::new();
-        self.decoder.finish(&mut octets);
-        PyBytes::new(py, &octets)
+        let mut decoded = Vec::new();
+        self.decoder.finish(&mut decoded);
+        PyBytes::new(py, &decoded)
     }
 }
 
@@ -248,7 +251,7 @@ impl PyTransferDecoder {
 #[pyo3(signature = (data, *, size))]
 pub(crate) fn decompress<'py>(
     py: Python<'py>,
-    data: Octets<'_>,
+    data: ReadBuffer<'_>,
     size: usize,
 ) -> PyResult<Bound<'py, PyBytes>> {
     Ok(PyBytes::new(py, &filepool::decompress(&data, size)?))

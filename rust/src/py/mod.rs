@@ -1,5 +1,5 @@
-//! The binding: the only directory that knows Python.
-#![allow(clippy::needless_pass_by_value)] // PyO3 hands arguments over by value
+//! Python binding: the only directory that uses PyO3.
+#![allow(clippy::needless_pass_by_value)] // PyO3 passes arguments by value
 
 mod buffer;
 mod index;
@@ -39,16 +39,16 @@ mod _core {
     #[pymodule_export]
     use super::index::{
         PyBinarySlice, PyBodySlice, PyBoundSearch, PyColumnBuilder, PyHeaderColumns, PyRecord,
-        PySearchTask, PyUndecided, keyword_sets, render_fetch, segment_append, segment_counts,
-        segment_records, segment_remove, segment_store, segment_uids, uids_modified,
-        uids_with_flags,
+        PySearchTask, PyUndecidedMessages, keyword_sets, render_fetch, segment_append,
+        segment_counts, segment_records, segment_remove, segment_store, segment_uids,
+        uids_modified, uids_with_flags,
     };
     #[pymodule_export]
     use super::numbers::{PyUidMap, PyUidSet};
 
     // The data file of a storage group.
     #[pymodule_export]
-    use super::snapshot::{PyDataFile, PyFetchAnswer, PySnapshot};
+    use super::snapshot::{PyDataFile, PyFetchStream, PySnapshot};
 
     // Messages.
     #[pymodule_export]
@@ -56,7 +56,7 @@ mod _core {
         PyMessageEncoder, PyMessageMetadata, PyScanner, PyTransferDecoder, decompress,
     };
 
-    // The language.
+    // Commands and responses.
     #[pymodule_export]
     use super::wire::{
         Append, AppendData, AppendEnd, AppendMessage, AppendMessageEnd, Authenticate, Capability,

@@ -1,4 +1,4 @@
-//! Python faces of `numbers`.
+//! Python classes of `numbers`.
 
 use pyo3::IntoPyObjectExt as _;
 use pyo3::basic::CompareOp;
@@ -7,13 +7,13 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::CorruptError;
-use super::buffer::Octets;
+use super::buffer::ReadBuffer;
 use super::wire::PySequenceSet;
 use crate::Corrupt;
 use crate::index::Segment;
 use crate::numbers::{BadRun, Run, Runs, UidMap, UidSet};
 
-/// The one mapping of damage to an exception.
+/// The only place that turns corrupt data into an exception.
 impl From<Corrupt> for PyErr {
     fn from(corrupt: Corrupt) -> Self {
         CorruptError::new_err(corrupt.0)
@@ -21,14 +21,14 @@ impl From<Corrupt> for PyErr {
 }
 
 fn bad_run(run: BadRun) -> PyErr {
-    PyValueError::new_err(format!("no run of UIDs: {}:{}", run.0, run.1))
+    PyValueError::new_err(format!("not a run of UIDs: {}:{}", run.0, run.1))
 }
 
-/// A number of a set: what does not fit is a `ValueError` like a zero, not an `OverflowError`.
+/// Extract a number of a set. One that does not fit is a `ValueError`, as zero is.
 fn number(value: &Bound<'_, PyAny>) -> PyResult<u32> {
     value.extract().map_err(|error: PyErr| {
         if error.is_instance_of::<PyOverflowError>(value.py()) {
-            PyValueError::new_err("not a UID: it is not between 1 and 4294967295")
+            PyValueError::new_err(format!("not a UID: it is not between 1 and {}", u32::MAX))
         } else {
             error
         }
@@ -75,7 +75,7 @@ impl PyUidSet {
 
     #[staticmethod]
     #[allow(clippy::needless_pass_by_value)] // holds the buffer
-    fn from_bytes(stored: Octets<'_>) -> PyResult<Self> {
+    fn from_bytes(stored: ReadBuffer<'_>) -> PyResult<Self> {
         Ok(UidSet::from_bytes(&stored)?.into())
     }
 
@@ -151,7 +151,7 @@ impl PyUidSet {
     }
 }
 
-/// `==` and `!=` from equality; no order.
+/// Return the result of `==` or `!=`; other comparisons are not implemented.
 pub(super) fn equality(equal: bool, op: CompareOp, py: Python<'_>) -> PyResult<Py<PyAny>> {
     match op {
         CompareOp::Eq => equal.into_py_any(py),
@@ -160,7 +160,7 @@ pub(super) fn equality(equal: bool, op: CompareOp, py: Python<'_>) -> PyResult<P
     }
 }
 
-/// The same in every process: nothing here comes from a peer who could choose collisions that hurt.
+/// Equal in every process. No peer chooses the values, so collisions cannot be provoked.
 pub(super) fn hash(value: &impl std::hash::Hash) -> u64 {
     use std::hash::Hasher as _;
     let mut hasher = std::hash::DefaultHasher::new();
@@ -219,7 +219,7 @@ impl PyUidMap {
     fn from_segments(segments: &Bound<'_, PyAny>) -> PyResult<Self> {
         let mut runs = Runs::new();
         for stored in segments.try_iter()? {
-            Segment::open(&stored?.extract::<Octets<'_>>()?)?.add_uids(&mut runs)?;
+            Segment::open(&stored?.extract::<ReadBuffer<'_>>()?)?.add_uids(&mut runs)?;
         }
         Ok(UidMap::new(runs.finish()).into())
     }

@@ -1,4 +1,4 @@
-//! A storage group's data file, and what is rendered straight from its pages.
+//! A storage group's data file, and responses rendered from its pages.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -9,7 +9,7 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMapping};
 
-use super::buffer::{Mapped, Octets};
+use super::buffer::{MappedFile, ReadBuffer};
 use super::index::PyBinarySlice;
 use super::numbers::{PyUidMap, PyUidSet};
 use super::wire::{PyFetchItems, PyResponseWriter};
@@ -21,14 +21,14 @@ use crate::numbers::Runs;
 use crate::pages::{META_BYTES, Snapshot, page_size};
 
 const TOO_SMALL: Corrupt = Corrupt("the data file is too small");
-/// A NUL cannot stand in a literal (RFC 9051 section 4.3.1).
+/// A literal cannot contain NUL (RFC 9051 section 4.3.1).
 const NUL: u8 = 0;
 const NOT_NUL: u8 = 0x80;
 
 impl From<BodyError> for PyErr {
-    fn from(fault: BodyError) -> Self {
-        match fault {
-            BodyError::Gone => PyKeyError::new_err("the octets of this message have been removed"),
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Gone => PyKeyError::new_err("the text of this message has been removed"),
             BodyError::Corrupt(corrupt) => corrupt.into(),
         }
     }
@@ -37,35 +37,35 @@ impl From<BodyError> for PyErr {
 /// `DataFile`
 #[pyclass(frozen, name = "DataFile", module = "imapvm._core")]
 pub(crate) struct PyDataFile {
-    file: Arc<Mapped>,
-    page_octets: usize,
+    file: Arc<MappedFile>,
+    page_bytes: usize,
 }
 
 #[pymethods]
 impl PyDataFile {
     #[new]
     fn new(file: RawFd, map_size: usize) -> PyResult<Self> {
-        let file = Mapped::new(file, map_size)?;
+        let file = MappedFile::new(file, map_size)?;
         let first: [u8; META_BYTES] = file.copy(0).ok_or(TOO_SMALL)?;
-        let page_octets = page_size(&first).ok_or(Corrupt("it is no data file of LMDB"))?;
+        let page_bytes = page_size(&first).ok_or(Corrupt("not a data file of LMDB"))?;
         Ok(Self {
             file: Arc::new(file),
-            page_octets,
+            page_bytes,
         })
     }
 
-    fn newest(&self) -> PyResult<u64> {
+    fn latest_txn_id(&self) -> PyResult<u64> {
         let metas = self.metas()?;
         Ok(Snapshot::newest([&metas[0], &metas[1]])?)
     }
 
-    fn snapshot(&self, transaction: u64) -> PyResult<Option<PySnapshot>> {
+    fn snapshot(&self, txn_id: u64) -> PyResult<Option<PySnapshot>> {
         let metas = self.metas()?;
-        // Twice the same: so nobody was writing there, and what was read belongs together.
+        // Equal copies: no process was writing, so the copy is consistent.
         if metas != self.metas()? {
             return Ok(None);
         }
-        let found = Snapshot::find([&metas[0], &metas[1]], transaction)?;
+        let found = Snapshot::find([&metas[0], &metas[1]], txn_id)?;
         Ok(found.map(|snapshot| PySnapshot {
             file: Arc::clone(&self.file),
             snapshot,
@@ -74,10 +74,10 @@ impl PyDataFile {
 }
 
 impl PyDataFile {
-    /// The beginnings of the two meta pages.
+    /// Return the start of both meta pages.
     fn metas(&self) -> Result<[[u8; META_BYTES]; 2], Corrupt> {
         let first = self.file.copy(0).ok_or(TOO_SMALL)?;
-        let second = self.file.copy(self.page_octets).ok_or(TOO_SMALL)?;
+        let second = self.file.copy(self.page_bytes).ok_or(TOO_SMALL)?;
         Ok([first, second])
     }
 }
@@ -85,15 +85,15 @@ impl PyDataFile {
 /// `Snapshot`
 #[pyclass(frozen, name = "Snapshot", module = "imapvm._core")]
 pub(crate) struct PySnapshot {
-    file: Arc<Mapped>,
+    file: Arc<MappedFile>,
     snapshot: Snapshot,
 }
 
 impl PySnapshot {
     pub(crate) fn group(&self) -> Result<Group<'_>, Corrupt> {
-        let octets = self.file.octets(self.snapshot.file_size());
-        let octets = octets.ok_or(Corrupt("the data file is larger than its map"))?;
-        Ok(Group::new(octets, self.snapshot))
+        let bytes = self.file.bytes(self.snapshot.file_size());
+        let bytes = bytes.ok_or(Corrupt("the data file is larger than its map"))?;
+        Ok(Group::new(bytes, self.snapshot))
     }
 }
 
@@ -103,7 +103,7 @@ impl PySnapshot {
         &self,
         py: Python<'py>,
         table: &str,
-        key: Octets<'py>,
+        key: ReadBuffer<'py>,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let found = self.group()?.table(table)?.get(&key)?;
         Ok(found.map(|value| PyBytes::new(py, value)))
@@ -113,7 +113,7 @@ impl PySnapshot {
         &self,
         py: Python<'py>,
         table: &str,
-        start: Octets<'py>,
+        start: ReadBuffer<'py>,
         count: usize,
     ) -> PyResult<Vec<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>> {
         let mut cursor = self.group()?.table(table)?.cursor();
@@ -128,11 +128,11 @@ impl PySnapshot {
         Ok(items)
     }
 
-    fn item_back<'py>(
+    fn item_at_or_before<'py>(
         &self,
         py: Python<'py>,
         table: &str,
-        key: Octets<'py>,
+        key: ReadBuffer<'py>,
     ) -> PyResult<Option<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>> {
         let found = self.group()?.table(table)?.cursor().seek_back(&key)?;
         Ok(found.map(|(key, value)| (PyBytes::new(py, key), PyBytes::new(py, value))))
@@ -172,9 +172,9 @@ impl PySnapshot {
         Ok(found.finish().into())
     }
 
-    fn digest<'py>(&self, py: Python<'py>, body: u64) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let digest = MetadataTable::new(self.group()?)?.get(body)?;
-        Ok(digest.map(|digest| PyBytes::new(py, &digest)))
+    fn metadata<'py>(&self, py: Python<'py>, body: u64) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let metadata = MetadataTable::new(self.group()?)?.get(body)?;
+        Ok(metadata.map(|metadata| PyBytes::new(py, &metadata)))
     }
 
     fn body<'py>(
@@ -184,9 +184,9 @@ impl PySnapshot {
         offset: u64,
         length: u64,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let mut octets = Vec::new();
-        Bodies::new(self.group()?)?.read(body, offset, length, &mut octets)?;
-        Ok(PyBytes::new(py, &octets))
+        let mut bytes = Vec::new();
+        Bodies::new(self.group()?)?.read(body, offset, length, &mut bytes)?;
+        Ok(PyBytes::new(py, &bytes))
     }
 
     fn body_size(&self, body: u64) -> PyResult<u64> {
@@ -194,7 +194,7 @@ impl PySnapshot {
     }
 
     #[pyo3(signature = (
-        out, mailbox, items, numbers, wanted, *, keywords, recent, flags_too, most
+        out, mailbox, items, numbers, wanted, *, keywords, recent, flags_too, max_bytes
     ))]
     #[allow(clippy::too_many_arguments)] // named ones
     fn fetch(
@@ -207,8 +207,8 @@ impl PySnapshot {
         keywords: &Bound<'_, PyMapping>,
         recent: Option<&PyUidSet>,
         flags_too: Option<&PyUidSet>,
-        most: usize,
-    ) -> PyResult<(PyUidSet, bool, Option<PyFetchAnswer>)> {
+        max_bytes: usize,
+    ) -> PyResult<(PyUidSet, bool, Option<PyFetchStream>)> {
         let group = self.group()?;
         let request = Request {
             items: &items.items,
@@ -220,16 +220,16 @@ impl PySnapshot {
         let segments = Segments::new(group, mailbox, Some(&wanted.set))?;
         let source = SnapshotSource {
             keywords,
-            digests: RefCell::new(MetadataTable::new(group)?),
+            metadata: RefCell::new(MetadataTable::new(group)?),
         };
         let text = out.writer.waiting();
-        let rendered = fetch::render_some(&request, segments, &source, most, text)?;
-        let mut answer = PyFetchAnswer {
+        let rendered = fetch::render_some(&request, segments, &source, max_bytes, text)?;
+        let mut answer = PyFetchStream {
             pieces: rendered.pieces.into_iter(),
             next: None,
             written: 0,
         };
-        let whole = !answer.refuses() && answer.write(out, self, most)?;
+        let whole = !answer.refuses() && answer.write(out, self, max_bytes)?;
         Ok((
             rendered.remaining.into(),
             rendered.missing,
@@ -238,10 +238,10 @@ impl PySnapshot {
     }
 }
 
-/// Message metadata from the table; names of keywords from Python, which keeps them decoded.
+/// Metadata from the table; keyword names from Python, which caches them.
 struct SnapshotSource<'a, 'p, 'py> {
     keywords: &'p Bound<'py, PyMapping>,
-    digests: RefCell<MetadataTable<'a>>,
+    metadata: RefCell<MetadataTable<'a>>,
 }
 
 impl<'a> Source for SnapshotSource<'a, '_, '_> {
@@ -249,27 +249,27 @@ impl<'a> Source for SnapshotSource<'a, '_, '_> {
     type Bytes = Cow<'a, [u8]>;
 
     fn keywords(&self, set: u32) -> PyResult<Self::Bytes> {
-        let names: Octets<'_> = self.keywords.get_item(set)?.extract()?;
+        let names: ReadBuffer<'_> = self.keywords.get_item(set)?.extract()?;
         Ok(Cow::Owned(names.to_vec()))
     }
 
     fn metadata(&self, body: u64) -> PyResult<Self::Bytes> {
-        let digest = self.digests.borrow_mut().get(body)?;
-        Ok(digest.ok_or(Corrupt("a digest is missing"))?)
+        let metadata = self.metadata.borrow_mut().get(body)?;
+        Ok(metadata.ok_or(Corrupt("message metadata is missing"))?)
     }
 }
 
-/// `FetchAnswer`
-#[pyclass(name = "FetchAnswer", module = "imapvm._core")]
-pub(crate) struct PyFetchAnswer {
+/// `FetchStream`
+#[pyclass(name = "FetchStream", module = "imapvm._core")]
+pub(crate) struct PyFetchStream {
     pieces: std::vec::IntoIter<Piece>,
-    /// The piece that is being written.
+    /// The piece being written.
     next: Option<Piece>,
-    /// How much of it is.
+    /// Bytes of it that are written.
     written: u64,
 }
 
-impl PyFetchAnswer {
+impl PyFetchStream {
     fn refuses(&self) -> bool {
         let unknown = |piece: &Piece| matches!(piece, Piece::Binary(slice) if slice.encoding < 0);
         self.next.iter().any(unknown) || self.pieces.as_slice().iter().any(unknown)
@@ -277,9 +277,9 @@ impl PyFetchAnswer {
 }
 
 #[pymethods]
-impl PyFetchAnswer {
+impl PyFetchStream {
     #[getter]
-    fn unknown_encoding(&self) -> bool {
+    fn has_unknown_encoding(&self) -> bool {
         self.refuses()
     }
 
@@ -287,7 +287,7 @@ impl PyFetchAnswer {
         &mut self,
         out: &mut PyResponseWriter,
         snapshot: &PySnapshot,
-        most: usize,
+        max_bytes: usize,
     ) -> PyResult<bool> {
         let group = snapshot.group()?;
         let mut bodies: Option<Bodies<'_>> = None;
@@ -306,18 +306,18 @@ impl PyFetchAnswer {
                         None => bodies.insert(Bodies::new(group)?),
                     };
                     let waiting = out.writer.waiting();
-                    let room = most.saturating_sub(waiting.len()) as u64;
+                    let room = max_bytes.saturating_sub(waiting.len()) as u64;
                     if room == 0 {
                         return Ok(false);
                     }
                     let before = waiting.len();
                     let length = room.min(slice.length - self.written);
                     bodies.read(slice.body, slice.offset + self.written, length, waiting)?;
-                    let octets = waiting.get_mut(before..).unwrap_or_default();
-                    if octets.len() as u64 != length {
-                        return Err(Corrupt("a message is shorter than its digest says").into());
+                    let bytes = waiting.get_mut(before..).unwrap_or_default();
+                    if bytes.len() as u64 != length {
+                        return Err(Corrupt("a message is shorter than its metadata").into());
                     }
-                    hide_nul(octets);
+                    hide_nul(bytes);
                     self.written += length;
                     if self.written < slice.length {
                         return Ok(false);
@@ -339,15 +339,12 @@ impl PyFetchAnswer {
     }
 }
 
-/// Put something else in the place of NUL.
-fn hide_nul(octets: &mut [u8]) {
+/// Replace NUL by another byte.
+fn hide_nul(bytes: &mut [u8]) {
     let mut from = 0;
-    while let Some(at) = octets
-        .get(from..)
-        .and_then(|rest| memchr::memchr(NUL, rest))
-    {
-        if let Some(octet) = octets.get_mut(from + at) {
-            *octet = NOT_NUL;
+    while let Some(at) = bytes.get(from..).and_then(|tail| memchr::memchr(NUL, tail)) {
+        if let Some(byte) = bytes.get_mut(from + at) {
+            *byte = NOT_NUL;
         }
         from += at + 1;
     }

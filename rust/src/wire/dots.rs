@@ -92,7 +92,7 @@ impl DotReader {
 
     /// What came behind the end.
     #[must_use]
-    pub fn rest(&self) -> &[u8] {
+    pub fn tail(&self) -> &[u8] {
         &self.rest
     }
 }
@@ -132,7 +132,7 @@ mod tests {
                 assert_eq!(got, message, "{sent:?} cut at {at}");
                 assert_eq!(reader.done(), rest.is_some(), "{sent:?} cut at {at}");
                 assert_eq!(
-                    reader.rest(),
+                    reader.tail(),
                     rest.unwrap_or_default(),
                     "{sent:?} cut at {at}"
                 );
@@ -163,7 +163,7 @@ mod tests {
             let got: Vec<u8> = sent.chunks(3).flat_map(|chunk| reader.feed(chunk)).collect();
             prop_assert_eq!(got, message);
             prop_assert!(reader.done());
-            prop_assert_eq!(reader.rest(), b"rest");
+            prop_assert_eq!(reader.tail(), b"rest");
         }
     }
 }

@@ -5,7 +5,7 @@ use super::ast::{FetchItem, SectionText};
 impl FetchItem {
     /// The answer needs the message's digest. The index alone knows the whole message's size.
     #[must_use]
-    pub fn needs_digest(&self) -> bool {
+    pub fn needs_metadata(&self) -> bool {
         match self {
             Self::Envelope
             | Self::Body

@@ -173,7 +173,7 @@ fn each_item_has_its_name() {
 
 #[test]
 fn what_a_fetch_needs_follows_from_its_items() {
-    let flags = |item: FetchItem| (item.needs_digest(), item.reads_body(), item.sets_seen());
+    let flags = |item: FetchItem| (item.needs_metadata(), item.reads_body(), item.sets_seen());
     for (item, expected) in [
         (FetchItem::Flags, (false, false, false)),
         (FetchItem::Envelope, (true, false, false)),

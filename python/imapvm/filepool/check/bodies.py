@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from imapvm._core import CorruptError, Digest, Scanner
+from imapvm._core import CorruptError, MessageMetadata, Scanner
 from imapvm.filepool.check.findings import Findings, delete_row, put_row
 from imapvm.filepool.check.state import GroupState
 from imapvm.filepool.engine.transactions import LmdbTxn, Table
@@ -105,7 +105,7 @@ def _inspect_body(
         found.add(f"Body {body} has no digest.", _rebuild_metadata(state, body))
         return
     try:
-        told = Digest(digest).size
+        told = MessageMetadata(digest).size
     except CorruptError as fault:
         found.add(
             f"The digest of body {body} cannot be read: {fault}.", _rebuild_metadata(state, body)

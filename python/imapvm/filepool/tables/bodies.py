@@ -85,7 +85,7 @@ class NewBody:
     """Chunk number and value; those that are staged already are not here."""
     metadata: bytes
     threads: tuple[int, ...]
-    """Hashes of the Message-IDs that tell its thread: see `Packer.finish`."""
+    """Hashes of the Message-IDs that tell its thread: see `MessageEncoder.finish`."""
     staged: Staged | None = None
 
 

@@ -452,7 +452,7 @@ class LmtpProtocol:
             return None
         data = self._dots.feed(data)
         if self._dots.done:
-            self._buffer = self._dots.rest
+            self._buffer = self._dots.tail
         event = self._keep(data)
         return self._end_message() if event is None and self._dots.done else event
 

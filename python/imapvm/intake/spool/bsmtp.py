@@ -171,7 +171,7 @@ class _BsmtpReader:
                 yield part
             self._line += data.count(b"\n")
             if reader.done:
-                self._buffer = reader.rest
+                self._buffer = reader.tail
                 # The caller counts the last line, like that of a command.
                 self._line -= self._buffer.count(b"\n")
                 return

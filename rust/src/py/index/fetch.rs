@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMapping};
 
 use crate::index::fetch::{self, BinarySlice, BodySlice, Piece, Request, Source};
-use crate::py::buffer::Octets;
+use crate::py::buffer::ReadBuffer;
 use crate::py::numbers::{PyUidMap, PyUidSet};
 use crate::py::wire::PyFetchItems;
 
@@ -84,28 +84,28 @@ impl PyBinarySlice {
     }
 }
 
-/// The two mappings that come with the call.
+/// Keyword names and metadata from the caller's mappings.
 struct Mappings<'a, 'py> {
     keywords: &'a Bound<'py, PyMapping>,
-    digests: &'a Bound<'py, PyMapping>,
+    metadata: &'a Bound<'py, PyMapping>,
 }
 
 impl<'py> Source for Mappings<'_, 'py> {
     type Error = PyErr;
-    type Bytes = Octets<'py>;
+    type Bytes = ReadBuffer<'py>;
 
-    fn keywords(&self, set: u32) -> PyResult<Octets<'py>> {
+    fn keywords(&self, set: u32) -> PyResult<ReadBuffer<'py>> {
         self.keywords.get_item(set)?.extract()
     }
 
-    fn metadata(&self, body: u64) -> PyResult<Octets<'py>> {
-        self.digests.get_item(body)?.extract()
+    fn metadata(&self, body: u64) -> PyResult<ReadBuffer<'py>> {
+        self.metadata.get_item(body)?.extract()
     }
 }
 
 #[pyfunction]
 #[pyo3(signature = (
-    items, numbers, wanted, segments, *, keywords, recent, digests, flags_too=None
+    items, numbers, wanted, segments, *, keywords, recent, metadata, flags_too=None
 ))]
 #[allow(clippy::too_many_arguments)] // named ones
 #[allow(clippy::needless_pass_by_value)] // holds the buffers
@@ -114,10 +114,10 @@ pub(crate) fn render_fetch<'py>(
     items: &PyFetchItems,
     numbers: &PyUidMap,
     wanted: &PyUidSet,
-    segments: Vec<Octets<'py>>,
+    segments: Vec<ReadBuffer<'py>>,
     keywords: &Bound<'py, PyMapping>,
     recent: Option<&PyUidSet>,
-    digests: &Bound<'py, PyMapping>,
+    metadata: &Bound<'py, PyMapping>,
     flags_too: Option<&PyUidSet>,
 ) -> PyResult<Vec<Py<PyAny>>> {
     let request = Request {
@@ -128,7 +128,7 @@ pub(crate) fn render_fetch<'py>(
         flags_too: flags_too.map(|uids| &uids.set),
     };
     let stored = segments.iter().map(|segment| &**segment);
-    let pieces = fetch::render(&request, stored, &Mappings { keywords, digests })?;
+    let pieces = fetch::render(&request, stored, &Mappings { keywords, metadata })?;
     let python = pieces.into_iter().map(|piece| match piece {
         Piece::Text(text) => PyBytes::new(py, &text).into_py_any(py),
         Piece::Body(slice) => PyBodySlice(slice).into_py_any(py),

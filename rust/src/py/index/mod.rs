@@ -1,4 +1,4 @@
-//! Python faces of `index`.
+//! Python classes of `index`.
 
 mod fetch;
 mod search;

@@ -15,12 +15,12 @@ use crate::py::wire::PySearchProgram;
 #[pymethods]
 impl PySearchProgram {
     #[getter]
-    fn needs_digest(&self) -> bool {
+    fn needs_metadata(&self) -> bool {
         search::needs_metadata(&self.key)
     }
 
     #[getter]
-    fn asks_modseq(&self) -> bool {
+    fn needs_modseq(&self) -> bool {
         search::asks_modseq(&self.key)
     }
 
@@ -64,9 +64,9 @@ pub(crate) struct PyHeaderColumns {
 #[pymethods]
 impl PyHeaderColumns {
     #[new]
-    fn new(most: usize) -> Self {
+    fn new(max_bytes: usize) -> Self {
         Self {
-            columns: Arc::new(HeaderColumns::new(most)),
+            columns: Arc::new(HeaderColumns::new(max_bytes)),
             group: 0,
         }
     }
@@ -79,7 +79,7 @@ impl PyHeaderColumns {
     }
 
     #[getter]
-    fn octets(&self) -> usize {
+    fn memory_bytes(&self) -> usize {
         self.columns.memory_bytes()
     }
 }
@@ -107,7 +107,7 @@ impl PyBoundSearch {
         mailbox: u64,
         uids: &PyUidSet,
         columns: Option<&PyHeaderColumns>,
-    ) -> PyResult<(PyUidSet, PyUndecided)> {
+    ) -> PyResult<(PyUidSet, PyUndecidedMessages)> {
         let segments = Segments::new(snapshot.group()?, mailbox, Some(&uids.set))?;
         let asked = columns.map(|columns| Asked {
             columns: Arc::clone(&columns.columns),
@@ -121,7 +121,7 @@ impl PyBoundSearch {
             self.0.look_up(&asked.columns, asked.place, &uids.set)
         });
         let scanned = self.0.scan(segments, &uids.set, &answers)?;
-        let undecided = PyUndecided {
+        let undecided = PyUndecidedMessages {
             bound: Arc::clone(&self.0),
             records: scanned.undecided,
             asked,
@@ -130,31 +130,35 @@ impl PyBoundSearch {
     }
 }
 
-/// Header columns that were looked up, and for messages up to which UID.
+/// Header columns that a scan used, up to UID `upto`.
 struct Asked {
     columns: Arc<HeaderColumns>,
     place: MailboxKey,
     upto: u32,
 }
 
-/// Columns are filled where at least one of so many digests would have to be read anyway.
+/// Build columns only if at least one in so many metadata has to be read in any case.
 const WORTHWHILE: usize = 4;
 
-/// `Undecided`
-#[pyclass(frozen, name = "Undecided", module = "imapvm._core")]
-pub(crate) struct PyUndecided {
+/// `UndecidedMessages`
+#[pyclass(frozen, name = "UndecidedMessages", module = "imapvm._core")]
+pub(crate) struct PyUndecidedMessages {
     bound: Arc<search::BoundSearch>,
     records: Vec<Record>,
     asked: Option<Asked>,
 }
 
 #[pymethods]
-impl PyUndecided {
+impl PyUndecidedMessages {
     fn __len__(&self) -> usize {
         self.records.len()
     }
 
-    fn gather(&self, snapshot: &PySnapshot, parts: usize) -> PyResult<Vec<PyColumnBuilder>> {
+    fn column_builders(
+        &self,
+        snapshot: &PySnapshot,
+        limit: usize,
+    ) -> PyResult<Vec<PyColumnBuilder>> {
         let Some(Asked {
             columns,
             place,
@@ -163,36 +167,36 @@ impl PyUndecided {
         else {
             return Ok(Vec::new());
         };
-        let Some(behind) = columns.stale(*place, &self.bound.fields(), *upto) else {
+        let Some(stale) = columns.stale(*place, &self.bound.fields(), *upto) else {
             return Ok(Vec::new());
         };
-        let known = |record: &Record| record.uid <= behind.covered;
+        let known = |record: &Record| record.uid <= stale.covered;
         let asking = self.records.len() - self.records.partition_point(known);
         if asking == 0 {
             return Ok(Vec::new());
         }
-        let unread = pending_messages(snapshot.group()?, place.mailbox, behind.covered, *upto)?;
+        let unread = pending_messages(snapshot.group()?, place.mailbox, stale.covered, *upto)?;
         if unread.len() > asking.saturating_mul(WORTHWHILE) {
             return Ok(Vec::new());
         }
-        let covered = behind.covered;
-        let each = unread.len().div_ceil(parts.max(1)).max(1);
+        let covered = stale.covered;
+        let each = unread.len().div_ceil(limit.max(1)).max(1);
         let parts = unread.chunks(each);
         Ok(parts
             .map(|part| PyColumnBuilder {
-                gathering: ColumnBuilder::new(&behind.fields, part.to_vec()),
+                builder: ColumnBuilder::new(&stale.fields, part.to_vec()),
                 covered,
             })
             .collect())
     }
 
-    fn keep(&self, gathered: Vec<PyRef<'_, PyColumnBuilder>>) {
-        let (Some(asked), Some(covered)) = (&self.asked, gathered.first().map(|part| part.covered))
+    fn store_columns(&self, built: Vec<PyRef<'_, PyColumnBuilder>>) {
+        let (Some(asked), Some(covered)) = (&self.asked, built.first().map(|part| part.covered))
         else {
             return;
         };
         for field in self.bound.fields() {
-            let parts = gathered.iter().map(|part| part.gathering.column(field));
+            let parts = built.iter().map(|part| part.builder.column(field));
             let parts: Option<Vec<_>> = parts.collect();
             if let Some(parts) = parts {
                 let range = (covered, asked.upto);
@@ -201,8 +205,8 @@ impl PyUndecided {
         }
     }
 
-    fn parts(&self, count: usize) -> Vec<PySearchTask> {
-        let records = self.records.len().div_ceil(count.max(1)).max(1);
+    fn search_tasks(&self, limit: usize) -> Vec<PySearchTask> {
+        let records = self.records.len().div_ceil(limit.max(1)).max(1);
         let parts = self.records.chunks(records);
         parts
             .map(|part| PySearchTask(SearchTask::new(Arc::clone(&self.bound), part.to_vec())))
@@ -210,16 +214,16 @@ impl PyUndecided {
     }
 }
 
-/// `Searching`
-#[pyclass(name = "Searching", module = "imapvm._core")]
+/// `SearchTask`
+#[pyclass(name = "SearchTask", module = "imapvm._core")]
 pub(crate) struct PySearchTask(SearchTask);
 
 #[pymethods]
 impl PySearchTask {
-    fn step(&mut self, py: Python<'_>, snapshot: &PySnapshot, most: u64) -> PyResult<bool> {
+    fn step(&mut self, py: Python<'_>, snapshot: &PySnapshot, max_bytes: u64) -> PyResult<bool> {
         let group = snapshot.group()?;
         let search = &mut self.0;
-        Ok(py.detach(|| search.step(group, most))?)
+        Ok(py.detach(|| search.step(group, max_bytes))?)
     }
 
     #[getter]
@@ -228,23 +232,23 @@ impl PySearchTask {
     }
 }
 
-/// `Gathering`
-#[pyclass(name = "Gathering", module = "imapvm._core")]
+/// `ColumnBuilder`
+#[pyclass(name = "ColumnBuilder", module = "imapvm._core")]
 pub(crate) struct PyColumnBuilder {
-    gathering: ColumnBuilder,
-    /// What was gathered begins behind this UID.
+    builder: ColumnBuilder,
+    /// Columns were complete up to this UID.
     covered: u32,
 }
 
 #[pymethods]
 impl PyColumnBuilder {
     fn __len__(&self) -> usize {
-        self.gathering.len()
+        self.builder.len()
     }
 
-    fn step(&mut self, py: Python<'_>, snapshot: &PySnapshot, most: u64) -> PyResult<bool> {
+    fn step(&mut self, py: Python<'_>, snapshot: &PySnapshot, max_bytes: u64) -> PyResult<bool> {
         let group = snapshot.group()?;
-        let gathering = &mut self.gathering;
-        Ok(py.detach(|| gathering.step(group, most))?)
+        let builder = &mut self.builder;
+        Ok(py.detach(|| builder.step(group, max_bytes))?)
     }
 }

@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PySet};
 
 use crate::index::{self, AppendError, Record, columns};
 use crate::numbers::Runs;
-use crate::py::buffer::Octets;
+use crate::py::buffer::ReadBuffer;
 use crate::py::numbers::{PyUidSet, equality, hash};
 use crate::py::wire::{STORE_ADD, STORE_REMOVE, STORE_REPLACE};
 use crate::wire::command::StoreMode;
@@ -159,7 +159,7 @@ impl From<AppendError> for PyErr {
 #[allow(clippy::needless_pass_by_value)] // holds the buffer
 pub(crate) fn segment_append<'py>(
     py: Python<'py>,
-    segment: Octets<'py>,
+    segment: ReadBuffer<'py>,
     records: Vec<PyRef<'py, PyRecord>>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let records: Vec<Record> = records.iter().map(|record| record.record).collect();
@@ -170,7 +170,7 @@ pub(crate) fn segment_append<'py>(
 #[pyo3(signature = (segment, uids=None))]
 #[allow(clippy::needless_pass_by_value)] // holds the buffer
 pub(crate) fn segment_records(
-    segment: Octets<'_>,
+    segment: ReadBuffer<'_>,
     uids: Option<&PyUidSet>,
 ) -> PyResult<Vec<PyRecord>> {
     Ok(python(columns::records(
@@ -181,7 +181,7 @@ pub(crate) fn segment_records(
 
 #[pyfunction]
 #[allow(clippy::needless_pass_by_value)] // holds the buffer
-pub(crate) fn segment_uids(segment: Octets<'_>) -> PyResult<PyUidSet> {
+pub(crate) fn segment_uids(segment: ReadBuffer<'_>) -> PyResult<PyUidSet> {
     let mut runs = Runs::new();
     index::Segment::open(&segment)?.add_uids(&mut runs)?;
     Ok(runs.finish().into())
@@ -191,7 +191,7 @@ pub(crate) fn segment_uids(segment: Octets<'_>) -> PyResult<PyUidSet> {
 #[allow(clippy::needless_pass_by_value)] // holds the buffer
 pub(crate) fn segment_remove<'py>(
     py: Python<'py>,
-    segment: Octets<'py>,
+    segment: ReadBuffer<'py>,
     uids: &PyUidSet,
 ) -> PyResult<(Bound<'py, PyBytes>, Vec<PyRecord>)> {
     let (left, taken) = index::remove(&segment, &uids.set)?;
@@ -203,7 +203,7 @@ pub(crate) fn segment_remove<'py>(
 #[allow(clippy::needless_pass_by_value)] // holds the buffer
 pub(crate) fn segment_store<'py>(
     py: Python<'py>,
-    segment: Octets<'py>,
+    segment: ReadBuffer<'py>,
     uids: &PyUidSet,
     mode: u8,
     flags: u8,
@@ -232,7 +232,7 @@ pub(crate) fn segment_store<'py>(
 
 #[pyfunction]
 #[allow(clippy::needless_pass_by_value)] // holds the buffer
-pub(crate) fn segment_counts(segment: Octets<'_>) -> PyResult<(u32, u32, u32, u64)> {
+pub(crate) fn segment_counts(segment: ReadBuffer<'_>) -> PyResult<(u32, u32, u32, u64)> {
     let counts = columns::counts(&segment)?;
     Ok((counts.messages, counts.unseen, counts.deleted, counts.bytes))
 }
@@ -245,7 +245,7 @@ pub(crate) fn keyword_sets<'py>(
 ) -> PyResult<Bound<'py, PySet>> {
     let mut found = BTreeSet::new();
     for stored in segments.try_iter()? {
-        let stored: Octets<'_> = stored?.extract()?;
+        let stored: ReadBuffer<'_> = stored?.extract()?;
         columns::keyword_sets(&stored, uids.map(|uids| &uids.set), &mut found)?;
     }
     PySet::new(segments.py(), found)
@@ -259,7 +259,12 @@ pub(crate) fn uids_with_flags(
 ) -> PyResult<PyUidSet> {
     let mut found = Runs::new();
     for stored in segments.try_iter()? {
-        columns::with_flags(&stored?.extract::<Octets<'_>>()?, mask, value, &mut found)?;
+        columns::with_flags(
+            &stored?.extract::<ReadBuffer<'_>>()?,
+            mask,
+            value,
+            &mut found,
+        )?;
     }
     Ok(found.finish().into())
 }
@@ -268,7 +273,7 @@ pub(crate) fn uids_with_flags(
 pub(crate) fn uids_modified(segments: &Bound<'_, PyAny>, since: u64) -> PyResult<PyUidSet> {
     let mut found = Runs::new();
     for stored in segments.try_iter()? {
-        columns::modified(&stored?.extract::<Octets<'_>>()?, since, &mut found)?;
+        columns::modified(&stored?.extract::<ReadBuffer<'_>>()?, since, &mut found)?;
     }
     Ok(found.finish().into())
 }

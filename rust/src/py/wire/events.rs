@@ -1,4 +1,4 @@
-//! What a client said, as frozen classes: one a command, documented in `_core.pyi`.
+//! Events for Python: one frozen class for each command, documented in `_core.pyi`.
 
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
@@ -23,8 +23,8 @@ pub(crate) const STORE_ADD: u8 = 1;
 /// `Store.mode`
 pub(crate) const STORE_REMOVE: u8 = 2;
 
-/// Frozen classes whose fields Python reads.
-macro_rules! said {
+/// Define frozen classes with fields that Python reads.
+macro_rules! events {
     ($($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ty),* })*) => {$(
         $(#[$doc])*
         #[pyclass(frozen, get_all, module = "imapvm._core")]
@@ -34,22 +34,22 @@ macro_rules! said {
     )*};
 }
 
-said! {
-    /// `Malformed`: no command.
+events! {
+    /// Input that is not a command.
     Malformed { tag: Option<Py<PyBytes>>, message: String, name: Option<&'static str>, code: Option<&'static str>, is_no: bool, fatal: bool }
-    /// Say "+".
+    /// Send "+".
     LiteralWanted { size: u64 }
     /// DONE.
     IdleDone {}
-    /// A response of an exchange.
+    /// SASL response.
     SaslResponse { data: Option<Py<PyBytes>> }
-    /// The head of a message.
+    /// Head of an appended message.
     AppendMessage { flags: u8, keywords: Py<PyTuple>, date: Option<(i64, i32)>, size: u64, waits: bool, binary: bool, utf8: bool, too_big: bool }
-    /// Octets of a message.
+    /// Bytes of an appended message.
     AppendData { data: Py<PyBytes> }
-    /// All of them were given.
+    /// End of an appended message.
     AppendMessageEnd { has_nul: bool }
-    /// The line of APPEND ended.
+    /// End of the APPEND command.
     AppendEnd {}
     /// RFC 2971.
     Id { tag: Py<PyBytes>, params: Py<PyTuple> }
@@ -77,7 +77,7 @@ said! {
     Lsub { tag: Py<PyBytes>, reference: String, pattern: String }
     /// STATUS.
     Status { tag: Py<PyBytes>, mailbox: String, items: Py<PyTuple> }
-    /// APPEND began.
+    /// APPEND.
     Append { tag: Py<PyBytes>, mailbox: String }
     /// EXPUNGE and UID EXPUNGE.
     Expunge { tag: Py<PyBytes>, uids: Option<Py<PySequenceSet>> }
@@ -111,7 +111,7 @@ said! {
     Unselect { tag: Py<PyBytes> }
 }
 
-/// The event as Python sees it.
+/// Convert an event to its Python class.
 pub(super) fn to_python(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
     match event {
         Event::Command(command) => command_to_python(py, command),
@@ -327,8 +327,8 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
     }
 }
 
-fn bytes(py: Python<'_>, octets: &[u8]) -> Py<PyBytes> {
-    PyBytes::new(py, octets).unbind()
+fn bytes(py: Python<'_>, data: &[u8]) -> Py<PyBytes> {
+    PyBytes::new(py, data).unbind()
 }
 
 fn words<S: AsRef<str>>(py: Python<'_>, words: &[S]) -> PyResult<Py<PyTuple>> {

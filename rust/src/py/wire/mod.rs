@@ -1,4 +1,4 @@
-//! Python faces of `wire`.
+//! Python classes of `wire`.
 
 mod events;
 mod reader;
@@ -13,7 +13,7 @@ pub(crate) use events::*;
 pub(crate) use reader::{CommandReader, PyLimits};
 pub(crate) use tools::{PyDotReader, PyListMatcher, PyResponseWriter, imap_string, mailbox_name};
 
-/// `SequenceSet`: what a client wrote, not yet looked up.
+/// `SequenceSet`: as a client wrote it, not yet resolved.
 #[pyclass(frozen, name = "SequenceSet", module = "imapvm._core")]
 pub(crate) struct PySequenceSet {
     pub(crate) set: SequenceSet,
@@ -36,14 +36,14 @@ impl PySequenceSet {
     }
 }
 
-/// `FetchItems`: what FETCH asks for.
+/// `FetchItems`: data items of a FETCH.
 #[pyclass(frozen, name = "FetchItems", module = "imapvm._core")]
 pub(crate) struct PyFetchItems {
     pub(crate) items: Vec<FetchItem>,
 }
 
 impl PyFetchItems {
-    /// With `item`, where it is not there yet: at the start, as servers do with UID.
+    /// Return the items with `item` added in front, unless it is there.
     fn with(&self, item: &FetchItem) -> Self {
         let mut items = Vec::with_capacity(self.items.len() + 1);
         if !self.items.contains(item) {
@@ -71,8 +71,8 @@ impl PyFetchItems {
     }
 
     #[getter]
-    fn needs_digest(&self) -> bool {
-        self.items.iter().any(FetchItem::needs_digest)
+    fn needs_metadata(&self) -> bool {
+        self.items.iter().any(FetchItem::needs_metadata)
     }
 
     #[getter]
@@ -86,7 +86,7 @@ impl PyFetchItems {
     }
 
     #[getter]
-    fn asks_modseq(&self) -> bool {
+    fn needs_modseq(&self) -> bool {
         self.items.contains(&FetchItem::ModSeq)
     }
 
@@ -99,7 +99,7 @@ impl PyFetchItems {
     }
 }
 
-/// `SearchProgram`: its methods are where it is carried out.
+/// `SearchProgram`: methods are in `py::index::search`.
 #[pyclass(frozen, name = "SearchProgram", module = "imapvm._core")]
 pub(crate) struct PySearchProgram {
     pub(crate) key: SearchKey,

@@ -1,4 +1,4 @@
-//! `CommandReader` and its bounds.
+//! `CommandReader` and `Limits`.
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -41,7 +41,7 @@ impl PyLimits {
 #[pyclass(module = "imapvm._core")]
 pub(crate) struct CommandReader {
     reader: Reader,
-    /// The very object that Python gave.
+    /// The object that Python passed.
     limits: Py<PyLimits>,
 }
 

@@ -1,10 +1,10 @@
-//! Names, patterns, answers, dot-stuffing.
+//! Names, patterns, responses, dot-stuffing.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::py::buffer::Octets;
+use crate::py::buffer::ReadBuffer;
 use crate::py::numbers::PyUidSet;
 use crate::wire::dots::DotReader;
 use crate::wire::names;
@@ -23,7 +23,7 @@ pub(crate) fn mailbox_name<'py>(py: Python<'py>, name: &str, utf8: bool) -> Boun
 #[pyo3(signature = (text, *, utf8 = false))]
 pub(crate) fn imap_string<'py>(
     py: Python<'py>,
-    text: Octets<'py>,
+    text: ReadBuffer<'py>,
     utf8: bool,
 ) -> Bound<'py, PyBytes> {
     PyBytes::new(py, &writer::string(&text, utf8))
@@ -78,14 +78,14 @@ impl PyResponseWriter {
     }
 
     fn take<'py>(&mut self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        self.writer.take_with(|octets| PyBytes::new(py, octets))
+        self.writer.take_with(|bytes| PyBytes::new(py, bytes))
     }
 
-    fn raw(&mut self, data: Octets<'_>) {
+    fn raw(&mut self, data: ReadBuffer<'_>) {
         self.writer.raw(&data);
     }
 
-    fn untagged(&mut self, text: Octets<'_>) {
+    fn untagged(&mut self, text: ReadBuffer<'_>) {
         self.writer.untagged(&text);
     }
 
@@ -94,7 +94,7 @@ impl PyResponseWriter {
     }
 
     #[pyo3(signature = (tag, status, text, code = None))]
-    fn tagged(&mut self, tag: Octets<'_>, status: &str, text: &str, code: Option<&str>) {
+    fn tagged(&mut self, tag: ReadBuffer<'_>, status: &str, text: &str, code: Option<&str>) {
         self.writer.tagged(&tag, status, text, code);
     }
 
@@ -104,7 +104,7 @@ impl PyResponseWriter {
     }
 
     #[pyo3(signature = (text = None), text_signature = "($self, text=b'')")]
-    fn continuation(&mut self, text: Option<Octets<'_>>) {
+    fn continuation(&mut self, text: Option<ReadBuffer<'_>>) {
         self.writer
             .continuation(text.as_deref().unwrap_or_default());
     }
@@ -140,7 +140,7 @@ impl PyDotReader {
         Self(DotReader::default())
     }
 
-    fn feed<'py>(&mut self, py: Python<'py>, data: Octets<'py>) -> Bound<'py, PyBytes> {
+    fn feed<'py>(&mut self, py: Python<'py>, data: ReadBuffer<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.0.feed(&data))
     }
 
@@ -150,7 +150,7 @@ impl PyDotReader {
     }
 
     #[getter]
-    fn rest<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, self.0.rest())
+    fn tail<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.tail())
     }
 }

@@ -261,8 +261,8 @@ pub fn dots_rejoin(octets: &[u8]) {
     let mut cut = DotReader::default();
     let again: Vec<u8> = octets.chunks(1).flat_map(|octet| cut.feed(octet)).collect();
     assert_eq!(
-        (again, cut.done(), cut.rest()),
-        (message.clone(), whole.done(), whole.rest())
+        (again, cut.done(), cut.tail()),
+        (message.clone(), whole.done(), whole.tail())
     );
-    assert!(message.len() + whole.rest().len() <= octets.len());
+    assert!(message.len() + whole.tail().len() <= octets.len());
 }

@@ -19,7 +19,7 @@ async def fetch(ctx: SelectedContext, command: Fetch) -> Done:
     A message number that belongs to an expunged message gets NO (RFC 2180 section 4.1.2, RFC 5530);
     an expunged UID is no error (RFC 9051 section 6.4.9).
     """
-    if command.changed_since is not None or command.vanished or command.items.asks_modseq:
+    if command.changed_since is not None or command.vanished or command.items.needs_modseq:
         raise Refusal("unknown FETCH item or modifier: CONDSTORE is not offered", bad=True)
     uids = ctx.uids(command.set, uid=command.uid)
     if command.items.sets_seen and not ctx.view.read_only:

@@ -6,7 +6,7 @@ sent, next. So neither the transaction nor the memory grows with the number of m
 
 from typing import Final
 
-from imapvm._core import FetchAnswer, FetchItems, UidSet
+from imapvm._core import FetchItems, FetchStream, UidSet
 from imapvm.commands.context import SelectedContext
 from imapvm.commands.handlers.fetch.binary_parts import write_decoded
 from imapvm.commands.outcome import Refusal
@@ -37,7 +37,7 @@ async def fetch_stream(
     """
     view, out = ctx.view, ctx.out
     expunged = False
-    answer: FetchAnswer | None = None
+    answer: FetchStream | None = None
     """Rendered and not written yet: message bytes, and parts to decode."""
     while True:
         with ctx.store.reading() as reader:
@@ -57,7 +57,7 @@ async def fetch_stream(
                         max_bytes=STEP_BYTES,
                     )
                     expunged |= missing
-                    if answer is not None and answer.unknown_encoding:
+                    if answer is not None and answer.has_unknown_encoding:
                         raise Refusal("unknown content transfer encoding", code="UNKNOWN-CTE")
         if answer is not None:
             part = answer.take_binary()

@@ -6,7 +6,7 @@ bytes are read last.
 
 from typing import Final
 
-from imapvm._core import BoundSearch, Search, UidSet, Undecided, imap_string
+from imapvm._core import BoundSearch, Search, UidSet, UndecidedMessages, imap_string
 from imapvm.commands.context import SelectedContext
 from imapvm.commands.handlers.search.search_bodies import gather, search_bodies
 from imapvm.commands.outcome import DONE, Done, Refusal
@@ -28,7 +28,7 @@ async def search(ctx: SelectedContext, command: Search) -> Done:
         if saves:
             view.saved = UidSet()  # RFC 9051 section 6.4.4.1: NO leaves $ empty
         raise Refusal("unknown charset", code="BADCHARSET (US-ASCII UTF-8)")
-    if program.asks_modseq:
+    if program.needs_modseq:
         raise Refusal("unknown search key MODSEQ: CONDSTORE is not offered", bad=True)
     with ctx.store.reading() as reader:
         keyword_sets = reader.keywords(ctx.mailbox_row(reader))
@@ -75,7 +75,9 @@ async def _find_in_batch(ctx: SelectedContext, bound: BoundSearch, uids: UidSet)
     return found
 
 
-def _scan(ctx: SelectedContext, bound: BoundSearch, uids: UidSet) -> tuple[UidSet, Undecided]:
+def _scan(
+    ctx: SelectedContext, bound: BoundSearch, uids: UidSet
+) -> tuple[UidSet, UndecidedMessages]:
     store = ctx.store
     with store.reading() as reader:
         return bound.scan(reader.snapshot, ctx.mailbox_row(reader).id, uids, store.columns)

@@ -7,7 +7,7 @@ from typing import Final
 
 import trio
 
-from imapvm._core import Gathering, Searching, UidSet, Undecided
+from imapvm._core import ColumnBuilder, SearchTask, UidSet, UndecidedMessages
 from imapvm.commands.context import SelectedContext
 from imapvm.filepool.store import AccountStore
 
@@ -19,7 +19,7 @@ STEP_BYTES: Final = 4 * 1024 * 1024
 """Read by a thread in one transaction: some milliseconds. Cancellation is possible in between."""
 
 
-async def gather(ctx: SelectedContext, undecided: Undecided) -> bool:
+async def gather(ctx: SelectedContext, undecided: UndecidedMessages) -> bool:
     """Bring the header columns up to date, if that pays off; then scan again.
 
     Returns:
@@ -30,15 +30,15 @@ async def gather(ctx: SelectedContext, undecided: Undecided) -> bool:
         CorruptError: a segment is corrupt.
     """
     with ctx.store.reading() as reader:
-        parts = undecided.gather(reader.snapshot, _threads(ctx))
+        parts = undecided.column_builders(reader.snapshot, _threads(ctx))
     if not parts:
         return False
     await _finish(ctx, parts, inline=sum(map(len, parts)) <= FEW)
-    undecided.keep(parts)
+    undecided.store_columns(parts)
     return True
 
 
-async def search_bodies(ctx: SelectedContext, undecided: Undecided) -> UidSet:
+async def search_bodies(ctx: SelectedContext, undecided: UndecidedMessages) -> UidSet:
     """Return the UIDs of the messages that match.
 
     Raises:
@@ -46,7 +46,7 @@ async def search_bodies(ctx: SelectedContext, undecided: Undecided) -> UidSet:
         CorruptError: message metadata or a message is corrupt.
     """
     inline = len(undecided) <= FEW
-    parts = undecided.parts(1 if inline else _threads(ctx))
+    parts = undecided.search_tasks(1 if inline else _threads(ctx))
     await _finish(ctx, parts, inline=inline)
     return reduce(or_, (part.found for part in parts), UidSet())
 
@@ -56,7 +56,7 @@ def _threads(ctx: SelectedContext) -> int:
 
 
 async def _finish(
-    ctx: SelectedContext, parts: Sequence[Searching | Gathering], *, inline: bool
+    ctx: SelectedContext, parts: Sequence[SearchTask | ColumnBuilder], *, inline: bool
 ) -> None:
     """Search all parts to their ends, each in a thread unless it ends inline."""
     store = ctx.store
@@ -66,7 +66,7 @@ async def _finish(
         await ctx.run_in_threads([partial(_finish_in_thread, store, part) for part in parts])
 
 
-def _finish_in_thread(store: AccountStore, part: Searching | Gathering) -> None:
+def _finish_in_thread(store: AccountStore, part: SearchTask | ColumnBuilder) -> None:
     """Search a part to its end, in one short transaction after the other."""
     done = False
     while not done:
@@ -74,6 +74,6 @@ def _finish_in_thread(store: AccountStore, part: Searching | Gathering) -> None:
         done = _step(store, part, STEP_BYTES)
 
 
-def _step(store: AccountStore, part: Searching | Gathering, max_bytes: int) -> bool:
+def _step(store: AccountStore, part: SearchTask | ColumnBuilder, max_bytes: int) -> bool:
     with store.reading() as reader:
         return part.step(reader.snapshot, max_bytes)

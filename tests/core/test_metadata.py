@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from imapvm._core import (
     CorruptError,
-    Digest,
+    MessageMetadata,
     Scanner,
     TransferDecoder,
     decompress,
@@ -176,14 +176,14 @@ messages = st.builds(
 def test_parts_are_those_that_email_sees(message, portion):
     stored = scan(message)
     assert scan(message, portion) == stored
-    digest = Digest(stored)
+    metadata = MessageMetadata(stored)
     parsed = email.message_from_bytes(message, policy=compat32)
-    assert digest.size == len(message)
-    assert types(read_list(digest.body)) == types_by_email(parsed)
+    assert metadata.size == len(message)
+    assert types(read_list(metadata.body)) == types_by_email(parsed)
     found = list(leaves_by_email(parsed, [], is_body=True))
-    assert digest.part_count == len(found)
+    assert metadata.part_count == len(found)
     for path, part in found:
-        offset, length = digest.locate(path)
+        offset, length = metadata.locate(path)
         raw = part.get_payload().encode("utf-8", "surrogateescape")
         assert message[offset : offset + length] == raw
         decoder = TransferDecoder(ENCODINGS.get(part.get("Content-Transfer-Encoding"), 0))
@@ -196,16 +196,16 @@ def test_parts_are_those_that_email_sees(message, portion):
 @settings(max_examples=150, deadline=None)
 @given(messages)
 def test_headers_are_those_that_email_sees(message):
-    digest = Digest(scan(message))
+    metadata = MessageMetadata(scan(message))
     parsed: Message = email.message_from_bytes(message, policy=default)
-    assert digest.subject == " ".join(parsed["Subject"].split())
-    assert digest.message_id == parsed["Message-ID"].strip("<> ").encode()
-    assert digest.sent == int(parsed["Date"].datetime.timestamp())
+    assert metadata.subject == " ".join(parsed["Subject"].split())
+    assert metadata.message_id == parsed["Message-ID"].strip("<> ").encode()
+    assert metadata.sent == int(parsed["Date"].datetime.timestamp())
     header, _ = message.split(b"\r\n\r\n", 1)
-    assert digest.header_size == len(header) + 4
-    assert digest.locate("HEADER") == (0, digest.header_size)
-    assert digest.locate("TEXT") == (digest.header_size, len(message) - digest.header_size)
-    envelope = read_list(digest.envelope)
+    assert metadata.header_size == len(header) + 4
+    assert metadata.locate("HEADER") == (0, metadata.header_size)
+    assert metadata.locate("TEXT") == (metadata.header_size, len(message) - metadata.header_size)
+    envelope = read_list(metadata.envelope)
     assert len(envelope) == 10
     for field, found in [("From", envelope[2]), ("From", envelope[3]), ("To", envelope[5])]:
         pairs = [(mailbox.decode(), host.decode()) for _, _, mailbox, host in found]
@@ -223,15 +223,15 @@ def test_a_digest_knows_a_message():
         b"\r\n"
         b"Hello,\r\n  world\r\n"
     )
-    digest = Digest(stored)
-    assert digest.subject == "Re: Grüße (fwd)"
-    assert digest.base_subject == "Grüße"
-    assert digest.sent == 880127706
-    assert digest.message_id is None
-    assert digest.references == [b"1@x"]
-    assert digest.preview == "Hello, world"
-    assert digest.body == b'("TEXT" "PLAIN" ("CHARSET" "US-ASCII") NIL NIL "7BIT" 17 2)'
-    assert digest.bodystructure == digest.body[:-1] + b" NIL NIL NIL NIL)"
+    metadata = MessageMetadata(stored)
+    assert metadata.subject == "Re: Grüße (fwd)"
+    assert metadata.base_subject == "Grüße"
+    assert metadata.sent == 880127706
+    assert metadata.message_id is None
+    assert metadata.references == [b"1@x"]
+    assert metadata.preview == "Hello, world"
+    assert metadata.body == b'("TEXT" "PLAIN" ("CHARSET" "US-ASCII") NIL NIL "7BIT" 17 2)'
+    assert metadata.bodystructure == metadata.body[:-1] + b" NIL NIL NIL NIL)"
 
 
 @pytest.mark.parametrize(
@@ -256,14 +256,14 @@ def test_a_digest_knows_a_message():
 def test_sections_by_name(section, found):
     message = b"Content-Type: message/rfc822\r\n\nSubject: x\n\r\nb"
     assert len(message) == 45
-    assert Digest(scan(message)).locate(section) == found
+    assert MessageMetadata(scan(message)).locate(section) == found
 
 
 def test_a_damaged_digest_is_refused():
     stored = scan(b"Subject: x\r\n\r\nbody")
     for damaged in (b"", stored[:-1], stored + b"\0", b"\x01" + stored[1:]):
         with pytest.raises(CorruptError):
-            Digest(damaged)
+            MessageMetadata(damaged)
 
 
 def test_a_scanner_finishes_once():
