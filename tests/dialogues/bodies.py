@@ -1,4 +1,4 @@
-"""ENVELOPE, BODY and BODYSTRUCTURE, read to the letter (RFC 9051 section 9)."""
+"""ENVELOPE, BODY and BODYSTRUCTURE, parsed strictly (RFC 9051 section 9)."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 class Address(NamedTuple):
-    """`address`: a group begins with a mailbox and no host, and ends with neither."""
+    """`address`: a group starts with a mailbox without a host, and ends with neither."""
 
     name: bytes | None
     adl: bytes | None
@@ -24,7 +24,7 @@ class Part(NamedTuple):
     id: bytes | None = None
     description: bytes | None = None
     encoding: bytes | None = None
-    octets: int = 0
+    size: int = 0
     lines: int | None = None
     envelope: tuple[Any, ...] | None = None
     parts: tuple["Part", ...] = ()
@@ -32,7 +32,7 @@ class Part(NamedTuple):
 
 
 def envelope(reader: "Tokens") -> tuple[Any, ...]:
-    """`env-date … env-message-id`"""
+    """Parse `env-date … env-message-id`."""
     reader.take(b"(")
     fields: list[Any] = []
     for at in range(10):
@@ -65,7 +65,7 @@ def _address(reader: "Tokens") -> Address:
 
 
 def body(reader: "Tokens", *, extended: bool) -> Part:
-    """`body`; what only BODYSTRUCTURE may have (`body-ext-1part`) is asked for by `extended`."""
+    """Parse `body`; `extended` also parses `body-ext-1part`, which only BODYSTRUCTURE has."""
     reader.take(b"(")
     part = _multipart(reader, extended) if reader.ahead(b"(") else _single(reader, extended)
     reader.take(b")")
@@ -100,7 +100,7 @@ def _single(reader: "Tokens", extended: bool) -> Part:
     reader.take(b" ")
     encoding = reader.string()
     reader.take(b" ")
-    octets = reader.number()
+    size = reader.number()
     lines, inner, children = None, None, ()
     if kind.upper() == b"MULTIPART":
         raise reader.fail("a multipart that has parts before this")
@@ -118,7 +118,7 @@ def _single(reader: "Tokens", extended: bool) -> Part:
         md5 = reader.nstring()
         extension = (md5, *_extension(reader))
     return Part(
-        kind, subtype, parameters, ident, description, encoding, octets, lines, inner, children,
+        kind, subtype, parameters, ident, description, encoding, size, lines, inner, children,
         extension,
     )  # fmt: skip
 
@@ -133,7 +133,7 @@ def _parameters(reader: "Tokens") -> dict[bytes, bytes] | None:
 
 
 def _extension(reader: "Tokens") -> tuple[Any, ...]:
-    """Disposition, language, location; all of them, as servers of today send all."""
+    """Parse disposition, language and location, which all have to be present."""
     reader.take(b" ")
     disposition = None
     if not reader.took(b"NIL"):

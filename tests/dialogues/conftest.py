@@ -2,7 +2,7 @@ import ssl
 
 import pytest
 import trustme
-from tests.dialogues.host import SERVER_NAME, Given
+from tests.dialogues.host import SERVER_NAME, ServerFiles
 
 
 @pytest.fixture(scope="session")
@@ -21,12 +21,12 @@ def certificate(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-def given(certificate, tmp_path) -> Given:
-    return Given(tmp_path, *certificate)
+def server_files(certificate, tmp_path) -> ServerFiles:
+    return ServerFiles(tmp_path, *certificate)
 
 
 @pytest.fixture
-def trusts(authority: trustme.CA) -> ssl.SSLContext:
+def client_tls(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.create_default_context()
     authority.configure_trust(context)
     return context

@@ -1,8 +1,7 @@
-"""What a server says, read as strictly as RFC 9051 section 9 and RFC 3501 section 9 are written.
+"""Strict parser of responses: RFC 9051 section 9, RFC 3501 section 9, and the extensions' RFCs.
 
-One response at a time, with its literals: `Reader(octets).response()`. What does not follow the
-grammar to the letter raises `Deviation`, with the place. Before ENABLE nothing may be 8-bit outside
-of literals; `Reader` hears ENABLED itself. What extensions add is read as their RFCs have it.
+`Reader(data).response()` parses one response with its literals. A deviation from the grammar raises
+`GrammarError` with the place. Before ENABLED, 8-bit characters are allowed in literals only.
 """
 
 import re
@@ -25,7 +24,7 @@ PLAIN_CODES = frozenset(
 
 @dataclass(frozen=True)
 class Response:
-    """`tag` may be "*" or "+"; `value` is what `kind` has; `code` is a name and what it has."""
+    """Response: `tag` may be "*" or "+"; `value` depends on `kind`; `code` is name and value."""
 
     tag: str
     kind: str
@@ -36,13 +35,13 @@ class Response:
 
 
 class Reader(Tokens):
-    """Octets from a server, from the greeting on."""
+    """Parser of all bytes from a server, from the greeting on."""
 
     def response(self) -> Response:
-        """Read one.
+        """Parse one response.
 
         Raises:
-            Deviation: it does not follow the grammar, or is not whole.
+            GrammarError: it deviates from the grammar, or is not complete.
         """
         response = self._response()
         self.take(b"\r\n")
@@ -95,7 +94,7 @@ class Reader(Tokens):
             "ID": self._id,
         }
         if kind not in readers:
-            raise self.fail("a response that is known before this")
+            raise self.fail("a known response before this")
         return Response("*", kind, value=readers[kind]())
 
     def _after_space(self, read: Callable[[], Any]) -> Any:
@@ -136,7 +135,7 @@ class Reader(Tokens):
             if self.took(b" "):
                 value = self.many(self.astring, empty=False)
         elif name == b"BADEVENT" or name not in PLAIN_CODES:
-            raise self.fail("a response code that is known before this")
+            raise self.fail("a known response code before this")
         return name.decode(), value
 
     def _atoms(self) -> list[bytes]:
@@ -158,9 +157,9 @@ class Reader(Tokens):
         children = {rb"\HASCHILDREN", rb"\HASNOCHILDREN", rb"\NOINFERIORS"}
         for group in (exclusive, children):
             if len([a for a in attributes if a in group]) > 1:
-                raise self.fail("attributes that do not exclude each other before this")
+                raise self.fail("compatible attributes before this")
         if len(set(attributes)) < len(attributes):
-            raise self.fail("attributes that are said once before this")
+            raise self.fail("distinct attributes before this")
         self.take(b" ")
         delimiter = None if self.took(b"NIL") else self.quoted()
         self.take(b" ")
@@ -202,7 +201,7 @@ class Reader(Tokens):
             return item, self.take(b"NIL")
         if item == "MAILBOXID":
             return item, self.many(lambda: self.taken(OBJECT_ID, "objectid"), empty=False)
-        raise self.fail("a status item that is known before this")
+        raise self.fail("a known STATUS item before this")
 
     def _esearch(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -278,7 +277,7 @@ class Reader(Tokens):
             ),
         }
         if item not in readers:
-            raise self.fail("a fetch item that is known before this")
+            raise self.fail("a known FETCH item before this")
         return item, readers[item]()
 
     def _section(self, name: str) -> tuple[str, Any]:

@@ -1,4 +1,4 @@
-"""A whole server for dialogues: a filepool on disk, connections as they come from a listener."""
+"""Whole server for dialogues: a filepool on disk, and connections without a listener."""
 
 import select
 import socket
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trio
 import trio.testing
-from tests.dialogues.elsewhere import Elsewhere
+from tests.dialogues.processes import OtherProcess
 
 from imapvm._core import STORE_ADD, UidSet
 from imapvm.commands.services import Services
@@ -32,17 +32,17 @@ CLOCK = NEW_YEAR + 86400 * 30
 SERVER_NAME = "imap.example.org"
 
 
-class Line:
-    """A client's end of one connection, heard line by line."""
+class ClientStream:
+    """Client's end of one connection, read line by line."""
 
-    def __init__(self, sock: socket.socket, trusts: ssl.SSLContext) -> None:
+    def __init__(self, sock: socket.socket, client_tls: ssl.SSLContext) -> None:
         self._socket = sock
         self._plain = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
         self._stream: trio.abc.Stream = self._plain
-        self._trusts = trusts
-        self._heard = bytearray()
-        self.said = bytearray()
-        """All that the server has said, from the greeting on."""
+        self._client_tls = client_tls
+        self._buffer = bytearray()
+        self.received = bytearray()
+        """All bytes from the server, from the greeting on."""
         self._ended = False
 
     def close(self) -> None:
@@ -51,41 +51,41 @@ class Line:
     async def send(self, data: bytes) -> None:
         await self._stream.send_all(data)
 
-    async def shake_hands(self) -> None:
-        secure = trio.SSLStream(self._plain, self._trusts, server_hostname=SERVER_NAME)
+    async def start_tls(self) -> None:
+        secure = trio.SSLStream(self._plain, self._client_tls, server_hostname=SERVER_NAME)
         await secure.do_handshake()
         self._stream = secure
 
-    async def hear_line(self) -> str | None:
-        """The next line without its end; None where the server has hung up."""
-        while b"\r\n" not in self._heard:
-            await self._hear_more()
+    async def read_line(self) -> str | None:
+        """Return the next line without its end; None if the server has closed."""
+        while b"\r\n" not in self._buffer:
+            await self._receive()
             if self._ended:
-                assert not self._heard, f"half a line: {bytes(self._heard)!r}"
+                assert not self._buffer, f"half a line: {bytes(self._buffer)!r}"
                 return None
-        line, _, rest = bytes(self._heard).partition(b"\r\n")
-        self._heard[:] = rest
+        line, _, rest = bytes(self._buffer).partition(b"\r\n")
+        self._buffer[:] = rest
         return line.decode("utf-8", "backslashreplace")
 
-    async def overhear(self) -> str:
-        """What was said and not heard yet; empty where nothing was."""
-        with trio.move_on_after(0.05):  # TLS may have something for itself alone
+    async def read_pending(self) -> str:
+        """Return what has been received and not read yet."""
+        with trio.move_on_after(0.05):  # TLS records without data also make the socket readable
             while not self._ended and select.select([self._socket], [], [], 0)[0]:
-                await self._hear_more()
-        return self._heard.decode("utf-8", "backslashreplace")
+                await self._receive()
+        return self._buffer.decode("utf-8", "backslashreplace")
 
-    async def _hear_more(self) -> None:
+    async def _receive(self) -> None:
         try:
             data = await self._stream.receive_some()
         except trio.BrokenResourceError:
             data = b""
-        self._heard += data
-        self.said += data
+        self._buffer += data
+        self.received += data
         self._ended = not data
 
 
 class OneUser:
-    """Knows alice."""
+    """Authenticator with the account of alice."""
 
     def __init__(self, pool: Filepool) -> None:
         self.pool = pool
@@ -96,8 +96,8 @@ class OneUser:
 
 
 @dataclass(frozen=True)
-class Given:
-    """What a server is made from."""
+class ServerFiles:
+    """Files that a server needs."""
 
     folder: Path
     certificate: Path
@@ -106,41 +106,41 @@ class Given:
 
 @dataclass
 class Host:
-    """The server, and the way in."""
+    """Server in this process, and a way to connect to it."""
 
     services: Services
     nursery: trio.Nursery
     reactor: Reactor
     connections: Connections
     tls: TlsServer
-    trusts: ssl.SSLContext
-    elsewhere: Sequence[Elsewhere] = ()
-    """Processes that serve some of the clients."""
-    lines: list[Line] = field(default_factory=list)
+    client_tls: ssl.SSLContext
+    others: Sequence[OtherProcess] = ()
+    """Other processes, which serve some of the clients."""
+    streams: list[ClientStream] = field(default_factory=list)
 
     async def connect(
         self, *, plain_allowed: bool = True, offer_tls: bool = False, tls_first: bool = False
-    ) -> Line:
+    ) -> ClientStream:
         ours, theirs = socket.socketpair()
         options = {"plain_allowed": plain_allowed, "offer_tls": offer_tls, "tls_first": tls_first}
-        place = len(self.lines) % (1 + len(self.elsewhere))
-        if place:
-            await self.elsewhere[place - 1].ask("connect", options, hand_over=ours)
+        index = len(self.streams) % (1 + len(self.others))
+        if index:
+            await self.others[index - 1].request("connect", options, hand_over=ours)
         else:
-            self.admit(ours, **options)
-        line = Line(theirs, self.trusts)
-        self.lines.append(line)
+            self.serve(ours, **options)
+        stream = ClientStream(theirs, self.client_tls)
+        self.streams.append(stream)
         if tls_first:
-            await line.shake_hands()
-        return line
+            await stream.start_tls()
+        return stream
 
-    async def quiet(self, seconds: float) -> None:
-        """Return when what was to be said has been said, by whichever process."""
+    async def settle(self, seconds: float) -> None:
+        """Return when all tasks of all processes have been waiting for some time."""
         await trio.testing.wait_all_tasks_blocked(seconds)
-        for other in self.elsewhere:
-            await other.ask("quiet", seconds)
+        for other in self.others:
+            await other.request("settle", seconds)
 
-    def admit(
+    def serve(
         self, ours: socket.socket, *, plain_allowed: bool, offer_tls: bool, tls_first: bool
     ) -> None:
         """Serve a client in this process."""
@@ -148,7 +148,7 @@ class Host:
             self.reactor, ours, peer="192.0.2.1", tls_server=self.tls if offer_tls else None
         )
 
-        async def serve() -> None:
+        async def run() -> None:
             await serve_connection(
                 transport,
                 self.services,
@@ -157,7 +157,7 @@ class Host:
                 tls_first=tls_first,
             )
 
-        self.nursery.start_soon(serve)
+        self.nursery.start_soon(run)
 
     @property
     def store(self) -> AccountStore:
@@ -166,7 +166,7 @@ class Host:
         return self.services.pool.account(account)
 
     async def put(self, mailbox: str, uids: list[int]) -> None:
-        """Make a mailbox hold messages with exactly these new UIDs."""
+        """Add messages to a mailbox, so that it gets exactly these new UIDs."""
         store = self.store
         with store.reading() as reader:
             row = reader.mailbox(mailbox)
@@ -203,7 +203,7 @@ class Host:
 
 
 def message(uid: int) -> bytes:
-    """A message that says which it is."""
+    """Return a message with its UID in the text."""
     return (
         f"Date: Mon, 1 Jan 2024 00:00:{uid:02} +0000\r\n"
         f"From: Fred <fred@example.com>\r\n"
@@ -217,15 +217,15 @@ def message(uid: int) -> bytes:
 
 @asynccontextmanager
 async def running(
-    given: Given,
-    trusts: ssl.SSLContext | None = None,
+    files: ServerFiles,
+    client_tls: ssl.SSLContext | None = None,
     *,
     wakeup: Wakeup | None = None,
-    elsewhere: Sequence[Elsewhere] = (),
+    others: Sequence[OtherProcess] = (),
     create: bool = True,
 ) -> AsyncIterator[Host]:
-    """A server with alice, who has INBOX and what every new user gets."""
-    filepool = given.folder / "filepool"
+    """Run a server with the account alice, which has the mailboxes of a new user."""
+    filepool = files.folder / "filepool"
     if create:
         create_filepool(filepool)
     async with open_filepool(filepool, clock=lambda: CLOCK) as pool:
@@ -235,23 +235,25 @@ async def running(
         connections, reactor = Connections(), Reactor()
         notifier = Notifier(services, connections, wakeup)
         pool.on_changes = notifier.notify
-        tls = TlsServer(given.certificate, given.key)
+        tls = TlsServer(files.certificate, files.key)
         async with trio.open_nursery() as nursery:
             await nursery.start(reactor.run)
             if wakeup is not None:
                 pool.set_commit_hooks(wakeup.wake, wakeup.wake)
                 nursery.start_soon(notifier.watch_wakeups)
-            for other in elsewhere:
-                await other.ask("open", str(given.folder), str(given.certificate), str(given.key))
+            for other in others:
+                await other.request(
+                    "open", str(files.folder), str(files.certificate), str(files.key)
+                )
             async with trio.open_nursery() as clients:
-                host = Host(services, clients, reactor, connections, tls, trusts, elsewhere)
+                host = Host(services, clients, reactor, connections, tls, client_tls, others)
                 try:
                     yield host
                 finally:
                     clients.cancel_scope.cancel()
-                    for line in host.lines:
-                        line.close()
+                    for stream in host.streams:
+                        stream.close()
                     with trio.CancelScope(shield=True):
-                        for other in elsewhere:
-                            await other.ask("close")
+                        for other in others:
+                            await other.request("close")
             nursery.cancel_scope.cancel()

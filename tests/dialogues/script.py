@@ -1,27 +1,27 @@
-"""Dialogue files: what clients say and what they must hear, as text.
+"""Dialogue files: commands of clients and the responses they must receive, as text.
 
-    # The first line says in words what this is about.
+    # The first line describes the file.
     given INBOX 11 12 13            messages with these UIDs (and no others) in a mailbox
     given INBOX 12 flags \\Deleted   flags of some of them
     given 1 2 selected INBOX        clients that have signed in and selected a mailbox
 
     1 C: a1 UID EXPUNGE 12          client 1 sends a line
-    1 S: * 2 EXPUNGE                client 1 must hear this line next
+    1 S: * 2 EXPUNGE                client 1 must receive this line next
     1 S: a1 OK
 
-* `# …` behind two spaces, or alone on a line, is a comment. Lines need not name a client where
-  there is only one.
-* `C!:` sends without a line end of its own, with `\\r`, `\\n`, `\\0` and `\\xNN` for octets: what
-  is not text, and several lines in one packet.
-* `S:` compares the whole line; of a status response (tagged, `* OK`, `* BYE` …, `+`) the text for
-  people need not be written. `<name>` stands for one word, the same each time, and a client can
-  say it; `<*>` stands for anything.
-* `S~:` lines that follow each other may come in any order.
-* `S: <nothing>`: nothing has been said. `S: <closed>`: the server has hung up.
-* `TLS` shakes hands, as a client does behind OK to STARTTLS.
+* `# …` after two spaces, or alone on a line, is a comment. With one client, its number may be
+  omitted.
+* `C!:` sends without adding a line end, with `\\r`, `\\n`, `\\0` and `\\xNN` as escapes: for bytes
+  that are not text, and for several lines in one packet.
+* `S:` compares the whole line; the text of a status response (tagged, `* OK`, `* BYE` …, `+`) may
+  be omitted. `<name>` matches one word, the same each time, and can be used in later `C:` lines;
+  `<*>` matches anything.
+* `S~:` lines in sequence may be received in any order.
+* `S: <nothing>`: nothing has been received. `S: <closed>`: the server has closed the connection.
+* `TLS` runs the handshake, as a client does after OK to STARTTLS.
 * `HANGUP` closes the client's side.
 
-At the end nobody may have heard anything that the file does not say.
+At the end no client may have received anything that is not in the file.
 """
 
 import re
@@ -50,7 +50,7 @@ class Script:
     """One file."""
 
     path: Path
-    about: str
+    title: str
     givens: tuple[tuple[str, ...], ...]
     steps: tuple[Step, ...]
 
@@ -59,8 +59,8 @@ class Script:
         return sorted({step.client for step in self.steps})
 
 
-class NotAScriptError(Exception):
-    """A line that is none of those above."""
+class ScriptError(Exception):
+    """A line of a dialogue file cannot be parsed."""
 
 
 def files() -> list[Path]:
@@ -69,12 +69,12 @@ def files() -> list[Path]:
 
 def read(path: Path) -> Script:
     """Read one file."""
-    about, givens, steps = "", [], []
+    title, givens, steps = "", [], []
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
         if number == 1:
             if not line.startswith("# "):
-                raise NotAScriptError(f"{path.name}: the first line says what it is about")
-            about = line[2:]
+                raise ScriptError(f"{path.name}: the first line has to describe it")
+            title = line[2:]
             continue
         bare = _COMMENT.sub("", line).rstrip()
         if not bare:
@@ -84,14 +84,14 @@ def read(path: Path) -> Script:
             continue
         found = _LINE.fullmatch(bare)
         if not found:
-            raise NotAScriptError(f"{path.name}:{number}: {bare}")
+            raise ScriptError(f"{path.name}:{number}: {bare}")
         client, kind, text = found.groups()
         steps.append(Step(number, int(client or 1), kind.rstrip(":"), text))
-    return Script(path, about, tuple(givens), tuple(steps))
+    return Script(path, title, tuple(givens), tuple(steps))
 
 
 def commands(script: Script) -> Iterator[str]:
-    """The commands that are sent: `NOOP`, `UID FETCH` …"""
+    """Yield the names of the commands in a file: `NOOP`, `UID FETCH` …"""
     for step in script.steps:
         if step.kind == "C":
             yield from _named(step.text)
@@ -106,25 +106,25 @@ def _named(line: str) -> Iterator[str]:
         yield " ".join(words[1:3]) if words[1] == "UID" and len(words) > 2 else words[1]
 
 
-def filled(text: str, captured: dict[str, str]) -> str:
-    """A client's line with what `<name>` was heard to stand for."""
+def substitute(text: str, captured: dict[str, str]) -> str:
+    """Return a client's line with the captured values of `<name>`."""
     for name, value in captured.items():
         text = text.replace(f"<{name}>", value)
     return text
 
 
-def octets(text: str) -> bytes:
-    """What a `C!:` line sends."""
-    named = {b"r": b"\r", b"n": b"\n", b"0": b"\0"}
+def unescape(text: str) -> bytes:
+    """Return the bytes that a `C!:` line sends."""
+    escapes = {b"r": b"\r", b"n": b"\n", b"0": b"\0"}
 
     def undo(found: re.Match[bytes]) -> bytes:
-        return named[found[1]] if found[1] in named else bytes.fromhex(found[1][1:].decode())
+        return escapes[found[1]] if found[1] in escapes else bytes.fromhex(found[1][1:].decode())
 
     return re.sub(rb"\\([rn0]|x[0-9a-f]{2})", undo, text.encode())
 
 
-def matches(expected: str, heard: str, captured: dict[str, str]) -> bool:
-    """Whether a line is what the file says; remembers what `<name>` stands for."""
+def matches(expected: str, line: str, captured: dict[str, str]) -> bool:
+    """Return True if a line matches the file's; capture the values of `<name>`."""
     pattern, names = "", []
     for index, piece in enumerate(re.split(r"<(\*|[a-z][a-z0-9-]*)>", expected)):
         if index % 2 == 0:
@@ -140,7 +140,7 @@ def matches(expected: str, heard: str, captured: dict[str, str]) -> bool:
             names.append(piece)
     if STATUS.fullmatch(expected):
         pattern += r"( .*)?"
-    found = re.fullmatch(pattern, heard)
+    found = re.fullmatch(pattern, line)
     if found is None:
         return False
     captured.update((name, found[f"n{index}"]) for index, name in enumerate(names))

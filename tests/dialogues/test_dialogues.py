@@ -1,26 +1,26 @@
-"""Every dialogue file, on a whole server; and all that it says follows the grammar."""
+"""Dialogue files, played with a whole server; all responses have to follow the grammar."""
 
 import itertools
 
 import pytest
 import trio
 from tests.dialogues import grammar, script
-from tests.dialogues.elsewhere import Processes
-from tests.dialogues.host import Host, Line, running
-from tests.dialogues.picture import Picture
+from tests.dialogues.client_state import ClientState
+from tests.dialogues.host import ClientStream, Host, running
+from tests.dialogues.processes import Processes
 from tests.dialogues.script import Script, Step
 
 from imapvm._core import UidSet
 
-WAIT_SECONDS = 10  # nothing waits so long unless it is broken
-QUIET_SECONDS = 0.01  # without a task that runs: what was to be said has been said
+WAIT_SECONDS = 10  # only a broken server needs so long
+SETTLE_SECONDS = 0.01  # all tasks have been waiting so long: all responses have been sent
 
 
 @pytest.mark.parametrize("path", script.files(), ids=lambda path: path.stem)
-async def test_dialogue(path, given, trusts):
-    written = script.read(path)
-    async with running(given, trusts) as host:
-        await play(host, written)
+async def test_dialogue(path, server_files, client_tls):
+    dialogue = script.read(path)
+    async with running(server_files, client_tls) as host:
+        await play(host, dialogue)
 
 
 @pytest.fixture(scope="module")
@@ -35,36 +35,38 @@ def processes():
     [path for path in script.files() if len(script.read(path).clients) > 1],
     ids=lambda path: path.stem,
 )
-async def test_dialogue_with_clients_at_several_processes(path, given, trusts, processes):
-    written = script.read(path)
+async def test_dialogue_with_clients_at_several_processes(
+    path, server_files, client_tls, processes
+):
+    dialogue = script.read(path)
     others = processes.others
-    async with running(given, trusts, wakeup=processes.wakeup(), elsewhere=others) as host:
-        await play(host, written)
+    async with running(server_files, client_tls, wakeup=processes.wakeup(), others=others) as host:
+        await play(host, dialogue)
 
 
-async def play(host: Host, written: Script) -> None:
-    play = Play(host, written)
+async def play(host: Host, dialogue: Script) -> None:
+    play = Play(host, dialogue)
     with trio.fail_after(WAIT_SECONDS):
         await play.prepare()
     await play.run()
 
 
 class Play:
-    """One file being played."""
+    """One file that is played."""
 
-    def __init__(self, host: Host, written: Script) -> None:
+    def __init__(self, host: Host, dialogue: Script) -> None:
         self.host = host
-        self.script = written
-        self.lines: dict[int, Line] = {}
+        self.script = dialogue
+        self.streams: dict[int, ClientStream] = {}
         self.captured: dict[str, str] = {}
 
     async def prepare(self) -> None:
-        """Bring about what `given` says."""
+        """Carry out the `given` lines."""
         for given in self.script.givens:
             if given[0].isdigit():
                 clients = [int(word) for word in itertools.takewhile(str.isdigit, given)]
                 for client in clients:
-                    await self._bring_in(client, given[len(clients) :])
+                    await self._connect(client, given[len(clients) :])
             elif "flags" in given:
                 at = given.index("flags")
                 uids = UidSet.of(map(int, given[1:at]))
@@ -72,42 +74,42 @@ class Play:
             else:
                 await self.host.put(given[0], [int(word) for word in given[1:]])
         for client in self.script.clients:
-            if client not in self.lines:
-                await self._bring_in(client, ("signed", "in"))
+            if client not in self.streams:
+                await self._connect(client, ("signed", "in"))
 
-    async def _bring_in(self, client: int, words: tuple[str, ...]) -> None:
+    async def _connect(self, client: int, words: tuple[str, ...]) -> None:
         match words:
             case ("connects",):
-                self.lines[client] = await self.host.connect()
+                self.streams[client] = await self.host.connect()
             case ("connects", "without", "TLS"):
-                self.lines[client] = await self.host.connect(plain_allowed=False, offer_tls=True)
+                self.streams[client] = await self.host.connect(plain_allowed=False, offer_tls=True)
             case ("connects", "with", "TLS"):
-                self.lines[client] = await self.host.connect(
+                self.streams[client] = await self.host.connect(
                     plain_allowed=False, offer_tls=True, tls_first=True
                 )
             case ("signed", "in"):
-                self.lines[client] = await self.host.connect()
-                await self._quietly(client, "LOGIN alice secret")
+                self.streams[client] = await self.host.connect()
+                await self._run(client, "LOGIN alice secret")
             case ("enables", *names):
-                if client not in self.lines:
-                    await self._bring_in(client, ("signed", "in"))
-                await self._quietly(client, f"ENABLE {' '.join(names)}")
+                if client not in self.streams:
+                    await self._connect(client, ("signed", "in"))
+                await self._run(client, f"ENABLE {' '.join(names)}")
             case ("selected" | "examined" as how, mailbox):
-                if client not in self.lines:
-                    await self._bring_in(client, ("signed", "in"))
+                if client not in self.streams:
+                    await self._connect(client, ("signed", "in"))
                 verb = "SELECT" if how == "selected" else "EXAMINE"
-                await self._quietly(client, f"{verb} {mailbox}")
+                await self._run(client, f"{verb} {mailbox}")
             case _:
-                raise script.NotAScriptError(f"given {client} {' '.join(words)}")
+                raise script.ScriptError(f"given {client} {' '.join(words)}")
 
-    async def _quietly(self, client: int, command: str) -> None:
-        line = self.lines[client]
-        await line.send(f"given {command}\r\n".encode())
-        heard = await line.hear_line()
-        while heard is not None and not heard.startswith("given "):
-            heard = await line.hear_line()
-        assert heard is not None
-        assert heard.startswith("given OK"), heard
+    async def _run(self, client: int, command: str) -> None:
+        stream = self.streams[client]
+        await stream.send(f"given {command}\r\n".encode())
+        line = await stream.read_line()
+        while line is not None and not line.startswith("given "):
+            line = await stream.read_line()
+        assert line is not None
+        assert line.startswith("given OK"), line
 
     async def run(self) -> None:
         """Play it line by line."""
@@ -118,59 +120,59 @@ class Play:
                 block = [step]
                 while steps and steps[0].kind == "S~" and steps[0].client == step.client:
                     block.append(steps.pop(0))
-                await self._hear_in_any_order(block)
+                await self._receive_in_any_order(block)
             else:
                 await self._play(step)
-        await self.host.quiet(QUIET_SECONDS)
-        for client, line in self.lines.items():
-            more = await line.overhear()
-            assert not more, f"{self.script.path.name}: {client} heard more: {more}"
-            picture = Picture()
-            for response in grammar.Reader(bytes(line.said)).all():
-                picture.hear(response)
+        await self.host.settle(SETTLE_SECONDS)
+        for client, stream in self.streams.items():
+            more = await stream.read_pending()
+            assert not more, f"{self.script.path.name}: client {client} received more: {more}"
+            state = ClientState()
+            for response in grammar.Reader(bytes(stream.received)).all():
+                state.apply(response)
 
     async def _play(self, step: Step) -> None:
-        line = self.lines[step.client]
+        stream = self.streams[step.client]
         match step.kind:
             case "C":
-                text = script.filled(step.text, self.captured)
-                await line.send(text.encode() + b"\r\n")
+                text = script.substitute(step.text, self.captured)
+                await stream.send(text.encode() + b"\r\n")
             case "C!":
-                await line.send(script.octets(step.text))
+                await stream.send(script.unescape(step.text))
             case "TLS":
-                await line.shake_hands()
+                await stream.start_tls()
             case "HANGUP":
-                line.close()
+                stream.close()
             case "S" if step.text == "<nothing>":
-                await self.host.quiet(QUIET_SECONDS)
-                heard = await line.overhear()
-                assert not heard, self._where(step, heard)
+                await self.host.settle(SETTLE_SECONDS)
+                pending = await stream.read_pending()
+                assert not pending, self._where(step, pending)
             case "S":
-                heard = await self._hear(step)
-                ok = heard is not None and script.matches(step.text, heard, self.captured)
-                assert ok or (heard is None and step.text == "<closed>"), self._where(step, heard)
+                line = await self._receive(step)
+                ok = line is not None and script.matches(step.text, line, self.captured)
+                assert ok or (line is None and step.text == "<closed>"), self._where(step, line)
             case other:
                 raise AssertionError(other)
 
-    async def _hear(self, step: Step) -> str | None:
+    async def _receive(self, step: Step) -> str | None:
         with trio.move_on_after(WAIT_SECONDS):
-            return await self.lines[step.client].hear_line()
+            return await self.streams[step.client].read_line()
         raise AssertionError(self._where(step, "nothing"))
 
-    async def _hear_in_any_order(self, block: list[Step]) -> None:
+    async def _receive_in_any_order(self, block: list[Step]) -> None:
         left = list(block)
         for _ in block:
-            heard = await self._hear(left[0])
+            line = await self._receive(left[0])
             for step in left:
-                if heard is not None and script.matches(step.text, heard, self.captured):
+                if line is not None and script.matches(step.text, line, self.captured):
                     left.remove(step)
                     break
             else:
-                raise AssertionError(self._where(left[0], heard))
+                raise AssertionError(self._where(left[0], line))
 
-    def _where(self, step: Step, heard: str | None) -> str:
+    def _where(self, step: Step, line: str | None) -> str:
         return (
             f"{self.script.path.name}:{step.number}\n"
             f"  expected: {step.client} {step.text}\n"
-            f"  heard:    {step.client} {'<closed>' if heard is None else heard}"
+            f"  received: {step.client} {'<closed>' if line is None else line}"
         )

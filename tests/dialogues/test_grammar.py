@@ -1,8 +1,8 @@
-"""The strict reader of responses takes what the RFC has, and nothing else."""
+"""The strict parser accepts the grammar of the RFC, and nothing else."""
 
 import pytest
 from tests.dialogues.grammar import Reader
-from tests.dialogues.tokens import Deviation
+from tests.dialogues.tokens import GrammarError
 
 PLAIN = b'("TEXT" "PLAIN" ("CHARSET" "US-ASCII") NIL NIL "7BIT" 12 1)'
 FULL = PLAIN[:-1] + b' NIL ("INLINE" NIL) ("en" "fi") NIL)'
@@ -86,27 +86,27 @@ BAD = [
 ENABLED = b"* ENABLED IMAP4rev2\r\n"
 
 
-@pytest.mark.parametrize("said", GOOD)
-def test_what_the_rfc_has_is_read(said):
-    assert len(Reader(said).all()) == 1
+@pytest.mark.parametrize("received", GOOD)
+def test_valid_responses_are_parsed(received):
+    assert len(Reader(received).all()) == 1
 
 
-@pytest.mark.parametrize("said", BAD)
-def test_what_it_has_not_is_refused(said):
-    with pytest.raises(Deviation):
-        Reader(said).all()
+@pytest.mark.parametrize("received", BAD)
+def test_invalid_responses_are_refused(received):
+    with pytest.raises(GrammarError):
+        Reader(received).all()
 
 
-@pytest.mark.parametrize("said", GOOD)
-def test_half_of_a_response_is_refused(said):
-    for end in range(1, len(said)):
-        with pytest.raises(Deviation):
-            Reader(said[:end]).all()
+@pytest.mark.parametrize("received", GOOD)
+def test_a_part_of_a_response_is_refused(received):
+    for end in range(1, len(received)):
+        with pytest.raises(GrammarError):
+            Reader(received[:end]).all()
 
 
 def test_enabling_rev2_allows_utf8_and_ends_recent():
     assert Reader(ENABLED + b'* LIST () "/" "caf\xc3\xa9"\r\n').all()[1].value[2] == "café"
-    for said in (b"* 1 RECENT\r\n", b"* FLAGS (\\Recent)\r\n", b'* LIST () "/" "caf\xe9"\r\n'):
-        assert said.isascii() is False or Reader(said).all()
-        with pytest.raises(Deviation):
-            Reader(ENABLED + said).all()
+    for received in (b"* 1 RECENT\r\n", b"* FLAGS (\\Recent)\r\n", b'* LIST () "/" "caf\xe9"\r\n'):
+        assert received.isascii() is False or Reader(received).all()
+        with pytest.raises(GrammarError):
+            Reader(ENABLED + received).all()

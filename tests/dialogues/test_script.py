@@ -1,11 +1,11 @@
-"""The reader of dialogue files sees what is wrong with one, and with an answer."""
+"""Dialogue files: reading, and comparison of lines."""
 
 import pytest
 from tests.dialogues import script
 
 
 @pytest.mark.parametrize(
-    ("expected", "heard"),
+    ("expected", "line"),
     [
         ("a1 OK", "a1 OK"),
         ("a1 OK", "a1 OK all is well"),
@@ -17,12 +17,12 @@ from tests.dialogues import script
         ("* X (<n> <n>)", "* X (7 7)"),
     ],
 )
-def test_answers_that_are_as_written(expected, heard):
-    assert script.matches(expected, heard, {})
+def test_matching_lines(expected, line):
+    assert script.matches(expected, line, {})
 
 
 @pytest.mark.parametrize(
-    ("expected", "heard"),
+    ("expected", "line"),
     [
         ("a1 OK", "a1 NO"),
         ("a1 OK", "a1 OKAY"),
@@ -33,22 +33,22 @@ def test_answers_that_are_as_written(expected, heard):
         ("* X (<n> <n>)", "* X (7 8)"),
     ],
 )
-def test_answers_that_are_not(expected, heard):
-    assert not script.matches(expected, heard, {})
+def test_lines_that_do_not_match(expected, line):
+    assert not script.matches(expected, line, {})
 
 
-def test_a_name_stands_for_the_same_word_each_time():
+def test_a_name_matches_the_same_word_each_time():
     captured = {}
     assert script.matches("* STATUS x (UIDVALIDITY <v>)", "* STATUS x (UIDVALIDITY 5)", captured)
     assert captured == {"v": "5"}
     assert not script.matches("[COPYUID <v> 1 1]", "[COPYUID 6 1 1]", captured)
     assert script.matches("[COPYUID <v> 1 1]", "[COPYUID 5 1 1]", captured)
-    assert script.filled("a SEARCH EMAILID <v> <w>", captured) == "a SEARCH EMAILID 5 <w>"
+    assert script.substitute("a SEARCH EMAILID <v> <w>", captured) == "a SEARCH EMAILID 5 <w>"
 
 
-def test_octets_of_a_packet():
-    assert script.octets(r"a \Seen\r\n\x00\0\\") == b"a \\Seen\r\n\x00\x00\\\\"
-    assert script.octets("ü") == b"\xc3\xbc"
+def test_escapes_of_a_packet():
+    assert script.unescape(r"a \Seen\r\n\x00\0\\") == b"a \\Seen\r\n\x00\x00\\\\"
+    assert script.unescape("ü") == b"\xc3\xbc"
 
 
 def test_commands_are_found_in_lines_and_packets(tmp_path):
@@ -60,8 +60,8 @@ def test_commands_are_found_in_lines_and_packets(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["C: a1 NOOP\n", "# x\nD: a1 NOOP\n", "# x\n1 a1 NOOP\n"])
-def test_a_file_that_is_none_is_refused(tmp_path, text):
+def test_other_files_are_refused(tmp_path, text):
     path = tmp_path / "x.txt"
     path.write_text(text)
-    with pytest.raises(script.NotAScriptError):
+    with pytest.raises(script.ScriptError):
         script.read(path)

@@ -1,4 +1,4 @@
-"""The tokens of RFC 9051 section 9, each read as strictly as it is written."""
+"""Tokens of RFC 9051 section 9, parsed strictly."""
 
 import re
 from collections.abc import Callable
@@ -13,12 +13,12 @@ SEQUENCE_SET = re.compile(rb"[1-9]\d*(:[1-9]\d*)?(,[1-9]\d*(:[1-9]\d*)?)*")
 SYSTEM_FLAGS = {rb"\ANSWERED", rb"\FLAGGED", rb"\DELETED", rb"\SEEN", rb"\DRAFT", rb"\RECENT"}
 
 
-class Deviation(AssertionError):
-    """The server has said something that the grammar does not have."""
+class GrammarError(AssertionError):
+    """A response deviates from the grammar."""
 
 
 class Tokens:
-    """A place in what was said, and what is read from there."""
+    """Bytes, a position, and a parser for each token at that position."""
 
     def __init__(self, data: bytes = b"", *, utf8: bool = False) -> None:
         self.data = data
@@ -26,11 +26,11 @@ class Tokens:
         self.utf8 = utf8
         self.rev2 = False
 
-    # octets
+    # bytes
 
-    def fail(self, wanted: str) -> Deviation:
+    def fail(self, wanted: str) -> GrammarError:
         before, after = self.data[max(0, self.at - 80) : self.at], self.data[self.at :][:60]
-        return Deviation(f"{wanted} expected at {before!r} >>> {after!r}")
+        return GrammarError(f"{wanted} expected at {before!r} >>> {after!r}")
 
     def peek(self) -> bytes:
         return self.data[self.at : self.at + 1]
@@ -118,7 +118,7 @@ class Tokens:
         return None if self.took(b"NIL") else self.string(binary=binary)
 
     def many(self, one: Callable[[], Any], *, empty: bool = True) -> list[Any]:
-        """`"(" one *(SP one) ")"`"""
+        """Parse `"(" one *(SP one) ")"`."""
         self.take(b"(")
         if empty and self.took(b")"):
             return []
@@ -134,7 +134,7 @@ class Tokens:
         if self.took(b"\\"):
             flag = b"\\" + self.atom()
             if flag.upper() not in SYSTEM_FLAGS or (self.rev2 and flag.upper() == rb"\RECENT"):
-                raise self.fail("a flag that RFC 9051 has, before this")
+                raise self.fail("a flag of RFC 9051 before this")
             return flag
         return self.atom()
 
@@ -142,7 +142,7 @@ class Tokens:
         name = self.astring()
         if self.utf8:
             return name.decode()
-        if any(octet > 126 or octet < 32 for octet in name):
+        if any(byte > 126 or byte < 32 for byte in name):
             raise self.fail("modified UTF-7 before this")
         return name.decode("ascii")
 

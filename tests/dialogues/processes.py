@@ -1,4 +1,4 @@
-"""Processes that serve some of a dialogue's clients: what one client does, others see elsewhere."""
+"""Other processes that serve some of a dialogue's clients."""
 
 import json
 import os
@@ -17,29 +17,31 @@ from imapvm.server.shared.wakeup import Wakeup, new_eventfd
 MESSAGE_MAX = 4096
 
 
-class Elsewhere:
-    """One such process, seen from the test."""
+class OtherProcess:
+    """One other process, controlled by the test."""
 
-    def __init__(self, place: int, memory: int, eventfds: list[int]) -> None:
+    def __init__(self, index: int, memory: int, eventfds: list[int]) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        words = json.dumps({"place": place, "memory": memory, "eventfds": eventfds})
+        words = json.dumps({"index": index, "memory": memory, "eventfds": eventfds})
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.dialogues.elsewhere", str(theirs.fileno()), words],
+            [sys.executable, "-m", "tests.dialogues.processes", str(theirs.fileno()), words],
             pass_fds=[theirs.fileno(), memory, *eventfds],
             cwd=Path(__file__).parents[2],
         )
         theirs.close()
         self._socket = ours
 
-    async def ask(self, verb: str, *words: object, hand_over: socket.socket | None = None) -> None:
-        """Have it do something; return when it is done."""
+    async def request(
+        self, verb: str, *words: object, hand_over: socket.socket | None = None
+    ) -> None:
+        """Send a request to the process; return when it is done."""
         fds = [] if hand_over is None else [hand_over.fileno()]
         socket.send_fds(self._socket, [json.dumps([verb, *words]).encode()], fds)
         if hand_over is not None:
             hand_over.close()
         await wait_readable(self._socket)
-        answer = self._socket.recv(MESSAGE_MAX)
-        assert answer == b"done", answer
+        reply = self._socket.recv(MESSAGE_MAX)
+        assert reply == b"done", reply
 
     def end(self) -> None:
         self._socket.close()
@@ -47,15 +49,15 @@ class Elsewhere:
 
 
 class Processes:
-    """Two of them, and what they and this process ring at each other with."""
+    """Two other processes, and the memory and eventfds that they share with this one."""
 
     def __init__(self) -> None:
         self.memory = SharedMemory.create(3)
         self.fds = [new_eventfd() for _ in range(3)]
-        self.others = [Elsewhere(place, self.memory.fd, self.fds) for place in (1, 2)]
+        self.others = [OtherProcess(index, self.memory.fd, self.fds) for index in (1, 2)]
 
     def wakeup(self) -> Wakeup:
-        """Those of this process."""
+        """Return the wakeups of this process."""
         return Wakeup(self.fds, self.memory.wakeup_states, 0)
 
     def end(self) -> None:
@@ -69,21 +71,21 @@ class Processes:
 
 
 async def serve(control: socket.socket, wakeup: Wakeup) -> None:
-    """Serve one dialogue after the other, until the test hangs up."""
-    from tests.dialogues.host import Given, running
+    """Serve one dialogue after the other, until the test closes the socket."""
+    from tests.dialogues.host import ServerFiles, running
 
-    while (order := await receive(control)) is not None:
-        (verb, folder, certificate, key), _ = order
+    while (request := await receive(control)) is not None:
+        (verb, folder, certificate, key), _ = request
         assert verb == "open"
-        given = Given(Path(folder), Path(certificate), Path(key))
-        async with running(given, wakeup=wakeup, create=False) as host:
+        files = ServerFiles(Path(folder), Path(certificate), Path(key))
+        async with running(files, wakeup=wakeup, create=False) as host:
             control.send(b"done")
-            while (order := await receive(control)) is not None:
-                (verb, *words), fds = order
+            while (request := await receive(control)) is not None:
+                (verb, *words), fds = request
                 if verb == "close":
                     break
                 if verb == "connect":
-                    host.admit(socket.socket(fileno=fds[0]), **words[0])
+                    host.serve(socket.socket(fileno=fds[0]), **words[0])
                 else:
                     await trio.testing.wait_all_tasks_blocked(words[0])
                 control.send(b"done")
@@ -100,7 +102,7 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     words = json.loads(sys.argv[2])
     memory = SharedMemory(words["memory"], len(words["eventfds"]))
-    trio.run(serve, control, Wakeup(words["eventfds"], memory.wakeup_states, words["place"]))
+    trio.run(serve, control, Wakeup(words["eventfds"], memory.wakeup_states, words["index"]))
 
 
 if __name__ == "__main__":

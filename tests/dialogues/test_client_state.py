@@ -1,9 +1,9 @@
-"""The client's picture finds what a client could not follow."""
+"""Client state: contradictory responses are refused."""
 
 import pytest
+from tests.dialogues.client_state import ClientState
 from tests.dialogues.grammar import Reader
-from tests.dialogues.picture import Picture
-from tests.dialogues.tokens import Deviation
+from tests.dialogues.tokens import GrammarError
 
 OPENED = b"* FLAGS (\\Seen Work)\r\n* 3 EXISTS\r\na OK [READ-WRITE] x\r\n"
 
@@ -27,18 +27,18 @@ BAD = [
 ]
 
 
-def hear(said: bytes) -> None:
-    picture = Picture()
-    for response in Reader(OPENED + said).all():
-        picture.hear(response)
+def apply(received: bytes) -> None:
+    state = ClientState()
+    for response in Reader(OPENED + received).all():
+        state.apply(response)
 
 
-@pytest.mark.parametrize("said", GOOD)
-def test_what_can_be_followed(said):
-    hear(said)
+@pytest.mark.parametrize("received", GOOD)
+def test_consistent_responses_are_accepted(received):
+    apply(received)
 
 
-@pytest.mark.parametrize("said", BAD)
-def test_what_cannot(said):
-    with pytest.raises(Deviation):
-        hear(said)
+@pytest.mark.parametrize("received", BAD)
+def test_contradictory_responses_are_refused(received):
+    with pytest.raises(GrammarError):
+        apply(received)
