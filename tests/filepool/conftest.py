@@ -24,12 +24,12 @@ async def pool(path, clock):
 
 @pytest.fixture
 async def alice(pool):
-    """An account's store; INBOX and Archive are there."""
+    """Store of an account with the default mailboxes."""
     return pool.account(await pool.accounts.enroll("alice", "secret"))
 
 
 @pytest.fixture
 def direct(tmp_path):
-    """A filepool with one account to which operations are applied without a writer thread."""
+    """Filepool with one account; operations are applied without a writer thread."""
     with Direct(tmp_path / "direct") as direct:
         yield direct

@@ -1,4 +1,4 @@
-"""A filepool whose operations are applied one after the other, without Trio and threads."""
+"""A filepool whose operations are applied one by one, without Trio and threads."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -20,7 +20,7 @@ START = 1_800_000_000
 
 
 class Clock:
-    """Stands still until it is told to go on."""
+    """Clock that is set by the test."""
 
     def __init__(self, now: int = START) -> None:
         self.now = now
@@ -30,7 +30,7 @@ class Clock:
 
 
 class Direct:
-    """Each call of `apply` is one transaction, as the writer would make it."""
+    """Filepool in which each call of `apply` is one transaction, as in the writer."""
 
     def __init__(self, path: Path, *, groups: int = 1) -> None:
         self.clock = Clock()
@@ -65,7 +65,7 @@ class Direct:
         return account
 
     def apply(self, *operations, group: int = 0):
-        """Apply operations in one transaction; return the last one's result."""
+        """Apply operations in one transaction; return the last result."""
         found = self.pool.groups[group]
         result = None
         try:
@@ -92,8 +92,8 @@ class Direct:
         return [finding.sentence for finding in self.pool.check().findings]
 
 
-def octets(number: int = 1, *, size: int = 0, answers: tuple[int, ...] = ()) -> bytes:
-    """A small message; `answers` are the numbers of those it refers to, oldest first."""
+def message_bytes(number: int = 1, *, size: int = 0, answers: tuple[int, ...] = ()) -> bytes:
+    """Return a small message; `answers` are the numbers of messages it refers to, oldest first."""
     references = "".join(f" <{other}@example.org>" for other in answers)
     return (
         f"From: Alice <alice@example.org>\r\nTo: bob@example.net\r\nSubject: number {number}\r\n"
@@ -104,7 +104,7 @@ def octets(number: int = 1, *, size: int = 0, answers: tuple[int, ...] = ()) -> 
 
 
 def packed(data: bytes) -> NewBody:
-    """A body that is not staged."""
+    """Return a body that is not staged."""
     packer = MessageEncoder()
     packer.feed(data)
     rows, metadata, threads = packer.finish(1, THREAD_REFERENCES_MAX)
@@ -115,12 +115,12 @@ def message(
     data: bytes | int = 1, flags: int = 0, keywords: tuple[str, ...] = (), date: int = START
 ) -> NewMessage:
     if isinstance(data, int):
-        data = octets(data)
+        data = message_bytes(data)
     return NewMessage(packed(data), flags, keywords, date, 60)
 
 
 def received(store, data: bytes) -> NewMessage:
-    """A message that came through a body writer in one piece."""
+    """Return a message that was fed to a body writer in one piece."""
     writer = store.new_body()
     assert not writer.feed(data)
     return NewMessage(writer.finish(), 0, (), START, 0)
@@ -139,7 +139,7 @@ def uids(*numbers: int) -> UidSet:
 
 
 def look(store, name: str = "INBOX"):
-    """What is in a mailbox of a store: the mailbox, its records by UID, its changes from 0 on."""
+    """Return a mailbox of a store with its records by UID and its changes from 0 on."""
     with store.reading() as reader:
         mailbox = reader.mailbox(name)
         assert mailbox is not None, name
@@ -154,7 +154,7 @@ def look(store, name: str = "INBOX"):
 
 
 def dump(env, tables) -> dict[str, list[tuple[bytes, bytes]]]:
-    """All rows of all tables."""
+    """Return all rows of all tables, by the names of the tables on disk."""
     with env.begin() as txn:
         return {
             name: list(txn.cursor(getattr(tables, field.name)))

@@ -1,6 +1,6 @@
 """The example of docs/storage.md: a small filepool, row by row.
 
-Run it as `python -m tests.filepool.example` to write the example anew into the document.
+Run `python -m tests.filepool.example` to update the example in the document.
 """
 
 import re
@@ -19,11 +19,11 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "storage.md"
 MESSAGE = b"Message-ID: <1@a>\r\nSubject: Hi\r\n\r\nHello.\r\n"
 MARK = "<!-- example -->\n```\n"
 WIDTH = 48
-"""Octets of a value in one line."""
+"""Bytes of a value in one line."""
 
 
 def example() -> str:
-    """All rows, in hexadecimal; digests only by their kind, because their form is their own."""
+    """Return all rows in hexadecimal, without the content of message metadata."""
     lines = []
     with tempfile.TemporaryDirectory() as home, Direct(Path(home) / "filepool") as direct:
         accounts = direct.pool.accounts
@@ -49,7 +49,7 @@ def rendered(table, rows):
     for key, value in rows:
         yield f"  {key.hex()}{readable(key)}"
         if table == "digests":
-            yield "    a digest"
+            yield "    message metadata"
             continue
         for at in range(0, len(value), WIDTH):
             yield f"    {value[at : at + WIDTH].hex()}"
@@ -58,13 +58,13 @@ def rendered(table, rows):
 
 
 def readable(key: bytes) -> str:
-    """The text at the end of a key, if there is some."""
+    """Return the text at the end of a key, if there is any."""
     text = re.search(rb"[ -~]{3,}$", key)
     return f"   …{text[0].decode()}" if text else ""
 
 
 def documented() -> str:
-    """What the document has."""
+    """Return the example in the document."""
     _, _, rest = DOCUMENT.read_text().partition(MARK)
     return rest.partition("\n```")[0]
 

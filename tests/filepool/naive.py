@@ -1,4 +1,4 @@
-"""The store as anybody would write it who had no disk and no hurry: lists and dicts."""
+"""Model of the store: lists and dicts, to compare the store with."""
 
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 @dataclass
 class NaiveMessage:
     uid: int
-    octets: bytes
+    content: bytes
     flags: int
     keywords: frozenset[str]
     modseq: int
@@ -21,7 +21,7 @@ class NaiveMailbox:
     uid_next: int = 1
     modseq: int = 1
     history: list[tuple[int, str, frozenset[int]]] = field(default_factory=list)
-    """MODSEQ, what happened, to which UIDs."""
+    """MODSEQ, kind of change, UIDs."""
 
     def log(self, what: str, uids) -> None:
         self.modseq += 1
@@ -41,7 +41,7 @@ class NaiveMailbox:
         return [message for message in self.messages if message.uid in uids]
 
     def store(self, uids, mode, flags, keywords, since):
-        """Mode: "add", "remove" or "replace". Returns what changed and what was refused."""
+        """Return UIDs that changed and that were refused; mode is "add", "remove" or "replace"."""
         changed, refused = [], []
         for message in self.chosen(uids):
             if since is not None and message.modseq > since:
@@ -77,7 +77,7 @@ class NaiveMailbox:
 
 
 class NaiveStore:
-    """One account."""
+    """Model of one account."""
 
     def __init__(self, mailboxes: dict[str, NaiveMailbox], subscribed: set[str]) -> None:
         self.mailboxes = mailboxes

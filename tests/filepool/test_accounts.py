@@ -1,7 +1,7 @@
 """Accounts: enrolling, names, addresses, delete_row, in two environments."""
 
 import pytest
-from tests.filepool.direct import START, look, message, octets, packed
+from tests.filepool.direct import START, look, message, message_bytes, packed
 
 from imapvm.filepool.errors import (
     AccountExistsError,
@@ -91,7 +91,7 @@ async def test_a_deleted_account_leaves_nothing(pool, alice, clock):
         Delivery(
             b"0123456789abcdef",
             ((alice.account, "INBOX"), (bob.account, "INBOX")),
-            packed(octets(1)),
+            packed(message_bytes(1)),
         )
     )
     await pool.accounts.delete(alice.account.id)
@@ -150,7 +150,7 @@ async def test_what_was_cut_short_is_finished_when_the_filepool_is_opened(path, 
         with pool.account(gone).reading() as reader:
             assert reader.mailboxes() == []
         assert pool.check().findings == ()
-        assert await pool.accounts.finish() == 0
+        assert await pool.accounts.complete_interrupted() == 0
 
 
 async def test_an_unfinished_account_that_is_not_listed_is_found(pool, alice):
@@ -159,10 +159,10 @@ async def test_an_unfinished_account_that_is_not_listed_is_found(pool, alice):
     with pool.accounts.env.begin(write=True) as txn:
         txn.drop(pool.accounts.tables.unfinished, delete=False)
     assert [finding.sentence for finding in pool.check().findings] == [
-        f"Account {gone.id} is neither enrolled nor listed as unfinished."
+        f"account {gone.id} is neither enrolled nor listed as unfinished"
     ]
     pool.check(repair=True)
-    assert await pool.accounts.finish() == 1
+    assert await pool.accounts.complete_interrupted() == 1
 
 
 async def test_a_sweep_finishes_what_was_cut_short(pool):

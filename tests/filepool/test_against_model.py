@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.filepool.direct import START, Direct, message, octets, records
+from tests.filepool.direct import START, Direct, message, message_bytes, records
 from tests.filepool.naive import NaiveMailbox, NaiveMessage, NaiveStore
 
 from imapvm._core import STORE_ADD, STORE_REMOVE, STORE_REPLACE, UidSet
@@ -55,7 +55,7 @@ class Histories(RuleBasedStateMachine):
         self.naive = NaiveStore(
             {box.name: NaiveMailbox(box.id, box.uid_validity) for box in found}, subscribed
         )
-        self.octets: dict[int, bytes] = {}
+        self.contents: dict[int, bytes] = {}
         self.number = 0
         self.validities = {box.uid_validity for box in found}
 
@@ -69,7 +69,7 @@ class Histories(RuleBasedStateMachine):
                         pass
                 assert self.direct.check() == []
                 kept = {
-                    message.octets
+                    message.content
                     for mailbox in self.naive.mailboxes.values()
                     for message in mailbox.messages
                 }
@@ -168,7 +168,7 @@ class Histories(RuleBasedStateMachine):
         new = []
         for _ in range(count):
             self.number += 1
-            new.append(octets(self.number, size=5000 if self.number % 10 == 0 else 0))
+            new.append(message_bytes(self.number, size=5000 if self.number % 10 == 0 else 0))
         done = self.apply(
             AppendMessages(
                 self.account,
@@ -243,7 +243,7 @@ class Histories(RuleBasedStateMachine):
         everything = [m for box in self.naive.mailboxes.values() for m in box.messages]
         assert usage.mailboxes == len(found)
         assert usage.messages == len(everything)
-        assert usage.size == sum(len(message.octets) for message in everything)
+        assert usage.size == sum(len(message.content) for message in everything)
 
     def compare(self, reader, mailbox, naive: NaiveMailbox):
         messages = naive.messages
@@ -252,18 +252,18 @@ class Histories(RuleBasedStateMachine):
         assert mailbox.messages == len(messages)
         assert mailbox.unseen == sum(not message.flags & 1 for message in messages)
         assert mailbox.deleted == sum(bool(message.flags & DELETED) for message in messages)
-        assert mailbox.size == sum(len(message.octets) for message in messages)
+        assert mailbox.size == sum(len(message.content) for message in messages)
         keywords = reader.keywords(mailbox)
         rows = records(reader, mailbox)
         assert list(reader.uid_map(mailbox).uids) == [message.uid for message in messages]
         assert [
             (r.uid, r.flags, r.modseq, r.size, lower(keywords.get(r.keyword_set, ()))) for r in rows
-        ] == [(m.uid, m.flags, m.modseq, len(m.octets), lower(m.keywords)) for m in messages]
+        ] == [(m.uid, m.flags, m.modseq, len(m.content), lower(m.keywords)) for m in messages]
         for row, message_ in zip(rows, messages, strict=True):
-            if self.octets.setdefault(row.body, message_.octets) != message_.octets:
+            if self.contents.setdefault(row.body, message_.content) != message_.content:
                 pytest.fail(f"body {row.body} is used for two messages")
         for row in rows[:1] + rows[-1:]:
-            assert reader.body(row.body, 0, row.size) == self.octets[row.body]
+            assert reader.body(row.body, 0, row.size) == self.contents[row.body]
         for since in {0, max(naive.modseq - 2, 0), naive.modseq - 1, naive.modseq}:
             changes = reader.changes(mailbox, since)
             assert changes.complete

@@ -1,10 +1,10 @@
-"""The check finds each kind of damage, and repairs what can be recomputed."""
+"""The check finds each kind of corruption, and repairs derived data."""
 
 import re
 from dataclasses import replace
 
 import pytest
-from tests.filepool.direct import START, Direct, message, octets
+from tests.filepool.direct import START, Direct, message, message_bytes
 
 from imapvm._core import Record, UidSet, segment_append, segment_records
 from imapvm.filepool.check.run import Finding
@@ -34,12 +34,14 @@ from imapvm.filepool.tables.schema import (
 
 
 @pytest.fixture
-def damaged(tmp_path):
-    """A filepool in which something of everything is: alice, account 1, has INBOX, mailbox 1."""
-    with Direct(tmp_path / "damaged") as direct:
+def populated(tmp_path):
+    """A filepool with rows in every table: alice, account 1, has INBOX, mailbox 1."""
+    with Direct(tmp_path / "filepool") as direct:
         inbox = tuple(message(n, n % 16, (f"k{n % 3}",)) for n in range(1, 51))
         direct.apply(AppendMessages(1, 1, inbox, START))
-        direct.apply(AppendMessages(1, 1, (message(octets(99, size=20_000)),), START))  # UID 51
+        direct.apply(
+            AppendMessages(1, 1, (message(message_bytes(99, size=20_000)),), START)
+        )  # UID 51
         direct.apply(CopyMessages(1, 1, UidSet([(1, 3)]), 2, move=False, now=START))
         direct.apply(DeliverMessage(b"d" * 16, ((1, "INBOX"),), message(100), START))  # UID 52
         direct.apply(ExpungeMessages(1, 1, UidSet([(8, 8)]), START))
@@ -52,7 +54,7 @@ def damaged(tmp_path):
 
 
 class Surgery:
-    """Changes rows behind the filepool's back."""
+    """Changes rows directly, without operations."""
 
     def __init__(self, env, tables) -> None:
         self.env, self.tables = env, tables
@@ -63,7 +65,7 @@ class Surgery:
 
     def delete(self, table, key):
         with self.env.begin(write=True) as txn:
-            assert txn.delete(key, db=getattr(self.tables, table)), "it was not there"
+            assert txn.delete(key, db=getattr(self.tables, table)), "no such row"
 
     def get(self, table, key):
         with self.env.begin() as txn:
@@ -89,7 +91,7 @@ class Surgery:
         )
 
     def record(self, at, **changes):
-        """Change one record of the segment that begins with it."""
+        """Change the first record of a segment."""
         names = [
             "uid",
             "size",
@@ -126,139 +128,157 @@ def last_ring(txn, tables):
 
 
 REPAIRED = [
-    # what is done, what is found
-    (lambda s: s.mailbox(messages=7), "Mailbox 1 has 51 messages"),
-    (lambda s: s.mailbox(unseen=0), "Mailbox 1 has 51 messages, 26 unseen"),
-    (lambda s: s.mailbox(deleted=0), "Mailbox 1 has 51 messages"),
-    (lambda s: s.mailbox(size=0), "Mailbox 1 has 51 messages"),
+    # change, expected finding
+    (lambda s: s.mailbox(messages=7), "mailbox 1 has 51 messages"),
+    (lambda s: s.mailbox(unseen=0), "mailbox 1 has 51 messages, 26 unseen"),
+    (lambda s: s.mailbox(deleted=0), "mailbox 1 has 51 messages"),
+    (lambda s: s.mailbox(size=0), "mailbox 1 has 51 messages"),
     (lambda s: s.mailbox(uid_next=52), "its UIDNEXT is 52"),
     (lambda s: s.mailbox(highest_modseq=1), "its highest is 1"),
-    (lambda s: s.mailbox(recent_from=99), "from UID 99 on are recent"),
-    (lambda s: s.mailbox(changes_from=99), "begins in the future"),
-    (lambda s: s.mailbox(changes_from=2), "should have been forgotten"),
+    (lambda s: s.mailbox(recent_from=99), "recent messages from UID 99"),
+    (lambda s: s.mailbox(changes_from=99), "starts after its highest"),
+    (lambda s: s.mailbox(changes_from=2), "should have been swept"),
     (
         lambda s: s.put("changes", CHANGE_KEY.pack(1, 99, 0), b"\x01" + bytes(UidSet([(1, 1)]))),
-        "Change 99 of mailbox 1 is above",
+        "change 99 of mailbox 1 is above",
     ),
-    (lambda s: s.usage(messages=1), "its usage says 1,"),
-    (lambda s: s.usage(size=1), "its usage says"),
-    (lambda s: s.usage(mailboxes=1), "its usage says"),
-    (lambda s: s.usage(names=1), "its usage says"),
-    (lambda s: s.usage(uid_validity=5), "UIDVALIDITY 18000000.., which was not given out"),
+    (lambda s: s.usage(messages=1), "its usage row has 1,"),
+    (lambda s: s.usage(size=1), "its usage row has"),
+    (lambda s: s.usage(mailboxes=1), "its usage row has"),
+    (lambda s: s.usage(names=1), "its usage row has"),
+    (lambda s: s.usage(uid_validity=5), "UIDVALIDITY 18000000.., which was not allocated"),
     (lambda s: s.delete("names", name_key(1, "Sent")), "mailbox 3, Sent, does not lead to it"),
     (lambda s: s.put("names", name_key(1, "Sent"), NAME_ROW.pack(0, 1)), "does not lead to it"),
     (lambda s: s.put("names", name_key(1, "x"), NAME_ROW.pack(77, 1)), "leads to mailbox 77"),
     (lambda s: s.put("names", name_key(1, "x"), NAME_ROW.pack(2, 0)), "leads to mailbox 2"),
-    (lambda s: s.put("names", name_key(1, "x"), NAME_ROW.pack(0, 0)), "stands for nothing"),
-    (lambda s: s.put("names", name_key(9, "x"), NAME_ROW.pack(0, 1)), "names of account 9"),
-    (lambda s: s.put("threads", PAIR_KEY.pack(9, 5), COUNTER.pack(1)), "threads of account 9"),
-    (lambda s: s.put("keywords", KEYWORDS_KEY.pack(77, 1), b"x"), "keywords of mailbox 77"),
+    (
+        lambda s: s.put("names", name_key(1, "x"), NAME_ROW.pack(0, 0)),
+        "no mailbox and no subscription",
+    ),
+    (lambda s: s.put("names", name_key(9, "x"), NAME_ROW.pack(0, 1)), "names exist for account 9"),
+    (
+        lambda s: s.put("threads", PAIR_KEY.pack(9, 5), COUNTER.pack(1)),
+        "threads exist for account 9",
+    ),
+    (lambda s: s.put("keywords", KEYWORDS_KEY.pack(77, 1), b"x"), "keywords exist in mailbox 77"),
     (
         lambda s: s.put("changes", CHANGE_KEY.pack(77, 1, 0), b"\x01" + bytes(UidSet([(1, 1)]))),
-        "changes of mailbox 77",
+        "changes exist in mailbox 77",
     ),
-    (lambda s: s.delete("references", ID_KEY.pack(1)), "Body 1 has no count of uses"),
+    (lambda s: s.delete("references", ID_KEY.pack(1)), "body 1 has no reference count"),
     (
         lambda s: s.put("references", ID_KEY.pack(1), COUNTER.pack(1)),
-        "count of uses of 1; .* have it: 2",
+        "has 1 references; .* have it: 2",
     ),
-    (lambda s: s.put("references", ID_KEY.pack(999), COUNTER.pack(1)), "body 999 are counted"),
-    (lambda s: s.put("metadata", CHUNK_KEY.pack(999, 0), b"x"), "digest of body 999"),
-    (lambda s: s.delete("metadata", CHUNK_KEY.pack(5, 0)), "Body 5 has no digest"),
-    (lambda s: s.put("metadata", CHUNK_KEY.pack(5, 0), b"x"), "digest of body 5 cannot be read"),
+    (
+        lambda s: s.put("references", ID_KEY.pack(999), COUNTER.pack(1)),
+        "references of body 999 exist",
+    ),
+    (lambda s: s.put("metadata", CHUNK_KEY.pack(999, 0), b"x"), "metadata exists for body 999"),
+    (lambda s: s.delete("metadata", CHUNK_KEY.pack(5, 0)), "body 5 has no metadata"),
+    (lambda s: s.put("metadata", CHUNK_KEY.pack(5, 0), b"x"), "metadata of body 5 is corrupt"),
     (
         lambda s: s.put("metadata", CHUNK_KEY.pack(5, 0), s.get("metadata", CHUNK_KEY.pack(51, 0))),
-        "its digest says",
+        "its metadata has",
     ),
     (
         lambda s: s.put("sweep", sweep_key(5, Sweeping.BODY, 1), b""),
-        "Body 1 is in use and is to be swept",
+        "body 1 is in use and would be swept",
     ),
-    (lambda s: s.put("sweep", sweep_key(5, Sweeping.MAILBOX, 1), b""), "Mailbox 1 exists and"),
-    (lambda s: s.put("sweep", sweep_key(5, Sweeping.ACCOUNT, 1), b""), "Account 1 exists and"),
-    (lambda s: s.put("sweep", SWEEP_KEY.pack(5, 99) + b"x", b""), "that says nothing"),
+    (lambda s: s.put("sweep", sweep_key(5, Sweeping.MAILBOX, 1), b""), "mailbox 1 exists and"),
+    (lambda s: s.put("sweep", sweep_key(5, Sweeping.ACCOUNT, 1), b""), "account 1 exists and"),
+    (lambda s: s.put("sweep", SWEEP_KEY.pack(5, 99) + b"x", b""), "sweep table cannot be read"),
     (
         lambda s: s.put("sweep", SWEEP_KEY.pack(5, Sweeping.DELIVERY) + b"x" * 24, b""),
-        "forgotten that is not known",
+        "delivery that does not exist",
     ),
-    (lambda s: s.put("deliveries", b"x" * 24, COUNTER.pack(5)), "never be forgotten"),
-    (lambda s: s.put("counters", b"body", COUNTER.pack(3)), "a body 53, which was not given out"),
-    (lambda s: s.put("counters", b"mailbox", COUNTER.pack(3)), "a mailbox 7"),
-    (lambda s: s.put("counters", b"thread", COUNTER.pack(3)), "a thread"),
-    (lambda s: s.put("counters", b"ring", COUNTER.pack(3)), "a ring"),
+    (lambda s: s.put("deliveries", b"x" * 24, COUNTER.pack(5)), "never be swept"),
+    (
+        lambda s: s.put("counters", b"body", COUNTER.pack(3)),
+        "body 53 exists, but was not allocated",
+    ),
+    (lambda s: s.put("counters", b"mailbox", COUNTER.pack(3)), "mailbox 7 exists"),
+    (lambda s: s.put("counters", b"thread", COUNTER.pack(3)), "thread .* was not allocated"),
+    (lambda s: s.put("counters", b"ring", COUNTER.pack(3)), "ring .* was not allocated"),
     (
         lambda s: s.put(
             "mailboxes",
             PAIR_KEY.pack(9, 50),
             bytes(MailboxRow(9, 50, "x", 0, 1)),
         ),
-        "Mailbox 50 is of account 9, which does not exist",
+        "mailbox 50 is of account 9, which does not exist",
     ),
     (
         lambda s: s.put("index", INDEX_KEY.pack(77, 1), s.get("index", INDEX_KEY.pack(2, 1))),
-        "messages of mailbox 77, which does not exist",
+        "messages exist in mailbox 77",
     ),
     (
         lambda s: s.put("bodies", CHUNK_KEY.pack(70, 0), s.get("bodies", CHUNK_KEY.pack(1, 0))),
-        "No message has body 70",
+        "no message has body 70",
     ),
     (
         lambda s: s.put("usage", ID_KEY.pack(9), bytes(UsageRow(9))),
         "account 9, which is not enrolled",
     ),
-    (lambda s: s.put("usage", ID_KEY.pack(1), b"x"), "usage cannot be read"),
+    (lambda s: s.put("usage", ID_KEY.pack(1), b"x"), "cannot read the usage row"),
 ]
 NOT_REPAIRED = [
-    (lambda s: s.change("index", INDEX_KEY.pack(1, 1), lambda v: v[:-1] + b"?"), "cannot be read"),
+    (lambda s: s.change("index", INDEX_KEY.pack(1, 1), lambda v: v[:-1] + b"?"), "is corrupt"),
     (
         lambda s: s.change(
             "index", INDEX_KEY.pack(1, 1), lambda v: s.get("index", INDEX_KEY.pack(1, 36))
         ),
-        "does not begin with that UID",
+        "does not start with that UID",
     ),
-    (lambda s: s.record(36, uid=35), "does not begin with that UID"),
-    (lambda s: s.record(36, size=5), "its messages say 5"),
+    (lambda s: s.record(36, uid=35), "does not start with that UID"),
+    (lambda s: s.record(36, size=5), "its index records have 5"),
     (lambda s: s.record(1, size=5), "have different sizes"),
-    (lambda s: s.record(36, keyword_set=77), "keywords that it does not know"),
-    (lambda s: s.record(36, body=777), "Body 777 is missing; messages that have it: 1"),
-    (lambda s: s.delete("bodies", CHUNK_KEY.pack(5, 0)), "Body 5 is missing"),
+    (lambda s: s.record(36, keyword_set=77), "keyword sets that do not exist"),
+    (lambda s: s.record(36, body=777), "body 777 is missing; messages that have it: 1"),
+    (lambda s: s.delete("bodies", CHUNK_KEY.pack(5, 0)), "body 5 is missing"),
     (
         lambda s: s.delete("bodies", CHUNK_KEY.pack(51, 0)),
-        "Body 51 is missing",
+        "body 51 is missing",
     ),
-    (lambda s: s.change("bodies", CHUNK_KEY.pack(5, 0), lambda v: v[:-1]), "head of body 5"),
+    (lambda s: s.change("bodies", CHUNK_KEY.pack(5, 0), lambda v: v[:-1]), "header of body 5"),
     (
         lambda s: s.change("bodies", CHUNK_KEY.pack(51, 0), lambda v: v[:40] + b"????" + v[44:]),
-        "Body 51 cannot be read",
+        "cannot read body 51",
     ),
     (
         lambda s: s.put("bodies", CHUNK_KEY.pack(5, 1), b"more"),
-        "Body 5 has 2 rows and should have 1",
+        "body 5 has 2 rows instead of 1",
     ),
-    (lambda s: s.put("bodies", CHUNK_KEY.pack(5, 1), b"x" * 4081), "more than 4080 octets"),
-    (lambda s: s.delete("keywords", KEYWORDS_KEY.pack(1, 2)), "Keyword set 2 of mailbox 1 is mis"),
-    (lambda s: s.put("keywords", KEYWORDS_KEY.pack(1, 2), b""), "Keyword set 2 of mailbox 1 can"),
-    (lambda s: s.put("keywords", KEYWORDS_KEY.pack(1, 2), b"k1"), "is there twice"),
-    (lambda s: s.put("keywords", KEYWORDS_KEY.pack(1, 9), b"x"), "Keyword set 9 .* was not given"),
+    (lambda s: s.put("bodies", CHUNK_KEY.pack(5, 1), b"x" * 4081), "more than 4080 bytes"),
+    (lambda s: s.delete("keywords", KEYWORDS_KEY.pack(1, 2)), "keyword set 2 of mailbox 1 is mis"),
+    (lambda s: s.put("keywords", KEYWORDS_KEY.pack(1, 2), b""), "keyword set 2 of mailbox 1 can"),
+    (lambda s: s.put("keywords", KEYWORDS_KEY.pack(1, 2), b"k1"), "exists twice"),
+    (
+        lambda s: s.put("keywords", KEYWORDS_KEY.pack(1, 9), b"x"),
+        "keyword set 9 .* was not allocated",
+    ),
     (
         lambda s: s.put("changes", CHANGE_KEY.pack(1, 2, 1), b"\x01" + bytes(UidSet([(900, 900)]))),
-        "messages that never were",
+        "messages that never existed",
     ),
-    (lambda s: s.put("changes", CHANGE_KEY.pack(1, 2, 1), b"\x09"), "Change 2 .* cannot be read"),
-    (lambda s: s.put("changes", CHANGE_KEY.pack(1, 2, 1), b"\x01\xff"), "Change 2 .* cannot be"),
-    (lambda s: s.put("changes", CHANGE_KEY.pack(1, 2, 1), b""), "Change 2 .* cannot be"),
-    (lambda s: s.delete("journal", ID_KEY.pack(5)), "nothing between 4 and 6"),
-    (lambda s: s.put("journal", ID_KEY.pack(5), b"x"), "Row 5 of the ring cannot be read"),
+    (lambda s: s.put("changes", CHANGE_KEY.pack(1, 2, 1), b"\x09"), "change 2 .* cannot be read"),
+    (lambda s: s.put("changes", CHANGE_KEY.pack(1, 2, 1), b"\x01\xff"), "change 2 .* cannot be"),
+    (lambda s: s.put("changes", CHANGE_KEY.pack(1, 2, 1), b""), "change 2 .* cannot be"),
+    (lambda s: s.delete("journal", ID_KEY.pack(5)), "no rows between 4 and 6"),
+    (
+        lambda s: s.put("journal", ID_KEY.pack(5), b"x"),
+        "row 5 of the change journal cannot be read",
+    ),
     (
         lambda s: s.put("journal", ID_KEY.pack(5), JOURNAL_ROW.pack(1, 99, Change.APPENDED)),
-        "Row 5 of the ring is about MODSEQ 99",
+        "row 5 of the change journal has MODSEQ 99",
     ),
-    (lambda s: s.put("mailboxes", PAIR_KEY.pack(1, 3), b"x"), "mailbox's row cannot be read"),
+    (lambda s: s.put("mailboxes", PAIR_KEY.pack(1, 3), b"x"), "cannot read the row of a mailbox"),
     (lambda s: s.mailbox(2, uid_validity=0), "mailboxes with UIDVALIDITY 0"),
     (lambda s: s.mailbox(2, uid_validity=s_validity(s)), "2 mailboxes with UIDVALIDITY"),
     (lambda s: s.mailbox(2, uses=32), r"2 mailboxes with the special use \\Sent"),
-    (lambda s: s.mailbox(1, name="Post"), "Account 1 has no INBOX"),
-    (lambda s: s.put("names", name_key(1, "a*"), NAME_ROW.pack(0, 1)), "no mailbox can have: 'a"),
+    (lambda s: s.mailbox(1, name="Post"), "account 1 has no INBOX"),
+    (lambda s: s.put("names", name_key(1, "a*"), NAME_ROW.pack(0, 1)), "is not valid: 'a"),
 ]
 
 
@@ -271,51 +291,51 @@ def ids(cases):
     return [re.sub(r"\W+", "-", found) for _, found in cases]
 
 
-@pytest.mark.parametrize(("damage", "found"), REPAIRED, ids=ids(REPAIRED))
-def test_damage_is_found_and_repaired(damaged, damage, found):
-    damage(Surgery(damaged.group.env, damaged.group.tables))
-    report = damaged.pool.check()
+@pytest.mark.parametrize(("corrupt", "found"), REPAIRED, ids=ids(REPAIRED))
+def test_corruption_is_found_and_repaired(populated, corrupt, found):
+    corrupt(Surgery(populated.group.env, populated.group.tables))
+    report = populated.pool.check()
     assert any(re.search(found, finding.sentence) for finding in report.findings), report.findings
-    assert all(re.fullmatch(r"[A-Z][^\n]*\.", f.sentence) for f in report.findings)
+    assert all(re.fullmatch(r"[a-z][^\n]*[^.\n]", f.sentence) for f in report.findings)
     assert not any(finding.repaired for finding in report.findings)
-    assert damaged.pool.check() == report  # looking changes nothing
-    repaired = damaged.pool.check(repair=True)
-    assert [finding.sentence for finding in repaired.findings] == damaged_sentences(report)
+    assert populated.pool.check() == report  # a check changes nothing
+    repaired = populated.pool.check(repair=True)
+    assert [finding.sentence for finding in repaired.findings] == texts_of(report)
     assert any(finding.repaired for finding in repaired.findings)
-    assert damaged.check() == []
+    assert populated.check() == []
     for seconds in (0, 10_000, 20_000):
-        while damaged.apply(SweepStep(START + seconds))[0].more:
+        while populated.apply(SweepStep(START + seconds))[0].more:
             pass
-    assert damaged.check() == []
-    with damaged.reading() as reader:
+    assert populated.check() == []
+    with populated.reading() as reader:
         inbox = reader.mailbox("INBOX")
         assert (inbox.messages, reader.mailbox("Sent").name) == (51, "Sent")
 
 
-def damaged_sentences(report):
+def texts_of(report):
     return [finding.sentence for finding in report.findings]
 
 
-@pytest.mark.parametrize(("damage", "found"), NOT_REPAIRED, ids=ids(NOT_REPAIRED))
-def test_damage_that_lost_something_is_found_and_not_hidden(damaged, damage, found):
-    damage(Surgery(damaged.group.env, damaged.group.tables))
-    report = damaged.pool.check()
+@pytest.mark.parametrize(("corrupt", "found"), NOT_REPAIRED, ids=ids(NOT_REPAIRED))
+def test_corruption_with_data_loss_is_found_and_not_hidden_by_a_repair(populated, corrupt, found):
+    corrupt(Surgery(populated.group.env, populated.group.tables))
+    report = populated.pool.check()
     assert any(re.search(found, finding.sentence) for finding in report.findings), report.findings
-    assert all(re.fullmatch(r"[A-Z][^\n]*\.", f.sentence) for f in report.findings)
-    damaged.pool.check(repair=True)
-    left = damaged.pool.check().findings
+    assert all(re.fullmatch(r"[a-z][^\n]*[^.\n]", f.sentence) for f in report.findings)
+    populated.pool.check(repair=True)
+    left = populated.pool.check().findings
     assert any(re.search(found, finding.sentence) for finding in left), left
 
 
-ACCOUNT_DAMAGE = [
+ACCOUNTS = [
     (lambda s: s.delete("names", b"alice"), "name of account 1 does not lead to it", True),
     (lambda s: s.put("names", b"ghost", COUNTER.pack(1)), "ghost leads to no account", True),
     (lambda s: s.put("aliases", b"x@y", COUNTER.pack(9)), "x@y leads to no account", True),
     (lambda s: s.put("aliases", b"x@y", COUNTER.pack(1)), "x@y is not listed", True),
     (lambda s: s.put("addresses", ID_KEY.pack(1) + b"x@y", b""), "x@y is listed with", True),
-    (lambda s: s.put("counters", b"account", COUNTER.pack(0)), "not given out", True),
+    (lambda s: s.put("counters", b"account", COUNTER.pack(0)), "not allocated", True),
     (lambda s: s.put("unfinished", ID_KEY.pack(1), b""), "listed as unfinished", True),
-    (lambda s: s.put("accounts", ID_KEY.pack(1), b"x"), "account's row cannot be read", False),
+    (lambda s: s.put("accounts", ID_KEY.pack(1), b"x"), "cannot read the row of an account", False),
     (
         lambda s: s.change("accounts", ID_KEY.pack(1), lambda v: v[:2] + b"\7" + v[3:]),
         "group 7",
@@ -330,64 +350,63 @@ ACCOUNT_DAMAGE = [
 
 
 @pytest.mark.parametrize(
-    ("damage", "found", "mended"), ACCOUNT_DAMAGE, ids=[case[1] for case in ACCOUNT_DAMAGE]
+    ("corrupt", "found", "can_be_repaired"), ACCOUNTS, ids=[case[1] for case in ACCOUNTS]
 )
-def test_damage_among_accounts_is_found(damaged, damage, found, mended):
-    accounts = damaged.pool.accounts
-    damage(Surgery(accounts.env, accounts.tables))
-    sentences = damaged.check()
-    assert any(re.search(found, sentence) for sentence in sentences), sentences
-    assert all(re.fullmatch(r"[A-Z][^\n]*\.", sentence) for sentence in sentences)
-    if mended:
-        damaged.pool.check(repair=True)
-        assert damaged.check() == []
+def test_corruption_of_accounts_is_found(populated, corrupt, found, can_be_repaired):
+    accounts = populated.pool.accounts
+    corrupt(Surgery(accounts.env, accounts.tables))
+    texts = populated.check()
+    assert any(re.search(found, text) for text in texts), texts
+    assert all(re.fullmatch(r"[a-z][^\n]*[^.\n]", text) for text in texts)
+    if can_be_repaired:
+        populated.pool.check(repair=True)
+        assert populated.check() == []
 
 
-def test_an_account_without_its_mailboxes_gets_them_again(damaged):
-    account = damaged.enroll("bob")
-    surgery = Surgery(damaged.group.env, damaged.group.tables)
+def test_repair_creates_missing_default_mailboxes(populated):
+    account = populated.enroll("bob")
+    surgery = Surgery(populated.group.env, populated.group.tables)
     surgery.delete("usage", ID_KEY.pack(account.id))
-    assert any("enrolled and has no row of usage" in sentence for sentence in damaged.check())
-    damaged.pool.check(repair=True)
+    assert any("enrolled and has no usage row" in text for text in populated.check())
+    populated.pool.check(repair=True)
     for seconds in (0, 1):
-        damaged.apply(SweepStep(START + seconds))
-    assert damaged.pool.accounts.by_id(account.id) == account
+        populated.apply(SweepStep(START + seconds))
+    assert populated.pool.accounts.by_id(account.id) == account
 
 
-def test_a_healthy_filepool_is_counted(damaged):
-    report = damaged.pool.check()
+def test_report_counts_checked_items(populated):
+    report = populated.pool.check()
     assert (report.accounts, report.mailboxes, report.messages) == (1, 6, 54)
-    assert report.bodies == 53  # one of them waits for the sweep
-    assert str(Finding("Something.", repaired=True)) == "Something. (repaired)"
+    assert report.bodies == 53  # one of them is not swept yet
+    assert str(Finding("no INBOX", repaired=True)) == "no INBOX (repaired)"
 
 
-def test_a_deleted_mailbox_with_a_damaged_segment_does_not_stop_the_sweep(damaged):
-    surgery = Surgery(damaged.group.env, damaged.group.tables)
+def test_corrupt_segment_of_a_deleted_mailbox_does_not_stop_the_sweep(populated):
+    surgery = Surgery(populated.group.env, populated.group.tables)
     surgery.change("index", INDEX_KEY.pack(2, 1), lambda stored: stored[:-1] + b"?")
-    damaged.apply(DeleteMailbox(1, 2, START))
-    report, _ = damaged.apply(SweepStep(START))
+    populated.apply(DeleteMailbox(1, 2, START))
+    report, _ = populated.apply(SweepStep(START))
     assert report.mailboxes == 2
-    assert any("count of uses" in sentence for sentence in damaged.check())
-    damaged.pool.check(repair=True)
-    assert damaged.check() == []
+    assert any("references" in text for text in populated.check())
+    populated.pool.check(repair=True)
+    assert populated.check() == []
 
 
-def test_a_row_that_cannot_be_read_does_not_cost_its_messages(damaged):
-    """What a repair cannot understand it leaves alone."""
-    surgery = Surgery(damaged.group.env, damaged.group.tables)
+def test_repair_keeps_messages_of_a_row_that_cannot_be_read(populated):
+    surgery = Surgery(populated.group.env, populated.group.tables)
     segment = surgery.get("index", INDEX_KEY.pack(1, 36))
     row = surgery.get("mailboxes", PAIR_KEY.pack(1, 1))
     surgery.put("index", INDEX_KEY.pack(1, 36), segment[:-1] + b"?")
     surgery.put("mailboxes", PAIR_KEY.pack(1, 1), b"unreadable")
     surgery.delete("usage", ID_KEY.pack(1))
-    damaged.pool.check(repair=True)
+    populated.pool.check(repair=True)
     for seconds in (0, 10_000, 20_000):
-        damaged.apply(SweepStep(START + seconds))
+        populated.apply(SweepStep(START + seconds))
     surgery.put("index", INDEX_KEY.pack(1, 36), segment)
     surgery.put("mailboxes", PAIR_KEY.pack(1, 1), row)
-    damaged.pool.check(repair=True)
-    assert damaged.check() == []
-    with damaged.reading() as reader:
+    populated.pool.check(repair=True)
+    assert populated.check() == []
+    with populated.reading() as reader:
         inbox = reader.mailbox("INBOX")
         assert inbox.messages == 51
         for segment in reader.segments(inbox):

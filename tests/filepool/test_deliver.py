@@ -2,7 +2,7 @@
 
 import pytest
 import trio
-from tests.filepool.direct import START, look, octets, packed, uids
+from tests.filepool.direct import START, look, message_bytes, packed, uids
 from tests.filepool.test_bodies import noise, write
 
 from imapvm.filepool.errors import NoSuchAccountError, NoSuchMailboxError, StoreUnavailableError
@@ -27,7 +27,7 @@ def delivery(*recipients, number: int = 1, body=None):
     return Delivery(
         b"delivery-%08d" % number,
         tuple(recipients),
-        body or packed(octets(number)),
+        body or packed(message_bytes(number)),
         date=START,
     )
 
@@ -116,7 +116,7 @@ async def test_recipients_in_several_groups_all_get_it(tmp_path, clock):
         assert [store.account.group for store in stores] == [0, 1, 2, 0, 1]
         data = noise(1_000_000)
         for number, new in enumerate(
-            (packed(octets(1)), (await write(pool.new_body(group=0), data)).body), 1
+            (packed(message_bytes(1)), (await write(pool.new_body(group=0), data)).body), 1
         ):
             results = await pool.deliver(
                 delivery(*((s.account, "INBOX") for s in stores), number=number, body=new)
@@ -150,7 +150,7 @@ async def test_a_message_staged_in_another_group_can_be_appended(tmp_path, clock
 async def test_a_delivery_id_may_be_so_long_and_so_short(alice, pool):
     for length in (DELIVERY_ID_MAX, DELIVERY_ID_MIN):
         done = await pool.deliver(
-            Delivery(b"i" * length, ((alice.account, "INBOX"),), packed(octets(1)))
+            Delivery(b"i" * length, ((alice.account, "INBOX"),), packed(message_bytes(1)))
         )
         assert isinstance(done[alice.account.id], Delivered)
 

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from tests.filepool.direct import START, look, message, octets, received, records, uids
+from tests.filepool.direct import START, look, message, message_bytes, received, records, uids
 
 from imapvm._core import SEGMENT_RECORDS, STORE_ADD, STORE_REMOVE, STORE_REPLACE, UidSet
 from imapvm.filepool.errors import LimitError, MessageGoneError, NoSuchAccountError
@@ -16,7 +16,7 @@ SEEN, DELETED, DRAFT = SystemFlag.SEEN.value, SystemFlag.DELETED.value, SystemFl
 
 async def test_an_appended_message_is_there_as_it_was_given(alice, clock):
     inbox = look(alice).id
-    data = octets(1)
+    data = message_bytes(1)
     done = await alice.append(inbox, [message(data, SEEN | DRAFT, ("$Label1",), date=-86_400)])
     found = look(alice)
     assert (done.uids, done.modseq) == (uids(1), 2)
@@ -28,7 +28,7 @@ async def test_an_appended_message_is_there_as_it_was_given(alice, clock):
     assert (found.mailbox.messages, found.mailbox.unseen, found.mailbox.size) == (1, 0, len(data))
     with alice.reading() as reader:
         assert reader.body(record.body, 0, len(data)) == data
-        assert reader.body_size(record.body) == len(data)
+        assert reader.snapshot.body_size(record.body) == len(data)
         assert reader.snapshot.metadata(record.body)
 
 
@@ -284,7 +284,7 @@ async def test_a_deleted_account_can_do_nothing_more(alice, pool):
 
 async def test_messages_that_answer_each_other_are_one_thread(alice, pool):
     def answer(number, *to):
-        return octets(number, answers=to)
+        return message_bytes(number, answers=to)
 
     inbox, archive = look(alice).id, look(alice, "Archive").id
     for data in (answer(1), answer(3, 1, 2), answer(2, 1), answer(9), answer(4, 7), answer(7)):
@@ -301,7 +301,12 @@ async def test_messages_that_answer_each_other_are_one_thread(alice, pool):
 
 async def test_a_message_that_answers_two_threads_joins_the_nearest_and_joins_nobody(alice):
     inbox = look(alice).id
-    for data in (octets(1), octets(2), octets(3, answers=(1, 2)), octets(4, answers=(1,))):
+    for data in (
+        message_bytes(1),
+        message_bytes(2),
+        message_bytes(3, answers=(1, 2)),
+        message_bytes(4, answers=(1,)),
+    ):
         await alice.append(inbox, [received(alice, data)])
     first, second, both, later = (record.thread for record in look(alice).records.values())
     assert first != second == both

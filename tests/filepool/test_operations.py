@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from tests.filepool.direct import Direct, dump, message, octets, packed, uids
+from tests.filepool.direct import Direct, dump, message, message_bytes, packed, uids
 
 from imapvm._core import STORE_ADD, STORE_REMOVE, STORE_REPLACE, UidSet
 from imapvm.filepool.errors import FilepoolError, NoSuchMailboxError
@@ -25,7 +25,7 @@ from imapvm.model.ids import AccountId
 HISTORY = [
     CreateMailbox(1, "a/b", (), subscribe=True, now=100),
     AppendMessages(1, 1, tuple(message(n, n % 32, (f"k{n % 3}",)) for n in range(90)), 101),
-    AppendMessages(1, 8, (message(octets(5, size=100_000)),), 102),
+    AppendMessages(1, 8, (message(message_bytes(5, size=100_000)),), 102),
     StoreFlags(1, 1, UidSet([(3, 70)]), STORE_ADD, 8, ("x", "y"), None),
     StoreFlags(1, 1, UidSet([(60, 80)]), STORE_REMOVE, 1, ("x",), 2),
     StoreFlags(1, 1, UidSet([(20, 25)]), STORE_REPLACE, 0, ("z",), None),
@@ -74,8 +74,8 @@ def test_operations_are_values(tmp_path):
         assert hash(operation) is not None
         assert operation == operation
     assert ExpungeMessages(1, 1, uids(1), 5) == ExpungeMessages(1, 1, uids(1), 5)
-    body = packed(octets(1))
-    assert body == packed(octets(1))
+    body = packed(message_bytes(1))
+    assert body == packed(message_bytes(1))
 
 
 def test_an_operation_that_fails_has_written_nothing_where_it_can_know(direct):

@@ -1,6 +1,6 @@
 """The data file is longer than what is in use, and never longer than it may be."""
 
-from tests.filepool.direct import look, message, octets
+from tests.filepool.direct import look, message, message_bytes
 
 from imapvm.filepool.engine.preallocate import HEADROOM_MIN_BYTES, STEP_BYTES, Preallocator
 
@@ -13,7 +13,7 @@ async def test_few_commits_make_the_file_longer(alice, pool):
     group = pool.path / "group-000"
     sizes = set()
     for number in range(60):
-        await alice.append(look(alice).id, [message(octets(number, size=15_000))])
+        await alice.append(look(alice).id, [message(message_bytes(number, size=15_000))])
         sizes.add(end_of_file(group))
     used = (pool.groups[0].env.info()["last_pgno"] + 1) * pool.groups[0].env.stat()["psize"]
     assert used > 60 * 15_000  # too small to be compressed

@@ -1,7 +1,7 @@
 """The sweep: everything goes when its time has come, in bounded steps, and nothing before."""
 
 import pytest
-from tests.filepool.direct import START, look, message, octets, uids
+from tests.filepool.direct import START, look, message, message_bytes, uids
 
 from imapvm._core import UidSet
 from imapvm.filepool.operations import sweep
@@ -95,7 +95,7 @@ def test_deliveries_are_forgotten_in_the_order_of_time(direct):
             DeliverMessage(
                 b"%016d" % number,
                 ((direct.account.id, "INBOX"),),
-                message(octets(number)),
+                message(message_bytes(number)),
                 START + number,
             )
         )

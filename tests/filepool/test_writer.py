@@ -329,7 +329,7 @@ def test_a_disk_that_is_really_full_refuses_and_recovers(tmp_path):
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("refused: The filepool cannot be written to now")
+    assert done.stdout.startswith("refused: cannot write to the filepool")
     assert done.stdout.endswith("recovered\n")
 
 

@@ -57,7 +57,7 @@ def test_a_number_of_groups_that_cannot_be(tmp_path, capsys, groups):
 def test_a_filepool_is_not_made_over_another(run):
     code, out, err = run("create")
     assert (code, out) == (1, "")
-    assert err.startswith("imapvm: There is a filepool in ")
+    assert err.startswith("imapvm: cannot create filepool ")
 
 
 def test_what_was_found_is_told(run, monkeypatch):

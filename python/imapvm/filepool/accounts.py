@@ -1,8 +1,8 @@
-"""Accounts: who is enrolled, under which names and addresses, in which storage group.
+"""Accounts: names, addresses, credentials and storage groups of enrolled users.
 
-They are kept in an environment of their own. Enrolling and delete_row also change the account's
-group, in another transaction: an account has a state, so that whoever opens or sweeps the filepool
-finishes what was cut short.
+They are stored in an environment of their own. Enrolling and deleting also change the account's
+group, in another transaction. An account therefore has a status, and an interrupted change is
+completed when the filepool is opened or swept.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,10 +39,10 @@ Result = TypeVar("Result")
 
 
 class Accounts:
-    """The users. What reads is short and waits for nothing; what writes returns when it is on disk.
+    """Accounts of a filepool. Reading is short and does not wait; writing returns when durable.
 
-    All that writes raises `StoreUnavailableError` when the disk is full or fails, and, where it
-    gets an id, `NoSuchAccountError`.
+    All coroutines raise `StoreUnavailableError` if the disk is full or fails; those that take an id
+    raise `NoSuchAccountError`.
     """
 
     def __init__(
@@ -63,38 +63,38 @@ class Accounts:
             self._checked_txn_id = txn.id()
 
     def start(self) -> None:
-        """Begin to write. Call it in Trio's thread."""
+        """Start the writer. Call it in Trio's thread."""
         self._writer = Writer(
-            "imapvm accounts",
+            "accounts",
             self.env,
             self.write_txn,
             on_begin=lambda: None,
             on_commit=lambda txn, number: None,
             on_abort=lambda: None,
-            on_durable=self._durable,
+            on_durable=self._wake,
         )
 
-    def _durable(self, _: AccountsTxn) -> None:
+    def _wake(self, _: AccountsTxn) -> None:
         if self.on_durable is not None:
             self.on_durable()
 
     def write_txn(self, txn: LmdbTxn) -> AccountsTxn:
-        """What operations are applied to."""
+        """Return the transaction to which operations are applied."""
         return AccountsTxn(txn, self.tables)
 
     async def close(self) -> None:
-        """Finish what is queued, and close the environment."""
+        """Commit all queued operations, and close the environment."""
         if self._writer is not None:
             await self._writer.close()
         self.env.close()
 
     async def submit(self, operation: Operation[AccountsTxn, Result]) -> Result:
-        """Carry out an operation; see `Writer.submit`."""
+        """Apply an operation; see `Writer.submit`."""
         assert self._writer is not None
         return await self._writer.submit(operation)
 
     def changed(self) -> bool:
-        """True where an account has changed since this was last asked."""
+        """Return True if any process has changed an account since the last call."""
         with self.env.begin() as txn:
             before, self._checked_txn_id = self._checked_txn_id, txn.id()
         return before != self._checked_txn_id
@@ -102,26 +102,26 @@ class Accounts:
     # --- reading ------------------------------------------------------------------------------
 
     def find(self, name: str) -> Account | None:
-        """The account of a login name, in whatever case."""
+        """Return the account with a login name, compared without regard to case."""
         return self._find(normal_name(name).encode(), self.tables.names)
 
     def by_address(self, address: str) -> Account | None:
-        """The account that has an alias `local@domain` or `local`."""
+        """Return the account with an address, `local@domain` or `local`."""
         return self._find(normal_name(address).encode(), self.tables.aliases)
 
     def by_id(self, number: AccountId) -> Account | None:
-        """The account, or None where it is not enrolled (any more)."""
+        """Return the account, or None if it is not enrolled."""
         with self.env.begin() as txn:
             return self._active(txn, ID_KEY.pack(number))
 
     def all(self) -> list[Account]:
-        """All accounts, by id."""
+        """Return all accounts, by id."""
         with self.env.begin() as txn, txn.cursor(self.tables.accounts) as cursor:
             rows = [AccountRow.from_bytes(key, stored) for key, stored in cursor]
         return [row.account for row in rows if row.status is AccountStatus.ACTIVE]
 
     def aliases(self, number: AccountId) -> list[str]:
-        """Addresses of an account, in the form in which they are compared."""
+        """Return the addresses of an account, normalised."""
         prefix = ID_KEY.pack(number)
         found = []
         with self.env.begin() as txn, txn.cursor(self.tables.addresses) as cursor:
@@ -151,50 +151,50 @@ class Accounts:
     # --- writing ------------------------------------------------------------------------------
 
     async def enroll(self, name: str, credential: str) -> Account:
-        """Make an account, with INBOX and the mailboxes that every new user gets, subscribed.
+        """Create an account with INBOX and the default mailboxes, subscribed.
 
         Raises:
-            AccountExistsError, InvalidNameError, LimitError: the name cannot be given.
+            AccountExistsError, InvalidNameError, LimitError: the name or credential is refused.
         """
-        with trio.CancelScope(shield=True):  # three commits; cut short, a sweep would finish it
+        with trio.CancelScope(shield=True):  # three commits; a sweep completes them otherwise
             account = await self.submit(
                 ReserveAccount(name, credential, len(self._groups), self._now())
             )
-            await self._finish_enrolment(account)
+            await self._complete_enrolling(account)
         return account
 
     async def delete(self, number: AccountId) -> None:
-        """Remove an account with all its mail. Its id is never used again."""
+        """Delete an account with all its mail. Its id is never used again."""
         account = await self.submit(MarkDeleted(number))
-        await self._finish_deletion(account)
+        await self._complete_deletion(account)
 
     async def rename(self, number: AccountId, to: str) -> None:
-        """Give an account another login name.
+        """Change the login name of an account.
 
         Raises:
-            AccountExistsError, InvalidNameError: it cannot have this one.
+            AccountExistsError, InvalidNameError: the name is refused.
         """
         await self.submit(RenameAccount(number, to))
 
     async def set_credential(self, number: AccountId, credential: str) -> None:
-        """Change what the account's password is verified against."""
+        """Change the credential of an account."""
         await self.submit(SetCredential(number, credential))
 
     async def add_alias(self, number: AccountId, address: str) -> None:
-        """Have mail for an address, `local@domain` or `local`, go to an account.
+        """Add an address, `local@domain` or `local`, to an account.
 
         Raises:
-            AccountExistsError: it goes to another account.
-            InvalidNameError: it is no address.
+            AccountExistsError: another account has the address.
+            InvalidNameError: it cannot be an address.
         """
         await self.submit(AddAlias(number, address))
 
     async def remove_alias(self, address: str) -> None:
-        """Have an address go to nobody."""
+        """Remove an address from its account."""
         await self.submit(RemoveAlias(address))
 
-    async def finish(self) -> int:
-        """Finish what was cut short; return how many accounts that was."""
+    async def complete_interrupted(self) -> int:
+        """Complete interrupted changes; return the number of accounts."""
         rows = []
         with self.env.begin() as txn, txn.cursor(self.tables.unfinished) as cursor:
             for key in cursor.iternext(True, False):  # noqa: FBT003
@@ -203,16 +203,16 @@ class Accounts:
                     rows.append(AccountRow.from_bytes(key, stored))
         for row in rows:
             if row.status is AccountStatus.ENROLLING:
-                await self._finish_enrolment(row.account)
+                await self._complete_enrolling(row.account)
             elif row.status is AccountStatus.DELETED:
-                await self._finish_deletion(row.account)
+                await self._complete_deletion(row.account)
         return len(rows)
 
-    async def _finish_enrolment(self, account: Account) -> None:
+    async def _complete_enrolling(self, account: Account) -> None:
         await self._groups[account.group].submit(AddAccount(account.id, self._now()))
         await self.submit(ActivateAccount(account.id))
 
-    async def _finish_deletion(self, account: Account) -> None:
+    async def _complete_deletion(self, account: Account) -> None:
         group = self._groups[account.group]
         while not await group.submit(ClearAccount(account.id, self._now())):
             await trio.lowlevel.checkpoint()

@@ -18,26 +18,26 @@ from imapvm.filepool.tables.schema import AccountTables, GroupTables
 
 
 def create_filepool(path: Path, *, groups: int = 1, now: float | None = None) -> None:
-    """Make an empty filepool.
+    """Create an empty filepool.
 
     Args:
-        path: does not exist, or is an empty directory.
-        groups: how many storage groups; it cannot be changed later.
-        now: seconds since 1970, for FORMAT; the clock's by default.
+        path: a directory that is empty or does not exist.
+        groups: number of storage groups; it cannot be changed later.
+        now: seconds since 1970, for FORMAT; read from the clock by default.
 
     Raises:
-        FilepoolError: there is one, or something else, or no room, or no permission.
+        FilepoolError: the directory is not empty, the disk is full, or permission is missing.
     """
     if not 1 <= groups <= GROUPS_MAX:
-        raise FilepoolError(f"A filepool has between 1 and {GROUPS_MAX} storage groups.")
+        raise FilepoolError(f"a filepool has 1 to {GROUPS_MAX} storage groups")
     names = [ACCOUNTS, *(group_name(number) for number in range(groups))]
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         present = {entry.name for entry in path.iterdir()}
         if "FORMAT" in present:
-            raise FilepoolError(f"There is a filepool in {path} already.")
+            raise FilepoolError(f"cannot create filepool {path}: it already exists")
         if not present <= {"FORMAT.new", *names}:
-            raise NotAFilepoolError(f"{path} is not empty and is not a filepool.")
+            raise NotAFilepoolError(f"cannot create filepool {path}: the directory is not empty")
         check_owner(path)
         for name in names:
             (path / name).mkdir(mode=0o700, exist_ok=True)
@@ -48,18 +48,20 @@ def create_filepool(path: Path, *, groups: int = 1, now: float | None = None) ->
                 env, tables = open_environment(path / name, GroupTables, create=True)
                 first = tables.usage
             with env, env.begin() as txn:
-                # What a creation that was cut short has left is empty.
+                # Environments left by an interrupted creation are empty.
                 if txn.stat(first)["entries"]:
-                    raise NotAFilepoolError(f"{path} has mail in it but no FORMAT file.")
+                    raise NotAFilepoolError(
+                        f"cannot create filepool {path}: it has mail, but no FORMAT"
+                    )
         _write_durably(path / "FORMAT", str(Format(groups, int(_now() if now is None else now))))
     except FileExistsError:
-        raise NotAFilepoolError(f"{path} is not a directory.") from None
+        raise NotAFilepoolError(f"cannot create filepool {path}: it is not a directory") from None
     except OSError as error:
         raise unavailable(path, error) from None
 
 
 def _write_durably(path: Path, text: str) -> None:
-    """Put a whole file in place, or none."""
+    """Write a file so that it exists whole and durable, or not at all."""
     new = path.with_name(path.name + ".new")
     with new.open("w", encoding="utf-8") as file:
         new.chmod(0o600)

@@ -1,52 +1,55 @@
-"""What can go wrong with the filepool; each message is one sentence for an operator or a client."""
+"""Errors of the filepool, with messages for operators and clients: `cannot X: reason`, or a state.
+
+Raised by an operation, each of them means that nothing was changed.
+"""
 
 
 class FilepoolError(Exception):
-    """Base of all that follows. Nothing was changed when an operation raises one."""
+    """Base class of the errors of the filepool."""
 
 
 class FilepoolMissingError(FilepoolError):
-    """At opening: there is nothing at this path."""
+    """The directory to open does not exist."""
 
 
 class NotAFilepoolError(FilepoolError):
-    """At opening: there is something else at this path, or a part of the filepool is gone."""
+    """The directory to open is something else, or a part of the filepool is missing."""
 
 
 class WrongFormatError(FilepoolError):
-    """At opening: a filepool in a format that this version does not read."""
+    """The filepool to open has a format that this version does not read."""
 
 
 class StoreUnavailableError(FilepoolError):
-    """The disk is full or failed: nothing was changed, and the same may work later."""
+    """The disk is full or failed; the same may succeed later."""
 
 
 class CorruptDataError(FilepoolError):
-    """Something stored cannot be read back; `check` says more."""
+    """Stored data cannot be read; `imapvm filepool check` lists what is corrupt."""
 
 
 class NoSuchAccountError(FilepoolError):
-    """The account does not exist, or not any more."""
+    """The account does not exist."""
 
 
 class AccountExistsError(FilepoolError):
-    """The account's name or address is taken."""
+    """Another account has the name or address."""
 
 
 class NoSuchMailboxError(FilepoolError):
-    """The mailbox does not exist, or not any more."""
+    """The mailbox does not exist."""
 
 
 class MailboxExistsError(FilepoolError):
-    """The mailbox's name is taken."""
+    """Another mailbox has the name."""
 
 
 class MailboxHasChildrenError(FilepoolError):
-    """What was asked cannot be done to a name that has names below it."""
+    """The mailbox has children, so the change is refused."""
 
 
 class InvalidNameError(FilepoolError):
-    """No mailbox or account can have this name, or this one cannot be done without."""
+    """A mailbox or account cannot have this name, or INBOX cannot be changed like this."""
 
 
 class SpecialUseError(FilepoolError):
@@ -54,12 +57,12 @@ class SpecialUseError(FilepoolError):
 
 
 class BodyGoneError(FilepoolError):
-    """A message's octets were removed: it was expunged, and the grace period is over."""
+    """The text of a message was removed: it was expunged, and the grace period is over."""
 
 
 class MessageGoneError(FilepoolError):
-    """Some of the messages that were to be copied together have been expunged."""
+    """Some of the messages to copy together have been expunged."""
 
 
 class LimitError(FilepoolError):
-    """A bound of `model.limits` would be passed; the message names it."""
+    """A limit of `model.limits` would be exceeded; the message contains it."""

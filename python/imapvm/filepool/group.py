@@ -1,4 +1,4 @@
-"""A storage group that is open: its environment, its writer, and what other processes did to it."""
+"""Open storage group: its environment, its writer, and changes by other processes."""
 
 from collections import deque
 from collections.abc import Callable
@@ -19,18 +19,18 @@ from imapvm.model.ids import MailboxId
 Result = TypeVar("Result")
 
 OWN_COMMITS_MAX: Final = 1024
-"""Commits of ours behind one of another process that are remembered until `foreign_changes`."""
+"""Own commits, after one of another process, that are remembered until `foreign_changes`."""
 
 
 class Group:
-    """A storage group that is open in this process.
+    """Storage group that is open in this process.
 
     Args:
         path: the group's directory.
-        number: of the group.
-        clock: seconds since 1970.
-        map_size: octets of address space.
-        columns: where SEARCH keeps header fields, for all groups.
+        number: the group's number.
+        clock: returns seconds since 1970.
+        map_size: bytes of address space.
+        columns: header columns for SEARCH, of all groups.
     """
 
     mailbox_cache: dict[bytes, tuple[bytes, Mailbox]]
@@ -48,6 +48,7 @@ class Group:
         columns: HeaderColumns,
     ) -> None:
         self.number = number
+        self._name = path.name
         self.columns = columns.of_group(number)
         self.clock = clock
         self.env, self.tables = open_environment(path, GroupTables, map_size=map_size)
@@ -59,53 +60,55 @@ class Group:
         self.uid_maps = {}
         self.on_changes: Callable[[set[MailboxId]], None] | None = None
         self.on_durable: Callable[[], None] | None = None
-        """Called in the writer's thread after a commit that other processes should know of."""
+        """Called in the writer's thread after a commit that concerns other processes."""
         self._writer_keyword_cache = KeywordCache()
         self._writer: Writer[GroupTxn] | None = None
-        self._own_rows: deque[tuple[int, int]] = deque()  # our ring rows behind `_read_to`
+        self._own_rows: deque[tuple[int, int]] = (
+            deque()
+        )  # ranges of own journal rows after `_read_to`
         with self.env.begin() as txn:
             self._checked_txn_id = txn.id()
             self._read_to = self._last_in_journal(txn)
 
     def start(self) -> None:
-        """Begin to write. Call it in Trio's thread."""
+        """Start the writer. Call it in Trio's thread."""
         self._writer = Writer(
-            f"imapvm group {self.number}",
+            self._name,
             self.env,
             self.write_txn,
-            on_begin=self._begun,
+            on_begin=self._preallocate,
             on_commit=self._committed,
             on_abort=self._writer_keyword_cache.clear,
-            on_durable=self._durable,
+            on_durable=self._wake,
         )
 
     async def submit(self, operation: Operation[GroupTxn, Result]) -> Result:
-        """Carry out an operation; see `Writer.submit`."""
+        """Apply an operation; see `Writer.submit`."""
         assert self._writer is not None
         return await self._writer.submit(operation)
 
     async def close(self) -> None:
-        """Finish what is queued, and close the environment."""
+        """Commit all queued operations, and close the environment."""
         if self._writer is not None:
             await self._writer.close()
         self.release()
 
     def release(self) -> None:
-        """Close the files; nothing may be queued."""
+        """Close the files. No operation may be queued."""
         self._preallocator.close()
         self.env.close()
 
     def write_txn(self, txn: LmdbTxn) -> GroupTxn:
-        """What operations are applied to."""
+        """Return the transaction to which operations are applied."""
         return GroupTxn(txn, self.tables, self._writer_keyword_cache)
 
-    # --- changed ---------------------------------------------------------------------------------
+    # --- changes -------------------------------------------------------------------------------
 
     def foreign_changes(self) -> set[MailboxId]:
-        """Mailboxes that other processes have changed since this was last asked.
+        """Return the mailboxes that other processes have changed since the last call.
 
-        About 1 µs where nothing was committed. After falling behind by more than the ring holds:
-        every mailbox. Rarely names a mailbox that only we have changed.
+        Takes about 1 µs if nothing was committed. Returns every mailbox if more was committed than
+        the journal holds, and rarely a mailbox that only this process has changed.
         """
         with self.env.begin() as txn:
             now = txn.id()
@@ -126,31 +129,31 @@ class Group:
         self._forget_own()
         return changed
 
-    def _begun(self) -> None:
-        """In the writer's thread, before each commit of ours."""
+    def _preallocate(self) -> None:
+        """Preallocate; runs in the writer's thread when a transaction has begun."""
         self._preallocator.preallocate((self.env.info()["last_pgno"] + 1) * self._page_size)
 
-    def _durable(self, txn: GroupTxn) -> None:
-        """In the writer's thread, after each commit of ours."""
+    def _wake(self, txn: GroupTxn) -> None:
+        """Wake other processes; runs in the writer's thread after each commit."""
         if txn.journal_rows and self.on_durable is not None:
             self.on_durable()
 
-    def _committed(self, txn: GroupTxn, number: int) -> None:
-        """In Trio's thread, after each commit of ours."""
+    def _committed(self, txn: GroupTxn, txn_id: int) -> None:
+        """Note own journal rows and notify sessions; runs in Trio's thread after each commit."""
         if txn.journal_rows:
             first, last = txn.journal_rows[0], txn.journal_rows[-1]
             if self._own_rows and self._own_rows[-1][1] + 1 == first:
                 first = self._own_rows.pop()[0]
-            if first <= self._read_to + 1:  # nobody else has written in between
+            if first <= self._read_to + 1:  # no other process has written in between
                 self._read_to = max(self._read_to, last)
-                if number == self._checked_txn_id + 1:
-                    self._checked_txn_id = number
+                if txn_id == self._checked_txn_id + 1:
+                    self._checked_txn_id = txn_id
             else:
                 self._own_rows.append((first, last))
                 if len(self._own_rows) > OWN_COMMITS_MAX:
                     self._own_rows.popleft()
-        # Where nothing is in the ring nothing was written, perhaps, and LMDB then gives the same
-        # number to the next transaction of whichever process: it must be looked at.
+        # Without journal rows the transaction may have written nothing. LMDB then gives its id to
+        # the next transaction, of any process, which must not be skipped.
         if txn.changed and self.on_changes is not None:
             self.on_changes(txn.changed)
 

@@ -1,4 +1,4 @@
-"""The filepool's face: open it, find accounts, get their handles, deliver, sweep, check."""
+"""Open a filepool; get accounts and their stores; deliver, sweep and check."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Collection
@@ -50,11 +50,11 @@ __all__ = [
 ]
 
 SWEEP_STEPS: Final = 16
-"""Steps of one call of `sweep` in each group; each is a commit of its own."""
+"""Steps of one call of `sweep` in each group; each is one commit."""
 
 
 class Filepool:
-    """A filepool that is open in this process. Made by `open_filepool`."""
+    """Filepool that is open in this process; see `open_filepool`."""
 
     def __init__(self, path: Path, *, clock: Callable[[], float], map_size: int) -> None:
         self.path = path
@@ -62,7 +62,7 @@ class Filepool:
         self.format = read_format(path)
         self.groups: list[Group] = []
         self.columns = HeaderColumns(HEADER_COLUMNS_BYTES_MAX)
-        """What SEARCH keeps of all groups: one bound, for whoever searches most."""
+        """Header columns for SEARCH, of all groups: one limit for all users."""
         self._swept_to = [b""] * self.format.groups
         self._on_changes: Callable[[Collection[MailboxId]], None] | None = None
         try:
@@ -78,7 +78,7 @@ class Filepool:
             raise
 
     def account(self, account: Account) -> AccountStore:
-        """The handle on everything of one account."""
+        """Return the store of one account."""
         return AccountStore(account, self.groups)
 
     def new_body(self, *, group: int) -> BodyWriter:
@@ -90,13 +90,13 @@ class Filepool:
         """
         return BodyWriter(self.groups[group])
 
-    # --- news ---------------------------------------------------------------------------------
+    # --- changes -------------------------------------------------------------------------------
 
     @property
     def on_changes(self) -> Callable[[Collection[MailboxId]], None] | None:
-        """Called in Trio's thread after each commit of ours that changed mailboxes, with their ids.
+        """Callback with the ids of changed mailboxes, called in Trio's thread after each commit.
 
-        Before the tasks that wait for the commit go on. It must not raise.
+        Called before the tasks that wait for the commit are resumed. It must not raise.
         """
         return self._on_changes
 
@@ -107,36 +107,37 @@ class Filepool:
             group.on_changes = callback
 
     def set_commit_hooks(self, mail: Callable[[], None], accounts: Callable[[], None]) -> None:
-        """Have other processes told of our commits, as soon as they are on disk.
+        """Set functions to call as soon as a commit is durable, to wake other processes.
+
+        They are called in a writer's thread and must neither raise nor wait.
 
         Args:
-            mail: called in a writer's thread after a commit that changed mailboxes. It must neither
-                raise nor wait; what it tells of is found by `foreign_changes`.
-            accounts: likewise after one that changed an account: `accounts_changed`.
+            mail: called after a commit that changed mailboxes; see `foreign_changes`.
+            accounts: called after a commit that changed an account; see `accounts_changed`.
         """
         for group in self.groups:
             group.on_durable = mail
         self.accounts.on_durable = accounts
 
     def foreign_changes(self) -> set[MailboxId]:
-        """Mailboxes that other processes have changed since this was last asked."""
+        """Return the mailboxes that other processes have changed since the last call."""
         changed: set[MailboxId] = set()
         for group in self.groups:
             changed |= group.foreign_changes()
         return changed
 
     def accounts_changed(self) -> bool:
-        """True where any process has changed an account since this was last asked."""
+        """Return True if any process has changed an account since the last call."""
         return self.accounts.changed()
 
     # --- delivery -----------------------------------------------------------------------------
 
     async def deliver(self, delivery: Delivery) -> dict[AccountId, DeliveryResult]:
-        """Deliver a message to some recipients, to each exactly once however often this is tried.
+        """Deliver a message to some recipients; return when it is on disk.
 
-        Returns when it is on disk. In each storage group the octets are stored once. Raises
-        nothing of the filepool's: where a group cannot be written to, its recipients are refused
-        with `StoreUnavailableError`.
+        With the same delivery id, each recipient gets the message once, however often this is
+        called. The text is stored once per storage group. Raises no `FilepoolError`: if a group is
+        not writable, the results of its recipients are `DeliveryRefused`.
         """
         groups: dict[int, list[tuple[AccountId, str]]] = {}
         for account, name in delivery.recipients:
@@ -170,20 +171,21 @@ class Filepool:
             results |= await group.submit(
                 DeliverMessage(delivery, tuple(recipients), ready, int(self.clock()))
             )
-        except FilepoolError as reason:
+        except FilepoolError as error:
             for account, _ in recipients:
-                results.setdefault(account, DeliveryRefused(reason))
+                results.setdefault(account, DeliveryRefused(error))
 
-    # --- upkeep -------------------------------------------------------------------------------
+    # --- maintenance ---------------------------------------------------------------------------
 
     async def sweep(self) -> SweepReport:
-        """Remove what is due, a bounded amount at a time; finish what was cut short.
+        """Remove expired data, a bounded amount at a time; complete interrupted changes.
 
-        Bodies past their grace, old delivery ids, what deleted mailboxes and accounts have left,
-        the ends of the ring and of the change logs; and readers' slots of dead processes.
+        Expired are bodies after the grace period, old delivery ids, remains of deleted mailboxes
+        and accounts, old rows of the change journal and the change logs, and reader slots of dead
+        processes.
         """
         total = SweepReport()
-        await self.accounts.finish()
+        await self.accounts.complete_interrupted()
         self.accounts.env.reader_check()
         more = False
         for number, group in enumerate(self.groups):
@@ -198,24 +200,24 @@ class Filepool:
         return replace(total, more=more)
 
     def check(self, *, repair: bool = False) -> CheckReport:
-        """Look whether everything that must hold holds, while the filepool is in use.
+        """Check the invariants of the filepool while it is in use.
 
-        Reads all of it, on the calling thread.
+        Reads everything, on the calling thread.
 
         Args:
-            repair: recompute what can be recomputed, and leave to the sweep what nobody refers to;
-                nothing else can write meanwhile.
+            repair: recompute derived data, and have the sweep remove unreferenced data. Nothing
+                else can write meanwhile.
         """
         return check_filepool(self.accounts, self.groups, repair=repair)
 
     async def close(self) -> None:
-        """Finish what is queued, and close everything."""
+        """Commit all queued operations, and close all environments."""
         for group in self.groups:
             await group.close()
         await self.accounts.close()
 
     def start(self) -> None:
-        """Begin to write. Call it in Trio's thread."""
+        """Start the writers. Call it in Trio's thread."""
         for group in self.groups:
             group.start()
         self.accounts.start()
@@ -225,21 +227,22 @@ class Filepool:
 async def open_filepool(
     path: Path, *, clock: Callable[[], float] = time.time, map_size: int = MAP_SIZE
 ) -> AsyncIterator[Filepool]:
-    """Open a filepool for this process; at the end, what is queued is finished.
+    """Open a filepool for this process; on exit, commit all queued operations and close it.
 
     Args:
-        path: where `create_filepool` made it.
-        clock: seconds since 1970 UTC.
-        map_size: how large each environment may grow, in octets; the same in all processes.
+        path: directory made by `create_filepool`.
+        clock: returns seconds since 1970 UTC.
+        map_size: maximum size of each environment in bytes; the same in all processes.
 
     Raises:
-        FilepoolMissingError, NotAFilepoolError, WrongFormatError, FilepoolError: see the message.
+        FilepoolMissingError, NotAFilepoolError, WrongFormatError, FilepoolError: it cannot be
+            opened.
     """
     pool = Filepool(path, clock=clock, map_size=map_size)
     pool.start()
     try:
-        with suppress(FilepoolError):  # no room now: a sweep finishes it later
-            await pool.accounts.finish()
+        with suppress(FilepoolError):  # the disk is full: a sweep completes it later
+            await pool.accounts.complete_interrupted()
         yield pool
     finally:
         await pool.close()

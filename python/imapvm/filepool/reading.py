@@ -1,7 +1,7 @@
-"""Reading a storage group: one short transaction, closed before anything is awaited.
+"""Reading a storage group in one short transaction, closed before anything is awaited.
 
-Rows that come one by one are read by LMDB; segments, digests and octets of messages, which come by
-the thousand, straight from the pages (docs/decisions/0002-reading-pages.md).
+Single rows are read through LMDB. Segments, metadata and text of messages, thousands at a time, are
+read from the pages directly (docs/decisions/0002-reading-pages.md).
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,21 +37,21 @@ from imapvm.model.ids import AccountId, BodyId, MailboxId, ModSeq
 from imapvm.model.names import canonical_name
 
 MAILBOX_CACHE_MAX: Final = 8192
-"""Mailbox rows that a process keeps decoded, about 4 MiB; beyond that it starts anew."""
+"""Mailbox rows that are cached decoded, about 4 MiB; the cache is cleared when it is full."""
 
 ATTEMPTS_MAX: Final = 1000
-"""To begin a transaction that is not overtaken by two commits within a microsecond or two."""
+"""Attempts to begin a transaction without two commits before its meta page is read."""
 
 UID_MAPS_MAX: Final = 512
-"""Maps of UIDs that a process keeps, the latest used; each is 8 octets for a gap in the UIDs."""
+"""UID maps that are cached, least recently used dropped first; 8 bytes for a gap in the UIDs."""
 
 
-BODY_GONE: Final = "The octets of this message have been removed."
+BODY_GONE: Final = "the text of the message has been removed"
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What an account uses of the store."""
+    """Numbers and bytes that an account uses."""
 
     messages: int
     size: int
@@ -59,17 +59,16 @@ class Usage:
 
 
 class Reader:
-    """What one account can see, as of one transaction. Use it in a `with`, and keep nothing lent.
+    """Read transaction on the data of one account. A context manager.
 
-    Raises:
-        StoreUnavailableError: at entering: too many transactions are open in all processes.
-        CorruptDataError: at entering, and from every method: what is stored cannot be read.
+    Entering raises `StoreUnavailableError` if too many transactions are open in all processes.
+    Entering and every method raise `CorruptDataError` if stored data cannot be read.
     """
 
     __slots__ = ("_account", "_group", "_tables", "_txn", "snapshot", "txn_id")
     snapshot: Snapshot
     txn_id: int
-    """The number of the commit that is seen: see `AccountStore.latest_txn_id`."""
+    """Id of the latest commit that is visible; see `AccountStore.latest_txn_id`."""
     _txn: LmdbTxn
 
     def __init__(self, group: Group, account: AccountId) -> None:
@@ -83,19 +82,19 @@ class Reader:
             try:
                 txn = group.env.begin()
             except lmdb.Error as error:
-                raise StoreUnavailableError(f"The filepool cannot be read now: {error}.") from None
+                raise StoreUnavailableError(f"cannot read the filepool: {error}") from None
             try:
                 self.txn_id = txn.id()
                 snapshot = group.data.snapshot(self.txn_id)
-            except CorruptError as fault:
+            except CorruptError as error:
                 txn.abort()
-                raise CorruptDataError(f"The filepool cannot be read: {fault}.") from None
+                raise CorruptDataError(f"cannot read the filepool: {error}") from None
             if snapshot is not None:
                 self._txn = txn
                 self.snapshot = snapshot
                 return self
             txn.abort()
-        raise StoreUnavailableError("The filepool cannot be read now: it changes too fast.")
+        raise StoreUnavailableError("cannot read the filepool: too many commits")
 
     def __exit__(
         self,
@@ -108,15 +107,15 @@ class Reader:
     # --- mailboxes ----------------------------------------------------------------------------
 
     def mailbox_by_id(self, mailbox: MailboxId) -> Mailbox | None:
-        """A mailbox of this account, or None where there is none (any more)."""
+        """Return a mailbox of this account, or None if it does not exist."""
         key = PAIR_KEY.pack(self._account, mailbox)
         stored = self._txn.get(key, None, self._tables.mailboxes)
         return None if stored is None else self._decoded(key, stored)
 
     def mailbox_id(self, name: str) -> MailboxId | None:
-        """The mailbox of a name; INBOX in any case."""
+        """Return the id of the mailbox with a name, or None; INBOX is found in any case."""
         key = name_key(self._account, canonical_name(name))
-        # A key over LMDB's 511 octets is no name that anything could have.
+        # No mailbox has a name whose key exceeds the 511 bytes that LMDB allows.
         stored = self._txn.get(key, None, self._tables.names) if len(key) < 512 else None
         if stored is None:
             return None
@@ -124,19 +123,19 @@ class Reader:
         return MailboxId(mailbox) if mailbox else None
 
     def mailbox(self, name: str) -> Mailbox | None:
-        """The mailbox of a name, with what is known of it."""
+        """Return the mailbox with a name, or None."""
         mailbox = self.mailbox_id(name)
         return None if mailbox is None else self.mailbox_by_id(mailbox)
 
     def mailboxes(self) -> list[Mailbox]:
-        """All mailboxes, by name."""
+        """Return all mailboxes, by name."""
         return sorted(
             (self._decoded(key, stored) for key, stored in self._rows(self._tables.mailboxes)),
             key=lambda mailbox: mailbox.name,
         )
 
     def subscriptions(self) -> set[str]:
-        """Subscribed names; not each has a mailbox."""
+        """Return the subscribed names, with or without a mailbox."""
         return {
             key[8:].decode()
             for key, stored in self._rows(self._tables.names)
@@ -144,20 +143,20 @@ class Reader:
         }
 
     def usage(self) -> Usage:
-        """What the account uses.
+        """Return what the account uses.
 
         Raises:
-            NoSuchAccountError: the account does not exist any more.
+            NoSuchAccountError: the account does not exist.
         """
         key = ID_KEY.pack(self._account)
         stored = self._txn.get(key, None, self._tables.usage)
         if stored is None:
-            raise NoSuchAccountError("This account does not exist any more.")
+            raise NoSuchAccountError("account does not exist")
         row = UsageRow.from_bytes(key, stored)
         return Usage(row.messages, row.size, row.mailboxes)
 
     def _rows(self, table: Table) -> Iterator[tuple[bytes, bytes]]:
-        """Rows of a table whose keys begin with the account."""
+        """Yield the rows of a table whose keys start with the account."""
         prefix = ID_KEY.pack(self._account)
         with self._txn.cursor(table) as cursor:
             if cursor.set_range(prefix):
@@ -167,7 +166,7 @@ class Reader:
                     yield key, stored
 
     def _decoded(self, key: bytes, stored: bytes) -> Mailbox:
-        """Decode a row, unless it is as it was when it was last decoded."""
+        """Decode a row, or return its cached mailbox if the row has not changed."""
         seen = self._group.mailbox_cache.get(key)
         if seen is not None and seen[0] == stored:
             return seen[1]
@@ -180,10 +179,10 @@ class Reader:
     # --- the index ----------------------------------------------------------------------------
 
     def uid_map(self, mailbox: Mailbox) -> UidMap:
-        """All UIDs of a mailbox; sessions that open it one after the other share one map.
+        """Return all UIDs of a mailbox. Sessions share the map while the UIDs do not change.
 
-        UIDs are never reused, so two states of a mailbox with the same UIDNEXT differ only by what
-        was expunged, and then in their count: equal UIDNEXT and count mean equal UIDs.
+        UIDs are never reused, so two states of a mailbox with the same UIDNEXT differ only in
+        expunged messages, and then in their count: equal UIDNEXT and count mean equal UIDs.
         """
         maps = self._group.uid_maps
         known = maps.pop(mailbox.id, None)
@@ -192,29 +191,29 @@ class Reader:
             known = (mailbox.uid_next, mailbox.messages, numbers)
             if len(maps) >= UID_MAPS_MAX:
                 del maps[next(iter(maps))]
-        maps[mailbox.id] = known  # behind those that were used longer ago
+        maps[mailbox.id] = known  # most recently used last
         return known[2]
 
     def segments(self, mailbox: Mailbox, uids: UidSet | None = None) -> list[bytes]:
-        """Segments that hold any of some UIDs, ascending; without UIDs, all."""
+        """Return the segments that contain any of some UIDs, ascending; without UIDs, all."""
         return self.snapshot.segments(mailbox.id, uids)
 
     def keywords(self, mailbox: Mailbox) -> Mapping[int, tuple[str, ...]]:
-        """Keyword-set id → names; 0, the empty set, is not among them."""
-        return self._known(mailbox).names
+        """Return keyword-set id → names, without 0, the empty set."""
+        return self._keyword_sets(mailbox).names
 
     def keyword_text(self, mailbox: Mailbox) -> Mapping[int, bytes]:
-        """Keyword-set id → names with spaces between."""
-        return self._known(mailbox).text
+        """Return keyword-set id → names separated by spaces."""
+        return self._keyword_sets(mailbox).text
 
-    def _known(self, mailbox: Mailbox) -> MailboxKeywords:
+    def _keyword_sets(self, mailbox: Mailbox) -> MailboxKeywords:
         table = self._tables.keywords
         return self._group.keyword_cache.get(
             mailbox.id, mailbox.keyword_sets, lambda key: self._txn.get(key, None, table)
         )
 
     def changes(self, mailbox: Mailbox, since: ModSeq) -> MailboxChanges:
-        """What happened to a mailbox after a MODSEQ; costs in proportion to it."""
+        """Return the changes of a mailbox after a MODSEQ; costs in proportion to them."""
         with self._txn.cursor(self._tables.changes) as cursor:
             return read_changes(
                 cursor,
@@ -259,7 +258,7 @@ class Reader:
             raise BodyGoneError(BODY_GONE) from None
 
     def write(self, answer: FetchStream, out: ResponseWriter, max_bytes: int) -> bool:
-        """Write on at an answer; see `imapvm._core.FetchStream.write`.
+        """Continue to write a FETCH answer; see `imapvm._core.FetchStream.write`.
 
         Raises:
             BodyGoneError: a message was expunged, and the grace period is over.
@@ -270,27 +269,14 @@ class Reader:
             raise BodyGoneError(BODY_GONE) from None
 
     def body(self, body: BodyId, offset: int, length: int) -> bytes:
-        """A stretch of a message, cut off at its end; costs in proportion, and a frame at most.
+        """Return a part of a message, cut off at its end; cost: its size plus at most one frame.
 
         Raises:
-            BodyGoneError: it was expunged, and the grace period is over.
+            BodyGoneError: the message was expunged, and the grace period is over.
         """
         try:
             return self.snapshot.body(body, offset, length)
         except KeyError:
             raise BodyGoneError(BODY_GONE) from None
-        except CorruptError as fault:
-            raise CorruptDataError(f"Body {body} cannot be read: {fault}.") from None
-
-    def body_size(self, body: BodyId) -> int:
-        """Octets of a message.
-
-        Raises:
-            BodyGoneError: it was expunged, and the grace period is over.
-        """
-        try:
-            return self.snapshot.body_size(body)
-        except KeyError:
-            raise BodyGoneError(BODY_GONE) from None
-        except CorruptError as fault:
-            raise CorruptDataError(f"Body {body} cannot be read: {fault}.") from None
+        except CorruptError as error:
+            raise CorruptDataError(f"cannot read body {body}: {error}") from None

@@ -1,4 +1,4 @@
-"""Messages that arrive: scanned, packed and staged in their storage group."""
+"""Arriving messages: scanned, packed, and staged in a storage group if they are large."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,14 +16,14 @@ from imapvm.model.limits import MESSAGE_MAX, THREAD_REFERENCES_MAX
 from imapvm.model.stepping import suspend
 
 SPILL_BYTES: Final = 128 * 1024
-"""Packed octets that a message keeps in memory, beside the frame that is being filled."""
+"""Packed bytes of a message that are held in memory, besides the current frame."""
 
 
 class BodyWriter:
-    """A message as it arrives: scanned and packed at once, and staged when it grows large.
+    """Writer for an arriving message: scans and packs the bytes, and stages a large message.
 
-    Holds at most one frame and SPILL_BYTES, and what one `feed` brought. What is staged and never
-    used is swept after STAGED_SECONDS; `discard` gives it back earlier.
+    Holds at most one frame, SPILL_BYTES, and the data of one `feed`. Staged rows that are never
+    used are swept after STAGED_SECONDS, or earlier after `discard`.
     """
 
     __slots__ = ("_body", "_group", "_next_chunk", "_packer", "_staged", "_taken")
@@ -33,31 +33,31 @@ class BodyWriter:
         self._packer = MessageEncoder()
         self._staged: Staged | None = None
         self._taken: list[bytes] = []
-        """What `spill` has taken out of the packer, and not stored yet."""
+        """Rows that `spill` has taken from the packer and not stored yet."""
         self._next_chunk = 1
         self._body: NewBody | None = None
 
     @property
     def size(self) -> int:
-        """Octets so far."""
+        """Bytes so far."""
         return self._packer.size
 
     def feed(self, data: bytes) -> bool:
-        """Take the message's next octets; return True where `spill` is to be called now.
+        """Add the message's next bytes; return True if `spill` has to be called now.
 
         Raises:
-            LimitError: the message is over MESSAGE_MAX; nothing of `data` was taken.
+            LimitError: the message would exceed MESSAGE_MAX; nothing of `data` was added.
         """
         if self._packer.size + len(data) > MESSAGE_MAX:
-            raise LimitError(f"A message has at most {MESSAGE_MAX} octets.")
+            raise LimitError(f"a message has at most {MESSAGE_MAX} bytes")
         return self._packer.feed(data) >= SPILL_BYTES
 
     async def spill(self) -> None:
-        """Store what is packed so far under a body id that nothing refers to yet.
+        """Stage the packed bytes under a body id that nothing refers to yet.
 
         Raises:
-            BodyGoneError: the message took too long, and its beginning was swept.
-            StoreUnavailableError: the disk is full or failed; may be called again.
+            BodyGoneError: the message took too long, and its first rows were swept.
+            StoreUnavailableError: the disk is full or failed; `spill` may be called again.
         """
         self._taken += self._packer.take_values()
         if not self._taken:
@@ -71,7 +71,7 @@ class BodyWriter:
         self._taken.clear()
 
     def finish(self) -> NewBody:
-        """The message is complete. The same value may be put into several mailboxes."""
+        """Return the complete message. It may be stored in several mailboxes."""
         if self._body is None:
             size = self._packer.size
             next_chunk = self._next_chunk + len(self._taken)
@@ -81,31 +81,31 @@ class BodyWriter:
         return self._body
 
     async def discard(self) -> None:
-        """Give staged octets back, unless a message has come to refer to them. Safe at any time."""
+        """Discard staged rows, unless a message refers to them. Safe at any time."""
         if self._staged is not None:
             await suspend()
             with trio.CancelScope(shield=True):
                 try:
                     await self._group.submit(DiscardStaged(self._staged, int(self._group.clock())))
                 except StoreUnavailableError:
-                    return  # the sweep finds it after STAGED_SECONDS
+                    return  # the sweep removes it after STAGED_SECONDS
             self._staged = None
 
 
-ROWS: Final = 32
-"""Rows that are copied at a time: 128 KiB."""
+COPY_ROWS: Final = 32
+"""Rows that are copied in one operation: 128 KiB."""
 
 
 async def in_group(message: NewMessage, group: Group, groups: Sequence[Group]) -> NewMessage:
-    """Return the message ready to be stored in a group; copy what was staged in another one.
+    """Return the message ready to be stored in a group; copy rows that are staged elsewhere.
 
     Args:
-        message: to be stored.
-        group: where.
+        message: the message.
+        group: the group to store it in.
         groups: all storage groups, by number.
 
     Raises:
-        BodyGoneError: what was staged has been swept.
+        BodyGoneError: the staged rows were swept.
     """
     staged = message.body.staged
     if staged is None or staged.group == group.number:
@@ -118,13 +118,13 @@ async def _restage(body: NewBody, staged: Staged, source: Group, target: Group) 
     until = int(target.clock()) + STAGED_SECONDS
     end = 1 + -(-stored_size(body.rows[0][1]) // VALUE_MAX) - len(body.rows[1:])
     copy: Staged | None = None
-    for first in range(1, end, ROWS):
+    for first in range(1, end, COPY_ROWS):
         rows = []
         with source.env.begin() as txn:
-            for chunk in range(first, min(first + ROWS, end)):
+            for chunk in range(first, min(first + COPY_ROWS, end)):
                 value = txn.get(CHUNK_KEY.pack(staged.body, chunk), None, source.tables.bodies)
                 if value is None:
-                    raise BodyGoneError("The message took too long to arrive.")
+                    raise BodyGoneError("the message took too long to arrive")
                 rows.append((chunk, value))
         copy = await target.submit(StageBody(target.number, tuple(rows), until, copy))
     return replace(body, staged=copy)

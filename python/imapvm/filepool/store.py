@@ -1,4 +1,4 @@
-"""An account's handle on the store: what it can see, and what it can do."""
+"""The store of one account: reading, and all changes to its mailboxes and messages."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -39,12 +39,12 @@ __all__ = [
 
 
 class AccountStore:
-    """Everything of one account, and nothing of any other. Cheap; keep it with the session.
+    """Access to the data of one account. Cheap; a session keeps it.
 
-    What changes something returns when it is on disk, and cannot be cancelled meanwhile. All of it
-    raises `NoSuchAccountError` once the account is deleted, `NoSuchMailboxError` where the
-    mailbox is not there or is another account's, and `StoreUnavailableError` when the disk is full
-    or fails; nothing was changed then.
+    Coroutines return when the change is on disk, and cannot be cancelled meanwhile. They raise
+    `NoSuchAccountError` if the account was deleted, `NoSuchMailboxError` if the mailbox does not
+    exist or belongs to another account, and `StoreUnavailableError` if the disk is full or fails.
+    Nothing was changed then.
     """
 
     __slots__ = ("_group", "_groups", "_id", "account")
@@ -56,23 +56,23 @@ class AccountStore:
         self._groups = groups
 
     def reading(self) -> AbstractContextManager[Reader]:
-        """One short read transaction. Nothing may be awaited inside."""
+        """Return a short read transaction. Nothing may be awaited inside."""
         return Reader(self._group, self._id)
 
     def latest_txn_id(self) -> int:
-        """The number of the latest commit: where it is `Reader.txn_id`, nothing has changed since.
+        """Return the id of the latest commit; if it equals `Reader.txn_id`, nothing has changed.
 
-        Counts the commits of every account in the storage group, and of every process. Costs
+        Includes commits for other accounts of the storage group, and by other processes. Costs
         a tenth of a read transaction.
 
         Raises:
-            CorruptError: the data file is damaged.
+            CorruptError: the data file is corrupt.
         """
         return self._group.data.latest_txn_id()
 
     @property
     def columns(self) -> HeaderColumns:
-        """Header fields for SEARCH, of the account's storage group."""
+        """Header columns for SEARCH, of the account's storage group."""
         return self._group.columns
 
     def new_body(self) -> BodyWriter:
@@ -87,28 +87,28 @@ class AccountStore:
     async def create_mailbox(
         self, name: str, *, special_use: Sequence[str] = (), subscribe: bool = False
     ) -> Mailbox:
-        """Make a mailbox, and those above it that are missing.
+        """Create a mailbox and its missing parents.
 
         Raises:
-            MailboxExistsError, InvalidNameError, SpecialUseError, LimitError: it cannot be made.
+            MailboxExistsError, InvalidNameError, SpecialUseError, LimitError: it is refused.
         """
         return await self._group.submit(
             CreateMailbox(self._id, name, tuple(special_use), subscribe, self._now())
         )
 
     async def delete_mailbox(self, mailbox: MailboxId) -> None:
-        """Delete a mailbox with its messages; names below it stay.
+        """Delete a mailbox with its messages; its children stay.
 
         Raises:
-            InvalidNameError: it is INBOX.
+            InvalidNameError: the mailbox is INBOX.
         """
         await self._group.submit(DeleteMailbox(self._id, mailbox, self._now()))
 
     async def rename_mailbox(self, old: str, new: str) -> None:
-        """Rename a mailbox and all below it; of INBOX, move the messages to a new mailbox.
+        """Rename a mailbox and its children; for INBOX, move its messages to a new mailbox.
 
         Raises:
-            NoSuchMailboxError, MailboxExistsError, InvalidNameError, LimitError: it cannot be done.
+            NoSuchMailboxError, MailboxExistsError, InvalidNameError, LimitError: it is refused.
         """
         await self._group.submit(RenameMailbox(self._id, old, new, self._now()))
 
@@ -121,13 +121,13 @@ class AccountStore:
         await self._group.submit(SetSubscription(self._id, name, subscribed=True))
 
     async def unsubscribe(self, name: str) -> None:
-        """The name is not subscribed afterwards."""
+        """Remove the subscription of a name, if there is one."""
         await self._group.submit(SetSubscription(self._id, name, subscribed=False))
 
     async def claim_recent(self, mailbox: MailboxId) -> int:
-        r"""Take the \\Recent messages: returns the UID from which on they were recent.
+        r"""Claim the \Recent messages; return the UID from which on messages are recent.
 
-        Costs no commit where there are none.
+        Costs no commit if there are none.
         """
         with Reader(self._group, self._id) as reader:
             found = reader.mailbox_by_id(mailbox)
@@ -138,10 +138,10 @@ class AccountStore:
     # --- messages -----------------------------------------------------------------------------
 
     async def append(self, mailbox: MailboxId, messages: Sequence[NewMessage]) -> AppendResult:
-        """Put messages into a mailbox, all or none.
+        """Append messages to a mailbox, all or none.
 
         Raises:
-            LimitError: keywords or UIDs are over a bound.
+            LimitError: keywords or UIDs exceed a limit.
             BodyGoneError: a message took longer than a day to arrive.
         """
         ready = tuple(messages)
@@ -162,22 +162,22 @@ class AccountStore:
         """Change flags.
 
         Args:
-            mailbox: where.
-            uids: which messages; those that do not exist are passed over.
+            mailbox: the mailbox.
+            uids: the messages; UIDs that do not exist are ignored.
             mode: STORE_REPLACE, STORE_ADD or STORE_REMOVE.
             flags: bits of `SystemFlag`.
             keywords: compared without regard to case.
-            unchanged_since: leave alone what has a MODSEQ above (RFC 7162 section 3.1.3).
+            unchanged_since: skip messages with a higher MODSEQ (RFC 7162 section 3.1.3).
 
         Raises:
-            LimitError: a message or the mailbox would have too many keywords; nothing is changed.
+            LimitError: a message or the mailbox would have too many keywords.
         """
         return await self._group.submit(
             StoreFlags(self._id, mailbox, uids, mode, flags, keywords, unchanged_since)
         )
 
     async def expunge(self, mailbox: MailboxId, uids: UidSet) -> ExpungeResult:
-        r"""Remove those of some messages that carry \Deleted."""
+        r"""Expunge those of some messages that have \Deleted."""
         return await self._group.submit(ExpungeMessages(self._id, mailbox, uids, self._now()))
 
     async def copy(
@@ -185,11 +185,11 @@ class AccountStore:
     ) -> CopyResult:
         """Copy messages to a mailbox of this account, all or none.
 
-        Those that are gone are passed over, unless they are `whole` only together.
+        Messages that were expunged are skipped, unless `whole` is set.
 
         Raises:
-            MessageGoneError: one is gone of what is to be copied as a whole.
-            LimitError: keywords or UIDs are over a bound there.
+            MessageGoneError: with `whole`, a message was expunged.
+            LimitError: keywords or UIDs exceed a limit in the target.
         """
         return await self._group.submit(
             CopyMessages(self._id, mailbox, uids, to, move=False, now=self._now(), whole=whole)

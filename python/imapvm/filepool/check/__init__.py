@@ -1,1 +1,1 @@
-"""Proof of the filepool's invariants, and repairs. Reads everything; used by operators only."""
+"""Check of the filepool's invariants, and repair. Reads everything; for operators."""

@@ -1,4 +1,4 @@
-"""The environment of accounts: rows, names and addresses must agree."""
+"""Check of the environment of accounts: rows, names and addresses agree."""
 
 from dataclasses import dataclass, field
 
@@ -13,11 +13,11 @@ from imapvm.model.names import normal_name
 
 @dataclass
 class AccountsState:
-    """Accounts by id → storage group."""
+    """Storage groups of accounts, by account id."""
 
     active: dict[int, int] = field(default_factory=dict)
     unfinished: dict[int, int] = field(default_factory=dict)
-    """Being enrolled or deleted."""
+    """Accounts that are being enrolled or deleted."""
 
 
 def inspect_accounts(
@@ -34,8 +34,8 @@ def inspect_accounts(
         for key, stored in cursor:
             try:
                 row = AccountRow.from_bytes(key, stored)
-            except CorruptDataError as fault:
-                found.add(str(fault))
+            except CorruptDataError as error:
+                found.add(str(error))
                 continue
             account = row.account
             highest = account.id
@@ -48,20 +48,20 @@ def inspect_accounts(
                     else put_row(tables.unfinished, key, b"")
                 )
                 listed = "is enrolled and listed" if active else "is neither enrolled nor listed"
-                found.add(f"Account {account.id} {listed} as unfinished.", fix)
+                found.add(f"account {account.id} {listed} as unfinished", fix)
             if account.group >= groups:
-                found.add(f"Account {account.id} is in group {account.group}, which is not there.")
+                found.add(f"account {account.id} is in group {account.group}, which does not exist")
             if row.status is not AccountStatus.DELETED:
                 name = normal_name(account.name).encode()
                 if name in names:
-                    found.add(f"Accounts {names[name]} and {account.id} have the same name.")
+                    found.add(f"accounts {names[name]} and {account.id} have the same name")
                 names[name] = account.id
     _inspect_names(txn, tables, names, found)
     _inspect_aliases(txn, tables, state, found)
     stored_counter = txn.get(b"account", None, tables.counters)
     if highest > (COUNTER.unpack(stored_counter)[0] if stored_counter else 0):
         found.add(
-            f"Account {highest} has an id that was not given out.",
+            f"account {highest} has an id that was not allocated",
             put_row(tables.counters, b"account", COUNTER.pack(highest)),
         )
     return state
@@ -77,14 +77,14 @@ def _inspect_names(
         value = COUNTER.pack(account)
         if txn.get(name, None, tables.names) != value:
             found.add(
-                f"The name of account {account} does not lead to it.",
+                f"the name of account {account} does not lead to it",
                 put_row(tables.names, name, value),
             )
     with txn.cursor(tables.names) as cursor:
         for name, _ in cursor:
             if name not in names:
                 found.add(
-                    f"The name {name.decode(errors='replace')} leads to no account.",
+                    f"the name {name.decode(errors='replace')} leads to no account",
                     delete_row(tables.names, name),
                 )
 
@@ -102,12 +102,12 @@ def _inspect_aliases(
             back = ID_KEY.pack(account) + address
             if account not in state.active and account not in state.unfinished:
                 found.add(
-                    f"The address {text} leads to no account.",
+                    f"the address {text} leads to no account",
                     delete_row(tables.aliases, address),
                 )
             elif txn.get(back, None, tables.addresses) is None:
                 found.add(
-                    f"The address {text} is not listed with account {account}.",
+                    f"the address {text} is not listed with account {account}",
                     put_row(tables.addresses, back, b""),
                 )
     with txn.cursor(tables.addresses) as cursor:
@@ -115,7 +115,7 @@ def _inspect_aliases(
             value = COUNTER.pack(*ID_KEY.unpack(back[:8]))
             if txn.get(back[8:], None, tables.aliases) != value:
                 found.add(
-                    f"The address {back[8:].decode(errors='replace')} is listed with an account "
-                    "that it does not lead to.",
+                    f"the address {back[8:].decode(errors='replace')} is listed with an account "
+                    "that it does not lead to",
                     delete_row(tables.addresses, back),
                 )

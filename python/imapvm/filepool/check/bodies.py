@@ -1,4 +1,4 @@
-"""Every body is read, its digest opened, its uses compared with what was counted."""
+"""Check of bodies: read each one, open its metadata, compare its reference count."""
 
 from collections.abc import Callable, Iterator
 
@@ -19,7 +19,7 @@ from imapvm.filepool.tables.schema import CHUNK_KEY, COUNTER, ID_KEY, VALUE_MAX
 from imapvm.filepool.tables.transactions import GroupTxn
 
 READ_BYTES = 1024 * 1024
-"""Octets of a body that are read at a time."""
+"""Bytes of a body that are read at a time."""
 
 
 def inspect_bodies(
@@ -28,32 +28,32 @@ def inspect_bodies(
     now: int,
     found: Findings[GroupTxn],
 ) -> int:
-    """Check bodies, digests and references; return how many bodies there are.
+    """Check bodies, metadata and references; return the number of bodies.
 
-    Call it when the index has been counted.
+    Call it after `inspect_index`.
     """
     tables = state.tables
-    bodies = dict(_runs(txn, tables.bodies, found, "Body"))
-    digests = dict(_runs(txn, tables.metadata, found, "The digest of body"))
+    bodies = dict(_runs(txn, tables.bodies, found, "body"))
+    metadata = dict(_runs(txn, tables.metadata, found, "the metadata of body"))
     for body, rows in bodies.items():
         state.note_id(b"body", body)
         if body in state.pending_bodies:
-            continue  # half of it may be gone, or not yet here
+            continue  # it may be incomplete
         if not state.uses[body]:
             key = sweep_key(now + GRACE_SECONDS, Sweeping.BODY, body)
             found.add(
-                f"No message has body {body}.",
+                f"no message has body {body}",
                 _release_body(state, body, key) if state.index_readable else None,
             )
         _inspect_body(txn, state, body, rows, found)
-    for body in digests.keys() - bodies.keys() - state.pending_bodies.keys():
+    for body in metadata.keys() - bodies.keys() - state.pending_bodies.keys():
         key = sweep_key(now, Sweeping.BODY, body)
         found.add(
-            f"There is a digest of body {body}, which does not exist.",
+            f"metadata exists for body {body}, which does not exist",
             None if state.uses[body] else put_row(tables.sweep, key, b""),
         )
     for body in sorted(state.uses.keys() - bodies.keys()):
-        found.add(f"Body {body} is missing; messages that have it: {state.uses[body]}.")
+        found.add(f"body {body} is missing; messages that have it: {state.uses[body]}")
     _inspect_references(txn, state, found)
     return len(bodies)
 
@@ -64,13 +64,13 @@ def _runs(
     found: Findings[GroupTxn],
     what: str,
 ) -> Iterator[tuple[int, int]]:
-    """Each id of a table with chunks, and its number of rows."""
+    """Yield each body id of a table, and its number of rows."""
     body, count, first = -1, 0, 0
     with txn.cursor(table) as cursor:
         for key, stored in cursor:
             number, chunk = CHUNK_KEY.unpack(key)
             if len(stored) > VALUE_MAX:
-                found.add(f"{what} {number} has a row with more than {VALUE_MAX} octets.")
+                found.add(f"{what} {number} has a row of more than {VALUE_MAX} bytes")
             if number != body:
                 if body >= 0:
                     yield body, first + count
@@ -91,29 +91,29 @@ def _inspect_body(
     try:
         stored = StoredBody(txn, tables, body)
         if stored.rows != rows:
-            found.add(f"Body {body} has {rows} rows and should have {stored.rows}.")
+            found.add(f"body {body} has {rows} rows instead of {stored.rows}")
         for offset in range(0, stored.size, READ_BYTES):
             stored.read(offset, READ_BYTES)
-    except FilepoolError as fault:
-        found.add(str(fault))
+    except FilepoolError as error:
+        found.add(str(error))
         return
     size = state.sizes.get(body, stored.size)
     if size != stored.size:
-        found.add(f"Body {body} has {stored.size} octets; its messages say {size}.")
-    digest = read_metadata(txn, tables, body)
-    if digest is None:
-        found.add(f"Body {body} has no digest.", _rebuild_metadata(state, body))
+        found.add(f"body {body} has {stored.size} bytes; its index records have {size}")
+    metadata = read_metadata(txn, tables, body)
+    if metadata is None:
+        found.add(f"body {body} has no metadata", _rebuild_metadata(state, body))
         return
     try:
-        told = MessageMetadata(digest).size
-    except CorruptError as fault:
+        size = MessageMetadata(metadata).size
+    except CorruptError as error:
         found.add(
-            f"The digest of body {body} cannot be read: {fault}.", _rebuild_metadata(state, body)
+            f"the metadata of body {body} is corrupt: {error}", _rebuild_metadata(state, body)
         )
         return
-    if told != stored.size:
+    if size != stored.size:
         found.add(
-            f"Body {body} has {stored.size} octets; its digest says {told}.",
+            f"body {body} has {stored.size} bytes; its metadata has {size}",
             _rebuild_metadata(state, body),
         )
 
@@ -125,43 +125,45 @@ def _inspect_references(txn: LmdbTxn, state: GroupState, found: Findings[GroupTx
         for key, stored in cursor:
             (body,) = ID_KEY.unpack(key)
             counted.add(body)
-            (does,) = COUNTER.unpack(stored)
-            should = state.uses[body]
-            if should and does != should:
+            (actual,) = COUNTER.unpack(stored)
+            expected = state.uses[body]
+            if expected and actual != expected:
                 found.add(
-                    f"Body {body} has a count of uses of {does}; messages that have it: {should}.",
-                    put_row(table, key, COUNTER.pack(should)) if state.index_readable else None,
+                    f"body {body} has {actual} references; messages that have it: {expected}",
+                    put_row(table, key, COUNTER.pack(expected)) if state.index_readable else None,
                 )
-            elif not should and txn.get(CHUNK_KEY.pack(body, 0), None, state.tables.bodies) is None:
+            elif (
+                not expected and txn.get(CHUNK_KEY.pack(body, 0), None, state.tables.bodies) is None
+            ):
                 found.add(
-                    f"Uses of body {body} are counted, which does not exist.",
+                    f"references of body {body} exist, which does not exist",
                     delete_row(table, key),
                 )
     for body in sorted(state.uses.keys() - counted):
         if state.uses[body]:
             found.add(
-                f"Body {body} has no count of uses; messages that have it: {state.uses[body]}.",
+                f"body {body} has no reference count; messages that have it: {state.uses[body]}",
                 put_row(table, ID_KEY.pack(body), COUNTER.pack(state.uses[body])),
             )
 
 
-# --- mending ----------------------------------------------------------------------------------
+# --- repairs ---------------------------------------------------------------------------------
 
 
 def _release_body(state: GroupState, body: int, key: bytes) -> Callable[[GroupTxn], None]:
-    """Mends by having the body swept after the grace period."""
+    """Return a repair that has the body swept after the grace period."""
 
-    def fix(txn: GroupTxn) -> None:
+    def repair(txn: GroupTxn) -> None:
         txn.delete(ID_KEY.pack(body), state.tables.references)
         txn.put(key, b"", state.tables.sweep)
 
-    return fix
+    return repair
 
 
 def _rebuild_metadata(state: GroupState, body: int) -> Callable[[GroupTxn], None]:
-    """Mends by making the digest again."""
+    """Return a repair that makes the metadata again from the text."""
 
-    def fix(txn: GroupTxn) -> None:
+    def repair(txn: GroupTxn) -> None:
         stored = StoredBody(txn.raw, state.tables, body)
         scanner = Scanner()
         for offset in range(0, stored.size, READ_BYTES):
@@ -174,4 +176,4 @@ def _rebuild_metadata(state: GroupState, body: int) -> Callable[[GroupTxn], None
         for chunk, value in chunks(scanner.finish()):
             txn.put(CHUNK_KEY.pack(body, chunk), value, table)
 
-    return fix
+    return repair

@@ -1,4 +1,4 @@
-"""What a check finds, and how it can be mended."""
+"""Findings of a check, and their repair."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from imapvm.filepool.engine.transactions import LmdbTxn, Table, WriteTxn
 Txn = TypeVar("Txn", bound=WriteTxn)
 
 FINDINGS_MAX: Final = 10_000
-"""Findings that are kept of one environment; what is beyond is found when these are repaired."""
+"""Findings that are reported for one environment; repair these to see more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that does not hold."""
+    """Violated invariant."""
 
     sentence: str
     repaired: bool = False
@@ -24,10 +24,10 @@ class Finding:
 
 
 class Findings(Generic[Txn]):
-    """Findings about one environment, each with what mends it, if something can.
+    """Findings in one environment, each with its repair, if there is one.
 
     Args:
-        wrap: makes the transaction in which things are mended.
+        wrap: makes the transaction for repairs.
     """
 
     def __init__(self, wrap: Callable[[LmdbTxn], Txn]) -> None:
@@ -35,16 +35,16 @@ class Findings(Generic[Txn]):
         self._found: list[tuple[str, Callable[[Txn], object] | None]] = []
 
     def add(self, sentence: str, fix: Callable[[Txn], object] | None = None) -> None:
-        """Something does not hold."""
+        """Add a finding."""
         if len(self._found) < FINDINGS_MAX:
             self._found.append((sentence, fix))
 
     def report(self) -> list[Finding]:
-        """What was found."""
+        """Return the findings."""
         return [Finding(sentence) for sentence, _ in self._found]
 
     def repair(self, raw: LmdbTxn) -> list[Finding]:
-        """Mend what can be mended, in the transaction in which it was found."""
+        """Repair in the transaction of the check; return the findings."""
         txn = self._wrap(raw)
         findings = []
         for sentence, fix in self._found:
@@ -56,18 +56,18 @@ class Findings(Generic[Txn]):
 
 
 def put_row(table: Table, key: bytes, value: bytes) -> Callable[[WriteTxn], object]:
-    """Mends by writing a row."""
+    """Return a repair that writes a row."""
 
-    def fix(txn: WriteTxn) -> None:
+    def repair(txn: WriteTxn) -> None:
         txn.put(key, value, table)
 
-    return fix
+    return repair
 
 
 def delete_row(table: Table, key: bytes) -> Callable[[WriteTxn], object]:
-    """Mends by removing a row."""
+    """Return a repair that deletes a row."""
 
-    def fix(txn: WriteTxn) -> None:
+    def repair(txn: WriteTxn) -> None:
         txn.delete(key, table)
 
-    return fix
+    return repair

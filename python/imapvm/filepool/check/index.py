@@ -1,4 +1,4 @@
-"""Every segment of a group's index is opened, and its records are counted."""
+"""Check of the index: open each segment and count its records."""
 
 from imapvm._core import CorruptError, Record, segment_records
 from imapvm.filepool.check.findings import Findings
@@ -10,7 +10,7 @@ from imapvm.model.flags import SystemFlag
 
 
 def inspect_index(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
-    """Check all segments, and count what they hold."""
+    """Check all segments, and count their records."""
     lost: set[int] = set()
     before, last = 0, 0
     with txn.cursor(state.tables.index) as cursor:
@@ -19,25 +19,25 @@ def inspect_index(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) ->
             if mailbox != before:
                 before, last = mailbox, 0
                 state.note_id(b"mailbox", mailbox)
-            what = f"The index of mailbox {mailbox} at UID {first}"
+            what = f"the index of mailbox {mailbox} at UID {first}"
             try:
                 records = segment_records(segment)
-            except CorruptError as fault:
-                found.add(f"{what} cannot be read: {fault}.")
+            except CorruptError as error:
+                found.add(f"{what} is corrupt: {error}")
                 state.index_readable = False
                 continue
             if not state.has_mailbox(mailbox) and mailbox not in lost:
                 lost.add(mailbox)
                 found.add(
-                    f"There are messages of mailbox {mailbox}, which does not exist.",
+                    f"messages exist in mailbox {mailbox}, which does not exist",
                     state.sweep_mailbox(mailbox),
                 )
             if not records or records[0].uid != first:
-                found.add(f"{what} does not begin with that UID.")
+                found.add(f"{what} does not start with that UID")
             if first <= last:
-                found.add(f"{what} does not ascend.")
+                found.add(f"{what} does not ascend")
             if len(segment) > INLINE_MAX:
-                found.add(f"{what} has {len(segment)} octets, more than {INLINE_MAX}.")
+                found.add(f"{what} has {len(segment)} bytes, more than {INLINE_MAX}")
             if records:
                 last = max(last, records[-1].uid)
             counted = state.counted.get(mailbox) or Counted()
@@ -65,6 +65,6 @@ def _count(
     state.note_id(b"thread", record.thread)
     if state.sizes.setdefault(record.body, record.size) != record.size:
         found.add(
-            f"Message {record.uid} of mailbox {mailbox} and another with the same body have "
-            "different sizes."
+            f"message {record.uid} of mailbox {mailbox} and another with the same body have "
+            "different sizes"
         )

@@ -1,4 +1,4 @@
-"""Keyword sets, change logs, the ring, threads, counters."""
+"""Check of keyword sets, change logs, the change journal, threads and counters."""
 
 from struct import error
 
@@ -20,7 +20,7 @@ from imapvm.filepool.tables.transactions import GroupTxn
 
 
 def inspect_logs(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
-    """Check what belongs to mailboxes and accounts beside messages."""
+    """Check keyword sets, change logs, the change journal and threads."""
     _inspect_keywords(txn, state, found)
     _inspect_changes(txn, state, found)
     _inspect_journal(txn, state, found)
@@ -28,13 +28,13 @@ def inspect_logs(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> 
 
 
 def inspect_counters(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
-    """No id may occur that its counter would give out again. Call it last."""
+    """Check that no id occurs that its counter would allocate again. Call it last."""
     table = state.tables.counters
     for counter, number in state.highest.items():
         stored = txn.get(counter, None, table)
         if number > (COUNTER.unpack(stored)[0] if stored else 0):
             found.add(
-                f"There is a {counter.decode()} {number}, which was not given out.",
+                f"{counter.decode()} {number} exists, but was not allocated",
                 put_row(table, counter, COUNTER.pack(number)),
             )
 
@@ -50,26 +50,26 @@ def _inspect_keywords(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]
                 if mailbox not in lost:
                     lost.add(mailbox)
                     found.add(
-                        f"There are keywords of mailbox {mailbox}, which does not exist.",
+                        f"keywords exist in mailbox {mailbox}, which does not exist",
                         state.sweep_mailbox(mailbox),
                     )
                 continue
             if mailbox != last_mailbox:
                 sets, last_mailbox, last_number = set(), mailbox, 0
             row = state.mailboxes.get(mailbox)
-            what = f"Keyword set {number} of mailbox {mailbox}"
+            what = f"keyword set {number} of mailbox {mailbox}"
             if row is not None and (number > row.keyword_sets or number != last_number + 1):
-                found.add(f"{what} has a number that was not given out.")
+                found.add(f"{what} has a number that was not allocated")
             if not names or not all(names.split(b" ")) or not names.isascii():
-                found.add(f"{what} cannot be read.")
+                found.add(f"{what} cannot be read")
             if names.lower() in sets:
-                found.add(f"{what} is there twice.")
+                found.add(f"{what} exists twice")
             sets.add(names.lower())
             last_number = number
     for row in state.mailboxes.values():
         for number in range(1, row.keyword_sets + 1):
             if txn.get(KEYWORDS_KEY.pack(row.id, number), None, state.tables.keywords) is None:
-                found.add(f"Keyword set {number} of mailbox {row.id} is missing.")
+                found.add(f"keyword set {number} of mailbox {row.id} is missing")
 
 
 def _inspect_changes(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
@@ -81,35 +81,33 @@ def _inspect_changes(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn])
                 if mailbox not in lost:
                     lost.add(mailbox)
                     found.add(
-                        f"There are changes of mailbox {mailbox}, which does not exist.",
+                        f"changes exist in mailbox {mailbox}, which does not exist",
                         state.sweep_mailbox(mailbox),
                     )
                 continue
             row = state.mailboxes.get(mailbox)
             if row is None:
                 continue
-            what = f"Change {modseq} of mailbox {mailbox}"
+            what = f"change {modseq} of mailbox {mailbox}"
             if modseq > row.highest_modseq:
                 counted = state.counted[mailbox]
                 counted.modseq = max(counted.modseq, modseq)
                 found.add(
-                    f"{what} is above its highest MODSEQ, {row.highest_modseq}.",
+                    f"{what} is above its highest MODSEQ, {row.highest_modseq}",
                     recount(state, row) if state.index_readable else None,
                 )
             try:
                 uids = UidSet.from_bytes(stored[1:])
                 kind = Change(stored[0])
             except (CorruptError, ValueError, IndexError):
-                found.add(f"{what} cannot be read.")
+                found.add(f"{what} cannot be read")
                 continue
             if kind > Change.EXPUNGED:
-                found.add(f"{what} cannot be read.")
+                found.add(f"{what} cannot be read")
             elif uids.last is None or uids.last >= row.uid_next:
-                found.add(f"{what} is about messages that never were.")
+                found.add(f"{what} is about messages that never existed")
             elif kind is not Change.EXPUNGED and modseq <= row.changes_from:
-                found.add(
-                    f"{what} should have been forgotten.", delete_row(state.tables.changes, key)
-                )
+                found.add(f"{what} should have been swept", delete_row(state.tables.changes, key))
 
 
 def _inspect_journal(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
@@ -118,19 +116,19 @@ def _inspect_journal(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn])
         for key, stored in cursor:
             (sequence,) = ID_KEY.unpack(key)
             if before and sequence != before + 1:
-                found.add(f"The ring has nothing between {before} and {sequence}.")
+                found.add(f"the change journal has no rows between {before} and {sequence}")
             before = sequence
             try:
                 mailbox, modseq, kind = JOURNAL_ROW.unpack(stored)
                 Change(kind)
             except (error, ValueError):
-                found.add(f"Row {sequence} of the ring cannot be read.")
+                found.add(f"row {sequence} of the change journal cannot be read")
                 continue
             row = state.mailboxes.get(mailbox)
             if row is not None and modseq > row.highest_modseq:
                 found.add(
-                    f"Row {sequence} of the ring is about MODSEQ {modseq} of mailbox {mailbox}, "
-                    f"whose highest is {row.highest_modseq}."
+                    f"row {sequence} of the change journal has MODSEQ {modseq} of mailbox "
+                    f"{mailbox}, whose highest is {row.highest_modseq}"
                 )
     state.note_id(b"ring", before)
 
@@ -144,6 +142,6 @@ def _inspect_threads(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn])
             if not state.has_account(account) and account not in lost:
                 lost.add(account)
                 found.add(
-                    f"There are threads of account {account}, which does not exist.",
+                    f"threads exist for account {account}, which does not exist",
                     state.sweep_account(account),
                 )

@@ -1,4 +1,4 @@
-"""A group's mailboxes, names and usage must agree with each other and with what was counted."""
+"""Check that mailboxes, names and usage of a group agree with each other and with the index."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -29,14 +29,14 @@ def inspect_usage(
     now: int,
     found: Findings[GroupTxn],
 ) -> None:
-    """Who has mail here must be enrolled here, and the other way round.
+    """Check that the accounts with mail in a group are those that are enrolled in it.
 
     Args:
         state: of the group.
-        group: its number.
+        group: number of the group.
         snapshots: the accounts before and after the group's transaction began.
         now: seconds since 1970.
-        found: gets the findings.
+        found: receives the findings.
     """
     before, after = snapshots
     for accounts in snapshots:
@@ -44,7 +44,7 @@ def inspect_usage(
     for account, home in before.active.items():
         if home == group and account in after.active and account not in state.usages:
             found.add(
-                f"Account {account} is enrolled and has no row of usage.",
+                f"account {account} is enrolled and has no usage row",
                 _restore_account(state, AccountId(account), now),
             )
     for account, usage in state.usages.items():
@@ -55,22 +55,22 @@ def inspect_usage(
         }
         if group not in homes:
             found.add(
-                f"Group {group} has mail of account {account}, which is not enrolled there.",
+                f"group {group} has mail of account {account}, which is not enrolled there",
                 _remove_account(state, usage),
             )
 
 
 def inspect_mailboxes(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
-    """Rows of mailboxes must say what the index has; names must lead to mailboxes and back.
+    """Check rows of mailboxes against the index, and names against mailboxes.
 
-    Call it when the index has been counted.
+    Call it after `inspect_index`.
     """
     by_account: defaultdict[int, list[MailboxRow]] = defaultdict(list)
     for row in state.mailboxes.values():
         by_account[row.account].append(row)
         if not state.has_account(row.account):
             found.add(
-                f"Mailbox {row.id} is of account {row.account}, which does not exist.",
+                f"mailbox {row.id} is of account {row.account}, which does not exist",
                 state.sweep_account(row.account),
             )
         _inspect_row(txn, state, row, found)
@@ -79,18 +79,18 @@ def inspect_mailboxes(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]
         rows = by_account[account]
         _inspect_together(usage, rows, found)
         counted = [state.counted[row.id] for row in rows]
-        should = (
+        expected = (
             sum(mailbox.messages for mailbox in counted),
             sum(mailbox.size for mailbox in counted),
             len(rows),
             names[account],
         )
-        if should != (usage.messages, usage.size, usage.mailboxes, usage.names):
+        if expected != (usage.messages, usage.size, usage.mailboxes, usage.names):
             found.add(
-                f"Account {account} has {should[0]} messages with {should[1]} octets in "
-                f"{should[2]} mailboxes and {should[3]} names; its usage says {usage.messages}, "
-                f"{usage.size}, {usage.mailboxes} and {usage.names}.",
-                _set_usage(usage, should) if state.index_readable else None,
+                f"account {account} has {expected[0]} messages with {expected[1]} bytes in "
+                f"{expected[2]} mailboxes and {expected[3]} names; its usage row has "
+                f"{usage.messages}, {usage.size}, {usage.mailboxes} and {usage.names}",
+                _set_usage(usage, expected) if state.index_readable else None,
             )
 
 
@@ -100,69 +100,69 @@ def _inspect_row(
     row: MailboxRow,
     found: Findings[GroupTxn],
 ) -> None:
-    """One mailbox against its index."""
+    """Check one mailbox against its index."""
     counted = state.counted[row.id]
-    what = f"Mailbox {row.id}"
+    what = f"mailbox {row.id}"
     fix = recount(state, row) if state.index_readable else None
-    should = (counted.messages, counted.unseen, counted.deleted, counted.size)
-    does = (row.messages, row.unseen, row.deleted, row.size)
-    if should != does:
+    expected = (counted.messages, counted.unseen, counted.deleted, counted.size)
+    actual = (row.messages, row.unseen, row.deleted, row.size)
+    if expected != actual:
         found.add(
-            f"{what} has {should[0]} messages, {should[1]} unseen, {should[2]} deleted, "
-            f"{should[3]} octets; its row says {does[0]}, {does[1]}, {does[2]}, {does[3]}.",
+            f"{what} has {expected[0]} messages, {expected[1]} unseen, {expected[2]} deleted, "
+            f"{expected[3]} bytes; its row has {actual[0]}, {actual[1]}, {actual[2]}, {actual[3]}",
             fix,
         )
     if counted.last_uid >= row.uid_next:
         found.add(
-            f"{what} has UID {counted.last_uid}, and its UIDNEXT is {row.uid_next}.",
+            f"{what} has UID {counted.last_uid}, and its UIDNEXT is {row.uid_next}",
             fix,
         )
     if counted.modseq > row.highest_modseq or row.highest_modseq < 1:
         found.add(
             f"{what} has a message with MODSEQ {counted.modseq}, and its highest is "
-            f"{row.highest_modseq}.",
+            f"{row.highest_modseq}",
             fix,
         )
     if not 1 <= row.recent_from <= row.uid_next:
         found.add(
-            f"{what} says that messages from UID {row.recent_from} on are recent.",
+            f"{what} has recent messages from UID {row.recent_from} on",
             fix,
         )
     if row.changes_from > row.highest_modseq:
-        found.add(f"{what} has a change log that begins in the future.", fix)
+        found.add(f"{what} has a change log that starts after its highest MODSEQ", fix)
     if max(counted.keyword_sets, default=0) > row.keyword_sets:
-        found.add(f"{what} has messages with keywords that it does not know.")
+        found.add(f"{what} has messages with keyword sets that do not exist")
     stored = txn.get(name_key(row.account, row.name), None, state.tables.names)
     if stored is None or NAME_ROW.unpack(stored)[0] != row.id:
         free = stored is None or NAME_ROW.unpack(stored)[0] == 0
         value = NAME_ROW.pack(row.id, NAME_ROW.unpack(stored)[1] if stored else 0)
         found.add(
-            f"The name of mailbox {row.id}, {row.name}, does not lead to it.",
+            f"the name of mailbox {row.id}, {row.name}, does not lead to it",
             _link_name(state, row, value, new=stored is None) if free else None,
         )
 
 
 def _inspect_together(usage: UsageRow, rows: list[MailboxRow], found: Findings[GroupTxn]) -> None:
-    """What may occur only once in an account."""
+    """Check what must be unique in an account."""
     account = usage.account
     if not any(row.name == INBOX for row in rows):
-        found.add(f"Account {account} has no INBOX.")
+        found.add(f"account {account} has no INBOX")
     for number, times in Counter(row.uid_validity for row in rows).items():
         if times > 1 or number == 0:
-            found.add(f"Account {account} has {times} mailboxes with UIDVALIDITY {number}.")
+            found.add(f"account {account} has {times} mailboxes with UIDVALIDITY {number}")
     highest = max((row.uid_validity for row in rows), default=0)
     if highest > usage.uid_validity:
         found.add(
-            f"Account {account} has UIDVALIDITY {highest}, which was not given out.",
+            f"account {account} has UIDVALIDITY {highest}, which was not allocated",
             _raise_uid_validity(usage, highest),
         )
     for use, times in Counter(use for row in rows for use in special_uses(row.uses)).items():
         if times > 1:
-            found.add(f"Account {account} has {times} mailboxes with the special use {use}.")
+            found.add(f"account {account} has {times} mailboxes with the special use {use}")
 
 
 def _inspect_names(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> Counter[int]:
-    """Look at all names; return how many each account has."""
+    """Check all names; return the number of names of each account."""
     count: Counter[int] = Counter()
     lost: set[int] = set()
     table = state.tables.names
@@ -175,7 +175,7 @@ def _inspect_names(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -
                 if account not in lost:
                     lost.add(account)
                     found.add(
-                        f"There are names of account {account}, which does not exist.",
+                        f"names exist for account {account}, which does not exist",
                         state.sweep_account(account),
                     )
                 continue
@@ -183,29 +183,29 @@ def _inspect_names(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -
             row = state.mailboxes.get(mailbox)
             if mailbox and (row is None or (row.account, row.name) != (account, name)):
                 found.add(
-                    f"The name {name} of account {account} leads to mailbox {mailbox}, which "
-                    "has another name or does not exist.",
+                    f"the name {name} of account {account} leads to mailbox {mailbox}, which "
+                    "has another name or does not exist",
                     put_row(table, key, NAME_ROW.pack(0, subscribed))
                     if subscribed
                     else _unlink_name(state, account, key),
                 )
             elif canonical_name(name) != name or name_error(name) is not None:
-                found.add(f"Account {account} has a name that no mailbox can have: {name!r}.")
+                found.add(f"account {account} has a name that is not valid: {name!r}")
             elif not mailbox and not subscribed:
                 found.add(
-                    f"The name {name} of account {account} stands for nothing.",
+                    f"the name {name} of account {account} has no mailbox and no subscription",
                     _unlink_name(state, account, key),
                 )
     return count
 
 
-# --- mending ----------------------------------------------------------------------------------
+# --- repairs ---------------------------------------------------------------------------------
 
 
 def _restore_account(state: GroupState, account: AccountId, now: int) -> Callable[[GroupTxn], None]:
-    """Mends by counting again what is there, or by making the first mailboxes."""
+    """Return a repair that counts existing mailboxes, or creates the default ones."""
 
-    def fix(txn: GroupTxn) -> None:
+    def repair(txn: GroupTxn) -> None:
         rows = [row for row in state.mailboxes.values() if row.account == account]
         if not rows:
             AddAccount(account, now).apply(txn)
@@ -221,13 +221,13 @@ def _restore_account(state: GroupState, account: AccountId, now: int) -> Callabl
         )
         txn.add(usage)
 
-    return fix
+    return repair
 
 
 def recount(state: GroupState, row: MailboxRow) -> Callable[[GroupTxn], None]:
-    """Mends a row by what was counted; numbers that clients know only go up."""
+    """Return a repair that sets the counts of a row; numbers that clients know only go up."""
 
-    def fix(txn: GroupTxn) -> None:
+    def repair(txn: GroupTxn) -> None:
         counted = state.counted[row.id]
         row.messages, row.unseen = counted.messages, counted.unseen
         row.deleted, row.size = counted.deleted, counted.size
@@ -237,60 +237,60 @@ def recount(state: GroupState, row: MailboxRow) -> Callable[[GroupTxn], None]:
         row.changes_from = min(row.changes_from, row.highest_modseq)
         txn.add(row)
 
-    return fix
+    return repair
 
 
 def _link_name(
     state: GroupState, row: MailboxRow, value: bytes, *, new: bool
 ) -> Callable[[GroupTxn], None]:
-    def fix(txn: GroupTxn) -> None:
+    def repair(txn: GroupTxn) -> None:
         txn.put(name_key(row.account, row.name), value, state.tables.names)
         usage = state.usages.get(row.account)
         if new and usage is not None:
             usage.names += 1
             txn.add(usage)
 
-    return fix
+    return repair
 
 
 def _unlink_name(state: GroupState, account: int, key: bytes) -> Callable[[GroupTxn], None]:
     remove = delete_row(state.tables.names, key)
 
-    def fix(txn: GroupTxn) -> None:
+    def repair(txn: GroupTxn) -> None:
         remove(txn)
         usage = state.usages.get(account)
         if usage is not None:
             usage.names -= 1
             txn.add(usage)
 
-    return fix
+    return repair
 
 
-def _set_usage(usage: UsageRow, should: tuple[int, int, int, int]) -> Callable[[GroupTxn], None]:
-    # Names may have been mended since they were counted: only the difference is right for them.
+def _set_usage(usage: UsageRow, expected: tuple[int, int, int, int]) -> Callable[[GroupTxn], None]:
+    # Names may have been repaired since they were counted: only their difference is right.
     before = usage.names
 
-    def fix(txn: GroupTxn) -> None:
-        usage.messages, usage.size, usage.mailboxes = should[:3]
-        usage.names += should[3] - before
+    def repair(txn: GroupTxn) -> None:
+        usage.messages, usage.size, usage.mailboxes = expected[:3]
+        usage.names += expected[3] - before
         txn.add(usage)
 
-    return fix
+    return repair
 
 
 def _raise_uid_validity(usage: UsageRow, highest: int) -> Callable[[GroupTxn], None]:
-    def fix(txn: GroupTxn) -> None:
+    def repair(txn: GroupTxn) -> None:
         usage.uid_validity = highest
         txn.add(usage)
 
-    return fix
+    return repair
 
 
 def _remove_account(state: GroupState, usage: UsageRow) -> Callable[[GroupTxn], None]:
     key = sweep_key(0, Sweeping.ACCOUNT, usage.account)
 
-    def fix(txn: GroupTxn) -> None:
+    def repair(txn: GroupTxn) -> None:
         txn.drop_usage(usage.account)
         txn.put(key, b"", state.tables.sweep)
 
-    return fix
+    return repair

@@ -1,7 +1,7 @@
-"""Proof of the filepool's invariants, while it is in use; repairs only when told to.
+"""Check of all environments, while the filepool is in use, with optional repair.
 
-Each environment is looked at in one read transaction, so what others write meanwhile is not seen. A
-repair looks and mends in one write transaction instead: nothing else can write until it is done.
+Each environment is checked in one read transaction, which does not see concurrent changes. A
+repair checks in one write transaction instead: nothing else can write until it is done.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ __all__ = ["CheckReport", "Finding", "check_filepool"]
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What a check has looked at, and what it found."""
+    """Findings of a check, and numbers of checked items."""
 
     findings: tuple[Finding, ...]
     accounts: int
@@ -42,7 +42,7 @@ def check_filepool(accounts: Accounts, groups: Sequence["Group"], *, repair: boo
     mailboxes = messages = bodies = 0
     for group in groups:
         with group.env.begin(write=repair) as txn:
-            # Who is enrolled or deleted while we look is in one state only: that is no finding.
+            # Accounts enrolled or deleted during the check are in one state only: not a finding.
             with accounts.env.begin() as now:
                 after = inspect_accounts(
                     now, accounts.tables, len(groups), Findings(accounts.write_txn)

@@ -1,4 +1,4 @@
-"""What a check gathers of a storage group while it looks at one table after the other."""
+"""State that a check collects from one table of a storage group after another."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from imapvm.filepool.tables.transactions import GroupTxn
 
 @dataclass
 class Counted:
-    """What the index has of one mailbox."""
+    """Counts from the index, for one mailbox."""
 
     messages: int = 0
     unseen: int = 0
@@ -27,36 +27,36 @@ class Counted:
 
 @dataclass
 class GroupState:
-    """What is known of a group."""
+    """State of a storage group."""
 
     tables: GroupTables
     usages: dict[int, UsageRow] = field(default_factory=dict)
     mailboxes: dict[int, MailboxRow] = field(default_factory=dict)
     enrolled: set[int] = field(default_factory=set)
-    """Accounts that are known in the environment of accounts, in whatever state."""
+    """Accounts in the environment of accounts, with any status."""
     unreadable: set[int] = field(default_factory=set)
-    """Mailboxes whose rows cannot be read: they are not to be taken for deleted."""
+    """Mailboxes whose rows cannot be read; not to be treated as deleted."""
     index_readable: bool = True
-    """False where a part of the index cannot be read: what was counted is not to be believed."""
+    """False if a part of the index cannot be read, so that the counts are not valid."""
     pending_mailboxes: set[int] = field(default_factory=set)
-    """Deleted, and waiting to be swept."""
+    """Deleted mailboxes that are not swept yet."""
     pending_accounts: set[int] = field(default_factory=set)
     pending_bodies: dict[int, bytes] = field(default_factory=dict)
-    """Body → its row in `sweep`; staged ones, too."""
+    """Bodies with a row in `sweep`, including staged ones → key of the row."""
     counted: dict[int, Counted] = field(default_factory=dict)
     uses: Counter[int] = field(default_factory=Counter)
-    """Body → records that have it."""
+    """Body → number of records that have it."""
     sizes: dict[int, int] = field(default_factory=dict)
-    """Body → size, as its first record has it."""
+    """Body → size in its first record."""
     highest: Counter[bytes] = field(default_factory=Counter)
-    """Counter → the highest id that was seen."""
+    """Counter → highest id that occurs."""
 
     def note_id(self, counter: bytes, number: int) -> None:
-        """An id occurs that the counter must have given out."""
+        """Note an id, which must have been allocated from the counter."""
         self.highest[counter] = max(self.highest[counter], number)
 
     def has_mailbox(self, mailbox: int) -> bool:
-        """True for one that exists or waits to be swept."""
+        """Return True if it exists or is not swept yet."""
         return (
             mailbox in self.mailboxes
             or mailbox in self.unreadable
@@ -64,41 +64,41 @@ class GroupState:
         )
 
     def has_account(self, account: int) -> bool:
-        """True for one that exists or waits to be swept."""
+        """Return True if it exists or is not swept yet."""
         return (
             account in self.usages or account in self.enrolled or account in self.pending_accounts
         )
 
     def sweep_mailbox(self, mailbox: int) -> Callable[[WriteTxn], object]:
-        """Mends by having the remains of a mailbox swept."""
+        """Return a repair that has the remains of a mailbox swept."""
         return put_row(self.tables.sweep, sweep_key(0, Sweeping.MAILBOX, mailbox), b"")
 
     def sweep_account(self, account: int) -> Callable[[WriteTxn], object]:
-        """Mends by having the remains of an account swept."""
+        """Return a repair that has the remains of an account swept."""
         return put_row(self.tables.sweep, sweep_key(0, Sweeping.ACCOUNT, account), b"")
 
 
 def read_group(txn: LmdbTxn, tables: GroupTables, found: Findings[GroupTxn]) -> GroupState:
-    """Read who is there, and which mailboxes."""
+    """Read the rows of accounts and mailboxes."""
     state = GroupState(tables)
     with txn.cursor(tables.usage) as cursor:
         for key, stored in cursor:
             try:
                 usage = UsageRow.from_bytes(key, stored)
-            except CorruptDataError as fault:
-                found.add(str(fault))
+            except CorruptDataError as error:
+                found.add(str(error))
                 continue
             state.usages[usage.account] = usage
     with txn.cursor(tables.mailboxes) as cursor:
         for key, stored in cursor:
             try:
                 row = MailboxRow.from_bytes(key, stored)
-            except CorruptDataError as fault:
-                found.add(str(fault))
+            except CorruptDataError as error:
+                found.add(str(error))
                 state.unreadable.add(int.from_bytes(key[8:], "big"))
                 continue
             if row.id in state.mailboxes:
-                found.add(f"Mailbox {row.id} is in two accounts.")
+                found.add(f"mailbox {row.id} is in two accounts")
             state.mailboxes[row.id] = row
             state.counted[row.id] = Counted()
             state.note_id(b"mailbox", row.id)

@@ -1,4 +1,4 @@
-"""What waits to be swept must be there, and nothing that is in use may wait."""
+"""Check of the tables `sweep` and `deliveries`: no item that is in use is to expire."""
 
 from imapvm.filepool.check.findings import Findings, delete_row, put_row
 from imapvm.filepool.check.state import GroupState
@@ -21,13 +21,13 @@ def inspect_sweep(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) ->
                 due[what] = when
                 if txn.get(what, None, tables.deliveries) is None:
                     found.add(
-                        "A delivery is to be forgotten that is not known.",
+                        "a row of the sweep table is about a delivery that does not exist",
                         delete_row(tables.sweep, key),
                     )
                 continue
             if len(what) != ID_KEY.size or kind not in _KINDS:
                 found.add(
-                    "There is a row in the sweep table that says nothing.",
+                    "a row of the sweep table cannot be read",
                     delete_row(tables.sweep, key),
                 )
                 continue
@@ -36,21 +36,21 @@ def inspect_sweep(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) ->
                 state.pending_mailboxes.add(number)
                 if number in state.mailboxes:
                     found.add(
-                        f"Mailbox {number} exists and is to be swept.",
+                        f"mailbox {number} exists and would be swept",
                         delete_row(tables.sweep, key),
                     )
             elif kind == Sweeping.ACCOUNT:
                 state.pending_accounts.add(number)
                 if number in state.usages:
                     found.add(
-                        f"Account {number} exists and is to be swept.",
+                        f"account {number} exists and would be swept",
                         delete_row(tables.sweep, key),
                     )
             else:
                 state.pending_bodies[number] = key
                 if txn.get(what, None, tables.references) is not None:
                     found.add(
-                        f"Body {number} is in use and is to be swept.",
+                        f"body {number} is in use and would be swept",
                         delete_row(tables.sweep, key),
                     )
     with txn.cursor(tables.deliveries) as cursor:
@@ -59,7 +59,7 @@ def inspect_sweep(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) ->
                 (when,) = COUNTER.unpack(stored)
                 row = SWEEP_KEY.pack(when + DELIVERY_ID_SECONDS, Sweeping.DELIVERY) + key
                 found.add(
-                    "A delivery is known that would never be forgotten.",
+                    "a delivery would never be swept",
                     put_row(tables.sweep, row, b""),
                 )
 

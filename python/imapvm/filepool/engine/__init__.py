@@ -1,1 +1,4 @@
-"""LMDB environments, the group-commit writer and its transactions. No table is named here."""
+"""LMDB environments, the group-commit writer, its transactions, and the directory format.
+
+Names no table: those are in `imapvm.filepool.tables`.
+"""

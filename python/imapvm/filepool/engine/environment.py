@@ -1,4 +1,4 @@
-"""The filepool's environments: how LMDB is set, and how they are made."""
+"""Opening LMDB environments with the settings of docs/decisions/0008, and their data files."""
 
 import os
 from dataclasses import fields
@@ -12,15 +12,15 @@ from imapvm.filepool.engine.format import unavailable
 from imapvm.filepool.errors import FilepoolError, NotAFilepoolError, StoreUnavailableError
 
 MAP_SIZE: Final = 1 << 40
-"""Address space, not disk: so large that it is never reached and never has to be changed."""
+"""Address space, not disk: a map that never fills up never has to be resized."""
 Tables = TypeVar("Tables")
 """Dataclass with one field per table of an environment."""
 
 READERS_MAX: Final = 1024
-"""Read transactions open at one time, over all processes."""
+"""Read transactions that are open at one time, over all processes."""
 READER_BYTES: Final = 64
 LOCK_HEADER_BYTES: Final = 1024
-"""Of a lock file: a cache line for each reader, and at most this in front, mutexes included."""
+"""Layout of a lock file: at most this for header and mutexes, then a cache line per reader."""
 
 
 def open_environment(
@@ -28,16 +28,14 @@ def open_environment(
 ) -> tuple[lmdb.Environment, Tables]:
     """Open an environment with its tables.
 
-    Reasons for the settings: FOUNDATIONS section 1.7. Full sync always.
-
     Raises:
-        FilepoolError: it is open in this process already, or LMDB cannot read it.
-        StoreUnavailableError: no room on the disk.
+        FilepoolError: the environment is already open in this process, or LMDB cannot read it.
+        StoreUnavailableError: the disk is full.
     """
     try:
         _reserve_lock(path)
     except OSError as error:
-        raise StoreUnavailableError(f"There is no room to open {path}: {error.strerror}.") from None
+        raise StoreUnavailableError(f"cannot open {path}: {error.strerror}") from None
     try:
         env = lmdb.open(
             str(path),
@@ -50,27 +48,27 @@ def open_environment(
             mode=0o600,
         )
     except lmdb.DiskError as error:
-        raise StoreUnavailableError(f"There is no room to open {path}: {error}.") from None
+        raise StoreUnavailableError(f"cannot open {path}: {error}") from None
     except lmdb.Error as error:
-        raise FilepoolError(f"{path} cannot be opened: {str(error).rstrip('.')}.") from None
+        raise FilepoolError(f"cannot open {path}: {str(error).rstrip('.')}") from None
     try:
         env.reader_check()
         return env, open_tables(env, kind, create=create)
     except (lmdb.DiskError, lmdb.MapFullError) as error:
         env.close()
-        raise StoreUnavailableError(f"There is no room to open {path}: {error}.") from None
+        raise StoreUnavailableError(f"cannot open {path}: {error}") from None
     except lmdb.Error as error:
         env.close()
-        raise NotAFilepoolError(f"{path} cannot be read: {error}.") from None
+        raise NotAFilepoolError(f"cannot read {path}: {error}") from None
 
 
 def map_data_file(path: Path, map_size: int) -> DataFile:
-    """Map the data file of an environment that is open, to read pages without LMDB.
+    """Map the data file of an open environment, to read pages without LMDB.
 
-    LMDB's locks are on its other file: closing this one gives none of them up.
+    LMDB's locks are on its other file, so closing this one releases none of them.
 
     Raises:
-        StoreUnavailableError: it cannot be mapped.
+        StoreUnavailableError: the file cannot be mapped.
     """
     try:
         file = os.open(path / "data.mdb", os.O_RDONLY | os.O_CLOEXEC)
@@ -83,13 +81,14 @@ def map_data_file(path: Path, map_size: int) -> DataFile:
 
 
 def _reserve_lock(path: Path) -> None:
-    """See that the whole lock file has room on the disk.
+    """Reserve disk space for the whole lock file.
 
-    LMDB makes it with holes and writes to it as memory: on a full disk that is not an error but
-    SIGBUS, and the end of the process.
+    LMDB creates it sparse and writes to it as memory: on a full disk the process would be killed
+    by SIGBUS.
 
-    A file that has its room is not opened: closing it would give up this process's locks on it, if
-    the environment is open here already, and the next process would take it for its own.
+    A lock file that has its space is not opened. If the environment is already open in this
+    process, closing the file would release the process's locks on it, and the next process would
+    initialize it again.
     """
     file = path / "lock.mdb"
     size = READERS_MAX * READER_BYTES + LOCK_HEADER_BYTES
@@ -103,7 +102,7 @@ def _reserve_lock(path: Path) -> None:
 
 
 def open_tables(env: lmdb.Environment, kind: type[Tables], *, create: bool) -> Tables:
-    """Open every table of an environment in one transaction."""
+    """Open all tables of an environment in one transaction."""
     with env.begin(write=True) as txn:
         return kind(
             *(env.open_db(name.encode(), txn=txn, create=create) for name in table_names(kind))
@@ -111,5 +110,8 @@ def open_tables(env: lmdb.Environment, kind: type[Tables], *, create: bool) -> T
 
 
 def table_names(kind: type[Any]) -> list[str]:
-    """Return the names of an environment's tables in the file, in the order of the fields."""
+    """Return the names of an environment's tables on disk, in the order of the fields.
+
+    A field whose name differs has the name on disk in its dataclass metadata.
+    """
     return [table.metadata.get("name", table.name) for table in fields(kind)]

@@ -1,9 +1,9 @@
-"""The filepool's directory: what belongs there, and who may open it. Does not use LMDB.
+"""The directory of a filepool: its files, FORMAT, and the check of its owner.
 
 filepool/            mode 0700
-FORMAT           what this is, in text; written last when a filepool is made
-accounts/        the environment of accounts
-group-000/ …     a storage group each
+FORMAT           format and number of groups, as text; written last at creation
+accounts/        environment of accounts
+group-000/ …     environment of each storage group
 """
 
 import os
@@ -30,7 +30,7 @@ ACCOUNTS: Final = "accounts"
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What FORMAT says."""
+    """Content of the FORMAT file."""
 
     groups: int
     created: int
@@ -42,64 +42,68 @@ class Format:
 
 
 def group_name(number: int) -> str:
-    """A storage group's directory."""
+    """Return the name of a storage group's directory."""
     return f"group-{number:03}"
 
 
 def read_format(path: Path) -> Format:
-    """Look whether a filepool is here that this version and this process can open.
+    """Read FORMAT, and check that this process can open the filepool.
 
     Raises:
-        FilepoolMissingError: nothing is here.
-        NotAFilepoolError: something else is here.
-        WrongFormatError: another version's filepool.
-        FilepoolError: it is another user's, or cannot be closed to others.
+        FilepoolMissingError: the directory does not exist.
+        NotAFilepoolError: it is something else, or a part is missing.
+        WrongFormatError: the filepool has another format.
+        FilepoolError: it belongs to another user, or other users can access it.
     """
     try:
         if not path.is_dir():
             if path.exists():
-                raise NotAFilepoolError(f"{path} is not a directory.")
-            raise FilepoolMissingError(f"There is no filepool at {path}.")
+                raise NotAFilepoolError(f"{path} is not a directory")
+            raise FilepoolMissingError(
+                f"there is no filepool at {path}; create it with `imapvm filepool create`"
+            )
         check_owner(path)
         text = (path / "FORMAT").read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise NotAFilepoolError(f"{path} is not a filepool: it has no FORMAT file.") from None
+        raise NotAFilepoolError(f"{path} is not a filepool: FORMAT is missing") from None
     except UnicodeDecodeError:
         text = ""
     except OSError as error:
         raise unavailable(path, error) from None
     found = _parse(text)
     if found is None:
-        raise NotAFilepoolError(f"{path} is not a filepool: its FORMAT file says something else.")
+        raise NotAFilepoolError(f"{path} is not a filepool: FORMAT cannot be parsed")
     for name in [ACCOUNTS, *(group_name(number) for number in range(found.groups))]:
         if not (path / name / "data.mdb").is_file():
-            raise NotAFilepoolError(f"{path} is not whole: {name}/data.mdb is missing.")
+            raise NotAFilepoolError(f"{path} is incomplete: {name}/data.mdb is missing")
     return found
 
 
 def check_owner(path: Path) -> None:
-    """See that nobody else can look into the directory, and that it is ours."""
+    """Check that the directory belongs to this user; close it to other users.
+
+    Raises:
+        FilepoolError: it belongs to another user, or its mode cannot be changed.
+    """
     found = path.stat()
     if found.st_uid != os.geteuid():
         raise FilepoolError(
-            f"{path} belongs to user {found.st_uid}; user {os.geteuid()} may not open it."
+            f"cannot open {path} as user {os.geteuid()}: it belongs to user {found.st_uid}"
         )
     if found.st_mode & 0o077:
         try:
             path.chmod(0o700)
         except OSError as error:
-            raise FilepoolError(
-                f"{path} is open to other users and cannot be closed to them: {error.strerror}."
-            ) from None
+            raise FilepoolError(f"cannot close {path} to other users: {error.strerror}") from None
 
 
 def unavailable(path: Path, error: OSError) -> FilepoolError:
-    """What to raise where the operating system refused."""
-    return StoreUnavailableError(f"{path} cannot be used: {error.strerror}.")
+    """Return the exception to raise for an error of the operating system."""
+    return StoreUnavailableError(f"cannot use {path}: {error.strerror}")
 
 
 def _parse(text: str) -> Format | None:
-    """Read FORMAT; None where it is something else."""
+    """Parse FORMAT; return None if it is something else."""
     lines = text.splitlines()
     if len(lines) < 2 or lines[0] != MAGIC:
         return None
@@ -107,7 +111,7 @@ def _parse(text: str) -> Format | None:
     number = values.get("format", "")
     if number != str(FORMAT):
         raise WrongFormatError(
-            f"The filepool has format {number or 'unknown'}; this version reads format {FORMAT}."
+            f"the filepool has format {number or 'unknown'}; this version reads format {FORMAT}"
         )
     try:
         groups = int(values["groups"])

@@ -1,7 +1,7 @@
-"""Room behind the last page of a data file, made in steps so that few commits make the file longer.
+"""Preallocation at the end of a data file, in steps, so that few commits make the file longer.
 
-A commit to a file that grows has its length and its blocks to write besides, which was a third of
-what the disk had to do for a small one (docs/decisions/0007).
+A commit to a file that grows also has to write the file's length and its blocks, which was a third
+of the disk's work for a small commit (docs/decisions/0007).
 """
 
 import os
@@ -10,43 +10,42 @@ from pathlib import Path
 from typing import Final
 
 STEP_BYTES: Final = 1024 * 1024
-"""How much longer the file is made at a time; less is never left behind the last page for long."""
+"""Bytes that are added at a time."""
 HEADROOM_MIN_BYTES: Final = 128 * 1024
-"""With less than this behind the last page, the file is made longer."""
+"""The file is made longer if fewer bytes than this follow the last page in use."""
 
 
 class Preallocator:
-    """The end of one data file."""
+    """Preallocation in one data file.
+
+    Args:
+        path: directory of the environment.
+        limit: bytes; the file is made no longer than this.
+    """
 
     def __init__(self, path: Path, limit: int) -> None:
-        """Watch the end of a file.
-
-        Args:
-            path: of the environment.
-            limit: octets; the file is made no longer than this.
-        """
         self._file = os.open(path / "data.mdb", os.O_WRONLY | os.O_CLOEXEC)
         self._limit = limit
         self._size = 0
-        """As last seen: it never becomes shorter."""
+        """Size when it was last read; a data file never becomes shorter."""
 
     def preallocate(self, used: int) -> None:
-        """Make the file longer, if it is time; a disk that is full is not our trouble here.
+        """Make the file longer if little is left; ignore a full disk.
 
-        To be called inside a write transaction before anything is written: it keeps every process
-        from writing pages there.
+        Call it inside a write transaction, before anything is written: no process writes pages
+        there meanwhile.
 
         Args:
-            used: octets up to the end of the last page in use.
+            used: bytes up to the end of the last page in use.
         """
         if self._size - used >= HEADROOM_MIN_BYTES:
             return
         with suppress(OSError):
             self._size = os.fstat(self._file).st_size
             if self._size - used < HEADROOM_MIN_BYTES and self._size + STEP_BYTES <= self._limit:
-                # Zeros, since a hole or reserved blocks would still be turned into data later.
+                # Zeros: a hole or reserved blocks would still have to be turned into data later.
                 self._size += os.pwrite(self._file, bytes(STEP_BYTES), self._size)
 
     def close(self) -> None:
-        """Let go of the file. LMDB's locks are on its other one."""
+        """Close the file. LMDB's locks are on its other file."""
         os.close(self._file)

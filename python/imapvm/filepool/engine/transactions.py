@@ -1,11 +1,11 @@
-"""An operation, and the write transaction it is applied to.
+"""Operations, and the write transaction to which they are applied.
 
-An operation is a frozen value. Ids are taken from counters inside `apply`; times and random values
-are put into it before it is queued. So the same operations applied to the same state give the same
-octets, in whatever batches they are committed.
+An operation is a frozen value. Ids are allocated from counters inside `apply`; times and random
+values are set before the operation is queued. So the same operations applied to the same state
+write the same bytes, however they are batched.
 
-`apply` raises a `FilepoolError` before it writes anything, wherever it can know; where it cannot,
-the writer notices that something was written and does the batch again without it.
+`apply` raises `FilepoolError` before it writes wherever possible. If it has already written, the
+writer aborts the transaction and repeats the batch without the operation.
 """
 
 from collections.abc import Iterator
@@ -19,25 +19,25 @@ LmdbCursor: TypeAlias = "lmdb.Cursor[bytes]"
 Table: TypeAlias = lmdb._Database
 
 COUNTER: Final = Struct("<Q")
-"""Value of a counter: the last number given out."""
+"""Value of a counter: the last number that was allocated."""
 
 Txn_contra = TypeVar("Txn_contra", contravariant=True)
 Result_co = TypeVar("Result_co", covariant=True)
 
 
 class Operation(Protocol[Txn_contra, Result_co]):
-    """A change to one environment, as a value."""
+    """Change to one environment, as a value."""
 
     def apply(self, txn: Txn_contra, /) -> Result_co:
-        """Carry it out.
+        """Apply the change.
 
         Raises:
-            FilepoolError: it cannot be done; if anything was written, the transaction is redone.
+            FilepoolError: the change is refused. If anything was written, the batch is repeated.
         """
 
 
 class WriteTxn:
-    """One write transaction, and how often it has written."""
+    """Write transaction that counts its writes."""
 
     __slots__ = ("_counters", "_counters_table", "_numbers", "_txn", "written")
 
@@ -49,7 +49,7 @@ class WriteTxn:
 
     @property
     def raw(self) -> LmdbTxn:
-        """LMDB's transaction, for what only reads."""
+        """LMDB's transaction, for functions that only read."""
         return self._txn
 
     def get(self, key: bytes, table: Table) -> bytes | None:
@@ -60,7 +60,7 @@ class WriteTxn:
         self._txn.put(key, value, True, True, False, table)  # noqa: FBT003
 
     def put_last(self, key: bytes, value: bytes, table: Table) -> None:
-        """Put under a key that is likely the table's highest: then pages are filled to the end."""
+        """Put under a key that is probably the table's highest, so that pages are filled."""
         self.written += 1
         if not self._txn.put(key, value, True, True, True, table):  # noqa: FBT003
             self._txn.put(key, value, True, True, False, table)  # noqa: FBT003
@@ -73,7 +73,7 @@ class WriteTxn:
         return self._txn.cursor(table)
 
     def keys(self, table: Table, prefix: bytes, limit: int) -> list[bytes]:
-        """The first keys with a prefix, at most `limit` of them."""
+        """Return the first keys with a prefix, at most `limit`."""
         found: list[bytes] = []
         with self._txn.cursor(table) as cursor:
             if limit > 0 and cursor.set_range(prefix):
@@ -86,7 +86,7 @@ class WriteTxn:
         return found
 
     def items(self, table: Table, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Rows with a prefix; write nothing to the table meanwhile."""
+        """Yield rows with a prefix. The table must not be written to meanwhile."""
         with self._txn.cursor(table) as cursor:
             if cursor.set_range(prefix):
                 for key, value in cursor:
@@ -95,7 +95,7 @@ class WriteTxn:
                     yield key, value
 
     def number(self, counter: bytes) -> int:
-        """The last number that a counter gave out."""
+        """Return the last number allocated from a counter."""
         value = self._numbers.get(counter)
         if value is None:
             stored = self._txn.get(counter, None, self._counters_table)
@@ -103,13 +103,13 @@ class WriteTxn:
         return value
 
     def allocate(self, counter: bytes) -> int:
-        """The next number of a counter; the first is 1. Written once a transaction."""
+        """Allocate the next number of a counter, from 1; the counter is written by `flush`."""
         self.written += 1
         value = self._numbers[counter] = self.number(counter) + 1
         return value
 
     def flush(self) -> None:
-        """Write what was kept back because it changes often in one transaction."""
+        """Write counters; called once, at the end of the transaction."""
         for counter, value in self._numbers.items():
             self.put(counter, COUNTER.pack(value), self._counters_table)
         self._numbers.clear()

@@ -1,11 +1,11 @@
-"""One thread writes to an environment: it commits all that waits in one transaction.
+"""Group-commit writer: one thread per environment commits all queued operations in one transaction.
 
-A commit costs a flush of the disk, whether it holds one operation or two hundred; so whoever comes
-while one is under way waits for the next and shares it (FOUNDATIONS section 1.8).
+A commit costs a flush of the disk, whether it holds one operation or two hundred. Operations that
+are submitted during a commit wait for the next one and share it (docs/decisions/0009).
 
-While the operations of a commit are applied, Trio's thread stands aside: only one of the two could
-run anyway, and LMDB's binding lets go of the interpreter for each row, which would be a wait for
-the other thread each time (docs/decisions/0007).
+Trio's thread yields the GIL while the operations of a batch are applied. Only one of the two
+threads could run anyway, and LMDB's binding releases the GIL for each row, so that each row would
+cost a wait for the other thread (docs/decisions/0007).
 """
 
 import logging
@@ -27,14 +27,14 @@ from imapvm.model.stepping import suspend
 log = logging.getLogger(__name__)
 
 BATCH_MAX: Final = 256
-"""Operations in one commit: more would not make it cheaper, and the first would wait longer."""
+"""Operations in one commit: more do not make it cheaper, and the first would wait longer."""
 
 GIL_YIELD_SECONDS: Final = 0.005
-"""How long Trio's thread stands aside at most; an operation that takes longer runs beside it."""
+"""Longest time that Trio's thread yields the GIL; longer operations run beside it."""
 PROMPT_BEGIN_SECONDS: Final = 0.0005
-"""A transaction that took longer to begin waited for one of another process."""
+"""A transaction that takes longer to begin has waited for one of another process."""
 CONTENDED_BEGINS: Final = 64
-"""After such a wait, so many transactions begin before Trio's thread stands aside."""
+"""Number of transactions after such a wait that begin before Trio's thread yields the GIL."""
 
 OPERATION_ERRORS: Final = (
     lmdb.BadValsizeError,
@@ -42,14 +42,14 @@ OPERATION_ERRORS: Final = (
     lmdb.KeyExistsError,
     lmdb.NotFoundError,
 )
-"""LMDB's errors that say something about the operation, and nothing about the disk."""
+"""Errors of LMDB that are caused by the operation, not by the disk."""
 
 Txn = TypeVar("Txn", bound=WriteTxn)
 Result = TypeVar("Result")
 
 
 class PendingOperation(Generic[Txn]):
-    """An operation, and the task that waits for it."""
+    """Operation, and the task that waits for its result."""
 
     __slots__ = ("operation", "result", "task")
 
@@ -60,45 +60,45 @@ class PendingOperation(Generic[Txn]):
 
 
 class Batch(Generic[Txn]):
-    """What is to be committed together."""
+    """Operations that are committed together."""
 
     __slots__ = ("_applied", "is_open", "pending")
 
     def __init__(self, pending: list[PendingOperation[Txn]]) -> None:
         self.pending = pending
         self.is_open = True
-        """Whoever comes before the transaction has begun comes in."""
+        """True until the transaction begins: operations submitted before that join this batch."""
         self._applied = threading.Lock()
         self._applied.acquire()
 
     def yield_gil(self) -> None:
-        """In Trio's thread: wait, up to GIL_YIELD_SECONDS, while the operations are applied."""
+        """Wait until the operations are applied, at most GIL_YIELD_SECONDS. For Trio's thread."""
         self._applied.acquire(timeout=GIL_YIELD_SECONDS)
 
-    def applied(self) -> None:
-        """In the writer's thread: the rest needs little of the interpreter. May be called again."""
+    def set_applied(self) -> None:
+        """End `yield_gil`: the rest of the commit needs little of the GIL. May be repeated."""
         if self._applied.locked():
             self._applied.release()
 
 
 class OperationFailed(Exception):
-    """An operation raised after it had written: the transaction is spoilt."""
+    """An operation raised after it had written: the transaction has to be aborted."""
 
-    def __init__(self, operation: PendingOperation[Any]) -> None:
+    def __init__(self, failed: PendingOperation[Any]) -> None:
         super().__init__()
-        self.operation = operation
+        self.failed = failed
 
 
 class Writer(Generic[Txn]):
-    """The queue and the thread of one environment.
+    """Queue and writer thread of one environment.
 
     Args:
-        name: for the thread and the log.
+        name: of the environment, for the thread and the log.
         env: the environment.
-        wrap: makes the transaction that operations get.
-        on_begin: called in the writer's thread when a transaction has begun, before it writes.
-        on_commit: called in Trio's thread after each commit, before the tasks that wait go on.
-        on_abort: called in the writer's thread when a transaction was given up.
+        wrap: makes the transaction that operations are applied to.
+        on_begin: called in the writer's thread after a transaction has begun, before it writes.
+        on_commit: called in Trio's thread after each commit, before waiting tasks are resumed.
+        on_abort: called in the writer's thread after a transaction was aborted.
         on_durable: called in the writer's thread after each commit, as soon as it is on disk.
     """
 
@@ -123,32 +123,32 @@ class Writer(Generic[Txn]):
         self._queue: list[PendingOperation[Txn]] = []
         self._batches: SimpleQueue[Batch[Txn] | None] = SimpleQueue()
         self._busy: trio.Event | None = None
-        """Set when nothing waits any more; None where nothing does."""
+        """Set when the queue is empty; None while no operation is pending."""
         self._contended_begins = 0
-        """So many more transactions are to begin before Trio's thread stands aside for that."""
+        """Number of transactions still to begin before Trio's thread yields the GIL at once."""
         self._token = trio.lowlevel.current_trio_token()
         self._closed = False
         self._degraded = False
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._work, name=f"imapvm {name}", daemon=True)
         self._thread.start()
 
     async def submit(self, operation: Operation[Txn, Result]) -> Result:
-        """Carry out an operation; return when it is on disk.
+        """Apply an operation; return when it is on disk.
 
-        Cannot be cancelled once it is queued: it takes as long as one commit or two.
+        Cannot be cancelled once it is queued. It takes as long as one or two commits.
 
         Raises:
-            FilepoolError: what the operation raised.
+            FilepoolError: raised by the operation.
             StoreUnavailableError: the disk is full or failed; nothing was changed.
         """
         await suspend()
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._closed:
-            raise StoreUnavailableError("The filepool is closed.")
+            raise StoreUnavailableError("the filepool is closed")
         self._queue.append(PendingOperation(operation, trio.lowlevel.current_task()))
         if self._busy is None:
             self._busy = trio.Event()
-            # Whoever is about to run has something to say, perhaps, and shares the commit.
+            # Tasks that are runnable now may submit operations, too, and share the commit.
             try:
                 await trio.lowlevel.cancel_shielded_checkpoint()
             finally:
@@ -159,7 +159,7 @@ class Writer(Generic[Txn]):
         return result
 
     async def close(self) -> None:
-        """Finish what is queued, and end the thread."""
+        """Commit all queued operations and end the thread."""
         if not self._closed:
             self._closed = True
             with trio.CancelScope(shield=True):
@@ -172,52 +172,54 @@ class Writer(Generic[Txn]):
 
     def _work(self) -> None:
         while (batch := self._batches.get()) is not None:
-            done = self._commit(batch, batch.pending)
-            batch.applied()  # or nothing was, and Trio's thread still stands aside
-            for txn, _ in done:
+            commits = self._commit(batch, batch.pending)
+            batch.set_applied()  # if no transaction was applied, Trio's thread still waits
+            for txn, _ in commits:
                 self._on_durable(txn)
             try:
-                self._token.run_sync_soon(self._resume, batch.pending, done)
+                self._token.run_sync_soon(self._resume, batch.pending, commits)
             except trio.RunFinishedError:
                 return
 
     def _commit(
         self, batch: Batch[Txn], pending: Sequence[PendingOperation[Txn]]
     ) -> list[tuple[Txn, int]]:
-        """Give each one its result; return each transaction that was committed, and its id."""
-        left = list(pending)
-        while left:
+        """Set the result of each operation; return each committed transaction with its id."""
+        remaining = list(pending)
+        while remaining:
             try:
-                done = self._commit_once(batch, left)
-            except OperationFailed as failed:
-                left.remove(failed.operation)
+                commit = self._commit_once(batch, remaining)
+            except OperationFailed as error:
+                remaining.remove(error.failed)
                 self._on_abort()
             except (lmdb.Error, OSError) as error:
                 self._on_abort()
-                self._refuse(left, error)
+                self._refuse(remaining, error)
                 break
             except BaseException as error:
-                # Raised at the end, so it is not known whose fault it is: one at a time, then.
+                # Raised by the final flush, so the operation that caused it is not known: commit
+                # them one by one.
                 self._on_abort()
-                if len(left) > 1:
-                    return [done for one in left for done in self._commit(batch, [one])]
-                left.pop().result = outcome.Error(error)
+                if len(remaining) > 1:
+                    return [commit for one in remaining for commit in self._commit(batch, [one])]
+                remaining.pop().result = outcome.Error(error)
             else:
                 if self._degraded:
-                    log.info("%s can be written to again", self._name)
+                    log.info("environment is writable again", extra={"environment": self._name})
                 self._degraded = False
-                return [done]
+                return [commit]
         return []
 
     def _refuse(self, pending: Sequence[PendingOperation[Txn]], error: Exception) -> None:
-        """The disk is full or failed."""
+        """Fail all operations: the disk is full or failed."""
         reason = str(error).rstrip(".")
         if not self._degraded:
-            log.error("%s cannot be written to: %s", self._name, reason)
+            extra = {"environment": self._name, "error": reason}
+            log.error("cannot write to environment", extra=extra)
         self._degraded = True
         for one in pending:
             one.result = outcome.Error(
-                StoreUnavailableError(f"The filepool cannot be written to now: {reason}.")
+                StoreUnavailableError(f"cannot write to the filepool: {reason}")
             )
 
     def _commit_once(
@@ -225,21 +227,21 @@ class Writer(Generic[Txn]):
     ) -> tuple[Txn, int]:
         raw = self._begin(batch)
         try:
-            pending += self._late(batch)
+            pending += self._close_batch(batch)
             txn = self._wrap(raw)
             for one in pending:
                 self._apply(txn, one)
             txn.flush()
-            number = raw.id()
-            batch.applied()
+            txn_id = raw.id()
+            batch.set_applied()
             raw.commit()
         except BaseException:
             raw.abort()
             raise
-        return txn, number
+        return txn, txn_id
 
     def _begin(self, batch: Batch[Txn]) -> LmdbTxn:
-        """Begin a transaction; this waits while another process writes."""
+        """Begin a transaction; wait while another process writes."""
         started = perf_counter()
         raw = self._env.begin(write=True)
         if self._contended_begins:
@@ -251,38 +253,42 @@ class Writer(Generic[Txn]):
         self._on_begin()
         return raw
 
-    def _late(self, batch: Batch[Txn]) -> list[PendingOperation[Txn]]:
-        """Take whoever has come while the transaction of another process was waited for."""
+    def _close_batch(self, batch: Batch[Txn]) -> list[PendingOperation[Txn]]:
+        """Take the operations that were submitted while the transaction waited to begin."""
         if not batch.is_open:
             return []
         batch.is_open = False
-        # Trio's thread only puts more behind them, as long as this batch lasts.
+        # During a batch, Trio's thread only appends to the queue.
         late = self._queue[: BATCH_MAX - len(batch.pending)]
         del self._queue[: len(late)]
         batch.pending += late
         return late
 
-    def _apply(self, txn: Txn, one: PendingOperation[Txn]) -> None:
-        """Apply one operation; what it raises is its own, unless the disk is to blame.
+    def _apply(self, txn: Txn, pending: PendingOperation[Txn]) -> None:
+        """Apply one operation and set its result.
 
-        Everything is caught, a panic of the extension too: this thread serves everybody.
+        Every exception is caught, a panic of the extension too: all tasks need this thread.
+
+        Raises:
+            OperationFailed: the operation raised after it had written.
+            lmdb.Error: the disk is full or failed.
         """
         before = txn.written
         try:
-            one.result = outcome.Value(one.operation.apply(txn))
+            pending.result = outcome.Value(pending.operation.apply(txn))
         except BaseException as error:
             if isinstance(error, lmdb.Error) and not isinstance(error, OPERATION_ERRORS):
                 raise
             if isinstance(error, CorruptError):
-                error = CorruptDataError(f"Something stored cannot be read back: {error}.")
-            one.result = outcome.Error(error)
+                error = CorruptDataError(f"cannot read stored data: {error}")
+            pending.result = outcome.Error(error)
             if txn.written != before:
-                raise OperationFailed(one) from error
+                raise OperationFailed(pending) from error
 
     # --- in Trio's thread ---------------------------------------------------------------------
 
     def _next_batch(self, busy: trio.Event) -> None:
-        """Have all that waits committed."""
+        """Give the queued operations to the writer's thread."""
         if not self._queue:
             self._busy = None
             busy.set()
@@ -290,17 +296,16 @@ class Writer(Generic[Txn]):
         batch = Batch(self._queue[:BATCH_MAX])
         del self._queue[:BATCH_MAX]
         self._batches.put(batch)
-        # One operation comes alone where there is little to do: to sleep and be woken for it would
-        # cost more than it saves.
+        # A single operation means little load: to sleep and be woken would cost more than it saves.
         if len(batch.pending) > 1 and not self._contended_begins:
             batch.yield_gil()
 
     def _resume(
-        self, pending: Sequence[PendingOperation[Txn]], done: list[tuple[Txn, int]]
+        self, pending: Sequence[PendingOperation[Txn]], commits: list[tuple[Txn, int]]
     ) -> None:
         try:
-            for txn, number in done:
-                self._on_commit(txn, number)
+            for txn, txn_id in commits:
+                self._on_commit(txn, txn_id)
         finally:
             for one in pending:
                 trio.lowlevel.reschedule(one.task, one.result)

@@ -1,4 +1,4 @@
-"""Rows of accounts, their names, and the operations on them."""
+"""Operations on the environment of accounts."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -18,39 +18,39 @@ from imapvm.model.names import normal_name
 
 
 def _checked(text: str, what: str, limit: int) -> str:
-    """Refuse what cannot be a name or an address.
+    """Return a name or an address if it is valid.
 
     Raises:
-        InvalidNameError: empty, too long, or with spaces or control characters.
+        InvalidNameError: it is empty, too long, or has spaces or control characters.
     """
     if not text:
-        raise InvalidNameError(f"{what} cannot be empty.")
+        raise InvalidNameError(f"{what} must not be empty")
     if any(unicodedata.category(char)[0] in "CZ" for char in text):
-        raise InvalidNameError(f"{what} cannot hold spaces or control characters.")
+        raise InvalidNameError(f"{what} must not contain spaces or control characters")
     if len(text.encode()) > limit or len(normal_name(text).encode()) > limit:
-        raise InvalidNameError(f"{what} has at most {limit} octets.")
+        raise InvalidNameError(f"{what} has at most {limit} bytes")
     return text
 
 
 def _check_credential(credential: str) -> None:
     if len(credential.encode()) > CREDENTIAL_MAX:
-        raise LimitError(f"A credential has at limit {CREDENTIAL_MAX} octets.")
+        raise LimitError(f"a credential has at most {CREDENTIAL_MAX} bytes")
 
 
 # --- operations -------------------------------------------------------------------------------
 
 
 def _row(txn: AccountsTxn, number: AccountId, *, active: bool = True) -> AccountRow:
-    """Read a row.
+    """Return an account's row.
 
     Raises:
-        NoSuchAccountError: there is none, or it is not active and should be.
+        NoSuchAccountError: there is no row, or it has to be active and is not.
     """
     key = ID_KEY.pack(number)
     stored = txn.get(key, txn.tables.accounts)
     row = AccountRow.from_bytes(key, stored) if stored else None
     if row is None or (active and row.status is not AccountStatus.ACTIVE):
-        raise NoSuchAccountError("There is no such account.")
+        raise NoSuchAccountError("account does not exist")
     return row
 
 
@@ -60,7 +60,7 @@ def _put(txn: AccountsTxn, row: AccountRow) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ReserveAccount:
-    """Give out an account id and take the name; the account cannot be found yet."""
+    """Allocate an account id and reserve the name; the account cannot be found yet."""
 
     name: str
     credential: str
@@ -68,11 +68,11 @@ class ReserveAccount:
     now: int
 
     def apply(self, txn: AccountsTxn) -> Account:
-        _checked(self.name, "A user's name", ACCOUNT_NAME_MAX)
+        _checked(self.name, "a user name", ACCOUNT_NAME_MAX)
         _check_credential(self.credential)
         key = normal_name(self.name).encode()
         if txn.get(key, txn.tables.names) is not None:
-            raise AccountExistsError(f"There is a user {self.name} already.")
+            raise AccountExistsError(f"user {self.name} already exists")
         number = AccountId(txn.allocate(b"account"))
         group = (number - 1) % self.groups
         account = Account(number, self.name, group, self.credential, self.now)
@@ -84,7 +84,7 @@ class ReserveAccount:
 
 @dataclass(frozen=True, slots=True)
 class ActivateAccount:
-    """The account's mailboxes are there: it can be found."""
+    """Make an account active when its mailboxes exist, so that it can be found."""
 
     account: AccountId
 
@@ -98,7 +98,7 @@ class ActivateAccount:
 
 @dataclass(frozen=True, slots=True)
 class MarkDeleted:
-    """Nobody finds the account any more; its name and addresses are free."""
+    """Mark an account as deleted: it cannot be found, its name and addresses are free."""
 
     account: AccountId
 
@@ -118,7 +118,7 @@ class MarkDeleted:
 
 @dataclass(frozen=True, slots=True)
 class ForgetAccount:
-    """The account's mail is gone, and so is its row."""
+    """Delete the row of an account whose mail has been removed."""
 
     account: AccountId
 
@@ -129,18 +129,18 @@ class ForgetAccount:
 
 @dataclass(frozen=True, slots=True)
 class RenameAccount:
-    """Give an account another login name."""
+    """Change the login name of an account."""
 
     account: AccountId
     to: str
 
     def apply(self, txn: AccountsTxn) -> None:
         row = _row(txn, self.account)
-        _checked(self.to, "A user's name", ACCOUNT_NAME_MAX)
+        _checked(self.to, "a user name", ACCOUNT_NAME_MAX)
         old, new = normal_name(row.account.name).encode(), normal_name(self.to).encode()
         if old != new:
             if txn.get(new, txn.tables.names) is not None:
-                raise AccountExistsError(f"There is a user {self.to} already.")
+                raise AccountExistsError(f"user {self.to} already exists")
             txn.delete(old, txn.tables.names)
             txn.put(new, COUNTER.pack(self.account), txn.tables.names)
         found = row.account
@@ -150,7 +150,7 @@ class RenameAccount:
 
 @dataclass(frozen=True, slots=True)
 class SetCredential:
-    """Change what the password is verified against."""
+    """Change the credential of an account."""
 
     account: AccountId
     credential: str
@@ -165,32 +165,32 @@ class SetCredential:
 
 @dataclass(frozen=True, slots=True)
 class AddAlias:
-    """Mail for an address goes to an account."""
+    """Add an address to an account."""
 
     account: AccountId
     address: str
 
     def apply(self, txn: AccountsTxn) -> None:
         _row(txn, self.account)
-        key = normal_name(_checked(self.address, "An address", ADDRESS_MAX)).encode()
+        key = normal_name(_checked(self.address, "an address", ADDRESS_MAX)).encode()
         stored = txn.get(key, txn.tables.aliases)
         value = COUNTER.pack(self.account)
         if stored == value:
             return
         if stored is not None:
-            raise AccountExistsError(f"The address {self.address} is another user's.")
+            raise AccountExistsError(f"address {self.address} belongs to another user")
         txn.put(key, value, txn.tables.aliases)
         txn.put(ID_KEY.pack(self.account) + key, b"", txn.tables.addresses)
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveAlias:
-    """The address is nobody's afterwards."""
+    """Remove an address from its account."""
 
     address: str
 
     def apply(self, txn: AccountsTxn) -> None:
-        key = normal_name(_checked(self.address, "An address", ADDRESS_MAX)).encode()
+        key = normal_name(_checked(self.address, "an address", ADDRESS_MAX)).encode()
         stored = txn.get(key, txn.tables.aliases)
         if stored is not None:
             txn.delete(key, txn.tables.aliases)

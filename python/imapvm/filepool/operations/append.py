@@ -1,4 +1,4 @@
-"""Messages on their way in: from octets as they arrive to a new message in a mailbox."""
+"""APPEND: staging of large messages, and new messages in a mailbox."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from imapvm.model.ids import AccountId, BodyId, MailboxId, ModSeq
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """A message to be put into a mailbox."""
+    """Message to append to a mailbox."""
 
     body: NewBody
     flags: int
@@ -40,19 +40,19 @@ class NewMessage:
 
 @dataclass(frozen=True, slots=True)
 class AppendResult:
-    """What APPEND has to say (RFC 9051 section 7.1, APPENDUID)."""
+    """Result of APPEND (RFC 9051 section 7.1, APPENDUID)."""
 
     uid_validity: int
     uids: UidSet
     modseq: ModSeq
 
 
-# --- receiving --------------------------------------------------------------------------------
+# --- staging -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class StageBody:
-    """Store rows of a message that is still arriving; the first time, it gets its body id."""
+    """Store rows of an arriving message; the first ones allocate its body id."""
 
     group: int
     rows: tuple[tuple[int, bytes], ...]
@@ -65,7 +65,7 @@ class StageBody:
             staged = Staged(self.group, BodyId(txn.allocate(b"body")), self.until)
             txn.put(staged.key, b"", txn.tables.sweep)
         elif txn.get(staged.key, txn.tables.sweep) is None:
-            raise BodyGoneError("The message took too long to arrive.")
+            raise BodyGoneError("the message took too long to arrive")
         for chunk, value in self.rows:
             txn.put_last(CHUNK_KEY.pack(staged.body, chunk), value, txn.tables.bodies)
         return staged
@@ -73,7 +73,7 @@ class StageBody:
 
 @dataclass(frozen=True, slots=True)
 class DiscardStaged:
-    """Have a staged body swept now, if nothing has come to refer to it."""
+    """Have a staged body swept now, unless a message refers to it."""
 
     staged: Staged
     now: int
@@ -85,21 +85,21 @@ class DiscardStaged:
             txn.put(key, b"", txn.tables.sweep)
 
 
-# --- appending --------------------------------------------------------------------------------
+# --- appending -----------------------------------------------------------------------------------
 
 
 def check_uids(row: MailboxRow, more: int) -> None:
-    """See that the mailbox has UIDs for some more messages.
+    """Check that the mailbox has UIDs for more messages.
 
     Raises:
-        LimitError: it has given out all that 32 bits can count (RFC 9051 section 2.3.1.1).
+        LimitError: all 32-bit UIDs are used (RFC 9051 section 2.3.1.1).
     """
     if row.uid_next + more > UID_MAX:
-        raise LimitError("The mailbox has no UIDs left: copy its messages to a new one.")
+        raise LimitError("the mailbox has no UIDs left; copy its messages to a new mailbox")
 
 
 def count_in(txn: GroupTxn, row: MailboxRow, records: Sequence[Record]) -> None:
-    """Count messages that come into a mailbox, in it and in its account."""
+    """Add messages to the counters of a mailbox and its account."""
     size = sum(record.size for record in records)
     txn.edit(row)
     row.messages += len(records)
@@ -113,7 +113,7 @@ def count_in(txn: GroupTxn, row: MailboxRow, records: Sequence[Record]) -> None:
 
 
 def count_out(txn: GroupTxn, row: MailboxRow, records: Sequence[Record]) -> None:
-    """Count messages that leave a mailbox, in it and in its account."""
+    """Subtract messages from the counters of a mailbox and its account."""
     size = sum(record.size for record in records)
     txn.edit(row)
     row.messages -= len(records)
@@ -133,7 +133,7 @@ def append_stored(
     bodies: Sequence[BodyId],
     now: int,
 ) -> AppendResult:
-    """Put messages whose bodies are stored into a mailbox."""
+    """Append messages whose bodies are stored."""
     txn.edit(row)
     row.highest_modseq += 1
     first = row.uid_next

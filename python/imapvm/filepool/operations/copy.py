@@ -1,4 +1,4 @@
-"""COPY and MOVE: messages in another mailbox of the same account, their bodies shared."""
+"""COPY and MOVE: messages in another mailbox of the same account, with shared bodies."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ from imapvm.model.ids import AccountId, MailboxId, ModSeq
 
 @dataclass(frozen=True, slots=True)
 class CopyResult:
-    """What COPY and MOVE have to say (RFC 9051 section 7.1, COPYUID)."""
+    """Result of COPY and MOVE (RFC 9051 section 7.1, COPYUID)."""
 
     uid_validity: int
-    """Of the mailbox that has the copies."""
+    """UIDVALIDITY of the target."""
     source: UidSet
     copies: UidSet
     """As many as in `source`, in the same order."""
@@ -29,7 +29,7 @@ class CopyResult:
 
 @dataclass(frozen=True, slots=True)
 class CopyMessages:
-    """COPY, and MOVE where `move` is set: all messages or none (RFC 6851 section 3.3)."""
+    """COPY, or MOVE if `move` is set: all messages or none (RFC 6851 section 3.3)."""
 
     account: AccountId
     mailbox: MailboxId
@@ -38,16 +38,16 @@ class CopyMessages:
     move: bool
     now: int
     whole: bool = False
-    """Copy nothing where any message is gone."""
+    """Copy nothing if any message was expunged."""
 
     def apply(self, txn: GroupTxn) -> CopyResult:
         source = txn.mailbox(self.account, self.mailbox)
         target = txn.mailbox(self.account, self.to)
         check_uids(target, source.messages)
-        # Not the copies, if it is the same mailbox.
+        # Exclude the copies if source and target are the same mailbox.
         wanted = self.uids & UidSet(((1, source.uid_next - 1),) if source.uid_next > 1 else ())
         if self.whole and len(index.present(txn, source.id, wanted)) < len(self.uids):
-            raise MessageGoneError("Some of the messages have been expunged.")
+            raise MessageGoneError("some of the messages have been expunged")
         first = target.uid_next
         modseq = target.highest_modseq + 1
         sets = {0: 0}
@@ -70,7 +70,7 @@ class CopyMessages:
         return CopyResult(target.uid_validity, taken, copies, ModSeq(target.highest_modseq))
 
     def _take(self, txn: GroupTxn, source: MailboxRow, wanted: UidSet) -> Iterator[list[Record]]:
-        """The messages, segment by segment; those to be moved are taken out."""
+        """Yield the messages, segment by segment; remove them if they are moved."""
         if self.move:
             for records in index.remove(txn, source.id, wanted):
                 count_out(txn, source, records)
@@ -95,7 +95,7 @@ class CopyMessages:
         records: Sequence[Record],
         sets: dict[int, int],
     ) -> None:
-        """Append copies; `sets` collects what the source's keyword sets are in the target."""
+        """Append copies; `sets` maps keyword sets of the source to those of the target."""
         for record in records:
             if record.keyword_set not in sets:
                 names = known_sets(txn, source).names[record.keyword_set]

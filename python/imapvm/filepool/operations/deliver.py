@@ -1,7 +1,7 @@
-"""Delivery: one message to some recipients, each exactly once.
+"""Delivery of one message to some recipients, to each exactly once.
 
-The delivery's id is recorded for each recipient in the transaction that stores the message, so
-whoever is not sure whether a delivery succeeded may try it again.
+The delivery id is stored for each recipient in the transaction that stores the message, so a
+delivery whose result is unknown may be repeated.
 """
 
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ from imapvm.model.limits import DELIVERY_ID_MAX
 from imapvm.model.names import canonical_name
 
 DELIVERY_ID_MIN: Final = 16
-"""Octets: fewer would not be unique."""
+"""Bytes; fewer would not be unique."""
 DELIVERY_ID_SECONDS: Final = 30 * 24 * 60 * 60
-"""How long a delivery's id is known: longer than any mail system goes on trying."""
+"""Time for which delivery ids are stored: longer than any mail system retries."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One message for some recipients."""
+    """Message for some recipients."""
 
     id: bytes
-    """16 to 64 octets, the same whenever the same thing is tried again, and never for another."""
+    """16 to 64 bytes, the same when a delivery is repeated, different for each delivery."""
     recipients: tuple[tuple[Account, str], ...]
-    """Accounts, each with the name of the mailbox; an account counts once."""
+    """Accounts, each with the name of its mailbox; duplicates are ignored."""
     body: NewBody
     flags: int = 0
     date: int = 0
@@ -42,12 +42,12 @@ class Delivery:
 
     def __post_init__(self) -> None:
         if not DELIVERY_ID_MIN <= len(self.id) <= DELIVERY_ID_MAX:
-            raise ValueError(f"a delivery id has {DELIVERY_ID_MIN} to {DELIVERY_ID_MAX} octets")
+            raise ValueError(f"a delivery id has {DELIVERY_ID_MIN} to {DELIVERY_ID_MAX} bytes")
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The message is in the mailbox, and on disk."""
+    """Result: the message is in the mailbox, and on disk."""
 
     mailbox: MailboxId
     uid: Uid
@@ -55,15 +55,15 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class AlreadyDelivered:
-    """An earlier try had succeeded; nothing was done now."""
+    """Result: an earlier attempt had succeeded; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRefused:
-    """The recipient did not get the message."""
+    """Result: the recipient did not get the message."""
 
     reason: FilepoolError
-    """`StoreUnavailableError`: try again later. Anything else will not get better."""
+    """`StoreUnavailableError` is temporary; any other error is permanent."""
 
 
 DeliveryResult: TypeAlias = Delivered | AlreadyDelivered | DeliveryRefused
@@ -71,7 +71,7 @@ DeliveryResult: TypeAlias = Delivered | AlreadyDelivered | DeliveryRefused
 
 @dataclass(frozen=True, slots=True)
 class DeliverMessage:
-    """Deliver to those recipients that are in one storage group."""
+    """Delivery to the recipients in one storage group."""
 
     id: bytes
     recipients: tuple[tuple[AccountId, str], ...]
@@ -93,20 +93,20 @@ class DeliverMessage:
                 txn.usage(account)
                 mailbox, _ = name_row(txn, account, canonical_name(name))
                 if not mailbox:
-                    raise NoSuchMailboxError("The recipient has no such mailbox.")
+                    raise NoSuchMailboxError("the recipient has no such mailbox")
                 row = txn.mailbox(account, mailbox)
                 check_uids(row, 1)
-            except FilepoolError as reason:
-                results[account] = DeliveryRefused(reason)
+            except FilepoolError as error:
+                results[account] = DeliveryRefused(error)
                 continue
             if body is None:
                 body = store_body(txn, self.message.body, 1)
             else:
                 refer(txn, body)
-            done = append_stored(txn, row, (self.message,), (body,), self.now)
-            assert done.uids.first is not None
+            appended = append_stored(txn, row, (self.message,), (body,), self.now)
+            assert appended.uids.first is not None
             txn.put(key, COUNTER.pack(self.now), txn.tables.deliveries)
             due = SWEEP_KEY.pack(self.now + DELIVERY_ID_SECONDS, Sweeping.DELIVERY)
             txn.put(due + key, b"", txn.tables.sweep)
-            results[account] = Delivered(row.id, Uid(done.uids.first))
+            results[account] = Delivered(row.id, Uid(appended.uids.first))
         return results

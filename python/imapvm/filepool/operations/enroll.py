@@ -1,4 +1,4 @@
-"""What enrolling and deleting an account does to its storage group. Doing it twice is harmless."""
+"""Changes of a storage group when an account is enrolled or deleted. Each may be repeated."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from imapvm.model.names import INBOX, NEW_ACCOUNT_MAILBOXES
 
 @dataclass(frozen=True, slots=True)
 class AddAccount:
-    """Give an account its row and its first mailboxes."""
+    """Create an account's usage row and its default mailboxes."""
 
     account: AccountId
     now: int
@@ -31,9 +31,9 @@ class AddAccount:
 
 @dataclass(frozen=True, slots=True)
 class ClearAccount:
-    """Remove what an account has, a bounded part of it at a time; return True when all is gone.
+    """Remove an account's data, a bounded amount at a time; return True when all is removed.
 
-    From the first time on the account does not exist in this group. Its messages are swept.
+    After the first call the account does not exist in this group. Its messages are swept.
     """
 
     account: AccountId
@@ -47,5 +47,5 @@ class ClearAccount:
         if done:
             txn.delete(key, txn.tables.sweep)
         else:
-            txn.put(key, b"", txn.tables.sweep)  # somebody finishes it, whatever happens to us
+            txn.put(key, b"", txn.tables.sweep)  # the sweep continues if this process ends
         return done

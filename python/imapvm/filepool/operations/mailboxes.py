@@ -1,4 +1,4 @@
-"""Mailboxes: what is known of one, and the operations on a mailbox as a whole."""
+r"""Operations on a mailbox as a whole: CREATE, DELETE, SUBSCRIBE, claiming \Recent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,68 +21,68 @@ from imapvm.model.names import DELIMITER, INBOX, canonical_name, name_error, par
 
 UID_MAX: Final = 0xFFFFFFFF
 VIRTUAL_USES: Final = (r"\All", r"\Flagged")
-"""Special uses of mailboxes that show other mailboxes' messages: there are none here."""
+"""Special uses of mailboxes that show messages of other mailboxes; not supported."""
 
 
 # --- names ------------------------------------------------------------------------------------
 
 
 def checked_name(name: str) -> str:
-    """The name in the form in which it is kept.
+    """Return the canonical form of a name.
 
     Raises:
-        InvalidNameError: no mailbox can have it.
+        InvalidNameError: the name is not valid.
     """
     name = canonical_name(name)
-    fault = name_error(name)
-    if fault is not None:
-        raise InvalidNameError(f"{fault[0].upper()}{fault[1:]}.")
+    error = name_error(name)
+    if error is not None:
+        raise InvalidNameError(error)
     return name
 
 
 def check_room(usage: UsageRow, more: int) -> None:
-    """See that the account may have some more names.
+    """Check that the account may have more names.
 
     Raises:
-        LimitError: it may not.
+        LimitError: it would have too many.
     """
     if usage.names + more > NAMES_PER_ACCOUNT_MAX:
         raise LimitError(
-            f"An account has at most {NAMES_PER_ACCOUNT_MAX} mailboxes and subscriptions."
+            f"an account has at most {NAMES_PER_ACCOUNT_MAX} mailboxes and subscriptions"
         )
 
 
 def check_uses(txn: GroupTxn, account: AccountId, uses: Sequence[str]) -> int:
-    """Bits of special uses that a new mailbox may have.
+    """Return the bits of the special uses of a new mailbox.
 
     Raises:
-        SpecialUseError: one is not known, not offered, or another mailbox has it.
+        SpecialUseError: one is unknown, not supported, or used by another mailbox.
     """
     bits = 0
     for use in uses:
         known = next((name for name in SPECIAL_USE_BITS if name.lower() == use.lower()), None)
         if known is None or known in VIRTUAL_USES:
-            raise SpecialUseError(f"A mailbox cannot have the special use {use}.")
+            raise SpecialUseError(f"a mailbox cannot have the special use {use}")
         bits |= SPECIAL_USE_BITS[known]
     if bits:
         for row in txn.mailboxes(account):
             taken = special_uses(row.uses & bits)
             if taken:
-                raise SpecialUseError(f"Another mailbox has the special use {taken[0]}.")
+                raise SpecialUseError(f"another mailbox has the special use {taken[0]}")
     return bits
 
 
 def new_mailbox(
     txn: GroupTxn, usage: UsageRow, name: str, *, now: int, uses: int = 0, subscribe: bool = False
 ) -> MailboxRow:
-    """Make a mailbox whose name has been checked."""
+    """Create a mailbox whose name has been checked."""
     txn.edit(usage)
-    # From the clock, so that it is higher than any that was given out before the account was
-    # restored from somewhere else; and higher than the account's last, so that no name ever has
-    # the same one twice (RFC 9051 section 2.3.1.1).
+    # From the clock, so that it is higher than those used before the account was restored from
+    # somewhere else; and higher than the account's last one, so that no name ever gets the same
+    # value twice (RFC 9051 section 2.3.1.1).
     usage.uid_validity = max(now & 0xFFFFFFFF, usage.uid_validity + 1)
     if usage.uid_validity > UID_MAX:
-        raise LimitError("The account has no UIDVALIDITY left.")
+        raise LimitError("the account has no UIDVALIDITY left")
     usage.mailboxes += 1
     row = MailboxRow(
         usage.account, MailboxId(txn.allocate(b"mailbox")), name, uses, usage.uid_validity
@@ -95,7 +95,7 @@ def new_mailbox(
 
 
 def missing_parents(txn: GroupTxn, account: AccountId, name: str) -> list[str]:
-    """Names above that have no mailbox (RFC 9051 section 6.3.4: they are made, too)."""
+    """Return the parents that do not exist; CREATE creates them (RFC 9051 section 6.3.4)."""
     return [above for above in parents(name) if not name_row(txn, account, above)[0]]
 
 
@@ -104,7 +104,7 @@ def missing_parents(txn: GroupTxn, account: AccountId, name: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class CreateMailbox:
-    """CREATE: a mailbox, and those above it that are missing."""
+    """CREATE: a mailbox and its missing parents."""
 
     account: AccountId
     name: str
@@ -113,11 +113,11 @@ class CreateMailbox:
     now: int
 
     def apply(self, txn: GroupTxn) -> Mailbox:
-        # A delimiter at the end says that children will follow (RFC 9051 section 6.3.4).
+        # A trailing delimiter announces children (RFC 9051 section 6.3.4).
         name = checked_name(self.name.removesuffix(DELIMITER))
         usage = txn.usage(self.account)
         if name_row(txn, self.account, name)[0]:
-            raise MailboxExistsError("There is a mailbox with this name.")
+            raise MailboxExistsError("mailbox already exists")
         missing = missing_parents(txn, self.account, name)
         check_room(usage, len(missing) + 1)
         uses = check_uses(txn, self.account, self.special_use)
@@ -129,9 +129,9 @@ class CreateMailbox:
 
 @dataclass(frozen=True, slots=True)
 class DeleteMailbox:
-    """DELETE: the mailbox is gone at once; its messages' rows are swept later.
+    """DELETE: the mailbox is removed at once, the rows of its messages are swept later.
 
-    Names below stay, and so does a subscription (RFC 9051 sections 6.3.5 and 6.3.7).
+    Children and a subscription stay (RFC 9051 sections 6.3.5 and 6.3.7).
     """
 
     account: AccountId
@@ -141,7 +141,7 @@ class DeleteMailbox:
     def apply(self, txn: GroupTxn) -> None:
         row = txn.mailbox(self.account, self.mailbox)
         if row.name == INBOX:
-            raise InvalidNameError("INBOX cannot be deleted.")
+            raise InvalidNameError("INBOX cannot be deleted")
         usage = txn.usage(self.account)
         _, subscribed = name_row(txn, self.account, row.name)
         set_name(txn, usage, row.name, None, subscribed=subscribed)
@@ -163,7 +163,7 @@ class SetSubscription:
 
     def apply(self, txn: GroupTxn) -> None:
         usage = txn.usage(self.account)
-        # UNSUBSCRIBE takes any name: one that no mailbox can have is not subscribed anyway.
+        # UNSUBSCRIBE accepts any name: an invalid one cannot be subscribed.
         name = checked_name(self.name) if self.subscribed else canonical_name(self.name)
         if not self.subscribed and name_error(name) is not None:
             return
@@ -176,7 +176,7 @@ class SetSubscription:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRecent:
-    """A session takes the recent messages for itself (RFC 3501 section 2.3.2)."""
+    r"""Claim of the \Recent messages by a session (RFC 3501 section 2.3.2)."""
 
     account: AccountId
     mailbox: MailboxId

@@ -1,4 +1,4 @@
-"""RENAME: a mailbox, all below it, and INBOX, which is another matter (RFC 9051 section 6.3.6)."""
+"""RENAME of a mailbox and its children, and of INBOX (RFC 9051 section 6.3.6)."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from imapvm.model.names import DELIMITER, INBOX, canonical_name, is_below
 
 @dataclass(frozen=True, slots=True)
 class RenameMailbox:
-    """RENAME: subscriptions stay with the names, everything else goes with the mailboxes."""
+    """RENAME: subscriptions stay with the names, everything else moves with the mailboxes."""
 
     account: AccountId
     old: str
@@ -32,7 +32,7 @@ class RenameMailbox:
         old = canonical_name(self.old)
         new = checked_name(self.new.removesuffix(DELIMITER))
         if name_row(txn, self.account, new)[0]:
-            raise MailboxExistsError("There is a mailbox with the new name.")
+            raise MailboxExistsError("mailbox already exists")
         if old == INBOX:
             self._rename_inbox(txn, usage, new)
             return
@@ -42,7 +42,7 @@ class RenameMailbox:
         check_room(usage, len(missing) + sum(staying))
         for above in missing:
             new_mailbox(txn, usage, above, now=self.now)
-        # All old names first: a new one may be among them ("a/b" to "a" takes "a/b/b" to "a/b").
+        # Old names first: a new name may be one of them ("a/b" to "a" moves "a/b/b" to "a/b").
         for (before, _, _), subscribed in zip(moves, staying, strict=True):
             set_name(txn, usage, before, None, subscribed=subscribed)
         for _, after, mailbox in moves:
@@ -54,13 +54,13 @@ class RenameMailbox:
             record_change(txn, row, Change.RENAMED)
 
     def _moves(self, txn: GroupTxn, old: str, new: str) -> list[tuple[str, str, MailboxId]]:
-        """Old name, new name and id of what is renamed: the mailbox, if it is one, and all below.
+        """Return old name, new name and id of each mailbox to rename.
 
         Raises:
-            FilepoolError: it cannot be done.
+            InvalidNameError, MailboxExistsError, NoSuchMailboxError: RENAME is refused.
         """
         if is_below(new, old):
-            raise InvalidNameError("A mailbox cannot be moved below itself.")
+            raise InvalidNameError("a mailbox cannot be moved below itself")
         found = [(old, name_row(txn, self.account, old)[0])]
         start = len(ID_KEY.pack(self.account))
         for key, stored in txn.items(txn.tables.names, name_key(self.account, old + DELIMITER)):
@@ -71,17 +71,17 @@ class RenameMailbox:
             if mailbox
         ]
         if not moves:
-            raise NoSuchMailboxError("There is no mailbox with this name.")
+            raise NoSuchMailboxError("mailbox does not exist")
         leaving = {name for name, _, _ in moves}
         for _, after, _ in moves:
             if after not in leaving and name_row(txn, self.account, after)[0]:
-                raise MailboxExistsError(f"There is a mailbox {after} already.")
+                raise MailboxExistsError(f"mailbox {after} already exists")
         return moves
 
     def _rename_inbox(self, txn: GroupTxn, usage: UsageRow, new: str) -> None:
-        """Move all messages of INBOX to a new mailbox; INBOX stays, and so do names below it.
+        """Move all messages of INBOX to a new mailbox; INBOX and its children stay.
 
-        The new mailbox takes over INBOX's rows as they are, UIDs too: only keys change.
+        The new mailbox takes over INBOX's rows unchanged, including UIDs; only their keys change.
         """
         inbox = txn.mailbox(self.account, name_row(txn, self.account, INBOX)[0])
         missing = missing_parents(txn, self.account, new)

@@ -1,4 +1,4 @@
-"""STORE and EXPUNGE: what happens to messages where they are."""
+"""STORE and EXPUNGE."""
 
 from dataclasses import dataclass
 
@@ -24,18 +24,18 @@ DELETED = SystemFlag.DELETED.value
 
 @dataclass(frozen=True, slots=True)
 class StoreResult:
-    """What STORE has done."""
+    """Result of STORE."""
 
     changed: UidSet
     refused: UidSet
-    """Changed by somebody after `unchanged_since` (RFC 7162 section 3.1.3, MODIFIED)."""
+    """Messages with changes after `unchanged_since` (RFC 7162 section 3.1.3, MODIFIED)."""
     modseq: ModSeq
-    """The mailbox's highest; that of the changed messages, if there are any."""
+    """The mailbox's highest MODSEQ; if messages were changed, also theirs."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExpungeResult:
-    """What EXPUNGE has done."""
+    """Result of EXPUNGE."""
 
     uids: UidSet
     modseq: ModSeq
@@ -43,7 +43,7 @@ class ExpungeResult:
 
 @dataclass(frozen=True, slots=True)
 class StoreFlags:
-    """STORE. Messages that have the flags already do not change, nor does their MODSEQ."""
+    """STORE. Messages that already have the flags do not change, nor does their MODSEQ."""
 
     account: AccountId
     mailbox: MailboxId
@@ -73,7 +73,7 @@ class StoreFlags:
                 later = uids_modified((segment,), self.unchanged_since) & wanted
                 refused.extend(later.runs())
                 wanted = wanted - later
-            if self.keywords or self.mode == STORE_REPLACE:  # else keywords stay as they are
+            if self.keywords or self.mode == STORE_REPLACE:  # otherwise keywords do not change
                 unmapped = keyword_sets((segment,), wanted) - sets.keys()
                 sets.update(store_map(txn, row, unmapped, self.mode, self.keywords))
             segment, uids, more_unseen, more_deleted = segment_store(
@@ -96,7 +96,7 @@ class StoreFlags:
 
 @dataclass(frozen=True, slots=True)
 class ExpungeMessages:
-    r"""EXPUNGE and UID EXPUNGE: those of some messages that carry \Deleted."""
+    r"""EXPUNGE and UID EXPUNGE: removal of those messages that have \Deleted."""
 
     account: AccountId
     mailbox: MailboxId
@@ -113,13 +113,13 @@ class ExpungeMessages:
                     segment = txn.get(key, table)
                     assert segment is not None
                     runs.extend(uids_with_flags((segment,), DELETED, DELETED).runs())
-        doomed = UidSet(runs) & self.uids
-        if doomed:
+        expunged = UidSet(runs) & self.uids
+        if expunged:
             txn.edit(row)
             row.highest_modseq += 1
-            for gone in index.remove(txn, row.id, doomed):
-                count_out(txn, row, gone)
-                for record in gone:
+            for records in index.remove(txn, row.id, expunged):
+                count_out(txn, row, records)
+                for record in records:
                     release(txn, record.body, self.now)
-            log_change(txn, row, Change.EXPUNGED, doomed)
-        return ExpungeResult(doomed, ModSeq(row.highest_modseq))
+            log_change(txn, row, Change.EXPUNGED, expunged)
+        return ExpungeResult(expunged, ModSeq(row.highest_modseq))

@@ -1,7 +1,7 @@
-"""Sweeping: what nobody needs any more is removed when its time has come, in bounded steps.
+"""Sweeping: removal of expired data in bounded steps.
 
-The table `sweep` has a row for each such thing, in the order of time. A step ends when it has
-removed STEP_ROWS rows; what it could not finish keeps its row.
+The table `sweep` has a row for each expiring item, in the order of time. A step ends when it has
+removed STEP_ROWS rows; an item that is not completely removed keeps its row.
 """
 
 from contextlib import suppress
@@ -18,14 +18,14 @@ from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, MailboxId
 
 STEP_ROWS: Final = 2000
-"""Rows that one step removes, about 10 ms: others wait no longer than that."""
+"""Rows that one step removes, in about 10 ms; other operations wait no longer than that."""
 MAILBOXES_PER_STEP: Final = 500
-"""Mailboxes whose change log one step looks at."""
+"""Mailboxes whose change log one step examines."""
 
 
 @dataclass(frozen=True, slots=True)
 class SweepReport:
-    """What was removed."""
+    """Numbers of removed items."""
 
     bodies: int = 0
     mailboxes: int = 0
@@ -34,10 +34,10 @@ class SweepReport:
     journal_rows: int = 0
     change_rows: int = 0
     more: bool = False
-    """There is more to do now: call again."""
+    """True if expired data remains: call again."""
 
     def __add__(self, other: "SweepReport") -> "SweepReport":
-        """Both; `more` as the later of them says."""
+        """Add the numbers; take `more` from the later report."""
         return SweepReport(
             self.bodies + other.bodies,
             self.mailboxes + other.mailboxes,
@@ -50,7 +50,7 @@ class SweepReport:
 
 
 class Budget:
-    """Rows that may still be removed in this step."""
+    """Number of rows that may still be removed in this step."""
 
     __slots__ = ("left",)
 
@@ -58,7 +58,7 @@ class Budget:
         self.left = STEP_ROWS
 
     def clear(self, txn: GroupTxn, table: Table, prefix: bytes) -> bool:
-        """Remove rows with a prefix; return True when there are no more."""
+        """Remove rows with a prefix; return True if none remain."""
         keys = txn.keys(table, prefix, self.left)
         for key in keys:
             txn.delete(key, table)
@@ -67,7 +67,7 @@ class Budget:
 
 
 def clear_mailbox(txn: GroupTxn, mailbox: int, budget: Budget, now: int) -> bool:
-    """Remove what a deleted mailbox has left; its bodies get their grace. True when done."""
+    """Remove the remains of a deleted mailbox and release its bodies; return True when done."""
     index = txn.tables.index
     while budget.left > 0:
         keys = txn.keys(index, ID_KEY.pack(mailbox), 1)
@@ -78,7 +78,7 @@ def clear_mailbox(txn: GroupTxn, mailbox: int, budget: Budget, now: int) -> bool
         try:
             records = segment_records(segment)
         except CorruptError:
-            records = []  # its bodies stay, and the check finds them
+            records = []  # its bodies stay, and `filepool check` finds them
         for record in records:
             release(txn, record.body, now)
         txn.delete(keys[0], index)
@@ -92,7 +92,7 @@ def clear_mailbox(txn: GroupTxn, mailbox: int, budget: Budget, now: int) -> bool
 
 
 def clear_account(txn: GroupTxn, account: AccountId, budget: Budget, now: int) -> bool:
-    """Remove what a deleted account has left; its mailboxes' rows get swept. True when done."""
+    """Remove the remains of a deleted account, mailboxes first; return True when done."""
     prefix = ID_KEY.pack(account)
     table = txn.tables.mailboxes
     while budget.left > 0:
@@ -112,14 +112,14 @@ def clear_account(txn: GroupTxn, account: AccountId, budget: Budget, now: int) -
 
 @dataclass(frozen=True, slots=True)
 class SweepStep:
-    """One step: what is due in `sweep`, then the ring, then change logs.
+    """Step of a sweep: due rows of `sweep`, then the change journal, then change logs.
 
-    Returns what was done, and where to go on looking at change logs.
+    The result has the key in `mailboxes` at which the next step continues.
     """
 
     now: int
     after: bytes = b""
-    """Key in `mailboxes` from which on change logs are looked at."""
+    """Key in `mailboxes` from which on change logs are examined."""
 
     def apply(self, txn: GroupTxn) -> tuple[SweepReport, bytes]:
         budget = Budget()
@@ -152,7 +152,7 @@ class SweepStep:
         return bool(first) and first[0] < end
 
     def _sweep(self, txn: GroupTxn, kind: int, what: bytes, budget: Budget) -> bool:
-        """Remove what one row is about; return True when all of it is gone."""
+        """Remove the item of one row; return True when it is completely removed."""
         if kind == Sweeping.DELIVERY:
             txn.delete(what, txn.tables.deliveries)
             return True
@@ -162,13 +162,13 @@ class SweepStep:
         if kind == Sweeping.ACCOUNT:
             return clear_account(txn, AccountId(number), budget, self.now)
         if txn.get(what, txn.tables.references) is not None:
-            return True  # somebody has it after all: only the row is wrong
+            return True  # a message refers to it: only the row is wrong
         return budget.clear(txn, txn.tables.bodies, what) and budget.clear(
             txn, txn.tables.metadata, what
         )
 
     def _trim_journal(self, txn: GroupTxn, budget: Budget) -> int:
-        """Keep the last JOURNAL_ROWS_KEPT rows."""
+        """Remove all but the last JOURNAL_ROWS_KEPT rows; return the number of removed rows."""
         table = txn.tables.journal
         end = ID_KEY.pack(max(txn.number(b"ring") - JOURNAL_ROWS_KEPT, 0) + 1)
         keys = [key for key in txn.keys(table, b"", budget.left) if key < end]
@@ -178,7 +178,7 @@ class SweepStep:
         return len(keys)
 
     def _trim_changes(self, txn: GroupTxn, budget: Budget) -> tuple[int, bytes]:
-        """Forget what was appended and flagged long ago; expunges are kept."""
+        """Remove old rows of change logs, except expunges."""
         examined, removed = 0, 0
         txn.flush()
         with txn.cursor(txn.tables.mailboxes) as cursor:
@@ -186,7 +186,7 @@ class SweepStep:
             rows = []
             while found and examined < MAILBOXES_PER_STEP:
                 key, stored = cursor.item()
-                with suppress(CorruptDataError):  # the check says so; nothing else waits for it
+                with suppress(CorruptDataError):  # reported by `filepool check`
                     row = MailboxRow.from_bytes(key, stored)
                     if row.highest_modseq - row.changes_from > CHANGES_KEPT:
                         rows.append((key, row))
@@ -201,24 +201,24 @@ class SweepStep:
         return removed, after
 
     def _trim_mailbox(self, txn: GroupTxn, row: MailboxRow, budget: Budget) -> int:
-        """Forget whole changes only: a change may have parts."""
+        """Remove old changes of one mailbox, each with all its parts."""
         table = txn.tables.changes
         done = row.highest_modseq - CHANGES_KEPT
-        doomed: list[bytes] = []
+        expired: list[bytes] = []
         with txn.cursor(table) as cursor:
             if cursor.set_range(CHANGE_KEY.pack(row.id, row.changes_from + 1, 0)):
                 for key, value in cursor:
                     mailbox, modseq, part = CHANGE_KEY.unpack(key)
                     if mailbox != row.id or modseq > done:
                         break
-                    if len(doomed) >= budget.left and part == 0:
+                    if len(expired) >= budget.left and part == 0:
                         done = modseq - 1
                         break
                     if value[0] != Change.EXPUNGED:
-                        doomed.append(key)
-        for key in doomed:
+                        expired.append(key)
+        for key in expired:
             txn.delete(key, table)
-        budget.left -= len(doomed)
+        budget.left -= len(expired)
         txn.edit(row)
         row.changes_from = done
-        return len(doomed)
+        return len(expired)

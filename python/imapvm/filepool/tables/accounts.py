@@ -13,32 +13,32 @@ _ROW: Final = Struct("<BBHqHH")
 
 
 class AccountStatus(IntEnum):
-    """Of an account."""
+    """Status of an account."""
 
     ENROLLING = 1
-    """Its mailboxes may not be there yet."""
+    """Its mailboxes may not exist yet."""
     ACTIVE = 2
     DELETED = 3
-    """Its mail may still be there; its name is free."""
+    """Its mail may still exist; its name is free."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An enrolled user."""
+    """Enrolled user."""
 
     id: AccountId
     name: str
     group: int
-    """The storage group that has everything of this account."""
+    """Storage group with all mail of this account."""
     credential: str
-    """What a password is verified against; see `auth.passwords`."""
+    """Hash that passwords are verified against; see `auth.passwords`."""
     created: int
     """Seconds since 1970 UTC."""
 
 
 @dataclass(slots=True)
 class AccountRow:
-    """A row of `accounts`."""
+    """Row of `accounts`, decoded."""
 
     account: Account
     status: AccountStatus
@@ -60,10 +60,10 @@ class AccountRow:
 
     @classmethod
     def from_bytes(cls, key: bytes, stored: bytes) -> Self:
-        """Read what `__bytes__` wrote.
+        """Decode a row.
 
         Raises:
-            CorruptDataError: it is no such row.
+            CorruptDataError: the row cannot be decoded.
         """
         try:
             (number,) = ID_KEY.unpack(key)
@@ -74,7 +74,7 @@ class AccountRow:
                 Account(AccountId(number), name, group, credential, created), AccountStatus(status)
             )
         except (error, ValueError):
-            raise CorruptDataError("An account's row cannot be read.") from None
+            raise CorruptDataError("cannot read the row of an account") from None
         if version != ROW_VERSION or len(stored) != _ROW.size + length + rest:
-            raise CorruptDataError(f"The row of account {number} cannot be read.")
+            raise CorruptDataError(f"cannot read the row of account {number}")
         return row

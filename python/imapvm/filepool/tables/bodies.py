@@ -1,8 +1,8 @@
-"""The tables `bodies`, `digests` and `references`: messages' octets, kept once and never changed.
+"""The tables `bodies`, `digests` and `references`: message text and message metadata.
 
-A message is cut into frames, each compressed by itself where that pays, so that a stretch of it
-costs what the frames around it cost. The frames' octets, one behind the other, are cut into rows.
-Row 0 begins with a head: size, and the stored length of each frame.
+A body is stored once and never changes. It is cut into frames, each compressed by itself where
+that pays, so that reading a part costs no more than the frames around it. The concatenated frames
+are cut into rows. Row 0 starts with a header: size, and the stored length of each frame.
 """
 
 from dataclasses import dataclass
@@ -26,22 +26,22 @@ from imapvm.model.ids import BodyId
 from imapvm.model.limits import MESSAGE_MAX
 
 HEAD: Final = Struct("<BBHHxxQ")
-"""Version, zero, stored octets in row 0, frames, size of the message."""
+"""Version, zero, stored bytes in row 0, frames, size of the message."""
 RAW: Final = 1 << 31
-"""In a frame's length: it is stored as it is."""
+"""In a frame's length: the frame is not compressed."""
 
 SMALL_FRAME: Final = 64 * 1024
 LARGE_FRAME: Final = 128 * 1024
 SMALL_FRAMES: Final = 256
-"""From this frame on they are large, so that the table of a large message stays inside row 0."""
+"""Number of small frames; later ones are large, so that the frame table fits row 0."""
 FRAMES_MAX: Final = 768
 BODY_MAX: Final = SMALL_FRAMES * SMALL_FRAME + (FRAMES_MAX - SMALL_FRAMES) * LARGE_FRAME
-"""Octets that FRAMES_MAX frames hold: 80 MiB."""
+"""Bytes in FRAMES_MAX frames: 80 MiB."""
 
 GRACE_SECONDS: Final = 60 * 60
-"""How long a message can be read after its last copy was expunged, by whoever was not told yet."""
+"""Time for which an expunged message can be read by sessions that have not been notified."""
 STAGED_SECONDS: Final = 24 * 60 * 60
-"""How long a message may take to arrive."""
+"""Time in which a message has to arrive."""
 
 assert MESSAGE_MAX <= BODY_MAX
 assert HEAD.size + 4 * FRAMES_MAX <= VALUE_MAX
@@ -51,25 +51,25 @@ class Sweeping:
     """Kinds of rows in the table `sweep`."""
 
     BODY: Final = 1
-    """A body that nobody refers to any more."""
+    """Body without references."""
     STAGED: Final = 2
-    """A body that is on its way in; it stays if it is referred to in time."""
+    """Body that is arriving; kept if it is referred to in time."""
     MAILBOX: Final = 3
-    """What is left of a deleted mailbox."""
+    """Remains of a deleted mailbox."""
     ACCOUNT: Final = 4
-    """What is left of a deleted account."""
+    """Remains of a deleted account."""
     DELIVERY: Final = 5
-    """A delivery id, and the account."""
+    """Delivery id and account."""
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A body whose first rows are in the store already."""
+    """Body whose first rows are already stored."""
 
     group: int
     body: BodyId
     until: int
-    """When it is swept, if nothing refers to it: seconds since 1970."""
+    """Time at which it is swept if nothing refers to it, seconds since 1970."""
 
     @property
     def key(self) -> bytes:
@@ -78,29 +78,29 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class NewBody:
-    """A message that is ready to be stored: its octets packed, its digest made."""
+    """Message that is ready to be stored: packed text and metadata."""
 
     size: int
     rows: tuple[tuple[int, bytes], ...]
-    """Chunk number and value; those that are staged already are not here."""
+    """Row number and value; rows that are already staged are not included."""
     metadata: bytes
     threads: tuple[int, ...]
-    """Hashes of the Message-IDs that tell its thread: see `MessageEncoder.finish`."""
+    """Hashes of the Message-IDs that decide its thread: see `MessageEncoder.finish`."""
     staged: Staged | None = None
 
 
 def sweep_key(when: int, kind: int, number: int) -> bytes:
-    """A row of `sweep` about something that has an id."""
+    """Return the key of a row of `sweep` for an id."""
     return SWEEP_KEY.pack(when, kind) + ID_KEY.pack(number)
 
 
 def frame_size(number: int) -> int:
-    """Octets of the message in a frame that is not the last."""
+    """Return the bytes of the message in a frame that is not the last."""
     return SMALL_FRAME if number < SMALL_FRAMES else LARGE_FRAME
 
 
 def frame_at(offset: int) -> tuple[int, int]:
-    """Number of the frame that holds an octet of the message, and where the frame begins."""
+    """Return the number of the frame at an offset in the message, and the frame's offset."""
     small = SMALL_FRAMES * SMALL_FRAME
     if offset < small:
         return offset // SMALL_FRAME, offset - offset % SMALL_FRAME
@@ -108,18 +108,18 @@ def frame_at(offset: int) -> tuple[int, int]:
 
 
 def frame_count(size: int) -> int:
-    """How many frames a message has."""
+    """Return the number of frames of a message."""
     return frame_at(size - 1)[0] + 1 if size else 0
 
 
 def stored_size(head: bytes) -> int:
-    """Octets of all frames as they are stored, from what row 0 begins with."""
+    """Return the stored bytes of all frames, given the start of row 0."""
     frames = HEAD.unpack_from(head)[3]
     return sum(length & ~RAW for length in Struct(f"<{frames}I").unpack_from(head, HEAD.size))
 
 
 def chunks(stored: bytes) -> list[tuple[int, bytes]]:
-    """Rows of stored octets, numbered from 0."""
+    """Cut stored bytes into rows, numbered from 0."""
     return [
         (number, stored[at : at + VALUE_MAX])
         for number, at in enumerate(range(0, len(stored), VALUE_MAX))
@@ -130,10 +130,10 @@ def chunks(stored: bytes) -> list[tuple[int, bytes]]:
 
 
 def check_available(txn: GroupTxn, body: NewBody) -> None:
-    """See that what was staged is still there.
+    """Check that the staged rows still exist.
 
     Raises:
-        BodyGoneError: it took too long, and was swept.
+        BodyGoneError: the message took too long and was swept.
     """
     staged = body.staged
     if (
@@ -141,11 +141,11 @@ def check_available(txn: GroupTxn, body: NewBody) -> None:
         and txn.get(staged.key, txn.tables.sweep) is None
         and txn.get(ID_KEY.pack(staged.body), txn.tables.references) is None
     ):
-        raise BodyGoneError("The message took too long to arrive.")
+        raise BodyGoneError("the message took too long to arrive")
 
 
 def store_body(txn: GroupTxn, body: NewBody, uses: int) -> BodyId:
-    """Keep a body for `uses` messages. Say `check_available` before."""
+    """Store a body for `uses` messages. Call `check_available` before."""
     tables = txn.tables
     if body.staged is None:
         number = BodyId(txn.allocate(b"body"))
@@ -163,16 +163,16 @@ def store_body(txn: GroupTxn, body: NewBody, uses: int) -> BodyId:
 
 
 def refer(txn: GroupTxn, body: int, uses: int = 1) -> None:
-    """Some more messages have this body."""
+    """Add references to a body."""
     key = ID_KEY.pack(body)
     stored = txn.get(key, txn.tables.references)
     if stored is None:
-        raise CorruptDataError(f"The uses of body {body} are not counted.")
+        raise CorruptDataError(f"body {body} has no reference count")
     txn.put(key, COUNTER.pack(COUNTER.unpack(stored)[0] + uses), txn.tables.references)
 
 
 def release(txn: GroupTxn, body: int, now: int) -> None:
-    """One message less has this body; the last one leaves it to be swept after the grace period."""
+    """Remove a reference to a body; without references it is swept after the grace period."""
     key = ID_KEY.pack(body)
     stored = txn.get(key, txn.tables.references)
     uses = COUNTER.unpack(stored)[0] if stored else 1
@@ -187,45 +187,45 @@ def release(txn: GroupTxn, body: int, now: int) -> None:
 
 
 class StoredBody:
-    """A body in one read transaction; only its head has been read."""
+    """Body in one read transaction. Only its header has been read."""
 
-    __slots__ = ("_base", "_head", "_inline", "_tables", "_txn", "number", "size", "table")
+    __slots__ = ("_base", "_inline", "_row0", "_tables", "_txn", "number", "size", "table")
     _inline: int
     size: int
 
     def __init__(self, txn: LmdbTxn, tables: GroupTables, number: int) -> None:
         head = txn.get(CHUNK_KEY.pack(number, 0), None, tables.bodies)
         if head is None:
-            raise BodyGoneError("The octets of this message have been removed.")
+            raise BodyGoneError("the text of the message has been removed")
         try:
             version, _, self._inline, frames, self.size = HEAD.unpack_from(head)
             self.table: tuple[int, ...] = Struct(f"<{frames}I").unpack_from(head, HEAD.size)
         except error:
-            raise CorruptDataError(f"The head of body {number} cannot be read.") from None
+            raise CorruptDataError(f"cannot read the header of body {number}") from None
         self._base = HEAD.size + 4 * frames
         if (
             version != ROW_VERSION
             or frames != frame_count(self.size)
             or len(head) != self._base + self._inline
         ):
-            raise CorruptDataError(f"The head of body {number} cannot be read.")
+            raise CorruptDataError(f"cannot read the header of body {number}")
         self.number = number
         self._txn = txn
         self._tables = tables
-        self._head = head
+        self._row0 = head
 
     @property
     def stored(self) -> int:
-        """Octets of all frames as they are stored."""
+        """Stored bytes of all frames."""
         return sum(length & ~RAW for length in self.table)
 
     @property
     def rows(self) -> int:
-        """How many rows it has, the head's included."""
+        """Number of rows, including row 0."""
         return 1 - (self._inline - self.stored) // VALUE_MAX
 
     def read(self, offset: int, length: int) -> bytes:
-        """A stretch of the message, cut off at its end."""
+        """Return a part of the message, cut off at its end."""
         end = min(offset + length, self.size)
         if offset >= end:
             return b""
@@ -238,25 +238,25 @@ class StoredBody:
             plain = min(frame_size(number), self.size - start)
             low, high = max(offset - start, 0), min(end - start, plain)
             if entry & RAW:
-                pieces.append(self._stretch(position + low, high - low))
+                pieces.append(self._stored_bytes(position + low, high - low))
             else:
                 try:
-                    whole = decompress(self._stretch(position, stored), size=plain)
-                except CorruptError as fault:
-                    raise CorruptDataError(f"Body {self.number} cannot be read: {fault}.") from None
+                    whole = decompress(self._stored_bytes(position, stored), size=plain)
+                except CorruptError as error:
+                    raise CorruptDataError(f"cannot read body {self.number}: {error}") from None
                 pieces.append(whole if high - low == plain else whole[low:high])
             position += stored
             start += plain
             number += 1
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _stretch(self, position: int, length: int) -> bytes:
-        """Stored octets."""
+    def _stored_bytes(self, position: int, length: int) -> bytes:
+        """Return a part of the concatenated frames."""
         pieces = []
         wanted = length
         if position < self._inline:
             at = self._base + position
-            pieces.append(self._head[at : min(at + wanted, len(self._head))])
+            pieces.append(self._row0[at : min(at + wanted, len(self._row0))])
             wanted -= len(pieces[0])
             position = self._inline
         if wanted:
@@ -267,23 +267,23 @@ class StoredBody:
                         chunk += 1
                         if key != CHUNK_KEY.pack(self.number, chunk):
                             break
-                        piece = value[skip : skip + wanted]  # the same object, if it is all of it
+                        piece = value[skip : skip + wanted]  # not copied if it is the whole value
                         pieces.append(piece)
                         wanted -= len(piece)
                         skip = 0
                         if not wanted:
                             break
         if wanted:
-            raise CorruptDataError(f"A part of body {self.number} is missing.")
+            raise CorruptDataError(f"a part of body {self.number} is missing")
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def read_metadata(txn: LmdbTxn, tables: GroupTables, number: int) -> bytes | None:
-    """A body's digest; None where it has none."""
-    digest = txn.get(CHUNK_KEY.pack(number, 0), None, tables.metadata)
-    if digest is None or len(digest) < VALUE_MAX:
-        return digest
-    pieces = [digest]
+    """Return the metadata of a body, or None if it has none."""
+    metadata = txn.get(CHUNK_KEY.pack(number, 0), None, tables.metadata)
+    if metadata is None or len(metadata) < VALUE_MAX:
+        return metadata
+    pieces = [metadata]
     while len(pieces[-1]) == VALUE_MAX:
         more = txn.get(CHUNK_KEY.pack(number, len(pieces)), None, tables.metadata)
         if more is None:

@@ -1,7 +1,8 @@
-"""The change log of each mailbox, and the ring that says which mailboxes have news.
+"""The change log of each mailbox (`changes`), and the change journal of the group (`ring`).
 
 A change raises the mailbox's MODSEQ by one and is one row of the log: its kind and its UIDs. So
-"what is new since" costs in proportion to what is new.
+reading the changes since a MODSEQ costs in proportion to them. The journal lists changed mailboxes
+in the order of commits, for other processes.
 """
 
 from enum import IntEnum
@@ -16,31 +17,31 @@ from imapvm.model.changes import MailboxChanges
 from imapvm.model.ids import ModSeq
 
 JOURNAL_ROWS_KEPT: Final = 100_000
-"""Rows of the ring; who has fallen behind further takes every mailbox as changed."""
+"""Rows of the journal that are kept; a process with a longer lag takes every mailbox as changed."""
 CHANGES_KEPT: Final = 10_000
-"""MODSEQs for which a mailbox's log is complete; of what is older, only expunges are kept.
+"""MODSEQs for which a mailbox's log is complete; of older changes, only expunges are kept.
 
-Clients that come back after a longer time are told of flags from the index (RFC 7162 section 3.1).
+Clients that return after a longer time get flags from the index (RFC 7162 section 3.1).
 """
 
 RUNS_PER_PART: Final = 190
-"""Runs of UIDs in one part of a change: each takes at most ten octets (two varints of 32 bits)."""
+"""Runs of UIDs in one part of a change; a run takes at most ten bytes (two varints of 32 bits)."""
 
 
 class Change(IntEnum):
-    """Kinds of rows in `changes` and in `ring`."""
+    """Kinds of rows in `changes` and `ring`."""
 
     APPENDED = 1
     FLAGGED = 2
     EXPUNGED = 3
     CREATED = 4
-    """In the ring only, as those that follow."""
+    """In the journal only, like the kinds below."""
     DELETED = 5
     RENAMED = 6
 
 
 def log_change(txn: GroupTxn, row: MailboxRow, kind: Change, uids: UidSet) -> None:
-    """Record what happened to some UIDs at the mailbox's highest MODSEQ, and record_change it."""
+    """Log a change of some messages at the mailbox's highest MODSEQ, and add it to the journal."""
     stored = bytes(uids)
     table = txn.tables.changes
     if len(stored) < INLINE_MAX:
@@ -54,7 +55,7 @@ def log_change(txn: GroupTxn, row: MailboxRow, kind: Change, uids: UidSet) -> No
 
 
 def record_change(txn: GroupTxn, row: MailboxRow, kind: Change) -> None:
-    """Put a row into the ring, so that every process hears of it."""
+    """Add a changed mailbox to the journal."""
     sequence = txn.allocate(b"ring")
     txn.put_last(
         ID_KEY.pack(sequence),
@@ -68,7 +69,7 @@ def record_change(txn: GroupTxn, row: MailboxRow, kind: Change) -> None:
 def read_changes(
     cursor: LmdbCursor, mailbox: int, since: int, *, highest: int, complete: bool
 ) -> MailboxChanges:
-    """Put the rows behind a MODSEQ together."""
+    """Read and merge the changes after a MODSEQ."""
     appended: list[tuple[int, int]] = []
     flagged: list[tuple[int, int]] = []
     expunged: list[tuple[int, int]] = []
@@ -80,7 +81,7 @@ def read_changes(
                 break
             runs = kinds.get(value[0])  # type: ignore[call-overload]
             if runs is None:
-                raise CorruptDataError(f"The change log of mailbox {mailbox} cannot be read.")
+                raise CorruptDataError(f"cannot read the change log of mailbox {mailbox}")
             runs.extend(UidSet.from_bytes(value[1:]).runs())
     new = UidSet(appended)
     return MailboxChanges(

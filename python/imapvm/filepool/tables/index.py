@@ -1,6 +1,6 @@
-"""The table `index`: segments of records, and how to find those that hold some UIDs.
+"""The table `index`: segments of records, by mailbox and first UID.
 
-A segment's key has its first UID. Segments of one mailbox ascend and do not overlap.
+Segments of a mailbox ascend and do not overlap.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,22 +21,22 @@ from imapvm.filepool.tables.schema import ID_KEY, INDEX_KEY
 from imapvm.filepool.tables.transactions import GroupTxn
 
 SPARSE: Final = SEGMENT_RECORDS // 4
-"""A segment with no more records than this is joined to the one before it, if that has room."""
+"""A segment with at most this many records is joined to the previous one if that has room."""
 
 
 def holding(cursor: LmdbCursor, mailbox: int, uids: UidSet) -> list[bytes]:
-    """Keys of the segments that hold any of some UIDs, ascending.
+    """Return the keys of the segments whose ranges contain any of some UIDs, ascending.
 
-    A segment may be among them that has a gap where the UID would be. Costs a seek for each run
-    of UIDs that is not in the segment of the run before it.
+    A segment with a gap at the UID is included. Costs a seek for each run of UIDs that is not in
+    the segment of the previous run.
     """
     prefix = ID_KEY.pack(mailbox)
     keys: list[bytes] = []
-    behind = -1  # first UID of the segment at which the cursor stands, behind those in `keys`
+    ahead = -1  # first UID of the segment at the cursor, which follows those in `keys`
     for first, last in uids.runs():
-        if last < behind:
+        if last < ahead:
             continue  # in the last segment of `keys`, or before the mailbox's first
-        if (first > behind or behind < 0) and not _seek(
+        if (first > ahead or ahead < 0) and not _seek(
             cursor, prefix, INDEX_KEY.pack(mailbox, first)
         ):
             break
@@ -44,8 +44,8 @@ def holding(cursor: LmdbCursor, mailbox: int, uids: UidSet) -> list[bytes]:
             key = cursor.key()
             if not key.startswith(prefix):
                 return keys
-            behind = int.from_bytes(key[8:], "big")
-            if behind > last:
+            ahead = int.from_bytes(key[8:], "big")
+            if ahead > last:
                 break
             keys.append(key)
             if not cursor.next():
@@ -54,7 +54,7 @@ def holding(cursor: LmdbCursor, mailbox: int, uids: UidSet) -> list[bytes]:
 
 
 def _seek(cursor: LmdbCursor, prefix: bytes, key: bytes) -> bool:
-    """Stand at the mailbox's last segment that begins at or before `key`, else at its first."""
+    """Move to the mailbox's last segment that starts at or before `key`, else to its first."""
     found = cursor.set_range(key)
     if found and cursor.key() == key:
         return True
@@ -63,7 +63,7 @@ def _seek(cursor: LmdbCursor, prefix: bytes, key: bytes) -> bool:
 
 
 def present(txn: GroupTxn, mailbox: int, uids: UidSet) -> UidSet:
-    """Those of some UIDs that are there."""
+    """Return those of some UIDs that exist."""
     index = txn.tables.index
     with txn.cursor(index) as cursor:
         keys = holding(cursor, mailbox, uids)
@@ -76,7 +76,7 @@ def present(txn: GroupTxn, mailbox: int, uids: UidSet) -> UidSet:
 
 
 def last_segment(txn: GroupTxn, mailbox: int) -> tuple[bytes, bytes] | None:
-    """Key and value of a mailbox's last segment."""
+    """Return key and value of a mailbox's last segment, or None if it has no messages."""
     with txn.cursor(txn.tables.index) as cursor:
         end = INDEX_KEY.pack(mailbox, 0xFFFFFFFF)
         found = cursor.set_range(end)
@@ -87,7 +87,7 @@ def last_segment(txn: GroupTxn, mailbox: int) -> tuple[bytes, bytes] | None:
 
 
 def append(txn: GroupTxn, mailbox: int, records: Sequence[Record]) -> None:
-    """Put records behind the mailbox's last."""
+    """Append records to a mailbox."""
     key, segment = last_segment(txn, mailbox) or (b"", b"")
     room = SEGMENT_RECORDS - segment_counts(segment)[0] if segment else 0
     at = 0
@@ -101,23 +101,23 @@ def append(txn: GroupTxn, mailbox: int, records: Sequence[Record]) -> None:
 
 
 def remove(txn: GroupTxn, mailbox: int, uids: UidSet) -> Iterator[list[Record]]:
-    """Take records out, segment by segment, and yield them."""
+    """Remove records and yield them, segment by segment."""
     index = txn.tables.index
     with txn.cursor(index) as cursor:
         keys = holding(cursor, mailbox, uids)
     for key in keys:
         segment = txn.get(key, index)
         assert segment is not None
-        rest, gone = segment_remove(segment, uids)
-        if gone:
+        remaining, removed = segment_remove(segment, uids)
+        if removed:
             txn.delete(key, index)
-            if rest:
-                _put_back(txn, mailbox, rest)
-            yield gone
+            if remaining:
+                _put_back(txn, mailbox, remaining)
+            yield removed
 
 
 def _put_back(txn: GroupTxn, mailbox: int, segment: bytes) -> None:
-    """Store what is left of a segment: by itself, or joined to the one before it."""
+    """Store the remaining records of a segment, alone or joined to the previous segment."""
     index = txn.tables.index
     first = segment_uids(segment).first
     assert first is not None

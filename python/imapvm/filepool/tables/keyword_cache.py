@@ -7,14 +7,14 @@ from imapvm.filepool.errors import CorruptDataError
 from imapvm.filepool.tables.schema import KEYWORDS_KEY
 
 CACHED_MAILBOXES_MAX: Final = 512
-"""Mailboxes whose sets a process keeps in memory; beyond that it starts anew."""
+"""Mailboxes whose sets are cached; the cache is cleared when it is full."""
 
 
 Names = tuple[str, ...]
 
 
 class MailboxKeywords:
-    """The sets of one mailbox, as far as they have been read."""
+    """Keyword sets of one mailbox, as far as they have been read."""
 
     __slots__ = ("ids", "names", "spelling", "text")
 
@@ -32,17 +32,17 @@ class MailboxKeywords:
             self.spelling.setdefault(name.lower(), name)
 
     def normalise(self, names: Iterable[str]) -> Names:
-        """A set in the form in which it is stored: the mailbox's spelling, in order, once each."""
+        """Return the set as stored: in the mailbox's spelling, sorted, without duplicates."""
         spelling = self.spelling
         found = {name.lower(): spelling.get(name.lower(), name) for name in names}
         return tuple(found[lower] for lower in sorted(found))
 
 
 class KeywordCache:
-    """The sets of many mailboxes. Sets are never changed, so what was read stays true.
+    """Cache of the keyword sets of mailboxes. Sets never change, so it needs no invalidation.
 
-    The writer's book also knows sets of transactions that are not committed: `clear` it when one
-    is given up.
+    The writer's cache also has sets of transactions that are not committed: `clear` it when a
+    transaction is aborted.
     """
 
     __slots__ = ("_mailboxes",)
@@ -56,15 +56,15 @@ class KeywordCache:
     def get(
         self, mailbox: int, sets: int, read: Callable[[bytes], bytes | None]
     ) -> MailboxKeywords:
-        """The sets of a mailbox.
+        """Return the sets of a mailbox.
 
         Args:
             mailbox: its id.
-            sets: how many it has; those not yet known are read.
-            read: gets a row of `keywords`.
+            sets: number of its sets; those that are not cached are read.
+            read: returns the row of `keywords` for a key.
 
         Raises:
-            CorruptDataError: one is missing.
+            CorruptDataError: a set is missing.
         """
         known = self._mailboxes.get(mailbox)
         if known is None:
@@ -74,6 +74,6 @@ class KeywordCache:
         for number in range(len(known.names) + 1, sets + 1):
             stored = read(KEYWORDS_KEY.pack(mailbox, number))
             if stored is None:
-                raise CorruptDataError(f"Keyword set {number} of mailbox {mailbox} is missing.")
+                raise CorruptDataError(f"keyword set {number} of mailbox {mailbox} is missing")
             known.add(number, tuple(stored.decode().split(" ")))
         return known

@@ -1,7 +1,7 @@
-"""Keywords: sets of them are kept once a mailbox, and records name a set by its number.
+"""The table `keywords`: sets of keywords of a mailbox; records have the number of a set.
 
-Sets are numbered from 1 in the order in which they were first used, and are never changed; 0 is the
-empty set. A mailbox spells a keyword as it was first used there (RFC 9051 section 2.3.2: keywords
+Sets are numbered from 1 in the order of their first use and never change; 0 is the empty set. A
+mailbox keeps the spelling in which a keyword was first used there (RFC 9051 section 2.3.2: keywords
 are case-insensitive).
 """
 
@@ -21,34 +21,34 @@ from imapvm.model.limits import (
 
 
 def check_keywords(names: Names) -> None:
-    """Refuse keywords that are over a bound, before anything is written.
+    """Check the limits of a set of keywords, before anything is written.
 
     Raises:
-        LimitError: one is too long, or there are too many.
+        LimitError: a keyword is too long, or there are too many.
     """
     if not names:
         return
     different = {name.lower() for name in names}
     if any(len(name) > KEYWORD_MAX for name in different):
-        raise LimitError(f"A keyword has at most {KEYWORD_MAX} octets.")
+        raise LimitError(f"a keyword has at most {KEYWORD_MAX} bytes")
     if len(different) > KEYWORDS_PER_MESSAGE_MAX:
-        raise LimitError(f"A message has at most {KEYWORDS_PER_MESSAGE_MAX} keywords.")
+        raise LimitError(f"a message has at most {KEYWORDS_PER_MESSAGE_MAX} keywords")
     if sum(map(len, different)) + len(different) > KEYWORD_SET_MAX + 1:
-        raise LimitError(f"The keywords of a message have at most {KEYWORD_SET_MAX} octets.")
+        raise LimitError(f"the keywords of a message have at most {KEYWORD_SET_MAX} bytes")
 
 
 def known_sets(txn: GroupTxn, row: MailboxRow) -> MailboxKeywords:
-    """A mailbox's sets, those of this transaction included."""
+    """Return a mailbox's sets, including those of this transaction."""
     return txn.keyword_cache.get(
         row.id, row.keyword_sets, lambda key: txn.get(key, txn.tables.keywords)
     )
 
 
 def intern(txn: GroupTxn, row: MailboxRow, names: Iterable[str]) -> int:
-    """The number of a set of keywords in a mailbox; it gets one if it has none.
+    """Return the number of a set of keywords in a mailbox; store the set if it is new.
 
     Raises:
-        LimitError: the set is over a bound, or the mailbox has too many sets.
+        LimitError: the set exceeds a limit, or the mailbox has too many sets.
     """
     known = known_sets(txn, row)
     normal = known.normalise(names)
@@ -58,7 +58,7 @@ def intern(txn: GroupTxn, row: MailboxRow, names: Iterable[str]) -> int:
     check_keywords(normal)
     if row.keyword_sets >= KEYWORD_SETS_PER_MAILBOX_MAX:
         raise LimitError(
-            f"A mailbox has at most {KEYWORD_SETS_PER_MAILBOX_MAX} combinations of keywords."
+            f"a mailbox has at most {KEYWORD_SETS_PER_MAILBOX_MAX} combinations of keywords"
         )
     txn.edit(row)
     row.keyword_sets += 1
@@ -71,10 +71,10 @@ def intern(txn: GroupTxn, row: MailboxRow, names: Iterable[str]) -> int:
 def store_map(
     txn: GroupTxn, row: MailboxRow, old: Iterable[int], mode: int, names: Names
 ) -> Mapping[int, int]:
-    """What STORE makes of each set in `old`: set number → set number.
+    """Return the number of the set that STORE makes of each set in `old`.
 
     Raises:
-        LimitError: a set would pass a bound.
+        LimitError: a set would exceed a limit.
     """
     known = known_sets(txn, row)
     lower = {name.lower() for name in names}

@@ -8,7 +8,7 @@ from imapvm.model.ids import AccountId, MailboxId, ModSeq, Uid
 
 
 class Mailbox(NamedTuple):
-    """A mailbox as one transaction found it."""
+    """Mailbox as of one transaction."""
 
     id: MailboxId
     name: str
@@ -20,17 +20,17 @@ class Mailbox(NamedTuple):
     unseen: int
     deleted: int
     size: int
-    """Octets of all messages."""
+    """Bytes of all messages."""
     recent_from: Uid
-    """Messages from this UID on are recent to the next session that selects the mailbox."""
+    """Messages from this UID on are recent for the next session that selects the mailbox."""
     keyword_sets: int
-    """How many combinations of keywords the mailbox has ever seen."""
+    """Number of combinations of keywords that were ever used in the mailbox."""
     changes_from: ModSeq
-    """The change log is complete for what came after."""
+    """The change log is complete for changes after this MODSEQ."""
 
 
 def mailbox_of(row: MailboxRow) -> Mailbox:
-    """What everybody may know of a row."""
+    """Return the mailbox of a row."""
     return Mailbox(
         row.id,
         row.name,
@@ -49,7 +49,7 @@ def mailbox_of(row: MailboxRow) -> Mailbox:
 
 
 def name_row(txn: GroupTxn, account: AccountId, name: str) -> tuple[MailboxId, bool]:
-    """The mailbox of a name (0 where there is none), and whether the name is subscribed."""
+    """Return the mailbox of a name, or 0, and True if the name is subscribed."""
     stored = txn.get(name_key(account, name), txn.tables.names)
     mailbox, subscribed = NAME_ROW.unpack(stored) if stored else (0, 0)
     return MailboxId(mailbox), bool(subscribed)
@@ -58,7 +58,7 @@ def name_row(txn: GroupTxn, account: AccountId, name: str) -> tuple[MailboxId, b
 def set_name(
     txn: GroupTxn, usage: UsageRow, name: str, mailbox: MailboxId | None, *, subscribed: bool
 ) -> None:
-    """Say what a name stands for; one that stands for nothing and is not subscribed goes away."""
+    """Set the row of a name; delete it if the name has no mailbox and no subscription."""
     key = name_key(usage.account, name)
     txn.edit(usage)
     usage.names -= txn.get(key, txn.tables.names) is not None

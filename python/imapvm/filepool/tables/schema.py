@@ -1,6 +1,6 @@
-"""Tables, keys and rows of the filepool's environments; `docs/storage.md` has them octet by octet.
+"""Tables, keys and rows of the filepool's environments; `docs/storage.md` has them byte by byte.
 
-Keys are big-endian, so that LMDB's order of octets is the order of numbers; numbers in values are
+Keys are big-endian, so that LMDB's order of keys is the order of numbers. Numbers in values are
 little-endian, as on the machines this runs on.
 """
 
@@ -15,17 +15,17 @@ from imapvm.filepool.errors import CorruptDataError
 from imapvm.model.ids import AccountId, MailboxId
 
 VALUE_MAX: Final = 4080
-"""Octets of one value: one overflow page, so that the free list is never searched for runs.
+"""Bytes of one value: one overflow page, so that LMDB never searches its free list for runs.
 
-A LMDB page has 4,096 octets, 16 of them its header (FOUNDATIONS section 1.4).
+An LMDB page has 4,096 bytes, 16 of them its header (docs/decisions/0008).
 """
 INLINE_MAX: Final = 2000
-"""Octets of a value that is to stay inside a leaf page beside its key."""
+"""Bytes of a value that stays inside a leaf page with its key."""
 
 
 @dataclass(frozen=True, slots=True)
 class GroupTables:
-    """Handles of a storage group's tables, named as in the file, except where `name` differs."""
+    """Tables of a storage group. Field names are the names on disk, except where `name` differs."""
 
     mailboxes: Table
     names: Table
@@ -45,7 +45,7 @@ class GroupTables:
 
 @dataclass(frozen=True, slots=True)
 class AccountTables:
-    """Handles of the tables in the environment of accounts."""
+    """Tables of the environment of accounts."""
 
     accounts: Table
     names: Table
@@ -58,7 +58,7 @@ class AccountTables:
 # --- keys -------------------------------------------------------------------------------------
 
 ID_KEY: Final = Struct(">Q")
-"""accounts, usage: account. references: body. ring: sequence."""
+"""accounts, usage: account. references: body. ring: sequence number."""
 PAIR_KEY: Final = Struct(">QQ")
 """mailboxes: account, mailbox. threads: account, hash of a Message-ID."""
 INDEX_KEY: Final = Struct(">QI")
@@ -70,20 +70,20 @@ CHUNK_KEY: Final = Struct(">QI")
 CHANGE_KEY: Final = Struct(">QQI")
 """changes: mailbox, MODSEQ, part (a set of UIDs may be too long for one value)."""
 SWEEP_KEY: Final = Struct(">QB")
-"""sweep: when (seconds since 1970 UTC), kind; what is to be swept follows."""
+"""sweep: time (seconds since 1970 UTC), kind; an id or a key follows."""
 
 
 def name_key(account: int, name: str) -> bytes:
-    """names: account, then the name in UTF-8."""
+    """Return the key of a row of `names`: account, then the name in UTF-8."""
     return ID_KEY.pack(account) + name.encode()
 
 
 # --- rows -------------------------------------------------------------------------------------
 
 COUNTER: Final = engine.COUNTER
-"""counters: the last number given out. references: uses of a body. deliveries: when."""
+"""counters: last number allocated. references: uses of a body. deliveries: time."""
 NAME_ROW: Final = Struct("<QB")
-"""names: mailbox id, or 0; 1 where subscribed."""
+"""names: mailbox id, or 0; 1 if subscribed."""
 JOURNAL_ROW: Final = Struct("<QQB")
 """ring: mailbox, MODSEQ, kind."""
 
@@ -101,18 +101,18 @@ SPECIAL_USE_BITS: Final = {
     r"\Sent": 32,
     r"\Trash": 64,
 }
-"""As stored; a bit is never given another meaning."""
+"""Bits as stored; the meaning of a bit never changes."""
 
 
 @cache
 def special_uses(bits: int) -> tuple[str, ...]:
-    """Special-use attributes of a mailbox row's bits."""
+    """Return the special-use attributes for the bits of a mailbox row."""
     return tuple(use for use, bit in SPECIAL_USE_BITS.items() if bits & bit)
 
 
 @dataclass(slots=True)
 class MailboxRow:
-    """A row of `mailboxes` while a transaction works on it."""
+    """Row of `mailboxes`, decoded."""
 
     account: AccountId
     id: MailboxId
@@ -122,7 +122,7 @@ class MailboxRow:
     uid_next: int = 1
     highest_modseq: int = 1
     changes_from: int = 0
-    """The change log is complete for what came after this MODSEQ."""
+    """The change log is complete for changes after this MODSEQ."""
     messages: int = 0
     unseen: int = 0
     deleted: int = 0
@@ -157,34 +157,34 @@ class MailboxRow:
 
     @classmethod
     def from_bytes(cls, key: bytes, stored: bytes) -> Self:
-        """Read what `__bytes__` wrote.
+        """Decode a row.
 
         Raises:
-            CorruptDataError: it is no such row.
+            CorruptDataError: the row cannot be decoded.
         """
         try:
             account, mailbox = PAIR_KEY.unpack(key)
             version, uses, length, *numbers = _MAILBOX.unpack_from(stored)
             name = stored[_MAILBOX.size :].decode()
         except (error, UnicodeDecodeError):
-            raise CorruptDataError("A mailbox's row cannot be read.") from None
+            raise CorruptDataError("cannot read the row of a mailbox") from None
         if version != ROW_VERSION or len(stored) != _MAILBOX.size + length:
-            raise CorruptDataError(f"The row of mailbox {mailbox} cannot be read.")
+            raise CorruptDataError(f"cannot read the row of mailbox {mailbox}")
         return cls(AccountId(account), MailboxId(mailbox), name, uses, *numbers)
 
 
 @dataclass(slots=True)
 class UsageRow:
-    """A row of `usage` while a transaction works on it."""
+    """Row of `usage`, decoded."""
 
     account: AccountId
     messages: int = 0
     size: int = 0
     mailboxes: int = 0
     names: int = 0
-    """Rows of `names`: mailboxes and subscriptions."""
+    """Number of rows of `names`: mailboxes and subscriptions."""
     uid_validity: int = 0
-    """The last UIDVALIDITY given out in this account."""
+    """Last UIDVALIDITY allocated in this account."""
 
     @property
     def key(self) -> bytes:
@@ -197,16 +197,16 @@ class UsageRow:
 
     @classmethod
     def from_bytes(cls, key: bytes, stored: bytes) -> Self:
-        """Read what `__bytes__` wrote.
+        """Decode a row.
 
         Raises:
-            CorruptDataError: it is no such row.
+            CorruptDataError: the row cannot be decoded.
         """
         try:
             (account,) = ID_KEY.unpack(key)
             version, uid_validity, messages, size, mailboxes, names = _USAGE.unpack(stored)
         except error:
-            raise CorruptDataError("An account's usage cannot be read.") from None
+            raise CorruptDataError("cannot read the usage row of an account") from None
         if version != ROW_VERSION:
-            raise CorruptDataError(f"The usage of account {account} cannot be read.")
+            raise CorruptDataError(f"cannot read the usage row of account {account}")
         return cls(AccountId(account), messages, size, mailboxes, names, uid_validity)

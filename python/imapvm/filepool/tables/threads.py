@@ -1,8 +1,8 @@
-"""Which messages belong together: THREADID (RFC 8474 section 5.2), found when a message comes.
+"""The table `threads`: THREADID (RFC 8474 section 5.2), assigned when a message is stored.
 
-Every Message-ID that a message has or refers to is recorded under the message's thread. The first
-of them that is known already decides the thread; two threads are never joined afterwards, because
-THREADID may not change.
+Every Message-ID that a message has or refers to is stored with the message's thread. The first of
+them that is already stored decides the thread. Threads are never joined, because a message's
+THREADID must not change.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,13 @@ from imapvm.model.ids import AccountId, ThreadId
 
 
 def thread_of(txn: GroupTxn, account: AccountId, hashes: Sequence[int]) -> ThreadId:
-    """The thread of a message that comes now; all its Message-IDs are recorded."""
+    """Return the thread of a new message; store all its Message-IDs.
+
+    Args:
+        txn: the transaction.
+        account: whose threads.
+        hashes: of Message-IDs, the one that decides first.
+    """
     table = txn.tables.threads
     keys = [PAIR_KEY.pack(account, number) for number in hashes]
     thread = 0

@@ -15,7 +15,7 @@ from imapvm.model.ids import AccountId, MailboxId
 
 
 class AccountsTxn(WriteTxn):
-    """A write transaction on the environment of accounts."""
+    """Write transaction on the environment of accounts."""
 
     __slots__ = ("tables",)
 
@@ -25,10 +25,10 @@ class AccountsTxn(WriteTxn):
 
 
 class GroupTxn(WriteTxn):
-    """A write transaction on a storage group.
+    """Write transaction on a storage group.
 
-    Rows of `mailboxes` and `usage` are read once and written once a transaction, however many
-    operations work on them. Say `edit` before the first change to one.
+    A row of `mailboxes` or `usage` is read and written once per transaction, however many
+    operations change it. Call `edit` before the first change to a row.
     """
 
     __slots__ = (
@@ -46,34 +46,34 @@ class GroupTxn(WriteTxn):
         self.tables = tables
         self.keyword_cache = keyword_cache
         self.changed: set[MailboxId] = set()
-        """Mailboxes that something has happened to."""
+        """Mailboxes with changes."""
         self.journal_rows: list[int] = []
-        """First and last sequence number written to the ring, once there is one."""
+        """First and last sequence number written to the change journal, if any."""
         self._mailboxes: dict[int, MailboxRow] = {}
         self._usages: dict[int, UsageRow] = {}
         self._edited: dict[bytes, MailboxRow | UsageRow] = {}
 
     def usage(self, account: AccountId) -> UsageRow:
-        """The account's row; whoever has none does not exist.
+        """Return the account's row.
 
         Raises:
-            NoSuchAccountError: it was deleted, or never was.
+            NoSuchAccountError: there is no row, so the account does not exist.
         """
         row = self._usages.get(account)
         if row is None:
             key = ID_KEY.pack(account)
             stored = self.get(key, self.tables.usage)
             if stored is None:
-                raise NoSuchAccountError("This account does not exist any more.")
+                raise NoSuchAccountError("account does not exist")
             row = self._usages[account] = UsageRow.from_bytes(key, stored)
         return row
 
     def mailbox(self, account: AccountId, mailbox: MailboxId) -> MailboxRow:
-        """A mailbox's row.
+        """Return a mailbox's row.
 
         Raises:
-            NoSuchAccountError: the account does not exist any more.
-            NoSuchMailboxError: it was deleted, or is another account's.
+            NoSuchAccountError: the account does not exist.
+            NoSuchMailboxError: the mailbox was deleted, or belongs to another account.
         """
         self.usage(account)
         row = self._mailboxes.get(mailbox)
@@ -81,19 +81,19 @@ class GroupTxn(WriteTxn):
             key = PAIR_KEY.pack(account, mailbox)
             stored = self.get(key, self.tables.mailboxes)
             if stored is None:
-                raise NoSuchMailboxError("This mailbox does not exist any more.")
+                raise NoSuchMailboxError("mailbox does not exist")
             row = self._mailboxes[mailbox] = MailboxRow.from_bytes(key, stored)
         if row.account != account:
-            raise NoSuchMailboxError("This mailbox does not exist.")
+            raise NoSuchMailboxError("mailbox does not exist")
         return row
 
     def edit(self, row: MailboxRow | UsageRow) -> None:
-        """The row is about to change: write it when the transaction ends."""
+        """Have the row, which is about to change, written by `flush`."""
         self.written += 1
         self._edited[row.key] = row
 
     def add(self, row: MailboxRow | UsageRow) -> None:
-        """The row is new."""
+        """Add a new row."""
         self.edit(row)
         if isinstance(row, UsageRow):
             self._usages[row.account] = row
@@ -101,21 +101,21 @@ class GroupTxn(WriteTxn):
             self._mailboxes[row.id] = row
 
     def drop_usage(self, account: AccountId) -> None:
-        """Remove an account's row: it does not exist any more."""
+        """Delete an account's row, so that the account does not exist."""
         key = ID_KEY.pack(account)
         self._edited.pop(key, None)
         self._usages.pop(account, None)
         self.delete(key, self.tables.usage)
 
     def drop_mailbox(self, account: AccountId, mailbox: MailboxId) -> None:
-        """Remove a mailbox's row."""
+        """Delete a mailbox's row."""
         key = PAIR_KEY.pack(account, mailbox)
         self._edited.pop(key, None)
         self._mailboxes.pop(mailbox, None)
         self.delete(key, self.tables.mailboxes)
 
     def mailboxes(self, account: AccountId) -> list[MailboxRow]:
-        """All mailboxes of an account, by id."""
+        """Return the rows of all mailboxes of an account, by id."""
         self.flush()
         rows = self.items(self.tables.mailboxes, ID_KEY.pack(account))
         return [
