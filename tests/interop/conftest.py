@@ -1,4 +1,4 @@
-"""A private server for other people's programs, and a program that must be there."""
+"""Private server for third-party programs, and lookup of these programs."""
 
 import shutil
 import subprocess
@@ -19,7 +19,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
 
 @pytest.fixture
 def program():
-    """Find a program, or fail: a test that silently does not run proves nothing."""
+    """Return a function that finds a program, or fails: tests are not skipped silently."""
 
     def find(name: str) -> str:
         path = shutil.which(name)
@@ -30,10 +30,10 @@ def program():
 
 
 def run(*command: str, home: Path, timeout: float = 60) -> str:
-    """Run a program in a home of its own; return what it said.
+    """Run a program with its own home directory; return its output.
 
     Raises:
-        AssertionError: it failed; with what it said.
+        AssertionError: it failed; the text has its output.
     """
     done = subprocess.run(
         command,
@@ -45,6 +45,6 @@ def run(*command: str, home: Path, timeout: float = 60) -> str:
         timeout=timeout,
         check=False,
     )
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{said}"
-    return said
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{output}"
+    return output

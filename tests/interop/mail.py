@@ -1,4 +1,4 @@
-"""Messages for interop tests, and a look at what the server holds."""
+"""Messages for interop tests, and the contents of the server."""
 
 import imaplib
 from contextlib import contextmanager
@@ -38,13 +38,13 @@ def put(demo: Demo, mailbox: str, *messages: bytes, flags: str = "") -> None:
 
 
 def held(demo: Demo, mailbox: str) -> dict[str, set[bytes]]:
-    """Subject → flags of all messages of a mailbox."""
+    """Return subject → flags for all messages of a mailbox."""
     found = {}
     with logged_in(demo) as imap:
         status, answer = imap.select(f'"{mailbox}"', readonly=True)
         assert status == "OK", answer
         if answer == [b"0"]:
-            return found  # "*" stands for nothing in an empty mailbox: BAD (RFC 9051 section 9)
+            return found  # "*" in an empty mailbox is BAD (RFC 9051 section 9)
         _, rows = imap.fetch("1:*", "(FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
         for row in rows:
             if isinstance(row, tuple):
@@ -56,7 +56,7 @@ def held(demo: Demo, mailbox: str) -> dict[str, set[bytes]]:
 
 
 def status(demo: Demo, mailbox: str) -> bytes:
-    """What STATUS says of a mailbox: its counters and numbers."""
+    """Return the response of STATUS for a mailbox."""
     with logged_in(demo) as imap:
         answer, [row] = imap.status(f'"{mailbox}"', "(MESSAGES UNSEEN UIDNEXT UIDVALIDITY)")
         assert answer == "OK", row

@@ -1,7 +1,7 @@
-"""Mail systems of Debian, unpacked into a directory of their own and run privately.
+"""Mail systems of Debian, unpacked into a directory and run privately.
 
-Postfix and Exim exclude each other as packages, and an installed one would be somebody's: so they
-are downloaded and unpacked, with what they need and this machine has not, and never installed.
+The packages of Postfix and Exim conflict, and an installed one may be in use. Therefore they are
+downloaded and unpacked with their missing dependencies, and not installed.
 """
 
 import imaplib
@@ -26,7 +26,7 @@ USERS = {"ada": "secret-a", "bob": "secret-b"}
 
 @contextmanager
 def public_directory() -> Iterator[Path]:
-    """A directory that other users of this machine can reach, as a mail system's must be."""
+    """Make a directory that other users of this machine can reach, as a mail system requires."""
     path = Path(tempfile.mkdtemp(prefix="imapvm-interop-", dir="/var/tmp"))
     path.chmod(0o755)
     try:
@@ -37,7 +37,7 @@ def public_directory() -> Iterator[Path]:
 
 @contextmanager
 def server(directory: Path, *options: str) -> Iterator[Demo]:
-    """An imapvm with ada and bob, into whose spool everybody may write."""
+    """Run an imapvm with ada and bob, and a spool that every user may write to."""
     users = [f"--user={name}:{password}" for name, password in USERS.items()]
     with started(directory / "imapvm", *users, *options) as demo:
         for path in (directory / "imapvm", demo.spool):
@@ -48,7 +48,7 @@ def server(directory: Path, *options: str) -> Iterator[Demo]:
 
 
 class Configured:
-    """A server that a configuration file describes: what the tests ask of it, as of a demo."""
+    """Server with a configuration file, with the attributes of a demo that the tests use."""
 
     def __init__(self, directory: Path) -> None:
         self.imap = ("127.0.0.1", free_port())
@@ -71,7 +71,7 @@ domains = ["example.org"]
 
 @contextmanager
 def configured(directory: Path) -> Iterator[Configured]:
-    """`imapvm serve` with ada and bob, listening for LMTP on a unix socket."""
+    """Run `imapvm serve` with ada and bob, and LMTP on a unix socket."""
     directory.mkdir()
     here = Configured(directory)
     config = ["--config", str(here.config)]
@@ -87,7 +87,7 @@ def configured(directory: Path) -> Iterator[Configured]:
             lambda: (directory / "log").read_text(),
         )
         assert process.poll() is None, (directory / "log").read_text()
-        here.socket.chmod(0o666)  # an operator puts the mail system into the socket's group
+        here.socket.chmod(0o666)  # an operator adds the mail system to the socket's group
         yield here
     finally:
         process.terminate()
@@ -95,8 +95,8 @@ def configured(directory: Path) -> Iterator[Configured]:
 
 
 def unpacked(package: str, directory: Path) -> Path:
-    """Unpack a Debian package, and those it needs that are not here; return the new root."""
-    assert os.geteuid() == 0, "a mail system wants to be started by root; .ci/run is"
+    """Unpack a Debian package and its missing dependencies; return the new root."""
+    assert os.geteuid() == 0, "a mail system must be started by root, as in .ci/run"
     root = directory / package
     root.mkdir()
     simulated = ["apt-get", "-s", "-q", "install", "--no-install-recommends", package]
@@ -113,16 +113,16 @@ def unpacked(package: str, directory: Path) -> Path:
 
 
 def libraries(root: Path) -> str:
-    """Where the loader finds what was unpacked."""
+    """Return LD_LIBRARY_PATH for the unpacked libraries."""
     found = {str(path.parent) for path in root.rglob("*.so*")}
     return ":".join(sorted(found))
 
 
-def smtpexit_for_anybody(directory: Path) -> Path:
-    """`imapvm-smtpexit` as a user without any right can run it.
+def public_smtpexit(directory: Path) -> Path:
+    """Make an `imapvm-smtpexit` that an unprivileged user can run.
 
-    The interpreter and the tree of a developer may be where only she can read; what the command
-    imports is copied, and the first interpreter that anybody may run is taken.
+    The interpreter and the tree of a developer may be in a private directory. Therefore the modules
+    of the command are copied, and the first interpreter that the user can run is used.
     """
     for name in ("__init__.py", "intake/__init__.py", "intake/smtpexit.py", "intake/paths.py",
                  "intake/spool/file.py", "model/__init__.py", "model/limits.py"):  # fmt: skip
@@ -130,10 +130,10 @@ def smtpexit_for_anybody(directory: Path) -> Path:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(PACKAGE / "imapvm" / name, copy)
     for python in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
-        if _anybody_runs(python):
+        if _unprivileged_user_runs(python):
             break
     else:
-        raise AssertionError("there is no Python that an unprivileged user can run")
+        raise AssertionError("no Python that an unprivileged user can run")
     script = directory / "imapvm-smtpexit"
     script.write_text(
         f"#!{python}\nimport sys\nsys.path.insert(0, {str(directory / 'python')!r})\n"
@@ -143,12 +143,12 @@ def smtpexit_for_anybody(directory: Path) -> Path:
     return script
 
 
-def _anybody_runs(python: str) -> bool:
+def _unprivileged_user_runs(python: str) -> bool:
     try:
         done = subprocess.run(
             [python, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"],
-            user="nobody",
-            group="nogroup",
+            user="news",
+            group="news",
             extra_groups=[],
             cwd="/",
             check=False,
@@ -159,7 +159,7 @@ def _anybody_runs(python: str) -> bool:
 
 
 def snippet(name: str, changes: dict[str, str]) -> str:
-    """A snippet of config/, with what is different in a test exchanged."""
+    """Return a snippet of config/ with some replacements for the test."""
     text = (CONFIG / name).read_text()
     for old, new in changes.items():
         assert old in text, f"{old!r} is not in {name}"
@@ -175,10 +175,10 @@ def free_port() -> int:
 
 
 def until(condition: Callable[[], bool], explain: Callable[[], str], seconds: float = 60) -> None:
-    """Wait for what another program does.
+    """Wait for a condition that another program makes true.
 
     Raises:
-        AssertionError: it did not; with what `explain` knows.
+        AssertionError: it stayed false; the text is that of `explain`.
     """
     end = time.monotonic() + seconds
     while not condition():
@@ -187,7 +187,7 @@ def until(condition: Callable[[], bool], explain: Callable[[], str], seconds: fl
 
 
 def inbox(demo: Demo | Configured, user: str) -> list[bytes]:
-    """All messages in a user's INBOX, as they are."""
+    """Return all messages in a user's INBOX."""
     with imaplib.IMAP4(*demo.imap, timeout=30) as imap:
         imap.login(user, USERS[user])
         status, answer = imap.select("INBOX", readonly=True)
@@ -199,14 +199,14 @@ def inbox(demo: Demo | Configured, user: str) -> list[bytes]:
 
 
 def sent_part(data: bytes) -> bytes:
-    """A message from its X-Sent field on: what mail systems put in front is left out."""
+    """Return a message from its X-Sent field on, without the fields that mail systems add."""
     return data[data.index(b"X-Sent: ") :]
 
 
 def deliverable(mark: str, more: bytes = b"") -> bytes:
-    """A message with what mail systems are said to trip over; complete, so that none adds a field.
+    """Return a message with difficult lines, and all fields that a mail system would add.
 
-    No line is over 998 data (RFC 5322 section 2.1.1), none has a bare CR or LF.
+    No line is over 998 bytes (RFC 5322 section 2.1.1), none has a bare CR or LF.
     """
     return (
         b"X-Sent: %s\r\nFrom: cyn@x.test\r\nDate: Mon, 23 Nov 2026 10:00:00 +0100\r\n"
@@ -217,15 +217,15 @@ def deliverable(mark: str, more: bytes = b"") -> bytes:
 
 
 def check(
-    demo: Demo | Configured, said: Callable[[], str], message: bytes, users: list[str]
+    demo: Demo | Configured, output: Callable[[], str], message: bytes, users: list[str]
 ) -> None:
-    """Each of `users` has the message exactly once, octet for octet; others have not."""
+    """Check that each of `users` has the message exactly once, unchanged, and no other user."""
     mark = message.partition(b"\r\n")[0] + b"\r\n"
 
     def held(user: str) -> list[bytes]:
         return [data for data in inbox(demo, user) if mark in data]
 
-    until(lambda: all(held(user) for user in users), said)
+    until(lambda: all(held(user) for user in users), output)
     for user in USERS:
         found = [sent_part(data) for data in held(user)]
         assert found == [message] * (user in users)

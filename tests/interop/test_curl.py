@@ -1,4 +1,4 @@
-"""curl: one URL, one task."""
+"""curl: list, fetch, search and upload by URL."""
 
 import pytest
 from tests.interop.conftest import PASSWORD, USER, run
@@ -29,8 +29,8 @@ def test_curl_lists_reads_searches_and_uploads(demo, program, tmp_path) -> None:
 def test_curl_over_tls(demo, program, tmp_path) -> None:
     put(demo, "INBOX", message("Hidden"))
     host, port = demo.imaps
-    said = run(
+    output = run(
         program("curl"), "-sSk", "--user", f"{USER}:{PASSWORD}",
         f"imaps://{host}:{port}/INBOX;UID=1;SECTION=HEADER.FIELDS%20(SUBJECT)", home=tmp_path,
     )  # fmt: skip
-    assert said.strip() == "Subject: Hidden"
+    assert output.strip() == "Subject: Hidden"

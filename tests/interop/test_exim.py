@@ -1,4 +1,4 @@
-"""Exim delivers through a pipe into the spool, and over LMTP, configured by our snippet."""
+"""Exim with the snippet in config/: delivery through a pipe into the spool, and over LMTP."""
 
 import os
 import signal
@@ -19,8 +19,8 @@ from tests.interop.mta import (
     inbox,
     libraries,
     public_directory,
+    public_smtpexit,
     server,
-    smtpexit_for_anybody,
     snippet,
     unpacked,
     until,
@@ -28,8 +28,8 @@ from tests.interop.mta import (
 
 pytestmark = pytest.mark.slow
 
-# Accounts that every Debian has and that nothing else here runs as.
-OWNER, PIPE_USER = "uucp", "nobody"
+# Accounts of every Debian that no other process here runs as.
+OWNER, PIPE_USER = "uucp", "news"
 
 
 class Exim:
@@ -44,7 +44,7 @@ class Exim:
         changes = {
             "transport = imapvm_lmtp": f"transport = imapvm_{transport}",
             "user = imapvm": f"user = {PIPE_USER}",
-            "/opt/imapvm/.venv/bin/imapvm-smtpexit": str(smtpexit_for_anybody(self.directory)),
+            "/opt/imapvm/.venv/bin/imapvm-smtpexit": str(public_smtpexit(self.directory)),
             "/var/spool/imapvm": str(demo.spool),
             "socket = /run/imapvm/lmtp": f"socket = {getattr(demo, 'socket', None)}",
         }
@@ -77,8 +77,8 @@ begin retry
 """
         )
         self.config.chmod(0o644)
-        # Debian's Exim looks its own user up by name before it reads anything. Only it is told of
-        # one, by a library made for such tests: no user is added to the machine.
+        # Debian's Exim looks up its own user by name before it reads its configuration.
+        # libnss_wrapper defines one for this process only: no user is added to the machine.
         for name in ("passwd", "group"):
             known = Path("/etc", name).read_text()
             number = next(
@@ -108,27 +108,29 @@ begin retry
                 stderr=stderr,
             )
         try:
-            until(lambda: self.answers(process), self.said)
+            until(lambda: self.answers(process), self.output)
             yield self
         finally:
             process.terminate()
             process.wait(30)
             with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)  # deliveries that still run, in our session
+                os.killpg(
+                    process.pid, signal.SIGTERM
+                )  # running deliveries, in the session of this test
 
     def answers(self, process: subprocess.Popen) -> bool:
-        assert process.poll() is None, self.said()
+        assert process.poll() is None, self.output()
         try:
             with smtplib.SMTP("127.0.0.1", self.port, timeout=10):
                 return True
         except OSError:
             return False
 
-    def said(self) -> str:
+    def output(self) -> str:
         found = [(self.directory / "stderr").read_text()]
         if self.log.exists():
             found.append(self.log.read_text())
-        return "Exim did not:\n" + "".join(found)[-8000:]
+        return "Exim failed:\n" + "".join(found)[-8000:]
 
     def logged(self, text: str) -> bool:
         return self.log.exists() and text in self.log.read_text()
@@ -138,9 +140,10 @@ begin retry
             return smtp.sendmail(sender, recipients, message, options)
 
     def run_queue(self) -> None:
-        """Deliver what was received.
+        """Deliver the received messages.
 
-        By root, since an unpacked Exim is not set-user-ID: the one that received gave root up.
+        Run by root: an unpacked Exim is not set-user-ID, and the receiving process has given up
+        its privileges.
         """
         command = [self.program, "-C", self.config, "-qff"]
         subprocess.run(command, env=self.environment, cwd=self.directory, check=True, timeout=60)
@@ -173,11 +176,11 @@ def test_exim_delivers_through_the_spool_each_message_once_and_unchanged(directo
         exim.send("", ["bob@example.org"], null)
         exim.send('"c y n"@x.test', ["ada@example.org"], large)
         exim.run_queue()
-        check(demo, exim.said, first, ["ada"])
-        check(demo, exim.said, second, ["ada", "bob"])
-        check(demo, exim.said, null, ["bob"])
-        check(demo, exim.said, large, ["ada"])
-        until(lambda: exim.log.read_text().count("Completed") == 4, exim.said)
+        check(demo, exim.output, first, ["ada"])
+        check(demo, exim.output, second, ["ada", "bob"])
+        check(demo, exim.output, null, ["bob"])
+        check(demo, exim.output, large, ["ada"])
+        until(lambda: exim.log.read_text().count("Completed") == 4, exim.output)
         assert " ** " not in exim.log.read_text()
         assert " == " not in exim.log.read_text()
     (data,) = [o for o in inbox(demo, "bob") if null in o]
@@ -193,7 +196,7 @@ def test_exim_defers_mail_while_the_spool_is_not_writable(directory, root):
         with Exim(directory / "closed", root, "spool", demo).running() as exim:
             exim.send("cyn@x.test", ["bob@example.org"], deliverable("closed"))
             exim.run_queue()
-            until(lambda: exim.logged(" == bob@example.org"), exim.said, 10)
+            until(lambda: exim.logged(" == bob@example.org"), exim.output, 10)
             assert exim.logged("Permission denied")
             assert not exim.logged(" ** ")
 
@@ -205,12 +208,12 @@ def test_exim_delivers_over_lmtp_each_message_once_and_unchanged(directory, root
         with Exim(directory / "over", root, "lmtp", server).running() as exim:
             exim.send("cyn@x.test", ["ada@example.org", "bob+list@example.org"], first)
             exim.send("", ["bob@example.org"], null)
-            exim.send("cyn@x.test", ["ada@example.org", "nobody@example.org"], second)
+            exim.send("cyn@x.test", ["ada@example.org", "unknown@example.org"], second)
             exim.run_queue()
-            check(server, exim.said, first, ["ada", "bob"])
-            check(server, exim.said, null, ["bob"])
-            check(server, exim.said, second, ["ada"])
-            assert exim.logged(" ** nobody@example.org")
+            check(server, exim.output, first, ["ada", "bob"])
+            check(server, exim.output, null, ["bob"])
+            check(server, exim.output, second, ["ada"])
+            assert exim.logged(" ** unknown@example.org")
             assert exim.logged("550 5.1.1 no such user here")
         (data,) = [o for o in inbox(server, "ada") if first in o]
         assert b"by mail.test with LMTP id " in data

@@ -1,4 +1,4 @@
-"""getmail and fetchmail: mail is fetched once, and deleted when asked."""
+"""getmail and fetchmail: fetch mail once, and delete it if configured."""
 
 import pytest
 from tests.interop.conftest import PASSWORD, USER, run

@@ -8,7 +8,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_messages_are_found_read_flagged_and_moved(demo) -> None:
-    # Here, not above: `make test` collects this file and does without other people's clients.
+    # Imported here: `make test` collects this file, and does not need third-party clients.
     from imap_tools import AND, MailBoxUnencrypted, MailMessageFlags
 
     put(demo, "INBOX", message("One", attachment=b"\x00\x01\x02" * 999), message("Two"))

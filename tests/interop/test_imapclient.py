@@ -1,4 +1,4 @@
-"""IMAPClient: what a program with folders, flags, IDLE and MOVE does."""
+"""IMAPClient: folders, flags, IDLE and MOVE."""
 
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def client(demo):
-    # Here, not above: `make test` collects this file and does without other people's clients.
+    # Imported here: `make test` collects this file, and does not need third-party clients.
     import imapclient
 
     with imapclient.IMAPClient(demo.imap[0], port=demo.imap[1], ssl=False, timeout=30) as made:
@@ -45,10 +45,10 @@ def test_idle_reports_a_new_message(demo, client) -> None:
     client.select_folder("INBOX")
     client.idle()
     put(demo, "INBOX", message("News"))
-    heard = []
-    while (1, b"EXISTS") not in heard:
+    received = []
+    while (1, b"EXISTS") not in received:
         answers = client.idle_check(timeout=10)
-        assert answers, f"nothing was heard for ten seconds but {heard}"
-        heard += answers
+        assert answers, f"no EXISTS within ten seconds, only {received}"
+        received += answers
     client.idle_done()
     assert list(held(demo, "INBOX")) == ["News"]

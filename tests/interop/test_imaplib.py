@@ -1,4 +1,4 @@
-"""Python's imaplib: the round of a simple client."""
+"""Python's imaplib: the commands of a simple client."""
 
 import imaplib
 import ssl

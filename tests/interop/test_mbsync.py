@@ -48,7 +48,7 @@ def test_both_sides_are_synchronised_and_a_second_run_changes_nothing(
         run(program("mbsync"), "-c", str(configuration), "-V", "all", home=home)
 
     def near(mailbox: str) -> dict[str, str]:
-        """Subject → the flags in its Maildir name."""
+        """Return subject → flags of its Maildir name."""
         found = {}
         for path in (home / "mail" / mailbox).glob("[cn]*/*"):
             subject = next(x for x in path.read_text().splitlines() if x.startswith("Subject:"))
@@ -66,7 +66,7 @@ def test_both_sides_are_synchronised_and_a_second_run_changes_nothing(
     assert set(near("INBOX")["Flagged"]) == set("FS")
     assert set(near("Far/Folder")) == {"Deep"}
 
-    # Nothing happened: nothing is done, on neither side.
+    # Without a change, a run changes nothing on either side.
     def everything() -> tuple:
         paths = [path for path in (home / "mail").glob("**/[cn]*/*") if path.is_file()]
         there = [(name, status(demo, name), held(demo, name)) for name in sorted(mailboxes(demo))]
@@ -77,7 +77,7 @@ def test_both_sides_are_synchronised_and_a_second_run_changes_nothing(
     mbsync()
     assert everything() == before
 
-    # Near to far: a flag, a deletion, a new message, a new folder; and far to near meanwhile.
+    # Near to far: a flag, a deletion, a new message, a new folder; and far to near.
     inbox = home / "mail" / "INBOX"
     for path in list(inbox.glob("[cn]*/*")):
         text = path.read_text()

@@ -1,4 +1,4 @@
-"""NeoMutt, by its own commands: read, flag, copy, delete, write."""
+"""NeoMutt, scripted: read, flag, copy, delete, write."""
 
 import pytest
 from tests.interop.conftest import PASSWORD, USER, run
@@ -40,7 +40,7 @@ def test_a_script_flags_copies_and_deletes_messages(demo, program, tmp_path) -> 
         "<search>~s Drop<enter><delete-message>"
         "<sync-mailbox><quit>"
     )
-    # A terminal program needs a terminal: script(1) gives it one.
+    # NeoMutt needs a terminal, which script(1) provides.
     mutt = f"{program('neomutt')} -n -F {rc} -e 'push \"{keys}\"'"
     run(program("script"), "-qec", mutt, "/dev/null", home=home)
     inbox = held(demo, "INBOX")

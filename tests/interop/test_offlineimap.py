@@ -1,4 +1,4 @@
-"""OfflineIMAP: a copy of all folders, and a second run."""
+"""OfflineIMAP: synchronisation of all folders, and a second run."""
 
 import pytest
 from tests.interop.conftest import PASSWORD, USER, run

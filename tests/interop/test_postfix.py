@@ -1,4 +1,4 @@
-"""Postfix delivers over LMTP, and through a pipe into the spool, configured by our snippets."""
+"""Postfix with the snippets in config/: delivery over LMTP, and through a pipe into the spool."""
 
 import os
 import signal
@@ -17,8 +17,8 @@ from tests.interop.mta import (
     inbox,
     libraries,
     public_directory,
+    public_smtpexit,
     server,
-    smtpexit_for_anybody,
     snippet,
     unpacked,
     until,
@@ -46,8 +46,8 @@ scache    unix  - - n - 1 scache
 postlog   unix-dgram n - n - 1 postlogd
 """
 
-# Accounts that every Debian has and that nothing else here runs as.
-OWNER, SETGID, PIPE_USER = "uucp", "games", "nobody"
+# Accounts of every Debian that no other process here runs as.
+OWNER, SETGID, PIPE_USER = "uucp", "games", "news"
 
 
 class Postfix:
@@ -73,7 +73,7 @@ class Postfix:
             {
                 "virtual_transport = lmtp:unix:/run/imapvm/lmtp": "virtual_transport = "
                 + (f"lmtp:inet:[{host}]:{port}" if transport == "lmtp" else "imapvm:"),
-                "    permit_mynetworks\n": "",  # the test is one of them, and wants to be asked
+                "    permit_mynetworks\n": "",  # the test client is in mynetworks
             },
         )
         if transport != "lmtp":
@@ -108,7 +108,7 @@ address_verify_map =
             "postfix/master.cf.snippet",
             {
                 "user=imapvm": f"user={PIPE_USER}",
-                "/opt/imapvm/.venv/bin/imapvm-smtpexit": str(smtpexit_for_anybody(self.directory)),
+                "/opt/imapvm/.venv/bin/imapvm-smtpexit": str(public_smtpexit(self.directory)),
                 "/var/spool/imapvm": str(demo.spool),
             },
         )
@@ -128,7 +128,7 @@ address_verify_map =
                 stderr=stderr,
             )
         try:
-            until(lambda: self.answers(process), self.said)
+            until(lambda: self.answers(process), self.output)
             yield self
         finally:
             process.terminate()
@@ -136,18 +136,18 @@ address_verify_map =
             _end_group(process.pid)
 
     def answers(self, process: subprocess.Popen) -> bool:
-        assert process.poll() is None, self.said()
+        assert process.poll() is None, self.output()
         try:
             with smtplib.SMTP("127.0.0.1", self.port, timeout=10):
                 return True
         except OSError:
             return False
 
-    def said(self) -> str:
+    def output(self) -> str:
         found = [(self.directory / "stderr").read_text()]
         if self.log.exists():
             found.append(self.log.read_text())
-        return "Postfix did not:\n" + "".join(found)[-8000:]
+        return "Postfix failed:\n" + "".join(found)[-8000:]
 
     def send(self, sender: str, recipients: list[str], message: bytes, *options: str) -> dict:
         with smtplib.SMTP("127.0.0.1", self.port, timeout=60) as smtp:
@@ -159,7 +159,7 @@ def _own(path: Path) -> None:
 
 
 def _end_group(group: int) -> None:
-    """Postfix's own processes that outlived its master: they are in the session we made."""
+    """End processes of Postfix that outlived its master, in the session of this test."""
     try:
         os.killpg(group, signal.SIGTERM)
     except ProcessLookupError:
@@ -192,11 +192,11 @@ def test_postfix_delivers_each_message_once_and_unchanged(directory, root, demo,
         postfix.send("cyn@x.test", ["ada@example.org", "bob+list@example.org"], second)
         postfix.send("", ["bob@example.org"], null)
         postfix.send('"c y n"@x.test', ['"ada"@example.org'], large)
-        check(demo, postfix.said, first, ["ada"])
-        check(demo, postfix.said, second, ["ada", "bob"])
-        check(demo, postfix.said, null, ["bob"])
-        check(demo, postfix.said, large, ["ada"])
-        until(lambda: "removed" in postfix.log.read_text(), postfix.said)
+        check(demo, postfix.output, first, ["ada"])
+        check(demo, postfix.output, second, ["ada", "bob"])
+        check(demo, postfix.output, null, ["bob"])
+        check(demo, postfix.output, large, ["ada"])
+        until(lambda: "removed" in postfix.log.read_text(), postfix.output)
         log = postfix.log.read_text()
     assert log.count("status=sent") == 5
     assert "status=deferred" not in log
@@ -211,10 +211,10 @@ def test_over_lmtp_an_unknown_recipient_is_refused_during_the_smtp_session(direc
     (directory / "unknown").mkdir()
     with Postfix(directory / "unknown", root, "lmtp", demo).running() as postfix:
         message = deliverable("unknown")
-        refused = postfix.send("cyn@x.test", ["ada@example.org", "nobody@example.org"], message)
-        assert refused["nobody@example.org"][0] == 550
-        assert b"no such user here" in refused["nobody@example.org"][1]
-        check(demo, postfix.said, message, ["ada"])
+        refused = postfix.send("cyn@x.test", ["ada@example.org", "unknown@example.org"], message)
+        assert refused["unknown@example.org"][0] == 550
+        assert b"no such user here" in refused["unknown@example.org"][1]
+        check(demo, postfix.output, message, ["ada"])
 
 
 def test_through_the_pipe_mail_waits_for_a_stopped_server(directory, root):
@@ -224,9 +224,9 @@ def test_through_the_pipe_mail_waits_for_a_stopped_server(directory, root):
     with Postfix(directory / "stopped", root, "imapvm", demo).running() as postfix:
         message = deliverable("stopped")
         postfix.send("cyn@x.test", ["bob@example.org"], message)
-        until(lambda: any((demo.spool / "new").iterdir()), postfix.said)
+        until(lambda: any((demo.spool / "new").iterdir()), postfix.output)
         with server(directory / "stopped") as demo:
-            check(demo, postfix.said, message, ["bob"])
+            check(demo, postfix.output, message, ["bob"])
 
 
 def test_postfix_defers_mail_while_the_spool_is_not_writable(directory, root):
@@ -235,6 +235,6 @@ def test_postfix_defers_mail_while_the_spool_is_not_writable(directory, root):
         (demo.spool / "tmp").chmod(0o700)
         with Postfix(directory / "closed", root, "imapvm", demo).running() as postfix:
             postfix.send("cyn@x.test", ["bob@example.org"], deliverable("closed"))
-            until(lambda: "status=deferred" in postfix.log.read_text(), postfix.said)
+            until(lambda: "status=deferred" in postfix.log.read_text(), postfix.output)
             assert "Permission denied" in postfix.log.read_text()
             assert "status=bounced" not in postfix.log.read_text()
