@@ -1,4 +1,4 @@
-"""A missing tool is one clear sentence, said before anything is built."""
+"""`.ci/ground`: a missing tool is reported in one line, before anything is built."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def tools(tmp_path):
-    """A PATH with everything that is needed, where a tool can be taken away or exchanged."""
+    """Directory for PATH with all tools that are needed; tests remove or replace some."""
     directory = tmp_path / "bin"
     directory.mkdir()
     for name in ("cut", "sh"):
@@ -41,59 +41,63 @@ def ground(tools, **environment):
     )
 
 
-def test_it_says_nothing_where_nothing_is_missing(tools):
+def test_no_output_when_nothing_is_missing(tools):
     done = ground(tools)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize(
-    ("tool", "says"),
+    ("tool", "message"),
     [
-        ("python3", "Python 3.11 or newer is needed, and there is no 'python3' here"),
-        ("cargo", "a Rust toolchain, 1.88 or newer, is needed, and there is no 'cargo' here"),
-        ("rustc", "Rust 1.88 or newer is needed, and 'rustc' is not here"),
-        ("cc", "a C compiler is needed, to build zstd and to link, and there is no 'cc' here"),
+        ("python3", "cannot build: 'python3' not found; Python 3.11 or newer is required"),
+        ("cargo", "cannot build: 'cargo' not found; Rust 1.88 or newer is required"),
+        ("rustc", "cannot build: 'rustc' not found; Rust 1.88 or newer is required"),
+        ("cc", "cannot build: 'cc' not found; a C compiler is required"),
     ],
 )
-def test_what_is_missing_is_named(tools, tool, says):
+def test_missing_tool_is_named(tools, tool, message):
     (tools / tool).unlink()
     done = ground(tools)
     assert done.returncode != 0
     assert done.stdout == ""
-    assert done.stderr.startswith(f"imapvm: {says}")
+    assert done.stderr.startswith(f"imapvm: {message}")
     assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
-    ("tool", "text", "says"),
+    ("tool", "text", "message"),
     [
         (
             "python3",
             'case "$1" in -V) echo Python 3.10.9;; *) exit 1;; esac',
-            "Python 3.11 or newer is needed, and 'python3' is 3.10.9",
+            "cannot build: 'python3' is 3.10.9; Python 3.11 or newer is required",
         ),
-        ("rustc", "echo rustc 1.87.1", "Rust 1.88 or newer is needed, and 'rustc' is 1.87.1"),
+        (
+            "rustc",
+            "echo rustc 1.87.1",
+            "cannot build: 'rustc' is 1.87.1; Rust 1.88 or newer is required",
+        ),
         (
             "python3",
             f'case "$2" in *venv*) exit 1;; *) exec {sys.executable} "$@";; esac',
-            "Python's venv module is needed, and 'python3' comes without it",
+            "cannot build: 'python3' has no venv module",
         ),
     ],
 )
-def test_what_is_too_old_or_half_there_is_named(tools, tool, text, says):
+def test_old_or_incomplete_tool_is_named(tools, tool, text, message):
     script(tools / tool, text)
     done = ground(tools)
     assert done.returncode != 0
-    assert done.stderr.startswith(f"imapvm: {says}")
+    assert done.stderr.startswith(f"imapvm: {message}")
     assert done.stderr.count("\n") == 1
 
 
-def test_the_oldest_rust_that_will_do(tools):
+def test_oldest_supported_rust(tools):
     script(tools / "rustc", "echo rustc 1.88.0-nightly")
     assert ground(tools).returncode == 0
 
 
-def test_another_python_can_be_named(tools):
+def test_python_can_be_selected(tools):
     os.rename(tools / "python3", tools / "python3.13")
     assert ground(tools).returncode != 0
     assert ground(tools, PYTHON="python3.13").returncode == 0
