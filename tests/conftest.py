@@ -1,7 +1,4 @@
-"""How Hypothesis looks for examples: the same ones every time, or many new ones (`make soak`).
-
-And what tests of several parts need.
-"""
+"""Hypothesis profiles (fixed examples, or many new ones for `make soak`), and shared fixtures."""
 
 import os
 import signal
@@ -17,7 +14,7 @@ settings.register_profile("usual", derandomize=True, deadline=None)
 settings.register_profile("soak", max_examples=10_000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
 
-# A shell has what it starts in the background ignore Ctrl-C, and so would all that tests start.
+# A process started in the background by a shell ignores SIGINT, and its children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

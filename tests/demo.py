@@ -1,4 +1,4 @@
-"""A private server for a test: `imapvm demo` in a directory of its own, on free ports."""
+"""Server for a test: `imapvm demo` in its own directory, on free ports."""
 
 import subprocess
 import sys
@@ -10,16 +10,16 @@ PROGRAM = str(Path(sys.executable).with_name("imapvm"))
 
 
 class Demo:
-    """A server that runs, by what it printed."""
+    """Running server, with the addresses and directories that it printed."""
 
-    def __init__(self, process: subprocess.Popen, said: dict[str, str]) -> None:
+    def __init__(self, process: subprocess.Popen, printed: dict[str, str]) -> None:
         self.process = process
         self.program = PROGRAM
-        self.spool = Path(said["spool"])
-        self.filepool = Path(said["filepool"])
-        self.imap = _address(said["imap"])
-        self.imaps = _address(said["imaps"]) if "imaps" in said else None
-        self.lmtp = _address(said["lmtp"])
+        self.spool = Path(printed["spool"])
+        self.filepool = Path(printed["filepool"])
+        self.imap = _address(printed["imap"])
+        self.imaps = _address(printed["imaps"]) if "imaps" in printed else None
+        self.lmtp = _address(printed["lmtp"])
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -29,7 +29,7 @@ def _address(text: str) -> tuple[str, int]:
 
 @contextmanager
 def started(directory: Path, *options: str, samples: bool = False) -> Iterator[Demo]:
-    """Serve until the block ends; a server that the block killed is just collected."""
+    """Run a server until the block ends; the block may kill it."""
     command = [
         PROGRAM, "demo", "--dir", str(directory),
         "--imap-port", "0", "--imaps-port", "0", "--lmtp-port", "0",
@@ -37,15 +37,15 @@ def started(directory: Path, *options: str, samples: bool = False) -> Iterator[D
     ]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        said = {}
+        printed = {}
         try:
             for line in process.stdout:
                 key, _, value = line.strip().partition("=")
-                said[key] = value
+                printed[key] = value
                 if line.strip() == "ready":
                     break
             else:
                 raise AssertionError(f"the server ended with {process.wait()} before it was ready")
-            yield Demo(process, said)
+            yield Demo(process, printed)
         finally:
             process.terminate()

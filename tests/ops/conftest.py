@@ -1,4 +1,4 @@
-"""What commands change in their process is put back."""
+"""Fixtures that restore the state of the process."""
 
 import logging
 
@@ -6,7 +6,7 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def logging_as_before():
+def restored_logging():
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield

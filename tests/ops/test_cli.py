@@ -1,4 +1,4 @@
-"""The command line: help for everything, one sentence for every mistake, and an exit code."""
+"""The command line: help for every verb, one line for every error, and exit codes."""
 
 import argparse
 import errno
@@ -24,33 +24,33 @@ def verbs(parser, words=()):
 EVERY_VERB = list(verbs(cli.parser()))
 
 
-def test_the_verbs_that_were_promised_are_there():
-    promised = {
+def test_documented_verbs_exist():
+    documented = {
         ("demo",),
         ("serve",),
         *(("user", verb) for verb in ("enroll", "delete", "rename", "list", "password")),
         *(("user", "alias", verb) for verb in ("add", "remove", "list")),
         *(("filepool", verb) for verb in ("create", "check", "sweep")),
     }
-    assert promised <= set(EVERY_VERB)
+    assert documented <= set(EVERY_VERB)
 
 
 @pytest.mark.parametrize("words", EVERY_VERB, ids=" ".join)
-def test_every_verb_explains_itself(words, capsys):
+def test_every_verb_has_help(words, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main([*words, "--help"])
     assert ended.value.code == 0
     assert capsys.readouterr().out.startswith(" ".join(["usage: imapvm", *words]))
 
 
-def test_the_version(capsys):
+def test_version_is_printed(capsys):
     with pytest.raises(SystemExit):
         cli.main(["--version"])
     assert capsys.readouterr().out == f"imapvm {version('imapvm')}\n"
 
 
 @pytest.mark.parametrize("line", [[], ["fly"], ["user"], ["serve"], ["demo", "--imap-port", "x"]])
-def test_a_command_line_that_is_wrong_is_a_usage_error(line, capsys):
+def test_wrong_command_line_is_a_usage_error(line, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(line)
     assert ended.value.code == 2
@@ -58,7 +58,7 @@ def test_a_command_line_that_is_wrong_is_a_usage_error(line, capsys):
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "says"),
+    ("error", "code", "message"),
     [
         (OperatorError("no"), 1, "no"),
         (ConfigError("f", 3, "a.b", "is wrong"), 78, "f:3: a.b: is wrong"),
@@ -72,20 +72,20 @@ def test_a_command_line_that_is_wrong_is_a_usage_error(line, capsys):
         ),
     ],
 )
-def test_what_goes_wrong_is_one_sentence_and_a_code(monkeypatch, capsys, error, code, says):
+def test_error_is_one_line_and_an_exit_code(monkeypatch, capsys, error, code, message):
     def fails(_):
         raise error
 
     monkeypatch.setattr(cli.demo, "run", fails)
     assert cli.main(["demo"]) == code
-    assert capsys.readouterr().err == f"imapvm: {says}\n"
+    assert capsys.readouterr().err == f"imapvm: {message}\n"
 
 
 @pytest.mark.parametrize(
     "error",
     [ZeroDivisionError("ours"), ExceptionGroup("", [OperatorError("no"), KeyError("ours")])],
 )
-def test_a_fault_of_our_own_is_not_dressed_up(monkeypatch, error):
+def test_bug_raises_with_a_traceback(monkeypatch, error):
     def fails(_):
         raise error
 
@@ -97,7 +97,7 @@ def test_a_fault_of_our_own_is_not_dressed_up(monkeypatch, error):
 @pytest.mark.parametrize(
     "error", [KeyboardInterrupt(), BaseExceptionGroup("", [KeyboardInterrupt()])]
 )
-def test_an_interrupt_is_what_shells_expect(monkeypatch, error):
+def test_interrupt_exits_as_shells_expect(monkeypatch, error):
     def interrupted(_):
         raise error
 
@@ -105,7 +105,7 @@ def test_an_interrupt_is_what_shells_expect(monkeypatch, error):
     assert cli.main(["demo"]) == 130
 
 
-def test_a_reader_who_has_seen_enough_is_no_error_message(tmp_path):
+def test_closed_standard_output_prints_no_error(tmp_path):
     assert cli.main(["filepool", "create", "--filepool", str(tmp_path / "pool")]) == 0
     lists = [sys.executable, "-m", "imapvm", "user", "list", "--json"]
     with subprocess.Popen(
@@ -130,13 +130,16 @@ def test_help_does_not_load_the_server():
     assert {"trio", "lmdb", "msgspec", "argon2"} & set(loaded) == set()
 
 
-def test_no_filepool_named_and_no_configuration_in_its_place(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("imapvm.ops.verbs.filepool_option.DEFAULT_CONFIG", tmp_path / "imapvm.toml")
+def test_no_filepool_selected(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("imapvm.ops.verbs.arguments.DEFAULT_CONFIG", tmp_path / "imapvm.toml")
     assert cli.main(["user", "list"]) == 2
-    assert "say which filepool: --filepool DIR, or --config FILE" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "imapvm: no filepool selected: use --filepool DIR or --config FILE"
+        f" ({tmp_path}/imapvm.toml does not exist)\n"
+    )
 
 
-def test_a_configuration_names_the_filepool(tmp_path, capsys):
+def test_configuration_selects_the_filepool(tmp_path, capsys):
     config = tmp_path / "c.toml"
     config.write_text('filepool = "pool"\n')
     assert cli.main(["filepool", "create", "--config", str(config)]) == 0
@@ -144,6 +147,4 @@ def test_a_configuration_names_the_filepool(tmp_path, capsys):
     assert cli.main(["user", "list", "--config", str(config)]) == 0
     config.write_text('filepol = "pool"\n')
     assert cli.main(["user", "list", "--config", str(config)]) == 78
-    assert "c.toml:1: filepol: there is no such key; did you mean filepool?" in (
-        capsys.readouterr().err
-    )
+    assert "c.toml:1: filepol: unknown key; did you mean filepool?" in (capsys.readouterr().err)

@@ -10,17 +10,22 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from imapvm.ops import cli
-from imapvm.ops.demo import run as demo
-from imapvm.ops.demo.run import DemoUser
+from imapvm.ops.demo.banner import banner
+from imapvm.ops.demo.run import KINDS, submit_samples
 from imapvm.ops.demo.sample_messages import sample_messages
+from imapvm.ops.demo.users import USERS_MAX, DemoUser, parse_user, parse_users
+from imapvm.ops.verbs import demo
+from imapvm.server.settings import Listening, Settings
 
+README = Path(__file__).parents[2] / "README.md"
 SAMPLES = len(sample_messages("a@b", 0.0))
-PATIENCE_SECONDS = 30
-"""For a process to start or mail to arrive, on a machine that is busy with other tests."""
+DEADLINE_SECONDS = 30
+"""Time for a process to start or mail to arrive, on a machine busy with other tests."""
 
 
 def arguments(*words):
@@ -38,7 +43,7 @@ def test_defaults():
     assert str(given.dir) == "var/demo"
 
 
-def test_users_are_named_and_counted():
+def test_user_options():
     given = arguments(
         "--user", "ada:pass:word", "--user", "bob@x:y", "--users", "u%d@x:3:pw:1", "--users",
         "%03d:2:s",
@@ -50,63 +55,86 @@ def test_users_are_named_and_counted():
     ]
 
 
-def test_an_address_of_another_machine(tmp_path, capsys):
+def test_readme_shows_the_banner(monkeypatch):
+    monkeypatch.setattr("imapvm.ops.demo.banner._smtpexit", lambda: ".venv/bin/imapvm-smtpexit")
+    listening = Listening(*(("127.0.0.1", demo.PORTS[kind]) for kind in KINDS))
+    settings = Settings(filepool=demo.DIRECTORY / "filepool", spool=demo.DIRECTORY / "spool")
+    lines = banner(settings, listening, DemoUser("demo", "demo"), None)
+    shown = "\n".join(f"    {line}".rstrip() for line in lines[: lines.index("", 2)])
+    assert shown in README.read_text()
+
+
+def test_banner_without_a_certificate():
+    listening = Listening(imap=("::1", 1143), lmtp=("::1", 1024))
+    settings = Settings(filepool=Path("pool"), spool=Path("spool"))
+    lines = banner(settings, listening, DemoUser("demo", "demo"), "no openssl command")
+    assert "                 SSL/TLS is not available: no openssl command" in lines
+    assert "imap=[::1]:1143" in lines
+    assert lines[-1] == "ready"
+
+
+def test_host_of_another_machine(tmp_path, capsys):
     assert cli.main(["demo", "--dir", str(tmp_path), "--host", "192.0.2.1"]) == 2
-    assert capsys.readouterr().err == "imapvm: --host 192.0.2.1 is no address of this machine\n"
+    assert capsys.readouterr().err == (
+        "imapvm: cannot bind 192.0.2.1:1143: cannot assign requested address;"
+        " --host must be an address of this machine\n"
+    )
 
 
 @pytest.mark.parametrize("text", ["ada", "ada:", ":x", ""])
-def test_what_is_no_user(text):
+def test_malformed_user(text):
     with pytest.raises(argparse.ArgumentTypeError, match="NAME:PASSWORD"):
-        demo._user(text)
+        parse_user(text)
 
 
 @pytest.mark.parametrize(
     "text", ["u:3:p", "u%d:0:p", "u%d:x:p", "u%d:3:", "u%s:3:p", "u%d%d:3:p", "u%d:3", "u%d:-1:p"]
 )
-def test_what_are_no_users(text):
+def test_malformed_users(text):
     with pytest.raises(argparse.ArgumentTypeError, match="PATTERN%d:COUNT:PASSWORD"):
-        demo._users(text)
+        parse_users(text)
 
 
-def test_the_greatest_count_is_one_and_one_more_is_none():
-    assert len(demo._users(f"u%d:{demo.USERS_MAX}:p")) == demo.USERS_MAX
+def test_largest_count_of_users():
+    assert len(parse_users(f"u%d:{USERS_MAX}:p")) == USERS_MAX
     with pytest.raises(argparse.ArgumentTypeError):
-        demo._users(f"u%d:{demo.USERS_MAX + 1}:p")
+        parse_users(f"u%d:{USERS_MAX + 1}:p")
 
 
 @pytest.mark.parametrize("text", ["-1", "two", str(demo.WORKERS_MAX + 1)])
-def test_a_number_of_workers_that_cannot_be_is_a_sentence(tmp_path, capsys, text):
+def test_number_of_workers_outside_the_range(tmp_path, capsys, text):
     with pytest.raises(SystemExit) as ended:
         cli.main(["demo", "--dir", str(tmp_path / "d"), f"--workers={text}"])
     assert ended.value.code == 2
-    assert f"{text!r} is no number of workers" in capsys.readouterr().err
+    assert (
+        f"{text!r} is not a number of workers (0 to {demo.WORKERS_MAX})" in capsys.readouterr().err
+    )
     assert demo._workers(str(demo.WORKERS_MAX)) == demo.WORKERS_MAX
 
 
 @pytest.mark.parametrize("kind", ["imap", "imaps", "lmtp"])
-def test_a_port_that_is_taken_is_named_with_its_option(tmp_path, capsys, kind):
+def test_port_in_use_is_reported_with_its_option(tmp_path, capsys, kind):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        words = [w for k in demo.PORTS for w in (f"--{k}-port", str(port if k == kind else 0))]
+        words = [w for k in KINDS for w in (f"--{k}-port", str(port if k == kind else 0))]
         assert cli.main(["demo", "--dir", str(tmp_path / "d"), *words]) == 1
-    said = capsys.readouterr().err
-    assert said.startswith(f"imapvm: port {port} at 127.0.0.1 cannot be had (address already in")
-    assert f"--{kind}-port" in said
-    assert said.count("\n") == 1
+    assert capsys.readouterr().err == (
+        f"imapvm: cannot bind 127.0.0.1:{port}: address already in use;"
+        f" choose another port with --{kind}-port (0 selects a free port)\n"
+    )
     assert not (tmp_path / "d").exists()
 
 
-def test_an_address_that_is_not_of_this_machine(tmp_path, capsys):
+def test_host_that_does_not_resolve(tmp_path, capsys):
     assert cli.main(["demo", "--dir", str(tmp_path), "--host", "no.such.host.invalid"]) == 2
-    assert "--host no.such.host.invalid is no address here" in capsys.readouterr().err
+    assert "imapvm: cannot resolve no.such.host.invalid (--host): " in capsys.readouterr().err
 
 
-# --- the whole of it ------------------------------------------------------------------------------
+# --- the whole server -----------------------------------------------------------------------------
 
 
 class Demo:
-    """A demonstration in its own process, and what it printed until `ready`."""
+    """Demonstration in its own process, and the lines it printed up to `ready`."""
 
     def __init__(self, process):
         self.process = process
@@ -126,17 +154,17 @@ class Demo:
     def login(self, user="demo", password="demo", kind="imap"):
         host, port = self.address(kind)
         if kind == "imap":
-            client = imaplib.IMAP4(host, port, timeout=PATIENCE_SECONDS)
+            client = imaplib.IMAP4(host, port, timeout=DEADLINE_SECONDS)
         else:
             context = ssl._create_unverified_context()
-            client = imaplib.IMAP4_SSL(host, port, ssl_context=context, timeout=PATIENCE_SECONDS)
+            client = imaplib.IMAP4_SSL(host, port, ssl_context=context, timeout=DEADLINE_SECONDS)
         assert client.login(user, password)[0] == "OK"
         return client
 
     def count(self, wanted, **login):
-        """Wait until INBOX has as many messages as are wanted; return how many it has."""
+        """Wait until INBOX has `wanted` messages; return how many it has."""
         client = self.login(**login)
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + DEADLINE_SECONDS
         while True:
             count = int(client.select("INBOX", readonly=True)[1][0])
             if count >= wanted or time.monotonic() > deadline:
@@ -145,10 +173,10 @@ class Demo:
             time.sleep(0.02)
 
     def stop(self, how=signal.SIGTERM):
-        begun = time.monotonic()
+        started = time.monotonic()
         self.process.send_signal(how)
-        code = self.process.wait(PATIENCE_SECONDS)
-        return code, time.monotonic() - begun
+        code = self.process.wait(DEADLINE_SECONDS)
+        return code, time.monotonic() - started
 
 
 @contextmanager
@@ -167,8 +195,8 @@ def demonstration(directory, *words):
             process.kill()
 
 
-def test_from_nothing_to_mail_and_again(tmp_path):
-    """One long tale, because a start costs a second."""
+def test_first_run_and_second_run(tmp_path):
+    """One long test, because a start takes a second."""
     with demonstration(tmp_path / "demo") as server:
         text = "\n".join(server.lines)
         host, port = server.address("imap")
@@ -197,7 +225,7 @@ def test_from_nothing_to_mail_and_again(tmp_path):
         assert sorted((tmp_path / "demo/spool/new").iterdir()) == []
 
 
-def test_a_second_one_in_the_same_directory_is_a_sentence(tmp_path):
+def test_second_demonstration_in_one_directory(tmp_path):
     with demonstration(tmp_path, "--no-samples") as server:
         assert server.count(0) == 0
         second = subprocess.run(
@@ -209,26 +237,27 @@ def test_a_second_one_in_the_same_directory_is_a_sentence(tmp_path):
         )  # fmt: skip
         assert second.returncode == 1
         assert second.stderr == (
-            f"imapvm: a demonstration runs in {tmp_path} already: end it, or choose another --dir\n"
+            f"imapvm: cannot lock {tmp_path}: another demonstration is using it; stop it, or choose"
+            " another directory with --dir\n"
         )
 
 
-def test_the_samples_are_handed_over_once_to_each_user(tmp_path):
+def test_samples_are_submitted_once_to_each_user(tmp_path):
     spool = tmp_path / "spool/new"
-    demo._hand_over_samples(tmp_path, ["ada", "bob@example.org"])
+    submit_samples(tmp_path, ["ada", "bob@example.org"])
     first = {path.name: path.read_bytes() for path in spool.iterdir()}
     assert len(first) == SAMPLES
-    assert all(b"RCPT TO:<bob@example.org>" in octets for octets in first.values())
-    demo._hand_over_samples(tmp_path, ["ada"])
+    assert all(b"RCPT TO:<bob@example.org>" in data for data in first.values())
+    submit_samples(tmp_path, ["ada"])
     assert {path.name for path in spool.iterdir()} == set(first)
-    demo._hand_over_samples(tmp_path, ["ada", "carol"])
+    submit_samples(tmp_path, ["ada", "carol"])
     assert len(list(spool.iterdir())) == 2 * SAMPLES
     assert (tmp_path / "samples-sent").read_text().split() == ["ada", "bob@example.org", "carol"]
 
 
-def test_an_interrupted_handing_over_is_made_good_without_doubles(tmp_path):
-    demo._hand_over_samples(tmp_path, ["ada"])
+def test_interrupted_submission_is_completed_without_duplicates(tmp_path):
+    submit_samples(tmp_path, ["ada"])
     names = {path.name for path in (tmp_path / "spool/new").iterdir()}
     (tmp_path / "samples-sent").unlink()
-    demo._hand_over_samples(tmp_path, ["ada"])
+    submit_samples(tmp_path, ["ada"])
     assert {path.name for path in (tmp_path / "spool/new").iterdir()} == names

@@ -1,4 +1,4 @@
-"""`imapvm filepool …`: what is made is found again; damage is told, in the exit code too."""
+"""`imapvm filepool`: create, check with its exit codes, and sweep."""
 
 import json
 
@@ -13,7 +13,7 @@ from imapvm.ops import cli
 def pool(tmp_path, capsys):
     path = tmp_path / "pool"
     assert cli.main(["filepool", "create", "--filepool", str(path)]) == 0
-    assert capsys.readouterr().out == f"created {path}\n"
+    assert capsys.readouterr().out == f"created filepool {path}\n"
     return path
 
 
@@ -21,8 +21,8 @@ def pool(tmp_path, capsys):
 def run(pool, capsys):
     def of(*words):
         code = cli.main(["filepool", *words, "--filepool", str(pool)])
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        written = capsys.readouterr()
+        return code, written.out, written.err
 
     return of
 
@@ -31,12 +31,12 @@ def test_a_new_filepool_is_clean_and_private(pool, run):
     assert pool.stat().st_mode & 0o777 == 0o700
     assert run("check") == (
         0,
-        "0 found in 0 accounts, 0 mailboxes, 0 messages, 0 bodies\n",
+        "0 errors in 0 accounts, 0 mailboxes, 0 messages, 0 bodies\n",
         "",
     )
 
 
-def test_it_has_as_many_groups_as_were_asked_for(tmp_path):
+def test_number_of_groups(tmp_path):
     path = tmp_path / "three"
     assert cli.main(["filepool", "create", "--groups", "3", "--filepool", str(path)]) == 0
 
@@ -48,41 +48,41 @@ def test_it_has_as_many_groups_as_were_asked_for(tmp_path):
 
 
 @pytest.mark.parametrize("groups", ["0", "-1", "100000"])
-def test_a_number_of_groups_that_cannot_be(tmp_path, capsys, groups):
+def test_number_of_groups_outside_the_range(tmp_path, capsys, groups):
     words = ["filepool", "create", "--groups", groups, "--filepool", str(tmp_path / "x")]
     assert cli.main(words) == 1
     assert "storage groups" in capsys.readouterr().err
 
 
-def test_a_filepool_is_not_made_over_another(run):
+def test_existing_filepool_is_not_replaced(run):
     code, out, err = run("create")
     assert (code, out) == (1, "")
     assert err.startswith("imapvm: cannot create filepool ")
 
 
-def test_what_was_found_is_told(run, monkeypatch):
-    asked = []
+def test_findings_are_printed(run, monkeypatch):
+    repairs = []
 
     def check(_, *, repair):
-        asked.append(repair)
+        repairs.append(repair)
         return CheckReport((Finding("The sky is green.", repair),), 1, 2, 3, 4)
 
     monkeypatch.setattr(Filepool, "check", check)
     assert run("check")[:2] == (
         3,
-        "The sky is green.\n1 found in 1 accounts, 2 mailboxes, 3 messages, 4 bodies\n",
+        "The sky is green.\n1 error in 1 accounts, 2 mailboxes, 3 messages, 4 bodies\n",
     )
     assert run("check", "--repair")[:2] == (
         0,
-        "The sky is green. (repaired)\n1 found in 1 accounts, 2 mailboxes, 3 messages, 4 bodies\n",
+        "The sky is green. (repaired)\n1 error in 1 accounts, 2 mailboxes, 3 messages, 4 bodies\n",
     )
     code, out, _ = run("check", "--json")
     assert code == 3
     assert json.loads(out)["findings"] == [{"sentence": "The sky is green.", "repaired": False}]
-    assert asked == [False, True, False]
+    assert repairs == [False, True, False]
 
 
-def test_a_sweep_goes_on_until_nothing_is_left(run, monkeypatch):
+def test_sweep_repeats_until_nothing_is_left(run, monkeypatch):
     steps = iter([SweepReport(bodies=5, more=True), SweepReport(bodies=2, deliveries=1)])
 
     async def sweep(_):
@@ -96,11 +96,11 @@ def test_a_sweep_goes_on_until_nothing_is_left(run, monkeypatch):
     assert "more" not in out
 
 
-def test_what_is_no_filepool_is_left_alone(tmp_path, capsys):
+def test_other_directory_is_not_changed(tmp_path, capsys):
     (tmp_path / "letter").write_text("dear")
     for verb in ("create", "check", "sweep"):
         assert cli.main(["filepool", verb, "--filepool", str(tmp_path)]) == 1
-        said = capsys.readouterr().err
-        assert said.count("\n") == 1
-        assert str(tmp_path) in said
+        message = capsys.readouterr().err
+        assert message.count("\n") == 1
+        assert str(tmp_path) in message
     assert [path.name for path in tmp_path.iterdir()] == ["letter"]

@@ -1,4 +1,4 @@
-"""The configuration becomes settings; what cannot be is named by file, line and key."""
+"""Settings made from the configuration; wrong values are reported with file, line and key."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def settings(tmp_path):
     return of
 
 
-def test_all_of_it_arrives(settings, tmp_path):
+def test_every_key_reaches_the_settings(settings, tmp_path):
     (tmp_path / "c.pem").write_text("c")
     (tmp_path / "k.pem").write_text("k")
     made = settings(
@@ -39,6 +39,9 @@ def test_all_of_it_arrives(settings, tmp_path):
         postmaster = "ada"
         unknown = "bounce"
         sendmail = ["/bin/mail"]
+        [log]
+        format = "json"
+        level = "debug"
         """
     )
     assert made.filepool == tmp_path / "pool"
@@ -57,43 +60,49 @@ def test_all_of_it_arrives(settings, tmp_path):
     assert made.delivery.postmaster == "ada"
     assert made.delivery.unknown == "bounce"
     assert made.delivery.sendmail == ("/bin/mail",)
+    assert (made.log_format, made.log_level) == ("json", "debug")
 
 
-def test_an_empty_file_can_be_served(settings):
+def test_empty_file_is_a_valid_configuration(settings):
     made = settings("")
     assert made.imap == ("127.0.0.1:143",)
     assert made.certificate is None
     assert made.delivery.hostname
 
 
-def test_no_spool_is_looked_at_where_none_is_named(settings):
+def test_empty_spool_means_no_spool(settings):
     assert settings('spool = ""').spool is None
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("[listen]\nimap = ['143']", 'c.toml:2: listen.imap: "143" is not "HOST:PORT"'),
         ("[listen]\nlmtp = ['unix:x']", 'c.toml:2: listen.lmtp: "unix:x" is not'),
         ("[listen]\nlmtp = ['::1:24']", 'c.toml:2: listen.lmtp: "::1:24" is not'),
-        ("[listen]\nimap = ['a:65536']", 'listen.imap: "a:65536": a port is at most 65535'),
-        ("listen.imaps = ['a:1']", "c.toml:1: listen.imaps: needs tls.certificate and tls.key"),
-        ("tls.key = 'no.pem'", "c.toml:1: tls.key: "),
+        (
+            "[listen]\nimap = ['a:65536']",
+            'listen.imap: "a:65536": port number is greater than 65535',
+        ),
+        ("listen.imaps = ['a:1']", "c.toml:1: listen.imaps: requires tls.certificate and tls.key"),
+        ("tls.key = 'no.pem'", "c.toml:1: tls.key: cannot read "),
         ("tls.certificate = 'c.toml'", "c.toml:1: tls.certificate: "),
     ],
 )
-def test_a_mistake_is_named(settings, text, says):
+def test_wrong_value_is_reported_with_its_key(settings, text, message):
     with pytest.raises(OperatorError) as caught:
         settings(text)
-    assert says in str(caught.value)
+    assert message in str(caught.value)
     assert caught.value.code == CONFIGURATION
 
 
-def test_a_certificate_without_its_key(settings, tmp_path):
+def test_certificate_without_key(settings, tmp_path):
     (tmp_path / "c.pem").write_text("c")
-    with pytest.raises(OperatorError, match=r"c\.toml:2: tls\.key: a certificate and its key"):
+    with pytest.raises(
+        OperatorError, match=r"c\.toml:2: tls\.key: tls\.certificate and tls\.key must"
+    ):
         settings("\ntls.certificate = 'c.pem'")
 
 
-def test_the_last_port_is_one(settings):
+def test_highest_port(settings):
     assert settings("listen.imap = ['a:65535']").imap == ("a:65535",)

@@ -1,4 +1,4 @@
-"""One event is one line, and nothing secret is in it."""
+"""Log format: one event is one line, and secrets are not in it."""
 
 import io
 import json
@@ -20,7 +20,7 @@ def written():
     return log
 
 
-def test_an_event_is_a_line_of_words(written):
+def test_text_event(written):
     stream = written("text")
     logging.getLogger("imapvm.server.imap.connection").info(
         "login", extra={"user": "ada", "peer": ("::1", 4), "tls": True, "note": 'a "b"', "no": None}
@@ -33,24 +33,24 @@ def test_an_event_is_a_line_of_words(written):
     )
 
 
-def test_an_event_is_a_json_object(written):
+def test_json_event(written):
     stream = written("json")
-    logging.getLogger("imapvm.x").warning("disk is %s", "full", extra={"octets": 5})
+    logging.getLogger("imapvm.x").warning("disk is %s", "full", extra={"bytes": 5})
     event = json.loads(stream.getvalue())
     assert event["level"] == "warning"
     assert event["event"] == "disk is full"
-    assert event["octets"] == 5
+    assert event["bytes"] == 5
 
 
 @pytest.mark.parametrize("style", ["text", "json"])
-def test_line_ends_in_what_a_peer_sent_do_not_make_lines(written, style):
+def test_line_ends_in_values_do_not_start_lines(written, style):
     stream = written(style)
     logging.getLogger("imapvm").info("login", extra={"user": "x\r\n2026 info event=forged\u2028"})
     assert len(stream.getvalue().splitlines()) == 1
 
 
 @pytest.mark.parametrize("style", ["text", "json"])
-def test_an_exception_stays_on_its_line(written, style):
+def test_exception_is_part_of_the_line(written, style):
     stream = written(style)
     try:
         raise ValueError("two\nlines")
@@ -62,7 +62,7 @@ def test_an_exception_stays_on_its_line(written, style):
 
 
 @pytest.mark.parametrize("style", ["text", "json"])
-def test_secrets_are_not_written(written, style):
+def test_secret_fields_are_masked(written, style):
     stream = written(style)
     extra = {"password": "hunter2", "new_credential": "hunter2", "ACCESS_TOKEN": b"hunter2"}
     logging.getLogger("imapvm").info("oops", extra=extra)
@@ -70,13 +70,13 @@ def test_secrets_are_not_written(written, style):
     assert stream.getvalue().count("***") == 3
 
 
-def test_below_the_level_nothing_is_written(written):
+def test_events_below_the_level_are_dropped(written):
     stream = written("text", "warning")
     logging.getLogger("imapvm").info("quiet")
     assert stream.getvalue() == ""
 
 
-def test_configuring_twice_writes_once(written):
+def test_second_configuration_replaces_the_first(written):
     written("text")
     stream = written("text")
     logging.getLogger("imapvm").info("once")

@@ -1,4 +1,4 @@
-"""The sample messages are as varied as they say, and the broken one is broken."""
+"""Sample messages: their shapes; all but one are well-formed."""
 
 import email
 import email.policy
@@ -17,14 +17,14 @@ def parsed(name):
     return email.message_from_bytes(ALL[name].message, policy=email.policy.default)
 
 
-def test_there_are_a_dozen_and_their_names_ascend():
+def test_names_are_distinct_and_ascending():
     names = [sample.name for sample in sample_messages("demo@localhost", NOW)]
     assert len(names) >= 12
     assert names == sorted(set(names))
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_every_line_ends_in_crlf_and_is_short(name):
+def test_lines_are_short_and_end_in_crlf(name):
     message = ALL[name].message
     assert b"\n" not in message.replace(b"\r\n", b"")
     assert b"\r" not in message.replace(b"\r\n", b"")
@@ -32,7 +32,7 @@ def test_every_line_ends_in_crlf_and_is_short(name):
 
 
 @pytest.mark.parametrize("name", sorted(set(ALL) - {"broken-mime"}))
-def test_all_but_the_broken_one_are_without_fault(name):
+def test_message_has_no_defects(name):
     message = parsed(name)
     assert [part.defects for part in message.walk() if part.defects] == []
     assert message["Date"].datetime.timestamp() <= NOW
@@ -40,7 +40,7 @@ def test_all_but_the_broken_one_are_without_fault(name):
     assert "demo@localhost" in f"{message['To']} {message['Cc']}"
 
 
-def test_the_broken_one_is_broken():
+def test_broken_message_has_defects():
     assert parsed("broken-mime").defects
 
 
@@ -60,26 +60,26 @@ def test_shapes():
     assert "Доброе утро" in ALL["utf8-body"].message.decode()
 
 
-def test_the_thread_refers_to_itself():
+def test_thread_references():
     question, answer, thanks = (parsed(f"thread-{n}") for n in ("question", "answer", "thanks"))
     assert answer["In-Reply-To"] == question["Message-ID"]
     assert thanks["References"].split() == [question["Message-ID"], answer["Message-ID"]]
 
 
-def test_the_same_samples_are_the_same_octets():
+def test_messages_are_deterministic():
     assert sample_messages("a@b", NOW) == sample_messages("a@b", NOW)
 
 
-def test_the_picture_is_a_picture(tmp_path):
-    picture = png(96, 64)
-    assert picture.startswith(b"\x89PNG\r\n\x1a\n")
-    start = picture.index(b"IDAT") + 4
-    rows = zlib.decompressobj().decompress(picture[start:])
+def test_png_image(tmp_path):
+    image = png(96, 64)
+    assert image.startswith(b"\x89PNG\r\n\x1a\n")
+    start = image.index(b"IDAT") + 4
+    rows = zlib.decompressobj().decompress(image[start:])
     assert len(rows) == 64 * (1 + 3 * 96)
     assert len({rows[i : i + 3] for i in range(1, len(rows) - 2, 289)}) >= 1
 
 
-def test_the_documents_table_points_at_its_objects():
+def test_pdf_cross_reference_table():
     page = pdf(["one", "two"])
     table = int(page.split(b"startxref\n")[1].split(b"\n")[0])
     assert page[table:].startswith(b"xref\n")

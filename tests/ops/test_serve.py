@@ -1,4 +1,4 @@
-"""`imapvm serve`: ready is said when it is, and a stop is clean."""
+"""`imapvm serve`: readiness, reload, and a clean stop."""
 
 import imaplib
 import signal
@@ -14,7 +14,7 @@ from imapvm.intake.spool.directory import SpoolDirectory
 from imapvm.ops import cli
 from imapvm.server.net.certificate import self_signed
 
-PATIENCE_SECONDS = 30
+DEADLINE_SECONDS = 30
 
 
 @pytest.fixture
@@ -24,10 +24,10 @@ def port():
 
 
 @pytest.fixture
-def told(tmp_path, monkeypatch):
-    """What systemd is told."""
+def systemd(tmp_path, monkeypatch):
+    """Socket that receives the notifications for systemd."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
-        receiver.settimeout(PATIENCE_SECONDS)
+        receiver.settimeout(DEADLINE_SECONDS)
         receiver.bind(str(tmp_path / "notify"))
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         yield receiver
@@ -43,10 +43,10 @@ def serve(config):
 
 
 def refused(config):
-    """The exit code and the words of a server that does not start."""
+    """Return exit code and standard error of a server that does not start."""
     with serve(config) as process:
-        _, said = process.communicate(timeout=PATIENCE_SECONDS)
-    return process.returncode, said
+        _, message = process.communicate(timeout=DEADLINE_SECONDS)
+    return process.returncode, message
 
 
 @pytest.fixture(params=[0, pytest.param(2, marks=pytest.mark.slow)], ids=["alone", "2 workers"])
@@ -63,7 +63,7 @@ def workers(request):
         pytest.param(2, signal.SIGINT, marks=pytest.mark.slow),
     ],
 )
-def test_it_is_ready_when_it_says_so_and_ends_when_told(tmp_path, port, told, how, workers):
+def test_readiness_and_stop(tmp_path, port, systemd, how, workers):
     config = tmp_path / "imapvm.toml"
     self_signed(tmp_path / "tls")
     config.write_text(
@@ -80,17 +80,17 @@ def test_it_is_ready_when_it_says_so_and_ends_when_told(tmp_path, port, told, ho
     assert cli.main(["filepool", "create", "--config", str(config)]) == 0
     with serve(config) as process:
         try:
-            assert told.recv(100) == b"READY=1"
-            with imaplib.IMAP4("127.0.0.1", port, timeout=PATIENCE_SECONDS) as client:
+            assert systemd.recv(100) == b"READY=1"
+            with imaplib.IMAP4("127.0.0.1", port, timeout=DEADLINE_SECONDS) as client:
                 assert client.noop()[0] == "OK"
                 assert "STARTTLS" in client.capabilities
                 with socket.socket(socket.AF_UNIX) as lmtp:
-                    lmtp.settimeout(PATIENCE_SECONDS)
+                    lmtp.settimeout(DEADLINE_SECONDS)
                     lmtp.connect(str(tmp_path / "lmtp"))
                     assert lmtp.recv(100).startswith(b"220 ")
                 process.send_signal(how)
-                assert told.recv(100) == b"STOPPING=1"
-                assert process.wait(PATIENCE_SECONDS) == 0
+                assert systemd.recv(100) == b"STOPPING=1"
+                assert process.wait(DEADLINE_SECONDS) == 0
         finally:
             process.kill()
         assert process.stderr.read() == ""
@@ -98,7 +98,7 @@ def test_it_is_ready_when_it_says_so_and_ends_when_told(tmp_path, port, told, ho
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("filepool = 'none'", "none"),
         ("workers = 257", "imapvm.toml:2: workers: "),
@@ -109,17 +109,17 @@ def test_it_is_ready_when_it_says_so_and_ends_when_told(tmp_path, port, told, ho
         ),
     ],
 )
-def test_what_cannot_be_served_is_one_sentence(tmp_path, text, says, workers):
+def test_error_at_start_is_one_line(tmp_path, text, message, workers):
     config = tmp_path / "imapvm.toml"
     config.write_text(f"{'' if 'workers' in text else f'workers = {workers}'}\n{text}")
-    code, said = refused(config)
-    assert code == (1 if "none" in says else 78)
-    assert said.startswith("imapvm: ")
-    assert says in said
-    assert said.count("\n") == 1
+    code, written = refused(config)
+    assert code == (1 if "none" in message else 78)
+    assert written.startswith("imapvm: ")
+    assert message in written
+    assert written.count("\n") == 1
 
 
-def test_a_port_that_is_taken_is_one_sentence(tmp_path, workers):
+def test_port_in_use_is_one_line(tmp_path, workers):
     config = tmp_path / "imapvm.toml"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -128,41 +128,41 @@ def test_a_port_that_is_taken_is_one_sentence(tmp_path, workers):
             f"listen.imap = ['127.0.0.1:{port}']"
         )
         assert cli.main(["filepool", "create", "--config", str(config)]) == 0
-        code, said = refused(config)
+        code, message = refused(config)
     assert code == 78
-    assert str(port) in said
-    assert said.count("\n") == 1
+    assert str(port) in message
+    assert message.count("\n") == 1
 
 
-def test_a_spool_that_another_server_watches_is_one_sentence(tmp_path, workers):
+def test_spool_in_use_is_one_line(tmp_path, workers):
     config = tmp_path / "imapvm.toml"
     config.write_text(f"filepool = 'pool'\nspool = 'spool'\nworkers = {workers}\nlisten.imap = []")
     assert cli.main(["filepool", "create", "--config", str(config)]) == 0
     watching = SpoolDirectory(tmp_path / "spool")
     try:
-        code, said = refused(config)
+        code, message = refused(config)
     finally:
         watching.close()
     assert code == 1
-    assert said.startswith("imapvm: ")
-    assert "spool" in said
-    assert said.count("\n") == 1
+    assert message.startswith("imapvm: ")
+    assert "spool" in message
+    assert message.count("\n") == 1
 
 
-def shown(port) -> bytes:
-    """The certificate that a client sees who comes now."""
+def certificate_at(port) -> bytes:
+    """Return the certificate that a new client receives."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS) as plain,
         context.wrap_socket(plain) as secure,
     ):
         return secure.getpeercert(binary_form=True)
 
 
-def test_sighup_takes_a_new_certificate_and_keeps_the_old_one_where_it_is_none(
-    tmp_path, port, told, workers
+def test_sighup_loads_a_new_certificate_and_keeps_the_old_one_on_error(
+    tmp_path, port, systemd, workers
 ):
     config = tmp_path / "imapvm.toml"
     certificate, key = self_signed(tmp_path / "tls")
@@ -179,40 +179,42 @@ def test_sighup_takes_a_new_certificate_and_keeps_the_old_one_where_it_is_none(
     assert cli.main(["filepool", "create", "--config", str(config)]) == 0
     with serve(config) as process:
         try:
-            assert told.recv(100) == b"READY=1"
-            before = shown(port)
+            assert systemd.recv(100) == b"READY=1"
+            before = certificate_at(port)
             assert before == ssl.PEM_cert_to_DER_cert(certificate.read_text())
             good = certificate.read_text()
             certificate.write_text("not PEM")
             process.send_signal(signal.SIGHUP)
-            assert "reload failed" in (line := until(process, "reload failed"))
+            line = until(process, "reload failed")
             assert "not a PEM certificate and key" in line
-            assert shown(port) == before
+            assert certificate_at(port) == before
             certificate.write_text(new[0].read_text())
             key.write_text(new[1].read_text())
             assert certificate.read_text() != good
             process.send_signal(signal.SIGHUP)
             until(process, "reloaded")
             if workers:
-                assert told.recv(100).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
-                assert told.recv(100) == b"READY=1"
-            deadline = time.monotonic() + PATIENCE_SECONDS
-            while (now := shown(port)) == before:  # by an old worker, in its last moment
+                assert systemd.recv(100).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+                assert systemd.recv(100) == b"READY=1"
+            deadline = time.monotonic() + DEADLINE_SECONDS
+            while (
+                now := certificate_at(port)
+            ) == before:  # by an old worker that has not stopped listening
                 assert time.monotonic() < deadline
             assert now == ssl.PEM_cert_to_DER_cert(certificate.read_text())
             process.send_signal(signal.SIGTERM)
-            assert told.recv(100) == b"STOPPING=1"
-            assert process.wait(PATIENCE_SECONDS) == 0
+            assert systemd.recv(100) == b"STOPPING=1"
+            assert process.wait(DEADLINE_SECONDS) == 0
         finally:
             process.kill()
 
 
 def until(process, words) -> str:
-    """The next line of the log that has these words."""
+    """Return the next line of the log that contains `words`."""
     for line in process.stderr:
         if words in line:
             return line
-    raise AssertionError(f"the server ended and never said {words!r}")
+    raise AssertionError(f"the server ended without logging {words!r}")
 
 
 ACTIVATED = """
@@ -224,7 +226,7 @@ sys.exit(main(["serve", "--config", sys.argv[2]]))
 """
 
 
-def test_a_socket_of_systemds_is_served_by_all_workers(tmp_path, told, workers):
+def test_socket_passed_by_systemd(tmp_path, systemd, workers):
     config = tmp_path / "imapvm.toml"
     config.write_text(f"filepool = 'pool'\nspool = 'spool'\nworkers = {workers}\nlisten.imap = []")
     assert cli.main(["filepool", "create", "--config", str(config)]) == 0
@@ -236,11 +238,11 @@ def test_a_socket_of_systemds_is_served_by_all_workers(tmp_path, told, workers):
         ) as process,
     ):
         try:
-            assert told.recv(100) == b"READY=1"
+            assert systemd.recv(100) == b"READY=1"
             for _ in range(10):
-                with imaplib.IMAP4(*listener.getsockname(), timeout=PATIENCE_SECONDS) as client:
+                with imaplib.IMAP4(*listener.getsockname(), timeout=DEADLINE_SECONDS) as client:
                     assert client.noop()[0] == "OK"
             process.terminate()
-            assert process.wait(PATIENCE_SECONDS) == 0
+            assert process.wait(DEADLINE_SECONDS) == 0
         finally:
             process.kill()

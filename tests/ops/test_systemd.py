@@ -1,4 +1,4 @@
-"""systemd is told, where it listens, and nobody is disturbed where it does not."""
+"""Notification of systemd; without systemd nothing happens."""
 
 import socket
 
@@ -14,14 +14,14 @@ def listener():
         yield receiver
 
 
-def test_a_socket_in_the_file_system(listener, tmp_path, monkeypatch):
+def test_socket_in_the_file_system(listener, tmp_path, monkeypatch):
     listener.bind(str(tmp_path / "notify"))
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     notify("READY=1")
     assert listener.recv(100) == b"READY=1"
 
 
-def test_an_abstract_socket(listener, tmp_path, monkeypatch):
+def test_abstract_socket(listener, tmp_path, monkeypatch):
     name = f"imapvm-test-{tmp_path.name}-{id(listener)}"
     listener.bind(f"\0{name}")
     monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
@@ -29,8 +29,8 @@ def test_an_abstract_socket(listener, tmp_path, monkeypatch):
     assert listener.recv(100) == b"STOPPING=1"
 
 
-@pytest.mark.parametrize("address", [None, "", "/nobody/listens/here", "@nobody-listens", "odd"])
-def test_where_nobody_listens_nothing_happens(address, monkeypatch):
+@pytest.mark.parametrize("address", [None, "", "/no/such/socket", "@no-such-socket", "odd"])
+def test_without_a_listener_nothing_happens(address, monkeypatch):
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     if address is not None:
         monkeypatch.setenv("NOTIFY_SOCKET", address)

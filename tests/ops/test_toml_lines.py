@@ -1,4 +1,4 @@
-"""Keys are found at their lines, whatever stands in the values between."""
+"""Line numbers of keys, with any values between them."""
 
 import tomllib
 
@@ -36,7 +36,7 @@ k = 2
 last = "\\" = [" '''
 
 
-def test_keys_of_a_difficult_file():
+def test_keys_between_strings_arrays_and_comments():
     tomllib.loads(TEXT)
     assert lines_of_keys(TEXT) == {
         ("a",): 2,
@@ -54,7 +54,7 @@ def test_keys_of_a_difficult_file():
     }
 
 
-def test_line_ends_of_other_systems():
+def test_crlf_line_ends():
     assert lines_of_keys("a = 1\r\n\r\n[b]\r\nc = 2\r\n") == {("a",): 1, ("b",): 3, ("b", "c"): 4}
 
 
@@ -67,7 +67,7 @@ value = st.one_of(
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.booleans(), value), max_size=20))
-def test_every_key_is_found_where_it_was_written(entries):
+def test_every_key_is_found_at_its_line(entries):
     text, expected = "", {}
     table = ()
     for number, (blank, opens, written) in enumerate(entries):

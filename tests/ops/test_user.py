@@ -1,4 +1,4 @@
-"""Enrolment from the command line: with and without a server, and with mistakes."""
+"""`imapvm user`: enrollment and aliases, with and without a running server; errors."""
 
 import io
 import json
@@ -15,10 +15,10 @@ from imapvm.ops import cli
 
 
 class Stdin(io.TextIOWrapper):
-    """Standard input with octets in it; `terminal` says whether somebody types there."""
+    """Standard input with bytes; `terminal`: whether it is a terminal."""
 
-    def __init__(self, octets=b"", *, terminal=False):
-        super().__init__(io.BytesIO(octets))
+    def __init__(self, data=b"", *, terminal=False):
+        super().__init__(io.BytesIO(data))
         self.terminal = terminal
 
     def isatty(self):
@@ -35,7 +35,7 @@ def pool(tmp_path, capsys):
 
 @pytest.fixture(autouse=True)
 def quick_hashes(monkeypatch):
-    """What is tested here is not how long a hash takes."""
+    """Make password hashes cheap."""
     quick = passwords.argon2.Parameters(
         passwords.argon2.Type.ID, 19, 16, 32, time_cost=1, memory_cost=8, parallelism=1
     )
@@ -47,14 +47,14 @@ def user(pool, capsys, monkeypatch):
     def run(*words, stdin=None):
         monkeypatch.setattr(sys, "stdin", stdin or Stdin())
         code = cli.main(["user", *words, "--filepool", str(pool)])
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        written = capsys.readouterr()
+        return code, written.out, written.err
 
     return run
 
 
 def inside(pool, look):
-    """What `look` finds in the opened filepool."""
+    """Return the result of `look` for the opened filepool."""
 
     async def opened():
         async with open_filepool(pool) as filepool:
@@ -71,7 +71,7 @@ def enroll(user, name, password=b"secret\n"):
     assert user("enroll", name, "--password-stdin", stdin=Stdin(password))[0] == 0
 
 
-def test_an_enrolled_user_has_a_password_and_mailboxes(pool, user):
+def test_enroll_sets_password_and_creates_mailboxes(pool, user):
     code, out, err = user("enroll", "ada", "--password-stdin", stdin=Stdin(b"s p\xc3\xa9\r\nmore"))
     assert (code, out, err) == (0, "enrolled ada\n", "")
     assert passwords.verify(credential(pool, "ada"), b"s p\xc3\xa9")
@@ -83,32 +83,36 @@ def test_an_enrolled_user_has_a_password_and_mailboxes(pool, user):
     assert inside(pool, mailboxes) == {"INBOX", *(name for name, _ in NEW_ACCOUNT_MAILBOXES)}
 
 
-def test_a_name_is_enrolled_once(user):
+def test_existing_user_is_not_enrolled_again(user):
     enroll(user, "ada")
     code, _, err = user("enroll", "Ada", "--password-stdin", stdin=Stdin(b"x"))
-    assert (code, err) == (1, "imapvm: there is a user Ada already\n")
+    assert (code, err) == (
+        1,
+        "imapvm: cannot enroll Ada: user exists; to set the password: imapvm user password Ada\n",
+    )
 
 
-def test_a_password_is_asked_for_twice(user, pool, monkeypatch):
+def test_password_is_asked_for_twice(user, pool, monkeypatch):
     typed = iter(["one", "one", "two", "three"])
     monkeypatch.setattr("getpass.getpass", lambda _: next(typed))
     assert user("enroll", "ada", stdin=Stdin(terminal=True))[0] == 0
     assert passwords.verify(credential(pool, "ada"), b"one")
     code, _, err = user("password", "ada", stdin=Stdin(terminal=True))
-    assert (code, err) == (1, "imapvm: the two passwords differ\n")
+    assert (code, err) == (1, "imapvm: cannot set the password: the two passwords differ\n")
     assert passwords.verify(credential(pool, "ada"), b"one")
 
 
-def test_without_a_terminal_nobody_is_asked(user):
+def test_password_without_a_terminal(user):
     assert user("enroll", "ada") == (
         2,
         "",
-        "imapvm: there is no terminal to ask at: use --password-stdin\n",
+        "imapvm: cannot ask for a password: standard input is not a terminal;"
+        " use --password-stdin\n",
     )
 
 
 @pytest.mark.parametrize(
-    ("password", "says"),
+    ("password", "message"),
     [
         (b"", "a password has 1 to"),
         (b"\n", "a password has 1 to"),
@@ -117,33 +121,37 @@ def test_without_a_terminal_nobody_is_asked(user):
         (b"a\0b\n", "a password must not contain NUL"),
     ],
 )
-def test_what_is_no_password(user, pool, password, says):
+def test_unacceptable_password(user, pool, password, message):
     code, _, err = user("enroll", "ada", "--password-stdin", stdin=Stdin(password))
     assert code == 1
-    assert says in err
+    assert message in err
     assert inside(pool, lambda filepool: filepool.accounts.find("ada")) is None
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
-def test_the_longest_password_is_one(user, pool, end):
+def test_longest_password(user, pool, end):
     enroll(user, "ada", b"x" * PASSWORD_MAX + end)
     assert passwords.verify(credential(pool, "ada"), b"x" * PASSWORD_MAX)
 
 
-def test_a_password_is_changed(user, pool):
+def test_password_is_changed(user, pool):
     enroll(user, "ada", b"old")
     code, out, _ = user("password", "ada", "--password-stdin", stdin=Stdin(b"new"))
-    assert (code, out) == (0, "the password of ada is set\n")
+    assert (code, out) == (0, "set the password of ada\n")
     assert passwords.verify(credential(pool, "ada"), b"new")
     assert not passwords.verify(credential(pool, "ada"), b"old")
 
 
-def test_a_user_is_deleted_after_yes_and_only_then(user, pool):
+def test_delete_needs_confirmation(user, pool):
     enroll(user, "ada")
-    assert user("delete", "ada") == (2, "", "imapvm: there is no terminal to ask at: use --yes\n")
+    assert user("delete", "ada") == (
+        2,
+        "",
+        "imapvm: cannot ask for confirmation: standard input is not a terminal; use --yes\n",
+    )
     code, out, err = user("delete", "ada", stdin=Stdin(b"y\n", terminal=True))
-    assert (code, err) == (1, "imapvm: nothing was deleted\n")
-    assert "Delete ada with 0 messages" in out
+    assert (code, err) == (1, "imapvm: user ada was not deleted\n")
+    assert "Delete user ada and all mail (0 messages, 0 bytes, " in out
     assert inside(pool, lambda filepool: filepool.accounts.find("ada")) is not None
     code, out, _ = user("delete", "ada", stdin=Stdin(b"yes\n", terminal=True))
     assert code == 0
@@ -151,7 +159,7 @@ def test_a_user_is_deleted_after_yes_and_only_then(user, pool):
     assert inside(pool, lambda filepool: filepool.accounts.find("ada")) is None
 
 
-def test_an_id_is_not_used_again(user):
+def test_ids_are_not_reused(user):
     enroll(user, "ada")
     first = json.loads(user("list", "--json")[1])[0]["id"]
     assert user("delete", "ada", "--yes")[0] == 0
@@ -159,7 +167,7 @@ def test_an_id_is_not_used_again(user):
     assert json.loads(user("list", "--json")[1])[0]["id"] > first
 
 
-def test_a_user_is_renamed(user, pool):
+def test_rename(user, pool):
     enroll(user, "ada")
     enroll(user, "grace")
     assert user("rename", "ada", "countess")[:2] == (0, "renamed ada to countess\n")
@@ -189,22 +197,26 @@ def test_aliases(user, pool):
     assert user("alias", "remove", "postmaster") == (
         1,
         "",
-        "imapvm: there is no alias postmaster\n",
+        "imapvm: alias postmaster does not exist; 'imapvm user alias list' lists all aliases\n",
     )
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        ("delete", "nobody", "--yes"),
-        ("rename", "nobody", "x"),
-        ("password", "nobody", "--password-stdin"),
-        ("alias", "add", "nobody", "x"),
-        ("alias", "list", "nobody"),
+        ("delete", "eve", "--yes"),
+        ("rename", "eve", "x"),
+        ("password", "eve", "--password-stdin"),
+        ("alias", "add", "eve", "x"),
+        ("alias", "list", "eve"),
     ],
 )
-def test_a_user_who_is_not_enrolled(user, words):
-    assert user(*words, stdin=Stdin(b"x")) == (1, "", "imapvm: there is no user nobody\n")
+def test_unknown_user(user, words):
+    assert user(*words, stdin=Stdin(b"x")) == (
+        1,
+        "",
+        "imapvm: user eve does not exist; 'imapvm user list' lists all users\n",
+    )
 
 
 @pytest.mark.parametrize(
@@ -215,11 +227,11 @@ def test_a_user_who_is_not_enrolled(user, words):
         ("alias", "add", "ada", "\udcff@x"),
     ],
 )
-def test_what_is_not_utf8_is_refused(user, words, capsys):
+def test_argument_that_is_not_utf8(user, words, capsys):
     with pytest.raises(SystemExit) as ended:
         user(*words)
     assert ended.value.code == 2
-    assert "it is not UTF-8" in capsys.readouterr().err
+    assert "not UTF-8" in capsys.readouterr().err
 
 
 def test_while_another_process_has_the_filepool_open(user, pool):
@@ -243,9 +255,9 @@ def enroll_elsewhere(pool):
     )  # fmt: skip
 
 
-def test_a_filepool_that_is_not_there(tmp_path, capsys):
+def test_missing_filepool(tmp_path, capsys):
     assert cli.main(["user", "list", "--filepool", str(tmp_path / "no")]) == 1
-    said = capsys.readouterr().err
-    assert said.startswith("imapvm: ")
-    assert said.count("\n") == 1
-    assert str(tmp_path / "no") in said
+    message = capsys.readouterr().err
+    assert message.startswith("imapvm: ")
+    assert message.count("\n") == 1
+    assert str(tmp_path / "no") in message

@@ -270,7 +270,7 @@ async def test_a_command_that_does_not_end_is_cut_off(tmp_path, monkeypatch):
 
 
 async def test_what_cannot_work_is_said_before_anything_is_opened(tmp_path):
-    with pytest.raises(SettingsError, match="a key its certificate"):
+    with pytest.raises(SettingsError, match="must be set together"):
         await serve(Settings(filepool=tmp_path / "none", key=tmp_path / "key"))
 
 

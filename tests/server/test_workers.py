@@ -379,7 +379,7 @@ async def test_what_cannot_change_is_said_and_all_goes_on(server):
     before = server.pids()
     server.configure(replace(server.settings, workers=2))
     server.master.send_signal(signal.SIGHUP)
-    await eventually(lambda: "workers has changed, which needs a restart" in server.log, server)
+    await eventually(lambda: "cannot change workers without a restart" in server.log, server)
     server.configure(replace(server.settings, filepool=Path("/nowhere")))
     server.master.send_signal(signal.SIGHUP)
     await eventually(lambda: "There is no filepool at /nowhere" in server.log, server)

@@ -1,1 +1,1 @@
-"""What an operator does."""
+"""Operation: command line, configuration, serving, users and the demonstration."""

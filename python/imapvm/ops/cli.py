@@ -1,8 +1,7 @@
-"""The `imapvm` command: finds the verb, and says in one sentence what went wrong.
+"""The `imapvm` command: parse the command line, run the verb, report errors in one line each.
 
-A verb family is a module with `add_to(verbs)`, which describes its arguments and names the function
-that carries them out. Those modules import the server only when they run something, so that help
-and mistakes are answered at once.
+A verb family is a module in `imapvm.ops.verbs` with `add_to(verbs)`, which declares its arguments
+and sets `run` to the function that carries the verb out.
 """
 
 import argparse
@@ -12,18 +11,16 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
 from imapvm.filepool.errors import FilepoolError, StoreUnavailableError
-from imapvm.ops.demo import run as demo
 from imapvm.ops.errors import CONFIGURATION, FAILED, TRY_AGAIN, OperatorError
-from imapvm.ops.serving import run as serve
-from imapvm.ops.verbs import filepool, role, user
+from imapvm.ops.verbs import demo, filepool, role, serve, user
 from imapvm.server.settings import SettingsError
 
 INTERRUPTED = 130
-"""128 + SIGINT, as shells have it."""
+"""128 + SIGINT, as shells report it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Carry out a command line (without the program's name); return the exit code."""
+    """Run a command line (without the program's name) and return the exit code."""
     arguments = parser().parse_args(argv)
     try:
         code: int = arguments.run(arguments)
@@ -36,41 +33,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         FilepoolError,
         OSError,
     ) as error:
-        causes = list(_leaves(error))
-        if any(isinstance(cause, KeyboardInterrupt) for cause in causes):
+        leaves = list(_leaves(error))
+        if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
             return INTERRUPTED
-        if any(isinstance(cause, BrokenPipeError) for cause in causes):
-            # Whoever read our output has seen enough; keep the interpreter from flushing again.
+        if any(isinstance(leaf, BrokenPipeError) for leaf in leaves):
+            # The reader of standard output closed it: keep the interpreter from flushing again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return FAILED
-        told = [words for cause in causes if (words := _sentence(cause)) is not None]
-        if len(told) < len(causes):
+        reports = [report for leaf in leaves if (report := _report(leaf)) is not None]
+        if len(reports) < len(leaves):
             raise
-        for sentence, _ in told:
-            print(f"imapvm: {sentence}", file=sys.stderr)
-        return max(code for _, code in told)
+        for message, _ in reports:
+            print(f"imapvm: {message}", file=sys.stderr)
+        return max(code for _, code in reports)
     return code
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+    """Return the parser of the whole command line."""
     top = argparse.ArgumentParser(
         prog="imapvm",
-        description="An IMAP server: keeps mail in transactions, takes it in by spool and LMTP.",
-        epilog="Each verb explains itself: imapvm VERB --help. The handbook is docs/operations.md.",
+        description="IMAP server with transactional storage; receives mail by LMTP and a spool"
+        " directory.",
+        epilog="Run 'imapvm VERB --help' for the options of a verb. Manual: docs/operations.md.",
     )
     top.add_argument("--version", action="version", version=f"imapvm {version('imapvm')}")
     verbs = top.add_subparsers(title="verbs", metavar="VERB", required=True)
-    demo.add_to(verbs)
-    serve.add_to(verbs)
-    user.add_to(verbs)
-    filepool.add_to(verbs)
-    role.add_to(verbs)
+    for family in (demo, serve, user, filepool, role):
+        family.add_to(verbs)
     return top
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """The exceptions in groups of groups, in order."""
+    """Yield the exceptions of nested groups in order."""
     waiting = [error]
     while waiting:
         each = waiting.pop()
@@ -80,8 +75,8 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
             yield each
 
 
-def _sentence(error: BaseException) -> tuple[str, int] | None:
-    """What to tell the operator, and the exit code; None for a fault of our own."""
+def _report(error: BaseException) -> tuple[str, int] | None:
+    """Return the message for the operator and the exit code; None for a bug."""
     from imapvm.intake.spool.directory import SpoolInUseError
 
     match error:
@@ -94,7 +89,7 @@ def _sentence(error: BaseException) -> tuple[str, int] | None:
         case FilepoolError() | SpoolInUseError():
             return str(error), FAILED
         case OSError():
-            what = (error.strerror or str(error)).lower()
-            return (f"{error.filename}: {what}" if error.filename else what), FAILED
+            reason = (error.strerror or str(error)).lower()
+            return (f"{error.filename}: {reason}" if error.filename else reason), FAILED
         case _:
             return None

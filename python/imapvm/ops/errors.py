@@ -1,33 +1,37 @@
-"""What goes wrong for an operator: one sentence, and the exit code that says what kind it is."""
+"""Errors that an operator can act on: one line for standard error, and an exit code."""
 
 from typing import Final
 
 FAILED: Final = 1
-"""It was refused, or did not work."""
+"""The request was refused or failed."""
 USAGE: Final = 2
-"""The command line is wrong (argparse uses the same)."""
-DAMAGED: Final = 3
-"""`filepool check` found something."""
+"""The command line is wrong (argparse uses the same code)."""
+CORRUPT: Final = 3
+"""`filepool check` found corrupt data and did not repair it."""
 TRY_AGAIN: Final = 75
-"""EX_TEMPFAIL of sysexits.h: the disk is full, or something else that passes."""
+"""EX_TEMPFAIL of sysexits.h: a temporary failure, such as a full disk."""
 CONFIGURATION: Final = 78
 """EX_CONFIG of sysexits.h."""
 
 
 class OperatorError(Exception):
-    """A sentence for standard error; no traceback belongs to it."""
+    """Error that is reported by its message alone, without a traceback.
 
-    def __init__(self, sentence: str, code: int = FAILED) -> None:
-        super().__init__(sentence)
+    The message is `cannot X: reason` with the name of the thing and, where there is one, the
+    command or option that fixes it.
+    """
+
+    def __init__(self, message: str, code: int = FAILED) -> None:
+        super().__init__(message)
         self.code = code
 
 
 class ConfigError(OperatorError):
-    """A mistake in a configuration file: names file, line and key."""
+    """Error in a configuration file, with file, line and key."""
 
-    def __init__(self, file: str, line: int | None, key: str | None, fault: str) -> None:
+    def __init__(self, file: str, line: int | None, key: str | None, reason: str) -> None:
         place = file if line is None else f"{file}:{line}"
-        super().__init__(": ".join(filter(None, (place, key, fault))), CONFIGURATION)
+        super().__init__(": ".join(filter(None, (place, key, reason))), CONFIGURATION)
         self.line = line
         self.key = key
-        self.fault = fault
+        self.reason = reason

@@ -1,7 +1,7 @@
-"""Log events: one line each, on standard error, as key=value or as JSON.
+"""Log format: one line per event on standard error, as key=value or as JSON.
 
-Everybody logs by `logging.getLogger(__name__)`, with a short fixed sentence as the message and
-what varies in `extra`: `log.info("login", extra={"user": name, "peer": peer})`.
+Modules log by `logging.getLogger(__name__)`, with a fixed string as the message and everything
+that varies in `extra`: `log.info("login", extra={"user": name, "peer": peer})`.
 """
 
 import datetime
@@ -14,17 +14,17 @@ from typing import Final, TextIO
 from imapvm.server.settings import LogFormat, LogLevel
 
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-"""What every record has; the rest of its attributes came with `extra`."""
+"""Attributes of every record; all others came with `extra`."""
 
 _SECRET: Final = re.compile("password|credential|secret|token|authorization", re.IGNORECASE)
-"""A field with one of these in its name is never written, whoever logs it."""
+"""Names of fields whose values are never written."""
 
 _WORD: Final = re.compile(r'[^ "=\\]+')
-"""What stands without quotes, if it can be printed."""
+"""Values that need no quotes if they are printable."""
 
 
 class EventFormatter(logging.Formatter):
-    """Writes a record as one line, whatever is in it."""
+    """Formatter that writes each record as exactly one line."""
 
     def __init__(self, style: LogFormat, role: str | None = None) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class EventFormatter(logging.Formatter):
         return f"{time[1]} {level[1]} " + " ".join(f"{k}={_quoted(v)}" for k, v in rest)
 
     def fields(self, record: logging.LogRecord) -> dict[str, object]:
-        """Time (UTC, milliseconds), level, event, logger and role, then `extra` in its order."""
+        """Return time (UTC, milliseconds), level, event, logger, role, then `extra` in order."""
         at = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
         fields: dict[str, object] = {
             "time": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -58,7 +58,7 @@ class EventFormatter(logging.Formatter):
 
 
 def _quoted(value: object) -> str:
-    """As it stands where it is one plain word, else as a JSON string: a line stays a line."""
+    """Return a plain word unchanged, and anything else as a JSON string without line ends."""
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
@@ -70,13 +70,13 @@ def _quoted(value: object) -> str:
 def configure(
     *, style: LogFormat, level: LogLevel, stream: TextIO | None = None, role: str | None = None
 ) -> None:
-    """Send all events of this process to standard error, and none of them twice.
+    """Send all events of this process to standard error; a second call replaces the first.
 
     Args:
-        style: "text" for people and journals, "json" for what collects logs.
-        level: the least that is written.
-        stream: instead of standard error.
-        role: which process of a server this is, where there are several.
+        style: "text" for people and journals, "json" for log collectors.
+        level: lowest level that is written.
+        stream: used instead of standard error.
+        role: name of this process in a server of several processes.
     """
     handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
     handler.setFormatter(EventFormatter(style, role))

@@ -69,9 +69,9 @@ class Settings:
             SettingsError: they do not.
         """
         if (self.certificate is None) != (self.key is None):
-            raise SettingsError("a certificate needs its key, and a key its certificate")
+            raise SettingsError("certificate and key must be set together")
         if self.imaps and self.certificate is None:
-            raise SettingsError("imaps needs a certificate and a key")
+            raise SettingsError("imaps requires a certificate and a key")
 
 
 @dataclass(frozen=True, slots=True)

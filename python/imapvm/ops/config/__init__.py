@@ -1,1 +1,1 @@
-"""Configuration: the file, its types and checks, and the settings made from it."""
+"""Configuration: the TOML file with line numbers, and the settings made from it."""

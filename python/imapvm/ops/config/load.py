@@ -1,4 +1,4 @@
-"""From the configuration file to what the server wants to know, checked where it can be."""
+"""Conversion of a configuration file into `Settings`, with the checks that need no server."""
 
 import re
 import socket
@@ -26,26 +26,26 @@ def load_settings(path: Path) -> Settings:
 
 
 def settings_from(file: ConfigFile) -> Settings:
-    """Settings of the server, as a configuration has them.
+    """Return the settings in a configuration file.
 
     Raises:
-        ConfigError: a value cannot be; it names file, line and key.
+        ConfigError: a value is wrong; names file, line and key.
         OperatorError: the values do not fit together.
     """
     config = file.config
     for kind in ("imap", "imaps", "lmtp"):
         for address in getattr(config.listen, kind):
-            if fault := _address_fault(address):
-                raise file.mistake(("listen", kind), fault)
+            if reason := _address_error(address):
+                raise file.error(("listen", kind), reason)
     for name in ("certificate", "key"):
         written = getattr(config.tls, name)
-        if written and (fault := _file_fault(file.path_of(written))):
-            raise file.mistake(("tls", name), fault)
+        if written and (reason := _file_error(file.path_of(written))):
+            raise file.error(("tls", name), reason)
     if bool(config.tls.certificate) != bool(config.tls.key):
         missing = "key" if config.tls.certificate else "certificate"
-        raise file.mistake(("tls", missing), "a certificate and its key are given together")
+        raise file.error(("tls", missing), "tls.certificate and tls.key must be set together")
     if config.listen.imaps and not config.tls.certificate:
-        raise file.mistake(("listen", "imaps"), "needs tls.certificate and tls.key")
+        raise file.error(("listen", "imaps"), "requires tls.certificate and tls.key")
     settings = Settings(
         filepool=file.path_of(config.filepool),
         spool=file.path_of(config.spool) if config.spool else None,
@@ -72,21 +72,21 @@ def settings_from(file: ConfigFile) -> Settings:
     return settings
 
 
-def _address_fault(address: str) -> str | None:
+def _address_error(address: str) -> str | None:
     if _UNIX.fullmatch(address):
         return None
     tcp = _TCP.fullmatch(address)
     if tcp is None:
         return f'"{address}" is not "HOST:PORT", "[IPv6 address]:PORT" or "unix:/path"'
     if int(tcp[1]) > 65535:
-        return f'"{address}": a port is at most 65535'
+        return f'"{address}": port number is greater than 65535'
     return None
 
 
-def _file_fault(path: Path) -> str | None:
+def _file_error(path: Path) -> str | None:
     try:
         with path.open("rb") as file:
             file.read(1)
     except OSError as error:
-        return f"{path}: {(error.strerror or str(error)).lower()}"
+        return f"cannot read {path}: {(error.strerror or str(error)).lower()}"
     return None

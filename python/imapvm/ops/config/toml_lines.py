@@ -1,6 +1,6 @@
-"""At which line of a TOML file a key stands: `tomllib` gives values without places.
+"""Line numbers of the keys of a TOML file; `tomllib` returns values without positions.
 
-Only for texts that `tomllib` has read without complaint, so this looks for keys and nothing else.
+Only for texts that `tomllib` accepts, so this parser recognizes keys and nothing else.
 """
 
 import re
@@ -23,7 +23,7 @@ Key = tuple[str, ...]
 
 
 def lines_of_keys(text: str) -> dict[Key, int]:
-    """Line numbers, from 1, of every table and every key outside inline tables."""
+    """Return the line number, from 1, of every table and every key outside inline tables."""
     found: dict[Key, int] = {}
     table: Key = ()
     at = len(text) - len(text.lstrip())
@@ -42,7 +42,7 @@ def lines_of_keys(text: str) -> dict[Key, int]:
 
 
 def _parts(dotted: str) -> Key:
-    """What a dotted key names; read by `tomllib`, so that quoting is understood as it does."""
+    """Return the parts of a dotted key, parsed by `tomllib` so that quoting is the same."""
     value: object = tomllib.loads(f"{dotted.strip()} = 0")
     parts = []
     while isinstance(value, dict):
@@ -52,7 +52,7 @@ def _parts(dotted: str) -> Key:
 
 
 def _statement_end(text: str, at: int) -> int:
-    """Behind the line end that closes the statement here: not one in a string or an array."""
+    """Return the offset after the end of the statement: a line end outside strings and arrays."""
     depth = 0
     for token in _TOKEN.finditer(text, at):
         match token[0]:

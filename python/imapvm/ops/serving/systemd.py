@@ -1,14 +1,13 @@
-"""Telling systemd what the server is doing (sd_notify(3)), without its library."""
+"""Service notification for systemd (sd_notify(3)), without its library."""
 
 import os
 import socket
 
 
 def notify(state: str) -> None:
-    """Send `READY=1`, `STOPPING=1`, `STATUS=…`; does nothing where nobody listens.
+    """Send a state such as `READY=1`, `STOPPING=1` or `STATUS=…`; do nothing without systemd.
 
-    A socket that is named and does not answer is passed over, too: a message that did not arrive
-    must not stop a server that works.
+    Errors are ignored: a server that works must not stop because a message was not delivered.
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address[:1] not in {"/", "@"}:

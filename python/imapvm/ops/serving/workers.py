@@ -1,54 +1,57 @@
-"""`imapvm serve` with several processes: this one is their master.
+"""Serving with several processes (`workers` > 0): this process is their master.
 
-What is wrong with the configuration, the certificate, the filepool or an address is said here, in
-the words in which one process says it, and before anything is started.
+Configuration, certificate, filepool and addresses are checked before a process is started, so that
+errors read as they do with one process.
 """
 
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
 from imapvm.filepool.engine.format import read_format
 from imapvm.filepool.errors import FilepoolError
 from imapvm.ops.errors import OperatorError
 from imapvm.ops.serving.systemd import notify
 from imapvm.server.net.tls_context import load, server_context
-from imapvm.server.settings import SettingsError
+from imapvm.server.settings import Listening, Settings, SettingsError
 from imapvm.server.supervisor.launcher import Launcher
 from imapvm.server.supervisor.master import Master, ReloadRefused
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from imapvm.server.settings import Listening, Settings
-
-FIXED: Final = ("filepool", "spool", "imap", "imaps", "lmtp", "workers")
-"""What a server cannot change while it runs."""
+FIXED: Final = {
+    "filepool": "filepool",
+    "spool": "spool",
+    "imap": "listen.imap",
+    "imaps": "listen.imaps",
+    "lmtp": "listen.lmtp",
+    "workers": "workers",
+}
+"""Settings that a reload cannot change, and their keys in the configuration file."""
 
 
 def serve_with_workers(
-    settings: "Settings",
-    ready: "Callable[[Listening], None]",
-    reread: "Callable[[], Settings] | None",
+    settings: Settings,
+    ready: Callable[[Listening], None],
+    reread: Callable[[], Settings] | None,
 ) -> int:
-    """Be the master; see `imapvm.ops.serving.run.serve_until_stopped`.
+    """Run the master; see `imapvm.ops.serving.run.serve_until_stopped`.
 
     Raises:
-        SettingsError, CertificateError, FilepoolError: it cannot be served like this.
+        SettingsError, CertificateError, FilepoolError: the server cannot run with these settings.
     """
     _check(settings)
     launcher = Launcher(settings)
 
-    def read() -> "Settings":
+    def read() -> Settings:
         assert reread is not None
         try:
-            found = reread()
-            _check(found)
-        except (OperatorError, SettingsError, FilepoolError) as mistake:
-            raise ReloadRefused(str(mistake)) from mistake
-        for name in FIXED:
-            if getattr(found, name) != getattr(settings, name):
-                raise ReloadRefused(f"{name} has changed, which needs a restart")
-        return found
+            changed = reread()
+            _check(changed)
+        except (OperatorError, SettingsError, FilepoolError) as error:
+            raise ReloadRefused(str(error)) from error
+        for name, key in FIXED.items():
+            if getattr(changed, name) != getattr(settings, name):
+                raise ReloadRefused(f"cannot change {key} without a restart")
+        return changed
 
     master = Master(
         settings,
@@ -64,9 +67,9 @@ def serve_with_workers(
 
 
 class _Observer:
-    """Tells systemd how it goes, and whoever wanted to know when all is ready."""
+    """Observer of the master that notifies systemd and calls `ready`."""
 
-    def __init__(self, launcher: Launcher, ready: "Callable[[Listening], None]") -> None:
+    def __init__(self, launcher: Launcher, ready: Callable[[Listening], None]) -> None:
         self._launcher = launcher
         self._ready = ready
 
@@ -80,11 +83,11 @@ class _Observer:
         notify("STOPPING=1")
 
 
-def _check(settings: "Settings") -> None:
-    """Say what cannot work.
+def _check(settings: Settings) -> None:
+    """Check settings, certificate and filepool format, without Trio and LMDB.
 
     Raises:
-        SettingsError, CertificateError, FilepoolError: with one sentence.
+        SettingsError, CertificateError, FilepoolError: the server cannot run with them.
     """
     settings.check()
     if settings.certificate is not None and settings.key is not None:

@@ -1,38 +1,56 @@
-"""Which filepool a command is about."""
+"""Arguments that several verbs share."""
 
 import argparse
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from imapvm.ops.errors import USAGE, OperatorError
+
+Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+"""Verbs of one level of the command line, as `add_subparsers` returns them."""
 
 DEFAULT_CONFIG: Final = Path("/etc/imapvm/imapvm.toml")
 
 
 def add_filepool_options(command: argparse.ArgumentParser) -> None:
     """Add `--filepool DIR` and `--config FILE`."""
-    which = command.add_mutually_exclusive_group()
-    which.add_argument("--filepool", metavar="DIR", type=Path, help="the filepool's directory")
-    which.add_argument(
+    group = command.add_mutually_exclusive_group()
+    group.add_argument("--filepool", metavar="DIR", type=Path, help="filepool directory")
+    group.add_argument(
         "--config",
         metavar="FILE",
         type=Path,
-        help=f"the configuration that names it (default: {DEFAULT_CONFIG}, where there is one)",
+        help=f"configuration file that names the filepool (default: {DEFAULT_CONFIG})",
     )
 
 
 def filepool_path(arguments: argparse.Namespace) -> Path:
-    """The filepool's directory.
+    """Return the filepool directory that the options select.
 
     Raises:
-        ConfigError: there is a mistake in the configuration.
-        OperatorError: none is named, and there is no configuration in its usual place.
+        ConfigError: the configuration is wrong.
+        OperatorError: neither option is given, and there is no default configuration.
     """
     if arguments.filepool is not None:
         return Path(arguments.filepool)
     if arguments.config is None and not DEFAULT_CONFIG.exists():
-        raise OperatorError("say which filepool: --filepool DIR, or --config FILE", USAGE)
+        raise OperatorError(
+            f"no filepool selected: use --filepool DIR or --config FILE ({DEFAULT_CONFIG} does"
+            " not exist)",
+            USAGE,
+        )
     from imapvm.ops.config.file import read_config
 
     file = read_config(arguments.config or DEFAULT_CONFIG)
     return file.path_of(file.config.filepool)
+
+
+def utf8(text: str) -> str:
+    """Return an argument that is stored in the filepool.
+
+    Raises:
+        argparse.ArgumentTypeError: the bytes on the command line were not UTF-8.
+    """
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise argparse.ArgumentTypeError("not UTF-8")
+    return text

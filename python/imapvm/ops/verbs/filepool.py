@@ -1,22 +1,23 @@
-"""`imapvm filepool …`: create, check, sweep. The last two work while the server runs, too."""
+"""`imapvm filepool`: create, check and sweep. Check and sweep also work while the server runs."""
 
 import argparse
 import dataclasses
 import json
 
-from imapvm.ops.errors import DAMAGED
-from imapvm.ops.verbs.filepool_option import add_filepool_options, filepool_path
+from imapvm.ops.errors import CORRUPT
+from imapvm.ops.verbs.arguments import Verbs, add_filepool_options, filepool_path
 
 
-def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Describe the verbs."""
-    pool = verbs.add_parser("filepool", help="create, check and sweep the filepool")
-    inner = pool.add_subparsers(title="verbs", metavar="VERB", required=True)
+def add_to(verbs: Verbs) -> None:
+    """Declare the verbs."""
+    text = "create, check and sweep the filepool"
+    family = verbs.add_parser("filepool", help=text, description=text.capitalize() + ".")
+    inner = family.add_subparsers(title="verbs", metavar="VERB", required=True)
 
     create = inner.add_parser(
         "create",
-        help="make an empty filepool",
-        description="Make an empty filepool, mode 0700.",
+        help="create an empty filepool",
+        description="Create an empty filepool: a directory with mode 0700.",
     )
     add_filepool_options(create)
     create.add_argument(
@@ -24,30 +25,30 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         type=int,
         default=1,
         metavar="N",
-        help="storage groups; cannot be changed later (default: %(default)s)",
+        help="number of storage groups; cannot be changed later (default: %(default)s)",
     )
     create.set_defaults(run=_create)
 
     check = inner.add_parser(
         "check",
-        help="prove the invariants of what is stored",
-        description="Prove the invariants of what is stored, also while the server runs. Exit code"
-        f" {DAMAGED} means that something was found, and not repaired.",
+        help="verify the stored data",
+        description="Verify all invariants of the stored data; the server may be running. Exit"
+        f" code {CORRUPT}: corrupt data was found and not repaired.",
     )
     add_filepool_options(check)
     check.add_argument(
         "--repair",
         action="store_true",
-        help="derive again what can be derived from the messages: counters, usage, references",
+        help="rebuild derived data (counters, usage, references) from the messages",
     )
-    check.add_argument("--json", action="store_true", help="as a JSON object")
+    check.add_argument("--json", action="store_true", help="print a JSON object")
     check.set_defaults(run=_check)
 
     sweep = inner.add_parser(
         "sweep",
-        help="remove what nobody refers to any more",
-        description="Remove the bodies of messages that nobody refers to any more and whose hour"
-        " of grace is over, and what is old in the logs. The server does so by itself.",
+        help="remove unreferenced data",
+        description="Remove message bodies that have been unreferenced for an hour, and old"
+        " journal entries. The server does this periodically.",
     )
     add_filepool_options(sweep)
     sweep.set_defaults(run=_sweep)
@@ -59,7 +60,7 @@ def _create(arguments: argparse.Namespace) -> int:
     from imapvm.filepool.pool import create_filepool
 
     create_filepool(path, groups=arguments.groups)
-    print(f"created {path}")
+    print(f"created filepool {path}")
     return 0
 
 
@@ -78,11 +79,12 @@ def _check(arguments: argparse.Namespace) -> int:
         else:
             for finding in report.findings:
                 print(finding)
+            count = len(report.findings)
             print(
-                f"{len(report.findings)} found in {report.accounts} accounts,"
+                f"{count} {'error' if count == 1 else 'errors'} in {report.accounts} accounts,"
                 f" {report.mailboxes} mailboxes, {report.messages} messages, {report.bodies} bodies"
             )
-        return 0 if all(finding.repaired for finding in report.findings) else DAMAGED
+        return 0 if all(finding.repaired for finding in report.findings) else CORRUPT
 
     return trio.run(check)
 
