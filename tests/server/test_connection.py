@@ -42,7 +42,7 @@ async def test_a_suspended_command_is_ended_when_the_connection_fails(monkeypatc
     transport = FailingTransport()
     services = Services(pool=None, authenticator=None, clock=lambda: 0.0)
     session = Session(peer="192.0.2.1", tls=True, plain_allowed=False)
-    connection = Connection(transport, Context(transport, services, session), now=0.0)
+    connection = Connection(transport, Context(transport, services, session))
     with pytest.raises((trio.BrokenResourceError, Disconnected)):
         await connection.converse()
     assert ended == [True]

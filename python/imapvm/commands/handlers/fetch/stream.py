@@ -37,16 +37,16 @@ async def fetch_stream(
     """
     view, out = ctx.view, ctx.out
     expunged = False
-    answer: FetchStream | None = None
-    """Rendered and not written yet: message bytes, and parts to decode."""
+    # Rendered and not written yet: message bytes, and parts to decode.
+    pending: FetchStream | None = None
     while True:
         with ctx.store.reading() as reader:
-            if answer is None or reader.write(answer, out, STEP_BYTES):
-                answer = None
+            if pending is None or reader.write(pending, out, STEP_BYTES):
+                pending = None
                 if uids:
                     mailbox = ctx.mailbox_row(reader)
                     view.write_keywords(out, MailboxSource(reader, mailbox))
-                    uids, missing, answer = reader.fetch(
+                    uids, missing, pending = reader.fetch(
                         out,
                         mailbox,
                         items,
@@ -57,10 +57,10 @@ async def fetch_stream(
                         max_bytes=STEP_BYTES,
                     )
                     expunged |= missing
-                    if answer is not None and answer.has_unknown_encoding:
+                    if pending is not None and pending.has_unknown_encoding:
                         raise Refusal("unknown content transfer encoding", code="UNKNOWN-CTE")
-        if answer is not None:
-            part = answer.take_binary()
+        if pending is not None:
+            part = pending.take_binary()
             if part is not None:
                 await write_decoded(ctx, part)
         elif not uids:
