@@ -1,16 +1,21 @@
-"""Every bound of model/limits.py has a test that stands on it, and one that is one past it."""
+"""Limits: each limit of model/limits.py has a test at the limit and one past it.
+
+Constants elsewhere that look like limits are listed in its docstring, by file.
+"""
 
 import ast
+import re
 from pathlib import Path
 
 import imapvm.model.limits
 
-TESTS = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
+TESTS = ROOT / "tests"
 LIMITS = Path(imapvm.model.limits.__file__)
 
 
-def bounds(source: bytes) -> set[str]:
-    """Names that a module defines in capital letters."""
+def limits(source: bytes) -> set[str]:
+    """Return the names in capital letters that a module defines."""
     targets = [
         target
         for node in ast.parse(source).body
@@ -21,7 +26,7 @@ def bounds(source: bytes) -> set[str]:
 
 
 def marked(source: bytes, marker: str) -> set[str]:
-    """Bounds for which a test function of this file bears a marker."""
+    """Return the limits for which a test function of this file has a marker."""
     names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -39,8 +44,8 @@ def marked_anywhere(marker: str) -> set[str]:
     return set().union(*(marked(path.read_bytes(), marker) for path in TESTS.rglob("test_*.py")))
 
 
-def test_the_check_sees_bounds_and_markers():
-    assert bounds(b"A_MAX: Final = 1\nB_MAX = 2\nfrom x import C_MAX\nlower = 3") == {
+def test_the_check_sees_limits_and_markers():
+    assert limits(b"A_MAX: Final = 1\nB_MAX = 2\nfrom x import C_MAX\nlower = 3") == {
         "A_MAX",
         "B_MAX",
     }
@@ -50,14 +55,70 @@ def test_the_check_sees_bounds_and_markers():
     assert marked(source.replace(b"test_x", b"not_a_test"), "at_limit") == set()
 
 
-def test_each_bound_is_tested_where_it_is_reached():
-    assert bounds(LIMITS.read_bytes()) - marked_anywhere("at_limit") == set()
+def test_each_limit_has_a_test_at_the_limit():
+    assert limits(LIMITS.read_bytes()) - marked_anywhere("at_limit") == set()
 
 
-def test_each_bound_is_tested_one_past_it():
-    assert bounds(LIMITS.read_bytes()) - marked_anywhere("past_limit") == set()
+def test_each_limit_has_a_test_past_the_limit():
+    assert limits(LIMITS.read_bytes()) - marked_anywhere("past_limit") == set()
 
 
-def test_no_marker_names_a_bound_that_is_gone():
+def test_each_marker_names_a_limit():
     named = marked_anywhere("at_limit") | marked_anywhere("past_limit")
-    assert named - bounds(LIMITS.read_bytes()) == set()
+    assert named - limits(LIMITS.read_bytes()) == set()
+
+
+# --- limits in other files -----------------------------------------------------------------------
+
+MAX_NAME = re.compile(r"(?!\w*_SECONDS_MAX)[A-Z0-9_]*_MAX")
+LISTED = re.compile(r"^    (?P<file>[a-z_/]+\.(?:py|rs)) +(?P<text>.+)$", re.MULTILINE)
+RUST_CONSTANT = re.compile(r"^\s*(?:pub(?:\([a-z]+\))? )?const ([A-Z0-9_]+):", re.MULTILINE)
+
+
+def listed_files() -> dict[str, str]:
+    """Return the files that the docstring of limits.py lists, with the text after each."""
+    docstring = ast.get_docstring(ast.parse(LIMITS.read_bytes()), clean=False)
+    assert docstring is not None
+    return {found["file"]: found["text"] for found in LISTED.finditer(docstring)}
+
+
+def max_names(path: Path) -> set[str]:
+    """Return the constants of a source file whose names end in MAX."""
+    if path.suffix == ".py":
+        names = limits(path.read_bytes())
+    else:
+        names = set(RUST_CONSTANT.findall(path.read_text()))
+    return {name for name in names if MAX_NAME.fullmatch(name)}
+
+
+def test_the_check_sees_constants_and_the_list(tmp_path):
+    source = tmp_path / "a.rs"
+    source.write_text(
+        "pub const A_MAX: u8 = 1;\n    pub(crate) const B_MAX: u8 = 2;\nconst C: u8 = 3;"
+    )
+    assert max_names(source) == {"A_MAX", "B_MAX"}
+    assert len(listed_files()) > 10
+
+
+def test_files_of_limits_exist():
+    assert [name for name in listed_files() if not (ROOT / name).is_file()] == []
+
+
+def test_constants_named_max_in_other_files_are_listed():
+    found = {
+        path.relative_to(ROOT).as_posix(): names
+        for top, suffix in (("python/imapvm", "py"), ("rust/src", "rs"))
+        for path in (ROOT / top).rglob(f"*.{suffix}")
+        if path != LIMITS and path.name != "limits.rs" and (names := max_names(path))
+    }
+    listed = {
+        name: set(MAX_NAME.findall(text))
+        for name, text in listed_files().items()
+        if not name.endswith("limits.rs")
+    }
+    assert found == listed
+
+
+def test_limits_in_rust_are_listed():
+    found = {path.relative_to(ROOT).as_posix() for path in (ROOT / "rust/src").rglob("limits.rs")}
+    assert found == {name for name in listed_files() if name.endswith("limits.rs")}

@@ -26,10 +26,10 @@ def test_names_that_can_be(name):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("", "cannot be empty"),
-        ("a//b", "a level of a mailbox name cannot be empty"),
-        ("/a", "a level of a mailbox name cannot be empty"),
-        ("a/", "a level of a mailbox name cannot be empty"),
+        ("", "is empty"),
+        ("a//b", "a level of the mailbox name is empty"),
+        ("/a", "a level of the mailbox name is empty"),
+        ("a/", "a level of the mailbox name is empty"),
         ("a*", "wildcards"),
         ("%", "wildcards"),
         ("a\0b", "control characters"),
@@ -59,7 +59,7 @@ def test_the_longest_name_is_counted_in_octets_of_utf8(letter):
 def test_the_deepest_name():
     deepest = "/".join("d" * MAILBOX_DEPTH_MAX)
     assert name_error(deepest) is None
-    assert f"at most {MAILBOX_DEPTH_MAX} levels" in name_error(deepest + "/d")
+    assert f"more than {MAILBOX_DEPTH_MAX} levels" in name_error(deepest + "/d")
 
 
 @pytest.mark.parametrize(

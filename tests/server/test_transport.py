@@ -11,12 +11,11 @@ import trio
 from tests.server.conftest import tcp_pair
 from trio.testing import wait_all_tasks_blocked
 
-from imapvm.model.limits import OUTPUT_WAITING_MAX, RECEIVE_MAX
+from imapvm.model.limits import LINGER_BYTES_MAX, OUTPUT_WAITING_MAX, RECEIVE_MAX
 from imapvm.model.stepping import Suspended, start
 from imapvm.server.net.reactor import Reactor
 from imapvm.server.net.tls import TlsServer
 from imapvm.server.net.transport import (
-    LINGER_BYTES_MAX,
     LINGER_SECONDS,
     READS_PER_TURN,
     TRANSITIONS,
@@ -413,6 +412,8 @@ async def test_finish_gives_up_on_a_client_that_stays(connected, autojump_clock)
         await transport.read()
 
 
+@pytest.mark.at_limit("LINGER_BYTES_MAX")
+@pytest.mark.past_limit("LINGER_BYTES_MAX")
 async def test_finish_gives_up_on_a_client_that_sends_on_and_on(reactor):
     ours, theirs = tcp_pair()
     transport = Transport(reactor, ours)

@@ -1,1 +1,1 @@
-"""The nouns everybody shares."""
+"""Shared types and limits. Imports nothing above it and does no I/O."""

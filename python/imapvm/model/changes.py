@@ -1,4 +1,4 @@
-"""What happened to a mailbox, as a session needs to hear of it."""
+"""Changes of a mailbox, as a session needs them."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ from imapvm.model.ids import ModSeq
 
 @dataclass(frozen=True, slots=True)
 class MailboxChanges:
-    """All that happened to a mailbox after a mod-sequence.
+    """All changes of a mailbox after a mod-sequence.
 
-    A UID stands in `appended` even if it was expunged since, and in `flagged` whether it was
-    appended or changed: whoever announces subtracts.
+    A UID is in `appended` even if it was expunged since, and in `flagged` whether it was appended
+    or changed: the caller subtracts.
     """
 
     modseq: ModSeq
@@ -21,4 +21,4 @@ class MailboxChanges:
     flagged: UidSet
     """UIDs whose flags may have changed, those of new messages excepted."""
     complete: bool
-    """False where the change log no longer reaches back so far: compare with the index instead."""
+    """False if the change log no longer reaches back so far: compare with the index instead."""

@@ -4,7 +4,7 @@ from enum import IntFlag
 
 
 class SystemFlag(IntFlag):
-    """System flags that are stored with a message: bits of an index record."""
+    """System flags stored with a message: bits of an index record."""
 
     SEEN = 1
     ANSWERED = 2

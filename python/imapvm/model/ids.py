@@ -1,4 +1,4 @@
-"""Numbers that must not be mistaken for each other."""
+"""Ids and numbers as distinct types."""
 
 from typing import Final, NewType
 

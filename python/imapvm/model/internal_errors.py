@@ -1,9 +1,9 @@
-"""What counts as our own bug, where one connection or one spool file must not take others along."""
+"""Internal errors: exceptions that end one connection or one spool file, and nothing else."""
 
 
 def is_internal_error(error: BaseException) -> bool:
-    """True for exceptions nobody foresaw; False for cancellation, interrupts and exits.
+    """Return True for unexpected exceptions; False for cancellation, interrupts and exits.
 
-    A panic in the extension arrives as `PanicException`, a `BaseException` that cannot be imported.
+    A panic in the extension raises `PanicException`, a `BaseException` that cannot be imported.
     """
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"

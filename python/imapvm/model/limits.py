@@ -1,68 +1,103 @@
-"""Every bound in one place: what a peer can make grow, and how far.
+"""Limits: what a peer can make grow, and how far.
 
-Octets unless the name says otherwise. Each has a test at the limit and one past it, which bear
-`@pytest.mark.at_limit("NAME")` and `@pytest.mark.past_limit("NAME")` (one test may bear both);
-`tests/architecture/test_limits.py` counts them.
+Bytes unless the name says otherwise. Each limit has a test at the limit and one past it, marked
+`@pytest.mark.at_limit("NAME")` and `@pytest.mark.past_limit("NAME")`; one test may have both marks.
+
+Limits that are enforced in Rust are there, each with a test in its module:
+
+    rust/src/wire/limits.rs       lines, literals, lists and nesting of commands
+    rust/src/message/limits.rs    fields, parts and depth of messages
+
+Other constants with MAX in their names are thresholds, sizes of formats and of caches, and limits
+for the operator. A peer cannot make anything grow past them:
+
+    python/imapvm/commands/handlers/append.py                 HELD_BYTES_MAX
+    python/imapvm/commands/handlers/search/search_bodies.py   INLINE_BYTES_MAX
+    python/imapvm/filepool/check/findings.py                  FINDINGS_MAX
+    python/imapvm/filepool/engine/environment.py              READERS_MAX
+    python/imapvm/filepool/engine/format.py                   GROUPS_MAX
+    python/imapvm/filepool/engine/writer.py                   BATCH_MAX
+    python/imapvm/filepool/group.py                           OWN_COMMITS_MAX
+    python/imapvm/filepool/reading.py             ATTEMPTS_MAX, MAILBOX_CACHE_MAX, UID_MAPS_MAX
+    python/imapvm/filepool/tables/bodies.py                   BODY_MAX, FRAMES_MAX
+    python/imapvm/filepool/tables/keyword_cache.py            CACHED_MAILBOXES_MAX
+    python/imapvm/filepool/tables/schema.py                   INLINE_MAX, VALUE_MAX
+    python/imapvm/intake/envelope.py                          _SIZE_DIGITS_MAX
+    python/imapvm/intake/paths.py                             PATH_MAX
+    python/imapvm/model/ids.py                                UID_MAX
+    python/imapvm/ops/config/file.py                          CONFIG_MAX
+    python/imapvm/ops/demo/run.py                             USERS_MAX, WORKERS_MAX
+    python/imapvm/server/net/output_queue.py                  TLS_RECORD_MAX
+    python/imapvm/server/shared/memory.py                     PROCESSES_MAX
+    python/imapvm/server/supervisor/signals.py                _READ_MAX
+    rust/src/index/segment.rs                                 SEGMENT_BYTES_MAX
+    rust/src/index/writing.rs                                 ZONE_MAX
+    rust/src/pages/mod.rs                                     DEPTH_MAX, PAGE_SIZE_MAX
+    rust/src/wire/writer.rs                                   ROOM_BYTES_MAX
+
+`tests/architecture/test_limits.py` compares all of this with the sources.
 """
 
 from typing import Final
 
 MESSAGE_MAX: Final = 64 * 1024 * 1024
-"""One message, by APPEND, LMTP or the spool; APPENDLIMIT tells clients."""
+"""One message, by APPEND, LMTP or the spool; clients read it as APPENDLIMIT."""
 
 LINE_BEFORE_LOGIN_MAX: Final = 8 * 1024
 LITERAL_BEFORE_LOGIN_MAX: Final = 1024
-"""Names, passwords and SASL responses are short; a stranger gets no more room than that."""
+"""Names, passwords and SASL responses are short; unauthenticated clients get no more memory."""
 
 MAILBOX_NAME_MAX: Final = 255
-"""UTF-8 octets of a whole name: fits an LMDB key beside its prefix, and a file name in a backup."""
+"""Whole name in UTF-8: fits an LMDB key with its prefix, and a file name in a backup."""
 MAILBOX_DEPTH_MAX: Final = 32
 """Levels of hierarchy in one name."""
 KEYWORD_MAX: Final = 100
-"""Octets of one keyword."""
+"""One keyword."""
 KEYWORDS_PER_MESSAGE_MAX: Final = 64
 MULTIAPPEND_MAX: Final = 1000
-"""Messages of one APPEND: they are kept in one transaction."""
+"""Messages of one APPEND, which are stored in one transaction."""
 
 # --- connections (imapvm.server) ---------------------------------------------------------------
 
 RECEIVE_MAX: Final = 64 * 1024
-"""One read from a socket: less costs wakeups, more buys nothing."""
+"""One read from a socket: smaller costs wakeups, larger gains nothing."""
 OUTPUT_WAITING_MAX: Final = 256 * 1024
-"""Octets that may wait for a client that does not read; what is announced beyond that ends it."""
+"""Output queued for a client that does not read; more output ends the connection."""
 CONNECTIONS_MAX: Final = 100_000
 """In one process; the operator's limit on open files usually comes first."""
 CONNECTIONS_PER_PEER_MAX: Final = 256
-"""From one address (one /64 network of IPv6): room for an office behind one gateway."""
+"""From one address (one /64 network of IPv6): enough for an office with one gateway."""
 TLS_HANDSHAKES_MAX: Final = 256
-"""Unfinished at a time in one process; others wait for their turn, without TLS memory."""
+"""Unfinished handshakes of one process; other clients wait, without TLS memory."""
 TLS_HANDSHAKE_STEPS_MAX: Final = 4
 """Steps of handshakes in one turn of the event loop, near 1 ms each."""
+LINGER_BYTES_MAX: Final = 1024 * 1024
+"""Input read and dropped after BYE, until the client closes the connection."""
 
-# --- signing in (imapvm.auth) ------------------------------------------------------------------
+# --- login (imapvm.auth) -----------------------------------------------------------------------
 
 LOGIN_NAME_MAX: Final = 255
-"""Octets of an authentication or authorization identity."""
+"""Authentication or authorization identity."""
 PASSWORD_MAX: Final = 1024
-"""Octets; hashing time grows with it only far beyond."""
+"""Hashing time grows with the length only far beyond this."""
 THROTTLE_ENTRIES_MAX: Final = 10_000
-"""Peers and names whose failures are remembered: about 2 MiB; the oldest are forgotten first."""
+"""Counters of failures by peer and name: about 2 MiB; the oldest are dropped first."""
 PASSWORD_CHECKS_WAITING_MAX: Final = 256
-"""Sign-ins that wait for a free core; above that the answer is "try again"."""
+"""Logins that wait for a core; one more is refused with UNAVAILABLE."""
 VERIFICATION_CACHE_MAX: Final = 10_000
-"""Accounts whose password was right a short while ago and need not be hashed again."""
+"""Accounts with a verified password that need not be hashed again; the oldest are dropped first."""
 
 # --- sessions (imapvm.session, imapvm.commands) ------------------------------------------------
 
 ERRORS_BEFORE_LOGIN_MAX: Final = 5
-"""Commands before login that were wrong, and logins that failed; the next ends the connection."""
+"""Malformed commands and failed logins before login; the next ends the connection."""
 HEADER_COLUMNS_BYTES_MAX: Final = 64 * 1024 * 1024
 """Header fields that a process keeps in memory for SEARCH, of all its users: the subjects of a
-million messages. What was not asked for longest is dropped first."""
+million messages. The least recently used are dropped first."""
 FLAG_UPDATES_MAX: Final = 4096
-"""Messages whose changed flags are told between two sends: some 250 KiB of answers."""
+"""Messages whose changed flags are written between two sends: some 250 KiB of responses."""
 EXPUNGE_UPDATES_MAX: Final = 8192
-"""Messages whose end is told between two sends: some 160 KiB of answers."""
+"""Expunged messages that are written between two sends: some 160 KiB of responses."""
 
 # --- intake (imapvm.intake) --------------------------------------------------------------------
 
@@ -98,18 +133,18 @@ SMTPEXIT_HEADER_MAX: Final = 256 * 1024
 # --- the filepool (imapvm.filepool) -------------------------------------------------------------
 
 ACCOUNT_NAME_MAX: Final = 255
-"""UTF-8 octets of a login name: fits an LMDB key."""
+"""Login name in UTF-8: fits an LMDB key."""
 ADDRESS_MAX: Final = 320
-"""UTF-8 octets of an alias: a local part of 64 and a domain of 255 (RFC 5321 section 4.5.3.1)."""
+"""Alias in UTF-8: a local part of 64 and a domain of 255 (RFC 5321 section 4.5.3.1)."""
 CREDENTIAL_MAX: Final = 2000
-"""Octets of a stored credential; an argon2id hash has about 100."""
+"""Stored credential; an argon2id hash has about 100 bytes."""
 NAMES_PER_ACCOUNT_MAX: Final = 10_000
 """Mailboxes and subscriptions of one account together."""
 KEYWORD_SET_MAX: Final = 1800
-"""Octets of all keywords of one message with spaces between: a value that fits a leaf page."""
+"""All keywords of one message, separated by spaces: a value that fits a leaf page."""
 KEYWORD_SETS_PER_MAILBOX_MAX: Final = 10_000
-"""Different combinations of keywords that one mailbox has ever seen: about 1 MiB in memory."""
+"""Different combinations of keywords ever used in one mailbox: about 1 MiB in memory."""
 THREAD_REFERENCES_MAX: Final = 20
-"""Message-IDs that one message refers to and that are recorded for its thread."""
+"""Message-IDs in References of one message that are stored for its thread."""
 DELIVERY_ID_MAX: Final = 64
-"""Octets of a delivery id: fits an LMDB key twice over."""
+"""Delivery id: half of an LMDB key."""

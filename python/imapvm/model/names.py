@@ -13,7 +13,7 @@ DELIMITER: Final = "/"
 INBOX: Final = "INBOX"
 
 SPECIAL_USES: Final = (r"\All", r"\Archive", r"\Drafts", r"\Flagged", r"\Junk", r"\Sent", r"\Trash")
-"""RFC 6154 section 2, as they are written in answers."""
+"""RFC 6154 section 2, as they are written in responses."""
 
 NEW_ACCOUNT_MAILBOXES: Final = (
     ("Drafts", r"\Drafts"),
@@ -22,11 +22,11 @@ NEW_ACCOUNT_MAILBOXES: Final = (
     ("Trash", r"\Trash"),
     ("Archive", r"\Archive"),
 )
-"""What a new user gets beside INBOX."""
+"""Mailboxes of a new account, beside INBOX."""
 
 
 def canonical_name(name: str) -> str:
-    """INBOX in any case is "INBOX", also as the first level; everything else in form C."""
+    """Return the canonical form: "INBOX" for INBOX in any case, also as first level; form C."""
     first, delimiter, rest = name.partition(DELIMITER)
     if first.upper() == INBOX:
         first = INBOX
@@ -34,37 +34,37 @@ def canonical_name(name: str) -> str:
 
 
 def name_error(name: str) -> str | None:
-    """Say why no mailbox can have this (canonical) name; None where one can."""
+    """Return the reason why a (canonical) name is invalid; None for a valid name."""
     if not name:
-        return "a mailbox name cannot be empty"
+        return "mailbox name is empty"
     if len(name.encode()) > MAILBOX_NAME_MAX:
-        return f"a mailbox name has at most {MAILBOX_NAME_MAX} octets"
+        return f"mailbox name has more than {MAILBOX_NAME_MAX} bytes"
     levels = name.split(DELIMITER)
     if len(levels) > MAILBOX_DEPTH_MAX:
-        return f"a mailbox name has at most {MAILBOX_DEPTH_MAX} levels"
+        return f"mailbox name has more than {MAILBOX_DEPTH_MAX} levels"
     if not all(levels):
-        return "a level of a mailbox name cannot be empty"
+        return "a level of the mailbox name is empty"
     if any(unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} for char in name):
-        return "a mailbox name cannot hold control characters"
+        return "mailbox name contains control characters"
     if any(char in "*%" for char in name):
-        return "a mailbox name cannot hold wildcards"
+        return "mailbox name contains wildcards"
     return None
 
 
 def parents(name: str) -> list[str]:
-    """All names above, nearest last: "a/b/c" gives ["a", "a/b"]."""
+    """Return all parents, nearest last: ["a", "a/b"] for "a/b/c"."""
     levels = name.split(DELIMITER)
     return [DELIMITER.join(levels[:depth]) for depth in range(1, len(levels))]
 
 
 def is_below(name: str, parent: str) -> bool:
-    """True where `name` is a child of `parent`, at any depth."""
+    """Return True if `name` is a child of `parent`, at any depth."""
     return name.startswith(parent + DELIMITER)
 
 
 def normal_name(name: str) -> str:
-    """The form in which login names and addresses are compared: no case, form C.
+    """Return the form in which login names and addresses are compared: lower case, form C.
 
-    As the UsernameCaseMapped profile of RFC 8265 section 3.3 maps them.
+    Mapped as in the UsernameCaseMapped profile of RFC 8265 section 3.3.
     """
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).lower())

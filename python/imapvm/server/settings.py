@@ -51,7 +51,7 @@ class Settings:
     key: Path | None = None
     """Private key in PEM."""
     plaintext: Plaintext = "loopback"
-    """Where a password is accepted without TLS; unix sockets count as loopback."""
+    """Clients that may send a password without TLS; unix sockets count as loopback."""
     connections_per_peer: int = CONNECTIONS_PER_PEER_MAX
     """Limit for one IPv4 address or one IPv6 /64 network; none for this machine itself."""
     reload_seconds: int = RELOAD_SECONDS

@@ -5,9 +5,9 @@ use std::cell::Cell;
 use crate::numbers::{UidSet, put_decimal};
 
 /// Room of answers that is worth keeping: less comes from the allocator without the kernel.
-const ROOM_OCTETS_MIN: usize = 64 * 1024;
+const ROOM_BYTES_MIN: usize = 64 * 1024;
 /// And room for what is sent of a FETCH at a time; one such stays with each thread.
-const ROOM_OCTETS_MAX: usize = 512 * 1024;
+const ROOM_BYTES_MAX: usize = 512 * 1024;
 
 thread_local! {
     /// Where the last long answer stood. New room costs the kernel's clearing of every page.
@@ -84,7 +84,7 @@ impl ResponseWriter {
     pub fn take_with<T>(&mut self, copy: impl FnOnce(&[u8]) -> T) -> T {
         let taken = self.take();
         let copied = copy(&taken);
-        if (ROOM_OCTETS_MIN..=ROOM_OCTETS_MAX).contains(&taken.capacity()) {
+        if (ROOM_BYTES_MIN..=ROOM_BYTES_MAX).contains(&taken.capacity()) {
             ROOM.set(taken);
         }
         copied
@@ -243,10 +243,10 @@ mod tests {
     #[test]
     fn room_is_kept_for_the_next_long_answer() {
         for (octets, kept) in [
-            (ROOM_OCTETS_MIN - 1, 0),
-            (ROOM_OCTETS_MIN, ROOM_OCTETS_MIN),
-            (ROOM_OCTETS_MAX, ROOM_OCTETS_MAX),
-            (ROOM_OCTETS_MAX + 1, 0),
+            (ROOM_BYTES_MIN - 1, 0),
+            (ROOM_BYTES_MIN, ROOM_BYTES_MIN),
+            (ROOM_BYTES_MAX, ROOM_BYTES_MAX),
+            (ROOM_BYTES_MAX + 1, 0),
         ] {
             ROOM.take();
             let mut out = ResponseWriter {
@@ -259,7 +259,7 @@ mod tests {
             next.raw(b"* ");
             next.waiting().extend_from_slice(b"2");
             assert!(next.waiting.capacity() >= kept && ROOM.take().capacity() == 0);
-            assert_eq!(next.waiting.capacity() >= ROOM_OCTETS_MIN, kept > 0);
+            assert_eq!(next.waiting.capacity() >= ROOM_BYTES_MIN, kept > 0);
             assert_eq!(next.take(), b"* 2", "nothing is left of the last one");
         }
     }

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from imapvm._core import Record, UidSet
 from imapvm.filepool.errors import BodyGoneError, LimitError
-from imapvm.filepool.operations.mailboxes import UID_MAX
 from imapvm.filepool.tables import index
 from imapvm.filepool.tables.bodies import (
     NewBody,
@@ -21,7 +20,7 @@ from imapvm.filepool.tables.schema import CHUNK_KEY, MailboxRow
 from imapvm.filepool.tables.threads import thread_of
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.flags import SystemFlag
-from imapvm.model.ids import AccountId, BodyId, MailboxId, ModSeq
+from imapvm.model.ids import UID_MAX, AccountId, BodyId, MailboxId, ModSeq
 
 
 @dataclass(frozen=True, slots=True)

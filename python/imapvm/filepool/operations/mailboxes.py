@@ -15,11 +15,10 @@ from imapvm.filepool.tables.schema import (
     special_uses,
 )
 from imapvm.filepool.tables.transactions import GroupTxn
-from imapvm.model.ids import AccountId, MailboxId
+from imapvm.model.ids import UID_MAX, AccountId, MailboxId
 from imapvm.model.limits import NAMES_PER_ACCOUNT_MAX
 from imapvm.model.names import DELIMITER, INBOX, canonical_name, name_error, parents
 
-UID_MAX: Final = 0xFFFFFFFF
 VIRTUAL_USES: Final = (r"\All", r"\Flagged")
 """Special uses of mailboxes that show messages of other mailboxes; not supported."""
 

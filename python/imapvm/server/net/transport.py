@@ -40,7 +40,7 @@ import outcome
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
 
-from imapvm.model.limits import OUTPUT_WAITING_MAX, RECEIVE_MAX
+from imapvm.model.limits import LINGER_BYTES_MAX, OUTPUT_WAITING_MAX, RECEIVE_MAX
 from imapvm.model.stepping import suspend
 from imapvm.server.net.output_queue import WOULD_BLOCK, OutputQueue
 from imapvm.server.net.reactor import ENDED, READABLE, WRITABLE, Reactor
@@ -52,8 +52,6 @@ READS_AT_ONCE: Final = 4
 """Reads from one connection in the reactor's callback; more input is read by the task."""
 LINGER_SECONDS: Final = 2.0
 """Longest wait of `finish` for a client that has been sent BYE to close the connection."""
-LINGER_BYTES_MAX: Final = 1024 * 1024
-"""Bytes that `finish` reads and drops meanwhile."""
 
 
 class State(Enum):

@@ -40,7 +40,7 @@ class WorkerSlot:
         self.stopping = False
         """The process was asked to end."""
         self.spawn_at = 0.0
-        """Time at which to spawn a process, if there is none."""
+        """Time of the next spawn, while there is no process."""
         self.deaths = 0
         """In a row."""
 
