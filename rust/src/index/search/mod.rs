@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub use self::column::Column;
 pub use self::header_columns::{COLUMN_BYTES, HeaderColumns, MailboxKey, StaleColumns};
 use self::logic::{Verdicts, run};
-pub use self::program::{Context, asks_keywords, asks_modseq, needs_metadata};
+pub use self::program::{Context, needs_keywords, needs_metadata, needs_modseq};
 use self::program::{FOLDED_FIELDS, Leaf, Program, folded_field_name};
 pub use self::text::TextSearch;
 use super::record::{PackedRecord, RECORD_BYTES, Record};

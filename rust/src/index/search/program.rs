@@ -20,7 +20,7 @@ pub struct Context<'a> {
     pub saved: &'a UidSet,
     /// UIDs with `\Recent`.
     pub recent: &'a UidSet,
-    /// Keyword-set ids with their names; only needed if `asks_keywords`.
+    /// Keyword-set ids with their names; only needed if `needs_keywords`.
     pub keyword_sets: &'a [(u32, Vec<String>)],
     /// Seconds since 1970 UTC.
     pub now: i64,
@@ -311,12 +311,12 @@ pub fn needs_metadata(key: &SearchKey) -> bool {
 
 /// True if there is a MODSEQ key, which enables CONDSTORE (RFC 7162 section 3.1.5).
 #[must_use]
-pub fn asks_modseq(key: &SearchKey) -> bool {
+pub fn needs_modseq(key: &SearchKey) -> bool {
     any(key, |key| matches!(key, SearchKey::ModSeq(_)))
 }
 
 /// True if there is a KEYWORD key.
 #[must_use]
-pub fn asks_keywords(key: &SearchKey) -> bool {
+pub fn needs_keywords(key: &SearchKey) -> bool {
     any(key, |key| matches!(key, SearchKey::Flag(Flag::Keyword(_))))
 }

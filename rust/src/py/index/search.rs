@@ -21,7 +21,7 @@ impl PySearchProgram {
 
     #[getter]
     fn needs_modseq(&self) -> bool {
-        search::asks_modseq(&self.key)
+        search::needs_modseq(&self.key)
     }
 
     #[pyo3(signature = (*, numbers, saved, recent, keyword_sets, now))]
@@ -33,7 +33,7 @@ impl PySearchProgram {
         keyword_sets: &Bound<'_, PyMapping>,
         now: i64,
     ) -> PyResult<Option<PyBoundSearch>> {
-        let sets: Vec<(u32, Vec<String>)> = if search::asks_keywords(&self.key) {
+        let sets: Vec<(u32, Vec<String>)> = if search::needs_keywords(&self.key) {
             let items = keyword_sets.items()?;
             items
                 .iter()
