@@ -1,4 +1,4 @@
-//! Python binding: the only directory that uses PyO3.
+//! Python binding: the only directory that uses `PyO3`.
 #![allow(clippy::needless_pass_by_value)] // PyO3 passes arguments by value
 
 mod buffer;
