@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 from imapvm.intake.lmtp import protocol as lmtp_protocol
 from imapvm.intake.lmtp.protocol import (
     TIMED_OUT,
-    TRANSITIONS,
     LmtpProtocol,
-    LmtpState,
     MessageAborted,
     MessageEnd,
     MessageStart,
     RecipientRequest,
 )
+from imapvm.intake.lmtp.states import TRANSITIONS, LmtpState
 from imapvm.intake.replies import DELIVERED, UNKNOWN_RECIPIENT
 from imapvm.model.limits import (
     INCOMING_MAX,
@@ -170,13 +169,16 @@ CASES = {
         [("ada@x.example", ["bob@x.example"], b"QUIT\r\n")],
     ),
     "BDAT without recipients has no reply at LAST (RFC 2033 section 4.3)": (
-        HEAD + ADA + UNKNOWN + b"BDAT 3\r\nabcBDAT 3 LAST\r\nabcNOOP\r\n" + ADA,
-        [*GREETED, MAIL, "550", "503", "250 2.0.0", MAIL],
+        HEAD
+        + (ADA + UNKNOWN + b"BDAT 3\r\nabcBDAT 3 LAST\r\nabcNOOP\r\n")
+        + (ADA + b"BDAT 3 LAST\r\nabcNOOP\r\n" + ADA),
+        [*GREETED, MAIL, "550", "503", "250 2.0.0", MAIL, "250 2.0.0", MAIL],
         [],
     ),
     "BDAT out of sequence is skipped": (
-        b"BDAT 6 LAST\r\nQUIT\r\n" + HEAD + b"BDAT 6\r\nQUIT\r\nNOOP\r\n",
-        [GREETING, "503", *LHLO, "503", "250"],
+        b"BDAT 6 LAST\r\nQUIT\r\nBDAT 1\r\nx"
+        + (HEAD + b"BDAT 6\r\nQUIT\r\nBDAT 1 LAST\r\nxNOOP\r\n"),
+        [GREETING, "503", "503", *LHLO, "503", "503", "250"],
         [],
     ),
     "BDAT and other commands": (

@@ -6,39 +6,18 @@
     send(protocol.take())
 
 Commands are processed one by one in the order received, also when they were pipelined (RFC 2920).
-The protocol holds at most one command line, or the data of the last `receive`.
-
-States and what moves between them. LHLO and RSET lead from every state that reads commands to
-READY (from START, only LHLO does); QUIT and `close` lead from every state to CLOSED:
-
-    START --LHLO--> READY --MAIL--> SENDER --RCPT--> FIRST_ASKED --accept--> RECIPIENTS
-                      ^                ^---refuse----'
-                      |
-                      |     RECIPIENTS --RCPT--> NEXT_ASKED --accept or refuse--> RECIPIENTS
-                      |     RECIPIENTS --DATA--> DATA --dot--.
-                      |     RECIPIENTS --BDAT--> CHUNK --LAST-+--> MESSAGE_ASKED --answer--> READY
-                      |                        ^       |
-                      |                        BDAT   end of chunk
-                      |                        |       v
-                      |                        '--- CHUNKS
-                      |
-                      '-- refused message: straight from DATA and CHUNK
-
-    START --BDAT--> SKIP_BEFORE_LHLO --end of chunk--> START      (503, after the chunk)
-    READY --BDAT--> SKIP_BEFORE_MAIL --end of chunk--> READY      (503, after the chunk)
-
-SENDER accepts BDAT as well: the chunk is refused, and a message that consists only of refused
-chunks has no reply at its end (RFC 2033 section 4.3).
+The protocol holds at most one command line, or the data of the last `receive`. Its states are in
+`imapvm.intake.lmtp.states`.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum, auto
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 from imapvm._core import DotReader
 from imapvm.intake.envelope import Envelope, Recipient, Sender, parse_mail, parse_rcpt
+from imapvm.intake.lmtp.states import TRANSITIONS, LmtpInput, LmtpState
 from imapvm.intake.replies import Reply, message_too_big
 from imapvm.model.limits import (
     INCOMING_MAX,
@@ -46,106 +25,6 @@ from imapvm.model.limits import (
     LMTP_ERRORS_MAX,
     LMTP_RECIPIENTS_MAX,
 )
-
-
-class LmtpState(IntEnum):
-    """State of the dialogue. IntEnum, since Enum computes its hash in Python."""
-
-    START = auto()
-    """Before LHLO."""
-    READY = auto()
-    """After LHLO, no transaction."""
-    SENDER = auto()
-    """After MAIL, no recipient accepted."""
-    FIRST_ASKED = auto()
-    """`RecipientRequest` waits for its answer, no recipient accepted before."""
-    RECIPIENTS = auto()
-    """At least one recipient accepted."""
-    NEXT_ASKED = auto()
-    """`RecipientRequest` waits for its answer, recipients accepted before."""
-    DATA = auto()
-    """Reading a message up to the dot."""
-    CHUNK = auto()
-    """Reading the data of one BDAT."""
-    CHUNKS = auto()
-    """Between the BDAT commands of one message."""
-    MESSAGE_ASKED = auto()
-    """`MessageEnd` waits for its answer."""
-    SKIP_BEFORE_LHLO = auto()
-    """Skipping the data of a BDAT out of sequence."""
-    SKIP_BEFORE_MAIL = auto()
-    """As SKIP_BEFORE_LHLO, after LHLO."""
-    CLOSED = auto()
-    """After QUIT, or an error that ends the connection."""
-
-
-LmtpInput: TypeAlias = Literal[
-    "LHLO", "MAIL", "RCPT", "DATA", "BDAT", "RSET",
-    "accept", "refuse",  # the recipient of a RecipientRequest
-    "chunk end", "message end",
-    "refused end",  # of a message that was refused already
-    "answer",  # the replies for the message
-    "close",
-]  # fmt: skip
-"""Input that changes the state."""
-
-_NEW: Final[dict[LmtpInput, LmtpState]] = {"LHLO": LmtpState.READY, "RSET": LmtpState.READY}
-_CLOSE: Final[dict[LmtpInput, LmtpState]] = {"close": LmtpState.CLOSED}
-
-TRANSITIONS: Final[dict[LmtpState, dict[LmtpInput, LmtpState]]] = {
-    LmtpState.START: {
-        "LHLO": LmtpState.READY,
-        "RSET": LmtpState.START,
-        "BDAT": LmtpState.SKIP_BEFORE_LHLO,
-        **_CLOSE,
-    },
-    LmtpState.READY: {
-        "MAIL": LmtpState.SENDER,
-        "BDAT": LmtpState.SKIP_BEFORE_MAIL,
-        **_NEW,
-        **_CLOSE,
-    },
-    LmtpState.SENDER: {
-        "RCPT": LmtpState.FIRST_ASKED,
-        "BDAT": LmtpState.CHUNK,
-        **_NEW,
-        **_CLOSE,
-    },
-    LmtpState.FIRST_ASKED: {
-        "accept": LmtpState.RECIPIENTS,
-        "refuse": LmtpState.SENDER,
-        **_CLOSE,
-    },
-    LmtpState.RECIPIENTS: {
-        "RCPT": LmtpState.NEXT_ASKED,
-        "DATA": LmtpState.DATA,
-        "BDAT": LmtpState.CHUNK,
-        **_NEW,
-        **_CLOSE,
-    },
-    LmtpState.NEXT_ASKED: {
-        "accept": LmtpState.RECIPIENTS,
-        "refuse": LmtpState.RECIPIENTS,
-        **_CLOSE,
-    },
-    LmtpState.DATA: {
-        "message end": LmtpState.MESSAGE_ASKED,
-        "refused end": LmtpState.READY,
-        **_CLOSE,
-    },
-    LmtpState.CHUNK: {
-        "chunk end": LmtpState.CHUNKS,
-        "message end": LmtpState.MESSAGE_ASKED,
-        "refused end": LmtpState.READY,
-        **_CLOSE,
-    },
-    LmtpState.CHUNKS: {"BDAT": LmtpState.CHUNK, **_NEW, **_CLOSE},
-    LmtpState.MESSAGE_ASKED: {"answer": LmtpState.READY, **_CLOSE},
-    LmtpState.SKIP_BEFORE_LHLO: {"chunk end": LmtpState.START, **_CLOSE},
-    LmtpState.SKIP_BEFORE_MAIL: {"chunk end": LmtpState.READY, **_CLOSE},
-    LmtpState.CLOSED: {},
-}
-"""Next state by state and input. An input that is missing in a row is a bug (KeyError)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +118,6 @@ class LmtpProtocol:
         self._size = 0
         self._dots = DotReader()
         self._chunk_left = 0
-        self._chunk_is_last = False
 
     @property
     def state(self) -> LmtpState:
@@ -412,8 +290,8 @@ class LmtpProtocol:
             # The size of the chunk is unknown: what follows could be taken for commands.
             self.close(BDAT_ARGUMENT)
             return None
-        self._chunk_left, self._chunk_is_last = int(head[1]), head[2] is not None
-        self._move("BDAT")
+        self._chunk_left = int(head[1])
+        self._move("BDAT" if head[2] is None else "BDAT LAST")
         if self._sender is None:
             self._refusal = BAD_SEQUENCE
         elif not self._recipients:
@@ -466,14 +344,12 @@ class LmtpProtocol:
                 return event
             if self._chunk_left:
                 return None
-        if self._state is LmtpState.CHUNK:
-            if self._chunk_is_last:
-                return self._end_message()
-            self._reply(self._refusal or CHUNK_RECEIVED)
-        else:
-            self._reply(BAD_SEQUENCE)
-            self._refusal = None
+        if self._state is LmtpState.LAST_CHUNK:
+            return self._end_message()
+        self._reply(self._refusal or CHUNK_RECEIVED)
         self._move("chunk end")
+        if self._sender is None:
+            self._refusal = None  # it was for a chunk out of sequence
         return None
 
     def _keep(self, data: bytes) -> LmtpEvent | None:
