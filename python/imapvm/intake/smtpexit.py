@@ -17,20 +17,10 @@ The command is started once for each message, so each import counts: most are in
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from imapvm.intake.paths import PathError, parse_address
 from imapvm.intake.spool.file import crlf_lines, submit_file, write_bsmtp
-
-TYPE_CHECKING = False  # type checkers take it for True; importing `typing` costs a seventh of a run
-if TYPE_CHECKING:
-    from typing import NoReturn, Protocol
-
-    class TakeValue(Protocol):
-        """Return the value of an option: the attached text, or the next argument."""
-
-        def __call__(self, attached: str, name: str) -> str: ...
-
 
 EX_OK = 0
 EX_USAGE = 64
@@ -41,7 +31,7 @@ CONFIG = "/etc/imapvm/imapvm.toml"
 READ_BYTES = 64 * 1024
 CHECK_LIMIT_FROM_BYTES = 1024 * 1024
 CHECK_LIMIT_FROM_RECIPIENTS = 100
-"""Below these, `imapvm.model.limits` is not imported."""
+"""Below these, `imapvm.model.limits` is not imported: it needs `typing`, a seventh of a run."""
 
 USAGE = """\
 usage: imapvm-smtpexit [--spool DIR | --config FILE] [-f SENDER] [-t] [RECIPIENT ...] < MESSAGE
@@ -99,7 +89,7 @@ class Options:
         self.recipients: list[str] = []
 
 
-def main() -> "NoReturn":
+def main() -> None:
     """Run as a command."""
     try:
         status = run(sys.argv[1:], os.environ, 0)
@@ -126,7 +116,7 @@ def run(arguments: list[str], environment: Mapping[str, str], stdin: int) -> int
     spool = spool_of(options, environment)
     if options.batch:
         if options.recipients or options.from_header or options.sender is not None:
-            raise usage("-bS does not allow -f, -t and recipients, they are in the batch")
+            raise usage("-bS excludes -f, -t and recipients: they are in the batch")
         return submit_to_spool(spool, checked_batch(portions(stdin)))
     message = without_from_line(portions(stdin))
     recipients = options.recipients
@@ -199,7 +189,10 @@ def parse_arguments(arguments: list[str]) -> Options:
     return options
 
 
-def _short_option(options: Options, letter: str, attached: str, value: "TakeValue") -> None:
+def _short_option(
+    options: Options, letter: str, attached: str, value: Callable[[str, str], str]
+) -> None:
+    """Parse one argument. `value(attached, name)` returns the value of an option."""
     name = f"-{letter}"
     if letter in "fr":
         # A separate empty value is the null sender, as in `-f ""`.

@@ -39,8 +39,8 @@ _IDENTITY: Final = struct.Struct(">Iq")
 _NUMBER: Final = struct.Struct(">I")
 
 HELD_NOTE: Final = """
-To deliver it, enroll the user or add an alias, then move the file back to new/ under its old name.
-Recipients that have the message already do not get it again.
+After fixing the cause, such as a user that is not enrolled, move this file back to new/ under its
+old name. Recipients that have the message already do not get it again.
 """
 
 
@@ -107,7 +107,7 @@ class SpoolEntry:
         name = os.fsencode(self._name)
         found = os.fstat(file.fileno())
         hashed.update(_IDENTITY.pack(len(name), found.st_mtime_ns) + name)
-        for part in read_bsmtp(_Hashing(file, hashed.update)):
+        for part in read_bsmtp(_HashedFile(file, hashed.update)):
             if isinstance(part, bytes):
                 await trio.lowlevel.checkpoint()
         file.seek(0)
@@ -223,7 +223,7 @@ class SpoolEntry:
                 await send_notification(settings.sendmail, envelope.sender.address, message)
             except NotificationError as error:
                 log.error(
-                    "notification not sent",
+                    "cannot send notification",
                     extra={"file": printable_name(self._name), "error": str(error)},
                 )
                 return failed, [f"cannot notify the sender: {error}"]
@@ -252,7 +252,7 @@ class SpoolEntry:
         )
 
 
-class _Hashing:
+class _HashedFile:
     """File that is hashed while it is read."""
 
     def __init__(self, file: BinaryIO, update: Callable[[bytes], None]) -> None:
