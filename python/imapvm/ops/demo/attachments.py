@@ -1,19 +1,19 @@
-"""A picture and a document for the sample messages, made here so that nothing has to be shipped."""
+"""Generated attachments of the sample messages: an image and a document."""
 
 import struct
 import zlib
 
 
 def png(width: int = 96, height: int = 64) -> bytes:
-    """An envelope on a blue ground: PNG, 8-bit RGB."""
-    ground, paper, edge = (0x1F, 0x6F, 0xB2), (0xFF, 0xF8, 0xE7), (0x8A, 0x5A, 0x2B)
+    """Return a PNG image (8-bit RGB) of an envelope on blue."""
+    background, paper, edge = (0x1F, 0x6F, 0xB2), (0xFF, 0xF8, 0xE7), (0x8A, 0x5A, 0x2B)
     left, right, top, bottom = width // 8, width * 7 // 8, height // 6, height * 5 // 6
     rows = []
     for y in range(height):
         row = bytearray(b"\0")  # filter type 0: none
         for x in range(width):
             if not (left <= x < right and top <= y < bottom):
-                row += bytes(ground)
+                row += bytes(background)
                 continue
             slope = abs(2 * (x - left) - (right - left)) / (right - left)
             flap = top + (bottom - top) * 0.6 * (1 - slope)
@@ -36,7 +36,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def pdf(lines: list[str]) -> bytes:
-    """One page of Helvetica; the lines are ASCII without parentheses and backslashes."""
+    """Return a PDF page; the lines are ASCII without parentheses and backslashes."""
     text = " T* ".join(f"({line}) Tj" for line in lines)
     page = f"BT /F1 14 Tf 18 TL 72 760 Td {text} ET".encode("ascii")
     objects = [

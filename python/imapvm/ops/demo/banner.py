@@ -19,7 +19,7 @@ def banner(
         settings: of the server.
         listening: the addresses, with real ports.
         user: whose name and password are shown.
-        no_tls: the reason why there is no certificate, if there is none.
+        no_tls: reason why there is no certificate; None: there is one.
     """
     addresses = {
         kind: address

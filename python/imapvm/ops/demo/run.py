@@ -163,7 +163,7 @@ async def _enroll(filepool: Path, users: list[DemoUser]) -> None:
 
 
 def _settings(arguments: argparse.Namespace) -> tuple[Settings, str | None]:
-    """Return the settings, and the reason why there is no certificate, if there is none."""
+    """Return the settings and, without a certificate, the reason for that."""
     directory: Path = arguments.dir
     host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
     pair: tuple[Path, Path] | None = None

@@ -1,8 +1,7 @@
-"""Sample messages for the demonstration: a dozen and two, each of another shape.
+"""Sample messages of the demonstration: fourteen, each with a different structure.
 
-They are written as octets, not by Python's `email`, because half of them are here to show what
-that library would tidy up: folded encoded words, a forwarded message inside a message, a
-multipart that never ends.
+They are written byte by byte and not by Python's `email`, because that library would normalize
+what many of them show: folded encoded words, a message inside a message, a multipart without end.
 """
 
 import base64
@@ -21,22 +20,22 @@ DAY = 24 * HOUR
 
 @dataclass(frozen=True, slots=True)
 class SampleMessage:
-    """One message on its way to the spool."""
+    """Message to be put into the spool."""
 
     name: str
-    """What it shows; also the name of its spool file, so it stands for the message for ever."""
+    """Short description; also part of the name of the spool file, so it must not change."""
     sender: str
     """Envelope sender."""
     message: bytes
-    """Header, empty line, body; CRLF."""
+    """Header, empty line and body, with CRLF line ends."""
 
 
 def sample_messages(to: str, now: float) -> list[SampleMessage]:
-    """All sample messages, oldest first.
+    """Return all sample messages, oldest first.
 
     Args:
-        to: address in their To field.
-        now: seconds since 1970; the dates lie in the ten days before it.
+        to: address for the To fields.
+        now: seconds since 1970; the messages are dated in the ten days before it.
     """
     sender = "postmaster@imapvm.example"
     return [
@@ -61,7 +60,7 @@ def _message_id(name: str) -> str:
     return f"<{name}@samples.imapvm.example>"
 
 
-def _octets(text: str, charset: str = "utf-8") -> bytes:
+def _encode(text: str, charset: str = "utf-8") -> bytes:
     return text.replace("\n", "\r\n").encode(charset)
 
 
@@ -76,21 +75,21 @@ def _welcome(to: str, now: float) -> bytes:
     head = _head(
         to, "imapvm <postmaster@imapvm.example>", "Welcome to imapvm", now - 10 * DAY, "welcome"
     )
-    return _octets(
+    return _encode(
         head
         + """
 Hello,
 
-you are looking at a mail server that keeps every message, index and counter
-in transactions. What it has acknowledged, it has on disk.
+this mail server stores every message, index and counter in transactions.
+Acknowledged mail is on disk.
 
-This message did not take a short cut. It was put as a file into the spool
-directory, the way any mail system would do it, and found its way from there.
+This message was put as a file into the spool directory, as a mail system would
+do it, and was delivered from there.
 
 Try a few things: move a message, search for the word "envelope", open the
-picture, answer the invitation. Then pull the plug. It will all still be there.
+picture, answer the invitation. Then cut the power. Nothing will be lost.
 
-    The demonstration
+    The imapvm demonstration
 """
     )
 
@@ -99,39 +98,38 @@ def _html_alternative(to: str, now: float) -> bytes:
     head = _head(
         to,
         "The imapvm letter <letter@imapvm.example>",
-        "One message, told twice",
+        "One message in two formats",
         now - 9 * DAY,
         "html",
         "MIME-Version: 1.0",
-        'Content-Type: multipart/alternative; boundary="=_told-twice"',
+        'Content-Type: multipart/alternative; boundary="=_two-formats"',
     )
-    return _octets(
+    return _encode(
         head
         + """
-This is a message in MIME format; your program shows one of its two forms.
---=_told-twice
+This is a message in MIME format with two alternatives.
+--=_two-formats
 Content-Type: text/plain; charset=us-ascii
 
-The same news in two dresses. A plain one, for those who read mail in a
-terminal, and one in HTML with a table. The server describes both in one
-BODYSTRUCTURE, and your program asks for the one it likes.
+The same text in two formats: plain text for terminals, and HTML with a table.
+The server describes both in one BODYSTRUCTURE, and a mail client fetches the
+one that it displays.
 
---=_told-twice
+--=_two-formats
 Content-Type: text/html; charset=utf-8
 Content-Transfer-Encoding: quoted-printable
 
 <!DOCTYPE html>
 <html><body style=3D"font-family: sans-serif">
-<h2 style=3D"color: #1f6fb2">The same news in two dresses</h2>
-<p>A <em>plain</em> one, for those who read mail in a terminal, and one in
-<b>HTML</b> with a table.</p>
-<table border=3D"1" cellpadding=3D"4"><tr><th>layer</th><th>made of</th></tr>
-<tr><td>decides</td><td>Python, Trio</td></tr>
-<tr><td>speaks</td><td>Rust</td></tr>
-<tr><td>keeps</td><td>LMDB</td></tr></table>
+<h2 style=3D"color: #1f6fb2">The same text in two formats</h2>
+<p><em>Plain</em> text for terminals, and <b>HTML</b> with a table.</p>
+<table border=3D"1" cellpadding=3D"4"><tr><th>layer</th><th>built with</th></tr>
+<tr><td>server</td><td>Python, Trio</td></tr>
+<tr><td>protocol</td><td>Rust</td></tr>
+<tr><td>storage</td><td>LMDB</td></tr></table>
 <p>Caf=C3=A9 =E2=80=93 the dash and the accent are quoted-printable.</p>
 </body></html>
---=_told-twice--
+--=_two-formats--
 """
     )
 
@@ -146,16 +144,14 @@ def _attachments(to: str, now: float) -> bytes:
         "MIME-Version: 1.0",
         "Content-Type: multipart/mixed; boundary=mixed-2f9",
     )
-    page = pdf(
-        ["imapvm", "", "This page was written by the server that keeps it.", "It has one font."]
-    )
-    return _octets(
+    page = pdf(["imapvm", "", "This page was generated by the server that stores it."])
+    return _encode(
         head
         + f"""
 --mixed-2f9
 Content-Type: text/plain; charset=us-ascii
 
-Two attachments: an envelope as PNG, and a page as PDF. A program that wants
+Two attachments: an envelope as PNG, and a page as PDF. A client that needs
 only one of them fetches only that one.
 
 --mixed-2f9
@@ -193,14 +189,14 @@ def _forwarded(to: str, now: float) -> bytes:
         "MIME-Version: 1.0",
         'Content-Type: multipart/alternative; boundary="inner"',
     )
-    return _octets(
+    return _encode(
         head
         + f"""
 --outer
 Content-Type: text/plain; charset=us-ascii
 
-I pass this on as it came. Its header is part 2.HEADER, its plain text is
-part 2.1, and IMAP can tell you so without sending you any of it.
+I forward this message unchanged. Its header is part 2.HEADER, its plain text
+part 2.1; a client learns this from BODYSTRUCTURE without fetching any of it.
 
 --outer
 Content-Type: message/rfc822
@@ -210,12 +206,12 @@ Content-Disposition: inline
 --inner
 Content-Type: text/plain
 
-Letters have always travelled in envelopes. Now they travel in each other.
+Letters have always travelled in envelopes. Now they travel inside letters.
 --inner
 Content-Type: text/html
 
-<p>Letters have always travelled in envelopes. Now they travel in
-<i>each other</i>.</p>
+<p>Letters have always travelled in envelopes. Now they travel inside
+<i>letters</i>.</p>
 --inner--
 
 --outer--
@@ -246,7 +242,7 @@ gefaltet über zwei Zeilen. Der Text ist ISO-8859-1 und quoted-printable. Eine
 Suche nach "Grüße" findet ihn trotzdem, in Betreff und Text.
 """
     quoted = quopri.encodestring(body.encode("iso-8859-1")).decode("ascii")
-    return _octets(head + "\n" + quoted)
+    return _encode(head + "\n" + quoted)
 
 
 def _utf8_body(to: str, now: float) -> bytes:
@@ -259,13 +255,14 @@ def _utf8_body(to: str, now: float) -> bytes:
         *_TEXT,
         "Content-Transfer-Encoding: 8bit",
     )
-    return _octets(
+    return _encode(
         head
         + """
 Good morning · Καλημέρα · Доброе утро · おはようございます · 早上好
 좋은 아침 · बढ़िया सुबह · صباح الخير · בוקר טוב
 
-The header of this message is UTF-8 as it stands (RFC 6532), and so is its text.
+The header of this message is UTF-8 without encoded words (RFC 6532), and so is
+its text.
 """
     )
 
@@ -274,16 +271,16 @@ def _thread_question(to: str, now: float) -> bytes:
     head = _head(
         to,
         "Barbara <barbara@imapvm.example>",
-        "Where does the mail sleep?",
+        "Where is my mail stored?",
         now - 4 * DAY,
         "thread-1",
         *_TEXT,
     )
-    return _octets(
+    return _encode(
         head
         + """
-I looked for a directory with one file a message, and there is none.
-Where does the server keep my mail?
+I looked for a directory with one file per message and did not find it.
+Where does the server store my mail?
 
 Barbara
 """
@@ -294,20 +291,20 @@ def _thread_answer(to: str, now: float) -> bytes:
     head = _head(
         to,
         "Edsger <edsger@imapvm.example>",
-        "Re: Where does the mail sleep?",
+        "Re: Where is my mail stored?",
         now - 4 * DAY + 2 * HOUR,
         "thread-2",
         f"In-Reply-To: {_message_id('thread-1')}",
         f"References: {_message_id('thread-1')}",
         *_TEXT,
     )
-    return _octets(
+    return _encode(
         head
         + """
-> Where does the server keep my mail?
+> Where does the server store my mail?
 
 In the filepool: var/demo/filepool. Message, index, flags and counters change
-in one transaction, so none of them can disagree with another. You can ask it:
+in one transaction, so they always agree. You can verify that:
 
     imapvm filepool check --filepool var/demo/filepool
 
@@ -320,19 +317,19 @@ def _thread_thanks(to: str, now: float) -> bytes:
     head = _head(
         to,
         "Barbara <barbara@imapvm.example>",
-        "Re: Where does the mail sleep?",
+        "Re: Where is my mail stored?",
         now - 4 * DAY + 3 * HOUR,
         "thread-3",
         f"In-Reply-To: {_message_id('thread-2')}",
         f"References: {_message_id('thread-1')}\n {_message_id('thread-2')}",
         *_TEXT,
     )
-    return _octets(
+    return _encode(
         head
         + """
-> You can ask it.
+> You can verify that.
 
-I did, while it was running. It has nothing to complain about. Thank you!
+I did, while the server was running: 0 errors. Thank you!
 
 Barbara
 """
@@ -343,7 +340,7 @@ def _mailing_list(to: str, now: float) -> bytes:
     head = _head(
         "imapvm-talk@lists.imapvm.example",
         "Donald <donald@imapvm.example>",
-        "[imapvm-talk] Numbers that never go back",
+        "[imapvm-talk] UIDs are never reused",
         now - 3 * DAY,
         "list",
         "Sender: imapvm-talk-bounces@lists.imapvm.example",
@@ -357,12 +354,11 @@ def _mailing_list(to: str, now: float) -> bytes:
         "Auto-Submitted: no",
         *_TEXT,
     )
-    return _octets(
+    return _encode(
         head
         + """
-UIDs ascend, and are never used again. A mailbox that is deleted and made
-again gets another UIDVALIDITY. Your mail program counts on both; this list
-is for people who like to hear why.
+UIDs ascend and are never reused. A mailbox that is deleted and created again
+gets a new UIDVALIDITY. Mail clients depend on both; this list discusses why.
 
 -- \n_______________________________________________
 imapvm-talk mailing list
@@ -374,19 +370,19 @@ imapvm-talk@lists.imapvm.example
 def _broken_mime(to: str, now: float) -> bytes:
     head = _head(
         to,
-        "somebody who writes their own software <oops@imapvm.example",
-        "This message is broken, and that is all right",
+        "An author of mail software <oops@imapvm.example",
+        "This message has malformed MIME",
         now - 2 * DAY,
         "broken",
         "MIME-Version: 1.0 (more or less)",
         "this line is no header field at all",
         'Content-Type: multipart/mixed; boundary="never closed',
     )
-    return _octets(
+    return _encode(
         head
         + """
-The boundary above has one quotation mark too few, the address has no end, one
-part below claims to be base64 and is not, and nothing is ever closed.
+The boundary above lacks a quotation mark, the address has no end, one part
+below is declared as base64 and is not, and no multipart is closed.
 
 --never closed
 Content-Type: text/plain; charset="no-such-charset"
@@ -397,8 +393,8 @@ This is not base64. ****
 Content-Type: multipart/alternative
 Content-Type: image/png; name=
 
-A server describes this as well as it can, in an answer that every program can
-read, and gives every octet of it back as it came.
+The server describes this as well as it can, in a response that every client can
+parse, and returns every byte unchanged.
 """
     )
 
@@ -427,22 +423,22 @@ DTSTAMP:{stamp(now - 1 * DAY)}
 DTSTART:{stamp(start)}
 DTEND:{stamp(start + HOUR)}
 SUMMARY:kill -9 tea party
-LOCATION:beside the machine
-DESCRIPTION:We stop the server five hundred times and count the letters after
- wards. None has been missing so far.
+LOCATION:machine room
+DESCRIPTION:We kill the server five hundred times and count the messages after
+ wards. None has been lost so far.
 ORGANIZER;CN=Margaret:mailto:margaret@imapvm.example
 ATTENDEE;RSVP=TRUE:mailto:{to}
 END:VEVENT
 END:VCALENDAR
 """
-    return _octets(
+    return _encode(
         head
         + f"""
 --invite
 Content-Type: text/plain; charset=us-ascii
 
-We stop the server five hundred times and count the letters afterwards. None
-has been missing so far. There will be tea.
+We kill the server five hundred times and count the messages afterwards. None
+has been lost so far. There will be tea.
 
 --invite
 Content-Type: text/calendar; charset=utf-8; method=REQUEST
@@ -456,44 +452,44 @@ def _flowed(to: str, now: float) -> bytes:
     head = _head(
         to,
         "Alan <alan@imapvm.example>",
-        "Lines that know how to flow",
+        "Lines that can be rewrapped",
         now - 12 * HOUR,
         "flowed",
         "MIME-Version: 1.0",
         "Content-Type: text/plain; charset=us-ascii; format=flowed; delsp=no",
     )
     flowed = [
-        "> A paragraph whose lines end in a space may be joined again, so that ",
-        "> it fits a telephone as well as a terminal.",
+        "> Lines of a paragraph that end in a space may be joined, so that it ",
+        "> fits a telephone as well as a terminal.",
         "",
-        "That is RFC 3676. The space at the end of a line is easily lost on the ",
-        "way; a server that keeps the octets exactly keeps it, too.",
+        "That is RFC 3676. The space at the end of a line is easily lost; a ",
+        "server that stores every byte unchanged keeps it, too.",
         "",
         "-- ",
         "Alan",
     ]
-    return _octets(head + "\n" + "\n".join(flowed) + "\n")
+    return _encode(head + "\n" + "\n".join(flowed) + "\n")
 
 
 def _inline_picture(to: str, now: float) -> bytes:
     head = _head(
         to,
         "Ada <ada@imapvm.example>",
-        "The envelope again, inside the page this time",
+        "The envelope as an inline image",
         now - 1 * HOUR,
         "inline-picture",
         "MIME-Version: 1.0",
         'Content-Type: multipart/related; type="text/html"; boundary=related',
     )
-    return _octets(
+    return _encode(
         head
         + f"""
 --related
 Content-Type: text/html; charset=us-ascii
 
-<p>The picture stands where it belongs:</p>
+<p>An image inside the text:</p>
 <p><img src="cid:envelope@samples.imapvm.example" alt="an envelope"></p>
-<p>It is a part of its own, named by its Content-ID.</p>
+<p>It is a separate part, referenced by its Content-ID.</p>
 --related
 Content-Type: image/png
 Content-ID: <envelope@samples.imapvm.example>
