@@ -1,7 +1,7 @@
 """Reading a storage group in one short transaction, closed before anything is awaited.
 
 Single rows are read through LMDB. Segments, metadata and text of messages, thousands at a time, are
-read from the pages directly (docs/decisions/0002-reading-pages.md).
+read from the pages directly (docs/decisions/0002-direct-page-reads.md).
 """
 
 from collections.abc import Iterator, Mapping

@@ -2,7 +2,7 @@
 //!
 //! Only committed pages are read, and only while a read transaction of LMDB is open on the same
 //! file: it protects all pages of its snapshot, and of later ones, from reuse
-//! (`docs/decisions/0002-reading-pages.md`). Every access is checked against the end of the file: a
+//! (`docs/decisions/0002-direct-page-reads.md`). Every access is checked against the end of the file: a
 //! corrupt file is an error, never a panic.
 //!
 //! | page | at 0 | at 8 | at 10 | at 12 | at 14 | from 16 |
