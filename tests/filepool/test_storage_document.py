@@ -19,7 +19,8 @@ def test_the_example_is_what_is_stored():
 
 
 @pytest.mark.parametrize(
-    ("heading", "kind"), [("## accounts", AccountTables), ("## A group's tables", GroupTables)]
+    ("heading", "kind"),
+    [("## Accounts", AccountTables), ("## Tables of a storage group", GroupTables)],
 )
 def test_each_table_is_in_the_document(heading, kind):
     section = example.DOCUMENT.read_text().split(heading)[1]
@@ -32,7 +33,7 @@ def columns(heading: str) -> list[tuple[int, str]]:
     section = example.DOCUMENT.read_text().split(heading)[1]
     table = re.search(r"\| at \|.*?\n\|[-|]+\n((?:\|.*\n)+)", section)
     assert table is not None
-    rows = re.findall(r"^\| (\d+) \| .* \| ([iu]\d+|\d octets)[^|]*\|$", table[1], re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) \| .* \| ([iu]\d+|\d bytes)[^|]*\|$", table[1], re.MULTILINE)
     return [(int(at), kind) for at, kind in rows]
 
 
