@@ -1,4 +1,4 @@
-"""An LMDB environment whose commits kill the process, to put in the place of a writer's own."""
+"""Replacement for the environment of a writer, whose commits kill the process."""
 
 import os
 import signal

@@ -1,7 +1,7 @@
-"""A full disk: new mail is refused for now, nothing is lost, and it goes on by itself.
+"""A full disk: new mail is refused temporarily, nothing is lost, and the server recovers.
 
-The disk is made full for the server alone: the kernel is told (`prlimit`) that its files may not
-grow, and later that they may again.
+The disk is full for the server alone: `prlimit` forbids its files to grow, and allows it again
+later.
 """
 
 import contextlib
@@ -22,12 +22,12 @@ from imapvm.filepool.engine.preallocate import STEP_BYTES
 pytestmark = pytest.mark.slow
 
 LARGE = b"Subject: large\r\n\r\n" + os.urandom(2 * STEP_BYTES).hex().encode() + b"\r\n"
-"""Does not fit into what is free inside the filepool; compressed it is half as large."""
+"""Larger than the free space in the filepool, even compressed to half its size."""
 
 
 @contextlib.contextmanager
 def full_disk(demo: Demo) -> Iterator[None]:
-    """Files of the server cannot grow beyond what the filepool's files have."""
+    """Forbid the server's files to grow beyond the size of the group's data file."""
     group = demo.filepool / "group-000" / "data.mdb"
     before = resource.prlimit(demo.process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(demo.process.pid, resource.RLIMIT_FSIZE, (group.stat().st_size, before[1]))
@@ -49,7 +49,7 @@ def count(demo: Demo) -> int:
         return int(imap.select()[1][0])
 
 
-def test_append_is_refused_for_now_and_works_again(demo: Demo) -> None:
+def test_append_is_refused_temporarily_and_recovers(demo: Demo) -> None:
     with imaplib.IMAP4(*demo.imap, timeout=30) as imap:
         imap.login("reader", "secret")
         assert imap.append("INBOX", None, None, b"Subject: small\r\n\r\nText\r\n")[0] == "OK"
@@ -58,14 +58,14 @@ def test_append_is_refused_for_now_and_works_again(demo: Demo) -> None:
             assert status == "NO"
             assert b"[UNAVAILABLE]" in answer[0]
             assert imap.select() == ("OK", [b"1"])
-            assert imap.fetch("1", "(BODY[])")[0] == "OK"  # reading goes on
+            assert imap.fetch("1", "(BODY[])")[0] == "OK"  # reading still works
             assert imap.unselect()[0] == "OK"
         assert imap.append("INBOX", None, None, LARGE)[0] == "OK"
         assert imap.select() == ("OK", [b"2"])
         assert imap.fetch("2", "(BODY.PEEK[])")[1][0][1] == LARGE
 
 
-def test_lmtp_answers_452_and_takes_it_later(demo: Demo) -> None:
+def test_lmtp_replies_452_and_accepts_later(demo: Demo) -> None:
     with smtplib.LMTP(*demo.lmtp) as lmtp:
         with full_disk(demo):
             with pytest.raises(smtplib.SMTPDataError) as refused:
@@ -75,7 +75,7 @@ def test_lmtp_answers_452_and_takes_it_later(demo: Demo) -> None:
     assert count(demo) == 1
 
 
-def test_a_spool_file_waits_until_there_is_room(demo: Demo) -> None:
+def test_spool_file_waits_until_the_disk_has_room(demo: Demo) -> None:
     with full_disk(demo):
         subprocess.run(
             [Path(demo.program).with_name("imapvm-smtpexit"), "--spool", demo.spool, "reader"],

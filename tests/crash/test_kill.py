@@ -1,8 +1,8 @@
-"""Killed at any instant: nothing acknowledged is missing, nothing is there twice (promises 1, 2).
+"""SIGKILL at any instant: no acknowledged change is lost, no message is stored twice.
 
-A server is started, loaded and killed with SIGKILL over and over on one filepool. Each client
-keeps a model of its mailboxes. An operation under way when the server died may have happened or
-not, but wholly: what is found afterwards is the model before it or after it, never anything else.
+A server is repeatedly started, loaded and killed on one filepool. Each client has a model of its
+mailboxes. An operation that was in progress when the server was killed may have been applied or
+not, but not in part: the mailboxes agree with the model before it or after it.
 """
 
 import contextlib
@@ -25,26 +25,26 @@ from tests.demo import Demo, started
 from tests.server.whole import enrol
 
 CYCLES = int(os.environ.get("IMAPVM_CRASH_CYCLES", "500"))
-"""How often a server is killed, over all that run at once."""
+"""Number of kills, over all servers that run at the same time."""
 AT_ONCE = 2
-"""Servers, each on a filepool of its own: most of a cycle is one processor's work."""
+"""Servers at the same time, each on its own filepool: a cycle mostly uses one processor."""
 CLIENTS = 4
 MESSAGE = "From: a@example.org\r\nTo: b@example.net\r\nX-Id: {id}\r\n\r\nBody of {id}.\r\n"
 ANSWER = re.compile(rb"UID (\d+).*FLAGS \(([^)]*)\)", re.DOTALL)
 
 State = dict[str, Counter]
-"""Mailbox → how often a message stands in it, by its X-Id and its flags."""
+"""Mailbox → number of messages by X-Id and flags."""
 
 
 class Worker(threading.Thread):
-    """One client, one user: random operations, each checked against the model."""
+    """Client of one user: random operations, each checked against the model."""
 
     def __init__(self, number: int, seed: int) -> None:
         super().__init__(daemon=True)
         self.user = f"crash{number}"
         self.dice = random.Random(CLIENTS * seed + number)
         self.states: list[State] = [{name: Counter() for name in ("INBOX", "Archive")}]
-        """What may be found: one state, or two while an operation is under way."""
+        """Allowed states: one, or two while an operation is in progress."""
         self.issued = 0
         self.acknowledged = 0
         self.wrong: str | None = None
@@ -59,11 +59,11 @@ class Worker(threading.Thread):
     def run(self) -> None:
         try:
             self.work()
-        except (OSError, imaplib.IMAP4.abort, smtplib.SMTPServerDisconnected) as fault:
+        except (OSError, imaplib.IMAP4.abort, smtplib.SMTPServerDisconnected) as error:
             if not self.ending.is_set():
-                self.wrong = f"{self.user}: lost its connection: {fault!r}"
-        except Exception as fault:
-            self.wrong = f"{self.user}: {fault!r}"
+                self.wrong = f"{self.user}: lost its connection: {error!r}"
+        except Exception as error:
+            self.wrong = f"{self.user}: {error!r}"
         finally:
             self.loading.set()
 
@@ -145,7 +145,7 @@ class Worker(threading.Thread):
                 marked["INBOX"] += Counter((i, f | {rb"\Deleted"}) for _, i, f in some)
                 self.expect(now, marked)
                 ok(imap.uid("STORE", uids, "+FLAGS.SILENT", r"\Deleted"))
-                # All that carry the flag go, those too whose EXPUNGE the last kill cut short.
+                # All messages with the flag are expunged, also those of an interrupted EXPUNGE.
                 after["INBOX"] = Counter(
                     {key: n for key, n in marked["INBOX"].items() if rb"\Deleted" not in key[1]}
                 )
@@ -159,7 +159,7 @@ class Worker(threading.Thread):
 
 
 def ok(answer: tuple) -> list:
-    """Take the data of an OK."""
+    """Return the data of an OK response."""
     status, data = answer
     if status != "OK":
         raise AssertionError(f"{status} {data}")
@@ -167,7 +167,7 @@ def ok(answer: tuple) -> list:
 
 
 def children(pid: int) -> list[int]:
-    """Processes of a server of several; none of one that does all by itself."""
+    """Return the child processes of a server; none if it is a single process."""
     return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
@@ -175,25 +175,25 @@ def children(pid: int) -> list[int]:
 @pytest.mark.parametrize(
     ("processes", "cycles"), [(0, CYCLES), (3, CYCLES // 10)], ids=["alone", "3 workers"]
 )
-def test_a_server_killed_at_any_instant_keeps_what_it_acknowledged(
+def test_killed_server_keeps_acknowledged_changes(
     tmp_path: Path, processes: int, cycles: int
 ) -> None:
-    """Of several processes two are killed, in the midst of what the others do; then all."""
+    """Of several processes, two are killed while the others work; then all."""
     each = -(-cycles // AT_ONCE)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         lanes = [
-            pool.submit(kill_again_and_again, tmp_path / str(lane), lane, processes, each)
+            pool.submit(kill_repeatedly, tmp_path / str(lane), lane, processes, each)
             for lane in range(AT_ONCE)
         ]
         for lane in lanes:
             lane.result()
 
 
-def kill_again_and_again(directory: Path, seed: int, processes: int, cycles: int) -> None:
-    """One filepool, and its server over and over."""
+def kill_repeatedly(directory: Path, seed: int, processes: int, cycles: int) -> None:
+    """Run and kill the server of one filepool repeatedly."""
     dice = random.Random(seed)
     workers = [Worker(number, seed) for number in range(CLIENTS)]
-    # With a password that is checked at once: else it would be most of a cycle.
+    # With a password hash that is verified quickly: it would take most of a cycle otherwise.
     trio.run(enrol, directory / "filepool", [worker.user for worker in workers])
     options = [f"--user={worker.user}:secret" for worker in workers]
     options.append(f"--workers={processes}")
@@ -215,7 +215,7 @@ def kill_again_and_again(directory: Path, seed: int, processes: int, cycles: int
                 assert not worker.is_alive(), f"{worker.user} hangs"
                 assert worker.wrong is None, worker.wrong
     ending = threading.Event()
-    with started(directory, *options) as demo:  # the last cycle's answers are looked at too
+    with started(directory, *options) as demo:  # check the responses of the last cycle, too
         for worker in workers:
             worker.begin(demo, ending)
         time.sleep(1)

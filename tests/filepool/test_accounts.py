@@ -1,4 +1,4 @@
-"""Accounts: enrolling, names, addresses, delete_row, in two environments."""
+"""Accounts: enrolling, names, addresses and deleting, in two environments."""
 
 import pytest
 from tests.filepool.direct import START, look, message, message_bytes, packed
@@ -17,7 +17,7 @@ from imapvm.model.limits import ACCOUNT_NAME_MAX, ADDRESS_MAX, CREDENTIAL_MAX
 from imapvm.model.names import normal_name
 
 
-async def test_an_account_is_found_by_name_in_any_case(pool):
+async def test_account_is_found_by_name_in_any_case(pool):
     made = await pool.accounts.enroll("J\u00fcrgen.Meier", "secret")
     assert made == Account(1, "J\u00fcrgen.Meier", 0, "secret", START)
     for name in ("j\u00fcrgen.meier", "J\u00dcRGEN.MEIER", "Ju\u0308rgen.Meier"):
@@ -31,13 +31,13 @@ async def test_an_account_is_found_by_name_in_any_case(pool):
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a\tb", "a\0b", "x\u2028y"])
-async def test_a_name_that_no_user_can_have_is_refused(pool, name):
+async def test_invalid_user_name_is_refused(pool, name):
     with pytest.raises(InvalidNameError):
         await pool.accounts.enroll(name, "x")
     assert pool.accounts.all() == []
 
 
-async def test_a_name_can_be_changed_and_is_free_then(pool):
+async def test_name_can_be_changed_and_the_old_one_is_free(pool):
     alice = await pool.accounts.enroll("alice", "x")
     bob = await pool.accounts.enroll("bob", "x")
     with pytest.raises(AccountExistsError):
@@ -52,7 +52,7 @@ async def test_a_name_can_be_changed_and_is_free_then(pool):
         await pool.accounts.rename(99, "x")
 
 
-async def test_a_credential_can_be_changed(pool):
+async def test_credential_can_be_changed(pool):
     alice = await pool.accounts.enroll("alice", "old")
     await pool.accounts.set_credential(alice.id, "new")
     assert pool.accounts.find("alice").credential == "new"
@@ -60,7 +60,7 @@ async def test_a_credential_can_be_changed(pool):
         await pool.accounts.set_credential(99, "new")
 
 
-async def test_addresses_lead_to_one_account(pool):
+async def test_address_belongs_to_one_account(pool):
     alice = await pool.accounts.enroll("alice", "x")
     bob = await pool.accounts.enroll("bob", "x")
     await pool.accounts.add_alias(alice.id, "Info@Example.ORG")
@@ -73,7 +73,7 @@ async def test_addresses_lead_to_one_account(pool):
     with pytest.raises(AccountExistsError):
         await pool.accounts.add_alias(bob.id, "info@example.org")
     await pool.accounts.remove_alias("info@EXAMPLE.org")
-    await pool.accounts.remove_alias("nobody@example.org")
+    await pool.accounts.remove_alias("unknown@example.org")
     assert pool.accounts.by_address("info@example.org") is None
     await pool.accounts.add_alias(bob.id, "info@example.org")
     assert pool.accounts.aliases(alice.id) == ["postmaster"]
@@ -83,7 +83,7 @@ async def test_addresses_lead_to_one_account(pool):
         await pool.accounts.add_alias(99, "x")
 
 
-async def test_a_deleted_account_leaves_nothing(pool, alice, clock):
+async def test_deleted_account_leaves_no_data(pool, alice, clock):
     bob = pool.account(await pool.accounts.enroll("bob", "x"))
     await pool.accounts.add_alias(alice.account.id, "a@example.org")
     await alice.append(look(alice).id, [message(n) for n in range(100)])
@@ -114,7 +114,7 @@ async def test_a_deleted_account_leaves_nothing(pool, alice, clock):
     assert look(pool.account(again)).records == {}
 
 
-async def test_a_large_account_is_deleted_in_bounded_steps(pool, alice, monkeypatch):
+async def test_large_account_is_deleted_in_bounded_steps(pool, alice, monkeypatch):
     from imapvm.filepool.operations import sweep
 
     for number in range(40):
@@ -136,7 +136,7 @@ async def test_a_large_account_is_deleted_in_bounded_steps(pool, alice, monkeypa
     assert pool.check().findings == ()
 
 
-async def test_what_was_cut_short_is_finished_when_the_filepool_is_opened(path, clock):
+async def test_opening_the_filepool_completes_interrupted_changes(path, clock):
     async with open_filepool(path, clock=clock) as pool:
         half = await pool.accounts.submit(ReserveAccount("half", "x", 1, START))
         assert pool.accounts.find("half") is None
@@ -153,7 +153,7 @@ async def test_what_was_cut_short_is_finished_when_the_filepool_is_opened(path, 
         assert await pool.accounts.complete_interrupted() == 0
 
 
-async def test_an_unfinished_account_that_is_not_listed_is_found(pool, alice):
+async def test_unfinished_account_that_is_not_listed_is_found(pool, alice):
     gone = await pool.accounts.enroll("gone", "x")
     await pool.accounts.submit(MarkDeleted(gone.id))
     with pool.accounts.env.begin(write=True) as txn:
@@ -165,13 +165,13 @@ async def test_an_unfinished_account_that_is_not_listed_is_found(pool, alice):
     assert await pool.accounts.complete_interrupted() == 1
 
 
-async def test_a_sweep_finishes_what_was_cut_short(pool):
+async def test_sweep_completes_interrupted_changes(pool):
     half = await pool.accounts.submit(ReserveAccount("half", "x", 1, START))
     await pool.sweep()
     assert pool.accounts.find("half") == half
 
 
-async def test_each_new_account_goes_to_the_next_group(tmp_path, clock):
+async def test_new_accounts_are_assigned_to_groups_in_turn(tmp_path, clock):
     from imapvm.filepool.pool import create_filepool
 
     create_filepool(tmp_path / "two", groups=2)
@@ -185,7 +185,7 @@ async def test_each_new_account_goes_to_the_next_group(tmp_path, clock):
         assert pool.check().findings == ()
 
 
-async def test_changes_of_accounts_are_noticed_once(pool):
+async def test_changes_of_accounts_are_reported_once(pool):
     pool.accounts_changed()
     assert not pool.accounts_changed()
     await pool.accounts.enroll("alice", "x")
@@ -199,7 +199,7 @@ def test_names_are_compared_without_case_in_form_c():
 
 
 @pytest.mark.at_limit("ACCOUNT_NAME_MAX", "ADDRESS_MAX", "CREDENTIAL_MAX")
-async def test_names_addresses_and_credentials_may_be_so_long(pool):
+async def test_names_addresses_and_credentials_at_the_limit_are_accepted(pool):
     name, credential = "\u00fc" * (ACCOUNT_NAME_MAX // 2) + "x", "c" * CREDENTIAL_MAX
     assert len(name.encode()) == ACCOUNT_NAME_MAX
     account = await pool.accounts.enroll(name, credential)
@@ -210,7 +210,7 @@ async def test_names_addresses_and_credentials_may_be_so_long(pool):
 
 
 @pytest.mark.past_limit("ACCOUNT_NAME_MAX", "ADDRESS_MAX", "CREDENTIAL_MAX")
-async def test_names_addresses_and_credentials_may_not_be_longer(pool):
+async def test_names_addresses_and_credentials_past_the_limit_are_refused(pool):
     with pytest.raises(InvalidNameError):
         await pool.accounts.enroll("x" * (ACCOUNT_NAME_MAX + 1), "c")
     with pytest.raises(LimitError):

@@ -1,4 +1,4 @@
-"""Any history of one account, beside a naive model: both must say the same at every step."""
+"""Any history of one account, compared with a model after every step."""
 
 import shutil
 import tempfile
@@ -63,7 +63,7 @@ class Histories(RuleBasedStateMachine):
         if hasattr(self, "direct"):
             try:
                 assert self.direct.check() == []
-                for later in (10_000, 20_000):  # bodies of swept mailboxes get their grace, too
+                for later in (10_000, 20_000):  # bodies of swept mailboxes have a grace period, too
                     step = SweepStep(self.direct.clock.now + later)
                     while self.direct.apply(step)[0].more:
                         pass
@@ -87,7 +87,7 @@ class Histories(RuleBasedStateMachine):
         return self.direct.clock.now
 
     def mailbox(self, name) -> NaiveMailbox:
-        """The mailbox of a name; INBOX if there is none."""
+        """Return the mailbox with a name, or INBOX."""
         return self.naive.mailboxes.get(name) or self.naive.mailboxes["INBOX"]
 
     # --- mailboxes ----------------------------------------------------------------------------
@@ -106,7 +106,7 @@ class Histories(RuleBasedStateMachine):
             self.naive.subscribed.add(name)
 
     def adopt(self, name):
-        """A mailbox was made: its id and UIDVALIDITY are the store's to choose."""
+        """Add a mailbox with the id and UIDVALIDITY that the store chose."""
         found = self.direct.mailbox(name)
         assert found.uid_validity not in self.validities
         self.validities.add(found.uid_validity)
@@ -192,11 +192,11 @@ class Histories(RuleBasedStateMachine):
     def store(self, name, runs, mode, flags, keywords, since):
         mailbox = self.mailbox(name)
         wanted = UidSet(runs)
-        normalise = tuple(keyword.upper() for keyword in sorted(keywords))
+        spelling = tuple(keyword.upper() for keyword in sorted(keywords))
         if not any(message.keywords for message in mailbox.messages):
-            normalise = tuple(sorted(keywords))  # the first to use a keyword decides its spelling
+            spelling = tuple(sorted(keywords))  # the first use of a keyword decides its spelling
         done = self.apply(
-            StoreFlags(self.account, mailbox.id, wanted, MODES[mode], flags, normalise, since)
+            StoreFlags(self.account, mailbox.id, wanted, MODES[mode], flags, spelling, since)
         )
         changed, refused = mailbox.store(wanted, mode, flags, keywords, since)
         assert (set(done.changed), set(done.refused)) == (changed, refused)
@@ -227,10 +227,10 @@ class Histories(RuleBasedStateMachine):
         self.direct.clock.now += seconds
         self.apply(SweepStep(self.now))
 
-    # --- what must be the same ----------------------------------------------------------------
+    # --- comparison ---------------------------------------------------------------------------
 
     @invariant()
-    def says_the_same(self):
+    def agrees_with_the_model(self):
         if not hasattr(self, "direct"):
             return
         with self.direct.reading() as reader:

@@ -1,4 +1,4 @@
-"""Bodies: exact octets, any stretch of them, bounded memory, nothing leaked."""
+"""Bodies: exact text, reading of any part, bounded memory, no leaks."""
 
 import os
 import random
@@ -67,7 +67,7 @@ SIZES = [0, 1, 255, 256, 1999, 4056, 4057, 4080, 8160, 65_535, 65_536, 65_537, 2
 
 @pytest.mark.parametrize("make", [text, noise], ids=["text", "noise"])
 @pytest.mark.parametrize("size", SIZES)
-async def test_every_octet_comes_back(alice, size, make):
+async def test_stored_text_is_read_back(alice, size, make):
     data = make(size)
     body = await store(alice, data)
     with alice.reading() as reader:
@@ -79,7 +79,7 @@ async def test_every_octet_comes_back(alice, size, make):
 
 
 @pytest.mark.parametrize("make", [text, noise], ids=["text", "noise"])
-async def test_any_stretch_can_be_read(alice, make):
+async def test_any_part_can_be_read(alice, make):
     data = make(400_000)
     body = await store(alice, data)
     dice = random.Random(3)
@@ -101,14 +101,14 @@ async def test_text_is_compressed_and_noise_is_not(alice):
     assert rows(await store(alice, noise(300_000))) == 300_000
 
 
-def test_no_row_is_longer_than_one_page_takes(direct):
+def test_rows_fit_one_overflow_page(direct):
     for size in (100, 5000, 5_000_000):
         rows = packed(noise(size)).rows
         assert max(len(value) for _, value in rows) <= VALUE_MAX
         assert [number for number, _ in rows] == list(range(len(rows)))
 
 
-def test_frames_follow_each_other_without_a_gap():
+def test_frames_are_contiguous():
     start = 0
     for number in range(bodies.FRAMES_MAX):
         assert frame_at(start) == (number, start)
@@ -118,7 +118,7 @@ def test_frames_follow_each_other_without_a_gap():
     assert start == bodies.BODY_MAX >= MESSAGE_MAX
 
 
-def test_a_stretch_costs_no_more_than_its_frames(direct, monkeypatch):
+def test_reading_a_part_decompresses_only_its_frames(direct, monkeypatch):
     opened = []
     real = bodies.decompress
     monkeypatch.setattr(
@@ -135,7 +135,7 @@ def test_a_stretch_costs_no_more_than_its_frames(direct, monkeypatch):
 
 
 @pytest.mark.parametrize("piece", [1, 7, 4080, 65_536, 1_000_000])
-def test_how_a_message_is_cut_when_it_comes_makes_no_difference(piece):
+def test_packed_body_does_not_depend_on_the_pieces_fed(piece):
     data = text(3000) + noise(150_000 if piece > 10 else 70_000)
     whole, cut = MessageEncoder(), MessageEncoder()
     whole.feed(data)
@@ -147,7 +147,7 @@ def test_how_a_message_is_cut_when_it_comes_makes_no_difference(piece):
 # --- staging ----------------------------------------------------------------------------------
 
 
-async def test_a_large_message_is_staged_while_it_comes(alice, pool):
+async def test_large_message_is_staged_while_it_arrives(alice, pool):
     writer = alice.new_body()
     data = noise(2_000_000)
     held = 0
@@ -165,7 +165,7 @@ async def test_a_large_message_is_staged_while_it_comes(alice, pool):
         assert reader.body(look(alice).records[done.uids.first].body, 0, len(data)) == data
 
 
-async def test_a_staged_message_that_is_never_used_is_swept(alice, pool, clock):
+async def test_unused_staged_message_is_swept(alice, pool, clock):
     await write(alice.new_body(), noise(1_000_000))
     assert pool.check().bodies == 1
     clock.now += STAGED_SECONDS - 1
@@ -175,7 +175,7 @@ async def test_a_staged_message_that_is_never_used_is_swept(alice, pool, clock):
     assert pool.check().bodies == 0
 
 
-async def test_a_staged_message_that_is_discarded_is_swept_at_once(alice, pool):
+async def test_discarded_staged_message_is_swept_at_once(alice, pool):
     writer = alice.new_body()
     await write(writer, noise(1_000_000))
     await writer.discard()
@@ -186,7 +186,7 @@ async def test_a_staged_message_that_is_discarded_is_swept_at_once(alice, pool):
         assert txn.stat(pool.groups[0].tables.sweep)["entries"] == 0
 
 
-async def test_a_message_that_was_cancelled_while_it_came_can_be_discarded(alice, pool):
+async def test_message_can_be_discarded_after_cancellation(alice, pool):
     writer = alice.new_body()
     with trio.CancelScope() as scope:
         try:
@@ -198,7 +198,7 @@ async def test_a_message_that_was_cancelled_while_it_came_can_be_discarded(alice
     assert (await pool.sweep()).bodies == 1
 
 
-async def test_discarding_what_was_used_changes_nothing(alice, pool):
+async def test_discarding_a_used_message_changes_nothing(alice, pool):
     writer = alice.new_body()
     data = noise(600_000)
     await alice.append(look(alice).id, [await write(writer, data)])
@@ -208,7 +208,7 @@ async def test_discarding_what_was_used_changes_nothing(alice, pool):
         assert reader.body(look(alice).records[1].body, 0, len(data)) == data
 
 
-async def test_a_staged_message_can_be_used_twice(alice, pool):
+async def test_staged_message_can_be_stored_twice(alice, pool):
     new = await write(alice.new_body(), noise(600_000))
     inbox = look(alice).id
     await alice.append(inbox, [new, new])
@@ -222,7 +222,7 @@ async def test_a_staged_message_can_be_used_twice(alice, pool):
     assert pool.check().findings == ()
 
 
-async def test_a_message_that_took_too_long_to_come_is_refused(alice, pool, clock):
+async def test_message_that_took_too_long_to_arrive_is_refused(alice, pool, clock):
     writer = alice.new_body()
     data = noise(1_000_000)
     for at in range(0, 500_000, 50_000):
@@ -250,7 +250,7 @@ async def test_a_message_that_took_too_long_to_come_is_refused(alice, pool, cloc
 
 @pytest.mark.slow
 @pytest.mark.at_limit("MESSAGE_MAX")
-async def test_a_message_may_be_so_large(alice):
+async def test_message_at_the_limit_is_accepted(alice):
     data = os.urandom(1 << 20) * (MESSAGE_MAX >> 20)
     assert len(data) == MESSAGE_MAX
     body = await store(alice, data, piece=256 * 1024)
@@ -260,7 +260,7 @@ async def test_a_message_may_be_so_large(alice):
 
 
 @pytest.mark.past_limit("MESSAGE_MAX")
-async def test_a_message_may_not_be_larger(alice, monkeypatch):
+async def test_message_past_the_limit_is_refused(alice, monkeypatch):
     monkeypatch.setattr(staging, "MESSAGE_MAX", 1000)
     writer = alice.new_body()
     writer.feed(b"x" * 1000)
@@ -270,7 +270,7 @@ async def test_a_message_may_not_be_larger(alice, monkeypatch):
 
 
 @pytest.mark.at_limit("THREAD_REFERENCES_MAX")
-async def test_so_many_references_are_recorded(alice):
+async def test_references_at_the_limit_are_stored(alice):
     inbox = look(alice).id
     answers = tuple(range(100, 100 + THREAD_REFERENCES_MAX))
     await alice.append(inbox, [received(alice, message_bytes(1, answers=answers))])
@@ -279,7 +279,7 @@ async def test_so_many_references_are_recorded(alice):
 
 
 @pytest.mark.past_limit("THREAD_REFERENCES_MAX")
-async def test_of_more_references_the_first_and_the_nearest_are_recorded(alice):
+async def test_of_references_past_the_limit_the_first_and_the_nearest_are_stored(alice):
     inbox = look(alice).id
     answers = tuple(range(100, 101 + THREAD_REFERENCES_MAX))
     await alice.append(inbox, [received(alice, message_bytes(1, answers=answers))])
@@ -299,7 +299,7 @@ async def delete(store, mailbox: str, *numbers: int) -> None:
     await store.expunge(found, uids(*numbers))
 
 
-async def test_an_expunged_message_can_be_read_for_an_hour(alice, pool, clock):
+async def test_expunged_message_can_be_read_for_an_hour(alice, pool, clock):
     body = await store(alice, text(100_000))
     await delete(alice, "INBOX", 1)
     clock.now += GRACE_SECONDS - 1
@@ -315,7 +315,7 @@ async def test_an_expunged_message_can_be_read_for_an_hour(alice, pool, clock):
         assert reader.snapshot.metadata(body) is None
 
 
-async def test_a_body_stays_until_its_last_copy_is_gone(alice, pool, clock):
+async def test_body_is_kept_until_its_last_copy_is_expunged(alice, pool, clock):
     body = await store(alice, text(10_000))
     await alice.copy(look(alice).id, uids(1), look(alice, "Archive").id)
     await delete(alice, "INBOX", 1)
@@ -328,7 +328,7 @@ async def test_a_body_stays_until_its_last_copy_is_gone(alice, pool, clock):
     assert body
 
 
-async def test_body_ids_are_never_used_again(alice, pool, clock):
+async def test_body_ids_are_never_reused(alice, pool, clock):
     first = await store(alice, b"one")
     await delete(alice, "INBOX", 1)
     clock.now += GRACE_SECONDS
@@ -336,7 +336,7 @@ async def test_body_ids_are_never_used_again(alice, pool, clock):
     assert await store(alice, b"two") > first
 
 
-def test_a_body_with_a_missing_row_is_not_answered_with_anothers_octets(tmp_path):
+def test_body_with_a_missing_row_is_an_error_and_not_the_text_of_another(tmp_path):
     with Direct(tmp_path / "x") as direct:
         for data in (noise(20_000), noise(20_000, seed=2)):
             new = NewMessage(packed(data), 0, (), START, 0)
@@ -350,8 +350,8 @@ def test_a_body_with_a_missing_row_is_not_answered_with_anothers_octets(tmp_path
             assert reader.body(2, 0, 20_000) == noise(20_000, seed=2)
 
 
-async def test_a_digest_of_any_length_comes_back(alice):
-    """A message of many parts has a digest of several rows."""
+async def test_metadata_of_any_length_is_read_back(alice):
+    """A message with many parts has metadata of several rows."""
     part = b"--b\r\nContent-Type: text/plain; name=part\r\nContent-ID: <x>\r\n\r\nx\r\n"
     for count in (1, 150, 400):
         data = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + part * count + b"--b--\r\n"
@@ -363,7 +363,7 @@ async def test_a_digest_of_any_length_comes_back(alice):
         assert (len(digest) > VALUE_MAX) == (count > 1)
 
 
-async def test_discarding_when_nothing_can_be_written_leaves_it_to_the_sweep(alice, pool, clock):
+async def test_discarding_on_a_full_disk_leaves_removal_to_the_sweep(alice, pool, clock):
     writer = alice.new_body()
     await write(writer, noise(600_000))
     real = alice._group.submit
@@ -378,7 +378,7 @@ async def test_discarding_when_nothing_can_be_written_leaves_it_to_the_sweep(ali
     assert (await pool.sweep()).bodies == 1
 
 
-async def test_spilling_too_little_does_nothing(alice, pool):
+async def test_spilling_without_packed_rows_does_nothing(alice, pool):
     writer = alice.new_body()
     writer.feed(b"x" * 100)
     before = pool.groups[0].env.info()["last_txnid"]

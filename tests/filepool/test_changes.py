@@ -1,4 +1,4 @@
-"""What is new since a MODSEQ: CONDSTORE and QRESYNC (RFC 7162) are answered from the change log."""
+"""The change log: changes since a MODSEQ, for CONDSTORE and QRESYNC (RFC 7162)."""
 
 import pytest
 from tests.filepool.direct import look, message, uids
@@ -14,7 +14,7 @@ from imapvm.model.flags import SystemFlag
 SEEN, DELETED = SystemFlag.SEEN.value, SystemFlag.DELETED.value
 
 
-async def test_each_change_raises_the_modseq_by_one_and_is_told_once(alice):
+async def test_each_change_increments_the_modseq_and_is_reported_once(alice):
     inbox = look(alice).id
     await alice.append(inbox, [message(n) for n in (1, 2, 3)])  # 2
     await alice.store_flags(inbox, uids(1, 2), mode=STORE_ADD, flags=SEEN, keywords=())  # 3
@@ -26,8 +26,8 @@ async def test_each_change_raises_the_modseq_by_one_and_is_told_once(alice):
         found = {since: reader.changes(mailbox, since) for since in range(8)}
     assert {change.modseq for change in found.values()} == {6}
     assert all(change.complete for change in found.values())
-    told = {since: (c.appended, c.flagged, c.expunged) for since, c in found.items()}
-    assert told == {
+    changes = {since: (c.appended, c.flagged, c.expunged) for since, c in found.items()}
+    assert changes == {
         0: (uids(1, 2, 3, 4), uids(), uids(2)),
         1: (uids(1, 2, 3, 4), uids(), uids(2)),
         2: (uids(4), uids(1, 2), uids(2)),
@@ -39,7 +39,7 @@ async def test_each_change_raises_the_modseq_by_one_and_is_told_once(alice):
     }
 
 
-async def test_a_change_of_very_many_scattered_messages_is_one_change(alice):
+async def test_change_of_many_scattered_messages_is_one_change(alice):
     inbox = look(alice).id
     await alice.append(inbox, [message(1)] * 3000)
     odd = UidSet.of(range(1, 3001, 2))
@@ -57,7 +57,7 @@ def short_log(monkeypatch):
     monkeypatch.setattr(sweep, "CHANGES_KEPT", 5)
 
 
-def test_of_what_is_long_ago_only_expunges_are_kept(direct, short_log):
+def test_only_expunges_of_old_changes_are_kept(direct, short_log):
     inbox = direct.mailbox().id
     account = direct.account.id
     direct.apply(AppendMessages(account, inbox, (message(1), message(2), message(3, DELETED)), 0))
@@ -85,7 +85,7 @@ def test_of_what_is_long_ago_only_expunges_are_kept(direct, short_log):
     assert direct.check() == []
 
 
-def test_a_long_change_log_is_forgotten_in_steps(direct, short_log, monkeypatch):
+def test_long_change_log_is_swept_in_steps(direct, short_log, monkeypatch):
     inbox = direct.mailbox().id
     account = direct.account.id
     direct.apply(AppendMessages(account, inbox, (message(1),), 0))
@@ -103,7 +103,7 @@ def test_a_long_change_log_is_forgotten_in_steps(direct, short_log, monkeypatch)
     assert direct.mailbox().changes_from == direct.mailbox().highest_modseq - 5
 
 
-async def test_a_mailbox_row_that_did_not_change_is_the_same_object(alice):
+async def test_unchanged_mailbox_is_the_same_object(alice):
     first, second = look(alice).mailbox, look(alice).mailbox
     assert first is second
     await alice.append(first.id, [message(1)])

@@ -1,4 +1,4 @@
-"""Delivery: to each recipient once, the octets stored once (promise 2)."""
+"""Delivery: to each recipient exactly once, with one stored body."""
 
 import pytest
 import trio
@@ -32,12 +32,12 @@ def delivery(*recipients, number: int = 1, body=None):
     )
 
 
-async def test_one_message_for_two_shares_its_body(alice, bob, pool):
+async def test_recipients_share_the_body(alice, bob, pool):
     results = await pool.deliver(
         delivery((alice.account, "INBOX"), (bob.account, "archive"), (bob.account, "Archive"))
     )
     assert results[alice.account.id] == Delivered(look(alice).id, 1)
-    assert isinstance(results[bob.account.id], DeliveryRefused)  # names are told apart by case
+    assert isinstance(results[bob.account.id], DeliveryRefused)  # mailbox names are case-sensitive
     results = await pool.deliver(
         delivery((alice.account, "inbox"), (bob.account, "Archive"), number=2)
     )
@@ -45,7 +45,7 @@ async def test_one_message_for_two_shares_its_body(alice, bob, pool):
     assert look(alice).records[2].body == look(bob, "Archive").records[1].body
 
 
-async def test_the_same_delivery_is_done_once_for_each_recipient(alice, bob, pool):
+async def test_repeated_delivery_is_stored_once_for_each_recipient(alice, bob, pool):
     first = delivery((alice.account, "INBOX"))
     assert isinstance((await pool.deliver(first))[alice.account.id], Delivered)
     both = delivery((alice.account, "Archive"), (bob.account, "INBOX"))
@@ -57,7 +57,7 @@ async def test_the_same_delivery_is_done_once_for_each_recipient(alice, bob, poo
     assert not look(alice, "Archive").records
 
 
-async def test_deliveries_at_the_same_time_are_done_once(alice, pool):
+async def test_concurrent_repeated_deliveries_are_stored_once(alice, pool):
     results = []
 
     async def deliver():
@@ -70,14 +70,14 @@ async def test_deliveries_at_the_same_time_are_done_once(alice, pool):
     assert look(alice).uids == uids(1)
 
 
-async def test_a_message_of_which_a_delivery_is_told_is_the_one_that_is_announced(alice, pool):
-    news = []
-    pool.on_changes = news.append
+async def test_delivery_is_reported_to_on_changes(alice, pool):
+    changed = []
+    pool.on_changes = changed.append
     await pool.deliver(delivery((alice.account, "INBOX")))
-    assert news == [{look(alice).id}]
+    assert changed == [{look(alice).id}]
 
 
-async def test_who_cannot_get_it_is_refused_alone(alice, bob, pool):
+async def test_one_refused_recipient_does_not_affect_the_others(alice, bob, pool):
     await pool.accounts.delete(bob.account.id)
     carol = pool.account(await pool.accounts.enroll("carol", "x"))
     results = await pool.deliver(
@@ -90,13 +90,13 @@ async def test_who_cannot_get_it_is_refused_alone(alice, bob, pool):
     assert isinstance(again[carol.account.id], Delivered)
 
 
-async def test_when_all_are_refused_nothing_is_stored(alice, pool):
+async def test_nothing_is_stored_if_all_recipients_are_refused(alice, pool):
     results = await pool.deliver(delivery((alice.account, "Nowhere")))
     assert isinstance(results[alice.account.id], DeliveryRefused)
     assert pool.check().bodies == 0
 
 
-async def test_a_deliverys_id_is_known_for_thirty_days(alice, pool, clock):
+async def test_delivery_id_is_kept_for_thirty_days(alice, pool, clock):
     await pool.deliver(delivery((alice.account, "INBOX")))
     clock.now += DELIVERY_ID_SECONDS - 1
     await pool.sweep()
@@ -109,7 +109,7 @@ async def test_a_deliverys_id_is_known_for_thirty_days(alice, pool, clock):
     assert isinstance(again[alice.account.id], Delivered)
 
 
-async def test_recipients_in_several_groups_all_get_it(tmp_path, clock):
+async def test_recipients_in_several_groups_all_get_the_message(tmp_path, clock):
     create_filepool(tmp_path / "three", groups=3)
     async with open_filepool(tmp_path / "three", clock=clock) as pool:
         stores = [pool.account(await pool.accounts.enroll(name, "x")) for name in "abcde"]
@@ -129,7 +129,7 @@ async def test_recipients_in_several_groups_all_get_it(tmp_path, clock):
         assert (report.findings, report.bodies, report.accounts) == ((), 6, 5)
 
 
-async def test_a_message_staged_in_another_group_can_be_appended(tmp_path, clock):
+async def test_message_staged_in_another_group_can_be_appended(tmp_path, clock):
     create_filepool(tmp_path / "two", groups=2)
     async with open_filepool(tmp_path / "two", clock=clock) as pool:
         await pool.accounts.enroll("a", "x")
@@ -147,7 +147,7 @@ async def test_a_message_staged_in_another_group_can_be_appended(tmp_path, clock
 
 
 @pytest.mark.at_limit("DELIVERY_ID_MAX")
-async def test_a_delivery_id_may_be_so_long_and_so_short(alice, pool):
+async def test_delivery_id_at_the_limits_is_accepted(alice, pool):
     for length in (DELIVERY_ID_MAX, DELIVERY_ID_MIN):
         done = await pool.deliver(
             Delivery(b"i" * length, ((alice.account, "INBOX"),), packed(message_bytes(1)))
@@ -156,13 +156,13 @@ async def test_a_delivery_id_may_be_so_long_and_so_short(alice, pool):
 
 
 @pytest.mark.past_limit("DELIVERY_ID_MAX")
-def test_a_delivery_id_may_not_be_longer_or_shorter():
+def test_delivery_id_past_the_limits_is_refused():
     for length in (DELIVERY_ID_MAX + 1, DELIVERY_ID_MIN - 1):
         with pytest.raises(ValueError, match="16 to 64"):
             Delivery(b"i" * length, (), packed(b""))
 
 
-async def test_recipients_in_a_group_that_cannot_be_written_to_are_told_to_come_again(
+async def test_recipients_in_a_group_that_is_not_writable_are_refused_for_now(
     tmp_path, clock, monkeypatch
 ):
     create_filepool(tmp_path / "two", groups=2)

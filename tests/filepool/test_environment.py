@@ -1,4 +1,4 @@
-"""Making and opening a filepool: what is not one, or not ours, is named in a sentence."""
+"""Creating and opening a filepool, and the errors of both."""
 
 import os
 import re
@@ -27,7 +27,7 @@ async def refuses(path) -> FilepoolError:
     return caught.value
 
 
-def test_a_new_filepool_says_what_it_is_and_is_closed_to_others(tmp_path):
+def test_new_filepool_has_a_format_file_and_private_modes(tmp_path):
     create_filepool(tmp_path / "a" / "pool", groups=2, now=1_800_000_000)
     path = tmp_path / "a" / "pool"
     assert path.stat().st_mode & 0o777 == 0o700
@@ -44,11 +44,11 @@ def test_a_new_filepool_says_what_it_is_and_is_closed_to_others(tmp_path):
         assert file.stat().st_mode & 0o077 == 0
 
 
-async def test_nothing_there(tmp_path):
+async def test_missing_directory(tmp_path):
     assert isinstance(await refuses(tmp_path / "none"), FilepoolMissingError)
 
 
-async def test_a_file_or_another_directory_is_no_filepool(tmp_path):
+async def test_file_or_another_directory_is_not_a_filepool(tmp_path):
     (tmp_path / "file").write_text("x")
     (tmp_path / "directory").mkdir()
     for name in ("file", "directory"):
@@ -70,34 +70,34 @@ async def test_a_file_or_another_directory_is_no_filepool(tmp_path):
         (b"imapvm filepool\nformat 1\ngroups 2\ncreated 2027-01-15T08:00:00Z\n", NotAFilepoolError),
     ],
 )
-async def test_a_format_file_that_says_something_else(path, text, error):
+async def test_format_file_that_cannot_be_parsed(path, text, error):
     (path / "FORMAT").write_bytes(text)
     assert isinstance(await refuses(path), error)
 
 
-async def test_the_other_format_is_named(path):
+async def test_message_contains_the_other_format(path):
     text = (path / "FORMAT").read_text()
     (path / "FORMAT").write_text(text.replace("format 1", "format 7"))
     assert "format 7; this version reads format 1" in str(await refuses(path))
 
 
-async def test_a_part_that_is_missing_is_named(path):
+async def test_message_contains_the_missing_part(path):
     (path / "group-000" / "data.mdb").unlink()
     assert "group-000/data.mdb is missing" in str(await refuses(path))
 
 
-async def test_an_environment_that_is_none_is_named(path):
+async def test_message_contains_the_file_that_is_not_an_environment(path):
     (path / "accounts" / "data.mdb").write_bytes(b"not lmdb" * 4096)
     assert "accounts" in str(await refuses(path))
 
 
-async def test_a_directory_that_others_can_enter_is_closed_to_them(path):
+async def test_directory_open_to_others_is_closed(path):
     path.chmod(0o755)
     async with open_filepool(path):
         assert path.stat().st_mode & 0o777 == 0o700
 
 
-async def test_a_directory_that_cannot_be_closed_is_refused(path, monkeypatch):
+async def test_directory_that_cannot_be_closed_is_refused(path, monkeypatch):
     path.chmod(0o750)
 
     def refuse(self, mode):
@@ -107,25 +107,25 @@ async def test_a_directory_that_cannot_be_closed_is_refused(path, monkeypatch):
     assert "to other users" in str(await refuses(path))
 
 
-async def test_only_its_owner_opens_it(path, monkeypatch):
+async def test_only_the_owner_can_open_it(path, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
     assert "belongs to user" in str(await refuses(path))
 
 
-async def test_it_is_opened_once_in_a_process(path):
+async def test_filepool_is_opened_once_in_a_process(path):
     async with open_filepool(path):
         assert "already open" in str(await refuses(path))
     async with open_filepool(path):
         pass
 
 
-async def test_a_second_opening_that_is_refused_leaves_the_locks_of_the_first(path):
-    """What LMDB holds on lock.mdb, and a process loses when it closes any descriptor of it."""
+async def test_refused_second_opening_keeps_the_locks_of_the_first(path):
+    """LMDB has POSIX locks on lock.mdb, which closing any descriptor of the file releases."""
 
     def locks() -> list[str]:
         inode = str((path / "group-000" / "lock.mdb").stat().st_ino)
         found = Path("/proc/locks").read_text().splitlines()
-        lines = [line.split(":", 1)[1] for line in found]  # each begins with its place in the list
+        lines = [line.split(":", 1)[1] for line in found]  # without the number of the lock
         return sorted(line for line in lines if f":{inode} " in line and "POSIX" in line)
 
     async with open_filepool(path):
@@ -136,7 +136,7 @@ async def test_a_second_opening_that_is_refused_leaves_the_locks_of_the_first(pa
     assert locks() == []
 
 
-async def test_no_room_to_open_is_named(path, monkeypatch):
+async def test_full_disk_at_opening(path, monkeypatch):
     def full(*_, **__):
         raise environment.lmdb.DiskError("/pool", 28)
 
@@ -144,7 +144,7 @@ async def test_no_room_to_open_is_named(path, monkeypatch):
     assert isinstance(await refuses(path), StoreUnavailableError)
 
 
-def test_what_is_there_is_never_made_anew(path, tmp_path):
+def test_creation_does_not_overwrite_existing_files(path, tmp_path):
     with pytest.raises(FilepoolError, match="already"):
         create_filepool(path)
     (tmp_path / "home").mkdir()
@@ -157,13 +157,13 @@ def test_what_is_there_is_never_made_anew(path, tmp_path):
 
 
 @pytest.mark.parametrize("groups", [0, -1, 1001])
-def test_the_number_of_groups_has_bounds(tmp_path, groups):
+def test_number_of_groups_is_limited(tmp_path, groups):
     with pytest.raises(FilepoolError, match="1 to 1000"):
         create_filepool(tmp_path / "x", groups=groups)
     assert not (tmp_path / "x").exists()
 
 
-async def test_a_creation_that_was_cut_short_can_be_repeated_but_not_over_mail(path):
+async def test_interrupted_creation_can_be_repeated_unless_there_is_mail(path):
     (path / "FORMAT").unlink()
     create_filepool(path)
     async with open_filepool(path) as pool:
@@ -173,7 +173,7 @@ async def test_a_creation_that_was_cut_short_can_be_repeated_but_not_over_mail(p
         create_filepool(path)
 
 
-def test_creating_without_room_is_named(tmp_path, monkeypatch):
+def test_full_disk_at_creation(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
@@ -183,19 +183,19 @@ def test_creating_without_room_is_named(tmp_path, monkeypatch):
     assert not (tmp_path / "x" / "FORMAT").exists()
 
 
-def test_the_lock_file_has_no_holes_that_a_full_disk_could_not_fill(path):
-    """What is written to as memory must have its room before: a full disk would be SIGBUS."""
+def test_lock_file_is_not_sparse(path):
+    """LMDB writes to it as memory: on a full disk the process would be killed by SIGBUS."""
     lock = (path / "accounts" / "lock.mdb").stat()
     assert lock.st_size >= environment.READERS_MAX * environment.READER_BYTES
     assert lock.st_blocks * 512 >= lock.st_size
 
 
-async def test_opening_without_room_for_the_lock_file_is_named(path, monkeypatch):
+async def test_full_disk_when_the_lock_file_is_reserved(path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
     (path / "accounts" / "lock.mdb").unlink()
     monkeypatch.setattr(os, "posix_fallocate", full)
-    fault = await refuses(path)
-    assert isinstance(fault, StoreUnavailableError)
-    assert "No space left" in str(fault)
+    error = await refuses(path)
+    assert isinstance(error, StoreUnavailableError)
+    assert "No space left" in str(error)

@@ -1,4 +1,4 @@
-"""Bounds of keywords, each at the limit and one past it."""
+"""Limits of keywords, each at the limit and one past it."""
 
 import pytest
 from tests.filepool.direct import START, look, message, uids
@@ -15,22 +15,22 @@ from imapvm.model.limits import (
 )
 
 
-def keywords(count: int, octets: int) -> tuple[str, ...]:
-    """Different keywords, with so many octets together when joined by spaces."""
+def keywords(count: int, size: int) -> tuple[str, ...]:
+    """Return different keywords that have `size` bytes when joined by spaces."""
     names = [f"{number:03}" for number in range(count)]
-    rest = octets - (count - 1) - 3 * count
+    remaining = size - (count - 1) - 3 * count
     for number in range(count):
-        more = min(rest, KEYWORD_MAX - 3)
+        more = min(remaining, KEYWORD_MAX - 3)
         names[number] += "x" * more
-        rest -= more
-    assert len(" ".join(names)) == octets
+        remaining -= more
+    assert len(" ".join(names)) == size
     return tuple(names)
 
 
 AT_LIMIT = [
     pytest.param(("k" * KEYWORD_MAX,), id="long"),
     pytest.param(keywords(KEYWORDS_PER_MESSAGE_MAX, 1000), id="many"),
-    pytest.param(keywords(20, KEYWORD_SET_MAX), id="octets"),
+    pytest.param(keywords(20, KEYWORD_SET_MAX), id="bytes"),
     pytest.param(("a", "A", "b") * 100, id="the same"),
 ]
 PAST_LIMIT = [
@@ -38,13 +38,13 @@ PAST_LIMIT = [
     pytest.param(
         keywords(KEYWORDS_PER_MESSAGE_MAX + 1, 1000), str(KEYWORDS_PER_MESSAGE_MAX), id="many"
     ),
-    pytest.param(keywords(20, KEYWORD_SET_MAX + 1), str(KEYWORD_SET_MAX), id="octets"),
+    pytest.param(keywords(20, KEYWORD_SET_MAX + 1), str(KEYWORD_SET_MAX), id="bytes"),
 ]
 
 
 @pytest.mark.at_limit("KEYWORD_MAX", "KEYWORDS_PER_MESSAGE_MAX", "KEYWORD_SET_MAX")
 @pytest.mark.parametrize("names", AT_LIMIT)
-async def test_keywords_at_a_bound_are_kept(alice, names):
+async def test_keywords_at_a_limit_are_accepted(alice, names):
     inbox = look(alice).id
     await alice.append(inbox, [message(1, keywords=names), message(2)])
     await alice.store_flags(inbox, uids(2), mode=STORE_ADD, flags=0, keywords=names)
@@ -56,7 +56,7 @@ async def test_keywords_at_a_bound_are_kept(alice, names):
 
 @pytest.mark.past_limit("KEYWORD_MAX", "KEYWORDS_PER_MESSAGE_MAX", "KEYWORD_SET_MAX")
 @pytest.mark.parametrize(("names", "match"), PAST_LIMIT)
-async def test_keywords_past_a_bound_are_refused(alice, names, match):
+async def test_keywords_past_a_limit_are_refused(alice, names, match):
     inbox = look(alice).id
     await alice.append(inbox, [message(1, keywords=names[1:])])
     with pytest.raises(LimitError, match=match):
@@ -68,7 +68,7 @@ async def test_keywords_past_a_bound_are_refused(alice, names, match):
 
 
 def combinations(direct, count: int) -> None:
-    """Give the mailbox so many keyword sets."""
+    """Store `count` keyword sets in the mailbox."""
     account, inbox = direct.account.id, direct.mailbox().id
     direct.apply(AppendMessages(account, inbox, (message(1),), START))
     direct.apply(
@@ -80,7 +80,7 @@ def combinations(direct, count: int) -> None:
 
 
 @pytest.mark.at_limit("KEYWORD_SETS_PER_MAILBOX_MAX")
-def test_a_mailbox_may_have_so_many_combinations(direct):
+def test_keyword_sets_of_a_mailbox_at_the_limit_are_accepted(direct):
     combinations(direct, KEYWORD_SETS_PER_MAILBOX_MAX)
     mailbox = direct.mailbox()
     assert mailbox.keyword_sets == KEYWORD_SETS_PER_MAILBOX_MAX
@@ -89,7 +89,7 @@ def test_a_mailbox_may_have_so_many_combinations(direct):
 
 
 @pytest.mark.past_limit("KEYWORD_SETS_PER_MAILBOX_MAX")
-def test_a_mailbox_may_not_have_more_combinations_and_goes_on_with_those_it_has(direct):
+def test_keyword_sets_past_the_limit_are_refused_and_existing_ones_can_be_used(direct):
     combinations(direct, KEYWORD_SETS_PER_MAILBOX_MAX)
     account, inbox = direct.account.id, direct.mailbox().id
     for names in (("one", "more"), ("K7", "k8")):
@@ -100,7 +100,7 @@ def test_a_mailbox_may_not_have_more_combinations_and_goes_on_with_those_it_has(
     assert direct.check() == []
 
 
-async def test_sets_of_many_mailboxes_are_read_again_when_memory_was_cleared(alice, monkeypatch):
+async def test_keyword_sets_are_read_again_after_the_cache_was_cleared(alice, monkeypatch):
     monkeypatch.setattr("imapvm.filepool.tables.keyword_cache.CACHED_MAILBOXES_MAX", 2)
     names = ("INBOX", "Archive", "Sent", "Trash")
     for round_ in (1, 2):
@@ -113,7 +113,7 @@ async def test_sets_of_many_mailboxes_are_read_again_when_memory_was_cleared(ali
         }
 
 
-async def test_a_copy_takes_its_keywords_along_and_finds_those_that_are_there(alice):
+async def test_copy_keeps_keywords_and_uses_existing_sets_of_the_target(alice):
     inbox, archive = look(alice).id, look(alice, "Archive").id
     await alice.append(archive, [message(1, keywords=("BETA", "alpha"))])
     await alice.append(inbox, [message(n, keywords=("Alpha", "beta")[:n]) for n in (1, 2)])

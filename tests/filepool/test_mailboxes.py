@@ -24,7 +24,7 @@ def subscribed(store):
         return reader.subscriptions()
 
 
-async def test_a_new_account_has_inbox_and_mailboxes_for_each_use(alice):
+async def test_new_account_has_inbox_and_the_default_mailboxes(alice):
     with alice.reading() as reader:
         uses = {mailbox.name: mailbox.special_use for mailbox in reader.mailboxes()}
     assert uses == {
@@ -38,24 +38,24 @@ async def test_a_new_account_has_inbox_and_mailboxes_for_each_use(alice):
     assert subscribed(alice) == set(uses)
 
 
-async def test_an_empty_mailbox_starts_at_uid_1_and_modseq_1(alice):
+async def test_empty_mailbox_starts_at_uid_1_and_modseq_1(alice):
     mailbox = await alice.create_mailbox("Work")
     assert (mailbox.uid_next, mailbox.highest_modseq, mailbox.recent_from) == (1, 1, 1)
     assert (mailbox.messages, mailbox.unseen, mailbox.deleted, mailbox.size) == (0, 0, 0, 0)
     assert look(alice, "Work").mailbox == mailbox
 
 
-async def test_missing_parents_are_made_as_mailboxes(alice):
+async def test_missing_parents_are_created(alice):
     await alice.create_mailbox("a/b/c", subscribe=True)
     assert {"a", "a/b", "a/b/c"} <= set(names(alice))
     assert {"a", "a/b", "a/b/c"} & subscribed(alice) == {"a/b/c"}
 
 
-async def test_a_delimiter_at_the_end_is_only_a_promise_of_children(alice):
+async def test_trailing_delimiter_is_ignored(alice):
     assert (await alice.create_mailbox("later/")).name == "later"
 
 
-async def test_inbox_is_one_mailbox_in_any_case_also_as_a_parent(alice):
+async def test_inbox_is_compared_without_case_also_as_a_parent(alice):
     for name in ("INBOX", "inbox", "InBox"):
         with pytest.raises(MailboxExistsError):
             await alice.create_mailbox(name)
@@ -69,18 +69,18 @@ async def test_inbox_is_one_mailbox_in_any_case_also_as_a_parent(alice):
 @pytest.mark.parametrize(
     "name", ["", "a//b", "/a", "a*", "a%b", "a\nb", "x" * 256, "/".join("a" * 33)]
 )
-async def test_a_name_that_no_mailbox_can_have_is_refused(alice, name):
+async def test_invalid_mailbox_name_is_refused(alice, name):
     with pytest.raises(InvalidNameError):
         await alice.create_mailbox(name)
 
 
-async def test_a_name_is_kept_in_form_c(alice):
+async def test_name_is_stored_in_form_c(alice):
     assert (await alice.create_mailbox("Entwu\u0308rfe")).name == "Entw\u00fcrfe"
     with pytest.raises(MailboxExistsError):
         await alice.create_mailbox("Entw\u00fcrfe")
 
 
-async def test_a_special_use_is_given_once(alice):
+async def test_special_use_is_unique_in_an_account(alice):
     with pytest.raises(SpecialUseError):
         await alice.create_mailbox("Second", special_use=[r"\Sent"])
     await alice.delete_mailbox(look(alice, "Sent").id)
@@ -88,13 +88,13 @@ async def test_a_special_use_is_given_once(alice):
 
 
 @pytest.mark.parametrize("use", [r"\All", r"\Flagged", r"\Inbox", r"\Noselect"])
-async def test_a_special_use_that_is_not_offered_is_refused(alice, use):
+async def test_unsupported_special_use_is_refused(alice, use):
     with pytest.raises(SpecialUseError):
         await alice.create_mailbox("Second", special_use=[use])
     assert "Second" not in names(alice)
 
 
-async def test_a_deleted_mailbox_is_gone_at_once_and_its_names_below_stay(alice, pool):
+async def test_deleted_mailbox_is_removed_at_once_and_its_children_stay(alice, pool):
     await alice.create_mailbox("a/b")
     a = look(alice, "a")
     await alice.append(a.id, [message(1), message(2)])
@@ -119,13 +119,13 @@ async def test_inbox_cannot_be_deleted(alice):
         await alice.delete_mailbox(look(alice).id)
 
 
-async def test_no_mailbox_ever_has_a_uidvalidity_that_another_had(alice, clock):
+async def test_uidvalidity_is_never_reused_in_an_account(alice, clock):
     seen = []
     for _ in range(3):
         mailbox = await alice.create_mailbox("again")
         seen.append(mailbox.uid_validity)
         await alice.delete_mailbox(mailbox.id)
-    clock.now -= 5000  # a clock that was set back
+    clock.now -= 5000  # the clock was set back
     seen.append((await alice.create_mailbox("again")).uid_validity)
     clock.now += 9000
     later = (await alice.create_mailbox("later")).uid_validity
@@ -134,13 +134,13 @@ async def test_no_mailbox_ever_has_a_uidvalidity_that_another_had(alice, clock):
     assert later == clock.now > max(seen)
 
 
-async def test_mailbox_ids_are_never_used_again(alice):
+async def test_mailbox_ids_are_never_reused(alice):
     first = await alice.create_mailbox("one")
     await alice.delete_mailbox(first.id)
     assert (await alice.create_mailbox("one")).id > first.id
 
 
-async def test_a_name_can_be_subscribed_without_a_mailbox_and_stays_so_after_it(alice):
+async def test_name_without_a_mailbox_can_be_subscribed_and_stays_subscribed(alice):
     await alice.subscribe("not/there")
     mailbox = await alice.create_mailbox("short")
     await alice.subscribe("short")
@@ -165,7 +165,7 @@ async def test_recent_messages_are_claimed_once(alice):
     assert look(alice).mailbox.recent_from == 4
 
 
-async def test_another_accounts_mailbox_does_not_exist(alice, pool):
+async def test_mailbox_of_another_account_does_not_exist(alice, pool):
     bob = pool.account(await pool.accounts.enroll("bob", "x"))
     inbox = look(bob).id
     await bob.append(inbox, [message(1)])
@@ -194,7 +194,7 @@ def fill(direct, count):
 
 
 @pytest.mark.at_limit("NAMES_PER_ACCOUNT_MAX")
-def test_an_account_may_have_so_many_names(direct):
+def test_names_of_an_account_at_the_limit_are_accepted(direct):
     fill(direct, NAMES_PER_ACCOUNT_MAX - 2)
     create = CreateMailbox(direct.account.id, "last/one", (), subscribe=True, now=START)
     assert direct.apply(create).name == "last/one"
@@ -202,7 +202,7 @@ def test_an_account_may_have_so_many_names(direct):
 
 
 @pytest.mark.past_limit("NAMES_PER_ACCOUNT_MAX")
-def test_an_account_may_not_have_more_names(direct):
+def test_names_of_an_account_past_the_limit_are_refused(direct):
     fill(direct, NAMES_PER_ACCOUNT_MAX - 1)
     for operation in (
         CreateMailbox(direct.account.id, "last/one", (), subscribe=True, now=START),

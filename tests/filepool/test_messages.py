@@ -14,7 +14,7 @@ from imapvm.model.flags import SystemFlag
 SEEN, DELETED, DRAFT = SystemFlag.SEEN.value, SystemFlag.DELETED.value, SystemFlag.DRAFT.value
 
 
-async def test_an_appended_message_is_there_as_it_was_given(alice, clock):
+async def test_appended_message_is_stored_unchanged(alice, clock):
     inbox = look(alice).id
     data = message_bytes(1)
     done = await alice.append(inbox, [message(data, SEEN | DRAFT, ("$Label1",), date=-86_400)])
@@ -32,7 +32,7 @@ async def test_an_appended_message_is_there_as_it_was_given(alice, clock):
         assert reader.snapshot.metadata(record.body)
 
 
-async def test_several_messages_are_appended_together_or_not_at_all(alice):
+async def test_messages_are_appended_all_or_none(alice):
     inbox = look(alice).id
     with pytest.raises(LimitError):
         await alice.append(inbox, [message(1), message(2, keywords=("x" * 101,))])
@@ -44,13 +44,13 @@ async def test_several_messages_are_appended_together_or_not_at_all(alice):
     assert found.changes.appended == done.uids
 
 
-async def test_appending_nothing_changes_nothing(alice):
+async def test_appending_no_messages_changes_nothing(alice):
     inbox = look(alice)
     assert not (await alice.append(inbox.id, [])).uids
     assert look(alice).mailbox == inbox.mailbox
 
 
-async def test_segments_are_filled_before_new_ones_begin(alice):
+async def test_segments_are_filled_before_new_ones_start(alice):
     inbox = look(alice).id
     for _ in range(SEGMENT_RECORDS + 2):
         await alice.append(inbox, [message(1)])
@@ -81,12 +81,12 @@ async def test_store_changes_flags_and_keywords(alice, mode, flags, keywords, ex
     assert (record.flags, names) == expected
     assert record.modseq == found.mailbox.highest_modseq == 3
     assert found.records[2].modseq == 2
-    assert found.changes.flagged == uids()  # it is new: what is told of it says its flags anyway
+    assert found.changes.flagged == uids()  # a new message is sent with its flags
     with alice.reading() as reader:
         assert reader.changes(found.mailbox, 2).flagged == uids(1)
 
 
-async def test_store_of_what_is_so_already_changes_no_modseq(alice):
+async def test_store_of_existing_flags_changes_no_modseq(alice):
     inbox = look(alice).id
     await alice.append(inbox, [message(1, SEEN, ("a",))])
     done = await alice.store_flags(inbox, uids(1), mode=STORE_ADD, flags=SEEN, keywords=("A",))
@@ -94,7 +94,7 @@ async def test_store_of_what_is_so_already_changes_no_modseq(alice):
     assert look(alice).mailbox.highest_modseq == 2
 
 
-async def test_store_leaves_alone_what_changed_since(alice):
+async def test_store_skips_messages_changed_since(alice):
     inbox = look(alice).id
     for number in range(1, 5):  # MODSEQ 2 to 5
         await alice.append(inbox, [message(number)])
@@ -105,7 +105,7 @@ async def test_store_leaves_alone_what_changed_since(alice):
     assert look(alice).mailbox.unseen == 2
 
 
-async def test_a_keyword_is_spelt_as_the_mailbox_first_saw_it(alice):
+async def test_keyword_keeps_its_first_spelling_in_the_mailbox(alice):
     inbox = look(alice).id
     await alice.append(inbox, [message(1, 0, ("$Forwarded",)), message(2, 0, ("$FORWARDED", "b"))])
     await alice.append(inbox, [message(3, 0, ("B", "$forwarded"))])
@@ -116,7 +116,7 @@ async def test_a_keyword_is_spelt_as_the_mailbox_first_saw_it(alice):
         assert reader.keyword_text(found.mailbox) == {1: b"$Forwarded", 2: b"$Forwarded b"}
 
 
-async def test_expunge_removes_only_what_is_deleted_and_named(alice):
+async def test_expunge_removes_only_deleted_messages_of_the_uid_set(alice):
     inbox = look(alice).id
     flags = [DELETED if number % 2 else 0 for number in range(1, 101)]
     await alice.append(inbox, [message(1, flag) for flag in flags])
@@ -132,7 +132,7 @@ async def test_expunge_removes_only_what_is_deleted_and_named(alice):
     assert (again.uids, again.modseq) == (uids(), done.modseq)
 
 
-async def test_expunging_anything_leaves_an_index_that_is_dense_and_in_order(alice):
+async def test_index_is_dense_and_ordered_after_any_expunge(alice):
     inbox = look(alice).id
     dice = random.Random(5)
     await alice.append(inbox, [message(1) for _ in range(700)])
@@ -153,7 +153,7 @@ async def test_expunging_anything_leaves_an_index_that_is_dense_and_in_order(ali
 @pytest.mark.parametrize(
     ("left", "segments"), [((19, 8), 1), ((20, 8), 2), ((35, 8), 2), ((19, 9), 2), ((1, 1), 1)]
 )
-async def test_a_sparse_segment_joins_the_one_before_it_if_that_has_room(alice, left, segments):
+async def test_sparse_segment_is_joined_to_the_previous_one_if_that_has_room(alice, left, segments):
     inbox = look(alice).id
     await alice.append(inbox, [message(1) for _ in range(2 * SEGMENT_RECORDS)])
     assert SEGMENT_RECORDS == 35
@@ -166,14 +166,14 @@ async def test_a_sparse_segment_joins_the_one_before_it_if_that_has_room(alice, 
         assert len(records(reader, mailbox)) == sum(left)
 
 
-async def test_uids_are_not_used_again_after_expunge(alice):
+async def test_uids_are_not_reused_after_expunge(alice):
     inbox = look(alice).id
     await alice.append(inbox, [message(1, DELETED)])
     await alice.expunge(inbox, uids(1))
     assert (await alice.append(inbox, [message(2)])).uids == uids(2)
 
 
-async def test_a_copy_shares_the_body_and_keeps_what_a_message_is(alice, clock):
+async def test_copy_shares_the_body_and_keeps_flags_and_dates(alice, clock):
     inbox, archive = look(alice).id, look(alice, "Archive").id
     await alice.append(inbox, [message(n, SEEN, ("k", str(n))) for n in (1, 2, 3)])
     clock.now += 100
@@ -194,7 +194,7 @@ async def test_a_copy_shares_the_body_and_keeps_what_a_message_is(alice, clock):
         )
 
 
-async def test_what_is_copied_as_a_whole_is_not_copied_in_part(alice):
+async def test_copy_as_a_whole_is_refused_if_a_message_was_expunged(alice):
     inbox, archive = look(alice).id, look(alice, "Archive").id
     await alice.append(inbox, [message(n) for n in (1, 2, 3)])
     for some in (uids(2, 4), uids(4), UidSet([(1, 4)])):
@@ -205,7 +205,7 @@ async def test_what_is_copied_as_a_whole_is_not_copied_in_part(alice):
     assert (done.source, done.copies) == (uids(1, 3), uids(1, 2))
 
 
-async def test_a_move_takes_the_messages_out_in_the_same_transaction(alice):
+async def test_move_removes_the_messages_in_the_same_transaction(alice):
     inbox, archive = look(alice).id, look(alice, "Archive").id
     await alice.append(inbox, [message(n, DELETED) for n in range(1, 61)])
     body = look(alice).records[60].body
@@ -222,11 +222,11 @@ async def test_a_move_takes_the_messages_out_in_the_same_transaction(alice):
 
 
 @pytest.mark.parametrize("move", [False, True])
-async def test_copies_may_go_to_the_same_mailbox(alice, move):
+async def test_copy_and_move_to_the_same_mailbox(alice, move):
     inbox = look(alice).id
     await alice.append(inbox, [message(n) for n in range(1, 81)])
     bodies = {uid: record.body for uid, record in look(alice).records.items()}
-    everything_from_3 = UidSet([(3, 4_294_967_295)])  # and not the copies again
+    everything_from_3 = UidSet([(3, 4_294_967_295)])  # not including the copies
     done = await (alice.move if move else alice.copy)(inbox, everything_from_3, inbox)
     assert (done.source, done.copies) == (UidSet([(3, 80)]), UidSet([(81, 158)]))
     found = look(alice)
@@ -236,7 +236,7 @@ async def test_copies_may_go_to_the_same_mailbox(alice, move):
 
 
 @pytest.mark.parametrize("move", [False, True])
-async def test_copying_what_is_not_there_changes_nothing(alice, move):
+async def test_copying_unknown_uids_changes_nothing(alice, move):
     inbox, archive = look(alice), look(alice, "Archive")
     done = await (alice.move if move else alice.copy)(inbox.id, UidSet([(1, 9)]), archive.id)
     assert (done.source, done.copies) == (uids(), uids())
@@ -244,7 +244,7 @@ async def test_copying_what_is_not_there_changes_nothing(alice, move):
     assert look(alice, "Archive").mailbox == archive.mailbox
 
 
-def test_a_mailbox_without_uids_left_takes_no_more_and_says_why(direct):
+def test_mailbox_without_uids_left_refuses_messages(direct):
     inbox = direct.mailbox()
     group, tables = direct.group, direct.group.tables
 
@@ -267,7 +267,7 @@ def test_a_mailbox_without_uids_left_takes_no_more_and_says_why(direct):
     assert direct.check() == []
 
 
-async def test_a_deleted_account_can_do_nothing_more(alice, pool):
+async def test_operations_of_a_deleted_account_are_refused(alice, pool):
     inbox = look(alice).id
     await pool.accounts.delete(alice.account.id)
     for attempt in (
@@ -282,7 +282,7 @@ async def test_a_deleted_account_can_do_nothing_more(alice, pool):
         reader.usage()
 
 
-async def test_messages_that_answer_each_other_are_one_thread(alice, pool):
+async def test_replies_are_in_the_same_thread(alice, pool):
     def answer(number, *to):
         return message_bytes(number, answers=to)
 
@@ -299,7 +299,7 @@ async def test_messages_that_answer_each_other_are_one_thread(alice, pool):
     assert look(bob).records[1].thread not in threads
 
 
-async def test_a_message_that_answers_two_threads_joins_the_nearest_and_joins_nobody(alice):
+async def test_reply_to_two_threads_is_in_the_nearest_and_does_not_join_them(alice):
     inbox = look(alice).id
     for data in (
         message_bytes(1),
@@ -313,7 +313,7 @@ async def test_a_message_that_answers_two_threads_joins_the_nearest_and_joins_no
     assert later == first
 
 
-async def test_messages_without_ids_are_each_a_thread(alice):
+async def test_each_message_without_ids_is_a_thread(alice):
     inbox = look(alice).id
     await alice.append(inbox, [message(b"Subject: x\r\n\r\n"), message(b"Subject: x\r\n\r\n")])
     first, second = look(alice).records.values()

@@ -1,4 +1,4 @@
-"""Operations are deterministic: the same ones, on the same state, give the same octets."""
+"""Operations are deterministic: applied to the same state, they write the same bytes."""
 
 import random
 
@@ -48,7 +48,7 @@ HISTORY = [
 
 
 def history(path, *, cut) -> dict:
-    """Apply the history, cut into transactions by a function; return all that is stored."""
+    """Apply the history, cut into transactions by a function; return all rows."""
     with Direct(path) as direct:
         at = 0
         while at < len(HISTORY):
@@ -59,7 +59,7 @@ def history(path, *, cut) -> dict:
         return dump(direct.group.env, direct.group.tables)
 
 
-def test_the_same_operations_give_the_same_octets_however_they_are_batched(tmp_path):
+def test_operations_write_the_same_bytes_however_they_are_batched(tmp_path):
     dice = random.Random(1)
     alone = history(tmp_path / "1", cut=lambda: 1)
     assert all(alone[table] for table in alone)
@@ -78,11 +78,11 @@ def test_operations_are_values(tmp_path):
     assert body == packed(message_bytes(1))
 
 
-def test_an_operation_that_fails_has_written_nothing_where_it_can_know(direct):
-    """So a batch need not be done again for a client's mistake."""
+def test_refused_operation_has_written_nothing(direct):
+    """So a client's error does not cause a batch to be repeated."""
     group = direct.group
     full = tuple(f"k{number}" for number in range(65))
-    mistakes = [
+    refused = [
         CreateMailbox(1, "INBOX", (), subscribe=True, now=1),
         CreateMailbox(1, "bad*name", (), subscribe=True, now=1),
         CreateMailbox(1, "x", (r"\Sent",), subscribe=True, now=1),
@@ -104,18 +104,18 @@ def test_an_operation_that_fails_has_written_nothing_where_it_can_know(direct):
     ]
     before = dump(group.env, group.tables)
     with group.env.begin(write=True) as raw:
-        for mistake in mistakes:
+        for operation in refused:
             txn = group.write_txn(raw)
             try:
-                mistake.apply(txn)
+                operation.apply(txn)
             except FilepoolError:
-                assert txn.written == 0, mistake
+                assert txn.written == 0, operation
             else:
-                raise AssertionError(f"{mistake} was carried out")
+                raise AssertionError(f"{operation} was carried out")
     assert dump(group.env, group.tables) == before
 
 
-def test_another_accounts_mailbox_does_not_exist_even_in_its_own_batch(direct):
+def test_mailbox_of_another_account_does_not_exist_in_the_same_batch(direct):
     bob = direct.enroll("bob")
     own, foreign = (
         AppendMessages(1, 1, (message(1),), 1),

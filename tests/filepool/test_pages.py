@@ -1,4 +1,4 @@
-"""Pages read without LMDB are what LMDB reads: any rows, any history, any moment."""
+"""Pages are read without LMDB like LMDB reads them: any rows, after any history."""
 
 import os
 import random
@@ -50,7 +50,7 @@ def file(tmp_path):
 
 
 def same(file, txn, keys):
-    """Compare all of a table, and lookups of some keys, which need not be there."""
+    """Compare all rows of a table, and lookups of some keys, existing or not."""
     snapshot = file.data.snapshot(txn.id())
     assert snapshot is not None
     with txn.cursor(file.table) as cursor:
@@ -70,14 +70,14 @@ keys = st.binary(min_size=1, max_size=9)
 values = st.one_of(
     st.none(),
     st.binary(max_size=40),
-    st.builds(lambda octet, size: octet * size, st.binary(min_size=1, max_size=1),
+    st.builds(lambda byte, size: byte * size, st.binary(min_size=1, max_size=1),
               st.sampled_from([0, 1, 1000, 2000, 2030, 2040, 4080, 4081, 9000])),
 )  # fmt: skip
 histories = st.lists(st.lists(st.tuples(keys, values), max_size=60), min_size=1, max_size=6)
 
 
 @given(histories)
-def test_every_state_is_read_as_lmdb_reads_it(tmp_path_factory, history):
+def test_pages_are_read_like_lmdb_reads_them(tmp_path_factory, history):
     file = File(tmp_path_factory.mktemp("pages"))
     with file.env:
         for changes in history:
@@ -86,7 +86,7 @@ def test_every_state_is_read_as_lmdb_reads_it(tmp_path_factory, history):
                 same(file, txn, [b"\0", b"\xff" * 9, *(key for key, _ in changes)])
 
 
-def test_a_table_of_several_levels_is_read_as_lmdb_reads_it(file):
+def test_table_of_several_levels_is_read_like_lmdb_reads_it(file):
     dice = random.Random(5)
     rows = {dice.randbytes(8): dice.randbytes(dice.choice([8, 60, 1900])) for _ in range(20_000)}
     file.write(rows.items())
@@ -98,7 +98,7 @@ def test_a_table_of_several_levels_is_read_as_lmdb_reads_it(file):
         )
 
 
-def test_a_snapshot_stays_as_it_was_while_others_write(file):
+def test_snapshot_does_not_change_during_writes(file):
     file.write((b"%d" % number, b"old") for number in range(1000))
     with file.env.begin() as txn:
         snapshot = same(file, txn, [])
@@ -109,7 +109,7 @@ def test_a_snapshot_stays_as_it_was_while_others_write(file):
             }
 
 
-def test_a_transaction_that_was_overtaken_is_refused(file):
+def test_snapshot_of_an_overwritten_meta_page_is_refused(file):
     with file.env.begin() as txn:
         overtaken = txn.id()
         assert file.data.snapshot(overtaken) is not None
@@ -119,7 +119,7 @@ def test_a_transaction_that_was_overtaken_is_refused(file):
         assert file.data.snapshot(overtaken) is None
 
 
-def test_a_table_that_is_not_there_and_an_empty_one(file):
+def test_missing_table_and_empty_table(file):
     with file.env.begin() as txn:
         snapshot = same(file, txn, [b"a"])
         assert snapshot.items("index", b"", 10) == []
@@ -127,14 +127,14 @@ def test_a_table_that_is_not_there_and_an_empty_one(file):
             snapshot.get("bodies", b"a")
 
 
-@pytest.mark.parametrize("octets", [b"", b"x" * 100, b"\0" * 8192, b"\xff" * 8192])
-def test_another_file_is_refused(tmp_path, octets):
-    (tmp_path / "file").write_bytes(octets)
+@pytest.mark.parametrize("content", [b"", b"x" * 100, b"\0" * 8192, b"\xff" * 8192])
+def test_file_of_another_format_is_refused(tmp_path, content):
+    (tmp_path / "file").write_bytes(content)
     with pytest.raises((CorruptError, OSError)):
         mapped(tmp_path / "file")
 
 
-def test_a_damaged_file_is_an_error_and_nothing_worse(file, tmp_path):
+def test_corrupt_file_raises_an_error(file, tmp_path):
     file.write((b"%06d" % number, b"v" * (number % 3000)) for number in range(500))
     whole = file.path.read_bytes()
     dice = random.Random(7)
@@ -142,12 +142,14 @@ def test_a_damaged_file_is_an_error_and_nothing_worse(file, tmp_path):
         number = txn.id()
     found = 0
     for _ in range(300):
-        octets = bytearray(whole)
+        content = bytearray(whole)
         for _ in range(dice.choice([1, 30])):
-            octets[dice.randrange(len(octets))] = dice.randrange(256)
-        (tmp_path / "damaged").write_bytes(octets[: dice.choice([len(octets), len(octets) // 2])])
+            content[dice.randrange(len(content))] = dice.randrange(256)
+        (tmp_path / "corrupt").write_bytes(
+            content[: dice.choice([len(content), len(content) // 2])]
+        )
         try:
-            snapshot = mapped(tmp_path / "damaged").snapshot(number)
+            snapshot = mapped(tmp_path / "corrupt").snapshot(number)
             if snapshot is not None:
                 snapshot.items("index", b"", 1000)
         except CorruptError:
@@ -155,8 +157,8 @@ def test_a_damaged_file_is_an_error_and_nothing_worse(file, tmp_path):
     assert found > 100
 
 
-def test_segments_that_hold_some_uids(file):
-    """Any set of UIDs finds the segments that hold them, and few of the others."""
+def test_segments_of_a_uid_set(file):
+    """Any set of UIDs selects the segments that contain them, and few others."""
     dice = random.Random(9)
     uids = sorted(dice.sample(range(1, 2000), 700))
     segments = []

@@ -1,4 +1,4 @@
-"""The data file is longer than what is in use, and never longer than it may be."""
+"""The data file is longer than its pages in use, and never longer than its limit."""
 
 from tests.filepool.direct import look, message, message_bytes
 
@@ -9,7 +9,7 @@ def end_of_file(path):
     return (path / "data.mdb").stat().st_size
 
 
-async def test_few_commits_make_the_file_longer(alice, pool):
+async def test_few_commits_extend_the_file(alice, pool):
     group = pool.path / "group-000"
     sizes = set()
     for number in range(60):
@@ -21,24 +21,24 @@ async def test_few_commits_make_the_file_longer(alice, pool):
     assert used <= end_of_file(group)
 
 
-def test_the_file_gets_a_step_when_too_little_is_left(tmp_path):
+def test_file_is_extended_when_too_little_is_left(tmp_path):
     (tmp_path / "data.mdb").write_bytes(b"mail" * 1024)
-    room = Preallocator(tmp_path, 4096 + 2 * STEP_BYTES)
+    preallocator = Preallocator(tmp_path, 4096 + 2 * STEP_BYTES)
     try:
-        room.preallocate(4096)
+        preallocator.preallocate(4096)
         assert end_of_file(tmp_path) == 4096 + STEP_BYTES
         assert (tmp_path / "data.mdb").read_bytes() == b"mail" * 1024 + bytes(STEP_BYTES)
-        room.preallocate(4096 + STEP_BYTES - HEADROOM_MIN_BYTES)
+        preallocator.preallocate(4096 + STEP_BYTES - HEADROOM_MIN_BYTES)
         assert end_of_file(tmp_path) == 4096 + STEP_BYTES
-        room.preallocate(4097 + STEP_BYTES - HEADROOM_MIN_BYTES)
+        preallocator.preallocate(4097 + STEP_BYTES - HEADROOM_MIN_BYTES)
         assert end_of_file(tmp_path) == 4096 + 2 * STEP_BYTES
-        room.preallocate(4096 + 2 * STEP_BYTES)  # as long as it may be
+        preallocator.preallocate(4096 + 2 * STEP_BYTES)  # already at the limit
         assert end_of_file(tmp_path) == 4096 + 2 * STEP_BYTES
     finally:
-        room.close()
+        preallocator.close()
 
 
-def test_what_another_process_has_made_longer_is_seen(tmp_path):
+def test_extension_by_another_process_is_noticed(tmp_path):
     (tmp_path / "data.mdb").write_bytes(bytes(4096))
     ours, theirs = Preallocator(tmp_path, 1 << 30), Preallocator(tmp_path, 1 << 30)
     try:
@@ -50,10 +50,10 @@ def test_what_another_process_has_made_longer_is_seen(tmp_path):
         theirs.close()
 
 
-def test_a_full_disk_is_not_an_error_here(tmp_path):
+def test_full_disk_is_ignored(tmp_path):
     (tmp_path / "data.mdb").symlink_to("/dev/full")
-    room = Preallocator(tmp_path, 1 << 30)
+    preallocator = Preallocator(tmp_path, 1 << 30)
     try:
-        room.preallocate(4096)
+        preallocator.preallocate(4096)
     finally:
-        room.close()
+        preallocator.close()

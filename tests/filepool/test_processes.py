@@ -1,4 +1,4 @@
-"""Several processes on one filepool: what one does, the other sees."""
+"""Several processes on one filepool: each one reads the changes of the others."""
 
 import subprocess
 import sys
@@ -42,7 +42,7 @@ async def trio_run(command):
     return await trio.run_process(command, capture_stderr=True, check=False)
 
 
-async def test_who_is_enrolled_elsewhere_is_here_at_once(pool, path):
+async def test_account_enrolled_by_another_process_is_found_at_once(pool, path):
     pool.accounts_changed()
     pool.foreign_changes()
     await elsewhere(path, 'await pool.accounts.enroll("carol", "x")')
@@ -65,7 +65,7 @@ APPEND = (
 )
 
 
-async def test_news_from_elsewhere_is_told_once_and_ours_is_not(pool, alice, path):
+async def test_foreign_changes_are_reported_once_and_own_ones_are_not(pool, alice, path):
     inbox, archive, sent = (look(alice, name).id for name in ("INBOX", "Archive", "Sent"))
     pool.foreign_changes()
     await alice.append(inbox, [message(1)])
@@ -84,7 +84,7 @@ async def test_news_from_elsewhere_is_told_once_and_ours_is_not(pool, alice, pat
     assert set(look(alice).keywords.values()) == {("k4",), ("k6",)}
 
 
-async def test_keywords_made_elsewhere_are_used_here(pool, alice, path):
+async def test_keyword_sets_of_another_process_are_used(pool, alice, path):
     inbox = look(alice).id
     await alice.append(inbox, [message(1, keywords=("mine",))])
     await elsewhere(path, APPEND.format(name="INBOX", number=2))
@@ -93,7 +93,7 @@ async def test_keywords_made_elsewhere_are_used_here(pool, alice, path):
     assert look(alice).records[3].keyword_set == 2
 
 
-async def test_who_has_fallen_behind_the_ring_is_told_of_every_mailbox(
+async def test_process_past_the_end_of_the_journal_gets_every_mailbox(
     pool, alice, path, monkeypatch
 ):
     monkeypatch.setattr(changes, "JOURNAL_ROWS_KEPT", 3)
@@ -109,7 +109,7 @@ async def test_who_has_fallen_behind_the_ring_is_told_of_every_mailbox(
     assert pool.foreign_changes() == set()
 
 
-def test_two_processes_that_write_at_the_same_time_lose_nothing(path):
+def test_two_processes_writing_at_the_same_time_lose_nothing(path):
     script = textwrap.dedent(OTHER).replace(
         "{body}",
         textwrap.indent(
@@ -130,7 +130,7 @@ def test_two_processes_that_write_at_the_same_time_lose_nothing(path):
     subprocess.run([sys.executable, "-c", check, str(path)], check=True, timeout=60)
 
 
-async def test_when_too_many_readers_are_open_it_is_said(pool, alice, monkeypatch):
+async def test_too_many_readers_is_an_error(pool, alice, monkeypatch):
     class Full:
         def begin(self):
             raise lmdb.ReadersFullError("readers")
@@ -141,9 +141,7 @@ async def test_when_too_many_readers_are_open_it_is_said(pool, alice, monkeypatc
             look(alice)
 
 
-async def test_many_commits_of_ours_behind_one_of_anothers_are_still_ours(
-    pool, alice, path, monkeypatch
-):
+async def test_own_commits_after_a_foreign_one_are_recognised(pool, alice, path, monkeypatch):
     inbox, archive = look(alice).id, look(alice, "Archive").id
     pool.foreign_changes()
     for number in range(3):
@@ -155,22 +153,22 @@ async def test_many_commits_of_ours_behind_one_of_anothers_are_still_ours(
     for number in range(3):
         await elsewhere(path, APPEND.format(name="Archive", number=30 + number))
         await alice.append(inbox, [message(40 + number)])
-    assert pool.foreign_changes() == {archive, inbox}  # rather once too often than never
+    assert pool.foreign_changes() == {archive, inbox}  # reported once too often rather than never
 
 
-async def test_others_are_rung_at_after_each_commit_that_concerns_them(pool, alice):
-    heard: list[tuple[str, bool]] = []
+async def test_commit_hooks_are_called_after_commits_that_concern_other_processes(pool, alice):
+    calls: list[tuple[str, bool]] = []
     here = threading.get_ident()
 
     def note(what: str) -> None:
-        heard.append((what, threading.get_ident() == here))
+        calls.append((what, threading.get_ident() == here))
 
     pool.set_commit_hooks(lambda: note("mail"), lambda: note("accounts"))
     await alice.append(look(alice).id, [message(1)])
-    assert heard == [("mail", False)]  # by the writer's thread, whatever the loop is doing
+    assert calls == [("mail", False)]  # in the writer's thread, even if the event loop is busy
     await pool.sweep()
     with pytest.raises(NoSuchMailboxError):
         await alice.append(MailboxId(99), [message(2)])
-    assert heard == [("mail", False)]  # nothing that a client could see has changed
+    assert calls == [("mail", False)]  # no visible change
     await pool.accounts.set_credential(alice.account.id, "other")
-    assert heard[1:] == [("accounts", False)]
+    assert calls[1:] == [("accounts", False)]

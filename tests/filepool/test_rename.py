@@ -13,7 +13,7 @@ def names(store):
         return {mailbox.name: mailbox.id for mailbox in reader.mailboxes()}
 
 
-async def test_a_mailbox_keeps_everything_but_its_name(alice):
+async def test_renamed_mailbox_keeps_everything_but_its_name(alice):
     sent = look(alice, "Sent")
     await alice.append(sent.id, [message(1)])
     before = look(alice, "Sent").mailbox
@@ -31,7 +31,7 @@ async def test_a_mailbox_keeps_everything_but_its_name(alice):
         assert "Gesendet" not in reader.subscriptions()
 
 
-async def test_children_go_along_and_parents_are_made(alice):
+async def test_children_are_renamed_and_parents_created(alice):
     for name in ("a/b/c", "ab", "a/z"):
         await alice.create_mailbox(name)
     before = names(alice)
@@ -48,7 +48,7 @@ async def test_children_go_along_and_parents_are_made(alice):
     assert not {"a", "a/b", "a/b/c", "a/z"} & set(after)
 
 
-async def test_a_name_that_is_only_a_parent_can_be_renamed(alice):
+async def test_name_that_is_only_a_parent_can_be_renamed(alice):
     child = await alice.create_mailbox("a/b")
     await alice.delete_mailbox(names(alice)["a"])
     await alice.rename_mailbox("a", "z")
@@ -56,7 +56,7 @@ async def test_a_name_that_is_only_a_parent_can_be_renamed(alice):
     assert "z" not in names(alice)
 
 
-async def test_names_may_move_up_onto_their_own_old_names(alice):
+async def test_new_name_may_be_an_old_name_of_a_child(alice):
     for name in ("a/b/b/z", "a/b/z"):
         await alice.create_mailbox(name)
     before = names(alice)
@@ -83,7 +83,7 @@ async def test_names_may_move_up_onto_their_own_old_names(alice):
         ("one", "two", MailboxExistsError),
     ],
 )
-async def test_what_cannot_be_renamed_changes_nothing(alice, old, new, error):
+async def test_refused_rename_changes_nothing(alice, old, new, error):
     for name in ("deep/child-with-a-name", "one/child", "two/child"):
         await alice.create_mailbox(name)
     await alice.delete_mailbox(names(alice)["two"])
@@ -93,7 +93,7 @@ async def test_what_cannot_be_renamed_changes_nothing(alice, old, new, error):
     assert names(alice) == before
 
 
-async def test_renaming_inbox_moves_its_messages_and_leaves_it_and_its_children(alice):
+async def test_renaming_inbox_moves_its_messages_and_keeps_inbox_and_its_children(alice):
     inbox = look(alice)
     await alice.create_mailbox("INBOX/child")
     await alice.append(inbox.id, [message(n, keywords=("$Label",)) for n in range(1, 81)])
@@ -118,7 +118,7 @@ async def test_renaming_inbox_moves_its_messages_and_leaves_it_and_its_children(
     assert (await alice.append(inbox.id, [message(99)])).uids == uids(81)
 
 
-async def test_renaming_an_empty_inbox_makes_an_empty_mailbox(alice):
+async def test_renaming_an_empty_inbox_creates_an_empty_mailbox(alice):
     await alice.rename_mailbox("INBOX", "INBOX/below")
     assert look(alice, "INBOX/below").records == {}
     assert look(alice).mailbox.highest_modseq == 1

@@ -34,20 +34,20 @@ def body_rows(pool) -> list[int]:
     return counts
 
 
-async def test_an_appended_message_is_staged_in_the_group_of_its_account(pool):
+async def test_appended_message_is_staged_in_the_group_of_its_account(pool):
     store = pool.account(pool.accounts.find("b"))
     await store.append(look(store).id, [await write(store.new_body(), noise(SIZE))])
     assert body_rows(pool) == [0, ROWS, 0]
 
 
-async def test_a_delivered_message_is_staged_in_the_group_that_is_named(pool):
+async def test_delivered_message_is_staged_in_the_given_group(pool):
     account = pool.accounts.find("c")
     message = await write(pool.new_body(group=account.group), noise(SIZE))
     await pool.deliver(Delivery(b"delivery-0000001", ((account, "INBOX"),), message.body))
     assert body_rows(pool) == [0, 0, ROWS]
 
 
-async def test_a_message_for_two_groups_is_copied_once(pool):
+async def test_message_for_two_groups_is_copied_once(pool):
     accounts = [pool.accounts.find(name) for name in "bc"]
     message = await write(pool.new_body(group=1), noise(SIZE))
     recipients = tuple((account, "INBOX") for account in accounts)

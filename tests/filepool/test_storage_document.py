@@ -1,4 +1,4 @@
-"""docs/storage.md says what is stored."""
+"""docs/storage.md agrees with the code."""
 
 import re
 import struct
@@ -14,7 +14,7 @@ from imapvm.filepool.tables.schema import AccountTables, GroupTables
 WIDTHS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "i16": 2, "i64": 8}
 
 
-def test_the_example_is_what_is_stored():
+def test_example_matches_the_store():
     assert example.documented() == example.example()
 
 
@@ -29,7 +29,7 @@ def test_each_table_is_in_the_document(heading, kind):
 
 
 def columns(heading: str) -> list[tuple[int, str]]:
-    """Offsets and types of the first table with offsets under a heading."""
+    """Return offsets and types of the first table with offsets under a heading."""
     section = example.DOCUMENT.read_text().split(heading)[1]
     table = re.search(r"\| at \|.*?\n\|[-|]+\n((?:\|.*\n)+)", section)
     assert table is not None
@@ -46,7 +46,7 @@ def columns(heading: str) -> list[tuple[int, str]]:
         ("### bodies, digests", bodies.HEAD),
     ],
 )
-def test_offsets_in_the_document_are_those_of_the_code(heading, packed):
+def test_offsets_in_the_document_match_the_code(heading, packed):
     found = columns(heading)
     at = 0
     for offset, kind in found:

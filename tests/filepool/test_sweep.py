@@ -1,4 +1,4 @@
-"""The sweep: everything goes when its time has come, in bounded steps, and nothing before."""
+"""The sweep: expired data is removed in bounded steps, and nothing earlier."""
 
 import pytest
 from tests.filepool.direct import START, look, message, message_bytes, uids
@@ -12,12 +12,12 @@ from imapvm.filepool.operations.sweep import STEP_ROWS, SweepReport, SweepStep
 from imapvm.filepool.tables.bodies import GRACE_SECONDS, Sweeping, sweep_key
 
 
-async def test_there_is_nothing_to_do_in_a_new_filepool(pool, alice):
+async def test_sweep_of_a_new_filepool_removes_nothing(pool, alice):
     assert await pool.sweep() == SweepReport()
 
 
 @pytest.mark.parametrize("rows", [1, 7, 50, STEP_ROWS])
-def test_a_deleted_mailbox_is_swept_in_bounded_steps(direct, monkeypatch, rows):
+def test_deleted_mailbox_is_swept_in_bounded_steps(direct, monkeypatch, rows):
     monkeypatch.setattr(sweep, "STEP_ROWS", rows)
     account = direct.account.id
     box = direct.apply(CreateMailbox(account, "big", (), subscribe=False, now=START))
@@ -41,9 +41,7 @@ def test_a_deleted_mailbox_is_swept_in_bounded_steps(direct, monkeypatch, rows):
     assert direct.pool.check().bodies == 0
 
 
-async def test_one_call_does_a_bounded_amount_and_says_that_there_is_more(
-    pool, alice, clock, monkeypatch
-):
+async def test_one_sweep_is_bounded_and_reports_that_more_remains(pool, alice, clock, monkeypatch):
     monkeypatch.setattr(sweep, "STEP_ROWS", 5)
     inbox = look(alice).id
     await alice.append(inbox, [message(n, 8) for n in range(200)])
@@ -58,7 +56,7 @@ async def test_one_call_does_a_bounded_amount_and_says_that_there_is_more(
     assert total.bodies == 200
 
 
-def test_the_end_of_the_ring_is_cut_off(direct, monkeypatch):
+def test_old_journal_rows_are_removed(direct, monkeypatch):
     monkeypatch.setattr(sweep, "JOURNAL_ROWS_KEPT", 10)
     account, inbox = direct.account.id, direct.mailbox().id
     for number in range(30):
@@ -71,7 +69,7 @@ def test_the_end_of_the_ring_is_cut_off(direct, monkeypatch):
     assert direct.apply(SweepStep(START))[0].journal_rows == 0
 
 
-def test_a_large_body_is_swept_over_several_steps(direct, monkeypatch):
+def test_large_body_is_swept_in_several_steps(direct, monkeypatch):
     monkeypatch.setattr(sweep, "STEP_ROWS", 10)
     import os
 
@@ -89,7 +87,7 @@ def test_a_large_body_is_swept_over_several_steps(direct, monkeypatch):
     assert direct.pool.check().bodies == 0
 
 
-def test_deliveries_are_forgotten_in_the_order_of_time(direct):
+def test_deliveries_are_swept_in_the_order_of_time(direct):
     for number in range(5):
         direct.apply(
             DeliverMessage(
@@ -106,7 +104,7 @@ def test_deliveries_are_forgotten_in_the_order_of_time(direct):
     assert direct.check() == []
 
 
-def test_a_body_in_use_is_never_swept_whatever_the_table_says(direct):
+def test_body_in_use_is_not_swept_even_with_a_row_in_sweep(direct):
     account, inbox = direct.account.id, direct.mailbox().id
     direct.apply(AppendMessages(account, inbox, (message(1),), START))
     with direct.group.env.begin(write=True) as txn:

@@ -1,4 +1,4 @@
-"""Maps of UIDs are shared while nothing came or went, and never believed afterwards."""
+"""UID maps are shared while the UIDs do not change, and never used afterwards."""
 
 from tests.filepool.direct import look, message, uids
 
@@ -12,7 +12,7 @@ def numbers(store, name="INBOX"):
         return reader.uid_map(reader.mailbox(name))
 
 
-async def test_a_map_is_shared_until_something_comes_or_goes(alice):
+async def test_uid_map_is_shared_until_uids_change(alice):
     inbox = look(alice).id
     await alice.append(inbox, [message(n) for n in range(1, 6)])
     before = numbers(alice)
@@ -26,12 +26,12 @@ async def test_a_map_is_shared_until_something_comes_or_goes(alice):
     assert before.uids == uids(1, 2, 3, 4, 5)
 
 
-async def test_the_longest_unused_map_is_given_up(alice, monkeypatch):
+async def test_least_recently_used_uid_map_is_dropped(alice, monkeypatch):
     monkeypatch.setattr(reading, "UID_MAPS_MAX", 2)
     await alice.append(look(alice).id, [message(1)])
     inbox = numbers(alice)
     archive = numbers(alice, "Archive")
-    assert numbers(alice) is inbox  # used again: Archive's is the longest unused now
+    assert numbers(alice) is inbox  # used again: Archive's is now the least recently used
     await alice.create_mailbox("Third")
     numbers(alice, "Third")
     assert numbers(alice) is inbox

@@ -1,4 +1,4 @@
-"""The writer: one commit for all that waits, each failure alone, the disk's failures for nobody."""
+"""The writer: one commit for all queued operations, isolated failures, failing disks."""
 
 import os
 import struct
@@ -22,7 +22,7 @@ from imapvm.model.limits import KEYWORDS_PER_MESSAGE_MAX
 
 
 class Held:
-    """Keeps the writer's thread busy, so that what is submitted meanwhile is one batch."""
+    """Keeps the writer's thread busy, so that operations submitted meanwhile are one batch."""
 
     def __init__(self) -> None:
         self.entered = threading.Event()
@@ -35,19 +35,19 @@ class Held:
 
 @dataclass
 class Fails:
-    """An operation that raises, perhaps when it has already written."""
+    """Operation that raises, before or after it has written."""
 
     error: BaseException
     writes: bool
 
     def apply(self, txn):
         if self.writes:
-            txn.put(b"spoilt", b"x", txn.tables.counters)
+            txn.put(b"partial", b"x", txn.tables.counters)
         raise self.error
 
 
 async def together(group, *operations):
-    """Submit operations so that the writer takes them as one batch; return what each gave."""
+    """Submit operations so that they are one batch; return the result or error of each."""
     results = [None] * (len(operations) + 1)  # the last one is that of `held`
     held = Held()
 
@@ -78,7 +78,7 @@ def commits(pool):
     return pool.groups[0].env.info()["last_txnid"]
 
 
-async def test_what_waits_is_committed_together(alice, pool):
+async def test_queued_operations_are_committed_together(alice, pool):
     before = commits(pool)
     results = await together(
         pool.groups[0], *(append(alice, message(n)) for n in range(BATCH_MAX - 1))
@@ -92,7 +92,7 @@ async def test_what_waits_is_committed_together(alice, pool):
     "error",
     [LimitError("no"), ValueError("bug"), BaseException("panic"), lmdb.BadValsizeError("k")],
 )
-async def test_an_operation_that_fails_fails_alone(alice, pool, error, writes):
+async def test_failed_operation_does_not_abort_the_batch(alice, pool, error, writes):
     first, failed, second = await together(
         pool.groups[0], append(alice, message(1)), Fails(error, writes), append(alice, message(2))
     )
@@ -100,12 +100,12 @@ async def test_an_operation_that_fails_fails_alone(alice, pool, error, writes):
     assert (first.uids, second.uids) == (uids(1), uids(2))
     assert look(alice).uids == uids(1, 2)
     with pool.groups[0].env.begin() as txn:
-        assert txn.get(b"spoilt", db=pool.groups[0].tables.counters) is None
+        assert txn.get(b"partial", db=pool.groups[0].tables.counters) is None
 
 
 @dataclass
-class SpoilsTheEnd:
-    """An operation that leaves behind what cannot be written when the transaction ends."""
+class BreaksFlush:
+    """Operation whose row cannot be written by the final flush."""
 
     account: int
 
@@ -116,22 +116,22 @@ class SpoilsTheEnd:
         return "done"
 
 
-async def test_who_spoils_the_end_of_a_transaction_fails_alone(alice, pool):
-    told = []
-    pool.on_changes = told.append
+async def test_operation_that_breaks_the_final_flush_fails_alone(alice, pool):
+    calls = []
+    pool.on_changes = calls.append
     first, failed, second = await together(
         pool.groups[0],
         append(alice, message(1)),
-        SpoilsTheEnd(alice.account.id),
+        BreaksFlush(alice.account.id),
         append(alice, message(2)),
     )
     assert isinstance(failed, struct.error)
     assert (first.uids, second.uids) == (uids(1), uids(2))
-    assert told == [{look(alice).id}] * 2
+    assert calls == [{look(alice).id}] * 2
     assert pool.foreign_changes() == set()
 
 
-async def test_several_that_fail_do_not_disturb_each_other(alice, pool):
+async def test_several_failed_operations_do_not_affect_the_others(alice, pool):
     operations = []
     for number in range(10):
         operations += [Fails(LimitError(str(number)), writes=True), append(alice, message(number))]
@@ -140,7 +140,7 @@ async def test_several_that_fail_do_not_disturb_each_other(alice, pool):
     assert look(alice).uids == UidSet([(1, 10)])
 
 
-async def test_a_store_that_breaks_a_bound_halfway_changes_nothing(alice, pool):
+async def test_store_that_exceeds_a_limit_halfway_changes_nothing(alice, pool):
     inbox = look(alice).id
     full = tuple(f"k{number}" for number in range(KEYWORDS_PER_MESSAGE_MAX))
     await alice.append(inbox, [message(1)] * 40 + [message(2, keywords=full)])
@@ -159,7 +159,7 @@ async def test_a_store_that_breaks_a_bound_halfway_changes_nothing(alice, pool):
     assert set(found.keywords) == {1, 2}
 
 
-async def test_damage_that_an_operation_meets_is_named(alice, pool):
+async def test_corrupt_data_in_an_operation_raises_corrupt_data_error(alice, pool):
     await alice.append(look(alice).id, [message(1)])
     group = pool.groups[0]
     with group.env.begin(write=True) as txn, txn.cursor(group.tables.index) as cursor:
@@ -177,7 +177,7 @@ def look_id(store):
         return reader.mailbox("INBOX").id
 
 
-async def test_a_cancelled_operation_that_is_queued_is_carried_out(alice, pool):
+async def test_queued_operation_is_applied_despite_cancellation(alice, pool):
     with trio.CancelScope() as scope:
         scope.cancel()
         with pytest.raises(trio.Cancelled):
@@ -200,20 +200,20 @@ async def test_a_cancelled_operation_that_is_queued_is_carried_out(alice, pool):
     assert done.uids == look(alice).uids == uids(1)
 
 
-async def test_news_comes_before_the_tasks_go_on(alice, pool):
-    told = []
-    pool.on_changes = lambda news: told.append((set(news), len(look(alice).records)))
+async def test_on_changes_is_called_before_the_tasks_are_resumed(alice, pool):
+    calls = []
+    pool.on_changes = lambda changed: calls.append((set(changed), len(look(alice).records)))
     await alice.append(look(alice).id, [message(1)])
-    assert told == [({look(alice).id}, 1)]
+    assert calls == [({look(alice).id}, 1)]
     archive = look(alice, "Archive").id
     await alice.move(look(alice).id, uids(1), archive)
-    assert told[1:] == [({look(alice).id, archive}, 0)]
+    assert calls[1:] == [({look(alice).id, archive}, 0)]
     await alice.subscribe("x")
     await alice.claim_recent(archive)
-    assert len(told) == 2  # nothing that a session in these mailboxes would be told
+    assert len(calls) == 2  # no updates for sessions in these mailboxes
 
 
-async def test_after_the_end_nothing_is_taken(path):
+async def test_closed_writer_refuses_operations(path):
     async with open_filepool(path) as pool:
         store = pool.account(await pool.accounts.enroll("a", "x"))
         inbox = look(store).id
@@ -225,7 +225,7 @@ async def test_after_the_end_nothing_is_taken(path):
 
 
 class FullDisk:
-    """An environment whose commits fail while `full` is set."""
+    """Environment whose commits fail while `full` is set."""
 
     def __init__(self, env, error) -> None:
         self.env, self.error, self.full = env, error, True
@@ -251,7 +251,7 @@ class FailingTxn:
 @pytest.mark.parametrize(
     "error", [lmdb.DiskError("disk"), lmdb.MapFullError("map"), lmdb.Error("?"), OSError(5, "I/O")]
 )
-async def test_a_commit_that_fails_changes_nothing_and_the_next_may_succeed(alice, pool, error):
+async def test_failed_commit_changes_nothing_and_the_next_may_succeed(alice, pool, error):
     group = pool.groups[0]
     disk = FullDisk(group.env, error)
     group._writer._env = disk
@@ -262,13 +262,15 @@ async def test_a_commit_that_fails_changes_nothing_and_the_next_may_succeed(alic
     assert [type(result) for result in results] == [StoreUnavailableError] * 3
     assert look(alice).uids == uids()
     disk.full = False
-    done = await alice.append(inbox, [message(1, keywords=("k2",))])  # as one that was refused
+    done = await alice.append(
+        inbox, [message(1, keywords=("k2",))]
+    )  # the same keyword as in a refused message
     assert done.uids == uids(1)
     assert look(alice).keywords == {1: ("k2",)}
     assert look(alice).records[1].keyword_set == 1
 
 
-async def test_when_the_map_is_full_what_is_there_stays_and_can_be_swept(tmp_path, clock):
+async def test_full_map_keeps_data_and_can_be_swept(tmp_path, clock):
     create_filepool(tmp_path / "small")
     async with open_filepool(tmp_path / "small", clock=clock, map_size=2 << 20) as pool:
         store = pool.account(await pool.accounts.enroll("a", "x"))
@@ -283,13 +285,13 @@ async def test_when_the_map_is_full_what_is_there_stays_and_can_be_swept(tmp_pat
         await store.expunge(inbox, UidSet([(1, taken)]))
         clock.now += 3600
         assert (await pool.sweep()).bodies == taken
-        await store.subscribe("x")  # LMDB uses pages again from the second commit on
+        await store.subscribe("x")  # LMDB reuses pages from the second commit on
         await store.append(inbox, [message(os.urandom(100_000))])
         assert pool.check().findings == ()
 
 
-def test_a_disk_that_is_really_full_refuses_and_recovers(tmp_path):
-    """The limit on the size of files stands in for the disk: LMDB sees the same failing write."""
+def test_full_disk_refuses_operations_and_recovers(tmp_path):
+    """The limit on file sizes simulates a full disk: LMDB gets the same failing write."""
     script = """
         import os, resource, sys, trio
         from pathlib import Path
@@ -334,7 +336,7 @@ def test_a_disk_that_is_really_full_refuses_and_recovers(tmp_path):
 
 
 @pytest.mark.parametrize("where", ["before-commit", "after-commit"])
-def test_a_process_killed_at_a_commit_leaves_all_of_it_or_nothing(tmp_path, where):
+def test_process_killed_at_a_commit_leaves_all_of_it_or_nothing(tmp_path, where):
     script = """
         import sys, trio
         from pathlib import Path
@@ -374,7 +376,7 @@ def test_a_process_killed_at_a_commit_leaves_all_of_it_or_nothing(tmp_path, wher
     assert (kept, new) == ((1, uids(2)) if where == "before-commit" else (3, uids(4)))
 
 
-async def test_a_writer_that_is_closed_twice_ends_once(path):
+async def test_writer_can_be_closed_twice(path):
     async with open_filepool(path) as pool:
         writer = pool.groups[0]._writer
         assert isinstance(writer, Writer)
@@ -383,13 +385,16 @@ async def test_a_writer_that_is_closed_twice_ends_once(path):
     assert JOURNAL_ROWS_KEPT > BATCH_MAX
 
 
-# --- standing aside ---------------------------------------------------------------------------
+# --- yielding the GIL -------------------------------------------------------------------------
 
 
-async def test_the_loop_goes_on_beside_an_operation_that_takes_long(alice, pool):
+async def test_event_loop_runs_during_a_long_operation(alice, pool):
     held, group = Held(), pool.groups[0]
     async with trio.open_nursery() as nursery:
-        for operation in (held, append(alice, message(1))):  # two: one alone is not waited for
+        for operation in (
+            held,
+            append(alice, message(1)),
+        ):  # two: for a single one the GIL is not yielded
             nursery.start_soon(group.submit, operation)
         await trio.to_thread.run_sync(held.entered.wait)
         held.leave.set()
@@ -397,8 +402,8 @@ async def test_the_loop_goes_on_beside_an_operation_that_takes_long(alice, pool)
 
 
 @pytest.fixture
-def somebody_writing(pool, alice):
-    """Another process, inside a write transaction until its input is closed; alice is enrolled."""
+def writing_process(pool, alice):
+    """Another process in a write transaction until its input is closed; alice is enrolled."""
     path = str(pool.path / "group-000")
     with subprocess.Popen(
         [sys.executable, "-c", HOLD_TRANSACTION, path],
@@ -409,16 +414,16 @@ def somebody_writing(pool, alice):
         yield process
 
 
-async def test_the_loop_goes_on_while_another_process_writes(alice, pool, somebody_writing):
+async def test_event_loop_runs_while_another_process_writes(alice, pool, writing_process):
     group, before = pool.groups[0], commits(pool)
     async with trio.open_nursery() as nursery:
         for number in range(BATCH_MAX):
-            if number == 2:  # they wait, and we do not; who comes now shares their commit
+            if number == 2:  # the writer waits, the event loop does not; later operations join
                 await trio.sleep(2 * GIL_YIELD_SECONDS)
             nursery.start_soon(group.submit, append(alice, message(number)))
         await trio.testing.wait_all_tasks_blocked()
         assert look(alice).uids == uids()
-        somebody_writing.stdin.close()
+        writing_process.stdin.close()
     assert look(alice).uids == UidSet([(1, BATCH_MAX)])
     assert commits(pool) == before + 1
     assert group._writer._contended_begins == CONTENDED_BEGINS
