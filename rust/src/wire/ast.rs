@@ -1,13 +1,13 @@
-//! What the grammar yields: commands' arguments as values, nothing looked up yet.
+//! Arguments of commands as parsed values, not yet resolved.
 //!
-//! Shared by the grammar that makes them (`wire`) and the index that carries them out (`index`).
+//! Produced by the grammar (`wire`), used by the index (`index`).
 
 /// One end of a range in a sequence-set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// A number, never 0.
     Number(u32),
-    /// `*`: its own variant, so that no number has to stand for it.
+    /// `*`
     Last,
 }
 
@@ -22,7 +22,7 @@ pub enum SequenceSet {
     Ranges(Vec<(End, End)>),
 }
 
-/// Which octets of a part `BODY[…]` names (RFC 9051 section 6.4.5.1, `section-text`).
+/// Part of a message named by `BODY[…]` (RFC 9051 section 6.4.5.1, `section-text`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SectionText {
     /// The part itself: `BODY[1.2]`, or the whole message with an empty part path.
@@ -39,21 +39,21 @@ pub enum SectionText {
     Mime,
 }
 
-/// `section-spec`: a part path and what of it.
+/// `section-spec`: a part path, and a part of its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
     /// `1.2.3`; empty for the message itself. Numbers are never 0.
     pub part: Vec<u32>,
-    /// What of that part.
+    /// Text of that part.
     pub text: SectionText,
 }
 
-/// `partial`: first octet and how many at most.
+/// `partial`: first byte and maximum count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Partial {
-    /// First octet, from 0.
+    /// First byte, from 0.
     pub start: u64,
-    /// At most so many; never 0.
+    /// Maximum number of bytes; never 0.
     pub count: u64,
 }
 
@@ -82,7 +82,7 @@ pub enum FetchItem {
     EmailId,
     /// `THREADID` (RFC 8474)
     ThreadId,
-    /// `PREVIEW` (RFC 8970); LAZY makes no difference, for previews are made at delivery.
+    /// `PREVIEW` (RFC 8970); LAZY is ignored: previews are made when a message is stored.
     Preview,
     /// `RFC822`: `BODY[]` under its old name (RFC 3501)
     Rfc822,
@@ -94,9 +94,9 @@ pub enum FetchItem {
     Section {
         /// PEEK: does not set \Seen.
         peek: bool,
-        /// Which octets.
+        /// Section.
         section: Section,
-        /// Which of these.
+        /// Range of its bytes.
         partial: Option<Partial>,
     },
     /// `BINARY[part]<partial>`, `BINARY.PEEK[…]`
@@ -105,7 +105,7 @@ pub enum FetchItem {
         peek: bool,
         /// Part path; empty for the whole message.
         part: Vec<u32>,
-        /// Which of the decoded octets.
+        /// Range of the decoded bytes.
         partial: Option<Partial>,
     },
     /// `BINARY.SIZE[part]`
@@ -115,14 +115,14 @@ pub enum FetchItem {
     },
 }
 
-/// A flag that SEARCH may ask for; `\Recent` apart, bits of the index record.
+/// Flag in SEARCH; except `\Recent`, a bit of the index record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Flag {
     /// A system flag: one bit of [`system`].
     System(u8),
-    /// `\Recent`, which belongs to a session and not to a message.
+    /// `\Recent`: state of a session, not of a message.
     Recent,
-    /// A keyword, as the client wrote it; compared without regard to ASCII case.
+    /// Keyword as the client wrote it; compared case-insensitively (ASCII).
     Keyword(String),
 }
 
@@ -140,7 +140,7 @@ pub mod system {
     pub const DRAFT: u8 = 16;
 }
 
-/// Header fields that the digest keeps decoded, so that SEARCH needs no octets of the message.
+/// Header fields that message metadata has decoded: SEARCH does not need the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Field {
     /// `FROM`
@@ -155,7 +155,7 @@ pub enum Field {
     Subject,
 }
 
-/// How a date compares.
+/// Comparison of a date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     /// Earlier than the day.
@@ -169,7 +169,7 @@ pub enum When {
 /// One `search-key` (RFC 9051 section 6.4.4). Strings are UTF-8, decoded from the charset.
 ///
 /// OLD, NEW, SEEN, UNSEEN … are written with `Flag` and `Not`. The tree's depth is bounded by
-/// the reader; walk it with an explicit stack all the same.
+/// the reader; traverse it with an explicit stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SearchKey {
     /// `ALL`
@@ -204,13 +204,13 @@ pub enum SearchKey {
     Younger(u32),
     /// `MODSEQ n`: at least (RFC 7162)
     ModSeq(u64),
-    /// `EMAILID id`: the stored number, or None for an id that is none of ours.
+    /// `EMAILID id`: the stored number, or None for an id that the server never assigned.
     EmailId(Option<u64>),
     /// `THREADID id`
     ThreadId(Option<u64>),
     /// FROM, TO, CC, BCC, SUBJECT: substring.
     Field(Field, String),
-    /// `HEADER name value`: substring; an empty value asks whether the field is there.
+    /// `HEADER name value`: substring; an empty value matches any field of that name.
     Header(Vec<u8>, String),
     /// `BODY string`: in the text of the message's parts.
     Body(String),

@@ -2,16 +2,16 @@
 
 use encoding_rs::{Encoding, REPLACEMENT, UTF_8, X_USER_DEFINED};
 
-/// How the strings of one SEARCH are to be read.
+/// Charset of the strings of one SEARCH.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Charset {
     /// No CHARSET was given, or UTF-8 was.
     Utf8,
-    /// US-ASCII: octets above 127 are an error.
+    /// US-ASCII: bytes above 127 are an error.
     Ascii,
-    /// Another one that we know.
+    /// Another supported charset.
     Other(&'static Encoding),
-    /// The answer is NO \[BADCHARSET\]; the strings are not looked at.
+    /// Response NO \[BADCHARSET\]; the strings are not decoded.
     Unknown,
 }
 
@@ -30,14 +30,14 @@ impl Charset {
         }
     }
 
-    /// None where the octets are not of this charset.
-    pub fn decode(self, octets: &[u8]) -> Option<String> {
+    /// Decode a string; None if it is not valid in this charset.
+    pub fn decode(self, bytes: &[u8]) -> Option<String> {
         match self {
-            Self::Utf8 => std::str::from_utf8(octets).ok().map(str::to_owned),
-            Self::Ascii if octets.is_ascii() => String::from_utf8(octets.to_vec()).ok(),
+            Self::Utf8 => std::str::from_utf8(bytes).ok().map(str::to_owned),
+            Self::Ascii if bytes.is_ascii() => String::from_utf8(bytes.to_vec()).ok(),
             Self::Ascii => None,
             Self::Other(encoding) => encoding
-                .decode_without_bom_handling_and_without_replacement(octets)
+                .decode_without_bom_handling_and_without_replacement(bytes)
                 .map(std::borrow::Cow::into_owned),
             Self::Unknown => Some(String::new()),
         }

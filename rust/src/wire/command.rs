@@ -1,31 +1,31 @@
-//! What a client said, as values: one variant a command, nothing looked up yet.
+//! Commands as values, one variant each, arguments not yet resolved.
 
 use super::ast::{FetchItem, SearchKey, SequenceSet};
 use super::flags::FlagList;
 
-/// One command, complete but for the messages of APPEND.
+/// One command; without the messages of APPEND.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     /// As received.
     pub tag: Vec<u8>,
-    /// What is asked.
+    /// Name and arguments.
     pub verb: Verb,
 }
 
 /// QRESYNC of SELECT (RFC 7162 section 3.2.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Qresync {
-    /// UIDVALIDITY the client knows.
+    /// UIDVALIDITY of the client's state.
     pub uid_validity: u32,
-    /// The last MODSEQ it knows.
+    /// MODSEQ of the client's state.
     pub modseq: u64,
-    /// UIDs it knows.
+    /// UIDs that the client knows.
     pub known: Option<SequenceSet>,
     /// Message numbers and their UIDs.
     pub matches: Option<(SequenceSet, SequenceSet)>,
 }
 
-/// How STORE changes flags.
+/// Change of flags by STORE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreMode {
     /// `FLAGS`
@@ -36,8 +36,7 @@ pub enum StoreMode {
     Remove,
 }
 
-/// The commands. Mailbox names are decoded; words that are compared without regard to case are
-/// upper case.
+/// Commands. Mailbox names are decoded; case-insensitive words are in upper case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the fields are documented in `_core.pyi`, class by class
 pub enum Verb {
@@ -50,7 +49,7 @@ pub enum Verb {
     Check,
     Close,
     Unselect,
-    /// EXPUNGE; UID EXPUNGE where UIDs are given.
+    /// EXPUNGE; UID EXPUNGE if UIDs are given.
     Expunge {
         uids: Option<SequenceSet>,
     },
@@ -104,7 +103,7 @@ pub enum Verb {
     Append {
         mailbox: String,
     },
-    /// `program` is None where the charset is not known.
+    /// `program` is None for an unknown charset.
     Search {
         uid: bool,
         returns: Option<Vec<&'static str>>,
@@ -131,11 +130,11 @@ pub struct List {
     pub reference: String,
     /// One pattern, or those in parentheses.
     pub patterns: Vec<String>,
-    /// Any of the extended syntax was used.
+    /// Extended syntax is used.
     pub extended: bool,
-    /// Selection options, none twice.
+    /// Selection options without duplicates.
     pub selection: Vec<&'static str>,
-    /// Return options but STATUS, none twice.
+    /// Return options without STATUS and without duplicates.
     pub returns: Vec<&'static str>,
     /// Items of RETURN (STATUS (…)).
     pub status: Option<Vec<&'static str>>,
@@ -146,9 +145,9 @@ pub struct List {
 pub struct Fetch {
     /// The set is of UIDs; `items` then has UID.
     pub uid: bool,
-    /// Which messages.
+    /// Messages.
     pub set: SequenceSet,
-    /// What of them.
+    /// Data items.
     pub items: Vec<FetchItem>,
     /// CHANGEDSINCE (RFC 7162).
     pub changed_since: Option<u64>,
@@ -161,9 +160,9 @@ pub struct Fetch {
 pub struct Store {
     /// The set is of UIDs.
     pub uid: bool,
-    /// Which messages.
+    /// Messages.
     pub set: SequenceSet,
-    /// What to do with the flags.
+    /// How the flags change.
     pub mode: StoreMode,
     /// `.SILENT`
     pub silent: bool,
@@ -173,18 +172,18 @@ pub struct Store {
     pub unchanged_since: Option<u64>,
 }
 
-/// What was received is not a command, or is over a bound.
+/// Input that is not a command, or is over a bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed {
-    /// None where not even a tag was found.
+    /// None if no tag was found.
     pub tag: Option<Vec<u8>>,
-    /// What was expected and where, or which bound was passed; printable ASCII.
+    /// Expected syntax and place, or the bound; printable ASCII.
     pub message: String,
-    /// The command's name in upper case, if that was understood.
+    /// Name of the command in upper case, if it was recognised.
     pub name: Option<&'static str>,
     /// A response code without brackets.
     pub code: Option<&'static str>,
-    /// NO, not BAD: well-formed and over a bound.
+    /// NO, not BAD: well-formed, but over a bound.
     pub is_no: bool,
     /// The stream cannot be followed any more.
     pub fatal: bool,
@@ -198,7 +197,7 @@ pub struct AppendMessage {
     pub flags: FlagList,
     /// INTERNALDATE: seconds since 1970 UTC, and the zone's minutes east.
     pub date: Option<(i64, i32)>,
-    /// Octets of the message.
+    /// Bytes of the message.
     pub size: u64,
     /// The client waits for "+".
     pub waits: bool,
@@ -210,7 +209,7 @@ pub struct AppendMessage {
     pub too_big: bool,
 }
 
-/// The next thing a client said.
+/// One event of a connection's input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A command; of APPEND its beginning.
@@ -219,15 +218,15 @@ pub enum Event {
     Malformed(Malformed),
     /// A synchronising literal of an ordinary command was accepted: say "+".
     LiteralWanted(u64),
-    /// DONE behind IDLE.
+    /// DONE after IDLE.
     IdleDone,
     /// A SASL response; None where the client cancelled.
     SaslResponse(Option<Vec<u8>>),
     /// A message of APPEND is announced.
     AppendMessage(AppendMessage),
-    /// Octets of it.
+    /// Bytes of it.
     AppendData(Vec<u8>),
-    /// All octets of it were given.
+    /// All bytes of it were given.
     AppendMessageEnd {
         /// A NUL stood in a literal that may not hold one.
         has_nul: bool,

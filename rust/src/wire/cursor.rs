@@ -1,37 +1,37 @@
-//! A place in a framed command, and the tokens every command is made of.
+//! Cursor over a framed command, and the tokens of all commands.
 //!
-//! The text is all lines and literals of one command as received, without its last line end;
-//! where its literals lie is known already. Outside literals it holds no LF.
+//! The text is all lines and literals of one command as received, without its last line end; the
+//! positions of literals are known. Outside literals it contains no LF.
 
 use std::borrow::Cow;
 
 use super::limits::Limits;
 
-/// A literal of a command; offsets count from the command's first octet.
+/// A literal of a command; offsets count from the command's first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Literal {
-    /// Where its `{` is, or the `~` before it.
+    /// Offset of its `{`, or of the `~` before it.
     pub head: usize,
-    /// Its first octet.
+    /// Its first byte.
     pub data: usize,
-    /// Behind its last octet.
+    /// After its last byte.
     pub end: usize,
     /// `~{n}`: may hold NUL (RFC 3516).
     pub binary: bool,
 }
 
-/// Why a command could not be read.
+/// Syntax error, bound, or missing literal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// What the grammar wants here.
+pub(crate) enum ParseError {
+    /// Syntax that the grammar requires here.
     Expected(&'static str, usize),
-    /// More than `usize` of these: well-formed so far, and over a bound.
+    /// More than `usize` of these: well-formed, but over a bound.
     Over(&'static str, usize),
-    /// The literal that comes next was announced and is not here yet; all before it is right.
+    /// The next literal has not arrived; everything before it is valid.
     Pending,
 }
 
-pub(crate) type Parsed<T> = Result<T, Fault>;
+pub(crate) type Parsed<T> = Result<T, ParseError>;
 
 /// Reads tokens from left to right.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// Start at the first octet. With `pending`, the last literal's octets are not there yet.
+    /// Start at the first byte. With `pending`, the last literal's bytes are not there yet.
     pub fn new(
         text: &'a [u8],
         literals: &'a [Literal],
@@ -75,29 +75,29 @@ impl<'a> Cursor<'a> {
         self.text.get(self.at).copied()
     }
 
-    /// The octets from here on.
+    /// Return the remaining bytes.
     pub fn rest(&self) -> &'a [u8] {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    /// Go on by some octets that `rest` has shown.
-    pub fn skip(&mut self, octets: usize) {
-        self.at = self.at.saturating_add(octets).min(self.text.len());
+    /// Skip bytes.
+    pub fn skip(&mut self, bytes: usize) {
+        self.at = self.at.saturating_add(bytes).min(self.text.len());
     }
 
     pub fn expected<T>(&self, what: &'static str) -> Parsed<T> {
-        Err(Fault::Expected(what, self.at))
+        Err(ParseError::Expected(what, self.at))
     }
 
-    /// Go past `octet` if it is the next one.
-    pub fn take(&mut self, octet: u8) -> bool {
-        let found = self.peek() == Some(octet);
+    /// Skip `byte` if it is next; return True then.
+    pub fn take(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
         self.at += usize::from(found);
         found
     }
 
-    pub fn need(&mut self, octet: u8, what: &'static str) -> Parsed<()> {
-        if self.take(octet) {
+    pub fn need(&mut self, byte: u8, what: &'static str) -> Parsed<()> {
+        if self.take(byte) {
             Ok(())
         } else {
             self.expected(what)
@@ -117,12 +117,12 @@ impl<'a> Cursor<'a> {
         self.need(b')', "\")\"")
     }
 
-    /// True at the end, or before spaces that stand at the end.
+    /// True at the end, or before trailing spaces.
     pub fn at_end(&self) -> bool {
-        self.rest().iter().all(|octet| *octet == b' ')
+        self.rest().iter().all(|byte| *byte == b' ')
     }
 
-    /// Nothing more. Lenient on purpose: spaces before the line end, which several clients send.
+    /// Require the end. Lenient: spaces before the line end, which several clients send.
     pub fn end(&mut self) -> Parsed<()> {
         if self.at_end() {
             Ok(())
@@ -135,7 +135,7 @@ impl<'a> Cursor<'a> {
         let rest = self.rest();
         let len = rest
             .iter()
-            .position(|octet| !wanted(*octet))
+            .position(|byte| !wanted(*byte))
             .unwrap_or(rest.len());
         self.at += len;
         rest.get(..len).unwrap_or_default()
@@ -153,7 +153,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Go past an atom if it is `word`, in any case, and nothing longer.
+    /// Skip an atom if it is exactly `word`, in any case; return True then.
     pub fn take_word(&mut self, word: &[u8]) -> bool {
         let rest = self.rest();
         let found = rest
@@ -171,10 +171,10 @@ impl<'a> Cursor<'a> {
     /// ```
     pub fn number64(&mut self, what: &'static str) -> Parsed<u64> {
         let at = self.at;
-        let digits = self.take_while(|octet| octet.is_ascii_digit());
+        let digits = self.take_while(|byte| byte.is_ascii_digit());
         match decimal(digits) {
             Some(number) if i64::try_from(number).is_ok() => Ok(number),
-            _ => Err(Fault::Expected(what, at)),
+            _ => Err(ParseError::Expected(what, at)),
         }
     }
 
@@ -183,10 +183,10 @@ impl<'a> Cursor<'a> {
     /// ```
     pub fn nz_number(&mut self, what: &'static str) -> Parsed<u32> {
         let at = self.at;
-        let digits = self.take_while(|octet| octet.is_ascii_digit());
+        let digits = self.take_while(|byte| byte.is_ascii_digit());
         match decimal(digits).and_then(|number| u32::try_from(number).ok()) {
             Some(number) if digits.first() != Some(&b'0') => Ok(number),
-            _ => Err(Fault::Expected(what, at)),
+            _ => Err(ParseError::Expected(what, at)),
         }
     }
 
@@ -204,10 +204,10 @@ impl<'a> Cursor<'a> {
     /// ```abnf
     /// astring = 1*ASTRING-CHAR / string
     /// ```
-    /// Lenient on purpose: octets above 127 in an atom. Clients send mailbox names in UTF-8 so;
-    /// what the octets mean is checked by who reads them.
+    /// Lenient: bytes above 127 in an atom, as clients send mailbox names in UTF-8. The caller checks
+    /// their meaning.
     pub fn astring(&mut self, what: &'static str) -> Parsed<Cow<'a, [u8]>> {
-        let atom = self.take_while(|octet| is_astring_char(octet) || octet >= 0x80);
+        let atom = self.take_while(|byte| is_astring_char(byte) || byte >= 0x80);
         if atom.is_empty() {
             self.string(what)
         } else {
@@ -219,8 +219,8 @@ impl<'a> Cursor<'a> {
     /// list-mailbox = 1*list-char / string
     /// ```
     pub fn list_mailbox(&mut self) -> Parsed<Cow<'a, [u8]>> {
-        let atom = self.take_while(|octet| {
-            is_astring_char(octet) || matches!(octet, b'%' | b'*') || octet >= 0x80
+        let atom = self.take_while(|byte| {
+            is_astring_char(byte) || matches!(byte, b'%' | b'*') || byte >= 0x80
         });
         if atom.is_empty() {
             self.string("a mailbox pattern")
@@ -232,15 +232,15 @@ impl<'a> Cursor<'a> {
     /// ```abnf
     /// quoted = DQUOTE *QUOTED-CHAR DQUOTE
     /// ```
-    /// Lenient on purpose: octets above 127 whatever the charset, checked by who reads them.
+    /// Lenient: bytes above 127 in any charset; the caller checks them.
     fn quoted(&mut self) -> Parsed<Cow<'a, [u8]>> {
         self.need(b'"', "a quoted string")?;
         let inside = self.rest();
         let mut unescaped = Vec::new();
-        let mut copied = 0; // all before it is in `unescaped`, if there was any backslash
+        let mut copied = 0; // `unescaped` has everything before it, if there was a backslash
         let mut at = 0;
-        while let Some(octet) = inside.get(at) {
-            match octet {
+        while let Some(byte) = inside.get(at) {
+            match byte {
                 b'"' => {
                     self.at += at + 1;
                     let tail = inside.get(copied..at).unwrap_or_default();
@@ -280,18 +280,21 @@ impl<'a> Cursor<'a> {
             return self.expected(what);
         };
         if self.pending && self.used + 1 == self.literals.len() {
-            return Err(Fault::Pending);
+            return Err(ParseError::Pending);
         }
         let data = self.text.get(literal.data..literal.end).unwrap_or_default();
         if let Some(nul) = memchr::memchr(0, data) {
-            return Err(Fault::Expected("a string without NUL", literal.data + nul));
+            return Err(ParseError::Expected(
+                "a string without NUL",
+                literal.data + nul,
+            ));
         }
         self.used += 1;
         self.at = literal.end;
         Ok(data)
     }
 
-    /// The literal that is announced here and not there yet; None where there is another thing.
+    /// Return the literal that is announced here and has not arrived.
     pub fn announced(&self) -> Option<Literal> {
         let last = self.used + 1 == self.literals.len();
         self.literals
@@ -303,7 +306,7 @@ impl<'a> Cursor<'a> {
     /// ```abnf
     /// nstring = string / nil
     /// ```
-    /// Lenient on purpose: an atom, for clients that leave the quotes out of ID.
+    /// Lenient: an atom, for clients that omit the quotes in ID.
     pub fn nstring(&mut self, what: &'static str) -> Parsed<Option<Cow<'a, [u8]>>> {
         if self.take_word(b"NIL") {
             return Ok(None);
@@ -316,7 +319,7 @@ impl<'a> Cursor<'a> {
         if len < self.limits.items {
             Ok(())
         } else {
-            Err(Fault::Over(what, self.limits.items))
+            Err(ParseError::Over(what, self.limits.items))
         }
     }
 }
@@ -325,18 +328,18 @@ impl<'a> Cursor<'a> {
 /// ATOM-CHAR     = <any CHAR except atom-specials>
 /// atom-specials = "(" / ")" / "{" / SP / CTL / list-wildcards / quoted-specials / resp-specials
 /// ```
-pub(crate) fn is_atom_char(octet: u8) -> bool {
-    is_astring_char(octet) && octet != b']'
+pub(crate) fn is_atom_char(byte: u8) -> bool {
+    is_astring_char(byte) && byte != b']'
 }
 
 /// ```abnf
 /// ASTRING-CHAR = ATOM-CHAR / resp-specials
 /// ```
-pub(crate) fn is_astring_char(octet: u8) -> bool {
-    octet.is_ascii_graphic() && !matches!(octet, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\')
+pub(crate) fn is_astring_char(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\')
 }
 
-/// A number of digits; None for no digits, another octet, or more than 64 bits.
+/// Parse digits; None for no digits, another byte, or more than 64 bits.
 pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;

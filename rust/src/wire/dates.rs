@@ -1,14 +1,14 @@
-//! Dates and times as IMAP writes them, by civil arithmetic; no clock and no time zone is read.
+//! Dates and times of IMAP. Arithmetic only: no clock, no time zone database.
 
-use super::cursor::{Cursor, Fault, Parsed};
+use super::cursor::{Cursor, ParseError, Parsed};
 
 const MONTHS: [&[u8; 3]; 12] = [
     b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
 ];
 
-/// Days from 1970-01-01 to a day of the Gregorian calendar, which is carried back before 1582.
+/// Return the days from 1970-01-01 to a day of the proleptic Gregorian calendar.
 ///
-/// None where there is no such day, or the year is not in 1..=9999.
+/// None if the day does not exist, or the year is not in 1..=9999.
 #[must_use]
 pub fn days_from_civil(year: i64, month: u32, day: u32) -> Option<i64> {
     if !(1..=9999).contains(&year) || !(1..=12).contains(&month) {
@@ -23,7 +23,7 @@ pub fn days_from_civil(year: i64, month: u32, day: u32) -> Option<i64> {
     if !(1..=longest).contains(&day) {
         return None;
     }
-    // The year begins in March here, so that the leap day is its last.
+    // The year starts in March, so that the leap day is its last.
     let (from_march, shifted) = if month > 2 {
         (month - 3, year)
     } else {
@@ -35,7 +35,7 @@ pub fn days_from_civil(year: i64, month: u32, day: u32) -> Option<i64> {
     Some(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
 }
 
-/// Year, month and day of a number of days from 1970-01-01: the way back.
+/// Return year, month and day of a number of days from 1970-01-01.
 #[must_use]
 pub fn civil_from_days(days: i64) -> (i64, u32, u32) {
     let shifted = days + 719_468;
@@ -72,9 +72,9 @@ pub(crate) fn date(input: &mut Cursor<'_>) -> Parsed<i64> {
 /// ```
 fn date_text(input: &mut Cursor<'_>) -> Parsed<i64> {
     let at = input.at();
-    let day = input.take_while(|octet| octet.is_ascii_digit());
+    let day = input.take_while(|byte| byte.is_ascii_digit());
     if !(1..=2).contains(&day.len()) {
-        return Err(Fault::Expected("a date as 1-Feb-1994", at));
+        return Err(ParseError::Expected("a date as 1-Feb-1994", at));
     }
     let day = digits(day);
     input.need(b'-', "a date as 1-Feb-1994")?;
@@ -88,13 +88,14 @@ fn date_text(input: &mut Cursor<'_>) -> Parsed<i64> {
     input.skip(3);
     input.need(b'-', "a date as 1-Feb-1994")?;
     let year = fixed(input, 4, "a year of four digits")?;
-    days_from_civil(i64::from(year), month.0, day).ok_or(Fault::Expected("a day that exists", at))
+    days_from_civil(i64::from(year), month.0, day)
+        .ok_or(ParseError::Expected("a day that exists", at))
 }
 
 /// ```abnf
 /// date-time = DQUOTE date-day-fixed "-" date-month "-" date-year SP time SP zone DQUOTE
 /// ```
-/// Seconds since 1970 UTC, and the zone's minutes east. Lenient on purpose: a day of one digit
+/// Returns seconds since 1970 UTC, and the zone in minutes east. Lenient: a day of one digit
 /// without the space before it. A leap second counts as the first second of the next minute.
 pub(crate) fn date_time(input: &mut Cursor<'_>) -> Parsed<(i64, i32)> {
     input.need(b'"', "a date-time")?;
@@ -108,7 +109,7 @@ pub(crate) fn date_time(input: &mut Cursor<'_>) -> Parsed<(i64, i32)> {
     input.need(b':', "a time as 21:52:25")?;
     let second = fixed(input, 2, "a time as 21:52:25")?;
     if hour > 23 || minute > 59 || second > 60 {
-        return Err(Fault::Expected("a time that exists", at));
+        return Err(ParseError::Expected("a time that exists", at));
     }
     input.space()?;
     let at = input.at();
@@ -121,7 +122,7 @@ pub(crate) fn date_time(input: &mut Cursor<'_>) -> Parsed<(i64, i32)> {
     let zone_hours = fixed(input, 2, "a zone as -0700")?;
     let zone_minutes = fixed(input, 2, "a zone as -0700")?;
     if zone_hours > 23 || zone_minutes > 59 {
-        return Err(Fault::Expected("a zone that exists", at));
+        return Err(ParseError::Expected("a zone that exists", at));
     }
     input.need(b'"', "the closing quote")?;
     let zone = east * i32::try_from(zone_hours * 60 + zone_minutes).unwrap_or(0);
@@ -138,7 +139,7 @@ fn fixed(input: &mut Cursor<'_>, width: usize, what: &'static str) -> Parsed<u32
     Ok(digits(text))
 }
 
-/// The value of at most nine digits.
+/// Return the value of at most nine digits.
 fn digits(text: &[u8]) -> u32 {
     text.iter()
         .fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'))

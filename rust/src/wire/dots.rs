@@ -1,64 +1,64 @@
-//! The message behind DATA (RFC 5321 section 4.5.2).
+//! Message text after DATA (RFC 5321 section 4.5.2).
 
 use memchr::memmem;
 
-/// Undoes dot-stuffing and finds the end, wherever the octets are cut.
+/// Undoes dot-stuffing and finds the end, wherever the bytes are cut.
 ///
-/// Only CRLF ends a line here. A dot between bare LFs is text, so that nobody can smuggle a
-/// second message behind an end that another mail system does not see.
+/// Only CRLF ends a line. A dot between bare LFs is text: it cannot smuggle a
+/// second message past an end that another mail system does not see.
 #[derive(Debug, Default)]
 pub struct DotReader {
-    place: Place,
+    place: State,
     rest: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Place {
-    /// At the beginning, or behind CRLF.
+enum State {
+    /// At the start, or after CRLF.
     #[default]
     LineStart,
     /// Inside a line.
     Line,
-    /// Behind a CR inside a line.
+    /// After a CR inside a line.
     Cr,
-    /// Behind the dot a line began with; the dot was left out.
+    /// After the dot at the start of a line; the dot was removed.
     Dot,
-    /// Behind that dot and a CR; the CR was held back.
+    /// After that dot and a CR; the CR was held back.
     DotCr,
-    /// Behind `CRLF . CRLF`.
+    /// After `CRLF . CRLF`.
     Done,
 }
 
 impl DotReader {
-    /// Octets of the message found in `data`.
+    /// Bytes of the message found in `data`.
     pub fn feed(&mut self, data: &[u8]) -> Vec<u8> {
         let mut message = Vec::with_capacity(data.len());
         let mut rest = data;
-        while let Some((octet, tail)) = rest.split_first() {
-            match (self.place, octet) {
-                (Place::Done, _) => {
+        while let Some((byte, tail)) = rest.split_first() {
+            match (self.place, byte) {
+                (State::Done, _) => {
                     self.rest.extend_from_slice(rest);
                     break;
                 }
-                (Place::LineStart, b'.') => {
-                    self.place = Place::Dot;
+                (State::LineStart, b'.') => {
+                    self.place = State::Dot;
                     rest = tail;
                 }
-                (Place::Dot, b'\r') => {
-                    self.place = Place::DotCr;
+                (State::Dot, b'\r') => {
+                    self.place = State::DotCr;
                     rest = tail;
                 }
-                (Place::DotCr, b'\n') => {
-                    self.place = Place::Done;
+                (State::DotCr, b'\n') => {
+                    self.place = State::Done;
                     rest = tail;
                 }
-                (Place::DotCr, _) => {
-                    message.push(b'\r'); // it was text after all; what follows is looked at again
-                    self.place = Place::Cr;
+                (State::DotCr, _) => {
+                    message.push(b'\r'); // it was text; what follows is scanned again
+                    self.place = State::Cr;
                 }
-                (Place::Cr, b'\n') => {
+                (State::Cr, b'\n') => {
                     message.push(b'\n');
-                    self.place = Place::LineStart;
+                    self.place = State::LineStart;
                     rest = tail;
                 }
                 _ => rest = self.lines(rest, &mut message),
@@ -72,14 +72,14 @@ impl DotReader {
         if let Some(at) = memmem::find(data, b"\r\n.") {
             let (lines, rest) = data.split_at(at + 2);
             message.extend_from_slice(lines);
-            self.place = Place::LineStart;
+            self.place = State::LineStart;
             return rest;
         }
         message.extend_from_slice(data);
         self.place = match data {
-            [.., b'\r', b'\n'] => Place::LineStart,
-            [.., b'\r'] => Place::Cr,
-            _ => Place::Line,
+            [.., b'\r', b'\n'] => State::LineStart,
+            [.., b'\r'] => State::Cr,
+            _ => State::Line,
         };
         &[]
     }
@@ -87,10 +87,10 @@ impl DotReader {
     /// `CRLF . CRLF` was seen.
     #[must_use]
     pub fn done(&self) -> bool {
-        self.place == Place::Done
+        self.place == State::Done
     }
 
-    /// What came behind the end.
+    /// Return the bytes after the end.
     #[must_use]
     pub fn tail(&self) -> &[u8] {
         &self.rest
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What is sent, the message, and what stands behind the end where there is one.
+    /// Sent bytes, the message, and the bytes after its end if it has one.
     type Case = (&'static [u8], &'static [u8], Option<&'static [u8]>);
 
     const CASES: [Case; 14] = [
@@ -123,7 +123,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_message_does_not_depend_on_where_the_octets_are_cut() {
+    fn a_message_does_not_depend_on_where_it_is_cut() {
         for (sent, message, rest) in CASES {
             for at in 0..=sent.len() {
                 let mut reader = DotReader::default();
@@ -151,12 +151,12 @@ mod tests {
             }
             // A CR in a line may make a CRLF of its own with what follows: stuff as a sender does.
             let mut at_start = true;
-            for (at, octet) in message.iter().enumerate() {
-                if at_start && *octet == b'.' {
+            for (at, byte) in message.iter().enumerate() {
+                if at_start && *byte == b'.' {
                     sent.push(b'.');
                 }
-                sent.push(*octet);
-                at_start = *octet == b'\n' && at > 0 && message[at - 1] == b'\r';
+                sent.push(*byte);
+                at_start = *byte == b'\n' && at > 0 && message[at - 1] == b'\r';
             }
             sent.extend_from_slice(b".\r\nrest");
             let mut reader = DotReader::default();

@@ -8,7 +8,7 @@ use super::cursor::{Cursor, Parsed, is_atom_char};
 pub struct FlagList {
     /// Bits of [`system`].
     pub system: u8,
-    /// Keywords as first written; none twice, in whatever case.
+    /// Keywords as first written, without duplicates in any case.
     pub keywords: Vec<String>,
 }
 
@@ -77,7 +77,7 @@ fn flag<'a>(input: &mut Cursor<'a>) -> Parsed<Named<'a>> {
     let name = rest
         .iter()
         .skip(1)
-        .take_while(|octet| is_atom_char(**octet))
+        .take_while(|byte| is_atom_char(**byte))
         .count()
         + 1;
     let written = rest.get(..name).unwrap_or_default();

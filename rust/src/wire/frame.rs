@@ -1,20 +1,20 @@
-//! Lines and literals, whatever they say: the first stage of reading.
+//! Framing: lines and literals, the first stage of reading.
 //!
-//! Octets are looked at once, wherever they are cut. What is kept is one contiguous text a
-//! command, literal heads and all, so that nothing is copied to be parsed.
+//! Each byte is scanned once, wherever the input is cut. A command is kept as one contiguous text
+//! with its literal heads, so parsing copies nothing.
 
 use super::cursor::{Literal, decimal};
 
-/// Octets received and not yet given up.
+/// Bytes received and not yet dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Frame {
-    octets: Vec<u8>,
-    /// Where the current command starts in `octets`; the offsets below count from there.
+    bytes: Vec<u8>,
+    /// Start of the current command in `bytes`; the offsets below count from it.
     start: usize,
-    /// Where the current line starts.
+    /// Start of the current line.
     line: usize,
     /// No LF lies between `line` and here.
-    looked: usize,
+    scanned: usize,
     /// The literals of the current command.
     pub literals: Vec<Literal>,
 }
@@ -22,61 +22,61 @@ pub(crate) struct Frame {
 /// The head of a literal at the end of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LiteralHead {
-    /// Where it is; its `end` is known where `size` is.
+    /// Position; `end` is valid if `size` is given.
     pub literal: Literal,
-    /// None for a number that no literal can have (RFC 9051 section 9, `number64`).
+    /// None if no literal can have the number (RFC 9051 section 9, `number64`).
     pub size: Option<u64>,
     /// The client waits for "+".
     pub waits: bool,
 }
 
-/// What the current line turned out to be.
+/// Kind of the current line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Line {
-    /// Its end is not here yet.
+    /// Its end has not arrived.
     More,
-    /// It is longer than the bound.
+    /// Longer than the bound.
     TooLong,
-    /// It ends without a literal: the text ends here, the next line starts there.
+    /// It ends without a literal.
     Last {
-        /// Behind the text.
+        /// End of the text.
         end: usize,
-        /// Behind the line end.
+        /// After the line end.
         next: usize,
     },
     /// It ends with the head of a literal.
     Literal(LiteralHead),
 }
 
-/// Above this an empty buffer gives its memory back: what an idle connection may cost.
+/// Capacity above which an empty buffer releases its memory: bound for an idle connection.
 const KEEP: usize = 4 * 1024;
 
 impl Frame {
     pub fn feed(&mut self, data: &[u8]) {
-        self.octets.extend_from_slice(data);
+        self.bytes.extend_from_slice(data);
     }
 
-    /// Octets from the start of the current command on.
+    /// Return the bytes from the start of the current command.
     pub fn held(&self) -> &[u8] {
-        self.octets.get(self.start..).unwrap_or_default()
+        self.bytes.get(self.start..).unwrap_or_default()
     }
 
-    /// The first octets of the current command.
+    /// Return the first bytes of the current command.
     pub fn text(&self, end: usize) -> &[u8] {
         self.held().get(..end).unwrap_or_default()
     }
 
-    /// Octets of the current command's lines and literals before the current line.
+    /// Return the length of the current command before the current line.
     pub fn before_line(&self) -> usize {
         self.line
     }
 
-    /// Look at the current line, which is bounded without its line end (CRLF, or a bare LF).
+    /// Scan the current line. The bound excludes its line end (CRLF, or a bare LF).
     pub fn line(&mut self, bound: usize) -> Line {
-        let held = self.octets.get(self.start..).unwrap_or_default();
-        let fresh = held.get(self.looked..).unwrap_or_default();
+        let held = self.bytes.get(self.start..).unwrap_or_default();
+        let fresh = held.get(self.scanned..).unwrap_or_default();
         let Some(at) = memchr::memchr(b'\n', fresh) else {
-            self.looked = held.len().max(self.looked);
+            self.scanned = held.len().max(self.scanned);
             let text = held.get(self.line..).unwrap_or_default();
             let text = text.strip_suffix(b"\r").unwrap_or(text); // it may be the line end's
             return if text.len() > bound {
@@ -85,8 +85,8 @@ impl Frame {
                 Line::More
             };
         };
-        let next = self.looked + at + 1;
-        self.looked = next - 1; // asked again, it finds the same
+        let next = self.scanned + at + 1;
+        self.scanned = next - 1; // a second call finds the same
         let text = held.get(self.line..next - 1).unwrap_or_default();
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         if text.len() > bound {
@@ -114,50 +114,50 @@ impl Frame {
         }
     }
 
-    /// The literal belongs to the command: its octets come next, and then a line.
+    /// Add a literal to the command: its bytes follow, then a line.
     pub fn keep_literal(&mut self, literal: Literal) {
         self.literals.push(literal);
         self.line = literal.end;
-        self.looked = literal.end;
+        self.scanned = literal.end;
     }
 
-    /// True once all octets of the last literal kept are here.
+    /// True if all bytes of the last literal have arrived.
     pub fn literal_is_here(&self) -> bool {
         self.held().len() >= self.line
     }
 
-    /// Give up the first octets of what is held; a new command starts behind them.
+    /// Drop the first bytes; a new command starts after them.
     pub fn drop_to(&mut self, next: usize) {
-        self.start = self.start.saturating_add(next).min(self.octets.len());
+        self.start = self.start.saturating_add(next).min(self.bytes.len());
         self.line = 0;
-        self.looked = 0;
+        self.scanned = 0;
         self.literals.clear();
-        if self.start == self.octets.len() {
-            self.octets.clear();
-            self.octets.shrink_to(KEEP);
+        if self.start == self.bytes.len() {
+            self.bytes.clear();
+            self.bytes.shrink_to(KEEP);
             self.start = 0;
-        } else if self.start >= KEEP && self.start >= self.octets.len() / 2 {
-            // Each octet moved was paid for by one that was dropped.
-            self.octets.drain(..self.start);
+        } else if self.start >= KEEP && self.start >= self.bytes.len() / 2 {
+            // Amortised: one dropped byte pays for each moved byte.
+            self.bytes.drain(..self.start);
             self.start = 0;
         }
     }
 
-    /// Give up all that is held, and return how much it was.
+    /// Drop all bytes and return their number.
     pub fn clear(&mut self) -> usize {
         let held = self.held().len();
         *self = Self::default();
         held
     }
 
-    /// Take at most `wanted` octets from the start of what is held.
+    /// Remove and return at most `wanted` bytes from the start.
     pub fn take(&mut self, wanted: u64) -> Vec<u8> {
         let held = self.held().len();
         let len = usize::try_from(wanted).unwrap_or(usize::MAX).min(held);
-        if self.start == 0 && len == self.octets.len() {
-            let taken = std::mem::take(&mut self.octets);
+        if self.start == 0 && len == self.bytes.len() {
+            let taken = std::mem::take(&mut self.bytes);
             self.drop_to(0);
-            return taken; // a big message: its octets are not copied again
+            return taken; // a large message is not copied again
         }
         let taken = self.text(len).to_vec();
         self.drop_to(len);
@@ -169,7 +169,7 @@ impl Frame {
 /// literal  = "{" number64 ["+"] "}" CRLF *CHAR8
 /// literal8 = "~{" number64 ["+"] "}" CRLF *OCTET
 /// ```
-/// Offset in the line, size, and whether the client waits; None where the line does not end so.
+/// Return offset in the line, size, and whether the client waits; None without a literal.
 fn literal_head(line: &[u8]) -> Option<(usize, Option<u64>, bool)> {
     let inside = line.strip_suffix(b"}")?;
     let (inside, waits) = match inside.strip_suffix(b"+") {
@@ -179,7 +179,7 @@ fn literal_head(line: &[u8]) -> Option<(usize, Option<u64>, bool)> {
     let digits = inside
         .iter()
         .rev()
-        .take_while(|octet| octet.is_ascii_digit())
+        .take_while(|byte| byte.is_ascii_digit())
         .count();
     let brace = inside.len().checked_sub(digits + 1)?;
     if digits == 0 || inside.get(brace) != Some(&b'{') {

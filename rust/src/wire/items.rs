@@ -1,9 +1,9 @@
-//! What FETCH items ask of who answers them.
+//! Properties of FETCH items.
 
 use super::ast::{FetchItem, SectionText};
 
 impl FetchItem {
-    /// The answer needs the message's digest. The index alone knows the whole message's size.
+    /// True if the response needs message metadata. The index has the whole message's size.
     #[must_use]
     pub fn needs_metadata(&self) -> bool {
         match self {
@@ -30,7 +30,7 @@ impl FetchItem {
         }
     }
 
-    /// Octets of the message are in the answer, or have to be read for it.
+    /// True if the response contains message text, or needs it.
     #[must_use]
     pub fn reads_body(&self) -> bool {
         matches!(
@@ -44,7 +44,7 @@ impl FetchItem {
         )
     }
 
-    /// The answer says \Seen was set: octets were asked for without PEEK. RFC822.HEADER is a peek
+    /// True if \Seen is set: text is requested without PEEK. RFC822.HEADER is a peek
     /// (RFC 3501 section 6.4.5).
     #[must_use]
     pub fn sets_seen(&self) -> bool {

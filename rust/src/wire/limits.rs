@@ -1,6 +1,6 @@
 //! Bounds of what a client may send.
 
-/// Bounds of a [`Reader`](super::reader::Reader), in octets unless named otherwise.
+/// Bounds of a [`Reader`](super::reader::Reader), in bytes unless named otherwise.
 ///
 /// The numbers are the caller's: they are narrower before login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The IMAP language: framing, grammar, names, answers.
+//! IMAP syntax: framing, grammar, names, responses.
 
 pub mod ast;
 mod base64;
@@ -9,9 +9,9 @@ mod cursor;
 pub mod dates;
 pub mod dots;
 pub mod flags;
+mod foreign_protocol;
 mod frame;
 mod grammar;
-mod greeting;
 mod items;
 pub mod limits;
 pub mod names;

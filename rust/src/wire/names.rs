@@ -1,7 +1,7 @@
-//! Mailbox names between the wire and `str`.
+//! Mailbox names: from the wire to `str` and back.
 //!
-//! Modified UTF-7 (RFC 3501 section 5.1.3) is read strictly, so that each name has one coding:
-//! what decodes encodes to the same octets.
+//! Modified UTF-7 (RFC 3501 section 5.1.3) is decoded strictly, so that each name has one encoding:
+//! the decoded name encodes to the same bytes.
 
 use super::cursor::is_astring_char;
 
@@ -10,10 +10,10 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 /// The one mailbox whose name is compared without regard to case (RFC 9051 section 5.1).
 pub const INBOX: &str = "INBOX";
 
-/// Read a name as received; None where it is neither modified UTF-7 nor UTF-8.
+/// Decode a name; None if it is neither modified UTF-7 nor UTF-8.
 ///
-/// With `utf8` the name is UTF-8. Without it, it is modified UTF-7; a name with octets above 127
-/// is taken as UTF-8 all the same, because clients send that. INBOX, alone or as the first
+/// With `utf8` the name is UTF-8. Without it, it is modified UTF-7; a name with bytes above 127
+/// is taken as UTF-8, because clients send that. INBOX, alone or as the first
 /// component of a name, becomes `INBOX`.
 #[must_use]
 pub fn decode(received: &[u8], utf8: bool) -> Option<String> {
@@ -25,8 +25,8 @@ pub fn decode(received: &[u8], utf8: bool) -> Option<String> {
     Some(canonical_inbox(name))
 }
 
-/// Read a LIST pattern. One that is no modified UTF-7 (it may cut a coded character in two)
-/// stands for itself; octets that are not UTF-8 become U+FFFD, which is in no name.
+/// Decode a LIST pattern. One that is not modified UTF-7 (it may split a coded character)
+/// is taken literally; bytes that are not UTF-8 become U+FFFD, which is in no name.
 #[must_use]
 pub fn decode_pattern(received: &[u8], utf8: bool) -> String {
     let decoded = if utf8 || !received.is_ascii() {
@@ -51,19 +51,19 @@ fn canonical_inbox(mut name: String) -> String {
 fn decode_utf7(coded: &[u8]) -> Option<String> {
     let mut name = String::with_capacity(coded.len());
     let mut rest = coded;
-    let mut shifted_before = false; // two shifts side by side could have been one
-    while let Some((octet, tail)) = rest.split_first() {
-        if !(b' '..=b'~').contains(octet) {
-            return None; // what is not printable is coded (RFC 3501 section 5.1.3)
+    let mut shifted_before = false; // two adjacent shifts should have been one
+    while let Some((byte, tail)) = rest.split_first() {
+        if !(b' '..=b'~').contains(byte) {
+            return None; // other characters must be encoded (RFC 3501 section 5.1.3)
         }
-        if *octet != b'&' {
-            name.push(char::from(*octet));
+        if *byte != b'&' {
+            name.push(char::from(*byte));
             rest = tail;
             shifted_before = false;
             continue;
         }
         let len = memchr::memchr(b'-', tail)?;
-        let (inside, behind) = (tail.get(..len)?, tail.get(len + 1..)?);
+        let (inside, following) = (tail.get(..len)?, tail.get(len + 1..)?);
         if inside.is_empty() {
             name.push('&');
             shifted_before = false;
@@ -74,7 +74,7 @@ fn decode_utf7(coded: &[u8]) -> Option<String> {
             decode_shifted(inside, &mut name)?;
             shifted_before = true;
         }
-        rest = behind;
+        rest = following;
     }
     Some(name)
 }
@@ -82,15 +82,15 @@ fn decode_utf7(coded: &[u8]) -> Option<String> {
 fn decode_shifted(base64: &[u8], name: &mut String) -> Option<()> {
     let mut units = Vec::with_capacity(base64.len() * 6 / 16);
     let (mut bits, mut count) = (0_u32, 0);
-    for octet in base64 {
-        bits = (bits << 6 | u32::from(base64_value(*octet)?)) & 0x3F_FFFF;
+    for byte in base64 {
+        bits = (bits << 6 | u32::from(base64_value(*byte)?)) & 0x3F_FFFF;
         count += 6;
         if count >= 16 {
             count -= 16;
             units.push(u16::try_from(bits >> count & 0xFFFF).ok()?);
         }
     }
-    // What is left fills the last sextet with zeros, and is less than a sextet.
+    // The remaining bits are zeros and fewer than six.
     if count >= 6 || bits & ((1 << count) - 1) != 0 {
         return None;
     }
@@ -104,18 +104,18 @@ fn decode_shifted(base64: &[u8], name: &mut String) -> Option<()> {
     Some(())
 }
 
-fn base64_value(octet: u8) -> Option<u8> {
-    match octet {
-        b'A'..=b'Z' => Some(octet - b'A'),
-        b'a'..=b'z' => Some(octet - b'a' + 26),
-        b'0'..=b'9' => Some(octet - b'0' + 52),
+fn base64_value(byte: u8) -> Option<u8> {
+    match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
         b'+' => Some(62),
         b',' => Some(63),
         _ => None,
     }
 }
 
-/// Code a name in modified UTF-7: printable ASCII, whatever the name holds.
+/// Encode a name in modified UTF-7: printable ASCII for any name.
 #[must_use]
 pub fn encode_utf7(name: &str) -> Vec<u8> {
     let mut coded = Vec::with_capacity(name.len());
@@ -176,9 +176,9 @@ pub fn encode(name: &str, utf8: bool) -> Vec<u8> {
     } else {
         encode_utf7(name)
     };
-    // NIL is an astring as well, but clients read it as nothing.
+    // NIL is an astring, too, but clients read it as absent.
     let is_atom = !coded.is_empty()
-        && coded.iter().all(|octet| is_astring_char(*octet))
+        && coded.iter().all(|byte| is_astring_char(*byte))
         && !coded.eq_ignore_ascii_case(b"NIL");
     if is_atom {
         coded
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_modified_utf_7_is_refused() {
+    fn other_text_is_not_modified_utf_7() {
         for coded in [
             "&",
             "a&",
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_cuts_a_character_stands_for_itself() {
+    fn a_pattern_that_splits_a_character_is_literal() {
         assert_eq!(decode_pattern(b"&AOk-%", false), "é%");
         assert_eq!(decode_pattern(b"&AO*", false), "&AO*");
         assert_eq!(decode_pattern("é*".as_bytes(), false), "é*");
@@ -317,7 +317,7 @@ mod tests {
         #[test]
         fn every_name_comes_back(name in any::<String>()) {
             let coded = encode_utf7(&name);
-            prop_assert!(coded.iter().all(|octet| (b' '..=b'~').contains(octet)));
+            prop_assert!(coded.iter().all(|byte| (b' '..=b'~').contains(byte)));
             prop_assert_eq!(decode_utf7(&coded), Some(name));
         }
 

@@ -15,8 +15,8 @@ enum Element {
 
 /// One pattern over decoded names.
 ///
-/// It is run as an automaton whose states are places in the pattern: each character of the name
-/// is looked at once, with as many states as the wildcards keep alive. Nothing goes back.
+/// Runs as an automaton whose states are positions in the pattern. Each character of the name is
+/// read once, without backtracking.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     elements: Vec<Element>,
@@ -25,7 +25,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Read a pattern. With no delimiter, `%` is `*`.
+    /// Parse a pattern. Without a delimiter, `%` is `*`.
     #[must_use]
     pub fn new(pattern: &str, delimiter: Option<char>) -> Self {
         let mut elements: Vec<Element> = Vec::with_capacity(pattern.len());
@@ -36,7 +36,7 @@ impl Pattern {
                 '%' => Element::Level,
                 _ => Element::Is(character),
             };
-            // Wildcards side by side are one, so that none follows another in `elements`.
+            // Adjacent wildcards are merged: none follows another in `elements`.
             match (elements.last_mut(), element) {
                 (Some(Element::Any), Element::Any | Element::Level)
                 | (Some(Element::Level), Element::Level) => {}
@@ -52,11 +52,11 @@ impl Pattern {
         }
     }
 
-    /// True where the whole name matches. INBOX, alone or as the first component, in any case.
+    /// Return True if the whole name matches. INBOX, alone or as the first component, in any case.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         if self.characters > name.len() {
-            return false; // so a pattern costs no more than the name allows
+            return false; // bounds the cost by the length of the name
         }
         let first = match self.delimiter {
             Some(delimiter) => name.split(delimiter).next().unwrap_or_default(),
@@ -94,7 +94,7 @@ impl Pattern {
         states.last() == Some(&self.elements.len())
     }
 
-    /// Add a state, and the one behind it where that needs no character. States come ascending.
+    /// Add a state, and the next one if it needs no character. States are added ascending.
     fn enter(&self, states: &mut Vec<usize>, state: usize) {
         let wildcard = matches!(
             self.elements.get(state),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_of_many_wildcards_is_no_trouble() {
+    fn a_pattern_of_many_wildcards_is_fast() {
         let pattern = "*a%".repeat(20_000);
         assert!(!matches(&pattern, &"a".repeat(500)));
         assert!(!matches(
@@ -171,7 +171,7 @@ mod tests {
         ));
     }
 
-    /// The definition, straight from the RFC, by trying everything.
+    /// Definition of the RFC, by trying all matches.
     fn tried(pattern: &[char], name: &[char]) -> bool {
         match pattern.split_first() {
             None => name.is_empty(),

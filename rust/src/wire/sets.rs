@@ -1,4 +1,4 @@
-//! Sequence-sets as they are written.
+//! Sequence-sets as clients write them.
 
 use super::ast::{End, SequenceSet};
 use super::cursor::{Cursor, Parsed};
@@ -11,7 +11,7 @@ use super::limits::Limits;
 /// No number, a zero (`nz-number` has none), a leading zero, or more than `u32::MAX`.
 fn seq_number(input: &mut Cursor<'_>) -> Parsed<End> {
     if input.take(b'*') {
-        return Ok(End::Last); // its own variant: no number has to stand for it
+        return Ok(End::Last);
     }
     input.nz_number("a number or \"*\"").map(End::Number)
 }
@@ -40,7 +40,7 @@ pub(crate) fn sequence_set(input: &mut Cursor<'_>) -> Parsed<SequenceSet> {
     }
 }
 
-/// A set of numbers alone, as QRESYNC wants it: no `*` and no `$` (RFC 7162 section 7).
+/// Parse a set without `*` and `$`, for QRESYNC (RFC 7162 section 7).
 pub(crate) fn known_set(input: &mut Cursor<'_>, what: &'static str) -> Parsed<SequenceSet> {
     let start = input.clone();
     let set = sequence_set(input)?;
@@ -57,7 +57,7 @@ pub(crate) fn known_set(input: &mut Cursor<'_>, what: &'static str) -> Parsed<Se
 }
 
 impl SequenceSet {
-    /// Read a whole text; None where it is no sequence-set.
+    /// Parse a whole text; None if it is not a sequence-set.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         let limits = Limits {
@@ -69,7 +69,7 @@ impl SequenceSet {
         input.rest().is_empty().then_some(set)
     }
 
-    /// As it was written; a range of one number may have been written as `n:n`.
+    /// Return the text; `n:n` is written as `n`.
     #[must_use]
     pub fn to_imap(&self) -> Vec<u8> {
         let Self::Ranges(ranges) = self else {

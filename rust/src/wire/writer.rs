@@ -1,86 +1,84 @@
-//! Answers of one connection, until they are sent (RFC 9051 section 7).
+//! Response writer: the responses of one connection until they are sent (RFC 9051 section 7).
 
 use std::cell::Cell;
 
 use crate::numbers::{UidSet, put_decimal};
 
-/// Room of answers that is worth keeping: less comes from the allocator without the kernel.
+/// Smallest buffer that is kept for reuse: smaller ones cost no system call.
 const ROOM_BYTES_MIN: usize = 64 * 1024;
-/// And room for what is sent of a FETCH at a time; one such stays with each thread.
+/// Largest buffer that is kept, one for each thread: a step of FETCH fits.
 const ROOM_BYTES_MAX: usize = 512 * 1024;
 
 thread_local! {
-    /// Where the last long answer stood. New room costs the kernel's clearing of every page.
+    /// Buffer of the last long response. A new one costs the kernel's clearing of each page.
     static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// `string`: quoted where it may be, else a literal; the octets are kept as they are.
+/// Encode a `string`: quoted if possible, else a literal; the bytes are unchanged.
 ///
 /// ```abnf
 /// string = quoted / literal
 /// ```
-/// With `utf8`, UTF-8 may stand in quotes (RFC 9051 section 4.3); else what is above 127 makes a
-/// literal, as do CR, LF and NUL.
+/// With `utf8`, UTF-8 may be quoted (RFC 9051 section 4.3). CR, LF and NUL, and without `utf8`
+/// bytes above 127, need a literal.
 #[must_use]
-pub fn string(octets: &[u8], utf8: bool) -> Vec<u8> {
-    let quotable = !octets
-        .iter()
-        .any(|octet| matches!(octet, 0 | b'\r' | b'\n'))
-        && (octets.is_ascii() || (utf8 && std::str::from_utf8(octets).is_ok()));
-    let mut text = Vec::with_capacity(octets.len() + 16);
+pub fn string(bytes: &[u8], utf8: bool) -> Vec<u8> {
+    let quotable = !bytes.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n'))
+        && (bytes.is_ascii() || (utf8 && std::str::from_utf8(bytes).is_ok()));
+    let mut text = Vec::with_capacity(bytes.len() + 16);
     if quotable {
-        quote(&mut text, octets);
+        quote(&mut text, bytes);
     } else {
-        text.extend_from_slice(format!("{{{}}}\r\n", octets.len()).as_bytes());
-        text.extend_from_slice(octets);
+        text.extend_from_slice(format!("{{{}}}\r\n", bytes.len()).as_bytes());
+        text.extend_from_slice(bytes);
     }
     text
 }
 
-/// Append a quoted string; what cannot stand in one is the caller's to look for.
+/// Append a quoted string; the caller checks that the text can be quoted.
 ///
 /// ```abnf
 /// quoted = DQUOTE *QUOTED-CHAR DQUOTE
 /// ```
-pub(crate) fn quote(to: &mut Vec<u8>, octets: &[u8]) {
+pub(crate) fn quote(to: &mut Vec<u8>, bytes: &[u8]) {
     to.push(b'"');
-    let mut rest = octets;
+    let mut rest = bytes;
     while let Some(at) = memchr::memchr2(b'"', b'\\', rest)
-        && let Some((plain, [special, behind @ ..])) = rest.split_at_checked(at)
+        && let Some((plain, [special, following @ ..])) = rest.split_at_checked(at)
     {
         to.extend_from_slice(plain);
         to.extend_from_slice(&[b'\\', *special]);
-        rest = behind;
+        rest = following;
     }
     to.extend_from_slice(rest);
     to.push(b'"');
 }
 
-/// Lines that wait to be sent; each ends with CRLF by itself.
+/// Buffered response lines; each method adds CRLF.
 #[derive(Debug, Default)]
 pub struct ResponseWriter {
     waiting: Vec<u8>,
 }
 
 impl ResponseWriter {
-    /// Octets that wait.
+    /// Return the number of buffered bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// True where nothing waits.
+    /// Return true if the buffer is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// All that waits; the writer is empty and holds no memory afterwards.
+    /// Return and remove all bytes; the writer holds no memory afterwards.
     pub fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.waiting)
     }
 
-    /// As `take`, for who copies it.
+    /// As `take`, for a caller that copies the bytes.
     pub fn take_with<T>(&mut self, copy: impl FnOnce(&[u8]) -> T) -> T {
         let taken = self.take();
         let copied = copy(&taken);
@@ -90,7 +88,7 @@ impl ResponseWriter {
         copied
     }
 
-    /// What waits, to put octets behind it without copying them twice: many, mostly.
+    /// Return the buffer, to append many bytes without copying them twice.
     pub fn waiting(&mut self) -> &mut Vec<u8> {
         let mut room = ROOM.take();
         if room.capacity() > self.waiting.capacity() {
@@ -101,17 +99,17 @@ impl ResponseWriter {
         &mut self.waiting
     }
 
-    /// Octets as they are, line ends included.
-    pub fn raw(&mut self, octets: &[u8]) {
-        self.waiting.extend_from_slice(octets);
+    /// Write bytes unchanged, line ends included.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.waiting.extend_from_slice(bytes);
     }
 
-    /// `* text`; the text may hold literals, so it is written as it is.
+    /// Write `* text`; the text may contain literals and is not checked.
     pub fn untagged(&mut self, text: &[u8]) {
         self.line(&[b"* ", text]);
     }
 
-    /// `* SEARCH 2 3 6` (RFC 3501 section 7.2.5)
+    /// Write `* SEARCH 2 3 6` (RFC 3501 section 7.2.5).
     pub fn search(&mut self, numbers: &UidSet) {
         self.raw(b"* SEARCH");
         for number in numbers.iter() {
@@ -121,40 +119,40 @@ impl ResponseWriter {
         self.raw(b"\r\n");
     }
 
-    /// `tag OK [code] text`
+    /// Write `tag OK [code] text`.
     pub fn tagged(&mut self, tag: &[u8], status: &str, text: &str, code: Option<&str>) {
         self.waiting.extend_from_slice(tag);
         self.status(status, text, code);
     }
 
-    /// `* OK [code] text`
+    /// Write `* OK [code] text`.
     pub fn condition(&mut self, status: &str, text: &str, code: Option<&str>) {
         self.waiting.push(b'*');
         self.status(status, text, code);
     }
 
-    /// `+ text`
+    /// Write `+ text`.
     pub fn continuation(&mut self, text: &[u8]) {
         self.line(&[b"+ ", text]);
     }
 
-    /// `* n EXISTS`
+    /// Write `* n EXISTS`.
     pub fn exists(&mut self, count: u32) {
         self.numbered(count, b" EXISTS");
     }
 
-    /// `* n RECENT`
+    /// Write `* n RECENT`.
     pub fn recent(&mut self, count: u32) {
         self.numbered(count, b" RECENT");
     }
 
-    /// `* n EXPUNGE`
+    /// Write `* n EXPUNGE`.
     pub fn expunged(&mut self, number: u32) {
         self.numbered(number, b" EXPUNGE");
     }
 
-    /// `* VANISHED [(EARLIER)] uids`, the UIDs as `to_imap` writes them; nothing where there are
-    /// none, which `known-uids` could not say (RFC 7162 section 7).
+    /// Write `* VANISHED [(EARLIER)] uids`, the UIDs as `to_imap` writes them; nothing for an empty
+    /// set, which `known-uids` cannot express (RFC 7162 section 7).
     pub fn vanished(&mut self, uids: &[u8], earlier: bool) {
         if !uids.is_empty() {
             let word: &[u8] = if earlier {
@@ -179,7 +177,7 @@ impl ResponseWriter {
         self.waiting.extend_from_slice(b"\r\n");
     }
 
-    /// What is about to be written is checked: no text can end its line early.
+    /// Check text before it is written: it cannot end its line early.
     fn printable(&mut self, text: &str) {
         self.waiting
             .extend(text.chars().map(|character| match character {
@@ -242,7 +240,7 @@ mod tests {
 
     #[test]
     fn room_is_kept_for_the_next_long_answer() {
-        for (octets, kept) in [
+        for (bytes, kept) in [
             (ROOM_BYTES_MIN - 1, 0),
             (ROOM_BYTES_MIN, ROOM_BYTES_MIN),
             (ROOM_BYTES_MAX, ROOM_BYTES_MAX),
@@ -250,7 +248,7 @@ mod tests {
         ] {
             ROOM.take();
             let mut out = ResponseWriter {
-                waiting: Vec::with_capacity(octets),
+                waiting: Vec::with_capacity(bytes),
             };
             out.raw(b"long");
             assert_eq!(out.take_with(<[u8]>::to_vec), b"long");
@@ -291,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_string_is_quoted_where_it_may_be() {
-        for (octets, utf8, written) in [
+        for (bytes, utf8, written) in [
             (&b""[..], false, &b"\"\""[..]),
             (b"a\"b\\", false, b"\"a\\\"b\\\\\""),
             (b"a\r\n", false, b"{3}\r\na\r\n"),
@@ -300,7 +298,7 @@ mod tests {
             (b"\xC3\xA9", true, b"\"\xC3\xA9\""),
             (b"\xC3", true, b"{1}\r\n\xC3"),
         ] {
-            assert_eq!(string(octets, utf8), written);
+            assert_eq!(string(bytes, utf8), written);
         }
     }
 }

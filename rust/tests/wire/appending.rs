@@ -29,14 +29,14 @@ fn append(mailbox: &str) -> Event {
     )
 }
 
-fn data(octets: &[u8]) -> Event {
-    Event::AppendData(octets.to_vec())
+fn data(bytes: &[u8]) -> Event {
+    Event::AppendData(bytes.to_vec())
 }
 
 const END: Event = Event::AppendMessageEnd { has_nul: false };
 
 #[test]
-fn append_is_a_head_octets_and_an_end() {
+fn append_is_a_head_bytes_and_an_end() {
     let flagged = FlagList {
         system: system::SEEN | system::FLAGGED,
         keywords: vec!["$Junk".into()],
@@ -268,16 +268,16 @@ fn append_that_is_bad() {
 }
 
 #[test]
-fn a_refused_append_is_skipped_from_wherever_it_stands() {
-    // How many events are taken before the refusal, and what stands behind it.
+fn a_refused_append_is_skipped_in_every_state() {
+    // Number of events before the refusal, and the bytes after it.
     let waiting = b"a APPEND x {8}\r\n".as_slice();
     let sent = b"a APPEND x {8+}\r\nc NOOP\r\n {8+}\r\nd NOOP\r\n (\\Seen) {2}\r\n".as_slice();
-    for (octets, events) in [(waiting, 1), (waiting, 2), (sent, 1), (sent, 2)] {
-        let whole = [octets, b"b NOOP\r\n"].concat();
+    for (bytes, events) in [(waiting, 1), (waiting, 2), (sent, 1), (sent, 2)] {
+        let whole = [bytes, b"b NOOP\r\n"].concat();
         for at in 1..whole.len() {
             let mut reader = Reader::new(Limits::default());
             let mut taken = 0;
-            let mut behind = Vec::new();
+            let mut after = Vec::new();
             for piece in [&whole[..at], &whole[at..]] {
                 reader.feed(piece);
                 while taken < events && reader.next().is_some() {
@@ -287,15 +287,15 @@ fn a_refused_append_is_skipped_from_wherever_it_stands() {
                     }
                 }
                 if taken == events {
-                    behind.extend(read(&mut reader, &[]));
-                    behind.extend(std::iter::from_fn(|| reader.next()));
+                    after.extend(read(&mut reader, &[]));
+                    after.extend(std::iter::from_fn(|| reader.next()));
                 }
             }
-            assert_eq!(behind, vec![command("b", Verb::Noop)], "cut at {at}");
+            assert_eq!(after, vec![command("b", Verb::Noop)], "cut at {at}");
         }
     }
-    // In the middle of a message, and behind it.
-    for (before, behind) in [
+    // In the middle of a message, and after it.
+    for (before, after) in [
         (
             &b"a APPEND x {8+}\r\nc NO"[..],
             &b"OP\r\n {1+}\r\nz\r\nb NOOP\r\n"[..],
@@ -313,7 +313,7 @@ fn a_refused_append_is_skipped_from_wherever_it_stands() {
         let mut reader = Reader::new(Limits::default());
         read(&mut reader, &[before]);
         reader.refuse_literal();
-        assert_eq!(read(&mut reader, &[behind]), vec![command("b", Verb::Noop)]);
+        assert_eq!(read(&mut reader, &[after]), vec![command("b", Verb::Noop)]);
     }
 }
 
@@ -351,7 +351,7 @@ fn a_message_over_its_bound_is_announced_so_that_it_is_refused_by_name() {
     assert_eq!(
         super::read_with(over_command, &[sent.as_bytes()]).split_off(10),
         vec![
-            over("a", "APPEND", "TOOBIG", "command over 31 octets"),
+            over("a", "APPEND", "TOOBIG", "command over 31 bytes"),
             command("b", Verb::Noop)
         ]
     );

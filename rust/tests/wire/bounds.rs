@@ -29,7 +29,7 @@ fn line() {
         assert_eq!(sent.len() - end.len(), 21);
         for at in 1..sent.len() {
             let (a, b) = sent.as_bytes().split_at(at);
-            let expected = fatal(Some("a"), Some("LOGIN"), "line over 20 octets");
+            let expected = fatal(Some("a"), Some("LOGIN"), "line over 20 bytes");
             assert_eq!(read_with(limits, &[a, b]), vec![expected]);
         }
         let sent = format!("a LOGIN 1234567890 y{end}");
@@ -42,20 +42,20 @@ fn line() {
     let sent = b"a LOGIN {1+}\r\nx yyyyyyyyyyyyyyyyyyyyy\r\n";
     assert_eq!(
         read_with(limits, &[sent]),
-        vec![fatal(Some("a"), Some("LOGIN"), "line over 20 octets")]
+        vec![fatal(Some("a"), Some("LOGIN"), "line over 20 bytes")]
     );
     let long = "x".repeat(21);
     for (sent, name) in [("a AUTHENTICATE X", "AUTHENTICATE"), ("a IDLE", "IDLE")] {
         let events = read_with(limits, &[format!("{sent}\r\n{long}").as_bytes()]);
         assert_eq!(
             events[1],
-            fatal(Some("a"), Some(name), "line over 20 octets")
+            fatal(Some("a"), Some(name), "line over 20 bytes")
         );
     }
 }
 
 #[test]
-fn nothing_is_read_behind_a_fatal_fault() {
+fn nothing_is_read_after_a_fatal_error() {
     let mut reader = Reader::new(Limits {
         line: 20,
         ..Limits::default()
@@ -77,7 +77,7 @@ fn literal() {
         literal: 3,
         ..Limits::default()
     };
-    let too_big = || over("a", "LOGIN", "TOOBIG", "literal over 3 octets");
+    let too_big = || over("a", "LOGIN", "TOOBIG", "literal over 3 bytes");
     let next = || command("b", Verb::Noop);
     for (sent, events) in [
         (
@@ -89,7 +89,7 @@ fn literal() {
             "a LOGIN {3+}\r\nxyz y\r\nb NOOP\r\n",
             vec![login("a", "xyz"), next()],
         ),
-        ("a LOGIN {4+}\r\nx\r\nz {99+}\r\nb NOOP\r\n", vec![]), // the client owes 99 octets
+        ("a LOGIN {4+}\r\nx\r\nz {99+}\r\nb NOOP\r\n", vec![]), // the client owes 99 bytes
         (
             "a LOGIN {10+}\r\nc LOGOUT\r\n {3+}\r\nxyz\r\nb NOOP\r\n",
             vec![too_big(), next()],
@@ -124,7 +124,7 @@ fn whole_command() {
         command: 24,
         ..Limits::default()
     };
-    let too_big = || over("a", "LOGIN", "TOOBIG", "command over 24 octets");
+    let too_big = || over("a", "LOGIN", "TOOBIG", "command over 24 bytes");
     for (sent, events) in [
         (
             "a LOGIN {8+}\r\n12345678 y\r\nb NOOP\r\n",
@@ -275,16 +275,16 @@ fn nesting() {
 }
 
 /// Feed it in network-sized pieces and take what is said; the reader may never hold much.
-fn pour(limits: Limits, octets: &[u8]) -> (Vec<Event>, Duration) {
+fn pour(limits: Limits, bytes: &[u8]) -> (Vec<Event>, Duration) {
     let mut reader = Reader::new(limits);
     let start = Instant::now();
     let mut events = Vec::new();
-    for piece in octets.chunks(16_384) {
+    for piece in bytes.chunks(16_384) {
         events.extend(read(&mut reader, &[piece]));
         let bound = limits.command + limits.line + 16_384;
         assert!(
             reader.buffered() <= bound,
-            "{} octets held",
+            "{} bytes held",
             reader.buffered()
         );
     }
@@ -324,8 +324,8 @@ fn hostile_input_costs_little() {
         ("a literal to skip", skipped),
         ("small commands", b"a NOOP\r\n".repeat(200_000)),
     ];
-    for (name, octets) in cases {
-        let (events, took) = pour(limits, &octets);
+    for (name, bytes) in cases {
+        let (events, took) = pour(limits, &bytes);
         // Generous, for a busy machine and an unoptimised build: what is quadratic takes minutes.
         assert!(took < Duration::from_secs(20), "{name}: {took:?}");
         match name {
@@ -346,7 +346,7 @@ fn hostile_input_costs_little() {
             "a literal to skip" => assert_eq!(
                 events,
                 vec![
-                    over("a", "", "TOOBIG", "literal over 65536 octets").without_name(),
+                    over("a", "", "TOOBIG", "literal over 65536 bytes").without_name(),
                     command("b", Verb::Noop)
                 ]
             ),

@@ -15,7 +15,7 @@ fn fetch(items: Vec<FetchItem>) -> Verb {
     })
 }
 
-fn octets(peek: bool, part: &[u32], text: SectionText, partial: Option<(u64, u64)>) -> FetchItem {
+fn bytes(peek: bool, part: &[u32], text: SectionText, partial: Option<(u64, u64)>) -> FetchItem {
     FetchItem::Section {
         peek,
         section: Section {
@@ -74,37 +74,37 @@ fn each_item_has_its_name() {
         (
             "9051 6.4.5",
             "BODY[]",
-            octets(false, &[], SectionText::All, None),
+            bytes(false, &[], SectionText::All, None),
         ),
         (
             "9051 6.4.5",
             "BODY.PEEK[]",
-            octets(true, &[], SectionText::All, None),
+            bytes(true, &[], SectionText::All, None),
         ),
         (
             "9051 6.4.5",
             "BODY[1.2]<0.1024>",
-            octets(false, &[1, 2], SectionText::All, Some((0, 1024))),
+            bytes(false, &[1, 2], SectionText::All, Some((0, 1024))),
         ),
         (
             "9051 6.4.5",
             "BODY[HEADER]",
-            octets(false, &[], SectionText::Header, None),
+            bytes(false, &[], SectionText::Header, None),
         ),
         (
             "9051 6.4.5",
             "BODY.PEEK[4.1.MIME]",
-            octets(true, &[4, 1], SectionText::Mime, None),
+            bytes(true, &[4, 1], SectionText::Mime, None),
         ),
         (
             "9051 6.4.5",
             "BODY[TEXT]<18446744.1>",
-            octets(false, &[], SectionText::Text, Some((18_446_744, 1))),
+            bytes(false, &[], SectionText::Text, Some((18_446_744, 1))),
         ),
         (
             "9051 6.4.5",
             "BODY.PEEK[HEADER.FIELDS (Date \"From\" x])]",
-            octets(
+            bytes(
                 true,
                 &[],
                 SectionText::HeaderFields(names(&["Date", "From", "x]"])),
@@ -114,7 +114,7 @@ fn each_item_has_its_name() {
         (
             "9051 6.4.5",
             "BODY[3.HEADER.FIELDS.NOT (To)]<5.6>",
-            octets(
+            bytes(
                 false,
                 &[3],
                 SectionText::HeaderFieldsNot(names(&["To"])),
@@ -182,19 +182,19 @@ fn what_a_fetch_needs_follows_from_its_items() {
         (FetchItem::Rfc822Header, (true, true, false)),
         (FetchItem::Rfc822Text, (true, true, true)),
         (
-            octets(false, &[], SectionText::All, None),
+            bytes(false, &[], SectionText::All, None),
             (false, true, true),
         ),
         (
-            octets(true, &[], SectionText::All, Some((0, 1))),
+            bytes(true, &[], SectionText::All, Some((0, 1))),
             (false, true, false),
         ),
         (
-            octets(false, &[1], SectionText::All, None),
+            bytes(false, &[1], SectionText::All, None),
             (true, true, true),
         ),
         (
-            octets(true, &[], SectionText::Header, None),
+            bytes(true, &[], SectionText::Header, None),
             (true, true, false),
         ),
         (

@@ -120,7 +120,7 @@ fn a_bad_command_takes_its_literals_with_it() {
                 malformed(
                     Some("a"),
                     Some("LOGIN"),
-                    "expected the end of the line at column 1 behind literal 2",
+                    "expected the end of the line at column 1 after literal 2",
                 ),
                 command("b", Verb::Noop),
             ],

@@ -1,13 +1,13 @@
-//! The command language from outside: octets in, events out.
+//! The command language from outside: bytes in, events out.
 //!
-//! Known answers stand in tables by RFC section; each is read whole, and cut at every octet.
+//! Known answers stand in tables by RFC section; each is read whole, and cut at every byte.
 #![allow(clippy::expect_used, clippy::indexing_slicing)] // a test may stop at once, its helpers too
 #![allow(clippy::too_many_lines)] // a table is as long as what it covers
 
 mod appending;
 mod bounds;
 mod commands;
-mod faults;
+mod errors;
 mod fetching;
 mod listing;
 mod literals;
@@ -18,7 +18,7 @@ use imapvm_core::wire::command::{Command, Event, Malformed, Verb};
 use imapvm_core::wire::limits::Limits;
 use imapvm_core::wire::reader::Reader;
 
-/// What one client sends, and what it has said with it.
+/// Input of one client, and the events expected from it.
 struct Case {
     /// RFC and section.
     section: &'static str,
@@ -36,12 +36,12 @@ fn case(section: &'static str, sent: impl AsRef<[u8]>, events: Vec<Event>) -> Ca
 
 /// A line that is one command, and what it is.
 fn line(section: &'static str, sent: impl AsRef<[u8]>, verb: Verb) -> Case {
-    let mut octets = b"a1 ".to_vec();
-    octets.extend_from_slice(sent.as_ref());
-    octets.extend_from_slice(b"\r\n");
+    let mut bytes = b"a1 ".to_vec();
+    bytes.extend_from_slice(sent.as_ref());
+    bytes.extend_from_slice(b"\r\n");
     Case {
         section,
-        sent: octets,
+        sent: bytes,
         events: vec![command("a1", verb)],
     }
 }
@@ -128,7 +128,7 @@ fn read_with(limits: Limits, pieces: &[&[u8]]) -> Vec<Event> {
     read(&mut Reader::new(limits), pieces)
 }
 
-/// Each case whole, cut once at every octet, and octet by octet.
+/// Each case whole, cut once at every byte, and byte by byte.
 fn check(cases: &[Case], limits: Limits, utf8: bool) {
     for Case {
         section,
@@ -147,8 +147,8 @@ fn check(cases: &[Case], limits: Limits, utf8: bool) {
             let cut = again(&[&sent[..at], &sent[at..]]);
             assert_eq!(&cut, events, "{section}: {shown} cut at {at}");
         }
-        let octets: Vec<&[u8]> = sent.chunks(1).collect();
-        assert_eq!(&again(&octets), events, "{section}: {shown} octet by octet");
+        let bytes: Vec<&[u8]> = sent.chunks(1).collect();
+        assert_eq!(&again(&bytes), events, "{section}: {shown} byte by byte");
     }
 }
 

@@ -429,7 +429,7 @@ fn search_that_is_bad() {
         (
             "9051 9",
             "SEARCH LARGER 9223372036854775808",
-            "expected a number of octets at column 18",
+            "expected a number of bytes at column 18",
         ),
         (
             "5032 3",

@@ -1,7 +1,7 @@
-//! What must hold for whatever a client sends.
+//! Invariants for any input of a client: bodies of fuzz targets and property tests.
 #![allow(clippy::panic, clippy::expect_used, clippy::missing_panics_doc)] // a check panics
 
-mod written;
+mod serialize;
 
 use super::ast::SequenceSet;
 use super::command::{Command, Event, Verb};
@@ -11,9 +11,9 @@ use super::names;
 use super::reader::Reader;
 use super::writer::{self, ResponseWriter};
 
-pub use written::written;
+pub use serialize::written;
 
-/// Bounds small enough to be met by what a fuzzer sends; the first octet chooses.
+/// Bounds small enough to be met by what a fuzzer sends; the first byte chooses.
 fn limits(choice: u8) -> Limits {
     let small = |bit: u8, small: usize, large: usize| if choice & bit == 0 { large } else { small };
     Limits {
@@ -26,7 +26,7 @@ fn limits(choice: u8) -> Limits {
     }
 }
 
-/// What a reader says when it gets the octets in pieces. `choice` decides what is refused.
+/// Return the events of a reader that is fed in pieces. `choice` selects refusals.
 fn events(limits: Limits, choice: u8, pieces: &[&[u8]]) -> Vec<Event> {
     let mut reader = Reader::new(limits);
     let mut events: Vec<Event> = Vec::new();
@@ -73,23 +73,19 @@ fn answer(reader: &mut Reader, choice: u8, event: &Event) {
     }
 }
 
-/// What is said does not depend on where the octets are cut.
+/// Events do not depend on where the bytes are cut.
 ///
-/// The first octet chooses bounds and refusals, the second where to cut.
-pub fn frames_rejoin(octets: &[u8]) {
-    let [choice, at, sent @ ..] = octets else {
+/// The first byte chooses bounds and refusals, the second where to cut.
+pub fn frames_rejoin(bytes: &[u8]) {
+    let [choice, at, sent @ ..] = bytes else {
         return;
     };
     let (limits, choice) = (limits(*choice), *choice);
     let whole = events(limits, choice, &[sent]);
-    let (before, behind) = sent.split_at(usize::from(*at).min(sent.len()));
-    assert_eq!(
-        events(limits, choice, &[before, behind]),
-        whole,
-        "cut at {at}"
-    );
+    let (head, tail) = sent.split_at(usize::from(*at).min(sent.len()));
+    assert_eq!(events(limits, choice, &[head, tail]), whole, "cut at {at}");
     let single: Vec<&[u8]> = sent.chunks(1).collect();
-    assert_eq!(events(limits, choice, &single), whole, "octet by octet");
+    assert_eq!(events(limits, choice, &single), whole, "byte by byte");
     let said: usize = whole
         .iter()
         .map(|event| match event {
@@ -97,23 +93,20 @@ pub fn frames_rejoin(octets: &[u8]) {
             _ => 0,
         })
         .sum();
-    assert!(
-        said <= sent.len(),
-        "a message has octets that were not sent"
-    );
+    assert!(said <= sent.len(), "a message has bytes that were not sent");
     for event in &whole {
         if let Event::Malformed(malformed) = event {
             let printable = malformed
                 .message
                 .bytes()
-                .all(|octet| (b' '..=b'~').contains(&octet));
+                .all(|byte| (b' '..=b'~').contains(&byte));
             assert!(printable, "{}", malformed.message);
         }
     }
 }
 
-/// What is understood can be written, and what is written is understood as the same.
-pub fn commands_round_trip(octets: &[u8]) {
+/// A parsed command can be written, and parses to the same value.
+pub fn commands_round_trip(bytes: &[u8]) {
     // Written out, a command may be longer, deeper and have more elements than as received.
     let roomy = Limits {
         line: usize::MAX,
@@ -123,7 +116,7 @@ pub fn commands_round_trip(octets: &[u8]) {
         nesting: 1_000,
         items: 1_000_000,
     };
-    let first = events(Limits::default(), 0, &[octets]);
+    let first = events(Limits::default(), 0, &[bytes]);
     let mut append = None;
     for event in first {
         let (sent, expected) = match event {
@@ -154,25 +147,25 @@ pub fn commands_round_trip(octets: &[u8]) {
 }
 
 /// A name that was read is written so that it is read the same, in both codings.
-pub fn names_round_trip(octets: &[u8]) {
-    if let Some(name) = names::decode(octets, false) {
+pub fn names_round_trip(bytes: &[u8]) {
+    if let Some(name) = names::decode(bytes, false) {
         let coded = names::encode_utf7(&name);
         assert!(
-            coded.iter().all(|octet| (b' '..=b'~').contains(octet)),
+            coded.iter().all(|byte| (b' '..=b'~').contains(byte)),
             "{name:?}"
         );
-        if octets.is_ascii() {
+        if bytes.is_ascii() {
             let inbox = name == names::INBOX || name.starts_with("INBOX/");
             let from = if inbox { names::INBOX.len() } else { 0 };
             assert_eq!(
                 coded.get(from..),
-                octets.get(from..),
+                bytes.get(from..),
                 "two codings of {name:?}"
             );
         }
     }
     for utf8 in [false, true] {
-        let Some(name) = names::decode(octets, utf8) else {
+        let Some(name) = names::decode(bytes, utf8) else {
             continue;
         };
         let mut sent = b"a DELETE ".to_vec();
@@ -204,15 +197,15 @@ pub fn names_round_trip(octets: &[u8]) {
 }
 
 /// A set that was read is written so that it is read the same.
-pub fn sets_round_trip(octets: &[u8]) {
-    if let Some(set) = SequenceSet::parse(octets) {
+pub fn sets_round_trip(bytes: &[u8]) {
+    if let Some(set) = SequenceSet::parse(bytes) {
         assert_eq!(SequenceSet::parse(&set.to_imap()), Some(set));
     }
 }
 
-/// Whatever a text holds, an answer is one line, and a string is one string.
-pub fn answers_stay_lines(octets: &[u8]) {
-    let text = String::from_utf8_lossy(octets);
+/// Any text gives one response line, and any string one IMAP string.
+pub fn answers_stay_lines(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
     let mut out = ResponseWriter::default();
     out.tagged(b"a", "NO", &text, Some(&text));
     out.condition(&text, &text, None);
@@ -220,16 +213,16 @@ pub fn answers_stay_lines(octets: &[u8]) {
     assert!(answers.ends_with(b"\r\n"));
     let ends = answers
         .iter()
-        .filter(|octet| matches!(octet, b'\r' | b'\n'))
+        .filter(|byte| matches!(byte, b'\r' | b'\n'))
         .count();
     assert_eq!(ends, 4, "two answers are two lines");
 
     for utf8 in [false, true] {
-        if octets.contains(&0) || octets.len() > Limits::default().literal {
+        if bytes.contains(&0) || bytes.len() > Limits::default().literal {
             continue; // a client may not send it back
         }
         let mut sent = b"a LOGIN x ".to_vec();
-        sent.extend(writer::string(octets, utf8));
+        sent.extend(writer::string(bytes, utf8));
         sent.extend_from_slice(b"\r\n");
         let again = events(
             Limits {
@@ -239,7 +232,7 @@ pub fn answers_stay_lines(octets: &[u8]) {
             0,
             &[&sent],
         );
-        let password = octets.to_vec();
+        let password = bytes.to_vec();
         let verb = Verb::Login {
             user: b"x".to_vec(),
             password,
@@ -254,15 +247,15 @@ pub fn answers_stay_lines(octets: &[u8]) {
     }
 }
 
-/// A message is found whole wherever it is cut, and never has more octets than were sent.
-pub fn dots_rejoin(octets: &[u8]) {
+/// A message is found whole wherever it is cut, and never has more bytes than were sent.
+pub fn dots_rejoin(bytes: &[u8]) {
     let mut whole = DotReader::default();
-    let message = whole.feed(octets);
+    let message = whole.feed(bytes);
     let mut cut = DotReader::default();
-    let again: Vec<u8> = octets.chunks(1).flat_map(|octet| cut.feed(octet)).collect();
+    let again: Vec<u8> = bytes.chunks(1).flat_map(|byte| cut.feed(byte)).collect();
     assert_eq!(
         (again, cut.done(), cut.tail()),
         (message.clone(), whole.done(), whole.tail())
     );
-    assert!(message.len() + whole.tail().len() <= octets.len());
+    assert!(message.len() + whole.tail().len() <= bytes.len());
 }

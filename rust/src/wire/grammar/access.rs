@@ -3,13 +3,13 @@
 use super::{lossy, parenthesised, upper_atom};
 use crate::wire::base64;
 use crate::wire::command::Verb;
-use crate::wire::cursor::{Cursor, Fault, Parsed};
+use crate::wire::cursor::{Cursor, ParseError, Parsed};
 
 /// ```abnf
 /// id             = "ID" SP id-params-list
 /// id-params-list = "(" [string SP nstring *(SP string SP nstring)] ")" / nil
 /// ```
-/// RFC 2971 section 4. Its bounds (30 pairs, 1,024 octets) bind who sends; ours are `Limits`.
+/// RFC 2971 section 4. Its bounds (30 pairs, 1,024 bytes) are for senders; ours are `Limits`.
 pub(super) fn id(input: &mut Cursor<'_>) -> Parsed<Verb> {
     let mut params = Vec::new();
     if !input.take_word(b"NIL") {
@@ -37,20 +37,20 @@ pub(super) fn login(input: &mut Cursor<'_>) -> Parsed<Verb> {
 /// ```abnf
 /// authenticate = "AUTHENTICATE" SP auth-type [SP (base64 / "=")]
 /// ```
-/// RFC 4959: `=` is an initial response of no octets.
+/// RFC 4959: `=` is an empty initial response.
 pub(super) fn authenticate(input: &mut Cursor<'_>) -> Parsed<Verb> {
     let mechanism = upper_atom(input, "a mechanism")?;
     let mut initial = None;
     if !input.at_end() {
         input.space()?;
         let at = input.at();
-        let text = input.take_while(|octet| octet != b' ');
-        let octets = if text == b"=" {
+        let text = input.take_while(|byte| byte != b' ');
+        let bytes = if text == b"=" {
             Some(Vec::new())
         } else {
             base64::decode(text)
         };
-        initial = Some(octets.ok_or(Fault::Expected("base64", at))?);
+        initial = Some(bytes.ok_or(ParseError::Expected("base64", at))?);
     }
     Ok(Verb::Authenticate { mechanism, initial })
 }

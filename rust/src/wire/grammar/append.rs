@@ -3,15 +3,15 @@
 use super::mailbox::mailbox;
 use super::{Head, head};
 use crate::wire::command::Verb;
-use crate::wire::cursor::{Cursor, Fault, Literal, Parsed};
+use crate::wire::cursor::{Cursor, Literal, ParseError, Parsed};
 use crate::wire::dates::date_time;
 use crate::wire::flags::{FlagList, flag_list};
 use crate::wire::limits::Limits;
 
-/// Flags, date and kind of a message whose literal comes next.
+/// Flags, date and kind of a message; its literal follows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AppendHead {
-    /// As given; none is the empty list.
+    /// As given; empty if absent.
     pub flags: FlagList,
     /// As given.
     pub date: Option<(i64, i32)>,
@@ -22,14 +22,14 @@ pub(crate) struct AppendHead {
 /// ```abnf
 /// append     = "APPEND" SP mailbox 1*append-message
 /// ```
-/// Read up to the literal that is pending. Where that is a message, return the mailbox and the
-/// message's head; where it is the mailbox's name, the fault is `Fault::Pending`.
+/// Parse up to the pending literal. If it is a message, return the mailbox and the message's head;
+/// if it is the mailbox's name, the error is `ParseError::Pending`.
 pub(crate) fn append_first(
     text: &[u8],
     literals: &[Literal],
     limits: &Limits,
     utf8: bool,
-) -> Result<(String, AppendHead), (Head, Fault)> {
+) -> Result<(String, AppendHead), (Head, ParseError)> {
     let mut input = Cursor::new(text, literals, true, limits, utf8);
     let (tag, name) = head(&mut input);
     let name = name.ok();
@@ -37,27 +37,27 @@ pub(crate) fn append_first(
         .space()
         .and_then(|()| mailbox(&mut input))
         .and_then(|mailbox| Ok((mailbox, append_message(&mut input)?)))
-        .map_err(|fault| {
+        .map_err(|error| {
             (
                 Head {
                     tag: tag.map(<[u8]>::to_vec),
                     name,
                 },
-                fault,
+                error,
             )
         })
 }
 
-/// APPEND whose first message is not announced: its mailbox is still to come, or it is malformed.
+/// Parse an APPEND without an announced message: its mailbox is missing, or it is malformed.
 pub(super) fn append_mailbox(input: &mut Cursor<'_>) -> Parsed<Verb> {
     let mailbox = mailbox(input)?;
     append_message(input)?;
     Ok(Verb::Append { mailbox })
 }
 
-/// What follows a message: None at the end of the line, or the head of the next (RFC 3502).
+/// Parse after a message: None at the end of the line, or the head of the next (RFC 3502).
 ///
-/// `closing` says that the message was `UTF8 (~{n}`, whose `)` comes first.
+/// `closing`: the message was `UTF8 (~{n}`, and its `)` comes first.
 pub(crate) fn append_next(
     text: &[u8],
     literals: &[Literal],

@@ -6,7 +6,7 @@ use crate::wire::command::{Fetch, Verb};
 use crate::wire::cursor::{Cursor, Parsed};
 use crate::wire::sets::sequence_set;
 
-/// Lists up to so long are kept free of repetitions; longer ones are as the client wrote them.
+/// Lists up to this length are kept without duplicates; longer ones as the client wrote them.
 const SMALL_LIST: usize = 64;
 
 /// ```abnf
@@ -60,7 +60,7 @@ pub(super) fn fetch(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
     }))
 }
 
-/// ALL, FAST and FULL stand alone, not in a list.
+/// Parse ALL, FAST or FULL, which are not allowed in a list.
 fn take_macro(input: &mut Cursor<'_>, items: &mut Vec<FetchItem>) -> bool {
     let (envelope, body) = if input.take_word(b"ALL") {
         (true, false)
@@ -101,7 +101,7 @@ fn add(items: &mut Vec<FetchItem>, input: &mut Cursor<'_>) -> Parsed<()> {
 /// ```
 fn fetch_att(input: &mut Cursor<'_>) -> Parsed<FetchItem> {
     let start = input.clone();
-    let word = input.take_while(|octet| octet.is_ascii_alphanumeric() || octet == b'.');
+    let word = input.take_while(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
     let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
     if input.peek() == Some(b'[') {
         return if is(b"BODY") || is(b"BODY.PEEK") {
@@ -155,7 +155,7 @@ fn fetch_att(input: &mut Cursor<'_>) -> Parsed<FetchItem> {
 /// ```abnf
 /// preview-mod = "LAZY"          ; RFC 8970 section 6
 /// ```
-/// Behind a lone PREVIEW a parenthesis may also be the modifiers of FETCH.
+/// After a lone PREVIEW a parenthesis may also start the modifiers of FETCH.
 fn take_lazy(input: &mut Cursor<'_>) -> Parsed<()> {
     let rest = input.rest();
     if rest
@@ -195,10 +195,10 @@ fn section(input: &mut Cursor<'_>) -> Parsed<Section> {
 /// ```abnf
 /// section-part = nz-number *("." nz-number)
 /// ```
-/// The numbers, none where there are none, and whether a `.` stands behind them.
+/// Return the numbers, and whether a `.` follows them.
 fn section_part(input: &mut Cursor<'_>) -> Parsed<(Vec<u32>, bool)> {
     let mut part = Vec::new();
-    while input.peek().is_some_and(|octet| octet.is_ascii_digit()) {
+    while input.peek().is_some_and(|byte| byte.is_ascii_digit()) {
         input.room(part.len(), "numbers in a part")?;
         part.push(input.nz_number("a part number")?);
         if !input.take(b'.') {
@@ -263,12 +263,12 @@ fn partial(input: &mut Cursor<'_>) -> Parsed<Option<Partial>> {
     if !input.take(b'<') {
         return Ok(None);
     }
-    let start = input.number64("the first octet")?;
+    let start = input.number64("the first byte")?;
     input.need(b'.', "\".\"")?;
     let at = input.clone();
-    let count = input.number64("how many octets")?;
+    let count = input.number64("how many bytes")?;
     if count == 0 {
-        return at.expected("how many octets");
+        return at.expected("how many bytes");
     }
     input.need(b'>', "\">\"")?;
     Ok(Some(Partial { start, count }))

@@ -6,7 +6,7 @@ use crate::wire::command::{List, Verb};
 use crate::wire::cursor::{Cursor, Parsed};
 use crate::wire::names;
 
-/// What STATUS may ask (RFC 9051, 3501, 7162, 8474, 7889, 9208).
+/// Items of STATUS (RFC 9051, 3501, 7162, 8474, 7889, 9208).
 const STATUS_ITEMS: [&str; 11] = [
     "MESSAGES",
     "UIDNEXT",
@@ -129,7 +129,7 @@ fn status_items(input: &mut Cursor<'_>) -> Parsed<Vec<&'static str>> {
     }
 }
 
-/// Add a word that is not there yet; tables are short, so the lists are.
+/// Add a word unless it is there; the lists are short.
 fn add(list: &mut Vec<&'static str>, word: &'static str) {
     if !list.contains(&word) {
         list.push(word);

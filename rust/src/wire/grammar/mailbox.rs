@@ -3,7 +3,7 @@
 use super::{lossy, parenthesised};
 use crate::wire::ast::SequenceSet;
 use crate::wire::command::{Qresync, Store, StoreMode, Verb};
-use crate::wire::cursor::{Cursor, Fault, Parsed};
+use crate::wire::cursor::{Cursor, ParseError, Parsed};
 use crate::wire::flags::{bare_flags, flag_list};
 use crate::wire::names;
 use crate::wire::sets::{known_set, sequence_set};
@@ -19,7 +19,7 @@ pub(super) fn mailbox(input: &mut Cursor<'_>) -> Parsed<String> {
     } else {
         "a mailbox in modified UTF-7"
     };
-    names::decode(&received, input.utf8).ok_or(Fault::Expected(what, at))
+    names::decode(&received, input.utf8).ok_or(ParseError::Expected(what, at))
 }
 
 /// ```abnf
@@ -55,7 +55,7 @@ pub(super) fn select(input: &mut Cursor<'_>, read_only: bool) -> Parsed<Verb> {
     })
 }
 
-/// Lenient on purpose: a MODSEQ of 0, which says that the client knows nothing.
+/// Lenient: a MODSEQ of 0, from clients without a state.
 fn qresync_param(input: &mut Cursor<'_>) -> Parsed<Qresync> {
     input.open()?;
     let uid_validity = input.nz_number("a UIDVALIDITY")?;
@@ -83,7 +83,7 @@ fn qresync_param(input: &mut Cursor<'_>) -> Parsed<Qresync> {
     })
 }
 
-/// Spellings of the special uses (RFC 6154 section 2, RFC 8457 section 4).
+/// Names of the special uses (RFC 6154 section 2, RFC 8457 section 4).
 const SPECIAL_USES: [&str; 8] = [
     "\\All",
     "\\Archive",

@@ -8,7 +8,7 @@ mod mailbox;
 mod search;
 
 use super::command::{Command, Malformed, Verb};
-use super::cursor::{Cursor, Fault, Literal, Parsed, is_astring_char};
+use super::cursor::{Cursor, Literal, ParseError, Parsed, is_astring_char};
 use super::limits::Limits;
 use super::sets::sequence_set;
 
@@ -57,12 +57,12 @@ const NAMES: [&str; 36] = [
 /// The longest word of a command's name.
 const LONGEST: usize = "AUTHENTICATE".len();
 
-/// What can be said of a command before its arguments are looked at.
+/// Tag and name of a command, for errors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Head {
-    /// None where the line does not begin with a tag.
+    /// None if the line does not start with a tag.
     pub tag: Option<Vec<u8>>,
-    /// None where there is no such command.
+    /// None for an unknown command.
     pub name: Option<&'static str>,
 }
 
@@ -70,18 +70,18 @@ pub(crate) struct Head {
 /// tag = 1*<any ASTRING-CHAR except "+">
 /// ```
 fn tag<'a>(input: &mut Cursor<'a>) -> Parsed<&'a [u8]> {
-    let tag = input.take_while(|octet| is_astring_char(octet) && octet != b'+');
+    let tag = input.take_while(|byte| is_astring_char(byte) && byte != b'+');
     match input.peek() {
         None | Some(b' ') if !tag.is_empty() => Ok(tag),
         _ => input.expected("a tag"),
     }
 }
 
-/// Tag, space and name; the cursor stands behind the name.
+/// Parse tag, space and name.
 fn head<'a>(input: &mut Cursor<'a>) -> (Option<&'a [u8]>, Parsed<&'static str>) {
     let tag = match tag(input) {
         Ok(tag) => tag,
-        Err(fault) => return (None, Err(fault)),
+        Err(error) => return (None, Err(error)),
     };
     let name = input.space().and_then(|()| name(input));
     (Some(tag), name)
@@ -89,7 +89,7 @@ fn head<'a>(input: &mut Cursor<'a>) -> (Option<&'a [u8]>, Parsed<&'static str>) 
 
 fn name(input: &mut Cursor<'_>) -> Parsed<&'static str> {
     let at = input.at();
-    let unknown = Err(Fault::Expected("a command", at));
+    let unknown = Err(ParseError::Expected("a command", at));
     let word = input.take_while(super::cursor::is_atom_char);
     let mut upper = [0; LONGEST + 4]; // "UID " in front
     let len = if word.eq_ignore_ascii_case(b"UID") && input.take(b' ') {
@@ -107,8 +107,8 @@ fn name(input: &mut Cursor<'_>) -> Parsed<&'static str> {
     }
 }
 
-/// Upper-case `pieces` into `place` and return their length, which is past its end if they do
-/// not fit.
+/// Write `pieces` in upper case to `place` and return their length, past its end if they do not
+/// fit.
 fn copy_upper(place: &mut [u8], pieces: &[&[u8]]) -> usize {
     let len = pieces.iter().map(|piece| piece.len()).sum();
     if len <= place.len() {
@@ -119,7 +119,7 @@ fn copy_upper(place: &mut [u8], pieces: &[&[u8]]) -> usize {
     len
 }
 
-/// Tag and name of a command that cannot be read further.
+/// Return tag and name of a command that cannot be parsed further.
 pub(crate) fn head_of(text: &[u8], limits: &Limits) -> Head {
     let (tag, name) = head(&mut Cursor::new(text, &[], false, limits, false));
     Head {
@@ -128,25 +128,25 @@ pub(crate) fn head_of(text: &[u8], limits: &Limits) -> Head {
     }
 }
 
-/// Read a command. Of APPEND only what stands before its first message; [`append_first`] reads
-/// on from there.
+/// Parse a command; of APPEND only the part before its first message, where [`append_first`]
+/// continues.
 ///
-/// With `pending`, the last literal is announced and its octets are not there: the only good
-/// outcome is then `Fault::Pending`.
+/// With `pending`, the last literal is announced and its bytes have not arrived: a valid command
+/// then gives `ParseError::Pending`.
 pub(crate) fn command(
     text: &[u8],
     literals: &[Literal],
     pending: bool,
     limits: &Limits,
     utf8: bool,
-) -> Result<Command, (Head, Fault)> {
+) -> Result<Command, (Head, ParseError)> {
     let mut input = Cursor::new(text, literals, pending, limits, utf8);
     let (tag, name) = head(&mut input);
     let verb = match name {
         Ok(name) => verb(name, &mut input)
             .and_then(|verb| input.end().map(|()| verb))
-            .map_err(|fault| (Some(name), fault)),
-        Err(fault) => Err((None, fault)),
+            .map_err(|error| (Some(name), error)),
+        Err(error) => Err((None, error)),
     };
     let tag = tag.map(<[u8]>::to_vec);
     match verb {
@@ -154,7 +154,7 @@ pub(crate) fn command(
             tag: tag.unwrap_or_default(),
             verb,
         }),
-        Err((name, fault)) => Err((Head { tag, name }, fault)),
+        Err((name, error)) => Err((Head { tag, name }, error)),
     }
 }
 
@@ -228,7 +228,7 @@ fn moved(uid: bool, set: super::ast::SequenceSet, mailbox: String) -> Verb {
     Verb::Move { uid, set, mailbox }
 }
 
-/// One of some words, as the table spells it; `what` was expected where it is none of them.
+/// Parse one word of a table; else the error names `what`.
 fn one_of(
     input: &mut Cursor<'_>,
     table: &[&'static str],
@@ -240,7 +240,7 @@ fn one_of(
     }
 }
 
-/// `"(" [item *(SP item)] ")"`, where `item` reads one and knows what to do with it.
+/// Parse `"(" [item *(SP item)] ")"`; `item` parses one element.
 fn parenthesised(
     input: &mut Cursor<'_>,
     mut item: impl FnMut(&mut Cursor<'_>) -> Parsed<()>,
@@ -261,22 +261,22 @@ fn parenthesised(
     }
 }
 
-/// Octets as text; what is not UTF-8 becomes U+FFFD.
-fn lossy(octets: &[u8]) -> String {
-    String::from_utf8_lossy(octets).into_owned()
+/// Convert bytes to text; invalid UTF-8 becomes U+FFFD.
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// An atom in upper case; it is ASCII.
+/// Parse an atom and convert it to upper case.
 fn upper_atom(input: &mut Cursor<'_>, what: &'static str) -> Parsed<String> {
     input
         .atom(what)
         .map(|atom| lossy(atom).to_ascii_uppercase())
 }
 
-/// The answer to a fault. Columns count from 1 in the line, or behind the literal, it lies in.
-pub(crate) fn malformed(head: Head, fault: &Fault, literals: &[Literal]) -> Malformed {
-    let (message, code, is_no) = match fault {
-        Fault::Expected(what, at) => {
+/// Build the response to an error. Columns count from 1 in its line, or after its literal.
+pub(crate) fn malformed(head: Head, error: &ParseError, literals: &[Literal]) -> Malformed {
+    let (message, code, is_no) = match error {
+        ParseError::Expected(what, at) => {
             let before = literals
                 .iter()
                 .take_while(|literal| literal.end <= *at)
@@ -289,12 +289,12 @@ pub(crate) fn malformed(head: Head, fault: &Fault, literals: &[Literal]) -> Malf
             let column = at - line + 1;
             let message = match before {
                 0 => format!("expected {what} at column {column}"),
-                _ => format!("expected {what} at column {column} behind literal {before}"),
+                _ => format!("expected {what} at column {column} after literal {before}"),
             };
             (message, None, false)
         }
-        Fault::Over(what, bound) => (format!("more than {bound} {what}"), Some("LIMIT"), true),
-        Fault::Pending => ("expected a literal".to_owned(), None, false),
+        ParseError::Over(what, bound) => (format!("more than {bound} {what}"), Some("LIMIT"), true),
+        ParseError::Pending => ("expected a literal".to_owned(), None, false),
     };
     Malformed {
         tag: head.tag,
@@ -311,7 +311,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_in_order_so_that_they_are_found() {
+    fn names_are_sorted_for_the_binary_search() {
         assert!(NAMES.is_sorted());
         for command in NAMES {
             let text = format!("a {command}");

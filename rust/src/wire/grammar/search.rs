@@ -1,12 +1,12 @@
 //! SEARCH (RFC 9051 section 6.4.4, RFC 3501, 4731, 5032, 5182, 7162, 8474, 8514).
 //!
-//! The tree is built on a stack of our own: a client decides how deep it is.
+//! The tree is built on an explicit stack: the client chooses its depth.
 
 use super::{one_of, parenthesised};
 use crate::wire::ast::{Field, Flag, SearchKey, When, system};
 use crate::wire::charset::Charset;
 use crate::wire::command::Verb;
-use crate::wire::cursor::{Cursor, Fault, Parsed, is_atom_char};
+use crate::wire::cursor::{Cursor, ParseError, Parsed, is_atom_char};
 use crate::wire::dates::date;
 use crate::wire::sets::sequence_set;
 
@@ -51,10 +51,10 @@ pub(super) fn search(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
     })
 }
 
-/// The longest name of a key.
+/// Length of the longest key name.
 const LONGEST: usize = "SAVEDATESUPPORTED".len();
 
-/// What waits for the next key.
+/// Operator that waits for its next key.
 enum Open {
     /// `(`: the keys so far.
     List(Vec<SearchKey>),
@@ -86,7 +86,7 @@ fn program(input: &mut Cursor<'_>, charset: Charset) -> Parsed<SearchKey> {
         };
         if let Some(opened) = opened {
             if open.len() >= input.limits.nesting {
-                return Err(Fault::Over(
+                return Err(ParseError::Over(
                     "search keys in each other",
                     input.limits.nesting,
                 ));
@@ -96,7 +96,7 @@ fn program(input: &mut Cursor<'_>, charset: Charset) -> Parsed<SearchKey> {
         }
         count += 1;
         let mut key = search_key(input, charset)?;
-        // Hand the key to what waits for it, and what that completes to what waits for that.
+        // Pass the key to the operator that waits for it, and each completed key on.
         loop {
             match open.pop() {
                 None => {
@@ -126,7 +126,7 @@ fn program(input: &mut Cursor<'_>, charset: Charset) -> Parsed<SearchKey> {
     }
 }
 
-/// `And` of several keys, or the only one.
+/// Return `And` of several keys, or the only one.
 fn all_of(mut keys: Vec<SearchKey>) -> SearchKey {
     match keys.pop() {
         Some(only) if keys.is_empty() => only,
@@ -138,7 +138,7 @@ fn all_of(mut keys: Vec<SearchKey>) -> SearchKey {
     }
 }
 
-/// One key that holds no other.
+/// Parse a key that contains no other.
 fn search_key(input: &mut Cursor<'_>, charset: Charset) -> Parsed<SearchKey> {
     if matches!(input.peek(), Some(b'0'..=b'9' | b'*' | b'$')) {
         return sequence_set(input).map(SearchKey::Numbers);
@@ -153,7 +153,7 @@ fn search_key(input: &mut Cursor<'_>, charset: Charset) -> Parsed<SearchKey> {
     if let Some(key) = bare_key(name) {
         return Ok(key);
     }
-    let argument = argument(name).ok_or(Fault::Expected("a search key", start.at()))?;
+    let argument = argument(name).ok_or(ParseError::Expected("a search key", start.at()))?;
     input.space()?;
     argument_of(argument, input, charset)
 }
@@ -183,7 +183,7 @@ fn bare_key(name: &[u8]) -> Option<SearchKey> {
     })
 }
 
-/// What a key's name asks for.
+/// Kind of a key's argument.
 #[derive(Clone, Copy)]
 enum Argument {
     Keyword { set: bool },
@@ -244,7 +244,7 @@ fn argument_of(argument: Argument, input: &mut Cursor<'_>, charset: Charset) -> 
             }
         }
         Argument::Date(key, when) => key(when, date(input)?),
-        Argument::Size(key) => key(input.number64("a number of octets")?),
+        Argument::Size(key) => key(input.number64("a number of bytes")?),
         Argument::Seconds(key) => key(input.nz_number("a number of seconds")?),
         Argument::Text(key) => key(string(input, charset)?),
         Argument::Field(field) => SearchKey::Field(field, string(input, charset)?),
@@ -261,17 +261,17 @@ fn argument_of(argument: Argument, input: &mut Cursor<'_>, charset: Charset) -> 
 
 fn string(input: &mut Cursor<'_>, charset: Charset) -> Parsed<String> {
     let at = input.at();
-    let octets = input.astring("a string")?;
+    let bytes = input.astring("a string")?;
     charset
-        .decode(&octets)
-        .ok_or(Fault::Expected("a string in the charset", at))
+        .decode(&bytes)
+        .ok_or(ParseError::Expected("a string in the charset", at))
 }
 
 /// ```abnf
 /// search-modseq     = "MODSEQ" [SP entry-name SP entry-type-req] SP mod-sequence-valzer
 /// entry-type-req    = "priv" / "shared" / "all"
 /// ```
-/// RFC 7162 section 7. The server keeps one MODSEQ a message, so the entry makes no difference.
+/// RFC 7162 section 7. There is one MODSEQ for each message, so the entry is ignored.
 fn modseq(input: &mut Cursor<'_>) -> Parsed<u64> {
     if input.peek() == Some(b'"') {
         input.string("an entry name")?;
@@ -284,7 +284,7 @@ fn modseq(input: &mut Cursor<'_>) -> Parsed<u64> {
 
 /// The number in an EMAILID (`M`) or THREADID (`T`): 16 lower-case hexadecimal digits.
 ///
-/// None for an id that was never ours, which matches nothing (RFC 8474 section 6).
+/// None for an id that the server never assigned; it matches nothing (RFC 8474 section 6).
 fn object_id(id: &[u8], letter: u8) -> Option<u64> {
     let (first, digits) = id.split_first()?;
     let ours = *first == letter

@@ -1,8 +1,8 @@
-//! The messages of APPEND.
+//! APPEND: its messages and their literals.
 
-use super::{Append, ENDLESS, Mode, Pending, Reader, Step};
+use super::{Append, Mode, NO_SIZE, Pending, Reader, Step};
 use crate::wire::command::{AppendMessage, Command, Event, Verb};
-use crate::wire::cursor::{Fault, Literal};
+use crate::wire::cursor::{Literal, ParseError};
 use crate::wire::frame::{Line, LiteralHead};
 use crate::wire::grammar::{self, AppendHead, Head};
 
@@ -27,17 +27,17 @@ impl Reader {
         let faulty = outcome
             .as_ref()
             .err()
-            .map(|(known, fault)| grammar::malformed(known.clone(), fault, &literals));
+            .map(|(known, error)| grammar::malformed(known.clone(), error, &literals));
         literals.pop();
         self.frame.literals = literals;
         match outcome {
-            Err((_, Fault::Pending)) => match self.ordinary_literal(&head) {
+            Err((_, ParseError::Pending)) => match self.ordinary_literal(&head) {
                 Err(malformed) => self.refuse(&head, malformed),
                 Ok(()) => self.keep(&head),
             },
             Err(_) => match faulty {
                 Some(malformed) => self.refuse(&head, malformed),
-                None => Step::Go,
+                None => Step::Continue,
             },
             Ok((mailbox, message)) => {
                 let Some(message) = self.append_message(message, &head) else {
@@ -45,7 +45,7 @@ impl Reader {
                         tag: Some(tag),
                         name: Some("APPEND"),
                     };
-                    return self.die(known, ENDLESS);
+                    return self.close(known, NO_SIZE);
                 };
                 self.drop_command(head.literal.data);
                 let append = Append {
@@ -53,7 +53,7 @@ impl Reader {
                     text: text_len,
                 };
                 self.mode = Mode::Announced(append, message);
-                Step::Say(Event::Command(Command {
+                Step::Event(Event::Command(Command {
                     tag,
                     verb: Verb::Append { mailbox },
                 }))
@@ -61,7 +61,7 @@ impl Reader {
         }
     }
 
-    /// None for a literal whose size is no number, and that comes all the same.
+    /// None for an invalid size.
     fn append_message(&self, message: AppendHead, head: &LiteralHead) -> Option<AppendMessage> {
         let size = head
             .size
@@ -85,31 +85,31 @@ impl Reader {
         has_nul: bool,
     ) -> Step {
         if left == 0 {
-            self.mode = Mode::Behind(append, pending);
-            return Step::Say(Event::AppendMessageEnd { has_nul });
+            self.mode = Mode::AfterMessage(append, pending);
+            return Step::Event(Event::AppendMessageEnd { has_nul });
         }
-        let octets = self.frame.take(left);
-        let left = left.saturating_sub(octets.len() as u64);
-        let has_nul = has_nul || (!pending.binary && memchr::memchr(0, &octets).is_some());
+        let bytes = self.frame.take(left);
+        let left = left.saturating_sub(bytes.len() as u64);
+        let has_nul = has_nul || (!pending.binary && memchr::memchr(0, &bytes).is_some());
         self.mode = Mode::Message {
             append,
             pending,
             left,
             has_nul,
         };
-        if octets.is_empty() {
-            Step::Wait
+        if bytes.is_empty() {
+            Step::NeedBytes
         } else {
-            Step::Say(Event::AppendData(octets))
+            Step::Event(Event::AppendData(bytes))
         }
     }
 
-    pub(super) fn behind(&mut self, mut append: Append, pending: Pending) -> Step {
+    pub(super) fn after_message(&mut self, mut append: Append, pending: Pending) -> Step {
         let line = self.frame.line(self.limits.line);
         let (end, next, head) = match line {
             Line::More => {
-                self.mode = Mode::Behind(append, pending);
-                return Step::Wait;
+                self.mode = Mode::AfterMessage(append, pending);
+                return Step::NeedBytes;
             }
             Line::TooLong => {
                 return self.too_long(append.head());
@@ -121,7 +121,7 @@ impl Reader {
         let literals: Vec<Literal> = head.iter().map(|head| head.literal).collect();
         let text = self.frame.text(end);
         let outcome = grammar::append_next(text, &literals, pending.utf8, &self.limits)
-            .map_err(|fault| grammar::malformed(append.head(), &fault, &literals))
+            .map_err(|error| grammar::malformed(append.head(), &error, &literals))
             .and_then(|message| {
                 if append.text > self.limits.command {
                     Err(self.over_command(append.head()))
@@ -133,19 +133,19 @@ impl Reader {
             (Err(malformed), Some(head)) => self.refuse(&head, malformed),
             (Err(malformed), None) => {
                 self.drop_command(next);
-                Step::Say(Event::Malformed(malformed))
+                Step::Event(Event::Malformed(malformed))
             }
             (Ok(Some(message)), Some(head)) => {
                 let Some(message) = self.append_message(message, &head) else {
-                    return self.die(append.head(), ENDLESS);
+                    return self.close(append.head(), NO_SIZE);
                 };
                 self.drop_command(next);
                 self.mode = Mode::Announced(append, message);
-                Step::Go
+                Step::Continue
             }
             (Ok(_), _) => {
                 self.drop_command(next);
-                Step::Say(Event::AppendEnd)
+                Step::Event(Event::AppendEnd)
             }
         }
     }

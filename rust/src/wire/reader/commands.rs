@@ -2,29 +2,29 @@
 
 use super::{Mode, Reader, Step};
 use crate::wire::command::{Event, Malformed, Verb};
-use crate::wire::cursor::Fault;
+use crate::wire::cursor::ParseError;
+use crate::wire::foreign_protocol;
 use crate::wire::frame::{Line, LiteralHead};
 use crate::wire::grammar::{self, Head};
-use crate::wire::greeting;
 
-/// So many waiting literals of a command are checked one by one; then only when the command has
-/// doubled, so that all checks together cost no more than some readings of the whole.
+/// Number of synchronising literals of a command after which the grammar is checked; after that
+/// only when the command has doubled, so that all checks cost a few passes over the whole.
 const CHECKED_SINGLY: usize = 8;
 
 impl Reader {
     pub(super) fn command(&mut self) -> Step {
         if !self.frame.literal_is_here() {
-            return Step::Wait;
+            return Step::NeedBytes;
         }
         if self.frame.before_line() == 0
-            && let Some(message) = greeting::not_imap(self.frame.held())
+            && let Some(message) = foreign_protocol::not_imap(self.frame.held())
         {
-            return self.die(Head::default(), message);
+            return self.close(Head::default(), message);
         }
         match self.frame.line(self.limits.line) {
-            Line::More => Step::Wait,
+            Line::More => Step::NeedBytes,
             Line::TooLong => {
-                // Only words that end within the bound, wherever the octets were cut.
+                // Only words that end within the bound, wherever the bytes were cut.
                 let text = self.frame.text(self.limits.line);
                 let end = memchr::memrchr(b' ', text).unwrap_or(0);
                 let known = grammar::head_of(self.frame.text(end), &self.limits);
@@ -35,7 +35,7 @@ impl Reader {
         }
     }
 
-    /// A command is here to its last line.
+    /// Parse a complete command.
     fn complete(&mut self, end: usize, next: usize) -> Step {
         let text = self.frame.text(end);
         let parsed = if end > self.limits.command {
@@ -44,13 +44,13 @@ impl Reader {
             let literals = &self.frame.literals;
             match grammar::command(text, literals, false, &self.limits, self.utf8) {
                 Ok(command) => Ok(command),
-                Err((head, fault)) => {
+                Err((head, error)) => {
                     if head.name.is_none()
-                        && let Some(message) = greeting::other_protocol(text)
+                        && let Some(message) = foreign_protocol::other_protocol(text)
                     {
-                        return self.die(Head::default(), message);
+                        return self.close(Head::default(), message);
                     }
-                    Err(grammar::malformed(head, &fault, literals))
+                    Err(grammar::malformed(head, &error, literals))
                 }
             }
         };
@@ -62,9 +62,9 @@ impl Reader {
                     Verb::Authenticate { .. } => self.exchange = Some(command.tag.clone()),
                     _ => {}
                 }
-                Step::Say(Event::Command(command))
+                Step::Event(Event::Command(command))
             }
-            Err(malformed) => Step::Say(Event::Malformed(malformed)),
+            Err(malformed) => Step::Event(Event::Malformed(malformed)),
         }
     }
 
@@ -80,12 +80,12 @@ impl Reader {
         }
     }
 
-    /// An ordinary literal is welcome, so far as can be seen before it is here.
+    /// Accept or refuse a literal by what has arrived before it.
     pub(super) fn ordinary_literal(&mut self, head: &LiteralHead) -> Result<(), Malformed> {
         let text = self.frame.text(head.literal.data);
         let size = head.size.and_then(|size| usize::try_from(size).ok());
         let Some(size) = size.filter(|size| *size <= self.limits.literal) else {
-            let message = format!("literal over {} octets", self.limits.literal);
+            let message = format!("literal over {} bytes", self.limits.literal);
             return Err(Self::too_big(grammar::head_of(text, &self.limits), message));
         };
         if head.literal.data.saturating_add(size) > self.limits.command {
@@ -93,9 +93,9 @@ impl Reader {
         }
         let count = self.frame.literals.len();
         if count >= self.limits.items {
-            let fault = Fault::Over("literals in a command", self.limits.items);
+            let error = ParseError::Over("literals in a command", self.limits.items);
             let known = grammar::head_of(text, &self.limits);
-            return Err(grammar::malformed(known, &fault, &[]));
+            return Err(grammar::malformed(known, &error, &[]));
         }
         if head.waits && (count < CHECKED_SINGLY || text.len() >= self.checked * 2) {
             self.check(head)?;
@@ -103,14 +103,14 @@ impl Reader {
         Ok(())
     }
 
-    /// Read what is here up to a literal: what is wrong before it is said without asking for it.
+    /// Parse up to a literal, so that an error before it is reported without asking for it.
     fn check(&mut self, head: &LiteralHead) -> Result<(), Malformed> {
         let mut literals = std::mem::take(&mut self.frame.literals);
         literals.push(head.literal);
         let text = self.frame.text(head.literal.data);
         let outcome = match grammar::command(text, &literals, true, &self.limits, self.utf8) {
-            Err((_, Fault::Pending)) | Ok(_) => Ok(()),
-            Err((known, fault)) => Err(grammar::malformed(known, &fault, &literals)),
+            Err((_, ParseError::Pending)) | Ok(_) => Ok(()),
+            Err((known, error)) => Err(grammar::malformed(known, &error, &literals)),
         };
         literals.pop();
         self.checked = text.len();
@@ -122,27 +122,27 @@ impl Reader {
         self.frame.keep_literal(head.literal);
         self.mode = Mode::Command;
         if head.waits {
-            Step::Say(Event::LiteralWanted(head.size.unwrap_or(0)))
+            Step::Event(Event::LiteralWanted(head.size.unwrap_or(0)))
         } else {
-            Step::Go
+            Step::Continue
         }
     }
 
-    /// A literal is not taken. Who waits hears so at once, and that is the end of the command;
-    /// who does not wait sends the rest, which is skipped first.
+    /// Refuse a literal. A client that waits gets the response at once, which ends the command; a
+    /// client that does not wait sends the remainder, which is skipped first.
     pub(super) fn refuse(&mut self, head: &LiteralHead, malformed: Malformed) -> Step {
         let Some(size) = head.size.or(head.waits.then_some(0)) else {
             let known = Head {
                 tag: malformed.tag,
                 name: malformed.name,
             };
-            return self.die(known, super::ENDLESS);
+            return self.close(known, super::NO_SIZE);
         };
         self.drop_command(head.literal.data);
         if head.waits {
-            return Step::Say(Event::Malformed(malformed));
+            return Step::Event(Event::Malformed(malformed));
         }
         self.mode = Mode::Skip(size, Some(malformed));
-        Step::Go
+        Step::Continue
     }
 }

@@ -1,9 +1,9 @@
-//! Lines that are no commands: DONE, SASL responses, and what is skipped.
+//! Lines that are not commands: DONE, SASL responses, and skipped input.
 
 use super::{Mode, Reader, Step};
 use crate::wire::base64;
 use crate::wire::command::{Event, Malformed};
-use crate::wire::cursor::Fault;
+use crate::wire::cursor::ParseError;
 use crate::wire::frame::Line;
 use crate::wire::grammar::{self, Head};
 
@@ -12,7 +12,7 @@ impl Reader {
         match self.frame.line(self.limits.line) {
             Line::More => {
                 self.mode = Mode::Idle(tag);
-                return Step::Wait;
+                return Step::NeedBytes;
             }
             Line::TooLong => {
                 let known = Head {
@@ -23,29 +23,29 @@ impl Reader {
             }
             Line::Last { end, next } if is_done(self.frame.text(end)) => {
                 self.drop_command(next);
-                return Step::Say(Event::IdleDone);
+                return Step::Event(Event::IdleDone);
             }
-            // Nobody waits for an answer in vain: the line is the next command.
+            // The line is the next command, so that it gets its response.
             Line::Last { .. } | Line::Literal(_) => {}
         }
         let known = Head {
             tag: Some(tag),
             name: Some("IDLE"),
         };
-        let fault = Fault::Expected("DONE", 0);
-        Step::Say(Event::Malformed(grammar::malformed(known, &fault, &[])))
+        let error = ParseError::Expected("DONE", 0);
+        Step::Event(Event::Malformed(grammar::malformed(known, &error, &[])))
     }
 
     pub(super) fn not_idle(&mut self) -> Step {
         match self.frame.line(self.limits.line) {
             Line::More => {
                 self.mode = Mode::NotIdle;
-                return Step::Wait;
+                return Step::NeedBytes;
             }
             Line::Last { end, next } if is_done(self.frame.text(end)) => self.drop_command(next),
-            _ => {} // a command, after all
+            _ => {} // a command
         }
-        Step::Go
+        Step::Continue
     }
 
     /// ```abnf
@@ -55,7 +55,7 @@ impl Reader {
         let (end, next) = match self.frame.line(self.limits.line) {
             Line::More => {
                 self.mode = Mode::Exchange;
-                return Step::Wait;
+                return Step::NeedBytes;
             }
             Line::TooLong => {
                 let known = Head {
@@ -65,13 +65,13 @@ impl Reader {
                 return self.too_long(known);
             }
             Line::Last { end, next } => (end, next),
-            Line::Literal(head) => (head.literal.data, head.literal.data), // no base64 either
+            Line::Literal(head) => (head.literal.data, head.literal.data), // not base64
         };
         let text = self.frame.text(end);
         let event = if text == b"*" {
             Event::SaslResponse(None)
-        } else if let Some(octets) = base64::decode(text) {
-            Event::SaslResponse(Some(octets))
+        } else if let Some(bytes) = base64::decode(text) {
+            Event::SaslResponse(Some(bytes))
         } else {
             let known = Head {
                 tag: self.exchange.clone(),
@@ -79,41 +79,45 @@ impl Reader {
             };
             Event::Malformed(grammar::malformed(
                 known,
-                &Fault::Expected("base64", 0),
+                &ParseError::Expected("base64", 0),
                 &[],
             ))
         };
         self.drop_command(next);
-        Step::Say(event)
+        Step::Event(event)
     }
 
-    /// Count off octets, then lines with their literals, up to the end of the command.
+    /// Skip bytes, then lines with their literals, up to the end of the command.
     pub(super) fn skip(&mut self, left: u64, malformed: Option<Malformed>) -> Step {
         if left > 0 {
-            let octets = left.min(self.frame.held().len() as u64);
-            self.drop_command(usize::try_from(octets).unwrap_or(usize::MAX));
-            self.mode = Mode::Skip(left - octets, malformed);
-            return if octets < left { Step::Wait } else { Step::Go };
+            let bytes = left.min(self.frame.held().len() as u64);
+            self.drop_command(usize::try_from(bytes).unwrap_or(usize::MAX));
+            self.mode = Mode::Skip(left - bytes, malformed);
+            return if bytes < left {
+                Step::NeedBytes
+            } else {
+                Step::Continue
+            };
         }
         let next = match self.frame.line(self.limits.line) {
             Line::More => {
                 self.mode = Mode::Skip(0, malformed);
-                return Step::Wait;
+                return Step::NeedBytes;
             }
             Line::TooLong => return self.too_long(known_of(malformed)),
             Line::Last { next, .. } => next,
             Line::Literal(head) if head.waits => head.literal.data,
             Line::Literal(head) => {
                 let Some(size) = head.size else {
-                    return self.die(known_of(malformed), super::ENDLESS);
+                    return self.close(known_of(malformed), super::NO_SIZE);
                 };
                 self.drop_command(head.literal.data);
                 self.mode = Mode::Skip(size, malformed);
-                return Step::Go;
+                return Step::Continue;
             }
         };
         self.drop_command(next);
-        malformed.map_or(Step::Go, |said| Step::Say(Event::Malformed(said)))
+        malformed.map_or(Step::Continue, |said| Step::Event(Event::Malformed(said)))
     }
 }
 
@@ -124,7 +128,7 @@ fn known_of(malformed: Option<Malformed>) -> Head {
     })
 }
 
-/// Lenient as everywhere: spaces before the line end.
+/// Lenient: spaces before the line end.
 fn is_done(text: &[u8]) -> bool {
     text.trim_ascii_end().eq_ignore_ascii_case(b"DONE")
 }

@@ -1,4 +1,4 @@
-//! One connection's input: octets in, what the client said out, in the order received.
+//! Input of one connection: bytes in, events out, in the order received.
 
 mod append;
 mod commands;
@@ -9,14 +9,14 @@ use super::frame::Frame;
 use super::grammar::Head;
 use super::limits::Limits;
 
-/// Said of a literal that does not wait and is announced with no possible size.
-const ENDLESS: &str = "expected a literal that can end";
-const NO_LITERAL: &str = "no message of APPEND waits to be accepted";
+/// Error for a non-synchronising literal with an impossible size.
+const NO_SIZE: &str = "expected a literal that can end";
+const NO_LITERAL: &str = "no message of APPEND is pending";
 
 /// See `CommandReader` in `_core.pyi`.
 #[derive(Debug, Default)]
 pub struct Reader {
-    /// Bounds; may be exchanged between commands.
+    /// Bounds; may be replaced between commands.
     pub limits: Limits,
     /// Mailbox names are UTF-8, not modified UTF-7.
     pub utf8: bool,
@@ -24,7 +24,7 @@ pub struct Reader {
     mode: Mode,
     /// Length of the command when its grammar was last checked.
     checked: usize,
-    /// The tag of AUTHENTICATE, for what goes wrong in its exchange.
+    /// Tag of AUTHENTICATE, for errors in its exchange.
     exchange: Option<Vec<u8>>,
 }
 
@@ -33,36 +33,36 @@ enum Mode {
     /// A command, or the middle of one.
     #[default]
     Command,
-    /// Behind IDLE: DONE.
+    /// After IDLE: DONE.
     Idle(Vec<u8>),
-    /// IDLE was refused: DONE is passed over if it comes next.
+    /// IDLE was refused: a DONE that follows is skipped.
     NotIdle,
     /// A SASL response.
     Exchange,
-    /// `Append` was given, the head of its first message is next.
+    /// `Append` was returned; the head of its first message is next.
     Announced(Append, AppendMessage),
-    /// `AppendMessage` was given: accept or refuse.
+    /// `AppendMessage` was returned: the caller accepts or refuses it.
     Undecided(Append, Pending),
-    /// Octets of a message.
+    /// Bytes of a message.
     Message {
         append: Append,
         pending: Pending,
         left: u64,
         has_nul: bool,
     },
-    /// Behind a message: the end of the line, or another message.
-    Behind(Append, Pending),
-    /// Octets of a literal, then the rest of a command, are not wanted; what to say at its end.
+    /// After a message: the end of the line, or another message.
+    AfterMessage(Append, Pending),
+    /// Skip bytes of a literal, then what remains of the command; then return the error.
     Skip(u64, Option<Malformed>),
-    /// Nothing is understood any more.
-    Dead,
+    /// Framing is lost: input is discarded.
+    Closed,
 }
 
-/// An APPEND that has begun.
+/// An APPEND being read.
 #[derive(Debug, Default)]
 struct Append {
     tag: Vec<u8>,
-    /// Octets of its lines so far.
+    /// Bytes of its lines so far.
     text: usize,
 }
 
@@ -98,7 +98,7 @@ impl Pending {
 }
 
 impl Reader {
-    /// A reader at the beginning of a connection.
+    /// Create a reader for a new connection.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -107,16 +107,16 @@ impl Reader {
         }
     }
 
-    /// Take octets as they came.
+    /// Add received bytes.
     pub fn feed(&mut self, data: &[u8]) {
-        if !matches!(self.mode, Mode::Dead) {
+        if !matches!(self.mode, Mode::Closed) {
             self.frame.feed(data);
         }
     }
 
-    /// The next thing the client said; None until there are more octets, or a literal of APPEND
-    /// has been decided on.
-    #[allow(clippy::should_implement_trait)] // an iterator that ends does not go on again
+    /// Return the next event; None if more bytes, or a decision on a literal of APPEND, are
+    /// required.
+    #[allow(clippy::should_implement_trait)] // an iterator would not continue after None
     pub fn next(&mut self) -> Option<Event> {
         loop {
             let step = match std::mem::take(&mut self.mode) {
@@ -126,7 +126,7 @@ impl Reader {
                 Mode::Exchange => self.response(),
                 Mode::Announced(append, message) => {
                     self.mode = Mode::Undecided(append, Pending::of(&message));
-                    Step::Say(Event::AppendMessage(message))
+                    Step::Event(Event::AppendMessage(message))
                 }
                 Mode::Message {
                     append,
@@ -134,30 +134,30 @@ impl Reader {
                     left,
                     has_nul,
                 } => self.message(append, pending, left, has_nul),
-                Mode::Behind(append, pending) => self.behind(append, pending),
+                Mode::AfterMessage(append, pending) => self.after_message(append, pending),
                 Mode::Skip(left, malformed) => self.skip(left, malformed),
-                waiting @ (Mode::Undecided(..) | Mode::Dead) => {
+                waiting @ (Mode::Undecided(..) | Mode::Closed) => {
                     self.mode = waiting;
-                    Step::Wait
+                    Step::NeedBytes
                 }
             };
             match step {
-                Step::Say(event) => return Some(event),
-                Step::Wait => return None,
-                Step::Go => {}
+                Step::Event(event) => return Some(event),
+                Step::NeedBytes => return None,
+                Step::Continue => {}
             }
         }
     }
 
-    /// The next line is a SASL response.
+    /// Read the next line as a SASL response.
     pub fn expect_sasl(&mut self) {
         self.mode = Mode::Exchange;
     }
 
-    /// Take the message whose head was given.
+    /// Accept the message whose head was returned.
     ///
     /// # Errors
-    /// There is none, or it is too big.
+    /// No message is pending, or it is too big.
     pub fn accept_literal(&mut self) -> Result<(), &'static str> {
         match std::mem::take(&mut self.mode) {
             Mode::Undecided(append, pending) if !pending.too_big => {
@@ -173,7 +173,7 @@ impl Reader {
                 let too_big = matches!(other, Mode::Undecided(..));
                 self.mode = other;
                 Err(if too_big {
-                    "the message is too big to be accepted"
+                    "the message is too big"
                 } else {
                     NO_LITERAL
                 })
@@ -181,16 +181,16 @@ impl Reader {
         }
     }
 
-    /// Skip the rest of this APPEND from wherever it stands; nothing where it has ended.
+    /// Skip what remains of this APPEND; do nothing if it has ended.
     pub fn refuse_literal(&mut self) {
         let (size, waits) = match &self.mode {
             Mode::Announced(_, message) => (message.size, message.waits),
             Mode::Undecided(_, pending) => (pending.size, pending.waits),
             Mode::Message { left, .. } => (*left, false),
-            Mode::Behind(..) => (0, false),
+            Mode::AfterMessage(..) => (0, false),
             _ => return,
         };
-        // Who waits for "+" gets NO instead and sends nothing more (RFC 9051 section 2.2.1).
+        // A client that waits for "+" gets NO and sends nothing more (RFC 9051 section 2.2.1).
         self.mode = if waits {
             Mode::Command
         } else {
@@ -204,47 +204,47 @@ impl Reader {
         matches!(self.mode, Mode::Undecided(..))
     }
 
-    /// IDLE is not carried out: commands follow. A DONE pipelined behind it is passed over.
+    /// Refuse IDLE: commands follow. A pipelined DONE is skipped.
     pub fn refuse_idle(&mut self) {
         if matches!(self.mode, Mode::Idle(_)) {
             self.mode = Mode::NotIdle;
         }
     }
 
-    /// Octets held and not yet understood.
+    /// Bytes received and not yet parsed.
     #[must_use]
     pub fn buffered(&self) -> usize {
         self.frame.held().len()
     }
 
-    /// Forget what is held, and return how much it was. Commands follow.
+    /// Discard unparsed bytes and return their number. Commands follow.
     pub fn clear(&mut self) -> usize {
         self.mode = Mode::Command;
         self.checked = 0;
         self.frame.clear()
     }
 
-    /// True in the middle of a command: the client owes us octets.
+    /// True in the middle of a command.
     #[must_use]
     pub fn partial(&self) -> bool {
         let between = matches!(
             self.mode,
-            Mode::Command | Mode::Idle(_) | Mode::NotIdle | Mode::Exchange | Mode::Dead
+            Mode::Command | Mode::Idle(_) | Mode::NotIdle | Mode::Exchange | Mode::Closed
         );
         !between || self.buffered() > 0
     }
 
-    /// Give up the command that ends before `next`.
+    /// Drop the command that ends before `next`.
     fn drop_command(&mut self, next: usize) {
         self.frame.drop_to(next);
         self.checked = 0;
     }
 
-    /// Say what is wrong and understand nothing from now on.
-    fn die(&mut self, known: Head, message: &str) -> Step {
+    /// Return a fatal error and discard all further input.
+    fn close(&mut self, known: Head, message: &str) -> Step {
         self.frame.clear();
-        self.mode = Mode::Dead;
-        Step::Say(Event::Malformed(Malformed {
+        self.mode = Mode::Closed;
+        Step::Event(Event::Malformed(Malformed {
             tag: known.tag,
             message: message.to_owned(),
             name: known.name,
@@ -254,13 +254,13 @@ impl Reader {
         }))
     }
 
-    /// No line end where there has to be one.
+    /// Build the error for a line without an end within the bound.
     fn too_long(&mut self, known: Head) -> Step {
-        let message = format!("line over {} octets", self.limits.line);
-        self.die(known, &message)
+        let message = format!("line over {} bytes", self.limits.line);
+        self.close(known, &message)
     }
 
-    /// Well-formed so far, and larger than the bound that `message` names.
+    /// Build the error for input over the bound that `message` names.
     fn too_big(known: Head, message: String) -> Malformed {
         Malformed {
             tag: known.tag,
@@ -273,19 +273,16 @@ impl Reader {
     }
 
     fn over_command(&self, known: Head) -> Malformed {
-        Self::too_big(
-            known,
-            format!("command over {} octets", self.limits.command),
-        )
+        Self::too_big(known, format!("command over {} bytes", self.limits.command))
     }
 }
 
-/// What one look at the input came to.
+/// Result of one step of the reader.
 enum Step {
-    /// Something was said.
-    Say(Event),
-    /// More octets, or a decision, are needed.
-    Wait,
-    /// Look again: another mode reads on.
-    Go,
+    /// An event for the caller.
+    Event(Event),
+    /// More bytes, or a decision of the caller, are required.
+    NeedBytes,
+    /// Repeat: the mode has changed.
+    Continue,
 }

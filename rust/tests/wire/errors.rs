@@ -1,4 +1,4 @@
-//! What is no command: what is said about it, and that nothing else is lost.
+//! Malformed commands: their responses, and that no other command is affected.
 
 use imapvm_core::wire::command::{Event, Verb};
 use imapvm_core::wire::limits::Limits;
@@ -316,7 +316,7 @@ fn each_fault_says_what_was_expected_and_where() {
             "9051 9",
             "FETCH 1 BODY[]<0.0>",
             Some("FETCH"),
-            "expected how many octets at column 21",
+            "expected how many bytes at column 21",
         ),
         (
             "9051 9",
@@ -395,8 +395,8 @@ fn other_protocols_are_told_apart_and_end_the_stream() {
 }
 
 #[test]
-fn an_idle_that_is_refused_leaves_commands_behind() {
-    for (behind, expected) in [
+fn commands_after_a_refused_idle_are_read() {
+    for (sent, expected) in [
         (&b"DONE\r\nb NOOP\r\n"[..], vec![command("b", Verb::Noop)]),
         (
             b"b NOOP\r\nc NOOP\r\n",
@@ -411,18 +411,18 @@ fn an_idle_that_is_refused_leaves_commands_behind() {
             )],
         ),
     ] {
-        for at in 0..behind.len() {
+        for at in 0..sent.len() {
             let mut reader = Reader::new(Limits::default());
             reader.feed(b"a IDLE\r\n");
             assert_eq!(reader.next(), Some(command("a", Verb::Idle)));
             reader.refuse_idle();
-            assert_eq!(read(&mut reader, &[&behind[..at], &behind[at..]]), expected);
+            assert_eq!(read(&mut reader, &[&sent[..at], &sent[at..]]), expected);
         }
     }
 }
 
 #[test]
-fn nothing_sent_behind_starttls_is_ever_read() {
+fn nothing_sent_after_starttls_is_read() {
     let mut reader = Reader::new(Limits::default());
     reader.feed(b"a STARTTLS\r\nb LOGIN joe x\r\nc NO");
     assert_eq!(reader.next(), Some(command("a", Verb::StartTls)));
@@ -440,7 +440,7 @@ fn nothing_sent_behind_starttls_is_ever_read() {
 #[test]
 fn the_middle_of_a_command_is_told_from_between_commands() {
     let mut reader = Reader::new(Limits::default());
-    for (octets, partial, buffered) in [
+    for (bytes, partial, buffered) in [
         (&b""[..], false, 0),
         (b"a LOGIN", true, 7),
         (b" x {1}\r\n", true, 15),
@@ -455,12 +455,12 @@ fn the_middle_of_a_command_is_told_from_between_commands() {
         (b"d BOGUS {5+}\r\n12", true, 16),
         (b"345\r\n", false, 0),
     ] {
-        read(&mut reader, &[octets]);
-        let shown = String::from_utf8_lossy(octets);
+        read(&mut reader, &[bytes]);
+        let shown = String::from_utf8_lossy(bytes);
         assert_eq!(
             (reader.partial(), reader.buffered()),
             (partial, buffered),
-            "behind {shown:?}"
+            "after {shown:?}"
         );
     }
 }

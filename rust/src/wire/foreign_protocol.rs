@@ -1,6 +1,6 @@
-//! Other protocols at our door: nothing they say can be followed.
+//! Other protocols on an IMAP port, recognised by their first bytes.
 
-/// What a stream's or command's first octets say that no IMAP client says.
+/// Recognise a TLS handshake or SSH by the first bytes.
 pub(crate) fn not_imap(held: &[u8]) -> Option<&'static str> {
     if held.starts_with(b"\x16\x03") {
         return Some("this is IMAP without TLS; expected a command, not a TLS handshake");
@@ -8,14 +8,11 @@ pub(crate) fn not_imap(held: &[u8]) -> Option<&'static str> {
     held.starts_with(b"SSH-").then_some("this is IMAP, not SSH")
 }
 
-/// A line that is no command and begins as lines of HTTP and SMTP do.
+/// Recognise a line of HTTP or SMTP.
 ///
-/// The names could be tags, so it is asked only about what has no command behind its tag.
+/// The names could be tags: use it only for lines without a command after the tag.
 pub(crate) fn other_protocol(line: &[u8]) -> Option<&'static str> {
-    let word = line
-        .split(|octet| *octet == b' ')
-        .next()
-        .unwrap_or_default();
+    let word = line.split(|byte| *byte == b' ').next().unwrap_or_default();
     let is = |names: &[&[u8]]| names.iter().any(|name| word.eq_ignore_ascii_case(name));
     let alone = word.len() == line.len();
     if !alone

@@ -39,19 +39,19 @@ impl Text {
     }
 
     /// A literal that does not wait where quotes would not do.
-    fn string(&mut self, octets: &[u8]) {
-        if octets.iter().all(|octet| (b' '..=b'~').contains(octet)) {
+    fn string(&mut self, bytes: &[u8]) {
+        if bytes.iter().all(|byte| (b' '..=b'~').contains(byte)) {
             self.put("\"");
-            for octet in octets {
-                if matches!(octet, b'"' | b'\\') {
+            for byte in bytes {
+                if matches!(byte, b'"' | b'\\') {
                     self.put("\\");
                 }
-                self.0.push(*octet);
+                self.0.push(*byte);
             }
             self.put("\"");
         } else {
-            self.put(&format!("{{{}+}}\r\n", octets.len()));
-            self.0.extend_from_slice(octets);
+            self.put(&format!("{{{}+}}\r\n", bytes.len()));
+            self.0.extend_from_slice(bytes);
         }
     }
 
@@ -112,7 +112,7 @@ fn verb(out: &mut Text, verb: &Verb) {
             match initial.as_deref() {
                 None => {}
                 Some([]) => out.put(" ="),
-                Some(octets) => out.put(&format!(" {}", base64(octets))),
+                Some(bytes) => out.put(&format!(" {}", base64(bytes))),
             }
         }
         Verb::Login { user, password } => {
@@ -309,10 +309,10 @@ fn append_message(out: &mut Text, message: &AppendMessage) {
     ));
 }
 
-fn base64(octets: &[u8]) -> String {
+fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
-    for three in octets.chunks(3) {
+    for three in bytes.chunks(3) {
         let bits = (0..3).fold(0_u32, |bits, place| {
             bits << 8 | u32::from(three.get(place).copied().unwrap_or(0))
         });
