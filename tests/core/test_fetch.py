@@ -1,4 +1,4 @@
-"""FETCH answers as Python sees them: pieces, and the octets of bodies in their places."""
+"""FETCH responses as pieces, with message text in its place."""
 
 import random
 
@@ -105,9 +105,9 @@ class Mailbox:
             match piece:
                 case BodySlice():
                     assert piece.length > 0
-                    octets = self.bodies[piece.body][piece.offset : piece.offset + piece.length]
-                    assert len(octets) == piece.length
-                    out.append(octets)
+                    data = self.bodies[piece.body][piece.offset : piece.offset + piece.length]
+                    assert len(data) == piece.length
+                    out.append(data)
                 case bytes():
                     out.append(piece)
                 case BinarySlice():
@@ -115,11 +115,11 @@ class Mailbox:
         return b"".join(out)
 
 
-def literal(octets):
-    return b"{%d}\r\n" % len(octets) + octets
+def literal(data):
+    return b"{%d}\r\n" % len(data) + data
 
 
-def test_the_index_alone_answers_in_one_piece():
+def test_items_of_the_index_are_one_piece():
     mailbox = Mailbox({5: MESSAGE, 9: b""}, keyword_set=3)
     line = (
         b"* %d FETCH (FLAGS (\\Seen $Forwarded Junk) UID %d"
@@ -131,23 +131,23 @@ def test_the_index_alone_answers_in_one_piece():
     assert pieces == [line % (1, 5, len(MESSAGE)) + line % (2, 9, 0)]
 
 
-def test_nothing_wanted_is_no_piece():
+def test_empty_set_gives_no_piece():
     assert Mailbox({5: MESSAGE}).pieces(b"FLAGS", wanted=UidSet.of([6])) == []
 
 
-def test_header_fields_that_digests_keep_are_one_piece():
+def test_cached_header_fields_are_one_piece():
     mailbox = Mailbox({5: MESSAGE, 9: MESSAGE})
     head = b"* %d FETCH (UID %d BODY[HEADER.FIELDS (date FROM Cc X-None)] "
-    octets = literal(MESSAGE[: MESSAGE.index(b"Subject")] + b"\r\n")
+    data = literal(MESSAGE[: MESSAGE.index(b"Subject")] + b"\r\n")
     asked = b"(UID BODY.PEEK[HEADER.FIELDS (date FROM Cc X-None)])"
     assert mailbox.pieces(asked) == [
-        head % (1, 5) + octets + b")\r\n" + head % (2, 9) + octets + b")\r\n"
+        head % (1, 5) + data + b")\r\n" + head % (2, 9) + data + b")\r\n"
     ]
     pieces = mailbox.pieces(b"BODY.PEEK[HEADER.FIELDS (Subject X-Odd)]", wanted=UidSet.of([5]))
     assert [type(piece) for piece in pieces] == [bytes, BodySlice, bytes]
 
 
-def test_a_header_field_with_nul_is_left_to_who_reads_the_message():
+def test_header_field_with_nul_is_read_from_the_message():
     pieces = Mailbox({5: b"Subject: a\0b\r\n\r\n"}).pieces(b"BODY.PEEK[HEADER.FIELDS (Subject)]")
     assert [type(piece) for piece in pieces] == [bytes, BodySlice, bytes]
 
@@ -161,7 +161,7 @@ def test_object_ids():
     assert threaded.sent(b"THREADID") == b"* 1 FETCH (THREADID (Tffffffffffffffff))\r\n"
 
 
-def test_flags_for_announcements():
+def test_unsolicited_flags():
     mailbox = Mailbox({5: MESSAGE, 6: MESSAGE})
     items = FetchItems.flags(uid=True, modseq=True)
     assert mailbox.sent(items, recent=UidSet.of([6])) == (
@@ -170,7 +170,7 @@ def test_flags_for_announcements():
     )
 
 
-def test_flags_too_are_said_once():
+def test_flags_too_are_written_once():
     mailbox = Mailbox({5: MESSAGE, 6: MESSAGE})
     flagged = UidSet.of([6])
     assert mailbox.sent(b"(UID)", flags_too=flagged) == (
@@ -245,7 +245,7 @@ def test_binary_is_left_to_the_caller():
     )
 
 
-def test_what_the_digest_renders_is_sent_as_it_is():
+def test_envelope_and_bodystructure_are_sent_as_stored():
     mailbox = Mailbox({5: MESSAGE})
     sent = mailbox.sent(b"(ENVELOPE BODY BODYSTRUCTURE PREVIEW)")
     assert sent.startswith(b'* 1 FETCH (ENVELOPE ("Mon, 7 Feb 1994 21:52:25 -0800" ')
@@ -261,21 +261,21 @@ def test_a_preview_outside_ascii_is_a_literal():
     assert mailbox.sent(b"PREVIEW") == b"* 1 FETCH (PREVIEW {7}\r\nGr\xc3\xbc\xc3\x9fe)\r\n"
 
 
-def test_a_partial_is_a_cut_of_the_whole():
+def test_partial_is_a_range_of_the_whole():
     mailbox = Mailbox({5: MULTIPART})
     dice = random.Random(3)
     for section in (b"", b"HEADER.FIELDS (SUBJECT Content-Type)", b"TEXT", b"2.TEXT"):
         whole = mailbox.sent(b"BODY[%b]" % section)
-        octets = whole[whole.index(b"\r\n") + 2 : -len(b")\r\n")]
+        data = whole[whole.index(b"\r\n") + 2 : -len(b")\r\n")]
         for _ in range(40):
-            start, count = dice.randint(0, len(octets) + 5), dice.randint(1, len(octets) + 5)
-            cut = octets[start : start + count]
+            start, count = dice.randint(0, len(data) + 5), dice.randint(1, len(data) + 5)
+            cut = data[start : start + count]
             value = literal(cut) if cut else b'""'
             sent = mailbox.sent(b"BODY[%b]<%d.%d>" % (section, start, count))
             assert sent == b"* 1 FETCH (BODY[%b]<%d> %b)\r\n" % (section, start, value)
 
 
-def test_what_is_missing_is_our_own_bug():
+def test_missing_metadata_is_a_key_error():
     mailbox = Mailbox({5: MESSAGE}, keyword_set=9)
     with pytest.raises(KeyError):
         mailbox.pieces(b"FLAGS")
@@ -285,7 +285,7 @@ def test_what_is_missing_is_our_own_bug():
     mailbox.pieces(b"BODY[]")  # the index knows how long it is
 
 
-def test_damage_is_corrupt():
+def test_corrupt_data_raises_corrupt_error():
     mailbox = Mailbox({5: MESSAGE})
     stored = mailbox.metadata[105]
     mailbox.metadata[105] = stored[:-1] + bytes([stored[-1] ^ 1])

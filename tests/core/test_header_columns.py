@@ -36,7 +36,7 @@ def scan(mailbox, text, columns, uids=None):
 
 
 def gathered(mailbox, undecided, *, parts=3, max_bytes=500):
-    """What columns lack, to the end."""
+    """Build the missing columns to the end."""
     with mailbox.group.snapshot() as snapshot:
         gathering = undecided.column_builders(snapshot, parts)
     for part in gathering:
@@ -60,7 +60,7 @@ def drop_digest(group, body):
 
 @pytest.mark.parametrize("max_bytes", [1, 500, PLENTY])
 @pytest.mark.parametrize("parts", [1, 3, 40])
-def test_what_was_gathered_decides_without_digests(group, mailbox, parts, max_bytes):
+def test_columns_decide_without_metadata(group, mailbox, parts, max_bytes):
     columns = HeaderColumns(PLENTY)
     gathering = fill(mailbox, b"SUBJECT x FROM y", columns, parts=parts, max_bytes=max_bytes)
     assert sum(map(len, gathering)) == 20
@@ -78,7 +78,7 @@ def test_what_was_gathered_decides_without_digests(group, mailbox, parts, max_by
         assert (list(found), len(undecided)) == (expected, 0), text
 
 
-def test_only_what_is_new_is_read(group, mailbox):
+def test_only_new_messages_are_read(group, mailbox):
     columns = HeaderColumns(PLENTY)
     known = mailbox.numbers
     mailbox.numbers = UidMap(UidSet([(10, 100)]))
@@ -90,20 +90,20 @@ def test_only_what_is_new_is_read(group, mailbox):
     assert fill(mailbox, b"SUBJECT x", columns) == []
 
 
-def test_a_search_that_needs_few_digests_does_not_read_all(group, mailbox):
+def test_search_that_needs_few_metadata_builds_no_column(group, mailbox):
     columns = HeaderColumns(PLENTY)
     assert fill(mailbox, b"UID 170:200 SUBJECT x", columns) == []
     assert fill(mailbox, b"UID 160:200 SUBJECT x", columns) != []  # a quarter of all
 
 
-def test_other_keys_gather_nothing(group, mailbox):
+def test_other_keys_build_no_columns(group, mailbox):
     columns = HeaderColumns(PLENTY)
     for text in (b"BODY x", b"TEXT x", b"HEADER X-Spam x", b"SENTON 1-Feb-1994"):
         assert fill(mailbox, text, columns) == []
     assert columns.memory_bytes == 0
 
 
-def test_a_message_whose_digest_cannot_be_read_is_an_error_only_where_it_decides(group, mailbox):
+def test_corrupt_metadata_is_an_error_only_if_it_decides(group, mailbox):
     columns = HeaderColumns(PLENTY)
     group.put_metadata(1050, b"damage")
     drop_digest(group, 1060)
@@ -116,7 +116,7 @@ def test_a_message_whose_digest_cannot_be_read_is_an_error_only_where_it_decides
     assert (len(found), len(undecided)) == (18, 0)
 
 
-def test_a_damaged_segment_is_an_error(group, mailbox):
+def test_corrupt_segment_is_an_error(group, mailbox):
     columns = HeaderColumns(PLENTY)
     _, undecided = scan(mailbox, b"SUBJECT x", columns)
     group.put("index", Struct(">QI").pack(MAILBOX, 20), b"damage")
@@ -124,15 +124,15 @@ def test_a_damaged_segment_is_an_error(group, mailbox):
         undecided.column_builders(snapshot, 1)
 
 
-def test_who_comes_second_adds_nothing(group, mailbox):
+def test_second_search_stores_no_duplicates(group, mailbox):
     columns = HeaderColumns(PLENTY)
     _, one = scan(mailbox, b"SUBJECT 7", columns)
     _, other = scan(mailbox, b"SUBJECT 8", columns)
     parts = gathered(mailbox, one), gathered(mailbox, other)
     one.store_columns(parts[0])
-    octets = columns.memory_bytes
+    size = columns.memory_bytes
     other.store_columns(parts[1])
-    assert columns.memory_bytes == octets
+    assert columns.memory_bytes == size
     assert list(scan(mailbox, b"SUBJECT 8", columns)[0]) == [90, 190]
 
 
@@ -143,7 +143,7 @@ def test_an_expunged_message_is_not_found(group, mailbox):
     assert list(scan(mailbox, b"SUBJECT 7", columns)[0]) == [180]
 
 
-def test_groups_share_the_bound_and_nothing_else(group, mailbox):
+def test_groups_share_only_the_bound(group, mailbox):
     columns = HeaderColumns(PLENTY)
     fill(mailbox, b"SUBJECT x", columns)
     other = columns.of_group(1)
@@ -155,7 +155,7 @@ def test_groups_share_the_bound_and_nothing_else(group, mailbox):
     assert len(scan(mailbox, b"SUBJECT letter", other)[0]) == 20
 
 
-def test_what_has_no_room_is_decided_by_digests_as_before(group, mailbox):
+def test_without_memory_for_columns_metadata_decides(group, mailbox):
     large = HeaderColumns(PLENTY)
     fill(mailbox, b"SUBJECT x", large)
     columns = HeaderColumns(large.memory_bytes - 1)
@@ -170,17 +170,17 @@ def test_what_has_no_room_is_decided_by_digests_as_before(group, mailbox):
     assert list(part.found) == [200]
 
 
-SUBJECT_OCTETS = 16 * 1024
-"""As much of a header field as a metadata keeps for SEARCH."""
-COLUMN_OCTETS = 256
-MESSAGES = (HEADER_COLUMNS_BYTES_MAX - COLUMN_OCTETS) // (SUBJECT_OCTETS + 1 + 8)
-"""Whose subjects fit: each has a border behind it, a UID and an end."""
+SUBJECT_BYTES = 16 * 1024
+"""Bytes of a header field that metadata keeps for SEARCH."""
+COLUMN_BYTES = 256
+MESSAGES = (HEADER_COLUMNS_BYTES_MAX - COLUMN_BYTES) // (SUBJECT_BYTES + 1 + 8)
+"""Number of messages whose subjects fit: each takes a delimiter, a UID and an end besides."""
 
 
 async def undecided_of(group, path, count):
-    """What a filepool's columns leave open of so many messages with a long subject."""
+    """Return how many of `count` messages with a long subject the columns do not decide."""
     mailbox = Mailbox(group, [])
-    stored = metadata_of(b"Subject: " + b"x" * SUBJECT_OCTETS + b"\r\n\r\n")
+    stored = metadata_of(b"Subject: " + b"x" * SUBJECT_BYTES + b"\r\n\r\n")
     for at in range(0, len(stored) + 1, 4080):
         group.put("digests", Struct(">QI").pack(1, at // 4080), stored[at : at + 4080])
     records = [
@@ -208,5 +208,5 @@ async def test_header_fields_are_kept_up_to_the_bound(group, tmp_path):
 
 
 @pytest.mark.past_limit("HEADER_COLUMNS_BYTES_MAX")
-async def test_one_more_is_looked_at_by_its_digest(group, tmp_path):
+async def test_one_message_past_the_bound_is_decided_by_metadata(group, tmp_path):
     assert await undecided_of(group, tmp_path, MESSAGES + 1) == 1

@@ -53,7 +53,7 @@ def sequence(text):
     return parsed
 
 
-def test_a_set_is_its_uids_in_whatever_order_they_came():
+def test_order_of_input_does_not_matter_to_a_set():
     made = UidSet([(5, 9), (1, 3), (3, 4), (20, 20)])
     assert made == UidSet.of([20, *range(9, 0, -1), 9]) == UidSet([(1, 9), (20, 20)])
     assert hash(made) == hash(UidSet([(1, 9), (20, 20)]))
@@ -93,7 +93,7 @@ def test_numbers_that_are_no_uids_are_refused(uid):
         UidSet.of([1, uid])
 
 
-def test_the_highest_uid_there_can_be():
+def test_highest_uid():
     everything = UidSet([(1, UID_MAX)])
     assert len(everything) == UID_MAX
     assert len(UidMap(everything)) == UID_MAX
@@ -116,13 +116,13 @@ def test_set_algebra_agrees_with_sets_of_python():
         assert len(low) == min(count, len(left))
 
 
-def test_operators_know_only_their_own_kind():
+def test_operators_refuse_other_types():
     with pytest.raises(TypeError):
         EMPTY | {1}
     assert set() != EMPTY
 
 
-def test_stored_octets_that_are_no_set_are_corrupt():
+def test_stored_bytes_that_are_no_set_are_corrupt():
     stored = memoryview(bytes(UidSet([(300, 400), (900, 900)])))
     assert UidSet.from_bytes(stored) == UidSet([(300, 400), (900, 900)])
     assert UidSet.from_bytes(stored[:3]) == UidSet([(300, 400)])
@@ -181,7 +181,7 @@ def test_only_uids_above_the_last_are_appended():
         (b"$", False, UidSet.of([12])),
     ],
 )
-def test_sequence_sets_are_looked_up(text, uid, expected):
+def test_sequence_sets_are_resolved(text, uid, expected):
     numbers = UidMap(UidSet.of([11, 12, 20]))
     assert numbers.select(sequence(text), uid=uid, saved=UidSet.of([12, 15])) == expected
 
@@ -191,7 +191,7 @@ def test_nothing_in_an_empty_mailbox_has_a_number():
     assert UidMap().select(sequence(b"1:*"), uid=True, saved=EMPTY) == EMPTY
 
 
-def test_a_segment_holds_so_many_records_and_no_more():
+def test_segment_holds_at_most_its_limit_of_records():
     records = [record(uid) for uid in range(1, SEGMENT_RECORDS + 2)]
     full = segment_append(b"", records[:-1])
     assert len(full) <= 2000
@@ -230,7 +230,7 @@ def test_uids_in_a_segment_ascend():
             segment_append(stored, records)
 
 
-def test_a_segment_without_records_is_no_octets():
+def test_segment_without_records_is_empty_bytes():
     stored = segment_append(b"", [record(1), record(3)])
     assert segment_uids(stored) == UidSet.of([1, 3])
     left, taken = segment_remove(stored, UidSet([(2, 9)]))
@@ -242,7 +242,7 @@ def test_a_segment_without_records_is_no_octets():
     assert segment_records(b"") == []
 
 
-def test_store_says_what_really_changed():
+def test_store_returns_the_uids_that_changed():
     seen, deleted = SystemFlag.SEEN, SystemFlag.DELETED
     stored = segment_append(
         b"", [record(1, flags=seen), record(2), record(3, keyword_set=4), record(4, flags=deleted)]
@@ -292,7 +292,7 @@ def test_columns():
             out_of_order(segments[::-1])
 
 
-def test_what_an_iterable_raises_comes_through():
+def test_exception_of_an_iterable_is_passed_on():
     class StoreClosedError(Exception):
         pass
 
@@ -304,7 +304,7 @@ def test_what_an_iterable_raises_comes_through():
         UidMap.from_segments(broken())
 
 
-def test_every_changed_octet_is_found():
+def test_every_changed_byte_is_detected():
     stored = segment_append(b"", [record(uid) for uid in (1, 2, 9)])
     for at in range(len(stored)):
         damaged = bytearray(stored)
@@ -323,7 +323,7 @@ def test_every_changed_octet_is_found():
                 read(bytes(damaged))
 
 
-def test_a_writable_buffer_is_not_taken():
+def test_writable_buffer_is_refused():
     with pytest.raises(BufferError):
         segment_counts(bytearray(segment_append(b"", [record(1)])))
 

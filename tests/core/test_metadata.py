@@ -1,4 +1,4 @@
-"""Digests beside the standard library's `email`, which reads the same messages its own way."""
+"""Message metadata compared with the standard library's `email` package."""
 
 import email
 import email.utils
@@ -51,13 +51,13 @@ def read_value(text, at):
                     at += 1
             return items, at + 1
         case b'"':
-            octets = bytearray()
+            data = bytearray()
             at += 1
             while text[at : at + 1] != b'"':
                 at += text[at : at + 1] == b"\\"
-                octets += text[at : at + 1]
+                data += text[at : at + 1]
                 at += 1
-            return bytes(octets), at + 1
+            return bytes(data), at + 1
         case b"{":
             end = text.index(b"}\r\n", at)
             start = end + 3
@@ -115,7 +115,7 @@ trees = st.recursive(
         st.sampled_from(["base64", "quoted-printable", "8bit"]),
         texts,
     )
-    | st.tuples(st.just("octets"), words, st.binary(max_size=200)),
+    | st.tuples(st.just("bytes"), words, st.binary(max_size=200)),
     lambda children: (
         st.tuples(
             st.just("multipart"),
@@ -129,13 +129,13 @@ trees = st.recursive(
 
 
 def build(tree, numbers):
-    """A part as `email` writes it; boundaries are numbered, for `email` would draw lots."""
+    """Return a part as `email` writes it, with numbered boundaries instead of random ones."""
     part = EmailMessage(policy=SMTP)
     match tree:
         case ("text", subtype, cte, text):
             part.set_content(text, subtype=subtype, cte=cte)
-        case ("octets", name, octets):
-            part.set_content(octets, "application", "octet-stream", filename=name)
+        case ("bytes", name, data):
+            part.set_content(data, "application", "octet-stream", filename=name)
         case ("multipart", subtype, children):
             part["Content-Type"] = f'multipart/{subtype}; boundary="b{next(numbers)}"'
             part.set_payload([build(child, numbers) for child in children])
@@ -173,7 +173,7 @@ messages = st.builds(
 
 @settings(max_examples=150, deadline=None)
 @given(messages, st.integers(1, 300))
-def test_parts_are_those_that_email_sees(message, portion):
+def test_parts_agree_with_the_email_package(message, portion):
     stored = scan(message)
     assert scan(message, portion) == stored
     metadata = MessageMetadata(stored)
@@ -195,7 +195,7 @@ def test_parts_are_those_that_email_sees(message, portion):
 
 @settings(max_examples=150, deadline=None)
 @given(messages)
-def test_headers_are_those_that_email_sees(message):
+def test_headers_agree_with_the_email_package(message):
     metadata = MessageMetadata(scan(message))
     parsed: Message = email.message_from_bytes(message, policy=default)
     assert metadata.subject == " ".join(parsed["Subject"].split())
@@ -215,7 +215,7 @@ def test_headers_are_those_that_email_sees(message):
 # --- what Python needs to know of the rest --------------------------------------------------------
 
 
-def test_a_digest_knows_a_message():
+def test_metadata_of_a_message():
     stored = scan(
         b"Subject: Re: =?utf-8?q?Gr=C3=BC=C3=9Fe?= (fwd)\r\n"
         b"Date: Fri, 21 Nov 1997 09:55:06 -0600\r\n"
@@ -259,7 +259,7 @@ def test_sections_by_name(section, found):
     assert MessageMetadata(scan(message)).locate(section) == found
 
 
-def test_a_damaged_digest_is_refused():
+def test_corrupt_metadata_is_refused():
     stored = scan(b"Subject: x\r\n\r\nbody")
     for damaged in (b"", stored[:-1], stored + b"\0", b"\x01" + stored[1:]):
         with pytest.raises(CorruptError):
@@ -275,19 +275,19 @@ def test_a_scanner_finishes_once():
         scanner.finish()
 
 
-def test_only_known_encodings_can_be_undone():
+def test_unknown_encodings_are_refused():
     for encoding in (-1, 3, 1 << 40):
         with pytest.raises(ValueError, match="encoding"):
             TransferDecoder(encoding)
 
 
-def test_what_was_compressed_once_is_undone():
-    octets = b"The quick brown fox. " * 40
+def test_decompress_returns_the_original():
+    data = b"The quick brown fox. " * 40
     frame = bytes.fromhex(
         "28b52ffd604802e50000a854686520717569636b2062726f776e20666f782e20010061623599"
     )
-    assert decompress(frame, size=len(octets)) == octets
+    assert decompress(frame, size=len(data)) == data
     with pytest.raises(CorruptError):
-        decompress(frame, size=len(octets) + 1)
+        decompress(frame, size=len(data) + 1)
     with pytest.raises(CorruptError):
-        decompress(frame[:-1], size=len(octets))
+        decompress(frame[:-1], size=len(data))

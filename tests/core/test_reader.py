@@ -1,4 +1,4 @@
-"""The command reader as Python sees it: each class's attributes, and the modes between commands.
+"""Command reader from Python: attributes of each class, and the modes between commands.
 
 The grammar's known answers are in `rust/tests/wire`; here it is the binding that is checked.
 """
@@ -37,7 +37,7 @@ def _plain(value):
 
 
 def read(sent: bytes, reader: CommandReader | None = None):
-    """All that is said; messages of APPEND are accepted."""
+    """Return all events; messages of APPEND are accepted."""
     reader = reader or CommandReader()
     reader.feed(sent)
     events = []
@@ -197,7 +197,7 @@ def test_each_command_has_its_attributes(line, kind, expected):
     assert attributes(command) == {"tag": b"a1", **expected}
 
 
-def test_every_command_of_the_stub_is_tried():
+def test_every_command_of_the_stub_has_a_case():
     tried = {kind for _, kind, _ in COMMANDS} | {_core.Append, _core.Idle}
     assert {kind for kind in vars(_core).values() if hasattr(kind, "tag")} == tried | {
         _core.Malformed
@@ -242,7 +242,7 @@ def test_append_is_events():
     ]
 
 
-def test_a_message_must_be_decided_on_before_anything_else():
+def test_message_must_be_accepted_or_refused_first():
     reader = CommandReader(Limits(append=2))
     reader.feed(b"a APPEND x {3+}\r\nabc\r\nb NOOP\r\n")
     assert isinstance(reader.next(), _core.Append)
@@ -256,11 +256,11 @@ def test_a_message_must_be_decided_on_before_anything_else():
     reader.refuse_literal()
     reader.refuse_literal()
     assert isinstance(reader.next(), _core.Noop)
-    with pytest.raises(RuntimeError, match="waits"):
+    with pytest.raises(RuntimeError, match="pending"):
         reader.accept_literal()
 
 
-def test_malformed_says_what_and_where():
+def test_malformed_names_the_syntax_and_the_column():
     [fault] = read(b"a FETCH 1 BOGUS\r\n")
     assert attributes(fault) == {
         "tag": b"a",
@@ -296,7 +296,7 @@ def test_literals_idle_and_sasl():
         assert (type(response), response.data) == (_core.SaslResponse, data)
 
 
-def test_settings_between_commands():
+def test_limits_and_utf8_change_between_commands():
     narrow = Limits(line=9)
     reader = CommandReader(narrow)
     assert reader.limits is narrow
@@ -334,7 +334,7 @@ def test_sequence_sets():
         (b"BINARY[1]", True, True, True, False),
     ],
 )
-def test_what_fetch_items_need(items, needs_metadata, reads_body, sets_seen, needs_modseq):
+def test_needs_of_fetch_items(items, needs_metadata, reads_body, sets_seen, needs_modseq):
     [fetch] = read(b"a FETCH 1 " + items + b"\r\n")
     for asked in (fetch.items, fetch.items.with_uid()):
         assert asked.needs_metadata is needs_metadata
@@ -367,7 +367,7 @@ def test_list_patterns():
         ListMatcher(["a"], "ab")
 
 
-def test_answers():
+def test_responses():
     out = ResponseWriter()
     out.untagged(b"CAPABILITY IMAP4rev2")
     out.exists(3)
