@@ -180,7 +180,7 @@ def _idle(results: Results) -> str:
 ## Sessions in IDLE
 
 Each server was started for this alone. KiB a session is what its processes have written themselves
-([what is counted](../docs/decisions/0001-what-memory-means.md)), added up over all of them; the
+([what is counted](../docs/decisions/0001-anonymous-resident-memory.md)), added up over all of them; the
 next column adds their share of program files and of the cache of disk pages (PSS). News: a message
 is delivered by LMTP to one user while all the others idle; the time runs from the final dot to
 EXISTS at the client. Aims: {aims}.
