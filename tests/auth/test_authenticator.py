@@ -1,4 +1,4 @@
-"""Sign-ins: right, wrong, slowed down, and too many at a time."""
+"""Logins: right, wrong, delayed, and too many at a time."""
 
 from dataclasses import dataclass
 
@@ -53,7 +53,7 @@ def authenticator(accounts) -> Authenticator:
 
 @pytest.fixture
 def hashes(monkeypatch) -> list[str | None]:
-    """The credentials against which a password was hashed."""
+    """Credentials against which a password was hashed."""
     seen: list[str | None] = []
 
     def counting(credential: str | None, password: bytes) -> bool:
@@ -64,34 +64,32 @@ def hashes(monkeypatch) -> list[str | None]:
     return seen
 
 
-async def test_the_right_password_signs_in_in_any_case_of_the_name(authenticator, accounts):
+async def test_right_password_logs_in_with_the_name_in_any_case(authenticator, accounts):
     account = accounts.find("ada")
     assert await authenticator.login("Ada", b"engine", peer="192.0.2.1") is account
     assert await authenticator.login("ADA", b"engine", peer="192.0.2.1") is account
 
 
-async def test_a_wrong_password_and_an_unknown_name_do_not(authenticator, hashes):
+async def test_wrong_password_and_unknown_name_fail(authenticator, hashes):
     assert await authenticator.login("ada", b"wrong", peer="192.0.2.1") is None
-    assert await authenticator.login("nobody", b"engine", peer="192.0.2.1") is None
-    assert len(hashes) == 2  # an unknown name costs a hash, too
+    assert await authenticator.login("unknown", b"engine", peer="192.0.2.1") is None
+    assert len(hashes) == 2  # an unknown name costs a hash too
     assert hashes[1] is None
 
 
-async def test_an_account_without_credential_cannot_sign_in(authenticator, accounts):
+async def test_account_without_credential_cannot_log_in(authenticator, accounts):
     accounts.enroll("locked", b"")
     assert await authenticator.login("locked", b"", peer="192.0.2.1") is None
     assert await authenticator.login("locked", b"x", peer="192.0.2.1") is None
 
 
-async def test_a_credential_that_cannot_be_checked_is_told_to_the_operator(
-    authenticator, accounts, caplog
-):
+async def test_credential_in_an_unknown_format_is_logged(authenticator, accounts, caplog):
     accounts.by_name["old"] = FakeAccount(9, "old", "{CRYPT}abc")
     assert await authenticator.login("old", b"abc", peer="192.0.2.1") is None
     assert "credential" in caplog.text
 
 
-async def test_a_password_that_was_right_is_not_hashed_again_for_a_while(
+async def test_verified_password_is_not_hashed_again_for_a_while(
     authenticator, hashes, autojump_clock
 ):
     for _ in range(5):
@@ -102,28 +100,26 @@ async def test_a_password_that_was_right_is_not_hashed_again_for_a_while(
     assert len(hashes) == 2
 
 
-async def test_a_wrong_password_is_hashed_although_the_right_one_is_remembered(
-    authenticator, hashes
-):
+async def test_wrong_password_is_hashed_although_the_right_one_is_cached(authenticator, hashes):
     assert await authenticator.login("ada", b"engine", peer="192.0.2.1")
     assert await authenticator.login("ada", b"engin", peer="192.0.2.1") is None
     assert len(hashes) == 2
 
 
-async def test_a_changed_password_ends_what_was_remembered(authenticator, accounts):
+async def test_changed_password_invalidates_the_cache(authenticator, accounts):
     assert await authenticator.login("ada", b"engine", peer="192.0.2.1")
     accounts.enroll("Ada", b"difference")
     assert await authenticator.login("ada", b"engine", peer="192.0.2.1") is None
     assert await authenticator.login("ada", b"difference", peer="192.0.2.1")
 
 
-async def test_a_name_that_grows_in_form_c_is_nobody_and_not_looked_up(authenticator, accounts):
+async def test_name_that_is_too_long_in_form_c_is_not_looked_up(authenticator, accounts):
     accounts.find = lambda name: pytest.fail("no table has such a key")
-    musical = "\U0001d160" * 63  # 252 octets, three times as many in form C
+    musical = "\U0001d160" * 63  # 252 bytes, three times as many in form C
     assert await authenticator.login(musical, b"x", peer="192.0.2.1") is None
 
 
-async def test_failures_are_slowed_down_and_others_are_not(authenticator, autojump_clock):
+async def test_failures_delay_their_peer_and_no_other(authenticator, autojump_clock):
     for _ in range(PAIR_FREE):
         began = trio.current_time()
         await authenticator.login("ada", b"wrong", peer="192.0.2.1")
@@ -139,7 +135,7 @@ async def test_failures_are_slowed_down_and_others_are_not(authenticator, autoju
     assert trio.current_time() - began < 1
 
 
-async def test_many_connections_at_once_are_no_way_around_the_delays(authenticator, autojump_clock):
+async def test_concurrent_logins_do_not_avoid_the_delays(authenticator, autojump_clock):
     began = trio.current_time()
     async with trio.open_nursery() as nursery:
         for _ in range(PAIR_FREE + 3):
@@ -152,7 +148,7 @@ async def guess(authenticator: Authenticator) -> None:
     assert await authenticator.login("ada", b"wrong", peer="192.0.2.1") is None
 
 
-async def test_a_client_that_opens_five_connections_costs_one_hash(authenticator, hashes):
+async def test_five_concurrent_logins_of_one_client_cost_one_hash(authenticator, hashes):
     async def sign_in() -> None:
         assert await authenticator.login("ada", b"engine", peer="192.0.2.1")
 
@@ -164,14 +160,14 @@ async def test_a_client_that_opens_five_connections_costs_one_hash(authenticator
 
 @pytest.mark.at_limit("PASSWORD_CHECKS_WAITING_MAX")
 @pytest.mark.past_limit("PASSWORD_CHECKS_WAITING_MAX")
-async def test_as_many_may_wait_as_the_bound_says_and_one_more_is_told_to_come_again(
+async def test_logins_wait_up_to_the_limit_and_one_more_is_refused(
     authenticator,
 ):
     async with trio.open_nursery() as nursery:
         for token in range(authenticator._runtime.cores.total_tokens):
             authenticator._runtime.cores.acquire_on_behalf_of_nowait(token)
         for number in range(PASSWORD_CHECKS_WAITING_MAX):
-            nursery.start_soon(login_of_nobody, authenticator, number)
+            nursery.start_soon(login_of_unknown, authenticator, number)
         await wait_all_tasks_blocked()
         with pytest.raises(TooManyLoginsError):
             await authenticator.login("one more", b"x", peer="192.0.2.1")
@@ -179,8 +175,8 @@ async def test_as_many_may_wait_as_the_bound_says_and_one_more_is_told_to_come_a
     assert await authenticator_is_free(authenticator)
 
 
-async def login_of_nobody(authenticator: Authenticator, number: int) -> None:
-    await authenticator.login(f"nobody{number}", b"x", peer="192.0.2.1")
+async def login_of_unknown(authenticator: Authenticator, number: int) -> None:
+    await authenticator.login(f"unknown{number}", b"x", peer="192.0.2.1")
 
 
 async def authenticator_is_free(authenticator: Authenticator) -> bool:
@@ -189,24 +185,24 @@ async def authenticator_is_free(authenticator: Authenticator) -> bool:
 
 @pytest.mark.at_limit("VERIFICATION_CACHE_MAX")
 @pytest.mark.past_limit("VERIFICATION_CACHE_MAX")
-async def test_as_many_are_remembered_as_the_bound_says_and_one_more_replaces_the_oldest(
+async def test_cache_holds_entries_up_to_the_limit_and_one_more_replaces_the_oldest(
     authenticator, hashes
 ):
-    remembered = authenticator._cache.entries
+    entries = authenticator._cache.entries
     for number in range(VERIFICATION_CACHE_MAX - 1):
-        remembered[-number] = (b"", 0.0)
+        entries[-number] = (b"", 0.0)
     await authenticator.login("ada", b"engine", peer="192.0.2.1")
-    assert len(remembered) == VERIFICATION_CACHE_MAX
-    assert 0 in remembered
+    assert len(entries) == VERIFICATION_CACHE_MAX
+    assert 0 in entries
     authenticator._accounts.enroll("Grace", b"cobol")
     await authenticator.login("grace", b"cobol", peer="192.0.2.1")
-    assert len(remembered) == VERIFICATION_CACHE_MAX
-    assert 0 not in remembered
+    assert len(entries) == VERIFICATION_CACHE_MAX
+    assert 0 not in entries
     assert await authenticator.login("ada", b"engine", peer="192.0.2.1")
     assert len(hashes) == 2
 
 
-async def test_no_password_is_kept_or_logged(authenticator, caplog):
+async def test_no_password_is_stored_or_logged(authenticator, caplog):
     caplog.set_level("DEBUG")
     await authenticator.login("ada", b"engine", peer="192.0.2.1")
     await authenticator.login("hunter2", b"difference", peer="192.0.2.1")

@@ -1,4 +1,4 @@
-"""SASL exchanges, from the texts of the mechanisms."""
+"""SASL exchanges: messages of PLAIN and LOGIN."""
 
 import pytest
 
@@ -7,9 +7,9 @@ from imapvm.auth.steps import Challenge, Claim, Failure, claim
 from imapvm.model.limits import LOGIN_NAME_MAX, PASSWORD_MAX
 
 
-def run(mechanism: str, *said: bytes | None):
-    """The challenges, and what it came to."""
-    initial, *responses = said
+def run(mechanism: str, *messages: bytes | None):
+    """Return the challenges, and the final step."""
+    initial, *responses = messages
     step, challenges = MECHANISMS[mechanism].start(initial), []
     for response in responses:
         assert isinstance(step, Challenge)
@@ -22,15 +22,15 @@ def test_plain_with_an_initial_response():
     assert run("PLAIN", b"\0tim\0tanstaaftanstaaf") == ([], Claim("tim", b"tanstaaftanstaaf"))
 
 
-def test_plain_behind_an_empty_challenge():
+def test_plain_after_an_empty_challenge():
     assert run("PLAIN", None, b"\0tim\0secret") == ([b""], Claim("tim", b"secret"))
 
 
-def test_plain_with_ones_own_authorization_identity_in_any_case():
+def test_plain_with_the_same_authorization_identity_in_any_case():
     assert run("PLAIN", b"Tim\0tim\0secret") == ([], Claim("tim", b"secret"))
 
 
-def test_plain_for_somebody_else_is_refused():
+def test_plain_with_another_authorization_identity_is_refused():
     assert isinstance(run("PLAIN", b"Ursel\0Kurt\0xipj3plmq")[1], Failure)
 
 
@@ -60,18 +60,18 @@ def test_login_without_a_name_or_password_is_refused():
     assert isinstance(run("LOGIN", b"tim", b"")[1], Failure)
 
 
-def test_mechanisms_that_show_the_password_say_so():
+def test_plain_and_login_are_marked_as_showing_the_password():
     assert {row.name for row in MECHANISMS.values() if row.shows_password} == {"PLAIN", "LOGIN"}
 
 
 @pytest.mark.at_limit("LOGIN_NAME_MAX")
-def test_a_name_may_be_as_long_as_the_bound():
+def test_name_may_be_as_long_as_the_limit():
     name = b"n" * LOGIN_NAME_MAX
     assert claim(name, b"p" * PASSWORD_MAX) == Claim(name.decode(), b"p" * PASSWORD_MAX)
 
 
 @pytest.mark.past_limit("LOGIN_NAME_MAX")
-def test_a_longer_name_or_password_is_refused():
+def test_longer_name_or_password_is_refused():
     assert isinstance(claim(b"n" * (LOGIN_NAME_MAX + 1), b"p"), Failure)
     assert isinstance(claim(b"n", b"p" * (PASSWORD_MAX + 1)), Failure)
 
@@ -81,6 +81,6 @@ def test_names_may_be_any_utf_8():
     assert claim(name.encode(), b"p") == Claim(name, b"p")
 
 
-def test_a_claim_does_not_show_its_password_in_a_log():
+def test_claim_does_not_show_its_password():
     assert "hunter2" not in repr(Claim("tim", b"hunter2"))
     assert "tim" in repr(Claim("tim", b"hunter2"))

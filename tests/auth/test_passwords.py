@@ -1,4 +1,4 @@
-"""Passwords as they are kept."""
+"""Password hashing and verification."""
 
 import argon2
 import pytest
@@ -10,7 +10,7 @@ from imapvm.model.limits import PASSWORD_MAX
 CHEAP = argon2.profiles.CHEAPEST
 
 
-def test_the_right_password_is_right_and_every_other_is_wrong():
+def test_only_the_right_password_is_verified():
     credential = hash_password(b"secret")
     assert verify(credential, b"secret")
     for wrong in (b"", b"Secret", b"secret ", b"secre", b"secret\0"):
@@ -33,7 +33,7 @@ def test_credentials_made_with_other_parameters_stay_valid():
 
 
 @pytest.mark.parametrize(("salt", "length"), [(8, 16), (16, 32), (32, 64)])
-def test_credentials_that_other_programs_made_are_checked(salt, length):
+def test_credentials_made_by_other_programs_are_verified(salt, length):
     hasher = argon2.PasswordHasher(
         time_cost=2, memory_cost=64, parallelism=3, hash_len=length, salt_len=salt
     )
@@ -43,12 +43,12 @@ def test_credentials_that_other_programs_made_are_checked(salt, length):
 
 
 @pytest.mark.parametrize("absent", [None, "", "{PLAIN}secret", "$argon2id$broken", "secret"])
-def test_where_there_is_no_credential_nothing_is_right(absent):
+def test_no_password_is_right_without_a_credential(absent):
     assert not verify(absent, b"secret")
     assert not verify(absent, b"")
 
 
-def test_where_there_is_no_credential_a_hash_of_the_same_cost_is_made(monkeypatch):
+def test_missing_credential_costs_a_hash_too(monkeypatch):
     verified = []
     real = passwords.sodium.verify
 
@@ -63,19 +63,19 @@ def test_where_there_is_no_credential_a_hash_of_the_same_cost_is_made(monkeypatc
     assert verified == [passwords.PARAMETERS] * 3
 
 
-def test_nobody_signs_in_with_the_password_of_nobody():
+def test_placeholder_has_no_known_password():
     assert not verify(passwords.PLACEHOLDER, b"")
     assert not verify(passwords.PLACEHOLDER, b"\0")
 
 
 @pytest.mark.at_limit("PASSWORD_MAX")
-def test_a_password_may_be_as_long_as_the_bound():
+def test_password_may_be_as_long_as_the_limit():
     longest = b"x" * PASSWORD_MAX
     assert verify(hash_password(longest, parameters=CHEAP), longest)
 
 
 @pytest.mark.past_limit("PASSWORD_MAX")
-def test_a_longer_password_is_refused_and_not_cut():
+def test_longer_password_is_refused_and_not_truncated():
     longest = b"x" * PASSWORD_MAX
     with pytest.raises(ValueError, match="1 to 1024"):
         hash_password(longest + b"x", parameters=CHEAP)
@@ -83,7 +83,7 @@ def test_a_longer_password_is_refused_and_not_cut():
 
 
 @pytest.mark.parametrize("bad", [b"", b"a\0b"])
-def test_passwords_that_cannot_be_sent_are_not_taken(bad):
+def test_passwords_that_sasl_cannot_carry_are_refused(bad):
     with pytest.raises(ValueError, match="password"):
         hash_password(bad, parameters=CHEAP)
 
@@ -101,7 +101,7 @@ def test_passwords_are_prepared_as_opaque_strings(typed, kept):
     assert prepared(typed) == kept
 
 
-def test_two_ways_to_type_a_letter_are_one_password():
+def test_composed_and_decomposed_letters_are_one_password():
     credential = hash_password("caf\u00e9".encode(), parameters=CHEAP)
     assert verify(credential, "cafe\u0301".encode())
 

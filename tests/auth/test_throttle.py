@@ -1,4 +1,4 @@
-"""Delays after failures; the clock is a number."""
+"""Delays after login failures."""
 
 import pytest
 
@@ -30,13 +30,13 @@ def throttle(clock) -> Throttle:
     return Throttle(clock)
 
 
-def test_who_never_failed_does_not_wait(throttle):
+def test_no_delay_without_failures(throttle):
     assert throttle.delay("192.0.2.1", "fred") == 0
     throttle.succeeded("192.0.2.1", "fred")
     assert len(throttle) == 0
 
 
-def test_each_failure_beyond_the_free_ones_doubles_the_delay_up_to_a_bound(throttle):
+def test_each_failure_beyond_the_free_ones_doubles_the_delay_up_to_a_limit(throttle):
     delays = []
     for _ in range(PAIR_FREE + 7):
         throttle.failed("192.0.2.1", "fred")
@@ -44,13 +44,13 @@ def test_each_failure_beyond_the_free_ones_doubles_the_delay_up_to_a_bound(throt
     assert delays == [0, 0, 1, 2, 4, 8, LONGEST_SECONDS, LONGEST_SECONDS, LONGEST_SECONDS]
 
 
-def test_thousands_of_failures_are_no_overflow(throttle):
+def test_thousands_of_failures_do_not_overflow(throttle):
     for _ in range(5000):
         throttle.failed("192.0.2.1", "fred")
     assert throttle.delay("192.0.2.1", "fred") == LONGEST_SECONDS
 
 
-def test_others_do_not_wait(throttle):
+def test_failures_do_not_delay_others(throttle):
     for _ in range(50):
         throttle.failed("192.0.2.1", "fred")
     assert throttle.delay("192.0.2.2", "fred") == 0
@@ -64,7 +64,7 @@ def test_one_telephone_with_an_old_password_does_not_slow_its_office(throttle, c
         assert throttle.delay("192.0.2.1", "wilma") == 0
 
 
-def test_a_peer_that_tries_many_names_waits_with_each(throttle):
+def test_peer_that_tries_many_names_is_delayed_with_each(throttle):
     for number in range(SPREAD_FREE):
         throttle.failed("192.0.2.1", f"user{number}")
     assert throttle.delay("192.0.2.1", "new") == 0
@@ -73,14 +73,14 @@ def test_a_peer_that_tries_many_names_waits_with_each(throttle):
     assert throttle.delay("192.0.2.2", "new") == 0
 
 
-def test_guessing_from_many_peers_is_slowed_and_the_owner_not_locked_out(throttle):
+def test_guesses_from_many_peers_are_delayed_and_the_owner_not_locked_out(throttle):
     for number in range(SPREAD_FREE + 100):
         throttle.failed(f"192.0.2.{number}", "fred")
     assert throttle.delay("198.51.100.1", "fred") == LONGEST_FOR_NAME_SECONDS
     assert throttle.delay("198.51.100.1", "wilma") == 0
 
 
-def test_success_forgets_the_failures_of_that_peer_with_that_name(throttle):
+def test_success_clears_the_failures_of_that_peer_with_that_name(throttle):
     for _ in range(10):
         throttle.failed("192.0.2.1", "fred")
     throttle.succeeded("192.0.2.1", "fred")
@@ -88,14 +88,14 @@ def test_success_forgets_the_failures_of_that_peer_with_that_name(throttle):
     assert len(throttle) == 0
 
 
-def test_one_good_account_does_not_make_a_guesser_forgotten(throttle):
+def test_logins_of_one_account_do_not_clear_failures_with_others(throttle):
     for number in range(SPREAD_FREE + 5):
         throttle.failed("192.0.2.1", f"user{number}")
         throttle.succeeded("192.0.2.1", "mallory")
     assert throttle.delay("192.0.2.1", "new") == LONGEST_SECONDS
 
 
-def test_failures_are_forgotten_after_a_while_and_not_before(throttle, clock):
+def test_failures_expire_after_a_while_and_not_before(throttle, clock):
     for _ in range(PAIR_FREE + 1):
         throttle.failed("192.0.2.1", "fred")
     clock.now += FORGET_SECONDS - 1
@@ -105,7 +105,7 @@ def test_failures_are_forgotten_after_a_while_and_not_before(throttle, clock):
 
 
 @pytest.mark.at_limit("THROTTLE_ENTRIES_MAX")
-def test_as_many_are_remembered_as_the_bound_says(throttle):
+def test_failures_are_counted_up_to_the_limit(throttle):
     for _ in range(PAIR_FREE + 1):
         throttle.failed("192.0.2.1", "fred")  # three entries
     number = 0
@@ -116,7 +116,7 @@ def test_as_many_are_remembered_as_the_bound_says(throttle):
 
 
 @pytest.mark.past_limit("THROTTLE_ENTRIES_MAX")
-def test_one_more_makes_the_oldest_forgotten(throttle):
+def test_one_more_failure_drops_the_oldest(throttle):
     for _ in range(PAIR_FREE + 1):
         throttle.failed("192.0.2.1", "fred")
     for number in range(THROTTLE_ENTRIES_MAX):

@@ -1,4 +1,4 @@
-"""Mailbox names: what one can be, INBOX in any case, and the levels of a hierarchy."""
+"""Mailbox names: valid names, INBOX in any case, and levels of hierarchy."""
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,7 @@ from imapvm.model.names import (
 @pytest.mark.parametrize(
     "name", ["INBOX", "Archive/2026", "Entwürfe", "日本語/下", "a b", "x&y", "~"]
 )
-def test_names_that_can_be(name):
+def test_valid_names(name):
     assert name_error(name) is None
 
 
@@ -39,14 +39,14 @@ def test_names_that_can_be(name):
         ("a\u2028b", "control characters"),
     ],
 )
-def test_names_that_cannot_be(name, says):
+def test_invalid_names(name, says):
     assert says in name_error(name)
 
 
 @pytest.mark.at_limit("MAILBOX_NAME_MAX")
 @pytest.mark.past_limit("MAILBOX_NAME_MAX")
 @pytest.mark.parametrize("letter", ["a", "é", "下", "😀"])
-def test_the_longest_name_is_counted_in_octets_of_utf8(letter):
+def test_longest_name_is_counted_in_bytes_of_utf8(letter):
     width = len(letter.encode())
     longest = letter * (MAILBOX_NAME_MAX // width)
     longest += "x" * (MAILBOX_NAME_MAX - len(longest.encode()))
@@ -56,7 +56,7 @@ def test_the_longest_name_is_counted_in_octets_of_utf8(letter):
 
 @pytest.mark.at_limit("MAILBOX_DEPTH_MAX")
 @pytest.mark.past_limit("MAILBOX_DEPTH_MAX")
-def test_the_deepest_name():
+def test_deepest_name():
     deepest = "/".join("d" * MAILBOX_DEPTH_MAX)
     assert name_error(deepest) is None
     assert f"more than {MAILBOX_DEPTH_MAX} levels" in name_error(deepest + "/d")
@@ -74,16 +74,16 @@ def test_the_deepest_name():
         ("", ""),
     ],
 )
-def test_one_name_for_all_ways_to_write_it(name, canonical):
+def test_canonical_name_of_inbox_and_form_c(name, canonical):
     assert canonical_name(name) == canonical
 
 
 @given(st.text())
-def test_a_canonical_name_stays_as_it_is(name):
+def test_canonical_name_is_idempotent(name):
     assert canonical_name(canonical_name(name)) == canonical_name(name)
 
 
-def test_what_lies_above_and_below():
+def test_parents_and_children():
     assert parents("a/b/c") == ["a", "a/b"]
     assert parents("a") == []
     assert is_below("a/b/c", "a")
@@ -91,7 +91,7 @@ def test_what_lies_above_and_below():
     assert not is_below("a", "a")
 
 
-def test_what_an_enrolled_user_gets_can_be_made():
+def test_mailboxes_of_a_new_account_have_valid_names():
     for name, use in NEW_ACCOUNT_MAILBOXES:
         assert name_error(name) is None
         assert canonical_name(name) == name != INBOX

@@ -1,4 +1,4 @@
-"""Who is let in, and who is turned away."""
+"""Acceptor: limits, plaintext passwords, and lack of descriptors."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ def new_acceptor(services, connections, reactor, nursery, **options) -> Acceptor
     )  # fmt: skip
 
 
-async def test_one_too_many_hears_bye_at_once(nursery, reactor, services):
+async def test_a_connection_past_the_limit_is_sent_bye(nursery, reactor, services):
     connections = Connections(limit=1)
     acceptor = new_acceptor(services, connections, reactor, nursery)
     first, refused = tcp_pair(), tcp_pair()
@@ -36,7 +36,7 @@ async def test_one_too_many_hears_bye_at_once(nursery, reactor, services):
     assert len(connections) <= 1
 
 
-async def test_one_too_many_who_wants_tls_is_closed_without_a_word(nursery, reactor, services):
+async def test_a_tls_connection_past_the_limit_is_closed_without_bye(nursery, reactor, services):
     acceptor = new_acceptor(services, Connections(limit=0), reactor, nursery)
     ours, theirs = tcp_pair()
     acceptor.admit(ours, ("192.0.2.2", 1), tls_first=True)
@@ -54,7 +54,7 @@ async def test_one_too_many_who_wants_tls_is_closed_without_a_word(nursery, reac
         ("never", "127.0.0.1", False),
     ],
 )
-async def test_who_may_send_a_password_without_tls(
+async def test_plaintext_setting_decides_whether_logindisabled_is_offered(
     nursery, reactor, services, plaintext, peer, allowed
 ):
     acceptor = new_acceptor(services, Connections(), reactor, nursery, plaintext=plaintext)
@@ -65,7 +65,7 @@ async def test_who_may_send_a_password_without_tls(
         assert (b"LOGINDISABLED" in theirs.recv(1000)) is not allowed
 
 
-async def test_without_descriptors_accepting_waits_and_goes_on(
+async def test_accepting_pauses_without_descriptors_and_resumes(
     nursery, reactor, services, monkeypatch, caplog
 ):
     left = 3
@@ -107,7 +107,7 @@ async def test_without_descriptors_accepting_waits_and_goes_on(
     listener.sock.close()
 
 
-async def test_a_thousand_connections_opened_and_closed_leave_nothing_behind(
+async def test_a_thousand_closed_connections_leave_no_descriptor_or_task(
     nursery, reactor, services
 ):
     connections = Connections()

@@ -1,4 +1,4 @@
-"""How many may come, and who has been silent too long. Real sockets, no filepool."""
+"""Limits on connections, timeouts, and shutdown. Real sockets, no filepool."""
 
 import contextlib
 import socket
@@ -46,11 +46,11 @@ class FakeConnection:
         self.ended.append(reason)
 
 
-# --- how many -----------------------------------------------------------------------------------
+# --- limits -------------------------------------------------------------------------------------
 
 
 @pytest.mark.at_limit("CONNECTIONS_PER_PEER_MAX")
-def test_one_address_may_have_as_many_as_the_bound_says():
+def test_one_address_may_have_connections_up_to_the_limit():
     connections = Connections()
     for _ in range(CONNECTIONS_PER_PEER_MAX - 1):
         connections.enter(FakeConnection())
@@ -58,20 +58,20 @@ def test_one_address_may_have_as_many_as_the_bound_says():
 
 
 @pytest.mark.past_limit("CONNECTIONS_PER_PEER_MAX")
-def test_one_more_from_an_address_is_refused_and_others_are_not():
+def test_connection_past_the_limit_of_an_address_is_refused_and_others_are_not():
     connections = Connections()
-    everybody = [FakeConnection() for _ in range(CONNECTIONS_PER_PEER_MAX)]
-    for connection in everybody:
+    all_connections = [FakeConnection() for _ in range(CONNECTIONS_PER_PEER_MAX)]
+    for connection in all_connections:
         connections.enter(connection)
     assert connections.refusal("192.0.2.1") == "too many connections from your address"
     assert connections.refusal("192.0.2.2") is None
-    connections.leave(everybody.pop())
+    connections.leave(all_connections.pop())
     assert connections.refusal("192.0.2.1") is None
 
 
 @pytest.mark.at_limit("CONNECTIONS_MAX")
 @pytest.mark.past_limit("CONNECTIONS_MAX")
-def test_all_together_may_be_as_many_as_the_bound_says_and_one_more_is_refused():
+def test_connections_of_a_process_up_to_the_limit_are_accepted_and_one_more_is_refused():
     connections = Connections()
     for _ in range(CONNECTIONS_MAX - 1):
         connections.enter(FakeConnection("127.0.0.1"))
@@ -81,14 +81,14 @@ def test_all_together_may_be_as_many_as_the_bound_says_and_one_more_is_refused()
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.8.9.10", "::1", "local"])
-def test_this_machine_may_make_any_number(peer):
+def test_loopback_has_no_limit_per_address(peer):
     connections = Connections(limit_per_peer=1)
     for _ in range(10):
         assert connections.refusal(peer) is None
         connections.enter(FakeConnection(peer))
 
 
-def test_nothing_is_left_of_who_has_gone():
+def test_counts_of_closed_connections_are_removed():
     connections = Connections()
     for number in range(100):
         connection = FakeConnection(f"2001:db8::{number}")
@@ -121,7 +121,7 @@ def test_loopback():
     assert not is_loopback("fe80::1%eth0")
 
 
-# --- silence ------------------------------------------------------------------------------------
+# --- timeouts -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -131,28 +131,30 @@ def connections(nursery, autojump_clock) -> Connections:
     return connections
 
 
-async def test_a_stranger_who_says_nothing_is_let_go_after_a_minute(connections, autojump_clock):
-    stranger = FakeConnection()
-    connections.enter(stranger)
+async def test_unauthenticated_connection_ends_after_a_minute_without_a_command(
+    connections, autojump_clock
+):
+    connection = FakeConnection()
+    connections.enter(connection)
     await trio.sleep(LOGIN_SECONDS)
-    assert stranger.ended == []
+    assert connection.ended == []
     await trio.sleep(2 * SWEEP_SECONDS)
-    assert "autologout" in stranger.ended[0]
+    assert "autologout" in connection.ended[0]
 
 
-async def test_octets_alone_keep_no_stranger_and_commands_do(connections, autojump_clock):
-    trickling, speaking = FakeConnection(), FakeConnection()
-    connections.enter(trickling)
-    connections.enter(speaking)
+async def test_commands_reset_the_login_timeout_and_bytes_do_not(connections, autojump_clock):
+    sending, commanding = FakeConnection(), FakeConnection()
+    connections.enter(sending)
+    connections.enter(commanding)
     for _ in range(20):
         await trio.sleep(LOGIN_SECONDS / 10)
-        trickling.transport.bytes_in += 1
-        speaking.commands += 1
-    assert trickling.ended
-    assert not speaking.ended
+        sending.transport.bytes_in += 1
+        commanding.commands += 1
+    assert sending.ended
+    assert not commanding.ended
 
 
-async def test_who_has_signed_in_has_thirty_minutes_and_is_then_let_go(connections, autojump_clock):
+async def test_authenticated_connection_ends_after_thirty_idle_minutes(connections, autojump_clock):
     client = FakeConnection()
     client.signed_in = True
     connections.enter(client)
@@ -164,8 +166,8 @@ async def test_who_has_signed_in_has_thirty_minutes_and_is_then_let_go(connectio
     assert client.ended
 
 
-async def test_thirty_minutes_are_never_less_than_thirty_minutes(connections, autojump_clock):
-    """RFC 9051 section 5.4: whenever the last octet came between two sweeps."""
+async def test_autologout_is_never_early(connections, autojump_clock):
+    """RFC 9051 section 5.4: at any time of the last byte between two sweeps."""
     client = FakeConnection()
     client.signed_in = True
     connections.enter(client)
@@ -177,7 +179,7 @@ async def test_thirty_minutes_are_never_less_than_thirty_minutes(connections, au
         client.transport.bytes_in += 1
 
 
-async def test_a_command_that_runs_for_an_hour_is_no_silence(connections, autojump_clock):
+async def test_running_command_does_not_count_as_idle(connections, autojump_clock):
     client = FakeConnection()
     client.signed_in = True
     connections.enter(client)
@@ -188,7 +190,7 @@ async def test_a_command_that_runs_for_an_hour_is_no_silence(connections, autoju
     assert client.ended == []
 
 
-async def test_a_client_that_reads_slowly_may_read_for_an_hour(connections, autojump_clock):
+async def test_slow_reader_is_not_closed_while_output_progresses(connections, autojump_clock):
     client = FakeConnection()
     client.signed_in = True
     client.transport.is_reading = False
@@ -205,7 +207,7 @@ async def test_a_client_that_reads_slowly_may_read_for_an_hour(connections, auto
     assert client.ended[0] == "closed"
 
 
-async def test_a_sweep_of_very_many_lets_others_run(autojump_clock):
+async def test_sweep_of_many_connections_yields_to_other_tasks(autojump_clock):
     connections = Connections()
     for number in range(2000):
         connections.enter(FakeConnection(f"10.0.{number // 250}.{number % 250}"))
@@ -224,10 +226,10 @@ async def test_a_sweep_of_very_many_lets_others_run(autojump_clock):
     assert turns >= 2
 
 
-# --- real connections, without a filepool --------------------------------------------------------
+# --- real connections, without a filepool -------------------------------------------------------
 
 
-async def test_the_stranger_hears_why_it_is_let_go(connections, autojump_clock, connect):
+async def test_login_timeout_sends_bye_with_the_reason(connections, autojump_clock, connect):
     client = await connect(connections)
     assert (await line(client)).startswith(b"* OK [CAPABILITY IMAP4rev1")
     assert (await line(client)).startswith(b"* BYE autologout")
@@ -235,7 +237,7 @@ async def test_the_stranger_hears_why_it_is_let_go(connections, autojump_clock, 
     assert len(connections) == 0
 
 
-async def test_everybody_hears_bye_when_the_server_ends(connect, reactor):
+async def test_all_clients_are_sent_bye_at_shutdown(connect, reactor):
     connections = Connections()
     clients = [await connect(connections) for _ in range(20)]
     for client in clients:
@@ -248,77 +250,77 @@ async def test_everybody_hears_bye_when_the_server_ends(connect, reactor):
     assert len(connections) == len(reactor) == 0
 
 
-async def test_clients_of_an_old_worker_hear_bye_one_after_the_other(connections, autojump_clock):
-    everybody = [FakeConnection() for _ in range(1000)]
-    for connection in everybody:
+async def test_clients_of_an_old_worker_are_ended_gradually_in_random_order(
+    connections, autojump_clock
+):
+    all_connections = [FakeConnection() for _ in range(1000)]
+    for connection in all_connections:
         connections.enter(connection)
         connection.end = lambda reason, at=connection.ended: at.append(
             (trio.current_time(), reason)
         )
-    began = trio.current_time()
-    await connections.end_gradually("come again", 120)
-    moments = sorted(at - began for ((at, reason),) in (each.ended for each in everybody))
-    assert 0.7 * 1000 / ENDED_PER_SECOND < moments[-1] < 1.3 * 1000 / ENDED_PER_SECOND
-    order = [at for ((at, _),) in (each.ended for each in everybody)]
-    assert order != sorted(order)  # not in the order in which they came
-    tenth = int(moments[-1] * 10) + 1
-    counts = [sum(at // 0.1 == each for at in moments) for each in range(tenth)]
+    start = trio.current_time()
+    await connections.end_gradually("reconnect", 120)
+    times = sorted(at - start for ((at, reason),) in (each.ended for each in all_connections))
+    assert 0.7 * 1000 / ENDED_PER_SECOND < times[-1] < 1.3 * 1000 / ENDED_PER_SECOND
+    order = [at for ((at, _),) in (each.ended for each in all_connections)]
+    assert order != sorted(order)  # not in the order of arrival
+    tenth = int(times[-1] * 10) + 1
+    counts = [sum(at // 0.1 == each for at in times) for each in range(tenth)]
     assert max(counts) < 5 * ENDED_PER_SECOND / 10
 
 
-async def test_many_clients_hear_bye_faster_so_that_the_last_one_is_in_time(
-    connections, autojump_clock
-):
-    everybody = [FakeConnection() for _ in range(2000)]
-    for connection in everybody:
+async def test_many_clients_are_ended_faster_to_finish_in_time(connections, autojump_clock):
+    all_connections = [FakeConnection() for _ in range(2000)]
+    for connection in all_connections:
         connections.enter(connection)
-    connections.leave(everybody.pop())  # who has gone needs no farewell
-    began = trio.current_time()
-    await connections.end_gradually("come again", 2)
-    assert trio.current_time() - began < 3
-    assert all(connection.ended == ["come again"] for connection in everybody)
-    await connections.end_gradually("come again", 0)
-    assert all(len(connection.ended) == 2 for connection in everybody)
+    connections.leave(all_connections.pop())  # closed: must not be ended
+    start = trio.current_time()
+    await connections.end_gradually("reconnect", 2)
+    assert trio.current_time() - start < 3
+    assert all(connection.ended == ["reconnect"] for connection in all_connections)
+    await connections.end_gradually("reconnect", 0)
+    assert all(len(connection.ended) == 2 for connection in all_connections)
 
 
-async def test_who_does_not_shake_hands_is_let_go(connections, tls_server, autojump_clock, connect):
+async def test_client_without_a_handshake_is_closed(
+    connections, tls_server, autojump_clock, connect
+):
     client = await connect(connections, tls=tls_server, tls_first=True)
-    began = trio.current_time()
+    start = trio.current_time()
     assert await line(client) == b""
-    assert trio.current_time() - began <= LOGIN_SECONDS
+    assert trio.current_time() - start <= LOGIN_SECONDS
     assert len(connections) == 0
 
 
-async def test_a_client_that_does_not_read_its_answers_stops_its_own_commands_only(
-    connect, nursery
-):
+async def test_client_that_does_not_read_stops_its_own_commands_only(connect, nursery):
     connections = Connections()
-    deaf = await connect(connections)
-    await line(deaf)
-    (deaf_connection,) = connections
+    slow = await connect(connections)
+    await line(slow)
+    (slow_connection,) = connections
     other = await connect(connections)
     await line(other)
-    deaf_connection.transport._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
-    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+    slow_connection.transport._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
 
     async def flood() -> None:
         with contextlib.suppress(trio.ClosedResourceError):
             while True:
-                await deaf.send_all(b"a CAPABILITY\r\n" * 1000)
+                await slow.send_all(b"a CAPABILITY\r\n" * 1000)
 
     nursery.start_soon(flood)
-    await until(lambda: deaf_connection.transport.waiting)
-    before = deaf_connection.commands
+    await until(lambda: slow_connection.transport.waiting)
+    before = slow_connection.commands
     for _ in range(10):
         await other.send_all(b"b NOOP\r\n")
         assert (await line(other)).startswith(b"b OK")
         await wait_all_tasks_blocked()
-    assert deaf_connection.commands == before
-    assert deaf_connection.transport.waiting < OUTPUT_WAITING_MAX
-    await deaf.aclose()
+    assert slow_connection.commands == before
+    assert slow_connection.transport.waiting < OUTPUT_WAITING_MAX
+    await slow.aclose()
 
 
-async def test_a_mistake_of_ours_ends_one_connection_and_is_logged(monkeypatch, caplog, connect):
+async def test_internal_error_ends_one_connection_and_is_logged(monkeypatch, caplog, connect):
     connections = Connections()
     other = await connect(connections)
     client = await connect(connections)
@@ -343,7 +345,7 @@ async def test_a_mistake_of_ours_ends_one_connection_and_is_logged(monkeypatch, 
     assert (await line(other)).startswith(b"b OK")
 
 
-async def test_interrupts_are_not_taken_for_mistakes(monkeypatch, connect, nursery):
+async def test_interrupt_is_no_internal_error(monkeypatch, connect, nursery):
     def interrupt(context, event):
         raise KeyboardInterrupt
 

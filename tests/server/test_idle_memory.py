@@ -1,4 +1,4 @@
-"""Promise 5 and 6: an idle session costs a few KiB, and hears at once of what was committed."""
+"""An idle session costs a few KiB, and is notified of a commit at once."""
 
 import pytest
 from bench.table.idle import target_for, users_of
@@ -19,7 +19,7 @@ def idled(directory, sessions: int, deliveries: int, *, tls: bool) -> IdleReport
     return report
 
 
-def test_an_idle_session_takes_less_than_twelve_kib_and_is_told_at_once(tmp_path):
+def test_idle_session_takes_less_than_twelve_kib_and_is_notified_at_once(tmp_path):
     report = idled(tmp_path, 1000, 40, tls=False)
     for memory in (report.after, report.after_news):
         _, anonymous = report.a_session(memory)
@@ -28,7 +28,7 @@ def test_an_idle_session_takes_less_than_twelve_kib_and_is_told_at_once(tmp_path
     assert sorted(report.news.from_reply)[len(report.news.from_reply) // 2] < 10_000
 
 
-def test_an_idle_session_with_tls_takes_less_than_thirty_kib(tmp_path):
+def test_idle_session_with_tls_takes_less_than_thirty_kib(tmp_path):
     report = idled(tmp_path, 1000, 5, tls=True)
     _, anonymous = report.a_session(report.after)
     assert anonymous < 30 * 1024

@@ -1,4 +1,4 @@
-"""Listening sockets of several workers, held by one process."""
+"""Listening sockets of several workers, held by the master."""
 
 import os
 import select
@@ -27,14 +27,14 @@ def connected(address: tuple[str, int]) -> socket.socket:
 
 
 def queued(listeners: ListenerSet, worker: int) -> bool:
-    """Whether anybody waits to be accepted by a worker."""
+    """Return True if a connection waits to be accepted by a worker."""
     poll = select.poll()
     for sock in listeners.of(worker).imap:
         poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))
 
 
-def test_each_worker_has_a_socket_of_its_own_at_each_address(listeners):
+def test_each_worker_has_its_own_socket_at_each_address(listeners):
     places = [[sock.getsockname()[:2] for sock in listeners.of(worker).imap] for worker in range(3)]
     assert places[0] == places[1] == places[2]
     assert [host for host, _ in places[0]] == ["127.0.0.1", "::1"]
@@ -44,14 +44,14 @@ def test_each_worker_has_a_socket_of_its_own_at_each_address(listeners):
     assert listeners.addresses().lmtp == listeners.intake.lmtp[0].getsockname()
 
 
-def test_connections_are_dealt_out(listeners):
+def test_connections_are_distributed_to_all_workers(listeners):
     clients = [connected(listeners.addresses().imap) for _ in range(100)]
     assert [queued(listeners, worker) for worker in range(3)] == [True] * 3
     for client in clients:
         client.close()
 
 
-def test_a_paused_worker_gets_no_connections_until_it_is_back(listeners):
+def test_paused_worker_gets_no_connections_until_it_resumes(listeners):
     listeners.pause(1)
     listeners.pause(1)
     clients = [connected(listeners.addresses().imap) for _ in range(100)]
@@ -74,7 +74,7 @@ def test_a_paused_worker_gets_no_connections_until_it_is_back(listeners):
         sock.close()
 
 
-def test_where_nobody_listens_any_more_connections_are_refused(listeners):
+def test_connections_after_close_are_refused(listeners):
     address = listeners.addresses().imap
     listeners.close()
     listeners.close()
@@ -83,7 +83,7 @@ def test_where_nobody_listens_any_more_connections_are_refused(listeners):
 
 
 @pytest.mark.parametrize("shares", [False, True], ids=["alone", "shared by another server of ours"])
-def test_a_port_in_use_is_said_in_one_sentence(shares):
+def test_port_in_use_is_reported(shares):
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shares)
@@ -96,7 +96,7 @@ def test_a_port_in_use_is_said_in_one_sentence(shares):
         assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_port_that_is_named_can_be_had_again_at_once(listeners):
+def test_fixed_port_can_be_bound_again_at_once(listeners):
     port = listeners.addresses().imap[1]
     client = connected(listeners.addresses().imap)
     listeners.close()
@@ -106,7 +106,7 @@ def test_a_port_that_is_named_can_be_had_again_at_once(listeners):
     client.close()
 
 
-def test_a_unix_socket_is_listened_at_by_all_together_and_goes_with_the_master(tmp_path):
+def test_unix_socket_is_shared_by_all_workers_and_removed_at_close(tmp_path):
     path = tmp_path / "imap"
     listeners = ListenerSet(settings(imap=(f"unix:{path}",)))
     assert len({listeners.of(worker).imap[0].fileno() for worker in range(3)}) == 1

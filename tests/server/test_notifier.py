@@ -1,4 +1,4 @@
-"""Who is told of a commit, and what happens when telling fails."""
+"""Notifier: pushes after a commit, and errors in them."""
 
 import pytest
 import trio
@@ -16,38 +16,38 @@ class FakeView:
 
 
 class FakeContext:
-    """A session in IDLE that counts how often it was told."""
+    """Session in IDLE that counts its pushes."""
 
-    def __init__(self, mailbox: int, fault: BaseException | None = None) -> None:
+    def __init__(self, mailbox: int, error: BaseException | None = None) -> None:
         self.session = self
         self.view = FakeView(mailbox)
         self.store = None
         self.mailbox = mailbox
         self.channel = self.out = self
         self.waiting = 0
-        self.told = 0
-        self.fault = fault
+        self.pushed = 0
+        self.error = error
 
     def push(self) -> None:
-        if self.fault is not None:
-            raise self.fault
-        self.told += 1
+        if self.error is not None:
+            raise self.error
+        self.pushed += 1
 
     def take(self) -> bytes:
         return b""
 
 
 class FakePool:
-    """A filepool in which only news happens."""
+    """Filepool with changes of other processes and nothing else."""
 
     def __init__(self) -> None:
         self.foreign: set[int] = set()
-        self.faults = 0
+        self.errors = 0
         self.accounts = self
 
     def foreign_changes(self) -> set[int]:
-        if self.faults:
-            self.faults -= 1
+        if self.errors:
+            self.errors -= 1
             raise StoreUnavailableError("the disk is away")
         foreign, self.foreign = self.foreign, set()
         return foreign
@@ -71,77 +71,79 @@ def notifier(services, connections) -> Notifier:
     return Notifier(services, connections)
 
 
-def idler(services: Services, mailbox: int, fault: BaseException | None = None) -> FakeContext:
-    context = FakeContext(mailbox, fault)
+def idler(services: Services, mailbox: int, error: BaseException | None = None) -> FakeContext:
+    context = FakeContext(mailbox, error)
     services.idlers.enter(context)
     return context
 
 
-def test_those_are_told_who_have_the_mailbox_selected(services, notifier):
+def test_clients_with_the_mailbox_selected_are_notified(services, notifier):
     here, there = [idler(services, 1) for _ in range(3)], idler(services, 2)
     notifier.notify({1})
-    assert [context.told for context in here] == [1, 1, 1]
-    assert there.told == 0
+    assert [context.pushed for context in here] == [1, 1, 1]
+    assert there.pushed == 0
     notifier.notify({1, 2, 3})
-    assert there.told == 1
+    assert there.pushed == 1
 
 
 @pytest.mark.parametrize(
-    "fault", [ZeroDivisionError(), type("PanicException", (BaseException,), {})("oh")]
+    "error", [ZeroDivisionError(), type("PanicException", (BaseException,), {})("oh")]
 )
-def test_one_who_cannot_be_told_ends_alone(services, connections, notifier, caplog, fault):
-    broken = idler(services, 1, fault)
+def test_internal_error_in_a_push_ends_that_connection_only(
+    services, connections, notifier, caplog, error
+):
+    broken = idler(services, 1, error)
     others = [idler(services, 1) for _ in range(5)]
     connection = FakeConnection()
     connection.context = broken
     connections.enter(connection)
     notifier.notify({1})
-    assert [context.told for context in others] == [1] * 5
+    assert [context.pushed for context in others] == [1] * 5
     assert "internal error" in connection.ended[0]
     assert "internal error" in caplog.text
 
 
-def test_an_interrupt_is_not_taken_for_a_mistake(services, notifier):
+def test_interrupt_in_a_push_is_raised(services, notifier):
     idler(services, 1, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         notifier.notify({1})
 
 
-async def test_who_did_not_read_is_told_again_when_it_does(services, notifier):
+async def test_client_that_did_not_read_is_notified_again_when_it_does(services, notifier):
     context = idler(services, 1)
     context.waiting = 100
     notifier.notify({1})
     for _ in range(3):
         await notifier.poll()
-    assert context.told == 4  # it is asked each time; `Context.push` says nothing while it waits
+    assert context.pushed == 4  # called each time; `Context.push` writes nothing while output waits
     context.waiting = 0
     await notifier.poll()
-    assert context.told == 5
+    assert context.pushed == 5
     await notifier.poll()
-    assert context.told == 5
+    assert context.pushed == 5
 
 
-async def test_news_of_other_processes_is_found_within_a_second(
+async def test_changes_of_other_processes_are_found_within_a_second(
     services, notifier, nursery, autojump_clock
 ):
     context = idler(services, 7)
     nursery.start_soon(notifier.poll_forever)
     await trio.sleep(POLL_SECONDS * 1.5)
-    assert context.told == 0
+    assert context.pushed == 0
     services.pool.foreign = {7}
     await trio.sleep(POLL_SECONDS)
-    assert context.told == 1
+    assert context.pushed == 1
 
 
-async def test_a_disk_that_fails_for_a_while_ends_nobody(
+async def test_disk_that_fails_for_a_while_ends_no_connection(
     services, notifier, nursery, autojump_clock, caplog
 ):
     context = idler(services, 7)
-    services.pool.faults = 3
+    services.pool.errors = 3
     services.pool.foreign = {7}
     nursery.start_soon(notifier.poll_forever)
     await trio.sleep(POLL_SECONDS * 3.5)
     assert "the disk is away" in str(caplog.records[0].__dict__)
-    assert context.told == 0
+    assert context.pushed == 0
     await trio.sleep(POLL_SECONDS)
-    assert context.told == 1
+    assert context.pushed == 1

@@ -1,4 +1,4 @@
-"""The whole server in one tree of tasks: real sockets, a filepool on disk."""
+"""Whole server: real sockets, a filepool on disk."""
 
 import gc
 import os
@@ -26,10 +26,10 @@ from imapvm.server.settings import Settings
 from imapvm.session.session import Session
 from imapvm.session.view import View
 
-# --- all parts ----------------------------------------------------------------------------------
+# --- service ------------------------------------------------------------------------------------
 
 
-async def test_mail_handed_over_by_lmtp_is_announced_to_who_idles_and_can_be_read(any_server):
+async def test_lmtp_delivery_is_pushed_to_idle_clients_and_can_be_fetched(any_server):
     reader = await any_server.idling()
     assert (await lmtp(any_server, b"ada@localhost")).startswith(b"250")
     assert b"* 1 EXISTS\r\n" in await reader.until(b"* 1 EXISTS")
@@ -38,13 +38,13 @@ async def test_mail_handed_over_by_lmtp_is_announced_to_who_idles_and_can_be_rea
     assert any(b"Some text." in line for line in await reader.command(b"FETCH 1 BODY[TEXT]"))
 
 
-async def test_mail_dropped_into_the_spool_is_announced_to_who_idles(any_server):
+async def test_spooled_mail_is_pushed_to_idle_clients(any_server):
     reader = await any_server.idling()
     submit(any_server.settings.spool, "a@example.org", ["ada@localhost"], [MESSAGE])
     await reader.until(b"* 1 EXISTS")
 
 
-async def test_one_users_mail_is_announced_to_nobody_else(any_server):
+async def test_mail_is_not_pushed_to_other_users(any_server):
     ada, grace = await any_server.idling(), await any_server.signed_in(b"grace")
     await grace.command(b"SELECT INBOX")
     await grace.send(b"i IDLE\r\n")
@@ -65,7 +65,7 @@ async def test_pipelined_commands_are_answered_in_order_with_one_send(any_server
         assert (await client.stream.receive_some()).count(b"\r\n") == 3
 
 
-async def test_done_and_the_next_commands_may_come_in_one_packet(any_server):
+async def test_done_and_further_commands_may_arrive_in_one_packet(any_server):
     client = await any_server.idling()
     await client.send(b"DONE\r\nx NOOP\r\ny IDLE\r\n")
     await client.until(b"i OK")
@@ -75,7 +75,7 @@ async def test_done_and_the_next_commands_may_come_in_one_packet(any_server):
     await client.until(b"y OK")
 
 
-async def test_a_client_that_closes_its_half_still_gets_its_answers(any_server):
+async def test_client_that_shuts_down_sending_gets_its_responses(any_server):
     client = await any_server.signed_in()
     await client.send(b"a NOOP\r\nb STATUS INBOX (MESSAGES)\r\n")
     await client.stream.send_eof()
@@ -120,7 +120,7 @@ async def test_imaps_is_tls_before_the_greeting(secure_server, client_tls):
     [b"x NOOP\r\n", b"x CAPABILITY\r\ny NOOP\r\n", b"x ID (", b"x LOGIN ada {6+}\r\nsecret\r\n"],
 )
 @pytest.mark.parametrize("together", [True, False], ids=["one packet", "two packets"])
-async def test_what_is_pipelined_behind_starttls_is_never_carried_out(
+async def test_commands_pipelined_after_starttls_are_not_run(
     secure_server, client_tls, injected, together
 ):
     plain = await secure_server.connect()
@@ -135,17 +135,17 @@ async def test_what_is_pipelined_behind_starttls_is_never_carried_out(
         client = await secured(plain, client_tls)
         said = b"".join(await client.command(b"NOOP"))
     except trio.BrokenResourceError:
-        # It was read as the beginning of the handshake, which fails: nothing was carried out.
+        # It was read as the start of the handshake, which fails: no command was run.
         assert not together
         return
     assert b"x " not in said
     assert b"y " not in said
-    # The tagged answer belongs to what was said inside TLS, and nobody is signed in.
+    # The tagged response is for the command inside TLS, and the session is not authenticated.
     assert (await client.command(b"SELECT INBOX"))[-1].startswith(b"t BAD")
 
 
-async def test_connections_that_have_ended_leave_nothing_for_the_garbage_collector(server):
-    """With a hundred thousand tasks a collection takes a third of a second: it must be rare."""
+async def test_ended_connections_leave_nothing_for_the_garbage_collector(server):
+    """With 100,000 tasks a collection takes a third of a second, so it must be rare."""
 
     def alive() -> Counter[str]:
         kinds = (Transport, Connection, Context, Session, View)
@@ -155,22 +155,22 @@ async def test_connections_that_have_ended_leave_nothing_for_the_garbage_collect
         client.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         await client.stream.aclose()
 
-    async def hear_and_close(client: Client) -> None:
+    async def read_and_close(client: Client) -> None:
         await client.all()
         await client.stream.aclose()
 
     async def talk() -> None:
-        for end in (hear_and_close, reset):
+        for end in (read_and_close, reset):
             client = await server.connect()
-            await client.send(b"a LOGOUT\r\n" if end == hear_and_close else b"a NO")
+            await client.send(b"a LOGOUT\r\n" if end == read_and_close else b"a NO")
             await end(client)
             idling = await server.idling()
-            await idling.send(b"DONE\r\nx LOGOUT\r\n" if end == hear_and_close else b"")
+            await idling.send(b"DONE\r\nx LOGOUT\r\n" if end == read_and_close else b"")
             await end(idling)
             wrong = await server.signed_in()
             await wrong.command(b"SELECT nowhere")
             await wrong.command(b"FETCH")
-            await wrong.send(b"GET / HTTP/1.1\r\n" if end == hear_and_close else b"")
+            await wrong.send(b"GET / HTTP/1.1\r\n" if end == read_and_close else b"")
             await end(wrong)
 
     gc.collect()
@@ -184,10 +184,10 @@ async def test_connections_that_have_ended_leave_nothing_for_the_garbage_collect
         gc.enable()
 
 
-# --- the end ------------------------------------------------------------------------------------
+# --- shutdown -----------------------------------------------------------------------------------
 
 
-async def test_everybody_hears_bye_and_the_port_is_closed(tmp_path, workers):
+async def test_shutdown_sends_bye_to_all_and_closes_the_port(tmp_path, workers):
     async with running(tmp_path, workers=workers) as server:
         clients = [await server.idling(), await server.signed_in(), await server.connect()]
         server.stop.cancel()
@@ -198,7 +198,7 @@ async def test_everybody_hears_bye_and_the_port_is_closed(tmp_path, workers):
         await trio.open_tcp_stream(*address)
 
 
-async def test_a_command_that_runs_is_finished_before_bye(tmp_path, workers):
+async def test_running_command_finishes_before_bye(tmp_path, workers):
     slow = hash_password(b"secret")  # a tenth of a second
     async with running(tmp_path, workers=workers) as server:
         client = await server.connect()
@@ -212,7 +212,7 @@ async def test_a_command_that_runs_is_finished_before_bye(tmp_path, workers):
 
 
 async def server_with_credential(server: Server, credential: str) -> None:
-    """Enrol `slow` from another process, as the operator does."""
+    """Enroll `slow` from another process, as an operator does."""
     await in_another_process(
         server,
         f"await pool.accounts.enroll('slow', {credential!r})",
@@ -232,7 +232,7 @@ async def in_another_process(server: Server, *statements: str) -> None:
     await trio.run_process([sys.executable, "-c", "\n".join(code)])
 
 
-async def test_a_commit_of_another_process_is_announced_within_a_second_or_so(any_server):
+async def test_commit_of_another_process_is_pushed_within_seconds(any_server):
     reader = await any_server.idling()
     await in_another_process(
         any_server,
@@ -247,7 +247,7 @@ async def test_a_commit_of_another_process_is_announced_within_a_second_or_so(an
         await reader.until(b"* 1 EXISTS")
 
 
-async def test_sessions_of_a_deleted_account_hear_bye(any_server):
+async def test_sessions_of_a_deleted_account_are_sent_bye(any_server):
     ada, grace = await any_server.idling(), await any_server.signed_in(b"grace")
     selecting = await any_server.signed_in()
     await in_another_process(any_server, "await pool.accounts.delete(pool.accounts.find('ada').id)")
@@ -256,25 +256,25 @@ async def test_sessions_of_a_deleted_account_hear_bye(any_server):
     assert (await grace.command(b"NOOP"))[-1].startswith(b"t OK")
 
 
-async def test_a_command_that_does_not_end_is_cut_off(tmp_path, monkeypatch):
+async def test_command_that_does_not_finish_is_cancelled_at_shutdown(tmp_path, monkeypatch):
     monkeypatch.setattr(roles, "SHUTDOWN_SECONDS", 0.2)
     async with running(tmp_path) as server:
         client = await server.connect()
         for _ in range(4):
             await client.command(b"LOGIN ada wrong")
-        await client.send(b"x LOGIN ada secret\r\n")  # waits seconds for its turn
+        await client.send(b"x LOGIN ada secret\r\n")  # is delayed for seconds
         await trio.sleep(0.05)
         with trio.fail_after(3):
             server.stop.cancel()
             assert b"x OK" not in await client.all()
 
 
-async def test_what_cannot_work_is_said_before_anything_is_opened(tmp_path):
+async def test_invalid_settings_are_refused_before_anything_is_opened(tmp_path):
     with pytest.raises(SettingsError, match="must be set together"):
         await serve(Settings(filepool=tmp_path / "none", key=tmp_path / "key"))
 
 
-async def test_starting_and_ending_leaves_no_descriptors(tmp_path):
+async def test_start_and_shutdown_leave_no_descriptors(tmp_path):
     before = len(os.listdir("/proc/self/fd"))
     async with running(tmp_path) as server:
         await server.idling()
@@ -283,5 +283,5 @@ async def test_starting_and_ending_leaves_no_descriptors(tmp_path):
     assert len(os.listdir("/proc/self/fd")) <= before + 1  # the idling client's own end
 
 
-def test_intake_settings_have_their_default():
+def test_delivery_settings_have_defaults():
     assert Settings(filepool=Path("x")).delivery == DeliverySettings(hostname="localhost")

@@ -1,4 +1,4 @@
-"""What workers share in memory: each sees what the others have noted, and a crash costs little."""
+"""Memory shared by workers: login failures, verified passwords, connections by address."""
 
 import os
 import random
@@ -32,14 +32,14 @@ def memory():
 
 
 def again(memory: SharedMemory) -> SharedMemory:
-    """The same memory, as another process has it."""
+    """Return the same memory as another process maps it."""
     return SharedMemory(memory.fd, memory.processes)
 
 
 # --- the table ----------------------------------------------------------------------------------
 
 
-def test_what_was_put_is_found_until_it_is_forgotten():
+def test_record_is_found_until_it_is_removed():
     shared = table()
     assert shared.find(b"ada") is None
     shared.put(b"ada", 1.5, number(7))
@@ -53,11 +53,11 @@ def test_what_was_put_is_found_until_it_is_forgotten():
     assert len(shared) == 0
 
 
-def test_a_full_row_gives_its_oldest_record_up():
+def test_full_row_drops_its_oldest_record():
     shared = table(records=WAYS)  # one row
     for at in range(WAYS):
         shared.put(number(at), 100.0 + at, number(at))
-    shared.put(number(0), 200.0, number(0))  # it is the youngest now
+    shared.put(number(0), 200.0, number(0))  # the newest now
     shared.put(b"more", 201.0, number(9))
     assert shared.find(number(1)) is None
     assert shared.find(number(0)) == (200.0, number(0))
@@ -65,7 +65,7 @@ def test_a_full_row_gives_its_oldest_record_up():
     assert len(shared) == WAYS
 
 
-def test_the_place_of_a_forgotten_record_does_not_make_another_one_double():
+def test_removed_record_does_not_cause_duplicates():
     shared = table(records=WAYS)
     for at in range(WAYS):
         shared.put(number(at), 100.0 + at, number(at))
@@ -76,7 +76,7 @@ def test_the_place_of_a_forgotten_record_does_not_make_another_one_double():
     assert len(shared) == WAYS - 2
 
 
-def test_it_agrees_with_a_dictionary_while_nothing_has_to_give_way():
+def test_table_agrees_with_a_dictionary_while_rows_are_not_full():
     chance = random.Random(1)
     shared, naive = table(records=4096), {}
     for at in range(3000):
@@ -92,10 +92,10 @@ def test_it_agrees_with_a_dictionary_while_nothing_has_to_give_way():
     assert len(shared) == len(naive)
 
 
-# --- sign-ins -----------------------------------------------------------------------------------
+# --- logins -------------------------------------------------------------------------------------
 
 
-def test_failures_at_one_worker_slow_another_down(memory):
+def test_failures_of_one_worker_delay_logins_at_another(memory):
     now = [1000.0]
     one = Throttle(lambda: now[0], memory.failures())
     two = Throttle(lambda: now[0], again(memory).failures())
@@ -109,7 +109,7 @@ def test_failures_at_one_worker_slow_another_down(memory):
     assert len(one) == 0
 
 
-def test_a_name_with_nuls_is_not_taken_for_another(memory):
+def test_name_with_nuls_is_distinct(memory):
     throttle = Throttle(lambda: 1000.0, memory.failures())
     for _ in range(PAIR_FREE + 1):
         throttle.failed("192.0.2.1", "a\0+b")
@@ -117,7 +117,7 @@ def test_a_name_with_nuls_is_not_taken_for_another(memory):
     assert throttle.delay("192.0.2.1", "a") == 0
 
 
-def test_a_proof_of_one_worker_is_one_for_all_and_half_a_proof_is_none(memory):
+def test_verified_password_of_one_worker_is_found_by_all(memory):
     one, two = memory.verification_cache(), again(memory).verification_cache()
     assert one.key == two.key
     assert one.key != bytes(32)
@@ -128,7 +128,7 @@ def test_a_proof_of_one_worker_is_one_for_all_and_half_a_proof_is_none(memory):
     assert one.find(7) == (b"e" * 32, 2000.0)
 
 
-def test_another_server_has_another_secret(memory):
+def test_each_server_has_its_own_secret(memory):
     other = SharedMemory.create(4)
     assert other.key != memory.key
     os.close(other.fd)
@@ -137,26 +137,26 @@ def test_another_server_has_another_secret(memory):
 # --- connections of one address -----------------------------------------------------------------
 
 
-def test_one_address_has_its_bound_over_all_workers(memory):
+def test_limit_per_address_counts_all_workers(memory):
     workers = [
         Connections(limit_per_peer=3, shared=again(memory).peers(place)) for place in range(2)
     ]
-    everybody = []
+    entered = []
     for at in range(3):
         assert workers[at % 2].refusal("192.0.2.1") is None
         connection = FakeConnection("192.0.2.1")
         workers[at % 2].enter(connection)
-        everybody.append((workers[at % 2], connection))
+        entered.append((workers[at % 2], connection))
     for worker in workers:
         assert worker.refusal("192.0.2.1") == "too many connections from your address"
         assert worker.refusal("192.0.2.2") is None
         assert worker.refusal("127.0.0.1") is None
-    worker, connection = everybody.pop()
+    worker, connection = entered.pop()
     worker.leave(connection)
     assert [worker.refusal("192.0.2.1") for worker in workers] == [None, None]
 
 
-def test_the_connections_of_a_dead_worker_count_no_more(memory):
+def test_connections_of_a_dead_worker_are_cleared(memory):
     dead, alive = again(memory).peers(1), again(memory).peers(2)
     for _ in range(5):
         dead.change("192.0.2.1", 1)
@@ -170,7 +170,7 @@ def test_the_connections_of_a_dead_worker_count_no_more(memory):
     assert alive.elsewhere("192.0.2.1") == 0
 
 
-def test_memory_that_nobody_has_written_to_takes_no_pages(memory):
+def test_memory_not_written_to_takes_no_pages(memory):
     status = os.fstat(memory.fd)
     assert status.st_size > shared_memory.PEER_BUCKETS * 4 * 4
     assert status.st_blocks * 512 <= 16 * 1024

@@ -1,4 +1,4 @@
-"""What a master hands to its processes, and which of its descriptors they get."""
+"""Spawn config, and what a process needs of its master."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from imapvm.server.settings import Settings
 from imapvm.server.supervisor.spawn_config import SpawnConfig, read, write
 
 
-def test_an_assignment_is_read_as_it_was_written():
+def test_spawn_config_round_trip():
     settings = Settings(
         filepool=Path("/p"),
         certificate=Path("/c"),
@@ -44,7 +44,7 @@ def test_an_assignment_is_read_as_it_was_written():
     assert spawn_config.descriptors() == (3, 4, 5, 6, 7, 8)
 
 
-def test_the_master_knows_neither_trio_nor_lmdb():
+def test_master_imports_neither_trio_nor_lmdb():
     code = (
         "import sys, imapvm.ops.cli, imapvm.ops.serving.run, imapvm.ops.serving.workers;"
         "import imapvm.ops.config.file, imapvm.ops.config.load, imapvm.ops.logs;"
@@ -56,10 +56,10 @@ def test_the_master_knows_neither_trio_nor_lmdb():
     assert said == "set()\n"
 
 
-def test_a_process_whose_master_is_gone_does_not_begin(tmp_path):
+def test_process_without_its_master_does_not_start(tmp_path):
     code = (
         "import os, sys; from imapvm.server.supervisor.role_process import _die_with;"
-        f"_die_with({os.getpid() + 1}); print('goes on')"
+        f"_die_with({os.getpid() + 1}); print('continues')"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
     assert done.returncode == -9

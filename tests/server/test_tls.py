@@ -1,4 +1,4 @@
-"""TLS: what is agreed, what is refused, and how many may be agreeing at a time."""
+"""TLS: versions, refused peers, certificates, and limits on handshakes."""
 
 import contextlib
 import socket
@@ -21,7 +21,7 @@ def client_of(sock: socket.socket, context: ssl.SSLContext) -> trio.SSLStream[tr
     return trio.SSLStream(plain, context, server_hostname="imap.example.org")
 
 
-async def test_a_connection_is_upgraded_in_place(reactor, tls_server, client_tls):
+async def test_starttls_upgrades_a_connection_in_place(reactor, tls_server, client_tls):
     ours, theirs = tcp_pair()
     transport = Transport(reactor, ours, tls_server=tls_server)
     assert transport.can_start_tls
@@ -41,11 +41,11 @@ async def test_a_connection_is_upgraded_in_place(reactor, tls_server, client_tls
     await client.send_all(b"b NOOP\r\n")
     assert await transport.read() == b"b NOOP\r\n"
     transport.close()
-    assert await client.receive_some() == b""  # close_notify: the end is not an attacker's
+    assert await client.receive_some() == b""  # close_notify: the end is authentic
     await client.aclose()
 
 
-async def test_what_waits_in_the_clear_goes_before_the_handshake(reactor, tls_server, client_tls):
+async def test_queued_plain_output_is_sent_before_the_handshake(reactor, tls_server, client_tls):
     ours, theirs = tcp_pair()
     transport = Transport(reactor, ours, tls_server=tls_server)
     length = 0
@@ -66,7 +66,7 @@ async def test_what_waits_in_the_clear_goes_before_the_handshake(reactor, tls_se
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-async def test_tls_1_2_and_1_3_are_spoken(reactor, tls_server, client_tls, version):
+async def test_tls_1_2_and_1_3_are_supported(reactor, tls_server, client_tls, version):
     client_tls.minimum_version = client_tls.maximum_version = version
     ours, theirs = tcp_pair()
     transport = Transport(reactor, ours, tls_server=tls_server)
@@ -83,7 +83,7 @@ async def test_tls_1_2_and_1_3_are_spoken(reactor, tls_server, client_tls, versi
 async def test_tls_1_1_is_refused(reactor, tls_server, client_tls):
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         client_tls.minimum_version = client_tls.maximum_version = ssl.TLSVersion.TLSv1_1
-    client_tls.set_ciphers("ALL:@SECLEVEL=0")  # or OpenSSL would not even ask
+    client_tls.set_ciphers("ALL:@SECLEVEL=0")  # or OpenSSL would not offer it
     ours, theirs = tcp_pair()
     transport = Transport(reactor, ours, tls_server=tls_server)
     client = client_of(theirs, client_tls)
@@ -105,7 +105,7 @@ async def test_tls_1_1_is_refused(reactor, tls_server, client_tls):
     [b"a LOGIN fred secret\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\x00" * 100, b"\x16\x03\x01\xff"],
     ids=["imap", "http", "zeros", "half a record"],
 )
-async def test_a_client_that_does_not_speak_tls_is_let_go(reactor, tls_server, said):
+async def test_client_that_does_not_speak_tls_is_refused(reactor, tls_server, said):
     ours, theirs = tcp_pair()
     transport = Transport(reactor, ours, tls_server=tls_server)
     with theirs:
@@ -120,7 +120,7 @@ async def test_a_client_that_does_not_speak_tls_is_let_go(reactor, tls_server, s
             assert b"BYE" not in theirs.recv(1000)
 
 
-async def test_a_handshake_has_its_time_and_no_more(reactor, tls_server, autojump_clock):
+async def test_handshake_times_out(reactor, tls_server, autojump_clock):
     ours, theirs = tcp_pair()
     transport = Transport(reactor, ours, tls_server=tls_server)
     began = trio.current_time()
@@ -143,14 +143,14 @@ async def test_closing_ends_a_handshake(reactor, tls_server):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(shake)
             await wait_all_tasks_blocked()
-            transport.write_nowait(b"nobody can hear this")
+            transport.write_nowait(b"dropped")
             transport.close()
     assert tls_server.places.borrowed_tokens == tls_server.steps.borrowed_tokens == 0
 
 
 @pytest.mark.at_limit("TLS_HANDSHAKES_MAX")
 @pytest.mark.past_limit("TLS_HANDSHAKES_MAX")
-async def test_only_so_many_handshakes_are_unfinished_and_one_more_waits(reactor, tls_server):
+async def test_handshakes_past_the_limit_wait(reactor, tls_server):
     pairs = [tcp_pair() for _ in range(TLS_HANDSHAKES_MAX + 1)]
     transports = [Transport(reactor, ours, tls_server=tls_server) for ours, _ in pairs]
 
@@ -167,7 +167,7 @@ async def test_only_so_many_handshakes_are_unfinished_and_one_more_waits(reactor
         await wait_all_tasks_blocked()
         assert tls_server.places.borrowed_tokens == TLS_HANDSHAKES_MAX
         assert tls_server.places.statistics().tasks_waiting == 1
-        # Those that wait for their clients hold no place among the steps.
+        # Handshakes that wait for their clients hold no step.
         assert tls_server.steps.borrowed_tokens == 0
         for transport in transports:
             transport.close()
@@ -177,15 +177,15 @@ async def test_only_so_many_handshakes_are_unfinished_and_one_more_waits(reactor
 
 @pytest.mark.at_limit("TLS_HANDSHAKE_STEPS_MAX")
 @pytest.mark.past_limit("TLS_HANDSHAKE_STEPS_MAX")
-async def test_only_so_many_steps_are_done_in_one_turn(reactor, tls_server, client_tls):
+async def test_handshake_steps_of_one_turn_are_limited(reactor, tls_server, client_tls):
     count = 3 * TLS_HANDSHAKE_STEPS_MAX
     pairs = [tcp_pair() for _ in range(count)]
-    most = 0
+    highest = 0
 
     async def watch() -> None:
-        nonlocal most
+        nonlocal highest
         while True:
-            most = max(most, tls_server.steps.borrowed_tokens)
+            highest = max(highest, tls_server.steps.borrowed_tokens)
             await trio.lowlevel.checkpoint()
 
     async with trio.open_nursery() as watching:
@@ -197,13 +197,13 @@ async def test_only_so_many_steps_are_done_in_one_turn(reactor, tls_server, clie
                 nursery.start_soon(transport.start_tls)
                 nursery.start_soon(client.do_handshake)
         watching.cancel_scope.cancel()
-    assert most == TLS_HANDSHAKE_STEPS_MAX
+    assert highest == TLS_HANDSHAKE_STEPS_MAX
     for transport, client in zip(transports, clients, strict=True):
         transport.close()
         await trio.aclose_forcefully(client)
 
 
-async def test_starttls_without_a_certificate_is_our_mistake(reactor):
+async def test_start_tls_without_a_certificate_raises_value_error(reactor):
     ours, theirs = tcp_pair()
     transport = Transport(reactor, ours)
     assert not transport.can_start_tls
@@ -213,19 +213,19 @@ async def test_starttls_without_a_certificate_is_our_mistake(reactor):
     theirs.close()
 
 
-def test_a_missing_certificate_is_said_in_one_sentence(tmp_path):
+def test_missing_certificate_is_reported(tmp_path):
     with pytest.raises(CertificateError, match=r"missing\.pem.*No such file"):
         TlsServer(tmp_path / "missing.pem", tmp_path / "missing.key")
 
 
-def test_a_key_that_does_not_belong_is_said_in_one_sentence(tls_server_files, authority, tmp_path):
+def test_key_that_does_not_match_is_reported(tls_server_files, authority, tmp_path):
     other = tmp_path / "other.pem"
     authority.issue_cert("other.example.org").private_key_pem.write_to_path(other)
     with pytest.raises(CertificateError, match="KEY_VALUES_MISMATCH"):
         TlsServer(tls_server_files[0], other)
 
 
-def test_an_encrypted_key_does_not_ask_at_the_terminal(tls_server_files, tmp_path):
+def test_encrypted_key_does_not_prompt_for_a_password(tls_server_files, tmp_path):
     locked = tmp_path / "locked.pem"
     subprocess.run(
         [
@@ -245,9 +245,7 @@ def test_an_encrypted_key_does_not_ask_at_the_terminal(tls_server_files, tmp_pat
         TlsServer(tls_server_files[0], locked)
 
 
-def test_a_certificate_that_cannot_be_read_again_leaves_the_old_one_in_use(
-    tls_server_files, tmp_path
-):
+def test_failed_reload_keeps_the_old_certificate(tls_server_files, tmp_path):
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     certificate.write_bytes(tls_server_files[0].read_bytes())
     key.write_bytes(tls_server_files[1].read_bytes())

@@ -1,4 +1,4 @@
-"""The connection's octets, over TCP, AF_UNIX and TLS alike."""
+"""Transport over TCP, AF_UNIX and TLS."""
 
 import contextlib
 import hashlib
@@ -47,7 +47,7 @@ async def receive_exactly(stream: trio.abc.Stream, count: int) -> bytes:
     return b"".join(parts)
 
 
-async def test_octets_arrive_both_ways(connected):
+async def test_bytes_arrive_both_ways(connected):
     transport, client = connected
     await client.send_all(b"a1 NOOP\r\n")
     assert await read_exactly(transport, 9) == b"a1 NOOP\r\n"
@@ -55,56 +55,56 @@ async def test_octets_arrive_both_ways(connected):
     assert await receive_exactly(client, 12) == b"a1 OK done\r\n"
 
 
-async def test_a_reader_that_waits_is_woken_each_time(connected):
+async def test_waiting_reader_is_resumed_each_time(connected):
     transport, client = connected
-    heard: list[bytes] = []
+    received: list[bytes] = []
 
-    async def listen() -> None:
-        while len(heard) < 3:
-            heard.append(await transport.read())
+    async def read() -> None:
+        while len(received) < 3:
+            received.append(await transport.read())
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(listen)
+        nursery.start_soon(read)
         for word in (b"one", b"two", b"three"):
             await wait_all_tasks_blocked()
             assert transport.is_reading
             await client.send_all(word)
-    assert heard == [b"one", b"two", b"three"]
+    assert received == [b"one", b"two", b"three"]
     assert not transport.is_reading
 
 
-async def test_octets_and_the_end_in_one_event_are_both_seen(pair, reactor):
+async def test_bytes_and_the_end_in_one_event_are_both_read(pair, reactor):
     ours, theirs = pair
-    theirs.sendall(b"last words")
+    theirs.sendall(b"last bytes")
     theirs.close()
     transport = Transport(reactor, ours)
     with trio.fail_after(5):
-        assert await transport.read() == b"last words"
+        assert await transport.read() == b"last bytes"
         assert await transport.read() == b""
         assert await transport.read() == b""
     transport.close()
 
 
-async def test_octets_and_the_end_that_arrive_while_a_reader_waits_are_both_seen(pair, reactor):
+async def test_bytes_and_the_end_that_arrive_while_a_reader_waits_are_both_read(pair, reactor):
     ours, theirs = pair
     transport = Transport(reactor, ours)
-    heard: list[bytes] = []
+    received: list[bytes] = []
 
-    async def listen() -> None:
+    async def read() -> None:
         while data := await transport.read():
-            heard.append(data)
+            received.append(data)
 
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(listen)
+            nursery.start_soon(read)
             await wait_all_tasks_blocked()
-            theirs.sendall(b"last words")
+            theirs.sendall(b"last bytes")
             theirs.close()
-    assert heard == [b"last words"]
+    assert received == [b"last bytes"]
     transport.close()
 
 
-async def test_a_client_that_has_stopped_sending_still_hears_us(pair, reactor):
+async def test_client_that_has_stopped_sending_still_receives(pair, reactor):
     ours, theirs = pair
     with theirs:
         transport = Transport(reactor, ours)
@@ -119,37 +119,37 @@ async def test_a_client_that_has_stopped_sending_still_hears_us(pair, reactor):
         assert theirs.recv(100) == b""
 
 
-async def test_a_reset_connection_is_broken_for_reader_and_writer(reactor):
+async def test_reset_raises_in_reader_and_writer(reactor):
     ours, theirs = tcp_pair()
     transport = Transport(reactor, ours)
     async with trio.open_nursery() as nursery:
 
-        async def listen() -> None:
+        async def read() -> None:
             with pytest.raises(trio.BrokenResourceError):
                 await transport.read()
 
-        nursery.start_soon(listen)
+        nursery.start_soon(read)
         await wait_all_tasks_blocked()
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         theirs.close()
     with pytest.raises(trio.BrokenResourceError):
-        await transport.write(b"anybody there?")
-    transport.write_nowait(b"nobody is told")
+        await transport.write(b"x")
+    transport.write_nowait(b"dropped")
     assert transport.waiting == 0
     transport.close()
 
 
-async def test_a_reset_wakes_a_writer_that_waits(reactor):
+async def test_reset_resumes_a_waiting_writer(reactor):
     ours, theirs = tcp_pair()
     transport = Transport(reactor, ours)
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
 
-            async def speak() -> None:
+            async def write() -> None:
                 with pytest.raises(trio.BrokenResourceError):
                     await transport.write(bytes(MANY))
 
-            nursery.start_soon(speak)
+            nursery.start_soon(write)
             await wait_all_tasks_blocked()
             theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             theirs.close()
@@ -157,7 +157,7 @@ async def test_a_reset_wakes_a_writer_that_waits(reactor):
     transport.close()
 
 
-async def test_fifty_megabytes_go_both_ways_at_once(connected):
+async def test_fifty_megabytes_pass_both_ways_at_once(connected):
     transport, client = connected
     sent, received = hashlib.sha256(), hashlib.sha256()
     blocks = MANY // len(BLOCK)
@@ -191,16 +191,16 @@ async def test_fifty_megabytes_go_both_ways_at_once(connected):
     assert transport.bytes_in == transport.bytes_out == MANY
 
 
-async def test_a_write_waits_for_a_client_that_does_not_read(connected):
+async def test_write_waits_for_a_client_that_does_not_read(connected):
     transport, client = connected
     done = trio.Event()
 
-    async def speak() -> None:
+    async def write() -> None:
         await transport.write(bytes(MANY))
         done.set()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(speak)
+        nursery.start_soon(write)
         await wait_all_tasks_blocked()
         assert not done.is_set()
         assert 0 < transport.waiting < MANY
@@ -209,27 +209,27 @@ async def test_a_write_waits_for_a_client_that_does_not_read(connected):
     assert transport.waiting == 0
 
 
-async def test_what_is_announced_behind_a_write_that_waits_keeps_its_place(connected):
+async def test_output_after_a_waiting_write_keeps_its_order(connected):
     transport, client = connected
     fill(transport)
     transport.write_nowait(b"* 1 EXISTS\r\n")
     assert transport.waiting > 12
     expected = transport.bytes_out + transport.waiting
-    heard = await receive_exactly(client, expected)
-    assert heard.endswith(b"z* 1 EXISTS\r\n")
+    received = await receive_exactly(client, expected)
+    assert received.endswith(b"z* 1 EXISTS\r\n")
     assert transport.waiting == 0
 
 
 def fill(transport: Transport) -> None:
-    """Write until something waits."""
+    """Write until output waits."""
     while not transport.waiting:
         transport.write_nowait(b"z" * 16_000)
 
 
 @pytest.mark.at_limit("OUTPUT_WAITING_MAX")
-async def test_announcements_wait_up_to_the_bound(connected):
+async def test_output_is_queued_up_to_the_limit(connected):
     transport, _ = connected
-    fill_up_to_the_bound(transport)
+    fill_up_to_the_limit(transport)
     transport.write_nowait(b"x")
     assert transport.waiting == OUTPUT_WAITING_MAX + 1
     with trio.move_on_after(0.01):
@@ -237,9 +237,9 @@ async def test_announcements_wait_up_to_the_bound(connected):
 
 
 @pytest.mark.past_limit("OUTPUT_WAITING_MAX")
-async def test_a_client_that_leaves_more_than_the_bound_unread_is_let_go(connected):
+async def test_output_past_the_limit_fails_the_connection(connected):
     transport, _ = connected
-    fill_up_to_the_bound(transport)
+    fill_up_to_the_limit(transport)
     transport.write_nowait(b"x")
     transport.write_nowait(b"one more")
     assert transport.waiting == 0
@@ -247,7 +247,7 @@ async def test_a_client_that_leaves_more_than_the_bound_unread_is_let_go(connect
         await transport.read()
 
 
-def fill_up_to_the_bound(transport: Transport) -> None:
+def fill_up_to_the_limit(transport: Transport) -> None:
     fill(transport)
     while transport.waiting < OUTPUT_WAITING_MAX:
         transport.write_nowait(b"y" * min(4096, OUTPUT_WAITING_MAX - transport.waiting))
@@ -255,7 +255,7 @@ def fill_up_to_the_bound(transport: Transport) -> None:
 
 
 @pytest.mark.at_limit("RECEIVE_MAX")
-async def test_one_read_takes_as_much_as_the_bound(reactor):
+async def test_one_read_returns_as_much_as_the_limit(reactor):
     ours, theirs = socket.socketpair()
     with theirs:
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
@@ -266,7 +266,7 @@ async def test_one_read_takes_as_much_as_the_bound(reactor):
 
 
 @pytest.mark.past_limit("RECEIVE_MAX")
-async def test_one_read_takes_no_more_than_the_bound(reactor):
+async def test_one_read_returns_no_more_than_the_limit(reactor):
     ours, theirs = socket.socketpair()
     with theirs:
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
@@ -277,21 +277,21 @@ async def test_one_read_takes_no_more_than_the_bound(reactor):
         transport.close()
 
 
-async def test_closing_tells_the_reader_and_the_writer(connected):
+async def test_close_raises_in_reader_and_writer(connected):
     transport, _ = connected
 
-    async def listen() -> None:
+    async def read() -> None:
         with pytest.raises(trio.ClosedResourceError):
             await transport.read()
 
-    async def speak() -> None:
+    async def write() -> None:
         with pytest.raises(trio.ClosedResourceError):
             await transport.write(bytes(MANY))
 
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(listen)
-            nursery.start_soon(speak)
+            nursery.start_soon(read)
+            nursery.start_soon(write)
             await wait_all_tasks_blocked()
             transport.close()
     transport.close()
@@ -303,7 +303,7 @@ async def test_closing_tells_the_reader_and_the_writer(connected):
     assert transport.waiting == 0
 
 
-async def test_nothing_is_watched_after_closing(reactor):
+async def test_closed_transport_is_not_registered(reactor):
     for _ in range(100):
         ours, theirs = socket.socketpair()
         transport = Transport(reactor, ours)
@@ -313,7 +313,7 @@ async def test_nothing_is_watched_after_closing(reactor):
     assert len(reactor) == 0
 
 
-async def test_a_cancelled_read_loses_nothing(connected):
+async def test_cancelled_read_loses_nothing(connected):
     transport, client = connected
     with trio.move_on_after(0.01) as scope:
         await transport.read()
@@ -322,7 +322,7 @@ async def test_a_cancelled_read_loses_nothing(connected):
     assert await read_exactly(transport, 10) == b"still here"
 
 
-async def test_a_cancelled_write_still_goes_out_whole(connected):
+async def test_cancelled_write_is_still_sent_whole(connected):
     transport, client = connected
     with trio.move_on_after(0.01) as scope:
         await transport.write(b"x" * MANY)
@@ -333,7 +333,7 @@ async def test_a_cancelled_write_still_goes_out_whole(connected):
     assert await receive_exactly(client, 1) == b"y"
 
 
-async def test_two_readers_or_two_writers_are_our_mistake(connected):
+async def test_second_reader_or_writer_raises_busy(connected):
     transport, _ = connected
     async with trio.open_nursery() as nursery:
         nursery.start_soon(transport.read)
@@ -347,7 +347,7 @@ async def test_two_readers_or_two_writers_are_our_mistake(connected):
         nursery.cancel_scope.cancel()
 
 
-async def test_a_connection_with_endless_input_lets_others_run(connected):
+async def test_connection_with_endless_input_yields_to_other_tasks(connected):
     transport, client = connected
     turns = 0
 
@@ -368,7 +368,7 @@ async def test_a_connection_with_endless_input_lets_others_run(connected):
         nursery.cancel_scope.cancel()
 
 
-async def test_a_read_with_octets_at_hand_is_cancelled_within_its_turn(connected):
+async def test_read_with_bytes_available_is_cancelled_within_its_turn(connected):
     transport, client = connected
     await client.send_all(b"x" * 4096)
     with trio.CancelScope() as scope:
@@ -378,11 +378,11 @@ async def test_a_read_with_octets_at_hand_is_cancelled_within_its_turn(connected
     assert scope.cancelled_caught
 
 
-async def test_finish_delivers_the_farewell_to_a_client_that_is_still_sending(reactor):
+async def test_finish_delivers_bye_to_a_client_that_is_still_sending(reactor):
     ours, theirs = tcp_pair()
     transport = Transport(reactor, ours)
     with theirs:
-        theirs.sendall(b"x" * 100_000)  # never read: closing would answer it with RST
+        theirs.sendall(b"x" * 100_000)  # not read: closing would send RST
         assert await transport.read(10) == b"x" * 10
         async with trio.open_nursery() as nursery:
             await transport.write(b"* BYE too much\r\n")
@@ -393,7 +393,7 @@ async def test_finish_delivers_the_farewell_to_a_client_that_is_still_sending(re
             theirs.close()
 
 
-async def test_finish_ends_at_once_when_the_client_does(connected, autojump_clock):
+async def test_finish_returns_when_the_client_closes(connected, autojump_clock):
     transport, client = connected
     began = trio.current_time()
     async with trio.open_nursery() as nursery:
@@ -403,7 +403,7 @@ async def test_finish_ends_at_once_when_the_client_does(connected, autojump_cloc
     assert trio.current_time() - began < LINGER_SECONDS
 
 
-async def test_finish_gives_up_on_a_client_that_stays(connected, autojump_clock):
+async def test_finish_times_out_if_the_client_stays(connected, autojump_clock):
     transport, _client = connected
     began = trio.current_time()
     await transport.finish()
@@ -414,7 +414,7 @@ async def test_finish_gives_up_on_a_client_that_stays(connected, autojump_clock)
 
 @pytest.mark.at_limit("LINGER_BYTES_MAX")
 @pytest.mark.past_limit("LINGER_BYTES_MAX")
-async def test_finish_gives_up_on_a_client_that_sends_on_and_on(reactor):
+async def test_finish_stops_reading_at_the_limit(reactor):
     ours, theirs = tcp_pair()
     transport = Transport(reactor, ours)
     client = trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
@@ -458,7 +458,7 @@ async def test_many_connections_are_served_by_one_reactor(reactor: Reactor):
 # --- the state machine --------------------------------------------------------------------------
 
 
-def test_no_state_leads_back_and_each_can_be_closed():
+def test_transitions_have_no_cycle_and_each_state_can_be_closed():
     reached = {State.PLAIN}.union(*TRANSITIONS.values())
     assert reached == set(State) == set(TRANSITIONS)
     order = list(State)
@@ -467,7 +467,7 @@ def test_no_state_leads_back_and_each_can_be_closed():
         assert (State.CLOSED in following) is (state is not State.CLOSED)
 
 
-async def test_a_connection_goes_from_plain_through_the_handshake_to_tls(
+async def test_start_tls_passes_through_handshake_to_tls(
     reactor: Reactor, tls_server: TlsServer, client_tls: ssl.SSLContext
 ):
     ours, theirs = tcp_pair()
@@ -489,7 +489,7 @@ async def test_a_connection_goes_from_plain_through_the_handshake_to_tls(
     await client.aclose()
 
 
-async def test_a_failed_connection_can_only_be_closed(reactor: Reactor):
+async def test_failed_connection_can_only_be_closed(reactor: Reactor):
     ours, theirs = tcp_pair()
     transport = Transport(reactor, ours)
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -508,7 +508,7 @@ async def test_a_failed_connection_can_only_be_closed(reactor: Reactor):
 # --- methods that block, called outside a task --------------------------------------------------
 
 
-async def test_a_write_that_has_to_wait_continues_in_a_task(connected):
+async def test_write_that_waits_continues_in_a_task(connected):
     transport, client = connected
     assert start(transport.write(b"short")) is None
     assert await receive_exactly(client, 5) == b"short"
@@ -523,7 +523,7 @@ async def test_a_write_that_has_to_wait_continues_in_a_task(connected):
         await receive_exactly(client, MANY)
 
 
-async def test_bytes_that_arrive_before_a_read_has_its_task_are_not_missed(connected):
+async def test_bytes_that_arrive_before_a_read_has_its_task_are_read(connected):
     transport, client = connected
     with trio.move_on_after(0.01):
         await transport.read()

@@ -1,4 +1,4 @@
-"""Doorbells between processes: rung where somebody waits, once, and never in vain for long."""
+"""Wakeups between processes: only where clients wait, and once until rearmed."""
 
 import os
 import select
@@ -14,7 +14,7 @@ from imapvm.server.shared.wakeup import ARMED, QUIET, SENT, Wakeup, new_eventfd
 
 
 class Wakeups:
-    """The wakeup of three processes."""
+    """Wakeups of three processes, and of one that is never woken."""
 
     def __init__(self) -> None:
         self.fds = [new_eventfd() for _ in range(3)]
@@ -38,7 +38,7 @@ def wakeups():
         os.close(fd)
 
 
-def test_who_commits_rings_at_the_others_whose_clients_wait(wakeups):
+def test_commit_wakes_other_processes_with_waiting_clients(wakeups):
     wakeups.processes[0].watch()
     wakeups.processes[1].watch()
     wakeups.processes[0].wake()
@@ -47,26 +47,26 @@ def test_who_commits_rings_at_the_others_whose_clients_wait(wakeups):
     assert wakeups.signalled() == [True, True, False]
 
 
-def test_where_nobody_waits_only_what_concerns_everybody_rings(wakeups):
+def test_only_unconditional_wakeups_reach_processes_without_waiting_clients(wakeups):
     wakeups.processes[0].wake()
     assert wakeups.signalled() == [False, False, False]
     wakeups.processes[0].wake(unconditional=True)
     assert wakeups.signalled() == [False, True, True]
 
 
-def test_a_thousand_commits_ring_once_until_it_is_answered(wakeups):
+def test_a_thousand_commits_wake_once_until_rearmed(wakeups):
     wakeups.processes[1].watch()
     for _ in range(1000):
         wakeups.intake.wake()
     assert os.eventfd_read(wakeups.fds[1]) == 1
     wakeups.intake.wake()
-    assert wakeups.signalled() == [False, False, False]  # it has been told, and did not answer yet
+    assert wakeups.signalled() == [False, False, False]  # woken, and not rearmed
     wakeups.processes[1].rearm(waiting=True)
     wakeups.intake.wake()
     assert wakeups.signalled() == [False, True, False]
 
 
-def test_an_answer_says_whether_it_is_to_be_rung_again(wakeups):
+def test_rearm_without_waiting_clients_stops_wakeups(wakeups):
     wakeup = wakeups.processes[2]
     wakeup.watch()
     wakeups.intake.wake()
@@ -80,7 +80,7 @@ def test_an_answer_says_whether_it_is_to_be_rung_again(wakeups):
     assert wakeups.states[2] == SENT
 
 
-def test_a_ringer_that_died_before_it_rang_is_made_up_for_by_the_next_answer(wakeups):
+def test_wakeup_lost_by_a_killed_process_is_repaired_by_rearm(wakeups):
     wakeups.processes[0].watch()
     wakeups.states[0] = SENT  # and no ring followed
     wakeups.intake.wake()
@@ -103,15 +103,13 @@ def notifier(services, wakeups) -> Notifier:
     return Notifier(services, Connections(), wakeups.processes[0])
 
 
-async def told(context, count: int) -> None:
+async def pushed(context, count: int) -> None:
     with trio.fail_after(5):
-        while context.told < count:
+        while context.pushed < count:
             await trio.lowlevel.checkpoint()
 
 
-async def test_a_ring_is_answered_at_once_and_who_waits_is_told(
-    services, notifier, wakeups, nursery
-):
+async def test_wakeup_notifies_waiting_clients_at_once(services, notifier, wakeups, nursery):
     assert wakeups.states[0] == QUIET
     context = idler(services, 7)
     assert wakeups.states[0] == ARMED
@@ -119,13 +117,13 @@ async def test_a_ring_is_answered_at_once_and_who_waits_is_told(
     services.pool.foreign = {7}
     wakeups.intake.wake()
     began = trio.current_time()
-    await told(context, 1)
+    await pushed(context, 1)
     assert trio.current_time() - began < POLL_SECONDS / 2
     assert wakeups.signalled()[0] is False
     assert wakeups.states[0] == ARMED
 
 
-async def test_while_commits_pour_in_answers_are_a_few_hundred_a_second(
+async def test_reactions_to_many_commits_are_limited_in_rate(
     services, notifier, wakeups, nursery, monkeypatch
 ):
     context = idler(services, 7)
@@ -137,43 +135,41 @@ async def test_while_commits_pour_in_answers_are_a_few_hundred_a_second(
         wakeups.intake.wake()
         rings += 1
         await trio.lowlevel.checkpoint()
-    assert 1 <= context.told <= 52
-    assert rings > context.told
-    await told(context, context.told)
+    assert 1 <= context.pushed <= 52
+    assert rings > context.pushed
+    await pushed(context, context.pushed)
 
 
-async def test_the_last_of_many_commits_is_told_too(services, notifier, wakeups, nursery):
+async def test_last_of_many_commits_is_notified(services, notifier, wakeups, nursery):
     context = idler(services, 7)
     nursery.start_soon(notifier.watch_wakeups)
     for number in range(1, 20):
         services.pool.foreign = {7}
         wakeups.intake.wake()
-        await told(context, number)
+        await pushed(context, number)
 
 
-async def test_a_disk_that_fails_does_not_end_the_answers(
-    services, notifier, wakeups, nursery, caplog
-):
+async def test_disk_that_fails_does_not_stop_wakeups(services, notifier, wakeups, nursery, caplog):
     context = idler(services, 7)
     nursery.start_soon(notifier.watch_wakeups)
-    services.pool.faults = 1
+    services.pool.errors = 1
     services.pool.foreign = {7}
     wakeups.intake.wake()
     with trio.fail_after(5):
-        while services.pool.faults:
+        while services.pool.errors:
             await trio.lowlevel.checkpoint()
     while wakeups.states[0] == SENT:
         await trio.lowlevel.checkpoint()
     wakeups.intake.wake()
-    await told(context, 1)
+    await pushed(context, 1)
 
 
-async def test_the_look_once_a_second_answers_too(services, notifier, wakeups):
+async def test_poll_rearms_too(services, notifier, wakeups):
     context = idler(services, 7)
-    wakeups.states[0] = SENT  # by somebody who died over it
+    wakeups.states[0] = SENT  # by a process that was killed before it wrote
     services.pool.foreign = {7}
     await notifier.poll()
-    assert context.told == 1
+    assert context.pushed == 1
     assert wakeups.states[0] == ARMED
     services.idlers.leave(context)
     await notifier.poll()

@@ -1,4 +1,4 @@
-"""Several processes on one filepool: they serve as one, and go on when one of them dies."""
+"""Several processes on one filepool: common state, deaths, reload and shutdown."""
 
 import os
 import random
@@ -26,9 +26,9 @@ from imapvm.server.settings import SHUTDOWN_SECONDS
 pytestmark = pytest.mark.slow
 
 WORKERS = ("worker-1", "worker-2", "worker-3")
-PATIENCE_SECONDS = 20
+TIMEOUT_SECONDS = 20
 TRIES = 200
-"""Connections until each worker has one: that they do not suffice has a chance of 1e-34."""
+"""Connections until each worker has one: the chance that they do not suffice is 1e-34."""
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ async def server(tmp_path) -> AsyncIterator[Processes]:
 
 
 async def eventually(condition, server: Processes) -> None:
-    with trio.move_on_after(PATIENCE_SECONDS):
+    with trio.move_on_after(TIMEOUT_SECONDS):
         while not condition():  # noqa: ASYNC110  # other processes make it true
             await trio.sleep(0.02)
         return
@@ -46,14 +46,14 @@ async def eventually(condition, server: Processes) -> None:
 
 
 def worker_of(server: Processes, client: Client) -> str:
-    """Who serves a client: whose descriptor the other end of its connection is."""
+    """Return the worker that has the descriptor of the other end of a client's connection."""
     connected = client.stream.socket
     ours, theirs = connected.getsockname()[1], connected.getpeername()[1]
     inode = None
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _, local, remote, state, *words = line.split()
         ports = [int(address.rpartition(":")[2], 16) for address in (local, remote)]
-        if ports == [theirs, ours] and state == "01":  # not what is left of an earlier one
+        if ports == [theirs, ours] and state == "01":  # not an earlier connection in TIME_WAIT
             inode = words[5]
     for name, pid in server.pids().items():
         for fd in Path(f"/proc/{pid}/fd").iterdir():
@@ -62,11 +62,11 @@ def worker_of(server: Processes, client: Client) -> str:
                     return name
             except FileNotFoundError:
                 continue
-    raise AssertionError("nobody serves it")
+    raise AssertionError("no worker has the connection")
 
 
 async def at_each(server: Processes, connect) -> dict[str, Client]:
-    """A client at each worker."""
+    """Return a client at each worker."""
     found: dict[str, Client] = {}
     for _ in range(TRIES):
         client = await connect()
@@ -76,14 +76,14 @@ async def at_each(server: Processes, connect) -> dict[str, Client]:
     raise AssertionError(f"only {found} were reached")
 
 
-# --- as one -------------------------------------------------------------------------------------
+# --- common state -------------------------------------------------------------------------------
 
 
-async def test_connections_are_dealt_out_to_all(server):
+async def test_each_worker_gets_connections(server):
     assert set(await at_each(server, server.connect)) == set(WORKERS)
 
 
-async def test_mail_is_announced_by_every_worker_at_once(server):
+async def test_delivery_is_pushed_by_every_worker_at_once(server):
     idlers = await at_each(server, server.idling)
     delays = []
     for number in range(1, 31):
@@ -99,12 +99,12 @@ async def test_mail_is_announced_by_every_worker_at_once(server):
             assert (await lmtp(server, b"ada@localhost")).startswith(b"250")
             sent = time.perf_counter()
         delays += [at - sent for at in told]
-    # Without doorbells it would take half a second; bench/ has the figures.
+    # Without wakeups it would take half a second; bench/ has the numbers.
     assert statistics.median(delays) < 0.05
     assert max(delays) < 0.9
 
 
-async def test_what_one_worker_commits_is_announced_by_the_others_at_once(server):
+async def test_commit_of_one_worker_is_pushed_by_the_others_at_once(server):
     idlers = await at_each(server, server.idling)
     writers = await at_each(server, server.signed_in)
     delays = []
@@ -118,13 +118,13 @@ async def test_what_one_worker_commits_is_announced_by_the_others_at_once(server
     assert statistics.median(delays) < 0.05
 
 
-async def test_an_account_that_is_enrolled_while_they_serve_is_known_to_all(server):
+async def test_account_enrolled_while_serving_can_log_in_at_each_worker(server):
     await by_command(server, "user", "enroll", "late", "--password-stdin", said=b"secret\n")
     assert set(await at_each(server, partial(server.signed_in, b"late"))) == set(WORKERS)
 
 
-async def test_a_changed_password_is_changed_for_all(server):
-    await at_each(server, server.signed_in)  # all remember the old one
+async def test_changed_password_applies_at_each_worker(server):
+    await at_each(server, server.signed_in)  # all cache the old one
     await by_command(server, "user", "password", "ada", "--password-stdin", said=b"other\n")
     for client in (await at_each(server, server.connect)).values():
         assert (await client.command(b"LOGIN ada other"))[-1].startswith(b"t OK")
@@ -140,18 +140,18 @@ async def by_command(server: Processes, *words: str, said: bytes = b"") -> None:
     )
 
 
-async def test_failures_to_sign_in_count_in_all_of_them_together(server):
+async def test_login_failures_are_counted_over_all_workers(server):
     clients = [*(await at_each(server, server.connect)).values()]
-    for number in range(PAIR_FREE + 2):  # spread over all: one alone would not be slow yet
+    for number in range(PAIR_FREE + 2):  # spread over all: one alone would not be delayed yet
         said = await clients[number % len(clients)].command(b"LOGIN grace wrong")
         assert said[-1].startswith(b"t NO")
-    began = trio.current_time()
+    start = trio.current_time()
     await clients[-1].command(b"LOGIN grace wrong")
-    assert trio.current_time() - began >= 2
+    assert trio.current_time() - start >= 2
 
 
-async def test_a_password_that_was_right_at_one_is_not_hashed_at_another(server, tmp_path):
-    # The memory that they share is seen by its effect: hashing takes a tenth of a second of CPU.
+async def test_password_verified_at_one_worker_is_not_hashed_at_another(server, tmp_path):
+    # Visible by its effect: hashing takes a tenth of a second of CPU.
     await by_command(server, "user", "enroll", "dear", "--password-stdin", said=b"secret\n")
     clients = await at_each(server, server.connect)
     first, *others = clients.values()
@@ -169,7 +169,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_clients_of_several_workers_agree_when_they_have_stopped(server, seed):
+async def test_clients_of_several_workers_agree_in_the_end(server, seed):
     chance = random.Random(seed)
     clients = []
     for index, worker in enumerate([*WORKERS, *WORKERS]):
@@ -189,11 +189,11 @@ async def say(client: Client, line: bytes) -> list[str]:
     return [heard.decode().rstrip("\r\n") for heard in await client.until(tag)]
 
 
-# --- when one dies ------------------------------------------------------------------------------
+# --- deaths -------------------------------------------------------------------------------------
 
 
-async def test_a_worker_that_is_killed_takes_nobody_along_and_loses_nothing(server):
-    """Clients of the others go on, in IDLE and out of it; its own come back, to its successor."""
+async def test_killed_worker_ends_its_own_connections_only_and_loses_nothing(server):
+    """Clients of the others continue, in IDLE and out of it; its own can reconnect."""
     acknowledged = 0
     sessions = [(await at_each(server, server.signed_in)) for _ in range(3)]
     idlers = await at_each(server, server.idling)
@@ -248,7 +248,7 @@ async def test_a_worker_that_is_killed_takes_nobody_along_and_loses_nothing(serv
     assert "signal=SIGKILL" in server.log
 
 
-async def test_who_waits_for_a_dead_worker_is_served_by_its_successor(server):
+async def test_clients_waiting_for_a_dead_worker_are_served_by_its_successor(server):
     os.kill(server.pids()["worker-1"], signal.SIGSTOP)
     waiting: list[Client] = []
     for _ in range(TRIES):
@@ -261,24 +261,24 @@ async def test_who_waits_for_a_dead_worker_is_served_by_its_successor(server):
                 break
     os.kill(server.pids()["worker-1"], signal.SIGKILL)
     for client in waiting:
-        with trio.fail_after(PATIENCE_SECONDS):
+        with trio.fail_after(TIMEOUT_SECONDS):
             assert (await client.line()).startswith(b"* OK [CAPABILITY IMAP4rev1")
         assert (await client.command(b"LOGIN ada secret"))[-1].startswith(b"t OK")
 
 
 @pytest.mark.parametrize("who", ["intake", "maintenance"])
-async def test_intake_and_maintenance_are_replaced_while_clients_go_on(server, who):
+async def test_intake_and_maintenance_are_replaced_while_clients_continue(server, who):
     idler = await server.idling()
     before = server.pids()[who]
     os.kill(before, signal.SIGKILL)
     await eventually(lambda: server.pids().get(who, before) != before, server)
-    with trio.fail_after(PATIENCE_SECONDS):  # who hands mail over waits in the queue meanwhile
+    with trio.fail_after(TIMEOUT_SECONDS):  # LMTP clients wait in the backlog meanwhile
         assert (await lmtp(server, b"ada@localhost")).startswith(b"250")
     await idler.until(b"* 1 EXISTS")
 
 
-async def test_readers_that_a_dead_worker_leaves_are_cleared(server):
-    await at_each(server, server.idling)  # all have read
+async def test_readers_of_a_dead_worker_are_cleared(server):
+    await at_each(server, server.idling)  # each has a reader slot
     dead = server.pids()["worker-3"]
     group = server.settings.filepool / "group-000"
     with lmdb.open(str(group), readonly=True, max_dbs=32, lib_version=0) as env:
@@ -287,10 +287,10 @@ async def test_readers_that_a_dead_worker_leaves_are_cleared(server):
         await eventually(lambda: f" {dead} " not in env.readers(), server)
 
 
-async def test_all_die_with_the_master_and_the_next_takes_over(tmp_path, server):
+async def test_all_processes_end_with_the_master(tmp_path, server):
     await at_each(server, server.idling)
     pids = server.pids()
-    os.kill(pids["worker-1"], signal.SIGSTOP)  # one that could not even notice
+    os.kill(pids["worker-1"], signal.SIGSTOP)  # stopped, so it could not react itself
     server.master.kill()
     await eventually(lambda: not any(alive(pid) for pid in pids.values()), server)
 
@@ -302,7 +302,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-# --- reloading and ending -----------------------------------------------------------------------
+# --- reload and shutdown ------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -320,7 +320,7 @@ def two_certificates(tmp_path) -> Iterator[tuple[Path, Path, list[tuple[bytes, b
 
 
 async def shown(server: Processes) -> bytes:
-    """The certificate that a new client sees."""
+    """Return the certificate that a new client receives."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -331,7 +331,7 @@ async def shown(server: Processes) -> bytes:
     return certificate
 
 
-async def test_a_reload_takes_the_new_certificate_and_refuses_nobody(tmp_path, two_certificates):
+async def test_reload_uses_the_new_certificate_and_refuses_no_client(tmp_path, two_certificates):
     certificate, key, ((old, _), (new, new_key)) = two_certificates
     options = {"certificate": certificate, "key": key, "imaps": ("127.0.0.1:0",)}
     async with running(tmp_path, workers=2, reload_seconds=2, **options) as server:
@@ -345,22 +345,22 @@ async def test_a_reload_takes_the_new_certificate_and_refuses_nobody(tmp_path, t
         key.write_bytes(new_key)
         stop = trio.Event()
 
-        async def come_and_go() -> None:
+        async def connect_and_close() -> None:
             while not stop.is_set():
-                client = await server.connect()  # refused or reset, it would raise
+                client = await server.connect()  # raises if refused or reset
                 await client.stream.aclose()
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(come_and_go)
-            await busy.send(b"x LOGIN grace secret\r\n")  # takes a second, and more
+            nursery.start_soon(connect_and_close)
+            await busy.send(b"x LOGIN grace secret\r\n")  # delayed by a second or more
             await server.reload()
-            began = trio.current_time()
+            start = trio.current_time()
             said = (await busy.all()).splitlines()
-            assert said[0].startswith(b"x OK")  # what runs is finished
+            assert said[0].startswith(b"x OK")  # the running command finishes
             assert said[-1].startswith(b"* BYE")
             for session in sessions:
                 assert b"* BYE server is restarting, reconnect" in await session.all()
-            assert trio.current_time() - began < 2 + SHUTDOWN_SECONDS
+            assert trio.current_time() - start < 2 + SHUTDOWN_SECONDS
             await eventually(lambda: not set(before.values()) & set(server.pids().values()), server)
             stop.set()
         assert await shown(server) == first_of(new)
@@ -374,7 +374,7 @@ def first_of(chain: bytes) -> bytes:
     return ssl.PEM_cert_to_DER_cert(chain.decode().partition(end)[0] + end)
 
 
-async def test_what_cannot_change_is_said_and_all_goes_on(server):
+async def test_reload_that_changes_fixed_settings_is_refused(server):
     client = await server.idling()
     before = server.pids()
     server.configure(replace(server.settings, workers=2))
@@ -388,7 +388,7 @@ async def test_what_cannot_change_is_said_and_all_goes_on(server):
     await client.until(b"* 1 EXISTS")
 
 
-async def test_an_order_to_end_is_heard_by_clients_of_all_workers(server):
+async def test_shutdown_sends_bye_to_clients_of_all_workers(server):
     clients = await at_each(server, server.idling)
     pids = server.pids()
     server.stop.cancel()

@@ -1,4 +1,4 @@
-"""A whole server, in this process or in several, and clients that speak to it by hand."""
+"""Whole server, in this process or in several, and simple clients for it."""
 
 import signal
 import subprocess
@@ -23,38 +23,38 @@ MIB = 1024 * 1024
 
 
 class Client:
-    """Speaks IMAP by hand: what is sent is sent as it is."""
+    """IMAP client that sends bytes unchanged."""
 
     opened: ClassVar[list[trio.abc.Stream]] = []
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
-        self.rest = b""
+        self.buffer = b""
         self.opened.append(stream)
 
     async def send(self, data: bytes) -> None:
         await self.stream.send_all(data)
 
     async def line(self) -> bytes:
-        """The next line, or b"" at the end."""
-        while b"\n" not in self.rest:
+        """Return the next line, or b"" at the end."""
+        while b"\n" not in self.buffer:
             try:
                 data = await self.stream.receive_some()
             except trio.BrokenResourceError:
                 data = b""
             if not data:
-                rest, self.rest = self.rest, b""
-                return rest
-            self.rest += data
-        line, _, self.rest = self.rest.partition(b"\n")
+                tail, self.buffer = self.buffer, b""
+                return tail
+            self.buffer += data
+        line, _, self.buffer = self.buffer.partition(b"\n")
         return line + b"\n"
 
     async def until(self, start: bytes) -> list[bytes]:
-        """Lines up to one that begins so."""
+        """Return lines up to one that starts with `start`."""
         lines = []
         with trio.fail_after(20):
             while not (line := await self.line()).startswith(start):
-                assert line, f"the server hung up before {start!r}; it said {lines}"
+                assert line, f"connection closed before {start!r}, after {lines}"
                 lines.append(line)
         return [*lines, line]
 
@@ -63,7 +63,7 @@ class Client:
         return await self.until(b"t ")
 
     async def all(self) -> bytes:
-        """Everything up to the end."""
+        """Return everything up to the end."""
         parts = []
         with trio.fail_after(20):
             while line := await self.line():
@@ -72,7 +72,7 @@ class Client:
 
 
 class Stop(Protocol):
-    """Ends a server in an orderly way."""
+    """Shuts a server down."""
 
     def cancel(self) -> None: ...
 
@@ -103,7 +103,7 @@ class Server:
 
 
 async def enrol(filepool: Path, users: Iterable[str]) -> None:
-    """Make a filepool with users whose password, `secret`, is checked at once."""
+    """Create a filepool with users whose password is `secret`, with a cheap hash."""
     create_filepool(filepool)
     async with open_filepool(filepool) as pool:
         for user in users:
@@ -165,7 +165,7 @@ sys.exit(serve_until_stopped(read(), ready, read))
 
 
 class Processes(Server):
-    """A server of several processes: a master, and its children by their names."""
+    """Server of several processes: a master, and its children by name."""
 
     def __init__(
         self, listening: Listening, settings: Settings, master: trio.Process, folder: Path
@@ -179,17 +179,17 @@ class Processes(Server):
         self.master.terminate()
 
     def configure(self, settings: Settings) -> None:
-        """What the next reload finds."""
+        """Write the settings for the next reload."""
         text = msgspec.json.encode(settings, enc_hook=str)
         (self.folder / "settings.json").write_bytes(text)
 
     async def reload(self) -> None:
-        """Return when the new workers serve."""
+        """Reload; return when the new workers serve."""
         self.master.send_signal(signal.SIGHUP)
         assert await self.said.receive_some(), self.log
 
     def pids(self) -> dict[str, int]:
-        """The children: `worker-1` and so on; of two with one name the younger."""
+        """Return the children by name, `worker-1` …; of two with one name the younger."""
         pid = self.master.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         found = {}
@@ -234,7 +234,7 @@ async def in_processes(folder: Path, settings: Settings) -> AsyncIterator[Proces
 
 
 async def lmtp(server: Server, recipient: bytes, message: bytes = MESSAGE) -> bytes:
-    """Deliver a message; returns the reply behind its end."""
+    """Deliver a message; return the reply to its end."""
     assert server.listening.lmtp is not None
     client = Client(await trio.open_tcp_stream(*server.listening.lmtp))
     await client.until(b"220 ")
@@ -251,7 +251,7 @@ async def lmtp(server: Server, recipient: bytes, message: bytes = MESSAGE) -> by
 
 
 def anonymous_memory() -> int:
-    """RssAnon of this process, in octets."""
+    """Return RssAnon of this process in bytes."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
@@ -259,7 +259,7 @@ def anonymous_memory() -> int:
 
 
 async def line(client: trio.SocketStream) -> bytes:
-    """All that comes up to a line's end."""
+    """Return all bytes up to the end of a line."""
     data = b""
     while not data.endswith(b"\n"):
         more = await client.receive_some()
@@ -270,7 +270,7 @@ async def line(client: trio.SocketStream) -> bytes:
 
 
 async def until(condition) -> None:
-    """Let everybody go on until something is true."""
+    """Let other tasks run until a condition holds."""
     with trio.fail_after(10):
         while not condition():
             await trio.lowlevel.checkpoint()
