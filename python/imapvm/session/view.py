@@ -13,6 +13,7 @@ from imapvm.model.ids import MailboxId, ModSeq
 from imapvm.model.limits import EXPUNGE_UPDATES_MAX, FLAG_UPDATES_MAX
 
 NONE = UidSet()
+_SYSTEM_FLAGS = " ".join(SYSTEM_FLAG_NAMES.values())
 _FLAGS = FetchItems.flags(uid=False, modseq=False)
 _FLAGS_AND_UID = FetchItems.flags(uid=True, modseq=False)
 
@@ -237,9 +238,9 @@ class View:
         known = frozenset(name.lower() for name in names)
         if known != self._keywords:
             self._keywords = known
-            out.untagged(flags_response(names))
+            out.untagged(b"FLAGS (%b)" % flag_list(names))
 
 
-def flags_response(keywords: Collection[str]) -> bytes:
-    """Return `FLAGS` with the system flags and the keywords (RFC 9051 section 7.3.5)."""
-    return f"FLAGS ({' '.join((*SYSTEM_FLAG_NAMES.values(), *keywords))})".encode()
+def flag_list(keywords: Collection[str]) -> bytes:
+    """Return the system flags and the keywords, separated by spaces."""
+    return " ".join((_SYSTEM_FLAGS, *keywords)).encode()

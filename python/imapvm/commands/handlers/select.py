@@ -18,10 +18,10 @@ from imapvm.commands.updates import keyword_names
 from imapvm.filepool.errors import StoreUnavailableError
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import AccountStore, Mailbox
-from imapvm.model.flags import SYSTEM_FLAG_NAMES, SystemFlag
+from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import UID_MAX
 from imapvm.model.names import canonical_name
-from imapvm.session.view import View, flags_response
+from imapvm.session.view import View, flag_list
 
 READ_ONLY: Final = Done("READ-ONLY")
 READ_WRITE: Final = Done("READ-WRITE")
@@ -65,10 +65,10 @@ def _open(
         if mailbox.unseen:
             unseen = _first_unseen(reader, mailbox, numbers)
             rev1_lines += b"* OK [UNSEEN %d] first unseen message\r\n" % unseen
-    permanent = () if command.read_only else (*SYSTEM_FLAG_NAMES.values(), *keywords, r"\*")
+    flags = flag_list(keywords)
     # One piece: a call for each line would cost as much as reading the mailbox.
     out.raw(
-        b"* %b\r\n"
+        b"* FLAGS (%b)\r\n"
         b"* %d EXISTS\r\n"
         b"%b"
         b"* OK [PERMANENTFLAGS (%b)] flags permitted\r\n"
@@ -76,10 +76,10 @@ def _open(
         b"* OK [UIDNEXT %d] predicted next UID\r\n"
         b"* OK [MAILBOXID (%b)] mailbox id\r\n"
         % (
-            flags_response(keywords),
+            flags,
             len(numbers),
             rev1_lines,
-            " ".join(permanent).encode(),
+            b"" if command.read_only else flags + rb" \*",
             mailbox.uid_validity,
             mailbox.uid_next,
             mailbox_id(mailbox).encode(),

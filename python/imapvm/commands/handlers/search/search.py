@@ -31,7 +31,8 @@ async def search(ctx: SelectedContext, command: Search) -> Done:
     if program.needs_modseq:
         raise Refusal("unknown search key MODSEQ: CONDSTORE is not offered", bad=True)
     with ctx.store.reading() as reader:
-        keyword_sets = reader.keywords(ctx.mailbox_row(reader))
+        mailbox = ctx.mailbox_row(reader)
+        keyword_sets = reader.keywords(mailbox) if mailbox.keyword_sets else {}
     bound = program.bind(
         numbers=view.numbers,
         saved=view.saved,
@@ -54,24 +55,18 @@ async def search(ctx: SelectedContext, command: Search) -> Done:
 async def _find(ctx: SelectedContext, bound: BoundSearch) -> UidSet:
     # Each header key is compared with the texts of a whole batch.
     size = max(SCAN_BATCH // max(bound.lookups, 1), SCAN_BATCH_MIN)
-    remaining = bound.candidates
-    if len(remaining) <= size:
-        return await _find_in_batch(ctx, bound, remaining)
-    found = UidSet()
+    remaining, found = bound.candidates, UidSet()
     while remaining:
-        await ctx.yield_control()
         batch, remaining = remaining.split(size)
-        found |= await _find_in_batch(ctx, bound, batch)
-    return found
-
-
-async def _find_in_batch(ctx: SelectedContext, bound: BoundSearch, uids: UidSet) -> UidSet:
-    found, undecided = _scan(ctx, bound, uids)
-    if undecided:
-        await ctx.yield_control()
-        if bound.lookups and await gather(ctx, undecided):
-            found, undecided = _scan(ctx, bound, uids)
-        found |= await search_bodies(ctx, undecided)
+        decided, undecided = _scan(ctx, bound, batch)
+        if undecided:
+            await ctx.yield_control()
+            if bound.lookups and await gather(ctx, undecided):
+                decided, undecided = _scan(ctx, bound, batch)
+            decided |= await search_bodies(ctx, undecided)
+        found |= decided
+        if remaining:
+            await ctx.yield_control()
     return found
 
 
