@@ -11,29 +11,17 @@ Limits that are enforced in Rust are there, each with a test in its module:
 Other constants with MAX in their names are thresholds, sizes of formats and of caches, and limits
 for the operator. A peer cannot make anything grow past them:
 
-    python/imapvm/commands/handlers/append.py                 HELD_BYTES_MAX
-    python/imapvm/commands/handlers/search/search_bodies.py   INLINE_BYTES_MAX
-    python/imapvm/filepool/check/findings.py                  FINDINGS_MAX
-    python/imapvm/filepool/engine/environment.py              READERS_MAX
-    python/imapvm/filepool/engine/format.py                   GROUPS_MAX
-    python/imapvm/filepool/engine/writer.py                   BATCH_MAX
-    python/imapvm/filepool/group.py                           OWN_COMMITS_MAX
-    python/imapvm/filepool/reading.py             ATTEMPTS_MAX, MAILBOX_CACHE_MAX, UID_MAPS_MAX
-    python/imapvm/filepool/tables/bodies.py                   BODY_MAX, FRAMES_MAX
-    python/imapvm/filepool/tables/keyword_cache.py            CACHED_MAILBOXES_MAX
-    python/imapvm/filepool/tables/schema.py                   INLINE_MAX, VALUE_MAX
-    python/imapvm/intake/envelope.py                          _SIZE_DIGITS_MAX
-    python/imapvm/intake/paths.py                             PATH_MAX
-    python/imapvm/model/ids.py                                UID_MAX
-    python/imapvm/ops/config/file.py                          CONFIG_MAX
-    python/imapvm/ops/demo/run.py                             USERS_MAX, WORKERS_MAX
-    python/imapvm/server/net/output_queue.py                  TLS_RECORD_MAX
-    python/imapvm/server/shared/memory.py                     PROCESSES_MAX
-    python/imapvm/server/supervisor/signals.py                _READ_MAX
-    rust/src/index/segment.rs                                 SEGMENT_BYTES_MAX
-    rust/src/index/writing.rs                                 ZONE_MAX
-    rust/src/pages/mod.rs                                     DEPTH_MAX, PAGE_SIZE_MAX
-    rust/src/wire/writer.rs                                   ROOM_BYTES_MAX
+    python/imapvm/commands   HELD_BYTES_MAX, INLINE_BYTES_MAX
+    python/imapvm/filepool   ATTEMPTS_MAX, BATCH_MAX, BODY_MAX, CACHED_MAILBOXES_MAX, FINDINGS_MAX,
+                             FRAMES_MAX, GROUPS_MAX, INLINE_MAX, MAILBOX_CACHE_MAX, OWN_COMMITS_MAX,
+                             READERS_MAX, UID_MAPS_MAX, VALUE_MAX
+    python/imapvm/intake     PATH_MAX, _SIZE_DIGITS_MAX
+    python/imapvm/model      UID_MAX
+    python/imapvm/ops        CONFIG_MAX, USERS_MAX, WORKERS_MAX
+    python/imapvm/server     PROCESSES_MAX, TLS_RECORD_MAX, _READ_MAX
+    rust/src/index           SEGMENT_BYTES_MAX, ZONE_MAX
+    rust/src/pages           DEPTH_MAX, PAGE_SIZE_MAX
+    rust/src/wire            ROOM_BYTES_MAX
 
 `tests/architecture/test_limits.py` compares all of this with the sources.
 """
