@@ -72,17 +72,17 @@ SECTIONS = [
     "7.5.2",
     "7.6",
 ]
-"""Of RFC 9051: those of chapters 6 and 7 that say what is sent, as its contents list them."""
+"""Sections of RFC 9051, chapters 6 and 7, that define what is sent."""
 
 
 def covered(names: list[str]) -> set[str]:
-    """Sections that files are named after: `9051-6.3.2-select.txt`."""
+    """Return the sections that files are named after: `9051-6.3.2-select.txt`."""
     found = (re.match(r"9051-(\d+(?:\.\d+)+)-", name) for name in names)
     return {match[1] for match in found if match}
 
 
 def excused(document: str) -> set[str]:
-    """Sections for which the document says why there is no dialogue: `* 6.5: …`."""
+    """Return the sections for which the document gives the reason for no dialogue: `* 6.5: …`."""
     return set(re.findall(r"^\* (\d+(?:\.\d+)+): \S", document, re.MULTILINE))
 
 
@@ -116,5 +116,5 @@ def test_each_row_has_a_dialogue():
     assert {row.name for row in TABLE} - said == set()
 
 
-def test_no_row_stands_twice():
+def test_no_row_appears_twice():
     assert len({row.name for row in TABLE}) == len(TABLE)

@@ -9,11 +9,11 @@ import imapvm
 
 PACKAGE = Path(imapvm.__file__).parent
 OPENS_TRANSACTION = {"begin", "reading", "Reader"}
-"""Whose `with` is a transaction: lmdb's own method, and the filepool's face and inside."""
+"""Methods whose `with` is a transaction: LMDB's own, and those of the filepool."""
 
 
 def waits_inside_transactions(tree: ast.AST) -> list[int]:
-    """Lines at which something may give up control while a transaction is open."""
+    """Return the lines that may yield control while a transaction is open."""
     lines = []
     for node in ast.walk(tree):
         if isinstance(node, ast.With | ast.AsyncWith) and any(map(opens_transaction, node.items)):
@@ -30,7 +30,7 @@ def opens_transaction(item: ast.withitem) -> bool:
 
 
 def waits(node: ast.AST):
-    """What may wait in a statement, functions that are only defined there excepted."""
+    """Yield the nodes of a statement that may wait, without nested function definitions."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
         return
     if isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith):

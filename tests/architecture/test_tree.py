@@ -1,4 +1,4 @@
-"""The tree: files with one subject, no notes to self, no test that does not run."""
+"""Files with one subject, nothing unfinished, no test that does not run."""
 
 import re
 from pathlib import Path
@@ -32,11 +32,11 @@ TEXTS = [
 UNFINISHED = re.compile(
     rb"\b(?:TO" rb"DO|FIX" rb"ME|XX" rb"X|HA" rb"CK)\b|to" rb"do!\(|unimpl" rb"emented!\("
 )
-SOMEBODYS_MACHINE = re.compile(
+OWN_MACHINE = re.compile(
     rb"/(?:home|Users)/[a-z]+/(?!imapvm)|/ro" rb"ot/|/wo" rb"rk/|/t" rb"mp/[a-z]+\.(?:txt|lock)"
 )
 KINDS = {"util", "utils", "helper", "helpers", "common", "misc", "manager"}
-"""A name says the subject of a file, not that it is a file."""
+"""Names that do not tell the subject of a file."""
 
 
 def test_sources_were_found():
@@ -47,7 +47,7 @@ def test_sources_were_found():
 
 @pytest.mark.parametrize("top", ["python/imapvm", "rust/src"])
 def test_a_source_file_has_one_subject(top):
-    """Rust's own test modules and the stub, which is a reference book, are not counted."""
+    """Rust test modules and the stub are not counted."""
     long = {}
     for path in SOURCES:
         if path.is_relative_to(ROOT / top) and path.suffix in {".py", ".rs"}:
@@ -57,12 +57,12 @@ def test_a_source_file_has_one_subject(top):
     assert long == {}
 
 
-def test_nothing_is_left_to_be_done_later():
+def test_no_text_has_a_note_about_unfinished_work():
     assert [str(p) for p in TEXTS if UNFINISHED.search(p.read_bytes())] == []
 
 
-def test_nothing_speaks_of_the_machine_it_was_written_on():
-    assert [str(p) for p in TEXTS if SOMEBODYS_MACHINE.search(p.read_bytes())] == []
+def test_no_text_names_a_path_of_a_developers_machine():
+    assert [str(p) for p in TEXTS if OWN_MACHINE.search(p.read_bytes())] == []
 
 
 def test_files_are_named_after_their_subject():
