@@ -14,7 +14,7 @@ from imapvm.filepool.operations.deliver import DeliverMessage
 from imapvm.filepool.operations.mailboxes import CreateMailbox, DeleteMailbox, SetSubscription
 from imapvm.filepool.operations.store_flags import ExpungeMessages
 from imapvm.filepool.operations.sweep import SweepStep
-from imapvm.filepool.tables.bodies import Sweeping, sweep_key
+from imapvm.filepool.tables.bodies import SweepKind, sweep_key
 from imapvm.filepool.tables.changes import Change
 from imapvm.filepool.tables.schema import (
     CHANGE_KEY,
@@ -182,14 +182,14 @@ REPAIRED = [
         "its metadata has",
     ),
     (
-        lambda s: s.put("sweep", sweep_key(5, Sweeping.BODY, 1), b""),
+        lambda s: s.put("sweep", sweep_key(5, SweepKind.BODY, 1), b""),
         "body 1 is in use and would be swept",
     ),
-    (lambda s: s.put("sweep", sweep_key(5, Sweeping.MAILBOX, 1), b""), "mailbox 1 exists and"),
-    (lambda s: s.put("sweep", sweep_key(5, Sweeping.ACCOUNT, 1), b""), "account 1 exists and"),
+    (lambda s: s.put("sweep", sweep_key(5, SweepKind.MAILBOX, 1), b""), "mailbox 1 exists and"),
+    (lambda s: s.put("sweep", sweep_key(5, SweepKind.ACCOUNT, 1), b""), "account 1 exists and"),
     (lambda s: s.put("sweep", SWEEP_KEY.pack(5, 99) + b"x", b""), "sweep table cannot be read"),
     (
-        lambda s: s.put("sweep", SWEEP_KEY.pack(5, Sweeping.DELIVERY) + b"x" * 24, b""),
+        lambda s: s.put("sweep", SWEEP_KEY.pack(5, SweepKind.DELIVERY) + b"x" * 24, b""),
         "delivery that does not exist",
     ),
     (lambda s: s.put("deliveries", b"x" * 24, COUNTER.pack(5)), "never be swept"),

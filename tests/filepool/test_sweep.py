@@ -9,7 +9,7 @@ from imapvm.filepool.operations.append import AppendMessages
 from imapvm.filepool.operations.deliver import DeliverMessage
 from imapvm.filepool.operations.mailboxes import CreateMailbox, DeleteMailbox
 from imapvm.filepool.operations.sweep import STEP_ROWS, SweepReport, SweepStep
-from imapvm.filepool.tables.bodies import GRACE_SECONDS, Sweeping, sweep_key
+from imapvm.filepool.tables.bodies import GRACE_SECONDS, SweepKind, sweep_key
 
 
 async def test_sweep_of_a_new_filepool_removes_nothing(pool, alice):
@@ -108,7 +108,7 @@ def test_body_in_use_is_not_swept_even_with_a_row_in_sweep(direct):
     account, inbox = direct.account.id, direct.mailbox().id
     direct.apply(AppendMessages(account, inbox, (message(1),), START))
     with direct.group.env.begin(write=True) as txn:
-        for kind in (Sweeping.BODY, Sweeping.STAGED):
+        for kind in (SweepKind.BODY, SweepKind.STAGED):
             txn.put(sweep_key(START, kind, 1), b"", db=direct.group.tables.sweep)
     direct.apply(SweepStep(START))
     assert direct.check() == []

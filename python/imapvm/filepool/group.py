@@ -63,12 +63,12 @@ class Group:
         """Called in the writer's thread after a commit that concerns other processes."""
         self._writer_keyword_cache = KeywordCache()
         self._writer: Writer[GroupTxn] | None = None
-        self._own_rows: deque[tuple[int, int]] = (
-            deque()
-        )  # ranges of own journal rows after `_read_to`
+        self._own_rows: deque[tuple[int, int]] = deque()
+        """First and last sequence number of own journal rows after `_read_to`."""
         with self.env.begin() as txn:
             self._checked_txn_id = txn.id()
             self._read_to = self._last_in_journal(txn)
+            """Sequence number up to which the change journal has been read."""
 
     def start(self) -> None:
         """Start the writer. Call it in Trio's thread."""

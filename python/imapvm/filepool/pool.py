@@ -28,7 +28,7 @@ from imapvm.filepool.operations.deliver import (
     DeliveryResult,
 )
 from imapvm.filepool.operations.sweep import SweepReport, SweepStep
-from imapvm.filepool.staging import BodyWriter, in_group
+from imapvm.filepool.staging import BodyWriter, copy_staged
 from imapvm.filepool.store import AccountStore
 from imapvm.filepool.tables.accounts import Account
 from imapvm.model.ids import AccountId, MailboxId
@@ -167,7 +167,7 @@ class Filepool:
     ) -> None:
         group = self.groups[number]
         try:
-            ready = await in_group(message, group, self.groups)
+            ready = await copy_staged(message, group, self.groups)
             results |= await group.submit(
                 DeliverMessage(delivery, tuple(recipients), ready, int(self.clock()))
             )

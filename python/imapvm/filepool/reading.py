@@ -167,9 +167,9 @@ class Reader:
 
     def _decoded(self, key: bytes, stored: bytes) -> Mailbox:
         """Decode a row, or return its cached mailbox if the row has not changed."""
-        seen = self._group.mailbox_cache.get(key)
-        if seen is not None and seen[0] == stored:
-            return seen[1]
+        cached = self._group.mailbox_cache.get(key)
+        if cached is not None and cached[0] == stored:
+            return cached[1]
         mailbox = mailbox_of(MailboxRow.from_bytes(key, stored))
         if len(self._group.mailbox_cache) >= MAILBOX_CACHE_MAX:
             self._group.mailbox_cache.clear()
@@ -257,14 +257,14 @@ class Reader:
         except KeyError:
             raise BodyGoneError(BODY_GONE) from None
 
-    def write(self, answer: FetchStream, out: ResponseWriter, max_bytes: int) -> bool:
-        """Continue to write a FETCH answer; see `imapvm._core.FetchStream.write`.
+    def write(self, stream: FetchStream, out: ResponseWriter, max_bytes: int) -> bool:
+        """Continue to write FETCH responses; see `imapvm._core.FetchStream.write`.
 
         Raises:
             BodyGoneError: a message was expunged, and the grace period is over.
         """
         try:
-            return answer.write(out, self.snapshot, max_bytes)
+            return stream.write(out, self.snapshot, max_bytes)
         except KeyError:
             raise BodyGoneError(BODY_GONE) from None
 

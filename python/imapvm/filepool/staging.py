@@ -26,21 +26,21 @@ class BodyWriter:
     used are swept after STAGED_SECONDS, or earlier after `discard`.
     """
 
-    __slots__ = ("_body", "_group", "_next_chunk", "_packer", "_staged", "_taken")
+    __slots__ = ("_body", "_encoder", "_group", "_next_chunk", "_staged", "_taken")
 
     def __init__(self, group: Group) -> None:
         self._group = group
-        self._packer = MessageEncoder()
+        self._encoder = MessageEncoder()
         self._staged: Staged | None = None
         self._taken: list[bytes] = []
-        """Rows that `spill` has taken from the packer and not stored yet."""
+        """Rows that `spill` has taken from the encoder and not stored yet."""
         self._next_chunk = 1
         self._body: NewBody | None = None
 
     @property
     def size(self) -> int:
         """Bytes so far."""
-        return self._packer.size
+        return self._encoder.size
 
     def feed(self, data: bytes) -> bool:
         """Add the message's next bytes; return True if `spill` has to be called now.
@@ -48,9 +48,9 @@ class BodyWriter:
         Raises:
             LimitError: the message would exceed MESSAGE_MAX; nothing of `data` was added.
         """
-        if self._packer.size + len(data) > MESSAGE_MAX:
+        if self._encoder.size + len(data) > MESSAGE_MAX:
             raise LimitError(f"a message has at most {MESSAGE_MAX} bytes")
-        return self._packer.feed(data) >= SPILL_BYTES
+        return self._encoder.feed(data) >= SPILL_BYTES
 
     async def spill(self) -> None:
         """Stage the packed bytes under a body id that nothing refers to yet.
@@ -59,7 +59,7 @@ class BodyWriter:
             BodyGoneError: the message took too long, and its first rows were swept.
             StoreUnavailableError: the disk is full or failed; `spill` may be called again.
         """
-        self._taken += self._packer.take_values()
+        self._taken += self._encoder.take_values()
         if not self._taken:
             return
         rows = tuple(enumerate(self._taken, self._next_chunk))
@@ -73,9 +73,9 @@ class BodyWriter:
     def finish(self) -> NewBody:
         """Return the complete message. It may be stored in several mailboxes."""
         if self._body is None:
-            size = self._packer.size
+            size = self._encoder.size
             next_chunk = self._next_chunk + len(self._taken)
-            rows, metadata, threads = self._packer.finish(next_chunk, THREAD_REFERENCES_MAX)
+            rows, metadata, threads = self._encoder.finish(next_chunk, THREAD_REFERENCES_MAX)
             rows += enumerate(self._taken, self._next_chunk)
             self._body = NewBody(size, tuple(rows), metadata, threads, self._staged)
         return self._body
@@ -96,7 +96,7 @@ COPY_ROWS: Final = 32
 """Rows that are copied in one operation: 128 KiB."""
 
 
-async def in_group(message: NewMessage, group: Group, groups: Sequence[Group]) -> NewMessage:
+async def copy_staged(message: NewMessage, group: Group, groups: Sequence[Group]) -> NewMessage:
     """Return the message ready to be stored in a group; copy rows that are staged elsewhere.
 
     Args:

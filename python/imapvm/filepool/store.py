@@ -21,7 +21,7 @@ from imapvm.filepool.operations.store_flags import (
     StoreResult,
 )
 from imapvm.filepool.reading import Reader
-from imapvm.filepool.staging import BodyWriter, in_group
+from imapvm.filepool.staging import BodyWriter, copy_staged
 from imapvm.filepool.tables.accounts import Account
 from imapvm.filepool.tables.mailboxes import Mailbox
 from imapvm.model.ids import MailboxId
@@ -113,10 +113,10 @@ class AccountStore:
         await self._group.submit(RenameMailbox(self._id, old, new, self._now()))
 
     async def subscribe(self, name: str) -> None:
-        """SetSubscription a name, whether it has a mailbox or not.
+        """Subscribe a name, with or without a mailbox.
 
         Raises:
-            InvalidNameError, LimitError: it cannot be kept.
+            InvalidNameError, LimitError: it is refused.
         """
         await self._group.submit(SetSubscription(self._id, name, subscribed=True))
 
@@ -146,7 +146,9 @@ class AccountStore:
         """
         ready = tuple(messages)
         if any(message.body.staged is not None for message in ready):
-            ready = tuple([await in_group(message, self._group, self._groups) for message in ready])
+            ready = tuple(
+                [await copy_staged(message, self._group, self._groups) for message in ready]
+            )
         return await self._group.submit(AppendMessages(self._id, mailbox, ready, self._now()))
 
     async def store_flags(

@@ -10,7 +10,7 @@ from imapvm.filepool.errors import FilepoolError
 from imapvm.filepool.tables.bodies import (
     GRACE_SECONDS,
     StoredBody,
-    Sweeping,
+    SweepKind,
     chunks,
     read_metadata,
     sweep_key,
@@ -40,14 +40,14 @@ def inspect_bodies(
         if body in state.pending_bodies:
             continue  # it may be incomplete
         if not state.uses[body]:
-            key = sweep_key(now + GRACE_SECONDS, Sweeping.BODY, body)
+            key = sweep_key(now + GRACE_SECONDS, SweepKind.BODY, body)
             found.add(
                 f"no message has body {body}",
                 _release_body(state, body, key) if state.index_readable else None,
             )
         _inspect_body(txn, state, body, rows, found)
     for body in metadata.keys() - bodies.keys() - state.pending_bodies.keys():
-        key = sweep_key(now, Sweeping.BODY, body)
+        key = sweep_key(now, SweepKind.BODY, body)
         found.add(
             f"metadata exists for body {body}, which does not exist",
             None if state.uses[body] else put_row(tables.sweep, key, b""),

@@ -8,7 +8,7 @@ from imapvm.filepool.check.findings import Findings, delete_row, put_row
 from imapvm.filepool.check.state import GroupState
 from imapvm.filepool.engine.transactions import LmdbTxn
 from imapvm.filepool.operations.enroll import AddAccount
-from imapvm.filepool.tables.bodies import Sweeping, sweep_key
+from imapvm.filepool.tables.bodies import SweepKind, sweep_key
 from imapvm.filepool.tables.schema import (
     ID_KEY,
     NAME_ROW,
@@ -287,7 +287,7 @@ def _raise_uid_validity(usage: UsageRow, highest: int) -> Callable[[GroupTxn], N
 
 
 def _remove_account(state: GroupState, usage: UsageRow) -> Callable[[GroupTxn], None]:
-    key = sweep_key(0, Sweeping.ACCOUNT, usage.account)
+    key = sweep_key(0, SweepKind.ACCOUNT, usage.account)
 
     def repair(txn: GroupTxn) -> None:
         txn.drop_usage(usage.account)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from imapvm.filepool.check.findings import Findings, put_row
 from imapvm.filepool.engine.transactions import LmdbTxn, WriteTxn
 from imapvm.filepool.errors import CorruptDataError
-from imapvm.filepool.tables.bodies import Sweeping, sweep_key
+from imapvm.filepool.tables.bodies import SweepKind, sweep_key
 from imapvm.filepool.tables.schema import GroupTables, MailboxRow, UsageRow
 from imapvm.filepool.tables.transactions import GroupTxn
 
@@ -71,11 +71,11 @@ class GroupState:
 
     def sweep_mailbox(self, mailbox: int) -> Callable[[WriteTxn], object]:
         """Return a repair that has the remains of a mailbox swept."""
-        return put_row(self.tables.sweep, sweep_key(0, Sweeping.MAILBOX, mailbox), b"")
+        return put_row(self.tables.sweep, sweep_key(0, SweepKind.MAILBOX, mailbox), b"")
 
     def sweep_account(self, account: int) -> Callable[[WriteTxn], object]:
         """Return a repair that has the remains of an account swept."""
-        return put_row(self.tables.sweep, sweep_key(0, Sweeping.ACCOUNT, account), b"")
+        return put_row(self.tables.sweep, sweep_key(0, SweepKind.ACCOUNT, account), b"")
 
 
 def read_group(txn: LmdbTxn, tables: GroupTables, found: Findings[GroupTxn]) -> GroupState:

@@ -4,7 +4,7 @@ from imapvm.filepool.check.findings import Findings, delete_row, put_row
 from imapvm.filepool.check.state import GroupState
 from imapvm.filepool.engine.transactions import LmdbTxn
 from imapvm.filepool.operations.deliver import DELIVERY_ID_SECONDS
-from imapvm.filepool.tables.bodies import Sweeping
+from imapvm.filepool.tables.bodies import SweepKind
 from imapvm.filepool.tables.schema import COUNTER, ID_KEY, SWEEP_KEY
 from imapvm.filepool.tables.transactions import GroupTxn
 
@@ -17,7 +17,7 @@ def inspect_sweep(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) ->
         for key, _ in cursor:
             when, kind = SWEEP_KEY.unpack_from(key)
             what = key[SWEEP_KEY.size :]
-            if kind == Sweeping.DELIVERY:
+            if kind == SweepKind.DELIVERY:
                 due[what] = when
                 if txn.get(what, None, tables.deliveries) is None:
                     found.add(
@@ -32,14 +32,14 @@ def inspect_sweep(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) ->
                 )
                 continue
             (number,) = ID_KEY.unpack(what)
-            if kind == Sweeping.MAILBOX:
+            if kind == SweepKind.MAILBOX:
                 state.pending_mailboxes.add(number)
                 if number in state.mailboxes:
                     found.add(
                         f"mailbox {number} exists and would be swept",
                         delete_row(tables.sweep, key),
                     )
-            elif kind == Sweeping.ACCOUNT:
+            elif kind == SweepKind.ACCOUNT:
                 state.pending_accounts.add(number)
                 if number in state.usages:
                     found.add(
@@ -57,11 +57,11 @@ def inspect_sweep(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) ->
         for key, stored in cursor:
             if key not in due:
                 (when,) = COUNTER.unpack(stored)
-                row = SWEEP_KEY.pack(when + DELIVERY_ID_SECONDS, Sweeping.DELIVERY) + key
+                row = SWEEP_KEY.pack(when + DELIVERY_ID_SECONDS, SweepKind.DELIVERY) + key
                 found.add(
                     "a delivery would never be swept",
                     put_row(tables.sweep, row, b""),
                 )
 
 
-_KINDS = (Sweeping.BODY, Sweeping.STAGED, Sweeping.MAILBOX, Sweeping.ACCOUNT)
+_KINDS = (SweepKind.BODY, SweepKind.STAGED, SweepKind.MAILBOX, SweepKind.ACCOUNT)

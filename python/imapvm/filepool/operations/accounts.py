@@ -60,7 +60,7 @@ def _put(txn: AccountsTxn, row: AccountRow) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ReserveAccount:
-    """Allocate an account id and reserve the name; the account cannot be found yet."""
+    """Allocation of an account id and a name; the account cannot be found yet."""
 
     name: str
     credential: str
@@ -84,7 +84,7 @@ class ReserveAccount:
 
 @dataclass(frozen=True, slots=True)
 class ActivateAccount:
-    """Make an account active when its mailboxes exist, so that it can be found."""
+    """Activation of an account whose mailboxes exist, so that it can be found."""
 
     account: AccountId
 
@@ -98,7 +98,7 @@ class ActivateAccount:
 
 @dataclass(frozen=True, slots=True)
 class MarkDeleted:
-    """Mark an account as deleted: it cannot be found, its name and addresses are free."""
+    """First step of a deletion: the account cannot be found, its name and addresses are free."""
 
     account: AccountId
 
@@ -118,7 +118,7 @@ class MarkDeleted:
 
 @dataclass(frozen=True, slots=True)
 class ForgetAccount:
-    """Delete the row of an account whose mail has been removed."""
+    """Last step of a deletion: the row of an account whose mail has been removed."""
 
     account: AccountId
 
@@ -129,7 +129,7 @@ class ForgetAccount:
 
 @dataclass(frozen=True, slots=True)
 class RenameAccount:
-    """Change the login name of an account."""
+    """Change of the login name of an account."""
 
     account: AccountId
     to: str
@@ -150,7 +150,7 @@ class RenameAccount:
 
 @dataclass(frozen=True, slots=True)
 class SetCredential:
-    """Change the credential of an account."""
+    """Change of the credential of an account."""
 
     account: AccountId
     credential: str
@@ -165,7 +165,7 @@ class SetCredential:
 
 @dataclass(frozen=True, slots=True)
 class AddAlias:
-    """Add an address to an account."""
+    """Addition of an address to an account."""
 
     account: AccountId
     address: str
@@ -185,7 +185,7 @@ class AddAlias:
 
 @dataclass(frozen=True, slots=True)
 class RemoveAlias:
-    """Remove an address from its account."""
+    """Removal of an address from its account."""
 
     address: str
 

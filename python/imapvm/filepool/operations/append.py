@@ -9,7 +9,7 @@ from imapvm.filepool.tables import index
 from imapvm.filepool.tables.bodies import (
     NewBody,
     Staged,
-    Sweeping,
+    SweepKind,
     check_available,
     store_body,
     sweep_key,
@@ -51,7 +51,7 @@ class AppendResult:
 
 @dataclass(frozen=True, slots=True)
 class StageBody:
-    """Store rows of an arriving message; the first ones allocate its body id."""
+    """Rows of an arriving message; the first ones allocate its body id."""
 
     group: int
     rows: tuple[tuple[int, bytes], ...]
@@ -72,7 +72,7 @@ class StageBody:
 
 @dataclass(frozen=True, slots=True)
 class DiscardStaged:
-    """Have a staged body swept now, unless a message refers to it."""
+    """Expiry of a staged body now, unless a message refers to it."""
 
     staged: Staged
     now: int
@@ -80,7 +80,7 @@ class DiscardStaged:
     def apply(self, txn: GroupTxn) -> None:
         if txn.get(self.staged.key, txn.tables.sweep) is not None:
             txn.delete(self.staged.key, txn.tables.sweep)
-            key = sweep_key(self.now, Sweeping.STAGED, self.staged.body)
+            key = sweep_key(self.now, SweepKind.STAGED, self.staged.body)
             txn.put(key, b"", txn.tables.sweep)
 
 

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from imapvm.filepool.errors import FilepoolError, NoSuchMailboxError
 from imapvm.filepool.operations.append import NewMessage, append_stored, check_uids
 from imapvm.filepool.tables.accounts import Account
-from imapvm.filepool.tables.bodies import NewBody, Sweeping, check_available, refer, store_body
+from imapvm.filepool.tables.bodies import NewBody, SweepKind, check_available, refer, store_body
 from imapvm.filepool.tables.mailboxes import name_row
 from imapvm.filepool.tables.schema import COUNTER, ID_KEY, SWEEP_KEY
 from imapvm.filepool.tables.transactions import GroupTxn
@@ -106,7 +106,7 @@ class DeliverMessage:
             appended = append_stored(txn, row, (self.message,), (body,), self.now)
             assert appended.uids.first is not None
             txn.put(key, COUNTER.pack(self.now), txn.tables.deliveries)
-            due = SWEEP_KEY.pack(self.now + DELIVERY_ID_SECONDS, Sweeping.DELIVERY)
+            due = SWEEP_KEY.pack(self.now + DELIVERY_ID_SECONDS, SweepKind.DELIVERY)
             txn.put(due + key, b"", txn.tables.sweep)
             results[account] = Delivered(row.id, Uid(appended.uids.first))
         return results

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from imapvm.filepool.operations.mailboxes import check_uses, new_mailbox
 from imapvm.filepool.operations.sweep import Budget, clear_account
-from imapvm.filepool.tables.bodies import Sweeping, sweep_key
+from imapvm.filepool.tables.bodies import SweepKind, sweep_key
 from imapvm.filepool.tables.schema import ID_KEY, UsageRow
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId
@@ -13,7 +13,7 @@ from imapvm.model.names import INBOX, NEW_ACCOUNT_MAILBOXES
 
 @dataclass(frozen=True, slots=True)
 class AddAccount:
-    """Create an account's usage row and its default mailboxes."""
+    """Creation of an account's usage row and its default mailboxes."""
 
     account: AccountId
     now: int
@@ -31,7 +31,7 @@ class AddAccount:
 
 @dataclass(frozen=True, slots=True)
 class ClearAccount:
-    """Remove an account's data, a bounded amount at a time; return True when all is removed.
+    """Removal of an account's data, a bounded amount at a time; the result is True when done.
 
     After the first call the account does not exist in this group. Its messages are swept.
     """
@@ -42,7 +42,7 @@ class ClearAccount:
     def apply(self, txn: GroupTxn) -> bool:
         if txn.get(ID_KEY.pack(self.account), txn.tables.usage) is not None:
             txn.drop_usage(self.account)
-        key = sweep_key(0, Sweeping.ACCOUNT, self.account)
+        key = sweep_key(0, SweepKind.ACCOUNT, self.account)
         done = clear_account(txn, self.account, Budget(), self.now)
         if done:
             txn.delete(key, txn.tables.sweep)

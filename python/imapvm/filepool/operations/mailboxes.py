@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from imapvm.filepool.errors import InvalidNameError, LimitError, MailboxExistsError, SpecialUseError
-from imapvm.filepool.tables.bodies import Sweeping, sweep_key
+from imapvm.filepool.tables.bodies import SweepKind, sweep_key
 from imapvm.filepool.tables.changes import Change, record_change
 from imapvm.filepool.tables.mailboxes import Mailbox, mailbox_of, name_row, set_name
 from imapvm.filepool.tables.schema import (
@@ -147,7 +147,7 @@ class DeleteMailbox:
         usage.messages -= row.messages
         usage.size -= row.size
         usage.mailboxes -= 1
-        txn.put(sweep_key(self.now, Sweeping.MAILBOX, row.id), b"", txn.tables.sweep)
+        txn.put(sweep_key(self.now, SweepKind.MAILBOX, row.id), b"", txn.tables.sweep)
         record_change(txn, row, Change.DELETED)
         txn.drop_mailbox(row.account, row.id)
 

@@ -11,7 +11,7 @@ from typing import Final
 from imapvm._core import CorruptError, segment_records
 from imapvm.filepool.engine.transactions import Table
 from imapvm.filepool.errors import CorruptDataError
-from imapvm.filepool.tables.bodies import Sweeping, release, sweep_key
+from imapvm.filepool.tables.bodies import SweepKind, release, sweep_key
 from imapvm.filepool.tables.changes import CHANGES_KEPT, JOURNAL_ROWS_KEPT, Change
 from imapvm.filepool.tables.schema import CHANGE_KEY, ID_KEY, PAIR_KEY, SWEEP_KEY, MailboxRow
 from imapvm.filepool.tables.transactions import GroupTxn
@@ -100,7 +100,7 @@ def clear_account(txn: GroupTxn, account: AccountId, budget: Budget, now: int) -
         if not keys:
             break
         mailbox = MailboxId(PAIR_KEY.unpack(keys[0])[1])
-        txn.put(sweep_key(now, Sweeping.MAILBOX, mailbox), b"", txn.tables.sweep)
+        txn.put(sweep_key(now, SweepKind.MAILBOX, mailbox), b"", txn.tables.sweep)
         txn.drop_mailbox(account, mailbox)
         budget.left -= 1
     return (
@@ -137,10 +137,10 @@ class SweepStep:
         journal = self._trim_journal(txn, budget)
         trimmed, after = self._trim_changes(txn, budget)
         report = SweepReport(
-            bodies=counts[Sweeping.BODY] + counts[Sweeping.STAGED],
-            mailboxes=counts[Sweeping.MAILBOX],
-            accounts=counts[Sweeping.ACCOUNT],
-            deliveries=counts[Sweeping.DELIVERY],
+            bodies=counts[SweepKind.BODY] + counts[SweepKind.STAGED],
+            mailboxes=counts[SweepKind.MAILBOX],
+            accounts=counts[SweepKind.ACCOUNT],
+            deliveries=counts[SweepKind.DELIVERY],
             journal_rows=journal,
             change_rows=trimmed,
             more=budget.left <= 0 or self._is_due(txn, end),
@@ -153,13 +153,13 @@ class SweepStep:
 
     def _sweep(self, txn: GroupTxn, kind: int, what: bytes, budget: Budget) -> bool:
         """Remove the item of one row; return True when it is completely removed."""
-        if kind == Sweeping.DELIVERY:
+        if kind == SweepKind.DELIVERY:
             txn.delete(what, txn.tables.deliveries)
             return True
         (number,) = ID_KEY.unpack(what)
-        if kind == Sweeping.MAILBOX:
+        if kind == SweepKind.MAILBOX:
             return clear_mailbox(txn, number, budget, self.now)
-        if kind == Sweeping.ACCOUNT:
+        if kind == SweepKind.ACCOUNT:
             return clear_account(txn, AccountId(number), budget, self.now)
         if txn.get(what, txn.tables.references) is not None:
             return True  # a message refers to it: only the row is wrong

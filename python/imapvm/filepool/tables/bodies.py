@@ -47,7 +47,7 @@ assert MESSAGE_MAX <= BODY_MAX
 assert HEAD.size + 4 * FRAMES_MAX <= VALUE_MAX
 
 
-class Sweeping:
+class SweepKind:
     """Kinds of rows in the table `sweep`."""
 
     BODY: Final = 1
@@ -73,7 +73,7 @@ class Staged:
 
     @property
     def key(self) -> bytes:
-        return sweep_key(self.until, Sweeping.STAGED, self.body)
+        return sweep_key(self.until, SweepKind.STAGED, self.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ def release(txn: GroupTxn, body: int, now: int) -> None:
         txn.put(key, COUNTER.pack(uses - 1), txn.tables.references)
     else:
         txn.delete(key, txn.tables.references)
-        txn.put(sweep_key(now + GRACE_SECONDS, Sweeping.BODY, body), b"", txn.tables.sweep)
+        txn.put(sweep_key(now + GRACE_SECONDS, SweepKind.BODY, body), b"", txn.tables.sweep)
 
 
 # --- reading ----------------------------------------------------------------------------------
