@@ -79,7 +79,7 @@ def new_mailbox(
     # From the clock, so that it is higher than those used before the account was restored from
     # somewhere else; and higher than the account's last one, so that no name ever gets the same
     # value twice (RFC 9051 section 2.3.1.1).
-    usage.uid_validity = max(now & 0xFFFFFFFF, usage.uid_validity + 1)
+    usage.uid_validity = max(now & UID_MAX, usage.uid_validity + 1)
     if usage.uid_validity > UID_MAX:
         raise LimitError("the account has no UIDVALIDITY left")
     usage.mailboxes += 1

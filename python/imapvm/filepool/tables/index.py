@@ -19,6 +19,7 @@ from imapvm._core import (
 from imapvm.filepool.engine.transactions import LmdbCursor
 from imapvm.filepool.tables.schema import ID_KEY, INDEX_KEY
 from imapvm.filepool.tables.transactions import GroupTxn
+from imapvm.model.ids import UID_MAX
 
 SPARSE: Final = SEGMENT_RECORDS // 4
 """A segment with at most this many records is joined to the previous one if that has room."""
@@ -78,7 +79,7 @@ def present(txn: GroupTxn, mailbox: int, uids: UidSet) -> UidSet:
 def last_segment(txn: GroupTxn, mailbox: int) -> tuple[bytes, bytes] | None:
     """Return key and value of a mailbox's last segment, or None if it has no messages."""
     with txn.cursor(txn.tables.index) as cursor:
-        end = INDEX_KEY.pack(mailbox, 0xFFFFFFFF)
+        end = INDEX_KEY.pack(mailbox, UID_MAX)
         found = cursor.set_range(end)
         if not (found and cursor.key() == end) and not (cursor.prev() if found else cursor.last()):
             return None

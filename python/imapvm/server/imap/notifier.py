@@ -109,7 +109,7 @@ class Notifier:
             if account not in exists:
                 exists[account] = accounts.by_id(account) is not None
             if not exists[account]:
-                connection.end("your account was deleted")
+                connection.end("account was deleted")
 
     def _push(self, idler: Idler) -> None:
         """Push to one client; an internal error ends that connection only."""
