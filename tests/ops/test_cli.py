@@ -131,7 +131,7 @@ def test_help_does_not_load_the_server():
 
 
 def test_no_filepool_selected(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("imapvm.ops.verbs.arguments.DEFAULT_CONFIG", tmp_path / "imapvm.toml")
+    monkeypatch.setattr("imapvm.ops.arguments.DEFAULT_CONFIG", tmp_path / "imapvm.toml")
     assert cli.main(["user", "list"]) == 2
     assert capsys.readouterr().err == (
         "imapvm: no filepool selected: use --filepool DIR or --config FILE"

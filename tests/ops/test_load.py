@@ -1,4 +1,4 @@
-"""Settings made from the configuration; wrong values are reported with file, line and key."""
+"""Settings loaded from the configuration; wrong values are reported with file, line and key."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def settings(tmp_path):
 def test_every_key_reaches_the_settings(settings, tmp_path):
     (tmp_path / "c.pem").write_text("c")
     (tmp_path / "k.pem").write_text("k")
-    made = settings(
+    loaded = settings(
         """
         filepool = "pool"
         spool = "/spool"
@@ -44,30 +44,30 @@ def test_every_key_reaches_the_settings(settings, tmp_path):
         level = "debug"
         """
     )
-    assert made.filepool == tmp_path / "pool"
-    assert made.spool == Path("/spool")
-    assert made.delivery.hostname == "mail.example.org"
-    assert made.imap == ("127.0.0.1:0", "[::1]:143")
-    assert made.imaps == ("localhost:993",)
-    assert made.lmtp == ("unix:/run/lmtp",)
-    assert (made.certificate, made.key) == (tmp_path / "c.pem", tmp_path / "k.pem")
-    assert made.plaintext == "never"
-    assert made.connections_per_peer == 1
-    assert made.reload_seconds == 7
-    assert made.delivery.domains == ("example.org",)
-    assert made.delivery.detail_delimiter == "-"
-    assert made.delivery.detail_mailboxes
-    assert made.delivery.postmaster == "ada"
-    assert made.delivery.unknown == "bounce"
-    assert made.delivery.sendmail == ("/bin/mail",)
-    assert (made.log_format, made.log_level) == ("json", "debug")
+    assert loaded.filepool == tmp_path / "pool"
+    assert loaded.spool == Path("/spool")
+    assert loaded.delivery.hostname == "mail.example.org"
+    assert loaded.imap == ("127.0.0.1:0", "[::1]:143")
+    assert loaded.imaps == ("localhost:993",)
+    assert loaded.lmtp == ("unix:/run/lmtp",)
+    assert (loaded.certificate, loaded.key) == (tmp_path / "c.pem", tmp_path / "k.pem")
+    assert loaded.plaintext == "never"
+    assert loaded.connections_per_peer == 1
+    assert loaded.reload_seconds == 7
+    assert loaded.delivery.domains == ("example.org",)
+    assert loaded.delivery.detail_delimiter == "-"
+    assert loaded.delivery.detail_mailboxes
+    assert loaded.delivery.postmaster == "ada"
+    assert loaded.delivery.unknown == "bounce"
+    assert loaded.delivery.sendmail == ("/bin/mail",)
+    assert (loaded.log_format, loaded.log_level) == ("json", "debug")
 
 
 def test_empty_file_is_a_valid_configuration(settings):
-    made = settings("")
-    assert made.imap == ("127.0.0.1:143",)
-    assert made.certificate is None
-    assert made.delivery.hostname
+    loaded = settings("")
+    assert loaded.imap == ("127.0.0.1:143",)
+    assert loaded.certificate is None
+    assert loaded.delivery.hostname
 
 
 def test_empty_spool_means_no_spool(settings):

@@ -6,7 +6,7 @@ from typing import Final, Literal
 SENDMAIL: Final = ("/usr/sbin/sendmail", "-i", "-f", "<>", "--")
 """Default of `DeliverySettings.sendmail`."""
 
-Unknown = Literal["hold", "bounce", "discard"]
+UnknownRecipient = Literal["hold", "bounce", "discard"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class DeliverySettings:
     """Deliver to the mailbox named by the detail, if it exists."""
     postmaster: str = ""
     """Login name that receives mail for postmaster, if no user or alias has that name."""
-    unknown: Unknown = "hold"
+    unknown: UnknownRecipient = "hold"
     """Treatment of spool files whose recipients are not enrolled."""
     sendmail: tuple[str, ...] = SENDMAIL
     """Command that sends a notification: message on standard input, recipient as last argument."""

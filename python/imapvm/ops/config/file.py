@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args
 
 import msgspec
 
-from imapvm.intake.delivery_settings import SENDMAIL, Unknown
+from imapvm.intake.delivery_settings import SENDMAIL, UnknownRecipient
 from imapvm.model.limits import CONNECTIONS_PER_PEER_MAX
 from imapvm.ops.config.toml_lines import lines_of_keys
 from imapvm.ops.errors import CONFIGURATION, ConfigError, OperatorError
@@ -62,7 +62,7 @@ class Delivery(Table, frozen=True):
     detail_delimiter: Annotated[str, msgspec.Meta(max_length=1)] = "+"
     detail_mailboxes: bool = False
     postmaster: str = ""
-    unknown: Unknown = "hold"
+    unknown: UnknownRecipient = "hold"
     sendmail: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = SENDMAIL
 
 

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from imapvm.ops.verbs.arguments import utf8
+from imapvm.ops.arguments import utf8
 
 USERS_MAX: Final = 1_000_000
 

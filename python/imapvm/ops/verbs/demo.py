@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+from imapvm.ops.arguments import Verbs
 from imapvm.ops.demo.users import parse_user, parse_users
-from imapvm.ops.verbs.arguments import Verbs
 
 DIRECTORY: Final = Path("var/demo")
 PORTS: Final = {"imap": 1143, "imaps": 1993, "lmtp": 1024}

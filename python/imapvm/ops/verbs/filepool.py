@@ -4,8 +4,8 @@ import argparse
 import dataclasses
 import json
 
+from imapvm.ops.arguments import Verbs, add_filepool_options, filepool_path
 from imapvm.ops.errors import CORRUPT
-from imapvm.ops.verbs.arguments import Verbs, add_filepool_options, filepool_path
 
 
 def add_to(verbs: Verbs) -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from imapvm.ops.verbs.arguments import Verbs
+from imapvm.ops.arguments import Verbs
 
 
 def add_to(verbs: Verbs) -> None:

@@ -4,7 +4,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from imapvm.ops.verbs.arguments import Verbs
+from imapvm.ops.arguments import Verbs
 
 
 def add_to(verbs: Verbs) -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from imapvm.ops.verbs.arguments import Verbs, add_filepool_options, filepool_path, utf8
+from imapvm.ops.arguments import Verbs, add_filepool_options, filepool_path, utf8
 
 
 def add_to(verbs: Verbs) -> None:
