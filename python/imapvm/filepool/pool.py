@@ -227,7 +227,21 @@ class Filepool:
 async def open_filepool(
     path: Path, *, clock: Callable[[], float] = time.time, map_size: int = MAP_SIZE
 ) -> AsyncIterator[Filepool]:
-    """Open a filepool for this process; on exit, commit all queued operations and close it.
+    r"""Open a filepool for this process; on exit, commit all queued operations and close it.
+
+    >>> async def first_message(path):
+    ...     create_filepool(path)
+    ...     async with open_filepool(path) as pool:
+    ...         store = pool.account(await pool.accounts.enroll("ada", "credential"))
+    ...         body = store.new_body()
+    ...         if body.feed(b"Subject: hello\r\n\r\nHello.\r\n"):
+    ...             await body.spill()
+    ...         with store.reading() as reader:
+    ...             inbox = reader.mailbox("INBOX")
+    ...         message = NewMessage(body.finish(), flags=0, keywords=(), date=0, zone=0)
+    ...         return (await store.append(inbox.id, [message])).uids
+    >>> trio.run(first_message, Path(directory) / "filepool")
+    UidSet(1)
 
     Args:
         path: directory made by `create_filepool`.

@@ -1,9 +1,9 @@
 """The directory of a filepool: its files, FORMAT, and the check of its owner.
 
 filepool/            mode 0700
-FORMAT           format and number of groups, as text; written last at creation
-accounts/        environment of accounts
-group-000/ …     environment of each storage group
+    FORMAT           format and number of groups, as text; written last at creation
+    accounts/        environment of accounts
+    group-000/ …     environment of each storage group
 """
 
 import os

@@ -18,8 +18,8 @@ LmdbTxn: TypeAlias = "lmdb.Transaction[bytes]"
 LmdbCursor: TypeAlias = "lmdb.Cursor[bytes]"
 Table: TypeAlias = lmdb._Database
 
-COUNTER: Final = Struct("<Q")
-"""Value of a counter: the last number that was allocated."""
+UINT64: Final = Struct("<Q")
+"""Value of a counter: the last number allocated."""
 
 Txn_contra = TypeVar("Txn_contra", contravariant=True)
 Result_co = TypeVar("Result_co", covariant=True)
@@ -99,7 +99,7 @@ class WriteTxn:
         value = self._numbers.get(counter)
         if value is None:
             stored = self._txn.get(counter, None, self._counters_table)
-            value = COUNTER.unpack(stored)[0] if stored else 0
+            value = UINT64.unpack(stored)[0] if stored else 0
         return value
 
     def allocate(self, counter: bytes) -> int:
@@ -111,5 +111,5 @@ class WriteTxn:
     def flush(self) -> None:
         """Write counters; called once, at the end of the transaction."""
         for counter, value in self._numbers.items():
-            self.put(counter, COUNTER.pack(value), self._counters_table)
+            self.put(counter, UINT64.pack(value), self._counters_table)
         self._numbers.clear()

@@ -9,8 +9,7 @@ from functools import cache
 from struct import Struct, error
 from typing import Final, Self
 
-from imapvm.filepool.engine import transactions as engine
-from imapvm.filepool.engine.transactions import Table
+from imapvm.filepool.engine.transactions import UINT64, Table
 from imapvm.filepool.errors import CorruptDataError
 from imapvm.model.ids import AccountId, MailboxId
 
@@ -80,7 +79,7 @@ def name_key(account: int, name: str) -> bytes:
 
 # --- rows -------------------------------------------------------------------------------------
 
-COUNTER: Final = engine.COUNTER
+COUNTER: Final = UINT64
 """counters: last number allocated. references: uses of a body. deliveries: time."""
 NAME_ROW: Final = Struct("<QB")
 """names: mailbox id, or 0; 1 if subscribed."""
