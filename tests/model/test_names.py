@@ -24,7 +24,7 @@ def test_valid_names(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "reason"),
     [
         ("", "is empty"),
         ("a//b", "a level of the mailbox name is empty"),
@@ -39,8 +39,8 @@ def test_valid_names(name):
         ("a\u2028b", "control characters"),
     ],
 )
-def test_invalid_names(name, says):
-    assert says in name_error(name)
+def test_invalid_names(name, reason):
+    assert reason in name_error(name)
 
 
 @pytest.mark.at_limit("MAILBOX_NAME_MAX")

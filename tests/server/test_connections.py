@@ -327,10 +327,10 @@ async def test_internal_error_ends_one_connection_and_is_logged(monkeypatch, cap
     await line(other)
     await line(client)
     PanicException = type("PanicException", (BaseException,), {})  # noqa: N806
-    for fault in (PanicException("index out of bounds"), ZeroDivisionError()):
+    for error in (PanicException("index out of bounds"), ZeroDivisionError()):
 
-        def fail(context, event, fault=fault):
-            raise fault
+        def fail(context, event, error=error):
+            raise error
 
         client = await connect(connections)
         await line(client)

@@ -78,9 +78,9 @@ async def test_refused_literal_is_skipped_and_not_executed(server):
 async def test_repeated_errors_before_login_end_the_connection(server):
     client = await server.connect()
     await client.send(b"a NONSENSE\r\n" * 50)
-    said = await client.all()
-    assert said.count(b"a BAD") < 10
-    assert said.splitlines()[-1].startswith(b"* BYE")
+    response = await client.all()
+    assert response.count(b"a BAD") < 10
+    assert response.splitlines()[-1].startswith(b"* BYE")
 
 
 async def test_client_that_does_not_read_a_large_fetch_does_not_delay_others(server):

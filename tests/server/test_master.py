@@ -367,8 +367,8 @@ def test_process_without_heartbeats_is_killed_and_replaced(server, caplog):
     server.clock.now += HANG_SECONDS - 1
     for name in set(before) - {"worker-1"}:
         server.kill(name, signal.SIGUSR2)  # causes a heartbeat
-    heard = [process for slot, process in server.master._running() if slot.name != "worker-1"]
-    server.until(lambda: all(process.reported_at == server.clock.now for process in heard))
+    others = [process for slot, process in server.master._running() if slot.name != "worker-1"]
+    server.until(lambda: all(process.reported_at == server.clock.now for process in others))
     assert server.master.processes() == before
     server.clock.now += 1
     server.until(lambda: ("process hangs", "worker-1") in events(caplog))

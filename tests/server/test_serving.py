@@ -79,9 +79,9 @@ async def test_client_that_shuts_down_sending_gets_its_responses(any_server):
     client = await any_server.signed_in()
     await client.send(b"a NOOP\r\nb STATUS INBOX (MESSAGES)\r\n")
     await client.stream.send_eof()
-    said = await client.all()
-    assert b"a OK" in said
-    assert b"b OK" in said
+    received = await client.all()
+    assert b"a OK" in received
+    assert b"b OK" in received
 
 
 # --- TLS ----------------------------------------------------------------------------------------
@@ -133,13 +133,13 @@ async def test_commands_pipelined_after_starttls_are_not_run(
     assert (await plain.line()).startswith(b"a OK")
     try:
         client = await secured(plain, client_tls)
-        said = b"".join(await client.command(b"NOOP"))
+        received = b"".join(await client.command(b"NOOP"))
     except trio.BrokenResourceError:
         # It was read as the start of the handshake, which fails: no command was run.
         assert not together
         return
-    assert b"x " not in said
-    assert b"y " not in said
+    assert b"x " not in received
+    assert b"y " not in received
     # The tagged response is for the command inside TLS, and the session is not authenticated.
     assert (await client.command(b"SELECT INBOX"))[-1].startswith(b"t BAD")
 
@@ -206,9 +206,9 @@ async def test_running_command_finishes_before_bye(tmp_path, workers):
         await client.send(b"a LOGIN slow secret\r\nb NOOP\r\n")
         await trio.sleep(0.02)
         server.stop.cancel()
-        said = (await client.all()).splitlines()
-    assert said[0].startswith(b"a OK")
-    assert said[-1].startswith(b"* BYE")
+        received = (await client.all()).splitlines()
+    assert received[0].startswith(b"a OK")
+    assert received[-1].startswith(b"* BYE")
 
 
 async def server_with_credential(server: Server, credential: str) -> None:

@@ -50,10 +50,10 @@ def test_master_imports_neither_trio_nor_lmdb():
         "import imapvm.ops.config.file, imapvm.ops.config.load, imapvm.ops.logs;"
         "print({'trio', 'lmdb', 'imapvm._core'} & set(sys.modules))"
     )
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     ).stdout
-    assert said == "set()\n"
+    assert output == "set()\n"
 
 
 def test_process_without_its_master_does_not_start(tmp_path):

@@ -101,15 +101,15 @@ async def test_tls_1_1_is_refused(reactor, tls_server, client_tls):
 
 
 @pytest.mark.parametrize(
-    "said",
+    "data",
     [b"a LOGIN fred secret\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\x00" * 100, b"\x16\x03\x01\xff"],
     ids=["imap", "http", "zeros", "half a record"],
 )
-async def test_client_that_does_not_speak_tls_is_refused(reactor, tls_server, said):
+async def test_client_that_does_not_speak_tls_is_refused(reactor, tls_server, data):
     ours, theirs = tcp_pair()
     transport = Transport(reactor, ours, tls_server=tls_server)
     with theirs:
-        theirs.sendall(said)
+        theirs.sendall(data)
         theirs.shutdown(socket.SHUT_WR)
         with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
             await transport.start_tls()

@@ -442,9 +442,9 @@ async def test_many_connections_are_served_by_one_reactor(reactor: Reactor):
     async def talk(sock: socket.socket, number: int) -> None:
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
         for turn in range(5):
-            said = f"{number} {turn}".encode()
-            await stream.send_all(said)
-            assert await receive_exactly(stream, len(said)) == said
+            message = f"{number} {turn}".encode()
+            await stream.send_all(message)
+            assert await receive_exactly(stream, len(message)) == message
         await stream.aclose()
 
     async with trio.open_nursery() as nursery:

@@ -87,18 +87,18 @@ async def test_delivery_is_pushed_by_every_worker_at_once(server):
     idlers = await at_each(server, server.idling)
     delays = []
     for number in range(1, 31):
-        told: list[float] = []
+        arrived: list[float] = []
 
-        async def hear(client: Client, number: int, told: list[float]) -> None:
+        async def receive(client: Client, number: int, arrived: list[float]) -> None:
             await client.until(b"* %d EXISTS" % number)
-            told.append(time.perf_counter())
+            arrived.append(time.perf_counter())
 
         async with trio.open_nursery() as nursery:
             for client in idlers.values():
-                nursery.start_soon(hear, client, number, told)
+                nursery.start_soon(receive, client, number, arrived)
             assert (await lmtp(server, b"ada@localhost")).startswith(b"250")
             sent = time.perf_counter()
-        delays += [at - sent for at in told]
+        delays += [at - sent for at in arrived]
     # Without wakeups it would take half a second; bench/ has the numbers.
     assert statistics.median(delays) < 0.05
     assert max(delays) < 0.9
@@ -119,23 +119,23 @@ async def test_commit_of_one_worker_is_pushed_by_the_others_at_once(server):
 
 
 async def test_account_enrolled_while_serving_can_log_in_at_each_worker(server):
-    await by_command(server, "user", "enroll", "late", "--password-stdin", said=b"secret\n")
+    await by_command(server, "user", "enroll", "late", "--password-stdin", stdin=b"secret\n")
     assert set(await at_each(server, partial(server.signed_in, b"late"))) == set(WORKERS)
 
 
 async def test_changed_password_applies_at_each_worker(server):
     await at_each(server, server.signed_in)  # all cache the old one
-    await by_command(server, "user", "password", "ada", "--password-stdin", said=b"other\n")
+    await by_command(server, "user", "password", "ada", "--password-stdin", stdin=b"other\n")
     for client in (await at_each(server, server.connect)).values():
         assert (await client.command(b"LOGIN ada other"))[-1].startswith(b"t OK")
     for client in (await at_each(server, server.connect)).values():
         assert (await client.command(b"LOGIN ada secret"))[-1].startswith(b"t NO")
 
 
-async def by_command(server: Processes, *words: str, said: bytes = b"") -> None:
+async def by_command(server: Processes, *words: str, stdin: bytes = b"") -> None:
     await trio.run_process(
         [sys.executable, "-m", "imapvm", *words, "--filepool", str(server.settings.filepool)],
-        stdin=said,
+        stdin=stdin,
         capture_stdout=True,
     )
 
@@ -143,8 +143,8 @@ async def by_command(server: Processes, *words: str, said: bytes = b"") -> None:
 async def test_login_failures_are_counted_over_all_workers(server):
     clients = [*(await at_each(server, server.connect)).values()]
     for number in range(PAIR_FREE + 2):  # spread over all: one alone would not be delayed yet
-        said = await clients[number % len(clients)].command(b"LOGIN grace wrong")
-        assert said[-1].startswith(b"t NO")
+        received = await clients[number % len(clients)].command(b"LOGIN grace wrong")
+        assert received[-1].startswith(b"t NO")
     start = trio.current_time()
     await clients[-1].command(b"LOGIN grace wrong")
     assert trio.current_time() - start >= 2
@@ -152,7 +152,7 @@ async def test_login_failures_are_counted_over_all_workers(server):
 
 async def test_password_verified_at_one_worker_is_not_hashed_at_another(server, tmp_path):
     # Visible by its effect: hashing takes a tenth of a second of CPU.
-    await by_command(server, "user", "enroll", "dear", "--password-stdin", said=b"secret\n")
+    await by_command(server, "user", "enroll", "dear", "--password-stdin", stdin=b"secret\n")
     clients = await at_each(server, server.connect)
     first, *others = clients.values()
     assert (await first.command(b"LOGIN dear secret"))[-1].startswith(b"t OK")
@@ -174,7 +174,7 @@ async def test_clients_of_several_workers_agree_in_the_end(server, seed):
     clients = []
     for index, worker in enumerate([*WORKERS, *WORKERS]):
         there = (await at_each(server, server.signed_in))[worker]
-        client = random_clients.Client(f"c{index}x", partial(say, there), rev2=bool(index % 2))
+        client = random_clients.Client(f"c{index}x", partial(exchange, there), rev2=bool(index % 2))
         if client.rev2:
             await client.do(b"ENABLE IMAP4rev2")
         await client.do(b"SELECT INBOX")
@@ -183,10 +183,10 @@ async def test_clients_of_several_workers_agree_in_the_end(server, seed):
     await random_clients.agree(clients)
 
 
-async def say(client: Client, line: bytes) -> list[str]:
-    await client.send(line)
-    tag = line.split()[0] + b" "
-    return [heard.decode().rstrip("\r\n") for heard in await client.until(tag)]
+async def exchange(client: Client, data: bytes) -> list[str]:
+    await client.send(data)
+    tag = data.split()[0] + b" "
+    return [line.decode().rstrip("\r\n") for line in await client.until(tag)]
 
 
 # --- deaths -------------------------------------------------------------------------------------
@@ -355,9 +355,9 @@ async def test_reload_uses_the_new_certificate_and_refuses_no_client(tmp_path, t
             await busy.send(b"x LOGIN grace secret\r\n")  # delayed by a second or more
             await server.reload()
             start = trio.current_time()
-            said = (await busy.all()).splitlines()
-            assert said[0].startswith(b"x OK")  # the running command finishes
-            assert said[-1].startswith(b"* BYE")
+            received = (await busy.all()).splitlines()
+            assert received[0].startswith(b"x OK")  # the running command finishes
+            assert received[-1].startswith(b"* BYE")
             for session in sessions:
                 assert b"* BYE server is restarting, reconnect" in await session.all()
             assert trio.current_time() - start < 2 + SHUTDOWN_SECONDS
@@ -382,7 +382,7 @@ async def test_reload_that_changes_fixed_settings_is_refused(server):
     await eventually(lambda: "cannot change workers without a restart" in server.log, server)
     server.configure(replace(server.settings, filepool=Path("/nowhere")))
     server.master.send_signal(signal.SIGHUP)
-    await eventually(lambda: "There is no filepool at /nowhere" in server.log, server)
+    await eventually(lambda: "there is no filepool at /nowhere" in server.log, server)
     assert server.pids() == before
     assert (await lmtp(server, b"ada@localhost")).startswith(b"250")
     await client.until(b"* 1 EXISTS")

@@ -173,7 +173,7 @@ class Processes(Server):
         super().__init__(listening, settings, self)
         self.master = master
         self.folder = folder
-        self.said: trio.abc.ReceiveStream = master.stdout
+        self.stdout: trio.abc.ReceiveStream = master.stdout
 
     def cancel(self) -> None:
         self.master.terminate()
@@ -186,7 +186,7 @@ class Processes(Server):
     async def reload(self) -> None:
         """Reload; return when the new workers serve."""
         self.master.send_signal(signal.SIGHUP)
-        assert await self.said.receive_some(), self.log
+        assert await self.stdout.receive_some(), self.log
 
     def pids(self) -> dict[str, int]:
         """Return the children by name, `worker-1` …; of two with one name the younger."""
@@ -219,9 +219,9 @@ async def in_processes(folder: Path, settings: Settings) -> AsyncIterator[Proces
         )
     try:
         with trio.fail_after(30):
-            said = await master.stdout.receive_some()
-        assert said, (folder / "log").read_text()
-        yield Processes(msgspec.json.decode(said, type=Listening), settings, master, folder)
+            output = await master.stdout.receive_some()
+        assert output, (folder / "log").read_text()
+        yield Processes(msgspec.json.decode(output, type=Listening), settings, master, folder)
         if master.returncode is None:
             master.terminate()
         with trio.fail_after(30):
@@ -238,13 +238,13 @@ async def lmtp(server: Server, recipient: bytes, message: bytes = MESSAGE) -> by
     assert server.listening.lmtp is not None
     client = Client(await trio.open_tcp_stream(*server.listening.lmtp))
     await client.until(b"220 ")
-    for said, reply in (
+    for command, reply in (
         (b"LHLO client", b"250 "),
         (b"MAIL FROM:<a@example.org>", b"250 "),
         (b"RCPT TO:<" + recipient + b">", b"250 "),
         (b"DATA", b"354 "),
     ):
-        await client.send(said + b"\r\n")
+        await client.send(command + b"\r\n")
         await client.until(reply)
     await client.send(message + b".\r\n")
     return await client.line()
