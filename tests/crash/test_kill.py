@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 import trio
 from tests.demo import Demo, started
-from tests.server.whole import enrol
+from tests.server.whole import enroll_users
 
 CYCLES = int(os.environ.get("IMAPVM_CRASH_CYCLES", "500"))
 """Number of kills, over all servers that run at the same time."""
@@ -194,7 +194,7 @@ def kill_repeatedly(directory: Path, seed: int, processes: int, cycles: int) -> 
     dice = random.Random(seed)
     workers = [Worker(number, seed) for number in range(CLIENTS)]
     # With a password hash that is verified quickly: it would take most of a cycle otherwise.
-    trio.run(enrol, directory / "filepool", [worker.user for worker in workers])
+    trio.run(enroll_users, directory / "filepool", [worker.user for worker in workers])
     options = [f"--user={worker.user}:secret" for worker in workers]
     options.append(f"--workers={processes}")
     for _ in range(cycles):

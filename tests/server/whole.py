@@ -102,7 +102,7 @@ class Server:
         return client
 
 
-async def enrol(filepool: Path, users: Iterable[str]) -> None:
+async def enroll_users(filepool: Path, users: Iterable[str]) -> None:
     """Create a filepool with users whose password is `secret`, with a cheap hash."""
     create_filepool(filepool)
     async with open_filepool(filepool) as pool:
@@ -113,7 +113,7 @@ async def enrol(filepool: Path, users: Iterable[str]) -> None:
 @asynccontextmanager
 async def running(folder: Path, **options) -> AsyncIterator[Server]:
     filepool = folder / "filepool"
-    await enrol(filepool, ("ada", "grace"))
+    await enroll_users(filepool, ("ada", "grace"))
     settings = Settings(
         filepool=filepool,
         spool=folder / "spool",

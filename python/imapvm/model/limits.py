@@ -3,7 +3,7 @@
 Bytes unless the name says otherwise. Each limit has a test at the limit and one past it, marked
 `@pytest.mark.at_limit("NAME")` and `@pytest.mark.past_limit("NAME")`; one test may have both marks.
 
-Limits that are enforced in Rust are there, each with a test in its module:
+Limits that are enforced in Rust are in its files:
 
     rust/src/wire/limits.rs       lines, literals, lists and nesting of commands
     rust/src/message/limits.rs    fields, parts and depth of messages
