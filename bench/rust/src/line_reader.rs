@@ -1,42 +1,76 @@
-//! Lines out of a stream that is cut anywhere; literals are skipped, not kept.
+//! Lines of a byte stream, however reads cut it. Literals are skipped, not kept.
+//!
+//! Used for all three protocols: responses of an IMAP server, replies of an LMTP server, and commands
+//! of an IMAP client (the responder).
 
 use memchr::memchr;
 
 use crate::limits::LINE_BYTES_MAX;
 use crate::response::may_have_literals;
 
-/// Octets of the end of a line that tell whether a literal follows: `~{18446744073709551615+}` CRLF.
-const TAIL: usize = 26;
+/// Bytes at the end of a line that tell whether a literal follows: `~{18446744073709551615+}` CRLF.
+const TAIL_BYTES: usize = 26;
 
-/// Takes a stream apart into lines. A line with literals is one line, given by its beginning.
+/// Where a stream has literals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Literals {
+    /// In data responses of an IMAP server. A response is one line, given up to its first literal.
+    #[default]
+    InResponses,
+    /// In commands of an IMAP client. A literal ends the line; the rest of the command is the next
+    /// line.
+    InCommands,
+    /// Nowhere: braces at the end of a line mean nothing (LMTP).
+    None,
+}
+
+/// Announcement of a literal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Literal {
+    /// Bytes.
+    pub size: u64,
+    /// The sender waits for `+` before it sends the bytes (RFC 9051 section 4.3).
+    pub is_synchronizing: bool,
+}
+
+/// One line, without its end.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// At most `LINE_BYTES_MAX` bytes where reads cut the line.
+    pub text: &'a [u8],
+    /// The literal that follows; only with `Literals::InCommands`.
+    pub literal: Option<Literal>,
+}
+
+/// Splits a stream into lines.
 ///
-/// Keeps at most `LINE_BYTES_MAX` octets, and those only of a line that was cut.
+/// Keeps at most `LINE_BYTES_MAX` bytes, and only of a line that reads have cut. CR may be missing
+/// before LF.
 #[derive(Debug, Default)]
 pub struct LineReader {
-    /// The beginning of a line that is not complete.
+    literals: Literals,
+    /// The start of an incomplete line.
     head: Vec<u8>,
     /// The end of it so far.
     tail: Tail,
-    /// Octets of a literal still to come.
+    /// Bytes of a literal still to be skipped.
     skip: u64,
-    /// What `head` holds goes before a literal: the rest of the line is not kept.
+    /// `head` is what precedes a literal: the rest of the line is not kept.
     after_literal: bool,
-    /// The line in `head` has been given out.
-    done: bool,
-    /// Braces at the end of a line mean nothing (LMTP).
-    no_literals: bool,
+    /// The line in `head` has been returned.
+    is_returned: bool,
 }
 
 #[derive(Debug, Default)]
 struct Tail {
-    bytes: [u8; TAIL],
+    bytes: [u8; TAIL_BYTES],
     length: usize,
 }
 
 impl Tail {
     fn extend(&mut self, piece: &[u8]) {
-        let keep = piece.len().min(TAIL);
-        let stay = self.length.min(TAIL - keep);
+        let keep = piece.len().min(TAIL_BYTES);
+        let stay = self.length.min(TAIL_BYTES - keep);
         let from = self.length - stay;
         self.bytes.copy_within(from..from + stay, 0);
         let new = piece.get(piece.len() - keep..).unwrap_or_default();
@@ -52,26 +86,24 @@ impl Tail {
 }
 
 impl LineReader {
-    /// Lines of a protocol without literals.
+    /// Make a reader for the start of a stream.
     #[must_use]
-    pub fn without_literals() -> Self {
+    pub fn new(literals: Literals) -> Self {
         Self {
-            no_literals: true,
+            literals,
             ..Self::default()
         }
     }
 
-    /// The next line without its end, or None when `input` is used up.
-    ///
-    /// A line is given as far as its first literal, and no more of it than `LINE_BYTES_MAX` where it
-    /// was cut. CR may be missing before LF.
-    pub fn next_line<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<&'a [u8]> {
-        if self.done {
-            self.done = false;
+    /// Return the next line, or None when `input` is used up.
+    pub fn next_line<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<Line<'a>> {
+        if self.is_returned {
+            self.is_returned = false;
             self.after_literal = false;
             self.head.clear();
             self.tail.length = 0;
         }
+        let ends_at_literal = self.literals == Literals::InCommands;
         loop {
             if self.skip > 0 {
                 let here = usize::try_from(self.skip)
@@ -91,35 +123,35 @@ impl LineReader {
             let (piece, rest) = input.split_at_checked(end + 1)?;
             *input = rest;
             if self.tail.length == 0 && !self.after_literal {
-                // The usual case: the whole line is here, and nothing is copied.
+                // The usual case: the whole line is in `input`, and nothing is copied.
                 match self.literal(piece, piece) {
-                    None => return Some(without_end(piece)),
-                    Some(bytes) => {
+                    Some(literal) if !ends_at_literal => {
                         self.keep(piece);
-                        self.begin_literal(bytes);
+                        self.skip_literal(literal);
+                    }
+                    literal => {
+                        self.skip = literal.map_or(0, |literal| literal.size);
+                        let text = without_end(piece);
+                        return Some(Line { text, literal });
                     }
                 }
             } else {
                 self.keep(piece);
                 match self.literal(&self.head, self.tail.bytes()) {
-                    None => {
-                        self.done = true;
-                        return Some(without_end(&self.head));
+                    Some(literal) if !ends_at_literal => self.skip_literal(literal),
+                    literal => {
+                        self.skip = literal.map_or(0, |literal| literal.size);
+                        self.is_returned = true;
+                        let text = without_end(&self.head);
+                        return Some(Line { text, literal });
                     }
-                    Some(bytes) => self.begin_literal(bytes),
                 }
             }
         }
     }
 
-    /// True between lines: nothing has begun that has not ended.
-    #[must_use]
-    pub fn is_between(&self) -> bool {
-        self.done || (self.tail.length == 0 && !self.after_literal)
-    }
-
-    fn begin_literal(&mut self, bytes: u64) {
-        self.skip = bytes;
+    fn skip_literal(&mut self, literal: Literal) {
+        self.skip = literal.size;
         self.after_literal = true;
         self.tail.length = 0;
     }
@@ -135,12 +167,13 @@ impl LineReader {
         }
     }
 
-    /// The size of the literal that follows this line, if one does.
-    fn literal(&self, head: &[u8], end: &[u8]) -> Option<u64> {
-        if self.no_literals {
-            return None;
+    /// Return the literal that follows a line with this start and this end.
+    fn literal(&self, head: &[u8], end: &[u8]) -> Option<Literal> {
+        match self.literals {
+            Literals::InResponses => literal_at_end(end).filter(|_| may_have_literals(head)),
+            Literals::InCommands => literal_at_end(end),
+            Literals::None => None,
         }
-        literal_size(end).filter(|_| may_have_literals(head))
     }
 }
 
@@ -148,17 +181,24 @@ impl LineReader {
 /// literal  = "{" number64 ["+"] "}" CRLF *CHAR8
 /// literal8 = "~{" number64 "}" CRLF *OCTET
 /// ```
-fn literal_size(line: &[u8]) -> Option<u64> {
+fn literal_at_end(line: &[u8]) -> Option<Literal> {
     let line = without_end(line).strip_suffix(b"}")?;
-    let line = line.strip_suffix(b"+").unwrap_or(line);
+    let (line, is_synchronizing) = match line.strip_suffix(b"+") {
+        Some(line) => (line, false),
+        None => (line, true),
+    };
     let open = line.iter().rposition(|&byte| byte == b'{')?;
     let digits = line.get(open + 1..)?;
     if digits.is_empty() {
         return None;
     }
-    digits.iter().try_fold(0_u64, |size, &byte| {
+    let size = digits.iter().try_fold(0_u64, |size, &byte| {
         let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
         size.checked_mul(10)?.checked_add(digit)
+    })?;
+    Some(Literal {
+        size,
+        is_synchronizing,
     })
 }
 
@@ -166,3 +206,6 @@ fn without_end(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
 }
+
+#[cfg(test)]
+mod tests;

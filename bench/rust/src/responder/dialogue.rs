@@ -1,100 +1,81 @@
-//! What the responder says to one client, without I/O.
+//! Protocol of the responder for one client, without I/O.
 
 use std::sync::Arc;
 
 use memchr::memchr;
 
+use crate::line_reader::{Line, LineReader, Literals};
 use crate::output::Output;
 
-/// A line that is longer is no command.
-const LINE_MAX: usize = 64 * 1024;
-
-/// One client's conversation.
-#[derive(Debug, Default)]
-pub struct Dialogue {
-    /// A line that was cut.
-    cut: Vec<u8>,
-    /// Octets of a literal still to come.
-    skip: u64,
-    /// Tag and rest of a command that goes on behind a literal, or of IDLE.
-    open: Option<Open>,
-}
-
+/// State of one client.
 #[derive(Debug)]
-struct Open {
-    tag: Vec<u8>,
-    is_idle: bool,
+pub struct Dialogue {
+    line_reader: LineReader,
+    /// Tag of a command that goes on in the next line: after a literal, or until DONE.
+    open_tag: Option<Vec<u8>>,
 }
 
-/// Whether the client stays.
+/// Effect of input on the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// It does.
+    /// Read on.
     Continue,
-    /// It has said LOGOUT, or what is no command.
+    /// LOGOUT, or a line that is not a command: close the connection.
     Close,
 }
 
-impl Dialogue {
-    /// Take what the client says, and answer it.
-    pub fn receive(&mut self, mut input: &[u8], literal: &Arc<[u8]>, out: &mut Output) -> Next {
-        loop {
-            let skipped = usize::try_from(self.skip)
-                .unwrap_or(usize::MAX)
-                .min(input.len());
-            self.skip -= skipped as u64;
-            input = input.get(skipped..).unwrap_or_default();
-            let Some(end) = memchr(b'\n', input) else {
-                self.cut.extend_from_slice(input);
-                return if self.cut.len() > LINE_MAX {
-                    Next::Close
-                } else {
-                    Next::Continue
-                };
-            };
-            let (line, rest) = input.split_at_checked(end + 1).unwrap_or_default();
-            input = rest;
-            let next = if self.cut.is_empty() {
-                self.line(line, literal, out)
-            } else {
-                let mut whole = std::mem::take(&mut self.cut);
-                whole.extend_from_slice(line);
-                self.line(&whole, literal, out)
-            };
-            if next == Next::Close {
-                return next;
-            }
+impl Default for Dialogue {
+    fn default() -> Self {
+        Self {
+            line_reader: LineReader::new(Literals::InCommands),
+            open_tag: None,
         }
     }
+}
 
-    fn line(&mut self, line: &[u8], literal: &Arc<[u8]>, out: &mut Output) -> Next {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if let Some(open) = self.open.take() {
-            if self.begins_literal(line, open.is_idle, out) {
-                self.open = Some(open);
-            } else {
-                answer(&open.tag, b"OK done", out);
+impl Dialogue {
+    /// Read input of the client, and write the answers.
+    pub fn receive(&mut self, mut input: &[u8], literal: &Arc<[u8]>, out: &mut Output) -> Next {
+        let mut line_reader = std::mem::take(&mut self.line_reader);
+        while let Some(line) = line_reader.next_line(&mut input) {
+            if self.line(&line, literal, out) == Next::Close {
+                return Next::Close;
             }
-            return Next::Continue;
         }
-        let Some(space) = memchr(b' ', line) else {
-            return Next::Close;
+        self.line_reader = line_reader;
+        Next::Continue
+    }
+
+    fn line(&mut self, line: &Line<'_>, literal: &Arc<[u8]>, out: &mut Output) -> Next {
+        let tag = match (self.open_tag.take(), memchr(b' ', line.text)) {
+            (Some(tag), _) => tag,
+            (None, Some(space)) => {
+                let (tag, rest) = line.text.split_at_checked(space).unwrap_or_default();
+                if line.literal.is_none() {
+                    return self.command(tag, rest.get(1..).unwrap_or_default(), literal, out);
+                }
+                tag.to_vec()
+            }
+            (None, None) => return Next::Close,
         };
-        let (tag, rest) = line.split_at_checked(space).unwrap_or_default();
-        let rest = rest.get(1..).unwrap_or_default();
-        if self.begins_literal(line, false, out) {
-            self.open = Some(Open {
-                tag: tag.to_vec(),
-                is_idle: false,
-            });
-            return Next::Continue;
+        match line.literal {
+            Some(announced) => {
+                if announced.is_synchronizing {
+                    out.push(b"+ go on\r\n");
+                }
+                self.open_tag = Some(tag);
+            }
+            None => answer(&tag, b"OK done", out),
         }
-        let begins = |verb: &[u8]| {
-            let said = rest.get(..verb.len()).unwrap_or_default();
-            said.eq_ignore_ascii_case(verb)
+        Next::Continue
+    }
+
+    fn command(&mut self, tag: &[u8], text: &[u8], literal: &Arc<[u8]>, out: &mut Output) -> Next {
+        let is = |verb: &[u8]| {
+            let start = text.get(..verb.len()).unwrap_or_default();
+            start.eq_ignore_ascii_case(verb)
         };
-        if begins(b"FETCH") || begins(b"UID FETCH") {
+        if is(b"FETCH") || is(b"UID FETCH") {
             if !literal.is_empty() {
                 out.push(b"* 1 FETCH (BODY[] {");
                 out.push_number(literal.len() as u64);
@@ -102,49 +83,19 @@ impl Dialogue {
                 out.push_message(literal);
                 out.push(b")\r\n");
             }
-        } else if begins(b"IDLE") {
+        } else if is(b"IDLE") {
             out.push(b"+ idling\r\n");
-            self.open = Some(Open {
-                tag: tag.to_vec(),
-                is_idle: true,
-            });
+            self.open_tag = Some(tag.to_vec());
             return Next::Continue;
-        } else if begins(b"SELECT") {
+        } else if is(b"SELECT") {
             out.push(b"* 1 EXISTS\r\n");
-        } else if begins(b"LOGOUT") {
+        } else if is(b"LOGOUT") {
             out.push(b"* BYE\r\n");
             answer(tag, b"OK done", out);
             return Next::Close;
         }
         answer(tag, b"OK done", out);
         Next::Continue
-    }
-
-    /// Does a literal follow this line? It is asked for where it has to be.
-    fn begins_literal(&mut self, line: &[u8], is_idle: bool, out: &mut Output) -> bool {
-        if is_idle || line.last() != Some(&b'}') {
-            return false;
-        }
-        let Some(open) = line.iter().rposition(|&byte| byte == b'{') else {
-            return false;
-        };
-        let inside = line
-            .get(open + 1..line.len().saturating_sub(1))
-            .unwrap_or_default();
-        let (digits, is_asking) = match inside.strip_suffix(b"+") {
-            Some(digits) => (digits, false),
-            None => (inside, true),
-        };
-        let size = std::str::from_utf8(digits)
-            .ok()
-            .and_then(|digits| digits.parse().ok());
-        if let Some(size) = size {
-            self.skip = size;
-            if is_asking {
-                out.push(b"+ go on\r\n");
-            }
-        }
-        size.is_some()
     }
 }
 
@@ -177,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_answered_wherever_they_are_cut() {
+    fn answers_do_not_depend_on_how_commands_are_cut() {
         let cases: &[(&[u8], &str, Next)] = &[
             (
                 b"a NOOP\r\nb NOOP\r\n",
@@ -227,8 +178,12 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_line_is_no_command() {
-        let piece = [b'x'; 1024];
-        assert_eq!(said(&[piece.as_slice(); 65], b"").1, Next::Close);
+    fn an_endless_line_is_not_kept() {
+        let (mut dialogue, mut out) = (Dialogue::default(), Output::default());
+        for _ in 0..1_000 {
+            let next = dialogue.receive(&[b'x'; 1024], &Arc::from([]), &mut out);
+            assert_eq!(next, Next::Continue);
+        }
+        assert!(format!("{dialogue:?}").len() < 100 * crate::limits::LINE_BYTES_MAX);
     }
 }

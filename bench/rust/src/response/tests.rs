@@ -1,149 +1,7 @@
 use super::*;
-use crate::limits::LINE_BYTES_MAX;
-use crate::line_reader::LineReader;
-
-/// Streams, and what is in them. A line is given up to its first literal.
-const CASES: &[(&[u8], &[&[u8]])] = &[
-    (b"* OK hello\r\n", &[b"* OK hello"]),
-    (
-        b"T1 OK done\r\nT2 NO why\r\n",
-        &[b"T1 OK done", b"T2 NO why"],
-    ),
-    (
-        b"* 1 FETCH (BODY[] {5}\r\nab\r\nc)\r\nT1 OK\r\n",
-        &[b"* 1 FETCH (BODY[] {5}", b"T1 OK"],
-    ),
-    (
-        b"* 1 FETCH (BINARY[1] ~{4}\r\n\0\n\r\x80 UID 7)\r\nT1 OK\r\n",
-        &[b"* 1 FETCH (BINARY[1] ~{4}", b"T1 OK"],
-    ),
-    (
-        b"* 1 FETCH (A {3}\r\n}\r\n B {0}\r\n C {2}\r\n{9)\r\n+ go\r\n",
-        &[b"* 1 FETCH (A {3}", b"+ go"],
-    ),
-    (
-        b"* LIST () \"/\" {3+}\r\na{b\r\nT1 OK\r\n",
-        &[b"* LIST () \"/\" {3+}", b"T1 OK"],
-    ),
-    // No literal follows the text of a status, whatever it ends with.
-    (
-        b"* OK look {3}\r\nT1 OK {12}\r\n+ {5}\r\n* BYE {1}\r\n",
-        &[b"* OK look {3}", b"T1 OK {12}", b"+ {5}", b"* BYE {1}"],
-    ),
-    // Nor what only looks like one.
-    (
-        b"* X {}\r\n* X {a}\r\n* X 5}\r\n* X {99999999999999999999}\r\n",
-        &[
-            b"* X {}",
-            b"* X {a}",
-            b"* X 5}",
-            b"* X {99999999999999999999}",
-        ],
-    ),
-    (
-        b"* 1 EXISTS\n\r\n\nT1 OK\n",
-        &[b"* 1 EXISTS", b"", b"", b"T1 OK"],
-    ),
-    (
-        b"* SEARCH 1 2 3 {10}\r\n1234567890\r\n",
-        &[b"* SEARCH 1 2 3 {10}"],
-    ),
-    (b"T1 OK half", &[]),
-    (b"* 1 FETCH (BODY[] {50}\r\nab", &[]),
-];
-
-fn lines_of(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
-    let mut lines = LineReader::default();
-    let mut found = Vec::new();
-    for piece in pieces {
-        let mut input = *piece;
-        while let Some(line) = lines.next_line(&mut input) {
-            found.push(line.to_vec());
-        }
-        assert!(input.is_empty());
-    }
-    found
-}
 
 #[test]
-fn lines_do_not_depend_on_where_the_stream_is_cut() {
-    for (stream, expected) in CASES {
-        assert_eq!(lines_of(&[stream]), *expected, "{}", stream.escape_ascii());
-        for first in 0..=stream.len() {
-            for second in first..=stream.len() {
-                let pieces = [&stream[..first], &stream[first..second], &stream[second..]];
-                assert_eq!(
-                    lines_of(&pieces),
-                    *expected,
-                    "{} cut at {first}, {second}",
-                    stream.escape_ascii()
-                );
-            }
-        }
-        let bytes: Vec<&[u8]> = stream.chunks(1).collect();
-        assert_eq!(lines_of(&bytes), *expected);
-    }
-}
-
-#[test]
-fn a_cut_line_is_kept_up_to_its_bound_and_its_literal_is_still_seen() {
-    let mut stream = b"* 1 FETCH (".to_vec();
-    stream.resize(LINE_BYTES_MAX * 20, b'x');
-    stream.extend_from_slice(b" {4}\r\nT\r\n1)\r\nT9 OK\r\n");
-    for piece in [1, 7, LINE_BYTES_MAX, LINE_BYTES_MAX + 1, 100_000] {
-        let pieces: Vec<&[u8]> = stream.chunks(piece).collect();
-        let found = lines_of(&pieces);
-        assert_eq!(found.len(), 2, "{piece}");
-        assert!(found[0].starts_with(b"* 1 FETCH (xxx") && found[0].len() <= LINE_BYTES_MAX);
-        assert_eq!(found[1], b"T9 OK");
-    }
-    let mut lines = LineReader::default();
-    for _ in 0..1_000 {
-        assert_eq!(lines.next_line(&mut [b'x'; 1_000].as_slice()), None);
-    }
-    assert!(
-        format!("{lines:?}").len() < 100 * LINE_BYTES_MAX,
-        "an endless line is not kept"
-    );
-}
-
-#[test]
-fn a_literal_of_many_gigabytes_costs_nothing() {
-    let mut lines = LineReader::default();
-    assert_eq!(
-        lines.next_line(&mut b"* 1 FETCH (BODY[] {18446744073709551615}\r\n".as_slice()),
-        None
-    );
-    let block = vec![b'\n'; 1 << 20];
-    for _ in 0..100 {
-        assert_eq!(lines.next_line(&mut block.as_slice()), None);
-    }
-    assert!(!lines.is_between());
-}
-
-#[test]
-fn lines_say_whether_one_has_begun() {
-    let mut lines = LineReader::default();
-    assert!(lines.is_between());
-    assert_eq!(lines.next_line(&mut b"T1 ".as_slice()), None);
-    assert!(!lines.is_between());
-    assert_eq!(
-        lines.next_line(&mut b"OK\r\n".as_slice()),
-        Some(b"T1 OK".as_slice())
-    );
-    assert!(lines.is_between());
-}
-
-#[test]
-fn lines_without_literals_do_not_know_braces() {
-    let mut lines = LineReader::without_literals();
-    let mut input = b"* 250 {10}\r\n250 ok\r\n".as_slice();
-    assert_eq!(lines.next_line(&mut input), Some(b"* 250 {10}".as_slice()));
-    assert_eq!(lines.next_line(&mut input), Some(b"250 ok".as_slice()));
-}
-
-#[test]
-fn a_line_is_known_for_what_it_is() {
+fn every_kind_of_response_is_classified() {
     let cases: &[(&[u8], Response)] = &[
         (b"T1 OK done", Response::Tagged(1, Status::Ok, b"OK done")),
         (
@@ -193,7 +51,7 @@ fn a_line_is_known_for_what_it_is() {
 }
 
 #[test]
-fn a_reply_has_a_code_and_says_whether_it_is_the_last_line() {
+fn a_reply_has_a_code_and_may_be_the_last_line() {
     assert_eq!(
         reply(b"250 2.1.0 ok"),
         Some(Reply {

@@ -342,8 +342,8 @@ impl Session {
             self.bytes += (before - input.len()) as u64;
             let Some(line) = line else { break };
             match ctx.plan.protocol {
-                Protocol::Imap => self.imap_line(line, ctx)?,
-                Protocol::Lmtp => self.lmtp_line(line, ctx)?,
+                Protocol::Imap => self.imap_line(line.text, ctx)?,
+                Protocol::Lmtp => self.lmtp_line(line.text, ctx)?,
             }
             if self.action == Action::StartTls && !input.is_empty() {
                 // RFC 9051 section 6.2.1: what is not encrypted must not reach beyond STARTTLS.

@@ -5,7 +5,7 @@ use super::{
     ThreadState,
 };
 use crate::limits::{BACKOFF_DOUBLINGS, BACKOFF_FIRST_NS, IDLE_RESTART_NS, OPENING_ATTEMPTS};
-use crate::line_reader::LineReader;
+use crate::line_reader::{LineReader, Literals};
 use crate::plan::{Plan, Protocol, Purpose, Tls};
 use crate::stats::{ReportSection, UNCOUNTED};
 
@@ -14,10 +14,10 @@ impl Session {
     pub fn connect(&mut self, ctx: &mut Context<'_>) {
         self.connect_began = ctx.now;
         self.connect_step_at = ctx.now;
-        self.line_reader = match ctx.plan.protocol {
-            Protocol::Imap => LineReader::default(),
-            Protocol::Lmtp => LineReader::without_literals(),
-        };
+        self.line_reader = LineReader::new(match ctx.plan.protocol {
+            Protocol::Imap => Literals::InResponses,
+            Protocol::Lmtp => Literals::None,
+        });
         self.bytes = 0;
         self.next_tag = 1;
         self.needs_reset = false;
