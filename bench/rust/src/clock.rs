@@ -1,10 +1,10 @@
-//! `CLOCK_MONOTONIC`, which Python's `time.monotonic_ns()` reads, too.
+//! `CLOCK_MONOTONIC`, which Python's `time.monotonic_ns()` also reads.
 
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::limits::SECOND;
 
-/// Nanoseconds since some time before the machine was started. By vDSO: some 25 ns.
+/// Return the time in nanoseconds. Costs 25 ns (vDSO).
 #[must_use]
 pub fn now() -> u64 {
     let at = clock_gettime(ClockId::Monotonic);

@@ -1,5 +1,5 @@
-//! What can go wrong with a connection or an answer: a fixed set, so that no server can make the
-//! report grow.
+//! Kinds of errors of connections and responses: a fixed set, so that no server can make the report
+//! grow.
 
 use std::io;
 
@@ -7,15 +7,15 @@ use rustix::io::Errno;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// One kind of error, as reports count it.
+        /// Kind of an error, as the report counts it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum ErrorKind { $($(#[$doc])* $name,)* }
 
         impl ErrorKind {
-            /// All of them, in the order of `index`.
+            /// All kinds, in the order of `index`.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// How reports call it.
+            /// Return the name in reports.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
@@ -27,17 +27,17 @@ macro_rules! kinds {
 kinds! {
     /// Tagged NO.
     No = "NO",
-    /// Tagged BAD, or an untagged one where nothing else explains it.
+    /// Tagged or untagged BAD.
     Bad = "BAD",
-    /// BYE that was not asked for.
+    /// BYE without LOGOUT.
     Bye = "BYE",
-    /// An LMTP reply of the 400s where another was hoped for.
+    /// LMTP reply 4xx.
     Temporary = "4xx",
-    /// An LMTP reply of the 500s.
+    /// LMTP reply 5xx.
     Permanent = "5xx",
-    /// Something that the protocol does not allow at this place.
+    /// Response that the protocol does not allow at this point.
     Unexpected = "unexpected answer",
-    /// Octets that are no line of the protocol.
+    /// Bytes that are not a response.
     Garbage = "garbage",
     /// No answer within `answer_seconds`.
     Timeout = "timeout",
@@ -45,17 +45,17 @@ kinds! {
     Closed = "closed by server",
     /// RST.
     Reset = "connection reset",
-    /// Nobody listens.
+    /// Connection refused.
     Refused = "connection refused",
-    /// Connect took longer than `answer_seconds`, or than the kernel tries.
+    /// Connect took longer than `answer_seconds` or the kernel's timeout.
     ConnectTimeout = "connect timeout",
-    /// No route, or the network says no.
+    /// No route to the host or network.
     Unreachable = "unreachable",
-    /// All local ports are in use, or a source address is none of this machine's.
+    /// All local ports are in use, or a source address does not belong to this machine.
     NoAddress = "no local address or port",
-    /// The process or the machine has no descriptor left.
+    /// No file descriptor left in the process or the machine.
     Descriptors = "too many open files",
-    /// The TLS handshake, a certificate or a record.
+    /// TLS handshake, certificate or record.
     Tls = "TLS",
     /// Any other error of the operating system.
     Os = "operating system",
@@ -64,13 +64,13 @@ kinds! {
 }
 
 impl ErrorKind {
-    /// Place in `ALL`.
+    /// Return the index in `ALL`.
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
     }
 
-    /// The kind of an error of connect, read or write.
+    /// Return the kind of an error of connect, read or write.
     #[must_use]
     pub fn of_io(error: &io::Error) -> Self {
         let Some(errno) = Errno::from_io_error(error) else {
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_has_its_own_name_and_place() {
+    fn every_kind_has_its_own_name_and_index() {
         for (place, kind) in ErrorKind::ALL.iter().enumerate() {
             assert_eq!(kind.index(), place);
             let same = ErrorKind::ALL

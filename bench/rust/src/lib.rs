@@ -1,7 +1,7 @@
-//! The load engine of imapvm-bench: many connections on few threads, and what they measure.
+//! The load engine of imapvm-bench: many connections on few threads, with measurements.
 //!
-//! `answer` and `session` know the protocols and do no I/O; `worker` moves octets; `load` and `idle`
-//! start workers and gather what they have found.
+//! `response` and `session` implement the protocols without I/O; `worker` does the I/O of one thread;
+//! `load` starts the workers and merges their results.
 
 pub mod clock;
 pub mod errors;

@@ -11,7 +11,7 @@ use crate::response::may_have_literals;
 /// Bytes at the end of a line that tell whether a literal follows: `~{18446744073709551615+}` CRLF.
 const TAIL_BYTES: usize = 26;
 
-/// Where a stream has literals.
+/// Literals of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Literals {
     /// In data responses of an IMAP server. A response is one line, given up to its first literal.

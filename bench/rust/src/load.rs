@@ -1,4 +1,4 @@
-//! A load or a crowd of idle connections: threads that are started, watched and joined.
+//! A load or a set of idle connections: starts, watches and joins the threads.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,14 +14,14 @@ use crate::stats::ThreadStats;
 use crate::transport::Encryption;
 use crate::worker::{ArrivalQueue, Unfinished, Worker, WorkerConfig, WorkerResult};
 
-/// Why a load did not start, or has no report.
+/// Error of `Load::start` or `Load::finish`.
 #[derive(Debug)]
 pub enum LoadError {
-    /// It was started before.
+    /// Started twice.
     Started,
-    /// It was not started.
+    /// Not started.
     NotStarted,
-    /// A thread ended as none should: a defect of the engine.
+    /// A thread panicked or epoll failed: a bug of the engine.
     Defect(String),
     /// The operating system refused a thread or a descriptor.
     Os(io::Error),
@@ -46,10 +46,10 @@ enum State {
 }
 
 impl Load {
-    /// Read the plan; nothing is started.
+    /// Read the plan. Starts nothing.
     ///
     /// # Errors
-    /// The plan's.
+    /// The plan is wrong.
     pub fn new(plan: &str, purpose: Purpose) -> Result<Self, PlanError> {
         let plan = Plan::from_json(plan, purpose)?;
         Ok(Self {
@@ -62,10 +62,10 @@ impl Load {
         })
     }
 
-    /// Begin.
+    /// Start the threads.
     ///
     /// # Errors
-    /// It was started before, or the operating system refuses.
+    /// Started before, or the operating system refuses a thread or a descriptor.
     pub fn start(&self) -> Result<(), LoadError> {
         let mut state = lock(&self.state);
         if !matches!(*state, State::New) {
@@ -99,7 +99,7 @@ impl Load {
         Ok(())
     }
 
-    /// How it stands.
+    /// Return the snapshot.
     #[must_use]
     pub fn snapshot(&self) -> Value {
         let shared = lock(&self.shared).clone();
@@ -108,7 +108,7 @@ impl Load {
         })
     }
 
-    /// How connections that idle stand.
+    /// Return the state of idle connections.
     #[must_use]
     pub fn idle_state(&self) -> Value {
         let dropped = lock(&self.queue).dropped;
@@ -118,23 +118,23 @@ impl Load {
         report::idle_state(&shared, connections, dropped)
     }
 
-    /// News since the last call.
+    /// Return the arrivals since the last call.
     #[must_use]
     pub fn arrivals(&self) -> Vec<(u32, u64, u32)> {
         std::mem::take(&mut lock(&self.queue).arrivals)
     }
 
-    /// End early. Does not wait.
+    /// End the load early, without waiting.
     pub fn stop(&self) {
         if let Some(shared) = &*lock(&self.shared) {
             shared.stop();
         }
     }
 
-    /// Wait for the end; the report.
+    /// Wait for the end, and return the report.
     ///
     /// # Errors
-    /// It was not started, or a thread has failed.
+    /// Not started, or a thread has failed.
     pub fn finish(&self) -> Result<String, LoadError> {
         let mut state = lock(&self.state);
         let threads = match std::mem::replace(&mut *state, State::New) {
@@ -171,7 +171,7 @@ impl Load {
                 Err(_) => defect = Some("a thread of the engine panicked".to_owned()),
             }
             if defect.is_some() {
-                shared.stop(); // the others would wait for what that one was to do
+                shared.stop(); // the other threads would wait for this one
             }
         }
         match defect {

@@ -1,4 +1,4 @@
-//! What is to be written to one connection: octets, and messages that are sent from where they are.
+//! Output buffer of one connection. Messages are sent without being copied.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -6,25 +6,25 @@ use std::sync::Arc;
 
 use crate::limits::{OUTPUT_BYTES_KEPT, SLICES_AT_ONCE};
 
-/// Octets that wait to be written, in order.
+/// Bytes to be written, in order.
 #[derive(Debug, Default)]
 pub struct Output {
     bytes: Vec<u8>,
-    /// Of `bytes`, so many have been written.
+    /// Number of `bytes` that have been written.
     written: usize,
     messages: VecDeque<Message>,
 }
 
 #[derive(Debug)]
 struct Message {
-    /// It goes before `bytes[before]`.
+    /// Is sent before `bytes[before]`.
     before: usize,
     bytes: Arc<[u8]>,
     written: usize,
 }
 
 impl Output {
-    /// Append octets.
+    /// Append bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
@@ -56,13 +56,13 @@ impl Output {
         }
     }
 
-    /// True where all has been written.
+    /// Return whether all has been written.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty() && self.written == self.bytes.len()
     }
 
-    /// What comes next, in one piece.
+    /// Return the next piece to write.
     #[must_use]
     pub fn first(&self) -> &[u8] {
         let piece = match self.messages.front() {
@@ -73,13 +73,13 @@ impl Output {
         piece.unwrap_or_default()
     }
 
-    /// True where `first` is all there is: the usual case.
+    /// Return whether `first` is everything: the usual case.
     #[must_use]
     pub fn is_one_piece(&self) -> bool {
         self.messages.is_empty()
     }
 
-    /// What comes next, in several pieces; how many there are is returned.
+    /// Fill `slices` with the next pieces to write; return their number.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_AT_ONCE]) -> usize {
         let mut at = self.written;
         let mut count = 0;
@@ -101,7 +101,7 @@ impl Output {
         count
     }
 
-    /// So many octets have been written.
+    /// Note that `count` bytes have been written.
     pub fn advance(&mut self, mut count: usize) {
         while let Some(message) = self.messages.front_mut() {
             let bytes = count.min(message.before - self.written);
@@ -121,7 +121,7 @@ impl Output {
         }
     }
 
-    /// Forget all.
+    /// Drop everything.
     pub fn clear(&mut self) {
         self.messages.clear();
         self.written = 0;
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_in_comes_out_whatever_is_written_at_a_time() {
+    fn output_does_not_depend_on_the_sizes_of_writes() {
         for step in 1..60 {
             let (mut output, expected) = sample();
             let (mut by_slices, mut by_first) = (Vec::new(), Vec::new());
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_buffer_is_given_back() {
+    fn a_large_buffer_is_freed() {
         let mut output = Output::default();
         output.push(&vec![b'x'; OUTPUT_BYTES_KEPT * 4]);
         output.advance(OUTPUT_BYTES_KEPT * 4);

@@ -1,18 +1,18 @@
-//! Random choices that a seed repeats. `SplitMix64`: a few instructions, eight octets a connection.
+//! Reproducible random numbers: `SplitMix64`, a few instructions and eight bytes of state.
 
 /// A stream of random numbers.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// The stream number `stream` of a seed; streams do not resemble each other.
+    /// Make stream number `stream` of a seed; streams are independent.
     #[must_use]
     pub fn new(seed: u64, stream: u64) -> Self {
         let mut start = Self(seed ^ stream.wrapping_mul(0xD1B5_4A32_D192_ED03));
         Self(start.bits())
     }
 
-    /// Sixty-four random bits.
+    /// Return 64 random bits.
     pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -21,29 +21,29 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// Uniform in `first..=last`; `first` where that is empty.
+    /// Return a uniform number in `first..=last`; `first` where that is empty.
     pub fn between(&mut self, first: u64, last: u64) -> u64 {
         let span = u128::from(last.saturating_sub(first)) + 1;
         let offset = (u128::from(self.bits()) * span) >> 64;
         first.saturating_add(u64::try_from(offset).unwrap_or(0))
     }
 
-    /// First and last of `count` numbers in a row within `1..=most`; all of them where `count` is
-    /// more.
-    pub fn range(&mut self, count: u64, most: u64) -> (u64, u64) {
-        let count = count.clamp(1, most.max(1));
-        let first = self.between(1, most.saturating_sub(count).saturating_add(1));
+    /// Return the first and last of `count` consecutive numbers in `1..=limit`; all of them where
+    /// `count` is larger.
+    pub fn range(&mut self, count: u64, limit: u64) -> (u64, u64) {
+        let count = count.clamp(1, limit.max(1));
+        let first = self.between(1, limit.saturating_sub(count).saturating_add(1));
         (first, first.saturating_add(count - 1))
     }
 
-    /// Uniform in 0..1.
+    /// Return a uniform number in 0..1.
     pub fn unit(&mut self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "53 bits fit exactly")]
         let bits = (self.bits() >> 11) as f64;
         bits / 9_007_199_254_740_992.0
     }
 
-    /// Exponentially distributed with mean 1: the time between the events of a Poisson process.
+    /// Return an exponentially distributed number with mean 1: the time between Poisson events.
     pub fn exponential(&mut self) -> f64 {
         -(1.0 - self.unit()).ln()
     }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_repeats_and_streams_differ() {
+    fn a_seed_is_reproducible_and_streams_differ() {
         let take = |seed, stream| {
             let mut random = Random::new(seed, stream);
             [(); 8].map(|()| random.bits())
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_between_poisson_events_have_mean_one() {
+    fn times_between_poisson_events_have_mean_one() {
         let mut random = Random::new(3, 0);
         let sum: f64 = (0..100_000).map(|_| random.exponential()).sum();
         assert!((0.98..1.02).contains(&(sum / 100_000.0)), "{sum}");

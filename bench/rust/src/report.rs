@@ -1,4 +1,4 @@
-//! Report and snapshot as JSON, as `_engine.pyi` describes them.
+//! JSON form of report and snapshot, described in `_engine.pyi`.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ use crate::stats::{Counts, SharedStats};
 use crate::stats::{LabelStats, ThreadStats, Totals};
 use crate::worker::Unfinished;
 
-/// The report of a load that has ended.
+/// Return the report of a load that has ended.
 #[must_use]
 pub fn report(
     plan: &Plan,
@@ -20,7 +20,7 @@ pub fn report(
     let timetable = shared.timetable();
     let ended = shared.ended_at().unwrap_or(shared.started);
     let measured = timetable.map_or(0, |timetable| {
-        // A limit is reached with the last answer; the threads notice a little later.
+        // A limit is reached with the last answer; the threads see it a little later.
         let is_limit = shared.why_ended() == "limit";
         let end = if is_limit {
             stats.last_answer.max(timetable.measure)
@@ -51,7 +51,7 @@ pub fn report(
     })
 }
 
-/// How a load stands at `now`.
+/// Return the snapshot of a load at `now`.
 #[must_use]
 pub fn snapshot(shared: &SharedStats, now: u64) -> Value {
     let counts = shared.counts();
@@ -85,7 +85,7 @@ pub fn snapshot(shared: &SharedStats, now: u64) -> Value {
     })
 }
 
-/// The snapshot of a load that was not started.
+/// Return the snapshot of a load that was not started.
 #[must_use]
 pub fn waiting() -> Value {
     json!({
@@ -95,7 +95,7 @@ pub fn waiting() -> Value {
     })
 }
 
-/// How connections that idle stand.
+/// Return the state of idle connections.
 #[must_use]
 pub fn idle_state(shared: &SharedStats, connections: u32, dropped: u64) -> Value {
     let idling = shared.open.load(std::sync::atomic::Ordering::Relaxed);
@@ -115,7 +115,7 @@ pub fn idle_state(shared: &SharedStats, connections: u32, dropped: u64) -> Value
     })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "for people")]
+#[expect(clippy::cast_precision_loss, reason = "for display")]
 fn seconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / SECOND as f64
 }

@@ -23,7 +23,7 @@ const CASES: &[(&[u8], &[&[u8]])] = &[
         b"* LIST () \"/\" {3+}\r\na{b\r\nT1 OK\r\n",
         &[b"* LIST () \"/\" {3+}", b"T1 OK"],
     ),
-    // No literal follows the text of a status, whatever it ends with.
+    // No literal follows the text of a status response.
     (
         b"* OK look {3}\r\nT1 OK {12}\r\n+ {5}\r\n* BYE {1}\r\n",
         &[b"* OK look {3}", b"T1 OK {12}", b"+ {5}", b"* BYE {1}"],

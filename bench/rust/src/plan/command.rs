@@ -1,4 +1,4 @@
-//! Commands as they are sent: texts joined, the end of the line included, labels as numbers.
+//! Commands of a plan, ready to be sent: adjacent texts joined, CRLF added, labels as numbers.
 
 use super::PlanError;
 use super::json::{AnswerJson, CommandJson, LiteralJson, PartJson, Protocol};
@@ -7,7 +7,7 @@ use crate::limits::MS;
 /// One piece of a command.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// Octets as they are.
+    /// Fixed bytes.
     Text(Box<[u8]>),
     /// The user's name.
     User,
@@ -15,65 +15,65 @@ pub enum Piece {
     Password,
     /// base64 of NUL user NUL password.
     Plain,
-    /// A uniform integer, both ends included.
+    /// Uniform random integer, both ends included.
     Random(u64, u64),
-    /// The last EXISTS.
+    /// Number of the last EXISTS.
     Exists,
     /// 1 to the last EXISTS.
     RandomMessage,
-    /// So many messages in a row, as `first:last`.
+    /// This many consecutive messages, as `first:last`.
     RandomRange(u32),
-    /// One more each time.
+    /// Counts up from 1.
     Counter,
     /// Number of the connection.
     Connection,
-    /// A message as a literal that the server takes unasked.
+    /// A message as a non-synchronizing literal.
     NonSyncLiteral,
-    /// A message as a literal that waits for `+`.
+    /// A message as a synchronizing literal: sent after `+`.
     SyncLiteral,
-    /// A message, dot-stuffed, with the final dot.
+    /// A dot-stuffed message with the final dot.
     Data,
 }
 
-/// How a command is answered.
+/// How a command completes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completion {
-    /// By a line with its tag.
+    /// With a tagged response.
     Tagged,
-    /// By `+`, and after the hold and DONE by a line with its tag.
+    /// IDLE: `+`, then after the hold and DONE a tagged response.
     Idle {
         /// Nanoseconds before DONE.
         hold: u64,
     },
-    /// By one LMTP reply.
+    /// With one LMTP reply.
     Reply,
-    /// MAIL: by one reply; forgets recipients.
+    /// MAIL: with one reply; resets the recipients.
     Mail,
-    /// RCPT: by one reply; a recipient where that is 2xx.
+    /// RCPT: with one reply; 2xx adds a recipient.
     Rcpt,
-    /// By 354 and, after the data, by a reply for each recipient.
+    /// DATA: 354, then after the data one reply for each recipient.
     Data,
 }
 
-/// A command, ready to be put together.
+/// One command.
 #[derive(Debug)]
 pub struct Command {
     /// Row of the report.
     pub label: u16,
-    /// What it is made of, without the tag; ends with CRLF.
+    /// Pieces without the tag, with CRLF at the end.
     pub pieces: Box<[Piece]>,
-    /// How it is answered.
+    /// How it completes.
     pub completion: Completion,
-    /// NO is no error.
+    /// NO is not an error.
     pub may_fail: bool,
 }
 
-/// Labels or names as small numbers, in the order of their first use.
+/// Labels numbered in the order of their first use.
 #[derive(Debug, Default)]
 pub struct Names(Vec<String>);
 
 impl Names {
-    /// The number of a name, new or known; None when there are too many.
+    /// Return the number of a name, new or known; None when there are too many.
     pub(super) fn number(&mut self, name: &str) -> Option<u16> {
         let place = self
             .0
@@ -86,20 +86,20 @@ impl Names {
         u16::try_from(place).ok()
     }
 
-    /// All names; a name's place is its number.
+    /// Return all names; the index of a name is its number.
     #[must_use]
     pub fn all(&self) -> &[String] {
         &self.0
     }
 
-    /// A name by its number.
+    /// Return a name by its number.
     #[must_use]
     pub fn get(&self, number: u16) -> &str {
         self.0.get(usize::from(number)).map_or("?", String::as_str)
     }
 }
 
-/// What the parts of a plan need of it.
+/// Fields of the plan that its parts depend on.
 pub(super) struct PlanContents {
     pub protocol: Protocol,
     pub users: bool,
@@ -164,10 +164,10 @@ pub(super) fn command(
     })
 }
 
-/// Why a time in milliseconds is refused.
+/// Error message for a time in milliseconds.
 pub(super) const BAD_TIME: &str = "must be from 0 to 86,400,000 milliseconds";
 
-/// Milliseconds as nanoseconds; up to a day.
+/// Convert milliseconds to nanoseconds; None above one day.
 pub(super) fn milliseconds(value: f64) -> Option<u64> {
     #[expect(
         clippy::cast_possible_truncation,
@@ -230,7 +230,7 @@ impl Pieces {
             PartJson::Message(LiteralJson::Sync) => message(Protocol::Imap, Piece::SyncLiteral)?,
             PartJson::Data(_) => {
                 let piece = message(Protocol::Lmtp, Piece::Data)?;
-                self.text(b"\r\n"); // ends the line that says DATA
+                self.text(b"\r\n"); // ends the DATA line
                 piece
             }
         };

@@ -1,8 +1,8 @@
-//! The plan as it is written: JSON, with what `_engine.pyi` says as defaults.
+//! JSON form of a plan. `_engine.pyi` describes the fields and their defaults.
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-/// What the connections speak.
+/// Protocol of the connections.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
@@ -12,38 +12,38 @@ pub enum Protocol {
     Lmtp,
 }
 
-/// When a connection is encrypted.
+/// Start of TLS on a connection.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Tls {
     /// Never.
     #[default]
     None,
-    /// From the first octet.
+    /// From the first byte.
     Tls,
     /// After STARTTLS.
     StartTls,
 }
 
-/// When open-loop entries are due.
+/// Distribution of the times at which open-loop entries are due.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Arrivals {
     /// Evenly.
     #[default]
     Constant,
-    /// As a Poisson process.
+    /// Poisson process.
     Poisson,
 }
 
-/// Which message a command takes.
+/// Order in which commands take messages.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum MessageOrder {
-    /// Any.
+    /// At random.
     #[default]
     Random,
-    /// One after the other.
+    /// In turn.
     Turn,
 }
 
@@ -158,7 +158,7 @@ pub(super) enum LiteralJson {
     Sync,
 }
 
-/// The only value of a part that has none.
+/// The constant `true`: value of a part without a parameter.
 #[derive(Debug)]
 pub(super) struct True;
 
@@ -167,7 +167,7 @@ impl<'de> Deserialize<'de> for True {
         if bool::deserialize(deserializer)? {
             Ok(Self)
         } else {
-            Err(D::Error::custom("only true makes sense here"))
+            Err(D::Error::custom("must be true"))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a load is to do: read from JSON, checked, and turned into what is quick to carry out.
+//! Plan of a load: read from JSON, checked, and compiled.
 
 mod command;
 mod json;
@@ -18,27 +18,27 @@ use crate::limits::SECOND;
 use command::{BAD_TIME, PlanContents, milliseconds};
 use json::{CommandJson, EntryJson, PlanJson};
 
-/// What a plan is for.
+/// Purpose of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Connections that work.
+    /// Connections that work through the mix.
     Load,
-    /// Connections that wait.
+    /// Connections that stay in IDLE.
     Idle,
 }
 
 /// One entry of the mix.
 #[derive(Debug)]
 pub struct Entry {
-    /// Of all weights, those up to and including this one.
+    /// Sum of the weights up to and including this one.
     pub weight_up_to: f64,
-    /// Nanoseconds to wait before it, at least and at most.
+    /// Shortest and longest pause before it, in nanoseconds.
     pub think: (u64, u64),
-    /// Its commands, as places in `Plan::commands`.
+    /// Its commands, as indexes of `Plan::commands`.
     pub commands: Range<u32>,
 }
 
-/// Who a connection logs in as.
+/// A user of the plan.
 #[derive(Debug)]
 pub struct User {
     /// The name.
@@ -78,14 +78,14 @@ pub struct Plan {
     pub answer: u64,
     pub seed: u64,
     pub users: Vec<User>,
-    /// The messages, as literals.
+    /// Messages for literals.
     pub messages: Vec<Arc<[u8]>>,
-    /// The messages, dot-stuffed; empty in imap.
+    /// Dot-stuffed messages; empty for IMAP.
     pub data: Vec<Arc<[u8]>>,
     pub message_order: MessageOrder,
     /// All commands: log-in, set-up, then the entries'.
     pub commands: Vec<Command>,
-    /// Log-in and set-up, as places in `commands`.
+    /// Log-in and set-up, as indexes of `commands`.
     pub login: Range<u32>,
     pub setup: Range<u32>,
     pub mix: Vec<Entry>,
@@ -93,17 +93,17 @@ pub struct Plan {
     pub labels: Names,
     /// Names of the mix.
     pub entries: Vec<String>,
-    /// Rows of what the engine does by itself.
+    /// Labels of commands that the engine adds.
     pub connect_label: u16,
     pub logout_label: u16,
 }
 
-/// Why a plan cannot be carried out.
+/// Error of a plan.
 #[derive(Debug)]
 pub enum PlanError {
-    /// It is not a plan. Begins with the path of the field.
+    /// Wrong content. The message starts with the path of the field.
     Wrong(String),
-    /// The host's name has no address.
+    /// The host name has no address.
     NoAddress(std::io::Error),
 }
 
@@ -128,7 +128,7 @@ impl Plan {
     /// Read a plan.
     ///
     /// # Errors
-    /// What `PlanError` says.
+    /// See `PlanError`.
     pub fn from_json(json: &str, purpose: Purpose) -> Result<Self, PlanError> {
         let mut reader = serde_json::Deserializer::from_str(json);
         let text: PlanJson = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
@@ -146,20 +146,20 @@ impl Plan {
         checked(text, purpose)
     }
 
-    /// A command by its place.
+    /// Return a command by its index.
     #[must_use]
     pub fn command(&self, place: u32) -> Option<&Command> {
         self.commands.get(place as usize)
     }
 
-    /// The user of a connection.
+    /// Return the user of a connection.
     #[must_use]
     pub fn user(&self, connection: u32) -> Option<&User> {
         let count = u32::try_from(self.users.len()).ok()?;
         self.users.get(connection.checked_rem(count)? as usize)
     }
 
-    /// The entry that a uniform number in 0..1 picks, by weight.
+    /// Pick an entry by weight, with a uniform random number in 0..1.
     #[must_use]
     pub fn pick(&self, unit: f64) -> u16 {
         let total = self.mix.last().map_or(0.0, |entry| entry.weight_up_to);
@@ -310,31 +310,19 @@ fn ranges(text: &PlanJson, purpose: Purpose) -> Result<(), PlanError> {
         "pipeline",
         "must be from 1 to 1024",
     )?;
-    check(
-        text.ca.is_none() || text.verify,
-        "ca",
-        "is of no use without verify",
-    )?;
+    check(text.ca.is_none() || text.verify, "ca", "needs verify")?;
     match purpose {
         Purpose::Load => {
             check(!text.mix.is_empty(), "mix", "is empty")?;
             let ends = text.seconds.or(text.limit.or(text.limit_each).map(|_| 0.0));
-            check(
-                ends.is_some(),
-                "seconds",
-                "may only be null where there is a limit",
-            )
+            check(ends.is_some(), "seconds", "may be null only with a limit")
         }
         Purpose::Idle => {
-            check(
-                text.mix.is_empty(),
-                "mix",
-                "must be empty: these connections only wait",
-            )?;
+            check(text.mix.is_empty(), "mix", "must be empty for Idle")?;
             check(
                 text.protocol == Protocol::Imap,
                 "protocol",
-                "IDLE is a command of imap",
+                "must be imap for Idle",
             )
         }
     }
@@ -396,8 +384,8 @@ fn messages(text: &PlanJson) -> Result<(MessageList, MessageList), PlanError> {
     Ok((Vec::new(), data))
 }
 
-/// RFC 5321 section 4.5.2: a dot before every line that begins with one; the end of the last line
-/// and the final dot.
+/// Return a message as DATA sends it: dots doubled at the start of lines, and the final dot
+/// (RFC 5321 section 4.5.2).
 fn dot_stuffed(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len() + 8);
     for line in message.split_inclusive(|&byte| byte == b'\n') {
@@ -437,7 +425,7 @@ fn sources(texts: &[String]) -> Result<Vec<IpAddr>, PlanError> {
     let parsed = texts.iter().enumerate().map(|(at, source)| {
         source
             .parse()
-            .map_err(|_| PlanError::at(&format!("sources[{at}]"), "is no IP address"))
+            .map_err(|_| PlanError::at(&format!("sources[{at}]"), "is not an IP address"))
     });
     parsed.collect()
 }

@@ -16,7 +16,7 @@ fn read(plan: &Value) -> Result<Plan, PlanError> {
     Plan::from_json(&plan.to_string(), Purpose::Load)
 }
 
-/// The good plan with one place (a JSON pointer) set; where it is new, the parent gets it.
+/// Return the good plan with one field (a JSON pointer) set or added.
 fn with(place: &str, value: Value) -> Value {
     let mut plan = good();
     let (parent, key) = place.rsplit_once('/').unwrap();
@@ -56,7 +56,7 @@ fn a_plan_is_read_with_its_defaults() {
 }
 
 #[test]
-fn what_is_wrong_is_named_by_its_field() {
+fn an_error_names_the_field() {
     let command = json!([{"label": "X", "parts": [{"text": "X"}]}]);
     let cases = [
         ("/connections", json!(0), "connections: "),
@@ -138,8 +138,8 @@ fn what_is_wrong_is_named_by_its_field() {
         ("/users", json!([]), "login[0].parts[1]: there are no users"),
     ];
     for (place, value, expected) in cases {
-        let said = read(&with(place, value.clone())).unwrap_err().to_string();
-        assert!(said.starts_with(expected), "{place} = {value}: {said}");
+        let error = read(&with(place, value.clone())).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{place} = {value}: {error}");
     }
     let mut plan = good();
     plan.as_object_mut().unwrap().remove("host");
@@ -157,7 +157,7 @@ fn what_is_wrong_is_named_by_its_field() {
 }
 
 #[test]
-fn lmtp_commands_are_known_by_their_verb() {
+fn lmtp_commands_are_recognised_by_their_verb() {
     let mut plan = good();
     plan["protocol"] = json!("lmtp");
     plan["login"] = json!([{"label": "LHLO", "parts": [{"text": "LHLO x"}]}]);

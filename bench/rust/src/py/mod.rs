@@ -1,4 +1,4 @@
-//! The extension as Python sees it. Nothing else in this crate knows Python.
+//! Python bindings. Nothing else in this crate depends on Python.
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -22,8 +22,8 @@ impl From<PlanError> for PyErr {
 impl From<LoadError> for PyErr {
     fn from(error: LoadError) -> Self {
         match error {
-            LoadError::Started => PyRuntimeError::new_err("it was started before"),
-            LoadError::NotStarted => PyRuntimeError::new_err("it was not started"),
+            LoadError::Started => PyRuntimeError::new_err("cannot start: started before"),
+            LoadError::NotStarted => PyRuntimeError::new_err("cannot finish: not started"),
             LoadError::Defect(what) => PyRuntimeError::new_err(what),
             LoadError::Os(error) => error.into(),
         }
@@ -120,6 +120,6 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Load>()?;
     module.add_class::<Idle>()?;
     module.add_class::<Responder>()?;
-    // PyO3 writes an `__all__`, which the stub would have to repeat name by name.
+    // PyO3 adds an `__all__`, which the stub would have to repeat.
     module.delattr("__all__")
 }

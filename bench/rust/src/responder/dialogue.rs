@@ -110,21 +110,21 @@ fn answer(tag: &[u8], text: &[u8], out: &mut Output) {
 mod tests {
     use super::*;
 
-    fn said(sent: &[&[u8]], literal: &[u8]) -> (String, Next) {
+    fn output_of(sent: &[&[u8]], literal: &[u8]) -> (String, Next) {
         let (mut dialogue, mut out, literal) =
             (Dialogue::default(), Output::default(), Arc::from(literal));
         let mut next = Next::Continue;
-        let mut said = Vec::new();
+        let mut output = Vec::new();
         for piece in sent {
             if next == Next::Continue {
                 next = dialogue.receive(piece, &literal, &mut out);
             }
             while !out.is_empty() {
-                said.extend_from_slice(out.first());
+                output.extend_from_slice(out.first());
                 out.advance(out.first().len());
             }
         }
-        (String::from_utf8(said).unwrap(), next)
+        (String::from_utf8(output).unwrap(), next)
     }
 
     #[test]
@@ -164,11 +164,11 @@ mod tests {
         ];
         for (sent, expected, next) in cases {
             let expected = ((*expected).to_owned(), *next);
-            assert_eq!(said(&[sent], b"xyz"), expected);
+            assert_eq!(output_of(&[sent], b"xyz"), expected);
             for at in 1..sent.len() {
                 let (before, after) = sent.split_at(at);
                 assert_eq!(
-                    said(&[before, after], b"xyz"),
+                    output_of(&[before, after], b"xyz"),
                     expected,
                     "{} at {at}",
                     sent.escape_ascii()

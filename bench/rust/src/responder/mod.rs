@@ -1,4 +1,4 @@
-//! The trivial compiled server that the engine is measured against.
+//! Trivial compiled server to measure the engine itself.
 
 mod dialogue;
 
@@ -19,7 +19,7 @@ use dialogue::{Dialogue, Next};
 
 const LISTENER: u64 = u64::MAX;
 
-/// A server on a thread of its own.
+/// A server on its own thread.
 #[derive(Debug)]
 pub struct Responder {
     port: u16,
@@ -28,13 +28,13 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// Listen on 127.0.0.1; FETCH gives a literal of so many octets.
+    /// Listen on 127.0.0.1. FETCH returns a literal of `literal` bytes.
     ///
     /// # Errors
     /// No port, descriptor or thread.
     pub fn new(literal: usize) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
-        // The standard library listens for 128; thousands connect at once here.
+        // The standard library uses a backlog of 128; here thousands connect at once.
         rustix::net::listen(&listener, 65_535)?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
@@ -58,13 +58,13 @@ impl Responder {
         })
     }
 
-    /// Where it listens.
+    /// Return the port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Close everything, and wait for that.
+    /// Close all connections, and wait for the thread to end.
     pub fn stop(&self) {
         self.stop.store(true, Relaxed);
         let thread = self
@@ -175,24 +175,22 @@ impl Server {
     }
 }
 
-/// Read and answer until there is nothing more; false where the client is gone.
+/// Read and answer until the socket has no more input; false where the connection is closed.
 fn serve(client: &mut Client, buffer: &mut [u8], literal: &Arc<[u8]>, has_ended: bool) -> bool {
     loop {
         match write(&client.socket, &mut client.out) {
             Ok(true) if client.is_closing => return false,
             Ok(true) => {}
-            // Edge-triggered: epoll says when there is room again, and then it is read on.
+            // Edge-triggered: epoll reports when there is room again; reading goes on then.
             Ok(false) => return !has_ended,
             Err(_) => return false,
         }
         match (&client.socket).read(buffer) {
             Ok(0) => return false,
             Ok(count) => {
-                let received_at = buffer.get(..count).unwrap_or_default();
-                client.is_closing = client
-                    .dialogue
-                    .receive(received_at, literal, &mut client.out)
-                    == Next::Close;
+                let input = buffer.get(..count).unwrap_or_default();
+                client.is_closing =
+                    client.dialogue.receive(input, literal, &mut client.out) == Next::Close;
                 if count < buffer.len() && !has_ended && !client.is_closing {
                     return write(&client.socket, &mut client.out).is_ok();
                 }
@@ -203,7 +201,7 @@ fn serve(client: &mut Client, buffer: &mut [u8], literal: &Arc<[u8]>, has_ended:
     }
 }
 
-/// Write what there is; true where all of it went.
+/// Write the output; true where all of it was written.
 fn write(mut socket: &TcpStream, out: &mut Output) -> io::Result<bool> {
     while !out.is_empty() {
         let written = if out.is_one_piece() {

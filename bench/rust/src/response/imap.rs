@@ -1,8 +1,8 @@
-//! What a line of an IMAP server is.
+//! Responses of an IMAP server (RFC 9051 section 7).
 
-/// The word at the beginning of a status response.
+/// Status of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "they say it themselves")]
+#[expect(missing_docs, reason = "the words of RFC 9051")]
 pub enum Status {
     Ok,
     No,
@@ -11,10 +11,10 @@ pub enum Status {
     Bye,
 }
 
-/// One line.
+/// Kind of a response.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Response<'a> {
-    /// `T7 OK ...`: the end of command 7.
+    /// `T7 OK ...`: completes command 7.
     Tagged(u32, Status, &'a [u8]),
     /// `+ ...`
     Continue,
@@ -22,13 +22,13 @@ pub enum Response<'a> {
     Exists(u32),
     /// `* OK ...`, `* NO ...`, `* BAD ...`, `* PREAUTH ...`, `* BYE ...`
     Untagged(Status, &'a [u8]),
-    /// Any other data.
+    /// Any other data response.
     Data,
-    /// None of these.
+    /// Not a response.
     Garbage(&'a [u8]),
 }
 
-/// Say what a line is. It comes without its end.
+/// Classify a line, given without its end.
 #[must_use]
 pub fn classify(line: &[u8]) -> Response<'_> {
     match line {
@@ -39,7 +39,7 @@ pub fn classify(line: &[u8]) -> Response<'_> {
     }
 }
 
-/// Text for people may end in braces, and no literal follows: only data has them.
+/// Return whether literals may follow: only in data. The text of a status response may end in braces.
 pub(crate) fn may_have_literals(line: &[u8]) -> bool {
     match line {
         [b'*', b' ', rest @ ..] => status(rest).is_none(),
@@ -79,7 +79,7 @@ fn untagged<'a>(rest: &'a [u8], line: &'a [u8]) -> Response<'a> {
 }
 
 fn status(rest: &[u8]) -> Option<Status> {
-    // The first octet sends nearly all data away without a comparison of words.
+    // The first byte rules out nearly all data without comparing words.
     let (word, status): (&[u8], _) = match rest.first()?.to_ascii_uppercase() {
         b'O' => (b"OK", Status::Ok),
         b'N' => (b"NO", Status::No),
@@ -88,9 +88,9 @@ fn status(rest: &[u8]) -> Option<Status> {
         b'B' => (b"BYE", Status::Bye),
         _ => return None,
     };
-    let (said, after) = rest.split_at_checked(word.len())?;
+    let (start, after) = rest.split_at_checked(word.len())?;
     let ends = after.first().is_none_or(|&byte| byte == b' ');
-    (ends && said.eq_ignore_ascii_case(word)).then_some(status)
+    (ends && start.eq_ignore_ascii_case(word)).then_some(status)
 }
 
 fn number(bytes: &[u8]) -> (Option<u32>, &[u8]) {

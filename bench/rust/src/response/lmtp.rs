@@ -1,4 +1,4 @@
-//! What a line of an LMTP server is (RFC 5321 section 4.2).
+//! Replies of an LMTP server (RFC 5321 section 4.2).
 
 /// ```abnf
 /// Reply-line = *( Reply-code "-" [ textstring ] CRLF ) Reply-code [ SP textstring ] CRLF
@@ -7,11 +7,11 @@
 pub struct Reply {
     /// 200..=599.
     pub code: u16,
-    /// No further line belongs to it.
+    /// The last line of its reply.
     pub is_last: bool,
 }
 
-/// Say what a line is; None where it is no line of a reply.
+/// Parse a line of a reply; None where it is something else.
 #[must_use]
 pub fn reply(line: &[u8]) -> Option<Reply> {
     let (code, rest) = line.split_at_checked(3)?;

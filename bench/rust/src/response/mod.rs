@@ -1,4 +1,4 @@
-//! What servers say, read without I/O: lines first, then what they are.
+//! Responses of servers: classification of lines, without I/O.
 
 mod imap;
 mod lmtp;

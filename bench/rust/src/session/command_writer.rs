@@ -1,4 +1,4 @@
-//! Puts commands together: the variables of one connection, filled into what the plan says.
+//! Writes the commands of a plan with the variables of one connection.
 
 use std::sync::Arc;
 
@@ -6,24 +6,24 @@ use crate::output::Output;
 use crate::plan::{MessageOrder, Piece, Plan};
 use crate::random::Random;
 
-/// Sets the choice of messages apart from the other choices of a connection.
+/// Separates the random choice of messages from the other random choices of a connection.
 const MESSAGES: u64 = 0x006d_6573_7361_6765;
 
-/// What a connection fills into its commands.
+/// Variables of one connection.
 #[derive(Debug)]
 pub struct CommandWriter {
     /// Number of the connection.
     pub number: u32,
-    /// Its random choices.
+    /// Random numbers.
     pub random: Random,
-    /// What EXISTS said last.
+    /// Number of the last EXISTS.
     pub exists: u32,
     counter: u64,
     messages_taken: usize,
 }
 
 impl CommandWriter {
-    /// Of a connection that has said nothing yet.
+    /// Make the variables of a new connection.
     #[must_use]
     pub fn new(plan: &Plan, number: u32) -> Self {
         let random = Random::new(plan.seed, u64::from(number));
@@ -36,8 +36,9 @@ impl CommandWriter {
         }
     }
 
-    /// Append a command from piece number `from` on. Where the server has to agree before the next
-    /// piece, its number is returned.
+    /// Append a command from piece number `from` on.
+    ///
+    /// Returns the number of the next piece where it waits for a continuation of the server.
     pub fn write(
         &mut self,
         plan: &Plan,
@@ -104,13 +105,13 @@ impl CommandWriter {
         }
     }
 
-    /// The message that is next: the same one until it has been taken.
+    /// Return the next message: the same one until `messages_taken` changes.
     fn peek_message(&self, plan: &Plan, messages: &[Arc<[u8]>]) -> Arc<[u8]> {
         let taken = self.messages_taken;
         let place = match plan.message_order {
             MessageOrder::Turn => taken.checked_rem(messages.len()).unwrap_or(0),
             MessageOrder::Random => {
-                // A stream of its own, so that it can be looked at twice.
+                // Its own stream, so that two calls return the same message.
                 let last = (messages.len() as u64).saturating_sub(1);
                 let stream = (u64::from(self.number) << 32) ^ (taken as u64);
                 let drawn = Random::new(plan.seed ^ MESSAGES, stream).between(0, last);

@@ -1,4 +1,4 @@
-//! Entries of the mix: when one begins, which command is next, and when it has ended.
+//! Entries of the mix: start, next command, end.
 
 use super::opening::opening_section;
 use super::{Awaits, Completion, Context, Progress, SentCommand, Session, Stage};
@@ -6,7 +6,7 @@ use crate::plan::Protocol;
 use crate::stats::{ReportSection, UNCOUNTED};
 
 impl Session {
-    /// Say as much as the pipeline takes.
+    /// Send as many commands as the pipeline allows.
     pub(super) fn send_commands(&mut self, ctx: &mut Context<'_>) {
         while !ctx.state.is_draining && self.has_room(ctx) {
             if self.needs_reset {
@@ -69,11 +69,11 @@ impl Session {
         true
     }
 
-    /// Which entry is to begin now, if one is: its number, from when it counts, and whether its
-    /// first command does so, too.
+    /// Return the entry to start now, if there is one: its number, the time from which its latency
+    /// counts, and whether that also holds for its first command.
     fn next_entry(&mut self, ctx: &mut Context<'_>) -> Option<(u16, u64, bool)> {
         if self.wake_at > 0 {
-            return None; // it thinks, or waits to connect again
+            return None; // a pause before an entry, or before the next connect
         }
         if let Some(entry) = self.paused_entry.take() {
             ctx.state.entries_active = ctx.state.entries_active.saturating_sub(1);
@@ -119,7 +119,7 @@ impl Session {
             return Some((entry, ctx.now, false));
         }
         self.paused_entry = Some(entry);
-        ctx.state.entries_active += 1; // whoever waits for all to end waits for this one, too
+        ctx.state.entries_active += 1; // the load ends after this entry, too
         self.set_wake(ctx.now + pause, ctx);
         None
     }
@@ -132,7 +132,7 @@ impl Session {
         }
     }
 
-    /// Open loop: begin the entry that was due at `due`; false where it cannot after all.
+    /// Open loop: start the entry that was due at `due`; false where the connection is busy.
     pub fn begin_due(&mut self, due: u64, ctx: &mut Context<'_>) -> bool {
         self.is_free = false;
         let is_idle = self.wake_at == 0 && !self.needs_reset && self.has_room(ctx);
@@ -175,7 +175,7 @@ impl Session {
         }
     }
 
-    /// Say a command of the plan.
+    /// Send a command of the plan.
     pub(super) fn send_planned(
         &mut self,
         place: u32,
@@ -210,7 +210,7 @@ impl Session {
         self.unwritten += 1;
     }
 
-    /// With `reconnect`: all has been said.
+    /// Send LOGOUT or QUIT, with `reconnect`.
     fn log_out(&mut self, ctx: &mut Context<'_>) {
         self.stage = Stage::LoggingOut;
         let label = ctx.plan.logout_label;
@@ -220,7 +220,7 @@ impl Session {
         }
     }
 
-    /// A command was answered, well or not: count it, and let its entry go on.
+    /// Count a command that was answered, with or without an error, and update its entry.
     pub(super) fn command_finished(
         &mut self,
         sent: &SentCommand,
@@ -267,7 +267,8 @@ impl Session {
         }
     }
 
-    /// The log-in of an entry was refused with `reconnect`: the row it belongs to.
+    /// Return whether a refused command of the log-in ends the connection: not with `reconnect`,
+    /// where it is an error of the entry.
     pub(super) fn opening_failed(&self, ctx: &Context<'_>) -> bool {
         matches!(self.stage, Stage::Login(_)) && opening_section(ctx.plan) == ReportSection::Setup
     }

@@ -1,4 +1,4 @@
-//! What an IMAP server says, and what follows from it.
+//! Responses of an IMAP server, and the reactions of a session.
 
 use super::{Action, Awaits, Completion, ConnectionError, Context, NO_COMMAND, Session, Stage};
 use crate::errors::ErrorKind;
@@ -31,7 +31,7 @@ impl Session {
             Response::Untagged(Status::Bad, text) => {
                 let current_command = self.current_command(ctx.plan);
                 ctx.state.stats.error(ErrorKind::Bad, 1, || {
-                    format!("{current_command} → * {}", said(text))
+                    format!("{current_command} → * {}", excerpt(text))
                 });
                 Ok(())
             }
@@ -39,10 +39,10 @@ impl Session {
                 Stage::LoggingOut => Ok(()),
                 _ => Err(ConnectionError::new(
                     ErrorKind::Bye,
-                    format!("* {}", said(text)),
+                    format!("* {}", excerpt(text)),
                 )),
             },
-            Response::Garbage(line) => Err(ConnectionError::new(ErrorKind::Garbage, said(line))),
+            Response::Garbage(line) => Err(ConnectionError::new(ErrorKind::Garbage, excerpt(line))),
         }
     }
 
@@ -56,12 +56,12 @@ impl Session {
             Response::Untagged(Status::Ok, _) => self.greeted(false, ctx),
             Response::Untagged(Status::PreAuth, _) => self.greeted(true, ctx),
             Response::Untagged(Status::Bye, _) => {
-                return Err(ConnectionError::new(ErrorKind::Bye, said(line)));
+                return Err(ConnectionError::new(ErrorKind::Bye, excerpt(line)));
             }
             Response::Garbage(_) => {
-                return Err(ConnectionError::new(ErrorKind::Garbage, said(line)));
+                return Err(ConnectionError::new(ErrorKind::Garbage, excerpt(line)));
             }
-            _ => return Err(ConnectionError::new(ErrorKind::Unexpected, said(line))),
+            _ => return Err(ConnectionError::new(ErrorKind::Unexpected, excerpt(line))),
         }
         Ok(())
     }
@@ -76,7 +76,7 @@ impl Session {
         let Some(place) = self.sent_commands.iter().position(|sent| sent.tag == tag) else {
             return Err(ConnectionError::new(
                 ErrorKind::Unexpected,
-                format!("T{tag} {}: no such command", said(text)),
+                format!("T{tag} {}: no such command", excerpt(text)),
             ));
         };
         let Some(sent) = self
@@ -91,14 +91,14 @@ impl Session {
         };
         let is_ok = status == Status::Ok;
         if is_ok && matches!(sent.awaits, Awaits::Continuation { .. } | Awaits::IdleBegin) {
-            self.sent_commands.push_front(sent); // it is lost with the connection, and counted there
+            self.sent_commands.push_front(sent); // counted by `connection_lost`
             return Err(ConnectionError::new(
                 ErrorKind::Unexpected,
-                format!("{} before +", said(text)),
+                format!("{} before +", excerpt(text)),
             ));
         }
         if sent.awaits == Awaits::Hold {
-            self.wake_at = 0; // the server has ended IDLE by itself
+            self.wake_at = 0; // the server ended IDLE
         }
         let is_good = is_ok || (status == Status::No && sent.may_fail);
         if !is_good {
@@ -108,14 +108,14 @@ impl Session {
                 ErrorKind::Bad
             };
             let name = sent.name(ctx.plan, self.stage);
-            let example = format!("{name} → {}", said(text));
+            let example = format!("{name} → {}", excerpt(text));
             let is_refused = self.stage == Stage::StartTls || self.opening_failed(ctx);
             if is_refused || (sent.command == NO_COMMAND && ctx.state.purpose == Purpose::Idle) {
-                // The connection is counted as one error, by `connection_lost`.
+                // `connection_lost` counts one error for the connection.
                 self.sent_commands.push_front(sent);
                 return Err(ConnectionError {
                     kind,
-                    example: said(text),
+                    example: excerpt(text),
                     is_final: true,
                 });
             }
@@ -164,14 +164,11 @@ impl Session {
                 }
                 Ok(())
             }
-            _ => Err(ConnectionError::new(
-                ErrorKind::Unexpected,
-                "+ that nothing asked for",
-            )),
+            _ => Err(ConnectionError::new(ErrorKind::Unexpected, "unexpected +")),
         }
     }
 
-    /// LOGOUT or QUIT was answered.
+    /// Handle the answer to LOGOUT or QUIT.
     pub(super) fn logged_out(&mut self, ctx: &mut Context<'_>) {
         if let Some(progress) = self.entries.front_mut() {
             progress.next = progress.end;
@@ -181,7 +178,7 @@ impl Session {
         self.action = Action::Close;
     }
 
-    /// With `reconnect`, a log-in was refused: the entry has failed, and ends with LOGOUT.
+    /// Handle a refused log-in with `reconnect`: the entry has failed, and LOGOUT follows.
     pub(super) fn fail_opening(&mut self, ctx: &mut Context<'_>) {
         if let Some(progress) = self.entries.front_mut() {
             progress.has_failed = true;
@@ -191,7 +188,7 @@ impl Session {
     }
 }
 
-/// What the server said, for an example.
-pub(super) fn said(bytes: &[u8]) -> String {
+/// Return the start of a response, for an example.
+pub(super) fn excerpt(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes.get(..bytes.len().min(400)).unwrap_or_default()).into_owned()
 }

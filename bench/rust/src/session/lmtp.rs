@@ -1,6 +1,6 @@
-//! What an LMTP server says, and what follows from it.
+//! Replies of an LMTP server, and the reactions of a session.
 
-use super::imap::said;
+use super::imap::excerpt;
 use super::{Awaits, Completion, ConnectionError, Context, Session, Stage};
 use crate::errors::ErrorKind;
 use crate::response::reply;
@@ -12,7 +12,7 @@ impl Session {
         ctx: &mut Context<'_>,
     ) -> Result<(), ConnectionError> {
         let Some(reply) = reply(line) else {
-            return Err(ConnectionError::new(ErrorKind::Garbage, said(line)));
+            return Err(ConnectionError::new(ErrorKind::Garbage, excerpt(line)));
         };
         if !reply.is_last {
             return Ok(());
@@ -23,13 +23,13 @@ impl Session {
                     self.greeted(false, ctx);
                     Ok(())
                 }
-                code => Err(ConnectionError::new(kind_of(code), said(line))),
+                code => Err(ConnectionError::new(kind_of(code), excerpt(line))),
             };
         }
         let Some(sent) = self.sent_commands.front_mut() else {
             return match reply.code {
-                421 => Err(ConnectionError::new(ErrorKind::Bye, said(line))), // RFC 5321 section 3.8
-                _ => Err(ConnectionError::new(ErrorKind::Unexpected, said(line))),
+                421 => Err(ConnectionError::new(ErrorKind::Bye, excerpt(line))), // RFC 5321 section 3.8
+                _ => Err(ConnectionError::new(ErrorKind::Unexpected, excerpt(line))),
             };
         };
         let mut is_good = reply.code < 300;
@@ -38,12 +38,12 @@ impl Session {
                 return self.send_data(next, line, ctx);
             }
             Awaits::Continuation { .. } if reply.code < 400 => {
-                return Err(ConnectionError::new(ErrorKind::Unexpected, said(line)));
+                return Err(ConnectionError::new(ErrorKind::Unexpected, excerpt(line)));
             }
             Awaits::Replies { left, is_refused } => {
                 if !is_good && !sent.may_fail {
                     let current_command = ctx.plan.labels.get(sent.label);
-                    let example = || format!("{current_command} → {}", said(line));
+                    let example = || format!("{current_command} → {}", excerpt(line));
                     ctx.state.stats.error(kind_of(reply.code), 1, example);
                 }
                 let is_refused = is_refused || !is_good;
@@ -69,13 +69,13 @@ impl Session {
                 let kind = kind_of(reply.code);
                 return Err(ConnectionError {
                     kind,
-                    example: said(line),
+                    example: excerpt(line),
                     is_final: true,
                 });
             }
             let name = sent.name(ctx.plan, self.stage);
             ctx.state.stats.error(kind_of(reply.code), 1, || {
-                format!("{name} → {}", said(line))
+                format!("{name} → {}", excerpt(line))
             });
         }
         match sent.completion {
@@ -106,7 +106,7 @@ impl Session {
         let plan = ctx.plan;
         let recipients = self.recipients;
         if recipients == 0 {
-            let example = format!("{}: without a recipient", said(line));
+            let example = format!("{}: without a recipient", excerpt(line));
             return Err(ConnectionError::new(ErrorKind::Unexpected, example));
         }
         if let Some(sent) = self.sent_commands.front_mut() {

@@ -1,4 +1,4 @@
-//! One connection's part of a load, without I/O: what it says, what it hears, what it measures.
+//! Session of one connection, without I/O: commands, responses, measurements.
 
 mod command_writer;
 mod entries;
@@ -21,28 +21,28 @@ use crate::plan::{Completion, Plan, Protocol, Purpose};
 use crate::stats::SharedStats;
 use crate::stats::{ReportSection, ThreadStats, UNCOUNTED};
 
-/// What the sessions of a thread share.
+/// State that the sessions of a thread share.
 #[derive(Debug)]
 pub struct ThreadState {
-    /// Counters.
+    /// Counts.
     pub stats: ThreadStats,
-    /// Entries.
+    /// Scheduler of entries.
     pub scheduler: Scheduler,
-    /// Who wants to be woken when.
+    /// Timers of the sessions.
     pub timers: Timers,
-    /// News that came to connections that idle: connection, nanoseconds, EXISTS.
+    /// EXISTS on idle connections: connection, nanoseconds, number of messages.
     pub arrivals: Vec<(u32, u64, u32)>,
-    /// What the threads share.
+    /// State that the threads share.
     pub shared: Arc<SharedStats>,
-    /// What the connections are for.
+    /// Purpose of the connections.
     pub purpose: Purpose,
-    /// Entries begun and not ended.
+    /// Entries started and not ended.
     pub entries_active: usize,
-    /// Nothing new is to be said.
+    /// No new commands are sent.
     pub is_draining: bool,
 }
 
-/// Who wants to be woken when.
+/// Timers of the sessions, by time.
 #[derive(Debug, Default)]
 pub struct Timers(BinaryHeap<Reverse<(u64, u32)>>);
 
@@ -52,13 +52,13 @@ impl Timers {
         self.0.push(Reverse((at, session)));
     }
 
-    /// When the next one is due.
+    /// Return the time of the next timer.
     #[must_use]
     pub fn next(&self) -> Option<u64> {
         self.0.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// The next one, if it is due.
+    /// Remove and return the next timer, if it is due.
     pub fn take_due(&mut self, now: u64) -> Option<(u64, u32)> {
         if self.next()? > now {
             return None;
@@ -67,19 +67,19 @@ impl Timers {
     }
 }
 
-/// What a session needs whenever it has something to do.
+/// Arguments of every call of a session.
 pub struct Context<'a> {
     /// The plan.
     pub plan: &'a Plan,
-    /// What the thread's sessions share.
+    /// State of the thread.
     pub state: &'a mut ThreadState,
-    /// What is to be written.
+    /// Output of the connection.
     pub out: &'a mut Output,
-    /// The time.
+    /// Current time.
     pub now: u64,
 }
 
-/// What a session asks of whoever moves its octets.
+/// Action that a session requests from its worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Action {
     /// Nothing.
@@ -89,23 +89,23 @@ pub enum Action {
     Connect,
     /// Start TLS on this connection, then call `encrypted`.
     StartTls,
-    /// Close: all has been said.
+    /// Close the connection.
     Close,
 }
 
-/// Why a connection is of no use any more.
+/// Error that ends a connection.
 #[derive(Debug)]
 pub struct ConnectionError {
-    /// The kind of error.
+    /// Kind of the error.
     pub kind: ErrorKind,
-    /// What was seen.
+    /// Text for the report.
     pub example: String,
-    /// Trying again is of no use.
+    /// Another attempt would fail, too.
     pub is_final: bool,
 }
 
 impl ConnectionError {
-    /// Something that may not happen again.
+    /// Make an error after which the connection is opened again.
     pub fn new(kind: ErrorKind, example: impl Into<String>) -> Self {
         Self {
             kind,
@@ -115,9 +115,9 @@ impl ConnectionError {
     }
 }
 
-/// How far a connection is.
+/// Stage of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the nouns of the protocol")]
+#[expect(missing_docs, reason = "states of the protocol")]
 pub enum Stage {
     Down,
     Connecting,
@@ -133,44 +133,44 @@ pub enum Stage {
     GivenUp,
 }
 
-/// What a command waits for.
+/// Response that a command waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Awaits {
-    /// The end of it.
+    /// Tagged response or reply.
     Response,
-    /// `+` or 354, and then piece `next` is sent.
+    /// `+` or 354; then piece `next` is sent.
     Continuation { next: u16 },
     /// `+` of IDLE.
     IdleBegin,
-    /// The time for DONE. IDLE is on.
+    /// IDLE runs until DONE is sent.
     Hold,
-    /// Replies for recipients.
+    /// One reply for each recipient.
     Replies { left: u32, is_refused: bool },
 }
 
-/// A command that has not been answered.
+/// Command without a final response.
 #[derive(Debug)]
 struct SentCommand {
     tag: u32,
-    /// Its place in the plan; `NO_COMMAND` for those of the engine.
+    /// Index in the plan; `NO_COMMAND` for internal commands.
     command: u32,
     label: u16,
     place: ReportSection,
     awaits: Awaits,
     completion: Completion,
     may_fail: bool,
-    /// The entry it belongs to, by `Session::entry_number`.
+    /// Entry of the command, counted as `Session::entry_number`.
     entry: Option<u32>,
-    /// From when its latency counts; 0: from the write.
+    /// Time from which latency counts; 0: from the write.
     began: u64,
-    /// When the server was last told something about it; 0: not written yet.
+    /// Time of the last write for it; 0: not written yet.
     sent_at: u64,
-    /// How long IDLE was held.
+    /// Duration of the hold of IDLE.
     held: u64,
 }
 
 impl SentCommand {
-    /// What reports call it.
+    /// Return the name in reports.
     fn name<'a>(&self, plan: &'a Plan, stage: Stage) -> &'a str {
         match self.completion {
             _ if self.label != UNCOUNTED => plan.labels.get(self.label),
@@ -183,41 +183,38 @@ impl SentCommand {
 
 const NO_COMMAND: u32 = u32::MAX;
 
-/// An entry that has begun.
+/// Entry that has started.
 #[derive(Debug)]
 struct Progress {
     entry: u16,
     began: u64,
-    /// The next command to be sent.
+    /// Next command to send.
     next: u32,
     end: u32,
     in_flight: u32,
     has_failed: bool,
-    /// Its first command counts from `began`, too.
+    /// Latency of its first command also counts from `began`.
     is_due: bool,
 }
 
-/// One connection's part of a load.
+/// Session of one connection.
 #[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is about something else"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags")]
 pub struct Session {
     writer: CommandWriter,
     stage: Stage,
     line_reader: LineReader,
     sent_commands: VecDeque<SentCommand>,
-    /// Of `sent_commands`, the last so many have not been written yet.
+    /// Number of commands at the end of `sent_commands` that are not written yet.
     unwritten: usize,
     entries: VecDeque<Progress>,
-    /// Number of the first of `entries`.
+    /// Number of the first one in `entries`.
     entry_number: u32,
     entries_begun: u64,
     next_tag: u32,
-    /// Octets since the last answer.
+    /// Bytes received since the last answer.
     bytes: u64,
-    /// Recipients of the LMTP transaction.
+    /// Recipients accepted in the LMTP transaction.
     recipients: u32,
     needs_reset: bool,
     connect_began: u64,
@@ -233,7 +230,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A connection that is down.
+    /// Make the session of a connection that is not open.
     #[must_use]
     pub fn new(plan: &Plan, number: u32) -> Self {
         Self {
@@ -262,30 +259,30 @@ impl Session {
         }
     }
 
-    /// Number of the connection.
+    /// Return the number of the connection.
     #[must_use]
     pub fn number(&self) -> u32 {
         self.writer.number
     }
 
-    /// How far it is.
+    /// Return the stage.
     #[must_use]
     pub fn stage(&self) -> Stage {
         self.stage
     }
 
-    /// What it wants; asked once after each call.
+    /// Return the requested action; called once after each call.
     pub fn take_action(&mut self) -> Action {
         std::mem::take(&mut self.action)
     }
 
-    /// True where no command is in flight.
+    /// Return whether no command is in flight.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.sent_commands.is_empty()
     }
 
-    /// Since when the server owes something, if it does.
+    /// Return the time since which the server has not answered, if an answer is due.
     #[must_use]
     pub fn waits_since(&self) -> Option<u64> {
         match self.stage {
@@ -298,7 +295,7 @@ impl Session {
         }
     }
 
-    /// Commands without an answer, and from when the oldest counts.
+    /// Return the number of commands without an answer, and the start of the oldest one.
     #[must_use]
     pub fn unanswered(&self) -> (usize, Option<u64>) {
         let waiting = self
@@ -313,7 +310,7 @@ impl Session {
         (waiting.count(), oldest)
     }
 
-    /// What it is doing, for an example.
+    /// Return the name of the current command, for an example.
     #[must_use]
     pub fn current_command(&self, plan: &Plan) -> String {
         let name = match self.sent_commands.front() {
@@ -326,10 +323,10 @@ impl Session {
         name.to_owned()
     }
 
-    /// Octets have come.
+    /// Read input.
     ///
     /// # Errors
-    /// The connection is of no use any more: close it and call `connection_lost`.
+    /// The connection is unusable: close it and call `connection_lost`.
     pub fn receive(
         &mut self,
         mut input: &[u8],
@@ -346,10 +343,10 @@ impl Session {
                 Protocol::Lmtp => self.lmtp_line(line.text, ctx)?,
             }
             if self.action == Action::StartTls && !input.is_empty() {
-                // RFC 9051 section 6.2.1: what is not encrypted must not reach beyond STARTTLS.
+                // RFC 9051 section 6.2.1: cleartext input after STARTTLS must not be used.
                 return Err(ConnectionError::new(
                     ErrorKind::Unexpected,
-                    "bytes after the answer to STARTTLS",
+                    "input after the answer to STARTTLS",
                 ));
             }
             if self.action == Action::Close {
@@ -360,7 +357,7 @@ impl Session {
         Ok(())
     }
 
-    /// What has been put into the output is about to be written.
+    /// Set the start time of commands that are about to be written.
     pub fn stamp(&mut self, now: u64) {
         for sent in self.sent_commands.iter_mut().rev().take(self.unwritten) {
             sent.sent_at = now;
@@ -371,16 +368,16 @@ impl Session {
         self.unwritten = 0;
     }
 
-    /// True where `stamp` has something to do.
+    /// Return whether commands wait for `stamp`.
     #[must_use]
     pub fn is_unwritten(&self) -> bool {
         self.unwritten > 0
     }
 
-    /// The time set for this session has come.
+    /// Handle a timer.
     pub fn wake(&mut self, at: u64, ctx: &mut Context<'_>) {
         if at != self.wake_at {
-            return; // it was set for something that is over
+            return; // superseded by a later timer
         }
         self.wake_at = 0;
         if ctx.state.is_draining {
@@ -398,7 +395,7 @@ impl Session {
         ctx.state.timers.set(at, self.number());
     }
 
-    /// Nothing new is to be said; what is in flight may end.
+    /// End IDLE, and send nothing new. Commands in flight may complete.
     pub fn drain(&mut self, ctx: &mut Context<'_>) {
         self.end_idle(ctx);
     }

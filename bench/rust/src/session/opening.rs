@@ -1,4 +1,4 @@
-//! From connect to the first command of an entry, and what a break leaves behind.
+//! Connect, log-in and set-up of a connection, and the loss of a connection.
 
 use super::{
     Action, Awaits, Completion, ConnectionError, Context, NO_COMMAND, SentCommand, Session, Stage,
@@ -10,7 +10,7 @@ use crate::plan::{Plan, Protocol, Purpose, Tls};
 use crate::stats::{ReportSection, UNCOUNTED};
 
 impl Session {
-    /// Ask for a connection.
+    /// Request a connection.
     pub fn connect(&mut self, ctx: &mut Context<'_>) {
         self.connect_began = ctx.now;
         self.connect_step_at = ctx.now;
@@ -26,13 +26,13 @@ impl Session {
         self.action = Action::Connect;
     }
 
-    /// The connection is up, and encrypted where it is from the start.
+    /// Note that the connection is open (with `tls`, encrypted).
     pub fn connected(&mut self, now: u64) {
         self.stage = Stage::Greeting;
         self.connect_step_at = now;
     }
 
-    /// The server has greeted.
+    /// Handle the greeting.
     pub(super) fn greeted(&mut self, is_logged_in: bool, ctx: &mut Context<'_>) {
         if ctx.plan.tls == Tls::StartTls {
             self.stage = Stage::StartTls;
@@ -46,7 +46,7 @@ impl Session {
         }
     }
 
-    /// STARTTLS was answered with OK, or LHLO before it.
+    /// Handle the answer to STARTTLS, or to LHLO before it.
     pub(super) fn starttls_answered(&mut self, is_last: bool, ctx: &mut Context<'_>) {
         if is_last {
             self.stage = Stage::Encrypting;
@@ -57,7 +57,7 @@ impl Session {
         }
     }
 
-    /// TLS is up after STARTTLS.
+    /// Go on after the TLS handshake of STARTTLS.
     pub fn encrypted(&mut self, ctx: &mut Context<'_>) {
         self.begin_login(false, ctx);
     }
@@ -78,7 +78,7 @@ impl Session {
         self.proceed(ctx);
     }
 
-    /// Say what is next.
+    /// Send the next commands.
     pub fn proceed(&mut self, ctx: &mut Context<'_>) {
         if ctx.state.is_draining {
             return;
@@ -109,7 +109,7 @@ impl Session {
             }
             Stage::Running if ctx.state.purpose == Purpose::Idle => self.idle(ctx),
             Stage::Running | Stage::Down => self.send_commands(ctx),
-            // These wait for the server, or for nothing any more.
+            // Wait for the server, or given up.
             Stage::Connecting
             | Stage::Greeting
             | Stage::StartTls
@@ -146,13 +146,13 @@ impl Session {
         }
     }
 
-    /// Has it been set up, or given up, since the load began?
+    /// Return whether the connection has been set up or given up once.
     #[must_use]
     pub fn is_opening_finished(&self) -> bool {
         self.is_opening_finished
     }
 
-    /// With `reconnect` there is nothing to open beforehand.
+    /// Count the connection as opened: with `reconnect`, entries open it.
     pub fn skip_opening(&mut self, ctx: &mut Context<'_>) {
         self.finish_opening(ctx.state, ctx.now);
     }
@@ -168,7 +168,7 @@ impl Session {
         );
     }
 
-    /// Say something that is not in the plan.
+    /// Send a command that is not in the plan.
     pub(super) fn send_internal(
         &mut self,
         text: &[u8],
@@ -211,21 +211,21 @@ impl Session {
         tag
     }
 
-    /// It has been closed, as it wished, after LOGOUT.
+    /// Go on after the close that followed LOGOUT.
     pub fn closed(&mut self, ctx: &mut Context<'_>) {
         self.mark_closed(ctx.state);
         self.stage = Stage::Down;
         self.proceed(ctx);
     }
 
-    /// The connection broke, or could not be made: count that, and see what next.
-    pub fn connection_lost(&mut self, why: &ConnectionError, ctx: &mut Context<'_>) {
+    /// Count a connection that was lost or could not be opened, and schedule the next attempt.
+    pub fn connection_lost(&mut self, error: &ConnectionError, ctx: &mut Context<'_>) {
         let plan = ctx.plan;
         let stats = &mut ctx.state.stats;
         let lost = self.sent_commands.len().max(1) as u64;
         let current_command = self.current_command(plan);
-        stats.error(why.kind, lost, || {
-            format!("{current_command} → {}", why.example)
+        stats.error(error.kind, lost, || {
+            format!("{current_command} → {}", error.example)
         });
         let is_connecting = matches!(
             self.stage,
@@ -251,29 +251,29 @@ impl Session {
         self.attempts += 1;
         let is_idler = ctx.state.purpose == Purpose::Idle;
         let is_opening = !self.is_opening_finished && self.attempts >= OPENING_ATTEMPTS;
-        if why.is_final || is_opening || (is_idler && was_open) {
-            self.give_up(why, ctx);
+        if error.is_final || is_opening || (is_idler && was_open) {
+            self.give_up(error, ctx);
         } else if !ctx.state.is_draining {
             let doublings = (self.attempts - 1).min(BACKOFF_DOUBLINGS);
             self.set_wake(ctx.now + (BACKOFF_FIRST_NS << doublings), ctx);
         }
     }
 
-    fn give_up(&mut self, why: &ConnectionError, ctx: &mut Context<'_>) {
+    fn give_up(&mut self, error: &ConnectionError, ctx: &mut Context<'_>) {
         self.stage = Stage::GivenUp;
         if self.paused_entry.take().is_some() {
             ctx.state.entries_active = ctx.state.entries_active.saturating_sub(1);
         }
         let left = ctx.state.shared.give_up();
         if left == 0 && ctx.state.purpose == Purpose::Load {
-            let sentence = format!("no connection could be set up: {}", why.example);
+            let sentence = format!("no connection could be set up: {}", error.example);
             ctx.state.shared.end(ctx.now, sentence);
         }
         self.finish_opening(ctx.state, ctx.now);
     }
 }
 
-/// Log-in and set-up are part of the load where every entry has them.
+/// Return the section for log-in and set-up: with `reconnect` they belong to the measured entries.
 pub(super) fn opening_section(plan: &Plan) -> ReportSection {
     if plan.reconnect {
         ReportSection::Measured

@@ -1,4 +1,4 @@
-//! Where entries come from: at once in a closed loop, by a schedule in an open one, up to a limit.
+//! Start of entries: at once in a closed loop, by a schedule in an open loop, up to the limits.
 
 use std::collections::VecDeque;
 
@@ -7,23 +7,22 @@ use crate::plan::{Arrivals, Plan};
 use crate::random::Random;
 use crate::stats::SharedStats;
 
-/// When the entries of one thread are due.
+/// Times at which the entries of one thread are due.
 ///
-/// Constant by default: evenly spread arrivals add no bursts of the tool's own, so what waits does so
-/// because of the server, and two runs differ by the servers only. A Poisson process is what
-/// independent users look like, bursts included.
+/// Constant by default: evenly spread arrivals add no bursts of the tool, so entries wait because of the
+/// server only, and two runs can be compared. A Poisson process models independent users, with bursts.
 #[derive(Debug)]
 pub enum Schedule {
-    /// Entry `number` at `start + number / rate`; a thread takes each `stride`-th.
-    #[expect(missing_docs, reason = "said above")]
+    /// Entry `number` is due at `start + number / rate`; a thread takes every `stride`-th entry.
+    #[expect(missing_docs, reason = "documented above")]
     Constant {
         start: u64,
         number: u64,
         stride: u64,
         rate: f64,
     },
-    /// The next at `next` nanoseconds after `start`.
-    #[expect(missing_docs, reason = "said above")]
+    /// The next entry is due `next` nanoseconds after `start`.
+    #[expect(missing_docs, reason = "documented above")]
     Poisson {
         start: u64,
         next: f64,
@@ -33,7 +32,7 @@ pub enum Schedule {
 }
 
 impl Schedule {
-    /// The share of thread number `thread`, beginning at `start`.
+    /// Make the schedule of thread number `thread`, from `start` on.
     #[must_use]
     pub fn new(plan: &Plan, rate: f64, thread: u32, start: u64) -> Self {
         match plan.arrivals {
@@ -44,7 +43,7 @@ impl Schedule {
                 rate,
             },
             Arrivals::Poisson => {
-                // Below the streams of connections, which count from 0.
+                // Streams of connections count up from 0; these count down from the maximum.
                 let random = Random::new(plan.seed, u64::MAX - u64::from(thread));
                 let rate = rate / f64::from(plan.threads);
                 let mut schedule = Self::Poisson {
@@ -59,7 +58,7 @@ impl Schedule {
         }
     }
 
-    /// When the next entry is due.
+    /// Return the time at which the next entry is due.
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,
@@ -82,7 +81,7 @@ impl Schedule {
         }
     }
 
-    /// Go to the one after it.
+    /// Advance to the entry after it.
     #[expect(clippy::cast_precision_loss, reason = "SECOND is exact")]
     pub fn advance(&mut self) {
         match self {
@@ -96,28 +95,28 @@ impl Schedule {
     }
 }
 
-/// Where the connections of one thread get their entries.
+/// Scheduler of the entries of one thread.
 #[derive(Debug, Default)]
 pub struct Scheduler {
-    /// Work has begun, and the end has not.
+    /// Entries may start.
     pub is_running: bool,
-    /// Entries count for the limits: the measured time has begun.
+    /// Entries count for the limits: the measured time has started.
     pub is_limited: bool,
     limit: Option<u64>,
     limit_each: Option<u64>,
-    /// Open loop: when entries are due.
+    /// Open loop: the schedule.
     pub schedule: Option<Schedule>,
     is_open_loop: bool,
-    /// Open loop: when those that wait were due.
+    /// Open loop: due times of the entries that wait for a connection.
     pub backlog: VecDeque<u64>,
-    /// Open loop: connections that have nothing to do, the longest first.
+    /// Open loop: free connections, the one that has been free for longest first.
     pub free: VecDeque<u32>,
-    /// Connections that have begun `limit_each` entries.
+    /// Connections that have started `limit_each` entries.
     pub finished: usize,
 }
 
 impl Scheduler {
-    /// Of a plan; nothing before `is_running`.
+    /// Make the scheduler of a plan. Entries start after `is_running` is set.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
         Self {
@@ -128,38 +127,38 @@ impl Scheduler {
         }
     }
 
-    /// Do entries come by a schedule?
+    /// Return whether entries follow a schedule.
     #[must_use]
     pub fn is_open_loop(&self) -> bool {
         self.is_open_loop
     }
 
-    /// May one more entry be begun? It is counted for the limit if so.
+    /// Count one more entry for the limit; false where it may not start.
     pub fn try_begin(&self, shared: &SharedStats) -> bool {
         self.is_running && (!self.is_limited || self.limit.is_none_or(|limit| shared.begin(limit)))
     }
 
-    /// May a connection begin another entry after so many?
+    /// Return whether a connection may start another entry after `begun` ones.
     #[must_use]
     pub fn allows(&self, begun: u64) -> bool {
         !self.is_limited || self.limit_each.is_none_or(|limit| begun < limit)
     }
 
-    /// A connection has begun so many entries.
+    /// Note that a connection has started `begun` entries.
     pub fn count_finished(&mut self, begun: u64) {
         if self.limit_each == Some(begun) {
             self.finished += 1;
         }
     }
 
-    /// True where the limits allow no more entries to any of `connections`.
+    /// Return whether the limits allow no more entries to any of `connections`.
     #[must_use]
     pub fn is_exhausted(&self, shared: &SharedStats, connections: usize) -> bool {
         let by_limit = self.limit.is_some_and(|limit| shared.is_exhausted(limit));
         self.is_limited && (by_limit || self.limit_each.is_some() && self.finished >= connections)
     }
 
-    /// Let an entry wait that was due at `due`; false where too many wait.
+    /// Add an entry that was due at `due` to the backlog; false where the backlog is full.
     pub fn enqueue(&mut self, due: u64) -> bool {
         let has_room = self.backlog.len() < BACKLOG_ENTRIES_MAX;
         if has_room {

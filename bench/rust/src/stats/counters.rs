@@ -5,14 +5,14 @@ use hdrhistogram::Histogram;
 use crate::errors::ErrorKind;
 use crate::limits::{EXAMPLE_LENGTH, LATENCY_MAX_US};
 
-/// One row of the report.
+/// Counts of one label or entry: one row of the report.
 #[derive(Clone, Debug, Default)]
 pub struct LabelStats {
-    /// Latencies in microseconds; a hundred kilobytes, so not before it is needed.
+    /// Latencies in microseconds; 100 KB, so allocated at the first answer.
     pub histogram: Option<Box<Histogram<u64>>>,
-    /// What failed.
+    /// Commands or entries that failed.
     pub errors: u64,
-    /// Octets that came in for it.
+    /// Bytes received.
     pub bytes_in: u64,
 }
 
@@ -38,14 +38,14 @@ impl LabelStats {
         }
     }
 
-    /// True where nothing was counted.
+    /// Return whether nothing was counted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.errors == 0 && self.histogram.is_none()
     }
 }
 
-/// Sums of the measured time, or of a step of it.
+/// Sums of the measured time, or of one interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "as in _engine.pyi")]
 pub struct Totals {
@@ -57,7 +57,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Add others.
+    /// Add other sums.
     pub fn add(&mut self, other: &Self) {
         self.commands += other.commands;
         self.entries += other.entries;
@@ -67,16 +67,16 @@ impl Totals {
     }
 }
 
-/// How often an error was seen, and the first of them.
+/// Number of errors of one kind, and an example.
 #[derive(Clone, Debug, Default)]
 pub struct ErrorCount {
-    /// How often.
+    /// Number.
     pub count: u64,
-    /// What the first one was.
+    /// Text of the first one.
     pub example: Option<String>,
 }
 
-/// Errors by kind; the place is `ErrorKind::index`.
+/// Errors by kind, indexed by `ErrorKind::index`.
 #[derive(Clone, Debug)]
 pub struct ErrorCounts(Vec<ErrorCount>);
 
@@ -87,7 +87,7 @@ impl Default for ErrorCounts {
 }
 
 impl ErrorCounts {
-    /// Count one or more.
+    /// Count errors of one kind.
     pub fn add(&mut self, kind: ErrorKind, count: u64, example: impl FnOnce() -> String) {
         if let Some(seen) = self.0.get_mut(kind.index()) {
             seen.count += count;
@@ -97,7 +97,7 @@ impl ErrorCounts {
         }
     }
 
-    /// Take over what another has counted, and leave it empty.
+    /// Move the counts of another one into this one.
     pub fn take(&mut self, other: &mut Self) {
         for (mine, theirs) in self.0.iter_mut().zip(&mut other.0) {
             let theirs = std::mem::take(theirs);
@@ -106,7 +106,7 @@ impl ErrorCounts {
         }
     }
 
-    /// The kinds that were seen.
+    /// Iterate over the kinds with at least one error.
     pub fn seen(&self) -> impl Iterator<Item = (ErrorKind, &ErrorCount)> {
         ErrorKind::ALL
             .iter()
@@ -116,14 +116,14 @@ impl ErrorCounts {
     }
 }
 
-/// What has been counted since the last step ended.
+/// Counts of one thread since the last interval ended.
 #[derive(Debug)]
 pub struct IntervalStats {
     /// Sums.
     pub totals: Totals,
     /// Latencies of commands, to two digits: 12 KB.
     pub latencies: Option<Histogram<u32>>,
-    /// Errors, in or out of the measured time.
+    /// Errors, also before the measured time.
     pub errors: ErrorCounts,
 }
 
@@ -137,7 +137,7 @@ impl IntervalStats {
         }
     }
 
-    /// Make it empty.
+    /// Reset all counts.
     pub fn clear(&mut self) {
         self.totals = Totals::default();
         if self

@@ -1,4 +1,4 @@
-//! What the threads of a load share: how far it is, how it ends, and the counts so far.
+//! State and counts that the threads of a load share.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -10,33 +10,33 @@ use super::counters::{ErrorCounts, IntervalStats, Totals};
 use crate::limits::{INTERVAL_NS, TICK_NS};
 use crate::plan::Plan;
 
-/// Steps whose latencies are kept in full: the last two seconds. A thread that is later than that
-/// is still counted, but not in their percentiles.
+/// Intervals whose latencies are kept in full: the last two seconds. Counts that arrive later are
+/// added, but not to the percentiles.
 const INTERVALS_IN_FULL: usize = 20;
 
-/// When what begins.
+/// Times at which the phases of a load start and end.
 #[derive(Clone, Copy, Debug)]
 pub struct Timetable {
-    /// All connections start to work.
+    /// All connections start the mix.
     pub go: u64,
-    /// The measured time begins.
+    /// The measured time starts.
     pub measure: u64,
-    /// It ends; `u64::MAX` where only a limit ends it.
+    /// The measured time ends; `u64::MAX` where only a limit ends it.
     pub end: u64,
 }
 
-/// One step of a series.
+/// Counts of all threads in one interval of the series.
 #[derive(Clone, Debug, Default)]
 pub struct IntervalSum {
-    /// Sums of all threads.
+    /// Sums.
     pub totals: Totals,
-    /// 99th percentile, once the latencies are gone.
+    /// 99th percentile, after `latencies` has been dropped.
     p99_us: u64,
     latencies: Option<Box<Histogram<u32>>>,
 }
 
 impl IntervalSum {
-    /// 99th percentile of the latencies in microseconds; 0 where there are none.
+    /// Return the 99th percentile of the latencies in microseconds; 0 where there are none.
     #[must_use]
     pub fn p99_us(&self) -> u64 {
         self.latencies
@@ -45,22 +45,22 @@ impl IntervalSum {
     }
 }
 
-/// The counts so far.
+/// Counts so far.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// The last steps before the measured time.
+    /// The last intervals before the measured time.
     before: VecDeque<IntervalSum>,
-    /// Number of the first of them.
+    /// Number of the first one in `before`.
     before_first: u64,
-    /// Steps of the measured time.
+    /// Intervals of the measured time.
     pub intervals: Vec<IntervalSum>,
     /// Sums of the measured time.
     pub totals: Totals,
-    /// Of all times.
+    /// Errors at any time, also before the measured time.
     pub errors: ErrorCounts,
 }
 
-/// The last second.
+/// Rates and latencies of the last second.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(missing_docs, reason = "as in _engine.pyi")]
 pub struct Recent {
@@ -70,38 +70,38 @@ pub struct Recent {
     pub p99_us: u64,
 }
 
-/// What the threads of a load share.
+/// State and counts that the threads of a load share.
 #[derive(Debug)]
 pub struct SharedStats {
     connections: u32,
     warmup: u64,
     duration: Option<u64>,
-    /// When the threads began.
+    /// Time at which the threads were started.
     pub started: u64,
     /// Connections that are logged in and set up.
     pub open: AtomicU32,
-    /// Connections that have been set up once, or were given up, while all were being opened.
+    /// Connections that have been set up once, or given up, while all were being opened.
     opening_finished: AtomicU32,
     /// Connections that were given up.
     given_up: AtomicU32,
-    /// When anything was last heard from the server.
+    /// Time at which a thread last read from the server.
     last_received_at: AtomicU64,
-    /// Entries that have been begun and count for the limit.
+    /// Entries started that count for the limit.
     begun: AtomicU64,
     timetable: OnceLock<(Timetable, u32)>,
     stop: AtomicBool,
-    /// When the end was decided; 0: it was not.
+    /// Time at which the load was ended; 0 while it runs.
     ended_at: AtomicU64,
     ended: Mutex<Option<String>>,
     threads: u32,
     threads_left: AtomicU32,
-    /// Threads to which a limit allows nothing more.
+    /// Threads that may start nothing more because of a limit.
     threads_finished: AtomicU32,
     counts: Mutex<Counts>,
 }
 
 impl SharedStats {
-    /// Nothing has happened yet.
+    /// Make the state of a load that has not started.
     #[must_use]
     pub fn new(plan: &Plan, now: u64) -> Self {
         Self {
@@ -125,11 +125,11 @@ impl SharedStats {
         }
     }
 
-    /// One more connection is set up or given up for the first time. After the last one, the
-    /// timetable is made.
+    /// Count a connection that is set up or given up for the first time. The last one makes the
+    /// timetable.
     pub fn finish_opening(&self, now: u64) {
         if self.opening_finished.fetch_add(1, Relaxed) + 1 == self.connections {
-            let go = now + 2 * TICK_NS; // all threads have heard of it by then
+            let go = now + 2 * TICK_NS; // all threads have seen the timetable by then
             let measure = go + self.warmup;
             let end = self
                 .duration
@@ -139,61 +139,61 @@ impl SharedStats {
         }
     }
 
-    /// Connections that were never settled or given up.
+    /// Return the number of connections that have been neither set up nor given up.
     pub fn opening(&self) -> u32 {
         self.connections
             .saturating_sub(self.opening_finished.load(Relaxed))
     }
 
-    /// One more connection is given up; how many are left.
+    /// Count a connection that is given up; return the number of those that are left.
     pub fn give_up(&self) -> u32 {
         self.connections
             .saturating_sub(self.given_up.fetch_add(1, Relaxed) + 1)
     }
 
-    /// The timetable, once all connections are settled.
+    /// Return the timetable; None while connections are being opened.
     pub fn timetable(&self) -> Option<Timetable> {
         self.timetable.get().map(|(timetable, _)| *timetable)
     }
 
-    /// How many connections were open when the timetable was made.
+    /// Return the number of connections that were open when the timetable was made.
     pub fn opened(&self) -> u32 {
         self.timetable
             .get()
             .map_or_else(|| self.open.load(Relaxed), |(_, open)| *open)
     }
 
-    /// Something was heard from the server.
+    /// Note that something was read from the server.
     pub fn note_received(&self, now: u64) {
         self.last_received_at.store(now, Relaxed);
     }
 
-    /// Nanoseconds since anything was heard.
+    /// Return the nanoseconds since something was last read.
     pub fn silent_for(&self, now: u64) -> u64 {
         now.saturating_sub(self.last_received_at.load(Relaxed))
     }
 
-    /// May another entry be begun? It is counted if so.
+    /// Count another entry; false, and not counted, where the limit is reached.
     pub fn begin(&self, limit: u64) -> bool {
         self.begun.load(Relaxed) < limit && self.begun.fetch_add(1, Relaxed) < limit
     }
 
-    /// Has the limit been reached?
+    /// Return whether the limit is reached.
     pub fn is_exhausted(&self, limit: u64) -> bool {
         self.begun.load(Relaxed) >= limit
     }
 
-    /// Ask all threads to end.
+    /// Tell all threads to end.
     pub fn stop(&self) {
         self.stop.store(true, Relaxed);
     }
 
-    /// Has somebody asked?
+    /// Return whether `stop` was called.
     pub fn is_stopped(&self) -> bool {
         self.stop.load(Relaxed)
     }
 
-    /// It ends now, and why; the first reason stays.
+    /// End the load now, for a reason; the first reason is kept.
     pub fn end(&self, now: u64, why: impl Into<String>) {
         let mut ended = lock(&self.ended);
         if ended.is_none() {
@@ -202,36 +202,36 @@ impl SharedStats {
         }
     }
 
-    /// One thread can begin nothing more because of a limit. The last one ends the load.
+    /// Note that a thread may start nothing more because of a limit. The last one ends the load.
     pub fn finish_limit(&self, now: u64) {
         if self.threads_finished.fetch_add(1, Relaxed) + 1 == self.threads {
             self.end(now, "limit");
         }
     }
 
-    /// When the end was decided.
+    /// Return the time at which the load was ended.
     pub fn ended_at(&self) -> Option<u64> {
         Some(self.ended_at.load(Relaxed)).filter(|&at| at > 0)
     }
 
-    /// Why it ended.
+    /// Return the reason for the end.
     pub fn why_ended(&self) -> String {
         lock(&self.ended)
             .clone()
             .unwrap_or_else(|| "stopped".to_owned())
     }
 
-    /// One thread is done.
+    /// Note that a thread has ended.
     pub fn thread_done(&self) {
         self.threads_left.fetch_sub(1, Relaxed);
     }
 
-    /// Are all threads done?
+    /// Return whether all threads have ended.
     pub fn is_done(&self) -> bool {
         self.threads_left.load(Relaxed) == 0
     }
 
-    /// Take over a step of one thread, and empty it.
+    /// Add an interval of one thread, and clear it.
     pub fn add(&self, is_measured: bool, number: u64, interval: &mut IntervalStats) {
         let mut counts = lock(&self.counts);
         counts.errors.take(&mut interval.errors);
@@ -256,7 +256,7 @@ impl SharedStats {
         interval.clear();
     }
 
-    /// The counts so far.
+    /// Lock the counts.
     pub fn counts(&self) -> MutexGuard<'_, Counts> {
         lock(&self.counts)
     }
@@ -295,10 +295,10 @@ impl Counts {
         self.intervals.get_mut(number)
     }
 
-    /// The last second before `now`, in a phase that has lasted `elapsed` nanoseconds.
+    /// Return rates and latencies of the last second of a phase that has lasted `elapsed` nanoseconds.
     #[must_use]
     pub fn recent(&self, is_measured: bool, elapsed: u64) -> Recent {
-        // The newest step may still be coming in.
+        // Threads may still add to the newest interval.
         let complete = usize::try_from(elapsed / INTERVAL_NS)
             .unwrap_or(0)
             .saturating_sub(1);
@@ -343,7 +343,7 @@ fn quantile(latencies: &Histogram<u32>, q: f64) -> u64 {
     }
 }
 
-/// A thread that panicked has left nothing half-done behind these locks: sums and strings.
+/// Lock, also after a panic: sums and strings are never half-written.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn of_the_steps_before_the_measured_time_only_the_last_are_kept() {
+    fn only_the_last_intervals_before_the_measured_time_are_kept() {
         let mut counts = Counts::default();
         for number in 0..100 {
             *sum(&mut counts, number).unwrap() = number;
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn old_steps_keep_their_percentile_and_not_their_latencies() {
+    fn old_intervals_keep_their_percentile_and_drop_their_latencies() {
         let mut counts = Counts::default();
         let mut latencies = Histogram::new_with_bounds(1, 1_000, 2).unwrap();
         latencies.record(500).unwrap();

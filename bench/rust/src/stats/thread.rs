@@ -1,4 +1,4 @@
-//! What one thread has counted.
+//! Counts of one thread.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use crate::errors::ErrorKind;
 use crate::limits::INTERVAL_NS;
 use crate::plan::Plan;
 
-/// The label of what the engine does for itself and nobody counts.
+/// Label of internal commands, which are not counted.
 pub const UNCOUNTED: u16 = u16::MAX;
 
-/// Where a command's row is.
+/// Section of the report that counts a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportSection {
     /// Log-in and set-up, at any time.
@@ -20,14 +20,14 @@ pub enum ReportSection {
     Measured,
 }
 
-/// The counters of one thread. Every tenth of a second they are added to those of the board.
+/// Counts of one thread, added to `SharedStats` ten times a second.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "as in _engine.pyi")]
 pub struct ThreadStats {
     pub labels: Vec<LabelStats>,
     pub setup: Vec<LabelStats>,
     pub entries: Vec<LabelStats>,
-    /// When the last answer of the measured time came.
+    /// Time of the last answer in the measured time.
     pub last_answer: u64,
     interval: IntervalStats,
     interval_number: u64,
@@ -37,7 +37,7 @@ pub struct ThreadStats {
 }
 
 impl ThreadStats {
-    /// Empty; the first step begins now.
+    /// Make empty counts; the first interval starts now.
     #[must_use]
     pub fn new(plan: &Plan, shared: Arc<SharedStats>, now: u64) -> Self {
         let labels = vec![LabelStats::default(); plan.labels.all().len()];
@@ -54,7 +54,7 @@ impl ThreadStats {
         }
     }
 
-    /// A command was answered, and it was no error.
+    /// Count a command that was answered without an error.
     pub fn answered(
         &mut self,
         place: ReportSection,
@@ -80,7 +80,7 @@ impl ThreadStats {
         }
     }
 
-    /// A command failed. The error itself is counted by `error`.
+    /// Count a command that failed. `error` counts the error itself.
     pub fn failed(&mut self, place: ReportSection, label: u16) {
         if label != UNCOUNTED
             && let Some(row) = self.row(place, label)
@@ -97,7 +97,7 @@ impl ThreadStats {
         }
     }
 
-    /// An entry has ended; None: it failed.
+    /// Count an entry that has ended; None where it failed.
     pub fn entry(&mut self, entry: u16, nanoseconds: Option<u64>) {
         self.interval.totals.entries += u64::from(nanoseconds.is_some());
         if self.is_measuring
@@ -110,23 +110,23 @@ impl ThreadStats {
         }
     }
 
-    /// Count an error, or several of the same cause.
+    /// Count an error, or several of one cause.
     pub fn error(&mut self, kind: ErrorKind, count: u64, example: impl FnOnce() -> String) {
         self.interval.errors.add(kind, count, example);
         self.interval.totals.errors += count;
     }
 
-    /// Octets have been read.
+    /// Count bytes that were read.
     pub fn bytes_in(&mut self, count: usize) {
         self.interval.totals.bytes_in += count as u64;
     }
 
-    /// Octets have been written.
+    /// Count bytes that were written.
     pub fn bytes_out(&mut self, count: usize) {
         self.interval.totals.bytes_out += count as u64;
     }
 
-    /// It is now so late: steps that have ended are published.
+    /// Publish the intervals that have ended at `now`.
     pub fn at(&mut self, now: u64) {
         if now >= self.interval_end {
             self.publish();
@@ -136,7 +136,7 @@ impl ThreadStats {
         }
     }
 
-    /// The measured time began at `start`: what was counted before is forgotten.
+    /// Start the measured time at `start`.
     pub fn begin_measuring(&mut self, start: u64) {
         self.publish();
         self.is_measuring = true;
@@ -144,19 +144,19 @@ impl ThreadStats {
         self.interval_end = start + INTERVAL_NS;
     }
 
-    /// The measured time is over.
+    /// End the measured time.
     pub fn end_measuring(&mut self) {
         self.publish();
         self.is_measuring = false;
     }
 
-    /// Give what has been counted to the board.
+    /// Add the counts of the current interval to the shared ones.
     pub fn publish(&mut self) {
         self.shared
             .add(self.is_measuring, self.interval_number, &mut self.interval);
     }
 
-    /// Take another thread's rows in.
+    /// Add the rows of another thread.
     pub fn merge(&mut self, other: &Self) {
         let pairs = [
             (&mut self.labels, &other.labels),

@@ -1,4 +1,4 @@
-//! Sockets that connect without waiting.
+//! Non-blocking connect.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -7,11 +7,11 @@ use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with, sockopt};
 
-/// Begin to connect to `address`, from `source` if one is given. Epoll says when it is done.
+/// Start to connect to `address`, from `source` if given. Epoll reports the end.
 ///
 /// # Errors
-/// Of the operating system; the port is chosen when connecting, so that one source address is good
-/// for as many connections as there are ports, to each server.
+/// An error of the operating system. The port is chosen by connect, so one source address allows as many
+/// connections to each server as there are ports.
 pub fn dial(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
     let family = if address.is_ipv4() {
         AddressFamily::INET

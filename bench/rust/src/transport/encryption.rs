@@ -1,4 +1,4 @@
-//! How TLS is spoken: what is trusted, and under which name.
+//! TLS configuration of a plan.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use rustls::{
 
 use crate::plan::{Plan, PlanError, Tls};
 
-/// How connections of a plan are encrypted.
+/// TLS configuration of the connections of a plan.
 #[derive(Clone, Debug)]
 pub struct Encryption {
     config: Arc<ClientConfig>,
@@ -21,10 +21,10 @@ pub struct Encryption {
 }
 
 impl Encryption {
-    /// None where the plan wants no TLS.
+    /// Make the configuration; None for a plan without TLS.
     ///
     /// # Errors
-    /// A name that is none, or authorities that cannot be read.
+    /// The server name is invalid, or the authorities cannot be read.
     pub fn of(plan: &Plan) -> Result<Option<Self>, PlanError> {
         if plan.tls == Tls::None {
             return Ok(None);
@@ -44,7 +44,7 @@ impl Encryption {
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| wrong("tls", &error))?
-            .dangerous() // the verifier above is rustls's own where `verify` is true
+            .dangerous() // with `verify`, the verifier is the one of rustls
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
         if !plan.tls_resumption {
@@ -56,7 +56,7 @@ impl Encryption {
         }))
     }
 
-    /// The state of a new connection.
+    /// Make the TLS state of a new connection.
     pub(super) fn connection(&self) -> Result<ClientConnection, Error> {
         ClientConnection::new(Arc::clone(&self.config), self.name.clone())
     }
@@ -75,13 +75,13 @@ fn authorities(path: Option<&str>) -> Result<RootCertStore, PlanError> {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
     if roots.is_empty() {
-        return Err(PlanError::at("ca", "no certificate authorities were found"));
+        return Err(PlanError::at("ca", "no certificate authorities found"));
     }
     Ok(roots)
 }
 
-/// Believes every certificate: a test server's is its own. Signatures are checked all the same, so
-/// that the work of a client is done.
+/// Accepts every certificate, since test servers use self-signed ones. Signatures are verified, so the
+/// cost is that of a real client.
 #[derive(Debug)]
 struct AcceptAnyCertificate(Arc<CryptoProvider>);
 

@@ -1,4 +1,4 @@
-//! One connection's octets: in and out of a socket, through TLS where there is one.
+//! Transport of one connection: a socket, with or without TLS.
 
 mod dial;
 mod encryption;
@@ -17,7 +17,7 @@ use crate::limits::{READ_BYTES, SLICES_AT_ONCE};
 use crate::output::Output;
 use crate::session::ConnectionError;
 
-/// What a thread reads into; shared by all its connections, so that an idle one has none.
+/// Read buffers of a thread, shared by its connections: an idle connection has none.
 #[derive(Debug)]
 pub struct Buffers {
     socket: Box<[u8]>,
@@ -34,16 +34,16 @@ impl Default for Buffers {
     }
 }
 
-/// What a read found.
+/// Outcome of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadOutcome {
-    /// Nothing now.
+    /// No input now.
     WouldBlock,
-    /// The end of the stream.
+    /// End of the stream.
     Eof,
-    /// Less than there was room for: nothing more for now, but perhaps the end.
+    /// Less than the buffer holds: no more input now, but perhaps the end of the stream.
     Partial,
-    /// As much as there was room for.
+    /// As much as the buffer holds.
     Full,
 }
 
@@ -55,24 +55,24 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// A socket that is connected or about to be.
+    /// Wrap a socket that is connected or connecting.
     #[must_use]
     pub fn new(socket: TcpStream) -> Self {
         Self { socket, tls: None }
     }
 
-    /// What became of connect.
+    /// Return the result of connect.
     ///
     /// # Errors
-    /// It failed.
+    /// Connect failed.
     pub fn connected(&self) -> io::Result<()> {
         self.socket.take_error()?.map_or(Ok(()), Err)
     }
 
-    /// Speak TLS from now on.
+    /// Start TLS.
     ///
     /// # Errors
-    /// There is no way to: a defect, or no randomness.
+    /// Never in practice: rustls could not make a connection.
     pub fn encrypt(&mut self, encryption: &Encryption) -> Result<(), ConnectionError> {
         self.tls = Some(Box::new(
             encryption.connection().map_err(|error| tls(&error))?,
@@ -80,16 +80,16 @@ impl Transport {
         Ok(())
     }
 
-    /// True while TLS is being agreed upon.
+    /// Return whether the TLS handshake runs.
     #[must_use]
     pub fn is_handshaking(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
-    /// Read once, and give what has come to `sink`, in one piece or, with TLS, in several.
+    /// Read once, and pass the input to `sink`: in one piece or, with TLS, in several.
     ///
     /// # Errors
-    /// The connection is io_error, or `sink` has said so.
+    /// The connection is broken, or `sink` returned an error.
     pub fn read(
         &mut self,
         buffers: &mut Buffers,
@@ -122,8 +122,8 @@ impl Transport {
         })
     }
 
-    /// Write what there is, as far as it goes. How many octets of `out` were taken, and whether
-    /// more can be written only later.
+    /// Write as much of `out` as the socket takes. Return the number of bytes, and whether the rest
+    /// has to wait.
     ///
     /// # Errors
     /// The connection is broken.
@@ -135,11 +135,11 @@ impl Transport {
         written.map_err(|error| io_error(&error))
     }
 
-    /// Say the end to the other side's TLS; the socket is closed when this is dropped.
+    /// Send `close_notify` with TLS. The socket is closed when the transport is dropped.
     pub fn send_close_notify(&mut self) {
         if let Some(tls) = &mut self.tls {
             tls.send_close_notify();
-            // A full socket does not matter: the close says it, too.
+            // A full socket does not matter: close follows.
             let _unsent = tls.write_tls(&mut &self.socket);
         }
     }
@@ -210,7 +210,7 @@ fn write_encrypted(
         while !out.is_empty() {
             let count = tls.writer().write(out.first())?;
             if count == 0 {
-                break; // its buffer is full
+                break; // the TLS buffer is full
             }
             out.advance(count);
             total += count;
@@ -235,7 +235,7 @@ fn is_later(error: &io::Error) -> bool {
     )
 }
 
-/// What an error of the operating system means for a connection.
+/// Convert an error of the operating system.
 #[must_use]
 pub fn io_error(error: &io::Error) -> ConnectionError {
     ConnectionError::new(ErrorKind::of_io(error), error.to_string())

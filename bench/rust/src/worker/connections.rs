@@ -1,4 +1,4 @@
-//! Connections and the events that come to them.
+//! Connections of a worker and their events.
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 
@@ -11,15 +11,15 @@ use crate::plan::{Purpose, Tls};
 use crate::session::{Action, ConnectionError, Context, Session, Stage};
 use crate::transport::{ReadOutcome, Transport, dial, io_error};
 
-/// A connection, whether it is up or not.
+/// Connection, open or not.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub session: Session,
     pub transport: Option<Transport>,
     pub out: Output,
-    /// The socket takes no more until epoll says so.
+    /// The socket is full until epoll reports room.
     is_blocked: bool,
-    /// It counts as being opened.
+    /// Counts as being opened.
     is_opening: bool,
 }
 
@@ -36,7 +36,7 @@ impl Connection {
 }
 
 impl Worker {
-    /// Let the session of a connection do something; then do what it wishes, and write.
+    /// Call the session of a connection, then perform its actions and write.
     pub(super) fn with(
         &mut self,
         place: usize,
@@ -73,7 +73,7 @@ impl Worker {
         }
     }
 
-    /// With `reconnect` nothing is opened beforehand.
+    /// Count all connections as opened with `reconnect`: entries open them.
     pub(super) fn skip_opening(&mut self) {
         if self.config.plan.reconnect && self.config.purpose == Purpose::Load {
             let now = clock::now();
@@ -83,7 +83,7 @@ impl Worker {
         }
     }
 
-    /// Something has happened to a connection.
+    /// Handle an epoll event.
     pub(super) fn event(&mut self, data: u64, flags: EventFlags) {
         let Ok(place) = usize::try_from(data) else {
             return;
@@ -125,8 +125,8 @@ impl Worker {
                 Ok(ReadOutcome::WouldBlock) => return self.advance(place),
                 Ok(ReadOutcome::Partial) => {
                     self.advance(place);
-                    // Edge-triggered: after a short read there is nothing more, but for the end,
-                    // which epoll has said with the same event or will say with another.
+                    // Edge-triggered: after a short read there is no more input. The end of the stream
+                    // is reported with this event or with another one.
                     if !may_have_ended {
                         return;
                     }
@@ -178,7 +178,7 @@ impl Worker {
         })
     }
 
-    /// Do what a session wishes, and write what it has said, until neither is left.
+    /// Perform the actions of a session and write its output, until neither is left.
     pub(super) fn advance(&mut self, place: usize) {
         loop {
             let Some(connection) = self.connections.get_mut(place) else {
@@ -204,7 +204,7 @@ impl Worker {
         self.note_opening_finished(place);
     }
 
-    /// If it was being opened and is so no more, the next one may be.
+    /// Note that a connection is no longer being opened, so the next one may be.
     fn note_opening_finished(&mut self, place: usize) {
         if let Some(connection) = self.connections.get_mut(place)
             && connection.is_opening
@@ -215,7 +215,7 @@ impl Worker {
         }
     }
 
-    /// Write what there is. True where that has made the session say more.
+    /// Write the output; true where the session has produced more.
     fn flush(&mut self, place: usize) -> Result<bool, ConnectionError> {
         let Some(connection) = self.connections.get_mut(place) else {
             return Ok(false);
@@ -307,7 +307,7 @@ impl Worker {
         connection.session.closed(&mut ctx);
     }
 
-    /// A connection is of no use any more. Its session sees to what is next.
+    /// Close a broken connection. Its session schedules the next attempt.
     pub(super) fn fail(&mut self, place: usize, why: &ConnectionError) {
         let Some(connection) = self.connections.get_mut(place) else {
             return;
@@ -324,8 +324,8 @@ impl Worker {
         connection.session.connection_lost(why, &mut ctx);
         let shared = &self.config.shared;
         let is_load = self.config.purpose == Purpose::Load;
-        let is_none_open = shared.open.load(std::sync::atomic::Ordering::Relaxed) == 0;
-        if is_load && is_none_open && shared.silent_for(now) > GONE_NS.min(plan.answer) {
+        let no_connection_open = shared.open.load(std::sync::atomic::Ordering::Relaxed) == 0;
+        if is_load && no_connection_open && shared.silent_for(now) > GONE_NS.min(plan.answer) {
             shared.end(now, format!("server stopped answering: {}", why.example));
         }
         self.note_opening_finished(place);

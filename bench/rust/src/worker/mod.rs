@@ -1,4 +1,4 @@
-//! One thread of the engine: its connections, its epoll, its clock.
+//! One thread of the engine: connections, epoll, timers.
 
 mod connections;
 mod phases;
@@ -22,16 +22,16 @@ use crate::transport::{Buffers, Encryption};
 use connections::Connection;
 use phases::Phase;
 
-/// News for connections that idle, until somebody takes them.
+/// EXISTS on idle connections, until `Idle.arrivals` returns them.
 #[derive(Debug, Default)]
 pub struct ArrivalQueue {
     /// Connection, nanoseconds, EXISTS.
     pub arrivals: Vec<(u32, u64, u32)>,
-    /// There was no room for so many.
+    /// Number of arrivals that did not fit.
     pub dropped: u64,
 }
 
-/// What was not finished when the measured time ended.
+/// Work that was not finished when the measured time ended.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(missing_docs, reason = "as in _engine.pyi")]
 pub struct Unfinished {
@@ -40,18 +40,18 @@ pub struct Unfinished {
     pub backlog: u64,
 }
 
-/// What a thread leaves behind.
+/// Result of a worker.
 #[derive(Debug)]
 pub struct WorkerResult {
-    /// Its counters.
+    /// Counts.
     pub stats: ThreadStats,
-    /// What it had not finished.
+    /// Unfinished work.
     pub unfinished: Unfinished,
 }
 
-/// What all threads of a load are given.
+/// Arguments of all workers of a load.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "they are what their types say")]
+#[expect(missing_docs, reason = "documented by their types")]
 pub struct WorkerConfig {
     pub plan: Arc<Plan>,
     pub encryption: Option<Encryption>,
@@ -60,7 +60,7 @@ pub struct WorkerConfig {
     pub queue: Arc<Mutex<ArrivalQueue>>,
 }
 
-/// One thread's connections.
+/// One thread of a load.
 #[derive(Debug)]
 pub struct Worker {
     config: WorkerConfig,
@@ -70,23 +70,23 @@ pub struct Worker {
     state: ThreadState,
     buffers: Buffers,
     phase: Phase,
-    /// Connections that had more to read than their ctx took.
+    /// Connections with more input than one event reads.
     unread: Vec<u32>,
-    /// The next connection to be opened for the first time.
+    /// Next connection to open for the first time.
     next_opening: usize,
     /// Connections being opened for the first time.
     opening: usize,
-    /// When something was last heard.
+    /// Time of the last read; 0: none since `publish`.
     received_at: u64,
     next_sweep: u64,
     unfinished: Unfinished,
 }
 
 impl Worker {
-    /// The worker number `thread`, with every `threads`-th connection.
+    /// Make worker number `thread`, with every `threads`-th connection.
     ///
     /// # Errors
-    /// No descriptor for epoll.
+    /// There is no descriptor for epoll.
     pub fn new(config: WorkerConfig, thread: u32) -> io::Result<Self> {
         let plan = &config.plan;
         let now = clock::now();
@@ -121,10 +121,10 @@ impl Worker {
         })
     }
 
-    /// Work until the load has ended.
+    /// Run until the load has ended.
     ///
     /// # Errors
-    /// Epoll does not work.
+    /// Epoll failed.
     pub fn run(mut self) -> io::Result<WorkerResult> {
         let _done = Done(Arc::clone(&self.config.shared));
         let mut events = [MaybeUninit::<Event>::uninit(); EVENTS_AT_ONCE];
@@ -158,7 +158,7 @@ impl Worker {
         })
     }
 
-    /// How long nothing has to be done unless something comes.
+    /// Return the time until the next timer, due entry or phase.
     fn timeout(&self, now: u64) -> Timespec {
         let mut at = now + TICK_NS;
         if !self.unread.is_empty() {
@@ -187,7 +187,7 @@ impl Worker {
         }
     }
 
-    /// Give what other threads want to know to them.
+    /// Pass the time of the last read and the arrivals to the other threads.
     fn publish(&mut self) {
         if self.received_at > 0 {
             self.config
@@ -210,7 +210,7 @@ impl Worker {
     }
 }
 
-/// Tells the board that a thread is done, however it ends.
+/// Notes the end of a thread, also after a panic.
 struct Done(Arc<SharedStats>);
 
 impl Drop for Done {

@@ -1,4 +1,4 @@
-//! From opening to the end: what a thread does when its time has come.
+//! Phases of a thread: opening, warm-up, measured time, draining.
 
 use super::{Unfinished, Worker};
 use crate::errors::ErrorKind;
@@ -6,20 +6,20 @@ use crate::limits::{DRAIN_NS, SECOND, SWEEP_NS};
 use crate::plan::Purpose;
 use crate::session::{ConnectionError, Schedule, Session};
 
-/// How far a thread is.
+/// Phase of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Opening,
     WarmingUp,
     Measuring,
-    /// The limit lets no new entry begin, and the last one has ended.
+    /// The limit is reached, and the last entry has ended.
     Finished,
-    /// The load has ended; what is in flight may end until then.
+    /// The load has ended. Commands in flight may complete until this time.
     Draining(u64),
 }
 
 impl Worker {
-    /// Go to the next phase if it is time; true where all is over.
+    /// Enter the next phase if it is time; true where the thread is done.
     pub(super) fn update_phase(&mut self, now: u64) -> bool {
         let shared = std::sync::Arc::clone(&self.config.shared);
         if shared.is_stopped() {
@@ -42,7 +42,7 @@ impl Worker {
         {
             self.phase = Phase::WarmingUp;
             if now >= timetable.measure {
-                self.measure(timetable.measure); // without a warm-up the first octet counts
+                self.measure(timetable.measure); // without a warm-up the first byte counts
             }
             self.go(timetable.go, now);
         }
@@ -67,14 +67,14 @@ impl Worker {
         false
     }
 
-    /// When a phase ends by the clock.
+    /// Return the time at which the phase ends.
     pub(super) fn next_boundary(&self) -> Option<u64> {
         if let Phase::Draining(until) = self.phase {
             return Some(until);
         }
         let timetable = self.config.shared.timetable()?;
         if self.config.purpose == Purpose::Idle {
-            return None; // only `stop` ends it
+            return None; // ended by `stop` only
         }
         match self.phase {
             Phase::Opening => Some(timetable.go),
@@ -84,7 +84,7 @@ impl Worker {
         }
     }
 
-    /// All connections begin to work.
+    /// Start the mix on all connections.
     fn go(&mut self, start: u64, now: u64) {
         let plan = &self.config.plan;
         if let Some(rate) = plan.rate {
@@ -96,7 +96,7 @@ impl Worker {
         }
     }
 
-    /// The measured time has begun.
+    /// Start the measured time.
     fn measure(&mut self, start: u64) {
         self.phase = Phase::Measuring;
         self.state.stats.begin_measuring(start);
@@ -110,7 +110,7 @@ impl Worker {
             && scheduler.is_exhausted(&self.config.shared, self.connections.len())
     }
 
-    /// The load has ended: say nothing new.
+    /// End the load: send nothing new.
     fn drain(&mut self, now: u64) {
         self.phase = Phase::Draining(now + DRAIN_NS);
         self.state.stats.end_measuring();
@@ -139,7 +139,7 @@ impl Worker {
         }
     }
 
-    /// Open loop: begin what is due.
+    /// Open loop: start the entries that are due.
     pub(super) fn begin_due(&mut self, now: u64) {
         while self.state.scheduler.is_running {
             let Some(schedule) = &mut self.state.scheduler.schedule else {
@@ -154,7 +154,7 @@ impl Worker {
                 return;
             }
             if !self.begin_on_free(due, now) && !self.state.scheduler.enqueue(due) {
-                let why = "more entries were due than could be kept waiting";
+                let why = "backlog full";
                 self.state
                     .stats
                     .error(ErrorKind::Backlog, 1, || why.to_owned());
@@ -176,7 +176,7 @@ impl Worker {
         false
     }
 
-    /// Look for answers that are overdue.
+    /// Fail connections with overdue answers.
     fn sweep(&mut self, now: u64) {
         let answer = self.config.plan.answer;
         let is_silent = self.config.shared.silent_for(now) >= answer;
@@ -191,7 +191,7 @@ impl Worker {
             if waited < answer {
                 continue;
             }
-            #[expect(clippy::cast_precision_loss, reason = "for people")]
+            #[expect(clippy::cast_precision_loss, reason = "for display")]
             let seconds = waited as f64 / SECOND as f64;
             let kind = if connection.session.stage() == crate::session::Stage::Connecting {
                 ErrorKind::ConnectTimeout

@@ -12,33 +12,36 @@ fn delivery(recipients: usize) -> Value {
 
 #[test]
 fn lmtp_data_is_answered_once_for_each_recipient() {
-    let mut scene = Scene::new(&delivery(2));
-    assert_eq!(scene.connect().then("220 hello\r\n"), "LHLO me\r\n");
-    assert_eq!(scene.then("250-SIZE\r\n250 OK\r\n"), "MAIL FROM:<>\r\n");
-    assert_eq!(scene.then("250 ok\r\n"), "RCPT TO:<a>\r\n");
-    assert_eq!(scene.then("250 ok\r\n"), "RCPT TO:<a>\r\n");
-    assert_eq!(scene.then("250 ok\r\n"), "DATA\r\n");
-    assert_eq!(scene.after(3).then("354 go\r\n"), "Hello\r\n.\r\n");
-    assert_eq!(scene.after(3).then("250 one\r\n"), "", "one of two");
-    assert_eq!(scene.after(3).then("250 two\r\n"), "MAIL FROM:<>\r\n");
-    assert_eq!(scene.row("DATA"), (1, 0, 9));
-    assert_eq!(scene.entry(), (1, 0, 9));
+    let mut harness = Harness::new(&delivery(2));
+    assert_eq!(harness.connect().exchange("220 hello\r\n"), "LHLO me\r\n");
+    assert_eq!(
+        harness.exchange("250-SIZE\r\n250 OK\r\n"),
+        "MAIL FROM:<>\r\n"
+    );
+    assert_eq!(harness.exchange("250 ok\r\n"), "RCPT TO:<a>\r\n");
+    assert_eq!(harness.exchange("250 ok\r\n"), "RCPT TO:<a>\r\n");
+    assert_eq!(harness.exchange("250 ok\r\n"), "DATA\r\n");
+    assert_eq!(harness.after(3).exchange("354 go\r\n"), "Hello\r\n.\r\n");
+    assert_eq!(harness.after(3).exchange("250 one\r\n"), "", "one of two");
+    assert_eq!(harness.after(3).exchange("250 two\r\n"), "MAIL FROM:<>\r\n");
+    assert_eq!(harness.row("DATA"), (1, 0, 9));
+    assert_eq!(harness.entry(), (1, 0, 9));
 }
 
 #[test]
 fn a_failed_lmtp_transaction_is_reset() {
-    let mut scene = Scene::new(&delivery(1));
-    scene.connect().then("220 hello\r\n");
-    scene.then("250 OK\r\n");
-    scene.then("250 ok\r\n");
-    assert_eq!(scene.then("550 5.1.1 who\r\n"), "RSET\r\n");
-    assert_eq!(scene.then("250 ok\r\n"), "MAIL FROM:<>\r\n");
-    scene.then("250 ok\r\n");
-    scene.then("250 ok\r\n");
-    scene.then("354 go\r\n");
-    assert_eq!(scene.then("452 full\r\n"), "RSET\r\n");
-    assert_eq!(scene.entry(), (0, 2, 0));
-    let errors = scene.errors();
+    let mut harness = Harness::new(&delivery(1));
+    harness.connect().exchange("220 hello\r\n");
+    harness.exchange("250 OK\r\n");
+    harness.exchange("250 ok\r\n");
+    assert_eq!(harness.exchange("550 5.1.1 who\r\n"), "RSET\r\n");
+    assert_eq!(harness.exchange("250 ok\r\n"), "MAIL FROM:<>\r\n");
+    harness.exchange("250 ok\r\n");
+    harness.exchange("250 ok\r\n");
+    harness.exchange("354 go\r\n");
+    assert_eq!(harness.exchange("452 full\r\n"), "RSET\r\n");
+    assert_eq!(harness.entry(), (0, 2, 0));
+    let errors = harness.errors();
     assert_eq!(
         errors,
         [
@@ -46,8 +49,8 @@ fn a_failed_lmtp_transaction_is_reset() {
             ("5xx", 1, "RCPT → 550 5.1.1 who".into())
         ]
     );
-    scene.then("250 ok\r\n");
-    scene.then("250 ok\r\n");
-    assert_eq!(scene.then("250 ok\r\n"), "DATA\r\n");
-    assert_eq!(scene.fail_on("250 what\r\n").0, ErrorKind::Unexpected);
+    harness.exchange("250 ok\r\n");
+    harness.exchange("250 ok\r\n");
+    assert_eq!(harness.exchange("250 ok\r\n"), "DATA\r\n");
+    assert_eq!(harness.fail_on("250 what\r\n").0, ErrorKind::Unexpected);
 }
