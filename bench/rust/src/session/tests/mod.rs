@@ -24,13 +24,13 @@ impl Harness {
         };
         let plan = Plan::from_json(&plan.to_string(), purpose).unwrap();
         let shared = Arc::new(SharedStats::new(&plan, 1));
-        let mut stats = ThreadStats::new(&plan, Arc::clone(&shared), 1);
-        stats.begin_measuring(1);
+        let mut counts = ThreadStats::new(&plan, Arc::clone(&shared), 1);
+        counts.begin_measuring(1);
         let mut scheduler = Scheduler::new(&plan);
         scheduler.is_running = true;
         scheduler.is_limited = true;
         let state = ThreadState {
-            stats,
+            stats: counts,
             scheduler,
             timers: Timers::default(),
             arrivals: Vec::new(),
