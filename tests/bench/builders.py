@@ -1,4 +1,4 @@
-"""What tests measure: a target that is nowhere, a small scenario, a report with some numbers."""
+"""Builders for tests: a target without a server, a small scenario, a report."""
 
 from imapvm_bench.load.plan import Load
 from imapvm_bench.load.probe import Probe

@@ -1,4 +1,4 @@
-"""A real server for the tests that need one: `imapvm demo`, with four users and some mail."""
+"""Fixture with a real server: `imapvm demo`, with four users and some mail."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ USERS = "user{1..4}:secret"
 
 
 class Server:
-    """A demo, as the tool's options name it."""
+    """A running demo, with addresses as options of the tool."""
 
     def __init__(self, demo):
         self.demo = demo

@@ -1,4 +1,4 @@
-"""An engine that measures nothing: what it would have measured is made from a seed."""
+"""Fake engine with measurements made from a seed."""
 
 import json
 import random
@@ -6,9 +6,9 @@ from typing import ClassVar
 
 
 class FakeLoad:
-    """Has the face of `_engine.Load`. Time passes by 0.2 s with every snapshot.
+    """Fake of `_engine.Load`. Each snapshot advances time by 0.2 s.
 
-    Latencies are log-normal around 1 ms, so that reports look as real ones do.
+    Latencies are log-normal around 1 ms, as in real reports.
     """
 
     ERRORS: ClassVar[dict] = {}
@@ -61,7 +61,7 @@ class FakeLoad:
                     "p50_us": int(1000 * self.rng.lognormvariate(0, 0.05)),
                     "p99_us": int(4000 * self.rng.lognormvariate(0, 0.3)),
                 },
-                "errors": {kind: fault["count"] for kind, fault in self.ERRORS.items()},
+                "errors": {kind: error["count"] for kind, error in self.ERRORS.items()},
             }
         )
 
@@ -101,7 +101,7 @@ class FakeLoad:
                     "entries": commands,
                     "bytes_in": commands * 400,
                     "bytes_out": commands * 20,
-                    "errors": sum(fault["count"] for fault in self.ERRORS.values()),
+                    "errors": sum(error["count"] for error in self.ERRORS.values()),
                 },
                 "labels": labels,
                 "entries": entries,

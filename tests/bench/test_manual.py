@@ -1,4 +1,4 @@
-"""The manual says what the tool does: examples are read, tables are complete."""
+"""The manual agrees with the tool: examples are valid, tables are complete."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ MANUAL = (Path(__file__).parents[2] / "bench" / "README.md").read_text()
 
 
 def first_cells(title):
-    """The first cells of the table that follows a heading's first row."""
+    """Return the first cells of the table with this head."""
     table = MANUAL[MANUAL.index(title) :].split("\n\n")[0]
     return re.findall(r"^\| `?([^|`]+?)`? \|", table, re.MULTILINE)[1:]
 
@@ -28,7 +28,7 @@ def test_the_example_is_a_scenario_with_every_key():
     wrong = scenario_file.read
     with pytest.raises(scenario_file.ScenarioError) as caught:
         wrong('about = "a"\nx = 1\n[[mix]]\ncommands = ["NOOP"]\n', "x", "x")
-    for key in re.findall(r"[a-z_]+", caught.value.errors[0].partition("known here are")[2]):
+    for key in re.findall(r"[a-z_]+", caught.value.errors[0].partition("use")[2]):
         assert re.search(rf"^(?:\[+)?{key}\b", example, re.MULTILINE), key
     assert all(f'"{metric}"' in example for metric in METRICS)
 
@@ -43,7 +43,7 @@ def test_the_tables_are_complete():
     assert all(f"`{shape}`" in MANUAL for shape in SHAPES)
 
 
-def test_options_that_the_manual_names_exist():
+def test_options_in_the_manual_exist():
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", MANUAL.split("## `make compare`")[0]))
     known = {"--no-install-recommends", "--help"}
     for verb in cli.parser()._subparsers._group_actions[0].choices.values():
@@ -51,7 +51,7 @@ def test_options_that_the_manual_names_exist():
     assert named - known == set()
 
 
-def test_every_verb_explains_itself(capsys):
+def test_every_verb_has_help(capsys):
     for verb in ("run", "idle", "fill", "compare", "scenarios"):
         with pytest.raises(SystemExit) as caught:
             cli.main([verb, "--help"])

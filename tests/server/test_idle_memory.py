@@ -4,7 +4,8 @@ import pytest
 from bench.table.idle import target_for, users_of
 
 from bench.peers import imapvm
-from imapvm_bench.idle.measure import IdleLoad, IdleReport, measure_idle
+from imapvm_bench.idle.measure import measure_idle
+from imapvm_bench.idle.report import IdleLoad, IdleReport
 
 pytestmark = pytest.mark.slow
 
@@ -21,14 +22,14 @@ def idled(directory, sessions: int, deliveries: int, *, tls: bool) -> IdleReport
 
 def test_idle_session_takes_less_than_twelve_kib_and_is_notified_at_once(tmp_path):
     report = idled(tmp_path, 1000, 40, tls=False)
-    for memory in (report.after, report.after_news):
-        _, anonymous = report.a_session(memory)
+    for memory in (report.after, report.after_push):
+        _, anonymous = report.per_session(memory)
         assert anonymous < 12 * 1024
-    assert report.news.missed == 0
-    assert sorted(report.news.from_reply)[len(report.news.from_reply) // 2] < 10_000
+    assert report.push.missed == 0
+    assert sorted(report.push.from_reply)[len(report.push.from_reply) // 2] < 10_000
 
 
 def test_idle_session_with_tls_takes_less_than_thirty_kib(tmp_path):
     report = idled(tmp_path, 1000, 5, tls=True)
-    _, anonymous = report.a_session(report.after)
+    _, anonymous = report.per_session(report.after)
     assert anonymous < 30 * 1024

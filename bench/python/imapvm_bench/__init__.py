@@ -1,1 +1,1 @@
-"""A load tool for any IMAP or LMTP server: how many, how fast, how long one waits."""
+"""Load tool for IMAP and LMTP servers: throughput, latency, memory of idle sessions."""

@@ -1,4 +1,4 @@
-"""`python -m imapvm_bench`: the same as `imapvm-bench`."""
+"""Run `imapvm-bench` as `python -m imapvm_bench`."""
 
 import sys
 

@@ -34,7 +34,7 @@ Fields without a default are required; unknown fields are refused. ::
     seed              seed of all random choices (default 1)
     users             [["name", "password"], ...]; connection n is users[n % len]
     messages          ["<base64>", ...] for APPEND and DATA, with CRLF line ends
-    message_order     "random" (default) or "turn": each connection takes them in turn, from the first
+    message_order     "random" (default) or "turn": each connection starts with the first
     login, setup      [COMMAND, ...] (default [])
     mix               [{"name": "sync", "weight": 3, "think_ms": [0, 0],
                         "commands": [COMMAND, ...]}, ...]
@@ -44,7 +44,7 @@ Fields without a default are required; unknown fields are refused. ::
                "parts": [PART, ...],      the engine adds tag and CRLF
                "answer": "tagged" (default for imap), "lmtp" (default for lmtp) or "idle",
                "hold_ms": 0,              time from "+" to DONE of an "idle"
-               "may_fail": false}         true: NO is not an error (CREATE of a mailbox that may exist)
+               "may_fail": false}         true: NO is not an error (CREATE of what may exist)
     PART = {"text": "FETCH "}
          | {"user": true} | {"password": true}     unquoted: add quotes as text parts
          | {"plain": true}                         base64 of NUL user NUL password
@@ -68,17 +68,17 @@ Measurement
 ===========
 
 First all connections are opened, logged in and set up (three attempts; one for a refused log-in).
-Then all start together; after `warmup_seconds` the measured time starts. Answers in the measured time
-are counted. At its end nothing new is sent; commands in flight may complete within two seconds and are
-not counted.
+Then all start together; after `warmup_seconds` the measured time starts. Answers in it are counted.
+At its end nothing new is sent; commands in flight may complete within two seconds and are not
+counted.
 
 * The latency of a command is from just before the write of its first byte to just after the read of
   its last. The hold of an "idle" is not part of it.
 * The latency of an entry is from the start of its first command (with `reconnect`: from connect) to
   the end of its last one. Where a command fails, the rest of its entry is not sent, and the entry
   counts as an error.
-* `think_ms` is a uniformly distributed pause before an entry. Before the first entry of a connection
-  it starts at zero, so that connections do not all start at once.
+* `think_ms` is a uniformly distributed pause before an entry. Before the first entry of a
+  connection it starts at zero, so that connections do not all start at once.
 * With `rate`, entry k is due at k / rate (`constant`: the tool adds no bursts, so two runs
   can be compared) or at the k-th event of a Poisson process (`poisson`: independent users). The
   connection that has been free for longest sends it. Where none is free it waits in a backlog, and
@@ -128,8 +128,8 @@ The snapshot
 from typing import Final, final
 
 ERROR_KINDS: Final[tuple[str, ...]]
-"""All kinds of errors: of responses, of connections, of the tool. A fixed set, so that no server can
-make the report grow."""
+"""All kinds of errors: of responses, of connections, of the tool. A fixed set, so that no server
+can make the report grow."""
 
 @final
 class Load:
@@ -157,7 +157,7 @@ class Load:
             OSError: the system refused a thread or an epoll descriptor.
         """
     def snapshot(self) -> str:
-        """Return the snapshot as JSON, see above. Takes microseconds; meant for every 100 to 250 ms."""
+        """Return the snapshot as JSON, see above. Takes microseconds; call it every 0.1 s or so."""
     def stop(self) -> None:
         """End the load early and keep what was measured. Return at once; may be called again."""
     def finish(self) -> str:

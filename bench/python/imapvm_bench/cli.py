@@ -1,4 +1,4 @@
-"""`imapvm-bench`: the command line."""
+"""Command line of `imapvm-bench`."""
 
 import argparse
 import os
@@ -13,7 +13,7 @@ VERBS = (run, idle, fill, compare, scenarios)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the command line says; return the exit status (`errors.Status`)."""
+    """Run the command line; return the exit status (`errors.Status`)."""
     arguments = parser().parse_args(argv)
     try:
         status: Status = arguments.run(arguments)
@@ -26,21 +26,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("imapvm-bench: interrupted", file=sys.stderr)
         return Status.INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has had enough (`| head`): nobody is left to be told.
+        # The reader of the output has closed the pipe (`| head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Status.OK
     return status
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="imapvm-bench",
-        description="Load for any IMAP server: run a scenario, hold thousands of idle sessions,"
+        description="Load for IMAP servers: run a scenario, hold thousands of idle sessions,"
         " fill mailboxes, compare servers.",
-        epilog="Exit status: 0 measured without errors; 1 some commands failed; 2 the command line"
-        " or a scenario is wrong; 3 it could not begin; 4 the server stopped answering; 130"
-        " interrupted.",
+        epilog="Exit status: 0 measured without errors; 1 some commands failed; 2 wrong command"
+        " line or scenario; 3 cannot start; 4 the server stopped answering; 130 interrupted.",
     )
     made.add_argument("--version", action="version", version=f"imapvm-bench {_version()}")
     verbs = made.add_subparsers(dest="verb", metavar="VERB", required=True)

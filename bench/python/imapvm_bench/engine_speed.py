@@ -1,7 +1,7 @@
-"""How fast the engine itself is, against the trivial compiled Responder.
+"""Speed of the engine itself, against the trivial compiled Responder.
 
-`python -m imapvm_bench.engine_speed` prints what a server would have to reach before it is the
-engine that is measured. One thread each for engine and responder, so two cores are wanted.
+`python -m imapvm_bench.engine_speed` prints the rates above which the engine and not the server is
+the limit. Engine and responder have one thread each, so it needs two cores.
 """
 
 import argparse
@@ -14,7 +14,7 @@ LITERAL_BYTES: Final = 1 << 20
 
 
 def measure(command: str, *, literal: int, connections: int, seconds: float) -> dict[str, Any]:
-    """Return the engine's report of one command said again and again, un-pipelined."""
+    """Return the report of one command sent repeatedly, without pipelining."""
     responder = Responder(literal=literal)
     try:
         plan = {
@@ -37,19 +37,20 @@ def measure(command: str, *, literal: int, connections: int, seconds: float) -> 
 
 
 def commands_per_second(connections: int, seconds: float) -> float:
-    """NOOPs answered a second."""
+    """Return the number of NOOPs answered a second."""
     report = measure("NOOP", literal=0, connections=connections, seconds=seconds)
     return float(report["totals"]["commands"] / report["seconds"])
 
 
 def bytes_per_second(connections: int, seconds: float, *, literal: int = LITERAL_BYTES) -> float:
-    """Octets a second of FETCH answers with literals."""
+    """Return the bytes a second of FETCH responses with literals."""
     fetch = "FETCH 1 BODY.PEEK[]"
     report = measure(fetch, literal=literal, connections=connections, seconds=seconds)
     return float(report["totals"]["bytes_in"] / report["seconds"])
 
 
 def main() -> None:
+    """Print the speed of several rounds."""
     parser = argparse.ArgumentParser(
         prog="python -m imapvm_bench.engine_speed", description=__doc__
     )
@@ -60,8 +61,8 @@ def main() -> None:
     for _ in range(args.rounds):
         commands = commands_per_second(args.connections, args.seconds)
         print(f"NOOP, {args.connections} connections: {commands:,.0f}/s")
-        octets = bytes_per_second(args.connections, args.seconds)
-        print(f"literals of 1 MiB, {args.connections} connections: {octets / 1e9:.2f} GB/s")
+        rate = bytes_per_second(args.connections, args.seconds)
+        print(f"literals of 1 MiB, {args.connections} connections: {rate / 1e9:.2f} GB/s")
 
 
 if __name__ == "__main__":

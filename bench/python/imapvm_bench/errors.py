@@ -1,28 +1,28 @@
-"""What goes wrong, as a sentence, and what the command's exit status says of it."""
+"""Errors of the tool, and the exit status of `imapvm-bench`."""
 
 from enum import IntEnum
 
 
 class Status(IntEnum):
-    """Exit status of `imapvm-bench`. Part of its manual: bench/README.md."""
+    """Exit status of `imapvm-bench`, documented in bench/README.md."""
 
     OK = 0
     """Measured, and no command failed."""
     ERRORS = 1
-    """Measured, and some commands failed: the table says which, and shows one."""
+    """Measured, and some commands failed: the table shows the kinds, with an example each."""
     USAGE = 2
     """The command line or a scenario file is wrong; nothing was sent."""
     NOT_STARTED = 3
-    """The server cannot be reached, or refuses the users, or lacks what is needed."""
+    """No connection, the log-in was refused, or mail or a capability is missing."""
     SERVER_STOPPED = 4
-    """The server stopped answering; what was measured until then is shown."""
+    """The server stopped answering; the measurements until then are shown."""
     INTERRUPTED = 130
-    """Ctrl-C; what was measured until then is shown."""
+    """Ctrl-C; the measurements until then are shown."""
 
 
 class BenchError(Exception):
-    """One sentence for whoever runs the tool, and the exit status it ends with."""
+    """Error message for the user, with the exit status."""
 
-    def __init__(self, sentence: str, status: Status = Status.NOT_STARTED) -> None:
-        super().__init__(sentence)
+    def __init__(self, message: str, status: Status = Status.NOT_STARTED) -> None:
+        super().__init__(message)
         self.status = status

@@ -1,4 +1,4 @@
-"""What is shown to people: numbers with three digits and a unit, others' words without harm."""
+"""Format of numbers, three digits with a unit, and of untrusted text."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -7,7 +7,7 @@ BLOCKS: Final = "▁▂▃▄▅▆▇█"
 
 
 def format_rate(value: float) -> str:
-    """Return a number a second: `84,201`, `97.3`, `0.12`."""
+    """Return a rate: `84,201`, `97.3`, `0.12`."""
     if value >= 1000:
         return f"{value:,.0f}"
     if value == 0:
@@ -30,7 +30,7 @@ def format_latency(microseconds: float) -> str:
 
 
 def format_latency_tick(microseconds: float) -> str:
-    """Return a round time, as an axis has it: `0`, `500 µs`, `2.5 ms`, `10 s`."""
+    """Return the label of an axis: `0`, `500 µs`, `2.5 ms`, `10 s`."""
     if microseconds < 1000:
         return f"{microseconds:g} µs" if microseconds else "0"
     if microseconds < 1_000_000:
@@ -39,7 +39,7 @@ def format_latency_tick(microseconds: float) -> str:
 
 
 def format_size(value: float) -> str:
-    """Return an amount: `812 B`, `4.10 kB`, `1.02 GB`, in powers of 1,000."""
+    """Return a size: `812 B`, `4.10 kB`, `1.02 GB`, in powers of 1,000."""
     for unit in ("B", "kB", "MB", "GB"):
         if value < 999.5:
             return f"{value:.0f} B" if unit == "B" else f"{_three(value)} {unit}"
@@ -53,14 +53,14 @@ def format_ratio(value: float) -> str:
 
 
 def _three(value: float) -> str:
-    """Three significant digits, and never an exponent."""
+    """Return three significant digits, without an exponent."""
     if abs(value) >= 99.95:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 9.995 else f"{value:.2f}"
 
 
 def sparkline(values: Iterable[float], width: int) -> str:
-    """Return the last `width` values as blocks, the largest of them the highest."""
+    """Return the last `width` values as blocks, scaled to the largest one."""
     shown = list(values)[-width:]
     top = max(shown, default=0)
     if top <= 0:
@@ -69,5 +69,5 @@ def sparkline(values: Iterable[float], width: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Return somebody else's words without what a terminal might obey."""
+    """Return a text without control characters and escape sequences."""
     return "".join(letter if letter.isprintable() else "�" for letter in text)

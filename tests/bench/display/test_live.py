@@ -1,4 +1,4 @@
-"""What is seen while a load runs: a view on a terminal, lines elsewhere."""
+"""Progress of a load: a view on a terminal, lines elsewhere."""
 
 import io
 
@@ -44,7 +44,7 @@ def test_the_view_has_throughput_latency_and_errors():
     assert "errors                  0" in shown
 
 
-def test_the_view_shows_errors_by_kind_and_obeys_none():
+def test_the_view_shows_errors_by_kind_without_control_characters():
     view = LiveView(LOAD)
     view(snapshot(errors={"NO": 3, "[red]odd[/red]\x1b[2J": 9}))
     shown = drawn(view)
@@ -53,7 +53,7 @@ def test_the_view_shows_errors_by_kind_and_obeys_none():
     assert shown.index("odd") < shown.index(" NO")
 
 
-def test_the_view_tells_how_far_opening_is():
+def test_the_view_shows_the_progress_of_opening():
     view = LiveView(LOAD)
     view(snapshot("opening", open=12))
     assert "opening 12 of 64 connections" in drawn(view)
@@ -64,7 +64,9 @@ def test_the_view_tells_how_far_opening_is():
     assert "400 of 1,000" in drawn(limited)
 
 
-def test_elsewhere_there_is_a_line_a_phase_and_then_one_now_and_then(capsys, monkeypatch):
+def test_without_a_terminal_there_is_a_line_for_each_phase_and_every_five_seconds(
+    capsys, monkeypatch
+):
     now = [0.0]
     monkeypatch.setattr(live.time, "monotonic", lambda: now[0])
     lines = LineProgress(10.0)
@@ -82,7 +84,7 @@ def test_elsewhere_there_is_a_line_a_phase_and_then_one_now_and_then(capsys, mon
     ]
 
 
-def test_no_escape_sequence_goes_where_no_terminal_is():
+def test_without_a_terminal_there_are_no_escape_sequences():
     out = io.StringIO()
     screen = Console(file=out, width=80)
     with progress_display(LOAD, screen) as handler:

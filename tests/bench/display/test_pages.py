@@ -1,4 +1,4 @@
-"""Pages and tables: well-formed, whole in themselves, and safe from what a server says."""
+"""Pages and tables: well-formed, self-contained, and safe against text of a server."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -11,6 +11,7 @@ from tests.bench.builders import outcome, report, scenario, target
 from imapvm_bench.display.charts import grouped, latency_histogram, percentile_curves
 from imapvm_bench.display.compare_page import compare_page
 from imapvm_bench.display.idle_page import idle_page
+from imapvm_bench.display.idle_table import idle_table
 from imapvm_bench.display.run_page import run_page
 from imapvm_bench.display.scales import Scale, linear_ticks, log_bounds, log_ticks
 from imapvm_bench.display.tables import compare_table, run_table
@@ -22,14 +23,13 @@ from imapvm_bench.format import (
     format_size,
     sparkline,
 )
-from imapvm_bench.idle.measure import IdleLoad, IdleReport, PushLatency
 from imapvm_bench.idle.memory import Memory
 from imapvm_bench.idle.pool import IdlePoolState
+from imapvm_bench.idle.report import IdleLoad, IdleReport, PushLatency
 from imapvm_bench.load.compare import ComparisonRow, compare
 from imapvm_bench.load.histogram import Histogram
 from imapvm_bench.load.probe import Probe
 from imapvm_bench.load.report import ErrorCount, Series
-from imapvm_bench.verbs.idle import idle_table
 
 EVIL = "<script>alert('x')</script> & \"quoted\" \x1b[31m]]> \x00 é"
 BEGAN = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -37,7 +37,7 @@ SERIES = Series(100, [10, 20, 30], [1, 2, 3], [0, 1, 0], [100, 900, 0])
 
 
 def checked(page):
-    """Parse a page as XML, which is stricter than HTML, and look for what would load something."""
+    """Parse a page as XML, which is stricter than HTML, and check that it loads nothing."""
     root = ET.fromstring(page.removeprefix("<!DOCTYPE html>\n"))
     tags = {element.tag.rpartition("}")[2] for element in root.iter()}
     assert tags.isdisjoint({"script", "img", "link", "iframe", "object", "a", "base"})
@@ -67,19 +67,19 @@ def test_a_page_of_a_run_is_well_formed_and_loads_nothing(made):
     assert "25 November 2026" in text_of(root)
 
 
-def test_what_a_server_says_is_shown_as_text():
+def test_text_of_a_server_is_escaped():
     shown = text_of(checked(run_page(outcome(report(errors={"NO": ErrorCount(3, EVIL)})), BEGAN)))
     assert "<script>alert('x')</script> & \"quoted\" �[31m]]> � é" in shown
 
 
-def test_a_page_of_a_run_says_how_it_ended():
+def test_a_page_of_a_run_shows_how_it_ended():
     stopped = outcome(report(ended="server stopped answering: silent for 30 s"))
     assert "Server stopped answering: silent for 30 s." in run_page(stopped, BEGAN)
     assert "Interrupted" in run_page(outcome(interrupted=True), BEGAN)
     assert "open loop at 50.0/s" in run_page(outcome(rate=50.0), BEGAN)
 
 
-def test_every_value_of_a_plot_can_be_pointed_at():
+def test_every_value_of_a_plot_has_a_title():
     root = checked(run_page(outcome(report(seconds=0.3, series=SERIES)), BEGAN))
     titles = [e.text for e in root.iter() if e.tag.endswith("title")]
     assert "0.1 to 0.2 s: 200.0 commands/s, 1 errors" in titles
@@ -109,10 +109,10 @@ def test_a_page_of_a_comparison_is_well_formed_and_has_the_ratios():
 
 def idle_report(**changes):
     load = IdleLoad(target(EVIL, pid=1), 1000)
-    news = PushLatency(3, 6, 1, [900, 1500, 2500, 800, 700], [0, 1, 2, 3, 4], [1500, 2500, 800])
+    push = PushLatency(3, 6, 1, [900, 1500, 2500, 800, 700], [0, 1, 2, 3, 4], [1500, 2500, 800])
     made = IdleReport(load, Probe("* OK", "Fake"), 2, IdlePoolState(1000), 1000, 3.5)
     made.before, made.after = Memory(50_000_000, 30_000_000, 1), Memory(58_192_000, 38_192_000, 1)
-    made.news = news
+    made.push = push
     for name, value in changes.items():
         setattr(made, name, value)
     return made
@@ -122,7 +122,7 @@ def idle_report(**changes):
     "made",
     [
         idle_report(),
-        idle_report(news=PushLatency(), before=None, after=None),
+        idle_report(push=PushLatency(), before=None, after=None),
         idle_report(interrupted=True, state=IdlePoolState(1, 2, 3, {EVIL: ErrorCount(3, EVIL)})),
         idle_report(ended_early=EVIL, state=IdlePoolState()),
     ],
@@ -131,9 +131,9 @@ def test_a_page_of_idle_sessions_is_well_formed(made):
     assert "idle sessions" in text_of(checked(idle_page(made, BEGAN)))
 
 
-def test_memory_a_session_is_what_came_with_the_sessions():
+def test_memory_per_session_is_the_growth_of_memory():
     made = idle_report()
-    assert made.a_session(made.after) == (8192.0, 8192.0)
+    assert made.per_session(made.after) == (8192.0, 8192.0)
     assert "8.00 KiB" in idle_page(made, BEGAN)
     assert made.to_json()["memory"]["bytes_a_session"] == 8192
     assert made.to_json()["news"]["from_dot_us"] == {"p50": 900, "p99": 2500, "max": 2500}
@@ -147,13 +147,13 @@ def on_a_terminal(what):
 
 
 @pytest.mark.parametrize("made", list(run_pages()))
-def test_a_table_obeys_no_server(made):
+def test_a_table_has_no_control_characters_of_a_server(made):
     shown = on_a_terminal(run_table(made))
     assert "\x00" not in shown
     assert "\x1b[31m]]>" not in shown
 
 
-def test_markup_in_a_name_is_shown_as_it_is():
+def test_markup_in_a_name_is_escaped():
     evil = "[bold]x[/bold]"
     rows = [ComparisonRow(evil, scenario())]
     made = compare(
@@ -168,7 +168,7 @@ def test_markup_in_a_name_is_shown_as_it_is():
     assert evil in on_a_terminal(idle_table(idle_report(load=IdleLoad(target(evil), 5))))
 
 
-def test_plots_of_nothing_and_of_one_value_are_plots():
+def test_plots_without_values_and_of_one_value():
     for counted in (Histogram(), Histogram(((5, 1),)), Histogram(((0, 3), (10**9, 1)))):
         for plot in (latency_histogram(counted), percentile_curves([("x", counted)])):
             assert ET.fromstring(plot).tag.endswith("svg")
@@ -183,7 +183,7 @@ def test_ticks_are_round_and_reach_the_top(high):
     assert 3 <= len(ticks) <= 7
 
 
-def test_ticks_of_a_logarithmic_axis_stay_within_it_and_are_few():
+def test_ticks_of_a_logarithmic_axis_are_few_and_within_it():
     assert log_ticks(1, 10) == [1, 2, 5, 10]
     assert log_ticks(100, 1e6, 5) == [100, 1000, 10_000, 100_000, 1_000_000]
     assert len(log_ticks(1, 1e12)) <= 9
@@ -191,13 +191,13 @@ def test_ticks_of_a_logarithmic_axis_stay_within_it_and_are_few():
     assert log_bounds(100, 1000) == (100, 1000)
 
 
-def test_a_scale_stays_on_the_paper():
+def test_a_scale_is_clamped():
     scale = Scale(1, 100, 0, 50, log=True)
     assert [scale(v) for v in (0, 1, 10, 100, 1000)] == [0, 0, 25, 50, 50]
     assert Scale(3, 3, 0, 50)(3) == 25
 
 
-def test_neighbours_are_put_together_where_there_are_too_many():
+def test_neighbours_are_grouped():
     assert grouped([1, 2, 3, 4, 5], 2) == [[1, 2, 3], [4, 5]]
     assert grouped([1, 2], 5) == [[1], [2]]
     assert grouped([], 5) == []

@@ -1,4 +1,4 @@
-"""Plans for the engine, and running them to their end."""
+"""Plans for the engine."""
 
 import json
 from typing import Any
@@ -29,7 +29,7 @@ def plan(port: int, **fields: Any) -> dict[str, Any]:
 
 
 def run(port: int, **fields: Any) -> dict[str, Any]:
-    """The report of a load that runs to its own end."""
+    """Run a load to its end and return the report."""
     load = Load(json.dumps(plan(port, **fields)))
     load.start()
     report: dict[str, Any] = json.loads(load.finish())

@@ -1,4 +1,4 @@
-"""Small servers that do what a test wants, well or badly; a thread for each connection."""
+"""Small scripted servers with one thread for each connection."""
 
 import contextlib
 import socket
@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 Script = Callable[[socket.socket, BinaryIO], None]
-"""Serves one connection. It is closed when this returns."""
+"""Serves one connection, which is closed when the script returns."""
 
 
 @contextlib.contextmanager
 def serving(script: Script) -> Iterator[int]:
-    """A server on loopback: its port. At the end all its connections are closed."""
+    """Run a server on loopback and yield its port. Closes all connections at the end."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     open_sockets: list[socket.socket] = []
     threads: list[threading.Thread] = []
@@ -49,7 +49,7 @@ def serving(script: Script) -> Iterator[int]:
 
 
 def polite(connection: socket.socket, lines: BinaryIO) -> None:
-    """Greets, and says OK to everything."""
+    """Greet, and answer OK to every command."""
     connection.sendall(b"* OK hello\r\n")
     for line in lines:
         connection.sendall(line.split(b" ")[0] + b" OK done\r\n")

@@ -66,7 +66,7 @@ def test_starttls_before_the_login(context):
     assert report["labels"]["NOOP"]["count"] > 50
 
 
-def test_large_answers_and_messages_pass_through_tls(context):
+def test_large_responses_and_messages_with_tls(context):
     def talk(tls, lines):
         tls.sendall(b"* OK hello\r\n")
         for line in lines:
@@ -92,7 +92,7 @@ def test_large_answers_and_messages_pass_through_tls(context):
     assert report["totals"]["bytes_out"] > 12_000_000
 
 
-def test_a_certificate_is_checked_where_that_is_wanted(context, ca_file):
+def test_verify_checks_the_certificate(context, ca_file):
     options = {"tls": "tls", "verify": True, "ca": ca_file, "connections": 1}
     with serving(encrypted(context)) as port:
         assert run(port, server_name="localhost", **options)["errors"] == {}
@@ -102,7 +102,7 @@ def test_a_certificate_is_checked_where_that_is_wanted(context, ca_file):
     assert report["ended"].startswith("no connection could be set up: ")
 
 
-def test_a_server_that_does_not_speak_tls_is_an_error_of_tls():
+def test_a_server_without_tls_is_a_tls_error():
     with serving(polite) as port:
         report = run(port, tls="tls", server_name="localhost", connections=1)
     assert report["errors"]["TLS"]["count"] == 3

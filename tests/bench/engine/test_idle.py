@@ -25,7 +25,7 @@ def wait_for(idle, **expected):
     raise AssertionError(state)
 
 
-def test_arrivals_are_noted_with_connection_time_and_number():
+def test_arrivals_have_connection_time_and_number():
     clients = {}
 
     def script(connection, lines):
@@ -68,7 +68,7 @@ def test_arrivals_are_noted_with_connection_time_and_number():
         assert json.loads(idle.state())["idling"] == 0 or not idle.arrivals()
 
 
-def test_a_connection_that_breaks_has_failed_and_is_not_opened_again():
+def test_a_broken_connection_has_failed_and_is_not_opened_again():
     breaks = threading.Event()
 
     def script(connection, lines):
@@ -90,7 +90,7 @@ def test_a_connection_that_breaks_has_failed_and_is_not_opened_again():
         idle.stop()
 
 
-def test_a_server_without_idle_is_said_so():
+def test_a_server_without_idle_is_an_error():
     def script(connection, lines):
         connection.sendall(b"* OK hello\r\n")
         for line in lines:
@@ -104,7 +104,7 @@ def test_a_server_without_idle_is_said_so():
         idle.stop()
 
 
-def test_nothing_is_noted_before_the_start_or_after_the_end():
+def test_no_arrivals_before_the_start_or_after_the_end():
     responder = Responder()
     idle = Idle(idle_plan(responder.port))
     idle.stop()

@@ -9,7 +9,7 @@ REFUSALS = (b"450 later\r\n", b"550 never\r\n")
 MESSAGE = b"Subject: x\r\n\r\n.dot\r\n..two\r\n"
 
 
-def test_deliveries_are_made_as_the_protocol_wants_them():
+def test_deliveries_follow_the_protocol():
     taken = []
 
     def script(connection, lines):
@@ -45,7 +45,7 @@ def test_deliveries_are_made_as_the_protocol_wants_them():
         assert taken == [(2, MESSAGE)] * 30
 
 
-def test_refusals_are_counted_by_their_class():
+def test_refusals_are_counted_by_class():
     def script(connection, lines):
         connection.sendall(b"220 lmtp\r\n")
         for number, line in enumerate(lines):
@@ -63,4 +63,4 @@ def test_refusals_are_counted_by_their_class():
     assert report["errors"].keys() == {"4xx", "5xx"}
     assert report["entries"]["entry"]["errors"] == 20
     assert report["errors"]["4xx"]["example"] == "RCPT → 450 later"
-    assert "DATA" not in report["labels"], "the rest of a transaction that failed is not said"
+    assert "DATA" not in report["labels"], "the rest of a failed transaction is not sent"

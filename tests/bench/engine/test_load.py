@@ -16,7 +16,7 @@ def port() -> Iterator[int]:
     responder.stop()
 
 
-def test_a_closed_loop_counts_what_it_measures(port):
+def test_counts_of_a_closed_loop_agree(port):
     report = run(port, seconds=0.5, login=[say("LOGIN a b")], setup=[say("SELECT x")])
     noop = report["labels"]["NOOP"]
     assert report["ended"] == "time"
@@ -35,7 +35,7 @@ def test_a_closed_loop_counts_what_it_measures(port):
     assert report["unfinished"]["in_flight"] <= 4
 
 
-def test_every_literal_is_taken_in_whole(port):
+def test_literals_are_read_completely(port):
     report = run(port, limit=50, mix=[entry(say("FETCH 1 BODY[]"))], seconds=None)
     fetch = report["labels"]["FETCH"]
     assert (fetch["count"], report["ended"]) == (50, "limit")
@@ -52,7 +52,7 @@ def test_a_limit_is_reached_exactly(port, threads):
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_a_limit_for_each_connection_gives_all_the_same(port, threads):
+def test_a_limit_for_each_connection(port, threads):
     messages = ["SGVsbG8NCg==", "QQ0K"]
     append = {"label": "APPEND", "parts": [{"text": "APPEND x "}, {"message": "literal"}]}
     report = run(
@@ -72,7 +72,7 @@ def test_an_open_loop_keeps_its_rate(port):
         assert report["ended"] == "time"
 
 
-def test_an_open_loop_that_is_too_fast_shows_its_backlog(port):
+def test_an_open_loop_above_capacity_has_a_backlog(port):
     idle = say("IDLE", answer="idle", hold_ms=50)
     report = run(port, rate=1_000.0, seconds=0.5, connections=1, mix=[entry(idle)])
     assert 400 < report["unfinished"]["backlog"] < 500
@@ -88,7 +88,7 @@ def test_the_hold_of_idle_is_not_latency(port):
     assert report["entries"]["entry"]["histogram"][0][0] >= 100_000
 
 
-def test_the_mix_follows_its_weights_and_the_seed_repeats_it(port):
+def test_the_mix_follows_its_weights_and_is_reproducible(port):
     mix = [entry(say("A"), name="a", weight=3), entry(say("B"), name="b")]
     counts = []
     for _ in range(2):
@@ -106,7 +106,7 @@ def test_with_reconnect_every_entry_logs_in_and_out(port):
     assert report["errors"] == report["setup"] == {}
 
 
-def test_connections_come_from_the_sources_in_turn(port):
+def test_connections_use_the_source_addresses_in_turn(port):
     report = run(port, sources=["127.0.0.2", "127.0.0.3"])
     assert (report["opened"], report["errors"]) == (4, {})
     report = run(port, sources=["192.0.2.1"])
@@ -114,7 +114,7 @@ def test_connections_come_from_the_sources_in_turn(port):
     assert report["errors"]["no local address or port"]["count"] == 12
 
 
-def test_a_snapshot_says_how_it_stands(port):
+def test_a_snapshot_has_phase_and_counts(port):
     load = Load(json.dumps(plan(port, warmup_seconds=0.3, seconds=60)))
     assert json.loads(load.snapshot())["phase"] == "waiting"
     load.start()
@@ -168,7 +168,7 @@ def test_a_wrong_plan_names_the_field():
         Load(json.dumps(plan(143, host="no-such-host.invalid")))
 
 
-def test_error_kinds_are_known_beforehand():
+def test_error_kinds_are_a_fixed_set():
     assert len(set(ERROR_KINDS)) == len(ERROR_KINDS)
     assert {"NO", "BAD", "timeout", "connection refused"} <= set(ERROR_KINDS)
 

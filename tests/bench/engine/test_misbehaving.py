@@ -56,7 +56,7 @@ def test_no_and_bad_are_counted_with_an_example_and_the_load_goes_on():
     assert report["labels"]["A"]["count"] == report["entries"]["entry"]["errors"] > 50
 
 
-def test_a_server_that_closes_is_connected_to_again():
+def test_a_closed_connection_is_opened_again():
     def script(connection, lines):
         connection.sendall(b"* OK hello\r\n")
         for _ in range(2):
@@ -64,7 +64,7 @@ def test_a_server_that_closes_is_connected_to_again():
 
     with serving(script) as port:
         report = run(port, seconds=0.6)
-    # What was sent to a socket that is closed already comes back as a reset.
+    # Data sent to a closed socket is answered with a reset.
     assert report["errors"].keys() <= {"closed by server", "connection reset"}
     assert sum(seen["count"] for seen in report["errors"].values()) >= 8
     assert all(seen["example"].startswith("NOOP → ") for seen in report["errors"].values())
@@ -73,7 +73,7 @@ def test_a_server_that_closes_is_connected_to_again():
     assert report["ended"] == "time"
 
 
-def test_a_reset_is_an_error_of_its_own():
+def test_a_reset_is_a_separate_kind_of_error():
     def script(connection, lines):
         connection.sendall(b"* OK hello\r\n")
         lines.readline()
@@ -84,7 +84,7 @@ def test_a_reset_is_an_error_of_its_own():
     assert only_error(report)[0] == "connection reset"
 
 
-def test_garbage_is_shown_and_cut_short():
+def test_garbage_is_an_error_with_a_short_example():
     for garbage in (b"HTTP/1.1 400 Bad Request\r\n", b"\xff\x00" * 4_000 + b"\r\n", b"\r\n"):
 
         def script(connection, lines, garbage=garbage):
@@ -99,7 +99,7 @@ def test_garbage_is_shown_and_cut_short():
         assert report["ended"].startswith("no connection could be set up: ")
 
 
-def test_bye_says_why():
+def test_bye_is_an_error_with_its_text():
     def script(connection, lines):
         connection.sendall(b"* BYE [UNAVAILABLE] too many\r\n")
         lines.read()
@@ -117,7 +117,7 @@ def test_a_server_that_never_greets_ends_the_run():
     assert report["errors"]["timeout"]["example"].startswith("CONNECT → no answer for 0.")
 
 
-def test_a_server_that_falls_silent_ends_the_run_and_what_was_measured_stays():
+def test_a_server_that_stops_answering_ends_the_run_with_its_results():
     silent = threading.Event()
 
     def script(connection, lines):
@@ -143,7 +143,7 @@ def test_one_command_without_an_answer_is_a_timeout_and_not_the_end():
             if b"STUCK" not in line:
                 connection.sendall(line.split()[0] + b" OK\r\n")
 
-    # One connection in four is stuck by its number; the others go on.
+    # Some connections send the command without an answer; the others go on.
     stuck = {"label": "X", "parts": [{"text": "STUCK"}]}
     mix = [entry(say("NOOP"), weight=1e6), entry(stuck, name="stuck", weight=50)]
     with serving(script) as port:
@@ -153,7 +153,7 @@ def test_one_command_without_an_answer_is_a_timeout_and_not_the_end():
     assert report["entries"]["stuck"]["errors"] >= 1
 
 
-def test_a_server_that_goes_away_ends_the_run():
+def test_a_server_that_closes_its_listener_ends_the_run():
     def script(connection, lines):
         connection.sendall(b"* OK hello\r\n")
         line = lines.readline()
@@ -186,7 +186,7 @@ def test_an_endless_line_costs_no_memory_and_times_out():
     assert report["totals"]["bytes_in"] > 1_000_000
 
 
-def test_a_connection_that_is_cut_in_a_literal_is_closed_by_the_server():
+def test_a_close_in_a_literal_is_an_error():
     def script(connection, lines):
         connection.sendall(b"* OK hello\r\n")
         lines.readline()

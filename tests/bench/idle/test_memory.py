@@ -1,4 +1,4 @@
-"""Memory of a server: its process and all that descend from it."""
+"""Memory of a server: its process and all descendants."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ def make_process(proc, pid, parent, *, name="server", pss=100, anonymous=40):
     )
 
 
-def test_descendants_of_descendants_are_counted_and_nobody_else(tmp_path):
+def test_all_descendants_are_counted_and_no_other_process(tmp_path):
     make_process(tmp_path, 10, 1)
     make_process(tmp_path, 11, 10, name="a) S 99 (b")
     make_process(tmp_path, 12, 11, pss=1, anonymous=1)
@@ -30,15 +30,15 @@ def test_descendants_of_descendants_are_counted_and_nobody_else(tmp_path):
     assert memory_of(10, tmp_path) == Memory(201 * 1024, 81 * 1024, 3)
 
 
-def test_a_process_that_has_just_ended_counts_nothing(tmp_path):
+def test_a_process_that_has_just_ended_is_ignored(tmp_path):
     make_process(tmp_path, 10, 1)
     make_process(tmp_path, 11, 10)
     (tmp_path / "11" / "smaps_rollup").unlink()
     assert memory_of(10, tmp_path).processes == 1
 
 
-def test_a_pid_that_is_nobodys_is_named(tmp_path):
-    with pytest.raises(BenchError, match="there is no process 10"):
+def test_an_unknown_pid_is_an_error(tmp_path):
+    with pytest.raises(BenchError, match="no process 10"):
         memory_of(10, tmp_path)
 
 

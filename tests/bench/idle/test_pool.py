@@ -1,4 +1,4 @@
-"""The client processes of `idle`: how sessions are dealt out, and what is passed on."""
+"""Client processes of an idle pool: distribution of sessions, messages to the parent."""
 
 import io
 import json
@@ -14,12 +14,12 @@ from imapvm_bench.idle.pool import rotated, shares
     ("whole", "parts", "expected"),
     [(10, 3, [4, 3, 3]), (9, 3, [3, 3, 3]), (2, 3, [1, 1]), (5, 1, [5])],
 )
-def test_sessions_are_dealt_out_evenly(whole, parts, expected):
+def test_sessions_are_distributed_evenly(whole, parts, expected):
     assert shares(whole, parts) == expected
 
 
-def test_a_process_begins_with_the_user_whose_turn_it_is():
-    """Session n is user n % 3, whichever process holds it."""
+def test_sessions_keep_their_users_over_several_processes():
+    """Session n is user n % 3 in every process."""
     users = ("a", "b", "c")
     dealt = []
     for size in shares(10, 3):
@@ -30,7 +30,7 @@ def test_a_process_begins_with_the_user_whose_turn_it_is():
 
 
 class FakeIdle:
-    """Says two states, and one arrival; ends the parent's orders when it has."""
+    """Returns two states and one arrival, then closes the input of the parent."""
 
     def __init__(self, orders):
         self.orders = orders
@@ -39,7 +39,7 @@ class FakeIdle:
         self.stopped = False
 
     def start(self):
-        raise AssertionError("the process starts it before it serves")
+        raise AssertionError("started by the process before `serve`")
 
     def arrivals(self):
         return self.news.pop(0) if self.news else []
@@ -54,7 +54,7 @@ class FakeIdle:
         self.stopped = True
 
 
-def test_a_process_passes_on_states_that_changed_and_arrivals_and_stops_with_its_orders():
+def test_a_process_passes_on_changed_states_and_arrivals_and_ends_with_its_input():
     reading, writing = os.pipe()
     engine, out = FakeIdle(writing), io.StringIO()
     with open(reading) as orders:

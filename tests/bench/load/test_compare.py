@@ -1,4 +1,4 @@
-"""Comparisons: what runs when, medians, spread, and ratios round by round."""
+"""Comparisons: order of runs, medians, spread, and ratios by round."""
 
 import pytest
 from tests.bench.builders import outcome, report, scenario, target
@@ -12,7 +12,7 @@ SLOW = ComparisonRow("slow", scenario(), metric="p99 ms")
 
 
 class Runner:
-    """Gives what a script says, and notes what was run."""
+    """Returns scripted results, and records the runs."""
 
     def __init__(self, script):
         self.script = {key: iter(values) for key, values in script.items()}
@@ -29,7 +29,7 @@ class Runner:
         return outcome(made, on=load.target)
 
 
-def test_rounds_are_interleaved_and_every_other_one_goes_backwards():
+def test_rounds_are_interleaved_and_every_second_one_is_reversed():
     runner = Runner({"a": [1] * 6, "b": [1] * 6})
     compare([target("a"), target("b")], [NOOP, SLOW], rounds=3, runner=runner)
     assert "".join(runner.ran) == "abab" + "baba" + "abab"
@@ -45,7 +45,7 @@ def test_medians_and_spread_are_over_the_rounds():
 
 
 def test_a_ratio_is_taken_within_a_round():
-    """The machine became twice as fast in round 2: of medians it would be 1.33."""
+    """The machine is twice as fast in round 2: the ratio of medians would be 1.33."""
     runner = Runner({"a": [100, 400, 200], "b": [100, 200, 150]})
     made = compare([target("a"), target("b")], [NOOP], rounds=3, runner=runner)
     ratio = made.ratio("noop", "a", "b")
@@ -54,7 +54,7 @@ def test_a_ratio_is_taken_within_a_round():
     assert made.ratio("noop", "b", "a").values == (1.0, 0.5, 0.75)
 
 
-def test_of_latencies_the_smaller_one_is_ahead():
+def test_ratios_of_latencies_are_inverted():
     fast, slow = report(histogram=((2000, 100),)), report(histogram=((8000, 100),))
     runner = Runner({"a": [fast], "b": [slow]})
     made = compare([target("a"), target("b")], [SLOW], rounds=1, runner=runner)
@@ -62,8 +62,8 @@ def test_of_latencies_the_smaller_one_is_ahead():
     assert made.ratio("slow", "a", "b").median == 4.0
 
 
-def test_a_run_that_fails_is_noted_and_the_others_go_on():
-    refused = BenchError("b (127.0.0.1:9) cannot be reached: connection refused")
+def test_a_failed_run_is_recorded_and_the_others_go_on():
+    refused = BenchError("cannot connect to b (127.0.0.1:9): connection refused")
     stopped = report(ended="server stopped answering: silent for 30 s")
     runner = Runner({"a": [100, 100, stopped], "b": [50, refused, 50]})
     steps = []
@@ -78,14 +78,14 @@ def test_a_run_that_fails_is_noted_and_the_others_go_on():
     assert [step.value for step in steps if step.done] == [100, 50, None, 100, None, 50]
 
 
-def test_errors_are_noted_and_the_number_still_counts():
+def test_a_run_with_errors_still_has_a_value():
     bad = report(errors={"NO": ErrorCount(3, "NOOP → NO no")})
     made = compare([target("a")], [NOOP], rounds=1, runner=Runner({"a": [bad]}))
     assert made.errors["noop", "a"] == ["NO (3 times): NOOP → NO no"]
     assert made.cell("noop", "a").median == 100.0
 
 
-def test_where_nothing_was_measured_there_is_no_ratio():
+def test_without_values_there_is_no_ratio():
     runner = Runner({"a": [BenchError("x")], "b": [5]})
     made = compare([target("a"), target("b")], [NOOP], rounds=1, runner=runner)
     assert made.cell("noop", "a") is None
@@ -93,7 +93,7 @@ def test_where_nothing_was_measured_there_is_no_ratio():
     assert made.to_json()["rows"][0]["ratio"] == {"a / b": None}
 
 
-def test_ctrl_c_keeps_what_there_is():
+def test_ctrl_c_keeps_the_results():
     runner = Runner({"a": [100, KeyboardInterrupt()], "b": [50, 50]})
     made = compare([target("a"), target("b")], [NOOP], rounds=2, runner=runner)
     assert made.interrupted
@@ -111,13 +111,13 @@ def test_ctrl_c_keeps_what_there_is():
         (ComparisonRow("r", scenario(), rate=10.0), 1.0),
     ],
 )
-def test_the_number_is_the_rows_else_the_scenarios(row, value):
-    """Of a hundred, one took 9 ms: p99 is still 1 ms."""
+def test_the_metric_is_that_of_the_row_or_of_the_scenario(row, value):
+    """One of a hundred took 9 ms: p99 is still 1 ms."""
     made = compare([target("a")], [row], rounds=1, runner=Runner({"a": [100]}))
     assert made.cell("r", "a").median == value
 
 
-def test_a_row_may_have_its_own_time_and_connections():
+def test_a_row_can_have_its_own_time_and_connections():
     runner = Runner({"a": [1]})
     row = ComparisonRow("r", scenario(), connections=7, seconds=0.25, threads=2)
     compare([target("a")], [row], rounds=1, seconds=9.0, warmup=0.5, runner=runner)
@@ -125,7 +125,7 @@ def test_a_row_may_have_its_own_time_and_connections():
     assert (load.connections_wanted, load.seconds, load.threads, load.warmup) == (7, 0.25, 2, 0.5)
 
 
-def test_a_ratio_takes_a_side_only_where_all_rounds_agree():
+def test_a_ratio_has_a_side_only_if_all_rounds_agree():
     sides = [Spread.of(v).side for v in ([1.1, 2.0], [0.5, 0.9], [0.9, 1.2], [1.0, 2.0])]
     assert sides == [1, -1, 0, 0]
 

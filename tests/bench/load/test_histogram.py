@@ -1,4 +1,4 @@
-"""Percentiles, against what counting says."""
+"""Histograms against sorted lists."""
 
 import math
 from itertools import pairwise
@@ -13,7 +13,7 @@ VALUES = st.lists(st.integers(1, 5_000_000), min_size=1, max_size=300)
 
 
 def nearest_rank(values, percent):
-    """The definition: the smallest value that at least so many do not exceed."""
+    """Return the percentile by its definition."""
     ordered = sorted(values)
     return ordered[max(1, math.ceil(round(len(ordered) * percent / 100, 6))) - 1]
 
@@ -30,7 +30,7 @@ def test_percentiles_are_those_of_the_sorted_list(values, percents):
 
 
 @given(st.lists(VALUES, min_size=1, max_size=5))
-def test_merging_is_the_same_as_counting_all(several):
+def test_a_merged_histogram_has_all_values(several):
     together = Histogram.merged(histogram(values) for values in several)
     assert together == histogram(value for values in several for value in values)
 
@@ -43,7 +43,7 @@ def test_count_mean_and_ends_are_those_of_the_list(values):
 
 
 @given(VALUES, st.integers(1, 60))
-def test_bars_hold_every_value_once_and_stand_side_by_side(values, bins):
+def test_bars_are_adjacent_and_contain_every_value_once(values, bins):
     bars = histogram(values).logarithmic(bins)
     assert len(bars) == bins
     assert sum(count for _, _, count in bars) == len(values)
@@ -51,14 +51,14 @@ def test_bars_hold_every_value_once_and_stand_side_by_side(values, bins):
     assert bars[0][0] == pytest.approx(min(values))
 
 
-def test_of_nothing_there_is_nothing():
+def test_an_empty_histogram():
     empty = Histogram()
     assert (empty.count, empty.min, empty.max, empty.mean) == (0, 0, 0, 0.0)
     assert empty.percentiles((50, 99)) == [0, 0]
     assert empty.logarithmic(5) == []
 
 
-def test_a_percentile_is_a_value_that_was_seen():
+def test_a_percentile_is_a_recorded_value():
     assert histogram([1, 1000]).percentile(50) == 1
     assert histogram([1, 1000]).percentile(50.1) == 1000
     assert histogram(range(1, 1001)).percentile(99.9) == 999

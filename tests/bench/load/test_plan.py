@@ -1,4 +1,4 @@
-"""Plans: what the engine is told."""
+"""Plans for the engine."""
 
 import base64
 import dataclasses
@@ -17,7 +17,7 @@ def parts(made):
     return [command["parts"] for entry in made["mix"] for command in entry["commands"]]
 
 
-def test_names_and_passwords_go_between_quotes_in_imap():
+def test_names_and_passwords_are_quoted_in_imap():
     load = Load(target(), scenario("LOGIN {user} {password}", 'X "{user}"', "AUTHENTICATE {plain}"))
     quoted, once, plain = parts(plan(load))
     text = "".join(part.get("text", "?") for part in quoted)
@@ -26,27 +26,29 @@ def test_names_and_passwords_go_between_quotes_in_imap():
     assert plain == [{"text": "AUTHENTICATE "}, {"plain": True}]
 
 
-def test_what_cannot_be_quoted_is_refused_by_name_unless_it_is_sent_as_base64():
+def test_a_password_with_a_quote_needs_authenticate_plain():
     odd = dataclasses.replace(target(), users=(User("ada", 'se"cret'),))
-    with pytest.raises(BenchError, match=r"'ada' has a quote .*AUTHENTICATE PLAIN \{plain\}"):
+    with pytest.raises(
+        BenchError, match=r"'ada' with LOGIN: it has a quote .*AUTHENTICATE PLAIN \{plain\}"
+    ):
         plan(Load(odd, scenario("LOGIN {user} {password}")))
     assert plan(Load(odd, scenario("AUTHENTICATE PLAIN {plain}")))["users"] == [["ada", 'se"cret']]
 
 
-def test_literals_wait_unless_the_server_takes_them_at_once():
+def test_literals_are_synchronizing_without_literal_plus():
     load = Load(target(), scenario("APPEND INBOX {message}"))
     assert parts(plan(load))[0][1] == {"message": "literal"}
     assert parts(plan(load, fast_literals=True))[0][1] == {"message": "literal+"}
 
 
-def test_messages_are_made_only_for_those_who_send_them():
+def test_messages_are_made_only_for_scenarios_that_send_them():
     assert plan(Load(target(), scenario("NOOP")))["messages"] == []
     made = plan(Load(target(), scenario("APPEND INBOX {message}")))["messages"]
     assert len(made) == 64
     assert all(base64.b64decode(one).startswith(b"Return-Path:") for one in made)
 
 
-def test_lmtp_goes_where_mail_is_taken_in_and_without_tls():
+def test_lmtp_uses_its_own_address_without_tls():
     there = target(lmtp=Address("127.0.0.1", 24), tls="tls")
     made = plan(Load(there, scenario_file.load("lmtp")))
     assert (made["protocol"], made["port"], made["tls"]) == ("lmtp", 24, "none")
@@ -57,7 +59,7 @@ def test_lmtp_goes_where_mail_is_taken_in_and_without_tls():
     assert caught.value.status is Status.USAGE
 
 
-def test_the_command_line_is_above_the_scenario():
+def test_the_command_line_overrides_the_scenario():
     there = scenario(pipeline=4, connections=9)
     assert plan(Load(target(), there))["connections"] == 9
     made = plan(Load(target(), there, connections=2, pipeline=1, rate=5.0, poisson=True))
@@ -82,14 +84,14 @@ def test_idle_logs_in_and_selects_and_has_no_mix():
         ("::1", ("::1", 143)),
     ],
 )
-def test_an_address_is_a_host_and_perhaps_a_port(text, address):
+def test_an_address_is_a_host_with_an_optional_port(text, address):
     assert parse_address(text, 143) == Address(*address)
     assert parse_address(str(Address(*address)), 1) == Address(*address)
 
 
 @pytest.mark.parametrize("text", ["", "a b", "a:b", "a:99999", "[::1", ":143"])
-def test_what_is_no_address_is_refused(text):
-    with pytest.raises(BenchError, match="is no address"):
+def test_an_invalid_address_is_refused(text):
+    with pytest.raises(BenchError, match="invalid address"):
         parse_address(text, 143)
 
 

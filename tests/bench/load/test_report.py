@@ -1,4 +1,4 @@
-"""Reports: reading the engine's JSON, and what is worked out from it."""
+"""Reports: JSON of the engine, and derived values."""
 
 import json
 
@@ -38,14 +38,14 @@ def report(**changes):
     return read_report(json.dumps(values | changes))
 
 
-def test_rates_are_of_the_measured_time():
+def test_rates_are_per_measured_second():
     one = report()
     assert (one.commands_per_second, one.entries_per_second) == (5.0, 2.5)
     assert one.bytes_in_per_second == 500.0
     assert report(seconds=0.0).commands_per_second == 0.0
 
 
-def test_fields_of_a_newer_engine_do_no_harm():
+def test_unknown_fields_are_ignored():
     assert report(weather="fine").connections == 4
     snapshot = read_snapshot('{"phase": "opening", "open": 3, "weather": "fine"}')
     assert (snapshot.phase, snapshot.open) == ("opening", 3)
@@ -57,17 +57,17 @@ def test_errors_before_the_measured_time_count_as_failures():
     assert report(errors={}).failures == 1
 
 
-def test_latency_of_all_commands_is_counted_together():
+def test_latency_of_all_commands_is_merged():
     labels = {"NOOP": NOOPS, "LIST": NOOPS | {"histogram": [[5, 1], [7, 1]]}}
     assert report(labels=labels).latency == Histogram(((5, 3), (7, 1), (9, 1)))
 
 
-def test_an_entry_is_shown_where_it_is_more_than_a_command():
+def test_entries_matter_if_the_mix_has_more_than_one_command():
     assert not report().has_entries_of_their_own
     assert report(labels={"NOOP": NOOPS, "LIST": NOOPS}).has_entries_of_their_own
 
 
-def test_how_it_ended_is_told_apart():
+def test_the_end_of_a_load_is_classified():
     stopped = report(ended="server stopped answering: silent for 30 s")
     assert (stopped.server_stopped, stopped.never_began) == (True, False)
     unopened = report(ended="no connection could be set up: refused")

@@ -1,4 +1,4 @@
-"""One load from its plan to its report, with an engine that measures nothing."""
+"""One load from its plan to its report, with a fake engine."""
 
 import functools
 import json
@@ -23,7 +23,7 @@ run_fake = functools.partial(
 )
 
 
-def test_snapshots_come_by_in_order_and_then_the_report():
+def test_snapshots_are_in_order_before_the_report():
     phases = []
     made = run_fake(LOAD, on_snapshot=lambda snapshot: phases.append(snapshot.phase))
     assert list(dict.fromkeys(phases)) == ["opening", "warming up", "measuring", "ended"]
@@ -31,7 +31,7 @@ def test_snapshots_come_by_in_order_and_then_the_report():
     assert not made.interrupted
 
 
-def test_ctrl_c_ends_the_load_and_keeps_what_was_measured():
+def test_ctrl_c_ends_the_load_and_keeps_the_results():
     def interrupt(snapshot):
         if snapshot.phase == "measuring":
             raise KeyboardInterrupt
@@ -43,33 +43,33 @@ def test_ctrl_c_ends_the_load_and_keeps_what_was_measured():
     assert status_of(made) is Status.INTERRUPTED
 
 
-def test_nothing_begins_where_the_look_at_the_server_fails():
+def test_a_failed_probe_starts_nothing():
     def refuse(load):
         raise BenchError("LOGIN ada → NO no")
 
     def engine(plan):
-        raise AssertionError("nothing was to begin")
+        raise AssertionError("the engine was started")
 
     with pytest.raises(BenchError, match="LOGIN ada"):
         run(LOAD, probe=refuse, engine=engine)
 
 
-def test_what_the_engine_refuses_is_a_sentence():
+def test_a_plan_that_the_engine_refuses_is_an_error():
     def engine(plan):
         raise ValueError("mix[0].weight: is no number")
 
-    with pytest.raises(BenchError, match=r"cannot take this on: mix\[0\].weight: is no"):
+    with pytest.raises(BenchError, match=r"cannot start the engine: mix\[0\].weight: is no"):
         run_fake(LOAD, engine=engine)
 
 
-def test_more_connections_than_descriptors_are_refused_before_anything_else(monkeypatch):
+def test_more_connections_than_descriptors_are_refused_first(monkeypatch):
     monkeypatch.setattr(descriptors, "raise_limit", lambda: 100)
-    with pytest.raises(BenchError, match=r"101 connections are more than .* a process"):
+    with pytest.raises(BenchError, match=r"cannot open 101 connections: .* allows 100"):
         run_fake(Load(target(), scenario(), connections=101))
     assert run_fake(Load(target(), scenario(), connections=100)).report.connections == 100
 
 
-def test_a_server_that_takes_literals_at_once_gets_them_at_once():
+def test_a_server_with_literal_plus_gets_non_synchronizing_literals():
     plans = []
 
     def engine(plan):
@@ -92,13 +92,13 @@ def test_a_server_that_takes_literals_at_once_gets_them_at_once():
         (report(ended="limit"), Status.OK),
     ],
 )
-def test_the_exit_status_says_how_it_went(made, status):
+def test_the_exit_status_depends_on_the_end_of_the_load(made, status):
 
     made = msgspec.convert(msgspec.to_builtins(made), Report)
     assert status_of(outcome(made)) is status
 
 
-def test_json_has_the_engines_report_and_what_it_is_about():
+def test_json_has_report_server_and_parameters():
 
     values = values_of(outcome(rate=50.0), datetime(2026, 1, 2, tzinfo=UTC))
     values = json.loads(json.dumps(values))

@@ -1,4 +1,4 @@
-"""User patterns: what they expand to, and what is said of those that are none."""
+"""User patterns: expansion and errors."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def test_several_patterns_follow_each_other_and_share_a_password():
     )
 
 
-def test_a_shared_password_is_taken_as_it_is():
+def test_a_shared_password_is_not_expanded():
     assert parse_users(["a{1..2}"], "x{1..2}") == (User("a1", "x{1..2}"), User("a2", "x{1..2}"))
 
 
@@ -46,24 +46,24 @@ def test_a_file_has_a_pattern_a_line(tmp_path):
 @pytest.mark.parametrize(
     ("pattern", "said"),
     [
-        ("ada", "has no password"),
-        (":secret", "has no name"),
-        ("u{3..1}:x", "counts backwards, from 3 to 1"),
-        ("u{1..2}{1..2}:x", "counts twice"),
-        ("u{1..3}:p{1..2}", "counts differently"),
+        ("ada", "no password"),
+        (":secret", "no name"),
+        ("u{3..1}:x", "range from 3 down to 1"),
+        ("u{1..2}{1..2}:x", "more than one range"),
+        ("u{1..3}:p{1..2}", "ranges of different length"),
         ("u{1..1000001}:x", "more than 1,000,000"),
         ("u\r\nA1 LOGOUT:x", "control character"),
-        ("@/nowhere/at/all", "cannot be read"),
+        ("@/nowhere/at/all", "cannot read /nowhere/at/all"),
     ],
 )
-def test_what_is_no_pattern_is_quoted_with_its_fault(pattern, said):
+def test_an_invalid_pattern_is_quoted_with_the_reason(pattern, said):
     with pytest.raises(BenchError) as caught:
         parse_users([pattern])
     assert said in str(caught.value)
     assert caught.value.status is Status.USAGE
 
 
-def test_patterns_together_may_not_make_too_many_users(monkeypatch):
+def test_the_total_number_of_users_is_limited(monkeypatch):
     monkeypatch.setattr(users, "USERS_MAX", 10)
     assert len(parse_users(["a{1..5}:x", "b{1..5}:x"])) == 10
     with pytest.raises(BenchError, match="more than 10 users"):
@@ -71,6 +71,6 @@ def test_patterns_together_may_not_make_too_many_users(monkeypatch):
 
 
 def test_no_users_are_an_error(tmp_path):
-    (tmp_path / "empty").write_text("# no_light_hash\n")
+    (tmp_path / "empty").write_text("# empty\n")
     with pytest.raises(BenchError, match="no users"):
         parse_users([f"@{tmp_path / 'empty'}"])

@@ -1,1 +1,1 @@
-"""Messages made from a seed: the same for every server, every run and every machine."""
+"""Messages made from a seed, the same on every machine, and filling mailboxes with them."""

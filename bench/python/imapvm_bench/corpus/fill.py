@@ -1,8 +1,7 @@
-"""Makes mailboxes: which messages go where is decided by a seed, how they get there by a way.
+"""Filling of mailboxes with messages of a seed, by APPEND, by LMTP, or through the spool.
 
-By APPEND a mailbox is brought to a number of messages: what is there already is counted, so that
-doing it again does nothing. By LMTP and through the spool the messages are delivered to INBOX,
-whatever is there.
+APPEND adds what a mailbox lacks to a number of messages, so filling again does nothing. LMTP and
+spool always deliver that number to INBOX.
 """
 
 import re
@@ -15,34 +14,35 @@ from typing import Final
 
 from imapvm_bench.corpus.mail import Mail, Recipe, make
 from imapvm_bench.errors import BenchError
-from imapvm_bench.server.imap_client import Client, Refused, quoted
+from imapvm_bench.server.imap_client import Client, quoted
+from imapvm_bench.server.lines import Refused
 from imapvm_bench.server.lmtp_client import Lmtp
 from imapvm_bench.server.spool import MESSAGES_A_FILE, check_spool, drop
 from imapvm_bench.server.target import Target
 from imapvm_bench.server.users import User
 
 AT_ONCE: Final = 50
-"""APPENDs that are sent before the first answer is read, where the server takes LITERAL+."""
+"""APPENDs sent before the first answer is read, with LITERAL+."""
 BATCH_BYTES: Final = 1024 * 1024
-"""And so many octets of them: the server's memory is not what is to be filled."""
+"""Bytes of such a batch, to limit the memory of the server."""
 STOP_SECONDS: Final = 10.0
-"""After Ctrl-C, for what has been sent to be answered."""
+"""Time for the outstanding answers after Ctrl-C."""
 CACHE_BYTES_MAX: Final = 256 * 1024 * 1024
-"""Of messages that are kept for the next user, where all get the same; others are made again."""
+"""Bytes of messages cached for the next user, where all get the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class FillSpec:
-    """What is to be made."""
+    """Mailboxes to fill."""
 
     target: Target
     messages: int
     """In each mailbox."""
     mailboxes: tuple[str, ...] = ("INBOX",)
-    """Of each user; those that are missing are made. LMTP and spool know INBOX only."""
+    """Of each user, created if missing. LMTP and spool deliver to INBOX only."""
     recipe: Recipe = field(default_factory=Recipe)
     same: bool = False
-    """Every user gets the same messages. They are then made once."""
+    """All users get the same messages, which are then made once."""
     by_lmtp: bool = False
     spool: Path | None = None
     connections: int = 4
@@ -54,49 +54,49 @@ class FillSpec:
 
 @dataclass(slots=True)
 class FillProgress:
-    """How far it is. Counted by several threads, under `lock`."""
+    """Progress, counted by several threads under `lock`."""
 
     wanted: int
     messages: int = 0
-    octets: int = 0
+    size: int = 0
     there: int = 0
-    """Messages that were there before."""
+    """Messages that existed before."""
     seconds: float = 0.0
     interrupted: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, messages: int, octets: int) -> None:
-        """Count what has been acknowledged."""
+    def add(self, messages: int, size: int) -> None:
+        """Count acknowledged messages."""
         with self.lock:
             self.messages += messages
-            self.octets += octets
+            self.size += size
 
 
 class _FillRun:
-    """A filling under way. Several threads call it, each for mailboxes of its own."""
+    """State of a running fill. Several threads call it, each for different mailboxes."""
 
-    def __init__(self, filling: FillSpec) -> None:
-        self.filling = filling
-        boxes = filling.mailboxes if filling.by_append else ("INBOX",)
-        self.work = [(user, box) for user in filling.target.users for box in boxes]
-        self.progress = FillProgress(wanted=len(self.work) * filling.messages)
+    def __init__(self, spec: FillSpec) -> None:
+        self.spec = spec
+        boxes = spec.mailboxes if spec.by_append else ("INBOX",)
+        self.work = [(user, box) for user in spec.target.users for box in boxes]
+        self.progress = FillProgress(wanted=len(self.work) * spec.messages)
         self.stop = threading.Event()
-        self._waiting = iter(self.work)
-        self._taking = threading.Lock()
-        self._kept: dict[tuple[str, int], Mail] = {}
-        self._kept_octets = 0
+        self._queue = iter(self.work)
+        self._queue_lock = threading.Lock()
+        self._cache: dict[tuple[str, int], Mail] = {}
+        self._cache_bytes = 0
 
-    def fill_what_waits(self) -> None:
-        """Take mailboxes until there are none, or until `stop` is set."""
+    def run(self) -> None:
+        """Fill mailboxes of the queue until it is empty or `stop` is set."""
         while not self.stop.is_set():
-            with self._taking:
-                taken = next(self._waiting, None)
+            with self._queue_lock:
+                taken = next(self._queue, None)
             if taken is None:
                 return
             user, box = taken
-            if self.filling.spool is not None:
-                self._drop(self.filling.spool, user)
-            elif self.filling.by_lmtp:
+            if self.spec.spool is not None:
+                self._drop(self.spec.spool, user)
+            elif self.spec.by_lmtp:
                 self._deliver(user)
             else:
                 self._append(user, box)
@@ -105,76 +105,76 @@ class _FillRun:
         for batch in _batches(self._mails(user, "INBOX"), MESSAGES_A_FILE):
             if self.stop.is_set():
                 return
-            drop(spool, user.name, [mail.octets for mail in batch])
-            self.progress.add(len(batch), sum(len(mail.octets) for mail in batch))
+            drop(spool, user.name, [mail.content for mail in batch])
+            self.progress.add(len(batch), sum(len(mail.content) for mail in batch))
 
     def _deliver(self, user: User) -> None:
-        assert self.filling.target.lmtp is not None, "the verb has asked for it"
-        with Lmtp(self.filling.target.lmtp) as lmtp:
+        assert self.spec.target.lmtp is not None, "checked by the verb"
+        with Lmtp(self.spec.target.lmtp) as lmtp:
             for mail in self._mails(user, "INBOX"):
                 if self.stop.is_set():
                     return
-                lmtp.deliver(user.name, mail.octets)
-                self.progress.add(1, len(mail.octets))
+                lmtp.deliver(user.name, mail.content)
+                self.progress.add(1, len(mail.content))
 
     def _append(self, user: User, box: str) -> None:
-        with Client(self.filling.target) as client:
+        with Client(self.spec.target) as client:
             client.login(user)
             there = _messages_in(client, box)
             with self.progress.lock:
-                self.progress.there += min(there, self.filling.messages)
+                self.progress.there += min(there, self.spec.messages)
             for batch in _batches(self._mails(user, box, there + 1), AT_ONCE):
                 if self.stop.is_set():
                     return
-                client.append(box, [(mail.octets, _before_literal(mail)) for mail in batch])
-                self.progress.add(len(batch), sum(len(mail.octets) for mail in batch))
+                client.append(box, [(mail.content, _before_literal(mail)) for mail in batch])
+                self.progress.add(len(batch), sum(len(mail.content) for mail in batch))
 
     def _mails(self, user: User, box: str, first: int = 1) -> Iterator[Mail]:
-        recipe = self.filling.recipe
-        for number in range(first, self.filling.messages + 1):
-            if not self.filling.same:
+        recipe = self.spec.recipe
+        for number in range(first, self.spec.messages + 1):
+            if not self.spec.same:
                 yield make(recipe, f"{user.name}/{box}", number)
                 continue
-            mail = self._kept.get((box, number)) or make(recipe, box, number)
-            if self._kept_octets < CACHE_BYTES_MAX:
-                self._kept[box, number] = mail
-                self._kept_octets += len(mail.octets)
+            mail = self._cache.get((box, number)) or make(recipe, box, number)
+            if self._cache_bytes < CACHE_BYTES_MAX:
+                self._cache[box, number] = mail
+                self._cache_bytes += len(mail.content)
             yield mail
 
 
 def fill(
-    filling: FillSpec,
+    spec: FillSpec,
     *,
     on_progress: Callable[[FillProgress], None] = lambda _: None,
     every_seconds: float = 0.2,
 ) -> FillProgress:
-    """Make the mailboxes, over several connections.
+    """Fill mailboxes over several connections.
 
-    Ctrl-C ends it; what was acknowledged stays there and is counted.
+    Ctrl-C ends it; acknowledged messages stay and are counted.
 
     Args:
-        filling: what is to be made.
+        spec: the mailboxes.
         on_progress: called every `every_seconds`, on the calling thread.
-        every_seconds: how often.
+        every_seconds: interval of `on_progress`.
 
     Raises:
-        BenchError: the first thing that went wrong. The other connections stop, too.
+        BenchError: the first error. The other connections stop, too.
     """
-    if filling.spool is not None:
-        check_spool(filling.spool)
-    work = _FillRun(filling)
+    if spec.spool is not None:
+        check_spool(spec.spool)
+    run = _FillRun(spec)
     errors: list[Exception] = []
 
     def fill_some() -> None:
         try:
-            work.fill_what_waits()
+            run.run()
         except (BenchError, OSError) as error:
             errors.append(error)
-            work.stop.set()
+            run.stop.set()
 
     threads = [
         threading.Thread(target=fill_some, daemon=True)
-        for _ in range(min(filling.connections, len(work.work)))
+        for _ in range(min(spec.connections, len(run.work)))
     ]
     began = time.monotonic()
     for thread in threads:
@@ -183,30 +183,30 @@ def fill(
         for thread in threads:
             while thread.is_alive():
                 thread.join(every_seconds)
-                work.progress.seconds = time.monotonic() - began
-                on_progress(work.progress)
+                run.progress.seconds = time.monotonic() - began
+                on_progress(run.progress)
     except KeyboardInterrupt:
-        work.progress.interrupted = True
-        work.stop.set()
+        run.progress.interrupted = True
+        run.stop.set()
         for thread in threads:
             thread.join(STOP_SECONDS)
-    work.progress.seconds = time.monotonic() - began
-    if errors and not work.progress.interrupted:
+    run.progress.seconds = time.monotonic() - began
+    if errors and not run.progress.interrupted:
         error = errors[0]
         raise error if isinstance(error, BenchError) else BenchError(str(error)) from error
-    return work.progress
+    return run.progress
 
 
 def _batches(mails: Iterable[Mail], count: int) -> Iterator[list[Mail]]:
-    """Put messages together: at most `count`, and about BATCH_BYTES."""
+    """Yield batches of at most `count` messages and about BATCH_BYTES."""
     batch: list[Mail] = []
-    octets = 0
+    size = 0
     for mail in mails:
         batch.append(mail)
-        octets += len(mail.octets)
-        if len(batch) == count or octets >= BATCH_BYTES:
+        size += len(mail.content)
+        if len(batch) == count or size >= BATCH_BYTES:
             yield batch
-            batch, octets = [], 0
+            batch, size = [], 0
     if batch:
         yield batch
 
@@ -216,12 +216,12 @@ def _before_literal(mail: Mail) -> str:
 
 
 def _messages_in(client: Client, box: str) -> int:
-    """Return how many messages a mailbox has; it is made if it is not there."""
+    """Return the number of messages of a mailbox; create it if missing."""
     status = b"STATUS " + quoted(box) + b" (MESSAGES)"
     try:
-        said = client.command(status)
+        lines = client.command(status)
     except Refused:
         client.command(b"CREATE " + quoted(box))
-        said = client.command(status)
-    found = re.search(rb"MESSAGES (\d+)", b" ".join(said), re.IGNORECASE)
+        lines = client.command(status)
+    found = re.search(rb"MESSAGES (\d+)", b" ".join(lines), re.IGNORECASE)
     return int(found[1]) if found else 0

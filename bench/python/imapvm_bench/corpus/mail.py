@@ -1,4 +1,4 @@
-"""Whole messages: header, shape, flags, date, and the threads they belong to."""
+"""Messages of a seed: header, MIME shape, flags, date, threads."""
 
 import base64
 import random
@@ -12,16 +12,16 @@ from imapvm_bench.corpus.shapes import SHAPES
 from imapvm_bench.corpus.words import PEOPLE, SCRIPTS, subject
 
 FIRST: Final = datetime(2024, 1, 1, 8, 0, tzinfo=UTC)
-"""Date of message 1 of every mailbox; they follow each other by some forty minutes."""
+"""Date of message 1 of every mailbox; the next follow about every 40 minutes."""
 
 SIZES: Final = (1500, 2500, 3500, 4000, 4000, 6000, 9000, 16_000, 40_000, 160_000)
-"""What mailboxes hold: half of it below 4 KB, a tenth with something attached."""
+"""Sizes as in real mailboxes: half below 4 KB, a tenth above 100 KB."""
 
 HEADER: Final = 620
-"""Octets that a header has, about: the body gets the rest of the size."""
+"""Approximate bytes of a header; the body gets the rest of the size."""
 
 REFERENCES_MAX: Final = 12
-"""So many ancestors are named in References; mail programs cut long threads, too."""
+"""Message ids in References; mail programs also cut long threads."""
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = (
@@ -31,40 +31,40 @@ _MONTHS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What the messages of a mailbox are like. The same recipe makes the same octets."""
+    """Parameters of the messages of a mailbox. The same recipe makes the same bytes."""
 
     seed: int = 1
     sizes: tuple[int, ...] = SIZES
-    """Octets, about; each as likely."""
+    """Approximate sizes in bytes, with equal probability."""
     shapes: tuple[str, ...] = tuple(SHAPES)
-    """Of `SHAPES`; each as likely."""
+    """Names in `SHAPES`, with equal probability."""
     replies: float = 0.45
-    """Share of messages that answer an earlier one (In-Reply-To, References)."""
+    """Share of messages that reply to an earlier one (In-Reply-To, References)."""
     seen: float = 0.7
-    """Share of messages with \\Seen. Those that are seen may be answered or flagged, too."""
+    """Share of messages with \\Seen. Some of these are also answered, flagged or forwarded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A message, and what a mailbox says of it."""
+    """Message with flags and date."""
 
-    octets: bytes
+    content: bytes
     flags: tuple[str, ...]
     date: datetime
 
     @property
     def internal_date(self) -> str:
-        """As APPEND takes it (RFC 9051 section 9, `date-time`)."""
+        """Return the date for APPEND (RFC 9051 section 9, `date-time`)."""
         return f"{self.date.day:2d}-{_MONTHS[self.date.month - 1]}-{self.date:%Y %H:%M:%S} +0000"
 
 
 def make(recipe: Recipe, mailbox: str, number: int) -> Mail:
-    """Return the message of a mailbox with a number, from 1.
+    """Return message `number` of a mailbox.
 
     Args:
-        recipe: what it is like.
-        mailbox: any text that tells mailboxes apart, such as "user1/INBOX".
-        number: its place in the mailbox.
+        recipe: parameters of the messages.
+        mailbox: any text that identifies the mailbox, such as "user1/INBOX".
+        number: number of the message, from 1.
     """
     rng = _rng(recipe, mailbox, number)
     sender, reader = rng.choices(PEOPLE, k=2)
@@ -95,21 +95,21 @@ def make(recipe: Recipe, mailbox: str, number: int) -> Mail:
     if rng.random() < 0.15:
         fields += [f"List-Id: List {rng.randrange(5)} <list.example.org>", "Precedence: list"]
     fields += ["MIME-Version: 1.0", *body.fields]
-    return Mail("\r\n".join((*fields, "", "")).encode() + body.octets, _flags(rng, recipe), date)
+    return Mail("\r\n".join((*fields, "", "")).encode() + body.content, _flags(rng, recipe), date)
 
 
 def messages(recipe: Recipe, mailbox: str, count: int) -> Iterator[Mail]:
-    """Make messages 1 to `count` of a mailbox, one after the other."""
+    """Return messages 1 to `count` of a mailbox."""
     return (make(recipe, mailbox, number) for number in range(1, count + 1))
 
 
 def _rng(recipe: Recipe, mailbox: str, number: int, what: str = "message") -> random.Random:
-    # A text as the seed goes through SHA-512, whatever PYTHONHASHSEED says.
+    # A string seed is hashed with SHA-512, independent of PYTHONHASHSEED.
     return random.Random(f"{what} {recipe.seed} {number} {mailbox}")
 
 
 def _chance(recipe: Recipe, mailbox: str, number: int, what: str) -> int:
-    """Return 64 bits that are a message's own: what rng would say, at a tenth of the price."""
+    """Return 64 pseudo-random bits for a message, ten times as fast as `_rng`."""
     text = f"{what} {recipe.seed} {number} {mailbox}"
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
@@ -122,7 +122,7 @@ def _parent(recipe: Recipe, mailbox: str, number: int) -> int | None:
 
 
 def _ancestors(recipe: Recipe, mailbox: str, number: int) -> list[int]:
-    """Return the numbers of the messages that this one answers, the first of the thread first."""
+    """Return the numbers of the messages that precede this one in its thread, the oldest first."""
     found: list[int] = []
     parent = _parent(recipe, mailbox, number)
     while parent is not None:
@@ -163,17 +163,17 @@ def _phrase(person: str) -> str:
 
 
 def _encoded(text: str) -> str:
-    """Return a header text as RFC 2047 has it: words of at most 75 letters, each whole letters."""
+    """Return a header text in encoded words of at most 75 characters (RFC 2047)."""
     if text.isascii():
         return text
     words: list[str] = []
     taken = b""
     for letter in text:
-        octets = letter.encode()
-        if len(taken) + len(octets) > 42:
+        encoded = letter.encode()
+        if len(taken) + len(encoded) > 42:
             words.append(taken.decode())
             taken = b""
-        taken += octets
+        taken += encoded
     words.append(taken.decode())
-    encoded = (base64.b64encode(word.encode()).decode() for word in words)
-    return "\r\n ".join(f"=?utf-8?B?{word}?=" for word in encoded)
+    encoded_words = (base64.b64encode(word.encode()).decode() for word in words)
+    return "\r\n ".join(f"=?utf-8?B?{word}?=" for word in encoded_words)

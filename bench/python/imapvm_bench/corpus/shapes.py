@@ -1,6 +1,6 @@
-"""MIME shapes: what a message looks like below its header, and the fields that say so.
+"""MIME shapes of messages.
 
-A shape is a function of rng and a size that gives header fields and a body, both with CRLF.
+A shape is a function of random generator, seed and size. It returns header fields and a body.
 """
 
 import base64
@@ -15,24 +15,24 @@ from imapvm_bench.corpus.words import PEOPLE, SCRIPTS, prose, subject
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Fields of a MIME entity and what stands below them."""
+    """Header fields and content of a MIME entity."""
 
     fields: tuple[str, ...]
-    octets: bytes
+    content: bytes
 
     def entity(self) -> bytes:
-        """Return both, as a part of something larger."""
-        return "\r\n".join((*self.fields, "", "")).encode() + self.octets
+        """Return the entity as a part of a larger one."""
+        return "\r\n".join((*self.fields, "", "")).encode() + self.content
 
 
 def plain(rng: random.Random, seed: int, size: int) -> Body:
-    """One text in ASCII."""
+    """Return one text in ASCII."""
     text = "\r\n".join(prose(rng, seed, size)) + "\r\n"
     return Body(("Content-Type: text/plain; charset=us-ascii",), text.encode())
 
 
 def eight_bit(rng: random.Random, seed: int, size: int) -> Body:
-    """One text in UTF-8 and in several scripts, not encoded."""
+    """Return one text in UTF-8 and several scripts, as 8bit."""
     written = list(SCRIPTS.values())
     text = list(prose(rng, seed, size // 2))
     length = size // 2
@@ -48,7 +48,7 @@ def eight_bit(rng: random.Random, seed: int, size: int) -> Body:
 
 
 def quoted_printable(rng: random.Random, seed: int, size: int) -> Body:
-    """One text in ISO 8859-1, quoted-printable."""
+    """Return one text in ISO 8859-1, quoted-printable."""
     text = "\n".join(
         line if rng.random() < 0.7 else SCRIPTS["german"] for line in prose(rng, seed, size)
     )
@@ -63,21 +63,21 @@ def quoted_printable(rng: random.Random, seed: int, size: int) -> Body:
 
 
 def html(rng: random.Random, seed: int, size: int) -> Body:
-    """One HTML page."""
+    """Return one HTML page."""
     paragraphs = "\r\n".join(f"<p>{line}</p>" for line in prose(rng, seed, size - 60))
     page = f"<html><body>\r\n{paragraphs}\r\n</body></html>\r\n"
     return Body(("Content-Type: text/html; charset=utf-8",), page.encode())
 
 
 def alternative(rng: random.Random, seed: int, size: int) -> Body:
-    """The same as text and as HTML, as most people's mail programs send."""
+    """Return a text and an HTML alternative, as most mail programs send."""
     return _multipart(
         rng, "alternative", [plain(rng, seed, size // 3), html(rng, seed, size * 2 // 3)]
     )
 
 
 def attachment(rng: random.Random, seed: int, size: int) -> Body:
-    """A short text, and a file that takes the rest, in base64."""
+    """Return a short text with an attached file in base64."""
     text = min(1200, size // 4)
     return _multipart(
         rng, "mixed", [alternative(rng, seed, text), _file(rng, max(64, size - text))]
@@ -85,7 +85,7 @@ def attachment(rng: random.Random, seed: int, size: int) -> Body:
 
 
 def nested(rng: random.Random, seed: int, size: int) -> Body:
-    """A forwarded message with an attachment of its own, beside a page with a picture."""
+    """Return a page with a picture, and a forwarded message with an attachment."""
     third = max(200, size // 3)
     page = _multipart(rng, "related", [alternative(rng, seed, third), _picture(rng, third // 2)])
     inner = attachment(rng, seed, third)
@@ -97,7 +97,7 @@ def nested(rng: random.Random, seed: int, size: int) -> Body:
         "MIME-Version: 1.0",
     )
     forwarded = Body(
-        ("Content-Type: message/rfc822",), Body((*fields, *inner.fields), inner.octets).entity()
+        ("Content-Type: message/rfc822",), Body((*fields, *inner.fields), inner.content).entity()
     )
     return _multipart(rng, "mixed", [page, forwarded])
 
@@ -113,7 +113,7 @@ SHAPES: Final[dict[str, Shape]] = {
     "attachment": attachment,
     "nested": nested,
 }
-"""By the name that scenario files and `fill --shapes` use."""
+"""Shapes by name, for scenario files and `fill --shapes`."""
 
 
 def _multipart(rng: random.Random, kind: str, parts: list[Body]) -> Body:
@@ -126,7 +126,7 @@ def _multipart(rng: random.Random, kind: str, parts: list[Body]) -> Body:
     )
 
 
-def _file(rng: random.Random, octets: int) -> Body:
+def _file(rng: random.Random, size: int) -> Body:
     name = f"{rng.choice(('report', 'minutes', 'Größen', 'archive'))}-{rng.randrange(1000)}.pdf"
     shown = f'filename="{name}"' if name.isascii() else f"filename*=utf-8''{_percent(name)}"
     return Body(
@@ -135,11 +135,11 @@ def _file(rng: random.Random, octets: int) -> Body:
             "Content-Transfer-Encoding: base64",
             f"Content-Disposition: attachment; {shown}",
         ),
-        _base64(rng, octets),
+        _base64(rng, size),
     )
 
 
-def _picture(rng: random.Random, octets: int) -> Body:
+def _picture(rng: random.Random, size: int) -> Body:
     return Body(
         (
             "Content-Type: image/png",
@@ -147,13 +147,13 @@ def _picture(rng: random.Random, octets: int) -> Body:
             f"Content-ID: <picture{rng.randrange(10**6)}@example.org>",
             "Content-Disposition: inline",
         ),
-        _base64(rng, octets),
+        _base64(rng, size),
     )
 
 
-def _base64(rng: random.Random, octets: int) -> bytes:
-    """Return about so many octets of base64, in lines of 76, of what nothing compresses."""
-    return base64.encodebytes(rng.randbytes(max(1, octets * 57 // 78))).replace(b"\n", b"\r\n")
+def _base64(rng: random.Random, size: int) -> bytes:
+    """Return about `size` bytes of base64 of random data, in lines of 76 characters."""
+    return base64.encodebytes(rng.randbytes(max(1, size * 57 // 78))).replace(b"\n", b"\r\n")
 
 
 def _percent(name: str) -> str:

@@ -1,6 +1,6 @@
-"""What the messages are made of: words, lines of prose, people.
+"""Words, lines of text and names for messages.
 
-The word `zebra` is in none of them, so that a search for it has to look at everything.
+None contains `zebra`, so a search for it reads everything.
 """
 
 import functools
@@ -8,13 +8,13 @@ import random
 from typing import Final
 
 WORDS: Final = """
-archive boundary cabinet delivery envelope filepool gateway header index journal keeper letter
-mailbox notice octet postmaster queue receipt segment transport uid volume watcher about after
+archive boundary cabinet delivery envelope filepool gateway header index journal ledger letter
+mailbox notice topic postmaster queue receipt segment transport uid volume watcher about after
 again against always and answer because before between change could every first found from great
 have here house large later little might never number often order other place point right should
 small still thing think three through together under until water where which while without world
 would write year and the of to in is it for on with as at by this that from are was be
-""".split()  # noqa: SIM905 -- a list of words reads as prose
+""".split()  # noqa: SIM905 -- shorter than a list of strings
 
 SCRIPTS: Final = {
     "german": "Grüße aus der Straße über den Fluß, schöne Äpfel und größere Öfen",
@@ -36,18 +36,18 @@ PEOPLE: Final = (
 
 @functools.cache
 def lines(seed: int) -> tuple[str, ...]:
-    """Return a thousand lines of prose of up to 76 letters, in ASCII.
+    """Return 1,000 lines of text of up to 76 characters in ASCII.
 
-    Messages choose among them: choosing is some thirty times as fast as making new ones.
+    Messages choose among them, which is about thirty times as fast as making new lines.
     """
     rng = random.Random(f"lines {seed}")
     return tuple(" ".join(rng.choices(WORDS, k=11))[:76].rstrip() for _ in range(1000))
 
 
-def prose(rng: random.Random, seed: int, octets: int) -> list[str]:
-    """Return lines of about so many octets together, with their line ends."""
+def prose(rng: random.Random, seed: int, size: int) -> list[str]:
+    """Return lines of about `size` bytes in total, counting their line ends."""
     pool = lines(seed)
-    count = max(1, octets // 63)  # their mean length, with the line end
+    count = max(1, size // 63)  # mean length with CRLF
     return rng.choices(pool, k=count)
 
 

@@ -1,1 +1,4 @@
-"""Reports to look at: one HTML file each, with everything in it, in light and in dark."""
+"""Display of reports: tables and progress on a terminal, and HTML pages.
+
+A page is one file that loads nothing else. Nothing is measured here.
+"""

@@ -1,7 +1,4 @@
-"""Plots as inline SVG. Colours are variables of the page, so they follow light and dark.
-
-Every plot tells its values to whoever points at it, by `<title>`.
-"""
+"""Plots as inline SVG, with the colours of the page in light and dark. Values are in `<title>`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +17,7 @@ WIDE: Final = 1000
 HALF: Final = 500
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 12, 28
 POINTS_MAX: Final = 200
-"""Points of a line over time: more are put together, a screen could not show them."""
+"""Points of a line over time; more are merged, as a screen could not show them."""
 
 PERCENTILES: Final = (
     1, 5, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 92.5, 95, 96.5, 97.5, 98.5, 99, 99.25, 99.5,
@@ -35,11 +32,11 @@ class Line:
     name: str
     values: Sequence[float]
     shown: Sequence[str]
-    """The same as text, with their unit."""
+    """Values as text with unit."""
 
 
 def over_time(line: Line, step_seconds: float, *, number: int = 0, height: int = 190) -> str:
-    """Return a line over time with the area below it, from zero."""
+    """Return a plot of values over time, filled down to zero."""
     values = list(line.values)
     if not values:
         return _nothing(WIDE, height)
@@ -63,21 +60,21 @@ def over_time(line: Line, step_seconds: float, *, number: int = 0, height: int =
     )
     for n, shown in enumerate(line.shown):
         left, right = x(n * step_seconds), x((n + 1) * step_seconds)
-        said = f"{n * step_seconds:.1f} to {(n + 1) * step_seconds:.1f} s: {shown}"
+        label = f"{n * step_seconds:.1f} to {(n + 1) * step_seconds:.1f} s: {shown}"
         parts.append(
             f'<rect class="hit" x="{left:g}" y="{TOP}" width="{right - left:.2f}"'
-            f' height="{height - TOP - BOTTOM}"><title>{escape(said)}</title></rect>'
+            f' height="{height - TOP - BOTTOM}"><title>{escape(label)}</title></rect>'
         )
     return _svg(WIDE, height, parts, line.name)
 
 
 def line_tick(line: Line, value: float) -> str:
-    """Return a tick's label in the line's unit: latencies are microseconds, the rest numbers."""
+    """Return the label of a tick: a latency in microseconds, or a number."""
     return format_latency_tick(value) if line.name.startswith("p") else _short(value)
 
 
 def latency_histogram(histogram: Histogram, *, number: int = 0, height: int = 310) -> str:
-    """Return how many took how long, on a logarithmic axis, with the percentiles marked."""
+    """Return a histogram of latencies on a logarithmic axis, with percentiles marked."""
     if not histogram.count:
         return _nothing(HALF, height)
     bars = histogram.logarithmic(44)
@@ -93,12 +90,12 @@ def latency_histogram(histogram: Histogram, *, number: int = 0, height: int = 31
         if not count:
             continue
         share = count / histogram.count * 100
-        said = f"{format_latency(begin)} to {format_latency(end)}: {count:,} ({share:.2g} %)"
+        label = f"{format_latency(begin)} to {format_latency(end)}: {count:,} ({share:.2g} %)"
         top = min(y(share), y(0) - 1)
         parts.append(
             f'<rect class="bar" x="{x(begin) + 0.5:g}" y="{top:g}" rx="1.5"'
             f' width="{max(1.0, x(end) - x(begin) - 1):.2f}" height="{y(0) - top:.2f}"'
-            f' fill="{colour(number)}"><title>{escape(said)}</title></rect>'
+            f' fill="{colour(number)}"><title>{escape(label)}</title></rect>'
         )
     placed = -100.0
     for percent in (50, 90, 99):
@@ -117,14 +114,14 @@ def latency_histogram(histogram: Histogram, *, number: int = 0, height: int = 31
 
 
 def percentile_curves(histograms: Sequence[tuple[str, Histogram]], *, height: int = 260) -> str:
-    """Return latency by percentile; the axis gives each further nine the same width."""
+    """Return latency by percentile; each further nine has the same width."""
     filled = [(n, name, h) for n, (name, h) in enumerate(histograms) if h.count]
     if not filled:
         return _nothing(HALF, height)
     nines = [0.0, 90.0, 99.0, 99.9, 99.99, 99.999]
     most = max(h.count for _, _, h in filled)
     while len(nines) > 3 and 100 / (100 - nines[-1]) > most * 1.001:
-        nines.pop()  # nobody has seen one in 100,000 of 5,000
+        nines.pop()  # too few values for this percentile
     x = Scale(1, 100 / (100 - nines[-1]), LEFT, HALF - RIGHT - 8, log=True)
     low, high = log_bounds(
         min(h.percentile(1) for _, _, h in filled) or 1, max(h.max for _, _, h in filled) or 1
@@ -149,18 +146,18 @@ def percentile_curves(histograms: Sequence[tuple[str, Histogram]], *, height: in
             f' stroke="{colour(n)}" stroke-width="2" stroke-linejoin="round"/>'
         )
         for (a, b), p, value in zip(at, percents or [50], values, strict=True):
-            said = f"{name} p{p:g}: {format_latency(value)}"
+            label = f"{name} p{p:g}: {format_latency(value)}"
             parts.append(
                 f'<circle class="dot" cx="{a:g}" cy="{b:g}" r="2" fill="{colour(n)}"/>'
                 f'<circle class="hit" cx="{a:g}" cy="{b:g}" r="8">'
-                f"<title>{escape(said)}</title></circle>"
+                f"<title>{escape(label)}</title></circle>"
             )
     return _svg(HALF, height, parts, "latency by percentile")
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar of `bars`, with the span of what was seen."""
+    """One bar of `bars`, with its range."""
 
     name: str
     value: float | None
@@ -174,14 +171,14 @@ def bars(values: Sequence[Bar], *, first_colour: int = 0) -> str:
     row, bar = 26, 16
     height = row * len(values) + 4
     top = max((max(b.high, b.value or 0) for b in values), default=0) or 1
-    # A letter of the page's small text has some seven units.
+    # A character of the small text is about seven units wide.
     left = min(20, max((len(b.name) for b in values), default=1)) * 8 + 10
     right = max((len(b.shown) for b in values), default=1) * 8 + 12
     x = Scale(0, top, left, HALF - right)
     parts = []
     for n, one in enumerate(values):
         y = n * row + 4
-        said = f"{one.name}: {one.shown}"
+        label = f"{one.name}: {one.shown}"
         parts.append(
             f'<text class="name" x="{left - 8}" y="{y + 13}" text-anchor="end">'
             f"{escape(one.name[:20])}</text>"
@@ -192,7 +189,7 @@ def bars(values: Sequence[Bar], *, first_colour: int = 0) -> str:
         width = max(1.5, x(one.value) - x(0))
         parts.append(
             f'<rect class="bar" x="{x(0):g}" y="{y}" width="{width:.2f}" height="{bar}" rx="3"'
-            f' fill="{colour(first_colour + n)}"><title>{escape(said)}</title></rect>'
+            f' fill="{colour(first_colour + n)}"><title>{escape(label)}</title></rect>'
         )
         if one.high > one.low:
             middle = y + bar / 2
@@ -206,7 +203,7 @@ def bars(values: Sequence[Bar], *, first_colour: int = 0) -> str:
 
 
 def grouped(values: Sequence[float], steps: int) -> list[list[float]]:
-    """Put neighbours together, into at most `steps` groups of one size (the last may be short)."""
+    """Group neighbours into at most `steps` groups of equal size; the last may be short."""
     size = max(1, -(-len(values) // steps))
     return [list(values[n : n + size]) for n in range(0, len(values), size)]
 
@@ -222,8 +219,8 @@ def _nothing(width: int, height: int) -> str:
     return _svg(
         width,
         height // 2,
-        [f'<text x="{width / 2:g}" y="{height / 4:g}" text-anchor="middle">nothing</text>'],
-        "nothing was measured",
+        [f'<text x="{width / 2:g}" y="{height / 4:g}" text-anchor="middle">no values</text>'],
+        "no measurements",
     )
 
 
@@ -255,7 +252,7 @@ def _latency_axis(x: Scale, height: int) -> str:
 
 
 def _short(value: float) -> str:
-    """Return a tick: `12k`, `1.5M`, `0.5`."""
+    """Return a number in short: `12k`, `1.5M`, `0.5`."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{value / size:g}{unit}"

@@ -1,4 +1,4 @@
-"""The page of a comparison: a table of ratios, and bars for every row."""
+"""HTML page of a comparison: a table of ratios, and bars for each row."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -21,18 +21,18 @@ def compare_page(comparison: Comparison, began: datetime) -> str:
     )
     body = [heading(" and ".join(_joined(names)), about)]
     if comparison.interrupted:
-        body.append(banner("Interrupted: this is what was measured until then.", mild=True))
+        body.append(banner("Interrupted: results until then.", mild=True))
     note = (
         "Medians over the rounds, ± half the distance from lowest to highest. A ratio is the median"
-        " of the ratios round by round, lowest to highest behind it; above 1 the first is ahead,"
-        " and it is coloured where all rounds agree."
+        " of the ratios of each round, followed by lowest to highest; above 1 the first server is"
+        " faster, and it is coloured where all rounds agree."
     )
     body.append(section("Comparison", ratios_table(comparison), note=note))
     cards = list(_cards(comparison))
     for left, right in zip(cards[::2], [*cards[1::2], ""], strict=False):
         body.append(pair(left, right))
     if comparison.errors:
-        body.append(section("What went wrong", _errors(comparison)))
+        body.append(section("Errors", _errors(comparison)))
     where = ", ".join(f"{target.name} at {target.imap}" for target in comparison.targets)
     body.append(f"<footer>{escape(where)}. Made by imapvm-bench.</footer>")
     return document(f"Comparison: {', '.join(names)}", body)
@@ -47,7 +47,7 @@ def ratios_table(comparison: Comparison) -> str:
         for name in names:
             cell = comparison.cell(row.name, name)
             if cell is None:
-                cells.append('<span class="behind">failed</span>')
+                cells.append('<span class="slower">failed</span>')
                 continue
             spread = f'<span class="soft">±{cell.relative * 50:.0f}%</span>'
             cells.append(f"{escape(value(cell.median, row.unit))} {spread}")
@@ -61,7 +61,7 @@ def _ratio(comparison: Comparison, row: ComparisonRow, first: str, other: str) -
     ratio = comparison.ratio(row.name, first, other)
     if ratio is None:
         return '<span class="soft">none</span>'
-    side = {1: "ahead", -1: "behind", 0: "even"}[ratio.side]
+    side = {1: "faster", -1: "slower", 0: "even"}[ratio.side]
     shown = f'<span class="{side}">{format_ratio(ratio.median)}</span>'
     if len(ratio.values) > 1:
         low, high = format_ratio(ratio.low), format_ratio(ratio.high)
@@ -79,7 +79,7 @@ def _cards(comparison: Comparison) -> Iterator[str]:
             else:
                 shown = value(cell.median, row.unit)
                 drawn.append(Bar(target.name, cell.median, cell.low, cell.high, shown))
-        better = "more is better" if row.higher_is_better else "less is better"
+        better = "higher is better" if row.higher_is_better else "lower is better"
         connections = row.connections or row.scenario.connections
         note = f"{row.unit}, {connections:,} connections; {better}"
         yield section(row.name, bars(drawn), note=note)
@@ -87,11 +87,11 @@ def _cards(comparison: Comparison) -> Iterator[str]:
 
 def _errors(comparison: Comparison) -> str:
     lines = [
-        (escape(row), escape(target), f"<code>{escape(said)}</code>")
+        (escape(row), escape(target), f"<code>{escape(message)}</code>")
         for (row, target), errors in comparison.errors.items()
-        for said in counted(errors)
+        for message in counted(errors)
     ]
-    return table(("row", "server", "what"), lines, left=(0, 1, 2))
+    return table(("row", "server", "error"), lines, left=(0, 1, 2))
 
 
 def _joined(names: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The HTML around a report: style, tiles, tables. Every text that is put in is escaped here."""
+"""HTML of a page: style, tiles, tables. Texts are escaped here."""
 
 import html
 from collections.abc import Iterable, Sequence
@@ -51,7 +51,7 @@ th:first-child, td:first-child { text-align: left; padding-left: 0; white-space:
 td.left, th.left { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 td code, .banner code { font: 13px/1.45 ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace;
   overflow-wrap: anywhere; }
-.ahead { color: var(--good); font-weight: 650; } .behind { color: var(--bad); font-weight: 650; }
+.faster { color: var(--good); font-weight: 650; } .slower { color: var(--bad); font-weight: 650; }
 .even { font-weight: 650; }
 .soft { color: var(--soft); font-weight: 400; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 16px; font-size: 13px; margin: 4px 0 2px; }
@@ -70,7 +70,7 @@ footer { color: var(--soft); font-size: 13px; margin-top: 20px; }
 
 
 def escape(text: object) -> str:
-    """Return a text as HTML, for content and attributes; control characters become visible."""
+    """Return a text escaped for content and attributes; control characters become visible."""
     shown = "".join(c if c.isprintable() or c == "\n" else "�" for c in str(text))
     return html.escape(shown, quote=True)
 
@@ -80,7 +80,7 @@ def document(title: str, body: Iterable[str]) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
-        # Nothing is loaded from anywhere, whatever a server managed to write into the report.
+        # Nothing is loaded, even if text of a server were not escaped.
         '<meta http-equiv="Content-Security-Policy"'
         " content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n"
         f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
@@ -90,15 +90,15 @@ def document(title: str, body: Iterable[str]) -> str:
 
 
 def heading(title: str, about: str) -> str:
-    """Return the title and a line below it."""
+    """Return the title and the line below it."""
     return f'<h1>{escape(title)}</h1>\n<p class="about">{escape(about)}</p>'
 
 
 def tiles(values: Iterable[tuple[str, str, str]]) -> str:
-    """Return large numbers: (value, what it is, "" or "good" or "bad")."""
+    """Return tiles with large numbers: (value, label, "" or "good" or "bad")."""
     inside = "".join(
-        f'<div class="tile {mood}"><b>{escape(value)}</b><span>{escape(what)}</span></div>'
-        for value, what, mood in values
+        f'<div class="tile {mood}"><b>{escape(value)}</b><span>{escape(label)}</span></div>'
+        for value, label, mood in values
     )
     return f'<div class="tiles">{inside}</div>'
 
@@ -110,24 +110,24 @@ def section(title: str, inside: str, *, note: str = "") -> str:
 
 
 def banner(text: str, *, mild: bool = False) -> str:
-    """Return a sentence that nobody can miss."""
+    """Return a prominent message."""
     return f'<section class="{"mild" if mild else "banner"}">{escape(text)}</section>'
 
 
 def pair(left: str, right: str) -> str:
-    """Put two sections side by side where there is room."""
+    """Return two sections side by side where there is room."""
     return f'<div class="pair">{left}{right}</div>'
 
 
 def table(
     titles: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[int] = (0,)
 ) -> str:
-    """Return a table; `rows` are cells of HTML, `titles` are text.
+    """Return a table; cells are HTML, titles are text.
 
     Args:
-        titles: of the columns.
+        titles: titles of the columns.
         rows: cells, already escaped.
-        left: columns that hold text and not numbers.
+        left: left-aligned columns, with text and not numbers.
     """
     head = "".join(
         f'<th class="left">{escape(t)}</th>' if n in left else f"<th>{escape(t)}</th>"
@@ -146,7 +146,7 @@ def table(
 
 
 def legend(names: Sequence[str]) -> str:
-    """Return which colour is whose, in the order of `colour`."""
+    """Return the legend of the colours, in the order of `colour`."""
     inside = "".join(
         f'<span><i style="background:{colour(n)}"></i>{escape(name)}</span>'
         for n, name in enumerate(names)
@@ -158,5 +158,5 @@ COLOURS: Final = 6
 
 
 def colour(number: int) -> str:
-    """Return a colour that is distinct from its neighbours, in light and in dark."""
+    """Return a colour, distinct from its neighbours in light and dark."""
     return f"var(--c{number % COLOURS + 1})"

@@ -1,4 +1,4 @@
-"""What is shown while a load runs: a live view on a terminal, else a line now and then."""
+"""Progress of a running load: a live view on a terminal, lines elsewhere."""
 
 import sys
 import time
@@ -25,20 +25,20 @@ from imapvm_bench.load.plan import Load
 from imapvm_bench.load.report import Snapshot
 
 LINE_SECONDS: Final = 5.0
-"""Where nobody looks at a terminal: how often a line is written."""
+"""Interval of lines where output is not a terminal."""
 HISTORY: Final = 300
-"""Values that a sparkline can show: a minute of them."""
+"""Values of a sparkline: one minute."""
 
 
 class SnapshotHandler(Protocol):
-    """Is told how a load goes."""
+    """Receives the snapshots of a load."""
 
     def __call__(self, snapshot: Snapshot) -> None: ...
 
 
 @contextmanager
 def progress_display(load: Load, console: Console) -> Iterator[SnapshotHandler]:
-    """Show how a load goes until the block ends, in the way that suits where output goes."""
+    """Show the progress of a load until the block ends."""
     if not console.is_terminal:
         yield LineProgress(load.seconds)
         return
@@ -48,7 +48,7 @@ def progress_display(load: Load, console: Console) -> Iterator[SnapshotHandler]:
 
 
 class LineProgress:
-    """A line on standard error every five seconds, and one for each phase."""
+    """Lines on standard error: one for each phase, and one every five seconds."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -70,9 +70,9 @@ class LineProgress:
 
 
 def line_of(snapshot: Snapshot, seconds: float) -> str:
-    """Return how a load goes, on one line."""
+    """Return the state of a load on one line."""
     errors = sum(snapshot.errors.values())
-    said = [
+    parts = [
         f"{snapshot.phase} {snapshot.elapsed:.0f}/{seconds:.0f} s",
         f"{snapshot.open:,} connections",
         f"{format_rate(snapshot.recent.commands_per_second)} commands/s",
@@ -81,11 +81,11 @@ def line_of(snapshot: Snapshot, seconds: float) -> str:
         f"{format_size(snapshot.recent.bytes_in_per_second)}/s in",
         f"{errors:,} errors",
     ]
-    return ", ".join(said)
+    return ", ".join(parts)
 
 
 class LiveView:
-    """The live view. Rich draws it as often as it likes."""
+    """Live view, drawn by Rich."""
 
     def __init__(self, load: Load) -> None:
         self._load = load
@@ -103,7 +103,7 @@ class LiveView:
         parts: list[RenderableType] = [self._head(), self._progress(), Text(), self._numbers()]
         if self._snapshot.errors:
             parts += [Text(), self._errors()]
-        parts += [Text(), Text("Ctrl-C ends it and shows what was measured", style="dim")]
+        parts += [Text(), Text("Ctrl-C ends the load and prints the results", style="dim")]
         return Group(*parts)
 
     def _head(self) -> RenderableType:

@@ -1,4 +1,4 @@
-"""The page of one load."""
+"""HTML page of one load."""
 
 from datetime import datetime
 
@@ -22,7 +22,7 @@ from imapvm_bench.display.document import (
     table,
     tiles,
 )
-from imapvm_bench.display.tables import ended_sentence, unfinished_sentences
+from imapvm_bench.display.tables import ended_message, unfinished_messages
 from imapvm_bench.format import (
     format_count,
     format_latency,
@@ -41,10 +41,10 @@ def run_page(outcome: Outcome, began: datetime) -> str:
     title = f"{load.scenario.name} on {load.target.name}"
     body = [heading(title, _about(outcome, began))]
     if report.server_stopped or report.never_began:
-        body.append(banner(ended_sentence(report)))
+        body.append(banner(ended_message(report)))
     elif outcome.interrupted:
-        body.append(banner("Interrupted: this is what was measured until then.", mild=True))
-    body += [banner(said, mild=True) for said in unfinished_sentences(outcome)]
+        body.append(banner("Interrupted: results until then.", mild=True))
+    body += [banner(text, mild=True) for text in unfinished_messages(outcome)]
     body.append(_tiles(report))
     body += _over_time(report)
     if report.labels:
@@ -53,7 +53,7 @@ def run_page(outcome: Outcome, began: datetime) -> str:
     elif not report.never_began:
         body.append(banner("No command was answered in the measured time.", mild=True))
     if report.has_entries_of_their_own:
-        note = "What connections chose from, each from its first command to the last answer."
+        note = "Entries of the mix, from the first command to the last answer."
         body.append(section("Mix", rows_table("entry", report.entries, report.seconds), note=note))
     if report.errors:
         body.append(section("Errors by kind", errors_html(report.errors)))
@@ -67,7 +67,7 @@ def run_page(outcome: Outcome, began: datetime) -> str:
 
 def _about(outcome: Outcome, began: datetime) -> str:
     load, report = outcome.load, outcome.report
-    said = [
+    about = [
         outcome.probe.name or "",
         f"{report.connections:,} connections",
         f"open loop at {format_rate(load.rate)}/s" if load.rate else "closed loop",
@@ -75,7 +75,7 @@ def _about(outcome: Outcome, began: datetime) -> str:
         f"{report.seconds:.1f} s",
         f"{began:%d %B %Y %H:%M} UTC",
     ]
-    return " · ".join(part for part in said if part)
+    return " · ".join(part for part in about if part)
 
 
 def _tiles(report: Report) -> str:
@@ -105,12 +105,12 @@ def _over_time(report: Report) -> list[str]:
     width = len(groups[0]) * step
     rates = [sum(group) / (len(group) * step) for group in groups]
     worst = [max(group) for group in grouped(series.p99_us[:whole], POINTS_MAX)]
-    errors = [int(sum(group)) for group in grouped(series.errors[:whole], POINTS_MAX)]
-    said = [
+    error_counts = [int(sum(group)) for group in grouped(series.errors[:whole], POINTS_MAX)]
+    labels = [
         f"{format_rate(rate)} commands/s" + (f", {errors:,} errors" if errors else "")
-        for rate, errors in zip(rates, errors, strict=False)
+        for rate, errors in zip(rates, error_counts, strict=False)
     ]
-    throughput = over_time(Line("commands a second", rates, said), width)
+    throughput = over_time(Line("commands a second", rates, labels), width)
     latency = over_time(
         Line("p99 latency", worst, [f"p99 {format_latency(value)}" for value in worst]),
         width,
@@ -119,11 +119,11 @@ def _over_time(report: Report) -> list[str]:
     )
     cards = [
         section("Commands a second", throughput),
-        section("Latency p99", latency, note=f"Of each {width:g} s."),
+        section("Latency p99", latency, note=f"For each {width:g} s."),
     ]
-    if any(errors):
-        line = Line("errors", errors, [f"{errors:,} errors" for errors in errors])
-        note = f"In each {width:g} s."
+    if any(error_counts):
+        line = Line("errors", error_counts, [f"{errors:,} errors" for errors in error_counts])
+        note = f"For each {width:g} s."
         cards.append(section("Errors", over_time(line, width, number=4, height=110), note=note))
     return cards
 
@@ -132,14 +132,14 @@ def _latencies(report: Report) -> str:
     rows = sorted(report.labels.items(), key=lambda item: -item[1].count)
     several = [(label, measured.latency) for label, measured in rows[: COLOURS - 1]]
     curves = [("all commands", report.latency), *several] if len(several) > 1 else several
-    note = "Each further nine has the same width; the right end is where trouble shows."
+    note = "Each further nine has the same width; slow commands are at the right end."
     if len(rows) > len(several):
         note += f" The {len(several)} most frequent commands."
     return pair(
         section(
-            "How long commands took",
+            "Latency of commands",
             latency_histogram(report.latency),
-            note="All of them, on a logarithmic axis.",
+            note="All commands, on a logarithmic axis.",
         ),
         section(
             "Latency by percentile",
@@ -150,7 +150,7 @@ def _latencies(report: Report) -> str:
 
 
 def rows_table(first: str, rows: dict[str, LabelStats], seconds: float | None) -> str:
-    """Return a table of labels with their latencies; with rates where `seconds` is known."""
+    """Return a table of labels with latencies, and with rates where `seconds` is given."""
     errors = any(measured.errors for measured in rows.values())
     titles = [first, "count", *(["per second"] if seconds else [])]
     titles += [*(f"p{percent:g}" for percent in PERCENTS), "max", *(["errors"] if errors else [])]
@@ -164,14 +164,14 @@ def rows_table(first: str, rows: dict[str, LabelStats], seconds: float | None) -
         cells.append(format_latency(latency.max))
         if errors:
             cells.append(
-                f'<span class="behind">{measured.errors:,}</span>' if measured.errors else ""
+                f'<span class="slower">{measured.errors:,}</span>' if measured.errors else ""
             )
         lines.append(cells)
     return table(titles, lines)
 
 
 def errors_html(errors: dict[str, ErrorCount]) -> str:
-    """Return errors by kind, each with an example, which is a server's words: escaped."""
+    """Return a table of errors by kind, each with an example."""
     lines = [
         (escape(kind), f"{error.count:,}", f"<code>{escape(error.example)}</code>")
         for kind, error in sorted(errors.items(), key=lambda item: -item[1].count)
@@ -181,13 +181,12 @@ def errors_html(errors: dict[str, ErrorCount]) -> str:
 
 def _footer(outcome: Outcome) -> str:
     how = (
-        "Open loop: an entry of the mix is due at its time whether or not the server keeps up, and"
-        " latency counts from then."
+        "Open loop: an entry of the mix starts at its due time, and latency counts from then."
         if outcome.load.rate
         else "Closed loop: a connection sends its next command when the last one is answered."
     )
     return (
-        f"<footer>{escape(outcome.load.scenario.about)}. {how} Latency is from the first octet"
-        " written to the last one read. Percentiles are of an HDR histogram with three digits."
+        f"<footer>{escape(outcome.load.scenario.about)}. {how} Latency is from the first byte"
+        " written to the last byte read. Percentiles are from an HDR histogram with three digits."
         " Made by imapvm-bench.</footer>"
     )

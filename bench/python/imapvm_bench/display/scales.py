@@ -1,4 +1,4 @@
-"""Axes: where a value stands, and which values are written beside it."""
+"""Axes of plots: positions of values, and ticks."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Maps values to places, linearly or by their logarithm."""
+    """Map from values to positions, linear or logarithmic."""
 
     low: float
     high: float
@@ -23,7 +23,7 @@ class Scale:
 
 
 def linear_ticks(high: float, about: int = 4) -> list[float]:
-    """Return round values from 0 to at least `high`, some `about` steps apart."""
+    """Return round values from 0 to at least `high`, about `about` of them."""
     if high <= 0:
         return [0.0, 1.0]
     rough = high / about
@@ -33,7 +33,7 @@ def linear_ticks(high: float, about: int = 4) -> list[float]:
 
 
 def log_ticks(low: float, high: float, at_most: int = 9) -> list[float]:
-    """Return 1, 2 and 5 of each power of ten within bounds; fewer of them where there are many."""
+    """Return 1, 2 and 5 of each power of ten within bounds, at most `at_most` ticks."""
     low, high = max(low, 1e-9), max(high, 1e-9)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     found: list[float] = []
@@ -50,7 +50,7 @@ def log_ticks(low: float, high: float, at_most: int = 9) -> list[float]:
 
 
 def log_bounds(low: float, high: float) -> tuple[float, float]:
-    """Widen bounds to values that are ticks: the next 1, 2 or 5 below and above."""
+    """Return bounds widened to ticks: the next 1, 2 or 5 below and above."""
     return _step(max(low, 1e-9), up=False), _step(max(high, 1e-9), up=True)
 
 

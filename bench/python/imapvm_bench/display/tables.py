@@ -1,4 +1,4 @@
-"""The tables that are printed when all is measured."""
+"""Tables of results for a terminal."""
 
 from collections.abc import Iterable
 
@@ -23,12 +23,12 @@ from imapvm_bench.scenario.model import Metric
 
 PERCENTS = (50.0, 90.0, 99.0, 99.9)
 EXAMPLE_MAX = 160
-"""Letters of an error's example that are shown; JSON and HTML have all of it."""
+"""Characters of an example in a table; JSON and HTML have all of it."""
 WIDTH_WITHOUT_TERMINAL = 110
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return where tables go: as wide as the terminal, or as a reader of a log can bear."""
+    """Return the console: as wide as the terminal, or of fixed width elsewhere."""
     made = Console(stderr=stderr, highlight=False)
     if not made.is_terminal:
         made = Console(stderr=stderr, highlight=False, width=WIDTH_WITHOUT_TERMINAL)
@@ -36,9 +36,9 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def run_table(outcome: Outcome) -> RenderableType:
-    """One load: the sum in a sentence, latencies by command, errors."""
+    """Return the tables of one load: totals, latencies by command, errors."""
     report = outcome.report
-    parts: list[RenderableType] = [_sentence(outcome)]
+    parts: list[RenderableType] = [_summary(outcome)]
     if report.labels:
         parts.append(_latencies("command", report.labels, report))
     elif not report.never_began:
@@ -49,42 +49,39 @@ def run_table(outcome: Outcome) -> RenderableType:
         parts.append(_setup(report))
     if report.errors:
         parts += [errors_table(report.errors)]
-    parts += [Text(said, style="yellow") for said in unfinished_sentences(outcome)]
+    parts += [Text(text, style="yellow") for text in unfinished_messages(outcome)]
     if report.server_stopped or report.never_began:
-        parts += [Text(), Text(ended_sentence(report), style="bold red")]
+        parts += [Text(), Text(ended_message(report), style="bold red")]
     elif outcome.interrupted:
-        parts += [
-            Text(),
-            Text("Interrupted: this is what was measured until then.", style="yellow"),
-        ]
+        parts += [Text(), Text("Interrupted: results until then.", style="yellow")]
     return Group(*parts)
 
 
-def ended_sentence(report: Report) -> str:
-    """Say how a load ended that did not end by itself."""
+def ended_message(report: Report) -> str:
+    """Return the message for a load that ended early."""
     ended = printable(report.ended)
     ended = f"{ended[:1].upper()}{ended[1:]}."
-    return ended if report.never_began else f"{ended} This is what was measured until then."
+    return ended if report.never_began else f"{ended} Results until then."
 
 
-def unfinished_sentences(outcome: Outcome) -> list[str]:
-    """Say what a reader of the latencies has to know: what is not in them."""
+def unfinished_messages(outcome: Outcome) -> list[str]:
+    """Return messages about work that is missing in the latencies."""
     unfinished = outcome.report.unfinished
-    said = []
+    messages = []
     if outcome.load.rate and unfinished.backlog > outcome.load.connections_wanted:
-        said.append(
+        messages.append(
             f"The server did not keep up with {format_rate(outcome.load.rate)}/s: at the end"
-            f" {unfinished.backlog:,} entries were due and not begun."
+            f" {unfinished.backlog:,} entries were due and not started."
         )
     if unfinished.oldest_us > 1_000_000:
-        said.append(
-            f"At the end {unfinished.in_flight:,} commands had no answer yet, the oldest for"
+        messages.append(
+            f"At the end {unfinished.in_flight:,} commands were without an answer, the oldest for"
             f" {format_latency(unfinished.oldest_us)}: they are not in the latencies."
         )
-    return said
+    return messages
 
 
-def _sentence(outcome: Outcome) -> RenderableType:
+def _summary(outcome: Outcome) -> RenderableType:
     load, report = outcome.load, outcome.report
     text = Text()
     text.append(printable(load.scenario.name), style="bold")
@@ -129,18 +126,18 @@ def _latencies(first: str, rows: dict[str, LabelStats], report: Report) -> Rende
 
 
 def _setup(report: Report) -> RenderableType:
-    said = [
+    parts = [
         f"{label} p50 {format_latency(p50)} p99 {format_latency(p99)}"
         for label, measured in report.setup.items()
         for p50, p99 in (measured.latency.percentiles((50, 99)),)
         if measured.count
     ]
     opened = f"connections opened in {report.opened_seconds:.2f} s"
-    return Text("; ".join([opened, *said]), style="dim")
+    return Text("; ".join([opened, *parts]), style="dim")
 
 
 def errors_table(errors: dict[str, ErrorCount]) -> RenderableType:
-    """Errors by kind, the most frequent first, each with an example."""
+    """Return errors by kind, the most frequent first, each with an example."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("error", style="red", max_width=30)
     table.add_column("count", justify="right")
@@ -153,7 +150,7 @@ def errors_table(errors: dict[str, ErrorCount]) -> RenderableType:
 
 
 def compare_table(comparison: Comparison) -> RenderableType:
-    """Medians by row and server, and the ratio of the first to each of the others."""
+    """Return medians by row and server, and ratios of the first server to the others."""
     names = [target.name for target in comparison.targets]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("row", overflow="fold", max_width=36)
@@ -170,17 +167,17 @@ def compare_table(comparison: Comparison) -> RenderableType:
     rounds = comparison.rounds
     note = (
         f"Medians of {rounds} rounds of {comparison.seconds:g} s; ± half the distance between the"
-        " lowest and the highest. A ratio is the median of the ratios round by round (lowest to"
-        " highest); above 1 the first is ahead, and it is coloured where all rounds agree."
+        " lowest and the highest. A ratio is the median of the ratios of each round (lowest to"
+        " highest); above 1 the first server is faster, coloured where all rounds agree."
     )
     parts: list[RenderableType] = [table, Padding(Text(note, style="dim"), (0, 0, 0, 0))]
     parts += [
-        Text.assemble((f"{row}, {target}: ", "bold red"), printable(said)[:EXAMPLE_MAX])
+        Text.assemble((f"{row}, {target}: ", "bold red"), printable(message)[:EXAMPLE_MAX])
         for (row, target), errors in comparison.errors.items()
-        for said in counted(errors)
+        for message in counted(errors)
     ]
     if comparison.interrupted:
-        parts.append(Text("Interrupted: this is what was measured until then.", style="yellow"))
+        parts.append(Text("Interrupted: results until then.", style="yellow"))
     return Group(*parts)
 
 
@@ -193,7 +190,7 @@ def _cell(cell: Spread | None, metric: Metric) -> RenderableType:
 
 
 def value(number: float, metric: Metric) -> str:
-    """Return a value in its metric."""
+    """Return a value in the unit of its metric."""
     return format_latency(number * 1000) if metric.endswith("ms") else format_rate(number)
 
 
@@ -208,8 +205,8 @@ def _ratio(ratio: Spread | None) -> RenderableType:
 
 
 def counted(errors: Iterable[str]) -> list[str]:
-    """Say a sentence once, with how often it was said."""
+    """Return each message once, with its count."""
     times: dict[str, int] = {}
     for error in errors:
         times[error] = times.get(error, 0) + 1
-    return [said if n == 1 else f"{said} ({n} times)" for said, n in times.items()]
+    return [text if n == 1 else f"{text} ({n} times)" for text, n in times.items()]

@@ -1,7 +1,7 @@
-"""Memory of a server on this machine: its process and all that descend from it, from /proc.
+"""Memory of a server on this machine, from /proc: its process and all descendants.
 
-PSS counts each page once, shared among those who map it; of it, the anonymous part is what the
-processes have written themselves (heap, stacks), without program files and caches of disk pages.
+PSS counts each page once, divided among the processes that map it. Its anonymous part is heap and
+stacks, without program files and page cache.
 """
 
 import time
@@ -15,12 +15,12 @@ PROC: Final = Path("/proc")
 SETTLED_SECONDS: Final = 0.5
 SETTLING_SECONDS_MAX: Final = 10.0
 STILL: Final = 0.002
-"""So little change, as a share, counts as none: a server may always do something."""
+"""Relative change that counts as no change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Octets, over all processes."""
+    """Memory in bytes, over all processes."""
 
     pss: int
     anonymous: int
@@ -31,7 +31,7 @@ def memory_of(pid: int, proc: Path = PROC) -> Memory:
     """Read the memory of a process and its descendants.
 
     Raises:
-        BenchError: there is no such process, or it is another user's.
+        BenchError: no such process, or a process of another user.
     """
     pss = anonymous = processes = 0
     for one in descendants(pid, proc):
@@ -39,12 +39,12 @@ def memory_of(pid: int, proc: Path = PROC) -> Memory:
             text = (proc / str(one) / "smaps_rollup").read_text()
         except PermissionError:
             raise BenchError(
-                f"the memory of process {one} may not be read: run as its user, or as root"
+                f"cannot read the memory of process {one}: run as its user or as root"
             ) from None
         except (FileNotFoundError, ProcessLookupError):
             if one == pid:
-                raise BenchError(f"there is no process {pid}: see --server-pid") from None
-            continue  # it has ended since
+                raise BenchError(f"no process {pid}: check --server-pid") from None
+            continue  # the process has ended
         fields = dict(line.split(":", 1) for line in text.splitlines()[1:] if ":" in line)
         pss += _kilobytes(fields["Pss"])
         anonymous += _kilobytes(fields["Pss_Anon"])
@@ -53,7 +53,7 @@ def memory_of(pid: int, proc: Path = PROC) -> Memory:
 
 
 def descendants(pid: int, proc: Path = PROC) -> list[int]:
-    """Return a process and all that descend from it, in the order they were found."""
+    """Return a process and all its descendants, the process first."""
     children: dict[int, list[int]] = {}
     for entry in proc.iterdir():
         if not entry.name.isdecimal():
@@ -61,8 +61,8 @@ def descendants(pid: int, proc: Path = PROC) -> list[int]:
         try:
             stat = (entry / "stat").read_text()
         except OSError:
-            continue  # it has ended since
-        # The name, in parentheses, may hold anything: what follows the last one is regular.
+            continue  # the process has ended
+        # The name, in parentheses, may contain anything: parse after the last parenthesis.
         parent = int(stat.rpartition(")")[2].split()[1])
         children.setdefault(parent, []).append(int(entry.name))
     found = [pid]
@@ -72,7 +72,7 @@ def descendants(pid: int, proc: Path = PROC) -> list[int]:
 
 
 def settled_memory(pid: int) -> Memory:
-    """Return the memory when it has hardly changed for half a second, or after ten seconds."""
+    """Return the memory after it has not changed for 0.5 s, or after 10 s."""
     last, since = memory_of(pid), time.monotonic()
     until = since + SETTLING_SECONDS_MAX
     while (now := time.monotonic()) - since < SETTLED_SECONDS and now < until:

@@ -1,4 +1,4 @@
-"""Thousands of sessions in IDLE, in as many client processes as descriptors make necessary."""
+"""Pool of sessions in IDLE, in as many client processes as the limit of descriptors requires."""
 
 import contextlib
 import json
@@ -24,10 +24,10 @@ STOP_SECONDS: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A session was told EXISTS."""
+    """EXISTS on one session."""
 
     session: int
-    """Number of the session, from 0, over all processes."""
+    """Number of the session from 0, over all processes."""
     at_ns: int
     """CLOCK_MONOTONIC."""
     exists: int
@@ -35,7 +35,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class IdlePoolState:
-    """How many sessions are where."""
+    """Numbers of sessions by state."""
 
     idling: int = 0
     opening: int = 0
@@ -44,7 +44,7 @@ class IdlePoolState:
 
 
 class IdlePool:
-    """Sessions in IDLE; use it in a `with`. Session n is user n % len(users)."""
+    """Sessions in IDLE, closed at the end of a `with`. Session n is user n % len(users)."""
 
     def __init__(
         self,
@@ -55,14 +55,14 @@ class IdlePool:
         at_once: int = 64,
         answer_seconds: float = 30.0,
     ) -> None:
-        """Start opening them.
+        """Start to open the sessions.
 
         Args:
             target: the server.
-            sessions: how many.
-            processes: None: as many as descriptors make necessary.
-            at_once: log-ins under way, over all processes.
-            answer_seconds: a log-in that is unanswered for so long has failed.
+            sessions: number of sessions.
+            processes: None: as many as the limit of descriptors requires.
+            at_once: concurrent log-ins, over all processes.
+            answer_seconds: a log-in without an answer for this long has failed.
         """
         self.target = target
         self.sessions = sessions
@@ -81,7 +81,7 @@ class IdlePool:
                 )
                 share = max(1, at_once // self.processes)
                 plan = idle_plan(part, size, at_once=share, answer_seconds=answer_seconds)
-                self._processes.append(_PoolProcess(plan, first, size, self._heard))
+                self._processes.append(_PoolProcess(plan, first, size, self._received))
         except BaseException:
             self.close()
             raise
@@ -98,17 +98,17 @@ class IdlePool:
         self.close()
 
     def close(self) -> None:
-        """End all sessions and processes, and wait for that."""
+        """Close all sessions, and wait for the processes to end."""
         for member in self._processes:
-            member.hang_up()
+            member.close()
         for member in self._processes:
             member.join()
 
     def state(self) -> IdlePoolState:
-        """Return how many sessions are where.
+        """Return the numbers of sessions by state.
 
         Raises:
-            BenchError: a client process has ended, or could not begin.
+            BenchError: a client process has ended, or could not start.
         """
         for member in self._processes:
             member.check()
@@ -131,12 +131,12 @@ class IdlePool:
     def wait_opened(
         self, on_state: Callable[[IdlePoolState], None] = lambda _: None, every_seconds: float = 0.1
     ) -> IdlePoolState:
-        """Wait until no session is being opened any more; some may have failed.
+        """Wait until every session has been opened or has failed.
 
-        Every log-in has its own deadline (`answer_seconds`), so this ends.
+        No deadline: every log-in has its own, `answer_seconds`.
 
         Raises:
-            BenchError: a client process has ended, or could not begin.
+            BenchError: a client process has ended, or could not start.
         """
         while True:
             state = self.state()
@@ -147,36 +147,36 @@ class IdlePool:
                 self._changed.wait(every_seconds)
 
     def forget_arrivals(self) -> None:
-        """Drop what was heard so far."""
+        """Drop the arrivals so far."""
         with self._changed:
             self._arrivals.clear()
 
     def wait_arrivals(
         self, enough: Callable[[Sequence[Arrival]], bool], seconds: float
     ) -> list[Arrival]:
-        """Wait until what was heard is enough, or until the time is over; return all of it."""
+        """Wait until `enough` is true or the time is over; return all arrivals."""
         until = time.monotonic() + seconds
         with self._changed:
             while not enough(self._arrivals) and (left := until - time.monotonic()) > 0:
                 self._changed.wait(left)
             return list(self._arrivals)
 
-    def _heard(self, arrivals: list[Arrival]) -> None:
+    def _received(self, arrivals: list[Arrival]) -> None:
         with self._changed:
             self._arrivals += arrivals
             self._changed.notify_all()
 
 
 class _PoolProcess:
-    """A client process, and the thread that listens to it."""
+    """One client process, and the thread that reads its output."""
 
     def __init__(
-        self, plan: str, first: int, size: int, heard: Callable[[list[Arrival]], None]
+        self, plan: str, first: int, size: int, on_arrivals: Callable[[list[Arrival]], None]
     ) -> None:
         self.size = size
         self.state: dict[str, Any] = {}
         self._first = first
-        self._heard = heard
+        self._on_arrivals = on_arrivals
         self._refused = ""
         self._closing = False
         self._process = subprocess.Popen(
@@ -188,31 +188,32 @@ class _PoolProcess:
         assert self._process.stdin is not None
         self._process.stdin.write(plan + "\n")
         self._process.stdin.flush()
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
-    def _listen(self) -> None:
+    def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            said = json.loads(line)
-            if "state" in said:
-                self.state = said["state"]
-                self._heard([])
-            elif "arrivals" in said:
-                self._heard([Arrival(self._first + n, at, e) for n, at, e in said["arrivals"]])
+            message = json.loads(line)
+            if "state" in message:
+                self.state = message["state"]
+                self._on_arrivals([])
+            elif "arrivals" in message:
+                arrivals = message["arrivals"]
+                self._on_arrivals([Arrival(self._first + n, at, e) for n, at, e in arrivals])
             else:
-                self._refused = said.get("refused", "")
+                self._refused = message.get("refused", "")
 
     def check(self) -> None:
         if self._process.poll() is not None and not self._closing:
-            self._listener.join(1)
-            why = self._refused or f"it ended with status {self._process.returncode}"
-            raise BenchError(f"a client process could not go on: {why}")
+            self._reader.join(1)
+            reason = self._refused or f"exit status {self._process.returncode}"
+            raise BenchError(f"a client process ended: {reason}")
 
-    def hang_up(self) -> None:
+    def close(self) -> None:
         self._closing = True
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it has ended already
+        with contextlib.suppress(BrokenPipeError):  # the process has ended
             self._process.stdin.close()
 
     def join(self) -> None:
@@ -221,25 +222,25 @@ class _PoolProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._listener.join(1)
+        self._reader.join(1)
         assert self._process.stdout is not None
         self._process.stdout.close()
 
 
 def shares(whole: int, parts: int) -> list[int]:
-    """Divide a number as evenly as possible; the first ones are larger by one."""
-    least, rest = divmod(whole, parts)
-    return [least + (n < rest) for n in range(parts) if least + (n < rest)]
+    """Divide a number into parts of equal size; the first ones may be larger by one."""
+    low, rest = divmod(whole, parts)
+    return [low + (n < rest) for n in range(parts) if low + (n < rest)]
 
 
 def rotated(values: tuple[T, ...], places: int) -> tuple[T, ...]:
-    """Return the same values, beginning `places` later."""
+    """Return the values rotated left by `places`."""
     at = places % len(values) if values else 0
     return values[at:] + values[:at]
 
 
 def _sources(target: Target, sessions: int) -> tuple[str, ...]:
-    """On loopback an address has ports for some 28,000 connections to one listener."""
+    """Return source addresses for many sessions over loopback: one has 28,000 ephemeral ports."""
     if not target.imap.host.startswith("127.") and target.imap.host != "localhost":
         return ()
     return loopback_sources(sessions) if sessions > 20_000 else ()

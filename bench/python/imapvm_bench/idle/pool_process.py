@@ -1,9 +1,8 @@
-"""A client process of `idle`: some of the sessions, as its parent tells it.
+"""Client process of an idle pool, with a part of its sessions.
 
-The first line on standard input is the engine's plan; when standard input ends, so does it.
-On standard output it writes JSON, a line each: `{"state": …}` as `_engine.Idle.state` has it, when
-it has changed, and `{"arrivals": [[connection, nanoseconds, exists], …]}`. `{"refused": "…"}` says
-that the plan is none.
+Reads the plan from the first line of standard input, and ends when standard input ends. Writes one
+JSON object per line to standard output: `{"state": …}` of `_engine.Idle.state` when it changes,
+`{"arrivals": [[connection, nanoseconds, exists], …]}`, or `{"refused": "…"}` for a wrong plan.
 """
 
 import json
@@ -15,13 +14,13 @@ from typing import IO, Any, Final, Protocol
 from imapvm_bench.load.descriptors import raise_limit
 
 POLL_SECONDS: Final = 0.01
-"""How long news may wait to be passed on. It is timed by the engine, so this delays nothing."""
+"""Interval at which arrivals are passed on. The engine takes the times, so this delays nothing."""
 STATE_EVERY: Final = 10
-"""The state is looked at every so many polls."""
+"""Polls between two reads of the state."""
 
 
 class IdleEngine(Protocol):
-    """The face of `_engine.Idle`."""
+    """Interface of `_engine.Idle`."""
 
     def start(self) -> None: ...
     def state(self) -> str: ...
@@ -33,38 +32,38 @@ def main() -> None:
     """Hold sessions until standard input ends."""
     from imapvm_bench._engine import Idle
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to act on
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent
     raise_limit()
     try:
         engine = Idle(sys.stdin.readline())
         engine.start()
     except (ValueError, OSError, RuntimeError) as error:
-        _say(sys.stdout, {"refused": str(error)})
+        _write(sys.stdout, {"refused": str(error)})
         return
     serve(engine, sys.stdin, sys.stdout)
 
 
 def serve(engine: IdleEngine, orders: IO[str], out: IO[str]) -> None:
-    """Pass on what the engine sees until `orders` ends."""
+    """Pass on states and arrivals until `orders` ends."""
     last, polls = "", 0
     try:
         while not select.select([orders], [], [], POLL_SECONDS)[0]:
             arrivals = engine.arrivals()
             if arrivals:
-                _say(out, {"arrivals": arrivals})
+                _write(out, {"arrivals": arrivals})
             polls += 1
             if polls % STATE_EVERY == 0:
                 state = engine.state()
                 if state != last:
                     last = state
-                    _say(out, {"state": json.loads(state)})
+                    _write(out, {"state": json.loads(state)})
     except BrokenPipeError:
-        pass  # the parent is gone
+        pass  # the parent has ended
     finally:
         engine.stop()
 
 
-def _say(out: IO[str], values: dict[str, Any]) -> None:
+def _write(out: IO[str], values: dict[str, Any]) -> None:
     out.write(json.dumps(values) + "\n")
     out.flush()
 

@@ -1,13 +1,13 @@
-"""The same loads on several servers in turn: medians, spread, and the ratio pair by pair.
+"""Comparison of servers: the same loads in turn, with medians, spread, and ratios by round.
 
     rows = [ComparisonRow("NOOP, 20", load("noop"), connections=20)]
     comparison = compare(targets, rows, rounds=5)
     print(comparison.cell("NOOP, 20", "imapvm").median)
     print(comparison.ratio("NOOP, 20", "imapvm", "dovecot").median)
 
-Interleaved: in every round each row runs on every server before the next row begins, and every
-other round takes the servers in the opposite order. What the machine does besides therefore meets
-all of them, and a ratio is taken between two runs that stood next to each other.
+Runs are interleaved: in each round every row runs on all servers before the next row starts, and
+every second round takes the servers in reverse order. Other load on the machine therefore affects
+all servers, and a ratio is taken between two adjacent runs.
 """
 
 import statistics
@@ -26,18 +26,18 @@ from imapvm_bench.server.target import Target
 
 @dataclass(frozen=True, slots=True)
 class ComparisonRow:
-    """One line of the table: a load, and the number that is taken from its report."""
+    """Row of a comparison: a load and a metric."""
 
     name: str
     scenario: Scenario
     connections: int | None = None
-    """None: as the scenario says."""
+    """None: the default of the scenario."""
     metric: Metric | None = None
-    """None: what the scenario says; p99 where there is a rate."""
+    """None: that of the scenario, or p99 with a rate."""
     rate: float | None = None
-    """Mix entries a second over all connections (open loop); None: as fast as it is answered."""
+    """Mix entries a second over all connections (open loop); None: closed loop."""
     seconds: float | None = None
-    """Measured time where it is not that of the comparison."""
+    """Measured time; None: that of the comparison."""
     threads: int = 1
 
     @property
@@ -51,7 +51,7 @@ class ComparisonRow:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Several values: the median, and how far they lie apart."""
+    """Median and range of several values."""
 
     median: float
     low: float
@@ -60,43 +60,43 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """Values of which there is at least one."""
+        """Return the spread of at least one value."""
         return cls(statistics.median(values), min(values), max(values), tuple(values))
 
     @property
     def side(self) -> int:
-        """Of ratios: 1 where every one is above 1, -1 where every one is below, else 0."""
+        """Return 1 where all ratios are above 1, -1 where all are below 1, else 0."""
         return (self.low > 1) - (self.high < 1)
 
     @property
     def relative(self) -> float:
-        """(highest - lowest) / median; 0 where the median is 0."""
+        """Return (highest - lowest) / median; 0 where the median is 0."""
         return (self.high - self.low) / self.median if self.median else 0.0
 
 
 @dataclass(slots=True)
 class Comparison:
-    """What was measured. Rows and targets in the order they were given."""
+    """Result of a comparison. Rows and targets are in the given order."""
 
     rows: tuple[ComparisonRow, ...]
     targets: tuple[Target, ...]
     rounds: int
     seconds: float
     values: dict[tuple[str, str], list[float | None]] = field(default_factory=dict)
-    """(row, target) → one value a round; None where that run gave none: see `errors`."""
+    """(row, target) → one value for each round; None for a run without a value, see `errors`."""
     errors: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    """(row, target) → what went wrong there, in sentences; absent where nothing did."""
+    """(row, target) → error messages; absent without errors."""
     interrupted: bool = False
 
     def cell(self, row: str, target: str) -> Spread | None:
-        """Return what one server reached in one row; None if no round gave a value."""
+        """Return the values of one server in one row; None if no round gave a value."""
         values = [v for v in self.values.get((row, target), []) if v is not None]
         return Spread.of(values) if values else None
 
     def ratio(self, row: str, a: str, b: str) -> Spread | None:
-        """Return a ÷ b, round by round, of rounds that have both; None if there is none.
+        """Return a ÷ b for each round that has both values; None without such a round.
 
-        For latencies it is b ÷ a, so that a number above 1 always says that `a` is ahead.
+        For latencies it is b ÷ a, so that a number above 1 always means that `a` is faster.
         """
         higher = next(r for r in self.rows if r.name == row).higher_is_better
         pairs = zip(self.values.get((row, a), []), self.values.get((row, b), []), strict=False)
@@ -108,7 +108,7 @@ class Comparison:
         return Spread.of(ratios) if ratios else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it as JSON would have it: every value of every round."""
+        """Return everything for JSON, with every value of every round."""
         names = [target.name for target in self.targets]
         return {
             "rounds": self.rounds,
@@ -145,7 +145,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonStep:
-    """One run of a comparison: which of how many, and how it goes."""
+    """Progress of a comparison: one run."""
 
     number: int
     steps: int
@@ -153,9 +153,9 @@ class ComparisonStep:
     row: ComparisonRow
     target: Target
     snapshot: Snapshot | None = None
-    """While it runs."""
+    """State of the run, while it runs."""
     value: float | None = None
-    """When it is done and gave one."""
+    """Value of the run, when it has ended with one."""
     done: bool = False
 
 
@@ -171,36 +171,36 @@ def compare(
 ) -> Comparison:
     """Run every row on every target, `rounds` times, interleaved.
 
-    A run that fails (a server that cannot be reached, stops answering, or refuses commands) is
-    noted in `errors` and the others go on. KeyboardInterrupt ends it; what is there is returned,
-    with `interrupted` set.
+    A run that fails (no connection, the server stops answering, or refuses commands) adds to
+    `errors`, and the others go on. KeyboardInterrupt ends the comparison; the results so far are
+    returned with `interrupted` set.
 
     Args:
         targets: two or more, with different names.
         rows: one or more, with different names.
-        rounds: how often each row runs on each target.
-        seconds: measured time of a run, where the row does not say.
-        warmup: seconds before that.
-        on_step: called when a run begins, about five times a second while it runs, and when it
-            has ended. On the calling thread.
-        runner: runs one load; tests have another.
+        rounds: runs of each row on each target.
+        seconds: measured time of a run, unless the row has its own.
+        warmup: seconds before the measured time.
+        on_step: called on the calling thread when a run starts, about five times a second while
+            it runs, and when it has ended.
+        runner: runs one load; replaced in tests.
     """
     runs = _Runs(Comparison(tuple(rows), tuple(targets), rounds, seconds), warmup, on_step, runner)
     steps = rounds * len(rows) * len(targets)
     number = 0
     try:
-        for turn in range(rounds):
+        for index in range(rounds):
             for row in rows:
-                for target in targets if turn % 2 == 0 else reversed(targets):
+                for target in targets if index % 2 == 0 else reversed(targets):
                     number += 1
-                    runs.measure(ComparisonStep(number, steps, turn + 1, row, target))
+                    runs.measure(ComparisonStep(number, steps, index + 1, row, target))
     except KeyboardInterrupt:
         runs.comparison.interrupted = True
     return runs.comparison
 
 
 class _Runs:
-    """A comparison under way."""
+    """State of a running comparison."""
 
     def __init__(
         self,
@@ -216,7 +216,7 @@ class _Runs:
         self._probes: dict[tuple[str, str], Probe] = {}
 
     def measure(self, step: ComparisonStep) -> None:
-        """Run a row on a target once, and note what came of it."""
+        """Run a row on a target once, and record value and errors."""
         key = (step.row.name, step.target.name)
         self._on_step(step)
         value: float | None = None
@@ -253,14 +253,14 @@ class _Runs:
         )
 
     def _probe(self, key: tuple[str, str], load: Load) -> Probe:
-        """Look at a server once for each row: a log-in may cost it a tenth of a second."""
+        """Probe a server once for each row: a log-in may cost 0.1 s."""
         if key not in self._probes:
             self._probes[key] = probe_server(load.target, load.scenario)
         return self._probes[key]
 
 
 def value_of(report: Report, metric: Metric) -> float:
-    """Take one number from a report."""
+    """Return the value of a metric."""
     match metric:
         case "commands/s":
             return report.commands_per_second
@@ -275,9 +275,9 @@ def value_of(report: Report, metric: Metric) -> float:
 
 
 def errors_of(report: Report) -> list[str]:
-    """Say what went wrong in a run, a sentence for each kind."""
-    said = [
+    """Return one error message for each kind of error in a run."""
+    messages = [
         f"{kind} ({error.count:,} times): {error.example}" for kind, error in report.errors.items()
     ]
     bad = report.server_stopped or report.never_began
-    return [*said, report.ended] if bad else said
+    return [*messages, report.ended] if bad else messages

@@ -1,4 +1,4 @@
-"""File descriptors: a connection takes one, and the system allows a process so many."""
+"""Limit of file descriptors, one for each connection."""
 
 import resource
 from typing import Final
@@ -6,11 +6,11 @@ from typing import Final
 from imapvm_bench.errors import BenchError
 
 SPARE: Final = 200
-"""For everything that is no connection: epoll, files, Python itself."""
+"""Descriptors for everything else: epoll, files, Python itself."""
 
 
 def raise_limit() -> int:
-    """Take all descriptors that the system allows; return how many connections that makes."""
+    """Raise the soft limit to the hard limit; return the number of connections it allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -19,14 +19,14 @@ def raise_limit() -> int:
 
 
 def require_descriptors(connections: int) -> None:
-    """See to it that this process may have so many connections.
+    """Raise the limit for a number of connections.
 
     Raises:
-        BenchError: the system does not allow it.
+        BenchError: the hard limit is lower.
     """
     allowed = raise_limit()
     if connections > allowed:
         raise BenchError(
-            f"{connections:,} connections are more than this system allows a process"
-            f" ({allowed:,}): raise `ulimit -n`, or ask for fewer"
+            f"cannot open {connections:,} connections: the limit of descriptors allows"
+            f" {allowed:,}; raise `ulimit -n`"
         )

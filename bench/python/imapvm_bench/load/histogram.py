@@ -1,6 +1,6 @@
-"""Latencies as the engine counts them: pairs of a value in microseconds and how often it was seen.
+"""Histograms of latencies: pairs of a value in microseconds and its count.
 
-The values are those of an HDR histogram with three digits: at most a thousandth off.
+Values are those of an HDR histogram with three digits: at most 0.1 % off.
 """
 
 import math
@@ -12,13 +12,13 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Counted values, ascending, each once."""
+    """Counts of values, in ascending order of the values."""
 
     pairs: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def of(cls, pairs: Iterable[Sequence[int]]) -> Self:
-        """Take pairs in any order; those with one value are put together."""
+        """Return a histogram of pairs in any order; counts of equal values are added."""
         counted: Counter[int] = Counter()
         for value, count in pairs:
             counted[value] += count
@@ -26,7 +26,7 @@ class Histogram:
 
     @classmethod
     def merged(cls, several: Iterable["Histogram"]) -> Self:
-        """What all of them counted together: exact, since the values are."""
+        """Return the sum of several histograms."""
         return cls.of(pair for one in several for pair in one.pairs)
 
     @property
@@ -35,30 +35,30 @@ class Histogram:
 
     @property
     def max(self) -> int:
-        """Largest value; 0 if nothing was counted."""
+        """Return the largest value; 0 for an empty histogram."""
         return self.pairs[-1][0] if self.pairs else 0
 
     @property
     def min(self) -> int:
-        """Smallest value; 0 if nothing was counted."""
+        """Return the smallest value; 0 for an empty histogram."""
         return self.pairs[0][0] if self.pairs else 0
 
     @property
     def mean(self) -> float:
-        """Arithmetic mean; 0 if nothing was counted."""
+        """Return the arithmetic mean; 0 for an empty histogram."""
         total = self.count
         return sum(v * n for v, n in self.pairs) / total if total else 0.0
 
     def percentile(self, percent: float) -> int:
-        """Smallest value that at least `percent` of the counted ones do not exceed.
+        """Return the smallest value that at least `percent` of all values do not exceed.
 
-        The nearest-rank definition: a value that was seen, never one in between. 0 if nothing was
-        counted.
+        The nearest-rank definition: a recorded value, without interpolation. 0 for an empty
+        histogram.
         """
         return self.percentiles((percent,))[0]
 
     def percentiles(self, percents: Sequence[float]) -> list[int]:
-        """Return several percentiles, in one pass; `percents` ascend."""
+        """Return several percentiles in one pass; `percents` must ascend."""
         total = self.count
         found: list[int] = []
         seen = 0
@@ -75,7 +75,7 @@ class Histogram:
     def logarithmic(self, bins: int) -> list[tuple[float, float, int]]:
         """Return `bins` bars (from, to, count), equally wide on a logarithmic axis.
 
-        They reach from the smallest to the largest value; no bars if nothing was counted.
+        They reach from the smallest to the largest value; no bars for an empty histogram.
         """
         if not self.pairs:
             return []

@@ -1,4 +1,4 @@
-"""Turns a load into the engine's plan, as JSON. The plan is described in `_engine.pyi`."""
+"""Plan of a load for the engine, as JSON. `_engine.pyi` describes the format."""
 
 import base64
 from collections.abc import Sequence
@@ -18,28 +18,28 @@ ANSWER_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A scenario on a target, and for how long."""
+    """A scenario on a target, with duration and rate."""
 
     target: Target
     scenario: Scenario
     connections: int | None = None
-    """None: as the scenario says."""
+    """None: the default of the scenario."""
     seconds: float = 10.0
     """Measured time."""
     warmup: float = 1.0
-    """Seconds before that, which are not counted."""
+    """Seconds before the measured time."""
     rate: float | None = None
-    """Mix entries a second over all connections (open loop); None: as fast as it is answered."""
+    """Mix entries a second over all connections (open loop); None: closed loop."""
     threads: int = 1
     limit: int | None = None
-    """Stop after so many mix entries."""
+    """Stop after this many mix entries."""
     pipeline: int | None = None
-    """None: as the scenario says."""
+    """None: the default of the scenario."""
     answer_seconds: float = ANSWER_SECONDS
-    """A command that is unanswered for so long has failed."""
+    """A command without an answer for this long has failed."""
     connects_at_once: int = 64
     poisson: bool = False
-    """With a rate: entries are due at random, as independent users come, not evenly."""
+    """With a rate: entries are due at random, as with independent users, and not evenly."""
     seed: int = 1
 
     @property
@@ -51,18 +51,18 @@ def plan_json(load: Load, *, fast_literals: bool = False) -> str:
     """Return the plan.
 
     Args:
-        load: what to run.
-        fast_literals: the server takes literals without being asked (LITERAL+).
+        load: the load.
+        fast_literals: the server accepts non-synchronizing literals (LITERAL+).
 
     Raises:
-        BenchError: status USAGE; the scenario speaks LMTP and the target has no address for it,
-            or a user's name or password cannot be written between quotes.
+        BenchError: status USAGE; the target lacks the LMTP address that the scenario needs, or a
+            name or password cannot be written as a quoted string.
     """
     return msgspec.json.encode(plan(load, fast_literals=fast_literals)).decode()
 
 
 def idle_plan(target: Target, connections: int, *, at_once: int, answer_seconds: float) -> str:
-    """Return the plan of connections that log in, select INBOX and sit in IDLE."""
+    """Return the plan of connections that log in, select INBOX and stay in IDLE."""
     scenario = Scenario(
         "idle",
         "",
@@ -81,14 +81,13 @@ def idle_plan(target: Target, connections: int, *, at_once: int, answer_seconds:
 
 
 def plan(load: Load, *, fast_literals: bool = False) -> dict[str, Any]:
-    """Return the plan as values; arguments and errors as `plan_json`."""
+    """Return the plan as a dict; arguments and errors as for `plan_json`."""
     target, scenario = load.target, load.scenario
     where, tls = target.imap, target.tls
     if scenario.protocol == "lmtp":
         if target.lmtp is None:
             raise BenchError(
-                f"the scenario {scenario.name!r} delivers by LMTP: say where, with"
-                " --lmtp HOST:PORT",
+                f"the scenario {scenario.name!r} needs an LMTP address: use --lmtp HOST:PORT",
                 Status.USAGE,
             )
         where, tls = target.lmtp, "none"
@@ -147,14 +146,14 @@ def _commands(commands: Sequence[Command], *, fast_literals: bool) -> list[dict[
 
 
 def _parts(command: Command, literal: str) -> list[Part]:
-    """Return the parts, with names and passwords between quotes where IMAP wants a string."""
+    """Return the parts, with quotes around names and passwords for IMAP."""
     parts: list[Part] = []
     imap = command.answer != "lmtp"
     for part in command.parts:
         if "message" in part:
             parts.append({"message": literal})
         elif "data" in part and parts:
-            # The engine ends the line that says DATA; what separates them in the file goes.
+            # The engine ends the DATA line; the space in the template is dropped.
             parts[-1] = {"text": str(parts[-1].get("text", "")).rstrip(" ")}
             parts.append(part)
         elif imap and ("user" in part or "password" in part) and not _ends_with_quote(parts):
@@ -174,14 +173,13 @@ def _check_quotable(target: Target, scenario: Scenario) -> None:
     for user in target.users:
         if set(user.name + user.password) & set('"\\'):
             raise BenchError(
-                f"the name or password of {user.name!r} has a quote or a backslash in it, which"
-                " LOGIN {user} {password} cannot send: use a scenario whose login is"
-                " AUTHENTICATE PLAIN {plain}",
+                f"cannot send the name or password of {user.name!r} with LOGIN: it has a quote or"
+                " a backslash; use a scenario with AUTHENTICATE PLAIN {plain}",
                 Status.USAGE,
             )
 
 
 def _messages(messages: Messages) -> list[str]:
     recipe = Recipe(seed=messages.seed, sizes=messages.sizes, shapes=messages.shapes)
-    made = (make(recipe, "scenario", n).octets for n in range(1, messages.count + 1))
-    return [base64.b64encode(octets).decode() for octets in made]
+    made = (make(recipe, "scenario", n).content for n in range(1, messages.count + 1))
+    return [base64.b64encode(content).decode() for content in made]

@@ -1,4 +1,4 @@
-"""What a load measured: the engine's report as values, and arithmetic on it."""
+"""Report and snapshot of the engine."""
 
 from typing import Final
 
@@ -7,13 +7,13 @@ import msgspec
 from imapvm_bench.load.histogram import Histogram
 
 ENDED_STOPPED: Final = "server stopped answering"
-"""`Report.ended` begins so where the server gave up, or was given up."""
+"""Start of `Report.ended` where the server stopped answering."""
 ENDED_UNOPENED: Final = "no connection could be set up"
-"""And so where nothing could be measured at all."""
+"""Start of `Report.ended` where nothing was measured."""
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """Counters of the measured time."""
+    """Sums of the measured time."""
 
     commands: int = 0
     entries: int = 0
@@ -23,7 +23,7 @@ class Totals(msgspec.Struct, frozen=True):
 
 
 class LabelStats(msgspec.Struct, frozen=True):
-    """One label, or one entry of the mix."""
+    """Measurements of one label, or of one entry of the mix."""
 
     count: int = 0
     errors: int = 0
@@ -32,20 +32,20 @@ class LabelStats(msgspec.Struct, frozen=True):
 
     @property
     def latency(self) -> Histogram:
-        """Microseconds."""
+        """Return the latencies in microseconds."""
         return Histogram.of(self.histogram)
 
 
 class ErrorCount(msgspec.Struct, frozen=True):
-    """A kind of error."""
+    """Number of errors of one kind, with an example."""
 
     count: int
     example: str = ""
-    """What was said, and what came back, once. The server's words: not to be trusted."""
+    """One command and its answer. Untrusted text of the server."""
 
 
 class Series(msgspec.Struct, frozen=True):
-    """What happened when: one value each `step_ms`, from the start of the measured time."""
+    """Measurements over time: one value for each `step_ms` of the measured time."""
 
     step_ms: int = 100
     commands: list[int] = []
@@ -55,16 +55,16 @@ class Series(msgspec.Struct, frozen=True):
 
 
 class Unfinished(msgspec.Struct, frozen=True):
-    """What was under way when the measured time was over."""
+    """Unfinished work at the end of the measured time."""
 
     in_flight: int = 0
     oldest_us: int = 0
     backlog: int = 0
-    """Open loop: entries that were due and not begun, since no connection was free."""
+    """Open loop: entries that were due, and not started because no connection was free."""
 
 
 class Report(msgspec.Struct, frozen=True):
-    """One load."""
+    """Report of one load."""
 
     seconds: float
     connections: int
@@ -80,7 +80,7 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def latency(self) -> Histogram:
-        """All commands, in microseconds."""
+        """Return the latencies of all commands, in microseconds."""
         return Histogram.merged(measured.latency for measured in self.labels.values())
 
     @property
@@ -97,12 +97,12 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def has_entries_of_their_own(self) -> bool:
-        """Whether an entry of the mix is more than a command."""
+        """Return whether the mix is more than one command."""
         return len(self.entries) > 1 or len(self.labels) > 1
 
     @property
     def failures(self) -> int:
-        """Errors of every kind: while measuring, and before, when connections were opened."""
+        """Return the number of errors, also before the measured time."""
         return max(self.totals.errors, sum(error.count for error in self.errors.values()))
 
     @property
@@ -115,7 +115,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class Recent(msgspec.Struct, frozen=True):
-    """The last moment or so."""
+    """Rates and latencies of the last second."""
 
     commands_per_second: float = 0.0
     bytes_in_per_second: float = 0.0
@@ -124,7 +124,7 @@ class Recent(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """A load while it runs."""
+    """State of a running load."""
 
     phase: str
     elapsed: float = 0.0
@@ -135,10 +135,10 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 def read_report(text: str) -> Report:
-    """Read the engine's report."""
+    """Parse the report of the engine."""
     return msgspec.json.decode(text, type=Report)
 
 
 def read_snapshot(text: str) -> Snapshot:
-    """Read the engine's snapshot."""
+    """Parse a snapshot of the engine."""
     return msgspec.json.decode(text, type=Snapshot)

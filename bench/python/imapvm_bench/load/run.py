@@ -1,4 +1,4 @@
-"""Runs one load: the plan goes to the engine, snapshots come by, the report comes back."""
+"""Run of one load: probe, engine, snapshots, report."""
 
 import time
 from collections.abc import Callable
@@ -16,17 +16,17 @@ SNAPSHOT_SECONDS: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a load went."""
+    """Result of a load."""
 
     load: Load
     probe: Probe
     report: Report
     interrupted: bool = False
-    """Ctrl-C; the report has what was measured until then."""
+    """Ended by Ctrl-C; the report has the measurements until then."""
 
 
 class LoadEngine(Protocol):
-    """The face of `_engine.Load`, as far as it is used here; tests have a fake."""
+    """Interface of `_engine.Load`; tests use a fake."""
 
     def start(self) -> None: ...
     def snapshot(self) -> str: ...
@@ -35,7 +35,7 @@ class LoadEngine(Protocol):
 
 
 def compiled_engine(plan: str) -> LoadEngine:
-    """Return the engine of this package; loaded when it is needed, `fill` can do without."""
+    """Return the compiled engine, imported here because `fill` works without it."""
     from imapvm_bench._engine import Load as CompiledLoad
 
     return CompiledLoad(plan)
@@ -49,25 +49,25 @@ def run(
     engine: Callable[[str], LoadEngine] = compiled_engine,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
-    """Look at the server, then run a load to its end, or until Ctrl-C.
+    """Probe the server, then run a load to its end, or until Ctrl-C.
 
     Args:
-        load: what to run.
+        load: the load.
         on_snapshot: called about five times a second, on the calling thread.
-        probe: looks at the server.
+        probe: probes the server.
         engine: makes the engine from a plan.
-        sleep: waits so many seconds.
+        sleep: waits some seconds.
 
     Raises:
-        BenchError: it could not begin: nobody answers, the users are refused, something is
-            missing that the scenario needs.
+        BenchError: the load cannot start: no connection, the log-in is refused, or mail or a
+            capability is missing.
     """
     require_descriptors(load.connections_wanted)
     found = probe(load)
     try:
         running = engine(plan_json(load, fast_literals=found.fast_literals))
     except (ValueError, OSError) as error:
-        raise BenchError(f"the engine cannot take this on: {error}") from error
+        raise BenchError(f"cannot start the engine: {error}") from error
     interrupted = False
     running.start()
     try:

@@ -1,7 +1,6 @@
-"""Scenario files: TOML, read with every mistake named by file and key.
+"""Scenario files in TOML. Every error is reported with file and key.
 
-The format is described in bench/README.md; the scenarios that come with the tool are in
-`scenarios/` and are read from there like a user's own.
+The format is described in bench/README.md. The built-in scenarios are files in `builtin/`.
 """
 
 import tomllib
@@ -29,12 +28,12 @@ from imapvm_bench.scenario.toml_table import Table, TomlErrors
 CONNECTIONS_MAX: Final = 1_000_000
 PIPELINE_MAX: Final = 1000
 SIZE_MAX: Final = 64 * 1024 * 1024
-"""Of one message: more than servers take."""
+"""Bytes of one message; larger than servers accept."""
 MESSAGES_MAX: Final = 100_000
 
 
 class ScenarioError(BenchError):
-    """A scenario file is wrong: one line for each mistake, with the file and the key."""
+    """Errors of a scenario file, one line each, with file and key."""
 
     def __init__(self, errors: Sequence[str]) -> None:
         super().__init__("\n".join(errors), Status.USAGE)
@@ -42,21 +41,21 @@ class ScenarioError(BenchError):
 
 
 def names() -> list[str]:
-    """Return the names of the scenarios that come with the tool."""
+    """Return the names of the built-in scenarios."""
     folder = files("imapvm_bench.scenario") / "builtin"
     return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name[-5:] == ".toml")
 
 
-def shown(name: str) -> str:
-    """Return the text of a scenario that comes with the tool.
+def text_of(name: str) -> str:
+    """Return the text of a built-in scenario.
 
     Raises:
-        BenchError: there is none of that name.
+        BenchError: unknown name.
     """
     if name not in names():
         raise BenchError(
-            f"no scenario is called {name!r}: there are {', '.join(names())}, or your own file,"
-            " by a path that ends with .toml",
+            f"unknown scenario {name!r}: use one of {', '.join(names())}, or the path of a file"
+            " that ends with .toml",
             Status.USAGE,
         )
     return (files("imapvm_bench.scenario") / "builtin" / f"{name}.toml").read_text()
@@ -66,17 +65,17 @@ def load(name_or_path: str) -> Scenario:
     """Return a scenario by its name, or from a file (a path with a slash, or ending with .toml).
 
     Raises:
-        BenchError: there is none of that name, or the file cannot be read.
-        ScenarioError: it is wrong.
+        BenchError: unknown name, or the file cannot be read.
+        ScenarioError: the file has errors.
     """
     if "/" not in name_or_path and not name_or_path.endswith(".toml"):
-        return read(shown(name_or_path), f"{name_or_path}.toml", name_or_path)
+        return read(text_of(name_or_path), f"{name_or_path}.toml", name_or_path)
     path = Path(name_or_path)
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise BenchError(f"{path}: cannot be read: {reason}", Status.USAGE) from None
+        raise BenchError(f"cannot read {path}: {reason}", Status.USAGE) from None
     return read(text, str(path), path.stem)
 
 
@@ -84,17 +83,17 @@ def read(text: str, file: str, name: str) -> Scenario:
     """Read a scenario from TOML.
 
     Args:
-        text: the file's.
-        file: its name, for errors.
-        name: of the scenario.
+        text: content of the file.
+        file: name of the file, for errors.
+        name: name of the scenario.
 
     Raises:
-        ScenarioError: all errors that were found.
+        ScenarioError: all errors of the file.
     """
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ScenarioError([f"{file}: is not TOML: {error}"]) from None
+        raise ScenarioError([f"{file}: not TOML: {error}"]) from None
     errors = TomlErrors(file)
     scenario = _scenario(Table(document, "", errors), name)
     if errors.found:
@@ -108,8 +107,8 @@ def _scenario(table: Table, name: str) -> Scenario:
         name=name,
         about=table.text("about", required=True),
         protocol=protocol,
-        connections=table.whole("connections", 16, least=1, most=CONNECTIONS_MAX),
-        pipeline=table.whole("pipeline", 1, least=1, most=PIPELINE_MAX),
+        connections=table.integer("connections", 16, low=1, high=CONNECTIONS_MAX),
+        pipeline=table.integer("pipeline", 1, low=1, high=PIPELINE_MAX),
         reconnect=table.boolean("reconnect", default=False),
         measure=cast("Metric", table.choice("measure", METRICS, "commands/s")),
         login=_commands(table, "login", protocol),
@@ -120,31 +119,31 @@ def _scenario(table: Table, name: str) -> Scenario:
     )
     table.nothing_else()
     if scenario.pipeline > 1 and any(c.answer == "idle" for e in scenario.mix for c in e.commands):
-        table.wrong("pipeline", "is 1 in a mix with IDLE: nothing may follow IDLE before DONE")
+        table.wrong("pipeline", "must be 1 in a mix with IDLE: nothing may follow IDLE before DONE")
     if scenario.reconnect and scenario.pipeline > 1:
-        table.wrong("pipeline", "is 1 where reconnect = true: every entry is a connection")
+        table.wrong("pipeline", "must be 1 with reconnect = true: every entry is a connection")
     _check_placeholders(table, scenario)
     return scenario
 
 
 def _check_placeholders(table: Table, scenario: Scenario) -> None:
-    """Refuse what cannot be answered: `{data}` in IMAP, `{exists}` with nothing selected."""
+    """Refuse `{data}` in IMAP, IMAP placeholders in LMTP, and `{exists}` without SELECT."""
     imap = scenario.protocol == "imap"
     for command in scenario.commands():
         if imap and uses(command.parts, "data"):
-            table.wrong("mix", "{data} is LMTP's; IMAP sends {message}")
+            table.wrong("mix", "{data} is for LMTP; use {message} for IMAP")
         if not imap and uses(command.parts, "message", "exists", "random_message", "random_range"):
-            table.wrong("mix", "{message} and {exists} are IMAP's; LMTP sends {data}")
+            table.wrong("mix", "{message} and {exists} are for IMAP; use {data} for LMTP")
     for command in scenario.commands():
         is_data = command.parts[0].get("text", "") in {"DATA", "DATA "}
         if not imap and is_data != ("data" in command.parts[-1]):
-            table.wrong("mix", 'DATA and {data} belong together: "DATA {data}"')
+            table.wrong("mix", 'DATA needs {data}, and {data} needs DATA: write "DATA {data}"')
     numbers = any(
         uses(c.parts, "exists", "random_message", "random_range") for c in scenario.commands()
     )
     selects = any(c.label in {"SELECT", "EXAMINE"} or _selects(c) for c in scenario.commands())
     if imap and numbers and not selects:
-        table.wrong("setup", "has no SELECT, so nobody can say how many messages {exists}")
+        table.wrong("setup", "needs a SELECT for {exists} and random messages")
 
 
 def _selects(command: Command) -> bool:
@@ -159,13 +158,13 @@ def _entries(table: Table, protocol: Protocol) -> Iterator[Entry]:
         commands = _commands(entry, "commands", protocol, required=True)
         name = entry.text("name") or (commands[0].label if commands else f"entry {number}")
         if name in taken:
-            entry.wrong("name", f"is {name!r}, and another entry has that name already")
+            entry.wrong("name", f"duplicate name {name!r}")
         taken.add(name)
         yield Entry(
             name=name,
             commands=commands,
             weight=entry.number("weight", 1.0, above=0.0),
-            think_ms=entry.span("think_ms", (0, 0), most=3_600_000),
+            think_ms=entry.span("think_ms", (0, 0), high=3_600_000),
         )
         entry.nothing_else()
 
@@ -178,12 +177,14 @@ def _commands(
         if isinstance(value, str):
             value = {"send": value}
         if not isinstance(value, dict):
-            table.errors.add(place, "is a text, or a table with send, label, hold_ms, may_fail")
+            table.errors.add(
+                place, "must be a string, or a table with send, label, hold_ms, may_fail"
+            )
             continue
         details = Table(value, place, table.errors)
         send = details.text("send", required=True)
         label = details.text("label") or None
-        hold_ms = details.whole("hold_ms", 0, least=0, most=3_600_000)
+        hold_ms = details.integer("hold_ms", 0, low=0, high=3_600_000)
         may_fail = details.boolean("may_fail", default=False)
         details.nothing_else()
         if not send:
@@ -194,7 +195,7 @@ def _commands(
             details.wrong("send", str(error))
             continue
         if hold_ms and command.answer != "idle":
-            details.wrong("hold_ms", "is for IDLE only")
+            details.wrong("hold_ms", "only for IDLE")
         made.append(replace(command, hold_ms=hold_ms, may_fail=may_fail))
     return tuple(made)
 
@@ -206,12 +207,12 @@ def _messages(table: Table | None) -> Messages:
     shapes = table.texts("shapes", plain.shapes)
     for shape in shapes:
         if shape not in SHAPES:
-            table.wrong("shapes", f"does not know {shape!r}: there are {', '.join(SHAPES)}")
+            table.wrong("shapes", f"unknown shape {shape!r}: use {', '.join(SHAPES)}")
     messages = Messages(
-        count=table.whole("count", plain.count, least=1, most=MESSAGES_MAX),
-        sizes=table.wholes("sizes", plain.sizes, least=1, most=SIZE_MAX),
+        count=table.integer("count", plain.count, low=1, high=MESSAGES_MAX),
+        sizes=table.integers("sizes", plain.sizes, low=1, high=SIZE_MAX),
         shapes=shapes,
-        seed=table.whole("seed", plain.seed, least=0, most=2**63 - 1),
+        seed=table.integer("seed", plain.seed, low=0, high=2**63 - 1),
     )
     table.nothing_else()
     return messages
@@ -222,7 +223,7 @@ def _needs(table: Table | None) -> Needs | None:
         return None
     needs = Needs(
         mailbox=table.text("mailbox") or "INBOX",
-        messages=table.whole("messages", 1, least=0, most=10**9),
+        messages=table.integer("messages", 1, low=0, high=10**9),
     )
     table.nothing_else()
     return needs

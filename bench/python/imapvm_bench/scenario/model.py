@@ -1,4 +1,4 @@
-"""What a load does: the values that a scenario file is read into."""
+"""Values of a scenario."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,23 +15,23 @@ METRICS: Final[tuple[Metric, ...]] = get_args(Metric)
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One thing that is said to the server, and how its answer ends."""
+    """Command of a scenario."""
 
     label: str
     """Row of the report."""
     parts: tuple[Part, ...]
     answer: Answer = "tagged"
     hold_ms: int = 0
-    """For IDLE: how long it stays before DONE."""
+    """For IDLE: time before DONE."""
     may_fail: bool = False
-    """NO is an answer like another: CREATE of what may be there."""
+    """NO is not an error: CREATE of a mailbox that may exist."""
 
     @classmethod
     def of(cls, send: str, *, label: str | None = None, protocol: Protocol = "imap") -> "Command":
-        """Make one from a template, with the label and the answer that its verb suggests.
+        """Return a command from a template; label and answer follow from its verb.
 
         Raises:
-            TemplateError: `send` is none.
+            TemplateError: `send` is not a template.
         """
         verb = label_of(send)
         answer: Answer = "lmtp" if protocol == "lmtp" else "idle" if verb == "IDLE" else "tagged"
@@ -40,31 +40,31 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One of the things that connections choose from: commands that belong together."""
+    """Entry of the mix: commands that are sent one after the other."""
 
     name: str
     commands: tuple[Command, ...]
     weight: float = 1.0
-    """How often it is chosen, beside the others."""
+    """Relative frequency."""
     think_ms: tuple[int, int] = (0, 0)
-    """Pause before it: least and most, each length as likely. Not used with a rate."""
+    """Shortest and longest pause before it, uniformly distributed. Not used with a rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Messages:
-    """The messages that APPEND and DATA send in turn, made from a seed."""
+    """Messages that APPEND and DATA send, made from a seed."""
 
     count: int = 64
     sizes: tuple[int, ...] = (4096,)
-    """Octets, about; each as likely."""
+    """Approximate sizes in bytes, with equal probability."""
     shapes: tuple[str, ...] = ("plain",)
-    """Of `corpus.SHAPES`; each as likely."""
+    """Names in `corpus.shapes.SHAPES`, with equal probability."""
     seed: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What has to be in the mailbox of each user for the scenario to mean something."""
+    """Mail that the scenario needs in a mailbox of each user."""
 
     mailbox: str = "INBOX"
     messages: int = 1
@@ -72,7 +72,7 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A load, without saying on whom and for how long."""
+    """Scenario: what a load sends, independent of server and duration."""
 
     name: str
     about: str
@@ -81,16 +81,16 @@ class Scenario:
     setup: tuple[Command, ...] = ()
     protocol: Protocol = "imap"
     connections: int = 16
-    """Where the command line does not say."""
+    """Default of the command line."""
     pipeline: int = 1
     reconnect: bool = False
     measure: Metric = "commands/s"
-    """The one number that says most of it, for comparisons."""
+    """Metric that `compare` uses."""
     messages: Messages = field(default_factory=Messages)
     needs: Needs | None = None
 
     def commands(self) -> Iterator[Command]:
-        """All of them, log-in and set-up first."""
+        """Yield all commands, log-in and set-up first."""
         yield from self.login
         yield from self.setup
         for entry in self.mix:

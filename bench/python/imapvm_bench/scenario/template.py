@@ -1,55 +1,55 @@
-"""A command of a scenario: `FETCH {random_message} (FLAGS)` as the engine's parts.
+"""Templates of commands: `FETCH {random_message} (FLAGS)`, parsed into parts for the engine.
 
-What stands in braces is put in when the command is sent; `{{` and `}}` are braces.
+Placeholders in braces are filled in when the command is sent; `{{` and `}}` are literal braces.
 """
 
 import re
 from typing import Final, TypeAlias
 
 Part: TypeAlias = dict[str, object]
-"""One of the parts that the engine's plan knows: see `_engine.pyi`."""
+"""Part of a command in the plan of the engine, see `_engine.pyi`."""
 
 PLACEHOLDERS: Final = {
-    "user": "the name that signs in",
-    "password": "its password",
-    "plain": "both as SASL PLAIN wants them, in base64",
-    "random FIRST LAST": "a whole number, each as likely as the others",
-    "exists": "how many messages the selected mailbox has, as EXISTS said last",
-    "random_message": "the number of a message of the selected mailbox",
-    "random_range COUNT": "so many messages in a row, as FIRST:LAST; fewer where there are fewer",
+    "user": "user name",
+    "password": "password",
+    "plain": "both for SASL PLAIN, in base64",
+    "random FIRST LAST": "uniform random integer",
+    "exists": "number of messages in the selected mailbox (last EXISTS)",
+    "random_message": "number of a random message of the selected mailbox",
+    "random_range COUNT": "COUNT consecutive messages, as FIRST:LAST; fewer in a smaller mailbox",
     "counter": "1, 2, 3 … on each connection",
     "connection": "number of the connection, from 0",
-    "message": "one of the scenario's messages as a literal, for APPEND",
-    "data": "behind LMTP's DATA: one of the scenario's messages, with the final dot, after 354",
+    "message": "a message of the scenario as a literal, for APPEND",
+    "data": "after DATA of LMTP: a message of the scenario with the final dot, sent after 354",
 }
-"""What may stand in braces, and what it becomes. The manual has the same table."""
+"""Placeholders and their meaning. bench/README.md has the same table."""
 
 _TOKEN: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+")
 
 
 class TemplateError(Exception):
-    """The text is no template; the message says why."""
+    """Error of a template."""
 
 
 def parse(text: str) -> tuple[Part, ...]:
-    """Read a template.
+    """Parse a template.
 
     Raises:
-        TemplateError: a brace too many, a placeholder that nobody knows, a line end.
+        TemplateError: unbalanced brace, unknown placeholder, line break, or empty.
     """
     if not text.strip():
-        raise TemplateError("is empty")
+        raise TemplateError("empty command")
     if "\r" in text or "\n" in text:
-        raise TemplateError("is more than one line")
+        raise TemplateError("more than one line")
     parts: list[Part] = []
     for token in _TOKEN.finditer(text):
-        whole = token[0]
+        found = token[0]
         if token[1] is not None:
             parts.append(_placeholder(token[1]))
-        elif whole in {"{", "}"}:
-            raise TemplateError(f"has a lone {whole!r}: write {whole * 2!r} for a brace")
+        elif found in {"{", "}"}:
+            raise TemplateError(f"single {found!r}: write {found * 2!r} for a literal brace")
         else:
-            _add_text(parts, whole[0] if whole in {"{{", "}}"} else whole)
+            _add_text(parts, found[0] if found in {"{{", "}}"} else found)
     return tuple(parts)
 
 
@@ -70,23 +70,21 @@ def _placeholder(inside: str) -> Part:
             return {name: True}
         case ["random", first, last] if first.isdecimal() and last.isdecimal():
             if int(first) > int(last):
-                raise TemplateError(f"{{{inside}}} counts backwards")
+                raise TemplateError(f"{{{inside}}}: FIRST is above LAST")
             return {"random": [int(first), int(last)]}
         case ["random_range", count] if count.isdecimal() and int(count) > 0:
             return {"random_range": int(count)}
         case ["random", *_]:
-            raise TemplateError(f"{{{inside}}}: write {{random FIRST LAST}}, two whole numbers")
+            raise TemplateError(f"{{{inside}}}: write {{random FIRST LAST}}, two integers")
         case ["random_range", *_]:
-            raise TemplateError(
-                f"{{{inside}}}: write {{random_range COUNT}}, a whole number from 1"
-            )
+            raise TemplateError(f"{{{inside}}}: write {{random_range COUNT}}, an integer from 1")
         case _:
             known = ", ".join("{" + name.split()[0] + "}" for name in PLACEHOLDERS)
-            raise TemplateError(f"{{{inside}}} is not known; known are {known}")
+            raise TemplateError(f"unknown placeholder {{{inside}}}: use {known}")
 
 
 def label_of(text: str) -> str:
-    """Name a command by its verb, as the report's rows are named where nothing else is said.
+    """Return the verb of a command, the default label of its row in reports.
 
     >>> label_of("UID FETCH 1:* (FLAGS)"), label_of("LOGIN {user} {password}")
     ('UID FETCH', 'LOGIN')
@@ -101,5 +99,5 @@ def label_of(text: str) -> str:
 
 
 def uses(parts: tuple[Part, ...], *names: str) -> bool:
-    """Whether one of these placeholders is among the parts."""
+    """Return whether the parts contain one of these placeholders."""
     return any(name in part for part in parts for name in names)

@@ -1,4 +1,4 @@
-"""A server that is measured: where it is, how it is spoken to, and who signs in."""
+"""Server to be measured: addresses, TLS and users."""
 
 import re
 from dataclasses import dataclass, field
@@ -27,32 +27,32 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One server."""
+    """Server to be measured."""
 
     name: str
-    """What the reports call it."""
+    """Name in reports."""
     imap: Address
     users: tuple[User, ...]
-    """Connection n signs in as the nth, beginning again after the last."""
+    """Connection n logs in as user n % len(users)."""
     tls: Tls = "none"
     verify: bool = False
-    """Whether its certificate has to be good. Off by default: test servers sign their own."""
+    """Verify the certificate. Off by default, since test servers use self-signed ones."""
     ca: Path | None = None
-    """PEM file of the authorities that are trusted with `verify`; None: the system's."""
+    """PEM file of the authorities to trust with `verify`; None: those of the system."""
     tls_resumption: bool = False
     """Resume TLS sessions, as phones do."""
     server_name: str | None = None
-    """For the certificate; the host where it is None."""
+    """Name in the certificate; None: the host."""
     lmtp: Address | None = None
-    """Where it takes mail in; needed by scenarios that speak LMTP, and by `idle`."""
+    """Address for LMTP scenarios, and for deliveries of `idle`."""
     sources: tuple[str, ...] = field(default=())
-    """Addresses to connect from, in turn; empty lets the kernel choose."""
+    """Source addresses, used in turn; empty: the kernel chooses."""
     pid: int | None = None
-    """Of the server, where it runs on this machine: its memory is read in /proc."""
+    """Process id of a server on this machine, to read its memory in /proc."""
 
 
 def parse_address(text: str, default_port: int) -> Address:
-    """Read `HOST`, `HOST:PORT`, `[IPV6]` or `[IPV6]:PORT`.
+    """Parse `HOST`, `HOST:PORT`, `[IPV6]` or `[IPV6]:PORT`.
 
     Raises:
         BenchError: status USAGE.
@@ -61,12 +61,12 @@ def parse_address(text: str, default_port: int) -> Address:
     if form is None and text.count(":") > 1 and re.fullmatch(r"[0-9A-Fa-f:.]+", text):
         return Address(text, default_port)
     if form is None or int(form[3] or default_port) > 65535:
-        raise BenchError(f"{text!r} is no address: HOST, HOST:PORT or [IPV6]:PORT", Status.USAGE)
+        raise BenchError(f"invalid address {text!r}: HOST, HOST:PORT or [IPV6]:PORT", Status.USAGE)
     return Address(form[1] or form[2], int(form[3] or default_port))
 
 
 def parse_named(text: str) -> tuple[str, str]:
-    """Read `NAME=HOST:PORT` of `compare`; without a name the address is the name.
+    """Parse `NAME=HOST:PORT` of `compare`; without a name the address is the name.
 
     Raises:
         BenchError: status USAGE.
@@ -75,14 +75,14 @@ def parse_named(text: str) -> tuple[str, str]:
     if not equals:
         return text, text
     if not name or not address:
-        raise BenchError(f"{text!r} is not of the form NAME=HOST:PORT", Status.USAGE)
+        raise BenchError(f"invalid server {text!r}: NAME=HOST:PORT", Status.USAGE)
     return name, address
 
 
 def loopback_sources(connections: int, *, each: int = 20_000) -> tuple[str, ...]:
-    """Return 127.0.0.2, 127.0.0.3 …: as many as `connections` to one port need.
+    """Return 127.0.0.2, 127.0.0.3 …: as many source addresses as `connections` to one port need.
 
-    An address has some 28,000 free ports towards one listener; `each` stays well below.
+    One source address has about 28,000 ephemeral ports; `each` stays below that.
     """
     count = max(1, -(-connections // each))
     return tuple(f"127.0.{n >> 8}.{n & 255}" for n in range(2, 2 + count))

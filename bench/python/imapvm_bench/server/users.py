@@ -1,4 +1,4 @@
-"""User patterns: `user{1..500}:secret` is five hundred users with one password."""
+"""User patterns: `user{1..500}:secret` is 500 users with one password."""
 
 import re
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from typing import Final
 from imapvm_bench.errors import BenchError, Status
 
 USERS_MAX: Final = 1_000_000
-"""As many as one load may name; more is taken for a slip of the keyboard."""
+"""Users of one load; more is taken for a typing error."""
 
 _RANGE: Final = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who signs in."""
+    """User of the server under test."""
 
     name: str
     password: str
@@ -25,16 +25,16 @@ class User:
 def parse_users(patterns: Sequence[str], password: str | None = None) -> tuple[User, ...]:
     """Expand patterns in their order.
 
-    A pattern is `NAME`, `NAME:PASSWORD`, or `@FILE` with one of these a line (`#` begins a
-    comment line). One `{1..500}` in the name counts, with leading zeros as the first number has
-    them; a second one in the password counts along with it.
+    A pattern is `NAME`, `NAME:PASSWORD`, or `@FILE` with one of these on each line (`#` starts a
+    comment line). One range `{1..500}` in the name counts up, with the leading zeros of its first
+    number; a range in the password counts along.
 
     Args:
         patterns: as given with --users.
-        password: for patterns that have none of their own.
+        password: for patterns without a password.
 
     Raises:
-        BenchError: status USAGE; the sentence quotes the pattern and says what is wrong with it.
+        BenchError: status USAGE; the message quotes the pattern.
     """
     users: list[User] = []
     for pattern in patterns:
@@ -43,9 +43,9 @@ def parse_users(patterns: Sequence[str], password: str | None = None) -> tuple[U
         else:
             users += _expand(pattern, password)
         if len(users) > USERS_MAX:
-            raise _wrong(pattern, f"makes more than {USERS_MAX:,} users")
+            raise _invalid(pattern, f"more than {USERS_MAX:,} users")
     if not users:
-        raise BenchError("no users: name some, such as --users user{1..10}:secret", Status.USAGE)
+        raise BenchError("no users: use --users, such as --users user{1..10}:secret", Status.USAGE)
     return tuple(users)
 
 
@@ -53,7 +53,7 @@ def _from_file(path: Path, password: str | None) -> list[User]:
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise BenchError(f"--users @{path}: cannot be read: {error}", Status.USAGE) from None
+        raise BenchError(f"--users: cannot read {path}: {error}", Status.USAGE) from None
     kept = [line.strip() for line in lines]
     return [user for line in kept if line and line[0] != "#" for user in _expand(line, password)]
 
@@ -62,18 +62,18 @@ def _expand(pattern: str, password: str | None) -> list[User]:
     name, colon, own = pattern.partition(":")
     if not colon:
         if password is None:
-            raise _wrong(pattern, "has no password: write NAME:PASSWORD, or use --password")
+            raise _invalid(pattern, "no password: write NAME:PASSWORD, or use --password")
         own = password
     if not name:
-        raise _wrong(pattern, "has no name before the colon")
+        raise _invalid(pattern, "no name before the colon")
     if any(ord(letter) < 32 or letter == "\x7f" for letter in name + own):
-        raise _wrong(pattern, "has a control character in it")
+        raise _invalid(pattern, "control character")
     names = _count(pattern, name)
     passwords = _count(pattern, own) if colon else [own]
     if len(passwords) == 1:
         passwords *= len(names)
     if len(passwords) != len(names):
-        raise _wrong(pattern, "counts differently in the name and in the password")
+        raise _invalid(pattern, "ranges of different length in name and password")
     return [User(one, secret) for one, secret in zip(names, passwords, strict=True)]
 
 
@@ -82,16 +82,16 @@ def _count(pattern: str, text: str) -> list[str]:
     if not found:
         return [text]
     if len(found) > 1:
-        raise _wrong(pattern, "counts twice: one {1..500} is possible")
+        raise _invalid(pattern, "more than one range in a name or password")
     first, last = found[0]
     if int(last) < int(first):
-        raise _wrong(pattern, f"counts backwards, from {first} to {last}")
+        raise _invalid(pattern, f"range from {first} down to {last}")
     if int(last) - int(first) >= USERS_MAX:
-        raise _wrong(pattern, f"makes more than {USERS_MAX:,} users")
+        raise _invalid(pattern, f"more than {USERS_MAX:,} users")
     width = len(first) if first.startswith("0") else 0
     before, after = _RANGE.split(text)[0], _RANGE.split(text)[-1]
     return [f"{before}{n:0{width}d}{after}" for n in range(int(first), int(last) + 1)]
 
 
-def _wrong(pattern: str, error: str) -> BenchError:
-    return BenchError(f"--users {pattern!r} {error}", Status.USAGE)
+def _invalid(pattern: str, reason: str) -> BenchError:
+    return BenchError(f"--users: invalid pattern {pattern!r}: {reason}", Status.USAGE)

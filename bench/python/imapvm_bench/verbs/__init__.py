@@ -1,1 +1,1 @@
-"""What `imapvm-bench` can be told to do: a module each, with its options."""
+"""Verbs of `imapvm-bench`: one module each, with its options."""

@@ -29,25 +29,29 @@ DEFAULT_SCENARIOS = "noop,webmail,bulk-fetch,search,append,login-storm"
 
 
 def add_to(verbs: Verbs) -> None:
-    """Describe the verb."""
+    """Add the verb to the command line."""
     verb = verbs.add_parser(
         "compare",
-        help="the same scenarios on several servers, interleaved; ratios pair by pair",
-        description="Runs the same scenarios on several servers in turn, several rounds, and shows"
-        " medians, spread, and the ratio of the first server to each other one, round by round. All"
-        " servers have the same users, and should have the same mail: see `fill`.",
+        help="run the same scenarios on several servers, interleaved",
+        description="Runs the same scenarios on several servers in turn, in several rounds, and"
+        " prints medians, spread, and the ratio of the first server to each other one. All servers"
+        " need the same users, and should have the same mail: see `fill`.",
     )
     verb.add_argument(
         "servers",
         nargs="+",
         metavar="NAME=HOST:PORT[,lmtp=HOST:PORT]",
-        help="two or more",
+        help="two or more servers",
     )
     verb.add_argument(
         "--scenarios", default=DEFAULT_SCENARIOS, metavar="NAME|FILE,…", help="default: %(default)s"
     )
     verb.add_argument(
-        "--rounds", type=options.whole(1, 1000), default=3, metavar="N", help="default: %(default)s"
+        "--rounds",
+        type=options.integer(1, 1000),
+        default=3,
+        metavar="N",
+        help="default: %(default)s",
     )
     verb.add_argument(
         "--duration",
@@ -61,25 +65,25 @@ def add_to(verbs: Verbs) -> None:
         type=options.seconds,
         default=0.5,
         metavar="S",
-        help="before that, not counted (default: %(default)g)",
+        help="time before the measured time (default: %(default)g)",
     )
     verb.add_argument(
         "--connections",
         type=_connections,
         metavar="N,N,…",
-        help="a row for each of these numbers (default: the scenario's)",
+        help="one row for each number (default: that of the scenario)",
     )
     verb.add_argument(
         "--rate",
         type=options.rate,
         metavar="R",
-        help="open loop, so many entries of the mix a second; compares p99 latency",
+        help="open loop: entries of the mix a second; compares p99 latency",
     )
     verb.add_argument(
         "--measure",
         choices=METRICS,
         metavar="WHAT",
-        help=f"compare {', '.join(METRICS)} (default: what the scenario says)",
+        help=f"metric: {', '.join(METRICS)} (default: that of the scenario)",
     )
     options.add_threads(verb)
     options.add_server(verb)
@@ -88,19 +92,19 @@ def add_to(verbs: Verbs) -> None:
 
 
 def run_verb(arguments: argparse.Namespace) -> Status:
-    """Compare, show, write."""
+    """Compare, print the table, and write the reports."""
     options.check_output(arguments)
     targets = [_target(arguments, text) for text in arguments.servers]
     if len(targets) < 2:
-        raise BenchError("compare takes two servers or more; `run` takes one", Status.USAGE)
+        raise BenchError("compare needs two or more servers; use `run` for one", Status.USAGE)
     if len({target.name for target in targets}) < len(targets):
-        raise BenchError("two servers have one name: call them NAME=HOST:PORT", Status.USAGE)
+        raise BenchError("duplicate server name: use NAME=HOST:PORT", Status.USAGE)
     rows = list(_rows(arguments))
     for row in rows:
         for target in targets:
             if row.scenario.protocol == "lmtp" and target.lmtp is None:
                 raise BenchError(
-                    f"{row.scenario.name} delivers by LMTP: write"
+                    f"the scenario {row.scenario.name!r} needs an LMTP address: use"
                     f" {target.name}={target.imap},lmtp=HOST:PORT",
                     Status.USAGE,
                 )
@@ -125,7 +129,7 @@ def run_verb(arguments: argparse.Namespace) -> Status:
 
 
 def status_of(comparison: Comparison) -> Status:
-    """Say by the exit status how it went."""
+    """Return the exit status."""
     if comparison.interrupted:
         return Status.INTERRUPTED
     return Status.ERRORS if comparison.errors else Status.OK
@@ -138,7 +142,7 @@ def _target(arguments: argparse.Namespace, text: str) -> Target:
     for option in more:
         key, _, value = option.partition("=")
         if key != "lmtp" or not value:
-            raise BenchError(f"{text!r}: behind the comma goes lmtp=HOST:PORT", Status.USAGE)
+            raise BenchError(f"{text!r}: expected lmtp=HOST:PORT after the comma", Status.USAGE)
         target = replace(target, lmtp=options.lmtp_of(value))
     return target
 
@@ -150,7 +154,7 @@ def _rows(arguments: argparse.Namespace) -> Iterator[ComparisonRow]:
         for connections in arguments.connections or (scenario.connections,):
             name = f"{scenario.name}, {connections}"
             if name in taken:
-                raise BenchError(f"--scenarios: {scenario.name} is there twice", Status.USAGE)
+                raise BenchError(f"--scenarios: duplicate scenario {scenario.name}", Status.USAGE)
             taken.add(name)
             yield ComparisonRow(
                 name,
@@ -163,7 +167,7 @@ def _rows(arguments: argparse.Namespace) -> Iterator[ComparisonRow]:
 
 
 def _connections(text: str) -> tuple[int, ...]:
-    read = options.whole(1, 1_000_000)
+    read = options.integer(1, 1_000_000)
     return tuple(dict.fromkeys(read(one) for one in text.split(",")))
 
 

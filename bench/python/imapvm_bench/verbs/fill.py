@@ -1,4 +1,4 @@
-"""`imapvm-bench fill`: mailboxes from a seed."""
+"""`imapvm-bench fill`: fill mailboxes with messages of a seed."""
 
 import argparse
 import sys
@@ -26,20 +26,19 @@ from imapvm_bench.verbs.options import Verbs
 
 
 def add_to(verbs: Verbs) -> None:
-    """Describe the verb."""
+    """Add the verb to the command line."""
     verb = verbs.add_parser(
         "fill",
-        help="make mailboxes with mail in them, from a seed",
-        description="Makes mailboxes. The same seed makes the same messages, octet for octet, on"
-        " every server. By APPEND (the default) each mailbox is brought to --messages; what is"
-        " there already is counted, so doing it again does nothing. By LMTP and through the spool"
-        " that many are delivered to INBOX.",
+        help="fill mailboxes with messages of a seed",
+        description="Fills mailboxes. The same seed makes the same messages, byte for byte, on"
+        " every server. APPEND (the default) adds what a mailbox lacks to --messages, so filling"
+        " again does nothing. LMTP and spool deliver that number to INBOX.",
     )
     verb.add_argument(
         "server",
         metavar="HOST[:PORT]",
         nargs="?",
-        help="not needed with --spool, or with --lmtp HOST:PORT",
+        help="not needed with --spool or --lmtp",
     )
     way = verb.add_mutually_exclusive_group()
     options.add_lmtp(way, "deliver by LMTP instead of APPEND")
@@ -47,54 +46,54 @@ def add_to(verbs: Verbs) -> None:
         "--spool",
         type=Path,
         metavar="DIR",
-        help="drop batch SMTP files into a spool directory instead",
+        help="write batch SMTP files to a spool directory instead",
     )
     what = verb.add_argument_group("messages")
     what.add_argument(
         "--messages",
-        type=options.whole(1, 100_000_000),
+        type=options.integer(1, 100_000_000),
         default=1000,
         metavar="N",
-        help="in each mailbox (default: %(default)s)",
+        help="messages in each mailbox (default: %(default)s)",
     )
     what.add_argument(
         "--mailbox",
         action="append",
         metavar="NAME",
-        help="may be repeated; made if missing (default: INBOX)",
+        help="may be repeated; created if missing (default: INBOX)",
     )
     what.add_argument(
         "--sizes",
         metavar="N,N,…",
         type=_sizes,
         default=SIZES,
-        help="octets, each as likely: 4k or 1k,4k,4k,2M (default: as mail is, half"
-        " of it below 4 kB and a tenth above 100 kB)",
+        help="bytes, with equal probability: 4k or 1k,4k,4k,2M (default: as in real mailboxes,"
+        " half below 4 kB and a tenth above 100 kB)",
     )
     what.add_argument(
         "--shapes",
         metavar="NAME,…",
         type=_shapes,
         default=tuple(SHAPES),
-        help=f"each as likely, of {', '.join(SHAPES)} (default: all)",
+        help=f"with equal probability, of {', '.join(SHAPES)} (default: all)",
     )
     what.add_argument(
         "--replies",
         type=_share,
         default=Recipe().replies,
         metavar="SHARE",
-        help="share of messages that answer an earlier one (default: %(default)g)",
+        help="share of messages that reply to an earlier one (default: %(default)g)",
     )
     what.add_argument(
         "--seen",
         type=_share,
         default=Recipe().seen,
         metavar="SHARE",
-        help="share of messages that have been seen (default: %(default)g)",
+        help="share of messages with \\Seen (default: %(default)g)",
     )
     what.add_argument(
         "--seed",
-        type=options.whole(0, 2**63 - 1),
+        type=options.integer(0, 2**63 - 1),
         default=1,
         metavar="N",
         help="default: %(default)s",
@@ -102,30 +101,31 @@ def add_to(verbs: Verbs) -> None:
     what.add_argument(
         "--same",
         action="store_true",
-        help="every user gets the same messages; they are made once, so this is"
-        " faster for many users",
+        help="all users get the same messages, which is faster for many users",
     )
     verb.add_argument(
         "--connections",
-        type=options.whole(1, 1000),
+        type=options.integer(1, 1000),
         default=4,
         metavar="N",
-        help="mailboxes that are filled at the same time (default: %(default)s)",
+        help="mailboxes filled at the same time (default: %(default)s)",
     )
     options.add_server(verb)
     verb.set_defaults(run=run_verb)
 
 
 def run_verb(arguments: argparse.Namespace) -> Status:
-    """_FillRun, and say how fast."""
+    """Fill, and print the result."""
     direct = bool(arguments.spool or arguments.lmtp)
     if not arguments.server and not direct:
-        raise BenchError("say where: HOST[:PORT], --lmtp HOST:PORT or --spool DIR", Status.USAGE)
+        raise BenchError(
+            "no server: use HOST[:PORT], --lmtp HOST:PORT or --spool DIR", Status.USAGE
+        )
     if direct and arguments.mailbox:
-        raise BenchError("--mailbox: deliveries go to INBOX; APPEND goes anywhere", Status.USAGE)
+        raise BenchError("--mailbox: LMTP and spool deliver to INBOX only", Status.USAGE)
     if direct and arguments.password is None:
-        arguments.password = ""  # nobody signs in
-    filling = FillSpec(
+        arguments.password = ""  # no log-in
+    spec = FillSpec(
         options.target_of(arguments, arguments.server or "localhost"),
         messages=arguments.messages,
         mailboxes=tuple(dict.fromkeys(arguments.mailbox or ["INBOX"])),
@@ -143,21 +143,21 @@ def run_verb(arguments: argparse.Namespace) -> Status:
     )
     screen = console()
     with _progress_display(screen) as handler:
-        filled = fill(filling, on_progress=handler)
-    screen.print(_sentence(filling, filled))
-    return Status.INTERRUPTED if filled.interrupted else Status.OK
+        progress = fill(spec, on_progress=handler)
+    screen.print(_summary(spec, progress))
+    return Status.INTERRUPTED if progress.interrupted else Status.OK
 
 
 @contextmanager
 def _progress_display(screen: Console) -> Iterator[Callable[[FillProgress], None]]:
     if not screen.is_terminal:
-        said = [time.monotonic()]
+        last = [time.monotonic()]
 
-        def write(filled: FillProgress) -> None:
-            if time.monotonic() - said[0] >= LINE_SECONDS:
-                said[0] = time.monotonic()
-                done = filled.messages + filled.there
-                print(f"{done:,} of {filled.wanted:,} messages", file=sys.stderr)
+        def write(progress: FillProgress) -> None:
+            if time.monotonic() - last[0] >= LINE_SECONDS:
+                last[0] = time.monotonic()
+                done = progress.messages + progress.there
+                print(f"{done:,} of {progress.wanted:,} messages", file=sys.stderr)
 
         yield write
         return
@@ -167,30 +167,30 @@ def _progress_display(screen: Console) -> Iterator[Callable[[FillProgress], None
     ) as bar:  # fmt: skip
         task = bar.add_task("", rate="")
 
-        def draw(filled: FillProgress) -> None:
-            speed = format_rate(filled.messages / filled.seconds) if filled.seconds else ""
+        def draw(progress: FillProgress) -> None:
+            speed = format_rate(progress.messages / progress.seconds) if progress.seconds else ""
             bar.update(
                 task,
-                total=filled.wanted,
-                completed=filled.messages + filled.there,
+                total=progress.wanted,
+                completed=progress.messages + progress.there,
                 rate=f"{speed}/s",
             )
 
         yield draw
 
 
-def _sentence(filling: FillSpec, filled: FillProgress) -> Text:
-    way = "spool" if filling.spool else "LMTP" if filling.by_lmtp else "APPEND"
-    speed = filled.messages / filled.seconds if filled.seconds else 0.0
+def _summary(spec: FillSpec, progress: FillProgress) -> Text:
+    way = "spool" if spec.spool else "LMTP" if spec.by_lmtp else "APPEND"
+    speed = progress.messages / progress.seconds if progress.seconds else 0.0
     text = Text()
-    if filled.interrupted:
+    if progress.interrupted:
         text.append("interrupted: ", style="yellow")
-    text.append(f"{filled.messages:,} messages", style="bold green")
-    if filled.messages:
-        text.append(f" ({format_size(filled.octets)}) by {way} in {filled.seconds:.1f} s, ")
+    text.append(f"{progress.messages:,} messages", style="bold green")
+    if progress.messages:
+        text.append(f" ({format_size(progress.size)}) by {way} in {progress.seconds:.1f} s, ")
         text.append(f"{format_rate(speed)} a second", style="bold")
-    if filled.there:
-        text.append(f"; {filled.there:,} were there already")
+    if progress.there:
+        text.append(f"; {progress.there:,} existed before")
     return text
 
 
@@ -202,9 +202,7 @@ def _shapes(text: str) -> tuple[str, ...]:
     shapes = tuple(text.split(","))
     for shape in shapes:
         if shape not in SHAPES:
-            raise argparse.ArgumentTypeError(
-                f"{shape!r} is no shape; there are {', '.join(SHAPES)}"
-            )
+            raise argparse.ArgumentTypeError(f"{shape!r} is not a shape: use {', '.join(SHAPES)}")
     return shapes
 
 
@@ -214,5 +212,5 @@ def _share(text: str) -> float:
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share: from 0 to 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
     return share

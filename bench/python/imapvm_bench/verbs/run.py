@@ -18,27 +18,27 @@ from imapvm_bench.verbs.options import Verbs
 
 
 def add_to(verbs: Verbs) -> None:
-    """Describe the verb."""
+    """Add the verb to the command line."""
     verb = verbs.add_parser(
         "run",
         help="run a scenario",
-        description="Runs a scenario on a server and says how fast it was. Without --rate every"
-        " connection sends its next command when the last one is answered (closed loop); with it,"
-        " work begins at its appointed time whether or not the server keeps up, and latency counts"
-        " from then (open loop).",
+        description="Runs a scenario on a server and prints throughput and latencies. Without"
+        " --rate every connection sends its next command when the last one is answered (closed"
+        " loop). With --rate entries start at their due time, and latency counts from then (open"
+        " loop).",
     )
     verb.add_argument("server", metavar="HOST[:PORT]")
     verb.add_argument(
         "--scenario",
         required=True,
         metavar="NAME|FILE",
-        help="see `imapvm-bench scenarios`; or a TOML file of yours",
+        help="a name of `imapvm-bench scenarios`, or a TOML file",
     )
     verb.add_argument(
         "--connections",
-        type=options.whole(1, 1_000_000),
+        type=options.integer(1, 1_000_000),
         metavar="N",
-        help="default: the scenario's",
+        help="default: that of the scenario",
     )
     verb.add_argument(
         "--duration",
@@ -52,55 +52,55 @@ def add_to(verbs: Verbs) -> None:
         type=options.seconds,
         default=1.0,
         metavar="S",
-        help="before that, not counted (default: %(default)g)",
+        help="time before the measured time (default: %(default)g)",
     )
     verb.add_argument(
         "--rate",
         type=options.rate,
         metavar="R",
-        help="open loop: so many entries of the mix a second, over all connections",
+        help="open loop: entries of the mix a second, over all connections",
     )
     verb.add_argument(
         "--poisson",
         action="store_true",
-        help="with --rate: at random, as independent users come; not evenly",
+        help="with --rate: at random, as independent users, and not evenly",
     )
     verb.add_argument(
         "--pipeline",
-        type=options.whole(1, 1000),
+        type=options.integer(1, 1000),
         metavar="N",
-        help="commands under way on a connection (default: the scenario's)",
+        help="commands in flight on a connection (default: that of the scenario)",
     )
     verb.add_argument(
         "--limit",
-        type=options.whole(1, 10**12),
+        type=options.integer(1, 10**12),
         metavar="N",
-        help="stop after so many entries of the mix",
+        help="stop after this many entries of the mix",
     )
     verb.add_argument(
         "--seed",
-        type=options.whole(0, 2**63 - 1),
+        type=options.integer(0, 2**63 - 1),
         default=1,
         metavar="N",
-        help="of what is chosen at random (default: %(default)s)",
+        help="seed of random choices (default: %(default)s)",
     )
     options.add_threads(verb)
-    options.add_lmtp(verb, "where mail is taken in, for scenarios that deliver")
+    options.add_lmtp(verb, "LMTP address, for scenarios that deliver")
     options.add_server(verb)
     options.add_output(verb)
     verb.set_defaults(run=run_verb)
 
 
 def run_verb(arguments: argparse.Namespace) -> Status:
-    """Run, show, write."""
+    """Run, print the table, and write the reports."""
     options.check_output(arguments)
     scenario = scenario_file.load(arguments.scenario)
     if arguments.pipeline and arguments.pipeline > 1:
         holds = any(command.answer == "idle" for command in scenario.commands())
         if holds or scenario.reconnect:
             raise BenchError(
-                f"--pipeline: {scenario.name} cannot be pipelined, since it"
-                f" {'has IDLE in it' if holds else 'connects anew for every entry'}",
+                f"--pipeline: cannot pipeline {scenario.name}:"
+                f" {'it uses IDLE' if holds else 'every entry is a connection'}",
                 Status.USAGE,
             )
     target = options.target_of(arguments, arguments.server)
@@ -133,7 +133,7 @@ def run_verb(arguments: argparse.Namespace) -> Status:
 
 
 def status_of(outcome: Outcome) -> Status:
-    """Say by the exit status how it went."""
+    """Return the exit status."""
     if outcome.interrupted:
         return Status.INTERRUPTED
     if outcome.report.server_stopped:
@@ -144,7 +144,7 @@ def status_of(outcome: Outcome) -> Status:
 
 
 def values_of(outcome: Outcome, began: datetime) -> dict[str, Any]:
-    """Return the report with what it is about, for JSON."""
+    """Return report, server and parameters for JSON."""
     load = outcome.load
     return {
         "began": began.isoformat(timespec="seconds"),

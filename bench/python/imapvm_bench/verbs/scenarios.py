@@ -1,4 +1,4 @@
-"""`imapvm-bench scenarios`: what there is to run."""
+"""`imapvm-bench scenarios`: list, show and check scenarios."""
 
 import argparse
 
@@ -12,26 +12,26 @@ from imapvm_bench.verbs.options import Verbs
 
 
 def add_to(verbs: Verbs) -> None:
-    """Describe the verb."""
+    """Add the verb to the command line."""
     verb = verbs.add_parser(
         "scenarios",
-        help="list the scenarios, or show one as a starting point for your own",
-        description="Lists the scenarios that come with the tool; --show prints the file of one,"
-        " as a starting point for your own.",
+        help="list the scenarios, show one, or check a file",
+        description="Lists the built-in scenarios; --show prints the file of one, as a start for"
+        " your own.",
     )
     what = verb.add_mutually_exclusive_group()
-    what.add_argument("--show", metavar="NAME", help="print the file of this one")
-    what.add_argument("--check", metavar="FILE", help="say whether a file of yours is right")
+    what.add_argument("--show", metavar="NAME", help="print the file of a scenario")
+    what.add_argument("--check", metavar="FILE", help="check a scenario file")
     verb.set_defaults(run=run_verb)
 
 
 def run_verb(arguments: argparse.Namespace) -> Status:
-    """Show, check, or list."""
+    """List, show, or check."""
     if arguments.show:
-        print(scenario_file.shown(arguments.show), end="")
+        print(scenario_file.text_of(arguments.show), end="")
     elif arguments.check:
         scenario = scenario_file.load(arguments.check)
-        print(f"{arguments.check} is right: {scenario.about}")
+        print(f"{arguments.check}: ok: {scenario.about}")
     else:
         table = Table.grid(padding=(0, 2))
         for name in scenario_file.names():
