@@ -1,9 +1,9 @@
-"""Servers to compare: each starts private, on loopback, on free ports, in its own directory.
+"""Servers of the comparison. Each runs on loopback, on free ports, in its own directory.
 
     with peer("dovecot").running(directory, {"ada": "secret"}) as service:
         imaplib.IMAP4(*service.imap)
 
-By hand: `python -m bench.peers`.
+From the command line: `python -m bench.peers`.
 """
 
 import functools
@@ -40,14 +40,14 @@ PEERS: Final = {
         Peer("pymap", "PyPI's pymap", pymap.missing, pymap.running, pymap.get),
     )
 }
-"""By name, in the order in which they are shown."""
+"""Servers by name, in display order."""
 
 
 def peer(name: str) -> Peer:
-    """Return a server by its name; `imapvm-N` has N workers, whatever N is.
+    """Return a server by its name; `imapvm-N` has N workers, for any N.
 
     Raises:
-        KeyError: there is none of this name.
+        KeyError: unknown name.
     """
     stem, _, workers = name.partition("-")
     if stem == "imapvm" and workers.isdecimal():

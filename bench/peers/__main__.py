@@ -1,8 +1,8 @@
-"""A server of the comparison by hand, or what one needs to be there.
+"""List, fetch or run a server of the comparison.
 
-python -m bench.peers                     which there are, and what is missing
-python -m bench.peers get cyrus           fetch one into var/peers, installing nothing
-python -m bench.peers dovecot --dir DIR   serve until Ctrl-C
+python -m bench.peers                     list the servers, with the command that installs each
+python -m bench.peers get cyrus           fetch one into var/peers, without installing it
+python -m bench.peers dovecot --dir DIR   run one until Ctrl-C
 """
 
 import argparse
@@ -16,17 +16,21 @@ from bench.peers.unpacked import UnpackingError
 
 
 def main() -> int:
-    """Carry out the command line; returns the exit code."""
+    """Run the command line; return the exit code."""
     options = argparse.ArgumentParser(
         prog="python -m bench.peers",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     options.add_argument("what", nargs="?", metavar="NAME", help="a server, or `get`")
-    options.add_argument("names", nargs="*", metavar="NAME", help="after `get`: which to fetch")
-    options.add_argument("--dir", type=Path, help="where it keeps everything (default: for once)")
+    options.add_argument("names", nargs="*", metavar="NAME", help="after `get`: servers to fetch")
+    options.add_argument(
+        "--dir", type=Path, help="directory of the server (default: a temporary one)"
+    )
     options.add_argument("--users", type=int, default=10, help="user1 … userN (default: 10)")
-    options.add_argument("--password", default="secret", help="of each (default: %(default)s)")
+    options.add_argument(
+        "--password", default="secret", help="password of each user (default: %(default)s)"
+    )
     chosen = options.parse_args()
     try:
         if chosen.what is None:
@@ -37,9 +41,9 @@ def main() -> int:
         else:
             _serve(chosen)
     except KeyError as unknown:
-        options.error(f"there is no server {unknown}: {', '.join(PEERS)}")
+        options.error(f"unknown server {unknown}: use {', '.join(PEERS)}")
     except PeerMissingError as missing:
-        print(f"{chosen.what} is not here: {missing}", file=sys.stderr)
+        print(f"{chosen.what} is not installed: {missing}", file=sys.stderr)
         return 1
     except (PeerFailedError, UnpackingError) as error:
         print(f"{chosen.what}: {error}", file=sys.stderr)
@@ -50,8 +54,8 @@ def main() -> int:
 def _list() -> None:
     for each in PEERS.values():
         command = each.missing()
-        there = "is here" if command is None else f"is not here: {command}"
-        print(f"{each.name:18} {each.about:42} {there}")
+        state = "installed" if command is None else f"not installed: {command}"
+        print(f"{each.name:18} {each.about:42} {state}")
 
 
 def _serve(chosen: argparse.Namespace) -> None:
@@ -59,14 +63,14 @@ def _serve(chosen: argparse.Namespace) -> None:
     users = {f"user{n}": chosen.password for n in range(1, chosen.users + 1)}
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with scratch(chosen.dir) as base, server.running(base, users) as service:
-        _say(service, users)
+        _print_service(service, users)
         try:
             signal.pause()
         except KeyboardInterrupt:
-            print("ending")
+            print("stopping")
 
 
-def _say(service: Service, users: dict[str, str]) -> None:
+def _print_service(service: Service, users: dict[str, str]) -> None:
     first, password = next(iter(users.items()))
     print(f"{service.version} serves users {first} … user{len(users)}, password {password}")
     for kind in ("imap", "imaps", "lmtp"):

@@ -1,12 +1,12 @@
-"""Debian's Courier, in a mount namespace of its own: Maildir, passwords in a userdb.
+"""Courier of Debian, in its own mount namespace: Maildir, passwords in a userdb.
 
-Courier's programs have their places compiled in (/etc/courier, /run/courier, /usr/lib/courier). In
-the namespace those places are ours: overlays of what was unpacked, and a configuration written
-here. The rest of the machine sees nothing of it. It takes root to make one.
+Courier's programs have their paths compiled in (/etc/courier, /run/courier, /usr/lib/courier). In
+the namespace these are overlays of the unpacked packages, and a configuration written here. The
+rest of the machine is not affected. A mount namespace needs root.
 
-What is set away from the defaults: limits on processes and addresses are out of the way. IDLE is
-answered by a look at the mailbox every minute, as by default (its "enhanced" IDLE needs a FAM
-service). There is no LMTP in Debian's package.
+Settings other than the defaults: limits on processes and addresses are raised. IDLE polls the
+mailbox every minute, as by default (its "enhanced" IDLE needs a FAM service). Debian's package has
+no LMTP.
 """
 
 import os
@@ -76,23 +76,26 @@ wait
 
 
 def missing() -> str | None:
+    """Return the command that fetches Courier, or None where it can run."""
     if os.getuid() != 0:
         return "(as root, for a mount namespace) " + GET
     return GET if unpacked.root_of("courier") is None else None
 
 
 def get() -> None:
+    """Fetch Courier into var/peers."""
     unpacked.get("courier", PACKAGES)
 
 
 def version() -> str:
+    """Return name and version."""
     return "Courier " + unpacked.version("courier", "courier-imap")
 
 
 @contextmanager
 def running(base: Path, users: Users, *, light: Light = no_light_hash) -> Iterator[Service]:
-    """Serve some users, name to password, until the block ends."""
-    del light  # its hash is light enough
+    """Run the server for some users, name to password, until the block ends."""
+    del light  # SHA-512 crypt is cheap to verify
     root = unpacked.root_of("courier")
     if root is None or os.getuid() != 0:
         raise PeerMissingError(missing() or GET)
@@ -120,7 +123,7 @@ def running(base: Path, users: Users, *, light: Light = no_light_hash) -> Iterat
     )
     with served(
         ["unshare", "--mount", "sh", "-c", script],
-        said=base / "said",
+        log=base / "server.log",
         listens=[imap, imaps],
         environment=unpacked.libraries(root),
     ) as pid:
@@ -132,14 +135,14 @@ def running(base: Path, users: Users, *, light: Light = no_light_hash) -> Iterat
             imaps=imaps,
             lmtp=None,
             fsync="its defaults: nothing is synced; a flag is a rename",
-            passwords="SHA-512 crypt, the strongest its userdb knows",
-            settings="Maildir; a process for each connection; IDLE by a look every 60 s",
+            passwords="SHA-512 crypt, the strongest scheme of its userdb",
+            settings="Maildir; a process for each connection; IDLE polls every 60 s",
             prefix="INBOX.",
         )
 
 
 def _write_users(base: Path, users: Users, account: str) -> None:
-    """A userdb, and an empty Maildir for each."""
+    """Write a userdb, and an empty Maildir for each user."""
     hashes = {word: _hashed(word) for word in set(users.values())}
     mail = base / "mail"
     mail.mkdir(exist_ok=True)
@@ -149,8 +152,8 @@ def _write_users(base: Path, users: Users, account: str) -> None:
     for name, password in users.items():
         home = mail / name
         fields = {"uid": owner.st_uid, "gid": owner.st_gid, "home": home, "mail": home / "Maildir"}
-        said = "|".join(f"{field}={value}" for field, value in fields.items())
-        lines.append(f"{name}\t{said}|imappw={hashes[password]}\n")
+        record = "|".join(f"{field}={value}" for field, value in fields.items())
+        lines.append(f"{name}\t{record}|imappw={hashes[password]}\n")
         for part in ("", "Maildir", "Maildir/cur", "Maildir/new", "Maildir/tmp"):
             (home / part).mkdir(exist_ok=True)
             shutil.chown(home / part, account, account)

@@ -1,10 +1,9 @@
-"""Debian's Cyrus, out of a tree of its own: no saslauthd, passwords in a sasldb.
+"""Cyrus of Debian, unpacked into its own tree: no saslauthd, passwords in a sasldb.
 
-What is set away from the defaults: plaintext log-in without TLS is allowed; INBOX is made at the
-first log-in or delivery; duplicate suppression is off, because the load tool sends the same
-messages again and again; processes wait ready, so that a connection does not wait for a fork;
-`idled` runs, which its documentation recommends for IDLE (without it, mailboxes are looked at once
-a minute).
+Settings other than the defaults: plaintext log-in without TLS is allowed; INBOX is created at the
+first log-in or delivery; duplicate suppression is off, because the load tool repeats messages;
+processes are preforked, so that a connection does not wait for a fork; `idled` runs, which its
+documentation recommends for IDLE (without it, mailboxes are polled once a minute).
 """
 
 import os
@@ -74,17 +73,19 @@ DAEMON {{
 
 
 def missing() -> str | None:
+    """Return the command that fetches Cyrus, or None where it can run."""
     return GET if unpacked.root_of("cyrus") is None else None
 
 
 def get() -> None:
+    """Fetch Cyrus into var/peers."""
     unpacked.get("cyrus", PACKAGES)
 
 
 @contextmanager
 def running(base: Path, users: Users, *, light: Light = no_light_hash) -> Iterator[Service]:
-    """Serve some users, name to password, until the block ends."""
-    del light  # nothing is hashed
+    """Run the server for some users, name to password, until the block ends."""
+    del light  # passwords are not hashed
     root = unpacked.root_of("cyrus")
     if root is None:
         raise PeerMissingError(GET)
@@ -112,7 +113,7 @@ def running(base: Path, users: Users, *, light: Light = no_light_hash) -> Iterat
         "-C", base / "imapd.conf", "-M", base / "cyrus.conf", "-p", base / "master.pid",
     ]  # fmt: skip
     with served(
-        command, said=base / "said", listens=[imap, imaps, lmtp], environment=environment
+        command, log=base / "server.log", listens=[imap, imaps, lmtp], environment=environment
     ) as pid:
         yield Service(
             name="cyrus",
@@ -122,18 +123,19 @@ def running(base: Path, users: Users, *, light: Light = no_light_hash) -> Iterat
             imaps=imaps,
             lmtp=lmtp,
             fsync="the defaults: messages, indexes and databases are synced",
-            passwords="in a sasldb, as they are: nothing is hashed",
-            settings="idled; 4 imapd and 2 lmtpd wait ready, each for 256 connections; no duplicate"
+            passwords="in a sasldb, not hashed",
+            settings="idled; 4 imapd and 2 lmtpd preforked, each for 256 connections; no duplicate"
             " suppression",
         )
 
 
 def version() -> str:
+    """Return name and version."""
     return "Cyrus " + unpacked.version("cyrus", "cyrus-imapd")
 
 
 def _write_passwords(root: Path, path: Path, users: Users) -> None:
-    """A sasldb: name, realm and property to the password, in a Berkeley DB hash."""
+    """Write a sasldb: a Berkeley DB hash of name, realm and property to the password."""
     path.unlink(missing_ok=True)
     lines = [f"{name}\\00localhost\\00userPassword\n{word}\n" for name, word in users.items()]
     subprocess.run(

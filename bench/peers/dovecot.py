@@ -1,15 +1,15 @@
-"""Debian's Dovecot: sdbox, and what its documentation recommends for speed.
+"""Dovecot of Debian: sdbox, with the settings that its documentation recommends for speed.
 
-* Log-in: the "high-performance mode" of its page on login processes (`service_count = 0`, one
-  process a core), so that no process is started for a connection.
-* `service imap`: a process serves 256 connections one after the other, and some wait ready, so that
-  a log-in does not wait for a fork. More than one connection at a time to a process
-  (`client_limit`) is not recommended, and would let one client wait for the disk of another.
-* Passwords: from SQLite, because that puts lookup and verification into `auth-worker` processes,
-  one a core. Out of a passwd-file, the one process `auth` verifies them all: half as many log-ins
-  on two cores, with `auth_cache_verify_password_with_worker` as well as without it.
-* Hibernation of idle connections is off, as it is by default; the variant with it follows its page
-  on hibernation.
+* Log-in: "high-performance mode" of its page on login processes (`service_count = 0`, one process
+  per core), so that no process is started for a connection.
+* `service imap`: a process serves 256 connections one after the other, and some are preforked, so
+  that a log-in does not wait for a fork. Several connections of a process at the same time
+  (`client_limit`) are not recommended: one client would wait for the disk of another.
+* Passwords: from SQLite, because lookup and verification then run in `auth-worker` processes, one
+  per core. With a passwd-file, the single process `auth` verifies all: half as many log-ins on two
+  cores, with and without `auth_cache_verify_password_with_worker`.
+* Hibernation of idle connections is off, as by default; the variant with hibernation follows its
+  page on hibernation.
 """
 
 import os
@@ -131,11 +131,13 @@ FSYNC: Final = {
 
 
 def missing() -> str | None:
+    """Return the command that installs Dovecot, or None where it is installed."""
     here = shutil.which("dovecot") and all(part.exists() for part in PARTS)
     return None if here else INSTALL
 
 
 def version() -> str:
+    """Return name and version."""
     shown = subprocess.run(["dovecot", "--version"], capture_output=True, text=True, check=True)
     return "Dovecot " + shown.stdout.split()[0]
 
@@ -150,12 +152,12 @@ def running(
     hibernate: bool = False,
     name: str = "dovecot",
 ) -> Iterator[Service]:
-    """Serve some users, name to password, until the block ends."""
+    """Run the server for some users, name to password, until the block ends."""
     if (command := missing()) is not None:
         raise PeerMissingError(command)
     base = base.resolve()
     base.mkdir(parents=True, exist_ok=True)
-    base.chmod(0o755)  # its processes run as three different users
+    base.chmod(0o755)  # its processes run as three users
     account = mail_account()
     (base / "mail").mkdir(exist_ok=True)
     if os.getuid() == 0:
@@ -184,7 +186,7 @@ def running(
     )
     with served(
         ["dovecot", "-F", "-c", str(configuration)],
-        said=base / "said",
+        log=base / "server.log",
         listens=[imap, imaps, lmtp],
     ) as pid:
         yield Service(
@@ -195,14 +197,14 @@ def running(
             imaps=imaps,
             lmtp=lmtp,
             fsync=FSYNC[fsync],
-            passwords=f"{ABOUT}; checked by auth-workers, one a core",
+            passwords=f"{ABOUT}; verified by auth-workers, one per core",
             settings="sdbox; login in high-performance mode; "
             + ("hibernation after 5 s of IDLE" if hibernate else "no hibernation (the default)"),
         )
 
 
 def _write_passwords(base: Path, hashed: Mapping[str, str]) -> None:
-    """A table of names and hashes, which the processes of Dovecot only read."""
+    """Write a table of names and hashes; Dovecot only reads it."""
     path = base / "passwords.sqlite"
     path.unlink(missing_ok=True)
     table = sqlite3.connect(path)

@@ -1,4 +1,4 @@
-"""The argon2id hashes that imapvm and Dovecot check, the same on both."""
+"""Argon2id hashes for imapvm and Dovecot, with the same parameters."""
 
 from typing import Final
 
@@ -16,15 +16,15 @@ LIGHT: Final = argon2.Parameters(
     memory_cost=64,
     parallelism=1,
 )
-"""For users who only have to get in before something else is measured: 64 KiB, one pass."""
+"""Light parameters for users whose log-in is not measured: 64 KiB, one pass."""
 
 ABOUT: Final = (
-    "argon2id, 64 MiB, 3 passes, 4 lanes, where log-ins are measured; a light one elsewhere"
+    "argon2id, 64 MiB, 3 passes, 4 lanes, where log-ins are measured; a light hash elsewhere"
 )
 
 
 def hashes(users: Users, light: Light) -> dict[str, str]:
-    """Return name to hash. Each password is hashed once for all, since that costs 0.1 s."""
+    """Return hashes by name. Each password is hashed once, which costs 0.1 s."""
     made: dict[tuple[str, bool], str] = {}
     found = {}
     for name, password in users.items():

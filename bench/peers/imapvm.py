@@ -1,4 +1,4 @@
-"""imapvm itself, as an operator starts it: a configuration, `imapvm serve`."""
+"""imapvm, started as by an operator: a configuration and `imapvm serve`."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -31,15 +31,16 @@ level = "warning"
 """
 
 ENROLLING_AT_ONCE: Final = 64
-"""Enrolments under way at the same time: they share commits."""
+"""Concurrent enroll operations; they share commits."""
 
 
 def version() -> str:
+    """Return name and version."""
     return "imapvm " + installed_version("imapvm")
 
 
 def missing() -> None:
-    """It is what is being built here."""
+    """Return None: imapvm is always installed here."""
     return
 
 
@@ -52,7 +53,7 @@ def running(
     workers: int = 0,
     name: str = "imapvm",
 ) -> Iterator[Service]:
-    """Serve some users, name to password, until the block ends."""
+    """Run the server for some users, name to password, until the block ends."""
     base.mkdir(parents=True, exist_ok=True)
     (base / "spool").mkdir(mode=0o700, exist_ok=True)
     filepool = base / "filepool"
@@ -81,7 +82,7 @@ def running(
     )
     command = [sys.executable, "-m", "imapvm", "serve", "--config", str(configuration)]
     listens = [imap, lmtp, *([imaps] if imaps else [])]
-    with served(command, said=base / "said", listens=listens) as pid:
+    with served(command, log=base / "server.log", listens=listens) as pid:
         yield Service(
             name=name,
             version=version(),
@@ -90,14 +91,14 @@ def running(
             imaps=imaps,
             lmtp=lmtp,
             fsync="every commit is on disk before it is acknowledged",
-            passwords=f"{ABOUT}; that a password was right is remembered for ten minutes, as a"
-            " keyed digest in memory",
+            passwords=f"{ABOUT}; a successful verification is cached for ten minutes, as a keyed"
+            " digest in memory",
             settings=f"workers = {workers}",
         )
 
 
 async def _enroll(filepool: Path, credentials: Mapping[str, str]) -> None:
-    """Enrol who is missing."""
+    """Enroll the users that are missing."""
     async with open_filepool(filepool) as pool:
         waiting = iter([each for each in credentials.items() if not pool.accounts.find(each[0])])
 

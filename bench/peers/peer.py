@@ -1,4 +1,4 @@
-"""What all servers of the comparison have in common, however they are started."""
+"""Types shared by all servers of the comparison."""
 
 import os
 import pwd
@@ -9,73 +9,73 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-Address = tuple[str, int]
+HostPort = tuple[str, int]
 """Host and port."""
 
 Users = Mapping[str, str]
-"""Login name to password. Names are also the local parts that LMTP takes, in any domain."""
+"""Passwords by name. A name is also a local part for LMTP, in any domain."""
 
 Light = Callable[[str], bool]
-"""Whether the password of a user may be cheap to check, where a server can keep it so."""
+"""True for users whose password hash may be cheap to verify."""
 
 HOST: Final = "127.0.0.1"
 
 
 class PeerMissingError(Exception):
-    """A server is not on this machine; the sentence says how it gets there."""
+    """The server is not installed; the message is the command that installs it."""
 
 
 class PeerFailedError(Exception):
-    """A server did not start; the sentence ends with what it said last."""
+    """The server did not start; the message ends with its last output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A server that runs, and what a reader of the results has to know about it."""
+    """Running server, with the description for the results."""
 
     name: str
     version: str
     pid: int
-    """Of its main process; the others descend from it."""
-    imap: Address
-    imaps: Address | None
-    """With a certificate that no_light_hash trusts."""
-    lmtp: Address | None
+    """Id of the main process; the others are its descendants."""
+    imap: HostPort
+    imaps: HostPort | None
+    """With a self-signed certificate."""
+    lmtp: HostPort | None
     fsync: str
-    """What is on disk before an answer, in words."""
+    """Description: what is on disk before an answer."""
     passwords: str
-    """How a password is checked, in words."""
+    """Description: verification of passwords."""
     settings: str
-    """What else is set away from the defaults, and on whose advice, in words."""
+    """Description: other settings that differ from the defaults."""
     domain: str = "localhost"
-    """What comes after the @ of a recipient at LMTP."""
+    """Domain of recipients at LMTP."""
     prefix: str = ""
-    """What names of mailboxes, INBOX aside, begin with."""
+    """Prefix of mailbox names other than INBOX."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A server that can be started."""
+    """Server of the comparison."""
 
     name: str
     about: str
     missing: Callable[[], str | None]
-    """None where it is on this machine, else the command that brings it."""
+    """Returns None where the server is installed, otherwise the command that installs it."""
     running: "Running"
-    """Serve these users out of a directory, made if need be, until the block ends.
+    """Runs the server for some users in a directory, created if missing, until the block ends.
 
     Raises:
-        PeerMissingError: it is not here.
-        PeerFailedError: it did not start.
+        PeerMissingError: the server is not installed.
+        PeerFailedError: the server did not start.
     """
     get: Callable[[], None] | None = None
-    """Fetch it into var/peers, where that can be done."""
+    """Fetches the server into var/peers, where that is possible."""
 
     def get_ready(self) -> None:
-        """Fetch it if it is not here.
+        """Fetch the server if it is missing.
 
         Raises:
-            PeerMissingError: that cannot be done from here; the sentence is what can.
+            PeerMissingError: the server has to be installed; the message is the command.
         """
         if (command := self.missing()) is None:
             return
@@ -85,7 +85,7 @@ class Peer:
 
 
 class Running(Protocol):
-    """How every server is started: see `Peer.running`."""
+    """Type of `Peer.running`."""
 
     def __call__(
         self, base: Path, users: Users, *, light: Light = ...
@@ -93,13 +93,13 @@ class Running(Protocol):
 
 
 def no_light_hash(name: str) -> bool:
-    """Let no user have a light hash."""
+    """Return False: no user has a light hash."""
     del name
     return False
 
 
 def free_port() -> int:
-    """A port that no_light_hash listens at just now."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Processes of a server: started, waited for, and all gone at the end."""
+"""Processes of a server: start, wait until it listens, end with all descendants."""
 
 import os
 import signal
@@ -11,55 +11,55 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.peers.peer import Address, PeerFailedError
+from bench.peers.peer import HostPort, PeerFailedError
 
 START_SECONDS: Final = 30.0
 END_SECONDS: Final = 20.0
 LOOK_SECONDS: Final = 0.02
-"""Between two looks: much less than what starting or ending takes."""
+"""Interval of polling; small against the time of a start."""
 
 
 @contextmanager
 def served(
     command: Sequence[str | Path],
     *,
-    said: Path,
-    listens: Sequence[Address],
+    log: Path,
+    listens: Sequence[HostPort],
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[int]:
-    """Run a server in the foreground until the block ends, and its descendants with it.
+    """Run a server in the foreground until the block ends; then end it and its descendants.
 
     Args:
-        command: the program and its arguments.
-        said: a file that gets its standard output and error.
-        listens: where somebody must answer before the block begins.
-        environment: added to ours.
+        command: program and arguments.
+        log: file for standard output and error.
+        listens: addresses that must accept a connection before the block starts.
+        environment: added to the environment of this process.
 
     Yields:
-        The id of its main process.
+        The id of the main process.
 
     Raises:
-        PeerFailedError: it ended, or listened nowhere within START_SECONDS.
+        PeerFailedError: the server ended, or does not listen after START_SECONDS.
     """
-    with said.open("wb") as output:
+    with log.open("wb") as output:
         server = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, **(environment or {})},
-            start_new_session=True,  # Ctrl-C is ours: the server is told by us, once
+            start_new_session=True,  # Ctrl-C is handled here, and ends the server once
         )
         try:
             for address in listens:
-                _wait_listening(address, server, said)
+                _wait_listening(address, server, log)
             yield server.pid
         finally:
             _end(server)
 
 
 def descendants(pid: int) -> list[int]:
-    """A process and all that descend from it, the process itself first."""
+    """Return a process and all its descendants, the process first."""
     children: defaultdict[int, list[int]] = defaultdict(list)
     for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal():
@@ -67,7 +67,7 @@ def descendants(pid: int) -> list[int]:
         try:
             stat = (entry / "stat").read_text(errors="replace")
         except OSError:
-            continue  # it has ended meanwhile
+            continue  # the process has ended
         children[int(stat.rpartition(")")[2].split()[1])].append(int(entry.name))
     found = [pid]
     for each in found:
@@ -75,27 +75,27 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def _wait_listening(address: Address, server: "subprocess.Popen[bytes]", said: Path) -> None:
+def _wait_listening(address: HostPort, server: "subprocess.Popen[bytes]", log: Path) -> None:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         if server.poll() is not None:
-            raise PeerFailedError(f"it ended with status {server.returncode}: {_last(said)}")
+            raise PeerFailedError(f"exit status {server.returncode}: {_last(log)}")
         try:
             socket.create_connection(address, timeout=1).close()
         except OSError:
             time.sleep(LOOK_SECONDS)
         else:
             return
-    raise PeerFailedError(f"no_light_hash answers at {address[0]}:{address[1]}: {_last(said)}")
+    raise PeerFailedError(f"no server at {address[0]}:{address[1]}: {_last(log)}")
 
 
-def _last(said: Path) -> str:
-    lines = said.read_text(errors="replace").strip().splitlines()
-    return " / ".join(lines[-5:]) or "it said nothing"
+def _last(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return " / ".join(lines[-5:]) or "no output"
 
 
 def _end(server: "subprocess.Popen[bytes]") -> None:
-    """Ask it to end, wait, and kill what is left of it: only processes that it started."""
+    """Terminate the server, wait, and kill its remaining descendants."""
     family = [each for each in map(_identity, descendants(server.pid)) if each]
     server.terminate()
     until = time.monotonic() + END_SECONDS
@@ -111,7 +111,7 @@ def _end(server: "subprocess.Popen[bytes]") -> None:
 
 
 def _wait_gone(family: list[tuple[int, str]], until: float) -> list[tuple[int, str]]:
-    """Wait until they have ended, or the time has come; returns who is left."""
+    """Wait until all have ended or the time is over; return those that still run."""
     while left := [each for each in family if _identity(each[0]) == each]:
         if time.monotonic() >= until:
             break
@@ -120,7 +120,7 @@ def _wait_gone(family: list[tuple[int, str]], until: float) -> list[tuple[int, s
 
 
 def _identity(pid: int) -> tuple[int, str] | None:
-    """A process by its id and the time of its start, for ids are used again; None for none."""
+    """Return id and start time of a process, as ids are reused; None where it has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""PyPI's pymap, in a virtual environment of its own: Maildir, pure Python on asyncio."""
+"""pymap of PyPI, in its own virtual environment: Maildir, pure Python on asyncio."""
 
 import subprocess
 import sys
@@ -26,10 +26,12 @@ for line in sys.stdin:
 
 
 def missing() -> str | None:
+    """Return the command that fetches pymap, or None where it can run."""
     return None if _program("pymap").exists() else GET
 
 
 def get() -> None:
+    """Install pymap into a virtual environment in var/peers."""
     python = _program("python")
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", PLACE / "pymap"], check=True)
@@ -39,6 +41,7 @@ def get() -> None:
 
 
 def version() -> str:
+    """Return name and version."""
     shown = subprocess.run(
         [_program("pymap"), "--version"], capture_output=True, text=True, check=True
     )
@@ -47,7 +50,7 @@ def version() -> str:
 
 @contextmanager
 def running(base: Path, users: Users, *, light: Light = no_light_hash) -> Iterator[Service]:
-    """Serve some users, name to password, until the block ends."""
+    """Run the server for some users, name to password, until the block ends."""
     if (command := missing()) is not None:
         raise PeerMissingError(command)
     base.mkdir(parents=True, exist_ok=True)
@@ -58,7 +61,7 @@ def running(base: Path, users: Users, *, light: Light = no_light_hash) -> Iterat
     command_line: list[str | Path] = [
         _program("pymap"), "--host", HOST, "--port", str(imap[1]), "--no-tls", "maildir", mail,
     ]  # fmt: skip
-    with served(command_line, said=base / "said", listens=[imap]) as pid:
+    with served(command_line, log=base / "server.log", listens=[imap]) as pid:
         yield Service(
             name="pymap",
             version=version(),
@@ -68,7 +71,7 @@ def running(base: Path, users: Users, *, light: Light = no_light_hash) -> Iterat
             lmtp=None,
             fsync="its defaults: APPEND is synced, flags are not",
             passwords=f"PBKDF2-SHA256 with {ROUNDS:,} rounds, its default, where log-ins are"
-            " measured; a light one elsewhere",
+            " measured; a light hash elsewhere",
             settings="Maildir; one process; no TLS",
         )
 
@@ -78,7 +81,7 @@ def _program(name: str) -> Path:
 
 
 def _write_users(mail: Path, users: Users, light: Light) -> None:
-    """Its passwd and shadow files, with a hash for each password."""
+    """Write its passwd and shadow files, with a hash for each password."""
     words = {name: f"{1 if light(name) else ROUNDS} {word}" for name, word in users.items()}
     wanted = sorted(set(words.values()))
     done = subprocess.run(

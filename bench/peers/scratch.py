@@ -1,4 +1,4 @@
-"""A directory for servers whose processes run as several users."""
+"""Directory for servers whose processes run as several users."""
 
 import tempfile
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def scratch(directory: Path | None = None) -> Iterator[Path]:
-    """Give a directory that other users may pass through, gone afterwards if none was named."""
+    """Yield a directory that other users may enter: a temporary one unless `directory` is given."""
     if directory is not None:
         directory.mkdir(parents=True, exist_ok=True)
         yield directory

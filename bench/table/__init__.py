@@ -1,1 +1,1 @@
-"""The table of bench/RESULTS.md: its rows, how they are measured, and the page that shows them."""
+"""The comparison of bench/RESULTS.md: rows, mailboxes, measurement, results and page."""

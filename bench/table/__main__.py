@@ -1,8 +1,8 @@
-"""Makes bench/RESULTS.md: imapvm beside other servers, in one run. `make compare` runs it.
+"""Measure imapvm and other servers in one run, and write bench/RESULTS.md: `make compare`.
 
-python -m bench.table                                   all of it, for an hour or two
+python -m bench.table                                   everything: one to two hours
 python -m bench.table --out var/try --rounds 1 --seconds 1 --only noop --parts rows
-python -m bench.table --page bench/results/DATE.json    the page again, from its JSON
+python -m bench.table --page bench/results/DATE.json    write the page again, from its JSON
 """
 
 import argparse
@@ -35,17 +35,17 @@ SERVERS: Final = (
 )  # fmt: skip
 IDLING: Final = ("imapvm", "imapvm-2", "dovecot", "dovecot-hibernate", "cyrus", "courier")
 MEASURED_TO_THE_END: Final = ("imapvm", "dovecot")
-"""Servers whose name begins so run in every round; of the others two are enough."""
+"""Prefixes of servers that run in every round; the others run in two."""
 
 WRITING: Final = ("STORE", "APPEND", "LMTP")
-"""Rows, by their first word, in which it matters when Dovecot syncs."""
+"""First words of the rows that depend on when Dovecot syncs."""
 
 
 def main() -> int:
-    """Carry out the command line; returns the exit code."""
+    """Run the command line; return the exit code."""
     chosen = _options().parse_args()
     raise_limit()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers are ended then, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the servers, too
     if chosen.page:
         results = Results.read(chosen.page)
         results.note = chosen.note or results.note
@@ -55,7 +55,7 @@ def main() -> int:
     try:
         run.all()
     except KeyboardInterrupt:
-        print("\nended early; what was measured is kept", file=sys.stderr)
+        print("\nended early; results until then are kept", file=sys.stderr)
     run.write()
     return 0
 
@@ -90,87 +90,92 @@ def _options() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="ROW",
-        help="rows whose name holds this; may be repeated",
+        help="rows whose name contains this; may be repeated",
     )
     options.add_argument(
         "--peers",
         metavar="NAME,…",
         default=",".join(SERVERS),
         type=str,
-        help="servers of the rows (default: %(default)s)",
+        help="servers for the rows (default: %(default)s)",
     )
     options.add_argument(
         "--idle-peers",
         metavar="NAME,…",
         default=",".join(IDLING),
-        help="servers of the idle sessions (default: %(default)s)",
+        help="servers for idle sessions (default: %(default)s)",
     )
     options.add_argument(
         "--parts",
         default=",".join(PARTS),
         metavar="PART,…",
-        help="of %(default)s; the others are kept from the JSON that is there",
+        help="of %(default)s; the others are kept from the existing JSON",
     )
     options.add_argument(
         "--sessions",
         type=int,
         default=5000,
         metavar="N",
-        help="idle sessions at imapvm (default: %(default)s)",
+        help="idle sessions on imapvm (default: %(default)s)",
     )
     options.add_argument(
         "--others-sessions",
         type=int,
         default=100,
         metavar="N",
-        help="idle sessions at the others (default: %(default)s: a process each, and Linux gives a"
-        " user 128 inotify instances; without one Dovecot looks every 30 seconds)",
+        help="idle sessions on the others (default: %(default)s: one process each, and a user has"
+        " 128 inotify instances; without one Dovecot polls every 30 seconds)",
     )
     options.add_argument(
         "--deliveries",
         type=int,
         default=200,
         metavar="N",
-        help="while sessions idle at imapvm (default: %(default)s)",
+        help="deliveries to idle sessions on imapvm (default: %(default)s)",
     )
     options.add_argument(
         "--others-deliveries",
         type=int,
         default=20,
         metavar="N",
-        help="while sessions idle at the others, who tell of them late (default: %(default)s)",
+        help="the same on the others, which are slower (default: %(default)s)",
     )
     options.add_argument(
         "--scale-messages",
         type=_numbers,
         default=Sizes().filepool,
         metavar="N,…",
-        help="sizes of the filepool (default: up to 10,000,000, with 40 GB of disk)",
+        help="sizes of the filepool (default: up to 10,000,000, which needs 40 GB of disk)",
     )
     options.add_argument(
         "--scale-sessions",
         type=int,
         default=Sizes().sessions,
         metavar="N",
-        help="idle over several workers (default: %(default)s)",
+        help="idle sessions over several workers (default: %(default)s)",
     )
-    options.add_argument("--short", action="store_true", help="scale: small sizes, to try it")
-    options.add_argument("--dir", type=Path, help="where the servers keep their mail")
+    options.add_argument("--short", action="store_true", help="scale: small sizes, as a trial")
+    options.add_argument("--dir", type=Path, help="directory for the mail of the servers")
     options.add_argument(
         "--out",
         type=Path,
         default=Path("bench"),
         metavar="DIR",
-        help="gets RESULTS.md and results/DATE.json (default: %(default)s)",
+        help="directory for RESULTS.md and results/DATE.json (default: %(default)s)",
     )
-    options.add_argument("--note", default="", metavar="TEXT", help="shown above the tables")
-    options.add_argument("--page", type=Path, metavar="JSON", help="only write the page again")
+    options.add_argument("--note", default="", metavar="TEXT", help="note above the tables")
+    options.add_argument(
+        "--page",
+        type=Path,
+        metavar="JSON",
+        help="write the page from this file, and measure nothing",
+    )
     return options  # fmt: skip
 
 
 @dataclass
 class Run:
-    """One run of all that was asked for."""
+    """One run of the selected parts."""
 
     chosen: argparse.Namespace
 
@@ -179,9 +184,7 @@ class Run:
         self.parts = self._names(chosen.parts, PARTS)
         self.rows = [row for row in ROWS if _wanted(row, chosen.only)]
         if not self.rows:
-            raise SystemExit(
-                f"no row's name holds that; they are: {', '.join(r.slug for r in ROWS)}"
-            )
+            raise SystemExit(f"--only: no such row: use {', '.join(r.slug for r in ROWS)}")
         date = datetime.datetime.now(datetime.UTC).date().isoformat()
         self.path = chosen.out / "results" / f"{date}.json"
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -197,13 +200,15 @@ class Run:
         names = [name for name in text.split(",") if name]
         for name in names:
             if name not in known:
-                raise SystemExit(f"{name!r} is none of {', '.join(known)}")
+                raise SystemExit(f"unknown part {name!r}: use {', '.join(known)}")
         return names
 
     def write(self) -> None:
+        """Write results and page."""
         _write(self.results, self.chosen.out)
 
     def all(self) -> None:
+        """Measure the selected parts, and write results and page."""
         if "rows" in self.parts:
             self._measure_rows()
         if "idle" in self.parts:
@@ -214,7 +219,7 @@ class Run:
                 if self.chosen.short
                 else Sizes(self.chosen.scale_sessions, filepool=self.chosen.scale_messages)
             )
-            measure_scale(self.results, sizes=sizes, base=self.chosen.dir, say=_say)
+            measure_scale(self.results, sizes=sizes, base=self.chosen.dir, report=_print)
         self.write()
 
     def _measure_rows(self) -> None:
@@ -232,10 +237,10 @@ class Run:
                 if (server := self._start(each, base, stack)) is not None
             ]
 
-            def tell(step: RowRun) -> None:
+            def on_run(step: RowRun) -> None:
                 shown = "failed" if step.value is None else f"{step.value:,.1f}"
                 error = f"  {step.error[:100]}" if step.error else ""
-                _say(f"  {step.round + 1} {step.row.name:40} {step.server:15} {shown:>12}{error}")
+                _print(f"  {step.round + 1} {step.row.name:40} {step.server:15} {shown:>12}{error}")
 
             measure(
                 servers,
@@ -243,18 +248,18 @@ class Run:
                 results.rows,
                 rounds=chosen.rounds,
                 seconds=chosen.seconds,
-                on_step=tell,
+                on_run=on_run,
             )
         self.write()
 
     def _start(self, each: Peer, base: Path, stack: ExitStack) -> MeasuredServer | None:
-        """Start and fill a server; one that does not come that far is noted and left out."""
-        names = {user.name: user.password for who in ("readers", "posts", "known")
-                 for user in users_in(who)}  # fmt: skip
+        """Start and fill a server; return None, and record the error, where that fails."""
+        names = {user.name: user.password for users in ("readers", "posts", "known")
+                 for user in users_in(users)}  # fmt: skip
         if any(row.needs_fresh_users for row in self.rows):
             rounds = self._rounds(each.name)
             names |= dict.fromkeys(fresh_names(rounds, self.chosen.seconds + 2), PASSWORD)
-        _say(f"starting and filling {each.name} …")
+        _print(f"starting and filling {each.name} …")
         try:
             service = stack.enter_context(each.running(base / each.name, names, light=light))
             only = None
@@ -263,20 +268,22 @@ class Run:
             server = MeasuredServer(service, self._rounds(each.name), only)
             fill_mailboxes(
                 server,
-                readers=max([row.connections for row in self.rows if row.who == "readers"] or [1]),
+                readers=max(
+                    [row.connections for row in self.rows if row.users == "readers"] or [1]
+                ),
                 big=any(row.heavy for row in self.rows),
                 large=any("25 MB" in row.name for row in self.rows),
             )
         except (PeerFailedError, BenchError) as error:
             self.results.failed[each.name] = str(error)
-            _say(f"  {error}")
+            _print(f"  {error}")
             return None
         self.results.failed.pop(each.name, None)
         self.results.servers.append(
             Server(each.name, service.version, service.fsync, service.passwords, service.settings)
         )
         for reason in dict.fromkeys(server.unfit.values()):
-            _say(f"  {reason}")
+            _print(f"  {reason}")
         return server
 
     def _rounds(self, name: str) -> int:
@@ -293,12 +300,12 @@ class Run:
             deliveries = chosen.deliveries if ours else chosen.others_deliveries
             for tls in (False, True):
                 row = IdleRow(each, sessions, tls, deliveries)
-                _say(f"{sessions:,} idle sessions at {each.name}{' with TLS' if tls else ''} …")
+                _print(f"{sessions:,} idle sessions on {each.name}{' with TLS' if tls else ''} …")
                 with scratch() as base:
                     result = measure_idling(row, base / each.name)
                 results.idle.append(result)
-                cost = f"{result.anonymous / 1024:.1f} KiB" if result.anonymous else "no figure"
-                _say(f"  {cost} {result.push_ms} {result.error[:100]}")
+                cost = f"{result.anonymous / 1024:.1f} KiB" if result.anonymous else "no value"
+                _print(f"  {cost} {result.push_ms} {result.error[:100]}")
                 self.write()
 
     def _here(self, names: Sequence[str]) -> Iterator[Peer]:
@@ -306,14 +313,14 @@ class Run:
             try:
                 each = peer(name)
             except KeyError:
-                raise SystemExit(f"there is no server {name!r}: {', '.join(PEERS)}") from None
+                raise SystemExit(f"unknown server {name!r}: use {', '.join(PEERS)}") from None
             command = each.missing()
             if command is None:
                 self.results.missing.pop(name, None)
                 yield each
             else:
                 self.results.missing[name] = command
-                _say(f"{name} is not here and is left out: {command}")
+                _print(f"{name} is not installed and left out: {command}")
 
 
 def _wanted(row: TableRow, only: Sequence[str]) -> bool:
@@ -326,7 +333,7 @@ def _write(results: Results, out: Path, *, json: bool = True) -> None:
     (out / "RESULTS.md").write_text(page(results))
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, flush=True)
 
 

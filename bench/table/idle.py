@@ -1,6 +1,6 @@
-"""Sessions in IDLE: what each costs, and how soon it is told of new mail.
+"""Idle sessions on each server: memory of each, and time from a delivery to EXISTS.
 
-Each server is started for this alone, so that its memory is that of the sessions.
+Each server is started for this measurement only, so that its memory is that of the sessions.
 """
 
 from collections.abc import Sequence
@@ -12,22 +12,23 @@ from bench.peers import Peer, PeerFailedError, Service
 from bench.table.results import IdleResult
 from bench.table.users import PASSWORD, light
 from imapvm_bench.errors import BenchError
-from imapvm_bench.idle.measure import WARM_SESSIONS, IdleLoad, IdleReport, measure_idle
+from imapvm_bench.idle.measure import measure_idle
+from imapvm_bench.idle.report import WARM_SESSIONS, IdleLoad, IdleReport
 from imapvm_bench.server.target import Address, Target
 from imapvm_bench.server.users import User
 
 HIBERNATION_SECONDS: Final = 10.0
-"""Before memory is read: a server that puts sessions away does so after five."""
+"""Idle time before memory is read: Dovecot hibernates connections after 5 s."""
 
 WARM_SESSIONS_OTHERS: Final = 2
-"""A process that stays behind from a session that came and went would count as nobody's later."""
+"""Few: processes that remain from warm-up sessions would serve measured sessions for free."""
 
 SESSIONS_PER_USER: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class IdleRow:
-    """Sessions that are opened on one server."""
+    """Idle sessions of one server."""
 
     peer: Peer
     sessions: int
@@ -36,13 +37,13 @@ class IdleRow:
 
 
 def users_of(sessions: int) -> tuple[User, ...]:
-    """Return the users of so many sessions: some have several, as people do."""
+    """Return the users of some sessions: several sessions for each, as with real users."""
     count = max(1, sessions // SESSIONS_PER_USER)
     return tuple(User(f"idler{n}", PASSWORD) for n in range(1, count + 1))
 
 
 def measure_idling(row: IdleRow, base: Path) -> IdleResult:
-    """Start the server, open the sessions, deliver, and say what came of it."""
+    """Start the server, open the sessions, deliver, and return the result."""
     result = IdleResult(row.peer.name, row.tls, 0)
     users = users_of(row.sessions)
     names = {user.name: user.password for user in users}
@@ -50,7 +51,7 @@ def measure_idling(row: IdleRow, base: Path) -> IdleResult:
     try:
         with row.peer.running(base, names, light=light) as service:
             if row.tls and service.imaps is None:
-                result.error = "it has no TLS here"
+                result.error = "no TLS"
                 return result
             load = IdleLoad(
                 target_for(service, users, tls=row.tls),
@@ -66,9 +67,9 @@ def measure_idling(row: IdleRow, base: Path) -> IdleResult:
 
 
 def target_for(service: Service, users: Sequence[User], *, tls: bool) -> Target:
-    """The service as the load tool knows it, with its process."""
+    """Return the target of a service, with its process id."""
     at = service.imaps if tls else service.imap
-    assert at is not None, "the caller has looked"
+    assert at is not None, "checked by the caller"
     return Target(
         service.name,
         Address(*at),
@@ -82,11 +83,11 @@ def target_for(service: Service, users: Sequence[User], *, tls: bool) -> Target:
 def _note(result: IdleResult, report: IdleReport) -> None:
     if report.interrupted:
         raise KeyboardInterrupt
-    if cost := report.a_session(report.after):
+    if cost := report.per_session(report.after):
         result.pss, result.anonymous = cost
     result.sessions = report.state.idling
-    result.deliveries, result.missed = report.news.deliveries, report.news.missed
-    values = sorted(report.news.from_dot)
+    result.deliveries, result.missed = report.push.deliveries, report.push.missed
+    values = sorted(report.push.from_dot)
     if values:
         result.push_ms = {
             "p50": values[len(values) // 2] / 1000,
@@ -97,7 +98,7 @@ def _note(result: IdleResult, report: IdleReport) -> None:
         f"{each.count} times {kind}: {each.example}" for kind, each in report.state.errors.items()
     ]
     if report.server_stopped:
-        errors.append("it stopped answering")
-    if report.news.missed:
-        errors.append(f"{report.news.missed} sessions were not told within ten seconds")
+        errors.append("the server stopped answering")
+    if report.push.missed:
+        errors.append(f"{report.push.missed} sessions without EXISTS after ten seconds")
     result.error = "; ".join(errors)

@@ -1,4 +1,4 @@
-"""Says which machine this is."""
+"""Description of this machine."""
 
 import os
 import platform
@@ -8,11 +8,11 @@ from bench.table.results import Machine
 
 
 def this_machine(directory: Path) -> Machine:
-    """Describe the machine, and the file system that the mail of a run is on."""
+    """Return the description of this machine, with the file system of the mail of a run."""
     return Machine(
         processor=_field("/proc/cpuinfo", "model name") or platform.machine(),
         cores=os.cpu_count() or 1,
-        memory_octets=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         kernel=f"{platform.system()} {platform.release()}",
         system=_system(),
         file_system=_file_system(directory.resolve()),
@@ -36,7 +36,7 @@ def _system() -> str:
 
 
 def _file_system(directory: Path) -> str:
-    """The kind of the mount that a directory is on: the longest mount point before it."""
+    """Return the type of the file system of a directory: that of its longest mount point."""
     best, kind = Path("/"), "unknown"
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, point, type_, *_ = line.split()

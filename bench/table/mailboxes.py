@@ -1,4 +1,4 @@
-"""Makes the mailboxes that the rows work in: the same octets on every server."""
+"""Mailboxes of the rows, with the same bytes on every server."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,22 +13,22 @@ from imapvm_bench.errors import BenchError
 from imapvm_bench.server.target import Target
 
 SECONDS: Final = 400.0
-"""A server that would take longer to be filled for some rows sits them out."""
+"""A server that takes longer to fill for some rows is left out of them."""
 LOOK_SECONDS: Final = 20.0
-"""After so long it is foreseen whether it will."""
+"""Time after which the total is estimated."""
 
 FEW: Final = 20
 """Messages in each INBOX."""
 
 LARGE: Final = 25_000_000
-"""Octets of one message."""
+"""Bytes of one message."""
 
 SMALL: Final = Recipe(sizes=FOUR_KB.sizes, shapes=FOUR_KB.shapes)
 
 
 @dataclass(frozen=True, slots=True)
 class MailboxContent:
-    """A mailbox, and what it holds."""
+    """Mailbox and its messages."""
 
     name: str
     messages: int
@@ -36,13 +36,13 @@ class MailboxContent:
 
 
 def fill_mailboxes(server: MeasuredServer, *, readers: int, big: bool, large: bool) -> None:
-    """_FillRun: INBOX and an empty `new` for readers, `big` and `large` for the first of them.
+    """Fill INBOX and create `new` for readers; fill `big` and `large` for the first of them.
 
     Args:
-        server: gets them; what it cannot take goes into its `unfit`.
-        readers: how many users have mail.
-        big: whether `big` is needed.
-        large: whether `large` is needed.
+        server: the server; rows that it cannot be filled for are added to its `unfit`.
+        readers: number of users with mail.
+        big: fill `big`.
+        large: fill `large`.
     """
     target = server.target("readers")
     prefix = server.service.prefix
@@ -70,21 +70,21 @@ def _fill_for(
     boxes: Sequence[MailboxContent],
     needed: Callable[[TableRow], bool],
 ) -> None:
-    """_FillRun what some rows need; a server that cannot be filled so is unfit for them."""
+    """Fill the mailboxes of some rows; mark the server unfit for them where that fails."""
     try:
         for box in boxes:
             _fill(target, box)
     except BenchError as error:
         for row in ROWS:
-            if row.who == "readers" and needed(row):
-                server.unfit.setdefault(row.name, f"it could not be filled for this: {error}")
+            if row.users == "readers" and needed(row):
+                server.unfit.setdefault(row.name, f"cannot fill the mailbox: {error}")
 
 
 def _fill(target: Target, box: MailboxContent) -> None:
-    """_FillRun a mailbox of each user.
+    """Fill a mailbox of each user.
 
     Raises:
-        BenchError: it was refused, or would take longer than SECONDS.
+        BenchError: refused, or it would take longer than SECONDS.
     """
     began = time.monotonic()
     late = False
@@ -95,16 +95,16 @@ def _fill(target: Target, box: MailboxContent) -> None:
         done = (progress.messages + progress.there) / max(1, progress.wanted)
         if taken > LOOK_SECONDS and done * SECONDS < taken:
             late = True
-            raise KeyboardInterrupt  # how `fill` is ended
+            raise KeyboardInterrupt  # ends `fill`
 
-    filling = FillSpec(
+    spec = FillSpec(
         target, messages=box.messages, mailboxes=(box.name,), recipe=box.recipe, same=True
     )
-    progress = fill(filling, on_progress=watch)
+    progress = fill(spec, on_progress=watch)
     if late:
         taken = time.monotonic() - began
         raise BenchError(
-            f"it took {progress.messages:,} of {progress.wanted:,} messages in {taken:.0f} s"
+            f"{progress.messages:,} of {progress.wanted:,} messages after {taken:.0f} s"
         )
     if progress.interrupted:
         raise KeyboardInterrupt

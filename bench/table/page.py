@@ -1,4 +1,4 @@
-"""bench/RESULTS.md: what was measured, for somebody who was not there."""
+"""Page bench/RESULTS.md."""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,19 +9,19 @@ FORMS = ("imapvm-1", "imapvm-2")
 DOVECOT = ("dovecot", "dovecot-always")
 
 IDLE_HEADS = (
-    "server", "TLS", "sessions", "KiB a session", "with its share of files", "",
-    "told after ms, p50", "p99", "max", "",
+    "server", "TLS", "sessions", "KiB/session", "with share of files", "",
+    "EXISTS after ms, p50", "p99", "max", "",
 )  # fmt: skip
 IDLE_SIDES = "llrrrlrrrl"
 
 IDLE_KIB = {False: 10.0, True: 30.0}
-"""What a session in IDLE may cost, without TLS and with it."""
+"""Aims: memory of a session in IDLE, without and with TLS."""
 IDLE_PART = 50
-"""And at most this part of Dovecot's, without TLS."""
+"""Aim: at most this part of the memory of Dovecot, without TLS."""
 PUSH_MS = 10.0
-"""How soon they are told, at p99."""
+"""Aim: p99 of the time to EXISTS."""
 PUSH_SESSIONS = 5000
-"""With so many sessions: of more nothing is asked."""
+"""Number of sessions up to which `PUSH_MS` is an aim."""
 
 WORKERS_GAIN = 1.6
 
@@ -39,22 +39,22 @@ def _head(results: Results) -> str:
     return f"""\
 # Results
 
-imapvm beside other servers, on {results.date}: the same machine, the same run, the same load tool
-(`imapvm-bench`), over loopback. Made by `{results.command}`; all values are in
+imapvm and other servers on {results.date}: same machine, same run, same load tool (`imapvm-bench`),
+over loopback. Made by `{results.command}`; all values are in
 [results/{results.date}.json](results/{results.date}.json).
 
-* **Machine**: {machine.processor}, {machine.cores} cores, {machine.memory_octets / 2**30:.0f} GiB;
+* **Machine**: {machine.processor}, {machine.cores} cores, {machine.memory_bytes / 2**30:.0f} GiB;
   {machine.system}, {machine.kernel}; mail on {machine.file_system}; Python {machine.python}. Load
   tool and server share the cores.
-* **State**: warm. All that is read is in the page cache, and each run begins with a second that is
-  not counted.
-* **Rounds**: {results.rounds} of {results.seconds:g} s a row and server, in turn: in a round each
-  row runs on each server before the next row begins, and every other round takes the servers in
-  the opposite order. Values are medians; ± is half the distance between the highest and the lowest
-  round, in percent of the median. A ratio is the median of the ratios of each round.
-* **On disk**: imapvm syncs every commit before it acknowledges. What the others do is
-  [below](#the-servers). A row is against Dovecot with `mail_fsync = optimized`, the faster setting,
-  unless it says "always".{note}"""
+* **State**: warm. All mail is in the page cache, and each run starts with a second that is not
+  counted.
+* **Rounds**: {results.rounds} of {results.seconds:g} s for each row and server, interleaved: in a
+  round each row runs on all servers before the next row starts, and every second round takes the
+  servers in reverse order. Values are medians; ± is half the distance between the highest and the
+  lowest round, in percent of the median. A ratio is the median of the ratios of each round.
+* **Durability**: imapvm syncs every commit before it acknowledges. For the others see
+  [below](#the-servers). Rows compare with Dovecot with `mail_fsync = optimized`, its faster
+  setting, unless marked "always".{note}"""
 
 
 def _goals(results: Results) -> str:
@@ -62,15 +62,15 @@ def _goals(results: Results) -> str:
     if not rows:
         return ""
     lines = []
-    counts = {"reached": 0, "missed": 0, "no figure": 0}
+    counts = {"reached": 0, "missed": 0, "no value": 0}
     for row in rows:
         goals: dict[str, float | None] = {"dovecot": None, **row.goals}
         for server, goal in goals.items():
             every = ratios(row, OURS, server)
             ratio = median(every)
-            said = _verdict(ratio, goal)
+            verdict = _verdict(ratio, goal)
             if goal is not None:
-                counts[said.strip("*").partition("*")[0]] += 1
+                counts[verdict.strip("*").partition("*")[0]] += 1
             name = row.name + (" (always)" if server == "dovecot-always" else "")
             lines.append(
                 _line(
@@ -80,12 +80,12 @@ def _goals(results: Results) -> str:
                     _value(row, server),
                     "-" if ratio is None else f"{ratio:.2f}",
                     "-" if goal is None else f"{goal:g}",
-                    said + (", behind" if ratio is not None and ratio < 1 else ""),
+                    verdict + (", slower" if ratio is not None and ratio < 1 else ""),
                     _range(every),
                 )
             )
     missed = f"{counts['missed']} missed" + (
-        f", {counts['no figure']} without a figure" if counts["no figure"] else ""
+        f", {counts['no value']} without a value" if counts["no value"] else ""
     )
     table = _table(
         ("row", "unit", "imapvm", "Dovecot", "ratio", "aim", "", "each round"),
@@ -93,14 +93,14 @@ def _goals(results: Results) -> str:
         lines,
     )
     return (
-        f"## Beside Dovecot\n\n{counts['reached']} aims reached, {missed}.\n\n{table}"
-        + _error_list(rows, (OURS, *DOVECOT))
+        f"## Compared with Dovecot\n\n{counts['reached']} aims reached, {missed}.\n\n{table}"
+        + _error_section(rows, (OURS, *DOVECOT))
     )
 
 
 def _verdict(ratio: float | None, goal: float | None) -> str:
     if ratio is None:
-        return "**no figure**"
+        return "**no value**"
     if goal is None:
         return "no aim"
     return "reached" if ratio >= goal else "**missed**"
@@ -115,29 +115,29 @@ def _workers(results: Results) -> str:
         every = ratios(row, two, one)
         ratio = median(every)
         if ratio is None:
-            said = "**no figure**"
+            verdict = "**no value**"
         elif ratio >= WORKERS_GAIN:
-            said = "reached"
+            verdict = "reached"
         elif ratio >= 1:
-            said = "not slower"
+            verdict = "not slower"
         else:
-            said = "**slower**"
+            verdict = "**slower**"
         shown = "-" if ratio is None else f"{ratio:.2f}"
         lines.append(_line(row.name, row.unit, *(_value(row, form) for form in (OURS, *FORMS)),
-                           shown, said, _range(every)))  # fmt: skip
+                           shown, verdict, _range(every)))  # fmt: skip
     if not lines:
         return ""
     table = _table(
         ("row", "unit", "workers = 0", "1", "2", "2 ÷ 1", "", "each round"), "llrrrrlr", lines
     )
     return f"""\
-## More processes
+## Several workers
 
-imapvm with `workers = 0` (one process for everything), 1 and 2 (beside them the processes for
-intake and upkeep). Aim: {WORKERS_GAIN} times the commands of one worker where the load tool has a
-core to spare, and never fewer. With as many workers as cores, the load tool has none to spare.
+imapvm with `workers = 0` (one process for all roles), 1 and 2 (and one process each for intake and
+maintenance). Aim: {WORKERS_GAIN} times the commands of one worker where a core is free for the load
+tool, and never fewer. With as many workers as cores, no core is free.
 
-{table}""" + _error_list(results.rows, FORMS)
+{table}""" + _error_section(results.rows, FORMS)
 
 
 def _others(results: Results) -> str:
@@ -156,7 +156,7 @@ def _others(results: Results) -> str:
     ]  # fmt: skip
     heads = ("row", "unit", OURS, *names, *(f"÷ {name}" for name in names))
     table = _table(heads, "ll" + "r" * (len(heads) - 2), lines)
-    return f"## Beside others\n\n{table}" + _error_list(results.rows, names)
+    return f"## Compared with other servers\n\n{table}" + _error_section(results.rows, names)
 
 
 def _idle(results: Results) -> str:
@@ -171,21 +171,20 @@ def _idle(results: Results) -> str:
     errors = [
         f"* {r.server}{' with TLS' if r.tls else ''}: {r.error}" for r in results.idle if r.error
     ]
-    said = "\n\nWhat went wrong:\n\n" + "\n".join(errors) if errors else ""
+    listed = "\n\nErrors:\n\n" + "\n".join(errors) if errors else ""
     aims = (
-        f"{IDLE_KIB[False]:g} KiB and a {IDLE_PART}th of Dovecot's, {IDLE_KIB[True]:g} KiB with"
-        f" TLS, and {PUSH_MS:g} ms for p99 with {PUSH_SESSIONS:,} sessions"
+        f"{IDLE_KIB[False]:g} KiB and 1/{IDLE_PART} of Dovecot, {IDLE_KIB[True]:g} KiB with TLS,"
+        f" and p99 of {PUSH_MS:g} ms with {PUSH_SESSIONS:,} sessions"
     )
     return f"""\
 ## Sessions in IDLE
 
-Each server was started for this alone. KiB a session is what its processes have written themselves
-([what is counted](../docs/decisions/0001-anonymous-resident-memory.md)), added up over all of them; the
-next column adds their share of program files and of the cache of disk pages (PSS). News: a message
-is delivered by LMTP to one user while all the others idle; the time runs from the final dot to
-EXISTS at the client. Aims: {aims}.
+Each server was started for this measurement only. KiB/session is the anonymous memory of all its
+processes ([definition](../docs/decisions/0001-anonymous-resident-memory.md)); the next column adds their
+share of program files and page cache (PSS). Updates: a message is delivered by LMTP to one user
+while all sessions idle; the time is from the final dot to EXISTS at the client. Aims: {aims}.
 
-{table}{said}"""
+{table}{listed}"""
 
 
 def _idle_line(each: IdleResult, theirs: float | None) -> str:
@@ -214,31 +213,31 @@ def _idle_line(each: IdleResult, theirs: float | None) -> str:
 def _scale(results: Results) -> str:
     if not results.scale and not results.large_idle:
         return ""
-    said = ["## Scale", "imapvm alone, growing.", *map(_curve, results.scale)]
+    parts = ["## Scale", "imapvm only, at growing sizes.", *map(_curve, results.scale)]
     for pool in results.large_idle:
-        said += [
+        parts += [
             f"### {pool.sessions:,} sessions in IDLE at once",
-            "Over several workers and client processes; deliveries to any of them, by chance.",
+            "Over several workers and client processes; deliveries to random users.",
             _table(IDLE_HEADS, IDLE_SIDES, [_idle_line(pool, None)]),
         ]
         if pool.error:
-            said.append(f"What went wrong: {pool.error}")
-    return "\n\n".join(said)
+            parts.append(f"Errors: {pool.error}")
+    return "\n\n".join(parts)
 
 
 def _curve(curve: Curve) -> str:
-    said = [f"### {curve.name}", f"Aim: {curve.goal}."]
+    parts = [f"### {curve.name}", f"Aim: {curve.goal}."]
     if curve.note:
-        said.append(curve.note)
+        parts.append(curve.note)
     if curve.points:
         lines = [
-            _line(f"{point.size:,}", _figure(median(point.values) or 0), _range(point.values))
+            _line(f"{point.size:,}", _number(median(point.values) or 0), _range(point.values))
             for point in curve.points
         ]
-        said.append(_table((curve.sizes, curve.unit, "each"), "rrr", lines))
+        parts.append(_table((curve.sizes, curve.unit, "each"), "rrr", lines))
     if curve.error:
-        said.append(f"**It did not come to its end**: {curve.error}")
-    return "\n\n".join(said)
+        parts.append(f"**Incomplete**: {curve.error}")
+    return "\n\n".join(parts)
 
 
 def _servers(results: Results) -> str:
@@ -247,41 +246,41 @@ def _servers(results: Results) -> str:
         for server in results.servers
     ]
     heads = ("name", "version", "on disk", "passwords", "settings")
-    said = ["## The servers", _table(heads, "lllll", lines)]
-    absent = [f"* {name}: not here. `{how}`" for name, how in results.missing.items()]
+    parts = ["## The servers", _table(heads, "lllll", lines)]
+    absent = [f"* {name}: not installed. `{how}`" for name, how in results.missing.items()]
     absent += [f"* {name}: {why}" for name, why in results.failed.items()]
     if absent:
-        said.append("Not in the table:\n\n" + "\n".join(absent))
-    return "\n\n".join(said)
+        parts.append("Not measured:\n\n" + "\n".join(absent))
+    return "\n\n".join(parts)
 
 
 def _repeating(results: Results) -> str:
     return f"""\
-## To repeat it
+## Repeating the measurement
 
-On Debian 12, alone on the machine:
+On Debian 12, with no other load on the machine:
 
 ```
 apt-get install --no-install-recommends dovecot-imapd dovecot-lmtpd dovecot-sqlite
-make setup
+make bench-setup
 .venv/bin/python -m bench.peers get     # Cyrus, Courier, pymap: unpacked into var/peers
 make compare
 ```
 
-This page was made with `{results.command}`. `python -m bench.table --help` has what can be left
-out. How each server is set up is in [peers/](peers/), and what each row sends in
+This page was made with `{results.command}`. `python -m bench.table --help` lists the options. The
+configuration of each server is in [peers/](peers/), and the commands of each row are in
 [table/rows.py](table/rows.py)."""
 
 
-def _error_list(rows: Iterable[RowResult], servers: Iterable[str]) -> str:
+def _error_section(rows: Iterable[RowResult], servers: Iterable[str]) -> str:
     wanted = tuple(servers)
-    said = [
+    errors = [
         f"* {row.name}, {name}: {'; '.join(row.errors[name])}"
         for row in rows
         for name in wanted
         if name in row.errors
     ]
-    return "\n\nWhat went wrong:\n\n" + "\n".join(said) if said else ""
+    return "\n\nErrors:\n\n" + "\n".join(errors) if errors else ""
 
 
 def _value(row: RowResult, server: str) -> str:
@@ -290,10 +289,10 @@ def _value(row: RowResult, server: str) -> str:
     if middle is None:
         return "failed" if server in row.errors else "-"
     digits = 0 if middle >= 100 else 1 if middle >= 10 else 2
-    said = f"{middle:,.{digits}f}"
+    text = f"{middle:,.{digits}f}"
     if len(values) > 1 and middle:
-        said += f" ±{(max(values) - min(values)) / 2 / middle * 100:.0f} %"
-    return said
+        text += f" ±{(max(values) - min(values)) / 2 / middle * 100:.0f} %"
+    return text
 
 
 def _ratio(row: RowResult, server: str) -> str:
@@ -302,11 +301,11 @@ def _ratio(row: RowResult, server: str) -> str:
 
 
 def _range(values: list[float]) -> str:
-    return f"{_figure(min(values))} to {_figure(max(values))}" if values else "-"
+    return f"{_number(min(values))} to {_number(max(values))}" if values else "-"
 
 
-def _figure(value: float) -> str:
-    """Three digits that count, or all in front of the point."""
+def _number(value: float) -> str:
+    """Return three significant digits, or all digits of the integer part."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

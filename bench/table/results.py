@@ -1,4 +1,4 @@
-"""What was measured, as values that become JSON, and come back from it."""
+"""Results, as written to and read from JSON. Some keys have older names than the fields."""
 
 import statistics
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ import msgspec
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """Where it was measured."""
+    """Machine of the run."""
 
     processor: str
     cores: int
-    memory_octets: int
+    memory_bytes: int = msgspec.field(name="memory_octets")
     kernel: str
     system: str
     file_system: str
@@ -21,7 +21,7 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class Server(msgspec.Struct, frozen=True):
-    """What was measured, in its own words: see `bench.peers.Service`."""
+    """Description of a server, see `bench.peers.Service`."""
 
     name: str
     version: str
@@ -31,49 +31,49 @@ class Server(msgspec.Struct, frozen=True):
 
 
 class RowResult(msgspec.Struct):
-    """One line of the table."""
+    """Results of one row."""
 
     name: str
     unit: str
     connections: int
     goals: dict[str, float] = {}
     values: dict[str, list[float | None]] = {}
-    """Server to one value a round; None where that run gave none, or was not made."""
+    """One value per round for each server; None where the run gave none, or was left out."""
     errors: dict[str, list[str]] = msgspec.field(default_factory=dict, name="faults")
-    """Server to what went wrong there."""
+    """Error messages by server."""
 
 
 class IdleResult(msgspec.Struct):
-    """Sessions in IDLE at one server."""
+    """Results of idle sessions on one server."""
 
     server: str
     tls: bool
     sessions: int
     anonymous: float | None = None
-    """Octets a session of what the server's processes wrote (docs/decisions/0001)."""
+    """Anonymous memory per session in bytes (docs/decisions/0001-anonymous-resident-memory.md)."""
     pss: float | None = None
-    """Octets a session with its share of program files and of the cache of disk pages."""
+    """PSS per session in bytes: with the share of program files and page cache."""
     deliveries: int = 0
     missed: int = 0
-    """Sessions that were not told within ten seconds."""
+    """Sessions without EXISTS after ten seconds."""
     push_ms: dict[str, float] = {}
     """From the final dot at LMTP to EXISTS at the client: p50, p99, max."""
     error: str = msgspec.field(default="", name="fault")
 
 
 class Point(msgspec.Struct, frozen=True):
-    """A size, and what was measured there: one value a repetition."""
+    """Values at one size, one for each repetition."""
 
     size: int
     values: list[float]
 
 
 class Curve(msgspec.Struct):
-    """How something grows, or does not."""
+    """Measurements over a growing size."""
 
     name: str
     sizes: str
-    """What the sizes count."""
+    """Unit of the sizes."""
     unit: str
     goal: str
     note: str = ""
@@ -82,7 +82,7 @@ class Curve(msgspec.Struct):
 
 
 class Results(msgspec.Struct):
-    """A whole run."""
+    """Results of a run."""
 
     date: str
     command: str
@@ -90,41 +90,41 @@ class Results(msgspec.Struct):
     rounds: int
     seconds: float
     note: str = ""
-    """What a reader has to know of this run and would not guess."""
+    """Remarks about this run."""
     servers: list[Server] = []
     missing: dict[str, str] = {}
-    """A server that was not here to the command that brings it."""
+    """Servers that are not installed, with the command that installs each."""
     failed: dict[str, str] = {}
-    """A server that did not start, or could not be filled, to what it said."""
+    """Servers that did not start or could not be filled, with the error."""
     rows: list[RowResult] = []
     idle: list[IdleResult] = []
     scale: list[Curve] = []
     large_idle: list[IdleResult] = msgspec.field(default_factory=list, name="crowds")
-    """As many sessions as the machine's limits allow, at imapvm alone."""
+    """Idle sessions of imapvm over several workers, up to the limits of the machine."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read what `write` wrote.
+        """Read a file of `write`.
 
         Raises:
-            msgspec.ValidationError: it is something else.
+            msgspec.ValidationError: the file has other content.
         """
         return msgspec.json.decode(path.read_bytes(), type=cls)
 
     def write(self, path: Path) -> None:
-        """Write it whole, or not at all."""
+        """Write the file atomically."""
         new = path.with_suffix(".new")
         new.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
         new.replace(path)
 
 
 def ratios(row: RowResult, ours: str, theirs: str) -> list[float]:
-    """Return ours ÷ theirs, round by round, of the rounds that have both."""
+    """Return ours ÷ theirs for each round that has both."""
     pairs = zip(row.values.get(ours, []), row.values.get(theirs, []), strict=False)
     return [first / second for first, second in pairs if first and second]
 
 
 def median(values: Sequence[float | None]) -> float | None:
-    """The median of what is there; None of nothing."""
+    """Return the median of the values that are not None; None without values."""
     there = [value for value in values if value is not None]
     return statistics.median(there) if there else None

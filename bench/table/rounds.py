@@ -1,4 +1,4 @@
-"""Runs the rows on the servers: interleaved, round by round."""
+"""Measurement of the rows on the servers, interleaved round by round."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,36 +15,36 @@ from imapvm_bench.load.run import Outcome, run
 from imapvm_bench.server.target import Address, Target, Tls
 
 FEW: Final = 100
-"""Answers. Where a run has fewer, how many fell into the measured time says less than how long
-they took: a rate is taken from their latencies then."""
+"""Answers per connection. With fewer, the rate is computed from their latencies, since their number
+in the measured time is too coarse."""
 
 WARMUP_SECONDS: Final = 1.0
 
 
 @dataclass(slots=True)
 class MeasuredServer:
-    """A server that runs, and which rows it takes part in."""
+    """Running server, with the rows that it is measured in."""
 
     service: Service
     rounds: int
-    """It sits out the later ones."""
+    """Number of rounds; it is left out of later ones."""
     only: frozenset[str] | None = None
-    """Names of the rows that it takes part in; None for all."""
+    """Names of its rows; None for all."""
     unfit: dict[str, str] = field(default_factory=dict)
-    """Rows that it cannot be asked, by name, with the reason."""
+    """Rows that it cannot run, by name, with the reason."""
 
-    def target(self, who: UserGroup, *, tls: Tls = "none") -> Target:
-        return target_of(self.service, who, tls=tls)
+    def target(self, users: UserGroup, *, tls: Tls = "none") -> Target:
+        return target_of(self.service, users, tls=tls)
 
 
-def target_of(service: Service, who: UserGroup, *, tls: Tls = "none") -> Target:
-    """The service as the load tool knows it, with a users_in of users."""
+def target_of(service: Service, users: UserGroup, *, tls: Tls = "none") -> Target:
+    """Return the target of a service, with a group of users."""
     at = service.imaps if tls == "tls" else service.imap
-    assert at is not None, "asked for TLS of a server that has none"
+    assert at is not None, "the server has no TLS"
     return Target(
         service.name,
         Address(*at),
-        users_in(who),
+        users_in(users),
         tls=tls,
         lmtp=Address(*service.lmtp) if service.lmtp else None,
         pid=service.pid,
@@ -53,7 +53,7 @@ def target_of(service: Service, who: UserGroup, *, tls: Tls = "none") -> Target:
 
 @dataclass(frozen=True, slots=True)
 class RowRun:
-    """One run that has ended."""
+    """Result of one run of a row."""
 
     round: int
     row: TableRow
@@ -69,15 +69,14 @@ def measure(
     *,
     rounds: int,
     seconds: float,
-    on_step: Callable[[RowRun], None] = lambda _: None,
+    on_run: Callable[[RowRun], None] = lambda _: None,
     load_tool: Callable[[Load], Outcome] = run,
 ) -> None:
-    """Run every row on every server, `rounds` times; fills `results`, a line for each row.
+    """Run every row on every server, `rounds` times; fill `results`, one for each row.
 
-    In every round each row runs on each server before the next row begins, and every other round
-    takes the servers in the opposite order: what the machine does besides meets all of them, and a
-    ratio is taken between runs that stood next to each other. A run that fails is a error of its
-    row, and the others go on.
+    In each round every row runs on all servers before the next row starts, and every second round
+    takes the servers in reverse order: other load on the machine affects all servers, and a ratio
+    is taken between adjacent runs. A run that fails adds an error to its row, and the others go on.
     """
     for turn in range(rounds):
         for row, result in zip(rows, results, strict=True):
@@ -92,7 +91,7 @@ def measure(
                 known += [error for error in errors if error not in known]
                 if not known:
                     del result.errors[name]
-                on_step(RowRun(turn, row, name, value, errors[0] if errors else ""))
+                on_run(RowRun(turn, row, name, value, errors[0] if errors else ""))
 
 
 def _one(
@@ -105,7 +104,7 @@ def _one(
     if row.name in server.unfit:
         return None, [server.unfit[row.name]]
     load = Load(
-        server.target(row.who),
+        server.target(row.users),
         row.scenario(Setting(server.service.prefix, turn)),
         connections=row.connections,
         seconds=seconds,
@@ -121,12 +120,12 @@ def _one(
 
 
 def value_of(report: Report, row: TableRow) -> float | None:
-    """The row's number out of a report; None if nothing was answered."""
+    """Return the value of a row from a report; None if nothing was answered."""
     if not report.totals.entries:
         return None
     if row.unit == "MB/s":
-        octets = report.bytes_in_per_second / report.commands_per_second
-        return octets * _commands_a_second(report, row) / 1e6
+        size = report.bytes_in_per_second / report.commands_per_second
+        return size * _commands_a_second(report, row) / 1e6
     if row.unit == "commands/s":
         return _commands_a_second(report, row)
     return report.entries_per_second
@@ -145,4 +144,4 @@ def _errors(report: Report) -> Iterator[str]:
     if report.ended not in {"time", "limit"}:
         yield report.ended
     elif not report.totals.entries:
-        yield f"nothing was answered in {report.seconds:g} s"
+        yield f"no answer in {report.seconds:g} s"

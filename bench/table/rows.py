@@ -1,4 +1,4 @@
-"""The rows of the table: what is asked of a server, by how many, and what we aim at."""
+"""Rows of the table: commands, number of connections, and aims."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,33 +12,33 @@ Unit = Literal["commands/s", "MB/s", "messages/s", "log-ins/s"]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a load depends on beside the row."""
+    """Parameters of a load beside the row."""
 
     prefix: str
-    """What names of mailboxes begin with on this server."""
+    """Prefix of mailbox names on this server."""
     round: int
     """From 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """One line of the table."""
+    """Row of the table."""
 
     name: str
     scenario: Callable[[Setting], Scenario]
     unit: Unit = "commands/s"
     connections: int = 1
     goals: Mapping[str, float] = field(default_factory=dict)
-    """The least ratio, imapvm to the server of that name, that we aim at."""
-    who: UserGroup = "readers"
+    """Aims: lowest ratio of imapvm to a server, by its name."""
+    users: UserGroup = "readers"
     heavy: bool = False
-    """Works in a mailbox of 10,000 messages."""
+    """Uses the mailbox with 10,000 messages."""
     needs_fresh_users: bool = False
-    """Every log-in is another user's: see `people.fresh_names`."""
+    """Every log-in is of another user, see `users.fresh_names`."""
 
     @property
     def slug(self) -> str:
-        """The name as `--only` may have it: small letters, digits and hyphens."""
+        """Return the name for `--only`: lower-case letters, digits and hyphens."""
         letters = "".join(c if c.isalnum() else " " for c in self.name.lower())
         return "-".join(letters.split())
 
@@ -56,7 +56,7 @@ def _commands(*texts: str) -> tuple[Command, ...]:
 
 
 def _selected(mailbox: str, *sent: str) -> Callable[[Setting], Scenario]:
-    """Commands in a mailbox that was selected before."""
+    """Return a scenario with commands in a selected mailbox."""
 
     def scenario(setting: Setting) -> Scenario:
         name = mailbox if mailbox == "INBOX" else f"{setting.prefix}{mailbox}"
@@ -96,27 +96,27 @@ def _delivering(_: Setting) -> Scenario:
     )
 
 
-def _knocking(setting: Setting, login: str) -> Scenario:
-    """Connect, log in, NOOP, log out."""
+def _reconnecting(setting: Setting, login: str) -> Scenario:
+    """Return a scenario: connect, log in, NOOP, log out."""
     del setting
     mix = (Entry("row", _commands("NOOP")),)
     return Scenario("row", "", reconnect=True, login=_commands(login), mix=mix)
 
 
-def _strangers(setting: Setting) -> Scenario:
-    return _knocking(setting, f"LOGIN {fresh_pattern(setting.round)} {PASSWORD}")
+def _fresh_logins(setting: Setting) -> Scenario:
+    return _reconnecting(setting, f"LOGIN {fresh_pattern(setting.round)} {PASSWORD}")
 
 
-def _acquaintances(setting: Setting) -> Scenario:
-    return _knocking(setting, LOGIN)
+def _repeated_logins(setting: Setting) -> Scenario:
+    return _reconnecting(setting, LOGIN)
 
 
 TOGGLE: Final = (r"STORE 1 +FLAGS.SILENT (\Flagged)", r"STORE 1 -FLAGS.SILENT (\Flagged)")
-"""Each of them changes something, so that no server gets away with a look."""
+"""Each command changes the flag, so that no server can skip the write."""
 
 FIELDS: Final = "FETCH 1:1000 (BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT DATE)])"
 
-# The text of SEARCH changes from one command to the next: nobody answers out of a cache of results.
+# The text of SEARCH differs in each command, so that no cache of results can answer.
 ROWS: Final = (
     TableRow("NOOP, 1 connection", _selected("INBOX", "NOOP"), goals={"dovecot": 1.3}),
     TableRow("NOOP, 20 connections", _selected("INBOX", "NOOP"), connections=20,
@@ -147,13 +147,13 @@ ROWS: Final = (
         goals={"dovecot": 1, "dovecot-always": 5}),
     TableRow("APPEND 4 KB, 1 connection", _appending, goals={"dovecot": 1.2}),
     TableRow("APPEND 4 KB, 20 connections", _appending, connections=20, goals={"dovecot": 5}),
-    TableRow("LMTP delivery of 4 KB, 1 connection", _delivering, unit="messages/s", who="posts",
+    TableRow("LMTP delivery of 4 KB, 1 connection", _delivering, unit="messages/s", users="posts",
         goals={"dovecot": 1.5}),
-    TableRow("LMTP delivery of 4 KB, 20 connections", _delivering, unit="messages/s", who="posts",
+    TableRow("LMTP delivery of 4 KB, 20 connections", _delivering, unit="messages/s", users="posts",
         connections=20, goals={"dovecot": 8}),
-    TableRow("log-in, users not seen lately", _strangers, unit="log-ins/s", who="known",
+    TableRow("log-in, users not seen lately", _fresh_logins, unit="log-ins/s", users="known",
         connections=FRESH_CONNECTIONS, goals={"dovecot": 3}, needs_fresh_users=True),
-    TableRow("log-in, known users again and again", _acquaintances, unit="log-ins/s", who="known",
-        connections=FRESH_CONNECTIONS, goals={"dovecot": 20}),
+    TableRow("log-in, known users again and again", _repeated_logins, unit="log-ins/s",
+        users="known", connections=FRESH_CONNECTIONS, goals={"dovecot": 20}),
 )  # fmt: skip
-"""As in the table that we want to win, and STORE by one client, where nothing is aimed at."""
+"""All rows have an aim, except STORE with one connection."""

@@ -1,8 +1,7 @@
-"""Who signs in at the servers of the table.
+"""Users of the servers of the table.
 
-Every user has the same password, but not every hash of it costs the same: log-ins are measured
-with users whose hash is imapvm's own (argon2id, 64 MiB); for the others, who only have to get in
-before something else is measured, servers that can be told so keep a light one.
+All users have the same password. Log-ins are measured with users whose hash has the parameters of
+imapvm (argon2id, 64 MiB). The others have a light hash on servers that support it.
 """
 
 from typing import Final, Literal
@@ -14,31 +13,31 @@ UserGroup = Literal["readers", "posts", "known"]
 PASSWORD: Final = "secret"
 
 READERS: Final = 200
-"""Users with mailboxes; the first has the large ones. A connection each, at most."""
+"""Users with mailboxes, at most one connection each; the first has the large mailboxes."""
 POSTS: Final = 20
-"""Users who get mail by LMTP."""
+"""Users that receive mail by LMTP."""
 FRESH_CONNECTIONS: Final = 8
-"""Of the rows about log-ins: enough to keep every core hashing."""
+"""Connections of the log-in rows: enough to keep all cores busy with hashing."""
 FRESH_PER_SECOND: Final = 12
-"""Users who wait for a fresh log-in, a connection and second: more than any server takes."""
+"""Fresh users for each connection and second: more than any server can log in."""
 
 KNOWN: Final = 8
 
 
-def users_in(who: UserGroup) -> tuple[User, ...]:
-    """Return the users of a users_in."""
-    count = {"readers": READERS, "posts": POSTS, "known": KNOWN}[who]
-    stem = {"readers": "reader", "posts": "post", "known": "known"}[who]
+def users_in(name: UserGroup) -> tuple[User, ...]:
+    """Return the users of a group."""
+    count = {"readers": READERS, "posts": POSTS, "known": KNOWN}[name]
+    stem = {"readers": "reader", "posts": "post", "known": "known"}[name]
     return tuple(User(f"{stem}{n}", PASSWORD) for n in range(1, count + 1))
 
 
 def fresh_pattern(turn: int) -> str:
-    """The name of a user who signs in once, as a template of the load: see `fresh_names`."""
+    """Return the template of the name of a user that logs in once, see `fresh_names`."""
     return f"fresh{turn}-{{connection}}-{{counter}}"
 
 
 def fresh_names(rounds: int, seconds: float) -> list[str]:
-    """Return the users who sign in once: for each round, connection, and log-in in that time."""
+    """Return the users that log in once: for each round, connection, and log-in in that time."""
     each = max(2, round(seconds * FRESH_PER_SECOND))
     return [
         f"fresh{turn}-{connection}-{count}"
@@ -49,5 +48,5 @@ def fresh_names(rounds: int, seconds: float) -> list[str]:
 
 
 def light(name: str) -> bool:
-    """Whether a user's hash may be a light one."""
+    """Return whether a user may have a light hash."""
     return not name.startswith(("known", "fresh"))

@@ -1,4 +1,4 @@
-"""`python -m bench.peers`: what is here, and a server by hand."""
+"""`python -m bench.peers`: list servers and run one."""
 
 import imaplib
 import signal
@@ -13,30 +13,30 @@ COMMAND = [sys.executable, "-m", "bench.peers"]
 
 
 def test_all_servers_are_listed():
-    said = subprocess.run(COMMAND, capture_output=True, text=True, check=True).stdout
-    assert [line.split()[0] for line in said.splitlines()] == list(PEERS)
+    output = subprocess.run(COMMAND, capture_output=True, text=True, check=True).stdout
+    assert [line.split()[0] for line in output.splitlines()] == list(PEERS)
 
 
-def test_an_unknown_name_is_refused_with_those_that_are_known():
+def test_an_unknown_name_is_refused_with_the_known_names():
     done = subprocess.run([*COMMAND, "exchange"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "there is no server 'exchange': imapvm" in done.stderr
+    assert "unknown server 'exchange': use imapvm" in done.stderr
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["imapvm", "dovecot"])
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_a_server_by_hand_prints_where_it_is_and_serves_until_it_is_ended(name, end, tmp_path):
+def test_a_server_prints_its_addresses_and_runs_until_a_signal(name, end, tmp_path):
     tmp_path.chmod(0o755)
     command = [*COMMAND, name, "--dir", str(tmp_path / "mail"), "--users", "2"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        said = {}
+        values = {}
         for line in server.stdout:
             key, _, value = line.strip().partition("=")
-            said[key] = value
+            values[key] = value
             if line == "ready\n":
                 break
-        host, _, port = said["imap"].rpartition(":")
+        host, _, port = values["imap"].rpartition(":")
         with imaplib.IMAP4(host, int(port)) as client:
             client.login("user2", "secret")
         server.send_signal(end)

@@ -1,4 +1,4 @@
-"""Each server of the comparison starts, serves by every way it offers, and leaves nothing."""
+"""Servers of the comparison: start, every protocol, end of all processes."""
 
 import imaplib
 import smtplib
@@ -16,7 +16,7 @@ USERS = {"ada": "first", "bob": "second"}
 MESSAGE = b"From: a@example.org\r\nSubject: greetings\r\n\r\nHello.\r\n"
 
 HERE = [name for name, each in PEERS.items() if each.missing() is None]
-"""What this machine has: CI has imapvm and Dovecot."""
+"""Installed servers; CI has imapvm and Dovecot."""
 
 
 @contextmanager
@@ -76,16 +76,14 @@ def test_a_peer_serves_its_users_and_ends_with_all_its_processes(name):
 
 
 @pytest.mark.slow
-def test_the_comparison_can_be_made_here():
-    """Whoever runs the tests has Dovecot, or reads which command brings it."""
+def test_imapvm_and_dovecot_are_installed():
+    """The message is the command that installs Dovecot."""
     assert PEERS["imapvm"].missing() is None
     assert PEERS["dovecot"].missing() is None, PEERS["dovecot"].missing()
 
 
 @pytest.mark.parametrize("name", ["cyrus", "courier", "pymap"])
-def test_a_peer_that_is_not_here_is_refused_with_the_command_that_brings_it(
-    name, tmp_path, monkeypatch
-):
+def test_a_missing_peer_is_refused_with_the_command_that_installs_it(name, tmp_path, monkeypatch):
     monkeypatch.setattr("bench.peers.unpacked.PLACE", tmp_path)
     monkeypatch.setattr("bench.peers.pymap.PLACE", tmp_path)
     command = peer(name).missing()
@@ -97,7 +95,7 @@ def test_a_peer_that_is_not_here_is_refused_with_the_command_that_brings_it(
         pass
 
 
-def test_a_number_after_imapvm_is_how_many_workers_it_has():
+def test_a_number_after_imapvm_is_the_number_of_workers():
     assert peer("imapvm-7").about == "imapvm with workers = 7"
     with pytest.raises(KeyError):
         peer("imapvm-many")

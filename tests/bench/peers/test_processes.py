@@ -1,4 +1,4 @@
-"""Servers are started, waited for, and ended with their descendants."""
+"""Servers are started and ended with their descendants."""
 
 import socket
 import sys
@@ -30,11 +30,11 @@ while True:
 """
 
 
-def test_a_child_that_its_server_forgets_is_ended_all_the_same(tmp_path, monkeypatch):
+def test_a_child_that_its_server_leaves_is_killed(tmp_path, monkeypatch):
     monkeypatch.setattr("bench.peers.processes.END_SECONDS", 0.3)
     address = ("127.0.0.1", free_port())
     command = [sys.executable, "-c", LISTENS, str(address[1])]
-    with served(command, said=tmp_path / "said", listens=[address]) as pid:
+    with served(command, log=tmp_path / "log", listens=[address]) as pid:
         socket.create_connection(address).close()
         family = descendants(pid)
         assert len(family) == 2
@@ -43,20 +43,20 @@ def test_a_child_that_its_server_forgets_is_ended_all_the_same(tmp_path, monkeyp
         socket.create_connection(address)
 
 
-def test_a_server_that_ends_at_once_is_reported_with_what_it_said(tmp_path):
+def test_a_server_that_ends_at_once_is_reported_with_its_output(tmp_path):
     command = [sys.executable, "-c", "print('no such key: colour'); raise SystemExit(3)"]
     with (
-        pytest.raises(PeerFailedError, match=r"status 3: no such key: colour"),
-        served(command, said=tmp_path / "said", listens=[("127.0.0.1", free_port())]),
+        pytest.raises(PeerFailedError, match=r"exit status 3: no such key: colour"),
+        served(command, log=tmp_path / "log", listens=[("127.0.0.1", free_port())]),
     ):
         pass
 
 
-def test_a_server_that_listens_nowhere_is_reported(tmp_path, monkeypatch):
+def test_a_server_that_does_not_listen_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr("bench.peers.processes.START_SECONDS", 0.2)
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
     with (
-        pytest.raises(PeerFailedError, match="no_light_hash answers at 127"),
-        served(command, said=tmp_path / "said", listens=[("127.0.0.1", free_port())]),
+        pytest.raises(PeerFailedError, match="no server at 127"),
+        served(command, log=tmp_path / "log", listens=[("127.0.0.1", free_port())]),
     ):
         pass

@@ -1,4 +1,4 @@
-"""Servers, reports and results that tests put together."""
+"""Builders of servers, reports and results."""
 
 from bench.table.results import Machine, Results, RowResult, Server
 from bench.table.rounds import MeasuredServer
@@ -37,17 +37,17 @@ def report(
     *,
     seconds: float = 1.0,
     latency_us: int = 100,
-    octets: int = 0,
+    size: int = 0,
     errors: dict[str, ErrorCount] | None = None,
     ended: str = "time",
 ) -> Report:
-    totals = Totals(commands, commands, octets, 0, len(errors or {}))
-    label = LabelStats(commands, 0, octets, Histogram.of([(latency_us, commands)]).pairs)
+    totals = Totals(commands, commands, size, 0, len(errors or {}))
+    label = LabelStats(commands, 0, size, Histogram.of([(latency_us, commands)]).pairs)
     return Report(seconds, 1, totals, labels={"X": label}, errors=errors or {}, ended=ended)
 
 
 class LoadTool:
-    """Notes what it was asked to run, and answers as it was told to, server by server."""
+    """Records the loads, and returns scripted results for each server."""
 
     def __init__(self, **answers: object) -> None:
         self.answers = answers

@@ -1,4 +1,4 @@
-"""A filepool that was grown by the short way is a filepool like any other."""
+"""A bulk loaded filepool passes the check."""
 
 import pytest
 import trio
@@ -23,9 +23,9 @@ def messages_of(path) -> list[int]:
     return trio.run(read)
 
 
-def test_it_grows_to_what_was_asked_and_no_further(tmp_path):
+def test_messages_are_added_up_to_the_requested_number(tmp_path):
     for messages in (20, 2 * AT_ONCE + 20, 2 * AT_ONCE + 20):
-        bulk_load(tmp_path / "pool", NAMES, messages, password="secret", say=lambda _: None)
+        bulk_load(tmp_path / "pool", NAMES, messages, password="secret", report=lambda _: None)
         assert messages_of(tmp_path / "pool") == [messages // 2, messages // 2]
 
 

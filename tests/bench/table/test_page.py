@@ -1,4 +1,4 @@
-"""The page shows what was missed as plainly as what was reached."""
+"""The page shows missed aims as clearly as reached ones."""
 
 from bench.table.page import page
 from bench.table.results import Curve, IdleResult, Point, Results, RowResult, ratios
@@ -6,7 +6,7 @@ from tests.bench.table.builders import results
 
 
 def line(text: str, start: str) -> list[str]:
-    """The cells of the table's line that begins so."""
+    """Return the cells of the line that starts with `start`."""
     [found] = [one for one in text.splitlines() if one.startswith(f"| {start}")]
     return [cell.strip() for cell in found.strip("|").split("|")]
 
@@ -23,24 +23,24 @@ def test_a_row_that_reaches_its_aim():
     assert "1 aims reached, 0 missed." in text
 
 
-def test_a_row_that_misses_its_aim_is_shown_as_plainly():
+def test_a_row_that_misses_its_aim():
     text = page(results(row([150.0, 160.0], [100.0, 100.0])))
     assert line(text, "NOOP")[4:8] == ["1.55", "2", "**missed**", "1.5 to 1.6"]
     assert "0 aims reached, 1 missed." in text
 
 
-def test_a_row_in_which_we_are_behind_says_so():
+def test_a_slower_row_is_marked():
     text = page(results(row([50.0], [100.0])))
-    assert line(text, "NOOP")[6] == "**missed**, behind"
+    assert line(text, "NOOP")[6] == "**missed**, slower"
 
 
-def test_a_row_that_failed_is_a_line_with_its_reason():
+def test_a_failed_row_has_a_line_with_the_reason():
     text = page(results(row([None], [100.0], errors={"imapvm": ["it | crashed"]})))
-    assert line(text, "NOOP")[2:7] == ["failed", "100", "-", "2", "**no figure**"]
+    assert line(text, "NOOP")[2:7] == ["failed", "100", "-", "2", "**no value**"]
     assert "* NOOP, imapvm: it | crashed" in text
 
 
-def test_what_a_reader_would_not_guess_stands_above_the_tables():
+def test_the_note_is_above_the_tables():
     run = results(row([200.0], [100.0]))
     assert "**Note.**" not in page(run)
     run.note = "The machine was not quiet."
@@ -48,18 +48,18 @@ def test_what_a_reader_would_not_guess_stands_above_the_tables():
     assert text.index("**Note.** The machine was not quiet.") < text.index("| row |")
 
 
-def test_ratios_are_taken_pair_by_pair():
+def test_ratios_are_taken_by_round():
     one = row([100.0, None, 300.0], [50.0, 10.0, 100.0])
     assert ratios(one, "imapvm", "dovecot") == [2.0, 3.0]
 
 
-def test_two_workers_that_are_slower_than_one_are_shown():
+def test_two_workers_slower_than_one_are_marked():
     values = {"imapvm-1": [100.0, 100.0], "imapvm-2": [90.0, 80.0]}
     text = page(results(RowResult("NOOP", "commands/s", 1, {}, values)))
     assert line(text, "NOOP")[5:7] == ["0.85", "**slower**"]
 
 
-def test_idle_sessions_are_held_against_their_aims():
+def test_idle_sessions_are_compared_with_their_aims():
     made = results()
     made.idle = [
         IdleResult("imapvm", False, 5000, 9.5 * 1024, 11 * 1024, 200, 0,
@@ -75,7 +75,7 @@ def test_idle_sessions_are_held_against_their_aims():
     assert line(text, "dovecot | no")[5] == ""
 
 
-def test_less_than_a_fiftieth_of_dovecot_is_asked_too():
+def test_a_fiftieth_of_dovecot_is_an_aim_too():
     made = results()
     made.idle = [
         IdleResult("imapvm", False, 5000, 9.5 * 1024),
@@ -84,25 +84,25 @@ def test_less_than_a_fiftieth_of_dovecot_is_asked_too():
     assert line(page(made), "imapvm | no")[5] == "**missed**"
 
 
-def test_a_curve_that_broke_off_keeps_its_points():
+def test_an_incomplete_curve_keeps_its_points():
     made = results()
     points = [Point(10_000, [100.0, 102.0, 99.0])]
     made.scale = [Curve("Delivery", "messages", "µs", "flat", "", points, "no space left")]
     text = page(made)
     assert line(text, "10,000") == ["10,000", "100", "99 to 102"]
-    assert "**It did not come to its end**: no space left" in text
+    assert "**Incomplete**: no space left" in text
 
 
-def test_who_is_missing_is_named_with_the_command():
+def test_a_missing_server_is_listed_with_the_command():
     made = results()
     made.missing = {"cyrus": "python -m bench.peers get cyrus"}
-    made.failed = {"pymap": "it ended with status 1"}
+    made.failed = {"pymap": "exit status 1"}
     text = page(made)
-    assert "* cyrus: not here. `python -m bench.peers get cyrus`" in text
-    assert "* pymap: it ended with status 1" in text
+    assert "* cyrus: not installed. `python -m bench.peers get cyrus`" in text
+    assert "* pymap: exit status 1" in text
 
 
-def test_results_come_back_from_their_file(tmp_path):
+def test_results_round_trip_through_their_file(tmp_path):
     made = results(row([200.0], [None], errors={"dovecot": ["gone"]}))
     made.write(tmp_path / "2026-06-01.json")
     assert Results.read(tmp_path / "2026-06-01.json") == made

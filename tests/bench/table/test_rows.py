@@ -1,4 +1,4 @@
-"""The rows are those that we want to win, and each is a load that the engine's plan takes."""
+"""Rows of the table: aims, and valid plans."""
 
 import json
 
@@ -11,7 +11,7 @@ from tests.bench.table.builders import service
 from imapvm_bench.load.plan import Load, plan_json
 
 
-def test_the_aims_are_those_of_the_table_to_win():
+def test_the_aims_of_all_rows():
     aims = [(row.name, goal) for row in ROWS for goal in row.goals.values()]
     assert [goal for _, goal in aims] == [
         1.3, 2.5, 3, 3, 5, 10, 5, 5, 4, 1.5, 20, 20, 1, 5, 1.2, 5, 1.5, 8, 3, 20,
@@ -21,7 +21,7 @@ def test_the_aims_are_those_of_the_table_to_win():
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.slug)
 def test_a_row_is_a_plan(row):
-    target = target_of(service("imapvm"), row.who)
+    target = target_of(service("imapvm"), row.users)
     load = Load(target, row.scenario(Setting("", 3)), connections=row.connections)
     plan = json.loads(plan_json(load))
     assert plan["connections"] == row.connections
@@ -29,19 +29,19 @@ def test_a_row_is_a_plan(row):
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.slug)
-def test_names_of_mailboxes_begin_as_the_server_wants_them(row):
-    def said(prefix: str) -> str:
-        load = Load(target_of(service("x"), row.who), row.scenario(Setting(prefix, 0)))
+def test_mailbox_names_have_the_prefix_of_the_server(row):
+    def plan_with(prefix: str) -> str:
+        load = Load(target_of(service("x"), row.users), row.scenario(Setting(prefix, 0)))
         return plan_json(load)
 
-    plain, prefixed = said(""), said("INBOX.")
+    plain, prefixed = plan_with(""), plan_with("INBOX.")
     for name in ("big", "large", "new"):
         assert plain.replace(f'\\"{name}\\"', f'\\"INBOX.{name}\\"').count("INBOX.") == (
             prefixed.count("INBOX.") if f'\\"{name}\\"' in plain else 0
         )
 
 
-def test_users_who_sign_in_once_are_others_in_every_round():
+def test_every_round_has_other_users_that_log_in_once():
     names = fresh_names(rounds=2, seconds=1.0)
     assert len(names) == len(set(names))
     assert {"fresh0-0-1", "fresh1-7-12"} <= set(names)
