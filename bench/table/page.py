@@ -180,9 +180,9 @@ def _idle(results: Results) -> str:
 ## Sessions in IDLE
 
 Each server was started for this measurement only. KiB/session is the anonymous memory of all its
-processes ([definition](../docs/decisions/0001-anonymous-resident-memory.md)); the next column adds their
-share of program files and page cache (PSS). Updates: a message is delivered by LMTP to one user
-while all sessions idle; the time is from the final dot to EXISTS at the client. Aims: {aims}.
+processes ([definition](../docs/decisions/0001-anonymous-resident-memory.md)); the next column adds
+their share of program files and page cache (PSS). Updates: a message is delivered by LMTP to one
+user while all sessions idle; the time is from the final dot to EXISTS at the client. Aims: {aims}.
 
 {table}{listed}"""
 
