@@ -1,1 +1,1 @@
-"""Benchmarks: imapvm beside other servers, on loopback, in one run."""
+"""Benchmarks of imapvm and other servers, over loopback."""

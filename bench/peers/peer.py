@@ -107,5 +107,5 @@ def free_port() -> int:
 
 
 def mail_account() -> str:
-    """Return who owns the mail: `mail` where the server refuses root, else this user."""
+    """Return the owner of the mail: `mail` where the server refuses root, else this user."""
     return "mail" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name

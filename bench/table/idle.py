@@ -13,7 +13,7 @@ from bench.table.results import IdleResult
 from bench.table.users import PASSWORD, light
 from imapvm_bench.errors import BenchError
 from imapvm_bench.idle.measure import measure_idle
-from imapvm_bench.idle.report import WARM_SESSIONS, IdleLoad, IdleReport
+from imapvm_bench.idle.report import WARM_SESSIONS, IdleReport, IdleSpec
 from imapvm_bench.server.target import Address, Target
 from imapvm_bench.server.users import User
 
@@ -53,7 +53,7 @@ def measure_idling(row: IdleRow, base: Path) -> IdleResult:
             if row.tls and service.imaps is None:
                 result.error = "no TLS"
                 return result
-            load = IdleLoad(
+            load = IdleSpec(
                 target_for(service, users, tls=row.tls),
                 row.sessions,
                 deliveries=row.deliveries if service.lmtp else 0,

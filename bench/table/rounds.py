@@ -9,8 +9,8 @@ from bench.table.results import RowResult
 from bench.table.rows import Setting, TableRow
 from bench.table.users import UserGroup, users_in
 from imapvm_bench.errors import BenchError
-from imapvm_bench.load.plan import Load
-from imapvm_bench.load.report import Report
+from imapvm_bench.load.plan import LoadSpec
+from imapvm_bench.load.report import LoadReport
 from imapvm_bench.load.run import Outcome, run
 from imapvm_bench.server.target import Address, Target, Tls
 
@@ -70,7 +70,7 @@ def measure(
     rounds: int,
     seconds: float,
     on_run: Callable[[RowRun], None] = lambda _: None,
-    load_tool: Callable[[Load], Outcome] = run,
+    load_tool: Callable[[LoadSpec], Outcome] = run,
 ) -> None:
     """Run every row on every server, `rounds` times; fill `results`, one for each row.
 
@@ -99,11 +99,11 @@ def _one(
     row: TableRow,
     turn: int,
     seconds: float,
-    load_tool: Callable[[Load], Outcome],
+    load_tool: Callable[[LoadSpec], Outcome],
 ) -> tuple[float | None, list[str]]:
     if row.name in server.unfit:
         return None, [server.unfit[row.name]]
-    load = Load(
+    load = LoadSpec(
         server.target(row.users),
         row.scenario(Setting(server.service.prefix, turn)),
         connections=row.connections,
@@ -119,7 +119,7 @@ def _one(
     return value_of(outcome.report, row), list(_errors(outcome.report))
 
 
-def value_of(report: Report, row: TableRow) -> float | None:
+def value_of(report: LoadReport, row: TableRow) -> float | None:
     """Return the value of a row from a report; None if nothing was answered."""
     if not report.totals.entries:
         return None
@@ -131,14 +131,14 @@ def value_of(report: Report, row: TableRow) -> float | None:
     return report.entries_per_second
 
 
-def _commands_a_second(report: Report, row: TableRow) -> float:
+def _commands_a_second(report: LoadReport, row: TableRow) -> float:
     latency = report.latency
     if report.totals.commands >= FEW * row.connections or not latency.mean:
         return report.commands_per_second
     return row.connections * 1e6 / latency.mean
 
 
-def _errors(report: Report) -> Iterator[str]:
+def _errors(report: LoadReport) -> Iterator[str]:
     for kind, error in report.errors.items():
         yield f"{kind}: {error.example}" if error.example else kind
     if report.ended not in {"time", "limit"}:

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from bench.table.users import FRESH_CONNECTIONS, PASSWORD, UserGroup, fresh_pattern
-from imapvm_bench.scenario.model import Command, Entry, Messages, Scenario
+from imapvm_bench.scenario.model import Entry, Messages, Scenario, ScenarioCommand
 
 Unit = Literal["commands/s", "MB/s", "messages/s", "log-ins/s"]
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Parameters of a load beside the row."""
+    """Parameters of a load in addition to the row."""
 
     prefix: str
     """Prefix of mailbox names on this server."""
@@ -51,8 +51,8 @@ FOUR_KB: Final = Messages(count=200, sizes=(4096,), shapes=("plain", "alternativ
 LOGIN: Final = "LOGIN {user} {password}"
 
 
-def _commands(*texts: str) -> tuple[Command, ...]:
-    return tuple(Command.of(text) for text in texts)
+def _commands(*texts: str) -> tuple[ScenarioCommand, ...]:
+    return tuple(ScenarioCommand.of(text) for text in texts)
 
 
 def _selected(mailbox: str, *sent: str) -> Callable[[Setting], Scenario]:
@@ -82,8 +82,8 @@ def _appending(setting: Setting) -> Scenario:
 
 
 def _delivering(_: Setting) -> Scenario:
-    def lmtp(*texts: str) -> tuple[Command, ...]:
-        return tuple(Command.of(text, protocol="lmtp") for text in texts)
+    def lmtp(*texts: str) -> tuple[ScenarioCommand, ...]:
+        return tuple(ScenarioCommand.of(text, protocol="lmtp") for text in texts)
 
     sent = lmtp("MAIL FROM:<sender@example.org>", "RCPT TO:<{user}@localhost>", "DATA{data}")
     return Scenario(

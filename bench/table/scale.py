@@ -16,9 +16,9 @@ from bench.table.results import Curve, IdleResult, Point, Results
 from bench.table.rows import FOUR_KB, LOGIN
 from bench.table.users import PASSWORD
 from imapvm_bench.errors import BenchError
-from imapvm_bench.load.plan import Load
+from imapvm_bench.load.plan import LoadSpec
 from imapvm_bench.load.run import run
-from imapvm_bench.scenario.model import Command, Entry, Scenario
+from imapvm_bench.scenario.model import Entry, Scenario, ScenarioCommand
 from imapvm_bench.server.imap_client import Client
 from imapvm_bench.server.target import Address, Target
 from imapvm_bench.server.users import User
@@ -161,14 +161,14 @@ def _delivering(curve: Curve, sizes: Sizes, base: Path, report: Report) -> None:
         "deliveries",
         "",
         protocol="lmtp",
-        login=(Command.of("LHLO bench.example", protocol="lmtp"),),
-        mix=(Entry("delivery", tuple(Command.of(text, protocol="lmtp") for text in sent)),),
+        login=(ScenarioCommand.of("LHLO bench.example", protocol="lmtp"),),
+        mix=(Entry("delivery", tuple(ScenarioCommand.of(text, protocol="lmtp") for text in sent)),),
         messages=FOUR_KB,
     )
     for size in sizes.filepool:
         bulk_load(base / "filepool", names, size, password=PASSWORD, report=report)
         with _serving(base, users) as target:
-            load = Load(target, scenario, connections=4, seconds=sizes.seconds)
+            load = LoadSpec(target, scenario, connections=4, seconds=sizes.seconds)
             values = [_microseconds(load, "entries") for _ in range(REPETITIONS)]
         _note(curve, size, values, report)
 
@@ -178,8 +178,8 @@ def _enrolled(curve: Curve, sizes: Sizes, base: Path, report: Report) -> None:
     scenario = Scenario(
         "everyday",
         "",
-        login=(Command.of(LOGIN),),
-        mix=(Entry("round", tuple(Command.of(text) for text in texts)),),
+        login=(ScenarioCommand.of(LOGIN),),
+        mix=(Entry("round", tuple(ScenarioCommand.of(text) for text in texts)),),
     )
     for size in sizes.users:
         names = [f"user{n}" for n in range(1, size + 1)]
@@ -187,12 +187,12 @@ def _enrolled(curve: Curve, sizes: Sizes, base: Path, report: Report) -> None:
         bulk_load(base / "filepool", names, 20 * size, password=PASSWORD, report=report)
         some = [User(name, PASSWORD) for name in names[:: max(1, size // 10)][:10]]
         with _serving(base, some) as target:
-            load = Load(target, scenario, connections=10, seconds=sizes.seconds)
+            load = LoadSpec(target, scenario, connections=10, seconds=sizes.seconds)
             values = [_microseconds(load, "commands") for _ in range(REPETITIONS)]
         _note(curve, size, values, report)
 
 
-def _microseconds(load: Load, what: str) -> float:
+def _microseconds(load: LoadSpec, what: str) -> float:
     """Run a load; return its time divided by commands or entries.
 
     Raises:

@@ -1,10 +1,10 @@
 """Builders for tests: a target without a server, a small scenario, a report."""
 
-from imapvm_bench.load.plan import Load
+from imapvm_bench.load.plan import LoadSpec
 from imapvm_bench.load.probe import Probe
-from imapvm_bench.load.report import LabelStats, Report, Totals
+from imapvm_bench.load.report import LabelStats, LoadReport, Totals
 from imapvm_bench.load.run import Outcome
-from imapvm_bench.scenario.model import Command, Entry, Scenario
+from imapvm_bench.scenario.model import Entry, Scenario, ScenarioCommand
 from imapvm_bench.server.target import Address, Target
 from imapvm_bench.server.users import User
 
@@ -16,13 +16,13 @@ def target(name="there", **changes):
 
 
 def scenario(*commands, name="small", protocol="imap", connections=3, **changes):
-    made = tuple(Command.of(one, protocol=protocol) for one in commands or ("NOOP",))
+    made = tuple(ScenarioCommand.of(one, protocol=protocol) for one in commands or ("NOOP",))
     mix = (Entry("entry", made),)
     return Scenario(name, "for a test", mix, protocol=protocol, connections=connections, **changes)
 
 
 def report(commands=100, *, seconds=1.0, histogram=((1000, 99), (9000, 1)), **more):
-    return Report(
+    return LoadReport(
         seconds=seconds,
         connections=3,
         totals=Totals(commands=commands, entries=commands // 2, bytes_in=5_000_000),
@@ -32,5 +32,5 @@ def report(commands=100, *, seconds=1.0, histogram=((1000, 99), (9000, 1)), **mo
 
 
 def outcome(made=None, *, on=None, interrupted=False, rate=None, doing=None):
-    load = Load(on or target(), doing or scenario(), rate=rate)
+    load = LoadSpec(on or target(), doing or scenario(), rate=rate)
     return Outcome(load, Probe("* OK", "Fake 1"), made or report(), interrupted)

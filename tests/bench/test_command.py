@@ -17,7 +17,7 @@ from tests.demo import started
 from imapvm_bench.cli import main
 from imapvm_bench.corpus.fill import FillSpec, fill
 from imapvm_bench.corpus.mail import Recipe
-from imapvm_bench.errors import Status
+from imapvm_bench.errors import ExitStatus
 from imapvm_bench.scenario import file as scenario_file
 
 QUICK = ["--duration", "0.3", "--warmup", "0.05", "--users", USERS]
@@ -35,7 +35,7 @@ def test_every_scenario_runs_without_an_error(filled, name, tmp_path):
     file = tmp_path / "report.json"
     call = ["run", filled.imap, "--scenario", name, "--lmtp", filled.lmtp, "--json", str(file)]
     quick = ["--duration", "1.3" if name == "idle" else "0.3", *QUICK[2:]]  # IDLE lasts one second
-    assert main([*call, *quick, "--connections", "4"]) == Status.OK
+    assert main([*call, *quick, "--connections", "4"]) == ExitStatus.OK
     report = json.loads(file.read_text())["report"]
     assert report["totals"]["commands"] > 0
     assert report["errors"] == {}
@@ -49,7 +49,7 @@ def test_a_run_writes_table_json_and_html(filled, tmp_path, capsys):
     made = {kind: tmp_path / f"report.{kind}" for kind in ("json", "html")}
     for kind, file in made.items():
         call += [f"--{kind}", str(file)]
-    assert main(call) == Status.OK
+    assert main(call) == ExitStatus.OK
     shown = capsys.readouterr().out
     assert re.search(r"noop on 127\.0\.0\.1:\d+ \(imapvm [\d.]+\), 8 connections, closed", shown)
     assert re.search(r"NOOP +[\d,]+ ", shown)
@@ -65,7 +65,7 @@ def test_an_open_loop_keeps_its_rate(filled, tmp_path):
     file = tmp_path / "report.json"
     call = ["run", filled.imap, "--scenario", "noop", "--connections", "4", "--rate", "100"]
     quick = ["--duration", "1", "--warmup", "0.05", "--users", USERS, "--json", str(file)]
-    assert main([*call, *quick]) == Status.OK
+    assert main([*call, *quick]) == ExitStatus.OK
     assert json.loads(file.read_text())["report"]["totals"]["entries"] == pytest.approx(100, abs=15)
 
 
@@ -73,7 +73,7 @@ def test_an_open_loop_keeps_its_rate(filled, tmp_path):
 def test_a_run_with_tls(filled, how, capsys):
     server = filled.imaps if how == "--tls" else filled.imap
     call = ["run", server, how, "--scenario", "noop", "--connections", "2", *QUICK]
-    assert main(call) == Status.OK
+    assert main(call) == ExitStatus.OK
     assert "NOOP" in capsys.readouterr().out
 
 
@@ -84,30 +84,34 @@ def test_refused_commands_are_counted_with_an_example(filled, tmp_path, capsys):
         '[[mix]]\ncommands = ["STATUS nowhere{random 1 9} (MESSAGES)"]\n'
     )
     call = ["run", filled.imap, "--scenario", str(own), "--connections", "2", *QUICK]
-    assert main(call) == Status.ERRORS
+    assert main(call) == ExitStatus.ERRORS
     assert re.search(r"NO +[\d,]+ +.*STATUS", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
-    ("call", "status", "said"),
+    ("call", "status", "message"),
     [
-        (["--scenario", "nop"], Status.USAGE, "unknown scenario 'nop'"),
-        (["--scenario", "lmtp"], Status.USAGE, "--lmtp HOST:PORT"),
-        (["--scenario", "idle", "--pipeline", "3"], Status.USAGE, "cannot pipeline idle"),
-        (["--scenario", "noop", "--json", "/nowhere/x"], Status.USAGE, "cannot write /nowhere/x"),
-        (["--scenario", "noop", "--users", "x:wrong"], Status.NOT_STARTED, "LOGIN x → NO"),
+        (["--scenario", "nop"], ExitStatus.USAGE, "unknown scenario 'nop'"),
+        (["--scenario", "lmtp"], ExitStatus.USAGE, "--lmtp HOST:PORT"),
+        (["--scenario", "idle", "--pipeline", "3"], ExitStatus.USAGE, "cannot pipeline idle"),
+        (
+            ["--scenario", "noop", "--json", "/nowhere/x"],
+            ExitStatus.USAGE,
+            "cannot write /nowhere/x",
+        ),
+        (["--scenario", "noop", "--users", "x:wrong"], ExitStatus.NOT_STARTED, "LOGIN x → NO"),
     ],
 )
-def test_a_run_that_cannot_start_is_one_message_and_a_status(server, call, status, said, capsys):
+def test_a_run_that_cannot_start_is_one_message_and_a_status(server, call, status, message, capsys):
     users = [] if "--users" in call else ["--users", USERS]
     assert main(["run", server.imap, *call, *users]) == status
     written = capsys.readouterr()
-    assert said in written.err
+    assert message in written.err
     assert written.out == ""
 
 
 def test_a_refused_connection_is_one_message(capsys):
-    assert main(["run", "127.0.0.1:9", "--scenario", "noop", *QUICK]) == Status.NOT_STARTED
+    assert main(["run", "127.0.0.1:9", "--scenario", "noop", *QUICK]) == ExitStatus.NOT_STARTED
     assert capsys.readouterr().err == (
         "imapvm-bench: cannot connect to 127.0.0.1:9: connection refused\n"
     )
@@ -142,7 +146,7 @@ def test_ctrl_c_ends_a_run_with_its_results(server, tmp_path):
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=30)
-        assert process.returncode == Status.INTERRUPTED
+        assert process.returncode == ExitStatus.INTERRUPTED
     assert "Interrupted" in out
     assert re.search(r"NOOP +[\d,]+ ", out)
     report = json.loads(file.read_text())
@@ -168,7 +172,7 @@ def test_a_server_that_stops_answering_ends_the_run_with_its_results(tmp_path, h
             out, _ = process.communicate(timeout=60)
         finally:
             demo.process.send_signal(signal.SIGCONT)
-        assert process.returncode == Status.SERVER_STOPPED
+        assert process.returncode == ExitStatus.SERVER_STOPPED
     assert "Server stopped answering" in out
     assert re.search(r"NOOP +[\d,]+ ", out)
     assert "Server stopped answering" in (tmp_path / "x.html").read_text()
@@ -181,7 +185,7 @@ def test_idle_measures_memory_and_latency_of_updates(server, tmp_path, capsys):
         "--server-pid", str(server.pid), "--lmtp", server.lmtp, "--deliveries", "12",
         "--json", str(made["json"]), "--html", str(made["html"]),
     ]  # fmt: skip
-    assert main(call) == Status.OK
+    assert main(call) == ExitStatus.OK
     shown = capsys.readouterr().out
     assert "40 sessions idle" in shown
     values = json.loads(made["json"].read_text())
@@ -198,13 +202,13 @@ def test_idle_measures_memory_and_latency_of_updates(server, tmp_path, capsys):
 
 def test_idle_reports_a_refused_login(server, capsys):
     call = ["idle", server.imap, "--users", "user1:wrong", "--connections", "2"]
-    assert main(call) == Status.NOT_STARTED
+    assert main(call) == ExitStatus.NOT_STARTED
     assert "LOGIN user1 → NO" in capsys.readouterr().err
 
 
 def test_failed_sessions_are_counted(server, capsys):
     call = ["idle", server.imap, "--users", "user1:secret", "--users", "user2:wrong"]
-    assert main([*call, "--connections", "4"]) == Status.ERRORS
+    assert main([*call, "--connections", "4"]) == ExitStatus.ERRORS
     shown = capsys.readouterr().out
     assert "2 sessions idle" in shown
     assert "2 failed" in shown
@@ -218,7 +222,7 @@ def test_two_servers_are_compared(filled, tmp_path, capsys):
         "--scenarios", "noop,bulk-fetch", "--connections", "2", "--rounds", "2",
         "--json", str(made["json"]), "--html", str(made["html"]), *QUICK,
     ]  # fmt: skip
-    assert main(call) == Status.OK
+    assert main(call) == ExitStatus.OK
     written = capsys.readouterr()
     assert "one ÷ two" in written.out
     assert len(re.findall(r"^\d/8 round [12]: ", written.err, re.MULTILINE)) == 8
@@ -230,7 +234,7 @@ def test_two_servers_are_compared(filled, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "message"),
     [
         (["a=x:1"], "two or more servers"),
         (["a=x:1", "a=y:1"], "duplicate server name"),
@@ -240,20 +244,20 @@ def test_two_servers_are_compared(filled, tmp_path, capsys):
         (["a=x:1", "b=y:1", "--scenarios", "noop,noop"], "duplicate scenario noop"),
     ],
 )
-def test_a_wrong_comparison_is_a_usage_error(call, said, capsys):
-    assert main(["compare", *call, "--users", "a:b"]) == Status.USAGE
-    assert said in capsys.readouterr().err
+def test_a_wrong_comparison_is_a_usage_error(call, message, capsys):
+    assert main(["compare", *call, "--users", "a:b"]) == ExitStatus.USAGE
+    assert message in capsys.readouterr().err
 
 
 def test_scenarios_are_listed_shown_and_checked(tmp_path, capsys):
-    assert main(["scenarios"]) == Status.OK
+    assert main(["scenarios"]) == ExitStatus.OK
     assert "login-storm" in capsys.readouterr().out
-    assert main(["scenarios", "--show", "mixed"]) == Status.OK
+    assert main(["scenarios", "--show", "mixed"]) == ExitStatus.OK
     own = tmp_path / "own.toml"
     own.write_text(capsys.readouterr().out)
-    assert main(["scenarios", "--check", str(own)]) == Status.OK
+    assert main(["scenarios", "--check", str(own)]) == ExitStatus.OK
     own.write_text(own.read_text().replace("weight = 30", "weight = -30"))
-    assert main(["scenarios", "--check", str(own)]) == Status.USAGE
+    assert main(["scenarios", "--check", str(own)]) == ExitStatus.USAGE
     assert f"{own}: mix[1].weight: must be a number above 0" in capsys.readouterr().err
 
 
@@ -261,11 +265,11 @@ def test_the_password_may_come_from_a_file_or_the_environment(server, tmp_path, 
     (tmp_path / "pw").write_text("secret\nmore\n")
     call = ["run", server.imap, "--scenario", "noop", *QUICK[:4], "--connections", "1"]
     users = ["--users", "user{1..2}"]
-    assert main([*call, *users, "--password-file", str(tmp_path / "pw")]) == Status.OK
+    assert main([*call, *users, "--password-file", str(tmp_path / "pw")]) == ExitStatus.OK
     monkeypatch.setenv("IMAPVM_BENCH_PASSWORD", "secret")
-    assert main([*call, *users]) == Status.OK
+    assert main([*call, *users]) == ExitStatus.OK
     monkeypatch.delenv("IMAPVM_BENCH_PASSWORD")
-    assert main([*call, *users]) == Status.USAGE
+    assert main([*call, *users]) == ExitStatus.USAGE
 
 
 @pytest.mark.slow
@@ -282,6 +286,6 @@ def test_a_server_that_stops_during_deliveries_ends_idle_with_its_results(tmp_pa
         time.sleep(0.5)
         demo.process.send_signal(signal.SIGKILL)
         out, _ = process.communicate(timeout=60)
-        assert process.returncode == Status.SERVER_STOPPED
+        assert process.returncode == ExitStatus.SERVER_STOPPED
     assert "The server stopped answering: " in out
     assert json.loads(file.read_text())["news"]["deliveries"] > 0

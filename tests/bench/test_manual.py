@@ -7,7 +7,7 @@ import pytest
 
 from imapvm_bench import cli
 from imapvm_bench.corpus.shapes import SHAPES
-from imapvm_bench.errors import Status
+from imapvm_bench.errors import ExitStatus
 from imapvm_bench.scenario import file as scenario_file
 from imapvm_bench.scenario.model import METRICS
 from imapvm_bench.scenario.template import PLACEHOLDERS
@@ -36,7 +36,7 @@ def test_the_example_is_a_scenario_with_every_key():
 def test_the_tables_are_complete():
     assert first_cells("| placeholder |") == [f"{{{name}}}" for name in PLACEHOLDERS]
     assert sorted(first_cells("| name | what it does | changes |")) == scenario_file.names()
-    assert [int(cell) for cell in first_cells("| status | means |")] == sorted(Status)
+    assert [int(cell) for cell in first_cells("| status | means |")] == sorted(ExitStatus)
     assert sorted(first_cells("| verb | what it does |")) == [
         "compare", "fill", "idle", "run", "scenarios",
     ]  # fmt: skip

@@ -5,7 +5,7 @@ from bench.table.idle import target_for, users_of
 
 from bench.peers import imapvm
 from imapvm_bench.idle.measure import measure_idle
-from imapvm_bench.idle.report import IdleLoad, IdleReport
+from imapvm_bench.idle.report import IdleReport, IdleSpec
 
 pytestmark = pytest.mark.slow
 
@@ -15,7 +15,7 @@ def idled(directory, sessions: int, deliveries: int, *, tls: bool) -> IdleReport
     names = {user.name: user.password for user in users}
     with imapvm.running(directory, names, light=lambda _: True) as service:
         target = target_for(service, users, tls=tls)
-        report = measure_idle(IdleLoad(target, sessions, deliveries=deliveries))
+        report = measure_idle(IdleSpec(target, sessions, deliveries=deliveries))
     assert report.state.idling == sessions
     return report
 

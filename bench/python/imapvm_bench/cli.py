@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from imapvm_bench.errors import BenchError, Status
+from imapvm_bench.errors import BenchError, ExitStatus
 from imapvm_bench.verbs import compare, fill, idle, run, scenarios
 
 VERBS = (run, idle, fill, compare, scenarios)
@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status (`errors.Status`)."""
     arguments = parser().parse_args(argv)
     try:
-        status: Status = arguments.run(arguments)
+        status: ExitStatus = arguments.run(arguments)
         sys.stdout.flush()
     except BenchError as error:
         for line in str(error).splitlines():
@@ -24,11 +24,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.status
     except KeyboardInterrupt:
         print("imapvm-bench: interrupted", file=sys.stderr)
-        return Status.INTERRUPTED
+        return ExitStatus.INTERRUPTED
     except BrokenPipeError:
         # The reader of the output has closed the pipe (`| head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Status.OK
+        return ExitStatus.OK
     return status
 
 

@@ -3,7 +3,7 @@
 from enum import IntEnum
 
 
-class Status(IntEnum):
+class ExitStatus(IntEnum):
     """Exit status of `imapvm-bench`, documented in bench/README.md."""
 
     OK = 0
@@ -23,6 +23,6 @@ class Status(IntEnum):
 class BenchError(Exception):
     """Error message for the user, with the exit status."""
 
-    def __init__(self, message: str, status: Status = Status.NOT_STARTED) -> None:
+    def __init__(self, message: str, status: ExitStatus = ExitStatus.NOT_STARTED) -> None:
         super().__init__(message)
         self.status = status

@@ -10,7 +10,7 @@ from tests.bench.conftest import USERS
 from imapvm_bench.cli import main
 from imapvm_bench.corpus.fill import FillSpec, fill
 from imapvm_bench.corpus.mail import Recipe, make
-from imapvm_bench.errors import BenchError, Status
+from imapvm_bench.errors import BenchError, ExitStatus
 from imapvm_bench.server.imap_client import Client
 from imapvm_bench.server.lines import Refused
 from imapvm_bench.server.lmtp_client import Lmtp, dot_stuffed
@@ -98,7 +98,7 @@ def test_verify_refuses_a_self_signed_certificate(server):
 
 
 def test_a_wrong_password_is_reported_with_the_response(server, capsys):
-    assert main(["fill", server.imap, "--users", "user1:wrong"]) == Status.NOT_STARTED
+    assert main(["fill", server.imap, "--users", "user1:wrong"]) == ExitStatus.NOT_STARTED
     assert "LOGIN user1 → NO [AUTHENTICATIONFAILED]" in capsys.readouterr().err
 
 
@@ -109,30 +109,30 @@ def test_a_refused_mailbox_name_is_reported(server):
 
 def test_the_command_prints_the_result(server, capsys):
     call = ["fill", server.imap, "--users", USERS, "--messages", "2", "--mailbox", "Cli", "--sizes"]
-    assert main([*call, "500,1k"]) == Status.OK
+    assert main([*call, "500,1k"]) == ExitStatus.OK
     assert "8 messages" in capsys.readouterr().out
-    assert main([*call, "500,1k"]) == Status.OK
+    assert main([*call, "500,1k"]) == ExitStatus.OK
     assert "8 existed before" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "message"),
     [
         (["--users", "a:b"], "no server: use"),
         (["--spool", "/nowhere", "--users", "a"], "is not a spool directory"),
         (["--lmtp", "x:1", "--mailbox", "y", "--users", "a"], "deliver to INBOX only"),
     ],
 )
-def test_a_wrong_fill_is_an_error(call, said, capsys):
-    assert main(["fill", *call]) != Status.OK
-    assert said in capsys.readouterr().err
+def test_a_wrong_fill_is_an_error(call, message, capsys):
+    assert main(["fill", *call]) != ExitStatus.OK
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", [["--sizes", "0"], ["--shapes", "x"], ["--seen", "2"]])
 def test_an_option_out_of_range_is_a_usage_error(option, capsys):
     with pytest.raises(SystemExit) as caught:
         main(["fill", "x", "--users", "a:b", *option])
-    assert caught.value.code == Status.USAGE
+    assert caught.value.code == ExitStatus.USAGE
 
 
 def test_a_message_for_an_unknown_recipient_is_refused(server):

@@ -7,16 +7,16 @@ from tests.bench.builders import scenario, target
 
 from imapvm_bench.display import live
 from imapvm_bench.display.live import LineProgress, LiveView, line_of, progress_display
-from imapvm_bench.load.plan import Load
-from imapvm_bench.load.report import Recent, Snapshot, Totals
+from imapvm_bench.load.plan import LoadSpec
+from imapvm_bench.load.report import LoadSnapshot, Recent, Totals
 
-LOAD = Load(target(), scenario(name="small"), connections=64, seconds=10.0)
+LOAD = LoadSpec(target(), scenario(name="small"), connections=64, seconds=10.0)
 RECENT = Recent(84_201.0, 12_500_000.0, 740, 3100)
 
 
 def snapshot(phase="measuring", **changes):
     values = {"elapsed": 4.0, "open": 64, "totals": Totals(commands=336_804), "recent": RECENT}
-    return Snapshot(phase, **values | changes)
+    return LoadSnapshot(phase, **values | changes)
 
 
 def drawn(view):
@@ -59,7 +59,7 @@ def test_the_view_shows_the_progress_of_opening():
     assert "opening 12 of 64 connections" in drawn(view)
     view(snapshot("warming up"))
     assert "warming up" in drawn(view)
-    limited = LiveView(Load(target(), scenario(), limit=1000))
+    limited = LiveView(LoadSpec(target(), scenario(), limit=1000))
     limited(snapshot(totals=Totals(entries=400)))
     assert "400 of 1,000" in drawn(limited)
 

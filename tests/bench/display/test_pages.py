@@ -25,7 +25,7 @@ from imapvm_bench.format import (
 )
 from imapvm_bench.idle.memory import Memory
 from imapvm_bench.idle.pool import IdlePoolState
-from imapvm_bench.idle.report import IdleLoad, IdleReport, PushLatency
+from imapvm_bench.idle.report import IdleReport, IdleSpec, PushLatency
 from imapvm_bench.load.compare import ComparisonRow, compare
 from imapvm_bench.load.histogram import Histogram
 from imapvm_bench.load.probe import Probe
@@ -108,7 +108,7 @@ def test_a_page_of_a_comparison_is_well_formed_and_has_the_ratios():
 
 
 def idle_report(**changes):
-    load = IdleLoad(target(EVIL, pid=1), 1000)
+    load = IdleSpec(target(EVIL, pid=1), 1000)
     push = PushLatency(3, 6, 1, [900, 1500, 2500, 800, 700], [0, 1, 2, 3, 4], [1500, 2500, 800])
     made = IdleReport(load, Probe("* OK", "Fake"), 2, IdlePoolState(1000), 1000, 3.5)
     made.before, made.after = Memory(50_000_000, 30_000_000, 1), Memory(58_192_000, 38_192_000, 1)
@@ -165,7 +165,7 @@ def test_markup_in_a_name_is_escaped():
         ),
     )
     assert on_a_terminal(compare_table(made)).count(evil) >= 4
-    assert evil in on_a_terminal(idle_table(idle_report(load=IdleLoad(target(evil), 5))))
+    assert evil in on_a_terminal(idle_table(idle_report(load=IdleSpec(target(evil), 5))))
 
 
 def test_plots_without_values_and_of_one_value():

@@ -6,7 +6,7 @@ from typing import Any
 from imapvm_bench._engine import Load
 
 
-def say(text: str, **more: Any) -> dict[str, Any]:
+def command(text: str, **more: Any) -> dict[str, Any]:
     return {"label": text.split()[0], "parts": [{"text": text}], **more}
 
 
@@ -23,7 +23,7 @@ def plan(port: int, **fields: Any) -> dict[str, Any]:
         "seconds": 0.2,
         "answer_seconds": 10,
         "users": [["anna", "secret"]],
-        "mix": [entry(say("NOOP"))],
+        "mix": [entry(command("NOOP"))],
         **fields,
     }
 

@@ -2,7 +2,7 @@ import ssl
 
 import pytest
 import trustme
-from tests.bench.engine.plans import run, say
+from tests.bench.engine.plans import command, run
 from tests.bench.engine.scripted import polite, serving
 
 
@@ -51,7 +51,7 @@ def starttls(context):
 
 def test_tls_from_the_start(context):
     with serving(encrypted(context)) as port:
-        report = run(port, tls="tls", server_name="localhost", login=[say("LOGIN a b")])
+        report = run(port, tls="tls", server_name="localhost", login=[command("LOGIN a b")])
     assert report["errors"] == {}
     assert report["labels"]["NOOP"]["count"] > 50
     noop = report["labels"]["NOOP"]
@@ -60,7 +60,7 @@ def test_tls_from_the_start(context):
 
 def test_starttls_before_the_login(context):
     with serving(starttls(context)) as port:
-        report = run(port, tls="starttls", server_name="localhost", login=[say("LOGIN a b")])
+        report = run(port, tls="starttls", server_name="localhost", login=[command("LOGIN a b")])
     assert report["errors"] == {}
     assert report["setup"]["LOGIN"]["count"] == 4
     assert report["labels"]["NOOP"]["count"] > 50
@@ -80,7 +80,7 @@ def test_large_responses_and_messages_with_tls(context):
             tls.sendall(tag + b" OK\r\n")
 
     append = {"label": "APPEND", "parts": [{"text": "APPEND x "}, {"message": "literal+"}]}
-    mix = [{"name": "both", "commands": [say("FETCH 1 BODY[]"), append]}]
+    mix = [{"name": "both", "commands": [command("FETCH 1 BODY[]"), append]}]
     messages = ["eHh4" * 1_000_000]
     with serving(encrypted(context, talk)) as port:
         report = run(
@@ -117,7 +117,7 @@ def test_a_login_storm_over_tls(context):
     with serving(encrypted(context, talk)) as port:
         report = run(
             port, tls="tls", server_name="localhost", reconnect=True, limit=20, seconds=None,
-            login=[say("LOGIN a b")],
+            login=[command("LOGIN a b")],
         )  # fmt: skip
     assert report["errors"] == {}
     assert report["labels"]["CONNECT"]["count"] == report["labels"]["LOGOUT"]["count"] == 20

@@ -3,14 +3,14 @@ import threading
 import time
 
 import pytest
-from tests.bench.engine.plans import plan, say
+from tests.bench.engine.plans import command, plan
 from tests.bench.engine.scripted import serving
 
 from imapvm_bench._engine import Idle, Responder
 
 
 def idle_plan(port, **fields):
-    wanted = plan(port, mix=[], setup=[say("SELECT INBOX")], **fields)
+    wanted = plan(port, mix=[], setup=[command("SELECT INBOX")], **fields)
     del wanted["seconds"]
     return json.dumps(wanted)
 

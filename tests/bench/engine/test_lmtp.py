@@ -1,6 +1,6 @@
 import base64
 
-from tests.bench.engine.plans import entry, run, say
+from tests.bench.engine.plans import command, entry, run
 from tests.bench.engine.scripted import serving
 
 DATA = {"label": "DATA", "parts": [{"text": "DATA"}, {"data": True}]}
@@ -31,12 +31,13 @@ def test_deliveries_follow_the_protocol():
                 recipients += verb == b"RCPT"
                 connection.sendall(b"250 ok\r\n")
 
-    mix = [entry(say("MAIL FROM:<>"), RECIPIENT, RECIPIENT, DATA)]
+    mix = [entry(command("MAIL FROM:<>"), RECIPIENT, RECIPIENT, DATA)]
     for pipeline in (1, 4):
         taken.clear()
         with serving(script) as port:
             report = run(
-                port, protocol="lmtp", login=[say("LHLO bench")], mix=mix, limit=30, seconds=None,
+                port, protocol="lmtp", login=[command("LHLO bench")], mix=mix, limit=30,
+                seconds=None,
                 messages=[base64.b64encode(MESSAGE).decode()], pipeline=pipeline,
             )  # fmt: skip
         assert (report["ended"], report["errors"]) == ("limit", {})
@@ -53,7 +54,7 @@ def test_refusals_are_counted_by_class():
             answer = REFUSALS[number // 3 % 2] if refused else b"250 ok\r\n"
             connection.sendall(answer)
 
-    mix = [entry(say("MAIL FROM:<>"), RECIPIENT, DATA)]
+    mix = [entry(command("MAIL FROM:<>"), RECIPIENT, DATA)]
     with serving(script) as port:
         report = run(
             port, protocol="lmtp", mix=mix, limit=20, seconds=None,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from tests.bench.engine.plans import count, entry, plan, run, say
+from tests.bench.engine.plans import command, count, entry, plan, run
 
 from imapvm_bench._engine import ERROR_KINDS, Load, Responder
 
@@ -17,7 +17,7 @@ def port() -> Iterator[int]:
 
 
 def test_counts_of_a_closed_loop_agree(port):
-    report = run(port, seconds=0.5, login=[say("LOGIN a b")], setup=[say("SELECT x")])
+    report = run(port, seconds=0.5, login=[command("LOGIN a b")], setup=[command("SELECT x")])
     noop = report["labels"]["NOOP"]
     assert report["ended"] == "time"
     assert report["errors"] == {}
@@ -36,7 +36,7 @@ def test_counts_of_a_closed_loop_agree(port):
 
 
 def test_literals_are_read_completely(port):
-    report = run(port, limit=50, mix=[entry(say("FETCH 1 BODY[]"))], seconds=None)
+    report = run(port, limit=50, mix=[entry(command("FETCH 1 BODY[]"))], seconds=None)
     fetch = report["labels"]["FETCH"]
     assert (fetch["count"], report["ended"]) == (50, "limit")
     assert fetch["bytes_in"] > 50 * 100_000
@@ -73,7 +73,7 @@ def test_an_open_loop_keeps_its_rate(port):
 
 
 def test_an_open_loop_above_capacity_has_a_backlog(port):
-    idle = say("IDLE", answer="idle", hold_ms=50)
+    idle = command("IDLE", answer="idle", hold_ms=50)
     report = run(port, rate=1_000.0, seconds=0.5, connections=1, mix=[entry(idle)])
     assert 400 < report["unfinished"]["backlog"] < 500
     slowest = report["entries"]["entry"]["histogram"][-1][0]
@@ -81,7 +81,7 @@ def test_an_open_loop_above_capacity_has_a_backlog(port):
 
 
 def test_the_hold_of_idle_is_not_latency(port):
-    idle = say("IDLE", answer="idle", hold_ms=100)
+    idle = command("IDLE", answer="idle", hold_ms=100)
     report = run(port, limit=4, seconds=None, mix=[entry(idle)])
     assert report["seconds"] >= 0.1
     assert report["labels"]["IDLE"]["histogram"][-1][0] < 90_000
@@ -89,7 +89,7 @@ def test_the_hold_of_idle_is_not_latency(port):
 
 
 def test_the_mix_follows_its_weights_and_is_reproducible(port):
-    mix = [entry(say("A"), name="a", weight=3), entry(say("B"), name="b")]
+    mix = [entry(command("A"), name="a", weight=3), entry(command("B"), name="b")]
     counts = []
     for _ in range(2):
         report = run(port, connections=1, limit=2_000, seconds=None, mix=mix, seed=5)
@@ -99,7 +99,7 @@ def test_the_mix_follows_its_weights_and_is_reproducible(port):
 
 
 def test_with_reconnect_every_entry_logs_in_and_out(port):
-    report = run(port, reconnect=True, login=[say("LOGIN a b")], limit=100, seconds=None)
+    report = run(port, reconnect=True, login=[command("LOGIN a b")], limit=100, seconds=None)
     for label in ("CONNECT", "LOGIN", "NOOP", "LOGOUT"):
         assert report["labels"][label]["count"] == 100, label
     assert report["totals"]["entries"] == 100
@@ -157,7 +157,7 @@ def test_a_load_that_is_dropped_ends(port):
 def test_a_wrong_plan_names_the_field():
     for change, expected in [
         ({"connections": 0}, r"^connections: "),
-        ({"mix": [entry(say("A"), {"label": "B", "parts": [{"text": "x"}, {"what": 1}]})]},
+        ({"mix": [entry(command("A"), {"label": "B", "parts": [{"text": "x"}, {"what": 1}]})]},
          r"^mix\[0\]\.commands\[1\]\.parts\[1\]"),
         ({"tls": "tls", "server_name": "not a name"}, r"^server_name: "),
         ({"tls": "tls", "verify": True, "ca": "/nonexistent"}, r"^ca: /nonexistent: "),
@@ -174,7 +174,7 @@ def test_error_kinds_are_a_fixed_set():
 
 
 def test_think_times_slow_a_connection_down(port):
-    mix = [entry(say("NOOP"), think_ms=[20, 40])]
+    mix = [entry(command("NOOP"), think_ms=[20, 40])]
     report = run(port, connections=10, seconds=0.6, mix=mix)
     assert 100 < report["totals"]["entries"] < 320
     commands = report["series"]["commands"]

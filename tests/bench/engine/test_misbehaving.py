@@ -3,7 +3,7 @@ import socket
 import struct
 import threading
 
-from tests.bench.engine.plans import entry, plan, run, say
+from tests.bench.engine.plans import command, entry, plan, run
 from tests.bench.engine.scripted import polite, serving
 
 from imapvm_bench._engine import Load
@@ -31,7 +31,7 @@ def test_a_refused_login_is_not_tried_again():
             connection.sendall(line.split()[0] + b" NO [AUTHENTICATIONFAILED] who?\r\n")
 
     with serving(script) as port:
-        report = run(port, login=[say("LOGIN a b")])
+        report = run(port, login=[command("LOGIN a b")])
     assert only_error(report) == ("NO", 4, "LOGIN → NO [AUTHENTICATIONFAILED] who?")
     assert report["ended"] == "no connection could be set up: NO [AUTHENTICATIONFAILED] who?"
 
@@ -44,7 +44,7 @@ def test_no_and_bad_are_counted_with_an_example_and_the_load_goes_on():
             status = {b"A": b"OK", b"B": b"NO [LIMIT] slow down", b"C": b"BAD what"}[verb]
             connection.sendall(tag + b" " + status + b"\r\n")
 
-    mix = [entry(say("A"), say("B")), entry(say("C"), name="bad")]
+    mix = [entry(command("A"), command("B")), entry(command("C"), name="bad")]
     with serving(script) as port:
         report = run(port, mix=mix, limit=200, seconds=None)
     assert report["ended"] == "limit"
@@ -145,7 +145,7 @@ def test_one_command_without_an_answer_is_a_timeout_and_not_the_end():
 
     # Some connections send the command without an answer; the others go on.
     stuck = {"label": "X", "parts": [{"text": "STUCK"}]}
-    mix = [entry(say("NOOP"), weight=1e6), entry(stuck, name="stuck", weight=50)]
+    mix = [entry(command("NOOP"), weight=1e6), entry(stuck, name="stuck", weight=50)]
     with serving(script) as port:
         report = run(port, answer_seconds=0.3, seconds=1.0, connections=16, mix=mix)
     assert report["ended"] == "time" or "X has had" in report["ended"]
@@ -193,7 +193,7 @@ def test_a_close_in_a_literal_is_an_error():
         connection.sendall(b"* 1 FETCH (BODY[] {1000}\r\nshort")
 
     with serving(script) as port:
-        report = run(port, connections=1, mix=[entry(say("FETCH 1 BODY[]"))])
+        report = run(port, connections=1, mix=[entry(command("FETCH 1 BODY[]"))])
     assert only_error(report)[0] == "closed by server"
     assert report["labels"]["FETCH"]["errors"] >= 1
 

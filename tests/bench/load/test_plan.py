@@ -6,8 +6,8 @@ import dataclasses
 import pytest
 from tests.bench.builders import scenario, target
 
-from imapvm_bench.errors import BenchError, Status
-from imapvm_bench.load.plan import Load, idle_plan, plan
+from imapvm_bench.errors import BenchError, ExitStatus
+from imapvm_bench.load.plan import LoadSpec, idle_plan, plan
 from imapvm_bench.scenario import file as scenario_file
 from imapvm_bench.server.target import Address, loopback_sources, parse_address, parse_named
 from imapvm_bench.server.users import User
@@ -18,7 +18,9 @@ def parts(made):
 
 
 def test_names_and_passwords_are_quoted_in_imap():
-    load = Load(target(), scenario("LOGIN {user} {password}", 'X "{user}"', "AUTHENTICATE {plain}"))
+    load = LoadSpec(
+        target(), scenario("LOGIN {user} {password}", 'X "{user}"', "AUTHENTICATE {plain}")
+    )
     quoted, once, plain = parts(plan(load))
     text = "".join(part.get("text", "?") for part in quoted)
     assert text == 'LOGIN "?" "?"'
@@ -31,38 +33,40 @@ def test_a_password_with_a_quote_needs_authenticate_plain():
     with pytest.raises(
         BenchError, match=r"'ada' with LOGIN: it has a quote .*AUTHENTICATE PLAIN \{plain\}"
     ):
-        plan(Load(odd, scenario("LOGIN {user} {password}")))
-    assert plan(Load(odd, scenario("AUTHENTICATE PLAIN {plain}")))["users"] == [["ada", 'se"cret']]
+        plan(LoadSpec(odd, scenario("LOGIN {user} {password}")))
+    assert plan(LoadSpec(odd, scenario("AUTHENTICATE PLAIN {plain}")))["users"] == [
+        ["ada", 'se"cret']
+    ]
 
 
 def test_literals_are_synchronizing_without_literal_plus():
-    load = Load(target(), scenario("APPEND INBOX {message}"))
+    load = LoadSpec(target(), scenario("APPEND INBOX {message}"))
     assert parts(plan(load))[0][1] == {"message": "literal"}
     assert parts(plan(load, fast_literals=True))[0][1] == {"message": "literal+"}
 
 
 def test_messages_are_made_only_for_scenarios_that_send_them():
-    assert plan(Load(target(), scenario("NOOP")))["messages"] == []
-    made = plan(Load(target(), scenario("APPEND INBOX {message}")))["messages"]
+    assert plan(LoadSpec(target(), scenario("NOOP")))["messages"] == []
+    made = plan(LoadSpec(target(), scenario("APPEND INBOX {message}")))["messages"]
     assert len(made) == 64
     assert all(base64.b64decode(one).startswith(b"Return-Path:") for one in made)
 
 
 def test_lmtp_uses_its_own_address_without_tls():
     there = target(lmtp=Address("127.0.0.1", 24), tls="tls")
-    made = plan(Load(there, scenario_file.load("lmtp")))
+    made = plan(LoadSpec(there, scenario_file.load("lmtp")))
     assert (made["protocol"], made["port"], made["tls"]) == ("lmtp", 24, "none")
     assert {"user": True} in parts(made)[1]
     assert parts(made)[2] == [{"text": "DATA"}, {"data": True}]
     with pytest.raises(BenchError, match="--lmtp HOST:PORT") as caught:
-        plan(Load(target(), scenario_file.load("lmtp")))
-    assert caught.value.status is Status.USAGE
+        plan(LoadSpec(target(), scenario_file.load("lmtp")))
+    assert caught.value.status is ExitStatus.USAGE
 
 
 def test_the_command_line_overrides_the_scenario():
     there = scenario(pipeline=4, connections=9)
-    assert plan(Load(target(), there))["connections"] == 9
-    made = plan(Load(target(), there, connections=2, pipeline=1, rate=5.0, poisson=True))
+    assert plan(LoadSpec(target(), there))["connections"] == 9
+    made = plan(LoadSpec(target(), there, connections=2, pipeline=1, rate=5.0, poisson=True))
     assert (made["connections"], made["pipeline"], made["rate"]) == (2, 1, 5.0)
     assert made["arrivals"] == "poisson"
 

@@ -61,7 +61,7 @@ def test_literals_in_responses_are_skipped():
 
 
 @pytest.mark.parametrize(
-    ("greeting", "answers", "said"),
+    ("greeting", "answers", "message"),
     [
         (b"220 mail ESMTP\r\n", [], "is not an IMAP server: greeting '220 mail ESMTP'"),
         (b"* BYE too many\r\n", [], "is not an IMAP server: greeting '\\* BYE too many'"),
@@ -71,10 +71,10 @@ def test_literals_in_responses_are_skipped():
         (b"* OK\r\n", [CAPABILITY, b"* BYE going\r\n"], r"LOGIN ada → BYE going"),
     ],
 )
-def test_a_wrong_server_is_one_message(greeting, answers, said):
+def test_a_wrong_server_is_one_message(greeting, answers, message):
     with (
         scripted_server(*answers, greeting=greeting) as there,
-        pytest.raises(BenchError, match=said),
+        pytest.raises(BenchError, match=message),
     ):
         probe_server(there, scenario())
 

@@ -9,15 +9,15 @@ import pytest
 from tests.bench.builders import outcome, report, scenario, target
 from tests.bench.fakes import FakeLoad
 
-from imapvm_bench.errors import BenchError, Status
+from imapvm_bench.errors import BenchError, ExitStatus
 from imapvm_bench.load import descriptors
-from imapvm_bench.load.plan import Load
+from imapvm_bench.load.plan import LoadSpec
 from imapvm_bench.load.probe import Probe
-from imapvm_bench.load.report import Report
+from imapvm_bench.load.report import LoadReport
 from imapvm_bench.load.run import run
 from imapvm_bench.verbs.run import status_of, values_of
 
-LOAD = Load(target(), scenario(), seconds=2.0, warmup=0.4)
+LOAD = LoadSpec(target(), scenario(), seconds=2.0, warmup=0.4)
 run_fake = functools.partial(
     run, engine=FakeLoad, probe=lambda load: Probe("* OK"), sleep=lambda seconds: None
 )
@@ -40,7 +40,7 @@ def test_ctrl_c_ends_the_load_and_keeps_the_results():
     assert made.interrupted
     assert made.report.ended == "stopped"
     assert made.report.labels["NOOP"].count > 0
-    assert status_of(made) is Status.INTERRUPTED
+    assert status_of(made) is ExitStatus.INTERRUPTED
 
 
 def test_a_failed_probe_starts_nothing():
@@ -65,8 +65,8 @@ def test_a_plan_that_the_engine_refuses_is_an_error():
 def test_more_connections_than_descriptors_are_refused_first(monkeypatch):
     monkeypatch.setattr(descriptors, "raise_limit", lambda: 100)
     with pytest.raises(BenchError, match=r"cannot open 101 connections: .* allows 100"):
-        run_fake(Load(target(), scenario(), connections=101))
-    assert run_fake(Load(target(), scenario(), connections=100)).report.connections == 100
+        run_fake(LoadSpec(target(), scenario(), connections=101))
+    assert run_fake(LoadSpec(target(), scenario(), connections=100)).report.connections == 100
 
 
 def test_a_server_with_literal_plus_gets_non_synchronizing_literals():
@@ -77,7 +77,7 @@ def test_a_server_with_literal_plus_gets_non_synchronizing_literals():
         return FakeLoad(plan)
 
     fast = Probe("* OK", capabilities=frozenset({"LITERAL+"}))
-    load = Load(target(), scenario("APPEND INBOX {message}"), seconds=0.2)
+    load = LoadSpec(target(), scenario("APPEND INBOX {message}"), seconds=0.2)
     run_fake(load, engine=engine, probe=lambda load: fast)
     assert '"literal+"' in plans[0]
 
@@ -85,16 +85,16 @@ def test_a_server_with_literal_plus_gets_non_synchronizing_literals():
 @pytest.mark.parametrize(
     ("made", "status"),
     [
-        (report(), Status.OK),
-        (report(errors={"NO": {"count": 1}}), Status.ERRORS),
-        (report(ended="server stopped answering: silent for 30 s"), Status.SERVER_STOPPED),
-        (report(ended="no connection could be set up: refused"), Status.NOT_STARTED),
-        (report(ended="limit"), Status.OK),
+        (report(), ExitStatus.OK),
+        (report(errors={"NO": {"count": 1}}), ExitStatus.ERRORS),
+        (report(ended="server stopped answering: silent for 30 s"), ExitStatus.SERVER_STOPPED),
+        (report(ended="no connection could be set up: refused"), ExitStatus.NOT_STARTED),
+        (report(ended="limit"), ExitStatus.OK),
     ],
 )
 def test_the_exit_status_depends_on_the_end_of_the_load(made, status):
 
-    made = msgspec.convert(msgspec.to_builtins(made), Report)
+    made = msgspec.convert(msgspec.to_builtins(made), LoadReport)
     assert status_of(outcome(made)) is status
 
 

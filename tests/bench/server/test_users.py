@@ -2,7 +2,7 @@
 
 import pytest
 
-from imapvm_bench.errors import BenchError, Status
+from imapvm_bench.errors import BenchError, ExitStatus
 from imapvm_bench.server import users
 from imapvm_bench.server.users import User, parse_users
 
@@ -36,7 +36,7 @@ def test_a_shared_password_is_not_expanded():
     assert parse_users(["a{1..2}"], "x{1..2}") == (User("a1", "x{1..2}"), User("a2", "x{1..2}"))
 
 
-def test_a_file_has_a_pattern_a_line(tmp_path):
+def test_a_file_has_one_pattern_per_line(tmp_path):
     file = tmp_path / "users"
     file.write_text("# who\nada:one\n\n  bob{1..2}:two\n")
     names = [(user.name, user.password) for user in parse_users([f"@{file}"])]
@@ -44,7 +44,7 @@ def test_a_file_has_a_pattern_a_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("pattern", "said"),
+    ("pattern", "message"),
     [
         ("ada", "no password"),
         (":secret", "no name"),
@@ -56,11 +56,11 @@ def test_a_file_has_a_pattern_a_line(tmp_path):
         ("@/nowhere/at/all", "cannot read /nowhere/at/all"),
     ],
 )
-def test_an_invalid_pattern_is_quoted_with_the_reason(pattern, said):
+def test_an_invalid_pattern_is_quoted_with_the_reason(pattern, message):
     with pytest.raises(BenchError) as caught:
         parse_users([pattern])
-    assert said in str(caught.value)
-    assert caught.value.status is Status.USAGE
+    assert message in str(caught.value)
+    assert caught.value.status is ExitStatus.USAGE
 
 
 def test_the_total_number_of_users_is_limited(monkeypatch):

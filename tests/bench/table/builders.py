@@ -5,9 +5,9 @@ from bench.table.rounds import MeasuredServer
 
 from bench.peers import Service
 from imapvm_bench.load.histogram import Histogram
-from imapvm_bench.load.plan import Load
+from imapvm_bench.load.plan import LoadSpec
 from imapvm_bench.load.probe import Probe
-from imapvm_bench.load.report import ErrorCount, LabelStats, Report, Totals
+from imapvm_bench.load.report import ErrorCount, LabelStats, LoadReport, Totals
 from imapvm_bench.load.run import Outcome
 
 MACHINE = Machine("a processor", 2, 8 * 2**30, "Linux 6.1", "Debian 12", "ext4", "3.11.7")
@@ -40,10 +40,10 @@ def report(
     size: int = 0,
     errors: dict[str, ErrorCount] | None = None,
     ended: str = "time",
-) -> Report:
+) -> LoadReport:
     totals = Totals(commands, commands, size, 0, len(errors or {}))
     label = LabelStats(commands, 0, size, Histogram.of([(latency_us, commands)]).pairs)
-    return Report(seconds, 1, totals, labels={"X": label}, errors=errors or {}, ended=ended)
+    return LoadReport(seconds, 1, totals, labels={"X": label}, errors=errors or {}, ended=ended)
 
 
 class LoadTool:
@@ -51,16 +51,16 @@ class LoadTool:
 
     def __init__(self, **answers: object) -> None:
         self.answers = answers
-        self.loads: list[Load] = []
+        self.loads: list[LoadSpec] = []
 
-    def __call__(self, load: Load) -> Outcome:
+    def __call__(self, load: LoadSpec) -> Outcome:
         self.loads.append(load)
         answer = self.answers[load.target.name.replace("-", "_")]
         if isinstance(answer, Exception):
             raise answer
         if isinstance(answer, list):
             answer = answer.pop(0)
-        assert isinstance(answer, Report)
+        assert isinstance(answer, LoadReport)
         return Outcome(load, Probe(""), answer)
 
 

@@ -8,7 +8,7 @@ from bench.table.rows import ROWS, Setting
 from bench.table.users import fresh_names
 from tests.bench.table.builders import service
 
-from imapvm_bench.load.plan import Load, plan_json
+from imapvm_bench.load.plan import LoadSpec, plan_json
 
 
 def test_the_aims_of_all_rows():
@@ -22,7 +22,7 @@ def test_the_aims_of_all_rows():
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.slug)
 def test_a_row_is_a_plan(row):
     target = target_of(service("imapvm"), row.users)
-    load = Load(target, row.scenario(Setting("", 3)), connections=row.connections)
+    load = LoadSpec(target, row.scenario(Setting("", 3)), connections=row.connections)
     plan = json.loads(plan_json(load))
     assert plan["connections"] == row.connections
     assert plan["mix"]
@@ -31,7 +31,7 @@ def test_a_row_is_a_plan(row):
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.slug)
 def test_mailbox_names_have_the_prefix_of_the_server(row):
     def plan_with(prefix: str) -> str:
-        load = Load(target_of(service("x"), row.users), row.scenario(Setting(prefix, 0)))
+        load = LoadSpec(target_of(service("x"), row.users), row.scenario(Setting(prefix, 0)))
         return plan_json(load)
 
     plain, prefixed = plan_with(""), plan_with("INBOX.")

@@ -21,8 +21,8 @@ from imapvm_bench.format import (
     printable,
     sparkline,
 )
-from imapvm_bench.load.plan import Load
-from imapvm_bench.load.report import Snapshot
+from imapvm_bench.load.plan import LoadSpec
+from imapvm_bench.load.report import LoadSnapshot
 
 LINE_SECONDS: Final = 5.0
 """Interval of lines where output is not a terminal."""
@@ -33,11 +33,11 @@ HISTORY: Final = 300
 class SnapshotHandler(Protocol):
     """Receives the snapshots of a load."""
 
-    def __call__(self, snapshot: Snapshot) -> None: ...
+    def __call__(self, snapshot: LoadSnapshot) -> None: ...
 
 
 @contextmanager
-def progress_display(load: Load, console: Console) -> Iterator[SnapshotHandler]:
+def progress_display(load: LoadSpec, console: Console) -> Iterator[SnapshotHandler]:
     """Show the progress of a load until the block ends."""
     if not console.is_terminal:
         yield LineProgress(load.seconds)
@@ -55,7 +55,7 @@ class LineProgress:
         self._phase = ""
         self._next = 0.0
 
-    def __call__(self, snapshot: Snapshot) -> None:
+    def __call__(self, snapshot: LoadSnapshot) -> None:
         now = time.monotonic()
         if snapshot.phase == self._phase and now < self._next:
             return
@@ -69,7 +69,7 @@ class LineProgress:
             print(line_of(snapshot, self._seconds), file=sys.stderr)
 
 
-def line_of(snapshot: Snapshot, seconds: float) -> str:
+def line_of(snapshot: LoadSnapshot, seconds: float) -> str:
     """Return the state of a load on one line."""
     errors = sum(snapshot.errors.values())
     parts = [
@@ -87,13 +87,13 @@ def line_of(snapshot: Snapshot, seconds: float) -> str:
 class LiveView:
     """Live view, drawn by Rich."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: LoadSpec) -> None:
         self._load = load
-        self._snapshot = Snapshot("opening")
+        self._snapshot = LoadSnapshot("opening")
         self._commands: deque[float] = deque(maxlen=HISTORY)
         self._p99: deque[float] = deque(maxlen=HISTORY)
 
-    def __call__(self, snapshot: Snapshot) -> None:
+    def __call__(self, snapshot: LoadSnapshot) -> None:
         self._snapshot = snapshot
         if snapshot.phase in {"warming up", "measuring"}:
             self._commands.append(snapshot.recent.commands_per_second)

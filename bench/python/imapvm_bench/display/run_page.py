@@ -29,7 +29,7 @@ from imapvm_bench.format import (
     format_rate,
     format_size,
 )
-from imapvm_bench.load.report import ErrorCount, LabelStats, Report
+from imapvm_bench.load.report import ErrorCount, LabelStats, LoadReport
 from imapvm_bench.load.run import Outcome
 
 PERCENTS = (50.0, 90.0, 99.0, 99.9)
@@ -78,7 +78,7 @@ def _about(outcome: Outcome, began: datetime) -> str:
     return " · ".join(part for part in about if part)
 
 
-def _tiles(report: Report) -> str:
+def _tiles(report: LoadReport) -> str:
     p50, p99 = report.latency.percentiles((50, 99))
     failures = report.failures
     entries = []
@@ -96,7 +96,7 @@ def _tiles(report: Report) -> str:
     )
 
 
-def _over_time(report: Report) -> list[str]:
+def _over_time(report: LoadReport) -> list[str]:
     series, step = report.series, report.series.step_ms / 1000
     whole = int(report.seconds / step + 0.01)  # the last step may be short
     groups = grouped(series.commands[:whole], POINTS_MAX)
@@ -128,7 +128,7 @@ def _over_time(report: Report) -> list[str]:
     return cards
 
 
-def _latencies(report: Report) -> str:
+def _latencies(report: LoadReport) -> str:
     rows = sorted(report.labels.items(), key=lambda item: -item[1].count)
     several = [(label, measured.latency) for label, measured in rows[: COLOURS - 1]]
     curves = [("all commands", report.latency), *several] if len(several) > 1 else several

@@ -17,7 +17,7 @@ from imapvm_bench.format import (
     printable,
 )
 from imapvm_bench.load.compare import Comparison, Spread
-from imapvm_bench.load.report import ErrorCount, LabelStats, Report
+from imapvm_bench.load.report import ErrorCount, LabelStats, LoadReport
 from imapvm_bench.load.run import Outcome
 from imapvm_bench.scenario.model import Metric
 
@@ -57,7 +57,7 @@ def run_table(outcome: Outcome) -> RenderableType:
     return Group(*parts)
 
 
-def ended_message(report: Report) -> str:
+def ended_message(report: LoadReport) -> str:
     """Return the message for a load that ended early."""
     ended = printable(report.ended)
     ended = f"{ended[:1].upper()}{ended[1:]}."
@@ -105,7 +105,7 @@ def _summary(outcome: Outcome) -> RenderableType:
     return text
 
 
-def _latencies(first: str, rows: dict[str, LabelStats], report: Report) -> RenderableType:
+def _latencies(first: str, rows: dict[str, LabelStats], report: LoadReport) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column(first, overflow="fold", max_width=40)
     for title in ("count", "per second", *(f"p{p:g}" for p in PERCENTS), "max"):
@@ -125,7 +125,7 @@ def _latencies(first: str, rows: dict[str, LabelStats], report: Report) -> Rende
     return table
 
 
-def _setup(report: Report) -> RenderableType:
+def _setup(report: LoadReport) -> RenderableType:
     parts = [
         f"{label} p50 {format_latency(p50)} p99 {format_latency(p99)}"
         for label, measured in report.setup.items()

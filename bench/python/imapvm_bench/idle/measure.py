@@ -8,9 +8,9 @@ from typing import Final
 from imapvm_bench.errors import BenchError
 from imapvm_bench.idle.memory import settled_memory
 from imapvm_bench.idle.pool import Arrival, IdlePool, IdlePoolState
-from imapvm_bench.idle.report import IdleLoad, IdleReport, PushLatency
+from imapvm_bench.idle.report import IdleReport, IdleSpec, PushLatency
 from imapvm_bench.load.probe import probe_server
-from imapvm_bench.scenario.model import Command, Entry, Scenario
+from imapvm_bench.scenario.model import Entry, Scenario, ScenarioCommand
 from imapvm_bench.server.lines import Refused
 from imapvm_bench.server.lmtp_client import Lmtp
 
@@ -23,14 +23,14 @@ MESSAGE: Final = (
     b"Content-Type: text/plain\r\n\r\nSomething has happened.\r\n"
 )
 
-IDLE: Final = Scenario("idle", "", mix=(Entry("idle", (Command.of("IDLE"),)),))
+IDLE: Final = Scenario("idle", "", mix=(Entry("idle", (ScenarioCommand.of("IDLE"),)),))
 """Scenario for the probe: the server needs IDLE."""
 
 OnIdle = Callable[[str, int, int, IdleReport], None]
 """Progress: phase, number done, total, and the report so far."""
 
 
-def measure_idle(load: IdleLoad, *, on_progress: OnIdle = lambda *_: None) -> IdleReport:
+def measure_idle(load: IdleSpec, *, on_progress: OnIdle = lambda *_: None) -> IdleReport:
     """Open the sessions, read memory before and after, deliver, and close them.
 
     Ctrl-C ends it; the report has the measurements until then.
@@ -57,12 +57,12 @@ def measure_idle(load: IdleLoad, *, on_progress: OnIdle = lambda *_: None) -> Id
     return report
 
 
-def _warm_up(load: IdleLoad) -> None:
+def _warm_up(load: IdleSpec) -> None:
     with IdlePool(load.target, min(load.warm_sessions, load.sessions), processes=1) as pool:
         pool.wait_opened()
 
 
-def _measure(load: IdleLoad, report: IdleReport, on_progress: OnIdle) -> None:
+def _measure(load: IdleSpec, report: IdleReport, on_progress: OnIdle) -> None:
     began = time.monotonic()
 
     def opening(state: IdlePoolState) -> None:
@@ -104,7 +104,7 @@ def _measure(load: IdleLoad, report: IdleReport, on_progress: OnIdle) -> None:
                 report.after_push = settled_memory(load.target.pid)
 
 
-def _deliver(load: IdleLoad, pool: IdlePool, report: IdleReport, on_progress: OnIdle) -> None:
+def _deliver(load: IdleSpec, pool: IdlePool, report: IdleReport, on_progress: OnIdle) -> None:
     assert load.target.lmtp is not None, "checked by the caller"
     rng = random.Random(load.seed)
     users = load.target.users

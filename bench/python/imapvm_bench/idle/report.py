@@ -15,7 +15,7 @@ WARM_SESSIONS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
-class IdleLoad:
+class IdleSpec:
     """Parameters of a measurement."""
 
     target: Target
@@ -53,7 +53,7 @@ class PushLatency:
 class IdleReport:
     """Results; None or empty where something was not requested, or not reached."""
 
-    load: IdleLoad
+    load: IdleSpec
     probe: Probe
     processes: int = 0
     state: IdlePoolState = field(default_factory=IdlePoolState)

@@ -1,6 +1,6 @@
 """Comparison of servers: the same loads in turn, with medians, spread, and ratios by round.
 
-    rows = [ComparisonRow("NOOP, 20", load("noop"), connections=20)]
+    rows = [ComparisonRow("NOOP, 20", scenario, connections=20)]
     comparison = compare(targets, rows, rounds=5)
     print(comparison.cell("NOOP, 20", "imapvm").median)
     print(comparison.ratio("NOOP, 20", "imapvm", "dovecot").median)
@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from imapvm_bench.errors import BenchError
-from imapvm_bench.load.plan import Load
+from imapvm_bench.load.plan import LoadSpec
 from imapvm_bench.load.probe import Probe, probe_server
-from imapvm_bench.load.report import Report, Snapshot
+from imapvm_bench.load.report import LoadReport, LoadSnapshot
 from imapvm_bench.load.run import Outcome, run
 from imapvm_bench.scenario.model import Metric, Scenario
 from imapvm_bench.server.target import Target
@@ -152,7 +152,7 @@ class ComparisonStep:
     round: int
     row: ComparisonRow
     target: Target
-    snapshot: Snapshot | None = None
+    snapshot: LoadSnapshot | None = None
     """State of the run, while it runs."""
     value: float | None = None
     """Value of the run, when it has ended with one."""
@@ -240,9 +240,9 @@ class _Runs:
         self.comparison.values.setdefault(key, []).append(value)
         self._on_step(replace(step, value=value, done=True))
 
-    def _load(self, step: ComparisonStep) -> Load:
+    def _load(self, step: ComparisonStep) -> LoadSpec:
         row = step.row
-        return Load(
+        return LoadSpec(
             step.target,
             row.scenario,
             connections=row.connections,
@@ -252,14 +252,14 @@ class _Runs:
             threads=row.threads,
         )
 
-    def _probe(self, key: tuple[str, str], load: Load) -> Probe:
+    def _probe(self, key: tuple[str, str], load: LoadSpec) -> Probe:
         """Probe a server once for each row: a log-in may cost 0.1 s."""
         if key not in self._probes:
             self._probes[key] = probe_server(load.target, load.scenario)
         return self._probes[key]
 
 
-def value_of(report: Report, metric: Metric) -> float:
+def value_of(report: LoadReport, metric: Metric) -> float:
     """Return the value of a metric."""
     match metric:
         case "commands/s":
@@ -274,7 +274,7 @@ def value_of(report: Report, metric: Metric) -> float:
             return report.latency.percentile(99) / 1000
 
 
-def errors_of(report: Report) -> list[str]:
+def errors_of(report: LoadReport) -> list[str]:
     """Return one error message for each kind of error in a run."""
     messages = [
         f"{kind} ({error.count:,} times): {error.example}" for kind, error in report.errors.items()

@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from imapvm_bench.corpus.mail import Recipe, make
-from imapvm_bench.errors import BenchError, Status
-from imapvm_bench.scenario.model import Command, Entry, Messages, Scenario
+from imapvm_bench.errors import BenchError, ExitStatus
+from imapvm_bench.scenario.model import Entry, Messages, Scenario, ScenarioCommand
 from imapvm_bench.scenario.template import Part, uses
 from imapvm_bench.server.target import Target
 
@@ -17,7 +17,7 @@ ANSWER_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class LoadSpec:
     """A scenario on a target, with duration and rate."""
 
     target: Target
@@ -47,7 +47,7 @@ class Load:
         return self.connections or self.scenario.connections
 
 
-def plan_json(load: Load, *, fast_literals: bool = False) -> str:
+def plan_json(load: LoadSpec, *, fast_literals: bool = False) -> str:
     """Return the plan.
 
     Args:
@@ -67,10 +67,10 @@ def idle_plan(target: Target, connections: int, *, at_once: int, answer_seconds:
         "idle",
         "",
         mix=(),
-        login=(Command.of("LOGIN {user} {password}"),),
-        setup=(Command.of("SELECT INBOX"),),
+        login=(ScenarioCommand.of("LOGIN {user} {password}"),),
+        setup=(ScenarioCommand.of("SELECT INBOX"),),
     )
-    load = Load(
+    load = LoadSpec(
         target,
         scenario,
         connections=connections,
@@ -80,7 +80,7 @@ def idle_plan(target: Target, connections: int, *, at_once: int, answer_seconds:
     return plan_json(load)
 
 
-def plan(load: Load, *, fast_literals: bool = False) -> dict[str, Any]:
+def plan(load: LoadSpec, *, fast_literals: bool = False) -> dict[str, Any]:
     """Return the plan as a dict; arguments and errors as for `plan_json`."""
     target, scenario = load.target, load.scenario
     where, tls = target.imap, target.tls
@@ -88,7 +88,7 @@ def plan(load: Load, *, fast_literals: bool = False) -> dict[str, Any]:
         if target.lmtp is None:
             raise BenchError(
                 f"the scenario {scenario.name!r} needs an LMTP address: use --lmtp HOST:PORT",
-                Status.USAGE,
+                ExitStatus.USAGE,
             )
         where, tls = target.lmtp, "none"
     _check_quotable(target, scenario)
@@ -131,7 +131,7 @@ def _entry(entry: Entry, *, fast_literals: bool) -> dict[str, Any]:
     }
 
 
-def _commands(commands: Sequence[Command], *, fast_literals: bool) -> list[dict[str, Any]]:
+def _commands(commands: Sequence[ScenarioCommand], *, fast_literals: bool) -> list[dict[str, Any]]:
     literal = "literal+" if fast_literals else "literal"
     return [
         {
@@ -145,7 +145,7 @@ def _commands(commands: Sequence[Command], *, fast_literals: bool) -> list[dict[
     ]
 
 
-def _parts(command: Command, literal: str) -> list[Part]:
+def _parts(command: ScenarioCommand, literal: str) -> list[Part]:
     """Return the parts, with quotes around names and passwords for IMAP."""
     parts: list[Part] = []
     imap = command.answer != "lmtp"
@@ -175,7 +175,7 @@ def _check_quotable(target: Target, scenario: Scenario) -> None:
             raise BenchError(
                 f"cannot send the name or password of {user.name!r} with LOGIN: it has a quote or"
                 " a backslash; use a scenario with AUTHENTICATE PLAIN {plain}",
-                Status.USAGE,
+                ExitStatus.USAGE,
             )
 
 

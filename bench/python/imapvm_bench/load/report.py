@@ -63,7 +63,7 @@ class Unfinished(msgspec.Struct, frozen=True):
     """Open loop: entries that were due, and not started because no connection was free."""
 
 
-class Report(msgspec.Struct, frozen=True):
+class LoadReport(msgspec.Struct, frozen=True):
     """Report of one load."""
 
     seconds: float
@@ -123,7 +123,7 @@ class Recent(msgspec.Struct, frozen=True):
     p99_us: int = 0
 
 
-class Snapshot(msgspec.Struct, frozen=True):
+class LoadSnapshot(msgspec.Struct, frozen=True):
     """State of a running load."""
 
     phase: str
@@ -134,11 +134,11 @@ class Snapshot(msgspec.Struct, frozen=True):
     errors: dict[str, int] = {}
 
 
-def read_report(text: str) -> Report:
+def read_report(text: str) -> LoadReport:
     """Parse the report of the engine."""
-    return msgspec.json.decode(text, type=Report)
+    return msgspec.json.decode(text, type=LoadReport)
 
 
-def read_snapshot(text: str) -> Snapshot:
+def read_snapshot(text: str) -> LoadSnapshot:
     """Parse a snapshot of the engine."""
-    return msgspec.json.decode(text, type=Snapshot)
+    return msgspec.json.decode(text, type=LoadSnapshot)

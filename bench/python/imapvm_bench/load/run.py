@@ -7,9 +7,9 @@ from typing import Final, Protocol
 
 from imapvm_bench.errors import BenchError
 from imapvm_bench.load.descriptors import require_descriptors
-from imapvm_bench.load.plan import Load, plan_json
+from imapvm_bench.load.plan import LoadSpec, plan_json
 from imapvm_bench.load.probe import Probe, probe_server
-from imapvm_bench.load.report import Report, Snapshot, read_report, read_snapshot
+from imapvm_bench.load.report import LoadReport, LoadSnapshot, read_report, read_snapshot
 
 SNAPSHOT_SECONDS: Final = 0.2
 
@@ -18,9 +18,9 @@ SNAPSHOT_SECONDS: Final = 0.2
 class Outcome:
     """Result of a load."""
 
-    load: Load
+    load: LoadSpec
     probe: Probe
-    report: Report
+    report: LoadReport
     interrupted: bool = False
     """Ended by Ctrl-C; the report has the measurements until then."""
 
@@ -36,16 +36,16 @@ class LoadEngine(Protocol):
 
 def compiled_engine(plan: str) -> LoadEngine:
     """Return the compiled engine, imported here because `fill` works without it."""
-    from imapvm_bench._engine import Load as CompiledLoad
+    from imapvm_bench._engine import Load
 
-    return CompiledLoad(plan)
+    return Load(plan)
 
 
 def run(
-    load: Load,
+    load: LoadSpec,
     *,
-    on_snapshot: Callable[[Snapshot], None] = lambda _: None,
-    probe: Callable[[Load], Probe] = lambda load: probe_server(load.target, load.scenario),
+    on_snapshot: Callable[[LoadSnapshot], None] = lambda _: None,
+    probe: Callable[[LoadSpec], Probe] = lambda load: probe_server(load.target, load.scenario),
     engine: Callable[[str], LoadEngine] = compiled_engine,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:

@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Final, cast
 
 from imapvm_bench.corpus.shapes import SHAPES
-from imapvm_bench.errors import BenchError, Status
+from imapvm_bench.errors import BenchError, ExitStatus
 from imapvm_bench.scenario.model import (
     METRICS,
-    Command,
     Entry,
     Messages,
     Metric,
     Needs,
     Protocol,
     Scenario,
+    ScenarioCommand,
 )
 from imapvm_bench.scenario.template import TemplateError, uses
-from imapvm_bench.scenario.toml_table import Table, TomlErrors
+from imapvm_bench.scenario.toml_table import TomlErrors, TomlTable
 
 CONNECTIONS_MAX: Final = 1_000_000
 PIPELINE_MAX: Final = 1000
@@ -36,7 +36,7 @@ class ScenarioError(BenchError):
     """Errors of a scenario file, one line each, with file and key."""
 
     def __init__(self, errors: Sequence[str]) -> None:
-        super().__init__("\n".join(errors), Status.USAGE)
+        super().__init__("\n".join(errors), ExitStatus.USAGE)
         self.errors = tuple(errors)
 
 
@@ -56,7 +56,7 @@ def text_of(name: str) -> str:
         raise BenchError(
             f"unknown scenario {name!r}: use one of {', '.join(names())}, or the path of a file"
             " that ends with .toml",
-            Status.USAGE,
+            ExitStatus.USAGE,
         )
     return (files("imapvm_bench.scenario") / "builtin" / f"{name}.toml").read_text()
 
@@ -75,7 +75,7 @@ def load(name_or_path: str) -> Scenario:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise BenchError(f"cannot read {path}: {reason}", Status.USAGE) from None
+        raise BenchError(f"cannot read {path}: {reason}", ExitStatus.USAGE) from None
     return read(text, str(path), path.stem)
 
 
@@ -95,13 +95,13 @@ def read(text: str, file: str, name: str) -> Scenario:
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError([f"{file}: not TOML: {error}"]) from None
     errors = TomlErrors(file)
-    scenario = _scenario(Table(document, "", errors), name)
+    scenario = _scenario(TomlTable(document, "", errors), name)
     if errors.found:
         raise ScenarioError(errors.found)
     return scenario
 
 
-def _scenario(table: Table, name: str) -> Scenario:
+def _scenario(table: TomlTable, name: str) -> Scenario:
     protocol = cast("Protocol", table.choice("protocol", ("imap", "lmtp"), "imap"))
     scenario = Scenario(
         name=name,
@@ -126,7 +126,7 @@ def _scenario(table: Table, name: str) -> Scenario:
     return scenario
 
 
-def _check_placeholders(table: Table, scenario: Scenario) -> None:
+def _check_placeholders(table: TomlTable, scenario: Scenario) -> None:
     """Refuse `{data}` in IMAP, IMAP placeholders in LMTP, and `{exists}` without SELECT."""
     imap = scenario.protocol == "imap"
     for command in scenario.commands():
@@ -146,12 +146,12 @@ def _check_placeholders(table: Table, scenario: Scenario) -> None:
         table.wrong("setup", "needs a SELECT for {exists} and random messages")
 
 
-def _selects(command: Command) -> bool:
+def _selects(command: ScenarioCommand) -> bool:
     first = command.parts[0].get("text") if command.parts else None
     return isinstance(first, str) and first.upper().startswith(("SELECT ", "EXAMINE "))
 
 
-def _entries(table: Table, protocol: Protocol) -> Iterator[Entry]:
+def _entries(table: TomlTable, protocol: Protocol) -> Iterator[Entry]:
     entries = table.tables("mix", required=True)
     taken: set[str] = set()
     for number, entry in enumerate(entries, 1):
@@ -170,8 +170,8 @@ def _entries(table: Table, protocol: Protocol) -> Iterator[Entry]:
 
 
 def _commands(
-    table: Table, key: str, protocol: Protocol, *, required: bool = False
-) -> tuple[Command, ...]:
+    table: TomlTable, key: str, protocol: Protocol, *, required: bool = False
+) -> tuple[ScenarioCommand, ...]:
     made = []
     for place, value in table.array(key, required=required):
         if isinstance(value, str):
@@ -181,7 +181,7 @@ def _commands(
                 place, "must be a string, or a table with send, label, hold_ms, may_fail"
             )
             continue
-        details = Table(value, place, table.errors)
+        details = TomlTable(value, place, table.errors)
         send = details.text("send", required=True)
         label = details.text("label") or None
         hold_ms = details.integer("hold_ms", 0, low=0, high=3_600_000)
@@ -190,7 +190,7 @@ def _commands(
         if not send:
             continue
         try:
-            command = Command.of(send, label=label, protocol=protocol)
+            command = ScenarioCommand.of(send, label=label, protocol=protocol)
         except TemplateError as error:
             details.wrong("send", str(error))
             continue
@@ -200,7 +200,7 @@ def _commands(
     return tuple(made)
 
 
-def _messages(table: Table | None) -> Messages:
+def _messages(table: TomlTable | None) -> Messages:
     if table is None:
         return Messages()
     plain = Messages()
@@ -218,7 +218,7 @@ def _messages(table: Table | None) -> Messages:
     return messages
 
 
-def _needs(table: Table | None) -> Needs | None:
+def _needs(table: TomlTable | None) -> Needs | None:
     if table is None:
         return None
     needs = Needs(

@@ -14,7 +14,7 @@ METRICS: Final[tuple[Metric, ...]] = get_args(Metric)
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class ScenarioCommand:
     """Command of a scenario."""
 
     label: str
@@ -27,7 +27,9 @@ class Command:
     """NO is not an error: CREATE of a mailbox that may exist."""
 
     @classmethod
-    def of(cls, send: str, *, label: str | None = None, protocol: Protocol = "imap") -> "Command":
+    def of(
+        cls, send: str, *, label: str | None = None, protocol: Protocol = "imap"
+    ) -> "ScenarioCommand":
         """Return a command from a template; label and answer follow from its verb.
 
         Raises:
@@ -43,7 +45,7 @@ class Entry:
     """Entry of the mix: commands that are sent one after the other."""
 
     name: str
-    commands: tuple[Command, ...]
+    commands: tuple[ScenarioCommand, ...]
     weight: float = 1.0
     """Relative frequency."""
     think_ms: tuple[int, int] = (0, 0)
@@ -77,8 +79,8 @@ class Scenario:
     name: str
     about: str
     mix: tuple[Entry, ...]
-    login: tuple[Command, ...] = ()
-    setup: tuple[Command, ...] = ()
+    login: tuple[ScenarioCommand, ...] = ()
+    setup: tuple[ScenarioCommand, ...] = ()
     protocol: Protocol = "imap"
     connections: int = 16
     """Default of the command line."""
@@ -89,7 +91,7 @@ class Scenario:
     messages: Messages = field(default_factory=Messages)
     needs: Needs | None = None
 
-    def commands(self) -> Iterator[Command]:
+    def commands(self) -> Iterator[ScenarioCommand]:
         """Yield all commands, log-in and set-up first."""
         yield from self.login
         yield from self.setup

@@ -18,7 +18,7 @@ class TomlErrors:
             self.found.append(line)
 
 
-class Table:
+class TomlTable:
     """Values by key and type. A missing or wrong value becomes an error and the default."""
 
     def __init__(self, values: dict[str, Any], place: str, errors: TomlErrors) -> None:
@@ -128,21 +128,21 @@ class Table:
             return default
         return (both[0], both[1])
 
-    def table(self, name: str) -> "Table | None":
+    def table(self, name: str) -> "TomlTable | None":
         value = self._value(name)
         if value is None:
             return None
         if not isinstance(value, dict):
             self.wrong(name, f"must be a table, not {value!r}")
             return None
-        return Table(value, self.key(name), self.errors)
+        return TomlTable(value, self.key(name), self.errors)
 
-    def tables(self, name: str, *, required: bool = False) -> list["Table"]:
+    def tables(self, name: str, *, required: bool = False) -> list["TomlTable"]:
         """Return the tables of a `[[name]]`."""
         made = []
         for place, value in self.array(name, required=required):
             if isinstance(value, dict):
-                made.append(Table(value, place, self.errors))
+                made.append(TomlTable(value, place, self.errors))
             else:
                 self.errors.add(place, f"must be a table, not {value!r}")
         return made

@@ -13,7 +13,7 @@ SENDER: Final = "sender@bench.example"
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class DeliveryTimes:
     """Times of a delivery: CLOCK_MONOTONIC, nanoseconds."""
 
     sent_ns: int
@@ -40,7 +40,7 @@ class Lmtp(LineConnection):
             self.close()
             raise
 
-    def deliver(self, recipient: str, message: bytes) -> Delivered:
+    def deliver(self, recipient: str, message: bytes) -> DeliveryTimes:
         """Deliver a message to one recipient.
 
         Raises:
@@ -59,7 +59,7 @@ class Lmtp(LineConnection):
         sent = time.monotonic_ns()
         self.send(data)
         self._expect(f"the message for {recipient}", 250)
-        return Delivered(sent, time.monotonic_ns())
+        return DeliveryTimes(sent, time.monotonic_ns())
 
     def _expect(self, command: str, code: int) -> None:
         while True:

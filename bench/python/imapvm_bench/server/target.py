@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from imapvm_bench.errors import BenchError, Status
+from imapvm_bench.errors import BenchError, ExitStatus
 from imapvm_bench.server.users import User
 
 Tls = Literal["none", "tls", "starttls"]
@@ -61,7 +61,9 @@ def parse_address(text: str, default_port: int) -> Address:
     if form is None and text.count(":") > 1 and re.fullmatch(r"[0-9A-Fa-f:.]+", text):
         return Address(text, default_port)
     if form is None or int(form[3] or default_port) > 65535:
-        raise BenchError(f"invalid address {text!r}: HOST, HOST:PORT or [IPV6]:PORT", Status.USAGE)
+        raise BenchError(
+            f"invalid address {text!r}: HOST, HOST:PORT or [IPV6]:PORT", ExitStatus.USAGE
+        )
     return Address(form[1] or form[2], int(form[3] or default_port))
 
 
@@ -75,7 +77,7 @@ def parse_named(text: str) -> tuple[str, str]:
     if not equals:
         return text, text
     if not name or not address:
-        raise BenchError(f"invalid server {text!r}: NAME=HOST:PORT", Status.USAGE)
+        raise BenchError(f"invalid server {text!r}: NAME=HOST:PORT", ExitStatus.USAGE)
     return name, address
 
 

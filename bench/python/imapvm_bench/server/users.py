@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from imapvm_bench.errors import BenchError, Status
+from imapvm_bench.errors import BenchError, ExitStatus
 
 USERS_MAX: Final = 1_000_000
 """Users of one load; more is taken for a typing error."""
@@ -45,7 +45,9 @@ def parse_users(patterns: Sequence[str], password: str | None = None) -> tuple[U
         if len(users) > USERS_MAX:
             raise _invalid(pattern, f"more than {USERS_MAX:,} users")
     if not users:
-        raise BenchError("no users: use --users, such as --users user{1..10}:secret", Status.USAGE)
+        raise BenchError(
+            "no users: use --users, such as --users user{1..10}:secret", ExitStatus.USAGE
+        )
     return tuple(users)
 
 
@@ -53,7 +55,7 @@ def _from_file(path: Path, password: str | None) -> list[User]:
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise BenchError(f"--users: cannot read {path}: {error}", Status.USAGE) from None
+        raise BenchError(f"--users: cannot read {path}: {error}", ExitStatus.USAGE) from None
     kept = [line.strip() for line in lines]
     return [user for line in kept if line and line[0] != "#" for user in _expand(line, password)]
 
@@ -94,4 +96,4 @@ def _count(pattern: str, text: str) -> list[str]:
 
 
 def _invalid(pattern: str, reason: str) -> BenchError:
-    return BenchError(f"--users: invalid pattern {pattern!r}: {reason}", Status.USAGE)
+    return BenchError(f"--users: invalid pattern {pattern!r}: {reason}", ExitStatus.USAGE)

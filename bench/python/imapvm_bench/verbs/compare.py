@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from imapvm_bench.display.compare_page import compare_page
 from imapvm_bench.display.tables import compare_table, console, value
-from imapvm_bench.errors import BenchError, Status
+from imapvm_bench.errors import BenchError, ExitStatus
 from imapvm_bench.format import (
     format_latency,
     format_rate,
@@ -91,14 +91,14 @@ def add_to(verbs: Verbs) -> None:
     verb.set_defaults(run=run_verb)
 
 
-def run_verb(arguments: argparse.Namespace) -> Status:
+def run_verb(arguments: argparse.Namespace) -> ExitStatus:
     """Compare, print the table, and write the reports."""
     options.check_output(arguments)
     targets = [_target(arguments, text) for text in arguments.servers]
     if len(targets) < 2:
-        raise BenchError("compare needs two or more servers; use `run` for one", Status.USAGE)
+        raise BenchError("compare needs two or more servers; use `run` for one", ExitStatus.USAGE)
     if len({target.name for target in targets}) < len(targets):
-        raise BenchError("duplicate server name: use NAME=HOST:PORT", Status.USAGE)
+        raise BenchError("duplicate server name: use NAME=HOST:PORT", ExitStatus.USAGE)
     rows = list(_rows(arguments))
     for row in rows:
         for target in targets:
@@ -106,7 +106,7 @@ def run_verb(arguments: argparse.Namespace) -> Status:
                 raise BenchError(
                     f"the scenario {row.scenario.name!r} needs an LMTP address: use"
                     f" {target.name}={target.imap},lmtp=HOST:PORT",
-                    Status.USAGE,
+                    ExitStatus.USAGE,
                 )
     began = datetime.now(UTC)
     screen = console()
@@ -128,11 +128,11 @@ def run_verb(arguments: argparse.Namespace) -> Status:
     return status_of(comparison)
 
 
-def status_of(comparison: Comparison) -> Status:
+def status_of(comparison: Comparison) -> ExitStatus:
     """Return the exit status."""
     if comparison.interrupted:
-        return Status.INTERRUPTED
-    return Status.ERRORS if comparison.errors else Status.OK
+        return ExitStatus.INTERRUPTED
+    return ExitStatus.ERRORS if comparison.errors else ExitStatus.OK
 
 
 def _target(arguments: argparse.Namespace, text: str) -> Target:
@@ -142,7 +142,7 @@ def _target(arguments: argparse.Namespace, text: str) -> Target:
     for option in more:
         key, _, value = option.partition("=")
         if key != "lmtp" or not value:
-            raise BenchError(f"{text!r}: expected lmtp=HOST:PORT after the comma", Status.USAGE)
+            raise BenchError(f"{text!r}: expected lmtp=HOST:PORT after the comma", ExitStatus.USAGE)
         target = replace(target, lmtp=options.lmtp_of(value))
     return target
 
@@ -154,7 +154,9 @@ def _rows(arguments: argparse.Namespace) -> Iterator[ComparisonRow]:
         for connections in arguments.connections or (scenario.connections,):
             name = f"{scenario.name}, {connections}"
             if name in taken:
-                raise BenchError(f"--scenarios: duplicate scenario {scenario.name}", Status.USAGE)
+                raise BenchError(
+                    f"--scenarios: duplicate scenario {scenario.name}", ExitStatus.USAGE
+                )
             taken.add(name)
             yield ComparisonRow(
                 name,

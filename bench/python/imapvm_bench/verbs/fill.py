@@ -16,7 +16,7 @@ from imapvm_bench.corpus.mail import SIZES, Recipe
 from imapvm_bench.corpus.shapes import SHAPES
 from imapvm_bench.display.live import LINE_SECONDS
 from imapvm_bench.display.tables import console
-from imapvm_bench.errors import BenchError, Status
+from imapvm_bench.errors import BenchError, ExitStatus
 from imapvm_bench.format import (
     format_rate,
     format_size,
@@ -114,15 +114,15 @@ def add_to(verbs: Verbs) -> None:
     verb.set_defaults(run=run_verb)
 
 
-def run_verb(arguments: argparse.Namespace) -> Status:
+def run_verb(arguments: argparse.Namespace) -> ExitStatus:
     """Fill, and print the result."""
     direct = bool(arguments.spool or arguments.lmtp)
     if not arguments.server and not direct:
         raise BenchError(
-            "no server: use HOST[:PORT], --lmtp HOST:PORT or --spool DIR", Status.USAGE
+            "no server: use HOST[:PORT], --lmtp HOST:PORT or --spool DIR", ExitStatus.USAGE
         )
     if direct and arguments.mailbox:
-        raise BenchError("--mailbox: LMTP and spool deliver to INBOX only", Status.USAGE)
+        raise BenchError("--mailbox: LMTP and spool deliver to INBOX only", ExitStatus.USAGE)
     if direct and arguments.password is None:
         arguments.password = ""  # no log-in
     spec = FillSpec(
@@ -145,7 +145,7 @@ def run_verb(arguments: argparse.Namespace) -> Status:
     with _progress_display(screen) as handler:
         progress = fill(spec, on_progress=handler)
     screen.print(_summary(spec, progress))
-    return Status.INTERRUPTED if progress.interrupted else Status.OK
+    return ExitStatus.INTERRUPTED if progress.interrupted else ExitStatus.OK
 
 
 @contextmanager

@@ -14,12 +14,12 @@ from imapvm_bench.display.idle_page import idle_page
 from imapvm_bench.display.idle_table import idle_table
 from imapvm_bench.display.live import LINE_SECONDS
 from imapvm_bench.display.tables import console
-from imapvm_bench.errors import Status
+from imapvm_bench.errors import ExitStatus
 from imapvm_bench.format import (
     format_latency,
 )
 from imapvm_bench.idle.measure import OnIdle, measure_idle
-from imapvm_bench.idle.report import IdleLoad, IdleReport, histogram_of
+from imapvm_bench.idle.report import IdleReport, IdleSpec, histogram_of
 from imapvm_bench.verbs import options
 from imapvm_bench.verbs.options import Verbs
 
@@ -94,10 +94,10 @@ def add_to(verbs: Verbs) -> None:
     verb.set_defaults(run=run_verb)
 
 
-def run_verb(arguments: argparse.Namespace) -> Status:
+def run_verb(arguments: argparse.Namespace) -> ExitStatus:
     """Measure, print the table, and write the reports."""
     options.check_output(arguments)
-    load = IdleLoad(
+    load = IdleSpec(
         options.target_of(arguments, arguments.server),
         arguments.connections,
         deliveries=arguments.deliveries,
@@ -114,11 +114,11 @@ def run_verb(arguments: argparse.Namespace) -> Status:
     screen.print(idle_table(report))
     options.write_output(arguments, values=report.to_json, page=lambda: idle_page(report, began))
     if report.interrupted:
-        return Status.INTERRUPTED
+        return ExitStatus.INTERRUPTED
     if report.server_stopped:
-        return Status.SERVER_STOPPED
+        return ExitStatus.SERVER_STOPPED
     failed = report.state.failed or report.push.missed or report.ended_early
-    return Status.ERRORS if failed else Status.OK
+    return ExitStatus.ERRORS if failed else ExitStatus.OK
 
 
 @contextmanager

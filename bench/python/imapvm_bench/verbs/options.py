@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from imapvm_bench.errors import BenchError, Status
+from imapvm_bench.errors import BenchError, ExitStatus
 from imapvm_bench.load.plan import ANSWER_SECONDS
 from imapvm_bench.server.target import PORTS, Address, Target, Tls, parse_address
 from imapvm_bench.server.users import User, parse_users
@@ -141,7 +141,7 @@ def users_of(arguments: argparse.Namespace) -> tuple[User, ...]:
         except (OSError, UnicodeDecodeError, IndexError) as error:
             reason = str(error) if not isinstance(error, IndexError) else "empty file"
             raise BenchError(
-                f"--password-file {arguments.password_file}: {reason}", Status.USAGE
+                f"--password-file {arguments.password_file}: {reason}", ExitStatus.USAGE
             ) from None
     if password is None:
         password = os.environ.get(PASSWORD_VARIABLE)
@@ -157,7 +157,7 @@ def check_output(arguments: argparse.Namespace) -> None:
     for path in (arguments.json, arguments.html):
         if path is not None and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
             raise BenchError(
-                f"cannot write {path}: no such directory, or not writable", Status.USAGE
+                f"cannot write {path}: no such directory, or not writable", ExitStatus.USAGE
             )
 
 
@@ -176,7 +176,7 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise BenchError(f"cannot write {path}: {error.strerror}", Status.ERRORS) from None
+        raise BenchError(f"cannot write {path}: {error.strerror}", ExitStatus.ERRORS) from None
     print(f"written: {path}", file=sys.stderr)
 
 

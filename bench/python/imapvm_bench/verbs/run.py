@@ -9,8 +9,8 @@ import msgspec
 from imapvm_bench.display.live import progress_display
 from imapvm_bench.display.run_page import run_page
 from imapvm_bench.display.tables import console, run_table
-from imapvm_bench.errors import BenchError, Status
-from imapvm_bench.load.plan import Load
+from imapvm_bench.errors import BenchError, ExitStatus
+from imapvm_bench.load.plan import LoadSpec
 from imapvm_bench.load.run import Outcome, run
 from imapvm_bench.scenario import file as scenario_file
 from imapvm_bench.verbs import options
@@ -91,7 +91,7 @@ def add_to(verbs: Verbs) -> None:
     verb.set_defaults(run=run_verb)
 
 
-def run_verb(arguments: argparse.Namespace) -> Status:
+def run_verb(arguments: argparse.Namespace) -> ExitStatus:
     """Run, print the table, and write the reports."""
     options.check_output(arguments)
     scenario = scenario_file.load(arguments.scenario)
@@ -101,10 +101,10 @@ def run_verb(arguments: argparse.Namespace) -> Status:
             raise BenchError(
                 f"--pipeline: cannot pipeline {scenario.name}:"
                 f" {'it uses IDLE' if holds else 'every entry is a connection'}",
-                Status.USAGE,
+                ExitStatus.USAGE,
             )
     target = options.target_of(arguments, arguments.server)
-    load = Load(
+    load = LoadSpec(
         target,
         scenario,
         connections=arguments.connections,
@@ -132,15 +132,15 @@ def run_verb(arguments: argparse.Namespace) -> Status:
     return status_of(outcome)
 
 
-def status_of(outcome: Outcome) -> Status:
+def status_of(outcome: Outcome) -> ExitStatus:
     """Return the exit status."""
     if outcome.interrupted:
-        return Status.INTERRUPTED
+        return ExitStatus.INTERRUPTED
     if outcome.report.server_stopped:
-        return Status.SERVER_STOPPED
+        return ExitStatus.SERVER_STOPPED
     if outcome.report.never_began:
-        return Status.NOT_STARTED
-    return Status.ERRORS if outcome.report.failures else Status.OK
+        return ExitStatus.NOT_STARTED
+    return ExitStatus.ERRORS if outcome.report.failures else ExitStatus.OK
 
 
 def values_of(outcome: Outcome, began: datetime) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imapvm_bench.display.tables import console
-from imapvm_bench.errors import Status
+from imapvm_bench.errors import ExitStatus
 from imapvm_bench.scenario import file as scenario_file
 from imapvm_bench.verbs.options import Verbs
 
@@ -25,7 +25,7 @@ def add_to(verbs: Verbs) -> None:
     verb.set_defaults(run=run_verb)
 
 
-def run_verb(arguments: argparse.Namespace) -> Status:
+def run_verb(arguments: argparse.Namespace) -> ExitStatus:
     """List, show, or check."""
     if arguments.show:
         print(scenario_file.text_of(arguments.show), end="")
@@ -38,4 +38,4 @@ def run_verb(arguments: argparse.Namespace) -> Status:
             scenario = scenario_file.load(name)
             table.add_row(Text(name, style="bold"), Text(scenario.about))
         console().print(table)
-    return Status.OK
+    return ExitStatus.OK
