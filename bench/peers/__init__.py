@@ -3,7 +3,7 @@
     with peer("dovecot").running(directory, {"ada": "secret"}) as service:
         imaplib.IMAP4(*service.imap)
 
-From the command line: `python -m bench.peers`.
+From the command line: `python -m bench.peers`. Loads and measurements are in `bench.table`.
 """
 
 import functools

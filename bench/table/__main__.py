@@ -34,7 +34,7 @@ SERVERS: Final = (
     "imapvm", "imapvm-1", "imapvm-2", "dovecot", "dovecot-always", "cyrus", "courier", "pymap",
 )  # fmt: skip
 IDLING: Final = ("imapvm", "imapvm-2", "dovecot", "dovecot-hibernate", "cyrus", "courier")
-MEASURED_TO_THE_END: Final = ("imapvm", "dovecot")
+ALL_ROUNDS: Final = ("imapvm", "dovecot")
 """Prefixes of servers that run in every round; the others run in two."""
 
 WRITING: Final = ("STORE", "APPEND", "LMTP")
@@ -219,7 +219,7 @@ class Run:
                 if self.chosen.short
                 else Sizes(self.chosen.scale_sessions, filepool=self.chosen.scale_messages)
             )
-            measure_scale(self.results, sizes=sizes, base=self.chosen.dir, report=_print)
+            measure_scale(self.results, sizes=sizes, base=self.chosen.dir, print_line=_print)
         self.write()
 
     def _measure_rows(self) -> None:
@@ -287,7 +287,7 @@ class Run:
         return server
 
     def _rounds(self, name: str) -> int:
-        if name.startswith(MEASURED_TO_THE_END):
+        if name.startswith(ALL_ROUNDS):
             return int(self.chosen.rounds)
         return int(min(self.chosen.rounds, self.chosen.others_rounds))
 

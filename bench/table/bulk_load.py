@@ -28,11 +28,11 @@ VARIANTS: Final = 500
 RECIPE: Final = Recipe(sizes=(1024, 2048, 4096), shapes=("plain", "alternative", "eight-bit"))
 REPORT_SECONDS: Final = 10.0
 
-Report = Callable[[str], None]
+PrintLine = Callable[[str], None]
 
 
 def bulk_load(
-    filepool: Path, names: Sequence[str], messages: int, *, password: str, report: Report
+    filepool: Path, names: Sequence[str], messages: int, *, password: str, print_line: PrintLine
 ) -> None:
     """Fill the INBOXes of some users up to a total number of messages, each to an equal share.
 
@@ -41,15 +41,15 @@ def bulk_load(
         names: login names.
         messages: total, a multiple of the number of names.
         password: password of new users.
-        report: receives lines about the progress.
+        print_line: receives lines about the progress.
     """
     if not (filepool / "FORMAT").exists():
         create_filepool(filepool)
-    trio.run(_bulk_load, filepool, names, messages, password, report)
+    trio.run(_bulk_load, filepool, names, messages, password, print_line)
 
 
 async def _bulk_load(
-    filepool: Path, names: Sequence[str], messages: int, password: str, report: Report
+    filepool: Path, names: Sequence[str], messages: int, password: str, print_line: PrintLine
 ) -> None:
     async with open_filepool(filepool) as pool:
         credential = hash_password(password.encode(), parameters=LIGHT)
@@ -73,13 +73,13 @@ async def _bulk_load(
                     stored += count
                     if (now := time.monotonic()) - reported >= REPORT_SECONDS:
                         reported = now
-                        report(f"  {stored:,} messages, {stored / (now - began):,.0f} a second")
+                        print_line(f"  {stored:,} messages, {stored / (now - began):,.0f} a second")
 
         async with trio.open_nursery() as nursery:
             for _ in range(min(WRITERS, len(names))):
                 nursery.start_soon(fill_next)
         if stored:
-            report(f"  {stored:,} messages in {time.monotonic() - began:.0f} s")
+            print_line(f"  {stored:,} messages in {time.monotonic() - began:.0f} s")
 
 
 def _message(pool: Filepool, number: int) -> NewMessage:

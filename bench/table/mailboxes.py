@@ -92,7 +92,7 @@ def _fill(target: Target, box: MailboxContent) -> None:
     def watch(progress: FillProgress) -> None:
         nonlocal late
         taken = time.monotonic() - began
-        done = (progress.messages + progress.there) / max(1, progress.wanted)
+        done = (progress.messages + progress.existing) / max(1, progress.wanted)
         if taken > LOOK_SECONDS and done * SECONDS < taken:
             late = True
             raise KeyboardInterrupt  # ends `fill`

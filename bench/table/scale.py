@@ -10,7 +10,7 @@ from typing import Final
 
 from bench.peers import PeerFailedError, Service, peer
 from bench.peers.scratch import scratch
-from bench.table.bulk_load import Report, bulk_load
+from bench.table.bulk_load import PrintLine, bulk_load
 from bench.table.idle import IdleRow, measure_idling
 from bench.table.results import Curve, IdleResult, Point, Results
 from bench.table.rows import FOUR_KB, LOGIN
@@ -45,27 +45,29 @@ SHORT: Final = Sizes(1000, (1000, 10_000), (1000, 10_000), (10, 100), 100, 1.0)
 """Small sizes for a trial of a minute or two."""
 
 
-def measure_scale(results: Results, *, sizes: Sizes, base: Path | None, report: Report) -> None:
+def measure_scale(
+    results: Results, *, sizes: Sizes, base: Path | None, print_line: PrintLine
+) -> None:
     """Measure all parts; a part that fails records its error, and the others go on.
 
     Args:
         results: `large_idle` and `scale` are replaced.
         sizes: sizes to measure. Ten million messages need about 40 GB of disk meanwhile.
         base: directory for the filepools; None for the temporary directory.
-        report: receives lines about the progress.
+        print_line: receives lines about the progress.
     """
     results.scale.clear()
     results.large_idle.clear()
     first, again = Curve(*FIRST), Curve(*AGAIN)
     delivering, enrolled = Curve(*DELIVERING), Curve(*ENROLLED)
     results.scale += [first, again, delivering, enrolled]
-    with _part(first, base, report) as directory:
-        _selecting(first, again, sizes, directory, report)
-    with _part(delivering, base, report) as directory:
-        _delivering(delivering, sizes, directory, report)
-    with _part(enrolled, base, report) as directory:
-        _enrolled(enrolled, sizes, directory, report)
-    results.large_idle.append(_large_idle(sizes, report))
+    with _part(first, base, print_line) as directory:
+        _selecting(first, again, sizes, directory, print_line)
+    with _part(delivering, base, print_line) as directory:
+        _delivering(delivering, sizes, directory, print_line)
+    with _part(enrolled, base, print_line) as directory:
+        _enrolled(enrolled, sizes, directory, print_line)
+    results.large_idle.append(_large_idle(sizes, print_line))
 
 
 FIRST: Final = (
@@ -94,15 +96,15 @@ ENROLLED: Final = (
 
 
 @contextmanager
-def _part(curve: Curve, base: Path | None, report: Report) -> Iterator[Path]:
+def _part(curve: Curve, base: Path | None, print_line: PrintLine) -> Iterator[Path]:
     """Yield a directory for one part; record its error and go on where it fails."""
-    report(f"{curve.name} …")
+    print_line(f"{curve.name} …")
     try:
         with scratch(base and base / curve.name.split(",")[0].replace(" ", "-")) as directory:
             yield directory
     except (BenchError, PeerFailedError, OSError) as error:
         curve.error = str(error)
-        report(f"  {error}")
+        print_line(f"  {error}")
 
 
 @contextmanager
@@ -123,23 +125,23 @@ def _target(service: Service, users: Sequence[User]) -> Target:
     )
 
 
-def _note(curve: Curve, size: int, values: list[float], report: Report) -> None:
+def _note(curve: Curve, size: int, values: list[float], print_line: PrintLine) -> None:
     curve.points.append(Point(size, values))
-    report(f"  {size:,}: {', '.join(f'{value:,.3g}' for value in values)} {curve.unit}")
+    print_line(f"  {size:,}: {', '.join(f'{value:,.3g}' for value in values)} {curve.unit}")
 
 
-def _selecting(first: Curve, again: Curve, sizes: Sizes, base: Path, report: Report) -> None:
+def _selecting(first: Curve, again: Curve, sizes: Sizes, base: Path, print_line: PrintLine) -> None:
     user = User("million", PASSWORD)
     for size in sizes.mailbox:
-        bulk_load(base / "filepool", [user.name], size, password=PASSWORD, report=report)
+        bulk_load(base / "filepool", [user.name], size, password=PASSWORD, print_line=print_line)
         starts, values = [], []
         for _ in range(REPETITIONS):
             with _serving(base, [user]) as target, Client(target) as client:
                 client.login(user)
                 starts.append(_select(client))
                 values += [_select(client) for _ in range(REPETITIONS)]
-        _note(first, size, starts, report)
-        _note(again, size, values, report)
+        _note(first, size, starts, print_line)
+        _note(again, size, values, print_line)
 
 
 def _select(client: Client) -> float:
@@ -151,7 +153,7 @@ def _select(client: Client) -> float:
     return taken * 1000
 
 
-def _delivering(curve: Curve, sizes: Sizes, base: Path, report: Report) -> None:
+def _delivering(curve: Curve, sizes: Sizes, base: Path, print_line: PrintLine) -> None:
     accounts = min(sizes.accounts, min(sizes.filepool))
     users = [User(f"grown{n}", PASSWORD) for n in range(1, accounts + 1)]
     names = [user.name for user in users]
@@ -166,14 +168,14 @@ def _delivering(curve: Curve, sizes: Sizes, base: Path, report: Report) -> None:
         messages=FOUR_KB,
     )
     for size in sizes.filepool:
-        bulk_load(base / "filepool", names, size, password=PASSWORD, report=report)
+        bulk_load(base / "filepool", names, size, password=PASSWORD, print_line=print_line)
         with _serving(base, users) as target:
             load = LoadSpec(target, scenario, connections=4, seconds=sizes.seconds)
             values = [_microseconds(load, "entries") for _ in range(REPETITIONS)]
-        _note(curve, size, values, report)
+        _note(curve, size, values, print_line)
 
 
-def _enrolled(curve: Curve, sizes: Sizes, base: Path, report: Report) -> None:
+def _enrolled(curve: Curve, sizes: Sizes, base: Path, print_line: PrintLine) -> None:
     texts = ("NOOP", "STATUS Archive (MESSAGES UNSEEN)", "SELECT INBOX", "FETCH 1:* (FLAGS)")
     scenario = Scenario(
         "everyday",
@@ -184,12 +186,12 @@ def _enrolled(curve: Curve, sizes: Sizes, base: Path, report: Report) -> None:
     for size in sizes.users:
         names = [f"user{n}" for n in range(1, size + 1)]
         # All users have mail, so that the tables grow with the users.
-        bulk_load(base / "filepool", names, 20 * size, password=PASSWORD, report=report)
+        bulk_load(base / "filepool", names, 20 * size, password=PASSWORD, print_line=print_line)
         some = [User(name, PASSWORD) for name in names[:: max(1, size // 10)][:10]]
         with _serving(base, some) as target:
             load = LoadSpec(target, scenario, connections=10, seconds=sizes.seconds)
             values = [_microseconds(load, "commands") for _ in range(REPETITIONS)]
-        _note(curve, size, values, report)
+        _note(curve, size, values, print_line)
 
 
 def _microseconds(load: LoadSpec, what: str) -> float:
@@ -214,13 +216,13 @@ def workers_for(sessions: int, descriptors: int) -> int:
     return max(2, -(-sessions // int(descriptors * SPARE_DESCRIPTORS)))
 
 
-def _large_idle(sizes: Sizes, report: Report) -> IdleResult:
+def _large_idle(sizes: Sizes, print_line: PrintLine) -> IdleResult:
     """Measure many idle sessions over several workers and client processes."""
     _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
     workers = workers_for(sizes.sessions, descriptors)
-    report(f"{sizes.sessions:,} idle sessions over {workers} workers …")
+    print_line(f"{sizes.sessions:,} idle sessions over {workers} workers …")
     row = IdleRow(peer(f"imapvm-{workers}"), sizes.sessions, tls=False, deliveries=200)
     with scratch() as base:
         result = measure_idling(row, base / "pool")
-    report(f"  {result.sessions:,} idle, {result.push_ms} {result.error[:100]}")
+    print_line(f"  {result.sessions:,} idle, {result.push_ms} {result.error[:100]}")
     return result

@@ -27,7 +27,7 @@ pub enum LoadError {
     Os(io::Error),
 }
 
-/// Connections that work through a plan on threads of their own.
+/// Connections that work through a plan on their own threads.
 #[derive(Debug)]
 pub struct Load {
     plan: Arc<Plan>,

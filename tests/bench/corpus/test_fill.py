@@ -38,7 +38,7 @@ def messages_of(server, user, box="INBOX"):
 
 def test_append_stores_the_messages_of_the_seed_with_flags_and_dates(server):
     filled = fill(FillSpec(server.target(), 60, ("FillProgress",), SMALL))
-    assert (filled.messages, filled.there, filled.wanted) == (240, 0, 240)
+    assert (filled.messages, filled.existing, filled.wanted) == (240, 0, 240)
     found = messages_of(server, "user2", "FillProgress")
     expected = [make(SMALL, "user2/FillProgress", number) for number in range(1, 61)]
     assert [content for content, _ in found] == [mail.content for mail in expected]
@@ -51,9 +51,9 @@ def test_filling_again_adds_missing_messages_only(server):
     box = ("Again",)
     fill(FillSpec(server.target(), 3, box, SMALL))
     again = fill(FillSpec(server.target(), 3, box, SMALL))
-    assert (again.messages, again.there) == (0, 12)
+    assert (again.messages, again.existing) == (0, 12)
     more = fill(FillSpec(server.target(), 5, box, SMALL))
-    assert (more.messages, more.there) == (8, 12)
+    assert (more.messages, more.existing) == (8, 12)
     expected = [make(SMALL, "user1/Again", number).content for number in range(1, 6)]
     assert [content for content, _ in messages_of(server, "user1", "Again")] == expected
 

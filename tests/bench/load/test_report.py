@@ -63,8 +63,8 @@ def test_latency_of_all_commands_is_merged():
 
 
 def test_entries_matter_if_the_mix_has_more_than_one_command():
-    assert not report().has_entries_of_their_own
-    assert report(labels={"NOOP": NOOPS, "LIST": NOOPS}).has_entries_of_their_own
+    assert not report().has_several_commands
+    assert report(labels={"NOOP": NOOPS, "LIST": NOOPS}).has_several_commands
 
 
 def test_the_end_of_a_load_is_classified():

@@ -25,7 +25,7 @@ def messages_of(path) -> list[int]:
 
 def test_messages_are_added_up_to_the_requested_number(tmp_path):
     for messages in (20, 2 * AT_ONCE + 20, 2 * AT_ONCE + 20):
-        bulk_load(tmp_path / "pool", NAMES, messages, password="secret", report=lambda _: None)
+        bulk_load(tmp_path / "pool", NAMES, messages, password="secret", print_line=lambda _: None)
         assert messages_of(tmp_path / "pool") == [messages // 2, messages // 2]
 
 

@@ -59,7 +59,7 @@ class FillProgress:
     wanted: int
     messages: int = 0
     size: int = 0
-    there: int = 0
+    existing: int = 0
     """Messages that existed before."""
     seconds: float = 0.0
     interrupted: bool = False
@@ -122,7 +122,7 @@ class _FillRun:
             client.login(user)
             there = _messages_in(client, box)
             with self.progress.lock:
-                self.progress.there += min(there, self.spec.messages)
+                self.progress.existing += min(there, self.spec.messages)
             for batch in _batches(self._mails(user, box, there + 1), AT_ONCE):
                 if self.stop.is_set():
                     return

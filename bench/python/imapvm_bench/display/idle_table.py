@@ -33,7 +33,7 @@ def idle_table(report: IdleReport) -> RenderableType:
         stopped = printable(f"{report.ended_early}. Results until then.")
         parts += [Text(), Text(stopped, style="bold red")]
     elif report.interrupted:
-        parts += [Text(), Text("Interrupted: this is what was measured until then.", "yellow")]
+        parts += [Text(), Text("Interrupted: results until then.", "yellow")]
     return Group(*parts)
 
 

@@ -52,7 +52,7 @@ def run_page(outcome: Outcome, began: datetime) -> str:
         body.append(section("Commands", rows_table("command", report.labels, report.seconds)))
     elif not report.never_began:
         body.append(banner("No command was answered in the measured time.", mild=True))
-    if report.has_entries_of_their_own:
+    if report.has_several_commands:
         note = "Entries of the mix, from the first command to the last answer."
         body.append(section("Mix", rows_table("entry", report.entries, report.seconds), note=note))
     if report.errors:
@@ -82,7 +82,7 @@ def _tiles(report: LoadReport) -> str:
     p50, p99 = report.latency.percentiles((50, 99))
     failures = report.failures
     entries = []
-    if report.has_entries_of_their_own:
+    if report.has_several_commands:
         entries = [(format_rate(report.entries_per_second), "entries a second", "")]
     return tiles(
         [

@@ -43,7 +43,7 @@ def run_table(outcome: Outcome) -> RenderableType:
         parts.append(_latencies("command", report.labels, report))
     elif not report.never_began:
         parts.append(Text("No command was answered in the measured time.", style="yellow"))
-    if report.has_entries_of_their_own:
+    if report.has_several_commands:
         parts += [_latencies("mix", report.entries, report)]
     if report.setup:
         parts.append(_setup(report))
@@ -92,7 +92,7 @@ def _summary(outcome: Outcome) -> RenderableType:
     text.append(f", {report.connections:,} connections, {how}, {report.seconds:.1f} s\n", "dim")
     text.append(format_rate(report.commands_per_second), style="bold green")
     text.append(" commands/s   ")
-    if report.has_entries_of_their_own:
+    if report.has_several_commands:
         text.append(format_rate(report.entries_per_second), style="bold green")
         text.append(" entries/s   ")
     text.append(f"{format_size(report.bytes_in_per_second)}/s", style="bold")

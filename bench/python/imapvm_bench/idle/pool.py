@@ -73,7 +73,7 @@ class IdlePool:
         sources = target.sources or _sources(target, sessions)
         try:
             for number, size in enumerate(shares(sessions, self.processes)):
-                first = sum(member.size for member in self._processes)
+                first = sum(process.size for process in self._processes)
                 part = replace(
                     target,
                     users=rotated(target.users, first),
@@ -99,10 +99,10 @@ class IdlePool:
 
     def close(self) -> None:
         """Close all sessions, and wait for the processes to end."""
-        for member in self._processes:
-            member.close()
-        for member in self._processes:
-            member.join()
+        for process in self._processes:
+            process.close()
+        for process in self._processes:
+            process.join()
 
     def state(self) -> IdlePoolState:
         """Return the numbers of sessions by state.
@@ -110,9 +110,9 @@ class IdlePool:
         Raises:
             BenchError: a client process has ended, or could not start.
         """
-        for member in self._processes:
-            member.check()
-        states = [member.state for member in self._processes]
+        for process in self._processes:
+            process.check()
+        states = [process.state for process in self._processes]
         errors: dict[str, ErrorCount] = {}
         for state in states:
             for kind, (count, example) in state.get("errors", {}).items():
@@ -121,8 +121,8 @@ class IdlePool:
         return IdlePoolState(
             idling=sum(state.get("idling", 0) for state in states),
             opening=sum(
-                state.get("opening", member.size)
-                for state, member in zip(states, self._processes, strict=True)
+                state.get("opening", process.size)
+                for state, process in zip(states, self._processes, strict=True)
             ),
             failed=sum(state.get("failed", 0) for state in states),
             errors=errors,

@@ -96,7 +96,7 @@ class LoadReport(msgspec.Struct, frozen=True):
         return self.totals.bytes_in / self.seconds if self.seconds else 0.0
 
     @property
-    def has_entries_of_their_own(self) -> bool:
+    def has_several_commands(self) -> bool:
         """Return whether the mix is more than one command."""
         return len(self.entries) > 1 or len(self.labels) > 1
 

@@ -156,7 +156,7 @@ def _progress_display(screen: Console) -> Iterator[Callable[[FillProgress], None
         def write(progress: FillProgress) -> None:
             if time.monotonic() - last[0] >= LINE_SECONDS:
                 last[0] = time.monotonic()
-                done = progress.messages + progress.there
+                done = progress.messages + progress.existing
                 print(f"{done:,} of {progress.wanted:,} messages", file=sys.stderr)
 
         yield write
@@ -172,7 +172,7 @@ def _progress_display(screen: Console) -> Iterator[Callable[[FillProgress], None
             bar.update(
                 task,
                 total=progress.wanted,
-                completed=progress.messages + progress.there,
+                completed=progress.messages + progress.existing,
                 rate=f"{speed}/s",
             )
 
@@ -189,8 +189,8 @@ def _summary(spec: FillSpec, progress: FillProgress) -> Text:
     if progress.messages:
         text.append(f" ({format_size(progress.size)}) by {way} in {progress.seconds:.1f} s, ")
         text.append(f"{format_rate(speed)} a second", style="bold")
-    if progress.there:
-        text.append(f"; {progress.there:,} existed before")
+    if progress.existing:
+        text.append(f"; {progress.existing:,} existed before")
     return text
 
 
