@@ -231,8 +231,10 @@ async def running(
     async with open_filepool(filepool, clock=lambda: CLOCK) as pool:
         if create:
             await pool.accounts.enroll(USER, "x")
-        services = Services(pool=pool, authenticator=OneUser(pool), clock=lambda: CLOCK)
         connections, reactor = Connections(), Reactor()
+        services = Services(
+            pool=pool, authenticator=OneUser(pool), clock=lambda: CLOCK, turns=reactor.turns
+        )
         notifier = Notifier(services, connections, wakeup)
         pool.on_changes = notifier.notify
         tls = TlsServer(files.certificate, files.key)

@@ -73,9 +73,10 @@ class Context:
                 raise Disconnected from error
 
     async def yield_control(self) -> None:
-        """Let other tasks run: between the batches of long work."""
-        await suspend()
-        await trio.lowlevel.checkpoint()
+        """Let other tasks run if the turn is over. Call it between small batches of long work."""
+        turns = self.services.turns
+        if turns.is_over():
+            await turns.next()
 
     async def next_event(self) -> Event:
         """Return the next event inside a command; send what is in `out` before waiting for it.

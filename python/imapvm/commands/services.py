@@ -13,6 +13,7 @@ from imapvm.auth.authenticator import Authenticator
 from imapvm.filepool.accounts import Account
 from imapvm.filepool.pool import Filepool
 from imapvm.model.ids import MailboxId
+from imapvm.model.turns import Turns
 
 SEARCH_THREADS: Final = min(len(os.sched_getaffinity(0)), 8)
 """One for each processor: they compute, and read from the disk only if the mail is not cached."""
@@ -111,6 +112,8 @@ class Services:
     authenticator: Authenticator[Account]
     clock: Callable[[], float]
     """Seconds since 1970 UTC."""
+    turns: Turns = field(default_factory=Turns)
+    """The reactor's, which starts them."""
     idlers: Idlers = field(default_factory=Idlers)
     search_threads: trio.CapacityLimiter = field(
         default_factory=lambda: trio.CapacityLimiter(SEARCH_THREADS)

@@ -242,7 +242,9 @@ class _ClientService:
             self.connections = Connections(
                 limit_per_peer=settings.connections_per_peer, shared=memory.peers(siblings.index)
             )
-        self.services = Services(pool=pool, authenticator=authenticator, clock=clock)
+        self.services = Services(
+            pool=pool, authenticator=authenticator, clock=clock, turns=reactor.turns
+        )
         self.notifier = Notifier(self.services, self.connections, siblings and siblings.wakeup)
         pool.on_changes = self.notifier.notify
 

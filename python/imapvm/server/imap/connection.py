@@ -25,9 +25,6 @@ from imapvm.session.session import Session
 
 LOG: Final = logging.getLogger(__name__)
 
-COMMANDS_PER_TURN: Final = 64
-"""Pipelined commands that run before other tasks do."""
-
 
 @final
 class Connection:
@@ -36,6 +33,7 @@ class Connection:
     __slots__ = (
         "_event",
         "_suspended",
+        "_turn",
         "commands",
         "context",
         "ending",
@@ -51,6 +49,8 @@ class Connection:
         """Text of the BYE that follows the current command."""
         self._event: Event | None = None
         """Event that is being run."""
+        self._turn = -1
+        """Number of the last turn in which a command ran."""
         self._suspended: Suspended[None] | None = None
         """A command on its way from the reactor's callback to the connection's task."""
 
@@ -130,10 +130,14 @@ class Connection:
         return self.context.session.over or self.ending is not None
 
     def _work(self) -> Suspended[None] | None:
-        """Run what has been received up to the first wait, and send the responses."""
+        """Run what has been received up to the first wait, and send the responses.
+
+        One command runs in any case, the others while the turn lasts.
+        """
         context, transport = self.context, self.transport
         reader, out, session = context.reader, context.out, context.session
-        for _ in range(COMMANDS_PER_TURN):
+        turns = context.services.turns
+        while True:
             if session.over:
                 return None  # `converse` sends the last responses
             if self.ending is not None:
@@ -149,15 +153,29 @@ class Connection:
                         return start(transport.drained())
                 return None
             self._event = event
-            suspended = run(context, event)
             self.commands += 1
+            if self._turn != turns.number:
+                self._turn = turns.number
+            elif turns.is_over():
+                return start(self._run_in_next_turn(event))
+            suspended = run(context, event)
             if suspended is not None:
                 return suspended
             if len(out) >= SEND_BYTES:
                 suspended = start(transport.write(out.take()))
                 if suspended is not None:
                     return suspended
-        return start(context.yield_control())
+
+    async def _run_in_next_turn(self, event: Event) -> None:
+        """Send the responses so far, let other tasks run, then run the event."""
+        context = self.context
+        await context.flush()
+        turns = context.services.turns
+        await turns.next()
+        self._turn = turns.number
+        suspended = run(context, event)
+        if suspended is not None:
+            await suspended
 
 
 async def serve_connection(

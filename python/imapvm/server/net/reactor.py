@@ -12,10 +12,13 @@ from typing import Final, Protocol, final
 import trio
 from trio.lowlevel import wait_readable
 
+from imapvm.model.turns import Turns
+
 EVENTS_PER_POLL: Final = 1024
 """Events of one `poll`; the next one returns the rest."""
-TURN_SECONDS: Final = 0.001
-"""Time of a turn before other tasks run: a turn of Trio costs as much as a command."""
+POLLING_SECONDS: Final = 0.001
+"""Time after which other tasks run, even if more events arrive: a step of Trio costs as much as
+many commands. One connection's pipeline ends at `imapvm.model.turns.TURN_SECONDS`."""
 
 INTEREST: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 ENDED: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
@@ -37,9 +40,11 @@ class Reactor:
     `run` has to outlive every registered connection, so its nursery is outside theirs.
     """
 
-    __slots__ = ("_epoll", "_watched", "woken")
+    __slots__ = ("_epoll", "_watched", "turns", "woken")
 
     def __init__(self) -> None:
+        self.turns = Turns()
+        """All connections that are served between two waits share one turn."""
         self._epoll = select.epoll(flags=select.EPOLL_CLOEXEC)
         self._watched: dict[int, Watched] = {}
         self.woken = False
@@ -65,7 +70,7 @@ class Reactor:
         try:
             while True:
                 await wait_readable(epoll.fileno())
-                until = perf_counter() + TURN_SECONDS
+                until = self.turns.begin() + POLLING_SECONDS
                 # No other task runs between a poll and the end of the loop over its events, so no
                 # descriptor in it can have been closed and reused for another connection.
                 self.woken = False
