@@ -1,4 +1,4 @@
-"""Turns: a connection's work ends after TURN_SECONDS, whatever it ran; others run in between."""
+"""Turns: a connection's work ends after TURN_SECONDS; then others run."""
 
 import pytest
 import trio

@@ -115,6 +115,9 @@ class Services:
     turns: Turns = field(default_factory=Turns)
     """The reactor's, which starts them."""
     idlers: Idlers = field(default_factory=Idlers)
+    long_lists: trio.Lock = field(default_factory=trio.Lock)
+    """Held while LIST selects among many names: it needs some megabytes meanwhile, and little
+    while it waits for its client."""
     search_threads: trio.CapacityLimiter = field(
         default_factory=lambda: trio.CapacityLimiter(SEARCH_THREADS)
     )

@@ -7,7 +7,7 @@ read from the pages directly (docs/decisions/0002-direct-page-reads.md).
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import lmdb
 
@@ -34,7 +34,7 @@ from imapvm.filepool.tables.mailboxes import Mailbox, mailbox_of
 from imapvm.filepool.tables.schema import ID_KEY, NAME_ROW, PAIR_KEY, MailboxRow, UsageRow, name_key
 from imapvm.model.changes import MailboxChanges
 from imapvm.model.ids import AccountId, BodyId, MailboxId, ModSeq
-from imapvm.model.names import canonical_name
+from imapvm.model.names import DELIMITER, canonical_name
 
 MAILBOX_CACHE_MAX: Final = 8192
 """Mailbox rows that are cached decoded, about 4 MiB; the cache is cleared when it is full."""
@@ -56,6 +56,15 @@ class Usage:
     messages: int
     size: int
     mailboxes: int
+
+
+class Name(NamedTuple):
+    """Name in an account's hierarchy."""
+
+    name: str
+    mailbox: int
+    """Id of its mailbox; 0 if it has none."""
+    subscribed: bool
 
 
 class Reader:
@@ -133,6 +142,43 @@ class Reader:
             (self._decoded(key, stored) for key, stored in self._rows(self._tables.mailboxes)),
             key=lambda mailbox: mailbox.name,
         )
+
+    def names(self, after: str, limit: int) -> list[Name]:
+        """Return names with a mailbox or a subscription, ascending: the first ones after `after`.
+
+        Costs about 1 µs for each.
+        """
+        found: list[Name] = []
+        prefix = ID_KEY.pack(self._account)
+        start = name_key(self._account, after)
+        with self._txn.cursor(self._tables.names) as cursor:
+            if cursor.set_range(start):
+                for key, stored in cursor:
+                    if not key.startswith(prefix) or len(found) == limit:
+                        break
+                    if key != start:
+                        mailbox, subscribed = NAME_ROW.unpack(stored)
+                        found.append(Name(key[8:].decode(), mailbox, bool(subscribed)))
+        return found
+
+    def has_children(self, name: str) -> bool:
+        """Return True if there is a mailbox below a name."""
+        prefix = name_key(self._account, name + DELIMITER)
+        if len(prefix) >= 512:
+            return False
+        with self._txn.cursor(self._tables.names) as cursor:
+            if cursor.set_range(prefix):
+                for key, stored in cursor:
+                    if not key.startswith(prefix):
+                        break
+                    if NAME_ROW.unpack(stored)[0]:
+                        return True
+        return False
+
+    def is_subscribed(self, name: str) -> bool:
+        """Return True if a name of a mailbox is subscribed."""
+        stored = self._txn.get(name_key(self._account, name), None, self._tables.names)
+        return stored is not None and bool(NAME_ROW.unpack(stored)[1])
 
     def subscriptions(self) -> set[str]:
         """Return the subscribed names, with or without a mailbox."""

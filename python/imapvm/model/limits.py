@@ -82,6 +82,12 @@ ERRORS_BEFORE_LOGIN_MAX: Final = 5
 HEADER_COLUMNS_BYTES_MAX: Final = 64 * 1024 * 1024
 """Header fields that a process keeps in memory for SEARCH, of all its users: the subjects of a
 million messages. The least recently used are dropped first."""
+LIST_PATTERNS_MAX: Final = 100
+"""Patterns of one LIST. Each is compared with each name of the account."""
+LIST_WILDCARDS_MAX: Final = 100
+"""Wildcards in all patterns of one LIST or LSUB, the reference included: comparing a name costs up
+to its length for each of them. A name has at most MAILBOX_DEPTH_MAX levels, so one for each level
+of three patterns fits."""
 FLAG_UPDATES_MAX: Final = 4096
 """Messages whose changed flags are written between two sends: some 250 KiB of responses."""
 EXPUNGE_UPDATES_MAX: Final = 8192

@@ -4,7 +4,7 @@ from imapvm._core import Create, Delete, Namespace, Rename, Subscribe, Unsubscri
 from imapvm.commands.context import AccountContext
 from imapvm.commands.handlers.names import mailbox_id, new_name, write_old_name
 from imapvm.commands.outcome import DONE, Done, Refusal
-from imapvm.model.names import DELIMITER, INBOX, canonical_name, is_below
+from imapvm.model.names import DELIMITER, INBOX, canonical_name
 
 
 async def create(ctx: AccountContext, command: Create) -> Done:
@@ -24,7 +24,7 @@ async def delete(ctx: AccountContext, command: Delete) -> Done:
     with store.reading() as reader:
         mailbox = reader.mailbox(name)
         if mailbox is None:
-            if any(is_below(other.name, name) for other in reader.mailboxes()):
+            if reader.has_children(name):
                 raise Refusal("cannot delete a name with children", code="HASCHILDREN")
             raise Refusal("mailbox does not exist", code="NONEXISTENT")
     await store.delete_mailbox(mailbox.id)

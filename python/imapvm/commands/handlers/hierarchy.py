@@ -1,0 +1,240 @@
+"""Selection of names for LIST and LSUB, in batches, with memory that does not depend on the client.
+
+All names of the account are read and compared in small batches, between which other tasks run. The
+result is packed, since it is kept for as long as the client takes to read the response. Mailboxes
+that are created, renamed or deleted meanwhile may be listed or not.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final, final
+
+from imapvm._core import ListMatcher
+from imapvm.commands.context import AccountContext
+from imapvm.commands.outcome import Refusal
+from imapvm.filepool.reading import Name
+from imapvm.model.limits import LIST_PATTERNS_MAX, LIST_WILDCARDS_MAX
+from imapvm.model.names import INBOX, parents
+from imapvm.model.stepping import suspend
+
+NAMES_PER_READ: Final = 500
+"""Names read in one transaction, in about half a millisecond."""
+NAMES_PER_BATCH: Final = 16
+"""Names compared between two looks at the clock: at most some milliseconds, for the most expensive
+patterns and the longest names."""
+NAMES_PER_CHUNK: Final = 64
+"""Names in one packed chunk, which is unpacked at once."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What LIST asks for, beside its patterns (RFC 9051 section 6.3.9)."""
+
+    subscribed: bool = False
+    special_use: bool = False
+    recursive: bool = False
+
+    @property
+    def has_criteria(self) -> bool:
+        return self.subscribed or self.special_use
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Name to list."""
+
+    name: str
+    meets_criteria: bool
+    """False for a name that is listed because of names below it only."""
+    has_mailbox: bool
+    subscribed: bool
+    has_children: bool
+    child_meets_criteria: bool
+    """For CHILDINFO (RFC 9051 section 6.3.9.6)."""
+
+    def pack(self) -> bytes:
+        flags = (
+            self.meets_criteria
+            | self.has_mailbox << 1
+            | self.subscribed << 2
+            | self.has_children << 3
+            | self.child_meets_criteria << 4
+        )
+        return b"%d %b" % (flags, self.name.encode())
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> "Listed":
+        head, _, name = packed.partition(b" ")
+        flags = int(head)
+        return cls(name.decode(), *(bool(flags >> bit & 1) for bit in range(5)))
+
+
+@final
+class PackedNames:
+    """Names to list, in order, without NUL, which no name contains."""
+
+    __slots__ = ("_chunks", "_open")
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+        self._open: list[bytes] = []
+
+    def append(self, listed: Listed) -> None:
+        self._open.append(listed.pack())
+        if len(self._open) == NAMES_PER_CHUNK:
+            self._close()
+
+    def chunks(self) -> Iterator[list[Listed]]:
+        """Yield the names, a chunk at a time, and forget them."""
+        self._close()
+        self._chunks.reverse()
+        while self._chunks:
+            yield [Listed.unpack(packed) for packed in self._chunks.pop().split(b"\0")]
+
+    def _close(self) -> None:
+        if self._open:
+            self._chunks.append(b"\0".join(self._open))
+            self._open.clear()
+
+
+def list_matcher(reference: str, patterns: tuple[str, ...]) -> ListMatcher:
+    """Return the matcher for the patterns of a LIST or LSUB.
+
+    Raises:
+        Refusal: there are too many patterns, or too many wildcards in them.
+    """
+    if len(patterns) > LIST_PATTERNS_MAX:
+        raise Refusal(f"more than {LIST_PATTERNS_MAX} patterns in one LIST", code="LIMIT")
+    whole = [reference + pattern for pattern in patterns if pattern]
+    if sum(pattern.count("*") + pattern.count("%") for pattern in whole) > LIST_WILDCARDS_MAX:
+        raise Refusal(f"more than {LIST_WILDCARDS_MAX} wildcards in one command", code="LIMIT")
+    return ListMatcher(whole)
+
+
+async def select_names(
+    ctx: AccountContext, matcher: ListMatcher, selection: Selection
+) -> PackedNames:
+    """Select the names to list, in order (RFC 9051 section 6.3.9.3, rule 2 and table 3)."""
+    first = _read(ctx, "")
+    async with AsyncExitStack() as stack:
+        if len(first) == NAMES_PER_READ:
+            await suspend()
+            await stack.enter_async_context(ctx.services.long_lists)
+        names = await _read_all(ctx, first)
+        return await _Selecting(ctx, names, matcher, selection).run()
+
+
+def _read(ctx: AccountContext, after: str) -> list[Name]:
+    with ctx.store.reading() as reader:
+        return reader.names(after, NAMES_PER_READ)
+
+
+async def _read_all(ctx: AccountContext, batch: list[Name]) -> dict[str, Name]:
+    names: dict[str, Name] = {}
+    while batch:
+        names.update((name.name, name) for name in batch)
+        if len(batch) < NAMES_PER_READ:
+            break
+        await ctx.yield_control()
+        batch = _read(ctx, batch[-1].name)
+    return names
+
+
+@final
+class _Selecting:
+    """Selection among all names of an account."""
+
+    def __init__(
+        self,
+        ctx: AccountContext,
+        names: dict[str, Name],
+        matcher: ListMatcher,
+        selection: Selection,
+    ) -> None:
+        self.ctx = ctx
+        self.names = names
+        self.matcher = matcher
+        self.selection = selection
+        self.meets: Callable[[Name], bool] = self._criterion()
+        self.with_children: set[str] = set()
+        """Names above a mailbox; not all of them are mailboxes themselves."""
+        self.above: set[str] = set()
+        """Names above one that meets the criteria."""
+        self.above_hidden: set[str] = set()
+        """Names above one that meets the criteria and does not match."""
+        self.matching: list[str] = []
+
+    async def run(self) -> PackedNames:
+        for number, name in enumerate(self.names.values()):
+            if number % NAMES_PER_BATCH == 0:
+                await self.ctx.yield_control()
+            self._examine(name)
+        hidden = await self._hidden()
+        order = self.matching
+        if hidden:
+            order = sorted({*order, *hidden})
+        # INBOX first. The others are in order already, or sorted.
+        if INBOX in order:
+            order.remove(INBOX)
+            order.insert(0, INBOX)
+        packed = PackedNames()
+        for number, one in enumerate(order):
+            if number % NAMES_PER_BATCH == 0:
+                await self.ctx.yield_control()
+            packed.append(self._listed(one, hidden=one in hidden))
+        return packed
+
+    def _examine(self, name: Name) -> None:
+        above = parents(name.name)
+        if name.mailbox:
+            self.with_children.update(above)
+        if self.meets(name):
+            self.above.update(above)
+            if self.matcher.matches(name.name):
+                self.matching.append(name.name)
+            else:
+                self.above_hidden.update(above)
+
+    async def _hidden(self) -> set[str]:
+        """Return names above a match that is not listed itself (rule 2 B)."""
+        hidden: set[str] = set()
+        if self.selection.recursive or not self.selection.has_criteria:
+            for number, name in enumerate(self.above_hidden):
+                if number % NAMES_PER_BATCH == 0:
+                    await self.ctx.yield_control()
+                row = self.names.get(name)
+                if (row is None or not self.meets(row)) and self.matcher.matches(name):
+                    hidden.add(name)
+        return hidden
+
+    def _listed(self, name: str, *, hidden: bool) -> Listed:
+        row = self.names.get(name)
+        return Listed(
+            name,
+            meets_criteria=not hidden,
+            has_mailbox=row is not None and row.mailbox != 0,
+            subscribed=row is not None and row.subscribed,
+            has_children=name in self.with_children,
+            child_meets_criteria=name in self.above,
+        )
+
+    def _criterion(self) -> Callable[[Name], bool]:
+        """Return the function that decides whether a name meets all criteria."""
+        selection = self.selection
+        if not selection.has_criteria:
+            return lambda name: name.mailbox != 0
+        if not selection.special_use:
+            return lambda name: name.subscribed
+        return lambda name: (
+            (name.subscribed or not selection.subscribed) and self._has_special_use(name)
+        )
+
+    def _has_special_use(self, name: Name) -> bool:
+        if not name.mailbox:
+            return False
+        with self.ctx.store.reading() as reader:
+            mailbox = reader.mailbox(name.name)
+            return mailbox is not None and bool(mailbox.special_use)
