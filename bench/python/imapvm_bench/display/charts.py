@@ -119,8 +119,8 @@ def percentile_curves(histograms: Sequence[tuple[str, Histogram]], *, height: in
     if not filled:
         return _nothing(HALF, height)
     nines = [0.0, 90.0, 99.0, 99.9, 99.99, 99.999]
-    most = max(h.count for _, _, h in filled)
-    while len(nines) > 3 and 100 / (100 - nines[-1]) > most * 1.001:
+    largest = max(h.count for _, _, h in filled)
+    while len(nines) > 3 and 100 / (100 - nines[-1]) > largest * 1.001:
         nines.pop()  # too few values for this percentile
     x = Scale(1, 100 / (100 - nines[-1]), LEFT, HALF - RIGHT - 8, log=True)
     low, high = log_bounds(
