@@ -74,6 +74,9 @@ def test_no_test_is_skipped_or_expected_to_fail():
         r"pytest\.(?:mark\.)?(?:sk" r"ip|sk" r"ipif|xf" r"ail|importor" r"skip)\b"
     )
     found = [
-        str(path) for path in (ROOT / "tests").rglob("*.py") if skipping.search(path.read_text())
+        str(path)
+        for top in ("tests", "bench/tests")
+        for path in (ROOT / top).rglob("*.py")
+        if skipping.search(path.read_text())
     ]
     assert found == []

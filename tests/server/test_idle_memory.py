@@ -1,9 +1,9 @@
 """An idle session costs a few KiB, and is notified of a commit at once."""
 
 import pytest
+from bench.peers import imapvm
 from bench.table.idle import target_for, users_of
 
-from bench.peers import imapvm
 from imapvm_bench.idle.measure import measure_idle
 from imapvm_bench.idle.report import IdleReport, IdleSpec
 

@@ -1,7 +1,7 @@
 """Comparisons: order of runs, medians, spread, and ratios by round."""
 
 import pytest
-from tests.bench.builders import outcome, report, scenario, target
+from bench.tests.builders import outcome, report, scenario, target
 
 from imapvm_bench.errors import BenchError
 from imapvm_bench.load.compare import ComparisonRow, Spread, compare

@@ -2,7 +2,7 @@
 
 from bench.table.page import page
 from bench.table.results import Curve, IdleResult, Point, Results, RowResult, ratios
-from tests.bench.table.builders import results
+from bench.tests.table.builders import results
 
 
 def line(text: str, start: str) -> list[str]:

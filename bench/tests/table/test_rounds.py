@@ -4,7 +4,7 @@ import pytest
 from bench.table.results import RowResult
 from bench.table.rounds import RowRun, measure, value_of
 from bench.table.rows import ROWS, TableRow
-from tests.bench.table.builders import LoadTool, report, server
+from bench.tests.table.builders import LoadTool, report, server
 
 from imapvm_bench.errors import BenchError
 from imapvm_bench.load.report import ErrorCount

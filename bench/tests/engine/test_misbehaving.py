@@ -3,8 +3,8 @@ import socket
 import struct
 import threading
 
-from tests.bench.engine.plans import command, entry, plan, run
-from tests.bench.engine.scripted import polite, serving
+from bench.tests.engine.plans import command, entry, plan, run
+from bench.tests.engine.scripted import polite, serving
 
 from imapvm_bench._engine import Load
 

@@ -1,7 +1,7 @@
 import base64
 
-from tests.bench.engine.plans import command, entry, run
-from tests.bench.engine.scripted import serving
+from bench.tests.engine.plans import command, entry, run
+from bench.tests.engine.scripted import serving
 
 DATA = {"label": "DATA", "parts": [{"text": "DATA"}, {"data": True}]}
 RECIPIENT = {"label": "RCPT", "parts": [{"text": "RCPT TO:<"}, {"user": True}, {"text": ">"}]}

@@ -1,9 +1,9 @@
 """Builders of servers, reports and results."""
 
+from bench.peers import Service
 from bench.table.results import Machine, Results, RowResult, Server
 from bench.table.rounds import MeasuredServer
 
-from bench.peers import Service
 from imapvm_bench.load.histogram import Histogram
 from imapvm_bench.load.plan import LoadSpec
 from imapvm_bench.load.probe import Probe

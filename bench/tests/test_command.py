@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.bench.conftest import USERS
-from tests.bench.display.test_pages import checked
+from bench.tests.conftest import USERS
+from bench.tests.display.test_pages import checked
 from tests.demo import started
 
 from imapvm_bench.cli import main

@@ -2,8 +2,8 @@
 
 import io
 
+from bench.tests.builders import scenario, target
 from rich.console import Console
-from tests.bench.builders import scenario, target
 
 from imapvm_bench.display import live
 from imapvm_bench.display.live import LineProgress, LiveView, line_of, progress_display

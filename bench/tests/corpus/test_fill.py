@@ -5,7 +5,7 @@ import email.policy
 import time
 
 import pytest
-from tests.bench.conftest import USERS
+from bench.tests.conftest import USERS
 
 from imapvm_bench.cli import main
 from imapvm_bench.corpus.fill import FillSpec, fill

@@ -7,6 +7,7 @@ from tests.demo import started
 
 from imapvm_bench.server.target import Address, Target
 from imapvm_bench.server.users import parse_users
+from tests.conftest import *  # noqa: F403 - profiles of Hypothesis, and the reactor
 
 USERS = "user{1..4}:secret"
 

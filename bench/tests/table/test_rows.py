@@ -6,7 +6,7 @@ import pytest
 from bench.table.rounds import target_of
 from bench.table.rows import ROWS, Setting
 from bench.table.users import fresh_names
-from tests.bench.table.builders import service
+from bench.tests.table.builders import service
 
 from imapvm_bench.load.plan import LoadSpec, plan_json
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from tests.bench.builders import outcome, report, scenario, target
-from tests.bench.fakes import FakeLoad
+from bench.tests.builders import outcome, report, scenario, target
+from bench.tests.fakes import FakeLoad
 
 from imapvm_bench.errors import BenchError, ExitStatus
 from imapvm_bench.load import descriptors

@@ -6,7 +6,7 @@ import socket
 import threading
 
 import pytest
-from tests.bench.builders import scenario, target
+from bench.tests.builders import scenario, target
 
 from imapvm_bench.errors import BenchError
 from imapvm_bench.load.probe import probe_server

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from bench.peers import PEERS, PeerMissingError, Service, peer
 from bench.peers.processes import descendants
 from bench.peers.scratch import scratch
-
-from bench.peers import PEERS, PeerMissingError, Service, peer
 
 USERS = {"ada": "first", "bob": "second"}
 MESSAGE = b"From: a@example.org\r\nSubject: greetings\r\n\r\nHello.\r\n"

@@ -2,8 +2,8 @@ import ssl
 
 import pytest
 import trustme
-from tests.bench.engine.plans import command, run
-from tests.bench.engine.scripted import polite, serving
+from bench.tests.engine.plans import command, run
+from bench.tests.engine.scripted import polite, serving
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-
 from bench.peers import PEERS
 
 COMMAND = [sys.executable, "-m", "bench.peers"]

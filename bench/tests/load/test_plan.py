@@ -4,7 +4,7 @@ import base64
 import dataclasses
 
 import pytest
-from tests.bench.builders import scenario, target
+from bench.tests.builders import scenario, target
 
 from imapvm_bench.errors import BenchError, ExitStatus
 from imapvm_bench.load.plan import LoadSpec, idle_plan, plan

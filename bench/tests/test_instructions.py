@@ -1,9 +1,8 @@
 """Instruction counts of the hot paths in Rust."""
 
 import pytest
-from bench.instructions import Recorded, regressions
-
 from bench import instructions
+from bench.instructions import Recorded, regressions
 
 RECORDED = Recorded("rustc 1", {"scan": 1000, "render": 2000})
 

@@ -3,8 +3,8 @@ import threading
 import time
 
 import pytest
-from tests.bench.engine.plans import command, plan
-from tests.bench.engine.scripted import serving
+from bench.tests.engine.plans import command, plan
+from bench.tests.engine.scripted import serving
 
 from imapvm_bench._engine import Idle, Responder
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from tests.bench.engine.plans import command, count, entry, plan, run
+from bench.tests.engine.plans import command, count, entry, plan, run
 
 from imapvm_bench._engine import ERROR_KINDS, Load, Responder
 

@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ET
 from datetime import UTC, datetime
 
 import pytest
+from bench.tests.builders import outcome, report, scenario, target
 from rich.console import Console
-from tests.bench.builders import outcome, report, scenario, target
 
 from imapvm_bench.display.charts import grouped, latency_histogram, percentile_curves
 from imapvm_bench.display.compare_page import compare_page
