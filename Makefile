@@ -1,9 +1,11 @@
 # Everything a developer runs. `make` lists it. CI runs `make ci` and nothing else.
 #
-# `make run` and `make test` start from nothing but Python, Rust and make. What has been built is
-# not built again: the tools hang on pyproject.toml, the extension on the Rust sources.
+# `make run` and `make test` need only Python, Rust and make. Nothing is built twice: the tools
+# depend on pyproject.toml, the extension on the Rust sources. The load tool below bench/ is built
+# by its own targets and by `make ci` only.
 .DEFAULT_GOAL := help
-.PHONY: help setup run build format lint test slow soak fuzz coverage compare ci clean
+.PHONY: help setup run quick build format lint test slow bench-setup bench-lint bench-test
+.PHONY: fuzz soak coverage compare ci clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -19,7 +21,7 @@ MATURIN = VIRTUAL_ENV="$(CURDIR)/$(VENV)" "$(CURDIR)/$(BIN)/maturin" develop -q
 RELEASE = $(MATURIN) --release $(1) >$(CURDIR)/$(VENV)/build.log 2>&1 || { cat $(CURDIR)/$(VENV)/build.log >&2; exit 1; }
 ARGS ?=
 
-# Install what an extra of pyproject.toml names, without building the package again.
+# Install the packages of one extra of pyproject.toml, without building imapvm again.
 define extra
 @$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$(1)"], sep="\n")' > $@.txt
 @$(BIN)/pip install -q --disable-pip-version-check -r $@.txt
@@ -27,55 +29,26 @@ define extra
 endef
 
 FUZZ_SECONDS ?= 120
+JOBS ?= auto
 
 help:     ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
 
-setup: $(EXTENSION) $(VENV)/.ready $(VENV)/.tools $(ENGINE) ## .venv with the tools, the package and imapvm-bench in it, optimised
+setup: $(EXTENSION) $(VENV)/.ready $(VENV)/.tools ## .venv with the tools and the package, optimised
 
 run: $(EXTENSION) $(VENV)/.ready ## a server with a demonstration user and mail, on loopback, until Ctrl-C (ARGS='--imap-port 0')
 	@$(BIN)/imapvm demo $(ARGS)
 
-$(VENV)/.maturin: pyproject.toml
-	@PYTHON='$(PYTHON)' .ci/ground
-	@test -x $(BIN)/python || { echo 'making $(VENV)'; $(PYTHON) -m venv $(VENV); }
-	@$(BIN)/pip install -q --disable-pip-version-check 'maturin>=1.16,<2'
-	@touch $@
-
-# The package, editable, and what it needs to run.
-$(VENV)/.ready: $(VENV)/.maturin
-	@echo 'compiling the extension and installing the package into $(VENV) (a minute or two, once)'
-	@$(call RELEASE)
-	@touch $(EXTENSION) $@
-
-$(VENV)/.tools: $(VENV)/.ready
-	@echo 'installing the tools of tests and lint into $(VENV)'
-	$(call extra,dev)
-
-$(VENV)/.interop: $(VENV)/.tools
-	$(call extra,interop)
-
-$(EXTENSION): $(SOURCES) | $(VENV)/.ready
-	@test -f $@ && test -z "$$(find $(SOURCES) -newer $@)" || { \
-	  PYTHON='$(PYTHON)' .ci/ground && echo 'compiling the extension' && \
-	  { $(call RELEASE,--skip-install); }; }
-	@touch $@
-
-# imapvm-bench is a package of its own: the same two steps, in its directory.
-$(VENV)/.bench: bench/pyproject.toml | $(VENV)/.tools
-	@echo 'compiling the load engine and installing imapvm-bench into $(VENV)'
-	@cd bench && { $(call RELEASE); }
-	@touch $(ENGINE) $@
-
-$(ENGINE): $(ENGINE_SOURCES) | $(VENV)/.bench
-	@test -f $@ && test -z "$$(find $(ENGINE_SOURCES) -newer $@)" || { \
-	  PYTHON='$(PYTHON)' .ci/ground && echo 'compiling the load engine' && cd bench && { $(call RELEASE,--skip-install); }; }
-	@touch $@
+quick: setup ## format, lint, types and unit tests: under a minute
+	$(BIN)/ruff format -q .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q -n $(JOBS)
 
 build: $(VENV)/.tools ## compile the extension into python/imapvm quickly, not optimised
 	$(MATURIN) --skip-install
 
-format: $(VENV)/.tools ## rewrite Python and Rust in the house format
+format: $(VENV)/.tools ## rewrite Python and Rust in the project's format
 	$(BIN)/ruff check -q --fix-only . ; $(BIN)/ruff format -q .
 	cargo fmt --manifest-path $(RUST)
 	cargo fmt --manifest-path $(ENGINE_RUST)
@@ -85,39 +58,49 @@ lint: setup ## format, lints, types, layers, and the stub against the binary
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	MYPYPATH=python:bench/python $(BIN)/python -m mypy.stubtest imapvm._core imapvm_bench._engine
+	MYPYPATH=python $(BIN)/python -m mypy.stubtest imapvm._core
 	cargo fmt --manifest-path $(RUST) --check
-	cargo fmt --manifest-path $(ENGINE_RUST) --check
 	cargo clippy -q --locked --manifest-path $(RUST) --all-targets -- -D warnings
-	cargo clippy -q --locked --manifest-path $(ENGINE_RUST) --all-targets -- -D warnings
 	cargo clippy -q --locked --manifest-path $(RUST) --all-targets --features python -- -D warnings
-	cargo clippy -q --locked --manifest-path $(ENGINE_RUST) --all-targets --features python -- -D warnings
 
-test: setup ## the tests that need no patience
+test: setup ## tests of the package and the extension: under three minutes
 	cargo test -q --locked --manifest-path $(RUST)
-	cargo test -q --locked --manifest-path $(ENGINE_RUST)
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n $(JOBS)
 
-slow: setup $(VENV)/.interop ## crashes, other people's clients and servers, long properties
+slow: setup $(VENV)/.interop ## crash tests, other clients and servers, long properties
 	$(BIN)/pytest -q -m slow -o faulthandler_timeout=1200
 
+bench-setup: setup $(ENGINE) ## imapvm-bench in .venv, optimised
+
+bench-lint: bench-setup ## formats, types and stub of imapvm-bench
+	MYPYPATH=python:bench/python $(BIN)/mypy -p imapvm_bench
+	MYPYPATH=python:bench/python $(BIN)/python -m mypy.stubtest imapvm_bench._engine
+	cargo fmt --manifest-path $(ENGINE_RUST) --check
+	cargo clippy -q --locked --manifest-path $(ENGINE_RUST) --all-targets -- -D warnings
+	cargo clippy -q --locked --manifest-path $(ENGINE_RUST) --all-targets --features python -- -D warnings
+
+bench-test: bench-setup ## tests of imapvm-bench (ARGS='-m slow' for the long ones)
+	cargo test -q --locked --manifest-path $(ENGINE_RUST)
+	$(BIN)/pytest -q -n $(JOBS) bench/tests $(ARGS)
+
+compare: bench-setup ## imapvm beside Dovecot, Cyrus, Courier and pymap: bench/RESULTS.md, alone on the machine (ARGS='--rounds 1')
+	$(BIN)/python -m bench.table $(ARGS)
+
 fuzz: setup ## FUZZ_SECONDS (two minutes) a target
-	@cargo fuzz --version >/dev/null 2>&1 || { echo 'imapvm: cargo-fuzz is needed (cargo install cargo-fuzz).' >&2; exit 1; }
+	@cargo fuzz --version >/dev/null 2>&1 || { echo 'imapvm: cargo-fuzz is required (cargo install cargo-fuzz).' >&2; exit 1; }
 	cd rust && for target in $$(RUSTC_BOOTSTRAP=1 cargo fuzz list); do \
 	  RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -dict=fuzz/imap.dict -max_total_time=$(FUZZ_SECONDS) || exit 1; done
 
-soak: setup ## what takes hours: long fuzzing, and the properties with many more examples
+soak: setup ## hours: long fuzzing, and the properties with many more examples
 	$(MAKE) fuzz FUZZ_SECONDS=1800
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest -q -m 'slow or not slow'
 
-coverage: setup ## which branches no test takes; to be read, not to be reached
+coverage: setup ## branches that no test takes; for reading, not as a goal
 	$(BIN)/coverage run -m pytest -q
 	$(BIN)/coverage report --skip-covered --sort=miss
 
-compare: setup ## imapvm beside Dovecot, Cyrus, Courier and pymap: bench/RESULTS.md, alone on the machine (ARGS='--rounds 1')
-	$(BIN)/python -m bench.table $(ARGS)
+ci: lint bench-lint test bench-test slow ## everything that must pass before a change lands
+	$(BIN)/pytest -q -m slow bench/tests
 
-ci: setup lint test slow ## what must pass before anything lands
-
-clean: ## forget what was built here; var/ stays
+clean: ## remove everything that was built here; var/ stays
 	rm -rf $(VENV) rust/target bench/rust/target $(EXTENSION) $(ENGINE)
