@@ -83,6 +83,36 @@ async def test_address_belongs_to_one_account(pool):
         await pool.accounts.add_alias(99, "x")
 
 
+async def test_alias_and_login_name_are_never_equal(pool):
+    alice = await pool.accounts.enroll("alice", "x")
+    bob = await pool.accounts.enroll("bob", "x")
+    await pool.accounts.add_alias(bob.id, "info")
+    for account in (alice, bob):
+        with pytest.raises(AccountExistsError, match="user Alice already exists"):
+            await pool.accounts.add_alias(account.id, "Alice")
+    with pytest.raises(AccountExistsError, match="INFO is an alias of user bob; to remove it"):
+        await pool.accounts.add_alias(alice.id, "INFO")
+    with pytest.raises(AccountExistsError, match="Info is an alias of user bob"):
+        await pool.accounts.enroll("Info", "x")
+    for account in (alice, bob):
+        with pytest.raises(AccountExistsError, match="info is an alias of user bob"):
+            await pool.accounts.rename(account.id, "info")
+    assert [account.name for account in pool.accounts.all()] == ["alice", "bob"]
+    assert pool.accounts.aliases(alice.id) == []
+    assert pool.accounts.by_address("alice") is None
+    await pool.accounts.remove_alias("info")
+    await pool.accounts.rename(alice.id, "info")
+    await pool.accounts.add_alias(bob.id, "alice")
+    assert pool.check().findings == ()
+
+
+async def test_alias_of_an_account_in_deletion_is_free(pool):
+    gone = await pool.accounts.enroll("gone", "x")
+    await pool.accounts.add_alias(gone.id, "info")
+    await pool.accounts.submit(MarkDeleted(gone.id))
+    await pool.accounts.enroll("info", "x")
+
+
 async def test_deleted_account_leaves_no_data(pool, alice, clock):
     bob = pool.account(await pool.accounts.enroll("bob", "x"))
     await pool.accounts.add_alias(alice.account.id, "a@example.org")

@@ -201,6 +201,29 @@ def test_aliases(user, pool):
     )
 
 
+def test_name_in_use_is_refused_with_its_user(user):
+    enroll(user, "ada")
+    enroll(user, "grace")
+    assert user("alias", "add", "ada", "info")[0] == 0
+    remove = "to remove it: imapvm user alias remove info"
+    for words, message in (
+        (("alias", "add", "grace", "Ada"), "cannot add alias Ada: user Ada already exists"),
+        (("alias", "add", "ada", "ada"), "cannot add alias ada: user ada already exists"),
+        (
+            ("alias", "add", "grace", "info"),
+            f"cannot add alias info: info is an alias of user ada; {remove}",
+        ),
+        (
+            ("rename", "grace", "info"),
+            f"cannot rename grace: info is an alias of user ada; {remove}",
+        ),
+        # Without asking for a password.
+        (("enroll", "info"), f"cannot enroll info: it is an alias of user ada; {remove}"),
+    ):
+        assert user(*words) == (1, "", f"imapvm: {message}\n")
+    assert user("list")[1] == "ada info\ngrace\n"
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -14,6 +14,7 @@ import trio
 
 from imapvm.auth.passwords import hash_password
 from imapvm.filepool.accounts import Account
+from imapvm.filepool.errors import AccountExistsError
 from imapvm.filepool.pool import Filepool, open_filepool
 from imapvm.model.limits import PASSWORD_MAX
 from imapvm.ops.errors import FAILED, USAGE, OperatorError
@@ -44,6 +45,12 @@ async def enroll(pool: Filepool, arguments: argparse.Namespace) -> None:
         raise OperatorError(
             f"cannot enroll {name}: user exists; to set the password: imapvm user password {name}"
         )
+    if (owner := pool.accounts.by_address(name)) is not None:
+        # Before the password is asked for; the operation checks it again.
+        raise OperatorError(
+            f"cannot enroll {name}: it is an alias of user {owner.name};"
+            f" to remove it: imapvm user alias remove {name}"
+        )
     account = await pool.accounts.enroll(name, _read_credential(arguments))
     print(f"enrolled {account.name}")
 
@@ -66,7 +73,10 @@ async def delete(pool: Filepool, arguments: argparse.Namespace) -> None:
 async def rename(pool: Filepool, arguments: argparse.Namespace) -> None:
     """Change the login name of a user."""
     account = _find(pool, arguments.name)
-    await pool.accounts.rename(account.id, arguments.new)
+    try:
+        await pool.accounts.rename(account.id, arguments.new)
+    except AccountExistsError as error:
+        raise OperatorError(f"cannot rename {account.name}: {error}") from error
     print(f"renamed {account.name} to {arguments.new}")
 
 
@@ -102,7 +112,10 @@ async def set_password(pool: Filepool, arguments: argparse.Namespace) -> None:
 async def add_alias(pool: Filepool, arguments: argparse.Namespace) -> None:
     """Add an alias to a user."""
     account = _find(pool, arguments.name)
-    await pool.accounts.add_alias(account.id, arguments.address)
+    try:
+        await pool.accounts.add_alias(account.id, arguments.address)
+    except AccountExistsError as error:
+        raise OperatorError(f"cannot add alias {arguments.address}: {error}") from error
     print(f"added alias {arguments.address} for {account.name}")
 
 

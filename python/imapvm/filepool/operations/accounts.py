@@ -58,6 +58,25 @@ def _put(txn: AccountsTxn, row: AccountRow) -> None:
     txn.put(ID_KEY.pack(row.account.id), bytes(row), txn.tables.accounts)
 
 
+def _check_free(txn: AccountsTxn, text: str) -> None:
+    """Check that a new login name or alias is neither a login name nor an alias.
+
+    One address resolves to one account: an alias takes precedence over a login name, so an alias
+    equal to a login name would redirect the mail of that user.
+
+    Raises:
+        AccountExistsError: it is in use; names the user.
+    """
+    key = normal_name(text).encode()
+    if txn.get(key, txn.tables.names) is not None:
+        raise AccountExistsError(f"user {text} already exists")
+    if (stored := txn.get(key, txn.tables.aliases)) is not None:
+        owner = _row(txn, AccountId(*COUNTER.unpack(stored)), active=False).account.name
+        raise AccountExistsError(
+            f"{text} is an alias of user {owner}; to remove it: imapvm user alias remove {text}"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class ReserveAccount:
     """Allocation of an account id and a name; the account cannot be found yet."""
@@ -71,8 +90,7 @@ class ReserveAccount:
         _checked(self.name, "a user name", ACCOUNT_NAME_MAX)
         _check_credential(self.credential)
         key = normal_name(self.name).encode()
-        if txn.get(key, txn.tables.names) is not None:
-            raise AccountExistsError(f"user {self.name} already exists")
+        _check_free(txn, self.name)
         number = AccountId(txn.allocate(b"account"))
         group = (number - 1) % self.groups
         account = Account(number, self.name, group, self.credential, self.now)
@@ -139,8 +157,7 @@ class RenameAccount:
         _checked(self.to, "a user name", ACCOUNT_NAME_MAX)
         old, new = normal_name(row.account.name).encode(), normal_name(self.to).encode()
         if old != new:
-            if txn.get(new, txn.tables.names) is not None:
-                raise AccountExistsError(f"user {self.to} already exists")
+            _check_free(txn, self.to)
             txn.delete(old, txn.tables.names)
             txn.put(new, COUNTER.pack(self.account), txn.tables.names)
         found = row.account
@@ -173,12 +190,10 @@ class AddAlias:
     def apply(self, txn: AccountsTxn) -> None:
         _row(txn, self.account)
         key = normal_name(_checked(self.address, "an address", ADDRESS_MAX)).encode()
-        stored = txn.get(key, txn.tables.aliases)
         value = COUNTER.pack(self.account)
-        if stored == value:
+        if txn.get(key, txn.tables.aliases) == value:
             return
-        if stored is not None:
-            raise AccountExistsError(f"address {self.address} belongs to another user")
+        _check_free(txn, self.address)
         txn.put(key, value, txn.tables.aliases)
         txn.put(ID_KEY.pack(self.account) + key, b"", txn.tables.addresses)
 
