@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from imapvm._core import MessageEncoder
 from imapvm.filepool.accounts import Account
 from imapvm.filepool.errors import StoreUnavailableError
 from imapvm.filepool.pool import AlreadyDelivered, Delivered, DeliveryRefused
@@ -24,6 +25,20 @@ class FakeAccounts:
         return self.names.get(name) if name else None
 
 
+class FakeMessage(bytes):
+    """Complete message, with the attributes of NewBody that intake reads."""
+
+    @property
+    def size(self):
+        return len(self)
+
+    @property
+    def metadata(self):
+        encoder = MessageEncoder()
+        encoder.feed(self)
+        return encoder.finish(1, 0)[1]
+
+
 class FakeBody:
     def __init__(self, pool):
         self.pool = pool
@@ -41,7 +56,7 @@ class FakeBody:
             raise StoreUnavailableError("The disk is full.")
 
     def finish(self):
-        return self.data
+        return FakeMessage(self.data)
 
     async def discard(self):
         self.discarded = True

@@ -14,6 +14,7 @@ from imapvm.intake.spool.file import crlf_lines, dot_stuffed, write_bsmtp
 from imapvm.model.limits import (
     INCOMING_MAX,
     INTAKE_LINE_MAX,
+    SPOOL_COMMANDS_MAX,
     SPOOL_MESSAGES_MAX,
     SPOOL_READ_MAX,
     SPOOL_RECIPIENTS_MAX,
@@ -271,6 +272,25 @@ def test_the_number_of_recipients_is_limited():
     assert len(found.recipients) == SPOOL_RECIPIENTS_MAX
     with pytest.raises(BsmtpError, match=f"more than {SPOOL_RECIPIENTS_MAX} recipients"):
         messages(b"MAIL FROM:<a>\r\n" + many + b"RCPT TO:<x>\r\nDATA\r\n.\r\n")
+
+
+@pytest.mark.at_limit("SPOOL_COMMANDS_MAX")
+@pytest.mark.past_limit("SPOOL_COMMANDS_MAX")
+def test_the_size_of_all_commands_of_a_file_is_limited():
+    end = ADA_TO_BOB + b"DATA\r\n" + b"x" * 10_000 + b"\r\n.\r\n"  # messages do not count
+    size = len(ADA_TO_BOB + b"DATA\r\n") + len(b"NOOP \r\n")
+    line = b"x" * 60 + b"\r\n"
+    lines, left = divmod(SPOOL_COMMANDS_MAX - size, 5 + len(line))
+    many = (b"NOOP " + line) * lines + b"NOOP " + b"x" * left + b"\r\n"
+    assert len(messages(many + end)) == 1
+    with pytest.raises(BsmtpError, match=f"longer than {SPOOL_COMMANDS_MAX} bytes"):
+        messages(b"\n" + many + end)
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+def test_the_reader_yields_after_some_lines_without_a_result(line_end):
+    steps = list(read_bsmtp(io.BytesIO(line_end * 1000 + ADA_TO_BOB + b"DATA\r\n.\r\n")))
+    assert steps.count(None) >= 1000 // bsmtp.LINES_PER_STEP
 
 
 @pytest.mark.at_limit("SPOOL_MESSAGES_MAX")

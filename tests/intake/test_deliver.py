@@ -1,7 +1,9 @@
 """Delivery of messages to the recipients of their envelopes."""
 
 import email.utils
+import logging
 import re
+from dataclasses import replace
 
 import pytest
 from tests.intake.conftest import NOW, inbox_of
@@ -31,7 +33,8 @@ def envelope(*recipients, sender="ada@x.example"):
 
 
 async def deliver(deliverer, *recipients, message=(MESSAGE,), delivery_id=ID):
-    incoming = deliverer.begin(envelope(*recipients), TRACE)
+    to = envelope(*recipients)
+    incoming = deliverer.begin(to, TRACE, await deliverer.resolve(to))
     try:
         for portion in message:
             if incoming.feed(portion):
@@ -120,6 +123,59 @@ async def test_a_message_without_known_recipients_is_not_stored(deliverer, fake)
     )
     assert fake.bodies[0].data == b""
     assert fake.attempts == 0
+
+
+async def test_each_recipient_has_a_log_event(pool, settings, caplog):
+    caplog.set_level(logging.INFO, "imapvm.intake.deliver")
+    message = b"Message-ID: <m1@x>\r\n\r\nhi\r\n"
+    settings = replace(settings, detail_mailboxes=True)
+    for _ in range(2):
+        await deliver(Deliverer(pool, settings), "ada+Archive", "bob", "dan", message=(message,))
+    size = len(inbox_of(pool, "bob")[0])
+    common = {"id": "id1", "sender": "ada@x.example", "message_id": "<m1@x>", "size": size}
+    to_ada = {"user": "ada", "mailbox": "Archive"}
+    to_bob = {"user": "bob", "mailbox": "INBOX"}
+    to_dan = {"recipient": "dan", "reason": "550 5.1.1 no such user here"}
+    assert [
+        (r.message, {k: vars(r)[k] for k in (*common, *want)})
+        for r, want in zip(
+            caplog.records,
+            [to_ada | {"uid": 1}, to_bob | {"uid": 1}, to_dan, to_ada, to_bob, to_dan],
+            strict=True,
+        )
+    ] == [
+        ("delivered", common | to_ada | {"uid": 1}),
+        ("delivered", common | to_bob | {"uid": 1}),
+        ("delivery refused", common | to_dan),
+        ("delivered before", common | to_ada),
+        ("delivered before", common | to_bob),
+        ("delivery refused", common | to_dan),
+    ]
+
+
+async def test_a_refused_delivery_has_a_log_event_with_the_reason(deliverer, fake, caplog):
+    fake.refuses["bob"] = LimitError("the mailbox is full")
+    await deliver(deliverer, "bob")
+    (event,) = caplog.records
+    assert event.message == "delivery refused"
+    assert (event.user, event.mailbox, event.id) == ("bob", "INBOX", "id1")
+    assert event.reason == "the mailbox is full"
+    assert event.size > len(MESSAGE)
+    assert not hasattr(event, "message_id")
+
+
+async def test_accounts_that_have_the_message_already_do_not_get_it_again(deliverer, fake):
+    ada = fake.accounts.names["ada"].id
+    to = envelope("ada", "bob")
+    for already in ({ada}, {ada, fake.accounts.names["bob"].id}):
+        incoming = deliverer.begin(to, TRACE, await deliverer.resolve(to))
+        incoming.feed(MESSAGE)
+        assert await incoming.finish(ID, already) == (DELIVERED, DELIVERED)
+        assert incoming.accounts == {
+            account.id for account in map(fake.accounts.find, ("ada", "bob"))
+        }
+    assert [user for user, _, _ in fake.stored] == ["bob"]
+    assert fake.attempts == 1
 
 
 async def test_a_repeated_delivery_stores_nothing_and_returns_the_same_replies(deliverer, fake):

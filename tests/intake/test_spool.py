@@ -14,6 +14,7 @@ from tests.intake.spooling import emptied, message, names, subjects, until, watc
 from imapvm.filepool.errors import CorruptDataError, LimitError
 from imapvm.intake.deliver import Deliverer
 from imapvm.intake.delivery_settings import DeliverySettings
+from imapvm.intake.spool.delivered import DeliveryRecord
 from imapvm.intake.spool.directory import PARTS, SpoolDirectory, SpoolInUseError
 from imapvm.intake.spool.file import submit, submit_file, write_bsmtp
 from imapvm.intake.spool.watcher import watch_spool
@@ -222,6 +223,98 @@ async def test_several_messages_of_a_file_are_each_delivered_once(spool, setting
     async with watching(spool, Deliverer(fake, settings)):
         await emptied(spool)
     assert subjects(fake) == ["one", "two", "one"]
+
+
+async def forget_deliveries(pool, monkeypatch):
+    """Sweep as after 31 days."""
+    later = pool.clock() + 31 * 24 * 60 * 60
+    with monkeypatch.context() as patch:
+        patch.setattr(pool, "clock", lambda: later)
+        while (await pool.sweep()).more:
+            pass
+    for group in pool.groups:
+        with group.env.begin(db=group.tables.deliveries) as txn:
+            assert txn.stat(group.tables.deliveries)["entries"] == 0
+
+
+async def test_a_held_file_delivers_to_the_others_alone_after_the_ids_were_swept(
+    spool, pool, settings, monkeypatch
+):
+    two = [b"".join(write_bsmtp("", [to, "dan"], message(to)))[:-6] for to in ("ada", "bob")]
+    submit_file(spool, two, name="x")
+    async with watching(spool, Deliverer(pool, settings)):
+        await until(lambda: names(spool, "undeliverable") == ["x", "x.reason"])
+    assert len(names(spool, "delivered")) == 1
+    await forget_deliveries(pool, monkeypatch)
+    for _ in range(2):  # dan is unknown still
+        (spool / "undeliverable" / "x").rename(spool / "new" / "x")
+        async with watching(spool, Deliverer(pool, settings)):
+            await until(lambda: "x" in names(spool, "undeliverable"))
+        (spool / "undeliverable" / "x.reason").unlink()
+    await pool.accounts.enroll("dan", "secret")
+    (spool / "undeliverable" / "x").rename(spool / "new" / "x")
+    async with watching(spool, Deliverer(pool, settings)):
+        await emptied(spool)
+    assert [len(inbox_of(pool, name)) for name in ("ada", "bob", "dan")] == [1, 1, 2]
+    assert names(spool, "delivered") == []
+
+
+async def test_a_deferred_file_has_a_record_of_its_deliveries(
+    spool, deliverer, fake, autojump_clock
+):
+    fake.refuses["bob"] = CorruptDataError("damaged")
+    submit(spool, "", ["bob", "cyn"], message("x"))
+    async with watching(spool, deliverer):
+        await until(lambda: names(spool, "delivered"))
+        fake.known.clear()  # the filepool has forgotten the ids
+        await until(lambda: fake.attempts >= 4)
+        del fake.refuses["bob"]
+        await emptied(spool, 100)
+    assert subjects(fake) == subjects(fake, "cyn") == ["x"]
+    assert names(spool, "delivered") == []
+
+
+async def test_a_file_that_fails_after_a_delivery_has_a_record(spool, settings, autojump_clock):
+    async def break_at_poison(_pool, delivery):
+        if b"poison" in delivery.body:
+            raise ZeroDivisionError
+
+    fake = FakePool(on_deliver=break_at_poison)
+    two = [b"".join(write_bsmtp("", ["bob"], message(t)))[:-6] for t in ("good", "poison")]
+    submit_file(spool, two, name="x")
+    async with watching(spool, Deliverer(fake, settings)):
+        await until(lambda: names(spool, "failed") == ["x", "x.reason"])
+    fake.known.clear()
+    fake.on_deliver = None
+    (spool / "failed" / "x").rename(spool / "new" / "x")
+    async with watching(spool, Deliverer(fake, settings)):
+        await emptied(spool)
+    assert subjects(fake) == ["good", "poison"]
+
+
+async def test_a_file_is_not_held_before_its_deliveries_are_recorded(
+    spool, deliverer, fake, autojump_clock, monkeypatch
+):
+    monkeypatch.setattr(DeliveryRecord, "_write", failing(3, DeliveryRecord._write))
+    submit(spool, "", ["bob", "dan"], message("x"), name="x")
+    async with watching(spool, deliverer):
+        await until(lambda: fake.attempts == 3)
+        assert names(spool, "undeliverable") == []
+        await until(lambda: names(spool, "undeliverable") == ["x", "x.reason"])
+    assert len(names(spool, "delivered")) == 1
+    assert subjects(fake) == ["x"]
+
+
+def test_a_torn_record_has_its_whole_rows(spool):
+    record = DeliveryRecord(spool, b"id")
+    record.add(0, [1, 2**40])
+    record.add(7, [3])
+    record._write()
+    assert DeliveryRecord(spool, b"id").accounts(0) == {1, 2**40}
+    (path,) = (spool / "delivered").iterdir()
+    path.write_bytes(path.read_bytes()[:-1])
+    assert DeliveryRecord(spool, b"id").accounts(0) == {1, 2**40}
+    assert DeliveryRecord(spool, b"id").accounts(7) == frozenset()
 
 
 async def test_nothing_is_delivered_from_a_file_with_a_syntax_error(

@@ -2,9 +2,10 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
+from imapvm._core import MessageMetadata
 from imapvm.filepool.accounts import Account
 from imapvm.filepool.errors import (
     FilepoolError,
@@ -12,10 +13,18 @@ from imapvm.filepool.errors import (
     NoSuchAccountError,
     StoreUnavailableError,
 )
-from imapvm.filepool.pool import AlreadyDelivered, Delivered, Delivery, DeliveryResult, Filepool
+from imapvm.filepool.pool import (
+    AlreadyDelivered,
+    Delivered,
+    Delivery,
+    DeliveryRefused,
+    DeliveryResult,
+    Filepool,
+)
 from imapvm.intake.addresses import AddressBook, Destination
 from imapvm.intake.delivery_settings import DeliverySettings
 from imapvm.intake.envelope import Envelope
+from imapvm.intake.pacing import Pacer
 from imapvm.intake.replies import (
     DELIVERED,
     OVER_QUOTA,
@@ -40,24 +49,30 @@ class Deliverer:
         self.settings: Final = settings
         self.addresses: Final = AddressBook(pool, settings)
         self.clock: Final = clock
+        self.pacer: Final = Pacer()
+        """Time slice of all work for incoming messages."""
+
+    async def resolve(self, envelope: Envelope) -> list[Destination | None]:
+        """Return the destination of each recipient, in time slices."""
+        found = []
+        for recipient in envelope.recipients:
+            found.append(self.addresses.find(recipient.address))
+            await self.pacer.pause()
+        return found
 
     def begin(
         self,
         envelope: Envelope,
         trace: Trace,
-        destinations: Sequence[Destination | None] | None = None,
+        destinations: Sequence[Destination | None],
     ) -> "IncomingMessage":
         """Start a message: pass its data to `feed`, then call `finish`, and `discard` always.
 
         Args:
             envelope: sender and recipients.
             trace: origin of the message, for its Received field.
-            destinations: one for each recipient; None: resolve them here.
+            destinations: one for each recipient, from `resolve` or `AddressBook.find`.
         """
-        if destinations is None:
-            destinations = [
-                self.addresses.find(recipient.address) for recipient in envelope.recipients
-            ]
         return IncomingMessage(self, envelope, destinations, trace)
 
 
@@ -72,6 +87,7 @@ class IncomingMessage:
         trace: Trace,
     ) -> None:
         self._deliverer = deliverer
+        self._envelope = envelope
         self._destinations = destinations
         self._trace = trace
         self._now = deliverer.clock()
@@ -80,6 +96,8 @@ class IncomingMessage:
         self._writer = deliverer.pool.new_body(group=next(groups, 0))
         self.has_recipients: Final = any(destinations)
         """False where every recipient is unknown: nothing will be stored."""
+        self.accounts: Final[set[AccountId]] = set()
+        """Accounts that have the message, after `finish`."""
         # Recipients share one stored body: it can name a recipient only if there is just one.
         addresses = {recipient.address for recipient in envelope.recipients}
         self._prefix = trace_fields(
@@ -110,32 +128,76 @@ class IncomingMessage:
         """
         await self._writer.spill()
 
-    async def finish(self, delivery_id: bytes) -> tuple[Reply, ...]:
+    async def finish(
+        self, delivery_id: bytes, already: Collection[AccountId] = ()
+    ) -> tuple[Reply, ...]:
         """Deliver; return one reply for each recipient of the envelope, in its order.
 
         A message that was delivered is on disk when this returns. Called again with the same id,
         it stores nothing twice and returns the same replies.
 
+        Args:
+            delivery_id: the same when a delivery is repeated.
+            already: accounts that have the message, of attempts so long ago that the filepool may
+                have forgotten the id.
+
         Raises:
             FilepoolError: nothing was delivered; `reply_to` has the reply.
         """
-        if not self.has_recipients:
-            return (UNKNOWN_RECIPIENT,) * len(self._destinations)
-        if self._prefix:  # an empty message
-            self.feed(b"")
-        results = await self._deliverer.pool.deliver(
-            Delivery(
-                id=delivery_id,
-                recipients=tuple(self._recipients().values()),
-                body=self._writer.finish(),
-                date=int(self._now),
-                zone=local_zone(self._now),
+        recipients = self._recipients()
+        self.accounts.update(recipients.keys() & set(already))
+        missing = [value for key, value in recipients.items() if key not in self.accounts]
+        results: dict[AccountId, DeliveryResult] = dict.fromkeys(self.accounts, AlreadyDelivered())
+        facts: dict[str, str | int] = {}
+        if missing:
+            if self._prefix:  # an empty message
+                self.feed(b"")
+            body = self._writer.finish()
+            facts = _facts(body.size, body.metadata)
+            results |= await self._deliverer.pool.deliver(
+                Delivery(
+                    id=delivery_id,
+                    recipients=tuple(missing),
+                    body=body,
+                    date=int(self._now),
+                    zone=local_zone(self._now),
+                )
             )
+        self.accounts.update(
+            account
+            for account, result in results.items()
+            if isinstance(result, Delivered | AlreadyDelivered)
         )
-        return tuple(
-            UNKNOWN_RECIPIENT if found is None else self._reply(found, results[found.account.id])
+        replies = tuple(
+            UNKNOWN_RECIPIENT if found is None else _reply(results[found.account.id])
             for found in self._destinations
         )
+        await self._log(recipients, results, facts)
+        return replies
+
+    async def _log(
+        self,
+        recipients: dict[AccountId, tuple[Account, str]],
+        results: dict[AccountId, DeliveryResult],
+        facts: dict[str, str | int],
+    ) -> None:
+        """Write one log event for each recipient, in time slices."""
+        common = {"id": self._trace.id, "sender": self._envelope.sender.address} | facts
+        for account, (owner, mailbox) in recipients.items():
+            extra = common | {"user": owner.name, "mailbox": mailbox}
+            match results[account]:
+                case Delivered(_, uid):
+                    log.info("delivered", extra=extra | {"uid": int(uid)})
+                case AlreadyDelivered():
+                    log.info("delivered before", extra=extra)
+                case DeliveryRefused(reason):
+                    log.warning("delivery refused", extra=extra | {"reason": str(reason)})
+            await self._deliverer.pacer.pause()
+        for recipient, found in zip(self._envelope.recipients, self._destinations, strict=True):
+            if found is None:
+                extra = common | {"recipient": recipient.address, "reason": str(UNKNOWN_RECIPIENT)}
+                log.warning("delivery refused", extra=extra)
+                await self._deliverer.pacer.pause()
 
     def _recipients(self) -> dict[AccountId, tuple[Account, str]]:
         """Return account and mailbox of each recipient; of one named twice, the first mailbox."""
@@ -149,19 +211,19 @@ class IncomingMessage:
         """Free the data on disk that no delivery refers to. May be called at any time."""
         await self._writer.discard()
 
-    def _reply(self, destination: Destination, result: DeliveryResult) -> Reply:
-        if isinstance(result, Delivered | AlreadyDelivered):
-            return DELIVERED
-        reply = reply_to(result.reason)
-        log.warning(
-            "delivery refused",
-            extra={
-                "user": destination.account.name,
-                "id": self._trace.id,
-                "reason": str(result.reason),
-            },
-        )
-        return reply
+
+def _reply(result: DeliveryResult) -> Reply:
+    if isinstance(result, Delivered | AlreadyDelivered):
+        return DELIVERED
+    return reply_to(result.reason)
+
+
+def _facts(size: int, metadata: bytes) -> dict[str, str | int]:
+    """Return fields for log events: size, and the Message-ID if there is one."""
+    message_id = MessageMetadata(metadata).message_id
+    if message_id is None:
+        return {"size": size}
+    return {"size": size, "message_id": f"<{message_id.decode('ascii', 'backslashreplace')}>"}
 
 
 def reply_to(error: FilepoolError) -> Reply:

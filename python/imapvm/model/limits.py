@@ -111,6 +111,8 @@ LMTP_CONNECTIONS_MAX: Final = 128
 is received."""
 SPOOL_READ_MAX: Final = 64 * 1024
 """Size of one read from a spool file."""
+SPOOL_COMMANDS_MAX: Final = 4 * 1024 * 1024
+"""Commands of one spool file, without the messages: 10,000 recipients of 400 bytes."""
 SPOOL_RECIPIENTS_MAX: Final = 10_000
 """Recipients of one message: a writer of spool files gets no reply that asks it to split them."""
 SPOOL_MESSAGES_MAX: Final = 1000

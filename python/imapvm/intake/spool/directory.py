@@ -5,6 +5,7 @@ new/            submitted files: complete, renamed from tmp/
 cur/            claimed files: in delivery, or waiting for a retry
 undeliverable/  files held for unknown recipients, each with NAME.reason
 failed/         files that cannot be processed, each with NAME.reason
+delivered/      recipients that have the messages of files that stay (`delivered.py`)
 """
 
 import contextlib
@@ -16,15 +17,20 @@ import time
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from imapvm.intake.spool.delivered import DELIVERED
 from imapvm.intake.spool.file import NEW, TMP, fresh_name
 
 CUR: Final = "cur"
 UNDELIVERABLE: Final = "undeliverable"
 FAILED: Final = "failed"
-PARTS: Final = (TMP, NEW, CUR, UNDELIVERABLE, FAILED)
+PARTS: Final = (TMP, NEW, CUR, UNDELIVERABLE, FAILED, DELIVERED)
 REASON: Final = ".reason"
 STALE_SECONDS: Final = 36 * 60 * 60
 """Age at which a file in tmp/ is removed: its writer has died (the rule of Maildir)."""
+
+
+NAMES_TRIED: Final = 100
+"""Suffixes that are tried for a file that is set aside under a name in use."""
 
 
 class SpoolInUseError(Exception):
@@ -133,7 +139,9 @@ class SpoolDirectory:
         attempt = 1
         while os.path.lexists(self.path / part / there):
             attempt += 1
-            there = f"{name}~{attempt}"
+            # After NAMES_TRIED a random suffix: a search for each of many files would be quadratic.
+            suffix = str(attempt) if attempt <= NAMES_TRIED else fresh_name()
+            there = f"{name}~{suffix}"
         # The reason first: a crash between the two must not leave a file without its reason.
         draft = self.path / TMP / fresh_name()
         draft.write_text(reason, encoding="utf-8", errors="backslashreplace")

@@ -7,6 +7,9 @@ recipient gets a message twice. It differs for another message under the same na
 differs), for the same message submitted again, such as a daily "nothing to report" (the time
 differs), and for the same message submitted twice within one tick of the file system's clock (the
 names differ).
+
+A file that stays, held or deferred, has a record of the recipients that have its messages, since
+the filepool stores delivery ids for 30 days only: `imapvm.intake.spool.delivered`.
 """
 
 import hashlib
@@ -14,6 +17,7 @@ import logging
 import os
 import struct
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import BinaryIO, Final
 
 import trio
@@ -27,8 +31,10 @@ from imapvm.intake.notification import (
     header_of,
     send_notification,
 )
+from imapvm.intake.pacing import Pacer
 from imapvm.intake.replies import STORE_FULL, UNKNOWN_RECIPIENT, Reply
 from imapvm.intake.spool.bsmtp import BsmtpMessageEnd, BsmtpMessageStart, read_bsmtp
+from imapvm.intake.spool.delivered import DeliveryRecord
 from imapvm.intake.spool.directory import UNDELIVERABLE, SpoolDirectory, printable_name
 from imapvm.intake.trace import Trace
 from imapvm.model.limits import BOUNCE_HEADER_MAX
@@ -63,6 +69,7 @@ class SpoolEntry:
         self._spool = spool
         self._name = name
         self._deliverer = deliverer
+        self._pacer = deliverer.pacer
         self._failures: list[tuple[int, Envelope, list[FailedRecipient]]] = []
         """Message number, envelope and permanent failures, for each message that has any."""
 
@@ -86,12 +93,19 @@ class SpoolEntry:
         with self._spool.open(self._name) as file:
             before = _size_and_mtime(file)
             identity = await self._check_and_hash(file)
-            transient = await self._deliver_each(file, before, identity, on_ready)
+            record = DeliveryRecord(self._spool.path, identity)
+            try:
+                transient = await self._deliver_each(file, before, identity, record, on_ready)
+            except BaseException:
+                await self._save_if_possible(record)
+                raise
         if transient is not None:
+            await self._save_if_possible(record)
             raise DeferredError(transient)
         held = await self._handle_failures()
         if held:
             try:
+                await record.save()
                 there = self._spool.set_aside(
                     self._name, UNDELIVERABLE, "\n".join(held) + HELD_NOTE
                 )
@@ -100,6 +114,15 @@ class SpoolEntry:
             log.warning("spool file held", extra={"file": printable_name(there), "reason": held[0]})
         else:
             self._spool.remove(self._name)
+            record.remove()
+
+    async def _save_if_possible(self, record: DeliveryRecord) -> None:
+        """Store the record of a file that is tried again: soon, so that an error is not serious."""
+        try:
+            await record.save()
+        except OSError as error:
+            extra = {"file": printable_name(self._name), "error": str(error)}
+            log.warning("cannot record deliveries of spool file", extra=extra)
 
     async def _check_and_hash(self, file: BinaryIO) -> bytes:
         """Parse the whole file; return the common prefix of its delivery ids."""
@@ -107,9 +130,8 @@ class SpoolEntry:
         name = os.fsencode(self._name)
         found = os.fstat(file.fileno())
         hashed.update(_IDENTITY.pack(len(name), found.st_mtime_ns) + name)
-        for part in read_bsmtp(_HashedFile(file, hashed.update)):
-            if isinstance(part, bytes):
-                await trio.lowlevel.checkpoint()
+        for _ in read_bsmtp(_HashedFile(file, hashed.update)):
+            await self._pacer.pause()
         file.seek(0)
         return hashed.digest()
 
@@ -118,6 +140,7 @@ class SpoolEntry:
         file: BinaryIO,
         before: tuple[int, int],
         identity: bytes,
+        record: DeliveryRecord,
         on_ready: Callable[[], None],
     ) -> Reply | None:
         """Deliver message by message; return a transient reply, if there is one."""
@@ -127,21 +150,25 @@ class SpoolEntry:
         incoming: IncomingMessage | None = None
         try:
             for part in read_bsmtp(file):
+                await self._pacer.pause()
                 match part:
+                    case None:
+                        pass
                     case BsmtpMessageStart(envelope):
-                        incoming = self._begin(envelope, number)
+                        incoming = await self._begin(envelope, number)
                     case bytes():
                         assert incoming is not None
                         if incoming.feed(part):
                             await incoming.spill()
-                        await trio.lowlevel.checkpoint()
                     case BsmtpMessageEnd():
                         assert incoming is not None
                         assert envelope is not None
                         if _size_and_mtime(file) != before:
                             raise ChangedError("file changed while it was read")
                         on_ready()
-                        replies = await incoming.finish(identity + _NUMBER.pack(number))
+                        delivery_id = identity + _NUMBER.pack(number)
+                        replies = await incoming.finish(delivery_id, record.accounts(number))
+                        record.add(number, incoming.accounts)
                         await incoming.discard()
                         transient = self._record_replies(number, envelope, replies) or transient
                         number += 1
@@ -150,9 +177,11 @@ class SpoolEntry:
                 await incoming.discard()
         return transient
 
-    def _begin(self, envelope: Envelope, number: int) -> IncomingMessage:
+    async def _begin(self, envelope: Envelope, number: int) -> IncomingMessage:
         trace_id = printable_name(self._name) + (f"#{number + 1}" if number else "")
-        return self._deliverer.begin(envelope, Trace("BSMTP", trace_id, envelope.greeting))
+        destinations = await self._deliverer.resolve(envelope)
+        trace = Trace("BSMTP", trace_id, envelope.greeting)
+        return self._deliverer.begin(envelope, trace, destinations)
 
     def _record_replies(
         self, number: int, envelope: Envelope, replies: Sequence[Reply]
@@ -178,33 +207,45 @@ class SpoolEntry:
 
     async def _handle_failures(self) -> list[str]:
         """Hold, bounce or discard, as configured; return a line for each recipient to hold."""
+        if self._failures and self._deliverer.settings.unknown == "bounce":
+            with self._spool.open(self._name) as file:
+                return await self._handle_each_failure(_Headers(file, self._pacer))
+        return await self._handle_each_failure(None)
+
+    async def _handle_each_failure(self, headers: "_Headers | None") -> list[str]:
         held: list[str] = []
         for number, envelope, failed in self._failures:
             if not envelope.recipients:
                 held.append(f"From <{envelope.sender.address}>: no recipient")
                 continue
             keep: Sequence[FailedRecipient] = ()
-            match self._deliverer.settings.unknown:
-                case "hold":
-                    keep = failed
-                case "discard":
-                    keep = self._discard_unknown(failed)
-                case "bounce":
-                    keep, reasons = await self._bounce(number, envelope, failed)
-                    held += reasons
+            if headers is not None:
+                keep, reasons = await self._bounce(number, envelope, failed, headers)
+                held += reasons
+            elif self._deliverer.settings.unknown == "discard":
+                keep = await self._discard_unknown(failed)
+            else:
+                keep = failed
             sender = envelope.sender.address
-            held += [f"From <{sender}> to <{u.recipient.address}>: {u.reply}" for u in keep]
+            for failure in keep:
+                held.append(f"From <{sender}> to <{failure.recipient.address}>: {failure.reply}")
+                await self._pacer.pause()
         return held
 
-    def _discard_unknown(self, failed: Sequence[FailedRecipient]) -> list[FailedRecipient]:
+    async def _discard_unknown(self, failed: Sequence[FailedRecipient]) -> list[FailedRecipient]:
         """Discard for unknown recipients; return the others: mail of enrolled users is held."""
         for failure in failed:
             if failure.reply == UNKNOWN_RECIPIENT:
                 self._log_discarded(failure)
+                await self._pacer.pause()
         return [failure for failure in failed if failure.reply != UNKNOWN_RECIPIENT]
 
     async def _bounce(
-        self, number: int, envelope: Envelope, failed: Sequence[FailedRecipient]
+        self,
+        number: int,
+        envelope: Envelope,
+        failed: Sequence[FailedRecipient],
+        headers: "_Headers",
     ) -> tuple[Sequence[FailedRecipient], list[str]]:
         """Notify the sender; return the recipients to hold if that fails, and the reasons."""
         settings = self._deliverer.settings
@@ -212,13 +253,16 @@ class SpoolEntry:
             return failed, ["cannot notify the null sender (RFC 5321 section 4.5.5)"]
         reported = [failure for failure in failed if failure.recipient.wants_failures]
         if reported:
-            message = build_notification(
+            build = partial(
+                build_notification,
                 envelope,
                 reported,
-                self._header(number),
+                await headers.header(number),
                 hostname=settings.hostname,
                 now=self._deliverer.clock(),
             )
+            # In a thread: a message may have 10,000 recipients.
+            message = await trio.to_thread.run_sync(build)
             try:
                 await send_notification(settings.sendmail, envelope.sender.address, message)
             except NotificationError as error:
@@ -230,26 +274,40 @@ class SpoolEntry:
         for failure in failed:
             if not failure.recipient.wants_failures:  # NOTIFY=NEVER
                 self._log_discarded(failure)
+                await self._pacer.pause()
         return (), []
-
-    def _header(self, number: int) -> bytes:
-        """Return the header of a message in this file, up to BOUNCE_HEADER_MAX."""
-        beginning = b""
-        with self._spool.open(self._name) as file:
-            for part in read_bsmtp(file):
-                if isinstance(part, bytes) and number == 0 and len(beginning) < BOUNCE_HEADER_MAX:
-                    beginning += part
-                elif isinstance(part, BsmtpMessageEnd):
-                    if number == 0:
-                        break
-                    number -= 1
-        return header_of(beginning, BOUNCE_HEADER_MAX)
 
     def _log_discarded(self, failure: FailedRecipient) -> None:
         log.info(
             "mail discarded",
             extra={"file": printable_name(self._name), "recipient": failure.recipient.address},
         )
+
+
+class _Headers:
+    """Headers of the messages in a file, in one pass over it."""
+
+    def __init__(self, file: BinaryIO, pacer: Pacer) -> None:
+        self._parts = read_bsmtp(file)
+        self._pacer = pacer
+        self._next = 0
+
+    async def header(self, number: int) -> bytes:
+        """Return the header of a message, up to BOUNCE_HEADER_MAX. Numbers have to increase."""
+        beginning = b""
+        for part in self._parts:
+            await self._pacer.pause()
+            if isinstance(part, BsmtpMessageEnd):
+                self._next += 1
+                if self._next > number:
+                    break
+            elif (
+                isinstance(part, bytes)
+                and self._next == number
+                and len(beginning) < BOUNCE_HEADER_MAX
+            ):
+                beginning += part
+        return header_of(beginning, BOUNCE_HEADER_MAX)
 
 
 class _HashedFile:
