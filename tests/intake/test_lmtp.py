@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import smtplib
 import socket
 from functools import partial
@@ -137,6 +138,25 @@ async def test_each_transaction_is_a_separate_delivery(deliverer, fake, connecte
         await client.remaining()
     assert len(fake.bodies_of("bob")) == 3
     assert all(body.discarded for body in fake.bodies)
+
+
+async def test_replies_to_a_message_and_log_events_have_the_delivery_id(
+    deliverer, fake, connected, caplog
+):
+    caplog.set_level(logging.INFO, "imapvm.intake")
+    fake.refuses["cyn"] = LimitError("full")
+    async with connected(deliverer) as client:
+        await client.stream.send_all(
+            BEGUN + b"RCPT TO:<cyn>\r\nRCPT TO:<dan>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n"
+        )
+        stored, refused = (await client.remaining())[-3:-1]
+    (delivered,) = (r for r in caplog.records if r.message == "delivered")
+    assert stored == f"250 2.1.5 delivered, id {delivered.id}"
+    assert refused == f"552 5.2.2 mailbox is full, id {delivered.id}"
+    assert f"with LMTP id {delivered.id}; ".encode() in fake.bodies_of("bob")[0]
+    (event,) = (r for r in caplog.records if r.message == "recipient refused")
+    assert (event.recipient, event.reason) == ("dan", "550 5.1.1 no such user here")
+    assert event.peer == "192.0.2.1"
 
 
 @pytest.mark.parametrize(

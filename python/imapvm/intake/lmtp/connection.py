@@ -121,6 +121,14 @@ class _Message:
         log.error("message not stored", extra={"id": self.id.hex(), "error": str(error)})
         self.error = reply_to(error)
 
+    def with_id(self, replies: Sequence[Reply]) -> list[Reply]:
+        """Return the replies with the delivery id in their texts: log events have the same."""
+        identified = {
+            reply: Reply(reply.code, reply.status, f"{reply.text}, id {self.id.hex()}")
+            for reply in set(replies)
+        }
+        return [identified[reply] for reply in replies]
+
     def log_result(self, replies: Sequence[Reply]) -> None:
         if log.isEnabledFor(logging.INFO):
             log.info(
@@ -274,6 +282,14 @@ class LmtpConnection:
     def _resolve(self, request: RecipientRequest) -> None:
         destination = self._find(request.recipient.address)
         if destination is None:
+            log.info(
+                "recipient refused",
+                extra={
+                    "peer": self._address,
+                    "recipient": request.recipient.address,
+                    "reason": str(UNKNOWN_RECIPIENT),
+                },
+            )
             self._protocol.refuse_recipient(UNKNOWN_RECIPIENT)
         else:
             self._destinations[request.index :] = (destination,)
@@ -332,7 +348,7 @@ class LmtpConnection:
         if message.error is not None:
             replies = (message.error,) * len(message.envelope.recipients)
         message.log_result(replies)
-        self._protocol.answer_message(replies)
+        self._protocol.answer_message(message.with_id(replies))
         await self._discard_message()
         self._send()
         if self._transport.waiting:
