@@ -30,7 +30,7 @@ NAMES_PER_CHUNK: Final = 64
 @final
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What LIST asks for, beside its patterns (RFC 9051 section 6.3.9)."""
+    """Arguments of LIST beside its patterns (RFC 9051 section 6.3.9)."""
 
     subscribed: bool = False
     special_use: bool = False
