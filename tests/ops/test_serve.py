@@ -226,12 +226,21 @@ sys.exit(main(["serve", "--config", sys.argv[2]]))
 """
 
 
-def test_socket_passed_by_systemd(tmp_path, systemd, workers):
+@pytest.mark.parametrize("configured", [False, True])
+def test_socket_passed_by_systemd(tmp_path, systemd, workers, configured):
     config = tmp_path / "imapvm.toml"
-    config.write_text(f"filepool = 'pool'\nspool = 'spool'\nworkers = {workers}\nlisten.imap = []")
-    assert cli.main(["filepool", "create", "--config", str(config)]) == 0
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        same = [f"127.0.0.1:{listener.getsockname()[1]}"] if configured else []
+        config.write_text(
+            f"filepool = 'pool'\nspool = 'spool'\nworkers = {workers}\nlisten.imap = {same}"
+        )
+        assert cli.main(["filepool", "create", "--config", str(config)]) == 0
+        serves_at(listener, config, systemd)
+
+
+def serves_at(listener, config, systemd):
+    """Start a server with a socket from systemd, and connect several times."""
     with (
-        socket.create_server(("127.0.0.1", 0)) as listener,
         subprocess.Popen(
             [sys.executable, "-c", ACTIVATED, str(listener.fileno()), str(config)],
             pass_fds=[listener.fileno()],

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from imapvm.server.net.listen import BACKLOG, Listeners, listen, open_listeners, parse
+from imapvm.server.net.listen import (
+    BACKLOG,
+    Listeners,
+    listen,
+    not_inherited,
+    open_listeners,
+    parse,
+)
 from imapvm.server.settings import Listening, Settings, SettingsError
 
 
@@ -203,3 +210,44 @@ def test_sockets_for_another_process_are_ignored(monkeypatch):
     monkeypatch.setenv("LISTEN_PID", "1")
     monkeypatch.setenv("LISTEN_FDS", "3")
     assert open_listeners(Settings(filepool=Path("x"))) == Listeners()
+
+
+@pytest.mark.parametrize(
+    ("bound", "address", "covered"),
+    [
+        ("127.0.0.1", "127.0.0.1:{}", True),
+        ("0.0.0.0", "127.0.0.1:{}", True),
+        ("::", "127.0.0.1:{}", True),
+        ("::", "[::1]:{}", True),
+        ("::", "*:{}", True),
+        ("127.0.0.1", "127.0.0.2:{}", False),
+        ("127.0.0.1", "*:{}", False),
+        ("127.0.0.1", "[::1]:{}", False),
+        ("127.0.0.1", "127.0.0.1:0", False),
+        ("127.0.0.1", "unix:/nowhere/imapvm", False),
+    ],
+)
+def test_address_that_a_socket_from_systemd_covers_is_not_opened_again(bound, address, covered):
+    family = socket.AF_INET6 if ":" in bound else socket.AF_INET
+    dual = family == socket.AF_INET6
+    with socket.create_server((bound, 0), family=family, dualstack_ipv6=dual) as sock:
+        written = address.format(sock.getsockname()[1])
+        settings = Settings(filepool=Path("x"), imap=(written,), lmtp=(written,))
+        passed = Listeners(imap=[sock])
+        assert not_inherited(passed, settings, "imap") == ([] if covered else [written])
+        # A socket of another protocol does not cover it.
+        assert not_inherited(passed, settings, "lmtp") == [written]
+
+
+def test_ipv6_socket_from_systemd_covers_no_ipv4_address_if_it_is_for_ipv6_only():
+    with socket.create_server(("::", 0), family=socket.AF_INET6) as sock:
+        written = f"127.0.0.1:{sock.getsockname()[1]}"
+        settings = Settings(filepool=Path("x"), imap=(written,))
+        assert not_inherited(Listeners(imap=[sock]), settings, "imap") == [written]
+
+
+def test_unix_socket_from_systemd_is_not_opened_again(tmp_path):
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(tmp_path / "lmtp"))
+        settings = Settings(filepool=Path("x"), lmtp=(f"unix:{tmp_path}/lmtp",))
+        assert not_inherited(Listeners(lmtp=[sock]), settings, "lmtp") == []

@@ -6,7 +6,7 @@ import os
 import socket
 import stat
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from imapvm.server.settings import Listening, Settings, SettingsError
 
@@ -63,7 +63,7 @@ def open_listeners(settings: Settings, *, reuse_port: bool = False) -> Listeners
     try:
         take_inherited(listeners)
         for kind in KINDS:
-            for address in getattr(settings, kind):
+            for address in not_inherited(listeners, settings, kind):
                 getattr(listeners, kind).extend(listen(address, reuse_port=reuse_port))
                 if address.startswith(UNIX):
                     listeners.paths.append(address.removeprefix(UNIX))
@@ -101,19 +101,12 @@ def bind(address: str, *, reuse_port: bool = False) -> list[socket.socket]:
     Raises:
         SettingsError: the address is invalid or cannot be bound.
     """
-    host, port = parse(address)
-    try:
-        found = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-    except socket.gaierror as error:
-        raise SettingsError(
-            f"cannot resolve {address}: {(error.strerror or str(error)).lower()}"
-        ) from error
+    port = parse(address)[1]
+    found = _resolve(address)
     sockets: list[socket.socket] = []
-    for family, kind, protocol, _, place in dict.fromkeys(found):
+    for family, place in found:
         try:
-            sock = socket.socket(family, kind, protocol)
+            sock = socket.socket(family, socket.SOCK_STREAM)
         except OSError as error:
             if error.errno == errno.EAFNOSUPPORT and len(found) > 1:
                 continue  # a machine without IPv6
@@ -132,6 +125,24 @@ def bind(address: str, *, reuse_port: bool = False) -> list[socket.socket]:
                 opened.close()
             raise _bind_error(address, error) from error
     return sockets
+
+
+def _resolve(address: str) -> list[tuple[int, tuple[Any, ...]]]:
+    """Return family and socket address of each address of a name.
+
+    Raises:
+        SettingsError: the address is invalid, or the name is unknown.
+    """
+    host, port = parse(address)
+    try:
+        found = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except socket.gaierror as error:
+        raise SettingsError(
+            f"cannot resolve {address}: {(error.strerror or str(error)).lower()}"
+        ) from error
+    return list(dict.fromkeys((family, place) for family, _, _, _, place in found))
 
 
 def parse(address: str) -> tuple[str, int]:
@@ -164,6 +175,43 @@ def take_inherited(listeners: Listeners) -> None:
                 " or lmtp"
             )
         getattr(listeners, kind).append(sock)
+
+
+def not_inherited(inherited: Listeners, settings: Settings, kind: str) -> list[str]:
+    """Return the addresses of a protocol that no socket from systemd covers.
+
+    A unit with the port of the default configuration works without a change of the configuration.
+
+    Raises:
+        SettingsError: an address is invalid.
+    """
+    sockets = tuple(getattr(inherited, kind))
+    return [address for address in getattr(settings, kind) if not _is_covered(address, sockets)]
+
+
+def _is_covered(address: str, sockets: tuple[socket.socket, ...]) -> bool:
+    """Return True if each address of a name is bound by one of the sockets, or by a wildcard."""
+    if not sockets:
+        return False
+    if address.startswith(UNIX):
+        path = address.removeprefix(UNIX)
+        return any(s.family == socket.AF_UNIX and s.getsockname() == path for s in sockets)
+    return all(
+        any(_covers(sock, family, place[0], place[1]) for sock in sockets)
+        for family, place in _resolve(address)
+    )
+
+
+def _covers(sock: socket.socket, family: int, host: str, port: int) -> bool:
+    """Return True if connections to a resolved address arrive at this socket."""
+    if sock.family not in {socket.AF_INET, socket.AF_INET6}:
+        return False
+    name = sock.getsockname()
+    if name[1] != port:
+        return False
+    if sock.family == family:
+        return name[0] in {host, "0.0.0.0", "::"}  # noqa: S104  # compared, not bound
+    return name[0] == "::" and not sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
 
 
 def inherited_sockets() -> dict[str, socket.socket]:

@@ -16,6 +16,7 @@ from imapvm.server.net.listen import (
     Listeners,
     bind,
     listen,
+    not_inherited,
     parse,
     take_inherited,
 )
@@ -41,12 +42,12 @@ class ListenerSet:
         try:
             take_inherited(self._shared)
             for kind in IMAP_KINDS:
-                for address in getattr(settings, kind):
+                for address in not_inherited(self._shared, settings, kind):
                     if address.startswith(UNIX):
                         self._listen_shared(kind, address)
                     else:
                         self._listen_per_worker(kind, address)
-            for address in settings.lmtp:
+            for address in not_inherited(self._shared, settings, "lmtp"):
                 self._listen_shared("lmtp", address)
             if settings.certificate is None and self.of(0).imaps:
                 raise SettingsError("imaps needs a certificate and a key")
