@@ -1,6 +1,7 @@
 """`imapvm serve`: readiness, reload, and a clean stop."""
 
 import imaplib
+import json
 import signal
 import socket
 import ssl
@@ -95,6 +96,37 @@ def test_readiness_and_stop(tmp_path, port, systemd, how, workers):
             process.kill()
         assert process.stderr.read() == ""
     assert (tmp_path / "spool/new").is_dir()
+
+
+def test_warnings_at_start(tmp_path, systemd, workers):
+    config = tmp_path / "imapvm.toml"
+    config.write_text(
+        f"""
+        filepool = "pool"
+        spool = "spool"
+        workers = {workers}
+        listen.imap = ["127.0.0.1:0"]
+        delivery = {{ postmaster = "ada", domains = ["@example.org"] }}
+        log = {{ format = "json", level = "warning" }}
+        """
+    )
+    assert cli.main(["filepool", "create", "--config", str(config)]) == 0
+    (tmp_path / "pool").chmod(0o755)
+    with serve(config) as process:
+        try:
+            assert systemd.recv(100) == b"READY=1"
+            process.terminate()
+            _, written = process.communicate(timeout=DEADLINE_SECONDS)
+        finally:
+            process.kill()
+    events = {json.loads(line)["event"]: json.loads(line) for line in written.splitlines()}
+    assert set(events) == {
+        "filepool was accessible to other users; its mode is set to 0700",
+        "delivery.domains has an entry that is no domain",
+        "delivery.postmaster is not a user",
+    }
+    assert events["delivery.postmaster is not a user"]["user"] == "ada"
+    assert (tmp_path / "pool").stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize(

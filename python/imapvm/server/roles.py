@@ -175,6 +175,7 @@ async def serve_roles(
                     clients.start(background)
                 async with trio.open_nursery() as client_tasks, trio.open_nursery() as intake:
                     if Role.INTAKE in roles:
+                        _check_postmaster(pool, settings)
                         deliverer = Deliverer(pool, settings.delivery, clock=clock)
                         for listener in listeners.lmtp:
                             await intake.start(
@@ -189,6 +190,13 @@ async def serve_roles(
                     else:
                         await clients.serve(listeners, events, client_tasks, intake, task_status)
                 background.cancel_scope.cancel()
+
+
+def _check_postmaster(pool: Filepool, settings: Settings) -> None:
+    """Warn if the postmaster of the configuration is not enrolled: that mail is refused."""
+    postmaster = settings.delivery.postmaster
+    if postmaster and pool.accounts.find(postmaster) is None:
+        LOG.warning("delivery.postmaster is not a user", extra={"user": postmaster})
 
 
 def tls_of(settings: Settings) -> TlsServer | None:

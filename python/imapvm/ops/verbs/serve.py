@@ -32,9 +32,11 @@ def run(arguments: argparse.Namespace) -> int:
     from imapvm.ops.config.load import load_settings
     from imapvm.ops.serving.run import serve_until_stopped
     from imapvm.ops.serving.systemd import notify
+    from imapvm.ops.serving.warnings import log_warnings
 
     settings = load_settings(arguments.config)
     logs.configure(style=settings.log_format, level=settings.log_level)
+    log_warnings(settings)
     return serve_until_stopped(
         settings, lambda _: notify("READY=1"), partial(load_settings, arguments.config)
     )
