@@ -17,6 +17,7 @@ from imapvm.filepool.accounts import Account
 from imapvm.filepool.errors import AccountExistsError
 from imapvm.filepool.pool import Filepool, open_filepool
 from imapvm.model.limits import PASSWORD_MAX
+from imapvm.ops.audit import record
 from imapvm.ops.errors import FAILED, USAGE, OperatorError
 
 
@@ -52,6 +53,7 @@ async def enroll(pool: Filepool, arguments: argparse.Namespace) -> None:
             f" to remove it: imapvm user alias remove {name}"
         )
     account = await pool.accounts.enroll(name, _read_credential(arguments))
+    record("user enrolled", pool.path, user=account.name)
     print(f"enrolled {account.name}")
 
 
@@ -67,6 +69,7 @@ async def delete(pool: Filepool, arguments: argparse.Namespace) -> None:
         ):
             raise OperatorError(f"user {account.name} was not deleted", FAILED)
     await pool.accounts.delete(account.id)
+    record("user deleted", pool.path, user=account.name)
     print(f"deleted {account.name}")
 
 
@@ -77,6 +80,7 @@ async def rename(pool: Filepool, arguments: argparse.Namespace) -> None:
         await pool.accounts.rename(account.id, arguments.new)
     except AccountExistsError as error:
         raise OperatorError(f"cannot rename {account.name}: {error}") from error
+    record("user renamed", pool.path, user=account.name, to=arguments.new)
     print(f"renamed {account.name} to {arguments.new}")
 
 
@@ -106,6 +110,7 @@ async def set_password(pool: Filepool, arguments: argparse.Namespace) -> None:
     """Set the password of a user to the one that is read."""
     account = _find(pool, arguments.name)
     await pool.accounts.set_credential(account.id, _read_credential(arguments))
+    record("password changed", pool.path, user=account.name)
     print(f"set the password of {account.name}")
 
 
@@ -116,16 +121,19 @@ async def add_alias(pool: Filepool, arguments: argparse.Namespace) -> None:
         await pool.accounts.add_alias(account.id, arguments.address)
     except AccountExistsError as error:
         raise OperatorError(f"cannot add alias {arguments.address}: {error}") from error
+    record("alias added", pool.path, user=account.name, alias=arguments.address)
     print(f"added alias {arguments.address} for {account.name}")
 
 
 async def remove_alias(pool: Filepool, arguments: argparse.Namespace) -> None:
     """Remove an alias."""
-    if pool.accounts.by_address(arguments.address) is None:
+    account = pool.accounts.by_address(arguments.address)
+    if account is None:
         raise OperatorError(
             f"alias {arguments.address} does not exist; 'imapvm user alias list' lists all aliases"
         )
     await pool.accounts.remove_alias(arguments.address)
+    record("alias removed", pool.path, user=account.name, alias=arguments.address)
     print(f"removed alias {arguments.address}")
 
 

@@ -58,8 +58,10 @@ def _create(arguments: argparse.Namespace) -> int:
     path = filepool_path(arguments)
 
     from imapvm.filepool.pool import create_filepool
+    from imapvm.ops.audit import record
 
     create_filepool(path, groups=arguments.groups)
+    record("filepool created", path, groups=arguments.groups)
     print(f"created filepool {path}")
     return 0
 
@@ -70,10 +72,13 @@ def _check(arguments: argparse.Namespace) -> int:
     import trio
 
     from imapvm.filepool.pool import open_filepool
+    from imapvm.ops.audit import record
 
     async def check() -> int:
         async with open_filepool(path) as pool:
             report = pool.check(repair=arguments.repair)
+        if arguments.repair:
+            record("filepool repaired", path, errors=len(report.findings))
         if arguments.json:
             print(json.dumps(dataclasses.asdict(report), ensure_ascii=False, indent=2))
         else:
