@@ -39,6 +39,42 @@ setup: $(EXTENSION) $(VENV)/.ready $(VENV)/.tools ## .venv with the tools and th
 run: $(EXTENSION) $(VENV)/.ready ## a server with a demonstration user and mail, on loopback, until Ctrl-C (ARGS='--imap-port 0')
 	@$(BIN)/imapvm demo $(ARGS)
 
+$(VENV)/.maturin: pyproject.toml
+	@PYTHON='$(PYTHON)' .ci/ground
+	@test -x $(BIN)/python || { echo 'making $(VENV)'; $(PYTHON) -m venv $(VENV); }
+	@$(BIN)/pip install -q --disable-pip-version-check 'maturin>=1.16,<2'
+	@touch $@
+
+# The package, editable, with its dependencies.
+$(VENV)/.ready: $(VENV)/.maturin
+	@echo 'compiling the extension and installing the package into $(VENV) (a minute or two, once)'
+	@$(call RELEASE)
+	@touch $(EXTENSION) $@
+
+$(VENV)/.tools: $(VENV)/.ready
+	@echo 'installing the tools of tests and lint into $(VENV)'
+	$(call extra,dev)
+
+$(VENV)/.interop: $(VENV)/.tools
+	$(call extra,interop)
+
+$(EXTENSION): $(SOURCES) | $(VENV)/.ready
+	@test -f $@ && test -z "$$(find $(SOURCES) -newer $@)" || { \
+	  PYTHON='$(PYTHON)' .ci/ground && echo 'compiling the extension' && \
+	  { $(call RELEASE,--skip-install); }; }
+	@touch $@
+
+# imapvm-bench is a separate package: the same two steps, in its directory.
+$(VENV)/.bench: bench/pyproject.toml | $(VENV)/.tools
+	@echo 'compiling the load engine and installing imapvm-bench into $(VENV)'
+	@cd bench && { $(call RELEASE); }
+	@touch $(ENGINE) $@
+
+$(ENGINE): $(ENGINE_SOURCES) | $(VENV)/.bench
+	@test -f $@ && test -z "$$(find $(ENGINE_SOURCES) -newer $@)" || { \
+	  PYTHON='$(PYTHON)' .ci/ground && echo 'compiling the load engine' && cd bench && { $(call RELEASE,--skip-install); }; }
+	@touch $@
+
 quick: setup ## format, lint, types and unit tests: under a minute
 	$(BIN)/ruff format -q .
 	$(BIN)/ruff check .
