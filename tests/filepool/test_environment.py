@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from imapvm.filepool.engine import environment
-from imapvm.filepool.engine.format import Format, read_format
 from imapvm.filepool.errors import (
     FilepoolError,
     FilepoolMissingError,
@@ -15,6 +14,7 @@ from imapvm.filepool.errors import (
     StoreUnavailableError,
     WrongFormatError,
 )
+from imapvm.filepool.format import Format, read_format
 from imapvm.filepool.pool import create_filepool, open_filepool
 
 

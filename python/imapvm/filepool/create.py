@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from imapvm.filepool.engine.environment import open_environment
-from imapvm.filepool.engine.format import (
+from imapvm.filepool.errors import FilepoolError, NotAFilepoolError
+from imapvm.filepool.format import (
     ACCOUNTS,
     GROUPS_MAX,
     Format,
@@ -13,7 +14,6 @@ from imapvm.filepool.engine.format import (
     group_name,
     unavailable,
 )
-from imapvm.filepool.errors import FilepoolError, NotAFilepoolError
 from imapvm.filepool.tables.schema import AccountTables, GroupTables
 
 

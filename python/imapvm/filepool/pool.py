@@ -15,8 +15,8 @@ from imapvm.filepool.check.findings import Finding
 from imapvm.filepool.check.run import CheckReport, check_filepool
 from imapvm.filepool.create import create_filepool
 from imapvm.filepool.engine.environment import MAP_SIZE
-from imapvm.filepool.engine.format import ACCOUNTS, group_name, read_format
 from imapvm.filepool.errors import FilepoolError
+from imapvm.filepool.format import ACCOUNTS, group_name, read_format
 from imapvm.filepool.group import Group
 from imapvm.filepool.operations.append import NewMessage
 from imapvm.filepool.operations.deliver import (

@@ -1,4 +1,4 @@
-"""LMDB environments, the group-commit writer, its transactions, and the directory format.
+"""LMDB environments, the group-commit writer and its transactions.
 
 Names no table: those are in `imapvm.filepool.tables`.
 """

@@ -8,8 +8,8 @@ from typing import Any, Final, TypeVar
 import lmdb
 
 from imapvm._core import DataFile
-from imapvm.filepool.engine.format import unavailable
 from imapvm.filepool.errors import FilepoolError, NotAFilepoolError, StoreUnavailableError
+from imapvm.filepool.format import unavailable
 
 MAP_SIZE: Final = 1 << 40
 """Address space, not disk: a map that never fills up never has to be resized."""

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from imapvm.filepool.engine.format import read_format
 from imapvm.filepool.errors import FilepoolError
+from imapvm.filepool.format import read_format
 from imapvm.ops.errors import OperatorError
 from imapvm.ops.serving.systemd import notify
 from imapvm.server.net.tls_context import load, server_context

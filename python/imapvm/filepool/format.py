@@ -4,6 +4,8 @@ filepool/            mode 0700
     FORMAT           format and number of groups, as text; written last at creation
     accounts/        environment of accounts
     group-000/ …     environment of each storage group
+
+Does not import LMDB: the master process reads FORMAT and must not map an environment.
 """
 
 import os
