@@ -9,6 +9,7 @@ All waits of handlers are here and in the filepool; each awaits `suspend()` befo
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
 from typing import Final
 
 import trio
@@ -77,6 +78,11 @@ class Context:
         turns = self.services.turns
         if turns.is_over():
             await turns.next()
+
+    async def start_long_list(self, stack: AsyncExitStack) -> None:
+        """Wait until no other long LIST runs in this process; one runs until `stack` closes."""
+        await suspend()
+        await stack.enter_async_context(self.services.long_lists)
 
     async def next_event(self) -> Event:
         """Return the next event inside a command; send what is in `out` before waiting for it.

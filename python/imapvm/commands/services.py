@@ -10,10 +10,10 @@ import trio
 
 from imapvm._core import ResponseWriter
 from imapvm.auth.authenticator import Authenticator
+from imapvm.commands.turns import Turns
 from imapvm.filepool.accounts import Account
 from imapvm.filepool.pool import Filepool
 from imapvm.model.ids import MailboxId
-from imapvm.model.turns import Turns
 
 SEARCH_THREADS: Final = min(len(os.sched_getaffinity(0)), 8)
 """One for each processor: they compute, and read from the disk only if the mail is not cached."""

@@ -16,7 +16,6 @@ from imapvm.commands.outcome import Refusal
 from imapvm.filepool.reading import Name
 from imapvm.model.limits import LIST_PATTERNS_MAX, LIST_WILDCARDS_MAX
 from imapvm.model.names import INBOX, parents
-from imapvm.model.stepping import suspend
 
 NAMES_PER_READ: Final = 500
 """Names read in one transaction, in about half a millisecond."""
@@ -121,8 +120,7 @@ async def select_names(
     first = _read(ctx, "")
     async with AsyncExitStack() as stack:
         if len(first) == NAMES_PER_READ:
-            await suspend()
-            await stack.enter_async_context(ctx.services.long_lists)
+            await ctx.start_long_list(stack)
         names = await _read_all(ctx, first)
         return await _Selecting(ctx, names, matcher, selection).run()
 

@@ -12,13 +12,13 @@ from typing import Final, Protocol, final
 import trio
 from trio.lowlevel import wait_readable
 
-from imapvm.model.turns import Turns
+from imapvm.commands.turns import Turns
 
 EVENTS_PER_POLL: Final = 1024
 """Events of one `poll`; the next one returns the rest."""
 POLLING_SECONDS: Final = 0.001
 """Time after which other tasks run, even if more events arrive: a step of Trio costs as much as
-many commands. One connection's pipeline ends at `imapvm.model.turns.TURN_SECONDS`."""
+many commands. One connection's pipeline ends at `imapvm.commands.turns.TURN_SECONDS`."""
 
 INTEREST: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 ENDED: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR

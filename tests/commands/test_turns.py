@@ -6,8 +6,8 @@ from tests.commands.fakes import FakeChannel
 
 from imapvm.commands.context import Context
 from imapvm.commands.services import Services
+from imapvm.commands.turns import TURN_SECONDS, Turns
 from imapvm.model.stepping import Suspended, start
-from imapvm.model.turns import TURN_SECONDS, Turns
 from imapvm.server.imap import connection as module
 from imapvm.server.imap.connection import Connection
 from imapvm.session.session import Session
