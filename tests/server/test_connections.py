@@ -10,6 +10,7 @@ from tests.server.whole import line, until
 from trio.testing import wait_all_tasks_blocked
 
 from imapvm.model.limits import CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX, OUTPUT_WAITING_MAX
+from imapvm.model.peers import is_loopback, network_of
 from imapvm.server.imap.connections import (
     AUTOLOGOUT_SECONDS,
     ENDED_PER_SECOND,
@@ -17,8 +18,6 @@ from imapvm.server.imap.connections import (
     STALL_SECONDS,
     SWEEP_SECONDS,
     Connections,
-    is_loopback,
-    network_of,
 )
 
 

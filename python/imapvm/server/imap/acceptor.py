@@ -12,8 +12,9 @@ import trio
 from trio.lowlevel import wait_readable
 
 from imapvm.commands.services import Services
+from imapvm.model.peers import LOCAL, is_loopback
 from imapvm.server.imap.connection import serve_connection
-from imapvm.server.imap.connections import LOCAL, Connections, is_loopback
+from imapvm.server.imap.connections import Connections
 from imapvm.server.net.reactor import Reactor
 from imapvm.server.net.tls import TlsServer
 from imapvm.server.net.transport import Transport

@@ -1,6 +1,5 @@
 """Connections of a process: limits on their number, and timeouts of idle ones."""
 
-import ipaddress
 import logging
 import random
 from collections import Counter
@@ -11,6 +10,7 @@ import trio
 
 from imapvm.commands.context import Context
 from imapvm.model.limits import CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX
+from imapvm.model.peers import is_loopback, network_of
 from imapvm.server.net.transport import Transport
 
 LOG: Final = logging.getLogger(__name__)
@@ -30,8 +30,6 @@ SWEEP_SLICE: Final = 500
 """Connections visited before other tasks run: about a millisecond."""
 ENDED_PER_SECOND: Final = 100.0
 """Clients that a process sends to its successor: their handshakes take some 0.1 s of a core."""
-LOCAL: Final = "local"
-"""Peer address on a unix socket."""
 
 
 class PeerCounts(Protocol):
@@ -221,22 +219,3 @@ def _overdue(connection: OpenConnection, activity: _Activity, now: float) -> str
     elif now - activity.input_at >= (AUTOLOGOUT_SECONDS if signed_in else LOGIN_SECONDS):
         return "autologout; idle for too long"
     return None
-
-
-def is_loopback(peer: str) -> bool:
-    """Return True for a peer on this machine: a web mailer, a proxy, the operator."""
-    if peer == LOCAL:
-        return True
-    address = ipaddress.ip_address(peer)
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
-
-
-def network_of(peer: str) -> str:
-    """Return what counts as one address: of IPv6 the /64, which one household has to itself."""
-    if ":" not in peer:
-        return peer
-    address = ipaddress.IPv6Address(peer)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))

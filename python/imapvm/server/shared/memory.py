@@ -167,7 +167,7 @@ class SharedPeers:
         self._key = key
 
     def elsewhere(self, network: str) -> int:
-        """Return the connections of a network (`network_of`) in all other processes."""
+        """Return the connections of a network (`model.peers`) in all other processes."""
         bucket = self._bucket(network)
         columns = self._columns
         return sum(
