@@ -4,6 +4,7 @@ from contextlib import contextmanager
 
 import trio
 
+from imapvm.auth.authenticator import LoginFailedError
 from imapvm.commands.context import Context
 from imapvm.commands.dispatch import run
 from imapvm.commands.services import Services
@@ -58,9 +59,10 @@ class FailingStore:
 class NoAccounts:
     """Authenticator without accounts."""
 
-    async def login(self, name: str, password: bytes, *, peer: str) -> None:
+    async def login(self, name: str, password: bytes, *, peer: str, while_connected) -> None:
         await suspend()
         await trio.lowlevel.checkpoint()
+        raise LoginFailedError("unknown user")
 
 
 def connection(*, store=None, clock: float = 0.0) -> Context:

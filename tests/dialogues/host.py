@@ -13,6 +13,7 @@ import trio.testing
 from tests.dialogues.processes import OtherProcess
 
 from imapvm._core import STORE_ADD, UidSet
+from imapvm.auth.authenticator import LoginFailedError
 from imapvm.commands.services import Services
 from imapvm.filepool.accounts import Account
 from imapvm.filepool.pool import Filepool, create_filepool, open_filepool
@@ -90,9 +91,12 @@ class OneUser:
     def __init__(self, pool: Filepool) -> None:
         self.pool = pool
 
-    async def login(self, name: str, password: bytes, *, peer: str) -> Account | None:
+    async def login(self, name: str, password: bytes, *, peer: str, while_connected) -> Account:
         await trio.lowlevel.checkpoint()
-        return self.pool.accounts.find(name) if password == PASSWORD else None
+        account = self.pool.accounts.find(name)
+        if account is None or password != PASSWORD:
+            raise LoginFailedError("unknown user or wrong password")
+        return account
 
 
 @dataclass(frozen=True)

@@ -121,11 +121,13 @@ def test_verified_password_of_one_worker_is_found_by_all(memory):
     one, two = memory.verification_cache(), again(memory).verification_cache()
     assert one.key == two.key
     assert one.key != bytes(32)
-    one.remember(7, b"d" * 32, 1234.5)
-    assert two.find(7) == (b"d" * 32, 1234.5)
-    assert two.find(8) is None
-    two.remember(7, b"e" * 32, 2000.0)
-    assert one.find(7) == (b"e" * 32, 2000.0)
+    one.remember((7, None), b"d" * 32, 1234.5)
+    assert two.find((7, None)) == (b"d" * 32, 1234.5)
+    assert two.find((8, None)) is None
+    assert two.find((7, "192.0.2.1")) is None
+    two.remember((7, "192.0.2.1"), b"e" * 32, 2000.0)
+    assert one.find((7, "192.0.2.1")) == (b"e" * 32, 2000.0)
+    assert one.find((7, None)) == (b"d" * 32, 1234.5)
 
 
 def test_each_server_has_its_own_secret(memory):

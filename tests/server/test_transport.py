@@ -533,3 +533,54 @@ async def test_bytes_that_arrive_before_a_read_has_its_task_are_read(connected):
     await wait_all_tasks_blocked()
     with trio.fail_after(5):
         assert await stepped == b"early"
+
+
+# --- the client's end ---------------------------------------------------------------------------
+
+
+async def test_wait_is_cancelled_when_the_client_closes(connected):
+    transport, client = connected
+    async with trio.open_nursery() as nursery:
+
+        async def wait() -> None:
+            with (
+                pytest.raises(trio.BrokenResourceError, match="client closed"),
+                transport.while_connected(),
+            ):
+                await trio.sleep_forever()
+
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
+        await trio.aclose_forcefully(client)
+
+
+async def test_wait_that_begins_after_the_client_closed_is_cancelled(pair, reactor):
+    ours, theirs = pair
+    transport = Transport(reactor, ours)
+    theirs.close()
+    await wait_all_tasks_blocked(0.01)
+    with pytest.raises(trio.BrokenResourceError), transport.while_connected():
+        await trio.sleep_forever()
+    transport.close()
+
+
+async def test_body_that_does_not_wait_is_not_cancelled(pair, reactor):
+    ours, theirs = pair
+    transport = Transport(reactor, ours)
+    theirs.shutdown(socket.SHUT_WR)
+    await wait_all_tasks_blocked(0.01)
+    with transport.while_connected():
+        pass
+    await transport.write(b"answer")
+    assert theirs.recv(100) == b"answer"
+    transport.close()
+    theirs.close()
+
+
+async def test_input_does_not_cancel_the_wait(connected):
+    transport, client = connected
+    await client.send_all(b"a NOOP\r\n")
+    with trio.move_on_after(0.05) as scope, transport.while_connected():
+        await trio.sleep_forever()
+    assert scope.cancelled_caught
+    assert await transport.read() == b"a NOOP\r\n"

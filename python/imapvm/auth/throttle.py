@@ -92,6 +92,10 @@ class Throttle:
             _delay(self._count((None, name)) - SPREAD_FREE, LONGEST_FOR_NAME_SECONDS),
         )
 
+    def failures(self, peer: str, name: str) -> int:
+        """Return the failures of a peer with one name."""
+        return self._count((peer, name))
+
     def failed(self, peer: str, name: str) -> None:
         """Count a failure."""
         if not self._count((peer, name)):

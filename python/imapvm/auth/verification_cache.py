@@ -2,12 +2,17 @@
 
 Stores a keyed digest of the password and the account's credential: when the password is changed,
 in any process, the entry no longer matches.
+
+Each verified password has two entries: one for its account, and one for its account and the peer
+that sent it. The second lets the owner log in at once while the throttle delays others at the same
+address. A peer that has never sent the right password gets no such answer before its delay, so it
+cannot use the cache to guess without delays.
 """
 
 import hashlib
 import secrets
 from collections import OrderedDict
-from typing import Final, Protocol, final
+from typing import Final, Protocol, TypeAlias, final
 
 from imapvm.model.ids import AccountId
 from imapvm.model.limits import VERIFICATION_CACHE_MAX
@@ -28,16 +33,20 @@ class VerifiedAccount(Protocol):
     def credential(self) -> str: ...
 
 
+EntryKey: TypeAlias = tuple[AccountId, str | None]
+"""Account and peer; None for any peer."""
+
+
 class VerificationCache(Protocol):
-    """Digests by account. Times are seconds of one clock, chosen by the caller."""
+    """Digests of passwords. Times are seconds of one clock, chosen by the caller."""
 
     key: bytes
 
-    def find(self, account: AccountId) -> tuple[bytes, float] | None:
-        """Return the digest of the account's password, and the time at which it expires."""
+    def find(self, entry: EntryKey) -> tuple[bytes, float] | None:
+        """Return the digest of a password, and the time at which it expires."""
 
-    def remember(self, account: AccountId, digest: bytes, until: float) -> None:
-        """Replace the account's digest; if the cache is full, the oldest entry is dropped."""
+    def remember(self, entry: EntryKey, digest: bytes, until: float) -> None:
+        """Replace a digest; if the cache is full, the oldest entry is dropped."""
 
 
 @final
@@ -48,34 +57,57 @@ class LocalVerificationCache:
 
     def __init__(self) -> None:
         self.key = secrets.token_bytes(32)
-        self.entries: OrderedDict[AccountId, tuple[bytes, float]] = OrderedDict()
+        self.entries: OrderedDict[EntryKey, tuple[bytes, float]] = OrderedDict()
 
-    def find(self, account: AccountId) -> tuple[bytes, float] | None:
-        return self.entries.get(account)
+    def find(self, entry: EntryKey) -> tuple[bytes, float] | None:
+        return self.entries.get(entry)
 
-    def remember(self, account: AccountId, digest: bytes, until: float) -> None:
-        self.entries[account] = digest, until
-        self.entries.move_to_end(account)
+    def remember(self, entry: EntryKey, digest: bytes, until: float) -> None:
+        self.entries[entry] = digest, until
+        self.entries.move_to_end(entry)
         if len(self.entries) > VERIFICATION_CACHE_MAX:
             self.entries.popitem(last=False)
 
 
-def is_verified(
-    cache: VerificationCache, account: VerifiedAccount, password: bytes, now: float
-) -> bool:
-    """Return True if an equal password was verified lately for this account and credential."""
-    seen = cache.find(account.id)
-    if seen is None:
-        return False
-    digest, until = seen
-    return secrets.compare_digest(digest, _digest(cache, account, password)) and now < until
+def compare(
+    cache: VerificationCache,
+    account: VerifiedAccount,
+    password: bytes,
+    now: float,
+    *,
+    peer: str | None,
+) -> bool | None:
+    """Compare a password with one that was verified lately for this account and credential.
+
+    Args:
+        cache: digests of passwords.
+        account: with the credential as it is now.
+        password: as the client sent it.
+        now: seconds of the cache's clock.
+        peer: compare only with a password that this peer sent; None for any peer.
+
+    Returns:
+        None if there is none to compare with.
+    """
+    seen = cache.find((account.id, peer))
+    if seen is None or now >= seen[1]:
+        return None
+    return secrets.compare_digest(seen[0], _digest(cache, account, password))
 
 
 def remember(
     cache: VerificationCache, account: VerifiedAccount, password: bytes, now: float
 ) -> None:
     """Store that a password is right."""
-    cache.remember(account.id, _digest(cache, account, password), now + REMEMBER_SECONDS)
+    digest = _digest(cache, account, password)
+    cache.remember((account.id, None), digest, now + REMEMBER_SECONDS)
+
+
+def remember_peer(cache: VerificationCache, account: VerifiedAccount, peer: str) -> None:
+    """Store that a peer sent the password that is stored for this account."""
+    seen = cache.find((account.id, None))
+    if seen is not None and cache.find((account.id, peer)) != seen:
+        cache.remember((account.id, peer), *seen)
 
 
 def _digest(cache: VerificationCache, account: VerifiedAccount, password: bytes) -> bytes:

@@ -130,10 +130,24 @@ class Context:
             raise Disconnected from error
         self.session.tls = True
 
-    async def verify_password(self, name: str, password: bytes) -> Account | None:
-        """Return the account with this name and password; None after any failure."""
+    async def verify_password(self, name: str, password: bytes) -> Account:
+        """Return the account with this name and password.
+
+        Raises:
+            LoginFailedError: wrong name or password.
+            TooManyLoginsError: too many logins wait already.
+            Disconnected: the client closed the connection while its login waited.
+        """
         await suspend()
-        return await self.services.authenticator.login(name, password, peer=self.session.peer)
+        try:
+            return await self.services.authenticator.login(
+                name,
+                password,
+                peer=self.session.peer,
+                while_connected=self.channel.while_connected,
+            )
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise Disconnected from error
 
     async def run_in_threads(self, jobs: Iterable[Callable[[], None]]) -> None:
         """Run functions in the search threads; return when all have ended.

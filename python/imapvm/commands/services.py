@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Final, Protocol
@@ -41,6 +42,9 @@ class Channel(Protocol):
         """True with a certificate, before TLS."""
 
     async def start_tls(self) -> None: ...
+
+    def while_connected(self) -> AbstractContextManager[None]:
+        """Make a context that cancels its body if the client closes the connection."""
 
 
 class Idler(Protocol):

@@ -70,10 +70,22 @@ PASSWORD_MAX: Final = 1024
 """Hashing time grows with the length only far beyond this."""
 THROTTLE_ENTRIES_MAX: Final = 10_000
 """Counters of failures by peer and name: about 2 MiB; the oldest are dropped first."""
+LOGINS_PER_PEER_AND_NAME_MAX: Final = 16
+"""Concurrent logins of one peer with one name, which are checked one after another: a mail program
+opens five to ten connections. One more is refused with UNAVAILABLE."""
+DELAYED_LOGINS_MAX: Final = 4
+"""As above, while failures delay them: with delays of 15 s the last one waits a minute."""
+FAILURES_BEFORE_CACHE_IS_DELAYED_MAX: Final = 100
+"""Failures of a peer with one name, after which a remembered password is delayed as well; NIST SP
+800-63B section 5.2.2 allows so many guesses."""
+PASSWORD_CHECKS_PER_PEER_MAX: Final = 4
+"""Concurrent password hashes of one peer: others find a core on a machine with more of them."""
 PASSWORD_CHECKS_WAITING_MAX: Final = 256
-"""Logins that wait for a core; one more is refused with UNAVAILABLE."""
-VERIFICATION_CACHE_MAX: Final = 10_000
-"""Accounts with a verified password that need not be hashed again; the oldest are dropped first."""
+"""Logins that wait for a core, 10 to 20 s of work for two cores; one more is refused with
+UNAVAILABLE: the newest of the peer with the most."""
+VERIFICATION_CACHE_MAX: Final = 20_000
+"""Verified passwords that need not be hashed again, two entries for each account that logs in from
+one address: about 3 MiB. The oldest are dropped first."""
 
 # --- sessions (imapvm.session, imapvm.commands) ------------------------------------------------
 

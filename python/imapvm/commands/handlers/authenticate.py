@@ -4,7 +4,7 @@ from base64 import b64encode
 from typing import Final
 
 from imapvm._core import Authenticate, Login, Malformed, SaslResponse, StartTls
-from imapvm.auth.authenticator import TooManyLoginsError
+from imapvm.auth.authenticator import LoginFailedError, TooManyLoginsError
 from imapvm.auth.exchange import MECHANISMS, Challenge, Claim, Failure
 from imapvm.auth.steps import claim
 from imapvm.commands.context import Context
@@ -76,7 +76,7 @@ async def _sign_in(ctx: Context, claimed: Claim | Failure) -> Done:
         account = await ctx.verify_password(claimed.name, claimed.password)
     except TooManyLoginsError as error:
         raise Refusal("too many logins in progress; try again later", "UNAVAILABLE") from error
-    if account is None:
-        raise Refusal(WRONG, "AUTHENTICATIONFAILED")
+    except LoginFailedError as error:
+        raise Refusal(WRONG, "AUTHENTICATIONFAILED") from error
     ctx.sign_in(ctx.services.pool.account(account))
     return Done(f"CAPABILITY {offered(ctx)}")

@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from typing import Any, final
+from typing import final
 
 import trio
 
@@ -18,13 +17,15 @@ class TrioRuntime:
             at a time as there are cores (each hash takes 64 MiB).
     """
 
-    __slots__ = ("_clock", "cores")
+    __slots__ = ("_clock", "_threads", "cores")
 
     def __init__(
         self, *, clock: Callable[[], float] = trio.current_time, processes: int = 1
     ) -> None:
         self._clock = clock
-        self.cores = trio.CapacityLimiter(-(-(os.cpu_count() or 1) // processes))
+        self.cores = -(-(os.cpu_count() or 1) // processes)
+        # A hash that was abandoned by a cancelled login counts until its thread ends.
+        self._threads = trio.CapacityLimiter(self.cores)
 
     def now(self) -> float:
         return self._clock()
@@ -32,8 +33,8 @@ class TrioRuntime:
     async def sleep(self, seconds: float) -> None:
         await trio.sleep(seconds)
 
-    def lock(self) -> AbstractAsyncContextManager[Any]:
-        return trio.Lock()
+    def event(self) -> trio.Event:
+        return trio.Event()
 
     async def in_thread(self, check: Callable[[], bool]) -> bool:
-        return await trio.to_thread.run_sync(check, limiter=self.cores, abandon_on_cancel=True)
+        return await trio.to_thread.run_sync(check, limiter=self._threads, abandon_on_cancel=True)

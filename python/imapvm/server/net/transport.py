@@ -32,7 +32,7 @@ The reader, at most one task:
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum, auto
 from typing import Final, final
 
@@ -74,6 +74,7 @@ TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
 
 _PLAIN: Final = State.PLAIN  # a global is read faster than an attribute of the enum
 _CLOSED: Final = "the connection was closed here"
+_PEER_ENDED: Final = "the client closed the connection"
 
 
 @final
@@ -88,8 +89,10 @@ class Transport:
     """
 
     __slots__ = (
+        "_connected_scope",
         "_fd",
         "_output",
+        "_peer_ended",
         "_reactor",
         "_readable",
         "_reader",
@@ -138,6 +141,9 @@ class Transport:
         self._readable = False  # registering reports bytes that have already arrived
         self._sticky = False
         """A short read does not mean that the socket is drained: TLS, or the client's end."""
+        self._peer_ended = False
+        """True after the client has closed its direction; input before it may still be unread."""
+        self._connected_scope: trio.CancelScope | None = None
         self._turns = READS_PER_TURN
         self._reader: Task | None = None
         """Task that waits for the client; None while `_take` runs."""
@@ -364,6 +370,28 @@ class Transport:
                     return secure
             await self._wait_readable(None)
 
+    # --- the client's end --------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def while_connected(self) -> Iterator[None]:
+        """Cancel the body when the client has closed its direction, if the body waits.
+
+        One context at a time. Call it in a task.
+
+        Raises:
+            trio.BrokenResourceError: the body was cancelled.
+        """
+        with trio.CancelScope() as scope:
+            self._connected_scope = scope
+            if self._peer_ended:
+                scope.cancel()
+            try:
+                yield
+            finally:
+                self._connected_scope = None
+        if scope.cancelled_caught:
+            raise trio.BrokenResourceError(_PEER_ENDED)
+
     # --- closing ---------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -416,7 +444,10 @@ class Transport:
     def ready(self, events: int) -> None:
         """Handle events of the socket. Called by the reactor only."""
         if events & ENDED:
-            self._sticky = True
+            self._sticky = self._peer_ended = True
+            if self._connected_scope is not None:
+                self._reactor.woken = True
+                self._connected_scope.cancel()
         # Either direction of TLS may have waited for either direction of the socket.
         if events & READABLE or self._state is not _PLAIN:
             self._readable = True

@@ -21,8 +21,7 @@ from struct import Struct
 from typing import Final, final
 
 from imapvm.auth.throttle import FailureKey
-from imapvm.auth.verification_cache import DIGEST_BYTES
-from imapvm.model.ids import AccountId
+from imapvm.auth.verification_cache import DIGEST_BYTES, EntryKey
 from imapvm.model.limits import THROTTLE_ENTRIES_MAX, VERIFICATION_CACHE_MAX
 from imapvm.server.shared.table import SharedTable, table_bytes
 
@@ -143,12 +142,12 @@ class SharedVerificationCache:
         self._clock = clock
         self.key = key
 
-    def find(self, account: AccountId) -> tuple[bytes, float] | None:
-        found = self._table.find(_COUNT.pack(account))
+    def find(self, entry: EntryKey) -> tuple[bytes, float] | None:
+        found = self._table.find(_encoded_entry(entry))
         return found and _UNTIL.unpack(found[1])
 
-    def remember(self, account: AccountId, digest: bytes, until: float) -> None:
-        self._table.put(_COUNT.pack(account), self._clock(), _UNTIL.pack(digest, until))
+    def remember(self, entry: EntryKey, digest: bytes, until: float) -> None:
+        self._table.put(_encoded_entry(entry), self._clock(), _UNTIL.pack(digest, until))
 
 
 @final
@@ -195,3 +194,9 @@ def _encoded(key: FailureKey) -> bytes:
     peer, name = key
     parts = (b"" if part is None else b"+" + part.encode() for part in (peer, name))
     return b"\0".join(parts)
+
+
+def _encoded_entry(entry: EntryKey) -> bytes:
+    """Encode a key: the account has a fixed length."""
+    account, peer = entry
+    return _COUNT.pack(account) + (b"" if peer is None else b"+" + peer.encode())
