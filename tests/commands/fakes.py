@@ -1,6 +1,6 @@
 """Connection without a socket, and a store that fails."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import trio
 
@@ -42,6 +42,8 @@ class FakeChannel:
 
     async def start_tls(self) -> None:
         raise trio.BrokenResourceError
+
+    while_connected = staticmethod(nullcontext)
 
 
 class FailingStore:

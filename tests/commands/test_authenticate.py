@@ -7,7 +7,7 @@ from imapvm.auth.authenticator import TooManyLoginsError
 
 
 class Full:
-    async def login(self, name: str, password: bytes, *, peer: str) -> None:
+    async def login(self, name: str, password: bytes, *, peer: str, while_connected) -> None:
         raise TooManyLoginsError
 
 

@@ -10,8 +10,12 @@ import trio
 from tests.server.conftest import tcp_pair
 from trio.testing import wait_all_tasks_blocked
 
-from imapvm.model.limits import TLS_HANDSHAKE_STEPS_MAX, TLS_HANDSHAKES_MAX
-from imapvm.server.net.tls import HANDSHAKE_SECONDS, TlsServer
+from imapvm.model.limits import (
+    TLS_HANDSHAKE_STEPS_MAX,
+    TLS_HANDSHAKES_MAX,
+    TLS_HANDSHAKES_PER_PEER_MAX,
+)
+from imapvm.server.net.tls import HANDSHAKE_SECONDS, TlsServer, has_client_hello
 from imapvm.server.net.transport import Transport
 from imapvm.server.settings import CertificateError
 
@@ -120,15 +124,106 @@ async def test_client_that_does_not_speak_tls_is_refused(reactor, tls_server, da
             assert b"BYE" not in theirs.recv(1000)
 
 
-async def test_handshake_times_out(reactor, tls_server, autojump_clock):
+def client_hello(context: ssl.SSLContext) -> bytes:
+    """Return the first bytes that a client sends."""
+    sent = ssl.MemoryBIO()
+    client = context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname="imap.example.org")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return sent.read()
+
+
+@pytest.mark.parametrize(
+    "received",
+    [
+        b"",
+        b"\x16",
+        b"\x16\x03\x01\x00",
+        b"\x16\x03\x01\x00\x01",
+        b"\x16\x03\x01\x40\x00" + b"x" * 99,
+    ],
+)
+def test_client_hello_has_not_arrived(received):
+    assert not has_client_hello(received)
+
+
+@pytest.mark.parametrize(
+    "received",
+    [b"\x16\x03\x01\x00\x01x", b"\x16\x03\x01\x40\x01", b"PROXY", b"a LOGIN", b"\x80"],
+    ids=["a record", "a record over the limit", "PROXY", "imap", "SSL 2"],
+)
+def test_record_or_something_else_has_arrived(received):
+    assert has_client_hello(received)
+
+
+def test_client_hello_has_arrived_with_its_last_byte(client_tls):
+    hello = client_hello(client_tls)
+    assert has_client_hello(hello)
+    assert not any(has_client_hello(hello[:cut]) for cut in range(len(hello)))
+
+
+@pytest.mark.parametrize("sent", [0, 1, -1], ids=["nothing", "one byte", "all but one byte"])
+async def test_client_without_a_whole_client_hello_holds_no_place(
+    reactor, tls_server, client_tls, autojump_clock, sent
+):
     ours, theirs = tcp_pair()
-    transport = Transport(reactor, ours, tls_server=tls_server)
+    transport = Transport(reactor, ours, peer="192.0.2.1", tls_server=tls_server)
+    theirs.sendall(client_hello(client_tls)[:sent])
     began = trio.current_time()
-    with theirs, pytest.raises(trio.BrokenResourceError, match="too long"):
-        await transport.start_tls()
+
+    async def shake() -> None:
+        with pytest.raises(trio.BrokenResourceError, match="too long"):
+            await transport.start_tls()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shake)
+        await wait_all_tasks_blocked()
+        assert tls_server.places.borrowed == tls_server.places.waiting == 0
     assert trio.current_time() - began == pytest.approx(HANDSHAKE_SECONDS)
     transport.close()
-    assert tls_server.places.borrowed_tokens == 0
+    theirs.close()
+
+
+async def test_client_that_sends_nothing_after_its_client_hello_times_out(
+    reactor, tls_server, client_tls, autojump_clock
+):
+    ours, theirs = tcp_pair()
+    transport = Transport(reactor, ours, peer="192.0.2.1", tls_server=tls_server)
+    theirs.sendall(client_hello(client_tls))
+    began = trio.current_time()
+    with pytest.raises(trio.BrokenResourceError, match="too long"):
+        await transport.start_tls()
+    assert trio.current_time() - began == pytest.approx(HANDSHAKE_SECONDS)
+    assert tls_server.places.borrowed == 0
+    transport.close()
+    theirs.close()
+
+
+async def test_client_hello_that_arrives_byte_by_byte_is_accepted(reactor, tls_server, client_tls):
+    ours, theirs = tcp_pair()
+    transport = Transport(reactor, ours, peer="192.0.2.1", tls_server=tls_server)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = client_tls.wrap_bio(incoming, outgoing, server_hostname="imap.example.org")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    theirs.setblocking(False)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(transport.start_tls)
+        for byte in outgoing.read():
+            theirs.send(bytes([byte]))
+            await trio.lowlevel.checkpoint()
+        while True:
+            await trio.lowlevel.wait_readable(theirs)
+            incoming.write(theirs.recv(65536))
+            try:
+                client.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            theirs.send(outgoing.read())
+            break
+    assert transport.tls is not None
+    transport.close()
+    theirs.close()
 
 
 async def test_closing_ends_a_handshake(reactor, tls_server):
@@ -145,34 +240,107 @@ async def test_closing_ends_a_handshake(reactor, tls_server):
             await wait_all_tasks_blocked()
             transport.write_nowait(b"dropped")
             transport.close()
-    assert tls_server.places.borrowed_tokens == tls_server.steps.borrowed_tokens == 0
+    assert tls_server.places.borrowed == tls_server.steps.borrowed_tokens == 0
 
 
 @pytest.mark.at_limit("TLS_HANDSHAKES_MAX")
 @pytest.mark.past_limit("TLS_HANDSHAKES_MAX")
-async def test_handshakes_past_the_limit_wait(reactor, tls_server):
+async def test_handshakes_past_the_limit_wait(reactor, tls_server, client_tls):
     pairs = [tcp_pair() for _ in range(TLS_HANDSHAKES_MAX + 1)]
-    transports = [Transport(reactor, ours, tls_server=tls_server) for ours, _ in pairs]
-
-    async def shake(transport: Transport) -> None:
-        with pytest.raises(trio.ClosedResourceError):
-            await transport.start_tls()
+    transports = [
+        Transport(
+            reactor,
+            ours,
+            peer=f"192.0.2.{number // TLS_HANDSHAKES_PER_PEER_MAX}",
+            tls_server=tls_server,
+        )
+        for number, (ours, _) in enumerate(pairs)
+    ]
+    hello = client_hello(client_tls)
+    for _, theirs in pairs:
+        theirs.sendall(hello)
 
     async with trio.open_nursery() as nursery:
         for transport in transports[:-1]:
-            nursery.start_soon(shake, transport)
+            nursery.start_soon(closed, transport)
         await wait_all_tasks_blocked()
-        assert tls_server.places.statistics().tasks_waiting == 0
-        nursery.start_soon(shake, transports[-1])
+        assert tls_server.places.borrowed == TLS_HANDSHAKES_MAX
+        assert tls_server.places.waiting == 0
+        nursery.start_soon(closed, transports[-1])
         await wait_all_tasks_blocked()
-        assert tls_server.places.borrowed_tokens == TLS_HANDSHAKES_MAX
-        assert tls_server.places.statistics().tasks_waiting == 1
+        assert tls_server.places.borrowed == TLS_HANDSHAKES_MAX
+        assert tls_server.places.waiting == 1
         # Handshakes that wait for their clients hold no step.
         assert tls_server.steps.borrowed_tokens == 0
         for transport in transports:
             transport.close()
+    assert tls_server.places.borrowed == tls_server.places.waiting == 0
     for _, theirs in pairs:
         theirs.close()
+
+
+async def closed(transport: Transport) -> None:
+    """Run a handshake that ends when the transport is closed."""
+    with pytest.raises(trio.ClosedResourceError):
+        await transport.start_tls()
+
+
+@pytest.mark.at_limit("TLS_HANDSHAKES_PER_PEER_MAX")
+@pytest.mark.past_limit("TLS_HANDSHAKES_PER_PEER_MAX")
+async def test_handshakes_of_one_address_past_its_limit_wait_and_those_of_others_do_not(
+    reactor, tls_server, client_tls
+):
+    pairs = [tcp_pair() for _ in range(TLS_HANDSHAKES_PER_PEER_MAX + 1)]
+    transports = [
+        Transport(reactor, ours, peer="192.0.2.1", tls_server=tls_server) for ours, _ in pairs
+    ]
+    hello = client_hello(client_tls)
+    for _, theirs in pairs:
+        theirs.sendall(hello)
+    async with trio.open_nursery() as nursery:
+        for transport in transports[:-1]:
+            nursery.start_soon(closed, transport)
+        await wait_all_tasks_blocked()
+        assert tls_server.places.waiting == 0
+        nursery.start_soon(closed, transports[-1])
+        await wait_all_tasks_blocked()
+        assert tls_server.places.borrowed == TLS_HANDSHAKES_PER_PEER_MAX
+        assert tls_server.places.waiting == 1
+        ours, theirs = tcp_pair()
+        other = Transport(reactor, ours, peer="192.0.2.2", tls_server=tls_server)
+        client = client_of(theirs, client_tls)
+        async with trio.open_nursery() as both:
+            both.start_soon(other.start_tls)
+            both.start_soon(client.do_handshake)
+        assert other.tls is not None
+        other.close()
+        await trio.aclose_forcefully(client)
+        for transport in transports:
+            transport.close()
+    for _, theirs in pairs:
+        theirs.close()
+
+
+async def test_client_that_hangs_up_does_not_wait_for_a_place(reactor, tls_server, client_tls):
+    for _ in range(TLS_HANDSHAKES_PER_PEER_MAX):
+        await tls_server.places.acquire("192.0.2.1")
+    ours, theirs = tcp_pair()
+    transport = Transport(reactor, ours, peer="192.0.2.1", tls_server=tls_server)
+    theirs.sendall(client_hello(client_tls))
+
+    async def shake() -> None:
+        with pytest.raises(trio.BrokenResourceError, match="client closed"):
+            await transport.start_tls()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shake)
+        await wait_all_tasks_blocked()
+        assert tls_server.places.waiting == 1
+        theirs.close()
+    assert tls_server.places.waiting == 0
+    transport.close()
+    for _ in range(TLS_HANDSHAKES_PER_PEER_MAX):
+        tls_server.places.release("192.0.2.1")
 
 
 @pytest.mark.at_limit("TLS_HANDSHAKE_STEPS_MAX")

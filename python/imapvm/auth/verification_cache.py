@@ -87,7 +87,7 @@ def compare(
         peer: compare only with a password that this peer sent; None for any peer.
 
     Returns:
-        None if there is none to compare with.
+        None without a password to compare with.
     """
     seen = cache.find((account.id, peer))
     if seen is None or now >= seen[1]:

@@ -125,7 +125,7 @@ class FairLimiter:
         self._held[peer] += 1
 
     def _grant(self) -> bool:
-        """Give a slot to the next peer below its limit; return False if there is none."""
+        """Give a slot to the next peer below its limit; return False without one."""
         for peer, queue in self._queues.items():
             if self._held[peer] < self._per_peer:
                 waiter = next(iter(queue))

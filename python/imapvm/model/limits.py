@@ -56,7 +56,10 @@ CONNECTIONS_MAX: Final = 100_000
 CONNECTIONS_PER_PEER_MAX: Final = 256
 """From one address (one /64 network of IPv6): enough for an office with one gateway."""
 TLS_HANDSHAKES_MAX: Final = 256
-"""Unfinished handshakes of one process; other clients wait, without TLS memory."""
+"""Unfinished handshakes of one process after the ClientHello; other clients wait, without TLS
+memory."""
+TLS_HANDSHAKES_PER_PEER_MAX: Final = 16
+"""As above, of one address: an office with one gateway reconnects at 16 for each round trip."""
 TLS_HANDSHAKE_STEPS_MAX: Final = 4
 """Steps of handshakes in one turn of the event loop, near 1 ms each."""
 LINGER_BYTES_MAX: Final = 1024 * 1024

@@ -8,11 +8,36 @@ from typing import Final, Self, final
 
 import trio
 
-from imapvm.model.limits import TLS_HANDSHAKE_STEPS_MAX, TLS_HANDSHAKES_MAX
+from imapvm.model.fair_limiter import FairLimiter
+from imapvm.model.limits import (
+    TLS_HANDSHAKE_STEPS_MAX,
+    TLS_HANDSHAKES_MAX,
+    TLS_HANDSHAKES_PER_PEER_MAX,
+)
 from imapvm.server.net.tls_context import load, server_context
 
-HANDSHAKE_SECONDS: Final = 30.0
-"""Longest handshake; waiting for `TlsServer.places` does not count."""
+HANDSHAKE_SECONDS: Final = 10.0
+"""Longest wait for a ClientHello, and longest handshake after it. Waiting for one of
+`TlsServer.places` in between does not count."""
+
+# RFC 8446 section 5.1
+_HANDSHAKE: Final = 22
+_HEADER_BYTES: Final = 5
+FIRST_RECORD_BYTES: Final = _HEADER_BYTES + 2**14
+"""Bytes of the longest record that can start a handshake."""
+
+
+def has_client_hello(received: bytes) -> bool:
+    """Return True if a TLS record has been received completely, or something that is no TLS.
+
+    A ClientHello that is divided into several records counts from its first one on.
+    """
+    if received[:1] != bytes([_HANDSHAKE]):
+        return bool(received)
+    if len(received) < _HEADER_BYTES:
+        return False
+    length = _HEADER_BYTES + int.from_bytes(received[3:_HEADER_BYTES])
+    return len(received) >= length or length > FIRST_RECORD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +69,11 @@ class TlsServer:
         """
         self._context = server_context()
         self._certificate, self._key = certificate, key
-        self.places = trio.CapacityLimiter(TLS_HANDSHAKES_MAX)
-        """Held from the first byte of a handshake to its end."""
+        self.places = FairLimiter(
+            TLS_HANDSHAKES_MAX, per_peer=TLS_HANDSHAKES_PER_PEER_MAX, make_event=trio.Event
+        )
+        """Held from the ClientHello to the end of a handshake: clients that send nothing hold none.
+        Connections bound the number of waiting tasks."""
         self.steps = trio.CapacityLimiter(TLS_HANDSHAKE_STEPS_MAX)
         """Held for one step, for one turn of the loop, never while waiting for the client."""
         self.reload()

@@ -41,10 +41,17 @@ import trio
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
 
 from imapvm.model.limits import LINGER_BYTES_MAX, OUTPUT_WAITING_MAX, RECEIVE_MAX
+from imapvm.model.peers import network_of
 from imapvm.model.stepping import suspend
 from imapvm.server.net.output_queue import WOULD_BLOCK, OutputQueue
 from imapvm.server.net.reactor import ENDED, READABLE, WRITABLE, Reactor
-from imapvm.server.net.tls import HANDSHAKE_SECONDS, TlsFacts, TlsServer
+from imapvm.server.net.tls import (
+    FIRST_RECORD_BYTES,
+    HANDSHAKE_SECONDS,
+    TlsFacts,
+    TlsServer,
+    has_client_hello,
+)
 
 READS_PER_TURN: Final = 64
 """Reads that find bytes at once, before other tasks run."""
@@ -338,10 +345,19 @@ class Transport:
             raise ValueError("TLS is not available, or already active")
         await self.drained()
         await suspend()
+        self._check_alive()
+        self._enter(State.HANDSHAKE)
         try:
-            async with server.places:
+            with trio.fail_after(HANDSHAKE_SECONDS):
+                await self._client_hello()
+            peer = network_of(self.peer)
+            with self.while_connected():
+                await server.places.acquire(peer)
+            try:
                 with trio.fail_after(HANDSHAKE_SECONDS):
                     secure = await self._handshake(server)
+            finally:
+                server.places.release(peer)
         except trio.TooSlowError as late:
             self._fail(TimeoutError("the TLS handshake took too long"))
             raise self._lost() from late
@@ -352,10 +368,23 @@ class Transport:
         self.tls = TlsFacts.of(secure)
         self._sticky = self._readable = True
 
+    async def _client_hello(self) -> None:
+        """Wait for the first TLS record, or for something that is no TLS; read nothing."""
+        while True:
+            self._check_alive()
+            self._readable = False
+            try:
+                received = self._socket.recv(FIRST_RECORD_BYTES, socket.MSG_PEEK)
+            except WOULD_BLOCK:
+                pass
+            else:
+                if has_client_hello(received) or self._peer_ended or not received:
+                    return
+            await self._wait_readable(None)
+
     async def _handshake(self, server: TlsServer) -> ssl.SSLSocket:
         self._check_alive()
         secure = self._socket = server.wrap(self._socket)
-        self._enter(State.HANDSHAKE)
         while True:
             # A thousand clients that reconnect at once would block the loop for as many
             # signatures. A step is never held while waiting for the network.
@@ -380,6 +409,7 @@ class Transport:
 
         Raises:
             trio.BrokenResourceError: the body was cancelled.
+            trio.ClosedResourceError: the connection was closed here, and the body was cancelled.
         """
         with trio.CancelScope() as scope:
             self._connected_scope = scope
@@ -390,6 +420,7 @@ class Transport:
             finally:
                 self._connected_scope = None
         if scope.cancelled_caught:
+            self._check_alive()
             raise trio.BrokenResourceError(_PEER_ENDED)
 
     # --- closing ---------------------------------------------------------------------------
@@ -409,6 +440,7 @@ class Transport:
         if clean:
             self._send_close_notify()
         self._socket.close()
+        self._cancel_while_connected()
         self._wake_reader()
         self._wake_writer()
 
@@ -445,9 +477,7 @@ class Transport:
         """Handle events of the socket. Called by the reactor only."""
         if events & ENDED:
             self._sticky = self._peer_ended = True
-            if self._connected_scope is not None:
-                self._reactor.woken = True
-                self._connected_scope.cancel()
+            self._cancel_while_connected()
         # Either direction of TLS may have waited for either direction of the socket.
         if events & READABLE or self._state is not _PLAIN:
             self._readable = True
@@ -507,6 +537,11 @@ class Transport:
             self._reader = self._take = None
             self._wake(task)
 
+    def _cancel_while_connected(self) -> None:
+        if self._connected_scope is not None:
+            self._reactor.woken = True
+            self._connected_scope.cancel()
+
     def _wake_writer(self) -> None:
         task, self._writer = self._writer, None
         self._wake(task)
@@ -527,6 +562,7 @@ class Transport:
             self._enter(State.FAILED)
             self._reason = str(error) or type(error).__name__
         self._output, self.waiting = None, 0
+        self._cancel_while_connected()
         self._wake_reader()
         self._wake_writer()
 
