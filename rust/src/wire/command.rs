@@ -216,7 +216,7 @@ pub enum Event {
     Command(Command),
     /// No command.
     Malformed(Malformed),
-    /// A synchronising literal of an ordinary command was accepted: say "+".
+    /// A synchronising literal of an ordinary command was accepted: send "+".
     LiteralWanted(u64),
     /// DONE after IDLE.
     IdleDone,

@@ -34,8 +34,10 @@ pub(crate) fn flag_list(input: &mut Cursor<'_>) -> Parsed<FlagList> {
     Ok(flags)
 }
 
-/// `flag *(SP flag)`: STORE may leave the parentheses out (RFC 9051 section 9,
-/// `store-att-flags`).
+/// ```abnf
+/// flag *(SP flag)
+/// ```
+/// STORE may leave the parentheses out (RFC 9051 section 9, `store-att-flags`).
 pub(crate) fn bare_flags(input: &mut Cursor<'_>) -> Parsed<FlagList> {
     let mut flags = FlagList::default();
     let mut folded = std::collections::HashSet::new();

@@ -274,7 +274,7 @@ fn nesting() {
     }
 }
 
-/// Feed it in network-sized pieces and take what is said; the reader may never hold much.
+/// Feed bytes in network-sized pieces and return the events; the reader may never hold much.
 fn pour(limits: Limits, bytes: &[u8]) -> (Vec<Event>, Duration) {
     let mut reader = Reader::new(limits);
     let start = Instant::now();
@@ -367,7 +367,7 @@ trait WithoutName {
 impl WithoutName for Event {
     fn without_name(self) -> Self {
         match self {
-            Self::Malformed(said) => Self::Malformed(Malformed { name: None, ..said }),
+            Self::Malformed(base) => Self::Malformed(Malformed { name: None, ..base }),
             other => other,
         }
     }

@@ -65,23 +65,23 @@ fn malformed(tag: Option<&str>, name: Option<&'static str>, message: &str) -> Ev
 }
 
 fn over(tag: &str, name: &'static str, code: &'static str, message: &str) -> Event {
-    let Event::Malformed(said) = malformed(Some(tag), Some(name), message) else {
+    let Event::Malformed(base) = malformed(Some(tag), Some(name), message) else {
         unreachable!()
     };
     Event::Malformed(Malformed {
         code: Some(code),
         is_no: true,
-        ..said
+        ..base
     })
 }
 
 fn fatal(tag: Option<&str>, name: Option<&'static str>, message: &str) -> Event {
-    let Event::Malformed(said) = malformed(tag, name, message) else {
+    let Event::Malformed(base) = malformed(tag, name, message) else {
         unreachable!()
     };
     Event::Malformed(Malformed {
         fatal: true,
-        ..said
+        ..base
     })
 }
 
@@ -89,8 +89,8 @@ fn set(text: &str) -> SequenceSet {
     SequenceSet::parse(text.as_bytes()).expect("a set")
 }
 
-/// Feed the pieces and collect what is said. Messages of APPEND are taken where they may be, and
-/// `AppendData` that comes in a row is one.
+/// Feed the pieces and return the events. Messages of APPEND are accepted where possible, and
+/// consecutive `AppendData` events are joined.
 fn read(reader: &mut Reader, pieces: &[&[u8]]) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
     for piece in pieces {

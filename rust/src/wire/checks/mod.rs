@@ -86,14 +86,17 @@ pub fn frames_rejoin(bytes: &[u8]) {
     assert_eq!(events(limits, choice, &[head, tail]), whole, "cut at {at}");
     let single: Vec<&[u8]> = sent.chunks(1).collect();
     assert_eq!(events(limits, choice, &single), whole, "byte by byte");
-    let said: usize = whole
+    let bytes: usize = whole
         .iter()
         .map(|event| match event {
             Event::AppendData(data) => data.len(),
             _ => 0,
         })
         .sum();
-    assert!(said <= sent.len(), "a message has bytes that were not sent");
+    assert!(
+        bytes <= sent.len(),
+        "a message has bytes that were not sent"
+    );
     for event in &whole {
         if let Event::Malformed(malformed) = event {
             let printable = malformed

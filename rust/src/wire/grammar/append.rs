@@ -48,16 +48,24 @@ pub(crate) fn append_first(
         })
 }
 
-/// Parse an APPEND without an announced message: its mailbox is missing, or it is malformed.
+/// ```abnf
+/// append = "APPEND" SP mailbox 1*append-message
+/// ```
+/// Parse an APPEND that [`append_first`] did not take: one without a literal, which is malformed, or
+/// one whose pending literal is the mailbox's name.
 pub(super) fn append_mailbox(input: &mut Cursor<'_>) -> Parsed<Verb> {
     let mailbox = mailbox(input)?;
     append_message(input)?;
     Ok(Verb::Append { mailbox })
 }
 
-/// Parse after a message: None at the end of the line, or the head of the next (RFC 3502).
+/// ```abnf
+/// [")"] [append-message]
+/// ```
+/// Parse the text after a message: return the head of the next one, or None at the end of the
+/// command (RFC 3502).
 ///
-/// `closing`: the message was `UTF8 (~{n}`, and its `)` comes first.
+/// With `closing`, the message was `UTF8 (~{n}`, so the text starts with its `)`.
 pub(crate) fn append_next(
     text: &[u8],
     literals: &[Literal],

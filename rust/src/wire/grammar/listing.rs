@@ -86,6 +86,10 @@ pub(super) fn list(input: &mut Cursor<'_>) -> Parsed<Verb> {
     Ok(Verb::List(list))
 }
 
+/// ```abnf
+/// list-mailbox = 1*list-char / string
+/// ```
+/// Return the decoded pattern.
 fn pattern(input: &mut Cursor<'_>) -> Parsed<String> {
     let received = input.list_mailbox()?;
     Ok(names::decode_pattern(&received, input.utf8))
@@ -116,6 +120,10 @@ pub(super) fn status(input: &mut Cursor<'_>) -> Parsed<Verb> {
     })
 }
 
+/// ```abnf
+/// "(" status-att *(SP status-att) ")"
+/// ```
+/// Return each item once, in the order of the client.
 fn status_items(input: &mut Cursor<'_>) -> Parsed<Vec<&'static str>> {
     let mut items = Vec::with_capacity(4);
     parenthesised(input, |input| {

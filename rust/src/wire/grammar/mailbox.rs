@@ -55,7 +55,12 @@ pub(super) fn select(input: &mut Cursor<'_>, read_only: bool) -> Parsed<Verb> {
     })
 }
 
-/// Lenient: a MODSEQ of 0, from clients without a state.
+/// ```abnf
+/// "(" uidvalidity SP mod-sequence-value [SP known-uids] [SP seq-match-data] ")"
+/// known-uids     = sequence-set
+/// seq-match-data = "(" known-sequence-set SP known-uid-set ")"
+/// ```
+/// RFC 7162 section 7. Lenient: accept a MODSEQ of 0, from clients without a state.
 fn qresync_param(input: &mut Cursor<'_>) -> Parsed<Qresync> {
     input.open()?;
     let uid_validity = input.nz_number("a UIDVALIDITY")?;
@@ -100,7 +105,8 @@ const SPECIAL_USES: [&str; 8] = [
 /// create-param = "USE" SP "(" [use-attr *(SP use-attr)] ")"
 /// use-attr     = "\" atom
 /// ```
-/// RFC 6154 section 6. Whether such a use exists is for the server to say: NO \[USEATTR\].
+/// RFC 6154 section 6. A use that does not exist is accepted here; the server refuses it with
+/// NO \[USEATTR\].
 pub(super) fn create(input: &mut Cursor<'_>) -> Parsed<Verb> {
     let mailbox = mailbox(input)?;
     let mut special_use: Vec<String> = Vec::new();
@@ -119,7 +125,7 @@ pub(super) fn create(input: &mut Cursor<'_>) -> Parsed<Verb> {
                     .find(|known| known.eq_ignore_ascii_case(&name));
                 let name = known.map_or(name, |known| (*known).to_owned());
                 if special_use.len() > SPECIAL_USES.len() || !special_use.contains(&name) {
-                    special_use.push(name); // more than there are: refused by who knows them
+                    special_use.push(name); // one too many is enough for the server to refuse
                 }
                 Ok(())
             })

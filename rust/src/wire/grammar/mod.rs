@@ -87,6 +87,10 @@ fn head<'a>(input: &mut Cursor<'a>) -> (Option<&'a [u8]>, Parsed<&'static str>) 
     (Some(tag), name)
 }
 
+/// ```abnf
+/// name = ["UID" SP] atom
+/// ```
+/// Return the name of a command as in [`NAMES`].
 fn name(input: &mut Cursor<'_>) -> Parsed<&'static str> {
     let at = input.at();
     let unknown = Err(ParseError::Expected("a command", at));
@@ -158,6 +162,7 @@ pub(crate) fn command(
     }
 }
 
+/// Parse what follows the name of a command.
 fn verb(name: &'static str, input: &mut Cursor<'_>) -> Parsed<Verb> {
     match name {
         "CAPABILITY" => Ok(Verb::Capability),
@@ -183,6 +188,7 @@ fn verb(name: &'static str, input: &mut Cursor<'_>) -> Parsed<Verb> {
     }
 }
 
+/// Parse the arguments of a command; the space after its name has been read.
 fn with_arguments(name: &'static str, input: &mut Cursor<'_>) -> Parsed<Verb> {
     match name {
         "APPEND" => append::append_mailbox(input),

@@ -138,7 +138,10 @@ fn all_of(mut keys: Vec<SearchKey>) -> SearchKey {
     }
 }
 
-/// Parse a key that contains no other.
+/// ```abnf
+/// search-key = "ALL" / "ANSWERED" / … / sequence-set
+/// ```
+/// RFC 9051 section 9. Parse a key that contains no other; `program` parses `NOT`, `OR` and lists.
 fn search_key(input: &mut Cursor<'_>, charset: Charset) -> Parsed<SearchKey> {
     if matches!(input.peek(), Some(b'0'..=b'9' | b'*' | b'$')) {
         return sequence_set(input).map(SearchKey::Numbers);
@@ -232,6 +235,7 @@ fn argument(name: &[u8]) -> Option<Argument> {
     })
 }
 
+/// Parse the argument of a key; the space before it has been read.
 fn argument_of(argument: Argument, input: &mut Cursor<'_>, charset: Charset) -> Parsed<SearchKey> {
     Ok(match argument {
         Argument::Keyword { set } => {
@@ -259,6 +263,10 @@ fn argument_of(argument: Argument, input: &mut Cursor<'_>, charset: Charset) -> 
     })
 }
 
+/// ```abnf
+/// astring
+/// ```
+/// Return the text, decoded from the charset of the command.
 fn string(input: &mut Cursor<'_>, charset: Charset) -> Parsed<String> {
     let at = input.at();
     let bytes = input.astring("a string")?;
@@ -268,8 +276,8 @@ fn string(input: &mut Cursor<'_>, charset: Charset) -> Parsed<String> {
 }
 
 /// ```abnf
-/// search-modseq     = "MODSEQ" [SP entry-name SP entry-type-req] SP mod-sequence-valzer
-/// entry-type-req    = "priv" / "shared" / "all"
+/// search-modseq  = "MODSEQ" [SP entry-name SP entry-type-req] SP mod-sequence-valzer
+/// entry-type-req = "priv" / "shared" / "all"
 /// ```
 /// RFC 7162 section 7. There is one MODSEQ for each message, so the entry is ignored.
 fn modseq(input: &mut Cursor<'_>) -> Parsed<u64> {

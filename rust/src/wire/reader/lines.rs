@@ -117,14 +117,14 @@ impl Reader {
             }
         };
         self.drop_command(next);
-        malformed.map_or(Step::Continue, |said| Step::Event(Event::Malformed(said)))
+        malformed.map_or(Step::Continue, |error| Step::Event(Event::Malformed(error)))
     }
 }
 
 fn known_of(malformed: Option<Malformed>) -> Head {
-    malformed.map_or_else(Head::default, |said| Head {
-        tag: said.tag,
-        name: said.name,
+    malformed.map_or_else(Head::default, |error| Head {
+        tag: error.tag,
+        name: error.name,
     })
 }
 
