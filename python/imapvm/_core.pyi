@@ -9,7 +9,7 @@ call only. Results are owned by the caller.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, TypeAlias, final
+from typing import Final, Protocol, TypeAlias, final
 
 from typing_extensions import Buffer
 
@@ -487,37 +487,12 @@ class Move:
     set: Final[SequenceSet]
     mailbox: Final[str]
 
-_Command: TypeAlias = (
-    Append
-    | Authenticate
-    | Capability
-    | Check
-    | Close
-    | Copy
-    | Create
-    | Delete
-    | Enable
-    | Expunge
-    | Fetch
-    | Id
-    | Idle
-    | List
-    | Login
-    | Logout
-    | Lsub
-    | Move
-    | Namespace
-    | Noop
-    | Rename
-    | Search
-    | Select
-    | StartTls
-    | Status
-    | Store
-    | Subscribe
-    | Unselect
-    | Unsubscribe
-)
+class _Command(Protocol):
+    """Any of the commands above, which `imapvm.commands.table` lists."""
+
+    @property
+    def tag(self) -> bytes: ...
+
 _Event: TypeAlias = (
     _Command
     | Malformed
