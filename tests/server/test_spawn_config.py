@@ -10,6 +10,7 @@ import pytest
 from imapvm.intake.delivery_settings import DeliverySettings
 from imapvm.server.role import Role
 from imapvm.server.settings import Settings
+from imapvm.server.supervisor.role_process import title_of
 from imapvm.server.supervisor.spawn_config import SpawnConfig, read, write
 
 
@@ -64,3 +65,12 @@ def test_process_without_its_master_does_not_start(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
     assert done.returncode == -9
     assert done.stdout == b""
+
+
+def test_titles_of_processes_differ_in_fifteen_bytes():
+    names = [f"worker-{number}" for number in range(1, 1000)]
+    titles = [title_of(Role.WORKER, name) for name in names]
+    titles += [title_of(Role.MAINTENANCE, "maintenance"), title_of(Role.INTAKE, "intake")]
+    assert titles[1] == "imapvm-worker-2"
+    assert titles[9] == "imapvm-work-10"
+    assert len({title.encode()[:15] for title in titles}) == len(titles)

@@ -21,6 +21,7 @@ from imapvm.server.supervisor.spawn_config import SpawnConfig
 # <linux/prctl.h>
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_NAME: Final = 15
+TITLE_BYTES: Final = 15
 
 
 def serve_role(spawn_config: SpawnConfig) -> None:
@@ -30,7 +31,7 @@ def serve_role(spawn_config: SpawnConfig) -> None:
         CertificateError, FilepoolError, SpoolInUseError, OSError: as `serve_roles`.
     """
     _die_with(spawn_config.master)
-    _set_name(title_of(spawn_config))
+    _set_name(title_of(spawn_config.role, spawn_config.name))
     faulthandler.enable()  # for SIGABRT, which the master sends to a hung process
     for what in (signal.SIGINT, signal.SIGHUP):  # from a terminal: for the master
         signal.signal(what, signal.SIG_IGN)
@@ -101,16 +102,17 @@ def _die_with(master: int) -> None:
         signal.raise_signal(signal.SIGKILL)
 
 
-def title_of(spawn_config: SpawnConfig) -> str:
-    """Return the process title; "imapvm-maintenance" would exceed the kernel's 15 bytes."""
-    if spawn_config.role is Role.MAINTENANCE:
+def title_of(role: Role, name: str) -> str:
+    """Return the process title, shortened so that all titles differ in the kernel's 15 bytes."""
+    if role is Role.MAINTENANCE:
         return "imapvm-maint"
-    return f"imapvm-{spawn_config.name}"
+    title = f"imapvm-{name}"
+    return title if len(title) <= TITLE_BYTES else title.replace("worker", "work")
 
 
 def _set_name(name: str) -> None:
     """Set the title that `top` and `ps -o comm` show: 15 bytes at most."""
-    _prctl(PR_SET_NAME, name.encode()[:15] + b"\0")
+    _prctl(PR_SET_NAME, name.encode()[:TITLE_BYTES] + b"\0")
 
 
 def _prctl(option: int, argument: int | bytes) -> None:
