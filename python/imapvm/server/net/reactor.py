@@ -2,7 +2,7 @@
 
 Each connection is registered once, for both directions, in an epoll of our own; Trio waits for
 that epoll only. A turn costs one re-arm for all connections that have events, instead of one for
-each (bench/results, "receive").
+each.
 """
 
 import select
