@@ -58,7 +58,8 @@ async def test_message_for_two_groups_is_copied_once(pool):
 async def test_intake_stages_in_the_group_of_the_first_known_recipient(pool):
     envelope = Envelope(Sender("a@x.example"), tuple(map(Recipient, ("unknown", "c", "b"))))
     deliverer = Deliverer(pool, DeliverySettings(hostname="h.example"))
-    incoming = deliverer.begin(envelope, Trace("LMTP", "1", "h", "::1"))
+    destinations = await deliverer.resolve(envelope)
+    incoming = deliverer.begin(envelope, Trace("LMTP", "1", "h", "::1"), destinations)
     data = noise(SIZE)
     for at in range(0, SIZE, 50_000):
         if incoming.feed(data[at : at + 50_000]):
