@@ -279,7 +279,7 @@ def lower(keywords):
 
 
 Histories.TestCase.settings = settings(
-    max_examples=60,
+    max_examples=35,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

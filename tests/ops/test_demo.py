@@ -95,7 +95,8 @@ def test_malformed_users(text):
         parse_users(text)
 
 
-def test_largest_count_of_users():
+def test_largest_count_of_users(monkeypatch):
+    monkeypatch.setattr("imapvm.ops.demo.users.DemoUser", lambda name, _password: name)
     assert len(parse_users(f"u%d:{USERS_MAX}:p")) == USERS_MAX
     with pytest.raises(argparse.ArgumentTypeError):
         parse_users(f"u%d:{USERS_MAX + 1}:p")
@@ -195,6 +196,7 @@ def demonstration(directory, *words):
             process.kill()
 
 
+@pytest.mark.slow
 def test_first_run_and_second_run(tmp_path):
     """One long test, because a start takes a second."""
     with demonstration(tmp_path / "demo") as server:

@@ -13,11 +13,6 @@ from tests.ops.handbook import ROOT, blocks
 from imapvm.ops import cli
 from imapvm.ops.errors import CONFIGURATION
 
-needs_systemd = pytest.mark.skipif(
-    not (shutil.which("systemd-sysusers") and shutil.which("systemd-tmpfiles")),
-    reason="needs systemd-sysusers and systemd-tmpfiles",
-)
-
 
 def unit(name):
     parser = configparser.ConfigParser(strict=False, interpolation=None)
@@ -52,8 +47,9 @@ def test_handbook_installs_files_that_exist():
         assert list(ROOT.glob(pattern)), pattern
 
 
-@needs_systemd
+@pytest.mark.slow
 def test_shipped_files_create_user_and_directories(tmp_path):
+    """Needs systemd-sysusers and systemd-tmpfiles."""
     for kind in ("sysusers.d", "tmpfiles.d"):
         directory = tmp_path / "etc" / kind
         directory.mkdir(parents=True)
@@ -103,6 +99,7 @@ def backup(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_each_run_of_the_backup_block_makes_a_verified_copy(backup, tmp_path):
     first = backup()
     assert (first.returncode, first.stderr) == (0, "")
