@@ -112,8 +112,8 @@ def test_each_command_has_a_row():
 
 
 def test_each_row_has_a_dialogue():
-    said = {name for path in script.files() for name in script.commands(script.read(path))}
-    assert {row.name for row in TABLE} - said == set()
+    written = {name for path in script.files() for name in script.commands(script.read(path))}
+    assert {row.name for row in TABLE} - written == set()
 
 
 def test_no_row_appears_twice():

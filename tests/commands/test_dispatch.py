@@ -156,7 +156,7 @@ async def test_limits_widen_at_login():
 
 
 async def test_a_uid_command_completes_with_the_name_of_the_command(signed_in):
-    """RFC 9051 section 6.4.9 asks for no text; `UID` would say nothing more."""
+    """RFC 9051 section 6.4.9 asks for no text; `UID` would add nothing."""
     await send(signed_in, b"a SELECT INBOX\r\n")
     assert (await send(signed_in, b"b UID SEARCH ALL\r\n"))[-1] == "b OK SEARCH completed"
 

@@ -66,7 +66,7 @@ def metadata_of(message):
 
 
 class Mailbox:
-    """Messages with UIDs; the client knows them all."""
+    """Messages with UIDs, all of them in the client's view."""
 
     def __init__(self, messages, **fields):
         self.bodies = {uid + 100: message for uid, message in messages.items()}
@@ -282,7 +282,7 @@ def test_missing_metadata_is_a_key_error():
     mailbox.metadata.clear()
     with pytest.raises(KeyError):
         mailbox.pieces(b"ENVELOPE")
-    mailbox.pieces(b"BODY[]")  # the index knows how long it is
+    mailbox.pieces(b"BODY[]")  # the length is in the index
 
 
 def test_corrupt_data_raises_corrupt_error():

@@ -307,8 +307,8 @@ def test_exception_of_an_iterable_is_passed_on():
 def test_every_changed_byte_is_detected():
     stored = segment_append(b"", [record(uid) for uid in (1, 2, 9)])
     for at in range(len(stored)):
-        damaged = bytearray(stored)
-        damaged[at] ^= 0x10
+        corrupt = bytearray(stored)
+        corrupt[at] ^= 0x10
         for read in (
             segment_records,
             segment_uids,
@@ -320,7 +320,7 @@ def test_every_changed_byte_is_detected():
             lambda one: keyword_sets([one]),
         ):
             with pytest.raises(CorruptError):
-                read(bytes(damaged))
+                read(bytes(corrupt))
 
 
 def test_writable_buffer_is_refused():

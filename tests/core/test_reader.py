@@ -261,8 +261,8 @@ def test_message_must_be_accepted_or_refused_first():
 
 
 def test_malformed_names_the_syntax_and_the_column():
-    [fault] = read(b"a FETCH 1 BOGUS\r\n")
-    assert attributes(fault) == {
+    [malformed] = read(b"a FETCH 1 BOGUS\r\n")
+    assert attributes(malformed) == {
         "tag": b"a",
         "message": "expected a FETCH item at column 11",
         "name": "FETCH",
@@ -270,10 +270,10 @@ def test_malformed_names_the_syntax_and_the_column():
         "is_no": False,
         "fatal": False,
     }
-    [fault] = read(b"a LOGIN {9}\r\n", CommandReader(Limits(literal=8)))
-    assert (fault.code, fault.is_no, fault.fatal) == ("TOOBIG", True, False)
-    [fault] = read(b"GET / HTTP/1.1\r\n")
-    assert (fault.tag, fault.fatal) == (None, True)
+    [malformed] = read(b"a LOGIN {9}\r\n", CommandReader(Limits(literal=8)))
+    assert (malformed.code, malformed.is_no, malformed.fatal) == ("TOOBIG", True, False)
+    [malformed] = read(b"GET / HTTP/1.1\r\n")
+    assert (malformed.tag, malformed.fatal) == (None, True)
 
 
 def test_literals_idle_and_sasl():

@@ -53,7 +53,7 @@ def group(tmp_path):
 
 
 class Mailbox:
-    """Messages with UIDs 10, 20, 30 … and body ids 1010 …; the client knows them all."""
+    """Messages with UIDs 10, 20, 30 … and body ids 1010 …; all in the client's view."""
 
     def __init__(self, group, messages, **columns):
         self.group = group

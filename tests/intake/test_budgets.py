@@ -1,6 +1,6 @@
 """Budgets of time: no spool file and no LMTP peer blocks the event loop.
 
-The goal is 100 ms. The bound here is larger, for a machine that runs other work as well; the faults
+The goal is 100 ms. The bound here is larger, for a machine that runs other work as well; the errors
 that these tests were written for blocked the loop for 2 to 60 seconds.
 """
 

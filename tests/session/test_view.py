@@ -266,7 +266,7 @@ def test_after_random_changes_the_client_agrees_with_the_mailbox(start, steps):
             case "store" if at is not None:
                 mailbox.store(at, flags=two)
             case "own store":
-                # A command names counted messages only, and the client knows its result.
+                # A command names counted messages only, and the client has its result.
                 known = sorted(set(client.view.numbers.uids) & set(uids))
                 if known:
                     uid = known[one % len(known)]
