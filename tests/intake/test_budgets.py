@@ -84,6 +84,14 @@ async def test_no_spool_file_blocks_the_event_loop(spool, fake, name, unknown, m
         await until(lambda: not (spool / "cur" / "a").exists())
 
 
+@pytest.mark.slow
+async def test_fifty_thousand_files_do_not_block_the_event_loop(spool, deliverer, fake):
+    for number in range(50_000):
+        (spool / "new" / str(number)).write_bytes(HEAD + b"x\r\n.\r\n")
+    async with probing(), watching(spool, deliverer):
+        await until(lambda: len(fake.stored) == 50_000, 300)
+
+
 async def test_tasks_that_share_a_pacer_share_its_slice(monkeypatch):
     now = 0.0
     monkeypatch.setattr("imapvm.intake.pacing.perf_counter", lambda: now)

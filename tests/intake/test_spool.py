@@ -14,11 +14,17 @@ from tests.intake.spooling import emptied, message, names, subjects, until, watc
 from imapvm.filepool.errors import CorruptDataError, LimitError
 from imapvm.intake.deliver import Deliverer
 from imapvm.intake.delivery_settings import DeliverySettings
+from imapvm.intake.spool import watcher
 from imapvm.intake.spool.delivered import DeliveryRecord
 from imapvm.intake.spool.directory import PARTS, SpoolDirectory, SpoolInUseError
 from imapvm.intake.spool.file import submit, submit_file, write_bsmtp
 from imapvm.intake.spool.watcher import watch_spool
-from imapvm.model.limits import SPOOL_IN_FLIGHT_MAX, SPOOL_TRIES_MAX
+from imapvm.model.limits import (
+    SPOOL_COMMANDS_MAX,
+    SPOOL_IN_FLIGHT_BYTES_MAX,
+    SPOOL_IN_FLIGHT_MAX,
+    SPOOL_TRIES_MAX,
+)
 
 pytestmark = pytest.mark.usefixtures("dropped_at_once")
 
@@ -117,6 +123,88 @@ async def test_the_number_of_concurrent_deliveries_is_limited(spool, settings):
         gate.set()
         await emptied(spool)
     assert len(fake.stored) == SPOOL_IN_FLIGHT_MAX + 1
+
+
+@pytest.mark.at_limit("SPOOL_IN_FLIGHT_BYTES_MAX")
+@pytest.mark.past_limit("SPOOL_IN_FLIGHT_BYTES_MAX")
+async def test_the_size_of_files_in_delivery_is_limited(spool, settings):
+    gate = trio.Event()
+
+    async def stop(_pool, _delivery):
+        await gate.wait()
+
+    fake = FakePool(on_deliver=stop)
+    count = SPOOL_IN_FLIGHT_BYTES_MAX // SPOOL_COMMANDS_MAX
+    for number in range(count + 1):
+        text = [b"x" * (SPOOL_COMMANDS_MAX + number)]
+        os.utime(spool / "new" / submit(spool, "", ["bob"], text, name=str(number)), (number, 1))
+    async with watching(spool, Deliverer(fake, settings)):
+        await until(lambda: fake.attempts == count)
+        await trio.sleep(0.1)
+        assert fake.attempts == count
+        gate.set()
+        await emptied(spool)
+    assert len(fake.stored) == count + 1
+
+
+@pytest.mark.at_limit("SPOOL_WAITING_MAX")
+@pytest.mark.past_limit("SPOOL_WAITING_MAX")
+@pytest.mark.parametrize("more", [0, 1, 150])
+async def test_the_number_of_names_in_memory_is_limited_and_all_files_are_delivered_in_order(
+    spool, deliverer, fake, monkeypatch, more
+):
+    limit = 70
+    monkeypatch.setattr(watcher, "SPOOL_WAITING_MAX", limit)
+    scans = 0
+    scan_new = SpoolDirectory.scan_new
+
+    def counted(self):
+        nonlocal scans
+        scans += 1
+        return scan_new(self)
+
+    monkeypatch.setattr(SpoolDirectory, "scan_new", counted)
+    for number in range(limit + more):
+        name = submit(spool, "", ["bob"], message(str(number)), name=f"{-number % 97:02}-{number}")
+        os.utime(spool / "new" / name, ns=(number, number * 10**9))
+    async with watching(spool, deliverer):
+        await emptied(spool)
+    assert subjects(fake) == [str(number) for number in range(limit + more)]
+    assert scans == 1 + -(-more // limit)
+
+
+@pytest.mark.at_limit("SPOOL_CLAIMED_MAX")
+@pytest.mark.past_limit("SPOOL_CLAIMED_MAX")
+async def test_the_number_of_claimed_files_is_limited(
+    spool, deliverer, fake, autojump_clock, monkeypatch
+):
+    monkeypatch.setattr(watcher, "SPOOL_CLAIMED_MAX", 10)
+    fake.refuses["bob"] = CorruptDataError("damaged")
+    for number in range(11):
+        submit(spool, "", ["bob"], message(str(number)))
+    async with watching(spool, deliverer):
+        await until(lambda: fake.attempts > 30)
+        assert len(names(spool, "cur")) == 10
+        assert len(names(spool, "new")) == 1
+        fake.refuses.clear()
+        await emptied(spool, 200)
+    assert len(fake.stored) == 11
+    for name in map(str, range(11)):  # left by an earlier process
+        submit(spool, "", ["bob"], message(name), name=name)
+        (spool / "new" / name).rename(spool / "cur" / name)
+    async with watching(spool, deliverer):
+        await emptied(spool, 200)
+    assert len(fake.stored) == 22
+
+
+async def test_a_file_that_is_read_slowly_does_not_delay_others(spool, deliverer, fake):
+    submit(spool, "", ["bob"], [b"x" * 1000] * 60_000, name="a")
+    os.utime(spool / "new" / "a", (0, 0))
+    submit(spool, "", ["cyn"], message("small"))
+    async with watching(spool, deliverer):
+        with trio.fail_after(20):
+            await until(lambda: subjects(fake, "cyn") == ["small"])
+        await emptied(spool)
 
 
 async def test_names_with_a_leading_dot_and_other_subdirectories_are_ignored(

@@ -134,6 +134,15 @@ SPOOL_MESSAGES_MAX: Final = 1000
 """Messages in one spool file: they are retried together."""
 SPOOL_IN_FLIGHT_MAX: Final = 64
 """Files that are delivered concurrently, so that one commit stores them all."""
+SPOOL_IN_FLIGHT_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Sizes of these files together; of a large one, only SPOOL_COMMANDS_MAX are counted, since its
+messages are staged on disk. Envelopes in memory have several times this size."""
+SPOOL_WAITING_MAX: Final = 10_000
+"""Files in new/ whose names are in memory, the oldest first; later scans find the others."""
+SPOOL_CLAIMED_MAX: Final = 100_000
+"""Files in cur/ that are in delivery or wait for a retry: about 40 MiB."""
+SPOOL_DEATHS_MAX: Final = 3
+"""Deaths of the process while it delivers a spool file, before the file is moved to `failed/`."""
 SPOOL_TRIES_MAX: Final = 5
 """Failed attempts before a spool file is moved to `failed/`."""
 BOUNCE_HEADER_MAX: Final = 64 * 1024

@@ -5,6 +5,7 @@ new/            submitted files: complete, renamed from tmp/
 cur/            claimed files: in delivery, or waiting for a retry
 undeliverable/  files held for unknown recipients, each with NAME.reason
 failed/         files that cannot be processed, each with NAME.reason
+attempts        counts of attempts for the files in cur/ (`attempts.py`)
 delivered/      recipients that have the messages of files that stay (`delivered.py`)
 """
 
@@ -14,6 +15,7 @@ import fcntl
 import os
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -75,13 +77,20 @@ class SpoolDirectory:
         """Unlock the spool."""
         os.close(self._lock)
 
-    def new_files(self) -> list[str]:
-        """Return the names in new/."""
-        return _names(self.path / NEW)
+    def scan_new(self) -> Iterator[tuple[int, str]]:
+        """Yield time of modification and name of each file in new/."""
+        return _scan(self.path / NEW)
 
-    def claimed_files(self) -> list[str]:
-        """Return the names in cur/: at the start, those that an earlier process left."""
-        return _names(self.path / CUR)
+    def scan_cur(self) -> Iterator[tuple[int, str]]:
+        """Yield the same for cur/: at the start, files that an earlier process left."""
+        return _scan(self.path / CUR)
+
+    def mtime_in_new(self, name: str) -> int | None:
+        """Return the time of modification of a file in new/; None if it does not exist."""
+        try:
+            return os.lstat(f"{self._new}/{name}").st_mtime_ns
+        except FileNotFoundError:
+            return None
 
     def claim(self, name: str) -> bool:
         """Move a file from new/ to cur/, under the same name.
@@ -152,20 +161,18 @@ class SpoolDirectory:
     def _in_cur(self, name: str) -> str:
         return f"{self._cur}/{name}"
 
-    def remove_stale(self, now: float | None = None) -> list[str]:
-        """Remove files in tmp/ that are older than STALE_SECONDS; return their names."""
+    def remove_stale(self, now: float | None = None) -> Iterator[str | None]:
+        """Remove files in tmp/ that are older than STALE_SECONDS; yield name or None for each."""
         now = time.time() if now is None else now
-        stale = []
         with os.scandir(self.path / TMP) as entries:
             for entry in entries:
-                try:
+                removed = None
+                with contextlib.suppress(FileNotFoundError):
                     found = entry.stat(follow_symlinks=False)
                     if stat.S_ISREG(found.st_mode) and found.st_mtime < now - STALE_SECONDS:
                         os.unlink(entry.path)
-                        stale.append(entry.name)
-                except FileNotFoundError:
-                    continue
-        return stale
+                        removed = entry.name
+                yield removed
 
 
 def is_mail(name: str) -> bool:
@@ -178,6 +185,9 @@ def printable_name(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("ascii", "backslashreplace")
 
 
-def _names(directory: Path) -> list[str]:
+def _scan(directory: Path) -> Iterator[tuple[int, str]]:
     with os.scandir(directory) as entries:
-        return [entry.name for entry in entries if is_mail(entry.name)]
+        for entry in entries:
+            if is_mail(entry.name):
+                with contextlib.suppress(FileNotFoundError):
+                    yield entry.stat(follow_symlinks=False).st_mtime_ns, entry.name

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import trio
-from inotify_simple import INotify, flags
+from inotify_simple import INotify, flags, parse_events
 
 from imapvm.intake.spool.directory import is_mail
 
@@ -21,6 +21,9 @@ RESCAN_SECONDS: Final = 30
 """Longest delay of a message whose event was lost."""
 POLL_SECONDS: Final = 1
 """The same without inotify."""
+
+EVENT_BYTES: Final = 16 * 1024
+"""One read of events: about 300. The kernel queues up to 16,384."""
 
 _ARRIVED: Final = flags.MOVED_TO | flags.CLOSE_WRITE
 _WATCHED: Final = _ARRIVED | flags.DELETE_SELF | flags.MOVE_SELF | flags.ONLYDIR | flags.EXCL_UNLINK
@@ -49,7 +52,8 @@ class InotifyWatcher:
             return None
         with trio.move_on_after(RESCAN_SECONDS):
             await trio.lowlevel.wait_readable(self._inotify.fd)
-            return self.interpret(self._inotify.read(timeout=0))
+            # A part of the queue, so that the work between two waits is bounded.
+            return self.interpret(parse_events(os.read(self._inotify.fd, EVENT_BYTES)))
         return None
 
     def interpret(self, events: list[Any]) -> set[str] | None:
