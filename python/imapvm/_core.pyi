@@ -84,7 +84,7 @@ class SequenceSet:
 
 @final
 class UidMap:
-    """Message number ↔ UID of one mailbox as one client knows it. Immutable, stored as runs.
+    """Message number ↔ UID of one mailbox as one client has counted it. Immutable, stored as runs.
 
     Message numbers are 1-based positions (RFC 9051 section 2.3.1.2).
     """
@@ -109,7 +109,7 @@ class UidMap:
     def uid(self, number: SeqNum) -> Uid | None:
         """Return the UID of a message number; None past the end."""
     def number(self, uid: int) -> SeqNum | None:
-        """Return the message number of a UID; None if the client does not know the message."""
+        """Return the message number of a UID; None if the client has not counted the message."""
     def select(self, wanted: SequenceSet, *, uid: bool, saved: UidSet) -> UidSet | None:
         """Resolve a client's sequence-set to UIDs of this map.
 
@@ -161,7 +161,7 @@ class Limits:
             line: one line without its literals, also while its end has not arrived.
             literal: one literal that is not a message.
             command: all lines and literals of one command together, messages excepted.
-            append: one message of APPEND (what APPENDLIMIT says).
+            append: one message of APPEND (the value of APPENDLIMIT).
             nesting: parentheses, and NOT/OR, in each other.
             items: elements of one list: search keys, fetch items, flags, sequence ranges; and
                 literals of one command.
@@ -903,7 +903,7 @@ class HeaderColumns:
 
 @final
 class BoundSearch:
-    """Search over one mailbox as one client knows it."""
+    """Search over one mailbox as one client has counted it."""
 
     @property
     def candidates(self) -> UidSet:

@@ -1,4 +1,4 @@
-"""Spawn config, and what a process needs of its master."""
+"""Spawn config, and the start of a process with it."""
 
 import os
 import subprocess

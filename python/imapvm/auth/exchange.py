@@ -1,4 +1,4 @@
-"""SASL (RFC 4422), server side, as values: a response goes in, the next step comes out.
+"""SASL (RFC 4422), server side, as values: a response is passed in, the next step is returned.
 
 step = MECHANISMS["PLAIN"].start(initial)
 while isinstance(step, Challenge):

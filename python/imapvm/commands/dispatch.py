@@ -80,7 +80,7 @@ def run(ctx: Context, event: Event) -> Suspended[None] | None:
     if type(event) is Malformed:
         _refuse_malformed(ctx, event)
         return None
-    command = cast("Command", event)  # other events come inside commands, to their handlers
+    command = cast("Command", event)  # handlers read the other events, inside commands
     row = row_of(command)
     ended: Done | Failed | Suspended[Done]
     try:

@@ -1,4 +1,4 @@
-"""Services that all connections of a process share, and what commands need of the server."""
+"""Services that all connections of a process share, and interfaces that the server implements."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -72,7 +72,7 @@ class Idlers:
         self._by_mailbox: dict[MailboxId, set[Idler]] = {}
         self._unselected: set[Idler] = set()
         self.on_enter: Callable[[], None] | None = None
-        """Called when a connection enters IDLE, before it looks at the store."""
+        """Called when a connection enters IDLE, before it reads the store."""
 
     def enter(self, idler: Idler) -> None:
         if self.on_enter is not None:

@@ -1,4 +1,4 @@
-"""Turns: how long one connection's work may run before other tasks of the process do.
+"""Turns: limit on the time that one connection's work runs before other tasks of the process.
 
 One deadline serves the whole process, since only one task runs at a time. The reactor sets it when
 it wakes; connections that it serves in the same turn share what is left, and each of them runs at

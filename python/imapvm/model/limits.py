@@ -52,7 +52,7 @@ RECEIVE_MAX: Final = 64 * 1024
 OUTPUT_WAITING_MAX: Final = 256 * 1024
 """Output queued for a client that does not read; more output ends the connection."""
 CONNECTIONS_MAX: Final = 100_000
-"""In one process; the operator's limit on open files usually comes first."""
+"""In one process; the operator's limit on open files is usually reached first."""
 CONNECTIONS_PER_PEER_MAX: Final = 256
 """From one address (one /64 network of IPv6): enough for an office with one gateway."""
 TLS_HANDSHAKES_MAX: Final = 256

@@ -198,8 +198,8 @@ class View:
         self.numbers = self.numbers.appended(now)
         out.exists(len(self.numbers))
         if recent:
-            # Another session may have claimed them too. A session that cannot tell whether it is
-            # the first one notified of a message has to call it recent (RFC 3501 section 2.3.2).
+            # Another session may have claimed them too. If it is unknown which session was notified
+            # first, the message is recent (RFC 3501 section 2.3.2).
             self.recent |= now
             self.unclaimed_recent = True
             out.recent(len(self.recent))

@@ -1,4 +1,4 @@
-//! Map between message numbers and UIDs, for one mailbox as one client knows it.
+//! Map between message numbers and UIDs, for one mailbox as one client has counted it.
 
 use std::sync::Arc;
 

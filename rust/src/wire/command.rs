@@ -19,7 +19,7 @@ pub struct Qresync {
     pub uid_validity: u32,
     /// MODSEQ of the client's state.
     pub modseq: u64,
-    /// UIDs that the client knows.
+    /// The `known-uids` of the client.
     pub known: Option<SequenceSet>,
     /// Message numbers and their UIDs.
     pub matches: Option<(SequenceSet, SequenceSet)>,

@@ -20,7 +20,7 @@ from imapvm.model.names import INBOX, parents
 NAMES_PER_READ: Final = 500
 """Names read in one transaction, in about half a millisecond."""
 NAMES_PER_BATCH: Final = 16
-"""Names compared between two looks at the clock: at most some milliseconds, for the most expensive
+"""Names compared before the clock is read again: at most some milliseconds, for the most expensive
 patterns and the longest names."""
 NAMES_PER_CHUNK: Final = 64
 """Names in one packed chunk, which is unpacked at once."""

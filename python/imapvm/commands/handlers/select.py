@@ -1,4 +1,4 @@
-r"""SELECT, EXAMINE, CLOSE, UNSELECT, CHECK (RFC 9051 section 6.3.2 ff.), and who owns \Recent.
+r"""SELECT, EXAMINE, CLOSE, UNSELECT, CHECK (RFC 9051 section 6.3.2 ff.), and the owner of \Recent.
 
 A message is \Recent in the first session that is notified of it (RFC 3501 section 2.3.2). The store
 keeps a mark in each mailbox: messages from `recent_from` on are claimed by no session. A read-write

@@ -225,7 +225,7 @@ def _restore_account(state: GroupState, account: AccountId, now: int) -> Callabl
 
 
 def recount(state: GroupState, row: MailboxRow) -> Callable[[GroupTxn], None]:
-    """Return a repair that sets the counts of a row; numbers that clients know only go up."""
+    """Return a repair that sets the counts of a row; numbers that clients have seen only go up."""
 
     def repair(txn: GroupTxn) -> None:
         counted = state.counted[row.id]

@@ -196,7 +196,7 @@ class LmtpConnection:
     async def _serve_until_idle(self) -> None:
         """Serve for at least IDLE_SECONDS, and close the connection if it was idle all the time.
 
-        The deadline is not moved at each read: when it expires, `_idle_since` tells whether the
+        The deadline is not moved at each read: when it expires, `_idle_since` shows whether the
         connection was idle. READING and DRAINING may be cancelled, and entered again.
         """
         deadline = self._idle_since + IDLE_SECONDS

@@ -124,7 +124,7 @@ def submit_file(
     tmp = os.path.join(spool, TMP, fresh)
     # 0640: in a spool that a group may write to, the directories are set-group-ID, and the server
     # reads the file as a member of the group. The default mode of the directories, 0700, keeps
-    # everyone else out.
+    # all other users out.
     file = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
     try:
         try:

@@ -26,10 +26,10 @@ use crate::message::search::field_value_text;
 use crate::numbers::{Runs, UidSet};
 use crate::wire::ast::{Field, SearchKey};
 
-/// Search in one mailbox as one client knows it.
+/// Search in one mailbox as one client has counted it.
 pub struct BoundSearch {
     program: Arc<Program>,
-    /// UIDs that the client knows; others do not match.
+    /// UIDs in the client's view; others do not match.
     known: UidSet,
     candidates: UidSet,
 }

@@ -11,7 +11,7 @@ use crate::message::{CachedNames, FieldName, fold};
 use crate::numbers::{UidMap, UidSet};
 use crate::wire::ast::{Field, Flag, SearchKey, When};
 
-/// State that a search is bound to: one mailbox as one client knows it, at one time.
+/// State that a search is bound to: one mailbox as one client has counted it, at one time.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// Message numbers of the client.

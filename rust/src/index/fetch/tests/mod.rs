@@ -103,7 +103,7 @@ fn record(uid: u32) -> Record {
     }
 }
 
-/// Return the responses about all messages of a mailbox that the client knows completely.
+/// Return the responses about all messages of a mailbox of which the client has counted all messages.
 fn answers(
     items: &[FetchItem],
     records: &[Record],

@@ -25,7 +25,7 @@ fn column(messages: impl IntoIterator<Item = (u32, String)>) -> Column {
     column
 }
 
-/// Bind a search for a subject, in a mailbox that the client knows completely.
+/// Bind a search for a subject, in a mailbox of which the client has counted all messages.
 fn subject(needle: &str) -> BoundSearch {
     let mailbox = Mailbox {
         records: vec![],
