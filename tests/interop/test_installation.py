@@ -2,8 +2,6 @@
 
 import os
 import pty
-import shutil
-import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -16,16 +14,11 @@ TOOLS = ("unshare", "ip", "setpriv", "runuser", "systemd-sysusers", "systemd-tmp
          "systemd-socket-activate", "systemd-analyze")  # fmt: skip
 
 
-def possible() -> bool:
-    if os.geteuid() or not all(map(shutil.which, TOOLS)):
-        return False
-    done = subprocess.run([*UNSHARE, "true"], check=False, capture_output=True)
-    return done.returncode == 0
-
-
 @pytest.mark.slow
-@pytest.mark.skipif("not possible()", reason="needs root, systemd's tools and namespaces")
-def test_installation_backup_restore_and_socket_activation(tmp_path):
+def test_installation_backup_restore_and_socket_activation(tmp_path, program):
+    assert os.geteuid() == 0, "needs root, for namespaces"
+    for name in TOOLS:
+        program(name)
     directory = tmp_path / "blocks"
     directory.mkdir()
     first, second, *_ = blocks("Installation")
