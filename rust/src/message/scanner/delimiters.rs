@@ -46,7 +46,8 @@ impl Scanner {
         if closes {
             self.stop_looking(level);
         } else {
-            self.begin_entity(self.offset + line.length, false);
+            let lines = self.lines + u64::from(line.end > 0);
+            self.begin_entity(self.offset + line.length, lines, false);
         }
         true
     }

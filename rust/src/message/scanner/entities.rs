@@ -25,7 +25,8 @@ pub(super) struct OpenEntity {
 }
 
 impl Scanner {
-    pub(super) fn begin_entity(&mut self, start: u64, is_message: bool) {
+    /// Begin an entity whose header starts at `start`, after `lines` line ends.
+    pub(super) fn begin_entity(&mut self, start: u64, lines: u64, is_message: bool) {
         if let Some(parent) = self.open.last_mut() {
             parent.has_children = true;
         }
@@ -47,17 +48,20 @@ impl Scanner {
         self.header = Some(OpenHeader {
             index,
             start,
+            lines_before: lines,
             values: Box::default(),
             table: is_message.then(FieldTable::default),
             is_first_line: true,
+            is_certain: false,
+            skipped: Vec::new(),
             is_full: false,
             fields: 0,
             field: OpenField::default(),
         });
     }
 
-    /// End the header; the body of its entity starts at `body`.
-    pub(super) fn end_header(&mut self, body: u64, empty_line: u8) {
+    /// End the header; the body of its entity starts at `body`, after `lines_before` line ends.
+    pub(super) fn end_header(&mut self, body: u64, lines_before: u64, empty_line: u8) {
         self.end_field();
         let Some(header) = self.header.take() else {
             return;
@@ -75,7 +79,6 @@ impl Scanner {
         let (kind, content, boundary) = classify(content, encoding, room);
         let encoding = if kind == Kind::Multipart { 0 } else { encoding };
         let description = Description::new(kind, &content, &encoding_name, &values);
-        let lines_before = self.lines + u64::from(body > self.offset);
         let is_digest = content.is("multipart", "digest");
         if let Some(entity) = self.entities.get_mut(index) {
             entity.kind = kind;
@@ -117,15 +120,33 @@ impl Scanner {
             self.root = Some(values);
         }
         if kind == Kind::Message {
-            self.begin_entity(body, true);
+            self.begin_entity(body, lines_before, true);
         }
     }
 
     /// End the header of a message, and then that of the message inside it.
     pub(super) fn end_open_headers(&mut self) {
+        self.return_skipped_lines();
         while self.header.is_some() {
-            self.end_header(self.offset, 0);
+            self.end_header(self.offset, self.lines, 0);
         }
+    }
+
+    /// End a header that has lines but no field: it is no header, and its lines belong to the body.
+    ///
+    /// In multipart/digest they may belong to the body of a message without a header.
+    pub(super) fn return_skipped_lines(&mut self) {
+        let mut skipped = Vec::new();
+        while let Some(header) = &mut self.header
+            && !header.is_certain
+            && header.start < self.offset
+        {
+            header.field = OpenField::default();
+            skipped.append(&mut header.skipped);
+            let (start, lines) = (header.start, header.lines_before);
+            self.end_header(start, lines, 0);
+        }
+        self.capture(&skipped);
     }
 
     /// Return Content-Type, and the transfer encoding by name and number.

@@ -2,18 +2,27 @@
 use super::{MessageLine, Scanner};
 use crate::message::header::names::FieldName;
 use crate::message::header::values::Headers;
-use crate::message::limits::{ALL_FIELDS, CACHED_FIELD_BYTES, FIELD_BYTES, FIELDS};
+use crate::message::limits::{ALL_FIELDS, CACHED_FIELD_BYTES, FIELD_BYTES, FIELDS, PREVIEW_BYTES};
 use crate::message::metadata::field_table::FieldTable;
 use crate::message::metadata::header_cache::CachedNames;
+
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Header being read.
 pub(super) struct OpenHeader {
     pub(super) index: usize,
     pub(super) start: u64,
+    /// Line ends before `start`.
+    pub(super) lines_before: u64,
     pub(super) values: Box<Headers>,
     /// Only for messages, not for parts.
     pub(super) table: Option<FieldTable>,
     pub(super) is_first_line: bool,
+    /// There is a field. Until then, the lines may turn out to be body.
+    pub(super) is_certain: bool,
+    /// The first of these lines, for the preview.
+    pub(super) skipped: Vec<u8>,
     /// Past the limits: the rest is one field without a name.
     pub(super) is_full: bool,
     pub(super) fields: usize,
@@ -45,20 +54,30 @@ impl Scanner {
         };
         let is_first_line = std::mem::take(&mut header.is_first_line);
         if line.head.is_empty() && line.end > 0 {
-            return self.end_header(self.offset + line.length, line.end);
+            if !is_first_line && !header.is_certain {
+                self.return_skipped_lines();
+                self.capture(line_end(line));
+                return;
+            }
+            let body = self.offset + line.length;
+            return self.end_header(body, self.lines + 1, line.end);
         }
         let is_folded = line.head.starts_with(b" ") || line.head.starts_with(b"\t");
-        let name = if is_folded {
-            None
-        } else {
-            field_name(line.head)
+        let mark = match line.head.strip_prefix(BYTE_ORDER_MARK) {
+            Some(_) if is_first_line => BYTE_ORDER_MARK.len(),
+            _ => 0,
         };
-        let is_mbox = line.head.starts_with(b"From ") || line.head.starts_with(b">From ");
-        if is_first_line && !is_folded && name.is_none() && !is_mbox {
-            self.end_open_headers();
-            self.capture(line.head);
-            self.capture(if line.end == 2 { b"\r\n" } else { b"\n" });
-            return;
+        let (_, text) = line.head.split_at_checked(mark).unwrap_or_default();
+        let name = if is_folded { None } else { field_name(text) };
+        if !header.is_certain {
+            let is_field = name.is_some_and(|(_, value)| !value.starts_with(b"//")); // not a URL
+            let is_mbox = text.starts_with(b"From ") || text.starts_with(b">From ");
+            header.is_certain = is_field || (is_first_line && is_mbox);
+            if !header.is_certain {
+                header.skip(line);
+                return;
+            }
+            header.skipped = Vec::new();
         }
         if is_folded && header.field.length > 0 {
             header.field.length += line.length;
@@ -66,9 +85,17 @@ impl Scanner {
             header.field.cache(line);
             return;
         }
+        if mark > 0 {
+            header.field.length = mark as u64;
+        }
         self.end_field();
         let Some(header) = &mut self.header else {
             return;
+        };
+        let line = &MessageLine {
+            head: text,
+            length: line.length - mark as u64,
+            ..*line
         };
         let is_message = header.table.is_some();
         header.field.length = line.length;
@@ -134,6 +161,27 @@ impl Scanner {
     }
 }
 
+impl OpenHeader {
+    /// Read a line before the first field: a part of one field without a name.
+    fn skip(&mut self, line: &MessageLine<'_>) {
+        self.field.length += line.length;
+        for piece in [line.head, line_end(line)] {
+            let room = PREVIEW_BYTES.saturating_sub(self.skipped.len());
+            self.skipped
+                .extend_from_slice(piece.get(..room).unwrap_or(piece));
+        }
+    }
+}
+
+/// Return the bytes of a line end.
+fn line_end(line: &MessageLine<'_>) -> &'static [u8] {
+    match line.end {
+        0 => b"",
+        1 => b"\n",
+        _ => b"\r\n",
+    }
+}
+
 impl OpenField {
     fn keep(&mut self, text: &[u8]) {
         if self.wanted.is_some() {
@@ -144,11 +192,7 @@ impl OpenField {
     }
 
     fn cache(&mut self, line: &MessageLine<'_>) {
-        let end: &[u8] = match line.end {
-            0 => b"",
-            1 => b"\n",
-            _ => b"\r\n",
-        };
+        let end = line_end(line);
         let is_whole = (line.head.len() + end.len()) as u64 == line.length;
         let has_room = self.length <= CACHED_FIELD_BYTES as u64;
         if self.cached.is_some() && is_whole && has_room {

@@ -7,8 +7,10 @@
 //!
 //! Where MIME is silent or a message breaks its rules:
 //!
-//! * A header line that is not a field counts as a field without a name. If the first line is not
-//!   a field, there is no header (except for the `From ` line of mbox).
+//! * A header line that is not a field counts as a field without a name: also at the start, where
+//!   some programs write a line of their own. A byte order mark at the start is such a field.
+//! * A header without any field is no header: all of its lines are body. The `From ` line of mbox
+//!   counts as a field here.
 //! * A part without a valid Content-Type is text/plain in US-ASCII; in multipart/digest, a part
 //!   without Content-Type is message/rfc822.
 //! * A multipart without a usable boundary is text/plain.
@@ -122,7 +124,7 @@ impl Scanner {
             html: None,
             capturing: None,
         };
-        scanner.begin_entity(0, true);
+        scanner.begin_entity(0, 0, true);
         scanner
     }
 

@@ -1,4 +1,5 @@
 //! Known answers by RFC section, each also with the message cut at every byte.
+mod first_lines;
 mod hostile;
 mod matching;
 mod numbering;
