@@ -131,6 +131,8 @@ struct Parser<'a> {
     limit: usize,
     in_group: bool,
     draft: Draft,
+    /// White space precedes a quote that was ignored.
+    was_spaced: bool,
 }
 
 impl Parser<'_> {
@@ -181,16 +183,26 @@ impl Parser<'_> {
         let before = self.lexer.rest.len();
         self.lexer.skip_blanks();
         while self.lexer.peek() == Some(b'(') {
-            self.draft.comment = Some(self.lexer.comment());
+            match self.lexer.comment() {
+                Some(text) => self.draft.comment = Some(text),
+                None => self.lexer.advance(), // unclosed: what follows may be the address
+            }
             self.lexer.skip_blanks();
         }
-        self.lexer.rest.len() < before
+        std::mem::take(&mut self.was_spaced) || self.lexer.rest.len() < before
     }
 
     /// Add a word or dot to `words`; return whether there was one.
     fn word(&mut self, words: &mut Words, spaced: bool) -> bool {
         match self.lexer.peek() {
-            Some(b'"') => words.push(&self.lexer.quoted_string(), spaced),
+            Some(b'"') => {
+                if let Some(text) = self.lexer.quoted_string() {
+                    words.push(&text, spaced);
+                } else {
+                    self.lexer.advance(); // unclosed: what follows may be the address
+                    self.was_spaced = spaced;
+                }
+            }
             Some(b'.') => {
                 self.lexer.advance();
                 words.push_dot(spaced);
@@ -329,6 +341,7 @@ fn parse(value: &[u8], limit: usize) -> Vec<Address> {
         limit,
         in_group: false,
         draft: Draft::default(),
+        was_spaced: false,
     };
     parser.parse()
 }
@@ -492,8 +505,12 @@ mod tests {
                 ],
             ),
             (": joe@x;", &["{", "NIL|NIL|joe|x", "}"]),
-            ("\"Joe, joe@x", &["NIL|NIL|Joe, joe@x|"]),
-            ("Joe (a <b@c>", &["a <b@c>|NIL|Joe|"]),
+            ("\"Joe, joe@x", &["NIL|NIL|Joe|", "NIL|NIL|joe|x"]),
+            ("\"Ada <ada@shop.example>", &["Ada|NIL|ada|shop.example"]),
+            ("Ada \"Al <ada@x>", &["Ada Al|NIL|ada|x"]),
+            ("<\"ada@x>, b@y", &["NIL|NIL|ada|x", "NIL|NIL|b|y"]),
+            ("Joe (a <b@c>", &["Joe a|NIL|b|c"]),
+            ("joe@x (Joe, b@y", &["Joe|NIL|joe|x", "NIL|NIL|b|y"]),
             (
                 "=?utf-8?q?J=C3=B6?= <j@x>",
                 &["=?utf-8?q?J=C3=B6?=|NIL|j|x"],

@@ -4,6 +4,10 @@
 #[derive(Clone, Copy)]
 pub(crate) struct Lexer<'a> {
     pub(crate) rest: &'a [u8],
+    /// An unclosed comment was found: from there on, a parenthesis starts none. This keeps the cost
+    /// linear, as does the next.
+    has_unclosed_comment: bool,
+    has_unclosed_string: bool,
 }
 
 pub(crate) fn is_blank(byte: u8) -> bool {
@@ -21,7 +25,11 @@ pub(crate) fn is_special(byte: u8) -> bool {
 
 impl<'a> Lexer<'a> {
     pub(crate) fn new(value: &'a [u8]) -> Self {
-        Self { rest: value }
+        Self {
+            rest: value,
+            has_unclosed_comment: false,
+            has_unclosed_string: false,
+        }
     }
 
     pub(crate) fn peek(&self) -> Option<u8> {
@@ -63,15 +71,18 @@ impl<'a> Lexer<'a> {
     /// ```
     pub(crate) fn skip_cfws(&mut self) {
         self.skip_blanks();
-        while self.peek() == Some(b'(') {
-            self.comment();
+        while self.comment().is_some() {
             self.skip_blanks();
         }
     }
 
-    /// Consume a comment; return its text, with the parentheses of nested comments. An unclosed
-    /// comment extends to the end.
-    pub(crate) fn comment(&mut self) -> Vec<u8> {
+    /// Consume a comment; return its text, with the parentheses of nested comments. None, and
+    /// nothing is consumed, if there is no comment or if it is unclosed.
+    pub(crate) fn comment(&mut self) -> Option<Vec<u8>> {
+        if self.peek() != Some(b'(') || self.has_unclosed_comment {
+            return None;
+        }
+        let start = self.rest;
         let mut text = Vec::new();
         let mut depth = 0_usize;
         while let Some(byte) = self.peek() {
@@ -87,18 +98,24 @@ impl<'a> Lexer<'a> {
                 _ => {}
             }
             if depth == 0 {
-                break;
+                return Some(text);
             }
             if byte != b'(' || depth > 1 {
                 text.push(byte);
             }
         }
-        text
+        self.rest = start;
+        self.has_unclosed_comment = true;
+        None
     }
 
-    /// Consume a quoted string; return its content, unquoted. An unclosed string extends to the
-    /// end.
-    pub(crate) fn quoted_string(&mut self) -> Vec<u8> {
+    /// Consume a quoted string; return its content, unquoted. None, and nothing is consumed, if
+    /// there is no quoted string or if it is unclosed.
+    pub(crate) fn quoted_string(&mut self) -> Option<Vec<u8>> {
+        if self.peek() != Some(b'"') || self.has_unclosed_string {
+            return None;
+        }
+        let start = self.rest;
         self.advance();
         let mut text = Vec::new();
         loop {
@@ -111,9 +128,28 @@ impl<'a> Lexer<'a> {
                 }
                 Some(_) => {
                     self.advance();
-                    return text;
+                    return Some(text);
                 }
-                None => return text,
+                None => {
+                    self.rest = start;
+                    self.has_unclosed_string = true;
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Consume up to a byte that is not inside of a comment or quoted string.
+    pub(crate) fn skip_to(&mut self, stop: u8) {
+        loop {
+            self.take_while(|byte| byte != stop && !matches!(byte, b'(' | b'"'));
+            match self.peek() {
+                Some(b'(' | b'"') => {
+                    if self.comment().is_none() && self.quoted_string().is_none() {
+                        self.advance();
+                    }
+                }
+                _ => return,
             }
         }
     }
@@ -134,36 +170,67 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comments_nest_and_may_be_unclosed() {
+    fn comments_nest() {
         for (value, text, rest) in [
-            ("(a)b", "a", "b"),
-            ("(a (b) c)d", "a (b) c", "d"),
-            (r"(a \) b)", "a ) b", ""),
-            ("(a (b", "a (b", ""),
-            (r"(a\", "a", ""),
+            ("(a)b", Some("a"), "b"),
+            ("(a (b) c)d", Some("a (b) c"), "d"),
+            (r"(a \) b)", Some("a ) b"), ""),
+            ("(a (b", None, "(a (b"),
+            (r"(a\", None, r"(a\"),
+            ("a", None, "a"),
+            ("", None, ""),
         ] {
             let mut lexer = Lexer::new(value.as_bytes());
-            assert_eq!(lexer.comment(), text.as_bytes());
+            assert_eq!(lexer.comment().as_deref(), text.map(str::as_bytes));
             assert_eq!(lexer.rest, rest.as_bytes());
         }
         let mut lexer = Lexer::new(b" \t(a) (b(c))\r\n x");
         lexer.skip_cfws();
         assert_eq!(lexer.rest, b"x");
-        let deep = b"(".repeat(60_000);
-        assert_eq!(Lexer::new(&deep).comment().len(), deep.len() - 1);
+        let deep = [b"(".repeat(60_000), b")".repeat(60_000)].concat();
+        let text = Lexer::new(&deep).comment().unwrap();
+        assert_eq!(text.len(), deep.len() - 2);
     }
 
     #[test]
     fn quoted_strings_are_unquoted() {
         for (value, text, rest) in [
-            (r#""a b"c"#, "a b", "c"),
-            (r#""a\"\\b""#, r#"a"\b"#, ""),
-            (r#""open"#, "open", ""),
-            (r#""open\"#, "open", ""),
+            (r#""a b"c"#, Some("a b"), "c"),
+            (r#""a\"\\b""#, Some(r#"a"\b"#), ""),
+            (r#""open"#, None, r#""open"#),
+            (r#""open\"#, None, r#""open\"#),
+            ("a", None, "a"),
         ] {
             let mut lexer = Lexer::new(value.as_bytes());
-            assert_eq!(lexer.quoted_string(), text.as_bytes());
+            assert_eq!(lexer.quoted_string().as_deref(), text.map(str::as_bytes));
             assert_eq!(lexer.rest, rest.as_bytes());
+        }
+    }
+
+    #[test]
+    fn comments_and_strings_are_skipped() {
+        for (value, rest) in [
+            ("a;b", ";b"),
+            ("a (;) \";\" x;b", ";b"),
+            (r#"(\);) ("; x) "(;" ;b"#, ";b"),
+            ("(a;b", ";b"),
+            ("\"a;b", ";b"),
+            ("(a \"b (c;d", ";d"),
+            ("a", ""),
+        ] {
+            let mut lexer = Lexer::new(value.as_bytes());
+            lexer.skip_to(b';');
+            assert_eq!(lexer.rest, rest.as_bytes(), "{value}");
+        }
+    }
+
+    #[test]
+    fn many_unclosed_comments_and_strings_take_linear_time() {
+        for byte in [&b"("[..], br#"\""#, b"(\"", b"\"\\\"("] {
+            let hostile = byte.repeat(1 << 20);
+            let mut lexer = Lexer::new(&hostile);
+            lexer.skip_to(b';');
+            assert!(lexer.rest.is_empty());
         }
     }
 }

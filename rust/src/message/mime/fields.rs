@@ -37,10 +37,12 @@ impl ContentType {
         }
     }
 
-    /// Parse a value; None without type or subtype. `text` alone is text/plain.
+    /// Parse a value; None without type or subtype. `text` alone is text/plain. Quotes around the
+    /// type are ignored.
     pub(crate) fn parse(value: &[u8]) -> Option<Self> {
         let mut lexer = Lexer::new(value);
         lexer.skip_cfws();
+        lexer.take(b'"');
         let media = lower(lexer.token());
         lexer.skip_cfws();
         let slash = lexer.take(b'/');
@@ -50,6 +52,7 @@ impl ContentType {
         } else {
             String::new()
         };
+        lexer.take(b'"');
         if media == "text" && subtype.is_empty() {
             subtype = "plain".into();
         }
@@ -76,24 +79,25 @@ impl ContentType {
             .then(|| boundary.to_vec())
     }
 
-    /// Return the charset in lower case; empty if not given.
+    /// Return the charset in lower case, without quotes; empty if not given.
     pub(crate) fn charset(&self) -> String {
-        lower(
-            parameter(&self.parameters, b"charset")
-                .unwrap_or_default()
-                .trim_ascii(),
-        )
+        let charset = parameter(&self.parameters, b"charset").unwrap_or_default();
+        let is_name = |byte: &u8| !is_blank(*byte) && !matches!(byte, b'"' | b'\'');
+        let from = charset.iter().position(is_name).unwrap_or(0);
+        let upto = charset.iter().rposition(is_name).map_or(0, |at| at + 1);
+        lower(charset.get(from..upto).unwrap_or_default())
     }
 }
 
 /// ```abnf
 /// *(";" parameter)        parameter = attribute "=" value
 /// ```
-/// A value that is not a token extends to the next `;`.
+/// A value that is not a token extends to the next `;`, and so does an unclosed quoted string.
+/// Comments are skipped (RFC 2045 section 5.1).
 fn parameters(lexer: &mut Lexer<'_>) -> Vec<Parameter> {
     let mut found = Vec::new();
     while found.len() < PARAMETERS {
-        lexer.take_while(|byte| byte != b';');
+        lexer.skip_to(b';');
         if !lexer.take(b';') {
             break;
         }
@@ -104,26 +108,33 @@ fn parameters(lexer: &mut Lexer<'_>) -> Vec<Parameter> {
             continue;
         }
         lexer.skip_cfws();
-        let value = if lexer.peek() == Some(b'"') {
-            lexer.quoted_string()
-        } else {
+        let value = lexer.quoted_string().unwrap_or_else(|| {
+            lexer.take(b'"');
             unquoted(lexer)
-        };
+        });
         found.push((name, value));
     }
     found
 }
 
-/// Read up to `;`, or up to a comment after white space; trim white space at the end.
+/// Read a value up to `;`, without white space and comments at its end. White space, and text in
+/// parentheses, that something follows is part of the value: many programs do not quote
+/// `report (1).pdf`.
 fn unquoted(lexer: &mut Lexer<'_>) -> Vec<u8> {
     let mut value = Vec::new();
     loop {
-        value.extend_from_slice(lexer.take_while(|byte| byte != b';' && !is_blank(byte)));
-        let blanks = lexer.take_while(is_blank);
-        if blanks.is_empty() || matches!(lexer.peek(), None | Some(b';' | b'(')) {
+        let is_text = |byte| !matches!(byte, b';' | b'(') && !is_blank(byte);
+        value.extend_from_slice(lexer.take_while(is_text));
+        let before = lexer.rest;
+        lexer.skip_cfws();
+        if matches!(lexer.peek(), None | Some(b';')) {
             return value;
         }
-        value.extend_from_slice(blanks);
+        if lexer.rest.len() == before.len() {
+            lexer.advance(); // a parenthesis that starts no comment
+        }
+        let skipped = before.len() - lexer.rest.len();
+        value.extend_from_slice(before.get(..skipped).unwrap_or_default());
     }
 }
 
@@ -174,15 +185,20 @@ fn after_language(value: &[u8]) -> &[u8] {
 pub(crate) fn disposition(value: &[u8]) -> Option<(Vec<u8>, Vec<Parameter>)> {
     let mut lexer = Lexer::new(value);
     lexer.skip_cfws();
+    lexer.take(b'"');
     let kind = lexer.token().to_vec();
+    lexer.take(b'"');
     (!kind.is_empty()).then(|| (kind, parameters(&mut lexer)))
 }
 
 /// Parse Content-Transfer-Encoding: its name in upper case, and its number as in
-/// [`Part::encoding`](crate::message::Part).
+/// [`Part::encoding`](crate::message::Part). Quotes around the name are ignored.
 pub(crate) fn transfer_encoding(value: &[u8]) -> (Vec<u8>, i8) {
     let mut lexer = Lexer::new(value);
     lexer.skip_cfws();
+    if lexer.take(b'"') {
+        lexer.skip_blanks();
+    }
     let token = lexer.token().to_ascii_uppercase();
     let number = match token.as_slice() {
         b"" | b"7BIT" | b"8BIT" | b"BINARY" => 0,
@@ -212,7 +228,7 @@ pub(crate) fn languages(value: &[u8]) -> Vec<Vec<u8>> {
         if !tag.is_empty() {
             tags.push(tag.to_vec());
         }
-        lexer.take_while(|byte| byte != b',');
+        lexer.skip_to(b',');
         lexer.take(b',');
     }
     tags
@@ -276,6 +292,38 @@ mod tests {
             ("text/plain; name=\"a;b\"; x=\"", "text/plain;name=a;b;x="),
             ("text/plain charset=utf-8; a=b", "text/plain;a=b"),
             ("text/plain;;; =x; a; b=; c=d;", "text/plain;b=;c=d"),
+            // RFC 2045 section 5.1: comments may contain `;` and `=`
+            (
+                "multipart/mixed (made by x; boundary=bad); boundary=good",
+                "multipart/mixed;boundary=good",
+            ),
+            (
+                "a/b; x=y (c; z=bad); d=e (f; (g; h=i) \\); j=k)",
+                "a/b;x=y;d=e",
+            ),
+            ("a/b (c; x=\"bad); x=good", "a/b;x=good"),
+            ("a/b; x=\"y\" (c; z=bad) ; d=e", "a/b;x=y;d=e"),
+            ("a/b \"; x=bad\" ; x=good", "a/b;x=good"),
+            ("a/b; (c; d=bad) x (e;) = (f;) y(g;)(h); z=1", "a/b;x=y;z=1"),
+            // Unclosed comments and strings end at `;`
+            ("a/b (c; x=y", "a/b;x=y"),
+            ("a/b; x=y (c; d=e", "a/b;x=y (c;d=e"),
+            ("a/b; x=\"y; d=e", "a/b;x=y;d=e"),
+            // Unquoted file names
+            (
+                "a/b; name=report (1).pdf; x=y",
+                "a/b;name=report (1).pdf;x=y",
+            ),
+            ("a/b; name=photo(1).jpg", "a/b;name=photo(1).jpg"),
+            (
+                "a/b; name=a (b; c) d (e).f (comment)",
+                "a/b;name=a (b; c) d (e).f",
+            ),
+            ("a/b; name=a :).txt", "a/b;name=a :).txt"),
+            (
+                "\"text/html\"; charset=\"utf-8\"",
+                "text/html;charset=utf-8",
+            ),
             ("text", "text/plain"),
             ("text; charset=utf-8", "text/plain;charset=utf-8"),
             ("", "none"),
@@ -293,6 +341,12 @@ mod tests {
         for (count, kept) in [(PARAMETERS, PARAMETERS), (PARAMETERS + 1, PARAMETERS)] {
             let parsed = ContentType::parse(format!("a/b{}", ";x=y".repeat(count)).as_bytes());
             assert_eq!(parsed.unwrap().parameters.len(), kept);
+        }
+        // Cost is linear.
+        for hostile in ["(a)", "(", "( ", "x(a) "] {
+            let value = format!("a/b;x=y{}z", hostile.repeat(100_000));
+            let parsed = ContentType::parse(value.as_bytes()).unwrap();
+            assert_eq!(parsed.parameters[0].1.len(), 2 + hostile.len() * 100_000);
         }
         let many = "a, ".repeat(PARAMETERS + 1);
         assert_eq!(languages(many.as_bytes()).len(), PARAMETERS);
@@ -349,6 +403,9 @@ mod tests {
             ("8bit;", "8BIT", 0),
             ("", "7BIT", 0),
             ("x-uuencode", "X-UUENCODE", -1),
+            ("\"base64\"", "BASE64", 1),
+            ("\" base64", "BASE64", 1),
+            ("(a; b) base64", "BASE64", 1),
         ] {
             assert_eq!(
                 transfer_encoding(value.as_bytes()),
@@ -356,6 +413,18 @@ mod tests {
             );
         }
         assert_eq!(languages(b"en, fr (French),, de"), [b"en", b"fr", b"de"]);
+        assert_eq!(languages(b"en (a, b), de"), [b"en", b"de"]);
         assert_eq!(languages(b" "), Vec::<Vec<u8>>::new());
+        let (kind, parameters) =
+            disposition(b"\"attachment\" (a; filename=bad); filename=my file (2).txt").unwrap();
+        assert_eq!(kind, b"attachment");
+        assert_eq!(
+            parameters,
+            [(b"filename".to_vec(), b"my file (2).txt".to_vec())]
+        );
+        for (charset, found) in [("utf-8", "utf-8"), ("\"'UTF-8' \"", "utf-8"), ("''", "")] {
+            let content = ContentType::parse(format!("text/plain; charset={charset}").as_bytes());
+            assert_eq!(content.unwrap().charset(), found);
+        }
     }
 }
