@@ -6,7 +6,7 @@ use super::limits::{
 };
 use super::{CachedNames, Needle, Scanner, TextMatcher, TransferDecoder};
 use crate::message::metadata::stored::{MessageMetadata, Range};
-use crate::message::metadata::strict::{Value, body_sizes, is_envelope};
+use crate::message::metadata::strict::{AnnouncedPart, Value, announced_parts, is_envelope};
 use crate::wire::ast::{Field, SectionText};
 
 /// Scan a message fed in pieces of `piece` bytes; return its metadata as stored.
@@ -103,6 +103,31 @@ fn header_cache_equals_the_header(metadata: &MessageMetadata<'_>, message: &[u8]
     }
 }
 
+/// Assert that FETCH returns every part that BODYSTRUCTURE announces, with the announced size.
+fn announced_parts_exist(metadata: &MessageMetadata<'_>, message: &[u8], parts: &[AnnouncedPart]) {
+    for announced in parts {
+        let path = announced.path.as_slice();
+        let locate = |text| metadata.locate(path, &text);
+        let (range, part) = (locate(SectionText::All), metadata.part(path));
+        assert!(range.is_some() && part.is_some(), "BODY[{path:?}] is NIL");
+        assert!(locate(SectionText::Mime).is_some(), "no MIME of {path:?}");
+        let range = range.unwrap_or_default();
+        if let Some(size) = announced.size {
+            assert_eq!(range.length, size);
+        }
+        if let Some(announced) = announced.lines {
+            let lines = memchr::memchr_iter(b'\n', slice(message, range)).count();
+            assert_eq!(announced, lines as u64);
+        }
+        let of_message = [
+            locate(SectionText::Header).is_some(),
+            locate(SectionText::Text).is_some(),
+            metadata.header_fields(path).is_some(),
+        ];
+        assert_eq!(of_message, [announced.is_message; 3], "header of {path:?}");
+    }
+}
+
 /// Metadata of any bytes is grammatical, and all of its ranges lie inside the message.
 ///
 /// # Panics
@@ -119,14 +144,17 @@ pub fn metadata_stays_inside_the_message(message: &[u8]) {
     };
 
     assert!(Value::read(metadata.envelope()).is_some_and(|value| is_envelope(&value)));
-    let body = Value::read(metadata.body()).and_then(|value| body_sizes(&value, false));
-    let sizes = Value::read(metadata.bodystructure()).and_then(|value| body_sizes(&value, true));
+    let body = Value::read(metadata.body()).and_then(|value| announced_parts(&value, false));
+    let parts =
+        Value::read(metadata.bodystructure()).and_then(|value| announced_parts(&value, true));
     assert!(
-        body.is_some() && sizes.is_some(),
+        body.is_some() && parts.is_some(),
         "{}",
         metadata.bodystructure().escape_ascii()
     );
-    assert_eq!(body, sizes);
+    assert_eq!(body, parts);
+    let parts = parts.unwrap_or_default();
+    announced_parts_exist(&metadata, message, &parts);
 
     let leaves: Vec<_> = metadata.leaf_parts().collect();
     assert!(!leaves.is_empty() && leaves.len() <= PARTS);
@@ -178,13 +206,14 @@ pub fn metadata_stays_inside_the_message(message: &[u8]) {
             None
         );
     }
-    // Every leaf is in the structure, which lists embedded messages as well.
-    let sizes = sizes.unwrap_or_default();
-    let mut left = sizes.iter();
+    // The structure has every leaf, and embedded messages as well.
+    let announced = parts
+        .iter()
+        .filter(|part| part.size.is_some() && !part.is_message);
     assert!(
-        leaves
-            .iter()
-            .all(|leaf| left.any(|size| *size == leaf.length))
+        announced
+            .map(|part| &part.path)
+            .eq(leaves.iter().map(|leaf| &leaf.path))
     );
 
     header_cache_equals_the_header(&metadata, message);

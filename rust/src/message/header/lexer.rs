@@ -142,7 +142,8 @@ impl<'a> Lexer<'a> {
     /// Consume up to a byte that is not inside of a comment or quoted string.
     pub(crate) fn skip_to(&mut self, stop: u8) {
         loop {
-            self.take_while(|byte| byte != stop && !matches!(byte, b'(' | b'"'));
+            let end = memchr::memchr3(stop, b'(', b'"', self.rest);
+            self.rest = end.and_then(|end| self.rest.get(end..)).unwrap_or_default();
             match self.peek() {
                 Some(b'(' | b'"') => {
                     if self.comment().is_none() && self.quoted_string().is_none() {

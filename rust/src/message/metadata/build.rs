@@ -108,7 +108,6 @@ fn nodes(entities: &[ScannedEntity]) -> impl Iterator<Item = StructureNode<'_>> 
         description: &entity.description,
         envelope: &entity.envelope,
         media: &entity.content.media,
-        subtype: &entity.content.subtype,
         bytes: entity.body_length,
         lines: entity.lines,
     })

@@ -160,13 +160,20 @@ impl Description {
         let present = |name| headers.get(name).filter(|value| !value.is_empty());
         let mut fields = Vec::new();
         let mut extension = vec![b' '];
+        let [media, subtype] = if kind == Kind::Leaf && content.is_message() {
+            // Only an embedded message has an envelope and a structure of its own, and FETCH finds
+            // none in one with a transfer encoding, which RFC 2046 section 5.2.1 forbids.
+            ["application", "octet-stream"]
+        } else {
+            [&content.media, &content.subtype].map(String::as_str)
+        };
         if kind == Kind::Multipart {
-            string(&mut fields, content.subtype.to_ascii_uppercase().as_bytes());
+            string(&mut fields, subtype.to_ascii_uppercase().as_bytes());
             parameters(&mut extension, &content.parameters);
         } else {
-            string(&mut fields, content.media.to_ascii_uppercase().as_bytes());
+            string(&mut fields, media.to_ascii_uppercase().as_bytes());
             fields.push(b' ');
-            string(&mut fields, content.subtype.to_ascii_uppercase().as_bytes());
+            string(&mut fields, subtype.to_ascii_uppercase().as_bytes());
             fields.push(b' ');
             parameters(&mut fields, &content.parameters);
             for name in [FieldName::ContentId, FieldName::ContentDescription] {
@@ -224,14 +231,9 @@ pub(crate) struct StructureNode<'a> {
     /// ENVELOPE of the message whose body this is; otherwise empty.
     pub envelope: &'a [u8],
     pub media: &'a str,
-    pub subtype: &'a str,
     pub bytes: u64,
     pub lines: u64,
 }
-
-/// Fields that the grammar requires of an encoded message: an empty envelope and an empty body.
-const OPAQUE_MESSAGE: &[u8] = b" (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL) \
-    (\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 0 0) ";
 
 /// Render BODYSTRUCTURE, or BODY if not `extended`, from entities in message order.
 ///
@@ -278,14 +280,9 @@ pub(crate) fn structure<'a>(
             to.push(b' ');
             number(&mut to, node.bytes);
         }
-        if node.kind == Kind::Leaf {
-            if node.media == "text" {
-                to.push(b' ');
-                number(&mut to, node.lines);
-            } else if node.media == "message" && matches!(node.subtype, "rfc822" | "global") {
-                to.extend_from_slice(OPAQUE_MESSAGE);
-                number(&mut to, node.lines);
-            }
+        if node.kind == Kind::Leaf && node.media == "text" {
+            to.push(b' ');
+            number(&mut to, node.lines);
         }
         open.push(node);
     }

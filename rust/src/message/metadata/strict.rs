@@ -202,13 +202,27 @@ fn is_extension(first: impl Fn(&Value) -> bool, values: &[&Value], extended: boo
     }
 }
 
-/// Read `body` of RFC 9051 section 9; return the size of each leaf, and of each embedded message.
-/// None if the value is not grammatical. A leaf that is an encoded message counts once.
+/// Part that BODY or BODYSTRUCTURE announces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnnouncedPart {
+    /// Part specifier (RFC 9051 section 6.4.5.1).
+    pub path: Vec<u32>,
+    /// Bytes; None for a multipart.
+    pub size: Option<u64>,
+    /// Lines, of text and of embedded messages.
+    pub lines: Option<u64>,
+    /// True for an embedded message, which has HEADER and TEXT.
+    pub is_message: bool,
+}
+
+/// Read `body` of RFC 9051 section 9; return the parts that it announces. None if the value is not
+/// grammatical.
 #[must_use]
-pub fn body_sizes(value: &Value, extended: bool) -> Option<Vec<u64>> {
-    let mut sizes = Vec::new();
-    let mut left = vec![value];
-    while let Some(body) = left.pop() {
+pub fn announced_parts(value: &Value, extended: bool) -> Option<Vec<AnnouncedPart>> {
+    let mut found = Vec::new();
+    // Bodies, with their part specifiers; a body of a message continues that of the message.
+    let mut left = vec![(value, Vec::new(), true)];
+    while let Some((body, mut path, of_message)) = left.pop() {
         let list = body.list()?;
         let parts = list
             .iter()
@@ -225,7 +239,20 @@ pub fn body_sizes(value: &Value, extended: bool) -> Option<Vec<u64>> {
             {
                 return None;
             }
-            left.extend(parts.into_iter().rev());
+            let numbered = (1..).zip(parts).map(|(number, part)| {
+                let path = [path.as_slice(), &[number]].concat();
+                (part, path, false)
+            });
+            let numbered: Vec<_> = numbered.collect();
+            left.extend(numbered.into_iter().rev());
+            if !of_message {
+                found.push(AnnouncedPart {
+                    path,
+                    size: None,
+                    lines: None,
+                    is_message: false,
+                });
+            }
             continue;
         }
         let fields = spaced(list)?;
@@ -248,36 +275,34 @@ pub fn body_sizes(value: &Value, extended: bool) -> Option<Vec<u64>> {
             && id.is_nstring()
             && description.is_nstring()
             && encoding.is_string();
-        sizes.push(*size);
+        if of_message {
+            path.push(1);
+        }
         let is_message =
             media.is_text("message") && (subtype.is_text("rfc822") || subtype.is_text("global"));
-        let extension = if is_message {
-            let [envelope, inner, Value::Number(_), extension @ ..] = after else {
-                return None;
-            };
-            if !is_envelope(envelope) {
-                return None;
+        let (lines, extension) = match after {
+            [envelope, inner, Value::Number(lines), extension @ ..] if is_message => {
+                if !is_envelope(envelope) {
+                    return None;
+                }
+                left.push((inner, path.clone(), true));
+                (Some(*lines), extension)
             }
-            let identity = ["7BIT", "8BIT", "BINARY"]
-                .iter()
-                .any(|name| encoding.is_text(name));
-            if identity {
-                left.push(inner);
-            } else {
-                body_sizes(inner, false).or_else(|| body_sizes(inner, true))?;
+            [Value::Number(lines), extension @ ..] if media.is_text("text") => {
+                (Some(*lines), extension)
             }
-            extension
-        } else if media.is_text("text") {
-            let [Value::Number(_), extension @ ..] = after else {
-                return None;
-            };
-            extension
-        } else {
-            after
+            _ if is_message || media.is_text("text") => return None,
+            extension => (None, extension),
         };
+        found.push(AnnouncedPart {
+            path,
+            size: Some(*size),
+            lines,
+            is_message,
+        });
         if !is_right || !is_extension(Value::is_nstring, extension, extended) {
             return None;
         }
     }
-    Some(sizes)
+    Some(found)
 }

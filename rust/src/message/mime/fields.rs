@@ -70,6 +70,21 @@ impl ContentType {
         self.media == media && self.subtype == subtype
     }
 
+    /// True for a message with a header and a body (RFC 2046 section 5.2.1, RFC 6532 section 3.7).
+    pub(crate) fn is_message(&self) -> bool {
+        self.is("message", "rfc822") || self.is("message", "global")
+    }
+
+    /// Return the type of bytes of unknown structure, with the parameters of this type: they have
+    /// the name of a file.
+    pub(crate) fn opaque(self) -> Self {
+        Self {
+            media: "application".into(),
+            subtype: "octet-stream".into(),
+            ..self
+        }
+    }
+
     /// Return the boundary; None if it is missing, empty or too long.
     pub(crate) fn boundary(&self) -> Option<Vec<u8>> {
         let boundary = parameter(&self.parameters, b"boundary")?;

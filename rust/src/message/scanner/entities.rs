@@ -171,18 +171,16 @@ fn classify(
     encoding: i8,
     room: bool,
 ) -> (Kind, ContentType, Option<Vec<u8>>) {
-    let opaque = || ContentType::new("application", "octet-stream");
     if content.media == "multipart" {
         return match content.boundary() {
             None => (Kind::Leaf, ContentType::plain(), None),
-            Some(_) if !room => (Kind::Leaf, opaque(), None),
+            Some(_) if !room => (Kind::Leaf, content.opaque(), None),
             boundary => (Kind::Multipart, content, boundary),
         };
     }
-    let is_message = content.is("message", "rfc822") || content.is("message", "global");
-    match (is_message && encoding == 0, room) {
+    match (content.is_message() && encoding == 0, room) {
         (false, _) => (Kind::Leaf, content, None),
         (true, true) => (Kind::Message, content, None),
-        (true, false) => (Kind::Leaf, opaque(), None),
+        (true, false) => (Kind::Leaf, content.opaque(), None),
     }
 }

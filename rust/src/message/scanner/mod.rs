@@ -17,7 +17,8 @@
 //! * A multipart without any delimiter has one part, which is text/plain and all of its body.
 //! * A delimiter belongs to the innermost multipart of that boundary, and closes all entities
 //!   inside it. Entities still open at the end of the message end there.
-//! * An embedded message is scanned as well, unless it is encoded.
+//! * An embedded message is scanned as well, unless it is encoded. An encoded one is shown as
+//!   application/octet-stream; SEARCH decodes it.
 mod capture;
 mod delimiters;
 mod entities;

@@ -48,6 +48,8 @@ const PIECES: &[&str] = &[
     "Content-Type: multipart/digest; boundary=b\r\n",
     "Content-Type: multipart/alternative; boundary=\"a",
     "Content-Type: message/rfc822\r\n",
+    "Content-Type: message/global; name=x\r\n",
+    "Content-Transfer-Encoding: x\r\n",
     "Content-Type: text/html; charset=utf-8\r\n",
     "Content-Type: ",
     "content-transfer-encoding: base64\r\n",
@@ -80,6 +82,7 @@ enum Tree {
     },
     Message {
         subject: String,
+        encoding: &'static str,
         inner: Box<Tree>,
     },
 }
@@ -114,10 +117,16 @@ fn tree() -> impl Strategy<Value = Tree> {
                     boundary,
                     children
                 }),
-            ("[a-z ]{0,20}", inner).prop_map(|(subject, inner)| Tree::Message {
-                subject,
-                inner: Box::new(inner)
-            }),
+            (
+                "[a-z ]{0,20}",
+                select(&["7bit", "binary", "base64", "x-y"][..]),
+                inner
+            )
+                .prop_map(|(subject, encoding, inner)| Tree::Message {
+                    subject,
+                    encoding,
+                    inner: Box::new(inner)
+                }),
         ]
     })
 }
@@ -150,15 +159,29 @@ impl Tree {
                 );
                 pieces.join(&format!("\r\n--{boundary}")) + &format!("\r\n--{boundary}--")
             }
-            Self::Message { subject, inner } => {
+            Self::Message {
+                subject,
+                encoding,
+                inner,
+            } => {
                 let inner = inner.write(&format!("Subject: {subject}\r\n"), unique);
-                format!("{fields}Content-Type: message/rfc822\r\n\r\n{inner}")
+                format!(
+                    "{fields}Content-Type: message/rfc822\r\n\
+                     Content-Transfer-Encoding: {encoding}\r\n\r\n{inner}"
+                )
             }
         }
     }
 
     /// Return the part specifiers of the leaves, numbered independently.
-    fn leaves(&self, path: &[u32], is_body: bool, found: &mut Vec<(Vec<u32>, String)>) {
+    fn leaves(
+        &self,
+        path: &[u32],
+        is_body: bool,
+        unique: &mut u32,
+        found: &mut Vec<(Vec<u32>, String)>,
+    ) {
+        *unique += 1;
         let own = if is_body {
             [path, &[1]].concat()
         } else {
@@ -168,10 +191,18 @@ impl Tree {
             Self::Leaf { body, .. } => found.push((own, body.clone())),
             Self::Multipart { children, .. } => {
                 for (number, child) in (1..).zip(children) {
-                    child.leaves(&[path, &[number]].concat(), false, found);
+                    child.leaves(&[path, &[number]].concat(), false, unique, found);
                 }
             }
-            Self::Message { inner, .. } => inner.leaves(&own, true, found),
+            Self::Message {
+                encoding: "7bit" | "binary",
+                inner,
+                ..
+            } => inner.leaves(&own, true, unique, found),
+            // An encoded message is a leaf.
+            Self::Message { subject, inner, .. } => {
+                found.push((own, inner.write(&format!("Subject: {subject}\r\n"), unique)));
+            }
         }
     }
 }
@@ -226,7 +257,7 @@ proptest! {
         let stored = checks::scan(&message, piece);
         let metadata = MessageMetadata::open(&stored).unwrap();
         let mut expected = Vec::new();
-        tree.leaves(&[], true, &mut expected);
+        tree.leaves(&[], true, &mut 0, &mut expected);
         let found: Vec<(Vec<u32>, String)> = metadata
             .leaf_parts()
             .map(|part| {

@@ -300,9 +300,12 @@ fn missing_and_invalid_content_types() {
         ),
         (
             "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\neA==\n",
-            "(\"MESSAGE\" \"RFC822\" NIL NIL NIL \"BASE64\" 6 \
-             (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL) \
-             (\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 0 0) 1)"
+            "(\"APPLICATION\" \"OCTET-STREAM\" NIL NIL NIL \"BASE64\" 6)".into(),
+        ),
+        (
+            "Content-Type: message/global; name=\"a.eml\"\n\
+             Content-Transfer-Encoding: quoted-printable\n\nx\n",
+            "(\"APPLICATION\" \"OCTET-STREAM\" (\"NAME\" \"a.eml\") NIL NIL \"QUOTED-PRINTABLE\" 3)"
                 .into(),
         ),
     ] {

@@ -1,6 +1,7 @@
 //! Known answers by RFC section, and a comparison with a simple implementation of partial sections.
 #![allow(clippy::cast_possible_truncation)] // these messages are short
 
+mod announced;
 mod items;
 mod parts;
 mod sections;
