@@ -25,7 +25,7 @@ const PIECE_BYTES: usize = 32 * 1024;
 pub struct Needle {
     /// Finder of the folded text. An empty text matches every message.
     pub finder: Arc<Finder<'static>>,
-    /// TEXT rather than BODY: search the message header and the MIME headers as well.
+    /// TEXT rather than BODY: search headers as well.
     pub in_headers: bool,
 }
 
@@ -161,19 +161,19 @@ pub struct TextMatcher {
 impl TextMatcher {
     /// Search for needles; each has its own result.
     ///
-    /// BODY covers the text of text and message parts, decoded, and the headers of embedded
-    /// messages; TEXT covers all headers as well.
+    /// BODY covers the text of text and message parts, decoded; it "doesn't match any header
+    /// fields" (RFC 9051 section 6.4.4). TEXT covers all headers as well: of the message, of its
+    /// parts, and of embedded messages.
     #[must_use]
     pub fn new(metadata: &MessageMetadata<'_>, needles: &[Needle]) -> Self {
         let mut left = VecDeque::new();
-        let mut above = None;
         for entity in metadata.entities() {
             left.push_back(SearchRange {
                 range: Range {
                     offset: entity.header,
                     length: entity.header_length,
                 },
-                is_header_only: above != Some(Kind::Message),
+                is_header_only: true,
                 reader: RangeReader::Header(FieldReader {
                     at_line_start: true,
                     ..Default::default()
@@ -196,7 +196,6 @@ impl TextMatcher {
                     })),
                 });
             }
-            above = Some(entity.kind);
         }
         let wanted = needles.iter().map(|needle| NeedleState {
             finder: Arc::clone(&needle.finder),
