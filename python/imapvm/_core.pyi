@@ -276,16 +276,13 @@ class AppendMessage:
 
 @final
 class AppendData:
-    """Bytes of a message, in order, at most as many as one `feed` passed."""
+    """Bytes of a message, in order, at most as many as one `feed` passed. May contain NUL."""
 
     data: Final[bytes]
 
 @final
 class AppendMessageEnd:
     """End of one message."""
-
-    has_nul: Final[bool]
-    """A literal that may not contain NUL contains it: refuse the message."""
 
 @final
 class AppendEnd:

@@ -231,13 +231,13 @@ def test_append_is_events():
     assert events == [
         ("AppendMessage", head),
         ("AppendData", {"data": b"abc"}),
-        ("AppendMessageEnd", {"has_nul": False}),
+        ("AppendMessageEnd", {}),
         ("AppendMessage", {**bare, "size": 2, "binary": True, "utf8": True}),
         ("AppendData", {"data": b"\0b"}),
-        ("AppendMessageEnd", {"has_nul": False}),
+        ("AppendMessageEnd", {}),
         ("AppendMessage", {**bare, "size": 1}),
         ("AppendData", {"data": b"\0"}),
-        ("AppendMessageEnd", {"has_nul": True}),
+        ("AppendMessageEnd", {}),
         ("AppendEnd", {}),
     ]
 

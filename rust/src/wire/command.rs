@@ -227,10 +227,7 @@ pub enum Event {
     /// Bytes of it.
     AppendData(Vec<u8>),
     /// All bytes of it were given.
-    AppendMessageEnd {
-        /// A NUL stood in a literal that may not hold one.
-        has_nul: bool,
-    },
+    AppendMessageEnd,
     /// The line of APPEND ended.
     AppendEnd,
 }

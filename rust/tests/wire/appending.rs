@@ -33,7 +33,7 @@ fn data(bytes: &[u8]) -> Event {
     Event::AppendData(bytes.to_vec())
 }
 
-const END: Event = Event::AppendMessageEnd { has_nul: false };
+const END: Event = Event::AppendMessageEnd;
 
 #[test]
 fn append_is_a_head_bytes_and_an_end() {
@@ -122,7 +122,7 @@ fn append_is_a_head_bytes_and_an_end() {
                 END,
                 Event::AppendMessage(message(3, true)),
                 data(b"a\0b"),
-                Event::AppendMessageEnd { has_nul: true },
+                END,
                 Event::AppendEnd,
             ],
         ),

@@ -74,6 +74,7 @@ class _Upload:
         self._accept(head)
         writer = self.ctx.store.new_body()
         self.writers.append(writer)
+        # Lenient: NUL, which only a literal8 may contain (RFC 3516 section 4.4). Old mail has it.
         while not isinstance(event := await self.ctx.next_event(), AppendMessageEnd):
             match event:
                 case AppendData():
@@ -83,8 +84,6 @@ class _Upload:
                     raise _refusal(malformed)
                 case other:
                     raise AssertionError(f"{other!r} inside a message")
-        if event.has_nul:
-            raise Refusal("cannot append NUL without literal8 (~{n})", bad=True)
         if self.held + head.size > HELD_BYTES_MAX:
             await writer.spill()
         else:

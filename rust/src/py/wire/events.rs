@@ -48,7 +48,7 @@ events! {
     /// Bytes of an appended message.
     AppendData { data: Py<PyBytes> }
     /// End of an appended message.
-    AppendMessageEnd { has_nul: bool }
+    AppendMessageEnd {}
     /// End of the APPEND command.
     AppendEnd {}
     /// RFC 2971.
@@ -155,7 +155,7 @@ pub(super) fn to_python(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAn
             data: bytes(py, &data),
         }
         .into_bound_py_any(py),
-        Event::AppendMessageEnd { has_nul } => AppendMessageEnd { has_nul }.into_bound_py_any(py),
+        Event::AppendMessageEnd => AppendMessageEnd {}.into_bound_py_any(py),
         Event::AppendEnd => AppendEnd {}.into_bound_py_any(py),
     }
 }

@@ -77,25 +77,17 @@ impl Reader {
         })
     }
 
-    pub(super) fn message(
-        &mut self,
-        append: Append,
-        pending: Pending,
-        left: u64,
-        has_nul: bool,
-    ) -> Step {
+    pub(super) fn message(&mut self, append: Append, pending: Pending, left: u64) -> Step {
         if left == 0 {
             self.mode = Mode::AfterMessage(append, pending);
-            return Step::Event(Event::AppendMessageEnd { has_nul });
+            return Step::Event(Event::AppendMessageEnd);
         }
         let bytes = self.frame.take(left);
         let left = left.saturating_sub(bytes.len() as u64);
-        let has_nul = has_nul || (!pending.binary && memchr::memchr(0, &bytes).is_some());
         self.mode = Mode::Message {
             append,
             pending,
             left,
-            has_nul,
         };
         if bytes.is_empty() {
             Step::NeedBytes

@@ -48,7 +48,6 @@ enum Mode {
         append: Append,
         pending: Pending,
         left: u64,
-        has_nul: bool,
     },
     /// After a message: the end of the line, or another message.
     AfterMessage(Append, Pending),
@@ -68,11 +67,9 @@ struct Append {
 
 /// A message whose head was read.
 #[derive(Clone, Copy, Debug)]
-#[allow(clippy::struct_excessive_bools)] // as in `AppendMessage`
 struct Pending {
     size: u64,
     waits: bool,
-    binary: bool,
     utf8: bool,
     too_big: bool,
 }
@@ -82,7 +79,6 @@ impl Pending {
         let AppendMessage {
             size,
             waits,
-            binary,
             utf8,
             too_big,
             ..
@@ -90,7 +86,6 @@ impl Pending {
         Self {
             size,
             waits,
-            binary,
             utf8,
             too_big,
         }
@@ -132,8 +127,7 @@ impl Reader {
                     append,
                     pending,
                     left,
-                    has_nul,
-                } => self.message(append, pending, left, has_nul),
+                } => self.message(append, pending, left),
                 Mode::AfterMessage(append, pending) => self.after_message(append, pending),
                 Mode::Skip(left, malformed) => self.skip(left, malformed),
                 waiting @ (Mode::Undecided(..) | Mode::Closed) => {
@@ -165,7 +159,6 @@ impl Reader {
                     append,
                     pending,
                     left: pending.size,
-                    has_nul: false,
                 };
                 Ok(())
             }
