@@ -1,6 +1,7 @@
 """Running a spool watcher, and inspecting its spool."""
 
 import contextlib
+from time import perf_counter
 
 import trio
 from tests.intake.fakes import message_of
@@ -37,3 +38,28 @@ def message(text):
 
 def subjects(fake, name="bob"):
     return [message_of(o).split(b"\r\n")[0].decode()[9:] for o in fake.bodies_of(name)]
+
+
+GAP_SECONDS_MAX = 0.3
+"""Bound of `probing`: the goal is 0.1, and the machine may be busy."""
+
+
+@contextlib.asynccontextmanager
+async def probing():
+    """Measure the largest time between two turns of the event loop, and check it."""
+    largest = 0.0
+
+    async def probe():
+        nonlocal largest
+        last = perf_counter()
+        while True:
+            await trio.sleep(0.001)
+            largest = max(largest, perf_counter() - last)
+            last = perf_counter()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(probe)
+        await trio.sleep(0.01)
+        yield
+        nursery.cancel_scope.cancel()
+    assert largest < GAP_SECONDS_MAX

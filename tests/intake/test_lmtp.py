@@ -11,13 +11,20 @@ import pytest
 import trio
 from tests.intake.conftest import inbox_of
 from tests.intake.fakes import FakePool, message_of
+from tests.intake.spooling import probing
 
 from imapvm.filepool.errors import BodyGoneError, LimitError, StoreUnavailableError
 from imapvm.intake.deliver import Deliverer
+from imapvm.intake.lmtp import connection
 from imapvm.intake.lmtp import listener as lmtp
-from imapvm.intake.lmtp.connection import IDLE_SECONDS, serve_connection
-from imapvm.intake.lmtp.listener import serve_lmtp
-from imapvm.model.limits import LMTP_CONNECTIONS_MAX, RECEIVE_MAX
+from imapvm.intake.lmtp.connection import (
+    IDLE_SECONDS,
+    LHLO_SECONDS,
+    MESSAGE_SECONDS,
+    serve_connection,
+)
+from imapvm.intake.lmtp.listener import IDLE_WHEN_FULL_SECONDS, serve_lmtp
+from imapvm.model.limits import LMTP_CONNECTIONS_MAX, LMTP_WAITING_MAX, RECEIVE_MAX
 from imapvm.server.net.transport import Transport
 
 HEAD = b"LHLO client.example\r\n"
@@ -257,7 +264,8 @@ async def test_other_tasks_run_while_a_large_message_is_received(deliverer, nurs
     assert turns >= 100
 
 
-async def test_commands_that_do_not_wait_are_handled_outside_the_task(deliverer):
+async def test_commands_that_do_not_wait_are_handled_outside_the_task(deliverer, monkeypatch):
+    monkeypatch.setattr(connection, "CALLBACK_SECONDS", 60)
     stream = ReadyTransport([HEAD, BEGUN, b"NOOP\r\n" * 100, b"RSET\r\n"])
     await serve_connection(stream, deliverer, None)
     assert stream.serves == 1
@@ -294,13 +302,56 @@ async def test_an_idle_connection_is_closed_after_five_minutes(
     assert IDLE_SECONDS == 300
 
 
+@pytest.mark.parametrize("sends", [b"", b"NOOP\r\n", b"LHLO", b"nonsense\r\n"])
+async def test_a_peer_that_does_not_send_lhlo_is_closed_after_a_minute(
+    deliverer, autojump_clock, connected, sends
+):
+    async with connected(deliverer) as client:
+        start = trio.current_time()
+        async with trio.open_nursery() as nursery:
+
+            async def trickle():
+                for _ in range(5):
+                    await client.stream.send_all(sends)
+                    await trio.sleep(10)
+
+            if sends:
+                nursery.start_soon(trickle)
+            assert (await client.remaining())[-1] == "421 4.4.2 idle for too long, closing"
+            assert trio.current_time() - start <= LHLO_SECONDS + 1 == 61
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("rate", [0.5, 1.1])
+async def test_a_message_has_a_least_rate(
+    deliverer, fake, autojump_clock, connected, rate, monkeypatch
+):
+    monkeypatch.setattr(connection, "MESSAGE_RATE_MIN", 1000)
+    portion = b"x" * int(rate * 1000 * 60)
+    async with connected(deliverer) as client:
+        await client.stream.send_all(BEGUN + b"BDAT %d LAST\r\n" % (len(portion) * 60))
+        await client.lines(9)
+        start = trio.current_time()
+        with contextlib.suppress(trio.BrokenResourceError):
+            for _ in range(60):
+                await client.stream.send_all(portion)
+                await trio.sleep(60)
+        if rate < 1:
+            # Ten minutes, and half of the time that has passed.
+            assert 2 * MESSAGE_SECONDS <= trio.current_time() - start <= 2 * MESSAGE_SECONDS + 130
+            assert fake.stored == []
+        else:
+            assert (await client.line()).startswith("250 2.1.5 delivered")
+    assert connection.IDLE_SECONDS < MESSAGE_SECONDS
+
+
 async def test_a_peer_that_does_not_read_replies_is_disconnected(deliverer, pair, autojump_clock):
     ours, theirs = pair()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve_connection, ours, deliverer, None)
         start = trio.current_time()
         with pytest.raises(trio.BrokenResourceError):
-            await theirs.send_all(b"NOOP\r\n" * 1_000_000)
+            await theirs.send_all(HEAD + b"NOOP\r\n" * 1_000_000)
         assert IDLE_SECONDS <= trio.current_time() - start <= IDLE_SECONDS + 2
 
 
@@ -419,6 +470,107 @@ async def test_the_number_of_connections_is_limited_and_the_next_waits(deliverer
         assert waited.cancelled_caught
         await clients[0].stream.send_all(b"QUIT\r\n")
         assert (await clients[-1].line()).startswith("220")
+
+
+async def test_a_silent_connection_is_closed_for_one_that_waits(
+    deliverer, listening, autojump_clock
+):
+    async with contextlib.AsyncExitStack() as stack:
+        where = await stack.enter_async_context(listening(deliverer))
+        clients = await connect_clients(stack, where, LMTP_CONNECTIONS_MAX)
+        for number, client in enumerate(clients):
+            await client.line()
+            # Silent before LHLO, after it, after RCPT, and in a message.
+            said = (b"", HEAD, BEGUN, BEGUN + b"DATA\r\nhalf")[number % 4]
+            await client.stream.send_all(said)
+        await trio.sleep(1)
+        start = trio.current_time()
+        more = await connect_clients(stack, where, LMTP_CONNECTIONS_MAX)
+        for client in more:
+            assert (await client.line()).startswith("220")
+        assert trio.current_time() - start <= IDLE_WHEN_FULL_SECONDS + 5
+        for client in clients:
+            assert (await client.remaining())[-1].startswith("421 4.3.2 too many connections")
+
+
+@pytest.mark.parametrize("said", [b"", BEGUN + b"DATA\r\n"])
+async def test_a_peer_with_few_connections_comes_before_one_with_many(
+    deliverer, listening, autojump_clock, monkeypatch, said
+):
+    few = set()
+    monkeypatch.setattr(
+        lmtp, "_peer_of", lambda s: "192.0.2.2" if s.getpeername()[1] in few else "192.0.2.1"
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        where = await stack.enter_async_context(listening(deliverer))
+        many = await connect_clients(stack, where, LMTP_CONNECTIONS_MAX + 20)
+        for client in many[:LMTP_CONNECTIONS_MAX]:
+            await client.line()
+            await client.stream.send_all(said)
+
+        async def send_on():
+            while said:
+                for client in many[:LMTP_CONNECTIONS_MAX]:
+                    with contextlib.suppress(trio.BrokenResourceError):
+                        await client.stream.send_all(b"x" * 1000)
+                await trio.sleep(1)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send_on)
+            await trio.sleep(1)
+            other = trio.socket.socket()
+            await other.bind(("127.0.0.1", 0))
+            few.add(other.getsockname()[1])
+            await other.connect(where)
+            client = Client(await stack.enter_async_context(trio.SocketStream(other)))
+            with trio.fail_after(IDLE_WHEN_FULL_SECONDS + 5):
+                assert (await client.line()).startswith("220")
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.at_limit("LMTP_WAITING_MAX")
+@pytest.mark.past_limit("LMTP_WAITING_MAX")
+async def test_the_number_of_waiting_connections_is_limited(deliverer, listening):
+    async with contextlib.AsyncExitStack() as stack:
+        where = await stack.enter_async_context(listening(deliverer))
+        count = LMTP_CONNECTIONS_MAX + LMTP_WAITING_MAX
+        clients = await connect_clients(stack, where, count + 1)
+        refused = await clients[-1].remaining()
+        assert refused == ["421 4.3.2 too many connections, try again later"]
+        with trio.move_on_after(0.1) as waited:
+            await clients[-2].line()
+        assert waited.cancelled_caught
+        for client in clients[:-1]:
+            await client.stream.send_all(b"QUIT\r\n")
+            assert (await client.remaining())[0].startswith("220")
+
+
+async def connect_clients(stack, where, count):
+    streams = [await trio.open_tcp_stream(*where) for _ in range(count)]
+    return [Client(await stack.enter_async_context(stream)) for stream in streams]
+
+
+FLOODS = {
+    "NOOP": HEAD + b"NOOP\r\n" * 200_000,
+    "LHLO": HEAD * 50_000,
+    "RCPT": (BEGUN + b"RCPT TO:<dan>\r\n" * 1000) * 50,
+    "BDAT": BEGUN + b"BDAT 1\r\nx" * 100_000,
+    "short messages": (BEGUN + b"DATA\r\n.\r\n") * 1000,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FLOODS)
+async def test_no_pipeline_of_commands_blocks_the_event_loop(deliverer, listening, name):
+    async def flood(where):
+        async with await trio.open_tcp_stream(*where) as stream, trio.open_nursery() as nursery:
+            nursery.start_soon(stream.send_all, FLOODS[name] + b"QUIT\r\n")
+            while await stream.receive_some():
+                pass
+
+    async with listening(deliverer) as where, probing(), trio.open_nursery() as nursery:
+        for _ in range(4):
+            nursery.start_soon(flood, where)
 
 
 async def test_accepting_continues_after_running_out_of_file_descriptors(

@@ -122,8 +122,9 @@ the client sends them in another transaction."""
 LMTP_ERRORS_MAX: Final = 20
 """Lines that are not a command, before the connection is closed: the client does not speak LMTP."""
 LMTP_CONNECTIONS_MAX: Final = 128
-"""Concurrent connections; others wait in the listener's backlog. About 300 KiB each while a message
-is received."""
+"""Concurrent connections of one listener. About 300 KiB each while a message is received."""
+LMTP_WAITING_MAX: Final = 128
+"""Connections that are accepted and wait for the end of others; one more is refused with 421."""
 SPOOL_READ_MAX: Final = 64 * 1024
 """Size of one read from a spool file."""
 SPOOL_COMMANDS_MAX: Final = 4 * 1024 * 1024

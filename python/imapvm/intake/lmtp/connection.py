@@ -17,15 +17,17 @@ only the last needs the task.
                      v                             v               |
                    CLOSED <------------------------+---------------'
 
-The idle deadline applies to READING and DRAINING. HANDLING is shielded from cancellation: once a
+The deadlines apply to READING and DRAINING: IDLE_SECONDS, LHLO_SECONDS before LHLO, and
+MESSAGE_SECONDS with MESSAGE_RATE_MIN for a message. HANDLING is shielded from cancellation: once a
 message is complete, its replies are sent also when the server stops. Otherwise the peer would send
 a message again that may have been delivered (RFC 2033 section 5).
 """
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum, auto
+from time import perf_counter
 from typing import Final
 
 import trio
@@ -37,12 +39,15 @@ from imapvm.intake.envelope import Envelope
 from imapvm.intake.lmtp.protocol import (
     SHUTTING_DOWN,
     TIMED_OUT,
+    TOO_MANY_CONNECTIONS,
+    CommandsAnswered,
     LmtpProtocol,
     MessageAborted,
     MessageEnd,
     MessageStart,
     RecipientRequest,
 )
+from imapvm.intake.lmtp.states import LmtpState
 from imapvm.intake.lmtp.transport import LmtpTransport
 from imapvm.intake.replies import UNKNOWN_RECIPIENT, Reply
 from imapvm.intake.trace import Trace
@@ -55,6 +60,14 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS: Final = 5 * 60
 """Time between two reads from the peer, and for the peer to take its replies. RFC 5321 section
 4.5.3.2.7 asks for at least this between commands."""
+LHLO_SECONDS: Final = 60
+"""Time from the connection to LHLO. Mail systems send it at once."""
+MESSAGE_SECONDS: Final = 10 * 60
+"""Time for a message, in addition to its size divided by MESSAGE_RATE_MIN."""
+MESSAGE_RATE_MIN: Final = 16 * 1024
+"""Bytes a second: the largest message may take 78 minutes. Mail systems are near."""
+CALLBACK_SECONDS: Final = 0.0005
+"""Work in the reactor's callback: it calls all connections that have data in one turn."""
 FINISH_SECONDS: Final = 30
 """Time for replies and cleanup when the server stops."""
 LAST_REPLY_SECONDS: Final = 1
@@ -63,7 +76,10 @@ _BUG: Final = Reply(421, "4.3.0", "internal error, closing")
 
 
 async def serve_connection(
-    transport: LmtpTransport, deliverer: Deliverer, address: str | None
+    transport: LmtpTransport,
+    deliverer: Deliverer,
+    address: str | None,
+    on_start: Callable[["LmtpConnection"], None] = lambda _: None,
 ) -> None:
     """Serve one connection to its end. A bug ends this connection only.
 
@@ -71,8 +87,10 @@ async def serve_connection(
         transport: closed at the end.
         deliverer: receives the messages.
         address: IP address of the peer; None for a unix socket.
+        on_start: receives the connection.
     """
     connection = LmtpConnection(transport, deliverer, address)
+    on_start(connection)
     try:
         await connection.run()
     except (trio.BrokenResourceError, trio.TooSlowError) as error:
@@ -108,12 +126,14 @@ NEXT_PHASES: Final = {
 class _Message:
     """The message that is being received."""
 
-    __slots__ = ("envelope", "error", "id", "incoming")
+    __slots__ = ("began_at", "envelope", "error", "id", "incoming", "size")
 
     def __init__(self, envelope: Envelope, incoming: IncomingMessage, delivery_id: bytes) -> None:
         self.envelope = envelope
         self.incoming = incoming
         self.id = delivery_id
+        self.began_at = trio.current_time()
+        self.size = 0
         self.error: Reply | None = None
         """Reply for every recipient: the filepool did not accept some part of the message."""
 
@@ -156,7 +176,10 @@ class LmtpConnection:
         self._message: _Message | None = None
         self._destinations: list[Destination] = []
         """Of the accepted recipients. Truncated by the first recipient of the next message."""
-        self._idle_since = trio.current_time()
+        self._connected_at = self._idle_since = trio.current_time()
+        self._useful_at = self._connected_at
+        """Time of the last message, or of the connection."""
+        self._is_unwanted = False
         self._shield = trio.CancelScope()
         """Scope around all waits, shielded in the phase HANDLING. One for each IDLE_SECONDS, since
         one for each message would cost as much as a reply."""
@@ -180,6 +203,25 @@ class LmtpConnection:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + FINISH_SECONDS):
                 await self._discard_message()
 
+    def is_idle(self, seconds: float) -> bool:
+        """Return True if the peer has neither sent a message nor data of one for that time."""
+        since = self._useful_at if self._message is None else self._idle_since
+        return self._phase is _READING and trio.current_time() - since >= seconds
+
+    def has_read_for(self, seconds: float) -> bool:
+        """Return True if one message has been read for that time."""
+        return (
+            self._phase is _READING
+            and self._message is not None
+            and trio.current_time() - self._message.began_at >= seconds
+        )
+
+    def close_for_another(self) -> None:
+        """Close in favour of another peer. Only after `is_idle` or `has_read_for`."""
+        assert self._phase is _READING
+        self._is_unwanted = True
+        self._shield.cancel()
+
     async def send_last_reply(self, reply: Reply) -> None:
         """Close the dialogue with a reply, if the peer takes it at once."""
         if not self._protocol.is_closed:
@@ -193,13 +235,23 @@ class LmtpConnection:
 
     # --- phases -----------------------------------------------------------------------------------
 
-    async def _serve_until_idle(self) -> None:
-        """Serve for at least IDLE_SECONDS, and close the connection if it was idle all the time.
-
-        The deadline is not moved at each read: when it expires, `_idle_since` shows whether the
-        connection was idle. READING and DRAINING may be cancelled, and entered again.
-        """
+    def _deadline(self) -> float:
+        """Return the time at which the peer is too slow."""
         deadline = self._idle_since + IDLE_SECONDS
+        if self._protocol.state is LmtpState.START:
+            deadline = min(deadline, self._connected_at + LHLO_SECONDS)
+        elif (message := self._message) is not None:
+            seconds = MESSAGE_SECONDS + message.size / MESSAGE_RATE_MIN
+            deadline = min(deadline, message.began_at + seconds)
+        return deadline
+
+    async def _serve_until_idle(self) -> None:
+        """Serve until a deadline, and close the connection if the peer was too slow.
+
+        The deadline is not moved at each read: when it expires, `_deadline` shows whether it has
+        moved. READING and DRAINING may be cancelled, and entered again.
+        """
+        deadline = self._deadline()
         with trio.CancelScope(deadline=deadline) as idle, trio.CancelScope() as self._shield:
             while self._phase is not _CLOSED:
                 if self._phase is _READING:
@@ -218,7 +270,12 @@ class LmtpConnection:
                     await self._transport.drained()
                     self._idle_since = trio.current_time()
                     self._enter(self._phase_after_handling())
-        if not idle.cancelled_caught or trio.current_time() < self._idle_since + IDLE_SECONDS:
+        if self._is_unwanted and self._phase is not _CLOSED:
+            log.info("LMTP connection closed for another", extra={"peer": self._address})
+            await self.send_last_reply(TOO_MANY_CONNECTIONS)
+            self._enter(_CLOSED)
+            return
+        if not idle.cancelled_caught or trio.current_time() < self._deadline():
             return
         if self._transport.waiting:
             raise trio.TooSlowError  # a reply would not reach the peer
@@ -255,6 +312,7 @@ class LmtpConnection:
         """Handle all commands and message data in `data`, and send the replies."""
         protocol = self._protocol
         protocol.receive(data)
+        until = perf_counter() + CALLBACK_SECONDS
         while (event := protocol.next_event()) is not None:
             match event:
                 case bytes():
@@ -269,6 +327,14 @@ class LmtpConnection:
                 case MessageAborted():
                     await suspend()
                     await self._discard_message()
+                case CommandsAnswered():
+                    pass
+            if perf_counter() > until:
+                if not self._transport.waiting:
+                    self._send()
+                await suspend()
+                await self._deliverer.pacer.pause()
+                until = 0.0  # in the task, the pacer decides
         self._send()
         if len(data) >= RECEIVE_MAX:
             # More data is likely to be there already: let other tasks run.
@@ -313,6 +379,7 @@ class LmtpConnection:
         """Add data to the message; return True where `_spill` has to be called."""
         message = self._message
         assert message is not None
+        message.size += len(data)
         if message.error is None:
             try:
                 return message.incoming.feed(data)
@@ -348,6 +415,7 @@ class LmtpConnection:
         if message.error is not None:
             replies = (message.error,) * len(message.envelope.recipients)
         message.log_result(replies)
+        self._useful_at = trio.current_time()
         self._protocol.answer_message(message.with_id(replies))
         await self._discard_message()
         self._send()

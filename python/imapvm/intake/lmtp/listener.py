@@ -1,22 +1,37 @@
-"""LMTP listener: accepts connections and serves each in a task."""
+"""LMTP listener: accepts connections and serves each in a task.
 
+At most LMTP_CONNECTIONS_MAX connections are served; LMTP_WAITING_MAX more are accepted and wait
+without a greeting. The next one served is of the peer with the fewest connections. While some wait,
+idle connections are closed with 421, of the peer with the most connections first; and if a peer
+with less than its share waits, also a slow message of a peer with more.
+"""
+
+import contextlib
 import errno
+import ipaddress
 import logging
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
 import trio
 
 from imapvm.intake.deliver import Deliverer
-from imapvm.intake.lmtp.connection import serve_connection
+from imapvm.intake.lmtp.connection import LmtpConnection, serve_connection
+from imapvm.intake.lmtp.protocol import TOO_MANY_CONNECTIONS
 from imapvm.intake.lmtp.transport import LmtpTransport
-from imapvm.model.limits import LMTP_CONNECTIONS_MAX
+from imapvm.model.limits import LMTP_CONNECTIONS_MAX, LMTP_WAITING_MAX
 
 log = logging.getLogger(__name__)
 
 ACCEPT_RETRY_SECONDS: Final = 0.1
+
+IDLE_WHEN_FULL_SECONDS: Final = 10
+"""Time without a message, or in one message, after which a connection is closed for another."""
+CLOSE_INTERVAL_SECONDS: Final = 1
+"""Time between two searches for such connections, while others wait."""
 
 _NO_RESOURCES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
@@ -36,40 +51,157 @@ async def serve_lmtp(
         connect: makes a transport of a connected socket, and owns the socket from then on.
         task_status: started when connections are accepted.
     """
-    slots = trio.Semaphore(LMTP_CONNECTIONS_MAX)
     accepting = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
     async with accepting, trio.open_nursery() as connections:
+        slots = _Slots(connections, deliverer, connect)
+        connections.start_soon(slots.close_idle_forever)
         task_status.started()
+        try:
+            while True:
+                try:
+                    accepted = await accepting.accept()
+                except OSError as error:
+                    if error.errno not in _NO_RESOURCES:
+                        raise
+                    log.error("cannot accept LMTP", extra={"error": os.strerror(error.errno)})
+                    await trio.sleep(ACCEPT_RETRY_SECONDS)
+                    continue
+                slots.add(socket.socket(fileno=accepted.socket.detach()))
+        finally:
+            slots.close_waiting()
+
+
+class _Client:
+    """Accepted connection."""
+
+    __slots__ = ("address", "connection", "peer", "socket")
+
+    def __init__(self, connected: socket.socket) -> None:
+        """Read the peer's address.
+
+        Raises:
+            OSError: the peer has closed the connection.
+        """
+        self.socket = connected
+        self.address = _peer_of(connected)
+        self.peer = _network_of(self.address)
+        """Peer for the purpose of fairness."""
+        self.connection: LmtpConnection | None = None
+        """Set while it is served."""
+
+
+class _Slots:
+    """Connections that are served, and connections that wait."""
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        deliverer: Deliverer,
+        connect: Callable[[socket.socket], LmtpTransport],
+    ) -> None:
+        self._nursery = nursery
+        self._deliverer = deliverer
+        self._connect = connect
+        self._served: set[_Client] = set()
+        self._waiting: list[_Client] = []
+        self._has_waiting = trio.Event()
+
+    def add(self, connected: socket.socket) -> None:
+        """Serve a connection, let it wait, or refuse one."""
+        try:
+            client = _Client(connected)
+        except OSError:  # the peer has closed already
+            connected.close()
+            return
+        self._waiting.append(client)
+        self._start_waiting()
+        if len(self._waiting) > LMTP_WAITING_MAX:
+            self._refuse_one()
+        if self._waiting:
+            self._has_waiting.set()
+
+    def _start_waiting(self) -> None:
+        """Serve waiting connections while there is room: the peer with the fewest first."""
+        while self._waiting and len(self._served) < LMTP_CONNECTIONS_MAX:
+            served = Counter(client.peer for client in self._served)
+            client = min(self._waiting, key=lambda client: served[client.peer])
+            self._waiting.remove(client)
+            self._served.add(client)
+            self._nursery.start_soon(self._serve, client)
+
+    def _refuse_one(self) -> None:
+        """Refuse the newest waiting connection of the peer with the most."""
+        counts = Counter(client.peer for client in self._waiting)
+        client = max(reversed(self._waiting), key=lambda client: counts[client.peer])
+        self._waiting.remove(client)
+        log.info("LMTP connection refused", extra={"peer": client.address})
+        with contextlib.suppress(OSError):
+            client.socket.settimeout(0)
+            client.socket.send(TOO_MANY_CONNECTIONS.line)
+        client.socket.close()
+
+    async def _serve(self, client: _Client) -> None:
+        try:
+            transport = self._connect(client.socket)
+        except OSError:  # the peer has closed already
+            client.socket.close()
+        else:
+
+            def on_start(connection: LmtpConnection) -> None:
+                client.connection = connection
+
+            await serve_connection(transport, self._deliverer, client.address, on_start)
+        finally:
+            self._served.discard(client)
+            self._start_waiting()
+
+    async def close_idle_forever(self) -> None:
+        """Close connections for those that wait, until cancelled."""
         while True:
-            await slots.acquire()
-            try:
-                accepted = await accepting.accept()
-            except OSError as error:
-                slots.release()
-                if error.errno not in _NO_RESOURCES:
-                    raise
-                log.error("cannot accept LMTP", extra={"error": os.strerror(error.errno)})
-                await trio.sleep(ACCEPT_RETRY_SECONDS)
+            await self._has_waiting.wait()
+            self._close_idle()
+            await trio.sleep(CLOSE_INTERVAL_SECONDS)
+            if not self._waiting:
+                self._has_waiting = trio.Event()
+
+    def _close_idle(self) -> None:
+        served = Counter(client.peer for client in self._served)
+        share = LMTP_CONNECTIONS_MAX / len(served.keys() | {c.peer for c in self._waiting})
+        closed: set[_Client] = set()
+        for waiting in self._waiting:
+            found = [
+                client
+                for client in self._served - closed
+                if client.connection is not None
+                and (
+                    client.connection.is_idle(IDLE_WHEN_FULL_SECONDS)
+                    or (
+                        served[waiting.peer] < share < served[client.peer]
+                        and client.connection.has_read_for(IDLE_WHEN_FULL_SECONDS)
+                    )
+                )
+            ]
+            if not found:
                 continue
-            connected = socket.socket(fileno=accepted.socket.detach())
-            connections.start_soon(_serve_and_release, connected, deliverer, connect, slots)
+            client = max(found, key=lambda client: served[client.peer])
+            assert client.connection is not None
+            client.connection.close_for_another()
+            closed.add(client)
+            served[client.peer] -= 1
+            served[waiting.peer] += 1
+
+    def close_waiting(self) -> None:
+        """Close the connections that wait. At the end."""
+        for client in self._waiting:
+            client.socket.close()
+        self._waiting.clear()
 
 
-async def _serve_and_release(
-    connected: socket.socket,
-    deliverer: Deliverer,
-    connect: Callable[[socket.socket], LmtpTransport],
-    slots: trio.Semaphore,
-) -> None:
-    try:
-        address = _peer_of(connected)
-        transport = connect(connected)
-    except OSError:  # the peer has closed already
-        connected.close()
-    else:
-        await serve_connection(transport, deliverer, address)
-    finally:
-        slots.release()
+def _network_of(address: str | None) -> str | None:
+    """Return the /64 network of an IPv6 address, else the address."""
+    if address is None or ":" not in address:
+        return address
+    return str(ipaddress.ip_network((address, 64), strict=False))
 
 
 def _peer_of(connected: socket.socket) -> str | None:

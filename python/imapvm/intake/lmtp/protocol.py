@@ -49,14 +49,25 @@ class MessageEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandsAnswered:
+    """COMMANDS_PER_EVENT commands were answered without another event: time to send, and pause."""
+
+
+@dataclass(frozen=True, slots=True)
 class MessageAborted:
     """The started message will not be completed: it is too large, or RSET, LHLO or QUIT came."""
 
 
 _MESSAGE_END = MessageEnd()
 _MESSAGE_ABORTED = MessageAborted()
+_COMMANDS_ANSWERED = CommandsAnswered()
 
-LmtpEvent: TypeAlias = RecipientRequest | MessageStart | bytes | MessageEnd | MessageAborted
+LmtpEvent: TypeAlias = (
+    RecipientRequest | MessageStart | bytes | MessageEnd | MessageAborted | CommandsAnswered
+)
+
+COMMANDS_PER_EVENT: Final = 64
+"""About 0.1 ms."""
 
 EXTENSIONS: Final = (
     "PIPELINING",
@@ -93,6 +104,7 @@ TOO_MANY_RECIPIENTS: Final = Reply(
 )
 TOO_MANY_ERRORS: Final = Reply(421, "4.7.0", "too many errors, closing")
 TIMED_OUT: Final = Reply(421, "4.4.2", "idle for too long, closing")
+TOO_MANY_CONNECTIONS: Final = Reply(421, "4.3.2", "too many connections, try again later")
 SHUTTING_DOWN: Final = Reply(421, "4.3.2", "server is shutting down, closing")
 
 
@@ -103,6 +115,8 @@ class LmtpProtocol:
         self._hostname = hostname
         self._state = LmtpState.START
         self._buffer = b""
+        self._position = 0
+        """Start of the unparsed bytes in the buffer: cutting it at each line would be quadratic."""
         self._out: list[bytes] = [Reply(220, "", f"{hostname} LMTP imapvm").line]
         self._skips_line = False
         """The remainder of a line that is too long is being skipped."""
@@ -135,7 +149,8 @@ class LmtpProtocol:
 
     def receive(self, data: bytes) -> None:
         """Add bytes from the client."""
-        self._buffer += data
+        self._buffer = self._buffer[self._position :] + data if self._buffer else data
+        self._position = 0
 
     def take(self) -> bytes:
         """Return the replies that have to be sent now."""
@@ -151,7 +166,7 @@ class LmtpProtocol:
 
     def next_event(self) -> LmtpEvent | None:
         """Return the next event; None when more bytes are needed, or the dialogue is closed."""
-        while True:
+        for _ in range(COMMANDS_PER_EVENT):
             state = self._state
             event: LmtpEvent | None
             if state is _DATA:
@@ -167,6 +182,7 @@ class LmtpProtocol:
                 event = self._read_chunk()
             if event is not None or self._state is state:
                 return event
+        return _COMMANDS_ANSWERED
 
     # --- answers ----------------------------------------------------------------------------------
 
@@ -195,16 +211,18 @@ class LmtpProtocol:
     def _next_line(self) -> bytes | None:
         """Return the next line without CRLF. A bare LF does not end it (RFC 5321 section 2.3.8)."""
         while True:
-            end = self._buffer.find(b"\r\n")
+            start = self._position
+            end = self._buffer.find(b"\r\n", start)
             if end < 0:
                 # One more than the limit, since the last byte may be the CR of a line end.
-                if len(self._buffer) >= INTAKE_LINE_MAX:
+                if len(self._buffer) - start >= INTAKE_LINE_MAX:
                     if not self._skips_line:
                         self._skips_line = True
                         self._error(LINE_TOO_LONG)
-                    self._buffer = self._buffer[-1:]
+                    self._buffer, self._position = self._buffer[-1:], 0
                 return None
-            line, self._buffer = self._buffer[:end], self._buffer[end + 2 :]
+            line = self._buffer[start:end]
+            self._position = end + 2
             if self._skips_line:
                 self._skips_line = False
             elif len(line) + 2 > INTAKE_LINE_MAX:
@@ -325,7 +343,8 @@ class LmtpProtocol:
         """Read up to the dot; None when more bytes are needed, or the message was refused."""
         if self._dots.done:
             return self._end_message()
-        data, self._buffer = self._buffer, b""
+        data, self._buffer = self._buffer[self._position :], b""
+        self._position = 0
         if not data:
             return None
         data = self._dots.feed(data)
@@ -337,8 +356,8 @@ class LmtpProtocol:
     def _read_chunk(self) -> LmtpEvent | None:
         """Read up to the end of the chunk; None when more bytes are needed, or at its end."""
         if self._chunk_left:
-            data = self._buffer[: self._chunk_left]
-            self._buffer = self._buffer[self._chunk_left :]
+            data = self._buffer[self._position : self._position + self._chunk_left]
+            self._position += len(data)
             self._chunk_left -= len(data)
             if (event := self._keep(data)) is not None:
                 return event

@@ -343,7 +343,7 @@ class _SpoolWatcher:
                 heappush(self._ready, claimed.age_key)
 
     def _pop_ready(self) -> _ClaimedFile | None:
-        """Return the oldest claimed file that may start; None if there is none, or no room."""
+        """Return the oldest claimed file that may start; None if there are none, or no room."""
         while self._ready:
             claimed = self._claimed.get(self._ready[0][1])
             if claimed is None:
