@@ -60,6 +60,25 @@ async def test_credential_can_be_changed(pool):
         await pool.accounts.set_credential(99, "new")
 
 
+async def test_credential_that_is_changed_begins_a_login_epoch(pool):
+    accounts = pool.accounts
+    alice = await accounts.enroll("alice", "old")
+    bob = await accounts.enroll("bob", "old")
+    assert accounts.login_epoch(alice.id) == accounts.login_epoch(alice.id, "old") == 0
+    await accounts.set_credential(alice.id, "new")
+    assert accounts.login_epoch(alice.id) == accounts.login_epoch(alice.id, "new") == 1
+    assert accounts.login_epoch(alice.id, "old") is None
+    assert accounts.login_epoch(bob.id) == 0
+    await accounts.set_credential(alice.id, "kept", keep_sessions=True)
+    assert accounts.login_epoch(alice.id, "kept") == 1
+    await accounts.set_credential(alice.id, "kept")
+    assert accounts.login_epoch(alice.id) == 2
+    await accounts.delete(alice.id)
+    assert accounts.login_epoch(alice.id) is None
+    with accounts.env.begin() as txn, txn.cursor(accounts.tables.counters) as cursor:
+        assert [key for key, _ in cursor] == [b"account"]
+
+
 async def test_address_belongs_to_one_account(pool):
     alice = await pool.accounts.enroll("alice", "x")
     bob = await pool.accounts.enroll("bob", "x")

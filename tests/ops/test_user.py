@@ -142,6 +142,18 @@ def test_password_is_changed(user, pool):
     assert not passwords.verify(credential(pool, "ada"), b"old")
 
 
+@pytest.mark.parametrize(("options", "epoch"), [((), 1), (("--keep-sessions",), 0)])
+def test_changed_password_ends_sessions_unless_they_are_kept(user, pool, options, epoch):
+    enroll(user, "ada", b"old")
+    assert user("password", "ada", "--password-stdin", *options, stdin=Stdin(b"new"))[0] == 0
+
+    async def login_epoch() -> int | None:
+        async with open_filepool(pool) as opened:
+            return opened.accounts.login_epoch(opened.accounts.find("ada").id)
+
+    assert trio.run(login_epoch) == epoch
+
+
 def test_delete_needs_confirmation(user, pool):
     enroll(user, "ada")
     assert user("delete", "ada") == (

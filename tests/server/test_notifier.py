@@ -3,11 +3,16 @@
 import pytest
 import trio
 from tests.server.test_connections import FakeConnection
+from tests.server.whole import enroll_users
 
 from imapvm.commands.services import Services
 from imapvm.filepool.errors import StoreUnavailableError
+from imapvm.filepool.pool import open_filepool
 from imapvm.server.imap.connections import Connections
 from imapvm.server.imap.notifier import POLL_SECONDS, Notifier
+from imapvm.session.session import Session
+
+PEER = "192.0.2.1"
 
 
 class FakeView:
@@ -147,3 +152,22 @@ async def test_disk_that_fails_for_a_while_ends_no_connection(
     assert context.pushed == 0
     await trio.sleep(POLL_SECONDS)
     assert context.pushed == 1
+
+
+@pytest.mark.parametrize("keep_sessions", [False, True])
+async def test_changed_password_ends_the_sessions_of_its_user(tmp_path, connections, keep_sessions):
+    await enroll_users(tmp_path / "filepool", ("ada", "grace"))
+    async with open_filepool(tmp_path / "filepool") as pool:
+        notifier = Notifier(Services(pool=pool, authenticator=None, clock=lambda: 0.0), connections)
+        ada, grace, unauthenticated = (FakeConnection() for _ in range(3))
+        for name, connection in (("ada", ada), ("grace", grace), (None, unauthenticated)):
+            connection.context.session = Session(peer=PEER, tls=True, plain_allowed=False)
+            account = None if name is None else pool.accounts.find(name)
+            if account is not None:
+                connection.context.session.store = pool.account(account)
+            connections.enter(connection)
+        account = pool.accounts.find("ada")
+        await pool.accounts.set_credential(account.id, "new", keep_sessions=keep_sessions)
+        await notifier.poll()
+        assert ada.ended == ([] if keep_sessions else ["password was changed; log in again"])
+        assert grace.ended == unauthenticated.ended == []

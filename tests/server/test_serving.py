@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import argon2
 import pytest
 import trio
 from tests.server.whole import MESSAGE, Client, Server, lmtp, running
@@ -254,6 +255,24 @@ async def test_sessions_of_a_deleted_account_are_sent_bye(any_server):
     for client in (ada, selecting):
         assert b"* BYE" in await client.all()
     assert (await grace.command(b"NOOP"))[-1].startswith(b"t OK")
+
+
+async def test_sessions_of_a_user_with_a_new_password_are_sent_bye(any_server):
+    idling, grace = await any_server.idling(), await any_server.signed_in(b"grace")
+    other = await any_server.signed_in()
+    credential = hash_password(b"other", parameters=argon2.profiles.CHEAPEST)
+    await in_another_process(
+        any_server,
+        "ada = pool.accounts.find('ada')",
+        f"await pool.accounts.set_credential(ada.id, {credential!r})",
+    )
+    for client in (idling, other):
+        assert b"* BYE password was changed" in await client.all()
+    assert (await grace.command(b"NOOP"))[-1].startswith(b"t OK")
+    again = await any_server.connect()
+    assert (await again.command(b"LOGIN ada secret"))[-1].startswith(b"t NO")
+    assert (await again.command(b"LOGIN ada other"))[-1].startswith(b"t OK")
+    assert (await again.command(b"NOOP"))[-1].startswith(b"t OK")
 
 
 async def test_command_that_does_not_finish_is_cancelled_at_shutdown(tmp_path, monkeypatch):

@@ -170,9 +170,10 @@ class Context:
         if errors:
             raise errors[0]
 
-    def sign_in(self, store: AccountStore) -> None:
+    def sign_in(self, store: AccountStore, login_epoch: int = 0) -> None:
         """Enter the authenticated state; the reader's limits widen."""
         self.session.store = store
+        self.session.login_epoch = login_epoch
         self.session.errors = 0
         self.reader.limits = AFTER_LOGIN
 

@@ -27,7 +27,7 @@ from imapvm.filepool.operations.accounts import (
 )
 from imapvm.filepool.operations.enroll import AddAccount, ClearAccount
 from imapvm.filepool.tables.accounts import Account, AccountRow, AccountStatus
-from imapvm.filepool.tables.schema import COUNTER, ID_KEY, AccountTables
+from imapvm.filepool.tables.schema import COUNTER, ID_KEY, LOGIN_EPOCH, AccountTables
 from imapvm.filepool.tables.transactions import AccountsTxn
 from imapvm.model.ids import AccountId
 from imapvm.model.limits import ACCOUNT_NAME_MAX, ADDRESS_MAX
@@ -114,6 +114,25 @@ class Accounts:
         with self.env.begin() as txn:
             return self._active(txn, ID_KEY.pack(number))
 
+    def login_epoch(self, number: AccountId, credential: str | None = None) -> int | None:
+        """Return a number that changes when the sessions of an account have to end.
+
+        Args:
+            number: the account.
+            credential: against which a password was verified; None for any.
+
+        Returns:
+            None if the account is not enrolled, or has another credential.
+        """
+        key = ID_KEY.pack(number)
+        with self.env.begin() as txn:
+            account = self._active(txn, key)
+            if account is None or credential not in {None, account.credential}:
+                return None
+            stored = txn.get(LOGIN_EPOCH + key, None, self.tables.counters)
+        (epoch,) = COUNTER.unpack(stored or bytes(COUNTER.size))
+        return int(epoch)
+
     def all(self) -> list[Account]:
         """Return all accounts, by id."""
         with self.env.begin() as txn, txn.cursor(self.tables.accounts) as cursor:
@@ -176,9 +195,17 @@ class Accounts:
         """
         await self.submit(RenameAccount(number, to))
 
-    async def set_credential(self, number: AccountId, credential: str) -> None:
-        """Change the credential of an account."""
-        await self.submit(SetCredential(number, credential))
+    async def set_credential(
+        self, number: AccountId, credential: str, *, keep_sessions: bool = False
+    ) -> None:
+        """Change the credential of an account, and its login epoch.
+
+        Args:
+            number: the account.
+            credential: new value.
+            keep_sessions: do not change the login epoch.
+        """
+        await self.submit(SetCredential(number, credential, keep_sessions))
 
     async def add_alias(self, number: AccountId, address: str) -> None:
         """Add an address, `local@domain` or `local`, to an account.

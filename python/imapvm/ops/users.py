@@ -109,7 +109,9 @@ async def list_users(pool: Filepool, arguments: argparse.Namespace) -> None:
 async def set_password(pool: Filepool, arguments: argparse.Namespace) -> None:
     """Set the password of a user to the one that is read."""
     account = _find(pool, arguments.name)
-    await pool.accounts.set_credential(account.id, _read_credential(arguments))
+    await pool.accounts.set_credential(
+        account.id, _read_credential(arguments), keep_sessions=arguments.keep_sessions
+    )
     record("password changed", pool.path, user=account.name)
     print(f"set the password of {account.name}")
 

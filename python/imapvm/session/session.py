@@ -25,6 +25,7 @@ class Session(Generic[StoreT]):
         "aborted",
         "enabled",
         "errors",
+        "login_epoch",
         "over",
         "peer",
         "plain_allowed",
@@ -45,6 +46,8 @@ class Session(Generic[StoreT]):
         self.tls = tls
         self.plain_allowed = plain_allowed
         self.store: StoreT | None = None
+        self.login_epoch = 0
+        """Login epoch of the account when the client signed in; the session ends with it."""
         self.view: View | None = None
         self.enabled: set[str] = set()
         """Capabilities turned on by ENABLE, in upper case."""

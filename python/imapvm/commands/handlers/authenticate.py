@@ -78,5 +78,9 @@ async def _sign_in(ctx: Context, claimed: Claim | Failure) -> Done:
         raise Refusal("too many logins in progress; try again later", "UNAVAILABLE") from error
     except LoginFailedError as error:
         raise Refusal(WRONG, "AUTHENTICATIONFAILED") from error
-    ctx.sign_in(ctx.services.pool.account(account))
+    pool = ctx.services.pool
+    login_epoch = pool.accounts.login_epoch(account.id, account.credential)
+    if login_epoch is None:  # changed since the password was verified
+        raise Refusal(WRONG, "AUTHENTICATIONFAILED")
+    ctx.sign_in(pool.account(account), login_epoch)
     return Done(f"CAPABILITY {offered(ctx)}")

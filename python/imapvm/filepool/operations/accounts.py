@@ -10,7 +10,7 @@ from imapvm.filepool.errors import (
     NoSuchAccountError,
 )
 from imapvm.filepool.tables.accounts import Account, AccountRow, AccountStatus
-from imapvm.filepool.tables.schema import COUNTER, ID_KEY
+from imapvm.filepool.tables.schema import COUNTER, ID_KEY, LOGIN_EPOCH
 from imapvm.filepool.tables.transactions import AccountsTxn
 from imapvm.model.ids import AccountId
 from imapvm.model.limits import ACCOUNT_NAME_MAX, ADDRESS_MAX, CREDENTIAL_MAX
@@ -143,6 +143,7 @@ class ForgetAccount:
     def apply(self, txn: AccountsTxn) -> None:
         txn.delete(ID_KEY.pack(self.account), txn.tables.accounts)
         txn.delete(ID_KEY.pack(self.account), txn.tables.unfinished)
+        txn.delete(LOGIN_EPOCH + ID_KEY.pack(self.account), txn.tables.counters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +168,11 @@ class RenameAccount:
 
 @dataclass(frozen=True, slots=True)
 class SetCredential:
-    """Change of the credential of an account."""
+    """Change of the credential of an account. Ends its sessions by a new login epoch."""
 
     account: AccountId
     credential: str
+    keep_sessions: bool
 
     def apply(self, txn: AccountsTxn) -> None:
         row = _row(txn, self.account)
@@ -178,6 +180,10 @@ class SetCredential:
         found = row.account
         row.account = Account(found.id, found.name, found.group, self.credential, found.created)
         _put(txn, row)
+        if not self.keep_sessions:
+            key = LOGIN_EPOCH + ID_KEY.pack(self.account)
+            (epoch,) = COUNTER.unpack(txn.get(key, txn.tables.counters) or bytes(COUNTER.size))
+            txn.put(key, COUNTER.pack(epoch + 1), txn.tables.counters)
 
 
 @dataclass(frozen=True, slots=True)

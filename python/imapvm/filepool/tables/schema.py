@@ -83,6 +83,8 @@ COUNTER: Final = UINT64
 """counters: last number allocated. references: uses of a body. deliveries: time."""
 NAME_ROW: Final = Struct("<QB")
 """names: mailbox id, or 0; 1 if subscribed."""
+LOGIN_EPOCH: Final = b"login"
+"""counters: followed by an account: changes of its password that ended its sessions."""
 JOURNAL_ROW: Final = Struct("<QQB")
 """ring: mailbox, MODSEQ, kind."""
 

@@ -32,9 +32,14 @@ def add_to(verbs: Verbs) -> None:
     listing = _verb(inner, "list", "list", "list all users with their aliases")
     listing.add_argument("--json", action="store_true", help="print a JSON array of objects")
 
-    password = _verb(inner, "password", "password", "set the password of a user")
+    password = _verb(
+        inner, "password", "password", "set the password of a user and end the user's sessions"
+    )
     _add_name(password)
     _add_password(password)
+    password.add_argument(
+        "--keep-sessions", action="store_true", help="do not end the user's sessions"
+    )
 
     text = "add, remove and list aliases: further addresses of a user"
     alias = inner.add_parser("alias", help=text, description=text.capitalize() + ".")

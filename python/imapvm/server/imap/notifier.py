@@ -77,7 +77,7 @@ class Notifier:
                 _log(error)
 
     async def poll(self) -> None:
-        """Find commits of other processes, clients that read again, and deleted accounts."""
+        """Find commits of other processes, clients that read again, and sessions to end."""
         self._rearm()
         await self._notify_foreign_changes()
         unsent, self._unsent = self._unsent, set()
@@ -94,22 +94,25 @@ class Notifier:
         if changed:
             self.notify(changed)
         if pool.accounts_changed():
-            await self._end_deleted_accounts()
+            await self._end_sessions()
 
-    async def _end_deleted_accounts(self) -> None:
+    async def _end_sessions(self) -> None:
+        """End the sessions of accounts that were deleted or have a new password."""
         accounts = self._services.pool.accounts
-        exists: dict[AccountId, bool] = {}
+        epochs: dict[AccountId, int | None] = {}
         for number, connection in enumerate(self._connections):
             if number % SWEEP_SLICE == SWEEP_SLICE - 1:
                 await trio.lowlevel.checkpoint()
-            store = connection.context.session.store
-            if store is None:
+            session = connection.context.session
+            if session.store is None:
                 continue
-            account = store.account.id
-            if account not in exists:
-                exists[account] = accounts.by_id(account) is not None
-            if not exists[account]:
+            account = session.store.account.id
+            if account not in epochs:
+                epochs[account] = accounts.login_epoch(account)
+            if epochs[account] is None:
                 connection.end("account was deleted")
+            elif epochs[account] != session.login_epoch:
+                connection.end("password was changed; log in again")
 
     def _push(self, idler: Idler) -> None:
         """Push to one client; an internal error ends that connection only."""
