@@ -178,7 +178,7 @@ def test_full_disk_at_creation(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StoreUnavailableError, match="No space left"):
+    with pytest.raises(StoreUnavailableError, match="no space left"):
         create_filepool(tmp_path / "x")
     assert not (tmp_path / "x" / "FORMAT").exists()
 
@@ -198,4 +198,4 @@ async def test_full_disk_when_the_lock_file_is_reserved(path, monkeypatch):
     monkeypatch.setattr(os, "posix_fallocate", full)
     error = await refuses(path)
     assert isinstance(error, StoreUnavailableError)
-    assert "No space left" in str(error)
+    assert "no space left" in str(error)

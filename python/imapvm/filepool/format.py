@@ -101,7 +101,8 @@ def check_owner(path: Path) -> None:
 
 def unavailable(path: Path, error: OSError) -> FilepoolError:
     """Return the exception to raise for an error of the operating system."""
-    return StoreUnavailableError(f"cannot use {path}: {error.strerror}")
+    reason = (error.strerror or str(error)).lower()
+    return StoreUnavailableError(f"cannot use {path}: {reason}")
 
 
 def _parse(text: str) -> Format | None:

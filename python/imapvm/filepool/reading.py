@@ -20,6 +20,7 @@ from imapvm._core import (
     UidMap,
     UidSet,
 )
+from imapvm.filepool.engine.environment import lmdb_error
 from imapvm.filepool.engine.transactions import LmdbTxn, Table
 from imapvm.filepool.errors import (
     BodyGoneError,
@@ -91,7 +92,7 @@ class Reader:
             try:
                 txn = group.env.begin()
             except lmdb.Error as error:
-                raise StoreUnavailableError(f"cannot read the filepool: {error}") from None
+                raise lmdb_error("read the filepool", error) from None
             try:
                 self.txn_id = txn.id()
                 snapshot = group.data.snapshot(self.txn_id)

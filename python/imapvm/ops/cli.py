@@ -10,8 +10,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
-from imapvm.filepool.errors import FilepoolError, StoreUnavailableError
-from imapvm.ops.errors import CONFIGURATION, FAILED, TRY_AGAIN, OperatorError
+from imapvm._core import CorruptError
+from imapvm.filepool.errors import CorruptDataError, FilepoolError, StoreUnavailableError
+from imapvm.ops.errors import CONFIGURATION, CORRUPT, FAILED, TRY_AGAIN, OperatorError
 from imapvm.ops.verbs import demo, filepool, role, serve, user
 from imapvm.server.settings import SettingsError
 
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         OperatorError,
         SettingsError,
         FilepoolError,
+        CorruptError,
         OSError,
     ) as error:
         leaves = list(_leaves(error))
@@ -86,6 +88,8 @@ def _report(error: BaseException) -> tuple[str, int] | None:
             return str(error), error.code
         case StoreUnavailableError():
             return str(error), TRY_AGAIN
+        case CorruptDataError() | CorruptError():
+            return str(error), CORRUPT
         case FilepoolError() | SpoolInUseError():
             return str(error), FAILED
         case OSError():

@@ -7,7 +7,7 @@ FAILED: Final = 1
 USAGE: Final = 2
 """The command line is wrong (argparse uses the same code)."""
 CORRUPT: Final = 3
-"""`filepool check` found corrupt data and did not repair it."""
+"""Stored data is corrupt; `filepool check` found it and did not repair it, or a verb met it."""
 TRY_AGAIN: Final = 75
 """EX_TEMPFAIL of sysexits.h: a temporary failure, such as a full disk."""
 CONFIGURATION: Final = 78

@@ -1,5 +1,6 @@
 """Opening LMDB environments with the settings of docs/decisions/0008, and their data files."""
 
+import errno
 import os
 from dataclasses import fields
 from pathlib import Path
@@ -8,13 +9,31 @@ from typing import Any, Final, TypeVar
 import lmdb
 
 from imapvm._core import DataFile
-from imapvm.filepool.errors import FilepoolError, NotAFilepoolError, StoreUnavailableError
+from imapvm.filepool.engine.data_file import DATA_FILE, check_data_file
+from imapvm.filepool.errors import (
+    CorruptDataError,
+    FilepoolError,
+    NotAFilepoolError,
+    StoreUnavailableError,
+)
 from imapvm.filepool.format import unavailable
 
 MAP_SIZE: Final = 1 << 40
 """Address space, not disk: a map that never fills up never has to be resized."""
 Tables = TypeVar("Tables")
 """Dataclass with one field per table of an environment."""
+
+CORRUPTION: Final = (
+    lmdb.CorruptedError,
+    lmdb.InvalidError,
+    lmdb.PageNotFoundError,
+    lmdb.PanicError,
+    lmdb.VersionMismatchError,
+)
+"""Errors of LMDB about pages that it cannot read."""
+
+DISK_FULL_BYTES: Final = 1024 * 1024
+"""A disk with less free space is reported as full if a write to it was cut off."""
 
 READERS_MAX: Final = 1024
 """Read transactions that are open at one time, over all processes."""
@@ -29,13 +48,16 @@ def open_environment(
     """Open an environment with its tables.
 
     Raises:
-        FilepoolError: the environment is already open in this process, or LMDB cannot read it.
+        FilepoolError: the environment is already open in this process.
+        CorruptDataError: the data file is truncated or cannot be read.
         StoreUnavailableError: the disk is full.
     """
     try:
+        if not create:
+            check_data_file(path)
         _reserve_lock(path)
     except OSError as error:
-        raise StoreUnavailableError(f"cannot open {path}: {error.strerror}") from None
+        raise unavailable(path, error) from None
     try:
         env = lmdb.open(
             str(path),
@@ -47,19 +69,55 @@ def open_environment(
             create=create,
             mode=0o600,
         )
-    except lmdb.DiskError as error:
-        raise StoreUnavailableError(f"cannot open {path}: {error}") from None
     except lmdb.Error as error:
-        raise FilepoolError(f"cannot open {path}: {str(error).rstrip('.')}") from None
+        if "already open" in str(error):
+            raise FilepoolError(f"cannot open {path}: it is already open in this process") from None
+        raise lmdb_error(f"open {path}", error, directory=path) from None
     try:
         env.reader_check()
         return env, open_tables(env, kind, create=create)
-    except (lmdb.DiskError, lmdb.MapFullError) as error:
+    except lmdb.NotFoundError:
         env.close()
-        raise StoreUnavailableError(f"cannot open {path}: {error}") from None
+        raise NotAFilepoolError(f"cannot open {path}: a table is missing") from None
     except lmdb.Error as error:
         env.close()
-        raise NotAFilepoolError(f"cannot read {path}: {error}") from None
+        raise lmdb_error(f"open {path}", error, directory=path) from None
+
+
+def lmdb_error(
+    action: str, error: Exception, *, directory: str | Path | None = None
+) -> FilepoolError:
+    """Return the exception to raise for an error of LMDB or of the operating system.
+
+    Its message has the operating system's reason, and no words of LMDB.
+
+    Args:
+        action: that failed, such as `open DIRECTORY`.
+        error: raised by LMDB or by the operating system.
+        directory: of the environment, to tell a full disk from a failing one.
+    """
+    code = error.errno if isinstance(error, OSError) else _system_error(error)
+    # LMDB reports a write that was cut off by a full disk as an input/output error.
+    if code == errno.EIO and directory is not None and _is_full(directory):
+        code = errno.ENOSPC
+    kind: type[FilepoolError] = StoreUnavailableError
+    if code is not None:
+        reason = os.strerror(code).lower()
+    elif isinstance(error, lmdb.MapFullError):
+        reason = "the map of the data file is full"
+    elif isinstance(error, lmdb.ReadersFullError):
+        reason = "too many transactions are open"
+    elif isinstance(error, CORRUPTION):
+        kind, reason = CorruptDataError, "stored data is corrupt"
+    else:
+        reason = "the storage engine failed"
+    return kind(f"cannot {action}: {reason}")
+
+
+def _system_error(error: Exception) -> int | None:
+    """Return the error number of the operating system in an exception of LMDB."""
+    reason = str(error).rpartition(": ")[2].rstrip(".")
+    return next((code for code in errno.errorcode if os.strerror(code) == reason), None)
 
 
 def map_data_file(path: Path, map_size: int) -> DataFile:
@@ -71,7 +129,7 @@ def map_data_file(path: Path, map_size: int) -> DataFile:
         StoreUnavailableError: the file cannot be mapped.
     """
     try:
-        file = os.open(path / "data.mdb", os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(path / DATA_FILE, os.O_RDONLY | os.O_CLOEXEC)
         try:
             return DataFile(file, map_size)
         finally:
@@ -115,3 +173,11 @@ def table_names(kind: type[Any]) -> list[str]:
     A field whose name differs has the name on disk in its dataclass metadata.
     """
     return [table.metadata.get("name", table.name) for table in fields(kind)]
+
+
+def _is_full(directory: str | Path) -> bool:
+    try:
+        disk = os.statvfs(directory)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < DISK_FULL_BYTES

@@ -20,6 +20,7 @@ import outcome
 import trio
 
 from imapvm._core import CorruptError
+from imapvm.filepool.engine.environment import lmdb_error
 from imapvm.filepool.engine.transactions import LmdbTxn, Operation, WriteTxn
 from imapvm.filepool.errors import CorruptDataError, StoreUnavailableError
 from imapvm.model.stepping import suspend
@@ -115,6 +116,7 @@ class Writer(Generic[Txn]):
     ) -> None:
         self._name = name
         self._env = env
+        self._directory = env.path()
         self._wrap = wrap
         self._on_begin = on_begin
         self._on_commit = on_commit
@@ -212,15 +214,18 @@ class Writer(Generic[Txn]):
 
     def _refuse(self, pending: Sequence[PendingOperation[Txn]], error: Exception) -> None:
         """Fail all operations: the disk is full or failed."""
-        reason = str(error).rstrip(".")
+        reason = lmdb_error("write to the filepool", error, directory=self._directory)
         if not self._degraded:
-            extra = {"environment": self._name, "error": reason}
+            extra = {
+                "environment": self._name,
+                "error": str(reason).partition(": ")[2],
+                "detail": str(error),
+            }
             log.error("cannot write to environment", extra=extra)
         self._degraded = True
         for one in pending:
-            one.result = outcome.Error(
-                StoreUnavailableError(f"cannot write to the filepool: {reason}")
-            )
+            # One exception for each: tasks add their frames to it.
+            one.result = outcome.Error(type(reason)(str(reason)))
 
     def _commit_once(
         self, batch: Batch[Txn], pending: list[PendingOperation[Txn]]
