@@ -537,6 +537,12 @@ class ResponseWriter:
         """Return the number of buffered bytes."""
     def take(self) -> bytes:
         """Return and remove all buffered bytes; the buffer's memory is released."""
+    def discard_unfinished(self) -> bool:
+        """Remove a response of which only a part has been written, by FETCH, if there is one.
+
+        Returns:
+            False if its start was taken: nothing can be sent any more, and the buffer is empty.
+        """
     def raw(self, data: Buffer) -> None:
         """Write bytes unchanged, line ends included."""
     def untagged(self, text: Buffer) -> None:
@@ -662,6 +668,9 @@ class FetchItems:
     @property
     def reads_body(self) -> bool:
         """True if the response contains message text."""
+    @property
+    def needs_decoding(self) -> bool:
+        """True for BINARY[…] and BINARY.SIZE[…]."""
     @property
     def sets_seen(self) -> bool:
         """True for BODY[…], BINARY[…], RFC822 and RFC822.TEXT without PEEK."""
@@ -808,6 +817,8 @@ class Snapshot:
         Raises:
             KeyError: as `body`.
         """
+    def undecodable(self, mailbox: int, items: FetchItems, wanted: UidSet) -> UidSet:
+        """Return UIDs of which BINARY or BINARY.SIZE requests a part with an unknown encoding."""
     def fetch(
         self,
         out: ResponseWriter,
@@ -846,9 +857,6 @@ class Snapshot:
 class FetchStream:
     """Unwritten remainder of FETCH responses: message text, and parts to decode."""
 
-    @property
-    def has_unknown_encoding(self) -> bool:
-        """True if BINARY asks for a part with an unknown transfer encoding: NO [UNKNOWN-CTE]."""
     def write(self, out: ResponseWriter, snapshot: Snapshot, max_bytes: int) -> bool:
         """Write until `out` has `max_bytes`; NUL becomes 0x80 (RFC 9051 section 4.3.1).
 
@@ -879,8 +887,8 @@ class SearchProgram:
         recent: UidSet,
         keyword_sets: Mapping[int, tuple[str, ...]],
         now: int,
-    ) -> BoundSearch | None:
-        """Resolve sets, keywords and relative dates; None if a message number does not exist."""
+    ) -> BoundSearch:
+        """Resolve sets, keywords and relative dates; unknown message numbers match nothing."""
 
 @final
 class HeaderColumns:

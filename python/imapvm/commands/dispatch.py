@@ -153,7 +153,15 @@ def _respond(ctx: Context, row: CommandRow[Any, Any], tag: bytes, ended: Done | 
 
 
 def _failed(ctx: Context, row: CommandRow[Any, Any], error: Exception) -> Failed:
-    """Return the response to a command that failed; log errors of the server and of its disk."""
+    """Return the response to a command that failed; log errors of the server and of its disk.
+
+    A response that is not written to its end is removed; if its start has been sent, the connection
+    closes without another byte, which the client would read as a part of that response.
+    """
+    if not ctx.out.discard_unfinished():
+        LOG.error("response cut off", exc_info=error, extra={"command": row.name})
+        ctx.session.abort()
+        return Failed("NO", INTERNAL_ERROR, None)
     match error:
         case Hangup():
             _hang_up(ctx, error)

@@ -304,6 +304,10 @@ class Reader:
         except KeyError:
             raise BodyGoneError(BODY_GONE) from None
 
+    def undecodable(self, mailbox: Mailbox, items: FetchItems, uids: UidSet) -> UidSet:
+        """Return the messages of which BINARY requests a part with an unknown encoding."""
+        return self.snapshot.undecodable(mailbox.id, items, uids)
+
     def write(self, stream: FetchStream, out: ResponseWriter, max_bytes: int) -> bool:
         """Continue to write FETCH responses; see `imapvm._core.FetchStream.write`.
 

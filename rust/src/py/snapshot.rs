@@ -21,6 +21,7 @@ use crate::numbers::Runs;
 use crate::pages::{META_BYTES, Snapshot, page_size};
 
 const TOO_SMALL: Corrupt = Corrupt("the data file is too small");
+const NO_METADATA: Corrupt = Corrupt("message metadata is missing");
 /// A literal cannot contain NUL (RFC 9051 section 4.3.1).
 const NUL: u8 = 0;
 const NOT_NUL: u8 = 0x80;
@@ -193,6 +194,20 @@ impl PySnapshot {
         Ok(Bodies::new(self.group()?)?.size(body)?)
     }
 
+    fn undecodable(
+        &self,
+        mailbox: u64,
+        items: &PyFetchItems,
+        wanted: &PyUidSet,
+    ) -> PyResult<PyUidSet> {
+        let group = self.group()?;
+        let segments = Segments::new(group, mailbox, Some(&wanted.set))?;
+        let mut table = MetadataTable::new(group)?;
+        let metadata = |body| table.get(body)?.ok_or(NO_METADATA);
+        let found = fetch::undecodable(&items.items, &wanted.set, segments, metadata)?;
+        Ok(found.into())
+    }
+
     #[pyo3(signature = (
         out, mailbox, items, numbers, wanted, *, keywords, recent, flags_too, max_bytes
     ))]
@@ -223,13 +238,16 @@ impl PySnapshot {
             metadata: RefCell::new(MetadataTable::new(group)?),
         };
         let text = out.writer.waiting();
+        let before = text.len();
         let rendered = fetch::render_some(&request, segments, &source, max_bytes, text)?;
+        let written = text.len() - before;
+        out.writer.mark_unfinished(written, rendered.open);
         let mut answer = PyFetchStream {
             pieces: rendered.pieces.into_iter(),
             next: None,
             written: 0,
         };
-        let whole = !answer.refuses() && answer.write(out, self, max_bytes)?;
+        let whole = answer.write(out, self, max_bytes)?;
         Ok((
             rendered.remaining.into(),
             rendered.missing,
@@ -255,7 +273,7 @@ impl<'a> Source for SnapshotSource<'a, '_, '_> {
 
     fn metadata(&self, body: u64) -> PyResult<Self::Bytes> {
         let metadata = self.metadata.borrow_mut().get(body)?;
-        Ok(metadata.ok_or(Corrupt("message metadata is missing"))?)
+        Ok(metadata.ok_or(NO_METADATA)?)
     }
 }
 
@@ -269,20 +287,8 @@ pub(crate) struct PyFetchStream {
     written: u64,
 }
 
-impl PyFetchStream {
-    fn refuses(&self) -> bool {
-        let unknown = |piece: &Piece| matches!(piece, Piece::Binary(slice) if slice.encoding < 0);
-        self.next.iter().any(unknown) || self.pieces.as_slice().iter().any(unknown)
-    }
-}
-
 #[pymethods]
 impl PyFetchStream {
-    #[getter]
-    fn has_unknown_encoding(&self) -> bool {
-        self.refuses()
-    }
-
     fn write(
         &mut self,
         out: &mut PyResponseWriter,
@@ -298,7 +304,10 @@ impl PyFetchStream {
             }
             match &self.next {
                 None => return Ok(true),
-                Some(Piece::Text(text)) => out.writer.raw(text),
+                Some(Piece::Text { bytes, open }) => {
+                    out.writer.raw(bytes);
+                    out.writer.mark_unfinished(bytes.len(), *open);
+                }
                 Some(Piece::Binary(_)) => return Ok(false),
                 Some(Piece::Body(slice)) => {
                     let bodies = match &mut bodies {

@@ -44,6 +44,15 @@ impl FetchItem {
         )
     }
 
+    /// Return the part whose transfer encoding is decoded: BINARY and BINARY.SIZE.
+    #[must_use]
+    pub fn decoded_part(&self) -> Option<&[u32]> {
+        match self {
+            Self::Binary { part, .. } | Self::BinarySize { part } => Some(part),
+            _ => None,
+        }
+    }
+
     /// True if \Seen is set: text is requested without PEEK. RFC822.HEADER is a peek
     /// (RFC 3501 section 6.4.5).
     #[must_use]

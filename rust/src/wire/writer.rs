@@ -54,10 +54,26 @@ pub(crate) fn quote(to: &mut Vec<u8>, bytes: &[u8]) {
     to.push(b'"');
 }
 
+/// Response of which a part has been written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Unfinished {
+    /// All responses are whole.
+    #[default]
+    Nothing,
+    /// It starts at this offset of the buffer.
+    From(usize),
+    /// Its start was taken from the buffer.
+    Taken,
+}
+
 /// Buffered response lines; each method adds CRLF.
+///
+/// A response that is written in several pieces is marked as unfinished until its end, so that an
+/// error in between can remove it.
 #[derive(Debug, Default)]
 pub struct ResponseWriter {
     waiting: Vec<u8>,
+    unfinished: Unfinished,
 }
 
 impl ResponseWriter {
@@ -75,7 +91,37 @@ impl ResponseWriter {
 
     /// Return and remove all bytes; the writer holds no memory afterwards.
     pub fn take(&mut self) -> Vec<u8> {
+        if self.unfinished != Unfinished::Nothing {
+            self.unfinished = Unfinished::Taken;
+        }
         std::mem::take(&mut self.waiting)
+    }
+
+    /// Record that of the last `written` bytes the last `open` begin or continue a response whose
+    /// end follows.
+    pub fn mark_unfinished(&mut self, written: usize, open: usize) {
+        if open == 0 {
+            self.unfinished = Unfinished::Nothing;
+        } else if open < written || self.unfinished == Unfinished::Nothing {
+            self.unfinished = Unfinished::From(self.waiting.len().saturating_sub(open));
+        }
+    }
+
+    /// Remove an unfinished response; return false if its start has been taken. The buffer is
+    /// cleared then: the client would read everything else as a part of that response.
+    pub fn discard_unfinished(&mut self) -> bool {
+        match self.unfinished {
+            Unfinished::Nothing => true,
+            Unfinished::From(start) => {
+                self.waiting.truncate(start);
+                self.unfinished = Unfinished::Nothing;
+                true
+            }
+            Unfinished::Taken => {
+                self.waiting.clear();
+                false
+            }
+        }
     }
 
     /// As `take`, for a caller that copies the bytes.
@@ -203,6 +249,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn unfinished_responses_are_removed_unless_their_start_was_taken() {
+        let mut out = ResponseWriter::default();
+        assert!(out.discard_unfinished());
+        out.exists(1);
+        let piece = b"* 1 FETCH (UID 1)\r\n* 2 FETCH (BODY[] {3}\r\n";
+        out.raw(piece);
+        out.mark_unfinished(piece.len(), 23);
+        out.raw(b"ab");
+        out.raw(b"c BODY[] {3}\r\n");
+        out.mark_unfinished(14, 14);
+        assert!(out.discard_unfinished());
+        assert_eq!(out.take(), b"* 1 EXISTS\r\n* 1 FETCH (UID 1)\r\n");
+        out.raw(b"* 2 FETCH (BODY[] {3}\r\n");
+        out.mark_unfinished(23, 23);
+        out.take();
+        out.raw(b"ab");
+        assert!(!out.discard_unfinished());
+        assert!(out.is_empty());
+        out.raw(b"c)\r\n* 3 FETCH (");
+        out.mark_unfinished(15, 11);
+        assert!(out.discard_unfinished());
+        assert_eq!(out.take(), b"c)\r\n");
+        assert!(out.discard_unfinished());
+    }
+
+    #[test]
     fn each_answer_is_a_line() {
         let mut out = ResponseWriter::default();
         out.untagged(b"FLAGS (\\Seen)");
@@ -248,6 +320,7 @@ mod tests {
         ] {
             ROOM.take();
             let mut out = ResponseWriter {
+                unfinished: Unfinished::Nothing,
                 waiting: Vec::with_capacity(bytes),
             };
             out.raw(b"long");

@@ -91,8 +91,8 @@ class Connection:
                 "connection ended by an internal error",
                 extra={"command": type(self._event).__name__.upper(), "peer": transport.peer},
             )
-            out.take()  # possibly a part of a response
-            out.condition("BYE", INTERNAL_ERROR, "SERVERBUG")
+            if out.discard_unfinished():
+                out.condition("BYE", INTERNAL_ERROR, "SERVERBUG")
         await transport.write(out.take())
 
     async def _run_commands(self) -> bool:

@@ -14,7 +14,7 @@ use super::segment::{OUT_OF_ORDER, Segment};
 use super::writing::put_date_time;
 use crate::Corrupt;
 use crate::message::MessageMetadata;
-use crate::numbers::{UidMap, UidSet, put_decimal};
+use crate::numbers::{Runs, UidMap, UidSet, put_decimal};
 use crate::wire::ast::{FetchItem, system};
 use crate::wire::writer::string;
 
@@ -51,8 +51,13 @@ pub struct BinarySlice {
 /// Piece of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// Bytes to send.
-    Text(Vec<u8>),
+    /// Bytes to send; the last `open` of them belong to a response that continues in the next piece.
+    Text {
+        /// To send.
+        bytes: Vec<u8>,
+        /// 0 if a response ends with them.
+        open: usize,
+    },
     /// Bytes that the caller reads from the message.
     Body(BodySlice),
     /// Bytes that the caller reads from the message and decodes.
@@ -99,6 +104,8 @@ struct PieceBuffer {
     pieces: Vec<Piece>,
     /// Bytes of all pieces.
     before: usize,
+    /// Offset in `text` of the response that is being written; None between responses.
+    start: Option<usize>,
 }
 
 impl PieceBuffer {
@@ -115,9 +122,11 @@ impl PieceBuffer {
 
     fn flush(&mut self) {
         if !self.text.is_empty() {
-            let text = std::mem::take(&mut self.text);
-            let bytes = text.len() as u64;
-            self.add(Piece::Text(text), bytes);
+            let bytes = std::mem::take(&mut self.text);
+            let length = bytes.len();
+            let open = self.start.map_or(0, |start| length - start);
+            self.start = self.start.map(|_| 0);
+            self.add(Piece::Text { bytes, open }, length as u64);
         }
     }
 
@@ -137,6 +146,8 @@ impl PieceBuffer {
 /// Part of a response.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Rendered {
+    /// Bytes at the end of the leading text that belong to a response which continues in `pieces`.
+    pub open: usize,
     /// Pieces to send after the text.
     pub pieces: Vec<Piece>,
     /// Requested messages that are not in it yet.
@@ -157,7 +168,10 @@ pub fn render<'a, S: Source>(
     let segments = segments.into_iter().map(Ok);
     let mut text = Vec::new();
     let rendered = render_some(request, segments, source, usize::MAX, &mut text)?;
-    let text = (!text.is_empty()).then_some(Piece::Text(text));
+    let text = (!text.is_empty()).then_some(Piece::Text {
+        bytes: text,
+        open: rendered.open,
+    });
     Ok(text.into_iter().chain(rendered.pieces).collect())
 }
 
@@ -188,11 +202,14 @@ pub fn render_some<'a, S: Source>(
     writer.out.flush();
     let mut pieces = writer.out.pieces.into_iter();
     // Every response starts with text, so the first piece is the old text followed by the new one.
-    if let Some(Piece::Text(first)) = pieces.next() {
-        *text = first;
+    let mut leading = 0;
+    if let Some(Piece::Text { bytes, open }) = pieces.next() {
+        *text = bytes;
+        leading = open;
     }
     match rendered {
         Ok((remaining, missing)) => Ok(Rendered {
+            open: leading,
             pieces: pieces.collect(),
             remaining,
             missing,
@@ -202,6 +219,42 @@ pub fn render_some<'a, S: Source>(
             Err(error)
         }
     }
+}
+
+/// Return the UIDs of messages of which BINARY or BINARY.SIZE requests a part with an unknown
+/// transfer encoding: `NO [UNKNOWN-CTE]` (RFC 3516 section 4.3).
+///
+/// # Errors
+/// A corrupt segment or metadata, or an error of `segments` or `metadata`.
+pub fn undecodable<'a, E, B>(
+    items: &[FetchItem],
+    wanted: &UidSet,
+    segments: impl IntoIterator<Item = Result<&'a [u8], Corrupt>>,
+    mut metadata: impl FnMut(u64) -> Result<B, E>,
+) -> Result<UidSet, E>
+where
+    E: From<Corrupt>,
+    B: Deref<Target = [u8]>,
+{
+    let parts: Vec<&[u32]> = items.iter().filter_map(FetchItem::decoded_part).collect();
+    let mut found = Runs::new();
+    for stored in segments {
+        for record in Segment::open(stored?)?.iter() {
+            if !wanted.contains(record.uid()) {
+                continue;
+            }
+            let stored = metadata(record.body())?;
+            let metadata = MessageMetadata::open_lazily(&stored)?;
+            let is_unknown = |path: &&[u32]| {
+                let part = metadata.part(path);
+                part.is_some_and(|part| part.encoding < 0)
+            };
+            if parts.iter().any(is_unknown) {
+                found.push(record.uid(), record.uid());
+            }
+        }
+    }
+    Ok(found.finish())
 }
 
 struct ResponseRenderer<'a, S: Source> {
@@ -262,6 +315,7 @@ impl<S: Source> ResponseRenderer<'_, S> {
             Some(stored) => Some(MessageMetadata::open_lazily(stored)?),
             None => None,
         };
+        self.out.start = Some(self.out.text.len());
         self.out.text.extend_from_slice(b"* ");
         put_decimal(&mut self.out.text, number.into());
         self.out.text.extend_from_slice(b" FETCH (");
@@ -282,6 +336,7 @@ impl<S: Source> ResponseRenderer<'_, S> {
             self.flags(record)?;
         }
         self.out.text.extend_from_slice(b")\r\n");
+        self.out.start = None;
         Ok(())
     }
 

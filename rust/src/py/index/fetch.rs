@@ -130,7 +130,7 @@ pub(crate) fn render_fetch<'py>(
     let stored = segments.iter().map(|segment| &**segment);
     let pieces = fetch::render(&request, stored, &Mappings { keywords, metadata })?;
     let python = pieces.into_iter().map(|piece| match piece {
-        Piece::Text(text) => PyBytes::new(py, &text).into_py_any(py),
+        Piece::Text { bytes, .. } => PyBytes::new(py, &bytes).into_py_any(py),
         Piece::Body(slice) => PyBodySlice(slice).into_py_any(py),
         Piece::Binary(slice) => PyBinarySlice(slice).into_py_any(py),
     });

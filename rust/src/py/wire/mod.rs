@@ -81,6 +81,12 @@ impl PyFetchItems {
     }
 
     #[getter]
+    fn needs_decoding(&self) -> bool {
+        let part = |item: &FetchItem| item.decoded_part().is_some();
+        self.items.iter().any(part)
+    }
+
+    #[getter]
     fn sets_seen(&self) -> bool {
         self.items.iter().any(FetchItem::sets_seen)
     }

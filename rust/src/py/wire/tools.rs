@@ -81,6 +81,10 @@ impl PyResponseWriter {
         self.writer.take_with(|bytes| PyBytes::new(py, bytes))
     }
 
+    fn discard_unfinished(&mut self) -> bool {
+        self.writer.discard_unfinished()
+    }
+
     fn raw(&mut self, data: ReadBuffer<'_>) {
         self.writer.raw(&data);
     }

@@ -7,10 +7,12 @@ from imapvm.commands.context import SelectedContext
 from imapvm.commands.handlers.fetch.stream import fetch_stream
 from imapvm.commands.outcome import DONE, Done, Refusal, messages_expunged
 from imapvm.filepool.errors import StoreUnavailableError
+from imapvm.filepool.store import StoreResult
 from imapvm.model.flags import SystemFlag
 
-SEEN_BATCH: Final = 128
-r"""Messages whose \Seen is set in one commit, before their responses are written."""
+BATCH: Final = 128
+r"""Messages whose \Seen is set in one commit, or whose encodings are read in one transaction, before
+their responses are written."""
 
 
 async def fetch(ctx: SelectedContext, command: Fetch) -> Done:
@@ -21,41 +23,63 @@ async def fetch(ctx: SelectedContext, command: Fetch) -> Done:
     """
     if command.changed_since is not None or command.vanished or command.items.needs_modseq:
         raise Refusal("unknown FETCH item or modifier: CONDSTORE is not offered", bad=True)
-    uids = ctx.uids(command.set, uid=command.uid)
-    if command.items.sets_seen and not ctx.view.read_only:
-        expunged = await _fetch_and_set_seen(ctx, command.items, uids)
+    items, uids = command.items, ctx.uids(command.set, uid=command.uid)
+    sets_seen = items.sets_seen and not ctx.view.read_only
+    if sets_seen or items.needs_decoding:
+        expunged = await _fetch_in_batches(ctx, items, uids, sets_seen=sets_seen)
     else:
-        expunged = await fetch_stream(ctx, command.items, uids)
+        expunged = await fetch_stream(ctx, items, uids)
     if expunged and not command.uid:
         raise messages_expunged()
     return DONE
 
 
-async def _fetch_and_set_seen(ctx: SelectedContext, items: FetchItems, uids: UidSet) -> bool:
-    expunged = False
+async def _fetch_in_batches(
+    ctx: SelectedContext, items: FetchItems, uids: UidSet, *, sets_seen: bool
+) -> bool:
+    r"""Write the responses of messages whose parts can be decoded; return True if some are gone.
+
+    Raises:
+        Refusal: UNKNOWN-CTE (RFC 3516 section 4.3), after the responses of the others.
+    """
+    view = ctx.view
+    expunged = undecodable = False
     while uids:
-        batch, uids = uids.split(SEEN_BATCH)
-        newly_seen = await _set_seen(ctx, batch)
-        expunged |= await fetch_stream(ctx, items, batch, flags_too=newly_seen)
+        batch, uids = uids.split(BATCH)
+        if items.needs_decoding:
+            with ctx.store.reading() as reader:
+                unknown = reader.undecodable(ctx.mailbox_row(reader), items, batch)
+            batch -= unknown
+            undecodable |= bool(unknown)
+        stored = await _set_seen(ctx, batch) if sets_seen else None
+        if stored is None:
+            expunged |= await fetch_stream(ctx, items, batch)
+        else:
+            expunged |= await fetch_stream(ctx, items, batch, flags_too=stored.changed)
+            # Not before: after an error the flags are still due.
+            view.note_own_change(stored.changed, stored.modseq)
+    if undecodable:
+        raise Refusal("unknown content transfer encoding", code="UNKNOWN-CTE")
     return expunged
 
 
-async def _set_seen(ctx: SelectedContext, uids: UidSet) -> UidSet:
-    r"""Set \Seen; return the messages that did not have it, whose responses include FLAGS.
+async def _set_seen(ctx: SelectedContext, uids: UidSet) -> StoreResult | None:
+    r"""Set \Seen of the messages that do not have it; their responses include FLAGS.
 
     If the disk is full, \Seen is not set; the messages are sent all the same.
+
+    Returns:
+        None if there are none, or if the disk is full.
     """
     view, store = ctx.view, ctx.store
     with store.reading() as reader:
         segments = reader.segments(ctx.mailbox_row(reader), uids)
     unseen = uids_with_flags(segments, SystemFlag.SEEN, 0) & uids
     if not unseen:
-        return unseen
+        return None
     try:
-        stored = await store.store_flags(
+        return await store.store_flags(
             view.mailbox, unseen, mode=STORE_ADD, flags=SystemFlag.SEEN, keywords=()
         )
     except StoreUnavailableError:
-        return UidSet()
-    view.note_own_change(stored.changed, stored.modseq)
-    return stored.changed
+        return None

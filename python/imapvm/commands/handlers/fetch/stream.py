@@ -2,6 +2,9 @@
 
 Long responses are written step by step: one short read transaction, rendered by the extension,
 sent, next. So neither the transaction nor the memory grows with the number of messages.
+
+The extension marks a response that is not written to its end. After an error dispatch removes it,
+or closes the connection if its start has been sent.
 """
 
 from typing import Final
@@ -9,7 +12,6 @@ from typing import Final
 from imapvm._core import FetchItems, FetchStream, UidSet
 from imapvm.commands.context import SelectedContext
 from imapvm.commands.handlers.fetch.binary_parts import write_decoded
-from imapvm.commands.outcome import Refusal
 from imapvm.commands.updates import MailboxSource
 
 STEP_BYTES: Final = 256 * 1024
@@ -31,7 +33,6 @@ async def fetch_stream(
         True if some of the messages have been expunged.
 
     Raises:
-        Refusal: UNKNOWN-CTE (RFC 3516 section 4.3), before anything of that step was sent.
         BodyGoneError: a message was expunged, and the grace period is over.
         Disconnected: the connection is closed.
     """
@@ -57,8 +58,6 @@ async def fetch_stream(
                         max_bytes=STEP_BYTES,
                     )
                     expunged |= missing
-                    if pending is not None and pending.has_unknown_encoding:
-                        raise Refusal("unknown content transfer encoding", code="UNKNOWN-CTE")
         if pending is not None:
             part = pending.take_binary()
             if part is not None:

@@ -67,7 +67,7 @@ impl TestSource {
         let mut was_text = false;
         for piece in pieces {
             match piece {
-                Piece::Text(text) => {
+                Piece::Text { bytes: text, .. } => {
                     assert!(
                         !was_text && !text.is_empty(),
                         "adjacent texts are not joined"
@@ -83,7 +83,7 @@ impl TestSource {
                 }
                 Piece::Binary(slice) => out.extend_from_slice(format!("<{slice:?}>").as_bytes()),
             }
-            was_text = matches!(piece, Piece::Text(_));
+            was_text = matches!(piece, Piece::Text { .. });
         }
         String::from_utf8(out).unwrap()
     }
