@@ -136,8 +136,10 @@ def test_sets(group):
     assert mailbox.search(b"UID 999:*") == [4]
     assert mailbox.search(b"NOT 1") == [2, 3, 4]
     assert mailbox.search(b"$", saved=UidSet.of([30, 99])) == [3]
-    assert mailbox.bind(b"5") is None
-    assert mailbox.bind(b"UID 5") is not None
+    assert mailbox.search(b"5") == []
+    assert mailbox.search(b"3:5") == [3, 4]
+    assert mailbox.search(b"5:*") == [4]
+    assert mailbox.search(b"NOT 5") == [1, 2, 3, 4]
     assert mailbox.bind(b"2:3 BODY x").candidates == UidSet.of([20, 30])
 
 

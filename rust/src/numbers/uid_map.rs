@@ -138,6 +138,28 @@ impl UidMap {
         })
     }
 
+    /// Resolve message numbers as SEARCH does: those that do not exist match nothing.
+    #[must_use]
+    pub fn existing(&self, wanted: &SequenceSet, saved: &UidSet) -> UidSet {
+        let ranges = match wanted {
+            SequenceSet::Saved => return self.uids.intersection(saved),
+            SequenceSet::Ranges(ranges) => ranges,
+        };
+        if self.is_empty() {
+            return UidSet::empty();
+        }
+        let number = |end| match end {
+            End::Number(number) => number,
+            End::Last => self.len(),
+        };
+        let runs = ranges.iter().map(|&(one, other)| {
+            let (one, other) = (number(one), number(other));
+            (one.min(other), one.max(other))
+        });
+        let named = UidSet::from_runs(runs.collect()).unwrap_or_default();
+        self.at(&named)
+    }
+
     /// Return the UIDs of message numbers; numbers past the end are skipped.
     #[must_use]
     pub fn at(&self, numbers: &UidSet) -> UidSet {

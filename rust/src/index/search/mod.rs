@@ -64,17 +64,17 @@ pub struct Scanned {
 }
 
 impl BoundSearch {
-    /// Resolve sets, keywords and relative dates; None if a message number does not exist.
+    /// Resolve sets, keywords and relative dates.
     #[must_use]
-    pub fn new(key: &SearchKey, context: &Context<'_>) -> Option<Self> {
-        let program = Program::compile(key, context).ok()?;
+    pub fn new(key: &SearchKey, context: &Context<'_>) -> Self {
+        let program = Program::compile(key, context);
         let known = context.numbers.uids().clone();
         let candidates = program.candidates(&known);
-        Some(Self {
+        Self {
             program: Arc::new(program),
             known,
             candidates,
-        })
+        }
     }
 
     /// UIDs that can match.

@@ -94,12 +94,9 @@ pub(super) struct Program {
     pub leaves: Vec<Leaf>,
 }
 
-/// A message number of the search does not exist.
-pub(super) struct NoSuchNumber;
-
 impl Program {
     /// Compile the keys, without recursion.
-    pub(super) fn compile(key: &SearchKey, context: &Context<'_>) -> Result<Self, NoSuchNumber> {
+    pub(super) fn compile(key: &SearchKey, context: &Context<'_>) -> Self {
         let mut program = Self {
             ops: Vec::new(),
             leaves: Vec::new(),
@@ -127,11 +124,11 @@ impl Program {
                 }
                 other => {
                     program.ops.push(Op::Leaf(program.leaves.len()));
-                    program.leaves.push(leaf(other, context)?);
+                    program.leaves.push(leaf(other, context));
                 }
             }
         }
-        Ok(program)
+        program
     }
 
     /// Return the UIDs that can match.
@@ -170,8 +167,8 @@ enum CompileStep<'a> {
     Op(Op),
 }
 
-fn leaf(key: &SearchKey, context: &Context<'_>) -> Result<Leaf, NoSuchNumber> {
-    Ok(match key {
+fn leaf(key: &SearchKey, context: &Context<'_>) -> Leaf {
+    match key {
         // The three that join others are compiled elsewhere.
         SearchKey::All
         | SearchKey::SaveDateSupported
@@ -181,12 +178,7 @@ fn leaf(key: &SearchKey, context: &Context<'_>) -> Result<Leaf, NoSuchNumber> {
         SearchKey::Flag(Flag::System(bit)) => Leaf::Flag(*bit),
         SearchKey::Flag(Flag::Recent) => Leaf::Uids(context.recent.clone()),
         SearchKey::Flag(Flag::Keyword(name)) => Leaf::Keywords(sets_with(name, context)),
-        SearchKey::Numbers(set) => Leaf::Uids(
-            context
-                .numbers
-                .select(set, false, context.saved)
-                .ok_or(NoSuchNumber)?,
-        ),
+        SearchKey::Numbers(set) => Leaf::Uids(context.numbers.existing(set, context.saved)),
         SearchKey::Uids(set) => Leaf::Uids(
             context
                 .numbers
@@ -230,7 +222,7 @@ fn leaf(key: &SearchKey, context: &Context<'_>) -> Result<Leaf, NoSuchNumber> {
         },
         SearchKey::Body(text) => Leaf::Text(FoldedNeedle::new(text), false),
         SearchKey::Text(text) => Leaf::Text(FoldedNeedle::new(text), true),
-    })
+    }
 }
 
 /// Fields whose folded text is in the metadata.

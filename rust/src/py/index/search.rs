@@ -32,7 +32,7 @@ impl PySearchProgram {
         recent: &PyUidSet,
         keyword_sets: &Bound<'_, PyMapping>,
         now: i64,
-    ) -> PyResult<Option<PyBoundSearch>> {
+    ) -> PyResult<PyBoundSearch> {
         let sets: Vec<(u32, Vec<String>)> = if search::needs_keywords(&self.key) {
             let items = keyword_sets.items()?;
             items
@@ -49,8 +49,8 @@ impl PySearchProgram {
             keyword_sets: &sets,
             now,
         };
-        Ok(search::BoundSearch::new(&self.key, &context)
-            .map(|bound| PyBoundSearch(Arc::new(bound))))
+        let bound = search::BoundSearch::new(&self.key, &context);
+        Ok(PyBoundSearch(Arc::new(bound)))
     }
 }
 

@@ -40,8 +40,6 @@ async def search(ctx: SelectedContext, command: Search) -> Done:
         keyword_sets=keyword_sets,
         now=int(ctx.services.clock()),
     )
-    if bound is None:
-        raise ctx.no_such_number()
     try:
         found = await _find(ctx, bound)
     except BaseException:

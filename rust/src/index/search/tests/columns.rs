@@ -34,7 +34,7 @@ fn subject(needle: &str) -> BoundSearch {
         recent: UidSet::empty(),
     };
     let key = SearchKey::Field(Field::Subject, needle.into());
-    mailbox.bind(&key).unwrap()
+    mailbox.bind(&key)
 }
 
 /// Return the result of a column for all messages: matches, and UIDs with complete text.
@@ -111,7 +111,7 @@ proptest! {
             subjects.append(uid, &MessageMetadata::open(&stored).unwrap(), Field::Subject);
         }
         keep(&columns, Field::Subject, (0, covered), &[&subjects]);
-        let bound = mailbox.bind(&key).unwrap();
+        let bound = mailbox.bind(&key);
         let all = UidSet::run(1, u32::MAX);
         let scanned = mailbox.scan_with(&bound, &bound.look_up(&columns, PLACE, &all));
         let without = mailbox.scan(&bound);

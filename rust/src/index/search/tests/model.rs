@@ -108,7 +108,7 @@ pub(super) struct Mailbox {
 }
 
 impl Mailbox {
-    pub(super) fn bind(&self, key: &SearchKey) -> Option<BoundSearch> {
+    pub(super) fn bind(&self, key: &SearchKey) -> BoundSearch {
         let context = Context {
             numbers: &self.numbers,
             saved: &self.saved,
