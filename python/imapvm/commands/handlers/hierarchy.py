@@ -15,7 +15,7 @@ from imapvm.commands.context import AccountContext
 from imapvm.commands.outcome import Refusal
 from imapvm.filepool.reading import Name
 from imapvm.model.limits import LIST_PATTERNS_MAX, LIST_WILDCARDS_MAX
-from imapvm.model.names import INBOX, parents
+from imapvm.model.names import INBOX, canonical_name, parents
 
 NAMES_PER_READ: Final = 500
 """Names read in one transaction, in about half a millisecond."""
@@ -107,7 +107,7 @@ def list_matcher(reference: str, patterns: tuple[str, ...]) -> ListMatcher:
     """
     if len(patterns) > LIST_PATTERNS_MAX:
         raise Refusal(f"more than {LIST_PATTERNS_MAX} patterns in one LIST", code="LIMIT")
-    whole = [reference + pattern for pattern in patterns if pattern]
+    whole = [canonical_name(reference + pattern) for pattern in patterns if pattern]
     if sum(pattern.count("*") + pattern.count("%") for pattern in whole) > LIST_WILDCARDS_MAX:
         raise Refusal(f"more than {LIST_WILDCARDS_MAX} wildcards in one command", code="LIMIT")
     return ListMatcher(whole)
