@@ -32,10 +32,10 @@ BEFORE_LOGIN: Final = Limits(
     literal=LITERAL_BEFORE_LOGIN_MAX,
     command=LINE_BEFORE_LOGIN_MAX + 2 * LITERAL_BEFORE_LOGIN_MAX,
     append=LITERAL_BEFORE_LOGIN_MAX,
-    items=16,
+    items=32,
     nesting=1,
 )
-"""Room for a name and a password, and for nothing else."""
+"""Room for a name and a password, and for the 30 pairs of ID (RFC 2971 section 3.3)."""
 AFTER_LOGIN: Final = Limits(append=MESSAGE_MAX)
 SEND_BYTES: Final = 64 * 1024
 """Responses of pipelined commands that are collected before they are sent."""
@@ -276,12 +276,9 @@ class SelectedContext(AccountContext):
         view = self.view
         uids = view.numbers.select(numbers, uid=uid, saved=view.saved)
         if uids is None:
-            raise self.no_such_number()
+            text = f"no such message: the mailbox has {len(view.numbers)}"
+            raise Refusal(text, bad=True)
         return uids
-
-    def no_such_number(self) -> Refusal:
-        """Return the BAD for a message number above the number of messages."""
-        return Refusal(f"no such message: the mailbox has {len(self.view.numbers)}", bad=True)
 
     def mailbox_row(self, reader: Reader) -> Mailbox:
         """Return the selected mailbox as it is in this transaction.

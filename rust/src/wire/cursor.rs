@@ -27,6 +27,8 @@ pub(crate) enum ParseError {
     Expected(&'static str, usize),
     /// More than `usize` of these: well-formed, but over a bound.
     Over(&'static str, usize),
+    /// A mailbox name that is in no encoding, so that no mailbox can have it.
+    BadName(&'static str),
     /// The next literal has not arrived; everything before it is valid.
     Pending,
 }
@@ -104,9 +106,18 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Exactly one space (RFC 9051 section 9, note 2).
+    /// Skip a space (RFC 9051 section 9, note 2). Lenient: several of them.
     pub fn space(&mut self) -> Parsed<()> {
-        self.need(b' ', "a space")
+        if self.take_space() {
+            Ok(())
+        } else {
+            self.expected("a space")
+        }
+    }
+
+    /// As `space`, where there may be none; return True if there is one.
+    pub fn take_space(&mut self) -> bool {
+        !self.take_while(|byte| byte == b' ').is_empty()
     }
 
     pub fn open(&mut self) -> Parsed<()> {

@@ -57,9 +57,12 @@ pub fn civil_from_days(days: i64) -> (i64, u32, u32) {
 /// ```abnf
 /// date = date-text / DQUOTE date-text DQUOTE
 /// ```
-/// Days since 1970-01-01.
+/// Days since 1970-01-01. Lenient: a space before a day of one digit in quotes, as in a date-time.
 pub(crate) fn date(input: &mut Cursor<'_>) -> Parsed<i64> {
     let quoted = input.take(b'"');
+    if quoted {
+        input.take(b' ');
+    }
     let days = date_text(input)?;
     if quoted {
         input.need(b'"', "the closing quote")?;

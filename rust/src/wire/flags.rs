@@ -1,5 +1,7 @@
 //! Flags as clients write them.
 
+use std::borrow::Cow;
+
 use super::ast::system;
 use super::cursor::{Cursor, Parsed, is_atom_char};
 
@@ -51,19 +53,35 @@ pub(crate) fn bare_flags(input: &mut Cursor<'_>) -> Parsed<FlagList> {
                 if folded.insert(name.to_ascii_lowercase()) {
                     flags
                         .keywords
-                        .push(String::from_utf8_lossy(name).into_owned());
+                        .push(String::from_utf8_lossy(&name).into_owned());
                 }
             }
         }
-        if input.at_end() || !input.take(b' ') {
+        if input.at_end() || !input.take_space() {
             return Ok(flags);
         }
     }
 }
 
+/// ```abnf
+/// flag-keyword = "$MDNSent" / "$Forwarded" / "$Junk" / "$NotJunk" / "$Phishing" / atom
+/// ```
+/// Lenient: an atom in quotes.
+pub(crate) fn keyword<'a>(input: &mut Cursor<'a>, what: &'static str) -> Parsed<Cow<'a, [u8]>> {
+    if input.peek() != Some(b'"') {
+        return input.atom(what).map(Cow::Borrowed);
+    }
+    let start = input.clone();
+    let name = input.string(what)?;
+    if name.is_empty() || !name.iter().all(|byte| is_atom_char(*byte)) {
+        return start.expected(what);
+    }
+    Ok(name)
+}
+
 enum Named<'a> {
     System(u8),
-    Keyword(&'a [u8]),
+    Keyword(Cow<'a, [u8]>),
 }
 
 /// ```abnf
@@ -74,7 +92,7 @@ enum Named<'a> {
 fn flag<'a>(input: &mut Cursor<'a>) -> Parsed<Named<'a>> {
     let rest = input.rest();
     if rest.first() != Some(&b'\\') {
-        return input.atom("a flag").map(Named::Keyword);
+        return keyword(input, "a flag").map(Named::Keyword);
     }
     let name = rest
         .iter()

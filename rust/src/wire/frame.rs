@@ -48,6 +48,9 @@ pub(crate) enum Line {
     Literal(LiteralHead),
 }
 
+/// Bytes of a skipped line that are kept: the head of a literal at its end fits.
+const HEAD_BYTES: usize = 64;
+
 /// Capacity above which an empty buffer releases its memory: bound for an idle connection.
 const KEEP: usize = 4 * 1024;
 
@@ -114,6 +117,26 @@ impl Frame {
         }
     }
 
+    /// Skip the current line, which is over the bound. `Line::More` until its end has arrived;
+    /// `Line::TooLong` if it ends with a number too long for a literal, so that framing is lost.
+    pub fn skip_line(&mut self) -> Line {
+        if self.line > 0 {
+            self.drop_to(self.line);
+        }
+        let line = self.line(usize::MAX);
+        match line {
+            Line::More => {
+                let held = self.held().len();
+                let kept = held.min(HEAD_BYTES);
+                self.drop_to(held - kept);
+                self.scanned = kept;
+                Line::More
+            }
+            Line::Last { end, .. } if is_cut_head(self.text(end)) => Line::TooLong,
+            found => found,
+        }
+    }
+
     /// Add a literal to the command: its bytes follow, then a line.
     pub fn keep_literal(&mut self, literal: Literal) {
         self.literals.push(literal);
@@ -163,6 +186,13 @@ impl Frame {
         self.drop_to(len);
         taken
     }
+}
+
+/// True for the end of a literal's head that has more digits than are kept.
+fn is_cut_head(text: &[u8]) -> bool {
+    let inside = text.strip_suffix(b"}").unwrap_or_default();
+    let digits = inside.strip_suffix(b"+").unwrap_or(inside);
+    digits.len() + 2 >= HEAD_BYTES && digits.iter().all(u8::is_ascii_digit)
 }
 
 /// ```abnf

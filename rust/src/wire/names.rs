@@ -1,7 +1,8 @@
 //! Mailbox names: from the wire to `str` and back.
 //!
 //! Modified UTF-7 (RFC 3501 section 5.1.3) is decoded strictly, so that each name has one encoding:
-//! the decoded name encodes to the same bytes.
+//! the decoded name encodes to the same bytes. Lenient: `&` that nothing of an encoded character
+//! follows is itself (`/` is in ordinary base64), as in `Terms & Conditions`.
 
 use super::cursor::is_astring_char;
 
@@ -58,6 +59,15 @@ fn decode_utf7(coded: &[u8]) -> Option<String> {
         }
         if *byte != b'&' {
             name.push(char::from(*byte));
+            rest = tail;
+            shifted_before = false;
+            continue;
+        }
+        if tail
+            .first()
+            .is_none_or(|next| !b"-/".contains(next) && base64_value(*next).is_none())
+        {
+            name.push('&');
             rest = tail;
             shifted_before = false;
             continue;
@@ -223,10 +233,9 @@ mod tests {
     #[test]
     fn other_text_is_not_modified_utf_7() {
         for coded in [
-            "&",
-            "a&",
+            "AT&T",
             "&AOk",
-            "&AOk-&",
+            "R&D-x",
             "&Jjo!",
             "&AGE-",
             "&U,BTFw-&ZeVnLIqe-",
@@ -244,6 +253,25 @@ mod tests {
             "\x7F",
         ] {
             assert_eq!(decode(coded.as_bytes(), false), None, "{coded}");
+        }
+    }
+
+    #[test]
+    fn an_ampersand_that_encodes_nothing_is_itself() {
+        for (coded, name) in [
+            ("Terms & Conditions", "Terms & Conditions"),
+            ("&", "&"),
+            ("a&", "a&"),
+            ("&&-", "&&"),
+            ("&AOk-&", "é&"),
+            ("&AOk-& &AOk-", "é& é"),
+            ("&_", "&_"),
+        ] {
+            assert_eq!(
+                decode(coded.as_bytes(), false).as_deref(),
+                Some(name),
+                "{coded}"
+            );
         }
     }
 
@@ -324,7 +352,11 @@ mod tests {
         #[test]
         fn what_decodes_encodes_to_the_same(coded in "[&A-Ca-c0-9,+ -]{0,12}") {
             if let Some(name) = decode_utf7(coded.as_bytes()) {
-                prop_assert_eq!(encode_utf7(&name), coded.as_bytes());
+                let encoded = encode_utf7(&name);
+                prop_assert_eq!(decode_utf7(&encoded), Some(name));
+                if !coded.contains("& ") && !coded.contains("&&") && !coded.ends_with('&') {
+                    prop_assert_eq!(encoded, coded.as_bytes());
+                }
             }
         }
     }

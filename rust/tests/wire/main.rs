@@ -9,6 +9,7 @@ mod bounds;
 mod commands;
 mod errors;
 mod fetching;
+mod lenient;
 mod listing;
 mod literals;
 mod searching;

@@ -157,12 +157,17 @@ fn fetch_att(input: &mut Cursor<'_>) -> Parsed<FetchItem> {
 /// ```
 /// After a lone PREVIEW a parenthesis may also start the modifiers of FETCH.
 fn take_lazy(input: &mut Cursor<'_>) -> Parsed<()> {
-    let rest = input.rest();
+    let mut ahead = input.clone();
+    let rest = if ahead.take_space() {
+        ahead.rest()
+    } else {
+        b""
+    };
     if rest
-        .get(..6)
-        .is_some_and(|start| start.eq_ignore_ascii_case(b" (LAZY"))
+        .get(..5)
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"(LAZY"))
     {
-        input.skip(1);
+        input.space()?;
         parenthesised(input, |input| {
             if input.take_word(b"LAZY") {
                 Ok(())

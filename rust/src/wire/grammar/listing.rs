@@ -49,7 +49,7 @@ pub(super) fn list(input: &mut Cursor<'_>) -> Parsed<Verb> {
         }
         input.space()?;
     }
-    list.reference = mailbox(input)?;
+    list.reference = reference(input)?;
     input.space()?;
     if input.peek() == Some(b'(') {
         list.extended = true;
@@ -86,6 +86,12 @@ pub(super) fn list(input: &mut Cursor<'_>) -> Parsed<Verb> {
     Ok(Verb::List(list))
 }
 
+/// The reference is decoded as a pattern: one that is in no encoding is in no name.
+fn reference(input: &mut Cursor<'_>) -> Parsed<String> {
+    let received = input.astring("a mailbox")?;
+    Ok(names::decode_pattern(&received, input.utf8))
+}
+
 /// ```abnf
 /// list-mailbox = 1*list-char / string
 /// ```
@@ -100,7 +106,7 @@ fn pattern(input: &mut Cursor<'_>) -> Parsed<String> {
 /// ```
 /// RFC 3501 section 9.
 pub(super) fn lsub(input: &mut Cursor<'_>) -> Parsed<Verb> {
-    let reference = mailbox(input)?;
+    let reference = reference(input)?;
     input.space()?;
     Ok(Verb::Lsub {
         reference,

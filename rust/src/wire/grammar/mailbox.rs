@@ -12,14 +12,13 @@ use crate::wire::sets::{known_set, sequence_set};
 /// mailbox = "INBOX" / astring
 /// ```
 pub(super) fn mailbox(input: &mut Cursor<'_>) -> Parsed<String> {
-    let at = input.at();
     let received = input.astring("a mailbox")?;
-    let what = if input.utf8 {
-        "a mailbox in UTF-8"
+    let error = if input.utf8 {
+        "mailbox name is not UTF-8"
     } else {
-        "a mailbox in modified UTF-7"
+        "mailbox name is not modified UTF-7"
     };
-    names::decode(&received, input.utf8).ok_or(ParseError::Expected(what, at))
+    names::decode(&received, input.utf8).ok_or(ParseError::BadName(error))
 }
 
 /// ```abnf
@@ -67,11 +66,11 @@ fn qresync_param(input: &mut Cursor<'_>) -> Parsed<Qresync> {
     input.space()?;
     let modseq = input.number64("a MODSEQ")?;
     let (mut known, mut matches) = (None, None);
-    if input.take(b' ') {
+    if input.take_space() {
         if input.peek() != Some(b'(') {
             known = Some(known_set(input, "a set of known UIDs")?);
         }
-        if known.is_none() || input.take(b' ') {
+        if known.is_none() || input.take_space() {
             input.open()?;
             let numbers = known_set(input, "a set of known message numbers")?;
             input.space()?;

@@ -96,7 +96,7 @@ fn name(input: &mut Cursor<'_>) -> Parsed<&'static str> {
     let unknown = Err(ParseError::Expected("a command", at));
     let word = input.take_while(super::cursor::is_atom_char);
     let mut upper = [0; LONGEST + 4]; // "UID " in front
-    let len = if word.eq_ignore_ascii_case(b"UID") && input.take(b' ') {
+    let len = if word.eq_ignore_ascii_case(b"UID") && input.take_space() {
         let word = input.take_while(super::cursor::is_atom_char);
         copy_upper(&mut upper, &[b"UID ", word])
     } else {
@@ -263,7 +263,9 @@ fn parenthesised(
         if input.take(b')') {
             return Ok(());
         }
-        input.need(b' ', "a space or \")\"")?;
+        if !input.take_space() {
+            return input.expected("a space or \")\"");
+        }
     }
 }
 
@@ -300,6 +302,7 @@ pub(crate) fn malformed(head: Head, error: &ParseError, literals: &[Literal]) ->
             (message, None, false)
         }
         ParseError::Over(what, bound) => (format!("more than {bound} {what}"), Some("LIMIT"), true),
+        ParseError::BadName(error) => ((*error).to_owned(), Some("CANNOT"), true),
         ParseError::Pending => ("expected a literal".to_owned(), None, false),
     };
     Malformed {

@@ -2,12 +2,13 @@
 //!
 //! The tree is built on an explicit stack: the client chooses its depth.
 
-use super::{one_of, parenthesised};
+use super::{lossy, one_of, parenthesised};
 use crate::wire::ast::{Field, Flag, SearchKey, When, system};
 use crate::wire::charset::Charset;
 use crate::wire::command::Verb;
 use crate::wire::cursor::{Cursor, ParseError, Parsed, is_atom_char};
 use crate::wire::dates::date;
+use crate::wire::flags::keyword;
 use crate::wire::sets::sequence_set;
 
 const RETURNS: [&str; 5] = ["MIN", "MAX", "ALL", "COUNT", "SAVE"];
@@ -239,7 +240,7 @@ fn argument(name: &[u8]) -> Option<Argument> {
 fn argument_of(argument: Argument, input: &mut Cursor<'_>, charset: Charset) -> Parsed<SearchKey> {
     Ok(match argument {
         Argument::Keyword { set } => {
-            let name = String::from_utf8_lossy(input.atom("a keyword")?).into_owned();
+            let name = lossy(&keyword(input, "a keyword")?);
             let key = SearchKey::Flag(Flag::Keyword(name));
             if set {
                 key

@@ -4,7 +4,7 @@ use super::{Mode, Reader, Step};
 use crate::wire::base64;
 use crate::wire::command::{Event, Malformed};
 use crate::wire::cursor::ParseError;
-use crate::wire::frame::Line;
+use crate::wire::frame::{Line, LiteralHead};
 use crate::wire::grammar::{self, Head};
 
 impl Reader {
@@ -99,21 +99,44 @@ impl Reader {
                 Step::Continue
             };
         }
-        let next = match self.frame.line(self.limits.line) {
+        let line = match self.frame.line(self.limits.line) {
             Line::More => {
                 self.mode = Mode::Skip(0, malformed);
                 return Step::NeedBytes;
             }
-            Line::TooLong => return self.too_long(known_of(malformed)),
+            Line::TooLong => return self.long_line(malformed),
+            line => line,
+        };
+        self.skipped(line, malformed)
+    }
+
+    /// Skip a line over the bound, then what remains of the command.
+    pub(super) fn long_line(&mut self, malformed: Option<Malformed>) -> Step {
+        match self.frame.skip_line() {
+            Line::More => {
+                self.mode = Mode::LongLine(malformed);
+                Step::NeedBytes
+            }
+            line => self.skipped(line, malformed),
+        }
+    }
+
+    /// Continue after a skipped line.
+    fn skipped(&mut self, line: Line, malformed: Option<Malformed>) -> Step {
+        let next = match line {
             Line::Last { next, .. } => next,
             Line::Literal(head) if head.waits => head.literal.data,
-            Line::Literal(head) => {
-                let Some(size) = head.size else {
-                    return self.close(known_of(malformed), super::NO_SIZE);
-                };
-                self.drop_command(head.literal.data);
+            Line::Literal(LiteralHead {
+                size: Some(size),
+                literal,
+                ..
+            }) => {
+                self.drop_command(literal.data);
                 self.mode = Mode::Skip(size, malformed);
                 return Step::Continue;
+            }
+            Line::Literal(_) | Line::TooLong | Line::More => {
+                return self.close(known_of(malformed), super::NO_SIZE);
             }
         };
         self.drop_command(next);

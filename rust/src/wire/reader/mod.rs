@@ -53,6 +53,8 @@ enum Mode {
     AfterMessage(Append, Pending),
     /// Skip bytes of a literal, then what remains of the command; then return the error.
     Skip(u64, Option<Malformed>),
+    /// Skip a line over the bound, then what remains of the command; then return the error.
+    LongLine(Option<Malformed>),
     /// Framing is lost: input is discarded.
     Closed,
 }
@@ -130,6 +132,7 @@ impl Reader {
                 } => self.message(append, pending, left),
                 Mode::AfterMessage(append, pending) => self.after_message(append, pending),
                 Mode::Skip(left, malformed) => self.skip(left, malformed),
+                Mode::LongLine(malformed) => self.long_line(malformed),
                 waiting @ (Mode::Undecided(..) | Mode::Closed) => {
                     self.mode = waiting;
                     Step::NeedBytes
@@ -247,10 +250,14 @@ impl Reader {
         }))
     }
 
-    /// Build the error for a line without an end within the bound.
+    /// Refuse a line over the bound. The connection continues if the tag is known; else the client
+    /// would wait for a response for ever, or does not send commands.
     fn too_long(&mut self, known: Head) -> Step {
         let message = format!("line over {} bytes", self.limits.line);
-        self.close(known, &message)
+        if known.tag.is_none() {
+            return self.close(known, &message);
+        }
+        self.long_line(Some(Self::too_big(known, message)))
     }
 
     /// Build the error for input over the bound that `message` names.
