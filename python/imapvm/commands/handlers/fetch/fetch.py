@@ -11,7 +11,7 @@ from imapvm.filepool.store import StoreResult
 from imapvm.model.flags import SystemFlag
 
 BATCH: Final = 128
-r"""Messages whose \Seen is set in one commit, or whose encodings are read in one transaction, before
+r"""Messages whose \Seen is set in one commit, or whose encodings are read in one step, before
 their responses are written."""
 
 
