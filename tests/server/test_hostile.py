@@ -2,7 +2,7 @@
 
 import pytest
 import trio
-from tests.server.whole import MIB, Client, anonymous_memory, lmtp
+from tests.server.whole import MIB, Client, anonymous_memory, lmtp, running
 
 HOSTILE = {
     "ten megabytes without a line end": b"a" * (10 * MIB),
@@ -97,3 +97,38 @@ async def test_client_that_does_not_read_a_large_fetch_does_not_delay_others(ser
         await trio.sleep(0.005)
     assert anonymous_memory() - before < 8 * MIB
     await slow.stream.aclose()
+
+
+PROXY_HEADERS = {
+    "version 1": b"PROXY TCP4 192.0.2.1 198.51.100.1 56324 143\r\n",
+    "version 1, unknown": b"PROXY UNKNOWN\r\n",
+    "version 2": b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(12),
+}
+
+
+@pytest.mark.parametrize("kind", PROXY_HEADERS)
+async def test_proxy_header_ends_the_connection_with_one_clear_event(server, caplog, kind):
+    for _ in range(3):
+        client = await server.connect()
+        await client.send(PROXY_HEADERS[kind] + b"a LOGIN ada secret\r\n")
+        assert await client.all() == b"* BYE PROXY protocol is not supported\r\n"
+    events = [(r.levelname, r.peer) for r in caplog.records if "PROXY" in r.getMessage()]
+    assert events == [("WARNING", "127.0.0.1")]
+
+
+@pytest.mark.parametrize("kind", PROXY_HEADERS)
+async def test_proxy_header_on_the_port_for_tls_is_logged(tmp_path, tls_server_files, caplog, kind):
+    certificate, key = tls_server_files
+    async with running(
+        tmp_path, certificate=certificate, key=key, imaps=("127.0.0.1:0",)
+    ) as server:
+        client = Client(await trio.open_tcp_stream(*server.listening.imaps))
+        await client.send(PROXY_HEADERS[kind])
+        assert await client.all() == b""
+    assert "PROXY header received" in caplog.text
+
+
+async def test_tag_like_a_proxy_header_is_a_tag(server):
+    client = await server.connect()
+    await client.send(b"PROXY NOOP\r\n")
+    assert await client.line() == b"PROXY OK NOOP completed\r\n"

@@ -19,7 +19,8 @@ from imapvm.filepool.store import AccountStore
 from imapvm.model.internal_errors import is_internal_error
 from imapvm.model.stepping import Suspended, start
 from imapvm.server.imap.connections import Connections
-from imapvm.server.net.transport import Transport
+from imapvm.server.net.proxy_header import NOT_SUPPORTED, is_proxy_header
+from imapvm.server.net.transport import ProxyHeaderError, Transport
 from imapvm.session.events import Event
 from imapvm.session.session import Session
 
@@ -37,6 +38,7 @@ class Connection:
         "commands",
         "context",
         "ending",
+        "has_proxy_header",
         "transport",
     )
 
@@ -47,6 +49,8 @@ class Connection:
         """Commands run so far, malformed ones included."""
         self.ending: str | None = None
         """Text of the BYE that follows the current command."""
+        self.has_proxy_header = False
+        """True if the connection ends because of a PROXY header."""
         self._event: Event | None = None
         """Event that is being run."""
         self._turn = -1
@@ -122,6 +126,11 @@ class Connection:
 
     def _take(self, data: bytes) -> bool:
         """Run the commands in received bytes; return False if the task has to continue."""
+        if not self.commands and is_proxy_header(data):
+            self.context.out.condition("BYE", NOT_SUPPORTED)
+            self.context.session.end()
+            self.has_proxy_header = True
+            return False
         self.context.reader.feed(data)
         self._suspended = self._work()
         return self._suspended is None and not self._is_over()
@@ -204,9 +213,13 @@ async def serve_connection(
         if tls_first:
             await transport.start_tls()
         await connection.converse()
+        if connection.has_proxy_header:
+            connections.log_proxy_header(transport.peer)
         await transport.finish()
     except (Disconnected, trio.BrokenResourceError, trio.ClosedResourceError) as error:
         LOG.debug("connection lost", extra={"peer": transport.peer, "reason": str(error)})
+        if isinstance(error, ProxyHeaderError):
+            connections.log_proxy_header(transport.peer)
     finally:
         connections.leave(connection)
         transport.close()

@@ -30,6 +30,8 @@ SWEEP_SLICE: Final = 500
 """Connections visited before other tasks run: about a millisecond."""
 ENDED_PER_SECOND: Final = 100.0
 """Clients that a process sends to its successor: their handshakes take some 0.1 s of a core."""
+LOG_INTERVAL_SECONDS: Final = 60.0
+"""Between two log events of one kind that any client can cause."""
 
 
 class PeerCounts(Protocol):
@@ -77,7 +79,7 @@ class _Activity:
 class Connections:
     """Counts and sweeps the connections of a process."""
 
-    __slots__ = ("_all", "_limit", "_limit_per_peer", "_peers", "_round", "_shared")
+    __slots__ = ("_all", "_limit", "_limit_per_peer", "_logged_at", "_peers", "_round", "_shared")
 
     def __init__(
         self,
@@ -98,6 +100,7 @@ class Connections:
         self._all: dict[OpenConnection, _Activity] = {}
         self._peers: Counter[str] = Counter()
         self._round = 0
+        self._logged_at = float("-inf")
         self._shared = shared
 
     def __len__(self) -> int:
@@ -133,6 +136,13 @@ class Connections:
             del self._peers[network]
         if self._shared is not None:
             self._shared.change(network, -1)
+
+    def log_proxy_header(self, peer: str) -> None:
+        """Log once a minute: a proxy sends the header with each connection."""
+        now = trio.current_time()
+        if now - self._logged_at >= LOG_INTERVAL_SECONDS:
+            self._logged_at = now
+            LOG.warning("PROXY header received and connection closed", extra={"peer": peer})
 
     async def sweep_forever(self) -> None:
         """End connections that exceed a timeout: one task for all, no timer for each."""

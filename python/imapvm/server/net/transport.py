@@ -44,6 +44,7 @@ from imapvm.model.limits import LINGER_BYTES_MAX, OUTPUT_WAITING_MAX, RECEIVE_MA
 from imapvm.model.peers import network_of
 from imapvm.model.stepping import suspend
 from imapvm.server.net.output_queue import WOULD_BLOCK, OutputQueue
+from imapvm.server.net.proxy_header import NOT_SUPPORTED, is_proxy_header
 from imapvm.server.net.reactor import ENDED, READABLE, WRITABLE, Reactor
 from imapvm.server.net.tls import (
     FIRST_RECORD_BYTES,
@@ -82,6 +83,10 @@ TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
 _PLAIN: Final = State.PLAIN  # a global is read faster than an attribute of the enum
 _CLOSED: Final = "the connection was closed here"
 _PEER_ENDED: Final = "the client closed the connection"
+
+
+class ProxyHeaderError(trio.BrokenResourceError):
+    """The first bytes are a PROXY header, where a TLS handshake should start."""
 
 
 @final
@@ -369,7 +374,11 @@ class Transport:
         self._sticky = self._readable = True
 
     async def _client_hello(self) -> None:
-        """Wait for the first TLS record, or for something that is no TLS; read nothing."""
+        """Wait for the first TLS record, or for something that is no TLS; read nothing.
+
+        Raises:
+            ProxyHeaderError: the first bytes are a PROXY header.
+        """
         while True:
             self._check_alive()
             self._readable = False
@@ -378,6 +387,9 @@ class Transport:
             except WOULD_BLOCK:
                 pass
             else:
+                if is_proxy_header(received):
+                    self._fail(ConnectionError(NOT_SUPPORTED))
+                    raise ProxyHeaderError(NOT_SUPPORTED)
                 if has_client_hello(received) or self._peer_ended or not received:
                     return
             await self._wait_readable(None)
