@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import time
+from importlib import metadata
 
 import pytest
 
@@ -53,6 +54,35 @@ def refused(config):
 @pytest.fixture(params=[0, pytest.param(2, marks=pytest.mark.slow)], ids=["alone", "2 workers"])
 def workers(request):
     return request.param
+
+
+def test_start_and_stop_are_logged(tmp_path, port, workers):
+    config = tmp_path / "imapvm.toml"
+    config.write_text(
+        f"""
+        filepool = "pool"
+        workers = {workers}
+        listen.imap = ["127.0.0.1:{port}"]
+        log.format = "json"
+        """
+    )
+    assert cli.main(["filepool", "create", "--config", str(config)]) == 0
+    with serve(config) as process:
+        events = []
+        for line in process.stderr:
+            events.append(json.loads(line))
+            if events[-1]["event"] == "server ready":
+                process.terminate()
+    by_name = {event["event"]: event for event in events}
+    ready = by_name["server ready"]
+    assert ready["version"] == metadata.version("imapvm")
+    assert (ready["pid"], ready["workers"]) == (process.pid, workers)
+    assert ready["imap"] == f"127.0.0.1:{port}"
+    assert "lmtp" not in ready
+    assert by_name["server stopping"]["signal"] == "SIGTERM"
+    assert events[-1]["event"] == "server stopped"
+    roles = {event["role"] for event in events if event["event"] == "process ready"}
+    assert roles == ({"maintenance", "intake", "worker-1", "worker-2"} if workers else set())
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_unix_socket_is_for_owner_and_group_and_is_removed_at_close(tmp_path):
     path = tmp_path / "lmtp"
     listeners = open_listeners(Settings(filepool=Path("x"), lmtp=(f"unix:{path}",)))
     assert stat.S_IMODE(path.stat().st_mode) == 0o660
-    assert listeners.addresses() == Listening(lmtp=(str(path), 0))
+    assert listeners.addresses() == Listening(lmtp=(str(path), 0), all={"lmtp": f"unix:{path}"})
     listeners.close()
     assert not path.exists()
     listeners.close()
@@ -251,3 +251,13 @@ def test_unix_socket_from_systemd_is_not_opened_again(tmp_path):
         sock.bind(str(tmp_path / "lmtp"))
         settings = Settings(filepool=Path("x"), lmtp=(f"unix:{tmp_path}/lmtp",))
         assert not_inherited(Listeners(lmtp=[sock]), settings, "lmtp") == []
+
+
+def test_all_addresses_are_listed():
+    listeners = open_listeners(Settings(filepool=Path(), imap=("127.0.0.1:0", "127.0.0.2:0")))
+    try:
+        ports = [sock.getsockname()[1] for sock in listeners.imap]
+        listed = f"127.0.0.1:{ports[0]} 127.0.0.2:{ports[1]}"
+        assert listeners.addresses().all == {"imap": listed}
+    finally:
+        listeners.close()

@@ -82,3 +82,5 @@ class Listening:
     """Host and port; for a unix socket its path and 0."""
     imaps: tuple[str, int] | None = None
     lmtp: tuple[str, int] | None = None
+    all: dict[str, str] = field(default_factory=dict)
+    """All addresses by kind, separated by spaces; for the log."""

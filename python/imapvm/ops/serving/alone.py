@@ -53,6 +53,7 @@ async def _receive_signals(
             if number != signal.SIGHUP:
                 break
             _reload_certificate(tls)
+    LOG.info("server stopping", extra={"signal": signal.Signals(number).name})
     notify("STOPPING=1")
     serving.cancel()
 

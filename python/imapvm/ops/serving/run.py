@@ -1,10 +1,16 @@
 """Serving until SIGINT or SIGTERM, in one process or several; `serve` and `demo` share it."""
 
 import contextlib
+import logging
+import os
 import resource
 from collections.abc import Callable
+from importlib import metadata
+from typing import Final
 
 from imapvm.server.settings import Listening, Settings
+
+LOG: Final = logging.getLogger(__name__)
 
 
 def serve_until_stopped(
@@ -23,6 +29,28 @@ def serve_until_stopped(
         The exit code: not 0 if a process of several could not start.
     """
     _raise_descriptor_limit()
+    facts = {"version": metadata.version("imapvm"), "pid": os.getpid()}
+    is_ready = False
+
+    def log_ready(listening: Listening) -> None:
+        nonlocal is_ready
+        if not is_ready:  # after a reload the master logs it
+            is_ready = True
+            LOG.info("server ready", extra={**facts, "workers": settings.workers, **listening.all})
+        ready(listening)
+
+    try:
+        return _serve(settings, log_ready, reread)
+    finally:
+        if is_ready:  # else the reason of the failure is the only line
+            LOG.info("server stopped", extra=facts)
+
+
+def _serve(
+    settings: Settings,
+    ready: Callable[[Listening], None],
+    reread: Callable[[], Settings] | None,
+) -> int:
     if settings.workers:
         from imapvm.ops.serving.workers import serve_with_workers
 

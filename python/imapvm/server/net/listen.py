@@ -31,7 +31,12 @@ class Listeners:
     def addresses(self) -> Listening:
         """Return the addresses to connect to."""
         return Listening(
-            **{kind: _address(found[0]) for kind in KINDS if (found := getattr(self, kind))}
+            **{kind: _address(found[0]) for kind in KINDS if (found := getattr(self, kind))},
+            all={
+                kind: " ".join(_text(_address(sock)) for sock in found)
+                for kind in KINDS
+                if (found := getattr(self, kind))
+            },
         )
 
     def close_imap(self) -> None:
@@ -266,6 +271,13 @@ def _remove_stale(path: str) -> None:
 def _address(sock: socket.socket) -> tuple[str, int]:
     name = sock.getsockname()
     return (name, 0) if sock.family == socket.AF_UNIX else (name[0], name[1])
+
+
+def _text(address: tuple[str, int]) -> str:
+    host, port = address
+    if not port:
+        return UNIX + host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _bind_error(address: str, error: OSError) -> SettingsError:

@@ -159,6 +159,7 @@ class Master:
         """Handle a signal."""
         match what:
             case signal.SIGTERM | signal.SIGINT:
+                LOG.info("server stopping", extra={"signal": signal.Signals(what).name})
                 self._stop()
             case signal.SIGHUP:
                 self._reload()

@@ -2,6 +2,7 @@
 
 import ctypes
 import faulthandler
+import logging
 import os
 import signal
 import socket
@@ -17,6 +18,8 @@ from imapvm.server.shared.memory import SharedMemory
 from imapvm.server.shared.wakeup import Wakeup
 from imapvm.server.supervisor.report import Report
 from imapvm.server.supervisor.spawn_config import SpawnConfig
+
+LOG: Final = logging.getLogger(__name__)
 
 # <linux/prctl.h>
 PR_SET_PDEATHSIG: Final = 1
@@ -68,6 +71,7 @@ async def _serve(spawn_config: SpawnConfig) -> None:
                 )
 
             await serving.start(serve)
+            LOG.info("process ready", extra={"pid": os.getpid()})
             report.ready()
         nursery.cancel_scope.cancel()
 
