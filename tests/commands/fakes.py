@@ -43,6 +43,7 @@ class FakeChannel:
     async def start_tls(self) -> None:
         raise trio.BrokenResourceError
 
+    tls_version = "TLSv1.3"
     while_connected = staticmethod(nullcontext)
 
 

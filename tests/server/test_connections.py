@@ -19,6 +19,7 @@ from imapvm.server.imap.connections import (
     SWEEP_SECONDS,
     Connections,
 )
+from imapvm.session.session import Session
 
 
 class FakeTransport:
@@ -39,7 +40,8 @@ class FakeConnection:
     def __init__(self, peer: str = "192.0.2.1") -> None:
         self.transport = FakeTransport(peer)
         self.ended: list[str] = []
-        self.context = SimpleNamespace(still_here=lambda: None)
+        session = Session(peer=peer, tls=True, plain_allowed=False)
+        self.context = SimpleNamespace(still_here=lambda: None, session=session)
 
     def end(self, reason: str) -> None:
         self.ended.append(reason)

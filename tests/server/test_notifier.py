@@ -41,6 +41,9 @@ class FakeContext:
     def take(self) -> bytes:
         return b""
 
+    def log_fields(self) -> dict[str, str]:
+        return {}
+
 
 class FakePool:
     """Filepool with changes of other processes and nothing else."""

@@ -140,7 +140,9 @@ def _respond(ctx: Context, row: CommandRow[Any, Any], tag: bytes, ended: Done | 
             _hang_up(ctx, reason)
         except Exception:
             # Without the updates the client would count wrongly from here on.
-            LOG.exception("internal error in updates", extra={"command": row.name})
+            LOG.exception(
+                "internal error in updates", extra={**ctx.session.log_fields(), "command": row.name}
+            )
             _hang_up(ctx, Hangup(INTERNAL_ERROR, "SERVERBUG"))
     if session.aborted:
         return True  # a command that ends with BYE gets no tagged response
@@ -159,7 +161,11 @@ def _failed(ctx: Context, row: CommandRow[Any, Any], error: Exception) -> Failed
     closes without another byte, which the client would read as a part of that response.
     """
     if not ctx.out.discard_unfinished():
-        LOG.error("response cut off", exc_info=error, extra={"command": row.name})
+        LOG.error(
+            "response cut off",
+            exc_info=error,
+            extra={**ctx.session.log_fields(), "command": row.name},
+        )
         ctx.session.abort()
         return Failed("NO", INTERNAL_ERROR, None)
     match error:
@@ -172,13 +178,21 @@ def _failed(ctx: Context, row: CommandRow[Any, Any], error: Exception) -> Failed
             _hang_up(ctx, Hangup("account was deleted", "UNAVAILABLE"))
             return Failed("NO", "account was deleted", "UNAVAILABLE")
         case CorruptError() | CorruptDataError():
-            LOG.error("corrupt data", exc_info=error, extra={"command": row.name})
+            LOG.error(
+                "corrupt data",
+                exc_info=error,
+                extra={**ctx.session.log_fields(), "command": row.name},
+            )
             return Failed("NO", "stored data is corrupt; see the server's log", "CORRUPTION")
         case FilepoolError():
             code = next((code for kind, code in CODES if isinstance(error, kind)), None)
             return Failed("NO", str(error), code)
         case _:
-            LOG.error("internal error", exc_info=error, extra={"command": row.name})
+            LOG.error(
+                "internal error",
+                exc_info=error,
+                extra={**ctx.session.log_fields(), "command": row.name},
+            )
             return Failed("NO", INTERNAL_ERROR, "SERVERBUG")
 
 

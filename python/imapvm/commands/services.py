@@ -41,6 +41,10 @@ class Channel(Protocol):
     def can_start_tls(self) -> bool:
         """True with a certificate, before TLS."""
 
+    @property
+    def tls_version(self) -> str | None:
+        """Version of TLS in OpenSSL's words, `TLSv1.3`; None without TLS."""
+
     async def start_tls(self) -> None: ...
 
     def while_connected(self) -> AbstractContextManager[None]:

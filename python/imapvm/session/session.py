@@ -1,11 +1,15 @@
 """Session: the protocol state of one connection."""
 
-from typing import Generic, TypeVar
+import secrets
+from typing import Final, Generic, TypeVar
 
 from imapvm.session.states import State
 from imapvm.session.view import View
 
 StoreT = TypeVar("StoreT")
+
+ID_BYTES: Final = 6
+"""Twelve hexadecimal digits."""
 
 
 class Session(Generic[StoreT]):
@@ -23,14 +27,17 @@ class Session(Generic[StoreT]):
 
     __slots__ = (
         "aborted",
+        "client",
         "enabled",
         "errors",
+        "id",
         "login_epoch",
         "over",
         "peer",
         "plain_allowed",
         "store",
         "tls",
+        "user",
         "view",
     )
 
@@ -42,7 +49,13 @@ class Session(Generic[StoreT]):
             tls: True if the connection is encrypted.
             plain_allowed: True if a password may be sent without TLS (loopback, or configured).
         """
+        self.id = secrets.token_hex(ID_BYTES)
+        """In each log event of the session; unique among all servers, for practical purposes."""
         self.peer = peer
+        self.user: str | None = None
+        """Login name of the account, for logs."""
+        self.client: str | None = None
+        """Name and version of the mail program, from its ID command; for logs."""
         self.tls = tls
         self.plain_allowed = plain_allowed
         self.store: StoreT | None = None
@@ -57,6 +70,13 @@ class Session(Generic[StoreT]):
         """True in the logout state: nothing more is read; what was written is still sent."""
         self.aborted = False
         """True if the logout state began during a command, which gets no tagged response."""
+
+    def log_fields(self) -> dict[str, str]:
+        """Return the fields that each log event of the session has."""
+        fields = {"session": self.id, "peer": self.peer}
+        if self.user is not None:
+            fields["user"] = self.user
+        return fields
 
     @property
     def state(self) -> State:

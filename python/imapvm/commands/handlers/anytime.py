@@ -1,5 +1,8 @@
 """CAPABILITY, NOOP, LOGOUT, ID, ENABLE, IDLE: commands without a mailbox."""
 
+import logging
+from typing import Final
+
 from imapvm._core import (
     Capability,
     Enable,
@@ -15,6 +18,11 @@ from imapvm.commands.context import AccountContext, Context
 from imapvm.commands.handlers.select import claim_arrivals
 from imapvm.commands.outcome import DONE, Done, Refusal
 from imapvm.session.capabilities import ENABLEABLE, Facts, capabilities, newly_enabled
+
+LOG: Final = logging.getLogger(__name__)
+
+CLIENT_CHARS: Final = 100
+"""Characters of a client's name and version that are kept; a client may send thousands."""
 
 
 def offered(ctx: Context) -> str:
@@ -50,11 +58,23 @@ async def logout(ctx: Context, _command: Logout) -> Done:
     return DONE
 
 
-def identify(ctx: Context, _command: Id) -> Done:
-    """Write ID; the client's own ID has no effect (RFC 2971 section 3.1)."""
+def identify(ctx: Context, command: Id) -> Done:
+    """Write ID; the client's own ID is used for logs only (RFC 2971 section 3.1)."""
+    session = ctx.session
+    if session.client is None:
+        session.client = _client_of(command)
+        if session.client is not None and session.user is not None:  # else `login` has it
+            LOG.info("client identified", extra={**session.log_fields(), "client": session.client})
     version = imap_string(ctx.services.version.encode())
     ctx.out.untagged(b'ID ("name" "imapvm" "version" %b)' % version)
     return DONE
+
+
+def _client_of(command: Id) -> str | None:
+    """Return name and version of a mail program; None if it sent neither."""
+    fields = {name.lower(): value for name, value in command.params}
+    words = [value for name in ("name", "version") if (value := fields.get(name))]
+    return " ".join(words)[:CLIENT_CHARS] or None
 
 
 def enable(ctx: AccountContext, command: Enable) -> Done:

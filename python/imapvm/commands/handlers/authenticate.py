@@ -1,5 +1,6 @@
 """STARTTLS, AUTHENTICATE and LOGIN (RFC 9051 section 6.2)."""
 
+import logging
 from base64 import b64encode
 from typing import Final
 
@@ -9,7 +10,9 @@ from imapvm.auth.exchange import MECHANISMS, Challenge, Claim, Failure
 from imapvm.auth.steps import claim
 from imapvm.commands.context import Context
 from imapvm.commands.handlers.anytime import offered
-from imapvm.commands.outcome import Done, Refusal
+from imapvm.commands.outcome import Disconnected, Done, Refusal
+
+LOG: Final = logging.getLogger(__name__)
 
 WRONG: Final = "wrong user name or password"
 """The same for an unknown user and for a wrong password (RFC 5530, AUTHENTICATIONFAILED)."""
@@ -31,7 +34,7 @@ def starttls(ctx: Context, _command: StartTls) -> Done:
 async def login(ctx: Context, command: Login) -> Done:
     """Sign in with a name and a password (RFC 9051 section 6.2.3)."""
     _require_privacy(ctx)
-    return await _sign_in(ctx, claim(command.user, command.password))
+    return await _sign_in(ctx, claim(command.user, command.password), "command")
 
 
 async def authenticate(ctx: Context, command: Authenticate) -> Done:
@@ -44,7 +47,7 @@ async def authenticate(ctx: Context, command: Authenticate) -> Done:
     step = mechanism.start(command.initial)
     while isinstance(step, Challenge):
         step = step.then(await _ask(ctx, step.data))
-    return await _sign_in(ctx, step)
+    return await _sign_in(ctx, step, mechanism.name)
 
 
 def _require_privacy(ctx: Context) -> None:
@@ -67,20 +70,44 @@ async def _ask(ctx: Context, challenge: bytes) -> bytes:
             raise AssertionError(f"{other!r} inside AUTHENTICATE")
 
 
-async def _sign_in(ctx: Context, claimed: Claim | Failure) -> Done:
-    """Verify name and password; return the new capabilities (RFC 9051 section 7.1)."""
+async def _sign_in(ctx: Context, claimed: Claim | Failure, mechanism: str) -> Done:
+    """Verify name and password; return the new capabilities (RFC 9051 section 7.1).
+
+    Args:
+        ctx: the connection.
+        claimed: what the client sent.
+        mechanism: for the log; "command" for LOGIN.
+    """
+    session = ctx.session
+    how = {"mechanism": mechanism, "tls": ctx.channel.tls_version or "none"}
+    if session.client is not None:
+        how["client"] = session.client
     if isinstance(claimed, Failure):
+        _log_failure(ctx, how, claimed.text)
         raise Refusal(claimed.text, "AUTHENTICATIONFAILED")
     await ctx.flush()
+    tried = {"user": claimed.name, **how}
     try:
         account = await ctx.verify_password(claimed.name, claimed.password)
     except TooManyLoginsError as error:
+        _log_failure(ctx, tried, "too many logins in progress")
         raise Refusal("too many logins in progress; try again later", "UNAVAILABLE") from error
     except LoginFailedError as error:
+        _log_failure(ctx, tried, str(error))
         raise Refusal(WRONG, "AUTHENTICATIONFAILED") from error
+    except Disconnected:
+        _log_failure(ctx, tried, "client closed the connection")
+        raise
     pool = ctx.services.pool
     login_epoch = pool.accounts.login_epoch(account.id, account.credential)
-    if login_epoch is None:  # changed since the password was verified
+    if login_epoch is None:
+        _log_failure(ctx, tried, "account was changed during the login")
         raise Refusal(WRONG, "AUTHENTICATIONFAILED")
     ctx.sign_in(pool.account(account), login_epoch)
+    session.user = account.name
+    LOG.info("login", extra=session.log_fields() | how)
     return Done(f"CAPABILITY {offered(ctx)}")
+
+
+def _log_failure(ctx: Context, tried: dict[str, str], reason: str) -> None:
+    LOG.info("login failed", extra={**ctx.session.log_fields(), **tried, "reason": reason})

@@ -48,7 +48,7 @@ class Connection:
         self.commands = 0
         """Commands run so far, malformed ones included."""
         self.ending: str | None = None
-        """Text of the BYE that follows the current command."""
+        """Text of the BYE that was sent, or that follows the current command."""
         self.has_proxy_header = False
         """True if the connection ends because of a PROXY header."""
         self._event: Event | None = None
@@ -69,8 +69,7 @@ class Connection:
             out.condition("BYE", reason)
             transport.write_nowait(out.take())
             transport.close()  # all input has been read, so no RST overtakes the BYE
-        else:
-            self.ending = reason
+        self.ending = reason
 
     async def converse(self) -> None:
         """Write the greeting, then run commands in the order received, until either side ends.
@@ -93,8 +92,12 @@ class Connection:
             # The error ends this connection; the others continue.
             LOG.exception(
                 "connection ended by an internal error",
-                extra={"command": type(self._event).__name__.upper(), "peer": transport.peer},
+                extra={
+                    **context.session.log_fields(),
+                    "command": type(self._event).__name__.upper(),
+                },
             )
+            self.ending = INTERNAL_ERROR
             if out.discard_unfinished():
                 out.condition("BYE", INTERNAL_ERROR, "SERVERBUG")
         await transport.write(out.take())
@@ -209,6 +212,8 @@ async def serve_connection(
     )
     connection = Connection(transport, Context(transport, services, session))
     connections.enter(connection)
+    began = trio.current_time()
+    reason = ""
     try:
         if tls_first:
             await transport.start_tls()
@@ -217,9 +222,33 @@ async def serve_connection(
             connections.log_proxy_header(transport.peer)
         await transport.finish()
     except (Disconnected, trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        LOG.debug("connection lost", extra={"peer": transport.peer, "reason": str(error)})
+        reason = str(error)
         if isinstance(error, ProxyHeaderError):
             connections.log_proxy_header(transport.peer)
     finally:
         connections.leave(connection)
         transport.close()
+        _log_end(connection, reason, trio.current_time() - began)
+
+
+def _log_end(connection: Connection, error: str, seconds: float) -> None:
+    """Log the end of a session; of a client that never logged in, at debug level."""
+    session, transport = connection.context.session, connection.transport
+    if connection.ending is not None:
+        reason = connection.ending
+    elif session.over:
+        reason = "ended by the server" if session.aborted else "LOGOUT"
+    else:
+        reason = error or "client closed the connection"
+    LOG.log(
+        logging.INFO if connection.signed_in else logging.DEBUG,
+        "logout" if connection.signed_in else "connection closed",
+        extra={
+            **session.log_fields(),
+            "reason": reason,
+            "commands": connection.commands,
+            "bytes_in": transport.bytes_in,
+            "bytes_out": transport.bytes_out,
+            "seconds": round(seconds, 3),
+        },
+    )

@@ -213,7 +213,7 @@ def _overdue(connection: OpenConnection, activity: _Activity, now: float) -> str
             activity.output = transport.bytes_out
             activity.output_at = now
         elif now - activity.output_at >= STALL_SECONDS:
-            LOG.info("client does not read", extra={"peer": transport.peer})
+            LOG.info("client does not read", extra=connection.context.session.log_fields())
             transport.close()  # a BYE would only be queued
         activity.input = -1
         return None

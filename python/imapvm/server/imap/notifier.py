@@ -123,9 +123,12 @@ class Notifier:
         except BaseException as error:
             if not is_internal_error(error):
                 raise
-            LOG.exception("connection ended by an internal error", extra={"command": "IDLE"})
             for connection in self._connections:
                 if connection.context is idler:
+                    LOG.exception(
+                        "connection ended by an internal error",
+                        extra={**connection.context.session.log_fields(), "command": "IDLE"},
+                    )
                     idler.out.take()
                     connection.end(INTERNAL_ERROR)
 

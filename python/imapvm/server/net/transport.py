@@ -336,6 +336,11 @@ class Transport:
         """True where STARTTLS may be offered: there is a certificate, and no TLS yet."""
         return self._tls_server is not None and self.tls is None
 
+    @property
+    def tls_version(self) -> str | None:
+        """Version of TLS in OpenSSL's words, `TLSv1.3`; None without TLS."""
+        return None if self.tls is None else self.tls.version
+
     async def start_tls(self) -> None:
         """Run the handshake as the server; bytes written before are sent in the clear.
 
