@@ -69,10 +69,6 @@ def test_files_are_named_after_their_subject():
     assert [str(p) for p in SOURCES if p.stem.lower() in KINDS] == []
 
 
-NEED_ROOT = {"test_installation.py"}
-"""Slow tests that need root and namespaces, and are skipped without them."""
-
-
 def test_no_test_is_skipped_or_expected_to_fail():
     skipping = re.compile(
         r"pytest\.(?:mark\.)?(?:sk" r"ip|sk" r"ipif|xf" r"ail|importor" r"skip)\b"
@@ -81,6 +77,6 @@ def test_no_test_is_skipped_or_expected_to_fail():
         str(path)
         for top in ("tests", "bench/tests")
         for path in (ROOT / top).rglob("*.py")
-        if path.name not in NEED_ROOT and skipping.search(path.read_text())
+        if skipping.search(path.read_text())
     ]
     assert found == []

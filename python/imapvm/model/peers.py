@@ -1,4 +1,4 @@
-"""Addresses of peers: what counts as one address, and what is this machine."""
+"""Addresses of peers: which of them count as one, and which are of this machine."""
 
 import ipaddress
 from typing import Final
@@ -17,7 +17,7 @@ def is_loopback(peer: str) -> bool:
 
 
 def network_of(peer: str) -> str:
-    """Return what counts as one address: of IPv6 the /64, which one household has to itself."""
+    """Return the key under which an address is counted: of IPv6 the /64 of one household."""
     if ":" not in peer:
         return peer
     address = ipaddress.IPv6Address(peer)

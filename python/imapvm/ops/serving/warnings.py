@@ -1,4 +1,4 @@
-"""Warnings at start: settings that are accepted but probably not what the operator intends."""
+"""Warnings at start: settings that are accepted but probably not intended."""
 
 import logging
 import re

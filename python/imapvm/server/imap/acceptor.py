@@ -54,7 +54,7 @@ class Acceptor:
         tls: TlsServer | None,
         plaintext: Plaintext,
     ) -> None:
-        """Store what new connections need.
+        """Store the values that new connections need.
 
         Args:
             services: shared by all connections.
