@@ -19,8 +19,8 @@ from imapvm.server.net.transport import (
     LINGER_SECONDS,
     READS_PER_TURN,
     TRANSITIONS,
-    State,
     Transport,
+    TransportState,
 )
 
 MANY = 50 * 1024 * 1024
@@ -459,12 +459,12 @@ async def test_many_connections_are_served_by_one_reactor(reactor: Reactor):
 
 
 def test_transitions_have_no_cycle_and_each_state_can_be_closed():
-    reached = {State.PLAIN}.union(*TRANSITIONS.values())
-    assert reached == set(State) == set(TRANSITIONS)
-    order = list(State)
+    reached = {TransportState.PLAIN}.union(*TRANSITIONS.values())
+    assert reached == set(TransportState) == set(TRANSITIONS)
+    order = list(TransportState)
     for state, following in TRANSITIONS.items():
         assert all(order.index(state) < order.index(each) for each in following)
-        assert (State.CLOSED in following) is (state is not State.CLOSED)
+        assert (TransportState.CLOSED in following) is (state is not TransportState.CLOSED)
 
 
 async def test_start_tls_passes_through_handshake_to_tls(
@@ -472,19 +472,19 @@ async def test_start_tls_passes_through_handshake_to_tls(
 ):
     ours, theirs = tcp_pair()
     transport = Transport(reactor, ours, tls_server=tls_server)
-    assert transport._state is State.PLAIN
+    assert transport._state is TransportState.PLAIN
     plain = trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
     client = trio.SSLStream(plain, client_tls, server_hostname="imap.example.org")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(transport.start_tls)
         await wait_all_tasks_blocked()
-        assert transport._state is State.HANDSHAKE
+        assert transport._state is TransportState.HANDSHAKE
         transport.write_nowait(b"* BYE dropped\r\n")
         assert transport.waiting == 0
         nursery.start_soon(client.do_handshake)
-    assert transport._state is State.TLS
+    assert transport._state is TransportState.TLS
     transport.close()
-    assert transport._state is State.CLOSED
+    assert transport._state is TransportState.CLOSED
     assert await client.receive_some() == b""
     await client.aclose()
 
@@ -496,11 +496,11 @@ async def test_failed_connection_can_only_be_closed(reactor: Reactor):
     theirs.close()
     with pytest.raises(trio.BrokenResourceError):
         await transport.read()
-    assert transport._state is State.FAILED
+    assert transport._state is TransportState.FAILED
     with pytest.raises(trio.BrokenResourceError):
         await transport.drained()
     transport.close()
-    assert transport._state is State.CLOSED
+    assert transport._state is TransportState.CLOSED
     with pytest.raises(trio.ClosedResourceError):
         await transport.drained()
 

@@ -4,7 +4,7 @@ Non-blocking sockets and `trio.lowlevel` instead of `SocketStream` and `SSLStrea
 to three times as much a request. A read that finds bytes does not go through the scheduler, except
 every `READS_PER_TURN` times; that is also where a busy connection can be cancelled.
 
-The connection (`State`, `TRANSITIONS`):
+The connection (`TransportState`, `TRANSITIONS`):
 
     PLAIN --start_tls()--> HANDSHAKE --agreed--> TLS
       |                        |                  |
@@ -62,7 +62,7 @@ LINGER_SECONDS: Final = 2.0
 """Longest wait of `finish` for a client that has been sent BYE to close the connection."""
 
 
-class State(Enum):
+class TransportState(Enum):
     """State of a connection; see the module's docstring."""
 
     PLAIN = auto()
@@ -72,15 +72,19 @@ class State(Enum):
     CLOSED = auto()
 
 
-TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
-    State.PLAIN: frozenset({State.HANDSHAKE, State.FAILED, State.CLOSED}),
-    State.HANDSHAKE: frozenset({State.TLS, State.FAILED, State.CLOSED}),
-    State.TLS: frozenset({State.FAILED, State.CLOSED}),
-    State.FAILED: frozenset({State.CLOSED}),
-    State.CLOSED: frozenset(),
+TRANSITIONS: Final[Mapping[TransportState, frozenset[TransportState]]] = {
+    TransportState.PLAIN: frozenset(
+        {TransportState.HANDSHAKE, TransportState.FAILED, TransportState.CLOSED}
+    ),
+    TransportState.HANDSHAKE: frozenset(
+        {TransportState.TLS, TransportState.FAILED, TransportState.CLOSED}
+    ),
+    TransportState.TLS: frozenset({TransportState.FAILED, TransportState.CLOSED}),
+    TransportState.FAILED: frozenset({TransportState.CLOSED}),
+    TransportState.CLOSED: frozenset(),
 }
 
-_PLAIN: Final = State.PLAIN  # a global is read faster than an attribute of the enum
+_PLAIN: Final = TransportState.PLAIN  # a global is read faster than an attribute of the enum
 _CLOSED: Final = "the connection was closed here"
 _PEER_ENDED: Final = "the client closed the connection"
 
@@ -142,7 +146,7 @@ class Transport:
         sock.settimeout(0)
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._state = State.PLAIN
+        self._state = TransportState.PLAIN
         self._reason: str | None = None
         """Text of the error in FAILED, `_CLOSED` in CLOSED. No exception: it would hold the frames
         it passed through, and those this object, a cycle that only a collection could free."""
@@ -284,7 +288,7 @@ class Transport:
             else:
                 self._output.append(data)
                 self.waiting += len(data)
-        elif self._state is State.TLS:
+        elif self._state is TransportState.TLS:
             self._output = OutputQueue(memoryview(data))
             self.waiting = len(data)
             self._flush(self._output)
@@ -356,7 +360,7 @@ class Transport:
         await self.drained()
         await suspend()
         self._check_alive()
-        self._enter(State.HANDSHAKE)
+        self._enter(TransportState.HANDSHAKE)
         try:
             with trio.fail_after(HANDSHAKE_SECONDS):
                 await self._client_hello()
@@ -374,7 +378,7 @@ class Transport:
         except OSError as error:
             self._fail(error)
             raise self._lost() from error
-        self._enter(State.TLS)
+        self._enter(TransportState.TLS)
         self.tls = TlsFacts.of(secure)
         self._sticky = self._readable = True
 
@@ -447,11 +451,11 @@ class Transport:
 
         May be called again.
         """
-        if self._state is State.CLOSED:
+        if self._state is TransportState.CLOSED:
             return
         self._reactor.forget(self._fd)
-        clean = self._state is State.TLS and not self.waiting
-        self._enter(State.CLOSED)
+        clean = self._state is TransportState.TLS and not self.waiting
+        self._enter(TransportState.CLOSED)
         self._reason = _CLOSED
         self._output, self.waiting = None, 0
         if clean:
@@ -570,13 +574,13 @@ class Transport:
 
     # --- transitions -----------------------------------------------------------------------
 
-    def _enter(self, state: State) -> None:
+    def _enter(self, state: TransportState) -> None:
         assert state in TRANSITIONS[self._state], (self._state, state)
         self._state = state
 
     def _fail(self, error: OSError) -> None:
         if self._reason is None:
-            self._enter(State.FAILED)
+            self._enter(TransportState.FAILED)
             self._reason = str(error) or type(error).__name__
         self._output, self.waiting = None, 0
         self._cancel_while_connected()
@@ -588,6 +592,6 @@ class Transport:
             raise self._lost()
 
     def _lost(self) -> Exception:
-        if self._state is State.CLOSED:
+        if self._state is TransportState.CLOSED:
             return trio.ClosedResourceError(_CLOSED)
         return trio.BrokenResourceError(self._reason)
