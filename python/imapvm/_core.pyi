@@ -914,8 +914,14 @@ class BoundSearch:
     def candidates(self) -> UidSet:
         """UIDs that can match."""
     @property
+    def keys(self) -> int:
+        """Number of keys, AND, OR and NOT included: the cost of `scan` for a message."""
+    @property
     def lookups(self) -> int:
         """Number of keys that header columns can answer."""
+    @property
+    def texts(self) -> int:
+        """Number of keys that read metadata or bytes of messages."""
     def scan(
         self,
         snapshot: Snapshot,

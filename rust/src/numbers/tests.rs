@@ -137,6 +137,26 @@ proptest! {
     }
 
     #[test]
+    fn cover_has_the_uids_of_select_and_few_runs(
+        a in numbers(),
+        saved in numbers(),
+        ranges in proptest::collection::vec((end(), end()), 1..6),
+        uid in any::<bool>(),
+    ) {
+        let map = UidMap::new(set(&a));
+        let wanted = SequenceSet::Ranges(ranges.clone());
+        let cover = map.cover(&wanted, uid, &set(&saved));
+        let found = cover.as_ref().map(|cover| map.uids().intersection(cover));
+        prop_assert_eq!(found, map.select(&wanted, uid, &set(&saved)));
+        prop_assert!(cover.is_none_or(|cover| cover.runs().len() <= ranges.len()));
+        let cover = map.cover(&SequenceSet::Saved, uid, &set(&saved)).unwrap();
+        prop_assert_eq!(
+            Some(map.uids().intersection(&cover)),
+            map.select(&SequenceSet::Saved, uid, &set(&saved))
+        );
+    }
+
+    #[test]
     fn select_agrees_with_a_list(
         a in numbers(),
         saved in numbers(),

@@ -108,6 +108,38 @@ impl UidMap {
             SequenceSet::Saved => return Some(self.uids.intersection(saved)),
             SequenceSet::Ranges(ranges) => ranges,
         };
+        let named = self.named(ranges, uid)?;
+        Some(if uid {
+            self.uids.intersection(&named)
+        } else {
+            self.at(&named)
+        })
+    }
+
+    /// Resolve a sequence set to a set that contains those UIDs of the map that `select` returns,
+    /// and no others of the map.
+    ///
+    /// Has at most as many runs as the sequence set, however many the map has.
+    #[must_use]
+    pub fn cover(&self, wanted: &SequenceSet, uid: bool, saved: &UidSet) -> Option<UidSet> {
+        let ranges = match wanted {
+            SequenceSet::Saved => return Some(saved.clone()),
+            SequenceSet::Ranges(ranges) => ranges,
+        };
+        let named = self.named(ranges, uid)?;
+        if uid {
+            return Some(named);
+        }
+        let mut out = Runs::with_capacity(named.runs().len());
+        for &(first, last) in named.runs() {
+            out.push(self.uid(first)?, self.uid(last)?);
+        }
+        Some(out.finish())
+    }
+
+    /// Return the UIDs or message numbers that ranges name; None if a message number does not
+    /// exist.
+    fn named(&self, ranges: &[(End, End)], uid: bool) -> Option<UidSet> {
         let highest = if uid {
             self.uids.last()
         } else {
@@ -130,12 +162,7 @@ impl UidMap {
             runs.push((one.min(other), one.max(other)));
         }
         // Zero is not an `nz-number`: the parser refuses it.
-        let named = UidSet::from_runs(runs).ok()?;
-        Some(if uid {
-            self.uids.intersection(&named)
-        } else {
-            self.at(&named)
-        })
+        UidSet::from_runs(runs).ok()
     }
 
     /// Resolve message numbers as SEARCH does: those that do not exist match nothing.

@@ -102,6 +102,19 @@ impl BoundSearch {
             .count()
     }
 
+    /// Number of keys; the cost of `scan` is proportional to it.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.program.ops.len()
+    }
+
+    /// Number of keys that read metadata or bytes of messages; the cost of searching a message is
+    /// proportional to it.
+    #[must_use]
+    pub fn texts(&self) -> usize {
+        self.program.texts()
+    }
+
     /// Search the header columns for some UIDs.
     #[must_use]
     pub fn look_up(&self, columns: &HeaderColumns, mailbox: MailboxKey, uids: &UidSet) -> Answers {

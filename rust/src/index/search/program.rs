@@ -1,5 +1,6 @@
 //! Search keys compiled to a flat program: sets, keywords and dates resolved, needles folded.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -25,6 +26,10 @@ pub struct Context<'a> {
     /// Seconds since 1970 UTC.
     pub now: i64,
 }
+
+/// Runs that are joined to bound the candidates of a search: some milliseconds. A search without
+/// thousands of sets needs a few.
+const BOUND_RUNS: usize = 1 << 20;
 
 /// Folded text to search for.
 pub(super) struct FoldedNeedle {
@@ -59,7 +64,7 @@ pub(super) enum Leaf {
     /// `flags & mask != 0`
     Flag(u8),
     /// Keyword sets, ascending.
-    Keywords(Vec<u32>),
+    Keywords(Arc<[u32]>),
     /// UIDs.
     Uids(UidSet),
     /// INTERNALDATE, seconds since 1970 UTC.
@@ -101,6 +106,7 @@ impl Program {
             ops: Vec::new(),
             leaves: Vec::new(),
         };
+        let mut keywords = KeywordIndex::new(context);
         let mut open = vec![CompileStep::Key(key)];
         while let Some(step) = open.pop() {
             let key = match step {
@@ -124,41 +130,74 @@ impl Program {
                 }
                 other => {
                     program.ops.push(Op::Leaf(program.leaves.len()));
-                    program.leaves.push(leaf(other, context));
+                    program.leaves.push(leaf(other, context, &mut keywords));
                 }
             }
         }
         program
     }
 
-    /// Return the UIDs that can match.
+    /// Return an upper bound of the UIDs that can match.
+    ///
+    /// Joins at most `BOUND_RUNS` runs; the bound is wider if that is not enough.
     pub(super) fn candidates(&self, all: &UidSet) -> UidSet {
-        // Upper bound of each operand.
-        let mut stack: Vec<UidSet> = Vec::new();
+        // Upper bound of each operand; None is all.
+        let mut stack: Vec<Option<UidSet>> = Vec::new();
+        let mut left = BOUND_RUNS;
+        let mut affordable = |one: &UidSet, other: &UidSet| {
+            let runs = one.runs().len() + other.runs().len();
+            left = left.saturating_sub(runs);
+            left > 0
+        };
         for op in &self.ops {
             let bound = match *op {
                 Op::Leaf(at) => match self.leaves.get(at) {
-                    Some(Leaf::Uids(uids)) => all.intersection(uids),
-                    Some(Leaf::Constant(false)) => UidSet::empty(),
-                    _ => all.clone(),
+                    Some(Leaf::Uids(uids)) => Some(uids.clone()),
+                    Some(Leaf::Constant(false)) => Some(UidSet::empty()),
+                    _ => None,
                 },
                 Op::And(count) => {
                     let from = stack.len().saturating_sub(count);
-                    let bounds = stack.drain(from..);
-                    bounds.fold(all.clone(), |both, one| both.intersection(&one))
+                    let bounds = stack.drain(from..).flatten();
+                    bounds.reduce(|both, one| {
+                        if affordable(&both, &one) {
+                            both.intersection(&one)
+                        } else {
+                            both
+                        }
+                    })
                 }
-                Op::Or => {
-                    let (one, other) = (stack.pop(), stack.pop());
-                    one.unwrap_or_default().union(&other.unwrap_or_default())
-                }
+                Op::Or => match (stack.pop().flatten(), stack.pop().flatten()) {
+                    (Some(one), Some(other)) if affordable(&one, &other) => Some(one.union(&other)),
+                    _ => None,
+                },
                 Op::Not => {
                     stack.pop(); // an upper bound gives no lower bound
-                    all.clone()
+                    None
                 }
             };
             stack.push(bound);
         }
-        stack.pop().unwrap_or_else(|| all.clone())
+        match stack.pop().flatten() {
+            Some(bound) => all.intersection(&bound),
+            None => all.clone(),
+        }
+    }
+
+    /// Number of leaves that read metadata or bytes of messages.
+    pub(super) fn texts(&self) -> usize {
+        let leaves = self.leaves.iter();
+        let reads = |leaf: &&Leaf| {
+            matches!(
+                leaf,
+                Leaf::Sent(_)
+                    | Leaf::Field(..)
+                    | Leaf::HasHeader(_)
+                    | Leaf::Header(..)
+                    | Leaf::Text(..)
+            )
+        };
+        leaves.filter(reads).count()
     }
 }
 
@@ -167,7 +206,7 @@ enum CompileStep<'a> {
     Op(Op),
 }
 
-fn leaf(key: &SearchKey, context: &Context<'_>) -> Leaf {
+fn leaf(key: &SearchKey, context: &Context<'_>, keywords: &mut KeywordIndex<'_>) -> Leaf {
     match key {
         // The three that join others are compiled elsewhere.
         SearchKey::All
@@ -177,12 +216,18 @@ fn leaf(key: &SearchKey, context: &Context<'_>) -> Leaf {
         | SearchKey::Not(_) => Leaf::Constant(true),
         SearchKey::Flag(Flag::System(bit)) => Leaf::Flag(*bit),
         SearchKey::Flag(Flag::Recent) => Leaf::Uids(context.recent.clone()),
-        SearchKey::Flag(Flag::Keyword(name)) => Leaf::Keywords(sets_with(name, context)),
-        SearchKey::Numbers(set) => Leaf::Uids(context.numbers.existing(set, context.saved)),
+        SearchKey::Flag(Flag::Keyword(name)) => Leaf::Keywords(keywords.sets_with(name)),
+        // Numbers that do not exist match nothing.
+        SearchKey::Numbers(set) => Leaf::Uids(
+            context
+                .numbers
+                .cover(set, false, context.saved)
+                .unwrap_or_else(|| context.numbers.existing(set, context.saved)),
+        ),
         SearchKey::Uids(set) => Leaf::Uids(
             context
                 .numbers
-                .select(set, true, context.saved)
+                .cover(set, true, context.saved)
                 .unwrap_or_default(),
         ),
         SearchKey::InternalDate(when, day) => Leaf::ReceivedLocal(seconds(*when, *day)),
@@ -252,13 +297,42 @@ fn folded_field(name: &[u8]) -> Option<Field> {
         .find(|field| name.eq_ignore_ascii_case(folded_field_name(*field)))
 }
 
-/// Return the ids of the keyword sets that contain a keyword, ascending.
-fn sets_with(keyword: &str, context: &Context<'_>) -> Vec<u32> {
-    let has = |names: &[String]| names.iter().any(|name| name.eq_ignore_ascii_case(keyword));
-    let sets = context.keyword_sets.iter().filter(|(_, names)| has(names));
-    let mut ids: Vec<u32> = sets.map(|(id, _)| *id).collect();
-    ids.sort_unstable();
-    ids
+/// Keyword sets by keyword, each keyword looked up once: a search may name one thousands of times.
+struct KeywordIndex<'a> {
+    sets: &'a [(u32, Vec<String>)],
+    known: HashMap<String, Arc<[u32]>>,
+}
+
+impl<'a> KeywordIndex<'a> {
+    fn new(context: &Context<'a>) -> Self {
+        Self {
+            sets: context.keyword_sets,
+            known: HashMap::new(),
+        }
+    }
+
+    /// Return the ids of the keyword sets that contain a keyword, ascending.
+    fn sets_with(&mut self, keyword: &str) -> Arc<[u32]> {
+        if self.known.is_empty() {
+            self.known = by_keyword(self.sets);
+        }
+        let ids = self.known.get(&keyword.to_ascii_lowercase());
+        ids.cloned().unwrap_or_default()
+    }
+}
+
+fn by_keyword(sets: &[(u32, Vec<String>)]) -> HashMap<String, Arc<[u32]>> {
+    let mut ids: HashMap<String, Vec<u32>> = HashMap::new();
+    for (id, names) in sets {
+        for name in names {
+            ids.entry(name.to_ascii_lowercase()).or_default().push(*id);
+        }
+    }
+    let sorted = ids.into_iter().map(|(name, mut ids)| {
+        ids.sort_unstable();
+        (name, ids.into())
+    });
+    sorted.collect()
 }
 
 /// Return the seconds that match a comparison with a day.

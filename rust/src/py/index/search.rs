@@ -96,8 +96,18 @@ impl PyBoundSearch {
     }
 
     #[getter]
+    fn keys(&self) -> usize {
+        self.0.keys()
+    }
+
+    #[getter]
     fn lookups(&self) -> usize {
         self.0.lookups()
+    }
+
+    #[getter]
+    fn texts(&self) -> usize {
+        self.0.texts()
     }
 
     #[pyo3(signature = (snapshot, mailbox, uids, columns=None))]

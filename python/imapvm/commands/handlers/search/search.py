@@ -13,9 +13,13 @@ from imapvm.commands.outcome import DONE, Done, Refusal
 
 SCAN_BATCH: Final = 16 * 1024
 """Messages scanned in one read transaction: about 1 MB of index, under a millisecond."""
-
-SCAN_BATCH_MIN: Final = 1024
-"""Lower limit, for any number of header keys."""
+SCAN_KEYS: Final = 1024 * 1024
+"""Messages times keys in one batch: about two milliseconds."""
+SCAN_LOOKUPS: Final = 128 * 1024
+"""Messages times header keys in one batch, each compared with the text of a header column: about
+two milliseconds."""
+SCAN_BATCH_MIN: Final = 64
+"""Lower limit, for any number of keys: a segment of the index has up to 64 messages."""
 
 EVERYTHING: Final = frozenset({"ALL"})
 
@@ -51,20 +55,19 @@ async def search(ctx: SelectedContext, command: Search) -> Done:
 
 
 async def _find(ctx: SelectedContext, bound: BoundSearch) -> UidSet:
-    # Each header key is compared with the texts of a whole batch.
-    size = max(SCAN_BATCH // max(bound.lookups, 1), SCAN_BATCH_MIN)
+    size = min(SCAN_BATCH, SCAN_KEYS // bound.keys, SCAN_LOOKUPS // max(bound.lookups, 1))
+    size = max(size, SCAN_BATCH_MIN)
     remaining, found = bound.candidates, UidSet()
     while remaining:
+        await ctx.yield_control()
         batch, remaining = remaining.split(size)
         decided, undecided = _scan(ctx, bound, batch)
         if undecided:
             await ctx.yield_control()
             if bound.lookups and await gather(ctx, undecided):
                 decided, undecided = _scan(ctx, bound, batch)
-            decided |= await search_bodies(ctx, undecided)
+            decided |= await search_bodies(ctx, undecided, bound.texts)
         found |= decided
-        if remaining:
-            await ctx.yield_control()
     return found
 
 

@@ -13,10 +13,14 @@ from imapvm.filepool.store import AccountStore
 
 FEW: Final = 64
 """Messages that are searched on the event loop: starting a thread costs as much as they do."""
+FEW_COMPARISONS: Final = 256
+"""The same for messages times keys that read text: fewer messages if there are many keys."""
 INLINE_BYTES_MAX: Final = 256 * 1024
 """Read from them on the event loop, at most: about half a millisecond."""
 STEP_BYTES: Final = 4 * 1024 * 1024
 """Read by a thread in one transaction: some milliseconds. Cancellation is possible in between."""
+STEP_BYTES_MIN: Final = 64 * 1024
+"""Lower limit, for any number of keys."""
 
 
 async def gather(ctx: SelectedContext, undecided: UndecidedMessages) -> bool:
@@ -38,16 +42,23 @@ async def gather(ctx: SelectedContext, undecided: UndecidedMessages) -> bool:
     return True
 
 
-async def search_bodies(ctx: SelectedContext, undecided: UndecidedMessages) -> UidSet:
+async def search_bodies(
+    ctx: SelectedContext, undecided: UndecidedMessages, texts: int
+) -> UidSet:
     """Return the UIDs of the messages that match.
+
+    Args:
+        ctx: runs the threads.
+        undecided: the messages.
+        texts: `BoundSearch.texts`; all bytes read are compared with so many keys.
 
     Raises:
         StoreUnavailableError: the filepool cannot be read now.
         CorruptError: message metadata or a message is corrupt.
     """
-    inline = len(undecided) <= FEW
+    inline = len(undecided) <= FEW and len(undecided) * texts <= FEW_COMPARISONS
     parts = undecided.search_tasks(1 if inline else _threads(ctx))
-    await _finish(ctx, parts, inline=inline)
+    await _finish(ctx, parts, inline=inline, max_bytes=max(STEP_BYTES // max(texts, 1), STEP_BYTES_MIN))
     return reduce(or_, (part.found for part in parts), UidSet())
 
 
@@ -56,22 +67,29 @@ def _threads(ctx: SelectedContext) -> int:
 
 
 async def _finish(
-    ctx: SelectedContext, parts: Sequence[SearchTask | ColumnBuilder], *, inline: bool
+    ctx: SelectedContext,
+    parts: Sequence[SearchTask | ColumnBuilder],
+    *,
+    inline: bool,
+    max_bytes: int = STEP_BYTES,
 ) -> None:
     """Search all parts to their ends, each in a thread unless it ends inline."""
     store = ctx.store
     if inline:
         parts = [part for part in parts if not _step(store, part, INLINE_BYTES_MAX)]
     if parts:
-        await ctx.run_in_threads([partial(_finish_in_thread, store, part) for part in parts])
+        jobs = [partial(_finish_in_thread, store, part, max_bytes) for part in parts]
+        await ctx.run_in_threads(jobs)
 
 
-def _finish_in_thread(store: AccountStore, part: SearchTask | ColumnBuilder) -> None:
+def _finish_in_thread(
+    store: AccountStore, part: SearchTask | ColumnBuilder, max_bytes: int
+) -> None:
     """Search a part to its end, in one short transaction after the other."""
     done = False
     while not done:
         trio.from_thread.check_cancelled()
-        done = _step(store, part, STEP_BYTES)
+        done = _step(store, part, max_bytes)
 
 
 def _step(store: AccountStore, part: SearchTask | ColumnBuilder, max_bytes: int) -> bool:

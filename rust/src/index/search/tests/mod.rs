@@ -151,6 +151,54 @@ fn candidates_are_bounded_by_sets() {
     }
 }
 
+/// Thousands of sets in a fragmented mailbox: their memory and time do not multiply.
+#[test]
+fn candidates_of_many_sets_are_bounded_roughly() {
+    let runs = (1..20_000).map(|number| (number * 2, number * 2)).collect();
+    let mailbox = Mailbox {
+        records: vec![],
+        numbers: UidMap::new(UidSet::from_runs(runs).unwrap()),
+        saved: UidSet::empty(),
+        recent: UidSet::empty(),
+    };
+    let ranges: Vec<_> = (1..8_000)
+        .map(|number| (number * 5, number * 5 + 1))
+        .collect();
+    let mut keys = vec![uids(&ranges)];
+    keys.extend((0..7_000).map(|_| uids(&[(1, 1_000_000)])));
+    let bound = mailbox.bind(&SearchKey::And(keys)).unwrap();
+    assert_eq!(bound.keys(), 7_002);
+    let expected = mailbox
+        .numbers
+        .uids()
+        .intersection(&UidSet::from_runs(ranges).unwrap());
+    assert_eq!(bound.candidates(), &expected);
+    let bound = mailbox
+        .bind(&SearchKey::Or(Box::new((uids(&[(7, 9)]), uids(&[(3, 4)])))))
+        .unwrap();
+    assert_eq!(bound.candidates(), &UidSet::of(vec![4, 8]).unwrap());
+}
+
+#[test]
+fn keys_that_read_text_are_counted() {
+    let mailbox = Mailbox {
+        records: vec![],
+        numbers: UidMap::new(UidSet::run(1, 10)),
+        saved: UidSet::empty(),
+        recent: UidSet::empty(),
+    };
+    let body = || SearchKey::Body("x".into());
+    let subject = || SearchKey::Field(Field::Subject, "x".into());
+    let keys = vec![
+        body(),
+        subject(),
+        SearchKey::Not(Box::new(body())),
+        uids(&[(1, 2)]),
+    ];
+    let bound = mailbox.bind(&SearchKey::And(keys)).unwrap();
+    assert_eq!((bound.keys(), bound.lookups(), bound.texts()), (6, 1, 3));
+}
+
 /// `UNSEEN BODY x` is false for a seen message: its body is not read.
 #[test]
 fn a_body_is_not_read_if_other_keys_decide() {
