@@ -619,6 +619,14 @@ def segment_uids(segment: Buffer) -> UidSet: ...
 def segment_remove(segment: Buffer, uids: UidSet) -> tuple[bytes, list[Record]]:
     """Return the segment without some UIDs (b"" if empty), and the removed records."""
 
+def segment_renumber(segment: Buffer, first: int, modseq: int) -> bytes:
+    """Return the segment with consecutive UIDs from `first`, and one MODSEQ in all records.
+
+    Raises:
+        ValueError: `first` is 0, or no UIDs are left.
+        CorruptError: the segment is corrupt.
+    """
+
 def segment_store(
     segment: Buffer,
     uids: UidSet,

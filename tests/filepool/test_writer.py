@@ -6,7 +6,9 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from dataclasses import dataclass
+from functools import partial
 
 import lmdb
 import pytest
@@ -14,7 +16,14 @@ import trio
 from tests.filepool.direct import START, look, message, uids
 
 from imapvm._core import STORE_ADD, UidSet
-from imapvm.filepool.engine.writer import BATCH_MAX, CONTENDED_BEGINS, GIL_YIELD_SECONDS, Writer
+from imapvm.filepool.engine.writer import (
+    BATCH_COST,
+    BATCH_MAX,
+    CONTENDED_BEGINS,
+    GIL_YIELD_SECONDS,
+    Batch,
+    Writer,
+)
 from imapvm.filepool.errors import CorruptDataError, LimitError, StoreUnavailableError
 from imapvm.filepool.pool import create_filepool, open_filepool
 from imapvm.filepool.tables.changes import JOURNAL_ROWS_KEPT
@@ -440,3 +449,50 @@ with env.begin(write=True) as txn:
     sys.stdin.read()
     txn.abort()
 """
+
+
+class Costly:
+    """Operation that records that it is applied."""
+
+    def __init__(self, name, log):
+        self.name = name
+        self.log = log
+
+    def apply(self, txn):
+        self.log.append(self.name)
+
+
+async def test_operations_with_a_cost_let_others_pass(pool):
+    group, log, held = pool.groups[0], [], Held()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(group.submit, held)
+        while not held.entered.is_set():
+            await trio.testing.wait_all_tasks_blocked()
+        for name, cost in (("a", BATCH_COST), ("b", BATCH_COST), ("c", 0), ("d", 1), ("e", 0)):
+            nursery.start_soon(partial(group.submit, Costly(name, log), cost=cost))
+            await trio.testing.wait_all_tasks_blocked()
+        held.leave.set()
+    assert log == ["a", "c", "e", "b", "d"]
+
+
+async def test_an_operation_may_cost_more_than_a_batch(pool):
+    log = []
+    await pool.groups[0].submit(Costly("a", log), cost=10 * BATCH_COST)
+    assert log == ["a"]
+
+
+async def test_the_gil_is_yielded_while_a_batch_is_applied_and_not_after(pool):
+    group, held = pool.groups[0], Held()
+    pool.yield_gil()  # returns at once without a batch
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(group.submit, held)
+        while not held.entered.is_set():
+            await trio.testing.wait_all_tasks_blocked()
+        started = time.perf_counter()
+        pool.yield_gil()
+        assert time.perf_counter() - started >= GIL_YIELD_SECONDS
+        held.leave.set()
+    batch = Batch([])
+    batch.set_applied()
+    batch.yield_gil()
+    batch.yield_gil()  # the second call finds it applied, and does not wait

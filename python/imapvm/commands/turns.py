@@ -33,13 +33,15 @@ shorter turns would cost throughput; longer ones would delay the other sessions.
 class Turns:
     """Deadline of the current turn, and the tasks that wait for their next one."""
 
-    __slots__ = ("_clock", "_scheduled", "_until", "_waiting", "number")
+    __slots__ = ("_clock", "_scheduled", "_until", "_waiting", "before", "number")
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
         self._clock = clock
         self._until = 0.0
         self.number = 0
         """Number of turns so far."""
+        self.before: Callable[[], None] = lambda: None
+        """Called before a task continues in its next turn."""
         self._scheduled = False
         """True if a task continues in the next step of the event loop."""
         self._waiting: deque[Task] = deque()
@@ -68,6 +70,7 @@ class Turns:
                 self._schedule_next()
                 raise
         self._schedule_next()
+        self.before()
         self.begin()
 
     async def _wait(self) -> None:

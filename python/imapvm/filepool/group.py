@@ -82,10 +82,15 @@ class Group:
             on_durable=self._wake,
         )
 
-    async def submit(self, operation: Operation[GroupTxn, Result]) -> Result:
+    async def submit(self, operation: Operation[GroupTxn, Result], *, cost: int = 0) -> Result:
         """Apply an operation; see `Writer.submit`."""
         assert self._writer is not None
-        return await self._writer.submit(operation)
+        return await self._writer.submit(operation, cost=cost)
+
+    def yield_gil(self) -> None:
+        """Let the writer's thread apply its batch first; see `Writer.yield_gil`."""
+        if self._writer is not None:
+            self._writer.yield_gil()
 
     async def close(self) -> None:
         """Commit all queued operations, and close the environment."""

@@ -90,6 +90,11 @@ class Filepool:
         """
         return BodyWriter(self.groups[group])
 
+    def yield_gil(self) -> None:
+        """Let the writers' threads apply their batches first; see `Writer.yield_gil`."""
+        for group in self.groups:
+            group.yield_gil()
+
     # --- changes -------------------------------------------------------------------------------
 
     @property

@@ -1,12 +1,23 @@
 """The store of one account: reading, and all changes to its mailboxes and messages."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from typing import Final
+
+import trio
 
 from imapvm._core import HeaderColumns, UidSet
+from imapvm.filepool.errors import FilepoolError, MessageGoneError
 from imapvm.filepool.group import Group
 from imapvm.filepool.operations.append import AppendMessages, AppendResult, NewMessage
-from imapvm.filepool.operations.copy import CopyMessages, CopyResult
+from imapvm.filepool.operations.copy import (
+    CommitCopies,
+    CopyMessages,
+    CopyResult,
+    DiscardCopies,
+    StageCopies,
+    StagedCopies,
+)
 from imapvm.filepool.operations.mailboxes import (
     ClaimRecent,
     CreateMailbox,
@@ -27,6 +38,7 @@ from imapvm.filepool.tables.mailboxes import Mailbox
 from imapvm.model.ids import MailboxId
 
 __all__ = [
+    "BATCH_MESSAGES",
     "AccountStore",
     "AppendResult",
     "BodyWriter",
@@ -36,6 +48,17 @@ __all__ = [
     "NewMessage",
     "StoreResult",
 ]
+
+
+BATCH_MESSAGES: Final = 2048
+"""Messages of one operation, about 10 ms: while it is applied, other commits wait. Callers of
+`store_flags`, `expunge` and `move` split longer sets."""
+COST_PER_APPEND: Final = 8
+"""Cost of storing a message, see `Writer.submit`."""
+RENAME_COST: Final = 2048
+"""Cost of a RENAME, which may have thousands of mailboxes below it."""
+STORES_PER_COST: Final = 8
+"""Messages whose flags are changed in the time of one that is copied."""
 
 
 class AccountStore:
@@ -110,7 +133,7 @@ class AccountStore:
         Raises:
             NoSuchMailboxError, MailboxExistsError, InvalidNameError, LimitError: it is refused.
         """
-        await self._group.submit(RenameMailbox(self._id, old, new, self._now()))
+        await self._group.submit(RenameMailbox(self._id, old, new, self._now()), cost=RENAME_COST)
 
     async def subscribe(self, name: str) -> None:
         """Subscribe a name, with or without a mailbox.
@@ -149,7 +172,10 @@ class AccountStore:
             ready = tuple(
                 [await copy_staged(message, self._group, self._groups) for message in ready]
             )
-        return await self._group.submit(AppendMessages(self._id, mailbox, ready, self._now()))
+        return await self._group.submit(
+            AppendMessages(self._id, mailbox, ready, self._now()),
+            cost=COST_PER_APPEND * len(ready) if len(ready) > 1 else 0,
+        )
 
     async def store_flags(
         self,
@@ -175,12 +201,15 @@ class AccountStore:
             LimitError: a message or the mailbox would have too many keywords.
         """
         return await self._group.submit(
-            StoreFlags(self._id, mailbox, uids, mode, flags, keywords, unchanged_since)
+            StoreFlags(self._id, mailbox, uids, mode, flags, keywords, unchanged_since),
+            cost=len(uids) // STORES_PER_COST,
         )
 
     async def expunge(self, mailbox: MailboxId, uids: UidSet) -> ExpungeResult:
         r"""Expunge those of some messages that have \Deleted."""
-        return await self._group.submit(ExpungeMessages(self._id, mailbox, uids, self._now()))
+        return await self._group.submit(
+            ExpungeMessages(self._id, mailbox, uids, self._now()), cost=_cost(uids)
+        )
 
     async def copy(
         self, mailbox: MailboxId, uids: UidSet, to: MailboxId, *, whole: bool = False
@@ -193,12 +222,51 @@ class AccountStore:
             MessageGoneError: with `whole`, a message was expunged.
             LimitError: keywords or UIDs exceed a limit in the target.
         """
+        if len(uids) > BATCH_MESSAGES:
+            present = self._present(mailbox, uids)
+            if whole and len(present) < len(uids):
+                raise MessageGoneError("some of the messages have been expunged")
+            if len(present) > BATCH_MESSAGES:
+                return await self._copy_staged(mailbox, present, to, whole=whole)
         return await self._group.submit(
-            CopyMessages(self._id, mailbox, uids, to, move=False, now=self._now(), whole=whole)
+            CopyMessages(self._id, mailbox, uids, to, move=False, now=self._now(), whole=whole),
+            cost=_cost(uids),
         )
+
+    def _present(self, mailbox: MailboxId, uids: UidSet) -> UidSet:
+        """Return those of some UIDs that exist."""
+        with self.reading() as reader:
+            row = reader.mailbox_by_id(mailbox)
+            return UidSet() if row is None else reader.uid_map(row).uids & uids
+
+    async def _copy_staged(
+        self, mailbox: MailboxId, uids: UidSet, to: MailboxId, *, whole: bool
+    ) -> CopyResult:
+        """Copy in many transactions, of which the last makes all copies appear."""
+        group = self._group
+        staged: StagedCopies | None = None
+        try:
+            while uids:
+                batch, uids = uids.split(BATCH_MESSAGES)
+                staged = await group.submit(
+                    StageCopies(self._id, mailbox, batch, to, self._now(), whole, staged),
+                    cost=len(batch),
+                )
+            assert staged is not None
+            return await group.submit(CommitCopies(self._id, to, staged), cost=_cost(staged.source))
+        except BaseException:
+            if staged is not None:
+                with trio.CancelScope(shield=True), suppress(FilepoolError):  # else swept later
+                    await group.submit(DiscardCopies(staged, self._now()))
+            raise
 
     async def move(self, mailbox: MailboxId, uids: UidSet, to: MailboxId) -> CopyResult:
         """Move messages to a mailbox of this account, all or none; see `copy`."""
         return await self._group.submit(
-            CopyMessages(self._id, mailbox, uids, to, move=True, now=self._now())
+            CopyMessages(self._id, mailbox, uids, to, move=True, now=self._now()), cost=_cost(uids)
         )
+
+
+def _cost(uids: UidSet) -> int:
+    """Return the cost of an operation that copies or removes messages."""
+    return len(uids) if len(uids) > 1 else 0

@@ -168,6 +168,7 @@ async def serve_roles(
                 if Role.MAINTENANCE in roles:
                     background.start_soon(maintain, pool, events)
                 reactor = Reactor()
+                reactor.turns.before = pool.yield_gil
                 await background.start(reactor.run)
                 clients = None
                 if Role.WORKER in roles:

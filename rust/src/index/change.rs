@@ -59,6 +59,23 @@ pub fn remove(stored: &[u8], uids: &UidSet) -> Result<(Vec<u8>, Vec<Record>), Co
     Ok((pack(&kept), taken))
 }
 
+/// Return the segment with consecutive UIDs from `first`, and one MODSEQ in all records.
+///
+/// None if there are no UIDs left.
+///
+/// # Errors
+/// The segment is corrupt.
+pub fn renumber(stored: &[u8], first: u32, modseq: u64) -> Result<Option<Vec<u8>>, Corrupt> {
+    let mut records = Segment::open(stored)?.unpack();
+    for (uid, record) in (first..=u32::MAX).zip(&mut records) {
+        record.uid = uid;
+        record.modseq = modseq;
+    }
+    let last = records.last().map_or(first, |record| record.uid);
+    let complete = (last - first) as usize + 1 == records.len();
+    Ok((first > 0 && complete).then(|| pack(&records)))
+}
+
 /// System flags. Other bits of a record never change.
 const SYSTEM: u8 =
     system::SEEN | system::ANSWERED | system::FLAGGED | system::DELETED | system::DRAFT;

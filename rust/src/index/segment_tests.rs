@@ -70,6 +70,23 @@ proptest! {
     }
 
     #[test]
+    fn renumber_changes_uids_and_modseq_only(
+        records in any_records(), first in 1..1000_u32, modseq in any::<u64>()
+    ) {
+        let renumbered = renumber(&pack(&records), first, modseq).unwrap().unwrap();
+        let mut expected = records.clone();
+        for (uid, record) in (first..).zip(&mut expected) {
+            record.uid = uid;
+            record.modseq = modseq;
+        }
+        prop_assert_eq!(Segment::open(&renumbered).unwrap().unpack(), expected);
+        prop_assert_eq!(renumber(&pack(&records), 0, modseq).unwrap(), None);
+        if records.len() > 1 {
+            prop_assert_eq!(renumber(&pack(&records), u32::MAX, modseq).unwrap(), None);
+        }
+    }
+
+    #[test]
     fn remove_returns_the_named_records(records in any_records(), uids in some_uids()) {
         let stored = append(b"", &records).unwrap();
         let (left, taken) = remove(&stored, &uids).unwrap();

@@ -3,7 +3,7 @@
 from imapvm._core import Copy, Move
 from imapvm.commands.context import SelectedContext
 from imapvm.commands.outcome import DONE, Done, Refusal, messages_expunged
-from imapvm.filepool.store import AccountStore, CopyResult
+from imapvm.filepool.store import BATCH_MESSAGES, AccountStore, CopyResult
 from imapvm.model.ids import MailboxId
 
 
@@ -21,24 +21,37 @@ async def copy(ctx: SelectedContext, command: Copy) -> Done:
 
 
 async def move(ctx: SelectedContext, command: Move) -> Done:
-    """Move messages in one transaction.
+    """Move messages, BATCH_MESSAGES in one transaction: each is moved or unaffected.
 
     COPYUID is in an untagged OK, before the EXPUNGE responses that dispatch writes (RFC 6851
-    section 4.3). NO reports messages that were expunged before; the others have been moved, as
-    section 3.3 allows.
+    section 4.3). NO reports messages that were expunged before, or an error; the others have been
+    moved, as section 3.3 allows.
     """
     ctx.require_writable()
     target = _target(ctx.store, command.mailbox)
     uids = ctx.uids(command.set, uid=command.uid)
     if not uids:
         return DONE
-    moved = await ctx.store.move(ctx.view.mailbox, uids, target)
-    code = _copyuid(moved)
-    if code is not None:
-        ctx.out.condition("OK", "messages moved", code)
-    if not command.uid and len(moved.source) < len(uids):
+    remaining, moved = uids, None
+    try:
+        while remaining:
+            batch, remaining = remaining.split(BATCH_MESSAGES)
+            now = await ctx.store.move(ctx.view.mailbox, batch, target)
+            moved = now if moved is None else _joined(moved, now)
+    finally:
+        code = None if moved is None else _copyuid(moved)
+        if code is not None:
+            ctx.out.condition("OK", "messages moved", code)
+    if not command.uid and moved is not None and len(moved.source) < len(uids):
         raise messages_expunged()
     return DONE
+
+
+def _joined(before: CopyResult, now: CopyResult) -> CopyResult:
+    """Return the result of two batches; UIDs of both sets ascend from batch to batch."""
+    return CopyResult(
+        now.uid_validity, before.source | now.source, before.copies | now.copies, now.modseq
+    )
 
 
 def _target(store: AccountStore, name: str) -> MailboxId:

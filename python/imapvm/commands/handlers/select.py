@@ -13,6 +13,7 @@ from imapvm._core import Check, Close, Select, UidMap, UidSet, Unselect
 from imapvm.commands.context import AccountContext, SelectedContext
 from imapvm.commands.handlers.listing import write_list
 from imapvm.commands.handlers.names import find_mailbox, mailbox_id, write_old_name
+from imapvm.commands.handlers.store import expunge_deleted
 from imapvm.commands.outcome import DONE, Done, Refusal
 from imapvm.commands.updates import keyword_names
 from imapvm.filepool.errors import StoreUnavailableError
@@ -114,10 +115,7 @@ async def close(ctx: SelectedContext, _command: Close) -> Done:
     view, store = ctx.view, ctx.store
     await claim_arrivals(store, view)
     if not view.read_only:
-        with store.reading() as reader:
-            mailbox = reader.mailbox_by_id(view.mailbox)
-        if mailbox is not None and mailbox.deleted:
-            await store.expunge(view.mailbox, view.numbers.uids)
+        await expunge_deleted(ctx, view.numbers.uids)
     ctx.session.view = None
     return DONE
 

@@ -1,9 +1,20 @@
 """STORE, EXPUNGE and their UID forms (RFC 9051 sections 6.4.3, 6.4.6 and 6.4.9)."""
 
-from imapvm._core import Expunge, FetchItems, Store
+from typing import Final
+
+from imapvm._core import Expunge, FetchItems, Store, UidSet, uids_with_flags
 from imapvm.commands.context import SelectedContext
 from imapvm.commands.handlers.fetch.stream import fetch_stream
 from imapvm.commands.outcome import DONE, Done, Refusal, messages_expunged
+from imapvm.commands.updates import read_changes
+from imapvm.filepool.store import BATCH_MESSAGES
+from imapvm.model.flags import SystemFlag
+
+STORE_BATCH: Final = 8 * BATCH_MESSAGES
+"""Messages whose flags are changed in one transaction, about 5 ms. A longer STORE is applied in
+several: RFC 9051 section 6.4.6 does not ask for more."""
+SCAN_BATCH: Final = 8 * BATCH_MESSAGES
+r"""Messages that are searched for \Deleted in one transaction, about a millisecond."""
 
 
 async def store(ctx: SelectedContext, command: Store) -> Done:
@@ -19,14 +30,19 @@ async def store(ctx: SelectedContext, command: Store) -> Done:
     uids = ctx.uids(command.set, uid=command.uid)
     if not uids:
         return DONE
-    stored = await ctx.store.store_flags(
-        view.mailbox,
-        uids,
-        mode=command.mode,
-        flags=command.flags,
-        keywords=command.keywords,
-    )
-    view.note_own_change(stored.changed, stored.modseq)
+    remaining = uids
+    while remaining:
+        batch, remaining = remaining.split(STORE_BATCH)
+        stored = await ctx.store.store_flags(
+            view.mailbox,
+            batch,
+            mode=command.mode,
+            flags=command.flags,
+            keywords=command.keywords,
+        )
+        view.note_own_change(stored.changed, stored.modseq)
+        if remaining:
+            read_changes(ctx.session)  # separates changes by others from the next batch
     if not command.silent:
         items = FetchItems.flags(uid=command.uid, modseq=False)
         if await fetch_stream(ctx, items, uids) and not command.uid:
@@ -40,10 +56,28 @@ async def expunge(ctx: SelectedContext, command: Expunge) -> Done:
     A message that was delivered and marked by another session since the last update stays: this
     client has never seen it. Dispatch writes the EXPUNGE responses.
     """
-    view = ctx.view
     ctx.require_writable()
-    counted = view.numbers.uids
+    counted = ctx.view.numbers.uids
     uids = counted if command.uids is None else ctx.uids(command.uids, uid=True)
-    if uids:
-        await ctx.store.expunge(view.mailbox, uids)
+    await expunge_deleted(ctx, uids)
     return DONE
+
+
+async def expunge_deleted(ctx: SelectedContext, uids: UidSet) -> None:
+    r"""Remove those of some messages that have \Deleted, in batches (RFC 9051 section 6.4.3)."""
+    mailbox = ctx.view.mailbox
+    deleted = UidSet()
+    while uids:
+        await ctx.yield_control()
+        batch, uids = uids.split(SCAN_BATCH)
+        with ctx.store.reading() as reader:
+            row = reader.mailbox_by_id(mailbox)
+            if row is None or not row.deleted:
+                break
+            segments = reader.segments(row, batch)
+        deleted |= uids_with_flags(segments, SystemFlag.DELETED, SystemFlag.DELETED) & batch
+        while len(deleted) >= BATCH_MESSAGES:
+            now, deleted = deleted.split(BATCH_MESSAGES)
+            await ctx.store.expunge(mailbox, now)
+    if deleted:
+        await ctx.store.expunge(mailbox, deleted)

@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 
 BATCH_MAX: Final = 256
 """Operations in one commit: more do not make it cheaper, and the first would wait longer."""
+BATCH_COST: Final = 2048
+"""Cost of the operations in one commit, about 10 ms: operations with a cost beyond that wait for
+the next commit, and let those without pass. One operation may cost more."""
 
 GIL_YIELD_SECONDS: Final = 0.005
 """Longest time that Trio's thread yields the GIL; longer operations run beside it."""
@@ -52,10 +55,11 @@ Result = TypeVar("Result")
 class PendingOperation(Generic[Txn]):
     """Operation, and the task that waits for its result."""
 
-    __slots__ = ("operation", "result", "task")
+    __slots__ = ("cost", "operation", "result", "task")
 
-    def __init__(self, operation: Operation[Txn, Any], task: trio.lowlevel.Task) -> None:
+    def __init__(self, operation: Operation[Txn, Any], cost: int, task: trio.lowlevel.Task) -> None:
         self.operation = operation
+        self.cost = cost
         self.task = task
         self.result: outcome.Outcome[Any] = outcome.Value(None)
 
@@ -63,21 +67,28 @@ class PendingOperation(Generic[Txn]):
 class Batch(Generic[Txn]):
     """Operations that are committed together."""
 
-    __slots__ = ("_applied", "is_open", "pending")
+    __slots__ = ("_applied", "is_applied", "is_open", "pending")
 
     def __init__(self, pending: list[PendingOperation[Txn]]) -> None:
         self.pending = pending
         self.is_open = True
         """True until the transaction begins: operations submitted before that join this batch."""
+        self.is_applied = False
         self._applied = threading.Lock()
         self._applied.acquire()
 
+    @property
+    def cost(self) -> int:
+        return sum(one.cost for one in self.pending)
+
     def yield_gil(self) -> None:
         """Wait until the operations are applied, at most GIL_YIELD_SECONDS. For Trio's thread."""
-        self._applied.acquire(timeout=GIL_YIELD_SECONDS)
+        if not self.is_applied:
+            self._applied.acquire(timeout=GIL_YIELD_SECONDS)
 
     def set_applied(self) -> None:
         """End `yield_gil`: the rest of the commit needs little of the GIL. May be repeated."""
+        self.is_applied = True
         if self._applied.locked():
             self._applied.release()
 
@@ -124,6 +135,8 @@ class Writer(Generic[Txn]):
         self._on_durable = on_durable
         self._queue: list[PendingOperation[Txn]] = []
         self._batches: SimpleQueue[Batch[Txn] | None] = SimpleQueue()
+        self._batch: Batch[Txn] | None = None
+        """Batch that the writer's thread was given last."""
         self._busy: trio.Event | None = None
         """Set when the queue is empty; None while no operation is pending."""
         self._contended_begins = 0
@@ -134,10 +147,24 @@ class Writer(Generic[Txn]):
         self._thread = threading.Thread(target=self._work, name=f"imapvm {name}", daemon=True)
         self._thread.start()
 
-    async def submit(self, operation: Operation[Txn, Result]) -> Result:
+    def yield_gil(self) -> None:
+        """Let the writer's thread apply its batch first, for at most GIL_YIELD_SECONDS.
+
+        For Trio's thread, before it computes for milliseconds: the writer's thread gives up the GIL
+        for each row, and would wait 5 ms for it each time (docs/decisions/0007).
+        """
+        if self._batch is not None:
+            self._batch.yield_gil()
+
+    async def submit(self, operation: Operation[Txn, Result], *, cost: int = 0) -> Result:
         """Apply an operation; return when it is on disk.
 
-        Cannot be cancelled once it is queued. It takes as long as one or two commits.
+        Cannot be cancelled once it is queued. It takes as long as one or two commits; with a cost,
+        as long as those operations with a cost take that were submitted before.
+
+        Args:
+            operation: is applied in the writer's thread.
+            cost: 0 for some rows; else the number of messages, or what takes as long: about 5 µs.
 
         Raises:
             FilepoolError: raised by the operation.
@@ -147,7 +174,7 @@ class Writer(Generic[Txn]):
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._closed:
             raise StoreUnavailableError("the filepool is closed")
-        self._queue.append(PendingOperation(operation, trio.lowlevel.current_task()))
+        self._queue.append(PendingOperation(operation, cost, trio.lowlevel.current_task()))
         if self._busy is None:
             self._busy = trio.Event()
             # Tasks that are runnable now may submit operations, too, and share the commit.
@@ -264,10 +291,23 @@ class Writer(Generic[Txn]):
             return []
         batch.is_open = False
         # During a batch, Trio's thread only appends to the queue.
-        late = self._queue[: BATCH_MAX - len(batch.pending)]
-        del self._queue[: len(late)]
+        late = self._take(BATCH_MAX - len(batch.pending), batch.cost)
         batch.pending += late
         return late
+
+    def _take(self, room: int, cost: int) -> list[PendingOperation[Txn]]:
+        """Take operations from the queue for a batch that has a cost already."""
+        taken: list[PendingOperation[Txn]] = []
+        left: list[PendingOperation[Txn]] = []
+        for one in self._queue:
+            if len(taken) < room and (not one.cost or not cost or cost + one.cost <= BATCH_COST):
+                cost += one.cost
+                taken.append(one)
+            else:
+                left.append(one)
+        del self._queue[: len(taken) + len(left)]  # more may have been appended meanwhile
+        self._queue[:0] = left
+        return taken
 
     def _apply(self, txn: Txn, pending: PendingOperation[Txn]) -> None:
         """Apply one operation and set its result.
@@ -298,8 +338,7 @@ class Writer(Generic[Txn]):
             self._busy = None
             busy.set()
             return
-        batch = Batch(self._queue[:BATCH_MAX])
-        del self._queue[:BATCH_MAX]
+        batch = self._batch = Batch(self._take(BATCH_MAX, 0))
         self._batches.put(batch)
         # A single operation means little load: to sleep and be woken would cost more than it saves.
         if len(batch.pending) > 1 and not self._contended_begins:
@@ -314,5 +353,6 @@ class Writer(Generic[Txn]):
         finally:
             for one in pending:
                 trio.lowlevel.reschedule(one.task, one.result)
+            self._batch = None
             assert self._busy is not None
             self._next_batch(self._busy)

@@ -198,6 +198,20 @@ pub(crate) fn segment_remove<'py>(
     Ok((PyBytes::new(py, &left), python(taken)))
 }
 
+/// `segment_renumber`
+#[pyfunction]
+pub(crate) fn segment_renumber<'py>(
+    py: Python<'py>,
+    segment: ReadBuffer<'py>,
+    first: u32,
+    modseq: u64,
+) -> PyResult<Bound<'py, PyBytes>> {
+    match index::renumber(&segment, first, modseq)? {
+        Some(renumbered) => Ok(PyBytes::new(py, &renumbered)),
+        None => Err(PyValueError::new_err("no UIDs are left")),
+    }
+}
+
 #[pyfunction]
 #[pyo3(signature = (segment, uids, *, mode, flags, keyword_map, modseq))]
 #[allow(clippy::needless_pass_by_value)] // holds the buffer

@@ -42,9 +42,7 @@ async def gather(ctx: SelectedContext, undecided: UndecidedMessages) -> bool:
     return True
 
 
-async def search_bodies(
-    ctx: SelectedContext, undecided: UndecidedMessages, texts: int
-) -> UidSet:
+async def search_bodies(ctx: SelectedContext, undecided: UndecidedMessages, texts: int) -> UidSet:
     """Return the UIDs of the messages that match.
 
     Args:
@@ -58,7 +56,9 @@ async def search_bodies(
     """
     inline = len(undecided) <= FEW and len(undecided) * texts <= FEW_COMPARISONS
     parts = undecided.search_tasks(1 if inline else _threads(ctx))
-    await _finish(ctx, parts, inline=inline, max_bytes=max(STEP_BYTES // max(texts, 1), STEP_BYTES_MIN))
+    await _finish(
+        ctx, parts, inline=inline, max_bytes=max(STEP_BYTES // max(texts, 1), STEP_BYTES_MIN)
+    )
     return reduce(or_, (part.found for part in parts), UidSet())
 
 
