@@ -197,6 +197,7 @@ async def test_the_number_of_claimed_files_is_limited(
     assert len(fake.stored) == 22
 
 
+@pytest.mark.slow
 async def test_a_file_that_is_read_slowly_does_not_delay_others(spool, deliverer, fake):
     submit(spool, "", ["bob"], [b"x" * 1000] * 60_000, name="a")
     os.utime(spool / "new" / "a", (0, 0))
