@@ -311,6 +311,7 @@ async def test_client_that_does_not_read_stops_its_own_commands_only(connect, nu
 
     nursery.start_soon(flood)
     await until(lambda: slow_connection.transport.waiting)
+    await wait_all_tasks_blocked(0.01)  # the turn may end before the queue is full
     before = slow_connection.commands
     for _ in range(10):
         await other.send_all(b"b NOOP\r\n")
