@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
-from imapvm._core import CorruptError
 from imapvm.filepool.errors import CorruptDataError, FilepoolError, StoreUnavailableError
 from imapvm.ops.errors import CONFIGURATION, CORRUPT, FAILED, TRY_AGAIN, OperatorError
 from imapvm.ops.verbs import demo, filepool, role, serve, user
@@ -32,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         OperatorError,
         SettingsError,
         FilepoolError,
-        CorruptError,
+        ValueError,  # only CorruptError has a message; the extension is imported late
         OSError,
     ) as error:
         leaves = list(_leaves(error))
@@ -79,6 +78,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 def _report(error: BaseException) -> tuple[str, int] | None:
     """Return the message for the operator and the exit code; None for a bug."""
+    from imapvm._core import CorruptError
     from imapvm.intake.spool.directory import SpoolInUseError
 
     match error:

@@ -40,8 +40,8 @@ mod _core {
     use super::index::{
         PyBinarySlice, PyBodySlice, PyBoundSearch, PyColumnBuilder, PyHeaderColumns, PyRecord,
         PySearchTask, PyUndecidedMessages, keyword_sets, render_fetch, segment_append,
-        segment_counts, segment_records, segment_remove, segment_renumber, segment_store, segment_uids,
-        uids_modified, uids_with_flags,
+        segment_counts, segment_records, segment_remove, segment_renumber, segment_store,
+        segment_uids, uids_modified, uids_with_flags,
     };
     #[pymodule_export]
     use super::numbers::{PyUidMap, PyUidSet};
