@@ -40,8 +40,9 @@ def subjects(fake, name="bob"):
     return [message_of(o).split(b"\r\n")[0].decode()[9:] for o in fake.bodies_of(name)]
 
 
-GAP_SECONDS_MAX = 0.3
-"""Bound of `probing`: the goal is 0.1, and the machine may be busy."""
+GAP_SECONDS_MAX = 1.0
+"""Bound of `probing`. The goal is 0.1; a machine that runs other work as well pauses a process for
+half a second. The errors that these tests were written for took 2 to 60 seconds."""
 
 
 @contextlib.asynccontextmanager
