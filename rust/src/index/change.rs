@@ -67,13 +67,14 @@ pub fn remove(stored: &[u8], uids: &UidSet) -> Result<(Vec<u8>, Vec<Record>), Co
 /// The segment is corrupt.
 pub fn renumber(stored: &[u8], first: u32, modseq: u64) -> Result<Option<Vec<u8>>, Corrupt> {
     let mut records = Segment::open(stored)?.unpack();
+    if first == 0 || records.len() > (u32::MAX - first) as usize + 1 {
+        return Ok(None);
+    }
     for (uid, record) in (first..=u32::MAX).zip(&mut records) {
         record.uid = uid;
         record.modseq = modseq;
     }
-    let last = records.last().map_or(first, |record| record.uid);
-    let complete = (last - first) as usize + 1 == records.len();
-    Ok((first > 0 && complete).then(|| pack(&records)))
+    Ok(Some(pack(&records)))
 }
 
 /// System flags. Other bits of a record never change.

@@ -137,7 +137,7 @@ proptest! {
     }
 
     #[test]
-    fn cover_has_the_uids_of_select_and_few_runs(
+    fn cover_has_the_uids_that_match_and_few_runs(
         a in numbers(),
         saved in numbers(),
         ranges in proptest::collection::vec((end(), end()), 1..6),
@@ -146,14 +146,28 @@ proptest! {
         let map = UidMap::new(set(&a));
         let wanted = SequenceSet::Ranges(ranges.clone());
         let cover = map.cover(&wanted, uid, &set(&saved));
-        let found = cover.as_ref().map(|cover| map.uids().intersection(cover));
-        prop_assert_eq!(found, map.select(&wanted, uid, &set(&saved)));
-        prop_assert!(cover.is_none_or(|cover| cover.runs().len() <= ranges.len()));
-        let cover = map.cover(&SequenceSet::Saved, uid, &set(&saved)).unwrap();
+        if let Some(selected) = map.select(&wanted, uid, &set(&saved)) {
+            prop_assert_eq!(map.uids().intersection(&cover), selected);
+        }
+        prop_assert!(cover.runs().len() <= ranges.len());
+        let cover = map.cover(&SequenceSet::Saved, uid, &set(&saved));
         prop_assert_eq!(
             Some(map.uids().intersection(&cover)),
             map.select(&SequenceSet::Saved, uid, &set(&saved))
         );
+    }
+
+    #[test]
+    fn cover_ignores_message_numbers_past_the_end(a in numbers(), past in 1..100_u32) {
+        let map = UidMap::new(set(&a));
+        let count = map.len();
+        let range = |one, other| {
+            let ranges = vec![(End::Number(one), End::Number(other))];
+            map.cover(&SequenceSet::Ranges(ranges), false, &UidSet::empty())
+        };
+        let found = map.uids().intersection(&range(1, count + past));
+        prop_assert_eq!(&found, map.uids());
+        prop_assert!(range(count + past, count + past + 1).is_empty());
     }
 
     #[test]

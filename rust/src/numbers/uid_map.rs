@@ -116,25 +116,27 @@ impl UidMap {
         })
     }
 
-    /// Resolve a sequence set to a set that contains those UIDs of the map that `select` returns,
-    /// and no others of the map.
+    /// Resolve the sequence set of a search key to a set that contains those UIDs of the map that
+    /// match, and no others of the map. Message numbers that do not exist match nothing.
     ///
     /// Has at most as many runs as the sequence set, however many the map has.
     #[must_use]
-    pub fn cover(&self, wanted: &SequenceSet, uid: bool, saved: &UidSet) -> Option<UidSet> {
+    pub fn cover(&self, wanted: &SequenceSet, uid: bool, saved: &UidSet) -> UidSet {
         let ranges = match wanted {
-            SequenceSet::Saved => return Some(saved.clone()),
+            SequenceSet::Saved => return saved.clone(),
             SequenceSet::Ranges(ranges) => ranges,
         };
-        let named = self.named(ranges, uid)?;
         if uid {
-            return Some(named);
+            return self.named(ranges, true).unwrap_or_default();
         }
+        let named = self.numbers_in(ranges);
         let mut out = Runs::with_capacity(named.runs().len());
         for &(first, last) in named.runs() {
-            out.push(self.uid(first)?, self.uid(last)?);
+            if let (Some(low), Some(high)) = (self.uid(first), self.uid(last.min(self.len()))) {
+                out.push(low, high);
+            }
         }
-        Some(out.finish())
+        out.finish()
     }
 
     /// Return the UIDs or message numbers that ranges name; None if a message number does not
@@ -165,13 +167,9 @@ impl UidMap {
         UidSet::from_runs(runs).ok()
     }
 
-    /// Resolve message numbers as SEARCH does: those that do not exist match nothing.
-    #[must_use]
-    pub fn existing(&self, wanted: &SequenceSet, saved: &UidSet) -> UidSet {
-        let ranges = match wanted {
-            SequenceSet::Saved => return self.uids.intersection(saved),
-            SequenceSet::Ranges(ranges) => ranges,
-        };
+    /// Return the message numbers that ranges name, whether they exist or not; none if the map is
+    /// empty.
+    fn numbers_in(&self, ranges: &[(End, End)]) -> UidSet {
         if self.is_empty() {
             return UidSet::empty();
         }
@@ -183,8 +181,7 @@ impl UidMap {
             let (one, other) = (number(one), number(other));
             (one.min(other), one.max(other))
         });
-        let named = UidSet::from_runs(runs.collect()).unwrap_or_default();
-        self.at(&named)
+        UidSet::from_runs(runs.collect()).unwrap_or_default()
     }
 
     /// Return the UIDs of message numbers; numbers past the end are skipped.

@@ -217,19 +217,8 @@ fn leaf(key: &SearchKey, context: &Context<'_>, keywords: &mut KeywordIndex<'_>)
         SearchKey::Flag(Flag::System(bit)) => Leaf::Flag(*bit),
         SearchKey::Flag(Flag::Recent) => Leaf::Uids(context.recent.clone()),
         SearchKey::Flag(Flag::Keyword(name)) => Leaf::Keywords(keywords.sets_with(name)),
-        // Numbers that do not exist match nothing.
-        SearchKey::Numbers(set) => Leaf::Uids(
-            context
-                .numbers
-                .cover(set, false, context.saved)
-                .unwrap_or_else(|| context.numbers.existing(set, context.saved)),
-        ),
-        SearchKey::Uids(set) => Leaf::Uids(
-            context
-                .numbers
-                .cover(set, true, context.saved)
-                .unwrap_or_default(),
-        ),
+        SearchKey::Numbers(set) => Leaf::Uids(context.numbers.cover(set, false, context.saved)),
+        SearchKey::Uids(set) => Leaf::Uids(context.numbers.cover(set, true, context.saved)),
         SearchKey::InternalDate(when, day) => Leaf::ReceivedLocal(seconds(*when, *day)),
         SearchKey::SentDate(when, day) => Leaf::Sent(seconds(*when, *day)),
         SearchKey::SavedDate(when, day) => Leaf::Saved(seconds(*when, *day)),
