@@ -104,7 +104,7 @@ test: setup ## tests of the package and the extension: under three minutes
 	$(BIN)/pytest -q -n $(JOBS)
 
 slow: setup $(VENV)/.interop ## crash tests, other clients and servers, long properties
-	$(BIN)/pytest -q -m slow -o faulthandler_timeout=1200
+	$(BIN)/pytest -q -n $(JOBS) -m slow -o faulthandler_timeout=1200
 
 bench-setup: setup $(ENGINE) ## imapvm-bench in .venv, optimised
 

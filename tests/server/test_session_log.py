@@ -46,6 +46,7 @@ async def test_login_and_logout(server, caplog):
     assert 0 <= logout["seconds"] < 60
 
 
+@pytest.mark.parametrize("workers", [0])  # caplog sees this process only
 async def test_login_over_tls_has_its_version_and_mechanism(client_tls, secure_server, caplog):
     host, port = secure_server.listening.imaps
     plain = await trio.open_tcp_stream(host, port)
