@@ -55,7 +55,7 @@ class LoginAccount(VerifiedAccount, Protocol):
 A_co = TypeVar("A_co", bound=LoginAccount, covariant=True)
 
 
-class Accounts(Protocol[A_co]):
+class AccountLookup(Protocol[A_co]):
     """Look-up of accounts (`imapvm.filepool.accounts.Accounts`)."""
 
     def find(self, name: str) -> A_co | None: ...
@@ -95,7 +95,7 @@ class Authenticator(Generic[A_co]):
 
     def __init__(
         self,
-        accounts: Accounts[A_co],
+        accounts: AccountLookup[A_co],
         runtime: Runtime,
         *,
         cache: VerificationCache | None = None,

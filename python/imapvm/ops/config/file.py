@@ -27,7 +27,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     """Table of the file. Unknown keys are checked separately, to suggest the right one."""
 
 
-class Listen(Table, frozen=True):
+class ListenTable(Table, frozen=True):
     """Addresses to listen on."""
 
     imap: tuple[str, ...] = ("127.0.0.1:143",)
@@ -35,27 +35,27 @@ class Listen(Table, frozen=True):
     lmtp: tuple[str, ...] = ()
 
 
-class Tls(Table, frozen=True):
+class TlsTable(Table, frozen=True):
     """Certificate and key, in PEM."""
 
     certificate: str = ""
     key: str = ""
 
 
-class Login(Table, frozen=True):
+class LoginTable(Table, frozen=True):
     """Authentication."""
 
     plaintext: Plaintext = "loopback"
 
 
-class Limits(Table, frozen=True):
+class LimitsTable(Table, frozen=True):
     """Limits that depend on the site; all others are in `model/limits.py`."""
 
     connections_per_peer: Annotated[int, msgspec.Meta(ge=1)] = CONNECTIONS_PER_PEER_MAX
     reload_seconds: Annotated[int, msgspec.Meta(ge=0)] = RELOAD_SECONDS
 
 
-class Delivery(Table, frozen=True):
+class DeliveryTable(Table, frozen=True):
     """Rules that map addresses to users, and the treatment of unknown recipients."""
 
     domains: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ class Delivery(Table, frozen=True):
     sendmail: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = SENDMAIL
 
 
-class Log(Table, frozen=True):
+class LogTable(Table, frozen=True):
     """Events on standard error."""
 
     format: LogFormat = "text"
@@ -80,12 +80,12 @@ class Config(Table, frozen=True):
     spool: str = "/var/spool/imapvm"
     hostname: str = ""
     workers: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
-    listen: Listen = Listen()
-    tls: Tls = Tls()
-    login: Login = Login()
-    limits: Limits = Limits()
-    delivery: Delivery = Delivery()
-    log: Log = Log()
+    listen: ListenTable = ListenTable()
+    tls: TlsTable = TlsTable()
+    login: LoginTable = LoginTable()
+    limits: LimitsTable = LimitsTable()
+    delivery: DeliveryTable = DeliveryTable()
+    log: LogTable = LogTable()
 
 
 class ConfigFile:
