@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::process::ExitCode;
 
 use imapvm_core::index::fetch::{Request, render};
-use imapvm_core::index::search::{Answers, BoundSearch, Context, Decision};
+use imapvm_core::index::search::{Answers, BoundSearch, Decision, SearchContext};
 use imapvm_core::index::{store, uid_map};
 use imapvm_core::message::{MessageMetadata, Needle, Range, TextMatcher};
 use imapvm_core::numbers::{UidMap, UidSet};
@@ -197,7 +197,7 @@ fn search(line: &str, metadata: u32, found: u32) -> Outcome {
 
 fn matching(mailbox: &Mailbox, key: &SearchKey) -> Result<u32, String> {
     let none = UidSet::empty();
-    let context = Context {
+    let context = SearchContext {
         numbers: &mailbox.numbers,
         saved: &none,
         recent: &none,

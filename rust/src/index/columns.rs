@@ -10,7 +10,7 @@ use crate::wire::ast::system;
 
 /// Counts of a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct SegmentCounts {
     /// Messages.
     pub messages: u32,
     /// Messages without `\Seen`.
@@ -25,8 +25,8 @@ pub struct Counts {
 ///
 /// # Errors
 /// The segment is corrupt.
-pub fn counts(stored: &[u8]) -> Result<Counts, Corrupt> {
-    let mut counts = Counts::default();
+pub fn counts(stored: &[u8]) -> Result<SegmentCounts, Corrupt> {
+    let mut counts = SegmentCounts::default();
     for record in Segment::open(stored)?.iter() {
         counts.messages += 1;
         counts.unseen += u32::from(record.flags() & system::SEEN == 0);

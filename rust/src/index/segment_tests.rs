@@ -107,7 +107,7 @@ proptest! {
         let count = |wanted: &dyn Fn(&Record) -> bool| set(wanted).len();
         prop_assert_eq!(
             columns::counts(&stored).unwrap(),
-            columns::Counts {
+            columns::SegmentCounts {
                 messages: count(&|_| true),
                 unseen: count(&|record| record.flags & system::SEEN == 0),
                 deleted: count(&|record| record.flags & system::DELETED != 0),

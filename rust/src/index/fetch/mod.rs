@@ -8,7 +8,7 @@ mod tests;
 
 use std::ops::Deref;
 
-use self::plan::{ItemValue, Plan};
+use self::plan::{FetchPlan, ItemValue};
 use super::record::PackedRecord;
 use super::segment::{OUT_OF_ORDER, Segment};
 use super::writing::put_date_time;
@@ -190,7 +190,7 @@ pub fn render_some<'a, S: Source>(
     let before = text.len();
     let mut writer = ResponseRenderer {
         request,
-        plan: Plan::new(request.items),
+        plan: FetchPlan::new(request.items),
         source,
         keywords: None,
         out: PieceBuffer {
@@ -259,7 +259,7 @@ where
 
 struct ResponseRenderer<'a, S: Source> {
     request: &'a Request<'a>,
-    plan: Plan<'a>,
+    plan: FetchPlan<'a>,
     source: &'a S,
     /// Keyword set used last: neighbours usually have the same.
     keywords: Option<(u32, S::Bytes)>,

@@ -103,13 +103,13 @@ fn contains(names: &[Vec<u8>], name: &[u8], room: &mut Vec<u8>) -> bool {
 }
 
 /// Items of every response.
-pub(super) struct Plan<'a> {
+pub(super) struct FetchPlan<'a> {
     pub items: Vec<PlannedItem<'a>>,
     pub has_flags: bool,
     pub needs_metadata: bool,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> FetchPlan<'a> {
     pub(super) fn new(items: &'a [FetchItem]) -> Self {
         let items: Vec<PlannedItem<'a>> = items.iter().map(step).collect();
         let has_flags = items

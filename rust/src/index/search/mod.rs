@@ -15,8 +15,8 @@ use std::sync::Arc;
 pub use self::column::Column;
 pub use self::header_columns::{COLUMN_BYTES, HeaderColumns, MailboxKey, StaleColumns};
 use self::logic::{Verdicts, run};
-pub use self::program::{Context, needs_keywords, needs_metadata, needs_modseq};
 use self::program::{FOLDED_FIELDS, Leaf, Program, folded_field_name};
+pub use self::program::{SearchContext, needs_keywords, needs_metadata, needs_modseq};
 pub use self::text::TextSearch;
 use super::record::{PackedRecord, RECORD_BYTES, Record};
 use super::segment::{OUT_OF_ORDER, Segment};
@@ -66,7 +66,7 @@ pub struct Scanned {
 impl BoundSearch {
     /// Resolve sets, keywords and relative dates.
     #[must_use]
-    pub fn new(key: &SearchKey, context: &Context<'_>) -> Self {
+    pub fn new(key: &SearchKey, context: &SearchContext<'_>) -> Self {
         let program = Program::compile(key, context);
         let known = context.numbers.uids().clone();
         let candidates = program.candidates(&known);

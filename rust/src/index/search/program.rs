@@ -14,7 +14,7 @@ use crate::wire::ast::{Field, Flag, SearchKey, When};
 
 /// State that a search is bound to: one mailbox as one client has counted it, at one time.
 #[derive(Clone, Copy)]
-pub struct Context<'a> {
+pub struct SearchContext<'a> {
     /// Message numbers of the client.
     pub numbers: &'a UidMap,
     /// Value of `$`.
@@ -101,7 +101,7 @@ pub(super) struct Program {
 
 impl Program {
     /// Compile the keys, without recursion.
-    pub(super) fn compile(key: &SearchKey, context: &Context<'_>) -> Self {
+    pub(super) fn compile(key: &SearchKey, context: &SearchContext<'_>) -> Self {
         let mut program = Self {
             ops: Vec::new(),
             leaves: Vec::new(),
@@ -206,7 +206,7 @@ enum CompileStep<'a> {
     Op(Op),
 }
 
-fn leaf(key: &SearchKey, context: &Context<'_>, keywords: &mut KeywordIndex<'_>) -> Leaf {
+fn leaf(key: &SearchKey, context: &SearchContext<'_>, keywords: &mut KeywordIndex<'_>) -> Leaf {
     match key {
         // The three that join others are compiled elsewhere.
         SearchKey::All
@@ -293,7 +293,7 @@ struct KeywordIndex<'a> {
 }
 
 impl<'a> KeywordIndex<'a> {
-    fn new(context: &Context<'a>) -> Self {
+    fn new(context: &SearchContext<'a>) -> Self {
         Self {
             sets: context.keyword_sets,
             known: HashMap::new(),

@@ -7,7 +7,7 @@ use pyo3::types::PyMapping;
 
 use crate::filepool::{ColumnBuilder, SearchTask, Segments, pending_messages};
 use crate::index::Record;
-use crate::index::search::{self, Answers, Context, HeaderColumns, MailboxKey};
+use crate::index::search::{self, Answers, HeaderColumns, MailboxKey, SearchContext};
 use crate::py::numbers::{PyUidMap, PyUidSet};
 use crate::py::snapshot::PySnapshot;
 use crate::py::wire::PySearchProgram;
@@ -42,7 +42,7 @@ impl PySearchProgram {
         } else {
             Vec::new()
         };
-        let context = Context {
+        let context = SearchContext {
             numbers: &numbers.map,
             saved: &saved.set,
             recent: &recent.set,

@@ -419,7 +419,7 @@ fn a_header_field_is_read_once_for_several_keys() {
     let header = |text: &str| SearchKey::Header(b"x-a".to_vec(), text.into());
     let key = SearchKey::And(vec![header("two"), header("t"), header("W")]);
     let numbers = UidMap::new(UidSet::run(1, 1));
-    let context = Context {
+    let context = SearchContext {
         numbers: &numbers,
         saved: &UidSet::empty(),
         recent: &UidSet::empty(),

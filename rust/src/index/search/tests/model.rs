@@ -109,7 +109,7 @@ pub(super) struct Mailbox {
 
 impl Mailbox {
     pub(super) fn bind(&self, key: &SearchKey) -> BoundSearch {
-        let context = Context {
+        let context = SearchContext {
             numbers: &self.numbers,
             saved: &self.saved,
             recent: &self.recent,
