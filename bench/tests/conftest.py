@@ -12,7 +12,7 @@ from tests.conftest import *  # noqa: F403 - profiles of Hypothesis, and the rea
 USERS = "user{1..4}:secret"
 
 
-class Server:
+class DemoServer:
     """A running demo, with addresses as options of the tool."""
 
     def __init__(self, demo):
@@ -37,4 +37,4 @@ class Server:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     with started(tmp_path_factory.mktemp("demo"), "--users", "user%d:4:secret") as demo:
-        yield Server(demo)
+        yield DemoServer(demo)

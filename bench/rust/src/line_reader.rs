@@ -26,7 +26,7 @@ pub enum Literals {
 
 /// Announcement of a literal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Literal {
+pub struct LiteralStart {
     /// Bytes.
     pub size: u64,
     /// The sender waits for `+` before it sends the bytes (RFC 9051 section 4.3).
@@ -35,11 +35,11 @@ pub struct Literal {
 
 /// One line, without its end.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Line<'a> {
+pub struct ReceivedLine<'a> {
     /// At most `LINE_BYTES_MAX` bytes where reads cut the line.
     pub text: &'a [u8],
     /// The literal that follows; only with `Literals::InCommands`.
-    pub literal: Option<Literal>,
+    pub literal: Option<LiteralStart>,
 }
 
 /// Splits a stream into lines.
@@ -96,7 +96,7 @@ impl LineReader {
     }
 
     /// Return the next line, or None when `input` is used up.
-    pub fn next_line<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<Line<'a>> {
+    pub fn next_line<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<ReceivedLine<'a>> {
         if self.is_returned {
             self.is_returned = false;
             self.after_literal = false;
@@ -132,7 +132,7 @@ impl LineReader {
                     literal => {
                         self.skip = literal.map_or(0, |literal| literal.size);
                         let text = without_end(piece);
-                        return Some(Line { text, literal });
+                        return Some(ReceivedLine { text, literal });
                     }
                 }
             } else {
@@ -143,14 +143,14 @@ impl LineReader {
                         self.skip = literal.map_or(0, |literal| literal.size);
                         self.is_returned = true;
                         let text = without_end(&self.head);
-                        return Some(Line { text, literal });
+                        return Some(ReceivedLine { text, literal });
                     }
                 }
             }
         }
     }
 
-    fn skip_literal(&mut self, literal: Literal) {
+    fn skip_literal(&mut self, literal: LiteralStart) {
         self.skip = literal.size;
         self.after_literal = true;
         self.tail.length = 0;
@@ -168,7 +168,7 @@ impl LineReader {
     }
 
     /// Return the literal that follows a line with this start and this end.
-    fn literal(&self, head: &[u8], end: &[u8]) -> Option<Literal> {
+    fn literal(&self, head: &[u8], end: &[u8]) -> Option<LiteralStart> {
         match self.literals {
             Literals::InResponses => literal_at_end(end).filter(|_| may_have_literals(head)),
             Literals::InCommands => literal_at_end(end),
@@ -181,7 +181,7 @@ impl LineReader {
 /// literal  = "{" number64 ["+"] "}" CRLF *CHAR8
 /// literal8 = "~{" number64 "}" CRLF *OCTET
 /// ```
-fn literal_at_end(line: &[u8]) -> Option<Literal> {
+fn literal_at_end(line: &[u8]) -> Option<LiteralStart> {
     let line = without_end(line).strip_suffix(b"}")?;
     let (line, is_synchronizing) = match line.strip_suffix(b"+") {
         Some(line) => (line, false),
@@ -196,7 +196,7 @@ fn literal_at_end(line: &[u8]) -> Option<Literal> {
         let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
         size.checked_mul(10)?.checked_add(digit)
     })?;
-    Some(Literal {
+    Some(LiteralStart {
         size,
         is_synchronizing,
     })

@@ -136,7 +136,7 @@ fn without_literals_braces_mean_nothing() {
 fn a_literal_ends_a_line_of_a_client() {
     let stream = b"a APPEND x {3}\r\n\r\n1 {2+}\r\nab\r\nb NOOP\r\n";
     let literal = |size, is_synchronizing| {
-        Some(Literal {
+        Some(LiteralStart {
             size,
             is_synchronizing,
         })

@@ -6,7 +6,7 @@ use crate::limits::MS;
 
 /// One piece of a command.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Piece {
+pub enum CommandPiece {
     /// Fixed bytes.
     Text(Box<[u8]>),
     /// The user's name.
@@ -57,11 +57,11 @@ pub enum Completion {
 
 /// One command.
 #[derive(Debug)]
-pub struct Command {
+pub struct PlannedCommand {
     /// Row of the report.
     pub label: u16,
     /// Pieces without the tag, with CRLF at the end.
-    pub pieces: Box<[Piece]>,
+    pub pieces: Box<[CommandPiece]>,
     /// How it completes.
     pub completion: Completion,
     /// NO is not an error.
@@ -111,7 +111,7 @@ pub(super) fn command(
     path: &str,
     contents: &PlanContents,
     labels: &mut Names,
-) -> Result<Command, PlanError> {
+) -> Result<PlannedCommand, PlanError> {
     let wrong = |field: &str, why: &str| PlanError::at(&format!("{path}{field}"), why);
     if text.label.is_empty() {
         return Err(wrong(".label", "is empty"));
@@ -122,12 +122,12 @@ pub(super) fn command(
     let mut pieces = Pieces::default();
     for (place, part) in text.parts.iter().enumerate() {
         let wrong = |why: &str| wrong(&format!(".parts[{place}]"), why);
-        if matches!(pieces.0.last(), Some(Piece::Data)) {
+        if matches!(pieces.0.last(), Some(CommandPiece::Data)) {
             return Err(wrong("nothing may follow the data"));
         }
         pieces.part(part, contents).map_err(wrong)?;
     }
-    let has_data = matches!(pieces.0.last(), Some(Piece::Data));
+    let has_data = matches!(pieces.0.last(), Some(CommandPiece::Data));
     if !has_data {
         pieces.text(b"\r\n");
     }
@@ -156,7 +156,7 @@ pub(super) fn command(
         .number(&text.label)
         .ok_or_else(|| wrong(".label", "too many labels"))?;
     let pieces = pieces.0.into_boxed_slice();
-    Ok(Command {
+    Ok(PlannedCommand {
         label,
         pieces,
         completion,
@@ -181,14 +181,14 @@ pub(super) fn milliseconds(value: f64) -> Option<u64> {
 }
 
 #[derive(Default)]
-struct Pieces(Vec<Piece>);
+struct Pieces(Vec<CommandPiece>);
 
 impl Pieces {
     fn text(&mut self, bytes: &[u8]) {
-        if let Some(Piece::Text(before)) = self.0.last_mut() {
+        if let Some(CommandPiece::Text(before)) = self.0.last_mut() {
             *before = [before, bytes].concat().into_boxed_slice();
         } else {
-            self.0.push(Piece::Text(bytes.into()));
+            self.0.push(CommandPiece::Text(bytes.into()));
         }
     }
 
@@ -214,22 +214,24 @@ impl Pieces {
                 return Ok(());
             }
             PartJson::Random((first, last)) if first > last => return Err("first > last"),
-            PartJson::Random((first, last)) => Piece::Random(*first, *last),
-            PartJson::User(_) => user(Piece::User)?,
-            PartJson::Password(_) => user(Piece::Password)?,
-            PartJson::Plain(_) => user(Piece::Plain)?,
-            PartJson::Exists(_) => Piece::Exists,
-            PartJson::RandomMessage(_) => Piece::RandomMessage,
+            PartJson::Random((first, last)) => CommandPiece::Random(*first, *last),
+            PartJson::User(_) => user(CommandPiece::User)?,
+            PartJson::Password(_) => user(CommandPiece::Password)?,
+            PartJson::Plain(_) => user(CommandPiece::Plain)?,
+            PartJson::Exists(_) => CommandPiece::Exists,
+            PartJson::RandomMessage(_) => CommandPiece::RandomMessage,
             PartJson::RandomRange(0) => return Err("a range of no messages"),
-            PartJson::RandomRange(count) => Piece::RandomRange(*count),
-            PartJson::Counter(_) => Piece::Counter,
-            PartJson::Connection(_) => Piece::Connection,
+            PartJson::RandomRange(count) => CommandPiece::RandomRange(*count),
+            PartJson::Counter(_) => CommandPiece::Counter,
+            PartJson::Connection(_) => CommandPiece::Connection,
             PartJson::Message(LiteralJson::NonSync) => {
-                message(Protocol::Imap, Piece::NonSyncLiteral)?
+                message(Protocol::Imap, CommandPiece::NonSyncLiteral)?
             }
-            PartJson::Message(LiteralJson::Sync) => message(Protocol::Imap, Piece::SyncLiteral)?,
+            PartJson::Message(LiteralJson::Sync) => {
+                message(Protocol::Imap, CommandPiece::SyncLiteral)?
+            }
             PartJson::Data(_) => {
-                let piece = message(Protocol::Lmtp, Piece::Data)?;
+                let piece = message(Protocol::Lmtp, CommandPiece::Data)?;
                 self.text(b"\r\n"); // ends the DATA line
                 piece
             }
@@ -239,8 +241,8 @@ impl Pieces {
     }
 }
 
-fn lmtp_answers(pieces: &[Piece]) -> Completion {
-    let Some(Piece::Text(text)) = pieces.first() else {
+fn lmtp_answers(pieces: &[CommandPiece]) -> Completion {
+    let Some(CommandPiece::Text(text)) = pieces.first() else {
         return Completion::Reply;
     };
     let verb = text.get(..4).unwrap_or_default().to_ascii_uppercase();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-pub use command::{Command, Completion, Names, Piece};
+pub use command::{CommandPiece, Completion, Names, PlannedCommand};
 pub use json::{Arrivals, MessageOrder, Protocol, Tls};
 
 use crate::limits::SECOND;
@@ -84,7 +84,7 @@ pub struct Plan {
     pub data: Vec<Arc<[u8]>>,
     pub message_order: MessageOrder,
     /// All commands: log-in, set-up, then the entries'.
-    pub commands: Vec<Command>,
+    pub commands: Vec<PlannedCommand>,
     /// Log-in and set-up, as indexes of `commands`.
     pub login: Range<u32>,
     pub setup: Range<u32>,
@@ -148,7 +148,7 @@ impl Plan {
 
     /// Return a command by its index.
     #[must_use]
-    pub fn command(&self, place: u32) -> Option<&Command> {
+    pub fn command(&self, place: u32) -> Option<&PlannedCommand> {
         self.commands.get(place as usize)
     }
 
@@ -318,11 +318,11 @@ fn ranges(text: &PlanJson, purpose: Purpose) -> Result<(), PlanError> {
             check(ends.is_some(), "seconds", "may be null only with a limit")
         }
         Purpose::Idle => {
-            check(text.mix.is_empty(), "mix", "must be empty for Idle")?;
+            check(text.mix.is_empty(), "mix", "must be empty for IdlePool")?;
             check(
                 text.protocol == Protocol::Imap,
                 "protocol",
-                "must be imap for Idle",
+                "must be imap for IdlePool",
             )
         }
     }
@@ -348,7 +348,7 @@ fn entry_times(entry: &EntryJson, path: &str) -> Result<(u64, u64), PlanError> {
     Ok((first, last))
 }
 
-fn place(commands: &[Command], path: &str) -> Result<u32, PlanError> {
+fn place(commands: &[PlannedCommand], path: &str) -> Result<u32, PlanError> {
     u32::try_from(commands.len()).map_err(|_| PlanError::at(path, "too many commands"))
 }
 

@@ -40,14 +40,14 @@ fn a_plan_is_read_with_its_defaults() {
     assert_eq!(plan.user(0).unwrap().plain, "AGFubmEAc2VjcmV0");
     assert_eq!(plan.labels.all(), ["LOGIN", "NOOP", "CONNECT", "LOGOUT"]);
     let login = &plan.command(plan.login.start).unwrap().pieces;
-    let text = |bytes: &[u8]| Piece::Text(bytes.into());
+    let text = |bytes: &[u8]| CommandPiece::Text(bytes.into());
     assert_eq!(
         **login,
         [
             text(b"LOGIN "),
-            Piece::User,
+            CommandPiece::User,
             text(b" "),
-            Piece::Password,
+            CommandPiece::Password,
             text(b"\r\n")
         ]
     );
@@ -183,7 +183,10 @@ fn lmtp_commands_are_recognised_by_their_verb() {
     );
     assert_eq!(
         *read.commands[3].pieces,
-        [Piece::Text((*b"data\r\n").into()), Piece::Data]
+        [
+            CommandPiece::Text((*b"data\r\n").into()),
+            CommandPiece::Data
+        ]
     );
     assert_eq!(&*read.data[0], b"..a\n..b\r\n.\r\n");
     plan["mix"][0]["commands"][2] = say("DATA");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use memchr::memchr;
 
-use crate::line_reader::{Line, LineReader, Literals};
+use crate::line_reader::{LineReader, Literals, ReceivedLine};
 use crate::output::Output;
 
 /// State of one client.
@@ -46,7 +46,7 @@ impl Dialogue {
         Next::Continue
     }
 
-    fn line(&mut self, line: &Line<'_>, literal: &Arc<[u8]>, out: &mut Output) -> Next {
+    fn line(&mut self, line: &ReceivedLine<'_>, literal: &Arc<[u8]>, out: &mut Output) -> Next {
         let tag = match (self.open_tag.take(), memchr(b' ', line.text)) {
             (Some(tag), _) => tag,
             (None, Some(space)) => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::output::Output;
-use crate::plan::{MessageOrder, Piece, Plan};
+use crate::plan::{CommandPiece, MessageOrder, Plan};
 use crate::random::Random;
 
 /// Separates the random choice of messages from the other random choices of a connection.
@@ -42,31 +42,31 @@ impl CommandWriter {
     pub fn write(
         &mut self,
         plan: &Plan,
-        pieces: &[Piece],
+        pieces: &[CommandPiece],
         from: u16,
         out: &mut Output,
     ) -> Option<u16> {
         for (place, piece) in pieces.iter().enumerate().skip(usize::from(from)) {
             let is_resumed = place == usize::from(from) && from > 0;
             match piece {
-                Piece::SyncLiteral if !is_resumed => {
+                CommandPiece::SyncLiteral if !is_resumed => {
                     let message = self.peek_message(plan, &plan.messages);
                     literal_header(&message, b"}\r\n", out);
                     return u16::try_from(place).ok();
                 }
-                Piece::Data if !is_resumed => return u16::try_from(place).ok(),
-                Piece::SyncLiteral => {
+                CommandPiece::Data if !is_resumed => return u16::try_from(place).ok(),
+                CommandPiece::SyncLiteral => {
                     let message = self.peek_message(plan, &plan.messages);
                     out.push_message(&message);
                     self.messages_taken = self.messages_taken.wrapping_add(1);
                 }
-                Piece::NonSyncLiteral => {
+                CommandPiece::NonSyncLiteral => {
                     let message = self.peek_message(plan, &plan.messages);
                     literal_header(&message, b"+}\r\n", out);
                     out.push_message(&message);
                     self.messages_taken = self.messages_taken.wrapping_add(1);
                 }
-                Piece::Data => {
+                CommandPiece::Data => {
                     let message = self.peek_message(plan, &plan.data);
                     out.push_message(&message);
                     self.messages_taken = self.messages_taken.wrapping_add(1);
@@ -77,31 +77,33 @@ impl CommandWriter {
         None
     }
 
-    fn write_piece(&mut self, plan: &Plan, piece: &Piece, out: &mut Output) {
+    fn write_piece(&mut self, plan: &Plan, piece: &CommandPiece, out: &mut Output) {
         let user = plan.user(self.number);
         match piece {
-            Piece::Text(text) => out.push(text),
-            Piece::User => out.push(user.map_or(b"", |user| user.name.as_bytes())),
-            Piece::Password => out.push(user.map_or(b"", |user| user.password.as_bytes())),
-            Piece::Plain => out.push(user.map_or(b"", |user| user.plain.as_bytes())),
-            Piece::Random(first, last) => out.push_number(self.random.between(*first, *last)),
-            Piece::Exists => out.push_number(u64::from(self.exists)),
-            Piece::RandomMessage => {
+            CommandPiece::Text(text) => out.push(text),
+            CommandPiece::User => out.push(user.map_or(b"", |user| user.name.as_bytes())),
+            CommandPiece::Password => out.push(user.map_or(b"", |user| user.password.as_bytes())),
+            CommandPiece::Plain => out.push(user.map_or(b"", |user| user.plain.as_bytes())),
+            CommandPiece::Random(first, last) => {
+                out.push_number(self.random.between(*first, *last))
+            }
+            CommandPiece::Exists => out.push_number(u64::from(self.exists)),
+            CommandPiece::RandomMessage => {
                 out.push_number(self.random.between(1, u64::from(self.exists.max(1))));
             }
-            Piece::RandomRange(count) => {
+            CommandPiece::RandomRange(count) => {
                 let exists = u64::from(self.exists.max(1));
                 let (first, last) = self.random.range(u64::from(*count), exists);
                 out.push_number(first);
                 out.push(b":");
                 out.push_number(last);
             }
-            Piece::Counter => {
+            CommandPiece::Counter => {
                 self.counter = self.counter.wrapping_add(1);
                 out.push_number(self.counter);
             }
-            Piece::Connection => out.push_number(u64::from(self.number)),
-            Piece::SyncLiteral | Piece::NonSyncLiteral | Piece::Data => {}
+            CommandPiece::Connection => out.push_number(u64::from(self.number)),
+            CommandPiece::SyncLiteral | CommandPiece::NonSyncLiteral | CommandPiece::Data => {}
         }
     }
 
