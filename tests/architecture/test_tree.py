@@ -1,6 +1,8 @@
 """Files with one subject, nothing unfinished, no test that does not run."""
 
+import ast
 import re
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,41 @@ def test_a_source_file_has_one_subject(top):
             if path.stem != "tests" and code.count("\n") > LINES_MAX:
                 long[str(path.relative_to(ROOT))] = code.count("\n")
     assert long == {}
+
+
+def names_defined_twice(definitions: list[tuple[str, Path]]) -> dict[str, list[str]]:
+    files = defaultdict(list)
+    for name, path in definitions:
+        files[name].append(str(path.relative_to(ROOT)))
+    return {name: places for name, places in files.items() if len(places) > 1}
+
+
+def test_a_class_name_has_one_meaning():
+    """Tests are not counted: a fake may have the name of the class that it replaces."""
+    classes = [
+        (node.name, path)
+        for path in SOURCES
+        if path.suffix in {".py", ".pyi"}
+        and not path.is_relative_to(ROOT / "tests")
+        and not path.is_relative_to(ROOT / "bench/tests")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert names_defined_twice(classes) == {}
+
+
+def test_a_public_type_in_rust_has_one_meaning():
+    public = re.compile(
+        r"^pub(?:\([a-z: ]+\))? (?:struct|enum|trait|type|union) (\w+)", re.MULTILINE
+    )
+    types = [
+        (name, path)
+        for top in ("rust/src", "bench/rust/src")
+        for path in sorted((ROOT / top).rglob("*.rs"))
+        for name in public.findall(path.read_text())
+    ]
+    assert len(types) > 200
+    assert names_defined_twice(types) == {}
 
 
 def test_no_text_has_a_note_about_unfinished_work():
