@@ -70,7 +70,8 @@ class Direct:
         result = None
         try:
             with found.env.begin(write=True) as raw:
-                txn = GroupTxn(raw, found.tables, self.keyword_cache)
+                groups = len(self.pool.groups)
+                txn = GroupTxn(raw, found.tables, self.keyword_cache, group=(group, groups))
                 for operation in operations:
                     result = operation.apply(txn)
                 txn.flush()

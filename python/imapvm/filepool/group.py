@@ -28,6 +28,7 @@ class Group:
     Args:
         path: the group's directory.
         number: the group's number.
+        groups: number of groups of the filepool.
         clock: returns seconds since 1970.
         map_size: bytes of address space.
         columns: header columns for SEARCH, of all groups.
@@ -42,12 +43,14 @@ class Group:
         self,
         path: Path,
         number: int,
+        groups: int,
         *,
         clock: Callable[[], float],
         map_size: int,
         columns: HeaderColumns,
     ) -> None:
         self.number = number
+        self._groups = groups
         self._name = path.name
         self.columns = columns.of_group(number)
         self.clock = clock
@@ -105,7 +108,9 @@ class Group:
 
     def write_txn(self, txn: LmdbTxn) -> GroupTxn:
         """Return the transaction to which operations are applied."""
-        return GroupTxn(txn, self.tables, self._writer_keyword_cache)
+        return GroupTxn(
+            txn, self.tables, self._writer_keyword_cache, group=(self.number, self._groups)
+        )
 
     # --- changes -------------------------------------------------------------------------------
 

@@ -69,7 +69,14 @@ class Filepool:
             for number in range(self.format.groups):
                 directory = path / group_name(number)
                 self.groups.append(
-                    Group(directory, number, clock=clock, map_size=map_size, columns=self.columns)
+                    Group(
+                        directory,
+                        number,
+                        self.format.groups,
+                        clock=clock,
+                        map_size=map_size,
+                        columns=self.columns,
+                    )
                 )
             self.accounts = Accounts(path / ACCOUNTS, self.groups, clock=clock, map_size=map_size)
         except BaseException:

@@ -108,6 +108,11 @@ class WriteTxn:
         value = self._numbers[counter] = self.number(counter) + 1
         return value
 
+    def set_number(self, counter: bytes, value: int) -> None:
+        """Set the last number allocated from a counter."""
+        self.written += 1
+        self._numbers[counter] = value
+
     def flush(self) -> None:
         """Write counters; called once, at the end of the transaction."""
         for counter, value in self._numbers.items():

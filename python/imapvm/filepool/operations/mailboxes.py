@@ -2,8 +2,10 @@ r"""Operations on a mailbox as a whole: CREATE, DELETE, SUBSCRIBE, claiming \Rec
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from struct import Struct
 from typing import Final
 
+from imapvm.filepool.engine.transactions import UINT64
 from imapvm.filepool.errors import InvalidNameError, LimitError, MailboxExistsError, SpecialUseError
 from imapvm.filepool.tables.bodies import SweepKind, sweep_key
 from imapvm.filepool.tables.changes import Change, record_change
@@ -18,6 +20,14 @@ from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import UID_MAX, AccountId, MailboxId
 from imapvm.model.limits import NAMES_PER_ACCOUNT_MAX
 from imapvm.model.names import DELIMITER, INBOX, canonical_name, name_error, parents
+
+UID_VALIDITY: Final = b"uidvalidity"
+"""Counter of a storage group: its last UIDVALIDITY."""
+UID_VALIDITY_DRIFT: Final = b"uidvalidity-drift"
+"""Counter of a storage group: see `_drift`."""
+DRIFT_MAX: Final = 1 << 20
+"""Values, twelve days, that mailboxes may take from the future: one a second on average."""
+_DRIFT: Final = Struct("<II")
 
 VIRTUAL_USES: Final = (r"\All", r"\Flagged")
 """Special uses of mailboxes that show messages of other mailboxes; not supported."""
@@ -71,17 +81,64 @@ def check_uses(txn: GroupTxn, account: AccountId, uses: Sequence[str]) -> int:
     return bits
 
 
+def check_drift(txn: GroupTxn, usage: UsageRow, now: int) -> None:
+    """Check that not too many values of UIDVALIDITY were taken from the future.
+
+    If there were, an account can still create a mailbox if it is not the one that created the last.
+
+    Raises:
+        LimitError: too many mailboxes were created in the storage group; each second allows one.
+    """
+    if usage.uid_validity == txn.number(UID_VALIDITY) and _drift(txn, now) >= DRIFT_MAX:
+        raise LimitError("too many mailboxes were created; try again in a few seconds")
+
+
+def _drift(txn: GroupTxn, now: int) -> int:
+    """Return how many values were taken from the future, less the seconds since then.
+
+    The counter has this number, and the time for which it is valid. The distance between the last
+    value and the clock would be wrong after the clock was wrong.
+    """
+    drift: int
+    when: int
+    drift, when = _DRIFT.unpack(UINT64.pack(txn.number(UID_VALIDITY_DRIFT)))
+    return max(drift - max((now & UID_MAX) - when, 0), 0)
+
+
+def next_uid_validity(txn: GroupTxn, usage: UsageRow, now: int) -> int:
+    """Allocate a UIDVALIDITY that no mailbox of the filepool has had (RFC 9051 section 2.3.1.1).
+
+    It is not below the clock, so that it is higher than values that were used after the backup from
+    which the filepool was restored. Storage groups allocate without locking each other: modulo
+    their number, a value is the number of its group.
+
+    Raises:
+        LimitError: no value is left.
+    """
+    last = txn.number(UID_VALIDITY)
+    if not last:  # a filepool of an older version
+        rows = txn.items(txn.tables.usage, b"")
+        last = max((UsageRow.from_bytes(*row).uid_validity for row in rows), default=0)
+    # An older version may have been used since: it only writes the account's last value.
+    lowest = max(now & UID_MAX, last + 1, usage.uid_validity + 1)
+    number, groups = txn.group
+    value = lowest + (number - lowest) % groups
+    if value > UID_MAX:
+        raise LimitError("the filepool has no UIDVALIDITY left")
+    txn.set_number(UID_VALIDITY, value)
+    seconds = now & UID_MAX
+    drift = min(_drift(txn, now) + groups, DRIFT_MAX) if value > seconds else 0
+    txn.set_number(UID_VALIDITY_DRIFT, int.from_bytes(_DRIFT.pack(drift, seconds), "little"))
+    return value
+
+
 def new_mailbox(
     txn: GroupTxn, usage: UsageRow, name: str, *, now: int, uses: int = 0, subscribe: bool = False
 ) -> MailboxRow:
     """Create a mailbox whose name has been checked."""
+    uid_validity = next_uid_validity(txn, usage, now)
     txn.edit(usage)
-    # From the clock, so that it is higher than those used before the account was restored from
-    # somewhere else; and higher than the account's last one, so that no name ever gets the same
-    # value twice (RFC 9051 section 2.3.1.1).
-    usage.uid_validity = max(now & UID_MAX, usage.uid_validity + 1)
-    if usage.uid_validity > UID_MAX:
-        raise LimitError("the account has no UIDVALIDITY left")
+    usage.uid_validity = uid_validity
     usage.mailboxes += 1
     row = MailboxRow(
         usage.account, MailboxId(txn.allocate(b"mailbox")), name, uses, usage.uid_validity
@@ -119,6 +176,7 @@ class CreateMailbox:
             raise MailboxExistsError("mailbox already exists")
         missing = missing_parents(txn, self.account, name)
         check_room(usage, len(missing) + 1)
+        check_drift(txn, usage, self.now)
         uses = check_uses(txn, self.account, self.special_use)
         for above in missing:
             new_mailbox(txn, usage, above, now=self.now)

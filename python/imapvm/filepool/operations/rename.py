@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from imapvm._core import UidSet, segment_uids
 from imapvm.filepool.errors import InvalidNameError, MailboxExistsError, NoSuchMailboxError
 from imapvm.filepool.operations.mailboxes import (
+    check_drift,
     check_room,
     checked_name,
     missing_parents,
@@ -40,6 +41,8 @@ class RenameMailbox:
         missing = missing_parents(txn, self.account, new)
         staying = [name_row(txn, self.account, before)[1] for before, _, _ in moves]
         check_room(usage, len(missing) + sum(staying))
+        if missing:
+            check_drift(txn, usage, self.now)
         for above in missing:
             new_mailbox(txn, usage, above, now=self.now)
         # Old names first: a new name may be one of them ("a/b" to "a" moves "a/b/b" to "a/b").
@@ -86,6 +89,7 @@ class RenameMailbox:
         inbox = txn.mailbox(self.account, name_row(txn, self.account, INBOX)[0])
         missing = missing_parents(txn, self.account, new)
         check_room(usage, len(missing) + 1)
+        check_drift(txn, usage, self.now)
         for above in missing:
             new_mailbox(txn, usage, above, now=self.now)
         row = new_mailbox(txn, usage, new, now=self.now)

@@ -36,14 +36,24 @@ class GroupTxn(WriteTxn):
         "_mailboxes",
         "_usages",
         "changed",
+        "group",
         "journal_rows",
         "keyword_cache",
         "tables",
     )
 
-    def __init__(self, txn: LmdbTxn, tables: GroupTables, keyword_cache: KeywordCache) -> None:
+    def __init__(
+        self,
+        txn: LmdbTxn,
+        tables: GroupTables,
+        keyword_cache: KeywordCache,
+        *,
+        group: tuple[int, int] = (0, 1),
+    ) -> None:
         super().__init__(txn, tables.counters)
         self.tables = tables
+        self.group = group
+        """Number of the group, and number of groups of the filepool."""
         self.keyword_cache = keyword_cache
         self.changed: set[MailboxId] = set()
         """Mailboxes with changes."""
