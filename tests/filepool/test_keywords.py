@@ -1,5 +1,8 @@
 """Limits of keywords, each at the limit and one past it."""
 
+from itertools import combinations as combinations_of
+from itertools import islice
+
 import pytest
 from tests.filepool.direct import START, look, message, uids
 
@@ -7,10 +10,14 @@ from imapvm._core import STORE_ADD, STORE_REPLACE, UidSet
 from imapvm.filepool.errors import LimitError
 from imapvm.filepool.operations.append import AppendMessages
 from imapvm.filepool.operations.store_flags import StoreFlags
+from imapvm.filepool.tables.keyword_cache import KeywordCache
+from imapvm.filepool.tables.schema import KEYWORDS_KEY
 from imapvm.model.limits import (
     KEYWORD_MAX,
     KEYWORD_SET_MAX,
+    KEYWORD_SETS_BYTES_MAX,
     KEYWORD_SETS_PER_MAILBOX_MAX,
+    KEYWORDS_PER_MAILBOX_MAX,
     KEYWORDS_PER_MESSAGE_MAX,
 )
 
@@ -71,11 +78,10 @@ def combinations(direct, count: int) -> None:
     """Store `count` keyword sets in the mailbox."""
     account, inbox = direct.account.id, direct.mailbox().id
     direct.apply(AppendMessages(account, inbox, (message(1),), START))
+    names = [f"k{number}" for number in range(200)]
+    pairs = islice(combinations_of(names, 2), count)
     direct.apply(
-        *(
-            StoreFlags(account, inbox, uids(1), STORE_REPLACE, 0, (f"k{number}",), None)
-            for number in range(count)
-        )
+        *(StoreFlags(account, inbox, uids(1), STORE_REPLACE, 0, pair, None) for pair in pairs)
     )
 
 
@@ -92,16 +98,108 @@ def test_keyword_sets_of_a_mailbox_at_the_limit_are_accepted(direct):
 def test_keyword_sets_past_the_limit_are_refused_and_existing_ones_can_be_used(direct):
     combinations(direct, KEYWORD_SETS_PER_MAILBOX_MAX)
     account, inbox = direct.account.id, direct.mailbox().id
-    for names in (("one", "more"), ("K7", "k8")):
+    for names in (("one", "more"), ("K7", "k8", "k9")):
         with pytest.raises(LimitError, match=str(KEYWORD_SETS_PER_MAILBOX_MAX)):
             direct.apply(StoreFlags(account, inbox, uids(1), STORE_REPLACE, 0, names, None))
-    done = direct.apply(StoreFlags(account, inbox, uids(1), STORE_REPLACE, 0, ("K7",), None))
+    done = direct.apply(StoreFlags(account, inbox, uids(1), STORE_REPLACE, 0, ("K1", "K0"), None))
     assert done.changed == uids(1)
     assert direct.check() == []
 
 
-async def test_keyword_sets_are_read_again_after_the_cache_was_cleared(alice, monkeypatch):
-    monkeypatch.setattr("imapvm.filepool.tables.keyword_cache.CACHED_MAILBOXES_MAX", 2)
+@pytest.mark.at_limit("KEYWORDS_PER_MAILBOX_MAX")
+@pytest.mark.past_limit("KEYWORDS_PER_MAILBOX_MAX")
+async def test_different_keywords_of_a_mailbox_are_limited(alice):
+    inbox, archive = look(alice).id, look(alice, "Archive").id
+    every = [f"k{number}" for number in range(KEYWORDS_PER_MAILBOX_MAX)]
+    for start in range(0, len(every), 50):
+        await alice.append(inbox, [message(1, keywords=tuple(every[start : start + 50]))])
+    with pytest.raises(LimitError, match=str(KEYWORDS_PER_MAILBOX_MAX)):
+        await alice.append(inbox, [message(1, keywords=("k1", "another"))])
+    with pytest.raises(LimitError, match=str(KEYWORDS_PER_MAILBOX_MAX)):
+        await alice.store_flags(inbox, uids(1), mode=STORE_ADD, flags=0, keywords=("another",))
+    await alice.append(archive, [message(1, keywords=("another",))])
+    with pytest.raises(LimitError, match=str(KEYWORDS_PER_MAILBOX_MAX)):
+        await alice.copy(archive, uids(1), inbox)
+    await alice.append(inbox, [message(1, keywords=("K0", "k499"))])  # it has both
+    with alice.reading() as reader:
+        assert reader.keywords_shown(reader.mailbox("INBOX")) == sorted(every)
+
+
+@pytest.mark.past_limit("KEYWORD_SETS_BYTES_MAX")
+@pytest.mark.at_limit("KEYWORD_SETS_BYTES_MAX")
+def test_bytes_of_all_keyword_sets_of_a_mailbox_are_limited(direct):
+    account, inbox = direct.account.id, direct.mailbox().id
+    direct.apply(AppendMessages(account, inbox, (message(1),), START))
+    names = [f"{number:03}".ljust(KEYWORD_MAX, "x") for number in range(KEYWORDS_PER_MAILBOX_MAX)]
+    count = 0
+    groups = [tuple(names[at : at + 17]) for at in range(KEYWORDS_PER_MAILBOX_MAX - 17)]
+    groups += [(*group[:16], names[0]) for group in groups[2:]]
+    with pytest.raises(LimitError, match=str(KEYWORD_SETS_BYTES_MAX)):  # noqa: PT012
+        for group in groups:
+            direct.apply(StoreFlags(account, inbox, uids(1), STORE_REPLACE, 0, group, None))
+            count += 1
+    size = len(" ".join(groups[0]))
+    assert (count - 1) * size < KEYWORD_SETS_BYTES_MAX <= count * size
+    direct.apply(StoreFlags(account, inbox, uids(1), STORE_REPLACE, 0, groups[0], None))
+
+
+async def test_mailbox_of_an_older_version_shows_keywords_up_to_the_limit(alice, monkeypatch):
+    for place in ("filepool.tables.keywords", "filepool.tables.keyword_cache"):
+        monkeypatch.setattr(f"imapvm.{place}.KEYWORDS_PER_MAILBOX_MAX", 9)
+    inbox = look(alice).id
+    await alice.append(inbox, [message(1, keywords=("a", "b", "c", "d", "e", "f", "g", "h", "i"))])
+    for place in ("filepool.tables.keywords", "filepool.tables.keyword_cache"):
+        monkeypatch.setattr(f"imapvm.{place}.KEYWORDS_PER_MAILBOX_MAX", 4)
+    with alice.reading() as reader:
+        assert reader.keywords_shown(reader.mailbox("INBOX")) == ["a", "b", "c", "d"]
+    await alice.append(inbox, [message(2, keywords=("H",))])
+    await alice.store_flags(inbox, uids(1), mode=STORE_REPLACE, flags=0, keywords=("g",))
+    with pytest.raises(LimitError):
+        await alice.append(inbox, [message(3, keywords=("new",))])
+    assert look(alice).keywords == {1: tuple("abcdefghi"), 2: ("h",), 3: ("g",)}
+
+
+@pytest.mark.at_limit("KEYWORD_CACHES_BYTES_MAX")
+@pytest.mark.past_limit("KEYWORD_CACHES_BYTES_MAX")
+def test_cache_is_limited_in_bytes_over_all_mailboxes():
+    def fill(cache, mailboxes):
+        for mailbox in range(mailboxes):
+            cache.get(mailbox, 10, lambda key: b"".join(key.hex().encode().split(b" ")) + b" b")
+
+    counting = KeywordCache()
+    fill(counting, 4)
+    at_limit = KeywordCache(counting._used)
+    fill(at_limit, 4)
+    assert len(at_limit._mailboxes) == 4
+    fill(at_limit, 5)
+    assert list(at_limit._mailboxes) == [4]
+    assert at_limit._used * 4 == counting._used
+
+
+def test_estimate_of_the_memory_is_not_too_low():
+    import tracemalloc
+
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        cache = KeywordCache()
+        rows = {
+            KEYWORDS_KEY.pack(1, number): " ".join(
+                f"keyword-{number * step % 500}" for step in range(1, 1 + number % 20)
+            ).encode()
+            or b"k"
+            for number in range(1, 2001)
+        }
+        before = tracemalloc.get_traced_memory()[0]
+        cache.get(1, 2000, rows.__getitem__)
+        used = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert used * 0.8 < cache._used < used * 2
+
+
+async def test_keyword_sets_are_read_again_after_the_cache_was_cleared(alice, pool):
+    pool.groups[0].keyword_cache._limit = pool.groups[0]._writer_keyword_cache._limit = 1500
     names = ("INBOX", "Archive", "Sent", "Trash")
     for round_ in (1, 2):
         for name in names:

@@ -43,12 +43,8 @@ class MailboxSource:
 
 
 def keyword_names(reader: Reader, mailbox: Mailbox) -> list[str]:
-    """Return every keyword ever used in a mailbox, once, as it was first written."""
-    names: dict[str, str] = {}
-    for keywords in reader.keywords(mailbox).values():
-        for name in keywords:
-            names.setdefault(name.lower(), name)
-    return sorted(names.values(), key=str.lower)
+    """Return the keywords that FLAGS lists, each as it was first written."""
+    return reader.keywords_shown(mailbox)
 
 
 def write_updates(

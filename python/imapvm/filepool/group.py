@@ -15,6 +15,7 @@ from imapvm.filepool.tables.mailboxes import Mailbox
 from imapvm.filepool.tables.schema import ID_KEY, JOURNAL_ROW, PAIR_KEY, GroupTables
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import MailboxId
+from imapvm.model.limits import KEYWORD_CACHES_BYTES_MAX
 
 Result = TypeVar("Result")
 
@@ -58,13 +59,14 @@ class Group:
         self.data = map_data_file(path, map_size)
         self._preallocator = Preallocator(path, map_size)
         self._page_size = self.env.stat()["psize"]
-        self.keyword_cache = KeywordCache()
+        keyword_bytes = KEYWORD_CACHES_BYTES_MAX // (2 * groups)
+        self.keyword_cache = KeywordCache(keyword_bytes)
         self.mailbox_cache = {}
         self.uid_maps = {}
         self.on_changes: Callable[[set[MailboxId]], None] | None = None
         self.on_durable: Callable[[], None] | None = None
         """Called in the writer's thread after a commit that concerns other processes."""
-        self._writer_keyword_cache = KeywordCache()
+        self._writer_keyword_cache = KeywordCache(keyword_bytes)
         self._writer: Writer[GroupTxn] | None = None
         self._own_rows: deque[tuple[int, int]] = deque()
         """First and last sequence number of own journal rows after `_read_to`."""

@@ -253,6 +253,10 @@ class Reader:
         """Return keyword-set id → names separated by spaces."""
         return self._keyword_sets(mailbox).text
 
+    def keywords_shown(self, mailbox: Mailbox) -> list[str]:
+        """Return the keywords that FLAGS lists: at most `KEYWORDS_PER_MAILBOX_MAX`, sorted."""
+        return self._keyword_sets(mailbox).shown()
+
     def _keyword_sets(self, mailbox: Mailbox) -> MailboxKeywords:
         table = self._tables.keywords
         return self._group.keyword_cache.get(

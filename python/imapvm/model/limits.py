@@ -42,6 +42,9 @@ MAILBOX_DEPTH_MAX: Final = 32
 KEYWORD_MAX: Final = 100
 """One keyword."""
 KEYWORDS_PER_MESSAGE_MAX: Final = 64
+KEYWORDS_PER_MAILBOX_MAX: Final = 500
+"""Different keywords ever used in one mailbox: FLAGS and PERMANENTFLAGS list them all, in at most
+50 KiB each."""
 MULTIAPPEND_MAX: Final = 1000
 """Messages of one APPEND, which are stored in one transaction."""
 
@@ -164,7 +167,11 @@ NAMES_PER_ACCOUNT_MAX: Final = 10_000
 KEYWORD_SET_MAX: Final = 1800
 """All keywords of one message, separated by spaces: a value that fits a leaf page."""
 KEYWORD_SETS_PER_MAILBOX_MAX: Final = 10_000
-"""Different combinations of keywords ever used in one mailbox: about 1 MiB in memory."""
+"""Different combinations of keywords ever used in one mailbox."""
+KEYWORD_SETS_BYTES_MAX: Final = 1024 * 1024
+"""All combinations of one mailbox, which are read together: about 15 ms."""
+KEYWORD_CACHES_BYTES_MAX: Final = 32 * 1024 * 1024
+"""Memory for the keywords of all mailboxes in one process."""
 THREAD_REFERENCES_MAX: Final = 20
 """Message-IDs in References of one message that are stored for its thread."""
 DELIVERY_ID_MAX: Final = 64

@@ -15,7 +15,9 @@ from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.limits import (
     KEYWORD_MAX,
     KEYWORD_SET_MAX,
+    KEYWORD_SETS_BYTES_MAX,
     KEYWORD_SETS_PER_MAILBOX_MAX,
+    KEYWORDS_PER_MAILBOX_MAX,
     KEYWORDS_PER_MESSAGE_MAX,
 )
 
@@ -48,7 +50,7 @@ def intern(txn: GroupTxn, row: MailboxRow, names: Iterable[str]) -> int:
     """Return the number of a set of keywords in a mailbox; store the set if it is new.
 
     Raises:
-        LimitError: the set exceeds a limit, or the mailbox has too many sets.
+        LimitError: the set exceeds a limit, or the mailbox has too many keywords or sets.
     """
     known = known_sets(txn, row)
     normal = known.normalise(names)
@@ -56,6 +58,13 @@ def intern(txn: GroupTxn, row: MailboxRow, names: Iterable[str]) -> int:
     if number is not None:
         return number
     check_keywords(normal)
+    new = sum(name.lower() not in known.spelling for name in normal)
+    if new and len(known.spelling) + new > KEYWORDS_PER_MAILBOX_MAX:
+        raise LimitError(f"a mailbox has at most {KEYWORDS_PER_MAILBOX_MAX} keywords")
+    if known.size >= KEYWORD_SETS_BYTES_MAX:
+        raise LimitError(
+            f"the combinations of keywords of a mailbox have at most {KEYWORD_SETS_BYTES_MAX} bytes"
+        )
     if row.keyword_sets >= KEYWORD_SETS_PER_MAILBOX_MAX:
         raise LimitError(
             f"a mailbox has at most {KEYWORD_SETS_PER_MAILBOX_MAX} combinations of keywords"
@@ -64,7 +73,9 @@ def intern(txn: GroupTxn, row: MailboxRow, names: Iterable[str]) -> int:
     row.keyword_sets += 1
     number = row.keyword_sets
     txn.put(KEYWORDS_KEY.pack(row.id, number), " ".join(normal).encode(), txn.tables.keywords)
+    before = known.memory
     known.add(number, normal)
+    txn.keyword_cache.grown(row.id, known, before)
     return number
 
 
