@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from random import Random
 
 import pytest
 from tests.filepool.direct import START, Direct, message, message_bytes
@@ -182,6 +183,18 @@ REPAIRED = [
         "its metadata has",
     ),
     (
+        lambda s: s.change("bodies", CHUNK_KEY.pack(5, 0), lambda v: v.replace(b"Alice", b"Alicd")),
+        r"text of body 5 does not agree with its metadata \(envelope\)",
+    ),
+    (
+        lambda s: s.change("bodies", CHUNK_KEY.pack(5, 0), lambda v: v.replace(b"Body", b"Bodx")),
+        r"text of body 5 does not agree with its metadata \(preview\)",
+    ),
+    (
+        lambda s: s.change("bodies", CHUNK_KEY.pack(5, 0), lambda v: v[:-2] + b"\n\n"),
+        r"text of body 5 does not agree with its metadata \(.*bodystructure",
+    ),
+    (
         lambda s: s.put("sweep", sweep_key(5, SweepKind.BODY, 1), b""),
         "body 1 is in use and would be swept",
     ),
@@ -223,6 +236,16 @@ REPAIRED = [
     (lambda s: s.put("usage", ID_KEY.pack(1), b"x"), "cannot read the usage row"),
 ]
 NOT_REPAIRED = [
+    (
+        lambda s: s.change("bodies", CHUNK_KEY.pack(5, 0), lambda v: v[:6] + b"\1" + v[7:]),
+        "body 5 is corrupt: a byte of its header is not zero",
+    ),
+    (
+        lambda s: s.change(
+            "bodies", CHUNK_KEY.pack(5, 0), lambda v: v[:16] + bytes([v[16] ^ 1]) + v[17:]
+        ),
+        "body 5 is corrupt: frame 0 has",
+    ),
     (lambda s: s.change("index", INDEX_KEY.pack(1, 1), lambda v: v[:-1] + b"?"), "is corrupt"),
     (
         lambda s: s.change(
@@ -325,6 +348,26 @@ def test_corruption_with_data_loss_is_found_and_not_hidden_by_a_repair(populated
     populated.pool.check(repair=True)
     left = populated.pool.check().findings
     assert any(re.search(found, finding.sentence) for finding in left), left
+
+
+def test_row_of_a_body_with_a_wrong_length_is_found(populated):
+    text = message_bytes(98) + Random(1).randbytes(10_000)
+    populated.apply(AppendMessages(1, 1, (message(text),), START))
+    surgery = Surgery(populated.group.env, populated.group.tables)
+    (body,) = (n for n in range(50, 70) if has_row(surgery, CHUNK_KEY.pack(n, 1)))
+    for row, make in ((1, lambda v: v[:-1]), (2, lambda v: v + b"x")):
+        key = CHUNK_KEY.pack(body, row)
+        before = surgery.get("bodies", key)
+        surgery.change("bodies", key, make)
+        found = texts_of(populated.pool.check())
+        assert f"body {body} is corrupt: row {row} is missing or has a wrong length" in found
+        surgery.put("bodies", key, before)
+    assert populated.check() == []
+
+
+def has_row(surgery, key):
+    with surgery.env.begin() as txn:
+        return txn.get(key, db=surgery.tables.bodies) is not None
 
 
 ACCOUNTS = [

@@ -92,8 +92,13 @@ def _inspect_body(
         stored = StoredBody(txn, tables, body)
         if stored.rows != rows:
             found.add(f"body {body} has {rows} rows instead of {stored.rows}")
+        reason = stored.layout_error()
+        if reason is not None:
+            found.add(f"body {body} is corrupt: {reason}")
+        scanner = Scanner()
         for offset in range(0, stored.size, READ_BYTES):
-            stored.read(offset, READ_BYTES)
+            scanner.feed(stored.read(offset, READ_BYTES))
+        scanned = scanner.finish()
     except FilepoolError as error:
         found.add(str(error))
         return
@@ -116,6 +121,31 @@ def _inspect_body(
             f"body {body} has {stored.size} bytes; its metadata has {size}",
             _rebuild_metadata(state, body),
         )
+    elif scanned != metadata:
+        what = _difference(scanned, metadata)
+        found.add(
+            f"the text of body {body} does not agree with its metadata ({what}): "
+            "one of them is corrupt, or the metadata is of an older version",
+            _rebuild_metadata(state, body),
+        )
+
+
+def _difference(scanned: bytes, stored: bytes) -> str:
+    """Return what differs between metadata made from the text and stored metadata."""
+    one, other = MessageMetadata(scanned), MessageMetadata(stored)
+    names = (
+        "header_size",
+        "part_count",
+        "envelope",
+        "bodystructure",
+        "message_id",
+        "references",
+        "sent",
+        "subject",
+        "preview",
+    )
+    different = [name for name in names if getattr(one, name) != getattr(other, name)]
+    return ", ".join(different) or "header fields or parts"
 
 
 def _inspect_references(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:

@@ -224,6 +224,27 @@ class StoredBody:
         """Number of rows, including row 0."""
         return 1 - (self._inline - self.stored) // VALUE_MAX
 
+    def layout_error(self) -> str | None:
+        """Return what is wrong with the lengths of frames and rows, or None. Reads all rows."""
+        if self._row0[1] or self._row0[6] or self._row0[7]:
+            return "a byte of its header is not zero"
+        start = 0
+        for number, entry in enumerate(self.table):
+            plain = min(frame_size(number), self.size - start)
+            start += plain
+            stored = entry & ~RAW
+            if stored != plain if entry & RAW else not 0 < stored < plain:
+                return f"frame {number} has {stored} stored bytes for {plain}"
+        remaining = self.stored - self._inline
+        if remaining < 0:
+            return "row 0 has more bytes than all frames"
+        for row in range(1, self.rows):
+            value = self._txn.get(CHUNK_KEY.pack(self.number, row), None, self._tables.bodies)
+            if value is None or len(value) != min(remaining, VALUE_MAX):
+                return f"row {row} is missing or has a wrong length"
+            remaining -= len(value)
+        return None
+
     def read(self, offset: int, length: int) -> bytes:
         """Return a part of the message, cut off at its end."""
         end = min(offset + length, self.size)
