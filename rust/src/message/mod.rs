@@ -14,6 +14,7 @@ pub mod scanner;
 pub mod search;
 pub mod text;
 
+pub(crate) use self::metadata::checksum;
 pub use header::encoded_words::decode_header;
 pub use header::message_id::thread_hash;
 pub(crate) use header::names::FieldName;

@@ -13,3 +13,4 @@ pub(crate) mod part_table;
 pub(crate) mod render;
 pub(crate) mod stored;
 pub mod strict;
+pub(crate) use self::codec::checksum;
