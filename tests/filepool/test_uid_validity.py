@@ -84,10 +84,10 @@ async def test_last_value_is_given_and_no_more(pool, alice):
     assert before is not None
 
 
-@pytest.mark.at_limit("DRIFT_MAX")
-@pytest.mark.past_limit("DRIFT_MAX")
+@pytest.mark.at_limit("UID_VALIDITY_DRIFT_MAX")
+@pytest.mark.past_limit("UID_VALIDITY_DRIFT_MAX")
 def test_values_taken_from_the_future_are_limited(direct, monkeypatch):
-    monkeypatch.setattr("imapvm.filepool.operations.mailboxes.DRIFT_MAX", 20)
+    monkeypatch.setattr("imapvm.filepool.operations.mailboxes.UID_VALIDITY_DRIFT_MAX", 20)
     account, clock = direct.account.id, direct.clock
 
     def create(name, account=account):

@@ -12,7 +12,7 @@ Other constants with MAX in their names are thresholds, sizes of formats and of 
 for the operator. A peer cannot make anything grow past them:
 
     python/imapvm/commands   HELD_BYTES_MAX, INLINE_BYTES_MAX
-    python/imapvm/filepool   ATTEMPTS_MAX, BATCH_MAX, BODY_MAX, CACHED_MAILBOXES_MAX, FINDINGS_MAX,
+    python/imapvm/filepool   ATTEMPTS_MAX, BATCH_MAX, BODY_MAX, FINDINGS_MAX,
                              FRAMES_MAX, GROUPS_MAX, INLINE_MAX, MAILBOX_CACHE_MAX, OWN_COMMITS_MAX,
                              READERS_MAX, UID_MAPS_MAX, VALUE_MAX
     python/imapvm/intake     PATH_MAX, _SIZE_DIGITS_MAX
@@ -164,6 +164,9 @@ CREDENTIAL_MAX: Final = 2000
 """Stored credential; an argon2id hash has about 100 bytes."""
 NAMES_PER_ACCOUNT_MAX: Final = 10_000
 """Mailboxes and subscriptions of one account together."""
+UID_VALIDITY_DRIFT_MAX: Final = 1 << 20
+"""Values of UIDVALIDITY, twelve days of them, that mailboxes of a storage group may take from the
+future: one mailbox a second on average."""
 KEYWORD_SET_MAX: Final = 1800
 """All keywords of one message, separated by spaces: a value that fits a leaf page."""
 KEYWORD_SETS_PER_MAILBOX_MAX: Final = 10_000

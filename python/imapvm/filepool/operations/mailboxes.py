@@ -18,15 +18,13 @@ from imapvm.filepool.tables.schema import (
 )
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import UID_MAX, AccountId, MailboxId
-from imapvm.model.limits import NAMES_PER_ACCOUNT_MAX
+from imapvm.model.limits import NAMES_PER_ACCOUNT_MAX, UID_VALIDITY_DRIFT_MAX
 from imapvm.model.names import DELIMITER, INBOX, canonical_name, name_error, parents
 
 UID_VALIDITY: Final = b"uidvalidity"
 """Counter of a storage group: its last UIDVALIDITY."""
 UID_VALIDITY_DRIFT: Final = b"uidvalidity-drift"
 """Counter of a storage group: see `_drift`."""
-DRIFT_MAX: Final = 1 << 20
-"""Values, twelve days, that mailboxes may take from the future: one a second on average."""
 _DRIFT: Final = Struct("<II")
 
 VIRTUAL_USES: Final = (r"\All", r"\Flagged")
@@ -89,7 +87,10 @@ def check_drift(txn: GroupTxn, usage: UsageRow, now: int) -> None:
     Raises:
         LimitError: too many mailboxes were created in the storage group; each second allows one.
     """
-    if usage.uid_validity == txn.number(UID_VALIDITY) and _drift(txn, now) >= DRIFT_MAX:
+    if (
+        usage.uid_validity == txn.number(UID_VALIDITY)
+        and _drift(txn, now) >= UID_VALIDITY_DRIFT_MAX
+    ):
         raise LimitError("too many mailboxes were created; try again in a few seconds")
 
 
@@ -127,7 +128,7 @@ def next_uid_validity(txn: GroupTxn, usage: UsageRow, now: int) -> int:
         raise LimitError("the filepool has no UIDVALIDITY left")
     txn.set_number(UID_VALIDITY, value)
     seconds = now & UID_MAX
-    drift = min(_drift(txn, now) + groups, DRIFT_MAX) if value > seconds else 0
+    drift = min(_drift(txn, now) + groups, UID_VALIDITY_DRIFT_MAX) if value > seconds else 0
     txn.set_number(UID_VALIDITY_DRIFT, int.from_bytes(_DRIFT.pack(drift, seconds), "little"))
     return value
 
