@@ -147,7 +147,7 @@ REPAIRED = [
     (lambda s: s.usage(size=1), "its usage row has"),
     (lambda s: s.usage(mailboxes=1), "its usage row has"),
     (lambda s: s.usage(names=1), "its usage row has"),
-    (lambda s: s.usage(uid_validity=5), "UIDVALIDITY 18000000.., which was not allocated"),
+    (lambda s: s.usage(uid_validity=5), "UIDVALIDITY 17989514.., which was not allocated"),
     (lambda s: s.delete("names", name_key(1, "Sent")), "mailbox 3, Sent, does not lead to it"),
     (lambda s: s.put("names", name_key(1, "Sent"), NAME_ROW.pack(0, 1)), "does not lead to it"),
     (lambda s: s.put("names", name_key(1, "x"), NAME_ROW.pack(77, 1)), "leads to mailbox 77"),

@@ -165,8 +165,8 @@ CREDENTIAL_MAX: Final = 2000
 NAMES_PER_ACCOUNT_MAX: Final = 10_000
 """Mailboxes and subscriptions of one account together."""
 UID_VALIDITY_DRIFT_MAX: Final = 1 << 20
-"""Values of UIDVALIDITY, twelve days of them, that mailboxes of a storage group may take from the
-future: one mailbox a second on average."""
+"""Mailboxes that can be created in a storage group beside one a second. Values of UIDVALIDITY
+follow the clock at this distance, twelve days, and so stay below it."""
 KEYWORD_SET_MAX: Final = 1800
 """All keywords of one message, separated by spaces: a value that fits a leaf page."""
 KEYWORD_SETS_PER_MAILBOX_MAX: Final = 10_000

@@ -80,9 +80,10 @@ def check_uses(txn: GroupTxn, account: AccountId, uses: Sequence[str]) -> int:
 
 
 def check_drift(txn: GroupTxn, usage: UsageRow, now: int) -> None:
-    """Check that not too many values of UIDVALIDITY were taken from the future.
+    """Check that the values of UIDVALIDITY stay below the clock.
 
-    If there were, an account can still create a mailbox if it is not the one that created the last.
+    If they do not, an account can still create a mailbox if it is not the one that created the
+    last.
 
     Raises:
         LimitError: too many mailboxes were created in the storage group; each second allows one.
@@ -95,7 +96,7 @@ def check_drift(txn: GroupTxn, usage: UsageRow, now: int) -> None:
 
 
 def _drift(txn: GroupTxn, now: int) -> int:
-    """Return how many values were taken from the future, less the seconds since then.
+    """Return how many more values than seconds have passed.
 
     The counter has this number, and the time for which it is valid. The distance between the last
     value and the clock would be wrong after the clock was wrong.
@@ -109,28 +110,39 @@ def _drift(txn: GroupTxn, now: int) -> int:
 def next_uid_validity(txn: GroupTxn, usage: UsageRow, now: int) -> int:
     """Allocate a UIDVALIDITY that no mailbox of the filepool has had (RFC 9051 section 2.3.1.1).
 
-    It is not below the clock, so that it is higher than values that were used after the backup from
-    which the filepool was restored. Storage groups allocate without locking each other: modulo
-    their number, a value is the number of its group.
+    Values follow the clock at a distance of UID_VALIDITY_DRIFT_MAX, so that many mailboxes can be
+    created in a second without a value in the future, and so that values are higher than those that
+    were used after the backup from which the filepool was restored. Storage groups allocate without
+    locking each other: modulo their number, a value is the number of its group.
 
     Raises:
         LimitError: no value is left.
     """
+    seconds = now & UID_MAX
+    floor = max(seconds - UID_VALIDITY_DRIFT_MAX, 1)
     last = txn.number(UID_VALIDITY)
-    if not last:  # a filepool of an older version
-        rows = txn.items(txn.tables.usage, b"")
-        last = max((UsageRow.from_bytes(*row).uid_validity for row in rows), default=0)
+    if not last:
+        last = _last_of_older_version(txn, seconds)
     # An older version may have been used since: it only writes the account's last value.
-    lowest = max(now & UID_MAX, last + 1, usage.uid_validity + 1)
+    lowest = max(floor, last + 1, usage.uid_validity + 1)
     number, groups = txn.group
     value = lowest + (number - lowest) % groups
     if value > UID_MAX:
         raise LimitError("the filepool has no UIDVALIDITY left")
     txn.set_number(UID_VALIDITY, value)
-    seconds = now & UID_MAX
-    drift = min(_drift(txn, now) + groups, UID_VALIDITY_DRIFT_MAX) if value > seconds else 0
+    drift = min(_drift(txn, now) + groups, UID_VALIDITY_DRIFT_MAX) if value > floor else 0
     txn.set_number(UID_VALIDITY_DRIFT, int.from_bytes(_DRIFT.pack(drift, seconds), "little"))
     return value
+
+
+def _last_of_older_version(txn: GroupTxn, seconds: int) -> int:
+    """Return the last value without the counter; 0 if the storage group has had no mailbox.
+
+    Older versions used the clock, also for accounts that have been deleted since.
+    """
+    rows = txn.items(txn.tables.usage, b"")
+    last = max((UsageRow.from_bytes(*row).uid_validity for row in rows), default=0)
+    return max(last, seconds) if txn.number(b"mailbox") else last
 
 
 def new_mailbox(
