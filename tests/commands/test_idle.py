@@ -6,6 +6,7 @@ import trio.testing
 from tests.commands.fakes import FakeChannel, connection
 
 from imapvm._core import UidMap, UidSet
+from imapvm.commands import context
 from imapvm.commands.outcome import Hangup
 from imapvm.commands.services import Idlers
 from imapvm.model.changes import MailboxChanges
@@ -114,6 +115,34 @@ async def test_a_client_that_does_not_read_gets_no_more_updates_until_it_does(ct
     ctx.channel.full, ctx.channel.waiting = False, 0
     ctx.push()
     assert ctx.channel.sent.startswith(b"* 2 EXISTS\r\n")
+
+
+async def test_updates_that_one_push_does_not_send_are_pushed_later(ctx, store, nursery):
+    class Updates:
+        """Three batches of updates."""
+
+        left = 3
+
+    def write(session, out, **_):
+        Updates.left -= 1
+        out.condition("OK", str(Updates.left))
+        return Updates.left > 0
+
+    later = []
+    ctx.services.idlers.push_later = later.append
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(context, "write_updates", write)
+        nursery.start_soon(ctx.idle)
+        await trio.testing.wait_all_tasks_blocked()
+        assert Updates.left == 2
+        assert later == [ctx]
+        assert ctx.push()
+        ctx.channel.full = True
+        Updates.left = 2
+        assert not ctx.push()  # the client does not read
+        waiting = ctx.channel.waiting
+        assert not ctx.push()
+        assert ctx.channel.waiting == waiting
 
 
 async def test_still_here_is_sent_during_idle_only(ctx, nursery):

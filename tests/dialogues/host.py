@@ -244,6 +244,7 @@ async def running(
         tls = TlsServer(files.certificate, files.key)
         async with trio.open_nursery() as nursery:
             await nursery.start(reactor.run)
+            nursery.start_soon(notifier.push_forever)
             if wakeup is not None:
                 pool.set_commit_hooks(wakeup.wake, wakeup.wake)
                 nursery.start_soon(notifier.watch_wakeups)

@@ -10,6 +10,7 @@ from imapvm.filepool.operations.store_flags import ExpungeMessages, StoreFlags
 from imapvm.filepool.tables import changes
 from imapvm.model.changes import MailboxChanges
 from imapvm.model.flags import SystemFlag
+from imapvm.model.limits import CHANGE_ROWS_MAX
 
 SEEN, DELETED = SystemFlag.SEEN.value, SystemFlag.DELETED.value
 
@@ -49,6 +50,57 @@ async def test_change_of_many_scattered_messages_is_one_change(alice):
         change = reader.changes(found, done.modseq - 1)
     assert change == MailboxChanges(done.modseq, uids(), uids(), odd, complete=True)
     assert found.unseen == 1500
+
+
+def noted(direct, rows: int) -> int:
+    """Change flags as often as makes that many rows of the log; return the MODSEQ before."""
+    inbox, account = direct.mailbox(), direct.account.id
+    direct.apply(
+        *(
+            StoreFlags(
+                account, inbox.id, uids(1), STORE_REMOVE if n % 2 else STORE_ADD, SEEN, (), None
+            )
+            for n in range(rows)
+        )
+    )
+    return inbox.highest_modseq
+
+
+@pytest.mark.at_limit("CHANGE_ROWS_MAX")
+@pytest.mark.past_limit("CHANGE_ROWS_MAX")
+def test_log_is_read_in_several_calls(direct):
+    inbox, account = direct.mailbox().id, direct.account.id
+    direct.apply(AppendMessages(account, inbox, (message(1), message(2)), 0))
+    since = noted(direct, CHANGE_ROWS_MAX)
+    with direct.reading() as reader:
+        found = reader.changes(direct.mailbox(), since)
+    assert found.modseq == direct.mailbox().highest_modseq
+    direct.apply(StoreFlags(account, inbox, uids(2), STORE_ADD, SEEN, (), None))
+    with direct.reading() as reader:
+        first = reader.changes(direct.mailbox(), since)
+        second = reader.changes(direct.mailbox(), first.modseq)
+    assert first == found
+    assert (second.modseq, second.flagged) == (direct.mailbox().highest_modseq, uids(2))
+
+
+def test_rows_of_one_change_are_read_together(direct):
+    inbox, account = direct.mailbox().id, direct.account.id
+    count = 2 * changes.RUNS_PER_PART + 1
+    direct.apply(AppendMessages(account, inbox, (message(1),) * (2 * count), 0))
+    since = noted(direct, CHANGE_ROWS_MAX - 1)
+    odd = UidSet.of(range(3, 3 + 2 * count - 2, 2))
+    direct.apply(StoreFlags(account, inbox, odd, STORE_ADD, SEEN, (), None))
+    with direct.reading() as reader:
+        found = reader.changes(direct.mailbox(), since)
+    assert found.modseq == direct.mailbox().highest_modseq
+    assert found.flagged == odd | uids(1)
+
+
+def test_union_of_sets_is_that_of_their_runs():
+    sets = [uids(*range(n, 400, 7 + n)) for n in range(1, 12)]
+    for count in range(len(sets)):
+        runs = [run for one in sets[:count] for run in one.runs()]
+        assert changes.union(sets[:count]) == UidSet(runs)
 
 
 @pytest.fixture

@@ -1,15 +1,19 @@
 """Notifier: pushes after a commit, and errors in them."""
 
+from collections.abc import Callable
+
 import pytest
 import trio
+import trio.testing
 from tests.server.test_connections import FakeConnection
 from tests.server.whole import enroll_users
 
 from imapvm.commands.services import Services
+from imapvm.commands.turns import Turns
 from imapvm.filepool.errors import StoreUnavailableError
 from imapvm.filepool.pool import open_filepool
 from imapvm.server.imap.connections import Connections
-from imapvm.server.imap.notifier import POLL_SECONDS, Notifier
+from imapvm.server.imap.notifier import POLL_SECONDS, PROMPT_SECONDS, Notifier
 from imapvm.session.session import Session
 
 PEER = "192.0.2.1"
@@ -31,12 +35,18 @@ class FakeContext:
         self.channel = self.out = self
         self.waiting = 0
         self.pushed = 0
+        self.batches = 1
+        """Pushes that it takes to send all updates."""
+        self.on_push = lambda: None
         self.error = error
 
-    def push(self) -> None:
+    def push(self) -> bool:
         if self.error is not None:
             raise self.error
+        self.on_push()
         self.pushed += 1
+        self.batches -= 1
+        return self.batches > 0
 
     def take(self) -> bytes:
         return b""
@@ -64,9 +74,23 @@ class FakePool:
         return False
 
 
+class Clock:
+    """Clock that a test sets."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def services() -> Services:
-    return Services(pool=FakePool(), authenticator=None, clock=lambda: 0.0)
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def services(clock) -> Services:
+    return Services(pool=FakePool(), authenticator=None, clock=lambda: 0.0, turns=Turns(clock))
 
 
 @pytest.fixture
@@ -75,8 +99,8 @@ def connections() -> Connections:
 
 
 @pytest.fixture
-def notifier(services, connections) -> Notifier:
-    return Notifier(services, connections)
+def notifier(services, connections, clock) -> Notifier:
+    return Notifier(services, connections, clock=clock)
 
 
 def idler(services: Services, mailbox: int, error: BaseException | None = None) -> FakeContext:
@@ -92,6 +116,57 @@ def test_clients_with_the_mailbox_selected_are_notified(services, notifier):
     assert there.pushed == 0
     notifier.notify({1, 2, 3})
     assert there.pushed == 1
+
+
+async def test_many_pushes_are_made_in_turns(services, notifier, clock, nursery):
+    """Each takes half a millisecond: two promptly, then ten in a turn of five milliseconds."""
+    made = []
+
+    def push() -> None:
+        made.append(services.turns.number)
+        clock.now += 0.0005
+
+    contexts = [idler(services, 1) for _ in range(42)]
+    for context in contexts:
+        context.on_push = push
+    nursery.start_soon(notifier.push_forever)
+    await trio.testing.wait_all_tasks_blocked()
+    notifier.notify({1})
+    assert made == [0, 0]
+    await trio.testing.wait_all_tasks_blocked()
+    assert [context.pushed for context in contexts] == [1] * 42
+    assert made == [0] * 2 + [turn for turn in range(1, 5) for _ in range(10)]
+
+
+async def test_client_with_many_updates_is_pushed_to_after_the_others(services, notifier, clock):
+    order = []
+
+    def push_of(number: int) -> Callable[[], None]:
+        def push() -> None:
+            order.append(number)
+            clock.now += PROMPT_SECONDS
+
+        return push
+
+    contexts = [idler(services, number) for number in range(3)]
+    for number, context in enumerate(contexts):
+        context.on_push = push_of(number)
+        notifier.push_later(context)
+    contexts[0].batches = 3
+    for _ in range(5):
+        notifier.notify(set())
+    assert order == [0, 1, 2, 0, 0]
+
+
+async def test_client_is_queued_once_however_many_commits_concern_it(services, notifier, clock):
+    first, second = idler(services, 1), idler(services, 2)
+    first.on_push = second.on_push = lambda: setattr(clock, "now", clock.now + PROMPT_SECONDS)
+    first.batches = 1000
+    for _ in range(10):
+        notifier.notify({2, 1})
+    notifier.notify({1})
+    assert second.pushed <= 10
+    assert len(notifier._due) <= 2
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ class NaiveMailbox:
     highest: int = 1
     uid_next: int = 1
     complete: bool = True
+    per_read: int = 1_000_000
+    """Mod-sequences whose changes are read by one call."""
     keywords: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
     # --- changes ---
@@ -70,10 +72,13 @@ class NaiveMailbox:
     def changes(self, since: ModSeq) -> MailboxChanges:
         if not self.complete:
             return MailboxChanges(self.modseq, UidSet(), UidSet(), UidSet(), complete=False)
+        until = min(self.highest, since + self.per_read)
         return MailboxChanges(
-            self.modseq,
+            ModSeq(until),
             *(
-                UidSet.of(uid for at, found, uid in self.log if at > since and found == kind)
+                UidSet.of(
+                    uid for at, found, uid in self.log if since < at <= until and found == kind
+                )
                 for kind in ("appended", "expunged", "flagged")
             ),
             complete=True,

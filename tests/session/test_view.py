@@ -8,7 +8,8 @@ from tests.session.naive import NaiveClient, NaiveMailbox, flag_names
 from imapvm._core import ResponseWriter, UidSet
 from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import ModSeq
-from imapvm.model.limits import EXPUNGE_UPDATES_MAX, FLAG_UPDATES_MAX
+from imapvm.model.limits import EXPUNGE_UPDATES_MAX, FLAG_UPDATES_MAX, UPDATE_BYTES_MAX
+from imapvm.session.view import FLAGS_RENDERED
 
 SEEN, DELETED, FLAGGED = SystemFlag.SEEN, SystemFlag.DELETED, SystemFlag.FLAGGED
 
@@ -224,6 +225,35 @@ def test_many_changed_flags_are_written_in_several_calls(more, calls):
     assert client.agrees()
 
 
+@pytest.mark.at_limit("UPDATE_BYTES_MAX")
+@pytest.mark.past_limit("UPDATE_BYTES_MAX")
+@pytest.mark.parametrize(("more", "calls"), [(-1, 1), (0, 2)])
+def test_long_keywords_are_written_in_more_calls(more, calls):
+    mailbox, client = opened(2000)
+    line = UPDATE_BYTES_MAX // FLAGS_RENDERED + more
+    keyword = "k" * (line - len("* 1000 FETCH (UID 1000 FLAGS ())\r\n"))
+    mailbox.keywords[1] = (keyword,)
+    client.receive()
+    mailbox.store(*range(1000, 1000 + 2 * FLAGS_RENDERED), flags=0, keyword_set=1)
+    assert calls_until_written(client) == calls
+    assert client.flags.count({keyword}) == 2 * FLAGS_RENDERED
+
+
+@pytest.mark.parametrize("per_read", [1, 2, 5])
+def test_many_changes_are_read_in_several_calls(per_read):
+    mailbox, client = opened(3)
+    mailbox.per_read = per_read
+    mailbox.append(2)
+    mailbox.store(1, 4, flags=SEEN)
+    mailbox.expunge(2, 5)
+    assert client.view.read_changes(mailbox) == (per_read < 3)
+    assert client.view.has_due
+    client.receive()
+    assert not client.view.has_due
+    assert not client.view.read_changes(mailbox)
+    assert client.agrees()
+
+
 @pytest.mark.at_limit("EXPUNGE_UPDATES_MAX")
 @pytest.mark.past_limit("EXPUNGE_UPDATES_MAX")
 @pytest.mark.parametrize(("more", "calls"), [(0, 1), (1, 2)])
@@ -251,10 +281,11 @@ STEPS = st.lists(
 
 
 @settings(max_examples=300)
-@given(start=st.integers(0, 4), steps=STEPS)
-def test_after_random_changes_the_client_agrees_with_the_mailbox(start, steps):
+@given(start=st.integers(0, 4), steps=STEPS, per_read=st.sampled_from([1, 2, 1000]))
+def test_after_random_changes_the_client_agrees_with_the_mailbox(start, steps, per_read):
     """Against the model: after the last update numbers, UIDs and flags are the mailbox's."""
     mailbox, client = opened(start)
+    mailbox.per_read = per_read
     for step, one, two in steps:
         uids = [m.uid for m in mailbox.messages]
         at = uids[one % len(uids)] if uids and step != "append" else None

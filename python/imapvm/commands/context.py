@@ -17,7 +17,7 @@ import trio
 from imapvm._core import CommandReader, Limits, Malformed, ResponseWriter, SequenceSet, UidSet
 from imapvm.commands.outcome import Disconnected, Hangup, Refusal
 from imapvm.commands.services import Channel, Services
-from imapvm.commands.updates import write_updates
+from imapvm.commands.updates import read_changes, write_updates
 from imapvm.filepool.accounts import Account
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import AccountStore, Mailbox
@@ -78,6 +78,15 @@ class Context:
         turns = self.services.turns
         if turns.is_over():
             await turns.next()
+
+    async def read_changes(self) -> None:
+        """Read the changes of the selected mailbox into the view, without writing responses.
+
+        Raises:
+            Hangup: the mailbox was deleted.
+        """
+        while read_changes(self.session):
+            await self.yield_control()
 
     async def start_long_list(self, stack: AsyncExitStack) -> None:
         """Wait until no other long LIST runs in this process; one runs until `stack` closes."""
@@ -197,30 +206,33 @@ class Context:
         with trio.CancelScope() as self._idle:
             idlers.enter(self)
             try:
-                self.push()  # changes before `enter` were pushed by no one
+                if self.push():  # changes before `enter` were pushed by no one
+                    idlers.push_later(self)
                 return await self.next_event()
             finally:
                 idlers.leave(self)
                 self._idle = None
         raise Hangup("selected mailbox was deleted")
 
-    def push(self) -> None:
-        """Send the updates that are due to a client in IDLE; do nothing outside IDLE.
+    def push(self) -> bool:
+        """Send updates that are due to a client in IDLE; do nothing outside IDLE.
 
         Called on Trio's thread after each commit that touches the mailbox, and each second for a
         client that was not reading: it gets nothing until it has read what was sent.
+
+        Returns:
+            True if more is due than one call sends: let other tasks run, and call again.
         """
-        if self._idle is None:
-            return
-        more = True
-        while more and not self.channel.waiting:
-            try:
-                more = write_updates(self.session, self.out, hold_expunges=False, uid=False)
-            except Hangup:
-                self._idle.cancel()
-                return
-            if len(self.out):
-                self.channel.write_nowait(self.out.take())
+        if self._idle is None or self.channel.waiting:
+            return False
+        try:
+            more = write_updates(self.session, self.out, hold_expunges=False, uid=False)
+        except Hangup:
+            self._idle.cancel()
+            return False
+        if len(self.out):
+            self.channel.write_nowait(self.out.take())
+        return more and not self.channel.waiting
 
     def still_here(self) -> None:
         """Send an untagged OK during IDLE (allowed by RFC 9051 section 6.3.13).

@@ -7,7 +7,8 @@ ends there; one that waits is continued by the connection's task (`imapvm.model.
      |                                   v
      +--handler suspends--> _finish --> _respond: updates, then the tagged response
                                ^         |
-                               +--flush--+ as long as there are more updates than one call writes
+                               +--flush, yield as long as there are more updates than one call
+                                  writes
 """
 
 import logging
@@ -17,7 +18,7 @@ from imapvm._core import Append, CorruptError, Idle, LiteralWanted, Malformed
 from imapvm.commands.context import Context
 from imapvm.commands.outcome import Disconnected, Done, Hangup, Refusal
 from imapvm.commands.table import CommandRow, Updates, row_of
-from imapvm.commands.updates import read_changes, write_updates
+from imapvm.commands.updates import write_updates
 from imapvm.filepool.errors import (
     BodyGoneError,
     CorruptDataError,
@@ -86,8 +87,6 @@ def run(ctx: Context, event: Event) -> Suspended[None] | None:
     try:
         if ctx.session.state not in row.states:
             raise _wrong_state(ctx, command, row)
-        if row.changes_flags:
-            read_changes(ctx.session)
         result = row.handler(ctx if row.enter is None else row.enter(ctx), command)
         ended = result if type(result) is Done else start(result)
     except Disconnected:
@@ -116,6 +115,7 @@ async def _finish(
             ended = _failed(ctx, row, error)
     while not _respond(ctx, row, tag, ended):
         await ctx.flush()
+        await ctx.yield_control()
     if isinstance(ended, Done) and ended.afterwards is not None:
         await ended.afterwards()
 
@@ -124,7 +124,7 @@ def _respond(ctx: Context, row: CommandRow[Any, Any], tag: bytes, ended: Done | 
     """Write the updates that are due, then the tagged response.
 
     Returns:
-        False if more updates are due than one call writes: flush, and call again.
+        False if more updates are due than one call writes: flush, let others run, call again.
     """
     session = ctx.session
     if session.view is not None and row.updates is not Updates.NONE and not session.over:

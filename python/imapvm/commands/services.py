@@ -61,8 +61,8 @@ class Idler(Protocol):
     def mailbox(self) -> MailboxId | None:
         """The selected mailbox; it does not change during IDLE."""
 
-    def push(self) -> None:
-        """Send the updates that are due."""
+    def push(self) -> bool:
+        """Send updates that are due; return True if there are more than one call sends."""
 
 
 class Idlers:
@@ -77,6 +77,8 @@ class Idlers:
         self._unselected: set[Idler] = set()
         self.on_enter: Callable[[], None] | None = None
         """Called when a connection enters IDLE, before it reads the store."""
+        self.push_later: Callable[[Idler], None] = lambda _: None
+        """Called for a connection with more updates than one push sends."""
 
     def enter(self, idler: Idler) -> None:
         if self.on_enter is not None:

@@ -99,8 +99,6 @@ class CommandRow(Generic[ContextT, CommandT]):
     handler: Callable[[ContextT, CommandT], Done | Coroutine[Any, Any, Done]]
     allowed: Allowed[ContextT]
     updates: Updates = Updates.ALL
-    changes_flags: bool = False
-    """Changes by others are read into the view first (`View.read_changes`)."""
     # Derived; dispatch reads them for each command.
     states: frozenset[State] = field(init=False)
     enter: Callable[[Context], ContextT] | None = field(init=False)
@@ -155,8 +153,8 @@ TABLE: Final[tuple[CommandRow[Any, Any], ...]] = (
     Row(Search,       "UID SEARCH",   search.search,            SELECTED),
     Row(Fetch,        "FETCH",        fetch.fetch,              SELECTED, HOLD),
     Row(Fetch,        "UID FETCH",    fetch.fetch,              SELECTED),
-    Row(Store,        "STORE",        store.store,              SELECTED, HOLD, changes_flags=True),
-    Row(Store,        "UID STORE",    store.store,              SELECTED, changes_flags=True),
+    Row(Store,        "STORE",        store.store,              SELECTED, HOLD),
+    Row(Store,        "UID STORE",    store.store,              SELECTED),
     Row(Copy,         "COPY",         copy.copy,                SELECTED),
     Row(Copy,         "UID COPY",     copy.copy,                SELECTED),
     Row(Move,         "MOVE",         copy.move,                SELECTED),

@@ -81,16 +81,20 @@ def write_updates(
     return more
 
 
-def read_changes(session: Session[AccountStore]) -> None:
+def read_changes(session: Session[AccountStore]) -> bool:
     """Read the changes of the selected mailbox into the view, without writing responses.
+
+    Returns:
+        True if there are more changes than one call reads: call again.
 
     Raises:
         Hangup: the mailbox was deleted.
     """
     view, store = session.view, session.store
-    if view is not None and store is not None and view.synced != store.latest_txn_id():
-        with store.reading() as reader:
-            view.read_changes(_source(reader, view))
+    if view is None or store is None or view.synced == store.latest_txn_id():
+        return False
+    with store.reading() as reader:
+        return view.read_changes(_source(reader, view))
 
 
 def _source(reader: Reader, view: View) -> MailboxSource:

@@ -8,17 +8,19 @@ from imapvm.model.ids import ModSeq
 
 @dataclass(frozen=True, slots=True)
 class MailboxChanges:
-    """All changes of a mailbox after a mod-sequence.
+    """Changes of a mailbox after a mod-sequence: all, or the first ones.
 
     A UID is in `appended` even if it was expunged since, and in `flagged` whether it was appended
     or changed: the caller subtracts.
     """
 
     modseq: ModSeq
-    """The mailbox's highest mod-sequence now."""
+    """Mod-sequence up to which these are all changes: less than the mailbox's if there are more
+    than one call reads."""
     appended: UidSet
     expunged: UidSet
     flagged: UidSet
     """UIDs whose flags may have changed, those of new messages excepted."""
     complete: bool
-    """False if the change log no longer reaches back so far: compare with the index instead."""
+    """False if the change log no longer reaches back so far: compare with the index instead. Only
+    `expunged` has all changes then."""

@@ -106,10 +106,16 @@ LIST_WILDCARDS_MAX: Final = 100
 """Wildcards in all patterns of one LIST or LSUB, the reference included: comparing a name costs up
 to its length for each of them. A name has at most MAILBOX_DEPTH_MAX levels, so one for each level
 of three patterns fits."""
-FLAG_UPDATES_MAX: Final = 4096
-"""Messages whose changed flags are written between two sends: some 250 KiB of responses."""
-EXPUNGE_UPDATES_MAX: Final = 8192
-"""Expunged messages that are written between two sends: some 160 KiB of responses."""
+FLAG_UPDATES_MAX: Final = 1024
+"""Messages whose changed flags are written between two sends: less than a millisecond."""
+EXPUNGE_UPDATES_MAX: Final = 2048
+"""Expunged messages that are written between two sends: some 40 KiB, in a millisecond."""
+UPDATE_BYTES_MAX: Final = 64 * 1024
+"""Updates of flags after which output is sent; the last 128 messages may exceed it by
+KEYWORD_SET_MAX bytes each."""
+CHANGE_ROWS_MAX: Final = 500
+"""Rows of a mailbox's change log that are read in one transaction: up to 95,000 runs of UIDs, in
+4 ms. The rows of one change are read together; a change has at most 44."""
 
 # --- intake (imapvm.intake) --------------------------------------------------------------------
 

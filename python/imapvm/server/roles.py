@@ -259,6 +259,7 @@ class _ClientService:
 
     def start(self, background: trio.Nursery) -> None:
         """Start the background tasks of connections, which have to outlive them."""
+        background.start_soon(self.notifier.push_forever)
         background.start_soon(self.notifier.poll_forever)
         if self._has_siblings:
             background.start_soon(self.notifier.watch_wakeups)

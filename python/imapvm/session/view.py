@@ -4,16 +4,18 @@ RFC 9051 sections 5.2, 7.4.1, 7.5.1 and 7.5.2. A function of values: `Source` re
 """
 
 from collections.abc import Collection, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from imapvm._core import FetchItems, ResponseWriter, UidMap, UidSet, render_fetch
 from imapvm.model.changes import MailboxChanges
 from imapvm.model.flags import SYSTEM_FLAG_NAMES
 from imapvm.model.ids import MailboxId, ModSeq
-from imapvm.model.limits import EXPUNGE_UPDATES_MAX, FLAG_UPDATES_MAX
+from imapvm.model.limits import EXPUNGE_UPDATES_MAX, FLAG_UPDATES_MAX, UPDATE_BYTES_MAX
 
 NONE = UidSet()
 _SYSTEM_FLAGS = " ".join(SYSTEM_FLAG_NAMES.values())
+FLAGS_RENDERED: Final = 128
+"""Messages whose flags are rendered at a time: with long keywords up to 256 KiB."""
 _FLAGS = FetchItems.flags(uid=False, modseq=False)
 _FLAGS_AND_UID = FetchItems.flags(uid=True, modseq=False)
 
@@ -29,7 +31,9 @@ class Source(Protocol):
     def keyword_sets(self) -> int:
         """Number of keyword sets ever used in the mailbox; it only grows."""
 
-    def changes(self, since: ModSeq) -> MailboxChanges: ...
+    def changes(self, since: ModSeq) -> MailboxChanges:
+        """Return the first changes after `since`: as many as take some milliseconds."""
+
     def uid_map(self) -> UidMap: ...
     def modified(self, since: ModSeq) -> UidSet:
         """Return the UIDs with a mod-sequence above `since`; reads the whole index."""
@@ -55,6 +59,7 @@ class View:
         "_flags_due",
         "_keyword_sets",
         "_keywords",
+        "_unread",
         "known_modseq",
         "mailbox",
         "numbers",
@@ -107,11 +112,13 @@ class View:
         """Expunged, and still counted by the client."""
         self._flags_due = NONE
         """In `numbers`, with flags whose change is not written yet."""
+        self._unread = False
+        """True if there were more changes than the last `read_changes` has read."""
 
     @property
     def has_due(self) -> bool:
         """True if there are changes that are not written yet."""
-        return bool(self._appended_due or self._expunges_due or self._flags_due)
+        return self._unread or bool(self._appended_due or self._expunges_due or self._flags_due)
 
     @property
     def expunged(self) -> UidSet:
@@ -167,17 +174,23 @@ class View:
         self.write_keywords(out, source)
         if self._flags_due:
             self._write_flags(out, source, uid=uid, recent=recent)
-        return bool(self._flags_due) or bool(self._expunges_due and not hold_expunges)
+        return (
+            self._unread or bool(self._flags_due) or bool(self._expunges_due and not hold_expunges)
+        )
 
-    def read_changes(self, source: Source) -> None:
-        """Read the changes since `known_modseq`; they are due afterwards.
+    def read_changes(self, source: Source) -> bool:
+        """Read changes since `known_modseq`; they are due afterwards.
 
         Called before a command that changes flags, which separates earlier changes by others from
         its own. Their FETCH responses follow the command, with the flags of that time. A message
-        that was appended and expunged between two calls is never counted.
+        whose APPEND and EXPUNGE are read by one call is never counted.
+
+        Returns:
+            True if there are more changes than one call reads: call again.
         """
         if source.modseq == self.known_modseq:
-            return
+            self._unread = False
+            return False
         changes = source.changes(self.known_modseq)
         mine = self.numbers.uids
         if changes.complete:
@@ -188,10 +201,12 @@ class View:
             now = source.uid_map().uids
             expunged, appended = mine - now, now - mine
             flagged = source.modified(self.known_modseq)
-        self.known_modseq = changes.modseq
+        self._unread = changes.complete and changes.modseq != source.modseq
+        self.known_modseq = changes.modseq if changes.complete else source.modseq
         self._appended_due = appended
         self._expunges_due = (self._expunges_due | expunged) & mine
         self._flags_due = ((self._flags_due | flagged) & mine) - self._expunges_due
+        return self._unread
 
     def _write_exists(self, out: ResponseWriter, *, recent: bool) -> None:
         now, self._appended_due = self._appended_due, NONE
@@ -212,18 +227,23 @@ class View:
         out.expunged(numbers)
 
     def _write_flags(self, out: ResponseWriter, source: Source, *, uid: bool, recent: bool) -> None:
-        now, self._flags_due = self._flags_due.split(FLAG_UPDATES_MAX)
-        for piece in render_fetch(
-            _FLAGS_AND_UID if uid else _FLAGS,
-            self.numbers,
-            now,
-            source.segments(now),
-            keywords=source.keyword_text(),
-            recent=self.recent if recent else None,
-            metadata={},
-        ):
-            assert isinstance(piece, bytes), "FLAGS needs no bytes of a message"
-            out.raw(piece)
+        batch, later = self._flags_due.split(FLAG_UPDATES_MAX)
+        written = 0
+        while batch and written < UPDATE_BYTES_MAX:
+            now, batch = batch.split(FLAGS_RENDERED)
+            for piece in render_fetch(
+                _FLAGS_AND_UID if uid else _FLAGS,
+                self.numbers,
+                now,
+                source.segments(now),
+                keywords=source.keyword_text(),
+                recent=self.recent if recent else None,
+                metadata={},
+            ):
+                assert isinstance(piece, bytes), "FLAGS needs no bytes of a message"
+                out.raw(piece)
+                written += len(piece)
+        self._flags_due = batch | later
 
     def write_keywords(self, out: ResponseWriter, source: Source) -> None:
         """Write FLAGS again if the mailbox has a keyword that it did not list (section 7.3.5).

@@ -6,7 +6,6 @@ from imapvm._core import Expunge, FetchItems, Store, UidSet, uids_with_flags
 from imapvm.commands.context import SelectedContext
 from imapvm.commands.handlers.fetch.stream import fetch_stream
 from imapvm.commands.outcome import DONE, Done, Refusal, messages_expunged
-from imapvm.commands.updates import read_changes
 from imapvm.filepool.store import BATCH_MESSAGES
 from imapvm.model.flags import SystemFlag
 
@@ -32,6 +31,7 @@ async def store(ctx: SelectedContext, command: Store) -> Done:
         return DONE
     remaining = uids
     while remaining:
+        await ctx.read_changes()  # separates changes by others from those of this batch
         batch, remaining = remaining.split(STORE_BATCH)
         stored = await ctx.store.store_flags(
             view.mailbox,
@@ -41,8 +41,6 @@ async def store(ctx: SelectedContext, command: Store) -> Done:
             keywords=command.keywords,
         )
         view.note_own_change(stored.changed, stored.modseq)
-        if remaining:
-            read_changes(ctx.session)  # separates changes by others from the next batch
     if not command.silent:
         items = FetchItems.flags(uid=command.uid, modseq=False)
         if await fetch_stream(ctx, items, uids) and not command.uid:

@@ -1,7 +1,9 @@
 """Notifier: pushes changes to the clients in IDLE after a commit."""
 
 import logging
-from collections.abc import Collection
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from time import perf_counter
 from typing import Final, final
 
 import trio
@@ -22,6 +24,8 @@ POLL_SECONDS: Final = 1.0
 WAKEUP_INTERVAL_SECONDS: Final = 0.002
 """Shortest time between two reactions to wakeups: while other processes commit a thousand times a
 second, one look at the change journal finds several commits."""
+PROMPT_SECONDS: Final = 0.001
+"""Pushes at once after a commit. Those that take longer continue in turns of the event loop."""
 
 
 @final
@@ -32,28 +36,77 @@ class Notifier:
     wake this process (`watch_wakeups`), and commits of all other processes are found by
     `poll_forever`. A notification carries no data: its receiver reads the store. So one too many
     costs one look, and the next one makes up for one that was lost.
+
+    A commit may concern thousands of clients, and one client may get thousands of updates. Each
+    push is short; clients with pushes left wait in a queue, which `push_forever` serves in turns
+    (`imapvm.commands.turns`). The queue has each client once. Their updates are not in memory: a
+    push renders them from the store.
     """
 
-    __slots__ = ("_connections", "_services", "_unsent", "_wakeup")
+    __slots__ = ("_clock", "_connections", "_due", "_has_due", "_services", "_unsent", "_wakeup")
 
     def __init__(
-        self, services: Services, connections: Connections, wakeup: Wakeup | None = None
+        self,
+        services: Services,
+        connections: Connections,
+        wakeup: Wakeup | None = None,
+        *,
+        clock: Callable[[], float] = perf_counter,
     ) -> None:
         self._services = services
         self._connections = connections
         self._wakeup = wakeup
+        self._clock = clock
+        self._due: OrderedDict[Idler, None] = OrderedDict()
+        """Clients to push to, first come, first served."""
+        self._has_due = trio.Event()
         self._unsent: set[Idler] = set()
         """Clients with output queued at the last push, which may have skipped changes."""
+        services.idlers.push_later = self.push_later
         if wakeup is not None:
             services.idlers.on_enter = wakeup.watch
             self._rearm()
 
     def notify(self, mailboxes: Collection[MailboxId]) -> None:
-        """Push the changes of these mailboxes; for `Filepool.on_changes`."""
+        """Push the changes of these mailboxes; for `Filepool.on_changes`.
+
+        Pushes for PROMPT_SECONDS now, the rest later.
+        """
         idlers = self._services.idlers
         for mailbox in mailboxes:
             for idler in idlers.at(mailbox):
-                self._push(idler)
+                self._due[idler] = None
+        self._push_promptly()
+
+    def push_later(self, idler: Idler) -> None:
+        """Push to a client in one of the next turns."""
+        self._due[idler] = None
+        self._has_due.set()
+
+    async def push_forever(self) -> None:
+        """Push to the clients in the queue, a turn at a time."""
+        turns = self._services.turns
+        while True:
+            if not self._due:
+                self._has_due = trio.Event()
+                await self._has_due.wait()
+            await turns.next()
+            self._push_until(turns.is_over)
+
+    def _push_promptly(self) -> None:
+        until = self._clock() + PROMPT_SECONDS
+        self._push_until(lambda: self._clock() >= until)
+        if self._due:
+            self._has_due.set()
+
+    def _push_until(self, is_over: Callable[[], bool]) -> None:
+        """Push to clients in the queue, to at least one; a client with more due comes last."""
+        while self._due:
+            idler, _ = self._due.popitem(last=False)
+            if self._push(idler):
+                self._due[idler] = None
+            if is_over():
+                return
 
     async def watch_wakeups(self) -> None:
         """Push commits of other workers as soon as they wake this process."""
@@ -81,8 +134,8 @@ class Notifier:
         self._rearm()
         await self._notify_foreign_changes()
         unsent, self._unsent = self._unsent, set()
-        for idler in unsent:
-            self._push(idler)  # does nothing after IDLE
+        self._due.update(dict.fromkeys(unsent))  # a push does nothing after IDLE
+        self._push_promptly()
 
     def _rearm(self) -> None:
         if self._wakeup is not None:
@@ -114,12 +167,16 @@ class Notifier:
             elif epochs[account] != session.login_epoch:
                 connection.end("password was changed; log in again")
 
-    def _push(self, idler: Idler) -> None:
-        """Push to one client; an internal error ends that connection only."""
+    def _push(self, idler: Idler) -> bool:
+        """Push to one client; return True if more is due.
+
+        An internal error ends that connection only.
+        """
         try:
-            idler.push()
+            more = idler.push()
             if idler.channel.waiting:
                 self._unsent.add(idler)
+            return more
         except BaseException as error:
             if not is_internal_error(error):
                 raise
@@ -131,6 +188,7 @@ class Notifier:
                     )
                     idler.out.take()
                     connection.end(INTERNAL_ERROR)
+            return False
 
 
 def _log(error: FilepoolError) -> None:
