@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.owners import set_owner
 
 from imapvm.filepool.engine import environment
 from imapvm.filepool.errors import (
@@ -15,6 +16,7 @@ from imapvm.filepool.errors import (
     WrongFormatError,
 )
 from imapvm.filepool.format import Format, read_format
+from imapvm.filepool.ownership import user_name
 from imapvm.filepool.pool import create_filepool, open_filepool
 
 
@@ -107,9 +109,32 @@ async def test_directory_that_cannot_be_closed_is_refused(path, monkeypatch):
     assert "to other users" in str(await refuses(path))
 
 
-async def test_only_the_owner_can_open_it(path, monkeypatch):
-    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
-    assert "belongs to user" in str(await refuses(path))
+async def test_user_who_is_not_the_owner_gets_the_command_that_changes_it(path, monkeypatch):
+    owner = user_name(path.stat().st_uid)
+    monkeypatch.setattr(os, "geteuid", lambda: 65432)
+    assert str(await refuses(path)) == (
+        f"cannot open {path} as user 65432: it belongs to user {owner};"
+        f" to change the owner, as root: chown -R 65432: {path}"
+    )
+
+
+async def test_root_gets_the_command_that_runs_imapvm_as_the_owner(path, monkeypatch):
+    set_owner(monkeypatch, path, 65432)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert str(await refuses(path)) == (
+        f"cannot open {path} as user root: it belongs to user 65432;"
+        " run imapvm as that user: runuser -u 65432 -- imapvm"
+    )
+
+
+@pytest.mark.parametrize("part", ["FORMAT", "accounts", "group-000/data.mdb", "accounts/lock.mdb"])
+async def test_part_that_belongs_to_another_user_is_named(path, monkeypatch, part):
+    user = user_name(os.geteuid())
+    set_owner(monkeypatch, path / part, 65432)
+    assert str(await refuses(path)) == (
+        f"cannot open {path} as user {user}: {path / part} belongs to user 65432;"
+        f" to change the owner, as root: chown -R {user}: {path}"
+    )
 
 
 async def test_filepool_is_opened_once_in_a_process(path):

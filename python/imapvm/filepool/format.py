@@ -21,6 +21,7 @@ from imapvm.filepool.errors import (
     StoreUnavailableError,
     WrongFormatError,
 )
+from imapvm.filepool.ownership import wrong_owner
 
 FORMAT: Final = 1
 MAGIC: Final = "imapvm filepool"
@@ -65,6 +66,7 @@ def read_format(path: Path) -> Format:
                 f"there is no filepool at {path}; create it with `imapvm filepool create`"
             )
         check_owner(path)
+        _check_part(path, path / "FORMAT")
         text = (path / "FORMAT").read_text(encoding="utf-8")
     except FileNotFoundError:
         raise NotAFilepoolError(f"{path} is not a filepool: FORMAT is missing") from None
@@ -76,6 +78,8 @@ def read_format(path: Path) -> Format:
     if found is None:
         raise NotAFilepoolError(f"{path} is not a filepool: FORMAT cannot be parsed")
     for name in [ACCOUNTS, *(group_name(number) for number in range(found.groups))]:
+        for part in (path / name, path / name / "data.mdb", path / name / "lock.mdb"):
+            _check_part(path, part)
         if not (path / name / "data.mdb").is_file():
             raise NotAFilepoolError(f"{path} is incomplete: {name}/data.mdb is missing")
     return found
@@ -89,14 +93,22 @@ def check_owner(path: Path) -> None:
     """
     found = path.stat()
     if found.st_uid != os.geteuid():
-        raise FilepoolError(
-            f"cannot open {path} as user {os.geteuid()}: it belongs to user {found.st_uid}"
-        )
+        raise FilepoolError(wrong_owner("open", path, path))
     if found.st_mode & 0o077:
         try:
             path.chmod(0o700)
         except OSError as error:
             raise FilepoolError(f"cannot close {path} to other users: {error.strerror}") from None
+
+
+def _check_part(path: Path, part: Path) -> None:
+    """Check that a file or directory of the filepool belongs to this user, if it exists.
+
+    Raises:
+        FilepoolError: it belongs to another user.
+    """
+    if part.exists() and part.stat().st_uid != os.geteuid():
+        raise FilepoolError(wrong_owner("open", path, part))
 
 
 def unavailable(path: Path, error: OSError) -> FilepoolError:
