@@ -10,14 +10,16 @@ import trio
 from tests.intake.conftest import inbox_of
 from tests.intake.fakes import FakePool, message_of
 from tests.intake.spooling import emptied, message, names, subjects, until, watching
+from tests.owners import set_owner
 
 from imapvm.filepool.errors import CorruptDataError, LimitError
 from imapvm.intake.deliver import Deliverer
 from imapvm.intake.delivery_settings import DeliverySettings
 from imapvm.intake.spool import watcher
 from imapvm.intake.spool.delivered import DeliveryRecord
-from imapvm.intake.spool.directory import PARTS, SpoolDirectory, SpoolInUseError
+from imapvm.intake.spool.directory import SpoolDirectory
 from imapvm.intake.spool.file import submit, submit_file, write_bsmtp
+from imapvm.intake.spool.layout import PARTS, SpoolAccessError, SpoolInUseError, create_spool
 from imapvm.intake.spool.watcher import watch_spool
 from imapvm.model.limits import (
     SPOOL_COMMANDS_MAX,
@@ -33,6 +35,55 @@ def test_the_directories_are_private(spool):
     assert names(spool, ".") == sorted(PARTS)
     for part in (".", *PARTS):
         assert stat.S_IMODE((spool / part).stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("part", ["", *PARTS, "attempts"])
+def test_spool_of_another_user_is_refused_with_the_command_that_mends_it(spool, monkeypatch, part):
+    (spool / "attempts").touch()
+    set_owner(monkeypatch, spool / part, 65432)
+    monkeypatch.setattr(os, "geteuid", lambda: 65431)
+    monkeypatch.setattr(os, "access", lambda path, mode, **_: path != spool / part)
+    subject = str(spool / part) if part else "it"
+    with pytest.raises(SpoolAccessError) as refused:
+        create_spool(spool)
+    assert str(refused.value) == (
+        f"cannot use spool {spool} as user 65431: {subject} belongs to user 65432;"
+        f" to change the owner, as root: chown -R 65431: {spool}"
+    )
+
+
+def test_root_does_not_create_parts_in_the_spool_of_another_user(tmp_path, monkeypatch):
+    (tmp_path / "spool").mkdir()
+    set_owner(monkeypatch, tmp_path / "spool", 65432)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(SpoolAccessError) as refused:
+        create_spool(tmp_path / "spool")
+    assert str(refused.value).endswith("run imapvm as that user: runuser -u 65432 -- imapvm")
+    assert names(tmp_path, "spool") == []
+
+
+def test_spool_whose_mode_forbids_the_access_is_refused(spool, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode, **_: path != spool / "cur")
+    with pytest.raises(SpoolAccessError, match=f"chmod u.rwX {spool}/cur$"):
+        create_spool(spool)
+
+
+def test_part_of_another_user_that_this_user_can_use_is_accepted(spool, monkeypatch):
+    set_owner(monkeypatch, spool / "new", 65432)
+    monkeypatch.setattr(os, "geteuid", lambda: 65431)
+    create_spool(spool)
+
+
+def test_file_that_root_submits_gets_the_owner_of_the_spool(spool, monkeypatch):
+    given = []
+    monkeypatch.setattr(os, "fchown", lambda file, *owner: given.append(owner))
+    monkeypatch.setattr(os, "geteuid", lambda: 65431)
+    submit(spool, "", ["bob"], message("a"))
+    assert given == []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    submit(spool, "", ["bob"], message("a"))
+    found = (spool / "new").stat()
+    assert given == [(found.st_uid, found.st_gid)]
 
 
 async def test_a_file_in_new_is_delivered_and_removed(spool, deliverer, fake):

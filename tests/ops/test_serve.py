@@ -2,6 +2,7 @@
 
 import imaplib
 import json
+import os
 import signal
 import socket
 import ssl
@@ -13,6 +14,7 @@ from importlib import metadata
 import pytest
 
 from imapvm.intake.spool.directory import SpoolDirectory
+from imapvm.intake.spool.layout import create_spool
 from imapvm.ops import cli
 from imapvm.server.net.certificate import self_signed
 
@@ -61,6 +63,7 @@ def test_start_and_stop_are_logged(tmp_path, port, workers):
     config.write_text(
         f"""
         filepool = "pool"
+        spool = "spool"
         workers = {workers}
         listen.imap = ["127.0.0.1:{port}"]
         log.format = "json"
@@ -208,6 +211,23 @@ def test_spool_in_use_is_one_line(tmp_path, workers):
     assert code == 1
     (error,) = [line for line in message.splitlines() if line.startswith("imapvm: ")]
     assert "spool" in error
+
+
+def test_spool_that_cannot_be_used_is_one_line(tmp_path, workers):
+    config = tmp_path / "imapvm.toml"
+    config.write_text(f"filepool = 'pool'\nspool = 'spool'\nworkers = {workers}\nlisten.imap = []")
+    assert cli.main(["filepool", "create", "--config", str(config)]) == 0
+    create_spool(tmp_path / "spool")
+    claimed = tmp_path / "spool/cur"
+    if os.geteuid() == 0:
+        os.chown(claimed, 65432, 65432)
+    else:
+        claimed.chmod(0)
+    code, message = refused(config)
+    assert code == 1
+    assert message.startswith(f"imapvm: cannot use spool {tmp_path}/spool")
+    assert f"{tmp_path}/spool/cur" in message
+    assert message.count("\n") == 1
 
 
 def certificate_at(port) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
 from imapvm.filepool.errors import CorruptDataError, FilepoolError, StoreUnavailableError
+from imapvm.intake.spool.layout import SpoolError
 from imapvm.ops.errors import CONFIGURATION, CORRUPT, FAILED, TRY_AGAIN, OperatorError
 from imapvm.ops.verbs import demo, filepool, role, serve, user
 from imapvm.server.settings import SettingsError
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         OperatorError,
         SettingsError,
         FilepoolError,
+        SpoolError,
         ValueError,  # only CorruptError has a message; the extension is imported late
         OSError,
     ) as error:
@@ -79,7 +81,6 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 def _report(error: BaseException) -> tuple[str, int] | None:
     """Return the message for the operator and the exit code; None for a bug."""
     from imapvm._core import CorruptError
-    from imapvm.intake.spool.directory import SpoolInUseError
 
     match error:
         case SettingsError():
@@ -90,7 +91,7 @@ def _report(error: BaseException) -> tuple[str, int] | None:
             return str(error), TRY_AGAIN
         case CorruptDataError() | CorruptError():
             return str(error), CORRUPT
-        case FilepoolError() | SpoolInUseError():
+        case FilepoolError() | SpoolError():
             return str(error), FAILED
         case OSError():
             reason = (error.strerror or str(error)).lower()

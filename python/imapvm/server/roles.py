@@ -156,7 +156,7 @@ async def serve_roles(
 
     Raises:
         FilepoolError: the filepool cannot be opened.
-        SpoolInUseError, OSError: the spool cannot be watched.
+        SpoolError, OSError: the spool cannot be watched.
     """
     tune_interpreter()
     with trio.CancelScope(shield=True):

@@ -24,11 +24,10 @@ from typing import Final, NamedTuple
 import trio
 
 from imapvm.intake.spool.file import TMP, fresh_name
+from imapvm.intake.spool.layout import ATTEMPTS
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS: Final = "attempts"
-"""Name of the log in the spool directory."""
 REWRITE_BYTES: Final = 1024 * 1024
 """Growth after which the log is rewritten."""
 SYNC_SECONDS: Final = 1.0

@@ -20,9 +20,8 @@ from typing import Final
 import trio
 
 from imapvm.intake.spool.file import TMP, fresh_name
+from imapvm.intake.spool.layout import DELIVERED
 from imapvm.model.ids import AccountId
-
-DELIVERED: Final = "delivered"
 
 _ROW: Final = struct.Struct(">IQ")
 

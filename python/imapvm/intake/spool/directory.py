@@ -1,13 +1,4 @@
-"""Spool directory: its subdirectories, and moving files between them.
-
-tmp/            files that are being written; ignored
-new/            submitted files: complete, renamed from tmp/
-cur/            claimed files: in delivery, or waiting for a retry
-undeliverable/  files held for unknown recipients, each with NAME.reason
-failed/         files that cannot be processed, each with NAME.reason
-attempts        counts of attempts for the files in cur/ (`attempts.py`)
-delivered/      recipients that have the messages of files that stay (`delivered.py`)
-"""
+"""Files of a spool directory, and moving them between its parts (`layout.py`)."""
 
 import contextlib
 import errno
@@ -19,24 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from imapvm.intake.spool.delivered import DELIVERED
 from imapvm.intake.spool.file import NEW, TMP, fresh_name
+from imapvm.intake.spool.layout import CUR, SpoolInUseError, create_spool
 
-CUR: Final = "cur"
-UNDELIVERABLE: Final = "undeliverable"
-FAILED: Final = "failed"
-PARTS: Final = (TMP, NEW, CUR, UNDELIVERABLE, FAILED, DELIVERED)
 REASON: Final = ".reason"
 STALE_SECONDS: Final = 36 * 60 * 60
 """Age at which a file in tmp/ is removed: its writer has died (the rule of Maildir)."""
-
-
 NAMES_TRIED: Final = 100
 """Suffixes that are tried for a file that is set aside under a name in use."""
-
-
-class SpoolInUseError(Exception):
-    """Another process delivers from this spool."""
 
 
 class NotRegularFileError(Exception):
@@ -56,14 +37,13 @@ class SpoolDirectory:
 
         Raises:
             SpoolInUseError: another process has it locked.
+            SpoolAccessError: it belongs to another user, or its modes forbid the access.
             OSError: it cannot be created or read.
         """
         self.path: Final = path
         self._new = os.fspath(path / NEW)
         self._cur = os.fspath(path / CUR)
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for part in PARTS:
-            (path / part).mkdir(mode=0o700, exist_ok=True)
+        create_spool(path)
         # Two processes would set each other's claimed files aside. The kernel releases the lock
         # when the process ends.
         self._lock = os.open(path / CUR, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -35,7 +35,8 @@ from imapvm.intake.pacing import Pacer
 from imapvm.intake.replies import STORE_FULL, UNKNOWN_RECIPIENT, Reply
 from imapvm.intake.spool.bsmtp import BsmtpMessageEnd, BsmtpMessageStart, read_bsmtp
 from imapvm.intake.spool.delivered import DeliveryRecord
-from imapvm.intake.spool.directory import UNDELIVERABLE, SpoolDirectory, printable_name
+from imapvm.intake.spool.directory import SpoolDirectory, printable_name
+from imapvm.intake.spool.layout import UNDELIVERABLE
 from imapvm.intake.trace import Trace
 from imapvm.model.limits import BOUNCE_HEADER_MAX
 

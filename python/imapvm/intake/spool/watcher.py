@@ -35,16 +35,11 @@ from imapvm.intake.deliver import Deliverer
 from imapvm.intake.replies import STORE_FULL
 from imapvm.intake.spool.attempts import AttemptLog
 from imapvm.intake.spool.bsmtp import BsmtpError
-from imapvm.intake.spool.directory import (
-    FAILED,
-    NotRegularFileError,
-    SpoolDirectory,
-    SpoolInUseError,
-    printable_name,
-)
+from imapvm.intake.spool.directory import NotRegularFileError, SpoolDirectory, printable_name
 from imapvm.intake.spool.entry import ChangedError, DeferredError, SpoolEntry
 from imapvm.intake.spool.file import NEW
 from imapvm.intake.spool.inotify import InotifyWatcher
+from imapvm.intake.spool.layout import FAILED
 from imapvm.model.internal_errors import is_internal_error
 from imapvm.model.limits import (
     SPOOL_CLAIMED_MAX,
@@ -55,8 +50,6 @@ from imapvm.model.limits import (
     SPOOL_TRIES_MAX,
     SPOOL_WAITING_MAX,
 )
-
-__all__ = ["SpoolInUseError", "watch_spool"]
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +105,7 @@ async def watch_spool(
         task_status: started when every file submitted from now on is detected.
 
     Raises:
-        SpoolInUseError: another process watches it.
+        SpoolError: another process watches it, or it belongs to another user.
         OSError: it cannot be created or read.
     """
     spool = SpoolDirectory(directory)

@@ -1,7 +1,7 @@
 """Serving with several processes (`workers` > 0): this process is their master.
 
-Configuration, certificate, filepool and addresses are checked before a process is started, so that
-errors read as they do with one process.
+Configuration, certificate, filepool, spool and addresses are checked before a process is started,
+so that errors read as they do with one process.
 """
 
 import time
@@ -10,6 +10,7 @@ from typing import Final
 
 from imapvm.filepool.errors import FilepoolError
 from imapvm.filepool.format import read_format
+from imapvm.intake.spool.layout import SpoolError, create_spool
 from imapvm.ops.errors import OperatorError
 from imapvm.ops.serving.systemd import notify
 from imapvm.server.net.tls_context import load, server_context
@@ -36,7 +37,8 @@ def serve_with_workers(
     """Run the master; see `imapvm.ops.serving.run.serve_until_stopped`.
 
     Raises:
-        SettingsError, CertificateError, FilepoolError: the server cannot run with these settings.
+        SettingsError, CertificateError, FilepoolError, SpoolError, OSError: the server cannot run
+            with these settings.
     """
     _check(settings)
     launcher = Launcher(settings)
@@ -46,7 +48,7 @@ def serve_with_workers(
         try:
             changed = reread()
             _check(changed)
-        except (OperatorError, SettingsError, FilepoolError) as error:
+        except (OperatorError, SettingsError, FilepoolError, SpoolError, OSError) as error:
             raise ReloadRefused(str(error)) from error
         for name, key in FIXED.items():
             if getattr(changed, name) != getattr(settings, name):
@@ -84,12 +86,15 @@ class _Observer:
 
 
 def _check(settings: Settings) -> None:
-    """Check settings, certificate and filepool format, without Trio and LMDB.
+    """Check settings, certificate, filepool format and spool, without Trio and LMDB.
 
     Raises:
-        SettingsError, CertificateError, FilepoolError: the server cannot run with them.
+        SettingsError, CertificateError, FilepoolError, SpoolError, OSError: the server cannot run
+            with them.
     """
     settings.check()
     if settings.certificate is not None and settings.key is not None:
         load(server_context(), settings.certificate, settings.key)
     read_format(settings.filepool)
+    if settings.spool is not None:
+        create_spool(settings.spool)

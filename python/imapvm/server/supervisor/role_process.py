@@ -31,7 +31,7 @@ def serve_role(spawn_config: SpawnConfig) -> None:
     """Run one role until the master ends the process; in the main thread of a new process.
 
     Raises:
-        CertificateError, FilepoolError, SpoolInUseError, OSError: as `serve_roles`.
+        CertificateError, FilepoolError, SpoolError, OSError: as `serve_roles`.
     """
     _die_with(spawn_config.master)
     _set_name(title_of(spawn_config.role, spawn_config.name))
