@@ -2,11 +2,14 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import trio
 from hypothesis import settings
 
+from imapvm.ops.config.file import Config
 from imapvm.server.net.reactor import Reactor
 
 # No deadlines: the machine may be busy with other tests, and time is measured in bench/.
@@ -16,6 +19,17 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
 
 # A process started in the background by a shell ignores SIGINT, and its children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_spool_of_the_system() -> Iterator[None]:
+    """Fail if a server of a test has used the default spool, which is that of the machine."""
+    spool = Path(Config().spool)
+    existed = spool.exists()
+    yield
+    assert spool.exists() == existed, (
+        f"a test has created {spool}; set `spool` in its configuration"
+    )
 
 
 @pytest.fixture
