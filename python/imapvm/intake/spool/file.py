@@ -114,7 +114,8 @@ def submit_file(
     """Write a file into the spool durably; return its name.
 
     A given name replaces a file of that name in new/, so that a caller that chooses names can retry
-    without submitting a message twice.
+    without submitting a message twice. Of root, the file gets the owner of the directory new/, as
+    which imapvm reads it.
 
     Raises:
         OSError: nothing was written; or, if only the last fsync failed, the file is in the spool
@@ -128,6 +129,9 @@ def submit_file(
     file = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
     try:
         try:
+            if os.geteuid() == 0:
+                found = os.stat(os.path.join(spool, NEW))
+                os.fchown(file, found.st_uid, found.st_gid)
             for portion in content:
                 view = memoryview(portion)
                 while view:
