@@ -26,49 +26,57 @@ EVERYTHING: Final = frozenset({"ALL"})
 
 async def search(ctx: SelectedContext, command: Search) -> Done:
     """Search batch by batch, and write SEARCH or ESEARCH."""
+    bound = _bind(ctx, command)
+    size = min(SCAN_BATCH, SCAN_KEYS // bound.keys, SCAN_LOOKUPS // max(bound.lookups, 1))
+    size = max(size, SCAN_BATCH_MIN)
+    remaining, found = bound.candidates, UidSet()
+    try:
+        while remaining:
+            batch, remaining = remaining.split(size)
+            decided, undecided = _scan(ctx, bound, batch)
+            if undecided:
+                await ctx.yield_control()
+                if bound.lookups and await gather(ctx, undecided):
+                    decided, undecided = _scan(ctx, bound, batch)
+                decided |= await search_bodies(ctx, undecided, bound.texts)
+            found = found | decided if found else decided
+            if remaining:
+                await ctx.yield_control()
+    except BaseException:
+        _empty_saved(ctx, command)
+        raise
+    _write_result(ctx, command, found)
+    return DONE
+
+
+def _bind(ctx: SelectedContext, command: Search) -> BoundSearch:
+    """Bind the search keys to the mailbox as the client has counted it.
+
+    Raises:
+        Refusal: the charset is unknown, or the keys need CONDSTORE.
+    """
     view, program = ctx.view, command.program
-    saves = command.returns is not None and "SAVE" in command.returns
     if program is None:
-        if saves:
-            view.saved = UidSet()  # RFC 9051 section 6.4.4.1: NO leaves $ empty
+        _empty_saved(ctx, command)
         raise Refusal("unknown charset", code="BADCHARSET (US-ASCII UTF-8)")
     if program.needs_modseq:
         raise Refusal("unknown search key MODSEQ: CONDSTORE is not offered", bad=True)
     with ctx.store.reading() as reader:
         mailbox = ctx.mailbox_row(reader)
         keyword_sets = reader.keywords(mailbox) if mailbox.keyword_sets else {}
-    bound = program.bind(
+    return program.bind(
         numbers=view.numbers,
         saved=view.saved,
         recent=view.recent,
         keyword_sets=keyword_sets,
         now=int(ctx.services.clock()),
     )
-    try:
-        found = await _find(ctx, bound)
-    except BaseException:
-        if saves:
-            view.saved = UidSet()  # as above
-        raise
-    _write_result(ctx, command, found)
-    return DONE
 
 
-async def _find(ctx: SelectedContext, bound: BoundSearch) -> UidSet:
-    size = min(SCAN_BATCH, SCAN_KEYS // bound.keys, SCAN_LOOKUPS // max(bound.lookups, 1))
-    size = max(size, SCAN_BATCH_MIN)
-    remaining, found = bound.candidates, UidSet()
-    while remaining:
-        await ctx.yield_control()
-        batch, remaining = remaining.split(size)
-        decided, undecided = _scan(ctx, bound, batch)
-        if undecided:
-            await ctx.yield_control()
-            if bound.lookups and await gather(ctx, undecided):
-                decided, undecided = _scan(ctx, bound, batch)
-            decided |= await search_bodies(ctx, undecided, bound.texts)
-        found |= decided
-    return found
+def _empty_saved(ctx: SelectedContext, command: Search) -> None:
+    """Empty $ for a search with SAVE that ends with NO (RFC 9051 section 6.4.4.1)."""
+    if command.returns is not None and "SAVE" in command.returns:
+        ctx.view.saved = UidSet()
 
 
 def _scan(
