@@ -1,4 +1,4 @@
-//! Corrupt pages of a data file: always an error, never a panic. `tests/filepool/test_pages.py`
+//! Corrupt pages of a data file: always an error, never a panic. `tests/filepool/engine/test_pages.py`
 //! tests that pages written by LMDB are read as LMDB reads them.
 
 #![allow(clippy::indexing_slicing)] // tests and their helpers may panic

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.intake.spool.test_bsmtp import messages
 from tests.intake.spooling import names
-from tests.intake.test_bsmtp import messages
 
 from imapvm.intake import smtpexit
 from imapvm.intake.envelope import Recipient, Sender

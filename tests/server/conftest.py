@@ -1,18 +1,12 @@
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from functools import partial
 
 import pytest
-import trio
 import trustme
 from tests.server.whole import Server, running
 
-from imapvm.commands.services import Services
-from imapvm.server.imap.connection import serve_connection
-from imapvm.server.net.reactor import Reactor
 from imapvm.server.net.tls import TlsServer
-from imapvm.server.net.transport import Transport
 
 
 @pytest.fixture(scope="session")
@@ -49,34 +43,6 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
         return ours, client
 
 
-@pytest.fixture(params=["tcp", "unix"])
-def pair(request: pytest.FixtureRequest) -> tuple[socket.socket, socket.socket]:
-    """Ours and the client's end of a connection."""
-    return tcp_pair() if request.param == "tcp" else socket.socketpair()
-
-
-@pytest.fixture(params=["tcp", "unix", "tls"])
-async def connected(
-    request: pytest.FixtureRequest,
-    reactor: Reactor,
-    tls_server: TlsServer,
-    client_tls: ssl.SSLContext,
-) -> AsyncIterator[tuple[Transport, trio.abc.Stream]]:
-    """A transport, and the client's end as a Trio stream: plain TCP, AF_UNIX, and TLS over TCP."""
-    ours, theirs = socket.socketpair() if request.param == "unix" else tcp_pair()
-    transport = Transport(reactor, ours, peer="192.0.2.1", tls_server=tls_server)
-    plain = trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
-    client: trio.abc.Stream = plain
-    if request.param == "tls":
-        client = secure = trio.SSLStream(plain, client_tls, server_hostname="imap.example.org")
-        async with trio.open_nursery() as both:
-            both.start_soon(transport.start_tls)
-            both.start_soon(secure.do_handshake)
-    yield transport, client
-    transport.close()
-    await trio.aclose_forcefully(client)
-
-
 @pytest.fixture
 async def server(tmp_path) -> AsyncIterator[Server]:
     async with running(tmp_path) as server:
@@ -107,36 +73,3 @@ async def secure_server(tmp_path, tls_server_files, workers) -> AsyncIterator[Se
         workers=workers,
     ) as server:
         yield server
-
-
-@pytest.fixture
-def services() -> Services:
-    return Services(pool=None, authenticator=None, clock=lambda: 0.0)
-
-
-@pytest.fixture
-async def connect(nursery, reactor, services):
-    """Serve a connection; gives the client's end, which is closed with the test."""
-    clients = []
-
-    async def connect(
-        connections, *, plain_allowed=True, tls=None, tls_first=False, within=nursery
-    ):
-        ours, theirs = tcp_pair()
-        transport = Transport(reactor, ours, peer="192.0.2.1", tls_server=tls)
-        within.start_soon(
-            partial(
-                serve_connection,
-                transport,
-                services,
-                connections,
-                plain_allowed=plain_allowed,
-                tls_first=tls_first,
-            )
-        )
-        clients.append(trio.SocketStream(trio.socket.from_stdlib_socket(theirs)))
-        return clients[-1]
-
-    yield connect
-    for client in clients:
-        await trio.aclose_forcefully(client)

@@ -4,7 +4,7 @@ import re
 import struct
 
 import pytest
-from tests.filepool import example
+from tests.filepool.tables import example
 
 from imapvm.filepool.engine.environment import table_names
 from imapvm.filepool.tables import accounts, bodies

@@ -22,7 +22,7 @@ from imapvm.ops.demo.users import USERS_MAX, DemoUser, parse_user, parse_users
 from imapvm.ops.verbs import demo
 from imapvm.server.settings import Listening, Settings
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[3] / "README.md"
 SAMPLES = len(sample_messages("a@b", 0.0))
 DEADLINE_SECONDS = 30
 """Time for a process to start or mail to arrive, on a machine busy with other tests."""

@@ -2,7 +2,7 @@
 
 import pytest
 from tests.filepool.direct import START, look
-from tests.filepool.test_processes import elsewhere
+from tests.filepool.engine.test_processes import elsewhere
 
 from imapvm.filepool.errors import LimitError
 from imapvm.filepool.operations.enroll import AddAccount, ClearAccount

@@ -4,7 +4,7 @@ import os
 import random
 
 import pytest
-from tests.server.test_connections import FakeConnection
+from tests.server.imap.test_connections import FakeConnection
 
 from imapvm.auth.throttle import PAIR_FREE, Throttle
 from imapvm.server.imap.connections import Connections

@@ -443,7 +443,7 @@ def test_a_chunk_past_the_limit_and_all_further_chunks_are_refused(monkeypatch):
 
 
 def test_every_command_of_the_table_is_in_the_documentation():
-    text = (Path(__file__).parents[2] / "docs/intake.md").read_text()
+    text = (Path(__file__).parents[3] / "docs/intake.md").read_text()
     for row in lmtp_protocol.COMMANDS:
         assert row.verb.decode() in text
     for extension in lmtp_protocol.EXTENSIONS:

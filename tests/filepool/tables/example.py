@@ -1,6 +1,6 @@
 """The example of docs/storage.md: a small filepool, row by row.
 
-Run `python -m tests.filepool.example` to update the example in the document.
+Run `python -m tests.filepool.tables.example` to update the example in the document.
 """
 
 import re
@@ -15,7 +15,7 @@ from imapvm.filepool.operations.copy import CopyMessages
 from imapvm.filepool.operations.deliver import DeliverMessage
 from imapvm.filepool.operations.store_flags import ExpungeMessages, StoreFlags
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "storage.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "storage.md"
 MESSAGE = b"Message-ID: <1@a>\r\nSubject: Hi\r\n\r\nHello.\r\n"
 MARK = "<!-- example -->\n```\n"
 WIDTH = 48

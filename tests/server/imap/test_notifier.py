@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import trio
 import trio.testing
-from tests.server.test_connections import FakeConnection
+from tests.server.imap.test_connections import FakeConnection
 from tests.server.whole import enroll_users
 
 from imapvm.commands.services import Services

@@ -5,7 +5,7 @@ import select
 
 import pytest
 import trio
-from tests.server.test_notifier import FakePool, idler
+from tests.server.imap.test_notifier import FakePool, idler
 
 from imapvm.commands.services import Services
 from imapvm.server.imap.connections import Connections

@@ -3,7 +3,7 @@
 import pytest
 import trio
 from tests.filepool.direct import START, look, message_bytes, packed, uids
-from tests.filepool.test_bodies import noise, write
+from tests.filepool.tables.test_bodies import noise, write
 
 from imapvm.filepool.errors import NoSuchAccountError, NoSuchMailboxError, StoreUnavailableError
 from imapvm.filepool.operations.deliver import (

@@ -10,7 +10,7 @@ import pytest
 from imapvm.ops.config.file import CONFIG_MAX, Config, ConfigFile, Table, read_config
 from imapvm.ops.errors import CONFIGURATION, ConfigError, OperatorError
 
-SAMPLE = Path(__file__).parents[2] / "config/imapvm.toml"
+SAMPLE = Path(__file__).parents[3] / "config/imapvm.toml"
 
 
 def keys(table=Config, above=()):

@@ -2,7 +2,7 @@
 
 import pytest
 from tests.filepool.direct import look
-from tests.filepool.test_bodies import noise, write
+from tests.filepool.tables.test_bodies import noise, write
 
 from imapvm.filepool.pool import Delivery, create_filepool, open_filepool
 from imapvm.intake.deliver import Deliverer
