@@ -1,6 +1,7 @@
 //! Lenient parser of address lists (RFC 5322 section 3.4, with the obsolete forms of section 4.4).
 //!
 //! Every input gives addresses: an error in the list never hides the rest of it.
+use super::encoded_words::encoded_word;
 use super::lexer::{Lexer, is_blank, is_special};
 use crate::message::limits::ADDRESSES;
 
@@ -85,6 +86,9 @@ impl Words {
 /// Address being read.
 #[derive(Default)]
 struct Draft {
+    /// Words before an address in angle brackets.
+    phrase: Words,
+    /// Words since then, or all words if there is no such address.
     words: Words,
     comment: Option<Vec<u8>>,
     route: Option<Vec<u8>>,
@@ -96,12 +100,18 @@ struct Draft {
 impl Draft {
     fn finish(self) -> Option<Address> {
         let Self {
-            words,
+            phrase: mut words,
+            words: after,
             comment,
             route,
             spec,
-            angle: _,
+            angle,
         } = self;
+        if !angle {
+            words = after;
+        } else if !after.text.is_empty() {
+            words.push(&after.text, true);
+        }
         let comment = comment.filter(|text| !text.is_empty());
         let has_words = !words.text.is_empty();
         let (name, (local, host)) = match spec {
@@ -133,6 +143,8 @@ struct Parser<'a> {
     draft: Draft,
     /// White space precedes a quote that was ignored.
     was_spaced: bool,
+    /// Remaining bytes from which on a quote starts a quoted string again.
+    quotes_from: usize,
 }
 
 impl Parser<'_> {
@@ -192,11 +204,30 @@ impl Parser<'_> {
         std::mem::take(&mut self.was_spaced) || self.lexer.rest.len() < before
     }
 
+    /// Consume a quoted string; None, and nothing is consumed, if it is unclosed.
+    ///
+    /// In `"Ada <a@x>, "Bob" <b@y>` the first quote is unclosed: an address precedes the second one,
+    /// and an atom follows it directly. All quotes before the second one are ignored, so that none
+    /// is tried again with the same end.
+    fn quoted_string(&mut self) -> Option<Vec<u8>> {
+        let start = self.lexer.rest;
+        if start.len() > self.quotes_from {
+            return None;
+        }
+        let text = self.lexer.quoted_string()?;
+        if self.lexer.peek().is_some_and(is_atom) && text.contains(&b'@') {
+            self.quotes_from = self.lexer.rest.len() + 1;
+            self.lexer.rest = start;
+            return None;
+        }
+        Some(text)
+    }
+
     /// Add a word or dot to `words`; return whether there was one.
     fn word(&mut self, words: &mut Words, spaced: bool) -> bool {
         match self.lexer.peek() {
             Some(b'"') => {
-                if let Some(text) = self.lexer.quoted_string() {
+                if let Some(text) = self.quoted_string() {
                     words.push(&text, spaced);
                 } else {
                     self.lexer.advance(); // unclosed: what follows may be the address
@@ -208,7 +239,10 @@ impl Parser<'_> {
                 words.push_dot(spaced);
             }
             Some(byte) if is_atom(byte) => {
-                let word = self.lexer.take_while(is_atom);
+                let word = match encoded_word(self.lexer.rest) {
+                    Some(length) => self.lexer.take_bytes(length),
+                    None => self.lexer.take_while(is_atom),
+                };
                 words.push(word, spaced);
             }
             _ => return false,
@@ -220,9 +254,13 @@ impl Parser<'_> {
     /// angle-addr = [CFWS] "<" [obs-route] addr-spec ">" [CFWS]
     /// obs-route  = obs-domain-list ":"
     /// ```
-    /// The `<` is already consumed.
+    /// The `<` is already consumed. Lenient: more than one `<`, and a scheme before the address,
+    /// such as `mailto:`, which is left out.
     fn angle(&mut self) {
         self.blanks_and_comments();
+        while self.lexer.take(b'<') {
+            self.blanks_and_comments();
+        }
         if self.lexer.peek() == Some(b'@') {
             let mut route = Vec::new();
             loop {
@@ -245,9 +283,13 @@ impl Parser<'_> {
         let mut local = Words::default();
         loop {
             let spaced = self.blanks_and_comments();
-            if !self.word(&mut local, spaced) {
+            if self.word(&mut local, spaced) {
+                continue;
+            }
+            if !self.lexer.take(b':') {
                 break;
             }
+            local = Words::default();
         }
         let mut local = local.local();
         let mut host = Vec::new();
@@ -261,6 +303,15 @@ impl Parser<'_> {
         self.lexer.take(b'>');
         self.draft.spec = Some((local, host));
         self.draft.angle = true;
+        self.draft.phrase = std::mem::take(&mut self.draft.words);
+    }
+
+    /// End an address in angle brackets that another one follows without a comma. The words between
+    /// them belong to the second.
+    fn end_angle(&mut self) {
+        let words = std::mem::take(&mut self.draft.words);
+        self.end_address();
+        self.draft.words = words;
     }
 
     fn parse(mut self) -> Vec<Address> {
@@ -282,14 +333,26 @@ impl Parser<'_> {
                     self.end_address();
                     self.end_group();
                 }
+                // Lenient: the scheme of a URL is no group.
+                b':' if self.draft.words.text.eq_ignore_ascii_case(b"mailto") => {
+                    self.draft.words = Words::default();
+                }
                 b':' if self.draft.spec.is_none() => {
                     self.end_group();
                     let name = std::mem::take(&mut self.draft).words.text;
                     self.found.push(Address::Group(name));
                     self.in_group = true;
                 }
-                b'@' if !self.draft.angle => self.at(),
-                b'<' if !self.draft.angle => {
+                b'@' => {
+                    if self.draft.angle {
+                        self.end_angle();
+                    }
+                    self.at();
+                }
+                b'<' => {
+                    if self.draft.angle {
+                        self.end_angle();
+                    }
                     // An unquoted address was meant as the display name.
                     if let Some((mut local, host)) = self.draft.spec.take() {
                         local.push(b'@');
@@ -342,6 +405,7 @@ fn parse(value: &[u8], limit: usize) -> Vec<Address> {
         in_group: false,
         draft: Draft::default(),
         was_spaced: false,
+        quotes_from: value.len(),
     };
     parser.parse()
 }
@@ -516,10 +580,88 @@ mod tests {
                 &["=?utf-8?q?J=C3=B6?=|NIL|j|x"],
             ),
             ("Jörg <jörg@exämple.org>", &["Jörg|NIL|jörg|exämple.org"]),
+            // Encoded words are one atom, with any bytes inside
+            (
+                "=?utf-8?q?Doe,_J. <x@y>?= <j@x>, b@y",
+                &["=?utf-8?q?Doe,_J. <x@y>?=|NIL|j|x", "NIL|NIL|b|y"],
+            ),
+            (
+                "=?\"utf-8\"?q?a;(b?= =?utf-8?b?YQ==?= <j@x>",
+                &["=?\"utf-8\"?q?a;(b?= =?utf-8?b?YQ==?=|NIL|j|x"],
+            ),
+            (
+                "=?utf-8?q?Ada <a@x>, =?utf-8?q?Bob?= <b@y>",
+                &["=?utf-8?q?Ada|NIL|a|x", "=?utf-8?q?Bob?=|NIL|b|y"],
+            ),
+            ("=?utf-8?q?Ada <a@x>", &["=?utf-8?q?Ada|NIL|a|x"]),
+            ("=?utf-8?q?a@b?=@x", &["NIL|NIL|=?utf-8?q?a@b?=|x"]),
+            // Unclosed quotes that a later quote closes
+            (
+                "\"Ada <a@x>, \"Bob\" <b@y>",
+                &["Ada|NIL|a|x", "Bob|NIL|b|y"],
+            ),
+            (
+                "Ada\" <a@x>, \"Bob, C.\" <b@y>",
+                &["Ada|NIL|a|x", "Bob, C.|NIL|b|y"],
+            ),
+            (
+                "\"Ada, a@x, \"Bob\" <b@y>, c@z",
+                &["NIL|NIL|Ada|", "NIL|NIL|a|x", "Bob|NIL|b|y", "NIL|NIL|c|z"],
+            ),
+            ("<\"a@x>, \"Bob\" <b@y>", &["NIL|NIL|a|x", "Bob|NIL|b|y"]),
+            ("\"a@x\" <a@x>", &["a@x|NIL|a|x"]),
+            ("\"a@x\"<a@x>", &["a@x|NIL|a|x"]),
+            ("\"Doe, A <a@x>\" <a@x>", &["Doe, A <a@x>|NIL|a|x"]),
+            ("\"a@b\"@x", &["NIL|NIL|a@b|x"]),
+            ("\"a b\"c <d@x>", &["a bc|NIL|d|x"]),
+            // Several angle brackets, and schemes
+            ("<<g@h.example>>", &["NIL|NIL|g|h.example"]),
+            (
+                "G < <g@h.example> >, b@y",
+                &["G|NIL|g|h.example", "NIL|NIL|b|y"],
+            ),
+            ("<<<g@h", &["NIL|NIL|g|h"]),
+            ("<<>>", &["NIL|NIL||"]),
+            ("<mailto:g@h.example>", &["NIL|NIL|g|h.example"]),
+            ("G <MAILTO: g@h.example>", &["G|NIL|g|h.example"]),
+            ("<smtp:g.i@h>", &["NIL|NIL|g.i|h"]),
+            (
+                "mailto:g@h.example, b@y",
+                &["NIL|NIL|g|h.example", "NIL|NIL|b|y"],
+            ),
+            ("G mailto: g@h;", &["G mailto{", "NIL|NIL|g|h", "}"]),
+            // A missing comma
+            ("Ada <a@x> Bob <b@y>", &["Ada|NIL|a|x", "Bob|NIL|b|y"]),
+            ("<a@x><b@y>", &["NIL|NIL|a|x", "NIL|NIL|b|y"]),
+            ("<a@x> b@y", &["NIL|NIL|a|x", "NIL|NIL|b|y"]),
+            ("<a@x> Ada", &["Ada|NIL|a|x"]),
+            ("A <a@x> B (c)", &["A B|NIL|a|x"]),
             ("@x", &["NIL|NIL||x"]),
             ("joe@", &["NIL|NIL|joe|"]),
         ] {
             assert_eq!(show(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn hostile_lists_take_linear_time() {
+        let escapes = format!("\"{}@\"a", "\\\"".repeat(32 * 1024));
+        for (piece, count) in [
+            (escapes.as_str(), 1),
+            ("\"@\"a", 16 * 1024),
+            ("=?", 32 * 1024),
+            ("=?a?q?", 10 * 1024),
+            ("<", 64 * 1024),
+            ("(", 64 * 1024),
+            ("\"", 64 * 1024),
+            ("<a@", 20 * 1024),
+            ("a@", 32 * 1024),
+            ("<a:", 20 * 1024),
+            ("<a>b", 16 * 1024),
+        ] {
+            // Quadratic time would be minutes.
+            let list = addresses(piece.repeat(count).as_bytes());
+            assert!(list.len() < ADDRESSES);
         }
     }
 

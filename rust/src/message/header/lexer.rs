@@ -62,6 +62,16 @@ impl<'a> Lexer<'a> {
         taken
     }
 
+    /// Consume and return `count` bytes, or all if there are fewer.
+    pub(crate) fn take_bytes(&mut self, count: usize) -> &'a [u8] {
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(count)
+            .unwrap_or((self.rest, b""));
+        self.rest = rest;
+        taken
+    }
+
     pub(crate) fn skip_blanks(&mut self) {
         self.take_while(is_blank);
     }
