@@ -239,7 +239,10 @@ impl Parser<'_> {
                 words.push_dot(spaced);
             }
             Some(byte) if is_atom(byte) => {
-                let word = match encoded_word(self.lexer.rest) {
+                let encoded = (byte == b'=')
+                    .then(|| encoded_word(self.lexer.rest))
+                    .flatten();
+                let word = match encoded {
                     Some(length) => self.lexer.take_bytes(length),
                     None => self.lexer.take_while(is_atom),
                 };
@@ -580,10 +583,20 @@ mod tests {
                 &["=?utf-8?q?J=C3=B6?=|NIL|j|x"],
             ),
             ("Jörg <jörg@exämple.org>", &["Jörg|NIL|jörg|exämple.org"]),
+            ("@x", &["NIL|NIL||x"]),
+            ("joe@", &["NIL|NIL|joe|"]),
+        ] {
+            assert_eq!(show(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn common_errors_hide_no_address() {
+        for (value, expected) in [
             // Encoded words are one atom, with any bytes inside
             (
                 "=?utf-8?q?Doe,_J. <x@y>?= <j@x>, b@y",
-                &["=?utf-8?q?Doe,_J. <x@y>?=|NIL|j|x", "NIL|NIL|b|y"],
+                &["=?utf-8?q?Doe,_J. <x@y>?=|NIL|j|x", "NIL|NIL|b|y"][..],
             ),
             (
                 "=?\"utf-8\"?q?a;(b?= =?utf-8?b?YQ==?= <j@x>",
@@ -636,8 +649,6 @@ mod tests {
             ("<a@x> b@y", &["NIL|NIL|a|x", "NIL|NIL|b|y"]),
             ("<a@x> Ada", &["Ada|NIL|a|x"]),
             ("A <a@x> B (c)", &["A B|NIL|a|x"]),
-            ("@x", &["NIL|NIL||x"]),
-            ("joe@", &["NIL|NIL|joe|"]),
         ] {
             assert_eq!(show(value), expected, "{value}");
         }
