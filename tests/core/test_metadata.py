@@ -8,7 +8,7 @@ from email.message import EmailMessage, Message
 from email.policy import SMTP, compat32, default
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from imapvm._core import (
@@ -202,6 +202,7 @@ def test_headers_agree_with_the_email_package(message):
     assert metadata.message_id == parsed["Message-ID"].strip("<> ").encode()
     assert metadata.sent == int(parsed["Date"].datetime.timestamp())
     header, _ = message.split(b"\r\n\r\n", 1)
+    assume(b"=2C?=" not in header)  # `email` folds a comma as text, and then finds fewer addresses
     assert metadata.header_size == len(header) + 4
     assert metadata.locate("HEADER") == (0, metadata.header_size)
     assert metadata.locate("TEXT") == (metadata.header_size, len(message) - metadata.header_size)

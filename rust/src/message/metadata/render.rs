@@ -129,8 +129,9 @@ pub(crate) fn envelope(headers: &Headers) -> Vec<u8> {
 /// ```abnf
 /// body-fld-param = "(" string SP string *(SP string SP string) ")" / nil
 /// ```
-/// Names in upper case, values as received. The pieces of RFC 2231 are not joined, although RFC
-/// 9051 section 7.5.2 asks for it: clients of `IMAP4rev1` join them.
+/// Names in upper case. The pieces of RFC 2231 are joined (RFC 9051 section 7.5.2). The value of a
+/// name that ends in `*` keeps its charset and escapes, which clients decode: without them its
+/// charset would be unknown to clients of `IMAP4rev1`.
 fn parameters(to: &mut Vec<u8>, parameters: &[Parameter]) {
     for (index, (name, value)) in parameters.iter().enumerate() {
         to.push(if index == 0 { b'(' } else { b' ' });

@@ -1,9 +1,11 @@
 //! Lenient parsers of the MIME header fields (RFC 2045 section 5, RFC 2183, RFC 2231).
+use super::continuations;
 use crate::message::header::encoded_words::unescape;
 use crate::message::header::lexer::{Lexer, is_blank};
 use crate::message::limits::{BOUNDARY_BYTES, PARAMETERS};
 
-/// Parameter as received; a quoted value is unquoted.
+/// Name and value of a parameter. A quoted value is unquoted, pieces are joined, and the value of a
+/// name that ends in `*` has escapes, with charset and language in front (RFC 2231).
 pub(crate) type Parameter = (Vec<u8>, Vec<u8>);
 
 /// Value of Content-Type.
@@ -129,7 +131,7 @@ fn parameters(lexer: &mut Lexer<'_>) -> Vec<Parameter> {
         });
         found.push((name, value));
     }
-    found
+    continuations::join(found)
 }
 
 /// Read a value up to `;`, without white space and comments at its end. White space, and text in
@@ -153,39 +155,19 @@ fn unquoted(lexer: &mut Lexer<'_>) -> Vec<u8> {
     }
 }
 
-/// Return the value of a parameter: the first of that name, otherwise the pieces of RFC 2231 joined
-/// and decoded.
+/// Return the value of a parameter: the first of that name, otherwise of that name with `*`,
+/// decoded.
 pub(crate) fn parameter(parameters: &[Parameter], name: &[u8]) -> Option<Vec<u8>> {
-    if let Some((_, value)) = parameters
-        .iter()
-        .find(|(is, _)| is.eq_ignore_ascii_case(name))
-    {
-        return Some(value.clone());
-    }
-    let find = |suffix: &str| {
+    let find = |suffix: &[u8]| {
         parameters.iter().find(|(is, _)| {
-            is.split_at_checked(name.len()).is_some_and(|(head, tail)| {
-                head.eq_ignore_ascii_case(name) && tail == suffix.as_bytes()
-            })
+            is.split_at_checked(name.len())
+                .is_some_and(|(head, tail)| head.eq_ignore_ascii_case(name) && tail == suffix)
         })
     };
-    if let Some((_, value)) = find("*") {
-        return Some(unescape(after_language(value), b'%'));
+    if let Some((_, value)) = find(b"") {
+        return Some(value.clone());
     }
-    let mut joined: Option<Vec<u8>> = None;
-    for number in 0..parameters.len() {
-        let plain = find(&format!("*{number}"));
-        let Some((_, value)) = plain.or_else(|| find(&format!("*{number}*"))) else {
-            break;
-        };
-        let joined = joined.get_or_insert_default();
-        match plain {
-            Some(_) => joined.extend_from_slice(value),
-            None if number == 0 => joined.append(&mut unescape(after_language(value), b'%')),
-            None => joined.append(&mut unescape(value, b'%')),
-        }
-    }
-    joined
+    find(b"*").map(|(_, value)| unescape(after_language(value), b'%'))
 }
 
 /// Return the text after `charset'language'`.
@@ -286,10 +268,10 @@ mod tests {
                 "multipart/mixed; boundary=\"gc0pJq0M:08jU534c0p\"",
                 "multipart/mixed;boundary=gc0pJq0M:08jU534c0p",
             ),
-            // RFC 2231 sections 3 and 4: as received
+            // RFC 2231 sections 3 and 4
             (
                 "message/external-body; access-type=URL; URL*0=\"ftp://\"; URL*1=\"cs.utk.edu/pub\"",
-                "message/external-body;access-type=URL;URL*0=ftp://;URL*1=cs.utk.edu/pub",
+                "message/external-body;access-type=URL;URL=ftp://cs.utk.edu/pub",
             ),
             (
                 "application/x-stuff; title*=us-ascii'en-us'This%20is%20%2A%2A%2Afun%2A%2A%2A",

@@ -3,6 +3,7 @@
 //! Not here: splitting a message into parts ([`scanner`](super::scanner)) and charsets
 //! ([`text`](super::text)).
 
+mod continuations;
 mod fields;
 pub(crate) mod transfer;
 

@@ -2,6 +2,7 @@
 use super::*;
 use crate::message::limits::*;
 use crate::wire::ast::Field;
+use std::time::{Duration, Instant};
 
 fn nested(depth: usize, inner: impl Fn(usize) -> String, end: &str) -> Vec<u8> {
     let mut message = String::new();
@@ -163,6 +164,50 @@ fn long_fields_are_cut_and_counted() {
         REFERENCES
     );
     assert!(stored.len() < 5_000);
+}
+
+/// Quadratic time would be minutes.
+#[test]
+fn repeated_openings_take_linear_time() {
+    let started = Instant::now();
+    for piece in [
+        "=?",
+        "=?a?q?",
+        "=?utf-8?q?a?= ",
+        "<",
+        "(",
+        "\"",
+        "\"@\"a",
+        "\\\"",
+        "*0=",
+        ";a*0=",
+        ";a*0*=",
+        ";",
+        ",",
+        "a@",
+        "<a:",
+        "a:",
+        "[",
+        "'",
+        "%",
+    ] {
+        let value = piece.repeat(FIELD_BYTES / piece.len());
+        for name in [
+            "Subject:",
+            "From:",
+            "Message-ID:",
+            "References:",
+            "Date:",
+            "Content-Type: a/b;",
+            "Content-Disposition: a;",
+            "Content-Transfer-Encoding:",
+            "Content-Language:",
+        ] {
+            let stored = checks::scan(&crlf(&format!("{name}{value}\n\nx")), 4096);
+            assert!(MessageMetadata::open(&stored).is_ok(), "{name} {piece}");
+        }
+    }
+    assert!(started.elapsed() < Duration::from_secs(60));
 }
 
 #[test]

@@ -240,7 +240,7 @@ eA==
     );
     assert_eq!(
         extended,
-        "((\"APPLICATION\" \"PDF\" (\"NAME\" \"a b\" \"X*0\" \"c\") \"<1@x>\" \"a thing\" \"BASE64\" 4 \
+        "((\"APPLICATION\" \"PDF\" (\"NAME\" \"a b\" \"X\" \"c\") \"<1@x>\" \"a thing\" \"BASE64\" 4 \
          \"Q2hlY2sgSW50ZWdyaXR5IQ==\" \
          (\"ATTACHMENT\" (\"FILENAME*\" \"utf-8''%c3%bc\" \"SIZE\" \"1\")) \"en\" \"rel\") \
          \"MIXED\" (\"BOUNDARY\" \"b\") (\"INLINE\" NIL) (\"en\" \"de\") \"http://x/ y\")"
