@@ -88,7 +88,7 @@ fn word(text: &[u8]) -> Option<EncodedWord<'_>> {
     })
 }
 
-/// Return the length of the encoded word at the start of `text`; None if there is none.
+/// Return the length of the encoded word at the start of `text`; None if there is no valid one.
 pub(crate) fn encoded_word(text: &[u8]) -> Option<usize> {
     word(text).map(|word| word.length)
 }
@@ -101,7 +101,7 @@ fn unquoted(charset: &[u8]) -> &[u8] {
     charset.get(from..upto).unwrap_or_default()
 }
 
-/// Return the place of the first `?=`; None if there is none, or `=?` before it.
+/// Return the place of the first `?=`; None without one, and if `=?` comes before it.
 fn end_of_text(encoded: &[u8]) -> Option<usize> {
     for at in memchr::memchr_iter(b'?', encoded) {
         if encoded.get(at + 1) == Some(&b'=') {
