@@ -17,9 +17,9 @@ from imapvm.commands.outcome import Disconnected
 from imapvm.commands.services import Services
 from imapvm.filepool.store import AccountStore
 from imapvm.model.internal_errors import is_internal_error
+from imapvm.model.proxy_header import NOT_SUPPORTED, is_proxy_header
 from imapvm.model.stepping import Suspended, start
 from imapvm.server.imap.connections import Connections
-from imapvm.server.net.proxy_header import NOT_SUPPORTED, is_proxy_header
 from imapvm.server.net.transport import ProxyHeaderError, Transport
 from imapvm.session.events import Event
 from imapvm.session.session import Session

@@ -42,9 +42,9 @@ from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, w
 
 from imapvm.model.limits import LINGER_BYTES_MAX, OUTPUT_WAITING_MAX, RECEIVE_MAX
 from imapvm.model.peers import network_of
+from imapvm.model.proxy_header import NOT_SUPPORTED, is_proxy_header
 from imapvm.model.stepping import suspend
 from imapvm.server.net.output_queue import WOULD_BLOCK, OutputQueue
-from imapvm.server.net.proxy_header import NOT_SUPPORTED, is_proxy_header
 from imapvm.server.net.reactor import ENDED, READABLE, WRITABLE, Reactor
 from imapvm.server.net.tls import (
     FIRST_RECORD_BYTES,
