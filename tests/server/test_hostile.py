@@ -128,6 +128,26 @@ async def test_proxy_header_on_the_port_for_tls_is_logged(tmp_path, tls_server_f
     assert "PROXY header received" in caplog.text
 
 
+@pytest.mark.parametrize("kind", PROXY_HEADERS)
+async def test_proxy_header_at_lmtp_ends_the_connection_with_one_clear_event(server, caplog, kind):
+    for _ in range(3):
+        client = Client(await trio.open_tcp_stream(*server.listening.lmtp))
+        await client.until(b"220 ")
+        await client.send(PROXY_HEADERS[kind] + b"LHLO relay.example.org\r\n")
+        assert await client.all() == b"421 4.3.2 PROXY protocol is not supported, closing\r\n"
+    events = [(r.levelname, r.peer) for r in caplog.records if "PROXY" in r.getMessage()]
+    assert events == [("WARNING", "127.0.0.1")]
+
+
+async def test_command_like_a_proxy_header_at_lmtp_is_an_unknown_command(server):
+    client = Client(await trio.open_tcp_stream(*server.listening.lmtp))
+    await client.until(b"220 ")
+    await client.send(b"PROXY\r\nLHLO relay.example.org\r\n" + PROXY_HEADERS["version 1"])
+    assert await client.line() == b"500 5.5.2 unknown command\r\n"
+    await client.until(b"250 ")
+    assert await client.line() == b"500 5.5.2 unknown command\r\n"
+
+
 async def test_tag_like_a_proxy_header_is_a_tag(server):
     client = await server.connect()
     await client.send(b"PROXY NOOP\r\n")

@@ -203,6 +203,11 @@ class LmtpConnection:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + FINISH_SECONDS):
                 await self._discard_message()
 
+    @property
+    def has_proxy_header(self) -> bool:
+        """True if the connection was closed because it began with a PROXY header."""
+        return self._protocol.has_proxy_header
+
     def is_idle(self, seconds: float) -> bool:
         """Return True if the peer has neither sent a message nor data of one for that time."""
         since = self._useful_at if self._message is None else self._idle_since

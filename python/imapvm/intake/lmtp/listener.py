@@ -23,6 +23,7 @@ from imapvm.intake.lmtp.connection import LmtpConnection, serve_connection
 from imapvm.intake.lmtp.protocol import TOO_MANY_CONNECTIONS
 from imapvm.intake.lmtp.transport import LmtpTransport
 from imapvm.model.limits import LMTP_CONNECTIONS_MAX, LMTP_WAITING_MAX
+from imapvm.model.proxy_header import ProxyHeaderLog
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +106,7 @@ class _Slots:
         self._served: set[_Client] = set()
         self._waiting: list[_Client] = []
         self._has_waiting = trio.Event()
+        self._proxy_headers = ProxyHeaderLog(log)
 
     def add(self, connected: socket.socket) -> None:
         """Serve a connection, let it wait, or refuse one."""
@@ -151,6 +153,8 @@ class _Slots:
                 client.connection = connection
 
             await serve_connection(transport, self._deliverer, client.address, on_start)
+            if client.connection is not None and client.connection.has_proxy_header:
+                self._proxy_headers.record(client.address, trio.current_time())
         finally:
             self._served.discard(client)
             self._start_waiting()

@@ -25,6 +25,7 @@ from imapvm.model.limits import (
     LMTP_ERRORS_MAX,
     LMTP_RECIPIENTS_MAX,
 )
+from imapvm.model.proxy_header import NOT_SUPPORTED, is_proxy_header
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ TOO_MANY_RECIPIENTS: Final = Reply(
 TOO_MANY_ERRORS: Final = Reply(421, "4.7.0", "too many errors, closing")
 TIMED_OUT: Final = Reply(421, "4.4.2", "idle for too long, closing")
 TOO_MANY_CONNECTIONS: Final = Reply(421, "4.3.2", "too many connections, try again later")
+PROXY_NOT_SUPPORTED: Final = Reply(421, "4.3.2", f"{NOT_SUPPORTED}, closing")
 SHUTTING_DOWN: Final = Reply(421, "4.3.2", "server is shutting down, closing")
 
 
@@ -120,6 +122,9 @@ class LmtpProtocol:
         self._out: list[bytes] = [Reply(220, "", f"{hostname} LMTP imapvm").line]
         self._skips_line = False
         """The remainder of a line that is too long is being skipped."""
+        self._has_received = False
+        self.has_proxy_header = False
+        """True if the dialogue was closed because it began with a PROXY header."""
         self._errors = 0
         self._greeting: str | None = None
         self._sender: Sender | None = None
@@ -149,6 +154,12 @@ class LmtpProtocol:
 
     def receive(self, data: bytes) -> None:
         """Add bytes from the client."""
+        if not self._has_received:
+            self._has_received = True
+            if is_proxy_header(data):
+                self.has_proxy_header = True
+                self.close(PROXY_NOT_SUPPORTED)
+                return
         self._buffer = self._buffer[self._position :] + data if self._buffer else data
         self._position = 0
 

@@ -14,7 +14,7 @@ from trio.lowlevel import wait_readable
 from imapvm.commands.services import Services
 from imapvm.model.peers import LOCAL, is_loopback
 from imapvm.server.imap.connection import serve_connection
-from imapvm.server.imap.connections import LOG_INTERVAL_SECONDS, Connections
+from imapvm.server.imap.connections import Connections
 from imapvm.server.net.reactor import Reactor
 from imapvm.server.net.tls import TlsServer
 from imapvm.server.net.transport import Transport
@@ -26,6 +26,7 @@ ACCEPTS_PER_TURN: Final = 64
 """Connections accepted before other tasks run."""
 PAUSE_SECONDS: Final = 0.25
 """Pause after accept failed for want of descriptors or memory; meanwhile connections end."""
+LOG_INTERVAL_SECONDS: Final = 60.0
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 

@@ -11,6 +11,7 @@ import trio
 from imapvm.commands.context import Context
 from imapvm.model.limits import CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX
 from imapvm.model.peers import is_loopback, network_of
+from imapvm.model.proxy_header import ProxyHeaderLog
 from imapvm.server.net.transport import Transport
 
 LOG: Final = logging.getLogger(__name__)
@@ -30,7 +31,6 @@ SWEEP_SLICE: Final = 500
 """Connections visited before other tasks run: about a millisecond."""
 ENDED_PER_SECOND: Final = 100.0
 """Clients that a process sends to its successor: their handshakes take some 0.1 s of a core."""
-LOG_INTERVAL_SECONDS: Final = 60.0
 """Between two log events of one kind that any client can cause."""
 
 
@@ -79,7 +79,15 @@ class _Activity:
 class Connections:
     """Counts and sweeps the connections of a process."""
 
-    __slots__ = ("_all", "_limit", "_limit_per_peer", "_logged_at", "_peers", "_round", "_shared")
+    __slots__ = (
+        "_all",
+        "_limit",
+        "_limit_per_peer",
+        "_peers",
+        "_round",
+        "_shared",
+        "proxy_headers",
+    )
 
     def __init__(
         self,
@@ -100,7 +108,7 @@ class Connections:
         self._all: dict[OpenConnection, _Activity] = {}
         self._peers: Counter[str] = Counter()
         self._round = 0
-        self._logged_at = float("-inf")
+        self.proxy_headers: Final = ProxyHeaderLog(LOG)
         self._shared = shared
 
     def __len__(self) -> int:
@@ -136,13 +144,6 @@ class Connections:
             del self._peers[network]
         if self._shared is not None:
             self._shared.change(network, -1)
-
-    def log_proxy_header(self, peer: str) -> None:
-        """Log once a minute: a proxy sends the header with each connection."""
-        now = trio.current_time()
-        if now - self._logged_at >= LOG_INTERVAL_SECONDS:
-            self._logged_at = now
-            LOG.warning("PROXY header received and connection closed", extra={"peer": peer})
 
     async def sweep_forever(self) -> None:
         """End connections that exceed a timeout: one task for all, no timer for each."""
