@@ -6,6 +6,7 @@ read from the pages directly (docs/decisions/0002-direct-page-reads.md).
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
@@ -35,6 +36,7 @@ from imapvm.filepool.tables.mailboxes import Mailbox, mailbox_of
 from imapvm.filepool.tables.schema import ID_KEY, NAME_ROW, PAIR_KEY, MailboxRow, UsageRow, name_key
 from imapvm.model.changes import MailboxChanges
 from imapvm.model.ids import AccountId, BodyId, MailboxId, ModSeq
+from imapvm.model.limits import SPELLINGS_MAX
 from imapvm.model.names import DELIMITER, canonical_name
 
 MAILBOX_CACHE_MAX: Final = 8192
@@ -136,6 +138,37 @@ class Reader:
         """Return the mailbox with a name, or None."""
         mailbox = self.mailbox_id(name)
         return None if mailbox is None else self.mailbox_by_id(mailbox)
+
+    def mailbox_in_any_case(self, name: str) -> Mailbox | None:
+        """Return the mailbox whose name differs from this one in case only, or None.
+
+        Of several, the first one in lower case. Of names that begin alike but for case, only
+        SPELLINGS_MAX are followed, so that the cost is up to 2 * SPELLINGS_MAX seeks for each
+        character, however many mailboxes the account has.
+        """
+        if len(name_key(self._account, name.upper())) >= 512:
+            return None
+        spellings = [""]
+        with self._txn.cursor(self._tables.names) as cursor:
+            for char in canonical_name(name):
+                longer = (
+                    spelling + variant
+                    for spelling in spellings
+                    for variant in dict.fromkeys((char.lower(), char.upper()))
+                )
+                prefixes = ((prefix, name_key(self._account, prefix)) for prefix in longer)
+                spellings = list(
+                    islice(
+                        (
+                            prefix
+                            for prefix, key in prefixes
+                            if cursor.set_range(key) and cursor.key().startswith(key)
+                        ),
+                        SPELLINGS_MAX,
+                    )
+                )
+        found = (self.mailbox(spelling) for spelling in spellings)
+        return next((mailbox for mailbox in found if mailbox is not None), None)
 
     def mailboxes(self) -> list[Mailbox]:
         """Return all mailboxes, by name."""

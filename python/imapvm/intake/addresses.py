@@ -86,8 +86,8 @@ class AddressBook:
         if name_error(name):
             return INBOX
         with self._pool.account(account).reading() as reader:
-            names = {mailbox.name.casefold(): mailbox.name for mailbox in reader.mailboxes()}
-        return names.get(name.casefold(), INBOX)
+            mailbox = reader.mailbox_in_any_case(name)
+        return INBOX if mailbox is None else mailbox.name
 
 
 def normalise_address(address: str) -> tuple[str, str | None]:

@@ -168,6 +168,8 @@ ADDRESS_MAX: Final = 320
 """Alias in UTF-8: a local part of 64 and a domain of 255 (RFC 5321 section 4.5.3.1)."""
 CREDENTIAL_MAX: Final = 2000
 """Stored credential; an argon2id hash has about 100 bytes."""
+SPELLINGS_MAX: Final = 4
+"""Beginnings of mailbox names that differ in case only and are followed in a search in any case."""
 NAMES_PER_ACCOUNT_MAX: Final = 10_000
 """Mailboxes and subscriptions of one account together."""
 UID_VALIDITY_DRIFT_MAX: Final = 1 << 20

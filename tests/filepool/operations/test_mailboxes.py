@@ -11,7 +11,7 @@ from imapvm.filepool.errors import (
     SpecialUseError,
 )
 from imapvm.filepool.operations.mailboxes import CreateMailbox, SetSubscription
-from imapvm.model.limits import NAMES_PER_ACCOUNT_MAX
+from imapvm.model.limits import NAMES_PER_ACCOUNT_MAX, SPELLINGS_MAX
 
 
 def names(store):
@@ -214,3 +214,33 @@ def test_names_of_an_account_past_the_limit_are_refused(direct):
             direct.apply(operation)
     direct.apply(SetSubscription(direct.account.id, "name 1", subscribed=False))
     assert direct.check() == []
+
+
+def in_any_case(store, name):
+    with store.reading() as reader:
+        mailbox = reader.mailbox_in_any_case(name)
+        return None if mailbox is None else mailbox.name
+
+
+async def test_name_is_found_in_any_case(alice):
+    for name in ("Lists/Über Größe", "INBOX/News", "both", "BOTH"):
+        await alice.create_mailbox(name)
+    await alice.subscribe("gone")
+    assert in_any_case(alice, "lists/über größe") == "Lists/Über Größe"
+    assert in_any_case(alice, "LISTS/u\u0308ber größe") == "Lists/Über Größe"
+    assert in_any_case(alice, "lists") == in_any_case(alice, "LISTS") == "Lists"
+    assert in_any_case(alice, "inbox/news") == "INBOX/News"
+    assert in_any_case(alice, "Both") == "both"
+    for name in ("", "list", "lists/", "lists/über größe/x", "gone", "é" * 500):
+        assert in_any_case(alice, name) is None
+
+
+@pytest.mark.at_limit("SPELLINGS_MAX")
+@pytest.mark.past_limit("SPELLINGS_MAX")
+async def test_search_in_any_case_follows_few_spellings(alice):
+    for name in ("abc1", "abC1", "aBc1", "Abc2"):
+        await alice.create_mailbox(name)
+    assert SPELLINGS_MAX == 4
+    assert in_any_case(alice, "abc2") == "Abc2"
+    await alice.create_mailbox("aBC1")
+    assert in_any_case(alice, "abc2") is None
