@@ -71,5 +71,6 @@ async def secure_server(tmp_path, tls_server_files, workers) -> AsyncIterator[Se
         imaps=("127.0.0.1:0",),
         plaintext="never",
         workers=workers,
+        log_format="json",
     ) as server:
         yield server

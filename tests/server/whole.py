@@ -159,7 +159,7 @@ def read():
 def ready(listening):
     print(msgspec.json.encode(listening).decode(), flush=True)
 
-logs.configure(style="text", level="info")
+logs.configure(style=read().log_format, level="info")
 sys.exit(serve_until_stopped(read(), ready, read))
 """
 
@@ -205,6 +205,12 @@ class Processes(Server):
     @property
     def log(self) -> str:
         return (self.folder / "log").read_text()
+
+    def events(self, name: str) -> list[dict[str, object]]:
+        """Return the fields of the events with this name, of all processes."""
+        lines = self.log.splitlines()
+        found = [msgspec.json.decode(line) for line in lines if line.startswith("{")]
+        return [fields for fields in found if fields["event"] == name]
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 import trio
-from tests.server.whole import Client, until
+from tests.server.whole import Client, Processes, until
 
 
 @pytest.fixture(autouse=True)
@@ -46,14 +46,18 @@ async def test_login_and_logout(server, caplog):
     assert 0 <= logout["seconds"] < 60
 
 
-@pytest.mark.parametrize("workers", [0])  # caplog sees this process only
 async def test_login_over_tls_has_its_version_and_mechanism(client_tls, secure_server, caplog):
     host, port = secure_server.listening.imaps
     plain = await trio.open_tcp_stream(host, port)
     client = Client(trio.SSLStream(plain, client_tls, server_hostname="imap.example.org"))
     await client.line()
     await client.command(b"AUTHENTICATE PLAIN AGFkYQBzZWNyZXQ=")
-    login = await one(caplog, "login")
+    if isinstance(secure_server, Processes):
+        await until(lambda: secure_server.events("login"))
+        (login,) = secure_server.events("login")
+        assert login["role"].startswith("worker-")
+    else:
+        login = await one(caplog, "login")
     assert (login["mechanism"], login["tls"]) == ("PLAIN", "TLSv1.3")
     assert "client" not in login
 
