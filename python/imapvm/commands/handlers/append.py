@@ -27,14 +27,14 @@ HELD_BYTES_MAX: Final = 1024 * 1024
 
 async def append(ctx: AccountContext, command: Append) -> Done:
     """Receive the messages, then append them in one transaction."""
-    with ctx.store.reading() as reader:
-        mailbox = reader.mailbox_id(command.mailbox)
-    if mailbox is None:
-        # Before the first literal: a client that waits for "+" sends nothing (RFC 9051 s. 6.3.12).
-        ctx.reader.refuse_literal()
-        raise Refusal("mailbox does not exist", code="TRYCREATE")
     upload = _Upload(ctx)
     try:
+        with ctx.store.reading() as reader:
+            mailbox = reader.mailbox_id(command.mailbox)
+        if mailbox is None:
+            # Before the first literal: a client that waits for "+" sends nothing (RFC 9051 section
+            # 6.3.12).
+            raise Refusal("mailbox does not exist", code="TRYCREATE")
         await upload.receive()
         return await upload.commit(mailbox)
     except BaseException:
