@@ -12,7 +12,7 @@ from tests.ops.handbook import ROOT, blocks
 
 from imapvm.ops import cli
 from imapvm.ops.config.file import Config
-from imapvm.ops.errors import CONFIGURATION
+from imapvm.ops.errors import CONFIGURATION, CORRUPT
 
 
 def unit(name):
@@ -22,8 +22,9 @@ def unit(name):
     return parser
 
 
-def test_error_in_the_configuration_is_not_restarted():
-    assert unit("imapvm.service")["Service"]["RestartPreventExitStatus"] == str(CONFIGURATION)
+def test_errors_that_need_an_operator_are_not_restarted():
+    codes = unit("imapvm.service")["Service"]["RestartPreventExitStatus"]
+    assert codes == f"{CORRUPT} {CONFIGURATION}"
 
 
 @pytest.mark.parametrize("name", ["imapvm.service", "imapvm.socket"])

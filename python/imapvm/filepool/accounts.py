@@ -11,7 +11,11 @@ from typing import TypeVar
 
 import trio
 
-from imapvm.filepool.engine.environment import open_environment
+from imapvm.filepool.engine.environment import (
+    check_data_size,
+    map_data_file,
+    open_environment,
+)
 from imapvm.filepool.engine.transactions import LmdbTxn, Operation, Table
 from imapvm.filepool.engine.writer import Writer
 from imapvm.filepool.group import Group
@@ -54,6 +58,8 @@ class Accounts:
         map_size: int,
     ) -> None:
         self.env, self.tables = open_environment(path, AccountTables, map_size=map_size)
+        self._data = map_data_file(path, map_size)
+        self._path = path
         self._groups = groups
         self._clock = clock
         self._writer: Writer[AccountsTxn] | None = None
@@ -68,6 +74,7 @@ class Accounts:
             "accounts",
             self.env,
             self.write_txn,
+            check=self._check_size,
             on_begin=lambda: None,
             on_commit=lambda txn, number: None,
             on_abort=lambda: None,
@@ -77,6 +84,14 @@ class Accounts:
     def _wake(self, _: AccountsTxn) -> None:
         if self.on_durable is not None:
             self.on_durable()
+
+    def _check_size(self) -> None:
+        check_data_size(self._data, self._path)
+
+    def _begin(self) -> LmdbTxn:
+        """Begin a read transaction."""
+        self._check_size()
+        return self.env.begin()
 
     def write_txn(self, txn: LmdbTxn) -> AccountsTxn:
         """Return the transaction to which operations are applied."""
@@ -95,7 +110,7 @@ class Accounts:
 
     def changed(self) -> bool:
         """Return True if any process has changed an account since the last call."""
-        with self.env.begin() as txn:
+        with self._begin() as txn:
             before, self._checked_txn_id = self._checked_txn_id, txn.id()
         return before != self._checked_txn_id
 
@@ -111,7 +126,7 @@ class Accounts:
 
     def by_id(self, number: AccountId) -> Account | None:
         """Return the account, or None if it is not enrolled."""
-        with self.env.begin() as txn:
+        with self._begin() as txn:
             return self._active(txn, ID_KEY.pack(number))
 
     def login_epoch(self, number: AccountId, credential: str | None = None) -> int | None:
@@ -125,7 +140,7 @@ class Accounts:
             None if the account is not enrolled, or has another credential.
         """
         key = ID_KEY.pack(number)
-        with self.env.begin() as txn:
+        with self._begin() as txn:
             account = self._active(txn, key)
             if account is None or credential not in {None, account.credential}:
                 return None
@@ -135,7 +150,7 @@ class Accounts:
 
     def all(self) -> list[Account]:
         """Return all accounts, by id."""
-        with self.env.begin() as txn, txn.cursor(self.tables.accounts) as cursor:
+        with self._begin() as txn, txn.cursor(self.tables.accounts) as cursor:
             rows = [AccountRow.from_bytes(key, stored) for key, stored in cursor]
         return [row.account for row in rows if row.status is AccountStatus.ACTIVE]
 
@@ -143,7 +158,7 @@ class Accounts:
         """Return the addresses of an account, normalised."""
         prefix = ID_KEY.pack(number)
         found = []
-        with self.env.begin() as txn, txn.cursor(self.tables.addresses) as cursor:
+        with self._begin() as txn, txn.cursor(self.tables.addresses) as cursor:
             if cursor.set_range(prefix):
                 for key, _ in cursor:
                     if not key.startswith(prefix):
@@ -154,7 +169,7 @@ class Accounts:
     def _find(self, key: bytes, table: Table) -> Account | None:
         if not 0 < len(key) <= max(ACCOUNT_NAME_MAX, ADDRESS_MAX):
             return None
-        with self.env.begin() as txn:
+        with self._begin() as txn:
             stored = txn.get(key, None, table)
             if stored is None:
                 return None
@@ -223,7 +238,7 @@ class Accounts:
     async def complete_interrupted(self) -> int:
         """Complete interrupted changes; return the number of accounts."""
         rows = []
-        with self.env.begin() as txn, txn.cursor(self.tables.unfinished) as cursor:
+        with self._begin() as txn, txn.cursor(self.tables.unfinished) as cursor:
             for key in cursor.iternext(True, False):  # noqa: FBT003
                 stored = txn.get(key, None, self.tables.accounts)
                 if stored is not None:

@@ -28,6 +28,10 @@ class CorruptDataError(FilepoolError):
     """Stored data cannot be read; `imapvm filepool check` lists what is corrupt."""
 
 
+class TruncatedFileError(CorruptDataError):
+    """A data file is shorter than it has to be. The process has to end: pages of it are missing."""
+
+
 class NoSuchAccountError(FilepoolError):
     """The account does not exist."""
 

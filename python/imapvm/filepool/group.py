@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from imapvm._core import HeaderColumns, UidMap
-from imapvm.filepool.engine.environment import map_data_file, open_environment
+from imapvm.filepool.engine.environment import (
+    check_data_size,
+    map_data_file,
+    open_environment,
+)
 from imapvm.filepool.engine.preallocate import Preallocator
 from imapvm.filepool.engine.transactions import LmdbTxn, Operation
 from imapvm.filepool.engine.writer import Writer
@@ -53,6 +57,7 @@ class Group:
         self.number = number
         self._groups = groups
         self._name = path.name
+        self._path = path
         self.columns = columns.of_group(number)
         self.clock = clock
         self.env, self.tables = open_environment(path, GroupTables, map_size=map_size)
@@ -81,6 +86,7 @@ class Group:
             self._name,
             self.env,
             self.write_txn,
+            check=self.check_size,
             on_begin=self._preallocate,
             on_commit=self._committed,
             on_abort=self._writer_keyword_cache.clear,
@@ -114,6 +120,10 @@ class Group:
             txn, self.tables, self._writer_keyword_cache, group=(self.number, self._groups)
         )
 
+    def check_size(self) -> None:
+        """Check the data file; see `check_data_size`."""
+        check_data_size(self.data, self._path)
+
     # --- changes -------------------------------------------------------------------------------
 
     def foreign_changes(self) -> set[MailboxId]:
@@ -122,6 +132,7 @@ class Group:
         Takes about 1 µs if nothing was committed. Returns every mailbox if more was committed than
         the journal holds, and rarely a mailbox that only this process has changed.
         """
+        self.check_size()
         with self.env.begin() as txn:
             now = txn.id()
             if now == self._checked_txn_id:

@@ -100,6 +100,7 @@ class Reader:
                 snapshot = group.data.snapshot(self.txn_id)
             except CorruptError as error:
                 txn.abort()
+                group.check_size()  # raises with the sizes if the file is truncated
                 raise CorruptDataError(f"cannot read the filepool: {error}") from None
             if snapshot is not None:
                 self._txn = txn

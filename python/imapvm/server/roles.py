@@ -22,7 +22,7 @@ import trio
 
 from imapvm.auth.authenticator import Authenticator
 from imapvm.commands.services import Services
-from imapvm.filepool.errors import FilepoolError
+from imapvm.filepool.errors import FilepoolError, TruncatedFileError
 from imapvm.filepool.pool import Filepool, open_filepool
 from imapvm.intake.deliver import Deliverer
 from imapvm.intake.lmtp.listener import serve_lmtp
@@ -109,6 +109,7 @@ async def serve(
         SettingsError: the settings do not fit together, or an address cannot be bound.
         CertificateError: the certificate or key cannot be used.
         FilepoolError: the filepool cannot be opened.
+        TruncatedFileError: a data file was truncated.
     """
     settings.check()
     tls = tls or tls_of(settings)
@@ -156,6 +157,7 @@ async def serve_roles(
 
     Raises:
         FilepoolError: the filepool cannot be opened.
+        TruncatedFileError: a data file was truncated.
         SpoolError, OSError: the spool cannot be watched.
     """
     tune_interpreter()
@@ -332,12 +334,18 @@ async def _cancel_at(event: trio.Event, scope: trio.CancelScope) -> None:
 
 
 async def maintain(pool: Filepool, events: RoleEvents) -> None:
-    """Sweep the filepool regularly, in bounded steps."""
+    """Sweep the filepool regularly, in bounded steps.
+
+    Raises:
+        TruncatedFileError: the process has to end.
+    """
     while True:
         more = False
         now = events.sweep
         try:
             more = (await pool.sweep()).more
+        except TruncatedFileError:
+            raise
         except FilepoolError as error:
             LOG.warning("cannot sweep filepool", extra={"error": str(error)})
         with trio.move_on_after(SWEEP_PAUSE_SECONDS if more else SWEEP_SECONDS):

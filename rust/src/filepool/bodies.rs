@@ -64,14 +64,6 @@ impl<'a> Bodies<'a> {
         })
     }
 
-    /// Return the size of a message in bytes.
-    ///
-    /// # Errors
-    /// [`BodyError`].
-    pub fn size(&mut self, body: u64) -> Result<u64, BodyError> {
-        Ok(self.head(body)?.size)
-    }
-
     /// Append a range of a message, cut at its end, to `out`. The cost is proportional to the
     /// range, plus at most one frame.
     ///
@@ -102,6 +94,9 @@ impl<'a> Bodies<'a> {
             let low = to_usize(offset.saturating_sub(start));
             let high = to_usize((end - start).min(plain));
             if u32::from_le_bytes(*entry) & RAW != 0 {
+                if stored as u64 != plain {
+                    return Err(BodyError::Corrupt(BAD_HEAD));
+                }
                 self.copy(&head, position + low, high - low, out)?;
             } else if (low, high as u64) == (0, plain) {
                 self.decompress(&head, position, stored, high, out)?;

@@ -24,7 +24,7 @@ mod tests {
     #[test]
     fn every_flipped_bit_changes_it() {
         let mut frame: Vec<u8> = (0..2000_u32)
-            .map(|at| (at * at >> 3).to_le_bytes()[0])
+            .map(|at| ((at * at) >> 3).to_le_bytes()[0])
             .collect();
         let right = frame_checksum(7, 1, &frame);
         for bit in 0..frame.len() * 8 {

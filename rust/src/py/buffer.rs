@@ -1,6 +1,6 @@
 //! Bytes borrowed from Python for one call, or from LMDB for one transaction.
 //!
-//! The only file with `unsafe`.
+//! Beside `sigbus.rs` the only file with `unsafe`.
 #![allow(unsafe_code)] // borrowed bytes stay unchanged by rules that the compiler cannot check
 
 use std::fs::File;
@@ -15,6 +15,9 @@ use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyBufferError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+
+use super::sigbus::Watch;
+use crate::Corrupt;
 
 /// A `Buffer` argument: `bytes`, or a read-only contiguous buffer such as an LMDB memoryview.
 ///
@@ -67,12 +70,17 @@ impl Deref for ReadBuffer<'_> {
     }
 }
 
+const TRUNCATED: Corrupt = Corrupt("the data file is truncated");
+
 /// Second, read-only map of an LMDB data file.
 pub(crate) struct MappedFile {
     map: MmapRaw,
+    watch: Watch,
     file: File,
     /// Lower bound of the file's length.
     length: AtomicU64,
+    /// Time of the last check of the length.
+    checked_at: AtomicU64,
 }
 
 impl MappedFile {
@@ -80,11 +88,46 @@ impl MappedFile {
     pub fn new(file: RawFd, length: usize) -> io::Result<Self> {
         // SAFETY: the caller's descriptor is open during the call.
         let file = File::from(unsafe { BorrowedFd::borrow_raw(file) }.try_clone_to_owned()?);
+        let found = file.metadata()?.len();
         Ok(Self {
             map: MmapOptions::new().len(length).map_raw_read_only(&file)?,
-            length: AtomicU64::new(file.metadata()?.len()),
+            watch: Watch::new(&file, found),
             file,
+            length: AtomicU64::new(found),
+            checked_at: AtomicU64::new(0),
         })
+    }
+
+    /// Check that the file is not shorter than it was.
+    ///
+    /// # Errors
+    /// The file is truncated, also if it was at the last call.
+    pub fn check_length(&self) -> Result<(), Corrupt> {
+        let length = self.file.metadata().map_or(0, |found| found.len());
+        if length < self.length.load(Ordering::Relaxed) {
+            return Err(TRUNCATED);
+        }
+        self.set_length(length);
+        Ok(())
+    }
+
+    /// Check the length, unless that was done in this tick of the kernel's clock, 1 to 4 ms.
+    ///
+    /// # Errors
+    /// The file is truncated.
+    pub fn recheck_length(&self) -> Result<(), Corrupt> {
+        let now = clock_ticks();
+        if self.checked_at.load(Ordering::Relaxed) != now {
+            self.check_length()?;
+            self.checked_at.store(now, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn set_length(&self, length: u64) {
+        if length != self.length.swap(length, Ordering::Relaxed) {
+            self.watch.set_length(length);
+        }
     }
 
     /// Return the first `count` bytes; None if the file or the map is shorter.
@@ -93,9 +136,8 @@ impl MappedFile {
     /// LMDB transaction is open.
     pub fn bytes(&self, count: u64) -> Option<&[u8]> {
         if count > self.length.load(Ordering::Relaxed) {
-            let length = self.file.metadata().ok()?.len();
-            self.length.store(length, Ordering::Relaxed);
-            if count > length {
+            self.check_length().ok()?;
+            if count > self.length.load(Ordering::Relaxed) {
                 return None; // reading there raises SIGBUS
             }
         }
@@ -103,9 +145,10 @@ impl MappedFile {
         if count > self.map.len() {
             return None;
         }
-        // SAFETY: the map lives as long as `self`, and the file never gets shorter. LMDB writes pages
-        // before the meta page that counts them, and does not write to pages that an open
-        // transaction can reach. u8 has no alignment or validity to break.
+        // SAFETY: the map lives as long as `self`. The file never gets shorter, unless another program
+        // truncates it, and then `sigbus` ends the process. LMDB writes pages before the meta page
+        // that counts them, and does not write to pages that an open transaction can reach. u8 has no
+        // alignment or validity to break.
         Some(unsafe { std::slice::from_raw_parts(self.map.as_ptr(), count) })
     }
 
@@ -130,4 +173,15 @@ impl MappedFile {
         }
         Some(copied)
     }
+}
+
+/// Return a time that changes with each tick of the kernel's clock. Costs about 5 ns.
+fn clock_ticks() -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a whole `timespec`.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
+    (time.tv_sec.unsigned_abs() << 30) | time.tv_nsec.unsigned_abs()
 }

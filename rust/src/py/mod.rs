@@ -5,6 +5,7 @@ mod buffer;
 mod index;
 mod message;
 mod numbers;
+mod sigbus;
 mod snapshot;
 mod wire;
 

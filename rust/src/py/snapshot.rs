@@ -55,12 +55,17 @@ impl PyDataFile {
         })
     }
 
+    fn check_size(&self) -> PyResult<()> {
+        Ok(self.file.check_length()?)
+    }
+
     fn latest_txn_id(&self) -> PyResult<u64> {
         let metas = self.metas()?;
         Ok(Snapshot::newest([&metas[0], &metas[1]])?)
     }
 
     fn snapshot(&self, txn_id: u64) -> PyResult<Option<PySnapshot>> {
+        self.file.recheck_length()?;
         let metas = self.metas()?;
         // Equal copies: no process was writing, so the copy is consistent.
         if metas != self.metas()? {
@@ -188,10 +193,6 @@ impl PySnapshot {
         let mut bytes = Vec::new();
         Bodies::new(self.group()?)?.read(body, offset, length, &mut bytes)?;
         Ok(PyBytes::new(py, &bytes))
-    }
-
-    fn body_size(&self, body: u64) -> PyResult<u64> {
-        Ok(Bodies::new(self.group()?)?.size(body)?)
     }
 
     fn undecodable(

@@ -1,8 +1,10 @@
 """Truncated and corrupt data files: a clear error, and never a signal."""
 
 import os
+import signal
 import subprocess
 import sys
+import textwrap
 
 import lmdb
 import pytest
@@ -11,15 +13,9 @@ from imapvm.filepool.engine.data_file import check_data_file
 from imapvm.filepool.engine.environment import lmdb_error
 from imapvm.filepool.errors import CorruptDataError, StoreUnavailableError
 from imapvm.filepool.pool import open_filepool
-from imapvm.ops.errors import CORRUPT
 
-VERBS = (
-    ("filepool", "check"),
-    ("filepool", "check", "--repair"),
-    ("filepool", "sweep"),
-    ("user", "list"),
-    ("user", "delete", "alice", "--yes"),
-)
+CORRUPT = 3
+"""Exit code for corrupt data (docs/operations.md)."""
 
 
 def used(path):
@@ -85,22 +81,6 @@ def test_file_that_ends_before_free_pages_is_complete(path):
     assert free < last, "no free page at the end of the file"
 
 
-@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
-@pytest.mark.parametrize("part", ["accounts", "group-000"])
-def test_every_verb_ends_with_the_exit_code_for_corrupt_data(path, verb, part):
-    file = path / part / "data.mdb"
-    os.truncate(file, used(file) - 4096)
-    ended = subprocess.run(
-        [sys.executable, "-m", "imapvm", *verb[:2], "--filepool", str(path), *verb[2:]],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == CORRUPT, ended
-    assert str(file) in ended.stderr
-    assert ended.stderr.count("\n") == 1
-
-
 async def test_overwritten_data_file_is_corrupt(path):
     (path / "accounts" / "data.mdb").write_bytes(b"not lmdb" * 4096)
     with pytest.raises(CorruptDataError, match=r"accounts/data\.mdb: it is not a data file"):
@@ -130,3 +110,119 @@ def test_errors_about_pages_are_corruption_without_words_of_the_engine(name):
     found = lmdb_error("read the filepool", getattr(lmdb, name)("mdb_get: MDB_CORRUPTED: page"))
     assert isinstance(found, CorruptDataError)
     assert str(found) == "cannot read the filepool: stored data is corrupt"
+
+
+TRUNCATED_WHILE_OPEN = """
+    import os, sys, time, trio
+    from pathlib import Path
+    from tests.filepool.direct import look, message
+    from imapvm.filepool.errors import CorruptDataError
+    from imapvm.filepool.pool import open_filepool
+
+    async def main(path, part, size):
+        async with open_filepool(path) as pool:
+            store = pool.account(await pool.accounts.enroll("alice", "secret"))
+            inbox = look(store).id
+            await store.append(inbox, [message(1)])
+            os.truncate(path / part / "data.mdb", size)
+            time.sleep(0.01)  # until the next tick of the kernel's clock
+
+            async def append():
+                await store.append(inbox, [message(2)])
+
+            async def enroll():
+                await pool.accounts.enroll("bob", "secret")
+
+            async def read():
+                look(store)
+
+            async def changes():
+                pool.foreign_changes()
+
+            async def find():
+                pool.accounts.find("alice")
+
+            group = (read, append, changes)
+            for call in group if part != "accounts" else (find, enroll):
+                try:
+                    await call()
+                except CorruptDataError as error:
+                    assert "data.mdb" in str(error), error
+                    assert f"found {size};" in str(error), error
+                else:
+                    raise AssertionError(call)
+            print("done", flush=True)
+
+    trio.run(main, Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+"""
+
+
+@pytest.mark.parametrize("size", [0, 4096, 8192, 20480])
+@pytest.mark.parametrize("part", ["accounts", "group-000"])
+def test_file_truncated_while_it_is_open_is_an_error(path, part, size):
+    ended = run_script(TRUNCATED_WHILE_OPEN, path, part, size)
+    if size < 8192 and "done" not in ended.stdout:  # LMDB reads the first two pages
+        assert_ended_by_handler(ended, path / part / "data.mdb", size)
+    else:
+        assert (ended.returncode, ended.stdout) == (0, "done\n"), ended
+
+
+TRUNCATED_IN_A_TRANSACTION = """
+    import os, sys, trio
+    from pathlib import Path
+    from tests.filepool.direct import look, message
+    from imapvm.filepool.pool import open_filepool
+
+    async def main(path, part, size):
+        async with open_filepool(path) as pool:
+            store = pool.account(await pool.accounts.enroll("alice", "secret"))
+            await store.append(look(store).id, [message(1)] * 100)
+            with store.reading() as reader, pool.accounts.env.begin() as txn:
+                mailbox = reader.mailbox("INBOX")
+                os.truncate(path / part / "data.mdb", size)
+                store.latest_txn_id()
+                reader.uid_map(mailbox)
+                reader.mailbox("Archive")
+                txn.get(b"alice", None, pool.accounts.tables.names)
+            print("not ended", flush=True)
+
+    trio.run(main, Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+"""
+
+
+@pytest.mark.parametrize("size", [0, 4096, 8192])
+@pytest.mark.parametrize("part", ["accounts", "group-000"])
+def test_file_truncated_inside_a_transaction_ends_the_process_with_an_error(path, part, size):
+    ended = run_script(TRUNCATED_IN_A_TRANSACTION, path, part, size)
+    assert_ended_by_handler(ended, path / part / "data.mdb", size)
+
+
+def test_other_bus_errors_keep_their_action(path):
+    script = """
+        import mmap, sys, tempfile
+        from pathlib import Path
+        from imapvm.filepool.pool import Filepool
+        pool = Filepool(Path(sys.argv[1]), clock=lambda: 0, map_size=1 << 30)
+        with tempfile.TemporaryFile() as file:
+            file.truncate(4096)
+            page = mmap.mmap(file.fileno(), 4096)
+            file.truncate(0)
+            page[0]
+    """
+    assert run_script(script, path).returncode == -signal.SIGBUS
+
+
+def run_script(script, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def assert_ended_by_handler(ended, file, size):
+    assert ended.returncode == CORRUPT, ended
+    begin, _, found = ended.stderr.partition("expected at least ")
+    assert begin == f"imapvm: cannot use {file}: the file is truncated: ", ended
+    assert found.endswith(f" bytes, found {size}; restore the filepool from a backup\n"), ended

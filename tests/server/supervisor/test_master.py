@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from imapvm.ops import errors as operator_errors
 from imapvm.server.role import Role
 from imapvm.server.settings import SHUTDOWN_SECONDS, Settings
-from imapvm.server.supervisor.master import GRACE_SECONDS, Master, ReloadRefused
+from imapvm.server.supervisor.master import CORRUPT, GRACE_SECONDS, Master, ReloadRefused
 from imapvm.server.supervisor.process import DUMP_SECONDS, HANG_SECONDS, Process
 from imapvm.server.supervisor.worker_slot import (
     CRASH_LOOP_DEATHS,
@@ -42,7 +43,7 @@ LINGERING = GOOD.replace('on("SIGUSR1", end)', 'on("SIGUSR1", beat)')
 STUBBORN = GOOD.replace('on("SIGTERM", end)', 'on("SIGTERM", signal.SIG_IGN)')
 SLOW = GOOD.replace('os.write(report, b"r")', "")
 FAILS = f"{HEAD}\nsys.exit(3)"
-FAILS_LATER = f'{HEAD}\nos.write(report, b"r")\nsys.exit(3)'
+FAILS_LATER = f'{HEAD}\nos.write(report, b"r")\nsys.exit(4)'
 HUNG = STUBBORN.replace(
     'os.write(report, b"r")', 'on("SIGABRT", beat)\nos.write(report, b"r")'
 ).replace("while True: signal.pause()", "time.sleep(1000)")
@@ -296,7 +297,7 @@ def test_respawn_delay_doubles_in_a_crash_loop_and_the_others_stay(server, caplo
     assert waits[:6] == [0, first, 2 * first, 4 * first, 8 * first, 16 * first]
     assert waits[6:] == [RESPAWN_SECONDS_MAX] * len(waits[6:])
     assert events(caplog)[0] == ("process died", "worker-1", "SIGKILL")
-    assert ("process died", "worker-1", "3") in events(caplog)
+    assert ("process died", "worker-1", "4") in events(caplog)
     loops = [event for event in events(caplog) if event[0] == "process in crash loop"]
     assert len(loops) == len(waits) - CRASH_LOOP_DEATHS + 1
     assert {k: v for k, v in server.master.processes().items() if k != "worker-1"} == others
@@ -304,6 +305,17 @@ def test_respawn_delay_doubles_in_a_crash_loop_and_the_others_stay(server, caplo
     assert server.spawner.calls.count("pause worker-1") == sum(wait >= 2 for wait in waits)
     last_resume = len(server.spawner.calls) - server.spawner.calls[::-1].index("resume worker-1")
     assert last_resume > server.spawner.calls.index("pause worker-1")
+
+
+@pytest.mark.parametrize("who", ["maintenance", "intake", "worker-2"])
+def test_process_that_cannot_use_the_filepool_ends_the_server(server, who, caplog):
+    server.begin()
+    server.spawner.scripts[who] = FAILS
+    server.kill(who)
+    server.until(lambda: server.master.finished)
+    assert server.master.code == CORRUPT == operator_errors.CORRUPT
+    assert ("process died", who, "3") in events(caplog)
+    assert server.spawner.names().count(who) == 2
 
 
 def test_only_worker_is_not_paused(server):

@@ -9,7 +9,7 @@ from pathlib import Path
 from struct import Struct, error
 from typing import Final, NamedTuple
 
-from imapvm.filepool.errors import CorruptDataError
+from imapvm.filepool.errors import CorruptDataError, TruncatedFileError
 
 DATA_FILE: Final = "data.mdb"
 
@@ -48,7 +48,8 @@ def check_data_file(directory: Path) -> None:
     end are added.
 
     Raises:
-        CorruptDataError: the file is truncated, or it is not a data file of LMDB.
+        TruncatedFileError: the file is truncated.
+        CorruptDataError: it is not a data file of LMDB.
         OSError: it cannot be read.
     """
     path = directory / DATA_FILE
@@ -68,9 +69,9 @@ def check_data_file(directory: Path) -> None:
         os.close(file)
 
 
-def truncated(path: Path, expected: int, found: int) -> CorruptDataError:
+def truncated(path: Path, expected: int, found: int) -> TruncatedFileError:
     """Return the exception to raise for a data file that is too short."""
-    return CorruptDataError(
+    return TruncatedFileError(
         f"cannot use {path}: the file is truncated: expected at least {expected} bytes, found "
         f"{found}; restore the filepool from a backup"
     )

@@ -108,6 +108,8 @@ class Writer(Generic[Txn]):
         name: of the environment, for the thread and the log.
         env: the environment.
         wrap: makes the transaction that operations are applied to.
+        check: called in the writer's thread before a transaction begins; raises
+            `CorruptDataError` if the data file is truncated.
         on_begin: called in the writer's thread after a transaction has begun, before it writes.
         on_commit: called in Trio's thread after each commit, before waiting tasks are resumed.
         on_abort: called in the writer's thread after a transaction was aborted.
@@ -120,6 +122,7 @@ class Writer(Generic[Txn]):
         env: lmdb.Environment,
         wrap: Callable[[LmdbTxn], Txn],
         *,
+        check: Callable[[], None],
         on_begin: Callable[[], None],
         on_commit: Callable[[Txn, int], None],
         on_abort: Callable[[], None],
@@ -129,6 +132,7 @@ class Writer(Generic[Txn]):
         self._env = env
         self._directory = env.path()
         self._wrap = wrap
+        self._check = check
         self._on_begin = on_begin
         self._on_commit = on_commit
         self._on_abort = on_abort
@@ -274,6 +278,7 @@ class Writer(Generic[Txn]):
 
     def _begin(self, batch: Batch[Txn]) -> LmdbTxn:
         """Begin a transaction; wait while another process writes."""
+        self._check()
         started = perf_counter()
         raw = self._env.begin(write=True)
         if self._contended_begins:

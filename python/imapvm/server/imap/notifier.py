@@ -11,7 +11,7 @@ from trio.lowlevel import wait_readable
 
 from imapvm.commands.dispatch import INTERNAL_ERROR
 from imapvm.commands.services import Idler, Services
-from imapvm.filepool.errors import FilepoolError
+from imapvm.filepool.errors import FilepoolError, TruncatedFileError
 from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.internal_errors import is_internal_error
 from imapvm.server.imap.connections import SWEEP_SLICE, Connections
@@ -109,23 +109,35 @@ class Notifier:
                 return
 
     async def watch_wakeups(self) -> None:
-        """Push commits of other workers as soon as they wake this process."""
+        """Push commits of other workers as soon as they wake this process.
+
+        Raises:
+            TruncatedFileError: the process has to end.
+        """
         assert self._wakeup is not None
         while True:
             await wait_readable(self._wakeup.fd)
             self._rearm()
             try:
                 await self._notify_foreign_changes()
+            except TruncatedFileError:
+                raise
             except FilepoolError as error:
                 _log(error)
             await trio.sleep(WAKEUP_INTERVAL_SECONDS)
 
     async def poll_forever(self) -> None:
-        """Poll once a second."""
+        """Poll once a second.
+
+        Raises:
+            TruncatedFileError: the process has to end.
+        """
         while True:
             await trio.sleep(POLL_SECONDS)
             try:
                 await self.poll()
+            except TruncatedFileError:
+                raise
             except FilepoolError as error:
                 _log(error)
 

@@ -7,6 +7,7 @@ signals and for its children's reports.
     STARTING --all ready--> RUNNING --SIGTERM, SIGINT--> STOPPING --all reaped--> finished
         |                    |   ^                          ^
         |                    |   '- reload: see below       |
+        |                    '-- exit code 3 ---------------+
         '-- a start failed, SIGTERM, SIGINT ----------------'
 
     reload (SIGHUP), in RUNNING:
@@ -42,7 +43,9 @@ POLL_SECONDS: Final = 1.0
 """Longest wait between two rounds."""
 FAILED: Final = 1
 """Exit code after a failed start, if the process that failed has no exit code."""
-
+CORRUPT: Final = 3
+"""Exit code of a process that cannot use the filepool (docs/operations.md): the next one could not,
+either, so the server ends with it."""
 
 RELOAD_FAILED: Final = "reload failed; keeping the current configuration"
 """Log event."""
@@ -247,6 +250,11 @@ class Master:
                 self._replace(slot, process, code, now)
 
     def _replace(self, slot: WorkerSlot, process: Process, code: int, now: float) -> None:
+        if code == CORRUPT:
+            slot.process = None
+            self._log_death(logging.ERROR, slot, process, code)
+            self._fail(code)
+            return
         wait = slot.died(now, lived=now - process.started_at)
         self._log_death(logging.ERROR, slot, process, code, respawn_seconds=wait)
         if slot.deaths >= CRASH_LOOP_DEATHS:
@@ -357,7 +365,7 @@ class Master:
         self._end()
 
     def _fail(self, code: int) -> None:
-        """End after a failed start; the process that failed has logged the reason."""
+        """End with the exit code of a process, which has logged the reason."""
         if self._state is not _State.STOPPING:
             self.code = code
             self._end()
