@@ -48,7 +48,7 @@ class Direct:
     def close(self) -> None:
         for group in self.pool.groups:
             group.release()
-        self.pool.accounts.env.close()
+        self.pool.accounts.release()
 
     @property
     def group(self):

@@ -58,7 +58,11 @@ class Accounts:
         map_size: int,
     ) -> None:
         self.env, self.tables = open_environment(path, AccountTables, map_size=map_size)
-        self._data = map_data_file(path, map_size)
+        try:
+            self._data = map_data_file(path, map_size)
+        except BaseException:
+            self.env.close()
+            raise
         self._path = path
         self._groups = groups
         self._clock = clock
@@ -101,7 +105,12 @@ class Accounts:
         """Commit all queued operations, and close the environment."""
         if self._writer is not None:
             await self._writer.close()
+        self.release()
+
+    def release(self) -> None:
+        """Close the files; see `Group.release`."""
         self.env.close()
+        del self._data
 
     async def submit(self, operation: Operation[AccountsTxn, Result]) -> Result:
         """Apply an operation; see `Writer.submit`."""

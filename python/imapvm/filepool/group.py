@@ -61,8 +61,12 @@ class Group:
         self.columns = columns.of_group(number)
         self.clock = clock
         self.env, self.tables = open_environment(path, GroupTables, map_size=map_size)
-        self.data = map_data_file(path, map_size)
-        self._preallocator = Preallocator(path, map_size)
+        try:
+            self.data = map_data_file(path, map_size)
+            self._preallocator = Preallocator(path, map_size)
+        except BaseException:
+            self.env.close()
+            raise
         self._page_size = self.env.stat()["psize"]
         keyword_bytes = KEYWORD_CACHES_BYTES_MAX // (2 * groups)
         self.keyword_cache = KeywordCache(keyword_bytes)
@@ -110,9 +114,13 @@ class Group:
         self.release()
 
     def release(self) -> None:
-        """Close the files. No operation may be queued."""
+        """Close the files, and unmap them now: each map takes 1 TiB of address space.
+
+        No operation may be queued, and no transaction may be open.
+        """
         self._preallocator.close()
         self.env.close()
+        del self.data  # the group itself is in a reference cycle with its writer
 
     def write_txn(self, txn: LmdbTxn) -> GroupTxn:
         """Return the transaction to which operations are applied."""
