@@ -244,20 +244,21 @@ class AccountStore:
     ) -> CopyResult:
         """Copy in many transactions, of which the last makes all copies appear."""
         group = self._group
-        staged: StagedCopies | None = None
+
+        async def stage(batch: UidSet, before: StagedCopies | None) -> StagedCopies:
+            operation = StageCopies(self._id, mailbox, batch, to, self._now(), whole, before)
+            return await group.submit(operation, cost=len(batch))
+
+        batch, uids = uids.split(BATCH_MESSAGES)
+        staged = await stage(batch, None)
         try:
             while uids:
                 batch, uids = uids.split(BATCH_MESSAGES)
-                staged = await group.submit(
-                    StageCopies(self._id, mailbox, batch, to, self._now(), whole, staged),
-                    cost=len(batch),
-                )
-            assert staged is not None
+                staged = await stage(batch, staged)
             return await group.submit(CommitCopies(self._id, to, staged), cost=_cost(staged.source))
         except BaseException:
-            if staged is not None:
-                with trio.CancelScope(shield=True), suppress(FilepoolError):  # else swept later
-                    await group.submit(DiscardCopies(staged, self._now()))
+            with trio.CancelScope(shield=True), suppress(FilepoolError):  # else swept later
+                await group.submit(DiscardCopies(staged, self._now()))
             raise
 
     async def move(self, mailbox: MailboxId, uids: UidSet, to: MailboxId) -> CopyResult:

@@ -236,7 +236,6 @@ class _ClientService:
     ) -> None:
         self._settings = settings
         self._tls = tls
-        self._has_siblings = siblings is not None
         self.reactor = reactor
         if siblings is None:
             authenticator = Authenticator(pool.accounts, TrioRuntime())
@@ -263,8 +262,7 @@ class _ClientService:
         """Start the background tasks of connections, which have to outlive them."""
         background.start_soon(self.notifier.push_forever)
         background.start_soon(self.notifier.poll_forever)
-        if self._has_siblings:
-            background.start_soon(self.notifier.watch_wakeups)
+        background.start_soon(self.notifier.watch_wakeups)
         background.start_soon(self.connections.sweep_forever)
 
     async def serve(

@@ -231,7 +231,7 @@ def converse(*portions):
                     if recipient.address.startswith("unknown"):
                         protocol.refuse_recipient(UNKNOWN_RECIPIENT)
                     else:
-                        protocol.accept_recipient()
+                        protocol.accept_recipient(recipient)
                 case MessageStart(envelope):
                     body = []
                 case bytes():
@@ -300,8 +300,9 @@ def test_input_after_the_close_is_ignored():
 def test_a_started_message_is_aborted_by_close():
     protocol = LmtpProtocol("host")
     protocol.receive(HEAD + ADA + BOB + b"DATA\r\nhalf")
-    assert isinstance(protocol.next_event(), RecipientRequest)
-    protocol.accept_recipient()
+    request = protocol.next_event()
+    assert isinstance(request, RecipientRequest)
+    protocol.accept_recipient(request.recipient)
     assert isinstance(protocol.next_event(), MessageStart)
     assert protocol.next_event() == b"half"
     assert protocol.next_event() is None
@@ -314,8 +315,7 @@ def test_a_started_message_is_aborted_by_close():
 def test_the_envelope_has_the_name_from_lhlo():
     protocol = LmtpProtocol("host")
     protocol.receive(b"LHLO [192.0.2.7]\r\n" + ADA + BOB + b"DATA\r\n")
-    protocol.next_event()
-    protocol.accept_recipient()
+    protocol.accept_recipient(protocol.next_event().recipient)
     begins = protocol.next_event()
     assert begins.envelope.greeting == "[192.0.2.7]"
 

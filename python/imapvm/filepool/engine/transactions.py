@@ -55,6 +55,17 @@ class WriteTxn:
     def get(self, key: bytes, table: Table) -> bytes | None:
         return self._txn.get(key, None, table)
 
+    def require(self, key: bytes, table: Table) -> bytes:
+        """Return the value of a key that was found in this transaction.
+
+        Raises:
+            KeyError: it is absent.
+        """
+        value = self._txn.get(key, None, table)
+        if value is None:
+            raise KeyError(key)
+        return value
+
     def put(self, key: bytes, value: bytes, table: Table) -> None:
         self.written += 1
         self._txn.put(key, value, True, True, False, table)  # noqa: FBT003

@@ -108,8 +108,7 @@ def take_copies(txn: GroupTxn, source: MailboxRow, wanted: UidSet) -> Iterator[l
     with txn.cursor(txn.tables.index) as cursor:
         keys = index.holding(cursor, source.id, wanted)
     for key in keys:
-        segment = txn.get(key, txn.tables.index)
-        assert segment is not None
+        segment = txn.require(key, txn.tables.index)
         records = segment_records(segment, wanted)
         for record in records:
             refer(txn, record.body)
@@ -246,8 +245,7 @@ class CommitCopies:
         txn.edit(usage)
         target.highest_modseq += 1
         for key in txn.keys(table, ID_KEY.pack(self.staged.id), len(source)):
-            segment = txn.get(key, table)
-            assert segment is not None
+            segment = txn.require(key, table)
             messages, unseen, deleted, size = segment_counts(segment)
             segment = segment_renumber(segment, target.uid_next, target.highest_modseq)
             txn.put(INDEX_KEY.pack(target.id, target.uid_next), segment, table)

@@ -103,10 +103,10 @@ class DeliverMessage:
                 body = store_body(txn, self.message.body, 1)
             else:
                 refer(txn, body)
-            appended = append_stored(txn, row, (self.message,), (body,), self.now)
-            assert appended.uids.first is not None
+            uid = Uid(row.uid_next)
+            append_stored(txn, row, (self.message,), (body,), self.now)
             txn.put(key, COUNTER.pack(self.now), txn.tables.deliveries)
             due = SWEEP_KEY.pack(self.now + DELIVERY_ID_SECONDS, SweepKind.DELIVERY)
             txn.put(due + key, b"", txn.tables.sweep)
-            results[account] = Delivered(row.id, Uid(appended.uids.first))
+            results[account] = Delivered(row.id, uid)
         return results

@@ -96,8 +96,7 @@ class RenameMailbox:
         runs: list[tuple[int, int]] = []
         index = txn.tables.index
         for key in txn.keys(index, ID_KEY.pack(inbox.id), inbox.messages):
-            segment = txn.get(key, index)
-            assert segment is not None
+            segment = txn.require(key, index)
             runs.extend(segment_uids(segment).runs())
             txn.put(ID_KEY.pack(row.id) + key[8:], segment, index)
             txn.delete(key, index)

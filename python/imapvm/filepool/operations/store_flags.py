@@ -66,8 +66,7 @@ class StoreFlags:
         sets: dict[int, int] = {}
         unseen = deleted = 0
         for key in keys:
-            segment = txn.get(key, table)
-            assert segment is not None
+            segment = txn.require(key, table)
             wanted = self.uids
             if self.unchanged_since is not None:
                 later = uids_modified((segment,), self.unchanged_since) & wanted
@@ -110,8 +109,7 @@ class ExpungeMessages:
         if row.deleted:
             with txn.cursor(table) as cursor:
                 for key in index.holding(cursor, row.id, self.uids):
-                    segment = txn.get(key, table)
-                    assert segment is not None
+                    segment = txn.require(key, table)
                     runs.extend(uids_with_flags((segment,), DELETED, DELETED).runs())
         expunged = UidSet(runs) & self.uids
         if expunged:

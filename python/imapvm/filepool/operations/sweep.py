@@ -73,8 +73,7 @@ def clear_mailbox(txn: GroupTxn, mailbox: int, budget: Budget, now: int) -> bool
         keys = txn.keys(index, ID_KEY.pack(mailbox), 1)
         if not keys:
             break
-        segment = txn.get(keys[0], index)
-        assert segment is not None
+        segment = txn.require(keys[0], index)
         try:
             records = segment_records(segment)
         except CorruptError:

@@ -70,8 +70,7 @@ def present(txn: GroupTxn, mailbox: int, uids: UidSet) -> UidSet:
         keys = holding(cursor, mailbox, uids)
     runs: list[tuple[int, int]] = []
     for key in keys:
-        segment = txn.get(key, index)
-        assert segment is not None
+        segment = txn.require(key, index)
         runs.extend(segment_uids(segment).runs())
     return UidSet(runs) & uids
 
@@ -107,8 +106,7 @@ def remove(txn: GroupTxn, mailbox: int, uids: UidSet) -> Iterator[list[Record]]:
     with txn.cursor(index) as cursor:
         keys = holding(cursor, mailbox, uids)
     for key in keys:
-        segment = txn.get(key, index)
-        assert segment is not None
+        segment = txn.require(key, index)
         remaining, removed = segment_remove(segment, uids)
         if removed:
             txn.delete(key, index)
@@ -120,8 +118,7 @@ def remove(txn: GroupTxn, mailbox: int, uids: UidSet) -> Iterator[list[Record]]:
 def _put_back(txn: GroupTxn, mailbox: int, segment: bytes) -> None:
     """Store the remaining records of a segment, alone or joined to the previous segment."""
     index = txn.tables.index
-    first = segment_uids(segment).first
-    assert first is not None
+    first, _ = segment_uids(segment).runs()[0]
     key = INDEX_KEY.pack(mailbox, first)
     if segment_counts(segment)[0] <= SPARSE:
         with txn.cursor(index) as cursor:

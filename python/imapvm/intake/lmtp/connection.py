@@ -263,8 +263,7 @@ class LmtpConnection:
                     await trio.lowlevel.checkpoint_if_cancelled()  # `serve` may not wait
                     if not await self._transport.serve(self._receive):
                         self._enter(_CLOSED)
-                elif self._phase is _HANDLING:
-                    assert self._suspended is not None
+                elif self._suspended is not None:  # the phase HANDLING
                     self._shield.shield = True
                     await self._suspended
                     self._shield.shield = False
@@ -364,7 +363,7 @@ class LmtpConnection:
             self._protocol.refuse_recipient(UNKNOWN_RECIPIENT)
         else:
             self._destinations[request.index :] = (destination,)
-            self._protocol.accept_recipient()
+            self._protocol.accept_recipient(request.recipient)
 
     def _find(self, address: str) -> Destination | None:
         return self._deliverer.addresses.find(address)

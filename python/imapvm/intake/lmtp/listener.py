@@ -174,22 +174,21 @@ class _Slots:
         closed: set[_Client] = set()
         for waiting in self._waiting:
             found = [
-                client
+                (client, connection)
                 for client in self._served - closed
-                if client.connection is not None
+                if (connection := client.connection) is not None
                 and (
-                    client.connection.is_idle(IDLE_WHEN_FULL_SECONDS)
+                    connection.is_idle(IDLE_WHEN_FULL_SECONDS)
                     or (
                         served[waiting.peer] < share < served[client.peer]
-                        and client.connection.has_read_for(IDLE_WHEN_FULL_SECONDS)
+                        and connection.has_read_for(IDLE_WHEN_FULL_SECONDS)
                     )
                 )
             ]
             if not found:
                 continue
-            client = max(found, key=lambda client: served[client.peer])
-            assert client.connection is not None
-            client.connection.close_for_another()
+            client, connection = max(found, key=lambda pair: served[pair[0].peer])
+            connection.close_for_another()
             closed.add(client)
             served[client.peer] -= 1
             served[waiting.peer] += 1

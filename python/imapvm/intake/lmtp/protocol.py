@@ -128,7 +128,6 @@ class LmtpProtocol:
         self._errors = 0
         self._greeting: str | None = None
         self._sender: Sender | None = None
-        self._asked: Recipient | None = None
         self._recipients: list[Recipient] = []
         self._started = False
         """`MessageStart` was returned, and neither `MessageEnd` nor `MessageAborted`."""
@@ -197,17 +196,14 @@ class LmtpProtocol:
 
     # --- answers ----------------------------------------------------------------------------------
 
-    def accept_recipient(self) -> None:
+    def accept_recipient(self, recipient: Recipient) -> None:
         """Accept the recipient of the last `RecipientRequest`."""
-        assert self._asked is not None
-        self._recipients.append(self._asked)
-        self._asked = None
+        self._recipients.append(recipient)
         self._reply(RECIPIENT_ACCEPTED)
         self._move("accept")
 
     def refuse_recipient(self, reply: Reply) -> None:
         """Refuse the recipient of the last `RecipientRequest`."""
-        self._asked = None
         self._reply(reply)
         self._move("refuse")
 
@@ -297,7 +293,6 @@ class LmtpProtocol:
         if len(self._recipients) >= LMTP_RECIPIENTS_MAX:
             self._reply(TOO_MANY_RECIPIENTS)
             return None
-        self._asked = recipient
         self._move("RCPT")
         return RecipientRequest(recipient, len(self._recipients))
 

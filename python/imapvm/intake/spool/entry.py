@@ -16,7 +16,7 @@ import hashlib
 import logging
 import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import BinaryIO, Final
 
@@ -33,7 +33,7 @@ from imapvm.intake.notification import (
 )
 from imapvm.intake.pacing import Pacer
 from imapvm.intake.replies import STORE_FULL, UNKNOWN_RECIPIENT, Reply
-from imapvm.intake.spool.bsmtp import BsmtpMessageEnd, BsmtpMessageStart, read_bsmtp
+from imapvm.intake.spool.bsmtp import BsmtpMessageEnd, BsmtpMessageStart, BsmtpPart, read_bsmtp
 from imapvm.intake.spool.delivered import DeliveryRecord
 from imapvm.intake.spool.directory import SpoolDirectory, printable_name
 from imapvm.intake.spool.layout import UNDELIVERABLE
@@ -147,36 +147,34 @@ class SpoolEntry:
         """Deliver message by message; return a transient reply, if there is one."""
         transient: Reply | None = None
         number = 0
-        envelope: Envelope | None = None
-        incoming: IncomingMessage | None = None
-        try:
-            for part in read_bsmtp(file):
-                await self._pacer.pause()
-                match part:
-                    case None:
-                        pass
-                    case BsmtpMessageStart(envelope):
-                        incoming = await self._begin(envelope, number)
-                    case bytes():
-                        assert incoming is not None
-                        if incoming.feed(part):
-                            await incoming.spill()
-                    case BsmtpMessageEnd():
-                        assert incoming is not None
-                        assert envelope is not None
-                        if _size_and_mtime(file) != before:
-                            raise ChangedError("file changed while it was read")
-                        on_ready()
-                        delivery_id = identity + _NUMBER.pack(number)
-                        replies = await incoming.finish(delivery_id, record.accounts(number))
-                        record.add(number, incoming.accounts)
-                        await incoming.discard()
-                        transient = self._record_replies(number, envelope, replies) or transient
-                        number += 1
-        finally:
-            if incoming is not None:
+        parts = read_bsmtp(file)
+        for part in parts:
+            await self._pacer.pause()
+            if not isinstance(part, BsmtpMessageStart):
+                continue
+            incoming = await self._begin(part.envelope, number)
+            try:
+                await self._feed(incoming, parts)
+                if _size_and_mtime(file) != before:
+                    raise ChangedError("file changed while it was read")
+                on_ready()
+                delivery_id = identity + _NUMBER.pack(number)
+                replies = await incoming.finish(delivery_id, record.accounts(number))
+                record.add(number, incoming.accounts)
+            finally:
                 await incoming.discard()
+            transient = self._record_replies(number, part.envelope, replies) or transient
+            number += 1
         return transient
+
+    async def _feed(self, incoming: IncomingMessage, parts: Iterator[BsmtpPart]) -> None:
+        """Read one message to its end."""
+        for part in parts:
+            await self._pacer.pause()
+            if isinstance(part, BsmtpMessageEnd):
+                return
+            if isinstance(part, bytes) and incoming.feed(part):
+                await incoming.spill()
 
     async def _begin(self, envelope: Envelope, number: int) -> IncomingMessage:
         trace_id = printable_name(self._name) + (f"#{number + 1}" if number else "")

@@ -6,6 +6,7 @@ so that errors read as they do with one process.
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from imapvm.filepool.errors import FilepoolError
@@ -43,29 +44,34 @@ def serve_with_workers(
     _check(settings)
     launcher = Launcher(settings)
 
-    def read() -> Settings:
-        assert reread is not None
-        try:
-            changed = reread()
-            _check(changed)
-        except (OperatorError, SettingsError, FilepoolError, SpoolError, OSError) as error:
-            raise ReloadRefused(str(error)) from error
-        for name, key in FIXED.items():
-            if getattr(changed, name) != getattr(settings, name):
-                raise ReloadRefused(f"cannot change {key} without a restart")
-        return changed
-
     master = Master(
         settings,
         launcher,
         _Observer(launcher, ready),
-        None if reread is None else read,
+        None if reread is None else partial(_reread, reread, settings),
         intake=settings.spool is not None or launcher.has_lmtp,
     )
     try:
         return master.run()
     finally:
         launcher.close()
+
+
+def _reread(reread: Callable[[], Settings], settings: Settings) -> Settings:
+    """Return the settings as they are now.
+
+    Raises:
+        ReloadRefused: they are wrong, or cannot be changed without a restart.
+    """
+    try:
+        changed = reread()
+        _check(changed)
+    except (OperatorError, SettingsError, FilepoolError, SpoolError, OSError) as error:
+        raise ReloadRefused(str(error)) from error
+    for name, key in FIXED.items():
+        if getattr(changed, name) != getattr(settings, name):
+            raise ReloadRefused(f"cannot change {key} without a restart")
+    return changed
 
 
 class _Observer:

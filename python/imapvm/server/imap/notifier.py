@@ -109,12 +109,13 @@ class Notifier:
                 return
 
     async def watch_wakeups(self) -> None:
-        """Push commits of other workers as soon as they wake this process.
+        """Push commits of other workers as soon as they wake this process, if there are others.
 
         Raises:
             TruncatedFileError: the process has to end.
         """
-        assert self._wakeup is not None
+        if self._wakeup is None:
+            return
         while True:
             await wait_readable(self._wakeup.fd)
             self._rearm()

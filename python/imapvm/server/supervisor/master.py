@@ -285,12 +285,14 @@ class Master:
             self._observer.ready()
         if self._state is not _State.RUNNING:
             return
-        if self._next_settings is not None and not self._incoming and not self._outgoing:
+        settings = self._next_settings
+        if settings is not None and self._incoming:
+            if all(slot.ready for slot in self._incoming):
+                self._switch_over(settings, now)
+        elif settings is not None and not self._outgoing:
             self._generation += 1
-            self._incoming = self._workers(self._next_settings)
+            self._incoming = self._workers(settings)
             self._spawn_due(now)
-        elif self._incoming and all(slot.ready for slot in self._incoming):
-            self._switch_over(now)
         if self._next_settings is None and self._reload_pending:
             self._reload_pending = False
             self._reload()
@@ -314,10 +316,8 @@ class Master:
         for slot in self._outgoing:
             self._terminate(slot, signal.SIGTERM, now + SHUTDOWN_SECONDS + GRACE_SECONDS)
 
-    def _switch_over(self, now: float) -> None:
+    def _switch_over(self, settings: Settings, now: float) -> None:
         """Replace the old workers by the new ones, and respawn intake and maintenance."""
-        settings = self._next_settings
-        assert settings is not None
         old = [slot for slot in self._slots if slot.role is Role.WORKER]
         others = [slot for slot in self._slots if slot.role is not Role.WORKER]
         self._slots = [*others, *self._incoming]
