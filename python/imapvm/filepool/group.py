@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
+from outcome import Outcome
+
 from imapvm._core import HeaderColumns, UidMap
 from imapvm.filepool.engine.environment import (
     check_data_size,
@@ -101,6 +103,13 @@ class Group:
         """Apply an operation; see `Writer.submit`."""
         assert self._writer is not None
         return await self._writer.submit(operation, cost=cost)
+
+    def submit_soon(
+        self, operation: Operation[GroupTxn, Result], done: Callable[[Outcome[Result]], None]
+    ) -> None:
+        """Apply an operation without waiting; see `Writer.submit_soon`."""
+        assert self._writer is not None
+        self._writer.submit_soon(operation, done)
 
     def yield_gil(self) -> None:
         """Let the writer's thread apply its batch first; see `Writer.yield_gil`."""

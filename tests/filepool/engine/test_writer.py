@@ -218,8 +218,45 @@ async def test_on_changes_is_called_before_the_tasks_are_resumed(alice, pool):
     await alice.move(look(alice).id, uids(1), archive)
     assert calls[1:] == [({look(alice).id, archive}, 0)]
     await alice.subscribe("x")
-    await alice.claim_recent(archive)
+    await alice.claim_recent(archive, 1)
     assert len(calls) == 2  # no updates for sessions in these mailboxes
+
+
+async def test_operation_without_a_task_is_applied_and_precedes_resumed_tasks(alice, pool):
+    """Results are passed on in the order of submission."""
+    order = []
+    group = pool.groups[0]
+    held = Held()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(group.submit, held)
+        while not held.entered.is_set():
+            await trio.testing.wait_all_tasks_blocked()
+
+        @nursery.start_soon
+        async def append_one():
+            await alice.append(look(alice).id, [message(1)])
+            order.append("task")
+
+        await trio.testing.wait_all_tasks_blocked()
+        for _ in range(2):
+            group.submit_soon(append(alice, message(2)), lambda r: order.append(r.unwrap().uids))
+        held.leave.set()
+    assert order == [uids(2), uids(3), "task"]
+
+
+async def test_operation_without_a_task_gets_its_error(alice, pool):
+    errors = []
+    ended = trio.Event()
+
+    def done(result):
+        errors.append(result.error)
+        ended.set()
+
+    error = LimitError("no")
+    pool.groups[0].submit_soon(Fails(error, writes=True), done)
+    await ended.wait()
+    assert errors == [error]
+    await alice.append(look(alice).id, [message(1)])
 
 
 async def test_closed_writer_refuses_operations(path):
@@ -228,6 +265,9 @@ async def test_closed_writer_refuses_operations(path):
         inbox = look(store).id
     with pytest.raises(StoreUnavailableError):
         await store.append(inbox, [message(1)])
+    claims = []
+    store.claim_recent_soon(inbox, 1, claims.append)
+    assert claims == [None]
 
 
 # --- the disk ---------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ cost a wait for the other thread (docs/decisions/0007).
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from queue import SimpleQueue
 from time import perf_counter
 from typing import Any, Final, Generic, TypeVar
@@ -48,19 +49,26 @@ OPERATION_ERRORS: Final = (
 )
 """Errors of LMDB that are caused by the operation, not by the disk."""
 
+CLOSED: Final = "the filepool is closed"
+
 Txn = TypeVar("Txn", bound=WriteTxn)
 Result = TypeVar("Result")
 
 
 class PendingOperation(Generic[Txn]):
-    """Operation, and the task that waits for its result."""
+    """Operation, and the function that receives its result."""
 
-    __slots__ = ("cost", "operation", "result", "task")
+    __slots__ = ("cost", "done", "operation", "result")
 
-    def __init__(self, operation: Operation[Txn, Any], cost: int, task: trio.lowlevel.Task) -> None:
+    def __init__(
+        self,
+        operation: Operation[Txn, Any],
+        cost: int,
+        done: Callable[[outcome.Outcome[Any]], None],
+    ) -> None:
         self.operation = operation
         self.cost = cost
-        self.task = task
+        self.done = done
         self.result: outcome.Outcome[Any] = outcome.Value(None)
 
 
@@ -177,8 +185,9 @@ class Writer(Generic[Txn]):
         await suspend()
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._closed:
-            raise StoreUnavailableError("the filepool is closed")
-        self._queue.append(PendingOperation(operation, cost, trio.lowlevel.current_task()))
+            raise StoreUnavailableError(CLOSED)
+        resume = partial(trio.lowlevel.reschedule, trio.lowlevel.current_task())
+        self._queue.append(PendingOperation(operation, cost, resume))
         if self._busy is None:
             self._busy = trio.Event()
             # Tasks that are runnable now may submit operations, too, and share the commit.
@@ -190,6 +199,25 @@ class Writer(Generic[Txn]):
             lambda _: trio.lowlevel.Abort.FAILED
         )
         return result
+
+    def submit_soon(
+        self, operation: Operation[Txn, Result], done: Callable[[outcome.Outcome[Result]], None]
+    ) -> None:
+        """Apply an operation, as `submit` does for one without a cost, and return at once.
+
+        Args:
+            operation: is applied in the writer's thread.
+            done: called once in Trio's thread with the result or the error; must not raise. Results
+                of a batch are passed on in the order of submission, before a task resumes.
+        """
+        if self._closed:
+            done(outcome.Error(StoreUnavailableError(CLOSED)))
+            return
+        self._queue.append(PendingOperation(operation, 0, done))
+        if self._busy is None:
+            busy = self._busy = trio.Event()
+            # Operations submitted in the rest of this step of the event loop share the commit.
+            self._token.run_sync_soon(self._next_batch, busy)
 
     async def close(self) -> None:
         """Commit all queued operations and end the thread."""
@@ -357,7 +385,7 @@ class Writer(Generic[Txn]):
                 self._on_commit(txn, txn_id)
         finally:
             for one in pending:
-                trio.lowlevel.reschedule(one.task, one.result)
+                one.done(one.result)
             self._batch = None
             assert self._busy is not None
             self._next_batch(self._busy)
