@@ -20,6 +20,9 @@ class GrowingStore:
     def __init__(self) -> None:
         self.count = 0
         self.deleted = False
+        self.recent_from = 1
+        self.claims = []
+        """Claims that are not committed yet: highest UID, and the function to call."""
 
     def reading(self):
         return self
@@ -47,6 +50,15 @@ class GrowingStore:
     def highest_modseq(self):
         return ModSeq(1 + self.count)
 
+    def claim_recent_soon(self, _mailbox, up_to, done):
+        self.claims.append((up_to, done))
+
+    def commit(self):
+        """Commit the first claim."""
+        up_to, done = self.claims.pop(0)
+        before, self.recent_from = self.recent_from, max(self.recent_from, up_to + 1)
+        done(before)
+
     def changes(self, _mailbox, since):
         new = UidSet.of(range(since, self.count + 1)) if since <= self.count else UidSet()
         return MailboxChanges(self.highest_modseq, new, UidSet(), UidSet(), complete=True)
@@ -73,6 +85,7 @@ def store():
 def ctx(store):
     ctx = connection(store=store)
     ctx.channel = SilentChannel()
+    ctx.services.idlers.push_later = lambda idler: idler.push()
     ctx.session.view = View(MailboxId(7), numbers=UidMap(), known_modseq=ModSeq(1))
     ctx.reader.feed(b"a IDLE\r\n")
     ctx.reader.next()
@@ -85,11 +98,14 @@ async def test_updates_are_pushed_during_idle_only(ctx, store, nursery):
     assert ctx.channel.sent == b""
     nursery.start_soon(ctx.idle)
     await trio.testing.wait_all_tasks_blocked()
+    assert ctx.channel.sent == b"* 1 EXISTS\r\n"
+    store.commit()
     assert ctx.channel.sent == b"* 1 EXISTS\r\n* 1 RECENT\r\n"
     ctx.channel.sent.clear()
     store.count = 2
     for idler in ctx.services.idlers.at(MailboxId(7)):
         idler.push()
+    store.commit()
     assert ctx.channel.sent == b"* 2 EXISTS\r\n* 2 RECENT\r\n"
     ctx.channel.sent.clear()
     ctx.channel.done.set()
@@ -98,6 +114,69 @@ async def test_updates_are_pushed_during_idle_only(ctx, store, nursery):
     store.count = 3
     ctx.push()
     assert ctx.channel.sent == b""
+    assert not store.claims
+
+
+async def test_one_claim_at_a_time_is_made_during_idle(ctx, store, nursery):
+    """EXISTS does not wait for it, RECENT does."""
+    nursery.start_soon(ctx.idle)
+    await trio.testing.wait_all_tasks_blocked()
+    for store.count in (1, 2, 3):
+        ctx.push()
+    assert ctx.channel.sent == b"* 1 EXISTS\r\n* 2 EXISTS\r\n* 3 EXISTS\r\n"
+    assert [up_to for up_to, _ in store.claims] == [1]
+    store.commit()
+    assert [up_to for up_to, _ in store.claims] == [3]
+    assert b"RECENT" not in ctx.channel.sent
+    store.commit()
+    assert ctx.channel.sent.endswith(b"EXISTS\r\n* 3 RECENT\r\n")
+
+
+async def test_no_claim_is_made_for_messages_that_others_have_claimed(ctx, store, nursery):
+    nursery.start_soon(ctx.idle)
+    await trio.testing.wait_all_tasks_blocked()
+    store.count, store.recent_from = 1, 2
+    ctx.push()
+    assert ctx.channel.sent == b"* 1 EXISTS\r\n* 0 RECENT\r\n"
+    assert not store.claims
+
+
+async def test_no_claim_is_made_for_rev2_and_read_only_sessions(store, nursery):
+    clients = []
+    for enabled, read_only in (({"IMAP4REV2"}, False), (set(), True)):
+        ctx = connection(store=store)
+        ctx.channel = SilentChannel()
+        ctx.session.enabled = enabled
+        ctx.session.view = View(
+            MailboxId(7), numbers=UidMap(), known_modseq=ModSeq(1), read_only=read_only
+        )
+        ctx.reader.feed(b"a IDLE\r\n")
+        ctx.reader.next()
+        nursery.start_soon(ctx.idle)
+        clients.append(ctx)
+    await trio.testing.wait_all_tasks_blocked()
+    store.count = 1
+    for ctx in clients:
+        ctx.push()
+    assert [bytes(ctx.channel.sent) for ctx in clients] == [
+        b"* 1 EXISTS\r\n",
+        b"* 1 EXISTS\r\n* 1 RECENT\r\n",
+    ]
+    assert not store.claims
+
+
+async def test_claim_committed_after_idle_writes_nothing(ctx, store, nursery):
+    """The command's own responses end with RECENT."""
+    nursery.start_soon(ctx.idle)
+    await trio.testing.wait_all_tasks_blocked()
+    store.count = 1
+    ctx.push()
+    ctx.channel.sent.clear()
+    ctx.channel.done.set()
+    await trio.testing.wait_all_tasks_blocked()
+    store.commit()
+    assert ctx.channel.sent == b""
+    assert ctx.session.view.recent == UidSet.of([1])
 
 
 async def test_a_client_that_does_not_read_gets_no_more_updates_until_it_does(ctx, store, nursery):

@@ -48,6 +48,7 @@ class ClientStream:
 
     def close(self) -> None:
         self._plain.socket.close()
+        self._ended = True
 
     async def send(self, data: bytes) -> None:
         await self._stream.send_all(data)

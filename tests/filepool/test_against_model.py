@@ -118,7 +118,7 @@ class Histories(RuleBasedStateMachine):
             gone = self.naive.mailboxes.pop(name)
             self.apply(DeleteMailbox(self.account, gone.id, self.now))
             with pytest.raises(NoSuchMailboxError):
-                self.apply(ClaimRecent(self.account, gone.id))
+                self.apply(ClaimRecent(self.account, gone.id, 1))
 
     @rule(old=names.filter(lambda name: name != "INBOX"), new=names)
     def rename(self, old, new):

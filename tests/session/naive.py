@@ -32,6 +32,7 @@ class NaiveMailbox:
     per_read: int = 1_000_000
     """Mod-sequences whose changes are read by one call."""
     keywords: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    recent_from: int = 1
 
     # --- changes ---
 

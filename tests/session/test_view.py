@@ -146,15 +146,128 @@ def test_saved_and_recent_lose_expunged_messages():
     assert client.view.recent == UidSet.of([3])
 
 
-def test_new_messages_are_recent_in_rev1_and_not_in_rev2():
-    mailbox, client = opened(1)
+def selected(count: int, **more) -> tuple[NaiveMailbox, NaiveClient]:
+    """Return a mailbox in which all messages are claimed."""
+    mailbox = NaiveMailbox()
+    mailbox.append(count)
+    mailbox.recent_from = count + 1
+    return mailbox, NaiveClient(mailbox, mailbox.view(**more))
+
+
+def test_new_messages_are_counted_then_claimed_then_recent():
+    """RFC 3501 sections 2.3.2 and 7.3.2; FETCH follows, with the flags of that time."""
+    mailbox, client = selected(1)
+    mailbox.append(2)
+    mailbox.store(1, flags=SEEN)
+    assert client.receive(recent=True) == "* 3 EXISTS"
+    assert client.view.undecided == UidSet.of([2, 3])
+    assert client.view.has_due
+    mailbox.store(3, flags=SEEN)
+    assert client.receive(recent=True) == ""
+    client.view.note_claim(3, 3)  # another session has claimed 2
+    mailbox.recent_from = 4
+    assert client.receive(recent=True).splitlines() == [
+        "* 1 RECENT",
+        r"* 1 FETCH (UID 1 FLAGS (\Seen))",
+        r"* 3 FETCH (UID 3 FLAGS (\Recent \Seen))",
+    ]
+    assert client.view.recent == UidSet.of([3])
+    assert not client.view.has_due
+
+
+def test_new_messages_that_others_claimed_need_no_claim():
+    mailbox, client = selected(1)
     mailbox.append()
-    assert client.receive(recent=True).splitlines() == ["* 2 EXISTS", "* 1 RECENT"]
-    assert client.view.recent == UidSet.of([2])
-    assert client.view.unclaimed_recent
+    mailbox.recent_from = 3
+    assert client.receive(recent=True).splitlines() == ["* 2 EXISTS", "* 0 RECENT"]
+    assert not client.view.undecided
+
+
+def test_messages_claimed_before_exists_are_recent():
+    """APPEND claims in its own transaction."""
+    mailbox, client = selected(1)
+    mailbox.append(2)
+    client.view.note_claim(2, 3)
+    mailbox.recent_from = 4
+    assert client.receive(recent=True).splitlines() == ["* 3 EXISTS", "* 2 RECENT"]
+    assert client.view.recent == UidSet.of([2, 3])
+
+
+def test_new_messages_are_recent_in_a_read_only_session_without_a_claim():
+    mailbox, client = selected(1, read_only=True)
+    mailbox.append(2)
+    mailbox.recent_from = 3
+    assert client.receive(recent=True).splitlines() == ["* 3 EXISTS", "* 1 RECENT"]
+    assert client.view.recent == UidSet.of([3])
+    assert not client.view.undecided
+
+
+def test_rev2_has_neither_recent_nor_claims():
+    mailbox, client = selected(1)
     mailbox.append()
-    assert client.receive(recent=False) == "* 3 EXISTS"
-    assert client.view.recent == UidSet.of([2])
+    assert client.receive(recent=False) == "* 2 EXISTS"
+    assert client.view.recent == client.view.undecided == UidSet()
+
+
+def test_messages_are_recent_if_the_claim_fails():
+    """RFC 3501 section 2.3.2: it is unknown which session was notified first."""
+    mailbox, client = selected(1)
+    mailbox.append()
+    client.receive(recent=True)
+    client.view.note_claim(None, 2)
+    assert client.receive(recent=True) == "* 1 RECENT"
+    mailbox.append()  # the next one is claimed alone
+    client.receive(recent=True)
+    assert client.view.undecided == UidSet.of([3])
+
+
+def test_messages_counted_during_a_claim_are_claimed_next():
+    mailbox, client = selected(1)
+    mailbox.append()
+    client.receive(recent=True)
+    mailbox.append()
+    assert client.receive(recent=True) == "* 3 EXISTS"
+    client.view.note_claim(2, 2)
+    assert client.view.undecided == UidSet.of([3])
+    assert client.receive(recent=True) == ""
+    client.view.note_claim(3, 3)
+    assert client.receive(recent=True) == "* 2 RECENT"
+
+
+def test_held_exists_is_due_until_the_next_call():
+    mailbox, client = selected(1)
+    mailbox.append()
+    out = ResponseWriter()
+    client.view.write_updates(
+        out, mailbox, hold_expunges=False, uid=False, recent=True, hold_exists=True
+    )
+    assert out.take() == b""
+    assert client.view.has_due
+    assert client.receive(recent=True) == "* 2 EXISTS"
+
+
+def test_recent_follows_the_expunge_of_a_recent_message():
+    """RFC 3501 section 7.3.2: the size of the mailbox changes, and so does the count."""
+    mailbox, client = selected(3, recent=UidSet.of([2, 3]))
+    mailbox.expunge(1)
+    assert client.receive(recent=True) == "* 1 EXPUNGE"
+    mailbox.expunge(2)
+    assert client.receive(recent=True).splitlines() == ["* 1 EXPUNGE", "* 1 RECENT"]
+    mailbox.append()
+    mailbox.expunge(3)
+    mailbox.recent_from = 5
+    assert client.receive(recent=True).splitlines() == ["* 1 EXPUNGE", "* 1 EXISTS", "* 0 RECENT"]
+
+
+def test_message_expunged_during_its_claim_is_not_recent():
+    mailbox, client = selected(1)
+    mailbox.append()
+    client.receive(recent=True)
+    mailbox.expunge(2)
+    assert client.receive(recent=True).splitlines() == ["* 2 EXPUNGE", "* 0 RECENT"]
+    client.view.note_claim(2, 2)
+    assert client.receive(recent=True) == ""
+    assert client.view.recent == UidSet()
 
 
 def test_recent_is_among_the_flags_in_rev1_only():

@@ -10,6 +10,7 @@ All waits of handlers are here and in the filepool; each awaits `suspend()` befo
 
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Final
 
 import trio
@@ -17,7 +18,7 @@ import trio
 from imapvm._core import CommandReader, Limits, Malformed, ResponseWriter, SequenceSet, UidSet
 from imapvm.commands.outcome import Disconnected, Hangup, Refusal
 from imapvm.commands.services import Channel, Services
-from imapvm.commands.updates import read_changes, write_updates
+from imapvm.commands.updates import last_undecided, read_changes, write_updates
 from imapvm.filepool.accounts import Account
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import AccountStore, Mailbox
@@ -26,6 +27,7 @@ from imapvm.model.limits import LINE_BEFORE_LOGIN_MAX, LITERAL_BEFORE_LOGIN_MAX,
 from imapvm.model.stepping import suspend
 from imapvm.session.events import Event
 from imapvm.session.session import Session
+from imapvm.session.view import View
 
 BEFORE_LOGIN: Final = Limits(
     line=LINE_BEFORE_LOGIN_MAX,
@@ -47,7 +49,7 @@ class Context:
     Bytes written to `out` are sent by `flush`, or when the connection has no more commands to run.
     """
 
-    __slots__ = ("_idle", "channel", "out", "reader", "services", "session")
+    __slots__ = ("_claiming", "_idle", "channel", "out", "reader", "services", "session")
 
     def __init__(
         self, channel: Channel, services: Services, session: Session[AccountStore]
@@ -58,6 +60,8 @@ class Context:
         self.reader = CommandReader(BEFORE_LOGIN)
         self.out = ResponseWriter()
         self._idle: trio.CancelScope | None = None
+        self._claiming = False
+        r"""True while a claim of \Recent messages by `push` is being committed."""
 
     # --- for handlers ------------------------------------------------------------------------
 
@@ -215,7 +219,10 @@ class Context:
         raise Hangup("selected mailbox was deleted")
 
     def push(self) -> bool:
-        """Send updates that are due to a client in IDLE; do nothing outside IDLE.
+        r"""Send updates that are due to a client in IDLE; do nothing outside IDLE.
+
+        EXISTS is sent at once. If new messages may be \Recent they are claimed, and RECENT is sent
+        when the claim is on disk.
 
         Called on Trio's thread after each commit that touches the mailbox, and each second for a
         client that was not reading: it gets nothing until it has read what was sent.
@@ -232,7 +239,20 @@ class Context:
             return False
         if len(self.out):
             self.channel.write_nowait(self.out.take())
+        self._claim_soon()
         return more and not self.channel.waiting
+
+    def _claim_soon(self) -> None:
+        view, store = self.session.view, self.session.store
+        if view is not None and store is not None and view.undecided and not self._claiming:
+            self._claiming = True
+            last = last_undecided(view)
+            store.claim_recent_soon(view.mailbox, last, partial(self._claimed, view, last))
+
+    def _claimed(self, view: View, up_to: int, recent_from: int | None) -> None:
+        self._claiming = False
+        view.note_claim(recent_from, up_to)
+        self.services.idlers.push_later(self)
 
     def still_here(self) -> None:
         """Send an untagged OK during IDLE (allowed by RFC 9051 section 6.3.13).

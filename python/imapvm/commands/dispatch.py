@@ -8,7 +8,8 @@ ends there; one that waits is continued by the connection's task (`imapvm.model.
      +--handler suspends--> _finish --> _respond: updates, then the tagged response
                                ^         |
                                +--flush, yield as long as there are more updates than one call
-                                  writes
+                               |  writes
+                               +--claim once, if EXISTS counted messages that may be recent
 """
 
 import logging
@@ -18,7 +19,7 @@ from imapvm._core import Append, CorruptError, Idle, LiteralWanted, Malformed
 from imapvm.commands.context import Context
 from imapvm.commands.outcome import Disconnected, Done, Hangup, Refusal
 from imapvm.commands.table import CommandRow, Updates, row_of
-from imapvm.commands.updates import write_updates
+from imapvm.commands.updates import claim_recent, write_updates
 from imapvm.filepool.errors import (
     BodyGoneError,
     CorruptDataError,
@@ -113,28 +114,41 @@ async def _finish(
             raise
         except Exception as error:
             ended = _failed(ctx, row, error)
-    while not _respond(ctx, row, tag, ended):
-        await ctx.flush()
-        await ctx.yield_control()
+    claimed = False
+    while not _respond(ctx, row, tag, ended, hold_exists=claimed):
+        if await claim_recent(ctx.session):
+            claimed = True
+        else:
+            await ctx.flush()
+            await ctx.yield_control()
     if isinstance(ended, Done) and ended.afterwards is not None:
         await ended.afterwards()
 
 
-def _respond(ctx: Context, row: CommandRow[Any, Any], tag: bytes, ended: Done | Failed) -> bool:
+def _respond(
+    ctx: Context,
+    row: CommandRow[Any, Any],
+    tag: bytes,
+    ended: Done | Failed,
+    *,
+    hold_exists: bool = False,
+) -> bool:
     """Write the updates that are due, then the tagged response.
 
     Returns:
-        False if more updates are due than one call writes: flush, let others run, call again.
+        False if more is due than one call writes: claim, or flush and let others run; call again.
     """
     session = ctx.session
     if session.view is not None and row.updates is not Updates.NONE and not session.over:
         try:
-            if write_updates(
+            more = write_updates(
                 session,
                 ctx.out,
                 hold_expunges=row.updates is Updates.HOLD_EXPUNGES,
                 uid=row.uid,
-            ):
+                hold_exists=hold_exists,
+            )
+            if more or session.view.undecided:
                 return False
         except Hangup as reason:
             _hang_up(ctx, reason)

@@ -78,7 +78,7 @@ class Idlers:
         self.on_enter: Callable[[], None] | None = None
         """Called when a connection enters IDLE, before it reads the store."""
         self.push_later: Callable[[Idler], None] = lambda _: None
-        """Called for a connection with more updates than one push sends."""
+        """Called for a connection with more updates than one push sends, or after a claim."""
 
     def enter(self, idler: Idler) -> None:
         if self.on_enter is not None:

@@ -1,9 +1,14 @@
-"""Updates of the selected mailbox: changes in the store, written as untagged responses."""
+r"""Updates of the selected mailbox: changes in the store, written as untagged responses.
+
+Messages that EXISTS counted are claimed as \Recent before the rest of the updates is written; see
+`imapvm.session.view`.
+"""
 
 from collections.abc import Mapping
 
 from imapvm._core import ResponseWriter, UidMap, UidSet
 from imapvm.commands.outcome import Hangup
+from imapvm.filepool.errors import FilepoolError
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import AccountStore, Mailbox
 from imapvm.model.changes import MailboxChanges
@@ -15,13 +20,14 @@ from imapvm.session.view import View
 class MailboxSource:
     """One mailbox in one read transaction: the `imapvm.session.view.Source` of the filepool."""
 
-    __slots__ = ("keyword_sets", "mailbox", "modseq", "reader")
+    __slots__ = ("keyword_sets", "mailbox", "modseq", "reader", "recent_from")
 
     def __init__(self, reader: Reader, mailbox: Mailbox) -> None:
         self.reader = reader
         self.mailbox = mailbox
         self.modseq = mailbox.highest_modseq
         self.keyword_sets = mailbox.keyword_sets
+        self.recent_from = mailbox.recent_from
 
     def changes(self, since: ModSeq) -> MailboxChanges:
         return self.reader.changes(self.mailbox, since)
@@ -48,15 +54,23 @@ def keyword_names(reader: Reader, mailbox: Mailbox) -> list[str]:
 
 
 def write_updates(
-    session: Session[AccountStore], out: ResponseWriter, *, hold_expunges: bool, uid: bool
+    session: Session[AccountStore],
+    out: ResponseWriter,
+    *,
+    hold_expunges: bool,
+    uid: bool,
+    hold_exists: bool = False,
 ) -> bool:
     """Write the changes of the selected mailbox that the client has not been sent.
+
+    If the view has messages in `undecided` afterwards, the rest waits for a claim.
 
     Args:
         session: with or without a selected mailbox.
         out: gets the responses.
         hold_expunges: True while FETCH, STORE or SEARCH runs (RFC 9051 section 7.5.1).
         uid: True during UID commands (RFC 9051 section 6.4.9).
+        hold_exists: True to leave new messages due.
 
     Returns:
         True if more is due than one call writes: flush, and call again.
@@ -76,9 +90,34 @@ def write_updates(
             hold_expunges=hold_expunges,
             uid=uid or session.rev2,
             recent=not session.rev2,
+            hold_exists=hold_exists,
         )
         view.synced = None if view.has_due else reader.txn_id
     return more
+
+
+async def claim_recent(session: Session[AccountStore]) -> bool:
+    r"""Claim as \Recent the messages that EXISTS has counted, if no session had claimed them.
+
+    Returns:
+        False if there were none; else call `write_updates` again.
+    """
+    view, store = session.view, session.store
+    if view is None or store is None or not view.undecided:
+        return False
+    last = last_undecided(view)
+    try:
+        view.note_claim(await store.claim_recent(view.mailbox, last), last)
+    except FilepoolError:  # the disk is full, or the mailbox was deleted, which updates report
+        view.note_claim(None, last)
+    return True
+
+
+def last_undecided(view: View) -> int:
+    """Return the highest UID to claim; there is one."""
+    last = view.undecided.last
+    assert last is not None
+    return last
 
 
 def read_changes(session: Session[AccountStore]) -> bool:

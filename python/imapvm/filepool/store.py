@@ -1,9 +1,11 @@
 """The store of one account: reading, and all changes to its mailboxes and messages."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Final
 
+import outcome
 import trio
 
 from imapvm._core import HeaderColumns, UidSet
@@ -49,6 +51,7 @@ __all__ = [
     "StoreResult",
 ]
 
+LOG: Final = logging.getLogger(__name__)
 
 BATCH_MESSAGES: Final = 2048
 """Messages of one operation, about 10 ms: while it is applied, other commits wait. Callers of
@@ -147,21 +150,48 @@ class AccountStore:
         """Remove the subscription of a name, if there is one."""
         await self._group.submit(SetSubscription(self._id, name, subscribed=False))
 
-    async def claim_recent(self, mailbox: MailboxId) -> int:
-        r"""Claim the \Recent messages; return the UID from which on messages are recent.
+    async def claim_recent(self, mailbox: MailboxId, up_to: int) -> int:
+        r"""Claim the \Recent messages up to a UID; return the UID from which on they were recent.
 
-        Costs no commit if there are none.
+        Costs a commit: call it if `Mailbox.recent_from` is not above `up_to`. The result is above
+        `up_to` if other sessions have claimed all of them meanwhile.
         """
-        with Reader(self._group, self._id) as reader:
-            found = reader.mailbox_by_id(mailbox)
-            if found is not None and found.recent_from == found.uid_next:
-                return found.recent_from
-        return await self._group.submit(ClaimRecent(self._id, mailbox))
+        return await self._group.submit(ClaimRecent(self._id, mailbox, up_to))
+
+    def claim_recent_soon(
+        self, mailbox: MailboxId, up_to: int, done: Callable[[int | None], None]
+    ) -> None:
+        r"""Claim as `claim_recent` does, without waiting.
+
+        Args:
+            mailbox: the mailbox.
+            up_to: highest UID.
+            done: called in Trio's thread with the result, or with None if the claim failed.
+        """
+
+        def finish(result: outcome.Outcome[int]) -> None:
+            recent_from: int | None = None
+            try:
+                recent_from = result.unwrap()
+            except FilepoolError:
+                pass
+            except Exception:
+                LOG.exception("internal error in a claim")
+            done(recent_from)
+
+        self._group.submit_soon(ClaimRecent(self._id, mailbox, up_to), finish)
 
     # --- messages -----------------------------------------------------------------------------
 
-    async def append(self, mailbox: MailboxId, messages: Sequence[NewMessage]) -> AppendResult:
-        """Append messages to a mailbox, all or none.
+    async def append(
+        self, mailbox: MailboxId, messages: Sequence[NewMessage], *, claim: bool = False
+    ) -> AppendResult:
+        r"""Append messages to a mailbox, all or none.
+
+        Args:
+            mailbox: the mailbox.
+            messages: the messages.
+            claim: claim the \Recent messages of the mailbox, these included.
 
         Raises:
             LimitError: keywords or UIDs exceed a limit.
@@ -173,7 +203,7 @@ class AccountStore:
                 [await copy_staged(message, self._group, self._groups) for message in ready]
             )
         return await self._group.submit(
-            AppendMessages(self._id, mailbox, ready, self._now()),
+            AppendMessages(self._id, mailbox, ready, self._now(), claim),
             cost=COST_PER_APPEND * len(ready) if len(ready) > 1 else 0,
         )
 

@@ -100,6 +100,11 @@ class Session(Generic[StoreT]):
         return "IMAP4REV2" in self.enabled
 
     @property
+    def claims_recent(self) -> bool:
+        r"""True if the selected mailbox is read-write and the client has \Recent."""
+        return self.view is not None and not self.view.read_only and not self.rev2
+
+    @property
     def utf8(self) -> bool:
         """True if mailbox names and quoted strings may be UTF-8 (RFC 9051, RFC 9755)."""
         return "IMAP4REV2" in self.enabled or "UTF8=ACCEPT" in self.enabled

@@ -1,6 +1,13 @@
-"""View: the selected mailbox as one client has counted it, and the updates due to that client.
+r"""View: the selected mailbox as one client has counted it, and the updates due to that client.
 
 RFC 9051 sections 5.2, 7.4.1, 7.5.1 and 7.5.2. A function of values: `Source` reads the store.
+
+A message is \Recent in one read-write session of IMAP4rev1, the first that claims it in the store
+(RFC 3501 section 2.3.2). The claim follows EXISTS, and RECENT follows the claim:
+
+    write_updates: EXISTS --all claimed; or read-only, or rev2--> RECENT (rev1), FLAGS, FETCH
+                     |                                              ^
+                     +--undecided--> claim by the caller, note_claim, write_updates again
 """
 
 from collections.abc import Collection, Mapping
@@ -9,7 +16,7 @@ from typing import Final, Protocol
 from imapvm._core import FetchItems, ResponseWriter, UidMap, UidSet, render_fetch
 from imapvm.model.changes import MailboxChanges
 from imapvm.model.flags import SYSTEM_FLAG_NAMES
-from imapvm.model.ids import MailboxId, ModSeq
+from imapvm.model.ids import UID_MAX, MailboxId, ModSeq
 from imapvm.model.limits import EXPUNGE_UPDATES_MAX, FLAG_UPDATES_MAX, UPDATE_BYTES_MAX
 
 NONE = UidSet()
@@ -30,6 +37,10 @@ class Source(Protocol):
     @property
     def keyword_sets(self) -> int:
         """Number of keyword sets ever used in the mailbox; it only grows."""
+
+    @property
+    def recent_from(self) -> int:
+        r"""Messages from this UID on are not claimed as \Recent by any session."""
 
     def changes(self, since: ModSeq) -> MailboxChanges:
         """Return the first changes after `since`: as many as take some milliseconds."""
@@ -55,10 +66,12 @@ class View:
 
     __slots__ = (
         "_appended_due",
+        "_claimed",
         "_expunges_due",
         "_flags_due",
         "_keyword_sets",
         "_keywords",
+        "_recent_due",
         "_unread",
         "known_modseq",
         "mailbox",
@@ -67,7 +80,7 @@ class View:
         "recent",
         "saved",
         "synced",
-        "unclaimed_recent",
+        "undecided",
     )
 
     def __init__(
@@ -97,17 +110,22 @@ class View:
         self.known_modseq = known_modseq
         """All changes up to here are written, or due."""
         self.recent = recent
+        r"""Messages that the client has counted and that are \Recent in this session."""
+        self.undecided = NONE
+        r"""Counted by EXISTS, and no session had claimed them as \Recent: claim them next."""
         self.read_only = read_only
         self.saved = NONE
         """`$`: result of the last SEARCH RETURN (SAVE) (RFC 9051 section 6.4.4.1)."""
-        self.unclaimed_recent = False
-        r"""True after EXISTS counted messages as \Recent that are not claimed in the store."""
         self.synced: int | None = None
         """Latest transaction of which all changes are written; None if some are due."""
         self._keywords = frozenset(keyword.lower() for keyword in keywords)
         self._keyword_sets = keyword_sets
         self._appended_due = NONE
         """Appended, and not in EXISTS yet."""
+        self._claimed = NONE
+        r"""UIDs claimed by this session and not in EXISTS yet: by APPEND."""
+        self._recent_due = False
+        r"""True if RECENT is not written yet for the messages that were counted or expunged."""
         self._expunges_due = NONE
         """Expunged, and still counted by the client."""
         self._flags_due = NONE
@@ -118,7 +136,13 @@ class View:
     @property
     def has_due(self) -> bool:
         """True if there are changes that are not written yet."""
-        return self._unread or bool(self._appended_due or self._expunges_due or self._flags_due)
+        return self._unread or bool(
+            self._appended_due
+            or self._expunges_due
+            or self._flags_due
+            or self.undecided
+            or self._recent_due
+        )
 
     @property
     def expunged(self) -> UidSet:
@@ -148,12 +172,16 @@ class View:
         hold_expunges: bool,
         uid: bool,
         recent: bool,
+        hold_exists: bool = False,
     ) -> bool:
         r"""Write untagged responses for the changes since the last call.
 
         Order: EXPUNGE, EXISTS and RECENT, FETCH, so that message numbers match what the client has
         counted so far. With `hold_expunges`, expunged messages keep their numbers and EXISTS
         includes them (RFC 9051 sections 5.2 and 7.5.1).
+
+        If `undecided` is not empty afterwards, RECENT and what follows it are still due: claim the
+        messages, call `note_claim`, and call again.
 
         Args:
             out: gets the responses; nothing is sent here.
@@ -162,6 +190,8 @@ class View:
             uid: True if FETCH responses include the UID: during UID commands (RFC 9051 section
                 6.4.9), and always in IMAP4rev2 (section 7.5.2).
             recent: True if this client has \Recent and RECENT: IMAP4rev1 only.
+            hold_exists: True to leave new messages due: in a command that has claimed messages
+                already, which would not end while more arrive.
 
         Returns:
             True if more is due than one call writes: send, and call again.
@@ -169,8 +199,13 @@ class View:
         self.read_changes(source)
         if self._expunges_due and not hold_expunges:
             self._write_expunges(out)
-        if self._appended_due:
-            self._write_exists(out, recent=recent)
+        if self._appended_due and not hold_exists:
+            self._write_exists(out, source, recent=recent)
+        if self.undecided:
+            return False
+        if self._recent_due:
+            self._recent_due = False
+            out.recent(len(self.recent))
         self.write_keywords(out, source)
         if self._flags_due:
             self._write_flags(out, source, uid=uid, recent=recent)
@@ -208,22 +243,44 @@ class View:
         self._flags_due = ((self._flags_due | flagged) & mine) - self._expunges_due
         return self._unread
 
-    def _write_exists(self, out: ResponseWriter, *, recent: bool) -> None:
+    def note_claim(self, recent_from: int | None, up_to: int) -> None:
+        r"""Record the result of a claim: the messages in it that exist are \Recent here.
+
+        Args:
+            recent_from: UID from which on the messages were unclaimed. None if the claim failed:
+                all are \Recent, since it is unknown which session was notified first (RFC 3501
+                section 2.3.2).
+            up_to: highest UID of the claim.
+        """
+        first = 1 if recent_from is None else recent_from
+        self.recent |= self.undecided & _uids_between(first, up_to)
+        self.undecided -= _uids_between(1, up_to)
+        if recent_from is not None:
+            counted = self.numbers.uids.last or 0
+            self._claimed |= _uids_between(max(first, counted + 1), up_to)
+
+    def _write_exists(self, out: ResponseWriter, source: Source, *, recent: bool) -> None:
         now, self._appended_due = self._appended_due, NONE
         self.numbers = self.numbers.appended(now)
         out.exists(len(self.numbers))
         if recent:
-            # Another session may have claimed them too. If it is unknown which session was notified
-            # first, the message is recent (RFC 3501 section 2.3.2).
-            self.recent |= now
-            self.unclaimed_recent = True
-            out.recent(len(self.recent))
+            unclaimed = now & UidSet([(source.recent_from, UID_MAX)])
+            if self.read_only:
+                self.recent |= unclaimed
+            else:
+                self.recent |= now & self._claimed
+                self.undecided |= unclaimed
+                self._claimed -= now
+            self._recent_due = True
 
     def _write_expunges(self, out: ResponseWriter) -> None:
         now, self._expunges_due = self._expunges_due.split(EXPUNGE_UPDATES_MAX)
         self.numbers, numbers = self.numbers.without(now)
         self.saved -= now
-        self.recent -= now
+        self.undecided -= now
+        before, self.recent = self.recent, self.recent - now
+        if len(self.recent) < len(before):
+            self._recent_due = True  # RFC 3501 section 7.3.2
         out.expunged(numbers)
 
     def _write_flags(self, out: ResponseWriter, source: Source, *, uid: bool, recent: bool) -> None:
@@ -259,6 +316,10 @@ class View:
         if known != self._keywords:
             self._keywords = known
             out.untagged(b"FLAGS (%b)" % flag_list(names))
+
+
+def _uids_between(first: int, last: int) -> UidSet:
+    return UidSet([(first, last)]) if first <= last else NONE
 
 
 def flag_list(keywords: Collection[str]) -> bytes:

@@ -1,6 +1,7 @@
 """Mailboxes as a whole: CREATE, DELETE, subscriptions, UIDVALIDITY (RFC 9051 section 6.3)."""
 
 import pytest
+import trio
 from tests.filepool.direct import START, look, message, uids
 
 from imapvm.filepool.errors import (
@@ -11,6 +12,7 @@ from imapvm.filepool.errors import (
     SpecialUseError,
 )
 from imapvm.filepool.operations.mailboxes import CreateMailbox, SetSubscription
+from imapvm.model.ids import MailboxId
 from imapvm.model.limits import NAMES_PER_ACCOUNT_MAX, SPELLINGS_MAX
 
 
@@ -108,7 +110,7 @@ async def test_deleted_mailbox_is_removed_at_once_and_its_children_stay(alice, p
         alice.delete_mailbox(a.id),
         alice.append(a.id, [message(3)]),
         alice.expunge(a.id, uids(1)),
-        alice.claim_recent(a.id),
+        alice.claim_recent(a.id, 2),
     ):
         with pytest.raises(NoSuchMailboxError):
             await attempt
@@ -158,11 +160,51 @@ async def test_name_without_a_mailbox_can_be_subscribed_and_stays_subscribed(ali
 async def test_recent_messages_are_claimed_once(alice):
     inbox = look(alice).id
     await alice.append(inbox, [message(1), message(2)])
-    assert await alice.claim_recent(inbox) == 1
-    assert await alice.claim_recent(inbox) == 3
-    await alice.append(inbox, [message(3)])
-    assert await alice.claim_recent(inbox) == 3
+    assert await alice.claim_recent(inbox, 2) == 1
+    assert await alice.claim_recent(inbox, 2) == 3
+    await alice.append(inbox, [message(3), message(4)])
+    assert await alice.claim_recent(inbox, 3) == 3
     assert look(alice).mailbox.recent_from == 4
+    assert await alice.claim_recent(inbox, 1) == 4  # never moves back
+    assert await alice.claim_recent(inbox, 99) == 4  # nor above UIDNEXT
+    assert look(alice).mailbox.recent_from == 5
+
+
+async def test_claim_that_changes_nothing_writes_nothing(alice):
+    inbox = look(alice).id
+    await alice.append(inbox, [message(1)])
+    await alice.claim_recent(inbox, 1)
+    before = alice.latest_txn_id()
+    assert await alice.claim_recent(inbox, 1) == 2
+    assert alice.latest_txn_id() == before
+
+
+async def test_append_claims_what_was_recent_and_its_own_messages(alice):
+    inbox = look(alice).id
+    await alice.append(inbox, [message(1)])
+    appended = await alice.append(inbox, [message(2), message(3)], claim=True)
+    assert (appended.recent_from, appended.uids) == (1, uids(2, 3))
+    assert look(alice).mailbox.recent_from == 4
+    appended = await alice.append(inbox, [message(4)])
+    assert appended.recent_from == look(alice).mailbox.recent_from == 4
+
+
+async def test_claim_without_a_task_gets_the_result_or_none(alice):
+    inbox = look(alice).id
+    await alice.append(inbox, [message(1)])
+    results, ended = [], trio.Event()
+
+    def done(recent_from):
+        results.append(recent_from)
+        if len(results) == 3:
+            ended.set()
+
+    for mailbox in (inbox, inbox, MailboxId(99)):  # the last one does not exist
+        alice.claim_recent_soon(mailbox, 1, done)
+    assert results == []
+    await ended.wait()
+    assert results == [1, 2, None]
+    assert look(alice).mailbox.recent_from == 2
 
 
 async def test_mailbox_of_another_account_does_not_exist(alice, pool):

@@ -32,7 +32,7 @@ HISTORY = [
     CopyMessages(1, 1, UidSet([(10, 50)]), 8, move=False, now=103),
     CopyMessages(1, 1, UidSet([(40, 45)]), 2, move=True, now=104),
     ExpungeMessages(1, 1, UidSet([(1, 40)]), 105),
-    ClaimRecent(1, 1),
+    ClaimRecent(1, 1, 60),
     DeliverMessage(b"d" * 16, ((1, "INBOX"), (1, "Sent")), message(7), 106),
     StageBody(0, ((1, b"x" * 4080),), 107, None),
     SetSubscription(1, "elsewhere", subscribed=True),
@@ -100,7 +100,7 @@ def test_refused_operation_has_written_nothing(direct):
         CopyMessages(1, 1, uids(1), 99, move=True, now=1),
         SetSubscription(1, "bad*name", subscribed=True),
         SetSubscription(9, "x", subscribed=True),
-        ClaimRecent(1, 99),
+        ClaimRecent(1, 99, 1),
     ]
     before = dump(group.env, group.tables)
     with group.env.begin(write=True) as raw:

@@ -15,7 +15,6 @@ from imapvm._core import (
     imap_string,
 )
 from imapvm.commands.context import AccountContext, Context
-from imapvm.commands.handlers.select import claim_arrivals
 from imapvm.commands.outcome import DONE, Done, Refusal
 from imapvm.session.capabilities import ENABLEABLE, Facts, capabilities, newly_enabled
 
@@ -48,11 +47,8 @@ def noop(_ctx: Context, _command: Noop) -> Done:
     return DONE
 
 
-async def logout(ctx: Context, _command: Logout) -> Done:
+def logout(ctx: Context, _command: Logout) -> Done:
     """Write BYE; the connection closes after the tagged OK (RFC 9051 section 6.1.3)."""
-    view, store = ctx.session.view, ctx.session.store
-    if view is not None and store is not None:
-        await claim_arrivals(store, view)
     ctx.out.condition("BYE", "logging out")
     ctx.session.end()
     return DONE

@@ -114,8 +114,12 @@ class _Upload:
             self.ctx.out.continuation(b"ready for literal")
 
     async def commit(self, mailbox: MailboxId) -> Done:
-        appended = await self.ctx.store.append(mailbox, self.messages)
+        session, view = self.ctx.session, self.ctx.session.view
+        claim = view is not None and view.mailbox == mailbox and session.claims_recent
+        appended = await self.ctx.store.append(mailbox, self.messages, claim=claim)
         self.writers.clear()  # their bodies are referred to now
+        if claim and view is not None and appended.uids.last is not None:
+            view.note_claim(appended.recent_from, appended.uids.last)
         uids = appended.uids.to_imap().decode()
         return Done(f"APPENDUID {appended.uid_validity} {uids}")
 

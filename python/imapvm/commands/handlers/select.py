@@ -1,13 +1,13 @@
-r"""SELECT, EXAMINE, CLOSE, UNSELECT, CHECK (RFC 9051 section 6.3.2 ff.), and the owner of \Recent.
+r"""SELECT, EXAMINE, CLOSE, UNSELECT, CHECK (RFC 9051 section 6.3.2 ff.).
 
-A message is \Recent in the first session that is notified of it (RFC 3501 section 2.3.2). The store
-keeps a mark in each mailbox: messages from `recent_from` on are claimed by no session. A read-write
-SELECT moves the mark at once. Messages that arrive while the mailbox is selected are \Recent in
-that session too, and the mark is moved when it leaves: one commit per session instead of one per
-message. If the disk is full the mark stays: reading mail matters more than \Recent.
+The store keeps a mark in each mailbox, `recent_from`: no session has claimed the messages from this
+UID on as \Recent (RFC 3501 section 2.3.2). A read-write SELECT reads the mailbox, then moves the
+mark to the UIDNEXT that it has read: a message that arrives in between is neither counted nor
+claimed. Nothing is written if no message is unclaimed. If the disk is full the mark stays: reading
+mail matters more than \Recent.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from imapvm._core import Check, Close, Select, UidMap, UidSet, Unselect
 from imapvm.commands.context import AccountContext, SelectedContext
@@ -22,10 +22,22 @@ from imapvm.filepool.store import AccountStore, Mailbox
 from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import UID_MAX
 from imapvm.model.names import canonical_name
-from imapvm.session.view import View, flag_list
+from imapvm.session.view import NONE, View, flag_list
 
 READ_ONLY: Final = Done("READ-ONLY")
 READ_WRITE: Final = Done("READ-WRITE")
+
+
+class Opened(NamedTuple):
+    """Mailbox as read for SELECT, in one transaction."""
+
+    mailbox: Mailbox
+    numbers: UidMap
+    keywords: list[str]
+    recent: UidSet
+    r"""Messages that no session has claimed as \Recent; empty in IMAP4rev2, as `unseen` is 0."""
+    unseen: int
+    r"""Number of the first message without \Seen, or 0."""
 
 
 async def select(ctx: AccountContext, command: Select) -> Done:
@@ -33,42 +45,64 @@ async def select(ctx: AccountContext, command: Select) -> Done:
     if command.condstore or command.qresync is not None:
         raise Refusal("unknown SELECT parameter: CONDSTORE and QRESYNC are not offered", bad=True)
     session, store = ctx.session, ctx.store
-    view, session.view = session.view, None
-    if view is not None:
+    if session.view is not None:
+        session.view = None
         ctx.out.condition("OK", "previous mailbox closed", "CLOSED")
-        if view.unclaimed_recent:
-            await claim_arrivals(store, view)
     with store.reading() as reader:
-        mailbox = find_mailbox(reader, command.mailbox)
-        if command.read_only or session.rev2 or mailbox.recent_from >= mailbox.uid_next:
-            return _open(ctx, reader, command, mailbox, mailbox.recent_from)
-    recent_from = await _claim(store, mailbox)
-    with store.reading() as reader:
-        current = reader.mailbox_by_id(mailbox.id)
-        if current is None:
-            raise Refusal("mailbox does not exist", code="NONEXISTENT")
-        return _open(ctx, reader, command, current, recent_from)
+        opened = _read(reader, find_mailbox(reader, command.mailbox), rev2=session.rev2)
+        if session.rev2:
+            _write(ctx, opened, read_only=command.read_only)
+            write_old_name(ctx, command.mailbox, canonical_name(command.mailbox))
+            write_list(ctx, reader, opened.mailbox)
+    if not session.rev2:
+        if opened.recent and not command.read_only:
+            opened = opened._replace(recent=await _claim(store, opened))
+        _write(ctx, opened, read_only=command.read_only)
+    session.view = View(
+        opened.mailbox.id,
+        numbers=opened.numbers,
+        known_modseq=opened.mailbox.highest_modseq,
+        recent=opened.recent,
+        read_only=command.read_only,
+        keywords=opened.keywords,
+        keyword_sets=opened.mailbox.keyword_sets,
+    )
+    return READ_ONLY if command.read_only else READ_WRITE
 
 
-def _open(
-    ctx: AccountContext, reader: Reader, command: Select, mailbox: Mailbox, recent_from: int
-) -> Done:
-    """Write the responses of RFC 9051 section 6.3.2, in IMAP4rev1 also those of RFC 3501."""
-    out, session = ctx.out, ctx.session
+def _read(reader: Reader, mailbox: Mailbox, *, rev2: bool) -> Opened:
     numbers = reader.uid_map(mailbox)
     keywords = keyword_names(reader, mailbox) if mailbox.keyword_sets else []
-    recent = UidSet()
-    rev1_lines = b""
-    if not session.rev2:
-        if recent_from < mailbox.uid_next:
-            recent = numbers.uids & UidSet([(recent_from, UID_MAX)])
-        rev1_lines = b"* %d RECENT\r\n" % len(recent)
+    recent, unseen = NONE, 0
+    if not rev2:
+        if mailbox.recent_from < mailbox.uid_next:
+            recent = numbers.uids & UidSet([(mailbox.recent_from, UID_MAX)])
         if mailbox.unseen:
             unseen = _first_unseen(reader, mailbox, numbers)
-            rev1_lines += b"* OK [UNSEEN %d] first unseen message\r\n" % unseen
-    flags = flag_list(keywords)
+    return Opened(mailbox, numbers, keywords, recent, unseen)
+
+
+async def _claim(store: AccountStore, opened: Opened) -> UidSet:
+    r"""Claim the messages that EXISTS will count; return those that are \Recent here."""
+    last = opened.mailbox.uid_next - 1
+    try:
+        recent_from = await store.claim_recent(opened.mailbox.id, last)
+    except StoreUnavailableError:
+        return opened.recent
+    return opened.recent - UidSet([(1, recent_from - 1)]) if recent_from > 1 else opened.recent
+
+
+def _write(ctx: AccountContext, opened: Opened, *, read_only: bool) -> None:
+    """Write the responses of RFC 9051 section 6.3.2, in IMAP4rev1 also those of RFC 3501."""
+    mailbox = opened.mailbox
+    rev1_lines = b""
+    if not ctx.session.rev2:
+        rev1_lines = b"* %d RECENT\r\n" % len(opened.recent)
+        if opened.unseen:
+            rev1_lines += b"* OK [UNSEEN %d] first unseen message\r\n" % opened.unseen
+    flags = flag_list(opened.keywords)
     # One piece: a call for each line would cost as much as reading the mailbox.
-    out.raw(
+    ctx.out.raw(
         b"* FLAGS (%b)\r\n"
         b"* %d EXISTS\r\n"
         b"%b"
@@ -78,27 +112,14 @@ def _open(
         b"* OK [MAILBOXID (%b)] mailbox id\r\n"
         % (
             flags,
-            len(numbers),
+            len(opened.numbers),
             rev1_lines,
-            b"" if command.read_only else flags + rb" \*",
+            b"" if read_only else flags + rb" \*",
             mailbox.uid_validity,
             mailbox.uid_next,
             mailbox_id(mailbox).encode(),
         )
     )
-    if session.rev2:
-        write_old_name(ctx, command.mailbox, canonical_name(command.mailbox))
-        write_list(ctx, reader, mailbox)
-    session.view = View(
-        mailbox.id,
-        numbers=numbers,
-        known_modseq=mailbox.highest_modseq,
-        recent=recent,
-        read_only=command.read_only,
-        keywords=keywords,
-        keyword_sets=mailbox.keyword_sets,
-    )
-    return READ_ONLY if command.read_only else READ_WRITE
 
 
 def _first_unseen(reader: Reader, mailbox: Mailbox, numbers: UidMap) -> int:
@@ -112,40 +133,19 @@ def _first_unseen(reader: Reader, mailbox: Mailbox, numbers: UidMap) -> int:
 
 async def close(ctx: SelectedContext, _command: Close) -> Done:
     r"""Expunge messages with \Deleted without a response, and deselect (RFC 9051 section 6.4.1)."""
-    view, store = ctx.view, ctx.store
-    await claim_arrivals(store, view)
+    view = ctx.view
     if not view.read_only:
         await expunge_deleted(ctx, view.numbers.uids)
     ctx.session.view = None
     return DONE
 
 
-async def unselect(ctx: SelectedContext, _command: Unselect) -> Done:
+def unselect(ctx: SelectedContext, _command: Unselect) -> Done:
     """Deselect without expunging (RFC 9051 section 6.4.2)."""
     ctx.session.view = None
-    await claim_arrivals(ctx.store, ctx.view)
     return DONE
 
 
 def check(_ctx: SelectedContext, _command: Check) -> Done:
     """Do nothing: acknowledged changes are on disk already (RFC 3501 section 6.4.1)."""
     return DONE
-
-
-async def claim_arrivals(store: AccountStore, view: View) -> None:
-    r"""Claim as \Recent the messages that arrived while a mailbox was selected."""
-    if view.read_only or not view.unclaimed_recent:
-        return
-    with store.reading() as reader:
-        mailbox = reader.mailbox_by_id(view.mailbox)
-    if mailbox is not None and mailbox.recent_from < mailbox.uid_next:
-        view.unclaimed_recent = False
-        await _claim(store, mailbox)
-
-
-async def _claim(store: AccountStore, mailbox: Mailbox) -> int:
-    r"""Claim all messages; return the UID from which on they were \Recent."""
-    try:
-        return await store.claim_recent(mailbox.id)
-    except StoreUnavailableError:
-        return mailbox.recent_from

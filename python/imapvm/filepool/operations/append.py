@@ -44,6 +44,8 @@ class AppendResult:
     uid_validity: int
     uids: UidSet
     modseq: ModSeq
+    recent_from: int
+    r"""Messages from this UID on were \Recent, the new ones included."""
 
 
 # --- staging -----------------------------------------------------------------------------------
@@ -156,7 +158,7 @@ def append_stored(
     count_in(txn, row, records)
     uids = UidSet(((first, row.uid_next - 1),))
     log_change(txn, row, Change.APPENDED, uids)
-    return AppendResult(row.uid_validity, uids, ModSeq(row.highest_modseq))
+    return AppendResult(row.uid_validity, uids, ModSeq(row.highest_modseq), row.recent_from)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +169,22 @@ class AppendMessages:
     mailbox: MailboxId
     messages: tuple[NewMessage, ...]
     now: int
+    claim: bool = False
+    r"""Claim the \Recent messages, the new ones included, for the session that appends: it has the
+    mailbox selected and is notified of them next. `ClaimRecent` would cost a second commit."""
 
     def apply(self, txn: GroupTxn) -> AppendResult:
         row = txn.mailbox(self.account, self.mailbox)
         if not self.messages:
-            return AppendResult(row.uid_validity, UidSet(), ModSeq(row.highest_modseq))
+            return AppendResult(
+                row.uid_validity, UidSet(), ModSeq(row.highest_modseq), row.uid_next
+            )
         check_uids(row, len(self.messages))
         for message in self.messages:
             check_keywords(message.keywords)
             check_available(txn, message.body)
         bodies = [store_body(txn, message.body, 1) for message in self.messages]
-        return append_stored(txn, row, self.messages, bodies, self.now)
+        appended = append_stored(txn, row, self.messages, bodies, self.now)
+        if self.claim:
+            row.recent_from = row.uid_next
+        return appended

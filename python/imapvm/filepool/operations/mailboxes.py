@@ -250,11 +250,14 @@ class ClaimRecent:
 
     account: AccountId
     mailbox: MailboxId
+    up_to: int
+    """Highest UID that the client is notified of: later messages stay unclaimed."""
 
     def apply(self, txn: GroupTxn) -> int:
         row = txn.mailbox(self.account, self.mailbox)
         before = row.recent_from
-        if before != row.uid_next:
+        claimed = min(self.up_to + 1, row.uid_next)
+        if before < claimed:
             txn.edit(row)
-            row.recent_from = row.uid_next
+            row.recent_from = claimed
         return before
