@@ -59,6 +59,9 @@ pub(crate) fn references(value: &[u8]) -> Vec<Vec<u8>> {
     let mut rest = value;
     let mut ids = Vec::new();
     while let Some(id) = next(&mut rest) {
+        if ids.len() == 2 * REFERENCES {
+            ids.drain(1..=REFERENCES);
+        }
         ids.push(id);
     }
     if ids.len() > REFERENCES {
@@ -114,7 +117,13 @@ mod tests {
 
     #[test]
     fn the_first_and_the_last_references_are_kept() {
-        for count in [REFERENCES, REFERENCES + 1, REFERENCES * 3] {
+        for count in [
+            REFERENCES,
+            REFERENCES + 1,
+            2 * REFERENCES,
+            2 * REFERENCES + 1,
+            7 * REFERENCES,
+        ] {
             let ids: Vec<String> = (0..count).map(|number| format!("<{number}@x>")).collect();
             let value = ids.join(" ");
             let ids = references(value.as_bytes());
