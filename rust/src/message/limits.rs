@@ -4,20 +4,23 @@
 //! the message counts as an opaque body of the last part, so that all responses stay grammatical
 //! and all offsets stay inside the message.
 
-/// Bytes of one header field that are read, its name included. Further bytes of the field are
-/// counted but not read: a longer `References` or `To` field is cut here.
-pub const FIELD_BYTES: usize = 64 * 1024;
+/// Bytes of one header field that are read, its name and line ends included. Further bytes of the
+/// field are counted but not read: ENVELOPE and SEARCH have the start of a longer `References` or
+/// `To` field.
+pub const FIELD_BYTES: usize = 1024 * 1024;
 
-/// Bytes of header field values kept for all entities of one message together. Past it, fields
-/// count as absent and no further part is opened.
-pub const HEADER_VALUES_BYTES: usize = 512 * 1024;
+/// Bytes of header field values kept for all entities of one message together. The field that
+/// exceeds it and the rest of its header are one field without a name, as past [`FIELDS`], and no
+/// further part is opened.
+pub const HEADER_VALUES_BYTES: usize = 1536 * 1024;
 
-/// Named fields of one header. The rest of that header is one field without a name: HEADER.FIELDS
-/// never selects it, HEADER.FIELDS.NOT always does.
-pub const FIELDS: usize = 1_000;
+/// Named fields of one header. The rest of that header is one field without a name: ENVELOPE,
+/// HEADER.FIELDS and SEARCH for a field never select it, HEADER.FIELDS.NOT always does. The
+/// structure of the message is still read from it.
+pub const FIELDS: usize = 10_000;
 
 /// Named fields of all headers of a message, embedded messages included.
-pub const ALL_FIELDS: usize = 4_000;
+pub const ALL_FIELDS: usize = 20_000;
 
 /// Bytes of a field name. A field with a longer name counts as a field without a name. RFC 5322
 /// section 2.1.1 allows lines of 998.
@@ -34,7 +37,11 @@ pub const DEPTH: usize = 64;
 pub const BOUNDARY_BYTES: usize = 250;
 
 /// Addresses of one list in ENVELOPE, group markers included.
-pub const ADDRESSES: usize = 1_000;
+pub const ADDRESSES: usize = 10_000;
+
+/// Addresses of all lists in the ENVELOPEs of a message, embedded messages included. Sender and
+/// Reply-To that are copies of From do not count.
+pub const ALL_ADDRESSES: usize = 20_000;
 
 /// Parameters of one Content-Type or Content-Disposition, and tags of one Content-Language.
 pub const PARAMETERS: usize = 64;

@@ -3,7 +3,6 @@
 //! Every input gives addresses: an error in the list never hides the rest of it.
 use super::encoded_words::encoded_word;
 use super::lexer::{Lexer, is_blank, is_special};
-use crate::message::limits::ADDRESSES;
 
 /// Address structure of ENVELOPE (RFC 9051 section 7.5.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,8 +136,10 @@ fn is_atom(byte: u8) -> bool {
 struct Parser<'a> {
     lexer: Lexer<'a>,
     found: Vec<Address>,
-    /// Maximum number of addresses.
+    /// Maximum number of addresses, group markers included.
     limit: usize,
+    /// Number of addresses after which the rest is not read.
+    enough: usize,
     in_group: bool,
     draft: Draft,
     /// White space precedes a quote that was ignored.
@@ -149,9 +150,27 @@ struct Parser<'a> {
 
 impl Parser<'_> {
     fn end_address(&mut self) {
-        if let Some(address) = std::mem::take(&mut self.draft).finish() {
+        if let Some(address) = std::mem::take(&mut self.draft).finish()
+            && self.has_room()
+        {
             self.found.push(address);
         }
+    }
+
+    /// True if one more address fits, with the end of its group.
+    fn has_room(&self) -> bool {
+        self.found.len() < self.enough && self.found.len() + usize::from(self.in_group) < self.limit
+    }
+
+    fn start_group(&mut self) {
+        self.end_group();
+        let name = std::mem::take(&mut self.draft).words.text;
+        if self.found.len() + 2 > self.limit {
+            self.enough = 0;
+            return;
+        }
+        self.found.push(Address::Group(name));
+        self.in_group = true;
     }
 
     fn end_group(&mut self) {
@@ -318,7 +337,7 @@ impl Parser<'_> {
     }
 
     fn parse(mut self) -> Vec<Address> {
-        while self.found.len() < self.limit {
+        while self.has_room() {
             let spaced = self.blanks_and_comments();
             let mut words = std::mem::take(&mut self.draft.words);
             let is_word = self.word(&mut words, spaced);
@@ -340,12 +359,7 @@ impl Parser<'_> {
                 b':' if self.draft.words.text.eq_ignore_ascii_case(b"mailto") => {
                     self.draft.words = Words::default();
                 }
-                b':' if self.draft.spec.is_none() => {
-                    self.end_group();
-                    let name = std::mem::take(&mut self.draft).words.text;
-                    self.found.push(Address::Group(name));
-                    self.in_group = true;
-                }
+                b':' if self.draft.spec.is_none() => self.start_group(),
                 b'@' => {
                     if self.draft.angle {
                         self.end_angle();
@@ -390,21 +404,22 @@ impl Parser<'_> {
     }
 }
 
-/// Return the addresses of an unfolded field value, with groups as markers, at most [`ADDRESSES`].
-pub(crate) fn addresses(value: &[u8]) -> Vec<Address> {
-    parse(value, ADDRESSES - 2) // leaves room for one address and the end of its group
+/// Return the first addresses of an unfolded field value, with groups as markers, at most `limit`.
+pub(crate) fn addresses(value: &[u8], limit: usize) -> Vec<Address> {
+    parse(value, limit, limit)
 }
 
 /// Return the first of [`addresses`] without reading further.
 pub(crate) fn first_address(value: &[u8]) -> Option<Address> {
-    parse(value, 1).into_iter().next()
+    parse(value, 2, 1).into_iter().next() // a group has a start and an end
 }
 
-fn parse(value: &[u8], limit: usize) -> Vec<Address> {
+fn parse(value: &[u8], limit: usize, enough: usize) -> Vec<Address> {
     let parser = Parser {
         lexer: Lexer::new(value),
         found: Vec::new(),
         limit,
+        enough,
         in_group: false,
         draft: Draft::default(),
         was_spaced: false,
@@ -421,7 +436,7 @@ mod tests {
     fn show(value: &str) -> Vec<String> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let or_nil = |bytes: &Option<Vec<u8>>| bytes.as_deref().map_or("NIL".into(), text);
-        addresses(value.as_bytes())
+        addresses(value.as_bytes(), usize::MAX)
             .iter()
             .map(|address| match address {
                 Address::Mailbox {
@@ -671,25 +686,47 @@ mod tests {
             ("<a>b", 16 * 1024),
         ] {
             // Quadratic time would be minutes.
-            let list = addresses(piece.repeat(count).as_bytes());
-            assert!(list.len() < ADDRESSES);
+            let list = addresses(piece.repeat(count).as_bytes(), usize::MAX);
+            assert!(list.len() <= 2 * count);
         }
     }
 
     #[test]
     fn a_list_is_bounded_and_its_groups_are_closed() {
-        for count in [ADDRESSES - 2, ADDRESSES - 1, ADDRESSES, 4 * ADDRESSES] {
-            let list = addresses("a@b,".repeat(count).as_bytes());
-            assert_eq!(list.len(), count.min(ADDRESSES - 2));
-            let group = addresses(format!("g:{}", "a@b,".repeat(count)).as_bytes());
-            assert!(group.len() <= ADDRESSES);
+        const LIMIT: usize = 100;
+        for count in [LIMIT - 2, LIMIT - 1, LIMIT, LIMIT + 1, 4 * LIMIT] {
+            let list = addresses("a@b,".repeat(count).as_bytes(), LIMIT);
+            assert_eq!(list.len(), count.min(LIMIT));
+            for separator in [",", " <a@b> "] {
+                let list = addresses(vec!["<a@b>"; count].join(separator).as_bytes(), LIMIT);
+                assert_eq!(
+                    list.len(),
+                    LIMIT.min(if separator == "," {
+                        count
+                    } else {
+                        2 * count - 1
+                    })
+                );
+            }
+            let group = addresses(format!("g:{}", "a@b,".repeat(count)).as_bytes(), LIMIT);
+            assert_eq!(group.len(), (count + 2).min(LIMIT));
             assert_eq!(group.last(), Some(&Address::EndOfGroup));
-            let groups = addresses("g:".repeat(count).as_bytes());
-            assert!(groups.len() <= ADDRESSES);
-            let opened = groups
-                .iter()
-                .filter(|address| matches!(address, Address::Group(_)));
-            assert_eq!(opened.count() * 2, groups.len());
+            for before in 0..=3 {
+                let value = "a@b,".repeat(before) + &"g:x@y;".repeat(count);
+                let groups = addresses(value.as_bytes(), LIMIT);
+                assert!((LIMIT - 2..=LIMIT).contains(&groups.len()));
+                assert_eq!(groups.last(), Some(&Address::EndOfGroup));
+                let opened = groups
+                    .iter()
+                    .filter(|address| matches!(address, Address::Group(_)));
+                let closed = groups
+                    .iter()
+                    .filter(|address| matches!(address, Address::EndOfGroup));
+                assert_eq!(opened.count(), closed.count());
+            }
         }
+        assert_eq!(addresses(b"a@b", 0), []);
+        assert_eq!(addresses(b"g:a@b;", 1), []);
+        assert_eq!(first_address(b"g:a@b;"), Some(Address::Group(b"g".into())));
     }
 }

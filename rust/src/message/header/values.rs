@@ -37,17 +37,36 @@ fn slot(name: FieldName) -> Option<usize> {
 }
 
 /// Remaining bytes of field values for one message.
-pub(crate) struct Budget(usize);
+pub(crate) struct Budget {
+    left: usize,
+    /// A value did not fit.
+    is_exceeded: bool,
+}
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(HEADER_VALUES_BYTES)
+        Self {
+            left: HEADER_VALUES_BYTES,
+            is_exceeded: false,
+        }
     }
 }
 
 impl Budget {
+    pub(crate) fn left(&self) -> usize {
+        self.left
+    }
+
     pub(crate) fn is_spent(&self) -> bool {
-        self.0 == 0
+        self.is_exceeded || self.left == 0
+    }
+
+    /// Take bytes; return false if there are not so many.
+    fn take(&mut self, bytes: usize) -> bool {
+        let left = self.left.checked_sub(bytes);
+        self.is_exceeded |= left.is_none();
+        self.left = left.unwrap_or(self.left);
+        left.is_some()
     }
 }
 
@@ -63,27 +82,32 @@ impl Headers {
         slot(name).is_some_and(|slot| is_message || slot >= MIME_SLOT)
     }
 
+    #[cfg(test)]
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.values.iter().flatten().map(Vec::capacity).sum()
+    }
+
     pub(crate) fn get(&self, name: FieldName) -> Option<&[u8]> {
         self.values.get(slot(name)?)?.as_deref()
     }
 
-    /// Store the lines of a field, joined without their line ends.
+    /// Store the lines of a field, joined without their line ends; return false if the budget does
+    /// not allow it.
     ///
     /// The first of several fields counts; To, Cc and Bcc are joined to one list (RFC 5322 section
     /// 4.5.3).
-    pub(crate) fn put(&mut self, name: FieldName, value: &[u8], budget: &mut Budget) {
+    #[must_use]
+    pub(crate) fn put(&mut self, name: FieldName, value: &[u8], budget: &mut Budget) -> bool {
         let Some(slot) = slot(name).and_then(|slot| self.values.get_mut(slot)) else {
-            return;
+            return true;
         };
         let is_list = matches!(name, FieldName::To | FieldName::Cc | FieldName::Bcc);
         if slot.is_some() && !is_list {
-            return;
+            return true;
         }
-        let Some(left) = budget.0.checked_sub(value.len()) else {
-            budget.0 = 0;
-            return;
-        };
-        budget.0 = left;
+        if !budget.take(value.len()) {
+            return false;
+        }
         let value = clean(value);
         let value = value.trim_ascii();
         match slot {
@@ -93,6 +117,7 @@ impl Headers {
             }
             None => *slot = Some(value.to_vec()),
         }
+        true
     }
 }
 
@@ -127,8 +152,8 @@ mod tests {
         let mut headers = Headers::default();
         let mut budget = Budget::default();
         for value in [&b" one\r\0 "[..], b" two"] {
-            headers.put(FieldName::Subject, value, &mut budget);
-            headers.put(FieldName::To, value, &mut budget);
+            assert!(headers.put(FieldName::Subject, value, &mut budget));
+            assert!(headers.put(FieldName::To, value, &mut budget));
         }
         assert_eq!(headers.get(FieldName::Subject), Some(&b"one"[..]));
         assert_eq!(headers.get(FieldName::To), Some(&b"one, two"[..]));
@@ -139,16 +164,14 @@ mod tests {
     fn values_over_the_budget_are_absent() {
         let mut budget = Budget::default();
         let mut headers = Headers::default();
-        headers.put(
-            FieldName::Subject,
-            &vec![b'x'; HEADER_VALUES_BYTES - 1],
-            &mut budget,
-        );
+        let long = vec![b'x'; HEADER_VALUES_BYTES - 1];
+        assert!(headers.put(FieldName::Subject, &long, &mut budget));
         assert!(!budget.is_spent());
-        headers.put(FieldName::Date, b"y", &mut budget);
-        assert_eq!(headers.get(FieldName::Date), Some(&b"y"[..]));
-        assert!(budget.is_spent());
-        headers.put(FieldName::From, b"z", &mut budget);
+        assert!(!headers.put(FieldName::From, b"zz", &mut budget));
         assert_eq!(headers.get(FieldName::From), None);
+        assert!(budget.is_spent());
+        assert!(headers.put(FieldName::Date, b"y", &mut budget), "fits");
+        assert_eq!(headers.get(FieldName::Date), Some(&b"y"[..]));
+        assert!(!headers.put(FieldName::To, b"z", &mut budget));
     }
 }

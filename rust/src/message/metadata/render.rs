@@ -6,6 +6,7 @@ use super::part_table::Kind;
 use crate::message::header::address::{Address, addresses};
 use crate::message::header::names::FieldName;
 use crate::message::header::values::Headers;
+use crate::message::limits::ADDRESSES;
 use crate::message::mime::{self, ContentType, Parameter};
 use crate::wire::writer::quote;
 use std::io::Write;
@@ -84,8 +85,10 @@ fn address(to: &mut Vec<u8>, address: &Address) {
 /// ```abnf
 /// "(" 1*address ")" / nil
 /// ```
-fn address_list(value: Option<&[u8]>) -> Option<Vec<u8>> {
-    let list = addresses(value?);
+/// At most `left` addresses, which are then fewer.
+fn address_list(value: Option<&[u8]>, left: &mut usize) -> Option<Vec<u8>> {
+    let list = addresses(value?, (*left).min(ADDRESSES));
+    *left -= list.len();
     if list.is_empty() {
         return None;
     }
@@ -101,14 +104,16 @@ fn address_list(value: Option<&[u8]>) -> Option<Vec<u8>> {
 /// envelope = "(" env-date SP env-subject SP env-from SP env-sender SP env-reply-to SP env-to SP
 ///            env-cc SP env-bcc SP env-in-reply-to SP env-message-id ")"
 /// ```
-pub(crate) fn envelope(headers: &Headers) -> Vec<u8> {
-    let from = address_list(headers.get(FieldName::From));
+/// At most `left` addresses, which are then fewer; copies of From do not count.
+pub(crate) fn envelope(headers: &Headers, left: &mut usize) -> Vec<u8> {
+    let mut list = |name| address_list(headers.get(name), left);
+    let from = list(FieldName::From);
     let lists = [
-        address_list(headers.get(FieldName::Sender)).or_else(|| from.clone()),
-        address_list(headers.get(FieldName::ReplyTo)).or_else(|| from.clone()),
-        address_list(headers.get(FieldName::To)),
-        address_list(headers.get(FieldName::Cc)),
-        address_list(headers.get(FieldName::Bcc)),
+        list(FieldName::Sender).or_else(|| from.clone()),
+        list(FieldName::ReplyTo).or_else(|| from.clone()),
+        list(FieldName::To),
+        list(FieldName::Cc),
+        list(FieldName::Bcc),
     ];
     let mut to = vec![b'('];
     nstring(&mut to, headers.get(FieldName::Date));

@@ -55,6 +55,7 @@ impl Scanner {
             is_certain: false,
             skipped: Vec::new(),
             is_full: false,
+            has_rest: false,
             fields: 0,
             field: OpenField::default(),
         });
@@ -92,7 +93,7 @@ impl Scanner {
             entity.encoding = encoding;
             entity.description = description;
             if table.is_some() {
-                entity.envelope = render::envelope(&values);
+                entity.envelope = render::envelope(&values, &mut self.addresses_left);
             }
             entity.content = content;
         }

@@ -25,6 +25,8 @@ pub(super) struct OpenHeader {
     pub(super) skipped: Vec<u8>,
     /// Past the limits: the rest is one field without a name.
     pub(super) is_full: bool,
+    /// The table has that field.
+    pub(super) has_rest: bool,
     pub(super) fields: usize,
     pub(super) field: OpenField,
 }
@@ -80,8 +82,10 @@ impl Scanner {
             header.skipped = Vec::new();
         }
         if is_folded && header.field.length > 0 {
+            header
+                .field
+                .keep(line.head, header.field.length, self.budget.left());
             header.field.length += line.length;
-            header.field.keep(line.head);
             header.field.cache(line);
             return;
         }
@@ -98,11 +102,14 @@ impl Scanner {
             ..*line
         };
         let is_message = header.table.is_some();
+        header.is_full |= header.fields >= FIELDS || self.all_fields >= ALL_FIELDS;
         header.field.length = line.length;
         if let Some((name, value)) = name {
             let known = FieldName::of(name);
-            header.field.wanted = known.filter(|known| Headers::keeps(*known, is_message));
-            if is_message && !header.is_full {
+            // What no field without a name has in HEADER.FIELDS and SEARCH, ENVELOPE has not either.
+            let is_listed = is_message && !header.is_full;
+            header.field.wanted = known.filter(|known| Headers::keeps(*known, is_listed));
+            if is_listed {
                 header.field.known = known;
                 if known.is_none() {
                     header.field.name = name.to_vec();
@@ -112,7 +119,8 @@ impl Scanner {
                     header.field.cache(line);
                 }
             }
-            header.field.keep(value);
+            let before = (text.len() - value.len()) as u64;
+            header.field.keep(value, before, self.budget.left());
         }
     }
 
@@ -131,7 +139,7 @@ impl Scanner {
             length,
         } = std::mem::take(&mut header.field);
         if let Some(wanted) = wanted {
-            header.values.put(wanted, &value, &mut self.budget);
+            header.is_full |= !header.values.put(wanted, &value, &mut self.budget);
         }
         if length == 0 {
             return;
@@ -139,29 +147,29 @@ impl Scanner {
         let Some(table) = &mut header.table else {
             return;
         };
-        if header.is_full {
-            table.extend_last(length);
-        } else {
+        if !header.is_full {
             header.fields += 1;
             self.all_fields += 1;
-            // One more field, without a name, takes the rest of the header.
-            header.is_full = header.fields > FIELDS || self.all_fields > ALL_FIELDS;
-            if header.is_full {
-                table.push(None, b"", length);
-            } else {
-                table.push(known, &name, length);
-            }
-            if let Some(name) = cached
-                && !header.is_full
-            {
+            table.push(known, &name, length);
+            if let Some(name) = cached {
                 let is_whole = bytes.len() as u64 == length;
                 self.header_cache.push(name, is_whole.then_some(&bytes));
             }
+        } else if std::mem::replace(&mut header.has_rest, true) {
+            table.extend_last(length);
+        } else {
+            table.push(None, b"", length);
         }
     }
 }
 
 impl OpenHeader {
+    /// Capacity of the buffers for values.
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.values.held_bytes() + self.field.value.capacity()
+    }
+
     /// Read a line before the first field: a part of one field without a name.
     fn skip(&mut self, line: &MessageLine<'_>) {
         self.field.length += line.length;
@@ -183,11 +191,16 @@ fn line_end(line: &MessageLine<'_>) -> &'static [u8] {
 }
 
 impl OpenField {
-    fn keep(&mut self, text: &[u8]) {
+    /// Keep text that begins after `before` bytes of the field, up to the limit of a field, and one
+    /// byte more than `left`: that is too long.
+    fn keep(&mut self, text: &[u8], before: u64, left: usize) {
         if self.wanted.is_some() {
-            let room = FIELD_BYTES.saturating_sub(self.value.len()).min(text.len());
+            let before = usize::try_from(before).unwrap_or(usize::MAX);
+            let room = FIELD_BYTES
+                .saturating_sub(before)
+                .min((left + 1).saturating_sub(self.value.len()));
             self.value
-                .extend_from_slice(text.get(..room).unwrap_or_default());
+                .extend_from_slice(text.get(..room).unwrap_or(text));
         }
     }
 

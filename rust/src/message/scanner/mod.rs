@@ -24,7 +24,7 @@ mod delimiters;
 mod entities;
 mod fields;
 
-use super::limits::{BOUNDARY_BYTES, FIELD_BYTES};
+use super::limits::{ALL_ADDRESSES, BOUNDARY_BYTES, FIELD_BYTES};
 use crate::message::header::values::{Budget, Headers};
 use crate::message::metadata::build::{Capture, ScanResult, ScannedEntity, build};
 use crate::message::metadata::field_table::FieldTable;
@@ -88,6 +88,8 @@ pub struct Scanner {
     boundaries: HashMap<Vec<u8>, usize>,
     budget: Budget,
     all_fields: usize,
+    /// Addresses that further ENVELOPEs can have.
+    addresses_left: usize,
     tables: Vec<FieldTable>,
     header_cache: HeaderCache,
     root: Option<Box<Headers>>,
@@ -118,6 +120,7 @@ impl Scanner {
             boundaries: HashMap::new(),
             budget: Budget::default(),
             all_fields: 0,
+            addresses_left: ALL_ADDRESSES,
             tables: Vec::new(),
             header_cache: HeaderCache::default(),
             root: None,
@@ -235,9 +238,10 @@ impl Scanner {
         self.previous_end = line.end;
     }
 
-    /// Capacity of the buffer for the current line.
+    /// Capacity of the buffers for the current line and header.
     #[cfg(test)]
     pub(crate) fn held_bytes(&self) -> usize {
-        self.partial.head.capacity()
+        let header = self.header.as_ref();
+        self.partial.head.capacity() + header.map_or(0, OpenHeader::held_bytes)
     }
 }
