@@ -43,6 +43,10 @@ pub const ADDRESSES: usize = 10_000;
 /// Reply-To that are copies of From do not count.
 pub const ALL_ADDRESSES: usize = 20_000;
 
+/// Bytes of these copies in the ENVELOPEs of a message. Past it, they are NIL: a large From would be
+/// stored three times.
+pub const COPIED_BYTES: usize = 256 * 1024;
+
 /// Parameters of one Content-Type or Content-Disposition, and tags of one Content-Language.
 pub const PARAMETERS: usize = 64;
 

@@ -6,7 +6,7 @@ use super::part_table::Kind;
 use crate::message::header::address::{Address, addresses};
 use crate::message::header::names::FieldName;
 use crate::message::header::values::Headers;
-use crate::message::limits::ADDRESSES;
+use crate::message::limits::{ADDRESSES, ALL_ADDRESSES, COPIED_BYTES};
 use crate::message::mime::{self, ContentType, Parameter};
 use crate::wire::writer::quote;
 use std::io::Write;
@@ -88,7 +88,7 @@ fn address(to: &mut Vec<u8>, address: &Address) {
 /// At most `left` addresses, which are then fewer.
 fn address_list(value: Option<&[u8]>, left: &mut usize) -> Option<Vec<u8>> {
     let list = addresses(value?, (*left).min(ADDRESSES));
-    *left -= list.len();
+    *left = left.saturating_sub(list.len());
     if list.is_empty() {
         return None;
     }
@@ -100,35 +100,66 @@ fn address_list(value: Option<&[u8]>, left: &mut usize) -> Option<Vec<u8>> {
     Some(to)
 }
 
+/// Limits that the ENVELOPEs of one message share.
+pub(crate) struct EnvelopeBudget {
+    addresses: usize,
+    /// Bytes of Sender and Reply-To that are copies of From.
+    copied: usize,
+}
+
+impl Default for EnvelopeBudget {
+    fn default() -> Self {
+        Self {
+            addresses: ALL_ADDRESSES,
+            copied: COPIED_BYTES,
+        }
+    }
+}
+
 /// ```abnf
 /// envelope = "(" env-date SP env-subject SP env-from SP env-sender SP env-reply-to SP env-to SP
 ///            env-cc SP env-bcc SP env-in-reply-to SP env-message-id ")"
 /// ```
-/// At most `left` addresses, which are then fewer; copies of From do not count.
-pub(crate) fn envelope(headers: &Headers, left: &mut usize) -> Vec<u8> {
-    let mut list = |name| address_list(headers.get(name), left);
-    let from = list(FieldName::From);
+pub(crate) fn envelope(headers: &Headers, budget: &mut EnvelopeBudget) -> Vec<u8> {
+    let mut list = |name| address_list(headers.get(name), &mut budget.addresses);
+    let [from, sender, reply_to, to, cc, bcc] = [
+        FieldName::From,
+        FieldName::Sender,
+        FieldName::ReplyTo,
+        FieldName::To,
+        FieldName::Cc,
+        FieldName::Bcc,
+    ]
+    .map(&mut list);
+    let mut copy_of_from = || {
+        let copy = from.as_ref()?;
+        budget.copied = budget.copied.checked_sub(copy.len())?;
+        Some(copy.clone())
+    };
+    let sender = sender.or_else(&mut copy_of_from);
+    let reply_to = reply_to.or_else(copy_of_from);
     let lists = [
-        list(FieldName::Sender).or_else(|| from.clone()),
-        list(FieldName::ReplyTo).or_else(|| from.clone()),
-        list(FieldName::To),
-        list(FieldName::Cc),
-        list(FieldName::Bcc),
+        from.as_ref(),
+        sender.as_ref(),
+        reply_to.as_ref(),
+        to.as_ref(),
+        cc.as_ref(),
+        bcc.as_ref(),
     ];
-    let mut to = vec![b'('];
-    nstring(&mut to, headers.get(FieldName::Date));
-    to.push(b' ');
-    nstring(&mut to, headers.get(FieldName::Subject));
-    for list in std::iter::once(&from).chain(&lists) {
-        to.push(b' ');
-        to.extend_from_slice(list.as_deref().unwrap_or(b"NIL"));
+    let mut out = vec![b'('];
+    nstring(&mut out, headers.get(FieldName::Date));
+    out.push(b' ');
+    nstring(&mut out, headers.get(FieldName::Subject));
+    for list in lists {
+        out.push(b' ');
+        out.extend_from_slice(list.map_or(b"NIL", Vec::as_slice));
     }
-    to.push(b' ');
-    nstring(&mut to, headers.get(FieldName::InReplyTo));
-    to.push(b' ');
-    nstring(&mut to, headers.get(FieldName::MessageId));
-    to.push(b')');
-    to
+    out.push(b' ');
+    nstring(&mut out, headers.get(FieldName::InReplyTo));
+    out.push(b' ');
+    nstring(&mut out, headers.get(FieldName::MessageId));
+    out.push(b')');
+    out
 }
 
 /// ```abnf

@@ -93,7 +93,7 @@ impl Scanner {
             entity.encoding = encoding;
             entity.description = description;
             if table.is_some() {
-                entity.envelope = render::envelope(&values, &mut self.addresses_left);
+                entity.envelope = render::envelope(&values, &mut self.envelopes);
             }
             entity.content = content;
         }

@@ -24,11 +24,12 @@ mod delimiters;
 mod entities;
 mod fields;
 
-use super::limits::{ALL_ADDRESSES, BOUNDARY_BYTES, FIELD_BYTES};
+use super::limits::{BOUNDARY_BYTES, FIELD_BYTES};
 use crate::message::header::values::{Budget, Headers};
 use crate::message::metadata::build::{Capture, ScanResult, ScannedEntity, build};
 use crate::message::metadata::field_table::FieldTable;
 use crate::message::metadata::header_cache::HeaderCache;
+use crate::message::metadata::render::EnvelopeBudget;
 use entities::OpenEntity;
 use fields::OpenHeader;
 use std::collections::HashMap;
@@ -88,8 +89,7 @@ pub struct Scanner {
     boundaries: HashMap<Vec<u8>, usize>,
     budget: Budget,
     all_fields: usize,
-    /// Addresses that further ENVELOPEs can have.
-    addresses_left: usize,
+    envelopes: EnvelopeBudget,
     tables: Vec<FieldTable>,
     header_cache: HeaderCache,
     root: Option<Box<Headers>>,
@@ -120,7 +120,7 @@ impl Scanner {
             boundaries: HashMap::new(),
             budget: Budget::default(),
             all_fields: 0,
-            addresses_left: ALL_ADDRESSES,
+            envelopes: EnvelopeBudget::default(),
             tables: Vec::new(),
             header_cache: HeaderCache::default(),
             root: None,
