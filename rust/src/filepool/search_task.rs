@@ -9,6 +9,10 @@ use crate::index::search::{BoundSearch, Decision, TextSearch};
 use crate::message::MessageMetadata;
 use crate::numbers::{Runs, UidSet};
 
+/// Bytes that count for each range read, in addition to its own: reading a short one and comparing
+/// it costs as much as some hundred bytes.
+const RANGE_COST: u64 = 256;
+
 /// Part of a search, executed in steps.
 pub struct SearchTask {
     bound: Arc<BoundSearch>,
@@ -76,7 +80,7 @@ impl SearchTask {
                     }
                     Err(BodyError::Corrupt(corrupt)) => return Err(corrupt),
                 }
-                read += self.bytes.len() as u64;
+                read += self.bytes.len() as u64 + RANGE_COST;
                 search.feed(&self.bytes);
             }
             if !gone && search.matched() {

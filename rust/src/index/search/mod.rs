@@ -10,6 +10,8 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+use std::cell::{Cell, OnceCell};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 pub use self::column::Column;
@@ -203,11 +205,12 @@ impl BoundSearch {
         if !self.known.contains(record.uid) {
             return Decision::Known(false);
         }
+        let names = HeaderNames::new(metadata);
         let answers: Vec<Option<bool>> = self
             .program
             .leaves
             .iter()
-            .map(|leaf| leaf.of(record, metadata))
+            .map(|leaf| leaf.of(record, metadata, &names))
             .collect();
         match verdict(&self.program, &answers) {
             Some(known) => Decision::Known(known),
@@ -316,7 +319,12 @@ impl Leaf {
     }
 
     /// Return the answer for one message; None if index and metadata do not decide.
-    fn of(&self, record: &Record, metadata: &MessageMetadata<'_>) -> Option<bool> {
+    fn of(
+        &self,
+        record: &Record,
+        metadata: &MessageMetadata<'_>,
+        names: &HeaderNames<'_, '_>,
+    ) -> Option<bool> {
         match self {
             Self::Sent(range) => {
                 // A message without a Date counts as sent when it was received.
@@ -330,14 +338,14 @@ impl Leaf {
                     .is_some();
                 (here || metadata.folded_is_whole(*field)).then_some(here)
             }
-            Self::HasHeader(name) => Some(has_field(metadata, name)),
+            Self::HasHeader(name) => Some(names.contains(name)),
             Self::Header(name, kept, needle) => {
                 match kept.and_then(|kept| metadata.cached_fields(kept)) {
                     Some(mut fields) => Some(fields.any(|field| {
                         let text = field_value_text(field);
                         needle.in_fields.find(text.as_bytes()).is_some()
                     })),
-                    None => (!has_field(metadata, name)).then_some(false),
+                    None => (!names.contains(name)).then_some(false),
                 }
             }
             Self::Text(needle, true) => {
@@ -355,8 +363,39 @@ impl Leaf {
     }
 }
 
-/// True if the field table contains the field.
-fn has_field(metadata: &MessageMetadata<'_>, name: &[u8]) -> bool {
-    let mut fields = metadata.header_fields(&[]).into_iter().flatten();
-    fields.any(|field| field.name.eq_ignore_ascii_case(name))
+/// Lookups in the field table of a message that read it from its start; further ones use a set.
+const SLOW_LOOKUPS: usize = 4;
+
+/// Names of the header fields of a message.
+struct HeaderNames<'a, 'm> {
+    metadata: &'a MessageMetadata<'m>,
+    lookups: Cell<usize>,
+    /// In lower case.
+    names: OnceCell<HashSet<Vec<u8>>>,
+}
+
+impl<'a, 'm> HeaderNames<'a, 'm> {
+    fn new(metadata: &'a MessageMetadata<'m>) -> Self {
+        Self {
+            metadata,
+            lookups: Cell::new(0),
+            names: OnceCell::new(),
+        }
+    }
+
+    /// True if there is a field of that name, in any case.
+    fn contains(&self, name: &[u8]) -> bool {
+        let mut fields = self.metadata.header_fields(&[]).into_iter().flatten();
+        let before = self.lookups.replace(self.lookups.get() + 1);
+        if before < SLOW_LOOKUPS {
+            return fields.any(|field| field.name.eq_ignore_ascii_case(name));
+        }
+        let names = || {
+            fields
+                .map(|field| field.name.to_ascii_lowercase())
+                .collect()
+        };
+        let names = self.names.get_or_init(names);
+        names.contains(&name.to_ascii_lowercase())
+    }
 }

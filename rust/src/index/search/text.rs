@@ -1,6 +1,6 @@
 //! Search in the bytes of a message: first named header fields, then the text.
 
-use std::collections::BTreeMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::program::{Leaf, Program};
@@ -13,10 +13,10 @@ use crate::message::{MessageMetadata, Needle, Range, TextMatcher, limits};
 pub struct TextSearch {
     program: Arc<Program>,
     answers: Vec<Option<bool>>,
-    /// Header fields to read, by offset: length, and the leaves that need it.
-    fields: BTreeMap<u64, (u64, Vec<usize>)>,
-    /// Number of unread fields for each leaf.
-    unread: Vec<usize>,
+    /// Leaves without an answer that read header fields, by name.
+    readers: Vec<FieldReaders>,
+    /// Header fields to read, in the order of the header.
+    fields: VecDeque<WantedField>,
     /// Bytes of the first of these fields fed so far.
     field: Vec<u8>,
     text: TextMatcher,
@@ -25,14 +25,31 @@ pub struct TextSearch {
     matched: Option<bool>,
 }
 
+/// Header field to read.
+struct WantedField {
+    offset: u64,
+    length: u64,
+    /// Index in `TextSearch::readers`.
+    readers: usize,
+}
+
+/// Leaves that read the fields of one name.
+struct FieldReaders {
+    /// Without an answer.
+    leaves: Vec<usize>,
+    /// Number of fields not yet read.
+    unread: usize,
+}
+
 impl TextSearch {
+    /// Cost: linear in leaves and header fields.
     pub(super) fn new(
         program: Arc<Program>,
         answers: Vec<Option<bool>>,
         metadata: &MessageMetadata<'_>,
     ) -> Self {
-        let mut fields: BTreeMap<u64, (u64, Vec<usize>)> = BTreeMap::new();
-        let mut unread = vec![0; answers.len()];
+        let mut readers: Vec<FieldReaders> = Vec::new();
+        let mut by_name: HashMap<Vec<u8>, usize> = HashMap::new();
         let (mut needles, mut asking) = (Vec::new(), Vec::new());
         for (at, (leaf, answer)) in program.leaves.iter().zip(&answers).enumerate() {
             if answer.is_some() {
@@ -51,32 +68,50 @@ impl TextSearch {
                 }
                 _ => continue,
             };
+            let index = *by_name.entry(name.to_ascii_lowercase()).or_insert_with(|| {
+                readers.push(FieldReaders {
+                    leaves: Vec::new(),
+                    unread: 0,
+                });
+                readers.len() - 1
+            });
+            if let Some(readers) = readers.get_mut(index) {
+                readers.leaves.push(at);
+            }
+        }
+        let mut fields = VecDeque::new();
+        if !readers.is_empty() {
+            let mut name = Vec::new();
             for field in metadata.header_fields(&[]).into_iter().flatten() {
-                if field.name.eq_ignore_ascii_case(name) {
-                    let length = field.length.min(limits::FIELD_BYTES as u64);
-                    fields
-                        .entry(field.offset)
-                        .or_insert((length, Vec::new()))
-                        .1
-                        .push(at);
-                    if let Some(unread) = unread.get_mut(at) {
-                        *unread += 1;
-                    }
+                name.clear();
+                name.extend(field.name.iter().map(u8::to_ascii_lowercase));
+                let Some(index) = by_name.get(&name) else {
+                    continue;
+                };
+                if let Some(readers) = readers.get_mut(*index) {
+                    readers.unread += 1;
                 }
+                fields.push_back(WantedField {
+                    offset: field.offset,
+                    length: field.length.min(limits::FIELD_BYTES as u64),
+                    readers: *index,
+                });
             }
         }
         let text = TextMatcher::new(metadata, &needles);
-        let field = Vec::new();
         let mut search = Self {
             program,
             answers,
+            readers,
             fields,
-            unread,
-            field,
+            field: Vec::new(),
             text,
             asking,
             matched: None,
         };
+        for index in 0..search.readers.len() {
+            search.answer_without_fields(index);
+        }
         search.settle();
         search
     }
@@ -87,13 +122,13 @@ impl TextSearch {
         if self.matched.is_some() {
             return None;
         }
-        let Some((offset, (length, _))) = self.fields.first_key_value() else {
+        let Some(field) = self.fields.front() else {
             return self.text.wanted();
         };
         let read = self.field.len() as u64;
         Some(Range {
-            offset: offset + read,
-            length: length.saturating_sub(read),
+            offset: field.offset + read,
+            length: field.length.saturating_sub(read),
         })
     }
 
@@ -106,54 +141,74 @@ impl TextSearch {
             self.text.feed(bytes);
         } else {
             self.field.extend_from_slice(bytes);
-            if bytes.len() < limit {
+            if bytes.len() < limit || !self.read_field() {
                 return;
             }
-            self.read_field();
         }
         self.settle();
     }
 
-    /// Search a complete header field.
-    fn read_field(&mut self) {
-        let Some((_, (_, leaves))) = self.fields.pop_first() else {
-            return;
+    /// Search a complete header field; return true if there are new answers.
+    fn read_field(&mut self) -> bool {
+        let Some(index) = self.fields.pop_front().map(|field| field.readers) else {
+            return false;
         };
         let text = field_value_text(&self.field);
-        self.field = Vec::new();
-        for at in leaves {
-            let Some(Leaf::Header(.., needle) | Leaf::Field(_, needle)) =
-                self.program.leaves.get(at)
+        self.field.clear();
+        let Some(readers) = self.readers.get_mut(index) else {
+            return false;
+        };
+        readers.unread -= 1;
+        let before = readers.leaves.len();
+        readers.leaves.retain(|at| {
+            let (Some(Leaf::Header(.., needle) | Leaf::Field(_, needle)), Some(answer)) =
+                (self.program.leaves.get(*at), self.answers.get_mut(*at))
             else {
-                continue;
+                return false;
             };
-            if let (Some(answer), Some(unread)) =
-                (self.answers.get_mut(at), self.unread.get_mut(at))
-            {
-                *unread -= 1;
-                if answer.is_none() && needle.in_fields.find(text.as_bytes()).is_some() {
-                    *answer = Some(true);
-                }
+            let is_found = needle.in_fields.find(text.as_bytes()).is_some();
+            if is_found {
+                *answer = Some(true);
             }
+            !is_found
+        });
+        let is_new = readers.leaves.len() < before;
+        if self.answer_without_fields(index) || is_new {
+            return true;
         }
-        // Skip fields that only answered leaves need.
-        let answers = &self.answers;
-        let open = |leaf: &usize| answers.get(*leaf).is_some_and(Option::is_none);
-        self.fields.retain(|_, (_, leaves)| leaves.iter().any(open));
+        self.skip_fields();
+        false
     }
 
-    /// Update the answers: a leaf without unread fields and without a match is false.
-    fn settle(&mut self) {
-        for (leaf, (answer, unread)) in self
-            .program
-            .leaves
-            .iter()
-            .zip(self.answers.iter_mut().zip(&self.unread))
-        {
-            if *unread == 0 && !matches!(leaf, Leaf::Text(..)) {
-                answer.get_or_insert(false);
+    /// Answer the leaves that have no more fields to read: false. Return true if there are any.
+    fn answer_without_fields(&mut self, index: usize) -> bool {
+        let Some(readers) = self.readers.get_mut(index) else {
+            return false;
+        };
+        if readers.unread > 0 || readers.leaves.is_empty() {
+            return false;
+        }
+        for at in readers.leaves.drain(..) {
+            if let Some(answer) = self.answers.get_mut(at) {
+                *answer = Some(false);
             }
         }
+        true
+    }
+
+    /// Skip fields that only answered leaves read.
+    fn skip_fields(&mut self) {
+        while let Some(field) = self.fields.front()
+            && let Some(readers) = self.readers.get(field.readers)
+            && readers.leaves.is_empty()
+        {
+            self.fields.pop_front();
+        }
+    }
+
+    /// Update what follows from the answers of leaves.
+    fn settle(&mut self) {
+        self.skip_fields();
         let ended = self.text.wanted().is_none();
         for (needle, leaf) in self.asking.iter().enumerate() {
             if let Some(answer) = self.answers.get_mut(*leaf)

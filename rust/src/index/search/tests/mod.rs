@@ -411,6 +411,64 @@ fn header_fields_are_searched_up_to_the_limit() {
     }
 }
 
+/// The cost is linear in fields and keys, also if no key matches.
+#[test]
+fn many_header_fields_are_searched_for_many_keys() {
+    use crate::message::limits::FIELDS;
+    let fields = |at: usize| format!("X-A: {at}\r\nX-B: {at}\r\nX{at}:\r\n");
+    let header: String = (0..FIELDS / 3).map(fields).collect();
+    let stored = metadata(header.as_bytes());
+    let opened = MessageMetadata::open(&stored).unwrap();
+    let key = |name: String, text: &str| SearchKey::Header(name.into_bytes(), text.into());
+    let missing = (0..2_000).map(|at| match at % 3 {
+        0 => key("x-a".into(), "none"),
+        1 => key("X-B".into(), "none"),
+        _ => key(format!("y{at}"), ""),
+    });
+    let joined = |last: SearchKey| {
+        missing
+            .clone()
+            .fold(last, |all, one| SearchKey::Or(Box::new((one, all))))
+    };
+    let (mailbox, one) = single();
+    for (last, expected) in [
+        (key("x-c".into(), ""), false),
+        (key("x-a".into(), "3332"), true),
+        (key("x3332".into(), ""), true),
+    ] {
+        let bound = mailbox.bind(&joined(last));
+        let matched = match bound.decide(&one, &opened) {
+            Decision::Known(known) => known,
+            Decision::Text(mut search) => {
+                let mut offset = 0;
+                while let Some(range) = search.wanted() {
+                    assert!(range.offset >= offset, "each field is read once");
+                    offset = range.offset + range.length;
+                    let range =
+                        usize::try_from(range.offset).unwrap()..usize::try_from(offset).unwrap();
+                    search.feed(&header.as_bytes()[range]);
+                }
+                search.matched()
+            }
+        };
+        assert_eq!(matched, expected);
+    }
+}
+
+/// Return a mailbox of one message, and its record.
+fn single() -> (Mailbox, Record) {
+    let one = crate::index::record::records_of(&[1, 0, 0, 0].repeat(14))
+        .next()
+        .unwrap();
+    let mailbox = Mailbox {
+        records: vec![one],
+        numbers: UidMap::new(UidSet::run(1, 1)),
+        saved: UidSet::empty(),
+        recent: UidSet::empty(),
+    };
+    (mailbox, one)
+}
+
 /// A field that several keys need is read once, and not at all once they are answered.
 #[test]
 fn a_header_field_is_read_once_for_several_keys() {
