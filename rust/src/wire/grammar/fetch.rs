@@ -1,12 +1,15 @@
 //! FETCH (RFC 9051 section 6.4.5, RFC 3501, 3516, 7162, 8474, 8514, 8970).
 
+use std::mem::{Discriminant, discriminant};
+
 use super::parenthesised;
 use crate::wire::ast::{FetchItem, Partial, Section, SectionText};
 use crate::wire::command::{Fetch, Verb};
 use crate::wire::cursor::{Cursor, Parsed};
 use crate::wire::sets::sequence_set;
 
-/// Lists up to this length are kept without duplicates; longer ones as the client wrote them.
+/// Sections are kept without duplicates up to this number of items; further ones as the client wrote
+/// them. Other items, as large as BODYSTRUCTURE, never have duplicates.
 const SMALL_LIST: usize = 64;
 
 /// ```abnf
@@ -22,14 +25,15 @@ pub(super) fn fetch(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
     if uid {
         items.push(FetchItem::Uid);
     }
+    let mut kinds = items.iter().map(discriminant).collect();
     if input.peek() == Some(b'(') {
         let before = items.len();
-        parenthesised(input, |input| add(&mut items, input))?;
+        parenthesised(input, |input| add(&mut items, &mut kinds, input))?;
         if items.len() == before && !uid {
             return input.expected("a FETCH item in the list");
         }
     } else if !take_macro(input, &mut items) {
-        add(&mut items, input)?;
+        add(&mut items, &mut kinds, input)?;
     }
     let (mut changed_since, mut vanished) = (None, false);
     if !input.at_end() {
@@ -85,9 +89,23 @@ fn take_macro(input: &mut Cursor<'_>, items: &mut Vec<FetchItem>) -> bool {
     true
 }
 
-fn add(items: &mut Vec<FetchItem>, input: &mut Cursor<'_>) -> Parsed<()> {
+/// Parse an item of a list; `kinds` are those of the items so far.
+fn add(
+    items: &mut Vec<FetchItem>,
+    kinds: &mut Vec<Discriminant<FetchItem>>,
+    input: &mut Cursor<'_>,
+) -> Parsed<()> {
     let item = fetch_att(input)?;
-    if items.len() > SMALL_LIST || !items.contains(&item) {
+    let kind = discriminant(&item);
+    let is_new = !kinds.contains(&kind);
+    if is_new {
+        kinds.push(kind);
+    }
+    let is_section = matches!(
+        item,
+        FetchItem::Section { .. } | FetchItem::Binary { .. } | FetchItem::BinarySize { .. }
+    );
+    if is_new || (is_section && (items.len() > SMALL_LIST || !items.contains(&item))) {
         items.push(item);
     }
     Ok(())
