@@ -680,6 +680,9 @@ class FetchItems:
     def needs_decoding(self) -> bool:
         """True for BINARY[…] and BINARY.SIZE[…]."""
     @property
+    def field_lists(self) -> int:
+        """Number of HEADER.FIELDS and HEADER.FIELDS.NOT."""
+    @property
     def sets_seen(self) -> bool:
         """True for BODY[…], BINARY[…], RFC822 and RFC822.TEXT without PEEK."""
     @property
@@ -831,8 +834,11 @@ class Snapshot:
         Raises:
             KeyError: it was expunged, and the grace period is over.
         """
-    def undecodable(self, mailbox: int, items: FetchItems, wanted: UidSet) -> UidSet:
-        """Return UIDs of which BINARY or BINARY.SIZE requests a part with an unknown encoding."""
+    def undecodable(self, mailbox: int, items: FetchItems, wanted: UidSet) -> tuple[UidSet, UidSet]:
+        """Return UIDs of which BINARY or BINARY.SIZE requests a part with an unknown encoding.
+
+        Also return those that are not checked: a call takes some milliseconds.
+        """
     def fetch(
         self,
         out: ResponseWriter,

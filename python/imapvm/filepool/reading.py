@@ -342,8 +342,13 @@ class Reader:
         except KeyError:
             raise BodyGoneError(BODY_GONE) from None
 
-    def undecodable(self, mailbox: Mailbox, items: FetchItems, uids: UidSet) -> UidSet:
-        """Return the messages of which BINARY requests a part with an unknown encoding."""
+    def undecodable(
+        self, mailbox: Mailbox, items: FetchItems, uids: UidSet
+    ) -> tuple[UidSet, UidSet]:
+        """Return messages of which BINARY requests a part with an unknown encoding.
+
+        Also return those that are not checked: a call takes some milliseconds.
+        """
         return self.snapshot.undecodable(mailbox.id, items, uids)
 
     def write(self, stream: FetchStream, out: ResponseWriter, max_bytes: int) -> bool:

@@ -106,6 +106,9 @@ LIST_WILDCARDS_MAX: Final = 100
 """Wildcards in all patterns of one LIST or LSUB, the reference included: comparing a name costs up
 to its length for each of them. A name has at most MAILBOX_DEPTH_MAX levels, so one for each level
 of three patterns fits."""
+FETCH_FIELD_LISTS_MAX: Final = 32
+"""HEADER.FIELDS and HEADER.FIELDS.NOT of one FETCH. Each is compared with up to 10,000 fields of a
+message, about half a millisecond, and one response is written without a pause."""
 FLAG_UPDATES_MAX: Final = 1024
 """Messages whose changed flags are written between two sends: less than a millisecond."""
 EXPUNGE_UPDATES_MAX: Final = 2048

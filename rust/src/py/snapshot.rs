@@ -200,13 +200,15 @@ impl PySnapshot {
         mailbox: u64,
         items: &PyFetchItems,
         wanted: &PyUidSet,
-    ) -> PyResult<PyUidSet> {
+    ) -> PyResult<(PyUidSet, PyUidSet)> {
         let group = self.group()?;
         let segments = Segments::new(group, mailbox, Some(&wanted.set))?;
         let mut table = MetadataTable::new(group)?;
         let metadata = |body| table.get(body)?.ok_or(NO_METADATA);
-        let found = fetch::undecodable(&items.items, &wanted.set, segments, metadata)?;
-        Ok(found.into())
+        let (items, wanted) = (&items.items, &wanted.set);
+        let (found, left) =
+            fetch::undecodable(items, wanted, segments, metadata, fetch::STEP_COST)?;
+        Ok((found.into(), left.into()))
     }
 
     #[pyo3(signature = (
@@ -240,7 +242,8 @@ impl PySnapshot {
         };
         let text = out.writer.waiting();
         let before = text.len();
-        let rendered = fetch::render_some(&request, segments, &source, max_bytes, text)?;
+        let limits = (max_bytes, fetch::STEP_COST);
+        let rendered = fetch::render_some(&request, segments, &source, limits, text)?;
         let written = text.len() - before;
         out.writer.mark_unfinished(written, rendered.open);
         let mut answer = PyFetchStream {

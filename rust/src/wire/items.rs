@@ -53,6 +53,18 @@ impl FetchItem {
         }
     }
 
+    /// True for a section that selects header fields by name.
+    #[must_use]
+    pub fn selects_fields(&self) -> bool {
+        let Self::Section { section, .. } = self else {
+            return false;
+        };
+        matches!(
+            section.text,
+            SectionText::HeaderFields(_) | SectionText::HeaderFieldsNot(_)
+        )
+    }
+
     /// True if \Seen is set: text is requested without PEEK. RFC822.HEADER is a peek
     /// (RFC 3501 section 6.4.5).
     #[must_use]

@@ -18,6 +18,14 @@ use crate::numbers::{Runs, UidMap, UidSet, put_decimal};
 use crate::wire::ast::{FetchItem, system};
 use crate::wire::writer::string;
 
+/// Cost of one call of [`render_some`]: bytes of metadata read, and [`FIELD_COST`] for each header
+/// field that is compared. Some milliseconds; only messages with large headers and small responses
+/// reach it before the size of the response ends the call.
+pub const STEP_COST: usize = 4 * 1024 * 1024;
+
+/// Cost of comparing the name of one header field, about 50 ns.
+const FIELD_COST: usize = 64;
+
 /// Range of a stored message to insert into the response; see `_core.pyi` about NUL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BodySlice {
@@ -104,6 +112,8 @@ struct PieceBuffer {
     pieces: Vec<Piece>,
     /// Bytes of all pieces.
     before: usize,
+    /// See [`STEP_COST`].
+    cost: usize,
     /// Offset in `text` of the response that is being written; None between responses.
     start: Option<usize>,
 }
@@ -167,7 +177,8 @@ pub fn render<'a, S: Source>(
 ) -> Result<Vec<Piece>, S::Error> {
     let segments = segments.into_iter().map(Ok);
     let mut text = Vec::new();
-    let rendered = render_some(request, segments, source, usize::MAX, &mut text)?;
+    let all = (usize::MAX, usize::MAX);
+    let rendered = render_some(request, segments, source, all, &mut text)?;
     let text = (!text.is_empty()).then_some(Piece::Text {
         bytes: text,
         open: rendered.open,
@@ -175,8 +186,8 @@ pub fn render<'a, S: Source>(
     Ok(text.into_iter().chain(rendered.pieces).collect())
 }
 
-/// As [`render`], but stop after the message with which the response reaches `max_bytes`. Leading
-/// text is appended to `text`.
+/// As [`render`], but stop after the message with which the response reaches `max_bytes`, or its
+/// cost `max_cost`, usually [`STEP_COST`]. Leading text is appended to `text`.
 ///
 /// # Errors
 /// As [`render`], or an error of `segments`; `text` is unchanged then.
@@ -184,7 +195,7 @@ pub fn render_some<'a, S: Source>(
     request: &Request<'_>,
     segments: impl IntoIterator<Item = Result<&'a [u8], Corrupt>>,
     source: &S,
-    max_bytes: usize,
+    (max_bytes, max_cost): (usize, usize),
     text: &mut Vec<u8>,
 ) -> Result<Rendered, S::Error> {
     let before = text.len();
@@ -198,7 +209,7 @@ pub fn render_some<'a, S: Source>(
             ..PieceBuffer::default()
         },
     };
-    let rendered = writer.messages(segments, before.saturating_add(max_bytes));
+    let rendered = writer.messages(segments, before.saturating_add(max_bytes), max_cost);
     writer.out.flush();
     let mut pieces = writer.out.pieces.into_iter();
     // Every response starts with text, so the first piece is the old text followed by the new one.
@@ -222,7 +233,8 @@ pub fn render_some<'a, S: Source>(
 }
 
 /// Return the UIDs of messages of which BINARY or BINARY.SIZE requests a part with an unknown
-/// transfer encoding: `NO [UNKNOWN-CTE]` (RFC 3516 section 4.3).
+/// transfer encoding: `NO [UNKNOWN-CTE]` (RFC 3516 section 4.3). Also return those that are left when
+/// `max_cost` is reached, usually [`STEP_COST`].
 ///
 /// # Errors
 /// A corrupt segment or metadata, or an error of `segments` or `metadata`.
@@ -231,19 +243,26 @@ pub fn undecodable<'a, E, B>(
     wanted: &UidSet,
     segments: impl IntoIterator<Item = Result<&'a [u8], Corrupt>>,
     mut metadata: impl FnMut(u64) -> Result<B, E>,
-) -> Result<UidSet, E>
+    max_cost: usize,
+) -> Result<(UidSet, UidSet), E>
 where
     E: From<Corrupt>,
     B: Deref<Target = [u8]>,
 {
     let parts: Vec<&[u32]> = items.iter().filter_map(FetchItem::decoded_part).collect();
     let mut found = Runs::new();
+    let mut cost = 0_usize;
     for stored in segments {
         for record in Segment::open(stored?)?.iter() {
             if !wanted.contains(record.uid()) {
                 continue;
             }
+            if cost >= max_cost {
+                let left = wanted.within(record.uid(), u32::MAX).collect();
+                return Ok((found.finish(), UidSet::from_runs(left).unwrap_or_default()));
+            }
             let stored = metadata(record.body())?;
+            cost = cost.saturating_add(stored.len());
             let metadata = MessageMetadata::open_lazily(&stored)?;
             let is_unknown = |path: &&[u32]| {
                 let part = metadata.part(path);
@@ -254,7 +273,7 @@ where
             }
         }
     }
-    Ok(found.finish())
+    Ok((found.finish(), UidSet::empty()))
 }
 
 struct ResponseRenderer<'a, S: Source> {
@@ -267,12 +286,13 @@ struct ResponseRenderer<'a, S: Source> {
 }
 
 impl<S: Source> ResponseRenderer<'_, S> {
-    /// Write messages until `max_bytes` are reached; return the remaining messages, and whether one
-    /// of the others is missing.
+    /// Write messages until `max_bytes` or `max_cost` is reached; return the remaining messages, and
+    /// whether one of the others is missing.
     fn messages<'a>(
         &mut self,
         segments: impl IntoIterator<Item = Result<&'a [u8], Corrupt>>,
         max_bytes: usize,
+        max_cost: usize,
     ) -> Result<(UidSet, bool), S::Error> {
         let request = self.request;
         let (mut before, mut found, mut remaining) = (0, 0, UidSet::empty());
@@ -290,7 +310,7 @@ impl<S: Source> ResponseRenderer<'_, S> {
                 if !request.wanted.contains(uid) {
                     continue;
                 }
-                if self.out.size() >= max_bytes {
+                if self.out.size() >= max_bytes || self.out.cost >= max_cost {
                     let left = request.wanted.within(uid, u32::MAX).collect();
                     remaining = UidSet::from_runs(left).unwrap_or_default();
                     break 'all;
@@ -312,7 +332,10 @@ impl<S: Source> ResponseRenderer<'_, S> {
             None
         };
         let metadata = match &stored {
-            Some(stored) => Some(MessageMetadata::open_lazily(stored)?),
+            Some(stored) => {
+                self.out.cost = self.out.cost.saturating_add(stored.len());
+                Some(MessageMetadata::open_lazily(stored)?)
+            }
             None => None,
         };
         self.out.start = Some(self.out.text.len());

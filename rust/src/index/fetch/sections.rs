@@ -3,7 +3,7 @@
 use super::super::record::PackedRecord;
 use super::super::writing::put_literal_head;
 use super::plan::{BinarySection, BodySection, FieldNames};
-use super::{BinarySlice, BodySlice, PieceBuffer};
+use super::{BinarySlice, BodySlice, FIELD_COST, PieceBuffer};
 use crate::message::{CachedFields, MessageMetadata, Range};
 use crate::numbers::put_decimal;
 use crate::wire::ast::{Partial, SectionText};
@@ -62,10 +62,13 @@ fn find(
     };
     let end = has_empty_line(metadata, item.part).then_some(Span::Inline(b"\r\n"));
     let of_message = *wanted && item.part.is_empty();
-    if let Some(fields) = of_message.then(|| cached_fields(metadata, names)).flatten() {
+    if let Some(fields) = of_message
+        .then(|| cached_fields(metadata, names, &mut out.cost))
+        .flatten()
+    {
         put(out, body, fields.map(Span::Inline).chain(end), partial);
     } else {
-        let fields = located(metadata, item.part, *wanted, names)?;
+        let fields = located(metadata, item.part, *wanted, names, &mut out.cost)?;
         put(out, body, fields.iter().copied().chain(end), partial);
     }
     Some(())
@@ -87,14 +90,19 @@ fn has_empty_line(metadata: &MessageMetadata<'_>, part: &[u32]) -> bool {
         || has_body()
 }
 
-/// Return the named fields of the message if all are in the header cache.
+/// Return the named fields of the message if all are in the header cache. The cost of comparing is
+/// added to `cost`.
 fn cached_fields<'a>(
     metadata: &MessageMetadata<'a>,
     names: &FieldNames,
+    cost: &mut usize,
 ) -> Option<CachedFields<'a>> {
     let fields = metadata.cached_fields(names.cached)?;
     if !names.are_all_cached() {
-        let there = metadata.header_fields(&[])?.map(|field| field.name);
+        let there = metadata.header_fields(&[])?.map(|field| {
+            *cost = cost.saturating_add(FIELD_COST);
+            field.name
+        });
         if !names.are_cached(there) {
             return None;
         }
@@ -103,16 +111,18 @@ fn cached_fields<'a>(
 }
 
 /// Return the ranges of the named fields (or, unless `wanted`, of the others); adjacent ranges are
-/// joined.
+/// joined. The cost of comparing is added to `cost`.
 fn located<'a>(
     metadata: &MessageMetadata<'a>,
     part: &[u32],
     wanted: bool,
     names: &FieldNames,
+    cost: &mut usize,
 ) -> Option<Vec<Span<'a>>> {
     let mut found = Vec::new();
     let mut room = Vec::new();
     for field in metadata.header_fields(part)? {
+        *cost = cost.saturating_add(FIELD_COST);
         if names.contains(field.name, &mut room) != wanted {
             continue;
         }

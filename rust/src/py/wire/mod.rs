@@ -87,6 +87,12 @@ impl PyFetchItems {
     }
 
     #[getter]
+    fn field_lists(&self) -> usize {
+        let lists = self.items.iter().filter(|item| item.selects_fields());
+        lists.count()
+    }
+
+    #[getter]
     fn sets_seen(&self) -> bool {
         self.items.iter().any(FetchItem::sets_seen)
     }

@@ -9,6 +9,7 @@ from imapvm.commands.outcome import DONE, Done, Refusal, messages_expunged
 from imapvm.filepool.errors import StoreUnavailableError
 from imapvm.filepool.store import StoreResult
 from imapvm.model.flags import SystemFlag
+from imapvm.model.limits import FETCH_FIELD_LISTS_MAX
 
 BATCH: Final = 128
 r"""Messages whose \Seen is set in one commit, or whose encodings are read in one step, before
@@ -23,6 +24,10 @@ async def fetch(ctx: SelectedContext, command: Fetch) -> Done:
     """
     if command.changed_since is not None or command.vanished or command.items.needs_modseq:
         raise Refusal("unknown FETCH item or modifier: CONDSTORE is not offered", bad=True)
+    if command.items.field_lists > FETCH_FIELD_LISTS_MAX:
+        raise Refusal(
+            f"more than {FETCH_FIELD_LISTS_MAX} lists of header fields in one FETCH", code="LIMIT"
+        )
     items, uids = command.items, ctx.uids(command.set, uid=command.uid)
     sets_seen = items.sets_seen and not ctx.view.read_only
     if sets_seen or items.needs_decoding:
@@ -48,8 +53,9 @@ async def _fetch_in_batches(
         batch, uids = uids.split(BATCH)
         if items.needs_decoding:
             with ctx.store.reading() as reader:
-                unknown = reader.undecodable(ctx.mailbox_row(reader), items, batch)
-            batch -= unknown
+                unknown, unchecked = reader.undecodable(ctx.mailbox_row(reader), items, batch)
+            batch -= unknown | unchecked
+            uids |= unchecked
             undecodable |= bool(unknown)
         stored = await _set_seen(ctx, batch) if sets_seen else None
         if stored is None:

@@ -66,4 +66,4 @@ async def fetch_stream(
             return expunged
         if len(out) >= STEP_BYTES:
             await ctx.flush()
-            await ctx.yield_control()
+        await ctx.yield_control()

@@ -38,6 +38,53 @@ fn items_answered_by_the_index_alone() {
     assert_eq!(no_thread, "* 1 FETCH (THREADID NIL)\r\n");
 }
 
+/// A step ends after the message that reaches the cost, also if the response is small.
+#[test]
+fn rendering_and_decoding_stop_at_their_cost() {
+    let message = format!("{}Subject: s\r\n\r\nx", "A: b\r\n".repeat(1_000));
+    let messages = [1, 2, 3].map(|body| (body, message.as_bytes()));
+    let kept = TestSource::of(&messages);
+    let segment = append(b"", &[record(1), record(2), record(3)]).unwrap();
+    let uids = UidSet::run(1, 3);
+    let numbers = UidMap::new(uids.clone());
+    let size = kept.metadata[&1].len();
+    let names = SectionText::HeaderFields(fields(&["x"]));
+    let parts = FetchItem::BinarySize { part: vec![1] };
+    for (item, of_one) in [
+        (FetchItem::Preview, size),
+        (body(&[], names), size + 1_001 * FIELD_COST),
+        (parts.clone(), size),
+    ] {
+        for (max_cost, left) in [
+            (1, 2),
+            (of_one, 2),
+            (of_one + 1, 1),
+            (2 * of_one + 1, 0),
+            (STEP_COST, 0),
+        ] {
+            let request = Request {
+                items: std::slice::from_ref(&item),
+                numbers: &numbers,
+                wanted: &uids,
+                recent: None,
+                flags_too: None,
+            };
+            let segments = [Ok(&*segment)];
+            let limits = (usize::MAX, max_cost);
+            let rendered = render_some(&request, segments, &kept, limits, &mut Vec::new());
+            let remaining = rendered.unwrap().remaining;
+            assert_eq!(remaining, UidSet::run(4 - left, 3), "{item:?} {max_cost}");
+            if item == parts {
+                let metadata = |body| kept.metadata(body);
+                let items = std::slice::from_ref(&item);
+                let (_, rest) =
+                    undecodable(items, &uids, [Ok(&*segment)], metadata, max_cost).unwrap();
+                assert_eq!(rest, remaining);
+            }
+        }
+    }
+}
+
 #[test]
 fn every_system_flag_has_its_name() {
     let mut one = record(1);
