@@ -45,8 +45,9 @@ LOG: Final = logging.getLogger(__name__)
 SWITCH_SECONDS: Final = 0.0005
 """Longest time for which a busy thread keeps the GIL from the event loop; Python's default of 5 ms
 is the time of ten thousand reads from the store."""
-GC_THRESHOLDS: Final = (50_000, 50, 1000)
-"""A full collection visits ten objects a connection, so it is rare. Cycles are broken by hand."""
+GC_THRESHOLDS: Final = (10_000, 100, 1000)
+"""A collection of 10,000 new objects takes up to 10 ms if all are garbage; a full one visits ten
+objects a connection, so it is rare. Cycles are broken by hand."""
 SHUTTING_DOWN: Final = "server is shutting down"
 RESTARTING: Final = "server is restarting, reconnect"
 """BYE texts; the second for clients of a worker that is replaced."""

@@ -1,5 +1,6 @@
 """The writer: one commit for all queued operations, isolated failures, failing disks."""
 
+import gc
 import os
 import struct
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+import weakref
 from dataclasses import dataclass
 from functools import partial
 
@@ -94,6 +96,30 @@ async def test_queued_operations_are_committed_together(alice, pool):
     )
     assert commits(pool) == before + 1
     assert [result.uids for result in results] == [uids(n) for n in range(1, BATCH_MAX)]
+
+
+@pytest.mark.parametrize("writes", [False, True])
+async def test_failed_operation_is_freed_without_garbage_collection(pool, writes):
+    """Or a pipeline of APPENDs over a limit would leave thousands of objects in cycles."""
+
+    class Refuses:
+        def apply(self, txn):
+            if writes:
+                txn.put(b"partial", b"x", txn.tables.counters)
+            raise LimitError("no")
+
+    operation = Refuses()
+    freed = weakref.ref(operation)
+    gc.disable()
+    try:
+        with pytest.raises(LimitError) as info:
+            await pool.groups[0].submit(operation)
+        del operation, info
+        with trio.fail_after(5):  # the writer's thread may still have it
+            while freed() is not None:
+                await trio.lowlevel.checkpoint()
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("writes", [False, True])

@@ -241,6 +241,7 @@ class Writer(Generic[Txn]):
                 self._token.run_sync_soon(self._resume, batch.pending, commits)
             except trio.RunFinishedError:
                 return
+            del batch, commits  # or the messages in them stay until the next batch
 
     def _commit(
         self, batch: Batch[Txn], pending: Sequence[PendingOperation[Txn]]
@@ -386,6 +387,9 @@ class Writer(Generic[Txn]):
         finally:
             for one in pending:
                 one.done(one.result)
+                # The traceback of an error refers to the operation: a cycle with thousands of
+                # objects, and the garbage collection of many such would block the event loop.
+                one.result = outcome.Value(None)
             self._batch = None
             assert self._busy is not None
             self._next_batch(self._busy)
