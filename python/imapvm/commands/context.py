@@ -118,6 +118,7 @@ class Context:
             Disconnected: the connection is closed.
         """
         await suspend()  # long input is read by the connection's task, not in the callback
+        await self.yield_control()  # bytes of a fast client have always arrived
         try:
             data = await self.channel.read()
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
