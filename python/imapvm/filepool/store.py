@@ -9,7 +9,7 @@ import outcome
 import trio
 
 from imapvm._core import HeaderColumns, UidSet
-from imapvm.filepool.errors import FilepoolError, MessageGoneError
+from imapvm.filepool.errors import FilepoolError, MailboxExistsError, MessageGoneError
 from imapvm.filepool.group import Group
 from imapvm.filepool.operations.append import AppendMessages, AppendResult, NewMessage
 from imapvm.filepool.operations.copy import (
@@ -25,8 +25,15 @@ from imapvm.filepool.operations.mailboxes import (
     CreateMailbox,
     DeleteMailbox,
     SetSubscription,
+    checked_name,
 )
-from imapvm.filepool.operations.rename import RenameMailbox
+from imapvm.filepool.operations.rename import (
+    RENAMED_AT_ONCE,
+    Move,
+    RenameMailbox,
+    RenamePart,
+    rename_parts,
+)
 from imapvm.filepool.operations.store_flags import (
     ExpungeMessages,
     ExpungeResult,
@@ -38,6 +45,8 @@ from imapvm.filepool.staging import BodyWriter, copy_staged
 from imapvm.filepool.tables.accounts import Account
 from imapvm.filepool.tables.mailboxes import Mailbox
 from imapvm.model.ids import MailboxId
+from imapvm.model.names import DELIMITER, INBOX, canonical_name, is_below, name_error
+from imapvm.model.stepping import suspend
 
 __all__ = [
     "BATCH_MESSAGES",
@@ -58,8 +67,8 @@ BATCH_MESSAGES: Final = 2048
 `store_flags`, `expunge` and `move` split longer sets."""
 COST_PER_APPEND: Final = 8
 """Cost of storing a message, see `Writer.submit`."""
-RENAME_COST: Final = 2048
-"""Cost of a RENAME, which may have thousands of mailboxes below it."""
+COST_PER_RENAME: Final = 3
+"""Cost of the new name of a mailbox."""
 STORES_PER_COST: Final = 8
 """Messages whose flags are changed in the time of one that is copied."""
 
@@ -133,10 +142,57 @@ class AccountStore:
     async def rename_mailbox(self, old: str, new: str) -> None:
         """Rename a mailbox and its children; for INBOX, move its messages to a new mailbox.
 
+        More than RENAMED_AT_ONCE mailboxes are renamed in several transactions, the mailbox itself
+        in the last one.
+
         Raises:
             NoSuchMailboxError, MailboxExistsError, InvalidNameError, LimitError: it is refused.
+                Nothing was changed, unless another session changed the same mailboxes meanwhile.
         """
-        await self._group.submit(RenameMailbox(self._id, old, new, self._now()), cost=RENAME_COST)
+        rename = RenameMailbox(self._id, old, new, self._now())
+        parts = await self._rename_parts(rename)
+        for part in parts:
+            await self._group.submit(part, cost=COST_PER_RENAME * len(part.moves))
+        if not parts or not is_below(old, new):
+            await self._group.submit(rename, cost=COST_PER_RENAME * RENAMED_AT_ONCE)
+
+    async def _rename_parts(self, rename: RenameMailbox) -> list[RenamePart]:
+        """Return the parts of a RENAME that is split; none if one operation renames all.
+
+        Raises:
+            MailboxExistsError, InvalidNameError: it is refused.
+        """
+        old = canonical_name(rename.old)
+        new = canonical_name(rename.new.removesuffix(DELIMITER))
+        if old == INBOX or name_error(old) or name_error(new) or is_below(new, old):
+            return []  # the operation refuses it, except for INBOX
+        moves: list[tuple[Move, bool]] = []
+        after, more = old + DELIMITER, True
+        with self.reading() as reader:
+            top = reader.mailbox_id(old)
+            if top is not None:
+                moves.append(((old, new, top), reader.is_subscribed(old)))
+        while more:
+            with self.reading() as reader:
+                if reader.mailbox_id(new) is not None:
+                    return []
+                names = reader.names(after, RENAMED_AT_ONCE)
+                for name in names:
+                    if not is_below(name.name, old):
+                        break
+                    if name.mailbox:
+                        to = checked_name(new + name.name[len(old) :])
+                        if not is_below(to, old) and to != old and reader.mailbox_id(to):
+                            raise MailboxExistsError(f"mailbox {to} already exists")
+                        moves.append(((name.name, to, MailboxId(name.mailbox)), name.subscribed))
+            more = len(names) == RENAMED_AT_ONCE and is_below(names[-1].name, old)
+            if more:
+                after = names[-1].name
+                await suspend()
+                await trio.lowlevel.checkpoint()
+        if len(moves) <= RENAMED_AT_ONCE:
+            return []
+        return rename_parts(self._id, old, new, moves, rename.now)
 
     async def subscribe(self, name: str) -> None:
         """Subscribe a name, with or without a mailbox.

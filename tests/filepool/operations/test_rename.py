@@ -1,10 +1,18 @@
 """RENAME (RFC 9051 section 6.3.6)."""
 
 import pytest
+import trio
 from tests.filepool.direct import look, message, uids
 
 from imapvm._core import STORE_ADD
-from imapvm.filepool.errors import InvalidNameError, MailboxExistsError, NoSuchMailboxError
+from imapvm.filepool import store
+from imapvm.filepool.errors import (
+    InvalidNameError,
+    LimitError,
+    MailboxExistsError,
+    NoSuchMailboxError,
+)
+from imapvm.filepool.operations import mailboxes, rename
 from imapvm.model.flags import SystemFlag
 
 
@@ -68,6 +76,164 @@ async def test_new_name_may_be_an_old_name_of_a_child(alice):
     assert after["a/b/z"] == before["a/b/b/z"]
     assert after["a/z"] == before["a/b/z"]
     assert "a/b/b" not in after
+
+
+# --- many mailboxes -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def in_parts(monkeypatch):
+    """Rename three mailboxes at once; return the parts that were applied."""
+    for module in (store, rename):
+        monkeypatch.setattr(module, "RENAMED_AT_ONCE", 3)
+    applied = []
+    apply = rename.RenamePart.apply
+
+    def note(self, txn):
+        apply(self, txn)
+        applied.append([before for before, _, _ in self.moves])
+
+    monkeypatch.setattr(rename.RenamePart, "apply", note)
+    return applied
+
+
+async def create_all(alice, *names: str) -> None:
+    for name in names:
+        await alice.create_mailbox(name)
+
+
+async def test_many_children_are_renamed_in_parts_and_the_mailbox_last(alice, in_parts):
+    await create_all(alice, *(f"a/{letter}/x" for letter in "bcdef"))
+    await alice.subscribe("a/c/x")
+    before = names(alice)
+    await alice.rename_mailbox("a", "new/z")
+    after = names(alice)
+    assert in_parts == [
+        ["a/f/x", "a/f", "a/e/x"],
+        ["a/e", "a/d/x", "a/d"],
+        ["a/c/x", "a/c"],
+    ]
+    renamed = {name: number for name, number in before.items() if name.startswith("a")}
+    assert {name: after["new/z" + name[1:]] for name in renamed} == renamed
+    assert "new" in after
+    assert not renamed.keys() & after.keys()
+    with alice.reading() as reader:
+        assert "a/c/x" in reader.subscriptions()
+        assert "new/z/c/x" not in reader.subscriptions()
+
+
+async def test_as_many_as_are_renamed_at_once_need_no_parts(alice, in_parts):
+    await create_all(alice, "a/b", "a/c")
+    await alice.rename_mailbox("a", "z")
+    assert in_parts == []
+    await alice.create_mailbox("z/d")
+    await alice.rename_mailbox("z", "a")
+    assert in_parts == [["z/d"]]
+
+
+async def test_others_commit_between_two_parts(alice, in_parts):
+    await create_all(alice, *(f"a/{number}" for number in range(20)))
+    inbox = look(alice).id
+    seen = []
+
+    async def append() -> None:
+        while not in_parts:
+            await trio.lowlevel.checkpoint()
+        for number in range(3):
+            await alice.append(inbox, [message(number)])
+            seen.append(len(in_parts))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(append)
+        await alice.rename_mailbox("a", "z")
+    assert seen[0] < len(in_parts)
+
+
+async def test_parts_may_be_renamed_to_old_names_of_others(alice, in_parts):
+    """RENAME "a/b" to "a", where the mailboxes below are named "b" as well."""
+    await create_all(alice, "a/b/b/b/b/z", "a/b/b/a", "a/b/a", "a/b/z/b")
+    before = names(alice)
+    await alice.delete_mailbox(before["a"])
+    await alice.rename_mailbox("a/b", "a")
+    after = names(alice)
+    assert len(in_parts) == 3
+    assert {"a" + name[3:]: number for name, number in before.items() if name.startswith("a/")} == {
+        name: number for name, number in after.items() if name.startswith("a")
+    }
+
+
+async def test_the_same_rename_completes_one_that_was_interrupted(alice, in_parts, monkeypatch):
+    await create_all(alice, *(f"a/{number}" for number in range(8)))
+    before = names(alice)
+    with monkeypatch.context() as patch:
+        patch.setattr(rename.RenameMailbox, "apply", failing)
+        with pytest.raises(LimitError):
+            await alice.rename_mailbox("a", "z")
+    assert names(alice)["a"] == before["a"]
+    assert len(in_parts) == 2
+    await alice.rename_mailbox("a", "z")
+    after = names(alice)
+    assert {after[f"z/{number}"] for number in range(8)} == {
+        before[f"a/{number}"] for number in range(8)
+    }
+    assert after["z"] == before["a"]
+
+
+def failing(_self, _txn):
+    raise LimitError("no room")
+
+
+async def test_mailboxes_that_others_change_meanwhile_keep_their_names(alice, in_parts):
+    await create_all(alice, *(f"a/{number}" for number in range(9)))
+    before = names(alice)
+
+    async def change() -> None:
+        while not in_parts:
+            await trio.lowlevel.checkpoint()
+        await alice.rename_mailbox("a/1", "mine")
+        await alice.delete_mailbox(before["a/2"])
+        await alice.create_mailbox("a/new")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(change)
+        await alice.rename_mailbox("a", "z")
+    after = names(alice)
+    assert after["z/0"] == before["a/0"]
+    assert after["z"] == before["a"]
+    assert before["a/1"] in {after.get("mine"), after.get("z/1")}
+    assert before["a/2"] not in after.values()
+
+
+@pytest.mark.parametrize(
+    ("new", "error"),
+    [
+        ("a/below", InvalidNameError),
+        ("Sent", MailboxExistsError),
+        ("bad*", InvalidNameError),
+        ("x" * 252, InvalidNameError),
+        ("taken", MailboxExistsError),
+    ],
+)
+async def test_refused_rename_of_many_changes_nothing(alice, in_parts, new, error):
+    await create_all(alice, *(f"a/{number}" for number in range(100, 120)), "taken/105")
+    await alice.delete_mailbox(names(alice)["taken"])
+    before = names(alice)
+    with pytest.raises(error):
+        await alice.rename_mailbox("a", new)
+    assert names(alice) == before
+    assert in_parts == []
+
+
+async def test_rename_that_subscriptions_leave_no_room_for_changes_nothing(
+    alice, in_parts, monkeypatch
+):
+    for number in range(10):
+        await alice.create_mailbox(f"a/{number}", subscribe=True)
+    before = names(alice)
+    monkeypatch.setattr(mailboxes, "NAMES_PER_ACCOUNT_MAX", len(before) + 9)
+    with pytest.raises(LimitError):
+        await alice.rename_mailbox("a", "z")
+    assert names(alice) == before
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,17 @@
-"""RENAME of a mailbox and its children, and of INBOX (RFC 9051 section 6.3.6)."""
+"""RENAME of a mailbox and its children, and of INBOX (RFC 9051 section 6.3.6).
 
+A RENAME of many mailboxes is split, so that others' commits come in between:
+
+    RenamePart, for each part    children are renamed, those of other children first
+    RenameMailbox                the mailbox itself is renamed, with the children that remain
+
+If the server stops before the last operation, the mailbox still has its old name, and the same
+RENAME completes the change.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from imapvm._core import UidSet, segment_uids
 from imapvm.filepool.errors import InvalidNameError, MailboxExistsError, NoSuchMailboxError
@@ -17,6 +28,12 @@ from imapvm.filepool.tables.schema import ID_KEY, NAME_ROW, UsageRow, name_key
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.names import DELIMITER, INBOX, canonical_name, is_below
+
+RENAMED_AT_ONCE: Final = 512
+"""Mailboxes that one operation renames, in about 5 ms: other commits wait meanwhile."""
+
+Move = tuple[str, str, MailboxId]
+"""Old name, new name, and mailbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +55,12 @@ class RenameMailbox:
             self._rename_inbox(txn, usage, new)
             return
         moves = self._moves(txn, old, new)
-        missing = missing_parents(txn, self.account, new)
         staying = [name_row(txn, self.account, before)[1] for before, _, _ in moves]
-        check_room(usage, len(missing) + sum(staying))
-        if missing:
-            check_drift(txn, usage, self.now)
-        for above in missing:
-            new_mailbox(txn, usage, above, now=self.now)
-        # Old names first: a new name may be one of them ("a/b" to "a" moves "a/b/b" to "a/b").
-        for (before, _, _), subscribed in zip(moves, staying, strict=True):
-            set_name(txn, usage, before, None, subscribed=subscribed)
-        for _, after, mailbox in moves:
-            _, subscribed = name_row(txn, self.account, after)
-            set_name(txn, usage, after, mailbox, subscribed=subscribed)
-            row = txn.mailbox(self.account, mailbox)
-            txn.edit(row)
-            row.name = after
-            record_change(txn, row, Change.RENAMED)
+        _create_parents(txn, usage, new, sum(staying), self.now)
+        _rename(txn, usage, moves)
 
-    def _moves(self, txn: GroupTxn, old: str, new: str) -> list[tuple[str, str, MailboxId]]:
-        """Return old name, new name and id of each mailbox to rename.
+    def _moves(self, txn: GroupTxn, old: str, new: str) -> list[Move]:
+        """Return the mailboxes to rename.
 
         Raises:
             InvalidNameError, MailboxExistsError, NoSuchMailboxError: RENAME is refused.
@@ -75,10 +78,7 @@ class RenameMailbox:
         ]
         if not moves:
             raise NoSuchMailboxError("mailbox does not exist")
-        leaving = {name for name, _, _ in moves}
-        for _, after, _ in moves:
-            if after not in leaving and name_row(txn, self.account, after)[0]:
-                raise MailboxExistsError(f"mailbox {after} already exists")
+        _check_free(txn, self.account, moves)
         return moves
 
     def _rename_inbox(self, txn: GroupTxn, usage: UsageRow, new: str) -> None:
@@ -116,3 +116,97 @@ class RenameMailbox:
             row.highest_modseq = inbox.highest_modseq
             log_change(txn, row, Change.APPENDED, moved)
             log_change(txn, inbox, Change.EXPUNGED, moved)
+
+
+def _check_free(txn: GroupTxn, account: AccountId, moves: Sequence[Move]) -> None:
+    """Check that no mailbox has one of the new names, except those that are renamed.
+
+    Raises:
+        MailboxExistsError: one has.
+    """
+    leaving = {before for before, _, _ in moves}
+    for _, after, _ in moves:
+        if after not in leaving and name_row(txn, account, after)[0]:
+            raise MailboxExistsError(f"mailbox {after} already exists")
+
+
+def _create_parents(txn: GroupTxn, usage: UsageRow, new: str, names: int, now: int) -> None:
+    """Create the missing parents of a name.
+
+    Raises:
+        LimitError: the account has no room for them and for `names` more names.
+    """
+    missing = missing_parents(txn, usage.account, new)
+    check_room(usage, len(missing) + names)
+    if missing:
+        check_drift(txn, usage, now)
+    for above in missing:
+        new_mailbox(txn, usage, above, now=now)
+
+
+def _rename(txn: GroupTxn, usage: UsageRow, moves: Sequence[Move]) -> None:
+    # Old names first: a new name may be one of them ("a/b" to "a" moves "a/b/b" to "a/b").
+    for before, _, _ in moves:
+        _, subscribed = name_row(txn, usage.account, before)
+        set_name(txn, usage, before, None, subscribed=subscribed)
+    for _, after, mailbox in moves:
+        _, subscribed = name_row(txn, usage.account, after)
+        set_name(txn, usage, after, mailbox, subscribed=subscribed)
+        row = txn.mailbox(usage.account, mailbox)
+        txn.edit(row)
+        row.name = after
+        record_change(txn, row, Change.RENAMED)
+
+
+# --- RENAME of many mailboxes --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RenamePart:
+    """Part of a RENAME. Mailboxes that were deleted or renamed meanwhile are skipped."""
+
+    account: AccountId
+    new: str
+    """New name of the mailbox at the top."""
+    moves: tuple[Move, ...]
+    names: int
+    """Number of names that this operation and those after it add: subscriptions keep the old."""
+    now: int
+
+    def apply(self, txn: GroupTxn) -> None:
+        usage = txn.usage(self.account)
+        moves = [move for move in self.moves if name_row(txn, self.account, move[0])[0] == move[2]]
+        _check_free(txn, self.account, moves)
+        _create_parents(txn, usage, self.new, self.names, self.now)
+        _rename(txn, usage, moves)
+
+
+def rename_parts(
+    account: AccountId,
+    old: str,
+    new: str,
+    moves: list[tuple[Move, bool]],
+    now: int,
+) -> list[RenamePart]:
+    """Return the parts of a RENAME, in the order in which they have to be applied.
+
+    Args:
+        account: owner of the mailboxes.
+        old: canonical name of the mailbox at the top.
+        new: its new canonical name.
+        moves: all mailboxes to rename, each with True if its old name is subscribed; are sorted.
+        now: seconds since 1970.
+    """
+    last: list[tuple[Move, bool]] = []
+    if is_below(old, new):
+        # A new name may be an old one, of a mailbox with fewer levels.
+        moves.sort(key=lambda move: move[0][0].count(DELIMITER))
+    else:
+        moves.sort(reverse=True)
+        moves, last = moves[:-RENAMED_AT_ONCE], moves[-RENAMED_AT_ONCE:]  # for RenameMailbox
+    parts = [moves[at : at + RENAMED_AT_ONCE] for at in range(0, len(moves), RENAMED_AT_ONCE)]
+    added = [sum(subscribed for _, subscribed in part) for part in (*parts, last)]
+    return [
+        RenamePart(account, new, tuple(move for move, _ in part), sum(added[number:]), now)
+        for number, part in enumerate(parts)
+    ]
