@@ -12,9 +12,9 @@ PROGRAM = str(Path(sys.executable).with_name("imapvm"))
 class Demo:
     """Running server, with the addresses and directories that it printed."""
 
-    def __init__(self, process: subprocess.Popen, printed: dict[str, str]) -> None:
+    def __init__(self, process: subprocess.Popen, printed: dict[str, str], program: str) -> None:
         self.process = process
-        self.program = PROGRAM
+        self.program = program
         self.spool = Path(printed["spool"])
         self.filepool = Path(printed["filepool"])
         self.imap = _address(printed["imap"])
@@ -28,10 +28,12 @@ def _address(text: str) -> tuple[str, int]:
 
 
 @contextmanager
-def started(directory: Path, *options: str, samples: bool = False) -> Iterator[Demo]:
+def started(
+    directory: Path, *options: str, samples: bool = False, program: str = PROGRAM
+) -> Iterator[Demo]:
     """Run a server until the block ends; the block may kill it."""
     command = [
-        PROGRAM, "demo", "--dir", str(directory),
+        program, "demo", "--dir", str(directory),
         "--imap-port", "0", "--imaps-port", "0", "--lmtp-port", "0",
         *([] if samples else ["--no-samples"]), *options,
     ]  # fmt: skip
@@ -46,6 +48,6 @@ def started(directory: Path, *options: str, samples: bool = False) -> Iterator[D
                     break
             else:
                 raise AssertionError(f"the server ended with {process.wait()} before it was ready")
-            yield Demo(process, printed)
+            yield Demo(process, printed, program)
         finally:
             process.terminate()

@@ -4,10 +4,15 @@ Each is a generator: it prepares, yields once, then attacks and checks the respo
 attack that the server refuses fails.
 """
 
+import itertools
+import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
-from tests.availability.probe import Address, Client
+from tests.availability.probe import Attack, Client
+from tests.demo import Demo
 
 from imapvm.model.limits import LIST_PATTERNS_MAX, LIST_WILDCARDS_MAX
 
@@ -15,6 +20,11 @@ MAILBOXES = 9_900
 MESSAGES = 50_000
 MANY = 200_000
 SLOW_READERS = 40
+
+
+def unused(kind: str) -> str:
+    """Return a name of a mailbox or a user that no attack has used before."""
+    return f"{kind}-{time.time_ns()}"
 
 
 def literal(text: bytes) -> bytes:
@@ -25,29 +35,39 @@ def message(number: int) -> bytes:
     return b"Subject: %d\r\nMessage-ID: <%d@example.org>\r\n\r\nText.\r\n" % (number, number)
 
 
-def prepare(address: Address) -> None:
+def prepare(server: Demo) -> None:
     """Fill the account `load`: 9,900 mailboxes, and mailboxes of 50,000 and 200,000 messages."""
-    client = Client(address, "load")
-    client.done("CREATE top")
-    for start in range(0, MAILBOXES, 300):
-        client.pipeline([b"CREATE top/m%05d" % n for n in range(start, start + 300)])
-    for name in ("big", "long", "many", "target", "copies"):
+    client = Client(server.imap, "load")
+    create_many(client)
+    for name in ("big", "long", "many"):
         client.done(f"CREATE {name}")
-    append(client, "big", 1000)
     text = literal(b"Subject: long\r\n\r\n" + b"abaabbab aab\r\n" * 1000)
     client.done(b"APPEND long" + (b" " + text) * 50)
-    client.done("SELECT big")
-    count = 1000
-    while count < MESSAGES:
-        more = min(count, MESSAGES - count)
-        client.done(f"COPY 1:{more} big")
-        client.done("NOOP")
-        count += more
+    fill(client, "big", MESSAGES)
     client.done(r"STORE 2:25000 +FLAGS.SILENT (\Seen)")
     for _ in range(MANY // MESSAGES):
         client.done("COPY 1:* many")
     assert client.number("many") == MANY
     client.close()
+
+
+def create_many(client: Client) -> None:
+    """Create a mailbox with MAILBOXES mailboxes below it."""
+    client.done("CREATE top")
+    for start in range(0, MAILBOXES, 300):
+        client.pipeline([b"CREATE top/m%05d" % n for n in range(start, start + 300)])
+
+
+def fill(client: Client, mailbox: str, messages: int) -> None:
+    """Append 1,000 messages, copy them until there are enough, and select the mailbox."""
+    append(client, mailbox, 1000)
+    client.done(f"SELECT {mailbox}")
+    count = 1000
+    while count < messages:
+        more = min(count, messages - count)
+        client.done(f"COPY 1:{more} {mailbox}")
+        client.done("NOOP")
+        count += more
 
 
 def append(client: Client, mailbox: str, count: int) -> None:
@@ -57,8 +77,8 @@ def append(client: Client, mailbox: str, count: int) -> None:
         client.done(f"APPEND {mailbox}".encode() + messages)
 
 
-def list_too_many(address: Address) -> Iterator[None]:
-    client = Client(address, "load")
+def list_too_many(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
     yield
     limit = b"LIMIT"
     client.refused(b'LIST "" (' + b" ".join(b"x%d" % n for n in range(8192)) + b")", limit)
@@ -66,39 +86,39 @@ def list_too_many(address: Address) -> Iterator[None]:
     client.refused(b'LIST "" "' + b"*a" * 200 + b'"', limit)
 
 
-def list_patterns(address: Address) -> Iterator[None]:
-    client = Client(address, "load")
+def list_patterns(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
     yield
     count = min(LIST_PATTERNS_MAX, LIST_WILDCARDS_MAX)
     client.done(b'LIST "" (' + b" ".join(b"*x%d" % n for n in range(count)) + b")")
 
 
-def list_wildcards(address: Address) -> Iterator[None]:
-    client = Client(address, "load")
+def list_wildcards(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
     yield
     client.pipeline([b'LIST "" "' + b"*0" * LIST_WILDCARDS_MAX + b'"'] * 8)
 
 
-def list_pipeline(address: Address) -> Iterator[None]:
-    client = Client(address, "load")
+def list_pipeline(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
     yield
     client.pipeline([b'LIST "" "nothing*here"'] * 64)
 
 
-def lsub_pipeline(address: Address) -> Iterator[None]:
-    client = Client(address, "load")
+def lsub_pipeline(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
     yield
     client.pipeline([b'LSUB "" "nothing*here"'] * 64)
 
 
-def list_status(address: Address) -> Iterator[None]:
-    client = Client(address, "load")
+def list_status(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
     yield
     client.done(b'LIST "" * RETURN (STATUS (MESSAGES UNSEEN SIZE RECENT))')
 
 
-def list_slow_readers(address: Address) -> Iterator[None]:
-    clients = [Client(address, "load") for _ in range(SLOW_READERS)]
+def list_slow_readers(server: Demo) -> Iterator[None]:
+    clients = [Client(server.imap, "load") for _ in range(SLOW_READERS)]
     yield
     for client in clients:
         client.send(b't LIST "" * RETURN (STATUS (MESSAGES UNSEEN SIZE))\r\n')
@@ -107,67 +127,67 @@ def list_slow_readers(address: Address) -> Iterator[None]:
         assert client.until(b"t ").startswith(b"t OK")
 
 
-def status_pipeline(address: Address) -> Iterator[None]:
-    client = Client(address, "load")
+def status_pipeline(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
     yield
     client.pipeline([b"STATUS many (MESSAGES RECENT)"] * 300)
 
 
-def select_pipeline(address: Address) -> Iterator[None]:
-    client = Client(address, "load")
+def select_pipeline(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
     client.done("ENABLE IMAP4rev2")
     yield
     client.pipeline([b"SELECT top"] * 100)
 
 
-def search_keys(address: Address) -> Iterator[None]:
-    client = Client(address, "load")
+def search_keys(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
     client.done("SELECT big")
     yield
     client.done(b"SEARCH RETURN (COUNT) " + b" ".join([b"UNSEEN"] * 7000))
 
 
-def search_pipeline(address: Address) -> Iterator[None]:
-    client = Client(address, "load")
+def search_pipeline(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
     client.done("SELECT big")
     yield
     client.pipeline([b"SEARCH RETURN (COUNT) " + b" ".join([b"NOT SEEN"] * 3500)] * 16)
 
 
-def search_sets(address: Address) -> Iterator[None]:
-    client = Client(address, "load")
+def search_sets(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
     client.done("SELECT big")
     yield
     client.pipeline([b"SEARCH RETURN (COUNT) " + b" ".join([b"UID 1:*"] * 7000)] * 4)
 
 
-def search_headers(address: Address) -> Iterator[None]:
-    client = Client(address, "load")
+def search_headers(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
     client.done("SELECT big")
     yield
     client.done(b"SEARCH RETURN (COUNT) 1:5000 " + b" ".join([b"NOT SUBJECT x"] * 3000))
 
 
-def search_bodies(address: Address) -> Iterator[None]:
-    client = Client(address, "load")
+def search_bodies(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
     client.done("SELECT long")
     yield
     client.done(b"SEARCH RETURN (COUNT) " + b" ".join([b"NOT BODY ab%d" % n for n in range(3000)]))
 
 
-def store_all(address: Address) -> Iterator[None]:
-    client = Client(address, "load")
+def store_all(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
     client.done("SELECT many")
     yield
     client.done(rb"STORE 1:* +FLAGS.SILENT (\Flagged)")
     client.done(rb"STORE 1:* -FLAGS (\Flagged)")
 
 
-def store_seen_by_others(address: Address) -> Iterator[None]:
-    client, other = Client(address, "load"), Client(address, "load")
+def store_seen_by_others(server: Demo) -> Iterator[None]:
+    client, other = Client(server.imap, "load"), Client(server.imap, "load")
     client.done("SELECT many")
     other.done("SELECT many")
-    idle = Client(address, "load")
+    idle = Client(server.imap, "load")
     idle.done("SELECT many")
     idle.send(b"t IDLE\r\n")
     idle.until(b"+")
@@ -177,57 +197,184 @@ def store_seen_by_others(address: Address) -> Iterator[None]:
     idle.until(b"* %d FETCH" % MANY)
 
 
-def copy_all(address: Address) -> Iterator[None]:
-    client = Client(address, "load")
+def store_scattered(server: Demo) -> Iterator[None]:
+    """Every other message, so that sets of UIDs have 100,000 runs; another client idles."""
+    client = Client(server.imap, "load")
     client.done("SELECT many")
-    before = client.number("target")
+    for start in range(1, MANY, 10_000):
+        numbers = b",".join(b"%d" % n for n in range(start, start + 10_000, 2))
+        client.done(b"STORE " + numbers + rb" +FLAGS.SILENT (\Answered)")
+    client.done("SEARCH RETURN (SAVE) ANSWERED")
+    client.done(r"STORE 1:* -FLAGS.SILENT (\Draft)")
+    idle = idling(server, "many")
+    other = Client(server.imap, "load")
+    other.done("SELECT many")
     yield
-    client.done("COPY 1:* target")
-    assert client.number("target") == before + MANY
+    client.done(rb"STORE $ +FLAGS.SILENT (\Draft)")
+    other.done("NOOP")
+    idle.until(b"* %d FETCH" % (MANY - 1))
 
 
-def move_all(address: Address) -> Iterator[None]:
-    client = Client(address, "load")
-    client.done("SELECT target")
+def idling(server: Demo, mailbox: str) -> Client:
+    """Return a client in IDLE."""
+    client = Client(server.imap, "load")
+    client.done(f"SELECT {mailbox}")
+    client.send(b"t IDLE\r\n")
+    client.until(b"+")
+    return client
+
+
+def copy_of_many(server: Demo) -> tuple[Client, str]:
+    """Return a client and a new mailbox, which the client has selected, of 200,000 messages."""
+    client = Client(server.imap, "load")
+    name = unused("copy")
+    client.done(f"CREATE {name}")
+    client.done("SELECT many")
+    client.done(f"COPY 1:* {name}")
+    client.done(f"SELECT {name}")
+    return client, name
+
+
+def copy_all(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
+    name = unused("copy")
+    client.done(f"CREATE {name}")
+    client.done("SELECT many")
+    idle = idling(server, name)
     yield
-    client.done("MOVE 1:* copies")
-    assert client.number("target") == 0
-    assert client.number("copies") >= MANY
+    client.done(f"COPY 1:* {name}")
+    assert client.number(name) == MANY
+    idle.until(b"* %d EXISTS" % MANY)
 
 
-def expunge_all(address: Address) -> Iterator[None]:
-    client = Client(address, "load")
-    client.done("SELECT copies")
+def move_all(server: Demo) -> Iterator[None]:
+    client, name = copy_of_many(server)
+    target = unused("moved")
+    client.done(f"CREATE {target}")
+    yield
+    client.done(f"MOVE 1:* {target}")
+    assert client.number(name) == 0
+    assert client.number(target) == MANY
+
+
+def expunge_all(server: Demo) -> Iterator[None]:
+    client, name = copy_of_many(server)
     client.done(rb"STORE 1:* +FLAGS.SILENT (\Deleted)")
+    idle = idling(server, name)
+    other = Client(server.imap, "load")
+    other.done(f"SELECT {name}")
     yield
     client.done("EXPUNGE")
-    assert client.number("copies") == 0
+    other.done("NOOP")
+    for _ in range(MANY):
+        idle.until(b"* ")
+    assert client.number(name) == 0
 
 
-def delete_big(address: Address) -> Iterator[None]:
-    client = Client(address, "load")
+def delete_mailbox(server: Demo) -> Iterator[None]:
+    client, name = copy_of_many(server)
+    client.done("UNSELECT")
     yield
-    client.done("DELETE many")
+    client.done(f"DELETE {name}")
 
 
-def rename_top(address: Address) -> Iterator[None]:
-    client = Client(address, "load")
+def user_of(server: Demo) -> tuple[Client, str]:
+    """Return a client of a new user."""
+    name = unused("user")
+    imapvm(server, "user", "enroll", name, "--password-stdin", stdin="secret\n")
+    return Client(server.imap, name), name
+
+
+def imapvm(server: Demo, *words: str, stdin: str = "") -> None:
+    """Run a command line of the server's version on its filepool."""
+    command = [server.program, *words, "--filepool", str(server.filepool)]
+    subprocess.run(command, input=stdin, text=True, check=True, capture_output=True)
+
+
+def delete_user_with_messages(server: Demo) -> Iterator[None]:
+    client, name = user_of(server)
+    client.done("CREATE many")
+    fill(client, "INBOX", MESSAGES)
+    for _ in range(MANY // MESSAGES):
+        client.done("COPY 1:* many")
+    client.close()
+    yield
+    imapvm(server, "user", "delete", name, "--yes")
+
+
+def delete_user_with_mailboxes(server: Demo) -> Iterator[None]:
+    client, name = user_of(server)
+    create_many(client)
+    client.close()
+    yield
+    imapvm(server, "user", "delete", name, "--yes")
+
+
+SWEEP = """
+import sys, time, trio
+from pathlib import Path
+from imapvm.filepool.pool import open_filepool
+
+async def sweep():
+    async with open_filepool(Path(sys.argv[1]), clock=lambda: time.time() + 7200) as pool:
+        while (await pool.sweep()).more:
+            pass
+
+trio.run(sweep)
+"""
+"""Sweep without pauses, as it is due in two hours."""
+
+
+def sweep(server: Demo) -> Iterator[None]:
+    """Messages of a deleted mailbox, and the text of expunged ones."""
+    client, name = copy_of_many(server)
+    client.done(f"CREATE expunged-{name}")
+    append(client, f"expunged-{name}", 10_000)
+    client.done(f"SELECT expunged-{name}")
+    client.done(rb"STORE 1:* +FLAGS.SILENT (\Deleted)")
+    client.done("EXPUNGE")
+    client.done(f"DELETE {name}")
+    yield
+    python = Path(server.program).with_name("python")
+    subprocess.run([python, "-c", SWEEP, server.filepool], check=True)
+
+
+def keywords(server: Demo) -> Iterator[None]:
+    """Ten thousand messages with 64 new keywords each: 640,000 of them, or NO [LIMIT]."""
+    client = Client(server.imap, "load")
+    name = unused("keywords")
+    client.done(f"CREATE {name}")
+    yield
+    new = itertools.count()
+    for _ in range(100):
+        data = b""
+        for number in range(100):
+            flags = b" ".join(b"keyword-%08d" % next(new) for _ in range(64))
+            data += b" (" + flags + b") " + literal(message(number))
+        line = client.command(b"APPEND " + name.encode() + data)
+        assert line.startswith((b"t OK", b"t NO [LIMIT]")), line
+    client.pipeline([b"SELECT " + name.encode()] * 5)
+
+
+def rename_top(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
     yield
     client.done("RENAME top other")
     client.done("RENAME other top")
 
 
-def rename_inbox(address: Address) -> Iterator[None]:
-    client = Client(address, "load")
-    client.done("SELECT big")
+def rename_inbox(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
+    client.done("SELECT many")
     client.done("COPY 1:* INBOX")
+    name = unused("inbox")
     yield
-    client.done("RENAME INBOX archive")
-    assert client.number("archive") >= MESSAGES
+    client.done(f"RENAME INBOX {name}")
+    assert client.number(name) >= MANY
 
 
-def multiappend(address: Address) -> Iterator[None]:
-    client = Client(address, "load")
+def multiappend(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
     before = client.number("INBOX")
     yield
     data = b"".join(b" " + literal(message(n)) for n in range(1000))
@@ -235,29 +382,47 @@ def multiappend(address: Address) -> Iterator[None]:
     assert client.number("INBOX") == before + 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Row of the table of attacks."""
+
+    command: str
+    attack: Attack
+    clients: int = 1
+    """Concurrent ones."""
+
+    @property
+    def name(self) -> str:
+        return self.attack.__name__
+
+
 ATTACKS = (
-    (list_too_many, 1),
-    (list_patterns, 1),
-    (list_wildcards, 1),
-    (list_pipeline, 1),
-    (lsub_pipeline, 1),
-    (list_status, 4),
-    (list_slow_readers, 1),
-    (status_pipeline, 1),
-    (select_pipeline, 1),
-    (search_keys, 4),
-    (search_pipeline, 1),
-    (search_sets, 1),
-    (search_headers, 1),
-    (search_bodies, 1),
-    (multiappend, 1),
-    (rename_top, 1),
-    (rename_inbox, 1),
-    (store_all, 1),
-    (store_seen_by_others, 1),
-    (copy_all, 1),
-    (move_all, 1),
-    (expunge_all, 1),
-    (delete_big, 1),
+    Row("LIST with 8,192 patterns, with 200 wildcards: refused", list_too_many),
+    Row(f"LIST with {LIST_PATTERNS_MAX} patterns of 10,000 mailboxes", list_patterns),
+    Row(f"8 x LIST with {LIST_WILDCARDS_MAX} wildcards of 10,000 mailboxes", list_wildcards),
+    Row("64 x LIST of 10,000 mailboxes that matches nothing", list_pipeline),
+    Row("64 x LSUB of 10,000 mailboxes that matches nothing", lsub_pipeline),
+    Row("LIST RETURN (STATUS) of 10,000 mailboxes, 4 clients", list_status, 4),
+    Row(f"LIST RETURN (STATUS), {SLOW_READERS} slow readers", list_slow_readers),
+    Row("300 x STATUS of 200,000 messages", status_pipeline),
+    Row("100 x SELECT, IMAP4rev2", select_pipeline),
+    Row("SEARCH with 7,000 keys of 50,000 messages, 4 clients", search_keys, 4),
+    Row("16 x SEARCH with 3,500 NOT keys of 50,000 messages", search_pipeline),
+    Row("4 x SEARCH with 7,000 sets of 50,000 messages", search_sets),
+    Row("SEARCH with 3,000 header keys of 5,000 messages", search_headers),
+    Row("SEARCH with 3,000 BODY keys", search_bodies),
+    Row("APPEND of 1,000 messages", multiappend),
+    Row("10,000 messages with 64 new keywords each, 5 x SELECT", keywords),
+    Row("RENAME with 9,900 mailboxes below, twice", rename_top),
+    Row("RENAME INBOX of 200,000 messages", rename_inbox),
+    Row("STORE of 200,000 messages, SILENT and with responses", store_all),
+    Row("STORE of 200,000 messages, two other sessions, one in IDLE", store_seen_by_others),
+    Row("STORE of every other message of 200,000, two other sessions", store_scattered),
+    Row("COPY of 200,000 messages to a mailbox with a session in IDLE", copy_all),
+    Row("MOVE of 200,000 messages", move_all),
+    Row("EXPUNGE of 200,000 messages, two other sessions, one in IDLE", expunge_all),
+    Row("DELETE of a mailbox of 200,000 messages", delete_mailbox),
+    Row("sweep of 200,000 messages and 10,000 message texts", sweep),
+    Row("deletion of a user with 200,000 messages", delete_user_with_messages),
+    Row("deletion of a user with 9,900 mailboxes", delete_user_with_mailboxes),
 )
-"""Attack and number of clients, in an order in which each finds what it needs."""

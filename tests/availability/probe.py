@@ -13,9 +13,13 @@ from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event, Semaphore
 from pathlib import Path
 
-Address = tuple[str, int]
-Attack = Callable[[Address], Iterator[None]]
+from tests.demo import Demo
 
+Address = tuple[str, int]
+Attack = Callable[[Demo], Iterator[None]]
+
+BASELINE_SECONDS = 1.0
+"""Of probing before the attack."""
 NOOP_SECONDS = 0.005
 """Between two NOOPs of the probe."""
 APPEND_SECONDS = 0.02
@@ -82,43 +86,61 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True)
-class Delays:
-    """Measurement of one attack, in seconds and MiB."""
+class Delay:
+    """Worst delay of a command of another user, in seconds."""
 
-    noop: float
-    """Worst delay of a NOOP of another user."""
-    append: float
-    """Worst delay of an APPEND of another user."""
+    baseline: float
+    """Before the attack: what the machine's other work causes."""
     attack: float
+    """During the attack."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """Measurement of one attack."""
+
+    noop: Delay
+    append: Delay
+    seconds: float
     """How long the attack took."""
     peak_mib: float
-    """Growth of the server's peak of anonymous memory."""
+    """Growth of the server's peak of anonymous memory, of all its processes."""
 
     def __str__(self) -> str:
         return (
-            f"NOOP {self.noop * 1000:6.0f} ms  APPEND {self.append * 1000:6.0f} ms"
-            f"  attack {self.attack:6.2f} s  memory +{self.peak_mib:4.0f} MiB"
+            f"NOOP {self.noop.attack * 1000:.0f} ms (baseline {self.noop.baseline * 1000:.0f}),"
+            f" APPEND {self.append.attack * 1000:.0f} ms"
+            f" (baseline {self.append.baseline * 1000:.0f}),"
+            f" attack {self.seconds:.2f} s, memory +{self.peak_mib:.0f} MiB"
         )
 
 
-def _memory(pid: int) -> float:
-    """Return the anonymous resident memory of a process, in MiB."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    found = re.search(r"RssAnon:\s+(\d+) kB", status)
-    assert found is not None
-    return int(found[1]) / 1024
+def _processes(pid: int) -> list[int]:
+    """Return a process and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *map(int, children)]
+
+
+def _memory(pids: list[int]) -> float:
+    """Return the anonymous resident memory of some processes, in MiB."""
+    total = 0
+    for pid in pids:
+        found = re.search(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+        assert found is not None
+        total += int(found[1])
+    return total / 1024
 
 
 @contextlib.contextmanager
-def _peak(pid: int) -> Iterator[list[float]]:
-    """Measure the memory of a process every two milliseconds, and yield its growth."""
-    before = _memory(pid)
+def _peak(pids: list[int]) -> Iterator[list[float]]:
+    """Measure the memory of processes every two milliseconds, and yield its growth."""
+    before = _memory(pids)
     growth = [0.0]
     over = threading.Event()
 
     def watch() -> None:
         while not over.wait(0.002):
-            growth[0] = max(growth[0], _memory(pid) - before)
+            growth[0] = max(growth[0], _memory(pids) - before)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -132,39 +154,45 @@ def _peak(pid: int) -> Iterator[list[float]]:
 def _worst(client: Client, command: bytes, pause: float, over: Callable[[], bool]) -> float:
     """Send a command again and again until the attack is over; return the worst delay."""
     worst = 0.0
-    while not over():
+    while True:
         at = time.perf_counter()
         client.done(command)
         took = time.perf_counter() - at
         worst = max(worst, took)
+        if over():
+            return worst
         time.sleep(max(0.0, pause - took))
-    return worst
 
 
-def _probe_appends(address: Address, over: Event, result: Connection) -> None:
+def _probe_appends(address: Address, go: Event, over: Event, result: Connection) -> None:
     client = Client(address, "probe")
     client.done(APPEND)
     result.send(None)
-    result.send(_worst(client, APPEND, APPEND_SECONDS, over.is_set))
+    baseline = _worst(client, APPEND, APPEND_SECONDS, go.is_set)
+    result.send(Delay(baseline, _worst(client, APPEND, APPEND_SECONDS, over.is_set)))
 
 
-def measure(address: Address, pid: int, attack: Attack, *, clients: int = 1) -> Delays:
-    """Run an attack in processes of its own, and probe meanwhile from other users' sessions."""
+def measure(server: Demo, attack: Attack, *, clients: int = 1) -> Delays:
+    """Run an attack in processes of its own, and probe before and meanwhile as another user."""
     context = multiprocessing.get_context("fork")
     ready, go, over = context.Semaphore(0), context.Event(), context.Event()
     processes = [
-        context.Process(target=_attack, args=(attack, address, ready, go)) for _ in range(clients)
+        context.Process(target=_attack, args=(attack, server, ready, go)) for _ in range(clients)
     ]
     receiver, sender = context.Pipe(duplex=False)
-    appends = context.Process(target=_probe_appends, args=(address, over, sender))
-    probe = Client(address, "probe")
-    for process in (*processes, appends):
+    appends = context.Process(target=_probe_appends, args=(server.imap, go, over, sender))
+    probe = Client(server.imap, "probe")
+    for process in processes:
         process.start()
     try:
-        for _ in processes:
-            assert ready.acquire(timeout=300), "the attack is not prepared"
+        for process in processes:
+            while not ready.acquire(timeout=1):
+                assert process.exitcode is None, "the attack is not prepared"
+        appends.start()
         receiver.recv()
-        with _peak(pid) as growth:
+        until = time.perf_counter() + BASELINE_SECONDS
+        baseline = _worst(probe, NOOP, NOOP_SECONDS, lambda: time.perf_counter() > until)
+        with _peak(_processes(server.process.pid)) as growth:
             started = time.perf_counter()
             go.set()
             noop = _worst(
@@ -175,18 +203,26 @@ def measure(address: Address, pid: int, attack: Attack, *, clients: int = 1) -> 
         append = receiver.recv()
     finally:
         over.set()
+        go.set()
         probe.close()
-        for process in (*processes, appends):
+        for process in processes:
             process.join(timeout=60)
-    assert all(process.exitcode == 0 for process in processes), "the attack itself failed"
-    return Delays(noop, append, ended - started, growth[0])
+        if appends.pid is not None:
+            appends.join(timeout=60)
+    if any(process.exitcode for process in processes):
+        raise AttackFailedError(Delays(Delay(baseline, noop), append, ended - started, growth[0]))
+    return Delays(Delay(baseline, noop), append, ended - started, growth[0])
 
 
-def _attack(attack: Attack, address: Address, ready: Semaphore, go: Event) -> None:
+class AttackFailedError(Exception):
+    """The server did not answer the attack as it should. The argument is the measurement."""
+
+
+def _attack(attack: Attack, server: Demo, ready: Semaphore, go: Event) -> None:
     """Prepare, wait for the start, attack: an attack is a generator that yields when prepared."""
     with contextlib.suppress(OSError):
         os.nice(5)  # the server is measured, not the competition for processors
-    steps = attack(address)
+    steps = attack(server)
     next(steps)
     ready.release()
     go.wait()
