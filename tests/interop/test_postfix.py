@@ -1,6 +1,7 @@
 """Postfix with the snippets in config/: delivery over LMTP, and through a pipe into the spool."""
 
 import os
+import re
 import signal
 import smtplib
 import subprocess
@@ -11,7 +12,10 @@ from pathlib import Path
 import pytest
 from tests.demo import Demo
 from tests.interop.mta import (
+    CONFIG,
+    Configured,
     check,
+    configured,
     deliverable,
     free_port,
     inbox,
@@ -40,7 +44,7 @@ proxymap  unix  - - n - - proxymap
 retry     unix  - - n - - error
 error     unix  - - n - - error
 discard   unix  - - n - - discard
-lmtp      unix  - - n - - lmtp
+lmtp      unix  - - {chroot} - - lmtp
 anvil     unix  - - n - 1 anvil
 scache    unix  - - n - 1 scache
 postlog   unix-dgram n - n - 1 postlogd
@@ -51,7 +55,20 @@ OWNER, SETGID, PIPE_USER = "uucp", "games", "news"
 
 
 class Postfix:
-    def __init__(self, directory: Path, root: Path, transport: str, demo: Demo) -> None:
+    """Postfix with the snippets.
+
+    Args:
+        directory: for its files.
+        root: where the package was unpacked.
+        transport: "lmtp" over TCP, "unix" for LMTP over a unix socket, as on Debian in a chroot, or
+            "imapvm" for the pipe.
+        demo: server that gets the mail.
+    """
+
+    def __init__(
+        self, directory: Path, root: Path, transport: str, demo: Demo | Configured
+    ) -> None:
+        self.root = root
         self.directory = directory / f"postfix-{transport}"
         self.port = free_port()
         self.config = self.directory / "etc"
@@ -67,16 +84,20 @@ class Postfix:
             (self.directory / "queue" / part).chmod(mode)
         _own(self.directory / "queue/public")
         _own(self.directory / "data")
-        host, port = demo.lmtp
+        if isinstance(demo, Configured):
+            target = f"lmtp:unix:{demo.socket}"
+        elif transport == "lmtp":
+            target = f"lmtp:inet:[{demo.lmtp[0]}]:{demo.lmtp[1]}"
+        else:
+            target = "imapvm:"
         main = snippet(
             "postfix/main.cf.snippet",
             {
-                "virtual_transport = lmtp:unix:/run/imapvm/lmtp": "virtual_transport = "
-                + (f"lmtp:inet:[{host}]:{port}" if transport == "lmtp" else "imapvm:"),
+                "virtual_transport = lmtp:unix:/run/imapvm/lmtp": f"virtual_transport = {target}",
                 "    permit_mynetworks\n": "",  # the test client is in mynetworks
             },
         )
-        if transport != "lmtp":
+        if transport == "imapvm":
             main = main.replace("    reject_unverified_recipient\n", "")
         (self.config / "main.cf").write_text(
             f"""\
@@ -112,7 +133,9 @@ address_verify_map =
                 "/var/spool/imapvm": str(demo.spool),
             },
         )
-        (self.config / "master.cf").write_text(SERVICES.format(port=self.port) + master)
+        chroot = "y" if transport == "unix" else "n"
+        services = SERVICES.format(port=self.port, chroot=chroot)
+        (self.config / "master.cf").write_text(services + master)
         self.environment = {"PATH": "/usr/bin:/bin", "LD_LIBRARY_PATH": libraries(root)}
         self.master = root / "usr/lib/postfix/sbin/master"
 
@@ -134,6 +157,14 @@ address_verify_map =
             process.terminate()
             process.wait(30)
             _end_group(process.pid)
+
+    def postconf(self, *arguments: str) -> None:
+        """Change the configuration."""
+        subprocess.run(
+            [self.root / "usr/sbin/postconf", "-c", self.config, *arguments],
+            env={**self.environment, "MAIL_CONFIG": str(self.config)},
+            check=True,
+        )
 
     def answers(self, process: subprocess.Popen) -> bool:
         assert process.poll() is None, self.output()
@@ -215,6 +246,24 @@ def test_over_lmtp_an_unknown_recipient_is_refused_during_the_smtp_session(direc
         assert refused["unknown@example.org"][0] == 550
         assert b"no such user here" in refused["unknown@example.org"][1]
         check(demo, postfix.output, message, ["ada"])
+
+
+def test_command_of_the_snippet_lets_debians_postfix_reach_the_unix_socket(directory, root):
+    (command,) = re.findall(
+        r"^# +postconf (.*)$", (CONFIG / "postfix/main.cf.snippet").read_text(), re.MULTILINE
+    )
+    with configured(directory / "unix") as server:
+        postfix = Postfix(directory / "unix", root, "unix", server)
+        message = deliverable("unix")
+        with postfix.running():
+            with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
+                postfix.send("cyn@x.test", ["ada@example.org"], message)
+            assert refused.value.recipients["ada@example.org"][0] == 450
+            assert "No such file or directory" in postfix.log.read_text()
+        postfix.postconf(*command.split())
+        with postfix.running():
+            postfix.send("cyn@x.test", ["ada+list@example.org"], message)
+            check(server, postfix.output, message, ["ada"])
 
 
 def test_through_the_pipe_mail_waits_for_a_stopped_server(directory, root):
