@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from imapvm.filepool.errors import (
+    CorruptDataError,
     FilepoolError,
     FilepoolMissingError,
     NotAFilepoolError,
@@ -54,7 +55,8 @@ def read_format(path: Path) -> Format:
 
     Raises:
         FilepoolMissingError: the directory does not exist.
-        NotAFilepoolError: it is something else, or a part is missing.
+        NotAFilepoolError: it is something else.
+        CorruptDataError: a part is missing, or FORMAT cannot be parsed.
         WrongFormatError: the filepool has another format.
         FilepoolError: it belongs to another user, or other users can access it.
     """
@@ -69,20 +71,33 @@ def read_format(path: Path) -> Format:
         _check_part(path, path / "FORMAT")
         text = (path / "FORMAT").read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise NotAFilepoolError(f"{path} is not a filepool: FORMAT is missing") from None
+        raise _without_format(path, "is missing") from None
     except UnicodeDecodeError:
         text = ""
     except OSError as error:
         raise unavailable(path, error) from None
     found = _parse(text)
     if found is None:
-        raise NotAFilepoolError(f"{path} is not a filepool: FORMAT cannot be parsed")
+        raise _without_format(path, "cannot be parsed")
     for name in [ACCOUNTS, *(group_name(number) for number in range(found.groups))]:
         for part in (path / name, path / name / "data.mdb", path / name / "lock.mdb"):
             _check_part(path, part)
         if not (path / name / "data.mdb").is_file():
-            raise NotAFilepoolError(f"{path} is incomplete: {name}/data.mdb is missing")
+            raise CorruptDataError(
+                f"cannot open {path}: {name}/data.mdb is missing;"
+                " restore the filepool from a backup"
+            )
     return found
+
+
+def _without_format(path: Path, reason: str) -> FilepoolError:
+    """Return the error for a directory without a valid FORMAT: with data, it is corrupt."""
+    if not (path / ACCOUNTS / "data.mdb").exists():
+        return NotAFilepoolError(f"{path} is not a filepool: FORMAT {reason}")
+    return CorruptDataError(
+        f"cannot open {path}: FORMAT {reason}; restore the filepool from a backup, or complete an"
+        " interrupted creation with `imapvm filepool create`"
+    )
 
 
 def check_owner(path: Path) -> None:

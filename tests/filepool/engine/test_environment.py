@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from tests.owners import set_owner
 
 from imapvm.filepool.engine import environment
 from imapvm.filepool.errors import (
+    CorruptDataError,
     FilepoolError,
     FilepoolMissingError,
     NotAFilepoolError,
@@ -60,16 +62,16 @@ async def test_file_or_another_directory_is_not_a_filepool(tmp_path):
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        (b"", NotAFilepoolError),
-        (b"something else\n", NotAFilepoolError),
-        (b"\xff\xfe\x00", NotAFilepoolError),
-        (b"imapvm filepool\n", NotAFilepoolError),
+        (b"", CorruptDataError),
+        (b"something else\n", CorruptDataError),
+        (b"\xff\xfe\x00", CorruptDataError),
+        (b"imapvm filepool\n", CorruptDataError),
         (b"imapvm filepool\nformat 2\ngroups 1\n", WrongFormatError),
         (b"imapvm filepool\nformat x\ngroups 1\n", WrongFormatError),
-        (b"imapvm filepool\nformat 1\n", NotAFilepoolError),
-        (b"imapvm filepool\nformat 1\ngroups 0\ncreated 2027-01-15T08:00:00Z\n", NotAFilepoolError),
-        (b"imapvm filepool\nformat 1\ngroups 1\ncreated yesterday\n", NotAFilepoolError),
-        (b"imapvm filepool\nformat 1\ngroups 2\ncreated 2027-01-15T08:00:00Z\n", NotAFilepoolError),
+        (b"imapvm filepool\nformat 1\n", CorruptDataError),
+        (b"imapvm filepool\nformat 1\ngroups 0\ncreated 2027-01-15T08:00:00Z\n", CorruptDataError),
+        (b"imapvm filepool\nformat 1\ngroups 1\ncreated yesterday\n", CorruptDataError),
+        (b"imapvm filepool\nformat 1\ngroups 2\ncreated 2027-01-15T08:00:00Z\n", CorruptDataError),
     ],
 )
 async def test_format_file_that_cannot_be_parsed(path, text, error):
@@ -83,9 +85,31 @@ async def test_message_contains_the_other_format(path):
     assert "format 7; this version reads format 1" in str(await refuses(path))
 
 
-async def test_message_contains_the_missing_part(path):
+async def test_missing_part_is_damage(path):
     (path / "group-000" / "data.mdb").unlink()
-    assert "group-000/data.mdb is missing" in str(await refuses(path))
+    error = await refuses(path)
+    assert isinstance(error, CorruptDataError)
+    assert "group-000/data.mdb is missing" in str(error)
+
+
+async def test_missing_format_file_is_damage(path):
+    (path / "FORMAT").unlink()
+    error = await refuses(path)
+    assert isinstance(error, CorruptDataError)
+    assert "FORMAT is missing; restore the filepool from a backup" in str(error)
+
+
+async def test_missing_table_is_damage(path):
+    shutil.copy(path / "accounts" / "data.mdb", path / "group-000" / "data.mdb")
+    error = await refuses(path)
+    assert isinstance(error, CorruptDataError)
+    assert "a table is missing" in str(error)
+
+
+@pytest.mark.parametrize("content", [b"", b"something else\n"])
+async def test_format_file_of_something_else_is_not_damage(tmp_path, content):
+    (tmp_path / "FORMAT").write_bytes(content)
+    assert isinstance(await refuses(tmp_path), NotAFilepoolError)
 
 
 async def test_message_contains_the_file_that_is_not_an_environment(path):

@@ -13,7 +13,6 @@ from imapvm.filepool.engine.data_file import DATA_FILE, check_data_file
 from imapvm.filepool.errors import (
     CorruptDataError,
     FilepoolError,
-    NotAFilepoolError,
     StoreUnavailableError,
     TruncatedFileError,
 )
@@ -50,7 +49,7 @@ def open_environment(
 
     Raises:
         FilepoolError: the environment is already open in this process.
-        CorruptDataError: the data file is truncated or cannot be read.
+        CorruptDataError: the data file is truncated, cannot be read, or has not all tables.
         StoreUnavailableError: the disk is full.
     """
     try:
@@ -79,7 +78,9 @@ def open_environment(
         return env, open_tables(env, kind, create=create)
     except lmdb.NotFoundError:
         env.close()
-        raise NotAFilepoolError(f"cannot open {path}: a table is missing") from None
+        raise CorruptDataError(
+            f"cannot open {path}: a table is missing; restore the filepool from a backup"
+        ) from None
     except lmdb.Error as error:
         env.close()
         raise lmdb_error(f"open {path}", error, directory=path) from None
