@@ -88,6 +88,16 @@ def test_without_a_change_there_is_no_line(run, syslog, words):
     assert received(syslog) == []
 
 
+def test_alias_that_exists_is_not_added_again(run, syslog, capsys):
+    run("filepool", "create")
+    run("user", "enroll", "ada", "--password-stdin")
+    assert run("user", "alias", "add", "ada", "info") == 0
+    received(syslog)
+    assert run("user", "alias", "add", "ada", "INFO") == 0
+    assert received(syslog) == []
+    assert "INFO is an alias of ada already" in capsys.readouterr().out
+
+
 def test_without_a_system_log_the_line_is_on_standard_error(run, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(audit, "SYSLOG", str(tmp_path / "none"))
     assert run("filepool", "create") == 0

@@ -119,6 +119,10 @@ async def set_password(pool: Filepool, arguments: argparse.Namespace) -> None:
 async def add_alias(pool: Filepool, arguments: argparse.Namespace) -> None:
     """Add an alias to a user."""
     account = _find(pool, arguments.name)
+    owner = pool.accounts.by_address(arguments.address)
+    if owner is not None and owner.id == account.id:
+        print(f"{arguments.address} is an alias of {account.name} already")
+        return
     try:
         await pool.accounts.add_alias(account.id, arguments.address)
     except AccountExistsError as error:
