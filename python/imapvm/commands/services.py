@@ -15,9 +15,11 @@ from imapvm.commands.turns import Turns
 from imapvm.filepool.accounts import Account
 from imapvm.filepool.pool import Filepool
 from imapvm.model.ids import MailboxId
+from imapvm.model.log_interval import LogInterval
 
 SEARCH_THREADS: Final = min(len(os.sched_getaffinity(0)), 8)
 """One for each processor: they compute, and read from the disk only if the mail is not cached."""
+REFUSAL_LOG_SECONDS: Final = 1.0
 VERSION: Final = metadata.version("imapvm")
 
 
@@ -125,6 +127,8 @@ class Services:
     turns: Turns = field(default_factory=Turns)
     """The reactor's, which starts them."""
     idlers: Idlers = field(default_factory=Idlers)
+    refused_logins: LogInterval = field(default_factory=lambda: LogInterval(REFUSAL_LOG_SECONDS))
+    """Of the log event for a login that is refused without a check of the password."""
     long_lists: trio.Lock = field(default_factory=trio.Lock)
     """Held while LIST selects among many names: it needs some megabytes meanwhile, and little
     while it waits for its client."""

@@ -4,7 +4,9 @@ import logging
 
 import pytest
 import trio
-from tests.server.whole import Client, Processes, until
+from tests.server.whole import Client, Processes, running, until
+
+from imapvm.commands import services
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +101,18 @@ async def test_failure_has_the_tried_name_and_the_reason(server, caplog, command
     assert (failed["peer"], failed["mechanism"]) == ("127.0.0.1", "command")
     assert failed["session"]
     assert "secret" not in caplog.text
+
+
+async def test_refusals_without_a_password_check_are_logged_once_in_an_interval(
+    tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(services, "REFUSAL_LOG_SECONDS", 60.0)
+    async with running(tmp_path) as server:
+        for _ in range(3):
+            client = await server.connect()
+            await client.command(b'LOGIN "" secret')
+    assert len(events(caplog, "login failed")) == 1
+    assert (await one(caplog, "login failed"))["skipped"] == 0
 
 
 async def test_client_that_closes_without_logout(server, caplog):

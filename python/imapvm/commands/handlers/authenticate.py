@@ -2,6 +2,8 @@
 
 import logging
 from base64 import b64encode
+from collections.abc import Mapping
+from time import monotonic
 from typing import Final
 
 from imapvm._core import Authenticate, Login, Malformed, SaslResponse, StartTls
@@ -83,14 +85,14 @@ async def _sign_in(ctx: Context, claimed: Claim | Failure, mechanism: str) -> Do
     if session.client is not None:
         how["client"] = session.client
     if isinstance(claimed, Failure):
-        _log_failure(ctx, how, claimed.text)
+        _log_refusal(ctx, how, claimed.text)
         raise Refusal(claimed.text, "AUTHENTICATIONFAILED")
     await ctx.flush()
     tried = {"user": claimed.name, **how}
     try:
         account = await ctx.verify_password(claimed.name, claimed.password)
     except TooManyLoginsError as error:
-        _log_failure(ctx, tried, "too many logins in progress")
+        _log_refusal(ctx, tried, "too many logins in progress")
         raise Refusal("too many logins in progress; try again later", "UNAVAILABLE") from error
     except LoginFailedError as error:
         _log_failure(ctx, tried, str(error))
@@ -109,5 +111,11 @@ async def _sign_in(ctx: Context, claimed: Claim | Failure, mechanism: str) -> Do
     return Done(f"CAPABILITY {offered(ctx)}")
 
 
-def _log_failure(ctx: Context, tried: dict[str, str], reason: str) -> None:
+def _log_refusal(ctx: Context, tried: Mapping[str, object], reason: str) -> None:
+    """Log a failure without a password check: one address can cause thousands in a second."""
+    if (skipped := ctx.services.refused_logins.skipped(monotonic())) is not None:
+        _log_failure(ctx, {**tried, "skipped": skipped}, reason)
+
+
+def _log_failure(ctx: Context, tried: Mapping[str, object], reason: str) -> None:
     LOG.info("login failed", extra={**ctx.session.log_fields(), **tried, "reason": reason})

@@ -23,7 +23,8 @@ from imapvm.intake.lmtp.connection import LmtpConnection, serve_connection
 from imapvm.intake.lmtp.protocol import TOO_MANY_CONNECTIONS
 from imapvm.intake.lmtp.transport import LmtpTransport
 from imapvm.model.limits import LMTP_CONNECTIONS_MAX, LMTP_WAITING_MAX
-from imapvm.model.proxy_header import ProxyHeaderLog
+from imapvm.model.log_interval import LogInterval
+from imapvm.model.proxy_header import PROXY_LOG_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,9 @@ IDLE_WHEN_FULL_SECONDS: Final = 10
 """Time without a message, or in one message, after which a connection is closed for another."""
 CLOSE_INTERVAL_SECONDS: Final = 1
 """Time between two searches for such connections, while others wait."""
+
+REFUSAL_LOG_SECONDS: Final = 1.0
+"""Least interval of the log event for a refused connection."""
 
 _NO_RESOURCES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
@@ -106,7 +110,8 @@ class _Slots:
         self._served: set[_Client] = set()
         self._waiting: list[_Client] = []
         self._has_waiting = trio.Event()
-        self._proxy_headers = ProxyHeaderLog(log)
+        self._proxy_headers = LogInterval(PROXY_LOG_SECONDS)
+        self._refusals = LogInterval(REFUSAL_LOG_SECONDS)
 
     def add(self, connected: socket.socket) -> None:
         """Serve a connection, let it wait, or refuse one."""
@@ -136,7 +141,9 @@ class _Slots:
         counts = Counter(client.peer for client in self._waiting)
         client = max(reversed(self._waiting), key=lambda client: counts[client.peer])
         self._waiting.remove(client)
-        log.info("LMTP connection refused", extra={"peer": client.address})
+        if (skipped := self._refusals.skipped(trio.current_time())) is not None:
+            extra = {"peer": client.address, "skipped": skipped}
+            log.info("LMTP connection refused", extra=extra)
         with contextlib.suppress(OSError):
             client.socket.settimeout(0)
             client.socket.send(TOO_MANY_CONNECTIONS.line)
@@ -154,10 +161,15 @@ class _Slots:
 
             await serve_connection(transport, self._deliverer, client.address, on_start)
             if client.connection is not None and client.connection.has_proxy_header:
-                self._proxy_headers.record(client.address, trio.current_time())
+                self._log_proxy_header(client)
         finally:
             self._served.discard(client)
             self._start_waiting()
+
+    def _log_proxy_header(self, client: _Client) -> None:
+        if (skipped := self._proxy_headers.skipped(trio.current_time())) is not None:
+            extra = {"peer": client.address, "skipped": skipped}
+            log.warning("PROXY header received and connection closed", extra=extra)
 
     async def close_idle_forever(self) -> None:
         """Close connections for those that wait, until cancelled."""

@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 import socket
+from collections import defaultdict
 from functools import partial
 from typing import Final, final
 
@@ -12,6 +13,7 @@ import trio
 from trio.lowlevel import wait_readable
 
 from imapvm.commands.services import Services
+from imapvm.model.log_interval import LogInterval
 from imapvm.model.peers import LOCAL, is_loopback
 from imapvm.server.imap.connection import serve_connection
 from imapvm.server.imap.connections import Connections
@@ -37,7 +39,7 @@ class Acceptor:
 
     __slots__ = (
         "_connections",
-        "_logged_at",
+        "_log_intervals",
         "_nursery",
         "_plaintext",
         "_reactor",
@@ -71,7 +73,9 @@ class Acceptor:
         self._nursery = nursery
         self._tls = tls
         self._plaintext = plaintext
-        self._logged_at = float("-inf")
+        self._log_intervals: defaultdict[str, LogInterval] = defaultdict(
+            partial(LogInterval, LOG_INTERVAL_SECONDS)
+        )
 
     async def accept_forever(self, listener: socket.socket, *, tls_first: bool) -> None:
         """Accept connections of this socket until cancelled."""
@@ -133,8 +137,7 @@ class Acceptor:
         return self._plaintext == "always" or (self._plaintext == "loopback" and is_loopback(peer))
 
     def _log(self, event: str, reason: str) -> None:
-        """Log once a minute: a client that opens many connections must not fill the log."""
-        now = trio.current_time()
-        if now - self._logged_at >= LOG_INTERVAL_SECONDS:
-            self._logged_at = now
-            LOG.warning(event, extra={"reason": reason})
+        """Log each event once a minute."""
+        skipped = self._log_intervals[event].skipped(trio.current_time())
+        if skipped is not None:
+            LOG.warning(event, extra={"reason": reason, "skipped": skipped})

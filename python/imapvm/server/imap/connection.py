@@ -219,12 +219,12 @@ async def serve_connection(
             await transport.start_tls()
         await connection.converse()
         if connection.has_proxy_header:
-            connections.proxy_headers.record(transport.peer, trio.current_time())
+            connections.log_proxy_header(transport.peer)
         await transport.finish()
     except (Disconnected, trio.BrokenResourceError, trio.ClosedResourceError) as error:
         reason = str(error)
         if isinstance(error, ProxyHeaderError):
-            connections.proxy_headers.record(transport.peer, trio.current_time())
+            connections.log_proxy_header(transport.peer)
     finally:
         connections.leave(connection)
         transport.close()

@@ -10,8 +10,9 @@ import trio
 
 from imapvm.commands.context import Context
 from imapvm.model.limits import CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX
+from imapvm.model.log_interval import LogInterval
 from imapvm.model.peers import is_loopback, network_of
-from imapvm.model.proxy_header import ProxyHeaderLog
+from imapvm.model.proxy_header import PROXY_LOG_SECONDS
 from imapvm.server.net.transport import Transport
 
 LOG: Final = logging.getLogger(__name__)
@@ -84,9 +85,9 @@ class Connections:
         "_limit",
         "_limit_per_peer",
         "_peers",
+        "_proxy_headers",
         "_round",
         "_shared",
-        "proxy_headers",
     )
 
     def __init__(
@@ -108,7 +109,7 @@ class Connections:
         self._all: dict[OpenConnection, _Activity] = {}
         self._peers: Counter[str] = Counter()
         self._round = 0
-        self.proxy_headers: Final = ProxyHeaderLog(LOG)
+        self._proxy_headers = LogInterval(PROXY_LOG_SECONDS)
         self._shared = shared
 
     def __len__(self) -> int:
@@ -144,6 +145,12 @@ class Connections:
             del self._peers[network]
         if self._shared is not None:
             self._shared.change(network, -1)
+
+    def log_proxy_header(self, peer: str) -> None:
+        """Log that a connection of this peer was closed because of a PROXY header."""
+        if (skipped := self._proxy_headers.skipped(trio.current_time())) is not None:
+            extra = {"peer": peer, "skipped": skipped}
+            LOG.warning("PROXY header received and connection closed", extra=extra)
 
     async def sweep_forever(self) -> None:
         """End connections that exceed a timeout: one task for all, no timer for each."""
