@@ -29,6 +29,7 @@ define extra
 endef
 
 FUZZ_SECONDS ?= 120
+CLIENTS_SECONDS ?= 1800
 JOBS ?= auto
 
 help:     ## list the targets
@@ -127,9 +128,9 @@ fuzz: setup ## FUZZ_SECONDS (two minutes) a target
 	cd rust && for target in $$(RUSTC_BOOTSTRAP=1 cargo fuzz list); do \
 	  RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -dict=fuzz/imap.dict -max_total_time=$(FUZZ_SECONDS) || exit 1; done
 
-soak: setup ## hours: long fuzzing, and the properties with many more examples
+soak: setup ## hours: long fuzzing, random clients for CLIENTS_SECONDS (half an hour), properties with many more examples
 	$(MAKE) fuzz FUZZ_SECONDS=1800
-	HYPOTHESIS_PROFILE=soak $(BIN)/pytest -q -m 'slow or not slow'
+	HYPOTHESIS_PROFILE=soak CLIENTS_SECONDS=$(CLIENTS_SECONDS) $(BIN)/pytest -q -m 'slow or not slow'
 
 coverage: setup ## branches that no test takes; for reading, not as a goal
 	$(BIN)/coverage run -m pytest -q

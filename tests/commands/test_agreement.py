@@ -1,28 +1,42 @@
 """Many clients at random; afterwards all have the same mailbox."""
 
 import random
-from functools import partial
 
 import pytest
 from tests.commands.fakes import NoAccounts, connection, send
-from tests.commands.random_clients import Client, agree, at_once, by_turns
+from tests.commands.random_clients import Client, Ledger, agree, agree_on_recent, at_once, by_turns
 
 from imapvm.commands.services import Services
+
+
+class FakeLink:
+    """Connection without a socket."""
+
+    def __init__(self, store, pool) -> None:
+        self._ctx = connection(store=store)
+        self._ctx.services = Services(pool=pool, authenticator=NoAccounts(), clock=lambda: 0.0)
+
+    async def send(self, data: bytes) -> list[str]:
+        return await send(self._ctx, data)
+
+    async def close(self) -> None:
+        pass
 
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("acting", [by_turns, at_once])
 async def test_clients_agree_after_random_commands(signed_in, acting, seed):
-    chance = random.Random(seed)
     store, pool = signed_in.session.store, signed_in.services.pool
-    clients = []
-    for index in range(4):
-        ctx = connection(store=store)
-        ctx.services = Services(pool=pool, authenticator=NoAccounts(), clock=lambda: 0.0)
-        client = Client(f"c{index}x", partial(send, ctx), rev2=bool(index % 2))
-        if client.rev2:
-            await client.do(b"ENABLE IMAP4rev2")
-        await client.do(b"SELECT INBOX")
-        clients.append(client)
-    await acting(clients, chance)
+    ledger = Ledger(b"INBOX", b"Drafts", in_turns=acting is by_turns)
+
+    async def connect() -> FakeLink:
+        return FakeLink(store, pool)
+
+    clients = [Client(f"c{n}x", connect, ledger, rev2=n == 3) for n in range(5)]
+    observer = Client("observer", connect, ledger, rev2=False)
+    for client in clients:
+        await client.start()
+    await acting(clients, random.Random(seed))
     await agree(clients)
+    await observer.start(read_only=True)
+    await agree_on_recent(clients, observer)

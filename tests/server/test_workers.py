@@ -1,7 +1,6 @@
 """Several processes on one filepool: common state, deaths, reload and shutdown."""
 
 import os
-import random
 import re
 import signal
 import ssl
@@ -17,7 +16,6 @@ import lmdb
 import pytest
 import trio
 import trustme
-from tests.commands import random_clients
 from tests.server.whole import MESSAGE, Client, Processes, lmtp, running
 
 from imapvm.auth.throttle import PAIR_FREE
@@ -166,27 +164,6 @@ async def test_password_verified_at_one_worker_is_not_hashed_at_another(server, 
 def cpu_seconds(pid: int) -> float:
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
-
-
-@pytest.mark.parametrize("seed", range(3))
-async def test_clients_of_several_workers_agree_in_the_end(server, seed):
-    chance = random.Random(seed)
-    clients = []
-    for index, worker in enumerate([*WORKERS, *WORKERS]):
-        there = (await at_each(server, server.signed_in))[worker]
-        client = random_clients.Client(f"c{index}x", partial(exchange, there), rev2=bool(index % 2))
-        if client.rev2:
-            await client.do(b"ENABLE IMAP4rev2")
-        await client.do(b"SELECT INBOX")
-        clients.append(client)
-    await random_clients.at_once(clients, chance)
-    await random_clients.agree(clients)
-
-
-async def exchange(client: Client, data: bytes) -> list[str]:
-    await client.send(data)
-    tag = data.split()[0] + b" "
-    return [line.decode().rstrip("\r\n") for line in await client.until(tag)]
 
 
 # --- deaths -------------------------------------------------------------------------------------

@@ -49,6 +49,13 @@ class Client:
         line, _, self.buffer = self.buffer.partition(b"\n")
         return line + b"\n"
 
+    async def literal(self, size: int) -> bytes:
+        """Return the next bytes."""
+        while len(self.buffer) < size:
+            self.buffer += await self.stream.receive_some()
+        data, self.buffer = self.buffer[:size], self.buffer[size:]
+        return data
+
     async def until(self, start: bytes) -> list[bytes]:
         """Return lines up to one that starts with `start`."""
         lines = []
