@@ -74,6 +74,10 @@ fn all_announced_parts_are_returned(message: &[u8]) {
             partial: None,
         };
         assert_ne!(value(message, binary), "NIL");
+        let size = FetchItem::BinarySize {
+            part: part.path.clone(),
+        };
+        assert_ne!(value(message, size), "NIL");
     }
 }
 
