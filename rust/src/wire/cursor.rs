@@ -120,12 +120,33 @@ impl<'a> Cursor<'a> {
         !self.take_while(|byte| byte == b' ').is_empty()
     }
 
+    /// Skip the start of a list. Lenient: spaces after it.
     pub fn open(&mut self) -> Parsed<()> {
-        self.need(b'(', "\"(\"")
+        self.need(b'(', "\"(\"")?;
+        if self.peek() == Some(b' ') {
+            self.take_space();
+        }
+        Ok(())
     }
 
+    /// Skip the end of a list. Lenient: spaces before it.
     pub fn close(&mut self) -> Parsed<()> {
-        self.need(b')', "\")\"")
+        if self.take_close() {
+            Ok(())
+        } else {
+            self.expected("\")\"")
+        }
+    }
+
+    /// As `close`; return True if the list ends here, otherwise skip nothing.
+    pub fn take_close(&mut self) -> bool {
+        let start = self.at;
+        self.take_space();
+        let closes = self.take(b')');
+        if !closes {
+            self.at = start;
+        }
+        closes
     }
 
     /// True at the end, or before trailing spaces.

@@ -57,7 +57,7 @@ pub(crate) fn bare_flags(input: &mut Cursor<'_>) -> Parsed<FlagList> {
                 }
             }
         }
-        if input.at_end() || !input.take_space() {
+        if input.at_end() || !input.take_space() || input.peek() == Some(b')') {
             return Ok(flags);
         }
     }

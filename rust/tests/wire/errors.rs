@@ -260,12 +260,6 @@ fn each_fault_says_what_was_expected_and_where() {
         ),
         (
             "9051 9",
-            "FETCH 1 (FLAGS UID )",
-            Some("FETCH"),
-            "expected a FETCH item at column 23",
-        ),
-        (
-            "9051 9",
             "FETCH 1 (FLAGS,UID)",
             Some("FETCH"),
             "expected a space or \")\" at column 18",

@@ -46,6 +46,29 @@ fn lenient_input_is_parsed_as_the_strict_form() {
             "a SEARCH (SEEN  1)  NOT  ALL\r\n",
             "a SEARCH (SEEN 1) NOT ALL\r\n",
         ),
+        // Inside the parentheses of a list
+        (
+            "a FETCH 1 ( FLAGS  BODY.PEEK[HEADER.FIELDS ( TO  CC )] )\r\n",
+            "a FETCH 1 (FLAGS BODY.PEEK[HEADER.FIELDS (TO CC)])\r\n",
+        ),
+        (
+            "a STORE 1 FLAGS (  \\Seen \"b\"  )\r\n",
+            "a STORE 1 FLAGS (\\Seen b)\r\n",
+        ),
+        ("a STORE 1 FLAGS ( )\r\n", "a STORE 1 FLAGS ()\r\n"),
+        (
+            "a SEARCH RETURN ( ) ( SEEN ( NOT ( 1 ) ) )\r\n",
+            "a SEARCH RETURN () (SEEN (NOT (1)))\r\n",
+        ),
+        (
+            "a LIST ( SUBSCRIBED ) \"\" ( * % ) RETURN ( STATUS ( MESSAGES ) )\r\n",
+            "a LIST (SUBSCRIBED) \"\" (* %) RETURN (STATUS (MESSAGES))\r\n",
+        ),
+        (
+            "a STATUS x ( MESSAGES UIDNEXT )\r\n",
+            "a STATUS x (MESSAGES UIDNEXT)\r\n",
+        ),
+        ("a ID ( \"a\" \"b\" )\r\n", "a ID (\"a\" \"b\")\r\n"),
         ("a CREATE \"x & y\"\r\n", "a CREATE \"x &- y\"\r\n"),
         ("a CREATE x&\r\n", "a CREATE x&-\r\n"),
     ] {
@@ -67,6 +90,10 @@ fn leniency_ends_where_the_meaning_is_not_clear() {
         "a SEARCH KEYWORD \"a)\"\r\n",
         "a SEARCH SINCE \"  1-Feb-2026\"\r\n",
         "a LOGIN x  \r\n",
+        "a FETCH 1 ( )\r\n",
+        "a FETCH 1 (FLAGS \r\n",
+        "a FETCH 1 FLAGS )\r\n",
+        "a SEARCH ( )\r\n",
     ] {
         let events = parsed(sent);
         assert!(

@@ -260,10 +260,11 @@ fn parenthesised(
         input.room(count, "elements in a list")?;
         count += 1;
         item(input)?;
+        let spaced = input.take_space();
         if input.take(b')') {
             return Ok(());
         }
-        if !input.take_space() {
+        if !spaced {
             return input.expected("a space or \")\"");
         }
     }

@@ -74,7 +74,8 @@ fn program(input: &mut Cursor<'_>, charset: Charset) -> Parsed<SearchKey> {
     let mut count = 0;
     loop {
         input.room(count, "search keys")?;
-        let opened = if input.take(b'(') {
+        let opened = if input.peek() == Some(b'(') {
+            input.open()?;
             Some(Open::List(Vec::new()))
         } else if input.take_word(b"NOT") {
             input.space()?;
@@ -115,7 +116,7 @@ fn program(input: &mut Cursor<'_>, charset: Charset) -> Parsed<SearchKey> {
                 Some(Open::Or(Some(first))) => key = SearchKey::Or(Box::new((first, key))),
                 Some(Open::List(mut keys)) => {
                     keys.push(key);
-                    if !input.take(b')') {
+                    if !input.take_close() {
                         open.push(Open::List(keys));
                         break;
                     }
