@@ -4,7 +4,7 @@ import pytest
 import trio
 from tests.filepool.direct import look, message, uids
 
-from imapvm._core import STORE_ADD
+from imapvm._core import STORE_ADD, UidSet
 from imapvm.filepool import store
 from imapvm.filepool.errors import (
     InvalidNameError,
@@ -282,6 +282,18 @@ async def test_renaming_inbox_moves_its_messages_and_keeps_inbox_and_its_childre
     assert moved.mailbox.uid_validity not in (0, before.mailbox.uid_validity)
     assert {"INBOX", "INBOX/child", "old", "old/mail"} <= set(names(alice))
     assert (await alice.append(inbox.id, [message(99)])).uids == uids(81)
+
+
+async def test_many_messages_of_inbox_are_logged_as_several_changes(alice, monkeypatch):
+    monkeypatch.setattr(rename, "LOGGED_AT_ONCE", 3)
+    before = (await alice.append(look(alice).id, [message(n) for n in range(7)])).modseq
+    await alice.rename_mailbox("INBOX", "old")
+    inbox, old = look(alice), look(alice, "old")
+    assert inbox.mailbox.highest_modseq == old.mailbox.highest_modseq == before + 3
+    with alice.reading() as reader:
+        last = reader.changes(inbox.mailbox, before + 2)
+    assert last.expunged == uids(7)
+    assert inbox.changes.expunged == old.changes.appended == UidSet([(1, 7)])
 
 
 async def test_renaming_an_empty_inbox_creates_an_empty_mailbox(alice):

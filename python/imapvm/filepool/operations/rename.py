@@ -31,6 +31,8 @@ from imapvm.model.names import DELIMITER, INBOX, canonical_name, is_below
 
 RENAMED_AT_ONCE: Final = 512
 """Mailboxes that one operation renames, in about 5 ms: other commits wait meanwhile."""
+LOGGED_AT_ONCE: Final = 16_384
+"""Messages of INBOX in one change of the log, which is read as a whole."""
 
 Move = tuple[str, str, MailboxId]
 """Old name, new name, and mailbox."""
@@ -110,12 +112,13 @@ class RenameMailbox:
         row.deleted, inbox.deleted = inbox.deleted, 0
         row.size, inbox.size = inbox.size, 0
         row.uid_next, row.recent_from = inbox.uid_next, inbox.recent_from
-        if runs:
-            moved = UidSet(runs)
+        moved = UidSet(runs)
+        while moved:
+            logged, moved = moved.split(LOGGED_AT_ONCE)
             inbox.highest_modseq += 1
             row.highest_modseq = inbox.highest_modseq
-            log_change(txn, row, Change.APPENDED, moved)
-            log_change(txn, inbox, Change.EXPUNGED, moved)
+            log_change(txn, row, Change.APPENDED, logged)
+            log_change(txn, inbox, Change.EXPUNGED, logged)
 
 
 def _check_free(txn: GroupTxn, account: AccountId, moves: Sequence[Move]) -> None:
