@@ -5,7 +5,7 @@
 # by its own targets and by `make ci` only.
 .DEFAULT_GOAL := help
 .PHONY: help setup run quick build format lint test slow bench-setup bench-lint bench-test
-.PHONY: fuzz soak coverage compare ci clean
+.PHONY: fuzz availability soak coverage compare ci clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -127,6 +127,9 @@ fuzz: setup ## FUZZ_SECONDS (two minutes) a target
 	@cargo fuzz --version >/dev/null 2>&1 || { echo 'imapvm: cargo-fuzz is required (cargo install cargo-fuzz).' >&2; exit 1; }
 	cd rust && for target in $$(RUSTC_BOOTSTRAP=1 cargo fuzz list); do \
 	  RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -dict=fuzz/imap.dict -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+
+availability: setup ## worst delay of other sessions, and memory, during expensive commands (ARGS='rename --workers 0')
+	$(BIN)/python -m tests.availability.table $(ARGS)
 
 soak: setup ## hours: long fuzzing, random clients for CLIENTS_SECONDS (half an hour), properties with many more examples
 	$(MAKE) fuzz FUZZ_SECONDS=1800
