@@ -5,7 +5,7 @@
 # by its own targets and by `make ci` only.
 .DEFAULT_GOAL := help
 .PHONY: help setup run quick build format lint test slow bench-setup bench-lint bench-test
-.PHONY: fuzz availability soak coverage compare ci clean
+.PHONY: fuzz availability soak soak-clients coverage compare ci clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -30,6 +30,7 @@ endef
 
 FUZZ_SECONDS ?= 120
 CLIENTS_SECONDS ?= 1800
+CLIENTS_SEED ?= $(shell date +%s)
 JOBS ?= auto
 
 help:     ## list the targets
@@ -131,9 +132,13 @@ fuzz: setup ## FUZZ_SECONDS (two minutes) a target
 availability: setup ## worst delay of other sessions, and memory, during expensive commands (ARGS='rename --workers 0')
 	$(BIN)/python -m tests.availability.table $(ARGS)
 
-soak: setup ## hours: long fuzzing, random clients for CLIENTS_SECONDS (half an hour), properties with many more examples
+soak: soak-clients ## hours: random clients, long fuzzing, and the properties with many more examples
 	$(MAKE) fuzz FUZZ_SECONDS=1800
-	HYPOTHESIS_PROFILE=soak CLIENTS_SECONDS=$(CLIENTS_SECONDS) $(BIN)/pytest -q -m 'slow or not slow'
+	HYPOTHESIS_PROFILE=soak $(BIN)/pytest -q -m 'slow or not slow'
+
+soak-clients: setup ## random clients: CLIENTS_SECONDS (half an hour) without workers, and as long with three
+	CLIENTS_SECONDS=$(CLIENTS_SECONDS) CLIENTS_SEED=$(CLIENTS_SEED) \
+	  $(BIN)/pytest -x -rP -m slow -o faulthandler_timeout=0 tests/server/test_random_clients.py
 
 coverage: setup ## branches that no test takes; for reading, not as a goal
 	$(BIN)/coverage run -m pytest -q

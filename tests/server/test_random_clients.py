@@ -1,12 +1,15 @@
 """Clients at random on a whole server, in one process and in several, with deliveries meanwhile.
 
-CLIENTS_SECONDS, 10 by default, is the time for each number of workers; `make soak` sets it.
+CLIENTS_SECONDS, 10 by default, is the time for each number of workers, and CLIENTS_SEED, 0 by
+default, the seed of the first round; `make soak` sets both. The first round that fails ends the
+test. Its error names the seed, and the file with all that was sent and received in that round.
 """
 
 import logging
 import os
 import random
 import re
+from pathlib import Path
 
 import pytest
 import trio
@@ -18,26 +21,49 @@ from tests.server import whole
 pytestmark = pytest.mark.slow
 
 SECONDS = float(os.environ.get("CLIENTS_SECONDS", "10"))
+FIRST_SEED = int(os.environ.get("CLIENTS_SEED", "0"))
 CLIENTS = 6
 NAMES = (b"INBOX", b"Other")
+
+
+class Transcript:
+    """All that the clients of a round have sent and received, in this order."""
+
+    def __init__(self) -> None:
+        self._began = trio.current_time()
+        self._lines: list[str] = []
+
+    def note(self, port: int, direction: str, data: bytes) -> None:
+        at = trio.current_time() - self._began
+        text = data.decode(errors="backslashreplace").removesuffix("\r\n")
+        self._lines.append(f"{at:9.4f} {port:5} {direction}: {text}\n")
+
+    def write(self, path: Path) -> None:
+        path.write_text("".join(self._lines))
 
 
 class SocketLink:
     """Connection to the server, without the literals in responses."""
 
-    def __init__(self, client: whole.Client) -> None:
+    def __init__(self, client: whole.Client, transcript: Transcript) -> None:
         self._client = client
+        self._transcript = transcript
+        self._port = client.stream.socket.getsockname()[1]
 
     async def send(self, data: bytes) -> list[str]:
-        await self._client.send(data)
+        await self._send(data)
         return await self._response(data.split()[0])
 
     async def idle(self, tag: bytes, seconds: float) -> list[str]:
-        await self._client.send(tag + b" IDLE\r\n")
+        await self._send(tag + b" IDLE\r\n")
         before = await self._response(b"+")
         await trio.sleep(seconds)
-        await self._client.send(b"DONE\r\n")
+        await self._send(b"DONE\r\n")
         return before + await self._response(tag)
+
+    async def _send(self, data: bytes) -> None:
+        self._transcript.note(self._port, "C", data)
+        await self._client.send(data)
 
     async def close(self) -> None:
         await trio.aclose_forcefully(self._client.stream)
@@ -57,6 +83,7 @@ class SocketLink:
         while found := re.search(rb"\{(\d+)\}\r\n$", line):
             await self._client.literal(int(found[1]))
             line = line[: found.start()] + await self._client.line()
+        self._transcript.note(self._port, "S", line)
         return line
 
 
@@ -64,14 +91,18 @@ class SocketLink:
 async def test_random_clients_agree(tmp_path, workers, caplog):
     async with running(tmp_path, workers=workers) as server:
         end = trio.current_time() + SECONDS
-        seed = 0
-        while seed < 2 or trio.current_time() < end:
+        seed = FIRST_SEED
+        while seed < FIRST_SEED + 2 or trio.current_time() < end:
+            transcript = Transcript()
             try:
-                await round_of(server, seed)
+                await round_of(server, seed, transcript)
             except BaseException as error:
-                error.add_note(f"seed {seed}")
+                written = tmp_path / f"round-{seed}.txt"
+                transcript.write(written)
+                error.add_note(f"workers = {workers}, CLIENTS_SEED={seed}, transcript: {written}")
                 raise
             seed += 1
+        print(f"{seed - FIRST_SEED} rounds with {workers} workers, from seed {FIRST_SEED}")
         assert errors(server, caplog.records) == []
 
 
@@ -82,13 +113,13 @@ def errors(server: Server, records: list[logging.LogRecord]) -> list[str]:
     return [record.getMessage() for record in records if record.levelno >= logging.ERROR]
 
 
-async def round_of(server: Server, seed: int) -> None:
+async def round_of(server: Server, seed: int, transcript: Transcript) -> None:
     chance = random.Random(seed)
     acting = by_turns if seed % 3 == 0 else at_once
     ledger = Ledger(*NAMES, in_turns=acting is by_turns)
 
     async def connect() -> SocketLink:
-        return SocketLink(await server.signed_in())
+        return SocketLink(await server.signed_in(), transcript)
 
     await clear(await connect())
     clients = [
