@@ -83,7 +83,15 @@ python3() { # the command of the handbook, then the package
     mkdir "$site/imapvm"
     mount --bind python/imapvm "$site/imapvm"
     # `pip install` of the handbook only writes the commands.
-    printf '#!/bin/sh\nfor name in imapvm imapvm-smtpexit; do\n  sed "1s|.*|#!/opt/imapvm/.venv/bin/python3|" "%s/$name" > /opt/imapvm/.venv/bin/$name\n  chmod 755 /opt/imapvm/.venv/bin/$name\ndone\n' "$(dirname "$TOOL")" > /opt/imapvm/.venv/bin/pip
+    cat > /opt/imapvm/.venv/bin/pip <<END
+#!/bin/sh
+[ "\$*" = "install /path/to/this/tree" ] || exit 1
+for name in imapvm imapvm-smtpexit; do
+    sed "1s|.*|#!/opt/imapvm/.venv/bin/python3|" "$(dirname "$TOOL")/\$name" > "/opt/imapvm/.venv/bin/\$name"
+    chmod 755 "/opt/imapvm/.venv/bin/\$name"
+done
+END
+    chmod 755 /opt/imapvm/.venv/bin/pip
 }
 
 # log_in WHEN MESSAGES: log in as the user of the handbook, and wait for that number of messages.
@@ -165,6 +173,7 @@ sleep 1.1
 bash "$BLOCKS/backup"
 [ "$(ls /backup | wc -l)" = 2 ]
 [ -z "$(find /backup -name '*.incomplete')" ]
+[ -z "$(find /backup -mindepth 1 -perm /077)" ]
 backup=$(ls -d /backup/imapvm-* | tail -1)
 . "$BLOCKS/restore"
 rm "$SCRATCH/exits"
