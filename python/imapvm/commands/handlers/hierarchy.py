@@ -8,7 +8,7 @@ that are created, renamed or deleted meanwhile may be listed or not.
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 from imapvm._core import ListMatcher
 from imapvm.commands.context import AccountContext
@@ -41,14 +41,14 @@ class Selection:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """Name to list."""
 
     name: str
+    mailbox: int
+    """Id of its mailbox; 0 if it has none."""
     meets_criteria: bool
     """False for a name that is listed because of names below it only."""
-    has_mailbox: bool
     subscribed: bool
     has_children: bool
     child_meets_criteria: bool
@@ -57,46 +57,41 @@ class Listed:
     def pack(self) -> bytes:
         flags = (
             self.meets_criteria
-            | self.has_mailbox << 1
-            | self.subscribed << 2
-            | self.has_children << 3
-            | self.child_meets_criteria << 4
+            | self.subscribed << 1
+            | self.has_children << 2
+            | self.child_meets_criteria << 3
         )
-        return b"%d %b" % (flags, self.name.encode())
+        return b"%d %d %b" % (flags, self.mailbox, self.name.encode())
 
     @classmethod
     def unpack(cls, packed: bytes) -> "Listed":
-        head, _, name = packed.partition(b" ")
+        head, mailbox, name = packed.split(b" ", 2)
         flags = int(head)
-        return cls(name.decode(), *(bool(flags >> bit & 1) for bit in range(5)))
+        return cls(name.decode(), int(mailbox), *(bool(flags >> bit & 1) for bit in range(4)))
 
 
 @final
 class PackedNames:
-    """Names to list, in order, without NUL, which no name contains."""
+    """Names to list, in order. All but the last ones are packed, with NUL between names."""
 
-    __slots__ = ("_chunks", "_open")
+    __slots__ = ("_chunks", "_last")
 
     def __init__(self) -> None:
         self._chunks: list[bytes] = []
-        self._open: list[bytes] = []
+        self._last: list[Listed] = []
 
     def append(self, listed: Listed) -> None:
-        self._open.append(listed.pack())
-        if len(self._open) == NAMES_PER_CHUNK:
-            self._close()
+        if len(self._last) == NAMES_PER_CHUNK:
+            self._chunks.append(b"\0".join([each.pack() for each in self._last]))
+            self._last.clear()
+        self._last.append(listed)
 
     def chunks(self) -> Iterator[list[Listed]]:
         """Yield the names, a chunk at a time, and forget them."""
-        self._close()
         self._chunks.reverse()
         while self._chunks:
             yield [Listed.unpack(packed) for packed in self._chunks.pop().split(b"\0")]
-
-    def _close(self) -> None:
-        if self._open:
-            self._chunks.append(b"\0".join(self._open))
-            self._open.clear()
+        yield self._last
 
 
 def list_matcher(reference: str, patterns: tuple[str, ...]) -> ListMatcher:
@@ -118,9 +113,11 @@ async def select_names(
 ) -> PackedNames:
     """Select the names to list, in order (RFC 9051 section 6.3.9.3, rule 2 and table 3)."""
     first = _read(ctx, "")
+    if len(first) < NAMES_PER_READ:
+        names = {name.name: name for name in first}
+        return await _Selecting(ctx, names, matcher, selection).run()
     async with AsyncExitStack() as stack:
-        if len(first) == NAMES_PER_READ:
-            await ctx.start_long_list(stack)
+        await ctx.start_long_list(stack)
         names = await _read_all(ctx, first)
         return await _Selecting(ctx, names, matcher, selection).run()
 
@@ -166,7 +163,7 @@ class _Selecting:
         self.matching: list[str] = []
 
     async def run(self) -> PackedNames:
-        for number, name in enumerate(self.names.values()):
+        for number, name in enumerate(self.names.values(), 1):
             if number % NAMES_PER_BATCH == 0:
                 await self.ctx.yield_control()
             self._examine(name)
@@ -179,7 +176,7 @@ class _Selecting:
             order.remove(INBOX)
             order.insert(0, INBOX)
         packed = PackedNames()
-        for number, one in enumerate(order):
+        for number, one in enumerate(order, 1):
             if number % NAMES_PER_BATCH == 0:
                 await self.ctx.yield_control()
             packed.append(self._listed(one, hidden=one in hidden))
@@ -187,10 +184,11 @@ class _Selecting:
 
     def _examine(self, name: Name) -> None:
         above = parents(name.name)
-        if name.mailbox:
+        if above and name.mailbox:
             self.with_children.update(above)
         if self.meets(name):
-            self.above.update(above)
+            if above:
+                self.above.update(above)
             if self.matcher.matches(name.name):
                 self.matching.append(name.name)
             else:
@@ -200,7 +198,7 @@ class _Selecting:
         """Return names above a match that is not listed itself (rule 2 B)."""
         hidden: set[str] = set()
         if self.selection.recursive or not self.selection.has_criteria:
-            for number, name in enumerate(self.above_hidden):
+            for number, name in enumerate(self.above_hidden, 1):
                 if number % NAMES_PER_BATCH == 0:
                     await self.ctx.yield_control()
                 row = self.names.get(name)
@@ -212,11 +210,11 @@ class _Selecting:
         row = self.names.get(name)
         return Listed(
             name,
-            meets_criteria=not hidden,
-            has_mailbox=row is not None and row.mailbox != 0,
-            subscribed=row is not None and row.subscribed,
-            has_children=name in self.with_children,
-            child_meets_criteria=name in self.above,
+            0 if row is None else row.mailbox,
+            not hidden,
+            row is not None and row.subscribed,
+            name in self.with_children,
+            name in self.above,
         )
 
     def _criterion(self) -> Callable[[Name], bool]:

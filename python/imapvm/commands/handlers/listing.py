@@ -1,7 +1,7 @@
 """LIST, basic and extended, and LSUB (RFC 9051 section 6.3.9, RFC 3501 section 6.3.9)."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from imapvm._core import List, Lsub
 from imapvm.commands.context import SEND_BYTES, AccountContext, Context
@@ -11,6 +11,7 @@ from imapvm.commands.handlers.status import check_items, write_status
 from imapvm.commands.outcome import DONE, Done, Refusal
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import Mailbox
+from imapvm.model.ids import MailboxId
 from imapvm.model.names import DELIMITER
 
 CRITERIA: Final = ("SUBSCRIBED", "SPECIAL-USE")
@@ -39,31 +40,44 @@ async def list_(ctx: AccountContext, command: List) -> Done:
             recursive=recursive,
         ),
     )
+    options = _Options(
+        rev1=not command.extended and not ctx.session.rev2,
+        subscribed="SUBSCRIBED" in command.selection | command.returns,
+        child_criteria=criteria if recursive else [],
+        status=command.status,
+    )
     for chunk in names.chunks():
         with ctx.store.reading() as reader:
             for listed in chunk:
-                _write_listed(ctx, reader, command, listed, criteria if recursive else [])
+                _write_listed(ctx, reader, listed, options)
         await _send(ctx)
     return DONE
 
 
-def _write_listed(
-    ctx: AccountContext, reader: Reader, command: List, listed: Listed, criteria: list[str]
-) -> None:
+class _Options(NamedTuple):
+    """Options that are the same for all names of a LIST."""
+
+    rev1: bool
+    subscribed: bool
+    child_criteria: list[str]
+    status: tuple[str, ...] | None
+
+
+def _write_listed(ctx: AccountContext, reader: Reader, listed: Listed, options: _Options) -> None:
     """Write LIST of a name, and STATUS if it was requested."""
-    mailbox = reader.mailbox(listed.name) if listed.has_mailbox else None
-    if listed.has_mailbox and mailbox is None:
+    mailbox = reader.mailbox_by_id(MailboxId(listed.mailbox)) if listed.mailbox else None
+    if listed.mailbox and (mailbox is None or mailbox.name != listed.name):
         return  # deleted or renamed since it was selected
     attributes = _attributes(
         mailbox,
-        rev1=not command.extended and not ctx.session.rev2,
-        subscribed=listed.subscribed and "SUBSCRIBED" in command.selection | command.returns,
+        rev1=options.rev1,
+        subscribed=listed.subscribed and options.subscribed,
         has_children=listed.has_children,
     )
-    child_criteria = criteria if listed.child_meets_criteria else ()
+    child_criteria = options.child_criteria if listed.child_meets_criteria else ()
     _write_line(ctx, b"LIST", attributes, listed.name, child_criteria)
-    if command.status is not None and mailbox is not None and listed.meets_criteria:
-        write_status(ctx, reader, mailbox, command.status)
+    if options.status is not None and mailbox is not None and listed.meets_criteria:
+        write_status(ctx, reader, mailbox, options.status)
 
 
 def _attributes(
