@@ -1,9 +1,9 @@
 """Open storage group: its environment, its writer, and changes by other processes."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from outcome import Outcome
 
@@ -99,10 +99,12 @@ class Group:
             on_durable=self._wake,
         )
 
-    async def submit(self, operation: Operation[GroupTxn, Result], *, cost: int = 0) -> Result:
-        """Apply an operation; see `Writer.submit`."""
+    def submit(
+        self, operation: Operation[GroupTxn, Result], *, cost: int = 0
+    ) -> Coroutine[Any, Any, Result]:
+        """Apply an operation; see `Writer.submit`, whose coroutine is returned."""
         assert self._writer is not None
-        return await self._writer.submit(operation, cost=cost)
+        return self._writer.submit(operation, cost=cost)
 
     def submit_soon(
         self, operation: Operation[GroupTxn, Result], done: Callable[[Outcome[Result]], None]
