@@ -315,9 +315,11 @@ class Client:
                 await self.end()
                 await self.start()
             case 9:
-                lines = await self.do(b"STATUS %b (MESSAGES RECENT)" % name)
-                if found := re.search(r"MESSAGES (\d+) RECENT (\d+)", lines[0]):
-                    assert int(found[2]) <= int(found[1])
+                items = b"(MESSAGES RECENT)"
+                one, all_ = b"STATUS %b %b" % (name, items), b'LIST "" * RETURN (STATUS %b)' % items
+                for line in await self.do(chance.choice([one, all_])):
+                    if found := re.search(r"MESSAGES (\d+) RECENT (\d+)", line):
+                        assert int(found[2]) <= int(found[1])
             case 10 if name != b"INBOX" and chance.random() < 0.2:
                 if self.mailbox is not None and self.mailbox[0] == name:
                     await self.leave(b"UNSELECT")
@@ -335,7 +337,8 @@ class Client:
         silent = chance.choice([b"", b".SILENT"])
         match chance.randrange(14):
             case 0 | 1:
-                await self.do(b"APPEND %b (%b) %b" % (self.mailbox[0], flag, MESSAGE))
+                messages = b" ".join([b"(%b) %b" % (flag, MESSAGE)] * chance.choice([1, 1, 3]))
+                await self.do(b"APPEND %b %b" % (self.mailbox[0], messages))
             case 2 | 3 if number:
                 message = self.messages[int(number) - 1]
                 lines = await self.do(
@@ -354,8 +357,9 @@ class Client:
             case 8:
                 await self.do(uid + b"SEARCH UNDELETED", holds=not uid)
             case 9 | 10 if number:
-                verb = chance.choice([b"COPY", b"MOVE"])
-                await self.do(b"%b %b %b" % (verb, number, chance.choice(self.ledger.names)))
+                verb = uid + chance.choice([b"COPY", b"MOVE"])
+                numbers = chance.choice([number, b"%b:*" % number])
+                await self.do(b"%b %b %b" % (verb, numbers, chance.choice(self.ledger.names)))
             case 11 if not self.rev2:
                 await self.check_searches()
             case 12 if self.idles:
