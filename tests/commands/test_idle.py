@@ -118,18 +118,19 @@ async def test_updates_are_pushed_during_idle_only(ctx, store, nursery):
 
 
 async def test_one_claim_at_a_time_is_made_during_idle(ctx, store, nursery):
-    """EXISTS does not wait for it, RECENT does."""
+    """EXISTS does not wait for it, RECENT does, and the next EXISTS follows RECENT."""
     nursery.start_soon(ctx.idle)
     await trio.testing.wait_all_tasks_blocked()
     for store.count in (1, 2, 3):
         ctx.push()
-    assert ctx.channel.sent == b"* 1 EXISTS\r\n* 2 EXISTS\r\n* 3 EXISTS\r\n"
+    assert ctx.channel.sent == b"* 1 EXISTS\r\n"
     assert [up_to for up_to, _ in store.claims] == [1]
     store.commit()
+    assert ctx.channel.sent == b"* 1 EXISTS\r\n* 1 RECENT\r\n"
+    assert ctx.push() is False  # the notifier does so, since more is due
     assert [up_to for up_to, _ in store.claims] == [3]
-    assert b"RECENT" not in ctx.channel.sent
     store.commit()
-    assert ctx.channel.sent.endswith(b"EXISTS\r\n* 3 RECENT\r\n")
+    assert ctx.channel.sent.endswith(b"RECENT\r\n* 3 EXISTS\r\n* 3 RECENT\r\n")
 
 
 async def test_no_claim_is_made_for_messages_that_others_have_claimed(ctx, store, nursery):
@@ -180,6 +181,7 @@ async def test_claim_committed_after_idle_writes_nothing(ctx, store, nursery):
 
 
 async def test_a_client_that_does_not_read_gets_no_more_updates_until_it_does(ctx, store, nursery):
+    store.recent_from = 3  # all are claimed by others
     nursery.start_soon(ctx.idle)
     await trio.testing.wait_all_tasks_blocked()
     ctx.channel.full = True

@@ -221,15 +221,21 @@ def test_messages_are_recent_if_the_claim_fails():
     assert client.view.undecided == UidSet.of([3])
 
 
-def test_messages_counted_during_a_claim_are_claimed_next():
+def test_messages_that_arrive_during_a_claim_are_counted_after_recent():
+    """Or RECENT and FETCH would wait as long as more messages arrive."""
     mailbox, client = selected(1)
     mailbox.append()
     client.receive(recent=True)
     mailbox.append()
-    assert client.receive(recent=True) == "* 3 EXISTS"
-    client.view.note_claim(2, 2)
-    assert client.view.undecided == UidSet.of([3])
+    mailbox.store(1, flags=SEEN)
     assert client.receive(recent=True) == ""
+    client.view.note_claim(2, 2)
+    assert client.receive(recent=True).splitlines() == [
+        "* 1 RECENT",
+        r"* 1 FETCH (UID 1 FLAGS (\Seen))",
+        "* 3 EXISTS",
+    ]
+    assert client.view.undecided == UidSet.of([3])
     client.view.note_claim(3, 3)
     assert client.receive(recent=True) == "* 2 RECENT"
 

@@ -222,7 +222,7 @@ class Context:
     def push(self) -> bool:
         r"""Send updates that are due to a client in IDLE; do nothing outside IDLE.
 
-        EXISTS is sent at once. If new messages may be \Recent they are claimed, and RECENT is sent
+        EXISTS is sent first. If new messages may be \Recent they are claimed, and RECENT is sent
         when the claim is on disk.
 
         Called on Trio's thread after each commit that touches the mailbox, and each second for a

@@ -181,7 +181,8 @@ class View:
         includes them (RFC 9051 sections 5.2 and 7.5.1).
 
         If `undecided` is not empty afterwards, RECENT and what follows it are still due: claim the
-        messages, call `note_claim`, and call again.
+        messages, call `note_claim`, and call again. New messages are not counted meanwhile, or
+        RECENT and FETCH would wait as long as more arrive.
 
         Args:
             out: gets the responses; nothing is sent here.
@@ -196,10 +197,11 @@ class View:
         Returns:
             True if more is due than one call writes: send, and call again.
         """
+        after_exists = self._recent_due
         self.read_changes(source)
         if self._expunges_due and not hold_expunges:
             self._write_expunges(out)
-        if self._appended_due and not hold_exists:
+        if self._appended_due and not hold_exists and not after_exists:
             self._write_exists(out, source, recent=recent)
         if self.undecided:
             return False
@@ -210,7 +212,10 @@ class View:
         if self._flags_due:
             self._write_flags(out, source, uid=uid, recent=recent)
         return (
-            self._unread or bool(self._flags_due) or bool(self._expunges_due and not hold_expunges)
+            self._unread
+            or bool(self._flags_due)
+            or bool(self._expunges_due and not hold_expunges)
+            or bool(self._appended_due and not hold_exists)
         )
 
     def read_changes(self, source: Source) -> bool:
