@@ -826,6 +826,11 @@ class Snapshot:
         """Return the lowest UID with `flags & mask == value`."""
     def modified(self, mailbox: int, since: int) -> UidSet:
         """Return UIDs with a MODSEQ above `since`."""
+    def keyword_names(self, mailbox: int, first: int, last: int, max_names: int) -> list[str]:
+        """Return the different keywords in some sets, in order, each in its first spelling.
+
+        Costs about 30 ns for each keyword of each set; ends when it has `max_names`.
+        """
     def metadata(self, body: int) -> bytes | None:
         """Return the stored metadata of a body."""
     def body(self, body: int, offset: int, length: int) -> bytes:
@@ -847,7 +852,6 @@ class Snapshot:
         numbers: UidMap,
         wanted: UidSet,
         *,
-        keywords: Mapping[int, bytes],
         recent: UidSet | None,
         flags_too: UidSet | None,
         max_bytes: int,
@@ -860,7 +864,6 @@ class Snapshot:
             items: the data items.
             numbers: the client's message numbers; a UID that is not in it is skipped.
             wanted: UIDs of the messages.
-            keywords: keyword-set id → names joined by spaces, for each non-zero id that occurs.
             recent: for \Recent; None if the client does not get it (IMAP4rev2).
             flags_too: UIDs that get FLAGS in any case (\Seen was just set).
             max_bytes: no further message is started at this length of `out`.
@@ -870,7 +873,7 @@ class Snapshot:
             and the unwritten remainder of the responses, or None.
 
         Raises:
-            KeyError: a keyword set or the text of a message is missing.
+            KeyError: the text of a message is missing.
         """
 
 @final
@@ -905,10 +908,22 @@ class SearchProgram:
         numbers: UidMap,
         saved: UidSet,
         recent: UidSet,
-        keyword_sets: Mapping[int, tuple[str, ...]],
+        keywords: tuple[Snapshot, int, int] | None,
         now: int,
     ) -> BoundSearch:
-        """Resolve sets, keywords and relative dates; unknown message numbers match nothing."""
+        r"""Resolve sets, keywords and relative dates; unknown message numbers match nothing.
+
+        Args:
+            numbers: the client's message numbers.
+            saved: value of `$`.
+            recent: messages with \Recent.
+            keywords: state of the storage group, the mailbox, and the number of its keyword sets;
+                None if it has none. A search with KEYWORD keys reads them all.
+            now: seconds since 1970 UTC.
+
+        Raises:
+            CorruptError: a keyword set cannot be read.
+        """
 
 @final
 class HeaderColumns:

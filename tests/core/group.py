@@ -19,7 +19,8 @@ class StoredGroup:
     def __init__(self, path):
         self.env = lmdb.open(str(path), map_size=MAP_SIZE, max_dbs=8, lib_version=0, sync=False)
         self.tables = {
-            name: self.env.open_db(name.encode()) for name in ("index", "bodies", "digests")
+            name: self.env.open_db(name.encode())
+            for name in ("index", "bodies", "digests", "keywords")
         }
         file = os.open(path / "data.mdb", os.O_RDONLY)
         self.data = DataFile(file, MAP_SIZE)
@@ -32,6 +33,9 @@ class StoredGroup:
     def put_segment(self, mailbox, segment):
         first = int.from_bytes(segment[8:12], "little")
         self.put("index", Struct(">QI").pack(mailbox, first), segment)
+
+    def put_keywords(self, mailbox, number, names):
+        self.put("keywords", Struct(">QI").pack(mailbox, number), " ".join(names).encode())
 
     def put_metadata(self, body, metadata):
         self.put("digests", Struct(">QI").pack(body, 0), metadata)

@@ -76,14 +76,15 @@ class Mailbox:
             group.put_metadata(uid + 1000, metadata_of(message))
         self.numbers = UidMap(UidSet.of(self.messages))
 
-    def bind(self, text, *, saved=EMPTY, recent=EMPTY, keyword_sets=None):
-        return program(text).bind(
-            numbers=self.numbers,
-            saved=saved,
-            recent=recent,
-            keyword_sets=keyword_sets or {},
-            now=NOW,
-        )
+    def bind(self, text, *, saved=EMPTY, recent=EMPTY, keyword_sets=0):
+        with self.group.snapshot() as snapshot:
+            return program(text).bind(
+                numbers=self.numbers,
+                saved=saved,
+                recent=recent,
+                keywords=(snapshot, MAILBOX, keyword_sets) if keyword_sets else None,
+                now=NOW,
+            )
 
     def search(self, text, *, max_bytes=7, parts=2, **also):
         """The message numbers that match, the way SEARCH goes."""
@@ -122,10 +123,21 @@ def test_flags(group):
 
 def test_keywords_are_compared_without_case(group):
     mailbox = Mailbox(group, [b""] * 3, keyword_set=[0, 1, 2])
-    sets = {1: ("$Forwarded", "Work"), 2: ("WORK",)}
-    assert mailbox.search(b"KEYWORD work", keyword_sets=sets) == [2, 3]
-    assert mailbox.search(b"UNKEYWORD $FORWARDED", keyword_sets=sets) == [1, 3]
-    assert mailbox.search(b"KEYWORD none", keyword_sets=sets) == []
+    group.put_keywords(MAILBOX, 1, ("$Forwarded", "Work"))
+    group.put_keywords(MAILBOX, 2, ("WORK",))
+    for text, found in {
+        b"KEYWORD work": [2, 3],
+        b"UNKEYWORD $FORWARDED": [1, 3],
+        b"KEYWORD none": [],
+        b"KEYWORD wor": [],
+        b"NOT OR KEYWORD none KEYWORD $forwarded": [1, 3],
+    }.items():
+        assert mailbox.search(text, keyword_sets=2) == found
+    assert mailbox.search(b"KEYWORD work", keyword_sets=1) == [2]
+    assert mailbox.search(b"KEYWORD work") == []
+    with pytest.raises(CorruptError, match="a keyword set is missing"):
+        mailbox.search(b"KEYWORD work", keyword_sets=3)
+    assert mailbox.search(b"ALL", keyword_sets=3) == [1, 2, 3]  # reads none
 
 
 def test_sets(group):

@@ -139,6 +139,12 @@ def uids(*numbers: int) -> UidSet:
     return UidSet.of(numbers)
 
 
+def keywords(reader, mailbox):
+    """Return keyword-set id → names, of all sets of a mailbox."""
+    text = reader.keyword_text(mailbox, range(1, mailbox.keyword_sets + 1))
+    return {number: tuple(names.decode().split(" ")) for number, names in text.items()}
+
+
 def look(store, name: str = "INBOX"):
     """Return a mailbox of a store with its records by UID and its changes from 0 on."""
     with store.reading() as reader:
@@ -149,7 +155,7 @@ def look(store, name: str = "INBOX"):
             id=mailbox.id,
             records={record.uid: record for record in records(reader, mailbox)},
             uids=reader.uid_map(mailbox).uids,
-            keywords=dict(reader.keywords(mailbox)),
+            keywords=keywords(reader, mailbox),
             changes=reader.changes(mailbox, 0),
         )
 

@@ -8,7 +8,16 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.filepool.direct import START, Direct, message, message_bytes, records
+from tests.filepool.direct import (
+    START,
+    Direct,
+    message,
+    message_bytes,
+    records,
+)
+from tests.filepool.direct import (
+    keywords as keywords_of,
+)
 from tests.filepool.naive import NaiveMailbox, NaiveMessage, NaiveStore
 
 from imapvm._core import STORE_ADD, STORE_REMOVE, STORE_REPLACE, UidSet
@@ -253,7 +262,7 @@ class Histories(RuleBasedStateMachine):
         assert mailbox.unseen == sum(not message.flags & 1 for message in messages)
         assert mailbox.deleted == sum(bool(message.flags & DELETED) for message in messages)
         assert mailbox.size == sum(len(message.content) for message in messages)
-        keywords = reader.keywords(mailbox)
+        keywords = keywords_of(reader, mailbox)
         rows = records(reader, mailbox)
         assert list(reader.uid_map(mailbox).uids) == [message.uid for message in messages]
         assert [

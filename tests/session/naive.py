@@ -1,7 +1,7 @@
 """Model of a mailbox and of a client, in plain lists, to compare a view with."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from imapvm._core import Record, ResponseWriter, UidMap, UidSet, segment_append
@@ -95,8 +95,8 @@ class NaiveMailbox:
         wanted = [m for m in self.messages if m.uid in uids]
         return [segment_append(b"", [record(m)]) for m in wanted]
 
-    def keyword_text(self) -> Mapping[int, bytes]:
-        return {key: " ".join(names).encode() for key, names in self.keywords.items()}
+    def keyword_text(self, sets: Collection[int]) -> Mapping[int, bytes]:
+        return {key: " ".join(self.keywords[key]).encode() for key in sets}
 
     def keyword_names(self) -> list[str]:
         return sorted({name for names in self.keywords.values() for name in names})

@@ -4,7 +4,7 @@ Messages that EXISTS counted are claimed as \Recent before the rest of the updat
 `imapvm.session.view`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from imapvm._core import ResponseWriter, UidMap, UidSet
 from imapvm.commands.outcome import Hangup
@@ -41,16 +41,11 @@ class MailboxSource:
     def segments(self, uids: UidSet) -> list[bytes]:
         return self.reader.segments(self.mailbox, uids)
 
-    def keyword_text(self) -> Mapping[int, bytes]:
-        return self.reader.keyword_text(self.mailbox)
+    def keyword_text(self, sets: Collection[int]) -> Mapping[int, bytes]:
+        return self.reader.keyword_text(self.mailbox, sets)
 
     def keyword_names(self) -> list[str]:
-        return keyword_names(self.reader, self.mailbox)
-
-
-def keyword_names(reader: Reader, mailbox: Mailbox) -> list[str]:
-    """Return the keywords that FLAGS lists, each as it was first written."""
-    return reader.keywords_shown(mailbox)
+        return self.reader.keywords(self.mailbox)
 
 
 def write_updates(

@@ -16,7 +16,7 @@ from imapvm.filepool.engine.environment import (
 from imapvm.filepool.engine.preallocate import Preallocator
 from imapvm.filepool.engine.transactions import LmdbTxn, Operation
 from imapvm.filepool.engine.writer import Writer
-from imapvm.filepool.tables.keyword_cache import KeywordCache
+from imapvm.filepool.tables.keyword_cache import KeywordCache, KeywordNames
 from imapvm.filepool.tables.mailboxes import Mailbox
 from imapvm.filepool.tables.schema import ID_KEY, JOURNAL_ROW, PAIR_KEY, GroupTables
 from imapvm.filepool.tables.transactions import GroupTxn
@@ -71,7 +71,7 @@ class Group:
             raise
         self._page_size = self.env.stat()["psize"]
         keyword_bytes = KEYWORD_CACHES_BYTES_MAX // (2 * groups)
-        self.keyword_cache = KeywordCache(keyword_bytes)
+        self.keyword_names = KeywordNames(keyword_bytes)
         self.mailbox_cache = {}
         self.uid_maps = {}
         self.on_changes: Callable[[set[MailboxId]], None] | None = None

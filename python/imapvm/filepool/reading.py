@@ -4,7 +4,7 @@ Single rows are read through LMDB. Segments, metadata and text of messages, thou
 read from the pages directly (docs/decisions/0002-direct-page-reads.md).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
@@ -31,9 +31,16 @@ from imapvm.filepool.errors import (
 )
 from imapvm.filepool.group import Group
 from imapvm.filepool.tables.changes import read_changes
-from imapvm.filepool.tables.keyword_cache import MailboxKeywords
 from imapvm.filepool.tables.mailboxes import Mailbox, mailbox_of
-from imapvm.filepool.tables.schema import ID_KEY, NAME_ROW, PAIR_KEY, MailboxRow, UsageRow, name_key
+from imapvm.filepool.tables.schema import (
+    ID_KEY,
+    KEYWORDS_KEY,
+    NAME_ROW,
+    PAIR_KEY,
+    MailboxRow,
+    UsageRow,
+    name_key,
+)
 from imapvm.model.changes import MailboxChanges
 from imapvm.model.ids import AccountId, BodyId, MailboxId, ModSeq
 from imapvm.model.limits import SPELLINGS_MAX
@@ -279,23 +286,26 @@ class Reader:
         """Return the segments that contain any of some UIDs, ascending; without UIDs, all."""
         return self.snapshot.segments(mailbox.id, uids)
 
-    def keywords(self, mailbox: Mailbox) -> Mapping[int, tuple[str, ...]]:
-        """Return keyword-set id → names, without 0, the empty set."""
-        return self._keyword_sets(mailbox).names
+    def keywords(self, mailbox: Mailbox) -> list[str]:
+        """Return the keywords that FLAGS lists, sorted without regard to case.
 
-    def keyword_text(self, mailbox: Mailbox) -> Mapping[int, bytes]:
-        """Return keyword-set id → names separated by spaces."""
-        return self._keyword_sets(mailbox).text
+        All that were ever used in the mailbox, as they were first written; in a mailbox of an older
+        version that has too many, the first `KEYWORDS_PER_MAILBOX_MAX`.
+        """
+        if not mailbox.keyword_sets:
+            return []
+        return self._group.keyword_names.get(mailbox.id, mailbox.keyword_sets, self.snapshot)
 
-    def keywords_shown(self, mailbox: Mailbox) -> list[str]:
-        """Return the keywords that FLAGS lists: at most `KEYWORDS_PER_MAILBOX_MAX`, sorted."""
-        return self._keyword_sets(mailbox).shown()
-
-    def _keyword_sets(self, mailbox: Mailbox) -> MailboxKeywords:
+    def keyword_text(self, mailbox: Mailbox, sets: Iterable[int]) -> Mapping[int, bytes]:
+        """Return keyword-set id → names separated by spaces, for some ids; not for 0."""
         table = self._tables.keywords
-        return self._group.keyword_cache.get(
-            mailbox.id, mailbox.keyword_sets, lambda key: self._txn.get(key, None, table)
-        )
+        text = {}
+        for number in sets:
+            stored = self._txn.get(KEYWORDS_KEY.pack(mailbox.id, number), None, table)
+            if stored is None:
+                raise CorruptDataError(f"keyword set {number} of mailbox {mailbox.id} is missing")
+            text[number] = stored
+        return text
 
     def changes(self, mailbox: Mailbox, since: ModSeq) -> MailboxChanges:
         """Return the changes of a mailbox after a MODSEQ; costs in proportion to them."""
@@ -334,7 +344,6 @@ class Reader:
                 items,
                 numbers,
                 wanted,
-                keywords=self.keyword_text(mailbox),
                 recent=recent,
                 flags_too=flags_too,
                 max_bytes=max_bytes,

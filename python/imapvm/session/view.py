@@ -13,7 +13,7 @@ A message is \Recent in one read-write session of IMAP4rev1, the first that clai
 from collections.abc import Collection, Mapping
 from typing import Final, Protocol
 
-from imapvm._core import FetchItems, ResponseWriter, UidMap, UidSet, render_fetch
+from imapvm._core import FetchItems, ResponseWriter, UidMap, UidSet, keyword_sets, render_fetch
 from imapvm.model.changes import MailboxChanges
 from imapvm.model.flags import SYSTEM_FLAG_NAMES
 from imapvm.model.ids import UID_MAX, MailboxId, ModSeq
@@ -52,9 +52,11 @@ class Source(Protocol):
     def segments(self, uids: UidSet) -> list[bytes]:
         """Return the index segments that hold any of the UIDs, ascending."""
 
-    def keyword_text(self) -> Mapping[int, bytes]: ...
+    def keyword_text(self, sets: Collection[int]) -> Mapping[int, bytes]:
+        """Return keyword-set id → names separated by spaces."""
+
     def keyword_names(self) -> Collection[str]:
-        """Return every keyword ever used in the mailbox."""
+        """Return the keywords that FLAGS lists."""
 
 
 class View:
@@ -293,12 +295,13 @@ class View:
         written = 0
         while batch and written < UPDATE_BYTES_MAX:
             now, batch = batch.split(FLAGS_RENDERED)
+            segments = source.segments(now)
             for piece in render_fetch(
                 _FLAGS_AND_UID if uid else _FLAGS,
                 self.numbers,
                 now,
-                source.segments(now),
-                keywords=source.keyword_text(),
+                segments,
+                keywords=source.keyword_text(keyword_sets(segments, now) - {0}),
                 recent=self.recent if recent else None,
                 metadata={},
             ):

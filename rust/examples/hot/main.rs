@@ -3,6 +3,7 @@
 
 mod mailbox;
 
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::process::ExitCode;
 
@@ -201,7 +202,7 @@ fn matching(mailbox: &Mailbox, key: &SearchKey) -> Result<u32, String> {
         numbers: &mailbox.numbers,
         saved: &none,
         recent: &none,
-        keyword_sets: &[],
+        keyword_sets: &HashMap::new(),
         now: 1_780_000_000,
     };
     let bound = BoundSearch::new(key, &context);

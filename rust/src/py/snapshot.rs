@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyMapping};
+use pyo3::types::PyBytes;
 
 use super::buffer::{MappedFile, ReadBuffer};
 use super::index::PyBinarySlice;
 use super::numbers::{PyUidMap, PyUidSet};
 use super::wire::{PyFetchItems, PyResponseWriter};
 use crate::Corrupt;
-use crate::filepool::{Bodies, BodyError, Group, MetadataTable, Segments};
+use crate::filepool::{Bodies, BodyError, Group, KeywordTable, MetadataTable, Segments};
 use crate::index::fetch::{self, Piece, Request, Source};
 use crate::index::{Segment, columns, uid_map};
 use crate::numbers::Runs;
@@ -211,9 +211,19 @@ impl PySnapshot {
         Ok((found.into(), left.into()))
     }
 
-    #[pyo3(signature = (
-        out, mailbox, items, numbers, wanted, *, keywords, recent, flags_too, max_bytes
-    ))]
+    fn keyword_names(
+        &self,
+        mailbox: u64,
+        first: u32,
+        last: u32,
+        max_names: usize,
+    ) -> PyResult<Vec<String>> {
+        let mut table = KeywordTable::new(self.group()?, mailbox)?;
+        let names = table.different_names(first, last, max_names)?;
+        Ok(names.into_iter().map(keyword).collect())
+    }
+
+    #[pyo3(signature = (out, mailbox, items, numbers, wanted, *, recent, flags_too, max_bytes))]
     #[allow(clippy::too_many_arguments)] // named ones
     fn fetch(
         &self,
@@ -222,7 +232,6 @@ impl PySnapshot {
         items: &PyFetchItems,
         numbers: &PyUidMap,
         wanted: &PyUidSet,
-        keywords: &Bound<'_, PyMapping>,
         recent: Option<&PyUidSet>,
         flags_too: Option<&PyUidSet>,
         max_bytes: usize,
@@ -237,7 +246,9 @@ impl PySnapshot {
         };
         let segments = Segments::new(group, mailbox, Some(&wanted.set))?;
         let source = SnapshotSource {
-            keywords,
+            group,
+            mailbox,
+            keywords: RefCell::new(None),
             metadata: RefCell::new(MetadataTable::new(group)?),
         };
         let text = out.writer.waiting();
@@ -260,19 +271,31 @@ impl PySnapshot {
     }
 }
 
-/// Metadata from the table; keyword names from Python, which caches them.
-struct SnapshotSource<'a, 'p, 'py> {
-    keywords: &'p Bound<'py, PyMapping>,
+/// Names of keywords, as stored.
+fn keyword(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}
+
+/// Metadata and keywords from the tables.
+struct SnapshotSource<'a> {
+    group: Group<'a>,
+    mailbox: u64,
+    /// Opened when the first message has keywords.
+    keywords: RefCell<Option<KeywordTable<'a>>>,
     metadata: RefCell<MetadataTable<'a>>,
 }
 
-impl<'a> Source for SnapshotSource<'a, '_, '_> {
+impl<'a> Source for SnapshotSource<'a> {
     type Error = PyErr;
     type Bytes = Cow<'a, [u8]>;
 
     fn keywords(&self, set: u32) -> PyResult<Self::Bytes> {
-        let names: ReadBuffer<'_> = self.keywords.get_item(set)?.extract()?;
-        Ok(Cow::Owned(names.to_vec()))
+        let mut table = self.keywords.borrow_mut();
+        let table = match &mut *table {
+            Some(table) => table,
+            none => none.insert(KeywordTable::new(self.group, self.mailbox)?),
+        };
+        Ok(Cow::Borrowed(table.get(set)?))
     }
 
     fn metadata(&self, body: u64) -> PyResult<Self::Bytes> {

@@ -112,7 +112,7 @@ async def test_keyword_keeps_its_first_spelling_in_the_mailbox(alice):
     assert found.keywords == {1: ("$Forwarded",), 2: ("$Forwarded", "b")}
     assert [found.records[uid].keyword_set for uid in (1, 2, 3)] == [1, 2, 2]
     with alice.reading() as reader:
-        assert reader.keyword_text(found.mailbox) == {1: b"$Forwarded", 2: b"$Forwarded b"}
+        assert reader.keyword_text(found.mailbox, (1, 2)) == {1: b"$Forwarded", 2: b"$Forwarded b"}
 
 
 async def test_expunge_removes_only_deleted_messages_of_the_uid_set(alice):

@@ -2,7 +2,7 @@
 
 import pytest
 import trio
-from tests.filepool.direct import look, message
+from tests.filepool.direct import keywords, look, message
 
 from imapvm._core import STORE_ADD, UidSet
 from imapvm.filepool import store as module
@@ -80,7 +80,7 @@ async def test_copies_are_what_one_transaction_makes(alice, pool, mail, monkeypa
         names = [
             {uid: sets.get(record.keyword_set) for uid, record in found.records.items()}
             for found in (staged, direct)
-            for sets in [reader.keywords(found.mailbox)]
+            for sets in [keywords(reader, found.mailbox)]
         ]
         assert reader.usage().messages == 3 * COUNT
     assert names[0] == names[1]

@@ -10,7 +10,7 @@ from imapvm._core import STORE_ADD, STORE_REPLACE, UidSet
 from imapvm.filepool.errors import LimitError
 from imapvm.filepool.operations.append import AppendMessages
 from imapvm.filepool.operations.store_flags import StoreFlags
-from imapvm.filepool.tables.keyword_cache import KeywordCache
+from imapvm.filepool.tables.keyword_cache import KeywordCache, KeywordNames
 from imapvm.filepool.tables.schema import KEYWORDS_KEY
 from imapvm.model.limits import (
     KEYWORD_MAX,
@@ -91,7 +91,8 @@ def test_keyword_sets_of_a_mailbox_at_the_limit_are_accepted(direct):
     mailbox = direct.mailbox()
     assert mailbox.keyword_sets == KEYWORD_SETS_PER_MAILBOX_MAX
     with direct.reading() as reader:
-        assert len(reader.keywords(mailbox)) == KEYWORD_SETS_PER_MAILBOX_MAX
+        text = reader.keyword_text(mailbox, range(1, KEYWORD_SETS_PER_MAILBOX_MAX + 1))
+    assert len(set(text.values())) == KEYWORD_SETS_PER_MAILBOX_MAX
 
 
 @pytest.mark.past_limit("KEYWORD_SETS_PER_MAILBOX_MAX")
@@ -122,7 +123,7 @@ async def test_different_keywords_of_a_mailbox_are_limited(alice):
         await alice.copy(archive, uids(1), inbox)
     await alice.append(inbox, [message(1, keywords=("K0", "k499"))])  # it has both
     with alice.reading() as reader:
-        assert reader.keywords_shown(reader.mailbox("INBOX")) == sorted(every)
+        assert reader.keywords(reader.mailbox("INBOX")) == sorted(every)
 
 
 @pytest.mark.past_limit("KEYWORD_SETS_BYTES_MAX")
@@ -151,7 +152,7 @@ async def test_mailbox_of_an_older_version_shows_keywords_up_to_the_limit(alice,
     for place in ("filepool.tables.keywords", "filepool.tables.keyword_cache"):
         monkeypatch.setattr(f"imapvm.{place}.KEYWORDS_PER_MAILBOX_MAX", 4)
     with alice.reading() as reader:
-        assert reader.keywords_shown(reader.mailbox("INBOX")) == ["a", "b", "c", "d"]
+        assert reader.keywords(reader.mailbox("INBOX")) == ["a", "b", "c", "d"]
     await alice.append(inbox, [message(2, keywords=("H",))])
     await alice.store_flags(inbox, uids(1), mode=STORE_REPLACE, flags=0, keywords=("g",))
     with pytest.raises(LimitError):
@@ -199,7 +200,8 @@ def test_estimate_of_the_memory_is_not_too_low():
 
 
 async def test_keyword_sets_are_read_again_after_the_cache_was_cleared(alice, pool):
-    pool.groups[0].keyword_cache._limit = pool.groups[0]._writer_keyword_cache._limit = 1500
+    pool.groups[0]._writer_keyword_cache._limit = 1500
+    pool.groups[0].keyword_names._limit = 1500
     names = ("INBOX", "Archive", "Sent", "Trash")
     for round_ in (1, 2):
         for name in names:
@@ -209,6 +211,63 @@ async def test_keyword_sets_are_read_again_after_the_cache_was_cleared(alice, po
             1: tuple(sorted((name, "r1"), key=str.lower)),
             2: tuple(sorted((name, "r2"), key=str.lower)),
         }
+        with alice.reading() as reader:
+            listed = reader.keywords(reader.mailbox(name))
+        assert listed == sorted((name, "r1", "r2"), key=str.lower)
+
+
+class NamesOfMany:
+    """Snapshot with mailboxes of one set of keywords each."""
+
+    def __init__(self, keywords):
+        self.keywords = keywords
+        self.calls = 0
+
+    def keyword_names(self, mailbox, first, last, max_names):
+        self.calls += 1
+        return [f"{mailbox:06}-{number:03}" for number in range(self.keywords)]
+
+
+def test_names_are_limited_in_bytes_over_all_mailboxes():
+    snapshot, names = NamesOfMany(100), KeywordNames(1 << 20)
+    for mailbox in range(1000):
+        assert len(names.get(mailbox, 1, snapshot)) == 100
+    assert names._used <= 1 << 20 < names._used * 1.1
+    assert names._used == sum(known.memory for known in names._mailboxes.values())
+    assert snapshot.calls == 1000
+    names.get(999, 1, snapshot)
+    assert snapshot.calls == 1000
+    names.get(0, 1, snapshot)
+    assert snapshot.calls == 1001
+
+
+def test_estimate_of_the_memory_of_names_is_not_too_low():
+    import tracemalloc
+
+    snapshot, names = NamesOfMany(300), KeywordNames(1 << 30)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for mailbox in range(50):
+            names.get(mailbox, 1, snapshot)
+        used = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert used * 0.8 < names._used < used * 2
+
+
+async def test_names_are_listed_in_their_first_spelling_up_to_the_limit(alice, monkeypatch):
+    monkeypatch.setattr("imapvm.filepool.tables.keyword_cache.KEYWORDS_PER_MAILBOX_MAX", 4)
+    inbox = look(alice).id
+    expected = []
+    for words, more in ((("b", "A"), ["A", "b"]), (("a", "B"), []), (("C", "b", "d"), ["C", "d"])):
+        await alice.append(inbox, [message(1, keywords=words)])
+        expected += more
+        with alice.reading() as reader:
+            assert reader.keywords(reader.mailbox("INBOX")) == sorted(expected, key=str.lower)
+    await alice.append(inbox, [message(1, keywords=("e", "a"))])
+    with alice.reading() as reader:
+        assert reader.keywords(reader.mailbox("INBOX")) == ["A", "b", "C", "d"]
 
 
 async def test_copy_keeps_keywords_and_uses_existing_sets_of_the_target(alice):

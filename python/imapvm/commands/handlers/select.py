@@ -15,7 +15,6 @@ from imapvm.commands.handlers.listing import write_list
 from imapvm.commands.handlers.names import find_mailbox, mailbox_id, write_old_name
 from imapvm.commands.handlers.store import expunge_deleted
 from imapvm.commands.outcome import DONE, Done, Refusal
-from imapvm.commands.updates import keyword_names
 from imapvm.filepool.errors import StoreUnavailableError
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import AccountStore, Mailbox
@@ -72,7 +71,7 @@ async def select(ctx: AccountContext, command: Select) -> Done:
 
 def _read(reader: Reader, mailbox: Mailbox, *, rev2: bool) -> Opened:
     numbers = reader.uid_map(mailbox)
-    keywords = keyword_names(reader, mailbox) if mailbox.keyword_sets else []
+    keywords = reader.keywords(mailbox)
     recent, unseen = NONE, 0
     if not rev2:
         if mailbox.recent_from < mailbox.uid_next:

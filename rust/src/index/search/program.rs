@@ -1,6 +1,6 @@
 //! Search keys compiled to a flat program: sets, keywords and dates resolved, needles folded.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -21,8 +21,9 @@ pub struct SearchContext<'a> {
     pub saved: &'a UidSet,
     /// UIDs with `\Recent`.
     pub recent: &'a UidSet,
-    /// Keyword-set ids with their names; only needed if `needs_keywords`.
-    pub keyword_sets: &'a [(u32, Vec<String>)],
+    /// Keyword in lower case → ids of the keyword sets that have it, ascending; at least for each of
+    /// [`keywords`] that a set has.
+    pub keyword_sets: &'a HashMap<Vec<u8>, Arc<[u32]>>,
     /// Seconds since 1970 UTC.
     pub now: i64,
 }
@@ -106,7 +107,6 @@ impl Program {
             ops: Vec::new(),
             leaves: Vec::new(),
         };
-        let mut keywords = KeywordIndex::new(context);
         let mut open = vec![CompileStep::Key(key)];
         while let Some(step) = open.pop() {
             let key = match step {
@@ -130,7 +130,7 @@ impl Program {
                 }
                 other => {
                     program.ops.push(Op::Leaf(program.leaves.len()));
-                    program.leaves.push(leaf(other, context, &mut keywords));
+                    program.leaves.push(leaf(other, context));
                 }
             }
         }
@@ -206,7 +206,7 @@ enum CompileStep<'a> {
     Op(Op),
 }
 
-fn leaf(key: &SearchKey, context: &SearchContext<'_>, keywords: &mut KeywordIndex<'_>) -> Leaf {
+fn leaf(key: &SearchKey, context: &SearchContext<'_>) -> Leaf {
     match key {
         // The three that join others are compiled elsewhere.
         SearchKey::All
@@ -216,7 +216,10 @@ fn leaf(key: &SearchKey, context: &SearchContext<'_>, keywords: &mut KeywordInde
         | SearchKey::Not(_) => Leaf::Constant(true),
         SearchKey::Flag(Flag::System(bit)) => Leaf::Flag(*bit),
         SearchKey::Flag(Flag::Recent) => Leaf::Uids(context.recent.clone()),
-        SearchKey::Flag(Flag::Keyword(name)) => Leaf::Keywords(keywords.sets_with(name)),
+        SearchKey::Flag(Flag::Keyword(name)) => {
+            let sets = context.keyword_sets.get(&folded(name));
+            Leaf::Keywords(sets.cloned().unwrap_or_default())
+        }
         SearchKey::Numbers(set) => Leaf::Uids(context.numbers.cover(set, false, context.saved)),
         SearchKey::Uids(set) => Leaf::Uids(context.numbers.cover(set, true, context.saved)),
         SearchKey::InternalDate(when, day) => Leaf::ReceivedLocal(seconds(*when, *day)),
@@ -286,44 +289,6 @@ fn folded_field(name: &[u8]) -> Option<Field> {
         .find(|field| name.eq_ignore_ascii_case(folded_field_name(*field)))
 }
 
-/// Keyword sets by keyword, each keyword looked up once: a search may name one thousands of times.
-struct KeywordIndex<'a> {
-    sets: &'a [(u32, Vec<String>)],
-    known: HashMap<String, Arc<[u32]>>,
-}
-
-impl<'a> KeywordIndex<'a> {
-    fn new(context: &SearchContext<'a>) -> Self {
-        Self {
-            sets: context.keyword_sets,
-            known: HashMap::new(),
-        }
-    }
-
-    /// Return the ids of the keyword sets that contain a keyword, ascending.
-    fn sets_with(&mut self, keyword: &str) -> Arc<[u32]> {
-        if self.known.is_empty() {
-            self.known = by_keyword(self.sets);
-        }
-        let ids = self.known.get(&keyword.to_ascii_lowercase());
-        ids.cloned().unwrap_or_default()
-    }
-}
-
-fn by_keyword(sets: &[(u32, Vec<String>)]) -> HashMap<String, Arc<[u32]>> {
-    let mut ids: HashMap<String, Vec<u32>> = HashMap::new();
-    for (id, names) in sets {
-        for name in names {
-            ids.entry(name.to_ascii_lowercase()).or_default().push(*id);
-        }
-    }
-    let sorted = ids.into_iter().map(|(name, mut ids)| {
-        ids.sort_unstable();
-        (name, ids.into())
-    });
-    sorted.collect()
-}
-
 /// Return the seconds that match a comparison with a day.
 fn seconds(when: When, day: i64) -> Range<i64> {
     let (from, upto) = (
@@ -338,7 +303,7 @@ fn seconds(when: When, day: i64) -> Range<i64> {
 }
 
 /// True if any key matches a condition, at any depth.
-fn any(key: &SearchKey, wanted: impl Fn(&SearchKey) -> bool) -> bool {
+fn any(key: &SearchKey, mut wanted: impl FnMut(&SearchKey) -> bool) -> bool {
     let mut open = vec![key];
     while let Some(key) = open.pop() {
         match key {
@@ -370,8 +335,19 @@ pub fn needs_modseq(key: &SearchKey) -> bool {
     any(key, |key| matches!(key, SearchKey::ModSeq(_)))
 }
 
-/// True if there is a KEYWORD key.
+fn folded(keyword: &str) -> Vec<u8> {
+    keyword.to_ascii_lowercase().into_bytes()
+}
+
+/// Return the keywords of all KEYWORD keys, in lower case.
 #[must_use]
-pub fn needs_keywords(key: &SearchKey) -> bool {
-    any(key, |key| matches!(key, SearchKey::Flag(Flag::Keyword(_))))
+pub fn keywords(key: &SearchKey) -> HashSet<Vec<u8>> {
+    let mut found = HashSet::new();
+    any(key, |key| {
+        if let SearchKey::Flag(Flag::Keyword(name)) = key {
+            found.insert(folded(name));
+        }
+        false
+    });
+    found
 }

@@ -1,11 +1,11 @@
 //! SEARCH.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::PyMapping;
 
-use crate::filepool::{ColumnBuilder, SearchTask, Segments, pending_messages};
+use crate::filepool::{ColumnBuilder, KeywordTable, SearchTask, Segments, pending_messages};
 use crate::index::Record;
 use crate::index::search::{self, Answers, HeaderColumns, MailboxKey, SearchContext};
 use crate::py::numbers::{PyUidMap, PyUidSet};
@@ -24,23 +24,21 @@ impl PySearchProgram {
         search::needs_modseq(&self.key)
     }
 
-    #[pyo3(signature = (*, numbers, saved, recent, keyword_sets, now))]
+    #[pyo3(signature = (*, numbers, saved, recent, keywords, now))]
     fn bind(
         &self,
         numbers: &PyUidMap,
         saved: &PyUidSet,
         recent: &PyUidSet,
-        keyword_sets: &Bound<'_, PyMapping>,
+        keywords: Option<(PyRef<'_, PySnapshot>, u64, u32)>,
         now: i64,
     ) -> PyResult<PyBoundSearch> {
-        let sets: Vec<(u32, Vec<String>)> = if search::needs_keywords(&self.key) {
-            let items = keyword_sets.items()?;
-            items
-                .iter()
-                .map(|item| item.extract())
-                .collect::<PyResult<_>>()?
-        } else {
-            Vec::new()
+        let wanted = search::keywords(&self.key);
+        let sets = match keywords {
+            Some((snapshot, mailbox, last)) if !wanted.is_empty() => {
+                KeywordTable::new(snapshot.group()?, mailbox)?.sets_with(last, wanted)?
+            }
+            _ => HashMap::new(),
         };
         let context = SearchContext {
             numbers: &numbers.map,

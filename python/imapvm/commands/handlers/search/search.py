@@ -63,14 +63,14 @@ def _bind(ctx: SelectedContext, command: Search) -> BoundSearch:
         raise Refusal("unknown search key MODSEQ: CONDSTORE is not offered", bad=True)
     with ctx.store.reading() as reader:
         mailbox = ctx.mailbox_row(reader)
-        keyword_sets = reader.keywords(mailbox) if mailbox.keyword_sets else {}
-    return program.bind(
-        numbers=view.numbers,
-        saved=view.saved,
-        recent=view.recent,
-        keyword_sets=keyword_sets,
-        now=int(ctx.services.clock()),
-    )
+        sets = mailbox.keyword_sets
+        return program.bind(
+            numbers=view.numbers,
+            saved=view.saved,
+            recent=view.recent,
+            keywords=(reader.snapshot, mailbox.id, sets) if sets else None,
+            now=int(ctx.services.clock()),
+        )
 
 
 def _empty_saved(ctx: SelectedContext, command: Search) -> None:

@@ -3,7 +3,7 @@
 mod columns;
 mod model;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use proptest::prelude::*;
 
@@ -481,7 +481,7 @@ fn a_header_field_is_read_once_for_several_keys() {
         numbers: &numbers,
         saved: &UidSet::empty(),
         recent: &UidSet::empty(),
-        keyword_sets: &[],
+        keyword_sets: &HashMap::new(),
         now: 0,
     };
     let bound = BoundSearch::new(&key, &context);

@@ -1,7 +1,8 @@
 //! Model: a mailbox as a list, and the definition of each key in the simplest form.
 #![allow(clippy::format_push_string)] // short messages
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -13,6 +14,22 @@ use crate::wire::ast::{End, Field, Flag, SequenceSet, When};
 const DAY: i64 = 24 * 60 * 60;
 /// Time of all searches of these tests.
 pub(super) const NOW: i64 = 20 * DAY;
+
+/// The same by keyword, as a search gets them.
+fn sets_by_keyword() -> HashMap<Vec<u8>, Arc<[u32]>> {
+    let mut found: HashMap<Vec<u8>, Vec<u32>> = HashMap::new();
+    for (id, names) in keyword_sets() {
+        for name in names {
+            let sets = found.entry(name.to_lowercase().into_bytes()).or_default();
+            sets.push(id);
+            sets.sort_unstable();
+        }
+    }
+    found
+        .into_iter()
+        .map(|(name, sets)| (name, sets.into()))
+        .collect()
+}
 
 /// Keyword sets of the mailbox.
 pub(super) fn keyword_sets() -> Vec<(u32, Vec<String>)> {
@@ -113,7 +130,7 @@ impl Mailbox {
             numbers: &self.numbers,
             saved: &self.saved,
             recent: &self.recent,
-            keyword_sets: &keyword_sets(),
+            keyword_sets: &sets_by_keyword(),
             now: NOW,
         };
         BoundSearch::new(key, &context)
