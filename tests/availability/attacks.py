@@ -20,6 +20,7 @@ MAILBOXES = 9_900
 MESSAGES = 50_000
 MANY = 200_000
 SLOW_READERS = 40
+CROWD = 200
 
 
 def unused(kind: str) -> str:
@@ -195,6 +196,20 @@ def store_seen_by_others(server: Demo) -> Iterator[None]:
     client.done(rb"STORE 1:* +FLAGS.SILENT (\Draft)")
     other.done("NOOP")
     idle.until(b"* %d FETCH" % MANY)
+
+
+def store_seen_by_a_crowd(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
+    client.done("SELECT big")
+    crowd = [idling(server, "big") for _ in range(CROWD)]
+    flag = unused("flag")
+    yield
+    client.done(f"STORE 1:16000 +FLAGS.SILENT ({flag})")
+    for idle in crowd:
+        idle.until(b"* 16000 FETCH")
+    client.done(f"STORE 1:16000 -FLAGS.SILENT ({flag})")
+    for idle in crowd:
+        idle.until(b"* 16000 FETCH")
 
 
 def store_scattered(server: Demo) -> Iterator[None]:
@@ -417,6 +432,7 @@ ATTACKS = (
     Row("RENAME INBOX of 200,000 messages", rename_inbox),
     Row("STORE of 200,000 messages, SILENT and with responses", store_all),
     Row("STORE of 200,000 messages, two other sessions, one in IDLE", store_seen_by_others),
+    Row(f"2 x STORE of 16,000 messages, {CROWD} other sessions in IDLE", store_seen_by_a_crowd),
     Row("STORE of every other message of 200,000, two other sessions", store_scattered),
     Row("COPY of 200,000 messages to a mailbox with a session in IDLE", copy_all),
     Row("MOVE of 200,000 messages", move_all),
