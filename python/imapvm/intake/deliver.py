@@ -182,7 +182,8 @@ class IncomingMessage:
         facts: dict[str, str | int],
     ) -> None:
         """Write one log event for each recipient, in time slices."""
-        common = {"id": self._trace.id, "sender": self._envelope.sender.address} | facts
+        session = {} if self._trace.session is None else {"session": self._trace.session}
+        common = {"id": self._trace.id, "sender": self._envelope.sender.address, **facts, **session}
         for account, (owner, mailbox) in recipients.items():
             extra = common | {"user": owner.name, "mailbox": mailbox}
             match results[account]:

@@ -12,7 +12,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\-]{1,200}")
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Origin of a message, for its Received field."""
+    """Origin of a message, for its Received field and for log events."""
 
     protocol: str
     """The "with" clause: LMTP, UTF8LMTP (RFC 6531 section 4.3) or BSMTP."""
@@ -22,6 +22,8 @@ class Trace:
     """Name of the peer, from EHLO or LHLO."""
     peer: str | None = None
     """IP address of the peer; None for a unix socket or the spool."""
+    session: str | None = None
+    """Session of LMTP, for log events only."""
 
 
 def trace_fields(

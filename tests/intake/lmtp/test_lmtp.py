@@ -164,6 +164,13 @@ async def test_replies_to_a_message_and_log_events_have_the_delivery_id(
     (event,) = (r for r in caplog.records if r.message == "recipient refused")
     assert (event.recipient, event.reason) == ("dan", "550 5.1.1 no such user here")
     assert event.peer == "192.0.2.1"
+    assert len({r.session for r in caplog.records}) == 1
+    assert {r.message for r in caplog.records} == {
+        "recipient refused",
+        "delivered",
+        "delivery refused",
+        "LMTP message",
+    }
 
 
 @pytest.mark.parametrize(
@@ -376,7 +383,7 @@ async def test_a_bug_ends_one_connection_with_421_and_no_other(settings, caplog,
         assert (await client.remaining())[-1].startswith("421 4.3.0")
         await other.stream.send_all(BEGUN + b"DATA\r\nfine\r\n.\r\nQUIT\r\n")
         assert (await other.remaining())[-2].startswith("250 2.1.5")
-    assert "bug in LMTP" in caplog.text
+    assert "internal error in LMTP" in caplog.text
     assert len(fake.stored) == 1
 
 

@@ -25,7 +25,8 @@ a message again that may have been delivered (RFC 2033 section 5).
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum, auto
 from time import perf_counter
 from typing import Final
@@ -71,6 +72,8 @@ CALLBACK_SECONDS: Final = 0.0005
 FINISH_SECONDS: Final = 30
 """Time for replies and cleanup when the server stops."""
 LAST_REPLY_SECONDS: Final = 1
+SESSION_ID_BYTES: Final = 6
+"""As of an IMAP session."""
 
 _BUG: Final = Reply(421, "4.3.0", "internal error, closing")
 
@@ -94,11 +97,11 @@ async def serve_connection(
     try:
         await connection.run()
     except (trio.BrokenResourceError, trio.TooSlowError) as error:
-        log.info("LMTP connection broken", extra={"peer": address, "error": repr(error)})
+        log.info("LMTP connection broken", extra=connection.log_fields | {"error": repr(error)})
     except BaseException as error:
         if not is_internal_error(error):
             raise
-        log.exception("bug in LMTP", extra={"peer": address})
+        log.exception("internal error in LMTP", extra=connection.log_fields)
         await connection.send_last_reply(_BUG)
     finally:
         transport.close()
@@ -126,19 +129,26 @@ NEXT_PHASES: Final = {
 class _Message:
     """The message that is being received."""
 
-    __slots__ = ("began_at", "envelope", "error", "id", "incoming", "size")
+    __slots__ = ("began_at", "envelope", "error", "id", "incoming", "log_fields", "size")
 
-    def __init__(self, envelope: Envelope, incoming: IncomingMessage, delivery_id: bytes) -> None:
+    def __init__(
+        self,
+        envelope: Envelope,
+        incoming: IncomingMessage,
+        delivery_id: bytes,
+        log_fields: Mapping[str, object],
+    ) -> None:
         self.envelope = envelope
         self.incoming = incoming
         self.id = delivery_id
+        self.log_fields = {**log_fields, "id": delivery_id.hex()}
         self.began_at = trio.current_time()
         self.size = 0
         self.error: Reply | None = None
         """Reply for every recipient: the filepool did not accept some part of the message."""
 
     def failed(self, error: FilepoolError) -> None:
-        log.error("message not stored", extra={"id": self.id.hex(), "error": str(error)})
+        log.error("message not stored", extra=self.log_fields | {"error": str(error)})
         self.error = reply_to(error)
 
     def with_id(self, replies: Sequence[Reply]) -> list[Reply]:
@@ -153,8 +163,8 @@ class _Message:
         if log.isEnabledFor(logging.INFO):
             log.info(
                 "LMTP message",
-                extra={
-                    "id": self.id.hex(),
+                extra=self.log_fields
+                | {
                     "sender": self.envelope.sender.address,
                     "recipients": len(replies),
                     "delivered": sum(reply.is_ok for reply in replies),
@@ -169,6 +179,9 @@ class LmtpConnection:
         self._transport = transport
         self._deliverer = deliverer
         self._address = address
+        self._session = secrets.token_hex(SESSION_ID_BYTES)
+        self.log_fields: Final[dict[str, object]] = {"session": self._session, "peer": address}
+        """Fields that each log event of the connection has."""
         self._protocol = LmtpProtocol(deliverer.settings.hostname)
         self._phase = _READING
         self._suspended: Suspended[None] | None = None
@@ -275,7 +288,7 @@ class LmtpConnection:
                     self._idle_since = trio.current_time()
                     self._enter(self._phase_after_handling())
         if self._is_unwanted and self._phase is not _CLOSED:
-            log.info("LMTP connection closed for another", extra={"peer": self._address})
+            log.info("LMTP connection closed for another", extra=self.log_fields)
             await self.send_last_reply(TOO_MANY_CONNECTIONS)
             self._enter(_CLOSED)
             return
@@ -283,7 +296,7 @@ class LmtpConnection:
             return
         if self._transport.waiting:
             raise trio.TooSlowError  # a reply would not reach the peer
-        log.info("LMTP connection timed out", extra={"peer": self._address})
+        log.info("LMTP connection timed out", extra=self.log_fields)
         await self.send_last_reply(TIMED_OUT)
         self._enter(_CLOSED)
 
@@ -354,8 +367,8 @@ class LmtpConnection:
         if destination is None:
             log.info(
                 "recipient refused",
-                extra={
-                    "peer": self._address,
+                extra=self.log_fields
+                | {
                     "recipient": request.recipient.address,
                     "reason": str(UNKNOWN_RECIPIENT),
                 },
@@ -375,9 +388,10 @@ class LmtpConnection:
             id=delivery_id.hex(),
             greeting=envelope.greeting,
             peer=self._address,
+            session=self._session,
         )
         incoming = self._deliverer.begin(envelope, trace, tuple(self._destinations))
-        self._message = _Message(envelope, incoming, delivery_id)
+        self._message = _Message(envelope, incoming, delivery_id, self.log_fields)
 
     def _feed(self, data: bytes) -> bool:
         """Add data to the message; return True where `_spill` has to be called."""
