@@ -18,7 +18,7 @@ from imapvm.intake.delivery_settings import DeliverySettings
 from imapvm.intake.spool import watcher
 from imapvm.intake.spool.delivered import DeliveryRecord
 from imapvm.intake.spool.directory import SpoolDirectory
-from imapvm.intake.spool.file import submit, submit_file, write_bsmtp
+from imapvm.intake.spool.file import as_owner, submit, submit_file, write_bsmtp
 from imapvm.intake.spool.layout import PARTS, SpoolAccessError, SpoolInUseError, create_spool
 from imapvm.intake.spool.watcher import watch_spool
 from imapvm.model.limits import (
@@ -74,16 +74,32 @@ def test_part_of_another_user_that_this_user_can_use_is_accepted(spool, monkeypa
     create_spool(spool)
 
 
-def test_file_that_root_submits_gets_the_owner_of_the_spool(spool, monkeypatch):
-    given = []
-    monkeypatch.setattr(os, "fchown", lambda file, *owner: given.append(owner))
+def test_root_submits_as_the_owner_of_the_spool(spool, monkeypatch):
+    calls = []
+    for name in ("setgroups", "setegid", "seteuid"):
+        monkeypatch.setattr(os, name, lambda value, name=name: calls.append((name, value)))
     monkeypatch.setattr(os, "geteuid", lambda: 65431)
-    submit(spool, "", ["bob"], message("a"))
-    assert given == []
+    with as_owner(spool):
+        assert calls == []
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    submit(spool, "", ["bob"], message("a"))
-    found = (spool / "new").stat()
-    assert given == [(found.st_uid, found.st_gid)]
+    monkeypatch.setattr(
+        os, "stat", lambda path: os.stat_result((0, 0, 0, 0, 65432, 65433, *[0] * 4))
+    )
+    with as_owner(spool):
+        assert calls == [("setgroups", []), ("setegid", 65433), ("seteuid", 65432)]
+    assert calls[3:] == [
+        ("seteuid", 0),
+        ("setegid", os.getegid()),
+        ("setgroups", os.getgroups()),
+    ]
+
+
+def test_root_submits_to_its_own_spool_as_root(spool, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "stat", lambda path: os.stat_result((0,) * 10))
+    monkeypatch.setattr(os, "seteuid", pytest.fail)
+    with as_owner(spool):
+        pass
 
 
 async def test_a_file_in_new_is_delivered_and_removed(spool, deliverer, fake):

@@ -114,8 +114,8 @@ def submit_file(
     """Write a file into the spool durably; return its name.
 
     A given name replaces a file of that name in new/, so that a caller that chooses names can retry
-    without submitting a message twice. Of root, the file gets the owner of the directory new/, as
-    which imapvm reads it.
+    without submitting a message twice. Root acts as the owner of the spool: imapvm could not read a
+    file of root, and the owner cannot lead root to another directory.
 
     Raises:
         OSError: nothing was written; or, if only the last fsync failed, the file is in the spool
@@ -126,12 +126,10 @@ def submit_file(
     # 0640: in a spool that a group may write to, the directories are set-group-ID, and the server
     # reads the file as a member of the group. The default mode of the directories, 0700, keeps
     # all other users out.
-    file = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+    with as_owner(spool):
+        file = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
     try:
         try:
-            if os.geteuid() == 0:
-                found = os.stat(os.path.join(spool, NEW))
-                os.fchown(file, found.st_uid, found.st_gid)
             for portion in content:
                 view = memoryview(portion)
                 while view:
@@ -139,16 +137,45 @@ def submit_file(
             os.fsync(file)
         finally:
             os.close(file)
-        os.rename(tmp, os.path.join(spool, NEW, name or fresh))
+        with as_owner(spool):
+            os.rename(tmp, os.path.join(spool, NEW, name or fresh))
     except BaseException:
-        os.unlink(tmp)
+        with as_owner(spool):
+            os.unlink(tmp)
         raise
-    directory = os.open(os.path.join(spool, NEW), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with as_owner(spool):
+        directory = os.open(os.path.join(spool, NEW), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(directory)
     finally:
         os.close(directory)
     return name or fresh
+
+
+class as_owner:  # noqa: N801  # a function, if contextlib were imported
+    """Let root act as the owner of the spool directory, in the whole process.
+
+    Raises:
+        OSError: the directory does not exist, or the capability to change the user is missing.
+    """
+
+    def __init__(self, spool: str | os.PathLike[str]) -> None:
+        self._owner = os.stat(spool) if os.geteuid() == 0 else None
+        if self._owner is not None and self._owner.st_uid == 0:
+            self._owner = None
+
+    def __enter__(self) -> None:
+        if self._owner is not None:
+            self._groups, self._group = os.getgroups(), os.getegid()
+            os.setgroups([])
+            os.setegid(self._owner.st_gid)
+            os.seteuid(self._owner.st_uid)
+
+    def __exit__(self, *_: object) -> None:
+        if self._owner is not None:
+            os.seteuid(0)
+            os.setegid(self._group)
+            os.setgroups(self._groups)
 
 
 def fresh_name() -> str:
