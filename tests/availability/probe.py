@@ -152,24 +152,34 @@ def _peak(pids: list[int]) -> Iterator[list[float]]:
 
 
 def _worst(client: Client, command: bytes, pause: float, over: Callable[[], bool]) -> float:
-    """Send a command again and again until the attack is over; return the worst delay."""
-    worst = 0.0
-    while True:
-        at = time.perf_counter()
-        client.done(command)
-        took = time.perf_counter() - at
-        worst = max(worst, took)
-        if over():
-            return worst
-        time.sleep(max(0.0, pause - took))
+    """Send a command again and again, at least once; return the worst delay."""
+    worst = _time(client, command, pause)
+    while not over():
+        worst = max(worst, _time(client, command, pause))
+    return worst
+
+
+def _time(client: Client, command: bytes, pause: float) -> float:
+    """Send a command, and wait for the rest of the pause; return its delay."""
+    at = time.perf_counter()
+    client.done(command)
+    took = time.perf_counter() - at
+    time.sleep(max(0.0, pause - took))
+    return took
 
 
 def _probe_appends(address: Address, go: Event, over: Event, result: Connection) -> None:
     client = Client(address, "probe")
     client.done(APPEND)
     result.send(None)
-    baseline = _worst(client, APPEND, APPEND_SECONDS, go.is_set)
-    result.send(Delay(baseline, _worst(client, APPEND, APPEND_SECONDS, over.is_set)))
+    baseline = worst = 0.0
+    while not over.is_set() or not worst:
+        took = _time(client, APPEND, APPEND_SECONDS)
+        if go.is_set():  # also one that was sent before the attack
+            worst = max(worst, took)
+        else:
+            baseline = max(baseline, took)
+    result.send(Delay(baseline, worst))
 
 
 def measure(server: Demo, attack: Attack, *, clients: int = 1) -> Delays:
