@@ -121,7 +121,7 @@ fn size_of(file: c_int) -> Option<u64> {
 }
 
 fn report(file: c_int, expected: u64, found: u64) {
-    let mut line = Line::default();
+    let mut line = FixedLine::default();
     line.push(b"imapvm: cannot use ");
     line.push_path(file);
     line.push(b": the file is truncated: expected at least ");
@@ -134,12 +134,12 @@ fn report(file: c_int, expected: u64, found: u64) {
 }
 
 /// Line of text in a fixed buffer. What does not fit is cut off.
-struct Line {
+struct FixedLine {
     bytes: [u8; LINE_BYTES],
     length: usize,
 }
 
-impl Default for Line {
+impl Default for FixedLine {
     fn default() -> Self {
         Self {
             bytes: [0; LINE_BYTES],
@@ -148,7 +148,7 @@ impl Default for Line {
     }
 }
 
-impl Line {
+impl FixedLine {
     fn push(&mut self, text: &[u8]) {
         for byte in text {
             if let Some(place) = self.bytes.get_mut(self.length) {

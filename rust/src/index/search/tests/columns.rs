@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::model::{self, Mailbox, Text, has, joined, mailbox, simple, texts_by_uid, textual};
+use super::model::{
+    self, Mailbox, MessageContent, has, joined, mailbox, simple, texts_by_uid, textual,
+};
 use super::*;
 use crate::message::limits::FOLDED_BYTES;
 
@@ -118,7 +120,7 @@ proptest! {
         prop_assert!(scanned.undecided.iter().all(|record| without.undecided.contains(record)));
         let is_open = |uid| scanned.undecided.iter().any(|record| record.uid == uid);
         for record in &mailbox.records {
-            let text: &Text = &texts[record.uid as usize];
+            let text: &MessageContent = &texts[record.uid as usize];
             let expected = mailbox.numbers.uids().contains(record.uid)
                 && mailbox.matches(&key, record, text);
             prop_assert!(is_open(record.uid) || scanned.found.contains(record.uid) == expected);

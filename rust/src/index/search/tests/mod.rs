@@ -7,7 +7,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use proptest::prelude::*;
 
-use self::model::{Mailbox, Text, joined, mailbox, sequence, simple, texts_by_uid, textual};
+use self::model::{
+    Mailbox, MessageContent, joined, mailbox, sequence, simple, texts_by_uid, textual,
+};
 use super::*;
 use crate::message::{Range, Scanner};
 use crate::numbers::{UidMap, UidSet};
@@ -22,7 +24,7 @@ proptest! {
             .records
             .iter()
             .filter(|record| mailbox.numbers.uids().contains(record.uid))
-            .filter(|record| mailbox.matches(&key, record, &Text::default()))
+            .filter(|record| mailbox.matches(&key, record, &MessageContent::default()))
             .map(|record| record.uid)
             .collect();
         prop_assert!(scanned.undecided.is_empty() && !needs_metadata(&key));

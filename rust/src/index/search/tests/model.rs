@@ -156,7 +156,7 @@ impl Mailbox {
     }
 
     /// Evaluate a key by its definition, in the simplest form.
-    pub(super) fn matches(&self, key: &SearchKey, record: &Record, text: &Text) -> bool {
+    pub(super) fn matches(&self, key: &SearchKey, record: &Record, text: &MessageContent) -> bool {
         let local = |seconds: i64, zone: i16| (seconds + i64::from(zone) * 60).div_euclid(DAY);
         let day_is = |when: &When, day: i64, it_was: i64| match when {
             When::Before => it_was < day,
@@ -222,7 +222,7 @@ pub(super) fn has(text: &str, needle: &str) -> bool {
 
 /// Contents of a message.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Text {
+pub(super) struct MessageContent {
     subject: &'static str,
     note: Option<&'static str>,
     body: &'static str,
@@ -230,7 +230,7 @@ pub(super) struct Text {
     sent: Option<(i64, i16)>,
 }
 
-impl Text {
+impl MessageContent {
     pub(super) fn message(&self) -> Vec<u8> {
         let mut out = format!("Subject: {}\r\n", self.subject);
         if let Some(note) = self.note {
@@ -254,7 +254,7 @@ impl Text {
     }
 }
 
-pub(super) fn texts() -> impl Strategy<Value = Text> {
+pub(super) fn texts() -> impl Strategy<Value = MessageContent> {
     let word = || prop_oneof![Just("Alpha beta"), Just("gamma"), Just("BETA"), Just("")];
     let hour = (2 * 24..18 * 24_i64).prop_map(|hour| hour * 3600);
     let sent = (hour, prop_oneof![Just(0_i16), Just(-720), Just(600)]);
@@ -265,7 +265,7 @@ pub(super) fn texts() -> impl Strategy<Value = Text> {
         prop_oneof![Just(1), Just(2000)],
         proptest::option::of(sent),
     );
-    fields.prop_map(|(subject, note, body, space, sent)| Text {
+    fields.prop_map(|(subject, note, body, space, sent)| MessageContent {
         subject,
         note,
         body,
@@ -274,7 +274,7 @@ pub(super) fn texts() -> impl Strategy<Value = Text> {
     })
 }
 
-pub(super) fn texts_by_uid() -> impl Strategy<Value = Vec<Text>> {
+pub(super) fn texts_by_uid() -> impl Strategy<Value = Vec<MessageContent>> {
     proptest::collection::vec(texts(), 120)
 }
 

@@ -1,10 +1,10 @@
 //! FETCH.
 
-use super::Text;
+use super::CommandText;
 use crate::wire::ast::{FetchItem, Partial, Section, SectionText};
 use crate::wire::command::Fetch;
 
-pub(super) fn fetch(out: &mut Text, command: &Fetch) {
+pub(super) fn fetch(out: &mut CommandText, command: &Fetch) {
     out.put(if command.uid { "UID FETCH " } else { "FETCH " });
     out.set(&command.set);
     out.put(" (");
@@ -19,7 +19,7 @@ pub(super) fn fetch(out: &mut Text, command: &Fetch) {
     }
 }
 
-fn fetch_item(out: &mut Text, item: &FetchItem) {
+fn fetch_item(out: &mut CommandText, item: &FetchItem) {
     match item {
         FetchItem::Uid => out.put("UID"),
         FetchItem::Flags => out.put("FLAGS"),
@@ -69,7 +69,7 @@ fn part_path(part: &[u32]) -> String {
         .join(".")
 }
 
-fn section(out: &mut Text, of: &Section) {
+fn section(out: &mut CommandText, of: &Section) {
     out.put(&part_path(&of.part));
     if !of.part.is_empty() && of.text != SectionText::All {
         out.put(".");
@@ -92,7 +92,7 @@ fn section(out: &mut Text, of: &Section) {
     }
 }
 
-fn partial(out: &mut Text, partial: Option<Partial>) {
+fn partial(out: &mut CommandText, partial: Option<Partial>) {
     if let Some(Partial { start, count }) = partial {
         out.put(&format!("<{start}.{count}>"));
     }

@@ -14,7 +14,7 @@ use searching::search_key;
 /// A command with its line end. Of APPEND its head, up to the literal of `message`.
 #[must_use]
 pub fn written(command: &Command, message: Option<&AppendMessage>) -> Vec<u8> {
-    let mut out = Text(command.tag.clone());
+    let mut out = CommandText(command.tag.clone());
     out.put(" ");
     verb(&mut out, &command.verb);
     if let Some(message) = message {
@@ -24,9 +24,10 @@ pub fn written(command: &Command, message: Option<&AppendMessage>) -> Vec<u8> {
     out.0
 }
 
-struct Text(Vec<u8>);
+/// Command as a client sends it.
+struct CommandText(Vec<u8>);
 
-impl Text {
+impl CommandText {
     fn put(&mut self, text: &str) {
         self.0.extend_from_slice(text.as_bytes());
     }
@@ -78,7 +79,7 @@ impl Text {
 }
 
 #[allow(clippy::too_many_lines)] // a table: one row a command
-fn verb(out: &mut Text, verb: &Verb) {
+fn verb(out: &mut CommandText, verb: &Verb) {
     match verb {
         Verb::Capability => out.put("CAPABILITY"),
         Verb::Noop => out.put("NOOP"),
@@ -195,12 +196,12 @@ fn verb(out: &mut Text, verb: &Verb) {
     }
 }
 
-fn named(out: &mut Text, name: &str, mailbox: &str) {
+fn named(out: &mut CommandText, name: &str, mailbox: &str) {
     out.put(name);
     out.mailbox(mailbox);
 }
 
-fn select_params(out: &mut Text, condstore: bool, qresync: Option<&Qresync>) {
+fn select_params(out: &mut CommandText, condstore: bool, qresync: Option<&Qresync>) {
     if !condstore && qresync.is_none() {
         return;
     }
@@ -230,7 +231,7 @@ fn select_params(out: &mut Text, condstore: bool, qresync: Option<&Qresync>) {
     out.put(")");
 }
 
-fn list(out: &mut Text, command: &List) {
+fn list(out: &mut CommandText, command: &List) {
     out.put("LIST ");
     if command.extended {
         out.put("(");
@@ -259,7 +260,7 @@ fn list(out: &mut Text, command: &List) {
     }
 }
 
-fn store(out: &mut Text, command: &Store) {
+fn store(out: &mut CommandText, command: &Store) {
     out.put(if command.uid { "UID STORE " } else { "STORE " });
     out.set(&command.set);
     if let Some(since) = command.unchanged_since {
@@ -284,7 +285,7 @@ fn date(days: i64) -> String {
     )
 }
 
-fn append_message(out: &mut Text, message: &AppendMessage) {
+fn append_message(out: &mut CommandText, message: &AppendMessage) {
     out.put(" ");
     out.flags(&message.flags);
     if let Some((seconds, zone)) = message.date {

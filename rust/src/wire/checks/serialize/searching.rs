@@ -1,10 +1,10 @@
 //! SEARCH.
 
-use super::{Text, date};
+use super::{CommandText, date};
 use crate::wire::ast::{Field, Flag, SearchKey, When, system};
 
 /// Recursive, over a tree whose depth the reader bounded.
-pub(super) fn search_key(out: &mut Text, key: &SearchKey) {
+pub(super) fn search_key(out: &mut CommandText, key: &SearchKey) {
     match key {
         SearchKey::All => out.put("ALL"),
         SearchKey::And(keys) => {
@@ -79,7 +79,7 @@ pub(super) fn search_key(out: &mut Text, key: &SearchKey) {
     }
 }
 
-fn dated(out: &mut Text, kind: &str, when: When, days: i64) {
+fn dated(out: &mut CommandText, kind: &str, when: When, days: i64) {
     let when = match when {
         When::Before => "BEFORE",
         When::On => "ON",
