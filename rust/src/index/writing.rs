@@ -1,7 +1,7 @@
 //! Numbers, strings and dates as written in responses.
 
 use crate::numbers::put_decimal;
-use crate::wire::dates::civil_from_days;
+use crate::wire::syntax::dates::civil_from_days;
 use crate::wire::writer::string;
 
 /// Write the header of a literal; its bytes follow.

@@ -1,7 +1,7 @@
 //! Commands as values, one variant each, arguments not yet resolved.
 
 use super::ast::{FetchItem, SearchKey, SequenceSet};
-use super::flags::FlagList;
+use super::syntax::flags::FlagList;
 
 /// One command; without the messages of APPEND.
 #[derive(Clone, Debug, PartialEq, Eq)]

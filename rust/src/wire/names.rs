@@ -4,7 +4,7 @@
 //! the decoded name encodes to the same bytes. Lenient: `&` that nothing of an encoded character
 //! follows is itself (`/` is in ordinary base64), as in `Terms & Conditions`.
 
-use super::cursor::is_astring_char;
+use super::syntax::cursor::is_astring_char;
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
 

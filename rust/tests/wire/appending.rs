@@ -2,9 +2,9 @@
 
 use imapvm_core::wire::ast::system;
 use imapvm_core::wire::command::{AppendMessage, Event, Verb};
-use imapvm_core::wire::flags::FlagList;
 use imapvm_core::wire::limits::Limits;
 use imapvm_core::wire::reader::Reader;
+use imapvm_core::wire::syntax::flags::FlagList;
 
 use super::{case, check_all, command, malformed, over, read};
 

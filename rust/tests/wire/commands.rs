@@ -2,8 +2,8 @@
 
 use imapvm_core::wire::ast::system;
 use imapvm_core::wire::command::{Event, Qresync, Store, StoreMode, Verb};
-use imapvm_core::wire::flags::FlagList;
 use imapvm_core::wire::limits::Limits;
+use imapvm_core::wire::syntax::flags::FlagList;
 
 use super::{Case, case, check, check_all, command, line, set};
 

@@ -2,7 +2,7 @@
 
 use imapvm_core::wire::ast::{Field, Flag, SearchKey, When, system};
 use imapvm_core::wire::command::Verb;
-use imapvm_core::wire::dates::{civil_from_days, days_from_civil};
+use imapvm_core::wire::syntax::dates::{civil_from_days, days_from_civil};
 use proptest::prelude::*;
 
 use super::{Case, check_all, line, set};

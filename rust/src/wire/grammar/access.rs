@@ -1,9 +1,9 @@
 //! ID, LOGIN, AUTHENTICATE, ENABLE.
 
 use super::{lossy, parenthesised, upper_atom};
-use crate::wire::base64;
 use crate::wire::command::Verb;
-use crate::wire::cursor::{Cursor, ParseError, Parsed};
+use crate::wire::syntax::base64;
+use crate::wire::syntax::cursor::{Cursor, ParseError, Parsed};
 
 /// ```abnf
 /// id             = "ID" SP id-params-list

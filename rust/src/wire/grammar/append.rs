@@ -3,10 +3,10 @@
 use super::mailbox::mailbox;
 use super::{Head, head};
 use crate::wire::command::Verb;
-use crate::wire::cursor::{Cursor, Literal, ParseError, Parsed};
-use crate::wire::dates::date_time;
-use crate::wire::flags::{FlagList, flag_list};
 use crate::wire::limits::Limits;
+use crate::wire::syntax::cursor::{Cursor, Literal, ParseError, Parsed};
+use crate::wire::syntax::dates::date_time;
+use crate::wire::syntax::flags::{FlagList, flag_list};
 
 /// Flags, date and kind of a message; its literal follows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

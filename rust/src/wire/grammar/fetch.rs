@@ -5,8 +5,8 @@ use std::mem::{Discriminant, discriminant};
 use super::parenthesised;
 use crate::wire::ast::{FetchItem, Partial, Section, SectionText};
 use crate::wire::command::{Fetch, Verb};
-use crate::wire::cursor::{Cursor, Parsed};
-use crate::wire::sets::sequence_set;
+use crate::wire::syntax::cursor::{Cursor, Parsed};
+use crate::wire::syntax::sets::sequence_set;
 
 /// Sections are kept without duplicates up to this number of items; further ones as the client wrote
 /// them. Other items, as large as BODYSTRUCTURE, never have duplicates.

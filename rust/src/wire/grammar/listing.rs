@@ -3,8 +3,8 @@
 use super::mailbox::mailbox;
 use super::{one_of, parenthesised};
 use crate::wire::command::{List, Verb};
-use crate::wire::cursor::{Cursor, Parsed};
 use crate::wire::names;
+use crate::wire::syntax::cursor::{Cursor, Parsed};
 
 /// Items of STATUS (RFC 9051, 3501, 7162, 8474, 7889, 9208).
 const STATUS_ITEMS: [&str; 11] = [

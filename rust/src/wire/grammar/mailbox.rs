@@ -3,10 +3,10 @@
 use super::{lossy, parenthesised};
 use crate::wire::ast::SequenceSet;
 use crate::wire::command::{Qresync, Store, StoreMode, Verb};
-use crate::wire::cursor::{Cursor, ParseError, Parsed};
-use crate::wire::flags::{bare_flags, flag_list};
 use crate::wire::names;
-use crate::wire::sets::{known_set, sequence_set};
+use crate::wire::syntax::cursor::{Cursor, ParseError, Parsed};
+use crate::wire::syntax::flags::{bare_flags, flag_list};
+use crate::wire::syntax::sets::{known_set, sequence_set};
 
 /// ```abnf
 /// mailbox = "INBOX" / astring

@@ -8,9 +8,9 @@ mod mailbox;
 mod search;
 
 use super::command::{Command, Malformed, Verb};
-use super::cursor::{Cursor, Literal, ParseError, Parsed, is_astring_char};
 use super::limits::Limits;
-use super::sets::sequence_set;
+use super::syntax::cursor::{Cursor, Literal, ParseError, Parsed, is_astring_char};
+use super::syntax::sets::sequence_set;
 
 pub(crate) use append::{AppendHead, append_first, append_next};
 
@@ -94,10 +94,10 @@ fn head<'a>(input: &mut Cursor<'a>) -> (Option<&'a [u8]>, Parsed<&'static str>) 
 fn name(input: &mut Cursor<'_>) -> Parsed<&'static str> {
     let at = input.at();
     let unknown = Err(ParseError::Expected("a command", at));
-    let word = input.take_while(super::cursor::is_atom_char);
+    let word = input.take_while(super::syntax::cursor::is_atom_char);
     let mut upper = [0; LONGEST + 4]; // "UID " in front
     let len = if word.eq_ignore_ascii_case(b"UID") && input.take_space() {
-        let word = input.take_while(super::cursor::is_atom_char);
+        let word = input.take_while(super::syntax::cursor::is_atom_char);
         copy_upper(&mut upper, &[b"UID ", word])
     } else {
         copy_upper(&mut upper, &[word])

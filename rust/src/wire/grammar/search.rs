@@ -4,12 +4,12 @@
 
 use super::{lossy, one_of, parenthesised};
 use crate::wire::ast::{Field, Flag, SearchKey, When, system};
-use crate::wire::charset::Charset;
 use crate::wire::command::Verb;
-use crate::wire::cursor::{Cursor, ParseError, Parsed, is_atom_char};
-use crate::wire::dates::date;
-use crate::wire::flags::keyword;
-use crate::wire::sets::sequence_set;
+use crate::wire::syntax::charset::Charset;
+use crate::wire::syntax::cursor::{Cursor, ParseError, Parsed, is_atom_char};
+use crate::wire::syntax::dates::date;
+use crate::wire::syntax::flags::keyword;
+use crate::wire::syntax::sets::sequence_set;
 
 const RETURNS: [&str; 5] = ["MIN", "MAX", "ALL", "COUNT", "SAVE"];
 

@@ -1,10 +1,10 @@
 //! APPEND: its messages and their literals.
 
+use super::frame::{Line, LiteralHead};
 use super::{Append, Mode, NO_SIZE, Pending, Reader, Step};
 use crate::wire::command::{AppendMessage, Command, Event, Verb};
-use crate::wire::cursor::{Literal, ParseError};
-use crate::wire::frame::{Line, LiteralHead};
 use crate::wire::grammar::{self, AppendHead, Head};
+use crate::wire::syntax::cursor::{Literal, ParseError};
 
 impl Append {
     fn head(&self) -> Head {

@@ -1,11 +1,11 @@
 //! Ordinary commands and their literals.
 
+use super::foreign_protocol;
+use super::frame::{Line, LiteralHead};
 use super::{Mode, Reader, Step};
 use crate::wire::command::{Event, Malformed, Verb};
-use crate::wire::cursor::ParseError;
-use crate::wire::foreign_protocol;
-use crate::wire::frame::{Line, LiteralHead};
 use crate::wire::grammar::{self, Head};
+use crate::wire::syntax::cursor::ParseError;
 
 /// Number of synchronising literals of a command after which the grammar is checked; after that
 /// only when the command has doubled, so that all checks cost a few passes over the whole.

@@ -1,11 +1,11 @@
 //! Lines that are not commands: DONE, SASL responses, and skipped input.
 
+use super::frame::{Line, LiteralHead};
 use super::{Mode, Reader, Step};
-use crate::wire::base64;
 use crate::wire::command::{Event, Malformed};
-use crate::wire::cursor::ParseError;
-use crate::wire::frame::{Line, LiteralHead};
 use crate::wire::grammar::{self, Head};
+use crate::wire::syntax::base64;
+use crate::wire::syntax::cursor::ParseError;
 
 impl Reader {
     pub(super) fn idle(&mut self, tag: Vec<u8>) -> Step {

@@ -2,10 +2,12 @@
 
 mod append;
 mod commands;
+mod foreign_protocol;
+mod frame;
 mod lines;
 
+use self::frame::Frame;
 use super::command::{AppendMessage, Event, Malformed};
-use super::frame::Frame;
 use super::grammar::Head;
 use super::limits::Limits;
 

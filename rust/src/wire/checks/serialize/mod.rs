@@ -5,9 +5,9 @@ mod searching;
 
 use super::super::ast::SequenceSet;
 use super::super::command::{AppendMessage, Command, List, Qresync, Store, StoreMode, Verb};
-use super::super::dates::civil_from_days;
-use super::super::flags::{FlagList, SYSTEM_NAMES};
 use super::super::names::encode_utf7;
+use super::super::syntax::dates::civil_from_days;
+use super::super::syntax::flags::{FlagList, SYSTEM_NAMES};
 use fetching::fetch;
 use searching::search_key;
 

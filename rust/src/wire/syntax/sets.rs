@@ -1,8 +1,8 @@
 //! Sequence-sets as clients write them.
 
-use super::ast::{End, SequenceSet};
 use super::cursor::{Cursor, Parsed};
-use super::limits::Limits;
+use crate::wire::ast::{End, SequenceSet};
+use crate::wire::limits::Limits;
 
 /// ```abnf
 /// seq-number = nz-number / "*"

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::ast::system;
 use super::cursor::{Cursor, Parsed, is_atom_char};
+use crate::wire::ast::system;
 
 /// System flags as bits of [`system`], and keywords.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! Each byte is scanned once, wherever the input is cut. A command is kept as one contiguous text
 //! with its literal heads, so parsing copies nothing.
 
-use super::cursor::{Literal, decimal};
+use crate::wire::syntax::cursor::{Literal, decimal};
 
 /// Bytes received and not yet dropped.
 #[derive(Debug, Default)]

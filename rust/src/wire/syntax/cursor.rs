@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::limits::Limits;
+use crate::wire::limits::Limits;
 
 /// A literal of a command; offsets count from the command's first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
