@@ -4,6 +4,7 @@
 //! ([`mime`](super::mime)), finding fields in a message ([`scanner`](super::scanner)), and storing
 //! them ([`metadata`](super::metadata)).
 
+pub(crate) mod addr_spec;
 pub(crate) mod address;
 pub(crate) mod date;
 pub(crate) mod encoded_words;

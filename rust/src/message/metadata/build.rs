@@ -4,6 +4,7 @@ use super::header_cache::HeaderCache;
 use super::part_table::{Entity, Kind};
 use super::render::{self, Description, StructureNode};
 use super::stored::NewMetadata;
+use crate::message::header::addr_spec::append_addresses;
 use crate::message::header::address::{Address, first_address};
 use crate::message::header::date;
 use crate::message::header::encoded_words::decode_header;
@@ -51,6 +52,15 @@ fn cut(mut text: String, bytes: usize) -> (String, bool) {
 /// Decode a header field for display, with white space collapsed.
 pub(crate) fn decoded(value: Option<&[u8]>) -> String {
     collapse(&decode_header(value.unwrap_or_default())).into_owned()
+}
+
+/// Return an address list as SEARCH compares it, and whether it is whole.
+fn folded_list(value: Option<&[u8]>) -> (String, bool) {
+    let mut text = fold(&decoded(value));
+    if text.len() <= FOLDED_BYTES {
+        append_addresses(&mut text, value.unwrap_or_default());
+    }
+    cut(text, FOLDED_BYTES)
 }
 
 /// Return the mailbox that RFC 5256 section 3 sorts by and the display name of RFC 5957 section
@@ -140,7 +150,7 @@ pub(crate) fn build(message: ScanResult<'_>, captures: Vec<Capture>) -> NewMetad
         FieldName::Cc,
         FieldName::Bcc,
     ];
-    let [from, to, cc, bcc] = destinations.map(|name| decoded(root.get(name)));
+    let [from, to, cc, bcc] = destinations.map(|name| folded_list(root.get(name)));
     let [from_mailbox, from_display] = sort_keys(root.get(FieldName::From));
     let [to_mailbox, to_display] = sort_keys(root.get(FieldName::To));
     let [cc_mailbox, _] = sort_keys(root.get(FieldName::Cc));
@@ -158,7 +168,7 @@ pub(crate) fn build(message: ScanResult<'_>, captures: Vec<Capture>) -> NewMetad
         base_subject_key: cut(fold(&base.text), SORT_KEY_BYTES).0,
         base_subject: base.text,
         is_reply: base.is_reply_or_forward,
-        folded: [&from, &to, &cc, &bcc, &subject].map(|text| cut(fold(text), FOLDED_BYTES)),
+        folded: [from, to, cc, bcc, cut(fold(&subject), FOLDED_BYTES)],
         subject,
         sort_keys: [
             from_mailbox,

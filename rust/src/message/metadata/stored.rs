@@ -410,7 +410,8 @@ impl<'a> MessageMetadata<'a> {
     }
 
     /// Header field, decoded and folded (see [`fold`](crate::message::text::fold::fold)); several
-    /// fields of the name are joined with a comma. Search it for a folded needle.
+    /// fields of the name are joined with a comma. Lines with addresses follow which the text does not
+    /// contain as ENVELOPE shows them. Search it for a folded needle.
     #[must_use]
     pub fn folded(&self, field: Field) -> &'a str {
         let folded = self.tail().folded;
