@@ -1,6 +1,10 @@
 """Replies of RFC 5321 section 4.2 with the enhanced status codes of RFC 3463."""
 
+import re
 from dataclasses import dataclass, field
+from typing import Final
+
+NOT_PRINTABLE: Final = re.compile("[^ -~]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +20,7 @@ class Reply:
 
     def __post_init__(self) -> None:
         # Computed once: most replies are constants.
-        printable = "".join(c if " " <= c <= "~" else "?" for c in str(self))
-        object.__setattr__(self, "line", printable.encode() + b"\r\n")
+        object.__setattr__(self, "line", NOT_PRINTABLE.sub("?", str(self)).encode() + b"\r\n")
 
     def __str__(self) -> str:
         return " ".join(filter(None, (str(self.code), self.status, self.text)))

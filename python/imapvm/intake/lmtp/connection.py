@@ -153,11 +153,12 @@ class _Message:
 
     def with_id(self, replies: Sequence[Reply]) -> list[Reply]:
         """Return the replies with the delivery id in their texts: log events have the same."""
-        identified = {
-            reply: Reply(reply.code, reply.status, f"{reply.text}, id {self.id.hex()}")
-            for reply in set(replies)
-        }
-        return [identified[reply] for reply in replies]
+        identified: dict[bytes, Reply] = {}  # by line, whose hash is computed once
+        for reply in replies:
+            if reply.line not in identified:
+                text = f"{reply.text}, id {self.id.hex()}"
+                identified[reply.line] = Reply(reply.code, reply.status, text)
+        return [identified[reply.line] for reply in replies]
 
     def log_result(self, replies: Sequence[Reply]) -> None:
         if log.isEnabledFor(logging.INFO):
