@@ -19,7 +19,7 @@ SCAN_LOOKUPS: Final = 128 * 1024
 """Messages times header keys in one batch, each compared with the text of a header column: about
 two milliseconds."""
 SCAN_BATCH_MIN: Final = 64
-"""Lower limit, for any number of keys: a segment of the index has up to 64 messages."""
+"""Lower limit, for any number of keys: a segment of the index has up to 35 messages."""
 
 EVERYTHING: Final = frozenset({"ALL"})
 
