@@ -173,7 +173,7 @@ mod tests {
             "=?utf-8?q?J=C3=B6?= <user@example.org>",
             "g: a@x, b@y;",
             "a@x\r\n ,b@y",
-            "nobody",
+            "carol",
         ] {
             assert!(shows_all_addresses(value.as_bytes()), "{value}");
         }
