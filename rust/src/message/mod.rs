@@ -18,6 +18,7 @@ pub(crate) use self::metadata::checksum;
 pub use header::encoded_words::decode_header;
 pub use header::message_id::thread_hash;
 pub(crate) use header::names::FieldName;
+pub use metadata::envelope::{AddressKey, AddressList};
 pub use metadata::field_table::{HeaderField, HeaderFields};
 pub use metadata::header_cache::{CachedFields, CachedNames};
 pub use metadata::part_table::{LeafParts, Part};
@@ -26,6 +27,7 @@ pub use metadata::strict;
 pub use mime::transfer::TransferDecoder;
 pub use scanner::Scanner;
 pub use search::{Needle, TextMatcher};
+pub use text::casemap::casemap;
 pub use text::charset::CharsetDecoder;
 pub use text::fold::fold;
 

@@ -6,6 +6,7 @@
 
 pub(crate) mod build;
 mod codec;
+pub(crate) mod envelope;
 pub(crate) mod field_table;
 pub(crate) mod header_cache;
 mod media_types;

@@ -23,10 +23,13 @@
 use std::cell::OnceCell;
 
 use super::codec::{Decoder, Encoder, checksum};
+use super::envelope::{AddressKey, AddressList, address_key};
 use super::field_table::{FieldTable, HeaderFields};
 use super::header_cache::{CachedFields, CachedNames};
 use super::part_table::{Entities, Entity, LeafParts, Part, PartCursor};
 use crate::Corrupt;
+use crate::message::limits::SORT_KEY_BYTES;
+use crate::message::text::casemap::casemap;
 use crate::wire::ast::{Field, SectionText};
 
 const VERSION: u8 = 2;
@@ -396,7 +399,20 @@ impl<'a> MessageMetadata<'a> {
         })
     }
 
-    /// Key that SORT compares.
+    /// Base subject, prepared for comparison by i;unicode-casemap: compare bytes.
+    #[must_use]
+    pub fn subject_collation_key(&self) -> String {
+        casemap(self.base_subject(), SORT_KEY_BYTES)
+    }
+
+    /// First address of a list, prepared for comparison as above. From ENVELOPE, which RFC 5957
+    /// section 4 asks for: the stored keys are folded, and folding is another mapping.
+    #[must_use]
+    pub fn address_collation_key(&self, list: AddressList, key: AddressKey) -> String {
+        address_key(self.envelope, list, key)
+    }
+
+    /// Folded sort key; SORT compares collation keys.
     #[must_use]
     pub fn sort_key(&self, key: SortKey) -> &'a str {
         let [from, to, cc, display_from, display_to] = self.tail().sort_keys;
