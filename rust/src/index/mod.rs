@@ -1,8 +1,9 @@
-//! Index: packed segments, and STORE, FETCH and SEARCH over them.
+//! Index: packed segments, and STORE, FETCH, SEARCH, SORT and THREAD over them.
 //!
 //! Segments are read from a table by [`filepool`](crate::filepool); this module takes them as
 //! bytes. Message metadata is in [`message`](crate::message).
 
+pub mod arrange;
 mod change;
 pub mod checks;
 pub mod columns;

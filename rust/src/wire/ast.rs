@@ -217,3 +217,48 @@ pub enum SearchKey {
     /// `TEXT string`: in headers or text.
     Text(String),
 }
+
+/// Key that SORT compares (RFC 5256 section 3, RFC 5957 section 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SortBy {
+    /// `ARRIVAL`: INTERNALDATE.
+    Arrival,
+    /// `CC`: mailbox of the first address.
+    Cc,
+    /// `DATE`: sent date.
+    Date,
+    /// `DISPLAYFROM`: name of the first address, else the address.
+    DisplayFrom,
+    /// `DISPLAYTO`
+    DisplayTo,
+    /// `FROM`
+    From,
+    /// `SIZE`
+    Size,
+    /// `SUBJECT`: base subject.
+    Subject,
+    /// `TO`
+    To,
+}
+
+/// ```abnf
+/// sort-criterion = ["REVERSE" SP] sort-key
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SortCriterion {
+    /// The key.
+    pub by: SortBy,
+    /// Descending.
+    pub reverse: bool,
+}
+
+/// Algorithm of THREAD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThreadAlgorithm {
+    /// `ORDEREDSUBJECT` (RFC 5256)
+    OrderedSubject,
+    /// `REFERENCES` (RFC 5256)
+    References,
+    /// `REFS` (draft-ietf-morg-inthread)
+    Refs,
+}

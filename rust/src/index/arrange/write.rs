@@ -1,0 +1,125 @@
+//! Responses of SORT and THREAD (RFC 5256 section 4, RFC 5267 section 3).
+
+use super::threads::Threads;
+use crate::numbers::put_decimal;
+
+/// Data of an ESEARCH response (RFC 4731 section 3.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // each is an option of the client
+pub struct Esearch {
+    /// `ESEARCH (TAG "…") [UID]`
+    pub head: Vec<u8>,
+    /// The first in the order of SORT.
+    pub min: bool,
+    /// The last.
+    pub max: bool,
+    /// All, in order.
+    pub all: bool,
+    /// Their number.
+    pub count: bool,
+}
+
+/// Write `* SORT 2 84 882`.
+pub(super) fn sort(to: &mut Vec<u8>, numbers: &[u32]) {
+    to.extend_from_slice(b"* SORT");
+    for number in numbers {
+        to.push(b' ');
+        put_decimal(to, (*number).into());
+    }
+    to.extend_from_slice(b"\r\n");
+}
+
+/// Write `* ESEARCH …`. Without messages, MIN, MAX and ALL are left out (RFC 4731 section 3.1).
+pub(super) fn esearch(to: &mut Vec<u8>, numbers: &[u32], reply: &Esearch) {
+    to.extend_from_slice(b"* ");
+    to.extend_from_slice(&reply.head);
+    if let (Some(first), Some(last)) = (numbers.first(), numbers.last()) {
+        for (wanted, word, number) in [(reply.min, b" MIN ", first), (reply.max, b" MAX ", last)] {
+            if wanted {
+                to.extend_from_slice(word);
+                put_decimal(to, (*number).into());
+            }
+        }
+        if reply.all {
+            to.extend_from_slice(b" ALL ");
+            sequence_set(to, numbers);
+        }
+    }
+    if reply.count {
+        to.extend_from_slice(b" COUNT ");
+        put_decimal(to, numbers.len() as u64);
+    }
+    to.extend_from_slice(b"\r\n");
+}
+
+/// Write numbers in their order; a range only where they ascend (RFC 5267 section 3.2).
+fn sequence_set(to: &mut Vec<u8>, numbers: &[u32]) {
+    let runs = numbers.chunk_by(|one, next| one.checked_add(1) == Some(*next));
+    for (place, run) in runs.enumerate() {
+        if place > 0 {
+            to.push(b',');
+        }
+        if let (Some(first), Some(last)) = (run.first(), run.last()) {
+            put_decimal(to, (*first).into());
+            if first != last {
+                to.push(b':');
+                put_decimal(to, (*last).into());
+            }
+        }
+    }
+}
+
+/// Step of writing threads.
+enum Step {
+    /// Write a member, and all below it, in parentheses.
+    Open(u32),
+    /// Close the parentheses.
+    Close,
+}
+
+/// Write `* THREAD (2)(3 6 (4 23)(44 7 96))`; `numbers` has the number of each message.
+///
+/// ```abnf
+/// thread-list    = "(" (thread-members / thread-nested) ")"
+/// thread-members = nz-number *(SP nz-number) [SP thread-nested]
+/// thread-nested  = 2*thread-list
+/// ```
+pub(super) fn threads(to: &mut Vec<u8>, threads: &Threads, numbers: &[u32]) {
+    to.extend_from_slice(b"* THREAD");
+    if !threads.top.is_empty() {
+        to.push(b' ');
+    }
+    let mut steps: Vec<Step> = threads.top.iter().rev().copied().map(Step::Open).collect();
+    while let Some(step) = steps.pop() {
+        let Step::Open(first) = step else {
+            to.push(b')');
+            continue;
+        };
+        to.push(b'(');
+        let mut node = first;
+        loop {
+            if let Some(number) = numbers.get(node as usize) {
+                put_decimal(to, (*number).into());
+            }
+            match threads.children(node) {
+                [] => {
+                    to.push(b')');
+                    break;
+                }
+                [only] if node < threads.messages => {
+                    to.push(b' ');
+                    node = *only;
+                }
+                children => {
+                    if node < threads.messages {
+                        to.push(b' ');
+                    }
+                    steps.push(Step::Close);
+                    steps.extend(children.iter().rev().copied().map(Step::Open));
+                    break;
+                }
+            }
+        }
+    }
+    to.extend_from_slice(b"\r\n");
+}
