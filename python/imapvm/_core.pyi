@@ -9,6 +9,7 @@ call only. Results are owned by the caller.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final, Protocol, TypeAlias, final
 
 from typing_extensions import Buffer
@@ -447,6 +448,26 @@ class Search:
     """MIN, MAX, ALL, COUNT, SAVE of RETURN; an empty set for RETURN (); None without RETURN."""
     program: Final[SearchProgram | None]
     """None if the charset is unknown: NO [BADCHARSET]."""
+
+@final
+class Sort:
+    tag: Final[bytes]
+    uid: Final[bool]
+    returns: Final[frozenset[str] | None]
+    """As of `Search`."""
+    arrangement: Final[Arrangement]
+    """The sort criteria."""
+    program: Final[SearchProgram | None]
+    """None if the charset is unknown, or not UTF-8 while `CommandReader.utf8` is set."""
+
+@final
+class Thread:
+    tag: Final[bytes]
+    uid: Final[bool]
+    arrangement: Final[Arrangement]
+    """The threading algorithm."""
+    program: Final[SearchProgram | None]
+    """As of `Sort`."""
 
 @final
 class Fetch:
@@ -1026,6 +1047,112 @@ class ColumnBuilder:
         Call it again, with any later snapshot, until it returns True. Corrupt metadata is skipped:
         a search that needs it raises.
         """
+
+# --- SORT and THREAD ------------------------------------------------------------------------------
+
+@final
+class KeyColumns:
+    """In-memory columns of sort keys, Message-IDs and references, built by SORT and THREAD.
+
+    A UID names one message for ever, so an entry never becomes wrong (docs/decisions, 0010).
+    Thread-safe.
+    """
+
+    def __new__(cls, max_bytes: int) -> KeyColumns:
+        """Keep at most `max_bytes`; the least recently used column is dropped for a new one."""
+    def of_group(self, group: int) -> KeyColumns:
+        """Return a handle for another storage group on the same memory; this one's is 0."""
+    @property
+    def memory_bytes(self) -> int:
+        """Memory in use, by all groups."""
+
+@final
+class Arrangement:
+    """Criteria of SORT, or algorithm of THREAD."""
+
+    def arranger(
+        self, *, found: UidSet, numbers: UidMap, columns: KeyColumns, mailbox: int
+    ) -> Arranger:
+        """Start to arrange messages.
+
+        Args:
+            found: UIDs of the messages.
+            numbers: the client's message numbers, which include all of `found`.
+            columns: of the mailbox's storage group.
+            mailbox: id of the mailbox.
+        """
+
+@final
+class Arranger:
+    """One SORT or THREAD: some 80 bytes for each message.
+
+    Call `read_index` for all of `wanted`, bring the builders to their ends, then call `arrange`.
+    """
+
+    def __len__(self) -> int:
+        """Return the number of messages found; 0 after `arrange`."""
+    @property
+    def wanted(self) -> UidSet:
+        """UIDs to pass to `read_index`, in ascending batches."""
+    def read_index(self, snapshot: Snapshot, uids: UidSet) -> None:
+        """Read the index of some messages. Expunged messages are left out.
+
+        Raises:
+            CorruptError: a segment is corrupt.
+        """
+    def key_builders(self, limit: int, max_bytes: int) -> list[KeyBuilder]:
+        """Return at most `limit` builders of missing keys, each for a thread of its own.
+
+        Together they take at most `max_bytes` of memory, and what one step of each adds.
+        """
+    def arrange(
+        self,
+        built: Sequence[KeyBuilder],
+        *,
+        numbers: UidMap | None = None,
+        esearch: Buffer | None = None,
+        returns: AbstractSet[str] | None = None,
+    ) -> ArrangedMessages:
+        """Cache the new keys, arrange the messages and write the response, without the GIL.
+
+        Args:
+            built: the builders, each at its end.
+            numbers: for message numbers in the response; None for UIDs.
+            esearch: start of an ESEARCH response to SORT, up to the data.
+            returns: data in the ESEARCH response: MIN, MAX, ALL, COUNT.
+
+        Raises:
+            CorruptError: the metadata of a message is missing or corrupt.
+            ValueError: called twice.
+        """
+
+@final
+class KeyBuilder:
+    """Builder of sort keys from the metadata of some messages."""
+
+    def __len__(self) -> int: ...
+    def step(self, snapshot: Snapshot, max_bytes: int) -> bool:
+        """Read about `max_bytes` of metadata, without the GIL.
+
+        Call it again, with any later snapshot, until it returns True. Corrupt metadata is skipped:
+        `Arranger.arrange` raises if it is needed.
+
+        Raises:
+            OverflowError: the keys need more memory than allowed.
+        """
+
+@final
+class ArrangedMessages:
+    """Messages in order, and the response."""
+
+    @property
+    def first(self) -> int | None:
+        """UID of the first message after SORT."""
+    @property
+    def last(self) -> int | None:
+        """UID of the last message after SORT."""
+    def write(self, out: ResponseWriter, max_bytes: int) -> bool:
+        """Write the next part of the response; return True if it was the last."""
 
 # --- messages -------------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ fn tokens() -> Vec<Vec<u8>> {
 }
 
 /// Valid commands.
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 28] = [
     "NOOP",
     "ID (\"a\" NIL \"b\" \"c\\\"\\\\\")",
     "AUTHENTICATE PLAIN AGEAYg==",
@@ -53,6 +53,8 @@ const COMMANDS: [&str; 26] = [
     "MOVE 1 y",
     "SEARCH RETURN () OR (NEW OLD) NOT SENTSINCE 1-Jan-0001 HEADER a {2+}\r\n\r\n EMAILID x",
     "SEARCH CHARSET NONE FROM x",
+    "UID SORT RETURN (MIN SAVE) (REVERSE DATE DISPLAYFROM) UTF-8 NOT FROM {2+}\r\n\r\n",
+    "THREAD REFERENCES NONE ALL",
     "APPEND x () \"31-Dec-9999 23:59:59 +2359\" UTF8 (~{3}\r\nabc)",
     "APPEND x (\\Seen) \"01-Jan-0001 00:00:00 -0030\" {3+}\r\nabc {1+}\r\nd",
     "IDLE\r\nDONE",

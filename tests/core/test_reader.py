@@ -7,6 +7,7 @@ import pytest
 
 from imapvm import _core
 from imapvm._core import (
+    Arrangement,
     CommandReader,
     DotReader,
     FetchItems,
@@ -29,7 +30,7 @@ def attributes(event):
 def _plain(value):
     if isinstance(value, SequenceSet):
         return bytes(value)
-    if isinstance(value, FetchItems | SearchProgram):
+    if isinstance(value, Arrangement | FetchItems | SearchProgram):
         return type(value)
     if isinstance(value, tuple):
         return tuple(_plain(part) for part in value)
@@ -128,6 +129,26 @@ COMMANDS = [
     (b"UNSELECT", _core.Unselect, {}),
     (b"EXPUNGE", _core.Expunge, {"uids": None}),
     (b"UID EXPUNGE 4:*", _core.Expunge, {"uids": b"4:*"}),
+    (
+        b"SORT (SUBJECT) UTF-8 ALL",
+        _core.Sort,
+        {"uid": False, "returns": None, "arrangement": Arrangement, "program": SearchProgram},
+    ),
+    (
+        b"UID SORT RETURN (ALL) (REVERSE DATE) X-UNKNOWN ALL",
+        _core.Sort,
+        {
+            "uid": True,
+            "returns": frozenset({"ALL"}),
+            "arrangement": Arrangement,
+            "program": None,
+        },
+    ),
+    (
+        b"UID THREAD REFS US-ASCII ALL",
+        _core.Thread,
+        {"uid": True, "arrangement": Arrangement, "program": SearchProgram},
+    ),
     (
         b"SEARCH ALL",
         _core.Search,

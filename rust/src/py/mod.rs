@@ -34,15 +34,16 @@ mod _core {
         module.delattr("__all__")
     }
 
-    // Numbers, segments, FETCH, SEARCH.
+    // Numbers, segments, FETCH, SEARCH, SORT, THREAD.
     #[pymodule_export]
     const SEGMENT_RECORDS: usize = crate::index::SEGMENT_RECORDS;
     #[pymodule_export]
     use super::index::{
-        PyBinarySlice, PyBodySlice, PyBoundSearch, PyColumnBuilder, PyHeaderColumns, PyRecord,
-        PySearchTask, PyUndecidedMessages, keyword_sets, render_fetch, segment_append,
-        segment_counts, segment_records, segment_remove, segment_renumber, segment_store,
-        segment_uids, uids_modified, uids_with_flags,
+        PyArranged, PyArrangement, PyArranger, PyBinarySlice, PyBodySlice, PyBoundSearch,
+        PyColumnBuilder, PyHeaderColumns, PyKeyBuilder, PyKeyColumns, PyRecord, PySearchTask,
+        PyUndecidedMessages, keyword_sets, render_fetch, segment_append, segment_counts,
+        segment_records, segment_remove, segment_renumber, segment_store, segment_uids,
+        uids_modified, uids_with_flags,
     };
     #[pymodule_export]
     use super::numbers::{PyUidMap, PyUidSet};
@@ -64,8 +65,8 @@ mod _core {
         Check, Close, CommandReader, Copy, Create, Delete, Enable, Expunge, Fetch, Id, Idle,
         IdleDone, List, LiteralWanted, Login, Logout, Lsub, Malformed, Move, Namespace, Noop,
         PyDotReader, PyFetchItems, PyLimits, PyListMatcher, PyResponseWriter, PySearchProgram,
-        PySequenceSet, Rename, SaslResponse, Search, Select, StartTls, Status, Store, Subscribe,
-        Unselect, Unsubscribe, imap_string, mailbox_name,
+        PySequenceSet, Rename, SaslResponse, Search, Select, Sort, StartTls, Status, Store,
+        Subscribe, Thread, Unselect, Unsubscribe, imap_string, mailbox_name,
     };
     #[pymodule_export]
     const STORE_REPLACE: u8 = super::wire::STORE_REPLACE;

@@ -1,6 +1,6 @@
 //! Commands as values, one variant each, arguments not yet resolved.
 
-use super::ast::{FetchItem, SearchKey, SequenceSet};
+use super::ast::{FetchItem, SearchKey, SequenceSet, SortCriterion, ThreadAlgorithm};
 use super::syntax::flags::FlagList;
 
 /// One command; without the messages of APPEND.
@@ -107,6 +107,19 @@ pub enum Verb {
     Search {
         uid: bool,
         returns: Option<Vec<&'static str>>,
+        program: Option<SearchKey>,
+    },
+    /// `criteria` is not empty; `program` is None for a charset that cannot be used.
+    Sort {
+        uid: bool,
+        returns: Option<Vec<&'static str>>,
+        criteria: Vec<SortCriterion>,
+        program: Option<SearchKey>,
+    },
+    /// `program` as in `Sort`.
+    Thread {
+        uid: bool,
+        algorithm: ThreadAlgorithm,
         program: Option<SearchKey>,
     },
     Fetch(Fetch),

@@ -13,6 +13,7 @@ mod lenient;
 mod listing;
 mod literals;
 mod searching;
+mod sorting;
 
 use imapvm_core::wire::ast::SequenceSet;
 use imapvm_core::wire::command::{Command, Event, Malformed, Verb};

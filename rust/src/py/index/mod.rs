@@ -3,7 +3,9 @@
 mod fetch;
 mod search;
 mod segments;
+mod sort;
 
 pub(crate) use fetch::*;
 pub(crate) use search::*;
 pub(crate) use segments::*;
+pub(crate) use sort::*;

@@ -5,7 +5,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFrozenSet, PyTuple};
 
 use super::{PyFetchItems, PySearchProgram, PySequenceSet};
-use crate::wire::ast::SequenceSet;
+use crate::index::arrange::Arrangement;
+use crate::py::index::PyArrangement;
+use crate::wire::ast::{SearchKey, SequenceSet};
 use crate::wire::command::{self, Event, Qresync, StoreMode, Verb};
 
 /// UIDVALIDITY, MODSEQ, known UIDs, (numbers, UIDs).
@@ -83,6 +85,10 @@ events! {
     Expunge { tag: Py<PyBytes>, uids: Option<Py<PySequenceSet>> }
     /// SEARCH and UID SEARCH.
     Search { tag: Py<PyBytes>, uid: bool, returns: Option<Py<PyFrozenSet>>, program: Option<Py<PySearchProgram>> }
+    /// SORT and UID SORT.
+    Sort { tag: Py<PyBytes>, uid: bool, returns: Option<Py<PyFrozenSet>>, arrangement: Py<PyArrangement>, program: Option<Py<PySearchProgram>> }
+    /// THREAD and UID THREAD.
+    Thread { tag: Py<PyBytes>, uid: bool, arrangement: Py<PyArrangement>, program: Option<Py<PySearchProgram>> }
     /// FETCH and UID FETCH.
     Fetch { tag: Py<PyBytes>, uid: bool, set: Py<PySequenceSet>, items: Py<PyFetchItems>, changed_since: Option<u64>, vanished: bool }
     /// STORE and UID STORE.
@@ -211,13 +217,44 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
             program,
         } => {
             let returns = returns.map(|returns| word_set(py, &returns)).transpose()?;
-            let program = program
-                .map(|key| Py::new(py, PySearchProgram { key }))
-                .transpose()?;
+            let program = search_program(py, program)?;
             Search {
                 tag,
                 uid,
                 returns,
+                program,
+            }
+            .into_bound_py_any(py)
+        }
+        Verb::Sort {
+            uid,
+            returns,
+            criteria,
+            program,
+        } => {
+            let returns = returns.map(|returns| word_set(py, &returns)).transpose()?;
+            let arrangement = Py::new(py, PyArrangement(Arrangement::Sort(criteria)))?;
+            let program = search_program(py, program)?;
+            Sort {
+                tag,
+                uid,
+                returns,
+                arrangement,
+                program,
+            }
+            .into_bound_py_any(py)
+        }
+        Verb::Thread {
+            uid,
+            algorithm,
+            program,
+        } => {
+            let arrangement = Py::new(py, PyArrangement(Arrangement::Thread(algorithm)))?;
+            let program = search_program(py, program)?;
+            Thread {
+                tag,
+                uid,
+                arrangement,
                 program,
             }
             .into_bound_py_any(py)
@@ -341,6 +378,15 @@ fn word_set(py: Python<'_>, words: &[&'static str]) -> PyResult<Py<PyFrozenSet>>
 
 fn set(py: Python<'_>, set: SequenceSet) -> PyResult<Py<PySequenceSet>> {
     Py::new(py, PySequenceSet { set })
+}
+
+fn search_program(
+    py: Python<'_>,
+    program: Option<SearchKey>,
+) -> PyResult<Option<Py<PySearchProgram>>> {
+    program
+        .map(|key| Py::new(py, PySearchProgram { key }))
+        .transpose()
 }
 
 fn qresync_parts(py: Python<'_>, qresync: Qresync) -> PyResult<QresyncParts> {

@@ -6,6 +6,7 @@ mod fetch;
 mod listing;
 mod mailbox;
 mod search;
+mod sort;
 
 use super::command::{Command, Malformed, Verb};
 use super::limits::Limits;
@@ -13,9 +14,10 @@ use super::syntax::cursor::{Cursor, Literal, ParseError, Parsed, is_astring_char
 use super::syntax::sets::sequence_set;
 
 pub(crate) use append::{AppendHead, append_first, append_next};
+pub(crate) use sort::{ALGORITHMS, SORT_KEYS};
 
 /// The names of all commands: `Malformed::name` is one of these.
-const NAMES: [&str; 36] = [
+const NAMES: [&str; 40] = [
     "APPEND",
     "AUTHENTICATE",
     "CAPABILITY",
@@ -40,16 +42,20 @@ const NAMES: [&str; 36] = [
     "RENAME",
     "SEARCH",
     "SELECT",
+    "SORT",
     "STARTTLS",
     "STATUS",
     "STORE",
     "SUBSCRIBE",
+    "THREAD",
     "UID COPY",
     "UID EXPUNGE",
     "UID FETCH",
     "UID MOVE",
     "UID SEARCH",
+    "UID SORT",
     "UID STORE",
+    "UID THREAD",
     "UNSELECT",
     "UNSUBSCRIBE",
 ];
@@ -214,6 +220,10 @@ fn with_arguments(name: &'static str, input: &mut Cursor<'_>) -> Parsed<Verb> {
         "STATUS" => listing::status(input),
         "SEARCH" => search::search(input, false),
         "UID SEARCH" => search::search(input, true),
+        "SORT" => sort::sort(input, false),
+        "UID SORT" => sort::sort(input, true),
+        "THREAD" => sort::thread(input, false),
+        "UID THREAD" => sort::thread(input, true),
         "FETCH" => fetch::fetch(input, false),
         "UID FETCH" => fetch::fetch(input, true),
         "STORE" => mailbox::store(input, false),

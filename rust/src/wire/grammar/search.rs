@@ -14,42 +14,55 @@ use crate::wire::syntax::sets::sequence_set;
 const RETURNS: [&str; 5] = ["MIN", "MAX", "ALL", "COUNT", "SAVE"];
 
 /// ```abnf
-/// search         = "SEARCH" [SP "RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")"]
-///                  SP search-program
+/// search         = "SEARCH" [SP search-return-opts] SP search-program
 /// search-program = ["CHARSET" SP charset SP] search-key *(SP search-key)
 /// ```
 pub(super) fn search(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
-    let mut returns = None;
-    if input.take_word(b"RETURN") {
-        input.space()?;
-        let mut options = Vec::new();
-        parenthesised(input, |input| {
-            let option = one_of(input, &RETURNS, "a SEARCH return option")?;
-            if !options.contains(&option) {
-                options.push(option);
-            }
-            Ok(())
-        })?;
-        input.space()?;
-        returns = Some(options);
-    }
+    let returns = returns(input, "a SEARCH return option")?;
     let mut charset = Charset::Utf8;
     if input.take_word(b"CHARSET") {
         input.space()?;
         charset = Charset::named(&input.astring("a charset")?);
         input.space()?;
     }
-    let key = program(input, charset)?;
-    let program = if matches!(charset, Charset::Unknown) {
-        None
-    } else {
-        Some(key)
-    };
     Ok(Verb::Search {
         uid,
         returns,
-        program,
+        program: program(input, charset)?,
     })
+}
+
+/// ```abnf
+/// search-return-opts = "RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")" SP
+/// ```
+/// Return the options, each once; None without RETURN.
+pub(super) fn returns(
+    input: &mut Cursor<'_>,
+    what: &'static str,
+) -> Parsed<Option<Vec<&'static str>>> {
+    if !input.take_word(b"RETURN") {
+        return Ok(None);
+    }
+    input.space()?;
+    let mut options = Vec::new();
+    parenthesised(input, |input| {
+        let option = one_of(input, &RETURNS, what)?;
+        if !options.contains(&option) {
+            options.push(option);
+        }
+        Ok(())
+    })?;
+    input.space()?;
+    Ok(Some(options))
+}
+
+/// ```abnf
+/// search-key *(SP search-key)
+/// ```
+/// Return None if the strings of the keys cannot be decoded.
+pub(super) fn program(input: &mut Cursor<'_>, charset: Charset) -> Parsed<Option<SearchKey>> {
+    let key = keys(input, charset)?;
+    Ok((!matches!(charset, Charset::Unknown)).then_some(key))
 }
 
 /// Length of the longest key name.
@@ -65,10 +78,8 @@ enum Open {
     Or(Option<SearchKey>),
 }
 
-/// ```abnf
-/// search-key *(SP search-key)
-/// ```
-fn program(input: &mut Cursor<'_>, charset: Charset) -> Parsed<SearchKey> {
+/// Parse keys up to the end of the command.
+fn keys(input: &mut Cursor<'_>, charset: Charset) -> Parsed<SearchKey> {
     let mut top = Vec::new();
     let mut open: Vec<Open> = Vec::new();
     let mut count = 0;
@@ -143,7 +154,7 @@ fn all_of(mut keys: Vec<SearchKey>) -> SearchKey {
 /// ```abnf
 /// search-key = "ALL" / "ANSWERED" / … / sequence-set
 /// ```
-/// RFC 9051 section 9. Parse a key that contains no other; `program` parses `NOT`, `OR` and lists.
+/// RFC 9051 section 9. Parse a key that contains no other; `keys` parses `NOT`, `OR` and lists.
 fn search_key(input: &mut Cursor<'_>, charset: Charset) -> Parsed<SearchKey> {
     if matches!(input.peek(), Some(b'0'..=b'9' | b'*' | b'$')) {
         return sequence_set(input).map(SearchKey::Numbers);

@@ -9,7 +9,7 @@ use super::super::names::encode_utf7;
 use super::super::syntax::dates::civil_from_days;
 use super::super::syntax::flags::{FlagList, SYSTEM_NAMES};
 use fetching::fetch;
-use searching::search_key;
+use searching::{search_criteria, search_key, search_returns, sort_criteria, thread_algorithm};
 
 /// A command with its line end. Of APPEND its head, up to the literal of `message`.
 #[must_use]
@@ -171,15 +171,31 @@ fn verb(out: &mut CommandText, verb: &Verb) {
             program,
         } => {
             out.put(if *uid { "UID SEARCH " } else { "SEARCH " });
-            if let Some(returns) = returns {
-                out.put("RETURN (");
-                out.words(returns);
-                out.put(") ");
-            }
+            search_returns(out, returns.as_deref());
             match program {
                 Some(key) => search_key(out, key),
                 None => out.put("CHARSET X-UNKNOWN ALL"),
             }
+        }
+        Verb::Sort {
+            uid,
+            returns,
+            criteria,
+            program,
+        } => {
+            out.put(if *uid { "UID SORT " } else { "SORT " });
+            search_returns(out, returns.as_deref());
+            sort_criteria(out, criteria);
+            search_criteria(out, program.as_ref());
+        }
+        Verb::Thread {
+            uid,
+            algorithm,
+            program,
+        } => {
+            out.put(if *uid { "UID THREAD " } else { "THREAD " });
+            thread_algorithm(out, *algorithm);
+            search_criteria(out, program.as_ref());
         }
         Verb::Fetch(command) => fetch(out, command),
         Verb::Store(command) => store(out, command),

@@ -1,7 +1,8 @@
-//! SEARCH.
+//! SEARCH, SORT and THREAD.
 
 use super::{CommandText, date};
-use crate::wire::ast::{Field, Flag, SearchKey, When, system};
+use crate::wire::ast::{Field, Flag, SearchKey, SortCriterion, ThreadAlgorithm, When, system};
+use crate::wire::grammar::{ALGORITHMS, SORT_KEYS};
 
 /// Recursive, over a tree whose depth the reader bounded.
 pub(super) fn search_key(out: &mut CommandText, key: &SearchKey) {
@@ -86,4 +87,39 @@ fn dated(out: &mut CommandText, kind: &str, when: When, days: i64) {
         When::Since => "SINCE",
     };
     out.put(&format!("{kind}{when} {}", date(days)));
+}
+
+/// RETURN and its options.
+pub(super) fn search_returns(out: &mut CommandText, returns: Option<&[&'static str]>) {
+    if let Some(returns) = returns {
+        out.put("RETURN (");
+        out.words(returns);
+        out.put(") ");
+    }
+}
+
+pub(super) fn sort_criteria(out: &mut CommandText, criteria: &[SortCriterion]) {
+    for (place, criterion) in criteria.iter().enumerate() {
+        out.put(if place > 0 { " " } else { "(" });
+        out.put(if criterion.reverse { "REVERSE " } else { "" });
+        let name = SORT_KEYS.iter().find(|(_, by)| *by == criterion.by);
+        out.put(name.map_or("", |(name, _)| name));
+    }
+    out.put(")");
+}
+
+pub(super) fn thread_algorithm(out: &mut CommandText, algorithm: ThreadAlgorithm) {
+    let name = ALGORITHMS.iter().find(|(_, known)| *known == algorithm);
+    out.put(name.map_or("", |(name, _)| name));
+}
+
+/// Charset and keys of SORT and THREAD.
+pub(super) fn search_criteria(out: &mut CommandText, program: Option<&SearchKey>) {
+    match program {
+        Some(key) => {
+            out.put(" UTF-8 ");
+            search_key(out, key);
+        }
+        None => out.put(" X-UNKNOWN ALL"),
+    }
 }

@@ -1,0 +1,218 @@
+//! SORT and THREAD.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use pyo3::exceptions::{PyOverflowError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::filepool::{KeyBuilder, KeyError, Segments};
+use crate::index::arrange::{Arranged, Arrangement, Arranger, Esearch, KeyColumns};
+use crate::index::search::MailboxKey;
+use crate::py::buffer::ReadBuffer;
+use crate::py::numbers::{PyUidMap, PyUidSet};
+use crate::py::snapshot::PySnapshot;
+use crate::py::wire::PyResponseWriter;
+
+impl From<KeyError> for PyErr {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::TooLarge => {
+                PyOverflowError::new_err("the keys of these messages are too long")
+            }
+            KeyError::Corrupt(corrupt) => corrupt.into(),
+        }
+    }
+}
+
+/// `KeyColumns`
+#[pyclass(frozen, name = "KeyColumns", module = "imapvm._core")]
+pub(crate) struct PyKeyColumns {
+    columns: Arc<KeyColumns>,
+    group: u32,
+}
+
+#[pymethods]
+impl PyKeyColumns {
+    #[new]
+    fn new(max_bytes: usize) -> Self {
+        Self {
+            columns: Arc::new(KeyColumns::new(max_bytes)),
+            group: 0,
+        }
+    }
+
+    fn of_group(&self, group: u32) -> Self {
+        Self {
+            columns: Arc::clone(&self.columns),
+            group,
+        }
+    }
+
+    #[getter]
+    fn memory_bytes(&self) -> usize {
+        self.columns.memory_bytes()
+    }
+}
+
+/// `Arrangement`
+#[pyclass(frozen, name = "Arrangement", module = "imapvm._core")]
+pub(crate) struct PyArrangement(pub(crate) Arrangement);
+
+#[pymethods]
+impl PyArrangement {
+    #[pyo3(signature = (*, found, numbers, columns, mailbox))]
+    fn arranger(
+        &self,
+        found: &PyUidSet,
+        numbers: &PyUidMap,
+        columns: &PyKeyColumns,
+        mailbox: u64,
+    ) -> PyArranger {
+        let key = MailboxKey {
+            group: columns.group,
+            mailbox,
+        };
+        let arranger = Arranger::new(
+            self.0.clone(),
+            &found.set,
+            &numbers.map,
+            &columns.columns,
+            key,
+        );
+        PyArranger {
+            arranger: Some(arranger),
+            mailbox,
+        }
+    }
+}
+
+/// `Arranger`
+#[pyclass(name = "Arranger", module = "imapvm._core")]
+pub(crate) struct PyArranger {
+    /// None after `arrange`.
+    arranger: Option<Arranger>,
+    mailbox: u64,
+}
+
+#[pymethods]
+impl PyArranger {
+    fn __len__(&self) -> usize {
+        self.arranger.as_ref().map_or(0, Arranger::len)
+    }
+
+    #[getter]
+    fn wanted(&self) -> PyUidSet {
+        let wanted = self.arranger.as_ref().map(Arranger::wanted);
+        wanted.cloned().unwrap_or_default().into()
+    }
+
+    fn read_index(&mut self, snapshot: &PySnapshot, uids: &PyUidSet) -> PyResult<()> {
+        if let Some(arranger) = &mut self.arranger {
+            let segments = Segments::new(snapshot.group()?, self.mailbox, Some(&uids.set))?;
+            arranger.read_index(segments, &uids.set)?;
+        }
+        Ok(())
+    }
+
+    fn key_builders(&self, limit: usize, max_bytes: usize) -> Vec<PyKeyBuilder> {
+        let Some(arranger) = &self.arranger else {
+            return Vec::new();
+        };
+        let room = Arc::new(AtomicUsize::new(max_bytes));
+        let missing = arranger.missing();
+        let each = missing.len().div_ceil(limit.max(1)).max(1);
+        let parts = missing.chunks(each);
+        parts
+            .map(|part| {
+                let columns = arranger.new_columns();
+                PyKeyBuilder(KeyBuilder::new(columns, part.to_vec(), Arc::clone(&room)))
+            })
+            .collect()
+    }
+
+    #[pyo3(signature = (built, *, numbers=None, esearch=None, returns=None))]
+    fn arrange(
+        &mut self,
+        py: Python<'_>,
+        built: Vec<PyRefMut<'_, PyKeyBuilder>>,
+        numbers: Option<&PyUidMap>,
+        esearch: Option<ReadBuffer<'_>>,
+        returns: Option<HashSet<String>>,
+    ) -> PyResult<PyArranged> {
+        let Some(mut arranger) = self.arranger.take() else {
+            return Err(PyValueError::new_err("already arranged"));
+        };
+        let mut built = built;
+        let built: Vec<_> = built.iter_mut().map(|part| part.0.take()).collect();
+        let returns = returns.unwrap_or_default();
+        let esearch = esearch.map(|head| Esearch {
+            head: head.to_vec(),
+            min: returns.contains("MIN"),
+            max: returns.contains("MAX"),
+            all: returns.contains("ALL"),
+            count: returns.contains("COUNT"),
+        });
+        let numbers = numbers.map(|numbers| &numbers.map);
+        let Arranged { response, uids } = py.detach(|| {
+            arranger.add(&built);
+            arranger.arrange(numbers, esearch.as_ref())
+        })?;
+        Ok(PyArranged {
+            response,
+            written: 0,
+            uids,
+        })
+    }
+}
+
+/// `KeyBuilder`
+#[pyclass(name = "KeyBuilder", module = "imapvm._core")]
+pub(crate) struct PyKeyBuilder(KeyBuilder);
+
+#[pymethods]
+impl PyKeyBuilder {
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+
+    fn step(&mut self, py: Python<'_>, snapshot: &PySnapshot, max_bytes: u64) -> PyResult<bool> {
+        let group = snapshot.group()?;
+        let builder = &mut self.0;
+        Ok(py.detach(|| builder.step(group, max_bytes))?)
+    }
+}
+
+/// `ArrangedMessages`
+#[pyclass(name = "ArrangedMessages", module = "imapvm._core")]
+pub(crate) struct PyArranged {
+    response: Vec<u8>,
+    /// Bytes of it that are written.
+    written: usize,
+    uids: Vec<u32>,
+}
+
+#[pymethods]
+impl PyArranged {
+    #[getter]
+    fn first(&self) -> Option<u32> {
+        self.uids.first().copied()
+    }
+
+    #[getter]
+    fn last(&self) -> Option<u32> {
+        self.uids.last().copied()
+    }
+
+    fn write(&mut self, out: &mut PyResponseWriter, max_bytes: usize) -> bool {
+        let rest = self.response.get(self.written..).unwrap_or_default();
+        let (piece, tail) = rest.split_at_checked(max_bytes).unwrap_or((rest, &[]));
+        self.written += piece.len();
+        let is_done = tail.is_empty();
+        let open = if is_done { 0 } else { piece.len() };
+        out.writer.raw(piece);
+        out.writer.mark_unfinished(piece.len(), open);
+        is_done
+    }
+}
