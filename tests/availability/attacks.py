@@ -176,6 +176,41 @@ def search_bodies(server: Demo) -> Iterator[None]:
     client.done(b"SEARCH RETURN (COUNT) " + b" ".join([b"NOT BODY ab%d" % n for n in range(3000)]))
 
 
+def sort_all(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
+    client.done("SELECT many")
+    yield
+    client.pipeline([b"SORT (SUBJECT REVERSE DATE DISPLAYFROM) UTF-8 ALL"] * 8)
+    client.pipeline([b"UID SORT RETURN (COUNT ALL) (SUBJECT) UTF-8 UNSEEN"] * 8)
+
+
+def thread_all(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
+    client.done("SELECT many")
+    yield
+    client.pipeline([b"THREAD REFERENCES UTF-8 ALL", b"UID THREAD REFS UTF-8 ALL"] * 4)
+    client.pipeline([b"THREAD ORDEREDSUBJECT UTF-8 ALL"] * 4)
+
+
+def thread_circle(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
+    client.done("CREATE circle")
+    append_circle(client, 20_000)
+    client.done("SELECT circle")
+    yield
+    client.pipeline([b"THREAD REFERENCES UTF-8 ALL", b"THREAD REFS UTF-8 ALL"] * 4)
+
+
+def append_circle(client: Client, count: int) -> None:
+    """Append messages that each refer to the next, the last one to the first."""
+    for start in range(0, count, 1000):
+        texts = (
+            b"Message-ID: <%d@x>\r\nReferences: <%d@x>\r\n\r\n" % (n, (n + 1) % count)
+            for n in range(start, start + 1000)
+        )
+        client.done(b"APPEND circle" + b"".join(b" " + literal(text) for text in texts))
+
+
 def store_all(server: Demo) -> Iterator[None]:
     client = Client(server.imap, "load")
     client.done("SELECT many")
@@ -430,6 +465,9 @@ ATTACKS = (
     Row("10,000 messages with 64 new keywords each, 5 x SELECT", keywords),
     Row("RENAME with 9,900 mailboxes below, twice", rename_top),
     Row("RENAME INBOX of 200,000 messages", rename_inbox),
+    Row("16 x SORT of 200,000 messages, 2 clients", sort_all, 2),
+    Row("12 x THREAD of 200,000 messages, 2 clients", thread_all, 2),
+    Row("8 x THREAD of 20,000 messages that refer to each other in a circle", thread_circle),
     Row("STORE of 200,000 messages, SILENT and with responses", store_all),
     Row("STORE of 200,000 messages, two other sessions, one in IDLE", store_seen_by_others),
     Row(f"2 x STORE of 16,000 messages, {CROWD} other sessions in IDLE", store_seen_by_a_crowd),

@@ -89,6 +89,8 @@ class Reader(Tokens):
             "LSUB": self._list,
             "STATUS": self._status,
             "SEARCH": self._numbers,
+            "SORT": self._numbers,
+            "THREAD": self._threads,
             "ESEARCH": self._esearch,
             "NAMESPACE": self._namespace,
             "ID": self._id,
@@ -143,6 +145,42 @@ class Reader(Tokens):
         while self.took(b" "):
             found.append(self.atom().upper())
         return found
+
+    def _threads(self) -> list[Any]:
+        """Parse threads: numbers, and lists of sub-threads (RFC 5256 section 5)."""
+        found: list[Any] = []
+        if self.took(b" "):
+            found.append(self._thread())
+            while self.ahead(b"("):
+                found.append(self._thread())
+        return found
+
+    def _thread(self) -> list[Any]:
+        """Parse one thread without recursion: its depth is not limited."""
+        self.take(b"(")
+        open_threads: list[list[Any]] = [[]]
+        while True:
+            members = open_threads[-1]
+            if self.ahead(b"("):
+                self.take(b"(")
+                open_threads.append([])
+            elif self.ahead(b")"):
+                self.take(b")")
+                nested = sum(isinstance(member, list) for member in members)
+                if not members or nested == 1:
+                    raise self.fail("members, or at least two sub-threads, before this")
+                open_threads.pop()
+                if not open_threads:
+                    return members
+                open_threads[-1].append(members)
+            else:
+                if members and isinstance(members[-1], list):
+                    raise self.fail("a sub-thread or the end")
+                members.append(self.nz())
+                if not self.ahead(b")"):
+                    self.take(b" ")
+                    if self.ahead(b")"):
+                        raise self.fail("a member after the space")
 
     def _numbers(self) -> list[int]:
         found = []

@@ -97,6 +97,11 @@ class Context:
         await suspend()
         await stack.enter_async_context(self.services.long_lists)
 
+    async def start_long_sort(self, stack: AsyncExitStack) -> None:
+        """Wait until no other command reads many sort keys; one does until `stack` closes."""
+        await suspend()
+        await stack.enter_async_context(self.services.long_sorts)
+
     async def next_event(self) -> Event:
         """Return the next event inside a command; send what is in `out` before waiting for it.
 

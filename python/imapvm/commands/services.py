@@ -132,6 +132,8 @@ class Services:
     long_lists: trio.Lock = field(default_factory=trio.Lock)
     """Held while LIST selects among many names: it needs some megabytes meanwhile, and little
     while it waits for its client."""
+    long_sorts: trio.Lock = field(default_factory=trio.Lock)
+    """Held while SORT or THREAD reads many sort keys: they need memory until they are cached."""
     search_threads: trio.CapacityLimiter = field(
         default_factory=lambda: trio.CapacityLimiter(SEARCH_THREADS)
     )

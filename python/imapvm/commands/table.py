@@ -29,10 +29,12 @@ from imapvm._core import (
     Rename,
     Search,
     Select,
+    Sort,
     StartTls,
     Status,
     Store,
     Subscribe,
+    Thread,
     Unselect,
     Unsubscribe,
 )
@@ -49,7 +51,7 @@ from imapvm.commands.handlers import (
     store,
 )
 from imapvm.commands.handlers.fetch import fetch
-from imapvm.commands.handlers.search import search
+from imapvm.commands.handlers.search import search, sort
 from imapvm.commands.outcome import Done
 from imapvm.session.events import Command
 from imapvm.session.states import State
@@ -151,6 +153,10 @@ TABLE: Final[tuple[CommandRow[Any, Any], ...]] = (
     Row(Expunge,      "UID EXPUNGE",  store.expunge,            SELECTED),
     Row(Search,       "SEARCH",       search.search,            SELECTED, HOLD),
     Row(Search,       "UID SEARCH",   search.search,            SELECTED),
+    Row(Sort,         "SORT",         sort.sort,                SELECTED, HOLD),
+    Row(Sort,         "UID SORT",     sort.sort,                SELECTED),
+    Row(Thread,       "THREAD",       sort.thread,              SELECTED, HOLD),
+    Row(Thread,       "UID THREAD",   sort.thread,              SELECTED),
     Row(Fetch,        "FETCH",        fetch.fetch,              SELECTED, HOLD),
     Row(Fetch,        "UID FETCH",    fetch.fetch,              SELECTED),
     Row(Store,        "STORE",        store.store,              SELECTED, HOLD),

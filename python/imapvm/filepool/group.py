@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from outcome import Outcome
 
-from imapvm._core import HeaderColumns, UidMap
+from imapvm._core import HeaderColumns, KeyColumns, UidMap
 from imapvm.filepool.engine.environment import (
     check_data_size,
     map_data_file,
@@ -39,6 +39,7 @@ class Group:
         clock: returns seconds since 1970.
         map_size: bytes of address space.
         columns: header columns for SEARCH, of all groups.
+        key_columns: key columns for SORT and THREAD, of all groups.
     """
 
     mailbox_cache: dict[bytes, tuple[bytes, Mailbox]]
@@ -55,12 +56,14 @@ class Group:
         clock: Callable[[], float],
         map_size: int,
         columns: HeaderColumns,
+        key_columns: KeyColumns,
     ) -> None:
         self.number = number
         self._groups = groups
         self._name = path.name
         self._path = path
         self.columns = columns.of_group(number)
+        self.key_columns = key_columns.of_group(number)
         self.clock = clock
         self.env, self.tables = open_environment(path, GroupTables, map_size=map_size)
         try:

@@ -9,7 +9,7 @@ from typing import Final
 
 import trio
 
-from imapvm._core import HeaderColumns
+from imapvm._core import HeaderColumns, KeyColumns
 from imapvm.filepool.accounts import Accounts
 from imapvm.filepool.check.findings import Finding
 from imapvm.filepool.check.run import CheckReport, check_filepool
@@ -32,7 +32,7 @@ from imapvm.filepool.staging import BodyWriter, copy_staged
 from imapvm.filepool.store import AccountStore
 from imapvm.filepool.tables.accounts import Account
 from imapvm.model.ids import AccountId, MailboxId
-from imapvm.model.limits import HEADER_COLUMNS_BYTES_MAX
+from imapvm.model.limits import HEADER_COLUMNS_BYTES_MAX, KEY_COLUMNS_BYTES_MAX
 
 __all__ = [
     "AlreadyDelivered",
@@ -63,6 +63,8 @@ class Filepool:
         self.groups: list[Group] = []
         self.columns = HeaderColumns(HEADER_COLUMNS_BYTES_MAX)
         """Header columns for SEARCH, of all groups: one limit for all users."""
+        self.key_columns = KeyColumns(KEY_COLUMNS_BYTES_MAX)
+        """Key columns for SORT and THREAD, of all groups."""
         self._swept_to = [b""] * self.format.groups
         self._on_changes: Callable[[Collection[MailboxId]], None] | None = None
         try:
@@ -76,6 +78,7 @@ class Filepool:
                         clock=clock,
                         map_size=map_size,
                         columns=self.columns,
+                        key_columns=self.key_columns,
                     )
                 )
             self.accounts = Accounts(path / ACCOUNTS, self.groups, clock=clock, map_size=map_size)

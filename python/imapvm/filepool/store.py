@@ -8,7 +8,7 @@ from typing import Final
 import outcome
 import trio
 
-from imapvm._core import HeaderColumns, UidSet
+from imapvm._core import HeaderColumns, KeyColumns, UidSet
 from imapvm.filepool.errors import FilepoolError, MailboxExistsError, MessageGoneError
 from imapvm.filepool.group import Group
 from imapvm.filepool.operations.append import AppendMessages, AppendResult, NewMessage
@@ -109,6 +109,11 @@ class AccountStore:
     def columns(self) -> HeaderColumns:
         """Header columns for SEARCH, of the account's storage group."""
         return self._group.columns
+
+    @property
+    def key_columns(self) -> KeyColumns:
+        """Key columns for SORT and THREAD, of the account's storage group."""
+        return self._group.key_columns
 
     def new_body(self) -> BodyWriter:
         """Return a writer for a message to this account, staged in its storage group."""

@@ -100,6 +100,12 @@ ERRORS_BEFORE_LOGIN_MAX: Final = 5
 HEADER_COLUMNS_BYTES_MAX: Final = 64 * 1024 * 1024
 """Header fields that a process keeps in memory for SEARCH, of all its users: the subjects of a
 million messages. The least recently used are dropped first."""
+KEY_COLUMNS_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Sort keys and references that a process keeps in memory for SORT and THREAD, of all its users:
+some 40 bytes of each message and criterion. The least recently used are dropped first."""
+SORT_KEYS_BYTES_MAX: Final = 256 * 1024 * 1024
+"""Sort keys that one SORT or THREAD reads, several million messages; more are refused with LIMIT.
+One such command at a time reads many in a process."""
 LIST_PATTERNS_MAX: Final = 100
 """Patterns of one LIST. Each is compared with each name of the account."""
 LIST_WILDCARDS_MAX: Final = 100

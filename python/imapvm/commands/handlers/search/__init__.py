@@ -1,1 +1,1 @@
-"""SEARCH: handler, and search of message bytes in threads."""
+"""SEARCH, SORT and THREAD: handlers, and reading of messages in threads."""

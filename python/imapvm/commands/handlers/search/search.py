@@ -6,7 +6,14 @@ bytes are read last.
 
 from typing import Final
 
-from imapvm._core import BoundSearch, Search, UidSet, UndecidedMessages, imap_string
+from imapvm._core import (
+    BoundSearch,
+    Search,
+    SearchProgram,
+    UidSet,
+    UndecidedMessages,
+    imap_string,
+)
 from imapvm.commands.context import SelectedContext
 from imapvm.commands.handlers.search.search_bodies import gather, search_bodies
 from imapvm.commands.outcome import DONE, Done, Refusal
@@ -26,38 +33,64 @@ EVERYTHING: Final = frozenset({"ALL"})
 
 async def search(ctx: SelectedContext, command: Search) -> Done:
     """Search batch by batch, and write SEARCH or ESEARCH."""
-    bound = _bind(ctx, command)
-    size = min(SCAN_BATCH, SCAN_KEYS // bound.keys, SCAN_LOOKUPS // max(bound.lookups, 1))
-    size = max(size, SCAN_BATCH_MIN)
-    remaining, found = bound.candidates, UidSet()
-    try:
-        while remaining:
-            batch, remaining = remaining.split(size)
-            decided, undecided = _scan(ctx, bound, batch)
-            if undecided:
-                await ctx.yield_control()
-                if bound.lookups and await gather(ctx, undecided):
-                    decided, undecided = _scan(ctx, bound, batch)
-                decided |= await search_bodies(ctx, undecided, bound.texts)
-            found = found | decided if found else decided
-            if remaining:
-                await ctx.yield_control()
-    except BaseException:
-        _empty_saved(ctx, command)
-        raise
+    with SavedResultGuard(ctx, command.returns):
+        bound = _bind(ctx, command.program)
+        size = _batch_size(bound)
+        batch, remaining = bound.candidates.split(size)
+        found, undecided = _scan(ctx, bound, batch)
+        if undecided or remaining:  # else one coroutine is enough, which is cheaper
+            found = await _finish(ctx, bound, size, (batch, found, undecided), remaining)
     _write_result(ctx, command, found)
     return DONE
 
 
-def _bind(ctx: SelectedContext, command: Search) -> BoundSearch:
+async def find(ctx: SelectedContext, program: SearchProgram | None) -> UidSet:
+    """Return the UIDs of the messages that match.
+
+    Args:
+        ctx: the selected mailbox.
+        program: the keys; None for an unknown charset.
+
+    Raises:
+        Refusal: NO for an unknown charset; BAD for keys that need CONDSTORE.
+        StoreUnavailableError: the filepool cannot be read now.
+        CorruptError: an index segment, message metadata or a message is corrupt.
+    """
+    bound = _bind(ctx, program)
+    size = _batch_size(bound)
+    batch, remaining = bound.candidates.split(size)
+    return await _finish(ctx, bound, size, (batch, *_scan(ctx, bound, batch)), remaining)
+
+
+class SavedResultGuard:
+    """Context that empties `$` if its body fails and was to save its result.
+
+    RFC 9051 section 6.4.4.1: NO leaves `$` empty, BAD leaves it unchanged. A class: a generator
+    costs more.
+    """
+
+    __slots__ = ("_ctx", "_saves")
+
+    def __init__(self, ctx: SelectedContext, returns: frozenset[str] | None) -> None:
+        self._ctx = ctx
+        self._saves = returns is not None and "SAVE" in returns
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if self._saves and error is not None and not (isinstance(error, Refusal) and error.bad):
+            self._ctx.view.saved = UidSet()
+
+
+def _bind(ctx: SelectedContext, program: SearchProgram | None) -> BoundSearch:
     """Bind the search keys to the mailbox as the client has counted it.
 
     Raises:
         Refusal: the charset is unknown, or the keys need CONDSTORE.
     """
-    view, program = ctx.view, command.program
+    view = ctx.view
     if program is None:
-        _empty_saved(ctx, command)
         raise Refusal("unknown charset", code="BADCHARSET (US-ASCII UTF-8)")
     if program.needs_modseq:
         raise Refusal("unknown search key MODSEQ: CONDSTORE is not offered", bad=True)
@@ -73,10 +106,41 @@ def _bind(ctx: SelectedContext, command: Search) -> BoundSearch:
         )
 
 
-def _empty_saved(ctx: SelectedContext, command: Search) -> None:
-    """Empty $ for a search with SAVE that ends with NO (RFC 9051 section 6.4.4.1)."""
-    if command.returns is not None and "SAVE" in command.returns:
-        ctx.view.saved = UidSet()
+def _batch_size(bound: BoundSearch) -> int:
+    size = min(SCAN_BATCH, SCAN_KEYS // bound.keys, SCAN_LOOKUPS // max(bound.lookups, 1))
+    return max(size, SCAN_BATCH_MIN)
+
+
+async def _finish(
+    ctx: SelectedContext,
+    bound: BoundSearch,
+    size: int,
+    scanned: tuple[UidSet, UidSet, UndecidedMessages],
+    remaining: UidSet,
+) -> UidSet:
+    """Return all matches.
+
+    Args:
+        ctx: the selected mailbox.
+        bound: the search.
+        size: messages in a batch.
+        scanned: the first batch, its matches, and its undecided messages.
+        remaining: candidates after the first batch.
+    """
+    found = UidSet()
+    while True:
+        batch, decided, undecided = scanned
+        if undecided:
+            await ctx.yield_control()
+            if bound.lookups and await gather(ctx, undecided):
+                decided, undecided = _scan(ctx, bound, batch)
+            decided |= await search_bodies(ctx, undecided, bound.texts)
+        found = found | decided if found else decided
+        if not remaining:
+            return found
+        await ctx.yield_control()
+        batch, remaining = remaining.split(size)
+        scanned = (batch, *_scan(ctx, bound, batch))
 
 
 def _scan(
@@ -91,7 +155,7 @@ def _write_result(ctx: SelectedContext, command: Search, found: UidSet) -> None:
     """Write SEARCH, or ESEARCH for RETURN and for IMAP4rev2 (RFC 9051 section 7.3.4)."""
     view, returns = ctx.view, command.returns
     if returns is not None and "SAVE" in returns:
-        view.saved = _to_save(returns, found)
+        view.saved = to_save(returns, found, found.first, found.last)
         returns -= {"SAVE"}
         if not returns:
             return
@@ -103,9 +167,7 @@ def _write_result(ctx: SelectedContext, command: Search, found: UidSet) -> None:
 
 
 def _esearch(command: Search, returns: frozenset[str], numbers: UidSet) -> bytes:
-    words = [b"ESEARCH (TAG %s)" % imap_string(command.tag)]
-    if command.uid:
-        words.append(b"UID")
+    words = [esearch_head(command.tag, uid=command.uid)]
     if numbers.first is not None and numbers.last is not None:
         if "MIN" in returns:
             words.append(b"MIN %d" % numbers.first)
@@ -118,15 +180,21 @@ def _esearch(command: Search, returns: frozenset[str], numbers: UidSet) -> bytes
     return b" ".join(words)
 
 
-def _to_save(returns: frozenset[str], found: UidSet) -> UidSet:
-    """Return the new `$`: for MIN or MAX alone, only those ends (RFC 5182 section 2.4)."""
+def esearch_head(tag: bytes, *, uid: bool) -> bytes:
+    """Return the start of an ESEARCH response, without the data."""
+    return b"ESEARCH (TAG %s)%s" % (imap_string(tag), b" UID" if uid else b"")
+
+
+def to_save(returns: frozenset[str], found: UidSet, first: int | None, last: int | None) -> UidSet:
+    """Return the new `$`: for MIN or MAX alone, only those ends (RFC 5182 section 2.4).
+
+    Args:
+        returns: options of RETURN.
+        found: the messages that match.
+        first: UID for MIN.
+        last: UID for MAX.
+    """
     if returns & {"ALL", "COUNT"} or not returns & {"MIN", "MAX"}:
         return found
-    if found.first is None or found.last is None:
-        return found
-    ends = []
-    if "MIN" in returns:
-        ends.append(found.first)
-    if "MAX" in returns:
-        ends.append(found.last)
-    return UidSet.of(ends)
+    ends = {first if "MIN" in returns else None, last if "MAX" in returns else None}
+    return UidSet.of(end for end in ends if end is not None)

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from functools import partial, reduce
 from operator import or_
-from typing import Final
+from typing import Final, TypeAlias
 
 import trio
 
-from imapvm._core import ColumnBuilder, SearchTask, UidSet, UndecidedMessages
+from imapvm._core import ColumnBuilder, KeyBuilder, SearchTask, UidSet, UndecidedMessages
 from imapvm.commands.context import SelectedContext
 from imapvm.filepool.store import AccountStore
 
@@ -22,6 +22,9 @@ STEP_BYTES: Final = 4 * 1024 * 1024
 STEP_BYTES_MIN: Final = 64 * 1024
 """Lower limit, for any number of keys."""
 
+Part: TypeAlias = SearchTask | ColumnBuilder | KeyBuilder
+"""Work that reads metadata or messages, in steps."""
+
 
 async def gather(ctx: SelectedContext, undecided: UndecidedMessages) -> bool:
     """Bring the header columns up to date, if that pays off; then scan again.
@@ -34,10 +37,10 @@ async def gather(ctx: SelectedContext, undecided: UndecidedMessages) -> bool:
         CorruptError: a segment is corrupt.
     """
     with ctx.store.reading() as reader:
-        parts = undecided.column_builders(reader.snapshot, _threads(ctx))
+        parts = undecided.column_builders(reader.snapshot, thread_count(ctx))
     if not parts:
         return False
-    await _finish(ctx, parts, inline=sum(map(len, parts)) <= FEW)
+    await finish(ctx, parts, inline=sum(map(len, parts)) <= FEW)
     undecided.store_columns(parts)
     return True
 
@@ -55,25 +58,26 @@ async def search_bodies(ctx: SelectedContext, undecided: UndecidedMessages, text
         CorruptError: message metadata or a message is corrupt.
     """
     inline = len(undecided) <= FEW and len(undecided) * texts <= FEW_COMPARISONS
-    parts = undecided.search_tasks(1 if inline else _threads(ctx))
-    await _finish(
+    parts = undecided.search_tasks(1 if inline else thread_count(ctx))
+    await finish(
         ctx, parts, inline=inline, max_bytes=max(STEP_BYTES // max(texts, 1), STEP_BYTES_MIN)
     )
     return reduce(or_, (part.found for part in parts), UidSet())
 
 
-def _threads(ctx: SelectedContext) -> int:
+def thread_count(ctx: SelectedContext) -> int:
+    """Return the number of search threads."""
     return int(ctx.services.search_threads.total_tokens)
 
 
-async def _finish(
+async def finish(
     ctx: SelectedContext,
-    parts: Sequence[SearchTask | ColumnBuilder],
+    parts: Sequence[Part],
     *,
     inline: bool,
     max_bytes: int = STEP_BYTES,
 ) -> None:
-    """Search all parts to their ends, each in a thread unless it ends inline."""
+    """Work through all parts to their ends, each in a thread unless it ends inline."""
     store = ctx.store
     if inline:
         parts = [part for part in parts if not _step(store, part, INLINE_BYTES_MAX)]
@@ -82,16 +86,14 @@ async def _finish(
         await ctx.run_in_threads(jobs)
 
 
-def _finish_in_thread(
-    store: AccountStore, part: SearchTask | ColumnBuilder, max_bytes: int
-) -> None:
-    """Search a part to its end, in one short transaction after the other."""
+def _finish_in_thread(store: AccountStore, part: Part, max_bytes: int) -> None:
+    """Work through a part to its end, in one short transaction after the other."""
     done = False
     while not done:
         trio.from_thread.check_cancelled()
         done = _step(store, part, max_bytes)
 
 
-def _step(store: AccountStore, part: SearchTask | ColumnBuilder, max_bytes: int) -> bool:
+def _step(store: AccountStore, part: Part, max_bytes: int) -> bool:
     with store.reading() as reader:
         return part.step(reader.snapshot, max_bytes)

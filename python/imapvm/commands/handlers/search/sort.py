@@ -1,0 +1,126 @@
+"""SORT, THREAD and their UID forms (RFC 5256), with SORT=DISPLAY (RFC 5957) and ESORT (RFC 5267).
+
+The messages are found as by SEARCH. Their keys are in columns in memory; the extension reads what
+is missing from message metadata, in threads, and no message is opened.
+"""
+
+from contextlib import AsyncExitStack
+from typing import Final
+
+from imapvm._core import ArrangedMessages, Arranger, KeyBuilder, Sort, Thread, UidSet
+from imapvm.commands.context import SelectedContext
+from imapvm.commands.handlers.search.search import SavedResultGuard, esearch_head, find, to_save
+from imapvm.commands.handlers.search.search_bodies import FEW, finish, thread_count
+from imapvm.commands.outcome import DONE, Done, Refusal
+from imapvm.model.limits import SORT_KEYS_BYTES_MAX
+
+INDEX_BATCH: Final = 16 * 1024
+"""Messages whose index is read in one transaction: under a millisecond."""
+FEW_ARRANGED: Final = 1024
+"""Messages that are arranged on the event loop: some 0.2 ms."""
+PIECE_BYTES: Final = 64 * 1024
+"""Part of a response that is sent at a time."""
+
+ALL: Final = frozenset({"ALL"})
+
+
+async def sort(ctx: SelectedContext, command: Sort) -> Done:
+    """Search, sort, and write SORT, or ESEARCH for RETURN (RFC 5267 section 3)."""
+    _require_charset(ctx, command)
+    returns = command.returns
+    with SavedResultGuard(ctx, returns):
+        found = await find(ctx, command.program)
+        arranged = None
+        if returns is None:
+            arranged = await _arrange(ctx, command, found)
+        elif returns != {"SAVE"}:
+            head = esearch_head(command.tag, uid=command.uid)
+            data = (returns - {"SAVE"}) or ALL
+            arranged = await _arrange(ctx, command, found, esearch=head, returns=data)
+    if returns is not None and "SAVE" in returns:
+        first, last = (arranged.first, arranged.last) if arranged else (None, None)
+        ctx.view.saved = to_save(returns, found, first, last)
+    if arranged is not None:
+        await _write(ctx, arranged)
+    return DONE
+
+
+async def thread(ctx: SelectedContext, command: Thread) -> Done:
+    """Search, thread, and write THREAD."""
+    _require_charset(ctx, command)
+    found = await find(ctx, command.program)
+    await _write(ctx, await _arrange(ctx, command, found))
+    return DONE
+
+
+def _require_charset(ctx: SelectedContext, command: Sort | Thread) -> None:
+    """Refuse other charsets than UTF-8 after ENABLE UTF8=ACCEPT (RFC 9755 section 3)."""
+    if command.program is None and "UTF8=ACCEPT" in ctx.session.enabled:
+        raise Refusal("charset is not UTF-8, which UTF8=ACCEPT requires", bad=True)
+
+
+async def _arrange(
+    ctx: SelectedContext,
+    command: Sort | Thread,
+    found: UidSet,
+    *,
+    esearch: bytes | None = None,
+    returns: frozenset[str] = ALL,
+) -> ArrangedMessages:
+    """Return the messages in order, and the response.
+
+    Raises:
+        Refusal: the keys are too long.
+        StoreUnavailableError: the filepool cannot be read now.
+        CorruptError: the metadata of a message is corrupt.
+    """
+    arranger, builders = await _read_index(ctx, command, found)
+    missing = sum(map(len, builders))
+    async with AsyncExitStack() as stack:
+        if missing > FEW:
+            others = ctx.services.long_sorts.locked()
+            await ctx.start_long_sort(stack)
+            if others:  # they may have read the same keys
+                arranger, builders = await _read_index(ctx, command, found)
+        try:
+            await finish(ctx, builders, inline=missing <= FEW)
+        except OverflowError as error:
+            raise Refusal("cannot sort: too many long keys", code="LIMIT") from error
+        results: list[ArrangedMessages] = []
+
+        def arrange() -> None:
+            numbers = None if command.uid else ctx.view.numbers
+            results.append(
+                arranger.arrange(builders, numbers=numbers, esearch=esearch, returns=returns)
+            )
+
+        if len(arranger) <= FEW_ARRANGED and missing <= FEW:
+            arrange()
+        else:
+            await ctx.run_in_threads([arrange])
+    return results[0]
+
+
+async def _read_index(
+    ctx: SelectedContext, command: Sort | Thread, found: UidSet
+) -> tuple[Arranger, list[KeyBuilder]]:
+    """Read the index of the messages; return builders of their keys that are not in memory."""
+    view, store = ctx.view, ctx.store
+    arranger = command.arrangement.arranger(
+        found=found, numbers=view.numbers, columns=store.key_columns, mailbox=view.mailbox
+    )
+    remaining = arranger.wanted
+    while remaining:
+        batch, remaining = remaining.split(INDEX_BATCH)
+        with store.reading() as reader:
+            ctx.mailbox_row(reader)  # exists
+            arranger.read_index(reader.snapshot, batch)
+        if remaining:
+            await ctx.yield_control()
+    return arranger, arranger.key_builders(thread_count(ctx), SORT_KEYS_BYTES_MAX)
+
+
+async def _write(ctx: SelectedContext, arranged: ArrangedMessages) -> None:
+    """Write the response; send all but its last piece."""
+    while not arranged.write(ctx.out, PIECE_BYTES):
+        await ctx.flush()
