@@ -775,6 +775,18 @@ def render_fetch(
 
 # --- the data file --------------------------------------------------------------------------------
 
+VALUE_BYTES: Final[int]
+"""Maximum bytes of a value of `bodies` and `digests`: one overflow page."""
+BODY_MAX: Final[int]
+"""Maximum bytes of a message: 80 MiB."""
+
+def body_rows(row0: Buffer) -> int:
+    """Return the number of rows of a message, row 0 included, from row 0.
+
+    Raises:
+        CorruptError: the row is corrupt.
+    """
+
 @final
 class DataFile:
     """Second map of a storage group's `data.mdb`, to read its pages without LMDB.
@@ -854,6 +866,14 @@ class Snapshot:
         """
     def metadata(self, body: int) -> bytes | None:
         """Return the stored metadata of a body."""
+    def body_layout(self, body: int) -> tuple[int, int, str | None]:
+        """Return the bytes of a message, the number of its rows, and a wrong length, if any.
+
+        Reads all rows.
+
+        Raises:
+            KeyError: there is no row 0.
+        """
     def body(self, body: int, offset: int, length: int) -> bytes:
         """Return a range of a message, cut at its end; costs its length and at most one frame.
 
@@ -1277,10 +1297,3 @@ class DotReader:
     @property
     def tail(self) -> bytes:
         """Bytes after the end."""
-
-def decompress(data: Buffer, *, size: int) -> bytes:
-    """Decompress one Zstandard frame to exactly `size` bytes.
-
-    Raises:
-        CorruptError: corrupt, or another length.
-    """

@@ -16,7 +16,6 @@ from imapvm._core import (
     MessageMetadata,
     Scanner,
     TransferDecoder,
-    decompress,
 )
 
 ENCODINGS = {"base64": 1, "quoted-printable": 2}
@@ -280,15 +279,3 @@ def test_unknown_encodings_are_refused():
     for encoding in (-1, 3, 1 << 40):
         with pytest.raises(ValueError, match="encoding"):
             TransferDecoder(encoding)
-
-
-def test_decompress_returns_the_original():
-    data = b"The quick brown fox. " * 40
-    frame = bytes.fromhex(
-        "28b52ffd604802e50000a854686520717569636b2062726f776e20666f782e20010061623599"
-    )
-    assert decompress(frame, size=len(data)) == data
-    with pytest.raises(CorruptError):
-        decompress(frame, size=len(data) + 1)
-    with pytest.raises(CorruptError):
-        decompress(frame[:-1], size=len(data))

@@ -6,12 +6,12 @@ from typing import Final
 
 import trio
 
-from imapvm._core import MessageEncoder
+from imapvm._core import MessageEncoder, body_rows
 from imapvm.filepool.errors import BodyGoneError, LimitError, StoreUnavailableError
 from imapvm.filepool.group import Group
 from imapvm.filepool.operations.append import DiscardStaged, NewMessage, StageBody
-from imapvm.filepool.tables.bodies import STAGED_SECONDS, NewBody, Staged, stored_size
-from imapvm.filepool.tables.schema import CHUNK_KEY, VALUE_MAX
+from imapvm.filepool.tables.bodies import STAGED_SECONDS, NewBody, Staged
+from imapvm.filepool.tables.schema import CHUNK_KEY
 from imapvm.model.limits import MESSAGE_MAX, THREAD_REFERENCES_MAX
 from imapvm.model.stepping import suspend
 
@@ -116,7 +116,7 @@ async def copy_staged(message: NewMessage, group: Group, groups: Sequence[Group]
 
 async def _restage(body: NewBody, staged: Staged, source: Group, target: Group) -> NewBody:
     until = int(target.clock()) + STAGED_SECONDS
-    end = 1 + -(-stored_size(body.rows[0][1]) // VALUE_MAX) - len(body.rows[1:])
+    end = body_rows(body.rows[0][1]) - len(body.rows[1:])
     copy: Staged | None = None
     for first in range(1, end, COPY_ROWS):
         rows = []

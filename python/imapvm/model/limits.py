@@ -12,14 +12,15 @@ Other constants with MAX in their names are thresholds, sizes of formats and of 
 for the operator. A peer cannot make anything grow past them:
 
     python/imapvm/commands   HELD_BYTES_MAX, INLINE_BYTES_MAX
-    python/imapvm/filepool   ATTEMPTS_MAX, BATCH_MAX, BODY_MAX, FINDINGS_MAX,
-                             FRAMES_MAX, GROUPS_MAX, INLINE_MAX, MAILBOX_CACHE_MAX, OWN_COMMITS_MAX,
-                             READERS_MAX, UID_MAPS_MAX, VALUE_MAX
+    python/imapvm/filepool   ATTEMPTS_MAX, BATCH_MAX, FINDINGS_MAX, GROUPS_MAX, INLINE_MAX,
+                             MAILBOX_CACHE_MAX, OWN_COMMITS_MAX, READERS_MAX, UID_MAPS_MAX
     python/imapvm/intake     PATH_MAX, _SIZE_DIGITS_MAX
     python/imapvm/model      UID_MAX
     python/imapvm/ops        CONFIG_MAX, USERS_MAX, WORKERS_MAX
     python/imapvm/server     PROCESSES_MAX, TLS_RECORD_MAX, _READ_MAX
+    rust/src/filepool        BODY_MAX, FRAMES_MAX
     rust/src/index           SEGMENT_BYTES_MAX, ZONE_MAX
+    rust/src/py              BODY_MAX
     rust/src/pages           DEPTH_MAX, PAGE_SIZE_MAX
     rust/src/wire            ROOM_BYTES_MAX
 

@@ -40,6 +40,25 @@ pub struct Bodies<'a> {
     framed: Option<(u64, u64)>,
 }
 
+/// Lengths of a stored message.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BodyLayout {
+    /// Bytes of the message.
+    pub size: u64,
+    /// Number of rows, row 0 included.
+    pub rows: usize,
+    /// First length that is wrong.
+    pub error: Option<String>,
+}
+
+/// Return the number of rows of a message, row 0 included, from row 0.
+///
+/// # Errors
+/// The row is corrupt.
+pub fn body_rows(row0: &[u8]) -> Result<usize, Corrupt> {
+    Ok(read_head(0, row0).ok_or(BAD_HEAD)?.rows())
+}
+
 /// Contents of row 0.
 struct BodyHeader<'a> {
     number: u64,
@@ -48,6 +67,39 @@ struct BodyHeader<'a> {
     table: &'a [[u8; 4]],
     /// Stored bytes in row 0.
     inline: &'a [u8],
+}
+
+impl BodyHeader<'_> {
+    fn stored(&self) -> usize {
+        self.table.iter().map(|entry| stored_bytes(*entry)).sum()
+    }
+
+    fn rows(&self) -> usize {
+        let beyond = self.stored().saturating_sub(self.inline.len());
+        1 + beyond.div_ceil(VALUE_BYTES)
+    }
+
+    /// Return what is wrong with the lengths of the frames.
+    fn error(&self) -> Option<String> {
+        let mut start = 0;
+        for (number, entry) in (0..).zip(self.table) {
+            let plain = frame_size(number).min(self.size - start);
+            start += plain;
+            let stored = stored_bytes(*entry) as u64;
+            let right = if u32::from_le_bytes(*entry) & RAW != 0 {
+                stored == plain
+            } else {
+                0 < stored && stored < plain
+            };
+            if !right {
+                return Some(format!(
+                    "frame {number} has {stored} stored bytes for {plain}"
+                ));
+            }
+        }
+        let more = self.inline.len() > self.stored();
+        more.then(|| "row 0 has more bytes than all frames".to_string())
+    }
 }
 
 impl<'a> Bodies<'a> {
@@ -108,6 +160,35 @@ impl<'a> Bodies<'a> {
             start += plain;
         }
         Ok(())
+    }
+
+    /// Return the lengths of a message, and check those of its frames and rows.
+    ///
+    /// # Errors
+    /// [`BodyError`]: row 0 cannot be read.
+    pub fn layout(&mut self, body: u64) -> Result<BodyLayout, BodyError> {
+        let head = self.head(body)?;
+        let rows = head.rows();
+        let mut error = head.error();
+        let mut remaining = head.stored().saturating_sub(head.inline.len());
+        for row in 1..rows {
+            let number = u32::try_from(row).map_err(|_| BAD_HEAD)?;
+            let length = self.cursor.get(&chunk_key(body, number))?.map(<[u8]>::len);
+            let expected = remaining.min(VALUE_BYTES);
+            if error.is_none() && length != Some(expected) {
+                error = Some(format!("row {row} is missing or has a wrong length"));
+            }
+            remaining -= expected;
+        }
+        let reserved = self.cursor.get(&chunk_key(body, 0))?.unwrap_or_default();
+        if reserved.get(6..8) != Some(&[0, 0]) {
+            error = Some("a byte of its header is not zero".to_string());
+        }
+        Ok(BodyLayout {
+            size: head.size,
+            rows,
+            error,
+        })
     }
 
     fn head(&mut self, body: u64) -> Result<BodyHeader<'a>, BodyError> {

@@ -24,8 +24,15 @@ const LARGE_FRAME: u64 = 128 * 1024;
 const SMALL_FRAMES: u64 = 256;
 const SMALL_BYTES: u64 = SMALL_FRAMES * SMALL_FRAME;
 
-/// Maximum bytes of a value: one overflow page.
-pub(super) const VALUE_BYTES: usize = 4080;
+/// Maximum bytes of a value: one overflow page, so that LMDB never searches its free list for runs.
+/// A page has 4,096 bytes, 16 of them its header (docs/decisions/0008).
+pub const VALUE_BYTES: usize = 4080;
+/// Number of frames whose lengths fit row 0.
+const FRAMES_MAX: u64 = 768;
+/// Maximum bytes of a message: 80 MiB.
+pub const BODY_MAX: u64 = SMALL_BYTES + (FRAMES_MAX - SMALL_FRAMES) * LARGE_FRAME;
+
+const _: () = assert!(HEADER_BYTES + 4 * 768 <= VALUE_BYTES);
 
 /// Return the key of a chunk of a body or of its metadata.
 pub(super) fn chunk_key(body: u64, chunk: u32) -> [u8; 12] {

@@ -17,7 +17,8 @@ mod metadata_table;
 mod search_task;
 mod segments;
 
-pub use self::bodies::{Bodies, BodyError};
+pub use self::bodies::{Bodies, BodyError, BodyLayout, body_rows};
+pub use self::body_layout::{BODY_MAX, VALUE_BYTES};
 pub use self::column_builder::{ColumnBuilder, PendingMessage, pending_messages};
 pub use self::compress::{compress, decompress, decompress_into};
 pub use self::frame_checksum::frame_checksum;

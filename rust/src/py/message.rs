@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use super::buffer::ReadBuffer;
-use crate::filepool::{self, MessageEncoder};
+use crate::filepool::MessageEncoder;
 use crate::message::{MessageMetadata, Range, Scanner, TransferDecoder};
 use crate::wire::ast::SectionText;
 
@@ -244,15 +244,4 @@ impl PyTransferDecoder {
         self.decoder.finish(&mut decoded);
         PyBytes::new(py, &decoded)
     }
-}
-
-/// `decompress`
-#[pyfunction]
-#[pyo3(signature = (data, *, size))]
-pub(crate) fn decompress<'py>(
-    py: Python<'py>,
-    data: ReadBuffer<'_>,
-    size: usize,
-) -> PyResult<Bound<'py, PyBytes>> {
-    Ok(PyBytes::new(py, &filepool::decompress(&data, size)?))
 }

@@ -50,13 +50,15 @@ mod _core {
 
     // The data file of a storage group.
     #[pymodule_export]
-    use super::snapshot::{PyDataFile, PyFetchStream, PySnapshot};
+    const VALUE_BYTES: usize = crate::filepool::VALUE_BYTES;
+    #[pymodule_export]
+    const BODY_MAX: u64 = crate::filepool::BODY_MAX;
+    #[pymodule_export]
+    use super::snapshot::{PyDataFile, PyFetchStream, PySnapshot, body_rows};
 
     // Messages.
     #[pymodule_export]
-    use super::message::{
-        PyMessageEncoder, PyMessageMetadata, PyScanner, PyTransferDecoder, decompress,
-    };
+    use super::message::{PyMessageEncoder, PyMessageMetadata, PyScanner, PyTransferDecoder};
 
     // Commands and responses.
     #[pymodule_export]

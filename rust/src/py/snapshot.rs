@@ -14,7 +14,7 @@ use super::index::PyBinarySlice;
 use super::numbers::{PyUidMap, PyUidSet};
 use super::wire::{PyFetchItems, PyResponseWriter};
 use crate::Corrupt;
-use crate::filepool::{Bodies, BodyError, Group, KeywordTable, MetadataTable, Segments};
+use crate::filepool::{self, Bodies, BodyError, Group, KeywordTable, MetadataTable, Segments};
 use crate::index::fetch::{self, Piece, Request, Source};
 use crate::index::{Segment, columns, uid_map};
 use crate::numbers::Runs;
@@ -183,6 +183,11 @@ impl PySnapshot {
         Ok(metadata.map(|metadata| PyBytes::new(py, &metadata)))
     }
 
+    fn body_layout(&self, body: u64) -> PyResult<(u64, usize, Option<String>)> {
+        let layout = Bodies::new(self.group()?)?.layout(body)?;
+        Ok((layout.size, layout.rows, layout.error))
+    }
+
     fn body<'py>(
         &self,
         py: Python<'py>,
@@ -269,6 +274,12 @@ impl PySnapshot {
             (!whole).then_some(answer),
         ))
     }
+}
+
+/// `body_rows`
+#[pyfunction]
+pub(crate) fn body_rows(row0: ReadBuffer<'_>) -> PyResult<usize> {
+    Ok(filepool::body_rows(&row0)?)
 }
 
 /// Names of keywords, as stored.

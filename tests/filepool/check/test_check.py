@@ -263,7 +263,10 @@ NOT_REPAIRED = [
         lambda s: s.delete("bodies", CHUNK_KEY.pack(51, 0)),
         "body 51 is missing",
     ),
-    (lambda s: s.change("bodies", CHUNK_KEY.pack(5, 0), lambda v: v[:-1]), "header of body 5"),
+    (
+        lambda s: s.change("bodies", CHUNK_KEY.pack(5, 0), lambda v: v[:-1]),
+        "body 5: the header row of a message is corrupt",
+    ),
     (
         lambda s: s.change("bodies", CHUNK_KEY.pack(51, 0), lambda v: v[:40] + b"????" + v[44:]),
         "cannot read body 51",

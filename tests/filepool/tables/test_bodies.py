@@ -15,7 +15,14 @@ from tests.filepool.direct import (
     uids,
 )
 
-from imapvm._core import STORE_ADD, MessageEncoder, MessageMetadata
+from imapvm._core import (
+    BODY_MAX,
+    STORE_ADD,
+    VALUE_BYTES,
+    MessageEncoder,
+    MessageMetadata,
+    body_rows,
+)
 from imapvm.filepool import staging
 from imapvm.filepool.errors import (
     BodyGoneError,
@@ -25,19 +32,16 @@ from imapvm.filepool.errors import (
 )
 from imapvm.filepool.operations.append import AppendMessages, NewMessage
 from imapvm.filepool.staging import BodyWriter
-from imapvm.filepool.tables import bodies
 from imapvm.filepool.tables.bodies import (
     GRACE_SECONDS,
     STAGED_SECONDS,
-    StoredBody,
-    frame_at,
-    frame_count,
-    frame_size,
+    NewBody,
 )
-from imapvm.filepool.tables.schema import CHUNK_KEY, VALUE_MAX
+from imapvm.filepool.tables.schema import CHUNK_KEY
 from imapvm.model.flags import SystemFlag
 from imapvm.model.limits import MESSAGE_MAX, THREAD_REFERENCES_MAX
 
+LARGE_FRAME = 128 * 1024
 WORDS = b"the quick brown fox jumps over the lazy dog. "
 
 
@@ -91,46 +95,64 @@ async def test_any_part_can_be_read(alice, make):
 
 
 async def test_text_is_compressed_and_noise_is_not(alice):
-    def rows(body):
-        with pool.env.begin() as txn:
-            return StoredBody(txn, pool.tables, body).stored
+    async def rows(data):
+        body = await store(alice, data)
+        with alice.reading() as reader:
+            size, found, error = reader.snapshot.body_layout(body)
+        assert (size, error) == (len(data), None)
+        return found
 
-    pool = alice._group
-    assert rows(await store(alice, text(300_000))) < 30_000
-    assert rows(await store(alice, noise(300_000))) == 300_000
+    assert await rows(text(300_000)) < 8
+    assert await rows(noise(300_000)) == 1 + -(-300_000 // VALUE_BYTES)
 
 
 def test_rows_fit_one_overflow_page(direct):
     for size in (100, 5000, 5_000_000):
         rows = packed(noise(size)).rows
-        assert max(len(value) for _, value in rows) <= VALUE_MAX
+        assert max(len(value) for _, value in rows) <= VALUE_BYTES
         assert [number for number, _ in rows] == list(range(len(rows)))
 
 
-def test_frames_are_contiguous():
-    start = 0
-    for number in range(bodies.FRAMES_MAX):
-        assert frame_at(start) == (number, start)
-        assert frame_at(start + frame_size(number) - 1) == (number, start)
-        assert frame_count(start + 1) == number + 1
-        start += frame_size(number)
-    assert start == bodies.BODY_MAX >= MESSAGE_MAX
+def test_largest_message_fits_a_body():
+    assert BODY_MAX == 80 << 20 >= MESSAGE_MAX
 
 
-def test_reading_a_part_decompresses_only_its_frames(direct, monkeypatch):
-    opened = []
-    real = bodies.decompress
-    monkeypatch.setattr(
-        bodies, "decompress", lambda data, *, size: opened.append(size) or real(data, size=size)
-    )
-    new = NewMessage(packed(text(1_000_000)), 0, (), START, 0)
+@pytest.mark.slow
+def test_rows_of_the_largest_body_are_read_back(direct):
+    """Frames of both sizes, and a table of frames that fills row 0."""
+    piece = noise(1 << 20)
+    encoder = MessageEncoder()
+    for _ in range(80):
+        encoder.feed(piece)
+    rows, metadata, threads = encoder.finish(1, THREAD_REFERENCES_MAX)
+    assert body_rows(rows[0][1]) == len(rows)
+    body = NewBody(BODY_MAX, tuple(rows), metadata, threads)
+    new = NewMessage(body, 0, (), START, 0)
     direct.apply(AppendMessages(direct.account.id, direct.mailbox().id, (new,), START))
-    with direct.group.env.begin() as txn:
-        stored = StoredBody(txn, direct.group.tables, 1)
-        assert stored.read(500_000, 10) == text(1_000_000)[500_000:500_010]
-        assert opened == [65_536]
-        stored.read(65_535, 2)
-    assert opened == [65_536] * 3
+    with direct.reading() as reader:
+        assert reader.snapshot.body_layout(1) == (BODY_MAX, len(rows), None)
+        for at in (0, (16 << 20) - 5, 40 << 20, BODY_MAX - 10):
+            expected = (piece * 2)[at % (1 << 20) :][: min(10, BODY_MAX - at)]
+            assert reader.body(1, at, 10) == expected
+
+
+def test_reading_a_part_reads_only_its_frames(direct):
+    data = noise(500_000).hex().encode()  # compressed to a half
+    new = NewMessage(packed(data), 0, (), START, 0)
+    direct.apply(AppendMessages(direct.account.id, direct.mailbox().id, (new,), START))
+    _, rows, _ = direct_layout(direct)
+    with direct.group.env.begin(write=True) as txn:
+        for row in (1, rows - 1):  # of the first frames, and of the last ones
+            txn.delete(CHUNK_KEY.pack(1, row), db=direct.group.tables.bodies)
+    with direct.reading() as reader:
+        assert reader.body(1, 500_000, 10) == data[500_000:500_010]
+        with pytest.raises(CorruptDataError):
+            reader.body(1, 999_990, 10)
+
+
+def direct_layout(direct):
+    with direct.reading() as reader:
+        return reader.snapshot.body_layout(1)
 
 
 @pytest.mark.parametrize("piece", [1, 7, 4080, 65_536, 1_000_000])
@@ -154,10 +176,10 @@ async def test_large_message_is_staged_while_it_arrives(alice, pool):
         if writer.feed(data[at : at + 65_536]):
             await writer.spill()
         held = max(held, writer._encoder.held)
-    assert held <= staging.SPILL_BYTES + 2 * bodies.LARGE_FRAME
+    assert held <= staging.SPILL_BYTES + 2 * LARGE_FRAME
     assert writer.size == len(data)
     new = writer.finish()
-    assert sum(len(value) for _, value in new.rows) < staging.SPILL_BYTES + bodies.LARGE_FRAME
+    assert sum(len(value) for _, value in new.rows) < staging.SPILL_BYTES + LARGE_FRAME
     done = await alice.append(look(alice).id, [NewMessage(new, 0, (), START, 0)])
     await writer.discard()
     with alice.reading() as reader:
@@ -359,7 +381,7 @@ async def test_metadata_of_any_length_is_read_back(alice):
             digest = reader.snapshot.metadata(body)
         assert MessageMetadata(digest).size == len(data)
         assert MessageMetadata(digest).bodystructure.count(b'"part"') == count
-        assert (len(digest) > VALUE_MAX) == (count > 1)
+        assert (len(digest) > VALUE_BYTES) == (count > 1)
 
 
 async def test_discarding_on_a_full_disk_leaves_removal_to_the_sweep(alice, pool, clock):

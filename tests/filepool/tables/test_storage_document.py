@@ -4,10 +4,11 @@ import re
 import struct
 
 import pytest
+from tests.core.group import HEAD
 from tests.filepool.tables import example
 
 from imapvm.filepool.engine.environment import table_names
-from imapvm.filepool.tables import accounts, bodies
+from imapvm.filepool.tables import accounts
 from imapvm.filepool.tables import schema as tables
 from imapvm.filepool.tables.schema import AccountTables, GroupTables
 
@@ -43,7 +44,7 @@ def columns(heading: str) -> list[tuple[int, str]]:
         ("A row of `accounts`:", accounts._ROW),
         ("### mailboxes, names", tables._MAILBOX),
         ("### usage", tables._USAGE),
-        ("### bodies, digests", bodies.HEAD),
+        ("### bodies, digests", HEAD),
     ],
 )
 def test_offsets_in_the_document_match_the_code(heading, packed):

@@ -2,20 +2,18 @@
 
 from collections.abc import Callable, Iterator
 
-from imapvm._core import CorruptError, MessageMetadata, Scanner
+from imapvm._core import VALUE_BYTES, CorruptError, MessageMetadata, Scanner, Snapshot
 from imapvm.filepool.check.findings import Findings, delete_row, put_row
 from imapvm.filepool.check.state import GroupState
 from imapvm.filepool.engine.transactions import LmdbTxn, Table
-from imapvm.filepool.errors import FilepoolError
 from imapvm.filepool.tables.bodies import (
     GRACE_SECONDS,
-    StoredBody,
     SweepKind,
     chunks,
     read_metadata,
     sweep_key,
 )
-from imapvm.filepool.tables.schema import CHUNK_KEY, COUNTER, ID_KEY, VALUE_MAX
+from imapvm.filepool.tables.schema import CHUNK_KEY, COUNTER, ID_KEY
 from imapvm.filepool.tables.transactions import GroupTxn
 
 READ_BYTES = 1024 * 1024
@@ -69,8 +67,8 @@ def _runs(
     with txn.cursor(table) as cursor:
         for key, stored in cursor:
             number, chunk = CHUNK_KEY.unpack(key)
-            if len(stored) > VALUE_MAX:
-                found.add(f"{what} {number} has a row of more than {VALUE_MAX} bytes")
+            if len(stored) > VALUE_BYTES:
+                found.add(f"{what} {number} has a row of more than {VALUE_BYTES} bytes")
             if number != body:
                 if body >= 0:
                     yield body, first + count
@@ -88,23 +86,23 @@ def _inspect_body(
     found: Findings[GroupTxn],
 ) -> None:
     tables = state.tables
+    snapshot = state.snapshot
     try:
-        stored = StoredBody(txn, tables, body)
-        if stored.rows != rows:
-            found.add(f"body {body} has {rows} rows instead of {stored.rows}")
-        reason = stored.layout_error()
+        actual, expected_rows, reason = snapshot.body_layout(body)
+        if rows != expected_rows:
+            found.add(f"body {body} has {rows} rows instead of {expected_rows}")
         if reason is not None:
             found.add(f"body {body} is corrupt: {reason}")
-        scanner = Scanner()
-        for offset in range(0, stored.size, READ_BYTES):
-            scanner.feed(stored.read(offset, READ_BYTES))
-        scanned = scanner.finish()
-    except FilepoolError as error:
-        found.add(str(error))
+        scanned = _scan(snapshot, body, actual)
+    except KeyError:
+        found.add(f"body {body} has no row 0")
         return
-    size = state.sizes.get(body, stored.size)
-    if size != stored.size:
-        found.add(f"body {body} has {stored.size} bytes; its index records have {size}")
+    except CorruptError as error:
+        found.add(f"cannot read body {body}: {error}")
+        return
+    size = state.sizes.get(body, actual)
+    if size != actual:
+        found.add(f"body {body} has {actual} bytes; its index records have {size}")
     metadata = read_metadata(txn, tables, body)
     if metadata is None:
         found.add(f"body {body} has no metadata", _rebuild_metadata(state, body))
@@ -116,9 +114,9 @@ def _inspect_body(
             f"the metadata of body {body} is corrupt: {error}", _rebuild_metadata(state, body)
         )
         return
-    if size != stored.size:
+    if size != actual:
         found.add(
-            f"body {body} has {stored.size} bytes; its metadata has {size}",
+            f"body {body} has {actual} bytes; its metadata has {size}",
             _rebuild_metadata(state, body),
         )
     elif scanned != metadata:
@@ -128,6 +126,14 @@ def _inspect_body(
             "one of them is corrupt, or the metadata is of an older version",
             _rebuild_metadata(state, body),
         )
+
+
+def _scan(snapshot: Snapshot, body: int, size: int) -> bytes:
+    """Return metadata made from the text."""
+    scanner = Scanner()
+    for offset in range(0, size, READ_BYTES):
+        scanner.feed(snapshot.body(body, offset, READ_BYTES))
+    return scanner.finish()
 
 
 def _difference(scanned: bytes, stored: bytes) -> str:
@@ -194,16 +200,14 @@ def _rebuild_metadata(state: GroupState, body: int) -> Callable[[GroupTxn], None
     """Return a repair that makes the metadata again from the text."""
 
     def repair(txn: GroupTxn) -> None:
-        stored = StoredBody(txn.raw, state.tables, body)
-        scanner = Scanner()
-        for offset in range(0, stored.size, READ_BYTES):
-            scanner.feed(stored.read(offset, READ_BYTES))
+        size, _, _ = state.snapshot.body_layout(body)
+        metadata = _scan(state.snapshot, body, size)
         table = state.tables.metadata
         prefix = ID_KEY.pack(body)
         while keys := txn.keys(table, prefix, 1000):
             for key in keys:
                 txn.delete(key, table)
-        for chunk, value in chunks(scanner.finish()):
+        for chunk, value in chunks(metadata):
             txn.put(CHUNK_KEY.pack(body, chunk), value, table)
 
     return repair

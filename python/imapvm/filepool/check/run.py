@@ -7,6 +7,7 @@ repair checks in one write transaction instead: nothing else can write until it 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from imapvm._core import Snapshot
 from imapvm.filepool.accounts import Accounts
 from imapvm.filepool.check.accounts import AccountsState, inspect_accounts
 from imapvm.filepool.check.bodies import inspect_bodies
@@ -17,7 +18,9 @@ from imapvm.filepool.check.mailboxes import inspect_mailboxes, inspect_usage
 from imapvm.filepool.check.state import read_group
 from imapvm.filepool.check.sweep import inspect_sweep
 from imapvm.filepool.engine.transactions import LmdbTxn
+from imapvm.filepool.errors import StoreUnavailableError
 from imapvm.filepool.group import Group
+from imapvm.filepool.reading import ATTEMPTS_MAX
 
 __all__ = ["CheckReport", "Finding", "check_filepool"]
 
@@ -41,13 +44,14 @@ def check_filepool(accounts: Accounts, groups: Sequence["Group"], *, repair: boo
         findings = found.repair(txn) if repair else found.report()
     mailboxes = messages = bodies = 0
     for group in groups:
-        with group.env.begin(write=repair) as txn:
+        txn, snapshot = _begin(group, repair=repair)
+        with txn:
             # Accounts enrolled or deleted during the check are in one state only: not a finding.
             with accounts.env.begin() as now:
                 after = inspect_accounts(
                     now, accounts.tables, len(groups), Findings(accounts.write_txn)
                 )
-            report = _check_group(txn, group, (before, after), repair=repair)
+            report = _check_group(txn, snapshot, group, (before, after), repair=repair)
         findings += report.findings
         mailboxes += report.mailboxes
         messages += report.messages
@@ -55,8 +59,21 @@ def check_filepool(accounts: Accounts, groups: Sequence["Group"], *, repair: boo
     return CheckReport(tuple(findings), len(before.active), mailboxes, messages, bodies)
 
 
+def _begin(group: Group, *, repair: bool) -> tuple[LmdbTxn, Snapshot]:
+    """Begin a transaction; return it with the state that it sees."""
+    for _ in range(ATTEMPTS_MAX):
+        txn = group.env.begin(write=repair)
+        # A write transaction sees the state of the one before.
+        snapshot = group.data.snapshot(txn.id() - 1 if repair else txn.id())
+        if snapshot is not None:
+            return txn, snapshot
+        txn.abort()
+    raise StoreUnavailableError("cannot check the filepool: too many commits")
+
+
 def _check_group(
     txn: LmdbTxn,
+    snapshot: Snapshot,
     group: Group,
     snapshots: tuple[AccountsState, AccountsState],
     *,
@@ -64,7 +81,7 @@ def _check_group(
 ) -> CheckReport:
     found = Findings(group.write_txn)
     now = int(group.clock())
-    state = read_group(txn, group.tables, found)
+    state = read_group(txn, group.tables, snapshot, found)
     inspect_sweep(txn, state, found)
     inspect_usage(state, group.number, snapshots, now, found)
     inspect_index(txn, state, found)

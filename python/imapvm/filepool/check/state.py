@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from imapvm._core import Snapshot
 from imapvm.filepool.check.findings import Findings, put_row
 from imapvm.filepool.engine.transactions import LmdbTxn, WriteTxn
 from imapvm.filepool.errors import CorruptDataError
@@ -30,6 +31,8 @@ class GroupState:
     """State of a storage group."""
 
     tables: GroupTables
+    snapshot: Snapshot
+    """State that is checked; it stays readable during a repair."""
     usages: dict[int, UsageRow] = field(default_factory=dict)
     mailboxes: dict[int, MailboxRow] = field(default_factory=dict)
     enrolled: set[int] = field(default_factory=set)
@@ -78,9 +81,11 @@ class GroupState:
         return put_row(self.tables.sweep, sweep_key(0, SweepKind.ACCOUNT, account), b"")
 
 
-def read_group(txn: LmdbTxn, tables: GroupTables, found: Findings[GroupTxn]) -> GroupState:
+def read_group(
+    txn: LmdbTxn, tables: GroupTables, snapshot: Snapshot, found: Findings[GroupTxn]
+) -> GroupState:
     """Read the rows of accounts and mailboxes."""
-    state = GroupState(tables)
+    state = GroupState(tables, snapshot)
     with txn.cursor(tables.usage) as cursor:
         for key, stored in cursor:
             try:

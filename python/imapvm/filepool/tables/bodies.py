@@ -1,42 +1,25 @@
 """The tables `bodies`, `digests` and `references`: message text and message metadata.
 
-A body is stored once and never changes. It is cut into frames, each compressed by itself where
-that pays, so that reading a part costs no more than the frames around it. The concatenated frames
-are cut into rows. Row 0 starts with a header: size, and the stored length of each frame.
+A body is stored once and never changes. The layout of its rows, and reading them, is in the
+extension (rust/src/filepool/body_layout.rs, bodies.rs).
 """
 
 from dataclasses import dataclass
-from struct import Struct, error
 from typing import Final
 
-from imapvm._core import CorruptError, decompress
+from imapvm._core import BODY_MAX, VALUE_BYTES
 from imapvm.filepool.engine.transactions import LmdbTxn
 from imapvm.filepool.errors import BodyGoneError, CorruptDataError
 from imapvm.filepool.tables.schema import (
     CHUNK_KEY,
     COUNTER,
     ID_KEY,
-    ROW_VERSION,
     SWEEP_KEY,
-    VALUE_MAX,
     GroupTables,
 )
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import BodyId
 from imapvm.model.limits import MESSAGE_MAX
-
-HEAD: Final = Struct("<BBHHxxQ")
-"""Version, zero, stored bytes in row 0, frames, size of the message."""
-RAW: Final = 1 << 31
-"""In a frame's length: the frame is not compressed."""
-
-SMALL_FRAME: Final = 64 * 1024
-LARGE_FRAME: Final = 128 * 1024
-SMALL_FRAMES: Final = 256
-"""Number of small frames; later ones are large, so that the frame table fits row 0."""
-FRAMES_MAX: Final = 768
-BODY_MAX: Final = SMALL_FRAMES * SMALL_FRAME + (FRAMES_MAX - SMALL_FRAMES) * LARGE_FRAME
-"""Bytes in FRAMES_MAX frames: 80 MiB."""
 
 GRACE_SECONDS: Final = 60 * 60
 """Time for which an expunged message can be read by sessions that have not been notified."""
@@ -44,7 +27,6 @@ STAGED_SECONDS: Final = 24 * 60 * 60
 """Time in which a message has to arrive."""
 
 assert MESSAGE_MAX <= BODY_MAX
-assert HEAD.size + 4 * FRAMES_MAX <= VALUE_MAX
 
 
 class SweepKind:
@@ -94,35 +76,11 @@ def sweep_key(when: int, kind: int, number: int) -> bytes:
     return SWEEP_KEY.pack(when, kind) + ID_KEY.pack(number)
 
 
-def frame_size(number: int) -> int:
-    """Return the bytes of the message in a frame that is not the last."""
-    return SMALL_FRAME if number < SMALL_FRAMES else LARGE_FRAME
-
-
-def frame_at(offset: int) -> tuple[int, int]:
-    """Return the number of the frame at an offset in the message, and the frame's offset."""
-    small = SMALL_FRAMES * SMALL_FRAME
-    if offset < small:
-        return offset // SMALL_FRAME, offset - offset % SMALL_FRAME
-    return SMALL_FRAMES + (offset - small) // LARGE_FRAME, offset - (offset - small) % LARGE_FRAME
-
-
-def frame_count(size: int) -> int:
-    """Return the number of frames of a message."""
-    return frame_at(size - 1)[0] + 1 if size else 0
-
-
-def stored_size(head: bytes) -> int:
-    """Return the stored bytes of all frames, given the start of row 0."""
-    frames = HEAD.unpack_from(head)[3]
-    return sum(length & ~RAW for length in Struct(f"<{frames}I").unpack_from(head, HEAD.size))
-
-
 def chunks(stored: bytes) -> list[tuple[int, bytes]]:
     """Cut stored bytes into rows, numbered from 0."""
     return [
-        (number, stored[at : at + VALUE_MAX])
-        for number, at in enumerate(range(0, len(stored), VALUE_MAX))
+        (number, stored[at : at + VALUE_BYTES])
+        for number, at in enumerate(range(0, len(stored), VALUE_BYTES))
     ]
 
 
@@ -186,126 +144,13 @@ def release(txn: GroupTxn, body: int, now: int) -> None:
 # --- reading ----------------------------------------------------------------------------------
 
 
-class StoredBody:
-    """Body in one read transaction. Only its header has been read."""
-
-    __slots__ = ("_base", "_inline", "_row0", "_tables", "_txn", "number", "size", "table")
-    _inline: int
-    size: int
-
-    def __init__(self, txn: LmdbTxn, tables: GroupTables, number: int) -> None:
-        head = txn.get(CHUNK_KEY.pack(number, 0), None, tables.bodies)
-        if head is None:
-            raise BodyGoneError("the text of the message has been removed")
-        try:
-            version, _, self._inline, frames, self.size = HEAD.unpack_from(head)
-            self.table: tuple[int, ...] = Struct(f"<{frames}I").unpack_from(head, HEAD.size)
-        except error:
-            raise CorruptDataError(f"cannot read the header of body {number}") from None
-        self._base = HEAD.size + 4 * frames
-        if (
-            version != ROW_VERSION
-            or frames != frame_count(self.size)
-            or len(head) != self._base + self._inline
-        ):
-            raise CorruptDataError(f"cannot read the header of body {number}")
-        self.number = number
-        self._txn = txn
-        self._tables = tables
-        self._row0 = head
-
-    @property
-    def stored(self) -> int:
-        """Stored bytes of all frames."""
-        return sum(length & ~RAW for length in self.table)
-
-    @property
-    def rows(self) -> int:
-        """Number of rows, including row 0."""
-        return 1 - (self._inline - self.stored) // VALUE_MAX
-
-    def layout_error(self) -> str | None:
-        """Return what is wrong with the lengths of frames and rows, or None. Reads all rows."""
-        if self._row0[1] or self._row0[6] or self._row0[7]:
-            return "a byte of its header is not zero"
-        start = 0
-        for number, entry in enumerate(self.table):
-            plain = min(frame_size(number), self.size - start)
-            start += plain
-            stored = entry & ~RAW
-            if stored != plain if entry & RAW else not 0 < stored < plain:
-                return f"frame {number} has {stored} stored bytes for {plain}"
-        remaining = self.stored - self._inline
-        if remaining < 0:
-            return "row 0 has more bytes than all frames"
-        for row in range(1, self.rows):
-            value = self._txn.get(CHUNK_KEY.pack(self.number, row), None, self._tables.bodies)
-            if value is None or len(value) != min(remaining, VALUE_MAX):
-                return f"row {row} is missing or has a wrong length"
-            remaining -= len(value)
-        return None
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Return a part of the message, cut off at its end."""
-        end = min(offset + length, self.size)
-        if offset >= end:
-            return b""
-        number, start = frame_at(offset)
-        position = sum(entry & ~RAW for entry in self.table[:number])
-        pieces = []
-        while start < end:
-            entry = self.table[number]
-            stored = entry & ~RAW
-            plain = min(frame_size(number), self.size - start)
-            low, high = max(offset - start, 0), min(end - start, plain)
-            if entry & RAW:
-                pieces.append(self._stored_bytes(position + low, high - low))
-            else:
-                try:
-                    whole = decompress(self._stored_bytes(position, stored), size=plain)
-                except CorruptError as error:
-                    raise CorruptDataError(f"cannot read body {self.number}: {error}") from None
-                pieces.append(whole if high - low == plain else whole[low:high])
-            position += stored
-            start += plain
-            number += 1
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def _stored_bytes(self, position: int, length: int) -> bytes:
-        """Return a part of the concatenated frames."""
-        pieces = []
-        wanted = length
-        if position < self._inline:
-            at = self._base + position
-            pieces.append(self._row0[at : min(at + wanted, len(self._row0))])
-            wanted -= len(pieces[0])
-            position = self._inline
-        if wanted:
-            chunk, skip = divmod(position - self._inline, VALUE_MAX)
-            with self._txn.cursor(self._tables.bodies) as cursor:
-                if cursor.set_key(CHUNK_KEY.pack(self.number, chunk + 1)):
-                    for key, value in cursor:
-                        chunk += 1
-                        if key != CHUNK_KEY.pack(self.number, chunk):
-                            break
-                        piece = value[skip : skip + wanted]  # not copied if it is the whole value
-                        pieces.append(piece)
-                        wanted -= len(piece)
-                        skip = 0
-                        if not wanted:
-                            break
-        if wanted:
-            raise CorruptDataError(f"a part of body {self.number} is missing")
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
 def read_metadata(txn: LmdbTxn, tables: GroupTables, number: int) -> bytes | None:
     """Return the metadata of a body, or None if it has none."""
     metadata = txn.get(CHUNK_KEY.pack(number, 0), None, tables.metadata)
-    if metadata is None or len(metadata) < VALUE_MAX:
+    if metadata is None or len(metadata) < VALUE_BYTES:
         return metadata
     pieces = [metadata]
-    while len(pieces[-1]) == VALUE_MAX:
+    while len(pieces[-1]) == VALUE_BYTES:
         more = txn.get(CHUNK_KEY.pack(number, len(pieces)), None, tables.metadata)
         if more is None:
             break

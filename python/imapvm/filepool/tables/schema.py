@@ -13,11 +13,6 @@ from imapvm.filepool.engine.transactions import UINT64, Table
 from imapvm.filepool.errors import CorruptDataError
 from imapvm.model.ids import AccountId, MailboxId
 
-VALUE_MAX: Final = 4080
-"""Bytes of one value: one overflow page, so that LMDB never searches its free list for runs.
-
-An LMDB page has 4,096 bytes, 16 of them its header (docs/decisions/0008).
-"""
 INLINE_MAX: Final = 2000
 """Bytes of a value that stays inside a leaf page with its key."""
 
