@@ -21,7 +21,7 @@ async def until(condition, seconds=60):
     """Wait for a condition that a file event or another task makes true."""
     with trio.fail_after(seconds):
         while not condition():  # noqa: ASYNC110 - a directory has no event
-            await trio.sleep(0.01)
+            await trio.sleep(seconds / 6000)
 
 
 async def emptied(spool, seconds=60):

@@ -65,6 +65,7 @@ APPEND = (
 )
 
 
+@pytest.mark.slow
 async def test_foreign_changes_are_reported_once_and_own_ones_are_not(pool, alice, path):
     inbox, archive, sent = (look(alice, name).id for name in ("INBOX", "Archive", "Sent"))
     pool.foreign_changes()
@@ -109,6 +110,7 @@ async def test_process_past_the_end_of_the_journal_gets_every_mailbox(
     assert pool.foreign_changes() == set()
 
 
+@pytest.mark.slow
 def test_two_processes_writing_at_the_same_time_lose_nothing(path):
     script = textwrap.dedent(OTHER).replace(
         "{body}",
@@ -141,6 +143,7 @@ async def test_too_many_readers_is_an_error(pool, alice, monkeypatch):
             look(alice)
 
 
+@pytest.mark.slow
 async def test_own_commits_after_a_foreign_one_are_recognised(pool, alice, path, monkeypatch):
     inbox, archive = look(alice).id, look(alice, "Archive").id
     pool.foreign_changes()

@@ -16,7 +16,7 @@ async def test_sweep_of_a_new_filepool_removes_nothing(pool, alice):
     assert await pool.sweep() == SweepReport()
 
 
-@pytest.mark.parametrize("rows", [1, 7, 50, STEP_ROWS])
+@pytest.mark.parametrize("rows", [pytest.param(1, marks=pytest.mark.slow), 7, 50, STEP_ROWS])
 def test_deleted_mailbox_is_swept_in_bounded_steps(direct, monkeypatch, rows):
     monkeypatch.setattr(sweep, "STEP_ROWS", rows)
     account = direct.account.id

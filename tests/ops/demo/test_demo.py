@@ -227,6 +227,7 @@ def test_first_run_and_second_run(tmp_path):
         assert sorted((tmp_path / "demo/spool/new").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_second_demonstration_in_one_directory(tmp_path):
     with demonstration(tmp_path, "--no-samples") as server:
         assert server.count(0) == 0

@@ -93,7 +93,7 @@ def test_start_and_stop_are_logged(tmp_path, port, workers):
     [
         (0, signal.SIGTERM),
         (0, signal.SIGINT),
-        (2, signal.SIGTERM),
+        pytest.param(2, signal.SIGTERM, marks=pytest.mark.slow),
         pytest.param(2, signal.SIGINT, marks=pytest.mark.slow),
     ],
 )

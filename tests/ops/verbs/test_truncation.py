@@ -214,7 +214,7 @@ def truncate_while_serving(pool, server, part, number):
     assert signal.Signals.SIGBUS.name not in log
 
 
-@pytest.mark.parametrize("number", [0, 20])
+@pytest.mark.parametrize("number", [0, pytest.param(20, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("part", ["accounts", "group-000"])
 def test_file_that_is_truncated_while_it_is_served_ends_the_server(pool, serve, part, number):
     truncate_while_serving(pool, serve(pool), part, number)

@@ -73,11 +73,14 @@ def test_connection_past_the_limit_of_an_address_is_refused_and_others_are_not()
 @pytest.mark.at_limit("CONNECTIONS_MAX")
 @pytest.mark.past_limit("CONNECTIONS_MAX")
 def test_connections_of_a_process_up_to_the_limit_are_accepted_and_one_more_is_refused():
+    class Counted:
+        transport = FakeTransport("127.0.0.1")
+
     connections = Connections()
     for _ in range(CONNECTIONS_MAX - 1):
-        connections.enter(FakeConnection("127.0.0.1"))
+        connections.enter(Counted())
     assert connections.refusal("192.0.2.1") is None
-    connections.enter(FakeConnection("127.0.0.1"))
+    connections.enter(Counted())
     assert connections.refusal("192.0.2.1") == "too many connections; try again later"
 
 
