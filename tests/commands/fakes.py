@@ -80,6 +80,11 @@ def connection(*, store=None, clock: float = 0.0) -> Context:
 
 async def send(ctx: Context, data: bytes) -> list[str]:
     """Send bytes to a connection, run the commands in them, and return the response lines."""
+    return (await exchange(ctx, data)).decode().splitlines()
+
+
+async def exchange(ctx: Context, data: bytes) -> bytes:
+    """Run commands as a connection does, and return all bytes that are sent."""
     ctx.reader.feed(data)
     while not ctx.session.over and (event := ctx.reader.next()) is not None:
         suspended = run(ctx, event)
@@ -87,4 +92,4 @@ async def send(ctx: Context, data: bytes) -> list[str]:
             await suspended
     sent = bytes(ctx.channel.sent) + ctx.out.take()
     ctx.channel.sent.clear()
-    return sent.decode().splitlines()
+    return sent

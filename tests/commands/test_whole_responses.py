@@ -4,13 +4,12 @@ import itertools
 
 import pytest
 import trio
-from tests.commands.fakes import send
+from tests.commands.fakes import exchange, send
 from tests.dialogues import grammar
 from tests.dialogues.tokens import GrammarError
 
 from imapvm._core import CorruptError
 from imapvm.commands.context import Context
-from imapvm.commands.dispatch import run
 from imapvm.commands.handlers.fetch import binary_parts, stream
 from imapvm.filepool.errors import BodyGoneError
 from imapvm.filepool.reading import Reader
@@ -53,18 +52,6 @@ class Injected(Exception):
 
 
 ERRORS = [Injected, lambda: CorruptError("injected"), lambda: BodyGoneError("injected")]
-
-
-async def talk(ctx: Context, data: bytes) -> bytes:
-    """Run commands as a connection does, and return all bytes that are sent."""
-    ctx.reader.feed(data)
-    while not ctx.session.over and (event := ctx.reader.next()) is not None:
-        suspended = run(ctx, event)
-        if suspended is not None:
-            await suspended
-    sent = bytes(ctx.channel.sent) + ctx.out.take()
-    ctx.channel.sent.clear()
-    return sent
 
 
 def check(ctx: Context, sent: bytes) -> bool:
@@ -114,15 +101,15 @@ async def test_an_error_at_any_step_leaves_whole_responses(signed_in, command, m
             ctx.out.take()
             fresh = Context(ctx.channel, ctx.services, ctx.session)
             fresh.sign_in(store)
-            assert b"z OK" in await talk(fresh, b"z SELECT INBOX\r\n")
-            await talk(fresh, b"z STORE 1:* -FLAGS (\\Seen)\r\n")
+            assert b"z OK" in await exchange(fresh, b"z SELECT INBOX\r\n")
+            await exchange(fresh, b"z STORE 1:* -FLAGS (\\Seen)\r\n")
             countdown = number
-            closed += check(fresh, await talk(fresh, b"a %b\r\n" % command))
+            closed += check(fresh, await exchange(fresh, b"a %b\r\n" % command))
             if countdown > 0:
                 break  # the command has fewer steps
             if not fresh.session.over:
                 countdown = 0
-                assert await talk(fresh, b"a NOOP\r\n")
+                assert await exchange(fresh, b"a NOOP\r\n")
             await trio.lowlevel.checkpoint()
         assert number > 1
     if b"BODY" in command:
@@ -138,7 +125,7 @@ async def test_a_corrupt_body_is_found_before_its_response_begins(signed_in):
     with group.env.begin(write=True) as txn, txn.cursor(group.tables.bodies) as cursor:
         assert cursor.last()
         txn.put(cursor.key(), b"\xff", db=group.tables.bodies)
-    sent = await talk(ctx, b"a FETCH 1:2 (UID BODY.PEEK[])\r\n")
+    sent = await exchange(ctx, b"a FETCH 1:2 (UID BODY.PEEK[])\r\n")
     assert [response.kind for response in grammar.Reader(sent).all()] == ["FETCH", "NO"]
     assert b"a NO [CORRUPTION]" in sent
-    assert b"a OK" in await talk(ctx, b"a FETCH 1 BODY.PEEK[]\r\n")
+    assert b"a OK" in await exchange(ctx, b"a FETCH 1 BODY.PEEK[]\r\n")

@@ -15,6 +15,7 @@ from imapvm.model.limits import (
     TLS_HANDSHAKES_MAX,
     TLS_HANDSHAKES_PER_PEER_MAX,
 )
+from imapvm.server.net.reactor import Reactor
 from imapvm.server.net.tls import HANDSHAKE_SECONDS, TlsServer, has_client_hello
 from imapvm.server.net.transport import Transport
 from imapvm.server.settings import CertificateError
@@ -246,20 +247,11 @@ async def test_closing_ends_a_handshake(reactor, tls_server):
 @pytest.mark.at_limit("TLS_HANDSHAKES_MAX")
 @pytest.mark.past_limit("TLS_HANDSHAKES_MAX")
 async def test_handshakes_past_the_limit_wait(reactor, tls_server, client_tls):
-    pairs = [tcp_pair() for _ in range(TLS_HANDSHAKES_MAX + 1)]
-    transports = [
-        Transport(
-            reactor,
-            ours,
-            peer=f"192.0.2.{number // TLS_HANDSHAKES_PER_PEER_MAX}",
-            tls_server=tls_server,
-        )
-        for number, (ours, _) in enumerate(pairs)
+    peers = [
+        f"192.0.2.{number // TLS_HANDSHAKES_PER_PEER_MAX}"
+        for number in range(TLS_HANDSHAKES_MAX + 1)
     ]
-    hello = client_hello(client_tls)
-    for _, theirs in pairs:
-        theirs.sendall(hello)
-
+    transports, clients = greeted(reactor, tls_server, client_tls, peers)
     async with trio.open_nursery() as nursery:
         for transport in transports[:-1]:
             nursery.start_soon(closed, transport)
@@ -275,8 +267,22 @@ async def test_handshakes_past_the_limit_wait(reactor, tls_server, client_tls):
         for transport in transports:
             transport.close()
     assert tls_server.places.borrowed == tls_server.places.waiting == 0
-    for _, theirs in pairs:
-        theirs.close()
+    for client in clients:
+        client.close()
+
+
+def greeted(
+    reactor: Reactor, tls_server: TlsServer, client_tls: ssl.SSLContext, peers: list[str]
+) -> tuple[list[Transport], list[socket.socket]]:
+    """Return a transport for each peer, and its client, which has sent ClientHello and no more."""
+    hello = client_hello(client_tls)
+    transports, clients = [], []
+    for peer in peers:
+        ours, theirs = tcp_pair()
+        transports.append(Transport(reactor, ours, peer=peer, tls_server=tls_server))
+        theirs.sendall(hello)
+        clients.append(theirs)
+    return transports, clients
 
 
 async def closed(transport: Transport) -> None:
@@ -290,13 +296,8 @@ async def closed(transport: Transport) -> None:
 async def test_handshakes_of_one_address_past_its_limit_wait_and_those_of_others_do_not(
     reactor, tls_server, client_tls
 ):
-    pairs = [tcp_pair() for _ in range(TLS_HANDSHAKES_PER_PEER_MAX + 1)]
-    transports = [
-        Transport(reactor, ours, peer="192.0.2.1", tls_server=tls_server) for ours, _ in pairs
-    ]
-    hello = client_hello(client_tls)
-    for _, theirs in pairs:
-        theirs.sendall(hello)
+    peers = ["192.0.2.1"] * (TLS_HANDSHAKES_PER_PEER_MAX + 1)
+    transports, clients = greeted(reactor, tls_server, client_tls, peers)
     async with trio.open_nursery() as nursery:
         for transport in transports[:-1]:
             nursery.start_soon(closed, transport)
@@ -317,8 +318,8 @@ async def test_handshakes_of_one_address_past_its_limit_wait_and_those_of_others
         await trio.aclose_forcefully(client)
         for transport in transports:
             transport.close()
-    for _, theirs in pairs:
-        theirs.close()
+    for each in clients:
+        each.close()
 
 
 async def test_client_that_hangs_up_does_not_wait_for_a_place(reactor, tls_server, client_tls):
