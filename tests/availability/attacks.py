@@ -247,6 +247,19 @@ def store_seen_by_a_crowd(server: Demo) -> Iterator[None]:
         idle.until(b"* 16000 FETCH")
 
 
+def store_unread_by_a_crowd(server: Demo) -> Iterator[None]:
+    """Sessions in IDLE that do not read: their updates wait in the store, not in memory."""
+    client = Client(server.imap, "load")
+    client.done("SELECT many")
+    crowd = [idling(server, "many") for _ in range(CROWD)]
+    yield
+    for sign in "+-+-":
+        client.done(f"STORE 1:* {sign}FLAGS.SILENT ($Unread)")
+    time.sleep(2)  # the notifier tries again each second
+    for idle in crowd:
+        idle.close()
+
+
 def store_scattered(server: Demo) -> Iterator[None]:
     """Every other message, so that sets of UIDs have 100,000 runs; another client idles."""
     client = Client(server.imap, "load")
@@ -471,6 +484,7 @@ ATTACKS = (
     Row("STORE of 200,000 messages, SILENT and with responses", store_all),
     Row("STORE of 200,000 messages, two other sessions, one in IDLE", store_seen_by_others),
     Row(f"2 x STORE of 16,000 messages, {CROWD} other sessions in IDLE", store_seen_by_a_crowd),
+    Row(f"4 x STORE of 200,000, {CROWD} sessions in IDLE do not read", store_unread_by_a_crowd),
     Row("STORE of every other message of 200,000, two other sessions", store_scattered),
     Row("COPY of 200,000 messages to a mailbox with a session in IDLE", copy_all),
     Row("MOVE of 200,000 messages", move_all),
