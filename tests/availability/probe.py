@@ -133,13 +133,13 @@ def _memory(pids: list[int]) -> float:
 
 @contextlib.contextmanager
 def _peak(pids: list[int]) -> Iterator[list[float]]:
-    """Measure the memory of processes every two milliseconds, and yield its growth."""
+    """Measure the memory of processes every five milliseconds, and yield its growth."""
     before = _memory(pids)
     growth = [0.0]
     over = threading.Event()
 
     def watch() -> None:
-        while not over.wait(0.002):
+        while not over.wait(0.005):
             growth[0] = max(growth[0], _memory(pids) - before)
 
     watcher = threading.Thread(target=watch)

@@ -7,7 +7,7 @@ one waiting task continues per step of the event loop:
 
     reactor's turn          step of the loop     step                 step
     --------------          ----------------     ----                 ----
-    A: 5 ms, is_over        A: 5 ms              B: 5 ms              A: 5 ms
+    A: 3 ms, is_over        A: 3 ms              B: 3 ms              A: 3 ms
     B: one command          all other tasks      all other tasks      all other tasks
     C: NOOP, answered       new input            new input            new input
 
@@ -24,7 +24,7 @@ from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, w
 
 from imapvm.model.stepping import suspend
 
-TURN_SECONDS: Final = 0.005
+TURN_SECONDS: Final = 0.003
 """Work of one connection before other tasks run. A step of the event loop costs some 0.05 ms, so
 shorter turns would cost throughput; longer ones would delay the other sessions."""
 
