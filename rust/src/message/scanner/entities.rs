@@ -1,6 +1,6 @@
 //! Start and classification of entities.
 use super::Scanner;
-use super::fields::{OpenField, OpenHeader};
+use super::fields::{OpenField, OpenHeader, Rest};
 use crate::message::header::names::FieldName;
 use crate::message::header::values::Headers;
 use crate::message::limits::{DEPTH, PARTS};
@@ -54,8 +54,7 @@ impl Scanner {
             is_first_line: true,
             is_certain: false,
             skipped: Vec::new(),
-            is_full: false,
-            has_rest: false,
+            rest: Rest::None,
             fields: 0,
             field: OpenField::default(),
         });

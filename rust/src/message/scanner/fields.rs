@@ -9,6 +9,17 @@ use crate::message::metadata::header_cache::CachedNames;
 /// U+FEFF in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
+/// Rest of a header past the limits: one field without a name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// The limits are not reached.
+    None,
+    /// The current field is the first one past them.
+    Starts,
+    /// The table has that field.
+    Started,
+}
+
 /// Header being read.
 pub(super) struct OpenHeader {
     pub(super) index: usize,
@@ -23,10 +34,7 @@ pub(super) struct OpenHeader {
     pub(super) is_certain: bool,
     /// The first of these lines, for the preview.
     pub(super) skipped: Vec<u8>,
-    /// Past the limits: the rest is one field without a name.
-    pub(super) is_full: bool,
-    /// The table has that field.
-    pub(super) has_rest: bool,
+    pub(super) rest: Rest,
     pub(super) fields: usize,
     pub(super) field: OpenField,
 }
@@ -102,12 +110,14 @@ impl Scanner {
             ..*line
         };
         let is_message = header.table.is_some();
-        header.is_full |= header.fields >= FIELDS || self.all_fields >= ALL_FIELDS;
+        if header.fields >= FIELDS || self.all_fields >= ALL_FIELDS {
+            header.start_rest();
+        }
         header.field.length = line.length;
         if let Some((name, value)) = name {
             let known = FieldName::of(name);
             // What no field without a name has in HEADER.FIELDS and SEARCH, ENVELOPE has not either.
-            let is_listed = is_message && !header.is_full;
+            let is_listed = is_message && header.rest == Rest::None;
             header.field.wanted = known.filter(|known| Headers::keeps(*known, is_listed));
             if is_listed {
                 header.field.known = known;
@@ -139,7 +149,10 @@ impl Scanner {
             length,
         } = std::mem::take(&mut header.field);
         if let Some(wanted) = wanted {
-            header.is_full |= !header.values.put(wanted, &value, &mut self.budget);
+            let is_kept = header.values.put(wanted, &value, &mut self.budget);
+            if !is_kept {
+                header.start_rest();
+            }
         }
         if length == 0 {
             return;
@@ -147,23 +160,32 @@ impl Scanner {
         let Some(table) = &mut header.table else {
             return;
         };
-        if !header.is_full {
-            header.fields += 1;
-            self.all_fields += 1;
-            table.push(known, &name, length);
-            if let Some(name) = cached {
-                let is_whole = bytes.len() as u64 == length;
-                self.header_cache.push(name, is_whole.then_some(&bytes));
+        match header.rest {
+            Rest::None => {
+                header.fields += 1;
+                self.all_fields += 1;
+                table.push(known, &name, length);
+                if let Some(name) = cached {
+                    let is_whole = bytes.len() as u64 == length;
+                    self.header_cache.push(name, is_whole.then_some(&bytes));
+                }
             }
-        } else if std::mem::replace(&mut header.has_rest, true) {
-            table.extend_last(length);
-        } else {
-            table.push(None, b"", length);
+            Rest::Starts => {
+                table.push(None, b"", length);
+                header.rest = Rest::Started;
+            }
+            Rest::Started => table.extend_last(length),
         }
     }
 }
 
 impl OpenHeader {
+    fn start_rest(&mut self) {
+        if self.rest == Rest::None {
+            self.rest = Rest::Starts;
+        }
+    }
+
     /// Capacity of the buffers for values.
     #[cfg(test)]
     pub(super) fn held_bytes(&self) -> usize {
