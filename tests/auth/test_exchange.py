@@ -55,6 +55,24 @@ def test_login_takes_the_name_as_initial_response():
     assert run("LOGIN", b"tim", b"secret") == ([b"Password:"], Claim("tim", b"secret"))
 
 
+@pytest.mark.at_limit("PASSWORD_MAX")
+def test_login_accepts_a_name_and_a_password_at_their_limits():
+    name, password = b"n" * LOGIN_NAME_MAX, b"p" * PASSWORD_MAX
+    expected = Claim(name.decode(), password)
+    assert run("LOGIN", None, name, password)[1] == run("LOGIN", name, password)[1] == expected
+
+
+@pytest.mark.past_limit("PASSWORD_MAX")
+@pytest.mark.parametrize(
+    ("name", "password"),
+    [(b"n" * (LOGIN_NAME_MAX + 1), b"p"), (b"n", b"p" * (PASSWORD_MAX + 1)), (b"n\0", b"p"),
+     (b"n", b"p\0"), (b"\xff", b"p")],
+)  # fmt: skip
+def test_login_refuses_what_plain_refuses(name, password):
+    assert isinstance(run("LOGIN", None, name, password)[1], Failure)
+    assert isinstance(run("PLAIN", b"\0" + name + b"\0" + password)[1], Failure)
+
+
 def test_login_without_a_name_or_password_is_refused():
     assert isinstance(run("LOGIN", b"", b"secret")[1], Failure)
     assert isinstance(run("LOGIN", b"tim", b"")[1], Failure)

@@ -26,6 +26,17 @@ def test_curl_lists_reads_searches_and_uploads(demo, program, tmp_path) -> None:
     assert set(held(demo, "INBOX")) == {"First", "Second", "Third"}
 
 
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+@pytest.mark.parametrize("initial", ["--sasl-ir", "--no-sasl-ir"])
+def test_curl_logs_in_with_one_mechanism(demo, program, tmp_path, mechanism, initial) -> None:
+    host, port = demo.imap
+    output = run(
+        program("curl"), "-sS", "--user", f"{USER}:{PASSWORD}",
+        "--login-options", f"AUTH={mechanism}", initial, f"imap://{host}:{port}", home=tmp_path,
+    )  # fmt: skip
+    assert '"/" INBOX' in output
+
+
 def test_curl_over_tls(demo, program, tmp_path) -> None:
     put(demo, "INBOX", message("Hidden"))
     host, port = demo.imaps
