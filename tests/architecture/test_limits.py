@@ -4,8 +4,11 @@ Constants elsewhere that look like limits are listed in its docstring, by file.
 """
 
 import ast
+import math
 import re
 from pathlib import Path
+
+import pytest
 
 import imapvm.model.limits
 
@@ -120,3 +123,80 @@ def test_constants_named_max_in_other_files_are_listed():
 def test_files_of_limits_in_rust_are_listed():
     found = {path.relative_to(ROOT).as_posix() for path in (ROOT / "rust/src").rglob("limits.rs")}
     assert found == {place for place in listed() if place.endswith("limits.rs")}
+
+
+# --- docs/protocol.md ----------------------------------------------------------------------------
+
+PROTOCOL = ROOT / "docs" / "protocol.md"
+LIMIT_ROW = re.compile(r"^\| [^|]+ \| (?P<limits>[^|]+) \| (?P<names>`[^|]+`) \|$", re.MULTILINE)
+UNITS = {"KiB": 1024, "MiB": 1024 * 1024, "s": 1, "": 1}
+RUST_LIMIT = re.compile(r"^(?:pub const|            )\s?(\w+):(?: usize =)? ([\d_ *]+)[;,]$", re.M)
+SECONDS = {
+    "HANDSHAKE_SECONDS": "server/net/tls.py",
+    "LOGIN_SECONDS": "server/imap/connections.py",
+    "AUTOLOGOUT_SECONDS": "server/imap/connections.py",
+    "STALL_SECONDS": "server/imap/connections.py",
+}
+NOT_MET = {
+    "message": {
+        "FOLDED_BYTES",  # SEARCH reads the message for more
+        "CACHED_FIELD_BYTES",  # FETCH reads the message for more
+        "HEADER_CACHE_BYTES",
+    },
+    "wire": {"append"},  # MESSAGE_MAX
+}
+"""Limits in Rust whose excess no client notices."""
+
+
+def product(text: str) -> float:
+    return math.prod(float(factor) for factor in text.replace("_", "").split("*"))
+
+
+def rust_limits(area: str) -> dict[str, float]:
+    """Return the limits of a Rust area by name."""
+    source = (ROOT / "rust/src" / area / "limits.rs").read_text()
+    return {name: product(value) for name, value in RUST_LIMIT.findall(source)}
+
+
+def limit_of(name: str) -> float:
+    """Return the value of a limit as docs/protocol.md names it."""
+    area, _, rest = name.rpartition("::")
+    if area:
+        return rust_limits(area)[rest]
+    if name in SECONDS:
+        source = (ROOT / "python/imapvm" / SECONDS[name]).read_text()
+        found = re.search(rf"^{name}: Final = ([\d. *]+)$", source, re.MULTILINE)
+        assert found is not None, name
+        return product(found[1])
+    return float(getattr(imapvm.model.limits, name))
+
+
+def documented() -> list[tuple[list[str], list[float]]]:
+    """Return names and values of the rows in the tables of limits."""
+    rows = []
+    for row in LIMIT_ROW.finditer(PROTOCOL.read_text()):
+        values = []
+        for text in row["limits"].split("; "):
+            number, _, unit = text.partition(" ")
+            values.append(float(number.replace(",", "")) * UNITS[unit])
+        rows.append((re.findall(r"`([\w:]+)`", row["names"]), values))
+    return rows
+
+
+def test_the_check_sees_limits_in_rust_and_in_the_tables():
+    assert rust_limits("wire")["items"] == 8192
+    assert rust_limits("message")["FIELD_BYTES"] == 1024 * 1024
+    assert (["wire::nesting", "wire::items"], [64, 8192]) in documented()
+    assert len(documented()) > 30
+
+
+def test_the_tables_of_limits_have_the_values_of_the_sources():
+    for names, values in documented():
+        assert [limit_of(name) for name in names] == values, names
+
+
+@pytest.mark.parametrize("area", ["message", "wire"])
+def test_each_limit_in_rust_is_in_the_tables(area):
+    named = {name for names, _ in documented() for name in names}
+    expected = {f"{area}::{name}" for name in rust_limits(area).keys() - NOT_MET[area]}
+    assert {name for name in named if name.startswith(f"{area}::")} == expected
