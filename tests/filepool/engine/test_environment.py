@@ -1,9 +1,11 @@
 """Creating and opening a filepool, and the errors of both."""
 
+import gc
 import os
 import re
 import shutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from tests.owners import set_owner
@@ -248,3 +250,25 @@ async def test_full_disk_when_the_lock_file_is_reserved(path, monkeypatch):
     error = await refuses(path)
     assert isinstance(error, StoreUnavailableError)
     assert "no space left" in str(error)
+
+
+async def test_address_space_is_free_again_when_a_filepool_is_closed(path):
+    """Each of the two data files is mapped twice, with 1 TiB; a process has 128 TiB."""
+    gc.disable()
+    try:
+        for _ in range(40):
+            async with open_filepool(path) as pool:
+                pool.account(await pool.accounts.enroll("alice", "x"))
+                await pool.accounts.delete(pool.accounts.find("alice").id)
+    finally:
+        gc.enable()
+
+
+async def test_environment_is_closed_if_its_data_file_cannot_be_mapped(path, monkeypatch):
+    for place in ("accounts", "group"):
+        name = f"imapvm.filepool.{place}.map_data_file"
+        with monkeypatch.context() as patched:
+            patched.setattr(name, Mock(side_effect=StoreUnavailableError("no address space")))
+            assert "no address space" in str(await refuses(path))
+    async with open_filepool(path):
+        pass
