@@ -12,6 +12,7 @@ from imapvm.filepool.operations.append import AppendMessages
 from imapvm.filepool.operations.store_flags import StoreFlags
 from imapvm.filepool.tables.keyword_cache import KeywordCache, KeywordNames
 from imapvm.filepool.tables.schema import KEYWORDS_KEY
+from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.limits import (
     KEYWORD_MAX,
     KEYWORD_SET_MAX,
@@ -124,6 +125,19 @@ async def test_different_keywords_of_a_mailbox_are_limited(alice):
     await alice.append(inbox, [message(1, keywords=("K0", "k499"))])  # it has both
     with alice.reading() as reader:
         assert reader.keywords(reader.mailbox("INBOX")) == sorted(every)
+
+
+def test_messages_with_too_many_keywords_together_are_refused_before_anything_is_written(direct):
+    """An operation that fails after it has written makes the writer repeat its whole batch."""
+    account, inbox = direct.account.id, direct.mailbox().id
+    many = [message(n, keywords=tuple(f"k{n}-{k}" for k in range(50))) for n in range(11)]
+    with direct.group.env.begin(write=True) as raw:
+        txn = GroupTxn(raw, direct.group.tables, direct.keyword_cache)
+        with pytest.raises(LimitError, match=str(KEYWORDS_PER_MAILBOX_MAX)):
+            AppendMessages(account, inbox, tuple(many), START).apply(txn)
+        assert txn.written == 0
+    direct.apply(AppendMessages(account, inbox, tuple(many[:10]), START))
+    assert direct.mailbox().keyword_sets == 10
 
 
 @pytest.mark.past_limit("KEYWORD_SETS_BYTES_MAX")

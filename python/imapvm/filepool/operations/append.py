@@ -15,7 +15,7 @@ from imapvm.filepool.tables.bodies import (
     sweep_key,
 )
 from imapvm.filepool.tables.changes import Change, log_change
-from imapvm.filepool.tables.keywords import check_keywords, intern
+from imapvm.filepool.tables.keywords import check_keywords, check_room, intern
 from imapvm.filepool.tables.schema import CHUNK_KEY, MailboxRow
 from imapvm.filepool.tables.threads import thread_of
 from imapvm.filepool.tables.transactions import GroupTxn
@@ -183,6 +183,7 @@ class AppendMessages:
         for message in self.messages:
             check_keywords(message.keywords)
             check_available(txn, message.body)
+        check_room(txn, row, (message.keywords for message in self.messages))
         bodies = [store_body(txn, message.body, 1) for message in self.messages]
         appended = append_stored(txn, row, self.messages, bodies, self.now)
         if self.claim:

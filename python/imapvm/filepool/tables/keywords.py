@@ -5,7 +5,7 @@ mailbox keeps the spelling in which a keyword was first used there (RFC 9051 sec
 are case-insensitive).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from imapvm._core import STORE_ADD, STORE_REMOVE
 from imapvm.filepool.errors import LimitError
@@ -39,6 +39,23 @@ def check_keywords(names: Names) -> None:
         raise LimitError(f"the keywords of a message have at most {KEYWORD_SET_MAX} bytes")
 
 
+def check_room(txn: GroupTxn, row: MailboxRow, sets: Iterable[Names]) -> None:
+    """Check that a mailbox can have all keywords of some sets, before anything is written.
+
+    Raises:
+        LimitError: it would have too many.
+    """
+    lower = {name.lower() for names in sets for name in names}
+    if lower:
+        _check_different(known_sets(txn, row), lower)
+
+
+def _check_different(known: MailboxKeywords, lower: Collection[str]) -> None:
+    new = sum(name not in known.spelling for name in lower)
+    if new and len(known.spelling) + new > KEYWORDS_PER_MAILBOX_MAX:
+        raise LimitError(f"a mailbox has at most {KEYWORDS_PER_MAILBOX_MAX} keywords")
+
+
 def known_sets(txn: GroupTxn, row: MailboxRow) -> MailboxKeywords:
     """Return a mailbox's sets, including those of this transaction."""
     return txn.keyword_cache.get(
@@ -58,9 +75,7 @@ def intern(txn: GroupTxn, row: MailboxRow, names: Iterable[str]) -> int:
     if number is not None:
         return number
     check_keywords(normal)
-    new = sum(name.lower() not in known.spelling for name in normal)
-    if new and len(known.spelling) + new > KEYWORDS_PER_MAILBOX_MAX:
-        raise LimitError(f"a mailbox has at most {KEYWORDS_PER_MAILBOX_MAX} keywords")
+    _check_different(known, [name.lower() for name in normal])
     if known.size >= KEYWORD_SETS_BYTES_MAX:
         raise LimitError(
             f"the combinations of keywords of a mailbox have at most {KEYWORD_SETS_BYTES_MAX} bytes"
