@@ -19,8 +19,8 @@ FLAGS = (rb"\Seen", rb"\Flagged", rb"\Deleted", b"$Work")
 MESSAGE = b"{4+}\r\nA: b"
 DELETED = "* BYE selected mailbox was deleted"
 
-MailboxKey = tuple[bytes, int]
-"""Name and UIDVALIDITY."""
+MessageKey = tuple[int, int]
+"""UIDVALIDITY, which is unique among the mailboxes of an account, and UID."""
 
 
 class Link(Protocol):
@@ -63,16 +63,15 @@ class Ledger:
     def __init__(self, *names: bytes, in_turns: bool) -> None:
         self.names = names
         self.in_turns = in_turns
-        self.owner: dict[tuple[MailboxKey, int], str] = {}
+        self.owner: dict[MessageKey, str] = {}
         """The read-write session in which a message is recent."""
-        self.notified: dict[tuple[MailboxKey, int], set[str]] = defaultdict(set)
+        self.notified: dict[MessageKey, set[str]] = defaultdict(set)
         """Read-write sessions that were notified of a message."""
 
     def note(self, client: "Client", message: Message) -> None:
         """Note a message of which a session has been notified."""
-        assert client.mailbox is not None
         assert message.uid is not None
-        key = (client.mailbox, message.uid)
+        key = (client.uid_validity, message.uid)
         owner = self.owner.get(key)
         if self.in_turns:
             first = owner in (None, client.session)
@@ -84,7 +83,7 @@ class Ledger:
             assert owner in (None, client.session), (client.session, key, owner)
             self.owner[key] = client.session
 
-    def check(self, existing: Container[tuple[MailboxKey, int]]) -> None:
+    def check(self, existing: Container[MessageKey]) -> None:
         """Assert that each message is recent in one of the sessions that were notified of it.
 
         Not of expunged messages if commands ran at the same time: a session claims up to a UID, and
@@ -107,7 +106,9 @@ class Client:
         self.idles = idles
         self.tags = 0
         self.sessions = 0
-        self.mailbox: MailboxKey | None = None
+        self.mailbox: bytes | None = None
+        """Name with which a mailbox was selected."""
+        self.uid_validity = 0
         self.read_only = False
         self.messages: list[Message] = []
         self.recent = 0
@@ -172,7 +173,7 @@ class Client:
         if not lines or not lines[-1].startswith(f"{tag} "):
             assert DELETED in lines, (command, lines)
             assert self.mailbox is not None, lines
-            assert self.mailbox[0] != b"INBOX", lines
+            assert self.mailbox != b"INBOX", lines
             self._deselect()
             await self.end()
             await self.start()
@@ -189,7 +190,7 @@ class Client:
     def _apply_line(self, line: str) -> None:
         if found := re.match(r"\* OK \[UIDVALIDITY (\d+)\]", line):
             assert self.mailbox is not None
-            self.mailbox = (self.mailbox[0], int(found[1]))
+            self.uid_validity = int(found[1])
         elif line.startswith(("* SEARCH", "* ESEARCH")):
             self._apply_search(line)
         elif found := re.fullmatch(r"\* (\d+) (EXISTS|RECENT|EXPUNGE|FETCH)(?: \((.*)\))?", line):
@@ -252,7 +253,7 @@ class Client:
         """Select a mailbox; the first one if it does not exist."""
         await self.learn()
         self._deselect()
-        self.mailbox, self.read_only = (name, 0), read_only
+        self.mailbox, self.read_only = name, read_only
         lines = await self.do(b"%b %b" % (b"EXAMINE" if read_only else b"SELECT", name))
         if lines[-1].split()[1] == "NO":
             self._deselect()
@@ -298,7 +299,7 @@ class Client:
 
     async def _act_on_mailboxes(self, chance: random.Random) -> None:
         name = chance.choice(self.ledger.names)
-        match chance.randrange(12):
+        match chance.randrange(13):
             case 0 | 1 | 2:
                 await self.select(name)
             case 3 | 4:
@@ -321,10 +322,11 @@ class Client:
                     if found := re.search(r"MESSAGES (\d+) RECENT (\d+)", line):
                         assert int(found[2]) <= int(found[1])
             case 10 if name != b"INBOX" and chance.random() < 0.2:
-                if self.mailbox is not None and self.mailbox[0] == name:
-                    await self.leave(b"UNSELECT")
+                await self.leave(b"UNSELECT")  # DELETE of the selected mailbox would deselect it
                 await self.do(b"DELETE %b" % name)
                 await self.do(b"CREATE %b" % name)
+            case 11 if name != b"INBOX":  # NO if it does not exist, or the other one exists
+                await self.do(b"RENAME %b %b" % (name, chance.choice(self.ledger.names[1:])))
             case _:
                 await self.do(b"APPEND %b %b" % (name, MESSAGE))
 
@@ -338,7 +340,7 @@ class Client:
         match chance.randrange(14):
             case 0 | 1:
                 messages = b" ".join([b"(%b) %b" % (flag, MESSAGE)] * chance.choice([1, 1, 3]))
-                await self.do(b"APPEND %b %b" % (self.mailbox[0], messages))
+                await self.do(b"APPEND %b %b" % (self.mailbox, messages))
             case 2 | 3 if number:
                 message = self.messages[int(number) - 1]
                 lines = await self.do(
@@ -424,7 +426,7 @@ async def at_once(clients: list[Client], chance: random.Random, count: int = 40)
 
 async def agree(clients: list[Client]) -> None:
     """Assert that clients have the flags of the store, and those of one mailbox the same list."""
-    states: dict[MailboxKey, list[tuple[str, frozenset[str]]]] = {}
+    states: dict[int, list[tuple[str, frozenset[str]]]] = {}
     for client in clients:
         await client.do(b"NOOP")
         if client.mailbox is None:
@@ -437,7 +439,7 @@ async def agree(clients: list[Client]) -> None:
             assert flags in (None, actual), (client.name, tracked, stored)
         uids = re.findall(r"UID (\d+)", "\n".join(lines))
         state = list(zip(uids, stored, strict=True))
-        assert states.setdefault(client.mailbox, state) == state
+        assert states.setdefault(client.uid_validity, state) == state
 
 
 async def agree_on_recent(clients: list[Client], observer: Client) -> None:
@@ -455,13 +457,14 @@ async def agree_on_recent(clients: list[Client], observer: Client) -> None:
     existing = set()
     for name in ledger.names:
         await observer.select(name, read_only=True)
-        if observer.mailbox is None or observer.mailbox[0] != name:
-            continue  # it was deleted
+        if observer.mailbox != name:
+            continue  # it does not exist
         for message in observer.messages:
             assert message.uid is not None
-            existing.add((observer.mailbox, message.uid))
-            owner = ledger.owner.get((observer.mailbox, message.uid))
-            assert message.recent == (owner is None), (observer.mailbox, message.uid, owner)
+            key = (observer.uid_validity, message.uid)
+            existing.add(key)
+            owner = ledger.owner.get(key)
+            assert message.recent == (owner is None), (name, key, owner)
         (status, *_) = await observer.do(b"STATUS %b (RECENT)" % name)
         assert status.endswith(f"(RECENT {observer.recent})"), (status, observer.recent)
         await observer.check_searches()

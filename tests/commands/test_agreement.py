@@ -27,7 +27,7 @@ class FakeLink:
 @pytest.mark.parametrize("acting", [by_turns, at_once])
 async def test_clients_agree_after_random_commands(signed_in, acting, seed):
     store, pool = signed_in.session.store, signed_in.services.pool
-    ledger = Ledger(b"INBOX", b"Drafts", in_turns=acting is by_turns)
+    ledger = Ledger(b"INBOX", b"Drafts", b"Work", in_turns=acting is by_turns)
 
     async def connect() -> FakeLink:
         return FakeLink(store, pool)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 SECONDS = float(os.environ.get("CLIENTS_SECONDS", "10"))
 FIRST_SEED = int(os.environ.get("CLIENTS_SEED", "0"))
 CLIENTS = 6
-NAMES = (b"INBOX", b"Other")
+NAMES = (b"INBOX", b"Other", b"Third")
 
 
 class Transcript:
@@ -147,8 +147,9 @@ async def clear(link: SocketLink) -> None:
     await link.send(b"a1 SELECT INBOX\r\n")
     await link.send(b"a2 UID STORE 1:* +FLAGS.SILENT (\\Deleted)\r\n")
     await link.send(b"a3 EXPUNGE\r\n")
-    await link.send(b"a4 DELETE Other\r\n")
-    assert (await link.send(b"a5 CREATE Other\r\n"))[-1].startswith("a5 OK")
+    await link.send(b"a4 DELETE Third\r\n")
+    await link.send(b"a5 DELETE Other\r\n")
+    assert (await link.send(b"a6 CREATE Other\r\n"))[-1].startswith("a6 OK")
     await link.close()
 
 
