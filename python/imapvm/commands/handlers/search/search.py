@@ -33,13 +33,16 @@ EVERYTHING: Final = frozenset({"ALL"})
 
 async def search(ctx: SelectedContext, command: Search) -> Done:
     """Search batch by batch, and write SEARCH or ESEARCH."""
-    with SavedResultGuard(ctx, command.returns):
+    try:
         bound = _bind(ctx, command.program)
         size = _batch_size(bound)
         batch, remaining = bound.candidates.split(size)
         found, undecided = _scan(ctx, bound, batch)
         if undecided or remaining:  # else one coroutine is enough, which is cheaper
             found = await _finish(ctx, bound, size, (batch, found, undecided), remaining)
+    except BaseException as error:
+        empty_saved_result(ctx, command.returns, error)
+        raise
     _write_result(ctx, command, found)
     return DONE
 
@@ -62,25 +65,15 @@ async def find(ctx: SelectedContext, program: SearchProgram | None) -> UidSet:
     return await _finish(ctx, bound, size, (batch, *_scan(ctx, bound, batch)), remaining)
 
 
-class SavedResultGuard:
-    """Context that empties `$` if its body fails and was to save its result.
+def empty_saved_result(
+    ctx: SelectedContext, returns: frozenset[str] | None, error: BaseException
+) -> None:
+    """Empty `$` after a search that was to save its result and failed.
 
-    RFC 9051 section 6.4.4.1: NO leaves `$` empty, BAD leaves it unchanged. A class: a generator
-    costs more.
+    RFC 9051 section 6.4.4.1: NO leaves `$` empty, BAD leaves it unchanged.
     """
-
-    __slots__ = ("_ctx", "_saves")
-
-    def __init__(self, ctx: SelectedContext, returns: frozenset[str] | None) -> None:
-        self._ctx = ctx
-        self._saves = returns is not None and "SAVE" in returns
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if self._saves and error is not None and not (isinstance(error, Refusal) and error.bad):
-            self._ctx.view.saved = UidSet()
+    if returns is not None and "SAVE" in returns and not (isinstance(error, Refusal) and error.bad):
+        ctx.view.saved = UidSet()
 
 
 def _bind(ctx: SelectedContext, program: SearchProgram | None) -> BoundSearch:

@@ -9,7 +9,12 @@ from typing import Final
 
 from imapvm._core import ArrangedMessages, Arranger, KeyBuilder, Sort, Thread, UidSet
 from imapvm.commands.context import SelectedContext
-from imapvm.commands.handlers.search.search import SavedResultGuard, esearch_head, find, to_save
+from imapvm.commands.handlers.search.search import (
+    empty_saved_result,
+    esearch_head,
+    find,
+    to_save,
+)
 from imapvm.commands.handlers.search.search_bodies import FEW, finish, thread_count
 from imapvm.commands.outcome import DONE, Done, Refusal
 from imapvm.model.limits import SORT_KEYS_BYTES_MAX
@@ -28,7 +33,7 @@ async def sort(ctx: SelectedContext, command: Sort) -> Done:
     """Search, sort, and write SORT, or ESEARCH for RETURN (RFC 5267 section 3)."""
     _require_charset(ctx, command)
     returns = command.returns
-    with SavedResultGuard(ctx, returns):
+    try:
         found = await find(ctx, command.program)
         arranged = None
         if returns is None:
@@ -37,6 +42,9 @@ async def sort(ctx: SelectedContext, command: Sort) -> Done:
             head = esearch_head(command.tag, uid=command.uid)
             data = (returns - {"SAVE"}) or ALL
             arranged = await _arrange(ctx, command, found, esearch=head, returns=data)
+    except BaseException as error:
+        empty_saved_result(ctx, returns, error)
+        raise
     if returns is not None and "SAVE" in returns:
         first, last = (arranged.first, arranged.last) if arranged else (None, None)
         ctx.view.saved = to_save(returns, found, first, last)
