@@ -50,6 +50,10 @@ pub const COPIED_BYTES: usize = 256 * 1024;
 /// Parameters of one Content-Type or Content-Disposition, and tags of one Content-Language.
 pub const PARAMETERS: usize = 64;
 
+/// Bytes of a parameter joined from pieces of which one has escapes (RFC 2231 section 4.1). A longer
+/// one is left in pieces: the escapes of the other pieces would triple it.
+pub const ESCAPED_PARAMETER_BYTES: usize = 16 * 1024;
+
 /// Message-IDs kept of References: the first one, and the last ones, which are nearest to the
 /// message.
 pub const REFERENCES: usize = 100;

@@ -4,6 +4,7 @@
 //! `foo*0*`, the result is `foo*`, with charset and language in front and all bytes of other pieces
 //! escaped: the form that the parameter would have in one piece.
 use super::fields::Parameter;
+use crate::message::limits::ESCAPED_PARAMETER_BYTES;
 
 /// Name of a piece: `foo*1*` is the piece 1 of `foo`, extended.
 struct PieceName<'a> {
@@ -39,8 +40,8 @@ fn piece_name(name: &[u8]) -> Option<PieceName<'_>> {
 /// Join the pieces of each parameter, at the place of the first one received.
 ///
 /// Pieces may be in any order; of several with one number the first counts. Left as received: pieces
-/// after a missing number, and all pieces of a parameter that is there in one piece as well. Cost is
-/// quadratic in the number of parameters, which is bounded.
+/// after a missing number, those of a parameter that is there in one piece as well, and those of a
+/// long value with escapes. Cost is quadratic in the number of parameters, which is bounded.
 pub(super) fn join(received: Vec<Parameter>) -> Vec<Parameter> {
     if !received.iter().any(|(name, _)| name.contains(&b'*')) {
         return received; // as nearly all are
@@ -64,9 +65,12 @@ pub(super) fn join(received: Vec<Parameter>) -> Vec<Parameter> {
             Some(piece) => {
                 let pieces = sequence(&received, &names, piece.parameter);
                 let name = whole_name(piece.parameter, &pieces);
-                if piece.number < pieces.len() && !is_present(&name) {
+                if piece.number < pieces.len()
+                    && !is_present(&name)
+                    && let Some(value) = whole_value(&pieces)
+                {
                     done.push((piece.parameter, pieces.len()));
-                    joined.push((name, whole_value(&pieces)));
+                    joined.push((name, value));
                     continue;
                 }
             }
@@ -105,10 +109,11 @@ fn whole_name(parameter: &[u8], pieces: &[(bool, &[u8])]) -> Vec<u8> {
     [parameter, suffix].concat()
 }
 
-fn whole_value(pieces: &[(bool, &[u8])]) -> Vec<u8> {
+/// Return the joined value; None if it would be over [`ESCAPED_PARAMETER_BYTES`].
+fn whole_value(pieces: &[(bool, &[u8])]) -> Option<Vec<u8>> {
     if !is_any_extended(pieces) {
         let values: Vec<&[u8]> = pieces.iter().map(|(_, value)| *value).collect();
-        return values.concat();
+        return Some(values.concat());
     }
     let mut whole = Vec::new();
     let has_charset = pieces.first().is_some_and(|(is_extended, value)| {
@@ -123,8 +128,11 @@ fn whole_value(pieces: &[(bool, &[u8])]) -> Vec<u8> {
         } else {
             escape(value, &mut whole);
         }
+        if whole.len() > ESCAPED_PARAMETER_BYTES {
+            return None;
+        }
     }
-    whole
+    Some(whole)
 }
 
 /// ```abnf
@@ -242,6 +250,27 @@ mod tests {
         ] {
             assert_eq!(show(parameters), joined, "{parameters:?}");
         }
+    }
+
+    #[test]
+    fn long_values_with_escapes_stay_in_pieces() {
+        let prefix = "utf-8''";
+        for (bytes, parameters) in [
+            (ESCAPED_PARAMETER_BYTES - prefix.len(), 1),
+            (ESCAPED_PARAMETER_BYTES - prefix.len() + 1, 2),
+        ] {
+            let received = vec![
+                (b"x*0*".to_vec(), prefix.into()),
+                (b"x*1".to_vec(), vec![b'a'; bytes]),
+            ];
+            assert_eq!(join(received).len(), parameters);
+        }
+        // Without escapes the value does not grow.
+        let received = vec![
+            (b"x*0".to_vec(), vec![b'a'; ESCAPED_PARAMETER_BYTES]),
+            (b"x*1".to_vec(), b"b".to_vec()),
+        ];
+        assert_eq!(join(received).len(), 1);
     }
 
     #[test]
