@@ -17,7 +17,7 @@ SOURCES = sorted(
         "python": ["*.py", "*.pyi"],
         "rust/src": ["*.rs"],
         "tests": ["*.py"],
-        "bench": ["*.py"],
+        "bench": ["*.py", "*.pyi"],
         ".ci": ["*"],
         "docs": ["*.md"],
         "config": ["*"],

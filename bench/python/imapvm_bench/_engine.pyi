@@ -38,7 +38,7 @@ Fields without a default are required; unknown fields are refused. ::
     login, setup      [COMMAND, ...] (default [])
     mix               [{"name": "sync", "weight": 3, "think_ms": [0, 0],
                         "commands": [COMMAND, ...]}, ...]
-                      weight 1 and no think time by default; empty for IdlePool
+                      weight 1 and no think time by default; empty for IdleLoad
 
     COMMAND = {"label": "FETCH FLAGS",    row of the report
                "parts": [PART, ...],      the engine adds tag and CRLF
@@ -171,7 +171,7 @@ class Load:
         """
 
 @final
-class IdlePool:
+class IdleLoad:
     """Connections that log in, are set up, stay in IDLE, and record EXISTS.
 
     The plan is that of Load, with an empty `mix`; seconds, limits, rate, pipeline and reconnect are
@@ -179,7 +179,7 @@ class IdlePool:
     least every 29). A connection that breaks during IDLE is not opened again.
     """
 
-    def __new__(cls, plan: str) -> IdlePool:
+    def __new__(cls, plan: str) -> IdleLoad:
         """Read the plan, as Load does."""
     def start(self) -> None:
         """Start the threads, as Load does."""

@@ -24,7 +24,7 @@ pub const OUTPUT_BYTES_KEPT: usize = 16 * 1024;
 /// Open-loop entries that wait for a connection: at most 8 MB for each thread.
 pub const BACKLOG_ENTRIES_MAX: usize = 1_000_000;
 
-/// Arrivals kept until `IdlePool.arrivals` returns them: 96 MB.
+/// Arrivals kept until `IdleLoad.arrivals` returns them: 96 MB.
 pub const ARRIVALS_MAX: usize = 4_000_000;
 
 /// Attempts to set up a connection, while all are being opened.

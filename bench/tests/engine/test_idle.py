@@ -6,7 +6,7 @@ import pytest
 from bench.tests.engine.plans import command, plan
 from bench.tests.engine.scripted import serving
 
-from imapvm_bench._engine import IdlePool, Responder
+from imapvm_bench._engine import IdleLoad, Responder
 
 
 def idle_plan(port, **fields):
@@ -46,7 +46,7 @@ def test_arrivals_have_connection_time_and_number():
     users = [[f"user{number}", "x"] for number in range(6)]
     login = [{"label": "LOGIN", "parts": [{"text": "LOGIN "}, {"user": True}]}]
     with serving(script) as port:
-        idle = IdlePool(idle_plan(port, connections=6, threads=2, users=users, login=login))
+        idle = IdleLoad(idle_plan(port, connections=6, threads=2, users=users, login=login))
         assert json.loads(idle.state())["opening"] == 6
         idle.start()
         state = wait_for(idle, idling=6)
@@ -81,7 +81,7 @@ def test_a_broken_connection_has_failed_and_is_not_opened_again():
         connection.sendall(b"* BYE going down\r\n")
 
     with serving(script) as port:
-        idle = IdlePool(idle_plan(port, connections=3))
+        idle = IdleLoad(idle_plan(port, connections=3))
         idle.start()
         wait_for(idle, idling=3)
         breaks.set()
@@ -98,7 +98,7 @@ def test_a_server_without_idle_is_an_error():
             connection.sendall(line.split()[0] + status)
 
     with serving(script) as port:
-        idle = IdlePool(idle_plan(port, connections=2))
+        idle = IdleLoad(idle_plan(port, connections=2))
         idle.start()
         wait_for(idle, failed=2, errors={"BAD": [2, "IDLE → BAD unknown command"]})
         idle.stop()
@@ -106,7 +106,7 @@ def test_a_server_without_idle_is_an_error():
 
 def test_no_arrivals_before_the_start_or_after_the_end():
     responder = Responder()
-    idle = IdlePool(idle_plan(responder.port))
+    idle = IdleLoad(idle_plan(responder.port))
     idle.stop()
     idle.start()
     wait_for(idle, idling=4)
@@ -118,7 +118,7 @@ def test_no_arrivals_before_the_start_or_after_the_end():
 
 def test_waiting_costs_no_processor_time():
     responder = Responder()
-    idle = IdlePool(idle_plan(responder.port, connections=100))
+    idle = IdleLoad(idle_plan(responder.port, connections=100))
     idle.start()
     wait_for(idle, idling=100)
     before = time.process_time()
@@ -130,13 +130,13 @@ def test_waiting_costs_no_processor_time():
 
 def test_an_idle_plan_has_no_mix():
     with pytest.raises(ValueError, match=r"^mix: "):
-        IdlePool(json.dumps(plan(143)))
+        IdleLoad(json.dumps(plan(143)))
 
 
 @pytest.mark.slow
 def test_thousands_idle_in_one_process():
     responder = Responder()
-    idle = IdlePool(idle_plan(responder.port, connections=5_000, connects_at_once=500))
+    idle = IdleLoad(idle_plan(responder.port, connections=5_000, connects_at_once=500))
     idle.start()
     wait_for(idle, idling=5_000)
     idle.stop()

@@ -1,7 +1,7 @@
 """Client process of an idle pool, with a part of its sessions.
 
 Reads the plan from the first line of standard input, and ends when standard input ends. Writes one
-JSON object per line to standard output: `{"state": …}` of `_engine.IdlePool.state` when it changes,
+JSON object per line to standard output: `{"state": …}` of `_engine.IdleLoad.state` when it changes,
 `{"arrivals": [[connection, nanoseconds, exists], …]}`, or `{"refused": "…"}` for a wrong plan.
 """
 
@@ -20,7 +20,7 @@ STATE_EVERY: Final = 10
 
 
 class IdleEngine(Protocol):
-    """Interface of `_engine.IdlePool`."""
+    """Interface of `_engine.IdleLoad`."""
 
     def start(self) -> None: ...
     def state(self) -> str: ...
@@ -30,12 +30,12 @@ class IdleEngine(Protocol):
 
 def main() -> None:
     """Hold sessions until standard input ends."""
-    from imapvm_bench._engine import IdlePool
+    from imapvm_bench._engine import IdleLoad
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent
     raise_limit()
     try:
-        engine = IdlePool(sys.stdin.readline())
+        engine = IdleLoad(sys.stdin.readline())
         engine.start()
     except (ValueError, OSError, RuntimeError) as error:
         _write(sys.stdout, {"refused": str(error)})

@@ -318,11 +318,11 @@ fn ranges(text: &PlanJson, purpose: Purpose) -> Result<(), PlanError> {
             check(ends.is_some(), "seconds", "may be null only with a limit")
         }
         Purpose::Idle => {
-            check(text.mix.is_empty(), "mix", "must be empty for IdlePool")?;
+            check(text.mix.is_empty(), "mix", "must be empty for IdleLoad")?;
             check(
                 text.protocol == Protocol::Imap,
                 "protocol",
-                "must be imap for IdlePool",
+                "must be imap for IdleLoad",
             )
         }
     }

@@ -58,10 +58,10 @@ impl Load {
 }
 
 #[pyclass(frozen, module = "imapvm_bench._engine")]
-struct IdlePool(load::Load);
+struct IdleLoad(load::Load);
 
 #[pymethods]
-impl IdlePool {
+impl IdleLoad {
     #[new]
     fn new(py: Python<'_>, plan: &str) -> PyResult<Self> {
         Ok(Self(py.detach(|| load::Load::new(plan, Purpose::Idle))?))
@@ -118,7 +118,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let kinds = ErrorKind::ALL.iter().map(|kind| kind.name());
     module.add("ERROR_KINDS", PyTuple::new(module.py(), kinds)?)?;
     module.add_class::<Load>()?;
-    module.add_class::<IdlePool>()?;
+    module.add_class::<IdleLoad>()?;
     module.add_class::<Responder>()?;
     // PyO3 adds an `__all__`, which the stub would have to repeat.
     module.delattr("__all__")

@@ -22,7 +22,7 @@ use crate::transport::{Buffers, Encryption};
 use connections::Connection;
 use phases::Phase;
 
-/// EXISTS on idle connections, until `IdlePool.arrivals` returns them.
+/// EXISTS on idle connections, until `IdleLoad.arrivals` returns them.
 #[derive(Debug, Default)]
 pub struct ArrivalQueue {
     /// Connection, nanoseconds, EXISTS.
