@@ -49,6 +49,15 @@ fn cut(mut text: String, bytes: usize) -> (String, bool) {
     (text, whole)
 }
 
+/// Fold the start of a text, up to some bytes; return whether it was whole. Folding shortens no text to
+/// less than a third.
+fn cut_folded(text: &str, bytes: usize) -> (String, bool) {
+    let start = text.floor_char_boundary(text.len().min(4 * bytes));
+    let (head, tail) = text.split_at_checked(start).unwrap_or((text, ""));
+    let (folded, whole) = cut(fold(head), bytes);
+    (folded, whole && tail.is_empty())
+}
+
 /// Decode a header field for display, with white space collapsed.
 pub(crate) fn decoded(value: Option<&[u8]>) -> String {
     collapse(&decode_header(value.unwrap_or_default())).into_owned()
@@ -56,17 +65,18 @@ pub(crate) fn decoded(value: Option<&[u8]>) -> String {
 
 /// Return an address list as SEARCH compares it, and whether it is whole.
 fn folded_list(value: Option<&[u8]>) -> (String, bool) {
-    let mut text = fold(&decoded(value));
-    if text.len() <= FOLDED_BYTES {
+    let (mut text, whole) = cut_folded(&decoded(value), FOLDED_BYTES);
+    if whole {
         append_addresses(&mut text, value.unwrap_or_default());
+        return cut(text, FOLDED_BYTES);
     }
-    cut(text, FOLDED_BYTES)
+    (text, false)
 }
 
 /// Return the mailbox that RFC 5256 section 3 sorts by and the display name of RFC 5957 section
 /// 2.1.
 fn sort_keys(value: Option<&[u8]>) -> [String; 2] {
-    let key = |text: &[u8]| cut(fold(&decoded(Some(text))), SORT_KEY_BYTES).0;
+    let key = |text: &[u8]| cut_folded(&decoded(Some(text)), SORT_KEY_BYTES).0;
     match first_address(value.unwrap_or_default()) {
         Some(Address::Group(name)) => [key(&name), key(&name)],
         Some(Address::Mailbox {
@@ -165,10 +175,10 @@ pub(crate) fn build(message: ScanResult<'_>, captures: Vec<Capture>) -> NewMetad
         body: render::structure(nodes(entities), false),
         bodystructure: render::structure(nodes(entities), true),
         preview: preview(entities, captures),
-        base_subject_key: cut(fold(&base.text), SORT_KEY_BYTES).0,
+        base_subject_key: cut_folded(&base.text, SORT_KEY_BYTES).0,
         base_subject: base.text,
         is_reply: base.is_reply_or_forward,
-        folded: [from, to, cc, bcc, cut(fold(&subject), FOLDED_BYTES)],
+        folded: [from, to, cc, bcc, cut_folded(&subject, FOLDED_BYTES)],
         subject,
         sort_keys: [
             from_mailbox,

@@ -1,6 +1,9 @@
 //! Encoding of numbers and bytes in stored metadata: varints, and chunks prefixed with their
 //! length.
 
+/// Bytes of an excerpt that is searched for.
+const SEARCHED_BYTES: usize = 64 * 1024;
+
 /// Encoder of metadata.
 #[derive(Default)]
 pub(crate) struct Encoder(pub(crate) Vec<u8>);
@@ -30,9 +33,15 @@ impl Encoder {
         self.0.extend_from_slice(bytes);
     }
 
-    /// Write bytes that usually occur in `whole`: as an offset where they do.
+    /// Write bytes that usually occur in `whole`: as an offset where they do. Long ones are compared
+    /// with its end only, where a base subject is: preparing a search costs 20 ns a byte.
     pub(crate) fn excerpt(&mut self, bytes: &[u8], whole: &[u8]) {
-        match memchr::memmem::find(whole, bytes) {
+        let found = if bytes.len() <= SEARCHED_BYTES {
+            memchr::memmem::find(whole, bytes)
+        } else {
+            whole.strip_suffix(bytes).map(<[u8]>::len)
+        };
+        match found {
             Some(offset) if !bytes.is_empty() => {
                 self.count(bytes.len() << 1 | 1);
                 self.count(offset);
@@ -211,6 +220,20 @@ mod tests {
     #[test]
     fn an_excerpt_of_known_bytes_is_stored_as_an_offset() {
         let whole = b"joe doe <joe@example.org>";
+        let long = vec![b'x'; SEARCHED_BYTES + 2];
+        for (length, stored) in [
+            (SEARCHED_BYTES, 4),
+            (SEARCHED_BYTES + 1, 4),
+            (SEARCHED_BYTES + 2, 4),
+        ] {
+            let mut out = Encoder::default();
+            out.excerpt(&long[..length], &long);
+            assert_eq!(out.0.len(), stored);
+            assert_eq!(Decoder(&out.0).excerpt(&long), Some(&long[..length]));
+            let mut out = Encoder::default();
+            out.excerpt(&long[..length], &long[1..length]);
+            assert!(out.0.len() > length);
+        }
         for (text, stored) in [(&b"joe doe"[..], 2), (b"", 1), (b"jane", 5)] {
             let mut out = Encoder::default();
             out.excerpt(text, whole);

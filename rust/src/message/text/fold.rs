@@ -16,6 +16,11 @@ use std::sync::LazyLock;
 /// ```
 #[must_use]
 pub fn fold(text: &str) -> String {
+    if text.len() > PIECE_BYTES {
+        let mut folded = Vec::new();
+        fold_utf8(text.as_bytes(), &mut folded);
+        return String::from_utf8(folded).unwrap_or_default();
+    }
     let mut folded = String::with_capacity(text.len());
     fold_into(text, &mut folded);
     folded
