@@ -147,10 +147,10 @@ pub(crate) fn parse(value: &[u8]) -> Option<(i64, i16)> {
     skip(&mut lexer, b".,");
     let day = number(digits(&mut lexer))?;
     skip(&mut lexer, b"-.,");
-    let (month, year, seconds);
+    let (month, year);
     if let Some(first) = month_first {
         month = first;
-        seconds = time(&mut lexer)?;
+        let seconds = time(&mut lexer)?;
         skip(&mut lexer, b"");
         // asctime has no zone; some programs write one before the year.
         let mut ahead = lexer;
@@ -164,7 +164,10 @@ pub(crate) fn parse(value: &[u8]) -> Option<(i64, i16)> {
     skip(&mut lexer, b"-.,");
     year = self::year(digits(&mut lexer))?;
     skip(&mut lexer, b",");
-    seconds = time(&mut lexer)?;
+    // RFC 5256 section 2.2: a date without a valid time counts as 00:00:00 UTC.
+    let Some(seconds) = time(&mut lexer) else {
+        return build((year, month, day), 0, 0);
+    };
     skip(&mut lexer, b"");
     let minutes = zone(&mut lexer);
     build((year, month, day), seconds, minutes)
@@ -228,10 +231,10 @@ mod tests {
             ("0 Jan 2024 00:00:00 +0000", None),
             ("31 Apr 2024 00:00:00 +0000", None),
             ("1 Foo 2024 00:00:00 +0000", None),
-            ("1 Jan 2024 24:00:00 +0000", None),
-            ("1 Jan 2024 00:60:00 +0000", None),
+            ("1 Jan 2024 24:00:00 +0000", Some((1_704_067_200, 0))),
+            ("1 Jan 2024 00:60:00 +0000", Some((1_704_067_200, 0))),
             ("1 Jan 20245 00:00:00 +0000", None),
-            ("1 Jan 2024", None),
+            ("1 Jan 2024", Some((1_704_067_200, 0))),
             ("99999999999999999999 Jan 2024 00:00:00", None),
         ] {
             assert_eq!(parse(value.as_bytes()), expected, "{value}");
