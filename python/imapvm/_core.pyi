@@ -1109,8 +1109,6 @@ class Arranger:
     Call `read_index` for all of `wanted`, bring the builders to their ends, then call `arrange`.
     """
 
-    def __len__(self) -> int:
-        """Return the number of messages found; 0 after `arrange`."""
     @property
     def wanted(self) -> UidSet:
         """UIDs to pass to `read_index`, in ascending batches."""
@@ -1122,6 +1120,8 @@ class Arranger:
         """
     def key_builders(self, limit: int, max_bytes: int) -> list[KeyBuilder]:
         """Return at most `limit` builders of missing keys, each for a thread of its own.
+
+        Call it once, after all of `read_index`.
 
         Together they take at most `max_bytes` of memory, and what one step of each adds.
         """

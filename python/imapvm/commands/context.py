@@ -98,7 +98,7 @@ class Context:
         await stack.enter_async_context(self.services.long_lists)
 
     async def start_long_sort(self, stack: AsyncExitStack) -> None:
-        """Wait until no other command reads many sort keys; one does until `stack` closes."""
+        """Wait until no long SORT or THREAD runs in this process; one runs until `stack` closes."""
         await suspend()
         await stack.enter_async_context(self.services.long_sorts)
 

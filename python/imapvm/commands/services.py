@@ -133,7 +133,8 @@ class Services:
     """Held while LIST selects among many names: it needs some megabytes meanwhile, and little
     while it waits for its client."""
     long_sorts: trio.Lock = field(default_factory=trio.Lock)
-    """Held while SORT or THREAD reads many sort keys: they need memory until they are cached."""
+    """Held while SORT or THREAD arranges many messages: it needs some 100 bytes for each, and a
+    processor; another one is left to the event loop and the writer."""
     search_threads: trio.CapacityLimiter = field(
         default_factory=lambda: trio.CapacityLimiter(SEARCH_THREADS)
     )

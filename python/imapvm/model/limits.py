@@ -106,7 +106,7 @@ KEY_COLUMNS_BYTES_MAX: Final = 64 * 1024 * 1024
 some 40 bytes of each message and criterion. The least recently used are dropped first."""
 SORT_KEYS_BYTES_MAX: Final = 256 * 1024 * 1024
 """Sort keys that one SORT or THREAD reads, several million messages; more are refused with LIMIT.
-One such command at a time reads many in a process."""
+One such command for many messages runs in a process at a time."""
 LIST_PATTERNS_MAX: Final = 100
 """Patterns of one LIST. Each is compared with each name of the account."""
 LIST_WILDCARDS_MAX: Final = 100

@@ -1,5 +1,6 @@
 //! Builder of key columns from message metadata.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,9 +13,11 @@ use crate::message::MessageMetadata;
 pub struct KeyBuilder {
     columns: Vec<KeyColumn>,
     hasher: IdHasher,
-    missing: Vec<MissingKeys>,
-    /// Index of the next message to read.
-    at: usize,
+    missing: Arc<Vec<MissingKeys>>,
+    /// Number of messages.
+    messages: usize,
+    /// Indices of the messages that are not read yet.
+    unread: Range<usize>,
     /// Bytes that all builders of the command may still use.
     room: Arc<AtomicUsize>,
     /// Bytes that this one has taken from it.
@@ -37,19 +40,21 @@ impl From<Corrupt> for KeyError {
 }
 
 impl KeyBuilder {
-    /// Build columns for some messages, in ascending order of UIDs. All builders of a command share
-    /// `room`.
+    /// Build columns for a range of messages, in ascending order of UIDs. All builders of a command
+    /// share `missing` and `room`.
     #[must_use]
     pub fn new(
         (columns, hasher): (Vec<KeyColumn>, IdHasher),
-        missing: Vec<MissingKeys>,
+        missing: Arc<Vec<MissingKeys>>,
+        unread: Range<usize>,
         room: Arc<AtomicUsize>,
     ) -> Self {
         Self {
             columns,
             hasher,
             missing,
-            at: 0,
+            messages: unread.len(),
+            unread,
             room,
             used: 0,
         }
@@ -58,13 +63,13 @@ impl KeyBuilder {
     /// Number of messages.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.missing.len()
+        self.messages
     }
 
     /// True if there are no messages.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.missing.is_empty()
+        self.messages == 0
     }
 
     /// Read metadata until `max_bytes` are reached; return true when all messages are done.
@@ -76,12 +81,15 @@ impl KeyBuilder {
     pub fn step(&mut self, group: Group<'_>, max_bytes: u64) -> Result<bool, KeyError> {
         let mut metadata = MetadataTable::new(group)?;
         let mut read = 0;
-        while let Some(MissingKeys { uid, body }) = self.missing.get(self.at).copied() {
+        while !self.unread.is_empty() {
             if read >= max_bytes {
                 self.take_room()?;
                 return Ok(false);
             }
-            self.at += 1;
+            let next = self.unread.next().and_then(|at| self.missing.get(at));
+            let Some(MissingKeys { uid, body }) = next.copied() else {
+                break;
+            };
             if let Ok(Some(stored)) = metadata.get(body)
                 && let Ok(metadata) = MessageMetadata::open(&stored)
             {

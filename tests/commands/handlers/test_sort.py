@@ -42,6 +42,7 @@ SORTED = [DESCENDING, "b OK SORT completed"]
 
 async def test_concurrent_commands_read_the_keys_once(signed_in, monkeypatch):
     await filled(signed_in)
+    monkeypatch.setattr(sort, "FEW_ARRANGED", COUNT - 1)
     read = []
     finish = sort.finish
 
@@ -96,8 +97,9 @@ async def test_long_response_is_sent_in_pieces(signed_in, monkeypatch):
     assert lines[0] == '* ESEARCH (TAG "b") ALL 1:2,4:300'
 
 
-async def test_cancelled_command_lets_others_continue(signed_in):
+async def test_cancelled_command_lets_others_continue(signed_in, monkeypatch):
     await filled(signed_in)
+    monkeypatch.setattr(sort, "FEW_ARRANGED", 1)
     ctx = other(signed_in)
     await send(ctx, b"a SELECT INBOX\r\n")
     with trio.CancelScope() as scope:

@@ -166,18 +166,6 @@ impl Arranger {
         &self.wanted
     }
 
-    /// Number of messages found.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.found.len() as usize
-    }
-
-    /// True if no message was found.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.found.is_empty()
-    }
-
     /// Read records of some wanted UIDs; batches and segments ascend. Messages without a record
     /// were expunged since the search, and are left out.
     ///
@@ -206,10 +194,10 @@ impl Arranger {
         Ok(())
     }
 
-    /// Messages that are missing in columns, ascending.
+    /// Return the messages that are missing in columns, ascending, and leave none.
     #[must_use]
-    pub fn missing(&self) -> &[MissingKeys] {
-        &self.missing
+    pub fn take_missing(&mut self) -> Vec<MissingKeys> {
+        std::mem::take(&mut self.missing)
     }
 
     /// Return empty columns of the kinds that are missing, for a builder.

@@ -98,10 +98,6 @@ pub(crate) struct PyArranger {
 
 #[pymethods]
 impl PyArranger {
-    fn __len__(&self) -> usize {
-        self.arranger.as_ref().map_or(0, Arranger::len)
-    }
-
     #[getter]
     fn wanted(&self) -> PyUidSet {
         let wanted = self.arranger.as_ref().map(Arranger::wanted);
@@ -116,18 +112,19 @@ impl PyArranger {
         Ok(())
     }
 
-    fn key_builders(&self, limit: usize, max_bytes: usize) -> Vec<PyKeyBuilder> {
-        let Some(arranger) = &self.arranger else {
+    fn key_builders(&mut self, limit: usize, max_bytes: usize) -> Vec<PyKeyBuilder> {
+        let Some(arranger) = &mut self.arranger else {
             return Vec::new();
         };
         let room = Arc::new(AtomicUsize::new(max_bytes));
-        let missing = arranger.missing();
+        let missing = Arc::new(arranger.take_missing());
         let each = missing.len().div_ceil(limit.max(1)).max(1);
-        let parts = missing.chunks(each);
-        parts
-            .map(|part| {
-                let columns = arranger.new_columns();
-                PyKeyBuilder(KeyBuilder::new(columns, part.to_vec(), Arc::clone(&room)))
+        let starts = (0..missing.len()).step_by(each);
+        starts
+            .map(|start| {
+                let part = start..missing.len().min(start + each);
+                let (columns, room) = (arranger.new_columns(), Arc::clone(&room));
+                PyKeyBuilder(KeyBuilder::new(columns, Arc::clone(&missing), part, room))
             })
             .collect()
     }

@@ -82,14 +82,11 @@ async def _arrange(
         StoreUnavailableError: the filepool cannot be read now.
         CorruptError: the metadata of a message is corrupt.
     """
-    arranger, builders = await _read_index(ctx, command, found)
-    missing = sum(map(len, builders))
     async with AsyncExitStack() as stack:
-        if missing > FEW:
-            others = ctx.services.long_sorts.locked()
+        if len(found) > FEW_ARRANGED:
             await ctx.start_long_sort(stack)
-            if others:  # they may have read the same keys
-                arranger, builders = await _read_index(ctx, command, found)
+        arranger, builders = await _read_index(ctx, command, found)
+        missing = sum(map(len, builders))
         try:
             await finish(ctx, builders, inline=missing <= FEW)
         except OverflowError as error:
@@ -102,7 +99,7 @@ async def _arrange(
                 arranger.arrange(builders, numbers=numbers, esearch=esearch, returns=returns)
             )
 
-        if len(arranger) <= FEW_ARRANGED and missing <= FEW:
+        if len(found) <= FEW_ARRANGED and missing <= FEW:
             arrange()
         else:
             await ctx.run_in_threads([arrange])
