@@ -105,13 +105,16 @@ class Delays:
     """How long the attack took."""
     peak_mib: float
     """Growth of the server's peak of anonymous memory, of all its processes."""
+    share: float
+    """Part of the time in which the server's threads had a processor when they needed one."""
 
     def __str__(self) -> str:
         return (
             f"NOOP {self.noop.attack * 1000:.0f} ms (baseline {self.noop.baseline * 1000:.0f}),"
             f" APPEND {self.append.attack * 1000:.0f} ms"
             f" (baseline {self.append.baseline * 1000:.0f}),"
-            f" attack {self.seconds:.2f} s, memory +{self.peak_mib:.0f} MiB"
+            f" attack {self.seconds:.2f} s, memory +{self.peak_mib:.0f} MiB,"
+            f" processors {self.share:.0%}"
         )
 
 
@@ -119,6 +122,17 @@ def _processes(pid: int) -> list[int]:
     """Return a process and its children."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [pid, *map(int, children)]
+
+
+def _schedule(pids: list[int]) -> tuple[int, int]:
+    """Return nanoseconds that all threads ran, and that they waited for a processor."""
+    ran = waited = 0
+    for pid in pids:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError):  # it has ended
+                words = (thread / "schedstat").read_text().split()
+                ran, waited = ran + int(words[0]), waited + int(words[1])
+    return ran, waited
 
 
 def _memory(pids: list[int]) -> float:
@@ -202,13 +216,19 @@ def measure(server: Demo, attack: Attack, *, clients: int = 1) -> Delays:
         receiver.recv()
         until = time.perf_counter() + BASELINE_SECONDS
         baseline = _worst(probe, NOOP, NOOP_SECONDS, lambda: time.perf_counter() > until)
-        with _peak(_processes(server.process.pid)) as growth:
+        pids = _processes(server.process.pid)
+        ran, waited = _schedule(pids)
+        with _peak(pids) as growth:
             started = time.perf_counter()
             go.set()
             noop = _worst(
                 probe, NOOP, NOOP_SECONDS, lambda: not any(one.is_alive() for one in processes)
             )
             ended = time.perf_counter()
+        ran, waited = (
+            after - one for after, one in zip(_schedule(pids), (ran, waited), strict=True)
+        )
+        share = ran / (ran + waited) if ran > 0 and waited > 0 else 1.0
         over.set()
         append = receiver.recv()
     finally:
@@ -219,9 +239,10 @@ def measure(server: Demo, attack: Attack, *, clients: int = 1) -> Delays:
             process.join(timeout=60)
         if appends.pid is not None:
             appends.join(timeout=60)
+    delays = Delays(Delay(baseline, noop), append, ended - started, growth[0], share)
     if any(process.exitcode for process in processes):
-        raise AttackFailedError(Delays(Delay(baseline, noop), append, ended - started, growth[0]))
-    return Delays(Delay(baseline, noop), append, ended - started, growth[0])
+        raise AttackFailedError(delays)
+    return delays
 
 
 class AttackFailedError(Exception):

@@ -4,7 +4,9 @@
     python -m tests.availability.table rename store          attacks whose names contain these words
     python -m tests.availability.table --program .../imapvm  another version, to compare with
 
-Run it alone on the machine. "base" is the worst delay in the second before the attack.
+Run it alone on the machine. "base" is the worst delay in the second before the attack, "cpu" the
+part of the time in which the server had a processor when it needed one. A row exceeds a bound if
+the difference of both delays, multiplied by that part, does (`tests.availability.results`).
 """
 
 import argparse
@@ -18,8 +20,8 @@ from tests.demo import PROGRAM, started
 
 USERS = ("--user", "load:secret", "--user", "probe:secret")
 HEAD = (
-    f"{'':64} {'NOOP ms':>13}  {'APPEND ms':>13}  {'attack':>8} {'memory':>8}\n"
-    f"{'command':64} {'base':>6} {'worst':>6}  {'base':>6} {'worst':>6}  {'s':>8} {'MiB':>8}"
+    f"{'':64} {'NOOP ms':>13}  {'APPEND ms':>13}  {'attack':>8} {'memory':>8} {'cpu':>4}\n"
+    f"{'command':64} {'base':>6} {'worst':>6}  {'base':>6} {'worst':>6}  {'s':>8} {'MiB':>8}    %"
 )
 
 
@@ -32,7 +34,8 @@ def line(row: Row, result: Result) -> str:
         f"{row.command:64}"
         f" {delays.noop.baseline * 1000:6.0f} {delays.noop.attack * 1000:6.0f} "
         f" {delays.append.baseline * 1000:6.0f} {delays.append.attack * 1000:6.0f} "
-        f" {delays.seconds:8.2f} {delays.peak_mib:+8.0f}" + "".join(f"  {mark}" for mark in marks)
+        f" {delays.seconds:8.2f} {delays.peak_mib:+8.0f} {delays.share * 100:4.0f}"
+        + "".join(f"  {mark}" for mark in marks)
     )
 
 
