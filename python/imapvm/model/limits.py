@@ -55,6 +55,11 @@ RECEIVE_MAX: Final = 64 * 1024
 """One read from a socket: smaller costs wakeups, larger gains nothing."""
 OUTPUT_WAITING_MAX: Final = 256 * 1024
 """Output queued for a client that does not read; more output ends the connection."""
+INFLATED_MAX: Final = 64 * 1024
+"""Bytes that one step of COMPRESS inflates, however few were received (RFC 4978): as one read."""
+DEFLATERS_MAX: Final = 256
+"""Compressors of COMPRESS in one process, 64 MiB together. The least recently used is dropped
+first; its session continues with a new one, without the history that makes responses small."""
 CONNECTIONS_MAX: Final = 100_000
 """In one process; the operator's limit on open files is usually reached first."""
 CONNECTIONS_PER_PEER_MAX: Final = 256

@@ -18,6 +18,7 @@ class FailingTransport:
     peer = "192.0.2.1"
     waiting = 0
     can_start_tls = False
+    is_compressed = False
 
     def write_nowait(self, data: bytes) -> None:
         pass

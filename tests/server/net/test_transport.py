@@ -18,10 +18,9 @@ from imapvm.server.net.tls import TlsServer
 from imapvm.server.net.transport import (
     LINGER_SECONDS,
     READS_PER_TURN,
-    TRANSITIONS,
     Transport,
-    TransportState,
 )
+from imapvm.server.net.transport_state import TRANSITIONS, TransportState
 
 MANY = 50 * 1024 * 1024
 BLOCK = bytes(range(256)) * 256

@@ -20,7 +20,8 @@ from imapvm.model.internal_errors import is_internal_error
 from imapvm.model.proxy_header import NOT_SUPPORTED, is_proxy_header
 from imapvm.model.stepping import Suspended, start
 from imapvm.server.imap.connections import Connections
-from imapvm.server.net.transport import ProxyHeaderError, Transport
+from imapvm.server.net.tls import ProxyHeaderError
+from imapvm.server.net.transport import Transport
 from imapvm.session.events import Event
 from imapvm.session.session import Session
 
@@ -222,7 +223,7 @@ async def serve_connection(
             connections.log_proxy_header(transport.peer)
         await transport.finish()
     except (Disconnected, trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        reason = str(error)
+        reason = transport.error or str(error)
         if isinstance(error, ProxyHeaderError):
             connections.log_proxy_header(transport.peer)
     finally:

@@ -27,6 +27,10 @@ FIRST_RECORD_BYTES: Final = _HEADER_BYTES + 2**14
 """Bytes of the longest record that can start a handshake."""
 
 
+class ProxyHeaderError(trio.BrokenResourceError):
+    """The first bytes are a PROXY header, where a TLS handshake should start."""
+
+
 def has_client_hello(received: bytes) -> bool:
     """Return True if a TLS record has been received completely, or something that is no TLS.
 

@@ -1,39 +1,17 @@
 """Transport: bytes of one connection, plain TCP, AF_UNIX or TLS, at the cost of a `recv`.
 
+COMPRESS deflates bytes before they are encrypted, and inflates those that were decrypted.
+
 Non-blocking sockets and `trio.lowlevel` instead of `SocketStream` and `SSLStream`, which cost two
 to three times as much a request. A read that finds bytes does not go through the scheduler, except
 every `READS_PER_TURN` times; that is also where a busy connection can be cancelled.
-
-The connection (`TransportState`, `TRANSITIONS`):
-
-    PLAIN --start_tls()--> HANDSHAKE --agreed--> TLS
-      |                        |                  |
-      +---------- error, or the client does not read -----> FAILED
-      |                        |                  |           |
-      +------------------------+-- close() -------+-----------+--> CLOSED
-
-    state       write_nowait()               read(), serve()   reason
-    PLAIN       sent, the rest queued        bytes             None
-    HANDSHAKE   dropped                      (start_tls)       None
-    TLS         queued, then sent            bytes             None
-    FAILED      dropped                      raise Broken…     the error's text
-    CLOSED      dropped                      raise Closed…     `_CLOSED`
-
-The reader, at most one task:
-
-    (none) --read(), start_tls()--> waits  ---event----------------> resumed
-    (none) --serve(take)----------> serves ---event--> `take` runs in the reactor's callback:
-              ^                                          returned True, all read --> serves
-              |                                          returned False ----------> resumed, stopped
-              +-- reader is None while `take` runs       raised ------------------> resumed, raises
-                                                         end, error, more to read -> resumed
+Its states, and those of its reader, are in `imapvm.server.net.transport_state`.
 """
 
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Mapping
-from enum import Enum, auto
+from collections.abc import Callable, Iterator
 from typing import Final, final
 
 import outcome
@@ -44,15 +22,18 @@ from imapvm.model.limits import LINGER_BYTES_MAX, OUTPUT_WAITING_MAX, RECEIVE_MA
 from imapvm.model.peers import network_of
 from imapvm.model.proxy_header import NOT_SUPPORTED, is_proxy_header
 from imapvm.model.stepping import suspend
+from imapvm.server.net.compression import Compression, CorruptInputError, pieces_of
 from imapvm.server.net.output_queue import WOULD_BLOCK, OutputQueue
 from imapvm.server.net.reactor import ENDED, READABLE, WRITABLE, Reactor
 from imapvm.server.net.tls import (
     FIRST_RECORD_BYTES,
     HANDSHAKE_SECONDS,
+    ProxyHeaderError,
     TlsFacts,
     TlsServer,
     has_client_hello,
 )
+from imapvm.server.net.transport_state import QUEUE_STATES, TLS_STATES, TRANSITIONS, TransportState
 
 READS_PER_TURN: Final = 64
 """Reads that find bytes at once, before other tasks run."""
@@ -61,36 +42,10 @@ READS_AT_ONCE: Final = 4
 LINGER_SECONDS: Final = 2.0
 """Longest wait of `finish` for a client that has been sent BYE to close the connection."""
 
-
-class TransportState(Enum):
-    """State of a connection; see the module's docstring."""
-
-    PLAIN = auto()
-    HANDSHAKE = auto()
-    TLS = auto()
-    FAILED = auto()
-    CLOSED = auto()
-
-
-TRANSITIONS: Final[Mapping[TransportState, frozenset[TransportState]]] = {
-    TransportState.PLAIN: frozenset(
-        {TransportState.HANDSHAKE, TransportState.FAILED, TransportState.CLOSED}
-    ),
-    TransportState.HANDSHAKE: frozenset(
-        {TransportState.TLS, TransportState.FAILED, TransportState.CLOSED}
-    ),
-    TransportState.TLS: frozenset({TransportState.FAILED, TransportState.CLOSED}),
-    TransportState.FAILED: frozenset({TransportState.CLOSED}),
-    TransportState.CLOSED: frozenset(),
-}
-
 _PLAIN: Final = TransportState.PLAIN  # a global is read faster than an attribute of the enum
+_DEFLATE: Final = TransportState.DEFLATE
 _CLOSED: Final = "the connection was closed here"
 _PEER_ENDED: Final = "the client closed the connection"
-
-
-class ProxyHeaderError(trio.BrokenResourceError):
-    """The first bytes are a PROXY header, where a TLS handshake should start."""
 
 
 @final
@@ -105,6 +60,7 @@ class Transport:
     """
 
     __slots__ = (
+        "_compression",
         "_connected_scope",
         "_fd",
         "_output",
@@ -159,6 +115,8 @@ class Transport:
         """A short read does not mean that the socket is drained: TLS, or the client's end."""
         self._peer_ended = False
         """True after the client has closed its direction; input before it may still be unread."""
+        self._compression: Compression | None = None
+        """Set from `start_compression` on."""
         self._connected_scope: trio.CancelScope | None = None
         self._turns = READS_PER_TURN
         self._reader: Task | None = None
@@ -171,7 +129,7 @@ class Transport:
         """Bytes in the output queue."""
         self.bytes_in = 0
         self.bytes_out = 0
-        """Bytes taken by the kernel, before encryption."""
+        """Bytes taken by the kernel, before encryption and after compression."""
         self.peer = peer
         self.tls: TlsFacts | None = None
         """None before TLS."""
@@ -193,6 +151,11 @@ class Transport:
             self._turns = READS_PER_TURN
             await suspend()
             await trio.lowlevel.checkpoint()
+        if self._compression is not None:
+            return await self._read_inflated(self._compression)
+        return await self._read_raw(max_bytes)
+
+    async def _read_raw(self, max_bytes: int) -> bytes:
         self._check_alive()
         while True:
             if self._readable:
@@ -214,6 +177,14 @@ class Transport:
             await self._wait_readable(None)
             self._turns = READS_PER_TURN
 
+    async def _read_inflated(self, compression: Compression) -> bytes:
+        self._check_alive()
+        try:
+            return await compression.read(self._read_raw, self._reactor.turns)
+        except CorruptInputError as error:
+            self._fail(error)
+            raise self._lost() from error
+
     async def serve(self, take: Callable[[bytes], bool]) -> bool:
         """Pass bytes to `take` as they arrive, until it returns False.
 
@@ -227,7 +198,7 @@ class Transport:
             trio.BrokenResourceError, trio.ClosedResourceError: as `read`.
         """
         while True:
-            if self._readable:
+            if self._readable or (self._compression is not None and self._compression.has_more):
                 data = await self.read()
                 if not data:
                     return False
@@ -236,6 +207,11 @@ class Transport:
                 del data  # or an idle session would keep it
             elif await self._wait_readable(take):
                 return True
+
+    @property
+    def error(self) -> str | None:
+        """Text of the error in FAILED; else None."""
+        return None if self._state is TransportState.CLOSED else self._reason
 
     @property
     def is_reading(self) -> bool:
@@ -278,6 +254,8 @@ class Transport:
             if sent != len(data):
                 self._output = OutputQueue(memoryview(data)[sent:])
                 self.waiting = len(data) - sent
+        elif self._compression is not None and self._reason is None:
+            self._enqueue(self._compression.deflate(data))
         else:
             self._enqueue(data)
 
@@ -288,14 +266,14 @@ class Transport:
             else:
                 self._output.append(data)
                 self.waiting += len(data)
-        elif self._state is TransportState.TLS:
+        elif self._state in QUEUE_STATES:
             self._output = OutputQueue(memoryview(data))
             self.waiting = len(data)
             self._flush(self._output)
 
     def _flush(self, output: OutputQueue) -> None:
         try:
-            sent = output.flush(self._socket, tls=self._state is not _PLAIN)
+            sent = output.flush(self._socket, tls=self._state in TLS_STATES)
         except OSError as error:
             self._fail(error)
             return
@@ -314,6 +292,13 @@ class Transport:
             trio.BrokenResourceError: the connection failed; how much arrived is not known.
             trio.ClosedResourceError: it was closed here, before or meanwhile.
         """
+        if self._compression is not None:
+            *pieces, data = pieces_of(data)
+            for piece in pieces:
+                self.write_nowait(piece)
+                await self.drained()
+                if self._reactor.turns.is_over():
+                    await self._reactor.turns.next()
         self.write_nowait(data)
         if self.waiting or self._reason is not None:
             await self.drained()
@@ -337,8 +322,8 @@ class Transport:
 
     @property
     def can_start_tls(self) -> bool:
-        """True where STARTTLS may be offered: there is a certificate, and no TLS yet."""
-        return self._tls_server is not None and self.tls is None
+        """True where STARTTLS may be offered: a certificate, no TLS and no compression."""
+        return self._tls_server is not None and self.tls is None and self._compression is None
 
     @property
     def tls_version(self) -> str | None:
@@ -355,8 +340,8 @@ class Transport:
             trio.ClosedResourceError: it was closed here, before or meanwhile.
         """
         server = self._tls_server
-        if server is None or self.tls is not None:
-            raise ValueError("TLS is not available, or already active")
+        if server is None or not self.can_start_tls:
+            raise ValueError("TLS is not available, or a layer is already active")
         await self.drained()
         await suspend()
         self._check_alive()
@@ -420,6 +405,18 @@ class Transport:
                     return secure
             await self._wait_readable(None)
 
+    @property
+    def is_compressed(self) -> bool:
+        return self._compression is not None
+
+    def start_compression(self) -> None:
+        """Deflate output that is written, and inflate input that is read; raises as `write`."""
+        if self._compression is not None:
+            raise ValueError("compression is already active")
+        self._check_alive()
+        self._enter(_DEFLATE if self.tls is None else TransportState.TLS_DEFLATE)
+        self._compression = Compression(self._reactor.deflaters)
+
     # --- the client's end --------------------------------------------------------------------
 
     @contextlib.contextmanager
@@ -454,16 +451,13 @@ class Transport:
         if self._state is TransportState.CLOSED:
             return
         self._reactor.forget(self._fd)
-        clean = self._state is TransportState.TLS and not self.waiting
+        clean = self._state in TLS_STATES and not self.waiting
         self._enter(TransportState.CLOSED)
         self._reason = _CLOSED
-        self._output, self.waiting = None, 0
         if clean:
             self._send_close_notify()
         self._socket.close()
-        self._cancel_while_connected()
-        self._wake_reader()
-        self._wake_writer()
+        self._release()
 
     async def finish(self) -> None:
         """Send queued output, shut down sending, and close when the client has closed.
@@ -500,13 +494,14 @@ class Transport:
             self._sticky = self._peer_ended = True
             self._cancel_while_connected()
         # Either direction of TLS may have waited for either direction of the socket.
-        if events & READABLE or self._state is not _PLAIN:
+        tls = self._state is not _PLAIN and self._state is not _DEFLATE
+        if events & READABLE or tls:
             self._readable = True
-            if self._take is None:
+            if self._take is None or self._compression is not None:
                 self._wake_reader()
             else:
                 self._serve_now(self._take)
-        if self._output is not None and (events & WRITABLE or self._state is not _PLAIN):
+        if self._output is not None and (events & WRITABLE or tls):
             self._flush(self._output)
 
     def _serve_now(self, take: Callable[[bytes], bool]) -> None:
@@ -582,7 +577,13 @@ class Transport:
         if self._reason is None:
             self._enter(TransportState.FAILED)
             self._reason = str(error) or type(error).__name__
+        self._release()
+
+    def _release(self) -> None:
+        """Free buffers, and resume all tasks that wait for this connection."""
         self._output, self.waiting = None, 0
+        if self._compression is not None:
+            self._compression.close()
         self._cancel_while_connected()
         self._wake_reader()
         self._wake_writer()
