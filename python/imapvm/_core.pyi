@@ -434,6 +434,12 @@ class Unselect:
     tag: Final[bytes]
 
 @final
+class Compress:
+    """COMPRESS DEFLATE, the only algorithm (RFC 4978)."""
+
+    tag: Final[bytes]
+
+@final
 class Expunge:
     """EXPUNGE, or UID EXPUNGE if `uids` is given."""
 

@@ -21,6 +21,7 @@ class FakeChannel:
         self.full = False
         self.waiting = 0
         self.can_start_tls = False
+        self.is_compressed = False
         self.writes = 0
 
     async def read(self) -> bytes:
@@ -42,6 +43,9 @@ class FakeChannel:
 
     async def start_tls(self) -> None:
         raise trio.BrokenResourceError
+
+    def start_compression(self) -> None:
+        self.is_compressed = True
 
     tls_version = "TLSv1.3"
     while_connected = staticmethod(nullcontext)

@@ -3,6 +3,7 @@
 import select
 import socket
 import ssl
+import zlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -45,13 +46,22 @@ class ClientStream:
         self.received = bytearray()
         """All bytes from the server, from the greeting on."""
         self._ended = False
+        self._deflater: zlib._Compress | None = None
+        self._inflater: zlib._Decompress | None = None
 
     def close(self) -> None:
         self._plain.socket.close()
         self._ended = True
 
     async def send(self, data: bytes) -> None:
+        if self._deflater is not None:
+            data = self._deflater.compress(data) + self._deflater.flush(zlib.Z_SYNC_FLUSH)
         await self._stream.send_all(data)
+
+    def start_compression(self) -> None:
+        self._deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        assert not self._buffer
 
     async def start_tls(self) -> None:
         secure = trio.SSLStream(self._plain, self._client_tls, server_hostname=SERVER_NAME)
@@ -81,9 +91,11 @@ class ClientStream:
             data = await self._stream.receive_some()
         except trio.BrokenResourceError:
             data = b""
+        self._ended = not data
+        if self._inflater is not None:
+            data = self._inflater.decompress(data)
         self._buffer += data
         self.received += data
-        self._ended = not data
 
 
 class OneUser:

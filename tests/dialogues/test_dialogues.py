@@ -44,8 +44,20 @@ async def test_dialogue_with_clients_at_several_processes(
         await play(host, dialogue)
 
 
-async def play(host: Host, dialogue: Script) -> None:
-    play = Play(host, dialogue)
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "path",
+    [path for path in script.files() if "COMPRESS" not in path.read_text()],
+    ids=lambda path: path.stem,
+)
+async def test_dialogue_of_compressed_clients(path, server_files, client_tls):
+    """All clients that have signed in compress both directions (RFC 4978)."""
+    async with running(server_files, client_tls) as host:
+        await play(host, script.read(path), compressed=True)
+
+
+async def play(host: Host, dialogue: Script, *, compressed: bool = False) -> None:
+    play = Play(host, dialogue, compressed=compressed)
     with trio.fail_after(WAIT_SECONDS):
         await play.prepare()
     await play.run()
@@ -54,7 +66,8 @@ async def play(host: Host, dialogue: Script) -> None:
 class Play:
     """One file that is played."""
 
-    def __init__(self, host: Host, dialogue: Script) -> None:
+    def __init__(self, host: Host, dialogue: Script, *, compressed: bool = False) -> None:
+        self.compressed = compressed
         self.host = host
         self.script = dialogue
         self.streams: dict[int, ClientStream] = {}
@@ -90,6 +103,9 @@ class Play:
             case ("signed", "in"):
                 self.streams[client] = await self.host.connect()
                 await self._run(client, "LOGIN alice secret")
+                if self.compressed:
+                    await self._run(client, "COMPRESS DEFLATE")
+                    self.streams[client].start_compression()
             case ("enables", *names):
                 if client not in self.streams:
                     await self._connect(client, ("signed", "in"))
@@ -141,6 +157,8 @@ class Play:
                 await stream.send(script.unescape(step.text))
             case "TLS":
                 await stream.start_tls()
+            case "DEFLATE":
+                stream.start_compression()
             case "HANGUP":
                 stream.close()
             case "S" if step.text == "<nothing>":

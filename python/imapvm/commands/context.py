@@ -149,6 +149,18 @@ class Context:
             raise Disconnected from error
         self.session.tls = True
 
+    async def start_compression(self) -> None:
+        """Send what is in `out`, then compress both directions (RFC 4978 section 3).
+
+        Raises:
+            Disconnected: the connection is closed.
+        """
+        await self.flush()
+        try:
+            self.channel.start_compression()
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise Disconnected from error
+
     async def verify_password(self, name: str, password: bytes) -> Account:
         """Return the account with this name and password.
 

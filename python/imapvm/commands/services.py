@@ -41,13 +41,20 @@ class Channel(Protocol):
 
     @property
     def can_start_tls(self) -> bool:
-        """True with a certificate, before TLS."""
+        """True with a certificate, before TLS and before compression."""
 
     @property
     def tls_version(self) -> str | None:
         """Version of TLS in OpenSSL's words, `TLSv1.3`; None without TLS."""
 
     async def start_tls(self) -> None: ...
+
+    @property
+    def is_compressed(self) -> bool:
+        """True after `start_compression`."""
+
+    def start_compression(self) -> None:
+        """Compress both directions from here on."""
 
     def while_connected(self) -> AbstractContextManager[None]:
         """Make a context that cancels its body if the client closes the connection."""

@@ -11,6 +11,7 @@ from imapvm._core import (
     Capability,
     Check,
     Close,
+    Compress,
     Copy,
     Create,
     Delete,
@@ -132,6 +133,7 @@ TABLE: Final[tuple[CommandRow[Any, Any], ...]] = (
     Row(Login,        "LOGIN",        authenticate.login,       NOT_AUTHENTICATED),
     # section 6.3: authenticated
     Row(Enable,       "ENABLE",       anytime.enable,           NOTHING_SELECTED),
+    Row(Compress,     "COMPRESS",     anytime.compress,         SIGNED_IN),
     Row(Select,       "SELECT",       select.select,            SIGNED_IN, NONE),
     Row(Select,       "EXAMINE",      select.select,            SIGNED_IN, NONE),
     Row(Create,       "CREATE",       mailboxes.create,         SIGNED_IN),

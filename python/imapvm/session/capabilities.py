@@ -20,6 +20,8 @@ class Facts:
     """True with a certificate, before TLS."""
     password_allowed: bool
     """True if a password may be sent over this connection now."""
+    compressed: bool = False
+    """True after COMPRESS."""
 
 
 When = Callable[[Facts], bool]
@@ -38,6 +40,11 @@ def before_login(facts: Facts) -> bool:
 def after_login(facts: Facts) -> bool:
     """Return True after login: earlier, the capability cannot be used."""
     return facts.state is not State.NOT_AUTHENTICATED
+
+
+def can_compress(facts: Facts) -> bool:
+    """Return True after login, until COMPRESS (RFC 4978)."""
+    return after_login(facts) and not facts.compressed
 
 
 def tls_can_start(facts: Facts) -> bool:
@@ -106,6 +113,7 @@ TABLE: Final = (
     Row("PREVIEW", "8970", after_login),
     Row("SAVEDATE", "8514", after_login),
     Row("OBJECTID", "8474", after_login),
+    Row("COMPRESS=DEFLATE", "4978", can_compress),
     Row("CONDSTORE", "7162", why_not=_LATER),
     Row("QRESYNC", "7162", why_not=_LATER),
     Row("SORT", "5256", after_login),
@@ -114,7 +122,6 @@ TABLE: Final = (
     Row("THREAD=ORDEREDSUBJECT", "5256", after_login),
     Row("THREAD=REFERENCES", "5256", after_login),
     Row("THREAD=REFS", "draft-ietf-morg-inthread", after_login),
-    Row("COMPRESS=DEFLATE", "4978", why_not=_LATER),
     Row("QUOTA", "9208", why_not=_LATER),
     Row("QUOTA=RES-STORAGE", "9208", why_not=_LATER),
     Row("QUOTA=RES-MESSAGE", "9208", why_not=_LATER),

@@ -64,8 +64,8 @@ mod _core {
     #[pymodule_export]
     use super::wire::{
         Append, AppendData, AppendEnd, AppendMessage, AppendMessageEnd, Authenticate, Capability,
-        Check, Close, CommandReader, Copy, Create, Delete, Enable, Expunge, Fetch, Id, Idle,
-        IdleDone, List, LiteralWanted, Login, Logout, Lsub, Malformed, Move, Namespace, Noop,
+        Check, Close, CommandReader, Compress, Copy, Create, Delete, Enable, Expunge, Fetch, Id,
+        Idle, IdleDone, List, LiteralWanted, Login, Logout, Lsub, Malformed, Move, Namespace, Noop,
         PyDotReader, PyFetchItems, PyLimits, PyListMatcher, PyResponseWriter, PySearchProgram,
         PySequenceSet, Rename, SaslResponse, Search, Select, Sort, StartTls, Status, Store,
         Subscribe, Thread, Unselect, Unsubscribe, imap_string, mailbox_name,

@@ -49,6 +49,8 @@ pub enum Verb {
     Check,
     Close,
     Unselect,
+    /// COMPRESS DEFLATE, the only algorithm (RFC 4978).
+    Compress,
     /// EXPUNGE; UID EXPUNGE if UIDs are given.
     Expunge {
         uids: Option<SequenceSet>,

@@ -22,6 +22,7 @@ fn commands_without_arguments() {
         ("3501 6.4.1", "CHECK", Verb::Check),
         ("9051 6.4.1", "CLOSE", Verb::Close),
         ("9051 6.4.2", "UNSELECT", Verb::Unselect),
+        ("4978 5", "COMPRESS DEFLATE", Verb::Compress),
         ("9051 6.4.3", "EXPUNGE", Verb::Expunge { uids: None }),
     ];
     let cases: Vec<Case> = table

@@ -1,10 +1,11 @@
-"""CAPABILITY, NOOP, LOGOUT, ID, ENABLE, IDLE: commands without a mailbox."""
+"""CAPABILITY, NOOP, LOGOUT, ID, ENABLE, COMPRESS, IDLE: commands without a mailbox."""
 
 import logging
 from typing import Final
 
 from imapvm._core import (
     Capability,
+    Compress,
     Enable,
     Id,
     Idle,
@@ -32,6 +33,7 @@ def offered(ctx: Context) -> str:
             state=session.state,
             can_start_tls=ctx.channel.can_start_tls,
             password_allowed=session.password_allowed,
+            compressed=ctx.channel.is_compressed,
         )
     )
 
@@ -81,6 +83,20 @@ def enable(ctx: AccountContext, command: Enable) -> Done:
     ctx.reader.utf8 = session.utf8
     ctx.out.untagged(" ".join(["ENABLED", *(ENABLEABLE[name] for name in names)]).encode())
     return DONE
+
+
+def compress(ctx: Context, _command: Compress) -> Done:
+    """Write OK as it is; all that follows is compressed, in both directions (RFC 4978 section 3).
+
+    Commands received together with COMPRESS are not compressed. The client must not send them, and
+    they are run, so COMPRESS is refused.
+    """
+    if ctx.channel.is_compressed:
+        text = "cannot COMPRESS: DEFLATE is already active"
+        raise Refusal(text, code="COMPRESSIONACTIVE", bad=True)
+    if ctx.reader.buffered:
+        raise Refusal("cannot COMPRESS: commands follow before its response", bad=True)
+    return Done(afterwards=ctx.start_compression)
 
 
 async def idle(ctx: Context, _command: Idle) -> Done:

@@ -115,6 +115,8 @@ events! {
     Close { tag: Py<PyBytes> }
     /// UNSELECT.
     Unselect { tag: Py<PyBytes> }
+    /// COMPRESS DEFLATE.
+    Compress { tag: Py<PyBytes> }
 }
 
 /// Convert an event to its Python class.
@@ -179,6 +181,7 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
         Verb::Check => Check { tag }.into_bound_py_any(py),
         Verb::Close => Close { tag }.into_bound_py_any(py),
         Verb::Unselect => Unselect { tag }.into_bound_py_any(py),
+        Verb::Compress => Compress { tag }.into_bound_py_any(py),
         Verb::Expunge { uids } => {
             let uids = uids.map(|uids| set(py, uids)).transpose()?;
             Expunge { tag, uids }.into_bound_py_any(py)

@@ -1,6 +1,6 @@
-//! ID, LOGIN, AUTHENTICATE, ENABLE.
+//! ID, LOGIN, AUTHENTICATE, ENABLE, COMPRESS.
 
-use super::{lossy, parenthesised, upper_atom};
+use super::{lossy, one_of, parenthesised, upper_atom};
 use crate::wire::command::Verb;
 use crate::wire::syntax::base64;
 use crate::wire::syntax::cursor::{Cursor, ParseError, Parsed};
@@ -68,4 +68,13 @@ pub(super) fn enable(input: &mut Cursor<'_>) -> Parsed<Verb> {
         }
         input.space()?;
     }
+}
+
+/// ```abnf
+/// compress  = "COMPRESS" SP algorithm
+/// algorithm = "DEFLATE"
+/// ```
+/// RFC 4978 section 5.
+pub(super) fn compress(input: &mut Cursor<'_>) -> Parsed<Verb> {
+    one_of(input, &["DEFLATE"], "DEFLATE").map(|_| Verb::Compress)
 }

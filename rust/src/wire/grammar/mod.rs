@@ -17,12 +17,13 @@ pub(crate) use append::{AppendHead, append_first, append_next};
 pub(crate) use sort::{ALGORITHMS, SORT_KEYS};
 
 /// The names of all commands: `Malformed::name` is one of these.
-const NAMES: [&str; 40] = [
+const NAMES: [&str; 41] = [
     "APPEND",
     "AUTHENTICATE",
     "CAPABILITY",
     "CHECK",
     "CLOSE",
+    "COMPRESS",
     "COPY",
     "CREATE",
     "DELETE",
@@ -202,6 +203,7 @@ fn with_arguments(name: &'static str, input: &mut Cursor<'_>) -> Parsed<Verb> {
         "AUTHENTICATE" => access::authenticate(input),
         "LOGIN" => access::login(input),
         "ENABLE" => access::enable(input),
+        "COMPRESS" => access::compress(input),
         "SELECT" => mailbox::select(input, false),
         "EXAMINE" => mailbox::select(input, true),
         "CREATE" => mailbox::create(input),
