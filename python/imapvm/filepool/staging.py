@@ -22,8 +22,8 @@ SPILL_BYTES: Final = 128 * 1024
 class BodyWriter:
     """Writer for an arriving message: scans and packs the bytes, and stages a large message.
 
-    Holds at most one frame, SPILL_BYTES, and the data of one `feed`. Staged rows that are never
-    used are swept after STAGED_SECONDS, or earlier after `discard`.
+    Holds at most one frame, SPILL_BYTES, the data of one `feed`, and 4 MiB of a large header.
+    Staged rows that are never used are swept after STAGED_SECONDS, or earlier after `discard`.
     """
 
     __slots__ = ("_body", "_encoder", "_group", "_next_chunk", "_staged", "_taken")

@@ -146,7 +146,8 @@ the client sends them in another transaction."""
 LMTP_ERRORS_MAX: Final = 20
 """Lines that are not a command, before the connection is closed: the client does not speak LMTP."""
 LMTP_CONNECTIONS_MAX: Final = 128
-"""Concurrent connections of one listener. About 300 KiB each while a message is received."""
+"""Concurrent connections of one listener. About 300 KiB each while a message is received, and up to
+4 MiB while its header is: 1.5 MiB of values, and the buffers of one field."""
 LMTP_WAITING_MAX: Final = 128
 """Connections that are accepted and wait for the end of others; one more is refused with 421."""
 SPOOL_READ_MAX: Final = 64 * 1024
