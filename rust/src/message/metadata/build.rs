@@ -41,18 +41,24 @@ pub(crate) struct Capture {
     pub bytes: Vec<u8>,
 }
 
+/// Return the last character boundary up to some bytes.
+fn boundary(text: &str, bytes: usize) -> usize {
+    let inside = |index: &usize| text.is_char_boundary(*index);
+    let mut indexes = (0..=bytes.min(text.len())).rev();
+    indexes.find(inside).unwrap_or(0)
+}
+
 /// Cut a text at a character boundary; return whether it was whole.
 fn cut(mut text: String, bytes: usize) -> (String, bool) {
     let whole = text.len() <= bytes;
-    let inside = |index: &usize| text.is_char_boundary(*index);
-    text.truncate((0..=bytes.min(text.len())).rev().find(inside).unwrap_or(0));
+    text.truncate(boundary(&text, bytes));
     (text, whole)
 }
 
 /// Fold the start of a text, up to some bytes; return whether it was whole. Folding shortens no text to
 /// less than a third.
 fn cut_folded(text: &str, bytes: usize) -> (String, bool) {
-    let start = text.floor_char_boundary(text.len().min(4 * bytes));
+    let start = boundary(text, 4 * bytes);
     let (head, tail) = text.split_at_checked(start).unwrap_or((text, ""));
     let (folded, whole) = cut(fold(head), bytes);
     (folded, whole && tail.is_empty())
