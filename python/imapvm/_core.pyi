@@ -1229,6 +1229,9 @@ class MessageEncoder:
             and the first, which started the thread.
         """
 
+METADATA_VERSION: Final[int]
+"""First byte of the result of `Scanner.finish`; that of stored metadata may be older."""
+
 @final
 class MessageMetadata:
     """Message metadata, as `Scanner.finish` wrote it."""

@@ -220,8 +220,8 @@ class Filepool:
         Reads everything, on the calling thread.
 
         Args:
-            repair: recompute derived data, and have the sweep remove unreferenced data. Nothing
-                else can write meanwhile.
+            repair: recompute derived data, make metadata of older versions again, and have the
+                sweep remove unreferenced data. Nothing else can write meanwhile.
         """
         return check_filepool(self.accounts, self.groups, repair=repair)
 

@@ -22,7 +22,7 @@ pub use metadata::envelope::{AddressKey, AddressList};
 pub use metadata::field_table::{HeaderField, HeaderFields};
 pub use metadata::header_cache::{CachedFields, CachedNames};
 pub use metadata::part_table::{LeafParts, Part};
-pub use metadata::stored::{MessageMetadata, Range, SortKey};
+pub use metadata::stored::{MessageMetadata, Range, SortKey, VERSION as METADATA_VERSION};
 pub use metadata::strict;
 pub use mime::transfer::TransferDecoder;
 pub use scanner::Scanner;

@@ -58,6 +58,8 @@ mod _core {
 
     // Messages.
     #[pymodule_export]
+    const METADATA_VERSION: u8 = crate::message::METADATA_VERSION;
+    #[pymodule_export]
     use super::message::{PyMessageEncoder, PyMessageMetadata, PyScanner, PyTransferDecoder};
 
     // Commands and responses.

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from tests.filepool.direct import START, Direct, message, message_bytes
 
-from imapvm._core import Record, UidSet, segment_append, segment_records
+from imapvm._core import METADATA_VERSION, Record, UidSet, segment_append, segment_records
 from imapvm.filepool.check.run import Finding
 from imapvm.filepool.operations.append import AppendMessages
 from imapvm.filepool.operations.copy import CopyMessages
@@ -425,6 +425,31 @@ def test_report_counts_checked_items(populated):
     assert (report.accounts, report.mailboxes, report.messages) == (1, 6, 54)
     assert report.bodies == 53  # one of them is not swept yet
     assert str(Finding("no INBOX", repaired=True)) == "no INBOX (repaired)"
+
+
+def test_metadata_of_an_older_version_is_valid_and_made_again_by_a_repair(populated):
+    surgery = Surgery(populated.pool.groups[0].env, populated.pool.groups[0].tables)
+    key = CHUNK_KEY.pack(5, 0)
+    made = surgery.get("metadata", key)
+    surgery.change("metadata", key, lambda stored: b"\x02" + stored[1:])
+    report = populated.pool.check()
+    assert (report.findings, report.outdated) == ((), 1)
+    report = populated.pool.check(repair=True)
+    assert (report.findings, report.outdated) == ((), 1)
+    assert surgery.get("metadata", key) == made
+    report = populated.pool.check()
+    assert (report.findings, report.outdated) == ((), 0)
+
+
+@pytest.mark.parametrize("version", [0, 1, METADATA_VERSION + 1])
+def test_metadata_of_an_unknown_version_is_an_error(populated, version):
+    surgery = Surgery(populated.pool.groups[0].env, populated.pool.groups[0].tables)
+    key = CHUNK_KEY.pack(5, 0)
+    surgery.change("metadata", key, lambda stored: bytes([version]) + stored[1:])
+    report = populated.pool.check()
+    assert len(report.findings) == 1
+    assert "another version" in report.findings[0].sentence
+    assert report.outdated == 0
 
 
 def test_corrupt_segment_of_a_deleted_mailbox_does_not_stop_the_sweep(populated):

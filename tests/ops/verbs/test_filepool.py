@@ -62,10 +62,11 @@ def test_existing_filepool_is_not_replaced(run):
 
 def test_findings_are_printed(run, monkeypatch):
     repairs = []
+    outdated = 0
 
     def check(_, *, repair):
         repairs.append(repair)
-        return CheckReport((Finding("The sky is green.", repair),), 1, 2, 3, 4)
+        return CheckReport((Finding("The sky is green.", repair),), 1, 2, 3, 4, outdated)
 
     monkeypatch.setattr(Filepool, "check", check)
     assert run("check")[:2] == (
@@ -80,6 +81,11 @@ def test_findings_are_printed(run, monkeypatch):
     assert code == 3
     assert json.loads(out)["findings"] == [{"sentence": "The sky is green.", "repaired": False}]
     assert repairs == [False, True, False]
+    outdated = 5
+    assert run("check")[1].endswith(
+        " 4 bodies\nmetadata of an older version in 5 bodies: valid; --repair makes it again\n"
+    )
+    assert run("check", "--repair")[1].endswith("in 5 bodies: made again\n")
 
 
 def test_sweep_repeats_until_nothing_is_left(run, monkeypatch):

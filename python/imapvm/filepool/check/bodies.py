@@ -2,7 +2,14 @@
 
 from collections.abc import Callable, Iterator
 
-from imapvm._core import VALUE_BYTES, CorruptError, MessageMetadata, Scanner, Snapshot
+from imapvm._core import (
+    METADATA_VERSION,
+    VALUE_BYTES,
+    CorruptError,
+    MessageMetadata,
+    Scanner,
+    Snapshot,
+)
 from imapvm.filepool.check.findings import Findings, delete_row, put_row
 from imapvm.filepool.check.state import GroupState
 from imapvm.filepool.engine.transactions import LmdbTxn, Table
@@ -119,11 +126,13 @@ def _inspect_body(
             f"body {body} has {actual} bytes; its metadata has {size}",
             _rebuild_metadata(state, body),
         )
+    elif metadata[0] != METADATA_VERSION:
+        state.outdated.append(body)
     elif scanned != metadata:
         what = _difference(scanned, metadata)
         found.add(
             f"the text of body {body} does not agree with its metadata ({what}): "
-            "one of them is corrupt, or the metadata is of an older version",
+            "one of them is corrupt",
             _rebuild_metadata(state, body),
         )
 
@@ -194,6 +203,13 @@ def _release_body(state: GroupState, body: int, key: bytes) -> Callable[[GroupTx
         txn.put(key, b"", state.tables.sweep)
 
     return repair
+
+
+def renew_metadata(state: GroupState, txn: GroupTxn) -> None:
+    """Make metadata of older versions again from the texts."""
+    for body in state.outdated:
+        _rebuild_metadata(state, body)(txn)
+    txn.flush()
 
 
 def _rebuild_metadata(state: GroupState, body: int) -> Callable[[GroupTxn], None]:

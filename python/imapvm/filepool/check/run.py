@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from imapvm._core import Snapshot
 from imapvm.filepool.accounts import Accounts
 from imapvm.filepool.check.accounts import AccountsState, inspect_accounts
-from imapvm.filepool.check.bodies import inspect_bodies
+from imapvm.filepool.check.bodies import inspect_bodies, renew_metadata
 from imapvm.filepool.check.findings import Finding, Findings
 from imapvm.filepool.check.index import inspect_index
 from imapvm.filepool.check.journals import inspect_counters, inspect_logs
@@ -34,6 +34,8 @@ class CheckReport:
     mailboxes: int
     messages: int
     bodies: int
+    outdated: int
+    """Bodies with metadata of an older version, which is valid; a repair makes it again."""
 
 
 def check_filepool(accounts: Accounts, groups: Sequence["Group"], *, repair: bool) -> CheckReport:
@@ -42,7 +44,7 @@ def check_filepool(accounts: Accounts, groups: Sequence["Group"], *, repair: boo
     with accounts.env.begin(write=repair) as txn:
         before = inspect_accounts(txn, accounts.tables, len(groups), found)
         findings = found.repair(txn) if repair else found.report()
-    mailboxes = messages = bodies = 0
+    mailboxes = messages = bodies = outdated = 0
     for group in groups:
         txn, snapshot = _begin(group, repair=repair)
         with txn:
@@ -56,7 +58,8 @@ def check_filepool(accounts: Accounts, groups: Sequence["Group"], *, repair: boo
         mailboxes += report.mailboxes
         messages += report.messages
         bodies += report.bodies
-    return CheckReport(tuple(findings), len(before.active), mailboxes, messages, bodies)
+        outdated += report.outdated
+    return CheckReport(tuple(findings), len(before.active), mailboxes, messages, bodies, outdated)
 
 
 def _begin(group: Group, *, repair: bool) -> tuple[LmdbTxn, Snapshot]:
@@ -90,5 +93,9 @@ def _check_group(
     bodies = inspect_bodies(txn, state, now, found)
     inspect_counters(txn, state, found)
     findings = found.repair(txn) if repair else found.report()
+    if repair:
+        renew_metadata(state, group.write_txn(txn))
     messages = sum(counted.messages for counted in state.counted.values())
-    return CheckReport(tuple(findings), 0, len(state.mailboxes), messages, bodies)
+    return CheckReport(
+        tuple(findings), 0, len(state.mailboxes), messages, bodies, len(state.outdated)
+    )

@@ -51,6 +51,8 @@ class GroupState:
     """Body → number of records that have it."""
     sizes: dict[int, int] = field(default_factory=dict)
     """Body → size in its first record."""
+    outdated: list[int] = field(default_factory=list)
+    """Bodies whose metadata is valid, and was made by older rules."""
     highest: Counter[bytes] = field(default_factory=Counter)
     """Counter → highest id that occurs."""
 

@@ -39,7 +39,7 @@ def add_to(verbs: Verbs) -> None:
     check.add_argument(
         "--repair",
         action="store_true",
-        help="rebuild derived data (counters, usage, references) from the messages",
+        help="rebuild derived data (counters, usage, references, metadata) from the messages",
     )
     check.add_argument("--json", action="store_true", help="print a JSON object")
     check.set_defaults(run=_check)
@@ -89,9 +89,16 @@ def _check(arguments: argparse.Namespace) -> int:
                 f"{count} {'error' if count == 1 else 'errors'} in {report.accounts} accounts,"
                 f" {report.mailboxes} mailboxes, {report.messages} messages, {report.bodies} bodies"
             )
+            if report.outdated:
+                print(_outdated(report.outdated, repaired=arguments.repair))
         return 0 if all(finding.repaired for finding in report.findings) else CORRUPT
 
     return trio.run(check)
+
+
+def _outdated(count: int, *, repaired: bool) -> str:
+    what = f"metadata of an older version in {count} {'body' if count == 1 else 'bodies'}"
+    return f"{what}: {'made again' if repaired else 'valid; --repair makes it again'}"
 
 
 def _sweep(arguments: argparse.Namespace) -> int:

@@ -1,6 +1,9 @@
 //! Stored form of message metadata.
 //!
-//! # Version 2
+//! # Versions 2 and 3
+//!
+//! The layout is the same. Metadata of version 2 was read from the message by older rules, so that
+//! a scan of the same message may give other contents.
 //!
 //! ```text
 //! byte 0        version
@@ -32,7 +35,9 @@ use crate::message::limits::SORT_KEY_BYTES;
 use crate::message::text::casemap::casemap;
 use crate::wire::ast::{Field, SectionText};
 
-const VERSION: u8 = 2;
+/// Version that `store` writes. Raise it if a scan gives other contents than before.
+pub const VERSION: u8 = 3;
+const OLDEST_VERSION: u8 = 2;
 
 const HAS_DATE: u8 = 1;
 const HAS_MESSAGE_ID: u8 = 2;
@@ -221,7 +226,7 @@ impl<'a> MessageMetadata<'a> {
     /// Another version, a wrong checksum, or a first half that `store` does not write.
     pub fn open_lazily(stored: &'a [u8]) -> Result<Self, Corrupt> {
         let (head, contents) = stored.split_at_checked(5).ok_or(UNREADABLE)?;
-        let [VERSION, sum @ ..] = head else {
+        let [OLDEST_VERSION..=VERSION, sum @ ..] = head else {
             return Err(OTHER_VERSION);
         };
         if *sum != checksum(contents).to_le_bytes() {
