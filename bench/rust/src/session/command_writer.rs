@@ -85,7 +85,7 @@ impl CommandWriter {
             CommandPiece::Password => out.push(user.map_or(b"", |user| user.password.as_bytes())),
             CommandPiece::Plain => out.push(user.map_or(b"", |user| user.plain.as_bytes())),
             CommandPiece::Random(first, last) => {
-                out.push_number(self.random.between(*first, *last))
+                out.push_number(self.random.between(*first, *last));
             }
             CommandPiece::Exists => out.push_number(u64::from(self.exists)),
             CommandPiece::RandomMessage => {
