@@ -126,6 +126,7 @@ class Server:
         config.write_text(
             f"""
             filepool = "{pool}"
+            spool = "{pool.parent / "spool"}"
             workers = {workers}
             listen.imap = ["127.0.0.1:{self.port}"]
             """
