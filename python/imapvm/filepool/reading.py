@@ -123,6 +123,10 @@ class Reader:
         trace: TracebackType | None,
     ) -> None:
         self._txn.abort()
+        if isinstance(error, lmdb.Error):
+            # LMDB checks nothing that it reads: a page of zeros is, for example, a "bad handle".
+            self._group.check_size()
+            raise CorruptDataError("cannot read the filepool: stored data is corrupt") from error
 
     # --- mailboxes ----------------------------------------------------------------------------
 

@@ -7,7 +7,9 @@ import shutil
 from pathlib import Path
 from unittest.mock import Mock
 
+import lmdb
 import pytest
+from tests.filepool.direct import Direct
 from tests.owners import set_owner
 
 from imapvm.filepool.engine import environment
@@ -272,3 +274,15 @@ async def test_environment_is_closed_if_its_data_file_cannot_be_mapped(path, mon
             assert "no address space" in str(await refuses(path))
     async with open_filepool(path):
         pass
+
+
+@pytest.mark.parametrize("error", [lmdb.BadDbiError, lmdb.CorruptedError, lmdb.Error])
+def test_error_of_lmdb_in_a_read_is_an_error_of_the_data(tmp_path, error):
+    with Direct(tmp_path / "filepool") as direct:
+        with pytest.raises(CorruptDataError) as raised, direct.reading():
+            raise error("MDB_X: words of LMDB")
+        assert str(raised.value) == "cannot read the filepool: stored data is corrupt"
+        with pytest.raises(KeyError), direct.reading():
+            raise KeyError
+        with direct.reading() as reader:
+            assert reader.mailbox("INBOX") is not None
