@@ -1,6 +1,7 @@
 """Running a spool watcher, and inspecting its spool."""
 
 import contextlib
+import gc
 from time import process_time
 
 import trio
@@ -47,7 +48,11 @@ second. The goal is 0.1. The errors that these tests were written for took 2 to 
 
 @contextlib.asynccontextmanager
 async def probing():
-    """Measure the largest processor time between two turns of the event loop, and check it."""
+    """Measure the largest processor time between two turns of the event loop, and check it.
+
+    What earlier tests have left is hidden from garbage collection, as `imapvm serve` hides what
+    lives as long as the process: a full collection of a pytest process takes a second.
+    """
     largest = 0.0
 
     async def probe():
@@ -58,9 +63,14 @@ async def probing():
             largest = max(largest, process_time() - last)
             last = process_time()
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(probe)
-        await trio.sleep(0.01)
-        yield
-        nursery.cancel_scope.cancel()
+    gc.collect()
+    gc.freeze()
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(probe)
+            await trio.sleep(0.01)
+            yield
+            nursery.cancel_scope.cancel()
+    finally:
+        gc.unfreeze()
     assert largest < GAP_SECONDS_MAX
