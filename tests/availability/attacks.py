@@ -141,39 +141,32 @@ def select_pipeline(server: Demo) -> Iterator[None]:
     client.pipeline([b"SELECT top"] * 100)
 
 
-def search_keys(server: Demo) -> Iterator[None]:
+def search(server: Demo, mailbox: str, commands: int, keys: list[bytes]) -> Iterator[None]:
+    """Send so many SEARCH commands in one piece, each with all these keys."""
     client = Client(server.imap, "load")
-    client.done("SELECT big")
+    client.done(f"SELECT {mailbox}")
     yield
-    client.done(b"SEARCH RETURN (COUNT) " + b" ".join([b"UNSEEN"] * 7000))
+    client.pipeline([b"SEARCH RETURN (COUNT) " + b" ".join(keys)] * commands)
+
+
+def search_keys(server: Demo) -> Iterator[None]:
+    yield from search(server, "big", 1, [b"UNSEEN"] * 7000)
 
 
 def search_pipeline(server: Demo) -> Iterator[None]:
-    client = Client(server.imap, "load")
-    client.done("SELECT big")
-    yield
-    client.pipeline([b"SEARCH RETURN (COUNT) " + b" ".join([b"NOT SEEN"] * 3500)] * 16)
+    yield from search(server, "big", 16, [b"NOT SEEN"] * 3500)
 
 
 def search_sets(server: Demo) -> Iterator[None]:
-    client = Client(server.imap, "load")
-    client.done("SELECT big")
-    yield
-    client.pipeline([b"SEARCH RETURN (COUNT) " + b" ".join([b"UID 1:*"] * 7000)] * 4)
+    yield from search(server, "big", 4, [b"UID 1:*"] * 7000)
 
 
 def search_headers(server: Demo) -> Iterator[None]:
-    client = Client(server.imap, "load")
-    client.done("SELECT big")
-    yield
-    client.done(b"SEARCH RETURN (COUNT) 1:5000 " + b" ".join([b"NOT SUBJECT x"] * 3000))
+    yield from search(server, "big", 1, [b"1:5000"] + [b"NOT SUBJECT x"] * 3000)
 
 
 def search_bodies(server: Demo) -> Iterator[None]:
-    client = Client(server.imap, "load")
-    client.done("SELECT long")
-    yield
-    client.done(b"SEARCH RETURN (COUNT) " + b" ".join([b"NOT BODY ab%d" % n for n in range(3000)]))
+    yield from search(server, "long", 1, [b"NOT BODY ab%d" % n for n in range(3000)])
 
 
 def sort_all(server: Demo) -> Iterator[None]:
