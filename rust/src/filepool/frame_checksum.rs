@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "a measurement"]
+    #[ignore = "asserts nothing: prints the cost, with --release --ignored --nocapture"]
     fn cost() {
         let frame = vec![0x55; 64 * 1024];
         let started = std::time::Instant::now();
