@@ -25,7 +25,7 @@ from bench.peers.peer import (
     PeerMissingError,
     Service,
     Users,
-    free_port,
+    free_addresses,
     mail_account,
     no_light_hash,
 )
@@ -103,7 +103,7 @@ def running(base: Path, users: Users, *, light: Light = no_light_hash) -> Iterat
     base.mkdir(parents=True, exist_ok=True)
     base.chmod(0o755)
     account = mail_account()
-    imap, imaps = (HOST, free_port()), (HOST, free_port())
+    imap, imaps = free_addresses(2)
     etc = base / "etc"
     shutil.copytree(root / "etc/courier", etc, dirs_exist_ok=True)
     (etc / "authdaemonrc").write_text(AUTHDAEMONRC.format(cores=os.cpu_count() or 1))

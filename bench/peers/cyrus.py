@@ -21,7 +21,7 @@ from bench.peers.peer import (
     PeerMissingError,
     Service,
     Users,
-    free_port,
+    free_addresses,
     mail_account,
     no_light_hash,
 )
@@ -96,7 +96,7 @@ def running(base: Path, users: Users, *, light: Light = no_light_hash) -> Iterat
     for part in ("config/socket", "config/proc", "config/lock", "config/db", "mail", "sieve"):
         (base / part).mkdir(parents=True, exist_ok=True)
     certificate, key = self_signed(base / "tls")
-    imap, imaps, lmtp = ((HOST, free_port()) for _ in range(3))
+    imap, imaps, lmtp = free_addresses(3)
     places = {
         "base": base, "user": account, "certificate": certificate, "key": key, "host": HOST,
         "imap": imap[1], "imaps": imaps[1], "lmtp": lmtp[1], "bin": root / "usr/lib/cyrus/bin",

@@ -28,7 +28,7 @@ from bench.peers.peer import (
     PeerMissingError,
     Service,
     Users,
-    free_port,
+    free_addresses,
     mail_account,
     no_light_hash,
 )
@@ -164,7 +164,7 @@ def running(
         shutil.chown(base / "mail", account, account)
     certificate, key = self_signed(base / "tls")
     _write_passwords(base, hashes(users, light))
-    imap, imaps, lmtp = ((HOST, free_port()) for _ in range(3))
+    imap, imaps, lmtp = free_addresses(3)
     cores = os.cpu_count() or 1
     configuration = base / "dovecot.conf"
     configuration.write_text(

@@ -10,7 +10,7 @@ from typing import Final
 import trio
 
 from bench.peers.hashes import ABOUT, hashes
-from bench.peers.peer import HOST, Light, Service, Users, free_port, no_light_hash
+from bench.peers.peer import HOST, Light, Service, Users, free_addresses, no_light_hash
 from bench.peers.processes import served
 from imapvm.filepool.pool import create_filepool, open_filepool
 from imapvm.server.net.certificate import NoCertificateError, self_signed
@@ -60,14 +60,14 @@ def running(
     if not (filepool / "FORMAT").exists():
         create_filepool(filepool)
     trio.run(_enroll, filepool, hashes(users, light))
-    imap, lmtp, imaps = (HOST, free_port()), (HOST, free_port()), None
-    tls = ""
+    imap, lmtp, over_tls = free_addresses(3)
+    imaps, tls = None, ""
     try:
         certificate, key = self_signed(base / "tls")
     except NoCertificateError:
         pass
     else:
-        imaps = (HOST, free_port())
+        imaps = over_tls
         tls = f'\n[tls]\ncertificate = "{certificate.resolve()}"\nkey = "{key.resolve()}"\n'
     configuration = base / "imapvm.toml"
     configuration.write_text(

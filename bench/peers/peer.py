@@ -2,9 +2,10 @@
 
 import os
 import pwd
+import random
 import socket
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -19,6 +20,8 @@ Light = Callable[[str], bool]
 """True for users whose password hash may be cheap to verify."""
 
 HOST: Final = "127.0.0.1"
+PORTS: Final = range(10_000, 32_000)
+"""Linux gives ports from 32768 on to connections (ip_local_port_range)."""
 
 
 class PeerMissingError(Exception):
@@ -98,12 +101,20 @@ def no_light_hash(name: str) -> bool:
     return False
 
 
-def free_port() -> int:
-    """Return a free port."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_addresses(count: int) -> list[HostPort]:
+    """Return different addresses of this machine that no process listens at.
+
+    The ports are random, and below those that the kernel gives to connections: it may select a
+    port again before the server listens.
+    """
+    found: list[HostPort] = []
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, port))
+            found.append((HOST, port))
+        if len(found) == count:
+            return found
+    raise PeerFailedError(f"fewer than {count} ports of {HOST} are free")
 
 
 def mail_account() -> str:

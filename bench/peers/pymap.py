@@ -7,7 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.peers.peer import HOST, Light, PeerMissingError, Service, Users, free_port, no_light_hash
+from bench.peers.peer import (
+    HOST,
+    Light,
+    PeerMissingError,
+    Service,
+    Users,
+    free_addresses,
+    no_light_hash,
+)
 from bench.peers.processes import served
 from bench.peers.unpacked import PLACE
 
@@ -57,7 +65,7 @@ def running(base: Path, users: Users, *, light: Light = no_light_hash) -> Iterat
     mail = base.resolve() / "mail"
     mail.mkdir(exist_ok=True)
     _write_users(mail, users, light)
-    imap = (HOST, free_port())
+    [imap] = free_addresses(1)
     command_line: list[str | Path] = [
         _program("pymap"), "--host", HOST, "--port", str(imap[1]), "--no-tls", "maildir", mail,
     ]  # fmt: skip

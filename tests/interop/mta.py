@@ -6,6 +6,7 @@ downloaded and unpacked with their missing dependencies, and not installed.
 
 import imaplib
 import os
+import random
 import re
 import shutil
 import socket
@@ -14,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.demo import PROGRAM, Demo, started
@@ -168,10 +169,12 @@ def snippet(name: str, changes: dict[str, str]) -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
+    """Return a random free port below those that Linux gives to connections."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def until(condition: Callable[[], bool], explain: Callable[[], str], seconds: float = 60) -> None:

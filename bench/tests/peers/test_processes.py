@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from bench.peers.peer import PeerFailedError, free_port
+from bench.peers.peer import PeerFailedError, free_addresses
 from bench.peers.processes import descendants, served
 
 
@@ -32,7 +32,7 @@ while True:
 
 def test_a_child_that_its_server_leaves_is_killed(tmp_path, monkeypatch):
     monkeypatch.setattr("bench.peers.processes.END_SECONDS", 0.3)
-    address = ("127.0.0.1", free_port())
+    [address] = free_addresses(1)
     command = [sys.executable, "-c", LISTENS, str(address[1])]
     with served(command, log=tmp_path / "log", listens=[address]) as pid:
         socket.create_connection(address).close()
@@ -47,7 +47,7 @@ def test_a_server_that_ends_at_once_is_reported_with_its_output(tmp_path):
     command = [sys.executable, "-c", "print('no such key: colour'); raise SystemExit(3)"]
     with (
         pytest.raises(PeerFailedError, match=r"exit status 3: no such key: colour"),
-        served(command, log=tmp_path / "log", listens=[("127.0.0.1", free_port())]),
+        served(command, log=tmp_path / "log", listens=free_addresses(1)),
     ):
         pass
 
@@ -57,6 +57,6 @@ def test_a_server_that_does_not_listen_is_reported(tmp_path, monkeypatch):
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
     with (
         pytest.raises(PeerFailedError, match="no server at 127"),
-        served(command, log=tmp_path / "log", listens=[("127.0.0.1", free_port())]),
+        served(command, log=tmp_path / "log", listens=free_addresses(1)),
     ):
         pass
