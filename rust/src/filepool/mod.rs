@@ -7,27 +7,26 @@
 mod bodies;
 mod body_layout;
 pub mod checks;
-mod column_builder;
 mod compress;
 mod frame_checksum;
-mod key_builder;
 mod keyword_table;
 mod message_encoder;
 mod metadata_table;
-mod search_task;
 mod segments;
+mod tasks;
 
 pub use self::bodies::{Bodies, BodyError, BodyLayout, body_rows};
 pub use self::body_layout::{BODY_MAX, VALUE_BYTES};
-pub use self::column_builder::{ColumnBuilder, PendingMessage, pending_messages};
 pub use self::compress::{compress, decompress, decompress_into};
 pub use self::frame_checksum::frame_checksum;
-pub use self::key_builder::{KeyBuilder, KeyError};
 pub use self::keyword_table::KeywordTable;
 pub use self::message_encoder::{EncodedMessage, MessageEncoder};
 pub use self::metadata_table::MetadataTable;
-pub use self::search_task::SearchTask;
 pub use self::segments::Segments;
+pub use self::tasks::{
+    ColumnBuilder, KeyBuilder, KeyError, PendingMessage, SearchTask, pending_messages,
+};
+
 use crate::Corrupt;
 use crate::pages::{Snapshot, Table};
 

@@ -1,7 +1,7 @@
 //! Builder of header columns from message metadata.
 
-use super::{Group, MetadataTable, Segments};
 use crate::Corrupt;
+use crate::filepool::{Group, MetadataTable, Segments};
 use crate::index::Segment;
 use crate::index::search::Column;
 use crate::message::MessageMetadata;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Bodies, BodyError, Group, MetadataTable};
 use crate::Corrupt;
+use crate::filepool::{Bodies, BodyError, Group, MetadataTable};
 use crate::index::Record;
 use crate::index::search::{BoundSearch, Decision, TextSearch};
 use crate::message::MessageMetadata;

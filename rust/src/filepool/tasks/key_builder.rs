@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Group, MetadataTable};
 use crate::Corrupt;
+use crate::filepool::{Group, MetadataTable};
 use crate::index::arrange::{IdHasher, KeyColumn, MissingKeys};
 use crate::message::MessageMetadata;
 
