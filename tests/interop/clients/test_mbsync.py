@@ -1,8 +1,8 @@
 """mbsync (isync): a two-way copy of everything."""
 
 import pytest
+from tests.interop.clients.mail import held, logged_in, mailboxes, message, put, status
 from tests.interop.conftest import PASSWORD, USER, run
-from tests.interop.mail import held, logged_in, mailboxes, message, put, status
 
 pytestmark = pytest.mark.slow
 

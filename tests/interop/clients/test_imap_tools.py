@@ -1,8 +1,8 @@
 """imap-tools: messages as objects."""
 
 import pytest
+from tests.interop.clients.mail import held, message, put
 from tests.interop.conftest import PASSWORD, USER
-from tests.interop.mail import held, message, put
 
 pytestmark = pytest.mark.slow
 

@@ -1,8 +1,8 @@
 """OfflineIMAP: synchronisation of all folders, and a second run."""
 
 import pytest
+from tests.interop.clients.mail import held, logged_in, message, put
 from tests.interop.conftest import PASSWORD, USER, run
-from tests.interop.mail import held, logged_in, message, put
 
 pytestmark = pytest.mark.slow
 

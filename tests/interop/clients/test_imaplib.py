@@ -4,8 +4,8 @@ import imaplib
 import ssl
 
 import pytest
+from tests.interop.clients.mail import held, logged_in, message, put
 from tests.interop.conftest import PASSWORD, USER
-from tests.interop.mail import held, logged_in, message, put
 
 pytestmark = pytest.mark.slow
 

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 import pytest
+from tests.interop.clients.mail import held, message, put
 from tests.interop.conftest import PASSWORD, USER
-from tests.interop.mail import held, message, put
 
 pytestmark = pytest.mark.slow
 

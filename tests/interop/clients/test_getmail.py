@@ -1,8 +1,8 @@
 """getmail and fetchmail: fetch mail once, and delete it if configured."""
 
 import pytest
+from tests.interop.clients.mail import held, message, put
 from tests.interop.conftest import PASSWORD, USER, run
-from tests.interop.mail import held, message, put
 
 pytestmark = pytest.mark.slow
 

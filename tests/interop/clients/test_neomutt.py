@@ -1,8 +1,8 @@
 """NeoMutt, scripted: read, flag, copy, delete, write."""
 
 import pytest
+from tests.interop.clients.mail import held, message, put
 from tests.interop.conftest import PASSWORD, USER, run
-from tests.interop.mail import held, message, put
 
 pytestmark = pytest.mark.slow
 

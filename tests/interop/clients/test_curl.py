@@ -1,8 +1,8 @@
 """curl: list, fetch, search and upload by URL."""
 
 import pytest
+from tests.interop.clients.mail import held, message, put
 from tests.interop.conftest import PASSWORD, USER, run
-from tests.interop.mail import held, message, put
 
 pytestmark = pytest.mark.slow
 
