@@ -46,12 +46,12 @@ from imapvm.commands.handlers import (
     authenticate,
     copy,
     listing,
-    mailboxes,
     select,
     status,
     store,
 )
 from imapvm.commands.handlers.fetch import fetch
+from imapvm.commands.handlers.mailboxes import mailboxes
 from imapvm.commands.handlers.search import search, sort
 from imapvm.commands.outcome import Done
 from imapvm.session.events import Command

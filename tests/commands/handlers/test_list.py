@@ -6,7 +6,7 @@ import pytest
 import trio
 from tests.commands.fakes import send
 
-from imapvm.commands.handlers.hierarchy import NAMES_PER_CHUNK, NAMES_PER_READ
+from imapvm.commands.handlers.mailboxes.hierarchy import NAMES_PER_CHUNK, NAMES_PER_READ
 from imapvm.model.limits import LIST_PATTERNS_MAX, LIST_WILDCARDS_MAX
 
 MANY = NAMES_PER_READ * 2 + NAMES_PER_CHUNK + 1

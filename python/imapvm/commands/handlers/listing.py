@@ -5,8 +5,13 @@ from typing import Final, NamedTuple
 
 from imapvm._core import List, Lsub
 from imapvm.commands.context import SEND_BYTES, AccountContext, Context
-from imapvm.commands.handlers.hierarchy import Listed, Selection, list_matcher, select_names
-from imapvm.commands.handlers.names import encoded
+from imapvm.commands.handlers.mailboxes.hierarchy import (
+    Listed,
+    Selection,
+    list_matcher,
+    select_names,
+)
+from imapvm.commands.handlers.mailboxes.names import encoded
 from imapvm.commands.handlers.status import check_items, write_status
 from imapvm.commands.outcome import DONE, Done, Refusal
 from imapvm.filepool.reading import Reader

@@ -5,7 +5,7 @@ from typing import Final
 
 from imapvm._core import Status, UidSet, segment_uids
 from imapvm.commands.context import AccountContext, Context
-from imapvm.commands.handlers.names import encoded, find_mailbox, mailbox_id
+from imapvm.commands.handlers.mailboxes.names import encoded, find_mailbox, mailbox_id
 from imapvm.commands.outcome import DONE, Done, Refusal
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import Mailbox

@@ -2,7 +2,7 @@
 
 from imapvm._core import Create, Delete, Namespace, Rename, Subscribe, Unsubscribe
 from imapvm.commands.context import AccountContext
-from imapvm.commands.handlers.names import mailbox_id, new_name, write_old_name
+from imapvm.commands.handlers.mailboxes.names import mailbox_id, new_name, write_old_name
 from imapvm.commands.outcome import DONE, Done, Refusal
 from imapvm.model.names import DELIMITER, INBOX, canonical_name
 

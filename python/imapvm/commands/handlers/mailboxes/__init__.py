@@ -1,0 +1,1 @@
+"""Commands that name a mailbox without selecting it."""
