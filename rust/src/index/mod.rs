@@ -8,6 +8,7 @@ mod change;
 pub mod checks;
 pub mod columns;
 pub mod fetch;
+mod lru;
 mod record;
 pub mod search;
 mod segment;

@@ -1,16 +1,15 @@
 //! Cache of header columns, one per process, with a memory limit.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use memchr::memmem::Finder;
 
 use super::column::Column;
+use crate::index::lru::Lru;
 use crate::numbers::UidSet;
 use crate::wire::ast::Field;
 
-/// Bytes counted for each column in addition to its contents: map entry and allocations.
-pub const COLUMN_BYTES: usize = 256;
+type CachedColumns = Lru<(MailboxKey, Field), CachedColumn>;
 
 /// Mailbox of a storage group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,16 +25,7 @@ pub struct MailboxKey {
 /// The lock is held while a batch is searched or added, never during I/O.
 #[derive(Debug)]
 pub struct HeaderColumns {
-    max_bytes: usize,
-    kept: Mutex<CachedColumns>,
-}
-
-#[derive(Debug, Default)]
-struct CachedColumns {
-    columns: BTreeMap<(MailboxKey, Field), CachedColumn>,
-    /// Number of uses so far.
-    clock: u64,
-    bytes: usize,
+    cached: Mutex<CachedColumns>,
 }
 
 #[derive(Debug, Default)]
@@ -45,7 +35,6 @@ struct CachedColumn {
     covered: u32,
     /// No more room.
     is_full: bool,
-    used: u64,
 }
 
 /// Result of a search in a column; may include other messages.
@@ -71,19 +60,18 @@ impl HeaderColumns {
     #[must_use]
     pub fn new(max_bytes: usize) -> Self {
         Self {
-            max_bytes,
-            kept: Mutex::default(),
+            cached: Mutex::new(Lru::new(max_bytes)),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, CachedColumns> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bytes of memory in use.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.lock().bytes
+        self.lock().memory_bytes()
     }
 
     /// Search the texts of some messages for needles.
@@ -94,17 +82,14 @@ impl HeaderColumns {
         needles: &[&Finder<'_>],
         uids: &UidSet,
     ) -> Option<ColumnMatches> {
-        let mut kept = self.lock();
-        kept.clock += 1;
-        let now = kept.clock;
-        let cached = kept.columns.get_mut(&(mailbox_key, field))?;
-        cached.used = now;
+        let mut cached = self.lock();
+        let CachedColumn { column, .. } = cached.get((mailbox_key, field))?;
         Some(ColumnMatches {
             found: needles
                 .iter()
-                .map(|needle| cached.column.find(needle, uids))
+                .map(|needle| column.find(needle, uids))
                 .collect(),
-            known: cached.column.known(uids),
+            known: column.known(uids),
         })
     }
 
@@ -117,17 +102,17 @@ impl HeaderColumns {
         fields: &[Field],
         upto: u32,
     ) -> Option<StaleColumns> {
-        let kept = self.lock();
+        let cached = self.lock();
         let mut stale = StaleColumns {
             fields: Vec::new(),
             covered: upto,
         };
         for field in fields {
-            let cached = kept.columns.get(&(mailbox_key, *field));
-            if cached.is_some_and(|cached| cached.is_full) {
+            let found = cached.peek((mailbox_key, *field));
+            if found.is_some_and(|found| found.is_full) {
                 continue;
             }
-            let covered = cached.map_or(0, |cached| cached.covered);
+            let covered = found.map_or(0, |found| found.covered);
             if covered < upto {
                 stale.fields.push(*field);
                 stale.covered = stale.covered.min(covered);
@@ -146,39 +131,17 @@ impl HeaderColumns {
         (covered, upto): (u32, u32),
         parts: impl IntoIterator<Item = &'a Column>,
     ) {
-        let mut kept = self.lock();
-        kept.clock += 1;
-        let CachedColumns {
-            columns,
-            clock,
-            bytes,
-        } = &mut *kept;
+        let mut cached = self.lock();
+        let room = cached.room().unwrap_or(0);
         let key = (mailbox_key, field);
-        let cached = columns.entry(key).or_insert_with(|| {
-            *bytes += COLUMN_BYTES;
-            CachedColumn::default()
-        });
-        cached.used = *clock;
-        if cached.covered >= covered && cached.covered < upto && !cached.is_full {
-            *bytes -= cached.column.memory_bytes();
-            let room = self.max_bytes.saturating_sub(COLUMN_BYTES);
-            cached.is_full = parts
+        let mut found = cached.remove(key).unwrap_or_default();
+        if found.covered >= covered && found.covered < upto && !found.is_full {
+            found.is_full = parts
                 .into_iter()
-                .any(|part| !cached.column.extend(part, room));
-            cached.covered = upto;
-            *bytes += cached.column.memory_bytes();
+                .any(|part| !found.column.extend(part, room));
+            found.covered = upto;
         }
-        while *bytes > self.max_bytes {
-            let others = columns.iter().filter(|(other, _)| **other != key);
-            let Some(oldest) = others
-                .min_by_key(|(_, cached)| cached.used)
-                .map(|(key, _)| *key)
-            else {
-                break;
-            };
-            if let Some(gone) = columns.remove(&oldest) {
-                *bytes -= COLUMN_BYTES + gone.column.memory_bytes();
-            }
-        }
+        let bytes = found.column.memory_bytes();
+        cached.insert(key, found, bytes);
     }
 }

@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 pub use self::column::Column;
-pub use self::header_columns::{COLUMN_BYTES, HeaderColumns, MailboxKey, StaleColumns};
+pub use self::header_columns::{HeaderColumns, MailboxKey, StaleColumns};
 use self::logic::{Verdicts, run};
 use self::program::{FOLDED_FIELDS, Leaf, Program, folded_field_name};
 pub use self::program::{SearchContext, keywords, needs_metadata, needs_modseq};

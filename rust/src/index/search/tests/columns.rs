@@ -6,6 +6,7 @@ use super::model::{
     self, Mailbox, MessageContent, has, joined, mailbox, simple, texts_by_uid, textual,
 };
 use super::*;
+use crate::index::lru::ENTRY_BYTES;
 use crate::message::limits::FOLDED_BYTES;
 
 const PLACE: MailboxKey = MailboxKey {
@@ -305,5 +306,5 @@ fn concurrent_additions_are_not_added_twice() {
     );
     let texts = 400 * (2 * size_of::<u32>() + 2);
     let spare = texts / 8;
-    assert!(columns.memory_bytes() <= COLUMN_BYTES + texts + spare);
+    assert!(columns.memory_bytes() <= ENTRY_BYTES + texts + spare);
 }
