@@ -77,7 +77,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Return the address; None if there is none.
+    /// Return the address; None if nothing was read.
     pub fn finish(self) -> Option<Address> {
         let Self {
             phrase: mut words,
