@@ -171,6 +171,51 @@ def test_corrupt_is_final():
     assert not INFLATE_TRANSITIONS[InflateState.CORRUPT]
 
 
+# --- the end of compression (RFC 8437 section 4.1) ------------------------------------------------
+
+LAST, NEXT = b"a1 UNAUTHENTICATE\r\n", b"a2 LOGIN ada secret\r\n"
+STREAMS = {
+    "flush": deflated(LAST),
+    "last block": deflated(LAST, flush=zlib.Z_FINISH),
+    "flush and fixed last block": deflated(LAST) + b"\x03\x00",
+    "flush and stored last block": deflated(LAST) + b"\x01\x00\x00\xff\xff",
+}
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+def test_input_is_plain_after_the_end_wherever_it_is_cut(kind):
+    stream = STREAMS[kind] + NEXT
+    for cut in range(len(stream) + 1):
+        compression = Compression(Deflaters())
+        data, stopped = b"", False
+        for received in (stream[:cut], stream[cut:]):
+            while received or compression.has_more:
+                data += compression.inflate(received)
+                received = b""
+                if data == LAST and not stopped:
+                    compression.stop()
+                    stopped = True
+        assert data == LAST + NEXT, cut
+        assert compression.is_plain
+
+
+def test_compressed_bytes_after_stop_are_refused(compression):
+    more = zlib.compressobj(wbits=-15)
+    stream = more.compress(LAST) + more.flush(zlib.Z_PARTIAL_FLUSH)
+    assert inflate_all(compression, stream) == LAST
+    compression.stop()
+    with pytest.raises(CorruptInputError, match="after UNAUTHENTICATE"):
+        compression.inflate(more.compress(NEXT) + more.flush(zlib.Z_SYNC_FLUSH))
+
+
+def test_output_ends_with_the_stream(compression, client):
+    sent = compression.deflate(RESPONSE) + compression.finish(b"a1 OK\r\n")
+    assert client.decompress(sent) == RESPONSE + b"a1 OK\r\n"
+    assert client.eof
+    assert not client.unused_data
+    assert not compression.has_deflater
+
+
 # --- transport --------------------------------------------------------------------------------
 
 
@@ -273,6 +318,25 @@ async def test_compression_starts_once_and_not_before_tls(connected):
     assert not transport.can_start_tls
     with pytest.raises(ValueError, match="TLS is not available"):
         await transport.start_tls()
+
+
+async def test_compression_stops_and_starts_again(connected, reactor):
+    transport, client = connected
+    for _ in range(2):
+        transport.start_compression()
+        await client.send_all(deflated(LAST) + NEXT)
+        assert await transport.read() == LAST
+        transport.stop_compression(RESPONSE)
+        assert len(reactor.deflaters) == 0
+        assert not transport.is_compressed
+        with pytest.raises(ValueError, match="end has not arrived"):
+            transport.start_compression()
+        assert await transport.read() == NEXT
+        assert zlib.decompress(await client.receive_some(), -15) == RESPONSE
+        transport.write_nowait(RESPONSE)
+        assert await client.receive_some() == RESPONSE
+    with pytest.raises(ValueError, match="not active"):
+        transport.stop_compression(b"")
 
 
 async def test_close_frees_the_deflater(connected, reactor):

@@ -13,10 +13,16 @@ memory of a session that sends nothing small (`Deflaters`).
 
 Input (`InflateState`, `INFLATE_TRANSITIONS`):
 
-    DRAINED --inflate()--> MORE: INFLATED_MAX bytes are returned, others are ready
+    DRAINED --inflate()--> MORE: a part of the input, or INFLATED_MAX bytes, was returned
        ^                    |  |
        +-----inflate()------+  +--inflate()--> MORE
     DRAINED, MORE --inflate()--> CORRUPT: raises; the stream cannot be read further
+    DRAINED, MORE --stop()--> STOPPED --inflate()--> PLAIN: returns bytes as received
+                              STOPPED --inflate()--> CORRUPT
+
+`inflate` returns at each flush of the client: its commands may end the compression (RFC 8437), and
+the bytes that follow are not compressed then. They may also follow the end of the DEFLATE stream,
+or an empty last block.
 
 A few KiB of input may have megabytes of output. `inflate` returns INFLATED_MAX bytes at most; the
 caller lets other tasks run between two calls. All limits of commands apply to its output.
@@ -50,6 +56,10 @@ _malloc_trim: Final = getattr(ctypes.CDLL(None), "malloc_trim", None)
 """Of glibc; other C libraries return free memory by themselves."""
 _WINDOW_BITS: Final = -zlib.MAX_WBITS
 """Raw DEFLATE, with the window of 32 KiB that RFC 1951 allows every client to use."""
+_FLUSH: Final = b"\x00\x00\xff\xff"
+"""End of a sync flush, at a byte boundary. The bytes may also occur in compressed data."""
+_LAST_BLOCKS: Final = (0x01, 0x03)
+"""First byte of an empty last block, stored or with fixed codes. No command begins so."""
 
 
 DEFLATED_AT_ONCE: Final = 64 * 1024
@@ -74,12 +84,16 @@ class InflateState(Enum):
     DRAINED = auto()
     MORE = auto()
     CORRUPT = auto()
+    STOPPED = auto()
+    PLAIN = auto()
 
 
 INFLATE_TRANSITIONS: Final[Mapping[InflateState, frozenset[InflateState]]] = {
-    InflateState.DRAINED: frozenset(InflateState),
-    InflateState.MORE: frozenset(InflateState),
+    InflateState.DRAINED: frozenset(InflateState) - {InflateState.PLAIN},
+    InflateState.MORE: frozenset(InflateState) - {InflateState.PLAIN},
     InflateState.CORRUPT: frozenset(),
+    InflateState.STOPPED: frozenset({InflateState.PLAIN, InflateState.CORRUPT}),
+    InflateState.PLAIN: frozenset({InflateState.CORRUPT}),
 }
 
 
@@ -156,14 +170,29 @@ class Compression:
         deflaters: shared by all connections of the process.
     """
 
-    __slots__ = ("_deflater", "_deflaters", "_inflater", "_input", "_state", "is_used")
+    __slots__ = (
+        "_at",
+        "_deflater",
+        "_deflaters",
+        "_flushed",
+        "_inflater",
+        "_input",
+        "_last",
+        "_state",
+        "is_used",
+    )
 
     def __init__(self, deflaters: Deflaters) -> None:
         self._deflaters = deflaters
         self._deflater: zlib._Compress | None = None
         self._inflater = zlib.decompressobj(_WINDOW_BITS)
         self._input = b""
-        """Received and not inflated yet: a part of one read from the socket."""
+        """One read from the socket; bytes before `_at` are inflated."""
+        self._at = 0
+        self._flushed = False
+        """True if the inflated bytes end with a flush."""
+        self._last = b""
+        """Last inflated bytes, one less than a flush has."""
         self._state = InflateState.DRAINED
         self.is_used = False
         """True if `deflate` was called since the last sweep."""
@@ -181,6 +210,15 @@ class Compression:
         self._deflaters.note_use(self)
         return deflater.compress(data) + deflater.flush(zlib.Z_SYNC_FLUSH)
 
+    def finish(self, data: bytes) -> bytes:
+        """Return the last bytes compressed, with the end of the stream (RFC 8437 section 4.1)."""
+        deflater = self._deflater or zlib.compressobj(
+            LEVEL, zlib.DEFLATED, _WINDOW_BITS, MEMORY_LEVEL
+        )
+        self._deflaters.forget(self)
+        self._deflater = None
+        return deflater.compress(data) + deflater.flush(zlib.Z_FINISH)
+
     @property
     def has_deflater(self) -> bool:
         return self._deflater is not None
@@ -194,6 +232,7 @@ class Compression:
         self._deflaters.forget(self)
         self._deflater = None
         self._input = b""
+        self._at = 0
         self._state = InflateState.CORRUPT
 
     # --- input -------------------------------------------------------------------------------
@@ -201,12 +240,21 @@ class Compression:
     @property
     def has_more(self) -> bool:
         """True if `inflate` may return bytes without new input."""
-        return self._state is InflateState.MORE
+        return self._state is InflateState.MORE or self._at < len(self._input)
+
+    def stop(self) -> None:
+        """Return bytes as received, from the end of the client's stream on."""
+        self._enter(InflateState.STOPPED)
+
+    @property
+    def is_plain(self) -> bool:
+        """True after `stop`, when all input was returned that arrived with the stream's end."""
+        return self._state is InflateState.PLAIN
 
     def inflate(self, received: bytes = b"") -> bytes:
         """Return the next bytes of the client, at most INFLATED_MAX.
 
-        b"" if a block has not arrived completely.
+        Returns at each flush of the client; b"" if a block has not arrived completely.
 
         Args:
             received: from the socket. Pass bytes only if `has_more` is False.
@@ -214,20 +262,56 @@ class Compression:
         Raises:
             CorruptInputError: no bytes can be returned from here on.
         """
-        assert not (received and self._input)
-        inflater = self._inflater
-        if inflater.eof and received:
+        if received:
+            assert not self.has_more
+            self._input, self._at = received, 0
+        if self._state in (InflateState.STOPPED, InflateState.PLAIN):
+            return self._skip_end()
+        if self._inflater.eof and self._at < len(self._input):
             raise self._corrupt("bytes after the end of the DEFLATE stream")
+        data = self._inflate_part()
+        # With all input read, zlib may still have some KiB of output.
+        more = self._at < len(self._input) or len(data) == INFLATED_MAX
+        if not more:
+            self._input, self._at = b"", 0
+        self._enter(InflateState.MORE if more else InflateState.DRAINED)
+        return data
+
+    def _inflate_part(self) -> bytes:
+        """Inflate input up to the next flush, or to the end of the stream."""
+        inflater, start = self._inflater, self._at
+        end = self._end_of_flush(start)
+        flushed = end >= 0
+        if not flushed:
+            end = len(self._input)
         try:
-            data = inflater.decompress(received or self._input, INFLATED_MAX)
+            data = inflater.decompress(memoryview(self._input)[start:end], INFLATED_MAX)
         except zlib.error as error:
             raise self._corrupt(f"corrupt DEFLATE stream: {error}") from error
-        if inflater.unused_data:
-            raise self._corrupt("bytes after the end of the DEFLATE stream")
-        self._input = inflater.unconsumed_tail
-        # With all input read, zlib may still have some KiB of output.
-        more = bool(self._input) or len(data) == INFLATED_MAX
-        self._enter(InflateState.MORE if more else InflateState.DRAINED)
+        self._at = end - len(inflater.unconsumed_tail) - len(inflater.unused_data)
+        if self._at > start:
+            self._flushed = flushed and self._at == end
+            self._last = (self._last + self._input[start : self._at])[1 - len(_FLUSH) :]
+        return data
+
+    def _end_of_flush(self, start: int) -> int:
+        """Return the position after the next flush, part of which may be inflated; else -1."""
+        last = self._last
+        found = (last + self._input[start : start + len(_FLUSH) - 1]).find(_FLUSH)
+        if found >= 0:
+            return start + found - len(last) + len(_FLUSH)
+        found = self._input.find(_FLUSH, start)
+        return found if found < 0 else found + len(_FLUSH)
+
+    def _skip_end(self) -> bytes:
+        """Return the bytes after the end of the stream; b"" if it has not arrived."""
+        while self._at < len(self._input) and not self.is_plain:
+            flushed = self._flushed and self._input[self._at] not in _LAST_BLOCKS
+            if flushed or self._inflater.eof:
+                self._enter(InflateState.PLAIN)
+            elif self._inflate_part():
+                raise self._corrupt("compressed bytes after UNAUTHENTICATE")
+        data, self._input, self._at = self._input[self._at :], b"", 0
         return data
 
     async def read(self, receive: Callable[[int], Awaitable[bytes]], turns: Turns) -> bytes:
@@ -257,7 +341,7 @@ class Compression:
                 return data
 
     def _corrupt(self, text: str) -> CorruptInputError:
-        self._input = b""
+        self._input, self._at = b"", 0
         self._enter(InflateState.CORRUPT)
         return CorruptInputError(text)
 

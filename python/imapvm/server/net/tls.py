@@ -1,5 +1,6 @@
 """TLS, server side: the certificate, and limits on concurrent handshakes (RFC 8314, 9325)."""
 
+import contextlib
 import socket
 import ssl
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from imapvm.model.limits import (
     TLS_HANDSHAKES_MAX,
     TLS_HANDSHAKES_PER_PEER_MAX,
 )
+from imapvm.model.proxy_header import NOT_SUPPORTED, is_proxy_header
+from imapvm.server.net.output_queue import WOULD_BLOCK
 from imapvm.server.net.tls_context import load, server_context
 
 HANDSHAKE_SECONDS: Final = 10.0
@@ -42,6 +45,28 @@ def has_client_hello(received: bytes) -> bool:
         return False
     length = _HEADER_BYTES + int.from_bytes(received[3:_HEADER_BYTES])
     return len(received) >= length or length > FIRST_RECORD_BYTES
+
+
+def client_hello_has_arrived(sock: socket.socket) -> bool:
+    """Return True if `has_client_hello`, or the client has ended; read nothing.
+
+    Raises:
+        ProxyHeaderError: the first bytes are a PROXY header.
+    """
+    try:
+        received = sock.recv(FIRST_RECORD_BYTES, socket.MSG_PEEK)
+    except WOULD_BLOCK:
+        return False
+    if is_proxy_header(received):
+        raise ProxyHeaderError(NOT_SUPPORTED)
+    return has_client_hello(received) or not received
+
+
+def send_close_notify(sock: socket.socket) -> None:
+    """Send the end of TLS, without waiting for the client's."""
+    if isinstance(sock, ssl.SSLSocket):
+        with contextlib.suppress(OSError, ValueError):
+            sock.unwrap()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,18 +20,17 @@ from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, w
 
 from imapvm.model.limits import LINGER_BYTES_MAX, OUTPUT_WAITING_MAX, RECEIVE_MAX
 from imapvm.model.peers import network_of
-from imapvm.model.proxy_header import NOT_SUPPORTED, is_proxy_header
 from imapvm.model.stepping import suspend
 from imapvm.server.net.compression import Compression, CorruptInputError, pieces_of
 from imapvm.server.net.output_queue import WOULD_BLOCK, OutputQueue
 from imapvm.server.net.reactor import ENDED, READABLE, WRITABLE, Reactor
 from imapvm.server.net.tls import (
-    FIRST_RECORD_BYTES,
     HANDSHAKE_SECONDS,
     ProxyHeaderError,
     TlsFacts,
     TlsServer,
-    has_client_hello,
+    client_hello_has_arrived,
+    send_close_notify,
 )
 from imapvm.server.net.transport_state import QUEUE_STATES, TLS_STATES, TRANSITIONS, TransportState
 
@@ -78,6 +77,7 @@ class Transport:
         "_writer",
         "bytes_in",
         "bytes_out",
+        "is_compressed",
         "peer",
         "tls",
         "waiting",
@@ -116,7 +116,8 @@ class Transport:
         self._peer_ended = False
         """True after the client has closed its direction; input before it may still be unread."""
         self._compression: Compression | None = None
-        """Set from `start_compression` on."""
+        """Set from `start_compression` on, until input is not compressed any more."""
+        self.is_compressed = False
         self._connected_scope: trio.CancelScope | None = None
         self._turns = READS_PER_TURN
         self._reader: Task | None = None
@@ -180,10 +181,12 @@ class Transport:
     async def _read_inflated(self, compression: Compression) -> bytes:
         self._check_alive()
         try:
-            return await compression.read(self._read_raw, self._reactor.turns)
+            data = await compression.read(self._read_raw, self._reactor.turns)
         except CorruptInputError as error:
             self._fail(error)
             raise self._lost() from error
+        self._compression = None if compression.is_plain else compression
+        return data
 
     async def serve(self, take: Callable[[bytes], bool]) -> bool:
         """Pass bytes to `take` as they arrive, until it returns False.
@@ -254,7 +257,7 @@ class Transport:
             if sent != len(data):
                 self._output = OutputQueue(memoryview(data)[sent:])
                 self.waiting = len(data) - sent
-        elif self._compression is not None and self._reason is None:
+        elif self.is_compressed and self._compression is not None and self._reason is None:
             self._enqueue(self._compression.deflate(data))
         else:
             self._enqueue(data)
@@ -292,7 +295,7 @@ class Transport:
             trio.BrokenResourceError: the connection failed; how much arrived is not known.
             trio.ClosedResourceError: it was closed here, before or meanwhile.
         """
-        if self._compression is not None:
+        if self.is_compressed:
             *pieces, data = pieces_of(data)
             for piece in pieces:
                 self.write_nowait(piece)
@@ -323,7 +326,7 @@ class Transport:
     @property
     def can_start_tls(self) -> bool:
         """True where STARTTLS may be offered: a certificate, no TLS and no compression."""
-        return self._tls_server is not None and self.tls is None and self._compression is None
+        return self._tls_server is not None and self.tls is None and not self.is_compressed
 
     @property
     def tls_version(self) -> str | None:
@@ -345,6 +348,7 @@ class Transport:
         await self.drained()
         await suspend()
         self._check_alive()
+        self._compression = None  # discards input after a compressed stream
         self._enter(TransportState.HANDSHAKE)
         try:
             with trio.fail_after(HANDSHAKE_SECONDS):
@@ -368,7 +372,7 @@ class Transport:
         self._sticky = self._readable = True
 
     async def _client_hello(self) -> None:
-        """Wait for the first TLS record, or for something that is no TLS; read nothing.
+        """Wait until `client_hello_has_arrived`, or the client ends.
 
         Raises:
             ProxyHeaderError: the first bytes are a PROXY header.
@@ -377,15 +381,11 @@ class Transport:
             self._check_alive()
             self._readable = False
             try:
-                received = self._socket.recv(FIRST_RECORD_BYTES, socket.MSG_PEEK)
-            except WOULD_BLOCK:
-                pass
-            else:
-                if is_proxy_header(received):
-                    self._fail(ConnectionError(NOT_SUPPORTED))
-                    raise ProxyHeaderError(NOT_SUPPORTED)
-                if has_client_hello(received) or self._peer_ended or not received:
+                if client_hello_has_arrived(self._socket) or self._peer_ended:
                     return
+            except ProxyHeaderError as error:
+                self._fail(ConnectionError(str(error)))
+                raise
             await self._wait_readable(None)
 
     async def _handshake(self, server: TlsServer) -> ssl.SSLSocket:
@@ -405,17 +405,24 @@ class Transport:
                     return secure
             await self._wait_readable(None)
 
-    @property
-    def is_compressed(self) -> bool:
-        return self._compression is not None
-
     def start_compression(self) -> None:
         """Deflate output that is written, and inflate input that is read; raises as `write`."""
-        if self._compression is not None:
-            raise ValueError("compression is already active")
         self._check_alive()
+        if self._compression is not None:
+            raise ValueError("compression is already active, or its end has not arrived")
         self._enter(_DEFLATE if self.tls is None else TransportState.TLS_DEFLATE)
-        self._compression = Compression(self._reactor.deflaters)
+        self._compression, self.is_compressed = Compression(self._reactor.deflaters), True
+
+    def stop_compression(self, last: bytes) -> None:
+        """Send the last deflated bytes; inflate input to its stream's end; raises as `write`."""
+        self._check_alive()
+        if self._compression is None or not self.is_compressed:
+            raise ValueError("compression is not active")
+        self._enqueue(self._compression.finish(last))
+        self._check_alive()
+        self._compression.stop()
+        self.is_compressed = False
+        self._enter(_PLAIN if self.tls is None else TransportState.TLS)
 
     # --- the client's end --------------------------------------------------------------------
 
@@ -455,7 +462,7 @@ class Transport:
         self._enter(TransportState.CLOSED)
         self._reason = _CLOSED
         if clean:
-            self._send_close_notify()
+            send_close_notify(self._socket)
         self._socket.close()
         self._release()
 
@@ -471,7 +478,7 @@ class Transport:
             with trio.move_on_after(LINGER_SECONDS):
                 await self.drained()
                 if self.tls is not None:
-                    self._send_close_notify()
+                    send_close_notify(self._socket)
                 self._socket.shutdown(socket.SHUT_WR)
                 until = self.bytes_in + LINGER_BYTES_MAX
                 while self.bytes_in < until and await self.read():
@@ -480,11 +487,6 @@ class Transport:
             pass  # the client has closed before
         finally:
             self.close()
-
-    def _send_close_notify(self) -> None:
-        if isinstance(self._socket, ssl.SSLSocket):
-            with contextlib.suppress(OSError, ValueError):
-                self._socket.unwrap()  # sends ours, and does not wait for the client's
 
     # --- events ----------------------------------------------------------------------------
 

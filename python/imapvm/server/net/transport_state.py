@@ -1,9 +1,9 @@
 """States of a transport, and of its reader.
 
     PLAIN --start_tls()--> HANDSHAKE --agreed--> TLS
-      |                        |                  |
-      | start_compression()    |                  | start_compression()
-      v                        |                  v
+     | ^                       |                 | ^
+     | | stop_compression()    |                 | | stop_compression()
+     v | start_compression()   |                 v | start_compression()
     DEFLATE                    |              TLS_DEFLATE
       |                        |                  |
       +-- error, corrupt input, or the client does not read --> FAILED
@@ -19,7 +19,8 @@
     FAILED        dropped                      raise Broken…        the error's text
     CLOSED        dropped                      raise Closed…        `_CLOSED`
 
-No TLS starts in DEFLATE.
+No TLS starts in DEFLATE. After `stop_compression`, input is read as in DEFLATE up to the end of the
+client's stream.
 
 The reader, at most one task:
 
@@ -55,8 +56,8 @@ TRANSITIONS: Final[Mapping[TransportState, frozenset[TransportState]]] = {
     TransportState.PLAIN: _ENDS | {TransportState.HANDSHAKE, TransportState.DEFLATE},
     TransportState.HANDSHAKE: _ENDS | {TransportState.TLS},
     TransportState.TLS: _ENDS | {TransportState.TLS_DEFLATE},
-    TransportState.DEFLATE: _ENDS,
-    TransportState.TLS_DEFLATE: _ENDS,
+    TransportState.DEFLATE: _ENDS | {TransportState.PLAIN},
+    TransportState.TLS_DEFLATE: _ENDS | {TransportState.TLS},
     TransportState.FAILED: frozenset({TransportState.CLOSED}),
     TransportState.CLOSED: frozenset(),
 }
