@@ -434,6 +434,10 @@ class Unselect:
     tag: Final[bytes]
 
 @final
+class Unauthenticate:
+    tag: Final[bytes]
+
+@final
 class Compress:
     """COMPRESS DEFLATE, the only algorithm (RFC 4978)."""
 

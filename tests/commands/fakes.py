@@ -47,6 +47,10 @@ class FakeChannel:
     def start_compression(self) -> None:
         self.is_compressed = True
 
+    def stop_compression(self, last: bytes) -> None:
+        self.is_compressed = False
+        self.write_nowait(last)
+
     tls_version = "TLSv1.3"
     while_connected = staticmethod(nullcontext)
 

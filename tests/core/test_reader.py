@@ -127,6 +127,7 @@ COMMANDS = [
     (b"CHECK", _core.Check, {}),
     (b"CLOSE", _core.Close, {}),
     (b"UNSELECT", _core.Unselect, {}),
+    (b"unauthenticate", _core.Unauthenticate, {}),
     (b"COMPRESS deflate", _core.Compress, {}),
     (b"EXPUNGE", _core.Expunge, {"uids": None}),
     (b"UID EXPUNGE 4:*", _core.Expunge, {"uids": b"4:*"}),

@@ -63,6 +63,13 @@ class ClientStream:
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         assert not self._buffer
 
+    def stop_compression(self) -> None:
+        """Expect the end of the server's stream; send plain bytes."""
+        assert self._inflater is not None
+        assert self._inflater.eof
+        assert not self._inflater.unused_data
+        self._deflater = self._inflater = None
+
     async def start_tls(self) -> None:
         secure = trio.SSLStream(self._plain, self._client_tls, server_hostname=SERVER_NAME)
         await secure.do_handshake()

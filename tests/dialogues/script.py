@@ -20,6 +20,7 @@
 * `S: <nothing>`: nothing has been received. `S: <closed>`: the server has closed the connection.
 * `TLS` runs the handshake, as a client does after OK to STARTTLS.
 * `DEFLATE` compresses both directions from here on, as a client does after OK to COMPRESS.
+* `PLAIN` ends it, as a client does after OK to UNAUTHENTICATE.
 * `HANGUP` closes the client's side.
 
 At the end no client may have received anything that is not in the file.
@@ -31,7 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-_LINE = re.compile(r"(?:(\d+) )?(C!?:|S~?:|TLS\b|DEFLATE\b|HANGUP\b) ?(.*)")
+_LINE = re.compile(r"(?:(\d+) )?(C!?:|S~?:|TLS\b|DEFLATE\b|PLAIN\b|HANGUP\b) ?(.*)")
 _COMMENT = re.compile(r"(?:^|\s\s)#.*$")
 STATUS = re.compile(r"(\S+ (?:OK|NO|BAD)|\* (?:OK|NO|BAD|BYE|PREAUTH)|\+)( \[.*?\])?")
 

@@ -159,6 +159,8 @@ class Play:
                 await stream.start_tls()
             case "DEFLATE":
                 stream.start_compression()
+            case "PLAIN":
+                stream.stop_compression()
             case "HANGUP":
                 stream.close()
             case "S" if step.text == "<nothing>":

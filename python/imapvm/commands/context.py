@@ -161,6 +161,17 @@ class Context:
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise Disconnected from error
 
+    async def stop_compression(self) -> None:
+        """Send what is in `out` with the end of the compressed stream (RFC 8437 section 4.1).
+
+        Raises:
+            Disconnected: the connection is closed.
+        """
+        try:
+            self.channel.stop_compression(self.out.take())
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise Disconnected from error
+
     async def verify_password(self, name: str, password: bytes) -> Account:
         """Return the account with this name and password.
 
@@ -207,6 +218,12 @@ class Context:
         self.session.login_epoch = login_epoch
         self.session.errors = 0
         self.reader.limits = AFTER_LOGIN
+
+    def sign_out(self) -> None:
+        """Enter the not authenticated state, as it was before login (RFC 8437 section 3)."""
+        self.session.sign_out()
+        self.reader.utf8 = False
+        self.reader.limits = BEFORE_LOGIN
 
     # --- IDLE ----------------------------------------------------------------------------------
 

@@ -56,6 +56,9 @@ class Channel(Protocol):
     def start_compression(self) -> None:
         """Compress both directions from here on."""
 
+    def stop_compression(self, last: bytes) -> None:
+        """Send the last compressed bytes; input is plain from the end of the client's stream on."""
+
     def while_connected(self) -> AbstractContextManager[None]:
         """Make a context that cancels its body if the client closes the connection."""
 

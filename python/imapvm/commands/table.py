@@ -36,6 +36,7 @@ from imapvm._core import (
     Store,
     Subscribe,
     Thread,
+    Unauthenticate,
     Unselect,
     Unsubscribe,
 )
@@ -84,8 +85,8 @@ ANY: Final = Allowed(
 )
 NOT_AUTHENTICATED: Final = Allowed(frozenset({State.NOT_AUTHENTICATED}), Context)
 SIGNED_IN: Final = Allowed(frozenset({State.AUTHENTICATED, State.SELECTED}), AccountContext)
-SIGNED_IN_IDLE: Final = Allowed(SIGNED_IN.states, Context)
-"""IDLE gets the connection's own context, which is the one that updates are pushed to."""
+SIGNED_IN_OWN: Final = Allowed(SIGNED_IN.states, Context)
+"""With the connection's own context: IDLE, as updates are pushed to it, and UNAUTHENTICATE."""
 NOTHING_SELECTED: Final = Allowed(frozenset({State.AUTHENTICATED}), AccountContext)
 SELECTED: Final = Allowed(frozenset({State.SELECTED}), SelectedContext)
 
@@ -134,6 +135,7 @@ TABLE: Final[tuple[CommandRow[Any, Any], ...]] = (
     # section 6.3: authenticated
     Row(Enable,       "ENABLE",       anytime.enable,           NOTHING_SELECTED),
     Row(Compress,     "COMPRESS",     anytime.compress,         SIGNED_IN),
+    Row(Unauthenticate, "UNAUTHENTICATE", authenticate.unauthenticate, SIGNED_IN_OWN, NONE),
     Row(Select,       "SELECT",       select.select,            SIGNED_IN, NONE),
     Row(Select,       "EXAMINE",      select.select,            SIGNED_IN, NONE),
     Row(Create,       "CREATE",       mailboxes.create,         SIGNED_IN),
@@ -146,7 +148,7 @@ TABLE: Final[tuple[CommandRow[Any, Any], ...]] = (
     Row(Namespace,    "NAMESPACE",    mailboxes.namespace,      SIGNED_IN),
     Row(Status,       "STATUS",       status.status,            SIGNED_IN),
     Row(Append,       "APPEND",       append.append,            SIGNED_IN),
-    Row(Idle,         "IDLE",         anytime.idle,             SIGNED_IN_IDLE),
+    Row(Idle,         "IDLE",         anytime.idle,             SIGNED_IN_OWN),
     # section 6.4: selected
     Row(Check,        "CHECK",        select.check,             SELECTED),
     Row(Close,        "CLOSE",        select.close,             SELECTED),

@@ -153,7 +153,7 @@ TABLE: Final = (
     Row("SEARCH=FUZZY", "6203", why_not=_LATER),
     Row("MESSAGELIMIT", "9738", why_not=_LATER),
     Row("SAVELIMIT", "9738", why_not=_LATER),
-    Row("UNAUTHENTICATE", "8437", why_not=_LATER),
+    Row("UNAUTHENTICATE", "8437", after_login),
     Row("I18NLEVEL=1", "5255", why_not=_LATER),
     Row("I18NLEVEL=2", "5255", why_not=_LATER),
     Row("OBJECTID+", "draft-ietf-mailmaint-imap-objectid-bis",

@@ -16,9 +16,10 @@ class Session(Generic[StoreT]):
     """State of one client: login, enabled extensions, selected mailbox.
 
         (start) --sign in: store--> AUTHENTICATED --SELECT: view--> SELECTED
-           |                          |       ^                       |  |
-           |                          |       +--CLOSE: no view-------+  |
-           +----------------------- end(), abort() ----------------------+--> LOGOUT
+         | ^                          |   |   ^                     |  |  |
+         | |                          |   |   +--CLOSE: no view-----+  |  |
+         | +-------- sign_out() ------+---|----------------------------+  |
+         +------------------------- end(), abort() -----------------------+--> LOGOUT
 
     `state` is derived from `store` and `view`, so that they cannot disagree.
 
@@ -85,6 +86,15 @@ class Session(Generic[StoreT]):
         if self.view is not None:
             return State.SELECTED
         return State.NOT_AUTHENTICATED if self.store is None else State.AUTHENTICATED
+
+    def sign_out(self) -> None:
+        """Drop all that login, ENABLE and SELECT have set.
+
+        The client's ID stays: RFC 8437 section 3 leaves it to the server.
+        """
+        self.store = self.view = self.user = None
+        self.login_epoch = 0
+        self.enabled.clear()
 
     def end(self) -> None:
         """Enter the logout state at the client's request (RFC 9051 section 3.4)."""

@@ -49,6 +49,8 @@ pub enum Verb {
     Check,
     Close,
     Unselect,
+    /// RFC 8437.
+    Unauthenticate,
     /// COMPRESS DEFLATE, the only algorithm (RFC 4978).
     Compress,
     /// EXPUNGE; UID EXPUNGE if UIDs are given.

@@ -23,6 +23,7 @@ fn commands_without_arguments() {
         ("9051 6.4.1", "CLOSE", Verb::Close),
         ("9051 6.4.2", "UNSELECT", Verb::Unselect),
         ("4978 5", "COMPRESS DEFLATE", Verb::Compress),
+        ("8437 6", "UNAUTHENTICATE", Verb::Unauthenticate),
         ("9051 6.4.3", "EXPUNGE", Verb::Expunge { uids: None }),
     ];
     let cases: Vec<Case> = table

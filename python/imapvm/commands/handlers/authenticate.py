@@ -1,4 +1,4 @@
-"""STARTTLS, AUTHENTICATE and LOGIN (RFC 9051 section 6.2)."""
+"""STARTTLS, AUTHENTICATE and LOGIN (RFC 9051 section 6.2), UNAUTHENTICATE (RFC 8437)."""
 
 import logging
 from base64 import b64encode
@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Final
 
-from imapvm._core import Authenticate, Login, Malformed, SaslResponse, StartTls
+from imapvm._core import Authenticate, Login, Malformed, SaslResponse, StartTls, Unauthenticate
 from imapvm.auth.authenticator import LoginFailedError, TooManyLoginsError
 from imapvm.auth.exchange import MECHANISMS, Challenge, Claim, Failure
 from imapvm.auth.steps import claim
 from imapvm.commands.context import Context
 from imapvm.commands.handlers.anytime import offered
-from imapvm.commands.outcome import Disconnected, Done, Refusal
+from imapvm.commands.outcome import DONE, Disconnected, Done, Refusal
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -50,6 +50,16 @@ async def authenticate(ctx: Context, command: Authenticate) -> Done:
     while isinstance(step, Challenge):
         step = step.then(await _ask(ctx, step.data))
     return await _sign_in(ctx, step, mechanism.name)
+
+
+def unauthenticate(ctx: Context, _command: Unauthenticate) -> Done:
+    """Return to the state before login; TLS and the client's ID stay (RFC 8437 section 3).
+
+    A selected mailbox is not expunged. Compression ends with the tagged OK.
+    """
+    LOG.info("logout", extra={**ctx.session.log_fields(), "reason": "UNAUTHENTICATE"})
+    ctx.sign_out()
+    return Done(afterwards=ctx.stop_compression) if ctx.channel.is_compressed else DONE
 
 
 def _require_privacy(ctx: Context) -> None:

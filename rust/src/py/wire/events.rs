@@ -115,6 +115,8 @@ events! {
     Close { tag: Py<PyBytes> }
     /// UNSELECT.
     Unselect { tag: Py<PyBytes> }
+    /// UNAUTHENTICATE.
+    Unauthenticate { tag: Py<PyBytes> }
     /// COMPRESS DEFLATE.
     Compress { tag: Py<PyBytes> }
 }
@@ -181,6 +183,7 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
         Verb::Check => Check { tag }.into_bound_py_any(py),
         Verb::Close => Close { tag }.into_bound_py_any(py),
         Verb::Unselect => Unselect { tag }.into_bound_py_any(py),
+        Verb::Unauthenticate => Unauthenticate { tag }.into_bound_py_any(py),
         Verb::Compress => Compress { tag }.into_bound_py_any(py),
         Verb::Expunge { uids } => {
             let uids = uids.map(|uids| set(py, uids)).transpose()?;

@@ -17,7 +17,7 @@ pub(crate) use append::{AppendHead, append_first, append_next};
 pub(crate) use sort::{ALGORITHMS, SORT_KEYS};
 
 /// The names of all commands: `Malformed::name` is one of these.
-const NAMES: [&str; 41] = [
+const NAMES: [&str; 42] = [
     "APPEND",
     "AUTHENTICATE",
     "CAPABILITY",
@@ -57,12 +57,13 @@ const NAMES: [&str; 41] = [
     "UID SORT",
     "UID STORE",
     "UID THREAD",
+    "UNAUTHENTICATE",
     "UNSELECT",
     "UNSUBSCRIBE",
 ];
 
 /// The longest word of a command's name.
-const LONGEST: usize = "AUTHENTICATE".len();
+const LONGEST: usize = "UNAUTHENTICATE".len();
 
 /// Tag and name of a command, for errors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -181,6 +182,7 @@ fn verb(name: &'static str, input: &mut Cursor<'_>) -> Parsed<Verb> {
         "CHECK" => Ok(Verb::Check),
         "CLOSE" => Ok(Verb::Close),
         "UNSELECT" => Ok(Verb::Unselect),
+        "UNAUTHENTICATE" => Ok(Verb::Unauthenticate),
         "EXPUNGE" => Ok(Verb::Expunge { uids: None }),
         "UID EXPUNGE" => {
             input.space()?;

@@ -90,6 +90,7 @@ fn verb(out: &mut CommandText, verb: &Verb) {
         Verb::Check => out.put("CHECK"),
         Verb::Close => out.put("CLOSE"),
         Verb::Unselect => out.put("UNSELECT"),
+        Verb::Unauthenticate => out.put("UNAUTHENTICATE"),
         Verb::Compress => out.put("COMPRESS DEFLATE"),
         Verb::Expunge { uids: None } => out.put("EXPUNGE"),
         Verb::Expunge { uids: Some(uids) } => {
