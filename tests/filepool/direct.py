@@ -15,6 +15,7 @@ from imapvm.filepool.tables.bodies import NewBody
 from imapvm.filepool.tables.keyword_cache import KeywordCache
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.limits import THREAD_REFERENCES_MAX
+from imapvm.model.quota import NO_LIMITS, Limits
 
 START = 1_800_000_000
 
@@ -32,10 +33,10 @@ class Clock:
 class Direct:
     """Filepool in which each call of `apply` is one transaction, as in the writer."""
 
-    def __init__(self, path: Path, *, groups: int = 1) -> None:
+    def __init__(self, path: Path, *, groups: int = 1, quota: Limits = NO_LIMITS) -> None:
         self.clock = Clock()
         create_filepool(path, groups=groups, now=START)
-        self.pool = Filepool(path, clock=self.clock, map_size=MAP_SIZE)
+        self.pool = Filepool(path, clock=self.clock, map_size=MAP_SIZE, quota=quota)
         self.keyword_cache = KeywordCache()
         self.account = self.enroll("alice")
 
@@ -71,7 +72,13 @@ class Direct:
         try:
             with found.env.begin(write=True) as raw:
                 groups = len(self.pool.groups)
-                txn = GroupTxn(raw, found.tables, self.keyword_cache, group=(group, groups))
+                txn = GroupTxn(
+                    raw,
+                    found.tables,
+                    self.keyword_cache,
+                    group=(group, groups),
+                    quota=found.quota,
+                )
                 for operation in operations:
                     result = operation.apply(txn)
                 txn.flush()

@@ -68,5 +68,20 @@ class MessageGoneError(FilepoolError):
     """Some of the messages to copy together have been expunged."""
 
 
+class OverQuotaError(FilepoolError):
+    """A quota would be exceeded (RFC 9208 section 4.3.1).
+
+    Args:
+        resource: the resource.
+        limit: its limit, in units of the resource.
+        never: True if what is added exceeds the limit by itself.
+    """
+
+    def __init__(self, resource: str, limit: int, *, never: bool = False) -> None:
+        super().__init__(f"quota exceeded: {resource} is limited to {limit}")
+        self.resource = resource
+        self.never = never
+
+
 class LimitError(FilepoolError):
     """A limit of `model.limits` would be exceeded; the message contains it."""

@@ -22,6 +22,7 @@ from imapvm.filepool.tables.schema import ID_KEY, JOURNAL_ROW, PAIR_KEY, GroupTa
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import MailboxId
 from imapvm.model.limits import KEYWORD_CACHES_BYTES_MAX
+from imapvm.model.quota import NO_LIMITS, Limits
 
 Result = TypeVar("Result")
 
@@ -40,6 +41,7 @@ class Group:
         map_size: bytes of address space.
         columns: header columns for SEARCH, of all groups.
         key_columns: key columns for SORT and THREAD, of all groups.
+        quota: default limits of accounts.
     """
 
     mailbox_cache: dict[bytes, tuple[bytes, Mailbox]]
@@ -57,6 +59,7 @@ class Group:
         map_size: int,
         columns: HeaderColumns,
         key_columns: KeyColumns,
+        quota: Limits = NO_LIMITS,
     ) -> None:
         self.number = number
         self._groups = groups
@@ -65,6 +68,7 @@ class Group:
         self.columns = columns.of_group(number)
         self.key_columns = key_columns.of_group(number)
         self.clock = clock
+        self.quota = quota
         self.env, self.tables = open_environment(path, GroupTables, map_size=map_size)
         try:
             self.data = map_data_file(path, map_size)
@@ -139,7 +143,11 @@ class Group:
     def write_txn(self, txn: LmdbTxn) -> GroupTxn:
         """Return the transaction to which operations are applied."""
         return GroupTxn(
-            txn, self.tables, self._writer_keyword_cache, group=(self.number, self._groups)
+            txn,
+            self.tables,
+            self._writer_keyword_cache,
+            group=(self.number, self._groups),
+            quota=self.quota,
         )
 
     def check_size(self) -> None:

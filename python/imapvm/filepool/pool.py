@@ -33,6 +33,7 @@ from imapvm.filepool.store import AccountStore
 from imapvm.filepool.tables.accounts import Account
 from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.limits import HEADER_COLUMNS_BYTES_MAX, KEY_COLUMNS_BYTES_MAX
+from imapvm.model.quota import NO_LIMITS, Limits
 
 __all__ = [
     "AlreadyDelivered",
@@ -56,7 +57,14 @@ SWEEP_STEPS: Final = 16
 class Filepool:
     """Filepool that is open in this process; see `open_filepool`."""
 
-    def __init__(self, path: Path, *, clock: Callable[[], float], map_size: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Callable[[], float],
+        map_size: int,
+        quota: Limits = NO_LIMITS,
+    ) -> None:
         self.path = path
         self.clock = clock
         self.format = read_format(path)
@@ -79,6 +87,7 @@ class Filepool:
                         map_size=map_size,
                         columns=self.columns,
                         key_columns=self.key_columns,
+                        quota=quota,
                     )
                 )
             self.accounts = Accounts(path / ACCOUNTS, self.groups, clock=clock, map_size=map_size)
@@ -240,7 +249,11 @@ class Filepool:
 
 @asynccontextmanager
 async def open_filepool(
-    path: Path, *, clock: Callable[[], float] = time.time, map_size: int = MAP_SIZE
+    path: Path,
+    *,
+    clock: Callable[[], float] = time.time,
+    map_size: int = MAP_SIZE,
+    quota: Limits = NO_LIMITS,
 ) -> AsyncIterator[Filepool]:
     r"""Open a filepool for this process; on exit, commit all queued operations and close it.
 
@@ -262,12 +275,13 @@ async def open_filepool(
         path: directory made by `create_filepool`.
         clock: returns seconds since 1970 UTC.
         map_size: maximum size of each environment in bytes; the same in all processes.
+        quota: default limits of accounts.
 
     Raises:
         FilepoolMissingError, NotAFilepoolError, WrongFormatError, FilepoolError: it cannot be
             opened.
     """
-    pool = Filepool(path, clock=clock, map_size=map_size)
+    pool = Filepool(path, clock=clock, map_size=map_size, quota=quota)
     pool.start()
     try:
         with suppress(FilepoolError):  # the disk is full: a sweep completes it later

@@ -32,6 +32,7 @@ from imapvm.filepool.errors import (
 from imapvm.filepool.group import Group
 from imapvm.filepool.tables.changes import read_changes
 from imapvm.filepool.tables.mailboxes import Mailbox, mailbox_of
+from imapvm.filepool.tables.quotas import annotation_bytes, annotation_key, unpack_limits, used
 from imapvm.filepool.tables.schema import (
     ID_KEY,
     KEYWORDS_KEY,
@@ -45,6 +46,7 @@ from imapvm.model.changes import MailboxChanges
 from imapvm.model.ids import AccountId, BodyId, MailboxId, ModSeq
 from imapvm.model.limits import SPELLINGS_MAX
 from imapvm.model.names import DELIMITER, canonical_name
+from imapvm.model.quota import Limits, OwnLimits, effective
 
 MAILBOX_CACHE_MAX: Final = 8192
 """Mailbox rows that are cached decoded, about 4 MiB; the cache is cleared when it is full."""
@@ -66,6 +68,16 @@ class Usage:
     messages: int
     size: int
     mailboxes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Usage and limits of an account, by resource (RFC 9208 section 5), in units of each."""
+
+    used: Mapping[str, int]
+    limits: Limits
+    own: OwnLimits
+    """Limits that were set for this account; for the other resources, the default applies."""
 
 
 class Name(NamedTuple):
@@ -246,6 +258,24 @@ class Reader:
             raise NoSuchAccountError("account does not exist")
         row = UsageRow.from_bytes(key, stored)
         return Usage(row.messages, row.size, row.mailboxes)
+
+    def quota(self) -> Quota:
+        """Return usage and limits of the account; costs three rows, however much it has.
+
+        Raises:
+            NoSuchAccountError: the account does not exist.
+        """
+        key = ID_KEY.pack(self._account)
+        stored = self._txn.get(key, None, self._tables.usage)
+        if stored is None:
+            raise NoSuchAccountError("account does not exist")
+        annotations = self._txn.get(annotation_key(self._account), None, self._tables.counters)
+        own = unpack_limits(self._account, self._txn.get(key, None, self._tables.quotas))
+        return Quota(
+            used(UsageRow.from_bytes(key, stored), annotation_bytes(annotations)),
+            effective(own, self._group.quota),
+            own,
+        )
 
     def _rows(self, table: Table) -> Iterator[tuple[bytes, bytes]]:
         """Yield the rows of a table whose keys start with the account."""

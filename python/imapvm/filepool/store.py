@@ -1,7 +1,7 @@
 """The store of one account: reading, and all changes to its mailboxes and messages."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Final
 
@@ -27,6 +27,7 @@ from imapvm.filepool.operations.mailboxes import (
     SetSubscription,
     checked_name,
 )
+from imapvm.filepool.operations.quota import Recounted, RecountUsage, SetQuota
 from imapvm.filepool.operations.rename import (
     RENAMED_AT_ONCE,
     Move,
@@ -46,6 +47,7 @@ from imapvm.filepool.tables.accounts import Account
 from imapvm.filepool.tables.mailboxes import Mailbox
 from imapvm.model.ids import MailboxId
 from imapvm.model.names import DELIMITER, INBOX, canonical_name, is_below, name_error
+from imapvm.model.quota import OwnLimits
 from imapvm.model.stepping import suspend
 
 __all__ = [
@@ -130,7 +132,8 @@ class AccountStore:
         """Create a mailbox and its missing parents.
 
         Raises:
-            MailboxExistsError, InvalidNameError, SpecialUseError, LimitError: it is refused.
+            MailboxExistsError, InvalidNameError, SpecialUseError, LimitError, OverQuotaError: it is
+                refused.
         """
         return await self._group.submit(
             CreateMailbox(self._id, name, tuple(special_use), subscribe, self._now())
@@ -242,6 +245,29 @@ class AccountStore:
 
         self._group.submit_soon(ClaimRecent(self._id, mailbox, up_to), finish)
 
+    # --- quota --------------------------------------------------------------------------------
+
+    async def set_quota(
+        self,
+        limits: Mapping[str, int | None],
+        *,
+        unset: Sequence[str] = (),
+        replace: bool = False,
+    ) -> OwnLimits:
+        """Set limits of the account; return all that are set.
+
+        Args:
+            limits: resource → limit in units, None for no limit.
+            unset: resources to which the default applies again.
+            replace: remove the limits of all resources that are not in `limits`.
+        """
+        change = SetQuota(self._id, tuple(limits.items()), tuple(unset), replace)
+        return await self._group.submit(change)
+
+    async def recount_usage(self) -> Recounted:
+        """Count the usage again, and correct it; other changes of the storage group wait."""
+        return await self._group.submit(RecountUsage(self._id))
+
     # --- messages -----------------------------------------------------------------------------
 
     async def append(
@@ -255,7 +281,7 @@ class AccountStore:
             claim: claim the \Recent messages of the mailbox, these included.
 
         Raises:
-            LimitError: keywords or UIDs exceed a limit.
+            LimitError, OverQuotaError: keywords, UIDs or the quota exceed a limit.
             BodyGoneError: a message took longer than a day to arrive.
         """
         ready = tuple(messages)
@@ -311,7 +337,8 @@ class AccountStore:
 
         Raises:
             MessageGoneError: with `whole`, a message was expunged.
-            LimitError: keywords or UIDs exceed a limit in the target.
+            LimitError, OverQuotaError: keywords or UIDs of the target, or the quota, exceed a
+                limit.
         """
         if len(uids) > BATCH_MESSAGES:
             present = self._present(mailbox, uids)

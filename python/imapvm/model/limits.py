@@ -15,7 +15,7 @@ for the operator. A peer cannot make anything grow past them:
     python/imapvm/filepool   ATTEMPTS_MAX, BATCH_MAX, FINDINGS_MAX, GROUPS_MAX, INLINE_MAX,
                              MAILBOX_CACHE_MAX, OWN_COMMITS_MAX, READERS_MAX, UID_MAPS_MAX
     python/imapvm/intake     PATH_MAX, _SIZE_DIGITS_MAX
-    python/imapvm/model      UID_MAX
+    python/imapvm/model      LIMIT_MAX, UID_MAX
     python/imapvm/ops        CONFIG_MAX, USERS_MAX, WORKERS_MAX
     python/imapvm/server     PROCESSES_MAX, TLS_RECORD_MAX, _READ_MAX
     rust/src/filepool        BODY_MAX, FRAMES_MAX

@@ -17,10 +17,12 @@ from imapvm.filepool.operations.mailboxes import (
     DeleteMailbox,
     SetSubscription,
 )
+from imapvm.filepool.operations.quota import SetQuota
 from imapvm.filepool.operations.rename import RenameMailbox
 from imapvm.filepool.operations.store_flags import ExpungeMessages, StoreFlags
 from imapvm.filepool.operations.sweep import SweepStep
 from imapvm.model.ids import AccountId
+from imapvm.model.quota import MAILBOX, MESSAGE, STORAGE
 
 HISTORY = [
     CreateMailbox(1, "a/b", (), subscribe=True, now=100),
@@ -38,6 +40,7 @@ HISTORY = [
     SetSubscription(1, "elsewhere", subscribed=True),
     RenameMailbox(1, "a", "c/d", 108),
     RenameMailbox(1, "INBOX", "before", 109),
+    SetQuota(1, ((STORAGE, None), (MESSAGE, 1000)), (), replace=False),
     AddAccount(AccountId(2), 110),
     DeleteMailbox(1, 8, 111),
     SweepStep(111),
@@ -101,7 +104,15 @@ def test_refused_operation_has_written_nothing(direct):
         SetSubscription(1, "bad*name", subscribed=True),
         SetSubscription(9, "x", subscribed=True),
         ClaimRecent(1, 99, 1),
+        AppendMessages(1, 1, (message(1), message(2)), 1),
+        CopyMessages(1, 1, uids(1, 2), 2, move=False, now=1),
+        CreateMailbox(1, "x", (), subscribe=True, now=1),
+        RenameMailbox(1, "INBOX", "x", 1),
+        RenameMailbox(1, "Sent", "x/Sent", 1),
+        SetQuota(9, ((STORAGE, 1),), (), replace=False),
     ]
+    direct.apply(AppendMessages(1, 1, (message(1), message(2)), 1))
+    direct.apply(SetQuota(1, ((MESSAGE, 3), (MAILBOX, 6)), (), replace=False))
     before = dump(group.env, group.tables)
     with group.env.begin(write=True) as raw:
         for operation in refused:

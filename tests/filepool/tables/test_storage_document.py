@@ -8,7 +8,7 @@ from tests.core.group import HEAD
 from tests.filepool.tables import example
 
 from imapvm.filepool.engine.environment import table_names
-from imapvm.filepool.tables import accounts
+from imapvm.filepool.tables import accounts, quotas
 from imapvm.filepool.tables import schema as tables
 from imapvm.filepool.tables.schema import AccountTables, GroupTables
 
@@ -44,6 +44,7 @@ def columns(heading: str) -> list[tuple[int, str]]:
         ("A row of `accounts`:", accounts._ROW),
         ("### mailboxes, names", tables._MAILBOX),
         ("### usage", tables._USAGE),
+        ("### quotas", quotas.ROW),
         ("### bodies, digests", HEAD),
     ],
 )
@@ -55,4 +56,4 @@ def test_offsets_in_the_document_match_the_code(heading, packed):
         at += WIDTHS.get(kind) or int(kind.split()[0])
     assert at == packed.size
     fields = len(struct.unpack(packed.format, bytes(packed.size)))
-    assert fields == len([kind for _, kind in found]) - packed.format.count("x" * 2)
+    assert fields == len([kind for _, kind in found]) - len(re.findall("x{2,}", packed.format))

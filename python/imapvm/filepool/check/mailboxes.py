@@ -7,8 +7,10 @@ from imapvm.filepool.check.accounts import AccountsState
 from imapvm.filepool.check.findings import Findings, delete_row, put_row
 from imapvm.filepool.check.state import GroupState
 from imapvm.filepool.engine.transactions import LmdbTxn
+from imapvm.filepool.errors import CorruptDataError
 from imapvm.filepool.operations.enroll import AddAccount
 from imapvm.filepool.tables.bodies import SweepKind, sweep_key
+from imapvm.filepool.tables.quotas import unpack_limits
 from imapvm.filepool.tables.schema import (
     ID_KEY,
     NAME_ROW,
@@ -75,6 +77,7 @@ def inspect_mailboxes(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]
             )
         _inspect_row(txn, state, row, found)
     names = _inspect_names(txn, state, found)
+    _inspect_quotas(txn, state, found)
     for account, usage in state.usages.items():
         rows = by_account[account]
         _inspect_together(usage, rows, found)
@@ -197,6 +200,24 @@ def _inspect_names(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -
                     _unlink_name(state, account, key),
                 )
     return count
+
+
+def _inspect_quotas(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
+    """Check that limits can be read, and are of accounts that exist."""
+    table = state.tables.quotas
+    with txn.cursor(table) as cursor:
+        for key, stored in cursor:
+            (account,) = ID_KEY.unpack(key)
+            if not state.has_account(account):
+                found.add(
+                    f"limits exist for account {account}, which does not exist",
+                    delete_row(table, key),
+                )
+                continue
+            try:
+                unpack_limits(account, stored)
+            except CorruptDataError as error:
+                found.add(f"{error}; with a repair, the default applies", delete_row(table, key))
 
 
 # --- repairs ---------------------------------------------------------------------------------

@@ -178,10 +178,16 @@ def _reserve_lock(path: Path) -> None:
 
 
 def open_tables(env: lmdb.Environment, kind: type[Tables], *, create: bool) -> Tables:
-    """Open all tables of an environment in one transaction."""
+    """Open all tables of an environment in one transaction.
+
+    Tables that an older version does not have are made, empty.
+    """
     with env.begin(write=True) as txn:
         return kind(
-            *(env.open_db(name.encode(), txn=txn, create=create) for name in table_names(kind))
+            *(
+                env.open_db(name.encode(), txn=txn, create=create or added)
+                for name, added in zip(table_names(kind), _added(kind), strict=True)
+            )
         )
 
 
@@ -191,6 +197,11 @@ def table_names(kind: type[Any]) -> list[str]:
     A field whose name differs has the name on disk in its dataclass metadata.
     """
     return [table.metadata.get("name", table.name) for table in fields(kind)]
+
+
+def _added(kind: type[Any]) -> list[bool]:
+    """Return True for each table that a filepool of an older version may not have."""
+    return [table.metadata.get("added", False) for table in fields(kind)]
 
 
 def _is_full(directory: str | Path) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from imapvm._core import Record, UidSet
 from imapvm.filepool.errors import BodyGoneError, LimitError
+from imapvm.filepool.operations.quota import check_quota
 from imapvm.filepool.tables import index
 from imapvm.filepool.tables.bodies import (
     NewBody,
@@ -184,6 +185,9 @@ class AppendMessages:
             check_keywords(message.keywords)
             check_available(txn, message.body)
         check_room(txn, row, (message.keywords for message in self.messages))
+        if txn.limits:
+            size = sum(message.body.size for message in self.messages)
+            check_quota(txn, self.account, messages=len(self.messages), size=size)
         bodies = [store_body(txn, message.body, 1) for message in self.messages]
         appended = append_stored(txn, row, self.messages, bodies, self.now)
         if self.claim:

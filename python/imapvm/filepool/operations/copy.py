@@ -15,8 +15,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from imapvm._core import Record, UidSet, segment_counts, segment_records, segment_renumber
-from imapvm.filepool.errors import BodyGoneError, MessageGoneError
+from imapvm.filepool.errors import BodyGoneError, MessageGoneError, OverQuotaError
 from imapvm.filepool.operations.append import check_uids, count_in, count_out
+from imapvm.filepool.operations.quota import check_quota
 from imapvm.filepool.tables import index
 from imapvm.filepool.tables.bodies import STAGED_SECONDS, SweepKind, refer, sweep_key
 from imapvm.filepool.tables.changes import Change, log_change
@@ -59,6 +60,8 @@ class CopyMessages:
         wanted = self.uids & UidSet(((1, source.uid_next - 1),) if source.uid_next > 1 else ())
         if self.whole and len(index.present(txn, source.id, wanted)) < len(self.uids):
             raise MessageGoneError("some of the messages have been expunged")
+        if txn.limits and not self.move:
+            _check_quota(txn, source, wanted)
         first = target.uid_next
         modseq = target.highest_modseq + 1
         sets = {0: 0}
@@ -101,6 +104,27 @@ class CopyMessages:
         target.uid_next += len(copies)
         index.append(txn, target.id, copies)
         count_in(txn, target, copies)
+
+
+def _check_quota(txn: GroupTxn, source: MailboxRow, wanted: UidSet) -> None:
+    """Check that copies of some messages may be added to the account.
+
+    The messages are counted only if copies of the whole mailbox would exceed a limit.
+
+    Raises:
+        OverQuotaError: a limit would be exceeded.
+    """
+    try:
+        check_quota(txn, source.account, messages=source.messages, size=source.size)
+    except OverQuotaError:
+        messages = size = 0
+        with txn.cursor(txn.tables.index) as cursor:
+            keys = index.holding(cursor, source.id, wanted)
+        for key in keys:
+            records = segment_records(txn.require(key, txn.tables.index), wanted)
+            messages += len(records)
+            size += sum(record.size for record in records)
+        check_quota(txn, source.account, messages=messages, size=size)
 
 
 def take_copies(txn: GroupTxn, source: MailboxRow, wanted: UidSet) -> Iterator[list[Record]]:
@@ -241,10 +265,14 @@ class CommitCopies:
             return CopyResult(target.uid_validity, source, source, ModSeq(target.highest_modseq))
         first = target.uid_next
         usage = txn.usage(self.account)
+        keys = txn.keys(table, ID_KEY.pack(self.staged.id), len(source))
+        if txn.limits:
+            size = sum(segment_counts(txn.require(key, table))[3] for key in keys)
+            check_quota(txn, self.account, messages=len(source), size=size)
         txn.edit(target)
         txn.edit(usage)
         target.highest_modseq += 1
-        for key in txn.keys(table, ID_KEY.pack(self.staged.id), len(source)):
+        for key in keys:
             segment = txn.require(key, table)
             messages, unseen, deleted, size = segment_counts(segment)
             segment = segment_renumber(segment, target.uid_next, target.highest_modseq)

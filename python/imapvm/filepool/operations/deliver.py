@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 
 from imapvm.filepool.errors import FilepoolError, NoSuchMailboxError
 from imapvm.filepool.operations.append import NewMessage, append_stored, check_uids
+from imapvm.filepool.operations.quota import check_quota
 from imapvm.filepool.tables.accounts import Account
 from imapvm.filepool.tables.bodies import NewBody, SweepKind, check_available, refer, store_body
 from imapvm.filepool.tables.mailboxes import name_row
@@ -96,6 +97,8 @@ class DeliverMessage:
                     raise NoSuchMailboxError("the recipient has no such mailbox")
                 row = txn.mailbox(account, mailbox)
                 check_uids(row, 1)
+                if txn.limits:
+                    check_quota(txn, account, messages=1, size=self.message.body.size)
             except FilepoolError as error:
                 results[account] = DeliveryRefused(error)
                 continue

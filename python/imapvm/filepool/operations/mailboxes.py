@@ -7,6 +7,7 @@ from typing import Final
 
 from imapvm.filepool.engine.transactions import UINT64
 from imapvm.filepool.errors import InvalidNameError, LimitError, MailboxExistsError, SpecialUseError
+from imapvm.filepool.operations.quota import check_quota
 from imapvm.filepool.tables.bodies import SweepKind, sweep_key
 from imapvm.filepool.tables.changes import Change, record_change
 from imapvm.filepool.tables.mailboxes import Mailbox, mailbox_of, name_row, set_name
@@ -189,6 +190,8 @@ class CreateMailbox:
             raise MailboxExistsError("mailbox already exists")
         missing = missing_parents(txn, self.account, name)
         check_room(usage, len(missing) + 1)
+        if txn.limits:
+            check_quota(txn, self.account, mailboxes=len(missing) + 1)
         check_drift(txn, usage, self.now)
         uses = check_uses(txn, self.account, self.special_use)
         for above in missing:

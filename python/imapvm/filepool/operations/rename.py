@@ -22,6 +22,7 @@ from imapvm.filepool.operations.mailboxes import (
     missing_parents,
     new_mailbox,
 )
+from imapvm.filepool.operations.quota import check_quota
 from imapvm.filepool.tables.changes import Change, log_change, record_change
 from imapvm.filepool.tables.mailboxes import name_row, set_name
 from imapvm.filepool.tables.schema import ID_KEY, NAME_ROW, UsageRow, name_key
@@ -91,6 +92,8 @@ class RenameMailbox:
         inbox = txn.mailbox(self.account, name_row(txn, self.account, INBOX)[0])
         missing = missing_parents(txn, self.account, new)
         check_room(usage, len(missing) + 1)
+        if txn.limits:
+            check_quota(txn, self.account, mailboxes=len(missing) + 1)
         check_drift(txn, usage, self.now)
         for above in missing:
             new_mailbox(txn, usage, above, now=self.now)
@@ -142,6 +145,8 @@ def _create_parents(txn: GroupTxn, usage: UsageRow, new: str, names: int, now: i
     missing = missing_parents(txn, usage.account, new)
     check_room(usage, len(missing) + names)
     if missing:
+        if txn.limits:
+            check_quota(txn, usage.account, mailboxes=len(missing))
         check_drift(txn, usage, now)
     for above in missing:
         new_mailbox(txn, usage, above, now=now)

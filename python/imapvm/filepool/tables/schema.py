@@ -17,6 +17,10 @@ INLINE_MAX: Final = 2000
 """Bytes of a value that stays inside a leaf page with its key."""
 
 
+ADDED: Final = {"added": True}
+"""Metadata of a table that version 0.1.0 did not have: it is made when a filepool is opened."""
+
+
 @dataclass(frozen=True, slots=True)
 class GroupTables:
     """Tables of a storage group. Field names are the names on disk, except where `name` differs."""
@@ -35,6 +39,7 @@ class GroupTables:
     journal: Table = field(metadata={"name": "ring"})
     usage: Table
     counters: Table
+    quotas: Table = field(metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True)

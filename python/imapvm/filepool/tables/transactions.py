@@ -3,6 +3,7 @@
 from imapvm.filepool.engine.transactions import LmdbTxn, WriteTxn
 from imapvm.filepool.errors import NoSuchAccountError, NoSuchMailboxError
 from imapvm.filepool.tables.keyword_cache import KeywordCache
+from imapvm.filepool.tables.quotas import annotation_key, pack_limits, unpack_limits
 from imapvm.filepool.tables.schema import (
     ID_KEY,
     PAIR_KEY,
@@ -12,6 +13,7 @@ from imapvm.filepool.tables.schema import (
     UsageRow,
 )
 from imapvm.model.ids import AccountId, MailboxId
+from imapvm.model.quota import NO_LIMITS, Limits, OwnLimits, effective
 
 
 class AccountsTxn(WriteTxn):
@@ -29,16 +31,22 @@ class GroupTxn(WriteTxn):
 
     A row of `mailboxes` or `usage` is read and written once per transaction, however many
     operations change it. Call `edit` before the first change to a row.
+
+    `limits` has the quota of the accounts whose rows of `usage` were read. It is empty, and nothing
+    is read for it, if no account has a limit.
     """
 
     __slots__ = (
         "_edited",
+        "_has_limits",
         "_mailboxes",
         "_usages",
         "changed",
         "group",
         "journal_rows",
         "keyword_cache",
+        "limits",
+        "quota",
         "tables",
     )
 
@@ -49,6 +57,7 @@ class GroupTxn(WriteTxn):
         keyword_cache: KeywordCache,
         *,
         group: tuple[int, int] = (0, 1),
+        quota: Limits = NO_LIMITS,
     ) -> None:
         super().__init__(txn, tables.counters)
         self.tables = tables
@@ -59,6 +68,11 @@ class GroupTxn(WriteTxn):
         """Mailboxes with changes."""
         self.journal_rows: list[int] = []
         """First and last sequence number written to the change journal, if any."""
+        self.quota = quota
+        """Default limits of the configuration."""
+        self.limits: dict[AccountId, Limits] = {}
+        self._has_limits: bool | None = None
+        """True if there are default limits, or limits of any account; None before it is read."""
         self._mailboxes: dict[int, MailboxRow] = {}
         self._usages: dict[int, UsageRow] = {}
         self._edited: dict[bytes, MailboxRow | UsageRow] = {}
@@ -76,7 +90,31 @@ class GroupTxn(WriteTxn):
             if stored is None:
                 raise NoSuchAccountError("account does not exist")
             row = self._usages[account] = UsageRow.from_bytes(key, stored)
+            if self._has_limits is None:
+                entries = self.raw.stat(self.tables.quotas)["entries"]
+                self._has_limits = bool(self.quota) or entries > 0
+            if self._has_limits:
+                own = unpack_limits(account, self.get(key, self.tables.quotas))
+                self._note_limits(account, own)
         return row
+
+    def set_own_limits(self, account: AccountId, own: OwnLimits) -> None:
+        """Set the limits of an account; without any, its row is deleted."""
+        self.usage(account)
+        key = ID_KEY.pack(account)
+        if own:
+            self.put(key, pack_limits(own), self.tables.quotas)
+            self._has_limits = True
+        else:
+            self.delete(key, self.tables.quotas)
+        self._note_limits(account, own)
+
+    def _note_limits(self, account: AccountId, own: OwnLimits) -> None:
+        limits = effective(own, self.quota)
+        if limits:
+            self.limits[account] = limits
+        else:
+            self.limits.pop(account, None)
 
     def mailbox(self, account: AccountId, mailbox: MailboxId) -> MailboxRow:
         """Return a mailbox's row.
@@ -115,7 +153,10 @@ class GroupTxn(WriteTxn):
         key = ID_KEY.pack(account)
         self._edited.pop(key, None)
         self._usages.pop(account, None)
+        self.limits.pop(account, None)
         self.delete(key, self.tables.usage)
+        self.delete(key, self.tables.quotas)
+        self.delete(annotation_key(account), self.tables.counters)
 
     def drop_mailbox(self, account: AccountId, mailbox: MailboxId) -> None:
         """Delete a mailbox's row."""

@@ -1,0 +1,159 @@
+"""Quota: the check of limits in the transaction that adds something, and changes of limits.
+
+The counters are in the row of `usage`; only the bytes of annotations are a counter of their own.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from imapvm._core import segment_counts
+from imapvm.filepool.errors import OverQuotaError
+from imapvm.filepool.tables.quotas import annotation_key, unpack_limits
+from imapvm.filepool.tables.schema import ID_KEY
+from imapvm.filepool.tables.transactions import GroupTxn
+from imapvm.model.ids import AccountId
+from imapvm.model.quota import (
+    ANNOTATION_STORAGE,
+    MAILBOX,
+    MESSAGE,
+    STORAGE,
+    UNITS,
+)
+
+
+def check_quota(
+    txn: GroupTxn,
+    account: AccountId,
+    *,
+    messages: int = 0,
+    size: int = 0,
+    mailboxes: int = 0,
+    annotations: int = 0,
+) -> None:
+    """Check that an account may add something. Resources of which nothing is added do not matter.
+
+    Call it before anything is written, and only if `txn.limits` is not empty, after
+    `txn.usage(account)`.
+
+    Args:
+        txn: the transaction that adds.
+        account: the account.
+        messages: number of messages.
+        size: their bytes.
+        mailboxes: number of mailboxes.
+        annotations: bytes of annotations.
+
+    Raises:
+        OverQuotaError: a limit would be exceeded.
+    """
+    limits = txn.limits.get(account)
+    if not limits:
+        return
+    usage = txn.usage(account)
+    for resource, before, more in (
+        (STORAGE, usage.size, size),
+        (MESSAGE, usage.messages, messages),
+        (MAILBOX, usage.mailboxes, mailboxes),
+        (ANNOTATION_STORAGE, 0, annotations),
+    ):
+        limit = limits.get(resource)
+        if limit is None or more <= 0:
+            continue
+        if resource == ANNOTATION_STORAGE:
+            before = txn.number(annotation_key(account))
+        room = limit * UNITS[resource]
+        if before + more > room:
+            raise OverQuotaError(resource, limit, never=more > room)
+
+
+def add_annotations(txn: GroupTxn, account: AccountId, more: int) -> None:
+    """Add to the bytes of annotations of an account; a negative number subtracts.
+
+    Raises:
+        OverQuotaError: the limit of ANNOTATION-STORAGE would be exceeded.
+    """
+    txn.usage(account)
+    if txn.limits:
+        check_quota(txn, account, annotations=more)
+    key = annotation_key(account)
+    txn.set_number(key, max(txn.number(key) + more, 0))
+
+
+# --- operations -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SetQuota:
+    """Limits of an account; usage above a limit stays, and nothing can be added."""
+
+    account: AccountId
+    limits: tuple[tuple[str, int | None], ...]
+    """Resources, each with its limit or None for no limit."""
+    unset: tuple[str, ...]
+    """Resources to which the default applies again."""
+    replace: bool
+    """True to remove the limits of all resources that are not named (RFC 9208 section 4.1.3)."""
+
+    def apply(self, txn: GroupTxn) -> dict[str, int | None]:
+        key = ID_KEY.pack(self.account)
+        txn.usage(self.account)
+        own: dict[str, int | None] = (
+            dict.fromkeys(UNITS)
+            if self.replace
+            else unpack_limits(self.account, txn.get(key, txn.tables.quotas))
+        )
+        own.update(self.limits)
+        for resource in self.unset:
+            own.pop(resource, None)
+        txn.set_own_limits(self.account, own)
+        return own
+
+
+@dataclass(frozen=True, slots=True)
+class Recounted:
+    """Result of a recount: usage before and after, by the words of `imapvm quota`."""
+
+    before: dict[str, int]
+    after: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RecountUsage:
+    """Counters of an account and its mailboxes, counted again from the index.
+
+    Costs about a millisecond for 1,000 messages, in one transaction.
+    """
+
+    account: AccountId
+
+    def apply(self, txn: GroupTxn) -> Recounted:
+        usage = txn.usage(self.account)
+        before = {"messages": usage.messages, "size": usage.size, "mailboxes": usage.mailboxes}
+        rows = txn.mailboxes(self.account)
+        totals = [0, 0]
+        for row in rows:
+            counts = _counts(value for _, value in txn.items(txn.tables.index, ID_KEY.pack(row.id)))
+            if counts != (row.messages, row.unseen, row.deleted, row.size):
+                txn.add(row)
+                row.messages, row.unseen, row.deleted, row.size = counts
+            totals[0] += row.messages
+            totals[1] += row.size
+        after = {"messages": totals[0], "size": totals[1], "mailboxes": len(rows)}
+        if after != before:
+            txn.edit(usage)
+            usage.messages, usage.size, usage.mailboxes = totals[0], totals[1], len(rows)
+        return Recounted(before, after)
+
+
+def _counts(segments: Iterable[bytes]) -> tuple[int, int, int, int]:
+    """Return messages, unseen, deleted and bytes of some segments."""
+    total = (0, 0, 0, 0)
+    for segment in segments:
+        messages, unseen, deleted, size = segment_counts(segment)
+        total = (
+            total[0] + messages,
+            total[1] + unseen,
+            total[2] + deleted,
+            total[3] + size,
+        )
+    return total
