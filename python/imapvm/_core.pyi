@@ -869,6 +869,8 @@ class Snapshot:
         """Return the lowest UID with `flags & mask == value`."""
     def modified(self, mailbox: int, since: int) -> UidSet:
         """Return UIDs with a MODSEQ above `since`."""
+    def highest_modseq(self, mailbox: int, uids: UidSet) -> int:
+        """Return the highest MODSEQ of some messages; 0 if none of them exists."""
     def keyword_names(self, mailbox: int, first: int, last: int, max_names: int) -> list[str]:
         """Return the different keywords in some sets, in order, each in its first spelling.
 
@@ -1142,6 +1144,7 @@ class Arranger:
         numbers: UidMap | None = None,
         esearch: Buffer | None = None,
         returns: AbstractSet[str] | None = None,
+        modseq: int | None = None,
     ) -> ArrangedMessages:
         """Cache the new keys, arrange the messages and write the response, without the GIL.
 
@@ -1150,6 +1153,8 @@ class Arranger:
             numbers: for message numbers in the response; None for UIDs.
             esearch: start of an ESEARCH response to SORT, up to the data.
             returns: data in the ESEARCH response: MIN, MAX, ALL, COUNT.
+            modseq: write the highest MODSEQ of the messages (RFC 7162 section 3.1.9), at most this
+                one; None for no MODSEQ.
 
         Raises:
             CorruptError: the metadata of a message is missing or corrupt.

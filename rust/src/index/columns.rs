@@ -85,6 +85,16 @@ pub fn modified(stored: &[u8], since: u64, found: &mut Runs) -> Result<(), Corru
     matching(stored, found, |record| record.modseq() > since)
 }
 
+/// Return the highest MODSEQ of some UIDs in a segment; 0 if it has none of them.
+///
+/// # Errors
+/// The segment is corrupt.
+pub fn highest_modseq(stored: &[u8], uids: &UidSet) -> Result<u64, Corrupt> {
+    let records = Segment::open(stored)?;
+    let found = records.iter().filter(|record| uids.contains(record.uid()));
+    Ok(found.map(PackedRecord::modseq).max().unwrap_or(0))
+}
+
 fn matching(
     stored: &[u8],
     found: &mut Runs,

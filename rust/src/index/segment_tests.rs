@@ -120,6 +120,11 @@ proptest! {
         let mut found = Runs::new();
         columns::modified(&stored, since, &mut found).unwrap();
         prop_assert_eq!(found.finish(), set(&|record| record.modseq > since));
+        let chosen = records.iter().filter(|record| uids.contains(record.uid));
+        prop_assert_eq!(
+            columns::highest_modseq(&stored, &uids).unwrap(),
+            chosen.map(|record| record.modseq).max().unwrap_or(0)
+        );
         for uids in [None, Some(&uids)] {
             let mut found = std::collections::BTreeSet::new();
             columns::keyword_sets(&stored, uids, &mut found).unwrap();

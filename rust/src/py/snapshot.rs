@@ -178,6 +178,14 @@ impl PySnapshot {
         Ok(found.finish().into())
     }
 
+    fn highest_modseq(&self, mailbox: u64, uids: &PyUidSet) -> PyResult<u64> {
+        let mut highest = 0;
+        for segment in Segments::new(self.group()?, mailbox, Some(&uids.set))? {
+            highest = highest.max(columns::highest_modseq(segment?, &uids.set)?);
+        }
+        Ok(highest)
+    }
+
     fn metadata<'py>(&self, py: Python<'py>, body: u64) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let metadata = MetadataTable::new(self.group()?)?.get(body)?;
         Ok(metadata.map(|metadata| PyBytes::new(py, &metadata)))

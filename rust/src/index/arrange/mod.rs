@@ -231,7 +231,8 @@ impl Arranger {
     }
 
     /// Arrange the messages and write the response: SORT, or ESEARCH if `esearch` is given, or
-    /// THREAD. With `numbers`, the response has message numbers, else UIDs.
+    /// THREAD. With `numbers`, the response has message numbers, else UIDs. With `modseq`, SORT and
+    /// ESEARCH have the highest MODSEQ of the messages, or `modseq` if that is less.
     ///
     /// # Errors
     /// The metadata of a message could not be read.
@@ -239,6 +240,7 @@ impl Arranger {
         self,
         numbers: Option<&UidMap>,
         esearch: Option<&Esearch>,
+        modseq: Option<u64>,
     ) -> Result<Arranged, Corrupt> {
         let records = self.records;
         let columns = self.columns.into_iter();
@@ -254,9 +256,21 @@ impl Arranger {
                 let order = sort::sort(&records, criteria, &columns);
                 let sorted = order.iter().filter_map(|at| records.get(*at as usize));
                 let numbers: Vec<u32> = sorted.clone().map(shown).collect();
+                let modseq = modseq.map(|limit| {
+                    let ends_only = esearch.is_some_and(Esearch::has_ends_only);
+                    let highest = if ends_only {
+                        let first = sorted.clone().next().filter(|_| esearch.is_some_and(|e| e.min));
+                        let last = sorted.clone().next_back();
+                        let last = last.filter(|_| esearch.is_some_and(|e| e.max));
+                        first.into_iter().chain(last).map(|record| record.modseq).max()
+                    } else {
+                        sorted.clone().map(|record| record.modseq).max()
+                    };
+                    highest.unwrap_or(0).min(limit)
+                });
                 match esearch {
-                    Some(reply) => write::esearch(&mut response, &numbers, reply),
-                    None => write::sort(&mut response, &numbers),
+                    Some(reply) => write::esearch(&mut response, &numbers, reply, modseq),
+                    None => write::sort(&mut response, &numbers, modseq),
                 }
                 sorted.map(|record| record.uid).collect()
             }

@@ -19,18 +19,33 @@ pub struct Esearch {
     pub count: bool,
 }
 
-/// Write `* SORT 2 84 882`.
-pub(super) fn sort(to: &mut Vec<u8>, numbers: &[u32]) {
+impl Esearch {
+    /// True if the response has no other messages than the first, the last, or both. MODSEQ is then
+    /// theirs (RFC 4731 section 3.2).
+    pub(super) fn has_ends_only(&self) -> bool {
+        (self.min || self.max) && !self.all && !self.count
+    }
+}
+
+/// Write `* SORT 2 84 882`, with `(MODSEQ 917162500)` if `modseq` is given and messages were found
+/// (RFC 7162 section 3.1.9).
+pub(super) fn sort(to: &mut Vec<u8>, numbers: &[u32], modseq: Option<u64>) {
     to.extend_from_slice(b"* SORT");
     for number in numbers {
         to.push(b' ');
         put_decimal(to, (*number).into());
     }
+    if let Some(modseq) = modseq.filter(|_| !numbers.is_empty()) {
+        to.extend_from_slice(b" (MODSEQ ");
+        put_decimal(to, modseq);
+        to.push(b')');
+    }
     to.extend_from_slice(b"\r\n");
 }
 
-/// Write `* ESEARCH …`. Without messages, MIN, MAX and ALL are left out (RFC 4731 section 3.1).
-pub(super) fn esearch(to: &mut Vec<u8>, numbers: &[u32], reply: &Esearch) {
+/// Write `* ESEARCH …`. Without messages, MIN, MAX, ALL and MODSEQ are left out (RFC 4731
+/// sections 3.1 and 3.2).
+pub(super) fn esearch(to: &mut Vec<u8>, numbers: &[u32], reply: &Esearch, modseq: Option<u64>) {
     to.extend_from_slice(b"* ");
     to.extend_from_slice(&reply.head);
     if let (Some(first), Some(last)) = (numbers.first(), numbers.last()) {
@@ -48,6 +63,10 @@ pub(super) fn esearch(to: &mut Vec<u8>, numbers: &[u32], reply: &Esearch) {
     if reply.count {
         to.extend_from_slice(b" COUNT ");
         put_decimal(to, numbers.len() as u64);
+    }
+    if let Some(modseq) = modseq.filter(|_| !numbers.is_empty()) {
+        to.extend_from_slice(b" MODSEQ ");
+        put_decimal(to, modseq);
     }
     to.extend_from_slice(b"\r\n");
 }

@@ -129,7 +129,7 @@ impl PyArranger {
             .collect()
     }
 
-    #[pyo3(signature = (built, *, numbers=None, esearch=None, returns=None))]
+    #[pyo3(signature = (built, *, numbers=None, esearch=None, returns=None, modseq=None))]
     fn arrange(
         &mut self,
         py: Python<'_>,
@@ -137,6 +137,7 @@ impl PyArranger {
         numbers: Option<&PyUidMap>,
         esearch: Option<ReadBuffer<'_>>,
         returns: Option<HashSet<String>>,
+        modseq: Option<u64>,
     ) -> PyResult<PyArranged> {
         let Some(mut arranger) = self.arranger.take() else {
             return Err(PyValueError::new_err("already arranged"));
@@ -154,7 +155,7 @@ impl PyArranger {
         let numbers = numbers.map(|numbers| &numbers.map);
         let Arranged { response, uids } = py.detach(|| {
             arranger.add(&built);
-            arranger.arrange(numbers, esearch.as_ref())
+            arranger.arrange(numbers, esearch.as_ref(), modseq)
         })?;
         Ok(PyArranged {
             response,
