@@ -201,12 +201,15 @@ class Filepool:
 
     # --- maintenance ---------------------------------------------------------------------------
 
-    async def sweep(self) -> SweepReport:
+    async def sweep(self, *, expunges_kept: int | None = None) -> SweepReport:
         """Remove expired data, a bounded amount at a time; complete interrupted changes.
 
         Expired are bodies after the grace period, old delivery ids, remains of deleted mailboxes
         and accounts, old rows of the change journal and the change logs, and reader slots of dead
         processes.
+
+        Args:
+            expunges_kept: changes of a mailbox for which expunges are remembered; None: all.
         """
         total = SweepReport()
         await self.accounts.complete_interrupted()
@@ -215,7 +218,7 @@ class Filepool:
         for number, group in enumerate(self.groups):
             group.env.reader_check()
             for _ in range(SWEEP_STEPS):
-                step = SweepStep(int(self.clock()), self._swept_to[number])
+                step = SweepStep(int(self.clock()), self._swept_to[number], expunges_kept)
                 report, self._swept_to[number] = await group.submit(step)
                 total += report
                 if not report.more:

@@ -34,12 +34,14 @@ from imapvm.filepool.tables.changes import read_changes
 from imapvm.filepool.tables.mailboxes import Mailbox, mailbox_of
 from imapvm.filepool.tables.quotas import annotation_bytes, annotation_key, unpack_limits, used
 from imapvm.filepool.tables.schema import (
+    COUNTER,
     ID_KEY,
     KEYWORDS_KEY,
     NAME_ROW,
     PAIR_KEY,
     MailboxRow,
     UsageRow,
+    forgotten_key,
     name_key,
 )
 from imapvm.model.changes import MailboxChanges
@@ -343,14 +345,21 @@ class Reader:
 
     def changes(self, mailbox: Mailbox, since: ModSeq) -> MailboxChanges:
         """Return the changes of a mailbox after a MODSEQ; costs in proportion to them."""
+        complete = since >= mailbox.changes_from  # expunges are kept at least as long
         with self._txn.cursor(self._tables.changes) as cursor:
             return read_changes(
                 cursor,
                 mailbox.id,
                 since,
                 highest=mailbox.highest_modseq,
-                complete=since >= mailbox.changes_from,
+                complete=complete,
+                expunges_complete=complete or since >= self._forgotten_expunges(mailbox),
             )
+
+    def _forgotten_expunges(self, mailbox: Mailbox) -> int:
+        """Return the MODSEQ up to which expunges are no longer logged."""
+        stored = self._txn.get(forgotten_key(mailbox.id), None, self._tables.counters)
+        return 0 if stored is None else COUNTER.unpack(stored)[0]
 
     # --- messages -----------------------------------------------------------------------------
 

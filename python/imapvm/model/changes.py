@@ -23,4 +23,6 @@ class MailboxChanges:
     """UIDs whose flags may have changed, those of new messages excepted."""
     complete: bool
     """False if the change log no longer reaches back so far: compare with the index instead. Only
-    `expunged` has all changes then."""
+    `expunged` has all changes then, if `expunges_complete`."""
+    expunges_complete: bool = True
+    """False if older expunges are no longer logged: any UID without a message may be one."""

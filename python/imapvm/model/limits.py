@@ -132,6 +132,10 @@ CHANGE_ROWS_MAX: Final = 500
 """Rows of a mailbox's change log that are read in one transaction: up to 95,000 runs of UIDs, in
 4 ms. The rows of one change are read together; a change has at most 44."""
 
+REMEMBERED_EXPUNGES_MAX: Final = 100_000
+"""Changes of a mailbox for which expunged UIDs are remembered, unless configured otherwise: about
+3 MB, with one expunge in each. Clients that return later get all UIDs without a message."""
+
 # --- intake (imapvm.intake) --------------------------------------------------------------------
 
 INTAKE_LINE_MAX: Final = 4096

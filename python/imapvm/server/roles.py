@@ -169,7 +169,7 @@ async def serve_roles(
                 pool.set_commit_hooks(wakeup.wake, partial(wakeup.wake, unconditional=True))
             async with trio.open_nursery() as background:
                 if Role.MAINTENANCE in roles:
-                    background.start_soon(maintain, pool, events)
+                    background.start_soon(maintain, pool, events, settings.remembered_expunges)
                 reactor = Reactor()
                 reactor.turns.before = pool.yield_gil
                 await background.start(reactor.run)
@@ -333,8 +333,13 @@ async def _cancel_at(event: trio.Event, scope: trio.CancelScope) -> None:
     scope.cancel()
 
 
-async def maintain(pool: Filepool, events: RoleEvents) -> None:
+async def maintain(pool: Filepool, events: RoleEvents, expunges_kept: int) -> None:
     """Sweep the filepool regularly, in bounded steps.
+
+    Args:
+        pool: the filepool.
+        events: may start a sweep earlier.
+        expunges_kept: changes of a mailbox for which expunges are remembered.
 
     Raises:
         TruncatedFileError: the process has to end.
@@ -343,7 +348,7 @@ async def maintain(pool: Filepool, events: RoleEvents) -> None:
         more = False
         now = events.sweep
         try:
-            more = (await pool.sweep()).more
+            more = (await pool.sweep(expunges_kept=expunges_kept)).more
         except TruncatedFileError:
             raise
         except FilepoolError as error:

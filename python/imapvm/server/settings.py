@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from imapvm.intake.delivery_settings import DeliverySettings
-from imapvm.model.limits import CONNECTIONS_PER_PEER_MAX
+from imapvm.model.limits import CONNECTIONS_PER_PEER_MAX, REMEMBERED_EXPUNGES_MAX
 
 SHUTDOWN_SECONDS: Final = 10.0
 """Time for running commands to finish when the server stops; then connections are closed."""
@@ -54,6 +54,8 @@ class Settings:
     """Clients that may send a password without TLS; unix sockets count as loopback."""
     connections_per_peer: int = CONNECTIONS_PER_PEER_MAX
     """Limit for one IPv4 address or one IPv6 /64 network; none for this machine itself."""
+    remembered_expunges: int = REMEMBERED_EXPUNGES_MAX
+    """Changes of a mailbox for which expunged UIDs are remembered (RFC 7162 section 5.3)."""
     reload_seconds: int = RELOAD_SECONDS
     """Time within which old workers close their connections after a reload."""
     workers: int = 0

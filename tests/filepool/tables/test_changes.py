@@ -6,8 +6,10 @@ from tests.filepool.direct import look, message, uids
 from imapvm._core import STORE_ADD, STORE_REMOVE, UidSet
 from imapvm.filepool.operations import sweep
 from imapvm.filepool.operations.append import AppendMessages
+from imapvm.filepool.operations.mailboxes import CreateMailbox, DeleteMailbox
 from imapvm.filepool.operations.store_flags import ExpungeMessages, StoreFlags
 from imapvm.filepool.tables import changes
+from imapvm.filepool.tables.schema import COUNTER, FORGOTTEN_EXPUNGES, forgotten_key
 from imapvm.model.changes import MailboxChanges
 from imapvm.model.flags import SystemFlag
 from imapvm.model.limits import CHANGE_ROWS_MAX
@@ -134,6 +136,96 @@ def test_only_expunges_of_old_changes_are_kept(direct, short_log):
     assert old.expunged == uids(3)
     assert new.flagged == uids(2)
     assert since == uids(1, 2)
+    assert direct.check() == []
+
+
+def expunged_one_by_one(direct, count):
+    """Append and expunge messages with the UIDs 1 to `count`; return the MODSEQ before each."""
+    inbox, account = direct.mailbox().id, direct.account.id
+    direct.apply(AppendMessages(account, inbox, (message(1, DELETED),) * count, 0))
+    before = []
+    for uid in range(1, count + 1):
+        before.append(direct.mailbox().highest_modseq)
+        direct.apply(ExpungeMessages(account, inbox, uids(uid), 0))
+    return before
+
+
+@pytest.mark.at_limit("REMEMBERED_EXPUNGES_MAX")
+@pytest.mark.past_limit("REMEMBERED_EXPUNGES_MAX")
+def test_expunges_are_kept_up_to_the_limit(direct, short_log):
+    before = expunged_one_by_one(direct, 20)
+    report, _ = direct.apply(sweep.SweepStep(direct.clock.now, expunges_kept=8))
+    assert report.change_rows == 13  # 12 expunges and the append
+    assert direct.check() == []
+    mailbox = direct.mailbox()
+    with direct.reading() as reader:
+        at_limit = reader.changes(mailbox, before[12])
+        past_limit = reader.changes(mailbox, before[11])
+    assert mailbox.highest_modseq - before[12] == 8
+    assert (at_limit.expunges_complete, past_limit.expunges_complete) == (True, False)
+    assert at_limit.expunged == uids(*range(13, 21))
+
+
+def test_all_expunges_are_kept_without_a_limit(direct, short_log):
+    before = expunged_one_by_one(direct, 20)
+    direct.apply(sweep.SweepStep(direct.clock.now))
+    with direct.reading() as reader:
+        found = reader.changes(direct.mailbox(), before[0])
+    assert (found.complete, found.expunges_complete) == (False, True)
+    assert found.expunged == uids(*range(1, 21))
+
+
+def test_expunges_are_forgotten_in_steps(direct, short_log, monkeypatch):
+    before = expunged_one_by_one(direct, 30)
+    monkeypatch.setattr(sweep, "STEP_ROWS", 7)
+    after, more = b"", True
+    while more:
+        step = sweep.SweepStep(direct.clock.now, after, expunges_kept=10)
+        report, after = direct.apply(step)
+        more = report.more
+        assert report.change_rows <= 7
+        assert direct.check() == []
+    with direct.reading() as reader:
+        assert reader.changes(direct.mailbox(), before[20]).expunges_complete
+        assert not reader.changes(direct.mailbox(), before[19]).expunges_complete
+
+
+def test_limit_of_expunges_is_at_least_that_of_other_changes(direct, short_log):
+    """The log up to `changes_from` has expunges only, so no more can be forgotten."""
+    before = expunged_one_by_one(direct, 20)
+    direct.apply(sweep.SweepStep(direct.clock.now, expunges_kept=1))
+    assert direct.check() == []
+    with direct.reading() as reader:
+        assert reader.changes(direct.mailbox(), before[15]).expunges_complete
+        assert not reader.changes(direct.mailbox(), before[14]).expunges_complete
+
+
+def test_counter_of_a_deleted_mailbox_is_removed(direct, short_log):
+    account = direct.account.id
+    box = direct.apply(CreateMailbox(account, "box", (), subscribe=False, now=0))
+    deleted = (message(1, DELETED),) * 20
+    direct.apply(AppendMessages(account, box.id, deleted, 0))
+    for uid in range(1, 21):
+        direct.apply(ExpungeMessages(account, box.id, uids(uid), 0))
+    direct.apply(sweep.SweepStep(direct.clock.now, expunges_kept=8))
+    counters = direct.group.tables.counters
+    with direct.group.env.begin() as txn:
+        assert txn.get(forgotten_key(box.id), None, counters) is not None
+    direct.apply(DeleteMailbox(account, box.id, 0))
+    direct.apply(sweep.SweepStep(direct.clock.now, expunges_kept=8))
+    with direct.group.env.begin() as txn:
+        assert txn.get(forgotten_key(box.id), None, counters) is None
+    assert direct.check() == []
+
+
+def test_check_finds_and_repairs_a_wrong_number_of_forgotten_expunges(direct):
+    inbox = direct.mailbox()
+    with direct.group.env.begin(write=True) as txn:
+        txn.put(forgotten_key(inbox.id), COUNTER.pack(7), db=direct.group.tables.counters)
+        txn.put(forgotten_key(4711), COUNTER.pack(1), db=direct.group.tables.counters)
+        txn.put(FORGOTTEN_EXPUNGES + b"x", b"", db=direct.group.tables.counters)
+    assert len(direct.check()) == 3
+    direct.pool.check(repair=True)
     assert direct.check() == []
 
 

@@ -31,7 +31,7 @@ def test_every_key_reaches_the_settings(settings, tmp_path):
         tls.certificate = "c.pem"
         tls.key = "k.pem"
         login.plaintext = "never"
-        limits = { connections_per_peer = 1, reload_seconds = 7 }
+        limits = { connections_per_peer = 1, reload_seconds = 7, remembered_expunges = 10000 }
         [delivery]
         domains = ["example.org"]
         detail_delimiter = "-"
@@ -54,6 +54,7 @@ def test_every_key_reaches_the_settings(settings, tmp_path):
     assert loaded.plaintext == "never"
     assert loaded.connections_per_peer == 1
     assert loaded.reload_seconds == 7
+    assert loaded.remembered_expunges == 10_000
     assert loaded.delivery.domains == ("example.org",)
     assert loaded.delivery.detail_delimiter == "-"
     assert loaded.delivery.detail_mailboxes

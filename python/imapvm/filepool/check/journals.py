@@ -11,6 +11,7 @@ from imapvm.filepool.tables.changes import Change
 from imapvm.filepool.tables.schema import (
     CHANGE_KEY,
     COUNTER,
+    FORGOTTEN_EXPUNGES,
     ID_KEY,
     JOURNAL_ROW,
     KEYWORDS_KEY,
@@ -74,6 +75,7 @@ def _inspect_keywords(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]
 
 def _inspect_changes(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
     lost: set[int] = set()
+    forgotten = _inspect_forgotten(txn, state, found)
     with txn.cursor(state.tables.changes) as cursor:
         for key, stored in cursor:
             mailbox, modseq, _ = CHANGE_KEY.unpack(key)
@@ -106,8 +108,44 @@ def _inspect_changes(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn])
                 found.add(f"{what} cannot be read")
             elif uids.last is None or uids.last >= row.uid_next:
                 found.add(f"{what} is about messages that never existed")
-            elif kind is not Change.EXPUNGED and modseq <= row.changes_from:
+            elif modseq <= (
+                forgotten.get(mailbox, 0) if kind is Change.EXPUNGED else row.changes_from
+            ):
                 found.add(f"{what} should have been swept", delete_row(state.tables.changes, key))
+
+
+def _inspect_forgotten(
+    txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]
+) -> dict[int, int]:
+    """Return the MODSEQs up to which expunges are no longer logged, by mailbox."""
+    table = state.tables.counters
+    forgotten: dict[int, int] = {}
+    with txn.cursor(table) as cursor:
+        rows = iter(cursor) if cursor.set_range(FORGOTTEN_EXPUNGES) else iter(())
+        for key, stored in rows:
+            if not key.startswith(FORGOTTEN_EXPUNGES):
+                break
+            try:
+                (mailbox,) = ID_KEY.unpack(key[len(FORGOTTEN_EXPUNGES) :])
+                (modseq,) = COUNTER.unpack(stored)
+            except error:
+                found.add(f"counter {key!r} cannot be read", delete_row(table, key))
+                continue
+            row = state.mailboxes.get(mailbox)
+            if not state.has_mailbox(mailbox):
+                found.add(
+                    f"forgotten expunges of mailbox {mailbox}, which does not exist",
+                    delete_row(table, key),
+                )
+            elif row is not None and modseq > row.changes_from:
+                found.add(
+                    f"expunges of mailbox {mailbox} are forgotten up to {modseq}, but its change"
+                    f" log is complete from {row.changes_from}",
+                    put_row(table, key, COUNTER.pack(row.changes_from)),
+                )
+            else:
+                forgotten[mailbox] = modseq
+    return forgotten
 
 
 def _inspect_journal(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:

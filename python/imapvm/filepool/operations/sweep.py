@@ -13,7 +13,15 @@ from imapvm.filepool.engine.transactions import Table
 from imapvm.filepool.errors import CorruptDataError
 from imapvm.filepool.tables.bodies import SweepKind, release, sweep_key
 from imapvm.filepool.tables.changes import CHANGES_KEPT, JOURNAL_ROWS_KEPT, Change
-from imapvm.filepool.tables.schema import CHANGE_KEY, ID_KEY, PAIR_KEY, SWEEP_KEY, MailboxRow
+from imapvm.filepool.tables.schema import (
+    CHANGE_KEY,
+    COUNTER,
+    ID_KEY,
+    PAIR_KEY,
+    SWEEP_KEY,
+    MailboxRow,
+    forgotten_key,
+)
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, MailboxId
 
@@ -83,6 +91,7 @@ def clear_mailbox(txn: GroupTxn, mailbox: int, budget: Budget, now: int) -> bool
         txn.delete(keys[0], index)
         budget.left -= 1 + len(records)
     prefix = ID_KEY.pack(mailbox)
+    txn.delete(forgotten_key(mailbox), txn.tables.counters)
     return (
         budget.left > 0
         and budget.clear(txn, txn.tables.changes, prefix)
@@ -119,6 +128,10 @@ class SweepStep:
     now: int
     after: bytes = b""
     """Key in `mailboxes` from which on change logs are examined."""
+    expunges_kept: int | None = None
+    """MODSEQs for which expunges are kept, at least CHANGES_KEPT; None: all are kept.
+
+    Clients that return later get all UIDs without a message (RFC 7162 section 3.2.6)."""
 
     def apply(self, txn: GroupTxn) -> tuple[SweepReport, bytes]:
         budget = Budget()
@@ -177,7 +190,7 @@ class SweepStep:
         return len(keys)
 
     def _trim_changes(self, txn: GroupTxn, budget: Budget) -> tuple[int, bytes]:
-        """Remove old rows of change logs, except expunges."""
+        """Remove old rows of change logs; of expunges those older than `expunges_kept`."""
         examined, removed = 0, 0
         txn.flush()
         with txn.cursor(txn.tables.mailboxes) as cursor:
@@ -187,7 +200,9 @@ class SweepStep:
                 key, stored = cursor.item()
                 with suppress(CorruptDataError):  # reported by `filepool check`
                     row = MailboxRow.from_bytes(key, stored)
-                    if row.highest_modseq - row.changes_from > CHANGES_KEPT:
+                    if row.highest_modseq - row.changes_from > CHANGES_KEPT or _forgotten(
+                        txn, row.id
+                    ) < self._forget_up_to(row):
                         rows.append((key, row))
                 examined += 1
                 found = cursor.next()
@@ -196,8 +211,16 @@ class SweepStep:
             if budget.left <= 0:
                 return removed, key
             if txn.get(ID_KEY.pack(row.account), txn.tables.usage) is not None:
-                removed += self._trim_mailbox(txn, txn.mailbox(row.account, row.id), budget)
+                row = txn.mailbox(row.account, row.id)
+                removed += self._trim_mailbox(txn, row, budget)
+                removed += self._forget_expunges(txn, row, budget)
         return removed, after
+
+    def _forget_up_to(self, row: MailboxRow) -> int:
+        """Return the MODSEQ up to which expunges need not be kept."""
+        if self.expunges_kept is None:
+            return 0
+        return min(row.highest_modseq - self.expunges_kept, row.changes_from)
 
     def _trim_mailbox(self, txn: GroupTxn, row: MailboxRow, budget: Budget) -> int:
         """Remove old changes of one mailbox, each with all its parts."""
@@ -218,6 +241,40 @@ class SweepStep:
         for key in expired:
             txn.delete(key, table)
         budget.left -= len(expired)
-        txn.edit(row)
-        row.changes_from = done
+        if done > row.changes_from:
+            txn.edit(row)
+            row.changes_from = done
         return len(expired)
+
+    def _forget_expunges(self, txn: GroupTxn, row: MailboxRow, budget: Budget) -> int:
+        """Remove old expunges of one mailbox, each with all its parts.
+
+        Up to `changes_from` the log has nothing else.
+        """
+        table = txn.tables.changes
+        before, done = _forgotten(txn, row.id), self._forget_up_to(row)
+        expired: list[bytes] = []
+        if done <= before:
+            return 0
+        with txn.cursor(table) as cursor:
+            if cursor.set_range(CHANGE_KEY.pack(row.id, before + 1, 0)):
+                for key, _ in cursor:
+                    mailbox, modseq, part = CHANGE_KEY.unpack(key)
+                    if mailbox != row.id or modseq > done:
+                        break
+                    if len(expired) >= budget.left and part == 0:
+                        done = modseq - 1
+                        break
+                    expired.append(key)
+        for key in expired:
+            txn.delete(key, table)
+        budget.left -= len(expired)
+        if done > before:
+            txn.put(forgotten_key(row.id), COUNTER.pack(done), txn.tables.counters)
+        return len(expired)
+
+
+def _forgotten(txn: GroupTxn, mailbox: int) -> int:
+    """Return the MODSEQ up to which expunges of a mailbox are no longer logged."""
+    stored = txn.get(forgotten_key(mailbox), txn.tables.counters)
+    return 0 if stored is None else int(COUNTER.unpack(stored)[0])

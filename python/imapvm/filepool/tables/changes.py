@@ -69,7 +69,13 @@ def record_change(txn: GroupTxn, row: MailboxRow, kind: Change) -> None:
 
 
 def read_changes(
-    cursor: LmdbCursor, mailbox: int, since: int, *, highest: int, complete: bool
+    cursor: LmdbCursor,
+    mailbox: int,
+    since: int,
+    *,
+    highest: int,
+    complete: bool,
+    expunges_complete: bool,
 ) -> MailboxChanges:
     """Read and merge the changes after a MODSEQ, up to the end of the CHANGE_ROWS_MAX-th row's.
 
@@ -79,6 +85,7 @@ def read_changes(
         since: the MODSEQ.
         highest: the mailbox's highest MODSEQ.
         complete: False if the log does not reach back to `since`.
+        expunges_complete: False if expunges after `since` are no longer logged.
     """
     sets: dict[int, list[UidSet]] = {
         Change.APPENDED: [],
@@ -107,6 +114,7 @@ def read_changes(
         expunged=union(sets[Change.EXPUNGED]),
         flagged=union(sets[Change.FLAGGED]) - appended,
         complete=complete,
+        expunges_complete=expunges_complete,
     )
 
 

@@ -77,6 +77,11 @@ def name_key(account: int, name: str) -> bytes:
     return ID_KEY.pack(account) + name.encode()
 
 
+def forgotten_key(mailbox: int) -> bytes:
+    """Return the key in `counters` of a mailbox's FORGOTTEN_EXPUNGES."""
+    return FORGOTTEN_EXPUNGES + ID_KEY.pack(mailbox)
+
+
 # --- rows -------------------------------------------------------------------------------------
 
 COUNTER: Final = UINT64
@@ -85,6 +90,8 @@ NAME_ROW: Final = Struct("<QB")
 """names: mailbox id, or 0; 1 if subscribed."""
 LOGIN_EPOCH: Final = b"login"
 """counters: followed by an account: changes of its password that ended its sessions."""
+FORGOTTEN_EXPUNGES: Final = b"expunged"
+"""counters of a group: followed by a mailbox: expunges up to this MODSEQ are no longer logged."""
 JOURNAL_ROW: Final = Struct("<QQB")
 """ring: mailbox, MODSEQ, kind."""
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_args
 import msgspec
 
 from imapvm.intake.delivery_settings import SENDMAIL, UnknownRecipient
-from imapvm.model.limits import CONNECTIONS_PER_PEER_MAX
+from imapvm.model.limits import CONNECTIONS_PER_PEER_MAX, REMEMBERED_EXPUNGES_MAX
 from imapvm.ops.config.toml_lines import lines_of_keys
 from imapvm.ops.errors import CONFIGURATION, ConfigError, OperatorError
 from imapvm.server.settings import RELOAD_SECONDS, LogFormat, LogLevel, Plaintext
@@ -53,6 +53,7 @@ class LimitsTable(Table, frozen=True):
 
     connections_per_peer: Annotated[int, msgspec.Meta(ge=1)] = CONNECTIONS_PER_PEER_MAX
     reload_seconds: Annotated[int, msgspec.Meta(ge=0)] = RELOAD_SECONDS
+    remembered_expunges: Annotated[int, msgspec.Meta(ge=10_000)] = REMEMBERED_EXPUNGES_MAX
 
 
 class DeliveryTable(Table, frozen=True):

@@ -56,6 +56,7 @@ def settings_from(file: ConfigFile) -> Settings:
         key=file.path_of(config.tls.key) if config.tls.key else None,
         plaintext=config.login.plaintext,
         connections_per_peer=config.limits.connections_per_peer,
+        remembered_expunges=config.limits.remembered_expunges,
         reload_seconds=config.limits.reload_seconds,
         workers=config.workers,
         delivery=DeliverySettings(
