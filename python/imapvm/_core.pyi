@@ -702,6 +702,9 @@ class FetchItems:
     @staticmethod
     def flags(*, uid: bool, modseq: bool) -> FetchItems:
         """Build the items of unsolicited FETCH responses: FLAGS."""
+    @staticmethod
+    def uid_and_modseq() -> FetchItems:
+        """Build the items of the response to STORE with .SILENT (RFC 7162 section 3.1.3)."""
     @property
     def needs_metadata(self) -> bool: ...
     @property
@@ -955,6 +958,9 @@ class SearchProgram:
     def needs_metadata(self) -> bool: ...
     @property
     def needs_modseq(self) -> bool: ...
+    @property
+    def has_numbers(self) -> bool:
+        """True if there are message numbers among the keys; `$` has none."""
     def bind(
         self,
         *,

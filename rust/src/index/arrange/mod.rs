@@ -257,14 +257,10 @@ impl Arranger {
                 let sorted = order.iter().filter_map(|at| records.get(*at as usize));
                 let numbers: Vec<u32> = sorted.clone().map(shown).collect();
                 let modseq = modseq.map(|limit| {
-                    let ends_only = esearch.is_some_and(Esearch::has_ends_only);
-                    let highest = if ends_only {
-                        let first = sorted.clone().next().filter(|_| esearch.is_some_and(|e| e.min));
-                        let last = sorted.clone().next_back();
-                        let last = last.filter(|_| esearch.is_some_and(|e| e.max));
-                        first.into_iter().chain(last).map(|record| record.modseq).max()
-                    } else {
-                        sorted.clone().map(|record| record.modseq).max()
+                    let modseqs: Vec<u64> = sorted.clone().map(|record| record.modseq).collect();
+                    let highest = match esearch {
+                        Some(reply) => reply.modseq(&modseqs),
+                        None => modseqs.iter().max().copied(),
                     };
                     highest.unwrap_or(0).min(limit)
                 });

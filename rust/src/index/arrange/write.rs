@@ -20,10 +20,16 @@ pub struct Esearch {
 }
 
 impl Esearch {
-    /// True if the response has no other messages than the first, the last, or both. MODSEQ is then
-    /// theirs (RFC 4731 section 3.2).
-    pub(super) fn has_ends_only(&self) -> bool {
-        (self.min || self.max) && !self.all && !self.count
+    /// Return the MODSEQ of the response from those of the messages, in the order of SORT: the
+    /// highest one, of the first and the last message if it has no others (RFC 4731 section 3.2).
+    pub(super) fn modseq(&self, modseqs: &[u64]) -> Option<u64> {
+        if (self.min || self.max) && !self.all && !self.count {
+            let first = modseqs.first().filter(|_| self.min);
+            let last = modseqs.last().filter(|_| self.max);
+            first.max(last).copied()
+        } else {
+            modseqs.iter().max().copied()
+        }
     }
 }
 

@@ -18,7 +18,7 @@ pub use self::column::Column;
 pub use self::header_columns::{HeaderColumns, MailboxKey, StaleColumns};
 use self::logic::{Verdicts, run};
 use self::program::{FOLDED_FIELDS, Leaf, Program, folded_field_name};
-pub use self::program::{SearchContext, keywords, needs_metadata, needs_modseq};
+pub use self::program::{SearchContext, has_numbers, keywords, needs_metadata, needs_modseq};
 pub use self::text::TextSearch;
 use super::record::{PackedRecord, RECORD_BYTES, Record};
 use super::segment::{OUT_OF_ORDER, Segment};

@@ -10,7 +10,7 @@ use super::super::writing::DAY;
 use super::logic::Op;
 use crate::message::{CachedNames, FieldName, fold};
 use crate::numbers::{UidMap, UidSet};
-use crate::wire::ast::{Field, Flag, SearchKey, When};
+use crate::wire::ast::{Field, Flag, SearchKey, SequenceSet, When};
 
 /// State that a search is bound to: one mailbox as one client has counted it, at one time.
 #[derive(Clone, Copy)]
@@ -327,6 +327,15 @@ pub fn needs_metadata(key: &SearchKey) -> bool {
         }
         _ => false,
     })
+}
+
+/// True if there are message numbers among the keys: other than `$`, which is a set of messages.
+#[must_use]
+pub fn has_numbers(key: &SearchKey) -> bool {
+    any(
+        key,
+        |key| matches!(key, SearchKey::Numbers(set) if *set != SequenceSet::Saved),
+    )
 }
 
 /// True if there is a MODSEQ key, which enables CONDSTORE (RFC 7162 section 3.1.5).

@@ -24,6 +24,11 @@ impl PySearchProgram {
         search::needs_modseq(&self.key)
     }
 
+    #[getter]
+    fn has_numbers(&self) -> bool {
+        search::has_numbers(&self.key)
+    }
+
     #[pyo3(signature = (*, numbers, saved, recent, keywords, now))]
     fn bind(
         &self,

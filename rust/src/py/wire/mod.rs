@@ -97,6 +97,13 @@ impl PyFetchItems {
         self.items.iter().any(FetchItem::sets_seen)
     }
 
+    #[staticmethod]
+    fn uid_and_modseq() -> Self {
+        Self {
+            items: vec![FetchItem::Uid, FetchItem::ModSeq],
+        }
+    }
+
     #[getter]
     fn needs_modseq(&self) -> bool {
         self.items.contains(&FetchItem::ModSeq)
