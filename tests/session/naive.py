@@ -144,7 +144,13 @@ class NaiveClient:
         self.lines: list[str] = []
 
     def receive(
-        self, *, hold_expunges: bool = False, uid: bool = True, recent: bool = False
+        self,
+        *,
+        hold_expunges: bool = False,
+        uid: bool = True,
+        recent: bool = False,
+        modseq: bool = False,
+        vanished: bool = False,
     ) -> str:
         """Write updates until there are no more; apply and return them."""
         start = len(self.lines)
@@ -152,11 +158,17 @@ class NaiveClient:
         while more:
             out = ResponseWriter()
             more = self.view.write_updates(
-                out, self.mailbox, hold_expunges=hold_expunges, uid=uid, recent=recent
+                out,
+                self.mailbox,
+                hold_expunges=hold_expunges,
+                uid=uid,
+                recent=recent,
+                modseq=modseq,
+                vanished=vanished,
             )
             for line in out.take().decode().splitlines():
                 self.lines.append(line)
-                assert not (hold_expunges and line.endswith("EXPUNGE"))
+                assert not (hold_expunges and re.search("EXPUNGE|VANISHED", line))
                 self._apply(line)
         return "\n".join(self.lines[start:])
 
@@ -175,6 +187,8 @@ class NaiveClient:
             r"\* (\d+) RECENT": lambda _count: None,
             r"\* FLAGS \((.*)\)": lambda _names: None,
             r"\* (\d+) FETCH \(UID (\d+) FLAGS \((.*)\)\)": self._fetch_uid,
+            r"\* VANISHED ([\d:,]+)": self._vanished,
+            r"\* (\d+) FETCH \(UID (\d+) MODSEQ \((\d+)\) FLAGS \((.*)\)\)": self._with_modseq,
             r"\* (\d+) FETCH \(FLAGS \((.*)\)\)": self._fetch,
         }
 
@@ -198,6 +212,24 @@ class NaiveClient:
         known = self.uids[int(number) - 1]
         assert known in {None, int(uid)}
         self.uids[int(number) - 1] = int(uid)
+
+    def _with_modseq(self, number: str, uid: str, modseq: str, names: str) -> None:
+        self._fetch_uid(number, uid, names)
+        by_uid = {m.uid: m.modseq for m in self.mailbox.messages}
+        assert int(modseq) == by_uid[int(uid)]
+
+    def _vanished(self, uids: str) -> None:
+        """Remove messages by UID; one of unknown UID is before the next known one."""
+        for part in uids.split(","):
+            first, _, last = part.partition(":")
+            for uid in range(int(first), int(last or first) + 1):
+                if uid in self.uids:
+                    at = self.uids.index(uid)
+                else:
+                    above = (i for i, known in enumerate(self.uids) if known and known > uid)
+                    at = next(above, len(self.uids)) - 1
+                    assert self.uids[at] is None
+                self._expunge(str(at + 1))
 
     def fetch_unknown(self) -> None:
         """Fetch UID and flags of new messages, here from the model."""

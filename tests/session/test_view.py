@@ -75,6 +75,66 @@ def test_a_counted_message_that_is_expunged_gets_an_expunge():
     assert client.receive() == "* 2 EXPUNGE"
 
 
+def test_condstore_adds_uid_and_modseq():
+    """RFC 7162 section 3.2.4."""
+    mailbox, client = opened(2)
+    modseq = mailbox.store(2, flags=SEEN)
+    expected = rf"* 2 FETCH (UID 2 MODSEQ ({modseq}) FLAGS (\Seen))"
+    assert client.receive(modseq=True) == expected
+
+
+def test_vanished_in_place_of_expunge():
+    """RFC 7162 section 3.2.10: UIDs, and no message that was never counted."""
+    mailbox, client = opened(5)
+    mailbox.append(2)
+    mailbox.expunge(2, 3, 5, 6)
+    assert client.receive(modseq=True, vanished=True).splitlines() == [
+        "* VANISHED 2:3,5",
+        "* 3 EXISTS",
+    ]
+    assert client.view.take_highest_modseq() == mailbox.modseq
+    assert client.view.take_highest_modseq() is None
+    assert client.agrees()
+
+
+def test_highest_modseq_is_below_expunges_that_are_held():
+    """RFC 7162 section 3.2: a client that loses its connection learns of them afterwards."""
+    mailbox, client = opened(3)
+    before = mailbox.modseq
+    mailbox.expunge(1)
+    mailbox.store(2, flags=SEEN)
+    client.receive(hold_expunges=True, modseq=True, vanished=True)
+    mailbox.store(3, flags=SEEN)
+    client.receive(hold_expunges=True, modseq=True, vanished=True)
+    assert client.view.highest_modseq == client.view.take_highest_modseq() == before
+    assert client.view.take_highest_modseq() == before
+    mailbox.expunge(2)
+    assert client.receive(modseq=True, vanished=True) == "* VANISHED 1:2"
+    assert client.view.highest_modseq == client.view.take_highest_modseq() == mailbox.modseq
+
+
+def test_highest_modseq_is_not_due_after_other_changes():
+    mailbox, client = opened(3)
+    mailbox.store(2, flags=SEEN)
+    mailbox.append()
+    client.receive(modseq=True)
+    assert client.view.take_highest_modseq() is None
+    assert client.view.highest_modseq == mailbox.modseq
+
+
+def test_highest_modseq_is_below_new_messages_that_are_due():
+    mailbox, client = selected(1)
+    before = mailbox.modseq
+    mailbox.append()
+    out = ResponseWriter()
+    client.view.write_updates(
+        out, mailbox, hold_expunges=False, uid=True, recent=True, modseq=True, hold_exists=True
+    )
+    assert client.view.highest_modseq == before
+    client.receive(modseq=True)
+    assert client.view.highest_modseq == mailbox.modseq
+
+
 def test_own_changes_need_no_update():
     """RFC 9051 section 6.4.6: STORE has returned the flags, or was .SILENT."""
     mailbox, client = opened(2)
@@ -400,8 +460,15 @@ STEPS = st.lists(
 
 
 @settings(max_examples=300)
-@given(start=st.integers(0, 4), steps=STEPS, per_read=st.sampled_from([1, 2, 1000]))
-def test_after_random_changes_the_client_agrees_with_the_mailbox(start, steps, per_read):
+@given(
+    start=st.integers(0, 4),
+    steps=STEPS,
+    per_read=st.sampled_from([1, 2, 1000]),
+    form=st.sampled_from(
+        [{}, {"modseq": True, "uid": True}, {"modseq": True, "vanished": True, "uid": True}]
+    ),
+)
+def test_after_random_changes_the_client_agrees_with_the_mailbox(start, steps, per_read, form):
     """Against the model: after the last update numbers, UIDs and flags are the mailbox's."""
     mailbox, client = opened(start)
     mailbox.per_read = per_read
@@ -429,8 +496,20 @@ def test_after_random_changes_the_client_agrees_with_the_mailbox(start, steps, p
             case "read":
                 client.view.read_changes(mailbox)
             case "receive":
-                client.receive(hold_expunges=bool(one), uid=bool(two))
+                client.receive(**{"hold_expunges": bool(one), "uid": bool(two)} | form)
+                assert_complete_up_to(client, client.view.highest_modseq)
             case _:
                 pass
-    client.receive()
+    client.receive(**form)
     assert client.agrees()
+    assert client.view.highest_modseq == mailbox.modseq
+
+
+def assert_complete_up_to(client: NaiveClient, modseq: ModSeq) -> None:
+    """Assert that the client needs no change up to HIGHESTMODSEQ (RFC 7162 section 3.2)."""
+    mailbox = client.mailbox
+    before = {(kind, uid) for at, kind, uid in mailbox.log if at <= modseq}
+    counted = set(client.view.numbers.uids)
+    assert not {uid for uid in counted if ("expunged", uid) in before}
+    existing = {m.uid for m in mailbox.messages}
+    assert {uid for uid in existing if ("appended", uid) in before} <= counted

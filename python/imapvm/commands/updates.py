@@ -83,8 +83,10 @@ def write_updates(
             out,
             _source(reader, view),
             hold_expunges=hold_expunges,
-            uid=uid or session.rev2,
+            uid=uid or session.rev2 or session.condstore,
             recent=not session.rev2,
+            modseq=session.condstore,
+            vanished=session.qresync,
             hold_exists=hold_exists,
         )
         view.synced = None if view.has_due else reader.txn_id

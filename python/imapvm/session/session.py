@@ -29,6 +29,7 @@ class Session(Generic[StoreT]):
     __slots__ = (
         "aborted",
         "client",
+        "condstore",
         "enabled",
         "errors",
         "id",
@@ -65,6 +66,8 @@ class Session(Generic[StoreT]):
         self.view: View | None = None
         self.enabled: set[str] = set()
         """Capabilities turned on by ENABLE, in upper case."""
+        self.condstore = False
+        """True after a command that enables CONDSTORE (RFC 7162 section 3.1): MODSEQ is sent."""
         self.errors = 0
         """Malformed or refused commands before login, failed logins included."""
         self.over = False
@@ -108,6 +111,11 @@ class Session(Generic[StoreT]):
     def rev2(self) -> bool:
         r"""True after ENABLE IMAP4rev2: no \Recent, ESEARCH responses, UTF-8 names."""
         return "IMAP4REV2" in self.enabled
+
+    @property
+    def qresync(self) -> bool:
+        """True after ENABLE QRESYNC: VANISHED in place of EXPUNGE (RFC 7162 section 3.2.3)."""
+        return "QRESYNC" in self.enabled
 
     @property
     def claims_recent(self) -> bool:

@@ -2,6 +2,19 @@ r"""View: the selected mailbox as one client has counted it, and the updates due
 
 RFC 9051 sections 5.2, 7.4.1, 7.5.1 and 7.5.2. A function of values: `Source` reads the store.
 
+`View.write_updates` alone decides what is announced, when and in which form. Its inputs:
+
+    change log, index (Source) ---> what has changed
+    kind of the command      -----> hold_expunges (RFC 9051 section 7.5.1), uid
+    IMAP4rev2                ----->   uid; no RECENT
+    CONDSTORE (RFC 7162)     ----->   modseq: FETCH has UID and MODSEQ; HIGHESTMODSEQ
+    QRESYNC (RFC 7162)       ----->   vanished: VANISHED in place of EXPUNGE
+    IDLE                     -----> calls outside of commands
+
+HIGHESTMODSEQ is the MODSEQ up to which the client has been sent every change. It may be less than
+the mailbox's: a client that stored the MODSEQ of a FETCH response while an expunge is held back
+would never learn of that expunge after a lost connection (RFC 7162 section 3.2).
+
 A message is \Recent in one read-write session of IMAP4rev1, the first that claims it in the store
 (RFC 3501 section 2.3.2). The claim follows EXISTS, and RECENT follows the claim:
 
@@ -23,8 +36,11 @@ NONE = UidSet()
 _SYSTEM_FLAGS = " ".join(SYSTEM_FLAG_NAMES.values())
 FLAGS_RENDERED: Final = 128
 """Messages whose flags are rendered at a time: with long keywords up to 256 KiB."""
-_FLAGS = FetchItems.flags(uid=False, modseq=False)
-_FLAGS_AND_UID = FetchItems.flags(uid=True, modseq=False)
+_ITEMS: Final = {
+    (uid, modseq): FetchItems.flags(uid=uid, modseq=modseq)
+    for uid in (False, True)
+    for modseq in (False, True)
+}
 
 
 class Source(Protocol):
@@ -71,6 +87,8 @@ class View:
         "_claimed",
         "_expunges_due",
         "_flags_due",
+        "_held_from",
+        "_highest_modseq_due",
         "_keyword_sets",
         "_keywords",
         "_recent_due",
@@ -134,6 +152,10 @@ class View:
         """In `numbers`, with flags whose change is not written yet."""
         self._unread = False
         """True if there were more changes than the last `read_changes` has read."""
+        self._held_from: ModSeq | None = None
+        """MODSEQ before the first expunge or new message that is due; None if none is due."""
+        self._highest_modseq_due = False
+        """True if expunges were written after the last `take_highest_modseq`."""
 
     @property
     def has_due(self) -> bool:
@@ -150,6 +172,23 @@ class View:
     def expunged(self) -> UidSet:
         """UIDs that were expunged up to `known_modseq`, and that the client still counts."""
         return self._expunges_due
+
+    @property
+    def highest_modseq(self) -> ModSeq:
+        """HIGHESTMODSEQ for this client: it has been sent every change up to here.
+
+        Of changed flags this holds at the end of a command only.
+        """
+        return self.known_modseq if self._held_from is None else self._held_from
+
+    def take_highest_modseq(self) -> ModSeq | None:
+        """Return HIGHESTMODSEQ if the end of a command has to include it, else None.
+
+        After expunges, whose MODSEQ the client does not know otherwise (RFC 7162 sections 3.2.7 and
+        3.2.9, RFC 6851 section 4.4), and while expunges are held back (section 3.2).
+        """
+        due, self._highest_modseq_due = self._highest_modseq_due, False
+        return self.highest_modseq if due or self._held_from is not None else None
 
     def note_own_change(self, uids: UidSet, modseq: ModSeq) -> None:
         r"""Record that this session itself changed flags, so that no update is due for them.
@@ -174,13 +213,15 @@ class View:
         hold_expunges: bool,
         uid: bool,
         recent: bool,
+        modseq: bool = False,
+        vanished: bool = False,
         hold_exists: bool = False,
     ) -> bool:
         r"""Write untagged responses for the changes since the last call.
 
-        Order: EXPUNGE, EXISTS and RECENT, FETCH, so that message numbers match what the client has
-        counted so far. With `hold_expunges`, expunged messages keep their numbers and EXISTS
-        includes them (RFC 9051 sections 5.2 and 7.5.1).
+        Order: EXPUNGE or VANISHED, EXISTS and RECENT, FETCH, so that message numbers match what the
+        client has counted so far. With `hold_expunges`, expunged messages keep their numbers and
+        EXISTS includes them (RFC 9051 sections 5.2 and 7.5.1).
 
         If `undecided` is not empty afterwards, RECENT and what follows it are still due: claim the
         messages, call `note_claim`, and call again. New messages are not counted meanwhile, or
@@ -191,8 +232,11 @@ class View:
             source: the mailbox now.
             hold_expunges: True while FETCH, STORE or SEARCH runs.
             uid: True if FETCH responses include the UID: during UID commands (RFC 9051 section
-                6.4.9), and always in IMAP4rev2 (section 7.5.2).
+                6.4.9), and always in IMAP4rev2 (section 7.5.2) and after a command that enabled
+                CONDSTORE (RFC 7162 section 3.2.4).
             recent: True if this client has \Recent and RECENT: IMAP4rev1 only.
+            modseq: True if FETCH responses include MODSEQ: after a command that enabled CONDSTORE.
+            vanished: True to write VANISHED in place of EXPUNGE: after ENABLE QRESYNC.
             hold_exists: True to leave new messages due: in a command that has claimed messages
                 already, which would not end while more arrive.
 
@@ -202,7 +246,7 @@ class View:
         after_exists = self._recent_due
         self.read_changes(source)
         if self._expunges_due and not hold_expunges:
-            self._write_expunges(out)
+            self._write_expunges(out, vanished=vanished)
         if self._appended_due and not hold_exists and not after_exists:
             self._write_exists(out, source, recent=recent)
         if self.undecided:
@@ -212,7 +256,7 @@ class View:
             out.recent(len(self.recent))
         self.write_keywords(out, source)
         if self._flags_due:
-            self._write_flags(out, source, uid=uid, recent=recent)
+            self._write_flags(out, source, uid=uid, recent=recent, modseq=modseq)
         return (
             self._unread
             or bool(self._flags_due)
@@ -244,10 +288,13 @@ class View:
             expunged, appended = mine - now, now - mine
             flagged = source.modified(self.known_modseq)
         self._unread = changes.complete and changes.modseq != source.modseq
+        before = self.known_modseq
         self.known_modseq = changes.modseq if changes.complete else source.modseq
         self._appended_due = appended
         self._expunges_due = (self._expunges_due | expunged) & mine
         self._flags_due = ((self._flags_due | flagged) & mine) - self._expunges_due
+        if self._held_from is None and (self._expunges_due or self._appended_due):
+            self._held_from = before
         return self._unread
 
     def note_claim(self, recent_from: int | None, up_to: int) -> None:
@@ -279,8 +326,9 @@ class View:
                 self.undecided |= unclaimed
                 self._claimed -= now
             self._recent_due = True
+        self._note_written()
 
-    def _write_expunges(self, out: ResponseWriter) -> None:
+    def _write_expunges(self, out: ResponseWriter, *, vanished: bool) -> None:
         now, self._expunges_due = self._expunges_due.split(EXPUNGE_UPDATES_MAX)
         self.numbers, numbers = self.numbers.without(now)
         self.saved -= now
@@ -288,16 +336,28 @@ class View:
         before, self.recent = self.recent, self.recent - now
         if len(self.recent) < len(before):
             self._recent_due = True  # RFC 3501 section 7.3.2
-        out.expunged(numbers)
+        if vanished:
+            out.vanished(now, earlier=False)
+        else:
+            out.expunged(numbers)
+        self._highest_modseq_due = True
+        self._note_written()
 
-    def _write_flags(self, out: ResponseWriter, source: Source, *, uid: bool, recent: bool) -> None:
+    def _note_written(self) -> None:
+        if not self._expunges_due and not self._appended_due:
+            self._held_from = None
+
+    def _write_flags(
+        self, out: ResponseWriter, source: Source, *, uid: bool, recent: bool, modseq: bool
+    ) -> None:
+        items = _ITEMS[uid, modseq]
         batch, later = self._flags_due.split(FLAG_UPDATES_MAX)
         written = 0
         while batch and written < UPDATE_BYTES_MAX:
             now, batch = batch.split(FLAGS_RENDERED)
             segments = source.segments(now)
             for piece in render_fetch(
-                _FLAGS_AND_UID if uid else _FLAGS,
+                items,
                 self.numbers,
                 now,
                 segments,
