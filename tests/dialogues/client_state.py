@@ -8,6 +8,9 @@ sections 2.3.1, 5.2, 7.3.5, 7.4.1, 7.5.1, 7.5.2).
 from tests.dialogues.grammar import Response
 from tests.dialogues.tokens import GrammarError
 
+from imapvm._core import SequenceSet, UidMap, UidSet
+from imapvm.model.ids import UID_MAX
+
 
 class ClientState:
     """Selected mailbox of one connection, derived from the responses."""
@@ -34,15 +37,42 @@ class ClientState:
                 self.keywords = {flag.lower() for flag in response.value}
             case "EXPUNGE":
                 del self.uids[self._number(response) - 1]
+            case "VANISHED":
+                self._vanished(*response.value)
             case "FETCH":
                 self._fetch(response)
             case "RECENT" if response.number and response.number > len(self.uids):
                 raise GrammarError(f"RECENT is larger than EXISTS: {response}")
+            case "OK" if response.code and response.code[0] == "UIDVALIDITY":
+                self.uids = [None] * len(self.uids)  # of the mailbox that is being selected
             case "OK" if response.code and response.code[0] in ("READ-WRITE", "READ-ONLY"):
                 self.uids = [None] * len(self.uids)
                 self.shrunk = False
             case "OK" | "NO" | "BAD" if response.tag != "*" and self.shrunk:
                 raise GrammarError("EXISTS is smaller than before")
+
+    def _vanished(self, earlier: bool, uids: bytes) -> None:
+        """Apply VANISHED; without EARLIER, each UID is of a counted message (RFC 7162, 3.2.10.2).
+
+        UIDs that are not known yet belong to messages whose UID was never received.
+        """
+        named = SequenceSet.parse(uids)
+        assert named is not None
+        gone = UidMap(UidSet([(1, UID_MAX)])).select(named, uid=True, saved=UidSet())
+        assert gone is not None
+        known = [uid for uid in self.uids if uid is not None]
+        if earlier:
+            if any(uid in gone for uid in known):
+                raise GrammarError(f"VANISHED (EARLIER) of a message that exists: {uids!r}")
+            return
+        missing = len(gone) - sum(uid in gone for uid in known)
+        if missing > self.uids.count(None):
+            raise GrammarError(f"VANISHED of messages that were not counted: {uids!r}")
+        self.uids = [uid for uid in self.uids if uid is None or uid not in gone]
+        for _ in range(missing):  # any of those whose UID is not known: their places are lost
+            self.uids.remove(None)
+        if missing:
+            self.uids = [None] * len(self.uids)
 
     def _number(self, response: Response) -> int:
         number = response.number

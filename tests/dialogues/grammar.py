@@ -88,9 +88,10 @@ class Reader(Tokens):
             "LIST": self._list,
             "LSUB": self._list,
             "STATUS": self._status,
-            "SEARCH": self._numbers,
-            "SORT": self._numbers,
+            "SEARCH": self._numbers_and_modseq,
+            "SORT": self._numbers_and_modseq,
             "THREAD": self._threads,
+            "VANISHED": self._vanished,
             "ESEARCH": self._esearch,
             "NAMESPACE": self._namespace,
             "ID": self._id,
@@ -129,6 +130,10 @@ class Reader(Tokens):
             value = [self._after_space(self.nz)]
             for _ in range(1 if name == b"APPENDUID" else 2):
                 value.append(self._after_space(lambda: self.taken(SEQUENCE_SET, "uid-set")))
+        elif name == b"HIGHESTMODSEQ":
+            value = self._after_space(lambda: self.number(nz=True, bits=63))
+        elif name == b"MODIFIED":
+            value = self._after_space(lambda: self.taken(SEQUENCE_SET, "sequence-set"))
         elif name == b"MAILBOXID":
             value = self._after_space(
                 lambda: self.many(lambda: self.taken(OBJECT_ID, "objectid"), empty=False)
@@ -182,11 +187,28 @@ class Reader(Tokens):
                     if self.ahead(b")"):
                         raise self.fail("a member after the space")
 
-    def _numbers(self) -> list[int]:
-        found = []
+    def _numbers_and_modseq(self) -> list[int]:
+        """Parse numbers; MODSEQ may follow them (RFC 7162 section 7)."""
+        found: list[int] = []
         while self.took(b" "):
+            if found and self.took(b"(MODSEQ "):
+                self.number(nz=True, bits=63)
+                self.take(b")")
+                break
             found.append(self.nz())
         return found
+
+    def _vanished(self) -> tuple[bool, bytes]:
+        """Parse VANISHED: True for EARLIER, and the UIDs."""
+        self.take(b" ")
+        earlier = self.took(b"(EARLIER) ")
+        return earlier, self.taken(SEQUENCE_SET, "known-uids")
+
+    def _modseq(self) -> int:
+        self.take(b"(")
+        value = self.number(nz=True, bits=63)
+        self.take(b")")
+        return value
 
     def _list(self) -> tuple[list[bytes], bytes | None, str, dict[bytes, Any]]:
         self.take(b" ")
@@ -233,6 +255,8 @@ class Reader(Tokens):
             return item, self.nz()
         if item in ("MESSAGES", "RECENT", "UNSEEN", "DELETED"):
             return item, self.number(bits=32)
+        if item == "HIGHESTMODSEQ":
+            return item, self.number(bits=63)
         if item == "SIZE" or (item == "APPENDLIMIT" and not self.ahead(b"NIL")):
             return item, self.number()
         if item == "APPENDLIMIT":
@@ -252,10 +276,12 @@ class Reader(Tokens):
         while self.took(b" "):
             name = self.atom().decode().upper()
             self.take(b" ")
-            if name in found or name not in ("MIN", "MAX", "COUNT", "ALL"):
-                raise self.fail("one of MIN, MAX, COUNT, ALL before this, once")
+            if name in found or name not in ("MIN", "MAX", "COUNT", "ALL", "MODSEQ"):
+                raise self.fail("one of MIN, MAX, COUNT, ALL, MODSEQ before this, once")
             if name == "ALL":
                 found[name] = self.taken(SEQUENCE_SET, "sequence-set")
+            elif name == "MODSEQ":
+                found[name] = self.number(nz=True, bits=63)
             else:
                 found[name] = self.number(nz=name != "COUNT", bits=32)
         return found
@@ -298,6 +324,7 @@ class Reader(Tokens):
         readers: dict[str, Callable[[], Any]] = {
             "FLAGS": lambda: self.many(self.flag),
             "UID": self.nz,
+            "MODSEQ": self._modseq,
             "INTERNALDATE": self.date_time,
             "RFC822.SIZE": self.number,
             "RFC822": self.nstring,

@@ -68,6 +68,6 @@ def test_names_and_values_have_no_spaces():
 
 def test_enable_skips_unknown_and_enabled_names():
     """RFC 5161 section 3.1."""
-    asked = ("UTF8=ACCEPT", "CONDSTORE", "X-GOOD-IDEA", "IMAP4REV2", "UTF8=ACCEPT")
+    asked = ("UTF8=ACCEPT", "IDLE", "X-GOOD-IDEA", "IMAP4REV2", "UTF8=ACCEPT")
     assert newly_enabled(asked, ()) == ["UTF8=ACCEPT", "IMAP4REV2"]
     assert newly_enabled(asked, {"IMAP4REV2"}) == ["UTF8=ACCEPT"]

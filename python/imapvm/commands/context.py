@@ -225,6 +225,19 @@ class Context:
         self.reader.utf8 = False
         self.reader.limits = BEFORE_LOGIN
 
+    def enable_condstore(self) -> None:
+        """Include MODSEQ in FETCH responses from now on (RFC 7162 section 3.1).
+
+        If a mailbox is selected, write the MODSEQ up to which the client has its changes.
+        """
+        session = self.session
+        if session.condstore:
+            return
+        session.condstore = True
+        if session.view is not None:
+            code = f"HIGHESTMODSEQ {session.view.highest_modseq}"
+            self.out.condition("OK", "CONDSTORE enabled", code)
+
     # --- IDLE ----------------------------------------------------------------------------------
 
     @property

@@ -38,6 +38,7 @@ from imapvm.model.limits import ERRORS_BEFORE_LOGIN_MAX
 from imapvm.model.stepping import Suspended, start
 from imapvm.session.events import Command, Event
 from imapvm.session.states import State
+from imapvm.session.view import View
 
 LOG: Final = logging.getLogger("imapvm.commands")
 
@@ -144,7 +145,8 @@ def _respond(
             more = write_updates(
                 session,
                 ctx.out,
-                hold_expunges=row.updates is Updates.HOLD_EXPUNGES,
+                hold_expunges=row.updates is Updates.HOLD_EXPUNGES
+                or (type(ended) is Done and ended.hold_expunges),
                 uid=row.uid,
                 hold_exists=hold_exists,
             )
@@ -160,12 +162,30 @@ def _respond(
             _hang_up(ctx, Hangup(INTERNAL_ERROR, "SERVERBUG"))
     if session.aborted:
         return True  # a command that ends with BYE gets no tagged response
+    code = ended.code
+    if session.condstore and session.view is not None:
+        code = _with_highest_modseq(ctx, session.view, ended)
     if type(ended) is Done:
-        ctx.out.tagged(tag, "OK", row.completed, ended.code)
+        ctx.out.tagged(tag, "OK", row.completed, code)
     else:
-        ctx.out.tagged(tag, ended.status, ended.text, ended.code)
+        ctx.out.tagged(tag, ended.status, ended.text, code)
         _count_error(ctx)
     return True
+
+
+def _with_highest_modseq(ctx: Context, view: View, ended: Done | Failed) -> str | None:
+    """Return the code of the tagged response: HIGHESTMODSEQ if it is due, and there is no other.
+
+    Beside another code, and after a failure, write it in an untagged OK.
+    """
+    modseq = view.take_highest_modseq()
+    if modseq is None:
+        return ended.code
+    code = f"HIGHESTMODSEQ {modseq}"
+    if type(ended) is Done and ended.code is None:
+        return code
+    ctx.out.condition("OK", "highest mod-sequence", code)
+    return ended.code
 
 
 def _failed(ctx: Context, row: CommandRow[Any, Any], error: Exception) -> Failed:

@@ -8,23 +8,31 @@ from typing import Final, final
 class Done:
     """Success: dispatch writes the updates that are due, then `OK <COMMAND> completed`."""
 
-    __slots__ = ("afterwards", "code")
+    __slots__ = ("afterwards", "code", "hold_expunges")
 
     def __init__(
-        self, code: str | None = None, *, afterwards: Callable[[], Awaitable[None]] | None = None
+        self,
+        code: str | None = None,
+        *,
+        afterwards: Callable[[], Awaitable[None]] | None = None,
+        hold_expunges: bool = False,
     ) -> None:
         """Describe the tagged OK.
 
         Args:
             code: a response code without its brackets (RFC 9051 section 7.1).
             afterwards: called after the tagged line has been written (STARTTLS).
+            hold_expunges: True to hold back expunges as if the row of the command said so.
         """
         self.code = code
+        self.hold_expunges = hold_expunges
         self.afterwards = afterwards
 
 
 DONE: Final = Done()
 """Success without a response code. Handlers that return it are answered without a coroutine."""
+DONE_WITH_NUMBERS: Final = Done(hold_expunges=True)
+"""Success of a UID command whose arguments have message numbers."""
 
 
 class Refusal(Exception):
@@ -44,9 +52,13 @@ class Refusal(Exception):
         self.bad = bad
 
 
-def messages_expunged() -> Refusal:
-    """Return the NO of a command whose message numbers include expunged messages."""
-    return Refusal("some of the messages have been expunged", code="EXPUNGEISSUED")
+def messages_expunged(code: str | None = None) -> Refusal:
+    """Return the NO of a command whose message numbers include expunged messages.
+
+    Args:
+        code: in place of EXPUNGEISSUED.
+    """
+    return Refusal("some of the messages have been expunged", code=code or "EXPUNGEISSUED")
 
 
 class Hangup(Exception):

@@ -180,7 +180,12 @@ def capabilities(facts: Facts) -> str:
     )
 
 
-ENABLEABLE: Final = {"IMAP4REV2": "IMAP4rev2", "UTF8=ACCEPT": "UTF8=ACCEPT"}
+ENABLEABLE: Final = {
+    "IMAP4REV2": "IMAP4rev2",
+    "UTF8=ACCEPT": "UTF8=ACCEPT",
+    "CONDSTORE": "CONDSTORE",
+    "QRESYNC": "QRESYNC",
+}
 """Names in upper case, and in the spelling of ENABLED."""
 
 

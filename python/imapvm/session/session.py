@@ -98,6 +98,7 @@ class Session(Generic[StoreT]):
         self.store = self.view = self.user = None
         self.login_epoch = 0
         self.enabled.clear()
+        self.condstore = False
 
     def end(self) -> None:
         """Enter the logout state at the client's request (RFC 9051 section 3.4)."""

@@ -80,6 +80,8 @@ def enable(ctx: AccountContext, command: Enable) -> Done:
     session = ctx.session
     names = newly_enabled(command.names, session.enabled)
     session.enabled.update(names)
+    if not session.enabled.isdisjoint(("CONDSTORE", "QRESYNC")):
+        ctx.enable_condstore()
     ctx.reader.utf8 = session.utf8
     ctx.out.untagged(" ".join(["ENABLED", *(ENABLEABLE[name] for name in names)]).encode())
     return DONE

@@ -28,7 +28,7 @@ KNOWN_RETURNS: Final = frozenset({"SUBSCRIBED", "CHILDREN", "SPECIAL-USE"})
 
 async def list_(ctx: AccountContext, command: List) -> Done:
     """List names; with RETURN (STATUS …) also the status of each mailbox."""
-    _check_options(command)
+    _check_options(ctx, command)
     if not command.extended and command.patterns == ("",):
         # The delimiter, and an empty root: no reference is rooted (section 6.3.9).
         ctx.out.untagged(rb'LIST (\Noselect) "%b" ""' % DELIMITER.encode())
@@ -105,14 +105,14 @@ def _attributes(
     return attributes
 
 
-def _check_options(command: List) -> None:
+def _check_options(ctx: AccountContext, command: List) -> None:
     unknown = (command.selection - KNOWN_SELECTION) | (command.returns - KNOWN_RETURNS)
     if unknown:
         raise Refusal(f"unknown LIST option {' '.join(sorted(unknown))}", bad=True)
     if "RECURSIVEMATCH" in command.selection and not command.selection & set(CRITERIA):
         raise Refusal("cannot LIST RECURSIVEMATCH without another selection option", bad=True)
     if command.status is not None:
-        check_items(command.status)
+        check_items(ctx, command.status)
 
 
 async def lsub(ctx: AccountContext, command: Lsub) -> Done:

@@ -13,6 +13,7 @@ from imapvm._core import Check, Close, Select, UidMap, UidSet, Unselect
 from imapvm.commands.context import AccountContext, SelectedContext
 from imapvm.commands.handlers.listing import write_list
 from imapvm.commands.handlers.mailboxes.names import find_mailbox, mailbox_id, write_old_name
+from imapvm.commands.handlers.resync import resynchronise
 from imapvm.commands.handlers.store import expunge_deleted
 from imapvm.commands.outcome import DONE, Done, Refusal
 from imapvm.filepool.errors import StoreUnavailableError
@@ -40,13 +41,18 @@ class Opened(NamedTuple):
 
 
 async def select(ctx: AccountContext, command: Select) -> Done:
-    """Select a mailbox; if that fails, none is selected (RFC 9051 section 6.3.2)."""
-    if command.condstore or command.qresync is not None:
-        raise Refusal("unknown SELECT parameter: CONDSTORE and QRESYNC are not offered", bad=True)
+    """Select a mailbox; if that fails, none is selected (RFC 9051 section 6.3.2).
+
+    With QRESYNC, write the changes since the client's state (RFC 7162 section 3.2.5).
+    """
     session, store = ctx.session, ctx.store
+    if command.qresync is not None and not session.qresync:
+        raise Refusal("cannot SELECT with QRESYNC before ENABLE QRESYNC", bad=True)
     if session.view is not None:
         session.view = None
         ctx.out.condition("OK", "previous mailbox closed", "CLOSED")
+    if command.condstore:
+        ctx.enable_condstore()
     with store.reading() as reader:
         opened = _read(reader, find_mailbox(reader, command.mailbox), rev2=session.rev2)
         if session.rev2:
@@ -66,6 +72,14 @@ async def select(ctx: AccountContext, command: Select) -> Done:
         keywords=opened.keywords,
         keyword_sets=opened.mailbox.keyword_sets,
     )
+    if command.qresync is not None:
+        try:
+            await resynchronise(
+                SelectedContext(ctx), command.qresync, uid_validity=opened.mailbox.uid_validity
+            )
+        except BaseException:
+            session.view = None
+            raise
     return READ_ONLY if command.read_only else READ_WRITE
 
 
@@ -108,6 +122,7 @@ def _write(ctx: AccountContext, opened: Opened, *, read_only: bool) -> None:
         b"* OK [PERMANENTFLAGS (%b)] flags permitted\r\n"
         b"* OK [UIDVALIDITY %d] UIDs valid\r\n"
         b"* OK [UIDNEXT %d] predicted next UID\r\n"
+        b"* OK [HIGHESTMODSEQ %d] highest mod-sequence\r\n"
         b"* OK [MAILBOXID (%b)] mailbox id\r\n"
         % (
             flags,
@@ -116,6 +131,7 @@ def _write(ctx: AccountContext, opened: Opened, *, read_only: bool) -> None:
             b"" if read_only else flags + rb" \*",
             mailbox.uid_validity,
             mailbox.uid_next,
+            mailbox.highest_modseq,
             mailbox_id(mailbox).encode(),
         )
     )

@@ -1,6 +1,6 @@
 """STATUS (RFC 9051 section 6.3.11), and STATUS responses of LIST (RFC 5819)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from imapvm._core import Status, UidSet, segment_uids
@@ -34,26 +34,30 @@ ITEMS: Final[dict[str, Callable[[Reader, Mailbox], int | str]]] = {
     "DELETED": lambda _, mailbox: mailbox.deleted,
     "SIZE": lambda _, mailbox: mailbox.size,
     "RECENT": _recent,
+    "HIGHESTMODSEQ": lambda _, mailbox: mailbox.highest_modseq,
     "APPENDLIMIT": lambda _reader, _mailbox: MESSAGE_MAX,
     "MAILBOXID": lambda _, mailbox: f"({mailbox_id(mailbox)})",
 }
-"""All but RECENT are in the mailbox's row, and need no counting (RFC 8438, 7889, 8474)."""
+"""All but RECENT are in the mailbox's row, and need no counting (RFC 8438, 7889, 8474,
+7162)."""
 
 
 def status(ctx: AccountContext, command: Status) -> Done:
     """Write STATUS of a mailbox, which may be the selected one."""
-    check_items(command.items)
+    check_items(ctx, command.items)
     with ctx.store.reading() as reader:
         mailbox = find_mailbox(reader, command.mailbox)
         write_status(ctx, reader, mailbox, command.items)
     return DONE
 
 
-def check_items(items: Iterable[str]) -> None:
-    """Refuse unknown items."""
+def check_items(ctx: Context, items: Collection[str]) -> None:
+    """Refuse unknown items; HIGHESTMODSEQ enables CONDSTORE (RFC 7162 section 3.1)."""
     for item in items:
         if item not in ITEMS:
             raise Refusal(f"unknown STATUS item {item}", bad=True)
+    if "HIGHESTMODSEQ" in items:
+        ctx.enable_condstore()
 
 
 def write_status(ctx: Context, reader: Reader, mailbox: Mailbox, items: Iterable[str]) -> None:

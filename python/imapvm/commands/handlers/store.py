@@ -1,17 +1,18 @@
-"""STORE, EXPUNGE and their UID forms (RFC 9051 sections 6.4.3, 6.4.6 and 6.4.9)."""
+"""STORE, EXPUNGE and their UID forms (RFC 9051 sections 6.4.3, 6.4.6 and 6.4.9, RFC 7162)."""
 
 from typing import Final
 
 from imapvm._core import Expunge, FetchItems, Store, UidSet, uids_with_flags
 from imapvm.commands.context import SelectedContext
 from imapvm.commands.handlers.fetch.stream import fetch_stream
-from imapvm.commands.outcome import DONE, Done, Refusal, messages_expunged
+from imapvm.commands.outcome import DONE, Done, messages_expunged
 from imapvm.filepool.store import BATCH_MESSAGES
 from imapvm.model.flags import SystemFlag
 
 STORE_BATCH: Final = 8 * BATCH_MESSAGES
 """Messages whose flags are changed in one transaction, about 5 ms. A longer STORE is applied in
 several: RFC 9051 section 6.4.6 does not ask for more."""
+UID_AND_MODSEQ: Final = FetchItems.uid_and_modseq()
 SCAN_BATCH: Final = 8 * BATCH_MESSAGES
 r"""Messages that are searched for \Deleted in one transaction, about a millisecond."""
 
@@ -20,16 +21,20 @@ async def store(ctx: SelectedContext, command: Store) -> Done:
     r"""Change flags; unless SILENT, write FETCH FLAGS of all messages in the set.
 
     Of unchanged messages too: a client that sent `+FLAGS (\Seen)` gets the flags of each message
-    that it named (RFC 9051 section 6.4.6).
+    that it named (RFC 9051 section 6.4.6). With CONDSTORE, the messages that changed get their
+    MODSEQ in any case.
+
+    Messages that were changed after UNCHANGEDSINCE are left unchanged; their flags are sent, and
+    they are listed in MODIFIED (RFC 7162 section 3.1.3).
     """
-    if command.unchanged_since is not None:
-        raise Refusal("unknown STORE modifier: CONDSTORE is not offered", bad=True)
     view = ctx.view
     ctx.require_writable()
     uids = ctx.uids(command.set, uid=command.uid)
+    if command.unchanged_since is not None:
+        ctx.enable_condstore()
     if not uids:
         return DONE
-    remaining = uids
+    remaining, changed, refused = uids, UidSet(), UidSet()
     while remaining:
         await ctx.read_changes()  # separates changes by others from those of this batch
         batch, remaining = remaining.split(STORE_BATCH)
@@ -39,13 +44,31 @@ async def store(ctx: SelectedContext, command: Store) -> Done:
             mode=command.mode,
             flags=command.flags,
             keywords=command.keywords,
+            unchanged_since=command.unchanged_since,
         )
+        changed |= stored.changed
+        refused |= stored.refused
         view.note_own_change(stored.changed, stored.modseq)
-    if not command.silent:
-        items = FetchItems.flags(uid=command.uid, modseq=False)
-        if await fetch_stream(ctx, items, uids) and not command.uid:
-            raise messages_expunged()  # not with SILENT (RFC 2180 section 4.2)
-    return DONE
+    code = _modified(ctx, refused, uid=command.uid)
+    condstore = ctx.session.condstore
+    if command.silent and condstore:
+        passed = changed if command.unchanged_since is None else uids - refused
+        await fetch_stream(ctx, UID_AND_MODSEQ, passed)
+    wanted = refused if command.silent else uids
+    if wanted:
+        items = FetchItems.flags(uid=command.uid or condstore, modseq=condstore)
+        expunged = await fetch_stream(ctx, items, wanted)
+        if expunged and not command.uid and not command.silent:  # RFC 2180 section 4.2
+            raise messages_expunged(code)
+    return DONE if code is None else Done(code)
+
+
+def _modified(ctx: SelectedContext, refused: UidSet, *, uid: bool) -> str | None:
+    """Return the MODIFIED code (RFC 7162 section 3.1.3); None if all messages passed the test."""
+    if not refused:
+        return None
+    numbers = refused if uid else ctx.view.numbers.numbers(refused)
+    return f"MODIFIED {numbers.to_imap().decode()}"
 
 
 async def expunge(ctx: SelectedContext, command: Expunge) -> Done:

@@ -1,10 +1,11 @@
-"""FETCH and UID FETCH (RFC 9051 sections 6.4.5 and 6.4.9)."""
+"""FETCH and UID FETCH (RFC 9051 sections 6.4.5 and 6.4.9, RFC 7162 sections 3.1.4 and 3.2.6)."""
 
 from typing import Final
 
 from imapvm._core import STORE_ADD, Fetch, FetchItems, UidSet, uids_with_flags
 from imapvm.commands.context import SelectedContext
 from imapvm.commands.handlers.fetch.stream import fetch_stream
+from imapvm.commands.handlers.resync import changes_since, write_vanished
 from imapvm.commands.outcome import DONE, Done, Refusal, messages_expunged
 from imapvm.filepool.errors import StoreUnavailableError
 from imapvm.filepool.store import StoreResult
@@ -22,13 +23,23 @@ async def fetch(ctx: SelectedContext, command: Fetch) -> Done:
     A message number that belongs to an expunged message gets NO (RFC 2180 section 4.1.2, RFC 5530);
     an expunged UID is no error (RFC 9051 section 6.4.9).
     """
-    if command.changed_since is not None or command.vanished or command.items.needs_modseq:
-        raise Refusal("unknown FETCH item or modifier: CONDSTORE is not offered", bad=True)
+    if command.vanished and not ctx.session.qresync:
+        raise Refusal("cannot FETCH VANISHED before ENABLE QRESYNC", bad=True)
     if command.items.field_lists > FETCH_FIELD_LISTS_MAX:
         raise Refusal(
             f"more than {FETCH_FIELD_LISTS_MAX} lists of header fields in one FETCH", code="LIMIT"
         )
     items, uids = command.items, ctx.uids(command.set, uid=command.uid)
+    if command.changed_since is not None:
+        items = items.with_modseq()
+    if items.needs_modseq:
+        ctx.enable_condstore()
+    if command.changed_since is not None:
+        changes = await changes_since(ctx, command.changed_since)
+        if command.vanished:
+            wanted = changes.uids(command.set, saved=ctx.view.saved)
+            await write_vanished(ctx, changes.vanished & wanted)
+        uids &= changes.changed
     sets_seen = items.sets_seen and not ctx.view.read_only
     if sets_seen or items.needs_decoding:
         expunged = await _fetch_in_batches(ctx, items, uids, sets_seen=sets_seen)
@@ -61,7 +72,9 @@ async def _fetch_in_batches(
         if stored is None:
             expunged |= await fetch_stream(ctx, items, batch)
         else:
-            expunged |= await fetch_stream(ctx, items, batch, flags_too=stored.changed)
+            # RFC 7162 section 3.2.4 asks for UID and MODSEQ.
+            more = items.with_uid().with_modseq() if ctx.session.condstore else items
+            expunged |= await fetch_stream(ctx, more, batch, flags_too=stored.changed)
             # Not before: after an error the flags are still due.
             view.note_own_change(stored.changed, stored.modseq)
     if undecodable:

@@ -1,5 +1,9 @@
 """SEARCH and UID SEARCH (RFC 9051 sections 6.4.4 and 6.4.9), with ESEARCH and SEARCHRES.
 
+With the key MODSEQ, the response has the highest MODSEQ of the messages in it (RFC 7162 section
+3.1.5): as of its writing, and at most that of the mailbox when the search began, so that a client
+that takes it for the state of its own copy misses no change.
+
 The index and the header columns decide what they can, message metadata most of the rest; message
 bytes are read last.
 """
@@ -17,7 +21,7 @@ from imapvm._core import (
 )
 from imapvm.commands.context import SelectedContext
 from imapvm.commands.handlers.search.search_bodies import gather, search_bodies
-from imapvm.commands.outcome import DONE, Done, Refusal
+from imapvm.commands.outcome import DONE, DONE_WITH_NUMBERS, Done, Refusal
 
 SCAN_BATCH: Final = 16 * 1024
 """Messages scanned in one read transaction: about 1 MB of index, under a millisecond."""
@@ -38,20 +42,62 @@ EVERYTHING: Final = frozenset({"ALL"})
 async def search(ctx: SelectedContext, command: Search) -> Done:
     """Search batch by batch, and write SEARCH or ESEARCH."""
     try:
+        limit = modseq_limit(ctx, command.program)
         bound = _bind(ctx, command.program)
         size = _batch_size(bound)
         batch, remaining = bound.candidates.split(size)
         found, undecided = _scan(ctx, bound, batch)
         if undecided or remaining:  # else one coroutine is enough, which is cheaper
             found = await _finish(ctx, bound, size, (batch, found, undecided), remaining)
+        modseq = None
+        if limit is not None:
+            modseq = await _highest_modseq(ctx, _returned(command, found), limit)
     except BaseException as error:
         empty_saved_result(ctx, command.returns, error)
         raise
     if len(found) <= RESULT_NUMBERS:
-        _write_result(ctx, command, found)
+        _write_result(ctx, command, found, modseq)
     else:
-        await _send_result(ctx, command, found)
-    return DONE
+        await _send_result(ctx, command, found, modseq)
+    return done(ctx, command.program)
+
+
+def modseq_limit(ctx: SelectedContext, program: SearchProgram | None) -> int | None:
+    """Return the mailbox's MODSEQ if the key MODSEQ occurs, which enables CONDSTORE; else None."""
+    if program is None or not program.needs_modseq:
+        return None
+    ctx.enable_condstore()
+    with ctx.store.reading() as reader:
+        return ctx.mailbox_row(reader).highest_modseq
+
+
+def done(ctx: SelectedContext, program: SearchProgram | None) -> Done:
+    """Return the end of a command, which holds back VANISHED if there are message numbers.
+
+    In UID commands, too (RFC 7162 section 3.2.10.2).
+    """
+    numbers = ctx.session.qresync and program is not None and program.has_numbers
+    return DONE_WITH_NUMBERS if numbers else DONE
+
+
+def _returned(command: Search, found: UidSet) -> UidSet:
+    """Return the messages that MODSEQ is about (RFC 4731 section 3.2)."""
+    returns = (command.returns or EVERYTHING) - {"SAVE"}
+    return to_save(returns, found, found.first, found.last) if returns else UidSet()
+
+
+async def _highest_modseq(ctx: SelectedContext, uids: UidSet, limit: int) -> int | None:
+    """Return the highest MODSEQ of some messages, at most `limit`; None if there are none."""
+    highest, remaining = 0, uids
+    while remaining:
+        batch, remaining = remaining.split(SCAN_BATCH)
+        with ctx.store.reading() as reader:
+            mailbox = ctx.mailbox_row(reader).id
+            highest = max(highest, reader.snapshot.highest_modseq(mailbox, batch))
+        if remaining:
+            await ctx.yield_control()
+    # 0: all of them have been expunged since.
+    return min(highest or limit, limit) if uids else None
 
 
 async def find(ctx: SelectedContext, program: SearchProgram | None) -> UidSet:
@@ -62,7 +108,7 @@ async def find(ctx: SelectedContext, program: SearchProgram | None) -> UidSet:
         program: the keys; None for an unknown charset.
 
     Raises:
-        Refusal: NO for an unknown charset; BAD for keys that need CONDSTORE.
+        Refusal: NO for an unknown charset.
         StoreUnavailableError: the filepool cannot be read now.
         CorruptError: an index segment, message metadata or a message is corrupt.
     """
@@ -87,13 +133,11 @@ def _bind(ctx: SelectedContext, program: SearchProgram | None) -> BoundSearch:
     """Bind the search keys to the mailbox as the client has counted it.
 
     Raises:
-        Refusal: the charset is unknown, or the keys need CONDSTORE.
+        Refusal: the charset is unknown.
     """
     view = ctx.view
     if program is None:
         raise Refusal("unknown charset", code="BADCHARSET (US-ASCII UTF-8)")
-    if program.needs_modseq:
-        raise Refusal("unknown search key MODSEQ: CONDSTORE is not offered", bad=True)
     with ctx.store.reading() as reader:
         mailbox = ctx.mailbox_row(reader)
         sets = mailbox.keyword_sets
@@ -151,7 +195,7 @@ def _scan(
         return bound.scan(reader.snapshot, ctx.mailbox_row(reader).id, uids, store.columns)
 
 
-def _write_result(ctx: SelectedContext, command: Search, found: UidSet) -> None:
+def _write_result(ctx: SelectedContext, command: Search, found: UidSet, modseq: int | None) -> None:
     """Write SEARCH, or ESEARCH for RETURN and for IMAP4rev2 (RFC 9051 section 7.3.4)."""
     view, returns = ctx.view, command.returns
     if returns is not None and "SAVE" in returns:
@@ -161,16 +205,32 @@ def _write_result(ctx: SelectedContext, command: Search, found: UidSet) -> None:
             return
     numbers = found if command.uid else view.numbers.numbers(found)
     if returns is None and not ctx.session.rev2:
-        ctx.out.search(numbers)
+        if modseq is None:
+            ctx.out.search(numbers)
+        else:
+            ctx.out.raw(b"* SEARCH%b%b" % (b"".join(_words(numbers)), _search_end(modseq)))
     else:
-        ctx.out.untagged(_esearch(command, returns or EVERYTHING, numbers))
+        line = _esearch(command, returns or EVERYTHING, numbers)
+        ctx.out.untagged(line + _esearch_modseq(modseq))
 
 
-async def _send_result(ctx: SelectedContext, command: Search, found: UidSet) -> None:
+def _search_end(modseq: int | None) -> bytes:
+    """Return the end of a SEARCH response (RFC 7162 section 3.1.6)."""
+    return b"\r\n" if modseq is None else b" (MODSEQ %d)\r\n" % modseq
+
+
+def _esearch_modseq(modseq: int | None) -> bytes:
+    """Return the result option MODSEQ of ESEARCH (RFC 7162 section 3.1.10)."""
+    return b"" if modseq is None else b" MODSEQ %d" % modseq
+
+
+async def _send_result(
+    ctx: SelectedContext, command: Search, found: UidSet, modseq: int | None
+) -> None:
     """Write a long result as `_write_result`, in pieces that are sent one after another."""
     returns = (command.returns or EVERYTHING) - {"SAVE"}
     if command.returns is not None and "ALL" not in returns:
-        _write_result(ctx, command, found)  # no list of numbers, or nothing but SAVE
+        _write_result(ctx, command, found, modseq)  # no list of numbers, or nothing but SAVE
         return
     view, out = ctx.view, ctx.out
     if command.returns is not None and "SAVE" in command.returns:
@@ -178,11 +238,12 @@ async def _send_result(ctx: SelectedContext, command: Search, found: UidSet) -> 
     numbers = found if command.uid else view.numbers.numbers(found)
     if command.returns is None and not ctx.session.rev2:
         out.raw(b"* SEARCH")
-        pieces, end = _words(numbers), b"\r\n"
+        pieces, end = _words(numbers), _search_end(modseq)
     else:
         out.raw(b"* " + _esearch(command, returns - {"ALL", "COUNT"}, numbers) + b" ALL ")
         pieces = _ranges(numbers)
-        end = b" COUNT %d\r\n" % len(numbers) if "COUNT" in returns else b"\r\n"
+        end = b" COUNT %d" % len(numbers) if "COUNT" in returns else b""
+        end += _esearch_modseq(modseq) + b"\r\n"
     # Nothing but the end of the connection can interrupt the line.
     for piece in pieces:
         out.raw(piece)

@@ -10,13 +10,15 @@ from typing import Final
 from imapvm._core import ArrangedMessages, Arranger, KeyBuilder, Sort, Thread, UidSet
 from imapvm.commands.context import SelectedContext
 from imapvm.commands.handlers.search.search import (
+    done,
     empty_saved_result,
     esearch_head,
     find,
+    modseq_limit,
     to_save,
 )
 from imapvm.commands.handlers.search.search_bodies import FEW, finish, thread_count
-from imapvm.commands.outcome import DONE, Done, Refusal
+from imapvm.commands.outcome import Done, Refusal
 from imapvm.model.limits import SORT_KEYS_BYTES_MAX
 
 INDEX_BATCH: Final = 16 * 1024
@@ -34,14 +36,17 @@ async def sort(ctx: SelectedContext, command: Sort) -> Done:
     _require_charset(ctx, command)
     returns = command.returns
     try:
+        modseq = modseq_limit(ctx, command.program)
         found = await find(ctx, command.program)
         arranged = None
         if returns is None:
-            arranged = await _arrange(ctx, command, found)
+            arranged = await _arrange(ctx, command, found, modseq=modseq)
         elif returns != {"SAVE"}:
             head = esearch_head(command.tag, uid=command.uid)
             data = (returns - {"SAVE"}) or ALL
-            arranged = await _arrange(ctx, command, found, esearch=head, returns=data)
+            arranged = await _arrange(
+                ctx, command, found, esearch=head, returns=data, modseq=modseq
+            )
     except BaseException as error:
         empty_saved_result(ctx, returns, error)
         raise
@@ -50,15 +55,16 @@ async def sort(ctx: SelectedContext, command: Sort) -> Done:
         ctx.view.saved = to_save(returns, found, first, last)
     if arranged is not None:
         await _write(ctx, arranged)
-    return DONE
+    return done(ctx, command.program)
 
 
 async def thread(ctx: SelectedContext, command: Thread) -> Done:
-    """Search, thread, and write THREAD."""
+    """Search, thread, and write THREAD, which has no MODSEQ (RFC 7162 section 3.1.9)."""
     _require_charset(ctx, command)
+    modseq_limit(ctx, command.program)  # enables CONDSTORE
     found = await find(ctx, command.program)
     await _write(ctx, await _arrange(ctx, command, found))
-    return DONE
+    return done(ctx, command.program)
 
 
 def _require_charset(ctx: SelectedContext, command: Sort | Thread) -> None:
@@ -74,6 +80,7 @@ async def _arrange(
     *,
     esearch: bytes | None = None,
     returns: frozenset[str] = ALL,
+    modseq: int | None = None,
 ) -> ArrangedMessages:
     """Return the messages in order, and the response.
 
@@ -96,7 +103,9 @@ async def _arrange(
         def arrange() -> None:
             numbers = None if command.uid else ctx.view.numbers
             results.append(
-                arranger.arrange(builders, numbers=numbers, esearch=esearch, returns=returns)
+                arranger.arrange(
+                    builders, numbers=numbers, esearch=esearch, returns=returns, modseq=modseq
+                )
             )
 
         if len(found) <= FEW_ARRANGED and missing <= FEW:
