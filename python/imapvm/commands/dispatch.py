@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from imapvm._core import Append, CorruptError, Idle, LiteralWanted, Malformed
 from imapvm.commands.context import Context
-from imapvm.commands.outcome import Disconnected, Done, Hangup, Refusal
+from imapvm.commands.outcome import DONE_WITH_NUMBERS, Disconnected, Done, Hangup, Refusal
 from imapvm.commands.table import CommandRow, Updates, row_of
 from imapvm.commands.updates import claim_recent, write_updates
 from imapvm.filepool.errors import (
@@ -145,8 +145,7 @@ def _respond(
             more = write_updates(
                 session,
                 ctx.out,
-                hold_expunges=row.updates is Updates.HOLD_EXPUNGES
-                or (type(ended) is Done and ended.hold_expunges),
+                hold_expunges=row.updates is Updates.HOLD_EXPUNGES or ended is DONE_WITH_NUMBERS,
                 uid=row.uid,
                 hold_exists=hold_exists,
             )

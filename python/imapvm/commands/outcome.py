@@ -8,31 +8,25 @@ from typing import Final, final
 class Done:
     """Success: dispatch writes the updates that are due, then `OK <COMMAND> completed`."""
 
-    __slots__ = ("afterwards", "code", "hold_expunges")
+    __slots__ = ("afterwards", "code")
 
     def __init__(
-        self,
-        code: str | None = None,
-        *,
-        afterwards: Callable[[], Awaitable[None]] | None = None,
-        hold_expunges: bool = False,
+        self, code: str | None = None, *, afterwards: Callable[[], Awaitable[None]] | None = None
     ) -> None:
         """Describe the tagged OK.
 
         Args:
             code: a response code without its brackets (RFC 9051 section 7.1).
             afterwards: called after the tagged line has been written (STARTTLS).
-            hold_expunges: True to hold back expunges as if the row of the command said so.
         """
         self.code = code
-        self.hold_expunges = hold_expunges
         self.afterwards = afterwards
 
 
 DONE: Final = Done()
 """Success without a response code. Handlers that return it are answered without a coroutine."""
-DONE_WITH_NUMBERS: Final = Done(hold_expunges=True)
-"""Success of a UID command whose arguments have message numbers."""
+DONE_WITH_NUMBERS: Final = Done()
+"""Success of a UID command with message numbers, for which dispatch holds back expunges."""
 
 
 class Refusal(Exception):

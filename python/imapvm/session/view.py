@@ -184,8 +184,8 @@ class View:
     def take_highest_modseq(self) -> ModSeq | None:
         """Return HIGHESTMODSEQ if the end of a command has to include it, else None.
 
-        After expunges, whose MODSEQ the client does not know otherwise (RFC 7162 sections 3.2.7 and
-        3.2.9, RFC 6851 section 4.4), and while expunges are held back (section 3.2).
+        After expunges, whose MODSEQ the client does not receive otherwise (RFC 7162 sections 3.2.7
+        and 3.2.9, RFC 6851 section 4.4), and while expunges are held back (section 3.2).
         """
         due, self._highest_modseq_due = self._highest_modseq_due, False
         return self.highest_modseq if due or self._held_from is not None else None

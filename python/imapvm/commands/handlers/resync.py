@@ -109,10 +109,10 @@ async def resynchronise(ctx: SelectedContext, qresync: Qresync, *, uid_validity:
 
 
 def last_match(numbers: UidMap, known: SeqMatchData) -> int:
-    """Return the highest UID that has the message number that the client knows; 0 if there is none.
+    """Return the highest UID that has the message number that the client has for it; 0: no match.
 
-    The client knows of all expunges up to it (RFC 7162 section 3.2.5.2). Once a message below is
-    expunged all further numbers differ, so the pairs are searched by bisection.
+    The client has received all expunges up to it (RFC 7162 section 3.2.5.2). Once a message below
+    is expunged all further numbers differ, so the pairs are searched by bisection.
     """
     known_numbers, known_uids = (_sorted(part) for part in known)
     low, high = 0, min(len(known_numbers), len(known_uids))
