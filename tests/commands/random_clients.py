@@ -98,11 +98,19 @@ class Client:
     """Client that tracks the mailbox by the responses."""
 
     def __init__(
-        self, name: str, connect: Connect, ledger: Ledger, *, rev2: bool, idles: bool = False
+        self,
+        name: str,
+        connect: Connect,
+        ledger: Ledger,
+        *,
+        rev2: bool,
+        qresync: bool = False,
+        idles: bool = False,
     ) -> None:
         self.name = name
         self.ledger = ledger
         self.rev2 = rev2
+        self.qresync = qresync
         self.idles = idles
         self.tags = 0
         self.sessions = 0
@@ -135,6 +143,8 @@ class Client:
         self._deselect()
         if self.rev2:
             await self.do(b"ENABLE IMAP4rev2")
+        if self.qresync:
+            await self.do(b"ENABLE QRESYNC")
         await self.select(self.ledger.names[0], read_only=read_only)
 
     async def end(self) -> None:
@@ -168,7 +178,7 @@ class Client:
     ) -> list[str]:
         literals = re.sub(r"\{4\}\n", "", "\n".join(lines))
         for line in literals.splitlines():
-            assert not (holds and line.endswith(" EXPUNGE")), (command, line)
+            assert not (holds and re.search(" EXPUNGE$|VANISHED", line)), (command, line)
             self._apply_line(line)
         if not lines or not lines[-1].startswith(f"{tag} "):
             assert DELETED in lines, (command, lines)
@@ -193,6 +203,9 @@ class Client:
             self.uid_validity = int(found[1])
         elif line.startswith(("* SEARCH", "* ESEARCH")):
             self._apply_search(line)
+        elif found := re.fullmatch(r"\* VANISHED ([\d:,]+)", line):
+            assert self.qresync
+            self._apply_vanished(found[1])
         elif found := re.fullmatch(r"\* (\d+) (EXISTS|RECENT|EXPUNGE|FETCH)(?: \((.*)\))?", line):
             number, kind, items = int(found[1]), found[2], found[3] or ""
             if kind == "EXISTS":
@@ -202,6 +215,7 @@ class Client:
             else:
                 assert 1 <= number <= len(self.messages), line
                 if kind == "EXPUNGE":
+                    assert not self.qresync, line
                     self._apply_expunge(number)
                 else:
                     self._apply_fetch(self.messages[number - 1], items)
@@ -226,6 +240,22 @@ class Client:
         gone = self.messages.pop(number - 1)
         if gone.recent:
             self._owed = True
+
+    def _apply_vanished(self, uids: str) -> None:
+        """Remove messages by UID; one whose UID is not known is before the next known one."""
+        for first, last in re.findall(r"(\d+)(?::(\d+))?", uids):
+            for uid in range(int(first), int(last or first) + 1):
+                known = [message.uid for message in self.messages]
+                if uid in known:
+                    at = known.index(uid)
+                else:
+                    above = (
+                        n for n, other in enumerate(known) if other is not None and other > uid
+                    )
+                    at = next(above, len(known)) - 1
+                    assert at >= 0, uids
+                    assert known[at] is None, (uids, known)
+                self._apply_expunge(at + 1)
 
     def _apply_fetch(self, message: Message, items: str) -> None:
         if found := re.search(r"UID (\d+)", items):

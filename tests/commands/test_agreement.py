@@ -32,7 +32,9 @@ async def test_clients_agree_after_random_commands(signed_in, acting, seed):
     async def connect() -> FakeLink:
         return FakeLink(store, pool)
 
-    clients = [Client(f"c{n}x", connect, ledger, rev2=n == 3) for n in range(5)]
+    clients = [
+        Client(f"c{n}x", connect, ledger, rev2=n in (3, 4), qresync=n in (2, 4)) for n in range(5)
+    ]
     observer = Client("observer", connect, ledger, rev2=False)
     for client in clients:
         await client.start()

@@ -123,7 +123,14 @@ async def round_of(server: Server, seed: int, transcript: Transcript) -> None:
 
     await clear(await connect())
     clients = [
-        Client(f"c{n}x", connect, ledger, rev2=n % 4 == 3, idles=not ledger.in_turns)
+        Client(
+            f"c{n}x",
+            connect,
+            ledger,
+            rev2=n % 4 == 3,
+            qresync=n % 3 == 1,
+            idles=not ledger.in_turns,
+        )
         for n in range(CLIENTS)
     ]
     observer = Client("o", connect, ledger, rev2=False)

@@ -10,7 +10,7 @@ from imapvm.commands.handlers.search import search
 
 RETURNS = ("", "RETURN () ", "RETURN (ALL) ", "RETURN (MIN MAX ALL COUNT) ", "RETURN (SAVE ALL) ")
 SHORT = ("RETURN (COUNT) ", "RETURN (MIN MAX) ", "RETURN (SAVE) ", "RETURN (SAVE MIN) ")
-KEYS = ("ALL", "SEEN", "NOT SEEN", "1:7 SEEN", "OR 1:12 20:30", "5")
+KEYS = ("ALL", "SEEN", "NOT SEEN", "1:7 SEEN", "OR 1:12 20:30", "5", "MODSEQ 1 SEEN", "MODSEQ 99")
 
 
 @given(st.sets(st.integers(1, 60)), st.integers(1, 9))
@@ -39,6 +39,7 @@ async def mailbox(signed_in):
 async def test_long_result_is_the_same_as_a_short_one(mailbox, monkeypatch, rev2, uid):
     if rev2:
         await send(mailbox, b"a ENABLE IMAP4rev2\r\n")
+    await send(mailbox, b"a STATUS INBOX (HIGHESTMODSEQ)\r\n")  # enables CONDSTORE
     commands = ["SEARCH RETURN (SAVE) UID 999"]
     commands += [f"{uid}SEARCH {returns}{key}" for returns in RETURNS + SHORT for key in KEYS]
     text = "".join(f"t {command}\r\nu SEARCH $\r\n" for command in commands).encode()
