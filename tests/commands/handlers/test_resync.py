@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from tests.commands.fakes import connection, send
 
 from imapvm._core import SequenceSet, UidMap, UidSet
-from imapvm.commands.handlers import resync
+from imapvm.commands.handlers import resync, select
 from imapvm.commands.handlers.resync import last_match
+from imapvm.filepool.errors import StoreUnavailableError
 from imapvm.filepool.operations import sweep
 from imapvm.filepool.pool import create_filepool, open_filepool
 
@@ -278,6 +279,49 @@ async def test_vanished_is_exact_within_the_limit_and_a_superset_past_it(short_l
         client.modseq, client.cache = states[0], dict.fromkeys(range(3, 14), frozenset())
         await client.select(known=True, matches=False)
         assert client.earlier == [*range(10, 14)]
+
+
+async def test_match_data_spares_forgotten_expunges(short_log):
+    """RFC 7162 section 3.2.5.2, examples: only UIDs divisible by three are left."""
+    async with two_sessions() as (pool, client, other):
+        await prepared(client, other, 30)
+        old = client.modseq
+        left = range(3, 31, 3)
+        await expunge(other, ",".join(str(uid) for uid in range(1, 31) if uid % 3))
+        for n in range(2 * EXPUNGES_KEPT):
+            await send(other, f"o UID STORE 30 {'+-'[n % 2]}FLAGS (\\Seen)\r\n".encode())
+        await pool.sweep(expunges_kept=EXPUNGES_KEPT)
+        client.cache, client.modseq = dict.fromkeys(left, frozenset()), old
+        await client.select(known=False, matches=False)
+        assert client.earlier == [uid for uid in range(1, 30) if uid % 3]
+        client.modseq = old
+        await client.select(known=False, matches=True)
+        assert client.earlier == []
+        await client.learn()
+        assert client.cache == await truth(client.store)
+
+
+async def test_other_uidvalidity_changes_nothing():
+    """RFC 7162 section 3.2.5: the parameters are ignored, as if nothing had changed."""
+    async with two_sessions() as (_, client, other):
+        await prepared(client, other, 5)
+        await expunge(other, "2")
+        client.uid_validity += 1
+        lines = await client.select(known=True, matches=True)
+        assert not [line for line in lines if "VANISHED" in line or "FETCH" in line]
+
+
+async def test_failed_resynchronisation_selects_nothing(monkeypatch):
+    async with two_sessions() as (_, client, other):
+        await prepared(client, other, 5)
+
+        async def fail(*_args, **_options) -> None:
+            raise StoreUnavailableError("disk failed")
+
+        monkeypatch.setattr(select, "resynchronise", fail)
+        lines = await send(client.ctx, b"a SELECT INBOX (QRESYNC (1 1))\r\n")
+        assert lines[-1] == "a NO [UNAVAILABLE] disk failed"
+        assert client.ctx.session.view is None
 
 
 async def test_long_vanished_is_written_in_parts(monkeypatch):
