@@ -59,7 +59,7 @@ async def search(ctx: SelectedContext, command: Search) -> Done:
         _write_result(ctx, command, found, modseq)
     else:
         await _send_result(ctx, command, found, modseq)
-    return done(ctx, command.program)
+    return search_done(ctx, command.program)
 
 
 def modseq_limit(ctx: SelectedContext, program: SearchProgram | None) -> int | None:
@@ -71,7 +71,7 @@ def modseq_limit(ctx: SelectedContext, program: SearchProgram | None) -> int | N
         return ctx.mailbox_row(reader).highest_modseq
 
 
-def done(ctx: SelectedContext, program: SearchProgram | None) -> Done:
+def search_done(ctx: SelectedContext, program: SearchProgram | None) -> Done:
     """Return the end of a command, which holds back VANISHED if there are message numbers.
 
     In UID commands, too (RFC 7162 section 3.2.10.2).

@@ -10,11 +10,11 @@ from typing import Final
 from imapvm._core import ArrangedMessages, Arranger, KeyBuilder, Sort, Thread, UidSet
 from imapvm.commands.context import SelectedContext
 from imapvm.commands.handlers.search.search import (
-    done,
     empty_saved_result,
     esearch_head,
     find,
     modseq_limit,
+    search_done,
     to_save,
 )
 from imapvm.commands.handlers.search.search_bodies import FEW, finish, thread_count
@@ -55,7 +55,7 @@ async def sort(ctx: SelectedContext, command: Sort) -> Done:
         ctx.view.saved = to_save(returns, found, first, last)
     if arranged is not None:
         await _write(ctx, arranged)
-    return done(ctx, command.program)
+    return search_done(ctx, command.program)
 
 
 async def thread(ctx: SelectedContext, command: Thread) -> Done:
@@ -64,7 +64,7 @@ async def thread(ctx: SelectedContext, command: Thread) -> Done:
     modseq_limit(ctx, command.program)  # enables CONDSTORE
     found = await find(ctx, command.program)
     await _write(ctx, await _arrange(ctx, command, found))
-    return done(ctx, command.program)
+    return search_done(ctx, command.program)
 
 
 def _require_charset(ctx: SelectedContext, command: Sort | Thread) -> None:
