@@ -367,6 +367,7 @@ def test_needs_of_fetch_items(items, needs_metadata, reads_body, sets_seen, need
     assert fetch.items.with_modseq().needs_modseq
     assert FetchItems.flags(uid=True, modseq=True).needs_modseq
     assert not FetchItems.flags(uid=False, modseq=False).needs_modseq
+    assert FetchItems.uid_and_modseq().needs_modseq
 
 
 def test_names_and_strings():

@@ -205,6 +205,22 @@ def test_needs_of_a_program():
     assert not program(b"ALL").needs_modseq
 
 
+def test_program_with_message_numbers():
+    for text in (b"1", b"NOT 1:3", b"OR SEEN (2 DELETED)", b"*"):
+        assert program(text).has_numbers
+    for text in (b"ALL", b"UID 1:3", b"$", b"NOT $", b"LARGER 1"):
+        assert not program(text).has_numbers
+
+
+def test_highest_modseq_of_messages(group):
+    Mailbox(group, [b""] * 3, modseq=[7, 9, 8])
+    with group.snapshot() as snapshot:
+        assert snapshot.highest_modseq(MAILBOX, UidSet([(1, 99)])) == 9
+        assert snapshot.highest_modseq(MAILBOX, UidSet.of([10, 30])) == 8
+        assert snapshot.highest_modseq(MAILBOX, UidSet.of([11])) == 0
+        assert snapshot.highest_modseq(MAILBOX, EMPTY) == 0
+
+
 MAIL = [
     b"Date: Tue, 1 Feb 1994 23:59:00 -0800\r\nFrom: Fred Foobar <fred@owl.example>\r\n"
     b"To: Joe <joe@owl.example>\r\nSubject: =?ISO-8859-1?Q?Gr=FC=DFe?=\r\n\r\nHello Joe\r\n",

@@ -485,6 +485,36 @@ def test_groups_share_the_memory(mailbox):
     assert other.memory_bytes == columns.memory_bytes > 2 * KEY_COLUMN_BYTES
 
 
+@pytest.mark.parametrize(
+    ("returns", "data"),
+    [
+        ({"ALL"}, "ALL 3,2,1 MODSEQ 9"),
+        ({"MIN"}, "MIN 3 MODSEQ 8"),
+        ({"MAX"}, "MAX 1 MODSEQ 7"),
+        ({"MIN", "MAX"}, "MIN 3 MAX 1 MODSEQ 8"),
+        ({"MIN", "COUNT"}, "MIN 3 COUNT 3 MODSEQ 9"),
+    ],
+)
+def test_modseq_of_esearch(group, returns, data):
+    """RFC 4731 section 3.2."""
+    mailbox = Mailbox(group, [b""] * 3, date=[1, 2, 3], modseq=[7, 9, 8])
+    options = {"esearch": b"ESEARCH", "returns": returns}
+    found = arrange(mailbox, "SORT (REVERSE ARRIVAL)", modseq=100, **options)
+    assert found == (f"* ESEARCH {data}", 0)
+
+
+def test_modseq_of_sort_is_bounded_and_left_out_without_messages(group):
+    """RFC 7162 section 3.1.9."""
+    mailbox = Mailbox(group, [b""] * 3, date=[1, 2, 3], modseq=[7, 9, 8])
+    for modseq, end in ((None, ""), (9, " (MODSEQ 9)"), (8, " (MODSEQ 8)")):
+        response, _ = arrange(mailbox, "SORT (ARRIVAL)", modseq=modseq)
+        assert response == f"* SORT 1 2 3{end}"
+    assert arrange(mailbox, "SORT (ARRIVAL)", found=UidSet(), modseq=9)[0] == "* SORT"
+    also = {"found": UidSet(), "esearch": b"ESEARCH", "returns": {"MIN", "COUNT"}}
+    assert arrange(mailbox, "SORT (ARRIVAL)", modseq=9, **also)[0] == "* ESEARCH COUNT 0"
+    assert arrange(mailbox, "THREAD REFS", modseq=9)[0] == "* THREAD (1)(2)(3)"
+
+
 def test_arranging_twice_is_an_error(mailbox):
     arranger = arrangement("SORT (ARRIVAL) UTF-8 ALL").arranger(
         found=UidSet(), numbers=mailbox.numbers, columns=KeyColumns(0), mailbox=MAILBOX

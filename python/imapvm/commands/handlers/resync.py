@@ -1,8 +1,8 @@
 """Changes since a MODSEQ, for FETCH (CHANGEDSINCE) and SELECT (QRESYNC) (RFC 7162).
 
 They are read from the change log of the mailbox, in time proportional to them. If the log does not
-reach back so far, the index has the changed messages. If it has lost expunges, too, all UIDs without
-a message are reported: a superset, which is correct (docs/decisions, 0011).
+reach back so far, the index has the changed messages. If expunges are missing, too, all UIDs
+without a message are reported: a superset, which is correct (docs/decisions, 0011).
 """
 
 from typing import Final, NamedTuple
