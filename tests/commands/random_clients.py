@@ -94,6 +94,15 @@ class Ledger:
                 assert key in self.owner, (key, self.notified[key])
 
 
+def _numbers(text: str) -> list[int]:
+    """Return the numbers in a set, or separated by spaces."""
+    return [
+        number
+        for first, last in re.findall(r"(\d+)(?::(\d+))?", text)
+        for number in range(int(first), int(last or first) + 1)
+    ]
+
+
 class Client:
     """Client that tracks the mailbox by the responses."""
 
@@ -203,6 +212,10 @@ class Client:
             self.uid_validity = int(found[1])
         elif line.startswith(("* SEARCH", "* ESEARCH")):
             self._apply_search(line)
+        elif found := re.fullmatch(r"\* VANISHED \(EARLIER\) ([\d:,]+)", line):
+            assert self.qresync
+            counted = {message.uid for message in self.messages}
+            assert counted.isdisjoint(_numbers(found[1])), (line, counted)
         elif found := re.fullmatch(r"\* VANISHED ([\d:,]+)", line):
             assert self.qresync
             self._apply_vanished(found[1])
@@ -243,19 +256,16 @@ class Client:
 
     def _apply_vanished(self, uids: str) -> None:
         """Remove messages by UID; one whose UID is not known is before the next known one."""
-        for first, last in re.findall(r"(\d+)(?::(\d+))?", uids):
-            for uid in range(int(first), int(last or first) + 1):
-                known = [message.uid for message in self.messages]
-                if uid in known:
-                    at = known.index(uid)
-                else:
-                    above = (
-                        n for n, other in enumerate(known) if other is not None and other > uid
-                    )
-                    at = next(above, len(known)) - 1
-                    assert at >= 0, uids
-                    assert known[at] is None, (uids, known)
-                self._apply_expunge(at + 1)
+        for uid in _numbers(uids):
+            known = [message.uid for message in self.messages]
+            if uid in known:
+                at = known.index(uid)
+            else:
+                above = (n for n, other in enumerate(known) if other is not None and other > uid)
+                at = next(above, len(known)) - 1
+                assert at >= 0, uids
+                assert known[at] is None, (uids, known)
+            self._apply_expunge(at + 1)
 
     def _apply_fetch(self, message: Message, items: str) -> None:
         if found := re.search(r"UID (\d+)", items):
@@ -270,10 +280,8 @@ class Client:
             message.flags = flags - {r"\Recent"}
 
     def _apply_search(self, line: str) -> None:
-        found = set()
         numbers = re.sub(r"\* (SEARCH|ESEARCH \(TAG \S+\)( UID)?( ALL)?)", "", line)
-        for first, last in re.findall(r"(\d+)(?::(\d+))?", numbers):
-            found |= set(range(int(first), int(last or first) + 1))
+        found = set(_numbers(numbers))
         self._found = [m for n, m in enumerate(self.messages, 1) if n in found]
         self._not_found = [m for n, m in enumerate(self.messages, 1) if n not in found]
 
@@ -367,7 +375,8 @@ class Client:
         uid = chance.choice([b"", b"UID "])
         sign = chance.choice([b"+", b"-", b""])
         silent = chance.choice([b"", b".SILENT"])
-        match chance.randrange(14):
+        since = chance.randrange(1, 60)
+        match chance.randrange(16):
             case 0 | 1:
                 messages = b" ".join([b"(%b) %b" % (flag, MESSAGE)] * chance.choice([1, 1, 3]))
                 await self.do(b"APPEND %b %b" % (self.mailbox, messages))
@@ -396,6 +405,13 @@ class Client:
                 await self.check_searches()
             case 12 if self.idles:
                 await self.idle(chance.choice([0, 0.001, 0.02]))
+            case 13 if self.qresync:
+                await self.do(b"UID FETCH 1:* (FLAGS) (CHANGEDSINCE %d VANISHED)" % since)
+            case 14 if self.qresync and number:
+                await self.do(
+                    b"STORE %b:* (UNCHANGEDSINCE %d) %bFLAGS (%b)" % (number, since, sign, flag),
+                    holds=True,
+                )
             case _:
                 await self.do(b"NOOP")
 
@@ -428,7 +444,7 @@ class Client:
         self, message: Message, number: int, sign: bytes, flag: str, lines: list[str]
     ) -> None:
         """Compute the flags after .SILENT, unless a response had them."""
-        if any(line.startswith(f"* {number} FETCH") for line in lines):
+        if any(re.match(rf"\* {number} FETCH .*FLAGS", line) for line in lines):
             return
         if sign == b"":
             message.flags = {flag}
