@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from tests.commands.fakes import connection, send
 
 from imapvm._core import SequenceSet, UidMap, UidSet
-from imapvm.commands.handlers import resync, select
+from imapvm.commands.handlers import select
+from imapvm.commands.handlers.fetch import changes_since
 from imapvm.commands.handlers.resync import last_match
 from imapvm.filepool.errors import StoreUnavailableError
 from imapvm.filepool.operations import sweep
@@ -325,8 +326,8 @@ async def test_failed_resynchronisation_selects_nothing(monkeypatch):
 
 
 async def test_long_vanished_is_written_in_parts(monkeypatch):
-    monkeypatch.setattr(resync, "VANISHED_BYTES", 4)
-    monkeypatch.setattr(resync, "VANISHED_UIDS", 2)
+    monkeypatch.setattr(changes_since, "VANISHED_BYTES", 4)
+    monkeypatch.setattr(changes_since, "VANISHED_UIDS", 2)
     async with two_sessions() as (_, client, other):
         await prepared(client, other, 12)
         await expunge(other, "1,3")

@@ -1,1 +1,1 @@
-"""FETCH: handler, stream of responses, decoded parts."""
+"""FETCH: handler, stream of responses, decoded parts, changes since a MODSEQ."""

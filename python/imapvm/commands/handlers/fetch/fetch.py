@@ -4,8 +4,8 @@ from typing import Final
 
 from imapvm._core import STORE_ADD, Fetch, FetchItems, UidSet, uids_with_flags
 from imapvm.commands.context import SelectedContext
+from imapvm.commands.handlers.fetch.changes_since import changes_since, write_vanished
 from imapvm.commands.handlers.fetch.stream import fetch_stream
-from imapvm.commands.handlers.resync import changes_since, write_vanished
 from imapvm.commands.outcome import DONE, Done, Refusal, messages_expunged
 from imapvm.filepool.errors import StoreUnavailableError
 from imapvm.filepool.store import StoreResult
