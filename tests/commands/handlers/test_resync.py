@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import hypothesis.strategies as st
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from tests.commands.fakes import connection, send
 
 from imapvm._core import SequenceSet, UidMap, UidSet
@@ -44,6 +44,8 @@ class Client:
         self.counted: list[int | None] = []
         """UIDs by message number, None until they are received."""
         self.ctx = None
+        self.complete_to = 0
+        """Highest UID of the cache before SELECT: all messages up to it are in the cache."""
         self.earlier: list[int] = []
         """UIDs of VANISHED (EARLIER) in the last command."""
         self._tags = 0
@@ -68,6 +70,7 @@ class Client:
         self.ctx = connection(store=self.store)
         await send(self.ctx, b"e ENABLE QRESYNC\r\n")
         self.counted = []
+        self.complete_to = max(self.cache, default=0)
         parameter = ""
         if self.modseq:
             uids = ",".join(map(str, sorted(self.cache)))
@@ -80,9 +83,11 @@ class Client:
         return lines
 
     async def learn(self) -> None:
-        """Fetch new messages; then all UIDs are known, and with them their numbers."""
-        last = max(self.cache, default=0)
-        await self.do(f"UID FETCH {last + 1}:* (FLAGS)")
+        """Fetch new messages; then all UIDs are known, and with them their numbers.
+
+        SELECT (QRESYNC) has sent the flags of some, those that changed after `modseq`.
+        """
+        await self.do(f"UID FETCH {self.complete_to + 1}:* (FLAGS)")
         assert len(self.cache) == len(self.counted)
         self.counted = [*sorted(self.cache)]
 
@@ -106,12 +111,20 @@ class Client:
         elif found := re.fullmatch(r"\* VANISHED ([\d,:]+)", line):
             for uid in expand(found[1]):
                 self.cache.pop(uid, None)
-                self.counted.remove(uid if uid in self.counted else None)
+                self._remove(uid)
         elif found := re.fullmatch(r"\* (\d+) FETCH \((.*)\)", line):
             return self._apply_fetch(int(found[1]), found[2])
         else:
             assert "EXPUNGE" not in line
         return 0
+
+    def _remove(self, uid: int) -> None:
+        """Remove a counted message; if its UID is not known yet, one before the next known UID."""
+        if uid in self.counted:
+            self.counted.remove(uid)
+            return
+        above = (n for n, other in enumerate(self.counted) if other is not None and other > uid)
+        assert self.counted.pop(next(above, len(self.counted)) - 1) is None
 
     def _apply_fetch(self, number: int, items: str) -> int:
         uid = int(re.search(r"UID (\d+)", items)[1])
@@ -233,6 +246,27 @@ def resynchronise(steps) -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(steps=STEPS)
+# SELECT sends the last message, which is new, and not those before it.
+@example(
+    [
+        *[("append", 0, 0)] * 2,
+        ("store", 1, 0),
+        ("noop", 0, 0),
+        ("append", 0, 0),
+        ("resync", 0, 0),
+    ]
+)
+# VANISHED names a message after one with a known UID, which is after one without.
+@example(
+    [
+        *[("append", 0, 0)] * 3,
+        ("noop", 0, 0),
+        ("store", 9, 0),
+        ("noop", 0, 0),
+        ("expunge", 10, 0),
+        ("noop", 0, 0),
+    ]
+)
 def test_client_agrees_with_the_mailbox_after_each_resynchronisation(steps):
     """Against the truth; connections are lost between any two commands."""
     resynchronise(steps)
