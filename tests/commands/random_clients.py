@@ -255,17 +255,31 @@ class Client:
             self._owed = True
 
     def _apply_vanished(self, uids: str) -> None:
-        """Remove messages by UID; one whose UID is not known is before the next known one."""
+        """Remove messages by UID."""
         for uid in _numbers(uids):
             known = [message.uid for message in self.messages]
             if uid in known:
-                at = known.index(uid)
+                self._apply_expunge(known.index(uid) + 1)
             else:
-                above = (n for n, other in enumerate(known) if other is not None and other > uid)
-                at = next(above, len(known)) - 1
-                assert at >= 0, uids
-                assert known[at] is None, (uids, known)
-            self._apply_expunge(at + 1)
+                self._remove_unlearnt(uid, known)
+
+    def _remove_unlearnt(self, uid: int, known: list[int | None]) -> None:
+        r"""Remove one of the messages whose UIDs are not known yet, between the known ones.
+
+        It is not known which of them is left: if some were \Recent and others not, no longer
+        whether these are.
+        """
+        above = (n for n, other in enumerate(known) if other is not None and other > uid)
+        end = next(above, len(known))
+        start = end
+        while start and known[start - 1] is None:
+            start -= 1
+        candidates = self.messages[start:end]
+        assert candidates, (uid, known)
+        if len({message.recent for message in candidates}) > 1:
+            for message in candidates:
+                message.recent = None
+        self._apply_expunge(end)
 
     def _apply_fetch(self, message: Message, items: str) -> None:
         if found := re.search(r"UID (\d+)", items):
