@@ -874,6 +874,14 @@ class Snapshot:
         """Return UIDs with a MODSEQ above `since`."""
     def highest_modseq(self, mailbox: int, uids: UidSet) -> int:
         """Return the highest MODSEQ of some messages; 0 if none of them exists."""
+    def changes(
+        self, mailbox: int, since: int, highest: int, max_rows: int
+    ) -> tuple[int, UidSet, UidSet, UidSet]:
+        """Return the changes after the MODSEQ `since`, merged: appended, flagged, expunged UIDs.
+
+        First the MODSEQ up to which these are all changes: `highest`, or less if there are more
+        than `max_rows` rows. Costs about 0.1 µs a row.
+        """
     def keyword_names(self, mailbox: int, first: int, last: int, max_names: int) -> list[str]:
         """Return the different keywords in some sets, in order, each in its first spelling.
 

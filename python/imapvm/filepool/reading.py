@@ -30,7 +30,6 @@ from imapvm.filepool.errors import (
     StoreUnavailableError,
 )
 from imapvm.filepool.group import Group
-from imapvm.filepool.tables.changes import read_changes
 from imapvm.filepool.tables.mailboxes import Mailbox, mailbox_of
 from imapvm.filepool.tables.quotas import annotation_bytes, annotation_key, unpack_limits, used
 from imapvm.filepool.tables.schema import (
@@ -46,7 +45,7 @@ from imapvm.filepool.tables.schema import (
 )
 from imapvm.model.changes import MailboxChanges
 from imapvm.model.ids import AccountId, BodyId, MailboxId, ModSeq
-from imapvm.model.limits import SPELLINGS_MAX
+from imapvm.model.limits import CHANGE_ROWS_MAX, SPELLINGS_MAX
 from imapvm.model.names import DELIMITER, canonical_name
 from imapvm.model.quota import Limits, OwnLimits, effective
 
@@ -344,17 +343,22 @@ class Reader:
         return text
 
     def changes(self, mailbox: Mailbox, since: ModSeq) -> MailboxChanges:
-        """Return the changes of a mailbox after a MODSEQ; costs in proportion to them."""
+        """Return the changes of a mailbox after a MODSEQ, up to those of row CHANGE_ROWS_MAX.
+
+        Costs in proportion to them.
+        """
         complete = since >= mailbox.changes_from  # expunges are kept at least as long
-        with self._txn.cursor(self._tables.changes) as cursor:
-            return read_changes(
-                cursor,
-                mailbox.id,
-                since,
-                highest=mailbox.highest_modseq,
-                complete=complete,
-                expunges_complete=complete or since >= self._forgotten_expunges(mailbox),
-            )
+        modseq, appended, flagged, expunged = self.snapshot.changes(
+            mailbox.id, since, mailbox.highest_modseq, CHANGE_ROWS_MAX
+        )
+        return MailboxChanges(
+            modseq=ModSeq(modseq),
+            appended=appended,
+            expunged=expunged,
+            flagged=flagged - appended,
+            complete=complete,
+            expunges_complete=complete or since >= self._forgotten_expunges(mailbox),
+        )
 
     def _forgotten_expunges(self, mailbox: Mailbox) -> int:
         """Return the MODSEQ up to which expunges are no longer logged."""

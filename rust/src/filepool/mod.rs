@@ -6,6 +6,7 @@
 
 mod bodies;
 mod body_layout;
+mod change_log;
 pub mod checks;
 mod compress;
 mod frame_checksum;
@@ -17,6 +18,7 @@ mod tasks;
 
 pub use self::bodies::{Bodies, BodyError, BodyLayout, body_rows};
 pub use self::body_layout::{BODY_MAX, VALUE_BYTES};
+pub use self::change_log::{Changes, changes};
 pub use self::compress::{compress, decompress, decompress_into};
 pub use self::frame_checksum::frame_checksum;
 pub use self::keyword_table::KeywordTable;

@@ -330,12 +330,21 @@ impl UidSet {
     /// # Errors
     /// Input cut short, a varint that is too long or not the shortest form, adjacent runs, or a
     /// number above `u32::MAX`.
-    pub fn from_bytes(mut stored: &[u8]) -> Result<Self, Corrupt> {
-        let mut runs: Vec<Run> = Vec::new();
+    pub fn from_bytes(stored: &[u8]) -> Result<Self, Corrupt> {
+        let mut runs = Vec::new();
+        Self::read_runs(stored, &mut runs)?;
+        Ok(Self { runs: runs.into() })
+    }
+
+    /// Append the runs of a stored set to `runs`.
+    ///
+    /// # Errors
+    /// As [`UidSet::from_bytes`].
+    pub(crate) fn read_runs(mut stored: &[u8], runs: &mut Vec<Run>) -> Result<(), Corrupt> {
         let mut before = 0_u32;
         while !stored.is_empty() {
             let (gap, more) = (take_varint(&mut stored)?, take_varint(&mut stored)?);
-            if gap == 0 || (gap == 1 && !runs.is_empty()) {
+            if gap == 0 || (gap == 1 && before != 0) {
                 return Err(Corrupt("set of UIDs: adjacent runs"));
             }
             let first = before.checked_add(gap);
@@ -346,7 +355,7 @@ impl UidSet {
             before = run.1;
             runs.push(run);
         }
-        Ok(Self { runs: runs.into() })
+        Ok(())
     }
 
     /// Return the set as a `uid-set` of RFC 9051 section 9, ascending.

@@ -186,6 +186,22 @@ impl PySnapshot {
         Ok(highest)
     }
 
+    fn changes(
+        &self,
+        mailbox: u64,
+        since: u64,
+        highest: u64,
+        max_rows: usize,
+    ) -> PyResult<(u64, PyUidSet, PyUidSet, PyUidSet)> {
+        let found = filepool::changes(self.group()?, mailbox, since, highest, max_rows)?;
+        Ok((
+            found.modseq,
+            found.appended.into(),
+            found.flagged.into(),
+            found.expunged.into(),
+        ))
+    }
+
     fn metadata<'py>(&self, py: Python<'py>, body: u64) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let metadata = MetadataTable::new(self.group()?)?.get(body)?;
         Ok(metadata.map(|metadata| PyBytes::new(py, &metadata)))

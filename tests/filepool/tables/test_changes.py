@@ -98,13 +98,6 @@ def test_rows_of_one_change_are_read_together(direct):
     assert found.flagged == odd | uids(1)
 
 
-def test_union_of_sets_is_that_of_their_runs():
-    sets = [uids(*range(n, 400, 7 + n)) for n in range(1, 12)]
-    for count in range(len(sets)):
-        runs = [run for one in sets[:count] for run in one.runs()]
-        assert changes.union(sets[:count]) == UidSet(runs)
-
-
 @pytest.fixture
 def short_log(monkeypatch):
     monkeypatch.setattr(changes, "CHANGES_KEPT", 5)
