@@ -51,6 +51,8 @@ OPERATION_ERRORS: Final = (
 
 CLOSED: Final = "the filepool is closed"
 
+NO_RESULT: Final[outcome.Outcome[Any]] = outcome.Value(None)
+
 Txn = TypeVar("Txn", bound=WriteTxn)
 Result = TypeVar("Result")
 
@@ -69,25 +71,39 @@ class PendingOperation(Generic[Txn]):
         self.operation = operation
         self.cost = cost
         self.done = done
-        self.result: outcome.Outcome[Any] = outcome.Value(None)
+        self.result: outcome.Outcome[Any] = NO_RESULT
 
 
 class Batch(Generic[Txn]):
     """Operations that are committed together."""
 
-    __slots__ = ("_applied", "is_applied", "is_open", "pending")
+    __slots__ = ("_applied", "_cost", "is_applied", "is_open", "pending")
 
-    def __init__(self, pending: list[PendingOperation[Txn]]) -> None:
-        self.pending = pending
+    def __init__(self) -> None:
+        self.pending: list[PendingOperation[Txn]] = []
+        self._cost = 0
         self.is_open = True
         """True until the transaction begins: operations submitted before that join this batch."""
         self.is_applied = False
         self._applied = threading.Lock()
         self._applied.acquire()
 
-    @property
-    def cost(self) -> int:
-        return sum(one.cost for one in self.pending)
+    def take(self, queue: list[PendingOperation[Txn]]) -> None:
+        """Move operations from a queue into the batch, as many as it has room for."""
+        pending, cost = self.pending, self._cost
+        left: list[PendingOperation[Txn]] = []
+        count = 0
+        for one in queue:
+            count += 1
+            if len(pending) < BATCH_MAX and (
+                not one.cost or not cost or cost + one.cost <= BATCH_COST
+            ):
+                cost += one.cost
+                pending.append(one)
+            else:
+                left.append(one)
+        queue[:count] = left  # more may have been appended meanwhile
+        self._cost = cost
 
     def yield_gil(self) -> None:
         """Wait until the operations are applied, at most GIL_YIELD_SECONDS. For Trio's thread."""
@@ -325,23 +341,11 @@ class Writer(Generic[Txn]):
             return []
         batch.is_open = False
         # During a batch, Trio's thread only appends to the queue.
-        late = self._take(BATCH_MAX - len(batch.pending), batch.cost)
-        batch.pending += late
-        return late
-
-    def _take(self, room: int, cost: int) -> list[PendingOperation[Txn]]:
-        """Take operations from the queue for a batch that has a cost already."""
-        taken: list[PendingOperation[Txn]] = []
-        left: list[PendingOperation[Txn]] = []
-        for one in self._queue:
-            if len(taken) < room and (not one.cost or not cost or cost + one.cost <= BATCH_COST):
-                cost += one.cost
-                taken.append(one)
-            else:
-                left.append(one)
-        del self._queue[: len(taken) + len(left)]  # more may have been appended meanwhile
-        self._queue[:0] = left
-        return taken
+        if not self._queue:
+            return []
+        before = len(batch.pending)
+        batch.take(self._queue)
+        return batch.pending[before:]
 
     def _apply(self, txn: Txn, pending: PendingOperation[Txn]) -> None:
         """Apply one operation and set its result.
@@ -372,7 +376,9 @@ class Writer(Generic[Txn]):
             self._busy = None
             busy.set()
             return
-        batch = self._batch = Batch(self._take(BATCH_MAX, 0))
+        batch: Batch[Txn] = Batch()
+        batch.take(self._queue)
+        self._batch = batch
         self._batches.put(batch)
         # A single operation means little load: to sleep and be woken would cost more than it saves.
         if len(batch.pending) > 1 and not self._contended_begins:
@@ -389,7 +395,7 @@ class Writer(Generic[Txn]):
                 one.done(one.result)
                 # The traceback of an error refers to the operation: a cycle with thousands of
                 # objects, and the garbage collection of many such would block the event loop.
-                one.result = outcome.Value(None)
+                one.result = NO_RESULT
             self._batch = None
             assert self._busy is not None
             self._next_batch(self._busy)
