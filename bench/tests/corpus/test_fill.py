@@ -69,8 +69,9 @@ def test_all_users_can_get_the_same_messages(server):
 def test_lmtp_and_the_spool_deliver_the_same_messages(server, way):
     recipe = Recipe(seed=17 if way == "lmtp" else 18, sizes=(800,), shapes=("plain", "nested"))
     before = len(messages_of(server, "user3"))
-    options = {"by_lmtp": True} if way == "lmtp" else {"spool": server.spool}
-    filled = fill(FillSpec(server.target(), 5, ("ignored",), recipe, **options))
+    target = server.target()
+    options = {"lmtp": target.lmtp} if way == "lmtp" else {"spool": server.spool}
+    filled = fill(FillSpec(target, 5, ("ignored",), recipe, **options))
     assert filled.messages == 20
     until = time.monotonic() + 20
     while len(found := messages_of(server, "user3")[before:]) < 5 and time.monotonic() < until:

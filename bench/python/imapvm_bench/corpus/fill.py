@@ -18,7 +18,7 @@ from imapvm_bench.server.imap_client import Client, quoted
 from imapvm_bench.server.lines import Refused
 from imapvm_bench.server.lmtp_client import Lmtp
 from imapvm_bench.server.spool import MESSAGES_A_FILE, check_spool, drop
-from imapvm_bench.server.target import Target
+from imapvm_bench.server.target import Address, Target
 from imapvm_bench.server.users import User
 
 AT_ONCE: Final = 50
@@ -43,13 +43,15 @@ class FillSpec:
     recipe: Recipe = field(default_factory=Recipe)
     same: bool = False
     """All users get the same messages, which are then made once."""
-    by_lmtp: bool = False
+    lmtp: Address | None = None
+    """Deliver there instead of APPEND."""
     spool: Path | None = None
+    """Write files there instead of APPEND."""
     connections: int = 4
 
     @property
     def by_append(self) -> bool:
-        return not self.by_lmtp and self.spool is None
+        return self.lmtp is None and self.spool is None
 
 
 @dataclass(slots=True)
@@ -96,8 +98,8 @@ class _FillRun:
             user, box = taken
             if self.spec.spool is not None:
                 self._drop(self.spec.spool, user)
-            elif self.spec.by_lmtp:
-                self._deliver(user)
+            elif self.spec.lmtp is not None:
+                self._deliver(self.spec.lmtp, user)
             else:
                 self._append(user, box)
 
@@ -108,9 +110,8 @@ class _FillRun:
             drop(spool, user.name, [mail.content for mail in batch])
             self.progress.add(len(batch), sum(len(mail.content) for mail in batch))
 
-    def _deliver(self, user: User) -> None:
-        assert self.spec.target.lmtp is not None, "checked by the verb"
-        with Lmtp(self.spec.target.lmtp) as lmtp:
+    def _deliver(self, address: Address, user: User) -> None:
+        with Lmtp(address) as lmtp:
             for mail in self._mails(user, "INBOX"):
                 if self.stop.is_set():
                     return

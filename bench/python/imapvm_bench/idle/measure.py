@@ -13,6 +13,7 @@ from imapvm_bench.load.probe import probe_server
 from imapvm_bench.scenario.model import Entry, Scenario, ScenarioCommand
 from imapvm_bench.server.lines import Refused
 from imapvm_bench.server.lmtp_client import Lmtp
+from imapvm_bench.server.target import Address
 
 PUSH_SECONDS: Final = 10.0
 """A session without EXISTS after this time has missed the delivery."""
@@ -91,9 +92,9 @@ def _measure(load: IdleSpec, report: IdleReport, on_progress: OnIdle) -> None:
         if load.target.pid is not None:
             on_progress("reading memory", 0, 1, report)
             report.after = settled_memory(load.target.pid)
-        if load.target.lmtp is not None and load.deliveries:
+        if (lmtp := load.target.lmtp) is not None and load.deliveries:
             try:
-                _deliver(load, pool, report, on_progress)
+                _deliver(load, lmtp, pool, report, on_progress)
             except Refused as error:
                 report.ended_early = f"Delivery refused: {error}"
             except BenchError as error:
@@ -104,14 +105,15 @@ def _measure(load: IdleSpec, report: IdleReport, on_progress: OnIdle) -> None:
                 report.after_push = settled_memory(load.target.pid)
 
 
-def _deliver(load: IdleSpec, pool: IdlePool, report: IdleReport, on_progress: OnIdle) -> None:
-    assert load.target.lmtp is not None, "checked by the caller"
+def _deliver(
+    load: IdleSpec, address: Address, pool: IdlePool, report: IdleReport, on_progress: OnIdle
+) -> None:
     rng = random.Random(load.seed)
     users = load.target.users
     used = min(len(users), load.sessions)
     # It is not known which sessions failed: after failures, do not wait long for an EXISTS.
     timeout = PUSH_SECONDS if not report.state.failed else 1.0
-    with Lmtp(load.target.lmtp) as lmtp:
+    with Lmtp(address) as lmtp:
         for number in range(load.deliveries):
             on_progress("delivering", number, load.deliveries, report)
             user = rng.randrange(used)

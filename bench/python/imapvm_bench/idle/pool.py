@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from imapvm_bench.errors import BenchError
@@ -89,12 +88,7 @@ class IdlePool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -185,15 +179,16 @@ class _PoolProcess:
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert self._process.stdin is not None
-        self._process.stdin.write(plan + "\n")
-        self._process.stdin.flush()
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None and stdout is not None  # noqa: PT018  # both are pipes
+        self._input, self._output = stdin, stdout
+        self._input.write(plan + "\n")
+        self._input.flush()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
+        for line in self._output:
             message = json.loads(line)
             if "state" in message:
                 self.state = message["state"]
@@ -212,9 +207,8 @@ class _PoolProcess:
 
     def close(self) -> None:
         self._closing = True
-        assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # the process has ended
-            self._process.stdin.close()
+            self._input.close()
 
     def join(self) -> None:
         try:
@@ -223,8 +217,7 @@ class _PoolProcess:
             self._process.kill()
             self._process.wait()
         self._reader.join(1)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._output.close()
 
 
 def shares(whole: int, parts: int) -> list[int]:

@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-from types import TracebackType
 from typing import Final, Self
 
 from imapvm_bench.errors import BenchError
@@ -43,12 +42,7 @@ class LineConnection:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

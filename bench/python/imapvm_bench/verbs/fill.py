@@ -125,8 +125,9 @@ def run_verb(arguments: argparse.Namespace) -> ExitStatus:
         raise BenchError("--mailbox: LMTP and spool deliver to INBOX only", ExitStatus.USAGE)
     if direct and arguments.password is None:
         arguments.password = ""  # no log-in
+    target = options.target_of(arguments, arguments.server or "localhost")
     spec = FillSpec(
-        options.target_of(arguments, arguments.server or "localhost"),
+        target,
         messages=arguments.messages,
         mailboxes=tuple(dict.fromkeys(arguments.mailbox or ["INBOX"])),
         recipe=Recipe(
@@ -137,7 +138,7 @@ def run_verb(arguments: argparse.Namespace) -> ExitStatus:
             seen=arguments.seen,
         ),
         same=arguments.same,
-        by_lmtp=bool(arguments.lmtp),
+        lmtp=target.lmtp,
         spool=arguments.spool,
         connections=arguments.connections,
     )
@@ -180,7 +181,7 @@ def _progress_display(screen: Console) -> Iterator[Callable[[FillProgress], None
 
 
 def _summary(spec: FillSpec, progress: FillProgress) -> Text:
-    way = "spool" if spec.spool else "LMTP" if spec.by_lmtp else "APPEND"
+    way = "spool" if spec.spool else "LMTP" if spec.lmtp else "APPEND"
     speed = progress.messages / progress.seconds if progress.seconds else 0.0
     text = Text()
     if progress.interrupted:
