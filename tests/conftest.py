@@ -2,11 +2,13 @@
 
 import os
 import signal
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trio
+import trustme
 from hypothesis import settings
 
 from imapvm.ops.config.file import Config
@@ -37,3 +39,28 @@ async def reactor(nursery: trio.Nursery) -> Reactor:
     reactor = Reactor()
     await nursery.start(reactor.run)
     return reactor
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def tls_server_files(
+    authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """Certificate chain and key of imap.example.org."""
+    issued = authority.issue_cert("imap.example.org")
+    directory = tmp_path_factory.mktemp("tls")
+    certificate, key = directory / "cert.pem", directory / "key.pem"
+    issued.private_key_pem.write_to_path(key)
+    certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    return certificate, key
+
+
+@pytest.fixture
+def client_tls(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context

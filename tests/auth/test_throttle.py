@@ -1,6 +1,7 @@
 """Delays after login failures."""
 
 import pytest
+from tests.clock import Clock
 
 from imapvm.auth.throttle import (
     FORGET_SECONDS,
@@ -13,16 +14,9 @@ from imapvm.auth.throttle import (
 from imapvm.model.limits import THROTTLE_ENTRIES_MAX
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture

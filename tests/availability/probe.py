@@ -3,9 +3,7 @@
 import contextlib
 import multiprocessing
 import os
-import re
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from multiprocessing.synchronize import Event, Semaphore
 from pathlib import Path
 
 from tests.demo import Demo
+from tests.sampling import anonymous_bytes, sampling
 
 Address = tuple[str, int]
 Attack = Callable[[Demo], Iterator[None]]
@@ -137,12 +136,7 @@ def _schedule(pids: list[int]) -> tuple[int, int]:
 
 def _memory(pids: list[int]) -> float:
     """Return the anonymous resident memory of some processes, in MiB."""
-    total = 0
-    for pid in pids:
-        found = re.search(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-        assert found is not None
-        total += int(found[1])
-    return total / 1024
+    return sum(map(anonymous_bytes, pids)) / (1024 * 1024)
 
 
 @contextlib.contextmanager
@@ -150,19 +144,12 @@ def _peak(pids: list[int]) -> Iterator[list[float]]:
     """Measure the memory of processes every five milliseconds, and yield its growth."""
     before = _memory(pids)
     growth = [0.0]
-    over = threading.Event()
 
-    def watch() -> None:
-        while not over.wait(0.005):
-            growth[0] = max(growth[0], _memory(pids) - before)
+    def sample() -> None:
+        growth[0] = max(growth[0], _memory(pids) - before)
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
+    with sampling(sample, 0.005):
         yield growth
-    finally:
-        over.set()
-        watcher.join()
 
 
 def _worst(client: Client, command: bytes, pause: float, over: Callable[[], bool]) -> float:

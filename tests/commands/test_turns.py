@@ -2,6 +2,7 @@
 
 import pytest
 import trio
+from tests.clock import Clock
 from tests.commands.fakes import FakeChannel
 
 from imapvm.commands.context import Context
@@ -11,16 +12,6 @@ from imapvm.model.stepping import Suspended, start
 from imapvm.server.imap import connection as module
 from imapvm.server.imap.connection import Connection
 from imapvm.session.session import Session
-
-
-class Clock:
-    """Clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 import pytest
-from tests.filepool.direct import Clock, Direct
+from tests.clock import Clock
+from tests.filepool.direct import START, Direct
 
 from imapvm.filepool.pool import create_filepool, open_filepool
 
@@ -12,7 +13,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(START)
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 
+from tests.clock import Clock
+
 from imapvm._core import MessageEncoder, UidSet, segment_records
 from imapvm.filepool.engine.environment import MAP_SIZE, table_names
 from imapvm.filepool.operations.accounts import ActivateAccount, ReserveAccount
@@ -20,21 +22,11 @@ from imapvm.model.quota import NO_LIMITS, Limits
 START = 1_800_000_000
 
 
-class Clock:
-    """Clock that is set by the test."""
-
-    def __init__(self, now: int = START) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return float(self.now)
-
-
 class Direct:
     """Filepool in which each call of `apply` is one transaction, as in the writer."""
 
     def __init__(self, path: Path, *, groups: int = 1, quota: Limits = NO_LIMITS) -> None:
-        self.clock = Clock()
+        self.clock = Clock(START)
         create_filepool(path, groups=groups, now=START)
         self.pool = Filepool(path, clock=self.clock, map_size=MAP_SIZE, quota=quota)
         self.keyword_cache = KeywordCache()

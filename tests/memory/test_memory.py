@@ -5,7 +5,6 @@ belong to the kernel's page cache (docs/decisions/0001-anonymous-resident-memory
 """
 
 import imaplib
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.demo import Demo, started
+from tests.sampling import anonymous_bytes, sampling
 
 pytestmark = pytest.mark.slow
 
@@ -24,14 +24,11 @@ class Growth:
     """Growth of a process: its highest memory above its memory at the start."""
 
     def __init__(self, pid: int) -> None:
-        self.status = Path(f"/proc/{pid}/status")
-        self.before = self.highest = self.now()
+        self._pid = pid
+        self.before = self.highest = anonymous_bytes(pid)
 
-    def now(self) -> int:
-        for line in self.status.read_text().splitlines():
-            if line.startswith("RssAnon:"):
-                return int(line.split()[1]) * 1024
-        raise AssertionError("no RssAnon")
+    def sample(self) -> None:
+        self.highest = max(self.highest, anonymous_bytes(self._pid))
 
     @property
     def size(self) -> int:
@@ -42,19 +39,8 @@ class Growth:
 def growth(demo: Demo) -> Iterator[Growth]:
     """Measure the server every two milliseconds while the block runs."""
     watched = Growth(demo.process.pid)
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.002):
-            watched.highest = max(watched.highest, watched.now())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
+    with sampling(watched.sample, 0.002):
         yield watched
-    finally:
-        over.set()
-        watcher.join()
 
 
 @pytest.fixture

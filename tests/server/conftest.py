@@ -1,39 +1,15 @@
 import socket
-import ssl
 from collections.abc import AsyncIterator
 
 import pytest
-import trustme
 from tests.server.whole import Server, running
 
 from imapvm.server.net.tls import TlsServer
 
 
-@pytest.fixture(scope="session")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="session")
-def tls_server_files(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory):
-    directory = tmp_path_factory.mktemp("tls")
-    issued = authority.issue_cert("imap.example.org")
-    key, certificate = directory / "key.pem", directory / "cert.pem"
-    issued.private_key_pem.write_to_path(key)
-    certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
-    return certificate, key
-
-
 @pytest.fixture
 def tls_server(tls_server_files) -> TlsServer:
     return TlsServer(*tls_server_files)
-
-
-@pytest.fixture
-def client_tls(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
 
 
 def tcp_pair() -> tuple[socket.socket, socket.socket]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import trio
 import trio.testing
+from tests.clock import Clock
 from tests.server.imap.test_connections import FakeConnection
 from tests.server.whole import enroll_users
 
@@ -72,15 +73,6 @@ class FakePool:
 
     def accounts_changed(self) -> bool:
         return False
-
-
-class Clock:
-    """Clock that a test sets."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -5,21 +5,12 @@ import os
 
 import pytest
 import trio
+from tests.clock import Clock
 
 from imapvm.commands.turns import TURN_SECONDS, Turns
 from imapvm.server.net.reactor import READABLE, Reactor
 
 COUNT = 100
-
-
-class Clock:
-    """Clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Slow:

@@ -5,6 +5,7 @@ import hashlib
 import socket
 import ssl
 import struct
+from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
@@ -26,20 +27,11 @@ MANY = 50 * 1024 * 1024
 BLOCK = bytes(range(256)) * 256
 
 
-async def read_exactly(transport: Transport, count: int) -> bytes:
+async def exactly(count: int, receive: Callable[[int], Awaitable[bytes]]) -> bytes:
+    """Receive so many bytes."""
     parts = []
     while count:
-        data = await transport.read(count)
-        assert data
-        parts.append(data)
-        count -= len(data)
-    return b"".join(parts)
-
-
-async def receive_exactly(stream: trio.abc.Stream, count: int) -> bytes:
-    parts = []
-    while count:
-        data = await stream.receive_some(count)
+        data = await receive(count)
         assert data
         parts.append(data)
         count -= len(data)
@@ -49,9 +41,9 @@ async def receive_exactly(stream: trio.abc.Stream, count: int) -> bytes:
 async def test_bytes_arrive_both_ways(connected):
     transport, client = connected
     await client.send_all(b"a1 NOOP\r\n")
-    assert await read_exactly(transport, 9) == b"a1 NOOP\r\n"
+    assert await exactly(9, transport.read) == b"a1 NOOP\r\n"
     await transport.write(b"a1 OK done\r\n")
-    assert await receive_exactly(client, 12) == b"a1 OK done\r\n"
+    assert await exactly(12, client.receive_some) == b"a1 OK done\r\n"
 
 
 async def test_waiting_reader_is_resumed_each_time(connected):
@@ -203,7 +195,7 @@ async def test_write_waits_for_a_client_that_does_not_read(connected):
         await wait_all_tasks_blocked()
         assert not done.is_set()
         assert 0 < transport.waiting < MANY
-        await receive_exactly(client, MANY)
+        await exactly(MANY, client.receive_some)
         await done.wait()
     assert transport.waiting == 0
 
@@ -214,7 +206,7 @@ async def test_output_after_a_waiting_write_keeps_its_order(connected):
     transport.write_nowait(b"* 1 EXISTS\r\n")
     assert transport.waiting > 12
     expected = transport.bytes_out + transport.waiting
-    received = await receive_exactly(client, expected)
+    received = await exactly(expected, client.receive_some)
     assert received.endswith(b"z* 1 EXISTS\r\n")
     assert transport.waiting == 0
 
@@ -318,7 +310,7 @@ async def test_cancelled_read_loses_nothing(connected):
         await transport.read()
     assert scope.cancelled_caught
     await client.send_all(b"still here")
-    assert await read_exactly(transport, 10) == b"still here"
+    assert await exactly(10, transport.read) == b"still here"
 
 
 async def test_cancelled_write_is_still_sent_whole(connected):
@@ -327,9 +319,9 @@ async def test_cancelled_write_is_still_sent_whole(connected):
         await transport.write(b"x" * MANY)
     assert scope.cancelled_caught
     assert transport.waiting
-    assert await receive_exactly(client, MANY) == b"x" * MANY
+    assert await exactly(MANY, client.receive_some) == b"x" * MANY
     await transport.write(b"y")
-    assert await receive_exactly(client, 1) == b"y"
+    assert await exactly(1, client.receive_some) == b"y"
 
 
 async def test_second_reader_or_writer_raises_busy(connected):
@@ -443,7 +435,7 @@ async def test_many_connections_are_served_by_one_reactor(reactor: Reactor):
         for turn in range(5):
             message = f"{number} {turn}".encode()
             await stream.send_all(message)
-            assert await receive_exactly(stream, len(message)) == message
+            assert await exactly(len(message), stream.receive_some) == message
         await stream.aclose()
 
     async with trio.open_nursery() as nursery:
@@ -515,7 +507,7 @@ async def test_failed_connection_can_only_be_closed(reactor: Reactor):
 async def test_write_that_waits_continues_in_a_task(connected):
     transport, client = connected
     assert start(transport.write(b"short")) is None
-    assert await receive_exactly(client, 5) == b"short"
+    assert await exactly(5, client.receive_some) == b"short"
     stepped = start(transport.write(bytes(MANY)))
     assert isinstance(stepped, Suspended)
 
@@ -524,7 +516,7 @@ async def test_write_that_waits_continues_in_a_task(connected):
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(finish)
-        await receive_exactly(client, MANY)
+        await exactly(MANY, client.receive_some)
 
 
 async def test_bytes_that_arrive_before_a_read_has_its_task_are_read(connected):

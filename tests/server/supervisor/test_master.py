@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.clock import Clock
 
 from imapvm.ops import errors as operator_errors
 from imapvm.server.role import Role
@@ -47,15 +48,6 @@ FAILS_LATER = f'{HEAD}\nos.write(report, b"r")\nsys.exit(4)'
 HUNG = STUBBORN.replace(
     'os.write(report, b"r")', 'on("SIGABRT", beat)\nos.write(report, b"r")'
 ).replace("while True: signal.pause()", "time.sleep(1000)")
-
-
-class Clock:
-    """Clock that the test sets."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class FakeSpawner:
@@ -126,7 +118,7 @@ class Server:
     """Master that the test steps."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.clock = Clock(1000.0)
         self.spawner = FakeSpawner(self.clock)
         self.observer = FakeObserver()
         self.next_settings: Settings | ReloadRefused = settings()
