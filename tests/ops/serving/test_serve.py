@@ -37,6 +37,14 @@ def systemd(tmp_path, monkeypatch):
         yield receiver
 
 
+def create_config(directory, workers, text="", *, spool="spool"):
+    """Write a configuration, and create its filepool; return the path of the configuration."""
+    config = directory / "imapvm.toml"
+    config.write_text(f"filepool = 'pool'\nspool = '{spool}'\nworkers = {workers}\n{text}")
+    assert cli.main(["filepool", "create", "--config", str(config)]) == 0
+    return config
+
+
 def serve(config):
     return subprocess.Popen(
         [sys.executable, "-m", "imapvm", "serve", "--config", config],
@@ -59,17 +67,14 @@ def workers(request):
 
 
 def test_start_and_stop_are_logged(tmp_path, port, workers):
-    config = tmp_path / "imapvm.toml"
-    config.write_text(
+    config = create_config(
+        tmp_path,
+        workers,
         f"""
-        filepool = "pool"
-        spool = "spool"
-        workers = {workers}
         listen.imap = ["127.0.0.1:{port}"]
         log.format = "json"
-        """
+        """,
     )
-    assert cli.main(["filepool", "create", "--config", str(config)]) == 0
     with serve(config) as process:
         events = []
         for line in process.stderr:
@@ -98,20 +103,17 @@ def test_start_and_stop_are_logged(tmp_path, port, workers):
     ],
 )
 def test_readiness_and_stop(tmp_path, port, systemd, how, workers):
-    config = tmp_path / "imapvm.toml"
     self_signed(tmp_path / "tls")
-    config.write_text(
+    config = create_config(
+        tmp_path,
+        workers,
         f"""
-        filepool = "pool"
-        spool = "spool"
-        workers = {workers}
         listen.imap = ["127.0.0.1:{port}"]
         listen.lmtp = ["unix:{tmp_path}/lmtp"]
         tls = {{ certificate = "tls/certificate.pem", key = "tls/key.pem" }}
         log = {{ format = "json", level = "warning" }}
-        """
+        """,
     )
-    assert cli.main(["filepool", "create", "--config", str(config)]) == 0
     with serve(config) as process:
         try:
             assert systemd.recv(100) == b"READY=1"
@@ -132,18 +134,15 @@ def test_readiness_and_stop(tmp_path, port, systemd, how, workers):
 
 
 def test_warnings_at_start(tmp_path, systemd, workers):
-    config = tmp_path / "imapvm.toml"
-    config.write_text(
-        f"""
-        filepool = "pool"
-        spool = "spool"
-        workers = {workers}
-        listen.imap = ["127.0.0.1:0"]
-        delivery = {{ postmaster = "ada", domains = ["@example.org"] }}
-        log = {{ format = "json", level = "warning" }}
+    config = create_config(
+        tmp_path,
+        workers,
         """
+        listen.imap = ["127.0.0.1:0"]
+        delivery = { postmaster = "ada", domains = ["@example.org"] }
+        log = { format = "json", level = "warning" }
+        """,
     )
-    assert cli.main(["filepool", "create", "--config", str(config)]) == 0
     (tmp_path / "pool").chmod(0o755)
     with serve(config) as process:
         try:
@@ -185,14 +184,10 @@ def test_error_at_start_is_one_line(tmp_path, text, message, workers):
 
 
 def test_port_in_use_is_one_line(tmp_path, workers):
-    config = tmp_path / "imapvm.toml"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        config.write_text(
-            f"filepool = 'pool'\nspool = ''\nworkers = {workers}\n"
-            f"listen.imap = ['127.0.0.1:{port}']"
-        )
-        assert cli.main(["filepool", "create", "--config", str(config)]) == 0
+        text = f"listen.imap = ['127.0.0.1:{port}']"
+        config = create_config(tmp_path, workers, text, spool="")
         code, message = refused(config)
     assert code == 78
     assert str(port) in message
@@ -200,9 +195,7 @@ def test_port_in_use_is_one_line(tmp_path, workers):
 
 
 def test_spool_in_use_is_one_line(tmp_path, workers):
-    config = tmp_path / "imapvm.toml"
-    config.write_text(f"filepool = 'pool'\nspool = 'spool'\nworkers = {workers}\nlisten.imap = []")
-    assert cli.main(["filepool", "create", "--config", str(config)]) == 0
+    config = create_config(tmp_path, workers, "listen.imap = []")
     watching = SpoolDirectory(tmp_path / "spool")
     try:
         code, message = refused(config)
@@ -214,9 +207,7 @@ def test_spool_in_use_is_one_line(tmp_path, workers):
 
 
 def test_spool_that_cannot_be_used_is_one_line(tmp_path, workers):
-    config = tmp_path / "imapvm.toml"
-    config.write_text(f"filepool = 'pool'\nspool = 'spool'\nworkers = {workers}\nlisten.imap = []")
-    assert cli.main(["filepool", "create", "--config", str(config)]) == 0
+    config = create_config(tmp_path, workers, "listen.imap = []")
     create_spool(tmp_path / "spool")
     claimed = tmp_path / "spool/cur"
     if os.geteuid() == 0:
@@ -245,19 +236,16 @@ def certificate_at(port) -> bytes:
 def test_sighup_loads_a_new_certificate_and_keeps_the_old_one_on_error(
     tmp_path, port, systemd, workers
 ):
-    config = tmp_path / "imapvm.toml"
     certificate, key = self_signed(tmp_path / "tls")
     new = self_signed(tmp_path / "new")
-    config.write_text(
+    config = create_config(
+        tmp_path,
+        workers,
         f"""
-        filepool = "pool"
-        spool = "spool"
-        workers = {workers}
         listen = {{ imap = [], imaps = ["127.0.0.1:{port}"] }}
         tls = {{ certificate = "tls/certificate.pem", key = "tls/key.pem" }}
-        """
+        """,
     )
-    assert cli.main(["filepool", "create", "--config", str(config)]) == 0
     with serve(config) as process:
         try:
             assert systemd.recv(100) == b"READY=1"
@@ -309,13 +297,9 @@ sys.exit(main(["serve", "--config", sys.argv[2]]))
 
 @pytest.mark.parametrize("configured", [False, True])
 def test_socket_passed_by_systemd(tmp_path, systemd, workers, configured):
-    config = tmp_path / "imapvm.toml"
     with socket.create_server(("127.0.0.1", 0)) as listener:
         same = [f"127.0.0.1:{listener.getsockname()[1]}"] if configured else []
-        config.write_text(
-            f"filepool = 'pool'\nspool = 'spool'\nworkers = {workers}\nlisten.imap = {same}"
-        )
-        assert cli.main(["filepool", "create", "--config", str(config)]) == 0
+        config = create_config(tmp_path, workers, f"listen.imap = {same}")
         serves_at(listener, config, systemd)
 
 
