@@ -5,8 +5,8 @@ import itertools
 import pytest
 import trio
 from tests.commands.fakes import exchange, send
-from tests.dialogues import grammar
-from tests.dialogues.tokens import GrammarError
+from tests.dialogues.responses import grammar
+from tests.dialogues.responses.tokens import GrammarError
 
 from imapvm._core import CorruptError
 from imapvm.commands.context import Context

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.core.group import StoredGroup
 from tests.core.sort_model import Address, Message, base_subject, casemap, sort, thread
 from tests.core.test_search import MAILBOX, Mailbox, metadata_of
-from tests.dialogues.grammar import Reader
+from tests.dialogues.responses.grammar import Reader
 
 from imapvm._core import (
     CommandReader,

@@ -4,8 +4,8 @@ import base64
 import random
 
 import pytest
-from tests.dialogues.grammar import Reader
 from tests.dialogues.host import ClientStream, running
+from tests.dialogues.responses.grammar import Reader
 
 from imapvm.commands.handlers.fetch.binary_parts import READ_BYTES
 

@@ -4,10 +4,11 @@ import itertools
 
 import pytest
 import trio
-from tests.dialogues import grammar, script
-from tests.dialogues.client_state import ClientState
+from tests.dialogues import script
 from tests.dialogues.host import ClientStream, Host, running
 from tests.dialogues.processes import Processes
+from tests.dialogues.responses import grammar
+from tests.dialogues.responses.client_state import ClientState
 from tests.dialogues.script import Script, Step
 
 from imapvm._core import UidSet

@@ -46,13 +46,11 @@ from imapvm.commands.handlers import (
     append,
     authenticate,
     copy,
-    listing,
     select,
-    status,
     store,
 )
 from imapvm.commands.handlers.fetch import fetch
-from imapvm.commands.handlers.mailboxes import mailboxes
+from imapvm.commands.handlers.mailboxes import listing, mailboxes, status
 from imapvm.commands.handlers.search import search, sort
 from imapvm.commands.outcome import Done
 from imapvm.session.events import Command

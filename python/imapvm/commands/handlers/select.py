@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from imapvm._core import Check, Close, Select, UidMap, UidSet, Unselect
 from imapvm.commands.context import AccountContext, SelectedContext
-from imapvm.commands.handlers.listing import write_list
+from imapvm.commands.handlers.mailboxes.listing import write_list
 from imapvm.commands.handlers.mailboxes.names import find_mailbox, mailbox_id, write_old_name
 from imapvm.commands.handlers.resync import resynchronise
 from imapvm.commands.handlers.store import expunge_deleted

@@ -73,7 +73,7 @@ async def test_a_mailbox_that_is_deleted_meanwhile_is_not_listed(crowded, monkey
 
     seen: list[str] = []
     monkeypatch.setattr(type(crowded), "flush", delete_and_flush)
-    monkeypatch.setattr("imapvm.commands.handlers.listing.SEND_BYTES", 1)
+    monkeypatch.setattr("imapvm.commands.handlers.mailboxes.listing.SEND_BYTES", 1)
     lines = await send(crowded, b'a LIST "" *\r\n')
     assert seen
     assert "many/00500" not in names(lines)

@@ -3,7 +3,7 @@ r"""STATUS: the number of \Recent messages, however it is counted."""
 import pytest
 from tests.commands.fakes import send
 
-from imapvm.commands.handlers import status
+from imapvm.commands.handlers.mailboxes import status
 
 
 @pytest.mark.parametrize("counted_in_segments", [0, 2, 2048])

@@ -6,9 +6,9 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from tests.dialogues.bodies import Part
-from tests.dialogues.grammar import Reader
 from tests.dialogues.host import ClientStream, running
+from tests.dialogues.responses.bodies import Part
+from tests.dialogues.responses.grammar import Reader
 
 MESSAGES = 25
 KNOWN = {b"7BIT", b"8BIT", b"BINARY", b"BASE64", b"QUOTED-PRINTABLE"}

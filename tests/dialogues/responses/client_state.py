@@ -5,8 +5,8 @@ number above its count, a different UID for a number, or a keyword that FLAGS di
 sections 2.3.1, 5.2, 7.3.5, 7.4.1, 7.5.1, 7.5.2).
 """
 
-from tests.dialogues.grammar import Response
-from tests.dialogues.tokens import GrammarError
+from tests.dialogues.responses.grammar import Response
+from tests.dialogues.responses.tokens import GrammarError
 
 from imapvm._core import SequenceSet, UidMap, UidSet
 from imapvm.model.ids import UID_MAX

@@ -12,7 +12,7 @@ from imapvm.commands.handlers.mailboxes.hierarchy import (
     select_names,
 )
 from imapvm.commands.handlers.mailboxes.names import encoded
-from imapvm.commands.handlers.status import check_items, write_status
+from imapvm.commands.handlers.mailboxes.status import check_items, write_status
 from imapvm.commands.outcome import DONE, Done, Refusal
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import Mailbox

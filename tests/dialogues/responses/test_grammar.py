@@ -1,8 +1,8 @@
 """The strict parser accepts the grammar of the RFC, and nothing else."""
 
 import pytest
-from tests.dialogues.grammar import Reader
-from tests.dialogues.tokens import GrammarError
+from tests.dialogues.responses.grammar import Reader
+from tests.dialogues.responses.tokens import GrammarError
 
 PLAIN = b'("TEXT" "PLAIN" ("CHARSET" "US-ASCII") NIL NIL "7BIT" 12 1)'
 FULL = PLAIN[:-1] + b' NIL ("INLINE" NIL) ("en" "fi") NIL)'

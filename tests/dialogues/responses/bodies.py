@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from tests.dialogues.tokens import Tokens
+    from tests.dialogues.responses.tokens import Tokens
 
 
 class Address(NamedTuple):

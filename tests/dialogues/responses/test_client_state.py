@@ -1,9 +1,9 @@
 """Client state: contradictory responses are refused."""
 
 import pytest
-from tests.dialogues.client_state import ClientState
-from tests.dialogues.grammar import Reader
-from tests.dialogues.tokens import GrammarError
+from tests.dialogues.responses.client_state import ClientState
+from tests.dialogues.responses.grammar import Reader
+from tests.dialogues.responses.tokens import GrammarError
 
 OPENED = b"* FLAGS (\\Seen Work)\r\n* 3 EXISTS\r\na OK [READ-WRITE] x\r\n"
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.dialogues import bodies
-from tests.dialogues.tokens import SEQUENCE_SET, Tokens
+from tests.dialogues.responses import bodies
+from tests.dialogues.responses.tokens import SEQUENCE_SET, Tokens
 
 OBJECT_ID = re.compile(rb"[A-Za-z0-9_-]{1,255}")
 SECTION = re.compile(rb"[1-9]\d*(\.[1-9]\d*)*")
