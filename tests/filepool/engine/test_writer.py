@@ -558,7 +558,7 @@ async def test_the_gil_is_yielded_while_a_batch_is_applied_and_not_after(pool):
         pool.yield_gil()
         assert time.perf_counter() - started >= GIL_YIELD_SECONDS
         held.leave.set()
-    batch = Batch([])
+    batch = Batch()
     batch.set_applied()
     batch.yield_gil()
     batch.yield_gil()  # the second call finds it applied, and does not wait

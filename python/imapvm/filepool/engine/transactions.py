@@ -47,11 +47,6 @@ class WriteTxn:
         self._numbers: dict[bytes, int] = {}
         self.written = 0
 
-    @property
-    def raw(self) -> LmdbTxn:
-        """LMDB's transaction, for functions that only read."""
-        return self._txn
-
     def get(self, key: bytes, table: Table) -> bytes | None:
         return self._txn.get(key, None, table)
 

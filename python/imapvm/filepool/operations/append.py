@@ -185,7 +185,7 @@ class AppendMessages:
             check_keywords(message.keywords)
             check_available(txn, message.body)
         check_room(txn, row, (message.keywords for message in self.messages))
-        if txn.limits:
+        if txn.limits(self.account):
             size = sum(message.body.size for message in self.messages)
             check_quota(txn, self.account, messages=len(self.messages), size=size)
         bodies = [store_body(txn, message.body, 1) for message in self.messages]

@@ -60,7 +60,7 @@ class CopyMessages:
         wanted = self.uids & UidSet(((1, source.uid_next - 1),) if source.uid_next > 1 else ())
         if self.whole and len(index.present(txn, source.id, wanted)) < len(self.uids):
             raise MessageGoneError("some of the messages have been expunged")
-        if txn.limits and not self.move:
+        if not self.move and txn.limits(self.account):
             _check_quota(txn, source, wanted)
         first = target.uid_next
         modseq = target.highest_modseq + 1
@@ -266,7 +266,7 @@ class CommitCopies:
         first = target.uid_next
         usage = txn.usage(self.account)
         keys = txn.keys(table, ID_KEY.pack(self.staged.id), len(source))
-        if txn.limits:
+        if txn.limits(self.account):
             size = sum(segment_counts(txn.require(key, table))[3] for key in keys)
             check_quota(txn, self.account, messages=len(source), size=size)
         txn.edit(target)

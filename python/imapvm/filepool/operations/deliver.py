@@ -97,7 +97,7 @@ class DeliverMessage:
                     raise NoSuchMailboxError("the recipient has no such mailbox")
                 row = txn.mailbox(account, mailbox)
                 check_uids(row, 1)
-                if txn.limits:
+                if txn.limits(account):
                     check_quota(txn, account, messages=1, size=self.message.body.size)
             except FilepoolError as error:
                 results[account] = DeliveryRefused(error)

@@ -190,7 +190,7 @@ class CreateMailbox:
             raise MailboxExistsError("mailbox already exists")
         missing = missing_parents(txn, self.account, name)
         check_room(usage, len(missing) + 1)
-        if txn.limits:
+        if txn.limits(self.account):
             check_quota(txn, self.account, mailboxes=len(missing) + 1)
         check_drift(txn, usage, self.now)
         uses = check_uses(txn, self.account, self.special_use)

@@ -32,8 +32,7 @@ def check_quota(
 ) -> None:
     """Check that an account may add something. Resources of which nothing is added do not matter.
 
-    Call it before anything is written, and only if `txn.limits` is not empty, after
-    `txn.usage(account)`.
+    Call it before anything is written, and only if `txn.limits(account)` is not empty.
 
     Args:
         txn: the transaction that adds.
@@ -46,9 +45,7 @@ def check_quota(
     Raises:
         OverQuotaError: a limit would be exceeded.
     """
-    limits = txn.limits.get(account)
-    if not limits:
-        return
+    limits = txn.limits(account)
     usage = txn.usage(account)
     for resource, before, more in (
         (STORAGE, usage.size, size),
@@ -73,7 +70,7 @@ def add_annotations(txn: GroupTxn, account: AccountId, more: int) -> None:
         OverQuotaError: the limit of ANNOTATION-STORAGE would be exceeded.
     """
     txn.usage(account)
-    if txn.limits:
+    if txn.limits(account):
         check_quota(txn, account, annotations=more)
     key = annotation_key(account)
     txn.set_number(key, max(txn.number(key) + more, 0))

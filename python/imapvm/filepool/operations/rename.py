@@ -92,7 +92,7 @@ class RenameMailbox:
         inbox = txn.mailbox(self.account, name_row(txn, self.account, INBOX)[0])
         missing = missing_parents(txn, self.account, new)
         check_room(usage, len(missing) + 1)
-        if txn.limits:
+        if txn.limits(self.account):
             check_quota(txn, self.account, mailboxes=len(missing) + 1)
         check_drift(txn, usage, self.now)
         for above in missing:
@@ -145,7 +145,7 @@ def _create_parents(txn: GroupTxn, usage: UsageRow, new: str, names: int, now: i
     missing = missing_parents(txn, usage.account, new)
     check_room(usage, len(missing) + names)
     if missing:
-        if txn.limits:
+        if txn.limits(usage.account):
             check_quota(txn, usage.account, mailboxes=len(missing))
         check_drift(txn, usage, now)
     for above in missing:

@@ -31,21 +31,17 @@ class GroupTxn(WriteTxn):
 
     A row of `mailboxes` or `usage` is read and written once per transaction, however many
     operations change it. Call `edit` before the first change to a row.
-
-    `limits` has the quota of the accounts whose rows of `usage` were read. It is empty, and nothing
-    is read for it, if no account has a limit.
     """
 
     __slots__ = (
         "_edited",
-        "_has_limits",
+        "_limits",
         "_mailboxes",
         "_usages",
         "changed",
         "group",
         "journal_rows",
         "keyword_cache",
-        "limits",
         "quota",
         "tables",
     )
@@ -70,9 +66,7 @@ class GroupTxn(WriteTxn):
         """First and last sequence number written to the change journal, if any."""
         self.quota = quota
         """Default limits of the configuration."""
-        self.limits: dict[AccountId, Limits] = {}
-        self._has_limits: bool | None = None
-        """True if there are default limits, or limits of any account; None before it is read."""
+        self._limits: dict[AccountId, Limits] = {}
         self._mailboxes: dict[int, MailboxRow] = {}
         self._usages: dict[int, UsageRow] = {}
         self._edited: dict[bytes, MailboxRow | UsageRow] = {}
@@ -90,12 +84,6 @@ class GroupTxn(WriteTxn):
             if stored is None:
                 raise NoSuchAccountError("account does not exist")
             row = self._usages[account] = UsageRow.from_bytes(key, stored)
-            if self._has_limits is None:
-                entries = self.raw.stat(self.tables.quotas)["entries"]
-                self._has_limits = bool(self.quota) or entries > 0
-            if self._has_limits:
-                own = unpack_limits(account, self.get(key, self.tables.quotas))
-                self._note_limits(account, own)
         return row
 
     def set_own_limits(self, account: AccountId, own: OwnLimits) -> None:
@@ -104,17 +92,19 @@ class GroupTxn(WriteTxn):
         key = ID_KEY.pack(account)
         if own:
             self.put(key, pack_limits(own), self.tables.quotas)
-            self._has_limits = True
         else:
             self.delete(key, self.tables.quotas)
-        self._note_limits(account, own)
+        self._limits.pop(account, None)
 
-    def _note_limits(self, account: AccountId, own: OwnLimits) -> None:
-        limits = effective(own, self.quota)
-        if limits:
-            self.limits[account] = limits
-        else:
-            self.limits.pop(account, None)
+    def limits(self, account: AccountId) -> Limits:
+        """Return the limits of an account; empty if it has none."""
+        found = self._limits.get(account)
+        if found is None:
+            stored = self.get(ID_KEY.pack(account), self.tables.quotas)
+            found = self._limits[account] = (
+                effective(unpack_limits(account, stored), self.quota) if stored else self.quota
+            )
+        return found
 
     def mailbox(self, account: AccountId, mailbox: MailboxId) -> MailboxRow:
         """Return a mailbox's row.
@@ -153,7 +143,7 @@ class GroupTxn(WriteTxn):
         key = ID_KEY.pack(account)
         self._edited.pop(key, None)
         self._usages.pop(account, None)
-        self.limits.pop(account, None)
+        self._limits.pop(account, None)
         self.delete(key, self.tables.usage)
         self.delete(key, self.tables.quotas)
         self.delete(annotation_key(account), self.tables.counters)
