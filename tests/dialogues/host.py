@@ -26,7 +26,7 @@ from imapvm.server.imap.notifier import Notifier
 from imapvm.server.net.reactor import Reactor
 from imapvm.server.net.tls import TlsServer
 from imapvm.server.net.transport import Transport
-from imapvm.server.shared.wakeup import Wakeup
+from imapvm.server.shared.wakeup import WorkerWakeup
 
 USER, PASSWORD = "alice", b"secret"
 NEW_YEAR = 1704067200  # 2024-01-01 00:00:00 UTC
@@ -244,7 +244,7 @@ async def running(
     files: ServerFiles,
     client_tls: ssl.SSLContext | None = None,
     *,
-    wakeup: Wakeup | None = None,
+    wakeup: WorkerWakeup | None = None,
     others: Sequence[OtherProcess] = (),
     create: bool = True,
 ) -> AsyncIterator[Host]:

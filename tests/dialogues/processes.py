@@ -12,7 +12,7 @@ import trio.testing
 from trio.lowlevel import wait_readable
 
 from imapvm.server.shared.memory import SharedMemory
-from imapvm.server.shared.wakeup import Wakeup, new_eventfd
+from imapvm.server.shared.wakeup import WorkerWakeup, new_eventfd
 
 MESSAGE_MAX = 4096
 
@@ -56,9 +56,9 @@ class Processes:
         self.fds = [new_eventfd() for _ in range(3)]
         self.others = [OtherProcess(index, self.memory.fd, self.fds) for index in (1, 2)]
 
-    def wakeup(self) -> Wakeup:
+    def wakeup(self) -> WorkerWakeup:
         """Return the wakeups of this process."""
-        return Wakeup(self.fds, self.memory.wakeup_states, 0)
+        return WorkerWakeup(self.fds, self.memory.wakeup_states, 0)
 
     def end(self) -> None:
         for other in self.others:
@@ -70,7 +70,7 @@ class Processes:
 # --- in the other process -----------------------------------------------------------------------
 
 
-async def serve(control: socket.socket, wakeup: Wakeup) -> None:
+async def serve(control: socket.socket, wakeup: WorkerWakeup) -> None:
     """Serve one dialogue after the other, until the test closes the socket."""
     from tests.dialogues.host import ServerFiles, running
 
@@ -102,7 +102,7 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     words = json.loads(sys.argv[2])
     memory = SharedMemory(words["memory"], len(words["eventfds"]))
-    trio.run(serve, control, Wakeup(words["eventfds"], memory.wakeup_states, words["index"]))
+    trio.run(serve, control, WorkerWakeup(words["eventfds"], memory.wakeup_states, words["index"]))
 
 
 if __name__ == "__main__":

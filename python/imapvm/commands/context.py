@@ -18,7 +18,7 @@ import trio
 from imapvm._core import CommandReader, Limits, Malformed, ResponseWriter, SequenceSet, UidSet
 from imapvm.commands.outcome import Disconnected, Hangup, Refusal
 from imapvm.commands.services import Channel, Services
-from imapvm.commands.updates import last_undecided, read_changes, write_updates
+from imapvm.commands.updates import read_changes, write_updates
 from imapvm.filepool.accounts import Account
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import AccountStore, Mailbox
@@ -292,9 +292,10 @@ class Context:
 
     def _claim_soon(self) -> None:
         view, store = self.session.view, self.session.store
-        if view is not None and store is not None and view.undecided and not self._claiming:
+        if view is None or store is None or self._claiming:
+            return
+        if (last := view.undecided.last) is not None:
             self._claiming = True
-            last = last_undecided(view)
             store.claim_recent_soon(view.mailbox, last, partial(self._claimed, view, last))
 
     def _claimed(self, view: View, up_to: int, recent_from: int | None) -> None:

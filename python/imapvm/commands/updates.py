@@ -100,21 +100,13 @@ async def claim_recent(session: Session[AccountStore]) -> bool:
         False if there were none; else call `write_updates` again.
     """
     view, store = session.view, session.store
-    if view is None or store is None or not view.undecided:
+    if view is None or store is None or (last := view.undecided.last) is None:
         return False
-    last = last_undecided(view)
     try:
         view.note_claim(await store.claim_recent(view.mailbox, last), last)
     except FilepoolError:  # the disk is full, or the mailbox was deleted, which updates report
         view.note_claim(None, last)
     return True
-
-
-def last_undecided(view: View) -> int:
-    """Return the highest UID to claim; there is one."""
-    last = view.undecided.last
-    assert last is not None
-    return last
 
 
 def read_changes(session: Session[AccountStore]) -> bool:

@@ -38,7 +38,7 @@ from imapvm.server.net.transport import Transport
 from imapvm.server.role import ALL_ROLES, Role
 from imapvm.server.settings import SHUTDOWN_SECONDS, Listening, Settings
 from imapvm.server.shared.memory import SharedMemory
-from imapvm.server.shared.wakeup import Wakeup
+from imapvm.server.shared.wakeup import Wakeup, WorkerWakeup
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -80,12 +80,10 @@ class RoleEvents:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Siblings:
-    """Means to communicate with the other processes of the server."""
+    """Means of a process that serves clients to communicate with the others."""
 
     memory: SharedMemory
-    wakeup: Wakeup
-    index: int | None
-    """Index of this process, if it serves clients."""
+    wakeup: WorkerWakeup
 
 
 async def serve(
@@ -137,6 +135,7 @@ async def serve_roles(
     events: RoleEvents,
     *,
     tls: TlsServer | None,
+    wakeup: Wakeup | None = None,
     siblings: Siblings | None = None,
     clock: Callable[[], float] = time.time,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
@@ -152,7 +151,9 @@ async def serve_roles(
         listeners: those for clients are closed as soon as no more clients are accepted.
         events: end it.
         tls: None without a certificate.
-        siblings: the other processes; None if there are none.
+        wakeup: wakes the other processes after a commit; None if there are none.
+        siblings: the other processes that serve clients; None if there are none, or if this one
+            does not serve clients.
         clock: seconds since 1970 UTC.
         task_status: started when all sockets listen.
 
@@ -164,8 +165,7 @@ async def serve_roles(
     tune_interpreter()
     with trio.CancelScope(shield=True):
         async with open_filepool(settings.filepool, clock=clock) as pool:
-            if siblings is not None:
-                wakeup = siblings.wakeup
+            if wakeup is not None:
                 pool.set_commit_hooks(wakeup.wake, partial(wakeup.wake, unconditional=True))
             async with trio.open_nursery() as background:
                 if Role.MAINTENANCE in roles:
@@ -242,8 +242,7 @@ class _ClientService:
             authenticator = Authenticator(pool.accounts, TrioRuntime())
             self.connections = Connections(limit_per_peer=settings.connections_per_peer)
         else:
-            assert siblings.index is not None
-            memory = siblings.memory
+            memory, index = siblings.memory, siblings.wakeup.index
             authenticator = Authenticator(
                 pool.accounts,
                 TrioRuntime(clock=time.monotonic, processes=settings.workers),
@@ -251,7 +250,7 @@ class _ClientService:
                 failures=memory.failures(),
             )
             self.connections = Connections(
-                limit_per_peer=settings.connections_per_peer, shared=memory.peers(siblings.index)
+                limit_per_peer=settings.connections_per_peer, shared=memory.peers(index)
             )
         self.services = Services(
             pool=pool, authenticator=authenticator, clock=clock, turns=reactor.turns

@@ -10,7 +10,7 @@ from tests.server.imap.test_notifier import FakePool, idler
 from imapvm.commands.services import Services
 from imapvm.server.imap.connections import Connections
 from imapvm.server.imap.notifier import POLL_SECONDS, WAKEUP_INTERVAL_SECONDS, Notifier
-from imapvm.server.shared.wakeup import ARMED, QUIET, SENT, Wakeup, new_eventfd
+from imapvm.server.shared.wakeup import ARMED, QUIET, SENT, Wakeup, WorkerWakeup, new_eventfd
 
 
 class Wakeups:
@@ -19,8 +19,8 @@ class Wakeups:
     def __init__(self) -> None:
         self.fds = [new_eventfd() for _ in range(3)]
         self.states = memoryview(bytearray(3))
-        self.processes = [Wakeup(self.fds, self.states, own) for own in range(3)]
-        self.intake = Wakeup(self.fds, self.states, None)
+        self.processes = [WorkerWakeup(self.fds, self.states, index) for index in range(3)]
+        self.intake = Wakeup(self.fds, self.states)
 
     def signalled(self) -> list[bool]:
         poll = select.poll()
@@ -76,21 +76,21 @@ def test_rearm_without_waiting_clients_stops_wakeups(wakeups):
     wakeup.watch()
     wakeups.intake.wake()
     assert wakeups.signalled() == [False, False, True]
-    wakeup.watch()  # one more waits, before the bell was answered
+    wakeup.watch()  # for one more client, before the first wakeup was received
     assert wakeups.states[2] == SENT
 
 
 def test_wakeup_lost_by_a_killed_process_is_repaired_by_rearm(wakeups):
     wakeups.processes[0].watch()
-    wakeups.states[0] = SENT  # and no ring followed
+    wakeups.states[0] = SENT  # and no wakeup followed
     wakeups.intake.wake()
     assert wakeups.signalled()[0] is False
-    wakeups.processes[0].rearm(waiting=True)  # once a second, rung or not
+    wakeups.processes[0].rearm(waiting=True)  # once a second, woken or not
     wakeups.intake.wake()
     assert wakeups.signalled()[0] is True
 
 
-# --- and who listens to them --------------------------------------------------------------------
+# --- notification of clients after a wakeup -----------------------------------------------------
 
 
 @pytest.fixture
@@ -128,15 +128,15 @@ async def test_reactions_to_many_commits_are_limited_in_rate(
 ):
     context = idler(services, 7)
     nursery.start_soon(notifier.watch_wakeups)
-    rings = 0
+    commits = 0
     end = trio.current_time() + 50 * WAKEUP_INTERVAL_SECONDS
     while trio.current_time() < end:
         services.pool.foreign = {7}
         wakeups.intake.wake()
-        rings += 1
+        commits += 1
         await trio.lowlevel.checkpoint()
     assert 1 <= context.pushed <= 52
-    assert rings > context.pushed
+    assert commits > context.pushed
     await pushed(context, context.pushed)
 
 

@@ -15,7 +15,7 @@ from imapvm.filepool.errors import FilepoolError, TruncatedFileError
 from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.internal_errors import is_internal_error
 from imapvm.server.imap.connections import SWEEP_SLICE, Connections
-from imapvm.server.shared.wakeup import Wakeup
+from imapvm.server.shared.wakeup import WorkerWakeup
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Notifier:
         self,
         services: Services,
         connections: Connections,
-        wakeup: Wakeup | None = None,
+        wakeup: WorkerWakeup | None = None,
         *,
         clock: Callable[[], float] = perf_counter,
     ) -> None:

@@ -27,24 +27,20 @@ def new_eventfd() -> int:
     return os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
 
-@final
 class Wakeup:
-    """Wakeups of a server as one process uses them.
+    """Wakeups of a server, as a process sends them.
 
     Args:
         fds: one eventfd for each process that serves clients.
         states: a byte for each, in memory that all processes share.
-        own: index of this process; None for one that is never woken.
+        own: index of this process, if it serves clients.
     """
 
-    __slots__ = ("_others", "_own", "_states", "fd")
+    __slots__ = ("_others", "_states")
 
-    def __init__(self, fds: Sequence[int], states: memoryview, own: int | None) -> None:
+    def __init__(self, fds: Sequence[int], states: memoryview, own: int | None = None) -> None:
         self._states = states
-        self._own = own
         self._others = [(index, fd) for index, fd in enumerate(fds) if index != own]
-        self.fd = -1 if own is None else fds[own]
-        """Readable after a wakeup of this process."""
 
     def wake(self, *, unconditional: bool = False) -> None:
         """Wake all other processes with waiting clients; in any thread, after a commit.
@@ -59,20 +55,37 @@ class Wakeup:
                 states[index] = SENT
                 os.eventfd_write(fd, 1)
 
+
+@final
+class WorkerWakeup(Wakeup):
+    """Wakeups of a server, as a process that serves clients sends and receives them.
+
+    Args:
+        fds: as for `Wakeup`.
+        states: as for `Wakeup`.
+        index: index of this process.
+    """
+
+    __slots__ = ("fd", "index")
+
+    def __init__(self, fds: Sequence[int], states: memoryview, index: int) -> None:
+        super().__init__(fds, states, index)
+        self.index = index
+        self.fd = fds[index]
+        """Readable after a wakeup of this process."""
+
     def rearm(self, *, waiting: bool) -> None:
         """Have the next commit wake this process; read the change journal after it, not before.
 
         Args:
             waiting: True if a client here waits for changes.
         """
-        assert self._own is not None
         # Read first: a process that finds SENT until the next line has committed before we look.
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self.fd)
-        self._states[self._own] = ARMED if waiting else QUIET
+        self._states[self.index] = ARMED if waiting else QUIET
 
     def watch(self) -> None:
         """Arm for a client that starts to wait; read the change journal after it, not before."""
-        assert self._own is not None
-        if self._states[self._own] == QUIET:
-            self._states[self._own] = ARMED
+        if self._states[self.index] == QUIET:
+            self._states[self.index] = ARMED

@@ -65,6 +65,10 @@ class Observer(Protocol):
     def stopping(self) -> None: ...
 
 
+def _refuse_reload() -> Settings:
+    raise ReloadRefused("there is no configuration file")
+
+
 class _State(Enum):
     STARTING = auto()
     """Until all processes are ready; any failure ends the server."""
@@ -101,7 +105,10 @@ class Master:
         self._settings = settings
         self._spawner = spawner
         self._observer = observer
-        self._load_settings = load_settings
+        self._load_settings = load_settings or _refuse_reload
+        self._signals = [signal.SIGTERM, signal.SIGINT, signal.SIGCHLD]
+        if load_settings is not None:
+            self._signals.append(signal.SIGHUP)
         self._clock = clock
         self._state = _State.STARTING
         self._generation = 0
@@ -134,10 +141,7 @@ class Master:
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; return the exit code. For the main thread."""
-        which = [signal.SIGTERM, signal.SIGINT, signal.SIGCHLD]
-        if self._load_settings is not None:
-            which.append(signal.SIGHUP)
-        with Signals(*which) as signals:
+        with Signals(*self._signals) as signals:
             while not self.finished:
                 self.step(POLL_SECONDS, signals)
         return self.code
@@ -304,7 +308,6 @@ class Master:
         if self._state is not _State.RUNNING or self._next_settings is not None:
             self._reload_pending = self._state is not _State.STOPPING
             return
-        assert self._load_settings is not None
         try:
             self._next_settings = self._load_settings()
         except ReloadRefused as refused:

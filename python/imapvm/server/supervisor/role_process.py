@@ -15,7 +15,7 @@ from imapvm.server.net.listen import Listeners
 from imapvm.server.role import Role
 from imapvm.server.roles import RoleEvents, Siblings, serve_roles, tls_of
 from imapvm.server.shared.memory import SharedMemory
-from imapvm.server.shared.wakeup import Wakeup
+from imapvm.server.shared.wakeup import Wakeup, WorkerWakeup
 from imapvm.server.supervisor.report import Report
 from imapvm.server.supervisor.spawn_config import SpawnConfig
 
@@ -48,7 +48,7 @@ async def _serve(spawn_config: SpawnConfig) -> None:
     report = Report(spawn_config.report)
     events = RoleEvents()
     memory = SharedMemory(spawn_config.memory, len(spawn_config.eventfds))
-    wakeup = Wakeup(spawn_config.eventfds, memory.wakeup_states, spawn_config.index)
+    wakeup, siblings = _siblings(spawn_config, memory)
     listeners = Listeners(
         imap=list(_sockets(spawn_config.imap)),
         imaps=list(_sockets(spawn_config.imaps)),
@@ -66,7 +66,8 @@ async def _serve(spawn_config: SpawnConfig) -> None:
                     listeners,
                     events,
                     tls=tls_of(settings) if spawn_config.role is Role.WORKER else None,
-                    siblings=Siblings(memory=memory, wakeup=wakeup, index=spawn_config.index),
+                    wakeup=wakeup,
+                    siblings=siblings,
                     task_status=task_status,
                 )
 
@@ -74,6 +75,14 @@ async def _serve(spawn_config: SpawnConfig) -> None:
             LOG.info("process ready", extra={"pid": os.getpid()})
             report.ready()
         nursery.cancel_scope.cancel()
+
+
+def _siblings(spawn_config: SpawnConfig, memory: SharedMemory) -> tuple[Wakeup, Siblings | None]:
+    fds, states = spawn_config.eventfds, memory.wakeup_states
+    if spawn_config.index is None:
+        return Wakeup(fds, states), None
+    wakeup = WorkerWakeup(fds, states, spawn_config.index)
+    return wakeup, Siblings(memory=memory, wakeup=wakeup)
 
 
 async def _receive_signals(
