@@ -5,10 +5,12 @@ RFC 7162 sections 3.2.5, 3.2.6 and 6.
 
 import re
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import hypothesis.strategies as st
+import lmdb
 import pytest
 import trio
 from hypothesis import example, given, settings
@@ -21,6 +23,7 @@ from imapvm.commands.handlers.resync import last_match
 from imapvm.filepool.errors import StoreUnavailableError
 from imapvm.filepool.operations import sweep
 from imapvm.filepool.pool import create_filepool, open_filepool
+from imapvm.filepool.tables.schema import FORGOTTEN_EXPUNGES, GroupTables
 
 FLAGS = (r"\Seen", r"\Flagged", r"\Deleted", "$Work")
 MESSAGE = b"APPEND INBOX {4+}\r\nA: b"
@@ -304,11 +307,14 @@ async def test_vanished_is_exact_within_the_limit_and_a_superset_past_it(short_l
                 states.append(reader.mailbox("INBOX").highest_modseq)
             await expunge(other, str(uid))
         await pool.sweep(expunges_kept=EXPUNGES_KEPT)
+        with client.store.reading() as reader:
+            highest = reader.mailbox("INBOX").highest_modseq
+        assert states[len(states) // 2] == highest - EXPUNGES_KEPT
         client.cache = dict.fromkeys(range(1, 31), frozenset())
         client.modseq = states[len(states) // 2]
         await client.select(known=False, matches=False)
         assert client.earlier == list(range(10 + EXPUNGES_KEPT // 2, 10 + EXPUNGES_KEPT))
-        client.modseq = states[0]
+        client.modseq = states[len(states) // 2] - 1
         await client.select(known=False, matches=False)
         assert client.earlier == [2, *range(10, 10 + EXPUNGES_KEPT)]
         client.modseq, client.cache = states[0], dict.fromkeys(range(3, 14), frozenset())
@@ -391,6 +397,34 @@ async def test_changes_are_read_in_several_transactions(monkeypatch):
         assert client.earlier == [*range(1, 8)]
         await client.learn()
         assert client.cache == await truth(client.store)
+
+
+async def test_filepool_of_version_0_1_0_has_the_changes_of_its_clients(tmp_path):
+    """It has no row for forgotten expunges, and lacks the tables that were added since."""
+    create_filepool(tmp_path / "pool")
+    async with open_filepool(tmp_path / "pool") as pool:
+        store = pool.account(await pool.accounts.enroll("alice", "x"))
+        other = connection(store=store)
+        await send(other, b"o SELECT INBOX\r\n")
+        client = Client(store)
+        await prepared(client, other, 9)
+        await expunge(other, "2,5:6")
+        await send(other, b"o UID STORE 7 +FLAGS (\\Seen)\r\n")
+    added = [table for table in fields(GroupTables) if table.metadata.get("added")]
+    with lmdb.open(str(tmp_path / "pool" / "group-000"), max_dbs=32, map_size=1 << 30) as env:
+        counters = env.open_db(b"counters")
+        with env.begin(write=True) as txn:
+            for table in added:
+                txn.drop(env.open_db(table.name.encode(), txn=txn))
+            with txn.cursor(counters) as cursor:
+                keys = list(cursor.iternext(values=False))
+                assert not any(key.startswith(FORGOTTEN_EXPUNGES) for key in keys)
+    async with open_filepool(tmp_path / "pool") as pool:
+        client.store = pool.account(pool.accounts.find("alice"))
+        await client.select(known=True, matches=True)
+        assert client.earlier == [2, 5, 6]
+        assert client.cache[7] == {r"\Seen"}
+        assert pool.check().findings == ()
 
 
 @given(
