@@ -271,6 +271,65 @@ def store_scattered(server: Demo) -> Iterator[None]:
     idle.until(b"* %d FETCH" % (MANY - 1))
 
 
+def store_conditionally(server: Demo) -> Iterator[None]:
+    """All messages fail the test, then every other one: MODIFIED has 100,000 numbers."""
+    client, name = copy_of_many(server)
+    modseq = client.number(name, "HIGHESTMODSEQ")
+    for start in range(1, MANY, 10_000):
+        numbers = b",".join(b"%d" % n for n in range(start, start + 10_000, 2))
+        client.done(b"STORE " + numbers + rb" +FLAGS.SILENT (\Answered)")
+    yield
+    for since in (1, modseq):
+        line = client.command(rb"STORE 1:* (UNCHANGEDSINCE %d) +FLAGS (\Flagged)" % since)
+        assert line.startswith(b"t OK [MODIFIED 1"), line[:80]
+
+
+def resynchronise(server: Demo) -> Iterator[None]:
+    """Everything has changed; message numbers and known UIDs are tested, and all sets are large."""
+    client, name = copy_of_many(server)
+    client.done("UNSELECT")
+    client.done("ENABLE QRESYNC")
+    client.done(f"SELECT {name}")
+    validity = client.number(name, "UIDVALIDITY")
+    client.done(rb"UID STORE 1:100000 +FLAGS.SILENT (\Deleted)")
+    client.done("UID EXPUNGE 1:100000")
+    scattered = b",".join(b"%d" % n for n in range(1, 10_000, 2))
+    sets = (
+        b"1:4294967295 (1:4294967295 1:4294967295)",
+        b"1:4294967295 (" + scattered + b" " + scattered + b")",
+        scattered,
+    )
+    yield
+    for known in sets:
+        state = b"(QRESYNC (%d 1 %b))" % (validity, known)
+        client.pipeline([b"SELECT " + name.encode() + b" " + state] * 4)
+    client.pipeline([b"UID FETCH 1:* (FLAGS) (CHANGEDSINCE 1 VANISHED)"] * 4)
+
+
+def resynchronise_from_the_log(server: Demo) -> Iterator[None]:
+    """Six thousand changes, each with a row of its own."""
+    client = Client(server.imap, "load")
+    name = unused("log")
+    client.done(f"CREATE {name}")
+    append(client, name, 1000)
+    client.done("ENABLE QRESYNC")
+    client.done(f"SELECT {name}")
+    for sign in b"+-+-+-":
+        client.pipeline([rb"STORE %d %cFLAGS.SILENT (\Seen)" % (n, sign) for n in range(1, 1001)])
+    validity = client.number(name, "UIDVALIDITY")
+    yield
+    client.pipeline([b"UID FETCH 1:* (FLAGS) (CHANGEDSINCE 1 VANISHED)"] * 32)
+    client.pipeline([f"SELECT {name} (QRESYNC ({validity} 1))".encode()] * 32)
+
+
+def search_modseq(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
+    client.done("SELECT many")
+    yield
+    client.pipeline([b"SEARCH RETURN (COUNT MIN ALL) MODSEQ 1"] * 16)
+    client.pipeline([b'UID SEARCH MODSEQ "/flags/\\\\seen" all 1'] * 4)
+
+
 def idling(server: Demo, mailbox: str) -> Client:
     """Return a client in IDLE."""
     client = Client(server.imap, "load")
@@ -479,6 +538,10 @@ ATTACKS = (
     Row(f"2 x STORE of 16,000 messages, {CROWD} other sessions in IDLE", store_seen_by_a_crowd),
     Row(f"4 x STORE of 200,000, {CROWD} sessions in IDLE do not read", store_unread_by_a_crowd),
     Row("STORE of every other message of 200,000, two other sessions", store_scattered),
+    Row("2 x STORE of 200,000 messages if unchanged: MODIFIED", store_conditionally),
+    Row("12 x SELECT with QRESYNC, 4 x FETCH with VANISHED, 200,000 changes", resynchronise),
+    Row("32 x SELECT with QRESYNC, 32 x FETCH, 6,000 rows", resynchronise_from_the_log),
+    Row("20 x SEARCH MODSEQ of 200,000 messages", search_modseq),
     Row("COPY of 200,000 messages to a mailbox with a session in IDLE", copy_all),
     Row("MOVE of 200,000 messages", move_all),
     Row("EXPUNGE of 200,000 messages, two other sessions, one in IDLE", expunge_all),
