@@ -20,6 +20,7 @@ from imapvm._core import SequenceSet, UidMap, UidSet
 from imapvm.commands.handlers import select
 from imapvm.commands.handlers.fetch import changes_since
 from imapvm.commands.handlers.resync import last_match
+from imapvm.filepool import reading
 from imapvm.filepool.errors import StoreUnavailableError
 from imapvm.filepool.operations import sweep
 from imapvm.filepool.pool import create_filepool, open_filepool
@@ -385,9 +386,7 @@ async def test_long_vanished_is_written_in_parts(monkeypatch):
 
 
 async def test_changes_are_read_in_several_transactions(monkeypatch):
-    from imapvm.filepool.tables import changes
-
-    monkeypatch.setattr(changes, "CHANGE_ROWS_MAX", 2)
+    monkeypatch.setattr(reading, "CHANGE_ROWS_MAX", 2)
     async with two_sessions() as (_, client, other):
         await prepared(client, other, 20)
         for uid in range(1, 8):
