@@ -1,6 +1,7 @@
 //! Python classes of `index`.
 
 mod fetch;
+mod of_group;
 mod search;
 mod segments;
 mod sort;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 
+use super::of_group::OfGroup;
 use crate::filepool::{ColumnBuilder, KeywordTable, SearchTask, Segments, pending_messages};
 use crate::index::Record;
 use crate::index::search::{self, Answers, HeaderColumns, MailboxKey, SearchContext};
@@ -59,31 +60,22 @@ impl PySearchProgram {
 
 /// `HeaderColumns`
 #[pyclass(frozen, name = "HeaderColumns", module = "imapvm._core")]
-pub(crate) struct PyHeaderColumns {
-    columns: Arc<HeaderColumns>,
-    group: u32,
-}
+pub(crate) struct PyHeaderColumns(OfGroup<HeaderColumns>);
 
 #[pymethods]
 impl PyHeaderColumns {
     #[new]
     fn new(max_bytes: usize) -> Self {
-        Self {
-            columns: Arc::new(HeaderColumns::new(max_bytes)),
-            group: 0,
-        }
+        Self(OfGroup::new(HeaderColumns::new(max_bytes)))
     }
 
     fn of_group(&self, group: u32) -> Self {
-        Self {
-            columns: Arc::clone(&self.columns),
-            group,
-        }
+        Self(self.0.of_group(group))
     }
 
     #[getter]
     fn memory_bytes(&self) -> usize {
-        self.columns.memory_bytes()
+        self.0.cache.memory_bytes()
     }
 }
 
@@ -123,11 +115,8 @@ impl PyBoundSearch {
     ) -> PyResult<(PyUidSet, PyUndecidedMessages)> {
         let segments = Segments::new(snapshot.group()?, mailbox, Some(&uids.set))?;
         let asked = columns.map(|columns| Asked {
-            columns: Arc::clone(&columns.columns),
-            place: MailboxKey {
-                group: columns.group,
-                mailbox,
-            },
+            columns: Arc::clone(&columns.0.cache),
+            place: columns.0.mailbox(mailbox),
             upto: uids.set.last().unwrap_or(0),
         });
         let answers = asked.as_ref().map_or_else(Answers::default, |asked| {

@@ -7,9 +7,9 @@ use std::sync::atomic::AtomicUsize;
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 
+use super::of_group::OfGroup;
 use crate::filepool::{KeyBuilder, KeyError, Segments};
 use crate::index::arrange::{Arranged, Arrangement, Arranger, Esearch, KeyColumns};
-use crate::index::search::MailboxKey;
 use crate::py::buffer::ReadBuffer;
 use crate::py::numbers::{PyUidMap, PyUidSet};
 use crate::py::snapshot::PySnapshot;
@@ -28,31 +28,22 @@ impl From<KeyError> for PyErr {
 
 /// `KeyColumns`
 #[pyclass(frozen, name = "KeyColumns", module = "imapvm._core")]
-pub(crate) struct PyKeyColumns {
-    columns: Arc<KeyColumns>,
-    group: u32,
-}
+pub(crate) struct PyKeyColumns(OfGroup<KeyColumns>);
 
 #[pymethods]
 impl PyKeyColumns {
     #[new]
     fn new(max_bytes: usize) -> Self {
-        Self {
-            columns: Arc::new(KeyColumns::new(max_bytes)),
-            group: 0,
-        }
+        Self(OfGroup::new(KeyColumns::new(max_bytes)))
     }
 
     fn of_group(&self, group: u32) -> Self {
-        Self {
-            columns: Arc::clone(&self.columns),
-            group,
-        }
+        Self(self.0.of_group(group))
     }
 
     #[getter]
     fn memory_bytes(&self) -> usize {
-        self.columns.memory_bytes()
+        self.0.cache.memory_bytes()
     }
 }
 
@@ -70,16 +61,12 @@ impl PyArrangement {
         columns: &PyKeyColumns,
         mailbox: u64,
     ) -> PyArranger {
-        let key = MailboxKey {
-            group: columns.group,
-            mailbox,
-        };
         let arranger = Arranger::new(
             self.0.clone(),
             &found.set,
             &numbers.map,
-            &columns.columns,
-            key,
+            &columns.0.cache,
+            columns.0.mailbox(mailbox),
         );
         PyArranger {
             arranger: Some(arranger),
