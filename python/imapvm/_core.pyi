@@ -57,6 +57,11 @@ class UidSet:
     def last(self) -> int | None: ...
     def split(self, count: int) -> tuple[UidSet, UidSet]:
         """Return the `count` lowest UIDs, and the remaining ones."""
+    def window(self, one: int, other: int) -> UidSet:
+        """Return the UIDs between two positions: 1 is the lowest UID, -1 the highest.
+
+        Both ends have the same sign (RFC 9394 section 3.1).
+        """
     def __len__(self) -> int: ...
     def __bool__(self) -> bool: ...
     def __contains__(self, uid: int, /) -> bool: ...
@@ -455,7 +460,10 @@ class Search:
     tag: Final[bytes]
     uid: Final[bool]
     returns: Final[frozenset[str] | None]
-    """MIN, MAX, ALL, COUNT, SAVE of RETURN; an empty set for RETURN (); None without RETURN."""
+    """MIN, MAX, ALL, COUNT, SAVE, PARTIAL of RETURN; an empty set for RETURN (); None without
+    RETURN."""
+    window: Final[tuple[int, int] | None]
+    """Range of PARTIAL, as the client wrote it; for `UidSet.window`."""
     program: Final[SearchProgram | None]
     """None if the charset is unknown: NO [BADCHARSET]."""
 
@@ -465,6 +473,7 @@ class Sort:
     uid: Final[bool]
     returns: Final[frozenset[str] | None]
     """As of `Search`."""
+    window: Final[tuple[int, int] | None]
     arrangement: Final[Arrangement]
     """The sort criteria."""
     program: Final[SearchProgram | None]
@@ -488,6 +497,8 @@ class Fetch:
     """UID FETCH includes UID."""
     changed_since: Final[int | None]
     vanished: Final[bool]
+    window: Final[tuple[int, int] | None]
+    """As of `Search`."""
 
 @final
 class Store:
@@ -1158,6 +1169,7 @@ class Arranger:
         numbers: UidMap | None = None,
         esearch: Buffer | None = None,
         returns: AbstractSet[str] | None = None,
+        window: tuple[int, int] | None = None,
         modseq: int | None = None,
     ) -> ArrangedMessages:
         """Cache the new keys, arrange the messages and write the response, without the GIL.
@@ -1167,6 +1179,7 @@ class Arranger:
             numbers: for message numbers in the response; None for UIDs.
             esearch: start of an ESEARCH response to SORT, up to the data.
             returns: data in the ESEARCH response: MIN, MAX, ALL, COUNT.
+            window: positions in the order that PARTIAL returns.
             modseq: write the highest MODSEQ of the messages (RFC 7162 section 3.1.9), at most this
                 one; None for no MODSEQ.
 
@@ -1200,6 +1213,8 @@ class ArrangedMessages:
     @property
     def last(self) -> int | None:
         """UID of the last message after SORT."""
+    def window(self, one: int, other: int) -> UidSet:
+        """Return the UIDs at some positions after SORT; see `UidSet.window`."""
     def write(self, out: ResponseWriter, max_bytes: int) -> bool:
         """Write the next part of the response; return True if it was the last."""
 

@@ -161,6 +161,14 @@ def search_sets(server: Demo) -> Iterator[None]:
     yield from search(server, "big", 4, [b"UID 1:*"] * 7000)
 
 
+def search_windows(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
+    client.done("SELECT many")
+    yield
+    client.pipeline([b"UID SEARCH RETURN (PARTIAL -1:-4294967295) SEEN"] * 16)
+    client.pipeline([b"UID FETCH 1:* UID (PARTIAL -1:-50)"] * 500)
+
+
 def search_headers(server: Demo) -> Iterator[None]:
     yield from search(server, "big", 1, [b"1:5000"] + [b"NOT SUBJECT x"] * 3000)
 
@@ -524,6 +532,7 @@ ATTACKS = (
     Row("SEARCH with 7,000 keys of 50,000 messages, 4 clients", search_keys, 4),
     Row("16 x SEARCH with 3,500 NOT keys of 50,000 messages", search_pipeline),
     Row("4 x SEARCH with 7,000 sets of 50,000 messages", search_sets),
+    Row("16 x SEARCH and 500 x FETCH with PARTIAL of 200,000 messages", search_windows),
     Row("SEARCH with 3,000 header keys of 5,000 messages", search_headers),
     Row("SEARCH with 3,000 BODY keys", search_bodies),
     Row("APPEND of 1,000 messages", multiappend),

@@ -134,7 +134,13 @@ COMMANDS = [
     (
         b"SORT (SUBJECT) UTF-8 ALL",
         _core.Sort,
-        {"uid": False, "returns": None, "arrangement": Arrangement, "program": SearchProgram},
+        {
+            "uid": False,
+            "returns": None,
+            "window": None,
+            "arrangement": Arrangement,
+            "program": SearchProgram,
+        },
     ),
     (
         b"UID SORT RETURN (ALL) (REVERSE DATE) X-UNKNOWN ALL",
@@ -142,6 +148,7 @@ COMMANDS = [
         {
             "uid": True,
             "returns": frozenset({"ALL"}),
+            "window": None,
             "arrangement": Arrangement,
             "program": None,
         },
@@ -154,17 +161,32 @@ COMMANDS = [
     (
         b"SEARCH ALL",
         _core.Search,
-        {"uid": False, "returns": None, "program": SearchProgram},
+        {"uid": False, "returns": None, "window": None, "program": SearchProgram},
     ),
     (
         b"UID SEARCH RETURN (min SAVE) 1:3 UNSEEN",
         _core.Search,
-        {"uid": True, "returns": frozenset({"MIN", "SAVE"}), "program": SearchProgram},
+        {
+            "uid": True,
+            "returns": frozenset({"MIN", "SAVE"}),
+            "window": None,
+            "program": SearchProgram,
+        },
+    ),
+    (
+        b"UID SEARCH RETURN (COUNT PARTIAL -1:-100) ALL",
+        _core.Search,
+        {
+            "uid": True,
+            "returns": frozenset({"COUNT", "PARTIAL"}),
+            "window": (-1, -100),
+            "program": SearchProgram,
+        },
     ),
     (
         b"SEARCH RETURN () CHARSET X-NONE TEXT x",
         _core.Search,
-        {"uid": False, "returns": frozenset(), "program": None},
+        {"uid": False, "returns": frozenset(), "window": None, "program": None},
     ),
     (
         b"FETCH 1:2 FLAGS",
@@ -175,12 +197,20 @@ COMMANDS = [
             "items": FetchItems,
             "changed_since": None,
             "vanished": False,
+            "window": None,
         },
     ),
     (
-        b"UID FETCH $ (FLAGS) (CHANGEDSINCE 7 VANISHED)",
+        b"UID FETCH $ (FLAGS) (CHANGEDSINCE 7 VANISHED PARTIAL 1:30)",
         _core.Fetch,
-        {"uid": True, "set": b"$", "items": FetchItems, "changed_since": 7, "vanished": True},
+        {
+            "uid": True,
+            "set": b"$",
+            "items": FetchItems,
+            "changed_since": 7,
+            "vanished": True,
+            "window": (1, 30),
+        },
     ),
     (
         rb"STORE 1 (UNCHANGEDSINCE 5) -FLAGS.SILENT (\Seen \Draft Work work)",

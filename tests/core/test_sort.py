@@ -503,6 +503,25 @@ def test_modseq_of_esearch(group, returns, data):
     assert found == (f"* ESEARCH {data}", 0)
 
 
+@pytest.mark.parametrize(
+    ("returns", "window", "data"),
+    [
+        ({"PARTIAL"}, (1, 2), "PARTIAL (1:2 3,2) MODSEQ 9"),
+        ({"PARTIAL"}, (-1, -1), "PARTIAL (-1:-1 1) MODSEQ 7"),
+        ({"PARTIAL"}, (3, 2), "PARTIAL (3:2 2,1) MODSEQ 9"),
+        ({"PARTIAL"}, (4, 5), "PARTIAL (4:5 NIL)"),
+        ({"PARTIAL", "MIN"}, (-1, -1), "MIN 3 PARTIAL (-1:-1 1) MODSEQ 8"),
+        ({"PARTIAL", "MAX", "COUNT"}, (4, 5), "MAX 1 COUNT 3 PARTIAL (4:5 NIL) MODSEQ 9"),
+    ],
+)
+def test_windows_are_in_the_order_of_sort(group, returns, window, data):
+    """RFC 5267 section 4.4, RFC 9394."""
+    mailbox = Mailbox(group, [b""] * 3, date=[1, 2, 3], modseq=[7, 9, 8])
+    options = {"esearch": b"ESEARCH", "returns": returns, "window": window}
+    found = arrange(mailbox, "SORT (REVERSE ARRIVAL)", modseq=100, **options)
+    assert found == (f"* ESEARCH {data}", 0)
+
+
 def test_modseq_of_sort_is_bounded_and_left_out_without_messages(group):
     """RFC 7162 section 3.1.9."""
     mailbox = Mailbox(group, [b""] * 3, date=[1, 2, 3], modseq=[7, 9, 8])

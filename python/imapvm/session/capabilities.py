@@ -144,7 +144,7 @@ TABLE: Final = (
     Row("NOTIFY", "5465", why_not=_LATER),
     Row("UIDONLY", "9586", why_not=_LATER),
     Row("UIDBATCHES", "10022", why_not=_LATER),
-    Row("PARTIAL", "9394", why_not=_LATER),
+    Row("PARTIAL", "9394", after_login),
     Row("MULTISEARCH", "7377", why_not=_LATER),
     Row("INPROGRESS", "9585", why_not=_LATER),
     Row("REPLACE", "8508", why_not=_LATER),

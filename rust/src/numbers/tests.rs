@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::Corrupt;
-use crate::wire::ast::{End, SequenceSet};
+use crate::wire::ast::{End, SequenceSet, Window};
 
 /// Numbers close together, so that runs touch and overlap, and some near the maximum.
 fn number() -> impl Strategy<Value = u32> {
@@ -50,6 +50,29 @@ proptest! {
         for number in b {
             prop_assert_eq!(left.contains(number), a.contains(&number));
         }
+    }
+
+    #[test]
+    fn windows_agree_with_a_list(
+        a in numbers(),
+        one in 1..70_i64,
+        other in prop_oneof![1..70_i64, Just(i64::from(u32::MAX))],
+        from_end: bool,
+    ) {
+        let sign = if from_end { -1 } else { 1 };
+        let found = set(&a).window(Window { one: one * sign, other: other * sign });
+        prop_assert!(is_canonical(&found));
+        let (low, high) = (one.min(other), one.max(other));
+        let mut list: Vec<u32> = a.iter().copied().collect();
+        if from_end {
+            list.reverse();
+        }
+        let positions = (1..).zip(list);
+        let expected: BTreeSet<u32> = positions
+            .filter(|(position, _)| (low..=high).contains(position))
+            .map(|(_, number)| number)
+            .collect();
+        prop_assert_eq!(model(&found), expected);
     }
 
     #[test]

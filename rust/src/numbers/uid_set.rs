@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::put_decimal;
 use crate::Corrupt;
+use crate::wire::ast::Window;
 
 /// First and last number of a run, both inclusive.
 pub type Run = (u32, u32);
@@ -308,6 +309,13 @@ impl UidSet {
             return (low.finish(), high.finish());
         }
         (self.clone(), Self::empty())
+    }
+
+    /// Return the numbers in a window, counted from the lowest or the highest one.
+    #[must_use]
+    pub fn window(&self, window: Window) -> Self {
+        let (before, count) = window.within(self.len());
+        self.split(before).1.split(count).0
     }
 
     /// Return the stored form. For each run two varints: the distance from the end of the run

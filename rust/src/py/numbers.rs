@@ -12,6 +12,7 @@ use super::wire::PySequenceSet;
 use crate::Corrupt;
 use crate::index::Segment;
 use crate::numbers::{BadRun, Run, Runs, UidMap, UidSet};
+use crate::wire::ast::Window;
 
 /// The only place that turns corrupt data into an exception.
 impl From<Corrupt> for PyErr {
@@ -104,6 +105,10 @@ impl PyUidSet {
     fn split(&self, count: u64) -> (Self, Self) {
         let (low, high) = self.set.split(u32::try_from(count).unwrap_or(u32::MAX));
         (low.into(), high.into())
+    }
+
+    fn window(&self, one: i64, other: i64) -> Self {
+        self.set.window(Window { one, other }).into()
     }
 
     fn __len__(&self) -> usize {

@@ -22,6 +22,41 @@ pub enum SequenceSet {
     Ranges(Vec<(End, End)>),
 }
 
+/// ```abnf
+/// partial-range       = partial-range-first / partial-range-last
+/// partial-range-first = nz-number ":" nz-number
+/// partial-range-last  = "-" nz-number ":" "-" nz-number
+/// ```
+/// Window of a result (RFC 9394 section 3.1), its ends in the client's order. Position 1 is the first
+/// element, -1 the last; both ends have the same sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The end that the client wrote first; never 0.
+    pub one: i64,
+    /// The other end.
+    pub other: i64,
+}
+
+impl Window {
+    /// Return the number of elements before the window, and of those in it, in a result of `len`.
+    #[must_use]
+    pub fn within(self, len: u32) -> (u32, u32) {
+        let len = i64::from(len);
+        let (low, high) = (self.one.min(self.other), self.one.max(self.other));
+        let (before, upto) = if high < 0 {
+            (len.saturating_add(low), len.saturating_add(high) + 1)
+        } else {
+            (low.saturating_sub(1), high)
+        };
+        let (before, upto) = (before.clamp(0, len), upto.clamp(0, len));
+        let count = (upto - before).max(0);
+        (
+            u32::try_from(before).unwrap_or(0),
+            u32::try_from(count).unwrap_or(0),
+        )
+    }
+}
+
 /// Part of a message named by `BODY[…]` (RFC 9051 section 6.4.5.1, `section-text`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SectionText {

@@ -1,6 +1,6 @@
 //! Commands as values, one variant each, arguments not yet resolved.
 
-use super::ast::{FetchItem, SearchKey, SequenceSet, SortCriterion, ThreadAlgorithm};
+use super::ast::{FetchItem, SearchKey, SequenceSet, SortCriterion, ThreadAlgorithm, Window};
 use super::syntax::flags::FlagList;
 
 /// One command; without the messages of APPEND.
@@ -107,16 +107,18 @@ pub enum Verb {
     Append {
         mailbox: String,
     },
-    /// `program` is None for an unknown charset.
+    /// `program` is None for an unknown charset; `window` is that of PARTIAL.
     Search {
         uid: bool,
         returns: Option<Vec<&'static str>>,
+        window: Option<Window>,
         program: Option<SearchKey>,
     },
     /// `criteria` is not empty; `program` is None for a charset that cannot be used.
     Sort {
         uid: bool,
         returns: Option<Vec<&'static str>>,
+        window: Option<Window>,
         criteria: Vec<SortCriterion>,
         program: Option<SearchKey>,
     },
@@ -170,6 +172,8 @@ pub struct Fetch {
     pub changed_since: Option<u64>,
     /// VANISHED (RFC 7162).
     pub vanished: bool,
+    /// PARTIAL (RFC 9394).
+    pub window: Option<Window>,
 }
 
 /// STORE and UID STORE.

@@ -336,6 +336,12 @@ fn each_fault_says_what_was_expected_and_where() {
             Some("UID FETCH"),
             "expected VANISHED only in UID FETCH with CHANGEDSINCE at column 20",
         ),
+        (
+            "9394 3.3",
+            "UID FETCH 1 UID (PARTIAL 1:2 PARTIAL 1:2)",
+            Some("UID FETCH"),
+            "expected CHANGEDSINCE, VANISHED or PARTIAL at column 33",
+        ),
     ]
     .into_iter()
     .map(|(section, sent, name, message)| {

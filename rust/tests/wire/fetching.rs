@@ -1,6 +1,6 @@
 //! FETCH.
 
-use imapvm_core::wire::ast::{FetchItem, Partial, Section, SectionText};
+use imapvm_core::wire::ast::{FetchItem, Partial, Section, SectionText, Window};
 use imapvm_core::wire::command::{Fetch, Verb};
 
 use super::{Case, check_all, line, set};
@@ -12,6 +12,7 @@ fn fetch(items: Vec<FetchItem>) -> Verb {
         items,
         changed_since: None,
         vanished: false,
+        window: None,
     })
 }
 
@@ -229,6 +230,7 @@ fn uid_fetch_includes_uid_once() {
             items,
             changed_since,
             vanished,
+            window: None,
         })
     };
     check_all(&[
@@ -261,6 +263,44 @@ fn uid_fetch_includes_uid_once() {
             "7162 3.2.6",
             "UID FETCH 1:* PREVIEW (vanished changedsince 9223372036854775807)",
             uid(vec![Uid, FetchItem::Preview], Some(i64::MAX as u64), true),
+        ),
+    ]);
+}
+
+/// RFC 9394 section 3.3.
+#[test]
+fn fetch_has_a_window() {
+    let windowed = |uid, items: Vec<FetchItem>, changed_since| {
+        Verb::Fetch(Fetch {
+            uid,
+            set: set("1:*"),
+            items,
+            changed_since,
+            vanished: false,
+            window: Some(Window { one: -1, other: -3 }),
+        })
+    };
+    let (uid, flags) = (FetchItem::Uid, FetchItem::Flags);
+    check_all(&[
+        line(
+            "9394 3.3",
+            "UID FETCH 1:* (UID FLAGS) (PARTIAL -1:-3)",
+            windowed(true, vec![uid.clone(), flags.clone()], None),
+        ),
+        line(
+            "9394 3.4",
+            "UID FETCH 1:* (FLAGS) (CHANGEDSINCE 98305 partial -1:-3)",
+            windowed(true, vec![uid.clone(), flags.clone()], Some(98_305)),
+        ),
+        line(
+            "9394 3.4",
+            "UID FETCH 1:* FLAGS (PARTIAL -1:-3 CHANGEDSINCE 98305)",
+            windowed(true, vec![uid, flags.clone()], Some(98_305)),
+        ),
+        line(
+            "9394 4",
+            "FETCH 1:* FLAGS (PARTIAL -1:-3)",
+            windowed(false, vec![flags], None),
         ),
     ]);
 }

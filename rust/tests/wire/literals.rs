@@ -57,6 +57,7 @@ fn literals_stand_for_strings() {
                     Verb::Search {
                         uid: false,
                         returns: None,
+                        window: None,
                         program: Some(SearchKey::Or(Box::new((
                             SearchKey::Field(Field::From, "Smith".into()),
                             SearchKey::Field(Field::Subject, "é?".into()),

@@ -1,6 +1,6 @@
 //! SEARCH.
 
-use imapvm_core::wire::ast::{Field, Flag, SearchKey, When, system};
+use imapvm_core::wire::ast::{Field, Flag, SearchKey, When, Window, system};
 use imapvm_core::wire::command::Verb;
 use imapvm_core::wire::syntax::dates::{civil_from_days, days_from_civil};
 use proptest::prelude::*;
@@ -11,6 +11,7 @@ fn search(program: SearchKey) -> Verb {
     Verb::Search {
         uid: false,
         returns: None,
+        window: None,
         program: Some(program),
     }
 }
@@ -242,11 +243,44 @@ fn keys_combine() {
     ]);
 }
 
+/// RFC 9394 section 4: both ends are mandatory, and have the same sign.
+#[test]
+fn windows_count_from_either_end() {
+    let windowed = |returns: &[&'static str], one, other| Verb::Search {
+        uid: true,
+        returns: Some(returns.to_vec()),
+        window: Some(Window { one, other }),
+        program: Some(SearchKey::All),
+    };
+    let highest = i64::from(u32::MAX);
+    let cases: Vec<Case> = [
+        (
+            "(PARTIAL 23500:24000)",
+            windowed(&["PARTIAL"], 23_500, 24_000),
+        ),
+        ("(partial 3:1)", windowed(&["PARTIAL"], 3, 1)),
+        ("(PARTIAL 1:4294967295)", windowed(&["PARTIAL"], 1, highest)),
+        (
+            "(PARTIAL -1:-4294967295)",
+            windowed(&["PARTIAL"], -1, -highest),
+        ),
+        (
+            "(SAVE PARTIAL -100:-1 COUNT)",
+            windowed(&["SAVE", "PARTIAL", "COUNT"], -100, -1),
+        ),
+    ]
+    .into_iter()
+    .map(|(options, verb)| line("9394 4", format!("UID SEARCH RETURN {options} ALL"), verb))
+    .collect();
+    check_all(&cases);
+}
+
 #[test]
 fn results_and_charsets_are_named_first() {
     let returning = |uid, returns: &[&'static str], program| Verb::Search {
         uid,
         returns: Some(returns.to_vec()),
+        window: None,
         program,
     };
     let koi8 = b"SEARCH CHARSET KOI8-R SUBJECT \"\xD0\xD2\xC9\"";
@@ -440,6 +474,61 @@ fn search_that_is_bad() {
             "4731 5",
             "SEARCH RETURN (NONE) ALL",
             "expected a SEARCH return option at column 19",
+        ),
+        (
+            "9394 4",
+            "SEARCH RETURN (PARTIAL) ALL",
+            "expected a space at column 26",
+        ),
+        (
+            "9394 4",
+            "SEARCH RETURN (PARTIAL 7) ALL",
+            "expected \":\" at column 28",
+        ),
+        (
+            "9394 4",
+            "SEARCH RETURN (PARTIAL 0:7) ALL",
+            "expected a position at column 27",
+        ),
+        (
+            "9394 4",
+            "SEARCH RETURN (PARTIAL -1:7) ALL",
+            "expected \"-\" at column 30",
+        ),
+        (
+            "9394 4",
+            "SEARCH RETURN (PARTIAL 1:-7) ALL",
+            "expected a position at column 29",
+        ),
+        (
+            "9394 4",
+            "SEARCH RETURN (PARTIAL 1:*) ALL",
+            "expected a position at column 29",
+        ),
+        (
+            "9394 4",
+            "SEARCH RETURN (PARTIAL $) ALL",
+            "expected a position at column 27",
+        ),
+        (
+            "9394 4",
+            "SEARCH RETURN (PARTIAL 1:4294967296) ALL",
+            "expected a position at column 29",
+        ),
+        (
+            "9394 3.1",
+            "SEARCH RETURN (PARTIAL 1:2 PARTIAL 3:4) ALL",
+            "expected PARTIAL once at column 31",
+        ),
+        (
+            "9394 3.1",
+            "SEARCH RETURN (ALL PARTIAL 1:2) ALL",
+            "expected ALL or PARTIAL, not both at column 23",
+        ),
+        (
+            "9394 3.1",
+            "SEARCH RETURN (PARTIAL 1:2 ALL) ALL",
+            "expected ALL or PARTIAL, not both at column 31",
         ),
         (
             "9051 9",

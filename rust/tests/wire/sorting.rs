@@ -1,6 +1,6 @@
 //! SORT and THREAD.
 
-use imapvm_core::wire::ast::{Field, SearchKey, SortBy, SortCriterion, ThreadAlgorithm};
+use imapvm_core::wire::ast::{Field, SearchKey, SortBy, SortCriterion, ThreadAlgorithm, Window};
 use imapvm_core::wire::command::Verb;
 use imapvm_core::wire::limits::Limits;
 
@@ -18,6 +18,7 @@ fn sort(criteria: Vec<SortCriterion>) -> Verb {
     Verb::Sort {
         uid: false,
         returns: None,
+        window: None,
         criteria,
         program: Some(SearchKey::All),
     }
@@ -77,6 +78,7 @@ fn return_options_and_charsets() {
     let extended = |uid, returns: &[&'static str], program| Verb::Sort {
         uid,
         returns: Some(returns.to_vec()),
+        window: None,
         criteria: by_date(),
         program,
     };
@@ -104,6 +106,17 @@ fn return_options_and_charsets() {
             "5256 3",
             "SORT RETURN () (REVERSE DATE) X-NONE SUBJECT x",
             extended(false, &[], None),
+        ),
+        line(
+            "5267 4.4",
+            "UID SORT RETURN (COUNT PARTIAL 1:500) (REVERSE DATE) UTF-8 ALL",
+            Verb::Sort {
+                uid: true,
+                returns: Some(vec!["COUNT", "PARTIAL"]),
+                window: Some(Window { one: 1, other: 500 }),
+                criteria: by_date(),
+                program: Some(SearchKey::All),
+            },
         ),
     ]);
 }
@@ -185,7 +198,7 @@ fn syntax_errors() {
         wrong(
             "SORT RETURN (PARTIAL) (DATE) UTF-8 ALL",
             "SORT",
-            "expected a SORT return option at column 17",
+            "expected a space at column 24",
         ),
         wrong(
             "THREAD JWZ UTF-8 ALL",

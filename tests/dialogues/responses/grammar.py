@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.dialogues.responses import bodies
-from tests.dialogues.responses.tokens import SEQUENCE_SET, Tokens
+from tests.dialogues.responses.tokens import PARTIAL_RANGE, SEQUENCE_SET, Tokens
 
 OBJECT_ID = re.compile(rb"[A-Za-z0-9_-]{1,255}")
 SECTION = re.compile(rb"[1-9]\d*(\.[1-9]\d*)*")
@@ -276,9 +276,16 @@ class Reader(Tokens):
         while self.took(b" "):
             name = self.atom().decode().upper()
             self.take(b" ")
-            if name in found or name not in ("MIN", "MAX", "COUNT", "ALL", "MODSEQ"):
-                raise self.fail("one of MIN, MAX, COUNT, ALL, MODSEQ before this, once")
-            if name == "ALL":
+            if name in found or name not in ("MIN", "MAX", "COUNT", "ALL", "MODSEQ", "PARTIAL"):
+                raise self.fail("one of MIN, MAX, COUNT, ALL, MODSEQ, PARTIAL before this, once")
+            if name == "PARTIAL":
+                self.take(b"(")
+                window = self.taken(PARTIAL_RANGE, "partial-range")
+                self.take(b" ")
+                numbers = None if self.took(b"NIL") else self.taken(SEQUENCE_SET, "sequence-set")
+                self.take(b")")
+                found[name] = (window, numbers)
+            elif name == "ALL":
                 found[name] = self.taken(SEQUENCE_SET, "sequence-set")
             elif name == "MODSEQ":
                 found[name] = self.number(nz=True, bits=63)

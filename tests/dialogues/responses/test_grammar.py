@@ -26,6 +26,8 @@ GOOD = [
     b"* SEARCH\r\n",
     b"* SEARCH 1 4294967295\r\n",
     b'* ESEARCH (TAG "a1") UID COUNT 0\r\n',
+    b'* ESEARCH (TAG "a1") UID PARTIAL (-1:-3 4:5,9) COUNT 7\r\n',
+    b'* ESEARCH (TAG "a1") PARTIAL (1:3 NIL)\r\n',
     b'* NAMESPACE (("" "/")) NIL NIL\r\n',
     b"* 1 FETCH (FLAGS () UID 5)\r\n",
     b'* 1 FETCH (BODY[1.2.HEADER.FIELDS.NOT (a "b c")]<7> {2}\r\nab)\r\n',
@@ -38,6 +40,8 @@ GOOD = [
 ]
 
 BAD = [
+    b'* ESEARCH (TAG "a1") UID PARTIAL (-1:3 4:5)\r\n',
+    b'* ESEARCH (TAG "a1") UID PARTIAL (1:3)\r\n',
     b"* OK [UIDVALIDITY 0] x\r\n",
     b"* OK [UIDVALIDITY 7]\r\n",
     b"* OK [NEVERHEARD] x\r\n",

@@ -18,7 +18,7 @@ use self::cache::CoveredColumn;
 pub use self::cache::KeyColumns;
 pub use self::column::{IdHasher, KeyColumn, KeyKind};
 use self::columns::Columns;
-pub use self::write::Esearch;
+pub use self::write::{Esearch, in_window};
 use super::record::Record;
 use super::search::MailboxKey;
 use super::segment::Segment;
@@ -256,13 +256,13 @@ impl Arranger {
                 let order = sort::sort(&records, criteria, &columns);
                 let sorted = order.iter().filter_map(|at| records.get(*at as usize));
                 let numbers: Vec<u32> = sorted.clone().map(shown).collect();
-                let modseq = modseq.map(|limit| {
+                let modseq = modseq.and_then(|limit| {
                     let modseqs: Vec<u64> = sorted.clone().map(|record| record.modseq).collect();
                     let highest = match esearch {
                         Some(reply) => reply.modseq(&modseqs),
                         None => modseqs.iter().max().copied(),
                     };
-                    highest.unwrap_or(0).min(limit)
+                    highest.map(|highest| highest.min(limit))
                 });
                 match esearch {
                     Some(reply) => write::esearch(&mut response, &numbers, reply, modseq),

@@ -2,6 +2,7 @@
 
 use super::threads::Threads;
 use crate::numbers::put_decimal;
+use crate::wire::ast::Window;
 
 /// Data of an ESEARCH response (RFC 4731 section 3.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,16 +18,21 @@ pub struct Esearch {
     pub all: bool,
     /// Their number.
     pub count: bool,
+    /// Those in a window of the order (RFC 9394).
+    pub window: Option<Window>,
 }
 
 impl Esearch {
     /// Return the MODSEQ of the response from those of the messages, in the order of SORT: the
-    /// highest one, of the first and the last message if it has no others (RFC 4731 section 3.2).
+    /// highest one of those that it returns (RFC 4731 section 3.2).
     pub(super) fn modseq(&self, modseqs: &[u64]) -> Option<u64> {
-        if (self.min || self.max) && !self.all && !self.count {
+        if (self.min || self.max || self.window.is_some()) && !self.all && !self.count {
             let first = modseqs.first().filter(|_| self.min);
             let last = modseqs.last().filter(|_| self.max);
-            first.max(last).copied()
+            let others = self
+                .window
+                .and_then(|window| in_window(modseqs, window).iter().max());
+            first.max(last).max(others).copied()
         } else {
             modseqs.iter().max().copied()
         }
@@ -70,11 +76,26 @@ pub(super) fn esearch(to: &mut Vec<u8>, numbers: &[u32], reply: &Esearch, modseq
         to.extend_from_slice(b" COUNT ");
         put_decimal(to, numbers.len() as u64);
     }
+    if let Some(window) = reply.window {
+        to.extend_from_slice(format!(" PARTIAL ({}:{} ", window.one, window.other).as_bytes());
+        match in_window(numbers, window) {
+            [] => to.extend_from_slice(b"NIL"),
+            some => sequence_set(to, some),
+        }
+        to.push(b')');
+    }
     if let Some(modseq) = modseq.filter(|_| !numbers.is_empty()) {
         to.extend_from_slice(b" MODSEQ ");
         put_decimal(to, modseq);
     }
     to.extend_from_slice(b"\r\n");
+}
+
+/// Return the elements in a window.
+pub fn in_window<T>(all: &[T], window: Window) -> &[T] {
+    let (before, count) = window.within(u32::try_from(all.len()).unwrap_or(u32::MAX));
+    let (before, count) = (before as usize, count as usize);
+    all.get(before..before + count).unwrap_or_default()
 }
 
 /// Write numbers in their order; a range only where they ascend (RFC 5267 section 3.2).

@@ -9,11 +9,13 @@ use pyo3::prelude::*;
 
 use super::of_group::OfGroup;
 use crate::filepool::{KeyBuilder, KeyError, Segments};
-use crate::index::arrange::{Arranged, Arrangement, Arranger, Esearch, KeyColumns};
+use crate::index::arrange::{Arranged, Arrangement, Arranger, Esearch, KeyColumns, in_window};
+use crate::numbers::UidSet;
 use crate::py::buffer::ReadBuffer;
 use crate::py::numbers::{PyUidMap, PyUidSet};
 use crate::py::snapshot::PySnapshot;
 use crate::py::wire::PyResponseWriter;
+use crate::wire::ast::Window;
 
 impl From<KeyError> for PyErr {
     fn from(error: KeyError) -> Self {
@@ -116,7 +118,8 @@ impl PyArranger {
             .collect()
     }
 
-    #[pyo3(signature = (built, *, numbers=None, esearch=None, returns=None, modseq=None))]
+    #[pyo3(signature = (built, *, numbers=None, esearch=None, returns=None, window=None, modseq=None))]
+    #[allow(clippy::too_many_arguments)] // named ones
     fn arrange(
         &mut self,
         py: Python<'_>,
@@ -124,6 +127,7 @@ impl PyArranger {
         numbers: Option<&PyUidMap>,
         esearch: Option<ReadBuffer<'_>>,
         returns: Option<HashSet<String>>,
+        window: Option<(i64, i64)>,
         modseq: Option<u64>,
     ) -> PyResult<PyArranged> {
         let Some(mut arranger) = self.arranger.take() else {
@@ -138,6 +142,7 @@ impl PyArranger {
             max: returns.contains("MAX"),
             all: returns.contains("ALL"),
             count: returns.contains("COUNT"),
+            window: window.map(|(one, other)| Window { one, other }),
         });
         let numbers = numbers.map(|numbers| &numbers.map);
         let Arranged { response, uids } = py.detach(|| {
@@ -188,6 +193,11 @@ impl PyArranged {
     #[getter]
     fn last(&self) -> Option<u32> {
         self.uids.last().copied()
+    }
+
+    fn window(&self, one: i64, other: i64) -> PyUidSet {
+        let uids = in_window(&self.uids, Window { one, other });
+        UidSet::of(uids.to_vec()).unwrap_or_default().into()
     }
 
     fn write(&mut self, out: &mut PyResponseWriter, max_bytes: usize) -> bool {

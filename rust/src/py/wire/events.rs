@@ -7,7 +7,7 @@ use pyo3::types::{PyBytes, PyFrozenSet, PyTuple};
 use super::{PyFetchItems, PySearchProgram, PySequenceSet};
 use crate::index::arrange::Arrangement;
 use crate::py::index::PyArrangement;
-use crate::wire::ast::{SearchKey, SequenceSet};
+use crate::wire::ast::{SearchKey, SequenceSet, Window};
 use crate::wire::command::{self, Event, Qresync, StoreMode, Verb};
 
 /// UIDVALIDITY, MODSEQ, known UIDs, (numbers, UIDs).
@@ -84,13 +84,13 @@ events! {
     /// EXPUNGE and UID EXPUNGE.
     Expunge { tag: Py<PyBytes>, uids: Option<Py<PySequenceSet>> }
     /// SEARCH and UID SEARCH.
-    Search { tag: Py<PyBytes>, uid: bool, returns: Option<Py<PyFrozenSet>>, program: Option<Py<PySearchProgram>> }
+    Search { tag: Py<PyBytes>, uid: bool, returns: Option<Py<PyFrozenSet>>, window: Option<(i64, i64)>, program: Option<Py<PySearchProgram>> }
     /// SORT and UID SORT.
-    Sort { tag: Py<PyBytes>, uid: bool, returns: Option<Py<PyFrozenSet>>, arrangement: Py<PyArrangement>, program: Option<Py<PySearchProgram>> }
+    Sort { tag: Py<PyBytes>, uid: bool, returns: Option<Py<PyFrozenSet>>, window: Option<(i64, i64)>, arrangement: Py<PyArrangement>, program: Option<Py<PySearchProgram>> }
     /// THREAD and UID THREAD.
     Thread { tag: Py<PyBytes>, uid: bool, arrangement: Py<PyArrangement>, program: Option<Py<PySearchProgram>> }
     /// FETCH and UID FETCH.
-    Fetch { tag: Py<PyBytes>, uid: bool, set: Py<PySequenceSet>, items: Py<PyFetchItems>, changed_since: Option<u64>, vanished: bool }
+    Fetch { tag: Py<PyBytes>, uid: bool, set: Py<PySequenceSet>, items: Py<PyFetchItems>, changed_since: Option<u64>, vanished: bool, window: Option<(i64, i64)> }
     /// STORE and UID STORE.
     Store { tag: Py<PyBytes>, uid: bool, set: Py<PySequenceSet>, mode: u8, silent: bool, flags: u8, keywords: Py<PyTuple>, unchanged_since: Option<u64> }
     /// COPY and UID COPY.
@@ -220,6 +220,7 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
         Verb::Search {
             uid,
             returns,
+            window,
             program,
         } => {
             let returns = returns.map(|returns| word_set(py, &returns)).transpose()?;
@@ -228,6 +229,7 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
                 tag,
                 uid,
                 returns,
+                window: window.map(ends),
                 program,
             }
             .into_bound_py_any(py)
@@ -235,6 +237,7 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
         Verb::Sort {
             uid,
             returns,
+            window,
             criteria,
             program,
         } => {
@@ -245,6 +248,7 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
                 tag,
                 uid,
                 returns,
+                window: window.map(ends),
                 arrangement,
                 program,
             }
@@ -272,6 +276,7 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
             items: Py::new(py, PyFetchItems { items: fetch.items })?,
             changed_since: fetch.changed_since,
             vanished: fetch.vanished,
+            window: fetch.window.map(ends),
         }
         .into_bound_py_any(py),
         Verb::Store(store) => Store {
@@ -384,6 +389,10 @@ fn word_set(py: Python<'_>, words: &[&'static str]) -> PyResult<Py<PyFrozenSet>>
 
 fn set(py: Python<'_>, set: SequenceSet) -> PyResult<Py<PySequenceSet>> {
     Py::new(py, PySequenceSet { set })
+}
+
+fn ends(window: Window) -> (i64, i64) {
+    (window.one, window.other)
 }
 
 fn search_program(

@@ -1,8 +1,9 @@
-//! FETCH (RFC 9051 section 6.4.5, RFC 3501, 3516, 7162, 8474, 8514, 8970).
+//! FETCH (RFC 9051 section 6.4.5, RFC 3501, 3516, 7162, 8474, 8514, 8970, 9394).
 
 use std::mem::{Discriminant, discriminant};
 
 use super::parenthesised;
+use super::search::partial_range;
 use crate::wire::ast::{FetchItem, Partial, Section, SectionText};
 use crate::wire::command::{Fetch, Verb};
 use crate::wire::syntax::cursor::{Cursor, Parsed};
@@ -17,7 +18,8 @@ const SMALL_LIST: usize = 64;
 ///         "(" fetch-att *(SP fetch-att) ")") [SP "(" fetch-modifier *(SP fetch-modifier) ")"]
 /// ```
 /// # Errors
-/// VANISHED outside UID FETCH, or without CHANGEDSINCE, is BAD (RFC 7162 section 3.2.6).
+/// VANISHED outside UID FETCH, or without CHANGEDSINCE, is BAD (RFC 7162 section 3.2.6); PARTIAL
+/// twice, too.
 pub(super) fn fetch(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
     let set = sequence_set(input)?;
     input.space()?;
@@ -35,7 +37,7 @@ pub(super) fn fetch(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
     } else if !take_macro(input, &mut items) {
         add(&mut items, &mut kinds, input)?;
     }
-    let (mut changed_since, mut vanished) = (None, false);
+    let (mut changed_since, mut vanished, mut window) = (None, false, None);
     if !input.at_end() {
         input.space()?;
         let start = input.clone();
@@ -47,8 +49,12 @@ pub(super) fn fetch(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
             } else if input.take_word(b"VANISHED") {
                 vanished = true;
                 Ok(())
+            } else if window.is_none() && input.take_word(b"PARTIAL") {
+                input.space()?;
+                window = Some(partial_range(input)?);
+                Ok(())
             } else {
-                input.expected("CHANGEDSINCE or VANISHED")
+                input.expected("CHANGEDSINCE, VANISHED or PARTIAL")
             }
         })?;
         if vanished && (!uid || changed_since.is_none()) {
@@ -61,6 +67,7 @@ pub(super) fn fetch(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
         items,
         changed_since,
         vanished,
+        window,
     }))
 }
 

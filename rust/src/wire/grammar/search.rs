@@ -1,9 +1,9 @@
-//! SEARCH (RFC 9051 section 6.4.4, RFC 3501, 4731, 5032, 5182, 7162, 8474, 8514).
+//! SEARCH (RFC 9051 section 6.4.4, RFC 3501, 4731, 5032, 5182, 7162, 8474, 8514, 9394).
 //!
 //! The tree is built on an explicit stack: the client chooses its depth.
 
 use super::{lossy, one_of, parenthesised};
-use crate::wire::ast::{Field, Flag, SearchKey, When, system};
+use crate::wire::ast::{Field, Flag, SearchKey, When, Window, system};
 use crate::wire::command::Verb;
 use crate::wire::syntax::charset::Charset;
 use crate::wire::syntax::cursor::{Cursor, ParseError, Parsed, is_atom_char};
@@ -11,14 +11,17 @@ use crate::wire::syntax::dates::date;
 use crate::wire::syntax::flags::keyword;
 use crate::wire::syntax::sets::sequence_set;
 
-const RETURNS: [&str; 5] = ["MIN", "MAX", "ALL", "COUNT", "SAVE"];
+const RETURNS: [&str; 6] = ["MIN", "MAX", "ALL", "COUNT", "SAVE", "PARTIAL"];
+
+/// Options of RETURN, each once, and the window of PARTIAL; None without RETURN.
+pub(super) type Returns = (Option<Vec<&'static str>>, Option<Window>);
 
 /// ```abnf
 /// search         = "SEARCH" [SP search-return-opts] SP search-program
 /// search-program = ["CHARSET" SP charset SP] search-key *(SP search-key)
 /// ```
 pub(super) fn search(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
-    let returns = returns(input, "a SEARCH return option")?;
+    let (returns, window) = returns(input, "a SEARCH return option")?;
     let mut charset = Charset::Utf8;
     if input.take_word(b"CHARSET") {
         input.space()?;
@@ -28,6 +31,7 @@ pub(super) fn search(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
     Ok(Verb::Search {
         uid,
         returns,
+        window,
         program: program(input, charset)?,
     })
 }
@@ -35,25 +39,54 @@ pub(super) fn search(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
 /// ```abnf
 /// search-return-opts = "RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")" SP
 /// ```
-/// Return the options, each once; None without RETURN.
-pub(super) fn returns(
-    input: &mut Cursor<'_>,
-    what: &'static str,
-) -> Parsed<Option<Vec<&'static str>>> {
+/// # Errors
+/// PARTIAL twice, or beside ALL (RFC 9394 section 3.1).
+pub(super) fn returns(input: &mut Cursor<'_>, what: &'static str) -> Parsed<Returns> {
     if !input.take_word(b"RETURN") {
-        return Ok(None);
+        return Ok((None, None));
     }
     input.space()?;
     let mut options = Vec::new();
+    let mut window = None;
     parenthesised(input, |input| {
+        let start = input.clone();
         let option = one_of(input, &RETURNS, what)?;
-        if !options.contains(&option) {
+        let is_new = !options.contains(&option);
+        if option == "PARTIAL" {
+            input.space()?;
+            window = Some(partial_range(input)?);
+            if !is_new {
+                return start.expected("PARTIAL once");
+            }
+        }
+        if is_new {
             options.push(option);
+        }
+        if window.is_some() && options.contains(&"ALL") {
+            return start.expected("ALL or PARTIAL, not both");
         }
         Ok(())
     })?;
     input.space()?;
-    Ok(Some(options))
+    Ok((Some(options), window))
+}
+
+/// ```abnf
+/// partial-range = nz-number ":" nz-number / "-" nz-number ":" "-" nz-number
+/// ```
+pub(super) fn partial_range(input: &mut Cursor<'_>) -> Parsed<Window> {
+    let from_end = input.take(b'-');
+    let one = input.nz_number("a position")?;
+    input.need(b':', "\":\"")?;
+    if from_end {
+        input.need(b'-', "\"-\"")?;
+    }
+    let other = input.nz_number("a position")?;
+    let signed = |position: u32| i64::from(position) * if from_end { -1 } else { 1 };
+    Ok(Window {
+        one: signed(one),
+        other: signed(other),
+    })
 }
 
 /// ```abnf

@@ -1,4 +1,4 @@
-//! SORT and THREAD (RFC 5256 section 5, RFC 5267 section 5, RFC 5957 section 5).
+//! SORT and THREAD (RFC 5256 section 5, RFC 5267 section 5, RFC 5957 section 5, RFC 9394).
 
 use super::parenthesised;
 use super::search::{program, returns};
@@ -32,7 +32,7 @@ pub(crate) const ALGORITHMS: [(&str, ThreadAlgorithm); 3] = [
 /// sort-criteria = "(" sort-criterion *(SP sort-criterion) ")"
 /// ```
 pub(super) fn sort(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
-    let returns = returns(input, "a SORT return option")?;
+    let (returns, window) = returns(input, "a SORT return option")?;
     let start = input.clone();
     let mut criteria: Vec<SortCriterion> = Vec::new();
     parenthesised(input, |input| {
@@ -50,6 +50,7 @@ pub(super) fn sort(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
     Ok(Verb::Sort {
         uid,
         returns,
+        window,
         criteria,
         program: search_criteria(input)?,
     })

@@ -8,7 +8,17 @@ from tests.commands.fakes import send
 from imapvm._core import UidSet
 from imapvm.commands.handlers.search import search
 
-RETURNS = ("", "RETURN () ", "RETURN (ALL) ", "RETURN (MIN MAX ALL COUNT) ", "RETURN (SAVE ALL) ")
+RETURNS = (
+    "",
+    "RETURN () ",
+    "RETURN (ALL) ",
+    "RETURN (MIN MAX ALL COUNT) ",
+    "RETURN (SAVE ALL) ",
+    "RETURN (PARTIAL 2:30) ",
+    "RETURN (SAVE MIN PARTIAL -20:-1) ",
+    "RETURN (SAVE COUNT PARTIAL 1:4294967295) ",
+    "RETURN (PARTIAL 50:60) ",
+)
 SHORT = ("RETURN (COUNT) ", "RETURN (MIN MAX) ", "RETURN (SAVE) ", "RETURN (SAVE MIN) ")
 KEYS = ("ALL", "SEEN", "NOT SEEN", "1:7 SEEN", "OR 1:12 20:30", "5", "MODSEQ 1 SEEN", "MODSEQ 99")
 
@@ -51,7 +61,11 @@ async def test_long_result_is_the_same_as_a_short_one(mailbox, monkeypatch, rev2
 
 async def test_long_result_is_sent_in_pieces(mailbox, monkeypatch):
     monkeypatch.setattr(search, "RESULT_NUMBERS", 3)
-    for command, pieces in ((b"SEARCH ALL", 14), (b"SEARCH RETURN (ALL) NOT SEEN", 9)):
+    for command, pieces in (
+        (b"SEARCH ALL", 14),
+        (b"SEARCH RETURN (ALL) NOT SEEN", 9),
+        (b"SEARCH RETURN (PARTIAL 1:20) NOT SEEN", 7),
+    ):
         before = mailbox.channel.writes
         await send(mailbox, b"t %b\r\n" % command)
         assert mailbox.channel.writes - before >= pieces - 1

@@ -1,4 +1,8 @@
-"""FETCH and UID FETCH (RFC 9051 sections 6.4.5 and 6.4.9, RFC 7162 sections 3.1.4 and 3.2.6)."""
+"""FETCH and UID FETCH (RFC 9051 sections 6.4.5 and 6.4.9, RFC 7162 sections 3.1.4 and 3.2.6).
+
+PARTIAL (RFC 9394 section 3.3) selects the messages first; CHANGEDSINCE then applies to those of its
+window (section 3.4).
+"""
 
 from typing import Final
 
@@ -30,6 +34,8 @@ async def fetch(ctx: SelectedContext, command: Fetch) -> Done:
             f"more than {FETCH_FIELD_LISTS_MAX} lists of header fields in one FETCH", code="LIMIT"
         )
     items, uids = command.items, ctx.uids(command.set, uid=command.uid)
+    if command.window is not None:
+        uids = uids.window(*command.window)
     if command.changed_since is not None:
         items = items.with_modseq()
     if items.needs_modseq:

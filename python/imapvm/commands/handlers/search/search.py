@@ -1,4 +1,4 @@
-"""SEARCH and UID SEARCH (RFC 9051 sections 6.4.4 and 6.4.9), with ESEARCH and SEARCHRES.
+"""SEARCH and UID SEARCH (RFC 9051 sections 6.4.4 and 6.4.9), with ESEARCH, SEARCHRES and PARTIAL.
 
 With the key MODSEQ, the response has the highest MODSEQ of the messages in it (RFC 7162 section
 3.1.5): as of its writing, and at most that of the mailbox when the search began, so that a client
@@ -37,6 +37,8 @@ RESULT_NUMBERS: Final = 8 * 1024
 """Numbers of a result that are written at a time: at most 88 KiB, in about a millisecond."""
 
 EVERYTHING: Final = frozenset({"ALL"})
+LISTS: Final = frozenset({"ALL", "PARTIAL"})
+"""Options that return numbers, as many as match."""
 
 
 async def search(ctx: SelectedContext, command: Search) -> Done:
@@ -83,7 +85,12 @@ def search_done(ctx: SelectedContext, program: SearchProgram | None) -> Done:
 def _returned(command: Search, found: UidSet) -> UidSet:
     """Return the messages that MODSEQ is about (RFC 4731 section 3.2)."""
     returns = (command.returns or EVERYTHING) - {"SAVE"}
-    return to_save(returns, found, found.first, found.last) if returns else UidSet()
+    return _to_save(command, returns, found) if returns else UidSet()
+
+
+def _to_save(command: Search, returns: frozenset[str], found: UidSet) -> UidSet:
+    window = None if command.window is None else found.window(*command.window)
+    return to_save(returns, found, found.first, found.last, window)
 
 
 async def _highest_modseq(ctx: SelectedContext, uids: UidSet, limit: int) -> int | None:
@@ -199,7 +206,7 @@ def _write_result(ctx: SelectedContext, command: Search, found: UidSet, modseq: 
     """Write SEARCH, or ESEARCH for RETURN and for IMAP4rev2 (RFC 9051 section 7.3.4)."""
     view, returns = ctx.view, command.returns
     if returns is not None and "SAVE" in returns:
-        view.saved = to_save(returns, found, found.first, found.last)
+        view.saved = _to_save(command, returns, found)
         returns -= {"SAVE"}
         if not returns:
             return
@@ -229,21 +236,26 @@ async def _send_result(
 ) -> None:
     """Write a long result as `_write_result`, in pieces that are sent one after another."""
     returns = (command.returns or EVERYTHING) - {"SAVE"}
-    if command.returns is not None and "ALL" not in returns:
-        _write_result(ctx, command, found, modseq)  # no list of numbers, or nothing but SAVE
+    listed = found if command.window is None else found.window(*command.window)
+    if returns.isdisjoint(LISTS) or len(listed) <= RESULT_NUMBERS:
+        _write_result(ctx, command, found, modseq)  # no long list, or nothing but SAVE
         return
     view, out = ctx.view, ctx.out
     if command.returns is not None and "SAVE" in command.returns:
-        view.saved = found
+        view.saved = _to_save(command, command.returns, found)
     numbers = found if command.uid else view.numbers.numbers(found)
     if command.returns is None and not ctx.session.rev2:
         out.raw(b"* SEARCH")
         pieces, end = _words(numbers), _search_end(modseq)
     else:
-        out.raw(b"* " + _esearch(command, returns - {"ALL", "COUNT"}, numbers) + b" ALL ")
+        out.raw(b"* " + _esearch(command, returns - LISTS, numbers))
+        end = _esearch_modseq(modseq) + b"\r\n"
+        if command.window is None:
+            out.raw(b" ALL ")
+        else:
+            out.raw(b" PARTIAL (%d:%d " % command.window)
+            numbers, end = numbers.window(*command.window), b")" + end
         pieces = _ranges(numbers)
-        end = b" COUNT %d" % len(numbers) if "COUNT" in returns else b""
-        end += _esearch_modseq(modseq) + b"\r\n"
     # Nothing but the end of the connection can interrupt the line.
     for piece in pieces:
         out.raw(piece)
@@ -284,10 +296,13 @@ def _esearch(command: Search, returns: frozenset[str], numbers: UidSet) -> bytes
             words.append(b"MIN %d" % numbers.first)
         if "MAX" in returns:
             words.append(b"MAX %d" % numbers.last)
-        if "ALL" in returns:
-            words.append(b"ALL " + numbers.to_imap())
     if "COUNT" in returns:
         words.append(b"COUNT %d" % len(numbers))
+    if "ALL" in returns and numbers:
+        words.append(b"ALL " + numbers.to_imap())
+    if "PARTIAL" in returns and command.window is not None:
+        listed = numbers.window(*command.window).to_imap() or b"NIL"
+        words.append(b"PARTIAL (%d:%d %b)" % (*command.window, listed))
     return b" ".join(words)
 
 
@@ -296,16 +311,26 @@ def esearch_head(tag: bytes, *, uid: bool) -> bytes:
     return b"ESEARCH (TAG %s)%s" % (imap_string(tag), b" UID" if uid else b"")
 
 
-def to_save(returns: frozenset[str], found: UidSet, first: int | None, last: int | None) -> UidSet:
-    """Return the new `$`: for MIN or MAX alone, only those ends (RFC 5182 section 2.4).
+def to_save(
+    returns: frozenset[str],
+    found: UidSet,
+    first: int | None,
+    last: int | None,
+    window: UidSet | None,
+) -> UidSet:
+    """Return the new `$`: of MIN, MAX and PARTIAL, only what they return.
+
+    RFC 5182 section 2.4, RFC 9394 section 3.2.
 
     Args:
         returns: options of RETURN.
         found: the messages that match.
         first: UID for MIN.
         last: UID for MAX.
+        window: the messages of PARTIAL; None without it.
     """
-    if returns & {"ALL", "COUNT"} or not returns & {"MIN", "MAX"}:
+    if returns & {"ALL", "COUNT"} or returns.isdisjoint(("MIN", "MAX", "PARTIAL")):
         return found
     ends = {first if "MIN" in returns else None, last if "MAX" in returns else None}
-    return UidSet.of(end for end in ends if end is not None)
+    saved = UidSet.of(end for end in ends if end is not None)
+    return saved if window is None else saved | window

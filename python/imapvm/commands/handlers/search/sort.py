@@ -1,5 +1,7 @@
 """SORT, THREAD and their UID forms (RFC 5256), with SORT=DISPLAY (RFC 5957) and ESORT (RFC 5267).
 
+Positions of PARTIAL are those in the order of SORT (RFC 5267 section 4.4, RFC 9394).
+
 The messages are found as by SEARCH. Their keys are in columns in memory; the extension reads what
 is missing from message metadata, in threads, and no message is opened.
 """
@@ -45,14 +47,23 @@ async def sort(ctx: SelectedContext, command: Sort) -> Done:
             head = esearch_head(command.tag, uid=command.uid)
             data = (returns - {"SAVE"}) or ALL
             arranged = await _arrange(
-                ctx, command, found, esearch=head, returns=data, modseq=modseq
+                ctx,
+                command,
+                found,
+                esearch=head,
+                returns=data,
+                window=command.window,
+                modseq=modseq,
             )
     except BaseException as error:
         empty_saved_result(ctx, returns, error)
         raise
     if returns is not None and "SAVE" in returns:
-        first, last = (arranged.first, arranged.last) if arranged else (None, None)
-        ctx.view.saved = to_save(returns, found, first, last)
+        first, last, window = None, None, None
+        if arranged is not None:
+            first, last = arranged.first, arranged.last
+            window = None if command.window is None else arranged.window(*command.window)
+        ctx.view.saved = to_save(returns, found, first, last, window)
     if arranged is not None:
         await _write(ctx, arranged)
     return search_done(ctx, command.program)
@@ -80,6 +91,7 @@ async def _arrange(
     *,
     esearch: bytes | None = None,
     returns: frozenset[str] = ALL,
+    window: tuple[int, int] | None = None,
     modseq: int | None = None,
 ) -> ArrangedMessages:
     """Return the messages in order, and the response.
@@ -104,7 +116,12 @@ async def _arrange(
             numbers = None if command.uid else ctx.view.numbers
             results.append(
                 arranger.arrange(
-                    builders, numbers=numbers, esearch=esearch, returns=returns, modseq=modseq
+                    builders,
+                    numbers=numbers,
+                    esearch=esearch,
+                    returns=returns,
+                    window=window,
+                    modseq=modseq,
                 )
             )
 

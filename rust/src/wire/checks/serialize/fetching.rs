@@ -1,6 +1,7 @@
 //! FETCH.
 
 use super::CommandText;
+use super::searching::partial_range;
 use crate::wire::ast::{FetchItem, Partial, Section, SectionText};
 use crate::wire::command::Fetch;
 
@@ -13,9 +14,18 @@ pub(super) fn fetch(out: &mut CommandText, command: &Fetch) {
         fetch_item(out, item);
     }
     out.put(")");
-    if let Some(since) = command.changed_since {
-        out.put(&format!(" (CHANGEDSINCE {since}"));
-        out.put(if command.vanished { " VANISHED)" } else { ")" });
+    let mut modifiers = Vec::new();
+    modifiers.extend(command.window.map(partial_range));
+    modifiers.extend(
+        command
+            .changed_since
+            .map(|since| format!("CHANGEDSINCE {since}")),
+    );
+    modifiers.extend(command.vanished.then(|| "VANISHED".to_owned()));
+    if !modifiers.is_empty() {
+        out.put(" (");
+        out.words(&modifiers);
+        out.put(")");
     }
 }
 

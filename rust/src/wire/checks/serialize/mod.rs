@@ -170,10 +170,11 @@ fn verb(out: &mut CommandText, verb: &Verb) {
         Verb::Search {
             uid,
             returns,
+            window,
             program,
         } => {
             out.put(if *uid { "UID SEARCH " } else { "SEARCH " });
-            search_returns(out, returns.as_deref());
+            search_returns(out, returns.as_deref(), *window);
             match program {
                 Some(key) => search_key(out, key),
                 None => out.put("CHARSET X-UNKNOWN ALL"),
@@ -182,11 +183,12 @@ fn verb(out: &mut CommandText, verb: &Verb) {
         Verb::Sort {
             uid,
             returns,
+            window,
             criteria,
             program,
         } => {
             out.put(if *uid { "UID SORT " } else { "SORT " });
-            search_returns(out, returns.as_deref());
+            search_returns(out, returns.as_deref(), *window);
             sort_criteria(out, criteria);
             search_criteria(out, program.as_ref());
         }

@@ -1,7 +1,9 @@
 //! SEARCH, SORT and THREAD.
 
 use super::{CommandText, date};
-use crate::wire::ast::{Field, Flag, SearchKey, SortCriterion, ThreadAlgorithm, When, system};
+use crate::wire::ast::{
+    Field, Flag, SearchKey, SortCriterion, ThreadAlgorithm, When, Window, system,
+};
 use crate::wire::grammar::{ALGORITHMS, SORT_KEYS};
 
 /// Recursive, over a tree whose depth the reader bounded.
@@ -90,12 +92,25 @@ fn dated(out: &mut CommandText, kind: &str, when: When, days: i64) {
 }
 
 /// RETURN and its options.
-pub(super) fn search_returns(out: &mut CommandText, returns: Option<&[&'static str]>) {
+pub(super) fn search_returns(
+    out: &mut CommandText,
+    returns: Option<&[&'static str]>,
+    window: Option<Window>,
+) {
     if let Some(returns) = returns {
+        let options = returns.iter().map(|option| match window {
+            Some(window) if *option == "PARTIAL" => partial_range(window),
+            _ => (*option).to_owned(),
+        });
         out.put("RETURN (");
-        out.words(returns);
+        out.words(&options.collect::<Vec<_>>());
         out.put(") ");
     }
+}
+
+/// PARTIAL with its range.
+pub(super) fn partial_range(window: Window) -> String {
+    format!("PARTIAL {}:{}", window.one, window.other)
 }
 
 pub(super) fn sort_criteria(out: &mut CommandText, criteria: &[SortCriterion]) {
