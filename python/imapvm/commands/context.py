@@ -22,6 +22,7 @@ from imapvm.commands.updates import read_changes, write_updates
 from imapvm.filepool.accounts import Account
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import AccountStore, Mailbox
+from imapvm.model.changes import AccountChange
 from imapvm.model.ids import MailboxId
 from imapvm.model.limits import LINE_BEFORE_LOGIN_MAX, LITERAL_BEFORE_LOGIN_MAX, MESSAGE_MAX
 from imapvm.model.stepping import suspend
@@ -49,7 +50,7 @@ class Context:
     Bytes written to `out` are sent by `flush`, or when the connection has no more commands to run.
     """
 
-    __slots__ = ("_claiming", "_idle", "channel", "out", "reader", "services", "session")
+    __slots__ = ("_claiming", "_hangup", "_idle", "channel", "out", "reader", "services", "session")
 
     def __init__(
         self, channel: Channel, services: Services, session: Session[AccountStore]
@@ -60,6 +61,8 @@ class Context:
         self.reader = CommandReader(BEFORE_LOGIN)
         self.out = ResponseWriter()
         self._idle: trio.CancelScope | None = None
+        self._hangup: Hangup | None = None
+        """Reason for which `push` has ended IDLE."""
         self._claiming = False
         r"""True while a claim of \Recent messages by `push` is being committed."""
 
@@ -246,11 +249,19 @@ class Context:
         view = self.session.view
         return None if view is None else view.mailbox
 
+    @property
+    def annotated(self) -> AccountChange | None:
+        """The account, if the client is notified of annotations."""
+        session = self.session
+        if session.annotations is None or session.store is None:
+            return None
+        return AccountChange(session.store.account.id)
+
     async def idle(self) -> Event:
         """Wait for the end of IDLE; meanwhile `push` sends updates.
 
         Raises:
-            Hangup: the selected mailbox was deleted.
+            Hangup: the selected mailbox was deleted, or the client cannot be notified any more.
             Disconnected: the connection is closed.
         """
         await suspend()
@@ -264,7 +275,8 @@ class Context:
             finally:
                 idlers.leave(self)
                 self._idle = None
-        raise Hangup("selected mailbox was deleted")
+        assert self._hangup is not None
+        raise self._hangup
 
     def push(self) -> bool:
         r"""Send updates that are due to a client in IDLE; do nothing outside IDLE.
@@ -282,7 +294,8 @@ class Context:
             return False
         try:
             more = write_updates(self.session, self.out, hold_expunges=False, uid=False)
-        except Hangup:
+        except Hangup as reason:
+            self._hangup = reason
             self._idle.cancel()
             return False
         if len(self.out):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import trio
 
@@ -14,12 +14,14 @@ from imapvm.auth.authenticator import Authenticator
 from imapvm.commands.turns import Turns
 from imapvm.filepool.accounts import Account
 from imapvm.filepool.pool import Filepool
+from imapvm.model.changes import AccountChange, Changed
 from imapvm.model.ids import MailboxId
 from imapvm.model.log_interval import LogInterval
 
 SEARCH_THREADS: Final = min(len(os.sched_getaffinity(0)), 8)
 """One for each processor: they compute, and read from the disk only if the mail is not cached."""
 REFUSAL_LOG_SECONDS: Final = 1.0
+Key = TypeVar("Key")
 VERSION: Final = metadata.version("imapvm")
 
 
@@ -73,12 +75,16 @@ class Idler(Protocol):
     def mailbox(self) -> MailboxId | None:
         """The selected mailbox; it does not change during IDLE."""
 
+    @property
+    def annotated(self) -> AccountChange | None:
+        """The account, if the client is notified of annotations (RFC 5464 section 4.4)."""
+
     def push(self) -> bool:
         """Send updates that are due; return True if there are more than one call sends."""
 
 
 class Idlers:
-    """Connections in IDLE, by selected mailbox.
+    """Connections in IDLE, by selected mailbox, and by account where they watch annotations.
 
     A mailbox id is unique in its storage group only, so `at` may return connections for which
     nothing has changed; that costs them one look at the store.
@@ -86,6 +92,8 @@ class Idlers:
 
     def __init__(self) -> None:
         self._by_mailbox: dict[MailboxId, set[Idler]] = {}
+        self._by_account: dict[AccountChange, set[Idler]] = {}
+        """Also in `_by_mailbox` or `_unselected`."""
         self._unselected: set[Idler] = set()
         self.on_enter: Callable[[], None] | None = None
         """Called when a connection enters IDLE, before it reads the store."""
@@ -100,22 +108,24 @@ class Idlers:
             self._unselected.add(idler)
         else:
             self._by_mailbox.setdefault(mailbox, set()).add(idler)
+        if (account := idler.annotated) is not None:
+            self._by_account.setdefault(account, set()).add(idler)
 
     def leave(self, idler: Idler) -> None:
         """Remove a connection, if it is here."""
         mailbox = idler.mailbox
         if mailbox is None:
             self._unselected.discard(idler)
-            return
-        idlers = self._by_mailbox.get(mailbox)
-        if idlers is not None:
-            idlers.discard(idler)
-            if not idlers:
-                del self._by_mailbox[mailbox]
+        else:
+            _discard(self._by_mailbox, mailbox, idler)
+        if (account := idler.annotated) is not None:
+            _discard(self._by_account, account, idler)
 
-    def at(self, mailbox: MailboxId) -> tuple[Idler, ...]:
-        """Return a copy of those that have this mailbox selected."""
-        return tuple(self._by_mailbox.get(mailbox, ()))
+    def at(self, changed: Changed) -> tuple[Idler, ...]:
+        """Return a copy of those that a change concerns."""
+        if isinstance(changed, AccountChange):
+            return tuple(self._by_account.get(changed, ()))
+        return tuple(self._by_mailbox.get(changed, ()))
 
     def __iter__(self) -> Iterator[Idler]:
         """Iterate over a copy of all."""
@@ -124,6 +134,14 @@ class Idlers:
 
     def __len__(self) -> int:
         return len(self._unselected) + sum(map(len, self._by_mailbox.values()))
+
+
+def _discard(idlers: dict[Key, set[Idler]], key: Key, idler: Idler) -> None:
+    found = idlers.get(key)
+    if found is not None:
+        found.discard(idler)
+        if not found:
+            del idlers[key]
 
 
 @dataclass(slots=True)

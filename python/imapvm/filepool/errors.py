@@ -60,6 +60,14 @@ class SpecialUseError(FilepoolError):
     """A mailbox cannot have this special use (RFC 6154 section 3: USEATTR)."""
 
 
+class AnnotationTooLargeError(FilepoolError):
+    """The value of an annotation is too long (RFC 5464 section 4.3: METADATA MAXSIZE)."""
+
+
+class TooManyAnnotationsError(FilepoolError):
+    """A mailbox or an account would have too many annotations (METADATA TOOMANY)."""
+
+
 class BodyGoneError(FilepoolError):
     """The text of a message was removed: it was expunged, and the grace period is over."""
 

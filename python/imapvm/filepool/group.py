@@ -16,10 +16,12 @@ from imapvm.filepool.engine.environment import (
 from imapvm.filepool.engine.preallocate import Preallocator
 from imapvm.filepool.engine.transactions import LmdbTxn, Operation
 from imapvm.filepool.engine.writer import Writer
+from imapvm.filepool.tables.changes import Change
 from imapvm.filepool.tables.keyword_cache import KeywordCache, KeywordNames
 from imapvm.filepool.tables.mailboxes import Mailbox
 from imapvm.filepool.tables.schema import ID_KEY, JOURNAL_ROW, PAIR_KEY, GroupTables
 from imapvm.filepool.tables.transactions import GroupTxn
+from imapvm.model.changes import AccountChange, Changed
 from imapvm.model.ids import MailboxId
 from imapvm.model.limits import KEYWORD_CACHES_BYTES_MAX
 from imapvm.model.quota import NO_LIMITS, Limits
@@ -81,7 +83,7 @@ class Group:
         self.keyword_names = KeywordNames(keyword_bytes)
         self.mailbox_cache = {}
         self.uid_maps = {}
-        self.on_changes: Callable[[set[MailboxId]], None] | None = None
+        self.on_changes: Callable[[set[Changed]], None] | None = None
         self.on_durable: Callable[[], None] | None = None
         """Called in the writer's thread after a commit that concerns other processes."""
         self._writer_keyword_cache = KeywordCache(keyword_bytes)
@@ -156,11 +158,11 @@ class Group:
 
     # --- changes -------------------------------------------------------------------------------
 
-    def foreign_changes(self) -> set[MailboxId]:
-        """Return the mailboxes that other processes have changed since the last call.
+    def foreign_changes(self) -> set[Changed]:
+        """Return the mailboxes and accounts that other processes have changed since the last call.
 
-        Takes about 1 µs if nothing was committed. Returns every mailbox if more was committed than
-        the journal holds, and rarely a mailbox that only this process has changed.
+        Takes about 1 µs if nothing was committed. Returns all of them if more was committed than
+        the journal holds, and rarely one that only this process has changed.
         """
         self.check_size()
         with self.env.begin() as txn:
@@ -169,15 +171,19 @@ class Group:
                 return set()
             self._checked_txn_id = now
             last = self._last_in_journal(txn)
-            changed: set[MailboxId] = set()
+            changed: set[Changed] = set()
             with txn.cursor(self.tables.journal) as cursor:
                 if self._read_to < last and cursor.set_range(ID_KEY.pack(self._read_to + 1)):
                     if ID_KEY.unpack(cursor.key())[0] > self._read_to + 1:
-                        changed = self._all_mailboxes(txn)
+                        changed = self._everything(txn)
                     else:
                         for key, row in cursor:
                             if not self._is_own(ID_KEY.unpack(key)[0]):
-                                changed.add(MailboxId(JOURNAL_ROW.unpack(row)[0]))
+                                subject, _, kind = JOURNAL_ROW.unpack(row)
+                                annotated = kind == Change.ANNOTATED
+                                changed.add(
+                                    AccountChange(subject) if annotated else MailboxId(subject)
+                                )
             self._read_to = max(self._read_to, last)
         self._forget_own()
         return changed
@@ -221,7 +227,13 @@ class Group:
         with txn.cursor(self.tables.journal) as cursor:
             return int(ID_KEY.unpack(cursor.key())[0]) if cursor.last() else 0
 
-    def _all_mailboxes(self, txn: LmdbTxn) -> set[MailboxId]:
+    def _everything(self, txn: LmdbTxn) -> set[Changed]:
+        """Return all mailboxes, and all accounts that have had annotations."""
+        found: set[Changed] = set()
         with txn.cursor(self.tables.mailboxes) as cursor:
             keys = cursor.iternext(True, False)  # noqa: FBT003
-            return {MailboxId(PAIR_KEY.unpack(key)[1]) for key in keys}
+            found.update(MailboxId(PAIR_KEY.unpack(key)[1]) for key in keys)
+        with txn.cursor(self.tables.annotation_usage) as cursor:
+            keys = cursor.iternext(True, False)  # noqa: FBT003
+            found.update(AccountChange(ID_KEY.unpack(key)[0]) for key in keys)
+        return found

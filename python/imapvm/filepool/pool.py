@@ -31,7 +31,8 @@ from imapvm.filepool.operations.sweep import SweepReport, SweepStep
 from imapvm.filepool.staging import BodyWriter, copy_staged
 from imapvm.filepool.store import AccountStore
 from imapvm.filepool.tables.accounts import Account
-from imapvm.model.ids import AccountId, MailboxId
+from imapvm.model.changes import Changed
+from imapvm.model.ids import AccountId
 from imapvm.model.limits import HEADER_COLUMNS_BYTES_MAX, KEY_COLUMNS_BYTES_MAX
 from imapvm.model.quota import NO_LIMITS, Limits
 
@@ -74,7 +75,7 @@ class Filepool:
         self.key_columns = KeyColumns(KEY_COLUMNS_BYTES_MAX)
         """Key columns for SORT and THREAD, of all groups."""
         self._swept_to = [b""] * self.format.groups
-        self._on_changes: Callable[[Collection[MailboxId]], None] | None = None
+        self._on_changes: Callable[[Collection[Changed]], None] | None = None
         try:
             for number in range(self.format.groups):
                 directory = path / group_name(number)
@@ -117,15 +118,15 @@ class Filepool:
     # --- changes -------------------------------------------------------------------------------
 
     @property
-    def on_changes(self) -> Callable[[Collection[MailboxId]], None] | None:
-        """Callback with the ids of changed mailboxes, called in Trio's thread after each commit.
+    def on_changes(self) -> Callable[[Collection[Changed]], None] | None:
+        """Callback with changed mailboxes and accounts, called in Trio's thread after each commit.
 
         Called before the tasks that wait for the commit are resumed. It must not raise.
         """
         return self._on_changes
 
     @on_changes.setter
-    def on_changes(self, callback: Callable[[Collection[MailboxId]], None] | None) -> None:
+    def on_changes(self, callback: Callable[[Collection[Changed]], None] | None) -> None:
         self._on_changes = callback
         for group in self.groups:
             group.on_changes = callback
@@ -143,9 +144,9 @@ class Filepool:
             group.on_durable = mail
         self.accounts.on_durable = accounts
 
-    def foreign_changes(self) -> set[MailboxId]:
-        """Return the mailboxes that other processes have changed since the last call."""
-        changed: set[MailboxId] = set()
+    def foreign_changes(self) -> set[Changed]:
+        """Return what other processes have changed since the last call."""
+        changed: set[Changed] = set()
         for group in self.groups:
             changed |= group.foreign_changes()
         return changed

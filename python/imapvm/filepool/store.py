@@ -11,6 +11,7 @@ import trio
 from imapvm._core import HeaderColumns, KeyColumns, UidSet
 from imapvm.filepool.errors import FilepoolError, MailboxExistsError, MessageGoneError
 from imapvm.filepool.group import Group
+from imapvm.filepool.operations.annotations import Annotation, SetAnnotations
 from imapvm.filepool.operations.append import AppendMessages, AppendResult, NewMessage
 from imapvm.filepool.operations.copy import (
     CommitCopies,
@@ -45,7 +46,7 @@ from imapvm.filepool.reading import Reader
 from imapvm.filepool.staging import BodyWriter, copy_staged
 from imapvm.filepool.tables.accounts import Account
 from imapvm.filepool.tables.mailboxes import Mailbox
-from imapvm.model.ids import MailboxId
+from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.names import DELIMITER, INBOX, canonical_name, is_below, name_error
 from imapvm.model.quota import OwnLimits
 from imapvm.model.stepping import suspend
@@ -201,6 +202,35 @@ class AccountStore:
         if len(moves) <= RENAMED_AT_ONCE:
             return []
         return rename_parts(self._id, old, new, moves, rename.now)
+
+    async def set_annotations(
+        self,
+        mailbox: MailboxId,
+        annotations: Sequence[Annotation],
+        *,
+        origin: bytes,
+        user: AccountId | None = None,
+    ) -> list[tuple[MailboxId, tuple[str, ...]]]:
+        """Set and remove annotations, all or none (RFC 5464 section 4.3).
+
+        Args:
+            mailbox: the mailbox; SERVER for private entries of the server.
+            annotations: the changes; at least one.
+            origin: id of the session, which is not notified.
+            user: whose private entries; None: the owner's.
+
+        Returns:
+            Other mailboxes that have lost a special use, with those that they still have.
+
+        Raises:
+            AnnotationTooLargeError, TooManyAnnotationsError, LimitError, OverQuotaError,
+                SpecialUseError: it is refused.
+        """
+        operation = SetAnnotations(
+            self._id, mailbox, self._id if user is None else user, tuple(annotations), origin
+        )
+        count = len(annotations)
+        return await self._group.submit(operation, cost=count if count > 1 else 0)
 
     async def subscribe(self, name: str) -> None:
         """Subscribe a name, with or without a mailbox.

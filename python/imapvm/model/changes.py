@@ -1,9 +1,21 @@
-"""Changes of a mailbox, as a session needs them."""
+"""Changes of mailboxes and accounts, as sessions need them."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from imapvm._core import UidSet
-from imapvm.model.ids import ModSeq
+from imapvm.model.ids import AccountId, MailboxId, ModSeq
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChange:
+    """Annotations of an account's mailboxes, or its own of the server, have changed."""
+
+    account: AccountId
+
+
+Changed: TypeAlias = MailboxId | AccountChange
+"""Subject of a change: sessions that concern it read the store."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,6 +203,21 @@ KEYWORD_SETS_BYTES_MAX: Final = 1024 * 1024
 """All combinations of one mailbox, which are read together: about 15 ms."""
 KEYWORD_CACHES_BYTES_MAX: Final = 32 * 1024 * 1024
 """Memory for the keywords of all mailboxes in one process."""
+ANNOTATION_MAX: Final = 32 * 1024
+"""Value of an annotation (RFC 5464): less than a literal of a command, so that the client is sent
+METADATA MAXSIZE. RFC 5464 section 4.1 asks for 1,024."""
+ANNOTATION_NAME_MAX: Final = 255
+"""Entry name of an annotation without /private or /shared: fits an LMDB key with its prefix."""
+ANNOTATIONS_PER_MAILBOX_MAX: Final = 1000
+"""Shared annotations of a mailbox, and private ones of each user; RFC 5464 section 4.1 asks for 10.
+RENAME of INBOX copies them in one transaction."""
+ANNOTATIONS_PER_ACCOUNT_MAX: Final = 10_000
+"""Annotations of all mailboxes of an account, and its private ones of the server."""
+ANNOTATION_BYTES_PER_ACCOUNT_MAX: Final = 8 * 1024 * 1024
+"""Their names and values together; an operator may set a lower quota."""
+ANNOTATIONS_PER_COMMAND_MAX: Final = 256
+"""Entries of one GETMETADATA, SETMETADATA or LIST RETURN (METADATA). SETMETADATA stores them in
+one transaction, in about 5 ms; with DEPTH each may name a thousand others."""
 THREAD_REFERENCES_MAX: Final = 20
 """Message-IDs in References of one message that are stored for its thread."""
 DELIVERY_ID_MAX: Final = 64

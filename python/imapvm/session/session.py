@@ -12,6 +12,18 @@ ID_BYTES: Final = 6
 """Twelve hexadecimal digits."""
 
 
+class AnnotationWatch:
+    """State of a client that is notified of annotations (RFC 5464 section 4.4)."""
+
+    __slots__ = ("seen", "synced")
+
+    def __init__(self, seen: int) -> None:
+        self.seen = seen
+        """Number of the last change of annotations of the account that is written."""
+        self.synced: int | None = None
+        """Latest transaction of which all changes are written; None if some may be due."""
+
+
 class Session(Generic[StoreT]):
     """State of one client: login, enabled extensions, selected mailbox.
 
@@ -28,6 +40,7 @@ class Session(Generic[StoreT]):
 
     __slots__ = (
         "aborted",
+        "annotations",
         "client",
         "condstore",
         "enabled",
@@ -68,6 +81,8 @@ class Session(Generic[StoreT]):
         """Capabilities turned on by ENABLE, in upper case."""
         self.condstore = False
         """True after a command that enables CONDSTORE (RFC 7162 section 3.1): MODSEQ is sent."""
+        self.annotations: AnnotationWatch | None = None
+        """Changes of annotations that were sent; None before ENABLE METADATA."""
         self.errors = 0
         """Malformed or refused commands before login, failed logins included."""
         self.over = False
@@ -95,7 +110,7 @@ class Session(Generic[StoreT]):
 
         The client's ID stays: RFC 8437 section 3 leaves it to the server.
         """
-        self.store = self.view = self.user = None
+        self.store = self.view = self.user = self.annotations = None
         self.login_epoch = 0
         self.enabled.clear()
         self.condstore = False

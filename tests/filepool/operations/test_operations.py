@@ -7,6 +7,7 @@ from tests.filepool.direct import Direct, dump, message, message_bytes, packed, 
 
 from imapvm._core import STORE_ADD, STORE_REMOVE, STORE_REPLACE, UidSet
 from imapvm.filepool.errors import FilepoolError, NoSuchMailboxError
+from imapvm.filepool.operations.annotations import Annotation, SetAnnotations
 from imapvm.filepool.operations.append import AppendMessages, StageBody
 from imapvm.filepool.operations.copy import CopyMessages
 from imapvm.filepool.operations.deliver import DeliverMessage
@@ -38,6 +39,16 @@ HISTORY = [
     DeliverMessage(b"d" * 16, ((1, "INBOX"), (1, "Sent")), message(7), 106),
     StageBody(0, ((1, b"x" * 4080),), 107, None),
     SetSubscription(1, "elsewhere", subscribed=True),
+    SetAnnotations(
+        1,
+        1,
+        1,
+        (Annotation(b"/comment", b"x" * 9000), Annotation(b"/comment", b"a\0b", shared=True)),
+        b"client",
+    ),
+    SetAnnotations(1, 3, 1, (Annotation(b"/specialuse", b"\\Drafts"),), b"client"),
+    SetAnnotations(1, 0, 1, (Annotation(b"/comment", b"mine"),), b"client"),
+    SetAnnotations(1, 1, 1, (Annotation(b"/comment", b"y" * 5000),), b"client"),
     RenameMailbox(1, "a", "c/d", 108),
     RenameMailbox(1, "INBOX", "before", 109),
     SetQuota(1, ((STORAGE, None), (MESSAGE, 1000)), (), replace=False),

@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.filepool.direct import START, Direct, dump, message
 
 from imapvm._core import STORE_ADD, UidSet
+from imapvm.filepool.operations.annotations import Annotation, SetAnnotations
 from imapvm.filepool.operations.append import AppendMessages
 from imapvm.filepool.operations.copy import CopyMessages
 from imapvm.filepool.operations.deliver import DeliverMessage
@@ -33,6 +34,9 @@ def example() -> str:
         direct.apply(ExpungeMessages(1, 1, UidSet([(1, 1)]), START + 30))
         direct.apply(
             DeliverMessage(b"delivery-0000001", ((1, "INBOX"),), message(b"\r\n"), START + 40)
+        )
+        direct.apply(
+            SetAnnotations(1, 1, 1, (Annotation(b"/comment", b"Family", shared=True),), b"sess-1")
         )
         for title, rows in (
             ("accounts", dump(accounts.env, accounts.tables)),

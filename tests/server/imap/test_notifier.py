@@ -13,6 +13,8 @@ from imapvm.commands.services import Services
 from imapvm.commands.turns import Turns
 from imapvm.filepool.errors import StoreUnavailableError
 from imapvm.filepool.pool import open_filepool
+from imapvm.model.changes import AccountChange
+from imapvm.model.ids import AccountId
 from imapvm.server.imap.connections import Connections
 from imapvm.server.imap.notifier import POLL_SECONDS, PROMPT_SECONDS, Notifier
 from imapvm.session.session import Session
@@ -33,6 +35,7 @@ class FakeContext:
         self.view = FakeView(mailbox)
         self.store = None
         self.mailbox = mailbox
+        self.annotated: AccountChange | None = None
         self.channel = self.out = self
         self.waiting = 0
         self.pushed = 0
@@ -108,6 +111,23 @@ def test_clients_with_the_mailbox_selected_are_notified(services, notifier):
     assert there.pushed == 0
     notifier.notify({1, 2, 3})
     assert there.pushed == 1
+
+
+def test_clients_that_watch_annotations_of_the_account_are_notified(services, notifier):
+    account, other = AccountChange(AccountId(1)), AccountChange(AccountId(2))
+    watching, unselected, silent = FakeContext(1), FakeContext(1), FakeContext(1)
+    unselected.mailbox = None
+    watching.annotated = unselected.annotated = account
+    for context in (watching, unselected, silent):
+        services.idlers.enter(context)
+    notifier.notify({account, other})
+    assert (watching.pushed, unselected.pushed, silent.pushed) == (1, 1, 0)
+    notifier.notify({account, 1})  # once, though two changes concern it
+    assert (watching.pushed, unselected.pushed, silent.pushed) == (2, 2, 1)
+    for context in (watching, unselected, silent):
+        services.idlers.leave(context)
+    assert not services.idlers.at(account)
+    assert len(services.idlers) == 0
 
 
 async def test_many_pushes_are_made_in_turns(services, notifier, clock, nursery):

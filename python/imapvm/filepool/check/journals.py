@@ -157,11 +157,13 @@ def _inspect_journal(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn])
                 found.add(f"the change journal has no rows between {before} and {sequence}")
             before = sequence
             try:
-                mailbox, modseq, kind = JOURNAL_ROW.unpack(stored)
-                Change(kind)
+                mailbox, modseq, number = JOURNAL_ROW.unpack(stored)
+                kind = Change(number)
             except (error, ValueError):
                 found.add(f"row {sequence} of the change journal cannot be read")
                 continue
+            if kind is Change.ANNOTATED:
+                continue  # an account, and no MODSEQ
             row = state.mailboxes.get(mailbox)
             if row is not None and modseq > row.highest_modseq:
                 found.add(

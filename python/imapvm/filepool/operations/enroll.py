@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from imapvm.filepool.operations.mailboxes import check_uses, new_mailbox
+from imapvm.filepool.operations.mailboxes import new_mailbox
+from imapvm.filepool.operations.special_uses import check_uses
 from imapvm.filepool.operations.sweep import Budget, clear_account
 from imapvm.filepool.tables.bodies import SweepKind, sweep_key
 from imapvm.filepool.tables.schema import ID_KEY, UsageRow

@@ -1,22 +1,18 @@
 r"""Operations on a mailbox as a whole: CREATE, DELETE, SUBSCRIBE, claiming \Recent."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
 from imapvm.filepool.engine.transactions import UINT64
-from imapvm.filepool.errors import InvalidNameError, LimitError, MailboxExistsError, SpecialUseError
+from imapvm.filepool.errors import InvalidNameError, LimitError, MailboxExistsError
+from imapvm.filepool.operations.annotations import drop_annotations
 from imapvm.filepool.operations.quota import check_quota
+from imapvm.filepool.operations.special_uses import check_uses
 from imapvm.filepool.tables.bodies import SweepKind, sweep_key
 from imapvm.filepool.tables.changes import Change, record_change
 from imapvm.filepool.tables.mailboxes import Mailbox, mailbox_of, name_row, set_name
-from imapvm.filepool.tables.schema import (
-    SPECIAL_USE_BITS,
-    MailboxRow,
-    UsageRow,
-    special_uses,
-)
+from imapvm.filepool.tables.schema import MailboxRow, UsageRow
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import UID_MAX, AccountId, MailboxId
 from imapvm.model.limits import NAMES_PER_ACCOUNT_MAX, UID_VALIDITY_DRIFT_MAX
@@ -27,10 +23,6 @@ UID_VALIDITY: Final = b"uidvalidity"
 UID_VALIDITY_DRIFT: Final = b"uidvalidity-drift"
 """Counter of a storage group: see `_drift`."""
 _DRIFT: Final = Struct("<II")
-
-VIRTUAL_USES: Final = (r"\All", r"\Flagged")
-"""Special uses of mailboxes that show messages of other mailboxes; not supported."""
-
 
 # --- names ------------------------------------------------------------------------------------
 
@@ -58,26 +50,6 @@ def check_room(usage: UsageRow, more: int) -> None:
         raise LimitError(
             f"an account has at most {NAMES_PER_ACCOUNT_MAX} mailboxes and subscriptions"
         )
-
-
-def check_uses(txn: GroupTxn, account: AccountId, uses: Sequence[str]) -> int:
-    """Return the bits of the special uses of a new mailbox.
-
-    Raises:
-        SpecialUseError: one is unknown, not supported, or used by another mailbox.
-    """
-    bits = 0
-    for use in uses:
-        known = next((name for name in SPECIAL_USE_BITS if name.lower() == use.lower()), None)
-        if known is None or known in VIRTUAL_USES:
-            raise SpecialUseError(f"a mailbox cannot have the special use {use}")
-        bits |= SPECIAL_USE_BITS[known]
-    if bits:
-        for row in txn.mailboxes(account):
-            taken = special_uses(row.uses & bits)
-            if taken:
-                raise SpecialUseError(f"another mailbox has the special use {taken[0]}")
-    return bits
 
 
 def check_drift(txn: GroupTxn, usage: UsageRow, now: int) -> None:
@@ -222,6 +194,7 @@ class DeleteMailbox:
         usage.size -= row.size
         usage.mailboxes -= 1
         txn.put(sweep_key(self.now, SweepKind.MAILBOX, row.id), b"", txn.tables.sweep)
+        drop_annotations(txn, self.account, row.id)
         record_change(txn, row, Change.DELETED)
         txn.drop_mailbox(row.account, row.id)
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from imapvm._core import UidSet, segment_uids
 from imapvm.filepool.errors import InvalidNameError, MailboxExistsError, NoSuchMailboxError
+from imapvm.filepool.operations.annotations import check_copy, copy_annotations
 from imapvm.filepool.operations.mailboxes import (
     check_drift,
     check_room,
@@ -95,6 +96,7 @@ class RenameMailbox:
         if txn.limits(self.account):
             check_quota(txn, self.account, mailboxes=len(missing) + 1)
         check_drift(txn, usage, self.now)
+        check_copy(txn, self.account, inbox.id)
         for above in missing:
             new_mailbox(txn, usage, above, now=self.now)
         row = new_mailbox(txn, usage, new, now=self.now)
@@ -115,6 +117,7 @@ class RenameMailbox:
         row.deleted, inbox.deleted = inbox.deleted, 0
         row.size, inbox.size = inbox.size, 0
         row.uid_next, row.recent_from = inbox.uid_next, inbox.recent_from
+        copy_annotations(txn, self.account, inbox.id, row.id)
         moved = UidSet(runs)
         while moved:
             logged, moved = moved.split(LOGGED_AT_ONCE)

@@ -11,6 +11,7 @@ from typing import Final
 from imapvm._core import CorruptError, segment_records
 from imapvm.filepool.engine.transactions import Table
 from imapvm.filepool.errors import CorruptDataError
+from imapvm.filepool.tables.annotations import SERVER, Scope
 from imapvm.filepool.tables.bodies import SweepKind, release, sweep_key
 from imapvm.filepool.tables.changes import CHANGES_KEPT, JOURNAL_ROWS_KEPT, Change
 from imapvm.filepool.tables.schema import (
@@ -96,6 +97,7 @@ def clear_mailbox(txn: GroupTxn, mailbox: int, budget: Budget, now: int) -> bool
         budget.left > 0
         and budget.clear(txn, txn.tables.changes, prefix)
         and budget.clear(txn, txn.tables.keywords, prefix)
+        and budget.clear(txn, txn.tables.annotations, prefix)
     )
 
 
@@ -115,6 +117,9 @@ def clear_account(txn: GroupTxn, account: AccountId, budget: Budget, now: int) -
         budget.left > 0
         and budget.clear(txn, txn.tables.names, prefix)
         and budget.clear(txn, txn.tables.threads, prefix)
+        and budget.clear(txn, txn.tables.annotations, Scope(SERVER, account).key)
+        and budget.clear(txn, txn.tables.annotation_usage, prefix)
+        and budget.clear(txn, txn.tables.annotation_changes, prefix)
     )
 
 

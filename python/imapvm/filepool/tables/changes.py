@@ -11,6 +11,8 @@ from typing import Final
 from imapvm._core import UidSet
 from imapvm.filepool.tables.schema import CHANGE_KEY, ID_KEY, INLINE_MAX, JOURNAL_ROW, MailboxRow
 from imapvm.filepool.tables.transactions import GroupTxn
+from imapvm.model.changes import AccountChange
+from imapvm.model.ids import AccountId
 
 JOURNAL_ROWS_KEPT: Final = 100_000
 """Rows of the journal that are kept; a process with a longer lag takes every mailbox as changed."""
@@ -34,6 +36,8 @@ class Change(IntEnum):
     """In the journal only, like the kinds below."""
     DELETED = 5
     RENAMED = 6
+    ANNOTATED = 7
+    """Of an account: annotations of its mailboxes, or its own of the server."""
 
 
 def log_change(txn: GroupTxn, row: MailboxRow, kind: Change, uids: UidSet) -> None:
@@ -60,3 +64,15 @@ def record_change(txn: GroupTxn, row: MailboxRow, kind: Change) -> None:
     )
     txn.journal_rows[1:] = [sequence]
     txn.changed.add(row.id)
+
+
+def record_account_change(txn: GroupTxn, account: AccountId, number: int) -> None:
+    """Add an account with changed annotations to the journal, and the number of its last change."""
+    sequence = txn.allocate(b"ring")
+    txn.put_last(
+        ID_KEY.pack(sequence),
+        JOURNAL_ROW.pack(account, number, Change.ANNOTATED),
+        txn.tables.journal,
+    )
+    txn.journal_rows[1:] = [sequence]
+    txn.changed.add(AccountChange(account))

@@ -40,6 +40,9 @@ class GroupTables:
     usage: Table
     counters: Table
     quotas: Table = field(metadata=ADDED)
+    annotations: Table = field(metadata=ADDED)
+    annotation_usage: Table = field(metadata=ADDED)
+    annotation_changes: Table = field(metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ LOGIN_EPOCH: Final = b"login"
 FORGOTTEN_EXPUNGES: Final = b"expunged"
 """counters of a group: followed by a mailbox: expunges up to this MODSEQ are no longer logged."""
 JOURNAL_ROW: Final = Struct("<QQB")
-"""ring: mailbox, MODSEQ, kind."""
+"""ring: mailbox, MODSEQ, kind; for annotations account, number of the change, kind."""
 
 ROW_VERSION: Final = 1
 

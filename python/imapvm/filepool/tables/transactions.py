@@ -12,6 +12,7 @@ from imapvm.filepool.tables.schema import (
     MailboxRow,
     UsageRow,
 )
+from imapvm.model.changes import Changed
 from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.quota import NO_LIMITS, Limits, OwnLimits, effective
 
@@ -60,8 +61,8 @@ class GroupTxn(WriteTxn):
         self.group = group
         """Number of the group, and number of groups of the filepool."""
         self.keyword_cache = keyword_cache
-        self.changed: set[MailboxId] = set()
-        """Mailboxes with changes."""
+        self.changed: set[Changed] = set()
+        """Mailboxes and accounts with changes."""
         self.journal_rows: list[int] = []
         """First and last sequence number written to the change journal, if any."""
         self.quota = quota

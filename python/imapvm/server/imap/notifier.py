@@ -12,7 +12,8 @@ from trio.lowlevel import wait_readable
 from imapvm.commands.dispatch import INTERNAL_ERROR
 from imapvm.commands.services import Idler, Services
 from imapvm.filepool.errors import FilepoolError, TruncatedFileError
-from imapvm.model.ids import AccountId, MailboxId
+from imapvm.model.changes import Changed
+from imapvm.model.ids import AccountId
 from imapvm.model.internal_errors import is_internal_error
 from imapvm.server.imap.connections import SWEEP_SLICE, Connections
 from imapvm.server.shared.wakeup import WorkerWakeup
@@ -67,14 +68,14 @@ class Notifier:
             services.idlers.on_enter = wakeup.watch
             self._rearm()
 
-    def notify(self, mailboxes: Collection[MailboxId]) -> None:
-        """Push the changes of these mailboxes; for `Filepool.on_changes`.
+    def notify(self, changed: Collection[Changed]) -> None:
+        """Push the changes of these mailboxes and accounts; for `Filepool.on_changes`.
 
         Pushes for PROMPT_SECONDS now, the rest later.
         """
         idlers = self._services.idlers
-        for mailbox in mailboxes:
-            for idler in idlers.at(mailbox):
+        for one in changed:
+            for idler in idlers.at(one):
                 self._due[idler] = None
         self._push_promptly()
 

@@ -1,0 +1,296 @@
+"""Operations on annotations (RFC 5464), and on special uses as an annotation (RFC 6154 section 4).
+
+DELETE and RENAME of INBOX call `drop_annotations` and `copy_annotations` in their transaction.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from imapvm.filepool.errors import (
+    AnnotationTooLargeError,
+    LimitError,
+    TooManyAnnotationsError,
+)
+from imapvm.filepool.operations.quota import add_annotations, check_quota
+from imapvm.filepool.operations.special_uses import special_use_bits
+from imapvm.filepool.tables.annotations import (
+    SERVER,
+    SHARED,
+    AnnotationChange,
+    AnnotationUsage,
+    Scope,
+    ScopeTotals,
+    delete_value,
+    entries_after,
+    forget_change,
+    log_change,
+    put_totals,
+    put_usage,
+    put_value,
+    read_head,
+    read_value,
+    totals_of,
+    trim_log,
+    usage_of,
+)
+from imapvm.filepool.tables.changes import record_account_change
+from imapvm.filepool.tables.quotas import annotation_key
+from imapvm.filepool.tables.schema import ID_KEY, PAIR_KEY, MailboxRow, special_uses
+from imapvm.filepool.tables.transactions import GroupTxn
+from imapvm.model.ids import AccountId, MailboxId
+from imapvm.model.limits import (
+    ANNOTATION_BYTES_PER_ACCOUNT_MAX,
+    ANNOTATION_MAX,
+    ANNOTATION_NAME_MAX,
+    ANNOTATIONS_PER_ACCOUNT_MAX,
+    ANNOTATIONS_PER_COMMAND_MAX,
+    ANNOTATIONS_PER_MAILBOX_MAX,
+)
+
+SPECIAL_USE: Final = b"/specialuse"
+"""Private entry that is not stored: the special uses of the mailbox (RFC 6154 section 4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """Entry and its new value; None removes the entry."""
+
+    entry: bytes
+    """Without its scope, in lower case: b"/comment"."""
+    value: bytes | None
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SetAnnotations:
+    """SETMETADATA: all changes, or none.
+
+    The result has the other mailboxes that have lost a special use to this one, with those that
+    they still have (RFC 6154 section 5.4).
+    """
+
+    account: AccountId
+    """Owner of the mailbox, or the user for entries of the server."""
+    mailbox: MailboxId
+    """0: the server."""
+    user: AccountId
+    """User for private entries."""
+    annotations: tuple[Annotation, ...]
+    """In the order of the client: of two with the same name, the last one counts."""
+    origin: bytes
+    """Id of the session."""
+
+    def apply(self, txn: GroupTxn) -> list[tuple[MailboxId, tuple[str, ...]]]:
+        txn.usage(self.account)
+        row = None if self.mailbox == SERVER else txn.mailbox(self.account, self.mailbox)
+        if len(self.annotations) > ANNOTATIONS_PER_COMMAND_MAX:
+            raise LimitError(f"a command has at most {ANNOTATIONS_PER_COMMAND_MAX} annotations")
+        wanted: dict[tuple[Scope, bytes], bytes | None] = {}
+        for one in self.annotations:
+            _check(one)
+            scope = Scope(self.mailbox, SHARED if one.shared else self.user)
+            wanted[scope, one.entry] = one.value
+        private = Scope(self.mailbox, self.user)
+        moved: list[MailboxRow] = []
+        new_uses = None
+        if row is not None and (private, SPECIAL_USE) in wanted:
+            new_uses = _uses(wanted.pop((private, SPECIAL_USE)))
+            moved = [
+                other
+                for other in (txn.mailboxes(self.account) if new_uses else ())
+                if other.uses & new_uses and other.id != row.id
+            ]
+        usage = usage_of(txn, self.account)
+        self._set(txn, usage, wanted)
+        if row is not None and new_uses is not None and new_uses != row.uses:
+            txn.edit(row)
+            row.uses = new_uses
+            self._log(txn, usage, private, SPECIAL_USE)
+            for other in moved:
+                other = txn.mailbox(self.account, other.id)
+                txn.edit(other)
+                other.uses &= ~new_uses
+                self._log(txn, usage, Scope(other.id, self.user), SPECIAL_USE)
+        trim_log(txn, self.account, usage)
+        put_usage(txn, self.account, usage)
+        record_account_change(txn, self.account, usage.number)
+        rows = (txn.mailbox(self.account, other.id) for other in moved)
+        return [(other.id, special_uses(other.uses)) for other in rows]
+
+    def _set(
+        self,
+        txn: GroupTxn,
+        usage: AnnotationUsage,
+        wanted: dict[tuple[Scope, bytes], bytes | None],
+    ) -> None:
+        """Check all limits, then write."""
+        heads = {key: read_head(txn.get, txn.tables.annotations, *key) for key in wanted}
+        totals: dict[Scope, ScopeTotals] = {}
+        for (scope, entry), value in wanted.items():
+            before, _ = heads[scope, entry]
+            if scope not in totals:
+                totals[scope] = totals_of(txn.get(scope.key, txn.tables.annotations))
+            totals[scope] = _changed(totals[scope], entry, before, value)
+        _count(txn, self.account, usage, totals)
+        for scope, after in totals.items():
+            put_totals(txn, scope, after)
+        for (scope, entry), value in wanted.items():
+            before, last = heads[scope, entry]
+            if before < 0 and value is None:
+                continue
+            if before >= 0:
+                delete_value(txn, scope, entry, before)
+                forget_change(txn, self.account, usage, last)
+            self._log(txn, usage, scope, entry)
+            if value is not None:
+                put_value(txn, scope, entry, value, usage.number)
+
+    def _log(self, txn: GroupTxn, usage: AnnotationUsage, scope: Scope, entry: bytes) -> None:
+        change = AnnotationChange(usage.number + 1, scope, self.origin, entry)
+        log_change(txn, self.account, usage, change)
+
+
+def _check(annotation: Annotation) -> None:
+    """Check the limits of one annotation.
+
+    Raises:
+        AnnotationTooLargeError, LimitError: it exceeds one.
+    """
+    if annotation.value is not None and len(annotation.value) > ANNOTATION_MAX:
+        raise AnnotationTooLargeError(f"an annotation has at most {ANNOTATION_MAX} bytes")
+    if len(annotation.entry) > ANNOTATION_NAME_MAX:
+        raise LimitError(f"the name of an annotation has at most {ANNOTATION_NAME_MAX} bytes")
+
+
+def _uses(value: bytes | None) -> int:
+    """Return the bits of the special uses in a value.
+
+    Raises:
+        SpecialUseError: one is unknown, or not supported.
+    """
+    return special_use_bits((value or b"").decode("ascii", "replace").split())
+
+
+def _changed(totals: ScopeTotals, entry: bytes, before: int, value: bytes | None) -> ScopeTotals:
+    """Return the totals after a change of an entry; `before` is the size of its value, or -1."""
+    entries, size = totals
+    if before >= 0:
+        entries, size = entries - 1, size - len(entry) - before
+    if value is not None:
+        entries, size = entries + 1, size + len(entry) + len(value)
+    return ScopeTotals(entries, size)
+
+
+def _count(
+    txn: GroupTxn, account: AccountId, usage: AnnotationUsage, totals: dict[Scope, ScopeTotals]
+) -> None:
+    """Check the totals that some scopes are to have, and count them for the account.
+
+    What grows is checked: an account that is over a limit may remove entries.
+
+    Raises:
+        TooManyAnnotationsError, LimitError, OverQuotaError: a limit would be exceeded.
+    """
+    more = ScopeTotals()
+    for scope, after in totals.items():
+        before = totals_of(txn.get(scope.key, txn.tables.annotations))
+        if after.entries > max(before.entries, ANNOTATIONS_PER_MAILBOX_MAX):
+            raise TooManyAnnotationsError(
+                f"a mailbox has at most {ANNOTATIONS_PER_MAILBOX_MAX} annotations of one kind"
+            )
+        more = ScopeTotals(
+            more.entries + after.entries - before.entries, more.size + after.size - before.size
+        )
+    _check_account(txn, account, usage, more)
+    if more.size:
+        add_annotations(txn, account, more.size)
+    usage.entries += more.entries
+
+
+def _check_account(
+    txn: GroupTxn, account: AccountId, usage: AnnotationUsage, more: ScopeTotals
+) -> None:
+    """Check that an account may have more annotations, but for its quota.
+
+    Raises:
+        TooManyAnnotationsError, LimitError: a limit would be exceeded.
+    """
+    if more.entries > 0 and usage.entries + more.entries > ANNOTATIONS_PER_ACCOUNT_MAX:
+        raise TooManyAnnotationsError(
+            f"an account has at most {ANNOTATIONS_PER_ACCOUNT_MAX} annotations"
+        )
+    size = txn.number(annotation_key(account)) + more.size
+    if more.size > 0 and size > ANNOTATION_BYTES_PER_ACCOUNT_MAX:
+        raise LimitError(
+            f"the annotations of an account have at most {ANNOTATION_BYTES_PER_ACCOUNT_MAX} bytes"
+        )
+
+
+# --- mailboxes that are deleted and renamed -------------------------------------------------------
+
+
+def drop_annotations(txn: GroupTxn, account: AccountId, mailbox: MailboxId) -> None:
+    """Uncount the annotations of a mailbox that is deleted; their rows are swept with the rest."""
+    entries = size = 0
+    for scope in _scopes(txn, mailbox):
+        totals = totals_of(txn.get(scope.key, txn.tables.annotations))
+        entries, size = entries + totals.entries, size + totals.size
+        txn.delete(scope.key, txn.tables.annotations)
+    if entries:
+        usage = usage_of(txn, account)
+        usage.entries -= entries
+        put_usage(txn, account, usage)
+        add_annotations(txn, account, -size)
+
+
+def _scopes(txn: GroupTxn, mailbox: MailboxId) -> Sequence[Scope]:
+    """Return the scopes of a mailbox that have annotations; costs one seek for each."""
+    found: list[Scope] = []
+    prefix = ID_KEY.pack(mailbox)
+    with txn.cursor(txn.tables.annotations) as cursor:
+        ahead = cursor.set_range(prefix)
+        while ahead and cursor.key().startswith(prefix):
+            user = AccountId(PAIR_KEY.unpack(cursor.key()[: PAIR_KEY.size])[1])
+            found.append(Scope(mailbox, user))
+            ahead = cursor.set_range(PAIR_KEY.pack(mailbox, user + 1))
+    return found
+
+
+def check_copy(txn: GroupTxn, account: AccountId, mailbox: MailboxId) -> None:
+    """Check that the annotations of a mailbox can be copied; see `copy_annotations`.
+
+    Raises:
+        TooManyAnnotationsError, LimitError, OverQuotaError: a limit would be exceeded.
+    """
+    more = ScopeTotals()
+    for user in (SHARED, account):
+        totals = totals_of(txn.get(Scope(mailbox, user).key, txn.tables.annotations))
+        more = ScopeTotals(more.entries + totals.entries, more.size + totals.size)
+    if more.entries:
+        _check_account(txn, account, usage_of(txn, account), more)
+        if txn.limits(account):
+            check_quota(txn, account, annotations=more.size)
+
+
+def copy_annotations(txn: GroupTxn, account: AccountId, old: MailboxId, new: MailboxId) -> None:
+    """Copy the shared annotations of a mailbox and those of its owner to a new one.
+
+    For RENAME of INBOX, which keeps its annotations (RFC 5464 section 4.1). Call `check_copy`
+    before.
+    """
+    for user in (SHARED, account):
+        source, target = Scope(old, user), Scope(new, user)
+        stored = txn.get(source.key, txn.tables.annotations)
+        if stored is None:
+            continue
+        totals = totals_of(stored)
+        usage = usage_of(txn, account)
+        _count(txn, account, usage, {target: totals})
+        put_usage(txn, account, usage)
+        put_totals(txn, target, totals)
+        with txn.cursor(txn.tables.annotations) as cursor:
+            entries = entries_after(cursor, source, b"", b"", totals.entries)
+        for entry, _ in entries:
+            value = read_value(txn.get, txn.tables.annotations, source, entry)
+            put_value(txn, target, entry, value or b"", 0)
