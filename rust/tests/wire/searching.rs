@@ -2,10 +2,11 @@
 
 use imapvm_core::wire::ast::{Field, Flag, SearchKey, When, Window, system};
 use imapvm_core::wire::command::Verb;
+use imapvm_core::wire::limits::Limits;
 use imapvm_core::wire::syntax::dates::{civil_from_days, days_from_civil};
 use proptest::prelude::*;
 
-use super::{Case, check_all, line, set};
+use super::{Case, check, check_all, line, set};
 
 fn search(program: SearchKey) -> Verb {
     Verb::Search {
@@ -540,6 +541,39 @@ fn search_that_is_bad() {
     .map(|(section, sent, message)| line(section, sent, Verb::Noop).malformed("SEARCH", message))
     .collect();
     check_all(&cases);
+}
+
+#[test]
+fn after_enable_a_string_that_is_not_utf8_is_latin1() {
+    let subject = |text: &str| search(SearchKey::Field(Field::Subject, text.to_owned()));
+    let cases = [
+        line(
+            "9755 3",
+            b"SEARCH SUBJECT \"\xE9t\xE9\"",
+            subject("\u{e9}t\u{e9}"),
+        ),
+        line(
+            "9755 3",
+            b"SEARCH SUBJECT {3+}\r\n\xE9t\xE9",
+            subject("\u{e9}t\u{e9}"),
+        ),
+        line(
+            "9755 3",
+            "SEARCH SUBJECT \u{e9}t\u{e9}",
+            subject("\u{e9}t\u{e9}"),
+        ),
+        line("9755 3", b"SEARCH SUBJECT \"\x80\"", subject("\u{80}")),
+        line(
+            "9755 3",
+            b"SEARCH CHARSET UTF-8 SUBJECT \"\xE9t\"",
+            Verb::Noop,
+        )
+        .malformed("SEARCH", "expected a string in the charset at column 33"),
+    ];
+    check(&cases, Limits::default(), true);
+    let before_enable = [line("9051 6.4.4", b"SEARCH SUBJECT \"\xE9t\"", Verb::Noop)
+        .malformed("SEARCH", "expected a string in the charset at column 19")];
+    check_all(&before_enable);
 }
 
 proptest! {

@@ -22,7 +22,11 @@ pub(super) type Returns = (Option<Vec<&'static str>>, Option<Window>);
 /// ```
 pub(super) fn search(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
     let (returns, window) = returns(input, "a SEARCH return option")?;
-    let mut charset = Charset::Utf8;
+    let mut charset = if input.utf8 {
+        Charset::Utf8OrLatin1
+    } else {
+        Charset::Utf8
+    };
     if input.take_word(b"CHARSET") {
         input.space()?;
         charset = Charset::named(&input.astring("a charset")?);

@@ -7,6 +7,9 @@ use encoding_rs::{Encoding, REPLACEMENT, UTF_8, X_USER_DEFINED};
 pub(crate) enum Charset {
     /// No CHARSET was given, or UTF-8 was.
     Utf8,
+    /// No CHARSET was given after ENABLE UTF8=ACCEPT: UTF-8. Lenient: a string that is not UTF-8 is
+    /// ISO 8859-1, which Jakarta Mail (Angus Mail 2.0) sends.
+    Utf8OrLatin1,
     /// US-ASCII: bytes above 127 are an error.
     Ascii,
     /// Another supported charset.
@@ -34,6 +37,10 @@ impl Charset {
     pub fn decode(self, bytes: &[u8]) -> Option<String> {
         match self {
             Self::Utf8 => std::str::from_utf8(bytes).ok().map(str::to_owned),
+            Self::Utf8OrLatin1 => Some(match std::str::from_utf8(bytes) {
+                Ok(text) => text.to_owned(),
+                Err(_) => encoding_rs::mem::decode_latin1(bytes).into_owned(),
+            }),
             Self::Ascii if bytes.is_ascii() => String::from_utf8(bytes.to_vec()).ok(),
             Self::Ascii => None,
             Self::Other(encoding) => encoding
