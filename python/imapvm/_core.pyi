@@ -556,6 +556,12 @@ def mailbox_name(name: str, *, utf8: bool) -> bytes:
     Modified UTF-7 (RFC 3501 section 5.1.3), or UTF-8 where the client enabled it.
     """
 
+def decode_utf7(name: str) -> str | None:
+    """Decode a mailbox name from modified UTF-7, strictly; None for other names.
+
+    A name without encoded characters, and `&` that nothing of one follows, is itself.
+    """
+
 def imap_string(text: Buffer, *, utf8: bool = False) -> bytes:
     """Encode a `string`: quoted if possible, else a literal. The bytes are unchanged."""
 

@@ -168,6 +168,11 @@ class Reader:
         mailbox, _ = NAME_ROW.unpack(stored)
         return MailboxId(mailbox) if mailbox else None
 
+    def has_name(self, name: str) -> bool:
+        """Return True if a mailbox or a subscription has a canonical name."""
+        key = name_key(self._account, name)
+        return len(key) < 512 and self._txn.get(key, None, self._tables.names) is not None
+
     def mailbox(self, name: str) -> Mailbox | None:
         """Return the mailbox with a name, or None."""
         mailbox = self.mailbox_id(name)

@@ -70,7 +70,8 @@ mod _core {
         Idle, IdleDone, List, LiteralWanted, Login, Logout, Lsub, Malformed, Move, Namespace, Noop,
         PyDotReader, PyFetchItems, PyLimits, PyListMatcher, PyResponseWriter, PySearchProgram,
         PySequenceSet, Rename, SaslResponse, Search, Select, Sort, StartTls, Status, Store,
-        Subscribe, Thread, Unauthenticate, Unselect, Unsubscribe, imap_string, mailbox_name,
+        Subscribe, Thread, Unauthenticate, Unselect, Unsubscribe, decode_utf7, imap_string,
+        mailbox_name,
     };
     #[pymodule_export]
     const STORE_REPLACE: u8 = super::wire::STORE_REPLACE;

@@ -49,7 +49,9 @@ fn canonical_inbox(mut name: String) -> String {
 /// ```text
 /// "&" base64 of UTF-16BE, "," for "/", no padding, "-"; "&-" is "&"
 /// ```
-fn decode_utf7(coded: &[u8]) -> Option<String> {
+/// Decode modified UTF-7 strictly; None if it is not, as for a name with characters above 127.
+#[must_use]
+pub fn decode_utf7(coded: &[u8]) -> Option<String> {
     let mut name = String::with_capacity(coded.len());
     let mut rest = coded;
     let mut shifted_before = false; // two adjacent shifts should have been one

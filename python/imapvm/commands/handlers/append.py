@@ -16,6 +16,7 @@ from imapvm._core import (
     Malformed,
 )
 from imapvm.commands.context import AccountContext
+from imapvm.commands.handlers.mailboxes.names import existing_name
 from imapvm.commands.outcome import Done, Refusal
 from imapvm.filepool.store import BodyWriter, NewMessage
 from imapvm.model.ids import MailboxId
@@ -30,7 +31,7 @@ async def append(ctx: AccountContext, command: Append) -> Done:
     upload = _Upload(ctx)
     try:
         with ctx.store.reading() as reader:
-            mailbox = reader.mailbox_id(command.mailbox)
+            mailbox = reader.mailbox_id(existing_name(ctx, reader, command.mailbox))
         if mailbox is None:
             # Before the first literal: a client that waits for "+" sends nothing (RFC 9051 section
             # 6.3.12).

@@ -2,8 +2,9 @@
 
 from imapvm._core import Copy, Move
 from imapvm.commands.context import SelectedContext
+from imapvm.commands.handlers.mailboxes.names import existing_name
 from imapvm.commands.outcome import DONE, Done, Refusal, messages_expunged
-from imapvm.filepool.store import BATCH_MESSAGES, AccountStore, CopyResult
+from imapvm.filepool.store import BATCH_MESSAGES, CopyResult
 from imapvm.model.ids import MailboxId
 
 
@@ -12,7 +13,7 @@ async def copy(ctx: SelectedContext, command: Copy) -> Done:
 
     None, therefore, if a message number belongs to an expunged message. Expunged UIDs are skipped.
     """
-    target = _target(ctx.store, command.mailbox)
+    target = _target(ctx, command.mailbox)
     uids = ctx.uids(command.set, uid=command.uid)
     if not uids:
         return DONE
@@ -28,7 +29,7 @@ async def move(ctx: SelectedContext, command: Move) -> Done:
     moved, as section 3.3 allows.
     """
     ctx.require_writable()
-    target = _target(ctx.store, command.mailbox)
+    target = _target(ctx, command.mailbox)
     uids = ctx.uids(command.set, uid=command.uid)
     if not uids:
         return DONE
@@ -54,12 +55,12 @@ def _joined(before: CopyResult, now: CopyResult) -> CopyResult:
     )
 
 
-def _target(store: AccountStore, name: str) -> MailboxId:
-    with store.reading() as reader:
-        mailbox = reader.mailbox(name)
+def _target(ctx: SelectedContext, name: str) -> MailboxId:
+    with ctx.store.reading() as reader:
+        mailbox = reader.mailbox_id(existing_name(ctx, reader, name))
     if mailbox is None:
         raise Refusal("mailbox does not exist", code="TRYCREATE")
-    return mailbox.id
+    return mailbox
 
 
 def _copyuid(copied: CopyResult) -> str | None:

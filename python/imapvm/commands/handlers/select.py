@@ -21,7 +21,6 @@ from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import AccountStore, Mailbox
 from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import UID_MAX
-from imapvm.model.names import canonical_name
 from imapvm.session.view import NONE, View, flag_list
 
 READ_ONLY: Final = Done("READ-ONLY")
@@ -54,10 +53,10 @@ async def select(ctx: AccountContext, command: Select) -> Done:
     if command.condstore:
         ctx.enable_condstore()
     with store.reading() as reader:
-        opened = _read(reader, find_mailbox(reader, command.mailbox), rev2=session.rev2)
+        opened = _read(reader, find_mailbox(ctx, reader, command.mailbox), rev2=session.rev2)
         if session.rev2:
             _write(ctx, opened, read_only=command.read_only)
-            write_old_name(ctx, command.mailbox, canonical_name(command.mailbox))
+            write_old_name(ctx, command.mailbox, opened.mailbox.name)
             write_list(ctx, reader, opened.mailbox)
     if not session.rev2:
         if opened.recent and not command.read_only:

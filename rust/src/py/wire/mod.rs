@@ -11,7 +11,9 @@ use crate::wire::ast::{FetchItem, SearchKey, SequenceSet};
 
 pub(crate) use events::*;
 pub(crate) use reader::{CommandReader, PyLimits};
-pub(crate) use tools::{PyDotReader, PyListMatcher, PyResponseWriter, imap_string, mailbox_name};
+pub(crate) use tools::{
+    PyDotReader, PyListMatcher, PyResponseWriter, decode_utf7, imap_string, mailbox_name,
+};
 
 /// `SequenceSet`: as a client wrote it, not yet resolved.
 #[pyclass(frozen, name = "SequenceSet", module = "imapvm._core")]

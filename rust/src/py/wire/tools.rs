@@ -18,6 +18,12 @@ pub(crate) fn mailbox_name<'py>(py: Python<'py>, name: &str, utf8: bool) -> Boun
     PyBytes::new(py, &names::encode(name, utf8))
 }
 
+/// `decode_utf7`
+#[pyfunction]
+pub(crate) fn decode_utf7(name: &str) -> Option<String> {
+    names::decode_utf7(name.as_bytes())
+}
+
 /// `imap_string`
 #[pyfunction]
 #[pyo3(signature = (text, *, utf8 = false))]

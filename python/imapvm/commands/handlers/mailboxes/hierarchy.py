@@ -10,8 +10,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final, NamedTuple, final
 
-from imapvm._core import ListMatcher
+from imapvm._core import ListMatcher, decode_utf7
 from imapvm.commands.context import AccountContext
+from imapvm.commands.handlers.mailboxes.names import existing_name
 from imapvm.commands.outcome import Refusal
 from imapvm.filepool.reading import Name
 from imapvm.model.limits import LIST_PATTERNS_MAX, LIST_WILDCARDS_MAX
@@ -94,18 +95,37 @@ class PackedNames:
         yield self._last
 
 
-def list_matcher(reference: str, patterns: tuple[str, ...]) -> ListMatcher:
+def list_matcher(ctx: AccountContext, reference: str, patterns: tuple[str, ...]) -> ListMatcher:
     """Return the matcher for the patterns of a LIST or LSUB.
+
+    Lenient: after ENABLE UTF8=ACCEPT also for patterns in modified UTF-7, as `existing_name`.
 
     Raises:
         Refusal: there are too many patterns, or too many wildcards in them.
     """
     if len(patterns) > LIST_PATTERNS_MAX:
         raise Refusal(f"more than {LIST_PATTERNS_MAX} patterns in one LIST", code="LIMIT")
-    whole = [canonical_name(reference + pattern) for pattern in patterns if pattern]
+    written = [reference + pattern for pattern in patterns if pattern]
+    whole = [canonical_name(pattern) for pattern in written]
+    if ctx.session.utf8 and any("&" in pattern for pattern in written):
+        whole = _with_decoded(ctx, written)
     if sum(pattern.count("*") + pattern.count("%") for pattern in whole) > LIST_WILDCARDS_MAX:
         raise Refusal(f"more than {LIST_WILDCARDS_MAX} wildcards in one command", code="LIMIT")
     return ListMatcher(whole)
+
+
+def _with_decoded(ctx: AccountContext, patterns: list[str]) -> list[str]:
+    """Replace names that exist decoded only; add the decoded form to patterns with wildcards."""
+    whole: list[str] = []
+    with ctx.store.reading() as reader:
+        for pattern in patterns:
+            if not any(char in "*%" for char in pattern):
+                whole.append(existing_name(ctx, reader, pattern))
+                continue
+            decoded = decode_utf7(pattern)
+            forms = [pattern] if decoded is None else dict.fromkeys([pattern, decoded])
+            whole += map(canonical_name, forms)
+    return whole
 
 
 async def select_names(

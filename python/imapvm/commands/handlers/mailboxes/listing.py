@@ -33,7 +33,7 @@ async def list_(ctx: AccountContext, command: List) -> Done:
         # The delimiter, and an empty root: no reference is rooted (section 6.3.9).
         ctx.out.untagged(rb'LIST (\Noselect) "%b" ""' % DELIMITER.encode())
         return DONE
-    matcher = list_matcher(command.reference, command.patterns)
+    matcher = list_matcher(ctx, command.reference, command.patterns)
     criteria: list[str] = [option for option in CRITERIA if option in command.selection]
     recursive = "RECURSIVEMATCH" in command.selection
     names = await select_names(
@@ -124,7 +124,7 @@ async def lsub(ctx: AccountContext, command: Lsub) -> Done:
     if not command.pattern:
         ctx.out.untagged(rb'LSUB (\Noselect) "%b" ""' % DELIMITER.encode())
         return DONE
-    matcher = list_matcher(command.reference, (command.pattern,))
+    matcher = list_matcher(ctx, command.reference, (command.pattern,))
     names = await select_names(ctx, matcher, Selection(subscribed=True, recursive=True))
     for chunk in names.chunks():
         for listed in chunk:

@@ -2,14 +2,19 @@
 
 from imapvm._core import Create, Delete, Namespace, Rename, Subscribe, Unsubscribe
 from imapvm.commands.context import AccountContext
-from imapvm.commands.handlers.mailboxes.names import mailbox_id, new_name, write_old_name
+from imapvm.commands.handlers.mailboxes.names import (
+    existing_name,
+    mailbox_id,
+    new_name,
+    write_old_name,
+)
 from imapvm.commands.outcome import DONE, Done, Refusal
-from imapvm.model.names import DELIMITER, INBOX, canonical_name
+from imapvm.model.names import DELIMITER, INBOX
 
 
 async def create(ctx: AccountContext, command: Create) -> Done:
     """Create a mailbox, and missing ones above it (RFC 9051 section 6.3.4, RFC 6154 section 3)."""
-    name = new_name(command.mailbox)
+    name = new_name(ctx, command.mailbox)
     mailbox = await ctx.store.create_mailbox(name, special_use=command.special_use)
     write_old_name(ctx, command.mailbox, name)
     return Done(f"MAILBOXID ({mailbox_id(mailbox)})")
@@ -17,11 +22,11 @@ async def create(ctx: AccountContext, command: Create) -> Done:
 
 async def delete(ctx: AccountContext, command: Delete) -> Done:
     """Delete a mailbox with its messages; its children stay (RFC 9051 section 6.3.5)."""
-    name = canonical_name(command.mailbox)
-    if name == INBOX:
-        raise Refusal("cannot delete INBOX", code="CANNOT")
     store = ctx.store
     with store.reading() as reader:
+        name = existing_name(ctx, reader, command.mailbox)
+        if name == INBOX:
+            raise Refusal("cannot delete INBOX", code="CANNOT")
         mailbox = reader.mailbox(name)
         if mailbox is None:
             if reader.has_children(name):
@@ -37,7 +42,9 @@ async def delete(ctx: AccountContext, command: Delete) -> Done:
 
 async def rename(ctx: AccountContext, command: Rename) -> Done:
     """Rename a mailbox and its children; of INBOX, move the messages (RFC 9051 section 6.3.6)."""
-    old, new = canonical_name(command.mailbox.removesuffix(DELIMITER)), new_name(command.to)
+    with ctx.store.reading() as reader:
+        old = existing_name(ctx, reader, command.mailbox.removesuffix(DELIMITER))
+    new = new_name(ctx, command.to)
     await ctx.store.rename_mailbox(old, new)
     if old == command.mailbox:
         write_old_name(ctx, command.to, new, old=command.mailbox)
@@ -48,13 +55,15 @@ async def rename(ctx: AccountContext, command: Rename) -> Done:
 
 async def subscribe(ctx: AccountContext, command: Subscribe) -> Done:
     """Subscribe a name, with or without a mailbox (RFC 9051 section 6.3.7)."""
-    await ctx.store.subscribe(new_name(command.mailbox))
+    await ctx.store.subscribe(new_name(ctx, command.mailbox))
     return DONE
 
 
 async def unsubscribe(ctx: AccountContext, command: Unsubscribe) -> Done:
     """Unsubscribe a name; OK also if it was not subscribed (RFC 9051 section 6.3.8)."""
-    await ctx.store.unsubscribe(canonical_name(command.mailbox.removesuffix(DELIMITER)))
+    with ctx.store.reading() as reader:
+        name = existing_name(ctx, reader, command.mailbox.removesuffix(DELIMITER))
+    await ctx.store.unsubscribe(name)
     return DONE
 
 

@@ -1,20 +1,50 @@
-"""Mailbox names: from clients, and in responses."""
+"""Mailbox names: from clients, and in responses.
 
-from imapvm._core import mailbox_name
-from imapvm.commands.context import Context
+`existing_name` and `new_name` are the only places where a name of a client becomes the name of a
+mailbox.
+"""
+
+from imapvm._core import decode_utf7, mailbox_name
+from imapvm.commands.context import AccountContext, Context
 from imapvm.commands.outcome import Refusal
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import Mailbox
-from imapvm.model.names import DELIMITER, canonical_name, name_error
+from imapvm.model.names import DELIMITER, canonical_name, name_error, parents
 
 
-def find_mailbox(reader: Reader, name: str) -> Mailbox:
-    """Return the mailbox with a name, given in any case of INBOX and any Unicode form.
+def existing_name(ctx: Context, reader: Reader, name: str) -> str:
+    """Return the canonical form of a name: INBOX in upper case, Unicode normalization form C.
+
+    Lenient: after ENABLE UTF8=ACCEPT, a name in modified UTF-7 if none exists as given, and one
+    exists as decoded. Sent by: mail programs for Android of 2025.
+    """
+    return _meant(ctx, reader, name, new=False)
+
+
+def _meant(ctx: Context, reader: Reader, name: str, *, new: bool) -> str:
+    """Decode a name if that is what a client meant; for a `new` name also if its parent exists."""
+    canonical = canonical_name(name)
+    if not ctx.session.utf8 or "&" not in name:
+        return canonical
+    decoded = decode_utf7(name)
+    if decoded is None or decoded == name or _exists(reader, canonical):
+        return canonical
+    decoded = canonical_name(decoded)
+    above = parents(decoded)[-1:] if new else []
+    return decoded if any(_exists(reader, each) for each in [decoded, *above]) else canonical
+
+
+def _exists(reader: Reader, name: str) -> bool:
+    return reader.has_name(name) or reader.has_children(name)
+
+
+def find_mailbox(ctx: Context, reader: Reader, name: str) -> Mailbox:
+    """Return the mailbox with a name of the client.
 
     Raises:
         Refusal: it does not exist.
     """
-    mailbox = reader.mailbox(canonical_name(name))
+    mailbox = reader.mailbox(existing_name(ctx, reader, name))
     if mailbox is None:
         raise Refusal("mailbox does not exist", code="NONEXISTENT")
     return mailbox
@@ -25,13 +55,17 @@ def mailbox_id(mailbox: Mailbox) -> str:
     return f"F{mailbox.id}"
 
 
-def new_name(name: str) -> str:
+def new_name(ctx: AccountContext, name: str) -> str:
     """Return the name for a new mailbox or subscription, without a delimiter at its end.
+
+    Lenient: as in `existing_name`, and also if the parent of the decoded name exists, so that
+    there are never two mailboxes with both forms of a name.
 
     Raises:
         Refusal: the name is not allowed.
     """
-    canonical = canonical_name(name.removesuffix(DELIMITER))
+    with ctx.store.reading() as reader:
+        canonical = _meant(ctx, reader, name.removesuffix(DELIMITER), new=True)
     error = name_error(canonical)
     if error is not None:
         raise Refusal(error, code="CANNOT")

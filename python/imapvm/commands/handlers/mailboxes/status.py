@@ -46,7 +46,7 @@ def status(ctx: AccountContext, command: Status) -> Done:
     """Write STATUS of a mailbox, which may be the selected one."""
     check_items(ctx, command.items)
     with ctx.store.reading() as reader:
-        mailbox = find_mailbox(reader, command.mailbox)
+        mailbox = find_mailbox(ctx, reader, command.mailbox)
         write_status(ctx, reader, mailbox, command.items)
     return DONE
 
