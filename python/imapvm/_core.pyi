@@ -174,6 +174,22 @@ class Limits:
         """
 
 @final
+class DisabledSyntax:
+    """Commands, and keywords in commands, that the grammar treats as unknown: BAD."""
+
+    def __new__(cls, entries: Sequence[str]) -> DisabledSyntax:
+        """Collect entries.
+
+        Args:
+            entries: `MOVE` (with UID MOVE) or `UID EXPUNGE` for a command, `FETCH MODSEQ` for a
+                keyword (SELECT for EXAMINE, SEARCH also in SORT and THREAD, STATUS also in LIST),
+                `$` in all commands.
+
+        Raises:
+            ValueError: an entry does not start with a command.
+        """
+
+@final
 class CommandReader:
     """Input of one connection: bytes in, commands out, in the order received.
 
@@ -187,6 +203,8 @@ class CommandReader:
     """May be replaced between commands; they are narrower before login."""
     utf8: bool
     """True after ENABLE UTF8=ACCEPT or IMAP4rev2: quoted strings and mailbox names are UTF-8."""
+    def disable(self, syntax: DisabledSyntax) -> None:
+        """Treat syntax as unknown from the next command on, instead of what was disabled before."""
     def feed(self, data: bytes) -> None: ...
     def next(self) -> _Event | None:
         """Return the next event; None if more bytes are needed.

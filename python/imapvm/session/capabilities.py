@@ -173,10 +173,17 @@ TABLE: Final = (
 # fmt: on
 
 
-def capabilities(facts: Facts) -> str:
-    """Return the capabilities of a connection, separated by spaces (RFC 9051 section 7.2.2)."""
+def capabilities(facts: Facts, disabled: Collection[str] = ()) -> str:
+    """Return the capabilities of a connection, separated by spaces (RFC 9051 section 7.2.2).
+
+    Args:
+        facts: of the connection.
+        disabled: names that are left out.
+    """
     return " ".join(
-        row.name + row.value for row in TABLE if row.when is not None and row.when(facts)
+        row.name + row.value
+        for row in TABLE
+        if row.when is not None and row.when(facts) and row.name not in disabled
     )
 
 
@@ -189,7 +196,9 @@ ENABLEABLE: Final = {
 """Names in upper case, and in the spelling of ENABLED."""
 
 
-def newly_enabled(names: Iterable[str], enabled: Collection[str]) -> list[str]:
+def newly_enabled(
+    names: Iterable[str], enabled: Collection[str], disabled: Collection[str] = ()
+) -> list[str]:
     """Return the names that ENABLE turns on, in upper case, each once.
 
     Unknown names, and capabilities that need no ENABLE, are skipped (RFC 5161 section 3.1).
@@ -197,5 +206,10 @@ def newly_enabled(names: Iterable[str], enabled: Collection[str]) -> list[str]:
     Args:
         names: from the command, in upper case.
         enabled: turned on before.
+        disabled: names of capabilities that are not offered; they are as unknown.
     """
-    return [name for name in dict.fromkeys(names) if name in ENABLEABLE and name not in enabled]
+    return [
+        name
+        for name in dict.fromkeys(names)
+        if name in ENABLEABLE and name not in enabled and ENABLEABLE[name] not in disabled
+    ]

@@ -68,10 +68,10 @@ mod _core {
         Append, AppendData, AppendEnd, AppendMessage, AppendMessageEnd, Authenticate, Capability,
         Check, Close, CommandReader, Compress, Copy, Create, Delete, Enable, Expunge, Fetch, Id,
         Idle, IdleDone, List, LiteralWanted, Login, Logout, Lsub, Malformed, Move, Namespace, Noop,
-        PyDotReader, PyFetchItems, PyLimits, PyListMatcher, PyResponseWriter, PySearchProgram,
-        PySequenceSet, Rename, SaslResponse, Search, Select, Sort, StartTls, Status, Store,
-        Subscribe, Thread, Unauthenticate, Unselect, Unsubscribe, decode_utf7, imap_string,
-        mailbox_name,
+        PyDisabledSyntax, PyDotReader, PyFetchItems, PyLimits, PyListMatcher, PyResponseWriter,
+        PySearchProgram, PySequenceSet, Rename, SaslResponse, Search, Select, Sort, StartTls,
+        Status, Store, Subscribe, Thread, Unauthenticate, Unselect, Unsubscribe, decode_utf7,
+        imap_string, mailbox_name,
     };
     #[pymodule_export]
     const STORE_REPLACE: u8 = super::wire::STORE_REPLACE;

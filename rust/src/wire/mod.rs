@@ -3,6 +3,7 @@
 pub mod ast;
 pub mod checks;
 pub mod command;
+pub mod disabled;
 pub mod dots;
 mod grammar;
 mod items;

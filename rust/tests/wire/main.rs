@@ -7,6 +7,7 @@
 mod appending;
 mod bounds;
 mod commands;
+mod disabled;
 mod errors;
 mod fetching;
 mod lenient;

@@ -10,7 +10,7 @@ use pyo3::types::PyBytes;
 use crate::wire::ast::{FetchItem, SearchKey, SequenceSet};
 
 pub(crate) use events::*;
-pub(crate) use reader::{CommandReader, PyLimits};
+pub(crate) use reader::{CommandReader, PyDisabledSyntax, PyLimits};
 pub(crate) use tools::{
     PyDotReader, PyListMatcher, PyResponseWriter, decode_utf7, imap_string, mailbox_name,
 };

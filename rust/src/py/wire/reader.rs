@@ -1,9 +1,12 @@
-//! `CommandReader` and `Limits`.
+//! `CommandReader`, `Limits` and `DisabledSyntax`.
 
-use pyo3::exceptions::PyRuntimeError;
+use std::sync::Arc;
+
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use super::events::to_python;
+use crate::wire::disabled::DisabledSyntax;
 use crate::wire::limits::Limits;
 use crate::wire::reader::Reader;
 
@@ -34,6 +37,20 @@ impl PyLimits {
             nesting,
             items,
         })
+    }
+}
+
+/// `DisabledSyntax`
+#[pyclass(frozen, name = "DisabledSyntax", module = "imapvm._core")]
+pub(crate) struct PyDisabledSyntax(Arc<DisabledSyntax>);
+
+#[pymethods]
+impl PyDisabledSyntax {
+    #[new]
+    fn new(entries: Vec<String>) -> PyResult<Self> {
+        DisabledSyntax::new(entries.iter().map(String::as_str))
+            .map(|disabled| Self(Arc::new(disabled)))
+            .map_err(|entry| PyValueError::new_err(format!("no command: {entry}")))
     }
 }
 
@@ -79,6 +96,10 @@ impl CommandReader {
     #[setter]
     fn set_utf8(&mut self, utf8: bool) {
         self.reader.utf8 = utf8;
+    }
+
+    fn disable(&mut self, syntax: &PyDisabledSyntax) {
+        self.reader.disabled = Some(Arc::clone(&syntax.0));
     }
 
     fn feed(&mut self, data: &[u8]) {

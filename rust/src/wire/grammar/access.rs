@@ -34,14 +34,21 @@ pub(super) fn login(input: &mut Cursor<'_>) -> Parsed<Verb> {
     Ok(Verb::Login { user, password })
 }
 
+/// Entry of `DisabledSyntax` for an initial response (RFC 4959).
+const INITIAL: &[u8] = b"=";
+
 /// ```abnf
 /// authenticate = "AUTHENTICATE" SP auth-type [SP (base64 / "=")]
 /// ```
 /// RFC 4959: `=` is an empty initial response.
 pub(super) fn authenticate(input: &mut Cursor<'_>) -> Parsed<Verb> {
+    let start = input.clone();
     let mechanism = upper_atom(input, "a mechanism")?;
+    if !input.offers(mechanism.as_bytes()) {
+        return start.expected("an offered mechanism");
+    }
     let mut initial = None;
-    if !input.at_end() {
+    if input.offers(INITIAL) && !input.at_end() {
         input.space()?;
         let at = input.at();
         let text = input.take_while(|byte| byte != b' ');

@@ -3,10 +3,16 @@
 use super::mailbox::mailbox;
 use super::{Head, head};
 use crate::wire::command::Verb;
+use crate::wire::disabled::Dialect;
 use crate::wire::limits::Limits;
 use crate::wire::syntax::cursor::{Cursor, Literal, ParseError, Parsed};
 use crate::wire::syntax::dates::date_time;
 use crate::wire::syntax::flags::{FlagList, flag_list};
+
+/// Entry of `DisabledSyntax` for a literal8 (RFC 3516).
+const LITERAL8: &[u8] = b"~{";
+/// Entry of `DisabledSyntax` for a second message (RFC 3502).
+const MULTIPLE: &[u8] = b"{";
 
 /// Flags, date and kind of a message; its literal follows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,9 +34,9 @@ pub(crate) fn append_first(
     text: &[u8],
     literals: &[Literal],
     limits: &Limits,
-    utf8: bool,
+    dialect: Dialect<'_>,
 ) -> Result<(String, AppendHead), (Head, ParseError)> {
-    let mut input = Cursor::new(text, literals, true, limits, utf8);
+    let mut input = Cursor::new(text, literals, true, limits, dialect);
     let (tag, name) = head(&mut input);
     let name = name.ok();
     input
@@ -71,13 +77,17 @@ pub(crate) fn append_next(
     literals: &[Literal],
     closing: bool,
     limits: &Limits,
+    dialect: Dialect<'_>,
 ) -> Parsed<Option<AppendHead>> {
-    let mut input = Cursor::new(text, literals, !literals.is_empty(), limits, false);
+    let mut input = Cursor::new(text, literals, !literals.is_empty(), limits, dialect);
+    input.command = "APPEND";
     if closing {
         input.close()?;
     }
     if input.at_end() {
         Ok(None)
+    } else if !input.offers(MULTIPLE) {
+        input.expected("the end of the line")
     } else {
         append_message(&mut input).map(Some)
     }
@@ -104,8 +114,11 @@ fn append_message(input: &mut Cursor<'_>) -> Parsed<AppendHead> {
         message.utf8 = true;
     }
     match input.announced() {
-        Some(literal) if literal.binary || !message.utf8 => Ok(message),
-        Some(_) => input.expected("a literal as ~{n}"),
+        Some(literal) if message.utf8 && !literal.binary => input.expected("a literal as ~{n}"),
+        Some(literal) if literal.binary && !message.utf8 && !input.offers(LITERAL8) => {
+            input.expected("a literal as {n}")
+        }
+        Some(_) => Ok(message),
         None => input.expected("a literal"),
     }
 }

@@ -127,6 +127,9 @@ fn add(
 fn fetch_att(input: &mut Cursor<'_>) -> Parsed<FetchItem> {
     let start = input.clone();
     let word = input.take_while(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+    if !input.offers(word) {
+        return start.expected("a FETCH item");
+    }
     let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
     if input.peek() == Some(b'[') {
         return if is(b"BODY") || is(b"BODY.PEEK") {

@@ -21,6 +21,9 @@ const STATUS_ITEMS: [&str; 11] = [
     "DELETED-STORAGE",
 ];
 
+/// Entry of `DisabledSyntax` for lists of options and of patterns (RFC 5258).
+const EXTENDED: &[u8] = b"(";
+
 const SELECTION: [&str; 4] = ["SUBSCRIBED", "REMOTE", "RECURSIVEMATCH", "SPECIAL-USE"];
 const RETURNS: [&str; 4] = ["SUBSCRIBED", "CHILDREN", "SPECIAL-USE", "MYRIGHTS"];
 
@@ -34,7 +37,7 @@ const RETURNS: [&str; 4] = ["SUBSCRIBED", "CHILDREN", "SPECIAL-USE", "MYRIGHTS"]
 /// RECURSIVEMATCH alone, or with REMOTE alone, is BAD (RFC 5258 section 3).
 pub(super) fn list(input: &mut Cursor<'_>) -> Parsed<Verb> {
     let mut list = List::default();
-    if input.peek() == Some(b'(') {
+    if input.offers(EXTENDED) && input.peek() == Some(b'(') {
         list.extended = true;
         parenthesised(input, |input| {
             add(
@@ -51,7 +54,7 @@ pub(super) fn list(input: &mut Cursor<'_>) -> Parsed<Verb> {
     }
     list.reference = reference(input)?;
     input.space()?;
-    if input.peek() == Some(b'(') {
+    if input.offers(EXTENDED) && input.peek() == Some(b'(') {
         list.extended = true;
         parenthesised(input, |input| {
             list.patterns.push(pattern(input)?);
@@ -131,11 +134,13 @@ pub(super) fn status(input: &mut Cursor<'_>) -> Parsed<Verb> {
 /// ```
 /// Return each item once, in the order of the client.
 fn status_items(input: &mut Cursor<'_>) -> Parsed<Vec<&'static str>> {
+    let command = std::mem::replace(&mut input.command, "STATUS");
     let mut items = Vec::with_capacity(4);
     parenthesised(input, |input| {
         add(&mut items, one_of(input, &STATUS_ITEMS, "a STATUS item")?);
         Ok(())
     })?;
+    input.command = command;
     if items.is_empty() {
         input.expected("a STATUS item in the list")
     } else {

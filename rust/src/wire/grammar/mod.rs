@@ -9,6 +9,7 @@ mod search;
 mod sort;
 
 use super::command::{Command, Malformed, Verb};
+use super::disabled::{Dialect, base_name};
 use super::limits::Limits;
 use super::syntax::cursor::{Cursor, Literal, ParseError, Parsed, is_astring_char};
 use super::syntax::sets::sequence_set;
@@ -114,9 +115,20 @@ fn name(input: &mut Cursor<'_>) -> Parsed<&'static str> {
         return unknown;
     };
     match NAMES.binary_search_by(|name| name.as_bytes().cmp(upper)) {
-        Ok(found) => NAMES.get(found).copied().map_or(unknown, Ok),
+        Ok(found) => match NAMES.get(found) {
+            Some(name) if input.offers_command(name) => {
+                input.command = base_name(name);
+                Ok(name)
+            }
+            _ => unknown,
+        },
         Err(_) => unknown,
     }
+}
+
+/// True for the name of a command in upper case.
+pub(crate) fn is_command(name: &str) -> bool {
+    NAMES.binary_search(&name).is_ok()
 }
 
 /// Write `pieces` in upper case to `place` and return their length, past its end if they do not
@@ -132,8 +144,8 @@ fn copy_upper(place: &mut [u8], pieces: &[&[u8]]) -> usize {
 }
 
 /// Return tag and name of a command that cannot be parsed further.
-pub(crate) fn head_of(text: &[u8], limits: &Limits) -> Head {
-    let (tag, name) = head(&mut Cursor::new(text, &[], false, limits, false));
+pub(crate) fn head_of(text: &[u8], limits: &Limits, dialect: Dialect<'_>) -> Head {
+    let (tag, name) = head(&mut Cursor::new(text, &[], false, limits, dialect));
     Head {
         tag: tag.map(<[u8]>::to_vec),
         name: name.ok(),
@@ -150,9 +162,9 @@ pub(crate) fn command(
     literals: &[Literal],
     pending: bool,
     limits: &Limits,
-    utf8: bool,
+    dialect: Dialect<'_>,
 ) -> Result<Command, (Head, ParseError)> {
-    let mut input = Cursor::new(text, literals, pending, limits, utf8);
+    let mut input = Cursor::new(text, literals, pending, limits, dialect);
     let (tag, name) = head(&mut input);
     let verb = match name {
         Ok(name) => verb(name, &mut input)
@@ -340,7 +352,7 @@ mod tests {
         for command in NAMES {
             let text = format!("a {command}");
             assert_eq!(
-                head_of(text.as_bytes(), &Limits::default()).name,
+                head_of(text.as_bytes(), &Limits::default(), Dialect::default()).name,
                 Some(command)
             );
         }

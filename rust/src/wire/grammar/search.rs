@@ -98,6 +98,7 @@ pub(super) fn partial_range(input: &mut Cursor<'_>) -> Parsed<Window> {
 /// ```
 /// Return None if the strings of the keys cannot be decoded.
 pub(super) fn program(input: &mut Cursor<'_>, charset: Charset) -> Parsed<Option<SearchKey>> {
+    input.command = "SEARCH";
     let key = keys(input, charset)?;
     Ok((!matches!(charset, Charset::Unknown)).then_some(key))
 }
@@ -200,7 +201,7 @@ fn search_key(input: &mut Cursor<'_>, charset: Charset) -> Parsed<SearchKey> {
     let word = input.take_while(is_atom_char);
     let mut upper = [0; LONGEST];
     let len = super::copy_upper(&mut upper, &[word]);
-    let Some(name) = upper.get(..len) else {
+    let Some(name) = upper.get(..len).filter(|name| input.offers(name)) else {
         return start.expected("a search key");
     };
     if let Some(key) = bare_key(name) {

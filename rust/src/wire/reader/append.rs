@@ -21,8 +21,10 @@ impl Reader {
         let mut literals = std::mem::take(&mut self.frame.literals);
         literals.push(head.literal);
         let text = self.frame.text(head.literal.data);
-        let outcome = grammar::append_first(text, &literals, &self.limits, self.utf8);
-        let tag = grammar::head_of(text, &self.limits).tag.unwrap_or_default();
+        let outcome = grammar::append_first(text, &literals, &self.limits, self.dialect());
+        let tag = grammar::head_of(text, &self.limits, self.dialect())
+            .tag
+            .unwrap_or_default();
         let text_len = text.len();
         let faulty = outcome
             .as_ref()
@@ -112,15 +114,16 @@ impl Reader {
         append.text = append.text.saturating_add(next);
         let literals: Vec<Literal> = head.iter().map(|head| head.literal).collect();
         let text = self.frame.text(end);
-        let outcome = grammar::append_next(text, &literals, pending.utf8, &self.limits)
-            .map_err(|error| grammar::malformed(append.head(), &error, &literals))
-            .and_then(|message| {
-                if append.text > self.limits.command {
-                    Err(self.over_command(append.head()))
-                } else {
-                    Ok(message)
-                }
-            });
+        let outcome =
+            grammar::append_next(text, &literals, pending.utf8, &self.limits, self.dialect())
+                .map_err(|error| grammar::malformed(append.head(), &error, &literals))
+                .and_then(|message| {
+                    if append.text > self.limits.command {
+                        Err(self.over_command(append.head()))
+                    } else {
+                        Ok(message)
+                    }
+                });
         match (outcome, head) {
             (Err(malformed), Some(head)) => self.refuse(&head, malformed),
             (Err(malformed), None) => {

@@ -27,7 +27,7 @@ impl Reader {
                 // Only words that end within the bound, wherever the bytes were cut.
                 let text = self.frame.text(self.limits.line);
                 let end = memchr::memrchr(b' ', text).unwrap_or(0);
-                let known = grammar::head_of(self.frame.text(end), &self.limits);
+                let known = grammar::head_of(self.frame.text(end), &self.limits, self.dialect());
                 self.too_long(known)
             }
             Line::Last { end, next } => self.complete(end, next),
@@ -39,10 +39,10 @@ impl Reader {
     fn complete(&mut self, end: usize, next: usize) -> Step {
         let text = self.frame.text(end);
         let parsed = if end > self.limits.command {
-            Err(self.over_command(grammar::head_of(text, &self.limits)))
+            Err(self.over_command(grammar::head_of(text, &self.limits, self.dialect())))
         } else {
             let literals = &self.frame.literals;
-            match grammar::command(text, literals, false, &self.limits, self.utf8) {
+            match grammar::command(text, literals, false, &self.limits, self.dialect()) {
                 Ok(command) => Ok(command),
                 Err((head, error)) => {
                     if head.name.is_none()
@@ -71,7 +71,7 @@ impl Reader {
     /// A line of a command ends with the head of a literal.
     fn literal(&mut self, head: LiteralHead) -> Step {
         let first = self.frame.text(head.literal.head);
-        if grammar::head_of(first, &self.limits).name == Some("APPEND") {
+        if grammar::head_of(first, &self.limits, self.dialect()).name == Some("APPEND") {
             return self.append_head(head);
         }
         match self.ordinary_literal(&head) {
@@ -86,15 +86,18 @@ impl Reader {
         let size = head.size.and_then(|size| usize::try_from(size).ok());
         let Some(size) = size.filter(|size| *size <= self.limits.literal) else {
             let message = format!("literal over {} bytes", self.limits.literal);
-            return Err(Self::too_big(grammar::head_of(text, &self.limits), message));
+            return Err(Self::too_big(
+                grammar::head_of(text, &self.limits, self.dialect()),
+                message,
+            ));
         };
         if head.literal.data.saturating_add(size) > self.limits.command {
-            return Err(self.over_command(grammar::head_of(text, &self.limits)));
+            return Err(self.over_command(grammar::head_of(text, &self.limits, self.dialect())));
         }
         let count = self.frame.literals.len();
         if count >= self.limits.items {
             let error = ParseError::Over("literals in a command", self.limits.items);
-            let known = grammar::head_of(text, &self.limits);
+            let known = grammar::head_of(text, &self.limits, self.dialect());
             return Err(grammar::malformed(known, &error, &[]));
         }
         if head.waits && (count < CHECKED_SINGLY || text.len() >= self.checked * 2) {
@@ -108,7 +111,7 @@ impl Reader {
         let mut literals = std::mem::take(&mut self.frame.literals);
         literals.push(head.literal);
         let text = self.frame.text(head.literal.data);
-        let outcome = match grammar::command(text, &literals, true, &self.limits, self.utf8) {
+        let outcome = match grammar::command(text, &literals, true, &self.limits, self.dialect()) {
             Err((_, ParseError::Pending)) | Ok(_) => Ok(()),
             Err((known, error)) => Err(grammar::malformed(known, &error, &literals)),
         };

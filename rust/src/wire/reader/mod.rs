@@ -6,8 +6,11 @@ mod foreign_protocol;
 mod frame;
 mod lines;
 
+use std::sync::Arc;
+
 use self::frame::Frame;
 use super::command::{AppendMessage, Event, Malformed};
+use super::disabled::{Dialect, DisabledSyntax};
 use super::grammar::Head;
 use super::limits::Limits;
 
@@ -22,6 +25,8 @@ pub struct Reader {
     pub limits: Limits,
     /// Mailbox names are UTF-8, not modified UTF-7.
     pub utf8: bool,
+    /// Syntax that is treated as unknown; may be replaced between commands.
+    pub disabled: Option<Arc<DisabledSyntax>>,
     frame: Frame,
     mode: Mode,
     /// Length of the command when its grammar was last checked.
@@ -103,6 +108,13 @@ impl Reader {
         Self {
             limits,
             ..Self::default()
+        }
+    }
+
+    fn dialect(&self) -> Dialect<'_> {
+        Dialect {
+            utf8: self.utf8,
+            disabled: self.disabled.as_deref(),
         }
     }
 

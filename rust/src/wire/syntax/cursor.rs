@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use crate::wire::disabled::Dialect;
 use crate::wire::limits::Limits;
 
 /// A literal of a command; offsets count from the command's first byte.
@@ -47,6 +48,10 @@ pub(crate) struct Cursor<'a> {
     pub limits: &'a Limits,
     /// Mailbox names are UTF-8, not modified UTF-7.
     pub utf8: bool,
+    /// Command whose keywords are read: without UID; SEARCH also for search keys in SORT, STATUS also
+    /// for its items in LIST.
+    pub command: &'static str,
+    dialect: Dialect<'a>,
 }
 
 impl<'a> Cursor<'a> {
@@ -56,7 +61,7 @@ impl<'a> Cursor<'a> {
         literals: &'a [Literal],
         pending: bool,
         limits: &'a Limits,
-        utf8: bool,
+        dialect: Dialect<'a>,
     ) -> Self {
         Self {
             text,
@@ -65,8 +70,24 @@ impl<'a> Cursor<'a> {
             used: 0,
             pending,
             limits,
-            utf8,
+            utf8: dialect.utf8,
+            command: "",
+            dialect,
         }
+    }
+
+    /// True unless the command `name` is disabled.
+    pub fn offers_command(&self, name: &str) -> bool {
+        self.dialect
+            .disabled
+            .is_none_or(|disabled| !disabled.has_command(name))
+    }
+
+    /// True unless `word` is disabled in this command.
+    pub fn offers(&self, word: &[u8]) -> bool {
+        self.dialect
+            .disabled
+            .is_none_or(|disabled| !disabled.has_word(self.command, word))
     }
 
     pub fn at(&self) -> usize {
@@ -185,13 +206,14 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Skip an atom if it is exactly `word`, in any case; return True then.
+    /// Skip an atom if it is exactly `word`, in any case, and not disabled; return True then.
     pub fn take_word(&mut self, word: &[u8]) -> bool {
         let rest = self.rest();
         let found = rest
             .get(..word.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(word))
-            && !rest.get(word.len()).copied().is_some_and(is_atom_char);
+            && !rest.get(word.len()).copied().is_some_and(is_atom_char)
+            && self.offers(word);
         if found {
             self.at += word.len();
         }

@@ -2,6 +2,7 @@
 
 use super::cursor::{Cursor, Parsed};
 use crate::wire::ast::{End, SequenceSet};
+use crate::wire::disabled::Dialect;
 use crate::wire::limits::Limits;
 
 /// ```abnf
@@ -21,7 +22,7 @@ fn seq_number(input: &mut Cursor<'_>) -> Parsed<End> {
 /// seq-range    = seq-number ":" seq-number
 /// ```
 pub(crate) fn sequence_set(input: &mut Cursor<'_>) -> Parsed<SequenceSet> {
-    if input.take(b'$') {
+    if input.offers(b"$") && input.take(b'$') {
         return Ok(SequenceSet::Saved);
     }
     let mut ranges = Vec::with_capacity(1);
@@ -64,7 +65,7 @@ impl SequenceSet {
             items: usize::MAX,
             ..Limits::default()
         };
-        let mut input = Cursor::new(text, &[], false, &limits, false);
+        let mut input = Cursor::new(text, &[], false, &limits, Dialect::default());
         let set = sequence_set(&mut input).ok()?;
         input.rest().is_empty().then_some(set)
     }

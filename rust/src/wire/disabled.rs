@@ -1,0 +1,71 @@
+//! Syntax that the server does not offer, or not to one client.
+//!
+//! The grammar looks up each command name and keyword that it recognises; a disabled one is treated as
+//! unknown, so the response is the BAD of a server without the extension. The capabilities that the
+//! entries belong to are listed in Python (`imapvm.session.syntax`).
+
+use super::grammar;
+
+/// Set of commands and of keywords in commands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DisabledSyntax {
+    /// Names as in `grammar`; one without UID includes its UID form.
+    commands: Vec<String>,
+    /// Command without UID, and keyword or symbol in it; in any command if it is empty.
+    words: Vec<(String, String)>,
+}
+
+impl DisabledSyntax {
+    /// Collect entries: `MOVE` and `UID EXPUNGE` for commands, `FETCH MODSEQ` for a keyword, `$` for
+    /// a symbol of any command.
+    ///
+    /// # Errors
+    /// The entry that does not start with a command.
+    pub fn new<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, &'a str> {
+        let mut disabled = Self::default();
+        for entry in entries {
+            match entry.split_once(' ') {
+                _ if grammar::is_command(entry) => disabled.commands.push(entry.to_owned()),
+                Some((command, word)) if grammar::is_command(command) => {
+                    disabled.words.push((command.to_owned(), word.to_owned()));
+                }
+                None if entry == "$" => disabled.words.push((String::new(), entry.to_owned())),
+                _ => return Err(entry),
+            }
+        }
+        Ok(disabled)
+    }
+
+    /// True if a command, in upper case, is disabled.
+    pub(crate) fn has_command(&self, name: &str) -> bool {
+        let base = base_name(name);
+        self.commands
+            .iter()
+            .any(|command| command == name || command == base)
+    }
+
+    /// True if a keyword or symbol of `command` is disabled.
+    pub(crate) fn has_word(&self, command: &str, word: &[u8]) -> bool {
+        self.words.iter().any(|(within, disabled)| {
+            (within.is_empty() || within == command)
+                && disabled.as_bytes().eq_ignore_ascii_case(word)
+        })
+    }
+}
+
+/// Return the name of the command whose keywords `name` has: without UID; SELECT for EXAMINE.
+pub(crate) fn base_name(name: &str) -> &str {
+    match name {
+        "EXAMINE" => "SELECT",
+        _ => name.strip_prefix("UID ").unwrap_or(name),
+    }
+}
+
+/// Properties of a connection that the grammar depends on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Dialect<'a> {
+    /// Mailbox names are UTF-8, not modified UTF-7.
+    pub utf8: bool,
+    /// Syntax that is treated as unknown.
+    pub disabled: Option<&'a DisabledSyntax>,
+}
