@@ -28,6 +28,7 @@ from imapvm.model.limits import LINE_BEFORE_LOGIN_MAX, LITERAL_BEFORE_LOGIN_MAX,
 from imapvm.model.stepping import suspend
 from imapvm.session.events import Event
 from imapvm.session.session import Session
+from imapvm.session.syntax import Disabled
 from imapvm.session.view import View
 
 BEFORE_LOGIN: Final = Limits(
@@ -59,6 +60,7 @@ class Context:
         self.services = services
         self.session = session
         self.reader = CommandReader(BEFORE_LOGIN)
+        self.disable(services.capability_rules.for_all)
         self.out = ResponseWriter()
         self._idle: trio.CancelScope | None = None
         self._hangup: Hangup | None = None
@@ -134,6 +136,15 @@ class Context:
         if not data:
             raise Disconnected
         self.reader.feed(data)
+
+    def disable(self, disabled: Disabled) -> None:
+        """Stop offering capabilities; their syntax is unknown from the next command on.
+
+        What has been enabled stays enabled: RFC 5161 has no way to turn it off.
+        """
+        if disabled is not self.session.disabled:
+            self.session.disabled = disabled
+            self.reader.disable(disabled.syntax)
 
     async def start_tls(self) -> None:
         """Send what is in `out`, then run the TLS handshake.

@@ -17,6 +17,7 @@ from imapvm.filepool.pool import Filepool
 from imapvm.model.changes import AccountChange, Changed
 from imapvm.model.ids import MailboxId
 from imapvm.model.log_interval import LogInterval
+from imapvm.session.client_rules import NO_RULES, CapabilityRules
 
 SEARCH_THREADS: Final = min(len(os.sched_getaffinity(0)), 8)
 """One for each processor: they compute, and read from the disk only if the mail is not cached."""
@@ -167,5 +168,6 @@ class Services:
         default_factory=lambda: trio.CapacityLimiter(SEARCH_THREADS)
     )
     """For all searches that read messages."""
+    capability_rules: CapabilityRules = NO_RULES
     version: str = VERSION
     """For the ID response."""

@@ -253,7 +253,11 @@ class _ClientService:
                 limit_per_peer=settings.connections_per_peer, shared=memory.peers(index)
             )
         self.services = Services(
-            pool=pool, authenticator=authenticator, clock=clock, turns=reactor.turns
+            pool=pool,
+            authenticator=authenticator,
+            clock=clock,
+            turns=reactor.turns,
+            capability_rules=settings.capability_rules(),
         )
         self.notifier = Notifier(self.services, self.connections, siblings and siblings.wakeup)
         pool.on_changes = self.notifier.notify

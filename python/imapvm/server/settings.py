@@ -10,6 +10,8 @@ from typing import Final, Literal
 
 from imapvm.intake.delivery_settings import DeliverySettings
 from imapvm.model.limits import CONNECTIONS_PER_PEER_MAX, REMEMBERED_EXPUNGES_MAX
+from imapvm.session.client_rules import CapabilityRules, ClientRule
+from imapvm.session.syntax import CapabilityNameError
 
 SHUTDOWN_SECONDS: Final = 10.0
 """Time for running commands to finish when the server stops; then connections are closed."""
@@ -58,11 +60,30 @@ class Settings:
     """Changes of a mailbox for which expunged UIDs are remembered (RFC 7162 section 5.3)."""
     reload_seconds: int = RELOAD_SECONDS
     """Time within which old workers close their connections after a reload."""
+    disabled_capabilities: tuple[str, ...] = ()
+    """Names of capabilities that no client is offered."""
+    client_rules: tuple[ClientRule, ...] = ()
+    """Rules for some clients."""
+    shipped_rules: bool = True
+    """Apply the rules for known errors of mail programs as well."""
     workers: int = 0
     """Processes that serve clients; 0: one process has all roles."""
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     log_format: LogFormat = "text"
     log_level: LogLevel = "info"
+
+    def capability_rules(self) -> CapabilityRules:
+        """Return the rules that decide which capabilities are disabled.
+
+        Raises:
+            SettingsError: a capability cannot be disabled.
+        """
+        try:
+            return CapabilityRules(
+                self.disabled_capabilities, self.client_rules, shipped=self.shipped_rules
+            )
+        except CapabilityNameError as error:
+            raise SettingsError(str(error)) from None
 
     def check(self) -> None:
         """Check that the settings fit together.
@@ -74,6 +95,7 @@ class Settings:
             raise SettingsError("certificate and key must be set together")
         if self.imaps and self.certificate is None:
             raise SettingsError("imaps requires a certificate and a key")
+        self.capability_rules()
 
 
 @dataclass(frozen=True, slots=True)

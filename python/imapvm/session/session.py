@@ -4,6 +4,7 @@ import secrets
 from typing import Final, Generic, TypeVar
 
 from imapvm.session.states import State
+from imapvm.session.syntax import NOTHING_DISABLED, Disabled
 from imapvm.session.view import View
 
 StoreT = TypeVar("StoreT")
@@ -43,6 +44,7 @@ class Session(Generic[StoreT]):
         "annotations",
         "client",
         "condstore",
+        "disabled",
         "enabled",
         "errors",
         "id",
@@ -77,6 +79,8 @@ class Session(Generic[StoreT]):
         self.login_epoch = 0
         """Login epoch of the account when the client signed in; the session ends with it."""
         self.view: View | None = None
+        self.disabled: Disabled = NOTHING_DISABLED
+        """Capabilities that are not offered; `Context.disable` sets it."""
         self.enabled: set[str] = set()
         """Capabilities turned on by ENABLE, in upper case."""
         self.condstore = False

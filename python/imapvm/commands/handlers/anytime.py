@@ -1,6 +1,7 @@
 """CAPABILITY, NOOP, LOGOUT, ID, ENABLE, COMPRESS, IDLE: commands without a mailbox."""
 
 import logging
+from collections.abc import Mapping
 from typing import Final
 
 from imapvm._core import (
@@ -34,7 +35,8 @@ def offered(ctx: Context) -> str:
             can_start_tls=ctx.channel.can_start_tls,
             password_allowed=session.password_allowed,
             compressed=ctx.channel.is_compressed,
-        )
+        ),
+        session.disabled.names,
     )
 
 
@@ -57,20 +59,37 @@ def logout(ctx: Context, _command: Logout) -> Done:
 
 
 def identify(ctx: Context, command: Id) -> Done:
-    """Write ID; the client's own ID is used for logs only (RFC 2971 section 3.1)."""
+    """Write ID (RFC 2971 section 3.1), and CAPABILITY if a rule for the client changes it.
+
+    The client's own ID is used for logs and for these rules only. CAPABILITY may be sent at any
+    time (RFC 9051 section 7.2.2).
+    """
     session = ctx.session
+    fields = {name.lower(): value or "" for name, value in command.params}
     if session.client is None:
-        session.client = _client_of(command)
+        session.client = _client_of(fields)
         if session.client is not None and session.user is not None:  # else `login` has it
             LOG.info("client identified", extra={**session.log_fields(), "client": session.client})
     version = imap_string(ctx.services.version.encode())
     ctx.out.untagged(b'ID ("name" "imapvm" "version" %b)' % version)
+    if "name" in fields:
+        _apply_rules(ctx, fields)
     return DONE
 
 
-def _client_of(command: Id) -> str | None:
+def _apply_rules(ctx: Context, fields: Mapping[str, str]) -> None:
+    """Disable what the rules for this client say; write CAPABILITY if that changes it."""
+    rules = ctx.services.capability_rules
+    disabled = rules.for_client(fields["name"], fields.get("version", ""))
+    if disabled.names != ctx.session.disabled.names:
+        before = offered(ctx)
+        ctx.disable(disabled)
+        if (after := offered(ctx)) != before:
+            ctx.out.untagged(f"CAPABILITY {after}".encode())
+
+
+def _client_of(fields: Mapping[str, str]) -> str | None:
     """Return name and version of a mail program; None if it sent neither."""
-    fields = {name.lower(): value for name, value in command.params}
     words = [value for name in ("name", "version") if (value := fields.get(name))]
     return " ".join(words)[:CLIENT_CHARS] or None
 
@@ -78,7 +97,7 @@ def _client_of(command: Id) -> str | None:
 def enable(ctx: AccountContext, command: Enable) -> Done:
     """Turn on extensions, and list those that were off (RFC 5161, RFC 9051 section 6.3.1)."""
     session = ctx.session
-    names = newly_enabled(command.names, session.enabled)
+    names = newly_enabled(command.names, session.enabled, session.disabled.names)
     session.enabled.update(names)
     if not session.enabled.isdisjoint(("CONDSTORE", "QRESYNC")):
         ctx.enable_condstore()

@@ -56,6 +56,22 @@ class LimitsTable(Table, frozen=True):
     remembered_expunges: Annotated[int, msgspec.Meta(ge=10_000)] = REMEMBERED_EXPUNGES_MAX
 
 
+class ClientTable(Table, frozen=True):
+    """Rule for a mail program."""
+
+    name: str
+    disabled: tuple[str, ...]
+    version: str = "*"
+
+
+class CapabilitiesTable(Table, frozen=True):
+    """Capabilities that are not offered to all clients, or to some."""
+
+    disabled: tuple[str, ...] = ()
+    shipped_rules: bool = True
+    clients: tuple[ClientTable, ...] = ()
+
+
 class DeliveryTable(Table, frozen=True):
     """Rules that map addresses to users, and the treatment of unknown recipients."""
 
@@ -85,6 +101,7 @@ class Config(Table, frozen=True):
     tls: TlsTable = TlsTable()
     login: LoginTable = LoginTable()
     limits: LimitsTable = LimitsTable()
+    capabilities: CapabilitiesTable = CapabilitiesTable()
     delivery: DeliveryTable = DeliveryTable()
     log: LogTable = LogTable()
 
@@ -138,6 +155,11 @@ class ConfigFile:
                 raise self.error((*above, name), f"unknown key{hint}")
             if isinstance(kind, type) and issubclass(kind, Table) and isinstance(value, dict):
                 self._refuse_unknown(value, kind, (*above, name))
+            for row in get_args(kind)[:1]:  # of an array of tables
+                if isinstance(row, type) and issubclass(row, Table) and isinstance(value, list):
+                    for each in value:
+                        if isinstance(each, dict):
+                            self._refuse_unknown(each, row, (*above, name))
 
 
 def read_config(path: Path) -> ConfigFile:

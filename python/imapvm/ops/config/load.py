@@ -10,6 +10,8 @@ from imapvm.intake.delivery_settings import DeliverySettings
 from imapvm.ops.config.file import ConfigFile, read_config
 from imapvm.ops.errors import CONFIGURATION, OperatorError
 from imapvm.server.settings import Settings, SettingsError
+from imapvm.session.client_rules import ClientRule
+from imapvm.session.syntax import CapabilityNameError, checked_names
 
 _TCP = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\s:\[\]/]+):([0-9]{1,5})")
 _UNIX = re.compile(r"unix:/.+")
@@ -46,6 +48,14 @@ def settings_from(file: ConfigFile) -> Settings:
         raise file.error(("tls", missing), "tls.certificate and tls.key must be set together")
     if config.listen.imaps and not config.tls.certificate:
         raise file.error(("listen", "imaps"), "requires tls.certificate and tls.key")
+    for key, names in (
+        ("disabled", config.capabilities.disabled),
+        ("clients", [name for rule in config.capabilities.clients for name in rule.disabled]),
+    ):
+        try:
+            checked_names(names)
+        except CapabilityNameError as error:
+            raise file.error(("capabilities", key), str(error)) from None
     settings = Settings(
         filepool=file.path_of(config.filepool),
         spool=file.path_of(config.spool) if config.spool else None,
@@ -58,6 +68,11 @@ def settings_from(file: ConfigFile) -> Settings:
         connections_per_peer=config.limits.connections_per_peer,
         remembered_expunges=config.limits.remembered_expunges,
         reload_seconds=config.limits.reload_seconds,
+        disabled_capabilities=config.capabilities.disabled,
+        client_rules=tuple(
+            ClientRule(**msgspec.structs.asdict(rule)) for rule in config.capabilities.clients
+        ),
+        shipped_rules=config.capabilities.shipped_rules,
         workers=config.workers,
         delivery=DeliverySettings(
             hostname=config.hostname or socket.gethostname(),
