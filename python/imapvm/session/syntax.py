@@ -99,7 +99,7 @@ SYNTAX: Final = (
     Row("NOTIFY", ("NOTIFY",)),
     Row("UIDONLY", (), ("ENABLE",)),
     Row("UIDBATCHES", ("UIDBATCHES",)),
-    Row("PARTIAL", ("FETCH PARTIAL", "SEARCH PARTIAL"), ("ESEARCH",)),
+    Row("PARTIAL", ("FETCH PARTIAL", "SEARCH PARTIAL", "SORT PARTIAL"), ("ESEARCH",)),
     Row("MULTISEARCH", ("ESEARCH",), ("ESEARCH",)),
     Row("INPROGRESS"),
     Row("REPLACE", ("REPLACE",)),
