@@ -1,6 +1,7 @@
 //! Decoder of encoded words in header fields (RFC 2047).
 use crate::message::mime::transfer::Base64;
 use crate::message::text::charset::{decode_named, decode_unnamed};
+use crate::message::text::fold::collapse;
 
 /// Maximum bytes of a charset name; the longest at IANA has 45.
 const CHARSET_BYTES: usize = 64;
@@ -174,6 +175,11 @@ pub fn decode_header(value: &[u8]) -> String {
     pending.flush(&mut decoded);
     decode_unnamed(plain, &mut decoded);
     decoded
+}
+
+/// Decode a header field for display, with white space collapsed.
+pub(crate) fn decoded(value: Option<&[u8]>) -> String {
+    collapse(&decode_header(value.unwrap_or_default())).into_owned()
 }
 
 #[cfg(test)]

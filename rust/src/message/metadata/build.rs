@@ -7,14 +7,14 @@ use super::stored::NewMetadata;
 use crate::message::header::addr_spec::append_addresses;
 use crate::message::header::address::{Address, first_address};
 use crate::message::header::date;
-use crate::message::header::encoded_words::decode_header;
+use crate::message::header::encoded_words::decoded;
 use crate::message::header::message_id;
 use crate::message::header::names::FieldName;
 use crate::message::header::subject::base_subject;
 use crate::message::header::values::Headers;
 use crate::message::limits::{FOLDED_BYTES, SORT_KEY_BYTES};
 use crate::message::mime::ContentType;
-use crate::message::text::fold::{collapse, fold};
+use crate::message::text::fold::fold;
 use crate::message::text::preview::Excerpt;
 
 /// One entity of the message: values from its header, and the extent of its body.
@@ -62,11 +62,6 @@ fn cut_folded(text: &str, bytes: usize) -> (String, bool) {
     let (head, tail) = text.split_at_checked(start).unwrap_or((text, ""));
     let (folded, whole) = cut(fold(head), bytes);
     (folded, whole && tail.is_empty())
-}
-
-/// Decode a header field for display, with white space collapsed.
-pub(crate) fn decoded(value: Option<&[u8]>) -> String {
-    collapse(&decode_header(value.unwrap_or_default())).into_owned()
 }
 
 /// Return an address list as SEARCH compares it, and whether it is whole.

@@ -1,7 +1,7 @@
 //! Reader of a stored ENVELOPE, for the sort keys of addresses (RFC 5957 section 4).
 use std::borrow::Cow;
 
-use super::build::decoded;
+use crate::message::header::encoded_words::decoded;
 use crate::message::limits::SORT_KEY_BYTES;
 use crate::message::text::casemap::casemap;
 

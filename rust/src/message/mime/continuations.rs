@@ -3,8 +3,11 @@
 //! `baz*0` and `baz*1` are joined to `baz`. If a piece has the form with percent signs, as in
 //! `foo*0*`, the result is `foo*`, with charset and language in front and all bytes of other pieces
 //! escaped: the form that the parameter would have in one piece.
-use super::fields::Parameter;
 use crate::message::limits::ESCAPED_PARAMETER_BYTES;
+
+/// Name and value of a parameter. A quoted value is unquoted, pieces are joined, and the value of a
+/// name that ends in `*` has escapes, with charset and language in front (RFC 2231).
+pub(crate) type Parameter = (Vec<u8>, Vec<u8>);
 
 /// Name of a piece: `foo*1*` is the piece 1 of `foo`, extended.
 struct PieceName<'a> {

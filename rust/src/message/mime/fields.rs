@@ -1,12 +1,8 @@
 //! Lenient parsers of the MIME header fields (RFC 2045 section 5, RFC 2183, RFC 2231).
-use super::continuations;
+use super::continuations::{self, Parameter};
 use crate::message::header::encoded_words::unescape;
 use crate::message::header::lexer::{Lexer, is_blank};
 use crate::message::limits::{BOUNDARY_BYTES, PARAMETERS};
-
-/// Name and value of a parameter. A quoted value is unquoted, pieces are joined, and the value of a
-/// name that ends in `*` has escapes, with charset and language in front (RFC 2231).
-pub(crate) type Parameter = (Vec<u8>, Vec<u8>);
 
 /// Value of Content-Type.
 #[derive(Clone, Debug, PartialEq, Eq)]

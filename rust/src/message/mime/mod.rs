@@ -7,4 +7,5 @@ mod continuations;
 mod fields;
 pub(crate) mod transfer;
 
-pub(crate) use fields::{ContentType, Parameter, disposition, languages, transfer_encoding};
+pub(crate) use continuations::Parameter;
+pub(crate) use fields::{ContentType, disposition, languages, transfer_encoding};
