@@ -52,7 +52,7 @@ pub struct LineReader {
     /// The start of an incomplete line.
     head: Vec<u8>,
     /// The end of it so far.
-    tail: Tail,
+    tail: LineTail,
     /// Bytes of a literal still to be skipped.
     skip: u64,
     /// `head` is what precedes a literal: the rest of the line is not kept.
@@ -62,12 +62,12 @@ pub struct LineReader {
 }
 
 #[derive(Debug, Default)]
-struct Tail {
+struct LineTail {
     bytes: [u8; TAIL_BYTES],
     length: usize,
 }
 
-impl Tail {
+impl LineTail {
     fn extend(&mut self, piece: &[u8]) {
         let keep = piece.len().min(TAIL_BYTES);
         let stay = self.length.min(TAIL_BYTES - keep);

@@ -12,7 +12,7 @@ use crate::report;
 use crate::stats::SharedStats;
 use crate::stats::ThreadStats;
 use crate::transport::Encryption;
-use crate::worker::{ArrivalQueue, Unfinished, Worker, WorkerConfig, WorkerResult};
+use crate::worker::{ArrivalQueue, UnfinishedWork, Worker, WorkerConfig, WorkerResult};
 
 /// Error of `Load::start` or `Load::finish`.
 #[derive(Debug)]
@@ -34,12 +34,12 @@ pub struct Load {
     encryption: Option<Encryption>,
     purpose: Purpose,
     queue: Arc<Mutex<ArrivalQueue>>,
-    state: Mutex<State>,
+    state: Mutex<LoadState>,
     shared: Mutex<Option<Arc<SharedStats>>>,
 }
 
 #[derive(Debug)]
-enum State {
+enum LoadState {
     New,
     Running(Vec<JoinHandle<io::Result<WorkerResult>>>),
     Ended(Result<String, String>),
@@ -57,7 +57,7 @@ impl Load {
             plan: Arc::new(plan),
             purpose,
             queue: Arc::default(),
-            state: Mutex::new(State::New),
+            state: Mutex::new(LoadState::New),
             shared: Mutex::new(None),
         })
     }
@@ -68,7 +68,7 @@ impl Load {
     /// Started before, or the operating system refuses a thread or a descriptor.
     pub fn start(&self) -> Result<(), LoadError> {
         let mut state = lock(&self.state);
-        if !matches!(*state, State::New) {
+        if !matches!(*state, LoadState::New) {
             return Err(LoadError::Started);
         }
         let shared = Arc::new(SharedStats::new(&self.plan, clock::now()));
@@ -95,7 +95,7 @@ impl Load {
             }
         }
         *lock(&self.shared) = Some(shared);
-        *state = State::Running(threads);
+        *state = LoadState::Running(threads);
         Ok(())
     }
 
@@ -137,17 +137,17 @@ impl Load {
     /// Not started, or a thread has failed.
     pub fn finish(&self) -> Result<String, LoadError> {
         let mut state = lock(&self.state);
-        let threads = match std::mem::replace(&mut *state, State::New) {
-            State::New => return Err(LoadError::NotStarted),
-            State::Running(threads) => threads,
-            State::Ended(report) => {
-                *state = State::Ended(report.clone());
+        let threads = match std::mem::replace(&mut *state, LoadState::New) {
+            LoadState::New => return Err(LoadError::NotStarted),
+            LoadState::Running(threads) => threads,
+            LoadState::Ended(report) => {
+                *state = LoadState::Ended(report.clone());
                 return report.map_err(LoadError::Defect);
             }
         };
         let shared = lock(&self.shared).clone().ok_or(LoadError::NotStarted)?;
         let report = self.join(threads, &shared);
-        *state = State::Ended(report.clone());
+        *state = LoadState::Ended(report.clone());
         report.map_err(LoadError::Defect)
     }
 
@@ -157,7 +157,7 @@ impl Load {
         shared: &Arc<SharedStats>,
     ) -> Result<String, String> {
         let mut stats = ThreadStats::new(&self.plan, Arc::clone(shared), clock::now());
-        let mut unfinished = Unfinished::default();
+        let mut unfinished = UnfinishedWork::default();
         let mut defect = None;
         for thread in threads {
             match thread.join() {

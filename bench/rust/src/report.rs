@@ -6,7 +6,7 @@ use crate::limits::{INTERVAL_NS, SECOND};
 use crate::plan::Plan;
 use crate::stats::{Counts, SharedStats};
 use crate::stats::{LabelStats, ThreadStats, Totals};
-use crate::worker::Unfinished;
+use crate::worker::UnfinishedWork;
 
 /// Return the report of a load that has ended.
 #[must_use]
@@ -14,7 +14,7 @@ pub fn report(
     plan: &Plan,
     shared: &SharedStats,
     stats: &ThreadStats,
-    unfinished: &Unfinished,
+    unfinished: &UnfinishedWork,
 ) -> Value {
     let counts = shared.counts();
     let timetable = shared.timetable();

@@ -11,14 +11,14 @@ pub(super) const ENTRY_BYTES: usize = 256;
 #[derive(Debug)]
 pub(super) struct Lru<K, V> {
     max_bytes: usize,
-    entries: BTreeMap<K, Entry<V>>,
+    entries: BTreeMap<K, CachedEntry<V>>,
     /// Number of uses so far.
     clock: u64,
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Entry<V> {
+struct CachedEntry<V> {
     value: V,
     /// `ENTRY_BYTES` included.
     bytes: usize,
@@ -75,7 +75,7 @@ impl<K: Copy + Ord, V> Lru<K, V> {
         let bytes = ENTRY_BYTES + contents;
         let used = self.clock;
         self.bytes += bytes;
-        self.entries.insert(key, Entry { value, bytes, used });
+        self.entries.insert(key, CachedEntry { value, bytes, used });
         while self.bytes > self.max_bytes && self.entries.len() > 1 {
             let oldest = self.entries.iter().min_by_key(|(_, found)| found.used);
             let Some(oldest) = oldest.map(|(key, _)| *key) else {

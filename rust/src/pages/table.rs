@@ -56,14 +56,14 @@ impl<'a> Table<'a> {
         Page::at(self.file, self.page_size, number).ok_or(CORRUPT)
     }
 
-    fn entry(self, node: Node<'a>) -> Result<Entry<'a>, Corrupt> {
+    fn entry(self, node: Node<'a>) -> Result<KeyValue<'a>, Corrupt> {
         let value = node.value(self.file, self.page_size);
         Ok((node.key, value.ok_or(CORRUPT)?))
     }
 }
 
 /// Key and value.
-type Entry<'a> = (&'a [u8], &'a [u8]);
+type KeyValue<'a> = (&'a [u8], &'a [u8]);
 
 /// Position in a table. Looking up keys that ascend or lie close together is cheaper with one
 /// cursor than one by one: most are on the current page.
@@ -92,7 +92,7 @@ impl<'a> TableCursor<'a> {
     ///
     /// # Errors
     /// The file is corrupt.
-    pub fn seek(&mut self, key: &[u8]) -> Result<Option<Entry<'a>>, Corrupt> {
+    pub fn seek(&mut self, key: &[u8]) -> Result<Option<KeyValue<'a>>, Corrupt> {
         let node = self.seek_node(key)?;
         node.map(|node| self.table.entry(node)).transpose()
     }
@@ -101,7 +101,7 @@ impl<'a> TableCursor<'a> {
     ///
     /// # Errors
     /// The file is corrupt.
-    pub fn seek_back(&mut self, key: &[u8]) -> Result<Option<Entry<'a>>, Corrupt> {
+    pub fn seek_back(&mut self, key: &[u8]) -> Result<Option<KeyValue<'a>>, Corrupt> {
         self.descend(key)?;
         match self.leaf.and_then(|leaf| leaf.node(self.at)) {
             Some(node) if node.key == key => self.table.entry(node).map(Some),
@@ -114,13 +114,13 @@ impl<'a> TableCursor<'a> {
     /// # Errors
     /// The file is corrupt.
     #[allow(clippy::should_implement_trait)] // it can fail
-    pub fn next(&mut self) -> Result<Option<Entry<'a>>, Corrupt> {
+    pub fn next(&mut self) -> Result<Option<KeyValue<'a>>, Corrupt> {
         self.at += 1;
         let node = self.settle()?;
         node.map(|node| self.table.entry(node)).transpose()
     }
 
-    fn previous(&mut self) -> Result<Option<Entry<'a>>, Corrupt> {
+    fn previous(&mut self) -> Result<Option<KeyValue<'a>>, Corrupt> {
         let Some(leaf) = self.leaf else {
             return Ok(None);
         };

@@ -30,11 +30,11 @@ impl From<LoadError> for PyErr {
     }
 }
 
-#[pyclass(frozen, module = "imapvm_bench._engine")]
-struct Load(load::Load);
+#[pyclass(frozen, name = "Load", module = "imapvm_bench._engine")]
+struct PyLoad(load::Load);
 
 #[pymethods]
-impl Load {
+impl PyLoad {
     #[new]
     fn new(py: Python<'_>, plan: &str) -> PyResult<Self> {
         Ok(Self(py.detach(|| load::Load::new(plan, Purpose::Load))?))
@@ -57,11 +57,11 @@ impl Load {
     }
 }
 
-#[pyclass(frozen, module = "imapvm_bench._engine")]
-struct IdleLoad(load::Load);
+#[pyclass(frozen, name = "IdleLoad", module = "imapvm_bench._engine")]
+struct PyIdleLoad(load::Load);
 
 #[pymethods]
-impl IdleLoad {
+impl PyIdleLoad {
     #[new]
     fn new(py: Python<'_>, plan: &str) -> PyResult<Self> {
         Ok(Self(py.detach(|| load::Load::new(plan, Purpose::Idle))?))
@@ -88,11 +88,11 @@ impl IdleLoad {
     }
 }
 
-#[pyclass(frozen, module = "imapvm_bench._engine")]
-struct Responder(responder::Responder);
+#[pyclass(frozen, name = "Responder", module = "imapvm_bench._engine")]
+struct PyResponder(responder::Responder);
 
 #[pymethods]
-impl Responder {
+impl PyResponder {
     #[new]
     #[pyo3(signature = (*, literal = 0))]
     fn new(literal: u64) -> PyResult<Self> {
@@ -117,9 +117,9 @@ impl Responder {
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let kinds = ErrorKind::ALL.iter().map(|kind| kind.name());
     module.add("ERROR_KINDS", PyTuple::new(module.py(), kinds)?)?;
-    module.add_class::<Load>()?;
-    module.add_class::<IdleLoad>()?;
-    module.add_class::<Responder>()?;
+    module.add_class::<PyLoad>()?;
+    module.add_class::<PyIdleLoad>()?;
+    module.add_class::<PyResponder>()?;
     // PyO3 adds an `__all__`, which the stub would have to repeat.
     module.delattr("__all__")
 }

@@ -34,7 +34,7 @@ pub struct ArrivalQueue {
 /// Work that was not finished when the measured time ended.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(missing_docs, reason = "as in _engine.pyi")]
-pub struct Unfinished {
+pub struct UnfinishedWork {
     pub in_flight: u64,
     pub oldest: u64,
     pub backlog: u64,
@@ -46,7 +46,7 @@ pub struct WorkerResult {
     /// Counts.
     pub stats: ThreadStats,
     /// Unfinished work.
-    pub unfinished: Unfinished,
+    pub unfinished: UnfinishedWork,
 }
 
 /// Arguments of all workers of a load.
@@ -79,7 +79,7 @@ pub struct Worker {
     /// Time of the last read; 0: none since `publish`.
     received_at: u64,
     next_sweep: u64,
-    unfinished: Unfinished,
+    unfinished: UnfinishedWork,
 }
 
 impl Worker {
@@ -116,7 +116,7 @@ impl Worker {
             opening: 0,
             received_at: 0,
             next_sweep: now + SWEEP_NS,
-            unfinished: Unfinished::default(),
+            unfinished: UnfinishedWork::default(),
             config,
         })
     }

@@ -1,6 +1,6 @@
 //! Phases of a thread: opening, warm-up, measured time, draining.
 
-use super::{Unfinished, Worker};
+use super::{UnfinishedWork, Worker};
 use crate::errors::ErrorKind;
 use crate::limits::{DRAIN_NS, SECOND, SWEEP_NS};
 use crate::plan::Purpose;
@@ -116,9 +116,9 @@ impl Worker {
         self.state.stats.end_measuring();
         self.state.scheduler.is_running = false;
         self.state.is_draining = true;
-        let mut unfinished = Unfinished {
+        let mut unfinished = UnfinishedWork {
             backlog: self.state.scheduler.backlog.len() as u64,
-            ..Unfinished::default()
+            ..UnfinishedWork::default()
         };
         for connection in &self.connections {
             let (count, oldest) = connection.session.unanswered();

@@ -6,7 +6,7 @@ use super::column::{IdHasher, KeyColumn, KeyKind};
 use crate::index::lru::Lru;
 use crate::index::search::MailboxKey;
 
-type CachedColumns = Lru<(MailboxKey, KeyKind), CoveredColumn>;
+type CachedKeys = Lru<(MailboxKey, KeyKind), CoveredColumn>;
 
 /// Cache of key columns of any mailboxes, with eviction of the least recently used.
 ///
@@ -14,7 +14,7 @@ type CachedColumns = Lru<(MailboxKey, KeyKind), CoveredColumn>;
 #[derive(Debug)]
 pub struct KeyColumns {
     hasher: IdHasher,
-    cached: Mutex<CachedColumns>,
+    cached: Mutex<CachedKeys>,
 }
 
 /// Column, and how far it is complete.
@@ -35,7 +35,7 @@ impl KeyColumns {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, CachedColumns> {
+    fn lock(&self) -> MutexGuard<'_, CachedKeys> {
         self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

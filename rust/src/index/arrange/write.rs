@@ -116,7 +116,7 @@ fn sequence_set(to: &mut Vec<u8>, numbers: &[u32]) {
 }
 
 /// Step of writing threads.
-enum Step {
+enum ThreadStep {
     /// Write a member, and all below it, in parentheses.
     Open(u32),
     /// Close the parentheses.
@@ -135,9 +135,15 @@ pub(super) fn threads(to: &mut Vec<u8>, threads: &Threads, numbers: &[u32]) {
     if !threads.top.is_empty() {
         to.push(b' ');
     }
-    let mut steps: Vec<Step> = threads.top.iter().rev().copied().map(Step::Open).collect();
+    let mut steps: Vec<ThreadStep> = threads
+        .top
+        .iter()
+        .rev()
+        .copied()
+        .map(ThreadStep::Open)
+        .collect();
     while let Some(step) = steps.pop() {
-        let Step::Open(first) = step else {
+        let ThreadStep::Open(first) = step else {
             to.push(b')');
             continue;
         };
@@ -160,8 +166,8 @@ pub(super) fn threads(to: &mut Vec<u8>, threads: &Threads, numbers: &[u32]) {
                     if node < threads.messages {
                         to.push(b' ');
                     }
-                    steps.push(Step::Close);
-                    steps.extend(children.iter().rev().copied().map(Step::Open));
+                    steps.push(ThreadStep::Close);
+                    steps.extend(children.iter().rev().copied().map(ThreadStep::Open));
                     break;
                 }
             }

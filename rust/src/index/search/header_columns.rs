@@ -9,7 +9,7 @@ use crate::index::lru::Lru;
 use crate::numbers::UidSet;
 use crate::wire::ast::Field;
 
-type CachedColumns = Lru<(MailboxKey, Field), CachedColumn>;
+type CachedTexts = Lru<(MailboxKey, Field), CachedColumn>;
 
 /// Mailbox of a storage group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,7 +25,7 @@ pub struct MailboxKey {
 /// The lock is held while a batch is searched or added, never during I/O.
 #[derive(Debug)]
 pub struct HeaderColumns {
-    cached: Mutex<CachedColumns>,
+    cached: Mutex<CachedTexts>,
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +64,7 @@ impl HeaderColumns {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, CachedColumns> {
+    fn lock(&self) -> MutexGuard<'_, CachedTexts> {
         self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
