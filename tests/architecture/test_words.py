@@ -72,6 +72,7 @@ SUFFIXES = {
     ".dict",
     ".service",
     ".socket",
+    ".sh",
     ".snippet",
 }
 NAMES = {"Makefile", ".ci/run", ".ci/ground"}

@@ -44,7 +44,7 @@ class Result:
 
 
 def measured(server: Demo, row: Row, *, tries: int = TRIES) -> Result:
-    """Measure an attack until all bounds are kept, at most `tries` times; join the best figures."""
+    """Measure an attack until all bounds are kept, at most `tries` times; keep the best numbers."""
     best: Delays | None = None
     number = 0
     for number in range(1, tries + 1):

@@ -158,7 +158,7 @@ class Client:
 
     async def end(self) -> None:
         """Close the connection without LOGOUT; all that the client was notified of is noted."""
-        await self.learn()
+        await self.note_messages()
         link, self._link = self._link, None
         if link is not None:
             await link.close()
@@ -203,7 +203,7 @@ class Client:
             known = sum(message.recent is True for message in self.messages)
             unknown = sum(message.recent is None for message in self.messages)
             assert known <= self.recent <= known + unknown, (command, lines, self.recent, known)
-            await self.learn()
+            await self.note_messages()
         return lines
 
     def _apply_line(self, line: str) -> None:
@@ -303,7 +303,7 @@ class Client:
 
     async def select(self, name: bytes, *, read_only: bool = False) -> None:
         """Select a mailbox; the first one if it does not exist."""
-        await self.learn()
+        await self.note_messages()
         self._deselect()
         self.mailbox, self.read_only = name, read_only
         lines = await self.do(b"%b %b" % (b"EXAMINE" if read_only else b"SELECT", name))
@@ -314,7 +314,7 @@ class Client:
 
     async def leave(self, command: bytes) -> None:
         """Deselect with CLOSE or UNSELECT; all that the client was notified of is noted."""
-        await self.learn()
+        await self.note_messages()
         if self.mailbox is not None:
             await self.do(command)
             self._deselect()
@@ -327,7 +327,7 @@ class Client:
         self._noted = set()
         self._owed = False
 
-    async def learn(self) -> None:
+    async def note_messages(self) -> None:
         """Fetch UIDs and flags of messages until they are known, and note them."""
         while self.mailbox is not None and not self.rev2:
             if all(m.uid is not None and m.recent is not None for m in self.messages):
@@ -511,7 +511,7 @@ async def agree_on_recent(clients: list[Client], observer: Client) -> None:
     """
     ledger = observer.ledger
     for client in clients:
-        await client.learn()
+        await client.note_messages()
         if client.mailbox is not None and not client.rev2:
             await client.check_searches()
     existing = set()

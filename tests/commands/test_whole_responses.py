@@ -48,7 +48,7 @@ COMMANDS = [
 
 
 class Injected(Exception):
-    """Error that no handler knows."""
+    """Error that no handler catches."""
 
 
 ERRORS = [Injected, lambda: CorruptError("injected"), lambda: BodyGoneError("injected")]

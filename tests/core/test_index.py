@@ -26,8 +26,8 @@ from imapvm._core import (
     uids_with_flags,
 )
 from imapvm.model.flags import SystemFlag
+from imapvm.model.ids import UID_MAX
 
-UID_MAX = 0xFFFF_FFFF
 EMPTY = UidSet()
 
 

@@ -199,7 +199,7 @@ stop
 rm "$SCRATCH/socket"
 if grep -E ' (warning|error|critical) |Traceback' "$SCRATCH/log"; then exit 1; fi
 
-# Mistakes of an operator: started by root; run by root earlier; a wrong configuration.
+# Errors of an operator: started by root; run by root earlier; a wrong configuration.
 fails_with "run imapvm as that user: runuser -u imapvm -- imapvm" imapvm serve --config /etc/imapvm/imapvm.toml
 chown root:root /var/spool/imapvm/cur /var/spool/imapvm/attempts
 systemctl start imapvm.service

@@ -1,6 +1,6 @@
 """Limits: what a peer can make grow, and how far.
 
-Bytes unless the name says otherwise. Each limit has a test at the limit and one past it, marked
+Bytes unless the name has another unit. Each limit has a test at the limit and one past it, marked
 `@pytest.mark.at_limit("NAME")` and `@pytest.mark.past_limit("NAME")`; one test may have both marks.
 
 Limits that are enforced in Rust are in its files:

@@ -89,7 +89,7 @@ fn literals_after_a_long_line_are_skipped() {
             assert_eq!(read_with(limits, &[a, b]), events, "{sent} cut at {at}");
         }
     }
-    // Its size cannot be told from the bytes that are kept.
+    // The bytes that are kept do not have its size.
     let head = format!("a LOGIN {long} {{{zeros}");
     assert_eq!(
         read_with(

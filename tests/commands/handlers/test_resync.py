@@ -86,7 +86,7 @@ class Client:
         self.uid_validity = int(validity[1])
         return lines
 
-    async def learn(self) -> None:
+    async def fetch_new(self) -> None:
         """Fetch new messages; then all UIDs are known, and with them their numbers.
 
         SELECT (QRESYNC) has sent the flags of some, those that changed after `modseq`.
@@ -223,7 +223,7 @@ async def act(step: str, one: int, two: int, client: Client, other, pool) -> Non
         case "resync":
             client.drop()
             await client.select(known=bool(one % 2), matches=bool(two % 2))
-            await client.learn()
+            await client.fetch_new()
             assert client.cache == await truth(client.store)
         case _:
             pass
@@ -288,7 +288,7 @@ async def prepared(client: Client, other, count: int) -> int:
     for _ in range(count):
         await send(other, b"o %b\r\n" % MESSAGE)
     await client.select(known=False, matches=False)
-    await client.learn()
+    await client.fetch_new()
     return client.modseq
 
 
@@ -339,7 +339,7 @@ async def test_match_data_spares_forgotten_expunges(short_log):
         client.modseq = old
         await client.select(known=False, matches=True)
         assert client.earlier == []
-        await client.learn()
+        await client.fetch_new()
         assert client.cache == await truth(client.store)
 
 
@@ -394,7 +394,7 @@ async def test_changes_are_read_in_several_transactions(monkeypatch):
             await send(other, f"o UID STORE {uid + 10} +FLAGS (\\Seen)\r\n".encode())
         await client.select(known=True, matches=False)
         assert client.earlier == [*range(1, 8)]
-        await client.learn()
+        await client.fetch_new()
         assert client.cache == await truth(client.store)
 
 

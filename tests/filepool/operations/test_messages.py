@@ -8,8 +8,8 @@ from tests.filepool.direct import START, look, message, message_bytes, received,
 from imapvm._core import SEGMENT_RECORDS, STORE_ADD, STORE_REMOVE, STORE_REPLACE, UidSet
 from imapvm.filepool.errors import LimitError, MessageGoneError, NoSuchAccountError
 from imapvm.filepool.operations.append import AppendMessages
-from imapvm.filepool.operations.mailboxes import UID_MAX
 from imapvm.model.flags import SystemFlag
+from imapvm.model.ids import UID_MAX
 
 SEEN, DELETED, DRAFT = SystemFlag.SEEN.value, SystemFlag.DELETED.value, SystemFlag.DRAFT.value
 

@@ -246,7 +246,7 @@ async def test_the_number_of_claimed_files_is_limited(
     spool, deliverer, fake, autojump_clock, monkeypatch
 ):
     monkeypatch.setattr(watcher, "SPOOL_CLAIMED_MAX", 10)
-    fake.refuses["bob"] = CorruptDataError("damaged")
+    fake.refuses["bob"] = CorruptDataError("corrupt")
     for number in range(11):
         submit(spool, "", ["bob"], message(str(number)))
     async with watching(spool, deliverer):
