@@ -10,6 +10,20 @@ from imapvm.session.states import State
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "protocol.md"
 BEFORE_LOGIN = State.NOT_AUTHENTICATED
+IANA = """
+ACL ANNOTATE-EXPERIMENT-1 APPENDLIMIT AUTH= BINARY CATENATE CHILDREN COMPRESS=DEFLATE CONDSTORE
+CONTEXT=SEARCH CONTEXT=SORT CONVERT CREATE-SPECIAL-USE ENABLE ESEARCH ESORT FILTERS I18NLEVEL=1
+I18NLEVEL=2 ID IDLE IMAP4REV1 IMAP4REV2 IMAPSIEVE= INPROGRESS JMAPACCESS LANGUAGE LIST-EXTENDED
+LIST-METADATA LIST-MYRIGHTS LIST-STATUS LITERAL+ LITERAL- LOGIN-REFERRALS LOGINDISABLED
+MAILBOX-REFERRALS MESSAGELIMIT METADATA METADATA-SERVER MOVE MULTIAPPEND MULTISEARCH NAMESPACE NOTIFY
+OBJECTID PARTIAL PREVIEW QRESYNC QUOTA QUOTA=RES- QUOTASET REPLACE RIGHTS= SASL-IR SAVEDATE SAVELIMIT
+SEARCH=FUZZY SEARCHRES SORT SORT=DISPLAY SPECIAL-USE STARTTLS STATUS=SIZE THREAD UIDBATCHES UIDONLY
+UIDPLUS UNAUTHENTICATE UNSELECT URL-PARTIAL URLAUTH URLAUTH=BINARY URLFETCH=BINARY UTF8=ACCEPT UTF8=ALL
+UTF8=APPEND UTF8=ONLY UTF8=USER WITHIN
+""".split()
+"""Names in the registry of IMAP capabilities, as of 2026-08-04; THREAD is the prefix THREAD=."""
+NOT_REGISTERED = {"OBJECTID+"}
+"""Capabilities of an Internet-Draft."""
 
 
 def offered(
@@ -24,6 +38,26 @@ def test_the_document_has_the_same_rows():
     assert [(name, rfc.strip(), offered == "yes") for name, rfc, offered in rows] == [
         (row.name, row.rfc, row.when is not None) for row in TABLE
     ]
+
+
+def test_the_table_has_all_names_of_the_registry_and_no_unknown_ones():
+    names = {row.name.upper() for row in TABLE}
+    prefixes = ("AUTH=", "THREAD=", "QUOTA=RES-")
+    registered = set(IANA) - {"AUTH=", "THREAD", "QUOTA=RES-"}
+    assert names >= registered
+    for prefix in prefixes:
+        assert any(name.startswith(prefix) for name in names)
+    others = {name for name in names if not name.startswith(prefixes)}
+    assert others - registered == NOT_REGISTERED
+
+
+def test_the_document_compares_each_row_with_other_servers():
+    rows = re.findall(
+        r"^\| `([^`]+)` \| (?:yes|no|–) \| (?:yes|no|–) \| (?:yes|no|–) \|$",
+        DOCUMENT.read_text(),
+        re.MULTILINE,
+    )
+    assert rows == [row.name for row in TABLE]
 
 
 def test_each_row_has_a_condition_or_a_reason_and_each_name_is_unique():

@@ -169,6 +169,12 @@ TABLE: Final = (
     Row("LOGIN-REFERRALS", "2221", why_not="each server has all of a user's mail"),
     Row("MAILBOX-REFERRALS", "2193", why_not="each server has all of a user's mailboxes"),
     Row("JMAPACCESS", "9698", why_not="the server has no JMAP"),
+    Row("URLAUTH=BINARY", "5524", why_not="needs URLAUTH"),
+    Row("URLFETCH=BINARY", "5524", why_not="needs URLAUTH"),
+    Row("UTF8=ONLY", "9755", why_not="most clients cannot use a server that demands UTF-8"),
+    Row("UTF8=ALL", "5738", why_not="obsolete: UTF8=ACCEPT has replaced it"),
+    Row("UTF8=APPEND", "5738", why_not="obsolete: UTF8=ACCEPT has replaced it"),
+    Row("UTF8=USER", "5738", why_not="obsolete: UTF8=ACCEPT has replaced it"),
 )
 # fmt: on
 

@@ -1,0 +1,25 @@
+"""Capabilities that the server announces, compared with the table."""
+
+from tests.commands.fakes import connection, send
+
+from imapvm.commands.context import Context
+from imapvm.session.capabilities import TABLE
+
+
+async def announced(ctx: Context) -> set[str]:
+    first, last = await send(ctx, b"a CAPABILITY\r\n")
+    assert last == "a OK CAPABILITY completed"
+    words = first.split(" ")
+    assert words[:2] == ["*", "CAPABILITY"]
+    assert len(set(words)) == len(words)
+    return set(words[2:])
+
+
+async def test_each_offered_row_is_announced_in_a_state_and_nothing_else_is(signed_in):
+    without_tls = connection()
+    without_tls.session.tls = False
+    without_tls.channel.can_start_tls = True
+    states = [connection(), without_tls, signed_in]
+    found = set().union(*[await announced(ctx) for ctx in states])
+    assert found == {row.name + row.value for row in TABLE if row.when is not None}
+    assert not any(row.name in found for row in TABLE if row.when is None)
