@@ -461,6 +461,29 @@ class Unauthenticate:
     tag: Final[bytes]
 
 @final
+class GetQuota:
+    """GETQUOTA (RFC 9208 section 4.1.1)."""
+
+    tag: Final[bytes]
+    root: Final[str]
+
+@final
+class GetQuotaRoot:
+    """GETQUOTAROOT (RFC 9208 section 4.1.2). The mailbox need not exist."""
+
+    tag: Final[bytes]
+    mailbox: Final[str]
+
+@final
+class SetQuota:
+    """SETQUOTA (RFC 9208 section 4.1.3)."""
+
+    tag: Final[bytes]
+    root: Final[str]
+    limits: Final[tuple[tuple[str, int], ...]]
+    """Resources in upper case, each with its limit below 2^63; any name, also twice."""
+
+@final
 class Compress:
     """COMPRESS DEFLATE, the only algorithm (RFC 4978)."""
 
@@ -905,6 +928,19 @@ class Snapshot:
         """Return all UIDs of a mailbox; a million take some milliseconds."""
     def first_with_flags(self, mailbox: int, mask: int, value: int) -> int | None:
         """Return the lowest UID with `flags & mask == value`."""
+    def deleted_size(
+        self, mailbox: int, start: int, max_messages: int
+    ) -> tuple[int, int | None]:
+        r"""Return the bytes of messages with \Deleted from UID `start` on.
+
+        Args:
+            mailbox: id of the mailbox.
+            start: the first UID, from 1.
+            max_messages: messages after which the count ends, 30 ns each.
+
+        Returns:
+            The bytes, and the UID at which to continue, or None.
+        """
     def modified(self, mailbox: int, since: int) -> UidSet:
         """Return UIDs with a MODSEQ above `since`."""
     def highest_modseq(self, mailbox: int, uids: UidSet) -> int:

@@ -129,6 +129,13 @@ COMMANDS = [
     (b"UNSELECT", _core.Unselect, {}),
     (b"unauthenticate", _core.Unauthenticate, {}),
     (b"COMPRESS deflate", _core.Compress, {}),
+    (b'GETQUOTA "#user/ada"', _core.GetQuota, {"root": "#user/ada"}),
+    (b"GETQUOTAROOT inbox", _core.GetQuotaRoot, {"mailbox": "INBOX"}),
+    (
+        b"SETQUOTA ada (storage 5 MESSAGE 0)",
+        _core.SetQuota,
+        {"root": "ada", "limits": (("STORAGE", 5), ("MESSAGE", 0))},
+    ),
     (b"EXPUNGE", _core.Expunge, {"uids": None}),
     (b"UID EXPUNGE 4:*", _core.Expunge, {"uids": b"4:*"}),
     (

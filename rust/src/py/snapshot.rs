@@ -17,8 +17,9 @@ use crate::Corrupt;
 use crate::filepool::{self, Bodies, BodyError, Group, KeywordTable, MetadataTable, Segments};
 use crate::index::fetch::{self, Piece, Request, Source};
 use crate::index::{Segment, columns, uid_map};
-use crate::numbers::Runs;
+use crate::numbers::{Runs, UidSet};
 use crate::pages::{META_BYTES, Snapshot, page_size};
+use crate::wire::ast::system;
 
 const TOO_SMALL: Corrupt = Corrupt("the data file is too small");
 const NO_METADATA: Corrupt = Corrupt("message metadata is missing");
@@ -168,6 +169,29 @@ impl PySnapshot {
             }
         }
         Ok(None)
+    }
+
+    fn deleted_size(
+        &self,
+        mailbox: u64,
+        start: u32,
+        max_messages: usize,
+    ) -> PyResult<(u64, Option<u32>)> {
+        let wanted = UidSet::run(start, u32::MAX);
+        let (mut bytes, mut messages) = (0, 0);
+        for segment in Segments::new(self.group()?, mailbox, Some(&wanted))? {
+            let segment = Segment::open(segment?)?;
+            bytes += segment
+                .iter()
+                .filter(|record| record.uid() >= start && record.flags() & system::DELETED != 0)
+                .map(|record| u64::from(record.size()))
+                .sum::<u64>();
+            messages += segment.len();
+            if messages >= max_messages {
+                return Ok((bytes, segment.last().and_then(|last| last.checked_add(1))));
+            }
+        }
+        Ok((bytes, None))
     }
 
     fn modified(&self, mailbox: u64, since: u64) -> PyResult<PyUidSet> {

@@ -107,6 +107,17 @@ pub enum Verb {
     Append {
         mailbox: String,
     },
+    GetQuota {
+        root: String,
+    },
+    GetQuotaRoot {
+        mailbox: String,
+    },
+    /// Resources in upper case, each with its limit.
+    SetQuota {
+        root: String,
+        limits: Vec<(String, u64)>,
+    },
     /// `program` is None for an unknown charset; `window` is that of PARTIAL.
     Search {
         uid: bool,

@@ -81,6 +81,12 @@ events! {
     Status { tag: Py<PyBytes>, mailbox: String, items: Py<PyTuple> }
     /// APPEND.
     Append { tag: Py<PyBytes>, mailbox: String }
+    /// GETQUOTA.
+    GetQuota { tag: Py<PyBytes>, root: String }
+    /// GETQUOTAROOT.
+    GetQuotaRoot { tag: Py<PyBytes>, mailbox: String }
+    /// SETQUOTA.
+    SetQuota { tag: Py<PyBytes>, root: String, limits: Py<PyTuple> }
     /// EXPUNGE and UID EXPUNGE.
     Expunge { tag: Py<PyBytes>, uids: Option<Py<PySequenceSet>> }
     /// SEARCH and UID SEARCH.
@@ -217,6 +223,12 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
         }
         .into_bound_py_any(py),
         Verb::Append { mailbox } => Append { tag, mailbox }.into_bound_py_any(py),
+        Verb::GetQuota { root } => GetQuota { tag, root }.into_bound_py_any(py),
+        Verb::GetQuotaRoot { mailbox } => GetQuotaRoot { tag, mailbox }.into_bound_py_any(py),
+        Verb::SetQuota { root, limits } => {
+            let limits = PyTuple::new(py, limits)?.unbind();
+            SetQuota { tag, root, limits }.into_bound_py_any(py)
+        }
         Verb::Search {
             uid,
             returns,

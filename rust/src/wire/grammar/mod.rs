@@ -5,6 +5,7 @@ mod append;
 mod fetch;
 mod listing;
 mod mailbox;
+mod quota;
 mod search;
 mod sort;
 
@@ -18,7 +19,7 @@ pub(crate) use append::{AppendHead, append_first, append_next};
 pub(crate) use sort::{ALGORITHMS, SORT_KEYS};
 
 /// The names of all commands: `Malformed::name` is one of these.
-const NAMES: [&str; 42] = [
+const NAMES: [&str; 45] = [
     "APPEND",
     "AUTHENTICATE",
     "CAPABILITY",
@@ -32,6 +33,8 @@ const NAMES: [&str; 42] = [
     "EXAMINE",
     "EXPUNGE",
     "FETCH",
+    "GETQUOTA",
+    "GETQUOTAROOT",
     "ID",
     "IDLE",
     "LIST",
@@ -44,6 +47,7 @@ const NAMES: [&str; 42] = [
     "RENAME",
     "SEARCH",
     "SELECT",
+    "SETQUOTA",
     "SORT",
     "STARTTLS",
     "STATUS",
@@ -242,6 +246,9 @@ fn with_arguments(name: &'static str, input: &mut Cursor<'_>) -> Parsed<Verb> {
         "UID THREAD" => sort::thread(input, true),
         "FETCH" => fetch::fetch(input, false),
         "UID FETCH" => fetch::fetch(input, true),
+        "GETQUOTA" => quota::get_quota(input),
+        "GETQUOTAROOT" => quota::get_quota_root(input),
+        "SETQUOTA" => quota::set_quota(input),
         "STORE" => mailbox::store(input, false),
         "UID STORE" => mailbox::store(input, true),
         "COPY" => mailbox::copy(input).map(|(set, to)| copied(false, set, to)),

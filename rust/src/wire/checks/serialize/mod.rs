@@ -152,6 +152,22 @@ fn verb(out: &mut CommandText, verb: &Verb) {
         Verb::Subscribe { mailbox } => named(out, "SUBSCRIBE ", mailbox),
         Verb::Unsubscribe { mailbox } => named(out, "UNSUBSCRIBE ", mailbox),
         Verb::Append { mailbox } => named(out, "APPEND ", mailbox),
+        Verb::GetQuota { root } => {
+            out.put("GETQUOTA ");
+            out.string(root.as_bytes());
+        }
+        Verb::GetQuotaRoot { mailbox } => named(out, "GETQUOTAROOT ", mailbox),
+        Verb::SetQuota { root, limits } => {
+            out.put("SETQUOTA ");
+            out.string(root.as_bytes());
+            let limits: Vec<String> = limits
+                .iter()
+                .map(|(resource, limit)| format!("{resource} {limit}"))
+                .collect();
+            out.put(" (");
+            out.words(&limits);
+            out.put(")");
+        }
         Verb::Rename { mailbox, to } => {
             named(out, "RENAME ", mailbox);
             named(out, " ", to);
