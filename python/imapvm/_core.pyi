@@ -928,9 +928,7 @@ class Snapshot:
         """Return all UIDs of a mailbox; a million take some milliseconds."""
     def first_with_flags(self, mailbox: int, mask: int, value: int) -> int | None:
         """Return the lowest UID with `flags & mask == value`."""
-    def deleted_size(
-        self, mailbox: int, start: int, max_messages: int
-    ) -> tuple[int, int | None]:
+    def deleted_size(self, mailbox: int, start: int, max_messages: int) -> tuple[int, int | None]:
         r"""Return the bytes of messages with \Deleted from UID `start` on.
 
         Args:

@@ -4,6 +4,9 @@
     given INBOX 11 12 13            messages with these UIDs (and no others) in a mailbox
     given INBOX 12 flags \\Deleted   flags of some of them
     given 1 2 selected INBOX        clients that have signed in and selected a mailbox
+    given quota STORAGE 10          limits of alice
+    given administrator alice
+    given user bob                  another account
 
     1 C: a1 UID EXPUNGE 12          client 1 sends a line
     1 S: * 2 EXPUNGE                client 1 must receive this line next

@@ -85,11 +85,23 @@ class Play:
                 at = given.index("flags")
                 uids = UidSet.of(map(int, given[1:at]))
                 await self.host.flag(given[0], uids, list(given[at + 1 :]))
+            elif given[0] in {"administrator", "quota", "user"}:
+                await self._set(*given)
             else:
                 await self.host.put(given[0], [int(word) for word in given[1:]])
         for client in self.script.clients:
             if client not in self.streams:
                 await self._connect(client, ("signed", "in"))
+
+    async def _set(self, what: str, *words: str) -> None:
+        services = self.host.services
+        if what == "administrator":
+            services.administrators = frozenset(words)
+        elif what == "user":
+            await services.pool.accounts.enroll(words[0], "x")
+        else:
+            limits = dict(zip(words[::2], map(int, words[1::2]), strict=True))
+            await self.host.store.set_quota(limits)
 
     async def _connect(self, client: int, words: tuple[str, ...]) -> None:
         match words:

@@ -14,6 +14,7 @@ from imapvm.filepool.errors import (
     LimitError,
     NoSuchAccountError,
     NoSuchMailboxError,
+    OverQuotaError,
     StoreUnavailableError,
 )
 from imapvm.intake.deliver import Deliverer
@@ -213,6 +214,34 @@ async def test_an_error_for_one_recipient_has_its_reply(deliverer, fake, error, 
         "552 5.2.2 mailbox is full",
         "452 4.3.1 mail store is full, try again later",
     ]
+
+
+@pytest.mark.parametrize(
+    ("over_quota", "never", "reply"),
+    [
+        ("defer", False, "452 4.2.2 mailbox is full, try again later"),
+        ("refuse", False, "552 5.2.2 mailbox is full"),
+        ("defer", True, "552 5.2.3 message is larger than the quota of the mailbox"),
+        ("refuse", True, "552 5.2.3 message is larger than the quota of the mailbox"),
+    ],
+)
+async def test_reply_for_a_recipient_over_quota_is_configured(fake, over_quota, never, reply):
+    fake.refuses["bob"] = OverQuotaError("STORAGE", 10, never=never)
+    deliverer = Deliverer(fake, DeliverySettings(hostname="h", over_quota=over_quota))
+    stored, refused = await deliver(deliverer, "ada", "bob")
+    assert (stored, str(refused)) == (DELIVERED, reply)
+
+
+async def test_in_a_real_filepool_a_recipient_over_quota_does_not_get_the_message(pool, settings):
+    await pool.account(pool.accounts.find("bob")).set_quota({"MESSAGE": 0})
+    stored, refused = await deliver(Deliverer(pool, settings), "ada", "bob")
+    assert (stored, refused.status) == (DELIVERED, "5.2.3")
+    assert inbox_of(pool, "bob") == []
+    await pool.account(pool.accounts.find("bob")).set_quota({"MESSAGE": 1})
+    assert await deliver(Deliverer(pool, settings), "ada", "bob") == (DELIVERED, DELIVERED)
+    again = await deliver(Deliverer(pool, settings), "bob", delivery_id=ID * 2)
+    assert [reply.status for reply in again] == ["4.2.2"]
+    assert len(inbox_of(pool, "ada")) == len(inbox_of(pool, "bob")) == 1
 
 
 async def test_in_a_real_filepool_the_message_is_in_both_inboxes_once(pool, settings):

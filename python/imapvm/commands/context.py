@@ -25,6 +25,7 @@ from imapvm.filepool.store import AccountStore, Mailbox
 from imapvm.model.changes import AccountChange
 from imapvm.model.ids import MailboxId
 from imapvm.model.limits import LINE_BEFORE_LOGIN_MAX, LITERAL_BEFORE_LOGIN_MAX, MESSAGE_MAX
+from imapvm.model.names import normal_name
 from imapvm.model.stepping import suspend
 from imapvm.session.events import Event
 from imapvm.session.session import Session
@@ -67,6 +68,14 @@ class Context:
         """Reason for which `push` has ended IDLE."""
         self._claiming = False
         r"""True while a claim of \Recent messages by `push` is being committed."""
+
+    @property
+    def is_administrator(self) -> bool:
+        """True if the user is one of `login.administrators`."""
+        store, administrators = self.session.store, self.services.administrators
+        if store is None or not administrators:
+            return False
+        return normal_name(store.account.name) in administrators
 
     # --- for handlers ------------------------------------------------------------------------
 

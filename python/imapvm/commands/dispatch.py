@@ -31,6 +31,7 @@ from imapvm.filepool.errors import (
     MessageGoneError,
     NoSuchAccountError,
     NoSuchMailboxError,
+    OverQuotaError,
     SpecialUseError,
     StoreUnavailableError,
 )
@@ -50,6 +51,7 @@ CODES: Final[tuple[tuple[type[FilepoolError], str], ...]] = (
     (MailboxHasChildrenError, "HASCHILDREN"),
     (InvalidNameError, "CANNOT"),
     (LimitError, "LIMIT"),
+    (OverQuotaError, "OVERQUOTA"),
     (StoreUnavailableError, "UNAVAILABLE"),
     (SpecialUseError, "USEATTR"),
     (BodyGoneError, "EXPUNGEISSUED"),

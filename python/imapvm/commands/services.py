@@ -169,5 +169,7 @@ class Services:
     )
     """For all searches that read messages."""
     capability_rules: CapabilityRules = NO_RULES
+    administrators: frozenset[str] = frozenset()
+    """Login names, normalised."""
     version: str = VERSION
     """For the ID response."""

@@ -18,6 +18,8 @@ from imapvm._core import (
     Enable,
     Expunge,
     Fetch,
+    GetQuota,
+    GetQuotaRoot,
     Id,
     Idle,
     List,
@@ -30,6 +32,7 @@ from imapvm._core import (
     Rename,
     Search,
     Select,
+    SetQuota,
     Sort,
     StartTls,
     Status,
@@ -50,7 +53,7 @@ from imapvm.commands.handlers import (
     store,
 )
 from imapvm.commands.handlers.fetch import fetch
-from imapvm.commands.handlers.mailboxes import listing, mailboxes, status
+from imapvm.commands.handlers.mailboxes import listing, mailboxes, quota, status
 from imapvm.commands.handlers.search import search, sort
 from imapvm.commands.outcome import Done
 from imapvm.session.events import Command
@@ -145,6 +148,9 @@ TABLE: Final[tuple[CommandRow[Any, Any], ...]] = (
     Row(Lsub,         "LSUB",         listing.lsub,             SIGNED_IN),
     Row(Namespace,    "NAMESPACE",    mailboxes.namespace,      SIGNED_IN),
     Row(Status,       "STATUS",       status.status,            SIGNED_IN),
+    Row(GetQuota,     "GETQUOTA",     quota.get_quota,          SIGNED_IN),
+    Row(GetQuotaRoot, "GETQUOTAROOT", quota.get_quota_root,     SIGNED_IN),
+    Row(SetQuota,     "SETQUOTA",     quota.set_quota,          SIGNED_IN),
     Row(Append,       "APPEND",       append.append,            SIGNED_IN),
     Row(Idle,         "IDLE",         anytime.idle,             SIGNED_IN_OWN),
     # section 6.4: selected

@@ -28,7 +28,7 @@ from imapvm.filepool.operations.mailboxes import (
     SetSubscription,
     checked_name,
 )
-from imapvm.filepool.operations.quota import Recounted, RecountUsage, SetQuota
+from imapvm.filepool.operations.quota import Recounted, RecountUsage, SetLimits
 from imapvm.filepool.operations.rename import (
     RENAMED_AT_ONCE,
     Move,
@@ -291,7 +291,7 @@ class AccountStore:
             unset: resources to which the default applies again.
             replace: remove the limits of all resources that are not in `limits`.
         """
-        change = SetQuota(self._id, tuple(limits.items()), tuple(unset), replace)
+        change = SetLimits(self._id, tuple(limits.items()), tuple(unset), replace)
         return await self._group.submit(change)
 
     async def recount_usage(self) -> Recounted:

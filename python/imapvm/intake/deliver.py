@@ -11,6 +11,7 @@ from imapvm.filepool.errors import (
     FilepoolError,
     LimitError,
     NoSuchAccountError,
+    OverQuotaError,
     StoreUnavailableError,
 )
 from imapvm.filepool.pool import (
@@ -28,8 +29,10 @@ from imapvm.intake.pacing import Pacer
 from imapvm.intake.replies import (
     DELIVERED,
     OVER_QUOTA,
+    OVER_QUOTA_NOW,
     STORE_ERROR,
     STORE_FULL,
+    TOO_BIG_FOR_QUOTA,
     UNKNOWN_RECIPIENT,
     Reply,
 )
@@ -169,7 +172,7 @@ class IncomingMessage:
             if isinstance(result, Delivered | AlreadyDelivered)
         )
         replies = tuple(
-            UNKNOWN_RECIPIENT if found is None else _reply(results[found.account.id])
+            UNKNOWN_RECIPIENT if found is None else self._reply(results[found.account.id])
             for found in self._destinations
         )
         await self._log(recipients, results, facts)
@@ -208,15 +211,26 @@ class IncomingMessage:
                 recipients.setdefault(found.account.id, (found.account, found.mailbox))
         return recipients
 
+    def _reply(self, result: DeliveryResult) -> Reply:
+        """Return the reply for one recipient.
+
+        X.2.2 is meant as a persistent transient failure, X.2.3 as a permanent one (RFC 3463 section
+        3.3).
+        """
+        if isinstance(result, Delivered | AlreadyDelivered):
+            return DELIVERED
+        match result.reason:
+            case OverQuotaError(never=True):
+                return TOO_BIG_FOR_QUOTA
+            case OverQuotaError():
+                defers = self._deliverer.settings.over_quota == "defer"
+                return OVER_QUOTA_NOW if defers else OVER_QUOTA
+            case error:
+                return reply_to(error)
+
     async def discard(self) -> None:
         """Free the data on disk that no delivery refers to. May be called at any time."""
         await self._writer.discard()
-
-
-def _reply(result: DeliveryResult) -> Reply:
-    if isinstance(result, Delivered | AlreadyDelivered):
-        return DELIVERED
-    return reply_to(result.reason)
 
 
 def _facts(size: int, metadata: bytes) -> dict[str, str | int]:

@@ -7,6 +7,7 @@ SENDMAIL: Final = ("/usr/sbin/sendmail", "-i", "-f", "<>", "--")
 """Default of `DeliverySettings.sendmail`."""
 
 UnknownRecipient = Literal["hold", "bounce", "discard"]
+OverQuota = Literal["defer", "refuse"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,5 +26,7 @@ class DeliverySettings:
     """Login name that receives mail for postmaster, if no user or alias has that name."""
     unknown: UnknownRecipient = "hold"
     """Treatment of spool files whose recipients are not enrolled."""
+    over_quota: OverQuota = "defer"
+    """Reply of LMTP for a recipient over quota."""
     sendmail: tuple[str, ...] = SENDMAIL
     """Command that sends a notification: message on standard input, recipient as last argument."""

@@ -39,6 +39,8 @@ DELIVERED = Reply(250, "2.1.5", "delivered")
 UNKNOWN_RECIPIENT = Reply(550, "5.1.1", "no such user here")
 STORE_FULL = Reply(452, "4.3.1", "mail store is full, try again later")
 OVER_QUOTA = Reply(552, "5.2.2", "mailbox is full")
+OVER_QUOTA_NOW = Reply(452, "4.2.2", "mailbox is full, try again later")
+TOO_BIG_FOR_QUOTA = Reply(552, "5.2.3", "message is larger than the quota of the mailbox")
 STORE_ERROR = Reply(451, "4.3.0", "mail store error, try again later")
 
 

@@ -27,6 +27,7 @@ from imapvm.filepool.pool import Filepool, open_filepool
 from imapvm.intake.deliver import Deliverer
 from imapvm.intake.lmtp.listener import serve_lmtp
 from imapvm.intake.spool.watcher import watch_spool
+from imapvm.model.names import normal_name
 from imapvm.server.imap.acceptor import Acceptor
 from imapvm.server.imap.connections import Connections
 from imapvm.server.imap.login_runtime import TrioRuntime
@@ -164,7 +165,7 @@ async def serve_roles(
     """
     tune_interpreter()
     with trio.CancelScope(shield=True):
-        async with open_filepool(settings.filepool, clock=clock) as pool:
+        async with open_filepool(settings.filepool, clock=clock, quota=settings.quota) as pool:
             if wakeup is not None:
                 pool.set_commit_hooks(wakeup.wake, partial(wakeup.wake, unconditional=True))
             async with trio.open_nursery() as background:
@@ -258,6 +259,7 @@ class _ClientService:
             clock=clock,
             turns=reactor.turns,
             capability_rules=settings.capability_rules(),
+            administrators=frozenset(map(normal_name, settings.administrators)),
         )
         self.notifier = Notifier(self.services, self.connections, siblings and siblings.wakeup)
         pool.on_changes = self.notifier.notify

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from imapvm.intake.delivery_settings import DeliverySettings
 from imapvm.model.limits import CONNECTIONS_PER_PEER_MAX, REMEMBERED_EXPUNGES_MAX
+from imapvm.model.quota import Limits
 from imapvm.session.client_rules import CapabilityRules, ClientRule
 from imapvm.session.syntax import CapabilityNameError
 
@@ -68,6 +69,10 @@ class Settings:
     """Apply the rules for known errors of mail programs as well."""
     workers: int = 0
     """Processes that serve clients; 0: one process has all roles."""
+    administrators: tuple[str, ...] = ()
+    """Login names of users who may change what belongs to others."""
+    quota: Limits = field(default_factory=dict)
+    """Default limits of each user."""
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     log_format: LogFormat = "text"
     log_level: LogLevel = "info"

@@ -22,6 +22,8 @@ class Facts:
     """True if a password may be sent over this connection now."""
     compressed: bool = False
     """True after COMPRESS."""
+    administrator: bool = False
+    """True for a user who may change what belongs to others."""
 
 
 When = Callable[[Facts], bool]
@@ -40,6 +42,11 @@ def before_login(facts: Facts) -> bool:
 def after_login(facts: Facts) -> bool:
     """Return True after login: earlier, the capability cannot be used."""
     return facts.state is not State.NOT_AUTHENTICATED
+
+
+def is_administrator(facts: Facts) -> bool:
+    """Return True after login of an administrator."""
+    return after_login(facts) and facts.administrator
 
 
 def can_compress(facts: Facts) -> bool:
@@ -122,12 +129,12 @@ TABLE: Final = (
     Row("THREAD=ORDEREDSUBJECT", "5256", after_login),
     Row("THREAD=REFERENCES", "5256", after_login),
     Row("THREAD=REFS", "draft-ietf-morg-inthread", after_login),
-    Row("QUOTA", "9208", why_not=_LATER),
-    Row("QUOTA=RES-STORAGE", "9208", why_not=_LATER),
-    Row("QUOTA=RES-MESSAGE", "9208", why_not=_LATER),
-    Row("QUOTA=RES-MAILBOX", "9208", why_not=_LATER),
-    Row("QUOTA=RES-ANNOTATION-STORAGE", "9208", why_not=_LATER),
-    Row("QUOTASET", "9208", why_not=_LATER),
+    Row("QUOTA", "9208", after_login),
+    Row("QUOTA=RES-STORAGE", "9208", after_login),
+    Row("QUOTA=RES-MESSAGE", "9208", after_login),
+    Row("QUOTA=RES-MAILBOX", "9208", after_login),
+    Row("QUOTA=RES-ANNOTATION-STORAGE", "9208", after_login),
+    Row("QUOTASET", "9208", is_administrator),
     Row("AUTH=SCRAM-SHA-256", "7677", why_not=_LATER),
     Row("AUTH=SCRAM-SHA-256-PLUS", "7677", why_not=_LATER),
     Row("AUTH=SCRAM-SHA-1", "5802", why_not=_LATER),

@@ -74,6 +74,6 @@ fn quota_commands() {
         line("9208 7", "GETQUOTA", Verb::Noop)
             .malformed("GETQUOTA", "expected a space at column 12"),
         line("9208 7", "GETQUOTAROOT a b", Verb::Noop)
-            .malformed("GETQUOTAROOT", "expected the end of the line at column 17"),
+            .malformed("GETQUOTAROOT", "expected the end of the line at column 18"),
     ]);
 }

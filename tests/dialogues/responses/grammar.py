@@ -94,6 +94,8 @@ class Reader(Tokens):
             "VANISHED": self._vanished,
             "ESEARCH": self._esearch,
             "NAMESPACE": self._namespace,
+            "QUOTA": self._quota,
+            "QUOTAROOT": self._quota_root,
             "ID": self._id,
         }
         if kind not in readers:
@@ -257,13 +259,37 @@ class Reader(Tokens):
             return item, self.number(bits=32)
         if item == "HIGHESTMODSEQ":
             return item, self.number(bits=63)
-        if item == "SIZE" or (item == "APPENDLIMIT" and not self.ahead(b"NIL")):
+        if item in ("SIZE", "DELETED-STORAGE") or (
+            item == "APPENDLIMIT" and not self.ahead(b"NIL")
+        ):
             return item, self.number()
         if item == "APPENDLIMIT":
             return item, self.take(b"NIL")
         if item == "MAILBOXID":
             return item, self.many(lambda: self.taken(OBJECT_ID, "objectid"), empty=False)
         raise self.fail("a known STATUS item before this")
+
+    def _quota(self) -> tuple[bytes, dict[str, tuple[int, int]]]:
+        """RFC 9208 section 7: the list is not empty, and numbers have 63 bits."""
+        self.take(b" ")
+        root = self.astring()
+        self.take(b" ")
+        return root, dict(self.many(self._quota_resource, empty=False))
+
+    def _quota_resource(self) -> tuple[str, tuple[int, int]]:
+        name = self.atom().decode()
+        self.take(b" ")
+        usage = self.number(bits=63)
+        self.take(b" ")
+        return name, (usage, self.number(bits=63))
+
+    def _quota_root(self) -> tuple[str, list[bytes]]:
+        self.take(b" ")
+        name = self.mailbox()
+        roots = []
+        while self.took(b" "):
+            roots.append(self.astring())
+        return name, roots
 
     def _esearch(self) -> dict[str, Any]:
         found: dict[str, Any] = {}

@@ -87,6 +87,21 @@ BAD = [
     b'* 1 FETCH (BODY[TEXT] "caf\xc3\xa9")\r\n',
 ]
 
+GOOD += [
+    b'* QUOTA "#user/alice" (STORAGE 54 111 MESSAGE 42 1000)\r\n',
+    b'* QUOTA "" (STORAGE 10 9223372036854775807)\r\n',
+    b'* QUOTAROOT INBOX "#user/alice" "!partition/sda4"\r\n',
+    b"* QUOTAROOT comp.mail.mime\r\n",
+    b"* STATUS INBOX (MESSAGES 12 DELETED 4 DELETED-STORAGE 8)\r\n",
+]
+BAD += [
+    b'* QUOTA "" ()\r\n',
+    b'* QUOTA "" (STORAGE 10)\r\n',
+    b'* QUOTA "" (STORAGE 10 9223372036854775808)\r\n',
+    b"* QUOTA (STORAGE 10 20)\r\n",
+    b"* QUOTAROOT INBOX (a)\r\n",
+]
+
 ENABLED = b"* ENABLED IMAP4rev2\r\n"
 
 

@@ -18,7 +18,7 @@ from imapvm.filepool.operations.mailboxes import (
     DeleteMailbox,
     SetSubscription,
 )
-from imapvm.filepool.operations.quota import SetQuota
+from imapvm.filepool.operations.quota import SetLimits
 from imapvm.filepool.operations.rename import RenameMailbox
 from imapvm.filepool.operations.store_flags import ExpungeMessages, StoreFlags
 from imapvm.filepool.operations.sweep import SweepStep
@@ -51,7 +51,7 @@ HISTORY = [
     SetAnnotations(1, 1, 1, (Annotation(b"/comment", b"y" * 5000),), b"client"),
     RenameMailbox(1, "a", "c/d", 108),
     RenameMailbox(1, "INBOX", "before", 109),
-    SetQuota(1, ((STORAGE, None), (MESSAGE, 1000)), (), replace=False),
+    SetLimits(1, ((STORAGE, None), (MESSAGE, 1000)), (), replace=False),
     AddAccount(AccountId(2), 110),
     DeleteMailbox(1, 8, 111),
     SweepStep(111),
@@ -120,10 +120,10 @@ def test_refused_operation_has_written_nothing(direct):
         CreateMailbox(1, "x", (), subscribe=True, now=1),
         RenameMailbox(1, "INBOX", "x", 1),
         RenameMailbox(1, "Sent", "x/Sent", 1),
-        SetQuota(9, ((STORAGE, 1),), (), replace=False),
+        SetLimits(9, ((STORAGE, 1),), (), replace=False),
     ]
     direct.apply(AppendMessages(1, 1, (message(1), message(2)), 1))
-    direct.apply(SetQuota(1, ((MESSAGE, 3), (MAILBOX, 6)), (), replace=False))
+    direct.apply(SetLimits(1, ((MESSAGE, 3), (MAILBOX, 6)), (), replace=False))
     before = dump(group.env, group.tables)
     with group.env.begin(write=True) as raw:
         for operation in refused:

@@ -31,7 +31,7 @@ from imapvm.filepool.operations.deliver import (
 )
 from imapvm.filepool.operations.enroll import ClearAccount
 from imapvm.filepool.operations.mailboxes import CreateMailbox, DeleteMailbox
-from imapvm.filepool.operations.quota import RecountUsage, SetQuota, add_annotations
+from imapvm.filepool.operations.quota import RecountUsage, SetLimits, add_annotations
 from imapvm.filepool.operations.rename import RenameMailbox
 from imapvm.filepool.operations.store_flags import ExpungeMessages, StoreFlags
 from imapvm.filepool.pool import open_filepool
@@ -63,7 +63,7 @@ def quota(direct):
 def set_limits(direct, account: int = 1, **limits):
     names = {"storage": STORAGE, "messages": MESSAGE, "mailboxes": MAILBOX}
     named = tuple((names[name], value) for name, value in limits.items())
-    return direct.apply(SetQuota(account, named, (), replace=False))
+    return direct.apply(SetLimits(account, named, (), replace=False))
 
 
 def append(*messages, mailbox: int = 1):
@@ -85,11 +85,11 @@ def test_own_limit_takes_the_place_of_the_default(tmp_path):
         set_limits(direct, storage=None, mailboxes=9)
         assert quota(direct).limits == {MESSAGE: 5, MAILBOX: 9}
         assert quota(direct).own == {STORAGE: None, MAILBOX: 9}
-        direct.apply(SetQuota(1, (), (STORAGE,), replace=False))
+        direct.apply(SetLimits(1, (), (STORAGE,), replace=False))
         assert quota(direct).limits == {STORAGE: 10, MESSAGE: 5, MAILBOX: 9}
-        direct.apply(SetQuota(1, ((MESSAGE, 7),), (), replace=True))
+        direct.apply(SetLimits(1, ((MESSAGE, 7),), (), replace=True))
         assert quota(direct).limits == {MESSAGE: 7}
-        direct.apply(SetQuota(1, (), tuple(UNITS), replace=False))
+        direct.apply(SetLimits(1, (), tuple(UNITS), replace=False))
         assert quota(direct).own == {}
         with direct.group.env.begin() as txn:
             assert txn.stat(direct.group.tables.quotas)["entries"] == 0
@@ -191,11 +191,11 @@ def test_staged_copies_are_checked_when_they_are_committed(direct):
 
 
 def test_limit_set_in_a_batch_holds_for_the_operations_after_it(direct):
-    one = SetQuota(1, ((MESSAGE, 1),), (), replace=False)
+    one = SetLimits(1, ((MESSAGE, 1),), (), replace=False)
     with pytest.raises(OverQuotaError):
         direct.apply(append(sized(20)), one, append(sized(20)))
     direct.apply(append(sized(20)), one)
-    direct.apply(SetQuota(1, (), (MESSAGE,), replace=False), append(sized(20)))
+    direct.apply(SetLimits(1, (), (MESSAGE,), replace=False), append(sized(20)))
 
 
 def test_operations_of_one_batch_share_the_remaining_quota(direct):
@@ -229,7 +229,7 @@ def test_annotations_are_counted_and_limited(direct):
 
         direct.apply(type("Add", (), {"apply": staticmethod(apply)}))
 
-    direct.apply(SetQuota(1, ((ANNOTATION_STORAGE, 1),), (), replace=False))
+    direct.apply(SetLimits(1, ((ANNOTATION_STORAGE, 1),), (), replace=False))
     add(1000)
     assert quota(direct).used[ANNOTATION_STORAGE] == 1
     with pytest.raises(OverQuotaError):
@@ -459,12 +459,12 @@ class Quotas(RuleBasedStateMachine):
     @rule(resource=st.sampled_from([STORAGE, MESSAGE, MAILBOX]), limit=limits)
     def limit(self, resource, limit):
         self.own[resource] = limit
-        self.direct.apply(SetQuota(1, ((resource, limit),), (), replace=False))
+        self.direct.apply(SetLimits(1, ((resource, limit),), (), replace=False))
 
     @rule(resource=st.sampled_from([STORAGE, MESSAGE, MAILBOX]))
     def unset(self, resource):
         self.own.pop(resource, None)
-        self.direct.apply(SetQuota(1, (), (resource,), replace=False))
+        self.direct.apply(SetLimits(1, (), (resource,), replace=False))
 
     @invariant()
     def usage_is_what_a_recount_finds(self):

@@ -12,7 +12,7 @@ from tests.intake.fakes import FakePool, message_of
 from tests.intake.spooling import emptied, message, names, subjects, until, watching
 from tests.owners import set_owner
 
-from imapvm.filepool.errors import CorruptDataError, LimitError
+from imapvm.filepool.errors import CorruptDataError, LimitError, OverQuotaError
 from imapvm.intake.deliver import Deliverer
 from imapvm.intake.delivery_settings import DeliverySettings
 from imapvm.intake.spool import watcher
@@ -557,6 +557,23 @@ async def test_mail_for_a_full_mailbox_is_held_also_if_unknown_is_discard(spool,
     reason = (spool / "undeliverable" / "x.reason").read_text()
     assert "<bob>: 552 5.2.2" in reason
     assert "dan" not in reason
+
+
+@pytest.mark.parametrize("over_quota", ["defer", "refuse"])
+async def test_mail_over_quota_is_held_and_not_tried_again_without_end(spool, fake, over_quota):
+    fake.refuses["bob"] = OverQuotaError("STORAGE", 10)
+    deliverer = Deliverer(fake, DeliverySettings(hostname="h", over_quota=over_quota))
+    submit(spool, "ada", ["bob", "cyn"], message("x"), name="x")
+    async with watching(spool, deliverer):
+        await emptied(spool)
+    reason = (spool / "undeliverable" / "x.reason").read_text()
+    assert "<bob>: 552 5.2.2 mailbox is full" in reason
+    assert "cyn" not in reason
+    fake.refuses.clear()
+    (spool / "undeliverable" / "x").rename(spool / "new" / "x")
+    async with watching(spool, deliverer):
+        await emptied(spool)
+    assert len(fake.bodies_of("bob")) == len(fake.bodies_of("cyn")) == 1
 
 
 async def test_a_message_without_recipients_is_held(spool, deliverer):

@@ -31,6 +31,8 @@ def test_every_key_reaches_the_settings(settings, tmp_path):
         tls.certificate = "c.pem"
         tls.key = "k.pem"
         login.plaintext = "never"
+        login.administrators = ["ada"]
+        quota = { storage_mib = 2, messages = 3, mailboxes = 4, annotation_storage_kib = 5 }
         limits = { connections_per_peer = 1, reload_seconds = 7, remembered_expunges = 10000 }
         [delivery]
         domains = ["example.org"]
@@ -38,6 +40,7 @@ def test_every_key_reaches_the_settings(settings, tmp_path):
         detail_mailboxes = true
         postmaster = "ada"
         unknown = "bounce"
+        over_quota = "refuse"
         sendmail = ["/bin/mail"]
         [log]
         format = "json"
@@ -46,6 +49,14 @@ def test_every_key_reaches_the_settings(settings, tmp_path):
     )
     assert loaded.filepool == tmp_path / "pool"
     assert loaded.spool == Path("/spool")
+    assert loaded.administrators == ("ada",)
+    assert loaded.quota == {
+        "STORAGE": 2048,
+        "MESSAGE": 3,
+        "MAILBOX": 4,
+        "ANNOTATION-STORAGE": 5,
+    }
+    assert loaded.delivery.over_quota == "refuse"
     assert loaded.delivery.hostname == "mail.example.org"
     assert loaded.imap == ("127.0.0.1:0", "[::1]:143")
     assert loaded.imaps == ("localhost:993",)

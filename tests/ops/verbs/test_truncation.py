@@ -33,6 +33,10 @@ VERBS = {
     "user alias add": ("info", "alice"),
     "user alias remove": ("info",),
     "user alias list": (),
+    "quota show": (),
+    "quota set": ("alice", "--storage", "1G"),
+    "quota unset": ("alice",),
+    "quota recalculate": (),
 }
 OTHERS = {
     "serve": "below",

@@ -35,6 +35,7 @@ def offered(ctx: Context) -> str:
             can_start_tls=ctx.channel.can_start_tls,
             password_allowed=session.password_allowed,
             compressed=ctx.channel.is_compressed,
+            administrator=ctx.is_administrator,
         ),
         session.disabled.names,
     )

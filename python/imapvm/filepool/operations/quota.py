@@ -80,7 +80,7 @@ def add_annotations(txn: GroupTxn, account: AccountId, more: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class SetQuota:
+class SetLimits:
     """Limits of an account; usage above a limit stays, and nothing can be added."""
 
     account: AccountId
@@ -112,6 +112,8 @@ class Recounted:
 
     before: dict[str, int]
     after: dict[str, int]
+    corrected: bool
+    """True if a counter of the account or of a mailbox was wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,18 +130,21 @@ class RecountUsage:
         before = {"messages": usage.messages, "size": usage.size, "mailboxes": usage.mailboxes}
         rows = txn.mailboxes(self.account)
         totals = [0, 0]
+        corrected = False
         for row in rows:
             counts = _counts(value for _, value in txn.items(txn.tables.index, ID_KEY.pack(row.id)))
             if counts != (row.messages, row.unseen, row.deleted, row.size):
+                corrected = True
                 txn.add(row)
                 row.messages, row.unseen, row.deleted, row.size = counts
             totals[0] += row.messages
             totals[1] += row.size
         after = {"messages": totals[0], "size": totals[1], "mailboxes": len(rows)}
         if after != before:
+            corrected = True
             txn.edit(usage)
             usage.messages, usage.size, usage.mailboxes = totals[0], totals[1], len(rows)
-        return Recounted(before, after)
+        return Recounted(before, after, corrected)
 
 
 def _counts(segments: Iterable[bytes]) -> tuple[int, int, int, int]:

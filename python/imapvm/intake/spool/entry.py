@@ -32,7 +32,13 @@ from imapvm.intake.notification import (
     send_notification,
 )
 from imapvm.intake.pacing import Pacer
-from imapvm.intake.replies import STORE_FULL, UNKNOWN_RECIPIENT, Reply
+from imapvm.intake.replies import (
+    OVER_QUOTA,
+    OVER_QUOTA_NOW,
+    STORE_FULL,
+    UNKNOWN_RECIPIENT,
+    Reply,
+)
 from imapvm.intake.spool.bsmtp import BsmtpMessageEnd, BsmtpMessageStart, BsmtpPart, read_bsmtp
 from imapvm.intake.spool.delivered import DeliveryRecord
 from imapvm.intake.spool.directory import SpoolDirectory, printable_name
@@ -186,6 +192,8 @@ class SpoolEntry:
         self, number: int, envelope: Envelope, replies: Sequence[Reply]
     ) -> Reply | None:
         """Store the permanent failures of a message; return a transient reply, if there is one."""
+        # A file is tried again every minute, without end: mail over quota is held or returned.
+        replies = [OVER_QUOTA if reply == OVER_QUOTA_NOW else reply for reply in replies]
         pairs = list(zip(envelope.recipients, replies, strict=True))
         failed = [FailedRecipient(r, reply) for r, reply in pairs if reply.code >= 500]
         if failed or not pairs:

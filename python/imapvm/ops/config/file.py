@@ -11,8 +11,9 @@ from typing import Annotated, Any, get_args
 
 import msgspec
 
-from imapvm.intake.delivery_settings import SENDMAIL, UnknownRecipient
+from imapvm.intake.delivery_settings import SENDMAIL, OverQuota, UnknownRecipient
 from imapvm.model.limits import CONNECTIONS_PER_PEER_MAX, REMEMBERED_EXPUNGES_MAX
+from imapvm.model.quota import ANNOTATION_STORAGE, LIMIT_MAX, MAILBOX, MESSAGE, STORAGE
 from imapvm.ops.config.toml_lines import lines_of_keys
 from imapvm.ops.errors import CONFIGURATION, ConfigError, OperatorError
 from imapvm.server.settings import RELOAD_SECONDS, LogFormat, LogLevel, Plaintext
@@ -46,6 +47,7 @@ class LoginTable(Table, frozen=True):
     """Authentication."""
 
     plaintext: Plaintext = "loopback"
+    administrators: tuple[str, ...] = ()
 
 
 class LimitsTable(Table, frozen=True):
@@ -72,6 +74,25 @@ class CapabilitiesTable(Table, frozen=True):
     clients: tuple[ClientTable, ...] = ()
 
 
+class QuotaTable(Table, frozen=True):
+    """Default limits of each user; 0: no limit."""
+
+    storage_mib: Annotated[int, msgspec.Meta(ge=0, le=LIMIT_MAX // 1024)] = 0
+    messages: Annotated[int, msgspec.Meta(ge=0, le=LIMIT_MAX)] = 0
+    mailboxes: Annotated[int, msgspec.Meta(ge=0, le=LIMIT_MAX)] = 0
+    annotation_storage_kib: Annotated[int, msgspec.Meta(ge=0, le=LIMIT_MAX)] = 0
+
+    def limits(self) -> dict[str, int]:
+        """Return the limits, in units of each resource."""
+        values = {
+            STORAGE: self.storage_mib * 1024,
+            MESSAGE: self.messages,
+            MAILBOX: self.mailboxes,
+            ANNOTATION_STORAGE: self.annotation_storage_kib,
+        }
+        return {resource: limit for resource, limit in values.items() if limit}
+
+
 class DeliveryTable(Table, frozen=True):
     """Rules that map addresses to users, and the treatment of unknown recipients."""
 
@@ -80,6 +101,7 @@ class DeliveryTable(Table, frozen=True):
     detail_mailboxes: bool = False
     postmaster: str = ""
     unknown: UnknownRecipient = "hold"
+    over_quota: OverQuota = "defer"
     sendmail: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = SENDMAIL
 
 
@@ -102,6 +124,7 @@ class Config(Table, frozen=True):
     login: LoginTable = LoginTable()
     limits: LimitsTable = LimitsTable()
     capabilities: CapabilitiesTable = CapabilitiesTable()
+    quota: QuotaTable = QuotaTable()
     delivery: DeliveryTable = DeliveryTable()
     log: LogTable = LogTable()
 

@@ -65,6 +65,7 @@ def settings_from(file: ConfigFile) -> Settings:
         certificate=file.path_of(config.tls.certificate) if config.tls.certificate else None,
         key=file.path_of(config.tls.key) if config.tls.key else None,
         plaintext=config.login.plaintext,
+        administrators=config.login.administrators,
         connections_per_peer=config.limits.connections_per_peer,
         remembered_expunges=config.limits.remembered_expunges,
         reload_seconds=config.limits.reload_seconds,
@@ -74,6 +75,7 @@ def settings_from(file: ConfigFile) -> Settings:
         ),
         shipped_rules=config.capabilities.shipped_rules,
         workers=config.workers,
+        quota=config.quota.limits(),
         delivery=DeliverySettings(
             hostname=config.hostname or socket.gethostname(),
             **msgspec.structs.asdict(config.delivery),

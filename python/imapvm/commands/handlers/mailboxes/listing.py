@@ -1,6 +1,6 @@
 """LIST, basic and extended, and LSUB (RFC 9051 section 6.3.9, RFC 3501 section 6.3.9)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from imapvm._core import List, Lsub
@@ -12,7 +12,12 @@ from imapvm.commands.handlers.mailboxes.hierarchy import (
     select_names,
 )
 from imapvm.commands.handlers.mailboxes.names import encoded
-from imapvm.commands.handlers.mailboxes.status import check_items, write_status
+from imapvm.commands.handlers.mailboxes.status import (
+    DELETED_STORAGE,
+    check_items,
+    deleted_size,
+    write_status,
+)
 from imapvm.commands.outcome import DONE, Done, Refusal
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import Mailbox
@@ -52,9 +57,10 @@ async def list_(ctx: AccountContext, command: List) -> Done:
         status=command.status,
     )
     for chunk in names.chunks():
+        sizes = await _deleted_sizes(ctx, chunk, options)
         with ctx.store.reading() as reader:
             for listed in chunk:
-                _write_listed(ctx, reader, listed, options)
+                _write_listed(ctx, reader, listed, options, sizes)
         await _send(ctx)
     return DONE
 
@@ -68,7 +74,26 @@ class _Options(NamedTuple):
     status: tuple[str, ...] | None
 
 
-def _write_listed(ctx: AccountContext, reader: Reader, listed: Listed, options: _Options) -> None:
+async def _deleted_sizes(
+    ctx: AccountContext, chunk: Sequence[Listed], options: _Options
+) -> dict[int, int]:
+    """Return mailbox → value of DELETED-STORAGE, if it was requested."""
+    if options.status is None or DELETED_STORAGE not in options.status:
+        return {}
+    return {
+        listed.mailbox: await deleted_size(ctx, MailboxId(listed.mailbox))
+        for listed in chunk
+        if listed.mailbox and listed.meets_criteria
+    }
+
+
+def _write_listed(
+    ctx: AccountContext,
+    reader: Reader,
+    listed: Listed,
+    options: _Options,
+    sizes: Mapping[int, int],
+) -> None:
     """Write LIST of a name, and STATUS if it was requested."""
     mailbox = reader.mailbox_by_id(MailboxId(listed.mailbox)) if listed.mailbox else None
     if listed.mailbox and (mailbox is None or mailbox.name != listed.name):
@@ -82,7 +107,8 @@ def _write_listed(ctx: AccountContext, reader: Reader, listed: Listed, options: 
     child_criteria = options.child_criteria if listed.child_meets_criteria else ()
     _write_line(ctx, b"LIST", attributes, listed.name, child_criteria)
     if options.status is not None and mailbox is not None and listed.meets_criteria:
-        write_status(ctx, reader, mailbox, options.status)
+        size = sizes.get(mailbox.id, 0)
+        write_status(ctx, reader, mailbox, options.status, deleted_size=size)
 
 
 def _attributes(
