@@ -8,6 +8,7 @@ from imapvm._core import MessageEncoder
 from imapvm.filepool.accounts import Account
 from imapvm.filepool.errors import StoreUnavailableError
 from imapvm.filepool.pool import AlreadyDelivered, Delivered, DeliveryRefused
+from imapvm.model.stepping import suspend
 
 
 class FakeAccounts:
@@ -60,6 +61,7 @@ class FakeBody:
 
     async def discard(self):
         self.discarded = True
+        await suspend()
         await trio.lowlevel.checkpoint()
 
 
@@ -89,6 +91,7 @@ class FakePool:
         return self.bodies[-1]
 
     async def deliver(self, delivery):
+        await suspend()
         self.attempts += 1
         self._batch.append(delivery.id)
         if self.on_deliver is not None:

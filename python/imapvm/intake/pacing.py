@@ -9,6 +9,8 @@ from typing import Final
 
 import trio
 
+from imapvm.model.stepping import suspend
+
 SLICE_SECONDS: Final = 0.005
 """Work between two turns of the event loop."""
 
@@ -29,6 +31,7 @@ class Pacer:
         """
         if perf_counter() < self._end:
             return
+        await suspend()
         async with self._turn:
             if perf_counter() >= self._end:
                 await trio.lowlevel.checkpoint()

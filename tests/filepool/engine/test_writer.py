@@ -29,7 +29,9 @@ from imapvm.filepool.engine.writer import (
 from imapvm.filepool.errors import CorruptDataError, LimitError, StoreUnavailableError
 from imapvm.filepool.pool import create_filepool, open_filepool
 from imapvm.filepool.tables.changes import JOURNAL_ROWS_KEPT
+from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.limits import KEYWORDS_PER_MESSAGE_MAX
+from imapvm.model.stepping import call_deferred, start
 
 
 class Held:
@@ -96,6 +98,62 @@ async def test_queued_operations_are_committed_together(alice, pool):
     )
     assert commits(pool) == before + 1
     assert [result.uids for result in results] == [uids(n) for n in range(1, BATCH_MAX)]
+
+
+class Transaction:
+    """Operation that returns its transaction."""
+
+    def apply(self, txn):
+        return txn
+
+
+async def test_operations_submitted_outside_tasks_share_the_commit_of_their_turn(pool):
+    group = pool.groups[0]
+    submitted = [start(group.submit(Transaction())) for _ in range(3)]
+    call_deferred()  # the end of the reactor's turn
+    first, *others = [await one for one in submitted]
+    assert all(other is first for other in others)
+    assert await group.submit(Transaction()) is not first
+
+
+async def test_operation_submitted_outside_a_task_and_a_turn_is_applied_in_its_task(pool):
+    group = pool.groups[0]
+    submitted = start(group.submit(Transaction()))
+    assert isinstance(await submitted, GroupTxn)
+    call_deferred()  # finds nothing left to do
+    assert isinstance(await group.submit(Transaction()), GroupTxn)
+
+
+@pytest.mark.parametrize("in_turn", [True, False])
+async def test_abandoned_operation_is_done_before_its_data_may_go(pool, in_turn):
+    group, held = pool.groups[0], Held()
+    submitted = start(group.submit(held))
+    if in_turn:
+        call_deferred()
+    log = []
+
+    async def abandon():
+        with pytest.raises(Abandoned):
+            await submitted.abandon(Abandoned())
+        log.append("abandoned")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(abandon)
+        await trio.to_thread.run_sync(held.entered.wait)
+        await trio.testing.wait_all_tasks_blocked()
+        assert log == []
+        held.leave.set()
+    assert log == ["abandoned"]
+
+
+async def test_writer_is_closed_after_an_operation_that_no_task_has_awaited(path):
+    async with open_filepool(path) as pool:
+        submitted = start(pool.groups[0].submit(Transaction()))
+    assert isinstance(await submitted, GroupTxn)
+
+
+class Abandoned(Exception):
+    pass
 
 
 @pytest.mark.parametrize("writes", [False, True])

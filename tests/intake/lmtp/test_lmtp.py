@@ -25,6 +25,7 @@ from imapvm.intake.lmtp.connection import (
 )
 from imapvm.intake.lmtp.listener import IDLE_WHEN_FULL_SECONDS, serve_lmtp
 from imapvm.model.limits import LMTP_CONNECTIONS_MAX, LMTP_WAITING_MAX, RECEIVE_MAX
+from imapvm.model.stepping import suspend
 from imapvm.server.net.transport import Transport
 
 HEAD = b"LHLO client.example\r\n"
@@ -215,6 +216,7 @@ class FailingBody:
         raise self.error
 
     async def discard(self):
+        await suspend()
         await trio.lowlevel.checkpoint()
 
 

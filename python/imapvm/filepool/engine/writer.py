@@ -11,7 +11,6 @@ cost a wait for the other thread (docs/decisions/0007).
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from functools import partial
 from queue import SimpleQueue
 from time import perf_counter
 from typing import Any, Final, Generic, TypeVar
@@ -24,7 +23,7 @@ from imapvm._core import CorruptError
 from imapvm.filepool.engine.environment import lmdb_error
 from imapvm.filepool.engine.transactions import LmdbTxn, Operation, WriteTxn
 from imapvm.filepool.errors import CorruptDataError, StoreUnavailableError
-from imapvm.model.stepping import suspend
+from imapvm.model.stepping import defer, is_stepping, suspend
 
 log = logging.getLogger(__name__)
 
@@ -60,18 +59,39 @@ Result = TypeVar("Result")
 class PendingOperation(Generic[Txn]):
     """Operation, and the function that receives its result."""
 
-    __slots__ = ("cost", "done", "operation", "result")
+    __slots__ = ("cost", "done", "is_done", "operation", "result", "task")
 
     def __init__(
         self,
         operation: Operation[Txn, Any],
         cost: int,
-        done: Callable[[outcome.Outcome[Any]], None],
+        done: Callable[[outcome.Outcome[Any]], None] | None = None,
     ) -> None:
         self.operation = operation
         self.cost = cost
         self.done = done
+        """Receives the result; None if a task takes it."""
+        self.task: trio.lowlevel.Task | None = None
+        """Task that waits for the result."""
+        self.is_done = False
         self.result: outcome.Outcome[Any] = NO_RESULT
+
+    def end(self) -> None:
+        """Pass the result on, or resume the task that takes it."""
+        self.is_done = True
+        if self.task is not None:
+            trio.lowlevel.reschedule(self.task)
+        elif self.done is not None:
+            self.done(self.take_result())
+
+    def take_result(self) -> outcome.Outcome[Any]:
+        """Return the result, and forget it.
+
+        The traceback of an error refers to the operation: a cycle with thousands of objects, and
+        the garbage collection of many such would block the event loop.
+        """
+        result, self.result = self.result, NO_RESULT
+        return result
 
 
 class Batch(Generic[Txn]):
@@ -167,6 +187,8 @@ class Writer(Generic[Txn]):
         """Batch that the writer's thread was given last."""
         self._busy: trio.Event | None = None
         """Set when the queue is empty; None while no operation is pending."""
+        self._is_gathering = False
+        """True if operations are pending and none was given to the writer's thread yet."""
         self._contended_begins = 0
         """Number of transactions still to begin before Trio's thread yields the GIL at once."""
         self._token = trio.lowlevel.current_trio_token()
@@ -198,23 +220,38 @@ class Writer(Generic[Txn]):
             FilepoolError: raised by the operation.
             StoreUnavailableError: the disk is full or failed; nothing was changed.
         """
-        await suspend()
-        await trio.lowlevel.checkpoint_if_cancelled()
+        stepping = is_stepping()
+        if not stepping:
+            await trio.lowlevel.checkpoint_if_cancelled()
         if self._closed:
             raise StoreUnavailableError(CLOSED)
-        resume = partial(trio.lowlevel.reschedule, trio.lowlevel.current_task())
-        self._queue.append(PendingOperation(operation, cost, resume))
-        if self._busy is None:
-            self._busy = trio.Event()
-            # Tasks that are runnable now may submit operations, too, and share the commit.
+        pending: PendingOperation[Txn] = PendingOperation(operation, cost)
+        self._queue.append(pending)
+        # Others that can run now may submit operations, too, and share the commit.
+        first = self._begin_gathering()
+        if stepping:
+            if first:
+                defer(self._end_gathering)
+            try:
+                await suspend()
+            except BaseException:  # the client has gone; the operation still needs its data
+                await suspend()
+                await self._wait_done(pending)
+                raise
+        elif first:
             try:
                 await trio.lowlevel.cancel_shielded_checkpoint()
             finally:
-                self._next_batch(self._busy)
-        result: Result = await trio.lowlevel.wait_task_rescheduled(
-            lambda _: trio.lowlevel.Abort.FAILED
-        )
+                self._end_gathering()
+        await self._wait_done(pending)
+        result: Result = pending.take_result().unwrap()
         return result
+
+    async def _wait_done(self, pending: PendingOperation[Txn]) -> None:
+        self._end_gathering()  # if it was not submitted in a turn of the reactor
+        if not pending.is_done:
+            pending.task = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
 
     def submit_soon(
         self, operation: Operation[Txn, Result], done: Callable[[outcome.Outcome[Result]], None]
@@ -230,16 +267,15 @@ class Writer(Generic[Txn]):
             done(outcome.Error(StoreUnavailableError(CLOSED)))
             return
         self._queue.append(PendingOperation(operation, 0, done))
-        if self._busy is None:
-            busy = self._busy = trio.Event()
-            # Operations submitted in the rest of this step of the event loop share the commit.
-            self._token.run_sync_soon(self._next_batch, busy)
+        if self._begin_gathering():
+            self._token.run_sync_soon(self._end_gathering)
 
     async def close(self) -> None:
         """Commit all queued operations and end the thread."""
         if not self._closed:
             self._closed = True
             with trio.CancelScope(shield=True):
+                self._end_gathering()
                 if self._busy is not None:
                     await self._busy.wait()
                 self._batches.put(None)
@@ -370,11 +406,25 @@ class Writer(Generic[Txn]):
 
     # --- in Trio's thread ---------------------------------------------------------------------
 
-    def _next_batch(self, busy: trio.Event) -> None:
+    def _begin_gathering(self) -> bool:
+        """Return True if the caller has to end it: no operation was pending before."""
+        if self._busy is not None:
+            return False
+        self._busy = trio.Event()
+        self._is_gathering = True
+        return True
+
+    def _end_gathering(self) -> None:
+        if self._is_gathering:
+            self._is_gathering = False
+            self._next_batch()
+
+    def _next_batch(self) -> None:
         """Give the queued operations to the writer's thread."""
         if not self._queue:
+            assert self._busy is not None
+            self._busy.set()
             self._busy = None
-            busy.set()
             return
         batch: Batch[Txn] = Batch()
         batch.take(self._queue)
@@ -392,10 +442,6 @@ class Writer(Generic[Txn]):
                 self._on_commit(txn, txn_id)
         finally:
             for one in pending:
-                one.done(one.result)
-                # The traceback of an error refers to the operation: a cycle with thousands of
-                # objects, and the garbage collection of many such would block the event loop.
-                one.result = NO_RESULT
+                one.end()
             self._batch = None
-            assert self._busy is not None
-            self._next_batch(self._busy)
+            self._next_batch()

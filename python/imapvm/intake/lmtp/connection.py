@@ -424,7 +424,6 @@ class LmtpConnection:
         message = self._message
         assert message is not None
         self._send()
-        await suspend()
         replies: tuple[Reply, ...] = ()
         if message.error is None:
             try:
@@ -439,6 +438,7 @@ class LmtpConnection:
         await self._discard_message()
         self._send()
         if self._transport.waiting:
+            await suspend()
             with trio.move_on_after(FINISH_SECONDS):
                 await self._transport.drained()
 

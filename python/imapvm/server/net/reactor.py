@@ -13,6 +13,7 @@ import trio
 from trio.lowlevel import wait_readable
 
 from imapvm.commands.turns import Turns
+from imapvm.model.stepping import call_deferred
 from imapvm.server.net.compression import Deflaters
 
 EVENTS_PER_POLL: Final = 1024
@@ -99,6 +100,7 @@ class Reactor:
                     connection = None  # or the last one would be kept alive by an idle server
                     if self._left or self.woken or perf_counter() > until:
                         break
+                call_deferred()
         finally:
             epoll.close()
 
