@@ -17,6 +17,8 @@ SOURCES := $(shell find rust/src -name '*.rs' 2>/dev/null) rust/Cargo.toml rust/
 ENGINE_RUST := bench/rust/Cargo.toml
 ENGINE := bench/python/imapvm_bench/_engine.abi3.so
 ENGINE_SOURCES := $(shell find bench/rust/src -name '*.rs' 2>/dev/null) bench/rust/Cargo.toml bench/rust/Cargo.lock
+PROGRAMS := tests/interop/clients/programs
+INTEROP := $(VENV)/interop
 MATURIN = VIRTUAL_ENV="$(CURDIR)/$(VENV)" "$(CURDIR)/$(BIN)/maturin" develop -q
 RELEASE = $(MATURIN) --release $(1) >$(CURDIR)/$(VENV)/build.log 2>&1 || { cat $(CURDIR)/$(VENV)/build.log >&2; exit 1; }
 ARGS ?=
@@ -57,8 +59,23 @@ $(VENV)/.tools: $(VENV)/.ready
 	@echo 'installing the tools of tests and lint into $(VENV)'
 	$(call extra,dev)
 
-$(VENV)/.interop: $(VENV)/.tools
+$(VENV)/.interop: $(VENV)/.tools $(INTEROP)/imapflow/.ready $(INTEROP)/angus/.ready $(INTEROP)/goimap
 	$(call extra,interop)
+
+# Mail libraries in other languages, with pinned versions: a directory or program for each.
+$(INTEROP)/imapflow/.ready: $(PROGRAMS)/imapflow/package.json $(PROGRAMS)/imapflow/package-lock.json
+	@mkdir -p $(@D) && cp $^ $(@D)
+	@cd $(@D) && npm ci --silent --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+$(INTEROP)/angus/.ready: $(PROGRAMS)/angus/pom.xml
+	@mkdir -p $(@D)
+	@mvn -q -B -f $< org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies -DoutputDirectory=$(abspath $(@D))
+	@touch $@
+
+$(INTEROP)/goimap: $(wildcard $(PROGRAMS)/goimap/*)
+	@mkdir -p $(@D)
+	@cd $(PROGRAMS)/goimap && go build -o $(abspath $@) .
 
 $(EXTENSION): $(SOURCES) | $(VENV)/.ready
 	@test -f $@ && test -z "$$(find $(SOURCES) -newer $@)" || { \

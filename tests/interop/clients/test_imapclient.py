@@ -1,4 +1,4 @@
-"""IMAPClient: folders, flags, IDLE and MOVE."""
+"""IMAPClient: folders, flags, IDLE, MOVE, SORT, THREAD, CONDSTORE and QUOTA."""
 
 from datetime import UTC, datetime
 
@@ -52,3 +52,28 @@ def test_idle_reports_a_new_message(demo, client) -> None:
         received += answers
     client.idle_done()
     assert list(held(demo, "INBOX")) == ["News"]
+
+
+def reply(subject: str, parent: str) -> bytes:
+    """Return a message that refers to the one with the subject `parent`."""
+    reference = f"References: <{parent.encode().hex()}@example.org>\r\n".encode()
+    return reference + message(subject)
+
+
+def test_sort_thread_condstore_and_quota(demo, client) -> None:
+    put(demo, "INBOX", message("b"), message("C"), message("a"), reply("Re: b", "b"))
+    selected = client.select_folder("INBOX")
+    before = selected[b"HIGHESTMODSEQ"]
+    assert client.sort("SUBJECT") == [3, 1, 4, 2]
+    assert client.sort(["REVERSE SIZE"], ["SUBJECT", "B"]) == [4, 1]
+    assert client.thread("REFERENCES") == ((1, 4), (2,), (3,))
+    client.set_flags([2], [rb"\Flagged"])
+    changed = client.fetch([1, 2, 3, 4], ["FLAGS"], [f"CHANGEDSINCE {before}"])
+    assert list(changed) == [2]
+    ((modseq,),) = [row[b"MODSEQ"] for row in changed.values()]
+    assert modseq > before
+    assert client.search(["MODSEQ", str(modseq)]).modseq == modseq
+    assert client.folder_status("INBOX", ["HIGHESTMODSEQ"])[b"HIGHESTMODSEQ"] == modseq
+    assert client.has_capability("QUOTA")
+    roots, _ = client.get_quota_root("INBOX")
+    assert roots.quota_roots
