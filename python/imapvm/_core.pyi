@@ -530,6 +530,29 @@ class Thread:
     """As of `Sort`."""
 
 @final
+class MultiSearch:
+    """ESEARCH (RFC 7377)."""
+
+    tag: Final[bytes]
+    sources: Final[tuple[tuple[str, tuple[str, ...]], ...] | None]
+    """SELECTED, INBOXES, PERSONAL, SUBSCRIBED without names; SUBTREE, SUBTREE-ONE, MAILBOXES with
+    at least one. None without IN."""
+    returns: Final[frozenset[str] | None]
+    """As of `Search`."""
+    window: Final[tuple[int, int] | None]
+    program: Final[SearchProgram | None]
+
+@final
+class UidBatches:
+    """UIDBATCHES (RFC 10022)."""
+
+    tag: Final[bytes]
+    size: Final[int]
+    """Messages in a batch, at least 1."""
+    batches: Final[tuple[int, int] | None]
+    """First and last batch, as the client wrote them; None for all."""
+
+@final
 class Fetch:
     tag: Final[bytes]
     uid: Final[bool]
@@ -779,6 +802,11 @@ class FetchItems:
         """True for BODY[…], BINARY[…], RFC822 and RFC822.TEXT without PEEK."""
     @property
     def needs_modseq(self) -> bool: ...
+    def as_uid_fetch(self) -> FetchItems:
+        """Return the items for UIDFETCH responses (RFC 9586 section 3.3).
+
+        UID is left out unless the client asked for it, or there is no other item.
+        """
     def with_uid(self) -> FetchItems: ...
     def with_modseq(self) -> FetchItems: ...
 

@@ -196,6 +196,27 @@ COMMANDS = [
         {"uid": False, "returns": frozenset(), "window": None, "program": None},
     ),
     (
+        b'ESEARCH IN (personal subtree-one ("a" b) MAILBOXES &AOk-) RETURN (MIN) UNSEEN',
+        _core.MultiSearch,
+        {
+            "sources": (
+                ("PERSONAL", ()),
+                ("SUBTREE-ONE", ("a", "b")),
+                ("MAILBOXES", ("é",)),
+            ),
+            "returns": frozenset({"MIN"}),
+            "window": None,
+            "program": SearchProgram,
+        },
+    ),
+    (
+        b"ESEARCH CHARSET X-NONE TEXT x",
+        _core.MultiSearch,
+        {"sources": None, "returns": None, "window": None, "program": None},
+    ),
+    (b"UIDBATCHES 500", _core.UidBatches, {"size": 500, "batches": None}),
+    (b"uidbatches 500 4:1", _core.UidBatches, {"size": 500, "batches": (4, 1)}),
+    (
         b"FETCH 1:2 FLAGS",
         _core.Fetch,
         {

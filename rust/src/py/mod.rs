@@ -68,10 +68,10 @@ mod _core {
         Append, AppendData, AppendEnd, AppendMessage, AppendMessageEnd, Authenticate, Capability,
         Check, Close, CommandReader, Compress, Copy, Create, Delete, Enable, Expunge, Fetch,
         GetQuota, GetQuotaRoot, Id, Idle, IdleDone, List, LiteralWanted, Login, Logout, Lsub,
-        Malformed, Move, Namespace, Noop, PyDisabledSyntax, PyDotReader, PyFetchItems, PyLimits,
-        PyListMatcher, PyResponseWriter, PySearchProgram, PySequenceSet, Rename, SaslResponse,
-        Search, Select, SetQuota, Sort, StartTls, Status, Store, Subscribe, Thread, Unauthenticate,
-        Unselect, Unsubscribe, decode_utf7, imap_string, mailbox_name,
+        Malformed, Move, MultiSearch, Namespace, Noop, PyDisabledSyntax, PyDotReader, PyFetchItems,
+        PyLimits, PyListMatcher, PyResponseWriter, PySearchProgram, PySequenceSet, Rename,
+        SaslResponse, Search, Select, SetQuota, Sort, StartTls, Status, Store, Subscribe, Thread,
+        UidBatches, Unauthenticate, Unselect, Unsubscribe, decode_utf7, imap_string, mailbox_name,
     };
     #[pymodule_export]
     const STORE_REPLACE: u8 = super::wire::STORE_REPLACE;

@@ -296,6 +296,7 @@ impl PySnapshot {
             wanted: &wanted.set,
             recent: recent.map(|recent| &recent.set),
             flags_too: flags_too.map(|uids| &uids.set),
+            uid_fetch: items.uid_fetch,
         };
         let segments = Segments::new(group, mailbox, Some(&wanted.set))?;
         let source = SnapshotSource {

@@ -253,6 +253,25 @@ pub enum SearchKey {
     Text(String),
 }
 
+/// Mailboxes that ESEARCH searches (RFC 7377 section 2.2). Names are decoded, the lists not empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MailboxFilter {
+    /// `selected`
+    Selected,
+    /// `inboxes`: mailboxes that mail is delivered to.
+    Inboxes,
+    /// `personal`: all mailboxes of the personal namespaces.
+    Personal,
+    /// `subscribed`
+    Subscribed,
+    /// `subtree`: these, and all below.
+    Subtree(Vec<String>),
+    /// `subtree-one`: these, and those one level below.
+    SubtreeOne(Vec<String>),
+    /// `mailboxes`: these.
+    Mailboxes(Vec<String>),
+}
+
 /// Key that SORT compares (RFC 5256 section 3, RFC 5957 section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SortBy {

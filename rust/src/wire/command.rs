@@ -1,6 +1,8 @@
 //! Commands as values, one variant each, arguments not yet resolved.
 
-use super::ast::{FetchItem, SearchKey, SequenceSet, SortCriterion, ThreadAlgorithm, Window};
+use super::ast::{
+    FetchItem, MailboxFilter, SearchKey, SequenceSet, SortCriterion, ThreadAlgorithm, Window,
+};
 use super::syntax::flags::FlagList;
 
 /// One command; without the messages of APPEND.
@@ -139,6 +141,18 @@ pub enum Verb {
         algorithm: ThreadAlgorithm,
         program: Option<SearchKey>,
     },
+    /// ESEARCH; `sources` is None without IN, the others are as in `Search`.
+    MultiSearch {
+        sources: Option<Vec<MailboxFilter>>,
+        returns: Option<Vec<&'static str>>,
+        window: Option<Window>,
+        program: Option<SearchKey>,
+    },
+    /// UIDBATCHES; `batches` is the range of batch numbers, as the client wrote it.
+    UidBatches {
+        size: u32,
+        batches: Option<(u32, u32)>,
+    },
     Fetch(Fetch),
     Store(Store),
     Copy {
@@ -179,6 +193,8 @@ pub struct Fetch {
     pub set: SequenceSet,
     /// Data items.
     pub items: Vec<FetchItem>,
+    /// UID is among the items that the client wrote.
+    pub uid_asked: bool,
     /// CHANGEDSINCE (RFC 7162).
     pub changed_since: Option<u64>,
     /// VANISHED (RFC 7162).

@@ -47,6 +47,33 @@ fn commands_without_arguments() {
 }
 
 #[test]
+fn uid_batches() {
+    let batches = |size, batches| Verb::UidBatches { size, batches };
+    check_all(&[
+        line("10022 5", "UIDBATCHES 2000", batches(2000, None)),
+        line("10022 5", "uidbatches 500 1:1", batches(500, Some((1, 1)))),
+        // The handler refuses the order (RFC 10022 section 3.1).
+        line(
+            "10022 3.1",
+            "UIDBATCHES 4294967295 4294967295:1",
+            batches(u32::MAX, Some((u32::MAX, 1))),
+        ),
+        line("10022 5", "UIDBATCHES 0", Verb::Noop)
+            .malformed("UIDBATCHES", "expected a number of messages at column 15"),
+        line("10022 5", "UIDBATCHES 500 3", Verb::Noop)
+            .malformed("UIDBATCHES", "expected \":\" at column 20"),
+        line("10022 5", "UIDBATCHES 500 0:2", Verb::Noop)
+            .malformed("UIDBATCHES", "expected a batch number at column 19"),
+        line("10022 5", "UIDBATCHES 500 1:*", Verb::Noop)
+            .malformed("UIDBATCHES", "expected a batch number at column 21"),
+        line("10022 5", "UIDBATCHES 500 1:2 3", Verb::Noop)
+            .malformed("UIDBATCHES", "expected the end of the line at column 22"),
+        line("10022 5", "UIDBATCHES", Verb::Noop)
+            .malformed("UIDBATCHES", "expected a space at column 14"),
+    ]);
+}
+
+#[test]
 fn signing_in() {
     let login = |user: &str, password: &str| Verb::Login {
         user: user.into(),

@@ -7,6 +7,7 @@ use super::{Case, check_all, line, set};
 
 fn fetch(items: Vec<FetchItem>) -> Verb {
     Verb::Fetch(Fetch {
+        uid_asked: items.contains(&FetchItem::Uid),
         uid: false,
         set: set("1"),
         items,
@@ -223,16 +224,18 @@ fn what_a_fetch_needs_follows_from_its_items() {
 #[test]
 fn uid_fetch_includes_uid_once() {
     use FetchItem::{Flags, Uid};
-    let uid = |items: Vec<FetchItem>, changed_since, vanished| {
+    let uid_fetch = |items: Vec<FetchItem>, uid_asked, changed_since, vanished| {
         Verb::Fetch(Fetch {
             uid: true,
             set: set("1:*"),
             items,
+            uid_asked,
             changed_since,
             vanished,
             window: None,
         })
     };
+    let uid = |items, since, vanished| uid_fetch(items, false, since, vanished);
     check_all(&[
         line(
             "9051 6.4.9",
@@ -242,12 +245,12 @@ fn uid_fetch_includes_uid_once() {
         line(
             "9051 6.4.9",
             "UID FETCH 1:* (FLAGS UID)",
-            uid(vec![Uid, Flags], None, false),
+            uid_fetch(vec![Uid, Flags], true, None, false),
         ),
         line(
             "9051 6.4.9",
             "UID FETCH 1:* UID",
-            uid(vec![Uid], None, false),
+            uid_fetch(vec![Uid], true, None, false),
         ),
         line(
             "7162 3.1.4.1",
@@ -270,11 +273,12 @@ fn uid_fetch_includes_uid_once() {
 /// RFC 9394 section 3.3.
 #[test]
 fn fetch_has_a_window() {
-    let windowed = |uid, items: Vec<FetchItem>, changed_since| {
+    let windowed = |uid, uid_asked, items: Vec<FetchItem>, changed_since| {
         Verb::Fetch(Fetch {
             uid,
             set: set("1:*"),
             items,
+            uid_asked,
             changed_since,
             vanished: false,
             window: Some(Window { one: -1, other: -3 }),
@@ -285,22 +289,22 @@ fn fetch_has_a_window() {
         line(
             "9394 3.3",
             "UID FETCH 1:* (UID FLAGS) (PARTIAL -1:-3)",
-            windowed(true, vec![uid.clone(), flags.clone()], None),
+            windowed(true, true, vec![uid.clone(), flags.clone()], None),
         ),
         line(
             "9394 3.4",
             "UID FETCH 1:* (FLAGS) (CHANGEDSINCE 98305 partial -1:-3)",
-            windowed(true, vec![uid.clone(), flags.clone()], Some(98_305)),
+            windowed(true, false, vec![uid.clone(), flags.clone()], Some(98_305)),
         ),
         line(
             "9394 3.4",
             "UID FETCH 1:* FLAGS (PARTIAL -1:-3 CHANGEDSINCE 98305)",
-            windowed(true, vec![uid, flags.clone()], Some(98_305)),
+            windowed(true, false, vec![uid, flags.clone()], Some(98_305)),
         ),
         line(
             "9394 4",
             "FETCH 1:* FLAGS (PARTIAL -1:-3)",
-            windowed(false, vec![flags], None),
+            windowed(false, false, vec![flags], None),
         ),
     ]);
 }

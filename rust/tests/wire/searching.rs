@@ -1,6 +1,6 @@
 //! SEARCH.
 
-use imapvm_core::wire::ast::{Field, Flag, SearchKey, When, Window, system};
+use imapvm_core::wire::ast::{Field, Flag, MailboxFilter, SearchKey, When, Window, system};
 use imapvm_core::wire::command::Verb;
 use imapvm_core::wire::limits::Limits;
 use imapvm_core::wire::syntax::dates::{civil_from_days, days_from_civil};
@@ -241,6 +241,77 @@ fn keys_combine() {
                 not(SearchKey::Numbers(set("2"))),
             ))),
         ),
+    ]);
+}
+
+/// RFC 7377 section 4, RFC 5465 section 8.
+#[test]
+fn mailboxes_to_search() {
+    use MailboxFilter::{Inboxes, Mailboxes, Personal, Selected, Subscribed, Subtree, SubtreeOne};
+    let esearch = |sources: Option<&[MailboxFilter]>, program| Verb::MultiSearch {
+        sources: sources.map(<[MailboxFilter]>::to_vec),
+        returns: None,
+        window: None,
+        program: Some(program),
+    };
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let unseen = || not(flag(system::SEEN));
+    let wrong =
+        |sent: &str, message: &str| line("7377 4", sent, Verb::Noop).malformed("ESEARCH", message);
+    check_all(&[
+        line("7377 2", "ESEARCH UNSEEN", esearch(None, unseen())),
+        line(
+            "7377 3",
+            "ESEARCH IN (mailboxes \"folder1\" subtree \"folder2\") unseen",
+            esearch(
+                Some(&[Mailboxes(names(&["folder1"])), Subtree(names(&["folder2"]))]),
+                unseen(),
+            ),
+        ),
+        line(
+            "7377 3",
+            "ESEARCH IN (mailboxes (a \"b c\") subtree-one &AOk-) UNSEEN",
+            esearch(
+                Some(&[
+                    Mailboxes(names(&["a", "b c"])),
+                    SubtreeOne(names(&["\u{e9}"])),
+                ]),
+                unseen(),
+            ),
+        ),
+        line(
+            "5465 8",
+            "esearch in (SELECTED inboxes Personal subscribed) UNSEEN",
+            esearch(Some(&[Selected, Inboxes, Personal, Subscribed]), unseen()),
+        ),
+        line(
+            "7377 4",
+            "ESEARCH IN (personal) RETURN (COUNT PARTIAL 1:5) CHARSET UTF-8 UNSEEN",
+            Verb::MultiSearch {
+                sources: Some(vec![Personal]),
+                returns: Some(vec!["COUNT", "PARTIAL"]),
+                window: Some(Window { one: 1, other: 5 }),
+                program: Some(unseen()),
+            },
+        ),
+        wrong(
+            "ESEARCH IN () ALL",
+            "expected mailboxes to search at column 15",
+        ),
+        wrong(
+            "ESEARCH IN (selected-delayed) ALL",
+            "expected mailboxes to search at column 16",
+        ),
+        wrong(
+            "ESEARCH IN (mailboxes ()) ALL",
+            "expected a mailbox in the list at column 26",
+        ),
+        wrong(
+            "ESEARCH IN (personal (option)) ALL",
+            "expected mailboxes to search at column 25",
+        ),
+        wrong("ESEARCH IN (personal)", "expected a space at column 25"),
+        wrong("ESEARCH", "expected a space at column 11"),
     ]);
 }
 

@@ -103,6 +103,8 @@ pub struct Request<'a> {
     pub recent: Option<&'a UidSet>,
     /// UIDs whose FLAGS are returned even if not requested.
     pub flags_too: Option<&'a UidSet>,
+    /// Write UIDFETCH responses, which have the UID in place of the number (RFC 9586 section 3.3).
+    pub uid_fetch: bool,
 }
 
 /// Buffer for the pieces of a response; adjacent texts are joined.
@@ -340,8 +342,13 @@ impl<S: Source> ResponseRenderer<'_, S> {
         };
         self.out.start = Some(self.out.text.len());
         self.out.text.extend_from_slice(b"* ");
-        put_decimal(&mut self.out.text, number.into());
-        self.out.text.extend_from_slice(b" FETCH (");
+        if self.request.uid_fetch {
+            put_decimal(&mut self.out.text, record.uid().into());
+            self.out.text.extend_from_slice(b" UIDFETCH (");
+        } else {
+            put_decimal(&mut self.out.text, number.into());
+            self.out.text.extend_from_slice(b" FETCH (");
+        }
         for at in 0..self.plan.items.len() {
             if at > 0 {
                 self.out.text.push(b' ');

@@ -126,6 +126,7 @@ pub(crate) fn render_fetch<'py>(
         wanted: &wanted.set,
         recent: recent.map(|recent| &recent.set),
         flags_too: flags_too.map(|uids| &uids.set),
+        uid_fetch: items.uid_fetch,
     };
     let stored = segments.iter().map(|segment| &**segment);
     let pieces = fetch::render(&request, stored, &Mappings { keywords, metadata })?;

@@ -7,7 +7,7 @@ use pyo3::types::{PyBytes, PyFrozenSet, PyTuple};
 use super::{PyFetchItems, PySearchProgram, PySequenceSet};
 use crate::index::arrange::Arrangement;
 use crate::py::index::PyArrangement;
-use crate::wire::ast::{SearchKey, SequenceSet, Window};
+use crate::wire::ast::{MailboxFilter, SearchKey, SequenceSet, Window};
 use crate::wire::command::{self, Event, Qresync, StoreMode, Verb};
 
 /// UIDVALIDITY, MODSEQ, known UIDs, (numbers, UIDs).
@@ -95,6 +95,10 @@ events! {
     Sort { tag: Py<PyBytes>, uid: bool, returns: Option<Py<PyFrozenSet>>, window: Option<(i64, i64)>, arrangement: Py<PyArrangement>, program: Option<Py<PySearchProgram>> }
     /// THREAD and UID THREAD.
     Thread { tag: Py<PyBytes>, uid: bool, arrangement: Py<PyArrangement>, program: Option<Py<PySearchProgram>> }
+    /// ESEARCH.
+    MultiSearch { tag: Py<PyBytes>, sources: Option<Py<PyTuple>>, returns: Option<Py<PyFrozenSet>>, window: Option<(i64, i64)>, program: Option<Py<PySearchProgram>> }
+    /// UIDBATCHES.
+    UidBatches { tag: Py<PyBytes>, size: u32, batches: Option<(u32, u32)> }
     /// FETCH and UID FETCH.
     Fetch { tag: Py<PyBytes>, uid: bool, set: Py<PySequenceSet>, items: Py<PyFetchItems>, changed_since: Option<u64>, vanished: bool, window: Option<(i64, i64)> }
     /// STORE and UID STORE.
@@ -281,11 +285,36 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
             }
             .into_bound_py_any(py)
         }
+        Verb::MultiSearch {
+            sources,
+            returns,
+            window,
+            program,
+        } => MultiSearch {
+            tag,
+            sources: sources
+                .map(|filters| mailbox_filters(py, filters))
+                .transpose()?,
+            returns: returns.map(|returns| word_set(py, &returns)).transpose()?,
+            window: window.map(ends),
+            program: search_program(py, program)?,
+        }
+        .into_bound_py_any(py),
+        Verb::UidBatches { size, batches } => {
+            UidBatches { tag, size, batches }.into_bound_py_any(py)
+        }
         Verb::Fetch(fetch) => Fetch {
             tag,
             uid: fetch.uid,
             set: set(py, fetch.set)?,
-            items: Py::new(py, PyFetchItems { items: fetch.items })?,
+            items: Py::new(
+                py,
+                PyFetchItems {
+                    items: fetch.items,
+                    uid_asked: fetch.uid_asked,
+                    uid_fetch: false,
+                },
+            )?,
             changed_since: fetch.changed_since,
             vanished: fetch.vanished,
             window: fetch.window.map(ends),
@@ -401,6 +430,23 @@ fn word_set(py: Python<'_>, words: &[&'static str]) -> PyResult<Py<PyFrozenSet>>
 
 fn set(py: Python<'_>, set: SequenceSet) -> PyResult<Py<PySequenceSet>> {
     Py::new(py, PySequenceSet { set })
+}
+
+/// Return pairs of a keyword in upper case and a tuple of names.
+fn mailbox_filters(py: Python<'_>, filters: Vec<MailboxFilter>) -> PyResult<Py<PyTuple>> {
+    let pairs = filters.into_iter().map(|filter| match filter {
+        MailboxFilter::Selected => ("SELECTED", Vec::new()),
+        MailboxFilter::Inboxes => ("INBOXES", Vec::new()),
+        MailboxFilter::Personal => ("PERSONAL", Vec::new()),
+        MailboxFilter::Subscribed => ("SUBSCRIBED", Vec::new()),
+        MailboxFilter::Subtree(names) => ("SUBTREE", names),
+        MailboxFilter::SubtreeOne(names) => ("SUBTREE-ONE", names),
+        MailboxFilter::Mailboxes(names) => ("MAILBOXES", names),
+    });
+    let pairs: Vec<_> = pairs
+        .map(|(word, names)| Ok((word, words(py, &names)?)))
+        .collect::<PyResult<_>>()?;
+    PyTuple::new(py, pairs).map(Bound::unbind)
 }
 
 fn ends(window: Window) -> (i64, i64) {

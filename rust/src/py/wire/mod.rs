@@ -42,6 +42,10 @@ impl PySequenceSet {
 #[pyclass(frozen, name = "FetchItems", module = "imapvm._core")]
 pub(crate) struct PyFetchItems {
     pub(crate) items: Vec<FetchItem>,
+    /// True if the client asked for UID.
+    pub(crate) uid_asked: bool,
+    /// True for UIDFETCH responses.
+    pub(crate) uid_fetch: bool,
 }
 
 impl PyFetchItems {
@@ -52,7 +56,20 @@ impl PyFetchItems {
             items.push(item.clone());
         }
         items.extend_from_slice(&self.items);
-        Self { items }
+        Self {
+            items,
+            uid_asked: self.uid_asked,
+            uid_fetch: self.uid_fetch,
+        }
+    }
+
+    /// Return items of responses that the client has not asked for.
+    fn unasked(items: Vec<FetchItem>) -> Self {
+        Self {
+            items,
+            uid_asked: false,
+            uid_fetch: false,
+        }
     }
 }
 
@@ -69,7 +86,7 @@ impl PyFetchItems {
             items.push(FetchItem::ModSeq);
         }
         items.push(FetchItem::Flags);
-        Self { items }
+        Self::unasked(items)
     }
 
     #[getter]
@@ -101,14 +118,24 @@ impl PyFetchItems {
 
     #[staticmethod]
     fn uid_and_modseq() -> Self {
-        Self {
-            items: vec![FetchItem::Uid, FetchItem::ModSeq],
-        }
+        Self::unasked(vec![FetchItem::Uid, FetchItem::ModSeq])
     }
 
     #[getter]
     fn needs_modseq(&self) -> bool {
         self.items.contains(&FetchItem::ModSeq)
+    }
+
+    fn as_uid_fetch(&self) -> Self {
+        let mut items = self.items.clone();
+        if !self.uid_asked && items.len() > 1 {
+            items.retain(|item| *item != FetchItem::Uid);
+        }
+        Self {
+            items,
+            uid_asked: self.uid_asked,
+            uid_fetch: true,
+        }
     }
 
     fn with_uid(&self) -> Self {

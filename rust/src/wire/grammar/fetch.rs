@@ -28,14 +28,18 @@ pub(super) fn fetch(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
         items.push(FetchItem::Uid);
     }
     let mut kinds = items.iter().map(discriminant).collect();
+    let mut uid_asked = false;
     if input.peek() == Some(b'(') {
         let before = items.len();
-        parenthesised(input, |input| add(&mut items, &mut kinds, input))?;
+        parenthesised(input, |input| {
+            uid_asked |= add(&mut items, &mut kinds, input)?;
+            Ok(())
+        })?;
         if items.len() == before && !uid {
             return input.expected("a FETCH item in the list");
         }
     } else if !take_macro(input, &mut items) {
-        add(&mut items, &mut kinds, input)?;
+        uid_asked = add(&mut items, &mut kinds, input)?;
     }
     let (mut changed_since, mut vanished, mut window) = (None, false, None);
     if !input.at_end() {
@@ -65,6 +69,7 @@ pub(super) fn fetch(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
         uid,
         set,
         items,
+        uid_asked,
         changed_since,
         vanished,
         window,
@@ -96,13 +101,14 @@ fn take_macro(input: &mut Cursor<'_>, items: &mut Vec<FetchItem>) -> bool {
     true
 }
 
-/// Parse an item of a list; `kinds` are those of the items so far.
+/// Parse an item of a list; `kinds` are those of the items so far. Return true for UID.
 fn add(
     items: &mut Vec<FetchItem>,
     kinds: &mut Vec<Discriminant<FetchItem>>,
     input: &mut Cursor<'_>,
-) -> Parsed<()> {
+) -> Parsed<bool> {
     let item = fetch_att(input)?;
+    let is_uid = item == FetchItem::Uid;
     let kind = discriminant(&item);
     let is_new = !kinds.contains(&kind);
     if is_new {
@@ -115,7 +121,7 @@ fn add(
     if is_new || (is_section && (items.len() > SMALL_LIST || !items.contains(&item))) {
         items.push(item);
     }
-    Ok(())
+    Ok(is_uid)
 }
 
 /// ```abnf

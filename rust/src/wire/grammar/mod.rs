@@ -5,6 +5,7 @@ mod append;
 mod fetch;
 mod listing;
 mod mailbox;
+mod multisearch;
 mod quota;
 mod search;
 mod sort;
@@ -19,7 +20,7 @@ pub(crate) use append::{AppendHead, append_first, append_next};
 pub(crate) use sort::{ALGORITHMS, SORT_KEYS};
 
 /// The names of all commands: `Malformed::name` is one of these.
-const NAMES: [&str; 45] = [
+const NAMES: [&str; 47] = [
     "APPEND",
     "AUTHENTICATE",
     "CAPABILITY",
@@ -30,6 +31,7 @@ const NAMES: [&str; 45] = [
     "CREATE",
     "DELETE",
     "ENABLE",
+    "ESEARCH",
     "EXAMINE",
     "EXPUNGE",
     "FETCH",
@@ -62,6 +64,7 @@ const NAMES: [&str; 45] = [
     "UID SORT",
     "UID STORE",
     "UID THREAD",
+    "UIDBATCHES",
     "UNAUTHENTICATE",
     "UNSELECT",
     "UNSUBSCRIBE",
@@ -240,6 +243,8 @@ fn with_arguments(name: &'static str, input: &mut Cursor<'_>) -> Parsed<Verb> {
         "STATUS" => listing::status(input),
         "SEARCH" => search::search(input, false),
         "UID SEARCH" => search::search(input, true),
+        "ESEARCH" => multisearch::esearch(input),
+        "UIDBATCHES" => uid_batches(input),
         "SORT" => sort::sort(input, false),
         "UID SORT" => sort::sort(input, true),
         "THREAD" => sort::thread(input, false),
@@ -257,6 +262,22 @@ fn with_arguments(name: &'static str, input: &mut Cursor<'_>) -> Parsed<Verb> {
         "UID MOVE" => mailbox::copy(input).map(|(set, to)| moved(true, set, to)),
         _ => input.expected("a command"),
     }
+}
+
+/// ```abnf
+/// message-batches = "UIDBATCHES" SP nz-number [SP nz-number ":" nz-number]
+/// ```
+/// RFC 10022 section 5.
+fn uid_batches(input: &mut Cursor<'_>) -> Parsed<Verb> {
+    let size = input.nz_number("a number of messages")?;
+    let mut batches = None;
+    if !input.at_end() {
+        input.space()?;
+        let first = input.nz_number("a batch number")?;
+        input.need(b':', "\":\"")?;
+        batches = Some((first, input.nz_number("a batch number")?));
+    }
+    Ok(Verb::UidBatches { size, batches })
 }
 
 fn copied(uid: bool, set: super::ast::SequenceSet, mailbox: String) -> Verb {

@@ -21,7 +21,21 @@ pub(super) type Returns = (Option<Vec<&'static str>>, Option<Window>);
 /// search-program = ["CHARSET" SP charset SP] search-key *(SP search-key)
 /// ```
 pub(super) fn search(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
-    let (returns, window) = returns(input, "a SEARCH return option")?;
+    let (returns, window, program) = search_program(input, "a SEARCH return option")?;
+    Ok(Verb::Search {
+        uid,
+        returns,
+        window,
+        program,
+    })
+}
+
+/// Options of RETURN, each once, the window of PARTIAL, and the keys.
+type ReturnsAndKeys = (Option<Vec<&'static str>>, Option<Window>, Option<SearchKey>);
+
+/// Parse what follows SEARCH, and the source options of ESEARCH.
+pub(super) fn search_program(input: &mut Cursor<'_>, what: &'static str) -> Parsed<ReturnsAndKeys> {
+    let (returns, window) = returns(input, what)?;
     let mut charset = if input.utf8 {
         Charset::Utf8OrLatin1
     } else {
@@ -32,12 +46,7 @@ pub(super) fn search(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
         charset = Charset::named(&input.astring("a charset")?);
         input.space()?;
     }
-    Ok(Verb::Search {
-        uid,
-        returns,
-        window,
-        program: program(input, charset)?,
-    })
+    Ok((returns, window, program(input, charset)?))
 }
 
 /// ```abnf

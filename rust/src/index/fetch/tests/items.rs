@@ -68,6 +68,7 @@ fn rendering_and_decoding_stop_at_their_cost() {
                 wanted: &uids,
                 recent: None,
                 flags_too: None,
+                uid_fetch: false,
             };
             let segments = [Ok(&*segment)];
             let limits = (usize::MAX, max_cost);
@@ -112,6 +113,7 @@ fn recent_and_flags_too_apply_to_their_uids_only() {
         wanted: &wanted,
         recent: Some(&recent),
         flags_too: Some(&flags_too),
+        uid_fetch: false,
     };
     let kept = TestSource::default();
     let answer = |request: &Request<'_>| kept.sent(&render(request, [&*segment], &kept).unwrap());
@@ -126,6 +128,12 @@ fn recent_and_flags_too_apply_to_their_uids_only() {
         answer(&request),
         "* 1 FETCH (FLAGS (\\Seen))\r\n* 3 FETCH (FLAGS (\\Seen))\r\n"
     );
+    // RFC 9586 section 3.3.
+    request.uid_fetch = true;
+    assert_eq!(
+        answer(&request),
+        "* 4 UIDFETCH (FLAGS (\\Seen))\r\n* 9 UIDFETCH (FLAGS (\\Seen))\r\n"
+    );
 }
 
 #[test]
@@ -139,6 +147,7 @@ fn messages_unknown_to_the_client_are_skipped() {
         wanted: &wanted,
         recent: None,
         flags_too: None,
+        uid_fetch: false,
     };
     let kept = TestSource::default();
     let pieces = render(&request, [&*segment], &kept).unwrap();

@@ -119,6 +119,7 @@ fn answers(
         wanted: &uids,
         recent: None,
         flags_too: None,
+        uid_fetch: false,
     };
     Ok(kept.sent(&render(&request, [&*segment], kept)?))
 }

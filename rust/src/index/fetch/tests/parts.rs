@@ -161,6 +161,7 @@ fn adjacent_fields_are_read_together() {
         wanted: &uids,
         recent: None,
         flags_too: None,
+        uid_fetch: false,
     };
     let pieces = render(&request, [&*segment], &kept).unwrap();
     let slices = pieces

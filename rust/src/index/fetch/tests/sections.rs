@@ -239,6 +239,7 @@ fn cached_fields_are_sent_from_the_metadata() {
             wanted: numbers.uids(),
             recent: None,
             flags_too: None,
+            uid_fetch: false,
         };
         let pieces = render(&request, [&*segment], &kept).unwrap();
         let reads = pieces.iter().any(|piece| matches!(piece, Piece::Body(_)));

@@ -9,7 +9,9 @@ pub(super) fn fetch(out: &mut CommandText, command: &Fetch) {
     out.put(if command.uid { "UID FETCH " } else { "FETCH " });
     out.set(&command.set);
     out.put(" (");
-    for (place, item) in command.items.iter().enumerate() {
+    let items = command.items.iter();
+    let items = items.filter(|item| command.uid_asked || **item != FetchItem::Uid);
+    for (place, item) in items.enumerate() {
         out.put(if place > 0 { " " } else { "" });
         fetch_item(out, item);
     }

@@ -9,7 +9,9 @@ use super::super::names::encode_utf7;
 use super::super::syntax::dates::civil_from_days;
 use super::super::syntax::flags::{FlagList, SYSTEM_NAMES};
 use fetching::fetch;
-use searching::{search_criteria, search_key, search_returns, sort_criteria, thread_algorithm};
+use searching::{
+    mailbox_filters, search_criteria, search_key, search_returns, sort_criteria, thread_algorithm,
+};
 
 /// A command with its line end. Of APPEND its head, up to the literal of `message`.
 #[must_use]
@@ -216,6 +218,28 @@ fn verb(out: &mut CommandText, verb: &Verb) {
             out.put(if *uid { "UID THREAD " } else { "THREAD " });
             thread_algorithm(out, *algorithm);
             search_criteria(out, program.as_ref());
+        }
+        Verb::MultiSearch {
+            sources,
+            returns,
+            window,
+            program,
+        } => {
+            out.put("ESEARCH ");
+            if let Some(sources) = sources {
+                mailbox_filters(out, sources);
+            }
+            search_returns(out, returns.as_deref(), *window);
+            match program {
+                Some(key) => search_key(out, key),
+                None => out.put("CHARSET X-UNKNOWN ALL"),
+            }
+        }
+        Verb::UidBatches { size, batches } => {
+            out.put(&format!("UIDBATCHES {size}"));
+            if let Some((first, last)) = batches {
+                out.put(&format!(" {first}:{last}"));
+            }
         }
         Verb::Fetch(command) => fetch(out, command),
         Verb::Store(command) => store(out, command),

@@ -2,7 +2,7 @@
 
 use super::{CommandText, date};
 use crate::wire::ast::{
-    Field, Flag, SearchKey, SortCriterion, ThreadAlgorithm, When, Window, system,
+    Field, Flag, MailboxFilter, SearchKey, SortCriterion, ThreadAlgorithm, When, Window, system,
 };
 use crate::wire::grammar::{ALGORITHMS, SORT_KEYS};
 
@@ -106,6 +106,33 @@ pub(super) fn search_returns(
         out.words(&options.collect::<Vec<_>>());
         out.put(") ");
     }
+}
+
+/// IN and the mailboxes that ESEARCH searches.
+pub(super) fn mailbox_filters(out: &mut CommandText, filters: &[MailboxFilter]) {
+    out.put("IN (");
+    for (place, filter) in filters.iter().enumerate() {
+        out.put(if place > 0 { " " } else { "" });
+        let (word, names) = match filter {
+            MailboxFilter::Selected => ("selected", None),
+            MailboxFilter::Inboxes => ("inboxes", None),
+            MailboxFilter::Personal => ("personal", None),
+            MailboxFilter::Subscribed => ("subscribed", None),
+            MailboxFilter::Subtree(names) => ("subtree", Some(names)),
+            MailboxFilter::SubtreeOne(names) => ("subtree-one", Some(names)),
+            MailboxFilter::Mailboxes(names) => ("mailboxes", Some(names)),
+        };
+        out.put(word);
+        if let Some(names) = names {
+            out.put(" (");
+            for (place, name) in names.iter().enumerate() {
+                out.put(if place > 0 { " " } else { "" });
+                out.mailbox(name);
+            }
+            out.put(")");
+        }
+    }
+    out.put(") ");
 }
 
 /// PARTIAL with its range.
