@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.commands.fakes import send
 
 from imapvm._core import UidSet
-from imapvm.commands.handlers.search import search
+from imapvm.commands.handlers.search import results, search
 
 RETURNS = (
     "",
@@ -27,10 +27,10 @@ KEYS = ("ALL", "SEEN", "NOT SEEN", "1:7 SEEN", "OR 1:12 20:30", "5", "MODSEQ 1 S
 def test_pieces_join_to_the_whole_set(numbers, size):
     whole = UidSet.of(numbers)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "RESULT_NUMBERS", size)
-        assert b"".join(search._ranges(whole)) == whole.to_imap()
-        assert b"".join(search._words(whole)) == b"".join(b" %d" % n for n in sorted(numbers))
-        assert all(len(piece.split()) <= size for piece in search._words(whole))
+        patch.setattr(results, "RESULT_NUMBERS", size)
+        assert b"".join(results._ranges(whole)) == whole.to_imap()
+        assert b"".join(results._words(whole)) == b"".join(b" %d" % n for n in sorted(numbers))
+        assert all(len(piece.split()) <= size for piece in results._words(whole))
 
 
 @pytest.fixture
@@ -55,12 +55,14 @@ async def test_long_result_is_the_same_as_a_short_one(mailbox, monkeypatch, rev2
     text = "".join(f"t {command}\r\nu SEARCH $\r\n" for command in commands).encode()
     expected = await send(mailbox, text)
     assert len(expected) > len(commands)
-    monkeypatch.setattr(search, "RESULT_NUMBERS", 3)
+    for module in (results, search):
+        monkeypatch.setattr(module, "RESULT_NUMBERS", 3)
     assert await send(mailbox, text) == expected
 
 
 async def test_long_result_is_sent_in_pieces(mailbox, monkeypatch):
-    monkeypatch.setattr(search, "RESULT_NUMBERS", 3)
+    for module in (results, search):
+        monkeypatch.setattr(module, "RESULT_NUMBERS", 3)
     for command, pieces in (
         (b"SEARCH ALL", 14),
         (b"SEARCH RETURN (ALL) NOT SEEN", 9),

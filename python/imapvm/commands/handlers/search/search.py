@@ -8,18 +8,16 @@ The index and the header columns decide what they can, message metadata most of 
 bytes are read last.
 """
 
-from collections.abc import Iterator
 from typing import Final
 
-from imapvm._core import (
-    BoundSearch,
-    Search,
-    SearchProgram,
-    UidSet,
-    UndecidedMessages,
-    imap_string,
+from imapvm._core import BoundSearch, Search, SearchProgram, UidSet, UndecidedMessages
+from imapvm.commands.context import AccountContext, SelectedContext
+from imapvm.commands.handlers.search.results import (
+    RESULT_NUMBERS,
+    returned,
+    send_result,
+    write_result,
 )
-from imapvm.commands.context import SelectedContext
 from imapvm.commands.handlers.search.search_bodies import gather, search_bodies
 from imapvm.commands.outcome import DONE, DONE_WITH_NUMBERS, Done, Refusal
 
@@ -33,16 +31,10 @@ two milliseconds."""
 SCAN_BATCH_MIN: Final = 64
 """Lower limit, for any number of keys: a segment of the index has up to 35 messages."""
 
-RESULT_NUMBERS: Final = 8 * 1024
-"""Numbers of a result that are written at a time: at most 88 KiB, in about a millisecond."""
-
-EVERYTHING: Final = frozenset({"ALL"})
-LISTS: Final = frozenset({"ALL", "PARTIAL"})
-"""Options that return numbers, as many as match."""
-
 
 async def search(ctx: SelectedContext, command: Search) -> Done:
     """Search batch by batch, and write SEARCH or ESEARCH."""
+    require_uids(ctx, command.program)
     try:
         limit = modseq_limit(ctx, command.program)
         bound = _bind(ctx, command.program)
@@ -53,15 +45,28 @@ async def search(ctx: SelectedContext, command: Search) -> Done:
             found = await _finish(ctx, bound, size, (batch, found, undecided), remaining)
         modseq = None
         if limit is not None:
-            modseq = await _highest_modseq(ctx, _returned(command, found), limit)
+            modseq = await highest_modseq(ctx, returned(command, found), limit)
     except BaseException as error:
         empty_saved_result(ctx, command.returns, error)
         raise
     if len(found) <= RESULT_NUMBERS:
-        _write_result(ctx, command, found, modseq)
+        write_result(ctx, command, found, modseq)
     else:
-        await _send_result(ctx, command, found, modseq)
+        await send_result(ctx, command, found, modseq)
     return search_done(ctx, command.program)
+
+
+def require_uids(ctx: AccountContext, program: SearchProgram | None) -> None:
+    """Refuse message numbers among the keys after ENABLE UIDONLY (RFC 9586 section 3.1).
+
+    `$` is no message number, nor is `*` in the set of the key UID.
+    """
+    if ctx.session.uidonly and program is not None and program.has_numbers:
+        raise Refusal(
+            "message numbers among the search keys: UIDONLY is enabled",
+            code="UIDREQUIRED",
+            bad=True,
+        )
 
 
 def modseq_limit(ctx: SelectedContext, program: SearchProgram | None) -> int | None:
@@ -82,18 +87,7 @@ def search_done(ctx: SelectedContext, program: SearchProgram | None) -> Done:
     return DONE_WITH_NUMBERS if numbers else DONE
 
 
-def _returned(command: Search, found: UidSet) -> UidSet:
-    """Return the messages that MODSEQ is about (RFC 4731 section 3.2)."""
-    returns = (command.returns or EVERYTHING) - {"SAVE"}
-    return _to_save(command, returns, found) if returns else UidSet()
-
-
-def _to_save(command: Search, returns: frozenset[str], found: UidSet) -> UidSet:
-    window = None if command.window is None else found.window(*command.window)
-    return to_save(returns, found, found.first, found.last, window)
-
-
-async def _highest_modseq(ctx: SelectedContext, uids: UidSet, limit: int) -> int | None:
+async def highest_modseq(ctx: SelectedContext, uids: UidSet, limit: int) -> int | None:
     """Return the highest MODSEQ of some messages, at most `limit`; None if there are none."""
     highest, remaining = 0, uids
     while remaining:
@@ -200,137 +194,3 @@ def _scan(
     store = ctx.store
     with store.reading() as reader:
         return bound.scan(reader.snapshot, ctx.mailbox_row(reader).id, uids, store.columns)
-
-
-def _write_result(ctx: SelectedContext, command: Search, found: UidSet, modseq: int | None) -> None:
-    """Write SEARCH, or ESEARCH for RETURN and for IMAP4rev2 (RFC 9051 section 7.3.4)."""
-    view, returns = ctx.view, command.returns
-    if returns is not None and "SAVE" in returns:
-        view.saved = _to_save(command, returns, found)
-        returns -= {"SAVE"}
-        if not returns:
-            return
-    numbers = found if command.uid else view.numbers.numbers(found)
-    if returns is None and not ctx.session.rev2:
-        if modseq is None:
-            ctx.out.search(numbers)
-        else:
-            ctx.out.raw(b"* SEARCH%b%b" % (b"".join(_words(numbers)), _search_end(modseq)))
-    else:
-        line = _esearch(command, returns or EVERYTHING, numbers)
-        ctx.out.untagged(line + _esearch_modseq(modseq))
-
-
-def _search_end(modseq: int | None) -> bytes:
-    """Return the end of a SEARCH response (RFC 7162 section 3.1.6)."""
-    return b"\r\n" if modseq is None else b" (MODSEQ %d)\r\n" % modseq
-
-
-def _esearch_modseq(modseq: int | None) -> bytes:
-    """Return the result option MODSEQ of ESEARCH (RFC 7162 section 3.1.10)."""
-    return b"" if modseq is None else b" MODSEQ %d" % modseq
-
-
-async def _send_result(
-    ctx: SelectedContext, command: Search, found: UidSet, modseq: int | None
-) -> None:
-    """Write a long result as `_write_result`, in pieces that are sent one after another."""
-    returns = (command.returns or EVERYTHING) - {"SAVE"}
-    listed = found if command.window is None else found.window(*command.window)
-    if returns.isdisjoint(LISTS) or len(listed) <= RESULT_NUMBERS:
-        _write_result(ctx, command, found, modseq)  # no long list, or nothing but SAVE
-        return
-    view, out = ctx.view, ctx.out
-    if command.returns is not None and "SAVE" in command.returns:
-        view.saved = _to_save(command, command.returns, found)
-    numbers = found if command.uid else view.numbers.numbers(found)
-    if command.returns is None and not ctx.session.rev2:
-        out.raw(b"* SEARCH")
-        pieces, end = _words(numbers), _search_end(modseq)
-    else:
-        out.raw(b"* " + _esearch(command, returns - LISTS, numbers))
-        end = _esearch_modseq(modseq) + b"\r\n"
-        if command.window is None:
-            out.raw(b" ALL ")
-        else:
-            out.raw(b" PARTIAL (%d:%d " % command.window)
-            numbers, end = numbers.window(*command.window), b")" + end
-        pieces = _ranges(numbers)
-    # Nothing but the end of the connection can interrupt the line.
-    for piece in pieces:
-        out.raw(piece)
-        await ctx.flush()
-        await ctx.yield_control()
-    out.raw(end)
-
-
-def _words(numbers: UidSet) -> Iterator[bytes]:
-    """Yield the numbers, each after a space, in pieces."""
-    while numbers:
-        piece, numbers = numbers.split(RESULT_NUMBERS)
-        yield b"".join([b" %d" % number for number in piece])
-
-
-def _ranges(numbers: UidSet) -> Iterator[bytes]:
-    """Yield the numbers as a sequence set in pieces; no range is cut."""
-    comma, low = b"", None
-    while numbers:
-        piece, numbers = numbers.split(RESULT_NUMBERS)
-        text = piece.to_imap()
-        if low is not None:  # the first range has begun in the piece before
-            first, more, rest = text.partition(b",")
-            text = b"%b:%b%b%b" % (low, first.rpartition(b":")[2], more, rest)
-            low = None
-        if numbers and piece.last is not None and numbers.first == piece.last + 1:
-            text, _, last = text.rpartition(b",")
-            low = last.partition(b":")[0]
-        if text:
-            yield comma + text
-            comma = b","
-
-
-def _esearch(command: Search, returns: frozenset[str], numbers: UidSet) -> bytes:
-    words = [esearch_head(command.tag, uid=command.uid)]
-    if numbers.first is not None and numbers.last is not None:
-        if "MIN" in returns:
-            words.append(b"MIN %d" % numbers.first)
-        if "MAX" in returns:
-            words.append(b"MAX %d" % numbers.last)
-    if "COUNT" in returns:
-        words.append(b"COUNT %d" % len(numbers))
-    if "ALL" in returns and numbers:
-        words.append(b"ALL " + numbers.to_imap())
-    if "PARTIAL" in returns and command.window is not None:
-        listed = numbers.window(*command.window).to_imap() or b"NIL"
-        words.append(b"PARTIAL (%d:%d %b)" % (*command.window, listed))
-    return b" ".join(words)
-
-
-def esearch_head(tag: bytes, *, uid: bool) -> bytes:
-    """Return the start of an ESEARCH response, without the data."""
-    return b"ESEARCH (TAG %s)%s" % (imap_string(tag), b" UID" if uid else b"")
-
-
-def to_save(
-    returns: frozenset[str],
-    found: UidSet,
-    first: int | None,
-    last: int | None,
-    window: UidSet | None,
-) -> UidSet:
-    """Return the new `$`: of MIN, MAX and PARTIAL, only what they return.
-
-    RFC 5182 section 2.4, RFC 9394 section 3.2.
-
-    Args:
-        returns: options of RETURN.
-        found: the messages that match.
-        first: UID for MIN.
-        last: UID for MAX.
-        window: the messages of PARTIAL; None without it.
-    """
-    if returns & {"ALL", "COUNT"} or returns.isdisjoint(("MIN", "MAX", "PARTIAL")):
-        return found
-    ends = {first if "MIN" in returns else None, last if "MAX" in returns else None}
-    saved = UidSet.of(end for end in ends if end is not None)
-    return saved if window is None else saved | window

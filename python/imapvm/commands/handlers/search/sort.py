@@ -11,13 +11,13 @@ from typing import Final
 
 from imapvm._core import ArrangedMessages, Arranger, KeyBuilder, Sort, Thread, UidSet
 from imapvm.commands.context import SelectedContext
+from imapvm.commands.handlers.search.results import esearch_head, to_save
 from imapvm.commands.handlers.search.search import (
     empty_saved_result,
-    esearch_head,
     find,
     modseq_limit,
+    require_uids,
     search_done,
-    to_save,
 )
 from imapvm.commands.handlers.search.search_bodies import FEW, finish, thread_count
 from imapvm.commands.outcome import Done, Refusal
@@ -35,6 +35,7 @@ ALL: Final = frozenset({"ALL"})
 
 async def sort(ctx: SelectedContext, command: Sort) -> Done:
     """Search, sort, and write SORT, or ESEARCH for RETURN (RFC 5267 section 3)."""
+    require_uids(ctx, command.program)
     _require_charset(ctx, command)
     returns = command.returns
     try:
@@ -71,6 +72,7 @@ async def sort(ctx: SelectedContext, command: Sort) -> Done:
 
 async def thread(ctx: SelectedContext, command: Thread) -> Done:
     """Search, thread, and write THREAD, which has no MODSEQ (RFC 7162 section 3.1.9)."""
+    require_uids(ctx, command.program)
     _require_charset(ctx, command)
     modseq_limit(ctx, command.program)  # enables CONDSTORE
     found = await find(ctx, command.program)
