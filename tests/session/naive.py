@@ -151,6 +151,7 @@ class NaiveClient:
         recent: bool = False,
         modseq: bool = False,
         vanished: bool = False,
+        uid_fetch: bool = False,
     ) -> str:
         """Write updates until there are no more; apply and return them."""
         start = len(self.lines)
@@ -165,10 +166,12 @@ class NaiveClient:
                 recent=recent,
                 modseq=modseq,
                 vanished=vanished,
+                uid_fetch=uid_fetch,
             )
             for line in out.take().decode().splitlines():
                 self.lines.append(line)
                 assert not (hold_expunges and re.search("EXPUNGE|VANISHED", line))
+                assert bool(re.search("UIDFETCH", line)) or not (uid_fetch and "FETCH" in line)
                 self._apply(line)
         return "\n".join(self.lines[start:])
 
@@ -190,6 +193,7 @@ class NaiveClient:
             r"\* VANISHED ([\d:,]+)": self._vanished,
             r"\* (\d+) FETCH \(UID (\d+) MODSEQ \((\d+)\) FLAGS \((.*)\)\)": self._with_modseq,
             r"\* (\d+) FETCH \(FLAGS \((.*)\)\)": self._fetch,
+            r"\* (\d+) UIDFETCH \((?:MODSEQ \((\d+)\) )?FLAGS \((.*)\)\)": self._uid_fetch,
         }
 
     def _expunge(self, number: str) -> None:
@@ -217,6 +221,13 @@ class NaiveClient:
         self._fetch_uid(number, uid, names)
         by_uid = {m.uid: m.modseq for m in self.mailbox.messages}
         assert int(modseq) == by_uid[int(uid)]
+
+    def _uid_fetch(self, uid: str, modseq: str | None, names: str) -> None:
+        number = str(list(self.view.numbers.uids).index(int(uid)) + 1)
+        if modseq is None:
+            self._fetch_uid(number, uid, names)
+        else:
+            self._with_modseq(number, uid, modseq, names)
 
     def _vanished(self, uids: str) -> None:
         """Remove messages by UID; one of unknown UID is before the next known one."""

@@ -97,6 +97,30 @@ def test_vanished_in_place_of_expunge():
     assert client.agrees()
 
 
+def test_highest_modseq_after_a_message_that_was_never_counted():
+    mailbox, client = opened(1)
+    mailbox.append(1)
+    client.view.read_changes(mailbox)
+    mailbox.expunge(2)
+    assert client.receive() == ""
+    assert client.view.highest_modseq == mailbox.modseq
+    assert client.view.take_highest_modseq() is None
+
+
+def test_uids_in_place_of_message_numbers():
+    """RFC 9586 section 3.3: no UID item, since the UID is in front."""
+    mailbox, client = opened(3)
+    mailbox.expunge(1)
+    modseq = mailbox.store(3, flags=SEEN)
+    assert client.receive(vanished=True, uid_fetch=True).splitlines() == [
+        "* VANISHED 1",
+        r"* 3 UIDFETCH (FLAGS (\Seen))",
+    ]
+    modseq = mailbox.store(3, flags=0)
+    expected = rf"* 3 UIDFETCH (MODSEQ ({modseq}) FLAGS ())"
+    assert client.receive(vanished=True, uid_fetch=True, modseq=True) == expected
+
+
 def test_highest_modseq_is_below_expunges_that_are_held():
     """RFC 7162 section 3.2: a client that loses its connection learns of them afterwards."""
     mailbox, client = opened(3)
@@ -465,7 +489,13 @@ STEPS = st.lists(
     steps=STEPS,
     per_read=st.sampled_from([1, 2, 1000]),
     form=st.sampled_from(
-        [{}, {"modseq": True, "uid": True}, {"modseq": True, "vanished": True, "uid": True}]
+        [
+            {},
+            {"modseq": True, "uid": True},
+            {"modseq": True, "vanished": True, "uid": True},
+            {"vanished": True, "uid_fetch": True},
+            {"modseq": True, "vanished": True, "uid_fetch": True},
+        ]
     ),
 )
 def test_after_random_changes_the_client_agrees_with_the_mailbox(start, steps, per_read, form):

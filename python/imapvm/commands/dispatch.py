@@ -91,6 +91,12 @@ def run(ctx: Context, event: Event) -> Suspended[None] | None:
     try:
         if ctx.session.state not in row.states:
             raise _wrong_state(ctx, command, row)
+        if row.numbers and ctx.session.uidonly:
+            raise Refusal(
+                f"cannot {row.name}: UIDONLY is enabled; use UID {row.name}",
+                code="UIDREQUIRED",
+                bad=True,
+            )
         result = row.handler(ctx if row.enter is None else row.enter(ctx), command)
         ended = result if type(result) is Done else start(result)
     except Disconnected:

@@ -86,7 +86,8 @@ def write_updates(
             uid=uid or session.rev2 or session.condstore,
             recent=not session.rev2,
             modseq=session.condstore,
-            vanished=session.qresync,
+            vanished=session.qresync or session.uidonly,
+            uid_fetch=session.uidonly,
             hold_exists=hold_exists,
         )
         view.synced = None if view.has_due else reader.txn_id

@@ -138,6 +138,11 @@ class Session(Generic[StoreT]):
         return "QRESYNC" in self.enabled
 
     @property
+    def uidonly(self) -> bool:
+        """True after ENABLE UIDONLY: no message numbers in either direction (RFC 9586)."""
+        return "UIDONLY" in self.enabled
+
+    @property
     def claims_recent(self) -> bool:
         r"""True if the selected mailbox is read-write and the client has \Recent."""
         return self.view is not None and not self.view.read_only and not self.rev2

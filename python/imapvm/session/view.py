@@ -9,6 +9,7 @@ RFC 9051 sections 5.2, 7.4.1, 7.5.1 and 7.5.2. A function of values: `Source` re
     IMAP4rev2                ----->   uid; no RECENT
     CONDSTORE (RFC 7162)     ----->   modseq: FETCH has UID and MODSEQ; HIGHESTMODSEQ
     QRESYNC (RFC 7162)       ----->   vanished: VANISHED in place of EXPUNGE
+    UIDONLY (RFC 9586)       ----->   vanished; uid_fetch: UIDFETCH in place of FETCH
     IDLE                     -----> calls outside of commands
 
 HIGHESTMODSEQ is the MODSEQ up to which the client has been sent every change. It may be less than
@@ -31,6 +32,7 @@ from imapvm.model.changes import MailboxChanges
 from imapvm.model.flags import SYSTEM_FLAG_NAMES
 from imapvm.model.ids import UID_MAX, MailboxId, ModSeq
 from imapvm.model.limits import EXPUNGE_UPDATES_MAX, FLAG_UPDATES_MAX, UPDATE_BYTES_MAX
+from imapvm.session.served_batches import ServedBatches
 
 NONE = UidSet()
 _SYSTEM_FLAGS = " ".join(SYSTEM_FLAG_NAMES.values())
@@ -40,6 +42,9 @@ _ITEMS: Final = {
     (uid, modseq): FetchItems.flags(uid=uid, modseq=modseq)
     for uid in (False, True)
     for modseq in (False, True)
+}
+_UID_FETCH_ITEMS: Final = {
+    modseq: FetchItems.flags(uid=False, modseq=modseq).as_uid_fetch() for modseq in (False, True)
 }
 
 
@@ -99,6 +104,7 @@ class View:
         "read_only",
         "recent",
         "saved",
+        "served_batches",
         "synced",
         "undecided",
     )
@@ -136,6 +142,8 @@ class View:
         self.read_only = read_only
         self.saved = NONE
         """`$`: result of the last SEARCH RETURN (SAVE) (RFC 9051 section 6.4.4.1)."""
+        self.served_batches: ServedBatches | None = None
+        """Of UIDBATCHES; None before the first."""
         self.synced: int | None = None
         """Latest transaction of which all changes are written; None if some are due."""
         self._keywords = frozenset(keyword.lower() for keyword in keywords)
@@ -215,6 +223,7 @@ class View:
         recent: bool,
         modseq: bool = False,
         vanished: bool = False,
+        uid_fetch: bool = False,
         hold_exists: bool = False,
     ) -> bool:
         r"""Write untagged responses for the changes since the last call.
@@ -236,7 +245,8 @@ class View:
                 CONDSTORE (RFC 7162 section 3.2.4).
             recent: True if this client has \Recent and RECENT: IMAP4rev1 only.
             modseq: True if FETCH responses include MODSEQ: after a command that enabled CONDSTORE.
-            vanished: True to write VANISHED in place of EXPUNGE: after ENABLE QRESYNC.
+            vanished: True to write VANISHED in place of EXPUNGE: after ENABLE QRESYNC or UIDONLY.
+            uid_fetch: True to write UIDFETCH in place of FETCH: after ENABLE UIDONLY.
             hold_exists: True to leave new messages due: in a command that has claimed messages
                 already, which would not end while more arrive.
 
@@ -256,7 +266,8 @@ class View:
             out.recent(len(self.recent))
         self.write_keywords(out, source)
         if self._flags_due:
-            self._write_flags(out, source, uid=uid, recent=recent, modseq=modseq)
+            items = _UID_FETCH_ITEMS[modseq] if uid_fetch else _ITEMS[uid, modseq]
+            self._write_flags(out, source, items, recent=recent)
         return (
             self._unread
             or bool(self._flags_due)
@@ -293,7 +304,9 @@ class View:
         self._appended_due = appended
         self._expunges_due = (self._expunges_due | expunged) & mine
         self._flags_due = ((self._flags_due | flagged) & mine) - self._expunges_due
-        if self._held_from is None and (self._expunges_due or self._appended_due):
+        if not self._expunges_due and not self._appended_due:
+            self._held_from = None  # what was appended may have been expunged since
+        elif self._held_from is None:
             self._held_from = before
         return self._unread
 
@@ -348,9 +361,8 @@ class View:
             self._held_from = None
 
     def _write_flags(
-        self, out: ResponseWriter, source: Source, *, uid: bool, recent: bool, modseq: bool
+        self, out: ResponseWriter, source: Source, items: FetchItems, *, recent: bool
     ) -> None:
-        items = _ITEMS[uid, modseq]
         batch, later = self._flags_due.split(FLAG_UPDATES_MAX)
         written = 0
         while batch and written < UPDATE_BYTES_MAX:

@@ -20,6 +20,8 @@ class ClientState:
         self.keywords: set[bytes] = set()
         self.shrunk = False
         """True after a smaller EXISTS, which is allowed in a response to SELECT only."""
+        self.uidonly = False
+        """True after ENABLED UIDONLY: no response has a message number (RFC 9586 section 3)."""
 
     def apply(self, response: Response) -> None:
         """Apply a response.
@@ -27,7 +29,11 @@ class ClientState:
         Raises:
             GrammarError: it contradicts earlier responses.
         """
+        if self.uidonly and self._has_number(response):
+            raise GrammarError(f"a message number after ENABLE UIDONLY: {response}")
         match response.kind:
+            case "ENABLED":
+                self.uidonly |= b"UIDONLY" in response.value
             case "EXISTS":
                 assert response.number is not None
                 self.shrunk |= response.number < len(self.uids)
@@ -41,6 +47,8 @@ class ClientState:
                 self._vanished(*response.value)
             case "FETCH":
                 self._fetch(response)
+            case "UIDFETCH":
+                self._uid_fetch(response)
             case "RECENT" if response.number and response.number > len(self.uids):
                 raise GrammarError(f"RECENT is larger than EXISTS: {response}")
             case "OK" if response.code and response.code[0] == "UIDVALIDITY":
@@ -74,6 +82,27 @@ class ClientState:
         if missing:
             self.uids = [None] * len(self.uids)
 
+    @staticmethod
+    def _has_number(response: Response) -> bool:
+        """Return True for responses of which ENABLE UIDONLY allows no more."""
+        match response.kind:
+            case "ESEARCH":
+                lists = {"MIN", "MAX", "ALL", "PARTIAL"}
+                return "UID" not in response.value and not lists.isdisjoint(response.value)
+            case "OK":
+                return response.code is not None and response.code[0] == "UNSEEN"
+        return response.kind in ("FETCH", "EXPUNGE")
+
+    def _uid_fetch(self, response: Response) -> None:
+        """Apply UIDFETCH: of a message that is counted."""
+        if not self.uidonly:
+            raise GrammarError(f"UIDFETCH without ENABLE UIDONLY: {response}")
+        if response.number not in self.uids and None not in self.uids:
+            raise GrammarError(f"the mailbox has no message {response.number}: {self.uids}")
+        if response.value.get("UID") not in (None, response.number):
+            raise GrammarError(f"UIDFETCH has two UIDs: {response}")
+        self._check_keywords(response)
+
     def _number(self, response: Response) -> int:
         number = response.number
         if number is None or not 1 <= number <= len(self.uids):
@@ -90,6 +119,9 @@ class ClientState:
             if known not in (None, uid) or not below < uid < above:
                 raise GrammarError(f"UID {uid} cannot be number {at + 1}: {self.uids}")
             self.uids[at] = uid
+        self._check_keywords(response)
+
+    def _check_keywords(self, response: Response) -> None:
         for flag in response.value.get("FLAGS", ()):
             if flag.lower() not in self.keywords and not flag.startswith(b"\\"):
                 raise GrammarError(f"FLAGS did not list {flag!r}")

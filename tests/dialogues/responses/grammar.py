@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.dialogues.responses import bodies
-from tests.dialogues.responses.tokens import PARTIAL_RANGE, SEQUENCE_SET, Tokens
+from tests.dialogues.responses.tokens import PARTIAL_RANGE, SEQUENCE_SET, UID_RANGES, Tokens
 
 OBJECT_ID = re.compile(rb"[A-Za-z0-9_-]{1,255}")
 SECTION = re.compile(rb"[1-9]\d*(\.[1-9]\d*)*")
@@ -18,7 +18,8 @@ PLAIN_CODES = frozenset(
     b"ALERT PARSE READ-ONLY READ-WRITE TRYCREATE UIDNOTSTICKY UNAVAILABLE AUTHENTICATIONFAILED"
     b" AUTHORIZATIONFAILED EXPIRED PRIVACYREQUIRED CONTACTADMIN NOPERM INUSE EXPUNGEISSUED"
     b" CORRUPTION SERVERBUG CLIENTBUG CANNOT LIMIT OVERQUOTA ALREADYEXISTS NONEXISTENT NOTSAVED"
-    b" HASCHILDREN CLOSED UNKNOWN-CTE NOMODSEQ USEATTR TOOBIG COMPRESSIONACTIVE".split()
+    b" HASCHILDREN CLOSED UNKNOWN-CTE NOMODSEQ USEATTR TOOBIG COMPRESSIONACTIVE"
+    b" UIDREQUIRED TOOFEW TOOMANY".split()
 )
 
 
@@ -73,10 +74,10 @@ class Reader(Tokens):
                 return Response("*", kind, number)
             if kind == "EXPUNGE" and number:
                 return Response("*", kind, number)
-            if kind == "FETCH" and number:
+            if kind in ("FETCH", "UIDFETCH") and number:
                 self.take(b" ")
                 return Response("*", kind, number, dict(self.many(self._item, empty=False)))
-            raise self.fail("EXISTS, EXPUNGE or FETCH before this")
+            raise self.fail("EXISTS, EXPUNGE, FETCH or UIDFETCH before this")
         kind = self.atom().decode().upper()
         if kind in ("OK", "NO", "BAD", "BYE", "PREAUTH"):
             self.take(b" ")
@@ -93,6 +94,7 @@ class Reader(Tokens):
             "THREAD": self._threads,
             "VANISHED": self._vanished,
             "ESEARCH": self._esearch,
+            "UIDBATCHES": self._uid_batches,
             "NAMESPACE": self._namespace,
             "QUOTA": self._quota,
             "QUOTAROOT": self._quota_root,
@@ -295,6 +297,12 @@ class Reader(Tokens):
         found: dict[str, Any] = {}
         if self.took(b" (TAG "):
             found["TAG"] = self.string().decode()  # RFC 4466 has a string, not an astring
+            if self.took(b" MAILBOX "):  # RFC 7377 section 4
+                found["MAILBOX"] = self.astring()
+                self.take(b" UIDVALIDITY ")
+                found["UIDVALIDITY"] = self.nz()
+                if not self.ahead(b") UID "):
+                    raise self.fail("UID and results (RFC 7377 section 2.1)")
             self.take(b")")
         if self.ahead(b" UID"):
             self.take(b" UID")
@@ -318,6 +326,13 @@ class Reader(Tokens):
             else:
                 found[name] = self.number(nz=name != "COUNT", bits=32)
         return found
+
+    def _uid_batches(self) -> tuple[str, bytes | None]:
+        """Parse UIDBATCHES: the tag, and the ranges, each with two ends (RFC 10022 section 5)."""
+        self.take(b" (TAG ")
+        tag = self.string().decode()
+        self.take(b")")
+        return tag, self.taken(UID_RANGES, "uid-range") if self.took(b" ") else None
 
     def _namespace(self) -> list[Any]:
         found = []

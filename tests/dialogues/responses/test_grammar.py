@@ -28,6 +28,10 @@ GOOD = [
     b'* ESEARCH (TAG "a1") UID COUNT 0\r\n',
     b'* ESEARCH (TAG "a1") UID PARTIAL (-1:-3 4:5,9) COUNT 7\r\n',
     b'* ESEARCH (TAG "a1") PARTIAL (1:3 NIL)\r\n',
+    b'* ESEARCH (TAG "a1" MAILBOX "a b" UIDVALIDITY 7) UID ALL 3\r\n',
+    b"* 7 UIDFETCH (FLAGS ())\r\n",
+    b'* UIDBATCHES (TAG "a1")\r\n',
+    b'* UIDBATCHES (TAG "a1") 9:7,6:6,5:1\r\n',
     b'* NAMESPACE (("" "/")) NIL NIL\r\n',
     b"* 1 FETCH (FLAGS () UID 5)\r\n",
     b'* 1 FETCH (BODY[1.2.HEADER.FIELDS.NOT (a "b c")]<7> {2}\r\nab)\r\n',
@@ -40,6 +44,12 @@ GOOD = [
 ]
 
 BAD = [
+    b'* ESEARCH (TAG "a1" MAILBOX a UIDVALIDITY 7) ALL 3\r\n',
+    b'* ESEARCH (TAG "a1" MAILBOX a) UID ALL 3\r\n',
+    b"* 0 UIDFETCH (FLAGS ())\r\n",
+    b"* UIDBATCHES 9:7\r\n",
+    b'* UIDBATCHES (TAG "a1") 9\r\n',
+    b'* UIDBATCHES (TAG "a1") \r\n',
     b'* ESEARCH (TAG "a1") UID PARTIAL (-1:3 4:5)\r\n',
     b'* ESEARCH (TAG "a1") UID PARTIAL (1:3)\r\n',
     b"* OK [UIDVALIDITY 0] x\r\n",

@@ -10,6 +10,7 @@ DATE_TIME = re.compile(
     rb' \d\d:\d\d:\d\d [+-]\d{4}"'
 )
 SEQUENCE_SET = re.compile(rb"[1-9]\d*(:[1-9]\d*)?(,[1-9]\d*(:[1-9]\d*)?)*")
+UID_RANGES = re.compile(rb"[1-9]\d*:[1-9]\d*(,[1-9]\d*:[1-9]\d*)*")
 PARTIAL_RANGE = re.compile(rb"-[1-9]\d*:-[1-9]\d*|[1-9]\d*:[1-9]\d*")
 SYSTEM_FLAGS = {rb"\ANSWERED", rb"\FLAGGED", rb"\DELETED", rb"\SEEN", rb"\DRAFT", rb"\RECENT"}
 

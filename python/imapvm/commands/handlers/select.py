@@ -21,6 +21,7 @@ from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import AccountStore, Mailbox
 from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import UID_MAX
+from imapvm.session.session import Session
 from imapvm.session.view import NONE, View, flag_list
 
 READ_ONLY: Final = Done("READ-ONLY")
@@ -36,7 +37,7 @@ class Opened(NamedTuple):
     recent: UidSet
     r"""Messages that no session has claimed as \Recent; empty in IMAP4rev2, as `unseen` is 0."""
     unseen: int
-    r"""Number of the first message without \Seen, or 0."""
+    r"""Number of the first message without \Seen; 0 without one, or after ENABLE UIDONLY."""
 
 
 async def select(ctx: AccountContext, command: Select) -> Done:
@@ -47,13 +48,19 @@ async def select(ctx: AccountContext, command: Select) -> Done:
     session, store = ctx.session, ctx.store
     if command.qresync is not None and not session.qresync:
         raise Refusal("cannot SELECT with QRESYNC before ENABLE QRESYNC", bad=True)
+    if command.qresync is not None and session.uidonly and command.qresync[3] is not None:
+        raise Refusal(
+            "cannot SELECT with message sequence match data: UIDONLY is enabled",
+            code="UIDREQUIRED",
+            bad=True,
+        )
     if session.view is not None:
         session.view = None
         ctx.out.condition("OK", "previous mailbox closed", "CLOSED")
     if command.condstore:
         ctx.enable_condstore()
     with store.reading() as reader:
-        opened = _read(reader, find_mailbox(ctx, reader, command.mailbox), rev2=session.rev2)
+        opened = _read(reader, find_mailbox(ctx, reader, command.mailbox), session)
         if session.rev2:
             _write(ctx, opened, read_only=command.read_only)
             write_old_name(ctx, command.mailbox, opened.mailbox.name)
@@ -82,14 +89,14 @@ async def select(ctx: AccountContext, command: Select) -> Done:
     return READ_ONLY if command.read_only else READ_WRITE
 
 
-def _read(reader: Reader, mailbox: Mailbox, *, rev2: bool) -> Opened:
+def _read(reader: Reader, mailbox: Mailbox, session: Session[AccountStore]) -> Opened:
     numbers = reader.uid_map(mailbox)
     keywords = reader.keywords(mailbox)
     recent, unseen = NONE, 0
-    if not rev2:
+    if not session.rev2:
         if mailbox.recent_from < mailbox.uid_next:
             recent = numbers.uids & UidSet([(mailbox.recent_from, UID_MAX)])
-        if mailbox.unseen:
+        if mailbox.unseen and not session.uidonly:
             unseen = _first_unseen(reader, mailbox, numbers)
     return Opened(mailbox, numbers, keywords, recent, unseen)
 

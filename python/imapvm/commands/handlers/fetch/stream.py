@@ -23,6 +23,8 @@ async def fetch_stream(
 ) -> bool:
     """Write FETCH responses; send them, except for less than STEP_BYTES at the end.
 
+    After ENABLE UIDONLY they are UIDFETCH responses.
+
     Args:
         ctx: gets the responses.
         items: what each response includes.
@@ -37,6 +39,8 @@ async def fetch_stream(
         Disconnected: the connection is closed.
     """
     view, out = ctx.view, ctx.out
+    if ctx.session.uidonly:
+        items = items.as_uid_fetch()
     expunged = False
     # Rendered and not written yet: message bytes, and parts to decode.
     pending: FetchStream | None = None
