@@ -169,6 +169,15 @@ def search_windows(server: Demo) -> Iterator[None]:
     client.pipeline([b"UID FETCH 1:* UID (PARTIAL -1:-50)"] * 500)
 
 
+def search_mailboxes(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
+    client.done("SELECT big")
+    yield
+    client.done("ESEARCH IN (selected personal) RETURN (COUNT) UNSEEN")
+    client.pipeline([b"ESEARCH IN (personal) RETURN (COUNT) DRAFT"] * 4)
+    client.pipeline([b"UIDBATCHES 500 %d:%d" % (n, n + 199) for n in range(1, 500)])
+
+
 def search_headers(server: Demo) -> Iterator[None]:
     yield from search(server, "big", 1, [b"1:5000"] + [b"NOT SUBJECT x"] * 3000)
 
@@ -533,6 +542,7 @@ ATTACKS = (
     Row("16 x SEARCH with 3,500 NOT keys of 50,000 messages", search_pipeline),
     Row("4 x SEARCH with 7,000 sets of 50,000 messages", search_sets),
     Row("16 x SEARCH and 500 x FETCH with PARTIAL of 200,000 messages", search_windows),
+    Row("5 x ESEARCH of 10,000 mailboxes, 500 x UIDBATCHES", search_mailboxes),
     Row("SEARCH with 3,000 header keys of 5,000 messages", search_headers),
     Row("SEARCH with 3,000 BODY keys", search_bodies),
     Row("APPEND of 1,000 messages", multiappend),

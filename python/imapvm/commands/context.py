@@ -367,10 +367,13 @@ class SelectedContext(AccountContext):
 
     __slots__ = ("view",)
 
-    def __init__(self, ctx: Context) -> None:
+    def __init__(self, ctx: Context, view: View | None = None) -> None:
+        """Enter the selected mailbox, or with a view another one, which is not selected."""
         # Not by super(): this is on the path of each FETCH.
         session = ctx.session
-        store, view = session.store, session.view
+        store = session.store
+        if view is None:
+            view = session.view
         assert store is not None
         assert view is not None
         self.channel = ctx.channel

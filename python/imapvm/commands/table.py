@@ -27,6 +27,7 @@ from imapvm._core import (
     Logout,
     Lsub,
     Move,
+    MultiSearch,
     Namespace,
     Noop,
     Rename,
@@ -39,6 +40,7 @@ from imapvm._core import (
     Store,
     Subscribe,
     Thread,
+    UidBatches,
     Unauthenticate,
     Unselect,
     Unsubscribe,
@@ -54,7 +56,7 @@ from imapvm.commands.handlers import (
 )
 from imapvm.commands.handlers.fetch import fetch
 from imapvm.commands.handlers.mailboxes import listing, mailboxes, quota, status
-from imapvm.commands.handlers.search import search, sort
+from imapvm.commands.handlers.search import multi_search, search, sort, uid_batches
 from imapvm.commands.outcome import Done
 from imapvm.session.events import Command
 from imapvm.session.states import State
@@ -95,6 +97,10 @@ HOLD: Final = Updates.HOLD_EXPUNGES
 NONE: Final = Updates.NONE
 
 
+NUMBERED: Final = frozenset({"SEARCH", "SORT", "THREAD", "FETCH", "STORE", "COPY", "MOVE"})
+"""Commands with message numbers; the same commands after UID have UIDs."""
+
+
 @dataclass(frozen=True, slots=True)
 class CommandRow(Generic[ContextT, CommandT]):
     """One command. A handler that may wait is a coroutine function."""
@@ -110,6 +116,8 @@ class CommandRow(Generic[ContextT, CommandT]):
     """Makes the handler's context; None where that is the connection's own."""
     uid: bool = field(init=False)
     """True for a UID command: FETCH responses include the UID (RFC 9051 section 6.4.9)."""
+    numbers: bool = field(init=False)
+    """True for a command with message numbers, which UIDONLY forbids (RFC 9586 section 3.1)."""
     completed: str = field(init=False)
     """Text of the tagged OK."""
 
@@ -118,6 +126,7 @@ class CommandRow(Generic[ContextT, CommandT]):
         object.__setattr__(self, "states", self.allowed.states)
         object.__setattr__(self, "enter", None if own else self.allowed.context)
         object.__setattr__(self, "uid", self.name.startswith("UID "))
+        object.__setattr__(self, "numbers", self.name in NUMBERED)
         object.__setattr__(self, "completed", f"{self.name.removeprefix('UID ')} completed")
 
 
@@ -151,6 +160,7 @@ TABLE: Final[tuple[CommandRow[Any, Any], ...]] = (
     Row(GetQuota,     "GETQUOTA",     quota.get_quota,          SIGNED_IN),
     Row(GetQuotaRoot, "GETQUOTAROOT", quota.get_quota_root,     SIGNED_IN),
     Row(SetQuota,     "SETQUOTA",     quota.set_quota,          SIGNED_IN),
+    Row(MultiSearch,  "ESEARCH",      multi_search.multi_search, SIGNED_IN),
     Row(Append,       "APPEND",       append.append,            SIGNED_IN),
     Row(Idle,         "IDLE",         anytime.idle,             SIGNED_IN_OWN),
     # section 6.4: selected
@@ -165,6 +175,7 @@ TABLE: Final[tuple[CommandRow[Any, Any], ...]] = (
     Row(Sort,         "UID SORT",     sort.sort,                SELECTED),
     Row(Thread,       "THREAD",       sort.thread,              SELECTED, HOLD),
     Row(Thread,       "UID THREAD",   sort.thread,              SELECTED),
+    Row(UidBatches,   "UIDBATCHES",   uid_batches.uid_batches,  SELECTED),
     Row(Fetch,        "FETCH",        fetch.fetch,              SELECTED, HOLD),
     Row(Fetch,        "UID FETCH",    fetch.fetch,              SELECTED),
     Row(Store,        "STORE",        store.store,              SELECTED, HOLD),

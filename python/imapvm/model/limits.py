@@ -112,6 +112,15 @@ some 40 bytes of each message and criterion. The least recently used are dropped
 SORT_KEYS_BYTES_MAX: Final = 256 * 1024 * 1024
 """Sort keys that one SORT or THREAD reads, several million messages; more are refused with LIMIT.
 One such command for many messages runs in a process at a time."""
+ESEARCH_NAMES_MAX: Final = 1000
+"""Names of mailboxes in one ESEARCH: each is looked up."""
+UIDBATCH_MESSAGES_MIN: Final = 500
+"""Messages of one batch of UIDBATCHES (RFC 10022 section 3.1 allows no more): with small batches a
+client would rebuild message numbers."""
+UIDBATCHES_MESSAGES_MAX: Final = 100_000
+"""Messages of all batches of one UIDBATCHES (section 3.1 allows no fewer), and so 200 ranges."""
+UIDBATCHES_REPEATS_MAX: Final = 3
+"""Repetitions of UIDBATCHES for the same batches while fewer than half a batch has changed."""
 LIST_PATTERNS_MAX: Final = 100
 """Patterns of one LIST. Each is compared with each name of the account."""
 LIST_WILDCARDS_MAX: Final = 100

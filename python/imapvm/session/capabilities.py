@@ -149,10 +149,10 @@ TABLE: Final = (
     Row("METADATA-SERVER", "5464", why_not=_LATER),
     Row("LIST-METADATA", "9590", why_not=_LATER),
     Row("NOTIFY", "5465", why_not=_LATER),
-    Row("UIDONLY", "9586", why_not=_LATER),
-    Row("UIDBATCHES", "10022", why_not=_LATER),
+    Row("UIDONLY", "9586", after_login),
+    Row("UIDBATCHES", "10022", after_login),
     Row("PARTIAL", "9394", after_login),
-    Row("MULTISEARCH", "7377", why_not=_LATER),
+    Row("MULTISEARCH", "7377", after_login),
     Row("INPROGRESS", "9585", why_not=_LATER),
     Row("REPLACE", "8508", why_not=_LATER),
     Row("CATENATE", "4469", why_not=_LATER),
@@ -205,6 +205,7 @@ ENABLEABLE: Final = {
     "UTF8=ACCEPT": "UTF8=ACCEPT",
     "CONDSTORE": "CONDSTORE",
     "QRESYNC": "QRESYNC",
+    "UIDONLY": "UIDONLY",
 }
 """Names in upper case, and in the spelling of ENABLED."""
 

@@ -144,6 +144,7 @@ fn fetch(line: &str, first: Option<u32>) -> Outcome {
         wanted: &wanted,
         recent: None,
         flags_too: None,
+        uid_fetch: false,
     };
     let pieces = measured(|| render(&request, mailbox.borrowed(), &&mailbox));
     let pieces = pieces.map_err(|error| format!("{error:?}"))?;

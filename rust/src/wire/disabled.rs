@@ -53,10 +53,12 @@ impl DisabledSyntax {
     }
 }
 
-/// Return the name of the command whose keywords `name` has: without UID; SELECT for EXAMINE.
+/// Return the name of the command whose keywords `name` has: without UID; SELECT for EXAMINE, SEARCH for
+/// ESEARCH.
 pub(crate) fn base_name(name: &str) -> &str {
     match name {
         "EXAMINE" => "SELECT",
+        "ESEARCH" => "SEARCH",
         _ => name.strip_prefix("UID ").unwrap_or(name),
     }
 }

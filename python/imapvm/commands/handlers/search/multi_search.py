@@ -1,0 +1,194 @@
+"""ESEARCH: search of several mailboxes, which are not selected (RFC 7377).
+
+One mailbox is searched after the other, each like a mailbox of EXAMINE; the selected one as its
+client has counted it. Only mailboxes with matches are written.
+"""
+
+from array import array
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from imapvm._core import MultiSearch, UidSet, imap_string
+from imapvm.commands.context import SEND_BYTES, AccountContext, SelectedContext
+from imapvm.commands.handlers.mailboxes.names import encoded, existing_name
+from imapvm.commands.handlers.search.results import (
+    EVERYTHING,
+    RESULT_NUMBERS,
+    returned,
+    send_result,
+    write_result,
+)
+from imapvm.commands.handlers.search.search import (
+    empty_saved_result,
+    find,
+    highest_modseq,
+    modseq_limit,
+    require_uids,
+    search_done,
+)
+from imapvm.commands.outcome import DONE, Done, Refusal
+from imapvm.filepool.reading import Name
+from imapvm.filepool.store import Mailbox
+from imapvm.model.ids import UID_MAX, MailboxId
+from imapvm.model.limits import ESEARCH_NAMES_MAX
+from imapvm.model.names import INBOX, parents
+from imapvm.session.view import NONE, View
+
+_Sources: TypeAlias = tuple[tuple[str, tuple[str, ...]], ...]
+
+NAMES_PER_READ: Final = 500
+"""Names read in one transaction, in about half a millisecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class UidReply:
+    """Options of ESEARCH for its responses, which always have UIDs (RFC 7377 section 2.1)."""
+
+    tag: bytes
+    returns: frozenset[str]
+    window: tuple[int, int] | None
+    uid: bool = True
+
+
+async def multi_search(ctx: AccountContext, command: MultiSearch) -> Done:
+    """Search mailboxes, and write ESEARCH for each that has matches."""
+    filters = _filters(ctx, command.sources or (("SELECTED", ()),))
+    view = ctx.session.view
+    if filters.selected and view is None:
+        raise Refusal("cannot ESEARCH: no mailbox is selected", bad=True)
+    returns = EVERYTHING if command.returns is None else command.returns
+    if "SAVE" in returns and not filters.only_selected:
+        raise Refusal("cannot SAVE a search of other mailboxes than the selected one", bad=True)
+    require_uids(ctx, command.program)
+    reply = UidReply(command.tag, returns, command.window)
+    try:
+        mailboxes = await _mailboxes(ctx, filters)
+        for mailbox in mailboxes:
+            await _search(ctx, command, reply, MailboxId(mailbox))
+    except BaseException as error:
+        if view is not None:
+            empty_saved_result(SelectedContext(ctx), returns, error)
+        raise
+    return DONE if view is None else search_done(SelectedContext(ctx), command.program)
+
+
+async def _search(
+    ctx: AccountContext, command: MultiSearch, reply: UidReply, mailbox: MailboxId
+) -> None:
+    """Search one mailbox; write ESEARCH if there are matches."""
+    opened = _open(ctx, mailbox)
+    if opened is None:
+        return
+    row, searched = opened
+    try:
+        limit = modseq_limit(searched, command.program)
+        found = await find(searched, command.program)
+        modseq = None
+        if limit is not None:
+            modseq = await highest_modseq(searched, returned(reply, found), limit)
+    except Refusal as error:
+        if error.code == "NONEXISTENT":
+            return  # deleted meanwhile
+        raise
+    if found:
+        head = b"ESEARCH (TAG %b MAILBOX %b UIDVALIDITY %d) UID" % (
+            imap_string(command.tag),
+            encoded(ctx, row.name),
+            row.uid_validity,
+        )
+        if len(found) <= RESULT_NUMBERS:
+            write_result(searched, reply, found, modseq, head)
+        else:
+            await send_result(searched, reply, found, modseq, head)
+    elif "SAVE" in reply.returns:
+        searched.view.saved = UidSet()
+    if len(ctx.out) >= SEND_BYTES:
+        await ctx.flush()
+    await ctx.yield_control()
+
+
+def _open(ctx: AccountContext, mailbox: MailboxId) -> tuple[Mailbox, SelectedContext] | None:
+    r"""Return a mailbox and the context of a search in it; None if it was deleted or is empty.
+
+    In IMAP4rev1, the messages that no session has claimed are \Recent, as in EXAMINE.
+    """
+    selected = ctx.session.view
+    with ctx.store.reading() as reader:
+        row = reader.mailbox_by_id(mailbox)
+        if row is None:
+            return None
+        if selected is not None and mailbox == selected.mailbox:
+            return row, SelectedContext(ctx)
+        if not row.messages:
+            return None
+        numbers = reader.snapshot.uid_map(mailbox)  # not those of `reader`, which SELECT shares
+    recent = NONE
+    if not ctx.session.rev2 and row.recent_from < row.uid_next:
+        recent = numbers.uids & UidSet([(row.recent_from, UID_MAX)])
+    view = View(
+        mailbox, numbers=numbers, known_modseq=row.highest_modseq, recent=recent, read_only=True
+    )
+    return row, SelectedContext(ctx, view)
+
+
+async def _mailboxes(ctx: AccountContext, filters: "_Filters") -> Collection[int]:
+    """Return the ids of the mailboxes to search, each once, by name; the selected one first."""
+    found: dict[int, None] = {}
+    if filters.selected and ctx.session.view is not None:
+        found[ctx.session.view.mailbox] = None
+    after: str | None = None if filters.only_selected else ""
+    while after is not None:
+        with ctx.store.reading() as reader:
+            names = reader.names(after, NAMES_PER_READ)
+        wanted = (name for name in names if name.mailbox and filters.match(name))
+        found.update((name.mailbox, None) for name in wanted)
+        after = names[-1].name if len(names) == NAMES_PER_READ else None
+        await ctx.yield_control()
+    return array("Q", found)  # kept for as long as the client takes to read
+
+
+def _filters(ctx: AccountContext, sources: _Sources) -> "_Filters":
+    """Return the source options with names as they are stored.
+
+    Raises:
+        Refusal: there are too many names.
+    """
+    if sum(len(names) for _, names in sources) > ESEARCH_NAMES_MAX:
+        raise Refusal(f"more than {ESEARCH_NAMES_MAX} mailboxes in one ESEARCH", code="LIMIT")
+    with ctx.store.reading() as reader:
+        return _Filters(
+            [
+                (word, {existing_name(ctx, reader, name) for name in names})
+                for word, names in sources
+            ]
+        )
+
+
+class _Filters:
+    """Source options of a command (RFC 7377 section 2.2, RFC 5465 section 6)."""
+
+    def __init__(self, sources: list[tuple[str, set[str]]]) -> None:
+        words = {word for word, _ in sources}
+        self.selected = "SELECTED" in words
+        self.only_selected = words == {"SELECTED"}
+        self._personal = "PERSONAL" in words
+        self._subscribed = "SUBSCRIBED" in words
+        self._names: set[str] = set().union(*(names for _, names in sources))
+        if "INBOXES" in words:
+            self._names.add(INBOX)
+        self._roots = _names_of(sources, "SUBTREE")
+        self._parents = _names_of(sources, "SUBTREE-ONE")
+
+    def match(self, name: Name) -> bool:
+        """Return True if a mailbox with this name has to be searched."""
+        if self._personal or name.name in self._names or (self._subscribed and name.subscribed):
+            return True
+        if not self._roots and not self._parents:
+            return False
+        above = parents(name.name)
+        return not self._roots.isdisjoint(above) or (bool(above) and above[-1] in self._parents)
+
+
+def _names_of(sources: list[tuple[str, set[str]]], wanted: str) -> set[str]:
+    return set().union(*(names for word, names in sources if word == wanted))
