@@ -114,20 +114,6 @@ class Surgery:
         self.change("index", INDEX_KEY.pack(1, at), make)
 
 
-def body_of(direct, uid, mailbox="INBOX"):
-    with direct.reading() as reader:
-        found = reader.mailbox(mailbox)
-        (segment,) = reader.segments(found, UidSet.of([uid]))
-        (record,) = segment_records(segment, UidSet.of([uid]))
-    return record.body
-
-
-def last_ring(txn, tables):
-    with txn.cursor(tables.journal) as cursor:
-        cursor.last()
-        return ID_KEY.unpack(cursor.key())[0]
-
-
 REPAIRED = [
     # change, expected finding
     (lambda s: s.mailbox(messages=7), "mailbox 1 has 51 messages"),

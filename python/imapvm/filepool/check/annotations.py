@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from struct import error
+from typing import Final
 
 from imapvm.filepool.check.findings import Findings, delete_row, put_row
 from imapvm.filepool.check.state import GroupState
@@ -26,6 +27,8 @@ from imapvm.filepool.tables.schema import COUNTER, ID_KEY, PAIR_KEY
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, MailboxId
 
+EXIST: Final = "annotations exist of"
+
 
 @dataclass
 class _Counted:
@@ -38,8 +41,6 @@ class _Counted:
     sizes: Counter[int] = field(default_factory=Counter)
     highest: Counter[int] = field(default_factory=Counter)
     """Highest number of a change, by account."""
-    lost: set[int] = field(default_factory=set)
-    """Mailboxes and, negative, accounts that do not exist."""
 
     def owner(self, state: GroupState, scope: Scope) -> int | None:
         """Return the account that a scope is counted for; None for a mailbox that is gone."""
@@ -72,7 +73,7 @@ def inspect_annotations(txn: LmdbTxn, state: GroupState, found: Findings[GroupTx
         _inspect_account(txn, state, counted, changes[account], account, found)
     with txn.cursor(state.tables.annotation_usage) as cursor:
         for key in cursor.iternext(True, False):  # noqa: FBT003
-            _inspect_existence(state, counted, ID_KEY.unpack(key)[0], found)
+            state.check_account(ID_KEY.unpack(key)[0], EXIST, found)
 
 
 def _inspect_entries(
@@ -87,7 +88,7 @@ def _inspect_entries(
                 continue
             mailbox, user = PAIR_KEY.unpack(key[: PAIR_KEY.size])
             scope = Scope(MailboxId(mailbox), AccountId(user))
-            if not _has_owner(state, counted, scope, found):
+            if not _has_owner(state, scope, found):
                 continue
             name = key[PAIR_KEY.size :]
             if not name:
@@ -104,31 +105,13 @@ def _inspect_entries(
     open_entry.end(state, counted, found)
 
 
-def _has_owner(
-    state: GroupState, counted: _Counted, scope: Scope, found: Findings[GroupTxn]
-) -> bool:
+def _has_owner(state: GroupState, scope: Scope, found: Findings[GroupTxn]) -> bool:
     """Return True if the mailbox of a scope exists; report one that is not to be swept either."""
     if scope.mailbox == SERVER:
-        _inspect_existence(state, counted, scope.user, found)
+        state.check_account(scope.user, EXIST, found)
         return scope.user in state.usages
-    if not state.has_mailbox(scope.mailbox) and scope.mailbox not in counted.lost:
-        counted.lost.add(scope.mailbox)
-        found.add(
-            f"annotations exist of mailbox {scope.mailbox}, which does not exist",
-            state.sweep_mailbox(scope.mailbox),
-        )
+    state.check_mailbox(scope.mailbox, EXIST, found)
     return scope.mailbox in state.mailboxes
-
-
-def _inspect_existence(
-    state: GroupState, counted: _Counted, account: int, found: Findings[GroupTxn]
-) -> None:
-    if not state.has_account(account) and -account not in counted.lost:
-        counted.lost.add(-account)
-        found.add(
-            f"annotations exist of account {account}, which does not exist",
-            state.sweep_account(account),
-        )
 
 
 class _Entry:
@@ -190,7 +173,7 @@ def _inspect_log(
             counted.highest[account] = max(counted.highest[account], number)
             if b"/" not in stored:
                 found.add(f"change {number} of annotations of account {account} cannot be read")
-            _inspect_existence(state, counted, account, found)
+            state.check_account(account, EXIST, found)
     return rows
 
 

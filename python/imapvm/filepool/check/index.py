@@ -11,7 +11,6 @@ from imapvm.model.flags import SystemFlag
 
 def inspect_index(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
     """Check all segments, and count their records."""
-    lost: set[int] = set()
     before, last = 0, 0
     with txn.cursor(state.tables.index) as cursor:
         for key, segment in cursor:
@@ -26,12 +25,7 @@ def inspect_index(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) ->
                 found.add(f"{what} is corrupt: {error}")
                 state.index_readable = False
                 continue
-            if not state.has_mailbox(mailbox) and mailbox not in lost:
-                lost.add(mailbox)
-                found.add(
-                    f"messages exist in mailbox {mailbox}, which does not exist",
-                    state.sweep_mailbox(mailbox),
-                )
+            state.check_mailbox(mailbox, "messages exist in", found)
             if not records or records[0].uid != first:
                 found.add(f"{what} does not start with that UID")
             if first <= last:

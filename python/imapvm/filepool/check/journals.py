@@ -41,19 +41,12 @@ def inspect_counters(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn])
 
 
 def _inspect_keywords(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
-    lost: set[int] = set()
     sets: set[bytes] = set()
     last_mailbox = last_number = 0
     with txn.cursor(state.tables.keywords) as cursor:
         for key, names in cursor:
             mailbox, number = KEYWORDS_KEY.unpack(key)
-            if not state.has_mailbox(mailbox):
-                if mailbox not in lost:
-                    lost.add(mailbox)
-                    found.add(
-                        f"keywords exist in mailbox {mailbox}, which does not exist",
-                        state.sweep_mailbox(mailbox),
-                    )
+            if not state.check_mailbox(mailbox, "keywords exist in", found):
                 continue
             if mailbox != last_mailbox:
                 sets, last_mailbox, last_number = set(), mailbox, 0
@@ -74,18 +67,11 @@ def _inspect_keywords(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]
 
 
 def _inspect_changes(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
-    lost: set[int] = set()
     forgotten = _inspect_forgotten(txn, state, found)
     with txn.cursor(state.tables.changes) as cursor:
         for key, stored in cursor:
             mailbox, modseq, _ = CHANGE_KEY.unpack(key)
-            if not state.has_mailbox(mailbox):
-                if mailbox not in lost:
-                    lost.add(mailbox)
-                    found.add(
-                        f"changes exist in mailbox {mailbox}, which does not exist",
-                        state.sweep_mailbox(mailbox),
-                    )
+            if not state.check_mailbox(mailbox, "changes exist in", found):
                 continue
             row = state.mailboxes.get(mailbox)
             if row is None:
@@ -174,14 +160,8 @@ def _inspect_journal(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn])
 
 
 def _inspect_threads(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
-    lost: set[int] = set()
     with txn.cursor(state.tables.threads) as cursor:
         for key, stored in cursor:
             account, _ = PAIR_KEY.unpack(key)
             state.note_id(b"thread", COUNTER.unpack(stored)[0])
-            if not state.has_account(account) and account not in lost:
-                lost.add(account)
-                found.add(
-                    f"threads exist for account {account}, which does not exist",
-                    state.sweep_account(account),
-                )
+            state.check_account(account, "threads exist for", found)

@@ -167,20 +167,13 @@ def _inspect_together(usage: UsageRow, rows: list[MailboxRow], found: Findings[G
 def _inspect_names(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> Counter[int]:
     """Check all names; return the number of names of each account."""
     count: Counter[int] = Counter()
-    lost: set[int] = set()
     table = state.tables.names
     with txn.cursor(table) as cursor:
         for key, stored in cursor:
             (account,) = ID_KEY.unpack(key[:8])
             name = key[8:].decode(errors="replace")
             count[account] += 1
-            if not state.has_account(account):
-                if account not in lost:
-                    lost.add(account)
-                    found.add(
-                        f"names exist for account {account}, which does not exist",
-                        state.sweep_account(account),
-                    )
+            if not state.check_account(account, "names exist for", found):
                 continue
             mailbox, subscribed = NAME_ROW.unpack(stored)
             row = state.mailboxes.get(mailbox)

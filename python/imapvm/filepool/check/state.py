@@ -55,6 +55,8 @@ class GroupState:
     """Bodies whose metadata is valid, and was made by older rules."""
     highest: Counter[bytes] = field(default_factory=Counter)
     """Counter → highest id that occurs."""
+    ownerless: set[tuple[str, int]] = field(default_factory=set)
+    """Kinds of rows that were reported, with the mailbox or account that does not exist."""
 
     def note_id(self, counter: bytes, number: int) -> None:
         """Note an id, which must have been allocated from the counter."""
@@ -74,7 +76,36 @@ class GroupState:
             account in self.usages or account in self.enrolled or account in self.pending_accounts
         )
 
-    def sweep_mailbox(self, mailbox: int) -> Callable[[WriteTxn], object]:
+    def check_mailbox(self, mailbox: int, rows: str, found: Findings[GroupTxn]) -> bool:
+        """Return True if the mailbox of a row exists or is not swept yet; else report it once.
+
+        Args:
+            mailbox: its id.
+            rows: start of the finding: "changes exist in".
+            found: receives the finding.
+        """
+        if self.has_mailbox(mailbox):
+            return True
+        what = f"{rows} mailbox"
+        if (what, mailbox) not in self.ownerless:
+            self.ownerless.add((what, mailbox))
+            found.add(f"{what} {mailbox}, which does not exist", self._sweep_mailbox(mailbox))
+        return False
+
+    def check_account(self, account: int, rows: str, found: Findings[GroupTxn]) -> bool:
+        """Return True if the account of a row exists or is not swept yet; else report it once.
+
+        The arguments are those of `check_mailbox`.
+        """
+        if self.has_account(account):
+            return True
+        what = f"{rows} account"
+        if (what, account) not in self.ownerless:
+            self.ownerless.add((what, account))
+            found.add(f"{what} {account}, which does not exist", self.sweep_account(account))
+        return False
+
+    def _sweep_mailbox(self, mailbox: int) -> Callable[[WriteTxn], object]:
         """Return a repair that has the remains of a mailbox swept."""
         return put_row(self.tables.sweep, sweep_key(0, SweepKind.MAILBOX, mailbox), b"")
 
