@@ -16,6 +16,11 @@ struct Harness {
 }
 
 impl Harness {
+    fn is_exhausted(&self, connections: usize) -> bool {
+        let state = &self.state;
+        state.scheduler.is_exhausted(&state.shared, connections)
+    }
+
     fn new(plan: &Value) -> Self {
         let purpose = if plan["mix"] == json!([]) {
             Purpose::Idle
@@ -416,12 +421,7 @@ fn limits_stop_the_scheduler() {
     let mut harness = running(&plan);
     assert_eq!(harness.exchange(SELECTED), "T3 NOOP\r\n");
     assert_eq!(harness.exchange("T3 OK\r\n"), "T4 NOOP\r\n");
-    assert!(
-        harness
-            .state
-            .scheduler
-            .is_exhausted(&harness.state.shared, 1)
-    );
+    assert!(harness.is_exhausted(1));
     assert_eq!(
         (harness.exchange("T4 OK\r\n"), harness.state.entries_active),
         (String::new(), 0)
@@ -431,19 +431,8 @@ fn limits_stop_the_scheduler() {
     let mut harness = running(&plan);
     assert_eq!(harness.exchange(SELECTED), "T3 NOOP\r\n");
     assert_eq!(harness.exchange("T3 OK\r\n"), "");
-    assert!(
-        harness
-            .state
-            .scheduler
-            .is_exhausted(&harness.state.shared, 1)
-    );
-    assert!(
-        !harness
-            .state
-            .scheduler
-            .is_exhausted(&harness.state.shared, 2),
-        "another connection may go on"
-    );
+    assert!(harness.is_exhausted(1));
+    assert!(!harness.is_exhausted(2), "another connection may go on");
 }
 
 #[test]

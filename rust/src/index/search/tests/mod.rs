@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use proptest::prelude::*;
 
 use self::model::{
-    Mailbox, MessageContent, joined, mailbox, sequence, simple, texts_by_uid, textual,
+    Mailbox, MessageContent, joined, mailbox, plain_record, sequence, simple, texts_by_uid, textual,
 };
 use super::*;
 use crate::message::{Range, Scanner};
@@ -100,15 +100,8 @@ fn decided(bound: &BoundSearch, record: &Record, message: &[u8], piece: usize) -
 
 /// Search the header of a message that is alone in its mailbox.
 fn has_header(message: &str, name: &str, text: &str, piece: usize) -> bool {
-    let one = crate::index::record::records_of(&[1, 0, 0, 0].repeat(14))
-        .next()
-        .unwrap();
-    let mailbox = Mailbox {
-        records: vec![one],
-        numbers: UidMap::new(UidSet::run(1, 1)),
-        saved: UidSet::empty(),
-        recent: UidSet::empty(),
-    };
+    let one = plain_record();
+    let mailbox = Mailbox::of_one(one);
     let key = SearchKey::Header(name.as_bytes().to_vec(), text.into());
     decided(&mailbox.bind(&key), &one, message.as_bytes(), piece)
 }
@@ -258,9 +251,7 @@ fn segments_are_checked() {
 /// Records of the same segment that are not in the batch are not decided.
 #[test]
 fn neighbours_in_a_segment_are_not_decided() {
-    let one = crate::index::record::records_of(&[1, 0, 0, 0].repeat(14))
-        .next()
-        .unwrap();
+    let one = plain_record();
     let records = [3, 5, 7].map(|uid| Record { uid, ..one });
     let mailbox = Mailbox {
         records: records.to_vec(),
@@ -302,24 +293,8 @@ fn a_subject_cut_in_the_metadata_is_read() {
             .unwrap()
             .folded_is_whole(Field::Subject)
     );
-    let one = Record {
-        uid: 1,
-        size: 1,
-        flags: 0,
-        zone: 0,
-        keyword_set: 0,
-        modseq: 1,
-        date: 0,
-        saved: 0,
-        body: 1,
-        thread: 1,
-    };
-    let mailbox = Mailbox {
-        records: vec![one],
-        numbers: UidMap::new(UidSet::run(1, 1)),
-        saved: UidSet::empty(),
-        recent: UidSet::empty(),
-    };
+    let one = plain_record();
+    let mailbox = Mailbox::of_one(one);
     let subject = |text: &str| SearchKey::Field(Field::Subject, text.into());
     for (key, expected) in [
         (subject("needle"), true),
@@ -351,15 +326,8 @@ fn cached_header_fields_are_not_read() {
     );
     let stored = metadata(message.as_bytes());
     let metadata = MessageMetadata::open(&stored).unwrap();
-    let one = crate::index::record::records_of(&[1, 0, 0, 0].repeat(14))
-        .next()
-        .unwrap();
-    let mailbox = Mailbox {
-        records: vec![one],
-        numbers: UidMap::new(UidSet::run(1, 1)),
-        saved: UidSet::empty(),
-        recent: UidSet::empty(),
-    };
+    let one = plain_record();
+    let mailbox = Mailbox::of_one(one);
     for (name, text, expected) in [
         ("list-id", "CAFÉ talk", Some(true)),
         ("List-Id", "list-id", Some(false)),
@@ -459,15 +427,8 @@ fn many_header_fields_are_searched_for_many_keys() {
 
 /// Return a mailbox of one message, and its record.
 fn single() -> (Mailbox, Record) {
-    let one = crate::index::record::records_of(&[1, 0, 0, 0].repeat(14))
-        .next()
-        .unwrap();
-    let mailbox = Mailbox {
-        records: vec![one],
-        numbers: UidMap::new(UidSet::run(1, 1)),
-        saved: UidSet::empty(),
-        recent: UidSet::empty(),
-    };
+    let one = plain_record();
+    let mailbox = Mailbox::of_one(one);
     (mailbox, one)
 }
 
@@ -487,9 +448,7 @@ fn a_header_field_is_read_once_for_several_keys() {
         now: 0,
     };
     let bound = BoundSearch::new(&key, &context);
-    let record = crate::index::record::records_of(&[1, 0, 0, 0].repeat(14))
-        .next()
-        .unwrap();
+    let record = plain_record();
     let Decision::Text(mut search) =
         bound.decide(&record, &MessageMetadata::open(&stored).unwrap())
     else {
@@ -512,16 +471,9 @@ fn a_header_field_is_read_once_for_several_keys() {
 /// exactly that age is both (RFC 5032 section 3).
 #[test]
 fn a_message_of_the_exact_age_is_older_and_younger() {
-    let mut one = crate::index::record::records_of(&[1, 0, 0, 0].repeat(14))
-        .next()
-        .unwrap();
+    let mut one = plain_record();
     one.date = model::NOW - 60;
-    let mailbox = Mailbox {
-        records: vec![one],
-        numbers: UidMap::new(UidSet::run(1, 1)),
-        saved: UidSet::empty(),
-        recent: UidSet::empty(),
-    };
+    let mailbox = Mailbox::of_one(one);
     for (key, expected) in [
         (SearchKey::Older(59), 1),
         (SearchKey::Older(60), 1),

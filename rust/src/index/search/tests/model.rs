@@ -59,10 +59,9 @@ prop_compose! {
 }
 
 pub(super) fn any_record_with_uid(uid: u32) -> Record {
-    let one = crate::index::record::records_of(&[1, 0, 0, 0].repeat(14)).next();
     Record {
         uid,
-        ..one.unwrap()
+        ..plain_record()
     }
 }
 
@@ -124,7 +123,33 @@ pub(super) struct Mailbox {
     pub recent: UidSet,
 }
 
+/// Return a record with UID 1, body 1, and neither flags nor dates.
+pub(super) fn plain_record() -> Record {
+    Record {
+        uid: 1,
+        size: 1,
+        flags: 0,
+        zone: 0,
+        keyword_set: 0,
+        modseq: 1,
+        date: 0,
+        saved: 0,
+        body: 1,
+        thread: 1,
+    }
+}
+
 impl Mailbox {
+    /// Return a mailbox of one message with UID 1.
+    pub(super) fn of_one(record: Record) -> Self {
+        Self {
+            records: vec![record],
+            numbers: UidMap::new(UidSet::run(1, 1)),
+            saved: UidSet::empty(),
+            recent: UidSet::empty(),
+        }
+    }
+
     pub(super) fn bind(&self, key: &SearchKey) -> BoundSearch {
         let context = SearchContext {
             numbers: &self.numbers,
