@@ -15,7 +15,7 @@ from imapvm.filepool.errors import (
 from imapvm.filepool.operations.annotations import Annotation, SetAnnotations
 from imapvm.filepool.operations.enroll import ClearAccount
 from imapvm.filepool.operations.mailboxes import CreateMailbox, DeleteMailbox
-from imapvm.filepool.operations.quota import SetQuota
+from imapvm.filepool.operations.quota import SetLimits
 from imapvm.filepool.operations.rename import RenameMailbox
 from imapvm.filepool.operations.sweep import SweepStep
 from imapvm.filepool.pool import open_filepool
@@ -162,7 +162,7 @@ def test_rename_of_inbox_copies_annotations(direct):
 
 def test_rename_of_inbox_is_refused_if_the_copies_exceed_a_limit(direct):
     put(direct, INBOX, (b"/comment", b"x" * 600))
-    direct.apply(SetQuota(1, ((ANNOTATION_STORAGE, 1),), (), replace=False))
+    direct.apply(SetLimits(1, ((ANNOTATION_STORAGE, 1),), (), replace=False))
     before = dump(direct.group.env, direct.group.tables)
     with pytest.raises(OverQuotaError):
         direct.apply(RenameMailbox(1, "INBOX", "old", START))
@@ -328,7 +328,7 @@ def test_the_annotations_of_an_account_have_a_limited_size(direct):
 
 
 def test_the_quota_of_the_account_counts_names_and_values(direct):
-    direct.apply(SetQuota(1, ((ANNOTATION_STORAGE, 1),), (), replace=False))
+    direct.apply(SetLimits(1, ((ANNOTATION_STORAGE, 1),), (), replace=False))
     put(direct, INBOX, (b"/a", b"x" * 1022))
     with pytest.raises(OverQuotaError):
         put(direct, INBOX, (b"/b", b""))
