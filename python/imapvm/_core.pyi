@@ -415,6 +415,8 @@ class List:
     """SUBSCRIBED, CHILDREN, SPECIAL-USE, MYRIGHTS; upper case."""
     status: Final[tuple[str, ...] | None]
     """Items of RETURN (STATUS (…)), upper case; None if absent."""
+    metadata: Final[tuple[str, ...] | None]
+    """Entries of RETURN (METADATA (…)), as written; None if absent."""
 
 @final
 class Lsub:
@@ -432,6 +434,29 @@ class Status:
     mailbox: Final[str]
     items: Final[tuple[str, ...]]
     """Upper case, as written: MESSAGES, UIDNEXT, …"""
+
+@final
+class GetMetadata:
+    """GETMETADATA (RFC 5464 section 4.2). Entry names are valid, and as written."""
+
+    tag: Final[bytes]
+    mailbox: Final[str]
+    """"" for the server."""
+    entries: Final[tuple[str, ...]]
+    """At least one."""
+    max_size: Final[int | None]
+    depth: Final[str]
+    """0, 1 or infinity."""
+
+@final
+class SetMetadata:
+    """SETMETADATA (RFC 5464 section 4.3). Entry names are valid, and as written."""
+
+    tag: Final[bytes]
+    mailbox: Final[str]
+    """"" for the server."""
+    values: Final[tuple[tuple[str, bytes | None], ...]]
+    """At least one. None removes the entry."""
 
 @final
 class Append:

@@ -65,7 +65,7 @@ mod _core {
     // Commands and responses.
     #[pymodule_export]
     use super::wire::{
-        Append, AppendData, AppendEnd, AppendMessage, AppendMessageEnd, Authenticate, Capability,
+        SetMetadata,        GetMetadata,        Append, AppendData, AppendEnd, AppendMessage, AppendMessageEnd, Authenticate, Capability,
         Check, Close, CommandReader, Compress, Copy, Create, Delete, Enable, Expunge, Fetch,
         GetQuota, GetQuotaRoot, Id, Idle, IdleDone, List, LiteralWanted, Login, Logout, Lsub,
         Malformed, Move, MultiSearch, Namespace, Noop, PyDisabledSyntax, PyDotReader, PyFetchItems,

@@ -106,6 +106,12 @@ pub enum Verb {
         mailbox: String,
         items: Vec<&'static str>,
     },
+    GetMetadata(GetMetadata),
+    /// Names as received, and values; None removes an entry.
+    SetMetadata {
+        mailbox: String,
+        values: Vec<(String, Option<Vec<u8>>)>,
+    },
     Append {
         mailbox: String,
     },
@@ -178,10 +184,25 @@ pub struct List {
     pub extended: bool,
     /// Selection options without duplicates.
     pub selection: Vec<&'static str>,
-    /// Return options without STATUS and without duplicates.
+    /// Return options without STATUS and METADATA and without duplicates.
     pub returns: Vec<&'static str>,
     /// Items of RETURN (STATUS (…)).
     pub status: Option<Vec<&'static str>>,
+    /// Entries of RETURN (METADATA (…)), as received.
+    pub metadata: Option<Vec<String>>,
+}
+
+/// GETMETADATA (RFC 5464 section 4.2).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GetMetadata {
+    /// Empty for the server.
+    pub mailbox: String,
+    /// Names as received; at least one.
+    pub entries: Vec<String>,
+    /// MAXSIZE.
+    pub max_size: Option<u64>,
+    /// DEPTH: `0`, `1` or `infinity`.
+    pub depth: &'static str,
 }
 
 /// FETCH and UID FETCH.

@@ -19,6 +19,10 @@ pub struct Limits {
     pub items: usize,
 }
 
+/// Response code of SETMETADATA with a value that is too long (RFC 5464 section 4.3), with
+/// `ANNOTATION_MAX` of `model/limits.py`, which is less than `Limits::literal`.
+pub(crate) const METADATA_TOO_LARGE: &str = "METADATA MAXSIZE 32768";
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -13,6 +13,7 @@ mod fetching;
 mod lenient;
 mod listing;
 mod literals;
+mod metadata;
 mod quotas;
 mod searching;
 mod sorting;

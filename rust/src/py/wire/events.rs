@@ -74,11 +74,15 @@ events! {
     /// UNSUBSCRIBE.
     Unsubscribe { tag: Py<PyBytes>, mailbox: String }
     /// LIST.
-    List { tag: Py<PyBytes>, reference: String, patterns: Py<PyTuple>, extended: bool, selection: Py<PyFrozenSet>, returns: Py<PyFrozenSet>, status: Option<Py<PyTuple>> }
+    List { tag: Py<PyBytes>, reference: String, patterns: Py<PyTuple>, extended: bool, selection: Py<PyFrozenSet>, returns: Py<PyFrozenSet>, status: Option<Py<PyTuple>>, metadata: Option<Py<PyTuple>> }
     /// LSUB.
     Lsub { tag: Py<PyBytes>, reference: String, pattern: String }
     /// STATUS.
     Status { tag: Py<PyBytes>, mailbox: String, items: Py<PyTuple> }
+    /// GETMETADATA.
+    GetMetadata { tag: Py<PyBytes>, mailbox: String, entries: Py<PyTuple>, max_size: Option<u64>, depth: &'static str }
+    /// SETMETADATA.
+    SetMetadata { tag: Py<PyBytes>, mailbox: String, values: Py<PyTuple> }
     /// APPEND.
     Append { tag: Py<PyBytes>, mailbox: String }
     /// GETQUOTA.
@@ -399,8 +403,32 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
             selection: word_set(py, &list.selection)?,
             returns: word_set(py, &list.returns)?,
             status: list.status.map(|items| words(py, &items)).transpose()?,
+            metadata: list
+                .metadata
+                .map(|entries| words(py, &entries))
+                .transpose()?,
         }
         .into_bound_py_any(py),
+        Verb::GetMetadata(command) => GetMetadata {
+            tag,
+            mailbox: command.mailbox,
+            entries: words(py, &command.entries)?,
+            max_size: command.max_size,
+            depth: command.depth,
+        }
+        .into_bound_py_any(py),
+        Verb::SetMetadata { mailbox, values } => {
+            let values = values
+                .into_iter()
+                .map(|(entry, value)| (entry, value.map(|value| bytes(py, &value))));
+            let values = PyTuple::new(py, values.collect::<Vec<_>>())?.unbind();
+            SetMetadata {
+                tag,
+                mailbox,
+                values,
+            }
+            .into_bound_py_any(py)
+        }
         Verb::Lsub { reference, pattern } => Lsub {
             tag,
             reference,

@@ -1,6 +1,8 @@
-//! LIST, LSUB, STATUS (RFC 9051 sections 6.3.9 and 6.3.11, RFC 5258, 5819, 6154, 8440).
+//! LIST, LSUB, STATUS (RFC 9051 sections 6.3.9 and 6.3.11, RFC 5258, 5819, 6154, 8440,
+//! 9590).
 
 use super::mailbox::mailbox;
+use super::metadata::entry_list;
 use super::{one_of, parenthesised};
 use crate::wire::command::{List, Verb};
 use crate::wire::names;
@@ -77,6 +79,9 @@ pub(super) fn list(input: &mut Cursor<'_>) -> Parsed<Verb> {
             if input.take_word(b"STATUS") {
                 input.space()?;
                 list.status = Some(status_items(input)?);
+            } else if input.take_word(b"METADATA") {
+                input.space()?;
+                list.metadata = Some(entry_list(input)?);
             } else {
                 add(
                     &mut list.returns,

@@ -5,6 +5,7 @@ mod append;
 mod fetch;
 mod listing;
 mod mailbox;
+mod metadata;
 mod multisearch;
 mod quota;
 mod search;
@@ -20,7 +21,7 @@ pub(crate) use append::{AppendHead, append_first, append_next};
 pub(crate) use sort::{ALGORITHMS, SORT_KEYS};
 
 /// The names of all commands: `Malformed::name` is one of these.
-const NAMES: [&str; 47] = [
+const NAMES: &[&str] = &[
     "APPEND",
     "AUTHENTICATE",
     "CAPABILITY",
@@ -35,6 +36,7 @@ const NAMES: [&str; 47] = [
     "EXAMINE",
     "EXPUNGE",
     "FETCH",
+    "GETMETADATA",
     "GETQUOTA",
     "GETQUOTAROOT",
     "ID",
@@ -49,6 +51,7 @@ const NAMES: [&str; 47] = [
     "RENAME",
     "SEARCH",
     "SELECT",
+    "SETMETADATA",
     "SETQUOTA",
     "SORT",
     "STARTTLS",
@@ -241,6 +244,8 @@ fn with_arguments(name: &'static str, input: &mut Cursor<'_>) -> Parsed<Verb> {
         "LIST" => listing::list(input),
         "LSUB" => listing::lsub(input),
         "STATUS" => listing::status(input),
+        "GETMETADATA" => metadata::getmetadata(input),
+        "SETMETADATA" => metadata::setmetadata(input),
         "SEARCH" => search::search(input, false),
         "UID SEARCH" => search::search(input, true),
         "ESEARCH" => multisearch::esearch(input),
@@ -381,7 +386,7 @@ mod tests {
             let text = format!("a {command}");
             assert_eq!(
                 head_of(text.as_bytes(), &Limits::default(), Dialect::default()).name,
-                Some(command)
+                Some(*command)
             );
         }
     }

@@ -86,7 +86,7 @@ impl Reader {
         let size = head.size.and_then(|size| usize::try_from(size).ok());
         let Some(size) = size.filter(|size| *size <= self.limits.literal) else {
             let message = format!("literal over {} bytes", self.limits.literal);
-            return Err(Self::too_big(
+            return Err(Self::value_too_big(
                 grammar::head_of(text, &self.limits, self.dialect()),
                 message,
             ));

@@ -12,7 +12,7 @@ use self::frame::Frame;
 use super::command::{AppendMessage, Event, Malformed};
 use super::disabled::{Dialect, DisabledSyntax};
 use super::grammar::Head;
-use super::limits::Limits;
+use super::limits::{Limits, METADATA_TOO_LARGE};
 
 /// Error for a non-synchronising literal with an impossible size.
 const NO_SIZE: &str = "expected a literal that can end";
@@ -271,7 +271,7 @@ impl Reader {
         if known.tag.is_none() {
             return self.close(known, &message);
         }
-        self.long_line(Some(Self::too_big(known, message)))
+        self.long_line(Some(Self::value_too_big(known, message)))
     }
 
     /// Build the error for input over the bound that `message` names.
@@ -284,6 +284,15 @@ impl Reader {
             is_no: true,
             fatal: false,
         }
+    }
+
+    /// As `too_big`, for a line or a literal, which in SETMETADATA has an annotation's value.
+    fn value_too_big(known: Head, message: String) -> Malformed {
+        let mut malformed = Self::too_big(known, message);
+        if malformed.name == Some("SETMETADATA") {
+            malformed.code = Some(METADATA_TOO_LARGE);
+        }
+        malformed
     }
 
     fn over_command(&self, known: Head) -> Malformed {

@@ -326,6 +326,21 @@ impl<'a> Cursor<'a> {
     /// literal = "{" number64 ["+"] "}" CRLF *CHAR8
     /// ```
     fn literal(&mut self, what: &'static str) -> Parsed<&'a [u8]> {
+        let start = self.clone();
+        let data = self.literal8(what)?;
+        if let Some(nul) = memchr::memchr(0, data) {
+            let at = self.at - data.len() + nul;
+            *self = start;
+            return Err(ParseError::Expected("a string without NUL", at));
+        }
+        Ok(data)
+    }
+
+    /// ```abnf
+    /// literal8 = "~{" number64 ["+"] "}" CRLF *OCTET
+    /// ```
+    /// A literal without `~` is accepted, too.
+    fn literal8(&mut self, what: &'static str) -> Parsed<&'a [u8]> {
         let Some(literal) = self
             .literals
             .get(self.used)
@@ -337,12 +352,6 @@ impl<'a> Cursor<'a> {
             return Err(ParseError::Pending);
         }
         let data = self.text.get(literal.data..literal.end).unwrap_or_default();
-        if let Some(nul) = memchr::memchr(0, data) {
-            return Err(ParseError::Expected(
-                "a string without NUL",
-                literal.data + nul,
-            ));
-        }
         self.used += 1;
         self.at = literal.end;
         Ok(data)
@@ -366,6 +375,20 @@ impl<'a> Cursor<'a> {
             return Ok(None);
         }
         self.astring(what).map(Some)
+    }
+
+    /// ```abnf
+    /// value = nstring / literal8
+    /// ```
+    /// RFC 5464 section 5. An atom is not accepted: its quotes are missing.
+    pub fn nstring8(&mut self, what: &'static str) -> Parsed<Option<Cow<'a, [u8]>>> {
+        if self.take_word(b"NIL") {
+            return Ok(None);
+        }
+        if self.peek() == Some(b'~') {
+            return self.literal8(what).map(|data| Some(Cow::Borrowed(data)));
+        }
+        self.string(what).map(Some)
     }
 
     /// Fail if a list would grow past `Limits::items`.

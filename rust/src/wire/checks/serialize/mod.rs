@@ -4,7 +4,9 @@ mod fetching;
 mod searching;
 
 use super::super::ast::SequenceSet;
-use super::super::command::{AppendMessage, Command, List, Qresync, Store, StoreMode, Verb};
+use super::super::command::{
+    AppendMessage, Command, GetMetadata, List, Qresync, Store, StoreMode, Verb,
+};
 use super::super::names::encode_utf7;
 use super::super::syntax::dates::civil_from_days;
 use super::super::syntax::flags::{FlagList, SYSTEM_NAMES};
@@ -55,6 +57,21 @@ impl CommandText {
         } else {
             self.put(&format!("{{{}+}}\r\n", bytes.len()));
             self.0.extend_from_slice(bytes);
+        }
+    }
+
+    /// As `string`, for bytes that may have NUL.
+    fn string8(&mut self, bytes: &[u8]) {
+        if bytes.contains(&0) {
+            self.put("~");
+        }
+        self.string(bytes);
+    }
+
+    fn strings(&mut self, texts: &[String]) {
+        for (place, text) in texts.iter().enumerate() {
+            self.put(if place > 0 { " " } else { "" });
+            self.string(text.as_bytes());
         }
     }
 
@@ -183,6 +200,20 @@ fn verb(out: &mut CommandText, verb: &Verb) {
             named(out, "STATUS ", mailbox);
             out.put(" (");
             out.words(items);
+            out.put(")");
+        }
+        Verb::GetMetadata(command) => get_metadata(out, command),
+        Verb::SetMetadata { mailbox, values } => {
+            named(out, "SETMETADATA ", mailbox);
+            for (place, (entry, value)) in values.iter().enumerate() {
+                out.put(if place > 0 { " " } else { " (" });
+                out.string(entry.as_bytes());
+                out.put(" ");
+                match value {
+                    Some(value) => out.string8(value),
+                    None => out.put("NIL"),
+                }
+            }
             out.put(")");
         }
         Verb::Search {
@@ -316,8 +347,26 @@ fn list(out: &mut CommandText, command: &List) {
             out.words(status);
             out.put(")");
         }
+        if let Some(entries) = &command.metadata {
+            let first = command.returns.is_empty() && command.status.is_none();
+            out.put(if first { "METADATA (" } else { " METADATA (" });
+            out.strings(entries);
+            out.put(")");
+        }
         out.put(")");
     }
+}
+
+fn get_metadata(out: &mut CommandText, command: &GetMetadata) {
+    out.put("GETMETADATA (DEPTH ");
+    out.put(command.depth);
+    if let Some(size) = command.max_size {
+        out.put(&format!(" MAXSIZE {size}"));
+    }
+    named(out, ") ", &command.mailbox);
+    out.put(" (");
+    out.strings(&command.entries);
+    out.put(")");
 }
 
 fn store(out: &mut CommandText, command: &Store) {
