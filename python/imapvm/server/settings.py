@@ -67,6 +67,10 @@ class Settings:
     """Rules for some clients."""
     shipped_rules: bool = True
     """Apply the rules for known errors of mail programs as well."""
+    comment: str = ""
+    """Text about this server for its users: the annotation /shared/comment (RFC 5464)."""
+    admin: str = ""
+    """URI of the administrator: the annotation /shared/admin."""
     workers: int = 0
     """Processes that serve clients; 0: one process has all roles."""
     administrators: tuple[str, ...] = ()
@@ -89,6 +93,11 @@ class Settings:
             )
         except CapabilityNameError as error:
             raise SettingsError(str(error)) from None
+
+    def annotations(self) -> dict[bytes, bytes]:
+        """Return the shared annotations of the server (RFC 5464 section 3.2.1.1)."""
+        texts = {b"/comment": self.comment, b"/admin": self.admin}
+        return {entry: text.encode() for entry, text in texts.items() if text}
 
     def check(self) -> None:
         """Check that the settings fit together.

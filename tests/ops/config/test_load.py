@@ -34,6 +34,9 @@ def test_every_key_reaches_the_settings(settings, tmp_path):
         login.administrators = ["ada"]
         quota = { storage_mib = 2, messages = 3, mailboxes = 4, annotation_storage_kib = 5 }
         limits = { connections_per_peer = 1, reload_seconds = 7, remembered_expunges = 10000 }
+        [annotations]
+        comment = "Märchen"
+        admin = "mailto:ada@example.org"
         [delivery]
         domains = ["example.org"]
         detail_delimiter = "-"
@@ -66,6 +69,10 @@ def test_every_key_reaches_the_settings(settings, tmp_path):
     assert loaded.connections_per_peer == 1
     assert loaded.reload_seconds == 7
     assert loaded.remembered_expunges == 10_000
+    assert loaded.annotations() == {
+        b"/comment": "Märchen".encode(),
+        b"/admin": b"mailto:ada@example.org",
+    }
     assert loaded.delivery.domains == ("example.org",)
     assert loaded.delivery.detail_delimiter == "-"
     assert loaded.delivery.detail_mailboxes
@@ -80,6 +87,7 @@ def test_empty_file_is_a_valid_configuration(settings):
     assert loaded.imap == ("127.0.0.1:143",)
     assert loaded.certificate is None
     assert loaded.delivery.hostname
+    assert loaded.annotations() == {}
 
 
 def test_empty_spool_means_no_spool(settings):
@@ -95,6 +103,10 @@ def test_empty_spool_means_no_spool(settings):
         (
             "[listen]\nimap = ['a:65536']",
             'listen.imap: "a:65536": port number is greater than 65535',
+        ),
+        (
+            "[annotations]\nadmin = 'ada@example.org'",
+            'c.toml:2: annotations.admin: "ada@example.org" is not a URI',
         ),
         ("listen.imaps = ['a:1']", "c.toml:1: listen.imaps: requires tls.certificate and tls.key"),
         ("tls.key = 'no.pem'", "c.toml:1: tls.key: cannot read "),

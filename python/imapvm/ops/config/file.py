@@ -22,6 +22,7 @@ CONFIG_MAX = 1024 * 1024
 """Size limit of a configuration file in bytes."""
 
 Key = tuple[str, ...]
+Text = Annotated[str, msgspec.Meta(max_length=1024)]
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +94,13 @@ class QuotaTable(Table, frozen=True):
         return {resource: limit for resource, limit in values.items() if limit}
 
 
+class AnnotationsTable(Table, frozen=True):
+    """Shared annotations of the server, which mail programs may show (RFC 5464)."""
+
+    comment: Text = ""
+    admin: Text = ""
+
+
 class DeliveryTable(Table, frozen=True):
     """Rules that map addresses to users, and the treatment of unknown recipients."""
 
@@ -125,6 +133,7 @@ class Config(Table, frozen=True):
     limits: LimitsTable = LimitsTable()
     capabilities: CapabilitiesTable = CapabilitiesTable()
     quota: QuotaTable = QuotaTable()
+    annotations: AnnotationsTable = AnnotationsTable()
     delivery: DeliveryTable = DeliveryTable()
     log: LogTable = LogTable()
 

@@ -14,6 +14,7 @@ from imapvm.session.client_rules import ClientRule
 from imapvm.session.syntax import CapabilityNameError, checked_names
 
 _TCP = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\s:\[\]/]+):([0-9]{1,5})")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+\Z")
 _UNIX = re.compile(r"unix:/.+")
 
 
@@ -56,6 +57,9 @@ def settings_from(file: ConfigFile) -> Settings:
             checked_names(names)
         except CapabilityNameError as error:
             raise file.error(("capabilities", key), str(error)) from None
+    if config.annotations.admin and _URI.match(config.annotations.admin) is None:
+        text = f'"{config.annotations.admin}" is not a URI as mailto:postmaster@example.org'
+        raise file.error(("annotations", "admin"), text)
     settings = Settings(
         filepool=file.path_of(config.filepool),
         spool=file.path_of(config.spool) if config.spool else None,
@@ -74,6 +78,8 @@ def settings_from(file: ConfigFile) -> Settings:
             ClientRule(**msgspec.structs.asdict(rule)) for rule in config.capabilities.clients
         ),
         shipped_rules=config.capabilities.shipped_rules,
+        comment=config.annotations.comment,
+        admin=config.annotations.admin,
         workers=config.workers,
         quota=config.quota.limits(),
         delivery=DeliverySettings(
