@@ -514,6 +514,35 @@ def multiappend(server: Demo) -> Iterator[None]:
     assert client.number("INBOX") == before + 1000
 
 
+def annotations(server: Demo) -> Iterator[None]:
+    """Ten thousand annotations; commands that name all of them many times, and a crowd in IDLE."""
+    client = Client(server.imap, "load")
+    name = unused("annotated")
+    for number in range(10):
+        client.done(f"CREATE {name}/{number}")
+    crowd = [Client(server.imap, "load") for _ in range(CROWD)]
+    for one in crowd:
+        one.done("ENABLE METADATA")
+        one.send(b"t IDLE\r\n")
+        one.until(b"+")
+    yield
+    for number in range(10):
+        for start in range(0, 1000, 200):
+            numbers = range(start, start + 200)
+            values = b" ".join(b'/private/x/%d "%b"' % (n, b"v" * 500) for n in numbers)
+            client.done(b"SETMETADATA %b/%d (%b)" % (name.encode(), number, values))
+    line = client.command(b'SETMETADATA %b/0 (/private/y "")' % name.encode())
+    assert line.startswith(b"t NO [METADATA TOOMANY]"), line
+    names = b" ".join([b"/private"] * 255 + [b"/shared"])
+    client.done(b"GETMETADATA (DEPTH infinity) %b/0 (%b)" % (name.encode(), names))
+    client.done(b"GETMETADATA (DEPTH 1 MAXSIZE 1) %b/0 (%b)" % (name.encode(), names))
+    names = b" ".join(b"/private/x/%d" % n for n in range(256))
+    client.done(b'LIST "" * RETURN (METADATA (%b))' % names)
+    client.done(f"DELETE {name}/0")
+    for one in crowd:
+        one.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """Row of the table of attacks."""
@@ -545,6 +574,7 @@ ATTACKS = (
     Row("5 x ESEARCH of 10,000 mailboxes, 500 x UIDBATCHES", search_mailboxes),
     Row("SEARCH with 3,000 header keys of 5,000 messages", search_headers),
     Row("SEARCH with 3,000 BODY keys", search_bodies),
+    Row(f"10,000 annotations, LIST and DEPTH of all, {CROWD} sessions notified", annotations),
     Row("APPEND of 1,000 messages", multiappend),
     Row("10,000 messages with 64 new keywords each, 5 x SELECT", keywords),
     Row("RENAME with 9,900 mailboxes below, twice", rename_top),
