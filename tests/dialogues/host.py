@@ -31,6 +31,7 @@ from imapvm.server.shared.wakeup import WorkerWakeup
 USER, PASSWORD = "alice", b"secret"
 NEW_YEAR = 1704067200  # 2024-01-01 00:00:00 UTC
 CLOCK = NEW_YEAR + 86400 * 30
+SERVER_ANNOTATIONS = {b"/comment": b"Shared comment", b"/admin": b"mailto:postmaster@example.org"}
 SERVER_NAME = "imap.example.org"
 
 
@@ -257,7 +258,11 @@ async def running(
             await pool.accounts.enroll(USER, "x")
         connections, reactor = Connections(), Reactor()
         services = Services(
-            pool=pool, authenticator=OneUser(pool), clock=lambda: CLOCK, turns=reactor.turns
+            pool=pool,
+            authenticator=OneUser(pool),
+            clock=lambda: CLOCK,
+            turns=reactor.turns,
+            annotations=SERVER_ANNOTATIONS,
         )
         notifier = Notifier(services, connections, wakeup)
         pool.on_changes = notifier.notify

@@ -21,6 +21,7 @@ from imapvm.commands.outcome import DONE_WITH_NUMBERS, Disconnected, Done, Hangu
 from imapvm.commands.table import CommandRow, Updates, row_of
 from imapvm.commands.updates import claim_recent, write_updates
 from imapvm.filepool.errors import (
+    AnnotationTooLargeError,
     BodyGoneError,
     CorruptDataError,
     FilepoolError,
@@ -34,8 +35,9 @@ from imapvm.filepool.errors import (
     OverQuotaError,
     SpecialUseError,
     StoreUnavailableError,
+    TooManyAnnotationsError,
 )
-from imapvm.model.limits import ERRORS_BEFORE_LOGIN_MAX
+from imapvm.model.limits import ANNOTATION_MAX, ERRORS_BEFORE_LOGIN_MAX
 from imapvm.model.stepping import Suspended, start
 from imapvm.session.events import Command, Event
 from imapvm.session.states import State
@@ -54,6 +56,8 @@ CODES: Final[tuple[tuple[type[FilepoolError], str], ...]] = (
     (OverQuotaError, "OVERQUOTA"),
     (StoreUnavailableError, "UNAVAILABLE"),
     (SpecialUseError, "USEATTR"),
+    (AnnotationTooLargeError, f"METADATA MAXSIZE {ANNOTATION_MAX}"),
+    (TooManyAnnotationsError, "METADATA TOOMANY"),
     (BodyGoneError, "EXPUNGEISSUED"),
     (MessageGoneError, "EXPUNGEISSUED"),
 )
@@ -148,7 +152,11 @@ def _respond(
         False if more is due than one call writes: claim, or flush and let others run; call again.
     """
     session = ctx.session
-    if session.view is not None and row.updates is not Updates.NONE and not session.over:
+    if (
+        (session.view is not None or session.annotations is not None)
+        and row.updates is not Updates.NONE
+        and not session.over
+    ):
         try:
             more = write_updates(
                 session,
@@ -157,7 +165,7 @@ def _respond(
                 uid=row.uid,
                 hold_exists=hold_exists,
             )
-            if more or session.view.undecided:
+            if more or (session.view is not None and session.view.undecided):
                 return False
         except Hangup as reason:
             _hang_up(ctx, reason)

@@ -1,7 +1,7 @@
 """Services that all connections of a process share, and interfaces that the server implements."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -171,5 +171,7 @@ class Services:
     capability_rules: CapabilityRules = NO_RULES
     administrators: frozenset[str] = frozenset()
     """Login names, normalised."""
+    annotations: Mapping[bytes, bytes] = field(default_factory=dict)
+    """Shared annotations of the server, without `/shared` in their names (RFC 5464 s. 3.2.1.1)."""
     version: str = VERSION
     """For the ID response."""

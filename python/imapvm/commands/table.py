@@ -18,6 +18,7 @@ from imapvm._core import (
     Enable,
     Expunge,
     Fetch,
+    GetMetadata,
     GetQuota,
     GetQuotaRoot,
     Id,
@@ -33,6 +34,7 @@ from imapvm._core import (
     Rename,
     Search,
     Select,
+    SetMetadata,
     SetQuota,
     Sort,
     StartTls,
@@ -55,7 +57,7 @@ from imapvm.commands.handlers import (
     store,
 )
 from imapvm.commands.handlers.fetch import fetch
-from imapvm.commands.handlers.mailboxes import listing, mailboxes, quota, status
+from imapvm.commands.handlers.mailboxes import listing, mailboxes, metadata, quota, status
 from imapvm.commands.handlers.search import multi_search, search, sort, uid_batches
 from imapvm.commands.outcome import Done
 from imapvm.session.events import Command
@@ -156,6 +158,8 @@ TABLE: Final[tuple[CommandRow[Any, Any], ...]] = (
     Row(List,         "LIST",         listing.list_,            SIGNED_IN),
     Row(Lsub,         "LSUB",         listing.lsub,             SIGNED_IN),
     Row(Namespace,    "NAMESPACE",    mailboxes.namespace,      SIGNED_IN),
+    Row(GetMetadata,  "GETMETADATA",  metadata.getmetadata,     SIGNED_IN),
+    Row(SetMetadata,  "SETMETADATA",  metadata.setmetadata,     SIGNED_IN),
     Row(Status,       "STATUS",       status.status,            SIGNED_IN),
     Row(GetQuota,     "GETQUOTA",     quota.get_quota,          SIGNED_IN),
     Row(GetQuotaRoot, "GETQUOTAROOT", quota.get_quota_root,     SIGNED_IN),

@@ -7,6 +7,7 @@ Messages that EXISTS counted are claimed as \Recent before the rest of the updat
 from collections.abc import Collection, Mapping
 
 from imapvm._core import ResponseWriter, UidMap, UidSet
+from imapvm.commands.annotations import write_changed_annotations
 from imapvm.commands.outcome import Hangup
 from imapvm.filepool.errors import FilepoolError
 from imapvm.filepool.reading import Reader
@@ -56,7 +57,7 @@ def write_updates(
     uid: bool,
     hold_exists: bool = False,
 ) -> bool:
-    """Write the changes of the selected mailbox that the client has not been sent.
+    """Write changes that the client has not been sent: of annotations, and of its mailbox.
 
     If the view has messages in `undecided` afterwards, the rest waits for a claim.
 
@@ -73,13 +74,14 @@ def write_updates(
     Raises:
         Hangup: the mailbox was deleted, so the session cannot continue.
     """
-    view, store = session.view, session.store
-    if view is None or store is None:
-        return False
-    if view.synced == store.latest_txn_id():
-        return False
+    view, store, watch = session.view, session.store, session.annotations
+    more = False
+    if watch is not None and store is not None:
+        more = write_changed_annotations(session, out, store, watch)
+    if view is None or store is None or view.synced == store.latest_txn_id():
+        return more
     with store.reading() as reader:
-        more = view.write_updates(
+        more |= view.write_updates(
             out,
             _source(reader, view),
             hold_expunges=hold_expunges,

@@ -11,7 +11,7 @@ import trio
 from imapvm._core import HeaderColumns, KeyColumns, UidSet
 from imapvm.filepool.errors import FilepoolError, MailboxExistsError, MessageGoneError
 from imapvm.filepool.group import Group
-from imapvm.filepool.operations.annotations import Annotation, SetAnnotations
+from imapvm.filepool.operations.annotations import SPECIAL_USE, Annotation, SetAnnotations
 from imapvm.filepool.operations.append import AppendMessages, AppendResult, NewMessage
 from imapvm.filepool.operations.copy import (
     CommitCopies,
@@ -45,6 +45,7 @@ from imapvm.filepool.operations.store_flags import (
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.staging import BodyWriter, copy_staged
 from imapvm.filepool.tables.accounts import Account
+from imapvm.filepool.tables.annotations import SERVER, SHARED, Scope
 from imapvm.filepool.tables.mailboxes import Mailbox
 from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.names import DELIMITER, INBOX, canonical_name, is_below, name_error
@@ -53,13 +54,18 @@ from imapvm.model.stepping import suspend
 
 __all__ = [
     "BATCH_MESSAGES",
+    "SERVER",
+    "SHARED",
+    "SPECIAL_USE",
     "AccountStore",
+    "Annotation",
     "AppendResult",
     "BodyWriter",
     "CopyResult",
     "ExpungeResult",
     "Mailbox",
     "NewMessage",
+    "Scope",
     "StoreResult",
 ]
 

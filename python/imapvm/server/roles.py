@@ -260,6 +260,7 @@ class _ClientService:
             turns=reactor.turns,
             capability_rules=settings.capability_rules(),
             administrators=frozenset(map(normal_name, settings.administrators)),
+            annotations=settings.annotations(),
         )
         self.notifier = Notifier(self.services, self.connections, siblings and siblings.wakeup)
         pool.on_changes = self.notifier.notify

@@ -145,9 +145,9 @@ TABLE: Final = (
     Row("ACL", "4314", why_not=_LATER),
     Row("RIGHTS=", "4314", why_not=_LATER),
     Row("LIST-MYRIGHTS", "8440", why_not=_LATER),
-    Row("METADATA", "5464", why_not=_LATER),
-    Row("METADATA-SERVER", "5464", why_not=_LATER),
-    Row("LIST-METADATA", "9590", why_not=_LATER),
+    Row("METADATA", "5464", after_login),
+    Row("METADATA-SERVER", "5464", after_login),
+    Row("LIST-METADATA", "9590", after_login),
     Row("NOTIFY", "5465", why_not=_LATER),
     Row("UIDONLY", "9586", after_login),
     Row("UIDBATCHES", "10022", after_login),
@@ -205,6 +205,8 @@ ENABLEABLE: Final = {
     "UTF8=ACCEPT": "UTF8=ACCEPT",
     "CONDSTORE": "CONDSTORE",
     "QRESYNC": "QRESYNC",
+    "METADATA": "METADATA",
+    "METADATA-SERVER": "METADATA-SERVER",
     "UIDONLY": "UIDONLY",
 }
 """Names in upper case, and in the spelling of ENABLED."""

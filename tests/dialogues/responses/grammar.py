@@ -14,6 +14,7 @@ from tests.dialogues.responses.tokens import PARTIAL_RANGE, SEQUENCE_SET, UID_RA
 
 OBJECT_ID = re.compile(rb"[A-Za-z0-9_-]{1,255}")
 SECTION = re.compile(rb"[1-9]\d*(\.[1-9]\d*)*")
+ENTRY = re.compile(rb"/(?i:private|shared)(/[^/*%\x00-\x19\x80-\xff]+)+")
 PLAIN_CODES = frozenset(
     b"ALERT PARSE READ-ONLY READ-WRITE TRYCREATE UIDNOTSTICKY UNAVAILABLE AUTHENTICATIONFAILED"
     b" AUTHORIZATIONFAILED EXPIRED PRIVACYREQUIRED CONTACTADMIN NOPERM INUSE EXPUNGEISSUED"
@@ -89,6 +90,7 @@ class Reader(Tokens):
             "LIST": self._list,
             "LSUB": self._list,
             "STATUS": self._status,
+            "METADATA": self._metadata,
             "SEARCH": self._numbers_and_modseq,
             "SORT": self._numbers_and_modseq,
             "THREAD": self._threads,
@@ -145,6 +147,8 @@ class Reader(Tokens):
         elif name == b"BADCHARSET":
             if self.took(b" "):
                 value = self.many(self.astring, empty=False)
+        elif name == b"METADATA":
+            value = self._after_space(self._metadata_code)
         elif name == b"BADEVENT" or name not in PLAIN_CODES:
             raise self.fail("a known response code before this")
         return name.decode(), value
@@ -245,6 +249,35 @@ class Reader(Tokens):
         if tag == b"OLDNAME":
             return tag, self.many(self.mailbox, empty=False)
         raise self.fail("CHILDINFO or OLDNAME before this")
+
+    def _metadata(self) -> tuple[str, Any]:
+        """Parse `mailbox SP (entry-values / entry-list)` (RFC 5464 section 5)."""
+        name = self._after_space(self.mailbox)
+        self.take(b" ")
+        if self.ahead(b"("):
+            return name, dict(self.many(self._entry_value, empty=False))
+        entries = [self._entry()]
+        while self.took(b" "):
+            entries.append(self._entry())
+        return name, entries
+
+    def _entry_value(self) -> tuple[bytes, bytes | None]:
+        entry = self._entry()
+        return entry, self._after_space(lambda: self.nstring(binary=True))
+
+    def _entry(self) -> bytes:
+        entry = self.astring()
+        if ENTRY.fullmatch(entry) is None:
+            raise self.fail("an entry name before this")
+        return entry
+
+    def _metadata_code(self) -> tuple[bytes, int | None]:
+        kind = self.atom().upper()
+        if kind in (b"LONGENTRIES", b"MAXSIZE"):
+            return kind, self._after_space(lambda: self.number(bits=32))
+        if kind not in (b"TOOMANY", b"NOPRIVATE"):
+            raise self.fail("LONGENTRIES, MAXSIZE, TOOMANY or NOPRIVATE before this")
+        return kind, None
 
     def _status(self) -> tuple[str, dict[str, Any]]:
         self.take(b" ")

@@ -16,6 +16,7 @@ from imapvm._core import (
     Noop,
     imap_string,
 )
+from imapvm.commands.annotations import watch_annotations
 from imapvm.commands.context import AccountContext, Context
 from imapvm.commands.outcome import DONE, Done, Refusal
 from imapvm.session.capabilities import ENABLEABLE, Facts, capabilities, newly_enabled
@@ -102,6 +103,8 @@ def enable(ctx: AccountContext, command: Enable) -> Done:
     session.enabled.update(names)
     if not session.enabled.isdisjoint(("CONDSTORE", "QRESYNC")):
         ctx.enable_condstore()
+    if not session.enabled.isdisjoint(("METADATA", "METADATA-SERVER")):
+        watch_annotations(session, ctx.store)
     ctx.reader.utf8 = session.utf8
     ctx.out.untagged(" ".join(["ENABLED", *(ENABLEABLE[name] for name in names)]).encode())
     return DONE

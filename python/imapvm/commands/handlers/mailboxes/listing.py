@@ -1,6 +1,7 @@
 """LIST, basic and extended, and LSUB (RFC 9051 section 6.3.9, RFC 3501 section 6.3.9)."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from imapvm._core import List, Lsub
@@ -10,6 +11,12 @@ from imapvm.commands.handlers.mailboxes.hierarchy import (
     Selection,
     list_matcher,
     select_names,
+)
+from imapvm.commands.handlers.mailboxes.metadata import (
+    Answer,
+    Requested,
+    requested,
+    write_annotations,
 )
 from imapvm.commands.handlers.mailboxes.names import encoded
 from imapvm.commands.handlers.mailboxes.status import (
@@ -32,8 +39,9 @@ KNOWN_RETURNS: Final = frozenset({"SUBSCRIBED", "CHILDREN", "SPECIAL-USE"})
 
 
 async def list_(ctx: AccountContext, command: List) -> Done:
-    """List names; with RETURN (STATUS …) also the status of each mailbox."""
+    """List names; with RETURN (STATUS …) and (METADATA …) also those of each mailbox."""
     _check_options(ctx, command)
+    entries = None if command.metadata is None else requested(command.metadata)
     if not command.extended and command.patterns == ("",):
         # The delimiter, and an empty root: no reference is rooted (section 6.3.9).
         ctx.out.untagged(rb'LIST (\Noselect) "%b" ""' % DELIMITER.encode())
@@ -57,6 +65,10 @@ async def list_(ctx: AccountContext, command: List) -> Done:
         status=command.status,
     )
     for chunk in names.chunks():
+        if entries is not None:
+            for listed in chunk:
+                await _write_with_metadata(ctx, listed, options, entries)
+            continue
         sizes = await _deleted_sizes(ctx, chunk, options)
         with ctx.store.reading() as reader:
             for listed in chunk:
@@ -87,17 +99,34 @@ async def _deleted_sizes(
     }
 
 
+async def _write_with_metadata(
+    ctx: AccountContext, listed: Listed, options: _Options, entries: Sequence[Requested]
+) -> None:
+    """Write LIST of a name, and METADATA of its mailbox (RFC 9590 section 4).
+
+    A mailbox that is deleted meanwhile, or whose annotations the user may not read, has none.
+    """
+    sizes = await _deleted_sizes(ctx, [listed], options)
+    with ctx.store.reading() as reader:
+        mailbox = _write_listed(ctx, reader, listed, options, sizes)
+    if mailbox is not None and listed.meets_criteria:
+        answer = Answer(ctx, mailbox.name)
+        with suppress(Refusal):
+            await write_annotations(ctx, answer, mailbox.id, entries)
+    await _send(ctx)
+
+
 def _write_listed(
     ctx: AccountContext,
     reader: Reader,
     listed: Listed,
     options: _Options,
     sizes: Mapping[int, int],
-) -> None:
-    """Write LIST of a name, and STATUS if it was requested."""
+) -> Mailbox | None:
+    """Write LIST of a name, and STATUS if it was requested; return its mailbox."""
     mailbox = reader.mailbox_by_id(MailboxId(listed.mailbox)) if listed.mailbox else None
     if listed.mailbox and (mailbox is None or mailbox.name != listed.name):
-        return  # deleted or renamed since it was selected
+        return None  # deleted or renamed since it was selected
     attributes = _attributes(
         mailbox,
         rev1=options.rev1,
@@ -109,6 +138,7 @@ def _write_listed(
     if options.status is not None and mailbox is not None and listed.meets_criteria:
         size = sizes.get(mailbox.id, 0)
         write_status(ctx, reader, mailbox, options.status, deleted_size=size)
+    return mailbox
 
 
 def _attributes(
