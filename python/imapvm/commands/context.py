@@ -10,12 +10,20 @@ All waits of handlers are here and in the filepool; each awaits `suspend()` befo
 
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final
 
 import trio
 
-from imapvm._core import CommandReader, Limits, Malformed, ResponseWriter, SequenceSet, UidSet
+from imapvm._core import (
+    CommandReader,
+    DisabledSyntax,
+    Limits,
+    Malformed,
+    ResponseWriter,
+    SequenceSet,
+    UidSet,
+)
 from imapvm.commands.outcome import Disconnected, Hangup, Refusal
 from imapvm.commands.services import Channel, Services
 from imapvm.commands.updates import read_changes, write_updates
@@ -44,6 +52,11 @@ BEFORE_LOGIN: Final = Limits(
 AFTER_LOGIN: Final = Limits(append=MESSAGE_MAX)
 SEND_BYTES: Final = 64 * 1024
 """Responses of pipelined commands that are collected before they are sent."""
+
+
+@lru_cache(maxsize=64)  # as many as `Disabled.of` keeps
+def _disabled_syntax(entries: tuple[str, ...]) -> DisabledSyntax:
+    return DisabledSyntax(entries)
 
 
 class Context:
@@ -153,7 +166,7 @@ class Context:
         """
         if disabled is not self.session.disabled:
             self.session.disabled = disabled
-            self.reader.disable(disabled.syntax)
+            self.reader.disable(_disabled_syntax(disabled.syntax))
 
     async def start_tls(self) -> None:
         """Send what is in `out`, then run the TLS handshake.

@@ -2,14 +2,15 @@
 
 A disabled capability is not offered, and its syntax is treated as unknown. So are those that need
 it: a server without CONDSTORE cannot offer QRESYNC.
+
+Without the extension, which the master process does not load.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Self, final
 
-from imapvm._core import DisabledSyntax
 from imapvm.session.capabilities import TABLE
 
 
@@ -20,7 +21,7 @@ class SyntaxRow:
     name: str
     """As in the table of capabilities."""
     syntax: tuple[str, ...] = ()
-    """Commands, and keywords in commands, as `DisabledSyntax` takes them."""
+    """Commands, and keywords in commands, as `imapvm._core.DisabledSyntax` takes them."""
     needs: tuple[str, ...] = ()
     """Capabilities without which this one is not offered."""
     fixed: str = ""
@@ -150,7 +151,8 @@ class Disabled:
 
     names: frozenset[str] = frozenset()
     """With those that need one of them."""
-    syntax: DisabledSyntax = field(default_factory=lambda: DisabledSyntax([]))
+    syntax: tuple[str, ...] = ()
+    """Entries for `DisabledSyntax`."""
 
     @classmethod
     @lru_cache(maxsize=64)  # as many as combinations of rules apply to clients
@@ -160,8 +162,8 @@ class Disabled:
         while more := {row.name for row in SYNTAX if not closed.isdisjoint(row.needs)} - closed:
             closed |= more
         offered = closed & set(_OFFERED.values())
-        entries = [entry for row in SYNTAX if row.name in offered for entry in row.syntax]
-        return cls(frozenset(offered), DisabledSyntax(entries))
+        entries = (entry for row in SYNTAX if row.name in offered for entry in row.syntax)
+        return cls(frozenset(offered), tuple(entries))
 
 
-NOTHING_DISABLED: Final = Disabled()
+NOTHING_DISABLED: Final = Disabled.of(frozenset())
