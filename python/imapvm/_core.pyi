@@ -282,7 +282,10 @@ class SaslResponse:
 
 @final
 class AppendMessage:
-    """Head of one message of APPEND; `accept_literal` or `refuse_literal` must follow."""
+    """Head of one message of APPEND.
+
+    Without `catenate`, `accept_literal` or `refuse_literal` must follow.
+    """
 
     flags: Final[int]
     keywords: Final[tuple[str, ...]]
@@ -295,8 +298,40 @@ class AppendMessage:
     """`~{n}`: NUL is allowed (RFC 3516)."""
     utf8: Final[bool]
     """`UTF8 (~{n})` (RFC 9755)."""
+    catenate: Final[bool]
+    """CATENATE: its parts follow as `AppendText` and `AppendUrl`; `size` is 0 (RFC 4469)."""
     too_big: Final[bool]
     """Larger than `Limits.append`: it can only be refused."""
+
+@final
+class AppendText:
+    """TEXT of CATENATE; `accept_literal` or `refuse_literal` must follow, then its bytes do."""
+
+    size: Final[int]
+    waits: Final[bool]
+    """As of `AppendMessage`."""
+    too_big: Final[bool]
+    """As of `AppendMessage`."""
+
+@final
+class AppendUrl:
+    """URL of CATENATE."""
+
+    received: Final[bytes]
+    target: Final[MessageUrl | None]
+    """None if it is not the URL of a message on this server, or of a part of one."""
+
+@final
+class MessageUrl:
+    """URL of a message or of a part of one (RFC 5092), relative to this server."""
+
+    @property
+    def mailbox(self) -> str | None:
+        """Name; None for the selected mailbox."""
+    @property
+    def uid_validity(self) -> int | None: ...
+    @property
+    def uid(self) -> int: ...
 
 @final
 class AppendData:
@@ -306,11 +341,11 @@ class AppendData:
 
 @final
 class AppendMessageEnd:
-    """End of one message."""
+    """End of one message; of CATENATE, of its parts."""
 
 @final
 class AppendEnd:
-    """End of the APPEND command: store its messages now."""
+    """End of APPEND or REPLACE: store its messages now."""
 
 # Commands, one class each. `tag` is as received. Mailbox names are decoded (modified UTF-7, or
 # UTF-8 when `utf8`), INBOX in any case is "INBOX", also as the first level of a name.
@@ -464,6 +499,17 @@ class Append:
 
     tag: Final[bytes]
     mailbox: Final[str]
+
+@final
+class Replace:
+    """REPLACE and UID REPLACE (RFC 8508); the message follows as events."""
+
+    tag: Final[bytes]
+    uid: Final[bool]
+    set: Final[SequenceSet]
+    """One message number or UID."""
+    mailbox: Final[str]
+    """The mailbox of the new message."""
 
 @final
 class Idle:
@@ -992,6 +1038,8 @@ class Snapshot:
         Returns:
             The bytes, and the UID at which to continue, or None.
         """
+    def section(self, mailbox: int, url: MessageUrl) -> SectionStream | None:
+        """Return the bytes that a URL names; None if there is no such message or part."""
     def modified(self, mailbox: int, since: int) -> UidSet:
         """Return UIDs with a MODSEQ above `since`."""
     def highest_modseq(self, mailbox: int, uids: UidSet) -> int:
@@ -1077,6 +1125,20 @@ class FetchStream:
         """
     def take_binary(self) -> BinarySlice | None:
         """Return the part that the caller has to decode and write before it calls `write`."""
+
+@final
+class SectionStream:
+    """Bytes of `BODY[…]` that are not read yet; NUL stays NUL."""
+
+    @property
+    def length(self) -> int:
+        """Number of all bytes."""
+    def read(self, snapshot: Snapshot, max_bytes: int) -> bytes:
+        """Return the next bytes, `max_bytes` or a few KiB of header fields more; b"" at the end.
+
+        Raises:
+            KeyError: the text of the message has been removed.
+        """
 
 # --- SEARCH ---------------------------------------------------------------------------------------
 

@@ -44,7 +44,9 @@ def read(sent: bytes, reader: CommandReader | None = None):
     events = []
     while (event := reader.next()) is not None:
         events.append(event)
-        if isinstance(event, _core.AppendMessage):
+        if isinstance(event, _core.AppendText) or (
+            isinstance(event, _core.AppendMessage) and not event.catenate
+        ):
             reader.accept_literal()
     return events
 
@@ -163,6 +165,11 @@ COMMANDS = [
     (b"CLOSE", _core.Close, {}),
     (b"UNSELECT", _core.Unselect, {}),
     (b"unauthenticate", _core.Unauthenticate, {}),
+    (
+        b"UID REPLACE 7 Sent CATENATE (URL /Drafts/;UID=7)",
+        _core.Replace,
+        {"uid": True, "set": b"7", "mailbox": "Sent"},
+    ),
     (b"COMPRESS deflate", _core.Compress, {}),
     (b'GETQUOTA "#user/ada"', _core.GetQuota, {"root": "#user/ada"}),
     (b"GETQUOTAROOT inbox", _core.GetQuotaRoot, {"mailbox": "INBOX"}),
@@ -308,7 +315,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize(("line", "kind", "expected"), COMMANDS)
 def test_each_command_has_its_attributes(line, kind, expected):
-    [command] = read(b"a1 " + line + b"\r\n")
+    command, *_ = read(b"a1 " + line + b"\r\n")
     assert type(command) is kind
     assert attributes(command) == {"tag": b"a1", **expected}
 
@@ -326,6 +333,23 @@ def test_events_are_frozen():
         command.tag = b"b"
 
 
+def test_catenate_is_events():
+    sent = b"a APPEND x CATENATE (URL ;UID=5 TEXT {1+}\r\ny URL imap://host/)\r\n"
+    _, head, url, *events = read(sent)
+    assert (head.catenate, head.size, head.waits) == (True, 0, False)
+    assert url.received == b";UID=5"
+    assert (url.target.mailbox, url.target.uid_validity, url.target.uid) == (None, None, 5)
+    assert [(type(event).__name__, attributes(event)) for event in events] == [
+        ("AppendText", {"size": 1, "waits": False, "too_big": False}),
+        ("AppendData", {"data": b"y"}),
+        ("AppendUrl", {"received": b"imap://host/", "target": None}),
+        ("AppendMessageEnd", {}),
+        ("AppendEnd", {}),
+    ]
+    (command, *_) = read(b'a APPEND {1}\r\nx CATENATE (URL "/a%20b;UIDVALIDITY=3/;UID=5")\r\n')[1:]
+    assert command.mailbox == "x"
+
+
 def test_append_is_events():
     sent = (
         rb'a APPEND x (\Flagged foo) "01-Feb-1994 21:52:25 -0800" {3}' + b"\r\nabc"
@@ -341,6 +365,7 @@ def test_append_is_events():
         "waits": True,
         "binary": False,
         "utf8": False,
+        "catenate": False,
         "too_big": False,
     }
     bare = {**head, "flags": 0, "keywords": (), "date": None, "waits": False}

@@ -54,7 +54,7 @@ mod _core {
     #[pymodule_export]
     const BODY_MAX: u64 = crate::filepool::BODY_MAX;
     #[pymodule_export]
-    use super::snapshot::{PyDataFile, PyFetchStream, PySnapshot, body_rows};
+    use super::snapshot::{PyDataFile, PyFetchStream, PySectionStream, PySnapshot, body_rows};
 
     // Messages.
     #[pymodule_export]
@@ -65,12 +65,13 @@ mod _core {
     // Commands and responses.
     #[pymodule_export]
     use super::wire::{
-        SetMetadata,        GetMetadata,        Append, AppendData, AppendEnd, AppendMessage, AppendMessageEnd, Authenticate, Capability,
-        Check, Close, CommandReader, Compress, Copy, Create, Delete, Enable, Expunge, Fetch,
-        GetQuota, GetQuotaRoot, Id, Idle, IdleDone, List, LiteralWanted, Login, Logout, Lsub,
-        Malformed, Move, MultiSearch, Namespace, Noop, PyDisabledSyntax, PyDotReader, PyFetchItems,
-        PyLimits, PyListMatcher, PyResponseWriter, PySearchProgram, PySequenceSet, Rename,
-        SaslResponse, Search, Select, SetQuota, Sort, StartTls, Status, Store, Subscribe, Thread,
+        Append, AppendData, AppendEnd, AppendMessage, AppendMessageEnd, AppendText, AppendUrl,
+        Authenticate, Capability, Check, Close, CommandReader, Compress, Copy, Create, Delete,
+        Enable, Expunge, Fetch, GetMetadata, GetQuota, GetQuotaRoot, Id, Idle, IdleDone, List,
+        LiteralWanted, Login, Logout, Lsub, Malformed, Move, MultiSearch, Namespace, Noop,
+        PyDisabledSyntax, PyDotReader, PyFetchItems, PyLimits, PyListMatcher, PyMessageUrl,
+        PyResponseWriter, PySearchProgram, PySequenceSet, Rename, Replace, SaslResponse, Search,
+        Select, SetMetadata, SetQuota, Sort, StartTls, Status, Store, Subscribe, Thread,
         UidBatches, Unauthenticate, Unselect, Unsubscribe, decode_utf7, imap_string, mailbox_name,
     };
     #[pymodule_export]

@@ -12,11 +12,12 @@ use pyo3::types::PyBytes;
 use super::buffer::{MappedFile, ReadBuffer};
 use super::index::PyBinarySlice;
 use super::numbers::{PyUidMap, PyUidSet};
-use super::wire::{PyFetchItems, PyResponseWriter};
+use super::wire::{PyFetchItems, PyMessageUrl, PyResponseWriter};
 use crate::Corrupt;
 use crate::filepool::{self, Bodies, BodyError, Group, KeywordTable, MetadataTable, Segments};
-use crate::index::fetch::{self, Piece, Request, Source};
+use crate::index::fetch::{self, BodySlice, Piece, Request, Source};
 use crate::index::{Segment, columns, uid_map};
+use crate::message::MessageMetadata;
 use crate::numbers::{Runs, UidSet};
 use crate::pages::{META_BYTES, Snapshot, page_size};
 use crate::wire::ast::system;
@@ -276,6 +277,28 @@ impl PySnapshot {
         Ok(names.into_iter().map(keyword).collect())
     }
 
+    fn section(&self, mailbox: u64, url: &PyMessageUrl) -> PyResult<Option<PySectionStream>> {
+        let group = self.group()?;
+        let (url, wanted) = (&url.url, UidSet::run(url.url.uid, url.url.uid));
+        for segment in Segments::new(group, mailbox, Some(&wanted))? {
+            let segment = Segment::open(segment?)?;
+            let Some(record) = segment.iter().find(|record| record.uid() == url.uid) else {
+                continue;
+            };
+            let stored = MetadataTable::new(group)?.get(record.body())?;
+            let stored = stored.ok_or(NO_METADATA)?;
+            let metadata = MessageMetadata::open_lazily(&stored)?;
+            let found = fetch::section_bytes(&url.section, url.partial, record, &metadata);
+            return Ok(found.map(|(pieces, length)| PySectionStream {
+                pieces: pieces.into_iter(),
+                next: None,
+                read: 0,
+                length,
+            }));
+        }
+        Ok(None)
+    }
+
     #[pyo3(signature = (out, mailbox, items, numbers, wanted, *, recent, flags_too, max_bytes))]
     #[allow(clippy::too_many_arguments)] // named ones
     fn fetch(
@@ -432,6 +455,57 @@ impl PyFetchStream {
             }
             _ => None,
         }
+    }
+}
+
+/// `SectionStream`
+#[pyclass(name = "SectionStream", module = "imapvm._core")]
+pub(crate) struct PySectionStream {
+    pieces: std::vec::IntoIter<Piece>,
+    /// The piece being read.
+    next: Option<BodySlice>,
+    /// Bytes of it that are read.
+    read: u64,
+    length: u64,
+}
+
+#[pymethods]
+impl PySectionStream {
+    #[getter]
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn read<'py>(
+        &mut self,
+        py: Python<'py>,
+        snapshot: &PySnapshot,
+        max_bytes: usize,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let mut bodies = Bodies::new(snapshot.group()?)?;
+        let mut bytes = Vec::new();
+        while bytes.len() < max_bytes {
+            let Some(slice) = self.next else {
+                match self.pieces.next() {
+                    None => break,
+                    Some(Piece::Text { bytes: text, .. }) => bytes.extend_from_slice(&text),
+                    Some(Piece::Body(slice)) => (self.next, self.read) = (Some(slice), 0),
+                    Some(Piece::Binary(_)) => {}
+                }
+                continue;
+            };
+            let before = bytes.len();
+            let length = ((max_bytes - before) as u64).min(slice.length - self.read);
+            bodies.read(slice.body, slice.offset + self.read, length, &mut bytes)?;
+            if (bytes.len() - before) as u64 != length {
+                return Err(Corrupt("a message is shorter than its metadata").into());
+            }
+            self.read += length;
+            if self.read == slice.length {
+                self.next = None;
+            }
+        }
+        Ok(PyBytes::new(py, &bytes))
     }
 }
 

@@ -92,6 +92,21 @@ pub struct Partial {
     pub count: u64,
 }
 
+/// URL of a message of this server, or of a part of it (RFC 5092 section 11, `imessagepart`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageUrl {
+    /// Name of the mailbox; None for the selected one.
+    pub mailbox: Option<String>,
+    /// UIDVALIDITY that the mailbox must have.
+    pub uid_validity: Option<u32>,
+    /// Message.
+    pub uid: u32,
+    /// Part of it; the whole message without `;SECTION=`.
+    pub section: Section,
+    /// `;PARTIAL=`; without a length, `count` is `u64::MAX`.
+    pub partial: Option<Partial>,
+}
+
 /// One `fetch-att`. Macros (ALL, FAST, FULL) are expanded by the grammar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchItem {

@@ -1,7 +1,8 @@
 //! Commands as values, one variant each, arguments not yet resolved.
 
 use super::ast::{
-    FetchItem, MailboxFilter, SearchKey, SequenceSet, SortCriterion, ThreadAlgorithm, Window,
+    FetchItem, MailboxFilter, MessageUrl, SearchKey, SequenceSet, SortCriterion, ThreadAlgorithm,
+    Window,
 };
 use super::syntax::flags::FlagList;
 
@@ -113,6 +114,12 @@ pub enum Verb {
         values: Vec<(String, Option<Vec<u8>>)>,
     },
     Append {
+        mailbox: String,
+    },
+    /// REPLACE and UID REPLACE, one message of `set` (RFC 8508).
+    Replace {
+        uid: bool,
+        set: SequenceSet,
         mailbox: String,
     },
     GetQuota {
@@ -274,8 +281,30 @@ pub struct AppendMessage {
     pub binary: bool,
     /// `UTF8 (~{n})`.
     pub utf8: bool,
+    /// `CATENATE (`: no literal of its own, `size` is 0; its parts follow (RFC 4469).
+    pub catenate: bool,
     /// Over `Limits::append`: it can only be refused.
     pub too_big: bool,
+}
+
+/// TEXT of CATENATE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppendText {
+    /// Bytes of the part.
+    pub size: u64,
+    /// The client waits for "+".
+    pub waits: bool,
+    /// Over `Limits::append`: it can only be refused.
+    pub too_big: bool,
+}
+
+/// URL of CATENATE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppendUrl {
+    /// As received.
+    pub received: Vec<u8>,
+    /// None if it is not the URL of a message on this server.
+    pub target: Option<MessageUrl>,
 }
 
 /// One event of a connection's input.
@@ -293,9 +322,13 @@ pub enum Event {
     SaslResponse(Option<Vec<u8>>),
     /// A message of APPEND is announced.
     AppendMessage(AppendMessage),
-    /// Bytes of it.
+    /// A TEXT of CATENATE is announced.
+    AppendText(AppendText),
+    /// A URL of CATENATE.
+    AppendUrl(AppendUrl),
+    /// Bytes of a message or TEXT.
     AppendData(Vec<u8>),
-    /// All bytes of it were given.
+    /// All bytes or parts of a message were given.
     AppendMessageEnd,
     /// The line of APPEND ended.
     AppendEnd,

@@ -16,6 +16,7 @@ fn message(size: u64, waits: bool) -> AppendMessage {
         waits,
         binary: false,
         utf8: false,
+        catenate: false,
         too_big: false,
     }
 }

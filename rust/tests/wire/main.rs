@@ -6,6 +6,7 @@
 
 mod appending;
 mod bounds;
+mod catenate;
 mod commands;
 mod disabled;
 mod errors;
@@ -111,12 +112,16 @@ fn read(reader: &mut Reader, pieces: &[&[u8]]) -> Vec<Event> {
                             ..
                         })
                     );
-                    if let Event::AppendMessage(message) = &event {
-                        if message.too_big {
-                            reader.refuse_literal();
-                        } else {
-                            reader.accept_literal().expect("a message waits");
-                        }
+                    let too_big = match &event {
+                        Event::AppendMessage(message) if message.catenate => None,
+                        Event::AppendMessage(message) => Some(message.too_big),
+                        Event::AppendText(text) => Some(text.too_big),
+                        _ => None,
+                    };
+                    match too_big {
+                        Some(true) => reader.refuse_literal(),
+                        Some(false) => reader.accept_literal().expect("a literal waits"),
+                        None => {}
                     }
                     events.push(event);
                     if authenticate {

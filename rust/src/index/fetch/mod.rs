@@ -15,7 +15,7 @@ use super::writing::put_date_time;
 use crate::Corrupt;
 use crate::message::MessageMetadata;
 use crate::numbers::{Runs, UidMap, UidSet, put_decimal};
-use crate::wire::ast::{FetchItem, system};
+use crate::wire::ast::{FetchItem, Partial, Section, system};
 use crate::wire::writer::string;
 
 /// Cost of one call of [`render_some`]: bytes of metadata read, and [`FIELD_COST`] for each header
@@ -232,6 +232,19 @@ pub fn render_some<'a, S: Source>(
             Err(error)
         }
     }
+}
+
+/// Return the bytes of a section of a message in pieces, without NUL replaced, and their number; None
+/// if there is no such part.
+#[must_use]
+pub fn section_bytes(
+    section: &Section,
+    partial: Option<Partial>,
+    record: PackedRecord<'_>,
+    metadata: &MessageMetadata<'_>,
+) -> Option<(Vec<Piece>, u64)> {
+    let item = plan::body_section(&section.part, &section.text, partial);
+    sections::content(&item, record, Some(metadata))
 }
 
 /// Return the UIDs of messages of which BINARY or BINARY.SIZE requests a part with an unknown

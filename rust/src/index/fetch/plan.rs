@@ -202,7 +202,8 @@ fn whole_message(text: &'static SectionText) -> ItemValue<'static> {
     ItemValue::BodySection(body_section(&[], text, None))
 }
 
-fn body_section<'a>(
+/// Plan one section.
+pub(super) fn body_section<'a>(
     part: &'a [u32],
     text: &'a SectionText,
     partial: Option<Partial>,

@@ -3,7 +3,7 @@
 use super::super::record::PackedRecord;
 use super::super::writing::put_literal_head;
 use super::plan::{BinarySection, BodySection, FieldNames};
-use super::{BinarySlice, BodySlice, FIELD_COST, PieceBuffer};
+use super::{BinarySlice, BodySlice, FIELD_COST, Piece, PieceBuffer};
 use crate::message::{CachedFields, MessageMetadata, Range};
 use crate::numbers::put_decimal;
 use crate::wire::ast::{Partial, SectionText};
@@ -26,6 +26,15 @@ impl Span<'_> {
     }
 }
 
+/// Form of the bytes of a section.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// A string of a response.
+    Literal,
+    /// The bytes alone.
+    Bytes,
+}
+
 /// Write `BODY[…]`: a string, or NIL if there is no such part.
 pub(super) fn body(
     out: &mut PieceBuffer,
@@ -33,19 +42,34 @@ pub(super) fn body(
     record: PackedRecord<'_>,
     metadata: Option<&MessageMetadata<'_>>,
 ) {
-    if find(out, item, record, metadata).is_none() {
+    if find(out, item, record, metadata, Form::Literal).is_none() {
         out.text.extend_from_slice(b"NIL");
     }
 }
 
-/// Write the string; return None if there is no such part.
+/// Return the bytes of `BODY[…]` without their string, and their number; None if there is no such
+/// part.
+pub(super) fn content(
+    item: &BodySection<'_>,
+    record: PackedRecord<'_>,
+    metadata: Option<&MessageMetadata<'_>>,
+) -> Option<(Vec<Piece>, u64)> {
+    let mut out = PieceBuffer::default();
+    find(&mut out, item, record, metadata, Form::Bytes)?;
+    out.flush();
+    let length = out.before as u64;
+    Some((out.pieces, length))
+}
+
+/// Write the string or its bytes; return None if there is no such part.
 fn find(
     out: &mut PieceBuffer,
     item: &BodySection<'_>,
     record: PackedRecord<'_>,
     metadata: Option<&MessageMetadata<'_>>,
+    form: Form,
 ) -> Option<()> {
-    let (body, partial) = (record.body(), item.partial);
+    let (body, partial) = (record.body(), (item.partial, form));
     if item.is_whole() {
         let whole = Range {
             offset: 0,
@@ -139,20 +163,22 @@ fn located<'a>(
     Some(found)
 }
 
-/// Write a literal of the requested part of the bytes; `""` if it is empty.
+/// Write the requested part of the bytes; in a string `""` if it is empty.
 fn put<'a>(
     out: &mut PieceBuffer,
     body: u64,
     spans: impl Iterator<Item = Span<'a>> + Clone,
-    partial: Option<Partial>,
+    (partial, form): (Option<Partial>, Form),
 ) {
     let length = spans.clone().map(|span| span.length()).sum();
     let (mut skip, mut left) = cut(length, partial);
-    if left == 0 {
-        out.text.extend_from_slice(b"\"\"");
-        return;
+    if form == Form::Literal {
+        if left == 0 {
+            out.text.extend_from_slice(b"\"\"");
+            return;
+        }
+        put_literal_head(&mut out.text, left);
     }
-    put_literal_head(&mut out.text, left);
     for span in spans {
         let length = span.length().saturating_sub(skip).min(left);
         match span {

@@ -4,7 +4,7 @@ use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFrozenSet, PyTuple};
 
-use super::{PyFetchItems, PySearchProgram, PySequenceSet};
+use super::{PyFetchItems, PyMessageUrl, PySearchProgram, PySequenceSet};
 use crate::index::arrange::Arrangement;
 use crate::py::index::PyArrangement;
 use crate::wire::ast::{MailboxFilter, SearchKey, SequenceSet, Window};
@@ -46,7 +46,11 @@ events! {
     /// SASL response.
     SaslResponse { data: Option<Py<PyBytes>> }
     /// Head of an appended message.
-    AppendMessage { flags: u8, keywords: Py<PyTuple>, date: Option<(i64, i32)>, size: u64, waits: bool, binary: bool, utf8: bool, too_big: bool }
+    AppendMessage { flags: u8, keywords: Py<PyTuple>, date: Option<(i64, i32)>, size: u64, waits: bool, binary: bool, utf8: bool, catenate: bool, too_big: bool }
+    /// TEXT of CATENATE.
+    AppendText { size: u64, waits: bool, too_big: bool }
+    /// URL of CATENATE.
+    AppendUrl { received: Py<PyBytes>, target: Option<Py<PyMessageUrl>> }
     /// Bytes of an appended message.
     AppendData { data: Py<PyBytes> }
     /// End of an appended message.
@@ -91,6 +95,8 @@ events! {
     GetQuotaRoot { tag: Py<PyBytes>, mailbox: String }
     /// SETQUOTA.
     SetQuota { tag: Py<PyBytes>, root: String, limits: Py<PyTuple> }
+    /// REPLACE and UID REPLACE.
+    Replace { tag: Py<PyBytes>, uid: bool, set: Py<PySequenceSet>, mailbox: String }
     /// EXPUNGE and UID EXPUNGE.
     Expunge { tag: Py<PyBytes>, uids: Option<Py<PySequenceSet>> }
     /// SEARCH and UID SEARCH.
@@ -172,7 +178,22 @@ pub(super) fn to_python(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAn
             waits: message.waits,
             binary: message.binary,
             utf8: message.utf8,
+            catenate: message.catenate,
             too_big: message.too_big,
+        }
+        .into_bound_py_any(py),
+        Event::AppendText(text) => AppendText {
+            size: text.size,
+            waits: text.waits,
+            too_big: text.too_big,
+        }
+        .into_bound_py_any(py),
+        Event::AppendUrl(url) => AppendUrl {
+            received: bytes(py, &url.received),
+            target: url
+                .target
+                .map(|url| Py::new(py, PyMessageUrl { url }))
+                .transpose()?,
         }
         .into_bound_py_any(py),
         Event::AppendData(data) => AppendData {
@@ -237,6 +258,17 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
             let limits = PyTuple::new(py, limits)?.unbind();
             SetQuota { tag, root, limits }.into_bound_py_any(py)
         }
+        Verb::Replace {
+            uid,
+            set: of,
+            mailbox,
+        } => Replace {
+            tag,
+            uid,
+            set: set(py, of)?,
+            mailbox,
+        }
+        .into_bound_py_any(py),
         Verb::Search {
             uid,
             returns,

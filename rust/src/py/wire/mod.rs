@@ -7,7 +7,7 @@ mod tools;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::wire::ast::{FetchItem, SearchKey, SequenceSet};
+use crate::wire::ast::{FetchItem, MessageUrl, SearchKey, SequenceSet};
 
 pub(crate) use events::*;
 pub(crate) use reader::{CommandReader, PyDisabledSyntax, PyLimits};
@@ -35,6 +35,30 @@ impl PySequenceSet {
 
     fn __bytes__<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.set.to_imap())
+    }
+}
+
+/// `MessageUrl`: message or part that CATENATE names.
+#[pyclass(frozen, name = "MessageUrl", module = "imapvm._core")]
+pub(crate) struct PyMessageUrl {
+    pub(crate) url: MessageUrl,
+}
+
+#[pymethods]
+impl PyMessageUrl {
+    #[getter]
+    fn mailbox(&self) -> Option<&str> {
+        self.url.mailbox.as_deref()
+    }
+
+    #[getter]
+    fn uid_validity(&self) -> Option<u32> {
+        self.url.uid_validity
+    }
+
+    #[getter]
+    fn uid(&self) -> u32 {
+        self.url.uid
     }
 }
 

@@ -56,7 +56,9 @@ fn answer(reader: &mut Reader, choice: u8, event: &Event) {
         Event::AppendMessage(message) if message.too_big || choice & 64 != 0 => {
             reader.refuse_literal();
         }
-        Event::AppendMessage(_) => {
+        Event::AppendText(text) if text.too_big => reader.refuse_literal(),
+        Event::AppendMessage(message) if message.catenate => {}
+        Event::AppendMessage(_) | Event::AppendText(_) => {
             let accepted = reader.accept_literal();
             assert_eq!(
                 accepted,
@@ -123,7 +125,9 @@ pub fn commands_round_trip(bytes: &[u8]) {
     let mut append = None;
     for event in first {
         let (sent, expected) = match event {
-            Event::Command(command) if matches!(command.verb, Verb::Append { .. }) => {
+            Event::Command(command)
+                if matches!(command.verb, Verb::Append { .. } | Verb::Replace { .. }) =>
+            {
                 append = Some(command);
                 continue;
             }

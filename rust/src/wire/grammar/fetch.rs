@@ -217,7 +217,7 @@ fn take_lazy(input: &mut Cursor<'_>) -> Parsed<()> {
 /// section      = "[" [section-spec] "]"
 /// section-spec = section-msgtext / (section-part ["." (section-msgtext / "MIME")])
 /// ```
-fn section(input: &mut Cursor<'_>) -> Parsed<Section> {
+pub(super) fn section(input: &mut Cursor<'_>) -> Parsed<Section> {
     input.need(b'[', "\"[\"")?;
     let (part, more) = section_part(input)?;
     let text = if input.peek() == Some(b']') && !more {

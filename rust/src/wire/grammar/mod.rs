@@ -10,6 +10,7 @@ mod multisearch;
 mod quota;
 mod search;
 mod sort;
+mod url;
 
 use super::command::{Command, Malformed, Verb};
 use super::disabled::{Dialect, base_name};
@@ -17,7 +18,7 @@ use super::limits::Limits;
 use super::syntax::cursor::{Cursor, Literal, ParseError, Parsed, is_astring_char};
 use super::syntax::sets::sequence_set;
 
-pub(crate) use append::{AppendHead, append_first, append_next};
+pub(crate) use append::{AppendItem, Place, append_first, append_next, has_messages};
 pub(crate) use sort::{ALGORITHMS, SORT_KEYS};
 
 /// The names of all commands: `Malformed::name` is one of these.
@@ -49,6 +50,7 @@ const NAMES: &[&str] = &[
     "NAMESPACE",
     "NOOP",
     "RENAME",
+    "REPLACE",
     "SEARCH",
     "SELECT",
     "SETMETADATA",
@@ -63,6 +65,7 @@ const NAMES: &[&str] = &[
     "UID EXPUNGE",
     "UID FETCH",
     "UID MOVE",
+    "UID REPLACE",
     "UID SEARCH",
     "UID SORT",
     "UID STORE",
@@ -222,7 +225,9 @@ fn verb(name: &'static str, input: &mut Cursor<'_>) -> Parsed<Verb> {
 /// Parse the arguments of a command; the space after its name has been read.
 fn with_arguments(name: &'static str, input: &mut Cursor<'_>) -> Parsed<Verb> {
     match name {
-        "APPEND" => append::append_mailbox(input),
+        "APPEND" => append::append(input),
+        "REPLACE" => append::replace(input, false),
+        "UID REPLACE" => append::replace(input, true),
         "ID" => access::id(input),
         "AUTHENTICATE" => access::authenticate(input),
         "LOGIN" => access::login(input),

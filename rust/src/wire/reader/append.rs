@@ -1,27 +1,46 @@
-//! APPEND: its messages and their literals.
+//! APPEND and REPLACE: their messages, and the literals of these.
 
 use super::frame::{Line, LiteralHead};
 use super::{Append, Mode, NO_SIZE, Pending, Reader, Step};
-use crate::wire::command::{AppendMessage, Command, Event, Verb};
-use crate::wire::grammar::{self, AppendHead, Head};
+use crate::wire::command::{AppendMessage, AppendText, Command, Event, Malformed, Verb};
+use crate::wire::grammar::{self, AppendItem, Head, Place};
 use crate::wire::syntax::cursor::{Literal, ParseError};
 
 impl Append {
+    /// Start with a command whose lines so far have `text` bytes.
+    pub(super) fn new(command: &Command, text: usize) -> Self {
+        let name = match command.verb {
+            Verb::Replace { uid: false, .. } => "REPLACE",
+            Verb::Replace { uid: true, .. } => "UID REPLACE",
+            _ => "APPEND",
+        };
+        Self {
+            tag: command.tag.clone(),
+            name,
+            text,
+        }
+    }
+
     fn head(&self) -> Head {
         Head {
             tag: Some(self.tag.clone()),
-            name: Some("APPEND"),
+            name: Some(self.name),
         }
+    }
+
+    /// True if it has one message only.
+    fn is_single(&self) -> bool {
+        self.name != "APPEND"
     }
 }
 
 impl Reader {
-    /// A line of APPEND ends with a literal: its mailbox, or its first message.
+    /// The first line of APPEND ends with a literal: its mailbox, a URL, a message or a TEXT.
     pub(super) fn append_head(&mut self, head: LiteralHead) -> Step {
         let mut literals = std::mem::take(&mut self.frame.literals);
         literals.push(head.literal);
         let text = self.frame.text(head.literal.data);
-        let outcome = grammar::append_first(text, &literals, &self.limits, self.dialect());
+        let outcome = grammar::append_first(text, &literals, true, &self.limits, self.dialect());
         let tag = grammar::head_of(text, &self.limits, self.dialect())
             .tag
             .unwrap_or_default();
@@ -41,48 +60,84 @@ impl Reader {
                 Some(malformed) => self.refuse(&head, malformed),
                 None => Step::Continue,
             },
-            Ok((mailbox, message)) => {
-                let Some(message) = self.append_message(message, &head) else {
-                    let known = Head {
-                        tag: Some(tag),
-                        name: Some("APPEND"),
-                    };
-                    return self.close(known, NO_SIZE);
-                };
+            Ok((verb, items)) => {
+                let command = Command { tag, verb };
+                let append = Append::new(&command, text_len);
                 self.drop_command(head.literal.data);
-                let append = Append {
-                    tag: tag.clone(),
-                    text: text_len,
-                };
-                self.mode = Mode::Announced(append, message);
-                Step::Event(Event::Command(Command {
-                    tag,
-                    verb: Verb::Append { mailbox },
-                }))
+                match self.announce(append, items, Some(&head)) {
+                    Some(closed) => closed,
+                    None => Step::Event(Event::Command(command)),
+                }
             }
         }
     }
 
-    /// None for an invalid size.
-    fn append_message(&self, message: AppendHead, head: &LiteralHead) -> Option<AppendMessage> {
-        let size = head
-            .size
-            .or(head.waits.then_some(i64::MAX.unsigned_abs()))?;
-        Some(AppendMessage {
-            flags: message.flags,
-            date: message.date,
-            size,
-            waits: head.waits,
-            binary: head.literal.binary,
-            utf8: message.utf8,
-            too_big: size > self.limits.append,
-        })
+    /// Queue the events of parsed items, and enter the mode that follows them.
+    ///
+    /// Return a step that closes the connection if the literal has an invalid size.
+    pub(super) fn announce(
+        &mut self,
+        append: Append,
+        items: Vec<AppendItem>,
+        literal: Option<&LiteralHead>,
+    ) -> Option<Step> {
+        let mut pending = None;
+        for item in items {
+            if item.has_literal() {
+                let size = literal.and_then(literal_size);
+                let (Some(literal), Some(size)) = (literal, size) else {
+                    return Some(self.close(append.head(), NO_SIZE));
+                };
+                pending = Some(Pending {
+                    size,
+                    waits: literal.waits,
+                    utf8: false,
+                    text: matches!(item, AppendItem::Text),
+                    too_big: size > self.limits.append,
+                });
+            }
+            let event = match item {
+                AppendItem::Message(head) => {
+                    if let Some(pending) = &mut pending {
+                        pending.utf8 = head.utf8;
+                    }
+                    Event::AppendMessage(AppendMessage {
+                        flags: head.flags,
+                        date: head.date,
+                        size: pending.map_or(0, |pending| pending.size),
+                        waits: pending.is_some_and(|pending| pending.waits),
+                        binary: pending.is_some()
+                            && literal.is_some_and(|literal| literal.literal.binary),
+                        utf8: head.utf8,
+                        catenate: head.catenate,
+                        too_big: pending.is_some_and(|pending| pending.too_big),
+                    })
+                }
+                AppendItem::Url(url) => Event::AppendUrl(url),
+                AppendItem::Text => Event::AppendText(AppendText {
+                    size: pending.map_or(0, |pending| pending.size),
+                    waits: pending.is_some_and(|pending| pending.waits),
+                    too_big: pending.is_some_and(|pending| pending.too_big),
+                }),
+                AppendItem::End => Event::AppendMessageEnd,
+            };
+            self.queue.push_back(event);
+        }
+        match pending {
+            Some(pending) => self.mode = Mode::Undecided(append, pending),
+            None => self.queue.push_back(Event::AppendEnd),
+        }
+        None
     }
 
     pub(super) fn message(&mut self, append: Append, pending: Pending, left: u64) -> Step {
         if left == 0 {
             self.mode = Mode::AfterMessage(append, pending);
-            return Step::Event(Event::AppendMessageEnd);
+            return if pending.text {
+                Step::Continue
+            } else {
+                Step::Event(Event::AppendMessageEnd)
+            };
         }
         let bytes = self.frame.take(left);
         let left = left.saturating_sub(bytes.len() as u64);
@@ -98,9 +153,13 @@ impl Reader {
         }
     }
 
+    /// After the literal of a message or of a TEXT.
     pub(super) fn after_message(&mut self, mut append: Append, pending: Pending) -> Step {
-        let line = self.frame.line(self.limits.line);
-        let (end, next, head) = match line {
+        if !self.frame.literal_is_here() {
+            self.mode = Mode::AfterMessage(append, pending);
+            return Step::NeedBytes;
+        }
+        let (end, next, head) = match self.frame.line(self.limits.line) {
             Line::More => {
                 self.mode = Mode::AfterMessage(append, pending);
                 return Step::NeedBytes;
@@ -111,37 +170,77 @@ impl Reader {
             Line::Last { end, next } => (end, next, None),
             Line::Literal(head) => (head.literal.data, head.literal.data, Some(head)),
         };
-        append.text = append.text.saturating_add(next);
-        let literals: Vec<Literal> = head.iter().map(|head| head.literal).collect();
-        let text = self.frame.text(end);
-        let outcome =
-            grammar::append_next(text, &literals, pending.utf8, &self.limits, self.dialect())
-                .map_err(|error| grammar::malformed(append.head(), &error, &literals))
-                .and_then(|message| {
-                    if append.text > self.limits.command {
-                        Err(self.over_command(append.head()))
-                    } else {
-                        Ok(message)
-                    }
-                });
+        let (outcome, is_url) = self.parse_next(&append, pending, end, head.as_ref());
         match (outcome, head) {
+            (Ok(_), Some(head)) if is_url => {
+                self.frame.keep_literal(head.literal);
+                self.mode = Mode::AfterMessage(append, pending);
+                if head.waits {
+                    Step::Event(Event::LiteralWanted(head.size.unwrap_or(0)))
+                } else {
+                    Step::Continue
+                }
+            }
             (Err(malformed), Some(head)) => self.refuse(&head, malformed),
             (Err(malformed), None) => {
                 self.drop_command(next);
                 Step::Event(Event::Malformed(malformed))
             }
-            (Ok(Some(message)), Some(head)) => {
-                let Some(message) = self.append_message(message, &head) else {
-                    return self.close(append.head(), NO_SIZE);
-                };
+            (Ok(items), head) => {
+                append.text = append.text.saturating_add(next);
                 self.drop_command(next);
-                self.mode = Mode::Announced(append, message);
-                Step::Continue
-            }
-            (Ok(_), _) => {
-                self.drop_command(next);
-                Step::Event(Event::AppendEnd)
+                self.announce(append, items, head.as_ref())
+                    .unwrap_or(Step::Continue)
             }
         }
     }
+
+    /// Parse the text after a literal, up to `end`. Return the items, and True if the literal at its
+    /// end is a URL, so that there are none yet.
+    fn parse_next(
+        &self,
+        append: &Append,
+        pending: Pending,
+        end: usize,
+        head: Option<&LiteralHead>,
+    ) -> (Result<Vec<AppendItem>, Malformed>, bool) {
+        let mut literals: Vec<Literal> = self.frame.literals.clone();
+        literals.extend(head.map(|head| head.literal));
+        let place = if pending.text {
+            Place::AfterText
+        } else {
+            Place::AfterMessage {
+                closing: pending.utf8,
+            }
+        };
+        let parsed = grammar::append_next(
+            self.frame.text(end),
+            &literals,
+            head.is_some(),
+            (place, append.is_single()),
+            &self.limits,
+            self.dialect(),
+        );
+        match (parsed, head) {
+            (Err(ParseError::Pending), Some(head)) => {
+                let checked = self.literal_in_bounds(head, append.text, || append.head());
+                (checked.map(|()| Vec::new()), true)
+            }
+            (Err(error), _) => {
+                let malformed = grammar::malformed(append.head(), &error, &literals);
+                (Err(malformed), false)
+            }
+            (Ok(_), _) if append.text.saturating_add(end) > self.limits.command => {
+                (Err(self.over_command(append.head())), false)
+            }
+            (Ok(items), _) => (Ok(items), false),
+        }
+    }
+}
+
+/// None for an invalid size.
+fn literal_size(literal: &LiteralHead) -> Option<u64> {
+    literal
+        .size
+        .or(literal.waits.then_some(i64::MAX.unsigned_abs()))
 }

@@ -2,7 +2,7 @@
 
 use super::foreign_protocol;
 use super::frame::{Line, LiteralHead};
-use super::{Mode, Reader, Step};
+use super::{Append, Mode, Reader, Step};
 use crate::wire::command::{Event, Malformed, Verb};
 use crate::wire::grammar::{self, Head};
 use crate::wire::syntax::cursor::ParseError;
@@ -38,12 +38,26 @@ impl Reader {
     /// Parse a complete command.
     fn complete(&mut self, end: usize, next: usize) -> Step {
         let text = self.frame.text(end);
+        // Of an APPEND without a literal: all its parts are URLs.
+        let mut items = None;
         let parsed = if end > self.limits.command {
             Err(self.over_command(grammar::head_of(text, &self.limits, self.dialect())))
         } else {
             let literals = &self.frame.literals;
             match grammar::command(text, literals, false, &self.limits, self.dialect()) {
-                Ok(command) => Ok(command),
+                Ok(command) => {
+                    if let Verb::Append { .. } | Verb::Replace { .. } = command.verb {
+                        let parsed = grammar::append_first(
+                            text,
+                            literals,
+                            false,
+                            &self.limits,
+                            self.dialect(),
+                        );
+                        items = parsed.ok().map(|(_, items)| items);
+                    }
+                    Ok(command)
+                }
                 Err((head, error)) => {
                     if head.name.is_none()
                         && let Some(message) = foreign_protocol::other_protocol(text)
@@ -56,6 +70,11 @@ impl Reader {
         };
         self.drop_command(next);
         match parsed {
+            Ok(command) if items.is_some() => {
+                let append = Append::new(&command, 0);
+                self.announce(append, items.unwrap_or_default(), None);
+                Step::Event(Event::Command(command))
+            }
             Ok(command) => {
                 match &command.verb {
                     Verb::Idle => self.mode = Mode::Idle(command.tag.clone()),
@@ -71,7 +90,7 @@ impl Reader {
     /// A line of a command ends with the head of a literal.
     fn literal(&mut self, head: LiteralHead) -> Step {
         let first = self.frame.text(head.literal.head);
-        if grammar::head_of(first, &self.limits, self.dialect()).name == Some("APPEND") {
+        if grammar::has_messages(grammar::head_of(first, &self.limits, self.dialect()).name) {
             return self.append_head(head);
         }
         match self.ordinary_literal(&head) {
@@ -83,25 +102,36 @@ impl Reader {
     /// Accept or refuse a literal by what has arrived before it.
     pub(super) fn ordinary_literal(&mut self, head: &LiteralHead) -> Result<(), Malformed> {
         let text = self.frame.text(head.literal.data);
+        self.literal_in_bounds(head, 0, || {
+            grammar::head_of(text, &self.limits, self.dialect())
+        })?;
+        let count = self.frame.literals.len();
+        if head.waits && (count < CHECKED_SINGLY || text.len() >= self.checked * 2) {
+            self.check(head)?;
+        }
+        Ok(())
+    }
+
+    /// Check the bounds of a literal that is no message. `before` is the length of the command that is
+    /// not in the frame any more.
+    pub(super) fn literal_in_bounds(
+        &self,
+        head: &LiteralHead,
+        before: usize,
+        known: impl Fn() -> Head,
+    ) -> Result<(), Malformed> {
         let size = head.size.and_then(|size| usize::try_from(size).ok());
         let Some(size) = size.filter(|size| *size <= self.limits.literal) else {
             let message = format!("literal over {} bytes", self.limits.literal);
-            return Err(Self::value_too_big(
-                grammar::head_of(text, &self.limits, self.dialect()),
-                message,
-            ));
+            return Err(Self::value_too_big(known(), message));
         };
-        if head.literal.data.saturating_add(size) > self.limits.command {
-            return Err(self.over_command(grammar::head_of(text, &self.limits, self.dialect())));
+        let end = head.literal.data.saturating_add(size);
+        if end.saturating_add(before) > self.limits.command {
+            return Err(self.over_command(known()));
         }
-        let count = self.frame.literals.len();
-        if count >= self.limits.items {
+        if self.frame.literals.len() >= self.limits.items {
             let error = ParseError::Over("literals in a command", self.limits.items);
-            let known = grammar::head_of(text, &self.limits, self.dialect());
-            return Err(grammar::malformed(known, &error, &[]));
-        }
-        if head.waits && (count < CHECKED_SINGLY || text.len() >= self.checked * 2) {
-            self.check(head)?;
+            return Err(grammar::malformed(known(), &error, &[]));
         }
         Ok(())
     }

@@ -6,17 +6,18 @@ mod foreign_protocol;
 mod frame;
 mod lines;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use self::frame::Frame;
-use super::command::{AppendMessage, Event, Malformed};
+use super::command::{Event, Malformed};
 use super::disabled::{Dialect, DisabledSyntax};
 use super::grammar::Head;
 use super::limits::{Limits, METADATA_TOO_LARGE};
 
 /// Error for a non-synchronising literal with an impossible size.
 const NO_SIZE: &str = "expected a literal that can end";
-const NO_LITERAL: &str = "no message of APPEND is pending";
+const NO_LITERAL: &str = "no literal of APPEND is pending";
 
 /// See `CommandReader` in `_core.pyi`.
 #[derive(Debug, Default)]
@@ -29,6 +30,8 @@ pub struct Reader {
     pub disabled: Option<Arc<DisabledSyntax>>,
     frame: Frame,
     mode: Mode,
+    /// Events of an APPEND that come before those of `mode`.
+    queue: VecDeque<Event>,
     /// Length of the command when its grammar was last checked.
     checked: usize,
     /// Tag of AUTHENTICATE, for errors in its exchange.
@@ -46,17 +49,15 @@ enum Mode {
     NotIdle,
     /// A SASL response.
     Exchange,
-    /// `Append` was returned; the head of its first message is next.
-    Announced(Append, AppendMessage),
-    /// `AppendMessage` was returned: the caller accepts or refuses it.
+    /// A literal is announced: after the queue, the caller accepts or refuses it.
     Undecided(Append, Pending),
-    /// Bytes of a message.
+    /// Bytes of a message or TEXT.
     Message {
         append: Append,
         pending: Pending,
         left: u64,
     },
-    /// After a message: the end of the line, or another message.
+    /// After a message or TEXT: the end of the line, or another one.
     AfterMessage(Append, Pending),
     /// Skip bytes of a literal, then what remains of the command; then return the error.
     Skip(u64, Option<Malformed>),
@@ -66,39 +67,26 @@ enum Mode {
     Closed,
 }
 
-/// An APPEND being read.
+/// An APPEND or REPLACE being read.
 #[derive(Debug, Default)]
 struct Append {
     tag: Vec<u8>,
+    name: &'static str,
     /// Bytes of its lines so far.
     text: usize,
 }
 
-/// A message whose head was read.
+/// A message or TEXT whose literal was announced.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools)] // each is a thing of its own
 struct Pending {
     size: u64,
     waits: bool,
+    /// `UTF8 (~{n}`
     utf8: bool,
+    /// A TEXT of CATENATE.
+    text: bool,
     too_big: bool,
-}
-
-impl Pending {
-    fn of(message: &AppendMessage) -> Self {
-        let AppendMessage {
-            size,
-            waits,
-            utf8,
-            too_big,
-            ..
-        } = *message;
-        Self {
-            size,
-            waits,
-            utf8,
-            too_big,
-        }
-    }
 }
 
 impl Reader {
@@ -130,15 +118,14 @@ impl Reader {
     #[allow(clippy::should_implement_trait)] // an iterator would not continue after None
     pub fn next(&mut self) -> Option<Event> {
         loop {
+            if let Some(event) = self.queue.pop_front() {
+                return Some(event);
+            }
             let step = match std::mem::take(&mut self.mode) {
                 Mode::Command => self.command(),
                 Mode::Idle(tag) => self.idle(tag),
                 Mode::NotIdle => self.not_idle(),
                 Mode::Exchange => self.response(),
-                Mode::Announced(append, message) => {
-                    self.mode = Mode::Undecided(append, Pending::of(&message));
-                    Step::Event(Event::AppendMessage(message))
-                }
                 Mode::Message {
                     append,
                     pending,
@@ -165,13 +152,13 @@ impl Reader {
         self.mode = Mode::Exchange;
     }
 
-    /// Accept the message whose head was returned.
+    /// Accept the message or TEXT whose head was returned.
     ///
     /// # Errors
-    /// No message is pending, or it is too big.
+    /// No literal is pending, or it is too big.
     pub fn accept_literal(&mut self) -> Result<(), &'static str> {
         match std::mem::take(&mut self.mode) {
-            Mode::Undecided(append, pending) if !pending.too_big => {
+            Mode::Undecided(append, pending) if !pending.too_big && self.queue.is_empty() => {
                 self.mode = Mode::Message {
                     append,
                     pending,
@@ -180,7 +167,7 @@ impl Reader {
                 Ok(())
             }
             other => {
-                let too_big = matches!(other, Mode::Undecided(..));
+                let too_big = matches!(other, Mode::Undecided(..)) && self.queue.is_empty();
                 self.mode = other;
                 Err(if too_big {
                     "the message is too big"
@@ -193,8 +180,8 @@ impl Reader {
 
     /// Skip what remains of this APPEND; do nothing if it has ended.
     pub fn refuse_literal(&mut self) {
+        self.queue.clear();
         let (size, waits) = match &self.mode {
-            Mode::Announced(_, message) => (message.size, message.waits),
             Mode::Undecided(_, pending) => (pending.size, pending.waits),
             Mode::Message { left, .. } => (*left, false),
             Mode::AfterMessage(..) => (0, false),
@@ -208,10 +195,10 @@ impl Reader {
         };
     }
 
-    /// True between `AppendMessage` and the decision.
+    /// True between `AppendMessage`, or `AppendText`, and the decision.
     #[must_use]
     pub fn is_undecided(&self) -> bool {
-        matches!(self.mode, Mode::Undecided(..))
+        matches!(self.mode, Mode::Undecided(..)) && self.queue.is_empty()
     }
 
     /// Refuse IDLE: commands follow. A pipelined DONE is skipped.
@@ -230,6 +217,7 @@ impl Reader {
     /// Discard unparsed bytes and return their number. Commands follow.
     pub fn clear(&mut self) -> usize {
         self.mode = Mode::Command;
+        self.queue.clear();
         self.checked = 0;
         self.frame.clear()
     }
@@ -241,7 +229,7 @@ impl Reader {
             self.mode,
             Mode::Command | Mode::Idle(_) | Mode::NotIdle | Mode::Exchange | Mode::Closed
         );
-        !between || self.buffered() > 0
+        !between || self.buffered() > 0 || !self.queue.is_empty()
     }
 
     /// Drop the command that ends before `next`.
@@ -253,6 +241,7 @@ impl Reader {
     /// Return a fatal error and discard all further input.
     fn close(&mut self, known: Head, message: &str) -> Step {
         self.frame.clear();
+        self.queue.clear();
         self.mode = Mode::Closed;
         Step::Event(Event::Malformed(Malformed {
             tag: known.tag,

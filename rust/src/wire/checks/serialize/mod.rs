@@ -187,6 +187,11 @@ fn verb(out: &mut CommandText, verb: &Verb) {
             out.words(&limits);
             out.put(")");
         }
+        Verb::Replace { uid, set, mailbox } => {
+            out.put(if *uid { "UID REPLACE " } else { "REPLACE " });
+            out.set(set);
+            named(out, " ", mailbox);
+        }
         Verb::Rename { mailbox, to } => {
             named(out, "RENAME ", mailbox);
             named(out, " ", to);
@@ -409,6 +414,10 @@ fn append_message(out: &mut CommandText, message: &AppendMessage) {
             time / 60 % 60,
             time % 60,
         ));
+    }
+    if message.catenate {
+        out.put(" CATENATE (URL /a/;UID=1)");
+        return;
     }
     out.put(if message.utf8 { " UTF8 (" } else { " " });
     out.put(if message.binary { "~{" } else { "{" });
