@@ -16,7 +16,9 @@ from imapvm._core import (
     CorruptError,
     FetchItems,
     FetchStream,
+    MessageUrl,
     ResponseWriter,
+    SectionStream,
     Snapshot,
     UidMap,
     UidSet,
@@ -463,6 +465,25 @@ class Reader:
         """
         try:
             return stream.write(out, self.snapshot, max_bytes)
+        except KeyError:
+            raise BodyGoneError(BODY_GONE) from None
+
+    def section(self, mailbox: Mailbox, url: MessageUrl) -> SectionStream | None:
+        """Return the bytes of a message, or of a part of it, to be read in steps.
+
+        Returns:
+            None if the mailbox has no such message, or the message no such part.
+        """
+        return self.snapshot.section(mailbox.id, url)
+
+    def read_section(self, stream: SectionStream, max_bytes: int) -> bytes:
+        """Return the next bytes of a section; see `imapvm._core.SectionStream.read`.
+
+        Raises:
+            BodyGoneError: the message was expunged, and the grace period is over.
+        """
+        try:
+            return stream.read(self.snapshot, max_bytes)
         except KeyError:
             raise BodyGoneError(BODY_GONE) from None
 

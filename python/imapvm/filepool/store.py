@@ -36,6 +36,7 @@ from imapvm.filepool.operations.rename import (
     RenamePart,
     rename_parts,
 )
+from imapvm.filepool.operations.replace import ReplaceMessage
 from imapvm.filepool.operations.store_flags import (
     ExpungeMessages,
     ExpungeResult,
@@ -328,6 +329,34 @@ class AccountStore:
         return await self._group.submit(
             AppendMessages(self._id, mailbox, ready, self._now(), claim),
             cost=COST_PER_APPEND * len(ready) if len(ready) > 1 else 0,
+        )
+
+    async def replace(
+        self,
+        mailbox: MailboxId,
+        uid: int,
+        to: MailboxId,
+        message: NewMessage,
+        *,
+        claim: bool = False,
+    ) -> AppendResult:
+        """Append a message to a mailbox and expunge another one from its own, both or neither.
+
+        Args:
+            mailbox: mailbox of the message that is replaced.
+            uid: its UID; it needs no flag.
+            to: mailbox of the new message.
+            message: the new message.
+            claim: as of `append`.
+
+        Raises:
+            MessageGoneError: the message was expunged before.
+            LimitError, OverQuotaError, BodyGoneError: as of `append`.
+        """
+        if message.body.staged is not None:
+            message = await copy_staged(message, self._group, self._groups)
+        return await self._group.submit(
+            ReplaceMessage(self._id, mailbox, uid, to, message, self._now(), claim)
         )
 
     async def store_flags(

@@ -33,6 +33,7 @@ from imapvm.filepool.operations.enroll import ClearAccount
 from imapvm.filepool.operations.mailboxes import CreateMailbox, DeleteMailbox
 from imapvm.filepool.operations.quota import RecountUsage, SetLimits, add_annotations
 from imapvm.filepool.operations.rename import RenameMailbox
+from imapvm.filepool.operations.replace import ReplaceMessage
 from imapvm.filepool.operations.store_flags import ExpungeMessages, StoreFlags
 from imapvm.filepool.pool import open_filepool
 from imapvm.filepool.tables import quotas
@@ -100,6 +101,16 @@ def test_limits_of_each_size_are_stored(direct):
         set_limits(direct, storage=limit)
         assert quota(direct).own == {STORAGE: limit}
     assert effective({STORAGE: None}, {STORAGE: 3, MESSAGE: 4}) == {MESSAGE: 4}
+
+
+def test_replace_counts_the_difference(direct):
+    direct.apply(append(sized(1000)))
+    set_limits(direct, storage=1, messages=1)
+    direct.apply(ReplaceMessage(1, 1, 1, 1, sized(1024), START))
+    assert quota(direct).used[MESSAGE] == 1
+    with pytest.raises(OverQuotaError):
+        direct.apply(ReplaceMessage(1, 1, 2, 1, sized(1025), START))
+    assert quota(direct).used[STORAGE] == 1
 
 
 def test_usage_is_rounded_up_to_units():
