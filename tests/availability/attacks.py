@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.availability.probe import Attack, Client
 from tests.demo import Demo
 
-from imapvm.model.limits import LIST_PATTERNS_MAX, LIST_WILDCARDS_MAX
+from imapvm.model.limits import CATENATE_PARTS_MAX, LIST_PATTERNS_MAX, LIST_WILDCARDS_MAX
 
 MAILBOXES = 9_900
 MESSAGES = 50_000
@@ -505,6 +505,19 @@ def rename_inbox(server: Demo) -> Iterator[None]:
     assert client.number(name) >= MANY
 
 
+def catenate(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
+    name = unused("parts")
+    client.done(f"CREATE {name}")
+    text = b"Subject: part\r\n\r\n" + b"Some words of a text.\r\n" * 2600
+    client.done(f"APPEND {name} ".encode() + literal(text))
+    yield
+    url = f"URL /{name}/;UID=1".encode()
+    parts = b" ".join([url] * CATENATE_PARTS_MAX)
+    client.done(f"APPEND {name} CATENATE (".encode() + parts + b")")
+    client.refused(f"APPEND {name} CATENATE (".encode() + parts + b" " + url + b")", b"LIMIT")
+
+
 def multiappend(server: Demo) -> Iterator[None]:
     client = Client(server.imap, "load")
     before = client.number("INBOX")
@@ -576,6 +589,7 @@ ATTACKS = (
     Row("SEARCH with 3,000 BODY keys", search_bodies),
     Row(f"10,000 annotations, LIST and DEPTH of all, {CROWD} sessions notified", annotations),
     Row("APPEND of 1,000 messages", multiappend),
+    Row(f"{CATENATE_PARTS_MAX} URLs of a message of 60 KiB, 2 clients", catenate, 2),
     Row("10,000 messages with 64 new keywords each, 5 x SELECT", keywords),
     Row("RENAME with 9,900 mailboxes below, twice", rename_top),
     Row("RENAME INBOX of 200,000 messages", rename_inbox),

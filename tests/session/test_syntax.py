@@ -8,6 +8,7 @@ from imapvm.session.syntax import SYNTAX, CapabilityNameError, Disabled, checked
 
 EXAMPLES = {
     "$": ["FETCH $ FLAGS", "UID STORE $ FLAGS ()", "SEARCH $", "UID COPY $ a", "UID EXPUNGE $"],
+    "APPEND ;PARTIAL=": ['APPEND a CATENATE (URL "/a/;UID=1/;PARTIAL=0.5")'],
     "APPEND CATENATE": ['APPEND a CATENATE (URL "/a;UIDVALIDITY=1/;UID=1")'],
     "APPEND UTF8": ["APPEND a UTF8 (~{1+}\r\na)"],
     "APPEND {": ["APPEND a {1+}\r\na {1+}\r\nb"],
@@ -112,7 +113,8 @@ def error(command: str, *disabled: str) -> Malformed | None:
         if type(event).__name__ == "AppendMessage":
             if event.waits:
                 return None
-            reader.accept_literal()
+            if not event.catenate:
+                reader.accept_literal()
         assert not isinstance(event, LiteralWanted)
     return None
 

@@ -15,7 +15,7 @@ ends there; one that waits is continued by the connection's task (`imapvm.model.
 import logging
 from typing import Any, Final, NamedTuple, cast
 
-from imapvm._core import Append, CorruptError, Idle, LiteralWanted, Malformed
+from imapvm._core import Append, CorruptError, Idle, LiteralWanted, Malformed, Replace
 from imapvm.commands.context import Context
 from imapvm.commands.outcome import DONE_WITH_NUMBERS, Disconnected, Done, Hangup, Refusal
 from imapvm.commands.table import CommandRow, Updates, row_of
@@ -247,7 +247,7 @@ def _failed(ctx: Context, row: CommandRow[Any, Any], error: Exception) -> Failed
 
 def _wrong_state(ctx: Context, command: Command, row: CommandRow[Any, Any]) -> Refusal:
     """Return the BAD for a command that is not allowed in this state; skip what belongs to it."""
-    if isinstance(command, Append):
+    if isinstance(command, Append | Replace):
         ctx.reader.refuse_literal()
     elif isinstance(command, Idle):
         ctx.reader.refuse_idle()

@@ -32,6 +32,7 @@ from imapvm._core import (
     Namespace,
     Noop,
     Rename,
+    Replace,
     Search,
     Select,
     SetMetadata,
@@ -50,12 +51,12 @@ from imapvm._core import (
 from imapvm.commands.context import AccountContext, Context, SelectedContext
 from imapvm.commands.handlers import (
     anytime,
-    append,
     authenticate,
     copy,
     select,
     store,
 )
+from imapvm.commands.handlers.append import append
 from imapvm.commands.handlers.fetch import fetch
 from imapvm.commands.handlers.mailboxes import listing, mailboxes, metadata, quota, status
 from imapvm.commands.handlers.search import multi_search, search, sort, uid_batches
@@ -188,6 +189,8 @@ TABLE: Final[tuple[CommandRow[Any, Any], ...]] = (
     Row(Copy,         "UID COPY",     copy.copy,                SELECTED),
     Row(Move,         "MOVE",         copy.move,                SELECTED),
     Row(Move,         "UID MOVE",     copy.move,                SELECTED),
+    Row(Replace,      "REPLACE",      append.replace,           SELECTED),
+    Row(Replace,      "UID REPLACE",  append.replace,           SELECTED),
 )
 # fmt: on
 

@@ -48,6 +48,11 @@ KEYWORDS_PER_MAILBOX_MAX: Final = 500
 50 KiB each."""
 MULTIAPPEND_MAX: Final = 1000
 """Messages of one APPEND, which are stored in one transaction."""
+CATENATE_PARTS_MAX: Final = 1000
+"""Parts of one message of CATENATE; each is a seek and a step."""
+URL_MAX: Final = 4096
+"""One URL of CATENATE: a name with all bytes escaped, and a list of header fields. BADURL repeats
+it."""
 
 # --- connections (imapvm.server) ---------------------------------------------------------------
 

@@ -7,6 +7,8 @@ from imapvm._core import (
     AppendEnd,
     AppendMessage,
     AppendMessageEnd,
+    AppendText,
+    AppendUrl,
     IdleDone,
     LiteralWanted,
     Malformed,
@@ -23,9 +25,16 @@ class Command(Protocol):
 
 
 Part: TypeAlias = (
-    IdleDone | SaslResponse | AppendMessage | AppendData | AppendMessageEnd | AppendEnd
+    IdleDone
+    | SaslResponse
+    | AppendMessage
+    | AppendText
+    | AppendUrl
+    | AppendData
+    | AppendMessageEnd
+    | AppendEnd
 )
-"""Event inside a command: IDLE, AUTHENTICATE, APPEND."""
+"""Event inside a command: IDLE, AUTHENTICATE, APPEND, REPLACE."""
 
 Event: TypeAlias = Command | Part | LiteralWanted | Malformed
 """Any event that `CommandReader.next` returns."""

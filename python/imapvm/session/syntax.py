@@ -105,7 +105,7 @@ SYNTAX: Final = (
     Row("INPROGRESS"),
     Row("REPLACE", ("REPLACE",)),
     Row("CATENATE", ("APPEND CATENATE",)),
-    Row("URL-PARTIAL", (), ("CATENATE",)),
+    Row("URL-PARTIAL", ("APPEND ;PARTIAL=",), ("CATENATE",)),
     Row("SEARCH=FUZZY", ("SEARCH FUZZY",)),
     Row("MESSAGELIMIT"),
     Row("SAVELIMIT"),

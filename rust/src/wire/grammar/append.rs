@@ -251,9 +251,13 @@ fn parts(input: &mut Cursor<'_>, items: &mut Vec<AppendItem>, later: bool) -> Pa
                 None => input.expected("a literal"),
             };
         }
+        let start = input.clone();
         let received = input.astring("a URL")?.into_owned();
-        let target = url::message_url(&received, input.limits)
-            .filter(|url| url.partial.is_none() || input.offers(PARTIAL));
+        let target = url::message_url(&received, input.limits);
+        let is_partial = target.as_ref().is_some_and(|url| url.partial.is_some());
+        if is_partial && !input.offers(PARTIAL) {
+            return start.expected("a URL without PARTIAL");
+        }
         items.push(AppendItem::Url(AppendUrl { received, target }));
     }
 }

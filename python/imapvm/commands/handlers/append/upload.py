@@ -1,0 +1,144 @@
+"""Messages of APPEND and REPLACE while they arrive.
+
+A message is scanned and packed while it arrives, from the client or from a URL of CATENATE. Above a
+limit its bytes go to the account's storage group, under a body id that no message refers to yet, so
+that a large message costs no memory.
+"""
+
+from typing import Final
+
+from imapvm._core import (
+    AppendData,
+    AppendEnd,
+    AppendMessage,
+    AppendMessageEnd,
+    AppendText,
+    AppendUrl,
+    LiteralWanted,
+    Malformed,
+)
+from imapvm.commands.context import AccountContext
+from imapvm.commands.handlers.append.catenate import catenate_url
+from imapvm.commands.outcome import Refusal
+from imapvm.filepool.store import BodyWriter, NewMessage
+from imapvm.model.limits import CATENATE_PARTS_MAX, MESSAGE_MAX, MULTIAPPEND_MAX
+from imapvm.session.events import Event
+
+HELD_BYTES_MAX: Final = 1024 * 1024
+"""Bytes of one MULTIAPPEND in memory; above, small messages go to the filepool too."""
+
+
+class Upload:
+    """Messages of one APPEND or REPLACE."""
+
+    def __init__(self, ctx: AccountContext) -> None:
+        self.ctx = ctx
+        self.messages: list[NewMessage] = []
+        self._writers: list[BodyWriter] = []
+        self._held = 0
+
+    async def receive(self) -> None:
+        """Read events to the end of the command.
+
+        Raises:
+            Refusal: a message is not accepted; the rest of the command is skipped, not executed.
+        """
+        while True:
+            match await self._next():
+                case AppendMessage() as head:
+                    await self._receive_message(head)
+                case AppendEnd():
+                    return
+                case other:
+                    raise AssertionError(f"{other!r} inside APPEND")
+
+    def keep(self) -> None:
+        """Keep the staged bodies: messages refer to them now."""
+        self._writers.clear()
+
+    async def discard(self) -> None:
+        """Delete staged bodies that no message refers to."""
+        for writer in self._writers:
+            await writer.discard()
+
+    async def _next(self) -> Event:
+        """Return the next event; write "+" for a literal that is no part of a message."""
+        while True:
+            match await self.ctx.next_event():
+                case LiteralWanted():
+                    self.ctx.out.continuation(b"ready for literal")
+                case Malformed() as malformed:
+                    raise Refusal(malformed.message, malformed.code, bad=not malformed.is_no)
+                case event:
+                    return event
+
+    async def _receive_message(self, head: AppendMessage) -> None:
+        self._accept(head)
+        writer = self.ctx.store.new_body()
+        self._writers.append(writer)
+        parts = 0
+        # Lenient: NUL, which only a literal8 may contain (RFC 3516 section 4.4). Old mail has it.
+        while not isinstance(event := await self._next(), AppendMessageEnd):
+            if not isinstance(event, AppendData):
+                parts += 1
+                if parts > CATENATE_PARTS_MAX:
+                    text = f"more than {CATENATE_PARTS_MAX} parts in one CATENATE"
+                    raise Refusal(text, code="LIMIT")
+            match event:
+                case AppendData():
+                    if writer.feed(event.data):
+                        await writer.spill()
+                case AppendText():
+                    self._accept_text(event, writer.size)
+                case AppendUrl():
+                    await catenate_url(self.ctx, writer, event)
+                case other:
+                    raise AssertionError(f"{other!r} inside a message")
+        if not writer.size:
+            raise _cancelled()
+        if self._held + writer.size > HELD_BYTES_MAX:
+            await writer.spill()
+        else:
+            self._held += writer.size
+        date, zone = head.date or (int(self.ctx.services.clock()), 0)
+        self.messages.append(
+            NewMessage(
+                body=writer.finish(),
+                flags=head.flags,
+                keywords=head.keywords,
+                date=date,
+                zone=zone,
+            )
+        )
+
+    def _accept(self, head: AppendMessage) -> None:
+        """Write "+" if the client waits for it, or refuse before it sends the message."""
+        if head.too_big:
+            raise _too_big()
+        if head.size == 0 and not head.catenate:
+            raise _cancelled()
+        if head.utf8 and not self.ctx.session.utf8:
+            raise Refusal("cannot append UTF8 before ENABLE UTF8=ACCEPT", bad=True)
+        if len(self.messages) >= MULTIAPPEND_MAX:
+            raise Refusal(f"more than {MULTIAPPEND_MAX} messages in one APPEND", code="LIMIT")
+        if not head.catenate:
+            self._accept_literal(waits=head.waits)
+
+    def _accept_text(self, text: AppendText, before: int) -> None:
+        """As `_accept`, for a TEXT of CATENATE after so many bytes of the message."""
+        if text.too_big or before + text.size > MESSAGE_MAX:
+            raise _too_big()
+        self._accept_literal(waits=text.waits)
+
+    def _accept_literal(self, *, waits: bool) -> None:
+        self.ctx.reader.accept_literal()
+        if waits:
+            self.ctx.out.continuation(b"ready for literal")
+
+
+def _too_big() -> Refusal:
+    return Refusal(f"message is larger than {MESSAGE_MAX} bytes", code="TOOBIG")
+
+
+def _cancelled() -> Refusal:
+    return Refusal("APPEND cancelled by an empty message")  # RFC 3502 section 6.3.11
