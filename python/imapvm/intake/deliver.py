@@ -151,12 +151,12 @@ class IncomingMessage:
         self.accounts.update(recipients.keys() & set(already))
         missing = [value for key, value in recipients.items() if key not in self.accounts]
         results: dict[AccountId, DeliveryResult] = dict.fromkeys(self.accounts, AlreadyDelivered())
-        facts: dict[str, str | int] = {}
+        content: tuple[int, bytes] | None = None
         if missing:
             if self._prefix:  # an empty message
                 self.feed(b"")
             body = self._writer.finish()
-            facts = _facts(body.size, body.metadata)
+            content = body.size, body.metadata
             results |= await self._deliverer.pool.deliver(
                 Delivery(
                     id=delivery_id,
@@ -175,16 +175,22 @@ class IncomingMessage:
             UNKNOWN_RECIPIENT if found is None else self._reply(results[found.account.id])
             for found in self._destinations
         )
-        await self._log(recipients, results, facts)
+        await self._log(recipients, results, content)
         return replies
 
     async def _log(
         self,
         recipients: dict[AccountId, tuple[Account, str]],
         results: dict[AccountId, DeliveryResult],
-        facts: dict[str, str | int],
+        content: tuple[int, bytes] | None,
     ) -> None:
         """Write one log event for each recipient, in time slices."""
+        refused = None in self._destinations or any(
+            isinstance(result, DeliveryRefused) for result in results.values()
+        )
+        if not refused and not log.isEnabledFor(logging.INFO):
+            return
+        facts = {} if content is None else _facts(*content)
         session = {} if self._trace.session is None else {"session": self._trace.session}
         common = {"id": self._trace.id, "sender": self._envelope.sender.address, **facts, **session}
         for account, (owner, mailbox) in recipients.items():

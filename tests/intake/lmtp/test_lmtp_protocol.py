@@ -239,7 +239,7 @@ def converse(*portions):
                 case MessageEnd():
                     names = [r.address for r in envelope.recipients]
                     stored.append((envelope.sender.address, names, b"".join(body)))
-                    protocol.answer_message([answer(name) for name in names])
+                    protocol.answer_message([answer(name).line for name in names])
                 case MessageAborted():
                     stored.append("aborted")
         out += protocol.take()

@@ -151,14 +151,10 @@ class _Message:
         log.error("message not stored", extra=self.log_fields | {"error": str(error)})
         self.error = reply_to(error)
 
-    def with_id(self, replies: Sequence[Reply]) -> list[Reply]:
-        """Return the replies with the delivery id in their texts: log events have the same."""
-        identified: dict[bytes, Reply] = {}  # by line, whose hash is computed once
-        for reply in replies:
-            if reply.line not in identified:
-                text = f"{reply.text}, id {self.id.hex()}"
-                identified[reply.line] = Reply(reply.code, reply.status, text)
-        return [identified[reply.line] for reply in replies]
+    def lines(self, replies: Sequence[Reply]) -> list[bytes]:
+        """Return replies as lines that end with the delivery id, which log events have as well."""
+        end = b", id %b\r\n" % self.id.hex().encode()
+        return [reply.line.removesuffix(b"\r\n") + end for reply in replies]
 
     def log_result(self, replies: Sequence[Reply]) -> None:
         if log.isEnabledFor(logging.INFO):
@@ -434,7 +430,7 @@ class LmtpConnection:
             replies = (message.error,) * len(message.envelope.recipients)
         message.log_result(replies)
         self._useful_at = trio.current_time()
-        self._protocol.answer_message(message.with_id(replies))
+        self._protocol.answer_message(message.lines(replies))
         await self._discard_message()
         self._send()
         if self._transport.waiting:

@@ -207,8 +207,12 @@ class LmtpProtocol:
         self._reply(reply)
         self._move("refuse")
 
-    def answer_message(self, replies: Sequence[Reply]) -> None:
-        """Send one reply for each accepted recipient, in their order (RFC 2033 section 4.2)."""
+    def answer_message(self, replies: Sequence[bytes]) -> None:
+        """Send one reply for each accepted recipient, in their order (RFC 2033 section 4.2).
+
+        Args:
+            replies: lines with CRLF.
+        """
         self._answer(replies)
         self._started = False
         self._move("answer")
@@ -395,13 +399,13 @@ class LmtpProtocol:
         if self._refusal is None:
             self._move("message end")
             return _MESSAGE_END
-        self._answer([self._refusal] * len(self._recipients))
+        self._answer([self._refusal.line] * len(self._recipients))
         self._move("refused end")
         return None
 
-    def _answer(self, replies: Sequence[Reply]) -> None:
+    def _answer(self, replies: Sequence[bytes]) -> None:
         assert len(replies) == len(self._recipients)
-        self._out += [reply.line for reply in replies]
+        self._out += replies
         self._forget_transaction()
 
     def _abort_message(self) -> MessageAborted:
