@@ -280,3 +280,35 @@ def test_deferred_functions_are_called_once_in_order_and_may_defer_others():
     assert log == ["first", "second"]
     call_deferred()
     assert log == ["first", "second"]
+
+
+@pytest.mark.parametrize("swallows", [False, True])
+async def test_a_coroutine_that_awaits_a_suspended_one_starts_in_its_task(swallows):
+    log = []
+
+    async def inner():
+        try:
+            await suspend()
+        except ValueError:
+            log.append("abandoned")
+            if not swallows:
+                raise
+        await suspend()
+        await trio.lowlevel.checkpoint()
+        return "inner"
+
+    async def outer(awaited):
+        log.append("outer")
+        return await awaited
+
+    awaited = start(inner())
+    assert await Suspended(outer(awaited), awaited) == "inner"
+    assert log == ["outer"]
+    awaited = start(inner())
+    suspended = Suspended(outer(awaited), awaited)
+    if swallows:
+        await suspended.abandon(ValueError())
+    else:
+        with pytest.raises(ValueError, match=r"^$"):
+            await suspended.abandon(ValueError())
+    assert log == ["outer", "abandoned"]

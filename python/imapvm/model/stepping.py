@@ -57,10 +57,14 @@ class StepError(RuntimeError):
 class Suspended(Generic[T]):
     """A started coroutine that has to continue in a task. Await it once, or call `abandon`."""
 
-    __slots__ = ("_coro",)
+    __slots__ = ("_awaited", "_coro")
 
-    def __init__(self, coro: Coroutine[Any, Any, T]) -> None:
+    def __init__(
+        self, coro: Coroutine[Any, Any, T], awaited: "Suspended[Any] | None" = None
+    ) -> None:
+        """Args: a started coroutine, or one that has not started and begins by awaiting another."""
         self._coro = coro
+        self._awaited = awaited
 
     def __await__(self) -> Generator[Any, Any, T]:
         # `await coro` is refused, since the coroutine has started already; its iterator is not.
@@ -73,6 +77,10 @@ class Suspended(Generic[T]):
             BaseException: what the coroutine raises in the end, mostly `error`.
         """
         try:
+            if self._awaited is not None:
+                self._coro.close()  # it has not started
+                await self._awaited.abandon(error)
+                return
             ended = start(self._coro, error)
             if isinstance(ended, Suspended):
                 await ended
