@@ -25,6 +25,7 @@ from imapvm._core import (
     UidSet,
 )
 from imapvm.commands.outcome import Disconnected, Hangup, Refusal
+from imapvm.commands.progress import Progress
 from imapvm.commands.services import Channel, Services
 from imapvm.commands.updates import read_changes, write_updates
 from imapvm.filepool.accounts import Account
@@ -227,8 +228,14 @@ class Context:
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise Disconnected from error
 
-    async def run_in_threads(self, jobs: Iterable[Callable[[], None]]) -> None:
+    async def run_in_threads(
+        self, jobs: Iterable[Callable[[], None]], progress: Progress | None = None
+    ) -> None:
         """Run functions in the search threads; return when all have ended.
+
+        Args:
+            jobs: the functions.
+            progress: is reported meanwhile.
 
         Raises:
             Exception: the first that one of them raised.
@@ -242,9 +249,13 @@ class Context:
             except Exception as error:
                 errors.append(error)
 
-        async with trio.open_nursery() as nursery:
-            for job in jobs:
-                nursery.start_soon(run, job)
+        async with trio.open_nursery() as reports:
+            if progress is not None:
+                reports.start_soon(progress.report_forever)
+            async with trio.open_nursery() as nursery:
+                for job in jobs:
+                    nursery.start_soon(run, job)
+            reports.cancel_scope.cancel()
         if errors:
             raise errors[0]
 
@@ -378,7 +389,9 @@ class AccountContext(Context):
 class SelectedContext(AccountContext):
     """Context of commands of the selected state."""
 
-    __slots__ = ("view",)
+    __slots__ = ("progress", "view")
+    progress: Progress | None
+    """Set for a command that may take long."""
 
     def __init__(self, ctx: Context, view: View | None = None) -> None:
         """Enter the selected mailbox, or with a view another one, which is not selected."""
@@ -396,6 +409,26 @@ class SelectedContext(AccountContext):
         self.session = session
         self.store = store
         self.view = view
+        self.progress = None
+
+    def start_progress(self, tag: bytes, goal: int) -> Progress | None:
+        """Start to report the progress of a command that may take long (RFC 9585).
+
+        Args:
+            tag: of the command.
+            goal: messages that it works on.
+
+        Returns:
+            None if INPROGRESS is disabled for this client.
+        """
+        if "INPROGRESS" not in self.session.disabled.names:
+            self.progress = Progress(self.channel, self.out, tag, goal)
+        return self.progress
+
+    def report(self, done: int) -> None:
+        """Report the messages that the command has worked on, if it reports progress."""
+        if self.progress is not None:
+            self.progress.report(done)
 
     def uids(self, numbers: SequenceSet, *, uid: bool) -> UidSet:
         """Return the UIDs of a sequence-set, among the messages that the client has counted.

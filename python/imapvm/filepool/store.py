@@ -83,6 +83,10 @@ STORES_PER_COST: Final = 8
 """Messages whose flags are changed in the time of one that is copied."""
 
 
+def _ignore(_: int) -> None:
+    """Report no progress."""
+
+
 class AccountStore:
     """Access to the data of one account. Cheap; a session keeps it.
 
@@ -394,11 +398,22 @@ class AccountStore:
         )
 
     async def copy(
-        self, mailbox: MailboxId, uids: UidSet, to: MailboxId, *, whole: bool = False
+        self,
+        mailbox: MailboxId,
+        uids: UidSet,
+        to: MailboxId,
+        *,
+        whole: bool = False,
+        on_progress: Callable[[int], None] = _ignore,
     ) -> CopyResult:
         """Copy messages to a mailbox of this account, all or none.
 
-        Messages that were expunged are skipped, unless `whole` is set.
+        Args:
+            mailbox: mailbox of the messages.
+            uids: the messages.
+            to: mailbox of the copies.
+            whole: copy nothing if any message was expunged; else those are skipped.
+            on_progress: called with the number of messages done, after each of several batches.
 
         Raises:
             MessageGoneError: with `whole`, a message was expunged.
@@ -410,7 +425,7 @@ class AccountStore:
             if whole and len(present) < len(uids):
                 raise MessageGoneError("some of the messages have been expunged")
             if len(present) > BATCH_MESSAGES:
-                return await self._copy_staged(mailbox, present, to, whole=whole)
+                return await self._copy_staged(mailbox, present, to, whole, on_progress)
         return await self._group.submit(
             CopyMessages(self._id, mailbox, uids, to, move=False, now=self._now(), whole=whole),
             cost=_cost(uids),
@@ -423,7 +438,12 @@ class AccountStore:
             return UidSet() if row is None else reader.uid_map(row).uids & uids
 
     async def _copy_staged(
-        self, mailbox: MailboxId, uids: UidSet, to: MailboxId, *, whole: bool
+        self,
+        mailbox: MailboxId,
+        uids: UidSet,
+        to: MailboxId,
+        whole: bool,  # noqa: FBT001
+        on_progress: Callable[[int], None],
     ) -> CopyResult:
         """Copy in many transactions, of which the last makes all copies appear."""
         group = self._group
@@ -436,6 +456,7 @@ class AccountStore:
         staged = await stage(batch, None)
         try:
             while uids:
+                on_progress(len(staged.source))
                 batch, uids = uids.split(BATCH_MESSAGES)
                 staged = await stage(batch, staged)
             return await group.submit(CommitCopies(self._id, to, staged), cost=_cost(staged.source))

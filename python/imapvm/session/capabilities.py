@@ -153,7 +153,7 @@ TABLE: Final = (
     Row("UIDBATCHES", "10022", after_login),
     Row("PARTIAL", "9394", after_login),
     Row("MULTISEARCH", "7377", after_login),
-    Row("INPROGRESS", "9585", why_not=_LATER),
+    Row("INPROGRESS", "9585", after_login),
     Row("REPLACE", "8508", after_login),
     Row("CATENATE", "4469", after_login),
     Row("URL-PARTIAL", "5550", after_login),

@@ -13,6 +13,9 @@ from tests.dialogues.responses import bodies
 from tests.dialogues.responses.tokens import PARTIAL_RANGE, SEQUENCE_SET, UID_RANGES, Tokens
 
 OBJECT_ID = re.compile(rb"[A-Za-z0-9_-]{1,255}")
+IN_PROGRESS = re.compile(
+    rb'\((?:"[^"\\\]\r\n]+"|NIL) (?:NIL NIL|(?:0|[1-9]\d*) (?:NIL|[1-9]\d*))\)'
+)
 BAD_URL = re.compile(rb'"[\x21\x23-\x5b\x5e-\x7e]+"')
 SECTION = re.compile(rb"[1-9]\d*(\.[1-9]\d*)*")
 ENTRY = re.compile(rb"/(?i:private|shared)(/[^/*%\x00-\x19\x80-\xff]+)+")
@@ -145,6 +148,8 @@ class Reader(Tokens):
             value = self._after_space(
                 lambda: self.many(lambda: self.taken(OBJECT_ID, "objectid"), empty=False)
             )
+        elif name == b"INPROGRESS":  # RFC 9585 section 6
+            value = self._after_space(lambda: self.taken(IN_PROGRESS, "tag and numbers"))
         elif name == b"BADURL":  # RFC 4469 section 5, as in its examples
             value = self._after_space(lambda: self.taken(BAD_URL, "a URL"))
         elif name == b"BADCHARSET":

@@ -17,7 +17,10 @@ async def copy(ctx: SelectedContext, command: Copy) -> Done:
     uids = ctx.uids(command.set, uid=command.uid)
     if not uids:
         return DONE
-    copied = await ctx.store.copy(ctx.view.mailbox, uids, target, whole=not command.uid)
+    ctx.start_progress(command.tag, len(uids))
+    copied = await ctx.store.copy(
+        ctx.view.mailbox, uids, target, whole=not command.uid, on_progress=ctx.report
+    )
     return Done(_copyuid(copied))
 
 
@@ -34,8 +37,10 @@ async def move(ctx: SelectedContext, command: Move) -> Done:
     if not uids:
         return DONE
     remaining, moved = uids, None
+    ctx.start_progress(command.tag, len(uids))
     try:
         while remaining:
+            ctx.report(len(uids) - len(remaining))
             batch, remaining = remaining.split(BATCH_MESSAGES)
             now = await ctx.store.move(ctx.view.mailbox, batch, target)
             moved = now if moved is None else _joined(moved, now)

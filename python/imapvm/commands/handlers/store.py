@@ -35,7 +35,9 @@ async def store(ctx: SelectedContext, command: Store) -> Done:
     if not uids:
         return DONE
     remaining, changed, refused = uids, UidSet(), UidSet()
+    ctx.start_progress(command.tag, len(uids))
     while remaining:
+        ctx.report(len(uids) - len(remaining))
         await ctx.read_changes()  # separates changes by others from those of this batch
         batch, remaining = remaining.split(STORE_BATCH)
         stored = await ctx.store.store_flags(
@@ -80,6 +82,7 @@ async def expunge(ctx: SelectedContext, command: Expunge) -> Done:
     ctx.require_writable()
     counted = ctx.view.numbers.uids
     uids = counted if command.uids is None else ctx.uids(command.uids, uid=True)
+    ctx.start_progress(command.tag, len(uids))
     await expunge_deleted(ctx, uids)
     return DONE
 
@@ -87,9 +90,10 @@ async def expunge(ctx: SelectedContext, command: Expunge) -> Done:
 async def expunge_deleted(ctx: SelectedContext, uids: UidSet) -> None:
     r"""Remove those of some messages that have \Deleted, in batches (RFC 9051 section 6.4.3)."""
     mailbox = ctx.view.mailbox
-    deleted = UidSet()
+    deleted, goal = UidSet(), len(uids)
     while uids:
         await ctx.yield_control()
+        ctx.report(goal - len(uids) - len(deleted))
         batch, uids = uids.split(SCAN_BATCH)
         with ctx.store.reading() as reader:
             row = reader.mailbox_by_id(mailbox)
@@ -100,5 +104,6 @@ async def expunge_deleted(ctx: SelectedContext, uids: UidSet) -> None:
         while len(deleted) >= BATCH_MESSAGES:
             now, deleted = deleted.split(BATCH_MESSAGES)
             await ctx.store.expunge(mailbox, now)
+            ctx.report(goal - len(uids) - len(deleted))
     if deleted:
         await ctx.store.expunge(mailbox, deleted)

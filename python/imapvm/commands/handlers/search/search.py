@@ -42,6 +42,7 @@ async def search(ctx: SelectedContext, command: Search) -> Done:
         batch, remaining = bound.candidates.split(size)
         found, undecided = _scan(ctx, bound, batch)
         if undecided or remaining:  # else one coroutine is enough, which is cheaper
+            ctx.start_progress(command.tag, len(bound.candidates))
             found = await _finish(ctx, bound, size, (batch, found, undecided), remaining)
         modseq = None
         if limit is not None:
@@ -101,12 +102,15 @@ async def highest_modseq(ctx: SelectedContext, uids: UidSet, limit: int) -> int 
     return min(highest or limit, limit) if uids else None
 
 
-async def find(ctx: SelectedContext, program: SearchProgram | None) -> UidSet:
+async def find(
+    ctx: SelectedContext, program: SearchProgram | None, tag: bytes | None = None
+) -> UidSet:
     """Return the UIDs of the messages that match.
 
     Args:
         ctx: the selected mailbox.
         program: the keys; None for an unknown charset.
+        tag: of the command, to report its progress; None not to.
 
     Raises:
         Refusal: NO for an unknown charset.
@@ -116,6 +120,8 @@ async def find(ctx: SelectedContext, program: SearchProgram | None) -> UidSet:
     bound = _bind(ctx, program)
     size = _batch_size(bound)
     batch, remaining = bound.candidates.split(size)
+    if tag is not None:
+        ctx.start_progress(tag, len(bound.candidates))
     return await _finish(ctx, bound, size, (batch, *_scan(ctx, bound, batch)), remaining)
 
 
@@ -183,6 +189,7 @@ async def _finish(
         found = found | decided if found else decided
         if not remaining:
             return found
+        ctx.report(len(bound.candidates) - len(remaining))
         await ctx.yield_control()
         batch, remaining = remaining.split(size)
         scanned = (batch, *_scan(ctx, bound, batch))

@@ -83,7 +83,7 @@ async def finish(
         parts = [part for part in parts if not _step(store, part, INLINE_BYTES_MAX)]
     if parts:
         jobs = [partial(_finish_in_thread, store, part, max_bytes) for part in parts]
-        await ctx.run_in_threads(jobs)
+        await ctx.run_in_threads(jobs, ctx.progress)
 
 
 def _finish_in_thread(store: AccountStore, part: Part, max_bytes: int) -> None:

@@ -40,7 +40,7 @@ async def sort(ctx: SelectedContext, command: Sort) -> Done:
     returns = command.returns
     try:
         modseq = modseq_limit(ctx, command.program)
-        found = await find(ctx, command.program)
+        found = await find(ctx, command.program, command.tag)
         arranged = None
         if returns is None:
             arranged = await _arrange(ctx, command, found, modseq=modseq)
@@ -75,7 +75,7 @@ async def thread(ctx: SelectedContext, command: Thread) -> Done:
     require_uids(ctx, command.program)
     _require_charset(ctx, command)
     modseq_limit(ctx, command.program)  # enables CONDSTORE
-    found = await find(ctx, command.program)
+    found = await find(ctx, command.program, command.tag)
     await _write(ctx, await _arrange(ctx, command, found))
     return search_done(ctx, command.program)
 
@@ -130,7 +130,7 @@ async def _arrange(
         if len(found) <= FEW_ARRANGED and missing <= FEW:
             arrange()
         else:
-            await ctx.run_in_threads([arrange])
+            await ctx.run_in_threads([arrange], ctx.progress)
     return results[0]
 
 
