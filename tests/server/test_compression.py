@@ -94,7 +94,13 @@ BOMBS = {
 }
 
 
-@pytest.mark.parametrize("kind", BOMBS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.slow if kind == "empty lines" else ())
+        for kind in BOMBS
+    ],
+)
 async def test_bomb_takes_no_memory_and_delays_no_other_client(server, kind):
     client = await compress(await server.signed_in())
     other = await server.signed_in(b"grace")
