@@ -96,10 +96,7 @@ BOMBS = {
 
 @pytest.mark.parametrize(
     "kind",
-    [
-        pytest.param(kind, marks=pytest.mark.slow if kind == "empty lines" else ())
-        for kind in BOMBS
-    ],
+    [pytest.param(kind, marks=pytest.mark.slow if kind == "empty lines" else ()) for kind in BOMBS],
 )
 async def test_bomb_takes_no_memory_and_delays_no_other_client(server, kind):
     client = await compress(await server.signed_in())

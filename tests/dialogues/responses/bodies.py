@@ -1,9 +1,8 @@
 """ENVELOPE, BODY and BODYSTRUCTURE, parsed strictly (RFC 9051 section 9)."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from tests.dialogues.responses.tokens import Tokens
+from tests.dialogues.responses.tokens import Tokens
 
 
 class Address(NamedTuple):
