@@ -4,12 +4,21 @@ import argparse
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from imapvm.model.quota import ANNOTATION_STORAGE, MAILBOX, MESSAGE, STORAGE
 from imapvm.ops.errors import USAGE, OperatorError
 
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """Verbs of one level of the command line, as `add_subparsers` returns them."""
 
 DEFAULT_CONFIG: Final = Path("/etc/imapvm/imapvm.toml")
+
+QUOTA_OPTIONS: Final = {
+    "storage": STORAGE,
+    "messages": MESSAGE,
+    "mailboxes": MAILBOX,
+    "annotation-storage": ANNOTATION_STORAGE,
+}
+"""Options of quotas, with their resources."""
 
 
 def add_filepool_options(command: argparse.ArgumentParser) -> None:

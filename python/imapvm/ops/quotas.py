@@ -13,9 +13,9 @@ from imapvm.filepool.accounts import Account
 from imapvm.filepool.pool import Filepool, open_filepool
 from imapvm.filepool.reading import Quota
 from imapvm.model.quota import MAILBOX, MESSAGE, UNITS, Limits
+from imapvm.ops.arguments import QUOTA_OPTIONS
 from imapvm.ops.audit import record
 from imapvm.ops.errors import USAGE, OperatorError
-from imapvm.ops.verbs.quota import OPTIONS
 
 
 def run_action(path: Path, default: Limits | None, arguments: argparse.Namespace) -> int:
@@ -98,11 +98,11 @@ async def set_limits(pool: Filepool, arguments: argparse.Namespace) -> None:
     """Set the limits that the command line names; the others stay."""
     named = {
         resource: getattr(arguments, word.replace("-", "_"))
-        for word, resource in OPTIONS.items()
+        for word, resource in QUOTA_OPTIONS.items()
         if hasattr(arguments, word.replace("-", "_"))
     }
     if not named:
-        options = ", ".join(f"--{word}" for word in OPTIONS)
+        options = ", ".join(f"--{word}" for word in QUOTA_OPTIONS)
         raise OperatorError(f"cannot set quota of {arguments.name}: use {options}", USAGE)
     (account,) = _accounts(pool, arguments.name)
     await pool.account(account).set_quota(named)
@@ -114,7 +114,7 @@ async def set_limits(pool: Filepool, arguments: argparse.Namespace) -> None:
 async def unset(pool: Filepool, arguments: argparse.Namespace) -> None:
     """Return to the default for some resources, or for all."""
     (account,) = _accounts(pool, arguments.name)
-    resources = [OPTIONS[word] for word in arguments.resources] or list(UNITS)
+    resources = [QUOTA_OPTIONS[word] for word in arguments.resources] or list(UNITS)
     await pool.account(account).set_quota({}, unset=resources)
     defaults = dict.fromkeys(resources, "default")
     record("quota changed", pool.path, user=account.name, **_fields(defaults))
@@ -123,7 +123,7 @@ async def unset(pool: Filepool, arguments: argparse.Namespace) -> None:
 
 def _fields(limits: Mapping[str, int | str]) -> dict[str, object]:
     """Return limits as fields of an audit line: `storage=10240`."""
-    words = {resource: word.replace("-", "_") for word, resource in OPTIONS.items()}
+    words = {resource: word.replace("-", "_") for word, resource in QUOTA_OPTIONS.items()}
     return {words[resource]: limit for resource, limit in limits.items()}
 
 

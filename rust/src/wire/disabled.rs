@@ -4,8 +4,6 @@
 //! unknown, so the response is the BAD of a server without the extension. The capabilities that the
 //! entries belong to are listed in Python (`imapvm.session.syntax`).
 
-use super::grammar;
-
 /// Set of commands and of keywords in commands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DisabledSyntax {
@@ -16,17 +14,16 @@ pub struct DisabledSyntax {
 }
 
 impl DisabledSyntax {
-    /// Collect entries: `MOVE` and `UID EXPUNGE` for commands, `FETCH MODSEQ` for a keyword, `$` for
-    /// a symbol of any command.
-    ///
-    /// # Errors
-    /// The entry that does not start with a command.
-    pub fn new<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, &'a str> {
+    /// Collect entries, as `new`; `is_command` decides about the names of commands.
+    pub(super) fn collect<'a>(
+        entries: impl IntoIterator<Item = &'a str>,
+        is_command: impl Fn(&str) -> bool,
+    ) -> Result<Self, &'a str> {
         let mut disabled = Self::default();
         for entry in entries {
             match entry.split_once(' ') {
-                _ if grammar::is_command(entry) => disabled.commands.push(entry.to_owned()),
-                Some((command, word)) if grammar::is_command(command) => {
+                _ if is_command(entry) => disabled.commands.push(entry.to_owned()),
+                Some((command, word)) if is_command(command) => {
                     disabled.words.push((command.to_owned(), word.to_owned()));
                 }
                 None if entry == "$" => disabled.words.push((String::new(), entry.to_owned())),

@@ -4,16 +4,14 @@ import argparse
 import re
 from typing import Final
 
-from imapvm.model.quota import ANNOTATION_STORAGE, LIMIT_MAX, MAILBOX, MESSAGE, STORAGE
-from imapvm.ops.arguments import Verbs, add_filepool_options, filepool_path, utf8
-
-OPTIONS: Final = {
-    "storage": STORAGE,
-    "messages": MESSAGE,
-    "mailboxes": MAILBOX,
-    "annotation-storage": ANNOTATION_STORAGE,
-}
-"""Words of the command line, with their resources."""
+from imapvm.model.quota import LIMIT_MAX
+from imapvm.ops.arguments import (
+    QUOTA_OPTIONS,
+    Verbs,
+    add_filepool_options,
+    filepool_path,
+    utf8,
+)
 
 SUFFIXES: Final = {"K": 1, "M": 1 << 10, "G": 1 << 20, "T": 1 << 30}
 """KiB of each suffix."""
@@ -53,7 +51,7 @@ def add_to(verbs: Verbs) -> None:
         nargs="*",
         metavar="RESOURCE",
         type=resource,
-        help=f"{', '.join(OPTIONS)} (default: all)",
+        help=f"{', '.join(QUOTA_OPTIONS)} (default: all)",
     )
 
     recalculate = _verb(
@@ -83,13 +81,13 @@ def _add_optional_name(verb: argparse.ArgumentParser) -> None:
 
 
 def resource(text: str) -> str:
-    """Return a word of OPTIONS.
+    """Return a word of QUOTA_OPTIONS.
 
     Raises:
         argparse.ArgumentTypeError: it is something else.
     """
-    if text not in OPTIONS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(OPTIONS)}")
+    if text not in QUOTA_OPTIONS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(QUOTA_OPTIONS)}")
     return text
 
 

@@ -13,7 +13,7 @@ mod sort;
 mod url;
 
 use super::command::{Command, Malformed, Verb};
-use super::disabled::{Dialect, base_name};
+use super::disabled::{Dialect, DisabledSyntax, base_name};
 use super::limits::Limits;
 use super::syntax::cursor::{Cursor, Literal, ParseError, Parsed, is_astring_char};
 use super::syntax::sets::sequence_set;
@@ -140,8 +140,19 @@ fn name(input: &mut Cursor<'_>) -> Parsed<&'static str> {
 }
 
 /// True for the name of a command in upper case.
-pub(crate) fn is_command(name: &str) -> bool {
+fn is_command(name: &str) -> bool {
     NAMES.binary_search(&name).is_ok()
+}
+
+impl DisabledSyntax {
+    /// Collect entries: `MOVE` and `UID EXPUNGE` for commands, `FETCH MODSEQ` for a keyword, `$` for
+    /// a symbol of any command.
+    ///
+    /// # Errors
+    /// The entry that does not start with a command.
+    pub fn new<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, &'a str> {
+        Self::collect(entries, is_command)
+    }
 }
 
 /// Write `pieces` in upper case to `place` and return their length, past its end if they do not
