@@ -30,8 +30,10 @@ def test_plain_with_the_same_authorization_identity_in_any_case():
     assert run("PLAIN", b"Tim\0tim\0secret") == ([], Claim("tim", b"secret"))
 
 
-def test_plain_with_another_authorization_identity_is_refused():
-    assert isinstance(run("PLAIN", b"Ursel\0Kurt\0xipj3plmq")[1], Failure)
+def test_plain_with_another_authorization_identity_is_marked():
+    claimed = run("PLAIN", b"Ursel\0Kurt\0xipj3plmq")[1]
+    assert claimed == Claim("Kurt", b"xipj3plmq", acts_for_another=True)
+    assert isinstance(run("PLAIN", b"Ursel\0\0xipj3plmq")[1], Failure)
 
 
 @pytest.mark.parametrize(

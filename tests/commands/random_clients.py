@@ -17,7 +17,7 @@ import trio
 
 FLAGS = (rb"\Seen", rb"\Flagged", rb"\Deleted", b"$Work")
 MESSAGE = b"{4+}\r\nA: b"
-DELETED = "* BYE selected mailbox was deleted"
+DELETED = "* BYE [NONEXISTENT] selected mailbox was deleted"
 
 MessageKey = tuple[int, int]
 """UIDVALIDITY, which is unique among the mailboxes of an account, and UID."""

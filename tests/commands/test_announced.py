@@ -21,5 +21,8 @@ async def test_each_offered_row_is_announced_in_a_state_and_nothing_else_is(sign
     without_tls.channel.can_start_tls = True
     states = [connection(), without_tls, signed_in]
     found = set().union(*[await announced(ctx) for ctx in states])
+    signed_in.services.administrators = frozenset({"alice"})
+    assert await announced(signed_in) - found == {"QUOTASET"}
+    found.add("QUOTASET")
     assert found == {row.name + row.value for row in TABLE if row.when is not None}
     assert not any(row.name in found for row in TABLE if row.when is None)

@@ -169,7 +169,7 @@ async def test_a_uid_command_completes_with_the_name_of_the_command(signed_in):
     ],
 )
 async def test_a_command_in_the_wrong_state_is_bad_with_the_reason(line, reason):
-    assert await send(connection(), line) == [f"x BAD {reason}"]
+    assert await send(connection(), line) == [f"x BAD [CLIENTBUG] {reason}"]
 
 
 async def test_a_command_that_does_not_wait_is_done_without_a_task(signed_in):

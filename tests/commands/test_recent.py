@@ -196,7 +196,7 @@ async def test_mailbox_deleted_before_the_claim(opened, signed_in, monkeypatch):
     await other(b"a APPEND Drafts {4+}\r\nA: b\r\n")
     monkeypatch.setattr(store, "claim_recent", after_delete)
     lines = await one(b"n NOOP\r\n")
-    assert lines == ["* 1 EXISTS", "* BYE selected mailbox was deleted"]
+    assert lines == ["* 1 EXISTS", "* BYE [NONEXISTENT] selected mailbox was deleted"]
 
 
 async def test_command_ends_although_messages_keep_arriving(opened, signed_in, monkeypatch):

@@ -193,7 +193,7 @@ async def test_shutdown_sends_bye_to_all_and_closes_the_port(tmp_path, workers):
         clients = [await server.idling(), await server.signed_in(), await server.connect()]
         server.stop.cancel()
         for client in clients:
-            assert b"* BYE server is shutting down\r\n" in await client.all()
+            assert b"* BYE [UNAVAILABLE] server is shutting down\r\n" in await client.all()
         address = server.listening.imap
     with pytest.raises(OSError, match=r"refused|failed"):
         await trio.open_tcp_stream(*address)
@@ -267,7 +267,7 @@ async def test_sessions_of_a_user_with_a_new_password_are_sent_bye(any_server):
         f"await pool.accounts.set_credential(ada.id, {credential!r})",
     )
     for client in (idling, other):
-        assert b"* BYE password was changed" in await client.all()
+        assert b"* BYE [EXPIRED] password was changed" in await client.all()
     assert (await grace.command(b"NOOP"))[-1].startswith(b"t OK")
     again = await any_server.connect()
     assert (await again.command(b"LOGIN ada secret"))[-1].startswith(b"t NO")

@@ -336,7 +336,7 @@ async def test_reload_uses_the_new_certificate_and_refuses_no_client(tmp_path, t
             assert received[0].startswith(b"x OK")  # the running command finishes
             assert received[-1].startswith(b"* BYE")
             for session in sessions:
-                assert b"* BYE server is restarting, reconnect" in await session.all()
+                assert b"* BYE [UNAVAILABLE] server is restarting, reconnect" in await session.all()
             assert trio.current_time() - start < 2 + SHUTDOWN_SECONDS
             await eventually(lambda: not set(before.values()) & set(server.pids().values()), server)
             stop.set()
@@ -370,7 +370,7 @@ async def test_shutdown_sends_bye_to_clients_of_all_workers(server):
     pids = server.pids()
     server.stop.cancel()
     for client in clients.values():
-        assert b"* BYE server is shutting down\r\n" in await client.all()
+        assert b"* BYE [UNAVAILABLE] server is shutting down\r\n" in await client.all()
     with trio.fail_after(SHUTDOWN_SECONDS):
         assert await server.master.wait() == 0
     assert not any(alive(pid) for pid in pids.values())

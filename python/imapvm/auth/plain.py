@@ -1,8 +1,9 @@
 """Mechanisms that send the password in the clear: PLAIN (RFC 4616) and LOGIN."""
 
+from dataclasses import replace
 from functools import partial
 
-from imapvm.auth.steps import Challenge, Failure, Step, claim
+from imapvm.auth.steps import Challenge, Claim, Failure, Step, claim
 
 
 def start_plain(initial: bytes | None) -> Step:
@@ -18,11 +19,9 @@ def _plain(message: bytes) -> Step:
     acting, name, password = parts
     step = claim(name, password)
     # Proxy authorization is not supported. Names are compared without case, as at login.
-    if (
-        acting
-        and acting.decode(errors="replace").casefold() != name.decode(errors="replace").casefold()
-    ):
-        return Failure("authorization identity must be empty or your own")
+    if isinstance(step, Claim) and acting:
+        another = acting.decode(errors="replace").casefold() != step.name.casefold()
+        return replace(step, acts_for_another=another)
     return step
 
 

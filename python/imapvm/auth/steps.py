@@ -23,6 +23,9 @@ class Claim:
     name: str
     """Authentication identity; also the authorization identity (RFC 4422 section 3.4.1)."""
     password: bytes
+    acts_for_another: bool = False
+    """True if the authorization identity is another one, which is refused after the password has
+    been verified (RFC 5530, AUTHORIZATIONFAILED)."""
 
     def __repr__(self) -> str:
         """Omit the password: the text may get into a log."""

@@ -17,7 +17,14 @@ from typing import Any, Final, NamedTuple, cast
 
 from imapvm._core import Append, CorruptError, Idle, LiteralWanted, Malformed, Replace
 from imapvm.commands.context import Context
-from imapvm.commands.outcome import DONE_WITH_NUMBERS, Disconnected, Done, Hangup, Refusal
+from imapvm.commands.outcome import (
+    CLIENT_BUG,
+    DONE_WITH_NUMBERS,
+    Disconnected,
+    Done,
+    Hangup,
+    Refusal,
+)
 from imapvm.commands.table import CommandRow, Updates, row_of
 from imapvm.commands.updates import claim_recent, write_updates
 from imapvm.filepool.errors import (
@@ -34,6 +41,7 @@ from imapvm.filepool.errors import (
     NoSuchMailboxError,
     OverQuotaError,
     SpecialUseError,
+    StagedExpiredError,
     StoreUnavailableError,
     TooManyAnnotationsError,
 )
@@ -59,6 +67,7 @@ CODES: Final[tuple[tuple[type[FilepoolError], str], ...]] = (
     (AnnotationTooLargeError, f"METADATA MAXSIZE {ANNOTATION_MAX}"),
     (TooManyAnnotationsError, "METADATA TOOMANY"),
     (BodyGoneError, "EXPUNGEISSUED"),
+    (StagedExpiredError, "LIMIT"),
     (MessageGoneError, "EXPUNGEISSUED"),
 )
 """Response codes for the filepool's errors (RFC 5530, RFC 9051 section 7.1)."""
@@ -181,6 +190,13 @@ def _respond(
     code = ended.code
     if session.condstore and session.view is not None:
         code = _with_highest_modseq(ctx, session.view, ended)
+    if (
+        code is None
+        and (row.updates is Updates.HOLD_EXPUNGES or ended is DONE_WITH_NUMBERS)
+        and session.view is not None
+        and session.view.expunged
+    ):
+        code = "EXPUNGEISSUED"  # held back; the client may send NOOP (RFC 5530)
     if type(ended) is Done:
         ctx.out.tagged(tag, "OK", row.completed, code)
     else:
@@ -225,8 +241,8 @@ def _failed(ctx: Context, row: CommandRow[Any, Any], error: Exception) -> Failed
         case Refusal():
             return Failed("BAD" if error.bad else "NO", error.text, error.code)
         case NoSuchAccountError():
-            _hang_up(ctx, Hangup("account was deleted", "UNAVAILABLE"))
-            return Failed("NO", "account was deleted", "UNAVAILABLE")
+            _hang_up(ctx, Hangup("account was deleted", "CONTACTADMIN"))
+            return Failed("NO", "account was deleted", "CONTACTADMIN")
         case CorruptError() | CorruptDataError():
             LOG.error(
                 "corrupt data",
@@ -274,7 +290,8 @@ def _refuse_malformed(ctx: Context, malformed: Malformed) -> None:
     if malformed.tag is None:
         ctx.out.condition(status, text, malformed.code)
     else:
-        ctx.out.tagged(malformed.tag, status, text, malformed.code)
+        code = malformed.code if malformed.is_no else malformed.code or CLIENT_BUG
+        ctx.out.tagged(malformed.tag, status, text, code)
     _count_error(ctx)
 
 

@@ -29,6 +29,12 @@ DONE_WITH_NUMBERS: Final = Done()
 """Success of a UID command with message numbers, for which dispatch holds back expunges."""
 
 
+CLIENT_BUG: Final = "CLIENTBUG"
+"""Code of BAD: the client sent what no server accepts, or not in this state (RFC 5530)."""
+NO_CODE: Final = ""
+"""Code of a BAD that is no error of the client."""
+
+
 class Refusal(Exception):
     """Failure that the client can understand: tagged NO or BAD."""
 
@@ -37,12 +43,15 @@ class Refusal(Exception):
 
         Args:
             text: `cannot X: reason`, or the plain state; ASCII.
-            code: a response code without its brackets (RFC 9051 section 7.1, RFC 5530).
+            code: a response code without its brackets (RFC 9051 section 7.1, RFC 5530); CLIENTBUG
+                if `bad` is set and there is no other.
             bad: True for BAD: the command is wrong for every content of the mailboxes.
         """
         super().__init__(text)
+        if code is None and bad:
+            code = CLIENT_BUG
         self.text = text
-        self.code = code
+        self.code = code or None
         self.bad = bad
 
 

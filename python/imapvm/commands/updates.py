@@ -131,5 +131,5 @@ def read_changes(session: Session[AccountStore]) -> bool:
 def _source(reader: Reader, view: View) -> MailboxSource:
     mailbox = reader.mailbox_by_id(view.mailbox)
     if mailbox is None:
-        raise Hangup("selected mailbox was deleted")
+        raise Hangup("selected mailbox was deleted", "NONEXISTENT")
     return MailboxSource(reader, mailbox)

@@ -72,6 +72,10 @@ class BodyGoneError(FilepoolError):
     """The text of a message was removed: it was expunged, and the grace period is over."""
 
 
+class StagedExpiredError(FilepoolError):
+    """A message or copies took longer than a day to be complete, and were removed."""
+
+
 class MessageGoneError(FilepoolError):
     """Some of the messages to copy together have been expunged."""
 

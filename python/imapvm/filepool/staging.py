@@ -7,7 +7,7 @@ from typing import Final
 import trio
 
 from imapvm._core import MessageEncoder, body_rows
-from imapvm.filepool.errors import BodyGoneError, LimitError, StoreUnavailableError
+from imapvm.filepool.errors import LimitError, StagedExpiredError, StoreUnavailableError
 from imapvm.filepool.group import Group
 from imapvm.filepool.operations.append import DiscardStaged, NewMessage, StageBody
 from imapvm.filepool.tables.bodies import STAGED_SECONDS, NewBody, Staged
@@ -56,7 +56,7 @@ class BodyWriter:
         """Stage the packed bytes under a body id that nothing refers to yet.
 
         Raises:
-            BodyGoneError: the message took too long, and its first rows were swept.
+            StagedExpiredError: the message took too long, and its first rows were swept.
             StoreUnavailableError: the disk is full or failed; `spill` may be called again.
         """
         self._taken += self._encoder.take_values()
@@ -105,7 +105,7 @@ async def copy_staged(message: NewMessage, group: Group, groups: Sequence[Group]
         groups: all storage groups, by number.
 
     Raises:
-        BodyGoneError: the staged rows were swept.
+        StagedExpiredError: the staged rows were swept.
     """
     staged = message.body.staged
     if staged is None or staged.group == group.number:
@@ -124,7 +124,7 @@ async def _restage(body: NewBody, staged: Staged, source: Group, target: Group) 
             for chunk in range(first, min(first + COPY_ROWS, end)):
                 value = txn.get(CHUNK_KEY.pack(staged.body, chunk), None, source.tables.bodies)
                 if value is None:
-                    raise BodyGoneError("the message took too long to arrive")
+                    raise StagedExpiredError("the message took too long to arrive")
                 rows.append((chunk, value))
         copy = await target.submit(StageBody(target.number, tuple(rows), until, copy))
     return replace(body, staged=copy)

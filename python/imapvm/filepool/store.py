@@ -323,7 +323,7 @@ class AccountStore:
 
         Raises:
             LimitError, OverQuotaError: keywords, UIDs or the quota exceed a limit.
-            BodyGoneError: a message took longer than a day to arrive.
+            StagedExpiredError: a message took longer than a day to arrive.
         """
         ready = tuple(messages)
         if any(message.body.staged is not None for message in ready):

@@ -40,7 +40,7 @@ async def test_disabled_for_all_from_the_greeting_on(ctx, signed_in):
     assert not {"SORT", "SORT=DISPLAY", "ESORT"} & names(ctx)
     assert "THREAD=REFS" in names(ctx)
     assert await send(ctx, b"a SORT (DATE) UTF-8 ALL\r\n") == [
-        "a BAD expected a command at column 3"
+        "a BAD [CLIENTBUG] expected a command at column 3"
     ]
     assert "IMAP4rev2" in names(ctx)
 
@@ -66,7 +66,7 @@ async def test_a_rule_that_changes_capabilities_after_login_is_announced(ctx, si
     assert "WITHIN" not in names(ctx)
     await send(ctx, b"b SELECT INBOX\r\n")
     assert await send(ctx, b"c SEARCH OLDER 1\r\n") == [
-        "c BAD SEARCH: expected a search key at column 10"
+        "c BAD [CLIENTBUG] SEARCH: expected a search key at column 10"
     ]
     # The same ID again changes nothing; another one does.
     assert len(await send(ctx, b'd ID ("version" "3.1" "name" "Example")\r\n')) == 2

@@ -7,10 +7,10 @@ from tests.filepool.direct import keywords, look, message
 from imapvm._core import STORE_ADD, UidSet
 from imapvm.filepool import store as module
 from imapvm.filepool.errors import (
-    BodyGoneError,
     LimitError,
     MessageGoneError,
     NoSuchMailboxError,
+    StagedExpiredError,
     StoreUnavailableError,
 )
 from imapvm.filepool.operations.copy import CommitCopies, DiscardCopies, StageCopies
@@ -187,7 +187,7 @@ async def test_a_copy_that_takes_longer_than_a_day_is_refused(
         await sweep(pool)
 
     before_operation(monkeypatch, pool, StageCopies, 3, wait)
-    with pytest.raises(BodyGoneError):
+    with pytest.raises(StagedExpiredError):
         await alice.copy(inbox, ALL, archive)
     assert look(alice, "Archive").uids == UidSet()
 

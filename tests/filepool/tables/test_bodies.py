@@ -28,6 +28,7 @@ from imapvm.filepool.errors import (
     BodyGoneError,
     CorruptDataError,
     LimitError,
+    StagedExpiredError,
     StoreUnavailableError,
 )
 from imapvm.filepool.operations.append import AppendMessages, NewMessage
@@ -252,7 +253,7 @@ async def test_message_that_took_too_long_to_arrive_is_refused(alice, pool, cloc
     clock.now += STAGED_SECONDS
     await pool.sweep()
     new = NewMessage(writer.finish(), 0, (), START, 0)
-    with pytest.raises(BodyGoneError):
+    with pytest.raises(StagedExpiredError):
         await alice.append(look(alice).id, [new])
     again = alice.new_body()
     while not again.feed(data[:100_000]):
@@ -262,7 +263,7 @@ async def test_message_that_took_too_long_to_arrive_is_refused(alice, pool, cloc
     await pool.sweep()
     while not again.feed(data[:100_000]):
         pass
-    with pytest.raises(BodyGoneError):
+    with pytest.raises(StagedExpiredError):
         await again.spill()
 
 

@@ -43,7 +43,7 @@ class FakeConnection:
         session = Session(peer=peer, tls=True, plain_allowed=False)
         self.context = SimpleNamespace(still_here=lambda: None, session=session)
 
-    def end(self, reason: str) -> None:
+    def end(self, reason: str, code: str | None = None) -> None:
         self.ended.append(reason)
 
 
@@ -249,7 +249,7 @@ async def test_all_clients_are_sent_bye_at_shutdown(connect, reactor):
     with trio.fail_after(5):
         await connections.end_all("server is shutting down")
     for client in clients:
-        assert await line(client) == b"* BYE server is shutting down\r\n"
+        assert await line(client) == b"* BYE [UNAVAILABLE] server is shutting down\r\n"
         assert await line(client) == b""
     assert len(connections) == len(reactor) == 0
 
@@ -260,8 +260,8 @@ async def test_clients_of_an_old_worker_are_ended_gradually_in_random_order(
     all_connections = [FakeConnection() for _ in range(1000)]
     for connection in all_connections:
         connections.enter(connection)
-        connection.end = lambda reason, at=connection.ended: at.append(
-            (trio.current_time(), reason)
+        connection.end = lambda reason, code, at=connection.ended: at.append(
+            (trio.current_time(), (reason, code))
         )
     start = trio.current_time()
     await connections.end_gradually("reconnect", 120)

@@ -12,7 +12,7 @@ from imapvm.auth.exchange import MECHANISMS, Challenge, Claim, Failure
 from imapvm.auth.steps import claim
 from imapvm.commands.context import Context
 from imapvm.commands.handlers.anytime import offered
-from imapvm.commands.outcome import DONE, Disconnected, Done, Refusal
+from imapvm.commands.outcome import DONE, NO_CODE, Disconnected, Done, Refusal
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -73,7 +73,8 @@ async def _ask(ctx: Context, challenge: bytes) -> bytes:
     ctx.out.continuation(b64encode(challenge))
     match await ctx.next_event():
         case SaslResponse(data=None):
-            raise Refusal("AUTHENTICATE cancelled", bad=True)  # RFC 9051 section 6.2.2
+            # RFC 9051 section 6.2.2
+            raise Refusal("AUTHENTICATE cancelled", NO_CODE, bad=True)
         case SaslResponse(data=bytes(data)):
             return data
         case Malformed() as malformed:
@@ -110,6 +111,9 @@ async def _sign_in(ctx: Context, claimed: Claim | Failure, mechanism: str) -> Do
     except Disconnected:
         _log_failure(ctx, tried, "client closed the connection")
         raise
+    if claimed.acts_for_another:
+        _log_failure(ctx, tried, "authorization identity is another user")
+        raise Refusal("cannot act for another user", "AUTHORIZATIONFAILED")
     pool = ctx.services.pool
     login_epoch = pool.accounts.login_epoch(account.id, account.credential)
     if login_epoch is None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imapvm._core import Record, UidSet
-from imapvm.filepool.errors import BodyGoneError, LimitError
+from imapvm.filepool.errors import LimitError, StagedExpiredError
 from imapvm.filepool.operations.quota import check_quota
 from imapvm.filepool.tables import index
 from imapvm.filepool.tables.bodies import (
@@ -67,7 +67,7 @@ class StageBody:
             staged = Staged(self.group, BodyId(txn.allocate(b"body")), self.until)
             txn.put(staged.key, b"", txn.tables.sweep)
         elif txn.get(staged.key, txn.tables.sweep) is None:
-            raise BodyGoneError("the message took too long to arrive")
+            raise StagedExpiredError("the message took too long to arrive")
         for chunk, value in self.rows:
             txn.put_last(CHUNK_KEY.pack(staged.body, chunk), value, txn.tables.bodies)
         return staged

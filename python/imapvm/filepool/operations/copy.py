@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from imapvm._core import Record, UidSet, segment_counts, segment_records, segment_renumber
-from imapvm.filepool.errors import BodyGoneError, MessageGoneError, OverQuotaError
+from imapvm.filepool.errors import MessageGoneError, OverQuotaError, StagedExpiredError
 from imapvm.filepool.operations.append import check_uids, count_in, count_out
 from imapvm.filepool.operations.quota import check_quota
 from imapvm.filepool.tables import index
@@ -204,10 +204,10 @@ class StagedCopies:
         """Check that they have not been swept.
 
         Raises:
-            BodyGoneError: the command took longer than a day.
+            StagedExpiredError: the command took longer than a day.
         """
         if txn.get(self.key, txn.tables.sweep) is None:
-            raise BodyGoneError("the copies took too long")
+            raise StagedExpiredError("the copies took too long")
 
 
 @dataclass(frozen=True, slots=True)

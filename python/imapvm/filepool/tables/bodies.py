@@ -9,7 +9,7 @@ from typing import Final
 
 from imapvm._core import BODY_MAX, VALUE_BYTES
 from imapvm.filepool.engine.transactions import LmdbTxn
-from imapvm.filepool.errors import BodyGoneError, CorruptDataError
+from imapvm.filepool.errors import CorruptDataError, StagedExpiredError
 from imapvm.filepool.tables.schema import (
     CHUNK_KEY,
     COUNTER,
@@ -91,7 +91,7 @@ def check_available(txn: GroupTxn, body: NewBody) -> None:
     """Check that the staged rows still exist.
 
     Raises:
-        BodyGoneError: the message took too long and was swept.
+        StagedExpiredError: the message took too long and was swept.
     """
     staged = body.staged
     if (
@@ -99,7 +99,7 @@ def check_available(txn: GroupTxn, body: NewBody) -> None:
         and txn.get(staged.key, txn.tables.sweep) is None
         and txn.get(ID_KEY.pack(staged.body), txn.tables.references) is None
     ):
-        raise BodyGoneError("the message took too long to arrive")
+        raise StagedExpiredError("the message took too long to arrive")
 
 
 def store_body(txn: GroupTxn, body: NewBody, uses: int) -> BodyId:

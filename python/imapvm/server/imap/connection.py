@@ -33,6 +33,7 @@ class Connection:
     """One client: its transport, its context, and the loop that runs its commands."""
 
     __slots__ = (
+        "_ending_code",
         "_event",
         "_suspended",
         "_turn",
@@ -50,6 +51,7 @@ class Connection:
         """Commands run so far, malformed ones included."""
         self.ending: str | None = None
         """Text of the BYE that was sent, or that follows the current command."""
+        self._ending_code: str | None = None
         self.has_proxy_header = False
         """True if the connection ends because of a PROXY header."""
         self._event: Event | None = None
@@ -63,14 +65,14 @@ class Connection:
     def signed_in(self) -> bool:
         return self.context.session.store is not None
 
-    def end(self, reason: str) -> None:
+    def end(self, reason: str, code: str | None = None) -> None:
         """Send BYE: at once while the client is idle, else after its command."""
         transport, out = self.transport, self.context.out
         if transport.is_reading:
-            out.condition("BYE", reason)
+            out.condition("BYE", reason, code)
             transport.write_nowait(out.take())
             transport.close()  # all input has been read, so no RST overtakes the BYE
-        self.ending = reason
+        self.ending, self._ending_code = reason, code
 
     async def converse(self) -> None:
         """Write the greeting, then run commands in the order received, until either side ends.
@@ -154,7 +156,7 @@ class Connection:
             if session.over:
                 return None  # `converse` sends the last responses
             if self.ending is not None:
-                out.condition("BYE", self.ending)
+                out.condition("BYE", self.ending, self._ending_code)
                 return None
             event = reader.next()
             if event is None:

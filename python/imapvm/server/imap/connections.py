@@ -60,7 +60,7 @@ class OpenConnection(Protocol):
     @property
     def signed_in(self) -> bool: ...
 
-    def end(self, reason: str) -> None:
+    def end(self, reason: str, code: str | None = None) -> None:
         """Send BYE: at once while the client is idle, else after its command."""
 
 
@@ -194,7 +194,7 @@ class Connections:
             await trio.sleep_until(due)
             connection = waiting.pop()
             if connection in self._all:
-                connection.end(reason)
+                connection.end(reason, "UNAVAILABLE")
 
     async def end_all(self, reason: str) -> None:
         """Send BYE to all, and return when the last one has left; may be cancelled before."""
@@ -203,7 +203,7 @@ class Connections:
                 if number % SWEEP_SLICE == SWEEP_SLICE - 1:
                     await trio.lowlevel.checkpoint()
                 if connection in self._all:
-                    connection.end(reason)
+                    connection.end(reason, "UNAVAILABLE")
             # A connection in the middle of a command ends after it; if the command has started
             # to wait for its client meanwhile, the next round ends it.
             await trio.sleep(0.02)

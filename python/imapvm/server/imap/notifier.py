@@ -177,9 +177,9 @@ class Notifier:
             if account not in epochs:
                 epochs[account] = accounts.login_epoch(account)
             if epochs[account] is None:
-                connection.end("account was deleted")
+                connection.end("account was deleted", "CONTACTADMIN")
             elif epochs[account] != session.login_epoch:
-                connection.end("password was changed; log in again")
+                connection.end("password was changed; log in again", "EXPIRED")
 
     def _push(self, idler: Idler) -> bool:
         """Push to one client; return True if more is due.
@@ -201,7 +201,7 @@ class Notifier:
                         extra={**connection.context.session.log_fields(), "command": "IDLE"},
                     )
                     idler.out.take()
-                    connection.end(INTERNAL_ERROR)
+                    connection.end(INTERNAL_ERROR, "SERVERBUG")
             return False
 
 

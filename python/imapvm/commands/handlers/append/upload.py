@@ -141,4 +141,4 @@ def _too_big() -> Refusal:
 
 
 def _cancelled() -> Refusal:
-    return Refusal("APPEND cancelled by an empty message")  # RFC 3502 section 6.3.11
+    return Refusal("APPEND cancelled by an empty message", code="CANNOT")  # RFC 3502 s. 6.3.11
