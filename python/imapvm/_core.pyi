@@ -983,6 +983,11 @@ class DataFile:
         Raises:
             CorruptError: the file is truncated.
         """
+    def used_bytes(self) -> int:
+        """Return the bytes up to the end of the last page in use.
+
+        Only inside a write transaction: no process changes them meanwhile.
+        """
     def latest_txn_id(self) -> int:
         """Return the id of the latest transaction, which may still be committing.
 

@@ -543,3 +543,20 @@ def assert_complete_up_to(client: NaiveClient, modseq: ModSeq) -> None:
     assert not {uid for uid in counted if ("expunged", uid) in before}
     existing = {m.uid for m in mailbox.messages}
     assert {uid for uid in existing if ("appended", uid) in before} <= counted
+
+
+def test_a_view_is_synced_by_a_response_only_if_no_change_is_due():
+    mailbox, client = opened(3)
+    view = client.view
+    view.note_synced(mailbox, 7)
+    assert view.synced == 7
+    modseq = mailbox.store(2, flags=SEEN)
+    view.note_synced(mailbox, 8)
+    assert view.synced == 7  # the change is not read
+    view.note_own_change(UidSet.of([2]), modseq)
+    view.note_synced(mailbox, 8)
+    assert view.synced == 8
+    mailbox.expunge(3)
+    view.read_changes(mailbox)
+    view.note_synced(mailbox, 9)
+    assert view.synced == 8  # EXPUNGE is due

@@ -78,7 +78,6 @@ class Group:
         except BaseException:
             self.env.close()
             raise
-        self._page_size = self.env.stat()["psize"]
         keyword_bytes = KEYWORD_CACHES_BYTES_MAX // (2 * groups)
         self.keyword_names = KeywordNames(keyword_bytes)
         self.mailbox_cache = {}
@@ -190,7 +189,7 @@ class Group:
 
     def _preallocate(self) -> None:
         """Preallocate; runs in the writer's thread when a transaction has begun."""
-        self._preallocator.preallocate((self.env.info()["last_pgno"] + 1) * self._page_size)
+        self._preallocator.preallocate(self.data.used_bytes())
 
     def _wake(self, txn: GroupTxn) -> None:
         """Wake other processes; runs in the writer's thread after each commit."""

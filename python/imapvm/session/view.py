@@ -310,6 +310,14 @@ class View:
             self._held_from = before
         return self._unread
 
+    def note_synced(self, source: Source, txn_id: int) -> None:
+        """Record a transaction as the last whose changes are written, if no change is due in it.
+
+        After the response to a STORE: the end of the command then reads no changes.
+        """
+        if source.modseq == self.known_modseq and not self.has_due:
+            self.synced = txn_id
+
     def note_claim(self, recent_from: int | None, up_to: int) -> None:
         r"""Record the result of a claim: the messages in it that exist are \Recent here.
 

@@ -61,6 +61,13 @@ impl PyDataFile {
         Ok(self.file.check_length()?)
     }
 
+    fn used_bytes(&self) -> PyResult<u64> {
+        let metas = self.metas()?;
+        let newest = Snapshot::newest([&metas[0], &metas[1]])?;
+        let found = Snapshot::find([&metas[0], &metas[1]], newest)?;
+        Ok(found.map_or(0, |snapshot| snapshot.file_size()))
+    }
+
     fn latest_txn_id(&self) -> PyResult<u64> {
         let metas = self.metas()?;
         Ok(Snapshot::newest([&metas[0], &metas[1]])?)

@@ -226,3 +226,11 @@ def assert_ended_by_handler(ended, file, size):
     begin, _, found = ended.stderr.partition("expected at least ")
     assert begin == f"imapvm: cannot use {file}: the file is truncated: ", ended
     assert found.endswith(f" bytes, found {size}; restore the filepool from a backup\n"), ended
+
+
+async def test_used_bytes_end_with_the_last_page_in_use(alice, pool):
+    group = pool.groups[0]
+    for _ in range(3):
+        await alice.append(look(alice).id, [message(1)] * 100)
+        info, page = group.env.info(), group.env.stat()["psize"]
+        assert group.data.used_bytes() == (info["last_pgno"] + 1) * page

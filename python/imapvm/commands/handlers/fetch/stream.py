@@ -50,7 +50,8 @@ async def fetch_stream(
                 pending = None
                 if uids:
                     mailbox = ctx.mailbox_row(reader)
-                    view.write_keywords(out, MailboxSource(reader, mailbox))
+                    source = MailboxSource(reader, mailbox)
+                    view.write_keywords(out, source)
                     uids, missing, pending = reader.fetch(
                         out,
                         mailbox,
@@ -62,6 +63,8 @@ async def fetch_stream(
                         max_bytes=STEP_BYTES,
                     )
                     expunged |= missing
+                    if pending is None and not uids:
+                        view.note_synced(source, reader.txn_id)
         if pending is not None:
             part = pending.take_binary()
             if part is not None:
