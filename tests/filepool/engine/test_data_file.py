@@ -8,6 +8,7 @@ import textwrap
 
 import lmdb
 import pytest
+from tests.filepool.direct import look, message
 
 from imapvm.filepool.engine.data_file import check_data_file
 from imapvm.filepool.engine.environment import lmdb_error
