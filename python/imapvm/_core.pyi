@@ -426,6 +426,37 @@ class Rename:
     to: Final[str]
 
 @final
+class SetAcl:
+    """`rights` has the prefix "+" or "-", if there is one (RFC 4314 section 3.1)."""
+
+    tag: Final[bytes]
+    mailbox: Final[str]
+    identifier: Final[bytes]
+    rights: Final[bytes]
+
+@final
+class DeleteAcl:
+    tag: Final[bytes]
+    mailbox: Final[str]
+    identifier: Final[bytes]
+
+@final
+class GetAcl:
+    tag: Final[bytes]
+    mailbox: Final[str]
+
+@final
+class ListRights:
+    tag: Final[bytes]
+    mailbox: Final[str]
+    identifier: Final[bytes]
+
+@final
+class MyRights:
+    tag: Final[bytes]
+    mailbox: Final[str]
+
+@final
 class Subscribe:
     tag: Final[bytes]
     mailbox: Final[str]
@@ -810,6 +841,17 @@ def segment_renumber(segment: Buffer, first: int, modseq: int) -> bytes:
         CorruptError: the segment is corrupt.
     """
 
+def segment_seen_by_reader(segment: Buffer, seen: UidSet) -> bytes:
+    r"""Return the segment as a reader sees it whose \Seen is not that of the records.
+
+    Args:
+        segment: as stored.
+        seen: the messages that have \Seen.
+
+    Raises:
+        CorruptError: the segment is corrupt.
+    """
+
 def segment_store(
     segment: Buffer,
     uids: UidSet,
@@ -1094,6 +1136,8 @@ class Snapshot:
         recent: UidSet | None,
         flags_too: UidSet | None,
         max_bytes: int,
+        seen: UidSet | None = None,
+        id_bits: int = 0,
     ) -> tuple[UidSet, bool, FetchStream | None]:
         r"""Write FETCH responses of wanted messages, ascending, up to about `max_bytes`.
 
@@ -1106,6 +1150,9 @@ class Snapshot:
             recent: for \Recent; None if the client does not get it (IMAP4rev2).
             flags_too: UIDs that get FLAGS in any case (\Seen was just set).
             max_bytes: no further message is started at this length of `out`.
+            seen: messages with \Seen, for a reader with flags of its own; None for that of the
+                records.
+            id_bits: added to the ids of EMAILID and THREADID.
 
         Returns:
             The wanted UIDs that are not started; whether some of the others are not in the index;
@@ -1166,6 +1213,8 @@ class SearchProgram:
         recent: UidSet,
         keywords: tuple[Snapshot, int, int] | None,
         now: int,
+        seen: UidSet | None = None,
+        id_bits: int = 0,
     ) -> BoundSearch:
         r"""Resolve sets, keywords and relative dates; unknown message numbers match nothing.
 
@@ -1176,6 +1225,9 @@ class SearchProgram:
             keywords: state of the storage group, the mailbox, and the number of its keyword sets;
                 None if it has none. A search with KEYWORD keys reads them all.
             now: seconds since 1970 UTC.
+            seen: messages with \Seen, for a reader with flags of its own; None for that of the
+                records.
+            id_bits: in the ids of EMAILID and THREADID, beside those that are stored.
 
         Raises:
             CorruptError: a keyword set cannot be read.

@@ -93,6 +93,15 @@ COMMANDS = [
     ),
     (b"DELETE x", _core.Delete, {"mailbox": "x"}),
     (b"RENAME x y", _core.Rename, {"mailbox": "x", "to": "y"}),
+    (
+        b"SETACL x $team +lr",
+        _core.SetAcl,
+        {"mailbox": "x", "identifier": b"$team", "rights": b"+lr"},
+    ),
+    (b"DELETEACL x -ada", _core.DeleteAcl, {"mailbox": "x", "identifier": b"-ada"}),
+    (b"GETACL x", _core.GetAcl, {"mailbox": "x"}),
+    (b"LISTRIGHTS x ada", _core.ListRights, {"mailbox": "x", "identifier": b"ada"}),
+    (b"MYRIGHTS x", _core.MyRights, {"mailbox": "x"}),
     (b"SUBSCRIBE x", _core.Subscribe, {"mailbox": "x"}),
     (b"UNSUBSCRIBE x", _core.Unsubscribe, {"mailbox": "x"}),
     (

@@ -143,6 +143,8 @@ fn fetch(line: &str, first: Option<u32>) -> Outcome {
         numbers: &mailbox.numbers,
         wanted: &wanted,
         recent: None,
+        seen: None,
+        id_bits: 0,
         flags_too: None,
         uid_fetch: false,
     };
@@ -203,6 +205,8 @@ fn matching(mailbox: &Mailbox, key: &SearchKey) -> Result<u32, String> {
         numbers: &mailbox.numbers,
         saved: &none,
         recent: &none,
+        seen: None,
+        id_bits: 0,
         keyword_sets: &HashMap::new(),
         now: 1_780_000_000,
     };

@@ -77,6 +77,27 @@ pub fn renumber(stored: &[u8], first: u32, modseq: u64) -> Result<Option<Vec<u8>
     Ok(Some(pack(&records)))
 }
 
+/// Return flags with or without `\Seen`.
+pub(super) fn with_seen(flags: u8, seen: bool) -> u8 {
+    if seen {
+        flags | system::SEEN
+    } else {
+        flags & !system::SEEN
+    }
+}
+
+/// Return the segment as a reader sees it whose `\Seen` is not that of the records.
+///
+/// # Errors
+/// The segment is corrupt.
+pub fn seen_by_reader(stored: &[u8], seen: &UidSet) -> Result<Vec<u8>, Corrupt> {
+    let mut records = Segment::open(stored)?.unpack();
+    for record in &mut records {
+        record.flags = with_seen(record.flags, seen.contains(record.uid));
+    }
+    Ok(pack(&records))
+}
+
 /// System flags. Other bits of a record never change.
 const SYSTEM: u8 =
     system::SEEN | system::ANSWERED | system::FLAGGED | system::DELETED | system::DRAFT;

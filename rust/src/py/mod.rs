@@ -42,8 +42,8 @@ mod _core {
         PyArranged, PyArrangement, PyArranger, PyBinarySlice, PyBodySlice, PyBoundSearch,
         PyColumnBuilder, PyHeaderColumns, PyKeyBuilder, PyKeyColumns, PyRecord, PySearchTask,
         PyUndecidedMessages, keyword_sets, render_fetch, segment_append, segment_counts,
-        segment_records, segment_remove, segment_renumber, segment_store, segment_uids,
-        uids_modified, uids_with_flags,
+        segment_records, segment_remove, segment_renumber, segment_seen_by_reader, segment_store,
+        segment_uids, uids_modified, uids_with_flags,
     };
     #[pymodule_export]
     use super::numbers::{PyUidMap, PyUidSet};
@@ -67,12 +67,13 @@ mod _core {
     use super::wire::{
         Append, AppendData, AppendEnd, AppendMessage, AppendMessageEnd, AppendText, AppendUrl,
         Authenticate, Capability, Check, Close, CommandReader, Compress, Copy, Create, Delete,
-        Enable, Expunge, Fetch, GetMetadata, GetQuota, GetQuotaRoot, Id, Idle, IdleDone, List,
-        LiteralWanted, Login, Logout, Lsub, Malformed, Move, MultiSearch, Namespace, Noop,
-        PyDisabledSyntax, PyDotReader, PyFetchItems, PyLimits, PyListMatcher, PyMessageUrl,
-        PyResponseWriter, PySearchProgram, PySequenceSet, Rename, Replace, SaslResponse, Search,
-        Select, SetMetadata, SetQuota, Sort, StartTls, Status, Store, Subscribe, Thread,
-        UidBatches, Unauthenticate, Unselect, Unsubscribe, decode_utf7, imap_string, mailbox_name,
+        DeleteAcl, Enable, Expunge, Fetch, GetAcl, GetMetadata, GetQuota, GetQuotaRoot, Id, Idle,
+        IdleDone, List, ListRights, LiteralWanted, Login, Logout, Lsub, Malformed, Move,
+        MultiSearch, MyRights, Namespace, Noop, PyDisabledSyntax, PyDotReader, PyFetchItems,
+        PyLimits, PyListMatcher, PyMessageUrl, PyResponseWriter, PySearchProgram, PySequenceSet,
+        Rename, Replace, SaslResponse, Search, Select, SetAcl, SetMetadata, SetQuota, Sort,
+        StartTls, Status, Store, Subscribe, Thread, UidBatches, Unauthenticate, Unselect,
+        Unsubscribe, decode_utf7, imap_string, mailbox_name,
     };
     #[pymodule_export]
     const STORE_REPLACE: u8 = super::wire::STORE_REPLACE;

@@ -306,7 +306,9 @@ impl PySnapshot {
         Ok(None)
     }
 
-    #[pyo3(signature = (out, mailbox, items, numbers, wanted, *, recent, flags_too, max_bytes))]
+    #[pyo3(signature = (
+        out, mailbox, items, numbers, wanted, *, recent, flags_too, max_bytes, seen=None, id_bits=0
+    ))]
     #[allow(clippy::too_many_arguments)] // named ones
     fn fetch(
         &self,
@@ -318,6 +320,8 @@ impl PySnapshot {
         recent: Option<&PyUidSet>,
         flags_too: Option<&PyUidSet>,
         max_bytes: usize,
+        seen: Option<&PyUidSet>,
+        id_bits: u64,
     ) -> PyResult<(PyUidSet, bool, Option<PyFetchStream>)> {
         let group = self.group()?;
         let request = Request {
@@ -325,6 +329,8 @@ impl PySnapshot {
             numbers: &numbers.map,
             wanted: &wanted.set,
             recent: recent.map(|recent| &recent.set),
+            seen: seen.map(|seen| &seen.set),
+            id_bits,
             flags_too: flags_too.map(|uids| &uids.set),
             uid_fetch: items.uid_fetch,
         };

@@ -92,6 +92,26 @@ pub enum Verb {
         mailbox: String,
         to: String,
     },
+    /// `rights` has the prefix `+` or `-`, if there is one (RFC 4314).
+    SetAcl {
+        mailbox: String,
+        identifier: Vec<u8>,
+        rights: Vec<u8>,
+    },
+    DeleteAcl {
+        mailbox: String,
+        identifier: Vec<u8>,
+    },
+    GetAcl {
+        mailbox: String,
+    },
+    ListRights {
+        mailbox: String,
+        identifier: Vec<u8>,
+    },
+    MyRights {
+        mailbox: String,
+    },
     Subscribe {
         mailbox: String,
     },

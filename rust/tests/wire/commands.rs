@@ -279,6 +279,63 @@ fn mailboxes() {
             },
         ),
         line(
+            "4314 3.1",
+            "SetAcl INBOX/Drafts David lrswida",
+            Verb::SetAcl {
+                mailbox: "INBOX/Drafts".into(),
+                identifier: b"David".to_vec(),
+                rights: b"lrswida".to_vec(),
+            },
+        ),
+        line(
+            "4314 3.1",
+            "SETACL INBOX/Drafts \"-Chris\" +cda",
+            Verb::SetAcl {
+                mailbox: "INBOX/Drafts".into(),
+                identifier: b"-Chris".to_vec(),
+                rights: b"+cda".to_vec(),
+            },
+        ),
+        line(
+            "4314 3.1",
+            "SETACL x y \"\"",
+            Verb::SetAcl {
+                mailbox: "x".into(),
+                identifier: b"y".to_vec(),
+                rights: Vec::new(),
+            },
+        ),
+        line(
+            "4314 3.2",
+            "DeleteAcl INBOX Fred",
+            Verb::DeleteAcl {
+                mailbox: "INBOX".into(),
+                identifier: b"Fred".to_vec(),
+            },
+        ),
+        line(
+            "4314 3.3",
+            "GETACL INBOX",
+            Verb::GetAcl {
+                mailbox: "INBOX".into(),
+            },
+        ),
+        line(
+            "4314 3.4",
+            "LISTRIGHTS ~/Mail/saved smith",
+            Verb::ListRights {
+                mailbox: "~/Mail/saved".into(),
+                identifier: b"smith".to_vec(),
+            },
+        ),
+        line(
+            "4314 3.5",
+            "MYRIGHTS INBOX",
+            Verb::MyRights {
+                mailbox: "INBOX".into(),
+            },
+        ),
+        line(
             "9051 6.3.7",
             "SUBSCRIBE #news.comp.mail.mime",
             Verb::Subscribe {

@@ -9,6 +9,7 @@ mod tests;
 use std::ops::Deref;
 
 use self::plan::{FetchPlan, ItemValue};
+use super::change::with_seen;
 use super::record::PackedRecord;
 use super::segment::{OUT_OF_ORDER, Segment};
 use super::writing::put_date_time;
@@ -101,6 +102,10 @@ pub struct Request<'a> {
     pub wanted: &'a UidSet,
     /// UIDs with `\Recent`; None if the flag is not shown to the client.
     pub recent: Option<&'a UidSet>,
+    /// UIDs with `\Seen`, for a reader with flags of its own; None for that of the records.
+    pub seen: Option<&'a UidSet>,
+    /// Bits that are added to the ids of EMAILID and THREADID: they differ in each storage group.
+    pub id_bits: u64,
     /// UIDs whose FLAGS are returned even if not requested.
     pub flags_too: Option<&'a UidSet>,
     /// Write UIDFETCH responses, which have the UID in place of the number (RFC 9586 section 3.3).
@@ -408,9 +413,13 @@ impl<S: Source> ResponseRenderer<'_, S> {
             }
             ItemValue::InternalDate => put_date_time(text, record.date(), record.zone()),
             ItemValue::SaveDate => put_date_time(text, record.saved(), 0),
-            ItemValue::EmailId => put_object_id(text, b'M', record.body()),
+            ItemValue::EmailId => {
+                put_object_id(text, b'M', record.body() | self.request.id_bits);
+            }
             ItemValue::ThreadId if record.thread() == 0 => text.extend_from_slice(b"NIL"),
-            ItemValue::ThreadId => put_object_id(text, b'T', record.thread()),
+            ItemValue::ThreadId => {
+                put_object_id(text, b'T', record.thread() | self.request.id_bits);
+            }
             ItemValue::Envelope => {
                 text.extend_from_slice(metadata.map_or(b"NIL", MessageMetadata::envelope));
             }
@@ -455,7 +464,10 @@ impl<S: Source> ResponseRenderer<'_, S> {
         {
             text.extend_from_slice(b"\\Recent ");
         }
-        let flags = record.flags();
+        let mut flags = record.flags();
+        if let Some(seen) = self.request.seen {
+            flags = with_seen(flags, seen.contains(record.uid()));
+        }
         for (bit, name) in NAMES {
             if flags & bit != 0 {
                 text.extend_from_slice(name);

@@ -10,7 +10,7 @@ use super::super::writing::DAY;
 use super::logic::Op;
 use crate::message::{CachedNames, FieldName, fold};
 use crate::numbers::{UidMap, UidSet};
-use crate::wire::ast::{Field, Flag, SearchKey, SequenceSet, When};
+use crate::wire::ast::{Field, Flag, SearchKey, SequenceSet, When, system};
 
 /// State that a search is bound to: one mailbox as one client has counted it, at one time.
 #[derive(Clone, Copy)]
@@ -21,6 +21,10 @@ pub struct SearchContext<'a> {
     pub saved: &'a UidSet,
     /// UIDs with `\Recent`.
     pub recent: &'a UidSet,
+    /// UIDs with `\Seen`, for a reader with flags of its own; None for that of the records.
+    pub seen: Option<&'a UidSet>,
+    /// Bits that the ids of EMAILID and THREADID have in responses, beside those that are stored.
+    pub id_bits: u64,
     /// Keyword in lower case → ids of the keyword sets that have it, ascending; at least for each of
     /// [`keywords`] that a set has.
     pub keyword_sets: &'a HashMap<Vec<u8>, Arc<[u32]>>,
@@ -206,6 +210,11 @@ enum CompileStep<'a> {
     Op(Op),
 }
 
+/// Return the stored id for an id of a response; None if it has not the bits of this group.
+fn stored_id(id: Option<u64>, bits: u64) -> Option<u64> {
+    id.filter(|id| id & bits == bits).map(|id| id & !bits)
+}
+
 fn leaf(key: &SearchKey, context: &SearchContext<'_>) -> Leaf {
     match key {
         // The three that join others are compiled elsewhere.
@@ -214,7 +223,10 @@ fn leaf(key: &SearchKey, context: &SearchContext<'_>) -> Leaf {
         | SearchKey::And(_)
         | SearchKey::Or(_)
         | SearchKey::Not(_) => Leaf::Constant(true),
-        SearchKey::Flag(Flag::System(bit)) => Leaf::Flag(*bit),
+        SearchKey::Flag(Flag::System(bit)) => match context.seen {
+            Some(seen) if *bit == system::SEEN => Leaf::Uids(seen.clone()),
+            _ => Leaf::Flag(*bit),
+        },
         SearchKey::Flag(Flag::Recent) => Leaf::Uids(context.recent.clone()),
         SearchKey::Flag(Flag::Keyword(name)) => {
             let sets = context.keyword_sets.get(&folded(name));
@@ -240,10 +252,12 @@ fn leaf(key: &SearchKey, context: &SearchContext<'_>) -> Leaf {
             Leaf::Received(context.now.saturating_sub(i64::from(*age))..i64::MAX)
         }
         SearchKey::ModSeq(least) => Leaf::ModSeq(*least),
-        SearchKey::EmailId(id) => id.map_or(Leaf::Constant(false), Leaf::Body),
-        SearchKey::ThreadId(id) => match id {
+        SearchKey::EmailId(id) => {
+            stored_id(*id, context.id_bits).map_or(Leaf::Constant(false), Leaf::Body)
+        }
+        SearchKey::ThreadId(id) => match stored_id(*id, context.id_bits) {
             None | Some(0) => Leaf::Constant(false), // 0: no thread
-            Some(id) => Leaf::Thread(*id),
+            Some(id) => Leaf::Thread(id),
         },
         // Every text contains the empty string.
         SearchKey::Field(_, text) | SearchKey::Body(text) | SearchKey::Text(text)

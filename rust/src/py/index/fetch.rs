@@ -125,6 +125,8 @@ pub(crate) fn render_fetch<'py>(
         numbers: &numbers.map,
         wanted: &wanted.set,
         recent: recent.map(|recent| &recent.set),
+        seen: None,
+        id_bits: 0,
         flags_too: flags_too.map(|uids| &uids.set),
         uid_fetch: items.uid_fetch,
     };

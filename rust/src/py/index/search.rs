@@ -30,7 +30,8 @@ impl PySearchProgram {
         search::has_numbers(&self.key)
     }
 
-    #[pyo3(signature = (*, numbers, saved, recent, keywords, now))]
+    #[pyo3(signature = (*, numbers, saved, recent, keywords, now, seen=None, id_bits=0))]
+    #[allow(clippy::too_many_arguments)] // named ones
     fn bind(
         &self,
         numbers: &PyUidMap,
@@ -38,6 +39,8 @@ impl PySearchProgram {
         recent: &PyUidSet,
         keywords: Option<(PyRef<'_, PySnapshot>, u64, u32)>,
         now: i64,
+        seen: Option<&PyUidSet>,
+        id_bits: u64,
     ) -> PyResult<PyBoundSearch> {
         let wanted = search::keywords(&self.key);
         let sets = match keywords {
@@ -50,6 +53,8 @@ impl PySearchProgram {
             numbers: &numbers.map,
             saved: &saved.set,
             recent: &recent.set,
+            seen: seen.map(|seen| &seen.set),
+            id_bits,
             keyword_sets: &sets,
             now,
         };

@@ -212,6 +212,18 @@ pub(crate) fn segment_renumber<'py>(
     }
 }
 
+/// `segment_seen_by_reader`
+#[pyfunction]
+#[allow(clippy::needless_pass_by_value)] // holds the buffer
+pub(crate) fn segment_seen_by_reader<'py>(
+    py: Python<'py>,
+    segment: ReadBuffer<'py>,
+    seen: &PyUidSet,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let segment = index::seen_by_reader(&segment, &seen.set)?;
+    Ok(PyBytes::new(py, &segment))
+}
+
 #[pyfunction]
 #[pyo3(signature = (segment, uids, *, mode, flags, keyword_map, modseq))]
 #[allow(clippy::needless_pass_by_value)] // holds the buffer

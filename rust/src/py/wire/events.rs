@@ -73,6 +73,16 @@ events! {
     Delete { tag: Py<PyBytes>, mailbox: String }
     /// RENAME.
     Rename { tag: Py<PyBytes>, mailbox: String, to: String }
+    /// SETACL.
+    SetAcl { tag: Py<PyBytes>, mailbox: String, identifier: Py<PyBytes>, rights: Py<PyBytes> }
+    /// DELETEACL.
+    DeleteAcl { tag: Py<PyBytes>, mailbox: String, identifier: Py<PyBytes> }
+    /// GETACL.
+    GetAcl { tag: Py<PyBytes>, mailbox: String }
+    /// LISTRIGHTS.
+    ListRights { tag: Py<PyBytes>, mailbox: String, identifier: Py<PyBytes> }
+    /// MYRIGHTS.
+    MyRights { tag: Py<PyBytes>, mailbox: String }
     /// SUBSCRIBE.
     Subscribe { tag: Py<PyBytes>, mailbox: String }
     /// UNSUBSCRIBE.
@@ -425,6 +435,46 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
         }
         Verb::Delete { mailbox } => Delete { tag, mailbox }.into_bound_py_any(py),
         Verb::Rename { mailbox, to } => Rename { tag, mailbox, to }.into_bound_py_any(py),
+        Verb::SetAcl {
+            mailbox,
+            identifier,
+            rights,
+        } => {
+            let (identifier, rights) = (bytes(py, &identifier), bytes(py, &rights));
+            SetAcl {
+                tag,
+                mailbox,
+                identifier,
+                rights,
+            }
+            .into_bound_py_any(py)
+        }
+        Verb::DeleteAcl {
+            mailbox,
+            identifier,
+        } => {
+            let identifier = bytes(py, &identifier);
+            DeleteAcl {
+                tag,
+                mailbox,
+                identifier,
+            }
+            .into_bound_py_any(py)
+        }
+        Verb::GetAcl { mailbox } => GetAcl { tag, mailbox }.into_bound_py_any(py),
+        Verb::ListRights {
+            mailbox,
+            identifier,
+        } => {
+            let identifier = bytes(py, &identifier);
+            ListRights {
+                tag,
+                mailbox,
+                identifier,
+            }
+            .into_bound_py_any(py)
+        }
+        Verb::MyRights { mailbox } => MyRights { tag, mailbox }.into_bound_py_any(py),
         Verb::Subscribe { mailbox } => Subscribe { tag, mailbox }.into_bound_py_any(py),
         Verb::Unsubscribe { mailbox } => Unsubscribe { tag, mailbox }.into_bound_py_any(py),
         Verb::List(list) => List {

@@ -1,6 +1,7 @@
 //! The grammar over one complete command (RFC 9051 section 9, RFC 3501 section 9, extensions).
 
 mod access;
+mod acl;
 mod append;
 mod fetch;
 mod listing;
@@ -32,27 +33,32 @@ const NAMES: &[&str] = &[
     "COPY",
     "CREATE",
     "DELETE",
+    "DELETEACL",
     "ENABLE",
     "ESEARCH",
     "EXAMINE",
     "EXPUNGE",
     "FETCH",
+    "GETACL",
     "GETMETADATA",
     "GETQUOTA",
     "GETQUOTAROOT",
     "ID",
     "IDLE",
     "LIST",
+    "LISTRIGHTS",
     "LOGIN",
     "LOGOUT",
     "LSUB",
     "MOVE",
+    "MYRIGHTS",
     "NAMESPACE",
     "NOOP",
     "RENAME",
     "REPLACE",
     "SEARCH",
     "SELECT",
+    "SETACL",
     "SETMETADATA",
     "SETQUOTA",
     "SORT",
@@ -251,6 +257,25 @@ fn with_arguments(name: &'static str, input: &mut Cursor<'_>) -> Parsed<Verb> {
             mailbox: mailbox::mailbox(input)?,
         }),
         "RENAME" => mailbox::rename(input),
+        "SETACL" => acl::set_acl(input),
+        "DELETEACL" => {
+            acl::mailbox_and_identifier(input).map(|(mailbox, identifier)| Verb::DeleteAcl {
+                mailbox,
+                identifier,
+            })
+        }
+        "GETACL" => Ok(Verb::GetAcl {
+            mailbox: mailbox::mailbox(input)?,
+        }),
+        "LISTRIGHTS" => {
+            acl::mailbox_and_identifier(input).map(|(mailbox, identifier)| Verb::ListRights {
+                mailbox,
+                identifier,
+            })
+        }
+        "MYRIGHTS" => Ok(Verb::MyRights {
+            mailbox: mailbox::mailbox(input)?,
+        }),
         "SUBSCRIBE" => Ok(Verb::Subscribe {
             mailbox: mailbox::mailbox(input)?,
         }),

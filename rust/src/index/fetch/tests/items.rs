@@ -67,6 +67,8 @@ fn rendering_and_decoding_stop_at_their_cost() {
                 numbers: &numbers,
                 wanted: &uids,
                 recent: None,
+                seen: None,
+                id_bits: 0,
                 flags_too: None,
                 uid_fetch: false,
             };
@@ -112,6 +114,8 @@ fn recent_and_flags_too_apply_to_their_uids_only() {
         numbers: &numbers,
         wanted: &wanted,
         recent: Some(&recent),
+        seen: None,
+        id_bits: 0,
         flags_too: Some(&flags_too),
         uid_fetch: false,
     };
@@ -146,6 +150,8 @@ fn messages_unknown_to_the_client_are_skipped() {
         numbers: &numbers,
         wanted: &wanted,
         recent: None,
+        seen: None,
+        id_bits: 0,
         flags_too: None,
         uid_fetch: false,
     };

@@ -118,6 +118,8 @@ fn answers(
         numbers: &numbers,
         wanted: &uids,
         recent: None,
+        seen: None,
+        id_bits: 0,
         flags_too: None,
         uid_fetch: false,
     };

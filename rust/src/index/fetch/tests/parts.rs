@@ -160,6 +160,8 @@ fn adjacent_fields_are_read_together() {
         numbers: &numbers,
         wanted: &uids,
         recent: None,
+        seen: None,
+        id_bits: 0,
         flags_too: None,
         uid_fetch: false,
     };

@@ -238,6 +238,8 @@ fn cached_fields_are_sent_from_the_metadata() {
             numbers: &numbers,
             wanted: numbers.uids(),
             recent: None,
+            seen: None,
+            id_bits: 0,
             flags_too: None,
             uid_fetch: false,
         };

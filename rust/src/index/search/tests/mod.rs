@@ -444,6 +444,8 @@ fn a_header_field_is_read_once_for_several_keys() {
         numbers: &numbers,
         saved: &UidSet::empty(),
         recent: &UidSet::empty(),
+        seen: None,
+        id_bits: 0,
         keyword_sets: &HashMap::new(),
         now: 0,
     };

@@ -155,6 +155,8 @@ impl Mailbox {
             numbers: &self.numbers,
             saved: &self.saved,
             recent: &self.recent,
+            seen: None,
+            id_bits: 0,
             keyword_sets: &sets_by_keyword(),
             now: NOW,
         };

@@ -169,6 +169,35 @@ fn verb(out: &mut CommandText, verb: &Verb) {
         }
         Verb::Delete { mailbox } => named(out, "DELETE ", mailbox),
         Verb::Subscribe { mailbox } => named(out, "SUBSCRIBE ", mailbox),
+        Verb::SetAcl {
+            mailbox,
+            identifier,
+            rights,
+        } => {
+            named(out, "SETACL ", mailbox);
+            out.put(" ");
+            out.string(identifier);
+            out.put(" ");
+            out.string(rights);
+        }
+        Verb::DeleteAcl {
+            mailbox,
+            identifier,
+        } => {
+            named(out, "DELETEACL ", mailbox);
+            out.put(" ");
+            out.string(identifier);
+        }
+        Verb::GetAcl { mailbox } => named(out, "GETACL ", mailbox),
+        Verb::ListRights {
+            mailbox,
+            identifier,
+        } => {
+            named(out, "LISTRIGHTS ", mailbox);
+            out.put(" ");
+            out.string(identifier);
+        }
+        Verb::MyRights { mailbox } => named(out, "MYRIGHTS ", mailbox),
         Verb::Unsubscribe { mailbox } => named(out, "UNSUBSCRIBE ", mailbox),
         Verb::Append { mailbox } => named(out, "APPEND ", mailbox),
         Verb::GetQuota { root } => {
