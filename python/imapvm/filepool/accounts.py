@@ -18,6 +18,7 @@ from imapvm.filepool.engine.environment import (
 )
 from imapvm.filepool.engine.transactions import LmdbTxn, Operation, Table
 from imapvm.filepool.engine.writer import Writer
+from imapvm.filepool.errors import UnknownGrantError
 from imapvm.filepool.group import Group
 from imapvm.filepool.operations.accounts import (
     ActivateAccount,
@@ -29,13 +30,36 @@ from imapvm.filepool.operations.accounts import (
     ReserveAccount,
     SetCredential,
 )
+from imapvm.filepool.operations.acl import ClearGrantee
 from imapvm.filepool.operations.enroll import AddAccount, ClearAccount
+from imapvm.filepool.operations.user_groups import (
+    AddUserGroup,
+    RemoveUserGroup,
+    SetMember,
+    SetSharedAccount,
+)
 from imapvm.filepool.tables.accounts import Account, AccountRow, AccountStatus
-from imapvm.filepool.tables.schema import COUNTER, ID_KEY, LOGIN_EPOCH, AccountTables
+from imapvm.filepool.tables.schema import (
+    COUNTER,
+    ID_KEY,
+    LOGIN_EPOCH,
+    MEMBER_KEY,
+    SHARED_ACCOUNT,
+    AccountTables,
+)
 from imapvm.filepool.tables.transactions import AccountsTxn
+from imapvm.filepool.tables.user_groups import BY_ACCOUNT, BY_GROUP, ID, group_name_key
 from imapvm.model.ids import AccountId
-from imapvm.model.limits import ACCOUNT_NAME_MAX, ADDRESS_MAX
+from imapvm.model.limits import ACCOUNT_NAME_MAX, ADDRESS_MAX, GROUP_NAME_MAX
 from imapvm.model.names import normal_name
+from imapvm.model.rights import (
+    ANYONE,
+    ANYONE_NAME,
+    GROUP_SIGN,
+    NEGATIVE_SIGN,
+    Grantee,
+    GranteeKind,
+)
 
 __all__ = ["Account", "Accounts"]
 
@@ -175,6 +199,134 @@ class Accounts:
                     found.append(key[8:].decode())
         return found
 
+    def latest_txn_id(self) -> int:
+        """Return the id of the latest commit: accounts and groups of users have not changed since.
+
+        Raises:
+            CorruptError: the data file is corrupt.
+        """
+        return self._data.latest_txn_id()
+
+    # --- groups of users -----------------------------------------------------------------------
+
+    def group_id(self, name: str) -> int | None:
+        """Return the id of a group of users, compared without regard to case; None if unknown."""
+        key = group_name_key(name)
+        if len(key) - 1 > GROUP_NAME_MAX:
+            return None
+        with self._begin() as txn:
+            stored = txn.get(key, None, self.tables.groups)
+        return None if stored is None else int(COUNTER.unpack(stored)[0])
+
+    def user_groups(self) -> dict[int, str]:
+        """Return the names of all groups of users, by id."""
+        prefix = ID
+        found: dict[int, str] = {}
+        with self._begin() as txn, txn.cursor(self.tables.groups) as cursor:
+            if cursor.set_range(prefix):
+                for key, stored in cursor:
+                    if not key.startswith(prefix):
+                        break
+                    found[ID_KEY.unpack(key[1:])[0]] = stored.decode()
+        return found
+
+    def members(self, group: int) -> list[AccountId]:
+        """Return the members of a group of users, by id."""
+        with self._begin() as txn:
+            return [AccountId(each) for each in self._members(txn, BY_GROUP, group)]
+
+    def _members(self, txn: LmdbTxn, kind: bytes, number: int) -> list[int]:
+        prefix = kind + ID_KEY.pack(number)
+        found: list[int] = []
+        with txn.cursor(self.tables.members) as cursor:
+            if cursor.set_range(prefix):
+                for key in cursor.iternext(True, False):  # noqa: FBT003
+                    if not key.startswith(prefix):
+                        break
+                    found.append(MEMBER_KEY.unpack(key)[2])
+        return found
+
+    def grantees(self, number: AccountId) -> tuple[Grantee, ...]:
+        """Return what a user is for ACLs: anyone, the user, and the user's groups."""
+        with self._begin() as txn:
+            groups = self._members(txn, BY_ACCOUNT, number)
+        mine = (Grantee(GranteeKind.GROUP, group) for group in groups)
+        return (ANYONE, Grantee(GranteeKind.USER, number), *mine)
+
+    def identifier(self, grantee: Grantee) -> str | None:
+        """Return the identifier of a grantee; None for a user or group that was deleted."""
+        match grantee.kind:
+            case GranteeKind.ANYONE:
+                return ANYONE_NAME
+            case GranteeKind.USER:
+                account = self.by_id(AccountId(grantee.id))
+                return None if account is None else account.name
+            case GranteeKind.GROUP:
+                with self._begin() as txn:
+                    stored = txn.get(ID + ID_KEY.pack(grantee.id), None, self.tables.groups)
+                return None if stored is None else GROUP_SIGN + stored.decode()
+
+    def grantee(self, identifier: str) -> tuple[Grantee, bool]:
+        """Return the grantee for an identifier, and True for negative rights.
+
+        A login name that starts with "-" or "$", or is "anyone", cannot be an identifier.
+
+        Raises:
+            UnknownGrantError: there is no such user or group.
+        """
+        name = identifier.removeprefix(NEGATIVE_SIGN)
+        negative = name != identifier
+        if name.lower() == ANYONE_NAME:
+            return ANYONE, negative
+        if name.startswith(GROUP_SIGN):
+            group = self.group_id(name.removeprefix(GROUP_SIGN))
+            if group is not None:
+                return Grantee(GranteeKind.GROUP, group), negative
+        elif (account := self.find(name)) is not None:
+            return Grantee(GranteeKind.USER, account.id), negative
+        raise UnknownGrantError(f"unknown identifier {name}")
+
+    def shared_account(self) -> Account | None:
+        """Return the account whose mailboxes are below `Shared/`; None without one."""
+        with self._begin() as txn:
+            stored = txn.get(SHARED_ACCOUNT, None, self.tables.counters)
+            return (
+                None if stored is None else self._active(txn, ID_KEY.pack(*COUNTER.unpack(stored)))
+            )
+
+    async def add_user_group(self, name: str) -> int:
+        """Create a group of users; return its id.
+
+        Raises:
+            AccountExistsError, InvalidNameError: the name is refused.
+        """
+        return await self.submit(AddUserGroup(name))
+
+    async def remove_user_group(self, group: int) -> None:
+        """Delete a group of users, and all rights that were granted to it."""
+        with trio.CancelScope(shield=True):  # what remains has no effect: the id is not used again
+            await self.submit(RemoveUserGroup(group))
+            await self._clear_grantee(Grantee(GranteeKind.GROUP, group))
+
+    async def set_member(self, group: int, account: AccountId, *, member: bool) -> None:
+        """Add a user to a group, or remove it.
+
+        Raises:
+            LimitError: the user would be in too many groups.
+        """
+        await self.submit(SetMember(group, account, member))
+
+    async def set_shared_account(self, number: AccountId | None) -> None:
+        """Choose the account whose mailboxes are below `Shared/`; None for none."""
+        await self.submit(SetSharedAccount(number))
+
+    async def _clear_grantee(self, grantee: Grantee) -> None:
+        for group in self._groups:
+            step: ClearGrantee | None = ClearGrantee(grantee)
+            while step is not None:
+                step = await group.submit(step)
+                await trio.lowlevel.checkpoint()
+
     def _find(self, key: bytes, table: Table) -> Account | None:
         if not 0 < len(key) <= max(ACCOUNT_NAME_MAX, ADDRESS_MAX):
             return None
@@ -267,6 +419,7 @@ class Accounts:
         group = self._groups[account.group]
         while not await group.submit(ClearAccount(account.id, self._now())):
             await trio.lowlevel.checkpoint()
+        await self._clear_grantee(Grantee(GranteeKind.USER, account.id))
         await self.submit(ForgetAccount(account.id))
 
     def _now(self) -> int:

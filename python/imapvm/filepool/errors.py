@@ -44,6 +44,14 @@ class NoSuchMailboxError(FilepoolError):
     """The mailbox does not exist."""
 
 
+class PermissionDeniedError(FilepoolError):
+    """The user can see the mailbox and has not the right to do this (RFC 5530: NOPERM)."""
+
+
+class UnknownGrantError(FilepoolError):
+    """An identifier is of no user and no group, or its rights cannot be changed."""
+
+
 class MailboxExistsError(FilepoolError):
     """Another mailbox has the name."""
 

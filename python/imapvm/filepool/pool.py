@@ -10,6 +10,7 @@ from typing import Final
 import trio
 
 from imapvm._core import HeaderColumns, KeyColumns
+from imapvm.filepool.access.access import Access
 from imapvm.filepool.accounts import Accounts
 from imapvm.filepool.check.findings import Finding
 from imapvm.filepool.check.run import CheckReport, check_filepool
@@ -100,6 +101,10 @@ class Filepool:
     def account(self, account: Account) -> AccountStore:
         """Return the store of one account."""
         return AccountStore(account, self.groups)
+
+    def access(self, account: Account) -> Access:
+        """Return the access of an account to mailboxes of others."""
+        return Access(account, self.accounts, self.groups)
 
     def new_body(self, *, group: int) -> BodyWriter:
         """Return a writer for a message that is delivered; see also `AccountStore.new_body`.

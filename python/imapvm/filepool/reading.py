@@ -32,6 +32,7 @@ from imapvm.filepool.errors import (
     StoreUnavailableError,
 )
 from imapvm.filepool.group import Group
+from imapvm.filepool.tables.acl import entries_of, has_shared_seen
 from imapvm.filepool.tables.annotations import (
     AnnotationChange,
     AnnotationUsage,
@@ -45,6 +46,8 @@ from imapvm.filepool.tables.mailboxes import Mailbox, mailbox_of
 from imapvm.filepool.tables.quotas import annotation_bytes, annotation_key, unpack_limits, used
 from imapvm.filepool.tables.schema import (
     COUNTER,
+    GRANT_KEY,
+    GRANTEE_KEY,
     ID_KEY,
     KEYWORDS_KEY,
     NAME_ROW,
@@ -55,10 +58,12 @@ from imapvm.filepool.tables.schema import (
     name_key,
 )
 from imapvm.model.changes import MailboxChanges
-from imapvm.model.ids import AccountId, BodyId, MailboxId, ModSeq
+from imapvm.model.flags import SystemFlag
+from imapvm.model.ids import AccountId, BodyId, MailboxId, ModSeq, Uid
 from imapvm.model.limits import CHANGE_ROWS_MAX, SPELLINGS_MAX
 from imapvm.model.names import DELIMITER, canonical_name
 from imapvm.model.quota import Limits, OwnLimits, effective
+from imapvm.model.rights import ALL_RIGHTS, AclEntry, Grantee, Rights
 
 MAILBOX_CACHE_MAX: Final = 8192
 """Mailbox rows that are cached decoded, about 4 MiB; the cache is cleared when it is full."""
@@ -109,6 +114,8 @@ class Reader:
     """
 
     __slots__ = ("_account", "_group", "_tables", "_txn", "snapshot", "txn_id")
+    id_bits: int = 0
+    """In ids of messages and threads, beside those that are stored."""
     snapshot: Snapshot
     txn_id: int
     """Id of the latest commit that is visible; see `AccountStore.latest_txn_id`."""
@@ -179,6 +186,72 @@ class Reader:
         """Return the mailbox with a name, or None."""
         mailbox = self.mailbox_id(name)
         return None if mailbox is None else self.mailbox_by_id(mailbox)
+
+    def find(self, name: str, needed: Rights) -> Mailbox | None:
+        """Return the mailbox with a name, or None.
+
+        Args:
+            name: in any case of INBOX.
+            needed: rights that the user needs; the owner has all.
+        """
+        return self.mailbox(name)
+
+    def target_id(self, name: str) -> MailboxId | None:
+        """Return the id of a mailbox to append to, or None."""
+        return self.mailbox_id(name)
+
+    def require(self, mailbox: MailboxId, needed: Rights) -> None:
+        """Check that the user has some rights; the owner has all.
+
+        Raises:
+            PermissionDeniedError: one is missing.
+        """
+
+    def rights(self, mailbox: int) -> Rights:
+        """Return the rights of the user on a mailbox: all, for the owner."""
+        return ALL_RIGHTS
+
+    def acl(self, mailbox: MailboxId) -> list[AclEntry]:
+        """Return the entries of a mailbox's ACL, by grantee."""
+        prefix = ID_KEY.pack(mailbox)
+        rows: list[tuple[bytes, bytes]] = []
+        with self._txn.cursor(self._tables.acl) as cursor:
+            if cursor.set_range(prefix):
+                for key, stored in cursor:
+                    if not key.startswith(prefix):
+                        break
+                    rows.append((key, stored))
+        return entries_of(rows)
+
+    def shares_seen(self, mailbox: MailboxId) -> bool:
+        r"""Return True if all readers of a mailbox have the same \Seen."""
+        return has_shared_seen(lambda key: self._txn.get(key, None, self._tables.acl), mailbox)
+
+    def grants(
+        self, grantee: Grantee, after: bytes, limit: int
+    ) -> tuple[list[tuple[AccountId, MailboxId]], bytes | None]:
+        """Return mailboxes of the storage group on which a grantee has rights, and their accounts.
+
+        Args:
+            grantee: of the ACLs.
+            after: b"", or what the call before returned.
+            limit: number of mailboxes.
+
+        Returns:
+            The mailboxes, and the value for the next call; None at the end.
+        """
+        prefix = GRANTEE_KEY.pack(*grantee)
+        found: list[tuple[AccountId, MailboxId]] = []
+        with self._txn.cursor(self._tables.grants) as cursor:
+            if cursor.set_range(after or prefix):
+                for key in cursor.iternext(True, False):  # noqa: FBT003
+                    if not key.startswith(prefix):
+                        break
+                    if len(found) == limit:
+                        return found, key
+                    _, _, account, mailbox = GRANT_KEY.unpack(key)
+                    found.append((AccountId(account), MailboxId(mailbox)))
+        return found, None
 
     def mailbox_in_any_case(self, name: str) -> Mailbox | None:
         """Return the mailbox whose name differs from this one in case only, or None.
@@ -348,6 +421,25 @@ class Reader:
         """Return the first changes of annotations after a number; see `annotation_usage`."""
         with self._txn.cursor(self._tables.annotation_changes) as cursor:
             return list(islice(changes_after(cursor, self._account, since), limit))
+
+    # --- \\Seen --------------------------------------------------------------------------------
+
+    def private_seen(self, mailbox: Mailbox) -> UidSet | None:
+        r"""Return the messages with \Seen if the user has an own \Seen; None for the owner."""
+        return None
+
+    def unseen(self, mailbox: Mailbox) -> int:
+        r"""Return the number of messages without \Seen."""
+        return mailbox.unseen
+
+    def first_unseen(self, mailbox: Mailbox) -> Uid | None:
+        r"""Return the first message without \Seen."""
+        if not mailbox.unseen:
+            return None
+        first = self.snapshot.first_with_flags(mailbox.id, SystemFlag.SEEN, 0)
+        if first is None:
+            raise AssertionError("the counter of unseen messages is wrong")
+        return Uid(first)
 
     # --- the index ----------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import trio
 from imapvm._core import HeaderColumns, KeyColumns, UidSet
 from imapvm.filepool.errors import FilepoolError, MailboxExistsError, MessageGoneError
 from imapvm.filepool.group import Group
+from imapvm.filepool.operations.acl import SetRights, SetSharedSeen
 from imapvm.filepool.operations.annotations import SPECIAL_USE, Annotation, SetAnnotations
 from imapvm.filepool.operations.append import AppendMessages, AppendResult, NewMessage
 from imapvm.filepool.operations.copy import (
@@ -37,6 +38,7 @@ from imapvm.filepool.operations.rename import (
     rename_parts,
 )
 from imapvm.filepool.operations.replace import ReplaceMessage
+from imapvm.filepool.operations.shared import RemoveMessages
 from imapvm.filepool.operations.store_flags import (
     ExpungeMessages,
     ExpungeResult,
@@ -51,6 +53,7 @@ from imapvm.filepool.tables.mailboxes import Mailbox
 from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.names import DELIMITER, INBOX, canonical_name, is_below, name_error
 from imapvm.model.quota import OwnLimits
+from imapvm.model.rights import AclEntry, Grantee, Rights, RightsChange
 from imapvm.model.stepping import suspend
 
 __all__ = [
@@ -97,6 +100,11 @@ class AccountStore:
     """
 
     __slots__ = ("_group", "_groups", "_id", "account")
+
+    prefix: str = ""
+    """In front of the names of the account, as the user writes them."""
+    is_own: bool = True
+    """False for the store of a user who is not the owner of the mailboxes."""
 
     def __init__(self, account: Account, groups: Sequence[Group]) -> None:
         self.account = account
@@ -309,6 +317,35 @@ class AccountStore:
         """Count the usage again, and correct it; other changes of the storage group wait."""
         return await self._group.submit(RecountUsage(self._id))
 
+    async def set_rights(
+        self,
+        mailbox: MailboxId,
+        grantee: Grantee,
+        change: RightsChange,
+        rights: Rights,
+        *,
+        negative: bool = False,
+    ) -> AclEntry:
+        """Change an entry of the ACL of a mailbox, and return it (RFC 4314 section 3.1).
+
+        Args:
+            mailbox: the mailbox.
+            grantee: another user than the owner, a group of users, or anyone.
+            change: effect of `rights`.
+            rights: to set, to add or to remove.
+            negative: change the rights that are removed from the grantee.
+
+        Raises:
+            LimitError: the ACL would have too many entries.
+        """
+        return await self._group.submit(
+            SetRights(self._id, mailbox, grantee, negative, change, rights)
+        )
+
+    async def set_shared_seen(self, mailbox: MailboxId, *, shared: bool) -> None:
+        r"""Choose one \Seen for all readers of a mailbox, or one for each."""
+        await self._group.submit(SetSharedSeen(self._id, mailbox, shared))
+
     # --- messages -----------------------------------------------------------------------------
 
     async def append(
@@ -395,6 +432,12 @@ class AccountStore:
         r"""Expunge those of some messages that have \Deleted."""
         return await self._group.submit(
             ExpungeMessages(self._id, mailbox, uids, self._now()), cost=_cost(uids)
+        )
+
+    async def remove(self, mailbox: MailboxId, uids: UidSet) -> ExpungeResult:
+        r"""Remove messages, with or without \Deleted, that were copied to another account."""
+        return await self._group.submit(
+            RemoveMessages(self._id, mailbox, uids, self._now()), cost=_cost(uids)
         )
 
     async def copy(

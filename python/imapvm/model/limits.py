@@ -40,6 +40,10 @@ MAILBOX_NAME_MAX: Final = 255
 """Whole name in UTF-8: fits an LMDB key with its prefix, and a file name in a backup."""
 MAILBOX_DEPTH_MAX: Final = 32
 """Levels of hierarchy in one name."""
+GROUP_NAME_MAX: Final = 64
+"""Name of a group of users."""
+GROUPS_PER_USER_MAX: Final = 64
+"""Groups of users that a user is in: each is one look-up for the rights on a mailbox."""
 KEYWORD_MAX: Final = 100
 """One keyword."""
 KEYWORDS_PER_MESSAGE_MAX: Final = 64
@@ -132,6 +136,15 @@ LIST_WILDCARDS_MAX: Final = 100
 """Wildcards in all patterns of one LIST or LSUB, the reference included: comparing a name costs up
 to its length for each of them. A name has at most MAILBOX_DEPTH_MAX levels, so one for each level
 of three patterns fits."""
+ACL_ENTRIES_MAX: Final = 1000
+"""Entries of one mailbox's ACL: GETACL writes them in one response, and DELETE removes them in the
+transaction of the mailbox, in some 5 ms."""
+SHARED_NAMES_MAX: Final = 10_000
+"""Mailboxes of others that one LIST shows, as many as an account can have of its own. Those beyond
+it can be used by name."""
+COPIED_BETWEEN_ACCOUNTS_MAX: Final = 1000
+"""Messages of one COPY or MOVE to a mailbox of another account: they are read and stored again, in
+one transaction, as those of APPEND."""
 FETCH_FIELD_LISTS_MAX: Final = 32
 """HEADER.FIELDS and HEADER.FIELDS.NOT of one FETCH. Each is compared with up to 10,000 fields of a
 message, about half a millisecond, and one response is written without a pause."""

@@ -12,6 +12,14 @@ from imapvm.model.limits import MAILBOX_DEPTH_MAX, MAILBOX_NAME_MAX
 DELIMITER: Final = "/"
 INBOX: Final = "INBOX"
 
+OTHER_USERS: Final = "Other Users/"
+"""In front of a login name and a mailbox of that user (RFC 2342)."""
+SHARED: Final = "Shared/"
+"""In front of a mailbox of the account that is shared."""
+SHARED_NAMESPACES: Final = (OTHER_USERS, SHARED)
+RESERVED_NAMES: Final = tuple(prefix.removesuffix("/") for prefix in SHARED_NAMESPACES)
+"""Names of mailboxes that would be above those of others."""
+
 SPECIAL_USES: Final = (r"\All", r"\Archive", r"\Drafts", r"\Flagged", r"\Junk", r"\Sent", r"\Trash")
 """RFC 6154 section 2, as they are written in responses."""
 

@@ -7,6 +7,7 @@ from tests.filepool.direct import Direct, dump, message, message_bytes, packed, 
 
 from imapvm._core import STORE_ADD, STORE_REMOVE, STORE_REPLACE, UidSet
 from imapvm.filepool.errors import FilepoolError, NoSuchMailboxError
+from imapvm.filepool.operations.acl import SetRights, SetSharedSeen
 from imapvm.filepool.operations.annotations import Annotation, SetAnnotations
 from imapvm.filepool.operations.append import AppendMessages, StageBody
 from imapvm.filepool.operations.copy import CopyMessages
@@ -20,10 +21,12 @@ from imapvm.filepool.operations.mailboxes import (
 )
 from imapvm.filepool.operations.quota import SetLimits
 from imapvm.filepool.operations.rename import RenameMailbox
+from imapvm.filepool.operations.shared import SharedUser, StoreSharedFlags
 from imapvm.filepool.operations.store_flags import ExpungeMessages, StoreFlags
 from imapvm.filepool.operations.sweep import SweepStep
 from imapvm.model.ids import AccountId
 from imapvm.model.quota import MAILBOX, MESSAGE, STORAGE
+from imapvm.model.rights import ANYONE, Grantee, GranteeKind, Rights, RightsChange
 
 HISTORY = [
     CreateMailbox(1, "a/b", (), subscribe=True, now=100),
@@ -49,6 +52,13 @@ HISTORY = [
     SetAnnotations(1, 3, 1, (Annotation(b"/specialuse", b"\\Drafts"),), b"client"),
     SetAnnotations(1, 0, 1, (Annotation(b"/comment", b"mine"),), b"client"),
     SetAnnotations(1, 1, 1, (Annotation(b"/comment", b"y" * 5000),), b"client"),
+    SetRights(1, 1, Grantee(GranteeKind.USER, 7), False, RightsChange.ADD, Rights(3)),
+    SetRights(1, 8, Grantee(GranteeKind.GROUP, 2), True, RightsChange.ADD, Rights(7)),
+    SetRights(1, 1, ANYONE, False, RightsChange.ADD, Rights.SEEN | Rights.READ),
+    SetSharedSeen(1, 2, shared=True),
+    StoreSharedFlags(
+        StoreFlags(1, 1, UidSet([(41, 60)]), STORE_ADD, 1, (), None), SharedUser(7, (ANYONE,))
+    ),
     RenameMailbox(1, "a", "c/d", 108),
     RenameMailbox(1, "INBOX", "before", 109),
     SetLimits(1, ((STORAGE, None), (MESSAGE, 1000)), (), replace=False),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from imapvm._core import Snapshot
 from imapvm.filepool.accounts import Accounts
 from imapvm.filepool.check.accounts import AccountsState, inspect_accounts
+from imapvm.filepool.check.acl import inspect_acls
 from imapvm.filepool.check.annotations import inspect_annotations
 from imapvm.filepool.check.bodies import inspect_bodies, renew_metadata
 from imapvm.filepool.check.findings import Finding, Findings
@@ -92,6 +93,7 @@ def _check_group(
     inspect_mailboxes(txn, state, found)
     inspect_logs(txn, state, found)
     inspect_annotations(txn, state, found)
+    inspect_acls(txn, state, found)
     bodies = inspect_bodies(txn, state, now, found)
     inspect_counters(txn, state, found)
     findings = found.repair(txn) if repair else found.report()

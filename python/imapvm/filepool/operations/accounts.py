@@ -9,6 +9,7 @@ from imapvm.filepool.errors import (
     LimitError,
     NoSuchAccountError,
 )
+from imapvm.filepool.operations.user_groups import forget_memberships
 from imapvm.filepool.tables.accounts import Account, AccountRow, AccountStatus
 from imapvm.filepool.tables.schema import COUNTER, ID_KEY, LOGIN_EPOCH
 from imapvm.filepool.tables.transactions import AccountsTxn
@@ -116,7 +117,10 @@ class ActivateAccount:
 
 @dataclass(frozen=True, slots=True)
 class MarkDeleted:
-    """First step of a deletion: the account cannot be found, its name and addresses are free."""
+    """First step of a deletion: the account cannot be found, its name and addresses are free.
+
+    It is in no group of users, and rights that were granted to it have no effect.
+    """
 
     account: AccountId
 
@@ -128,6 +132,7 @@ class MarkDeleted:
             for key, _ in list(txn.items(tables.addresses, ID_KEY.pack(self.account))):
                 txn.delete(key, tables.addresses)
                 txn.delete(key[8:], tables.aliases)
+            forget_memberships(txn, self.account)
             row.status = AccountStatus.DELETED
             _put(txn, row)
             txn.put(ID_KEY.pack(self.account), b"", tables.unfinished)

@@ -9,6 +9,7 @@ from imapvm.filepool.errors import InvalidNameError, LimitError, MailboxExistsEr
 from imapvm.filepool.operations.annotations import drop_annotations
 from imapvm.filepool.operations.quota import check_quota
 from imapvm.filepool.operations.special_uses import check_uses
+from imapvm.filepool.tables.acl import clear_acl, inherit_acl
 from imapvm.filepool.tables.bodies import SweepKind, sweep_key
 from imapvm.filepool.tables.changes import Change, record_change
 from imapvm.filepool.tables.mailboxes import Mailbox, mailbox_of, name_row, set_name
@@ -121,7 +122,7 @@ def _last_of_older_version(txn: GroupTxn, seconds: int) -> int:
 def new_mailbox(
     txn: GroupTxn, usage: UsageRow, name: str, *, now: int, uses: int = 0, subscribe: bool = False
 ) -> MailboxRow:
-    """Create a mailbox whose name has been checked."""
+    """Create a mailbox whose name has been checked, with the ACL of its parent."""
     uid_validity = next_uid_validity(txn, usage, now)
     txn.edit(usage)
     usage.uid_validity = uid_validity
@@ -133,6 +134,11 @@ def new_mailbox(
     _, subscribed = name_row(txn, usage.account, name)
     set_name(txn, usage, name, row.id, subscribed=subscribed or subscribe)
     record_change(txn, row, Change.CREATED)
+    above, delimiter, _ = name.rpartition(DELIMITER)
+    if delimiter:
+        parent, _ = name_row(txn, usage.account, above)
+        if parent:
+            inherit_acl(txn, parent, row)
     return row
 
 
@@ -174,7 +180,7 @@ class CreateMailbox:
 
 @dataclass(frozen=True, slots=True)
 class DeleteMailbox:
-    """DELETE: the mailbox is removed at once, the rows of its messages are swept later.
+    """DELETE: mailbox and ACL are removed at once, the rows of its messages are swept later.
 
     Children and a subscription stay (RFC 9051 sections 6.3.5 and 6.3.7).
     """
@@ -195,6 +201,7 @@ class DeleteMailbox:
         usage.mailboxes -= 1
         txn.put(sweep_key(self.now, SweepKind.MAILBOX, row.id), b"", txn.tables.sweep)
         drop_annotations(txn, self.account, row.id)
+        clear_acl(txn, self.account, row.id)
         record_change(txn, row, Change.DELETED)
         txn.drop_mailbox(row.account, row.id)
 

@@ -11,6 +11,7 @@ from typing import Final
 from imapvm._core import CorruptError, segment_records
 from imapvm.filepool.engine.transactions import Table
 from imapvm.filepool.errors import CorruptDataError
+from imapvm.filepool.tables.acl import clear_acl
 from imapvm.filepool.tables.annotations import SERVER, Scope
 from imapvm.filepool.tables.bodies import SweepKind, release, sweep_key
 from imapvm.filepool.tables.changes import CHANGES_KEPT, JOURNAL_ROWS_KEPT, Change
@@ -98,6 +99,7 @@ def clear_mailbox(txn: GroupTxn, mailbox: int, budget: Budget, now: int) -> bool
         and budget.clear(txn, txn.tables.changes, prefix)
         and budget.clear(txn, txn.tables.keywords, prefix)
         and budget.clear(txn, txn.tables.annotations, prefix)
+        and budget.clear(txn, txn.tables.seen, prefix)
     )
 
 
@@ -112,7 +114,7 @@ def clear_account(txn: GroupTxn, account: AccountId, budget: Budget, now: int) -
         mailbox = MailboxId(PAIR_KEY.unpack(keys[0])[1])
         txn.put(sweep_key(now, SweepKind.MAILBOX, mailbox), b"", txn.tables.sweep)
         txn.drop_mailbox(account, mailbox)
-        budget.left -= 1
+        budget.left -= 1 + clear_acl(txn, account, mailbox)
     return (
         budget.left > 0
         and budget.clear(txn, txn.tables.names, prefix)

@@ -38,6 +38,8 @@ class Change(IntEnum):
     RENAMED = 6
     ANNOTATED = 7
     """Of an account: annotations of its mailboxes, or its own of the server."""
+    RIGHTS = 8
+    """Of the ACL of a mailbox."""
 
 
 def log_change(txn: GroupTxn, row: MailboxRow, kind: Change, uids: UidSet) -> None:

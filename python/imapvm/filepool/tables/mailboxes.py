@@ -27,6 +27,8 @@ class Mailbox(NamedTuple):
     """Number of combinations of keywords that were ever used in the mailbox."""
     changes_from: ModSeq
     """The change log is complete for changes after this MODSEQ."""
+    shared_by: int = 0
+    """Account that has the mailbox, if it is not the user's own; else 0."""
 
 
 def mailbox_of(row: MailboxRow) -> Mailbox:

@@ -43,6 +43,9 @@ class GroupTables:
     annotations: Table = field(metadata=ADDED)
     annotation_usage: Table = field(metadata=ADDED)
     annotation_changes: Table = field(metadata=ADDED)
+    acl: Table = field(metadata=ADDED)
+    grants: Table = field(metadata=ADDED)
+    seen: Table = field(metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class AccountTables:
     addresses: Table
     unfinished: Table
     counters: Table
+    groups: Table = field(metadata=ADDED)
+    members: Table = field(metadata=ADDED)
 
 
 # --- keys -------------------------------------------------------------------------------------
@@ -71,6 +76,16 @@ CHUNK_KEY: Final = Struct(">QI")
 """bodies, digests: body, chunk number."""
 CHANGE_KEY: Final = Struct(">QQI")
 """changes: mailbox, MODSEQ, part (a set of UIDs may be too long for one value)."""
+ACL_KEY: Final = Struct(">QBQ")
+"""acl: mailbox, kind and id of the grantee."""
+GRANT_KEY: Final = Struct(">BQQQ")
+"""grants: kind and id of the grantee, account that has the mailbox, mailbox."""
+GRANTEE_KEY: Final = Struct(">BQ")
+"""First part of a key of `grants`."""
+SEEN_KEY: Final = Struct(">QQI")
+"""seen: mailbox, reading account, block of SEEN_BLOCK UIDs."""
+MEMBER_KEY: Final = Struct(">cQQ")
+"""members: `g`, group of users, account; and `a`, account, group of users."""
 SWEEP_KEY: Final = Struct(">QB")
 """sweep: time (seconds since 1970 UTC), kind; an id or a key follows."""
 
@@ -97,6 +112,11 @@ FORGOTTEN_EXPUNGES: Final = b"expunged"
 """counters of a group: followed by a mailbox: expunges up to this MODSEQ are no longer logged."""
 JOURNAL_ROW: Final = Struct("<QQB")
 """ring: mailbox, MODSEQ, kind; for annotations account, number of the change, kind."""
+
+ACL_ROW: Final = Struct("<HH")
+"""acl: rights that are granted, rights that are removed."""
+SHARED_ACCOUNT: Final = b"shared"
+"""counters: account whose mailboxes are below `Shared/`."""
 
 ROW_VERSION: Final = 1
 

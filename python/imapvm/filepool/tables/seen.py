@@ -1,0 +1,88 @@
+r"""The table `seen`: messages that a reader other than the owner has seen, in blocks of UIDs.
+
+Only readers of mailboxes whose \Seen is private have rows. UIDs of expunged messages stay until
+their block changes: UIDs are never reused. A change is a change of the mailbox with a new MODSEQ,
+so the other sessions of the reader are notified of it.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from imapvm._core import UidSet
+from imapvm.filepool.tables.schema import ID_KEY, PAIR_KEY, SEEN_KEY
+from imapvm.filepool.tables.transactions import GroupTxn
+from imapvm.model.ids import AccountId, MailboxId
+
+SEEN_BLOCK: Final = 1024
+"""UIDs of one row, at most 512 runs in some 1,500 bytes."""
+ACCOUNTS_PER_STEP: Final = 500
+"""Mailboxes with rows that one step of removing a reader examines."""
+
+
+def seen_prefix(mailbox: int, account: int) -> bytes:
+    """Return the first part of the keys of a reader's rows."""
+    return PAIR_KEY.pack(mailbox, account)
+
+
+def union_of(rows: Iterable[tuple[bytes, bytes]]) -> UidSet:
+    """Return all UIDs in the rows of a reader."""
+    runs: list[tuple[int, int]] = []
+    for _, stored in rows:
+        runs.extend(UidSet.from_bytes(stored).runs())
+    return UidSet(runs)
+
+
+def change_seen(
+    txn: GroupTxn, mailbox: MailboxId, account: AccountId, uids: UidSet, *, seen: bool
+) -> None:
+    """Add messages to those that a reader has seen, or remove them."""
+    table = txn.tables.seen
+    while uids:
+        assert uids.first is not None
+        block = uids.first // SEEN_BLOCK
+        part = uids & UidSet([(max(block * SEEN_BLOCK, 1), (block + 1) * SEEN_BLOCK - 1)])
+        uids -= part
+        key = SEEN_KEY.pack(mailbox, account, block)
+        stored = txn.get(key, table)
+        before = UidSet() if stored is None else UidSet.from_bytes(stored)
+        after = before | part if seen else before - part
+        if after:
+            txn.put(key, bytes(after), table)
+        else:
+            txn.delete(key, table)
+
+
+def clear_reader(
+    txn: GroupTxn, account: AccountId, after: int, budget: int
+) -> tuple[int | None, int]:
+    """Remove rows of a reader who was deleted, one mailbox after another.
+
+    Args:
+        txn: the transaction.
+        account: the reader.
+        after: mailboxes up to this one are done.
+        budget: rows that may be removed.
+
+    Returns:
+        The last mailbox that is done, or None if all are; and the budget that is left.
+    """
+    table = txn.tables.seen
+    for _ in range(ACCOUNTS_PER_STEP):
+        found = _next_mailbox(txn, after)
+        if found is None:
+            return None, budget
+        keys = txn.keys(table, seen_prefix(found, account), budget)
+        for key in keys:
+            txn.delete(key, table)
+        budget -= len(keys)
+        if budget <= 0:
+            return after, budget
+        after = found
+    return after, budget
+
+
+def _next_mailbox(txn: GroupTxn, after: int) -> int | None:
+    with txn.cursor(txn.tables.seen) as cursor:
+        if cursor.set_range(ID_KEY.pack(after + 1)):
+            return int(ID_KEY.unpack_from(cursor.key())[0])
+    return None
