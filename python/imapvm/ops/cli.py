@@ -13,7 +13,7 @@ from importlib.metadata import version
 from imapvm.filepool.errors import CorruptDataError, FilepoolError, StoreUnavailableError
 from imapvm.intake.spool.layout import SpoolError
 from imapvm.ops.errors import CONFIGURATION, CORRUPT, FAILED, TRY_AGAIN, OperatorError
-from imapvm.ops.verbs import demo, filepool, quota, role, serve, user
+from imapvm.ops.verbs import acl, demo, filepool, quota, role, serve, user
 from imapvm.server.settings import SettingsError
 
 INTERRUPTED = 130
@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"imapvm {version('imapvm')}")
     verbs = top.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for family in (demo, serve, user, quota, filepool, role):
+    for family in (demo, serve, user, quota, acl, filepool, role):
         family.add_to(verbs)
     return top
 

@@ -37,6 +37,16 @@ VERBS = {
     "quota set": ("alice", "--storage", "1G"),
     "quota unset": ("alice",),
     "quota recalculate": (),
+    "acl show": ("alice",),
+    "acl set": ("alice", "INBOX", "anyone", "l"),
+    "acl delete": ("alice", "INBOX", "anyone"),
+    "acl seen": ("alice", "INBOX", "shared"),
+    "acl shared-account": (),
+    "group create": ("team",),
+    "group delete": ("team",),
+    "group add": ("team", "alice"),
+    "group remove": ("team", "alice"),
+    "group list": (),
 }
 OTHERS = {
     "serve": "below",
