@@ -190,6 +190,23 @@ class Host:
         assert account is not None
         return self.services.pool.account(account)
 
+    async def enroll(self, name: str) -> None:
+        await self.services.pool.accounts.enroll(name, "x")
+
+    async def add_group(self, name: str, members: Sequence[str]) -> None:
+        accounts = self.services.pool.accounts
+        group = await accounts.add_user_group(name)
+        for member in members:
+            account = accounts.find(member)
+            assert account is not None
+            await accounts.set_member(group, account.id, member=True)
+
+    async def choose_shared_account(self, name: str) -> None:
+        accounts = self.services.pool.accounts
+        account = accounts.find(name)
+        assert account is not None
+        await accounts.set_shared_account(account.id)
+
     async def put(self, mailbox: str, uids: list[int]) -> None:
         """Add messages to a mailbox, so that it gets exactly these new UIDs."""
         store = self.store

@@ -3,6 +3,10 @@
     # The first line describes the file.
     given INBOX 11 12 13            messages with these UIDs (and no others) in a mailbox
     given INBOX 12 flags \\Deleted   flags of some of them
+    given user bob                  another user beside alice, with the same password
+    given group team bob            group of users with its members
+    given shared account news       account whose mailboxes are below Shared/
+    given 2 signed in as bob        client of another user
     given 1 2 selected INBOX        clients that have signed in and selected a mailbox
     given quota STORAGE 10          limits of alice
     given administrator alice

@@ -77,7 +77,13 @@ class Play:
     async def prepare(self) -> None:
         """Carry out the `given` lines."""
         for given in self.script.givens:
-            if given[0].isdigit():
+            if given[0] == "user":
+                await self.host.enroll(given[1])
+            elif given[0] == "group":
+                await self.host.add_group(given[1], given[2:])
+            elif given[:2] == ("shared", "account"):
+                await self.host.choose_shared_account(given[2])
+            elif given[0].isdigit():
                 clients = [int(word) for word in itertools.takewhile(str.isdigit, given)]
                 for client in clients:
                     await self._connect(client, given[len(clients) :])
@@ -113,9 +119,10 @@ class Play:
                 self.streams[client] = await self.host.connect(
                     plain_allowed=False, offer_tls=True, tls_first=True
                 )
-            case ("signed", "in"):
+            case ("signed", "in", *as_user):
                 self.streams[client] = await self.host.connect()
-                await self._run(client, "LOGIN alice secret")
+                name = as_user[1] if as_user else "alice"
+                await self._run(client, f"LOGIN {name} secret")
                 if self.compressed:
                     await self._run(client, "COMPRESS DEFLATE")
                     self.streams[client].start_compression()

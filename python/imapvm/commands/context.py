@@ -28,13 +28,14 @@ from imapvm.commands.outcome import Disconnected, Hangup, Refusal
 from imapvm.commands.progress import Progress
 from imapvm.commands.services import Channel, Services
 from imapvm.commands.updates import read_changes, write_updates
+from imapvm.filepool.access.access import Access
 from imapvm.filepool.accounts import Account
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import AccountStore, Mailbox
 from imapvm.model.changes import AccountChange
 from imapvm.model.ids import MailboxId
 from imapvm.model.limits import LINE_BEFORE_LOGIN_MAX, LITERAL_BEFORE_LOGIN_MAX, MESSAGE_MAX
-from imapvm.model.names import normal_name
+from imapvm.model.names import SHARED_NAMESPACES, normal_name
 from imapvm.model.stepping import suspend
 from imapvm.session.events import Event
 from imapvm.session.session import Session
@@ -348,7 +349,7 @@ class Context:
         return more and not self.channel.waiting
 
     def _claim_soon(self) -> None:
-        view, store = self.session.view, self.session.store
+        view, store = self.session.view, self.session.shared or self.session.store
         if view is None or store is None or self._claiming:
             return
         if (last := view.undecided.last) is not None:
@@ -385,9 +386,39 @@ class AccountContext(Context):
         self.session = ctx.session
         self.store = store
 
+    def locate(self, name: str) -> tuple[AccountStore, str]:
+        """Return the store that has a mailbox, and the name of the mailbox in it.
+
+        A mailbox of the user's own account comes first: one of an older version may have a name
+        like those of other users' mailboxes.
+        """
+        own = self.session.store
+        assert own is not None
+        if not name.startswith(SHARED_NAMESPACES):
+            return own, name
+        with own.reading() as reader:
+            if reader.mailbox_id(name) is not None:
+                return own, name
+        return self.access().locate(name)
+
+    def access(self) -> Access:
+        """Return the access of the user to mailboxes of others."""
+        own = self.session.store
+        assert own is not None
+        return self.services.pool.access(own.account)
+
+    def is_selected(self, store: AccountStore, mailbox: MailboxId) -> bool:
+        """Return True if a mailbox is the selected one."""
+        selected = self.session.shared or self.session.store
+        return (
+            self.mailbox == mailbox
+            and selected is not None
+            and selected.account.id == store.account.id
+        )
+
 
 class SelectedContext(AccountContext):
-    """Context of commands of the selected state."""
+    """Context of commands of the selected state; `store` has the selected mailbox."""
 
     __slots__ = ("progress", "view")
     progress: Progress | None
@@ -399,7 +430,7 @@ class SelectedContext(AccountContext):
         session = ctx.session
         store = session.store
         if view is None:
-            view = session.view
+            store, view = session.shared or session.store, session.view
         assert store is not None
         assert view is not None
         self.channel = ctx.channel

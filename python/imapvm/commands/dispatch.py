@@ -40,10 +40,12 @@ from imapvm.filepool.errors import (
     NoSuchAccountError,
     NoSuchMailboxError,
     OverQuotaError,
+    PermissionDeniedError,
     SpecialUseError,
     StagedExpiredError,
     StoreUnavailableError,
     TooManyAnnotationsError,
+    UnknownGrantError,
 )
 from imapvm.model.limits import ANNOTATION_MAX, ERRORS_BEFORE_LOGIN_MAX
 from imapvm.model.stepping import Suspended, start
@@ -57,6 +59,8 @@ INTERNAL_ERROR: Final = "internal error; see the server's log"
 
 CODES: Final[tuple[tuple[type[FilepoolError], str], ...]] = (
     (NoSuchMailboxError, "NONEXISTENT"),
+    (PermissionDeniedError, "NOPERM"),
+    (UnknownGrantError, "CANNOT"),
     (MailboxExistsError, "ALREADYEXISTS"),
     (MailboxHasChildrenError, "HASCHILDREN"),
     (InvalidNameError, "CANNOT"),

@@ -15,26 +15,31 @@ from imapvm._core import (
     Copy,
     Create,
     Delete,
+    DeleteAcl,
     Enable,
     Expunge,
     Fetch,
+    GetAcl,
     GetMetadata,
     GetQuota,
     GetQuotaRoot,
     Id,
     Idle,
     List,
+    ListRights,
     Login,
     Logout,
     Lsub,
     Move,
     MultiSearch,
+    MyRights,
     Namespace,
     Noop,
     Rename,
     Replace,
     Search,
     Select,
+    SetAcl,
     SetMetadata,
     SetQuota,
     Sort,
@@ -58,7 +63,7 @@ from imapvm.commands.handlers import (
 )
 from imapvm.commands.handlers.append import append
 from imapvm.commands.handlers.fetch import fetch
-from imapvm.commands.handlers.mailboxes import listing, mailboxes, metadata, quota, status
+from imapvm.commands.handlers.mailboxes import acl, listing, mailboxes, metadata, quota, status
 from imapvm.commands.handlers.search import multi_search, search, sort, uid_batches
 from imapvm.commands.outcome import Done
 from imapvm.session.events import Command
@@ -156,6 +161,11 @@ TABLE: Final[tuple[CommandRow[Any, Any], ...]] = (
     Row(Rename,       "RENAME",       mailboxes.rename,         SIGNED_IN),
     Row(Subscribe,    "SUBSCRIBE",    mailboxes.subscribe,      SIGNED_IN),
     Row(Unsubscribe,  "UNSUBSCRIBE",  mailboxes.unsubscribe,    SIGNED_IN),
+    Row(SetAcl,       "SETACL",       acl.set_acl,              SIGNED_IN),
+    Row(DeleteAcl,    "DELETEACL",    acl.delete_acl,           SIGNED_IN),
+    Row(GetAcl,       "GETACL",       acl.get_acl,              SIGNED_IN),
+    Row(ListRights,   "LISTRIGHTS",   acl.list_rights,          SIGNED_IN),
+    Row(MyRights,     "MYRIGHTS",     acl.my_rights,            SIGNED_IN),
     Row(List,         "LIST",         listing.list_,            SIGNED_IN),
     Row(Lsub,         "LSUB",         listing.lsub,             SIGNED_IN),
     Row(Namespace,    "NAMESPACE",    mailboxes.namespace,      SIGNED_IN),

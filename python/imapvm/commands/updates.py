@@ -15,7 +15,7 @@ from imapvm.filepool.store import AccountStore, Mailbox
 from imapvm.model.changes import MailboxChanges
 from imapvm.model.ids import ModSeq
 from imapvm.session.session import Session
-from imapvm.session.view import View
+from imapvm.session.view import View, permanent_flags
 
 
 class MailboxSource:
@@ -74,16 +74,20 @@ def write_updates(
     Raises:
         Hangup: the mailbox was deleted, so the session cannot continue.
     """
-    view, store, watch = session.view, session.store, session.annotations
+    view, watch = session.view, session.annotations
+    store = session.shared or session.store
     more = False
-    if watch is not None and store is not None:
-        more = write_changed_annotations(session, out, store, watch)
+    if watch is not None and session.store is not None:
+        more = write_changed_annotations(session, out, session.store, watch)
     if view is None or store is None or view.synced == store.latest_txn_id():
         return more
     with store.reading() as reader:
+        source = _source(reader, view)
+        if session.shared is not None:
+            _write_rights(reader, source.mailbox, view, out)
         more |= view.write_updates(
             out,
-            _source(reader, view),
+            source,
             hold_expunges=hold_expunges,
             uid=uid or session.rev2 or session.condstore,
             recent=not session.rev2,
@@ -102,7 +106,7 @@ async def claim_recent(session: Session[AccountStore]) -> bool:
     Returns:
         False if there were none; else call `write_updates` again.
     """
-    view, store = session.view, session.store
+    view, store = session.view, session.shared or session.store
     if view is None or store is None or (last := view.undecided.last) is None:
         return False
     try:
@@ -110,6 +114,17 @@ async def claim_recent(session: Session[AccountStore]) -> bool:
     except FilepoolError:  # the disk is full, or the mailbox was deleted, which updates report
         view.note_claim(None, last)
     return True
+
+
+def _write_rights(reader: Reader, mailbox: Mailbox, view: View, out: ResponseWriter) -> None:
+    """Write PERMANENTFLAGS if the rights of the user have changed (RFC 4314 section 5.1.1)."""
+    rights = reader.rights(mailbox.id)
+    if rights == view.rights:
+        return
+    flags = permanent_flags(rights, reader.keywords(mailbox), read_only=view.read_only)
+    if flags != permanent_flags(view.rights, reader.keywords(mailbox), read_only=view.read_only):
+        out.condition("OK", "rights have changed", f"PERMANENTFLAGS ({flags.decode()})")
+    view.rights = rights
 
 
 def read_changes(session: Session[AccountStore]) -> bool:
@@ -121,7 +136,7 @@ def read_changes(session: Session[AccountStore]) -> bool:
     Raises:
         Hangup: the mailbox was deleted.
     """
-    view, store = session.view, session.store
+    view, store = session.view, session.shared or session.store
     if view is None or store is None or view.synced == store.latest_txn_id():
         return False
     with store.reading() as reader:

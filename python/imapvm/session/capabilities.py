@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from imapvm.model.limits import MESSAGE_MAX
+from imapvm.model.rights import NEW_RIGHTS
 from imapvm.session.states import State
 
 
@@ -142,9 +143,9 @@ TABLE: Final = (
     Row("AUTH=OAUTHBEARER", "7628", why_not=_LATER),
     Row("AUTH=XOAUTH2", "none", why_not=_LATER),
     Row("AUTH=EXTERNAL", "4422", why_not=_LATER),
-    Row("ACL", "4314", why_not=_LATER),
-    Row("RIGHTS=", "4314", why_not=_LATER),
-    Row("LIST-MYRIGHTS", "8440", why_not=_LATER),
+    Row("ACL", "4314", after_login),
+    Row("RIGHTS=", "4314", after_login, value=NEW_RIGHTS),
+    Row("LIST-MYRIGHTS", "8440", after_login),
     Row("METADATA", "5464", after_login),
     Row("METADATA-SERVER", "5464", after_login),
     Row("LIST-METADATA", "9590", after_login),

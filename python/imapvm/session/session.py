@@ -52,6 +52,7 @@ class Session(Generic[StoreT]):
         "over",
         "peer",
         "plain_allowed",
+        "shared",
         "store",
         "tls",
         "user",
@@ -81,6 +82,8 @@ class Session(Generic[StoreT]):
         self.view: View | None = None
         self.disabled: Disabled = NOTHING_DISABLED
         """Capabilities that are not offered; `Context.disable` sets it."""
+        self.shared: StoreT | None = None
+        """Store of the mailbox in `view` if it is of another account; else None."""
         self.enabled: set[str] = set()
         """Capabilities turned on by ENABLE, in upper case."""
         self.condstore = False
@@ -114,7 +117,7 @@ class Session(Generic[StoreT]):
 
         The client's ID stays: RFC 8437 section 3 leaves it to the server.
         """
-        self.store = self.view = self.user = self.annotations = None
+        self.store = self.view = self.shared = self.user = self.annotations = None
         self.login_epoch = 0
         self.enabled.clear()
         self.condstore = False

@@ -29,12 +29,18 @@ from typing import Final, Protocol
 
 from imapvm._core import FetchItems, ResponseWriter, UidMap, UidSet, keyword_sets, render_fetch
 from imapvm.model.changes import MailboxChanges
-from imapvm.model.flags import SYSTEM_FLAG_NAMES
+from imapvm.model.flags import SYSTEM_FLAG_NAMES, SystemFlag
 from imapvm.model.ids import UID_MAX, MailboxId, ModSeq
 from imapvm.model.limits import EXPUNGE_UPDATES_MAX, FLAG_UPDATES_MAX, UPDATE_BYTES_MAX
+from imapvm.model.rights import ALL_RIGHTS, FLAG_RIGHTS, Rights
 from imapvm.session.served_batches import ServedBatches
 
 NONE = UidSet()
+_FLAG_RIGHT: Final = {
+    SystemFlag.SEEN: Rights.SEEN,
+    SystemFlag.DELETED: Rights.DELETE_MESSAGES,
+}
+"""Right to change a flag; of all others it is `w`."""
 _SYSTEM_FLAGS = " ".join(SYSTEM_FLAG_NAMES.values())
 FLAGS_RENDERED: Final = 128
 """Messages whose flags are rendered at a time: with long keywords up to 256 KiB."""
@@ -103,6 +109,7 @@ class View:
         "numbers",
         "read_only",
         "recent",
+        "rights",
         "saved",
         "served_batches",
         "synced",
@@ -119,6 +126,7 @@ class View:
         read_only: bool = False,
         keywords: Collection[str] = (),
         keyword_sets: int = 0,
+        rights: Rights = ALL_RIGHTS,
     ) -> None:
         r"""Start with the responses of SELECT.
 
@@ -130,6 +138,7 @@ class View:
             read_only: True for EXAMINE.
             keywords: the keywords in FLAGS.
             keyword_sets: `Source.keyword_sets` in the same transaction.
+            rights: of the user.
         """
         self.mailbox = mailbox
         self.numbers = numbers
@@ -140,6 +149,8 @@ class View:
         self.undecided = NONE
         r"""Counted by EXISTS, and no session had claimed them as \Recent: claim them next."""
         self.read_only = read_only
+        self.rights = rights
+        """Rights of the user, as PERMANENTFLAGS shows them."""
         self.saved = NONE
         """`$`: result of the last SEARCH RETURN (SAVE) (RFC 9051 section 6.4.4.1)."""
         self.served_batches: ServedBatches | None = None
@@ -408,6 +419,25 @@ class View:
 
 def _uids_between(first: int, last: int) -> UidSet:
     return UidSet([(first, last)]) if first <= last else NONE
+
+
+def permanent_flags(rights: Rights, keywords: Collection[str], *, read_only: bool) -> bytes:
+    r"""Return PERMANENTFLAGS: what STORE can change (RFC 9051 section 7.1, RFC 4314 section 5.1.1).
+
+    With the right `w`, the keywords and `\*`, for new ones.
+    """
+    if read_only:
+        return b""
+    if rights & FLAG_RIGHTS == FLAG_RIGHTS:
+        return flag_list(keywords) + rb" \*"
+    flags = [
+        name
+        for flag, name in SYSTEM_FLAG_NAMES.items()
+        if _FLAG_RIGHT.get(flag, Rights.WRITE) in rights
+    ]
+    if Rights.WRITE in rights:
+        flags += (*keywords, r"\*")
+    return " ".join(flags).encode()
 
 
 def flag_list(keywords: Collection[str]) -> bytes:

@@ -104,6 +104,9 @@ class Reader(Tokens):
             "NAMESPACE": self._namespace,
             "QUOTA": self._quota,
             "QUOTAROOT": self._quota_root,
+            "ACL": self._acl,
+            "LISTRIGHTS": self._list_rights,
+            "MYRIGHTS": self._my_rights,
             "ID": self._id,
         }
         if kind not in readers:
@@ -374,6 +377,35 @@ class Reader(Tokens):
         tag = self.string().decode()
         self.take(b")")
         return tag, self.taken(UID_RANGES, "uid-range") if self.took(b" ") else None
+
+    def _acl(self) -> Any:
+        """`acl-data` of RFC 4314 section 7."""
+        mailbox = self._after_space(self.astring)
+        entries = []
+        while self.took(b" "):
+            entries.append((self.astring(), self._after_space(self._rights)))
+        return mailbox, entries
+
+    def _list_rights(self) -> Any:
+        """`listrights-data`: no right is listed twice (RFC 4314 section 3.7)."""
+        mailbox, identifier = self._after_space(self.astring), self._after_space(self.astring)
+        rights = [self._after_space(self._rights)]
+        while self.took(b" "):
+            rights.append(self._rights())
+        letters = "".join(rights)
+        if len(set(letters)) < len(letters):
+            raise self.fail("each right once")
+        return mailbox, identifier, rights
+
+    def _my_rights(self) -> Any:
+        return self._after_space(self.astring), self._after_space(self._rights)
+
+    def _rights(self) -> str:
+        """`rights`: virtual rights beside their members (RFC 4314 section 2.1.1)."""
+        rights = self.astring().decode()
+        if not re.fullmatch("[a-z0-9]*", rights):
+            raise self.fail("lower-case letters and digits")
+        return rights
 
     def _namespace(self) -> list[Any]:
         found = []

@@ -1,10 +1,11 @@
 """COPY, MOVE and their UID forms (RFC 9051 sections 6.4.7, 6.4.8 and 6.4.9)."""
 
-from imapvm._core import Copy, Move
+from imapvm._core import Copy, Move, UidSet
 from imapvm.commands.context import SelectedContext
-from imapvm.commands.handlers.mailboxes.names import existing_name
+from imapvm.commands.handlers.mailboxes.names import can_read, existing_name
+from imapvm.commands.handlers.transfer import copy_between_accounts, move_between_accounts
 from imapvm.commands.outcome import DONE, Done, Refusal, messages_expunged
-from imapvm.filepool.store import BATCH_MESSAGES, CopyResult
+from imapvm.filepool.store import BATCH_MESSAGES, AccountStore, CopyResult
 from imapvm.model.ids import MailboxId
 
 
@@ -13,15 +14,19 @@ async def copy(ctx: SelectedContext, command: Copy) -> Done:
 
     None, therefore, if a message number belongs to an expunged message. Expunged UIDs are skipped.
     """
-    target = _target(ctx, command.mailbox)
+    store, target = _target(ctx, command.mailbox)
     uids = ctx.uids(command.set, uid=command.uid)
     if not uids:
         return DONE
     ctx.start_progress(command.tag, len(uids))
-    copied = await ctx.store.copy(
-        ctx.view.mailbox, uids, target, whole=not command.uid, on_progress=ctx.report
-    )
-    return Done(_copyuid(copied))
+    whole = not command.uid
+    if ctx.store.is_own and store.is_own:
+        copied = await store.copy(
+            ctx.view.mailbox, uids, target, whole=whole, on_progress=ctx.report
+        )
+    else:
+        copied = await copy_between_accounts(ctx, uids, store, target, whole=whole)
+    return Done(_copyuid(copied) if store.is_own or can_read(store, target) else None)
 
 
 async def move(ctx: SelectedContext, command: Move) -> Done:
@@ -32,12 +37,25 @@ async def move(ctx: SelectedContext, command: Move) -> Done:
     moved, as section 3.3 allows.
     """
     ctx.require_writable()
-    target = _target(ctx, command.mailbox)
+    store, target = _target(ctx, command.mailbox)
     uids = ctx.uids(command.set, uid=command.uid)
     if not uids:
         return DONE
-    remaining, moved = uids, None
     ctx.start_progress(command.tag, len(uids))
+    if not (ctx.store.is_own and store.is_own):
+        moved = await move_between_accounts(ctx, uids, store, target)
+        code = _copyuid(moved) if can_read(store, target) else None
+        if code is not None:
+            ctx.out.condition("OK", "messages moved", code)
+        if not command.uid and len(moved.source) < len(uids):
+            raise messages_expunged()
+        return DONE
+    return await _move_own(ctx, uids, target, uid=command.uid)
+
+
+async def _move_own(ctx: SelectedContext, uids: UidSet, target: MailboxId, *, uid: bool) -> Done:
+    """Move messages within the user's own account."""
+    remaining, moved = uids, None
     try:
         while remaining:
             ctx.report(len(uids) - len(remaining))
@@ -48,7 +66,7 @@ async def move(ctx: SelectedContext, command: Move) -> Done:
         code = None if moved is None else _copyuid(moved)
         if code is not None:
             ctx.out.condition("OK", "messages moved", code)
-    if not command.uid and moved is not None and len(moved.source) < len(uids):
+    if not uid and moved is not None and len(moved.source) < len(uids):
         raise messages_expunged()
     return DONE
 
@@ -60,12 +78,13 @@ def _joined(before: CopyResult, now: CopyResult) -> CopyResult:
     )
 
 
-def _target(ctx: SelectedContext, name: str) -> MailboxId:
-    with ctx.store.reading() as reader:
-        mailbox = reader.mailbox_id(existing_name(ctx, reader, name))
+def _target(ctx: SelectedContext, name: str) -> tuple[AccountStore, MailboxId]:
+    store, name = ctx.locate(name)
+    with store.reading() as reader:
+        mailbox = reader.target_id(existing_name(ctx, reader, name))
     if mailbox is None:
         raise Refusal("mailbox does not exist", code="TRYCREATE")
-    return mailbox
+    return store, mailbox
 
 
 def _copyuid(copied: CopyResult) -> str | None:

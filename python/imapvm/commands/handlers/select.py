@@ -7,6 +7,7 @@ claimed. Nothing is written if no message is unclaimed. If the disk is full the 
 mail matters more than \Recent.
 """
 
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from imapvm._core import Check, Close, Select, UidMap, UidSet, Unselect
@@ -16,13 +17,13 @@ from imapvm.commands.handlers.mailboxes.names import find_mailbox, mailbox_id, w
 from imapvm.commands.handlers.resync import resynchronise
 from imapvm.commands.handlers.store import expunge_deleted
 from imapvm.commands.outcome import DONE, Done, Refusal
-from imapvm.filepool.errors import StoreUnavailableError
+from imapvm.filepool.errors import PermissionDeniedError, StoreUnavailableError
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import AccountStore, Mailbox
-from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import UID_MAX
+from imapvm.model.rights import ALL_RIGHTS, FLAG_RIGHTS, NO_RIGHTS, Rights
 from imapvm.session.session import Session
-from imapvm.session.view import NONE, View, flag_list
+from imapvm.session.view import NONE, View, flag_list, permanent_flags
 
 READ_ONLY: Final = Done("READ-ONLY")
 READ_WRITE: Final = Done("READ-WRITE")
@@ -38,6 +39,10 @@ class Opened(NamedTuple):
     r"""Messages that no session has claimed as \Recent; empty in IMAP4rev2, as `unseen` is 0."""
     unseen: int
     r"""Number of the first message without \Seen; 0 without one, or after ENABLE UIDONLY."""
+    rights: Rights
+    """Of the user."""
+    changes_shown: bool
+    """False for READ-ONLY: the user can make no change that others see."""
 
 
 async def select(ctx: AccountContext, command: Select) -> Done:
@@ -45,7 +50,7 @@ async def select(ctx: AccountContext, command: Select) -> Done:
 
     With QRESYNC, write the changes since the client's state (RFC 7162 section 3.2.5).
     """
-    session, store = ctx.session, ctx.store
+    session = ctx.session
     if command.qresync is not None and not session.qresync:
         raise Refusal("cannot SELECT with QRESYNC before ENABLE QRESYNC", bad=True)
     if command.qresync is not None and session.uidonly and command.qresync[3] is not None:
@@ -59,24 +64,28 @@ async def select(ctx: AccountContext, command: Select) -> Done:
         ctx.out.condition("OK", "previous mailbox closed", "CLOSED")
     if command.condstore:
         ctx.enable_condstore()
+    store, name = ctx.locate(command.mailbox)
     with store.reading() as reader:
-        opened = _read(reader, find_mailbox(ctx, reader, command.mailbox), session)
+        opened = _read(reader, find_mailbox(ctx, reader, name), session)
+        read_only = command.read_only or not opened.rights & (FLAG_RIGHTS | Rights.EXPUNGE)
         if session.rev2:
-            _write(ctx, opened, read_only=command.read_only)
+            _write(ctx, opened, read_only=read_only)
             write_old_name(ctx, command.mailbox, opened.mailbox.name)
             write_list(ctx, reader, opened.mailbox)
     if not session.rev2:
-        if opened.recent and not command.read_only:
+        if opened.recent and not read_only:
             opened = opened._replace(recent=await _claim(store, opened))
-        _write(ctx, opened, read_only=command.read_only)
+        _write(ctx, opened, read_only=read_only)
+    session.shared = None if store.is_own else store
     session.view = View(
         opened.mailbox.id,
         numbers=opened.numbers,
         known_modseq=opened.mailbox.highest_modseq,
         recent=opened.recent,
-        read_only=command.read_only,
+        read_only=read_only,
         keywords=opened.keywords,
         keyword_sets=opened.mailbox.keyword_sets,
+        rights=opened.rights,
     )
     if command.qresync is not None:
         try:
@@ -86,7 +95,7 @@ async def select(ctx: AccountContext, command: Select) -> Done:
         except BaseException:
             session.view = None
             raise
-    return READ_ONLY if command.read_only else READ_WRITE
+    return READ_ONLY if command.read_only or not opened.changes_shown else READ_WRITE
 
 
 def _read(reader: Reader, mailbox: Mailbox, session: Session[AccountStore]) -> Opened:
@@ -96,9 +105,26 @@ def _read(reader: Reader, mailbox: Mailbox, session: Session[AccountStore]) -> O
     if not session.rev2:
         if mailbox.recent_from < mailbox.uid_next:
             recent = numbers.uids & UidSet([(mailbox.recent_from, UID_MAX)])
-        if mailbox.unseen and not session.uidonly:
+        if not session.uidonly:
             unseen = _first_unseen(reader, mailbox, numbers)
-    return Opened(mailbox, numbers, keywords, recent, unseen)
+    rights = reader.rights(mailbox.id)
+    return Opened(
+        mailbox,
+        numbers,
+        keywords,
+        recent,
+        unseen,
+        rights,
+        rights == ALL_RIGHTS or _changes_shown(reader, mailbox, rights),
+    )
+
+
+def _changes_shown(reader: Reader, mailbox: Mailbox, rights: Rights) -> bool:
+    """Return True if the user can make changes that others see (RFC 4314 section 5.2)."""
+    seen = Rights.SEEN if reader.private_seen(mailbox) is None else NO_RIGHTS
+    return bool(
+        rights & (Rights.INSERT | Rights.EXPUNGE | Rights.WRITE | Rights.DELETE_MESSAGES | seen)
+    )
 
 
 async def _claim(store: AccountStore, opened: Opened) -> UidSet:
@@ -134,7 +160,7 @@ def _write(ctx: AccountContext, opened: Opened, *, read_only: bool) -> None:
             flags,
             len(opened.numbers),
             rev1_lines,
-            b"" if read_only else flags + rb" \*",
+            permanent_flags(opened.rights, opened.keywords, read_only=read_only),
             mailbox.uid_validity,
             mailbox.uid_next,
             mailbox.highest_modseq,
@@ -144,19 +170,17 @@ def _write(ctx: AccountContext, opened: Opened, *, read_only: bool) -> None:
 
 
 def _first_unseen(reader: Reader, mailbox: Mailbox, numbers: UidMap) -> int:
-    r"""Return the number of the first message without \Seen, which exists."""
-    unseen = reader.snapshot.first_with_flags(mailbox.id, SystemFlag.SEEN, 0)
-    number = None if unseen is None else numbers.number(unseen)
-    if number is None:
-        raise AssertionError("the counter of unseen messages is wrong")
-    return number
+    r"""Return the number of the first message without \Seen; 0 without one."""
+    unseen = reader.first_unseen(mailbox)
+    return 0 if unseen is None else numbers.number(unseen) or 0
 
 
 async def close(ctx: SelectedContext, _command: Close) -> Done:
     r"""Expunge messages with \Deleted without a response, and deselect (RFC 9051 section 6.4.1)."""
     view = ctx.view
     if not view.read_only:
-        await expunge_deleted(ctx, view.numbers.uids)
+        with suppress(PermissionDeniedError):  # RFC 4314 section 4, CLOSE
+            await expunge_deleted(ctx, view.numbers.uids)
     ctx.session.view = None
     return DONE
 

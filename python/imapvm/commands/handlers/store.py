@@ -8,6 +8,7 @@ from imapvm.commands.handlers.fetch.stream import fetch_stream
 from imapvm.commands.outcome import DONE, Done, messages_expunged
 from imapvm.filepool.store import BATCH_MESSAGES
 from imapvm.model.flags import SystemFlag
+from imapvm.model.rights import Rights
 
 STORE_BATCH: Final = 8 * BATCH_MESSAGES
 """Messages whose flags are changed in one transaction, about 5 ms. A longer STORE is applied in
@@ -97,6 +98,8 @@ async def expunge_deleted(ctx: SelectedContext, uids: UidSet) -> None:
         batch, uids = uids.split(SCAN_BATCH)
         with ctx.store.reading() as reader:
             row = reader.mailbox_by_id(mailbox)
+            if row is not None:
+                reader.require(mailbox, Rights.EXPUNGE)
             if row is None or not row.deleted:
                 break
             segments = reader.segments(row, batch)

@@ -1,4 +1,4 @@
-r"""URLs of CATENATE (RFC 4469, RFC 5092): bytes of messages of the same account.
+r"""URLs of CATENATE (RFC 4469, RFC 5092): bytes of messages that the user can read.
 
 They are read as FETCH of BODY.PEEK[…] reads them, in steps, and written to the new message: no part
 is in memory as a whole, and `\Seen` is not set. NUL is copied as it is.
@@ -9,7 +9,7 @@ from typing import Final
 from imapvm._core import AppendUrl, SectionStream
 from imapvm.commands.context import AccountContext
 from imapvm.commands.outcome import Refusal
-from imapvm.filepool.store import BodyWriter
+from imapvm.filepool.store import AccountStore, BodyWriter
 from imapvm.model.limits import MESSAGE_MAX, URL_MAX
 
 STEP_BYTES: Final = 64 * 1024
@@ -25,12 +25,12 @@ async def catenate_url(ctx: AccountContext, writer: BodyWriter, url: AppendUrl) 
         Refusal: BADURL, or TOOBIG (RFC 4469 section 4).
         BodyGoneError: the message was expunged while it was read, and the grace period is over.
     """
-    stream = _open(ctx, url)
+    store, stream = _open(ctx, url)
     if writer.size + stream.length > MESSAGE_MAX:
         raise Refusal(f"message is larger than {MESSAGE_MAX} bytes", code="TOOBIG")
     left = stream.length
     while left:
-        with ctx.store.reading() as reader:
+        with store.reading() as reader:
             data = reader.read_section(stream, STEP_BYTES)
         left -= len(data)
         if writer.feed(data):
@@ -39,15 +39,19 @@ async def catenate_url(ctx: AccountContext, writer: BodyWriter, url: AppendUrl) 
     await ctx.yield_control()
 
 
-def _open(ctx: AccountContext, url: AppendUrl) -> SectionStream:
+def _open(ctx: AccountContext, url: AppendUrl) -> tuple[AccountStore, SectionStream]:
     if len(url.received) > URL_MAX:
         raise Refusal(f"URL over {URL_MAX} bytes", code="LIMIT")
     target = url.target
     if target is None:
         raise _bad_url(url, "not the URL of a message on this server")
-    with ctx.store.reading() as reader:
+    store = ctx.session.shared or ctx.store
+    name = ""
+    if target.mailbox is not None:
+        store, name = ctx.locate(target.mailbox)
+    with store.reading() as reader:
         if target.mailbox is not None:
-            mailbox = reader.mailbox(target.mailbox)
+            mailbox = reader.mailbox(name)
         elif ctx.session.view is not None:
             mailbox = reader.mailbox_by_id(ctx.session.view.mailbox)
         else:
@@ -59,7 +63,7 @@ def _open(ctx: AccountContext, url: AppendUrl) -> SectionStream:
         stream = reader.section(mailbox, target)
     if stream is None:
         raise _bad_url(url, "no such message or part")
-    return stream
+    return store, stream
 
 
 def _bad_url(url: AppendUrl, reason: str) -> Refusal:

@@ -20,7 +20,7 @@ from imapvm._core import (
 from imapvm.commands.context import AccountContext
 from imapvm.commands.handlers.append.catenate import catenate_url
 from imapvm.commands.outcome import Refusal
-from imapvm.filepool.store import BodyWriter, NewMessage
+from imapvm.filepool.store import AccountStore, BodyWriter, NewMessage
 from imapvm.model.limits import CATENATE_PARTS_MAX, MESSAGE_MAX, MULTIAPPEND_MAX
 from imapvm.session.events import Event
 
@@ -31,8 +31,9 @@ HELD_BYTES_MAX: Final = 1024 * 1024
 class Upload:
     """Messages of one APPEND or REPLACE."""
 
-    def __init__(self, ctx: AccountContext) -> None:
+    def __init__(self, ctx: AccountContext, store: AccountStore) -> None:
         self.ctx = ctx
+        self.store = store
         self.messages: list[NewMessage] = []
         self._writers: list[BodyWriter] = []
         self._held = 0
@@ -74,7 +75,7 @@ class Upload:
 
     async def _receive_message(self, head: AppendMessage) -> None:
         self._accept(head)
-        writer = self.ctx.store.new_body()
+        writer = self.store.new_body()
         self._writers.append(writer)
         parts = 0
         # Lenient: NUL, which only a literal8 may contain (RFC 3516 section 4.4). Old mail has it.

@@ -11,7 +11,7 @@ from imapvm.commands.context import SelectedContext
 from imapvm.commands.handlers.fetch.changes_since import changes_since, write_vanished
 from imapvm.commands.handlers.fetch.stream import fetch_stream
 from imapvm.commands.outcome import DONE, Done, Refusal, messages_expunged
-from imapvm.filepool.errors import StoreUnavailableError
+from imapvm.filepool.errors import PermissionDeniedError, StoreUnavailableError
 from imapvm.filepool.store import StoreResult
 from imapvm.model.flags import SystemFlag
 from imapvm.model.limits import FETCH_FIELD_LISTS_MAX
@@ -91,10 +91,11 @@ async def _fetch_in_batches(
 async def _set_seen(ctx: SelectedContext, uids: UidSet) -> StoreResult | None:
     r"""Set \Seen of the messages that do not have it; their responses include FLAGS.
 
-    If the disk is full, \Seen is not set; the messages are sent all the same.
+    If the disk is full, or the user has not the right `s` (RFC 4314 section 4), \Seen is not set;
+    the messages are sent all the same.
 
     Returns:
-        None if there are none, or if the disk is full.
+        None if there are none, or if \Seen is not set.
     """
     view, store = ctx.view, ctx.store
     with store.reading() as reader:
@@ -106,5 +107,5 @@ async def _set_seen(ctx: SelectedContext, uids: UidSet) -> StoreResult | None:
         return await store.store_flags(
             view.mailbox, unseen, mode=STORE_ADD, flags=SystemFlag.SEEN, keywords=()
         )
-    except StoreUnavailableError:
+    except (StoreUnavailableError, PermissionDeniedError):
         return None

@@ -5,7 +5,8 @@ result is packed, since it is kept for as long as the client takes to read the r
 that are created, renamed or deleted meanwhile may be listed or not.
 """
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final, NamedTuple, final
@@ -14,15 +15,18 @@ from imapvm._core import ListMatcher, decode_utf7
 from imapvm.commands.context import AccountContext
 from imapvm.commands.handlers.mailboxes.names import existing_name
 from imapvm.commands.outcome import Refusal
+from imapvm.filepool.access.access import Access
 from imapvm.filepool.reading import Name
 from imapvm.model.limits import LIST_PATTERNS_MAX, LIST_WILDCARDS_MAX
-from imapvm.model.names import INBOX, canonical_name, parents
+from imapvm.model.names import INBOX, SHARED_NAMESPACES, canonical_name, parents
 
 NAMES_PER_READ: Final = 500
 """Names read in one transaction, in about half a millisecond."""
 NAMES_PER_BATCH: Final = 16
 """Names compared before the clock is read again: at most some milliseconds, for the most expensive
 patterns and the longest names."""
+SHARED_MAILBOX: Final = -1
+"""In place of the id of a mailbox of another user, which is found by its name."""
 NAMES_PER_CHUNK: Final = 64
 """Names in one packed chunk, which is unpacked at once."""
 
@@ -47,7 +51,7 @@ class Listed(NamedTuple):
 
     name: str
     mailbox: int
-    """Id of its mailbox; 0 if it has none."""
+    """Id of its mailbox; 0 if it has none, SHARED_MAILBOX if it is of another user."""
     meets_criteria: bool
     """False for a name that is listed because of names below it only."""
     subscribed: bool
@@ -128,18 +132,54 @@ def _with_decoded(ctx: AccountContext, patterns: list[str]) -> list[str]:
     return whole
 
 
+def may_match_shared(reference: str, patterns: Iterable[str]) -> bool:
+    """Return True if one of the patterns can match a name of a mailbox of another user."""
+    for pattern in patterns:
+        literal = re.split("[*%]", reference + pattern, maxsplit=1)[0]
+        if literal.startswith(SHARED_NAMESPACES) or any(
+            namespace.startswith(literal) for namespace in SHARED_NAMESPACES
+        ):
+            return True
+    return False
+
+
 async def select_names(
-    ctx: AccountContext, matcher: ListMatcher, selection: Selection
+    ctx: AccountContext, matcher: ListMatcher, selection: Selection, *, shared: bool
 ) -> PackedNames:
-    """Select the names to list, in order (RFC 9051 section 6.3.9.3, rule 2 and table 3)."""
+    """Select the names to list, in order (RFC 9051 section 6.3.9.3, rule 2 and table 3).
+
+    Args:
+        ctx: the user.
+        matcher: of the patterns.
+        selection: the other arguments.
+        shared: False if no pattern can match a mailbox of another user.
+    """
     first = _read(ctx, "")
-    if len(first) < NAMES_PER_READ:
+    access = ctx.access() if shared else None
+    if access is not None and not access.may_have_shared():
+        access = None
+    if len(first) < NAMES_PER_READ and access is None:
         names = {name.name: name for name in first}
         return await _Selecting(ctx, names, matcher, selection).run()
     async with AsyncExitStack() as stack:
         await ctx.start_long_list(stack)
         names = await _read_all(ctx, first)
+        if access is not None:
+            names = await _with_shared(ctx, access, names)
         return await _Selecting(ctx, names, matcher, selection).run()
+
+
+async def _with_shared(
+    ctx: AccountContext, access: Access, names: dict[str, Name]
+) -> dict[str, Name]:
+    """Return own names and those of mailboxes of others, in order."""
+    for batch in access.visible_names():
+        for name in batch:
+            own = names.get(name)
+            if own is None or not own.mailbox:
+                names[name] = Name(name, SHARED_MAILBOX, own is not None and own.subscribed)
+        await ctx.yield_control()
+    return dict(sorted(names.items()))
 
 
 def _read(ctx: AccountContext, after: str) -> list[Name]:

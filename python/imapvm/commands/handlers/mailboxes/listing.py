@@ -6,10 +6,13 @@ from typing import Final, NamedTuple
 
 from imapvm._core import List, Lsub
 from imapvm.commands.context import SEND_BYTES, AccountContext, Context
+from imapvm.commands.handlers.mailboxes.acl import write_my_rights
 from imapvm.commands.handlers.mailboxes.hierarchy import (
+    SHARED_MAILBOX,
     Listed,
     Selection,
     list_matcher,
+    may_match_shared,
     select_names,
 )
 from imapvm.commands.handlers.mailboxes.metadata import (
@@ -30,12 +33,13 @@ from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import Mailbox
 from imapvm.model.ids import MailboxId
 from imapvm.model.names import DELIMITER
+from imapvm.model.rights import Rights
 
 CRITERIA: Final = ("SUBSCRIBED", "SPECIAL-USE")
 """Selection options that are criteria of a name, as CHILDINFO lists them."""
 KNOWN_SELECTION: Final = frozenset({*CRITERIA, "REMOTE", "RECURSIVEMATCH"})
 """REMOTE adds remote mailboxes; there are none (RFC 9051 section 6.3.9.1)."""
-KNOWN_RETURNS: Final = frozenset({"SUBSCRIBED", "CHILDREN", "SPECIAL-USE"})
+KNOWN_RETURNS: Final = frozenset({"SUBSCRIBED", "CHILDREN", "SPECIAL-USE", "MYRIGHTS"})
 
 
 async def list_(ctx: AccountContext, command: List) -> Done:
@@ -57,12 +61,14 @@ async def list_(ctx: AccountContext, command: List) -> Done:
             special_use="SPECIAL-USE" in criteria,
             recursive=recursive,
         ),
+        shared=may_match_shared(command.reference, command.patterns),
     )
     options = _Options(
         rev1=not command.extended and not ctx.session.rev2,
         subscribed="SUBSCRIBED" in command.selection | command.returns,
         child_criteria=criteria if recursive else [],
         status=command.status,
+        my_rights="MYRIGHTS" in command.returns,
     )
     for chunk in names.chunks():
         if entries is not None:
@@ -84,19 +90,26 @@ class _Options(NamedTuple):
     subscribed: bool
     child_criteria: list[str]
     status: tuple[str, ...] | None
+    my_rights: bool
 
 
 async def _deleted_sizes(
     ctx: AccountContext, chunk: Sequence[Listed], options: _Options
-) -> dict[int, int]:
-    """Return mailbox → value of DELETED-STORAGE, if it was requested."""
+) -> dict[str, int]:
+    """Return name → value of DELETED-STORAGE, if it was requested."""
     if options.status is None or DELETED_STORAGE not in options.status:
         return {}
-    return {
-        listed.mailbox: await deleted_size(ctx, MailboxId(listed.mailbox))
-        for listed in chunk
-        if listed.mailbox and listed.meets_criteria
-    }
+    sizes: dict[str, int] = {}
+    for listed in chunk:
+        if not listed.mailbox or not listed.meets_criteria:
+            continue
+        store, mailbox = ctx.store, MailboxId(listed.mailbox)
+        if listed.mailbox == SHARED_MAILBOX:
+            store, name = ctx.locate(listed.name)
+            with store.reading() as reader:
+                mailbox = reader.mailbox_id(name) or MailboxId(0)
+        sizes[listed.name] = await deleted_size(ctx, store, mailbox)
+    return sizes
 
 
 async def _write_with_metadata(
@@ -121,12 +134,38 @@ def _write_listed(
     reader: Reader,
     listed: Listed,
     options: _Options,
-    sizes: Mapping[int, int],
+    sizes: Mapping[str, int],
 ) -> Mailbox | None:
-    """Write LIST of a name, and STATUS if it was requested; return its mailbox."""
+    """Write LIST of a name, and STATUS if it was requested; return the user's own mailbox."""
+    if listed.mailbox == SHARED_MAILBOX:
+        _write_shared(ctx, listed, options, sizes)
+        return None
     mailbox = reader.mailbox_by_id(MailboxId(listed.mailbox)) if listed.mailbox else None
     if listed.mailbox and (mailbox is None or mailbox.name != listed.name):
         return None  # deleted or renamed since it was selected
+    _write_entry(ctx, reader, listed, mailbox, options, sizes)
+    return mailbox
+
+
+def _write_shared(
+    ctx: AccountContext, listed: Listed, options: _Options, sizes: Mapping[str, int]
+) -> None:
+    """Write LIST of a mailbox of another user, unless it is gone or cannot be seen any more."""
+    store, name = ctx.locate(listed.name)
+    with store.reading() as reader:
+        mailbox = reader.find(name, Rights.LOOKUP)
+        if mailbox is not None and mailbox.name == listed.name:
+            _write_entry(ctx, reader, listed, mailbox, options, sizes)
+
+
+def _write_entry(
+    ctx: AccountContext,
+    reader: Reader,
+    listed: Listed,
+    mailbox: Mailbox | None,
+    options: _Options,
+    sizes: Mapping[str, int],
+) -> None:
     attributes = _attributes(
         mailbox,
         rev1=options.rev1,
@@ -135,10 +174,13 @@ def _write_listed(
     )
     child_criteria = options.child_criteria if listed.child_meets_criteria else ()
     _write_line(ctx, b"LIST", attributes, listed.name, child_criteria)
-    if options.status is not None and mailbox is not None and listed.meets_criteria:
-        size = sizes.get(mailbox.id, 0)
+    if mailbox is None or not listed.meets_criteria:
+        return
+    if options.status is not None and Rights.READ in reader.rights(mailbox.id):
+        size = sizes.get(listed.name, 0)
         write_status(ctx, reader, mailbox, options.status, deleted_size=size)
-    return mailbox
+    if options.my_rights:
+        write_my_rights(ctx, mailbox, reader.rights(mailbox.id))
 
 
 def _attributes(
@@ -181,7 +223,9 @@ async def lsub(ctx: AccountContext, command: Lsub) -> Done:
         ctx.out.untagged(rb'LSUB (\Noselect) "%b" ""' % DELIMITER.encode())
         return DONE
     matcher = list_matcher(ctx, command.reference, (command.pattern,))
-    names = await select_names(ctx, matcher, Selection(subscribed=True, recursive=True))
+    # Subscriptions are the user's own, and LSUB says nothing of the mailboxes.
+    selection = Selection(subscribed=True, recursive=True)
+    names = await select_names(ctx, matcher, selection, shared=False)
     for chunk in names.chunks():
         for listed in chunk:
             attributes = [] if listed.meets_criteria else [r"\Noselect"]

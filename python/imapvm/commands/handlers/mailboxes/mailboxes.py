@@ -9,31 +9,34 @@ from imapvm.commands.handlers.mailboxes.names import (
     write_old_name,
 )
 from imapvm.commands.outcome import DONE, Done, Refusal
-from imapvm.model.names import DELIMITER, INBOX
+from imapvm.model.names import DELIMITER, INBOX, OTHER_USERS, SHARED
+from imapvm.model.rights import Rights
 
 
 async def create(ctx: AccountContext, command: Create) -> Done:
     """Create a mailbox, and missing ones above it (RFC 9051 section 6.3.4, RFC 6154 section 3)."""
     name = new_name(ctx, command.mailbox)
-    mailbox = await ctx.store.create_mailbox(name, special_use=command.special_use)
+    store, local = ctx.locate(name)
+    mailbox = await store.create_mailbox(local, special_use=command.special_use)
     write_old_name(ctx, command.mailbox, name)
     return Done(f"MAILBOXID ({mailbox_id(mailbox)})")
 
 
 async def delete(ctx: AccountContext, command: Delete) -> Done:
     """Delete a mailbox with its messages; its children stay (RFC 9051 section 6.3.5)."""
-    store = ctx.store
+    store, local = ctx.locate(command.mailbox)
     with store.reading() as reader:
-        name = existing_name(ctx, reader, command.mailbox)
+        local = existing_name(ctx, reader, local)
+        name = store.prefix + local
         if name == INBOX:
             raise Refusal("cannot delete INBOX", code="CANNOT")
-        mailbox = reader.mailbox(name)
+        mailbox = reader.find(local, Rights.DELETE_MAILBOX)
         if mailbox is None:
-            if reader.has_children(name):
+            if store.is_own and reader.has_children(name):
                 raise Refusal("cannot delete a name with children", code="HASCHILDREN")
             raise Refusal("mailbox does not exist", code="NONEXISTENT")
     await store.delete_mailbox(mailbox.id)
-    if ctx.mailbox == mailbox.id:
+    if ctx.is_selected(store, mailbox.id):
         ctx.session.view = None
         ctx.out.condition("OK", "selected mailbox was deleted", "CLOSED")
     write_old_name(ctx, command.mailbox, name, rb"\NonExistent")
@@ -42,10 +45,14 @@ async def delete(ctx: AccountContext, command: Delete) -> Done:
 
 async def rename(ctx: AccountContext, command: Rename) -> Done:
     """Rename a mailbox and its children; of INBOX, move the messages (RFC 9051 section 6.3.6)."""
-    with ctx.store.reading() as reader:
-        old = existing_name(ctx, reader, command.mailbox.removesuffix(DELIMITER))
-    new = new_name(ctx, command.to)
-    await ctx.store.rename_mailbox(old, new)
+    store, old_local = ctx.locate(command.mailbox.removesuffix(DELIMITER))
+    with store.reading() as reader:
+        old_local = existing_name(ctx, reader, old_local)
+    old, new = store.prefix + old_local, new_name(ctx, command.to)
+    other, new_local = ctx.locate(new)
+    if other.account.id != store.account.id:
+        raise Refusal("cannot rename a mailbox to another account", code="CANNOT")
+    await store.rename_mailbox(old_local, new_local)
     if old == command.mailbox:
         write_old_name(ctx, command.to, new, old=command.mailbox)
     else:
@@ -68,6 +75,9 @@ async def unsubscribe(ctx: AccountContext, command: Unsubscribe) -> Done:
 
 
 def namespace(ctx: AccountContext, _command: Namespace) -> Done:
-    """Write one personal namespace; there are no other users' and no shared ones (RFC 2342)."""
-    ctx.out.untagged(f'NAMESPACE (("" "{DELIMITER}")) NIL NIL'.encode())
+    """Write the namespaces: personal, of other users, and shared if there is one (RFC 2342)."""
+    shared = ctx.services.pool.accounts.shared_account()
+    prefixes = ("", OTHER_USERS, SHARED if shared is not None else None)
+    words = ("NIL" if one is None else f'(("{one}" "{DELIMITER}"))' for one in prefixes)
+    ctx.out.untagged(f"NAMESPACE {' '.join(words)}".encode())
     return DONE

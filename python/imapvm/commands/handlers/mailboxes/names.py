@@ -8,8 +8,10 @@ from imapvm._core import decode_utf7, mailbox_name
 from imapvm.commands.context import AccountContext, Context
 from imapvm.commands.outcome import Refusal
 from imapvm.filepool.reading import Reader
-from imapvm.filepool.store import Mailbox
-from imapvm.model.names import DELIMITER, canonical_name, name_error, parents
+from imapvm.filepool.store import AccountStore, Mailbox
+from imapvm.model.ids import MailboxId
+from imapvm.model.names import DELIMITER, RESERVED_NAMES, canonical_name, name_error, parents
+from imapvm.model.rights import Rights
 
 
 def existing_name(ctx: Context, reader: Reader, name: str) -> str:
@@ -38,20 +40,35 @@ def _exists(reader: Reader, name: str) -> bool:
     return reader.has_name(name) or reader.has_children(name)
 
 
-def find_mailbox(ctx: Context, reader: Reader, name: str) -> Mailbox:
-    """Return the mailbox with a name of the client.
+def find_mailbox(ctx: Context, reader: Reader, name: str, needed: Rights = Rights.READ) -> Mailbox:
+    """Return the mailbox with a name of the client, without the prefix of its store.
+
+    Args:
+        ctx: the user.
+        reader: of the store that `AccountContext.locate` returns.
+        name: in that store.
+        needed: rights that the command needs.
 
     Raises:
-        Refusal: it does not exist.
+        Refusal: it does not exist, or the user cannot see it.
+        PermissionDeniedError: the user can see it and has not the rights.
     """
-    mailbox = reader.mailbox(existing_name(ctx, reader, name))
+    mailbox = reader.find(existing_name(ctx, reader, name), needed)
     if mailbox is None:
         raise Refusal("mailbox does not exist", code="NONEXISTENT")
     return mailbox
 
 
+def can_read(store: AccountStore, mailbox: MailboxId) -> bool:
+    """Return True if the user can read a mailbox, and so be sent UIDs of it."""
+    with store.reading() as reader:
+        return Rights.READ in reader.rights(mailbox)
+
+
 def mailbox_id(mailbox: Mailbox) -> str:
     """Return the OBJECTID (RFC 8474 section 4): an id is never reused in its account."""
+    if mailbox.shared_by:
+        return f"F{mailbox.shared_by}_{mailbox.id}"
     return f"F{mailbox.id}"
 
 
@@ -64,9 +81,12 @@ def new_name(ctx: AccountContext, name: str) -> str:
     Raises:
         Refusal: the name is not allowed.
     """
-    with ctx.store.reading() as reader:
-        canonical = _meant(ctx, reader, name.removesuffix(DELIMITER), new=True)
+    store, local = ctx.locate(name.removesuffix(DELIMITER))
+    with store.reading() as reader:
+        canonical = store.prefix + _meant(ctx, reader, local, new=True)
     error = name_error(canonical)
+    if canonical in RESERVED_NAMES:
+        error = f"{canonical} is above the mailboxes of others"
     if error is not None:
         raise Refusal(error, code="CANNOT")
     return canonical

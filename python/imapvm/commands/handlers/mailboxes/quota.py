@@ -29,8 +29,15 @@ def get_quota(ctx: AccountContext, command: GetQuota) -> Done:
 
 
 def get_quota_root(ctx: AccountContext, command: GetQuotaRoot) -> Done:
-    """Write QUOTAROOT and QUOTA of a mailbox, which need not exist (RFC 9208 section 4.1.2)."""
-    name = encoded(ctx, new_name(ctx, command.mailbox))
+    """Write QUOTAROOT and QUOTA of a mailbox, which need not exist (RFC 9208 section 4.1.2).
+
+    A mailbox of another user has no quota root here: its usage is the owner's.
+    """
+    own = new_name(ctx, command.mailbox)
+    name = encoded(ctx, own)
+    if not ctx.locate(own)[0].is_own:
+        ctx.out.untagged(b"QUOTAROOT " + name)
+        return DONE
     ctx.out.untagged(b"QUOTAROOT %b %b" % (name, _root(ctx, ctx.store)))
     _write_quota(ctx, ctx.store)
     return DONE

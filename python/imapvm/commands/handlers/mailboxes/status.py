@@ -8,7 +8,7 @@ from imapvm.commands.context import AccountContext, Context
 from imapvm.commands.handlers.mailboxes.names import encoded, find_mailbox, mailbox_id
 from imapvm.commands.outcome import DONE, Done, Refusal
 from imapvm.filepool.reading import Reader
-from imapvm.filepool.store import Mailbox
+from imapvm.filepool.store import AccountStore, Mailbox
 from imapvm.model.ids import MailboxId
 from imapvm.model.limits import MESSAGE_MAX
 
@@ -35,7 +35,7 @@ ITEMS: Final[dict[str, Callable[[Reader, Mailbox], int | str]]] = {
     "MESSAGES": lambda _, mailbox: mailbox.messages,
     "UIDNEXT": lambda _, mailbox: mailbox.uid_next,
     "UIDVALIDITY": lambda _, mailbox: mailbox.uid_validity,
-    "UNSEEN": lambda _, mailbox: mailbox.unseen,
+    "UNSEEN": lambda reader, mailbox: reader.unseen(mailbox),
     "DELETED": lambda _, mailbox: mailbox.deleted,
     "SIZE": lambda _, mailbox: mailbox.size,
     "RECENT": _recent,
@@ -52,31 +52,33 @@ def status(ctx: AccountContext, command: Status) -> Done | Coroutine[Any, Any, D
     check_items(ctx, command.items)
     if DELETED_STORAGE in command.items:
         return _counted_status(ctx, command)
-    with ctx.store.reading() as reader:
-        mailbox = find_mailbox(ctx, reader, command.mailbox)
+    store, name = ctx.locate(command.mailbox)
+    with store.reading() as reader:
+        mailbox = find_mailbox(ctx, reader, name)
         write_status(ctx, reader, mailbox, command.items)
     return DONE
 
 
 async def _counted_status(ctx: AccountContext, command: Status) -> Done:
     """Write STATUS with DELETED-STORAGE, which is counted in steps."""
-    with ctx.store.reading() as reader:
-        mailbox = find_mailbox(ctx, reader, command.mailbox)
-    size = await deleted_size(ctx, mailbox.id)
-    with ctx.store.reading() as reader:
-        mailbox = find_mailbox(ctx, reader, command.mailbox)
+    store, name = ctx.locate(command.mailbox)
+    with store.reading() as reader:
+        mailbox = find_mailbox(ctx, reader, name)
+    size = await deleted_size(ctx, store, mailbox.id)
+    with store.reading() as reader:
+        mailbox = find_mailbox(ctx, reader, name)
         write_status(ctx, reader, mailbox, command.items, deleted_size=size)
     return DONE
 
 
-async def deleted_size(ctx: AccountContext, mailbox: MailboxId) -> int:
+async def deleted_size(ctx: AccountContext, store: AccountStore, mailbox: MailboxId) -> int:
     r"""Return the bytes of all messages with \Deleted (RFC 9208 section 4.1.4).
 
     Messages that change meanwhile may be counted or not.
     """
     size, start = 0, 1
     while True:
-        with ctx.store.reading() as reader:
+        with store.reading() as reader:
             row = reader.mailbox_by_id(mailbox)
             if row is None or not row.deleted:
                 return 0

@@ -37,6 +37,8 @@ from imapvm.session.view import NONE, View
 
 _Sources: TypeAlias = tuple[tuple[str, tuple[str, ...]], ...]
 
+SELECTED_SHARED: Final = MailboxId(0)
+"""In place of the id of the selected mailbox if that is of another account."""
 NAMES_PER_READ: Final = 500
 """Names read in one transaction, in about half a millisecond."""
 
@@ -113,12 +115,15 @@ def _open(ctx: AccountContext, mailbox: MailboxId) -> tuple[Mailbox, SelectedCon
 
     In IMAP4rev1, the messages that no session has claimed are \Recent, as in EXAMINE.
     """
-    selected = ctx.session.view
+    if mailbox == SELECTED_SHARED:
+        searched = SelectedContext(ctx)
+        with searched.store.reading() as reader:
+            return searched.mailbox_row(reader), searched
     with ctx.store.reading() as reader:
         row = reader.mailbox_by_id(mailbox)
         if row is None:
             return None
-        if selected is not None and mailbox == selected.mailbox:
+        if ctx.is_selected(ctx.store, mailbox):
             return row, SelectedContext(ctx)
         if not row.messages:
             return None
@@ -135,8 +140,9 @@ def _open(ctx: AccountContext, mailbox: MailboxId) -> tuple[Mailbox, SelectedCon
 async def _mailboxes(ctx: AccountContext, filters: "_Filters") -> Collection[int]:
     """Return the ids of the mailboxes to search, each once, by name; the selected one first."""
     found: dict[int, None] = {}
-    if filters.selected and ctx.session.view is not None:
-        found[ctx.session.view.mailbox] = None
+    if filters.selected and ctx.mailbox is not None:
+        own = ctx.is_selected(ctx.store, ctx.mailbox)
+        found[ctx.mailbox if own else SELECTED_SHARED] = None
     after: str | None = None if filters.only_selected else ""
     while after is not None:
         with ctx.store.reading() as reader:

@@ -154,6 +154,8 @@ def _bind(ctx: SelectedContext, program: SearchProgram | None) -> BoundSearch:
             recent=view.recent,
             keywords=(reader.snapshot, mailbox.id, sets) if sets else None,
             now=int(ctx.services.clock()),
+            seen=reader.private_seen(mailbox),
+            id_bits=reader.id_bits,
         )
 
 

@@ -1,0 +1,297 @@
+"""Two users and random rights: commands succeed with their rights, and nothing else is revealed."""
+
+import random
+import re
+
+import pytest
+from tests.commands.fakes import connection, send
+
+from imapvm.filepool.pool import create_filepool, open_filepool
+from imapvm.model.limits import COPIED_BETWEEN_ACCOUNTS_MAX
+from imapvm.model.rights import (
+    ANY_RIGHT,
+    ANYONE,
+    NO_RIGHTS,
+    Grantee,
+    GranteeKind,
+    Rights,
+    RightsChange,
+)
+
+MAILBOXES = ("Work", "Work/Deep", "Other", "INBOX")
+ABSENT = "Wurk"
+OWNER = "Other Users/alice/"
+LETTERS = "lrswipkxtea"
+MESSAGE = b"Subject: secret-subject\r\n\r\nsecret-text\r\n"
+
+
+@pytest.fixture
+async def pool(tmp_path):
+    create_filepool(tmp_path / "filepool", groups=2)
+    async with open_filepool(tmp_path / "filepool", clock=lambda: 1_800_000_000) as pool:
+        yield pool
+        assert pool.check().findings == ()
+
+
+async def signed_in(pool, name):
+    account = pool.accounts.find(name) or await pool.accounts.enroll(name, "x")
+    ctx = connection(store=pool.account(account))
+    ctx.services.pool = pool
+    return ctx
+
+
+@pytest.fixture
+async def alice(pool):
+    ctx = await signed_in(pool, "alice")
+    for name in MAILBOXES:
+        if name != "INBOX":
+            await send(ctx, b"a CREATE %b\r\n" % name.encode())
+        for _ in range(3):
+            await send(ctx, b"a APPEND %b {%d+}\r\n%b\r\n" % (name.encode(), len(MESSAGE), MESSAGE))
+    return ctx
+
+
+@pytest.fixture
+async def bob(pool, alice):
+    """Connection of a user in another storage group."""
+    ctx = await signed_in(pool, "bob")
+    assert ctx.session.store.account.group != alice.session.store.account.group
+    return ctx
+
+
+def mailbox_id(alice, name):
+    with alice.session.store.reading() as reader:
+        return reader.mailbox(name).id
+
+
+class Acls:
+    """Model of the rights that bob has."""
+
+    def __init__(self, pool, alice, bob, group):
+        self.store = alice.session.store
+        self.grantees = [
+            ANYONE,
+            Grantee(GranteeKind.USER, bob.session.store.account.id),
+            Grantee(GranteeKind.GROUP, group),
+        ]
+        self.ids = {name: mailbox_id(alice, name) for name in MAILBOXES}
+        self.rights = dict.fromkeys(MAILBOXES, NO_RIGHTS)
+
+    async def change(self, dice):
+        """Set random rights on all mailboxes, positive and negative, by all grantees."""
+        for name, mailbox in self.ids.items():
+            granted = removed = NO_RIGHTS
+            for grantee in self.grantees:
+                for negative in (False, True):
+                    few = dice.random() < (0.8 if negative else 0.4)
+                    letters = [] if few else dice.sample(LETTERS, dice.randint(1, 6))
+                    named = Rights.parse("".join(letters))
+                    await self.store.set_rights(
+                        mailbox, grantee, RightsChange.REPLACE, named, negative=negative
+                    )
+                    if negative:
+                        removed |= named
+                    else:
+                        granted |= named
+            self.rights[name] = granted & ~removed
+
+
+COMMANDS = {
+    "SELECT {}": Rights.READ,
+    "EXAMINE {}": Rights.READ,
+    "STATUS {} (MESSAGES UIDNEXT UNSEEN SIZE)": Rights.READ,
+    "GETACL {}": Rights.ADMINISTER,
+    "LISTRIGHTS {} bob": Rights.ADMINISTER,
+    "SETACL {} zoe lr": Rights.ADMINISTER,
+    "SETACL {} alice lr": Rights.ADMINISTER,
+    "DELETEACL {} nouser": Rights.ADMINISTER,
+    "APPEND {} {{1+}}\r\nx": Rights.INSERT,
+}
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_commands_succeed_with_the_right_and_reveal_nothing_without_lookup(
+    pool, alice, bob, seed
+):
+    dice = random.Random(seed)
+    group = await pool.accounts.add_user_group("team")
+    await pool.accounts.set_member(group, bob.session.store.account.id, member=True)
+    acls = Acls(pool, alice, bob, group)
+    for _ in range(3):
+        await acls.change(dice)
+        for name, rights in acls.rights.items():
+            for command, needed in COMMANDS.items():
+                answer = await send_as(bob, command, name)
+                absent = await send_as(bob, command, ABSENT)
+                assert answer[-1].startswith("t "), answer
+                if needed in rights:
+                    assert not answer[-1].startswith(("t NO [NOPERM]", "t NO [NONEXISTENT]"))
+                    assert "[TRYCREATE]" not in answer[-1]
+                elif Rights.LOOKUP in rights:
+                    assert answer == ["t NO [NOPERM] permission denied"]
+                else:
+                    assert answer == absent
+            mine = await send_as(bob, "MYRIGHTS {}", name)
+            if rights & ANY_RIGHT:
+                assert mine[0] == f'* MYRIGHTS "{OWNER}{name}" {rights}'
+            else:
+                assert mine == await send_as(bob, "MYRIGHTS {}", ABSENT)
+            await check_text(bob, name, rights)
+        await check_listed(bob, acls.rights)
+
+
+async def send_as(ctx, command, name):
+    """Send a command about a mailbox of alice, with nothing selected before or afterwards."""
+    line = "t " + command.format(f'"{OWNER}{name}"')
+    answer = await send(ctx, line.encode() + b"\r\n")
+    if ctx.session.view is not None:
+        await send(ctx, b"u UNSELECT\r\n")
+    return answer
+
+
+async def check_text(bob, name, rights):
+    """Messages can be copied only by a user who can read them, and their text read."""
+    opened = await send(bob, f't EXAMINE "{OWNER}{name}"\r\n'.encode())
+    if opened[-1].startswith("t OK"):
+        assert Rights.READ in rights
+        text = await send(bob, b"t UID FETCH 1 BODY.PEEK[]\r\n")
+        assert any("secret-text" in line for line in text)
+        await send(bob, b"u UNSELECT\r\n")
+    else:
+        assert not any("secret" in line for line in opened)
+        assert bob.session.view is None
+
+
+async def check_listed(bob, rights):
+    lines = await send(bob, b't LIST "" * RETURN (MYRIGHTS STATUS (MESSAGES))\r\n')
+    listed = {m[1] for line in lines if (m := re.fullmatch(rf'\* LIST .*"{OWNER}(.*)"', line))}
+    assert listed == {name for name, mine in rights.items() if Rights.LOOKUP in mine}
+    status = {m[1] for line in lines if (m := re.match(rf'\* STATUS "{OWNER}(.*)" ', line))}
+    both = Rights.LOOKUP | Rights.READ
+    assert status == {name for name, mine in rights.items() if both in mine}
+    for line in lines:
+        if match := re.fullmatch(rf'\* MYRIGHTS "{OWNER}(.*)" (\w+)', line):
+            assert match[2] == str(rights[match[1]])
+
+
+class CountedTxn:
+    """Transaction of LMDB whose look-ups are counted."""
+
+    def __init__(self, txn, count):
+        self._txn, self._count = txn, count
+
+    def get(self, *arguments):
+        self._count[0] += 1
+        return self._txn.get(*arguments)
+
+    def __getattr__(self, name):
+        return getattr(self._txn, name)
+
+
+@pytest.mark.parametrize("command", ["STATUS {} (MESSAGES)", "SELECT {}", "GETACL {}", "DELETE {}"])
+async def test_a_mailbox_that_cannot_be_seen_takes_as_many_look_ups_as_none(
+    pool, alice, bob, monkeypatch, command
+):
+    """The time of NO does not tell whether a mailbox exists."""
+    from imapvm.filepool.reading import Reader
+
+    count = [0]
+    enter = Reader.__enter__
+
+    def counting(self):
+        enter(self)
+        self._txn = CountedTxn(self._txn, count)
+        return self
+
+    monkeypatch.setattr(Reader, "__enter__", counting)
+    counts = set()
+    for name in (*MAILBOXES, ABSENT, "Work/None"):
+        count[0] = 0
+        assert (await send_as(bob, command, name))[-1].startswith("t NO [NONEXISTENT]")
+        counts.add(count[0])
+    assert len(counts) == 1
+
+
+async def test_rights_are_checked_again_for_each_command_on_a_selected_mailbox(alice, bob):
+    work = mailbox_id(alice, "Work")
+    mine = Grantee(GranteeKind.USER, bob.session.store.account.id)
+    set_rights = alice.session.store.set_rights
+    await set_rights(work, mine, RightsChange.REPLACE, Rights.parse("lrswte"))
+    await send(bob, f't SELECT "{OWNER}Work"\r\n'.encode())
+    assert (await send(bob, b"t STORE 1 +FLAGS (\\Deleted \\Flagged)\r\n"))[-1] == (
+        "t OK STORE completed"
+    )
+    await set_rights(work, mine, RightsChange.REPLACE, Rights.parse("lr"))
+    for line in (b"t STORE 1 +FLAGS (\\Flagged)", b"t EXPUNGE", b"t MOVE 1 INBOX"):
+        answer = await send(bob, line + b"\r\n")
+        assert answer[-1] == "t NO [NOPERM] permission denied"
+    await set_rights(work, mine, RightsChange.REPLACE, NO_RIGHTS)
+    assert await send(bob, b"t FETCH 1 FLAGS\r\n") == ["* BYE [NONEXISTENT] selected mailbox was deleted"]
+
+
+async def test_a_group_that_a_user_leaves_ends_the_selected_state(pool, alice, bob):
+    group = await pool.accounts.add_user_group("team")
+    me = bob.session.store.account.id
+    await pool.accounts.set_member(group, me, member=True)
+    await alice.session.store.set_rights(
+        mailbox_id(alice, "Work"),
+        Grantee(GranteeKind.GROUP, group),
+        RightsChange.REPLACE,
+        Rights.parse("lr"),
+    )
+    assert (await send(bob, f't SELECT "{OWNER}Work"\r\n'.encode()))[-1].startswith("t OK")
+    assert (await send(bob, b"t NOOP\r\n")) == ["t OK NOOP completed"]
+    await pool.accounts.set_member(group, me, member=False)
+    assert await send(bob, b"t NOOP\r\n") == ["* BYE [NONEXISTENT] selected mailbox was deleted"]
+
+
+async def test_ids_of_messages_in_another_storage_group_are_different(alice, bob):
+    await send(alice, b"a SETACL Work bob lr\r\n")
+    await send(bob, f't EXAMINE "{OWNER}Work"\r\n'.encode())
+    theirs = await send(bob, b"t FETCH 1 (EMAILID THREADID)\r\n")
+    found = re.search(r"EMAILID \((M\w+)\) THREADID \((T\w+)\)", theirs[0])
+    assert found, theirs
+    assert await send(bob, f"t SEARCH EMAILID {found[1]}\r\n".encode()) == [
+        "* SEARCH 1",
+        "t OK SEARCH completed",
+    ]
+    await send(bob, b"a APPEND INBOX {1+}\r\nx\r\n")
+    await send(bob, b"t EXAMINE INBOX\r\n")
+    mine = await send(bob, b"t FETCH 1 (EMAILID)\r\n")
+    assert found[1] not in mine[0]
+    assert await send(bob, f"t SEARCH EMAILID {found[1]}\r\n".encode()) == [
+        "* SEARCH",
+        "t OK SEARCH completed",
+    ]
+
+
+async def test_mail_is_copied_and_moved_between_storage_groups(alice, bob):
+    await send(alice, b"a SETACL Work bob lrswite\r\n")
+    await send(bob, b"a APPEND INBOX (\\Flagged $x) {6+}\r\nA: b\r\n\r\n")
+    await send(bob, b"t SELECT INBOX\r\n")
+    answer = await send(bob, f't COPY 1 "{OWNER}Work"\r\n'.encode())
+    assert re.fullmatch(r"t OK \[COPYUID \d+ 1 4\] COPY completed", answer[-1])
+    answer = await send(bob, f't MOVE 1 "{OWNER}Work"\r\n'.encode())
+    assert re.fullmatch(r"\* OK \[COPYUID \d+ 1 5\] messages moved", answer[0])
+    assert "* 1 EXPUNGE" in answer
+    await send(alice, b"a EXAMINE Work\r\n")
+    lines = await send(alice, b"a FETCH 5 (FLAGS BODY.PEEK[])\r\n")
+    assert r"\Flagged" in lines[0]
+    assert "$x" in lines[0]
+    assert lines[1] == "A: b"
+
+
+@pytest.mark.at_limit("COPIED_BETWEEN_ACCOUNTS_MAX")
+@pytest.mark.past_limit("COPIED_BETWEEN_ACCOUNTS_MAX")
+async def test_a_bounded_number_of_messages_is_copied_to_another_account(alice, bob, monkeypatch):
+    assert COPIED_BETWEEN_ACCOUNTS_MAX == 1000
+    monkeypatch.setattr("imapvm.commands.handlers.transfer.COPIED_BETWEEN_ACCOUNTS_MAX", 3)
+    await send(alice, b"a SETACL Work bob li\r\n")
+    for _ in range(4):
+        await send(bob, b"a APPEND INBOX {1+}\r\nx\r\n")
+    await send(bob, b"t SELECT INBOX\r\n")
+    assert await send(bob, f't COPY 1:4 "{OWNER}Work"\r\n'.encode()) == [
+        "t NO [LIMIT] more than 3 messages to copy to another account"
+    ]
+    # Without the right r, COPYUID would show how many messages there are.
+    assert await send(bob, f't COPY 1:3 "{OWNER}Work"\r\n'.encode()) == ["t OK COPY completed"]
