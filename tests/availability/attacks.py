@@ -134,6 +134,16 @@ def status_pipeline(server: Demo) -> Iterator[None]:
     client.pipeline([b"STATUS many (MESSAGES RECENT)"] * 300)
 
 
+def status_deleted(server: Demo) -> Iterator[None]:
+    """Sizes of deleted messages, which are counted in the index of 200,000."""
+    client = Client(server.imap, "load")
+    client.done("SELECT many")
+    client.done(r"STORE 1 +FLAGS.SILENT (\Deleted)")
+    yield
+    client.pipeline([b"STATUS many (DELETED-STORAGE)"] * 100)
+    client.done(b'LIST "" * RETURN (STATUS (DELETED-STORAGE))')
+
+
 def select_pipeline(server: Demo) -> Iterator[None]:
     client = Client(server.imap, "load")
     client.done("ENABLE IMAP4rev2")
@@ -579,6 +589,7 @@ ATTACKS = (
     Row("LIST RETURN (STATUS) of 10,000 mailboxes, 4 clients", list_status, 4),
     Row(f"LIST RETURN (STATUS), {SLOW_READERS} slow readers", list_slow_readers),
     Row("300 x STATUS of 200,000 messages", status_pipeline),
+    Row("100 x STATUS (DELETED-STORAGE) of 200,000 messages", status_deleted),
     Row("100 x SELECT, IMAP4rev2", select_pipeline),
     Row("SEARCH with 7,000 keys of 50,000 messages, 4 clients", search_keys, 4),
     Row("16 x SEARCH with 3,500 NOT keys of 50,000 messages", search_pipeline),

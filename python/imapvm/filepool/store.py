@@ -29,7 +29,7 @@ from imapvm.filepool.operations.mailboxes import (
     SetSubscription,
     checked_name,
 )
-from imapvm.filepool.operations.quota import Recounted, RecountUsage, SetLimits
+from imapvm.filepool.operations.quota import Recounted, RecountUsage, SetLimits, counts_of
 from imapvm.filepool.operations.rename import (
     RENAMED_AT_ONCE,
     Move,
@@ -314,7 +314,22 @@ class AccountStore:
         return await self._group.submit(change)
 
     async def recount_usage(self) -> Recounted:
-        """Count the usage again, and correct it; other changes of the storage group wait."""
+        """Count the usage again; if it is wrong, correct it in a transaction.
+
+        Reads the index of all mailboxes, on the calling thread.
+        """
+        with self.reading() as reader:
+            usage, rows = reader.usage(), reader.mailboxes()
+            is_right = usage.mailboxes == len(rows)
+            totals = [0, 0]
+            for row in rows:
+                counts = counts_of(reader.segments(row))
+                is_right &= counts == (row.messages, row.unseen, row.deleted, row.size)
+                totals[0] += row.messages
+                totals[1] += row.size
+        if is_right and totals == [usage.messages, usage.size]:
+            found = {"messages": totals[0], "size": totals[1], "mailboxes": len(rows)}
+            return Recounted(found, found, corrected=False)
         return await self._group.submit(RecountUsage(self._id))
 
     async def set_rights(

@@ -109,6 +109,7 @@ async def _deleted_sizes(
             with store.reading() as reader:
                 mailbox = reader.mailbox_id(name) or MailboxId(0)
         sizes[listed.name] = await deleted_size(ctx, store, mailbox)
+        await ctx.yield_control()
     return sizes
 
 
