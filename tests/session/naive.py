@@ -8,6 +8,7 @@ from imapvm._core import Record, ResponseWriter, UidMap, UidSet, segment_append
 from imapvm.model.changes import MailboxChanges
 from imapvm.model.flags import SYSTEM_FLAG_NAMES
 from imapvm.model.ids import MailboxId, ModSeq
+from imapvm.session.update_form import UpdateForm
 from imapvm.session.view import View
 
 
@@ -143,17 +144,14 @@ class NaiveClient:
         self.uids: list[int | None] = [m.uid for m in mailbox.messages]
         self.lines: list[str] = []
 
-    def receive(
-        self,
-        *,
-        hold_expunges: bool = False,
-        uid: bool = True,
-        recent: bool = False,
-        modseq: bool = False,
-        vanished: bool = False,
-        uid_fetch: bool = False,
-    ) -> str:
-        """Write updates until there are no more; apply and return them."""
+    def receive(self, *, hold_expunges: bool = False, uid: bool = True, **form: bool) -> str:
+        """Write updates until there are no more; apply and return them.
+
+        Args:
+            hold_expunges: as `View.write_updates`.
+            uid: as `View.write_updates`.
+            form: fields of `UpdateForm`.
+        """
         start = len(self.lines)
         more = True
         while more:
@@ -161,17 +159,15 @@ class NaiveClient:
             more = self.view.write_updates(
                 out,
                 self.mailbox,
+                UpdateForm(**form),
                 hold_expunges=hold_expunges,
                 uid=uid,
-                recent=recent,
-                modseq=modseq,
-                vanished=vanished,
-                uid_fetch=uid_fetch,
             )
             for line in out.take().decode().splitlines():
                 self.lines.append(line)
                 assert not (hold_expunges and re.search("EXPUNGE|VANISHED", line))
-                assert bool(re.search("UIDFETCH", line)) or not (uid_fetch and "FETCH" in line)
+                if form.get("uid_fetch"):
+                    assert " FETCH " not in line
                 self._apply(line)
         return "\n".join(self.lines[start:])
 

@@ -9,6 +9,7 @@ from imapvm._core import ResponseWriter, UidSet
 from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import ModSeq
 from imapvm.model.limits import EXPUNGE_UPDATES_MAX, FLAG_UPDATES_MAX, UPDATE_BYTES_MAX
+from imapvm.session.update_form import UpdateForm
 from imapvm.session.view import FLAGS_RENDERED
 
 SEEN, DELETED, FLAGGED = SystemFlag.SEEN, SystemFlag.DELETED, SystemFlag.FLAGGED
@@ -152,7 +153,12 @@ def test_highest_modseq_is_below_new_messages_that_are_due():
     mailbox.append()
     out = ResponseWriter()
     client.view.write_updates(
-        out, mailbox, hold_expunges=False, uid=True, recent=True, modseq=True, hold_exists=True
+        out,
+        mailbox,
+        UpdateForm(recent=True, modseq=True),
+        hold_expunges=False,
+        uid=True,
+        hold_exists=True,
     )
     assert client.view.highest_modseq == before
     client.receive(modseq=True)
@@ -329,7 +335,7 @@ def test_held_exists_is_due_until_the_next_call():
     mailbox.append()
     out = ResponseWriter()
     client.view.write_updates(
-        out, mailbox, hold_expunges=False, uid=False, recent=True, hold_exists=True
+        out, mailbox, UpdateForm(recent=True), hold_expunges=False, uid=False, hold_exists=True
     )
     assert out.take() == b""
     assert client.view.has_due
@@ -410,7 +416,7 @@ def calls_until_written(client: NaiveClient) -> int:
     while more:
         out = ResponseWriter()
         more = client.view.write_updates(
-            out, client.mailbox, hold_expunges=False, uid=True, recent=False
+            out, client.mailbox, UpdateForm(), hold_expunges=False, uid=True
         )
         for line in out.take().decode().splitlines():
             client._apply(line)

@@ -88,12 +88,9 @@ def write_updates(
         more |= view.write_updates(
             out,
             source,
+            session.update_form,
             hold_expunges=hold_expunges,
-            uid=uid or session.rev2 or session.condstore,
-            recent=not session.rev2,
-            modseq=session.condstore,
-            vanished=session.qresync or session.uidonly,
-            uid_fetch=session.uidonly,
+            uid=uid,
             hold_exists=hold_exists,
         )
         view.synced = None if view.has_due else reader.txn_id

@@ -5,6 +5,7 @@ from typing import Final, Generic, TypeVar
 
 from imapvm.session.states import State
 from imapvm.session.syntax import NOTHING_DISABLED, Disabled
+from imapvm.session.update_form import FORMS, UpdateForm
 from imapvm.session.view import View
 
 StoreT = TypeVar("StoreT")
@@ -144,6 +145,11 @@ class Session(Generic[StoreT]):
     def uidonly(self) -> bool:
         """True after ENABLE UIDONLY: no message numbers in either direction (RFC 9586)."""
         return "UIDONLY" in self.enabled
+
+    @property
+    def update_form(self) -> UpdateForm:
+        """The form of updates of the selected mailbox."""
+        return FORMS[self.rev2, self.condstore, self.qresync, self.uidonly]
 
     @property
     def claims_recent(self) -> bool:

@@ -2,15 +2,8 @@ r"""View: the selected mailbox as one client has counted it, and the updates due
 
 RFC 9051 sections 5.2, 7.4.1, 7.5.1 and 7.5.2. A function of values: `Source` reads the store.
 
-`View.write_updates` alone decides what is announced, when and in which form. Its inputs:
-
-    change log, index (Source) ---> what has changed
-    kind of the command      -----> hold_expunges (RFC 9051 section 7.5.1), uid
-    IMAP4rev2                ----->   uid; no RECENT
-    CONDSTORE (RFC 7162)     ----->   modseq: FETCH has UID and MODSEQ; HIGHESTMODSEQ
-    QRESYNC (RFC 7162)       ----->   vanished: VANISHED in place of EXPUNGE
-    UIDONLY (RFC 9586)       ----->   vanished; uid_fetch: UIDFETCH in place of FETCH
-    IDLE                     -----> calls outside of commands
+`View.write_updates` alone decides which changes of the mailbox are announced, and when; the form of
+the responses is an `UpdateForm`. docs/architecture.md has a drawing of all inputs.
 
 HIGHESTMODSEQ is the MODSEQ up to which the client has been sent every change. It may be less than
 the mailbox's: a client that stored the MODSEQ of a FETCH response while an expunge is held back
@@ -34,6 +27,7 @@ from imapvm.model.ids import UID_MAX, MailboxId, ModSeq
 from imapvm.model.limits import EXPUNGE_UPDATES_MAX, FLAG_UPDATES_MAX, UPDATE_BYTES_MAX
 from imapvm.model.rights import ALL_RIGHTS, FLAG_RIGHTS, Rights
 from imapvm.session.served_batches import ServedBatches
+from imapvm.session.update_form import UpdateForm
 
 NONE = UidSet()
 _FLAG_RIGHT: Final = {
@@ -44,14 +38,6 @@ _FLAG_RIGHT: Final = {
 _SYSTEM_FLAGS = " ".join(SYSTEM_FLAG_NAMES.values())
 FLAGS_RENDERED: Final = 128
 """Messages whose flags are rendered at a time: with long keywords up to 256 KiB."""
-_ITEMS: Final = {
-    (uid, modseq): FetchItems.flags(uid=uid, modseq=modseq)
-    for uid in (False, True)
-    for modseq in (False, True)
-}
-_UID_FETCH_ITEMS: Final = {
-    modseq: FetchItems.flags(uid=False, modseq=modseq).as_uid_fetch() for modseq in (False, True)
-}
 
 
 class Source(Protocol):
@@ -228,13 +214,10 @@ class View:
         self,
         out: ResponseWriter,
         source: Source,
+        form: UpdateForm,
         *,
         hold_expunges: bool,
         uid: bool,
-        recent: bool,
-        modseq: bool = False,
-        vanished: bool = False,
-        uid_fetch: bool = False,
         hold_exists: bool = False,
     ) -> bool:
         r"""Write untagged responses for the changes since the last call.
@@ -250,14 +233,9 @@ class View:
         Args:
             out: gets the responses; nothing is sent here.
             source: the mailbox now.
+            form: form of the responses.
             hold_expunges: True while FETCH, STORE or SEARCH runs.
-            uid: True if FETCH responses include the UID: during UID commands (RFC 9051 section
-                6.4.9), and always in IMAP4rev2 (section 7.5.2) and after a command that enabled
-                CONDSTORE (RFC 7162 section 3.2.4).
-            recent: True if this client has \Recent and RECENT: IMAP4rev1 only.
-            modseq: True if FETCH responses include MODSEQ: after a command that enabled CONDSTORE.
-            vanished: True to write VANISHED in place of EXPUNGE: after ENABLE QRESYNC or UIDONLY.
-            uid_fetch: True to write UIDFETCH in place of FETCH: after ENABLE UIDONLY.
+            uid: True during UID commands: FETCH responses include the UID (RFC 9051 section 6.4.9).
             hold_exists: True to leave new messages due: in a command that has claimed messages
                 already, which would not end while more arrive.
 
@@ -267,9 +245,9 @@ class View:
         after_exists = self._recent_due
         self.read_changes(source)
         if self._expunges_due and not hold_expunges:
-            self._write_expunges(out, vanished=vanished)
+            self._write_expunges(out, vanished=form.vanished)
         if self._appended_due and not hold_exists and not after_exists:
-            self._write_exists(out, source, recent=recent)
+            self._write_exists(out, source, recent=form.recent)
         if self.undecided:
             return False
         if self._recent_due:
@@ -277,8 +255,7 @@ class View:
             out.recent(len(self.recent))
         self.write_keywords(out, source)
         if self._flags_due:
-            items = _UID_FETCH_ITEMS[modseq] if uid_fetch else _ITEMS[uid, modseq]
-            self._write_flags(out, source, items, recent=recent)
+            self._write_flags(out, source, form.items(uid=uid), recent=form.recent)
         return (
             self._unread
             or bool(self._flags_due)
