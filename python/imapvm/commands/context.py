@@ -24,6 +24,7 @@ from imapvm._core import (
     SequenceSet,
     UidSet,
 )
+from imapvm.commands.message_limit import LIMITED, NO_LIMIT, MessageLimit
 from imapvm.commands.outcome import Disconnected, Hangup, Refusal
 from imapvm.commands.progress import Progress
 from imapvm.commands.services import Channel, Services
@@ -52,6 +53,9 @@ BEFORE_LOGIN: Final = Limits(
 )
 """Room for a name and a password, and for the 30 pairs of ID (RFC 2971 section 3.3)."""
 AFTER_LOGIN: Final = Limits(append=MESSAGE_MAX)
+NO_CHARSET: Final = ("SEARCH CHARSET", "ESEARCH CHARSET")
+"""Syntax that is unknown after ENABLE UTF8=ACCEPT (RFC 9755 section 3): texts are UTF-8 then. SORT
+and THREAD, whose charset is not optional, refuse others than UTF-8 themselves."""
 SEND_BYTES: Final = 64 * 1024
 """Responses of pipelined commands that are collected before they are sent."""
 
@@ -161,6 +165,13 @@ class Context:
             raise Disconnected
         self.reader.feed(data)
 
+    @property
+    def message_limit(self) -> MessageLimit:
+        """Limit on the messages of one command; none if it is disabled for this client."""
+        limit, disabled = self.services.message_limit, self.session.disabled.names
+        name = "MESSAGELIMIT" if limit.messages else "SAVELIMIT"
+        return NO_LIMIT if name in disabled else limit
+
     def disable(self, disabled: Disabled) -> None:
         """Stop offering capabilities; their syntax is unknown from the next command on.
 
@@ -168,7 +179,15 @@ class Context:
         """
         if disabled is not self.session.disabled:
             self.session.disabled = disabled
-            self.reader.disable(_disabled_syntax(disabled.syntax))
+            self.update_syntax()
+
+    def update_syntax(self) -> None:
+        """Set the syntax that the reader treats as unknown, after ENABLE or `disable`."""
+        session = self.session
+        entries = session.disabled.syntax
+        if "UTF8=ACCEPT" in session.enabled:
+            entries += NO_CHARSET
+        self.reader.disable(_disabled_syntax(entries))
 
     async def start_tls(self) -> None:
         """Send what is in `out`, then run the TLS handshake.
@@ -272,6 +291,7 @@ class Context:
         self.session.sign_out()
         self.reader.utf8 = False
         self.reader.limits = BEFORE_LOGIN
+        self.update_syntax()
 
     def enable_condstore(self) -> None:
         """Include MODSEQ in FETCH responses from now on (RFC 7162 section 3.1).
@@ -455,6 +475,11 @@ class SelectedContext(AccountContext):
         if "INPROGRESS" not in self.session.disabled.names:
             self.progress = Progress(self.channel, self.out, tag, goal)
         return self.progress
+
+    def write_limited(self, code: str | None) -> None:
+        """Write MESSAGELIMIT in an untagged NO, if it is due beside another code (RFC 9738)."""
+        if code is not None:
+            self.out.condition("NO", LIMITED, code)
 
     def report(self, done: int) -> None:
         """Report the messages that the command has worked on, if it reports progress."""

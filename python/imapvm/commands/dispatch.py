@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from imapvm._core import Append, CorruptError, Idle, LiteralWanted, Malformed, Replace
 from imapvm.commands.context import Context
+from imapvm.commands.message_limit import LIMITED
 from imapvm.commands.outcome import (
     CLIENT_BUG,
     DONE_WITH_NUMBERS,
@@ -195,11 +196,14 @@ def _respond(
     if session.condstore and session.view is not None:
         code = _with_highest_modseq(ctx, session.view, ended)
     if (
-        code is None
+        (code is None or code.startswith("MESSAGELIMIT "))
+        and type(ended) is Done
         and (row.updates is Updates.HOLD_EXPUNGES or ended is DONE_WITH_NUMBERS)
         and session.view is not None
         and session.view.expunged
     ):
+        if code is not None:
+            ctx.out.condition("NO", LIMITED, code)  # RFC 9738 section 3.1
         code = "EXPUNGEISSUED"  # held back; the client may send NOOP (RFC 5530)
     if type(ended) is Done:
         ctx.out.tagged(tag, "OK", row.completed, code)

@@ -11,6 +11,7 @@ import trio
 
 from imapvm._core import ResponseWriter
 from imapvm.auth.authenticator import Authenticator
+from imapvm.commands.message_limit import NO_LIMIT, MessageLimit
 from imapvm.commands.turns import Turns
 from imapvm.filepool.accounts import Account
 from imapvm.filepool.pool import Filepool
@@ -169,6 +170,8 @@ class Services:
     )
     """For all searches that read messages."""
     capability_rules: CapabilityRules = NO_RULES
+    message_limit: MessageLimit = NO_LIMIT
+    """MESSAGELIMIT or SAVELIMIT."""
     administrators: frozenset[str] = frozenset()
     """Login names, normalised."""
     annotations: Mapping[bytes, bytes] = field(default_factory=dict)

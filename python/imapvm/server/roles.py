@@ -21,6 +21,7 @@ from typing import Final, final
 import trio
 
 from imapvm.auth.authenticator import Authenticator
+from imapvm.commands.message_limit import MessageLimit
 from imapvm.commands.services import Services
 from imapvm.filepool.errors import FilepoolError, TruncatedFileError
 from imapvm.filepool.pool import Filepool, open_filepool
@@ -261,6 +262,7 @@ class _ClientService:
             capability_rules=settings.capability_rules(),
             administrators=frozenset(map(normal_name, settings.administrators)),
             annotations=settings.annotations(),
+            message_limit=MessageLimit(settings.messages_per_command, settings.saved_per_command),
         )
         self.notifier = Notifier(self.services, self.connections, siblings and siblings.wakeup)
         pool.on_changes = self.notifier.notify

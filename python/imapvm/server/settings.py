@@ -59,6 +59,10 @@ class Settings:
     """Limit for one IPv4 address or one IPv6 /64 network; none for this machine itself."""
     remembered_expunges: int = REMEMBERED_EXPUNGES_MAX
     """Changes of a mailbox for which expunged UIDs are remembered (RFC 7162 section 5.3)."""
+    messages_per_command: int = 0
+    """MESSAGELIMIT (RFC 9738); 0: none."""
+    saved_per_command: int = 0
+    """SAVELIMIT (RFC 9738), if there is no MESSAGELIMIT; 0: none."""
     reload_seconds: int = RELOAD_SECONDS
     """Time within which old workers close their connections after a reload."""
     disabled_capabilities: tuple[str, ...] = ()

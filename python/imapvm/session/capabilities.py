@@ -25,6 +25,10 @@ class Facts:
     """True after COMPRESS."""
     administrator: bool = False
     """True for a user who may change what belongs to others."""
+    message_limit: int = 0
+    """MESSAGELIMIT; 0 for none."""
+    save_limit: int = 0
+    """SAVELIMIT; 0 for none."""
 
 
 When = Callable[[Facts], bool]
@@ -43,6 +47,16 @@ def before_login(facts: Facts) -> bool:
 def after_login(facts: Facts) -> bool:
     """Return True after login: earlier, the capability cannot be used."""
     return facts.state is not State.NOT_AUTHENTICATED
+
+
+def has_message_limit(facts: Facts) -> bool:
+    """Return True after login if the operator limits the messages of a command."""
+    return after_login(facts) and bool(facts.message_limit)
+
+
+def has_save_limit(facts: Facts) -> bool:
+    """Return True after login if the operator limits COPY and APPEND only."""
+    return after_login(facts) and bool(facts.save_limit)
 
 
 def is_administrator(facts: Facts) -> bool:
@@ -80,7 +94,7 @@ class CapabilityRow:
     """Condition for offering it; None if it is not offered."""
     why_not: str = ""
     """Reason for not offering it."""
-    value: str = ""
+    value: str | Callable[[Facts], str] = ""
     """Value that follows the name."""
 
 
@@ -159,10 +173,11 @@ TABLE: Final = (
     Row("CATENATE", "4469", after_login),
     Row("URL-PARTIAL", "5550", after_login),
     Row("SEARCH=FUZZY", "6203", why_not=_LATER),
-    Row("MESSAGELIMIT", "9738", why_not=_LATER),
-    Row("SAVELIMIT", "9738", why_not=_LATER),
+    Row("MESSAGELIMIT", "9738", has_message_limit, value=lambda facts: f"={facts.message_limit}"),
+    Row("SAVELIMIT", "9738", has_save_limit, value=lambda facts: f"={facts.save_limit}"),
     Row("UNAUTHENTICATE", "8437", after_login),
-    Row("I18NLEVEL=1", "5255", why_not=_LATER),
+    Row("I18NLEVEL=1", "5255",
+        why_not="SORT and THREAD compare so; SEARCH folds case, but does not decompose"),
     Row("I18NLEVEL=2", "5255", why_not=_LATER),
     Row("OBJECTID+", "draft-ietf-mailmaint-imap-objectid-bis",
         why_not="OBJECTID is offered; the two differ in the meaning of an id"),
@@ -195,7 +210,7 @@ def capabilities(facts: Facts, disabled: Collection[str] = ()) -> str:
         disabled: names that are left out.
     """
     return " ".join(
-        row.name + row.value
+        row.name + (row.value if isinstance(row.value, str) else row.value(facts))
         for row in TABLE
         if row.when is not None and row.when(facts) and row.name not in disabled
     )

@@ -151,6 +151,10 @@ class Reader(Tokens):
             value = self._after_space(
                 lambda: self.many(lambda: self.taken(OBJECT_ID, "objectid"), empty=False)
             )
+        elif name == b"MESSAGELIMIT":  # RFC 9738 section 5
+            value = self._after_space(self.nz)
+            if self.took(b" "):
+                value = (value, self.nz())
         elif name == b"INPROGRESS":  # RFC 9585 section 6
             value = self._after_space(lambda: self.taken(IN_PROGRESS, "tag and numbers"))
         elif name == b"BADURL":  # RFC 4469 section 5, as in its examples

@@ -33,7 +33,11 @@ def test_every_key_reaches_the_settings(settings, tmp_path):
         login.plaintext = "never"
         login.administrators = ["ada"]
         quota = { storage_mib = 2, messages = 3, mailboxes = 4, annotation_storage_kib = 5 }
-        limits = { connections_per_peer = 1, reload_seconds = 7, remembered_expunges = 10000 }
+        [limits]
+        connections_per_peer = 1
+        reload_seconds = 7
+        remembered_expunges = 10000
+        messages_per_command = 1000
         [annotations]
         comment = "Märchen"
         admin = "mailto:ada@example.org"
@@ -53,6 +57,7 @@ def test_every_key_reaches_the_settings(settings, tmp_path):
     assert loaded.filepool == tmp_path / "pool"
     assert loaded.spool == Path("/spool")
     assert loaded.administrators == ("ada",)
+    assert (loaded.messages_per_command, loaded.saved_per_command) == (1000, 0)
     assert loaded.quota == {
         "STORAGE": 2048,
         "MESSAGE": 3,
@@ -107,6 +112,14 @@ def test_empty_spool_means_no_spool(settings):
         (
             "[annotations]\nadmin = 'ada@example.org'",
             'c.toml:2: annotations.admin: "ada@example.org" is not a URI',
+        ),
+        (
+            "limits.messages_per_command = 999",
+            "c.toml:1: limits.messages_per_command: is below 1000",
+        ),
+        (
+            "[limits]\nmessages_per_command = 1000\nsaved_per_command = 1000",
+            "c.toml:3: limits.saved_per_command: is set beside messages_per_command",
         ),
         ("listen.imaps = ['a:1']", "c.toml:1: listen.imaps: requires tls.certificate and tls.key"),
         ("tls.key = 'no.pem'", "c.toml:1: tls.key: cannot read "),

@@ -37,6 +37,8 @@ def offered(ctx: Context) -> str:
             password_allowed=session.password_allowed,
             compressed=ctx.channel.is_compressed,
             administrator=ctx.is_administrator,
+            message_limit=ctx.services.message_limit.messages,
+            save_limit=ctx.services.message_limit.saved,
         ),
         session.disabled.names,
     )
@@ -106,6 +108,8 @@ def enable(ctx: AccountContext, command: Enable) -> Done:
     if not session.enabled.isdisjoint(("METADATA", "METADATA-SERVER")):
         watch_annotations(session, ctx.store)
     ctx.reader.utf8 = session.utf8
+    if "UTF8=ACCEPT" in names:
+        ctx.update_syntax()
     ctx.out.untagged(" ".join(["ENABLED", *(ENABLEABLE[name] for name in names)]).encode())
     return DONE
 

@@ -18,6 +18,7 @@ async def copy(ctx: SelectedContext, command: Copy) -> Done:
     uids = ctx.uids(command.set, uid=command.uid)
     if not uids:
         return DONE
+    ctx.message_limit.check_saved(uids)
     ctx.start_progress(command.tag, len(uids))
     whole = not command.uid
     if ctx.store.is_own and store.is_own:
@@ -41,20 +42,24 @@ async def move(ctx: SelectedContext, command: Move) -> Done:
     uids = ctx.uids(command.set, uid=command.uid)
     if not uids:
         return DONE
+    uids, limited = ctx.message_limit.newest(uids)
     ctx.start_progress(command.tag, len(uids))
-    if not (ctx.store.is_own and store.is_own):
+    if ctx.store.is_own and store.is_own:
+        expunged = await _move_own(ctx, uids, target)
+    else:
         moved = await move_between_accounts(ctx, uids, store, target)
         code = _copyuid(moved) if can_read(store, target) else None
         if code is not None:
             ctx.out.condition("OK", "messages moved", code)
-        if not command.uid and len(moved.source) < len(uids):
-            raise messages_expunged()
-        return DONE
-    return await _move_own(ctx, uids, target, uid=command.uid)
+        expunged = len(moved.source) < len(uids)
+    if expunged and not command.uid:
+        ctx.write_limited(limited)
+        raise messages_expunged()
+    return DONE if limited is None else Done(limited)
 
 
-async def _move_own(ctx: SelectedContext, uids: UidSet, target: MailboxId, *, uid: bool) -> Done:
-    """Move messages within the user's own account."""
+async def _move_own(ctx: SelectedContext, uids: UidSet, target: MailboxId) -> bool:
+    """Move messages within the user's own account; return True if some had been expunged."""
     remaining, moved = uids, None
     try:
         while remaining:
@@ -66,9 +71,7 @@ async def _move_own(ctx: SelectedContext, uids: UidSet, target: MailboxId, *, ui
         code = None if moved is None else _copyuid(moved)
         if code is not None:
             ctx.out.condition("OK", "messages moved", code)
-    if not uid and moved is not None and len(moved.source) < len(uids):
-        raise messages_expunged()
-    return DONE
+    return moved is not None and len(moved.source) < len(uids)
 
 
 def _joined(before: CopyResult, now: CopyResult) -> CopyResult:

@@ -35,6 +35,7 @@ async def store(ctx: SelectedContext, command: Store) -> Done:
         ctx.enable_condstore()
     if not uids:
         return DONE
+    uids, limited = ctx.message_limit.newest(uids)
     remaining, changed, refused = uids, UidSet(), UidSet()
     ctx.start_progress(command.tag, len(uids))
     while remaining:
@@ -62,8 +63,12 @@ async def store(ctx: SelectedContext, command: Store) -> Done:
         items = FetchItems.flags(uid=command.uid or condstore, modseq=condstore)
         expunged = await fetch_stream(ctx, items, wanted)
         if expunged and not command.uid and not command.silent:  # RFC 2180 section 4.2
+            ctx.write_limited(limited)
             raise messages_expunged(code)
-    return DONE if code is None else Done(code)
+    if code is not None:
+        ctx.write_limited(limited)
+        return Done(code)
+    return DONE if limited is None else Done(limited)
 
 
 def _modified(ctx: SelectedContext, refused: UidSet, *, uid: bool) -> str | None:
@@ -84,8 +89,24 @@ async def expunge(ctx: SelectedContext, command: Expunge) -> Done:
     counted = ctx.view.numbers.uids
     uids = counted if command.uids is None else ctx.uids(command.uids, uid=True)
     ctx.start_progress(command.tag, len(uids))
+    if command.uids is not None and ctx.message_limit.messages:
+        uids, limited = ctx.message_limit.newest(await _deleted(ctx, uids))
+        await expunge_deleted(ctx, uids)
+        return DONE if limited is None else Done(limited)
     await expunge_deleted(ctx, uids)
     return DONE
+
+
+async def _deleted(ctx: SelectedContext, uids: UidSet) -> UidSet:
+    r"""Return those of some messages that have \Deleted."""
+    deleted = UidSet()
+    while uids:
+        batch, uids = uids.split(SCAN_BATCH)
+        with ctx.store.reading() as reader:
+            segments = reader.segments(ctx.mailbox_row(reader), batch)
+        deleted |= uids_with_flags(segments, SystemFlag.DELETED, SystemFlag.DELETED) & batch
+        await ctx.yield_control()
+    return deleted
 
 
 async def expunge_deleted(ctx: SelectedContext, uids: UidSet) -> None:

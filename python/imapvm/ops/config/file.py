@@ -57,6 +57,8 @@ class LimitsTable(Table, frozen=True):
     connections_per_peer: Annotated[int, msgspec.Meta(ge=1)] = CONNECTIONS_PER_PEER_MAX
     reload_seconds: Annotated[int, msgspec.Meta(ge=0)] = RELOAD_SECONDS
     remembered_expunges: Annotated[int, msgspec.Meta(ge=10_000)] = REMEMBERED_EXPUNGES_MAX
+    messages_per_command: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)] = 0
+    saved_per_command: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)] = 0
 
 
 class ClientTable(Table, frozen=True):

@@ -7,12 +7,14 @@ from pathlib import Path
 import msgspec
 
 from imapvm.intake.delivery_settings import DeliverySettings
-from imapvm.ops.config.file import ConfigFile, read_config
+from imapvm.ops.config.file import ConfigFile, LimitsTable, read_config
 from imapvm.ops.errors import CONFIGURATION, OperatorError
 from imapvm.server.settings import Settings, SettingsError
 from imapvm.session.client_rules import ClientRule
 from imapvm.session.syntax import CapabilityNameError, checked_names
 
+MESSAGE_LIMIT_LEAST = 1000
+"""Least MESSAGELIMIT and SAVELIMIT (RFC 9738 section 3)."""
 _TCP = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\s:\[\]/]+):([0-9]{1,5})")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+\Z")
 _UNIX = re.compile(r"unix:/.+")
@@ -60,6 +62,7 @@ def settings_from(file: ConfigFile) -> Settings:
     if config.annotations.admin and _URI.match(config.annotations.admin) is None:
         text = f'"{config.annotations.admin}" is not a URI as mailto:postmaster@example.org'
         raise file.error(("annotations", "admin"), text)
+    _check_message_limits(file, config.limits)
     settings = Settings(
         filepool=file.path_of(config.filepool),
         spool=file.path_of(config.spool) if config.spool else None,
@@ -72,6 +75,8 @@ def settings_from(file: ConfigFile) -> Settings:
         administrators=config.login.administrators,
         connections_per_peer=config.limits.connections_per_peer,
         remembered_expunges=config.limits.remembered_expunges,
+        messages_per_command=config.limits.messages_per_command,
+        saved_per_command=config.limits.saved_per_command,
         reload_seconds=config.limits.reload_seconds,
         disabled_capabilities=config.capabilities.disabled,
         client_rules=tuple(
@@ -114,3 +119,12 @@ def _file_error(path: Path) -> str | None:
     except OSError as error:
         return f"cannot read {path}: {(error.strerror or str(error)).lower()}"
     return None
+
+
+def _check_message_limits(file: ConfigFile, limits: LimitsTable) -> None:
+    """Check MESSAGELIMIT and SAVELIMIT: one of them, and not below 1000 (RFC 9738 section 3)."""
+    for name in ("messages_per_command", "saved_per_command"):
+        if 0 < getattr(limits, name) < MESSAGE_LIMIT_LEAST:
+            raise file.error(("limits", name), f"is below {MESSAGE_LIMIT_LEAST}")
+    if limits.messages_per_command and limits.saved_per_command:
+        raise file.error(("limits", "saved_per_command"), "is set beside messages_per_command")

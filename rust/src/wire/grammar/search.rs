@@ -3,7 +3,7 @@
 //! The tree is built on an explicit stack: the client chooses its depth.
 
 use super::{lossy, one_of, parenthesised};
-use crate::wire::ast::{Field, Flag, SearchKey, When, Window, system};
+use crate::wire::ast::{End, Field, Flag, SearchKey, SequenceSet, When, Window, system};
 use crate::wire::command::Verb;
 use crate::wire::syntax::charset::Charset;
 use crate::wire::syntax::cursor::{Cursor, ParseError, Parsed, is_atom_char};
@@ -258,11 +258,15 @@ enum Argument {
     ObjectId(fn(Option<u64>) -> SearchKey, u8),
     Header,
     Uids,
+    UidAfter,
+    UidBefore,
     ModSeq,
 }
 
 fn argument(name: &[u8]) -> Option<Argument> {
-    use Argument::{Date, Header, Keyword, ModSeq, ObjectId, Seconds, Size, Text, Uids};
+    use Argument::{
+        Date, Header, Keyword, ModSeq, ObjectId, Seconds, Size, Text, UidAfter, UidBefore, Uids,
+    };
     Some(match name {
         b"KEYWORD" => Keyword { set: true },
         b"UNKEYWORD" => Keyword { set: false },
@@ -290,6 +294,8 @@ fn argument(name: &[u8]) -> Option<Argument> {
         b"THREADID" => ObjectId(SearchKey::ThreadId, b'T'),
         b"HEADER" => Header,
         b"UID" => Uids,
+        b"UIDAFTER" => UidAfter,
+        b"UIDBEFORE" => UidBefore,
         b"MODSEQ" => ModSeq,
         _ => return None,
     })
@@ -319,8 +325,25 @@ fn argument_of(argument: Argument, input: &mut Cursor<'_>, charset: Charset) -> 
             SearchKey::Header(name, string(input, charset)?)
         }
         Argument::Uids => SearchKey::Uids(sequence_set(input)?),
+        Argument::UidAfter => {
+            let uid = input.nz_number("a UID")?;
+            uids(uid.checked_add(1), Some(u32::MAX))
+        }
+        Argument::UidBefore => uids(Some(1), input.nz_number("a UID")?.checked_sub(1)),
         Argument::ModSeq => SearchKey::ModSeq(modseq(input)?),
     })
+}
+
+/// Build the key for the UIDs in a range, which may be empty: UIDAFTER and UIDBEFORE (RFC 9738). There
+/// is no `*`, which would match the last message in any case.
+fn uids(first: Option<u32>, last: Option<u32>) -> SearchKey {
+    match first.zip(last) {
+        Some((first, last)) if first <= last => {
+            let range = (End::Number(first), End::Number(last));
+            SearchKey::Uids(SequenceSet::Ranges(vec![range]))
+        }
+        _ => SearchKey::Not(Box::new(SearchKey::All)),
+    }
 }
 
 /// ```abnf

@@ -122,6 +122,7 @@ class Upload:
             raise Refusal("cannot append UTF8 before ENABLE UTF8=ACCEPT", bad=True)
         if len(self.messages) >= MULTIAPPEND_MAX:
             raise Refusal(f"more than {MULTIAPPEND_MAX} messages in one APPEND", code="LIMIT")
+        self.ctx.message_limit.check_appended(len(self.messages) + 1)
         if not head.catenate:
             self._accept_literal(waits=head.waits)
 

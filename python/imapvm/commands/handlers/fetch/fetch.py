@@ -35,7 +35,9 @@ async def fetch(ctx: SelectedContext, command: Fetch) -> Done:
         )
     items, uids = command.items, ctx.uids(command.set, uid=command.uid)
     if command.window is not None:
-        uids = uids.window(*command.window)
+        one, other = command.window
+        ctx.message_limit.check(abs(one - other) + 1)
+        uids = uids.window(one, other)
     if command.changed_since is not None:
         items = items.with_modseq()
     if items.needs_modseq:
@@ -46,14 +48,16 @@ async def fetch(ctx: SelectedContext, command: Fetch) -> Done:
             wanted = changes.uids(command.set, saved=ctx.view.saved)
             await write_vanished(ctx, changes.vanished & wanted)
         uids &= changes.changed
+    uids, limited = ctx.message_limit.newest(uids)
     sets_seen = items.sets_seen and not ctx.view.read_only
     if sets_seen or items.needs_decoding:
         expunged = await _fetch_in_batches(ctx, items, uids, sets_seen=sets_seen)
     else:
         expunged = await fetch_stream(ctx, items, uids)
     if expunged and not command.uid:
+        ctx.write_limited(limited)
         raise messages_expunged()
-    return DONE
+    return DONE if limited is None else Done(limited)
 
 
 async def _fetch_in_batches(

@@ -39,10 +39,11 @@ async def search(ctx: SelectedContext, command: Search) -> Done:
         limit = modseq_limit(ctx, command.program)
         bound = _bind(ctx, command.program)
         size = _batch_size(bound)
-        batch, remaining = bound.candidates.split(size)
+        candidates, limited = ctx.message_limit.newest(bound.candidates)
+        batch, remaining = candidates.split(size)
         found, undecided = _scan(ctx, bound, batch)
         if undecided or remaining:  # else one coroutine is enough, which is cheaper
-            ctx.start_progress(command.tag, len(bound.candidates))
+            ctx.start_progress(command.tag, len(candidates))
             found = await _finish(ctx, bound, size, (batch, found, undecided), remaining)
         modseq = None
         if limit is not None:
@@ -54,7 +55,11 @@ async def search(ctx: SelectedContext, command: Search) -> Done:
         write_result(ctx, command, found, modseq)
     else:
         await send_result(ctx, command, found, modseq)
-    return search_done(ctx, command.program)
+    done = search_done(ctx, command.program)
+    if limited is not None and done is DONE:
+        return Done(limited)
+    ctx.write_limited(limited)
+    return done
 
 
 def require_uids(ctx: AccountContext, program: SearchProgram | None) -> None:
@@ -110,14 +115,16 @@ async def find(
     Args:
         ctx: the selected mailbox.
         program: the keys; None for an unknown charset.
-        tag: of the command, to report its progress; None not to.
+        tag: of SORT or THREAD, to limit its messages and report its progress; None not to.
 
     Raises:
-        Refusal: NO for an unknown charset.
+        Refusal: NO for an unknown charset, or for too many messages.
         StoreUnavailableError: the filepool cannot be read now.
         CorruptError: an index segment, message metadata or a message is corrupt.
     """
     bound = _bind(ctx, program)
+    if tag is not None:
+        ctx.message_limit.check(len(bound.candidates))
     size = _batch_size(bound)
     batch, remaining = bound.candidates.split(size)
     if tag is not None:
@@ -180,7 +187,7 @@ async def _finish(
         scanned: the first batch, its matches, and its undecided messages.
         remaining: candidates after the first batch.
     """
-    found = UidSet()
+    found, done = UidSet(), 0
     while True:
         batch, decided, undecided = scanned
         if undecided:
@@ -191,7 +198,8 @@ async def _finish(
         found = found | decided if found else decided
         if not remaining:
             return found
-        ctx.report(len(bound.candidates) - len(remaining))
+        done += len(batch)
+        ctx.report(done)
         await ctx.yield_control()
         batch, remaining = remaining.split(size)
         scanned = (batch, *_scan(ctx, bound, batch))
