@@ -74,6 +74,7 @@ def test_each_shipped_rule_has_a_reason_a_source_and_known_capabilities():
 @pytest.mark.parametrize(
     ("name", "version", "disabled"),
     [
+        ("Microsoft Office 365", "15.20.9160.4", {"UIDONLY"}),
         ("Thunderbird", "12.0b1", {"UTF8=ACCEPT"}),
         ("Thunderbird for Android", "12.0a1", {"UTF8=ACCEPT"}),
         ("K-9 Mail", "12.0b1", {"UTF8=ACCEPT"}),
