@@ -1,8 +1,9 @@
-"""IMAPClient: folders, flags, IDLE, MOVE, SORT, THREAD, CONDSTORE and QUOTA."""
+"""IMAPClient: folders, flags, IDLE, MOVE, SORT, THREAD, CONDSTORE, QUOTA, ACL."""
 
 from datetime import UTC, datetime
 
 import pytest
+from tests.demo import started
 from tests.interop.clients.mail import held, message, put
 from tests.interop.conftest import PASSWORD, USER
 
@@ -77,3 +78,35 @@ def test_sort_thread_condstore_and_quota(demo, client) -> None:
     assert client.has_capability("QUOTA")
     roots, _ = client.get_quota_root("INBOX")
     assert roots.quota_roots
+
+
+def test_a_mailbox_is_shared_by_setacl(tmp_path) -> None:
+    import imapclient
+
+    users = ("--user=ada:secret", "--user=ben:secret")
+    with started(tmp_path / "demo", *users) as demo:
+        clients = [
+            imapclient.IMAPClient(demo.imap[0], port=demo.imap[1], ssl=False, timeout=30)
+            for _ in users
+        ]
+        owner, other = clients
+        owner.login("ada", "secret")
+        other.login("ben", "secret")
+        owner.create_folder("Plans")
+        owner.append("Plans", message("Trip"))
+        assert not other.folder_exists("Other Users/ada/Plans")
+        owner.setacl("Plans", "ben", "lrs")
+        rights = {who.strip(b'"'): rights for who, rights in owner.getacl("Plans")}
+        assert rights[b"ben"] == b"lrs"
+        assert other.folder_exists("Other Users/ada/Plans")
+        assert other.namespace().other == (("Other Users/", "/"),)
+        other.select_folder("Other Users/ada/Plans", readonly=True)
+        ((_, data),) = other.fetch(other.search(), ["ENVELOPE"]).items()
+        assert data[b"ENVELOPE"].subject == b"Trip"
+        with pytest.raises(imapclient.exceptions.IMAPClientError, match="NOPERM"):
+            other.append("Other Users/ada/Plans", message("No"))
+        owner.setacl("Plans", "ben", "-lrs")
+        other.unselect_folder()
+        assert not other.folder_exists("Other Users/ada/Plans")
+        for client in clients:
+            client.logout()

@@ -226,7 +226,9 @@ async def test_rights_are_checked_again_for_each_command_on_a_selected_mailbox(a
         answer = await send(bob, line + b"\r\n")
         assert answer[-1] == "t NO [NOPERM] permission denied"
     await set_rights(work, mine, RightsChange.REPLACE, NO_RIGHTS)
-    assert await send(bob, b"t FETCH 1 FLAGS\r\n") == ["* BYE [NONEXISTENT] selected mailbox was deleted"]
+    assert await send(bob, b"t FETCH 1 FLAGS\r\n") == [
+        "* BYE [NONEXISTENT] selected mailbox was deleted"
+    ]
 
 
 async def test_a_group_that_a_user_leaves_ends_the_selected_state(pool, alice, bob):
