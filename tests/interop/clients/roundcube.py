@@ -23,6 +23,7 @@ $config['temp_dir'] = '{home}/temp/';
 $config['des_key'] = '0123456789abcdef01234567';
 $config['language'] = 'en_US';
 $config['timezone'] = 'UTC';
+$config['plugins'] = ['acl'];
 $config['draft_autosave'] = 0;
 $config['refresh_interval'] = 3600;
 """

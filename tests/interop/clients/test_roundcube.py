@@ -1,5 +1,6 @@
 """Roundcube in Chromium: sorted and threaded lists, flags, moves, search, drafts, quota."""
 
+import imaplib
 import os
 import subprocess
 from pathlib import Path
@@ -77,6 +78,7 @@ class Webmail:
 
 @pytest.fixture
 def webmail(demo, program, tmp_path):
+    """Yield a window that shows INBOX after login."""
     for name in ("php", "chromium", "chromedriver"):
         program(name)
     put(demo, "INBOX", message("beta"), message("Alpha"), answer("Re: beta", "beta"))
@@ -145,3 +147,23 @@ def test_lists_messages_and_drafts(webmail, demo) -> None:
     webmail.wait.until(lambda _: held(demo, "Drafts"))
     webmail.picture("9-draft")
     assert list(held(demo, "Drafts").values()) == [{rb"\Seen"}]
+
+
+def test_shares_a_mailbox_by_the_acl_plugin(webmail, demo) -> None:
+    subprocess.run(
+        [demo.program, "user", "enroll", "ben", "--password-stdin", "--filepool", demo.filepool],
+        input=b"other",
+        check=True,
+    )
+    put(demo, "Archive", message("Shared"))
+    webmail.driver.get(f"{webmail.url}?_task=settings&_action=edit-folder&_mbox=Archive")
+    webmail.click("#acllist-footer a.create")
+    webmail.find("#acluser").send_keys("ben")
+    webmail.picture("10-share")
+    webmail.click(".ui-dialog button.mainaction")
+    assert "ben" in webmail.find("#acltable tbody tr").text
+    webmail.picture("11-shared")
+    with imaplib.IMAP4(*demo.imap, timeout=30) as imap:
+        imap.login("ben", "other")
+        assert imap.select(f'"Other Users/{USER}/Archive"', readonly=True)[0] == "OK"
+        assert imap.search(None, "SUBJECT", "shared") == ("OK", [b"1"])
