@@ -67,7 +67,9 @@ async def select(ctx: AccountContext, command: Select) -> Done:
     store, name = ctx.locate(command.mailbox)
     with store.reading() as reader:
         opened = _read(reader, find_mailbox(ctx, reader, name), session)
-        read_only = command.read_only or not opened.rights & (FLAG_RIGHTS | Rights.EXPUNGE)
+        read_only = command.read_only or (
+            opened.rights is not ALL_RIGHTS and not opened.rights & (FLAG_RIGHTS | Rights.EXPUNGE)
+        )
         if session.rev2:
             _write(ctx, opened, read_only=read_only)
             write_old_name(ctx, command.mailbox, opened.mailbox.name)
@@ -106,7 +108,8 @@ def _read(reader: Reader, mailbox: Mailbox, session: Session[AccountStore]) -> O
         if mailbox.recent_from < mailbox.uid_next:
             recent = numbers.uids & UidSet([(mailbox.recent_from, UID_MAX)])
         if not session.uidonly:
-            unseen = _first_unseen(reader, mailbox, numbers)
+            first = reader.first_unseen(mailbox)
+            unseen = 0 if first is None else numbers.number(first) or 0
     rights = reader.rights(mailbox.id)
     return Opened(
         mailbox,
@@ -115,7 +118,7 @@ def _read(reader: Reader, mailbox: Mailbox, session: Session[AccountStore]) -> O
         recent,
         unseen,
         rights,
-        rights == ALL_RIGHTS or _changes_shown(reader, mailbox, rights),
+        rights is ALL_RIGHTS or _changes_shown(reader, mailbox, rights),
     )
 
 
@@ -146,6 +149,9 @@ def _write(ctx: AccountContext, opened: Opened, *, read_only: bool) -> None:
         if opened.unseen:
             rev1_lines += b"* OK [UNSEEN %d] first unseen message\r\n" % opened.unseen
     flags = flag_list(opened.keywords)
+    permanent = b"" if read_only else flags + rb" \*"
+    if opened.rights is not ALL_RIGHTS:
+        permanent = permanent_flags(opened.rights, opened.keywords, read_only=read_only)
     # One piece: a call for each line would cost as much as reading the mailbox.
     ctx.out.raw(
         b"* FLAGS (%b)\r\n"
@@ -160,19 +166,13 @@ def _write(ctx: AccountContext, opened: Opened, *, read_only: bool) -> None:
             flags,
             len(opened.numbers),
             rev1_lines,
-            permanent_flags(opened.rights, opened.keywords, read_only=read_only),
+            permanent,
             mailbox.uid_validity,
             mailbox.uid_next,
             mailbox.highest_modseq,
             mailbox_id(mailbox).encode(),
         )
     )
-
-
-def _first_unseen(reader: Reader, mailbox: Mailbox, numbers: UidMap) -> int:
-    r"""Return the number of the first message without \Seen; 0 without one."""
-    unseen = reader.first_unseen(mailbox)
-    return 0 if unseen is None else numbers.number(unseen) or 0
 
 
 async def close(ctx: SelectedContext, _command: Close) -> Done:

@@ -69,10 +69,6 @@ class Access:
 
     # --- LIST ---------------------------------------------------------------------------------
 
-    def may_have_shared(self) -> bool:
-        """Return False if no mailbox of any account is shared; takes about 1 us for each group."""
-        return any(group.has_grants() for group in self._groups)
-
     def visible_names(self) -> Iterator[list[str]]:
         """Yield the names of all mailboxes of others that LIST shows, in batches, in any order.
 

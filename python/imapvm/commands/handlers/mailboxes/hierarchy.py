@@ -5,7 +5,6 @@ result is packed, since it is kept for as long as the client takes to read the r
 that are created, renamed or deleted meanwhile may be listed or not.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -15,10 +14,16 @@ from imapvm._core import ListMatcher, decode_utf7
 from imapvm.commands.context import AccountContext
 from imapvm.commands.handlers.mailboxes.names import existing_name
 from imapvm.commands.outcome import Refusal
-from imapvm.filepool.access.access import Access
 from imapvm.filepool.reading import Name
 from imapvm.model.limits import LIST_PATTERNS_MAX, LIST_WILDCARDS_MAX
-from imapvm.model.names import INBOX, SHARED_NAMESPACES, canonical_name, parents
+from imapvm.model.names import (
+    INBOX,
+    OTHER_USERS,
+    SHARED,
+    SHARED_NAMESPACES,
+    canonical_name,
+    parents,
+)
 
 NAMES_PER_READ: Final = 500
 """Names read in one transaction, in about half a millisecond."""
@@ -135,9 +140,11 @@ def _with_decoded(ctx: AccountContext, patterns: list[str]) -> list[str]:
 def may_match_shared(reference: str, patterns: Iterable[str]) -> bool:
     """Return True if one of the patterns can match a name of a mailbox of another user."""
     for pattern in patterns:
-        literal = re.split("[*%]", reference + pattern, maxsplit=1)[0]
-        if literal.startswith(SHARED_NAMESPACES) or any(
-            namespace.startswith(literal) for namespace in SHARED_NAMESPACES
+        literal = (reference + pattern).split("*", 1)[0].split("%", 1)[0]
+        if (
+            OTHER_USERS.startswith(literal)
+            or SHARED.startswith(literal)
+            or literal.startswith(SHARED_NAMESPACES)
         ):
             return True
     return False
@@ -155,25 +162,21 @@ async def select_names(
         shared: False if no pattern can match a mailbox of another user.
     """
     first = _read(ctx, "")
-    access = ctx.access() if shared else None
-    if access is not None and not access.may_have_shared():
-        access = None
-    if len(first) < NAMES_PER_READ and access is None:
+    shared = shared and ctx.services.pool.has_grants()
+    if len(first) < NAMES_PER_READ and not shared:
         names = {name.name: name for name in first}
         return await _Selecting(ctx, names, matcher, selection).run()
     async with AsyncExitStack() as stack:
         await ctx.start_long_list(stack)
         names = await _read_all(ctx, first)
-        if access is not None:
-            names = await _with_shared(ctx, access, names)
+        if shared:
+            names = await _with_shared(ctx, names)
         return await _Selecting(ctx, names, matcher, selection).run()
 
 
-async def _with_shared(
-    ctx: AccountContext, access: Access, names: dict[str, Name]
-) -> dict[str, Name]:
+async def _with_shared(ctx: AccountContext, names: dict[str, Name]) -> dict[str, Name]:
     """Return own names and those of mailboxes of others, in order."""
-    for batch in access.visible_names():
+    for batch in ctx.access().visible_names():
         for name in batch:
             own = names.get(name)
             if own is None or not own.mailbox:

@@ -136,15 +136,42 @@ def _write_listed(
     listed: Listed,
     options: _Options,
     sizes: Mapping[str, int],
+    shared: Mailbox | None = None,
 ) -> Mailbox | None:
-    """Write LIST of a name, and STATUS if it was requested; return the user's own mailbox."""
-    if listed.mailbox == SHARED_MAILBOX:
+    """Write LIST of a name, with STATUS and MYRIGHTS; return the mailbox.
+
+    Args:
+        ctx: gets the responses.
+        reader: of the user's own account, or of that of `shared`.
+        listed: the name.
+        options: of the command.
+        sizes: name → value of DELETED-STORAGE.
+        shared: the mailbox, if it is of another user and has been found.
+    """
+    if shared is not None:
+        mailbox: Mailbox | None = shared
+    elif listed.mailbox == SHARED_MAILBOX:
         _write_shared(ctx, listed, options, sizes)
         return None
-    mailbox = reader.mailbox_by_id(MailboxId(listed.mailbox)) if listed.mailbox else None
-    if listed.mailbox and (mailbox is None or mailbox.name != listed.name):
-        return None  # deleted or renamed since it was selected
-    _write_entry(ctx, reader, listed, mailbox, options, sizes)
+    else:
+        mailbox = reader.mailbox_by_id(MailboxId(listed.mailbox)) if listed.mailbox else None
+        if listed.mailbox and (mailbox is None or mailbox.name != listed.name):
+            return None  # deleted or renamed since it was selected
+    attributes = _attributes(
+        mailbox,
+        rev1=options.rev1,
+        subscribed=listed.subscribed and options.subscribed,
+        has_children=listed.has_children,
+    )
+    child_criteria = options.child_criteria if listed.child_meets_criteria else ()
+    _write_line(ctx, b"LIST", attributes, listed.name, child_criteria)
+    if mailbox is None or not listed.meets_criteria:
+        return mailbox
+    if options.status is not None and Rights.READ in reader.rights(mailbox.id):
+        size = sizes.get(listed.name, 0)
+        write_status(ctx, reader, mailbox, options.status, deleted_size=size)
+    if options.my_rights:
+        write_my_rights(ctx, mailbox, reader.rights(mailbox.id))
     return mailbox
 
 
@@ -156,32 +183,7 @@ def _write_shared(
     with store.reading() as reader:
         mailbox = reader.find(name, Rights.LOOKUP)
         if mailbox is not None and mailbox.name == listed.name:
-            _write_entry(ctx, reader, listed, mailbox, options, sizes)
-
-
-def _write_entry(
-    ctx: AccountContext,
-    reader: Reader,
-    listed: Listed,
-    mailbox: Mailbox | None,
-    options: _Options,
-    sizes: Mapping[str, int],
-) -> None:
-    attributes = _attributes(
-        mailbox,
-        rev1=options.rev1,
-        subscribed=listed.subscribed and options.subscribed,
-        has_children=listed.has_children,
-    )
-    child_criteria = options.child_criteria if listed.child_meets_criteria else ()
-    _write_line(ctx, b"LIST", attributes, listed.name, child_criteria)
-    if mailbox is None or not listed.meets_criteria:
-        return
-    if options.status is not None and Rights.READ in reader.rights(mailbox.id):
-        size = sizes.get(listed.name, 0)
-        write_status(ctx, reader, mailbox, options.status, deleted_size=size)
-    if options.my_rights:
-        write_my_rights(ctx, mailbox, reader.rights(mailbox.id))
+            _write_listed(ctx, reader, listed, options, sizes, mailbox)
 
 
 def _attributes(
