@@ -107,11 +107,12 @@ def put_shared_seen(txn: GroupTxn, row: MailboxRow, *, shared: bool) -> None:
 
 def inherit_acl(txn: GroupTxn, parent: MailboxId, row: MailboxRow) -> None:
     """Copy ACL and attributes of the parent to a new mailbox (RFC 4314 section 4, CREATE)."""
-    for key, stored in list(txn.items(txn.tables.acl, ID_KEY.pack(parent))):
-        if key[ID_KEY.size] == ATTRIBUTES:
-            put_shared_seen(txn, row, shared=True)
-        else:
-            put_entry(txn, row, entry_of(key, stored))
+    tables = txn.tables
+    for key, stored in list(txn.items(tables.acl, ID_KEY.pack(parent))):
+        _, kind, number = ACL_KEY.unpack(key)
+        txn.put(ACL_KEY.pack(row.id, kind, number), stored, tables.acl)
+        if kind != ATTRIBUTES:
+            txn.put(GRANT_KEY.pack(kind, number, row.account, row.id), b"", tables.grants)
 
 
 def clear_acl(txn: GroupTxn, account: int, mailbox: int) -> int:
