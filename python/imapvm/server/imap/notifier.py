@@ -164,7 +164,10 @@ class Notifier:
             await self._end_sessions()
 
     async def _end_sessions(self) -> None:
-        """End the sessions of accounts that were deleted or have a new password."""
+        """End the sessions of accounts that were deleted or have a new password.
+
+        Push to those in IDLE that have a mailbox of another account selected.
+        """
         accounts = self._services.pool.accounts
         epochs: dict[AccountId, int | None] = {}
         for number, connection in enumerate(self._connections):
@@ -173,6 +176,9 @@ class Notifier:
             session = connection.context.session
             if session.store is None:
                 continue
+            if session.shared is not None:
+                # The user may have left a group that gave it the right to read.
+                self.push_later(connection.context)
             account = session.store.account.id
             if account not in epochs:
                 epochs[account] = accounts.login_epoch(account)

@@ -2,25 +2,33 @@
 
 import random
 import re
+from types import SimpleNamespace
 
 import pytest
-from tests.commands.fakes import connection, send
+import trio
+import trio.testing
+from tests.commands.fakes import FakeChannel, connection, send
 
 from imapvm.filepool.pool import create_filepool, open_filepool
-from imapvm.model.limits import COPIED_BETWEEN_ACCOUNTS_MAX
+from imapvm.filepool.tables.acl import put_entry
+from imapvm.model.limits import ACL_ENTRIES_MAX, COPIED_BETWEEN_ACCOUNTS_MAX
 from imapvm.model.rights import (
     ANY_RIGHT,
     ANYONE,
     NO_RIGHTS,
+    AclEntry,
     Grantee,
     GranteeKind,
     Rights,
     RightsChange,
 )
+from imapvm.model.stepping import suspend
+from imapvm.server.imap.notifier import Notifier
 
 MAILBOXES = ("Work", "Work/Deep", "Other", "INBOX")
 ABSENT = "Wurk"
 OWNER = "Other Users/alice/"
+GONE = "* BYE [NONEXISTENT] selected mailbox was deleted"
 LETTERS = "lrswipkxtea"
 MESSAGE = b"Subject: secret-subject\r\n\r\nsecret-text\r\n"
 
@@ -226,9 +234,7 @@ async def test_rights_are_checked_again_for_each_command_on_a_selected_mailbox(a
         answer = await send(bob, line + b"\r\n")
         assert answer[-1] == "t NO [NOPERM] permission denied"
     await set_rights(work, mine, RightsChange.REPLACE, NO_RIGHTS)
-    assert await send(bob, b"t FETCH 1 FLAGS\r\n") == [
-        "* BYE [NONEXISTENT] selected mailbox was deleted"
-    ]
+    assert await send(bob, b"t FETCH 1 FLAGS\r\n") == [GONE]
 
 
 async def test_a_group_that_a_user_leaves_ends_the_selected_state(pool, alice, bob):
@@ -244,7 +250,7 @@ async def test_a_group_that_a_user_leaves_ends_the_selected_state(pool, alice, b
     assert (await send(bob, f't SELECT "{OWNER}Work"\r\n'.encode()))[-1].startswith("t OK")
     assert (await send(bob, b"t NOOP\r\n")) == ["t OK NOOP completed"]
     await pool.accounts.set_member(group, me, member=False)
-    assert await send(bob, b"t NOOP\r\n") == ["* BYE [NONEXISTENT] selected mailbox was deleted"]
+    assert await send(bob, b"t NOOP\r\n") == [GONE]
 
 
 async def test_ids_of_messages_in_another_storage_group_are_different(alice, bob):
@@ -297,3 +303,78 @@ async def test_a_bounded_number_of_messages_is_copied_to_another_account(alice, 
     ]
     # Without the right r, COPYUID would show how many messages there are.
     assert await send(bob, f't COPY 1:3 "{OWNER}Work"\r\n'.encode()) == ["t OK COPY completed"]
+
+
+class SilentChannel(FakeChannel):
+    """Client that sends nothing."""
+
+    async def read(self) -> bytes:
+        await suspend()
+        await trio.sleep_forever()
+        raise AssertionError
+
+
+async def test_a_session_in_idle_ends_when_a_group_is_left(pool, alice, bob, nursery):
+    group = await pool.accounts.add_user_group("team")
+    me = bob.session.store.account.id
+    await pool.accounts.set_member(group, me, member=True)
+    await alice.session.store.set_rights(
+        mailbox_id(alice, "Work"),
+        Grantee(GranteeKind.GROUP, group),
+        RightsChange.REPLACE,
+        Rights.parse("lr"),
+    )
+    await send(bob, f't SELECT "{OWNER}Work"\r\n'.encode())
+    bob.channel = SilentChannel()
+    notifier = Notifier(bob.services, [SimpleNamespace(context=bob)])
+    answers = []
+
+    async def idle():
+        answers.append(await send(bob, b"t IDLE\r\n"))
+
+    nursery.start_soon(idle)
+    await trio.testing.wait_all_tasks_blocked()
+    await pool.accounts.set_member(group, me, member=False)
+    await notifier.poll()
+    await trio.testing.wait_all_tasks_blocked()
+    assert answers == [["+ idling", GONE]]
+
+
+async def test_a_shared_message_is_replaced(alice, bob):
+    await send(alice, b"a SETACL Work bob lrite\r\n")
+    await send(bob, f't SELECT "{OWNER}Work"\r\n'.encode())
+    answer = await send(bob, f't UID REPLACE 1 "{OWNER}Work" {{1+}}\r\nx\r\n'.encode())
+    assert re.fullmatch(r"\* OK \[APPENDUID \d+ 4\] replacement appended", answer[0]), answer
+    assert "* 1 EXPUNGE" in answer
+    answer = await send(bob, b"t UID REPLACE 2 INBOX {1+}\r\nx\r\n")
+    assert re.fullmatch(r"\* OK \[APPENDUID \d+ 1\] replacement appended", answer[0]), answer
+    assert "* 1 EXPUNGE" in answer
+    await send(alice, b"a SETACL Work bob lri\r\n")
+    assert (await send(bob, b"t UID REPLACE 3 INBOX {1+}\r\nx\r\n"))[-1].startswith("t NO [")
+    assert (await send(bob, b"t STATUS INBOX (MESSAGES)\r\n"))[0] == "* STATUS INBOX (MESSAGES 1)"
+
+
+async def test_esearch_in_the_selected_mailbox_searches_that_of_the_other_account(alice, bob):
+    await send(alice, b"a SETACL Work bob lr\r\n")
+    await send(bob, f't EXAMINE "{OWNER}Work"\r\n'.encode())
+    answer = await send(bob, b"t ESEARCH IN (SELECTED) RETURN (COUNT) TEXT secret-text\r\n")
+    assert f'MAILBOX "{OWNER}Work"' in answer[0]
+    assert answer[0].endswith("COUNT 3")
+
+
+async def test_a_large_acl_is_inherited_in_bounded_time(pool, alice):
+    store = alice.session.store
+    work = mailbox_id(alice, "Work")
+
+    class Fill:
+        def apply(self, txn):
+            row = txn.mailbox(store.account.id, work)
+            for number in range(ACL_ENTRIES_MAX):
+                grantee = Grantee(GranteeKind.USER, 1000 + number)
+                put_entry(txn, row, AclEntry(grantee, Rights.READ, NO_RIGHTS))
+
+    await store._group.submit(Fill())
+    await send(alice, b"a CREATE Work/New\r\n")
+    with store.reading() as reader:
+        assert len(reader.acl(mailbox_id(alice, "Work/New"))) == ACL_ENTRIES_MAX
+    assert (await send(alice, b"a DELETE Work/New\r\n"))[-1] == "a OK DELETE completed"
