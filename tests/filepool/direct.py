@@ -13,8 +13,8 @@ from imapvm.filepool.operations.append import NewMessage
 from imapvm.filepool.operations.enroll import AddAccount
 from imapvm.filepool.pool import Filepool, create_filepool
 from imapvm.filepool.reading import Reader
-from imapvm.filepool.tables.bodies import NewBody
-from imapvm.filepool.tables.keyword_cache import KeywordCache
+from imapvm.filepool.tables.messages.bodies import NewBody
+from imapvm.filepool.tables.messages.keyword_cache import KeywordCache
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.limits import THREAD_REFERENCES_MAX
 from imapvm.model.quota import NO_LIMITS, Limits

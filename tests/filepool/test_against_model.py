@@ -24,13 +24,13 @@ from imapvm._core import STORE_ADD, STORE_REMOVE, STORE_REPLACE, UidSet
 from imapvm.filepool.errors import FilepoolError, MailboxExistsError, NoSuchMailboxError
 from imapvm.filepool.operations.append import AppendMessages
 from imapvm.filepool.operations.copy import CopyMessages
-from imapvm.filepool.operations.mailboxes import (
+from imapvm.filepool.operations.mailboxes.mailboxes import (
     ClaimRecent,
     CreateMailbox,
     DeleteMailbox,
     SetSubscription,
 )
-from imapvm.filepool.operations.rename import RenameMailbox
+from imapvm.filepool.operations.mailboxes.rename import RenameMailbox
 from imapvm.filepool.operations.store_flags import ExpungeMessages, StoreFlags
 from imapvm.filepool.operations.sweep import SweepStep
 

@@ -30,8 +30,8 @@ from imapvm.filepool.operations.accounts import (
     ReserveAccount,
     SetCredential,
 )
-from imapvm.filepool.operations.acl import ClearGrantee
 from imapvm.filepool.operations.enroll import AddAccount, ClearAccount
+from imapvm.filepool.operations.mailboxes.acl import ClearGrantee
 from imapvm.filepool.operations.user_groups import (
     AddUserGroup,
     RemoveUserGroup,

@@ -16,9 +16,9 @@ from imapvm.filepool.engine.environment import (
 from imapvm.filepool.engine.preallocate import Preallocator
 from imapvm.filepool.engine.transactions import LmdbTxn, Operation
 from imapvm.filepool.engine.writer import Writer
-from imapvm.filepool.tables.changes import Change
-from imapvm.filepool.tables.keyword_cache import KeywordCache, KeywordNames
 from imapvm.filepool.tables.mailboxes import Mailbox
+from imapvm.filepool.tables.messages.changes import Change
+from imapvm.filepool.tables.messages.keyword_cache import KeywordCache, KeywordNames
 from imapvm.filepool.tables.schema import ID_KEY, JOURNAL_ROW, PAIR_KEY, GroupTables
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.changes import AccountChange, Changed

@@ -10,7 +10,7 @@ from imapvm._core import MessageEncoder, body_rows
 from imapvm.filepool.errors import LimitError, StagedExpiredError, StoreUnavailableError
 from imapvm.filepool.group import Group
 from imapvm.filepool.operations.append import DiscardStaged, NewMessage, StageBody
-from imapvm.filepool.tables.bodies import STAGED_SECONDS, NewBody, Staged
+from imapvm.filepool.tables.messages.bodies import STAGED_SECONDS, NewBody, Staged
 from imapvm.filepool.tables.schema import CHUNK_KEY
 from imapvm.model.limits import MESSAGE_MAX, THREAD_REFERENCES_MAX
 from imapvm.model.stepping import suspend

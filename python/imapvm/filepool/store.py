@@ -11,8 +11,6 @@ import trio
 from imapvm._core import HeaderColumns, KeyColumns, UidSet
 from imapvm.filepool.errors import FilepoolError, MailboxExistsError, MessageGoneError
 from imapvm.filepool.group import Group
-from imapvm.filepool.operations.acl import SetRights, SetSharedSeen
-from imapvm.filepool.operations.annotations import SPECIAL_USE, Annotation, SetAnnotations
 from imapvm.filepool.operations.append import AppendMessages, AppendResult, NewMessage
 from imapvm.filepool.operations.copy import (
     CommitCopies,
@@ -22,23 +20,25 @@ from imapvm.filepool.operations.copy import (
     StageCopies,
     StagedCopies,
 )
-from imapvm.filepool.operations.mailboxes import (
+from imapvm.filepool.operations.mailboxes.acl import SetRights, SetSharedSeen
+from imapvm.filepool.operations.mailboxes.annotations import SPECIAL_USE, Annotation, SetAnnotations
+from imapvm.filepool.operations.mailboxes.mailboxes import (
     ClaimRecent,
     CreateMailbox,
     DeleteMailbox,
     SetSubscription,
     checked_name,
 )
-from imapvm.filepool.operations.quota import Recounted, RecountUsage, SetLimits, counts_of
-from imapvm.filepool.operations.rename import (
+from imapvm.filepool.operations.mailboxes.rename import (
     RENAMED_AT_ONCE,
     Move,
     RenameMailbox,
     RenamePart,
     rename_parts,
 )
+from imapvm.filepool.operations.mailboxes.shared import RemoveMessages
+from imapvm.filepool.operations.quota import Recounted, RecountUsage, SetLimits, counts_of
 from imapvm.filepool.operations.replace import ReplaceMessage
-from imapvm.filepool.operations.shared import RemoveMessages
 from imapvm.filepool.operations.store_flags import (
     ExpungeMessages,
     ExpungeResult,

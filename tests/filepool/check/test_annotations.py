@@ -6,8 +6,8 @@ import pytest
 from tests.filepool.check.test_check import Surgery
 from tests.filepool.direct import START, Direct
 
-from imapvm.filepool.operations.annotations import Annotation, SetAnnotations
-from imapvm.filepool.operations.mailboxes import DeleteMailbox
+from imapvm.filepool.operations.mailboxes.annotations import Annotation, SetAnnotations
+from imapvm.filepool.operations.mailboxes.mailboxes import DeleteMailbox
 from imapvm.filepool.operations.sweep import SweepStep
 from imapvm.filepool.tables.annotations import SCOPE_ROW, AnnotationUsage, Scope
 from imapvm.filepool.tables.schema import COUNTER, ID_KEY, PAIR_KEY

@@ -12,11 +12,15 @@ from imapvm.filepool.check.run import Finding
 from imapvm.filepool.operations.append import AppendMessages
 from imapvm.filepool.operations.copy import CopyMessages
 from imapvm.filepool.operations.deliver import DeliverMessage
-from imapvm.filepool.operations.mailboxes import CreateMailbox, DeleteMailbox, SetSubscription
+from imapvm.filepool.operations.mailboxes.mailboxes import (
+    CreateMailbox,
+    DeleteMailbox,
+    SetSubscription,
+)
 from imapvm.filepool.operations.store_flags import ExpungeMessages
 from imapvm.filepool.operations.sweep import SweepStep
-from imapvm.filepool.tables.bodies import SweepKind, sweep_key
-from imapvm.filepool.tables.changes import Change
+from imapvm.filepool.tables.messages.bodies import SweepKind, sweep_key
+from imapvm.filepool.tables.messages.changes import Change
 from imapvm.filepool.tables.schema import (
     CHANGE_KEY,
     CHUNK_KEY,

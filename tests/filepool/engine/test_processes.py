@@ -12,7 +12,7 @@ from tests.filepool.direct import look, message, uids
 from imapvm.filepool import group
 from imapvm.filepool.errors import NoSuchMailboxError, StoreUnavailableError
 from imapvm.filepool.operations import sweep
-from imapvm.filepool.tables import changes
+from imapvm.filepool.tables.messages import changes
 from imapvm.model.ids import MailboxId
 
 OTHER = """

@@ -28,7 +28,7 @@ from imapvm.filepool.engine.writer import (
 )
 from imapvm.filepool.errors import CorruptDataError, LimitError, StoreUnavailableError
 from imapvm.filepool.pool import create_filepool, open_filepool
-from imapvm.filepool.tables.changes import JOURNAL_ROWS_KEPT
+from imapvm.filepool.tables.messages.changes import JOURNAL_ROWS_KEPT
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.limits import KEYWORDS_PER_MESSAGE_MAX
 from imapvm.model.stepping import call_deferred, start

@@ -14,8 +14,8 @@ from imapvm.filepool.errors import (
     PermissionDeniedError,
     UnknownGrantError,
 )
-from imapvm.filepool.operations.acl import ClearGrantee, SetRights
 from imapvm.filepool.operations.append import AppendMessages
+from imapvm.filepool.operations.mailboxes.acl import ClearGrantee, SetRights
 from imapvm.filepool.pool import open_filepool
 from imapvm.filepool.store import AccountStore
 from imapvm.filepool.tables import acl
@@ -280,7 +280,7 @@ async def test_list_shows_a_bounded_number_of_shared_mailboxes(pool, alice, bob,
 
 
 async def test_ten_thousand_grants_are_removed_in_steps(direct, monkeypatch):
-    monkeypatch.setattr("imapvm.filepool.operations.acl.STEP_ROWS", 2)
+    monkeypatch.setattr("imapvm.filepool.operations.mailboxes.acl.STEP_ROWS", 2)
     bob = Grantee(GranteeKind.USER, 9)
     direct.apply(*(SetRights(1, mailbox, bob, False, ADD, LR) for mailbox in range(1, 6)))
     step, steps = ClearGrantee(bob), 0

@@ -12,11 +12,11 @@ from imapvm.filepool.errors import (
     SpecialUseError,
     TooManyAnnotationsError,
 )
-from imapvm.filepool.operations.annotations import Annotation, SetAnnotations
 from imapvm.filepool.operations.enroll import ClearAccount
-from imapvm.filepool.operations.mailboxes import CreateMailbox, DeleteMailbox
+from imapvm.filepool.operations.mailboxes.annotations import Annotation, SetAnnotations
+from imapvm.filepool.operations.mailboxes.mailboxes import CreateMailbox, DeleteMailbox
+from imapvm.filepool.operations.mailboxes.rename import RenameMailbox
 from imapvm.filepool.operations.quota import SetLimits
-from imapvm.filepool.operations.rename import RenameMailbox
 from imapvm.filepool.operations.sweep import SweepStep
 from imapvm.filepool.pool import open_filepool
 from imapvm.filepool.tables import annotations

@@ -11,7 +11,7 @@ from imapvm.filepool.errors import (
     NoSuchMailboxError,
     SpecialUseError,
 )
-from imapvm.filepool.operations.mailboxes import CreateMailbox, SetSubscription
+from imapvm.filepool.operations.mailboxes.mailboxes import CreateMailbox, SetSubscription
 from imapvm.model.ids import MailboxId
 from imapvm.model.limits import NAMES_PER_ACCOUNT_MAX, SPELLINGS_MAX
 

@@ -7,21 +7,21 @@ from tests.filepool.direct import Direct, dump, message, message_bytes, packed, 
 
 from imapvm._core import STORE_ADD, STORE_REMOVE, STORE_REPLACE, UidSet
 from imapvm.filepool.errors import FilepoolError, NoSuchMailboxError
-from imapvm.filepool.operations.acl import SetRights, SetSharedSeen
-from imapvm.filepool.operations.annotations import Annotation, SetAnnotations
 from imapvm.filepool.operations.append import AppendMessages, StageBody
 from imapvm.filepool.operations.copy import CopyMessages
 from imapvm.filepool.operations.deliver import DeliverMessage
 from imapvm.filepool.operations.enroll import AddAccount, ClearAccount
-from imapvm.filepool.operations.mailboxes import (
+from imapvm.filepool.operations.mailboxes.acl import SetRights, SetSharedSeen
+from imapvm.filepool.operations.mailboxes.annotations import Annotation, SetAnnotations
+from imapvm.filepool.operations.mailboxes.mailboxes import (
     ClaimRecent,
     CreateMailbox,
     DeleteMailbox,
     SetSubscription,
 )
+from imapvm.filepool.operations.mailboxes.rename import RenameMailbox
+from imapvm.filepool.operations.mailboxes.shared import SharedUser, StoreSharedFlags
 from imapvm.filepool.operations.quota import SetLimits
-from imapvm.filepool.operations.rename import RenameMailbox
-from imapvm.filepool.operations.shared import SharedUser, StoreSharedFlags
 from imapvm.filepool.operations.store_flags import ExpungeMessages, StoreFlags
 from imapvm.filepool.operations.sweep import SweepStep
 from imapvm.model.ids import AccountId

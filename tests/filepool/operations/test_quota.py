@@ -30,9 +30,9 @@ from imapvm.filepool.operations.deliver import (
     DeliveryRefused,
 )
 from imapvm.filepool.operations.enroll import ClearAccount
-from imapvm.filepool.operations.mailboxes import CreateMailbox, DeleteMailbox
+from imapvm.filepool.operations.mailboxes.mailboxes import CreateMailbox, DeleteMailbox
+from imapvm.filepool.operations.mailboxes.rename import RenameMailbox
 from imapvm.filepool.operations.quota import RecountUsage, SetLimits, add_annotations
-from imapvm.filepool.operations.rename import RenameMailbox
 from imapvm.filepool.operations.replace import ReplaceMessage
 from imapvm.filepool.operations.store_flags import ExpungeMessages, StoreFlags
 from imapvm.filepool.pool import open_filepool

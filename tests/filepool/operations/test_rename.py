@@ -12,7 +12,7 @@ from imapvm.filepool.errors import (
     MailboxExistsError,
     NoSuchMailboxError,
 )
-from imapvm.filepool.operations import mailboxes, rename
+from imapvm.filepool.operations.mailboxes import mailboxes, rename
 from imapvm.model.flags import SystemFlag
 
 

@@ -14,7 +14,7 @@ from imapvm.filepool.errors import (
     StoreUnavailableError,
 )
 from imapvm.filepool.operations.copy import CommitCopies, DiscardCopies, StageCopies
-from imapvm.filepool.tables.bodies import GRACE_SECONDS, STAGED_SECONDS
+from imapvm.filepool.tables.messages.bodies import GRACE_SECONDS, STAGED_SECONDS
 from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import UID_MAX
 

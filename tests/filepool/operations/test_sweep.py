@@ -7,9 +7,9 @@ from imapvm._core import UidSet
 from imapvm.filepool.operations import sweep
 from imapvm.filepool.operations.append import AppendMessages
 from imapvm.filepool.operations.deliver import DeliverMessage
-from imapvm.filepool.operations.mailboxes import CreateMailbox, DeleteMailbox
+from imapvm.filepool.operations.mailboxes.mailboxes import CreateMailbox, DeleteMailbox
 from imapvm.filepool.operations.sweep import STEP_ROWS, SweepReport, SweepStep
-from imapvm.filepool.tables.bodies import GRACE_SECONDS, SweepKind, sweep_key
+from imapvm.filepool.tables.messages.bodies import GRACE_SECONDS, SweepKind, sweep_key
 
 
 async def test_sweep_of_a_new_filepool_removes_nothing(pool, alice):

@@ -6,12 +6,12 @@ from tests.filepool.engine.test_processes import elsewhere
 
 from imapvm.filepool.errors import LimitError
 from imapvm.filepool.operations.enroll import AddAccount, ClearAccount
-from imapvm.filepool.operations.mailboxes import (
+from imapvm.filepool.operations.mailboxes.mailboxes import (
     UID_VALIDITY,
     CreateMailbox,
     DeleteMailbox,
 )
-from imapvm.filepool.operations.rename import RenameMailbox
+from imapvm.filepool.operations.mailboxes.rename import RenameMailbox
 from imapvm.filepool.pool import create_filepool, open_filepool
 from imapvm.filepool.tables.schema import COUNTER, ID_KEY, UsageRow
 from imapvm.model.ids import UID_MAX
@@ -140,7 +140,7 @@ async def test_last_value_is_given_and_no_more(pool, alice):
 @pytest.mark.at_limit("UID_VALIDITY_DRIFT_MAX")
 @pytest.mark.past_limit("UID_VALIDITY_DRIFT_MAX")
 def test_values_do_not_reach_the_future(direct, monkeypatch):
-    monkeypatch.setattr("imapvm.filepool.operations.mailboxes.UID_VALIDITY_DRIFT_MAX", 20)
+    monkeypatch.setattr("imapvm.filepool.operations.mailboxes.mailboxes.UID_VALIDITY_DRIFT_MAX", 20)
     account, clock = direct.account.id, direct.clock
 
     def create(name, account=account):

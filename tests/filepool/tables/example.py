@@ -10,10 +10,10 @@ from pathlib import Path
 from tests.filepool.direct import START, Direct, dump, message
 
 from imapvm._core import STORE_ADD, UidSet
-from imapvm.filepool.operations.annotations import Annotation, SetAnnotations
 from imapvm.filepool.operations.append import AppendMessages
 from imapvm.filepool.operations.copy import CopyMessages
 from imapvm.filepool.operations.deliver import DeliverMessage
+from imapvm.filepool.operations.mailboxes.annotations import Annotation, SetAnnotations
 from imapvm.filepool.operations.store_flags import ExpungeMessages, StoreFlags
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "storage.md"

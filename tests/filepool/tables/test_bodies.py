@@ -33,7 +33,7 @@ from imapvm.filepool.errors import (
 )
 from imapvm.filepool.operations.append import AppendMessages, NewMessage
 from imapvm.filepool.staging import BodyWriter
-from imapvm.filepool.tables.bodies import (
+from imapvm.filepool.tables.messages.bodies import (
     GRACE_SECONDS,
     STAGED_SECONDS,
     NewBody,

@@ -6,9 +6,9 @@ from tests.filepool.direct import look, message, uids
 from imapvm._core import STORE_ADD, STORE_REMOVE, UidSet
 from imapvm.filepool.operations import sweep
 from imapvm.filepool.operations.append import AppendMessages
-from imapvm.filepool.operations.mailboxes import CreateMailbox, DeleteMailbox
+from imapvm.filepool.operations.mailboxes.mailboxes import CreateMailbox, DeleteMailbox
 from imapvm.filepool.operations.store_flags import ExpungeMessages, StoreFlags
-from imapvm.filepool.tables import changes
+from imapvm.filepool.tables.messages import changes
 from imapvm.filepool.tables.schema import COUNTER, FORGOTTEN_EXPUNGES, forgotten_key
 from imapvm.model.changes import MailboxChanges
 from imapvm.model.flags import SystemFlag

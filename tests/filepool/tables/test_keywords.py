@@ -10,7 +10,7 @@ from imapvm._core import STORE_ADD, STORE_REPLACE, UidSet
 from imapvm.filepool.errors import LimitError
 from imapvm.filepool.operations.append import AppendMessages
 from imapvm.filepool.operations.store_flags import StoreFlags
-from imapvm.filepool.tables.keyword_cache import KeywordCache, KeywordNames
+from imapvm.filepool.tables.messages.keyword_cache import KeywordCache, KeywordNames
 from imapvm.filepool.tables.schema import KEYWORDS_KEY
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.limits import (
@@ -159,11 +159,11 @@ def test_bytes_of_all_keyword_sets_of_a_mailbox_are_limited(direct):
 
 
 async def test_mailbox_of_an_older_version_shows_keywords_up_to_the_limit(alice, monkeypatch):
-    for place in ("filepool.tables.keywords", "filepool.tables.keyword_cache"):
+    for place in ("filepool.tables.messages.keywords", "filepool.tables.messages.keyword_cache"):
         monkeypatch.setattr(f"imapvm.{place}.KEYWORDS_PER_MAILBOX_MAX", 9)
     inbox = look(alice).id
     await alice.append(inbox, [message(1, keywords=("a", "b", "c", "d", "e", "f", "g", "h", "i"))])
-    for place in ("filepool.tables.keywords", "filepool.tables.keyword_cache"):
+    for place in ("filepool.tables.messages.keywords", "filepool.tables.messages.keyword_cache"):
         monkeypatch.setattr(f"imapvm.{place}.KEYWORDS_PER_MAILBOX_MAX", 4)
     with alice.reading() as reader:
         assert reader.keywords(reader.mailbox("INBOX")) == ["a", "b", "c", "d"]
@@ -271,7 +271,7 @@ def test_estimate_of_the_memory_of_names_is_not_too_low():
 
 
 async def test_names_are_listed_in_their_first_spelling_up_to_the_limit(alice, monkeypatch):
-    monkeypatch.setattr("imapvm.filepool.tables.keyword_cache.KEYWORDS_PER_MAILBOX_MAX", 4)
+    monkeypatch.setattr("imapvm.filepool.tables.messages.keyword_cache.KEYWORDS_PER_MAILBOX_MAX", 4)
     inbox = look(alice).id
     expected = []
     for words, more in ((("b", "A"), ["A", "b"]), (("a", "B"), []), (("C", "b", "d"), ["C", "d"])):

@@ -17,8 +17,8 @@ from imapvm._core import (
 )
 from imapvm.filepool.errors import BodyGoneError, PermissionDeniedError
 from imapvm.filepool.group import Group
-from imapvm.filepool.operations.acl import DENIED
-from imapvm.filepool.operations.shared import SharedUser
+from imapvm.filepool.operations.mailboxes.acl import DENIED
+from imapvm.filepool.operations.mailboxes.shared import SharedUser
 from imapvm.filepool.reading import BODY_GONE, Name, Reader
 from imapvm.filepool.tables.acl import has_shared_seen, rights_of
 from imapvm.filepool.tables.mailboxes import Mailbox

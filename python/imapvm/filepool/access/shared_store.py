@@ -9,10 +9,10 @@ from imapvm.filepool.access.shared_reader import SharedReader, joined_txn_id
 from imapvm.filepool.accounts import Account, Accounts
 from imapvm.filepool.errors import PermissionDeniedError, SpecialUseError
 from imapvm.filepool.group import Group
-from imapvm.filepool.operations.acl import DENIED, Permitted, SetRights
 from imapvm.filepool.operations.append import AppendResult, NewMessage
-from imapvm.filepool.operations.mailboxes import DeleteMailbox
-from imapvm.filepool.operations.shared import (
+from imapvm.filepool.operations.mailboxes.acl import DENIED, Permitted, SetRights
+from imapvm.filepool.operations.mailboxes.mailboxes import DeleteMailbox
+from imapvm.filepool.operations.mailboxes.shared import (
     AppendSharedMessages,
     CreateSharedMailbox,
     RemoveMessages,

@@ -13,7 +13,7 @@ from imapvm._core import (
 from imapvm.filepool.check.findings import Findings, delete_row, put_row
 from imapvm.filepool.check.state import GroupState
 from imapvm.filepool.engine.transactions import LmdbTxn, Table
-from imapvm.filepool.tables.bodies import (
+from imapvm.filepool.tables.messages.bodies import (
     GRACE_SECONDS,
     SweepKind,
     chunks,

@@ -7,7 +7,7 @@ from imapvm.filepool.check.findings import Findings, delete_row, put_row
 from imapvm.filepool.check.mailboxes import recount
 from imapvm.filepool.check.state import GroupState
 from imapvm.filepool.engine.transactions import LmdbTxn
-from imapvm.filepool.tables.changes import Change
+from imapvm.filepool.tables.messages.changes import Change
 from imapvm.filepool.tables.schema import (
     CHANGE_KEY,
     COUNTER,

@@ -9,7 +9,7 @@ from imapvm.filepool.check.state import GroupState
 from imapvm.filepool.engine.transactions import LmdbTxn
 from imapvm.filepool.errors import CorruptDataError
 from imapvm.filepool.operations.enroll import AddAccount
-from imapvm.filepool.tables.bodies import SweepKind, sweep_key
+from imapvm.filepool.tables.messages.bodies import SweepKind, sweep_key
 from imapvm.filepool.tables.quotas import unpack_limits
 from imapvm.filepool.tables.schema import (
     ID_KEY,

@@ -8,7 +8,7 @@ from imapvm._core import Snapshot
 from imapvm.filepool.check.findings import Findings, put_row
 from imapvm.filepool.engine.transactions import LmdbTxn, WriteTxn
 from imapvm.filepool.errors import CorruptDataError
-from imapvm.filepool.tables.bodies import SweepKind, sweep_key
+from imapvm.filepool.tables.messages.bodies import SweepKind, sweep_key
 from imapvm.filepool.tables.schema import GroupTables, MailboxRow, UsageRow
 from imapvm.filepool.tables.transactions import GroupTxn
 

@@ -4,7 +4,7 @@ from imapvm.filepool.check.findings import Findings, delete_row, put_row
 from imapvm.filepool.check.state import GroupState
 from imapvm.filepool.engine.transactions import LmdbTxn
 from imapvm.filepool.operations.deliver import DELIVERY_ID_SECONDS
-from imapvm.filepool.tables.bodies import SweepKind
+from imapvm.filepool.tables.messages.bodies import SweepKind
 from imapvm.filepool.tables.schema import COUNTER, ID_KEY, SWEEP_KEY
 from imapvm.filepool.tables.transactions import GroupTxn
 

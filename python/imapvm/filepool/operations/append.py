@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from imapvm._core import Record, UidSet
 from imapvm.filepool.errors import LimitError, StagedExpiredError
 from imapvm.filepool.operations.quota import check_quota
-from imapvm.filepool.tables import index
-from imapvm.filepool.tables.bodies import (
+from imapvm.filepool.tables.messages import index
+from imapvm.filepool.tables.messages.bodies import (
     NewBody,
     Staged,
     SweepKind,
@@ -15,10 +15,10 @@ from imapvm.filepool.tables.bodies import (
     store_body,
     sweep_key,
 )
-from imapvm.filepool.tables.changes import Change, log_change
-from imapvm.filepool.tables.keywords import check_keywords, check_room, intern
+from imapvm.filepool.tables.messages.changes import Change, log_change
+from imapvm.filepool.tables.messages.keywords import check_keywords, check_room, intern
+from imapvm.filepool.tables.messages.threads import thread_of
 from imapvm.filepool.tables.schema import CHUNK_KEY, MailboxRow
-from imapvm.filepool.tables.threads import thread_of
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import UID_MAX, AccountId, BodyId, MailboxId, ModSeq

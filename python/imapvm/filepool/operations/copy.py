@@ -18,10 +18,10 @@ from imapvm._core import Record, UidSet, segment_counts, segment_records, segmen
 from imapvm.filepool.errors import MessageGoneError, OverQuotaError, StagedExpiredError
 from imapvm.filepool.operations.append import check_uids, count_in, count_out
 from imapvm.filepool.operations.quota import check_quota
-from imapvm.filepool.tables import index
-from imapvm.filepool.tables.bodies import STAGED_SECONDS, SweepKind, refer, sweep_key
-from imapvm.filepool.tables.changes import Change, log_change
-from imapvm.filepool.tables.keywords import intern, known_sets
+from imapvm.filepool.tables.messages import index
+from imapvm.filepool.tables.messages.bodies import STAGED_SECONDS, SweepKind, refer, sweep_key
+from imapvm.filepool.tables.messages.changes import Change, log_change
+from imapvm.filepool.tables.messages.keywords import intern, known_sets
 from imapvm.filepool.tables.schema import ID_KEY, INDEX_KEY, MailboxRow
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, MailboxId, ModSeq

@@ -11,8 +11,14 @@ from imapvm.filepool.errors import FilepoolError, NoSuchMailboxError
 from imapvm.filepool.operations.append import NewMessage, append_stored, check_uids
 from imapvm.filepool.operations.quota import check_quota
 from imapvm.filepool.tables.accounts import Account
-from imapvm.filepool.tables.bodies import NewBody, SweepKind, check_available, refer, store_body
 from imapvm.filepool.tables.mailboxes import name_row
+from imapvm.filepool.tables.messages.bodies import (
+    NewBody,
+    SweepKind,
+    check_available,
+    refer,
+    store_body,
+)
 from imapvm.filepool.tables.schema import COUNTER, ID_KEY, SWEEP_KEY
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, BodyId, MailboxId, Uid

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from imapvm.filepool.operations.mailboxes import new_mailbox
-from imapvm.filepool.operations.special_uses import check_uses
+from imapvm.filepool.operations.mailboxes.mailboxes import new_mailbox
+from imapvm.filepool.operations.mailboxes.special_uses import check_uses
 from imapvm.filepool.operations.sweep import Budget, clear_account
-from imapvm.filepool.tables.bodies import SweepKind, sweep_key
+from imapvm.filepool.tables.messages.bodies import SweepKind, sweep_key
 from imapvm.filepool.tables.schema import ID_KEY, UsageRow
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId

@@ -10,9 +10,9 @@ from imapvm.filepool.operations.append import (
     NewMessage,
     count_out,
 )
-from imapvm.filepool.tables import index
-from imapvm.filepool.tables.bodies import release
-from imapvm.filepool.tables.changes import Change, log_change
+from imapvm.filepool.tables.messages import index
+from imapvm.filepool.tables.messages.bodies import release
+from imapvm.filepool.tables.messages.changes import Change, log_change
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, MailboxId
 

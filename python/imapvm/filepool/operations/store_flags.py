@@ -11,10 +11,10 @@ from imapvm._core import (
     uids_with_flags,
 )
 from imapvm.filepool.operations.append import count_out
-from imapvm.filepool.tables import index
-from imapvm.filepool.tables.bodies import release
-from imapvm.filepool.tables.changes import Change, log_change
-from imapvm.filepool.tables.keywords import check_keywords, store_map
+from imapvm.filepool.tables.messages import index
+from imapvm.filepool.tables.messages.bodies import release
+from imapvm.filepool.tables.messages.changes import Change, log_change
+from imapvm.filepool.tables.messages.keywords import check_keywords, store_map
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import AccountId, MailboxId, ModSeq

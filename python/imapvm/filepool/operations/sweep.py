@@ -13,8 +13,8 @@ from imapvm.filepool.engine.transactions import Table
 from imapvm.filepool.errors import CorruptDataError
 from imapvm.filepool.tables.acl import clear_acl
 from imapvm.filepool.tables.annotations import SERVER, Scope
-from imapvm.filepool.tables.bodies import SweepKind, release, sweep_key
-from imapvm.filepool.tables.changes import CHANGES_KEPT, JOURNAL_ROWS_KEPT, Change
+from imapvm.filepool.tables.messages.bodies import SweepKind, release, sweep_key
+from imapvm.filepool.tables.messages.changes import CHANGES_KEPT, JOURNAL_ROWS_KEPT, Change
 from imapvm.filepool.tables.schema import (
     CHANGE_KEY,
     COUNTER,

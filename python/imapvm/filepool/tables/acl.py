@@ -10,7 +10,7 @@ from struct import error
 from typing import Final
 
 from imapvm.filepool.errors import CorruptDataError, LimitError
-from imapvm.filepool.tables.changes import Change, record_change
+from imapvm.filepool.tables.messages.changes import Change, record_change
 from imapvm.filepool.tables.schema import ACL_KEY, ACL_ROW, GRANT_KEY, ID_KEY, MailboxRow
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import MailboxId

@@ -2,7 +2,7 @@
 
 from imapvm.filepool.engine.transactions import LmdbTxn, WriteTxn
 from imapvm.filepool.errors import NoSuchAccountError, NoSuchMailboxError
-from imapvm.filepool.tables.keyword_cache import KeywordCache
+from imapvm.filepool.tables.messages.keyword_cache import KeywordCache
 from imapvm.filepool.tables.quotas import annotation_key, pack_limits, unpack_limits
 from imapvm.filepool.tables.schema import (
     ID_KEY,

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from imapvm._core import STORE_ADD, STORE_REMOVE
 from imapvm.filepool.errors import LimitError
-from imapvm.filepool.tables.keyword_cache import MailboxKeywords, Names
+from imapvm.filepool.tables.messages.keyword_cache import MailboxKeywords, Names
 from imapvm.filepool.tables.schema import KEYWORDS_KEY, MailboxRow
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.limits import (

@@ -12,8 +12,8 @@ from imapvm.filepool.errors import (
     LimitError,
     TooManyAnnotationsError,
 )
+from imapvm.filepool.operations.mailboxes.special_uses import special_use_bits
 from imapvm.filepool.operations.quota import add_annotations, check_quota
-from imapvm.filepool.operations.special_uses import special_use_bits
 from imapvm.filepool.tables.annotations import (
     SERVER,
     SHARED,
@@ -34,7 +34,7 @@ from imapvm.filepool.tables.annotations import (
     trim_log,
     usage_of,
 )
-from imapvm.filepool.tables.changes import record_account_change
+from imapvm.filepool.tables.messages.changes import record_account_change
 from imapvm.filepool.tables.quotas import annotation_key
 from imapvm.filepool.tables.schema import ID_KEY, PAIR_KEY, MailboxRow, special_uses
 from imapvm.filepool.tables.transactions import GroupTxn

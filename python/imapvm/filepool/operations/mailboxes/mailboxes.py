@@ -6,13 +6,13 @@ from typing import Final
 
 from imapvm.filepool.engine.transactions import UINT64
 from imapvm.filepool.errors import InvalidNameError, LimitError, MailboxExistsError
-from imapvm.filepool.operations.annotations import drop_annotations
+from imapvm.filepool.operations.mailboxes.annotations import drop_annotations
+from imapvm.filepool.operations.mailboxes.special_uses import check_uses
 from imapvm.filepool.operations.quota import check_quota
-from imapvm.filepool.operations.special_uses import check_uses
 from imapvm.filepool.tables.acl import clear_acl, inherit_acl
-from imapvm.filepool.tables.bodies import SweepKind, sweep_key
-from imapvm.filepool.tables.changes import Change, record_change
 from imapvm.filepool.tables.mailboxes import Mailbox, mailbox_of, name_row, set_name
+from imapvm.filepool.tables.messages.bodies import SweepKind, sweep_key
+from imapvm.filepool.tables.messages.changes import Change, record_change
 from imapvm.filepool.tables.schema import MailboxRow, UsageRow
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import UID_MAX, AccountId, MailboxId

@@ -26,20 +26,20 @@ from imapvm.filepool.errors import (
     NoSuchMailboxError,
     PermissionDeniedError,
 )
-from imapvm.filepool.operations.acl import DENIED, permitted_row
 from imapvm.filepool.operations.append import AppendMessages, AppendResult, NewMessage
-from imapvm.filepool.operations.mailboxes import CreateMailbox, checked_name
-from imapvm.filepool.operations.rename import RENAMED_AT_ONCE, RenameMailbox
+from imapvm.filepool.operations.mailboxes.acl import DENIED, permitted_row
+from imapvm.filepool.operations.mailboxes.mailboxes import CreateMailbox, checked_name
+from imapvm.filepool.operations.mailboxes.rename import RENAMED_AT_ONCE, RenameMailbox
 from imapvm.filepool.operations.store_flags import (
     ExpungeMessages,
     ExpungeResult,
     StoreFlags,
     StoreResult,
 )
-from imapvm.filepool.tables import index
 from imapvm.filepool.tables.acl import has_shared_seen, rights_of
-from imapvm.filepool.tables.changes import Change, log_change
 from imapvm.filepool.tables.mailboxes import Mailbox, name_row
+from imapvm.filepool.tables.messages import index
+from imapvm.filepool.tables.messages.changes import Change, log_change
 from imapvm.filepool.tables.schema import MailboxRow, name_key
 from imapvm.filepool.tables.seen import change_seen, seen_prefix, union_of
 from imapvm.filepool.tables.transactions import GroupTxn

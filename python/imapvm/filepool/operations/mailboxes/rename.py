@@ -15,8 +15,8 @@ from typing import Final
 
 from imapvm._core import UidSet, segment_uids
 from imapvm.filepool.errors import InvalidNameError, MailboxExistsError, NoSuchMailboxError
-from imapvm.filepool.operations.annotations import check_copy, copy_annotations
-from imapvm.filepool.operations.mailboxes import (
+from imapvm.filepool.operations.mailboxes.annotations import check_copy, copy_annotations
+from imapvm.filepool.operations.mailboxes.mailboxes import (
     check_drift,
     check_room,
     checked_name,
@@ -24,8 +24,8 @@ from imapvm.filepool.operations.mailboxes import (
     new_mailbox,
 )
 from imapvm.filepool.operations.quota import check_quota
-from imapvm.filepool.tables.changes import Change, log_change, record_change
 from imapvm.filepool.tables.mailboxes import name_row, set_name
+from imapvm.filepool.tables.messages.changes import Change, log_change, record_change
 from imapvm.filepool.tables.schema import ID_KEY, NAME_ROW, UsageRow, name_key
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, MailboxId

@@ -1,0 +1,1 @@
+"""Operations on mailboxes: creation, deletion, renaming, sharing, special uses, annotations."""

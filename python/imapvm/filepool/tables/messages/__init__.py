@@ -1,0 +1,1 @@
+"""Tables of messages: bodies, index, threads, keyword sets, and the log of changes."""
