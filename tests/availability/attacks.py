@@ -550,8 +550,8 @@ def annotations(server: Demo) -> Iterator[None]:
         one.until(b"+")
     yield
     for number in range(10):
-        for start in range(0, 1000, 200):
-            numbers = range(start, start + 200)
+        for start in range(0, 1000, 100):
+            numbers = range(start, start + 100)
             values = b" ".join(b'/private/x/%d "%b"' % (n, b"v" * 500) for n in numbers)
             client.done(b"SETMETADATA %b/%d (%b)" % (name.encode(), number, values))
     line = client.command(b'SETMETADATA %b/0 (/private/y "")' % name.encode())
