@@ -1205,6 +1205,19 @@ class SearchProgram:
     @property
     def has_numbers(self) -> bool:
         """True if there are message numbers among the keys; `$` has none."""
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """Names in FILTER keys (RFC 5466), in lower case, each once; empty if there are none."""
+    def replace_filters(
+        self, known: Mapping[str, SearchProgram], max_keys: int
+    ) -> SearchProgram | None:
+        """Replace FILTER keys by stored keys, as if these were in parentheses.
+
+        Filters in the stored keys, and unknown ones, stay; they match nothing.
+
+        Returns:
+            None if there would be more than `max_keys` keys, those with others in them excepted.
+        """
     def bind(
         self,
         *,

@@ -61,7 +61,8 @@ SEND_BYTES: Final = 64 * 1024
 
 
 @lru_cache(maxsize=64)  # as many as `Disabled.of` keeps
-def _disabled_syntax(entries: tuple[str, ...]) -> DisabledSyntax:
+def disabled_syntax(entries: tuple[str, ...]) -> DisabledSyntax:
+    """Return the syntax that is unknown, for the entries of `Disabled.syntax`."""
     return DisabledSyntax(entries)
 
 
@@ -187,7 +188,7 @@ class Context:
         entries = session.disabled.syntax
         if "UTF8=ACCEPT" in session.enabled:
             entries += NO_CHARSET
-        self.reader.disable(_disabled_syntax(entries))
+        self.reader.disable(disabled_syntax(entries))
 
     async def start_tls(self) -> None:
         """Send what is in `out`, then run the TLS handshake.

@@ -145,6 +145,9 @@ it can be used by name."""
 COPIED_BETWEEN_ACCOUNTS_MAX: Final = 1000
 """Messages of one COPY or MOVE to a mailbox of another account: they are read and stored again, in
 one transaction, as those of APPEND."""
+FILTERS_PER_SEARCH_MAX: Final = 32
+"""Different filters in the keys of a SEARCH, and in those filters together (RFC 5466). Each is read
+and parsed, in half a millisecond."""
 FETCH_FIELD_LISTS_MAX: Final = 32
 """HEADER.FIELDS and HEADER.FIELDS.NOT of one FETCH. Each is compared with up to 10,000 fields of a
 message, about half a millisecond, and one response is written without a pause."""

@@ -183,7 +183,7 @@ TABLE: Final = (
         why_not="OBJECTID is offered; the two differ in the meaning of an id"),
     Row("CONTEXT=SEARCH", "5267", why_not=_LATER),
     Row("CONTEXT=SORT", "5267", why_not=_LATER),
-    Row("FILTERS", "5466", why_not=_LATER),
+    Row("FILTERS", "5466", after_login),
     Row("LANGUAGE", "5255", why_not=_LATER),
     Row("IMAPSIEVE=", "6785", why_not="needs Sieve"),
     Row("URLAUTH", "4467", why_not="lets others read mail by a link; no current client uses it"),

@@ -224,6 +224,8 @@ pub enum When {
 pub enum SearchKey {
     /// `ALL`
     All,
+    /// `FILTER name`: stored keys (RFC 5466); the name is in lower case.
+    Filter(String),
     /// All of these; never empty.
     And(Vec<SearchKey>),
     /// `OR a b`

@@ -5,6 +5,7 @@ pub mod checks;
 pub mod command;
 pub mod disabled;
 pub mod dots;
+pub mod filters;
 mod grammar;
 mod items;
 pub mod limits;

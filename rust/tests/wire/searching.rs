@@ -1,7 +1,7 @@
 //! SEARCH.
 
 use imapvm_core::wire::ast::{Field, Flag, MailboxFilter, SearchKey, When, Window, system};
-use imapvm_core::wire::command::Verb;
+use imapvm_core::wire::command::{Event, Verb};
 use imapvm_core::wire::limits::Limits;
 use imapvm_core::wire::syntax::dates::{civil_from_days, days_from_civil};
 use proptest::prelude::*;
@@ -131,6 +131,11 @@ fn each_key_has_its_name() {
             "7162 3.1.5",
             "MODSEQ \"/flags/\\\\draft\" all 620162338",
             SearchKey::ModSeq(620_162_338),
+        ),
+        (
+            "5466 3.1",
+            "FILTER on-The-road",
+            SearchKey::Filter("on-the-road".into()),
         ),
         (
             "8474 6",
@@ -661,4 +666,27 @@ proptest! {
         };
         prop_assert!(next, "{}-{}-{} then {}-{}-{}", year, month, day, y, m, d);
     }
+}
+
+/// RFC 5466 section 3.1: BAD with BADCHARSET.
+#[test]
+fn filter_needs_utf8() {
+    let badcharset = |sent: &str, name: &'static str| {
+        let mut case =
+            line("5466 3.1", sent, Verb::Noop).malformed(name, "FILTER needs the charset UTF-8");
+        if let Some(Event::Malformed(malformed)) = case.events.first_mut() {
+            malformed.code = Some("BADCHARSET");
+        }
+        case
+    };
+    check_all(&[
+        badcharset("SEARCH CHARSET ISO-8859-1 FILTER a", "SEARCH"),
+        badcharset("SORT (DATE) X-NONE NOT FILTER a", "SORT"),
+        line("5466 4", "SEARCH FILTER a/b", Verb::Noop).malformed(
+            "SEARCH",
+            "expected a filter name without \"/\" at column 18",
+        ),
+        line("5466 4", "SEARCH FILTER (a)", Verb::Noop)
+            .malformed("SEARCH", "expected a filter name at column 18"),
+    ]);
 }

@@ -162,6 +162,8 @@ class Reader(Tokens):
         elif name == b"BADCHARSET":
             if self.took(b" "):
                 value = self.many(self.astring, empty=False)
+        elif name == b"UNDEFINED-FILTER":
+            value = self._after_space(self.atom)
         elif name == b"METADATA":
             value = self._after_space(self._metadata_code)
         elif name == b"BADEVENT" or name not in PLAIN_CODES:

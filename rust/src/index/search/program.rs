@@ -218,6 +218,8 @@ fn stored_id(id: Option<u64>, bits: u64) -> Option<u64> {
 fn leaf(key: &SearchKey, context: &SearchContext<'_>) -> Leaf {
     match key {
         // The three that join others are compiled elsewhere.
+        // A filter that was not replaced matches nothing.
+        SearchKey::Filter(_) => Leaf::Constant(false),
         SearchKey::All
         | SearchKey::SaveDateSupported
         | SearchKey::And(_)

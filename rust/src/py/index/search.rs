@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use super::of_group::OfGroup;
 use crate::filepool::{ColumnBuilder, KeywordTable, SearchTask, Segments, pending_messages};
@@ -12,6 +13,7 @@ use crate::index::search::{self, Answers, HeaderColumns, MailboxKey, SearchConte
 use crate::py::numbers::{PyUidMap, PyUidSet};
 use crate::py::snapshot::PySnapshot;
 use crate::py::wire::PySearchProgram;
+use crate::wire::filters::{filter_names, replace_filters};
 
 #[pymethods]
 impl PySearchProgram {
@@ -28,6 +30,24 @@ impl PySearchProgram {
     #[getter]
     fn has_numbers(&self) -> bool {
         search::has_numbers(&self.key)
+    }
+
+    #[getter]
+    fn filters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, filter_names(&self.key))
+    }
+
+    fn replace_filters(
+        &self,
+        known: HashMap<String, PyRef<'_, PySearchProgram>>,
+        max_keys: usize,
+    ) -> Option<Self> {
+        let known = known
+            .into_iter()
+            .map(|(name, program)| (name, program.key.clone()))
+            .collect();
+        let mut left = max_keys;
+        replace_filters(&self.key, &known, &mut left).map(|key| Self { key })
     }
 
     #[pyo3(signature = (*, numbers, saved, recent, keywords, now, seen=None, id_bits=0))]

@@ -404,6 +404,11 @@ pub(crate) fn malformed(head: Head, error: &ParseError, literals: &[Literal]) ->
         }
         ParseError::Over(what, bound) => (format!("more than {bound} {what}"), Some("LIMIT"), true),
         ParseError::BadName(error) => ((*error).to_owned(), Some("CANNOT"), true),
+        ParseError::Charset => (
+            "FILTER needs the charset UTF-8".to_owned(),
+            Some("BADCHARSET"),
+            false,
+        ),
         ParseError::Pending => ("expected a literal".to_owned(), None, false),
     };
     Malformed {

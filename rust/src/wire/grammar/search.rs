@@ -261,6 +261,7 @@ enum Argument {
     UidAfter,
     UidBefore,
     ModSeq,
+    Filter,
 }
 
 fn argument(name: &[u8]) -> Option<Argument> {
@@ -297,6 +298,7 @@ fn argument(name: &[u8]) -> Option<Argument> {
         b"UIDAFTER" => UidAfter,
         b"UIDBEFORE" => UidBefore,
         b"MODSEQ" => ModSeq,
+        b"FILTER" => Argument::Filter,
         _ => return None,
     })
 }
@@ -331,6 +333,7 @@ fn argument_of(argument: Argument, input: &mut Cursor<'_>, charset: Charset) -> 
         }
         Argument::UidBefore => uids(Some(1), input.nz_number("a UID")?.checked_sub(1)),
         Argument::ModSeq => SearchKey::ModSeq(modseq(input)?),
+        Argument::Filter => SearchKey::Filter(filter_name(input, charset)?),
     })
 }
 
@@ -344,6 +347,25 @@ fn uids(first: Option<u32>, last: Option<u32>) -> SearchKey {
         }
         _ => SearchKey::Not(Box::new(SearchKey::All)),
     }
+}
+
+/// ```abnf
+/// filter-name = 1*<any ATOM-CHAR except "/">
+/// ```
+/// RFC 5466 section 4. Names of annotations, which filters are, are equal in any case.
+///
+/// # Errors
+/// BAD with BADCHARSET if the command has another charset than UTF-8 and US-ASCII (section 3.1).
+fn filter_name(input: &mut Cursor<'_>, charset: Charset) -> Parsed<String> {
+    let at = input.at();
+    if matches!(charset, Charset::Other(_) | Charset::Unknown) {
+        return Err(ParseError::Charset);
+    }
+    let name = input.atom("a filter name")?;
+    if name.contains(&b'/') {
+        return Err(ParseError::Expected("a filter name without \"/\"", at));
+    }
+    Ok(lossy(name).to_ascii_lowercase())
 }
 
 /// ```abnf

@@ -28,6 +28,8 @@ pub(crate) enum ParseError {
     Expected(&'static str, usize),
     /// More than `usize` of these: well-formed, but over a bound.
     Over(&'static str, usize),
+    /// A charset that cannot be used with a key of SEARCH.
+    Charset,
     /// A mailbox name that is in no encoding, so that no mailbox can have it.
     BadName(&'static str),
     /// The next literal has not arrived; everything before it is valid.

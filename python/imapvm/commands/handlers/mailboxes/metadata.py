@@ -12,6 +12,7 @@ from imapvm._core import GetMetadata, SetMetadata
 from imapvm.commands.annotations import annotation_value, entry_name
 from imapvm.commands.context import SEND_BYTES, AccountContext
 from imapvm.commands.handlers.mailboxes.names import encoded, find_mailbox
+from imapvm.commands.handlers.search.filters import is_filter, parse_filter
 from imapvm.commands.outcome import DONE, Done, Refusal
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import SERVER, SHARED, SPECIAL_USE, Annotation, Mailbox, Scope
@@ -261,6 +262,7 @@ async def setmetadata(ctx: AccountContext, command: SetMetadata) -> Done:
             raise Refusal(
                 "cannot SETMETADATA: shared annotations of the server are read-only", code="NOPERM"
             )
+        _check_filters(ctx, changes)
         await ctx.store.set_annotations(SERVER, changes, origin=origin)
         return DONE
     with ctx.store.reading() as reader:
@@ -270,6 +272,15 @@ async def setmetadata(ctx: AccountContext, command: SetMetadata) -> Done:
     if others:
         _write_lost_uses(ctx, others)
     return DONE
+
+
+def _check_filters(ctx: AccountContext, changes: Sequence[Annotation]) -> None:
+    """Refuse a filter that is not the keys of a SEARCH (RFC 5466 section 3.2)."""
+    for change in changes:
+        value = change.value
+        if value is not None and is_filter(change.entry) and parse_filter(ctx, value) is None:
+            name = f"/private{change.entry.decode()}"
+            raise Refusal(f"{name} is not the keys of a SEARCH", code="CANNOT")
 
 
 def _write_lost_uses(

@@ -9,9 +9,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from imapvm._core import MultiSearch, UidSet, imap_string
+from imapvm._core import MultiSearch, SearchProgram, UidSet, imap_string
 from imapvm.commands.context import SEND_BYTES, AccountContext, SelectedContext
 from imapvm.commands.handlers.mailboxes.names import encoded, existing_name
+from imapvm.commands.handlers.search.filters import with_filters
 from imapvm.commands.handlers.search.results import (
     EVERYTHING,
     RESULT_NUMBERS,
@@ -62,21 +63,22 @@ async def multi_search(ctx: AccountContext, command: MultiSearch) -> Done:
     returns = EVERYTHING if command.returns is None else command.returns
     if "SAVE" in returns and not filters.only_selected:
         raise Refusal("cannot SAVE a search of other mailboxes than the selected one", bad=True)
-    require_uids(ctx, command.program)
     reply = UidReply(command.tag, returns, command.window)
     try:
+        program = await with_filters(ctx, command.program)
+        require_uids(ctx, program)
         mailboxes = await _mailboxes(ctx, filters)
         for mailbox in mailboxes:
-            await _search(ctx, command, reply, MailboxId(mailbox))
+            await _search(ctx, program, reply, MailboxId(mailbox))
     except BaseException as error:
         if view is not None:
             empty_saved_result(SelectedContext(ctx), returns, error)
         raise
-    return DONE if view is None else search_done(SelectedContext(ctx), command.program)
+    return DONE if view is None else search_done(SelectedContext(ctx), program)
 
 
 async def _search(
-    ctx: AccountContext, command: MultiSearch, reply: UidReply, mailbox: MailboxId
+    ctx: AccountContext, program: SearchProgram | None, reply: UidReply, mailbox: MailboxId
 ) -> None:
     """Search one mailbox; write ESEARCH if there are matches."""
     opened = _open(ctx, mailbox)
@@ -84,8 +86,8 @@ async def _search(
         return
     row, searched = opened
     try:
-        limit = modseq_limit(searched, command.program)
-        found = await find(searched, command.program)
+        limit = modseq_limit(searched, program)
+        found = await find(searched, program)
         modseq = None
         if limit is not None:
             modseq = await highest_modseq(searched, returned(reply, found), limit)
@@ -95,7 +97,7 @@ async def _search(
         raise
     if found:
         head = b"ESEARCH (TAG %b MAILBOX %b UIDVALIDITY %d) UID" % (
-            imap_string(command.tag),
+            imap_string(reply.tag),
             encoded(ctx, row.name),
             row.uid_validity,
         )

@@ -12,6 +12,7 @@ from typing import Final
 
 from imapvm._core import BoundSearch, Search, SearchProgram, UidSet, UndecidedMessages
 from imapvm.commands.context import AccountContext, SelectedContext
+from imapvm.commands.handlers.search.filters import with_filters
 from imapvm.commands.handlers.search.results import (
     RESULT_NUMBERS,
     returned,
@@ -34,10 +35,11 @@ SCAN_BATCH_MIN: Final = 64
 
 async def search(ctx: SelectedContext, command: Search) -> Done:
     """Search batch by batch, and write SEARCH or ESEARCH."""
-    require_uids(ctx, command.program)
     try:
-        limit = modseq_limit(ctx, command.program)
-        bound = _bind(ctx, command.program)
+        program = await with_filters(ctx, command.program)
+        require_uids(ctx, program)
+        limit = modseq_limit(ctx, program)
+        bound = _bind(ctx, program)
         size = _batch_size(bound)
         candidates, limited = ctx.message_limit.newest(bound.candidates)
         batch, remaining = candidates.split(size)
@@ -55,7 +57,7 @@ async def search(ctx: SelectedContext, command: Search) -> Done:
         write_result(ctx, command, found, modseq)
     else:
         await send_result(ctx, command, found, modseq)
-    done = search_done(ctx, command.program)
+    done = search_done(ctx, program)
     if limited is not None and done is DONE:
         return Done(limited)
     ctx.write_limited(limited)

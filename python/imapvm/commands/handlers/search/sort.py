@@ -11,6 +11,7 @@ from typing import Final
 
 from imapvm._core import ArrangedMessages, Arranger, KeyBuilder, Sort, Thread, UidSet
 from imapvm.commands.context import SelectedContext
+from imapvm.commands.handlers.search.filters import with_filters
 from imapvm.commands.handlers.search.results import esearch_head, to_save
 from imapvm.commands.handlers.search.search import (
     empty_saved_result,
@@ -35,12 +36,13 @@ ALL: Final = frozenset({"ALL"})
 
 async def sort(ctx: SelectedContext, command: Sort) -> Done:
     """Search, sort, and write SORT, or ESEARCH for RETURN (RFC 5267 section 3)."""
-    require_uids(ctx, command.program)
     _require_charset(ctx, command)
     returns = command.returns
     try:
-        modseq = modseq_limit(ctx, command.program)
-        found = await find(ctx, command.program, command.tag)
+        program = await with_filters(ctx, command.program)
+        require_uids(ctx, program)
+        modseq = modseq_limit(ctx, program)
+        found = await find(ctx, program, command.tag)
         arranged = None
         if returns is None:
             arranged = await _arrange(ctx, command, found, modseq=modseq)
@@ -67,17 +69,18 @@ async def sort(ctx: SelectedContext, command: Sort) -> Done:
         ctx.view.saved = to_save(returns, found, first, last, window)
     if arranged is not None:
         await _write(ctx, arranged)
-    return search_done(ctx, command.program)
+    return search_done(ctx, program)
 
 
 async def thread(ctx: SelectedContext, command: Thread) -> Done:
     """Search, thread, and write THREAD, which has no MODSEQ (RFC 7162 section 3.1.9)."""
-    require_uids(ctx, command.program)
     _require_charset(ctx, command)
-    modseq_limit(ctx, command.program)  # enables CONDSTORE
-    found = await find(ctx, command.program, command.tag)
+    program = await with_filters(ctx, command.program)
+    require_uids(ctx, program)
+    modseq_limit(ctx, program)  # enables CONDSTORE
+    found = await find(ctx, program, command.tag)
     await _write(ctx, await _arrange(ctx, command, found))
-    return search_done(ctx, command.program)
+    return search_done(ctx, program)
 
 
 def _require_charset(ctx: SelectedContext, command: Sort | Thread) -> None:

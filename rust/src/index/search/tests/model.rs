@@ -228,6 +228,7 @@ impl Mailbox {
                 assert_eq!(*field, Field::Subject);
                 has(text.subject, needle)
             }
+            SearchKey::Filter(_) => false,
             SearchKey::Header(name, needle) => match name.as_slice() {
                 b"subject" => has(text.subject, needle),
                 b"x-note" | b"x-mailer" => text.note.is_some_and(|note| has(note, needle)),

@@ -50,6 +50,7 @@ pub(super) fn search_key(out: &mut CommandText, key: &SearchKey) {
         SearchKey::Smaller(bytes) => out.put(&format!("SMALLER {bytes}")),
         SearchKey::Older(seconds) => out.put(&format!("OLDER {seconds}")),
         SearchKey::Younger(seconds) => out.put(&format!("YOUNGER {seconds}")),
+        SearchKey::Filter(name) => out.put(&format!("FILTER {name}")),
         SearchKey::ModSeq(modseq) => out.put(&format!("MODSEQ {modseq}")),
         SearchKey::EmailId(Some(id)) => out.put(&format!("EMAILID M{id:016x}")),
         SearchKey::EmailId(None) => out.put("EMAILID none"),
