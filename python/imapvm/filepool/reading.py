@@ -32,6 +32,7 @@ from imapvm.filepool.errors import (
     StoreUnavailableError,
 )
 from imapvm.filepool.group import Group
+from imapvm.filepool.operations.quota import require_room
 from imapvm.filepool.tables.acl import entries_of, has_shared_seen
 from imapvm.filepool.tables.annotations import (
     AnnotationChange,
@@ -43,7 +44,7 @@ from imapvm.filepool.tables.annotations import (
     read_value,
 )
 from imapvm.filepool.tables.mailboxes import Mailbox, mailbox_of
-from imapvm.filepool.tables.quotas import annotation_bytes, annotation_key, unpack_limits, used
+from imapvm.filepool.tables.quotas import Quota, read_quota
 from imapvm.filepool.tables.schema import (
     COUNTER,
     GRANT_KEY,
@@ -62,7 +63,7 @@ from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import AccountId, BodyId, MailboxId, ModSeq, Uid
 from imapvm.model.limits import CHANGE_ROWS_MAX, SPELLINGS_MAX
 from imapvm.model.names import DELIMITER, canonical_name
-from imapvm.model.quota import Limits, OwnLimits, effective
+from imapvm.model.quota import MESSAGE, STORAGE
 from imapvm.model.rights import ALL_RIGHTS, AclEntry, Grantee, Rights
 
 MAILBOX_CACHE_MAX: Final = 8192
@@ -85,16 +86,6 @@ class Usage:
     messages: int
     size: int
     mailboxes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """Usage and limits of an account, by resource (RFC 9208 section 5), in units of each."""
-
-    used: Mapping[str, int]
-    limits: Limits
-    own: OwnLimits
-    """Limits that were set for this account; for the other resources, the default applies."""
 
 
 class Name(NamedTuple):
@@ -355,17 +346,17 @@ class Reader:
         Raises:
             NoSuchAccountError: the account does not exist.
         """
-        key = ID_KEY.pack(self._account)
-        stored = self._txn.get(key, None, self._tables.usage)
-        if stored is None:
-            raise NoSuchAccountError("account does not exist")
-        annotations = self._txn.get(annotation_key(self._account), None, self._tables.counters)
-        own = unpack_limits(self._account, self._txn.get(key, None, self._tables.quotas))
-        return Quota(
-            used(UsageRow.from_bytes(key, stored), annotation_bytes(annotations)),
-            effective(own, self._group.quota),
-            own,
-        )
+        return read_quota(self._txn, self._tables, self._account, self._group.quota)
+
+    def require_room(self, size: int) -> None:
+        """Check that one more message fits; the transaction that stores it checks again.
+
+        Raises:
+            OverQuotaError: the quota of the account would be exceeded.
+        """
+        quota = self.quota()
+        require_room(quota.limits, STORAGE, quota.size, size)
+        require_room(quota.limits, MESSAGE, quota.used[MESSAGE], 1)
 
     def _rows(self, table: Table) -> Iterator[tuple[bytes, bytes]]:
         """Yield the rows of a table whose keys start with the account."""

@@ -50,6 +50,7 @@ from imapvm.filepool.staging import BodyWriter, copy_staged
 from imapvm.filepool.tables.accounts import Account
 from imapvm.filepool.tables.annotations import SERVER, SHARED, Scope
 from imapvm.filepool.tables.mailboxes import Mailbox
+from imapvm.filepool.tables.quotas import Quota
 from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.names import DELIMITER, INBOX, canonical_name, is_below, name_error
 from imapvm.model.quota import OwnLimits
@@ -69,6 +70,7 @@ __all__ = [
     "ExpungeResult",
     "Mailbox",
     "NewMessage",
+    "Quota",
     "Scope",
     "StoreResult",
 ]
@@ -407,7 +409,7 @@ class AccountStore:
 
         Raises:
             MessageGoneError: the message was expunged before.
-            LimitError, OverQuotaError, BodyGoneError: as of `append`.
+            LimitError, OverQuotaError, StagedExpiredError: as of `append`.
         """
         if message.body.staged is not None:
             message = await copy_staged(message, self._group, self._groups)

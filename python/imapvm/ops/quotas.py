@@ -11,7 +11,7 @@ import trio
 
 from imapvm.filepool.accounts import Account
 from imapvm.filepool.pool import Filepool, open_filepool
-from imapvm.filepool.reading import Quota
+from imapvm.filepool.store import Quota
 from imapvm.model.quota import MAILBOX, MESSAGE, UNITS, Limits
 from imapvm.ops.arguments import QUOTA_OPTIONS
 from imapvm.ops.audit import record

@@ -18,6 +18,7 @@ from imapvm.model.quota import (
     MESSAGE,
     STORAGE,
     UNITS,
+    Limits,
 )
 
 
@@ -47,17 +48,22 @@ def check_quota(
     """
     limits = txn.limits(account)
     usage = txn.usage(account)
-    for resource, before, more in (
-        (STORAGE, usage.size, size),
-        (MESSAGE, usage.messages, messages),
-        (MAILBOX, usage.mailboxes, mailboxes),
-        (ANNOTATION_STORAGE, 0, annotations),
-    ):
-        limit = limits.get(resource)
-        if limit is None or more <= 0:
-            continue
-        if resource == ANNOTATION_STORAGE:
-            before = txn.number(annotation_key(account))
+    require_room(limits, STORAGE, usage.size, size)
+    require_room(limits, MESSAGE, usage.messages, messages)
+    require_room(limits, MAILBOX, usage.mailboxes, mailboxes)
+    if annotations > 0:
+        before = txn.number(annotation_key(account))
+        require_room(limits, ANNOTATION_STORAGE, before, annotations)
+
+
+def require_room(limits: Limits, resource: str, before: int, more: int) -> None:
+    """Check that bytes or items can be added to those that are used.
+
+    Raises:
+        OverQuotaError: a limit would be exceeded.
+    """
+    limit = limits.get(resource)
+    if limit is not None and more > 0:
         room = limit * UNITS[resource]
         if before + more > room:
             raise OverQuotaError(resource, limit, never=more > room)

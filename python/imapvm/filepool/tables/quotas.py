@@ -3,18 +3,23 @@
 Usage is not stored here: the row of `usage` has it, and is changed together with the mailboxes.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from struct import Struct, error
 from typing import Final
 
-from imapvm.filepool.errors import CorruptDataError
-from imapvm.filepool.tables.schema import COUNTER, ID_KEY, ROW_VERSION, UsageRow
+from imapvm.filepool.engine.transactions import LmdbTxn
+from imapvm.filepool.errors import CorruptDataError, NoSuchAccountError
+from imapvm.filepool.tables.schema import COUNTER, ID_KEY, ROW_VERSION, GroupTables, UsageRow
 from imapvm.model.quota import (
     ANNOTATION_STORAGE,
     MAILBOX,
     MESSAGE,
     STORAGE,
     UNITS,
+    Limits,
     OwnLimits,
+    effective,
     in_units,
 )
 
@@ -68,12 +73,37 @@ def annotation_bytes(stored: bytes | None) -> int:
     return int(COUNTER.unpack(stored)[0]) if stored else 0
 
 
-def used(usage: UsageRow, annotations: int) -> dict[str, int]:
-    """Return the usage of each resource, in units."""
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Usage and limits of an account, by resource (RFC 9208 section 5), in units of each."""
+
+    used: Mapping[str, int]
+    size: int
+    """Bytes of all messages."""
+    limits: Limits
+    own: OwnLimits
+    """Limits that were set for this account; for the other resources, the default applies."""
+
+
+def read_quota(txn: LmdbTxn, tables: GroupTables, account: int, default: Limits) -> Quota:
+    """Read usage and limits of an account.
+
+    Raises:
+        NoSuchAccountError: the account does not exist.
+    """
+    key = ID_KEY.pack(account)
+    stored = txn.get(key, None, tables.usage)
+    if stored is None:
+        raise NoSuchAccountError("account does not exist")
+    usage = UsageRow.from_bytes(key, stored)
     amounts = {
         STORAGE: usage.size,
         MESSAGE: usage.messages,
         MAILBOX: usage.mailboxes,
-        ANNOTATION_STORAGE: annotations,
+        ANNOTATION_STORAGE: annotation_bytes(
+            txn.get(annotation_key(account), None, tables.counters)
+        ),
     }
-    return {resource: in_units(resource, amount) for resource, amount in amounts.items()}
+    own = unpack_limits(account, txn.get(key, None, tables.quotas))
+    used = {resource: in_units(resource, amount) for resource, amount in amounts.items()}
+    return Quota(used, usage.size, effective(own, default), own)

@@ -37,7 +37,7 @@ async def replace(ctx: SelectedContext, command: Replace) -> Done:
     APPENDUID is in an untagged OK, before the EXPUNGE that dispatch writes (RFC 8508 section 4.3).
     """
     store, name = ctx.locate(command.mailbox)
-    upload = Upload(ctx, store)
+    upload = Upload(ctx, store, replaces=True)
     try:
         ctx.require_writable()
         replaced = ctx.uids(command.set, uid=command.uid).first

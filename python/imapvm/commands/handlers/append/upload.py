@@ -27,13 +27,24 @@ from imapvm.session.events import Event
 HELD_BYTES_MAX: Final = 1024 * 1024
 """Bytes of one MULTIAPPEND in memory; above, small messages go to the filepool too."""
 
+QUOTA_CHECKED_FROM: Final = 64 * 1024
+"""Bytes of a message from which on the quota is checked before the message is received, too."""
+
 
 class Upload:
     """Messages of one APPEND or REPLACE."""
 
-    def __init__(self, ctx: AccountContext, store: AccountStore) -> None:
+    def __init__(self, ctx: AccountContext, store: AccountStore, *, replaces: bool = False) -> None:
+        """Begin.
+
+        Args:
+            ctx: the connection.
+            store: of the account that gets the messages.
+            replaces: True if another message is removed: its size is not known here.
+        """
         self.ctx = ctx
         self.store = store
+        self._replaces = replaces
         self.messages: list[NewMessage] = []
         self._writers: list[BodyWriter] = []
         self._held = 0
@@ -123,6 +134,9 @@ class Upload:
         if len(self.messages) >= MULTIAPPEND_MAX:
             raise Refusal(f"more than {MULTIAPPEND_MAX} messages in one APPEND", code="LIMIT")
         self.ctx.message_limit.check_appended(len(self.messages) + 1)
+        if head.size > QUOTA_CHECKED_FROM and not self._replaces:
+            with self.store.reading() as reader:
+                reader.require_room(head.size)
         if not head.catenate:
             self._accept_literal(waits=head.waits)
 
