@@ -72,6 +72,7 @@ class Kind(NamedTuple):
     condstore: bool = False
     """True if it sends commands with MODSEQ, which enable CONDSTORE."""
     qresync: bool = False
+    uidonly: bool = False
 
 
 KINDS = (
@@ -80,6 +81,8 @@ KINDS = (
     Kind("qresync", "QRESYNC", condstore=True, qresync=True),
     Kind("rev2", "IMAP4rev2", rev2=True),
     Kind("rev2-qresync", "IMAP4rev2 QRESYNC", rev2=True, condstore=True, qresync=True),
+    Kind("uidonly", "UIDONLY", condstore=True, uidonly=True),
+    Kind("rev2-all", "IMAP4rev2 QRESYNC UIDONLY", True, True, True, True),
 )
 
 
@@ -120,6 +123,11 @@ class MixedClient:
         self._last = 0
         self._selecting = False
 
+    @property
+    def vanishes(self) -> bool:
+        """True if it gets VANISHED in place of EXPUNGE."""
+        return self.kind.qresync or self.kind.uidonly
+
     def enable(self) -> None:
         """Note that the next command enables CONDSTORE."""
         assert self.kind.condstore
@@ -150,7 +158,7 @@ class MixedClient:
                 self._exists(int(found[1]))
             elif found := re.fullmatch(r"\* (\d+) EXPUNGE", line):
                 assert not holds, (command, line)
-                assert not self.kind.qresync, (command, line)
+                assert not self.vanishes, (command, line)
                 gone = self.counted.pop(int(found[1]) - 1)
                 assert gone in self.model.expunged, (command, line)
             elif found := re.fullmatch(r"\* VANISHED \(EARLIER\) ([\d,:]+)", line):
@@ -158,14 +166,16 @@ class MixedClient:
                 result.earlier.extend(numbers(found[1]))
             elif found := re.fullmatch(r"\* VANISHED ([\d,:]+)", line):
                 assert not holds, (command, line)
-                assert self.kind.qresync, (command, line)
+                assert self.vanishes, (command, line)
                 for gone in numbers(found[1]):
                     self.counted.remove(gone)  # each is one that was counted
                     assert gone in self.model.expunged
-            elif found := re.fullmatch(r"\* (\d+) FETCH \((.*)\)", line):
-                one = self.counted[int(found[1]) - 1]
-                result.fetched[one] = found[2]
-                highest = max(highest, self._fetch(command, one, found[2], of_uid_command=uid))
+            elif found := re.fullmatch(r"\* (\d+) (UIDFETCH|FETCH) \((.*)\)", line):
+                assert (found[2] == "UIDFETCH") == self.kind.uidonly, (command, line)
+                one = int(found[1]) if self.kind.uidonly else self.counted[int(found[1]) - 1]
+                assert one in self.counted
+                result.fetched[one] = found[3]
+                highest = max(highest, self._fetch(command, one, found[3], of_uid_command=uid))
             elif line.startswith(("* SEARCH", "* ESEARCH")):
                 result = self._search(line, result)
             elif line.endswith(" RECENT"):
@@ -192,8 +202,10 @@ class MixedClient:
         found_uid = re.search(r"UID (\d+)", items)
         found_modseq = re.search(r"MODSEQ \((\d+)\)", items)
         assert found_uid is None or int(found_uid[1]) == uid
+        if self.kind.uidonly:
+            assert found_uid is None, (command, items)
         if command != "FETCH":
-            if command != "STORE" or not self.kind.rev2:
+            if not self.kind.uidonly and (command != "STORE" or not self.kind.rev2):
                 wants_uid = self.kind.rev2 or self.condstore or of_uid_command
                 assert (found_uid is not None) == wants_uid, (command, items)
             assert (found_modseq is not None) == self.condstore, (command, items)

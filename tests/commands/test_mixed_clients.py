@@ -1,4 +1,4 @@
-"""Clients with and without CONDSTORE, QRESYNC and IMAP4rev2 in one mailbox, in any history.
+"""Clients with and without CONDSTORE, QRESYNC, UIDONLY and IMAP4rev2 in one mailbox.
 
 After each command, its responses and the client's mailbox are compared with a model.
 """
@@ -76,7 +76,7 @@ class MixedClients(RuleBasedStateMachine):
         self.append(0, [frozenset()] * 4)
         for client in self.clients:
             self.command(client, "NOOP", "NOOP")
-            self.command(client, "FETCH", "FETCH 1:* (UID FLAGS)", holds=True)
+            self.command(client, "FETCH", "UID FETCH 1:* (FLAGS)", uid=True)
 
     def teardown(self):
         if hasattr(self, "loop"):
@@ -126,6 +126,7 @@ class MixedClients(RuleBasedStateMachine):
         client = self.clients[number]
         if not client.counted:
             return
+        uid = uid or client.kind.uidonly
         named, uids = self.chosen(client, places, uid=uid)
         if since is not None:
             client.enable()
@@ -188,6 +189,7 @@ class MixedClients(RuleBasedStateMachine):
     @rule(number=clients, places=places, uid=booleans)
     def move(self, number, places, uid):
         client = self.clients[number]
+        uid = uid or client.kind.uidonly
         if client.counted:
             named, uids = self.chosen(client, places, uid=uid)
             self.model.expunge(uids)
@@ -196,6 +198,7 @@ class MixedClients(RuleBasedStateMachine):
     @rule(number=clients, places=places, uid=booleans)
     def copy(self, number, places, uid):
         client = self.clients[number]
+        uid = uid or client.kind.uidonly
         named, uids = self.chosen(client, places, uid=uid) if client.counted else ("", [])
         existing = [one for one in uids if one in self.model.messages]
         if existing and (uid or existing == uids):  # with numbers it fails if one is expunged
@@ -209,12 +212,17 @@ class MixedClients(RuleBasedStateMachine):
     @rule(number=clients, uid=booleans, modseq=booleans)
     def fetch(self, number, uid, modseq):
         client = self.clients[number]
+        uid = uid or client.kind.uidonly
         if not client.counted:
             return
         if modseq and client.kind.condstore:
             client.enable()
         before = set(client.counted)
-        items = "UID FLAGS" + " MODSEQ" * (modseq and client.kind.condstore)
+        items = (
+            "FLAGS"
+            + " UID" * (not client.kind.uidonly)
+            + " MODSEQ" * (modseq and client.kind.condstore)
+        )
         result = self.command(
             client, "FETCH", f"{'UID ' * uid}FETCH 1:* ({items})", holds=not uid, uid=uid
         )
@@ -231,6 +239,7 @@ class MixedClients(RuleBasedStateMachine):
     @rule(number=with_condstore, back=st.integers(0, 20), uid=booleans, vanished=booleans)
     def fetch_changes(self, number, back, uid, vanished):
         client = self.clients[number]
+        uid = uid or client.kind.uidonly
         if not (uid or client.counted):
             return
         client.enable()
@@ -261,6 +270,7 @@ class MixedClients(RuleBasedStateMachine):
     @rule(number=with_condstore, back=st.integers(0, 6), uid=booleans, numbered=booleans)
     def search(self, number, back, uid, numbered):
         client = self.clients[number]
+        uid, numbered = uid or client.kind.uidonly, numbered and not client.kind.uidonly
         if not client.counted:
             return
         client.enable()
