@@ -4,6 +4,7 @@ Rights are checked by the store of the mailbox. The owner has all rights, always
 them.
 """
 
+import re
 from typing import Final
 
 from imapvm._core import DeleteAcl, GetAcl, ListRights, MyRights, SetAcl, imap_string
@@ -25,6 +26,8 @@ from imapvm.model.rights import (
     prepare_identifier,
 )
 
+ATOM: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
+"""`1*ASTRING-CHAR` (RFC 9051 section 9)."""
 ENTRIES_PER_STEP: Final = 64
 """Entries of an ACL whose identifiers are looked up at a time, in about half a millisecond."""
 GRANTABLE: Final = " ".join((*LETTERS, *VIRTUAL))
@@ -82,7 +85,7 @@ def list_rights(ctx: AccountContext, command: ListRights) -> Done:
     rights = str(ALL_RIGHTS) if of_owner else f'"" {GRANTABLE}'
     ctx.out.untagged(
         b"LISTRIGHTS %b %b %b"
-        % (encoded(ctx, mailbox.name), imap_string(command.identifier), rights.encode())
+        % (encoded(ctx, mailbox.name), _astring(command.identifier), rights.encode())
     )
     return DONE
 
@@ -140,7 +143,12 @@ def _identifier(received: bytes) -> str:
 
 
 def _pair(identifier: str, rights: Rights) -> bytes:
-    return b"%b %b" % (imap_string(identifier.encode()), _rights(rights))
+    return b"%b %b" % (_astring(identifier.encode()), _rights(rights))
+
+
+def _astring(text: bytes) -> bytes:
+    """Return an atom where the identifier is one: some clients do not remove quotes."""
+    return text if ATOM.fullmatch(text) else imap_string(text)
 
 
 def _rights(rights: Rights) -> bytes:
