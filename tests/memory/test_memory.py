@@ -79,6 +79,20 @@ def test_message_of_fifty_megabytes_does_not_stay_in_memory(client) -> None:
     assert taken.size < ALLOWED, f"FETCH took {taken.size / MIB:.1f} MiB"
 
 
+def test_catenate_of_large_parts_does_not_hold_them_in_memory(client) -> None:
+    demo, imap = client
+    part = b"Subject: part\r\n\r\n" + (b"0123456789" * 7 + b"\r\n") * (25 * MIB // 72)
+    ok(imap.create("Parts"))
+    ok(imap.append("Parts", None, None, part))
+    with growth(demo) as taken:
+        imap.send(b"c APPEND Parts CATENATE (URL /Parts/;UID=1 URL /Parts/;UID=1)\r\n")
+        answer = imap.readline()
+    assert answer.startswith(b"c OK"), answer
+    assert taken.size < ALLOWED, f"CATENATE took {taken.size / MIB:.1f} MiB"
+    (status,) = ok(imap.status("Parts", "(SIZE)"))
+    assert b"SIZE %d" % (3 * len(part)) in status
+
+
 def test_fetch_of_ten_thousand_bodies_does_not_stay_in_memory(client) -> None:
     demo, imap = client
     message = b"Subject: one of many\r\n\r\n" + b"A line of some text to read.\r\n" * 130

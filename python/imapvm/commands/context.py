@@ -169,9 +169,11 @@ class Context:
     @property
     def message_limit(self) -> MessageLimit:
         """Limit on the messages of one command; none if it is disabled for this client."""
-        limit, disabled = self.services.message_limit, self.session.disabled.names
+        limit = self.services.message_limit
+        if limit is NO_LIMIT:
+            return limit
         name = "MESSAGELIMIT" if limit.messages else "SAVELIMIT"
-        return NO_LIMIT if name in disabled else limit
+        return NO_LIMIT if name in self.session.disabled.names else limit
 
     def disable(self, disabled: Disabled) -> None:
         """Stop offering capabilities; their syntax is unknown from the next command on.

@@ -22,8 +22,7 @@ class MessageLimit:
 
     def newest(self, uids: UidSet) -> tuple[UidSet, str | None]:
         """Return the messages to process, and the response code if they are not all."""
-        excess = len(uids) - self.messages
-        if not self.messages or excess <= 0:
+        if not self.messages or (excess := len(uids) - self.messages) <= 0:
             return uids, None
         _, newest = uids.split(excess)
         return newest, f"MESSAGELIMIT {self.messages} {newest.first}"

@@ -19,7 +19,8 @@ async def copy(ctx: SelectedContext, command: Copy) -> Done:
     if not uids:
         return DONE
     ctx.message_limit.check_saved(uids)
-    ctx.start_progress(command.tag, len(uids))
+    if len(uids) > BATCH_MESSAGES:
+        ctx.start_progress(command.tag, len(uids))
     whole = not command.uid
     if ctx.store.is_own and store.is_own:
         copied = await store.copy(
@@ -43,7 +44,8 @@ async def move(ctx: SelectedContext, command: Move) -> Done:
     if not uids:
         return DONE
     uids, limited = ctx.message_limit.newest(uids)
-    ctx.start_progress(command.tag, len(uids))
+    if len(uids) > BATCH_MESSAGES:
+        ctx.start_progress(command.tag, len(uids))
     if ctx.store.is_own and store.is_own:
         expunged = await _move_own(ctx, uids, target)
     else:

@@ -37,9 +37,11 @@ async def store(ctx: SelectedContext, command: Store) -> Done:
         return DONE
     uids, limited = ctx.message_limit.newest(uids)
     remaining, changed, refused = uids, UidSet(), UidSet()
-    ctx.start_progress(command.tag, len(uids))
+    if len(uids) > STORE_BATCH:
+        ctx.start_progress(command.tag, len(uids))
     while remaining:
-        ctx.report(len(uids) - len(remaining))
+        if ctx.progress is not None:
+            ctx.report(len(uids) - len(remaining))
         await ctx.read_changes()  # separates changes by others from those of this batch
         batch, remaining = remaining.split(STORE_BATCH)
         stored = await ctx.store.store_flags(
@@ -88,7 +90,8 @@ async def expunge(ctx: SelectedContext, command: Expunge) -> Done:
     ctx.require_writable()
     counted = ctx.view.numbers.uids
     uids = counted if command.uids is None else ctx.uids(command.uids, uid=True)
-    ctx.start_progress(command.tag, len(uids))
+    if len(uids) > SCAN_BATCH:
+        ctx.start_progress(command.tag, len(uids))
     if command.uids is not None and ctx.message_limit.messages:
         uids, limited = ctx.message_limit.newest(await _deleted(ctx, uids))
         await expunge_deleted(ctx, uids)

@@ -56,13 +56,13 @@ class Upload:
             Refusal: a message is not accepted; the rest of the command is skipped, not executed.
         """
         while True:
-            match await self._next():
+            match await self.ctx.next_event():
                 case AppendMessage() as head:
                     await self._receive_message(head)
                 case AppendEnd():
                     return
                 case other:
-                    raise AssertionError(f"{other!r} inside APPEND")
+                    self._take_other(other)
 
     def keep(self) -> None:
         """Keep the staged bodies: messages refer to them now."""
@@ -73,16 +73,15 @@ class Upload:
         for writer in self._writers:
             await writer.discard()
 
-    async def _next(self) -> Event:
-        """Return the next event; write "+" for a literal that is no part of a message."""
-        while True:
-            match await self.ctx.next_event():
-                case LiteralWanted():
-                    self.ctx.out.continuation(b"ready for literal")
-                case Malformed() as malformed:
-                    raise Refusal(malformed.message, malformed.code, bad=not malformed.is_no)
-                case event:
-                    return event
+    def _take_other(self, event: Event) -> None:
+        """Write "+" for a literal that is a URL; raise for what is malformed."""
+        match event:
+            case LiteralWanted():
+                self.ctx.out.continuation(b"ready for literal")
+            case Malformed() as malformed:
+                raise Refusal(malformed.message, malformed.code, bad=not malformed.is_no)
+            case other:
+                raise AssertionError(f"{other!r} inside APPEND")
 
     async def _receive_message(self, head: AppendMessage) -> None:
         self._accept(head)
@@ -90,22 +89,16 @@ class Upload:
         self._writers.append(writer)
         parts = 0
         # Lenient: NUL, which only a literal8 may contain (RFC 3516 section 4.4). Old mail has it.
-        while not isinstance(event := await self._next(), AppendMessageEnd):
-            if not isinstance(event, AppendData):
-                parts += 1
-                if parts > CATENATE_PARTS_MAX:
-                    text = f"more than {CATENATE_PARTS_MAX} parts in one CATENATE"
-                    raise Refusal(text, code="LIMIT")
+        while not isinstance(event := await self.ctx.next_event(), AppendMessageEnd):
             match event:
                 case AppendData():
                     if writer.feed(event.data):
                         await writer.spill()
-                case AppendText():
-                    self._accept_text(event, writer.size)
-                case AppendUrl():
-                    await catenate_url(self.ctx, writer, event)
+                case AppendText() | AppendUrl():
+                    parts += 1
+                    await self._receive_part(writer, event, parts)
                 case other:
-                    raise AssertionError(f"{other!r} inside a message")
+                    self._take_other(other)
         if not writer.size:
             raise _cancelled()
         if self._held + writer.size > HELD_BYTES_MAX:
@@ -122,6 +115,17 @@ class Upload:
                 zone=zone,
             )
         )
+
+    async def _receive_part(
+        self, writer: BodyWriter, part: AppendText | AppendUrl, number: int
+    ) -> None:
+        """Accept a TEXT of CATENATE, or add the bytes that a URL names."""
+        if number > CATENATE_PARTS_MAX:
+            raise Refusal(f"more than {CATENATE_PARTS_MAX} parts in one CATENATE", code="LIMIT")
+        if isinstance(part, AppendText):
+            self._accept_text(part, writer.size)
+        else:
+            await catenate_url(self.ctx, writer, part)
 
     def _accept(self, head: AppendMessage) -> None:
         """Write "+" if the client waits for it, or refuse before it sends the message."""
