@@ -89,7 +89,7 @@ class Reactor:
                 # No other task runs between a poll and the end of the loop over its events, so no
                 # descriptor in it can have been closed and reused for another connection.
                 self.woken = False
-                while events := self._events():
+                while events := self._all_left() if self._left else epoll.poll(0, EVENTS_PER_POLL):
                     for number, (fd, what) in enumerate(events, 1):
                         connection = watched.get(fd)
                         if connection is not None:
@@ -104,12 +104,9 @@ class Reactor:
         finally:
             epoll.close()
 
-    def _events(self) -> list[tuple[int, int]]:
+    def _all_left(self) -> list[tuple[int, int]]:
         """Return the events that are left from the last turn, and those that have arrived."""
-        arrived = self._epoll.poll(0, EVENTS_PER_POLL)
-        if not self._left:
-            return arrived
         left, self._left = self._left, {}
-        for fd, what in arrived:
+        for fd, what in self._epoll.poll(0, EVENTS_PER_POLL):
             left[fd] = left.get(fd, 0) | what
         return list(left.items())
