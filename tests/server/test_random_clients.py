@@ -13,7 +13,14 @@ from pathlib import Path
 
 import pytest
 import trio
-from tests.commands.random_clients import Client, Ledger, agree, agree_on_recent, at_once, by_turns
+from tests.commands.random.random_clients import (
+    Client,
+    Ledger,
+    agree,
+    agree_on_recent,
+    at_once,
+    by_turns,
+)
 from tests.server.whole import Processes, Server, lmtp, running
 
 from tests.server import whole

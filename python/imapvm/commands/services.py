@@ -17,7 +17,7 @@ from imapvm.filepool.accounts import Account
 from imapvm.filepool.pool import Filepool
 from imapvm.model.changes import AccountChange, Changed
 from imapvm.model.ids import MailboxId
-from imapvm.model.log_interval import LogInterval
+from imapvm.model.logs import LogInterval
 from imapvm.session.client_rules import NO_RULES, CapabilityRules
 
 SEARCH_THREADS: Final = min(len(os.sched_getaffinity(0)), 8)

@@ -4,20 +4,12 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing)] // a test may stop at once, its helpers too
 #![allow(clippy::too_many_lines)] // a table is as long as what it covers
 
-mod appending;
 mod bounds;
-mod catenate;
 mod commands;
 mod disabled;
 mod errors;
-mod fetching;
 mod lenient;
-mod listing;
 mod literals;
-mod metadata;
-mod quotas;
-mod searching;
-mod sorting;
 
 use imapvm_core::wire::ast::SequenceSet;
 use imapvm_core::wire::command::{Command, Event, Malformed, Verb};

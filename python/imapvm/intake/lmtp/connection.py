@@ -52,8 +52,8 @@ from imapvm.intake.lmtp.states import LmtpState
 from imapvm.intake.lmtp.transport import LmtpTransport
 from imapvm.intake.replies import UNKNOWN_RECIPIENT, Reply
 from imapvm.intake.trace import Trace
-from imapvm.model.internal_errors import is_internal_error
 from imapvm.model.limits import RECEIVE_MAX
+from imapvm.model.logs import is_internal_error
 from imapvm.model.stepping import Suspended, start, suspend
 
 log = logging.getLogger(__name__)

@@ -23,8 +23,8 @@ from imapvm.intake.lmtp.connection import LmtpConnection, serve_connection
 from imapvm.intake.lmtp.protocol import TOO_MANY_CONNECTIONS
 from imapvm.intake.lmtp.transport import LmtpTransport
 from imapvm.model.limits import LMTP_CONNECTIONS_MAX, LMTP_WAITING_MAX
-from imapvm.model.log_interval import LogInterval
-from imapvm.model.proxy_header import PROXY_LOG_SECONDS
+from imapvm.model.logs import LogInterval
+from imapvm.model.peers import PROXY_LOG_SECONDS
 
 log = logging.getLogger(__name__)
 

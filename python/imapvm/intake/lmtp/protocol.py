@@ -25,7 +25,7 @@ from imapvm.model.limits import (
     LMTP_ERRORS_MAX,
     LMTP_RECIPIENTS_MAX,
 )
-from imapvm.model.proxy_header import NOT_SUPPORTED, is_proxy_header
+from imapvm.model.peers import NOT_SUPPORTED, is_proxy_header
 
 
 @dataclass(frozen=True, slots=True)

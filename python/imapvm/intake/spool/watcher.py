@@ -40,7 +40,6 @@ from imapvm.intake.spool.entry import ChangedError, DeferredError, SpoolEntry
 from imapvm.intake.spool.file import NEW
 from imapvm.intake.spool.inotify import InotifyWatcher
 from imapvm.intake.spool.layout import FAILED
-from imapvm.model.internal_errors import is_internal_error
 from imapvm.model.limits import (
     SPOOL_CLAIMED_MAX,
     SPOOL_COMMANDS_MAX,
@@ -50,6 +49,7 @@ from imapvm.model.limits import (
     SPOOL_TRIES_MAX,
     SPOOL_WAITING_MAX,
 )
+from imapvm.model.logs import is_internal_error
 
 log = logging.getLogger(__name__)
 

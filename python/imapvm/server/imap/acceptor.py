@@ -13,7 +13,7 @@ import trio
 from trio.lowlevel import wait_readable
 
 from imapvm.commands.services import Services
-from imapvm.model.log_interval import LogInterval
+from imapvm.model.logs import LogInterval
 from imapvm.model.peers import LOCAL, is_loopback
 from imapvm.server.imap.connection import serve_connection
 from imapvm.server.imap.connections import Connections

@@ -16,8 +16,8 @@ from imapvm.commands.handlers.anytime import offered
 from imapvm.commands.outcome import Disconnected
 from imapvm.commands.services import Services
 from imapvm.filepool.store import AccountStore
-from imapvm.model.internal_errors import is_internal_error
-from imapvm.model.proxy_header import NOT_SUPPORTED, is_proxy_header
+from imapvm.model.logs import is_internal_error
+from imapvm.model.peers import NOT_SUPPORTED, is_proxy_header
 from imapvm.model.stepping import Suspended, start
 from imapvm.server.imap.connections import Connections
 from imapvm.server.net.tls import ProxyHeaderError

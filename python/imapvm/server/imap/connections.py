@@ -10,9 +10,8 @@ import trio
 
 from imapvm.commands.context import Context
 from imapvm.model.limits import CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX
-from imapvm.model.log_interval import LogInterval
-from imapvm.model.peers import is_loopback, network_of
-from imapvm.model.proxy_header import PROXY_LOG_SECONDS
+from imapvm.model.logs import LogInterval
+from imapvm.model.peers import PROXY_LOG_SECONDS, is_loopback, network_of
 from imapvm.server.net.transport import Transport
 
 LOG: Final = logging.getLogger(__name__)

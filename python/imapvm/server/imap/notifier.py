@@ -14,7 +14,7 @@ from imapvm.commands.services import Idler, Services
 from imapvm.filepool.errors import FilepoolError, TruncatedFileError
 from imapvm.model.changes import Changed
 from imapvm.model.ids import AccountId
-from imapvm.model.internal_errors import is_internal_error
+from imapvm.model.logs import is_internal_error
 from imapvm.server.imap.connections import SWEEP_SLICE, Connections
 from imapvm.server.shared.wakeup import WorkerWakeup
 

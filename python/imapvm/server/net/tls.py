@@ -15,7 +15,7 @@ from imapvm.model.limits import (
     TLS_HANDSHAKES_MAX,
     TLS_HANDSHAKES_PER_PEER_MAX,
 )
-from imapvm.model.proxy_header import NOT_SUPPORTED, is_proxy_header
+from imapvm.model.peers import NOT_SUPPORTED, is_proxy_header
 from imapvm.server.net.output_queue import WOULD_BLOCK
 from imapvm.server.net.tls_context import load, server_context
 

@@ -3,7 +3,7 @@
 use imapvm_core::wire::ast::{FetchItem, Partial, Section, SectionText, Window};
 use imapvm_core::wire::command::{Fetch, Verb};
 
-use super::{Case, check_all, line, set};
+use crate::{Case, check_all, line, set};
 
 fn fetch(items: Vec<FetchItem>) -> Verb {
     Verb::Fetch(Fetch {

@@ -3,7 +3,7 @@
 use imapvm_core::wire::command::{Event, GetMetadata, List, Verb};
 use imapvm_core::wire::limits::Limits;
 
-use super::{Case, case, check_all, command, line, malformed, over, read_with};
+use crate::{Case, case, check_all, command, line, malformed, over, read_with};
 
 fn get(mailbox: &str, entries: &[&str], max_size: Option<u64>, depth: &'static str) -> Verb {
     Verb::GetMetadata(GetMetadata {

@@ -1,11 +1,20 @@
 //! Commands that are one line, by section.
 
+mod appending;
+mod catenate;
+mod fetching;
+mod listing;
+mod metadata;
+mod quotas;
+mod searching;
+mod sorting;
+
 use imapvm_core::wire::ast::system;
 use imapvm_core::wire::command::{Event, Qresync, Store, StoreMode, Verb};
 use imapvm_core::wire::limits::Limits;
 use imapvm_core::wire::syntax::flags::FlagList;
 
-use super::{Case, case, check, check_all, command, line, set};
+use crate::{Case, case, check, check_all, command, line, set};
 
 fn text(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()

@@ -4,7 +4,14 @@ import random
 
 import pytest
 from tests.commands.fakes import NoAccounts, connection, send
-from tests.commands.random_clients import Client, Ledger, agree, agree_on_recent, at_once, by_turns
+from tests.commands.random.random_clients import (
+    Client,
+    Ledger,
+    agree,
+    agree_on_recent,
+    at_once,
+    by_turns,
+)
 
 from imapvm.commands.services import Services
 

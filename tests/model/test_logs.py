@@ -1,6 +1,6 @@
 """Least interval between log events."""
 
-from imapvm.model.log_interval import LogInterval
+from imapvm.model.logs import LogInterval
 
 
 def test_events_within_the_interval_are_skipped_and_counted():

@@ -12,7 +12,7 @@ from tests.interop.conftest import PASSWORD, USER, run
 
 pytestmark = pytest.mark.slow
 
-PROGRAMS = Path(__file__).parent / "programs"
+PROGRAMS = Path(__file__).parents[1] / "programs"
 INSTALLED = Path(sys.prefix) / "interop"
 
 

@@ -2,7 +2,7 @@ r"""A mailbox in plain lists, and clients with different extensions that are che
 
 Commands run one after another, so the model is exact: after each, a client has every change, and
 messages that were expunged only while they are held back (RFC 9051 section 7.5.1, RFC 7162 section
-3.2.10.2). \Recent is left out: tests/commands/random_clients.py has it.
+3.2.10.2). \Recent is left out: tests/commands/random/random_clients.py has it.
 """
 
 import re

@@ -6,7 +6,7 @@ use imapvm_core::wire::limits::Limits;
 use imapvm_core::wire::syntax::dates::{civil_from_days, days_from_civil};
 use proptest::prelude::*;
 
-use super::{Case, check, check_all, line, set};
+use crate::{Case, check, check_all, line, set};
 
 fn search(program: SearchKey) -> Verb {
     Verb::Search {

@@ -2,7 +2,7 @@
 
 use imapvm_core::wire::command::Verb;
 
-use super::{check_all, line};
+use crate::{check_all, line};
 
 fn set_quota(root: &str, limits: &[(&str, u64)]) -> Verb {
     Verb::SetQuota {

@@ -17,7 +17,7 @@ import trio
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from tests.commands.fakes import connection, send
-from tests.commands.mixed import KINDS, MixedClient, Model, Result, numbers
+from tests.commands.random.mixed import KINDS, MixedClient, Model, Result, numbers
 
 from imapvm.filepool.operations import sweep
 from imapvm.filepool.pool import create_filepool, open_filepool

@@ -4,7 +4,7 @@ use imapvm_core::wire::ast::{Field, SearchKey, SortBy, SortCriterion, ThreadAlgo
 use imapvm_core::wire::command::Verb;
 use imapvm_core::wire::limits::Limits;
 
-use super::{Case, check, check_all, line, over, read_with};
+use crate::{Case, check, check_all, line, over, read_with};
 
 fn ascending(by: SortBy) -> SortCriterion {
     SortCriterion { by, reverse: false }
@@ -223,7 +223,7 @@ fn elements_of_the_criteria_are_bounded() {
     let by_date = sort(vec![ascending(SortBy::Date)]);
     assert_eq!(
         read_with(limits, &[sent(3).as_bytes()]),
-        [super::command("a1", by_date)]
+        [crate::command("a1", by_date)]
     );
     assert_eq!(
         read_with(limits, &[sent(4).as_bytes()]),

@@ -6,7 +6,7 @@ use imapvm_core::wire::limits::Limits;
 use imapvm_core::wire::reader::Reader;
 use imapvm_core::wire::syntax::flags::FlagList;
 
-use super::{case, check_all, command, malformed, over, read};
+use crate::{case, check_all, command, malformed, over, read};
 
 fn message(size: u64, waits: bool) -> AppendMessage {
     AppendMessage {
@@ -321,7 +321,7 @@ fn a_message_over_its_bound_is_announced_so_that_it_is_refused_by_name() {
         ..Limits::default()
     };
     let sent = b"a APPEND x {3+}\r\nabc {4+}\r\nabcd\r\nb NOOP\r\n";
-    let events = super::read_with(limits, &[sent]);
+    let events = crate::read_with(limits, &[sent]);
     let big = AppendMessage {
         too_big: true,
         ..message(4, false)
@@ -346,7 +346,7 @@ fn a_message_over_its_bound_is_announced_so_that_it_is_refused_by_name() {
         " {1+}\r\ny".repeat(3)
     );
     assert_eq!(
-        super::read_with(over_command, &[sent.as_bytes()]).split_off(10),
+        crate::read_with(over_command, &[sent.as_bytes()]).split_off(10),
         vec![
             over("a", "APPEND", "TOOBIG", "command over 31 bytes"),
             command("b", Verb::Noop)

@@ -1,4 +1,4 @@
-"""Least interval between log events that peers can cause at any rate, to bound the log."""
+"""Log events: which errors are internal, and the least interval of events that peers can cause."""
 
 from typing import Final, final
 
@@ -30,3 +30,11 @@ class LogInterval:
         self._last = now
         skipped, self._skipped = self._skipped, 0
         return skipped
+
+
+def is_internal_error(error: BaseException) -> bool:
+    """Return True for unexpected exceptions; False for cancellation, interrupts and exits.
+
+    A panic in the extension raises `PanicException`, a `BaseException` that cannot be imported.
+    """
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"

@@ -6,7 +6,7 @@ use imapvm_core::wire::limits::Limits;
 use imapvm_core::wire::reader::Reader;
 use imapvm_core::wire::syntax::flags::FlagList;
 
-use super::{case, check_all, command, malformed, over, read, read_with, set};
+use crate::{case, check_all, command, malformed, over, read, read_with, set};
 
 const END: Event = Event::AppendMessageEnd;
 

@@ -2,7 +2,7 @@
 
 use imapvm_core::wire::command::{List, Verb};
 
-use super::{check_all, line};
+use crate::{check_all, line};
 
 fn list(reference: &str, patterns: &[&str]) -> List {
     List {
