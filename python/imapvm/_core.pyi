@@ -603,8 +603,8 @@ class Search:
     tag: Final[bytes]
     uid: Final[bool]
     returns: Final[frozenset[str] | None]
-    """MIN, MAX, ALL, COUNT, SAVE, PARTIAL of RETURN; an empty set for RETURN (); None without
-    RETURN."""
+    """MIN, MAX, ALL, COUNT, SAVE, PARTIAL, RELEVANCY of RETURN; an empty set for RETURN (); None
+    without RETURN."""
     window: Final[tuple[int, int] | None]
     """Range of PARTIAL, as the client wrote it; for `UidSet.window`."""
     program: Final[SearchProgram | None]
@@ -710,6 +710,9 @@ _Event: TypeAlias = (
     | AppendEnd
 )
 
+FUZZY_NONE: Final[int]
+FUZZY_WORDS: Final[int]
+FUZZY_EDITS: Final[int]
 STORE_REPLACE: Final[int]
 STORE_ADD: Final[int]
 STORE_REMOVE: Final[int]
@@ -1203,6 +1206,9 @@ class SearchProgram:
     @property
     def needs_modseq(self) -> bool: ...
     @property
+    def fuzzy_texts(self) -> int | None:
+        """Number of texts after FUZZY; None without FUZZY (RFC 6203)."""
+    @property
     def has_numbers(self) -> bool:
         """True if there are message numbers among the keys; `$` has none."""
     @property
@@ -1228,6 +1234,7 @@ class SearchProgram:
         now: int,
         seen: UidSet | None = None,
         id_bits: int = 0,
+        tolerance: int = 2,
     ) -> BoundSearch:
         r"""Resolve sets, keywords and relative dates; unknown message numbers match nothing.
 
@@ -1241,6 +1248,8 @@ class SearchProgram:
             seen: messages with \Seen, for a reader with flags of its own; None for that of the
                 records.
             id_bits: in the ids of EMAILID and THREADID, beside those that are stored.
+            tolerance: differences that texts after FUZZY may have: FUZZY_NONE, FUZZY_WORDS (order
+                of words, diacritics), FUZZY_EDITS (one edit of each word as well).
 
         Raises:
             CorruptError: a keyword set cannot be read.
@@ -1370,6 +1379,9 @@ class KeyColumns:
 class Arrangement:
     """Criteria of SORT, or algorithm of THREAD."""
 
+    @property
+    def by_relevancy(self) -> bool:
+        """True if RELEVANCY is a criterion: call `Arranger.score` (RFC 6203 section 6)."""
     def arranger(
         self, *, found: UidSet, numbers: UidMap, columns: KeyColumns, mailbox: int
     ) -> Arranger:
@@ -1398,6 +1410,8 @@ class Arranger:
         Raises:
             CorruptError: a segment is corrupt.
         """
+    def score(self, uids: UidSet, score: int) -> None:
+        """Set the relevancy, 1 to 100, of messages that have none yet (RFC 6203 section 4)."""
     def key_builders(self, limit: int, max_bytes: int) -> list[KeyBuilder]:
         """Return at most `limit` builders of missing keys, each for a thread of its own.
 
@@ -1421,7 +1435,7 @@ class Arranger:
             built: the builders, each at its end.
             numbers: for message numbers in the response; None for UIDs.
             esearch: start of an ESEARCH response to SORT, up to the data.
-            returns: data in the ESEARCH response: MIN, MAX, ALL, COUNT.
+            returns: data in the ESEARCH response: MIN, MAX, ALL, COUNT, RELEVANCY.
             window: positions in the order that PARTIAL returns.
             modseq: write the highest MODSEQ of the messages (RFC 7162 section 3.1.9), at most this
                 one; None for no MODSEQ.

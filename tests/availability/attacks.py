@@ -188,6 +188,15 @@ def search_mailboxes(server: Demo) -> Iterator[None]:
     client.pipeline([b"UIDBATCHES 500 %d:%d" % (n, n + 199) for n in range(1, 500)])
 
 
+def search_fuzzy(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
+    client.done("SELECT long")
+    yield
+    words = b" ".join(b"aaabba%d" % n for n in range(16))
+    client.done(b"SEARCH RETURN (RELEVANCY)" + b' FUZZY BODY "%b"' % words * 32)
+    client.done(b"ESEARCH IN (mailboxes (big many)) RETURN (RELEVANCY) FUZZY SUBJECT 1234")
+
+
 def search_headers(server: Demo) -> Iterator[None]:
     yield from search(server, "big", 1, [b"1:5000"] + [b"NOT SUBJECT x"] * 3000)
 
@@ -597,6 +606,7 @@ ATTACKS = (
     Row("4 x SEARCH with 7,000 sets of 50,000 messages", search_sets),
     Row("16 x SEARCH and 500 x FETCH with PARTIAL of 200,000 messages", search_windows),
     Row("5 x ESEARCH of 10,000 mailboxes, 500 x UIDBATCHES", search_mailboxes),
+    Row("SEARCH with 32 FUZZY keys of 16 words, of 250,000 messages", search_fuzzy),
     Row("SEARCH with 3,000 header keys of 5,000 messages", search_headers),
     Row("SEARCH with 3,000 BODY keys", search_bodies),
     Row(f"10,000 annotations, LIST and DEPTH of all, {CROWD} sessions notified", annotations),

@@ -172,7 +172,7 @@ TABLE: Final = (
     Row("REPLACE", "8508", after_login),
     Row("CATENATE", "4469", after_login),
     Row("URL-PARTIAL", "5550", after_login),
-    Row("SEARCH=FUZZY", "6203", why_not=_LATER),
+    Row("SEARCH=FUZZY", "6203", after_login),
     Row("MESSAGELIMIT", "9738", has_message_limit, value=lambda facts: f"={facts.message_limit}"),
     Row("SAVELIMIT", "9738", has_save_limit, value=lambda facts: f"={facts.save_limit}"),
     Row("UNAUTHENTICATE", "8437", after_login),

@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::process::ExitCode;
 
 use imapvm_core::index::fetch::{Request, render};
-use imapvm_core::index::search::{Answers, BoundSearch, Decision, SearchContext};
+use imapvm_core::index::search::{Answers, BoundSearch, Decision, SearchContext, Tolerance};
 use imapvm_core::index::{store, uid_map};
 use imapvm_core::message::{MessageMetadata, Needle, Range, TextMatcher};
 use imapvm_core::numbers::{UidMap, UidSet};
@@ -209,6 +209,7 @@ fn matching(mailbox: &Mailbox, key: &SearchKey) -> Result<u32, String> {
         id_bits: 0,
         keyword_sets: &HashMap::new(),
         now: 1_780_000_000,
+        tolerance: Tolerance::Edits,
     };
     let bound = BoundSearch::new(key, &context);
     let scanned = bound

@@ -81,3 +81,9 @@ pub const PREVIEW_CHARS: usize = 200;
 
 /// Bytes of a text part read for its preview. HTML may begin with long style sheets.
 pub const PREVIEW_BYTES: usize = 64 * 1024;
+
+/// Words of one text of SEARCH FUZZY; further ones are ignored.
+pub const FUZZY_WORDS: usize = 16;
+
+/// Characters of a word of SEARCH FUZZY; further ones are ignored. Fits a machine word.
+pub const FUZZY_WORD_CHARS: usize = 62;

@@ -76,6 +76,12 @@ mod _core {
         Unsubscribe, decode_utf7, imap_string, mailbox_name,
     };
     #[pymodule_export]
+    const FUZZY_NONE: u8 = super::index::FUZZY_NONE;
+    #[pymodule_export]
+    const FUZZY_WORDS: u8 = super::index::FUZZY_WORDS;
+    #[pymodule_export]
+    const FUZZY_EDITS: u8 = super::index::FUZZY_EDITS;
+    #[pymodule_export]
     const STORE_REPLACE: u8 = super::wire::STORE_REPLACE;
     #[pymodule_export]
     const STORE_ADD: u8 = super::wire::STORE_ADD;

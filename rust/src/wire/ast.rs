@@ -232,6 +232,8 @@ pub enum SearchKey {
     Or(Box<(SearchKey, SearchKey)>),
     /// `NOT a`
     Not(Box<SearchKey>),
+    /// `FUZZY a`: texts in it match inexactly (RFC 6203).
+    Fuzzy(Box<SearchKey>),
     /// A flag is set.
     Flag(Flag),
     /// A bare sequence-set: message numbers (or `$`).
@@ -294,6 +296,8 @@ pub enum MailboxFilter {
 pub enum SortBy {
     /// `ARRIVAL`: INTERNALDATE.
     Arrival,
+    /// `RELEVANCY`: the most relevant first (RFC 6203 section 6).
+    Relevancy,
     /// `CC`: mailbox of the first address.
     Cc,
     /// `DATE`: sent date.

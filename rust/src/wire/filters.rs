@@ -13,7 +13,7 @@ pub fn filter_names(key: &SearchKey) -> Vec<&str> {
         match key {
             SearchKey::And(keys) => open.extend(keys.iter().rev()),
             SearchKey::Or(pair) => open.extend([&pair.1, &pair.0]),
-            SearchKey::Not(key) => open.push(key),
+            SearchKey::Not(key) | SearchKey::Fuzzy(key) => open.push(key),
             SearchKey::Filter(name) if !names.contains(&name.as_str()) => names.push(name),
             _ => {}
         }
@@ -44,6 +44,7 @@ pub fn replace_filters(
             replace_filters(&pair.1, known, left)?,
         ))),
         SearchKey::Not(key) => SearchKey::Not(Box::new(replace_filters(key, known, left)?)),
+        SearchKey::Fuzzy(key) => SearchKey::Fuzzy(Box::new(replace_filters(key, known, left)?)),
         SearchKey::Filter(name) => match known.get(name) {
             // The stored keys have no known filters: one pass replaces one level.
             Some(stored) => replace_filters(stored, &BTreeMap::new(), left)?,

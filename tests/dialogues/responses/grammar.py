@@ -360,9 +360,19 @@ class Reader(Tokens):
         while self.took(b" "):
             name = self.atom().decode().upper()
             self.take(b" ")
-            if name in found or name not in ("MIN", "MAX", "COUNT", "ALL", "MODSEQ", "PARTIAL"):
+            if name in found or name not in (
+                "MIN",
+                "MAX",
+                "COUNT",
+                "ALL",
+                "MODSEQ",
+                "PARTIAL",
+                "RELEVANCY",
+            ):
                 raise self.fail("one of MIN, MAX, COUNT, ALL, MODSEQ, PARTIAL before this, once")
-            if name == "PARTIAL":
+            if name == "RELEVANCY":
+                found[name] = self.many(lambda: self.number(nz=True, bits=7))
+            elif name == "PARTIAL":
                 self.take(b"(")
                 window = self.taken(PARTIAL_RANGE, "partial-range")
                 self.take(b" ")

@@ -28,6 +28,7 @@ GOOD = [
     b'* ESEARCH (TAG "a1") UID COUNT 0\r\n',
     b'* ESEARCH (TAG "a1") UID PARTIAL (-1:-3 4:5,9) COUNT 7\r\n',
     b'* ESEARCH (TAG "a1") PARTIAL (1:3 NIL)\r\n',
+    b'* ESEARCH (TAG "a1") ALL 1,5,10 RELEVANCY (4 99 42)\r\n',
     b'* ESEARCH (TAG "a1" MAILBOX "a b" UIDVALIDITY 7) UID ALL 3\r\n',
     b"* 7 UIDFETCH (FLAGS ())\r\n",
     b'* UIDBATCHES (TAG "a1")\r\n',

@@ -39,7 +39,7 @@ impl SortBy {
     /// Return the column of the key; None if the index has it.
     fn column(self) -> Option<KeyKind> {
         match self {
-            Self::Arrival | Self::Size => None,
+            Self::Arrival | Self::Relevancy | Self::Size => None,
             Self::Date => Some(KeyKind::Sent),
             Self::Subject => Some(KeyKind::Subject),
             Self::From => Some(KeyKind::From),
@@ -95,6 +95,8 @@ pub struct Arranger {
     covered: u32,
     records: Vec<Record>,
     missing: Vec<MissingKeys>,
+    /// Relevancy of messages, see [`Arranger::score`].
+    scores: Vec<(UidSet, u8)>,
 }
 
 /// Result of a SORT or THREAD.
@@ -141,6 +143,7 @@ impl Arranger {
             wanted: found.clone(),
             records: Vec::new(),
             missing: Vec::new(),
+            scores: Vec::new(),
         };
         if arranger.covered < upto {
             let missing = numbers.rank(upto) - numbers.rank(arranger.covered);
@@ -194,6 +197,21 @@ impl Arranger {
         Ok(())
     }
 
+    /// Set the relevancy of messages that have none yet (RFC 6203 section 4).
+    pub fn score(&mut self, uids: UidSet, score: u8) {
+        self.scores.push((uids, score));
+    }
+
+    /// Return the relevancy of each record.
+    fn record_scores(&self) -> Vec<u8> {
+        let score = |record: &Record| {
+            let mut scores = self.scores.iter();
+            let found = scores.find(|(uids, _)| uids.contains(record.uid));
+            found.map_or(0, |(_, score)| *score)
+        };
+        self.records.iter().map(score).collect()
+    }
+
     /// Return the messages that are missing in columns, ascending, and leave none.
     #[must_use]
     pub fn take_missing(&mut self) -> Vec<MissingKeys> {
@@ -242,6 +260,7 @@ impl Arranger {
         esearch: Option<&Esearch>,
         modseq: Option<u64>,
     ) -> Result<Arranged, Corrupt> {
+        let scores = self.record_scores();
         let records = self.records;
         let columns = self.columns.into_iter();
         let columns = columns.map(|(kind, keys)| (kind, keys.column)).collect();
@@ -253,7 +272,9 @@ impl Arranger {
         let mut response = Vec::new();
         let uids = match &self.arrangement {
             Arrangement::Sort(criteria) => {
-                let order = sort::sort(&records, criteria, &columns);
+                let order = sort::sort(&records, criteria, &columns, &scores);
+                let by_order = order.iter().filter_map(|at| scores.get(*at as usize));
+                let scores: Vec<u8> = by_order.copied().collect();
                 let sorted = order.iter().filter_map(|at| records.get(*at as usize));
                 let numbers: Vec<u32> = sorted.clone().map(shown).collect();
                 let modseq = modseq.and_then(|limit| {
@@ -265,7 +286,7 @@ impl Arranger {
                     highest.map(|highest| highest.min(limit))
                 });
                 match esearch {
-                    Some(reply) => write::esearch(&mut response, &numbers, reply, modseq),
+                    Some(reply) => write::esearch(&mut response, &numbers, &scores, reply, modseq),
                     None => write::sort(&mut response, &numbers, modseq),
                 }
                 sorted.map(|record| record.uid).collect()

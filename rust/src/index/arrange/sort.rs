@@ -6,11 +6,18 @@ use crate::index::Record;
 use crate::wire::ast::{SortBy, SortCriterion};
 
 /// Return the indices of records in the order of the criteria; equal ones keep their order.
-pub(super) fn sort(records: &[Record], criteria: &[SortCriterion], columns: &Columns) -> Vec<u32> {
+///
+/// `scores` has the relevancy of each record, if it is a criterion.
+pub(super) fn sort(
+    records: &[Record],
+    criteria: &[SortCriterion],
+    columns: &Columns,
+    scores: &[u8],
+) -> Vec<u32> {
     let mut order: Vec<u32> = (0..number(records.len())).collect();
     // Stable sorts, the most important criterion last.
     for criterion in criteria.iter().rev() {
-        let mut keys = keys(records, criterion.by, columns);
+        let mut keys = keys(records, criterion.by, columns, scores);
         if criterion.reverse {
             for key in &mut keys {
                 *key = !*key; // descending, and equal keys still keep their order
@@ -21,8 +28,9 @@ pub(super) fn sort(records: &[Record], criteria: &[SortCriterion], columns: &Col
     order
 }
 
-fn keys(records: &[Record], by: SortBy, columns: &Columns) -> Vec<i64> {
+fn keys(records: &[Record], by: SortBy, columns: &Columns, scores: &[u8]) -> Vec<i64> {
     match by {
+        SortBy::Relevancy => scores.iter().map(|score| -i64::from(*score)).collect(),
         SortBy::Arrival => records.iter().map(|record| record.date).collect(),
         SortBy::Size => records.iter().map(|record| record.size.into()).collect(),
         SortBy::Date => columns.sent(records),

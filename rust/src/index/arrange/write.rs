@@ -20,6 +20,8 @@ pub struct Esearch {
     pub count: bool,
     /// Those in a window of the order (RFC 9394).
     pub window: Option<Window>,
+    /// Relevancy of all, or of those in the window (RFC 6203 section 4).
+    pub relevancy: bool,
 }
 
 impl Esearch {
@@ -57,7 +59,13 @@ pub(super) fn sort(to: &mut Vec<u8>, numbers: &[u32], modseq: Option<u64>) {
 
 /// Write `* ESEARCH …`. Without messages, MIN, MAX, ALL and MODSEQ are left out (RFC 4731
 /// sections 3.1 and 3.2).
-pub(super) fn esearch(to: &mut Vec<u8>, numbers: &[u32], reply: &Esearch, modseq: Option<u64>) {
+pub(super) fn esearch(
+    to: &mut Vec<u8>,
+    numbers: &[u32],
+    scores: &[u8],
+    reply: &Esearch,
+    modseq: Option<u64>,
+) {
     to.extend_from_slice(b"* ");
     to.extend_from_slice(&reply.head);
     if let (Some(first), Some(last)) = (numbers.first(), numbers.last()) {
@@ -81,6 +89,17 @@ pub(super) fn esearch(to: &mut Vec<u8>, numbers: &[u32], reply: &Esearch, modseq
         match in_window(numbers, window) {
             [] => to.extend_from_slice(b"NIL"),
             some => sequence_set(to, some),
+        }
+        to.push(b')');
+    }
+    if reply.relevancy {
+        let scores = reply
+            .window
+            .map_or(scores, |window| in_window(scores, window));
+        to.extend_from_slice(b" RELEVANCY (");
+        for (place, score) in scores.iter().enumerate() {
+            to.extend_from_slice(if place > 0 { b" " } else { b"" });
+            put_decimal(to, (*score).into());
         }
         to.push(b')');
     }

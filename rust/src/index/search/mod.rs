@@ -18,12 +18,15 @@ pub use self::column::Column;
 pub use self::header_columns::{HeaderColumns, MailboxKey, StaleColumns};
 use self::logic::{Verdicts, run};
 use self::program::{FOLDED_FIELDS, Leaf, Program, folded_field_name};
-pub use self::program::{SearchContext, has_numbers, keywords, needs_metadata, needs_modseq};
+pub use self::program::{
+    SearchContext, fuzzy_texts, has_numbers, keywords, needs_metadata, needs_modseq,
+};
 pub use self::text::TextSearch;
 use super::record::{PackedRecord, RECORD_BYTES, Record};
 use super::segment::{OUT_OF_ORDER, Segment};
 use crate::Corrupt;
 use crate::message::MessageMetadata;
+pub use crate::message::search::Tolerance;
 use crate::message::search::field_value_text;
 use crate::numbers::{Runs, UidSet};
 use crate::wire::ast::{Field, SearchKey};
@@ -90,7 +93,7 @@ impl BoundSearch {
     pub fn fields(&self) -> Vec<Field> {
         let reads = |field: &Field| {
             let mut leaves = self.program.leaves.iter();
-            leaves.any(|leaf| matches!(leaf, Leaf::Field(read, _) if read == field))
+            leaves.any(|leaf| leaf.in_column().is_some_and(|(read, _)| read == *field))
         };
         FOLDED_FIELDS.into_iter().filter(reads).collect()
     }
@@ -99,9 +102,7 @@ impl BoundSearch {
     #[must_use]
     pub fn lookups(&self) -> usize {
         let leaves = self.program.leaves.iter();
-        leaves
-            .filter(|leaf| matches!(leaf, Leaf::Field(..)))
-            .count()
+        leaves.filter(|leaf| leaf.in_column().is_some()).count()
     }
 
     /// Number of keys; the cost of `scan` is proportional to it.
@@ -125,8 +126,8 @@ impl BoundSearch {
         answers.0.resize_with(self.program.leaves.len(), || None);
         for field in self.fields() {
             let leaves = self.program.leaves.iter().enumerate();
-            let asking = leaves.filter_map(|(at, leaf)| match leaf {
-                Leaf::Field(read, needle) if *read == field => Some((at, &needle.in_fields)),
+            let asking = leaves.filter_map(|(at, leaf)| match leaf.in_column() {
+                Some((read, needle)) if read == field => Some((at, &needle.in_fields)),
                 _ => None,
             });
             let (places, needles): (Vec<_>, Vec<_>) = asking.unzip();
@@ -332,29 +333,20 @@ impl Leaf {
                 Some(range.contains(&local(seconds, zone)))
             }
             Self::Field(field, needle) => {
-                let here = needle
-                    .in_fields
-                    .find(metadata.folded(*field).as_bytes())
-                    .is_some();
+                let here = needle.is_in(metadata.folded(*field));
                 (here || metadata.folded_is_whole(*field)).then_some(here)
             }
             Self::HasHeader(name) => Some(names.contains(name)),
             Self::Header(name, kept, needle) => {
                 match kept.and_then(|kept| metadata.cached_fields(kept)) {
-                    Some(mut fields) => Some(fields.any(|field| {
-                        let text = field_value_text(field);
-                        needle.in_fields.find(text.as_bytes()).is_some()
-                    })),
+                    Some(mut fields) => {
+                        Some(fields.any(|field| needle.is_in(&field_value_text(field))))
+                    }
                     None => (!names.contains(name)).then_some(false),
                 }
             }
             Self::Text(needle, true) => {
-                let here = |field| {
-                    needle
-                        .in_fields
-                        .find(metadata.folded(field).as_bytes())
-                        .is_some()
-                };
+                let here = |field| needle.is_in(metadata.folded(field));
                 FOLDED_FIELDS.into_iter().any(here).then_some(true)
             }
             Self::Text(_, false) => None,

@@ -8,6 +8,7 @@ use memchr::memmem::Finder;
 
 use super::super::writing::DAY;
 use super::logic::Op;
+use crate::message::search::{FuzzyNeedle, Tolerance, is_in};
 use crate::message::{CachedNames, FieldName, fold};
 use crate::numbers::{UidMap, UidSet};
 use crate::wire::ast::{Field, Flag, SearchKey, SequenceSet, When, system};
@@ -30,6 +31,8 @@ pub struct SearchContext<'a> {
     pub keyword_sets: &'a HashMap<Vec<u8>, Arc<[u32]>>,
     /// Seconds since 1970 UTC.
     pub now: i64,
+    /// Of texts after FUZZY.
+    pub tolerance: Tolerance,
 }
 
 /// Runs that are joined to bound the candidates of a search: some milliseconds. A search without
@@ -42,10 +45,17 @@ pub(super) struct FoldedNeedle {
     pub in_fields: Finder<'static>,
     /// White space as the client wrote it.
     pub text: Arc<Finder<'static>>,
+    /// Its words, after FUZZY.
+    pub fuzzy: Option<Arc<FuzzyNeedle>>,
 }
 
 impl FoldedNeedle {
-    fn new(text: &str) -> Self {
+    /// True if a folded text of a field matches.
+    pub(super) fn is_in(&self, text: &str) -> bool {
+        is_in(&self.in_fields, self.fuzzy.as_ref(), text)
+    }
+
+    fn new(text: &str, tolerance: Tolerance) -> Self {
         let text = fold(text);
         let mut spaced = String::with_capacity(text.len());
         for char in text.chars() {
@@ -58,6 +68,10 @@ impl FoldedNeedle {
         Self {
             in_fields: Finder::new(spaced.as_bytes()).into_owned(),
             text: Arc::new(Finder::new(&text).into_owned()),
+            fuzzy: (tolerance > Tolerance::None)
+                .then(|| FuzzyNeedle::new(&text, tolerance))
+                .flatten()
+                .map(Arc::new),
         }
     }
 }
@@ -111,30 +125,32 @@ impl Program {
             ops: Vec::new(),
             leaves: Vec::new(),
         };
-        let mut open = vec![CompileStep::Key(key)];
+        let mut open = vec![CompileStep::Key(key, Tolerance::None)];
         while let Some(step) = open.pop() {
-            let key = match step {
+            let (key, tolerance) = match step {
                 CompileStep::Op(op) => {
                     program.ops.push(op);
                     continue;
                 }
-                CompileStep::Key(key) => key,
+                CompileStep::Key(key, tolerance) => (key, tolerance),
             };
+            let inner = |key| CompileStep::Key(key, tolerance);
             match key {
                 SearchKey::And(keys) => {
                     open.push(CompileStep::Op(Op::And(keys.len())));
-                    open.extend(keys.iter().map(CompileStep::Key));
+                    open.extend(keys.iter().map(inner));
                 }
                 SearchKey::Or(pair) => {
                     open.push(CompileStep::Op(Op::Or));
-                    open.extend([CompileStep::Key(&pair.0), CompileStep::Key(&pair.1)]);
+                    open.extend([inner(&pair.0), inner(&pair.1)]);
                 }
                 SearchKey::Not(key) => {
-                    open.extend([CompileStep::Op(Op::Not), CompileStep::Key(key)]);
+                    open.extend([CompileStep::Op(Op::Not), inner(key)]);
                 }
+                SearchKey::Fuzzy(key) => open.push(CompileStep::Key(key, context.tolerance)),
                 other => {
                     program.ops.push(Op::Leaf(program.leaves.len()));
-                    program.leaves.push(leaf(other, context));
+                    program.leaves.push(leaf(other, context, tolerance));
                 }
             }
         }
@@ -188,7 +204,7 @@ impl Program {
         }
     }
 
-    /// Number of leaves that read metadata or bytes of messages.
+    /// Number of leaves that read metadata or bytes of messages; a leaf with words counts for each.
     pub(super) fn texts(&self) -> usize {
         let leaves = self.leaves.iter();
         let reads = |leaf: &&Leaf| {
@@ -201,12 +217,13 @@ impl Program {
                     | Leaf::Text(..)
             )
         };
-        leaves.filter(reads).count()
+        leaves.filter(reads).map(Leaf::comparisons).sum()
     }
 }
 
 enum CompileStep<'a> {
-    Key(&'a SearchKey),
+    /// A key, and the tolerance of its texts.
+    Key(&'a SearchKey, Tolerance),
     Op(Op),
 }
 
@@ -215,16 +232,47 @@ fn stored_id(id: Option<u64>, bits: u64) -> Option<u64> {
     id.filter(|id| id & bits == bits).map(|id| id & !bits)
 }
 
-fn leaf(key: &SearchKey, context: &SearchContext<'_>) -> Leaf {
+/// Comparisons with one text that cost as much as one of all words of a needle with it.
+const WORD_COST: usize = 4;
+
+impl Leaf {
+    /// Number of comparisons of each text that the leaf reads, about.
+    fn comparisons(&self) -> usize {
+        match self.needle().and_then(|needle| needle.fuzzy.as_ref()) {
+            Some(fuzzy) => 1 + fuzzy.words() * WORD_COST,
+            None => 1,
+        }
+    }
+
+    fn needle(&self) -> Option<&FoldedNeedle> {
+        match self {
+            Self::Field(_, needle) | Self::Header(_, _, needle) | Self::Text(needle, _) => {
+                Some(needle)
+            }
+            _ => None,
+        }
+    }
+
+    /// Return the field and the needle of a leaf that header columns answer.
+    pub(super) fn in_column(&self) -> Option<(Field, &FoldedNeedle)> {
+        match self {
+            Self::Field(field, needle) if needle.fuzzy.is_none() => Some((*field, needle)),
+            _ => None,
+        }
+    }
+}
+
+fn leaf(key: &SearchKey, context: &SearchContext<'_>, tolerance: Tolerance) -> Leaf {
     match key {
-        // The three that join others are compiled elsewhere.
+        // The four that contain others are compiled elsewhere.
         // A filter that was not replaced matches nothing.
         SearchKey::Filter(_) => Leaf::Constant(false),
         SearchKey::All
         | SearchKey::SaveDateSupported
         | SearchKey::And(_)
         | SearchKey::Or(_)
-        | SearchKey::Not(_) => Leaf::Constant(true),
+        | SearchKey::Not(_)
+        | SearchKey::Fuzzy(_) => Leaf::Constant(true),
         SearchKey::Flag(Flag::System(bit)) => match context.seen {
             Some(seen) if *bit == system::SEEN => Leaf::Uids(seen.clone()),
             _ => Leaf::Flag(*bit),
@@ -267,14 +315,18 @@ fn leaf(key: &SearchKey, context: &SearchContext<'_>) -> Leaf {
         {
             Leaf::Constant(true)
         }
-        SearchKey::Field(field, text) => Leaf::Field(*field, FoldedNeedle::new(text)),
+        SearchKey::Field(field, text) => Leaf::Field(*field, FoldedNeedle::new(text, tolerance)),
         SearchKey::Header(name, text) if text.is_empty() => Leaf::HasHeader(name.clone()),
         SearchKey::Header(name, text) => match folded_field(name) {
-            Some(field) => Leaf::Field(field, FoldedNeedle::new(text)),
-            None => Leaf::Header(name.clone(), CachedNames::of(name), FoldedNeedle::new(text)),
+            Some(field) => Leaf::Field(field, FoldedNeedle::new(text, tolerance)),
+            None => Leaf::Header(
+                name.clone(),
+                CachedNames::of(name),
+                FoldedNeedle::new(text, tolerance),
+            ),
         },
-        SearchKey::Body(text) => Leaf::Text(FoldedNeedle::new(text), false),
-        SearchKey::Text(text) => Leaf::Text(FoldedNeedle::new(text), true),
+        SearchKey::Body(text) => Leaf::Text(FoldedNeedle::new(text, tolerance), false),
+        SearchKey::Text(text) => Leaf::Text(FoldedNeedle::new(text, tolerance), true),
     }
 }
 
@@ -325,7 +377,7 @@ fn any(key: &SearchKey, mut wanted: impl FnMut(&SearchKey) -> bool) -> bool {
         match key {
             SearchKey::And(keys) => open.extend(keys),
             SearchKey::Or(pair) => open.extend([&pair.0, &pair.1]),
-            SearchKey::Not(key) => open.push(key),
+            SearchKey::Not(key) | SearchKey::Fuzzy(key) => open.push(key),
             other if wanted(other) => return true,
             _ => {}
         }
@@ -358,6 +410,34 @@ pub fn has_numbers(key: &SearchKey) -> bool {
 #[must_use]
 pub fn needs_modseq(key: &SearchKey) -> bool {
     any(key, |key| matches!(key, SearchKey::ModSeq(_)))
+}
+
+/// Return the number of texts after FUZZY, at any depth; None without FUZZY.
+#[must_use]
+pub fn fuzzy_texts(key: &SearchKey) -> Option<usize> {
+    let mut found = None;
+    let mut open = vec![(key, false)];
+    while let Some((key, fuzzy)) = open.pop() {
+        match key {
+            SearchKey::And(keys) => open.extend(keys.iter().map(|key| (key, fuzzy))),
+            SearchKey::Or(pair) => open.extend([(&pair.0, fuzzy), (&pair.1, fuzzy)]),
+            SearchKey::Not(key) => open.push((key, fuzzy)),
+            SearchKey::Fuzzy(key) => {
+                found.get_or_insert(0);
+                open.push((key, true));
+            }
+            SearchKey::Field(..)
+            | SearchKey::Header(..)
+            | SearchKey::Body(_)
+            | SearchKey::Text(_)
+                if fuzzy =>
+            {
+                found = found.map(|count| count + 1);
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
 fn folded(keyword: &str) -> Vec<u8> {

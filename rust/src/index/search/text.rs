@@ -61,6 +61,7 @@ impl TextSearch {
                 Leaf::Text(needle, in_headers) => {
                     needles.push(Needle {
                         finder: Arc::clone(&needle.text),
+                        fuzzy: needle.fuzzy.clone(),
                         in_headers: *in_headers,
                     });
                     asking.push(at);
@@ -166,7 +167,7 @@ impl TextSearch {
             else {
                 return false;
             };
-            let is_found = needle.in_fields.find(text.as_bytes()).is_some();
+            let is_found = needle.is_in(&text);
             if is_found {
                 *answer = Some(true);
             }

@@ -4,7 +4,10 @@
 //! does.
 
 mod field;
+mod fuzzy;
 mod text_matcher;
 
 pub use field::{field_text, field_value_text};
+pub(crate) use fuzzy::is_in;
+pub use fuzzy::{FuzzyMatcher, FuzzyNeedle, Tolerance};
 pub use text_matcher::{Needle, TextMatcher, WANTED_BYTES};

@@ -4,6 +4,7 @@
 //! and the end of a text that may start a match. Needles and text are folded, see
 //! [`fold`](crate::message::text::fold::fold).
 use super::field::field_text;
+use super::fuzzy::{FuzzyMatcher, FuzzyNeedle};
 use crate::message::limits::FIELD_BYTES;
 use crate::message::metadata::part_table::Kind;
 use crate::message::metadata::stored::{MessageMetadata, Range};
@@ -25,6 +26,8 @@ const PIECE_BYTES: usize = 32 * 1024;
 pub struct Needle {
     /// Finder of the folded text. An empty text matches every message.
     pub finder: Arc<Finder<'static>>,
+    /// Words that are searched for as well: FUZZY.
+    pub fuzzy: Option<Arc<FuzzyNeedle>>,
     /// TEXT rather than BODY: search headers as well.
     pub in_headers: bool,
 }
@@ -35,6 +38,7 @@ impl Needle {
     pub fn new(text: &str, in_headers: bool) -> Self {
         Self {
             finder: Arc::new(Finder::new(text).into_owned()),
+            fuzzy: None,
             in_headers,
         }
     }
@@ -42,6 +46,7 @@ impl Needle {
 
 struct NeedleState {
     finder: Arc<Finder<'static>>,
+    fuzzy: Option<FuzzyMatcher>,
     in_headers: bool,
     found: bool,
 }
@@ -199,6 +204,7 @@ impl TextMatcher {
         }
         let wanted = needles.iter().map(|needle| NeedleState {
             finder: Arc::clone(&needle.finder),
+            fuzzy: needle.fuzzy.clone().map(FuzzyMatcher::new),
             in_headers: needle.in_headers,
             found: needle.finder.needle().is_empty(),
         });
@@ -240,21 +246,31 @@ impl TextMatcher {
         match &mut range.reader {
             RangeReader::Header(reader) => {
                 reader.feed(bytes, |field| {
-                    find(needles, header_only, field_text(field).as_bytes());
+                    find(needles, header_only, field_text(field).as_bytes(), 0);
+                    end_words(needles);
                 });
                 if is_end {
-                    find(needles, header_only, field_text(&reader.field).as_bytes());
+                    find(
+                        needles,
+                        header_only,
+                        field_text(&reader.field).as_bytes(),
+                        0,
+                    );
+                    end_words(needles);
                 }
             }
             RangeReader::Text(reader) => {
                 for piece in bytes.chunks(PIECE_BYTES) {
+                    let searched = reader.hay.len();
                     reader.read(piece, false);
-                    find(needles, header_only, &reader.hay);
+                    find(needles, header_only, &reader.hay, searched);
                     reader.keep(self.longest.saturating_sub(1));
                 }
                 if is_end {
+                    let searched = reader.hay.len();
                     reader.read(b"", true);
-                    find(needles, header_only, &reader.hay);
+                    find(needles, header_only, &reader.hay, searched);
+                    end_words(needles);
                 }
             }
         }
@@ -286,10 +302,23 @@ impl TextMatcher {
     }
 }
 
-fn find(needles: &mut [NeedleState], header_only: bool, hay: &[u8]) {
+/// Search `hay`, of which the first `searched` bytes have been searched before.
+fn find(needles: &mut [NeedleState], header_only: bool, hay: &[u8], searched: usize) {
     for needle in needles {
         if !needle.found && (needle.in_headers || !header_only) {
             needle.found = needle.finder.find(hay).is_some();
+            if let Some(fuzzy) = &mut needle.fuzzy {
+                fuzzy.feed(hay.get(searched..).unwrap_or_default());
+                needle.found |= fuzzy.found();
+            }
+        }
+    }
+}
+
+fn end_words(needles: &mut [NeedleState]) {
+    for needle in needles {
+        if let Some(fuzzy) = &mut needle.fuzzy {
+            fuzzy.end_word();
         }
     }
 }

@@ -9,11 +9,18 @@ use pyo3::types::PyTuple;
 use super::of_group::OfGroup;
 use crate::filepool::{ColumnBuilder, KeywordTable, SearchTask, Segments, pending_messages};
 use crate::index::Record;
-use crate::index::search::{self, Answers, HeaderColumns, MailboxKey, SearchContext};
+use crate::index::search::{self, Answers, HeaderColumns, MailboxKey, SearchContext, Tolerance};
 use crate::py::numbers::{PyUidMap, PyUidSet};
 use crate::py::snapshot::PySnapshot;
 use crate::py::wire::PySearchProgram;
 use crate::wire::filters::{filter_names, replace_filters};
+
+/// `bind(tolerance=)`
+pub(crate) const FUZZY_NONE: u8 = 0;
+/// `bind(tolerance=)`
+pub(crate) const FUZZY_WORDS: u8 = 1;
+/// `bind(tolerance=)`
+pub(crate) const FUZZY_EDITS: u8 = 2;
 
 #[pymethods]
 impl PySearchProgram {
@@ -50,7 +57,12 @@ impl PySearchProgram {
         replace_filters(&self.key, &known, &mut left).map(|key| Self { key })
     }
 
-    #[pyo3(signature = (*, numbers, saved, recent, keywords, now, seen=None, id_bits=0))]
+    #[getter]
+    fn fuzzy_texts(&self) -> Option<usize> {
+        search::fuzzy_texts(&self.key)
+    }
+
+    #[pyo3(signature = (*, numbers, saved, recent, keywords, now, seen=None, id_bits=0, tolerance=2))]
     #[allow(clippy::too_many_arguments)] // named ones
     fn bind(
         &self,
@@ -61,6 +73,7 @@ impl PySearchProgram {
         now: i64,
         seen: Option<&PyUidSet>,
         id_bits: u64,
+        tolerance: u8,
     ) -> PyResult<PyBoundSearch> {
         let wanted = search::keywords(&self.key);
         let sets = match keywords {
@@ -77,6 +90,11 @@ impl PySearchProgram {
             id_bits,
             keyword_sets: &sets,
             now,
+            tolerance: match tolerance {
+                FUZZY_NONE => Tolerance::None,
+                FUZZY_WORDS => Tolerance::Words,
+                _ => Tolerance::Edits,
+            },
         };
         let bound = search::BoundSearch::new(&self.key, &context);
         Ok(PyBoundSearch(Arc::new(bound)))

@@ -15,7 +15,7 @@ use crate::py::buffer::ReadBuffer;
 use crate::py::numbers::{PyUidMap, PyUidSet};
 use crate::py::snapshot::PySnapshot;
 use crate::py::wire::PyResponseWriter;
-use crate::wire::ast::Window;
+use crate::wire::ast::{SortBy, Window};
 
 impl From<KeyError> for PyErr {
     fn from(error: KeyError) -> Self {
@@ -55,6 +55,17 @@ pub(crate) struct PyArrangement(pub(crate) Arrangement);
 
 #[pymethods]
 impl PyArrangement {
+    #[getter]
+    fn by_relevancy(&self) -> bool {
+        match &self.0 {
+            Arrangement::Sort(criteria) => {
+                let mut criteria = criteria.iter();
+                criteria.any(|criterion| criterion.by == SortBy::Relevancy)
+            }
+            Arrangement::Thread(_) => false,
+        }
+    }
+
     #[pyo3(signature = (*, found, numbers, columns, mailbox))]
     fn arranger(
         &self,
@@ -101,6 +112,12 @@ impl PyArranger {
         Ok(())
     }
 
+    fn score(&mut self, uids: &PyUidSet, score: u8) {
+        if let Some(arranger) = &mut self.arranger {
+            arranger.score(uids.set.clone(), score);
+        }
+    }
+
     fn key_builders(&mut self, limit: usize, max_bytes: usize) -> Vec<PyKeyBuilder> {
         let Some(arranger) = &mut self.arranger else {
             return Vec::new();
@@ -143,6 +160,7 @@ impl PyArranger {
             all: returns.contains("ALL"),
             count: returns.contains("COUNT"),
             window: window.map(|(one, other)| Window { one, other }),
+            relevancy: returns.contains("RELEVANCY"),
         });
         let numbers = numbers.map(|numbers| &numbers.map);
         let Arranged { response, uids } = py.detach(|| {

@@ -1,4 +1,4 @@
-//! SEARCH (RFC 9051 section 6.4.4, RFC 3501, 4731, 5032, 5182, 7162, 8474, 8514, 9394).
+//! SEARCH (RFC 9051 section 6.4.4, RFC 3501, 4731, 5032, 5182, 7162, 8474, 8514, 6203, 9394).
 //!
 //! The tree is built on an explicit stack: the client chooses its depth.
 
@@ -11,7 +11,7 @@ use crate::wire::syntax::dates::date;
 use crate::wire::syntax::flags::keyword;
 use crate::wire::syntax::sets::sequence_set;
 
-const RETURNS: [&str; 6] = ["MIN", "MAX", "ALL", "COUNT", "SAVE", "PARTIAL"];
+const RETURNS: [&str; 7] = ["MIN", "MAX", "ALL", "COUNT", "SAVE", "PARTIAL", "RELEVANCY"];
 
 /// Options of RETURN, each once, and the window of PARTIAL; None without RETURN.
 pub(super) type Returns = (Option<Vec<&'static str>>, Option<Window>);
@@ -121,6 +121,8 @@ enum Open {
     List(Vec<SearchKey>),
     /// `NOT`
     Not,
+    /// `FUZZY`
+    Fuzzy,
     /// `OR`: its first key, once read.
     Or(Option<SearchKey>),
 }
@@ -138,6 +140,9 @@ fn keys(input: &mut Cursor<'_>, charset: Charset) -> Parsed<SearchKey> {
         } else if input.take_word(b"NOT") {
             input.space()?;
             Some(Open::Not)
+        } else if input.take_word(b"FUZZY") {
+            input.space()?;
+            Some(Open::Fuzzy)
         } else if input.take_word(b"OR") {
             input.space()?;
             Some(Open::Or(None))
@@ -167,6 +172,7 @@ fn keys(input: &mut Cursor<'_>, charset: Charset) -> Parsed<SearchKey> {
                     break;
                 }
                 Some(Open::Not) => key = SearchKey::Not(Box::new(key)),
+                Some(Open::Fuzzy) => key = SearchKey::Fuzzy(Box::new(key)),
                 Some(Open::Or(None)) => {
                     open.push(Open::Or(Some(key)));
                     break;

@@ -8,13 +8,14 @@ use crate::wire::syntax::charset::Charset;
 use crate::wire::syntax::cursor::{Cursor, Parsed};
 
 /// Names of sort keys.
-pub(crate) const SORT_KEYS: [(&str, SortBy); 9] = [
+pub(crate) const SORT_KEYS: [(&str, SortBy); 10] = [
     ("ARRIVAL", SortBy::Arrival),
     ("CC", SortBy::Cc),
     ("DATE", SortBy::Date),
     ("DISPLAYFROM", SortBy::DisplayFrom),
     ("DISPLAYTO", SortBy::DisplayTo),
     ("FROM", SortBy::From),
+    ("RELEVANCY", SortBy::Relevancy),
     ("SIZE", SortBy::Size),
     ("SUBJECT", SortBy::Subject),
     ("TO", SortBy::To),

@@ -249,6 +249,33 @@ fn keys_combine() {
     ]);
 }
 
+/// RFC 6203 section 7.
+#[test]
+fn fuzzy_keys() {
+    let fuzzy = |key| SearchKey::Fuzzy(Box::new(key));
+    check_all(&[
+        line(
+            "6203 3",
+            "SEARCH FUZZY FROM a FROM b",
+            search(SearchKey::And(vec![fuzzy(from("a")), from("b")])),
+        ),
+        line(
+            "6203 5",
+            "SEARCH fuzzy (FROM a FROM b)",
+            search(fuzzy(SearchKey::And(vec![from("a"), from("b")]))),
+        ),
+        line(
+            "6203 7",
+            "SEARCH OR FUZZY NOT FROM a NOT FUZZY FUZZY FROM b",
+            search(or(fuzzy(not(from("a"))), not(fuzzy(fuzzy(from("b")))))),
+        ),
+        line("6203 7", "SEARCH FUZZY", Verb::Noop)
+            .malformed("SEARCH", "expected a space at column 16"),
+        line("6203 7", "SEARCH FUZZY ", Verb::Noop)
+            .malformed("SEARCH", "expected a search key at column 17"),
+    ]);
+}
+
 /// RFC 7377 section 4, RFC 5465 section 8.
 #[test]
 fn mailboxes_to_search() {

@@ -21,10 +21,12 @@ from imapvm.commands.handlers.search.results import (
     write_result,
 )
 from imapvm.commands.handlers.search.search import (
+    check_fuzzy,
     empty_saved_result,
     find,
     highest_modseq,
     modseq_limit,
+    relevancy,
     require_uids,
     search_done,
 )
@@ -67,6 +69,7 @@ async def multi_search(ctx: AccountContext, command: MultiSearch) -> Done:
     try:
         program = await with_filters(ctx, command.program)
         require_uids(ctx, program)
+        check_fuzzy(program, returns)
         mailboxes = await _mailboxes(ctx, filters)
         for mailbox in mailboxes:
             await _search(ctx, program, reply, MailboxId(mailbox))
@@ -91,6 +94,9 @@ async def _search(
         modseq = None
         if limit is not None:
             modseq = await highest_modseq(searched, returned(reply, found), limit)
+        scores = None
+        if "RELEVANCY" in reply.returns:
+            scores = await relevancy(searched, program, found)
     except Refusal as error:
         if error.code == "NONEXISTENT":
             return  # deleted meanwhile
@@ -102,9 +108,9 @@ async def _search(
             row.uid_validity,
         )
         if len(found) <= RESULT_NUMBERS:
-            write_result(searched, reply, found, modseq, head)
+            write_result(searched, reply, found, modseq, head, scores)
         else:
-            await send_result(searched, reply, found, modseq, head)
+            await send_result(searched, reply, found, modseq, head, scores)
     elif "SAVE" in reply.returns:
         searched.view.saved = UidSet()
     if len(ctx.out) >= SEND_BYTES:

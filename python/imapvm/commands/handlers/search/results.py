@@ -1,7 +1,8 @@
 """Responses of SEARCH: SEARCH, or ESEARCH (RFC 9051 section 7.3.4), and what SAVE saves."""
 
-from collections.abc import Iterator
-from typing import Final, Protocol
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Final, Protocol, TypeAlias
 
 from imapvm._core import UidSet, imap_string
 from imapvm.commands.context import SelectedContext
@@ -12,6 +13,12 @@ RESULT_NUMBERS: Final = 8 * 1024
 EVERYTHING: Final = frozenset({"ALL"})
 LISTS: Final = frozenset({"ALL", "PARTIAL"})
 """Options that return numbers, as many as match."""
+LONG: Final = LISTS | {"RELEVANCY"}
+SCORES_PIECE: Final = 1024
+"""Scores that are written at a time, in half a millisecond."""
+
+Scores: TypeAlias = list[tuple[UidSet, int]]
+"""Sets of messages, and the relevancy of each in them (RFC 6203 section 4)."""
 
 
 class ReplyOptions(Protocol):
@@ -44,6 +51,7 @@ def write_result(
     found: UidSet,
     modseq: int | None,
     head: bytes | None = None,
+    scores: Scores | None = None,
 ) -> None:
     """Write SEARCH, or ESEARCH for RETURN and for IMAP4rev2 (RFC 9051 section 7.3.4).
 
@@ -53,6 +61,7 @@ def write_result(
         found: the messages that match.
         modseq: for the result option MODSEQ; None without it.
         head: start of the ESEARCH response; None for `esearch_head`.
+        scores: for the result option RELEVANCY.
     """
     view, returns = ctx.view, reply.returns
     if returns is not None and "SAVE" in returns:
@@ -68,6 +77,8 @@ def write_result(
             ctx.out.raw(b"* SEARCH%b%b" % (b"".join(_words(numbers)), _search_end(modseq)))
     else:
         line = _esearch(reply, returns or EVERYTHING, numbers, head)
+        if scores is not None:
+            line += b" RELEVANCY (%b)" % b"".join(_scores(_listed(reply, found), scores))
         ctx.out.untagged(line + _esearch_modseq(modseq))
 
 
@@ -87,35 +98,51 @@ async def send_result(
     found: UidSet,
     modseq: int | None,
     head: bytes | None = None,
+    scores: Scores | None = None,
 ) -> None:
     """Write a long result as `write_result`, in pieces that are sent one after another."""
     returns = (reply.returns or EVERYTHING) - {"SAVE"}
-    listed = found if reply.window is None else found.window(*reply.window)
-    if returns.isdisjoint(LISTS) or len(listed) <= RESULT_NUMBERS:
-        write_result(ctx, reply, found, modseq, head)  # no long list, or nothing but SAVE
+    listed = _listed(reply, found)
+    if returns.isdisjoint(LONG) or len(listed) <= RESULT_NUMBERS:
+        write_result(ctx, reply, found, modseq, head, scores)  # nothing long, or only SAVE
         return
     view, out = ctx.view, ctx.out
     if reply.returns is not None and "SAVE" in reply.returns:
         view.saved = _saved(reply, reply.returns, found)
     numbers = found if reply.uid else view.numbers.numbers(found)
+    pieces: list[Iterable[bytes]]
     if reply.returns is None and not ctx.session.rev2:
-        out.raw(b"* SEARCH")
-        pieces, end = _words(numbers), _search_end(modseq)
+        pieces = [[b"* SEARCH"], _words(numbers), [_search_end(modseq)]]
     else:
-        out.raw(b"* " + _esearch(reply, returns - LISTS, numbers, head))
-        end = _esearch_modseq(modseq) + b"\r\n"
-        if reply.window is None:
-            out.raw(b" ALL ")
-        else:
-            out.raw(b" PARTIAL (%d:%d " % reply.window)
-            numbers, end = numbers.window(*reply.window), b")" + end
-        pieces = _ranges(numbers)
+        pieces = [[b"* " + _esearch(reply, returns - LISTS, numbers, head)]]
+        if "ALL" in returns:
+            pieces += [[b" ALL "], _ranges(numbers)]
+        elif reply.window is not None:
+            window = numbers.window(*reply.window)
+            pieces += [[b" PARTIAL (%d:%d " % reply.window], _ranges(window), [b")"]]
+        if scores is not None:
+            pieces += [[b" RELEVANCY ("], _scores(listed, scores), [b")"]]
+        pieces += [[_esearch_modseq(modseq) + b"\r\n"]]
     # Nothing but the end of the connection can interrupt the line.
-    for piece in pieces:
+    for piece in chain.from_iterable(pieces):
         out.raw(piece)
         await ctx.flush()
         await ctx.yield_control()
-    out.raw(end)
+
+
+def _listed(reply: ReplyOptions, found: UidSet) -> UidSet:
+    """Return the messages that ALL, PARTIAL and RELEVANCY are about."""
+    return found if reply.window is None else found.window(*reply.window)
+
+
+def _scores(uids: UidSet, scores: Scores) -> Iterator[bytes]:
+    """Yield the relevancy of messages in pieces."""
+    space = b""
+    while uids:
+        piece, uids = uids.split(SCORES_PIECE)
+        by_uid = {uid: score for group, score in scores for uid in group & piece}
+        yield space + b" ".join([b"%d" % by_uid[uid] for uid in piece])
+        space = b" "
 
 
 def _words(numbers: UidSet) -> Iterator[bytes]:

@@ -8,19 +8,31 @@ The index and the header columns decide what they can, message metadata most of 
 bytes are read last.
 """
 
+from collections.abc import Collection
 from typing import Final
 
-from imapvm._core import BoundSearch, Search, SearchProgram, UidSet, UndecidedMessages
+from imapvm._core import (
+    FUZZY_EDITS,
+    FUZZY_NONE,
+    FUZZY_WORDS,
+    BoundSearch,
+    Search,
+    SearchProgram,
+    UidSet,
+    UndecidedMessages,
+)
 from imapvm.commands.context import AccountContext, SelectedContext
 from imapvm.commands.handlers.search.filters import with_filters
 from imapvm.commands.handlers.search.results import (
     RESULT_NUMBERS,
+    Scores,
     returned,
     send_result,
     write_result,
 )
 from imapvm.commands.handlers.search.search_bodies import gather, search_bodies
 from imapvm.commands.outcome import DONE, DONE_WITH_NUMBERS, Done, Refusal
+from imapvm.model.limits import FUZZY_TEXTS_MAX
 
 SCAN_BATCH: Final = 16 * 1024
 """Messages scanned in one read transaction: about 1 MB of index, under a millisecond."""
@@ -32,12 +44,18 @@ two milliseconds."""
 SCAN_BATCH_MIN: Final = 64
 """Lower limit, for any number of keys: a segment of the index has up to 35 messages."""
 
+STRICTER: Final = ((FUZZY_NONE, 100), (FUZZY_WORDS, 70))
+"""Differences that texts after FUZZY may have, and the relevancy of a message without more."""
+LEAST_SCORE: Final = 40
+"""Relevancy of a message in which a word is written in another way."""
+
 
 async def search(ctx: SelectedContext, command: Search) -> Done:
     """Search batch by batch, and write SEARCH or ESEARCH."""
     try:
         program = await with_filters(ctx, command.program)
         require_uids(ctx, program)
+        check_fuzzy(program, command.returns)
         limit = modseq_limit(ctx, program)
         bound = _bind(ctx, program)
         size = _batch_size(bound)
@@ -50,13 +68,16 @@ async def search(ctx: SelectedContext, command: Search) -> Done:
         modseq = None
         if limit is not None:
             modseq = await highest_modseq(ctx, returned(command, found), limit)
+        scores = None
+        if command.returns is not None and "RELEVANCY" in command.returns:
+            scores = await relevancy(ctx, program, found)
     except BaseException as error:
         empty_saved_result(ctx, command.returns, error)
         raise
     if len(found) <= RESULT_NUMBERS:
-        write_result(ctx, command, found, modseq)
+        write_result(ctx, command, found, modseq, scores=scores)
     else:
-        await send_result(ctx, command, found, modseq)
+        await send_result(ctx, command, found, modseq, scores=scores)
     done = search_done(ctx, program)
     if limited is not None and done is DONE:
         return Done(limited)
@@ -110,7 +131,12 @@ async def highest_modseq(ctx: SelectedContext, uids: UidSet, limit: int) -> int 
 
 
 async def find(
-    ctx: SelectedContext, program: SearchProgram | None, tag: bytes | None = None
+    ctx: SelectedContext,
+    program: SearchProgram | None,
+    tag: bytes | None = None,
+    *,
+    within: UidSet | None = None,
+    tolerance: int = FUZZY_EDITS,
 ) -> UidSet:
     """Return the UIDs of the messages that match.
 
@@ -118,19 +144,22 @@ async def find(
         ctx: the selected mailbox.
         program: the keys; None for an unknown charset.
         tag: of SORT or THREAD, to limit its messages and report its progress; None not to.
+        within: messages that may match; None for all.
+        tolerance: of texts after FUZZY.
 
     Raises:
         Refusal: NO for an unknown charset, or for too many messages.
         StoreUnavailableError: the filepool cannot be read now.
         CorruptError: an index segment, message metadata or a message is corrupt.
     """
-    bound = _bind(ctx, program)
+    bound = _bind(ctx, program, tolerance)
     if tag is not None:
         ctx.message_limit.check(len(bound.candidates))
     size = _batch_size(bound)
-    batch, remaining = bound.candidates.split(size)
+    candidates = bound.candidates if within is None else bound.candidates & within
+    batch, remaining = candidates.split(size)
     if tag is not None:
-        ctx.start_progress(tag, len(bound.candidates))
+        ctx.start_progress(tag, len(candidates))
     return await _finish(ctx, bound, size, (batch, *_scan(ctx, bound, batch)), remaining)
 
 
@@ -145,7 +174,48 @@ def empty_saved_result(
         ctx.view.saved = UidSet()
 
 
-def _bind(ctx: SelectedContext, program: SearchProgram | None) -> BoundSearch:
+def check_fuzzy(
+    program: SearchProgram | None, returns: Collection[str] | None, *, by_relevancy: bool = False
+) -> None:
+    """Refuse RELEVANCY without FUZZY (RFC 6203 section 4), and too many texts after FUZZY.
+
+    Args:
+        program: the keys; None for an unknown charset.
+        returns: options of RETURN.
+        by_relevancy: True if RELEVANCY is a criterion of SORT.
+
+    Raises:
+        Refusal: BAD, or NO with LIMIT.
+    """
+    if program is None:
+        return
+    texts = program.fuzzy_texts
+    if texts is None:
+        if by_relevancy or (returns is not None and "RELEVANCY" in returns):
+            raise Refusal("RELEVANCY without the search key FUZZY", bad=True)
+    elif texts > FUZZY_TEXTS_MAX:
+        raise Refusal(f"more than {FUZZY_TEXTS_MAX} texts after FUZZY", code="LIMIT")
+
+
+async def relevancy(ctx: SelectedContext, program: SearchProgram | None, found: UidSet) -> Scores:
+    """Return the scores of all messages found, in sets with equal scores (RFC 6203 section 4).
+
+    The search is repeated among them with fewer differences allowed: a message has the score of the
+    strictest search that finds it.
+    """
+    scores: Scores = []
+    remaining = found
+    for tolerance, score in STRICTER:
+        if remaining:
+            matching = await find(ctx, program, within=remaining, tolerance=tolerance)
+            scores.append((matching, score))
+            remaining -= matching
+    return [*scores, (remaining, LEAST_SCORE)]
+
+
+def _bind(
+    ctx: SelectedContext, program: SearchProgram | None, tolerance: int = FUZZY_EDITS
+) -> BoundSearch:
     """Bind the search keys to the mailbox as the client has counted it.
 
     Raises:
@@ -165,6 +235,7 @@ def _bind(ctx: SelectedContext, program: SearchProgram | None) -> BoundSearch:
             now=int(ctx.services.clock()),
             seen=reader.private_seen(mailbox),
             id_bits=reader.id_bits,
+            tolerance=tolerance,
         )
 
 

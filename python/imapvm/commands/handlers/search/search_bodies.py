@@ -80,7 +80,8 @@ async def finish(
     """Work through all parts to their ends, each in a thread unless it ends inline."""
     store = ctx.store
     if inline:
-        parts = [part for part in parts if not _step(store, part, INLINE_BYTES_MAX)]
+        step = min(INLINE_BYTES_MAX, max_bytes)
+        parts = [part for part in parts if not _step(store, part, step)]
     if parts:
         jobs = [partial(_finish_in_thread, store, part, max_bytes) for part in parts]
         await ctx.run_in_threads(jobs, ctx.progress)

@@ -6,17 +6,20 @@ The messages are found as by SEARCH. Their keys are in columns in memory; the ex
 is missing from message metadata, in threads, and no message is opened.
 """
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
 from imapvm._core import ArrangedMessages, Arranger, KeyBuilder, Sort, Thread, UidSet
 from imapvm.commands.context import SelectedContext
 from imapvm.commands.handlers.search.filters import with_filters
-from imapvm.commands.handlers.search.results import esearch_head, to_save
+from imapvm.commands.handlers.search.results import Scores, esearch_head, to_save
 from imapvm.commands.handlers.search.search import (
+    check_fuzzy,
     empty_saved_result,
     find,
     modseq_limit,
+    relevancy,
     require_uids,
     search_done,
 )
@@ -38,14 +41,19 @@ async def sort(ctx: SelectedContext, command: Sort) -> Done:
     """Search, sort, and write SORT, or ESEARCH for RETURN (RFC 5267 section 3)."""
     _require_charset(ctx, command)
     returns = command.returns
+    by_relevancy = command.arrangement.by_relevancy
     try:
         program = await with_filters(ctx, command.program)
         require_uids(ctx, program)
+        check_fuzzy(program, returns, by_relevancy=by_relevancy)
         modseq = modseq_limit(ctx, program)
         found = await find(ctx, program, command.tag)
+        scores: Scores = []
+        if by_relevancy or (returns is not None and "RELEVANCY" in returns):
+            scores = await relevancy(ctx, program, found)
         arranged = None
         if returns is None:
-            arranged = await _arrange(ctx, command, found, modseq=modseq)
+            arranged = await _arrange(ctx, command, found, scores=scores, modseq=modseq)
         elif returns != {"SAVE"}:
             head = esearch_head(command.tag, uid=command.uid)
             data = (returns - {"SAVE"}) or ALL
@@ -56,6 +64,7 @@ async def sort(ctx: SelectedContext, command: Sort) -> Done:
                 esearch=head,
                 returns=data,
                 window=command.window,
+                scores=scores,
                 modseq=modseq,
             )
     except BaseException as error:
@@ -77,6 +86,7 @@ async def thread(ctx: SelectedContext, command: Thread) -> Done:
     _require_charset(ctx, command)
     program = await with_filters(ctx, command.program)
     require_uids(ctx, program)
+    check_fuzzy(program, None)
     modseq_limit(ctx, program)  # enables CONDSTORE
     found = await find(ctx, program, command.tag)
     await _write(ctx, await _arrange(ctx, command, found))
@@ -97,6 +107,7 @@ async def _arrange(
     esearch: bytes | None = None,
     returns: frozenset[str] = ALL,
     window: tuple[int, int] | None = None,
+    scores: Sequence[tuple[UidSet, int]] = (),
     modseq: int | None = None,
 ) -> ArrangedMessages:
     """Return the messages in order, and the response.
@@ -115,6 +126,8 @@ async def _arrange(
             await finish(ctx, builders, inline=missing <= FEW)
         except OverflowError as error:
             raise Refusal("cannot sort: too many long keys", code="LIMIT") from error
+        for uids, score in scores:
+            arranger.score(uids, score)
         results: list[ArrangedMessages] = []
 
         def arrange() -> None:

@@ -448,6 +448,7 @@ fn a_header_field_is_read_once_for_several_keys() {
         id_bits: 0,
         keyword_sets: &HashMap::new(),
         now: 0,
+        tolerance: Tolerance::Edits,
     };
     let bound = BoundSearch::new(&key, &context);
     let record = plain_record();

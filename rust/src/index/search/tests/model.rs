@@ -159,6 +159,7 @@ impl Mailbox {
             id_bits: 0,
             keyword_sets: &sets_by_keyword(),
             now: NOW,
+            tolerance: Tolerance::Edits,
         };
         BoundSearch::new(key, &context)
     }
@@ -197,6 +198,7 @@ impl Mailbox {
                 self.matches(&pair.0, record, text) || self.matches(&pair.1, record, text)
             }
             SearchKey::Not(key) => !self.matches(key, record, text),
+            SearchKey::Fuzzy(_) => unreachable!("see message::search::fuzzy"),
             SearchKey::Flag(Flag::System(bit)) => record.flags & bit != 0,
             SearchKey::Flag(Flag::Recent) => self.recent.contains(record.uid),
             SearchKey::Flag(Flag::Keyword(name)) => keyword_sets().iter().any(|(id, names)| {

@@ -28,6 +28,10 @@ pub(super) fn search_key(out: &mut CommandText, key: &SearchKey) {
             out.put("NOT ");
             search_key(out, key);
         }
+        SearchKey::Fuzzy(key) => {
+            out.put("FUZZY ");
+            search_key(out, key);
+        }
         SearchKey::Flag(flag) => out.put(&match flag {
             Flag::System(system::SEEN) => "SEEN".to_owned(),
             Flag::System(system::ANSWERED) => "ANSWERED".to_owned(),
