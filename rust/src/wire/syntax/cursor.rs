@@ -86,6 +86,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// True unless `word` is disabled in this command.
+    #[inline]
     pub fn offers(&self, word: &[u8]) -> bool {
         self.dialect
             .disabled
