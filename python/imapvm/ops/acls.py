@@ -3,15 +3,11 @@
 import argparse
 import json
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import trio
-
-from imapvm.filepool.accounts import Account
 from imapvm.filepool.errors import AccountExistsError, InvalidNameError, UnknownGrantError
-from imapvm.filepool.pool import Filepool, open_filepool
+from imapvm.filepool.pool import Filepool
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import AccountStore, Mailbox
 from imapvm.model.names import canonical_name
@@ -24,30 +20,18 @@ from imapvm.model.rights import (
     parse_change,
     prepare_identifier,
 )
+from imapvm.ops.actions import find_user, run_on_filepool
 from imapvm.ops.audit import record
 from imapvm.ops.errors import USAGE, OperatorError
 
 
 def run_action(path: Path, arguments: argparse.Namespace) -> int:
     """Open the filepool and run the action of a command line; return the exit code."""
-    trio.run(partial(_run, path, arguments))
-    return 0
-
-
-async def _run(path: Path, arguments: argparse.Namespace) -> None:
-    async with open_filepool(path) as pool:
-        await ACTIONS[arguments.action](pool, arguments)
-
-
-def _find_user(pool: Filepool, name: str) -> Account:
-    account = pool.accounts.find(name)
-    if account is None:
-        raise OperatorError(f"user {name} does not exist; 'imapvm user list' lists all users")
-    return account
+    return run_on_filepool(ACTIONS[arguments.action], path, arguments)
 
 
 def _find_mailbox(pool: Filepool, user: str, name: str) -> tuple[AccountStore, Mailbox]:
-    store = pool.account(_find_user(pool, user))
+    store = pool.account(find_user(pool, user))
     with store.reading() as reader:
         mailbox = reader.mailbox(canonical_name(name))
     if mailbox is None:
@@ -64,7 +48,7 @@ async def show(pool: Filepool, arguments: argparse.Namespace) -> None:
         store, mailbox = _find_mailbox(pool, arguments.user, arguments.mailbox)
         mailboxes = [mailbox]
     else:
-        store = pool.account(_find_user(pool, arguments.user))
+        store = pool.account(find_user(pool, arguments.user))
         with store.reading() as reader:
             mailboxes = reader.mailboxes()
     rows: list[dict[str, Any]] = []
@@ -154,7 +138,7 @@ async def choose_shared_account(pool: Filepool, arguments: argparse.Namespace) -
         await pool.accounts.set_shared_account(None)
         record("shared account changed", pool.path, user=None)
     elif arguments.name is not None:
-        account = _find_user(pool, arguments.name)
+        account = find_user(pool, arguments.name)
         await pool.accounts.set_shared_account(account.id)
         record("shared account changed", pool.path, user=account.name)
     shared = pool.accounts.shared_account()
@@ -200,7 +184,7 @@ async def remove_members(pool: Filepool, arguments: argparse.Namespace) -> None:
 
 async def _set_members(pool: Filepool, arguments: argparse.Namespace, *, member: bool) -> None:
     group = _find_group(pool, arguments.name)
-    accounts = [_find_user(pool, name) for name in arguments.users]
+    accounts = [find_user(pool, name) for name in arguments.users]
     for account in accounts:
         await pool.accounts.set_member(group, account.id, member=member)
         event = "member added" if member else "member removed"

@@ -3,16 +3,14 @@
 import argparse
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Final
 
-import trio
-
 from imapvm.filepool.accounts import Account
-from imapvm.filepool.pool import Filepool, open_filepool
+from imapvm.filepool.pool import Filepool
 from imapvm.filepool.store import Quota
 from imapvm.model.quota import MAILBOX, MESSAGE, UNITS, Limits
+from imapvm.ops.actions import find_user, run_on_filepool
 from imapvm.ops.arguments import QUOTA_OPTIONS
 from imapvm.ops.audit import record
 from imapvm.ops.errors import USAGE, OperatorError
@@ -26,23 +24,14 @@ def run_action(path: Path, default: Limits | None, arguments: argparse.Namespace
         default: limits of the configuration; None if it was not read.
         arguments: of the command line.
     """
-    trio.run(partial(_run, path, default, arguments))
-    return 0
-
-
-async def _run(path: Path, default: Limits | None, arguments: argparse.Namespace) -> None:
-    async with open_filepool(path, quota=default or {}) as pool:
-        await ACTIONS[arguments.action](pool, arguments)
+    return run_on_filepool(ACTIONS[arguments.action], path, arguments, quota=default)
 
 
 def _accounts(pool: Filepool, name: str | None) -> list[Account]:
     """Return one account, or all by name."""
     if name is None:
         return sorted(pool.accounts.all(), key=lambda account: account.name)
-    account = pool.accounts.find(name)
-    if account is None:
-        raise OperatorError(f"user {name} does not exist; 'imapvm user list' lists all users")
-    return [account]
+    return [find_user(pool, name)]
 
 
 def _quota(pool: Filepool, account: Account) -> Quota:

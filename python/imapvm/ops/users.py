@@ -6,37 +6,21 @@ import getpass
 import json
 import sys
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
 from typing import Final
 
-import trio
-
 from imapvm.auth.passwords import hash_password
-from imapvm.filepool.accounts import Account
 from imapvm.filepool.errors import AccountExistsError
-from imapvm.filepool.pool import Filepool, open_filepool
+from imapvm.filepool.pool import Filepool
 from imapvm.model.limits import PASSWORD_MAX
+from imapvm.ops.actions import find_user, run_on_filepool
 from imapvm.ops.audit import record
 from imapvm.ops.errors import FAILED, USAGE, OperatorError
 
 
 def run_action(path: Path, arguments: argparse.Namespace) -> int:
     """Open the filepool and run the action of a command line; return the exit code."""
-    trio.run(partial(_run, path, arguments))
-    return 0
-
-
-async def _run(path: Path, arguments: argparse.Namespace) -> None:
-    async with open_filepool(path) as pool:
-        await ACTIONS[arguments.action](pool, arguments)
-
-
-def _find(pool: Filepool, name: str) -> Account:
-    account = pool.accounts.find(name)
-    if account is None:
-        raise OperatorError(f"user {name} does not exist; 'imapvm user list' lists all users")
-    return account
+    return run_on_filepool(ACTIONS[arguments.action], path, arguments)
 
 
 async def enroll(pool: Filepool, arguments: argparse.Namespace) -> None:
@@ -59,7 +43,7 @@ async def enroll(pool: Filepool, arguments: argparse.Namespace) -> None:
 
 async def delete(pool: Filepool, arguments: argparse.Namespace) -> None:
     """Delete a user and all mail of the user, after confirmation."""
-    account = _find(pool, arguments.name)
+    account = find_user(pool, arguments.name)
     if not arguments.yes:
         with pool.account(account).reading() as reader:
             usage = reader.usage()
@@ -75,7 +59,7 @@ async def delete(pool: Filepool, arguments: argparse.Namespace) -> None:
 
 async def rename(pool: Filepool, arguments: argparse.Namespace) -> None:
     """Change the login name of a user."""
-    account = _find(pool, arguments.name)
+    account = find_user(pool, arguments.name)
     try:
         await pool.accounts.rename(account.id, arguments.new)
     except AccountExistsError as error:
@@ -108,7 +92,7 @@ async def list_users(pool: Filepool, arguments: argparse.Namespace) -> None:
 
 async def set_password(pool: Filepool, arguments: argparse.Namespace) -> None:
     """Set the password of a user to the one that is read."""
-    account = _find(pool, arguments.name)
+    account = find_user(pool, arguments.name)
     await pool.accounts.set_credential(
         account.id, _read_credential(arguments), keep_sessions=arguments.keep_sessions
     )
@@ -118,7 +102,7 @@ async def set_password(pool: Filepool, arguments: argparse.Namespace) -> None:
 
 async def add_alias(pool: Filepool, arguments: argparse.Namespace) -> None:
     """Add an alias to a user."""
-    account = _find(pool, arguments.name)
+    account = find_user(pool, arguments.name)
     owner = pool.accounts.by_address(arguments.address)
     if owner is not None and owner.id == account.id:
         print(f"{arguments.address} is an alias of {account.name} already")
@@ -146,7 +130,7 @@ async def remove_alias(pool: Filepool, arguments: argparse.Namespace) -> None:
 async def list_aliases(pool: Filepool, arguments: argparse.Namespace) -> None:
     """Print the aliases of one user or of all users, one line each: address, login name."""
     name = arguments.name
-    accounts = pool.accounts.all() if name is None else [_find(pool, name)]
+    accounts = pool.accounts.all() if name is None else [find_user(pool, name)]
     for account in accounts:
         for address in pool.accounts.aliases(account.id):
             print(f"{address} {account.name}")
