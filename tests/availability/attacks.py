@@ -185,7 +185,7 @@ def search_mailboxes(server: Demo) -> Iterator[None]:
     yield
     client.done("ESEARCH IN (selected personal) RETURN (COUNT) UNSEEN")
     client.pipeline([b"ESEARCH IN (personal) RETURN (COUNT) DRAFT"] * 4)
-    client.pipeline([b"UIDBATCHES 500 %d:%d" % (n, n + 199) for n in range(1, 500)])
+    client.pipeline([b"UIDBATCHES %d" % n for n in range(500, 1000)])
 
 
 def search_fuzzy(server: Demo) -> Iterator[None]:

@@ -73,6 +73,7 @@ async def multi_search(ctx: AccountContext, command: MultiSearch) -> Done:
         mailboxes = await _mailboxes(ctx, filters)
         for mailbox in mailboxes:
             await _search(ctx, program, reply, MailboxId(mailbox))
+            await ctx.yield_control()  # after an empty mailbox, too
     except BaseException as error:
         if view is not None:
             empty_saved_result(SelectedContext(ctx), returns, error)
@@ -115,7 +116,6 @@ async def _search(
         searched.view.saved = UidSet()
     if len(ctx.out) >= SEND_BYTES:
         await ctx.flush()
-    await ctx.yield_control()
 
 
 def _open(ctx: AccountContext, mailbox: MailboxId) -> tuple[Mailbox, SelectedContext] | None:
