@@ -343,8 +343,7 @@ class Context:
             finally:
                 idlers.leave(self)
                 self._idle = None
-        assert self._hangup is not None
-        raise self._hangup
+        raise self._hangup or Disconnected
 
     def push(self) -> bool:
         r"""Send updates that are due to a client in IDLE; do nothing outside IDLE.
@@ -397,7 +396,9 @@ class Context:
 class AccountContext(Context):
     """Context of commands of the authenticated and the selected state."""
 
-    __slots__ = ("store",)
+    __slots__ = ("own", "store")
+    own: AccountStore
+    """The user's own store."""
 
     def __init__(self, ctx: Context) -> None:
         store = ctx.session.store
@@ -407,7 +408,7 @@ class AccountContext(Context):
         self.reader = ctx.reader
         self.services = ctx.services
         self.session = ctx.session
-        self.store = store
+        self.own = self.store = store
 
     def locate(self, name: str) -> tuple[AccountStore, str]:
         """Return the store that has a mailbox, and the name of the mailbox in it.
@@ -415,8 +416,7 @@ class AccountContext(Context):
         A mailbox of the user's own account comes first: one of an older version may have a name
         like those of other users' mailboxes.
         """
-        own = self.session.store
-        assert own is not None
+        own = self.own
         if not name.startswith(SHARED_NAMESPACES):
             return own, name
         with own.reading() as reader:
@@ -426,9 +426,7 @@ class AccountContext(Context):
 
     def access(self) -> Access:
         """Return the access of the user to mailboxes of others."""
-        own = self.session.store
-        assert own is not None
-        return self.services.pool.access(own.account)
+        return self.services.pool.access(self.own.account)
 
     def is_selected(self, store: AccountStore, mailbox: MailboxId) -> bool:
         """Return True if a mailbox is the selected one."""
@@ -451,16 +449,18 @@ class SelectedContext(AccountContext):
         """Enter the selected mailbox, or with a view another one, which is not selected."""
         # Not by super(): this is on the path of each FETCH.
         session = ctx.session
-        store = session.store
+        own = session.store
+        assert own is not None
+        store = own
         if view is None:
-            store, view = session.shared or session.store, session.view
-        assert store is not None
+            store, view = session.shared or own, session.view
         assert view is not None
         self.channel = ctx.channel
         self.out = ctx.out
         self.reader = ctx.reader
         self.services = ctx.services
         self.session = session
+        self.own = own
         self.store = store
         self.view = view
         self.progress = None

@@ -60,10 +60,8 @@ def last_match(numbers: UidMap, known: SeqMatchData) -> int:
 
 
 def _nth(numbers: UidMap, place: int) -> int:
-    """Return the number at a place, which exists."""
-    number = numbers.uid(SeqNum(place))
-    assert number is not None
-    return number
+    """Return the number at a place; 0 if there is no such place."""
+    return numbers.uid(SeqNum(place)) or 0
 
 
 def _sorted(part: SequenceSet) -> UidMap:

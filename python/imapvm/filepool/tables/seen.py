@@ -37,9 +37,8 @@ def change_seen(
 ) -> None:
     """Add messages to those that a reader has seen, or remove them."""
     table = txn.tables.seen
-    while uids:
-        assert uids.first is not None
-        block = uids.first // SEEN_BLOCK
+    while (first := uids.first) is not None:
+        block = first // SEEN_BLOCK
         part = uids & UidSet([(max(block * SEEN_BLOCK, 1), (block + 1) * SEEN_BLOCK - 1)])
         uids -= part
         key = SEEN_KEY.pack(mailbox, account, block)

@@ -66,10 +66,8 @@ def _stored(ctx: AccountContext, name: str) -> SearchProgram:
     path = PATH + name.encode()
     if len(path) > ANNOTATION_NAME_MAX:
         raise _undefined(name)
-    store = ctx.session.store  # the user's own, whose mailbox is selected or not
-    assert store is not None
-    with store.reading() as reader:
-        value = reader.annotation(Scope(SERVER, store.account.id), path)
+    with ctx.own.reading() as reader:
+        value = reader.annotation(Scope(SERVER, ctx.own.account.id), path)
     if value is None:
         value = ctx.services.annotations.get(path)
     program = None if value is None else parse_filter(ctx, value)
