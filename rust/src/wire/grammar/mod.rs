@@ -7,10 +7,8 @@ mod fetch;
 mod listing;
 mod mailbox;
 mod metadata;
-mod multisearch;
 mod quota;
 mod search;
-mod sort;
 mod url;
 
 use super::command::{Command, Malformed, Verb};
@@ -20,7 +18,7 @@ use super::syntax::cursor::{Cursor, Literal, ParseError, Parsed, is_astring_char
 use super::syntax::sets::sequence_set;
 
 pub(crate) use append::{AppendItem, Place, append_first, append_next, has_messages};
-pub(crate) use sort::{ALGORITHMS, SORT_KEYS};
+pub(crate) use search::{ALGORITHMS, SORT_KEYS};
 
 /// The names of all commands: `Malformed::name` is one of these.
 const NAMES: &[&str] = &[
@@ -289,12 +287,12 @@ fn with_arguments(name: &'static str, input: &mut Cursor<'_>) -> Parsed<Verb> {
         "SETMETADATA" => metadata::setmetadata(input),
         "SEARCH" => search::search(input, false),
         "UID SEARCH" => search::search(input, true),
-        "ESEARCH" => multisearch::esearch(input),
+        "ESEARCH" => search::esearch(input),
         "UIDBATCHES" => uid_batches(input),
-        "SORT" => sort::sort(input, false),
-        "UID SORT" => sort::sort(input, true),
-        "THREAD" => sort::thread(input, false),
-        "UID THREAD" => sort::thread(input, true),
+        "SORT" => search::sort(input, false),
+        "UID SORT" => search::sort(input, true),
+        "THREAD" => search::thread(input, false),
+        "UID THREAD" => search::thread(input, true),
         "FETCH" => fetch::fetch(input, false),
         "UID FETCH" => fetch::fetch(input, true),
         "GETQUOTA" => quota::get_quota(input),

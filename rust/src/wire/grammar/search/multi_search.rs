@@ -1,8 +1,8 @@
 //! ESEARCH (RFC 7377 section 4, RFC 5465 section 8).
 
-use super::mailbox::mailbox;
-use super::parenthesised;
-use super::search::search_program;
+use super::super::mailbox::mailbox;
+use super::super::parenthesised;
+use super::search_program;
 use crate::wire::ast::MailboxFilter;
 use crate::wire::command::Verb;
 use crate::wire::syntax::cursor::{Cursor, Parsed};
@@ -13,7 +13,7 @@ use crate::wire::syntax::cursor::{Cursor, Parsed};
 /// source-mbox         = filter-mailboxes *(SP filter-mailboxes)
 /// ```
 /// No scope options are defined.
-pub(super) fn esearch(input: &mut Cursor<'_>) -> Parsed<Verb> {
+pub(in super::super) fn esearch(input: &mut Cursor<'_>) -> Parsed<Verb> {
     let mut sources = None;
     if input.take_word(b"IN") {
         input.space()?;

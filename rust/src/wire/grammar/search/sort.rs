@@ -1,7 +1,7 @@
 //! SORT and THREAD (RFC 5256 section 5, RFC 5267 section 5, RFC 5957 section 5, RFC 9394).
 
-use super::parenthesised;
-use super::search::{program, returns};
+use super::super::parenthesised;
+use super::{program, returns};
 use crate::wire::ast::{SearchKey, SortBy, SortCriterion, ThreadAlgorithm};
 use crate::wire::command::Verb;
 use crate::wire::syntax::charset::Charset;
@@ -32,7 +32,7 @@ pub(crate) const ALGORITHMS: [(&str, ThreadAlgorithm); 3] = [
 /// sort          = ["UID" SP] "SORT" [SP search-return-opts] SP sort-criteria SP search-criteria
 /// sort-criteria = "(" sort-criterion *(SP sort-criterion) ")"
 /// ```
-pub(super) fn sort(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
+pub(in super::super) fn sort(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
     let (returns, window) = returns(input, "a SORT return option")?;
     let start = input.clone();
     let mut criteria: Vec<SortCriterion> = Vec::new();
@@ -72,7 +72,7 @@ fn criterion(input: &mut Cursor<'_>) -> Parsed<SortCriterion> {
 /// ```abnf
 /// thread = ["UID" SP] "THREAD" SP thread-alg SP search-criteria
 /// ```
-pub(super) fn thread(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
+pub(in super::super) fn thread(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
     let algorithm = word_of(input, &ALGORITHMS, "a threading algorithm")?;
     input.space()?;
     Ok(Verb::Thread {

@@ -2,6 +2,12 @@
 //!
 //! The tree is built on an explicit stack: the client chooses its depth.
 
+mod multi_search;
+mod sort;
+
+pub(super) use self::multi_search::esearch;
+pub(crate) use self::sort::{ALGORITHMS, SORT_KEYS};
+pub(super) use self::sort::{sort, thread};
 use super::{lossy, one_of, parenthesised};
 use crate::wire::ast::{End, Field, Flag, SearchKey, SequenceSet, When, Window, system};
 use crate::wire::command::Verb;
