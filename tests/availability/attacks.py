@@ -313,7 +313,7 @@ def store_conditionally(server: Demo) -> Iterator[None]:
     modseq = client.number(name, "HIGHESTMODSEQ")
     for start in range(1, MANY, 10_000):
         numbers = b",".join(b"%d" % n for n in range(start, start + 10_000, 2))
-        client.done(b"STORE " + numbers + rb" +FLAGS.SILENT (\Answered)")
+        client.done(b"STORE " + numbers + b" +FLAGS.SILENT ($Forwarded)")  # set by no other attack
     yield
     for since in (1, modseq):
         line = client.command(rb"STORE 1:* (UNCHANGEDSINCE %d) +FLAGS (\Flagged)" % since)
