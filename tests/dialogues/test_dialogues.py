@@ -32,6 +32,7 @@ def processes():
     processes.end()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     [path for path in script.files() if len(script.read(path).clients) > 1],

@@ -111,7 +111,7 @@ def used(file):
     )
 
 
-@pytest.mark.parametrize("part", ["accounts", "group-000"])
+@pytest.mark.parametrize("part", ["accounts", pytest.param("group-000", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_reports_a_truncated_file(pool, verb, part):
     file = pool / part / "data.mdb"
