@@ -9,9 +9,6 @@ import trio
 from imapvm.model.stepping import (
     StepError,
     Suspended,
-    call_deferred,
-    defer,
-    is_stepping,
     start,
     suspend,
 )
@@ -260,26 +257,6 @@ def test_a_step_in_one_thread_is_no_step_in_another():
 
     start(look())
     assert found == ["returned at once"]
-
-
-def test_deferred_functions_are_called_once_in_order_and_may_defer_others():
-    log = []
-
-    async def first():
-        assert is_stepping()
-        defer(lambda: log.append("first"))
-        defer(lambda: start(second()))
-
-    async def second():
-        defer(lambda: log.append("second"))
-
-    start(first())
-    assert not is_stepping()
-    assert log == []
-    call_deferred()
-    assert log == ["first", "second"]
-    call_deferred()
-    assert log == ["first", "second"]
 
 
 @pytest.mark.parametrize("swallows", [False, True])

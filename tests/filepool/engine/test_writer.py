@@ -31,7 +31,7 @@ from imapvm.filepool.pool import create_filepool, open_filepool
 from imapvm.filepool.tables.messages.changes import JOURNAL_ROWS_KEPT
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.limits import KEYWORDS_PER_MESSAGE_MAX
-from imapvm.model.stepping import call_deferred, start
+from imapvm.model.stepping import start
 
 
 class Held:
@@ -107,29 +107,17 @@ class Transaction:
         return txn
 
 
-async def test_operations_submitted_outside_tasks_share_the_commit_of_their_turn(pool):
+async def test_operations_submitted_outside_tasks_share_a_commit(pool):
     group = pool.groups[0]
     submitted = [start(group.submit(Transaction())) for _ in range(3)]
-    call_deferred()  # the end of the reactor's turn
     first, *others = [await one for one in submitted]
     assert all(other is first for other in others)
     assert await group.submit(Transaction()) is not first
 
 
-async def test_operation_submitted_outside_a_task_and_a_turn_is_applied_in_its_task(pool):
-    group = pool.groups[0]
-    submitted = start(group.submit(Transaction()))
-    assert isinstance(await submitted, GroupTxn)
-    call_deferred()  # finds nothing left to do
-    assert isinstance(await group.submit(Transaction()), GroupTxn)
-
-
-@pytest.mark.parametrize("in_turn", [True, False])
-async def test_abandoned_operation_is_done_before_its_data_may_go(pool, in_turn):
+async def test_abandoned_operation_is_done_before_its_data_may_go(pool):
     group, held = pool.groups[0], Held()
     submitted = start(group.submit(held))
-    if in_turn:
-        call_deferred()
     log = []
 
     async def abandon():

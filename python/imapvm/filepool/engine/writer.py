@@ -23,7 +23,7 @@ from imapvm._core import CorruptError
 from imapvm.filepool.engine.environment import lmdb_error
 from imapvm.filepool.engine.transactions import LmdbTxn, Operation, WriteTxn
 from imapvm.filepool.errors import CorruptDataError, StoreUnavailableError
-from imapvm.model.stepping import defer, is_stepping, suspend
+from imapvm.model.stepping import is_stepping, suspend
 
 log = logging.getLogger(__name__)
 
@@ -230,14 +230,15 @@ class Writer(Generic[Txn]):
         # Others that can run now may submit operations, too, and share the commit.
         first = self._begin_gathering()
         if stepping:
-            if first:
-                defer(self._end_gathering)
             try:
                 await suspend()
             except BaseException:  # the client has gone; the operation still needs its data
                 await suspend()
+                self._end_gathering()
                 await self._wait_done(pending)
                 raise
+            # Not before: this thread has switched tasks, and leaves the GIL to the writer's thread.
+            self._end_gathering()
         elif first:
             try:
                 await trio.lowlevel.cancel_shielded_checkpoint()
@@ -248,7 +249,6 @@ class Writer(Generic[Txn]):
         return result
 
     async def _wait_done(self, pending: PendingOperation[Txn]) -> None:
-        self._end_gathering()  # if it was not submitted in a turn of the reactor
         if not pending.is_done:
             pending.task = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)

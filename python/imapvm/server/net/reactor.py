@@ -13,7 +13,6 @@ import trio
 from trio.lowlevel import wait_readable
 
 from imapvm.commands.turns import Turns
-from imapvm.model.stepping import call_deferred
 from imapvm.server.net.compression import Deflaters
 
 EVENTS_PER_POLL: Final = 1024
@@ -100,7 +99,6 @@ class Reactor:
                     connection = None  # or the last one would be kept alive by an idle server
                     if self._left or self.woken or perf_counter() > until:
                         break
-                call_deferred()
         finally:
             epoll.close()
 
