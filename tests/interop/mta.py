@@ -84,7 +84,7 @@ def configured(directory: Path) -> Iterator[Configured]:
         process = subprocess.Popen([PROGRAM, "serve", *config], stderr=log)
     try:
         until(
-            lambda: here.socket.exists() or process.poll() is not None,
+            lambda: "server ready" in (directory / "log").read_text() or process.poll() is not None,
             lambda: (directory / "log").read_text(),
         )
         assert process.poll() is None, (directory / "log").read_text()
