@@ -1,6 +1,7 @@
 """Arguments that several verbs share."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -31,6 +32,24 @@ def add_filepool_options(command: argparse.ArgumentParser) -> None:
         type=Path,
         help=f"configuration file that names the filepool (default: {DEFAULT_CONFIG})",
     )
+
+
+def add_action(
+    verbs: Verbs, name: str, action: str, text: str, run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    """Add a verb that works on a filepool.
+
+    Args:
+        verbs: verbs of the group.
+        name: word on the command line.
+        action: value of `action` in the arguments, by which `run` tells verbs apart.
+        text: what it does, beginning with a verb in lower case, without a full stop.
+        run: does it, and returns the exit code.
+    """
+    verb = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    add_filepool_options(verb)
+    verb.set_defaults(run=run, action=action)
+    return verb
 
 
 def filepool_path(arguments: argparse.Namespace) -> Path:

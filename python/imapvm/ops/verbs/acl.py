@@ -2,7 +2,7 @@
 
 import argparse
 
-from imapvm.ops.arguments import Verbs, add_filepool_options, filepool_path, utf8
+from imapvm.ops.arguments import Verbs, add_action, filepool_path, utf8
 
 
 def add_to(verbs: Verbs) -> None:
@@ -75,10 +75,7 @@ def _add_group(verbs: Verbs) -> None:
 
 
 def _verb(verbs: Verbs, name: str, action: str, text: str) -> argparse.ArgumentParser:
-    verb = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    add_filepool_options(verb)
-    verb.set_defaults(run=_run, action=action)
-    return verb
+    return add_action(verbs, name, action, text, _run)
 
 
 def _add_user(verb: argparse.ArgumentParser) -> None:

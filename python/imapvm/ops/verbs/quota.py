@@ -8,7 +8,7 @@ from imapvm.model.quota import LIMIT_MAX
 from imapvm.ops.arguments import (
     QUOTA_OPTIONS,
     Verbs,
-    add_filepool_options,
+    add_action,
     filepool_path,
     utf8,
 )
@@ -64,10 +64,7 @@ def add_to(verbs: Verbs) -> None:
 
 
 def _verb(verbs: Verbs, name: str, text: str) -> argparse.ArgumentParser:
-    verb = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    add_filepool_options(verb)
-    verb.set_defaults(run=_run, action=name)
-    return verb
+    return add_action(verbs, name, name, text, _run)
 
 
 def _add_name(verb: argparse.ArgumentParser) -> None:
