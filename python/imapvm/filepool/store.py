@@ -379,15 +379,19 @@ class AccountStore:
             LimitError, OverQuotaError: keywords, UIDs or the quota exceed a limit.
             StagedExpiredError: a message took longer than a day to arrive.
         """
+        ready = await self._staged_here(messages)
+        return await self._group.submit(
+            AppendMessages(self._id, mailbox, ready, self._now(), claim), cost=append_cost(ready)
+        )
+
+    async def _staged_here(self, messages: Sequence[NewMessage]) -> tuple[NewMessage, ...]:
+        """Return messages ready to be stored in the account's group."""
         ready = tuple(messages)
         if any(message.body.staged is not None for message in ready):
             ready = tuple(
                 [await copy_staged(message, self._group, self._groups) for message in ready]
             )
-        return await self._group.submit(
-            AppendMessages(self._id, mailbox, ready, self._now(), claim),
-            cost=COST_PER_APPEND * len(ready) if len(ready) > 1 else 0,
-        )
+        return ready
 
     async def replace(
         self,
@@ -530,6 +534,11 @@ class AccountStore:
         return await self._group.submit(
             CopyMessages(self._id, mailbox, uids, to, move=True, now=self._now()), cost=_cost(uids)
         )
+
+
+def append_cost(messages: Sequence[NewMessage]) -> int:
+    """Return the cost of an operation that stores messages; 0 for one."""
+    return COST_PER_APPEND * len(messages) if len(messages) > 1 else 0
 
 
 def _cost(uids: UidSet) -> int:

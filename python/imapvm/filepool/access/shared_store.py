@@ -30,10 +30,10 @@ from imapvm.filepool.operations.store_flags import (
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.staging import copy_staged
 from imapvm.filepool.store import (
-    COST_PER_APPEND,
     STORES_PER_COST,
     AccountStore,
     Mailbox,
+    append_cost,
 )
 from imapvm.model.ids import MailboxId
 from imapvm.model.rights import AclEntry, Grantee, Rights, RightsChange
@@ -168,12 +168,10 @@ class SharedStore(AccountStore):
         claim: bool = False,
     ) -> AppendResult:
         """Append messages, with those of their flags that the user may set: `i`."""
-        ready = tuple(
-            [await copy_staged(message, self._group, self._groups) for message in messages]
-        )
+        ready = await self._staged_here(messages)
         return await self._group.submit(
             AppendSharedMessages(self._id, mailbox, ready, self._now(), self._user()),
-            cost=COST_PER_APPEND * len(ready) if len(ready) > 1 else 0,
+            cost=append_cost(ready),
         )
 
     async def replace(
