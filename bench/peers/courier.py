@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from bench.disk.fixed_latency import FixedLatency, environment_of
 from bench.peers import unpacked
 from bench.peers.peer import (
     HOST,
@@ -93,7 +94,13 @@ def version() -> str:
 
 
 @contextmanager
-def running(base: Path, users: Users, *, light: Light = no_light_hash) -> Iterator[Service]:
+def running(
+    base: Path,
+    users: Users,
+    *,
+    light: Light = no_light_hash,
+    disk: FixedLatency | None = None,
+) -> Iterator[Service]:
     """Run the server for some users, name to password, until the block ends."""
     del light  # SHA-512 crypt is cheap to verify
     root = unpacked.root_of("courier")
@@ -125,7 +132,7 @@ def running(base: Path, users: Users, *, light: Light = no_light_hash) -> Iterat
         ["unshare", "--mount", "sh", "-c", script],
         log=base / "server.log",
         listens=[imap, imaps],
-        environment=unpacked.libraries(root),
+        environment={**unpacked.libraries(root), **environment_of(disk)},
     ) as pid:
         yield Service(
             name="courier",

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from bench.disk.fixed_latency import FixedLatency, environment_of
 from bench.peers import unpacked
 from bench.peers.peer import (
     HOST,
@@ -83,7 +84,13 @@ def get() -> None:
 
 
 @contextmanager
-def running(base: Path, users: Users, *, light: Light = no_light_hash) -> Iterator[Service]:
+def running(
+    base: Path,
+    users: Users,
+    *,
+    light: Light = no_light_hash,
+    disk: FixedLatency | None = None,
+) -> Iterator[Service]:
     """Run the server for some users, name to password, until the block ends."""
     del light  # passwords are not hashed
     root = unpacked.root_of("cyrus")
@@ -103,7 +110,7 @@ def running(base: Path, users: Users, *, light: Light = no_light_hash) -> Iterat
     }  # fmt: skip
     (base / "imapd.conf").write_text(IMAPD.format(**places))
     (base / "cyrus.conf").write_text(CYRUS.format(**places))
-    environment = unpacked.libraries(root)
+    environment = {**unpacked.libraries(root), **environment_of(disk)}
     _write_passwords(root, base / "sasldb2", users)
     if os.getuid() == 0:
         for path in (base, *base.rglob("*")):

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from bench.disk.fixed_latency import FixedLatency, environment_of
 from bench.peers.hashes import ABOUT, hashes
 from bench.peers.peer import (
     HOST,
@@ -124,6 +125,11 @@ service imap {
 }
 """
 
+INHERITED: Final = """\
+import_environment = $import_environment {names}
+"""
+"""Dovecot gives its processes only the variables that are named."""
+
 FSYNC: Final = {
     "optimized": "mail_fsync = optimized: deliveries and APPEND are synced, flags are not",
     "always": "mail_fsync = always: every change is synced",
@@ -148,6 +154,7 @@ def running(
     users: Users,
     *,
     light: Light = no_light_hash,
+    disk: FixedLatency | None = None,
     fsync: str = "optimized",
     hibernate: bool = False,
     name: str = "dovecot",
@@ -166,6 +173,7 @@ def running(
     _write_passwords(base, hashes(users, light))
     imap, imaps, lmtp = free_addresses(3)
     cores = os.cpu_count() or 1
+    environment = environment_of(disk)
     configuration = base / "dovecot.conf"
     configuration.write_text(
         CONFIGURATION.format(
@@ -183,11 +191,13 @@ def running(
             lmtp=lmtp[1],
         )
         + (HIBERNATION if hibernate else "")
+        + (INHERITED.format(names=" ".join(environment)) if environment else "")
     )
     with served(
         ["dovecot", "-F", "-c", str(configuration)],
         log=base / "server.log",
         listens=[imap, imaps, lmtp],
+        environment=environment,
     ) as pid:
         yield Service(
             name=name,

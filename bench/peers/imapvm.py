@@ -9,6 +9,7 @@ from typing import Final
 
 import trio
 
+from bench.disk.fixed_latency import FixedLatency, environment_of
 from bench.peers.hashes import ABOUT, hashes
 from bench.peers.peer import HOST, Light, Service, Users, free_addresses, no_light_hash
 from bench.peers.processes import served
@@ -50,6 +51,7 @@ def running(
     users: Users,
     *,
     light: Light = no_light_hash,
+    disk: FixedLatency | None = None,
     workers: int = 0,
     name: str = "imapvm",
 ) -> Iterator[Service]:
@@ -82,7 +84,9 @@ def running(
     )
     command = [sys.executable, "-m", "imapvm", "serve", "--config", str(configuration)]
     listens = [imap, lmtp, *([imaps] if imaps else [])]
-    with served(command, log=base / "server.log", listens=listens) as pid:
+    environment = environment_of(disk)
+    log = base / "server.log"
+    with served(command, log=log, listens=listens, environment=environment) as pid:
         yield Service(
             name=name,
             version=version(),

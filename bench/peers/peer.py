@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from bench.disk.fixed_latency import FixedLatency
+
 HostPort = tuple[str, int]
 """Host and port."""
 
@@ -67,6 +69,8 @@ class Peer:
     running: "Running"
     """Runs the server for some users in a directory, created if missing, until the block ends.
 
+    With `disk`, all its processes use that disk.
+
     Raises:
         PeerMissingError: the server is not installed.
         PeerFailedError: the server did not start.
@@ -91,7 +95,7 @@ class Running(Protocol):
     """Type of `Peer.running`."""
 
     def __call__(
-        self, base: Path, users: Users, *, light: Light = ...
+        self, base: Path, users: Users, *, light: Light = ..., disk: FixedLatency | None = ...
     ) -> AbstractContextManager[Service]: ...
 
 

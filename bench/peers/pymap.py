@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from bench.disk.fixed_latency import FixedLatency, environment_of
 from bench.peers.peer import (
     HOST,
     Light,
@@ -57,7 +58,13 @@ def version() -> str:
 
 
 @contextmanager
-def running(base: Path, users: Users, *, light: Light = no_light_hash) -> Iterator[Service]:
+def running(
+    base: Path,
+    users: Users,
+    *,
+    light: Light = no_light_hash,
+    disk: FixedLatency | None = None,
+) -> Iterator[Service]:
     """Run the server for some users, name to password, until the block ends."""
     if (command := missing()) is not None:
         raise PeerMissingError(command)
@@ -69,7 +76,9 @@ def running(base: Path, users: Users, *, light: Light = no_light_hash) -> Iterat
     command_line: list[str | Path] = [
         _program("pymap"), "--host", HOST, "--port", str(imap[1]), "--no-tls", "maildir", mail,
     ]  # fmt: skip
-    with served(command_line, log=base / "server.log", listens=[imap]) as pid:
+    with served(
+        command_line, log=base / "server.log", listens=[imap], environment=environment_of(disk)
+    ) as pid:
         yield Service(
             name="pymap",
             version=version(),

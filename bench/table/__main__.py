@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bench.disk import FixedLatency, NoCompilerError, fixed_latency
 from bench.peers import PEERS, Peer, PeerFailedError, peer
 from bench.peers.scratch import scratch
+from bench.table.flush import FLUSH_MS, FLUSH_SERVERS, WRITING, flush_rows, measure_flush
 from bench.table.idle import IdleRow, measure_idling
 from bench.table.machine import this_machine
 from bench.table.mailboxes import fill_mailboxes
@@ -29,16 +31,13 @@ from bench.table.users import PASSWORD, fresh_names, light, users_in
 from imapvm_bench.errors import BenchError
 from imapvm_bench.load.descriptors import raise_limit
 
-PARTS: Final = ("rows", "idle", "scale")
+PARTS: Final = ("rows", "flush", "idle", "scale")
 SERVERS: Final = (
     "imapvm", "imapvm-1", "imapvm-2", "dovecot", "dovecot-always", "cyrus", "courier", "pymap",
 )  # fmt: skip
 IDLING: Final = ("imapvm", "imapvm-2", "dovecot", "dovecot-hibernate", "cyrus", "courier")
 ALL_ROUNDS: Final = ("imapvm", "dovecot")
 """Prefixes of servers that run in every round; the others run in two."""
-
-WRITING: Final = ("STORE", "APPEND", "LMTP")
-"""First words of the rows that depend on when Dovecot syncs."""
 
 
 def main() -> int:
@@ -58,6 +57,10 @@ def main() -> int:
         print("\nended early; results until then are kept", file=sys.stderr)
     run.write()
     return 0
+
+
+def _latencies(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -110,6 +113,24 @@ def _options() -> argparse.ArgumentParser:
         default=",".join(PARTS),
         metavar="PART,…",
         help="of %(default)s; the others are kept from the existing JSON",
+    )
+    options.add_argument(
+        "--flush-ms",
+        type=_latencies,
+        default=FLUSH_MS,
+        metavar="MS,…",
+        help="times of a flush, for the part `flush` (default: 0.2,1,5)",
+    )
+    options.add_argument(
+        "--flush-queue",
+        action="store_true",
+        help="one flush at a time, and waiting calls share the next (default: flushes overlap)",
+    )
+    options.add_argument(
+        "--flush-peers",
+        metavar="NAME,…",
+        default=",".join(FLUSH_SERVERS),
+        help="servers for the part `flush` (default: %(default)s)",
     )
     options.add_argument(
         "--sessions",
@@ -183,6 +204,7 @@ class Run:
         chosen = self.chosen
         self.parts = self._names(chosen.parts, PARTS)
         self.rows = [row for row in ROWS if _wanted(row, chosen.only)]
+        self.flush_rows = [row for row in flush_rows() if _wanted(row, chosen.only)]
         if not self.rows:
             raise SystemExit(f"--only: no such row: use {', '.join(r.slug for r in ROWS)}")
         date = datetime.datetime.now(datetime.UTC).date().isoformat()
@@ -211,6 +233,8 @@ class Run:
         """Measure the selected parts, and write results and page."""
         if "rows" in self.parts:
             self._measure_rows()
+        if "flush" in self.parts:
+            self._measure_flush()
         if "idle" in self.parts:
             self._measure_idle()
         if "scale" in self.parts:
@@ -234,7 +258,7 @@ class Run:
             servers = [
                 server
                 for each in self._here(chosen.peers.split(","))
-                if (server := self._start(each, base, stack)) is not None
+                if (server := self._start(each, self.rows, base, stack)) is not None
             ]
 
             def on_run(step: RowRun) -> None:
@@ -252,36 +276,87 @@ class Run:
             )
         self.write()
 
-    def _start(self, each: Peer, base: Path, stack: ExitStack) -> MeasuredServer | None:
-        """Start and fill a server; return None, and record the error, where that fails."""
+    def _measure_flush(self) -> None:
+        chosen = self.chosen
+        with scratch(chosen.dir and chosen.dir / "flush") as base, ExitStack() as stack:
+            servers: list[MeasuredServer] = []
+            disks: dict[str, FixedLatency] = {}
+            for each in self._here(chosen.flush_peers.split(",")):
+                disk = self._disk(each, base, stack)
+                server = disk and self._start(each, self.flush_rows, base, stack, disk=disk)
+                if disk and server:
+                    servers.append(server)
+                    disks[each.name] = disk
+
+            def on_run(latency: float, step: RowRun, syncs: float | None) -> None:
+                shown = "failed" if step.value is None else f"{step.value:,.1f}"
+                count = "" if syncs is None else f"{syncs:5.2f} syncs"
+                name = f"{step.row.name}, {latency:g} ms"
+                _print(f"  {step.round + 1} {name:48} {step.server:15} {shown:>12} {count}")
+
+            self.results.flush = measure_flush(
+                servers,
+                disks,
+                self.flush_rows,
+                chosen.flush_ms,
+                rounds=chosen.rounds,
+                seconds=chosen.seconds,
+                on_run=on_run,
+            )
+        self.write()
+
+    def _disk(self, each: Peer, base: Path, stack: ExitStack) -> FixedLatency | None:
+        """Return a disk for a server; return None, and record the error, where that fails."""
+        try:
+            disk = stack.enter_context(fixed_latency(base / f"{each.name}-disk"))
+        except NoCompilerError as error:
+            self.results.failed[each.name] = str(error)
+            _print(f"  {error}")
+            return None
+        disk.queued = self.chosen.flush_queue
+        return disk
+
+    def _start(
+        self,
+        each: Peer,
+        rows: Sequence[TableRow],
+        base: Path,
+        stack: ExitStack,
+        *,
+        disk: FixedLatency | None = None,
+    ) -> MeasuredServer | None:
+        """Start and fill a server for some rows; return None, and record the error, if it fails."""
         names = {user.name: user.password for users in ("readers", "posts", "known")
                  for user in users_in(users)}  # fmt: skip
-        if any(row.needs_fresh_users for row in self.rows):
+        if any(row.needs_fresh_users for row in rows):
             rounds = self._rounds(each.name)
             names |= dict.fromkeys(fresh_names(rounds, self.chosen.seconds + 2), PASSWORD)
         _print(f"starting and filling {each.name} …")
         try:
-            service = stack.enter_context(each.running(base / each.name, names, light=light))
+            service = stack.enter_context(
+                each.running(base / each.name, names, light=light, disk=disk)
+            )
             only = None
             if each.name == "dovecot-always":
-                only = frozenset(row.name for row in self.rows if row.name.startswith(WRITING))
+                only = frozenset(row.name for row in rows if row.name.startswith(WRITING))
             server = MeasuredServer(service, self._rounds(each.name), only)
             fill_mailboxes(
                 server,
-                readers=max(
-                    [row.connections for row in self.rows if row.users == "readers"] or [1]
-                ),
-                big=any(row.heavy for row in self.rows),
-                large=any("25 MB" in row.name for row in self.rows),
+                readers=max([row.connections for row in rows if row.users == "readers"] or [1]),
+                big=any(row.heavy for row in rows),
+                large=any("25 MB" in row.name for row in rows),
             )
         except (PeerFailedError, BenchError) as error:
             self.results.failed[each.name] = str(error)
             _print(f"  {error}")
             return None
         self.results.failed.pop(each.name, None)
-        self.results.servers.append(
-            Server(each.name, service.version, service.fsync, service.passwords, service.settings)
-        )
+        if each.name not in {known.name for known in self.results.servers}:
+            self.results.servers.append(
+                Server(
+                    each.name, service.version, service.fsync, service.passwords, service.settings
+                )
+            )
         for reason in dict.fromkeys(server.unfit.values()):
             _print(f"  {reason}")
         return server

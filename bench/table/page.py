@@ -2,7 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 
-from bench.table.results import Curve, IdleResult, Results, RowResult, median, ratios
+from bench.table.results import (
+    Curve,
+    FlushRow,
+    IdleResult,
+    Results,
+    RowResult,
+    median,
+    ratios,
+)
 
 OURS = "imapvm"
 FORMS = ("imapvm-1", "imapvm-2")
@@ -23,13 +31,31 @@ PUSH_MS = 10.0
 PUSH_SESSIONS = 5000
 """Number of sessions up to which `PUSH_MS` is an aim."""
 
+FLUSH_GOALS = {
+    ("STORE", 1): (1.0, 3.0),
+    ("STORE", 20): (3.0, 10.0),
+    ("APPEND", 1): (2.0, 2.0),
+    ("APPEND", 20): (5.0, 5.0),
+    ("LMTP", 1): (2.0, 2.0),
+    ("LMTP", 20): (8.0, 8.0),
+}
+"""Aims for a flush of 1 ms, by operation and connections: ratio to Dovecot with `mail_fsync =
+optimized`, and = always."""
+FLUSH_GOAL_MS = 1.0
+
 WORKERS_GAIN = 1.6
 
 
 def page(results: Results) -> str:
     """Return the page."""
-    parts = [_head(results), _goals(results), _workers(results), _others(results)]
-    parts += [_idle(results), _scale(results), _servers(results), _repeating(results)]
+    parts = [_head(results), _goals(results), _flush(results), _workers(results)]
+    parts += [
+        _others(results),
+        _idle(results),
+        _scale(results),
+        _servers(results),
+        _repeating(results),
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -104,6 +130,45 @@ def _verdict(ratio: float | None, goal: float | None) -> str:
     if goal is None:
         return "no aim"
     return "reached" if ratio >= goal else "**missed**"
+
+
+def _flush(results: Results) -> str:
+    if not results.flush:
+        return ""
+    heads = ("row", "unit", "flush, ms", OURS, *DOVECOT, *(f"÷ {name}" for name in DOVECOT), "",
+             *(f"syncs: {name}" for name in (OURS, *DOVECOT)))  # fmt: skip
+    lines = [_flush_line(row) for row in results.flush]
+    return f"""\
+## Durable operations, by the time of a flush
+
+Each call that waits for the disk takes a fixed time on every server, instead of that of the device
+([disk/fixed_latency.c](disk/fixed_latency.c)). Flushes overlap, unless `--flush-queue` is given.
+The last columns are the calls per operation. `dovecot` is `mail_fsync = optimized`, which does not
+sync flags. Aims are for {FLUSH_GOAL_MS:g} ms.
+
+{_table(heads, "llrrrrrrlrrr", lines)}""" + _error_section(results.flush, (OURS, *DOVECOT))
+
+
+def _flush_line(row: FlushRow) -> str:
+    shown = [median(ratios(row, OURS, name)) for name in DOVECOT]
+    verdicts: tuple[str, ...] = ()
+    if row.latency_ms == FLUSH_GOAL_MS:
+        goals = FLUSH_GOALS.get((row.name.split()[0], row.connections), (None, None))
+        verdicts = tuple(
+            f"{_verdict(ratio, goal)} ({goal:g})"
+            for ratio, goal in zip(shown, goals, strict=True)
+            if goal is not None
+        )
+    syncs = [median(row.syncs.get(name, [])) for name in (OURS, *DOVECOT)]
+    return _line(
+        row.name,
+        row.unit,
+        f"{row.latency_ms:g}",
+        *(_value(row, name) for name in (OURS, *DOVECOT)),
+        *("-" if ratio is None else f"{ratio:.2f}" for ratio in shown),
+        ", ".join(verdicts),
+        *("-" if count is None else f"{count:.2f}" for count in syncs),
+    )
 
 
 def _workers(results: Results) -> str:

@@ -43,6 +43,14 @@ class RowResult(msgspec.Struct):
     """Error messages by server."""
 
 
+class FlushRow(RowResult, kw_only=True):
+    """Results of one row on a disk with a fixed flush latency."""
+
+    latency_ms: float
+    syncs: dict[str, list[float | None]] = {}
+    """Syncs per operation, one value per round for each server."""
+
+
 class IdleResult(msgspec.Struct):
     """Results of idle sessions on one server."""
 
@@ -97,6 +105,7 @@ class Results(msgspec.Struct):
     failed: dict[str, str] = {}
     """Servers that did not start or could not be filled, with the error."""
     rows: list[RowResult] = []
+    flush: list[FlushRow] = []
     idle: list[IdleResult] = []
     scale: list[Curve] = []
     large_idle: list[IdleResult] = msgspec.field(default_factory=list, name="crowds")

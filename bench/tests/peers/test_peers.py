@@ -3,10 +3,12 @@
 import imaplib
 import smtplib
 import ssl
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from bench.disk import fixed_latency
 from bench.peers import PEERS, PeerMissingError, Service, peer
 from bench.peers.processes import descendants
 from bench.peers.scratch import scratch
@@ -72,6 +74,32 @@ def test_a_peer_serves_its_users_and_ends_with_all_its_processes(name):
             assert family[0] == service.pid
             assert all(map(is_running, family))
         assert not [pid for pid in family if is_running(pid)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "stored"), [("imapvm", True), ("dovecot", False), ("dovecot-always", True)]
+)
+def test_all_processes_of_a_server_use_its_disk(name, stored):
+    """APPEND is synced on each; STORE where flags are."""
+    with (
+        scratch() as base,
+        fixed_latency(base / "disk") as disk,
+        peer(name).running(base / name, USERS, disk=disk) as service,
+        signed_in(service, "ada") as client,
+    ):
+        before = disk.syncs().total
+        assert client.append("INBOX", None, None, MESSAGE)[0] == "OK"
+        appended = disk.syncs().total
+        assert appended > before
+        client.select()
+        before, disk.latency_ms = disk.syncs().total, 50.0
+        start = time.perf_counter()
+        assert client.store("1", "+FLAGS", r"(\Flagged)")[0] == "OK"
+        seconds = time.perf_counter() - start
+        assert (disk.syncs().total > before) is stored
+        assert (seconds >= 0.05) is stored
+        disk.latency_ms = 0
 
 
 @pytest.mark.slow

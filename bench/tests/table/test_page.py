@@ -1,7 +1,15 @@
 """The page shows missed aims as clearly as reached ones."""
 
 from bench.table.page import page
-from bench.table.results import Curve, IdleResult, Point, Results, RowResult, ratios
+from bench.table.results import (
+    Curve,
+    FlushRow,
+    IdleResult,
+    Point,
+    Results,
+    RowResult,
+    ratios,
+)
 from bench.tests.table.builders import results
 
 
@@ -106,3 +114,35 @@ def test_results_round_trip_through_their_file(tmp_path):
     made = results(row([200.0], [None], errors={"dovecot": ["gone"]}))
     made.write(tmp_path / "2026-06-01.json")
     assert Results.read(tmp_path / "2026-06-01.json") == made
+
+
+def flush_row(latency_ms: float) -> FlushRow:
+    values: dict[str, list[float | None]] = {
+        "imapvm": [400.0], "dovecot": [800.0], "dovecot-always": [100.0],
+    }  # fmt: skip
+    syncs: dict[str, list[float | None]] = {"imapvm": [2.0], "dovecot": [0.0]}
+    return FlushRow(
+        "STORE one flag, 1 connection",
+        "commands/s",
+        1,
+        values=values,
+        latency_ms=latency_ms,
+        syncs=syncs,
+    )
+
+
+def test_durable_rows_are_compared_at_each_latency(tmp_path):
+    made = results()
+    made.flush = [flush_row(0.2), flush_row(1.0)]
+    made.write(tmp_path / "2026-06-01.json")
+    assert Results.read(tmp_path / "2026-06-01.json") == made
+    lines = [
+        [cell.strip() for cell in one.strip("|").split("|")]
+        for one in page(made).splitlines()
+        if one.startswith("| STORE")
+    ]
+    assert [cells[2:] for cells in lines] == [
+        ["0.2", "400", "800", "100", "0.50", "4.00", "", "2.00", "0.00", "-"],
+        ["1", "400", "800", "100", "0.50", "4.00", "**missed** (1), reached (3)",
+         "2.00", "0.00", "-"],
+    ]  # fmt: skip
