@@ -5,7 +5,6 @@ read from the pages directly (docs/decisions/0002-direct-page-reads.md).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
 from typing import Final, NamedTuple, Self
@@ -65,6 +64,7 @@ from imapvm.model.limits import CHANGE_ROWS_MAX, SPELLINGS_MAX
 from imapvm.model.names import DELIMITER, canonical_name
 from imapvm.model.quota import MESSAGE, STORAGE
 from imapvm.model.rights import ALL_RIGHTS, AclEntry, Grantee, Rights
+from imapvm.model.values import frozen
 
 MAILBOX_CACHE_MAX: Final = 8192
 """Mailbox rows that are cached decoded, about 4 MiB; the cache is cleared when it is full."""
@@ -79,7 +79,7 @@ UID_MAPS_MAX: Final = 512
 BODY_GONE: Final = "the text of the message has been removed"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Usage:
     """Numbers and bytes that an account uses."""
 

@@ -2,18 +2,18 @@
 
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from imapvm.filepool.accounts import Account
 from imapvm.filepool.pool import Filepool
 from imapvm.intake.delivery_settings import DeliverySettings
 from imapvm.intake.paths import PathError, split_address
 from imapvm.model.names import INBOX, canonical_name, name_error
+from imapvm.model.values import frozen
 
 POSTMASTER = "postmaster"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Destination:
     """Account and mailbox that an address resolves to."""
 

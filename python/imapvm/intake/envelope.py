@@ -4,10 +4,10 @@ Shared by LMTP and spool files. A syntax error of the sender is a value: the `Re
 """
 
 import re
-from dataclasses import dataclass
 
 from imapvm.intake.paths import PathError, parse_path
 from imapvm.intake.replies import Reply
+from imapvm.model.values import frozen
 
 _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9\-]*)(?:=([!-<>-~\u0080-\U0010ffff]+))?")
 _XTEXT = re.compile(r"\+([0-9A-F]{2})")
@@ -15,7 +15,7 @@ _NOTIFY = frozenset({"SUCCESS", "FAILURE", "DELAY"})
 _SIZE_DIGITS_MAX = 20  # RFC 1870 section 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sender:
     """MAIL FROM."""
 
@@ -31,7 +31,7 @@ class Sender:
     """RET=FULL (RFC 3461 section 4.3)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recipient:
     """RCPT TO."""
 
@@ -42,7 +42,7 @@ class Recipient:
     """ORCPT, `type;address`, decoded from xtext (RFC 3461 section 4.2)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Envelope:
     """Sender and recipients of a message; recipients in the order given, with duplicates."""
 

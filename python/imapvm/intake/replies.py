@@ -1,13 +1,15 @@
 """Replies of RFC 5321 section 4.2 with the enhanced status codes of RFC 3463."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
+
+from imapvm.model.values import frozen
 
 NOT_PRINTABLE: Final = re.compile("[^ -~]")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """One reply, sent to a client or written next to a spool file that is held."""
 

@@ -2,15 +2,16 @@
 
 import re
 import time
-from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
+
+from imapvm.model.values import frozen
 
 _NAME = re.compile(r"[A-Za-z0-9\u0080-\U0010ffff](?:[\w.\-]{0,253})|\[[A-Za-z0-9.:\-]{1,64}\]")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\-]{1,200}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trace:
     """Origin of a message, for its Received field and for log events."""
 

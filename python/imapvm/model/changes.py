@@ -1,13 +1,13 @@
 """Changes of mailboxes and accounts, as sessions need them."""
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from imapvm._core import UidSet
 from imapvm.model.ids import AccountId, MailboxId, ModSeq
+from imapvm.model.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AccountChange:
     """Annotations of an account's mailboxes, or its own of the server, have changed."""
 
@@ -18,7 +18,7 @@ Changed: TypeAlias = MailboxId | AccountChange
 """Subject of a change: sessions that concern it read the store."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MailboxChanges:
     """Changes of a mailbox after a mod-sequence: all, or the first ones.
 

@@ -1,7 +1,6 @@
 """Operations on the environment of accounts."""
 
 import unicodedata
-from dataclasses import dataclass
 
 from imapvm.filepool.errors import (
     AccountExistsError,
@@ -16,6 +15,7 @@ from imapvm.filepool.tables.transactions import AccountsTxn
 from imapvm.model.ids import AccountId
 from imapvm.model.limits import ACCOUNT_NAME_MAX, ADDRESS_MAX, CREDENTIAL_MAX
 from imapvm.model.names import normal_name
+from imapvm.model.values import frozen
 
 
 def _checked(text: str, what: str, limit: int) -> str:
@@ -78,7 +78,7 @@ def _check_free(txn: AccountsTxn, text: str) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReserveAccount:
     """Allocation of an account id and a name; the account cannot be found yet."""
 
@@ -101,7 +101,7 @@ class ReserveAccount:
         return account
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ActivateAccount:
     """Activation of an account whose mailboxes exist, so that it can be found."""
 
@@ -115,7 +115,7 @@ class ActivateAccount:
             txn.delete(ID_KEY.pack(self.account), txn.tables.unfinished)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MarkDeleted:
     """First step of a deletion: the account cannot be found, its name and addresses are free.
 
@@ -139,7 +139,7 @@ class MarkDeleted:
         return row.account
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ForgetAccount:
     """Last step of a deletion: the row of an account whose mail has been removed."""
 
@@ -151,7 +151,7 @@ class ForgetAccount:
         txn.delete(LOGIN_EPOCH + ID_KEY.pack(self.account), txn.tables.counters)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RenameAccount:
     """Change of the login name of an account."""
 
@@ -171,7 +171,7 @@ class RenameAccount:
         _put(txn, row)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetCredential:
     """Change of the credential of an account. Ends its sessions by a new login epoch."""
 
@@ -191,7 +191,7 @@ class SetCredential:
             txn.put(key, COUNTER.pack(epoch + 1), txn.tables.counters)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AddAlias:
     """Addition of an address to an account."""
 
@@ -209,7 +209,7 @@ class AddAlias:
         txn.put(ID_KEY.pack(self.account) + key, b"", txn.tables.addresses)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RemoveAlias:
     """Removal of an address from its account."""
 

@@ -1,7 +1,6 @@
 """APPEND: staging of large messages, and new messages in a mailbox."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from imapvm._core import Record, UidSet
 from imapvm.filepool.errors import LimitError, StagedExpiredError
@@ -22,9 +21,10 @@ from imapvm.filepool.tables.schema import CHUNK_KEY, MailboxRow
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import UID_MAX, AccountId, BodyId, MailboxId, ModSeq
+from imapvm.model.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NewMessage:
     """Message to append to a mailbox."""
 
@@ -38,7 +38,7 @@ class NewMessage:
     """Minutes east of UTC."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AppendResult:
     """Result of APPEND (RFC 9051 section 7.1, APPENDUID)."""
 
@@ -52,7 +52,7 @@ class AppendResult:
 # --- staging -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StageBody:
     """Rows of an arriving message; the first ones allocate its body id."""
 
@@ -73,7 +73,7 @@ class StageBody:
         return staged
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DiscardStaged:
     """Expiry of a staged body now, unless a message refers to it."""
 
@@ -162,7 +162,7 @@ def append_stored(
     return AppendResult(row.uid_validity, uids, ModSeq(row.highest_modseq), row.recent_from)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AppendMessages:
     """APPEND and MULTIAPPEND: all messages or none (RFC 3502)."""
 

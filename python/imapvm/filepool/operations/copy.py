@@ -12,7 +12,6 @@ that are not committed are swept, and references to bodies with them.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from imapvm._core import Record, UidSet, segment_counts, segment_records, segment_renumber
 from imapvm.filepool.errors import MessageGoneError, OverQuotaError, StagedExpiredError
@@ -25,9 +24,10 @@ from imapvm.filepool.tables.messages.keywords import intern, known_sets
 from imapvm.filepool.tables.schema import ID_KEY, INDEX_KEY, MailboxRow
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, MailboxId, ModSeq
+from imapvm.model.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CopyResult:
     """Result of COPY and MOVE (RFC 9051 section 7.1, COPYUID)."""
 
@@ -39,7 +39,7 @@ class CopyResult:
     modseq: ModSeq
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CopyMessages:
     """COPY, or MOVE if `move` is set: all messages or none (RFC 6851 section 3.3)."""
 
@@ -185,7 +185,7 @@ def copies_of(
 # --- staged copies -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StagedCopies:
     """Copies that no mailbox has yet."""
 
@@ -210,7 +210,7 @@ class StagedCopies:
             raise StagedExpiredError("the copies took too long")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StageCopies:
     """Copies of some messages, added to the staged ones; the first call allocates their id."""
 
@@ -247,7 +247,7 @@ class StageCopies:
         return StagedCopies(staged.id, staged.until, staged.source | UidSet(runs))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CommitCopies:
     """Staged copies, moved to the target as a whole."""
 
@@ -291,7 +291,7 @@ class CommitCopies:
         return CopyResult(target.uid_validity, source, copies, ModSeq(target.highest_modseq))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DiscardCopies:
     """Expiry of staged copies now."""
 

@@ -24,6 +24,7 @@ from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, BodyId, MailboxId, Uid
 from imapvm.model.limits import DELIVERY_ID_MAX
 from imapvm.model.names import canonical_name
+from imapvm.model.values import frozen
 
 DELIVERY_ID_MIN: Final = 16
 """Bytes; fewer would not be unique."""
@@ -52,7 +53,7 @@ class Delivery:
             raise ValueError(f"a delivery id has {DELIVERY_ID_MIN} to {DELIVERY_ID_MAX} bytes")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Delivered:
     """Result: the message is in the mailbox, and on disk."""
 
@@ -60,12 +61,12 @@ class Delivered:
     uid: Uid
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AlreadyDelivered:
     """Result: an earlier attempt had succeeded; nothing was changed."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeliveryRefused:
     """Result: the recipient did not get the message."""
 
@@ -76,7 +77,7 @@ class DeliveryRefused:
 DeliveryResult: TypeAlias = Delivered | AlreadyDelivered | DeliveryRefused
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeliverMessage:
     """Delivery to the recipients in one storage group."""
 

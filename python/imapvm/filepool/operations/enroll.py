@@ -1,7 +1,5 @@
 """Changes of a storage group when an account is enrolled or deleted. Each may be repeated."""
 
-from dataclasses import dataclass
-
 from imapvm.filepool.operations.mailboxes.mailboxes import new_mailbox
 from imapvm.filepool.operations.mailboxes.special_uses import check_uses
 from imapvm.filepool.operations.sweep import Budget, clear_account
@@ -10,9 +8,10 @@ from imapvm.filepool.tables.schema import ID_KEY, UsageRow
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId
 from imapvm.model.names import INBOX, NEW_ACCOUNT_MAILBOXES
+from imapvm.model.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AddAccount:
     """Creation of an account's usage row and its default mailboxes."""
 
@@ -30,7 +29,7 @@ class AddAccount:
             new_mailbox(txn, usage, name, now=self.now, uses=uses, subscribe=True)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClearAccount:
     """Removal of an account's data, a bounded amount at a time; the result is True when done.
 

@@ -4,7 +4,6 @@ The counters are in the row of `usage`; only the bytes of annotations are a coun
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from imapvm._core import segment_counts
 from imapvm.filepool.errors import OverQuotaError
@@ -20,6 +19,7 @@ from imapvm.model.quota import (
     UNITS,
     Limits,
 )
+from imapvm.model.values import frozen
 
 
 def check_quota(
@@ -85,7 +85,7 @@ def add_annotations(txn: GroupTxn, account: AccountId, more: int) -> None:
 # --- operations -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetLimits:
     """Limits of an account; usage above a limit stays, and nothing can be added."""
 
@@ -112,7 +112,7 @@ class SetLimits:
         return own
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recounted:
     """Result of a recount: usage before and after, by the words of `imapvm quota`."""
 
@@ -122,7 +122,7 @@ class Recounted:
     """True if a counter of the account or of a mailbox was wrong."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecountUsage:
     """Counters of an account and its mailboxes, counted again from the index.
 

@@ -1,7 +1,5 @@
 """REPLACE: a message in place of another one (RFC 8508)."""
 
-from dataclasses import dataclass
-
 from imapvm._core import UidSet
 from imapvm.filepool.errors import MessageGoneError
 from imapvm.filepool.operations.append import (
@@ -15,9 +13,10 @@ from imapvm.filepool.tables.messages.bodies import release
 from imapvm.filepool.tables.messages.changes import Change, log_change
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, MailboxId
+from imapvm.model.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReplaceMessage:
     """Message appended to a mailbox, and another one expunged from its mailbox: both or neither.
 

@@ -1,7 +1,5 @@
 """STORE and EXPUNGE."""
 
-from dataclasses import dataclass
-
 from imapvm._core import (
     STORE_REPLACE,
     UidSet,
@@ -18,11 +16,12 @@ from imapvm.filepool.tables.messages.keywords import check_keywords, store_map
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import AccountId, MailboxId, ModSeq
+from imapvm.model.values import frozen
 
 DELETED = SystemFlag.DELETED.value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreResult:
     """Result of STORE."""
 
@@ -33,7 +32,7 @@ class StoreResult:
     """The mailbox's highest MODSEQ; if messages were changed, also theirs."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExpungeResult:
     """Result of EXPUNGE."""
 
@@ -41,7 +40,7 @@ class ExpungeResult:
     modseq: ModSeq
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreFlags:
     """STORE. Messages that already have the flags do not change, nor does their MODSEQ."""
 
@@ -93,7 +92,7 @@ class StoreFlags:
         return StoreResult(done, UidSet(refused), ModSeq(row.highest_modseq))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExpungeMessages:
     r"""EXPUNGE and UID EXPUNGE: removal of those messages that have \Deleted."""
 

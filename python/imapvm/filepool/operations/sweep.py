@@ -5,7 +5,6 @@ removed STEP_ROWS rows; an item that is not completely removed keeps its row.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 from imapvm._core import CorruptError, segment_records
@@ -26,6 +25,7 @@ from imapvm.filepool.tables.schema import (
 )
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, MailboxId
+from imapvm.model.values import frozen
 
 STEP_ROWS: Final = 2000
 """Rows that one step removes, in about 10 ms; other operations wait no longer than that."""
@@ -33,7 +33,7 @@ MAILBOXES_PER_STEP: Final = 500
 """Mailboxes whose change log one step examines."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SweepReport:
     """Numbers of removed items."""
 
@@ -125,7 +125,7 @@ def clear_account(txn: GroupTxn, account: AccountId, budget: Budget, now: int) -
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SweepStep:
     """Step of a sweep: due rows of `sweep`, then the change journal, then change logs.
 

@@ -1,7 +1,6 @@
 """Operations on groups of users, and the choice of the account below `Shared/`."""
 
 import unicodedata
-from dataclasses import dataclass
 
 from imapvm.filepool.errors import AccountExistsError, InvalidNameError, LimitError
 from imapvm.filepool.tables.accounts import AccountRow, AccountStatus
@@ -16,9 +15,10 @@ from imapvm.filepool.tables.user_groups import (
 )
 from imapvm.model.ids import AccountId
 from imapvm.model.limits import GROUP_NAME_MAX, GROUPS_PER_USER_MAX
+from imapvm.model.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AddUserGroup:
     """Creation of a group without members; the result is its id."""
 
@@ -39,7 +39,7 @@ class AddUserGroup:
         return number
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RemoveUserGroup:
     """Deletion of a group with all memberships; its id is never used again."""
 
@@ -58,7 +58,7 @@ class RemoveUserGroup:
                 txn.delete(each, tables.members)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetMember:
     """Addition of a user to a group, or removal."""
 
@@ -81,7 +81,7 @@ class SetMember:
             txn.put(key, b"", tables.members)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetSharedAccount:
     """Choice of the account whose mailboxes are below `Shared/`; None for none."""
 

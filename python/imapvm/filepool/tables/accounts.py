@@ -8,6 +8,7 @@ from typing import Final, Self
 from imapvm.filepool.errors import CorruptDataError
 from imapvm.filepool.tables.schema import ID_KEY, ROW_VERSION
 from imapvm.model.ids import AccountId
+from imapvm.model.values import frozen
 
 _ROW: Final = Struct("<BBHqHH")
 
@@ -22,7 +23,7 @@ class AccountStatus(IntEnum):
     """Its mail may still exist; its name is free."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Account:
     """Enrolled user."""
 

@@ -4,7 +4,6 @@ Usage is not stored here: the row of `usage` has it, and is changed together wit
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from struct import Struct, error
 from typing import Final
 
@@ -22,6 +21,7 @@ from imapvm.model.quota import (
     effective,
     in_units,
 )
+from imapvm.model.values import frozen
 
 ROW: Final = Struct("<BxxxxxxxQQQQ")
 DEFAULT: Final = (1 << 64) - 1
@@ -73,7 +73,7 @@ def annotation_bytes(stored: bytes | None) -> int:
     return int(COUNTER.unpack(stored)[0]) if stored else 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Quota:
     """Usage and limits of an account, by resource (RFC 9208 section 5), in units of each."""
 

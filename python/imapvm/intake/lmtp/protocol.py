@@ -12,7 +12,6 @@ The protocol holds at most one command line, or the data of the last `receive`. 
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from imapvm._core import DotReader
@@ -26,9 +25,10 @@ from imapvm.model.limits import (
     LMTP_RECIPIENTS_MAX,
 )
 from imapvm.model.peers import NOT_SUPPORTED, is_proxy_header
+from imapvm.model.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecipientRequest:
     """RCPT: answer with `accept_recipient` or `refuse_recipient`."""
 
@@ -37,24 +37,24 @@ class RecipientRequest:
     """Number of recipients that the message has already."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MessageStart:
     """The message follows as `bytes`, then `MessageEnd` or `MessageAborted`."""
 
     envelope: Envelope
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MessageEnd:
     """The message is complete: answer with `answer_message`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CommandsAnswered:
     """COMMANDS_PER_EVENT commands were answered without another event: time to send, and pause."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MessageAborted:
     """The started message will not be completed: it is too large, or RSET, LHLO or QUIT came."""
 
@@ -434,7 +434,7 @@ class LmtpProtocol:
             self.close(TOO_MANY_ERRORS)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LmtpCommand:
     """One command: its handler, and the states that accept it."""
 

@@ -22,7 +22,6 @@ inside a message cannot end it.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
 from imapvm._core import DotReader
@@ -37,6 +36,7 @@ from imapvm.model.limits import (
     SPOOL_READ_MAX,
     SPOOL_RECIPIENTS_MAX,
 )
+from imapvm.model.values import frozen
 
 __all__ = [
     "BsmtpError",
@@ -67,14 +67,14 @@ class BsmtpError(ValueError):
         self.reason: Final = reason
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BsmtpMessageStart:
     """The envelope is complete; the message follows as `bytes`."""
 
     envelope: Envelope
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BsmtpMessageEnd:
     """The message is complete."""
 

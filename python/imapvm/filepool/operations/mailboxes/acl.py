@@ -5,7 +5,6 @@ change, so that a right that was lost while the operation waited does not count.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from imapvm.filepool.engine.transactions import Operation
@@ -27,6 +26,7 @@ from imapvm.filepool.tables.seen import clear_reader
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.rights import NO_RIGHTS, AclEntry, Grantee, GranteeKind, Rights, RightsChange
+from imapvm.model.values import frozen
 
 Result = TypeVar("Result")
 
@@ -36,7 +36,7 @@ DENIED: Final = "permission denied"
 # --- ACLs ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetRights:
     """SETACL and DELETEACL (RFC 4314 sections 3.1 and 3.2)."""
 
@@ -67,7 +67,7 @@ class SetRights:
         return after
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetSharedSeen:
     r"""Choice between one \Seen for all readers and one for each."""
 
@@ -81,7 +81,7 @@ class SetSharedSeen:
         note_rights(txn, row)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClearGrantee:
     """Removal of all that a deleted user or group of users was granted in a storage group.
 
@@ -137,7 +137,7 @@ def permitted_row(
     return row, rights
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Permitted(Generic[Result]):
     """Operation of a user who is not the owner, and the rights that it needs."""
 

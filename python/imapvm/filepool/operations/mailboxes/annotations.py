@@ -4,7 +4,6 @@ DELETE and RENAME of INBOX call `drop_annotations` and `copy_annotations` in the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from imapvm.filepool.errors import (
@@ -47,12 +46,13 @@ from imapvm.model.limits import (
     ANNOTATIONS_PER_COMMAND_MAX,
     ANNOTATIONS_PER_MAILBOX_MAX,
 )
+from imapvm.model.values import frozen
 
 SPECIAL_USE: Final = b"/specialuse"
 """Private entry that is not stored: the special uses of the mailbox (RFC 6154 section 4)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Annotation:
     """Entry and its new value; None removes the entry."""
 
@@ -62,7 +62,7 @@ class Annotation:
     shared: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetAnnotations:
     """SETMETADATA: all changes, or none.
 

@@ -1,6 +1,5 @@
 r"""Operations on a mailbox as a whole: CREATE, DELETE, SUBSCRIBE, claiming \Recent."""
 
-from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
@@ -18,6 +17,7 @@ from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import UID_MAX, AccountId, MailboxId
 from imapvm.model.limits import NAMES_PER_ACCOUNT_MAX, UID_VALIDITY_DRIFT_MAX
 from imapvm.model.names import DELIMITER, INBOX, canonical_name, name_error, parents
+from imapvm.model.values import frozen
 
 UID_VALIDITY: Final = b"uidvalidity"
 """Counter of a storage group: its last UIDVALIDITY."""
@@ -150,7 +150,7 @@ def missing_parents(txn: GroupTxn, account: AccountId, name: str) -> list[str]:
 # --- operations -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CreateMailbox:
     """CREATE: a mailbox and its missing parents."""
 
@@ -178,7 +178,7 @@ class CreateMailbox:
         return mailbox_of(row)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeleteMailbox:
     """DELETE: mailbox and ACL are removed at once, the rows of its messages are swept later.
 
@@ -206,7 +206,7 @@ class DeleteMailbox:
         txn.drop_mailbox(row.account, row.id)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetSubscription:
     """SUBSCRIBE and UNSUBSCRIBE: the name need not exist (RFC 9051 section 6.3.7)."""
 
@@ -227,7 +227,7 @@ class SetSubscription:
             set_name(txn, usage, name, mailbox, subscribed=self.subscribed)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClaimRecent:
     r"""Claim of the \Recent messages by a session (RFC 3501 section 2.3.2)."""
 

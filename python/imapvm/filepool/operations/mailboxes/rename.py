@@ -10,7 +10,6 @@ RENAME completes the change.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from imapvm._core import UidSet, segment_uids
@@ -30,6 +29,7 @@ from imapvm.filepool.tables.schema import ID_KEY, NAME_ROW, UsageRow, name_key
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.names import DELIMITER, INBOX, canonical_name, is_below
+from imapvm.model.values import frozen
 
 RENAMED_AT_ONCE: Final = 512
 """Mailboxes that one operation renames, in about 5 ms: other commits wait meanwhile."""
@@ -40,7 +40,7 @@ Move = tuple[str, str, MailboxId]
 """Old name, new name, and mailbox."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RenameMailbox:
     """RENAME: subscriptions stay with the names, everything else moves with the mailboxes."""
 
@@ -172,7 +172,7 @@ def _rename(txn: GroupTxn, usage: UsageRow, moves: Sequence[Move]) -> None:
 # --- RENAME of many mailboxes --------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RenamePart:
     """Part of a RENAME. Mailboxes that were deleted or renamed meanwhile are skipped."""
 

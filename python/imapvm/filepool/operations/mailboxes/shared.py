@@ -5,7 +5,7 @@ in the table `seen` unless the mailbox shares it; then its index record has the 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from imapvm._core import (
@@ -47,13 +47,14 @@ from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import AccountId, MailboxId, ModSeq
 from imapvm.model.names import DELIMITER, INBOX, canonical_name, parents
 from imapvm.model.rights import NO_RIGHTS, Grantee, Rights
+from imapvm.model.values import frozen
 
 SEEN: Final = SystemFlag.SEEN.value
 DELETED: Final = SystemFlag.DELETED.value
 SYSTEM: Final = sum(SystemFlag)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SharedUser:
     """User who is not the owner."""
 
@@ -77,7 +78,7 @@ def settable_flags(rights: Rights) -> int:
 # --- flags --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreSharedFlags:
     """STORE by a reader; refused only if no flag in it may be changed (RFC 4314 section 4)."""
 
@@ -215,7 +216,7 @@ def _touch(txn: GroupTxn, row: MailboxRow, uids: UidSet) -> None:
 # --- messages -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AppendSharedMessages:
     """APPEND by a reader, and the copies of COPY and MOVE from another account."""
 
@@ -251,7 +252,7 @@ class AppendSharedMessages:
         return appended
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RemoveMessages:
     r"""Removal of messages, with or without \Deleted: MOVE to another account."""
 
@@ -266,7 +267,7 @@ class RemoveMessages:
         return ExpungeMessages(self.account, self.mailbox, self.uids, self.now).apply(txn)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReplaceSharedMessage:
     """REPLACE by a reader, within the mailboxes of one account."""
 
@@ -320,7 +321,7 @@ def _rights(txn: GroupTxn, mailbox: MailboxId, grantees: Sequence[Grantee]) -> R
     return rights_of(lambda key: txn.get(key, txn.tables.acl), mailbox, grantees)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CreateSharedMailbox:
     """CREATE below a mailbox of another user; the new mailbox gets the parent's ACL."""
 
@@ -340,7 +341,7 @@ class CreateSharedMailbox:
         return create.apply(txn)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RenameSharedMailbox:
     """RENAME within the mailboxes of another user: `x` on the mailbox, `k` on the new parent."""
 

@@ -4,7 +4,6 @@ A body is stored once and never changes. The layout of its rows, and reading the
 extension (rust/src/filepool/body_layout.rs, bodies.rs).
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from imapvm._core import BODY_MAX, VALUE_BYTES
@@ -20,6 +19,7 @@ from imapvm.filepool.tables.schema import (
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import BodyId
 from imapvm.model.limits import MESSAGE_MAX
+from imapvm.model.values import frozen
 
 GRACE_SECONDS: Final = 60 * 60
 """Time for which an expunged message can be read by sessions that have not been notified."""
@@ -44,7 +44,7 @@ class SweepKind:
     """Delivery id and account."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Staged:
     """Body whose first rows are already stored."""
 
@@ -58,7 +58,7 @@ class Staged:
         return sweep_key(self.until, SweepKind.STAGED, self.body)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NewBody:
     """Message that is ready to be stored: packed text and metadata."""
 
