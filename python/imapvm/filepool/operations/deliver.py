@@ -4,7 +4,6 @@ The delivery id is stored for each recipient in the transaction that stores the 
 delivery whose result is unknown may be repeated.
 """
 
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from imapvm.filepool.errors import FilepoolError, NoSuchMailboxError
@@ -32,7 +31,7 @@ DELIVERY_ID_SECONDS: Final = 30 * 24 * 60 * 60
 """Time for which delivery ids are stored: longer than any mail system retries."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Delivery:
     """Message for some recipients."""
 

@@ -11,27 +11,61 @@ pub(crate) struct Excerpt<'a> {
     pub is_html: bool,
 }
 
+/// Bytes of plain text that mostly contain a whole preview: the rest is decoded only if it is needed.
+const START_BYTES: usize = 1024;
+
 impl Excerpt<'_> {
     /// Return at most [`PREVIEW_CHARS`] characters of text; empty if there are none.
     pub(crate) fn preview(&self) -> String {
-        let mut bytes = Vec::new();
-        let mut transfer = TransferDecoder::new(self.encoding);
-        transfer.feed(self.bytes, &mut bytes);
-        transfer.finish(&mut bytes);
-        let mut text = String::new();
-        CharsetDecoder::new(self.charset).decode(&bytes, false, &mut text);
         if self.is_html {
-            return clip(without_tags(&text).chars());
+            let mut clip = Clip::new();
+            clip.add(&without_tags(&self.decoded(self.bytes, true)));
+            return clip.text;
         }
-        // Skip quoted lines: the author's own text comes first.
-        let own = text.lines().filter(|line| !line.starts_with('>'));
-        let preview = clip(own.flat_map(|line| line.chars().chain(['\n'])));
-        if preview.is_empty() {
-            clip(text.chars())
-        } else {
-            preview
+        if let Some(start) = self.bytes.get(..START_BYTES) {
+            let clip = own_text(&self.decoded(start, false));
+            if clip.is_full() {
+                return clip.text;
+            }
+        }
+        let text = self.decoded(self.bytes, true);
+        let mut clip = own_text(&text);
+        if clip.text.is_empty() {
+            clip.add(&text);
+        }
+        clip.text
+    }
+
+    /// Decode some bytes from the start: all of them, or as many as make whole characters.
+    fn decoded(&self, bytes: &[u8], all: bool) -> String {
+        let mut text = String::new();
+        let mut charset = CharsetDecoder::new(self.charset);
+        match TransferDecoder::new(self.encoding) {
+            TransferDecoder::Identity => charset.decode(bytes, false, &mut text),
+            mut transfer => {
+                let mut plain = Vec::new();
+                transfer.feed(bytes, &mut plain);
+                if all {
+                    transfer.finish(&mut plain);
+                }
+                charset.decode(&plain, false, &mut text);
+            }
+        }
+        text
+    }
+}
+
+/// Clip a text without its quoted lines: the author's own text comes first.
+fn own_text(text: &str) -> Clip {
+    let mut clip = Clip::new();
+    for line in text.lines().filter(|line| !line.starts_with('>')) {
+        clip.add(line);
+        clip.add("\n");
+        if clip.is_full() {
+            break;
         }
     }
+    clip
 }
 
 /// True for characters without width; newsletters pad their start with them.
@@ -42,27 +76,59 @@ fn is_invisible(char: char) -> bool {
     )
 }
 
-/// Replace white space and controls by single spaces, trim the ends, and cut.
-fn clip(chars: impl Iterator<Item = char>) -> String {
-    let mut clipped = String::new();
-    let mut count = 0;
-    let mut space = false;
-    for char in chars {
-        if char.is_whitespace() || char.is_control() {
-            space = count > 0;
-        } else if !is_invisible(char) {
-            if count + usize::from(space) >= PREVIEW_CHARS {
-                break;
-            }
-            if std::mem::take(&mut space) {
-                clipped.push(' ');
-                count += 1;
-            }
-            clipped.push(char);
-            count += 1;
+/// Start of a text: white space and controls are replaced by single spaces, and none is at the ends.
+struct Clip {
+    text: String,
+    chars: usize,
+    /// True if a space is due before the next character.
+    space: bool,
+}
+
+impl Clip {
+    fn new() -> Self {
+        Self {
+            text: String::with_capacity(PREVIEW_CHARS),
+            chars: 0,
+            space: false,
         }
     }
-    clipped
+
+    /// True if no further character has room.
+    fn is_full(&self) -> bool {
+        self.chars + usize::from(self.space) >= PREVIEW_CHARS
+    }
+
+    fn add(&mut self, text: &str) {
+        let mut rest = text;
+        while let Some(char) = rest.chars().next() {
+            let (word, tail) = split_word(rest);
+            rest = tail;
+            if char.is_whitespace() || char.is_control() {
+                self.space = self.chars > 0;
+            } else if !is_invisible(char) {
+                if self.is_full() {
+                    return;
+                }
+                if std::mem::take(&mut self.space) {
+                    self.text.push(' ');
+                    self.chars += 1;
+                }
+                // `word` is one character, or ASCII.
+                let room = PREVIEW_CHARS - self.chars;
+                let word = word.get(..room).filter(|_| word.is_ascii()).unwrap_or(word);
+                self.text.push_str(word);
+                self.chars += if word.is_ascii() { word.len() } else { 1 };
+            }
+        }
+    }
+}
+
+/// Split the printable ASCII characters from the start of a text; if there are none, one character.
+fn split_word(text: &str) -> (&str, &str) {
+    let ascii = text.bytes().take_while(u8::is_ascii_graphic).count();
+    let first = || text.chars().next().map_or(0, char::len_utf8);
+    let bytes = if ascii == 0 { first() } else { ascii };
+    text.split_at_checked(bytes).unwrap_or((text, ""))
 }
 
 /// Elements that do not separate words.
@@ -274,6 +340,46 @@ mod tests {
                 .count(),
             199
         );
+    }
+
+    #[test]
+    fn the_start_of_a_long_text_is_decoded_as_the_whole_text_is() {
+        for (start, length) in [
+            ("> q\r\n", 5),
+            ("a  b\u{200b}\n", 8),
+            ("ü x", 4),
+            ("\u{feff}", 3),
+        ] {
+            for copies in [
+                START_BYTES / length - 1,
+                START_BYTES / length,
+                START_BYTES / length + 1,
+                START_BYTES,
+            ] {
+                for end in ["", "end", &"ende ".repeat(80), &"ß".repeat(START_BYTES)] {
+                    let text = start.repeat(copies) + end;
+                    let own: Vec<&str> =
+                        text.lines().filter(|line| !line.starts_with('>')).collect();
+                    let mut expected = slow_clip(&own.join("\n"));
+                    if expected.is_empty() {
+                        expected = slow_clip(&text);
+                    }
+                    assert_eq!(
+                        preview(text.as_bytes(), 0, "utf-8", false),
+                        expected,
+                        "{text}"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Clip a text character by character.
+    fn slow_clip(text: &str) -> String {
+        let visible: String = text.chars().filter(|char| !is_invisible(*char)).collect();
+        let words: Vec<&str> = visible.split_whitespace().collect();
+        let clipped: String = words.join(" ").chars().take(PREVIEW_CHARS).collect();
+        clipped.trim_end().to_string()
     }
 
     #[test]
