@@ -160,7 +160,10 @@ class Reader:
 
     def mailbox_id(self, name: str) -> MailboxId | None:
         """Return the id of the mailbox with a name, or None; INBOX is found in any case."""
-        key = name_key(self._account, canonical_name(name))
+        return self._id_of(canonical_name(name))
+
+    def _id_of(self, canonical: str) -> MailboxId | None:
+        key = name_key(self._account, canonical)
         # No mailbox has a name whose key exceeds the 511 bytes that LMDB allows.
         stored = self._txn.get(key, None, self._tables.names) if len(key) < 512 else None
         if stored is None:
@@ -188,8 +191,8 @@ class Reader:
         return self.mailbox(name)
 
     def target_id(self, name: str) -> MailboxId | None:
-        """Return the id of a mailbox to append to, or None."""
-        return self.mailbox_id(name)
+        """Return the id of a mailbox to append to, by its canonical name; None if there is none."""
+        return self._id_of(name)
 
     def require(self, mailbox: MailboxId, needed: Rights) -> None:
         """Check that the user has some rights; the owner has all.

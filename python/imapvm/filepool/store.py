@@ -386,12 +386,14 @@ class AccountStore:
 
     async def _staged_here(self, messages: Sequence[NewMessage]) -> tuple[NewMessage, ...]:
         """Return messages ready to be stored in the account's group."""
-        ready = tuple(messages)
-        if any(message.body.staged is not None for message in ready):
-            ready = tuple(
-                [await copy_staged(message, self._group, self._groups) for message in ready]
-            )
-        return ready
+        return tuple(
+            [
+                message
+                if message.body.staged is None
+                else await copy_staged(message, self._group, self._groups)
+                for message in messages
+            ]
+        )
 
     async def replace(
         self,

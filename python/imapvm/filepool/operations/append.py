@@ -1,6 +1,7 @@
 """APPEND: staging of large messages, and new messages in a mailbox."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from imapvm._core import Record, UidSet
 from imapvm.filepool.errors import LimitError, StagedExpiredError
@@ -22,6 +23,9 @@ from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import UID_MAX, AccountId, BodyId, MailboxId, ModSeq
 from imapvm.model.values import frozen
+
+SEEN: Final = SystemFlag.SEEN.value
+DELETED: Final = SystemFlag.DELETED.value
 
 
 @frozen
@@ -102,30 +106,29 @@ def check_uids(row: MailboxRow, more: int) -> None:
 
 def count_in(txn: GroupTxn, row: MailboxRow, records: Sequence[Record]) -> None:
     """Add messages to the counters of a mailbox and its account."""
-    size = sum(record.size for record in records)
-    txn.edit(row)
-    row.messages += len(records)
-    row.size += size
-    row.unseen += sum(not record.flags & SystemFlag.SEEN.value for record in records)
-    row.deleted += sum(bool(record.flags & SystemFlag.DELETED.value) for record in records)
-    usage = txn.usage(row.account)
-    txn.edit(usage)
-    usage.messages += len(records)
-    usage.size += size
+    _count(txn, row, records, 1)
 
 
 def count_out(txn: GroupTxn, row: MailboxRow, records: Sequence[Record]) -> None:
     """Subtract messages from the counters of a mailbox and its account."""
-    size = sum(record.size for record in records)
+    _count(txn, row, records, -1)
+
+
+def _count(txn: GroupTxn, row: MailboxRow, records: Sequence[Record], sign: int) -> None:
+    size = unseen = deleted = 0
+    for record in records:
+        size += record.size
+        unseen += not record.flags & SEEN
+        deleted += bool(record.flags & DELETED)
     txn.edit(row)
-    row.messages -= len(records)
-    row.size -= size
-    row.unseen -= sum(not record.flags & SystemFlag.SEEN.value for record in records)
-    row.deleted -= sum(bool(record.flags & SystemFlag.DELETED.value) for record in records)
+    row.messages += sign * len(records)
+    row.size += sign * size
+    row.unseen += sign * unseen
+    row.deleted += sign * deleted
     usage = txn.usage(row.account)
     txn.edit(usage)
-    usage.messages -= len(records)
-    usage.size -= size
+    usage.messages += sign * len(records)
+    usage.size += sign * size
 
 
 def append_stored(
@@ -181,10 +184,14 @@ class AppendMessages:
                 row.uid_validity, UidSet(), ModSeq(row.highest_modseq), row.uid_next
             )
         check_uids(row, len(self.messages))
+        keyword_sets = []
         for message in self.messages:
-            check_keywords(message.keywords)
             check_available(txn, message.body)
-        check_room(txn, row, (message.keywords for message in self.messages))
+            if message.keywords:
+                check_keywords(message.keywords)
+                keyword_sets.append(message.keywords)
+        if keyword_sets:
+            check_room(txn, row, keyword_sets)
         if txn.limits(self.account):
             size = sum(message.body.size for message in self.messages)
             check_quota(txn, self.account, messages=len(self.messages), size=size)

@@ -19,7 +19,7 @@ from imapvm._core import (
 )
 from imapvm.commands.context import AccountContext
 from imapvm.commands.handlers.append.catenate import catenate_url
-from imapvm.commands.outcome import Refusal
+from imapvm.commands.outcome import Hangup, Refusal
 from imapvm.filepool.store import AccountStore, BodyWriter, NewMessage
 from imapvm.model.limits import CATENATE_PARTS_MAX, MESSAGE_MAX, MULTIAPPEND_MAX
 from imapvm.session.events import Event
@@ -55,8 +55,10 @@ class Upload:
         Raises:
             Refusal: a message is not accepted; the rest of the command is skipped, not executed.
         """
+        ctx = self.ctx
+        received = ctx.reader.next  # `next_event` is a coroutine: 0.3 us for each of four events
         while True:
-            match await self.ctx.next_event():
+            match received() or await ctx.next_event():
                 case AppendMessage() as head:
                     await self._receive_message(head)
                 case AppendEnd():
@@ -78,6 +80,8 @@ class Upload:
         match event:
             case LiteralWanted():
                 self.ctx.out.continuation(b"ready for literal")
+            case Malformed(fatal=True) as malformed:
+                raise Hangup(malformed.message)
             case Malformed() as malformed:
                 raise Refusal(malformed.message, malformed.code, bad=not malformed.is_no)
             case other:
@@ -87,25 +91,30 @@ class Upload:
         self._accept(head)
         writer = self.store.new_body()
         self._writers.append(writer)
+        ctx = self.ctx
+        received = ctx.reader.next
         parts = 0
         # Lenient: NUL, which only a literal8 may contain (RFC 3516 section 4.4). Old mail has it.
-        while not isinstance(event := await self.ctx.next_event(), AppendMessageEnd):
-            match event:
-                case AppendData():
-                    if writer.feed(event.data):
+        while True:
+            match received() or await ctx.next_event():
+                case AppendMessageEnd():
+                    break
+                case AppendData() as piece:
+                    if writer.feed(piece.data):
                         await writer.spill()
-                case AppendText() | AppendUrl():
+                case AppendText() | AppendUrl() as part:
                     parts += 1
-                    await self._receive_part(writer, event, parts)
+                    await self._receive_part(writer, part, parts)
                 case other:
                     self._take_other(other)
-        if not writer.size:
+        size = writer.size
+        if not size:
             raise _cancelled()
-        if self._held + writer.size > HELD_BYTES_MAX:
+        if self._held + size > HELD_BYTES_MAX:
             await writer.spill()
         else:
-            self._held += writer.size
-        date, zone = head.date or (int(self.ctx.services.clock()), 0)
+            self._held += size
+        date, zone = head.date or (int(ctx.services.clock()), 0)
         self.messages.append(
             NewMessage(
                 body=writer.finish(),
