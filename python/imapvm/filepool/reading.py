@@ -191,7 +191,7 @@ class Reader:
         return self.mailbox(name)
 
     def target_id(self, name: str) -> MailboxId | None:
-        """Return the id of a mailbox to append to, by its canonical name; None if there is none."""
+        """Return the id of a mailbox to append to, by its canonical name, or None."""
         return self._id_of(name)
 
     def require(self, mailbox: MailboxId, needed: Rights) -> None:

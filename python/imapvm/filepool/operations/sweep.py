@@ -189,7 +189,7 @@ class SweepStep:
     def _trim_journal(self, txn: GroupTxn, budget: Budget) -> int:
         """Remove all but the last JOURNAL_ROWS_KEPT rows; return the number of removed rows."""
         table = txn.tables.journal
-        end = ID_KEY.pack(max(txn.number(b"ring") - JOURNAL_ROWS_KEPT, 0) + 1)
+        end = ID_KEY.pack(max(txn.last_sequence() - JOURNAL_ROWS_KEPT, 0) + 1)
         keys = [key for key in txn.keys(table, b"", budget.left) if key < end]
         for key in keys:
             txn.delete(key, table)

@@ -1,5 +1,7 @@
 """Write transactions on the environment of accounts and on a storage group."""
 
+from typing import Final
+
 from imapvm.filepool.engine.transactions import LmdbTxn, WriteTxn
 from imapvm.filepool.errors import NoSuchAccountError, NoSuchMailboxError
 from imapvm.filepool.tables.messages.keyword_cache import KeywordCache
@@ -15,6 +17,11 @@ from imapvm.filepool.tables.schema import (
 from imapvm.model.changes import Changed
 from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.quota import NO_LIMITS, Limits, OwnLimits, effective
+
+SEQUENCE: Final = b"ring"
+"""Counter of the rows of the change journal."""
+SEQUENCE_STEP: Final = 1024
+"""Numbers by which it is ahead."""
 
 
 class AccountsTxn(WriteTxn):
@@ -38,6 +45,7 @@ class GroupTxn(WriteTxn):
         "_edited",
         "_limits",
         "_mailboxes",
+        "_sequence",
         "_usages",
         "changed",
         "group",
@@ -67,6 +75,7 @@ class GroupTxn(WriteTxn):
         """First and last sequence number written to the change journal, if any."""
         self.quota = quota
         """Default limits of the configuration."""
+        self._sequence: int | None = None
         self._limits: dict[AccountId, Limits] = {}
         self._mailboxes: dict[int, MailboxRow] = {}
         self._usages: dict[int, UsageRow] = {}
@@ -164,6 +173,25 @@ class GroupTxn(WriteTxn):
             self._mailboxes.get(PAIR_KEY.unpack(key)[1]) or MailboxRow.from_bytes(key, stored)
             for key, stored in rows
         ]
+
+    def last_sequence(self) -> int:
+        """Return the number of the journal's last row; 0 if there has been none."""
+        if self._sequence is None:
+            with self.cursor(self.tables.journal) as cursor:
+                last = cursor.last()
+                self._sequence = ID_KEY.unpack(cursor.key())[0] if last else self.number(SEQUENCE)
+        return self._sequence
+
+    def allocate_sequence(self) -> int:
+        """Return the number for the next row of the journal.
+
+        The counter is raised in steps, and is never below the number: version 0.1.0 takes the next
+        one from it. Raised by one each time, it would be one of the nine pages that a STORE writes.
+        """
+        sequence = self._sequence = self.last_sequence() + 1
+        if sequence > self.number(SEQUENCE):
+            self.set_number(SEQUENCE, sequence + SEQUENCE_STEP)
+        return sequence
 
     def flush(self) -> None:
         for key, row in self._edited.items():

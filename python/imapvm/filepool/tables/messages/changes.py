@@ -58,23 +58,18 @@ def log_change(txn: GroupTxn, row: MailboxRow, kind: Change, uids: UidSet) -> No
 
 def record_change(txn: GroupTxn, row: MailboxRow, kind: Change) -> None:
     """Add a changed mailbox to the journal."""
-    sequence = txn.allocate(b"ring")
-    txn.put_last(
-        ID_KEY.pack(sequence),
-        JOURNAL_ROW.pack(row.id, row.highest_modseq, kind),
-        txn.tables.journal,
-    )
-    txn.journal_rows[1:] = [sequence]
+    _add_to_journal(txn, row.id, row.highest_modseq, kind)
     txn.changed.add(row.id)
 
 
 def record_account_change(txn: GroupTxn, account: AccountId, number: int) -> None:
     """Add an account with changed annotations to the journal, and the number of its last change."""
-    sequence = txn.allocate(b"ring")
-    txn.put_last(
-        ID_KEY.pack(sequence),
-        JOURNAL_ROW.pack(account, number, Change.ANNOTATED),
-        txn.tables.journal,
-    )
-    txn.journal_rows[1:] = [sequence]
+    _add_to_journal(txn, account, number, Change.ANNOTATED)
     txn.changed.add(AccountChange(account))
+
+
+def _add_to_journal(txn: GroupTxn, subject: int, number: int, kind: Change) -> None:
+    sequence = txn.allocate_sequence()
+    row = JOURNAL_ROW.pack(subject, number, kind)
+    txn.put_last(ID_KEY.pack(sequence), row, txn.tables.journal)
+    txn.journal_rows[1:] = [sequence]
