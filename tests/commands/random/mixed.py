@@ -37,10 +37,14 @@ class Model:
     def store(
         self, uids: list[int], sign: str, flags: frozenset[str], since: int | None = None
     ) -> list[int]:
-        """Change flags; return the messages that were changed after `since`."""
+        """Change flags; return the messages with other flags than a client of `since` expects."""
         existing = [uid for uid in uids if uid in self.messages]
         refused = [
-            uid for uid in existing if since is not None and self.messages[uid].modseq > since
+            uid
+            for uid in existing
+            if since is not None
+            and self.messages[uid].modseq > since
+            and not self._expected(uid, sign, flags, absent=since == 0)
         ]
         changed = {}
         for uid in existing:
@@ -53,6 +57,16 @@ class Model:
             for uid, after in changed.items():
                 self.messages[uid] = Message(after, self.highest)
         return refused
+
+    def _expected(self, uid: int, sign: str, flags: frozenset[str], *, absent: bool) -> bool:
+        """Return True if flags that are added are not set, or flags that are removed are set.
+
+        With a MODSEQ of 0 keywords have to be absent (RFC 7162 section 3.1.3).
+        """
+        had = self.messages[uid].flags
+        if not sign or (absent and any(flag.startswith("\\") for flag in flags)):
+            return False
+        return flags.isdisjoint(had) if sign == "+" or absent else flags <= had
 
     def expunge(self, uids: list[int]) -> None:
         gone = [uid for uid in uids if uid in self.messages]

@@ -98,10 +98,63 @@ async def test_store_skips_messages_changed_since(alice):
     for number in range(1, 5):  # MODSEQ 2 to 5
         await alice.append(inbox, [message(number)])
     done = await alice.store_flags(
-        inbox, uids(1, 2, 3, 4), mode=STORE_ADD, flags=SEEN, keywords=(), unchanged_since=3
+        inbox, uids(1, 2, 3, 4), mode=STORE_REPLACE, flags=SEEN, keywords=(), unchanged_since=3
     )
     assert (done.changed, done.refused) == (uids(1, 2), uids(3, 4))
     assert look(alice).mailbox.unseen == 2
+
+
+FLAGGED = SystemFlag.FLAGGED.value
+
+
+@pytest.mark.parametrize(
+    ("mode", "flags", "keywords", "refused"),
+    [
+        (STORE_ADD, FLAGGED, (), {2, 3}),  # is set: perhaps since then
+        (STORE_ADD, DELETED, (), {4}),
+        (STORE_ADD, FLAGGED | DELETED, (), {2, 3, 4}),
+        (STORE_ADD, 0, ("A",), {3}),
+        (STORE_ADD, 0, ("b", "other"), {3, 4}),
+        (STORE_ADD, SEEN, ("A",), {3}),
+        (STORE_REMOVE, FLAGGED, (), {4}),
+        (STORE_REMOVE, 0, ("a",), {2, 4}),
+        (STORE_REMOVE, FLAGGED, ("a", "B"), {2, 4}),
+        (STORE_REMOVE, SEEN, (), {2, 3, 4}),  # is not set
+        (STORE_REPLACE, SEEN, (), {2, 3, 4}),
+        (STORE_ADD, 0, (), set()),
+    ],
+)
+async def test_store_of_other_flags_than_were_changed_is_not_refused(
+    alice, mode, flags, keywords, refused
+):
+    inbox = look(alice).id
+    await alice.append(inbox, [message(1), message(2), message(3), message(4)])
+    for changed, bits, names in [
+        (uids(2, 3), FLAGGED, ()), (uids(3), 0, ("a", "b")), (uids(4), DELETED, ("b",))
+    ]:  # fmt: skip
+        await alice.store_flags(inbox, changed, mode=STORE_ADD, flags=bits, keywords=names)
+    done = await alice.store_flags(
+        inbox, uids(1, 2, 3, 4), mode=mode, flags=flags, keywords=keywords, unchanged_since=2
+    )
+    assert done.refused == UidSet.of(refused)
+
+
+async def test_store_unchanged_since_zero_tests_the_presence_of_keywords(alice):
+    """System flags are always present (RFC 7162 section 3.1.3, before example 7)."""
+    inbox = look(alice).id
+    await alice.append(inbox, [message(1, 0, ("a",)), message(2)])
+    for mode, flags, keywords, refused in [
+        (STORE_ADD, SEEN, (), {1, 2}),
+        (STORE_REMOVE, SEEN, (), {1, 2}),
+        (STORE_REMOVE, 0, ("a",), {1}),
+        (STORE_ADD, 0, ("a",), {1}),
+        (STORE_ADD, 0, ("a",), {1, 2}),
+        (STORE_REPLACE, 0, ("c",), {1, 2}),
+    ]:
+        done = await alice.store_flags(
+            inbox, uids(1, 2), mode=mode, flags=flags, keywords=keywords, unchanged_since=0
+        )
+        assert done.refused == UidSet.of(refused), (mode, flags, keywords)
 
 
 async def test_keyword_keeps_its_first_spelling_in_the_mailbox(alice):

@@ -1,6 +1,7 @@
 """STORE and EXPUNGE."""
 
 from imapvm._core import (
+    STORE_ADD,
     STORE_REPLACE,
     UidSet,
     keyword_sets,
@@ -12,7 +13,8 @@ from imapvm.filepool.operations.append import count_out
 from imapvm.filepool.tables.messages import index
 from imapvm.filepool.tables.messages.bodies import release
 from imapvm.filepool.tables.messages.changes import Change, log_change
-from imapvm.filepool.tables.messages.keywords import check_keywords, store_map
+from imapvm.filepool.tables.messages.keywords import check_keywords, known_sets, store_map
+from imapvm.filepool.tables.schema import MailboxRow
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import AccountId, MailboxId, ModSeq
@@ -69,6 +71,8 @@ class StoreFlags:
             wanted = self.uids
             if self.unchanged_since is not None:
                 later = uids_modified((segment,), self.unchanged_since) & wanted
+                if later:
+                    later = later - unaffected(txn, row, self, segment, later)
                 refused.extend(later.runs())
                 wanted = wanted - later
             if self.keywords or self.mode == STORE_REPLACE:  # otherwise keywords do not change
@@ -90,6 +94,47 @@ class StoreFlags:
             row.deleted += deleted
             log_change(txn, row, Change.FLAGGED, done)
         return StoreResult(done, UidSet(refused), ModSeq(row.highest_modseq))
+
+
+def unaffected(
+    txn: GroupTxn, row: MailboxRow, request: StoreFlags, segment: bytes, later: UidSet
+) -> UidSet:
+    r"""Return the changed messages whose flags are as a client expects that adds or removes some.
+
+    A message has one MODSEQ for all flags, so the change may have been of another flag, and
+    MODIFIED would be spurious (RFC 7162 sections 3.1.3 and 3.1.12). What the client knows is not
+    stored; it is inferred: a flag that it adds is not set, and one that it removes is set.
+
+    With a MODSEQ of 0 the client tests the presence of flags. System flags are always present.
+
+    Args:
+        txn: the transaction.
+        row: the mailbox.
+        request: the change.
+        segment: a segment of the index.
+        later: messages of the segment that were changed after `unchanged_since`.
+    """
+    if request.mode == STORE_REPLACE:
+        return UidSet()
+    presence = request.unchanged_since == 0
+    if presence and request.flags:
+        return UidSet()
+    expect_set = request.mode != STORE_ADD and not presence
+    expected = uids_with_flags((segment,), request.flags, request.flags if expect_set else 0)
+    found = expected & later
+    if not found or not request.keywords:
+        return found
+    names = {name.lower() for name in request.keywords}
+    known = known_sets(txn, row)
+    used = keyword_sets((segment,), found)
+    fitting = set()
+    for number in used:
+        had = {name.lower() for name in known.names[number]} if number else set()
+        if names <= had if expect_set else names.isdisjoint(had):
+            fitting.add(number)
+    if not fitting or fitting == used:
+        return found if fitting else UidSet()
+    return UidSet.of(uid for uid in found if keyword_sets((segment,), UidSet.of((uid,))) <= fitting)
 
 
 @frozen

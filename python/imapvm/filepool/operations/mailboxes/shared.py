@@ -35,6 +35,7 @@ from imapvm.filepool.operations.store_flags import (
     ExpungeResult,
     StoreFlags,
     StoreResult,
+    unaffected,
 )
 from imapvm.filepool.tables.acl import has_shared_seen, rights_of
 from imapvm.filepool.tables.mailboxes import Mailbox, name_row
@@ -110,8 +111,13 @@ class StoreSharedFlags:
         request = self.request
         if request.unchanged_since is None:
             return request.uids, UidSet()
-        segments = _segments(txn, row, request.uids)
-        refused = uids_modified(segments, request.unchanged_since) & request.uids
+        refused = UidSet()
+        private = request.flags & SEEN and not _shares_seen(txn, row)
+        for segment in _segments(txn, row, request.uids):
+            later = uids_modified((segment,), request.unchanged_since) & request.uids
+            if later and not private:  # \Seen of the reader is not in the index
+                later = later - unaffected(txn, row, request, segment, later)
+            refused |= later
         return request.uids - refused, refused
 
     def _store_private(self, txn: GroupTxn, row: MailboxRow, uids: UidSet) -> UidSet:
