@@ -1095,9 +1095,11 @@ class Snapshot:
     def highest_modseq(self, mailbox: int, uids: UidSet) -> int:
         """Return the highest MODSEQ of some messages; 0 if none of them exists."""
     def changes(
-        self, mailbox: int, since: int, highest: int, max_rows: int
+        self, mailbox: int, since: int, highest: int, max_rows: int, user: int | None
     ) -> tuple[int, UidSet, UidSet, UidSet]:
-        """Return the changes after the MODSEQ `since`, merged: appended, flagged, expunged UIDs.
+        r"""Return the changes after the MODSEQ `since`, merged: appended, flagged, expunged UIDs.
+
+        Without those of the private \Seen of other accounts than `user`; with them if it is None.
 
         First the MODSEQ up to which these are all changes: `highest`, or less if there are more
         than `max_rows` rows. Costs about 0.1 µs a row.

@@ -422,6 +422,10 @@ class Reader:
         r"""Return the messages with \Seen if the user has an own \Seen; None for the owner."""
         return None
 
+    def seen_of(self, mailbox: Mailbox) -> AccountId | None:
+        r"""Return the account whose \Seen the user has; None if it is that of all accounts."""
+        return self._account
+
     def unseen(self, mailbox: Mailbox) -> int:
         r"""Return the number of messages without \Seen."""
         return mailbox.unseen
@@ -479,13 +483,17 @@ class Reader:
         return text
 
     def changes(self, mailbox: Mailbox, since: ModSeq) -> MailboxChanges:
-        """Return the changes of a mailbox after a MODSEQ, up to those of row CHANGE_ROWS_MAX.
+        r"""Return the changes of a mailbox after a MODSEQ, up to those of row CHANGE_ROWS_MAX.
 
-        Costs in proportion to them.
+        Costs in proportion to them. Changes of the private \Seen of other users are left out.
         """
         complete = since >= mailbox.changes_from  # expunges are kept at least as long
         modseq, appended, flagged, expunged = self.snapshot.changes(
-            mailbox.id, since, mailbox.highest_modseq, CHANGE_ROWS_MAX
+            mailbox.id,
+            since,
+            mailbox.highest_modseq,
+            CHANGE_ROWS_MAX,
+            self.seen_of(mailbox),
         )
         return MailboxChanges(
             modseq=ModSeq(modseq),
@@ -515,7 +523,7 @@ class Reader:
         flags_too: UidSet | None,
         max_bytes: int,
     ) -> tuple[UidSet, bool, FetchStream | None]:
-        """Write FETCH responses; see `imapvm._core.Snapshot.fetch`.
+        r"""Write FETCH responses, with the user's own \Seen; see `imapvm._core.Snapshot.fetch`.
 
         Raises:
             BodyGoneError: a message was expunged, and the grace period is over.
@@ -530,6 +538,8 @@ class Reader:
                 recent=recent,
                 flags_too=flags_too,
                 max_bytes=max_bytes,
+                seen=self.private_seen(mailbox),
+                id_bits=self.id_bits,
             )
         except KeyError:
             raise BodyGoneError(BODY_GONE) from None

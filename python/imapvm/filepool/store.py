@@ -36,7 +36,7 @@ from imapvm.filepool.operations.mailboxes.rename import (
     RenamePart,
     rename_parts,
 )
-from imapvm.filepool.operations.mailboxes.shared import RemoveMessages
+from imapvm.filepool.operations.mailboxes.shared import RemoveMessages, TouchMessages
 from imapvm.filepool.operations.quota import Recounted, RecountUsage, SetLimits, counts_of
 from imapvm.filepool.operations.replace import ReplaceMessage
 from imapvm.filepool.operations.store_flags import (
@@ -360,8 +360,17 @@ class AccountStore:
         )
 
     async def set_shared_seen(self, mailbox: MailboxId, *, shared: bool) -> None:
-        r"""Choose one \Seen for all readers of a mailbox, or one for each."""
+        r"""Choose one \Seen for all readers of a mailbox, or one for each.
+
+        All messages get a new MODSEQ, in steps, so that clients read \Seen again.
+        """
         await self._group.submit(SetSharedSeen(self._id, mailbox, shared))
+        with self.reading() as reader:
+            row = reader.mailbox_by_id(mailbox)
+            uids = UidSet() if row is None else reader.uid_map(row).uids
+        while uids:
+            batch, uids = uids.split(BATCH_MESSAGES)
+            await self._group.submit(TouchMessages(self._id, mailbox, batch))
 
     # --- messages -----------------------------------------------------------------------------
 

@@ -195,7 +195,7 @@ class View:
         due, self._highest_modseq_due = self._highest_modseq_due, False
         return self.highest_modseq if due or self._held_from is not None else None
 
-    def note_own_change(self, uids: UidSet, modseq: ModSeq) -> None:
+    def note_own_change(self, uids: UidSet, modseq: ModSeq, since: ModSeq | None = None) -> None:
         r"""Record that this session itself changed flags, so that no update is due for them.
 
         Call it after the commit: after STORE, and after a FETCH that set \Seen. If another session
@@ -206,8 +206,9 @@ class View:
         Args:
             uids: messages that changed; without any, nothing is recorded.
             modseq: the mod-sequence of the change.
+            since: the one before it; None: one less.
         """
-        if uids and modseq == self.known_modseq + 1:
+        if uids and self.known_modseq == (modseq - 1 if since is None else since):
             self.known_modseq = modseq
 
     def write_updates(

@@ -224,8 +224,9 @@ impl PySnapshot {
         since: u64,
         highest: u64,
         max_rows: usize,
+        user: Option<u64>,
     ) -> PyResult<(u64, PyUidSet, PyUidSet, PyUidSet)> {
-        let found = filepool::changes(self.group()?, mailbox, since, highest, max_rows)?;
+        let found = filepool::changes(self.group()?, mailbox, since, highest, max_rows, user)?;
         Ok((
             found.modseq,
             found.appended.into(),

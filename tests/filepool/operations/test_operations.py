@@ -68,6 +68,9 @@ HISTORY = [
     SweepStep(111 + 3600),
     ClearAccount(AccountId(2), 112),
     AppendMessages(1, 1, (message(1),), 113),
+    StoreSharedFlags(
+        StoreFlags(1, 1, UidSet([(1, 200)]), STORE_ADD, 1, (), None), SharedUser(7, (ANYONE,))
+    ),
 ]
 
 

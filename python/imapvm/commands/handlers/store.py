@@ -54,7 +54,7 @@ async def store(ctx: SelectedContext, command: Store) -> Done:
         )
         changed |= stored.changed
         refused |= stored.refused
-        view.note_own_change(stored.changed, stored.modseq)
+        view.note_own_change(stored.changed, stored.modseq, stored.since)
     code = _modified(ctx, refused, uid=command.uid)
     condstore = ctx.session.condstore
     if command.silent and condstore:

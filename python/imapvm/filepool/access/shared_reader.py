@@ -7,19 +7,12 @@ message is \Recent: a claim would take it from the owner.
 
 from typing import Final, Protocol, Self
 
-from imapvm._core import (
-    FetchItems,
-    FetchStream,
-    ResponseWriter,
-    UidMap,
-    UidSet,
-    segment_seen_by_reader,
-)
-from imapvm.filepool.errors import BodyGoneError, PermissionDeniedError
+from imapvm._core import UidSet, segment_seen_by_reader
+from imapvm.filepool.errors import PermissionDeniedError
 from imapvm.filepool.group import Group
 from imapvm.filepool.operations.mailboxes.acl import DENIED
 from imapvm.filepool.operations.mailboxes.shared import SharedUser
-from imapvm.filepool.reading import BODY_GONE, Name, Reader
+from imapvm.filepool.reading import Name, Reader
 from imapvm.filepool.tables.acl import has_shared_seen, rights_of
 from imapvm.filepool.tables.mailboxes import Mailbox
 from imapvm.filepool.tables.schema import NAME_ROW, name_key
@@ -187,6 +180,10 @@ class SharedReader(Reader):
         view.seen = (mailbox.id, mailbox.highest_modseq, seen)
         return seen
 
+    def seen_of(self, mailbox: Mailbox) -> AccountId | None:
+        r"""Return the account whose \Seen the user has; None if it is that of all accounts."""
+        return None if has_shared_seen(self._acl, mailbox.id) else self._view.user.account
+
     def unseen(self, mailbox: Mailbox) -> int:
         r"""Return the number of messages without \Seen."""
         seen = self.private_seen(mailbox)
@@ -209,35 +206,6 @@ class SharedReader(Reader):
         if seen is None:
             return segments
         return [segment_seen_by_reader(segment, seen) for segment in segments]
-
-    def fetch(
-        self,
-        out: ResponseWriter,
-        mailbox: Mailbox,
-        items: FetchItems,
-        numbers: UidMap,
-        wanted: UidSet,
-        *,
-        recent: UidSet | None,
-        flags_too: UidSet | None,
-        max_bytes: int,
-    ) -> tuple[UidSet, bool, FetchStream | None]:
-        r"""Write FETCH responses, as `Reader.fetch` does, with the reader's own \Seen."""
-        try:
-            return self.snapshot.fetch(
-                out,
-                mailbox.id,
-                items,
-                numbers,
-                wanted,
-                recent=recent,
-                flags_too=flags_too,
-                max_bytes=max_bytes,
-                seen=self.private_seen(mailbox),
-                id_bits=self.id_bits,
-            )
-        except KeyError:
-            raise BodyGoneError(BODY_GONE) from None
 
 
 def joined_txn_id(txn_id: int, accounts_txn_id: int) -> int:

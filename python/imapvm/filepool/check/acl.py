@@ -1,13 +1,23 @@
 """Check of ACLs: each entry is of a mailbox that exists, and has its reverse in `grants`."""
 
+from collections.abc import Callable
 from struct import error
 
+from imapvm._core import CorruptError, UidSet
 from imapvm.filepool.check.findings import Findings, delete_row, put_row
 from imapvm.filepool.check.state import GroupState
 from imapvm.filepool.engine.transactions import LmdbTxn
 from imapvm.filepool.errors import CorruptDataError
-from imapvm.filepool.tables.acl import ATTRIBUTES, entry_of
-from imapvm.filepool.tables.schema import ACL_KEY, GRANT_KEY, SEEN_KEY
+from imapvm.filepool.tables.acl import ATTRIBUTES, entry_of, note_readers
+from imapvm.filepool.tables.messages.bodies import SweepKind
+from imapvm.filepool.tables.schema import (
+    ACL_KEY,
+    GRANT_KEY,
+    SEEN_BLOCK_KEY,
+    SEEN_KEY,
+    SWEEP_KEY,
+    MailboxRow,
+)
 from imapvm.filepool.tables.transactions import GroupTxn
 
 
@@ -15,10 +25,35 @@ def inspect_acls(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> 
     """Check the tables `acl`, `grants` and `seen`."""
     _inspect_entries(txn, state, found)
     _inspect_grants(txn, state, found)
-    with txn.cursor(state.tables.seen) as cursor:
-        for key in cursor.iternext(True, False):  # noqa: FBT003
-            mailbox, _, _ = SEEN_KEY.unpack(key)
-            state.check_mailbox(mailbox, "messages that readers have seen", found)
+    _inspect_seen(txn, state, found)
+
+
+def _inspect_seen(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
+    r"""Check that readers have only messages as \Seen that exist or whose expunge is not swept."""
+    table, present = state.tables.seen, UidSet()
+    last = 0
+    with txn.cursor(table) as cursor:
+        for key, stored in cursor:
+            try:
+                mailbox, _, block = SEEN_KEY.unpack(key)
+                seen = UidSet.from_bytes(stored)
+            except (CorruptError, error):
+                found.add("messages that a reader has seen cannot be read", delete_row(table, key))
+                continue
+            if not state.check_mailbox(mailbox, "messages that readers have seen", found):
+                continue
+            if mailbox not in state.mailboxes or not state.index_readable:
+                continue
+            if (mailbox, block) in state.pending_seen:
+                continue
+            if mailbox != last:
+                last, present = mailbox, state.snapshot.uid_map(mailbox).uids
+            if gone := len(seen - present):
+                item = SWEEP_KEY.pack(0, SweepKind.SEEN) + SEEN_BLOCK_KEY.pack(mailbox, block)
+                found.add(
+                    f"a reader of mailbox {mailbox} has seen {gone} messages that do not exist",
+                    put_row(state.tables.sweep, item, b""),
+                )
 
 
 def _inspect_entries(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
@@ -40,12 +75,20 @@ def _inspect_entries(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn])
                         delete_row(tables.acl, key),
                     )
             elif kind != ATTRIBUTES:
+                if not row.has_readers:
+                    found.add(
+                        f"mailbox {mailbox} has an ACL and is not marked as shared", _mark(row)
+                    )
                 reverse = GRANT_KEY.pack(kind, number, row.account, mailbox)
                 if txn.get(reverse, None, tables.grants) is None:
                     found.add(
                         f"an entry of the ACL of mailbox {mailbox} is not in the table of grants",
                         put_row(tables.grants, reverse, b""),
                     )
+
+
+def _mark(row: MailboxRow) -> Callable[[GroupTxn], object]:
+    return lambda txn: note_readers(txn, txn.mailbox(row.account, row.id))
 
 
 def _inspect_grants(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:

@@ -7,7 +7,7 @@ from imapvm.filepool.check.findings import Findings, delete_row, put_row
 from imapvm.filepool.check.mailboxes import recount
 from imapvm.filepool.check.state import GroupState
 from imapvm.filepool.engine.transactions import LmdbTxn
-from imapvm.filepool.tables.messages.changes import Change
+from imapvm.filepool.tables.messages.changes import Change, read_change
 from imapvm.filepool.tables.schema import (
     CHANGE_KEY,
     COUNTER,
@@ -85,12 +85,12 @@ def _inspect_changes(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn])
                     recount(state, row) if state.index_readable else None,
                 )
             try:
-                uids = UidSet.from_bytes(stored[1:])
-                kind = Change(stored[0])
+                kind, _, some = read_change(stored)
+                uids = UidSet.from_bytes(some)
             except (CorruptError, ValueError, IndexError):
                 found.add(f"{what} cannot be read")
                 continue
-            if kind > Change.EXPUNGED:
+            if kind > Change.EXPUNGED and kind is not Change.SEEN:
                 found.add(f"{what} cannot be read")
             elif uids.last is None or uids.last >= row.uid_next:
                 found.add(f"{what} is about messages that never existed")

@@ -43,6 +43,9 @@ class GroupState:
     """False if a part of the index cannot be read, so that the counts are not valid."""
     pending_mailboxes: set[int] = field(default_factory=set)
     """Deleted mailboxes that are not swept yet."""
+    pending_seen: set[tuple[int, int]] = field(default_factory=set)
+    r"""Mailboxes and blocks in which expunged messages that readers have as \Seen are not yet
+    swept."""
     pending_accounts: set[int] = field(default_factory=set)
     pending_bodies: dict[int, bytes] = field(default_factory=dict)
     """Bodies with a row in `sweep`, including staged ones → key of the row."""

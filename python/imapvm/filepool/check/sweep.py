@@ -5,7 +5,7 @@ from imapvm.filepool.check.state import GroupState
 from imapvm.filepool.engine.transactions import LmdbTxn
 from imapvm.filepool.operations.deliver import DELIVERY_ID_SECONDS
 from imapvm.filepool.tables.messages.bodies import SweepKind
-from imapvm.filepool.tables.schema import COUNTER, ID_KEY, SWEEP_KEY
+from imapvm.filepool.tables.schema import COUNTER, ID_KEY, SEEN_BLOCK_KEY, SWEEP_KEY
 from imapvm.filepool.tables.transactions import GroupTxn
 
 
@@ -25,11 +25,15 @@ def inspect_sweep(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) ->
                         delete_row(tables.sweep, key),
                     )
                 continue
-            if len(what) != ID_KEY.size or kind not in _KINDS:
+            size = SEEN_BLOCK_KEY.size if kind == SweepKind.SEEN else ID_KEY.size
+            if len(what) != size or kind not in _KINDS:
                 found.add(
                     "a row of the sweep table cannot be read",
                     delete_row(tables.sweep, key),
                 )
+                continue
+            if kind == SweepKind.SEEN:
+                state.pending_seen.add(SEEN_BLOCK_KEY.unpack(what))
                 continue
             (number,) = ID_KEY.unpack(what)
             if kind == SweepKind.MAILBOX:
@@ -64,4 +68,10 @@ def inspect_sweep(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) ->
                 )
 
 
-_KINDS = (SweepKind.BODY, SweepKind.STAGED, SweepKind.MAILBOX, SweepKind.ACCOUNT)
+_KINDS = (
+    SweepKind.BODY,
+    SweepKind.STAGED,
+    SweepKind.MAILBOX,
+    SweepKind.ACCOUNT,
+    SweepKind.SEEN,
+)

@@ -12,7 +12,12 @@ from imapvm._core import (
 from imapvm.filepool.operations.append import count_out
 from imapvm.filepool.tables.messages import index
 from imapvm.filepool.tables.messages.bodies import release
-from imapvm.filepool.tables.messages.changes import Change, log_change
+from imapvm.filepool.tables.messages.changes import (
+    Change,
+    log_change,
+    log_seen_change,
+    without_seen_of_others,
+)
 from imapvm.filepool.tables.messages.keywords import check_keywords, known_sets, store_map
 from imapvm.filepool.tables.schema import MailboxRow
 from imapvm.filepool.tables.transactions import GroupTxn
@@ -20,6 +25,7 @@ from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import AccountId, MailboxId, ModSeq
 from imapvm.model.values import frozen
 
+SEEN = SystemFlag.SEEN.value
 DELETED = SystemFlag.DELETED.value
 
 
@@ -32,6 +38,8 @@ class StoreResult:
     """Messages with changes after `unchanged_since` (RFC 7162 section 3.1.3, MODIFIED)."""
     modseq: ModSeq
     """The mailbox's highest MODSEQ; if messages were changed, also theirs."""
+    since: ModSeq | None = None
+    """The highest one before, if there were several changes."""
 
 
 @frozen
@@ -73,6 +81,10 @@ class StoreFlags:
                 later = uids_modified((segment,), self.unchanged_since) & wanted
                 if later:
                     later = later - unaffected(txn, row, self, segment, later)
+                if later and row.has_readers:
+                    later = without_seen_of_others(
+                        txn, row, later, self.unchanged_since, self.account
+                    )
                 refused.extend(later.runs())
                 wanted = wanted - later
             if self.keywords or self.mode == STORE_REPLACE:  # otherwise keywords do not change
@@ -92,8 +104,14 @@ class StoreFlags:
             row.highest_modseq = modseq
             row.unseen += unseen
             row.deleted += deleted
-            log_change(txn, row, Change.FLAGGED, done)
+            if row.has_readers and self._names_seen_only():
+                log_seen_change(txn, row, self.account, done)
+            else:
+                log_change(txn, row, Change.FLAGGED, done)
         return StoreResult(done, UidSet(refused), ModSeq(row.highest_modseq))
+
+    def _names_seen_only(self) -> bool:
+        return self.flags == SEEN and not self.keywords and self.mode != STORE_REPLACE
 
 
 def unaffected(

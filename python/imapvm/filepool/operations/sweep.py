@@ -19,10 +19,12 @@ from imapvm.filepool.tables.schema import (
     COUNTER,
     ID_KEY,
     PAIR_KEY,
+    SEEN_BLOCK_KEY,
     SWEEP_KEY,
     MailboxRow,
     forgotten_key,
 )
+from imapvm.filepool.tables.seen import trim_seen
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.values import frozen
@@ -142,13 +144,13 @@ class SweepStep:
 
     def apply(self, txn: GroupTxn) -> tuple[SweepReport, bytes]:
         budget = Budget()
-        counts = dict.fromkeys((1, 2, 3, 4, 5), 0)
+        counts = dict.fromkeys((1, 2, 3, 4, 5, 6), 0)
         table = txn.tables.sweep
         end = SWEEP_KEY.pack(self.now + 1, 0)
         due = [key for key in txn.keys(table, b"", STEP_ROWS) if key < end]
         for key in due:
             _, kind = SWEEP_KEY.unpack_from(key)
-            if budget.left <= 0 or not self._sweep(txn, kind, key[SWEEP_KEY.size :], budget):
+            if budget.left <= 0 or not self._sweep(txn, kind, key, budget):
                 break
             txn.delete(key, table)
             counts[kind] += 1
@@ -170,11 +172,14 @@ class SweepStep:
         first = txn.keys(txn.tables.sweep, b"", 1)
         return bool(first) and first[0] < end
 
-    def _sweep(self, txn: GroupTxn, kind: int, what: bytes, budget: Budget) -> bool:
+    def _sweep(self, txn: GroupTxn, kind: int, key: bytes, budget: Budget) -> bool:
         """Remove the item of one row; return True when it is completely removed."""
+        what = key[SWEEP_KEY.size :]
         if kind == SweepKind.DELIVERY:
             txn.delete(what, txn.tables.deliveries)
             return True
+        if kind == SweepKind.SEEN:
+            return _trim_seen(txn, key, budget)
         (number,) = ID_KEY.unpack(what)
         if kind == SweepKind.MAILBOX:
             return clear_mailbox(txn, number, budget, self.now)
@@ -279,6 +284,22 @@ class SweepStep:
         if done > before:
             txn.put(forgotten_key(row.id), COUNTER.pack(done), txn.tables.counters)
         return len(expired)
+
+
+def _trim_seen(txn: GroupTxn, item: bytes, budget: Budget) -> bool:
+    """Remove expunged messages from what readers have seen; return True when done.
+
+    The value of the item is the account at which the next step continues.
+    """
+    mailbox, block = SEEN_BLOCK_KEY.unpack_from(item, SWEEP_KEY.size)
+    stored = txn.require(item, txn.tables.sweep)
+    reader = COUNTER.unpack(stored)[0] if stored else 0
+    trimmed = trim_seen(txn, MailboxId(mailbox), block, reader, budget.left)
+    budget.left -= trimmed.cost
+    if trimmed.reader is None:
+        return True
+    txn.put(item, COUNTER.pack(trimmed.reader), txn.tables.sweep)
+    return False
 
 
 def _forgotten(txn: GroupTxn, mailbox: int) -> int:

@@ -11,7 +11,14 @@ from typing import Final
 
 from imapvm.filepool.errors import CorruptDataError, LimitError
 from imapvm.filepool.tables.messages.changes import Change, record_change
-from imapvm.filepool.tables.schema import ACL_KEY, ACL_ROW, GRANT_KEY, ID_KEY, MailboxRow
+from imapvm.filepool.tables.schema import (
+    ACL_KEY,
+    ACL_ROW,
+    GRANT_KEY,
+    ID_KEY,
+    READERS_BIT,
+    MailboxRow,
+)
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import MailboxId
 from imapvm.model.limits import ACL_ENTRIES_MAX
@@ -89,6 +96,14 @@ def put_entry(txn: GroupTxn, row: MailboxRow, entry: AclEntry) -> None:
             raise LimitError(f"a mailbox has at most {ACL_ENTRIES_MAX} entries in its ACL")
     txn.put(key, ACL_ROW.pack(entry.granted, entry.removed), tables.acl)
     txn.put(reverse, b"", tables.grants)
+    note_readers(txn, row)
+
+
+def note_readers(txn: GroupTxn, row: MailboxRow) -> None:
+    """Mark a mailbox as one with readers, so that changes of others need not look for an ACL."""
+    if not row.has_readers:
+        txn.edit(row)
+        row.uses |= READERS_BIT
 
 
 def note_rights(txn: GroupTxn, row: MailboxRow) -> None:
@@ -113,6 +128,7 @@ def inherit_acl(txn: GroupTxn, parent: MailboxId, row: MailboxRow) -> None:
         txn.put(ACL_KEY.pack(row.id, kind, number), stored, tables.acl)
         if kind != ATTRIBUTES:
             txn.put(GRANT_KEY.pack(kind, number, row.account, row.id), b"", tables.grants)
+            note_readers(txn, row)
 
 
 def clear_acl(txn: GroupTxn, account: int, mailbox: int) -> int:

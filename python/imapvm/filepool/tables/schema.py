@@ -84,6 +84,10 @@ GRANTEE_KEY: Final = Struct(">BQ")
 """First part of a key of `grants`."""
 SEEN_KEY: Final = Struct(">QQI")
 """seen: mailbox, reading account, block of SEEN_BLOCK UIDs."""
+SEEN_BLOCK: Final = 1024
+"""UIDs of one row of `seen`, at most 512 runs in some 1,500 bytes."""
+SEEN_BLOCK_KEY: Final = Struct(">QI")
+"""sweep: mailbox, block of `seen`."""
 MEMBER_KEY: Final = Struct(">cQQ")
 """members: `g`, group of users, account; and `a`, account, group of users."""
 SWEEP_KEY: Final = Struct(">QB")
@@ -133,6 +137,8 @@ SPECIAL_USE_BITS: Final = {
     r"\Trash": 64,
 }
 """Bits as stored; the meaning of a bit never changes."""
+READERS_BIT: Final = 128
+r"""Beside them: the mailbox has an ACL, or had one, so others may have a \Seen of their own."""
 
 
 @cache
@@ -164,6 +170,11 @@ class MailboxRow:
     @property
     def key(self) -> bytes:
         return PAIR_KEY.pack(self.account, self.id)
+
+    @property
+    def has_readers(self) -> bool:
+        """True if the mailbox has an ACL, or had one."""
+        return self.uses & READERS_BIT != 0
 
     def __bytes__(self) -> bytes:
         name = self.name.encode()

@@ -1,20 +1,21 @@
 r"""The table `seen`: messages that a reader other than the owner has seen, in blocks of UIDs.
 
-Only readers of mailboxes whose \Seen is private have rows. UIDs of expunged messages stay until
-their block changes: UIDs are never reused. A change is a change of the mailbox with a new MODSEQ,
-so the other sessions of the reader are notified of it.
+Only readers of mailboxes whose \Seen is private have rows. Expunged messages are removed by the
+next sweep: UIDs are never reused. A change is a change of the mailbox with a new MODSEQ; the
+change log has the reader, so only the reader's sessions are sent it.
 """
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from imapvm._core import UidSet
-from imapvm.filepool.tables.schema import ID_KEY, PAIR_KEY, SEEN_KEY
+from imapvm.filepool.tables.messages import index
+from imapvm.filepool.tables.schema import ID_KEY, PAIR_KEY, SEEN_BLOCK, SEEN_KEY
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, MailboxId
 
-SEEN_BLOCK: Final = 1024
-"""UIDs of one row, at most 512 runs in some 1,500 bytes."""
+BLOCK_COST: Final = 20
+"""Cost of reading which messages of a block exist, in rows that are removed in the same time."""
 ACCOUNTS_PER_STEP: Final = 500
 """Mailboxes with rows that one step of removing a reader examines."""
 
@@ -39,7 +40,7 @@ def change_seen(
     table = txn.tables.seen
     while (first := uids.first) is not None:
         block = first // SEEN_BLOCK
-        part = uids & UidSet([(max(block * SEEN_BLOCK, 1), (block + 1) * SEEN_BLOCK - 1)])
+        part = uids & _uids_of(block)
         uids -= part
         key = SEEN_KEY.pack(mailbox, account, block)
         stored = txn.get(key, table)
@@ -49,6 +50,56 @@ def change_seen(
             txn.put(key, bytes(after), table)
         else:
             txn.delete(key, table)
+
+
+class Trimmed(NamedTuple):
+    """Result of `trim_seen`."""
+
+    reader: int | None
+    """Account at which to continue; None: done."""
+    cost: int
+    """In rows that are removed in the same time."""
+
+
+def trim_seen(txn: GroupTxn, mailbox: MailboxId, block: int, reader: int, budget: int) -> Trimmed:
+    """Remove expunged messages from a block of the rows of all readers of a mailbox.
+
+    Args:
+        txn: the transaction.
+        mailbox: the mailbox.
+        block: number of the block.
+        reader: 0, or the account at which to continue.
+        budget: cost at which to stop.
+    """
+    table, cost = txn.tables.seen, BLOCK_COST
+    present = index.present(txn, mailbox, _uids_of(block))
+    while cost < budget:
+        key = _first_key(txn, SEEN_KEY.pack(mailbox, reader, block))
+        if key is None or not key.startswith(ID_KEY.pack(mailbox)):
+            return Trimmed(None, cost)
+        _, found, number = SEEN_KEY.unpack(key)
+        cost += 1
+        if found != reader and number < block:
+            reader = found
+            continue
+        if number == block:
+            before = UidSet.from_bytes(txn.require(key, table))
+            now = before & present
+            if not now:
+                txn.delete(key, table)
+            elif now != before:
+                txn.put(key, bytes(now), table)
+        reader = found + 1
+    return Trimmed(reader, cost)
+
+
+def _first_key(txn: GroupTxn, start: bytes) -> bytes | None:
+    with txn.cursor(txn.tables.seen) as cursor:
+        return cursor.key() if cursor.set_range(start) else None
+
+
+def _uids_of(block: int) -> UidSet:
+    return UidSet([(max(block * SEEN_BLOCK, 1), (block + 1) * SEEN_BLOCK - 1)])
 
 
 def clear_reader(

@@ -86,7 +86,7 @@ async def _fetch_in_batches(
             more = items.with_uid().with_modseq() if ctx.session.condstore else items
             expunged |= await fetch_stream(ctx, more, batch, flags_too=stored.changed)
             # Not before: after an error the flags are still due.
-            view.note_own_change(stored.changed, stored.modseq)
+            view.note_own_change(stored.changed, stored.modseq, stored.since)
     if undecodable:
         raise Refusal("unknown content transfer encoding", code="UNKNOWN-CTE")
     return expunged

@@ -35,7 +35,13 @@ from imapvm.filepool.tables.annotations import (
 )
 from imapvm.filepool.tables.messages.changes import record_account_change
 from imapvm.filepool.tables.quotas import annotation_key
-from imapvm.filepool.tables.schema import ID_KEY, PAIR_KEY, MailboxRow, special_uses
+from imapvm.filepool.tables.schema import (
+    ID_KEY,
+    PAIR_KEY,
+    READERS_BIT,
+    MailboxRow,
+    special_uses,
+)
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.limits import (
@@ -103,9 +109,9 @@ class SetAnnotations:
             ]
         usage = usage_of(txn, self.account)
         self._set(txn, usage, wanted)
-        if row is not None and new_uses is not None and new_uses != row.uses:
+        if row is not None and new_uses is not None and new_uses != row.uses & ~READERS_BIT:
             txn.edit(row)
-            row.uses = new_uses
+            row.uses = new_uses | row.uses & READERS_BIT
             self._log(txn, usage, private, SPECIAL_USE)
             for other in moved:
                 other = txn.mailbox(self.account, other.id)

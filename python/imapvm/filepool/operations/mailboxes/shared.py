@@ -40,7 +40,12 @@ from imapvm.filepool.operations.store_flags import (
 from imapvm.filepool.tables.acl import has_shared_seen, rights_of
 from imapvm.filepool.tables.mailboxes import Mailbox, name_row
 from imapvm.filepool.tables.messages import index
-from imapvm.filepool.tables.messages.changes import Change, log_change
+from imapvm.filepool.tables.messages.changes import (
+    Change,
+    log_change,
+    log_seen_change,
+    without_seen_of_others,
+)
 from imapvm.filepool.tables.schema import MailboxRow, name_key
 from imapvm.filepool.tables.seen import change_seen, seen_prefix, union_of
 from imapvm.filepool.tables.transactions import GroupTxn
@@ -96,28 +101,34 @@ class StoreSharedFlags:
         keywords = request.keywords if Rights.WRITE in rights else ()
         if not (named & allowed or keywords) and (named or request.keywords):
             raise PermissionDeniedError(DENIED)
-        uids, refused = self._unchanged(txn, row)
-        changed = UidSet()
-        private = allowed & SEEN and not _shares_seen(txn, row)
+        own_seen = not _shares_seen(txn, row)
+        uids, refused = self._unchanged(txn, row, own_seen=own_seen)
+        changed, since = UidSet(), ModSeq(row.highest_modseq)
+        private = allowed & SEEN and own_seen
         common = allowed & ~SEEN if private else allowed
         if private:
             changed |= self._store_private(txn, row, uids)
         for part in _parts(txn, row, request, uids, common, keywords, rights):
             changed |= part.apply(txn).changed
-        return StoreResult(changed, refused, ModSeq(row.highest_modseq))
+        return StoreResult(changed, refused, ModSeq(row.highest_modseq), since)
 
-    def _unchanged(self, txn: GroupTxn, row: MailboxRow) -> tuple[UidSet, UidSet]:
+    def _unchanged(
+        self, txn: GroupTxn, row: MailboxRow, *, own_seen: bool
+    ) -> tuple[UidSet, UidSet]:
         """Return the messages to change, and those that changed since UNCHANGEDSINCE."""
         request = self.request
         if request.unchanged_since is None:
             return request.uids, UidSet()
         refused = UidSet()
-        private = request.flags & SEEN and not _shares_seen(txn, row)
+        private = request.flags & SEEN and own_seen
         for segment in _segments(txn, row, request.uids):
             later = uids_modified((segment,), request.unchanged_since) & request.uids
             if later and not private:  # \Seen of the reader is not in the index
                 later = later - unaffected(txn, row, request, segment, later)
             refused |= later
+        if refused:
+            user = self.reader.account if own_seen else None
+            refused = without_seen_of_others(txn, row, refused, request.unchanged_since, user)
         return request.uids - refused, refused
 
     def _store_private(self, txn: GroupTxn, row: MailboxRow, uids: UidSet) -> UidSet:
@@ -132,7 +143,8 @@ class StoreSharedFlags:
         changed = present - before if now_seen else present & before
         if changed:
             change_seen(txn, row.id, self.reader.account, changed, seen=now_seen)
-            _touch(txn, row, changed)
+            touch(txn, row, changed)
+            log_seen_change(txn, row, self.reader.account, changed)
         return changed
 
 
@@ -189,10 +201,10 @@ def _parts(
             yield replace(whole, uids=some, flags=whole.flags | bits)
 
 
-def _touch(txn: GroupTxn, row: MailboxRow, uids: UidSet) -> None:
+def touch(txn: GroupTxn, row: MailboxRow, uids: UidSet) -> None:
     r"""Give messages a new MODSEQ, without another change: the index records have no private flag.
 
-    Each \Seen is changed and changed back.
+    Each \Seen is changed and changed back. The caller logs the change.
     """
     txn.edit(row)
     row.highest_modseq += 1
@@ -216,7 +228,22 @@ def _touch(txn: GroupTxn, row: MailboxRow, uids: UidSet) -> None:
                     modseq=row.highest_modseq,
                 )
         txn.put(key, segment, table)
-    log_change(txn, row, Change.FLAGGED, uids)
+
+
+@frozen
+class TouchMessages:
+    r"""New MODSEQ for messages, after a choice of whose \Seen readers have."""
+
+    account: AccountId
+    mailbox: MailboxId
+    uids: UidSet
+
+    def apply(self, txn: GroupTxn) -> None:
+        row = txn.mailbox(self.account, self.mailbox)
+        present = index.present(txn, row.id, self.uids)
+        if present:
+            touch(txn, row, present)
+            log_change(txn, row, Change.FLAGGED, present)
 
 
 # --- messages -------------------------------------------------------------------------------------

@@ -42,6 +42,8 @@ class SweepKind:
     """Remains of a deleted account."""
     DELIVERY: Final = 5
     """Delivery id and account."""
+    SEEN: Final = 6
+    r"""Block of UIDs of a mailbox with expunged messages that readers may have as \Seen."""
 
 
 @frozen
