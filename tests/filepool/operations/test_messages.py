@@ -49,6 +49,21 @@ async def test_appending_no_messages_changes_nothing(alice):
     assert look(alice).mailbox == inbox.mailbox
 
 
+@pytest.mark.parametrize("at_once", [3, 20, SEGMENT_RECORDS, 200])
+def test_two_segments_share_a_page(direct, at_once):
+    """In mailboxes that grow at the same time, too."""
+    account = direct.account.id
+    mailboxes = [direct.mailbox(name).id for name in ("INBOX", "Drafts", "Sent")]
+    new = (message(),) * at_once
+    for _ in range(20 * SEGMENT_RECORDS // at_once):
+        direct.apply(*(AppendMessages(account, each, new, START) for each in mailboxes))
+    with direct.group.env.begin() as txn:
+        stat = txn.stat(direct.group.tables.index)
+    assert stat["entries"] >= 3 * 18
+    assert stat["leaf_pages"] <= stat["entries"] / 2 + len(mailboxes)
+    assert not direct.check()
+
+
 async def test_segments_are_filled_before_new_ones_start(alice):
     inbox = look(alice).id
     for _ in range(SEGMENT_RECORDS + 2):

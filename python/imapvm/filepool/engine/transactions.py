@@ -75,6 +75,11 @@ class WriteTxn:
         self.written += 1
         return self._txn.delete(key, b"", table)
 
+    def leaf_pages(self, table: Table) -> int:
+        """Return the number of pages of a table that hold its rows."""
+        pages: int = self._txn.stat(table)["leaf_pages"]
+        return pages
+
     def cursor(self, table: Table) -> LmdbCursor:
         return self._txn.cursor(table)
 

@@ -272,11 +272,14 @@ class CommitCopies:
         txn.edit(target)
         txn.edit(usage)
         target.highest_modseq += 1
+        last = index.last_segment(txn, target.id) or (b"", b"")
         for key in keys:
             segment = txn.require(key, table)
             messages, unseen, deleted, size = segment_counts(segment)
             segment = segment_renumber(segment, target.uid_next, target.highest_modseq)
-            txn.put(INDEX_KEY.pack(target.id, target.uid_next), segment, table)
+            new_key = INDEX_KEY.pack(target.id, target.uid_next)
+            index.add_segment(txn, last, new_key, segment)
+            last = new_key, segment
             txn.delete(key, table)
             target.uid_next += messages
             target.messages += messages

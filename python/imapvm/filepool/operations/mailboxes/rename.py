@@ -24,6 +24,7 @@ from imapvm.filepool.operations.mailboxes.mailboxes import (
 )
 from imapvm.filepool.operations.quota import check_quota
 from imapvm.filepool.tables.mailboxes import name_row, set_name
+from imapvm.filepool.tables.messages import index
 from imapvm.filepool.tables.messages.changes import Change, log_change, record_change
 from imapvm.filepool.tables.schema import ID_KEY, NAME_ROW, UsageRow, name_key
 from imapvm.filepool.tables.transactions import GroupTxn
@@ -101,12 +102,15 @@ class RenameMailbox:
             new_mailbox(txn, usage, above, now=self.now)
         row = new_mailbox(txn, usage, new, now=self.now)
         runs: list[tuple[int, int]] = []
-        index = txn.tables.index
-        for key in txn.keys(index, ID_KEY.pack(inbox.id), inbox.messages):
-            segment = txn.require(key, index)
+        table = txn.tables.index
+        last = (b"", b"")
+        for key in txn.keys(table, ID_KEY.pack(inbox.id), inbox.messages):
+            segment = txn.require(key, table)
             runs.extend(segment_uids(segment).runs())
-            txn.put(ID_KEY.pack(row.id) + key[8:], segment, index)
-            txn.delete(key, index)
+            new_key = ID_KEY.pack(row.id) + key[8:]
+            index.add_segment(txn, last, new_key, segment)
+            last = new_key, segment
+            txn.delete(key, table)
         keywords = txn.tables.keywords
         for key, names in list(txn.items(keywords, ID_KEY.pack(inbox.id))):
             txn.put(ID_KEY.pack(row.id) + key[8:], names, keywords)

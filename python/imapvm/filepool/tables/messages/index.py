@@ -24,6 +24,9 @@ from imapvm.model.ids import UID_MAX
 SPARSE: Final = SEGMENT_RECORDS // 4
 """A segment with at most this many records is joined to the previous one if that has room."""
 
+SMALL: Final = 512
+"""Bytes of a new segment at first; LMDB merges a page that is filled to less than a quarter."""
+
 
 def holding(cursor: LmdbCursor, mailbox: int, uids: UidSet) -> list[bytes]:
     """Return the keys of the segments whose ranges contain any of some UIDs, ascending.
@@ -88,16 +91,37 @@ def last_segment(txn: GroupTxn, mailbox: int) -> tuple[bytes, bytes] | None:
 
 def append(txn: GroupTxn, mailbox: int, records: Sequence[Record]) -> None:
     """Append records to a mailbox."""
+    table = txn.tables.index
     key, segment = last_segment(txn, mailbox) or (b"", b"")
-    room = SEGMENT_RECORDS - segment_counts(segment)[0] if segment else 0
-    at = 0
+    at = SEGMENT_RECORDS - segment_counts(segment)[0] if segment else 0
+    if at and records:
+        segment = segment_append(segment, records[:at])
+        txn.put(key, segment, table)
     while at < len(records):
-        if room == 0:
-            key, segment, room = INDEX_KEY.pack(mailbox, records[at].uid), b"", SEGMENT_RECORDS
-        part = records[at : at + room]
-        txn.put(key, segment_append(segment, part), txn.tables.index)
+        part = records[at : at + SEGMENT_RECORDS]
+        before, key = (key, segment), INDEX_KEY.pack(mailbox, part[0].uid)
+        segment = segment_append(b"", part)
+        add_segment(txn, before, key, segment)
         at += len(part)
-        room = 0
+
+
+def add_segment(txn: GroupTxn, before: tuple[bytes, bytes], key: bytes, segment: bytes) -> None:
+    """Add a segment after the last of a mailbox, so that two segments share a page.
+
+    A page has room for two full segments. When a third is added after them, LMDB moves the second
+    to the new page, so that every page would be half empty. While the new segment is small, the
+    second can be moved back: removing it merges the pages, and LMDB divides three segments of
+    which the last is small after the second. The index is half as large, and STORE of a whole
+    mailbox writes half as many pages.
+    """
+    table = txn.tables.index
+    pages = txn.leaf_pages(table)
+    txn.put(key, segment[:SMALL], table)
+    if before[0] and txn.leaf_pages(table) > pages:
+        txn.delete(before[0], table)
+        txn.put(*before, table)
+    if len(segment) > SMALL:
+        txn.put(key, segment, table)
 
 
 def remove(txn: GroupTxn, mailbox: int, uids: UidSet) -> Iterator[list[Record]]:
