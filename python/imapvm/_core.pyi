@@ -1206,6 +1206,9 @@ class SearchProgram:
     @property
     def needs_metadata(self) -> bool: ...
     @property
+    def has_extensions(self) -> bool:
+        """True if there is a key FILTER, FUZZY or MODSEQ."""
+    @property
     def needs_modseq(self) -> bool: ...
     @property
     def fuzzy_texts(self) -> int | None:

@@ -19,7 +19,7 @@ pub use self::header_columns::{HeaderColumns, MailboxKey, StaleColumns};
 use self::logic::{Verdicts, run};
 use self::program::{FOLDED_FIELDS, Leaf, Program, folded_field_name};
 pub use self::program::{
-    SearchContext, fuzzy_texts, has_numbers, keywords, needs_metadata, needs_modseq,
+    SearchContext, fuzzy_texts, has_extensions, has_numbers, keywords, needs_metadata, needs_modseq,
 };
 pub use self::text::TextSearch;
 use super::record::{PackedRecord, RECORD_BYTES, Record};

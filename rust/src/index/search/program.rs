@@ -374,11 +374,13 @@ fn seconds(when: When, day: i64) -> Range<i64> {
 fn any(key: &SearchKey, mut wanted: impl FnMut(&SearchKey) -> bool) -> bool {
     let mut open = vec![key];
     while let Some(key) = open.pop() {
+        if wanted(key) {
+            return true;
+        }
         match key {
             SearchKey::And(keys) => open.extend(keys),
             SearchKey::Or(pair) => open.extend([&pair.0, &pair.1]),
             SearchKey::Not(key) | SearchKey::Fuzzy(key) => open.push(key),
-            other if wanted(other) => return true,
             _ => {}
         }
     }
@@ -404,6 +406,17 @@ pub fn has_numbers(key: &SearchKey) -> bool {
         key,
         |key| matches!(key, SearchKey::Numbers(set) if *set != SequenceSet::Saved),
     )
+}
+
+/// True if there is a key FILTER, FUZZY or MODSEQ.
+#[must_use]
+pub fn has_extensions(key: &SearchKey) -> bool {
+    any(key, |key| {
+        matches!(
+            key,
+            SearchKey::Filter(_) | SearchKey::Fuzzy(_) | SearchKey::ModSeq(_)
+        )
+    })
 }
 
 /// True if there is a MODSEQ key, which enables CONDSTORE (RFC 7162 section 3.1.5).

@@ -30,6 +30,11 @@ impl PySearchProgram {
     }
 
     #[getter]
+    fn has_extensions(&self) -> bool {
+        search::has_extensions(&self.key)
+    }
+
+    #[getter]
     fn needs_modseq(&self) -> bool {
         search::needs_modseq(&self.key)
     }

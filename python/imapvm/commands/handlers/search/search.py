@@ -32,6 +32,8 @@ from imapvm.commands.handlers.search.results import (
 )
 from imapvm.commands.handlers.search.search_bodies import gather, search_bodies
 from imapvm.commands.outcome import DONE, DONE_WITH_NUMBERS, Done, Refusal
+from imapvm.filepool.reading import Reader
+from imapvm.filepool.store import Mailbox
 from imapvm.model.limits import FUZZY_TEXTS_MAX
 
 SCAN_BATCH: Final = 16 * 1024
@@ -53,15 +55,21 @@ LEAST_SCORE: Final = 40
 async def search(ctx: SelectedContext, command: Search) -> Done:
     """Search batch by batch, and write SEARCH or ESEARCH."""
     try:
-        program = await with_filters(ctx, command.program)
+        program, limit = command.program, None
+        extended = program is not None and program.has_extensions
+        if extended:
+            program = await with_filters(ctx, program)
+            limit = modseq_limit(ctx, program)
+        if extended or command.returns is not None:
+            check_fuzzy(program, command.returns)
         require_uids(ctx, program)
-        check_fuzzy(program, command.returns)
-        limit = modseq_limit(ctx, program)
-        bound = _bind(ctx, program)
-        size = _batch_size(bound)
-        candidates, limited = ctx.message_limit.newest(bound.candidates)
-        batch, remaining = candidates.split(size)
-        found, undecided = _scan(ctx, bound, batch)
+        with ctx.store.reading() as reader:
+            mailbox = ctx.mailbox_row(reader)
+            bound = _bind(ctx, reader, mailbox, program)
+            size = _batch_size(bound)
+            candidates, limited = ctx.message_limit.newest(bound.candidates)
+            batch, remaining = candidates.split(size)
+            found, undecided = bound.scan(reader.snapshot, mailbox.id, batch, ctx.store.columns)
         if undecided or remaining:  # else one coroutine is enough, which is cheaper
             ctx.start_progress(command.tag, len(candidates))
             found = await _finish(ctx, bound, size, (batch, found, undecided), remaining)
@@ -152,7 +160,8 @@ async def find(
         StoreUnavailableError: the filepool cannot be read now.
         CorruptError: an index segment, message metadata or a message is corrupt.
     """
-    bound = _bind(ctx, program, tolerance)
+    with ctx.store.reading() as reader:
+        bound = _bind(ctx, reader, ctx.mailbox_row(reader), program, tolerance)
     if tag is not None:
         ctx.message_limit.check(len(bound.candidates))
     size = _batch_size(bound)
@@ -214,7 +223,11 @@ async def relevancy(ctx: SelectedContext, program: SearchProgram | None, found: 
 
 
 def _bind(
-    ctx: SelectedContext, program: SearchProgram | None, tolerance: int = FUZZY_EDITS
+    ctx: SelectedContext,
+    reader: Reader,
+    mailbox: Mailbox,
+    program: SearchProgram | None,
+    tolerance: int = FUZZY_EDITS,
 ) -> BoundSearch:
     """Bind the search keys to the mailbox as the client has counted it.
 
@@ -224,19 +237,17 @@ def _bind(
     view = ctx.view
     if program is None:
         raise Refusal("unknown charset", code="BADCHARSET (US-ASCII UTF-8)")
-    with ctx.store.reading() as reader:
-        mailbox = ctx.mailbox_row(reader)
-        sets = mailbox.keyword_sets
-        return program.bind(
-            numbers=view.numbers,
-            saved=view.saved,
-            recent=view.recent,
-            keywords=(reader.snapshot, mailbox.id, sets) if sets else None,
-            now=int(ctx.services.clock()),
-            seen=reader.private_seen(mailbox),
-            id_bits=reader.id_bits,
-            tolerance=tolerance,
-        )
+    sets = mailbox.keyword_sets
+    return program.bind(
+        numbers=view.numbers,
+        saved=view.saved,
+        recent=view.recent,
+        keywords=(reader.snapshot, mailbox.id, sets) if sets else None,
+        now=int(ctx.services.clock()),
+        seen=reader.private_seen(mailbox),
+        id_bits=reader.id_bits,
+        tolerance=tolerance,
+    )
 
 
 def _batch_size(bound: BoundSearch) -> int:
