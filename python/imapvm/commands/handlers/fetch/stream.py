@@ -63,7 +63,8 @@ async def fetch_stream(
                         max_bytes=STEP_BYTES,
                     )
                     expunged |= missing
-                    if pending is None and not uids:
+                    # In a shared mailbox, rights may have changed without a change of messages.
+                    if pending is None and not uids and ctx.store.is_own:
                         view.note_synced(source, reader.txn_id)
         if pending is not None:
             part = pending.take_binary()
