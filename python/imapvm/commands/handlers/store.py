@@ -27,6 +27,9 @@ async def store(ctx: SelectedContext, command: Store) -> Done:
 
     Messages that were changed after UNCHANGEDSINCE are left unchanged; their flags are sent, and
     they are listed in MODIFIED (RFC 7162 section 3.1.3).
+
+    If the user has not the right to change all of the flags, .SILENT has no effect: the client does
+    not know which were changed (RFC 4314 section 4).
     """
     view = ctx.view
     ctx.require_writable()
@@ -36,7 +39,7 @@ async def store(ctx: SelectedContext, command: Store) -> Done:
     if not uids:
         return DONE
     uids, limited = ctx.message_limit.newest(uids)
-    remaining, changed, refused = uids, UidSet(), UidSet()
+    remaining, changed, refused, silent = uids, UidSet(), UidSet(), command.silent
     if len(uids) > STORE_BATCH:
         ctx.start_progress(command.tag, len(uids))
     while remaining:
@@ -54,17 +57,18 @@ async def store(ctx: SelectedContext, command: Store) -> Done:
         )
         changed |= stored.changed
         refused |= stored.refused
+        silent = silent and not stored.is_partial
         view.note_own_change(stored.changed, stored.modseq, stored.since)
     code = _modified(ctx, refused, uid=command.uid)
     condstore = ctx.session.condstore
-    if command.silent and condstore:
+    if silent and condstore:
         passed = changed if command.unchanged_since is None else uids - refused
         await fetch_stream(ctx, UID_AND_MODSEQ, passed)
-    wanted = refused if command.silent else uids
+    wanted = refused if silent else uids
     if wanted:
         items = FetchItems.flags(uid=command.uid or condstore, modseq=condstore)
         expunged = await fetch_stream(ctx, items, wanted)
-        if expunged and not command.uid and not command.silent:  # RFC 2180 section 4.2
+        if expunged and not command.uid and not silent:  # RFC 2180 section 4.2
             ctx.write_limited(limited)
             raise messages_expunged(code)
     if code is not None:

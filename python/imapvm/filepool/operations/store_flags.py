@@ -1,5 +1,7 @@
 """STORE and EXPUNGE."""
 
+from typing import ClassVar
+
 from imapvm._core import (
     STORE_ADD,
     STORE_REPLACE,
@@ -40,6 +42,15 @@ class StoreResult:
     """The mailbox's highest MODSEQ; if messages were changed, also theirs."""
     since: ModSeq | None = None
     """The highest one before, if there were several changes."""
+    is_partial: ClassVar[bool] = False
+    """True if some flags were left unchanged: the user has not the right to change them."""
+
+
+@frozen
+class PartialStoreResult(StoreResult):
+    """Result of STORE by a user who may change only some of the flags."""
+
+    is_partial: ClassVar[bool] = True
 
 
 @frozen

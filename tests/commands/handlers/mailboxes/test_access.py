@@ -378,3 +378,41 @@ async def test_a_large_acl_is_inherited_in_bounded_time(pool, alice):
     with store.reading() as reader:
         assert len(reader.acl(mailbox_id(alice, "Work/New"))) == ACL_ENTRIES_MAX
     assert (await send(alice, b"a DELETE Work/New\r\n"))[-1] == "a OK DELETE completed"
+
+
+async def test_changed_rights_are_written_by_store_of_unchanged_flags(alice, bob):
+    await send(alice, b"a SETACL Work bob lrsw\r\n")
+    await send(bob, f't SELECT "{OWNER}Work"\r\n'.encode())
+    await send(alice, b"a SETACL Work bob lrw\r\n")
+    answer = await send(bob, b"t UID STORE 1 -FLAGS (\\Flagged)\r\n")
+    assert r"* OK [PERMANENTFLAGS (\Answered \Flagged \Draft \*)] rights have changed" in answer
+
+
+@pytest.mark.parametrize("command", [r"+FLAGS.SILENT (\Flagged \Deleted)", "FLAGS.SILENT ($x)"])
+async def test_flags_are_sent_after_silent_if_some_may_not_be_changed(alice, bob, command):
+    r"""The right t was lost meanwhile: the client would take \Deleted as set, or as removed."""
+    await send(alice, b"a SETACL Work bob lrwt\r\n")
+    await send(bob, f't SELECT "{OWNER}Work"\r\n'.encode())
+    silent = await send(bob, b"t UID STORE 2 +FLAGS.SILENT (\\Flagged \\Deleted)\r\n")
+    assert silent == ["t OK STORE completed"]
+    await send(alice, b"a SETACL Work bob lrw\r\n")
+    answer = await send(bob, f"t UID STORE 1 {command}\r\n".encode())
+    flags = r"\Flagged" if "Flagged" in command else "$x"
+    assert f"* 1 FETCH (UID 1 FLAGS ({flags}))" in answer
+
+
+async def test_readers_are_sent_their_flags_when_seen_becomes_shared(alice, bob):
+    await send(alice, b"a SETACL Work bob lrs\r\n")
+    await send(alice, b"a SELECT Work\r\n")
+    await send(alice, b"a STORE 1:2 +FLAGS (\\Seen)\r\n")
+    await send(bob, f't SELECT "{OWNER}Work" (CONDSTORE)\r\n'.encode())
+    await send(bob, b"t STORE 2:3 +FLAGS (\\Seen)\r\n")
+    store, work = alice.session.store, mailbox_id(alice, "Work")
+    for shared, seen in ((True, (1, 2)), (False, (2, 3))):
+        await store.set_shared_seen(work, shared=shared)
+        answer = await send(bob, b"t NOOP\r\n")
+        fetched = {
+            m[1]: m[2] for line in answer if (m := re.match(r"\* (\d) FETCH .*\((.*)\)\)$", line))
+        }
+        assert fetched == {str(n): r"\Seen" if n in seen else "" for n in (1, 2, 3)}
+    await store.set_shared_seen(mailbox_id(alice, "Work/Deep"), shared=True)

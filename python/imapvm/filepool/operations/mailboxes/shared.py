@@ -1,7 +1,8 @@
 r"""Changes to mailboxes by users who are not their owner (RFC 4314 section 4).
 
-Flags that a user has no right to set are left out: the command succeeds with the others. \Seen is
-in the table `seen` unless the mailbox shares it; then its index record has the owner's only.
+Flags that a user has no right to set are left out: the command succeeds with the others, and STORE
+returns a `PartialStoreResult`. \Seen is in the table `seen` unless the mailbox shares it; then its
+index record has the owner's only.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,7 @@ from imapvm.filepool.operations.mailboxes.rename import RENAMED_AT_ONCE, RenameM
 from imapvm.filepool.operations.store_flags import (
     ExpungeMessages,
     ExpungeResult,
+    PartialStoreResult,
     StoreFlags,
     StoreResult,
     unaffected,
@@ -110,7 +112,11 @@ class StoreSharedFlags:
             changed |= self._store_private(txn, row, uids)
         for part in _parts(txn, row, request, uids, common, keywords, rights):
             changed |= part.apply(txn).changed
-        return StoreResult(changed, refused, ModSeq(row.highest_modseq), since)
+        is_partial = bool(named & ~allowed) or (
+            Rights.WRITE not in rights and bool(request.keywords or request.mode == STORE_REPLACE)
+        )
+        result = PartialStoreResult if is_partial else StoreResult
+        return result(changed, refused, ModSeq(row.highest_modseq), since)
 
     def _unchanged(
         self, txn: GroupTxn, row: MailboxRow, *, own_seen: bool
