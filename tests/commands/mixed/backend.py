@@ -1,0 +1,240 @@
+"""The server that a machine of mixed clients runs against: here without sockets, in this process.
+
+Rules of a state machine are not async: they run in the test's thread, the server in Trio's.
+"""
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import trio
+import trio.testing
+from tests.commands.fakes import FakeChannel, NoAccounts, connection, send
+from tests.commands.mixed.model import Observed
+
+from imapvm._core import segment_records
+from imapvm.commands.services import Services
+from imapvm.filepool.operations import sweep
+from imapvm.filepool.pool import Filepool, create_filepool, open_filepool
+from imapvm.filepool.store import AccountStore
+from imapvm.model.stepping import suspend
+from imapvm.server.imap.notifier import Notifier
+
+FAST = Path("/dev/shm")
+EXPUNGES_KEPT = 4
+
+
+class Link(Protocol):
+    """Connection that has signed in."""
+
+    def send(self, data: bytes) -> list[str]:
+        """Send a command; return the lines up to the tagged one, or to the end."""
+
+    def start_idle(self, tag: str) -> list[str]:
+        """Send IDLE; return the lines up to the continuation."""
+
+    def pushed(self) -> list[str]:
+        """Return the lines that were received since the last call, in IDLE."""
+
+    def stop_idle(self) -> list[str]:
+        """Send DONE; return the lines up to the tagged one, or to the end."""
+
+    def sign_in_again(self, user: str) -> None:
+        """Sign in after UNAUTHENTICATE."""
+
+    def close(self) -> None:
+        """Close the connection without LOGOUT."""
+
+
+class Backend(Protocol):
+    """Server with some users."""
+
+    def connect(self, user: str) -> Link:
+        """Return a connection that has signed in."""
+
+    def observe(self, user: str, name: str) -> Observed:
+        """Return what is stored of a user's own mailbox."""
+
+    def share_seen(self, user: str, name: str, *, shared: bool) -> None:
+        r"""Choose between one \\Seen for all and one for each reader."""
+
+    def forget_expunges(self) -> None:
+        """Forget old expunges, but for the last few."""
+
+    def close(self) -> None: ...
+
+
+class Loop:
+    """Trio in a thread of its own, for `main`."""
+
+    def __init__(self, main: Callable[["Loop"], Awaitable[None]]) -> None:
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=trio.run, args=(self._main, main))
+        self._thread.start()
+        self._started.wait()
+
+    async def _main(self, main: Callable[["Loop"], Awaitable[None]]) -> None:
+        self._token = trio.lowlevel.current_trio_token()
+        self._over = trio.Event()
+        try:
+            await main(self)
+        finally:
+            self._started.set()
+
+    async def serve(self) -> None:
+        """Let `run` be called, until `close`."""
+        self._started.set()
+        await self._over.wait()
+
+    def run(self, function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        return trio.from_thread.run(function, *args, trio_token=self._token)
+
+    def close(self) -> None:
+        trio.from_thread.run_sync(self._over.set, trio_token=self._token)
+        self._thread.join()
+
+
+class Stored:
+    """Access of the operator to an open filepool."""
+
+    def __init__(self, pool: Filepool) -> None:
+        self.pool = pool
+
+    def store(self, user: str) -> AccountStore:
+        account = self.pool.accounts.find(user)
+        assert account is not None
+        return self.pool.account(account)
+
+    async def observe(self, user: str, name: str) -> Observed:
+        with self.store(user).reading() as reader:
+            mailbox = reader.mailbox(name)
+            records = [r for each in reader.segments(mailbox) for r in segment_records(each)]
+        modseqs = {record.uid: record.modseq for record in records}
+        return Observed(mailbox.uid_validity, mailbox.highest_modseq, modseqs)
+
+    async def share_seen(self, user: str, name: str, shared: bool) -> None:
+        store = self.store(user)
+        with store.reading() as reader:
+            mailbox = reader.mailbox(name).id
+        await store.set_shared_seen(mailbox, shared=shared)
+
+    async def forget_expunges(self) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sweep, "CHANGES_KEPT", 3)
+            await self.pool.sweep(expunges_kept=EXPUNGES_KEPT)
+
+
+class LocalBackend:
+    """Filepool with two storage groups, and connections without sockets."""
+
+    def __init__(self, users: tuple[str, ...]) -> None:
+        self._users = users
+        self._home = Path(tempfile.mkdtemp(dir=FAST if FAST.is_dir() else None))
+        self.loop = Loop(self._main)
+
+    async def _main(self, loop: Loop) -> None:
+        path = self._home / "pool"
+        create_filepool(path, groups=2)
+        async with open_filepool(path) as pool, trio.open_nursery() as self.nursery:
+            for user in self._users:
+                await pool.accounts.enroll(user, "x")
+            self.stored = Stored(pool)
+            self.services = Services(pool=pool, authenticator=NoAccounts(), clock=trio.current_time)
+            notifier = Notifier(self.services, [])
+            pool.on_changes = notifier.notify
+            self.nursery.start_soon(notifier.push_forever)
+            await loop.serve()
+            assert pool.check().findings == ()
+            self.nursery.cancel_scope.cancel()
+
+    def connect(self, user: str) -> "LocalLink":
+        return LocalLink(self, user)
+
+    def observe(self, user: str, name: str) -> Observed:
+        observed: Observed = self.loop.run(self.stored.observe, user, name)
+        return observed
+
+    def share_seen(self, user: str, name: str, *, shared: bool) -> None:
+        self.loop.run(self.stored.share_seen, user, name, shared)
+
+    def forget_expunges(self) -> None:
+        self.loop.run(self.stored.forget_expunges)
+
+    def close(self) -> None:
+        self.loop.close()
+        shutil.rmtree(self._home)
+
+
+class IdleChannel(FakeChannel):
+    """Channel whose `read` waits for `incoming`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arrived = trio.Event()
+
+    async def read(self) -> bytes:
+        await suspend()
+        await self.arrived.wait()
+        self.arrived = trio.Event()
+        return self.incoming.pop(0)
+
+
+class LocalLink:
+    """Connection without a socket."""
+
+    def __init__(self, backend: LocalBackend, user: str) -> None:
+        self._backend = backend
+        self._loop = backend.loop
+        self._ended: trio.Event | None = None
+        """Set after IDLE."""
+        self._ctx = connection(store=backend.stored.store(user))
+        self._ctx.services = backend.services
+        self._ctx.channel = self._channel = IdleChannel()
+
+    def send(self, data: bytes) -> list[str]:
+        lines: list[str] = self._loop.run(send, self._ctx, data)
+        return lines
+
+    def start_idle(self, tag: str) -> list[str]:
+        self._loop.run(self._start, tag)
+        return self.pushed()
+
+    async def _start(self, tag: str) -> None:
+        self._ended = trio.Event()
+        self._backend.nursery.start_soon(self._idle, tag, self._ended)
+        await trio.testing.wait_all_tasks_blocked()
+
+    async def _idle(self, tag: str, ended: trio.Event) -> None:
+        lines = await send(self._ctx, f"{tag} IDLE\r\n".encode())
+        self._channel.sent += "".join(f"{line}\r\n" for line in lines).encode()
+        ended.set()
+
+    def pushed(self) -> list[str]:
+        lines: list[str] = self._loop.run(self._pushed)
+        return lines
+
+    async def _pushed(self) -> list[str]:
+        await trio.testing.wait_all_tasks_blocked()
+        lines = self._channel.sent.decode().splitlines()
+        self._channel.sent.clear()
+        return lines
+
+    def stop_idle(self) -> list[str]:
+        self._loop.run(self._stop)
+        return self.pushed()
+
+    async def _stop(self) -> None:
+        if self._ended is not None and not self._ended.is_set():
+            self._channel.incoming.append(b"DONE\r\n")
+            self._channel.arrived.set()
+            await self._ended.wait()
+
+    def sign_in_again(self, user: str) -> None:
+        self._ctx.sign_in(self._backend.stored.store(user))
+
+    def close(self) -> None:
+        self._loop.run(self._stop)

@@ -1,0 +1,204 @@
+r"""Mailboxes of several users in plain lists, with rights and each user's \Seen.
+
+Commands run one after another, so the model is exact. MODSEQs alone are read from the server: a
+command may use more than one (a MOVE to another account marks, then expunges). `Mailbox.observe`
+checks them: those of the messages that a command changed have grown, and no others (RFC 7162
+section 3.1).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+SEEN, DELETED = r"\Seen", r"\Deleted"
+FLAGS = (SEEN, r"\Flagged", DELETED, "$Work")
+ALL_RIGHTS = frozenset("lrswipkxtea")
+OTHER_USERS = "Other Users"
+
+
+@dataclass
+class Message:
+    flags: frozenset[str]
+    """Those of the owner of the mailbox."""
+    size: int
+    modseq: int = 0
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Mailbox as the server has stored it."""
+
+    uid_validity: int
+    highest: int
+    modseqs: dict[int, int]
+    """UID → MODSEQ."""
+
+
+@dataclass(eq=False)
+class Mailbox:
+    owner: str
+    name: str
+    shared_seen: bool = False
+    acl: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Identifier → rights; `-` in front takes them away."""
+    messages: dict[int, Message] = field(default_factory=dict)
+    seen: dict[str, set[int]] = field(default_factory=dict)
+    r"""Reader → messages with the reader's own \Seen."""
+    expunged: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """UID → HIGHESTMODSEQ before the command that expunged it, and afterwards."""
+    exists: bool = True
+    forgotten: bool = False
+    """True if the server has forgotten some expunges, and may return too many."""
+    uid_validity: int = 0
+    highest: int = 0
+    uid_next: int = 1
+    touched: set[int] = field(default_factory=set)
+    """UIDs that the current command has changed."""
+    gone: set[int] = field(default_factory=set)
+    """UIDs that the current command has expunged."""
+    retouched: bool = False
+    """True if any message may get a new MODSEQ by the current command."""
+
+    # --- rights ---------------------------------------------------------------------------------
+
+    def rights(self, user: str) -> frozenset[str]:
+        if user == self.owner:
+            return ALL_RIGHTS
+        if not self.exists:
+            return frozenset()
+        none: frozenset[str] = frozenset()
+        granted = self.acl.get(user, none) | self.acl.get("anyone", none)
+        return granted - self.acl.get(f"-{user}", none) - self.acl.get("-anyone", none)
+
+    def settable(self, user: str) -> frozenset[str]:
+        """Return the flags that a user may change (RFC 4314 section 4, STORE)."""
+        rights = self.rights(user)
+        needed = {SEEN: "s", DELETED: "t"}
+        return frozenset(flag for flag in FLAGS if needed.get(flag, "w") in rights)
+
+    def name_for(self, user: str) -> str:
+        return self.name if user == self.owner else f'"{OTHER_USERS}/{self.owner}/{self.name}"'
+
+    def has_own_seen(self, user: str) -> bool:
+        return user != self.owner and not self.shared_seen
+
+    # --- messages -------------------------------------------------------------------------------
+
+    def flags(self, user: str, uid: int) -> frozenset[str]:
+        """Return the flags of a message as a user sees them."""
+        flags = self.messages[uid].flags
+        if not self.has_own_seen(user):
+            return flags
+        return flags - {SEEN} | ({SEEN} if uid in self.seen.get(user, ()) else set())
+
+    def unseen(self, user: str) -> int:
+        return sum(SEEN not in self.flags(user, uid) for uid in self.messages)
+
+    def append(self, user: str, messages: Iterable[tuple[frozenset[str], int]]) -> list[int]:
+        """Append messages, given by flags and size; return the UIDs."""
+        added = []
+        for flags, size in messages:
+            uid, self.uid_next = self.uid_next, self.uid_next + 1
+            flags &= self.settable(user)
+            if self.has_own_seen(user):
+                if SEEN in flags:
+                    self.seen.setdefault(user, set()).add(uid)
+                flags -= {SEEN}
+            self.messages[uid] = Message(flags, size)
+            self.touched.add(uid)
+            added.append(uid)
+        return added
+
+    def store(
+        self, user: str, uids: list[int], sign: str, flags: frozenset[str], since: int | None = None
+    ) -> list[int]:
+        """Change the flags that a user may change.
+
+        Returns:
+            The messages with other flags than a client of `since` expects.
+        """
+        existing = [uid for uid in uids if uid in self.messages]
+        refused = [
+            uid
+            for uid in existing
+            if since is not None
+            and self.messages[uid].modseq > since
+            and not self._expected(user, uid, sign, flags, absent=since == 0)
+        ]
+        may = self.settable(user)
+        for uid in existing:
+            if uid in refused:
+                continue
+            before = self.flags(user, uid)
+            wanted = {"+": before | flags, "-": before - flags, "": flags}[sign]
+            self._set_flags(user, uid, (wanted & may) | (before - may))
+        return refused
+
+    def _expected(
+        self, user: str, uid: int, sign: str, flags: frozenset[str], *, absent: bool
+    ) -> bool:
+        r"""Return True if flags that are added are not set, or flags that are removed are set.
+
+        With a MODSEQ of 0 keywords have to be absent (RFC 7162 section 3.1.3). With a private \Seen
+        in the command, all changes count.
+        """
+        had = self.flags(user, uid)
+        if not sign or (absent and any(flag.startswith("\\") for flag in flags)):
+            return False
+        if SEEN in flags and self.has_own_seen(user):
+            return False
+        return flags.isdisjoint(had) if sign == "+" or absent else flags <= had
+
+    def _set_flags(self, user: str, uid: int, flags: frozenset[str]) -> None:
+        if flags == self.flags(user, uid):
+            return
+        self.touched.add(uid)
+        message = self.messages[uid]
+        if not self.has_own_seen(user):
+            message.flags = flags
+            return
+        mine = self.seen.setdefault(user, set())
+        (mine.add if SEEN in flags else mine.discard)(uid)
+        message.flags = (flags - {SEEN}) | (message.flags & {SEEN})
+
+    def expunge(self, uids: Iterable[int]) -> None:
+        for uid in uids:
+            if uid in self.messages:
+                del self.messages[uid]
+                self.gone.add(uid)
+
+    def share_seen(self, *, shared: bool) -> None:
+        r"""Choose between one \Seen for all and one for each reader."""
+        self.shared_seen = shared
+        self.retouched = True
+
+    # --- the server's MODSEQs -------------------------------------------------------------------
+
+    def observe(self, stored: Observed) -> None:
+        """Check what the server has stored after a command, and take its MODSEQs."""
+        assert list(stored.modseqs) == list(self.messages), (self.name, stored)
+        assert self.uid_validity in (0, stored.uid_validity)
+        self.uid_validity = stored.uid_validity
+        before, self.highest = self.highest, stored.highest
+        if not (self.touched or self.gone or self.retouched):
+            assert stored.highest == before or not before, (self.name, before, stored)
+        for uid, message in self.messages.items():
+            old, message.modseq = message.modseq, stored.modseqs[uid]
+            if uid in self.touched:
+                assert message.modseq > before, (self.name, uid, before, stored)
+            elif not self.retouched:
+                assert message.modseq == old, (self.name, uid, old, stored)
+            assert message.modseq <= stored.highest
+        for uid in self.gone:
+            assert stored.highest > before
+            self.expunged[uid] = (before, stored.highest)
+        self.touched, self.gone, self.retouched = set(), set(), False
+
+    def expunged_since(self, modseq: int) -> tuple[set[int], set[int]]:
+        """Return the UIDs that VANISHED (EARLIER) must have, and those that it may have."""
+        must = {uid for uid, (before, _) in self.expunged.items() if before >= modseq}
+        if self.forgotten:
+            return must, set(self.expunged)
+        return must, {uid for uid, (_, after) in self.expunged.items() if after > modseq}
+
+    def changed_since(self, modseq: int) -> set[int]:
+        return {uid for uid, message in self.messages.items() if message.modseq > modseq}

@@ -1,0 +1,32 @@
+r"""Clients with and without CONDSTORE, QRESYNC, UIDONLY and IMAP4rev2, of several users.
+
+After each command, its responses and the client's mailbox are compared with a model, and what was
+pushed to the clients in IDLE.
+"""
+
+import pytest
+from hypothesis import HealthCheck, settings
+from tests.commands.mixed.rules.sessions import SessionRules
+
+quick = settings(
+    max_examples=12,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+
+class MixedClients(SessionRules):
+    pass
+
+
+MixedClients.TestCase.settings = quick
+TestMixedClients = MixedClients.TestCase
+
+
+class ManyMixedClients(SessionRules):
+    pass
+
+
+ManyMixedClients.TestCase.settings = settings(quick, max_examples=400, stateful_step_count=50)
+TestManyMixedClients = pytest.mark.slow(ManyMixedClients.TestCase)
