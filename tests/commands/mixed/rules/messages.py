@@ -89,8 +89,7 @@ class MessageRules(MixedMachine):
         if since is not None and passes != (READ_ONLY,):
             client.enable_condstore()
         if silent and passes == STORED:
-            client_may = {flag for flag in FLAGS if flag in client.permanent or flag[0] == "$"}
-            self.assume(client, set(uids) - set(modified), sign, flags, client_may)
+            self.assume(client, set(uids) - set(modified), sign, flags)
         unchanged = "" if since is None else f" (UNCHANGEDSINCE {since})"
         words = f"{sign}FLAGS{'.SILENT' * silent} ({' '.join(sorted(flags))})"
         result = self.command(
@@ -114,16 +113,15 @@ class MessageRules(MixedMachine):
             return (READ_ONLY,), []
         concerned = flags if sign else frozenset(FLAGS)
         if concerned and not concerned & mailbox.settable(client.user):
-            return (NOPERM,), []
+            return (self.denied(client),), []
         refused = mailbox.store(client.user, uids, sign, flags, since)
         return STORED, refused
 
-    def assume(self, client, uids, sign, flags, may):
-        """Compute the flags after .SILENT as the client does, by PERMANENTFLAGS."""
+    def assume(self, client, uids, sign, flags):
+        """Compute the flags after .SILENT as the client does, unless it is sent others."""
         for uid in uids & set(client.flags):
             before = client.flags[uid]
-            after = {"+": before | flags, "-": before - flags, "": flags}[sign]
-            client.flags[uid] = (after & may) | (before - may)
+            client.flags[uid] = {"+": before | flags, "-": before - flags, "": flags}[sign]
 
     @rule(number=anyone, wanted=places)
     def fetch_body(self, number, wanted):
@@ -153,7 +151,11 @@ class MessageRules(MixedMachine):
     def refused_expunge(self, client, needed="e"):
         if client.read_only:
             return READ_ONLY
-        return None if set(needed) <= client.picture.rights(client.user) else NOPERM
+        return None if set(needed) <= client.picture.rights(client.user) else self.denied(client)
+
+    def denied(self, client):
+        """Return the response if a right is missing; without `l`, also another one may be sent."""
+        return NOPERM if "l" in client.picture.rights(client.user) else "NO ["
 
     def expunge_deleted(self, mailbox, uids):
         mailbox.expunge(
