@@ -276,7 +276,8 @@ class MixedClient:
             return
         for uid, modseq in self.modseqs.items():
             if uid in mailbox.messages:
-                assert modseq == mailbox.messages[uid].modseq, (command, self, uid)
+                message = mailbox.messages[uid]
+                assert message.changed_for(self.user) <= modseq <= message.modseq, (command, uid)
         if self.modseq:
             # Nothing would be lost if the client came back with this MODSEQ.
             late = [mailbox.expunged[uid] for uid in self.counted if uid in mailbox.expunged]

@@ -3,6 +3,8 @@
 The rules are in the modules of `rules`, one subject each.
 """
 
+from collections.abc import Callable
+
 import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 from tests.commands.mixed.backend import Backend, LocalBackend
@@ -156,9 +158,13 @@ class MixedMachine(RuleBasedStateMachine):
 
     # --- commands -------------------------------------------------------------------------------
 
-    def send(self, client: MixedClient, text: str) -> list[str]:
+    def send(
+        self, client: MixedClient, text: str, take: Callable[[list[str]], None] | None = None
+    ) -> list[str]:
         """Send a command; take its effect on the mailboxes, and check the clients in IDLE."""
         lines = client.link.send(f"{self.next_tag()} {text}\r\n".encode())
+        if take is not None:
+            take(lines)
         self.observe()
         return lines
 
@@ -192,6 +198,7 @@ class MixedMachine(RuleBasedStateMachine):
         holds: bool = False,
         uid: bool = False,
         passes: tuple[str, ...] = PASSED,
+        take: Callable[[list[str]], None] | None = None,
     ) -> Result:
         """Send a command, and check all that it changes for this client.
 
@@ -202,9 +209,10 @@ class MixedMachine(RuleBasedStateMachine):
             holds: True if no EXPUNGE may be sent.
             uid: True for a UID command.
             passes: beginnings of the tagged response.
+            take: applies an effect to the model that the responses decide.
         """
         start = f"a{self.tags + 1} "
-        lines = self.send(client, text)
+        lines = self.send(client, text, take)
         assert lines[-1].startswith(tuple(start + each for each in passes)), (client, text, lines)
         return client.apply(name, lines, holds=holds, uid=uid)
 

@@ -21,6 +21,14 @@ class Message:
     """Those of the owner of the mailbox."""
     size: int
     modseq: int = 0
+    changed: int = 0
+    """MODSEQ of the last change that all users see."""
+    seen_changed: dict[str, int] = field(default_factory=dict)
+    r"""User → MODSEQ of the last change of \Seen that only this user sees."""
+
+    def changed_for(self, user: str) -> int:
+        """Return the MODSEQ of the last change that a user sees."""
+        return max(self.changed, self.seen_changed.get(user, 0))
 
 
 @dataclass(frozen=True)
@@ -51,8 +59,8 @@ class Mailbox:
     uid_validity: int = 0
     highest: int = 0
     uid_next: int = 1
-    touched: set[int] = field(default_factory=set)
-    """UIDs that the current command has changed."""
+    touched: dict[int, str | None] = field(default_factory=dict)
+    r"""UIDs that the current command has changed; a user, if only that user's \Seen."""
     gone: set[int] = field(default_factory=set)
     """UIDs that the current command has expunged."""
     retouched: bool = False
@@ -104,34 +112,35 @@ class Mailbox:
                     self.seen.setdefault(user, set()).add(uid)
                 flags -= {SEEN}
             self.messages[uid] = Message(flags, size)
-            self.touched.add(uid)
+            self.touched[uid] = None
             added.append(uid)
         return added
 
-    def store(
-        self, user: str, uids: list[int], sign: str, flags: frozenset[str], since: int | None = None
-    ) -> list[int]:
-        """Change the flags that a user may change.
-
-        Returns:
-            The messages with other flags than a client of `since` expects.
-        """
-        existing = [uid for uid in uids if uid in self.messages]
-        refused = [
-            uid
-            for uid in existing
-            if since is not None
-            and self.messages[uid].modseq > since
-            and not self._expected(user, uid, sign, flags, absent=since == 0)
-        ]
+    def store(self, user: str, uids: Iterable[int], sign: str, flags: frozenset[str]) -> None:
+        """Change the flags that a user may change."""
         may = self.settable(user)
-        for uid in existing:
-            if uid in refused:
-                continue
-            before = self.flags(user, uid)
-            wanted = {"+": before | flags, "-": before - flags, "": flags}[sign]
-            self._set_flags(user, uid, (wanted & may) | (before - may))
-        return refused
+        for uid in uids:
+            if uid in self.messages:
+                before = self.flags(user, uid)
+                wanted = {"+": before | flags, "-": before - flags, "": flags}[sign]
+                self._set_flags(user, uid, (wanted & may) | (before - may))
+
+    def modified(
+        self, user: str, uids: list[int], sign: str, flags: frozenset[str], since: int
+    ) -> tuple[set[int], set[int]]:
+        r"""Return the messages that MODIFIED must have, and those that it may have.
+
+        They have other flags than a client of `since` expects. A change of another user's \Seen
+        may count.
+        """
+        unexpected = {
+            uid
+            for uid in uids
+            if uid in self.messages
+            and not self._expected(user, uid, sign, flags, absent=since == 0)
+        }
+        must = {uid for uid in unexpected if self.messages[uid].changed_for(user) > since}
+        return must, {uid for uid in unexpected if self.messages[uid].modseq > since}
 
     def _expected(
         self, user: str, uid: int, sign: str, flags: frozenset[str], *, absent: bool
@@ -149,9 +158,11 @@ class Mailbox:
         return flags.isdisjoint(had) if sign == "+" or absent else flags <= had
 
     def _set_flags(self, user: str, uid: int, flags: frozenset[str]) -> None:
-        if flags == self.flags(user, uid):
+        before = self.flags(user, uid)
+        if flags == before:
             return
-        self.touched.add(uid)
+        only_seen = flags ^ before == {SEEN} and not self.shared_seen
+        self.touched[uid] = user if only_seen else None
         message = self.messages[uid]
         if not self.has_own_seen(user):
             message.flags = flags
@@ -168,8 +179,13 @@ class Mailbox:
 
     def share_seen(self, *, shared: bool) -> None:
         r"""Choose between one \Seen for all and one for each reader."""
+        users = {self.owner, *self.seen}
+        before = {(user, uid): self.flags(user, uid) for user in users for uid in self.messages}
         self.shared_seen = shared
         self.retouched = True
+        for user, uid in before:
+            if self.flags(user, uid) != before[user, uid]:
+                self.touched[uid] = None
 
     # --- the server's MODSEQs -------------------------------------------------------------------
 
@@ -185,13 +201,18 @@ class Mailbox:
             old, message.modseq = message.modseq, stored.modseqs[uid]
             if uid in self.touched:
                 assert message.modseq > before, (self.name, uid, before, stored)
+                user = self.touched[uid]
+                if user is None:
+                    message.changed = message.modseq
+                else:
+                    message.seen_changed[user] = message.modseq
             elif not self.retouched:
                 assert message.modseq == old, (self.name, uid, old, stored)
             assert message.modseq <= stored.highest
         for uid in self.gone:
             assert stored.highest > before
             self.expunged[uid] = (before, stored.highest)
-        self.touched, self.gone, self.retouched = set(), set(), False
+        self.touched, self.gone, self.retouched = {}, set(), False
 
     def expunged_since(self, modseq: int) -> tuple[set[int], set[int]]:
         """Return the UIDs that VANISHED (EARLIER) must have, and those that it may have."""
@@ -200,5 +221,7 @@ class Mailbox:
             return must, set(self.expunged)
         return must, {uid for uid, (_, after) in self.expunged.items() if after > modseq}
 
-    def changed_since(self, modseq: int) -> set[int]:
-        return {uid for uid, message in self.messages.items() if message.modseq > modseq}
+    def changed_since(self, user: str, modseq: int) -> tuple[set[int], set[int]]:
+        """Return the UIDs that a user must be sent as changed, and those that may be sent."""
+        must = {uid for uid, each in self.messages.items() if each.changed_for(user) > modseq}
+        return must, {uid for uid, each in self.messages.items() if each.modseq > modseq}

@@ -85,11 +85,19 @@ class MessageRules(MixedMachine):
         uid = uid or client.kind.uidonly
         mailbox = client.picture
         named, uids = self.chosen(client, wanted, uid=uid)
-        passes, modified = self.store_in_model(client, uids, sign, flags, since)
+        passes = self.passes_store(client, sign, flags)
         if since is not None and passes != (READ_ONLY,):
             client.enable_condstore()
-        if silent and passes == STORED:
-            self.assume(client, set(uids) - set(modified), sign, flags)
+
+        def take(lines):
+            if passes != STORED:
+                return
+            refused = self.check_modified(client, lines, uids, sign, flags, uid=uid, since=since)
+            done = [one for one in uids if one not in refused]
+            mailbox.store(client.user, done, sign, flags)
+            if silent:
+                self.assume(client, set(done), sign, flags)
+
         unchanged = "" if since is None else f" (UNCHANGEDSINCE {since})"
         words = f"{sign}FLAGS{'.SILENT' * silent} ({' '.join(sorted(flags))})"
         result = self.command(
@@ -99,23 +107,30 @@ class MessageRules(MixedMachine):
             holds=not uid,
             uid=uid,
             passes=passes,
+            take=take,
         )
-        found = re.search(r"\[MODIFIED ([\d,:]+)\]", "\n".join(result.lines))
-        got = numbers(found[1]) if found else []
-        assert modified == (got if uid else [client.counted[n - 1] for n in got])
         if not silent and passes == STORED:
             assert {one for one in uids if one in mailbox.messages} <= set(result.fetched)
 
-    def store_in_model(self, client, uids, sign, flags, since):
-        """Return the expected responses, and the UIDs of MODIFIED."""
-        mailbox = client.picture
+    def passes_store(self, client, sign, flags):
         if client.read_only:
-            return (READ_ONLY,), []
+            return (READ_ONLY,)
         concerned = flags if sign else frozenset(FLAGS)
-        if concerned and not concerned & mailbox.settable(client.user):
-            return (self.denied(client),), []
-        refused = mailbox.store(client.user, uids, sign, flags, since)
-        return STORED, refused
+        if concerned and not concerned & client.picture.settable(client.user):
+            return (self.denied(client),)
+        return STORED
+
+    def check_modified(self, client, lines, uids, sign, flags, *, uid, since):
+        """Compare MODIFIED; return its UIDs."""
+        found = re.search(r"\[MODIFIED ([\d,:]+)\]", "\n".join(lines))
+        got = numbers(found[1]) if found else []
+        refused = set(got if uid else [client.counted[n - 1] for n in got])
+        if since is None:
+            assert not refused
+        else:
+            must, may = client.picture.modified(client.user, uids, sign, flags, since)
+            assert must <= refused <= may, (must, refused, may)
+        return refused
 
     def assume(self, client, uids, sign, flags):
         """Compute the flags after .SILENT as the client does, unless it is sent others."""
