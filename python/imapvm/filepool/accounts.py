@@ -17,7 +17,7 @@ from imapvm.filepool.engine.environment import (
     open_environment,
 )
 from imapvm.filepool.engine.transactions import LmdbTxn, Operation, Table
-from imapvm.filepool.engine.writer import Writer
+from imapvm.filepool.engine.writer import Writer, require_ended
 from imapvm.filepool.errors import UnknownGrantError
 from imapvm.filepool.group import Group
 from imapvm.filepool.operations.accounts import (
@@ -133,6 +133,7 @@ class Accounts:
 
     def release(self) -> None:
         """Close the files; see `Group.release`."""
+        require_ended(self._writer)
         self.env.close()
         del self._data
 

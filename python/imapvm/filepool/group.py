@@ -15,7 +15,7 @@ from imapvm.filepool.engine.environment import (
 )
 from imapvm.filepool.engine.preallocate import Preallocator
 from imapvm.filepool.engine.transactions import LmdbTxn, Operation
-from imapvm.filepool.engine.writer import Writer
+from imapvm.filepool.engine.writer import Writer, require_ended
 from imapvm.filepool.tables.mailboxes import Mailbox
 from imapvm.filepool.tables.messages.changes import Change
 from imapvm.filepool.tables.messages.keyword_cache import KeywordCache, KeywordNames
@@ -138,7 +138,11 @@ class Group:
         """Close the files, and unmap them now: each map takes 1 TiB of address space.
 
         No operation may be queued, and no transaction may be open.
+
+        Raises:
+            RuntimeError: the writer's thread has not ended: see `require_ended`.
         """
+        require_ended(self._writer)
         self._preallocator.close()
         self.env.close()
         del self.data  # the group itself is in a reference cycle with its writer

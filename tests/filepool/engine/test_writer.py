@@ -506,6 +506,44 @@ async def test_writer_can_be_closed_twice(path):
     assert JOURNAL_ROWS_KEPT > BATCH_MAX
 
 
+async def test_second_close_waits_for_the_first(pool):
+    """LMDB would wait for the open transaction of the writer's thread if the group were closed."""
+    group = pool.groups[0]
+    held = Held()
+    closed = []
+
+    async def close(number):
+        await group._writer.close()
+        closed.append(number)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(group.submit, held)
+        while not held.entered.is_set():
+            await trio.testing.wait_all_tasks_blocked()
+        for number in range(2):
+            nursery.start_soon(close, number)
+        await trio.testing.wait_all_tasks_blocked()
+        assert closed == []
+        with pytest.raises(RuntimeError, match="cannot close an environment before its writer"):
+            group.release()
+        held.leave.set()
+    assert sorted(closed) == [0, 1]
+
+
+async def test_error_at_the_start_of_a_transaction_does_not_leave_it_open(alice, pool, monkeypatch):
+    group = pool.groups[0]
+
+    def fail():
+        raise AttributeError("stale extension")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(group._writer, "_on_begin", fail)
+        with pytest.raises(AttributeError) as caught:
+            await alice.append(look(alice).id, [message(1)])
+    await alice.append(look(alice).id, [message(1)])
+    assert caught.value is not None  # it holds the traceback, which holds the frame
+
+
 # --- yielding the GIL -------------------------------------------------------------------------
 
 

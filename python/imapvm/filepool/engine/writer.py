@@ -271,15 +271,23 @@ class Writer(Generic[Txn]):
             self._token.run_sync_soon(self._end_gathering)
 
     async def close(self) -> None:
-        """Commit all queued operations and end the thread."""
-        if not self._closed:
-            self._closed = True
-            with trio.CancelScope(shield=True):
+        """Commit all queued operations and end the thread. A second call waits for the first.
+
+        Waits as long as the thread does: for other processes that write, and for the disk.
+        """
+        with trio.CancelScope(shield=True):
+            if not self._closed:
+                self._closed = True
                 self._end_gathering()
                 if self._busy is not None:
                     await self._busy.wait()
                 self._batches.put(None)
-                await trio.to_thread.run_sync(self._thread.join)
+            await trio.to_thread.run_sync(self._thread.join)
+
+    @property
+    def has_ended(self) -> bool:
+        """True if the thread has ended, after `close`."""
+        return not self._thread.is_alive()
 
     # --- in the writer's thread ---------------------------------------------------------------
 
@@ -362,13 +370,17 @@ class Writer(Generic[Txn]):
         self._check()
         started = perf_counter()
         raw = self._env.begin(write=True)
-        if self._contended_begins:
-            self._contended_begins -= 1
-            if len(batch.pending) > 1 or self._queue:
-                self._token.run_sync_soon(batch.yield_gil)
-        if perf_counter() - started > PROMPT_BEGIN_SECONDS:
-            self._contended_begins = CONTENDED_BEGINS
-        self._on_begin()
+        try:
+            if self._contended_begins:
+                self._contended_begins -= 1
+                if len(batch.pending) > 1 or self._queue:
+                    self._token.run_sync_soon(batch.yield_gil)
+            if perf_counter() - started > PROMPT_BEGIN_SECONDS:
+                self._contended_begins = CONTENDED_BEGINS
+            self._on_begin()
+        except BaseException:  # its traceback would keep the transaction open
+            raw.abort()
+            raise
         return raw
 
     def _close_batch(self, batch: Batch[Txn]) -> list[PendingOperation[Txn]]:
@@ -445,3 +457,15 @@ class Writer(Generic[Txn]):
                 one.end()
             self._batch = None
             self._next_batch()
+
+
+def require_ended(writer: Writer[Any] | None) -> None:
+    """Check that an environment can be closed: its writer was closed, or never started.
+
+    LMDB's `close` waits, without an end, for a write transaction of another thread that runs.
+
+    Raises:
+        RuntimeError: the writer's thread has not ended.
+    """
+    if writer is not None and not writer.has_ended:
+        raise RuntimeError("cannot close an environment before its writer")
