@@ -153,9 +153,11 @@ soak: soak-clients ## hours: random clients, long fuzzing, and the properties wi
 	$(MAKE) fuzz FUZZ_SECONDS=1800
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest -q -m 'slow or not slow'
 
-soak-clients: setup ## random clients: CLIENTS_SECONDS (half an hour) without workers, and as long with three
+soak-clients: setup ## random clients: CLIENTS_SECONDS (half an hour) without workers, and as long with three; mixed clients
 	CLIENTS_SECONDS=$(CLIENTS_SECONDS) CLIENTS_SEED=$(CLIENTS_SEED) \
 	  $(BIN)/pytest -x -rP -m slow -o faulthandler_timeout=0 tests/server/test_random_clients.py
+	HYPOTHESIS_PROFILE=soak MIXED_EXAMPLES=10000 MIXED_RUNS=200 MIXED_SEED=$(CLIENTS_SEED) \
+	  $(BIN)/pytest -x -rP -m slow -o faulthandler_timeout=0 tests/commands/mixed tests/server/test_mixed_workers.py
 
 coverage: setup ## branches that no test takes; for reading, not as a goal
 	$(BIN)/coverage run -m pytest -q

@@ -37,8 +37,12 @@ class Link(Protocol):
     def start_idle(self, tag: str) -> list[str]:
         """Send IDLE; return the lines up to the continuation."""
 
-    def pushed(self) -> list[str]:
-        """Return the lines that were received since the last call, in IDLE."""
+    def pushed(self, *, due: bool) -> list[str]:
+        """Return the lines that were received since the last call, in IDLE.
+
+        Args:
+            due: True if there have to be some.
+        """
 
     def stop_idle(self) -> list[str]:
         """Send DONE; return the lines up to the tagged one, or to the end."""
@@ -201,7 +205,7 @@ class LocalLink:
 
     def start_idle(self, tag: str) -> list[str]:
         self._loop.run(self._start, tag)
-        return self.pushed()
+        return self.pushed(due=True)
 
     async def _start(self, tag: str) -> None:
         self._ended = trio.Event()
@@ -213,8 +217,9 @@ class LocalLink:
         self._channel.sent += "".join(f"{line}\r\n" for line in lines).encode()
         ended.set()
 
-    def pushed(self) -> list[str]:
+    def pushed(self, *, due: bool) -> list[str]:
         lines: list[str] = self._loop.run(self._pushed)
+        assert lines or not due
         return lines
 
     async def _pushed(self) -> list[str]:
@@ -225,7 +230,7 @@ class LocalLink:
 
     def stop_idle(self) -> list[str]:
         self._loop.run(self._stop)
-        return self.pushed()
+        return self.pushed(due=True)
 
     async def _stop(self) -> None:
         if self._ended is not None and not self._ended.is_set():

@@ -140,6 +140,17 @@ class MixedClient:
         mailbox = self.mailbox
         return mailbox is not None and not (mailbox.exists and "r" in mailbox.rights(self.user))
 
+    @property
+    def is_current(self) -> bool:
+        """True if the picture is that of the model, so that no update has to be sent."""
+        if self.mailbox is None:
+            return True
+        try:
+            self.check("")
+        except AssertionError:
+            return False
+        return not self.is_cut_off
+
     def enable_condstore(self) -> None:
         """Note that the next command enables CONDSTORE."""
         assert self.kind.condstore

@@ -2,11 +2,17 @@ r"""Clients with and without CONDSTORE, QRESYNC, UIDONLY and IMAP4rev2, of sever
 
 After each command, its responses and the client's mailbox are compared with a model, and what was
 pushed to the clients in IDLE.
+
+MIXED_EXAMPLES, 300 by default, is the number of long examples; `make soak-clients` sets it.
 """
+
+import os
 
 import pytest
 from hypothesis import HealthCheck, settings
 from tests.commands.mixed.rules.sessions import SessionRules
+
+EXAMPLES = int(os.environ.get("MIXED_EXAMPLES", "300"))
 
 quick = settings(
     max_examples=12,
@@ -28,5 +34,5 @@ class ManyMixedClients(SessionRules):
     pass
 
 
-ManyMixedClients.TestCase.settings = settings(quick, max_examples=400, stateful_step_count=50)
+ManyMixedClients.TestCase.settings = settings(quick, max_examples=EXAMPLES, stateful_step_count=50)
 TestManyMixedClients = pytest.mark.slow(ManyMixedClients.TestCase)
