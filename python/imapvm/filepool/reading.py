@@ -384,6 +384,14 @@ class Reader:
 
     # --- annotations --------------------------------------------------------------------------
 
+    def annotated(self, mailbox: MailboxId) -> Mailbox | None:
+        """Return a mailbox whose annotations the user may read and set, or None.
+
+        Raises:
+            PermissionDeniedError: the user can see it, and has no right to its messages.
+        """
+        return self.mailbox_by_id(mailbox)
+
     def annotation_size(self, scope: Scope, entry: bytes) -> int | None:
         """Return the bytes of a value; None for NIL."""
         size, _ = read_head(self._get, self._tables.annotations, scope, entry)

@@ -51,7 +51,7 @@ from imapvm.filepool.tables.accounts import Account
 from imapvm.filepool.tables.annotations import SERVER, SHARED, Scope
 from imapvm.filepool.tables.mailboxes import Mailbox
 from imapvm.filepool.tables.quotas import Quota
-from imapvm.model.ids import AccountId, MailboxId
+from imapvm.model.ids import MailboxId
 from imapvm.model.names import DELIMITER, INBOX, canonical_name, is_below, name_error
 from imapvm.model.quota import OwnLimits
 from imapvm.model.rights import AclEntry, Grantee, Rights, RightsChange
@@ -230,7 +230,6 @@ class AccountStore:
         annotations: Sequence[Annotation],
         *,
         origin: bytes,
-        user: AccountId | None = None,
     ) -> list[tuple[MailboxId, tuple[str, ...]]]:
         """Set and remove annotations, all or none (RFC 5464 section 4.3).
 
@@ -238,7 +237,6 @@ class AccountStore:
             mailbox: the mailbox; SERVER for private entries of the server.
             annotations: the changes; at least one.
             origin: id of the session, which is not notified.
-            user: whose private entries; None: the owner's.
 
         Returns:
             Other mailboxes that have lost a special use, with those that they still have.
@@ -247,9 +245,7 @@ class AccountStore:
             AnnotationTooLargeError, TooManyAnnotationsError, LimitError, OverQuotaError,
                 SpecialUseError: it is refused.
         """
-        operation = SetAnnotations(
-            self._id, mailbox, self._id if user is None else user, tuple(annotations), origin
-        )
+        operation = SetAnnotations(self._id, mailbox, self._id, tuple(annotations), origin)
         count = len(annotations)
         return await self._group.submit(operation, cost=count if count > 1 else 0)
 

@@ -243,6 +243,8 @@ ANNOTATION_NAME_MAX: Final = 255
 ANNOTATIONS_PER_MAILBOX_MAX: Final = 1000
 """Shared annotations of a mailbox, and private ones of each user; RFC 5464 section 4.1 asks for 10.
 RENAME of INBOX copies them in one transaction."""
+ANNOTATING_USERS_MAX: Final = 1000
+"""Users with annotations of one mailbox, which are uncounted in the transaction of its DELETE."""
 ANNOTATIONS_PER_ACCOUNT_MAX: Final = 10_000
 """Annotations of all mailboxes of an account, and its private ones of the server."""
 ANNOTATION_BYTES_PER_ACCOUNT_MAX: Final = 8 * 1024 * 1024

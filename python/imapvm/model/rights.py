@@ -60,6 +60,8 @@ ANY_RIGHT: Final = (
     | Rights.ADMINISTER
 )
 """One of these is needed for MYRIGHTS (RFC 4314 section 4)."""
+ANNOTATION_RIGHTS: Final = Rights.READ | Rights.SEEN | Rights.WRITE | Rights.INSERT | Rights.POST
+"""One of these and `l` are needed for annotations (RFC 5464 section 3.3)."""
 FLAG_RIGHTS: Final = Rights.SEEN | Rights.WRITE | Rights.DELETE_MESSAGES
 NEW_RIGHTS: Final = "kxte"
 """Value of RIGHTS=: the rights that RFC 2086 did not have (RFC 4314 section 5.1.1)."""

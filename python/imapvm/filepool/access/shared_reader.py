@@ -19,7 +19,7 @@ from imapvm.filepool.tables.schema import NAME_ROW, name_key
 from imapvm.filepool.tables.seen import seen_prefix, union_of
 from imapvm.model.ids import AccountId, MailboxId, Uid
 from imapvm.model.names import DELIMITER, canonical_name
-from imapvm.model.rights import ANY_RIGHT, Rights
+from imapvm.model.rights import ANNOTATION_RIGHTS, ANY_RIGHT, Rights
 
 CHILDREN_EXAMINED: Final = 500
 """Names below a mailbox that are examined for one that the user can see, in some 2 ms."""
@@ -106,6 +106,19 @@ class SharedReader(Reader):
     def visible(self, mailbox: MailboxId) -> Mailbox | None:
         """Return a mailbox that LIST shows, or None."""
         return self._shown(mailbox) if Rights.LOOKUP in self.rights(mailbox) else None
+
+    def annotated(self, mailbox: MailboxId) -> Mailbox | None:
+        """Return a mailbox whose annotations the user may read and set, or None.
+
+        Raises:
+            PermissionDeniedError: the user has only the right `l` (RFC 5464 section 3.3).
+        """
+        rights = self.rights(mailbox)
+        if Rights.LOOKUP not in rights:
+            return None
+        if not rights & ANNOTATION_RIGHTS:
+            raise PermissionDeniedError(DENIED)
+        return self._shown(mailbox)
 
     def _shown(self, mailbox: MailboxId) -> Mailbox | None:
         found = super().mailbox_by_id(mailbox)

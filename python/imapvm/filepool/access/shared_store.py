@@ -11,6 +11,7 @@ from imapvm.filepool.errors import PermissionDeniedError, SpecialUseError
 from imapvm.filepool.group import Group
 from imapvm.filepool.operations.append import AppendResult, NewMessage
 from imapvm.filepool.operations.mailboxes.acl import DENIED, Permitted, SetRights
+from imapvm.filepool.operations.mailboxes.annotations import Annotation, SetAnnotations
 from imapvm.filepool.operations.mailboxes.mailboxes import DeleteMailbox
 from imapvm.filepool.operations.mailboxes.shared import (
     AppendSharedMessages,
@@ -18,6 +19,7 @@ from imapvm.filepool.operations.mailboxes.shared import (
     RemoveMessages,
     RenameSharedMailbox,
     ReplaceSharedMessage,
+    SetSharedAnnotations,
     SharedUser,
     StoreSharedFlags,
 )
@@ -158,6 +160,21 @@ class SharedStore(AccountStore):
         needed = ((mailbox, Rights.ADMINISTER),)
         return await self._group.submit(Permitted(operation, self._id, self._grantees(), needed))
 
+    async def set_annotations(
+        self,
+        mailbox: MailboxId,
+        annotations: Sequence[Annotation],
+        *,
+        origin: bytes,
+    ) -> list[tuple[MailboxId, tuple[str, ...]]]:
+        """Set and remove annotations: shared ones, and the user's own private ones."""
+        operation = SetAnnotations(self._id, mailbox, self._me.id, tuple(annotations), origin)
+        count = len(annotations)
+        await self._group.submit(
+            SetSharedAnnotations(operation, self._user()), cost=count if count > 1 else 0
+        )
+        return []
+
     # --- messages -----------------------------------------------------------------------------
 
     async def append(
@@ -233,4 +250,4 @@ class SharedStore(AccountStore):
 
     subscribe = unsubscribe = _refuse
     copy = move = _refuse
-    set_annotations = set_quota = recount_usage = set_shared_seen = _refuse
+    set_quota = recount_usage = set_shared_seen = _refuse

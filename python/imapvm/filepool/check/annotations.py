@@ -10,11 +10,14 @@ from imapvm.filepool.check.findings import Findings, delete_row, put_row
 from imapvm.filepool.check.state import GroupState
 from imapvm.filepool.engine.transactions import LmdbTxn
 from imapvm.filepool.errors import CorruptDataError
+from imapvm.filepool.operations.mailboxes.annotations import clear_user
+from imapvm.filepool.operations.sweep import STEP_ROWS
 from imapvm.filepool.tables.annotations import (
     FIRST_PART,
     PART_KEY,
     SCOPE_ROW,
     SERVER,
+    SHARED,
     AnnotationUsage,
     Scope,
     ScopeTotals,
@@ -44,7 +47,7 @@ class _Counted:
 
     def owner(self, state: GroupState, scope: Scope) -> int | None:
         """Return the account that a scope is counted for; None for a mailbox that is gone."""
-        if scope.mailbox == SERVER:
+        if scope.user != SHARED:
             return scope.user
         row = state.mailboxes.get(scope.mailbox)
         return None if row is None else row.account
@@ -69,11 +72,14 @@ def inspect_annotations(txn: LmdbTxn, state: GroupState, found: Findings[GroupTx
                 else delete_row(table, scope.key),
             )
     changes = _inspect_log(txn, state, counted, found)
-    for account in state.usages:
-        _inspect_account(txn, state, counted, changes[account], account, found)
+    others = counted.entries.keys() & state.enrolled  # of other storage groups
     with txn.cursor(state.tables.annotation_usage) as cursor:
         for key in cursor.iternext(True, False):  # noqa: FBT003
-            state.check_account(ID_KEY.unpack(key)[0], EXIST, found)
+            (account,) = ID_KEY.unpack(key)
+            if state.check_account(account, EXIST, found):
+                others.add(account)
+    for account in state.usages.keys() | others - state.pending_accounts:
+        _inspect_account(txn, state, counted, changes[account], account, found)
 
 
 def _inspect_entries(
@@ -111,7 +117,27 @@ def _has_owner(state: GroupState, scope: Scope, found: Findings[GroupTxn]) -> bo
         state.check_account(scope.user, EXIST, found)
         return scope.user in state.usages
     state.check_mailbox(scope.mailbox, EXIST, found)
-    return scope.mailbox in state.mailboxes
+    row = state.mailboxes.get(scope.mailbox)
+    if row is None:
+        return False
+    if scope.user in (SHARED, row.account) or state.has_account(scope.user):
+        return True
+    what = ("annotations of a user", scope.user)
+    if what not in state.ownerless:
+        state.ownerless.add(what)
+        found.add(
+            f"annotations exist of user {scope.user}, who does not exist", _clear_user(scope.user)
+        )
+    return False
+
+
+def _clear_user(user: AccountId) -> Callable[[GroupTxn], None]:
+    def repair(txn: GroupTxn) -> None:
+        after: int | None = 0
+        while after is not None:
+            after, _ = clear_user(txn, user, after, STEP_ROWS)
+
+    return repair
 
 
 class _Entry:

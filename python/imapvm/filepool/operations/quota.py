@@ -72,11 +72,12 @@ def require_room(limits: Limits, resource: str, before: int, more: int) -> None:
 def add_annotations(txn: GroupTxn, account: AccountId, more: int) -> None:
     """Add to the bytes of annotations of an account; a negative number subtracts.
 
+    An account of another storage group has no quota here.
+
     Raises:
         OverQuotaError: the limit of ANNOTATION-STORAGE would be exceeded.
     """
-    txn.usage(account)
-    if txn.limits(account):
+    if txn.limits(account) and txn.get(ID_KEY.pack(account), txn.tables.usage) is not None:
         check_quota(txn, account, annotations=more)
     key = annotation_key(account)
     txn.set_number(key, max(txn.number(key) + more, 0))

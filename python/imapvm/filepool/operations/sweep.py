@@ -10,6 +10,7 @@ from typing import Final
 from imapvm._core import CorruptError, segment_records
 from imapvm.filepool.engine.transactions import Table
 from imapvm.filepool.errors import CorruptDataError
+from imapvm.filepool.operations.mailboxes.annotations import drop_annotations
 from imapvm.filepool.tables.acl import clear_acl
 from imapvm.filepool.tables.annotations import SERVER, Scope
 from imapvm.filepool.tables.messages.bodies import SweepKind, release, sweep_key
@@ -117,6 +118,7 @@ def clear_account(txn: GroupTxn, account: AccountId, budget: Budget, now: int) -
         txn.put(sweep_key(now, SweepKind.MAILBOX, mailbox), b"", txn.tables.sweep)
         txn.drop_mailbox(account, mailbox)
         budget.left -= 1 + clear_acl(txn, account, mailbox)
+        budget.left -= drop_annotations(txn, account, mailbox)
     return (
         budget.left > 0
         and budget.clear(txn, txn.tables.names, prefix)

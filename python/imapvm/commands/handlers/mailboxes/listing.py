@@ -29,6 +29,7 @@ from imapvm.commands.handlers.mailboxes.status import (
     write_status,
 )
 from imapvm.commands.outcome import DONE, Done, Refusal
+from imapvm.filepool.errors import PermissionDeniedError
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import Mailbox
 from imapvm.model.ids import MailboxId
@@ -120,13 +121,16 @@ async def _write_with_metadata(
 
     A mailbox that is deleted meanwhile, or whose annotations the user may not read, has none.
     """
+    store = ctx.store
+    if listed.mailbox == SHARED_MAILBOX:
+        store, _ = ctx.locate(listed.name)
     sizes = await _deleted_sizes(ctx, [listed], options)
     with ctx.store.reading() as reader:
         mailbox = _write_listed(ctx, reader, listed, options, sizes)
     if mailbox is not None and listed.meets_criteria:
         answer = Answer(ctx, mailbox.name)
-        with suppress(Refusal):
-            await write_annotations(ctx, answer, mailbox.id, entries)
+        with suppress(Refusal, PermissionDeniedError):
+            await write_annotations(ctx, answer, store, mailbox.id, entries)
     await _send(ctx)
 
 
@@ -151,8 +155,7 @@ def _write_listed(
     if shared is not None:
         mailbox: Mailbox | None = shared
     elif listed.mailbox == SHARED_MAILBOX:
-        _write_shared(ctx, listed, options, sizes)
-        return None
+        return _write_shared(ctx, listed, options, sizes)
     else:
         mailbox = reader.mailbox_by_id(MailboxId(listed.mailbox)) if listed.mailbox else None
         if listed.mailbox and (mailbox is None or mailbox.name != listed.name):
@@ -177,13 +180,14 @@ def _write_listed(
 
 def _write_shared(
     ctx: AccountContext, listed: Listed, options: _Options, sizes: Mapping[str, int]
-) -> None:
+) -> Mailbox | None:
     """Write LIST of a mailbox of another user, unless it is gone or cannot be seen any more."""
     store, name = ctx.locate(listed.name)
     with store.reading() as reader:
         mailbox = reader.find(name, Rights.LOOKUP)
-        if mailbox is not None and mailbox.name == listed.name:
-            _write_listed(ctx, reader, listed, options, sizes, mailbox)
+        if mailbox is None or mailbox.name != listed.name:
+            return None
+        return _write_listed(ctx, reader, listed, options, sizes, mailbox)
 
 
 def _attributes(

@@ -15,9 +15,17 @@ from imapvm.commands.handlers.mailboxes.names import encoded, find_mailbox
 from imapvm.commands.handlers.search.filters import is_filter, parse_filter
 from imapvm.commands.outcome import DONE, Done, Refusal
 from imapvm.filepool.reading import Reader
-from imapvm.filepool.store import SERVER, SHARED, SPECIAL_USE, Annotation, Mailbox, Scope
+from imapvm.filepool.store import (
+    SERVER,
+    SHARED,
+    SPECIAL_USE,
+    AccountStore,
+    Annotation,
+    Scope,
+)
 from imapvm.model.ids import MailboxId
 from imapvm.model.limits import ANNOTATION_NAME_MAX, ANNOTATIONS_PER_COMMAND_MAX
+from imapvm.model.rights import Rights
 
 ENTRIES_PER_READ: Final = 256
 """Entries below one that are read in one transaction, in less than a millisecond."""
@@ -55,26 +63,20 @@ def requested(names: Sequence[str]) -> list[Requested]:
     return [Requested.of(name) for name in names]
 
 
-def require_annotation_access(_ctx: AccountContext, _mailbox: Mailbox) -> None:
-    """Refuse access to the annotations of a mailbox that the user may not annotate or read.
-
-    A user has all rights on the mailboxes of the account (RFC 5464 section 3.3).
-    """
-
-
 # --- reading ----------------------------------------------------------------------------------
 
 
 async def getmetadata(ctx: AccountContext, command: GetMetadata) -> Done:
     """Write the values of entries, with DEPTH also of those below them (RFC 5464 section 4.2)."""
     entries = requested(command.entries)
-    mailbox, name = SERVER, ""
+    store, mailbox, name = ctx.own, SERVER, ""
     if command.mailbox:
-        with ctx.store.reading() as reader:
-            found = find_mailbox(ctx, reader, command.mailbox)
+        store, local = ctx.locate(command.mailbox)
+        with store.reading() as reader:
+            found = find_mailbox(ctx, reader, local, Rights.LOOKUP)
         mailbox, name = found.id, found.name
     answer = Answer(ctx, name, command.max_size)
-    await write_annotations(ctx, answer, mailbox, entries, depth=command.depth)
+    await write_annotations(ctx, answer, store, mailbox, entries, depth=command.depth)
     if answer.longest:
         return Done(f"METADATA LONGENTRIES {answer.longest}")
     return DONE
@@ -137,20 +139,20 @@ class Tree:
         """Begin to read.
 
         Raises:
-            Refusal: the mailbox does not exist, or the user may not read its annotations.
+            Refusal: the mailbox does not exist.
+            PermissionDeniedError: the user may not read its annotations.
         """
         self.shared = shared
         self._reader = reader
-        self._scope = Scope(mailbox, SHARED if shared else ctx.store.account.id)
+        self._scope = Scope(mailbox, SHARED if shared else ctx.own.account.id)
         self._computed = NOTHING
         if mailbox == SERVER:
             if shared:
                 self._computed = ctx.services.annotations
             return
-        row = reader.mailbox_by_id(mailbox)
+        row = reader.annotated(mailbox)
         if row is None:
             raise Refusal("mailbox does not exist", code="NONEXISTENT")
-        require_annotation_access(ctx, row)
         if row.special_use and not shared:
             self._computed = {SPECIAL_USE: " ".join(row.special_use).encode()}
 
@@ -181,6 +183,7 @@ class Tree:
 async def write_annotations(
     ctx: AccountContext,
     answer: Answer,
+    store: AccountStore,
     mailbox: MailboxId,
     entries: Sequence[Requested],
     *,
@@ -189,10 +192,11 @@ async def write_annotations(
     """Write METADATA with the values of entries; NIL for one without a value and entries below.
 
     Raises:
-        Refusal: the mailbox does not exist, or the user may not read its annotations.
+        Refusal: the mailbox does not exist.
+        PermissionDeniedError: the user may not read its annotations.
     """
     for entry in entries:
-        with ctx.store.reading() as reader:
+        with store.reading() as reader:
             tree = Tree(ctx, reader, mailbox, shared=entry.shared)
             found = answer.add(tree, entry.name, entry.path)
             if depth != "0":
@@ -200,7 +204,7 @@ async def write_annotations(
                     if _is_within(path, entry.path, depth):
                         found |= answer.add(tree, _full_name(entry, path), path)
         if depth != "0":
-            found |= await _write_below(ctx, answer, mailbox, entry, depth)
+            found |= await _write_below(ctx, answer, store, mailbox, entry, depth)
         if not found:
             answer.add_nil(entry)
         await _send(ctx)
@@ -209,12 +213,17 @@ async def write_annotations(
 
 
 async def _write_below(
-    ctx: AccountContext, answer: Answer, mailbox: MailboxId, entry: Requested, depth: str
+    ctx: AccountContext,
+    answer: Answer,
+    store: AccountStore,
+    mailbox: MailboxId,
+    entry: Requested,
+    depth: str,
 ) -> bool:
     """Write all stored entries below one; return True if there are any."""
     found, after = False, b""
     while True:
-        with ctx.store.reading() as reader:
+        with store.reading() as reader:
             tree = Tree(ctx, reader, mailbox, shared=entry.shared)
             below = tree.stored_below(entry.path, after)
             for path in below:
@@ -265,10 +274,10 @@ async def setmetadata(ctx: AccountContext, command: SetMetadata) -> Done:
         _check_filters(ctx, changes)
         await ctx.store.set_annotations(SERVER, changes, origin=origin)
         return DONE
-    with ctx.store.reading() as reader:
-        mailbox = find_mailbox(ctx, reader, command.mailbox)
-        require_annotation_access(ctx, mailbox)
-    others = await ctx.store.set_annotations(mailbox.id, changes, origin=origin)
+    store, name = ctx.locate(command.mailbox)
+    with store.reading() as reader:
+        mailbox = find_mailbox(ctx, reader, name, Rights.LOOKUP)
+    others = await store.set_annotations(mailbox.id, changes, origin=origin)
     if others:
         _write_lost_uses(ctx, others)
     return DONE

@@ -13,6 +13,7 @@ from imapvm.filepool.errors import (
     NoSuchMailboxError,
     PermissionDeniedError,
 )
+from imapvm.filepool.operations.mailboxes.annotations import clear_user
 from imapvm.filepool.operations.sweep import STEP_ROWS
 from imapvm.filepool.tables.acl import (
     entry_of,
@@ -90,8 +91,10 @@ class ClearGrantee:
     """
 
     grantee: Grantee
-    seen_after: int = 0
-    """Mailboxes up to this one have no row of the user in `seen`."""
+    seen_after: int | None = 0
+    """Mailboxes up to this one have no row of the user in `seen`; None: no mailbox has."""
+    annotated_after: int = 0
+    """The same for private annotations of the user."""
 
     def apply(self, txn: GroupTxn) -> "ClearGrantee | None":
         tables = txn.tables
@@ -105,8 +108,13 @@ class ClearGrantee:
             return self
         if self.grantee.kind is not GranteeKind.USER:
             return None
-        after, budget = clear_reader(txn, AccountId(self.grantee.id), self.seen_after, budget)
-        return None if after is None else ClearGrantee(self.grantee, after)
+        user = AccountId(self.grantee.id)
+        if self.seen_after is not None:
+            seen, budget = clear_reader(txn, user, self.seen_after, budget)
+            if seen is not None or budget <= 0:
+                return ClearGrantee(self.grantee, seen)
+        after, _ = clear_user(txn, user, self.annotated_after, budget)
+        return None if after is None else ClearGrantee(self.grantee, None, after)
 
 
 # --- operations of other users --------------------------------------------------------------

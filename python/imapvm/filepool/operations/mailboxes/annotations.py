@@ -1,14 +1,19 @@
 """Operations on annotations (RFC 5464), and on special uses as an annotation (RFC 6154 section 4).
 
+Shared entries are counted and logged for the owner of the mailbox, private ones for their user,
+who may be of another storage group.
+
 DELETE and RENAME of INBOX call `drop_annotations` and `copy_annotations` in their transaction.
 """
 
 from collections.abc import Sequence
 from typing import Final
 
+from imapvm.filepool.engine.transactions import Table
 from imapvm.filepool.errors import (
     AnnotationTooLargeError,
     LimitError,
+    SpecialUseError,
     TooManyAnnotationsError,
 )
 from imapvm.filepool.operations.mailboxes.special_uses import special_use_bits
@@ -45,6 +50,7 @@ from imapvm.filepool.tables.schema import (
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.limits import (
+    ANNOTATING_USERS_MAX,
     ANNOTATION_BYTES_PER_ACCOUNT_MAX,
     ANNOTATION_MAX,
     ANNOTATION_NAME_MAX,
@@ -54,6 +60,8 @@ from imapvm.model.limits import (
 )
 from imapvm.model.values import frozen
 
+MAILBOXES_PER_STEP: Final = 500
+"""Mailboxes with annotations that one step of removing a user examines."""
 SPECIAL_USE: Final = b"/specialuse"
 """Private entry that is not stored: the special uses of the mailbox (RFC 6154 section 4)."""
 
@@ -100,6 +108,8 @@ class SetAnnotations:
         private = Scope(self.mailbox, self.user)
         moved: list[MailboxRow] = []
         new_uses = None
+        if self.user != self.account and wanted.pop((private, SPECIAL_USE), None) is not None:
+            raise SpecialUseError("a mailbox of another user cannot get a special use")
         if row is not None and (private, SPECIAL_USE) in wanted:
             new_uses = _uses(wanted.pop((private, SPECIAL_USE)))
             moved = [
@@ -107,8 +117,10 @@ class SetAnnotations:
                 for other in (txn.mailboxes(self.account) if new_uses else ())
                 if other.uses & new_uses and other.id != row.id
             ]
-        usage = usage_of(txn, self.account)
-        self._set(txn, usage, wanted)
+        accounts = {self._counted_for(scope) for scope, _ in wanted} | {self.account}
+        usages = {account: usage_of(txn, account) for account in sorted(accounts)}
+        self._set(txn, usages, wanted)
+        usage = usages[self.account]
         if row is not None and new_uses is not None and new_uses != row.uses & ~READERS_BIT:
             txn.edit(row)
             row.uses = new_uses | row.uses & READERS_BIT
@@ -118,16 +130,17 @@ class SetAnnotations:
                 txn.edit(other)
                 other.uses &= ~new_uses
                 self._log(txn, usage, Scope(other.id, self.user), SPECIAL_USE)
-        trim_log(txn, self.account, usage)
-        put_usage(txn, self.account, usage)
-        record_account_change(txn, self.account, usage.number)
+        for account, each in usages.items():
+            trim_log(txn, account, each)
+            put_usage(txn, account, each)
+            record_account_change(txn, account, each.number)
         rows = (txn.mailbox(self.account, other.id) for other in moved)
         return [(other.id, special_uses(other.uses)) for other in rows]
 
     def _set(
         self,
         txn: GroupTxn,
-        usage: AnnotationUsage,
+        usages: dict[AccountId, AnnotationUsage],
         wanted: dict[tuple[Scope, bytes], bytes | None],
     ) -> None:
         """Check all limits, then write."""
@@ -138,23 +151,45 @@ class SetAnnotations:
             if scope not in totals:
                 totals[scope] = totals_of(txn.get(scope.key, txn.tables.annotations))
             totals[scope] = _changed(totals[scope], entry, before, value)
-        _count(txn, self.account, usage, totals)
+        self._check_readers(txn, totals)
+        for account, usage in usages.items():
+            own = {scope: totals[scope] for scope in totals if self._counted_for(scope) == account}
+            _count(txn, account, usage, own)
         for scope, after in totals.items():
             put_totals(txn, scope, after)
         for (scope, entry), value in wanted.items():
             before, last = heads[scope, entry]
+            usage = usages[self._counted_for(scope)]
             if before < 0 and value is None:
                 continue
             if before >= 0:
                 delete_value(txn, scope, entry, before)
-                forget_change(txn, self.account, usage, last)
+                forget_change(txn, self._counted_for(scope), usage, last)
             self._log(txn, usage, scope, entry)
             if value is not None:
                 put_value(txn, scope, entry, value, usage.number)
 
     def _log(self, txn: GroupTxn, usage: AnnotationUsage, scope: Scope, entry: bytes) -> None:
         change = AnnotationChange(usage.number + 1, scope, self.origin, entry)
-        log_change(txn, self.account, usage, change)
+        log_change(txn, self._counted_for(scope), usage, change)
+
+    def _counted_for(self, scope: Scope) -> AccountId:
+        return self.account if scope.user == SHARED else scope.user
+
+    def _check_readers(self, txn: GroupTxn, totals: dict[Scope, ScopeTotals]) -> None:
+        """Check that another user may have annotations of the mailbox.
+
+        Raises:
+            TooManyAnnotationsError: too many others have some.
+        """
+        scope = Scope(self.mailbox, self.user)
+        if self.user == self.account or scope not in totals or _totals(txn, scope).entries:
+            return
+        others = [scope.user for scope in _scopes(txn, self.mailbox)]
+        if len(set(others) - {SHARED, self.account}) >= ANNOTATING_USERS_MAX:
+            raise TooManyAnnotationsError(
+                f"at most {ANNOTATING_USERS_MAX} users have annotations of a mailbox"
+            )
 
 
 def _check(annotation: Annotation) -> None:
@@ -200,7 +235,7 @@ def _count(
     """
     more = ScopeTotals()
     for scope, after in totals.items():
-        before = totals_of(txn.get(scope.key, txn.tables.annotations))
+        before = _totals(txn, scope)
         if after.entries > max(before.entries, ANNOTATIONS_PER_MAILBOX_MAX):
             raise TooManyAnnotationsError(
                 f"a mailbox has at most {ANNOTATIONS_PER_MAILBOX_MAX} annotations of one kind"
@@ -212,6 +247,10 @@ def _count(
     if more.size:
         add_annotations(txn, account, more.size)
     usage.entries += more.entries
+
+
+def _totals(txn: GroupTxn, scope: Scope) -> ScopeTotals:
+    return totals_of(txn.get(scope.key, txn.tables.annotations))
 
 
 def _check_account(
@@ -236,18 +275,68 @@ def _check_account(
 # --- mailboxes that are deleted and renamed -------------------------------------------------------
 
 
-def drop_annotations(txn: GroupTxn, account: AccountId, mailbox: MailboxId) -> None:
-    """Uncount the annotations of a mailbox that is deleted; their rows are swept with the rest."""
-    entries = size = 0
-    for scope in _scopes(txn, mailbox):
-        totals = totals_of(txn.get(scope.key, txn.tables.annotations))
-        entries, size = entries + totals.entries, size + totals.size
+def drop_annotations(txn: GroupTxn, account: AccountId, mailbox: MailboxId) -> int:
+    """Uncount the annotations of a mailbox that is deleted; their rows are swept with the rest.
+
+    Returns:
+        The number of users whose annotations these were, at most ANNOTATING_USERS_MAX.
+    """
+    scopes = _scopes(txn, mailbox)
+    for scope in scopes:
+        totals = _totals(txn, scope)
         txn.delete(scope.key, txn.tables.annotations)
-    if entries:
-        usage = usage_of(txn, account)
-        usage.entries -= entries
-        put_usage(txn, account, usage)
-        add_annotations(txn, account, -size)
+        user = account if scope.user == SHARED else scope.user
+        if totals.entries and txn.get(ID_KEY.pack(user), txn.tables.annotation_usage) is not None:
+            usage = usage_of(txn, user)
+            usage.entries -= totals.entries
+            put_usage(txn, user, usage)
+            add_annotations(txn, user, -totals.size)
+    return len(scopes)
+
+
+def clear_user(txn: GroupTxn, user: AccountId, after: int, budget: int) -> tuple[int | None, int]:
+    """Remove the annotations of a deleted user of others' mailboxes, one mailbox after another.
+
+    Args:
+        txn: the transaction.
+        user: the user.
+        after: mailboxes up to this one are done.
+        budget: rows that may be removed.
+
+    Returns:
+        The last mailbox that is done, or None if all are; and the budget that is left.
+    """
+    tables = txn.tables
+    for _ in range(MAILBOXES_PER_STEP):
+        mailbox = _next_mailbox(txn, after)
+        if mailbox is None:
+            break
+        if not _clear(txn, tables.annotations, Scope(mailbox, user).key, budget):
+            return after, 0
+        budget -= 1
+        after = mailbox
+    else:
+        return after, budget
+    if not _clear(txn, tables.annotation_changes, ID_KEY.pack(user), budget):
+        return after, 0
+    txn.delete(ID_KEY.pack(user), tables.annotation_usage)
+    txn.delete(annotation_key(user), tables.counters)
+    return None, budget
+
+
+def _next_mailbox(txn: GroupTxn, after: int) -> MailboxId | None:
+    with txn.cursor(txn.tables.annotations) as cursor:
+        if cursor.set_range(ID_KEY.pack(after + 1)):
+            return MailboxId(ID_KEY.unpack_from(cursor.key())[0])
+    return None
+
+
+def _clear(txn: GroupTxn, table: Table, prefix: bytes, limit: int) -> bool:
+    """Delete rows with a prefix; return True if none are left."""
+    keys = txn.keys(table, prefix, limit)
+    for key in keys:
+        txn.delete(key, table)
+    return len(keys) < limit
 
 
 def _scopes(txn: GroupTxn, mailbox: MailboxId) -> Sequence[Scope]:

@@ -29,6 +29,7 @@ from imapvm.filepool.errors import (
 )
 from imapvm.filepool.operations.append import AppendMessages, AppendResult, NewMessage
 from imapvm.filepool.operations.mailboxes.acl import DENIED, permitted_row
+from imapvm.filepool.operations.mailboxes.annotations import SetAnnotations
 from imapvm.filepool.operations.mailboxes.mailboxes import CreateMailbox, checked_name
 from imapvm.filepool.operations.mailboxes.rename import RENAMED_AT_ONCE, RenameMailbox
 from imapvm.filepool.operations.store_flags import (
@@ -54,7 +55,7 @@ from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import AccountId, MailboxId, ModSeq
 from imapvm.model.names import DELIMITER, INBOX, canonical_name, parents
-from imapvm.model.rights import NO_RIGHTS, Grantee, Rights
+from imapvm.model.rights import ANNOTATION_RIGHTS, NO_RIGHTS, Grantee, Rights
 from imapvm.model.values import frozen
 
 SEEN: Final = SystemFlag.SEEN.value
@@ -327,6 +328,26 @@ class ReplaceSharedMessage:
         RemoveMessages(self.account, self.mailbox, uids, self.now).apply(txn)
         append = AppendSharedMessages(self.account, self.to, (self.message,), self.now, self.reader)
         return append.apply(txn)
+
+
+@frozen
+class SetSharedAnnotations:
+    """SETMETADATA by a reader: `l`, and one of `r`, `s`, `w`, `i`, `p` (RFC 5464 section 3.3)."""
+
+    request: SetAnnotations
+    reader: SharedUser
+
+    def apply(self, txn: GroupTxn) -> None:
+        _, rights = permitted_row(
+            txn,
+            self.request.account,
+            self.request.mailbox,
+            self.reader.grantees,
+            Rights.LOOKUP,
+        )
+        if not rights & ANNOTATION_RIGHTS:
+            raise PermissionDeniedError(DENIED)
+        self.request.apply(txn)
 
 
 # --- mailboxes ------------------------------------------------------------------------------------
