@@ -22,8 +22,9 @@ from imapvm._core import (
     UidMap,
     UidSet,
 )
+from imapvm.filepool.annotation_reader import AnnotationReader
 from imapvm.filepool.engine.environment import lmdb_error
-from imapvm.filepool.engine.transactions import LmdbTxn, Table
+from imapvm.filepool.engine.transactions import Table
 from imapvm.filepool.errors import (
     BodyGoneError,
     CorruptDataError,
@@ -33,15 +34,6 @@ from imapvm.filepool.errors import (
 from imapvm.filepool.group import Group
 from imapvm.filepool.operations.quota import require_room
 from imapvm.filepool.tables.acl import entries_of, has_shared_seen
-from imapvm.filepool.tables.annotations import (
-    AnnotationChange,
-    AnnotationUsage,
-    Scope,
-    changes_after,
-    entries_after,
-    read_head,
-    read_value,
-)
 from imapvm.filepool.tables.mailboxes import Mailbox, mailbox_of
 from imapvm.filepool.tables.quotas import Quota, read_quota
 from imapvm.filepool.tables.schema import (
@@ -97,20 +89,19 @@ class Name(NamedTuple):
     subscribed: bool
 
 
-class Reader:
+class Reader(AnnotationReader):
     """Read transaction on the data of one account. A context manager.
 
     Entering raises `StoreUnavailableError` if too many transactions are open in all processes.
     Entering and every method raise `CorruptDataError` if stored data cannot be read.
     """
 
-    __slots__ = ("_account", "_group", "_tables", "_txn", "snapshot", "txn_id")
+    __slots__ = ("_group", "snapshot", "txn_id")
     id_bits: int = 0
     """In ids of messages and threads, beside those that are stored."""
     snapshot: Snapshot
     txn_id: int
     """Id of the latest commit that is visible; see `AccountStore.latest_txn_id`."""
-    _txn: LmdbTxn
 
     def __init__(self, group: Group, account: AccountId) -> None:
         self._group = group
@@ -175,6 +166,10 @@ class Reader:
         """Return True if a mailbox or a subscription has a canonical name."""
         key = name_key(self._account, name)
         return len(key) < 512 and self._txn.get(key, None, self._tables.names) is not None
+
+    def is_in_use(self, name: str) -> bool:
+        """Return True if a mailbox or a subscription has a canonical name or one below it."""
+        return self.has_name(name) or self.has_children(name)
 
     def mailbox(self, name: str) -> Mailbox | None:
         """Return the mailbox with a name, or None."""
@@ -382,8 +377,6 @@ class Reader:
         self._group.mailbox_cache[key] = (stored, mailbox)
         return mailbox
 
-    # --- annotations --------------------------------------------------------------------------
-
     def annotated(self, mailbox: MailboxId) -> Mailbox | None:
         """Return a mailbox whose annotations the user may read and set, or None.
 
@@ -391,38 +384,6 @@ class Reader:
             PermissionDeniedError: the user can see it, and has no right to its messages.
         """
         return self.mailbox_by_id(mailbox)
-
-    def annotation_size(self, scope: Scope, entry: bytes) -> int | None:
-        """Return the bytes of a value; None for NIL."""
-        size, _ = read_head(self._get, self._tables.annotations, scope, entry)
-        return None if size < 0 else size
-
-    def annotation(self, scope: Scope, entry: bytes) -> bytes | None:
-        """Return the value of an entry; None for NIL."""
-        return read_value(self._get, self._tables.annotations, scope, entry)
-
-    def _get(self, key: bytes, table: Table) -> bytes | None:
-        return self._txn.get(key, None, table)
-
-    def annotations_below(
-        self, scope: Scope, below: bytes, after: bytes, limit: int
-    ) -> list[tuple[bytes, int]]:
-        """Return entries at any depth below one, ascending, with the bytes of their values.
-
-        Costs about 1 µs for each row; see `entries_after`.
-        """
-        with self._txn.cursor(self._tables.annotations) as cursor:
-            return entries_after(cursor, scope, below, after, limit)
-
-    def annotation_usage(self) -> AnnotationUsage:
-        """Return the number of annotations of the account, and of the last change of one."""
-        key = ID_KEY.pack(self._account)
-        return AnnotationUsage.from_bytes(self._txn.get(key, None, self._tables.annotation_usage))
-
-    def annotation_changes(self, since: int, limit: int) -> list[AnnotationChange]:
-        """Return the first changes of annotations after a number; see `annotation_usage`."""
-        with self._txn.cursor(self._tables.annotation_changes) as cursor:
-            return list(islice(changes_after(cursor, self._account, since), limit))
 
     # --- \\Seen --------------------------------------------------------------------------------
 

@@ -47,8 +47,12 @@ REPAIRED = [
     (lambda s: s.delete("annotations", PRIVATE.key), "its totals are 0 and 0"),
     (lambda s: s.put("annotations", PRIVATE.key, b"?"), "its totals are -1 and -1"),
     (
+        lambda s: s.put("annotations", Scope(2, 0).key, SCOPE_ROW.pack(1, 1)),
+        "mailbox 2 has 0 annotations of user 0",
+    ),
+    (
         lambda s: s.put("annotations", Scope(2, 9).key, SCOPE_ROW.pack(1, 1)),
-        "mailbox 2 has 0 annotations of user 9",
+        "annotations exist of user 9, who does not exist",
     ),
     (lambda s: usage(s, entries=1), "account 1 has 7 annotations and 9 logged changes up to 9"),
     (lambda s: usage(s, changes=1), "its row has 7, 1 and 9"),

@@ -54,6 +54,8 @@ class Access:
         else:
             local = name.removeprefix(SHARED)
             owner = self._accounts.shared_account()
+        if owner is None:
+            self._accounts.by_id(self._me.id)  # as many look-ups as for an account that exists
         if owner is None or owner.id == self._me.id:
             owner = Account(AccountId(0), "", self._me.group, "", 0)
             prefix = name.removesuffix(local)

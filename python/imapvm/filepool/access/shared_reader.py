@@ -138,6 +138,13 @@ class SharedReader(Reader):
         mailbox = super().mailbox_id(name) or 0
         return Rights.LOOKUP in self.rights(mailbox)
 
+    def is_in_use(self, name: str) -> bool:
+        """Return True if the user can see a mailbox with a canonical name.
+
+        Names below it are not read: the time would depend on mailboxes that cannot be seen.
+        """
+        return self.has_name(name)
+
     def mailboxes(self) -> list[Mailbox]:
         """Return no mailbox: `Access` lists them."""
         return []

@@ -29,15 +29,11 @@ def _meant(ctx: Context, reader: Reader, name: str, *, new: bool) -> str:
     if not ctx.session.utf8 or "&" not in name:
         return canonical
     decoded = decode_utf7(name)
-    if decoded is None or decoded == name or _exists(reader, canonical):
+    if decoded is None or decoded == name or reader.is_in_use(canonical):
         return canonical
     decoded = canonical_name(decoded)
     above = parents(decoded)[-1:] if new else []
-    return decoded if any(_exists(reader, each) for each in [decoded, *above]) else canonical
-
-
-def _exists(reader: Reader, name: str) -> bool:
-    return reader.has_name(name) or reader.has_children(name)
+    return decoded if any(reader.is_in_use(each) for each in [decoded, *above]) else canonical
 
 
 def find_mailbox(ctx: Context, reader: Reader, name: str, needed: Rights = Rights.READ) -> Mailbox:

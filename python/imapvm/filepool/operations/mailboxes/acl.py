@@ -22,7 +22,7 @@ from imapvm.filepool.tables.acl import (
     put_shared_seen,
     rights_of,
 )
-from imapvm.filepool.tables.schema import ACL_KEY, GRANT_KEY, GRANTEE_KEY, MailboxRow
+from imapvm.filepool.tables.schema import ACL_KEY, GRANT_KEY, GRANTEE_KEY, PAIR_KEY, MailboxRow
 from imapvm.filepool.tables.seen import clear_reader
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, MailboxId
@@ -137,6 +137,7 @@ def permitted_row(
     try:
         row = txn.mailbox(account, mailbox)
     except NoSuchAccountError:
+        txn.get(PAIR_KEY.pack(account, mailbox), txn.tables.mailboxes)  # as many look-ups
         raise NoSuchMailboxError("mailbox does not exist") from None
     if needed & ~rights:
         if Rights.LOOKUP in rights:

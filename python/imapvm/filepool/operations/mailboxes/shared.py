@@ -23,8 +23,6 @@ from imapvm.filepool.errors import (
     LimitError,
     MailboxExistsError,
     MessageGoneError,
-    NoSuchAccountError,
-    NoSuchMailboxError,
     PermissionDeniedError,
 )
 from imapvm.filepool.operations.append import AppendMessages, AppendResult, NewMessage
@@ -55,7 +53,7 @@ from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import AccountId, MailboxId, ModSeq
 from imapvm.model.names import DELIMITER, INBOX, canonical_name, parents
-from imapvm.model.rights import ANNOTATION_RIGHTS, NO_RIGHTS, Grantee, Rights
+from imapvm.model.rights import ANNOTATION_RIGHTS, Grantee, Rights
 from imapvm.model.values import frozen
 
 SEEN: Final = SystemFlag.SEEN.value
@@ -358,7 +356,8 @@ def _check_parent(
 ) -> None:
     """Check that a user may create a mailbox: `k` on the nearest parent that exists.
 
-    The same error for every reason: a user without the right learns nothing of other names.
+    The same error for every reason, and as many look-ups: a user without the right learns nothing
+    of other names, nor whether the account exists.
 
     Raises:
         PermissionDeniedError: the user may not.
@@ -376,8 +375,6 @@ def _check_parent(
 
 
 def _rights(txn: GroupTxn, mailbox: MailboxId, grantees: Sequence[Grantee]) -> Rights:
-    if not mailbox:
-        return NO_RIGHTS
     return rights_of(lambda key: txn.get(key, txn.tables.acl), mailbox, grantees)
 
 
@@ -392,10 +389,6 @@ class CreateSharedMailbox:
 
     def apply(self, txn: GroupTxn) -> Mailbox:
         name = checked_name(self.name.removesuffix(DELIMITER))
-        try:
-            txn.usage(self.account)
-        except NoSuchAccountError:
-            raise PermissionDeniedError(DENIED) from None
         _check_parent(txn, self.account, name, self.reader.grantees)
         create = CreateMailbox(self.account, name, (), subscribe=False, now=self.now)
         return create.apply(txn)
@@ -414,10 +407,6 @@ class RenameSharedMailbox:
     def apply(self, txn: GroupTxn) -> None:
         old = canonical_name(self.old)
         new = checked_name(self.new.removesuffix(DELIMITER))
-        try:
-            txn.usage(self.account)
-        except NoSuchAccountError:
-            raise NoSuchMailboxError("mailbox does not exist") from None
         mailbox, _ = name_row(txn, self.account, old)
         permitted_row(txn, self.account, mailbox, self.reader.grantees, Rights.DELETE_MAILBOX)
         if old == INBOX:
