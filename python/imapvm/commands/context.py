@@ -445,13 +445,22 @@ class SelectedContext(AccountContext):
     progress: Progress | None
     """Set for a command that may take long."""
 
-    def __init__(self, ctx: Context, view: View | None = None) -> None:
-        """Enter the selected mailbox, or with a view another one, which is not selected."""
+    def __init__(
+        self, ctx: Context, view: View | None = None, store: AccountStore | None = None
+    ) -> None:
+        """Enter the selected mailbox, or with a view another one, which is not selected.
+
+        Args:
+            ctx: of the connection.
+            view: the other mailbox.
+            store: its store; None: the user's own.
+        """
         # Not by super(): this is on the path of each FETCH.
         session = ctx.session
         own = session.store
         assert own is not None
-        store = own
+        if store is None:
+            store = own
         if view is None:
             store, view = session.shared or own, session.view
         assert view is not None

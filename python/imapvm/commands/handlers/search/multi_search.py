@@ -5,7 +5,8 @@ client has counted it. Only mailboxes with matches are written.
 """
 
 from array import array
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -31,11 +32,13 @@ from imapvm.commands.handlers.search.search import (
     search_done,
 )
 from imapvm.commands.outcome import DONE, Done, Refusal
+from imapvm.filepool.errors import PermissionDeniedError
 from imapvm.filepool.reading import Name
 from imapvm.filepool.store import Mailbox
 from imapvm.model.ids import UID_MAX, MailboxId
 from imapvm.model.limits import ESEARCH_NAMES_MAX
-from imapvm.model.names import INBOX, parents
+from imapvm.model.names import DELIMITER, INBOX, SHARED_NAMESPACES, parents
+from imapvm.model.rights import Rights
 from imapvm.session.view import NONE, View
 
 _Sources: TypeAlias = tuple[tuple[str, tuple[str, ...]], ...]
@@ -72,8 +75,9 @@ async def multi_search(ctx: AccountContext, command: MultiSearch) -> Done:
         check_fuzzy(program, returns)
         mailboxes = await _mailboxes(ctx, filters)
         for mailbox in mailboxes:
-            await _search(ctx, program, reply, MailboxId(mailbox))
+            await _search(ctx, program, reply, _open(ctx, MailboxId(mailbox)))
             await ctx.yield_control()  # after an empty mailbox, too
+        await _search_shared(ctx, program, reply, filters)
     except BaseException as error:
         if view is not None:
             empty_saved_result(SelectedContext(ctx), returns, error)
@@ -81,11 +85,35 @@ async def multi_search(ctx: AccountContext, command: MultiSearch) -> Done:
     return DONE if view is None else search_done(SelectedContext(ctx), program)
 
 
-async def _search(
-    ctx: AccountContext, program: SearchProgram | None, reply: UidReply, mailbox: MailboxId
+async def _search_shared(
+    ctx: AccountContext, program: SearchProgram | None, reply: UidReply, filters: "_Filters"
 ) -> None:
-    """Search one mailbox; write ESEARCH if there are matches."""
-    opened = _open(ctx, mailbox)
+    """Search mailboxes of other users; `r` is needed.
+
+    Also `l`, for those that the command does not name (RFC 7377 section 2.2). A mailbox without
+    these rights is ignored, like one that does not exist.
+    """
+    for name in filters.shared_names:
+        await _search(ctx, program, reply, _open_shared(ctx, filters, name, Rights.READ))
+        await ctx.yield_control()
+    if not filters.has_shared_trees:
+        return
+    for batch in ctx.access().visible_names():
+        await ctx.yield_control()
+        for name in batch:
+            if name not in filters.shared_names and filters.match_shared(name):
+                both = Rights.READ | Rights.LOOKUP
+                await _search(ctx, program, reply, _open_shared(ctx, filters, name, both))
+                await ctx.yield_control()
+
+
+async def _search(
+    ctx: AccountContext,
+    program: SearchProgram | None,
+    reply: UidReply,
+    opened: tuple[Mailbox, SelectedContext] | None,
+) -> None:
+    """Search one mailbox, if it is not gone or empty; write ESEARCH if there are matches."""
     if opened is None:
         return
     row, searched = opened
@@ -145,6 +173,29 @@ def _open(ctx: AccountContext, mailbox: MailboxId) -> tuple[Mailbox, SelectedCon
     return row, SelectedContext(ctx, view)
 
 
+def _open_shared(
+    ctx: AccountContext, filters: "_Filters", name: str, needed: Rights
+) -> tuple[Mailbox, SelectedContext] | None:
+    """Return a mailbox of another user and the context of a search in it.
+
+    Returns:
+        None if it is empty, or was searched as the selected one; or if the user has not the rights.
+    """
+    store, local = ctx.locate(name)
+    if store.is_own:
+        return None
+    with store.reading() as reader, suppress(PermissionDeniedError):
+        row = reader.find(local, needed)
+        if row is None or not row.messages:
+            return None
+        if ctx.is_selected(store, row.id):
+            return None if filters.selected else (row, SelectedContext(ctx))
+        numbers = reader.snapshot.uid_map(row.id)
+        view = View(row.id, numbers=numbers, known_modseq=row.highest_modseq, read_only=True)
+        return row, SelectedContext(ctx, view, store)
+    return None
+
+
 async def _mailboxes(ctx: AccountContext, filters: "_Filters") -> Collection[int]:
     """Return the ids of the mailboxes to search, each once, by name; the selected one first."""
     found: dict[int, None] = {}
@@ -155,6 +206,7 @@ async def _mailboxes(ctx: AccountContext, filters: "_Filters") -> Collection[int
     while after is not None:
         with ctx.store.reading() as reader:
             names = reader.names(after, NAMES_PER_READ)
+        filters.note_subscriptions(names)
         wanted = (name for name in names if name.mailbox and filters.match(name))
         found.update((name.mailbox, None) for name in wanted)
         after = names[-1].name if len(names) == NAMES_PER_READ else None
@@ -170,13 +222,15 @@ def _filters(ctx: AccountContext, sources: _Sources) -> "_Filters":
     """
     if sum(len(names) for _, names in sources) > ESEARCH_NAMES_MAX:
         raise Refusal(f"more than {ESEARCH_NAMES_MAX} mailboxes in one ESEARCH", code="LIMIT")
-    with ctx.store.reading() as reader:
-        return _Filters(
-            [
-                (word, {existing_name(ctx, reader, name) for name in names})
-                for word, names in sources
-            ]
-        )
+    return _Filters(
+        [(word, {_stored_name(ctx, name) for name in names}) for word, names in sources]
+    )
+
+
+def _stored_name(ctx: AccountContext, name: str) -> str:
+    store, local = ctx.locate(name)
+    with store.reading() as reader:
+        return (store.prefix + existing_name(ctx, reader, local)).removesuffix(DELIMITER)
 
 
 class _Filters:
@@ -193,14 +247,46 @@ class _Filters:
             self._names.add(INBOX)
         self._roots = _names_of(sources, "SUBTREE")
         self._parents = _names_of(sources, "SUBTREE-ONE")
+        self.shared_names = sorted(
+            name for name in _names_of(sources, "MAILBOXES") if name.startswith(SHARED_NAMESPACES)
+        )
+        """Names of mailboxes of others in the command."""
+        self._subscribed_shared: set[str] = set()
+
+    @property
+    def has_shared_trees(self) -> bool:
+        """True if mailboxes of others may match that the command does not name."""
+        return bool(self._subscribed_shared) or any(
+            (name + DELIMITER).startswith(SHARED_NAMESPACES) for name in self._roots | self._parents
+        )
+
+    def note_subscriptions(self, names: Sequence[Name]) -> None:
+        """Note subscribed mailboxes of others."""
+        if self._subscribed:
+            self._subscribed_shared.update(
+                name.name
+                for name in names
+                if name.subscribed and not name.mailbox and name.name.startswith(SHARED_NAMESPACES)
+            )
+
+    def match_shared(self, name: str) -> bool:
+        """Return True if a mailbox of another user has to be searched that was not named."""
+        return (
+            name in self._subscribed_shared
+            or name in self._roots
+            or name in self._parents
+            or self._is_below(name)
+        )
 
     def match(self, name: Name) -> bool:
         """Return True if a mailbox with this name has to be searched."""
         if self._personal or name.name in self._names or (self._subscribed and name.subscribed):
             return True
-        if not self._roots and not self._parents:
-            return False
-        above = parents(name.name)
+        return bool(self._roots or self._parents) and self._is_below(name.name)
+
+    def _is_below(self, name: str) -> bool:
+        """Return True if a name is below one of SUBTREE, or one level below one of SUBTREE-ONE."""
+        above = parents(name)
         return not self._roots.isdisjoint(above) or (bool(above) and above[-1] in self._parents)
 
 
