@@ -347,8 +347,8 @@ async def test_a_mailbox_that_cannot_be_seen_takes_as_many_reads_as_none(
         for name, other in MAILBOXES.items():
             assert counts.get(name, counts[other]) == counts[other], (form, name)
         # Of a user who does not exist, with a name as long.
-        nobody = await counted(bob, reads, form, "Other Users/alise/Other")
-        assert nobody == counts["Other"], form
+        unknown = await counted(bob, reads, form, "Other Users/alise/Other")
+        assert unknown == counts["Other"], form
 
 
 async def counted(ctx, reads, form, full):
