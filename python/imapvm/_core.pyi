@@ -855,27 +855,31 @@ def segment_seen_by_reader(segment: Buffer, seen: UidSet) -> bytes:
         CorruptError: the segment is corrupt.
     """
 
-def segment_store(
-    segment: Buffer,
+def segments_store(
+    segments: Iterable[Buffer],
     uids: UidSet,
     *,
     mode: int,
     flags: int,
     keyword_map: Mapping[int, int],
     modseq: int,
-) -> tuple[bytes, UidSet, int, int]:
-    """Apply STORE: return the segment with changed flags, and MODSEQ set in changed records.
+) -> tuple[list[bytes | None], UidSet, int, int]:
+    """Apply STORE: return the segments with changed flags, and MODSEQ set in changed records.
 
     Args:
-        segment: as stored.
-        uids: records to change; UIDs that are not in the segment are skipped.
+        segments: as stored, ascending.
+        uids: records to change; UIDs that are in no segment are skipped.
         mode: STORE_REPLACE, STORE_ADD or STORE_REMOVE, for the system flags.
         flags: system flag bits.
         keyword_map: old keyword-set id → new one; an id that is missing stays unchanged.
         modseq: for records that change.
 
     Returns:
-        The segment, UIDs that changed, change of the unseen count, change of the deleted count.
+        The segments, None for each that is unchanged; UIDs that changed; change of the unseen
+        count; change of the deleted count.
+
+    Raises:
+        CorruptError: a segment is corrupt, or they do not ascend.
     """
 
 def segment_counts(segment: Buffer) -> tuple[int, int, int, int]:

@@ -20,8 +20,8 @@ from imapvm._core import (
     segment_counts,
     segment_records,
     segment_remove,
-    segment_store,
     segment_uids,
+    segments_store,
     uids_modified,
     uids_with_flags,
 )
@@ -249,9 +249,10 @@ def test_store_returns_the_uids_that_changed():
     )
 
     def store(mode, flags, keyword_map, uids):
-        return segment_store(
-            stored, UidSet.of(uids), mode=mode, flags=flags, keyword_map=keyword_map, modseq=99
+        [new], *changes = segments_store(
+            [stored], UidSet.of(uids), mode=mode, flags=flags, keyword_map=keyword_map, modseq=99
         )
+        return (new, *changes)
 
     added, changed, unseen, gone = store(STORE_ADD, seen, {}, [1, 2, 3, 9])
     assert (changed, unseen, gone) == (UidSet.of([2, 3]), -2, 0)
@@ -266,9 +267,31 @@ def test_store_returns_the_uids_that_changed():
     assert (changed, unseen, gone) == (UidSet.of([2, 3]), 0, 0)
     assert [one.keyword_set for one in segment_records(named)] == [0, 6, 5, 0]
     same, changed, unseen, gone = store(STORE_ADD, 0, {7: 8}, [1, 2, 3, 4])
-    assert (same, changed, unseen, gone) == (stored, EMPTY, 0, 0)
+    assert (same, changed, unseen, gone) == (None, EMPTY, 0, 0)
     with pytest.raises(ValueError, match="STORE_"):
         store(77, 0, {}, [1])
+
+
+def test_store_changes_several_segments():
+    seen = SystemFlag.SEEN
+    segments = [
+        segment_append(b"", [record(1), record(2, flags=seen)]),
+        segment_append(b"", [record(5, flags=seen)]),
+        segment_append(b"", [record(8), record(9)]),
+        b"",
+    ]
+
+    def store(segments, uids):
+        return segments_store(segments, uids, mode=STORE_ADD, flags=seen, keyword_map={}, modseq=99)
+
+    stored, changed, unseen, deleted = store(segments, UidSet([(1, 8)]))
+    assert (changed, unseen, deleted) == (UidSet.of([1, 8]), -2, 0)
+    assert [segment is None for segment in stored] == [False, True, False, True]
+    assert segment_records(stored[2])[0].modseq == 99
+    assert segment_records(stored[2])[1] == record(9)
+    assert store([], UidSet([(1, 8)])) == ([], EMPTY, 0, 0)
+    with pytest.raises(CorruptError, match="ascend"):
+        store(segments[::-1], UidSet([(1, 9)]))
 
 
 def test_columns():

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use imapvm_core::index::fetch::{Request, render};
 use imapvm_core::index::search::{Answers, BoundSearch, Decision, SearchContext, Tolerance};
-use imapvm_core::index::{store, uid_map};
+use imapvm_core::index::{FlagChange, StoreResult, store, uid_map};
 use imapvm_core::message::{MessageMetadata, Needle, Range, TextMatcher};
 use imapvm_core::numbers::{UidMap, UidSet};
 use imapvm_core::wire::ast::{FetchItem, SearchKey, system};
@@ -237,19 +237,17 @@ fn store_flag() -> Outcome {
     let third: Vec<u32> = mailbox.numbers.uids().iter().step_by(3).collect();
     let uids = UidSet::of(third).map_err(|error| format!("{error:?}"))?;
     let changed = measured(|| {
-        let mut changed = 0;
+        let change = FlagChange {
+            mode: StoreMode::Add,
+            flags: system::FLAGGED,
+            modseq: 20_000,
+        };
+        let mut result = StoreResult::default();
         for segment in mailbox.borrowed() {
-            let done = store(
-                segment,
-                &uids,
-                StoreMode::Add,
-                system::FLAGGED,
-                |_| None,
-                20_000,
-            );
-            changed += done.map_err(|error| error.to_string())?.changed.len();
+            black_box(store(segment, &uids, change, |_| None, &mut result))
+                .map_err(|error| error.to_string())?;
         }
-        Ok::<_, String>(changed)
+        Ok::<_, String>(result.changed.finish().len())
     })?;
     expect(usize::from(changed > 2500), 1)
 }

@@ -1,7 +1,7 @@
 //! Changes of segments. Each returns a new segment and leaves the old one unchanged.
 
 use super::record::Record;
-use super::segment::{SEGMENT_RECORDS, Segment, pack};
+use super::segment::{OUT_OF_ORDER, SEGMENT_RECORDS, Segment, SegmentEditor, pack};
 use crate::Corrupt;
 use crate::numbers::{Runs, UidSet};
 use crate::wire::ast::system;
@@ -112,13 +112,22 @@ fn changed_flags(mode: StoreMode, old: u8, named: u8) -> u8 {
     }
 }
 
-/// Result of STORE on a segment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// STORE of system flags.
+#[derive(Clone, Copy, Debug)]
+pub struct FlagChange {
+    /// How `flags` are used.
+    pub mode: StoreMode,
+    /// Bits of [`crate::wire::ast::system`].
+    pub flags: u8,
+    /// MODSEQ of the records that change.
+    pub modseq: u64,
+}
+
+/// Result of STORE on segments, ascending.
+#[derive(Debug, Default)]
 pub struct StoreResult {
-    /// New segment.
-    pub segment: Vec<u8>,
     /// UIDs whose flags or keywords changed.
-    pub changed: UidSet,
+    pub changed: Runs,
     /// Change of the number of messages without `\Seen`.
     pub unseen: i32,
     /// Change of the number of messages with `\Deleted`.
@@ -127,48 +136,41 @@ pub struct StoreResult {
 
 /// Change flags and keywords of some UIDs, and set MODSEQ of those that changed.
 ///
-/// `keywords` returns the new keyword-set id for an old one; None keeps it.
+/// `keywords` returns the new keyword-set id for an old one; None keeps it. The changes are added to
+/// `result`. Returns the new segment; None if nothing changed.
 ///
 /// # Errors
-/// The segment is corrupt.
+/// The segment is corrupt, or not above those whose changes are in `result`.
 pub fn store(
     stored: &[u8],
     uids: &UidSet,
-    mode: StoreMode,
-    flags: u8,
+    change: FlagChange,
     keywords: impl Fn(u32) -> Option<u32>,
-    modseq: u64,
-) -> Result<StoreResult, Corrupt> {
+    result: &mut StoreResult,
+) -> Result<Option<Vec<u8>>, Corrupt> {
     let segment = Segment::open(stored)?;
-    let mut changed = Runs::new();
-    let (mut unseen, mut deleted) = (0, 0);
-    let mut records = segment.unpack();
-    for record in &mut records {
-        if !uids.contains(record.uid) {
-            continue;
-        }
-        let (old_flags, old_set) = (record.flags, record.keyword_set);
-        record.flags = changed_flags(mode, old_flags, flags);
-        record.keyword_set = keywords(old_set).unwrap_or(old_set);
-        if (record.flags, record.keyword_set) == (old_flags, old_set) {
-            continue;
-        }
-        record.modseq = modseq;
-        changed.push(record.uid, record.uid);
-        let change = |bit| i32::from(record.flags & bit != 0) - i32::from(old_flags & bit != 0);
-        unseen -= change(system::SEEN);
-        deleted += change(system::DELETED);
+    let end = result.changed.last();
+    if segment.first().is_some_and(|first| first <= end) {
+        return Err(OUT_OF_ORDER);
     }
-    let changed = changed.finish();
-    let segment = if changed.is_empty() {
-        stored.to_vec()
-    } else {
-        pack(&records)
-    };
-    Ok(StoreResult {
-        segment,
-        changed,
-        unseen,
-        deleted,
-    })
+    let mut new = None;
+    for (at, record) in segment.iter().enumerate() {
+        let uid = record.uid();
+        if !uids.contains(uid) {
+            continue;
+        }
+        let (old_flags, old_set) = (record.flags(), record.keyword_set());
+        let flags = changed_flags(change.mode, old_flags, change.flags);
+        let set = keywords(old_set).unwrap_or(old_set);
+        if (flags, set) == (old_flags, old_set) {
+            continue;
+        }
+        new.get_or_insert_with(|| SegmentEditor::new(stored))
+            .set(at, flags, set, change.modseq);
+        result.changed.push(uid, uid);
+        let difference = |bit| i32::from(flags & bit != 0) - i32::from(old_flags & bit != 0);
+        result.unseen -= difference(system::SEEN);
+        result.deleted += difference(system::DELETED);
+    }
+    Ok(new.map(SegmentEditor::finish))
 }

@@ -3,10 +3,19 @@
 
 use std::collections::BTreeSet;
 
-use super::{Record, SEGMENT_RECORDS, Segment, append, columns, remove, store, uid_map};
+use super::{
+    FlagChange, Record, SEGMENT_RECORDS, Segment, StoreResult, append, columns, remove, store,
+    uid_map,
+};
 use crate::Corrupt;
 use crate::numbers::{Runs, UidSet};
 use crate::wire::command::StoreMode;
+
+const REPLACE: FlagChange = FlagChange {
+    mode: StoreMode::Replace,
+    flags: 0xFF,
+    modseq: 9,
+};
 
 /// Bytes taken for a segment are valid or [`Corrupt`]; every segment derived from a valid one is
 /// valid.
@@ -16,7 +25,14 @@ pub fn segments_never_panic(bytes: &[u8]) {
             columns::counts(bytes).err(),
             columns::records(bytes, None).err(),
             remove(bytes, &UidSet::run(1, 9)).err(),
-            store(bytes, &UidSet::run(1, 9), StoreMode::Add, 1, |_| None, 1).err(),
+            store(
+                bytes,
+                &UidSet::run(1, 9),
+                REPLACE,
+                |_| None,
+                &mut StoreResult::default(),
+            )
+            .err(),
         ] {
             assert!(error.is_some(), "an error that `open` reports is missed");
         }
@@ -48,18 +64,20 @@ pub fn segments_never_panic(bytes: &[u8]) {
         whole(columns::records(&left, None)).len() + taken.len(),
         records.len()
     );
-    let stored = whole(store(
+    let mut stored = StoreResult::default();
+    let segment = whole(store(
         bytes,
         &half,
-        StoreMode::Replace,
-        0xFF,
+        REPLACE,
         |set| Some(set ^ 1),
-        9,
+        &mut stored,
     ));
-    assert_eq!(stored.changed, half);
+    assert_eq!(segment.is_none(), half.is_empty());
+    let segment = segment.unwrap_or_else(|| bytes.to_vec());
+    assert_eq!(stored.changed.finish(), half);
     let (before, after) = (
         whole(columns::counts(bytes)),
-        whole(columns::counts(&stored.segment)),
+        whole(columns::counts(&segment)),
     );
     assert_eq!(
         i64::from(before.unseen) + i64::from(stored.unseen),

@@ -17,6 +17,8 @@ mod writing;
 #[cfg(test)]
 mod segment_tests;
 
-pub use change::{AppendError, StoreResult, append, remove, renumber, seen_by_reader, store};
+pub use change::{
+    AppendError, FlagChange, StoreResult, append, remove, renumber, seen_by_reader, store,
+};
 pub use record::{PackedRecord, RECORD_BYTES, Record};
 pub use segment::{HEADER_BYTES, SEGMENT_BYTES_MAX, SEGMENT_RECORDS, Segment, uid_map};

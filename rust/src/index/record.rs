@@ -139,6 +139,13 @@ impl PackedRecord<'_> {
     }
 }
 
+/// Set the fields of a packed record that STORE changes.
+pub(super) fn set_flags(record: &mut [u8; RECORD_BYTES], flags: u8, keyword_set: u32, modseq: u64) {
+    record[8] = flags;
+    record[12..16].copy_from_slice(&keyword_set.to_le_bytes());
+    record[16..24].copy_from_slice(&modseq.to_le_bytes());
+}
+
 /// Iterate over adjacent packed records; a partial record at the end is ignored.
 pub(crate) fn records_of(bytes: &[u8]) -> impl Iterator<Item = Record> + '_ {
     bytes

@@ -10,7 +10,7 @@
 //! | 12 | last | u32, the last UID |
 //! | 16 | records | 56 bytes each, UIDs ascending |
 
-use super::record::{PackedRecord, RECORD_BYTES, Record};
+use super::record::{self, PackedRecord, RECORD_BYTES, Record};
 use crate::Corrupt;
 use crate::numbers::{Runs, UidMap};
 
@@ -220,6 +220,37 @@ pub(crate) fn pack(records: &[Record]) -> Vec<u8> {
     out.extend_from_slice(&header);
     out.extend_from_slice(packed.as_flattened());
     out
+}
+
+/// Copy of a segment in which flags are changed. UIDs and length stay.
+pub(super) struct SegmentEditor {
+    bytes: Vec<u8>,
+}
+
+impl SegmentEditor {
+    /// Copy a segment that was opened.
+    pub(super) fn new(stored: &[u8]) -> Self {
+        Self {
+            bytes: stored.to_vec(),
+        }
+    }
+
+    /// Set the fields that STORE changes; `at` is the position of the record.
+    pub(super) fn set(&mut self, at: usize, flags: u8, keyword_set: u32, modseq: u64) {
+        let records = self.bytes.get_mut(HEADER_BYTES..).unwrap_or_default();
+        if let Some(record) = records.as_chunks_mut().0.get_mut(at) {
+            record::set_flags(record, flags, keyword_set, modseq);
+        }
+    }
+
+    /// Return the segment, with its checksum.
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        if let Some((header, records)) = self.bytes.split_first_chunk_mut::<HEADER_BYTES>() {
+            let sum = checksum(header, records.as_chunks().0);
+            [header[4], header[5], header[6], header[7]] = sum.to_le_bytes();
+        }
+        self.bytes
+    }
 }
 
 /// Odd factor, so that multiplication is reversible; from the golden ratio.

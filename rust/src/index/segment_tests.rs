@@ -144,7 +144,11 @@ proptest! {
     ) {
         let stored = append(b"", &records).unwrap();
         let keywords = |set| (set == 2).then_some(3);
-        let made = store(&stored, &uids, mode, flags, keywords, 99).unwrap();
+        let mut made = StoreResult::default();
+        let change = FlagChange { mode, flags, modseq: 99 };
+        let new = store(&stored, &uids, change, keywords, &mut made).unwrap();
+        prop_assert_eq!(new.is_none(), made.changed.last() == 0);
+        let segment = new.unwrap_or_else(|| stored.clone());
         let mut changed = Vec::new();
         let mut expected = records;
         for record in &mut expected {
@@ -165,11 +169,11 @@ proptest! {
             }
         }
         let (before, after) =
-            (columns::counts(&stored).unwrap(), columns::counts(&made.segment).unwrap());
+            (columns::counts(&stored).unwrap(), columns::counts(&segment).unwrap());
         prop_assert_eq!(i64::from(made.unseen), i64::from(after.unseen) - i64::from(before.unseen));
         prop_assert_eq!(i64::from(made.deleted), i64::from(after.deleted) - i64::from(before.deleted));
-        prop_assert_eq!(columns::records(&made.segment, None), Ok(expected));
-        prop_assert_eq!(made.changed, UidSet::of(changed).unwrap());
+        prop_assert_eq!(columns::records(&segment, None), Ok(expected));
+        prop_assert_eq!(made.changed.finish(), UidSet::of(changed).unwrap());
     }
 
     #[test]

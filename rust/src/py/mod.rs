@@ -42,8 +42,8 @@ mod _core {
         PyArranged, PyArrangement, PyArranger, PyBinarySlice, PyBodySlice, PyBoundSearch,
         PyColumnBuilder, PyHeaderColumns, PyKeyBuilder, PyKeyColumns, PyRecord, PySearchTask,
         PyUndecidedMessages, keyword_sets, render_fetch, segment_append, segment_counts,
-        segment_records, segment_remove, segment_renumber, segment_seen_by_reader, segment_store,
-        segment_uids, uids_modified, uids_with_flags,
+        segment_records, segment_remove, segment_renumber, segment_seen_by_reader, segment_uids,
+        segments_store, uids_modified, uids_with_flags,
     };
     #[pymodule_export]
     use super::numbers::{PyUidMap, PyUidSet};

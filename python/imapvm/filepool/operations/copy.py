@@ -119,7 +119,7 @@ def _check_quota(txn: GroupTxn, source: MailboxRow, wanted: UidSet) -> None:
     except OverQuotaError:
         messages = size = 0
         with txn.cursor(txn.tables.index) as cursor:
-            keys = index.holding(cursor, source.id, wanted)
+            keys = list(index.holding(cursor, source.id, wanted))
         for key in keys:
             records = segment_records(txn.require(key, txn.tables.index), wanted)
             messages += len(records)
@@ -130,7 +130,7 @@ def _check_quota(txn: GroupTxn, source: MailboxRow, wanted: UidSet) -> None:
 def take_copies(txn: GroupTxn, source: MailboxRow, wanted: UidSet) -> Iterator[list[Record]]:
     """Yield the messages, segment by segment; add a reference to the body of each."""
     with txn.cursor(txn.tables.index) as cursor:
-        keys = index.holding(cursor, source.id, wanted)
+        keys = list(index.holding(cursor, source.id, wanted))
     for key in keys:
         segment = txn.require(key, txn.tables.index)
         records = segment_records(segment, wanted)

@@ -1,5 +1,6 @@
 """STORE and EXPUNGE."""
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from imapvm._core import (
@@ -7,7 +8,8 @@ from imapvm._core import (
     STORE_REPLACE,
     UidSet,
     keyword_sets,
-    segment_store,
+    segment_uids,
+    segments_store,
     uids_modified,
     uids_with_flags,
 )
@@ -79,54 +81,48 @@ class StoreFlags:
         check_keywords(self.keywords)
         modseq = row.highest_modseq + 1
         table = txn.tables.index
-        with txn.cursor(table) as cursor:
-            keys = index.holding(cursor, row.id, self.uids)
-        changed: list[tuple[int, int]] = []
-        refused: list[tuple[int, int]] = []
-        sets: dict[int, int] = {}
-        unseen = deleted = 0
-        for key in keys:
-            segment = txn.require(key, table)
-            wanted = self.uids
-            if self.unchanged_since is not None:
-                later = uids_modified((segment,), self.unchanged_since) & wanted
-                if later:
-                    later = later - unaffected(txn, row, self, segment, later)
-                if later and row.has_readers:
-                    later = without_seen_of_others(
-                        txn, row, later, self.unchanged_since, self.account
-                    )
-                refused.extend(later.runs())
-                wanted = wanted - later
-            if self.keywords or self.mode == STORE_REPLACE:  # otherwise keywords do not change
-                unmapped = keyword_sets((segment,), wanted) - sets.keys()
-                sets.update(store_map(txn, row, unmapped, self.mode, self.keywords))
-            segment, uids, more_unseen, more_deleted = segment_store(
-                segment, wanted, mode=self.mode, flags=self.flags, keyword_map=sets, modseq=modseq
-            )
-            if uids:
-                txn.put(key, segment, table)
-                changed.extend(uids.runs())
-                unseen += more_unseen
-                deleted += more_deleted
-        done = UidSet(changed)
-        if done:
+        keys, segments = index.load(txn, row.id, self.uids)
+        wanted, refused = self.uids, UidSet()
+        if self.unchanged_since is not None:
+            refused = self._changed_since(txn, row, segments, self.unchanged_since)
+            wanted = wanted - refused
+        sets: Mapping[int, int] = {}
+        if self.keywords or self.mode == STORE_REPLACE:  # otherwise keywords do not change
+            sets = store_map(txn, row, keyword_sets(segments, wanted), self.mode, self.keywords)
+        stored, changed, unseen, deleted = segments_store(
+            segments, wanted, mode=self.mode, flags=self.flags, keyword_map=sets, modseq=modseq
+        )
+        if changed:
+            for key, segment in zip(keys, stored, strict=True):
+                if segment is not None:
+                    txn.put(key, segment, table)
             txn.edit(row)
             row.highest_modseq = modseq
             row.unseen += unseen
             row.deleted += deleted
             if row.has_readers and self._names_seen_only():
-                log_seen_change(txn, row, self.account, done)
+                log_seen_change(txn, row, self.account, changed)
             else:
-                log_change(txn, row, Change.FLAGGED, done)
-        return StoreResult(done, UidSet(refused), ModSeq(row.highest_modseq))
+                log_change(txn, row, Change.FLAGGED, changed)
+        return StoreResult(changed, refused, ModSeq(row.highest_modseq))
+
+    def _changed_since(
+        self, txn: GroupTxn, row: MailboxRow, segments: Sequence[bytes], since: int
+    ) -> UidSet:
+        """Return the messages that the client has to see before it changes them."""
+        later = uids_modified(segments, since) & self.uids
+        if later:
+            later = later - unaffected(txn, row, self, segments, later)
+        if later and row.has_readers:
+            later = without_seen_of_others(txn, row, later, since, self.account)
+        return later
 
     def _names_seen_only(self) -> bool:
         return self.flags == SEEN and not self.keywords and self.mode != STORE_REPLACE
 
 
 def unaffected(
-    txn: GroupTxn, row: MailboxRow, request: StoreFlags, segment: bytes, later: UidSet
+    txn: GroupTxn, row: MailboxRow, request: StoreFlags, segments: Sequence[bytes], later: UidSet
 ) -> UidSet:
     r"""Return the changed messages whose flags are as a client expects that adds or removes some.
 
@@ -140,8 +136,8 @@ def unaffected(
         txn: the transaction.
         row: the mailbox.
         request: the change.
-        segment: a segment of the index.
-        later: messages of the segment that were changed after `unchanged_since`.
+        segments: segments of the index, ascending.
+        later: messages of the segments that were changed after `unchanged_since`.
     """
     if request.mode == STORE_REPLACE:
         return UidSet()
@@ -149,13 +145,13 @@ def unaffected(
     if presence and request.flags:
         return UidSet()
     expect_set = request.mode != STORE_ADD and not presence
-    expected = uids_with_flags((segment,), request.flags, request.flags if expect_set else 0)
+    expected = uids_with_flags(segments, request.flags, request.flags if expect_set else 0)
     found = expected & later
     if not found or not request.keywords:
         return found
     names = {name.lower() for name in request.keywords}
     known = known_sets(txn, row)
-    used = keyword_sets((segment,), found)
+    used = keyword_sets(segments, found)
     fitting = set()
     for number in used:
         had = {name.lower() for name in known.names[number]} if number else set()
@@ -163,7 +159,12 @@ def unaffected(
             fitting.add(number)
     if not fitting or fitting == used:
         return found if fitting else UidSet()
-    return UidSet.of(uid for uid in found if keyword_sets((segment,), UidSet.of((uid,))) <= fitting)
+    return UidSet.of(
+        uid
+        for segment in segments
+        for uid in segment_uids(segment) & found
+        if keyword_sets((segment,), UidSet.of((uid,))) <= fitting
+    )
 
 
 @frozen

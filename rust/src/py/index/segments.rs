@@ -7,7 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PySet};
 
-use crate::index::{self, AppendError, Record, columns};
+use crate::index::{self, AppendError, FlagChange, Record, StoreResult, columns};
 use crate::numbers::Runs;
 use crate::py::buffer::ReadBuffer;
 use crate::py::numbers::{PyUidSet, equality, hash};
@@ -224,18 +224,21 @@ pub(crate) fn segment_seen_by_reader<'py>(
     Ok(PyBytes::new(py, &segment))
 }
 
+/// Segments after STORE, or None; UIDs that changed; changes of the counts of unseen and deleted.
+type Stored<'py> = (Vec<Option<Bound<'py, PyBytes>>>, PyUidSet, i32, i32);
+
+/// `segments_store`
 #[pyfunction]
-#[pyo3(signature = (segment, uids, *, mode, flags, keyword_map, modseq))]
-#[allow(clippy::needless_pass_by_value)] // holds the buffer
-pub(crate) fn segment_store<'py>(
-    py: Python<'py>,
-    segment: ReadBuffer<'py>,
+#[pyo3(signature = (segments, uids, *, mode, flags, keyword_map, modseq))]
+#[allow(clippy::needless_pass_by_value)] // made from a dict
+pub(crate) fn segments_store<'py>(
+    segments: &Bound<'py, PyAny>,
     uids: &PyUidSet,
     mode: u8,
     flags: u8,
     keyword_map: HashMap<u32, u32>,
     modseq: u64,
-) -> PyResult<(Bound<'py, PyBytes>, PyUidSet, i32, i32)> {
+) -> PyResult<Stored<'py>> {
     let mode = match mode {
         STORE_REPLACE => StoreMode::Replace,
         STORE_ADD => StoreMode::Add,
@@ -246,13 +249,24 @@ pub(crate) fn segment_store<'py>(
             ));
         }
     };
+    let change = FlagChange {
+        mode,
+        flags,
+        modseq,
+    };
     let keywords = |old| keyword_map.get(&old).copied();
-    let stored = index::store(&segment, &uids.set, mode, flags, keywords, modseq)?;
+    let mut result = StoreResult::default();
+    let mut changed = Vec::new();
+    for stored in segments.try_iter()? {
+        let stored: ReadBuffer<'_> = stored?.extract()?;
+        let segment = index::store(&stored, &uids.set, change, keywords, &mut result)?;
+        changed.push(segment.map(|segment| PyBytes::new(segments.py(), &segment)));
+    }
     Ok((
-        PyBytes::new(py, &stored.segment),
-        stored.changed.into(),
-        stored.unseen,
-        stored.deleted,
+        changed,
+        result.changed.finish().into(),
+        result.unseen,
+        result.deleted,
     ))
 }
 

@@ -14,7 +14,7 @@ from imapvm._core import (
     STORE_REMOVE,
     STORE_REPLACE,
     UidSet,
-    segment_store,
+    segments_store,
     uids_modified,
     uids_with_flags,
 )
@@ -124,13 +124,11 @@ class StoreSharedFlags:
         request = self.request
         if request.unchanged_since is None:
             return request.uids, UidSet()
-        refused = UidSet()
         private = request.flags & SEEN and own_seen
-        for segment in _segments(txn, row, request.uids):
-            later = uids_modified((segment,), request.unchanged_since) & request.uids
-            if later and not private:  # \Seen of the reader is not in the index
-                later = later - unaffected(txn, row, request, segment, later)
-            refused |= later
+        _, segments = index.load(txn, row.id, request.uids)
+        refused = uids_modified(segments, request.unchanged_since) & request.uids
+        if refused and not private:  # \Seen of the reader is not in the index
+            refused = refused - unaffected(txn, row, request, segments, refused)
         if refused:
             user = self.reader.account if own_seen else None
             refused = without_seen_of_others(txn, row, refused, request.unchanged_since, user)
@@ -155,13 +153,6 @@ class StoreSharedFlags:
 
 def _shares_seen(txn: GroupTxn, row: MailboxRow) -> bool:
     return has_shared_seen(lambda key: txn.get(key, txn.tables.acl), row.id)
-
-
-def _segments(txn: GroupTxn, row: MailboxRow, uids: UidSet) -> list[bytes]:
-    table = txn.tables.index
-    with txn.cursor(table) as cursor:
-        keys = index.holding(cursor, row.id, uids)
-    return [txn.require(key, table) for key in keys]
 
 
 def _parts(
@@ -201,7 +192,11 @@ def _parts(
     for bits in range(kept + 1):
         if bits & ~kept:
             continue
-        some = uids if not kept else uids_with_flags(_segments(txn, row, uids), kept, bits) & uids
+        some = (
+            uids
+            if not kept
+            else uids_with_flags(index.load(txn, row.id, uids)[1], kept, bits) & uids
+        )
         if some:
             yield replace(whole, uids=some, flags=whole.flags | bits)
 
@@ -214,24 +209,23 @@ def touch(txn: GroupTxn, row: MailboxRow, uids: UidSet) -> None:
     txn.edit(row)
     row.highest_modseq += 1
     table = txn.tables.index
-    with txn.cursor(table) as cursor:
-        keys = index.holding(cursor, row.id, uids)
-    for key in keys:
-        segment = txn.require(key, table)
-        seen = uids_with_flags((segment,), SEEN, SEEN) & uids
-        for wanted, modes in (
-            (seen, (STORE_REMOVE, STORE_ADD)),
-            (uids - seen, (STORE_ADD, STORE_REMOVE)),
-        ):
-            for mode in modes:
-                segment, *_ = segment_store(
-                    segment,
-                    wanted,
-                    mode=mode,
-                    flags=SEEN,
-                    keyword_map={},
-                    modseq=row.highest_modseq,
-                )
+    keys, segments = index.load(txn, row.id, uids)
+    seen = uids_with_flags(segments, SEEN, SEEN) & uids
+    for wanted, modes in (
+        (seen, (STORE_REMOVE, STORE_ADD)),
+        (uids - seen, (STORE_ADD, STORE_REMOVE)),
+    ):
+        for mode in modes:
+            stored, *_ = segments_store(
+                segments,
+                wanted,
+                mode=mode,
+                flags=SEEN,
+                keyword_map={},
+                modseq=row.highest_modseq,
+            )
+            segments = [new or old for new, old in zip(stored, segments, strict=True)]
+    for key, segment in zip(keys, segments, strict=True):
         txn.put(key, segment, table)
 
 

@@ -28,18 +28,17 @@ SMALL: Final = 512
 """Bytes of a new segment at first; LMDB merges a page that is filled to less than a quarter."""
 
 
-def holding(cursor: LmdbCursor, mailbox: int, uids: UidSet) -> list[bytes]:
-    """Return the keys of the segments whose ranges contain any of some UIDs, ascending.
+def holding(cursor: LmdbCursor, mailbox: int, uids: UidSet) -> Iterator[bytes]:
+    """Yield the keys of the segments whose ranges contain any of some UIDs, ascending.
 
     A segment with a gap at the UID is included. Costs a seek for each run of UIDs that is not in
-    the segment of the previous run.
+    the segment of the previous run. The cursor is at each segment until the next is taken.
     """
     prefix = ID_KEY.pack(mailbox)
-    keys: list[bytes] = []
-    ahead = -1  # first UID of the segment at the cursor, which follows those in `keys`
+    ahead = -1  # first UID of the segment at the cursor, which follows those that were yielded
     for first, last in uids.runs():
         if last < ahead:
-            continue  # in the last segment of `keys`, or before the mailbox's first
+            continue  # in the segment yielded last, or before the mailbox's first
         if (first > ahead or ahead < 0) and not _seek(
             cursor, prefix, INDEX_KEY.pack(mailbox, first)
         ):
@@ -47,14 +46,24 @@ def holding(cursor: LmdbCursor, mailbox: int, uids: UidSet) -> list[bytes]:
         while True:
             key = cursor.key()
             if not key.startswith(prefix):
-                return keys
+                return
             ahead = int.from_bytes(key[8:], "big")
             if ahead > last:
                 break
-            keys.append(key)
+            yield key
             if not cursor.next():
-                return keys
-    return keys
+                return
+
+
+def load(txn: GroupTxn, mailbox: int, uids: UidSet) -> tuple[list[bytes], list[bytes]]:
+    """Return keys and values of the segments whose ranges contain any of some UIDs, ascending."""
+    keys: list[bytes] = []
+    segments: list[bytes] = []
+    with txn.cursor(txn.tables.index) as cursor:
+        for key in holding(cursor, mailbox, uids):
+            keys.append(key)
+            segments.append(cursor.value())
+    return keys, segments
 
 
 def _seek(cursor: LmdbCursor, prefix: bytes, key: bytes) -> bool:
@@ -68,13 +77,10 @@ def _seek(cursor: LmdbCursor, prefix: bytes, key: bytes) -> bool:
 
 def present(txn: GroupTxn, mailbox: int, uids: UidSet) -> UidSet:
     """Return those of some UIDs that exist."""
-    index = txn.tables.index
-    with txn.cursor(index) as cursor:
-        keys = holding(cursor, mailbox, uids)
     runs: list[tuple[int, int]] = []
-    for key in keys:
-        segment = txn.require(key, index)
-        runs.extend(segment_uids(segment).runs())
+    with txn.cursor(txn.tables.index) as cursor:
+        for _ in holding(cursor, mailbox, uids):
+            runs.extend(segment_uids(cursor.value()).runs())
     return UidSet(runs) & uids
 
 
@@ -128,7 +134,7 @@ def remove(txn: GroupTxn, mailbox: int, uids: UidSet) -> Iterator[list[Record]]:
     """Remove records and yield them, segment by segment."""
     index = txn.tables.index
     with txn.cursor(index) as cursor:
-        keys = holding(cursor, mailbox, uids)
+        keys = list(holding(cursor, mailbox, uids))
     for key in keys:
         segment = txn.require(key, index)
         remaining, removed = segment_remove(segment, uids)
