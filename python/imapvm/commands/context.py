@@ -24,10 +24,11 @@ from imapvm._core import (
     SequenceSet,
     UidSet,
 )
+from imapvm.commands.idlers import Channel
 from imapvm.commands.message_limit import LIMITED, NO_LIMIT, MessageLimit
 from imapvm.commands.outcome import Disconnected, Hangup, Refusal
 from imapvm.commands.progress import Progress
-from imapvm.commands.services import Channel, Services
+from imapvm.commands.services import Services
 from imapvm.commands.updates import read_changes, write_updates
 from imapvm.filepool.access.access import Access
 from imapvm.filepool.accounts import Account

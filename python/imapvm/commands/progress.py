@@ -5,7 +5,7 @@ from typing import Final, final
 import trio
 
 from imapvm._core import ResponseWriter
-from imapvm.commands.services import Channel
+from imapvm.commands.idlers import Channel
 
 INPROGRESS_SECONDS: Final = 10.0
 """Between two responses, and before the first one; RFC 9585 section 4 recommends 10 to 15."""

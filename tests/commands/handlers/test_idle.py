@@ -7,8 +7,8 @@ from tests.commands.fakes import FakeChannel, connection
 
 from imapvm._core import UidMap, UidSet
 from imapvm.commands import context
+from imapvm.commands.idlers import Idlers
 from imapvm.commands.outcome import Hangup
-from imapvm.commands.services import Idlers
 from imapvm.model.changes import MailboxChanges
 from imapvm.model.ids import MailboxId, ModSeq
 from imapvm.session.view import View

@@ -10,7 +10,8 @@ import trio
 from trio.lowlevel import wait_readable
 
 from imapvm.commands.dispatch import INTERNAL_ERROR
-from imapvm.commands.services import Idler, Services
+from imapvm.commands.idlers import Idler
+from imapvm.commands.services import Services
 from imapvm.filepool.errors import FilepoolError, TruncatedFileError
 from imapvm.model.changes import Changed
 from imapvm.model.ids import AccountId
