@@ -28,6 +28,7 @@ from imapvm.commands.handlers.mailboxes.status import (
     deleted_size,
     write_status,
 )
+from imapvm.commands.list_lines import attributes_of, list_line
 from imapvm.commands.outcome import DONE, Done, Refusal
 from imapvm.filepool.errors import PermissionDeniedError
 from imapvm.filepool.reading import Reader
@@ -160,14 +161,18 @@ def _write_listed(
         mailbox = reader.mailbox_by_id(MailboxId(listed.mailbox)) if listed.mailbox else None
         if listed.mailbox and (mailbox is None or mailbox.name != listed.name):
             return None  # deleted or renamed since it was selected
-    attributes = _attributes(
+    attributes = attributes_of(
         mailbox,
         rev1=options.rev1,
         subscribed=listed.subscribed and options.subscribed,
         has_children=listed.has_children,
     )
     child_criteria = options.child_criteria if listed.child_meets_criteria else ()
-    _write_line(ctx, b"LIST", attributes, listed.name, child_criteria)
+    line = list_line(b"LIST", attributes, encoded(ctx, listed.name))
+    if child_criteria:
+        quoted = " ".join(f'"{option}"' for option in child_criteria)
+        line += b' ("CHILDINFO" (%b))' % quoted.encode()
+    ctx.out.untagged(line)
     if mailbox is None or not listed.meets_criteria:
         return mailbox
     if options.status is not None and Rights.READ in reader.rights(mailbox.id):
@@ -188,26 +193,6 @@ def _write_shared(
         if mailbox is None or mailbox.name != listed.name:
             return None
         return _write_listed(ctx, reader, listed, options, sizes, mailbox)
-
-
-def _attributes(
-    mailbox: Mailbox | None, *, rev1: bool, subscribed: bool, has_children: bool
-) -> list[str]:
-    r"""Return the attributes of a name (RFC 9051 section 7.3.1, RFC 3348, RFC 6154).
-
-    Args:
-        mailbox: the mailbox of the name, if it has one.
-        rev1: True for a basic LIST of IMAP4rev1: a name without a mailbox is \Noselect.
-        subscribed: True to return \Subscribed.
-        has_children: True if there is a mailbox below the name.
-    """
-    attributes = [r"\Subscribed"] if subscribed else []
-    if mailbox is None:
-        attributes.append(r"\Noselect" if rev1 else r"\NonExistent")
-    attributes.append(r"\HasChildren" if has_children else r"\HasNoChildren")
-    if mailbox is not None:
-        attributes.extend(mailbox.special_use)
-    return attributes
 
 
 def _check_options(ctx: AccountContext, command: List) -> None:
@@ -236,7 +221,7 @@ async def lsub(ctx: AccountContext, command: Lsub) -> Done:
     for chunk in names.chunks():
         for listed in chunk:
             attributes = [] if listed.meets_criteria else [r"\Noselect"]
-            _write_line(ctx, b"LSUB", attributes, listed.name)
+            ctx.out.untagged(list_line(b"LSUB", attributes, encoded(ctx, listed.name)))
         await _send(ctx)
     return DONE
 
@@ -250,29 +235,10 @@ async def _send(ctx: Context) -> None:
 
 def write_list(ctx: AccountContext, reader: Reader, mailbox: Mailbox) -> None:
     """Write LIST of one mailbox, for SELECT in IMAP4rev2 (RFC 9051 section 6.3.2)."""
-    attributes = _attributes(
+    attributes = attributes_of(
         mailbox,
         rev1=False,
         subscribed=reader.is_subscribed(mailbox.name),
         has_children=reader.has_children(mailbox.name),
     )
-    _write_line(ctx, b"LIST", attributes, mailbox.name)
-
-
-def _write_line(
-    ctx: Context,
-    response: bytes,
-    attributes: list[str],
-    name: str,
-    child_criteria: Sequence[str] = (),
-) -> None:
-    line = b'%b (%b) "%b" %b' % (
-        response,
-        " ".join(attributes).encode(),
-        DELIMITER.encode(),
-        encoded(ctx, name),
-    )
-    if child_criteria:
-        quoted = " ".join(f'"{option}"' for option in child_criteria)
-        line += b' ("CHILDINFO" (%b))' % quoted.encode()
-    ctx.out.untagged(line)
+    ctx.out.untagged(list_line(b"LIST", attributes, encoded(ctx, mailbox.name)))

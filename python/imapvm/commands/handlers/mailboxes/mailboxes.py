@@ -39,7 +39,7 @@ async def delete(ctx: AccountContext, command: Delete) -> Done:
     if ctx.is_selected(store, mailbox.id):
         ctx.session.view = None
         ctx.out.condition("OK", "selected mailbox was deleted", "CLOSED")
-    write_old_name(ctx, command.mailbox, name, rb"\NonExistent")
+    write_old_name(ctx, command.mailbox, name, r"\NonExistent")
     return DONE
 
 

@@ -6,6 +6,7 @@ mailbox.
 
 from imapvm._core import decode_utf7, mailbox_name
 from imapvm.commands.context import AccountContext, Context
+from imapvm.commands.list_lines import list_line
 from imapvm.commands.outcome import Refusal
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import AccountStore, Mailbox
@@ -94,7 +95,7 @@ def encoded(ctx: Context, name: str) -> bytes:
 
 
 def write_old_name(
-    ctx: Context, supplied: str, name: str, attributes: bytes = b"", *, old: str | None = None
+    ctx: Context, supplied: str, name: str, *attributes: str, old: str | None = None
 ) -> None:
     """Write LIST with OLDNAME if the client's name was normalized (RFC 9051 section 6.3.9.7).
 
@@ -109,5 +110,4 @@ def write_old_name(
     """
     if ctx.session.rev2 and supplied.removesuffix(DELIMITER) != name:
         old_name = encoded(ctx, supplied if old is None else old)
-        line = b'LIST (%b) "%b" %b ("OLDNAME" (%b))'
-        ctx.out.untagged(line % (attributes, DELIMITER.encode(), encoded(ctx, name), old_name))
+        ctx.out.untagged(list_line(b"LIST", attributes, encoded(ctx, name), old=old_name))
