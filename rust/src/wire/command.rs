@@ -153,11 +153,13 @@ pub enum Verb {
         root: String,
         limits: Vec<(String, u64)>,
     },
-    /// `program` is None for an unknown charset; `window` is that of PARTIAL.
+    /// `program` is None for an unknown charset; `window` is that of PARTIAL; `update` is true with
+    /// UPDATE.
     Search {
         uid: bool,
         returns: Option<Vec<&'static str>>,
         window: Option<Window>,
+        update: bool,
         program: Option<SearchKey>,
     },
     /// `criteria` is not empty; `program` is None for a charset that cannot be used.
@@ -165,6 +167,7 @@ pub enum Verb {
         uid: bool,
         returns: Option<Vec<&'static str>>,
         window: Option<Window>,
+        update: bool,
         criteria: Vec<SortCriterion>,
         program: Option<SearchKey>,
     },
@@ -179,12 +182,17 @@ pub enum Verb {
         sources: Option<Vec<MailboxFilter>>,
         returns: Option<Vec<&'static str>>,
         window: Option<Window>,
+        update: bool,
         program: Option<SearchKey>,
     },
     /// UIDBATCHES; `batches` is the range of batch numbers, as the client wrote it.
     UidBatches {
         size: u32,
         batches: Option<(u32, u32)>,
+    },
+    /// CANCELUPDATE
+    CancelUpdate {
+        tags: Vec<Vec<u8>>,
     },
     Fetch(Fetch),
     Store(Store),

@@ -58,6 +58,7 @@ fn literals_stand_for_strings() {
                         uid: false,
                         returns: None,
                         window: None,
+                        update: false,
                         program: Some(SearchKey::Or(Box::new((
                             SearchKey::Field(Field::From, "Smith".into()),
                             SearchKey::Field(Field::Subject, "é?".into()),

@@ -110,13 +110,15 @@ events! {
     /// EXPUNGE and UID EXPUNGE.
     Expunge { tag: Py<PyBytes>, uids: Option<Py<PySequenceSet>> }
     /// SEARCH and UID SEARCH.
-    Search { tag: Py<PyBytes>, uid: bool, returns: Option<Py<PyFrozenSet>>, window: Option<(i64, i64)>, program: Option<Py<PySearchProgram>> }
+    Search { tag: Py<PyBytes>, uid: bool, returns: Option<Py<PyFrozenSet>>, window: Option<(i64, i64)>, update: bool, program: Option<Py<PySearchProgram>> }
     /// SORT and UID SORT.
-    Sort { tag: Py<PyBytes>, uid: bool, returns: Option<Py<PyFrozenSet>>, window: Option<(i64, i64)>, arrangement: Py<PyArrangement>, program: Option<Py<PySearchProgram>> }
+    Sort { tag: Py<PyBytes>, uid: bool, returns: Option<Py<PyFrozenSet>>, window: Option<(i64, i64)>, update: bool, arrangement: Py<PyArrangement>, program: Option<Py<PySearchProgram>> }
     /// THREAD and UID THREAD.
     Thread { tag: Py<PyBytes>, uid: bool, arrangement: Py<PyArrangement>, program: Option<Py<PySearchProgram>> }
     /// ESEARCH.
-    MultiSearch { tag: Py<PyBytes>, sources: Option<Py<PyTuple>>, returns: Option<Py<PyFrozenSet>>, window: Option<(i64, i64)>, program: Option<Py<PySearchProgram>> }
+    MultiSearch { tag: Py<PyBytes>, sources: Option<Py<PyTuple>>, returns: Option<Py<PyFrozenSet>>, window: Option<(i64, i64)>, update: bool, program: Option<Py<PySearchProgram>> }
+    /// CANCELUPDATE.
+    CancelUpdate { tag: Py<PyBytes>, tags: Py<PyTuple> }
     /// UIDBATCHES.
     UidBatches { tag: Py<PyBytes>, size: u32, batches: Option<(u32, u32)> }
     /// FETCH and UID FETCH.
@@ -283,6 +285,7 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
             uid,
             returns,
             window,
+            update,
             program,
         } => {
             let returns = returns.map(|returns| word_set(py, &returns)).transpose()?;
@@ -292,6 +295,7 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
                 uid,
                 returns,
                 window: window.map(ends),
+                update,
                 program,
             }
             .into_bound_py_any(py)
@@ -300,6 +304,7 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
             uid,
             returns,
             window,
+            update,
             criteria,
             program,
         } => {
@@ -311,6 +316,7 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
                 uid,
                 returns,
                 window: window.map(ends),
+                update,
                 arrangement,
                 program,
             }
@@ -335,6 +341,7 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
             sources,
             returns,
             window,
+            update,
             program,
         } => MultiSearch {
             tag,
@@ -343,9 +350,15 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
                 .transpose()?,
             returns: returns.map(|returns| word_set(py, &returns)).transpose()?,
             window: window.map(ends),
+            update,
             program: search_program(py, program)?,
         }
         .into_bound_py_any(py),
+        Verb::CancelUpdate { tags } => {
+            let tags = tags.iter().map(|tag| PyBytes::new(py, tag));
+            let tags = PyTuple::new(py, tags.collect::<Vec<_>>())?.unbind();
+            CancelUpdate { tag, tags }.into_bound_py_any(py)
+        }
         Verb::UidBatches { size, batches } => {
             UidBatches { tag, size, batches }.into_bound_py_any(py)
         }

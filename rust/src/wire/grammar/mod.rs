@@ -24,6 +24,7 @@ pub(crate) use search::{ALGORITHMS, SORT_KEYS};
 const NAMES: &[&str] = &[
     "APPEND",
     "AUTHENTICATE",
+    "CANCELUPDATE",
     "CAPABILITY",
     "CHECK",
     "CLOSE",
@@ -288,6 +289,7 @@ fn with_arguments(name: &'static str, input: &mut Cursor<'_>) -> Parsed<Verb> {
         "SEARCH" => search::search(input, false),
         "UID SEARCH" => search::search(input, true),
         "ESEARCH" => search::esearch(input),
+        "CANCELUPDATE" => cancel_update(input),
         "UIDBATCHES" => uid_batches(input),
         "SORT" => search::sort(input, false),
         "UID SORT" => search::sort(input, true),
@@ -322,6 +324,27 @@ fn uid_batches(input: &mut Cursor<'_>) -> Parsed<Verb> {
         batches = Some((first, input.nz_number("a batch number")?));
     }
     Ok(Verb::UidBatches { size, batches })
+}
+
+/// ```abnf
+/// "CANCELUPDATE" 1*(SP quoted)
+/// ```
+/// RFC 5267 section 5. Parse the tags; the space before the first has been read.
+fn cancel_update(input: &mut Cursor<'_>) -> Parsed<Verb> {
+    let mut tags = Vec::new();
+    loop {
+        input.room(tags.len(), "tags")?;
+        let start = input.clone();
+        let tag = input.quoted()?.into_owned();
+        if !tag.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+            return start.expected("a tag");
+        }
+        tags.push(tag);
+        if input.at_end() {
+            return Ok(Verb::CancelUpdate { tags });
+        }
+        input.space()?;
+    }
 }
 
 fn copied(uid: bool, set: super::ast::SequenceSet, mailbox: String) -> Verb {

@@ -290,7 +290,7 @@ impl<'a> Cursor<'a> {
     /// quoted = DQUOTE *QUOTED-CHAR DQUOTE
     /// ```
     /// Lenient: bytes above 127 in any charset; the caller checks them.
-    fn quoted(&mut self) -> Parsed<Cow<'a, [u8]>> {
+    pub fn quoted(&mut self) -> Parsed<Cow<'a, [u8]>> {
         self.need(b'"', "a quoted string")?;
         let inside = self.rest();
         let mut unescaped = Vec::new();

@@ -13,6 +13,7 @@ fn search(program: SearchKey) -> Verb {
         uid: false,
         returns: None,
         window: None,
+        update: false,
         program: Some(program),
     }
 }
@@ -284,6 +285,7 @@ fn mailboxes_to_search() {
         sources: sources.map(<[MailboxFilter]>::to_vec),
         returns: None,
         window: None,
+        update: false,
         program: Some(program),
     };
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -323,6 +325,7 @@ fn mailboxes_to_search() {
                 sources: Some(vec![Personal]),
                 returns: Some(vec!["COUNT", "PARTIAL"]),
                 window: Some(Window { one: 1, other: 5 }),
+                update: false,
                 program: Some(unseen()),
             },
         ),
@@ -354,6 +357,7 @@ fn windows_count_from_either_end() {
         uid: true,
         returns: Some(returns.to_vec()),
         window: Some(Window { one, other }),
+        update: false,
         program: Some(SearchKey::All),
     };
     let highest = i64::from(u32::MAX);
@@ -385,6 +389,7 @@ fn results_and_charsets_are_named_first() {
         uid,
         returns: Some(returns.to_vec()),
         window: None,
+        update: false,
         program,
     };
     let koi8 = b"SEARCH CHARSET KOI8-R SUBJECT \"\xD0\xD2\xC9\"";
@@ -715,5 +720,73 @@ fn filter_needs_utf8() {
         ),
         line("5466 4", "SEARCH FILTER (a)", Verb::Noop)
             .malformed("SEARCH", "expected a filter name at column 18"),
+    ]);
+}
+
+/// RFC 5267 section 5, RFC 7377 section 6: CONTEXT is a hint.
+#[test]
+fn updates_of_results() {
+    let updated = |uid, returns: &[&'static str], window| Verb::Search {
+        uid,
+        returns: Some(returns.to_vec()),
+        window,
+        update: true,
+        program: Some(flag(system::FLAGGED)),
+    };
+    let hinted = Verb::Search {
+        uid: false,
+        returns: Some(vec!["COUNT"]),
+        window: None,
+        update: false,
+        program: Some(SearchKey::All),
+    };
+    let cancel = |tags: &[&str]| Verb::CancelUpdate {
+        tags: tags.iter().map(|tag| tag.as_bytes().to_vec()).collect(),
+    };
+    let wrong = |sent: &str, message: &str| {
+        line("5267 5", sent, Verb::Noop).malformed("CANCELUPDATE", message)
+    };
+    check_all(&[
+        line("5267 4.2", "SEARCH RETURN (CONTEXT count) ALL", hinted),
+        line(
+            "5267 4.3",
+            "UID SEARCH RETURN (UPDATE COUNT) FLAGGED",
+            updated(true, &["COUNT"], None),
+        ),
+        line(
+            "5267 4.3",
+            "SEARCH RETURN (context update update) FLAGGED",
+            updated(false, &[], None),
+        ),
+        line(
+            "5267 4.4",
+            "SEARCH RETURN (UPDATE PARTIAL 1:5) FLAGGED",
+            updated(false, &["PARTIAL"], Some(Window { one: 1, other: 5 })),
+        ),
+        line(
+            "7377 6",
+            "ESEARCH RETURN (UPDATE) ALL",
+            Verb::MultiSearch {
+                sources: None,
+                returns: Some(vec![]),
+                window: None,
+                update: true,
+                program: Some(SearchKey::All),
+            },
+        ),
+        line("5267 4.3.5", "CANCELUPDATE \"B01\"", cancel(&["B01"])),
+        line(
+            "5267 4.3.5",
+            "cancelupdate \"B01\" \"\" \"]\"",
+            cancel(&["B01", "", "]"]),
+        ),
+        wrong("CANCELUPDATE", "expected a space at column 16"),
+        wrong("CANCELUPDATE B01", "expected a quoted string at column 17"),
+        wrong(
+            "CANCELUPDATE \"B01\" B02",
+            "expected a quoted string at column 23",
+        ),
+        line("5267 5", "SEARCH RETURN (UPDATE (UID)) ALL", Verb::Noop)
+            .malformed("SEARCH", "expected a space or \")\" at column 24"),
     ]);
 }

@@ -19,6 +19,7 @@ fn sort(criteria: Vec<SortCriterion>) -> Verb {
         uid: false,
         returns: None,
         window: None,
+        update: false,
         criteria,
         program: Some(SearchKey::All),
     }
@@ -79,6 +80,7 @@ fn return_options_and_charsets() {
         uid,
         returns: Some(returns.to_vec()),
         window: None,
+        update: false,
         criteria: by_date(),
         program,
     };
@@ -114,6 +116,19 @@ fn return_options_and_charsets() {
                 uid: true,
                 returns: Some(vec!["COUNT", "PARTIAL"]),
                 window: Some(Window { one: 1, other: 500 }),
+                update: false,
+                criteria: by_date(),
+                program: Some(SearchKey::All),
+            },
+        ),
+        line(
+            "5267 4.3",
+            "UID SORT RETURN (UPDATE COUNT CONTEXT) (REVERSE DATE) UTF-8 ALL",
+            Verb::Sort {
+                uid: true,
+                returns: Some(vec!["COUNT"]),
+                window: None,
+                update: true,
                 criteria: by_date(),
                 program: Some(SearchKey::All),
             },

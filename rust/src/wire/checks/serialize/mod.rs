@@ -254,10 +254,11 @@ fn verb(out: &mut CommandText, verb: &Verb) {
             uid,
             returns,
             window,
+            update,
             program,
         } => {
             out.put(if *uid { "UID SEARCH " } else { "SEARCH " });
-            search_returns(out, returns.as_deref(), *window);
+            search_returns(out, returns.as_deref(), *window, *update);
             match program {
                 Some(key) => search_key(out, key),
                 None => out.put("CHARSET X-UNKNOWN ALL"),
@@ -267,11 +268,12 @@ fn verb(out: &mut CommandText, verb: &Verb) {
             uid,
             returns,
             window,
+            update,
             criteria,
             program,
         } => {
             out.put(if *uid { "UID SORT " } else { "SORT " });
-            search_returns(out, returns.as_deref(), *window);
+            search_returns(out, returns.as_deref(), *window, *update);
             sort_criteria(out, criteria);
             search_criteria(out, program.as_ref());
         }
@@ -288,16 +290,24 @@ fn verb(out: &mut CommandText, verb: &Verb) {
             sources,
             returns,
             window,
+            update,
             program,
         } => {
             out.put("ESEARCH ");
             if let Some(sources) = sources {
                 mailbox_filters(out, sources);
             }
-            search_returns(out, returns.as_deref(), *window);
+            search_returns(out, returns.as_deref(), *window, *update);
             match program {
                 Some(key) => search_key(out, key),
                 None => out.put("CHARSET X-UNKNOWN ALL"),
+            }
+        }
+        Verb::CancelUpdate { tags } => {
+            out.put("CANCELUPDATE");
+            for tag in tags {
+                out.put(" ");
+                out.string(tag);
             }
         }
         Verb::UidBatches { size, batches } => {

@@ -101,14 +101,16 @@ pub(super) fn search_returns(
     out: &mut CommandText,
     returns: Option<&[&'static str]>,
     window: Option<Window>,
+    update: bool,
 ) {
     if let Some(returns) = returns {
         let options = returns.iter().map(|option| match window {
             Some(window) if *option == "PARTIAL" => partial_range(window),
             _ => (*option).to_owned(),
         });
+        let update = update.then(|| "UPDATE".to_owned());
         out.put("RETURN (");
-        out.words(&options.collect::<Vec<_>>());
+        out.words(&options.chain(update).collect::<Vec<_>>());
         out.put(") ");
     }
 }

@@ -17,31 +17,50 @@ use crate::wire::syntax::dates::date;
 use crate::wire::syntax::flags::keyword;
 use crate::wire::syntax::sets::sequence_set;
 
-const RETURNS: [&str; 7] = ["MIN", "MAX", "ALL", "COUNT", "SAVE", "PARTIAL", "RELEVANCY"];
+const RETURNS: [&str; 9] = [
+    "MIN",
+    "MAX",
+    "ALL",
+    "COUNT",
+    "SAVE",
+    "PARTIAL",
+    "RELEVANCY",
+    "CONTEXT",
+    "UPDATE",
+];
 
-/// Options of RETURN, each once, and the window of PARTIAL; None without RETURN.
-pub(super) type Returns = (Option<Vec<&'static str>>, Option<Window>);
+/// Options of RETURN. CONTEXT, a hint of the client, is left out.
+#[derive(Default)]
+pub(super) struct Returns {
+    /// Options that ask for data, and SAVE, each once; None without RETURN.
+    pub options: Option<Vec<&'static str>>,
+    /// Window of PARTIAL.
+    pub window: Option<Window>,
+    /// UPDATE
+    pub update: bool,
+}
 
 /// ```abnf
 /// search         = "SEARCH" [SP search-return-opts] SP search-program
 /// search-program = ["CHARSET" SP charset SP] search-key *(SP search-key)
 /// ```
 pub(super) fn search(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
-    let (returns, window, program) = search_program(input, "a SEARCH return option")?;
+    let (returns, program) = search_program(input, "a SEARCH return option")?;
     Ok(Verb::Search {
         uid,
-        returns,
-        window,
+        returns: returns.options,
+        window: returns.window,
+        update: returns.update,
         program,
     })
 }
 
-/// Options of RETURN, each once, the window of PARTIAL, and the keys.
-type ReturnsAndKeys = (Option<Vec<&'static str>>, Option<Window>, Option<SearchKey>);
-
 /// Parse what follows SEARCH, and the source options of ESEARCH.
-pub(super) fn search_program(input: &mut Cursor<'_>, what: &'static str) -> Parsed<ReturnsAndKeys> {
-    let (returns, window) = returns(input, what)?;
+pub(super) fn search_program(
+    input: &mut Cursor<'_>,
+    what: &'static str,
+) -> Parsed<(Returns, Option<SearchKey>)> {
+    let returns = returns(input, what)?;
     let mut charset = if input.utf8 {
         Charset::Utf8OrLatin1
     } else {
@@ -52,7 +71,7 @@ pub(super) fn search_program(input: &mut Cursor<'_>, what: &'static str) -> Pars
         charset = Charset::named(&input.astring("a charset")?);
         input.space()?;
     }
-    Ok((returns, window, program(input, charset)?))
+    Ok((returns, program(input, charset)?))
 }
 
 /// ```abnf
@@ -62,11 +81,12 @@ pub(super) fn search_program(input: &mut Cursor<'_>, what: &'static str) -> Pars
 /// PARTIAL twice, or beside ALL (RFC 9394 section 3.1).
 pub(super) fn returns(input: &mut Cursor<'_>, what: &'static str) -> Parsed<Returns> {
     if !input.take_word(b"RETURN") {
-        return Ok((None, None));
+        return Ok(Returns::default());
     }
     input.space()?;
     let mut options = Vec::new();
     let mut window = None;
+    let mut update = false;
     parenthesised(input, |input| {
         let start = input.clone();
         let option = one_of(input, &RETURNS, what)?;
@@ -78,8 +98,11 @@ pub(super) fn returns(input: &mut Cursor<'_>, what: &'static str) -> Parsed<Retu
                 return start.expected("PARTIAL once");
             }
         }
-        if is_new {
-            options.push(option);
+        match option {
+            "CONTEXT" => {}
+            "UPDATE" => update = true,
+            option if is_new => options.push(option),
+            _ => {}
         }
         if window.is_some() && options.contains(&"ALL") {
             return start.expected("ALL or PARTIAL, not both");
@@ -87,7 +110,11 @@ pub(super) fn returns(input: &mut Cursor<'_>, what: &'static str) -> Parsed<Retu
         Ok(())
     })?;
     input.space()?;
-    Ok((Some(options), window))
+    Ok(Returns {
+        options: Some(options),
+        window,
+        update,
+    })
 }
 
 /// ```abnf

@@ -29,11 +29,12 @@ pub(in super::super) fn esearch(input: &mut Cursor<'_>) -> Parsed<Verb> {
         input.space()?;
         sources = Some(filters);
     }
-    let (returns, window, program) = search_program(input, "an ESEARCH return option")?;
+    let (returns, program) = search_program(input, "an ESEARCH return option")?;
     Ok(Verb::MultiSearch {
         sources,
-        returns,
-        window,
+        returns: returns.options,
+        window: returns.window,
+        update: returns.update,
         program,
     })
 }

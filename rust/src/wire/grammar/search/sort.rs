@@ -33,7 +33,7 @@ pub(crate) const ALGORITHMS: [(&str, ThreadAlgorithm); 3] = [
 /// sort-criteria = "(" sort-criterion *(SP sort-criterion) ")"
 /// ```
 pub(in super::super) fn sort(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
-    let (returns, window) = returns(input, "a SORT return option")?;
+    let returns = returns(input, "a SORT return option")?;
     let start = input.clone();
     let mut criteria: Vec<SortCriterion> = Vec::new();
     parenthesised(input, |input| {
@@ -50,8 +50,9 @@ pub(in super::super) fn sort(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> 
     input.space()?;
     Ok(Verb::Sort {
         uid,
-        returns,
-        window,
+        returns: returns.options,
+        window: returns.window,
+        update: returns.update,
         criteria,
         program: search_criteria(input)?,
     })
