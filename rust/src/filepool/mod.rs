@@ -26,7 +26,8 @@ pub use self::message_encoder::{EncodedMessage, MessageEncoder};
 pub use self::metadata_table::MetadataTable;
 pub use self::segments::Segments;
 pub use self::tasks::{
-    ColumnBuilder, KeyBuilder, KeyError, PendingMessage, SearchTask, pending_messages,
+    ColumnBuilder, KeyBuilder, KeyError, PendingMessage, SearchTask, insert_in_order,
+    pending_messages,
 };
 
 use crate::Corrupt;

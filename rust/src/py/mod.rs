@@ -41,9 +41,9 @@ mod _core {
     use super::index::{
         PyArranged, PyArrangement, PyArranger, PyBinarySlice, PyBodySlice, PyBoundSearch,
         PyColumnBuilder, PyHeaderColumns, PyKeyBuilder, PyKeyColumns, PyRecord, PySearchTask,
-        PyUndecidedMessages, keyword_sets, render_fetch, segment_append, segment_counts,
-        segment_records, segment_remove, segment_renumber, segment_seen_by_reader, segment_uids,
-        segments_store, uids_modified, uids_with_flags,
+        PySortedMessages, PyUndecidedMessages, keyword_sets, render_fetch, segment_append,
+        segment_counts, segment_records, segment_remove, segment_renumber, segment_seen_by_reader,
+        segment_uids, segments_store, uids_modified, uids_with_flags,
     };
     #[pymodule_export]
     use super::numbers::{PyUidMap, PyUidSet};
@@ -66,14 +66,14 @@ mod _core {
     #[pymodule_export]
     use super::wire::{
         Append, AppendData, AppendEnd, AppendMessage, AppendMessageEnd, AppendText, AppendUrl,
-        Authenticate, Capability, Check, Close, CommandReader, Compress, Copy, Create, Delete,
-        DeleteAcl, Enable, Expunge, Fetch, GetAcl, GetMetadata, GetQuota, GetQuotaRoot, Id, Idle,
-        IdleDone, List, ListRights, LiteralWanted, Login, Logout, Lsub, Malformed, Move,
-        MultiSearch, MyRights, Namespace, Noop, PyDisabledSyntax, PyDotReader, PyFetchItems,
-        PyLimits, PyListMatcher, PyMessageUrl, PyResponseWriter, PySearchProgram, PySequenceSet,
-        Rename, Replace, SaslResponse, Search, Select, SetAcl, SetMetadata, SetQuota, Sort,
-        StartTls, Status, Store, Subscribe, Thread, UidBatches, Unauthenticate, Unselect,
-        Unsubscribe, decode_utf7, imap_string, mailbox_name,
+        Authenticate, CancelUpdate, Capability, Check, Close, CommandReader, Compress, Copy,
+        Create, Delete, DeleteAcl, Enable, Expunge, Fetch, GetAcl, GetMetadata, GetQuota,
+        GetQuotaRoot, Id, Idle, IdleDone, List, ListRights, LiteralWanted, Login, Logout, Lsub,
+        Malformed, Move, MultiSearch, MyRights, Namespace, Noop, PyDisabledSyntax, PyDotReader,
+        PyFetchItems, PyLimits, PyListMatcher, PyMessageUrl, PyResponseWriter, PySearchProgram,
+        PySequenceSet, Rename, Replace, SaslResponse, Search, Select, SetAcl, SetMetadata,
+        SetQuota, Sort, StartTls, Status, Store, Subscribe, Thread, UidBatches, Unauthenticate,
+        Unselect, Unsubscribe, decode_utf7, imap_string, mailbox_name,
     };
     #[pymodule_export]
     const FUZZY_NONE: u8 = super::index::FUZZY_NONE;

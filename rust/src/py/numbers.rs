@@ -93,6 +93,11 @@ impl PyUidSet {
     }
 
     #[getter]
+    fn ranges(&self) -> usize {
+        self.set.runs().len()
+    }
+
+    #[getter]
     fn first(&self) -> Option<u32> {
         self.set.first()
     }

@@ -160,19 +160,7 @@ impl KeyColumn {
             Values::Sent(dates) => {
                 dates.push(metadata.sent().map_or(NO_DATE, |(seconds, _)| seconds));
             }
-            Values::Texts(kind, texts) => {
-                use AddressKey::{Display, Mailbox};
-                texts.push(&match kind {
-                    KeyKind::From => metadata.address_collation_key(AddressList::From, Mailbox),
-                    KeyKind::To => metadata.address_collation_key(AddressList::To, Mailbox),
-                    KeyKind::Cc => metadata.address_collation_key(AddressList::Cc, Mailbox),
-                    KeyKind::DisplayFrom => {
-                        metadata.address_collation_key(AddressList::From, Display)
-                    }
-                    KeyKind::DisplayTo => metadata.address_collation_key(AddressList::To, Display),
-                    _ => metadata.subject_collation_key(),
-                });
-            }
+            Values::Texts(kind, texts) => texts.push(&text_of(*kind, metadata)),
             Values::Links(links) => links.push(
                 metadata.message_id().map(|id| hasher.hash_one(id)),
                 metadata.references().map(|id| hasher.hash_one(id)),
@@ -196,6 +184,19 @@ impl KeyColumn {
         }
         let more = other.uids.get(from..).unwrap_or_default();
         self.uids.extend_from_slice(more);
+    }
+
+    /// Return the index of the entry of a message.
+    pub(super) fn place(&self, uid: u32) -> Option<usize> {
+        self.uids.binary_search(&uid).ok()
+    }
+
+    /// Return the text of an entry; None if the column has no texts.
+    pub(super) fn text(&self, at: usize) -> Option<&[u8]> {
+        match &self.values {
+            Values::Texts(_, texts) => Some(texts.get(at)),
+            _ => None,
+        }
     }
 
     /// Return the index of the entry of each record; None if one has no entry. Records ascend.
@@ -258,6 +259,19 @@ impl KeyColumn {
             Values::Links(links) => Some(links),
             _ => None,
         }
+    }
+}
+
+/// Return the text of a message in a column of texts.
+pub(super) fn text_of(kind: KeyKind, metadata: &MessageMetadata<'_>) -> String {
+    use AddressKey::{Display, Mailbox};
+    match kind {
+        KeyKind::From => metadata.address_collation_key(AddressList::From, Mailbox),
+        KeyKind::To => metadata.address_collation_key(AddressList::To, Mailbox),
+        KeyKind::Cc => metadata.address_collation_key(AddressList::Cc, Mailbox),
+        KeyKind::DisplayFrom => metadata.address_collation_key(AddressList::From, Display),
+        KeyKind::DisplayTo => metadata.address_collation_key(AddressList::To, Display),
+        KeyKind::Sent | KeyKind::Subject | KeyKind::Links => metadata.subject_collation_key(),
     }
 }
 

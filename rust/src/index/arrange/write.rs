@@ -118,7 +118,7 @@ pub fn in_window<T>(all: &[T], window: Window) -> &[T] {
 }
 
 /// Write numbers in their order; a range only where they ascend (RFC 5267 section 3.2).
-fn sequence_set(to: &mut Vec<u8>, numbers: &[u32]) {
+pub(super) fn sequence_set(to: &mut Vec<u8>, numbers: &[u32]) {
     let runs = numbers.chunk_by(|one, next| one.checked_add(1) == Some(*next));
     for (place, run) in runs.enumerate() {
         if place > 0 {

@@ -5,6 +5,7 @@ mod column;
 mod header_columns;
 mod logic;
 mod program;
+mod repeated;
 mod text;
 
 #[cfg(test)]
@@ -21,6 +22,7 @@ use self::program::{FOLDED_FIELDS, Leaf, Program, folded_field_name};
 pub use self::program::{
     SearchContext, fuzzy_texts, has_extensions, has_numbers, keywords, needs_metadata, needs_modseq,
 };
+pub use self::repeated::{aged, ranges, with_uids};
 pub use self::text::TextSearch;
 use super::record::{PackedRecord, RECORD_BYTES, Record};
 use super::segment::{OUT_OF_ORDER, Segment};

@@ -371,7 +371,7 @@ fn seconds(when: When, day: i64) -> Range<i64> {
 }
 
 /// True if any key matches a condition, at any depth.
-fn any(key: &SearchKey, mut wanted: impl FnMut(&SearchKey) -> bool) -> bool {
+pub(super) fn any(key: &SearchKey, mut wanted: impl FnMut(&SearchKey) -> bool) -> bool {
     let mut open = vec![key];
     while let Some(key) = open.pop() {
         if wanted(key) {

@@ -62,6 +62,20 @@ impl PySearchProgram {
         replace_filters(&self.key, &known, &mut left).map(|key| Self { key })
     }
 
+    fn with_uids(&self, numbers: &PyUidMap, saved: &PyUidSet) -> Self {
+        let key = search::with_uids(&self.key, &numbers.map, &saved.set);
+        Self { key }
+    }
+
+    #[getter]
+    fn ranges(&self) -> usize {
+        search::ranges(&self.key)
+    }
+
+    fn aged(&self, seconds: u32) -> Option<Self> {
+        search::aged(&self.key, seconds).map(|key| Self { key })
+    }
+
     #[getter]
     fn fuzzy_texts(&self) -> Option<usize> {
         search::fuzzy_texts(&self.key)

@@ -6,10 +6,14 @@ use std::sync::atomic::AtomicUsize;
 
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use super::of_group::OfGroup;
-use crate::filepool::{KeyBuilder, KeyError, Segments};
-use crate::index::arrange::{Arranged, Arrangement, Arranger, Esearch, KeyColumns, in_window};
+use crate::filepool::{KeyBuilder, KeyError, Segments, insert_in_order};
+use crate::index::arrange::{
+    Arranged, Arrangement, Arranger, Esearch, KeyColumns, Placed, SortedMessages, in_window,
+    placed_text,
+};
 use crate::numbers::UidSet;
 use crate::py::buffer::ReadBuffer;
 use crate::py::numbers::{PyUidMap, PyUidSet};
@@ -213,6 +217,14 @@ impl PyArranged {
         self.uids.last().copied()
     }
 
+    fn order(&self, arrangement: &PyArrangement) -> PySortedMessages {
+        let criteria = match &arrangement.0 {
+            Arrangement::Sort(criteria) => criteria.clone(),
+            Arrangement::Thread(_) => Vec::new(),
+        };
+        PySortedMessages(SortedMessages::new(criteria, self.uids.clone()))
+    }
+
     fn window(&self, one: i64, other: i64) -> PyUidSet {
         let uids = in_window(&self.uids, Window { one, other });
         UidSet::of(uids.to_vec()).unwrap_or_default().into()
@@ -228,4 +240,53 @@ impl PyArranged {
         out.writer.mark_unfinished(piece.len(), open);
         is_done
     }
+}
+
+/// `SortedMessages`
+#[pyclass(name = "SortedMessages", module = "imapvm._core")]
+pub(crate) struct PySortedMessages(SortedMessages);
+
+#[pymethods]
+impl PySortedMessages {
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+
+    fn remove<'py>(
+        &mut self,
+        py: Python<'py>,
+        changed: &PyUidSet,
+        found: &PyUidSet,
+        numbers: Option<&PyUidMap>,
+    ) -> (Bound<'py, PyBytes>, PyUidSet) {
+        let (removed, inside) = self.0.remove(&changed.set, &found.set);
+        (placed(py, &removed, numbers), inside.into())
+    }
+
+    #[allow(clippy::too_many_arguments)] // the place of the messages, and a limit
+    fn insert<'py>(
+        &mut self,
+        py: Python<'py>,
+        snapshot: &PySnapshot,
+        mailbox: u64,
+        uids: &PyUidSet,
+        columns: &PyKeyColumns,
+        numbers: Option<&PyUidMap>,
+        max_bytes: u64,
+    ) -> PyResult<(Bound<'py, PyBytes>, PyUidSet)> {
+        let group = snapshot.group()?;
+        let order = &mut self.0;
+        let cached = order.cached_keys(&columns.0.cache, columns.0.mailbox(mailbox));
+        let (inserted, remaining) =
+            insert_in_order(order, group, mailbox, &uids.set, &cached, max_bytes)?;
+        Ok((placed(py, &inserted, numbers), remaining.into()))
+    }
+}
+
+fn placed<'py>(
+    py: Python<'py>,
+    pairs: &[Placed],
+    numbers: Option<&PyUidMap>,
+) -> Bound<'py, PyBytes> {
+    PyBytes::new(py, &placed_text(pairs, numbers.map(|numbers| &numbers.map)))
 }

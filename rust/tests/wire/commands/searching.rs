@@ -787,6 +787,6 @@ fn updates_of_results() {
             "expected a quoted string at column 23",
         ),
         line("5267 5", "SEARCH RETURN (UPDATE (UID)) ALL", Verb::Noop)
-            .malformed("SEARCH", "expected a space or \")\" at column 24"),
+            .malformed("SEARCH", "expected a SEARCH return option at column 26"),
     ]);
 }
