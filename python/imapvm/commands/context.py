@@ -392,6 +392,9 @@ class Context:
         if self._idle is not None and not self.channel.waiting:
             self.out.condition("OK", "still here")
             self.channel.write_nowait(self.out.take())
+            view = self.session.view
+            if view is not None and view.live is not None:
+                self.services.idlers.push_later(self)  # the age of messages has changed
 
 
 class AccountContext(Context):

@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 from imapvm._core import (
     Append,
     Authenticate,
+    CancelUpdate,
     Capability,
     Check,
     Close,
@@ -64,7 +65,7 @@ from imapvm.commands.handlers import (
 from imapvm.commands.handlers.append import append
 from imapvm.commands.handlers.fetch import fetch
 from imapvm.commands.handlers.mailboxes import acl, listing, mailboxes, metadata, quota, status
-from imapvm.commands.handlers.search import multi_search, search, sort, uid_batches
+from imapvm.commands.handlers.search import multi_search, search, sort, uid_batches, updating
 from imapvm.commands.outcome import Done
 from imapvm.session.events import Command
 from imapvm.session.states import State
@@ -190,6 +191,7 @@ TABLE: Final[tuple[CommandRow[Any, Any], ...]] = (
     Row(Sort,         "UID SORT",     sort.sort,                SELECTED),
     Row(Thread,       "THREAD",       sort.thread,              SELECTED, HOLD),
     Row(Thread,       "UID THREAD",   sort.thread,              SELECTED),
+    Row(CancelUpdate, "CANCELUPDATE", updating.cancel_update,   SELECTED),
     Row(UidBatches,   "UIDBATCHES",   uid_batches.uid_batches,  SELECTED),
     Row(Fetch,        "FETCH",        fetch.fetch,              SELECTED, HOLD),
     Row(Fetch,        "UID FETCH",    fetch.fetch,              SELECTED),

@@ -6,7 +6,16 @@ Messages that EXISTS counted are claimed as \Recent before the rest of the updat
 
 from collections.abc import Collection, Mapping
 
-from imapvm._core import ResponseWriter, UidMap, UidSet
+from imapvm._core import (
+    BoundSearch,
+    ResponseWriter,
+    SearchProgram,
+    SearchTask,
+    SortedMessages,
+    UidMap,
+    UidSet,
+    UndecidedMessages,
+)
 from imapvm.commands.annotations import write_changed_annotations
 from imapvm.commands.outcome import Hangup
 from imapvm.filepool.errors import FilepoolError
@@ -14,16 +23,18 @@ from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import AccountStore, Mailbox
 from imapvm.model.changes import MailboxChanges
 from imapvm.model.ids import ModSeq
+from imapvm.session.live_results import CountedMessages
 from imapvm.session.session import Session
-from imapvm.session.view import View, permanent_flags
+from imapvm.session.view import NONE, View, permanent_flags
 
 
 class MailboxSource:
     """One mailbox in one read transaction: the `imapvm.session.view.Source` of the filepool."""
 
-    __slots__ = ("keyword_sets", "mailbox", "modseq", "reader", "recent_from")
+    __slots__ = ("keyword_sets", "mailbox", "modseq", "reader", "recent_from", "store")
 
-    def __init__(self, reader: Reader, mailbox: Mailbox) -> None:
+    def __init__(self, store: AccountStore, reader: Reader, mailbox: Mailbox) -> None:
+        self.store = store
         self.reader = reader
         self.mailbox = mailbox
         self.modseq = mailbox.highest_modseq
@@ -47,6 +58,34 @@ class MailboxSource:
 
     def keyword_names(self) -> list[str]:
         return self.reader.keywords(self.mailbox)
+
+    # --- SearchSource ---
+
+    def bind(self, program: SearchProgram, messages: CountedMessages) -> BoundSearch:
+        reader, sets = self.reader, self.keyword_sets
+        return program.bind(
+            numbers=messages.numbers,
+            saved=NONE,  # `$` is replaced by UIDs
+            recent=messages.recent,
+            keywords=(reader.snapshot, self.mailbox.id, sets) if sets else None,
+            now=int(messages.now),
+            seen=reader.private_seen(self.mailbox),
+            id_bits=reader.id_bits,
+        )
+
+    def scan(self, bound: BoundSearch, uids: UidSet) -> tuple[UidSet, UndecidedMessages]:
+        return bound.scan(self.reader.snapshot, self.mailbox.id, uids, self.store.columns)
+
+    def search(self, task: SearchTask, max_bytes: int) -> bool:
+        return task.step(self.reader.snapshot, max_bytes)
+
+    def insert(
+        self, order: SortedMessages, uids: UidSet, numbers: UidMap | None, max_bytes: int
+    ) -> tuple[bytes, UidSet]:
+        columns = self.store.key_columns
+        return order.insert(
+            self.reader.snapshot, self.mailbox.id, uids, columns, numbers, max_bytes
+        )
 
 
 def write_updates(
@@ -79,10 +118,12 @@ def write_updates(
     more = False
     if watch is not None and session.store is not None:
         more = write_changed_annotations(session, out, session.store, watch)
-    if view is None or store is None or view.synced == store.latest_txn_id():
+    if view is None or store is None:
+        return more
+    if view.synced == store.latest_txn_id() and not (view.live is not None and view.live.ages):
         return more
     with store.reading() as reader:
-        source = _source(reader, view)
+        source = _source(store, reader, view)
         if session.shared is not None:
             _write_rights(reader, source.mailbox, view, out)
         more |= view.write_updates(
@@ -137,11 +178,11 @@ def read_changes(session: Session[AccountStore]) -> bool:
     if view is None or store is None or view.synced == store.latest_txn_id():
         return False
     with store.reading() as reader:
-        return view.read_changes(_source(reader, view))
+        return view.read_changes(_source(store, reader, view))
 
 
-def _source(reader: Reader, view: View) -> MailboxSource:
+def _source(store: AccountStore, reader: Reader, view: View) -> MailboxSource:
     mailbox = reader.mailbox_by_id(view.mailbox)
     if mailbox is None:
         raise Hangup("selected mailbox was deleted", "NONEXISTENT")
-    return MailboxSource(reader, mailbox)
+    return MailboxSource(store, reader, mailbox)

@@ -15,6 +15,8 @@ from imapvm._core import (
     CorruptError,
     FetchItems,
     FetchStream,
+    HeaderColumns,
+    KeyColumns,
     MessageUrl,
     ResponseWriter,
     SectionStream,
@@ -140,6 +142,16 @@ class Reader(AnnotationReader):
             # LMDB checks nothing that it reads: a page of zeros is, for example, a "bad handle".
             self._group.check_size()
             raise CorruptDataError("cannot read the filepool: stored data is corrupt") from error
+
+    @property
+    def columns(self) -> HeaderColumns:
+        """Header columns for SEARCH, of the storage group."""
+        return self._group.columns
+
+    @property
+    def key_columns(self) -> KeyColumns:
+        """Key columns for SORT and THREAD, of the storage group."""
+        return self._group.key_columns
 
     # --- mailboxes ----------------------------------------------------------------------------
 

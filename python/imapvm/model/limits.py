@@ -150,6 +150,12 @@ one transaction, as those of APPEND."""
 FILTERS_PER_SEARCH_MAX: Final = 32
 """Different filters in the keys of a SEARCH, and in those filters together (RFC 5466). Each is read
 and parsed, in half a millisecond."""
+CONTEXTS_MAX: Final = 16
+"""Searches with UPDATE in one session (RFC 5267): each changed message is compared with the keys of
+each. One more is not kept up to date, and gets NOUPDATE."""
+CONTEXT_MEMBERS_MAX: Final = 250_000
+"""Messages that the SORTs with UPDATE of one session have found, and ranges of UIDs in its other
+searches with UPDATE, together: 4 or 8 bytes each, so up to 2 MB."""
 FETCH_FIELD_LISTS_MAX: Final = 32
 """HEADER.FIELDS and HEADER.FIELDS.NOT of one FETCH. Each is compared with up to 10,000 fields of a
 message, about half a millisecond, and one response is written without a pause."""

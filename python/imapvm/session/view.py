@@ -26,6 +26,7 @@ from imapvm.model.flags import SYSTEM_FLAG_NAMES, SystemFlag
 from imapvm.model.ids import UID_MAX, MailboxId, ModSeq
 from imapvm.model.limits import EXPUNGE_UPDATES_MAX, FLAG_UPDATES_MAX, UPDATE_BYTES_MAX
 from imapvm.model.rights import ALL_RIGHTS, FLAG_RIGHTS, Rights
+from imapvm.session.live_results import LiveResults, SearchSource
 from imapvm.session.served_batches import ServedBatches
 from imapvm.session.update_form import UpdateForm
 
@@ -40,7 +41,7 @@ FLAGS_RENDERED: Final = 128
 """Messages whose flags are rendered at a time: with long keywords up to 256 KiB."""
 
 
-class Source(Protocol):
+class Source(SearchSource, Protocol):
     """One mailbox in one read transaction."""
 
     @property
@@ -91,6 +92,7 @@ class View:
         "_recent_due",
         "_unread",
         "known_modseq",
+        "live",
         "mailbox",
         "numbers",
         "read_only",
@@ -141,6 +143,8 @@ class View:
         """`$`: result of the last SEARCH RETURN (SAVE) (RFC 9051 section 6.4.4.1)."""
         self.served_batches: ServedBatches | None = None
         """Of UIDBATCHES; None before the first."""
+        self.live: LiveResults | None = None
+        """Results of searches with UPDATE (RFC 5267); None if there are none."""
         self.synced: int | None = None
         """Latest transaction of which all changes are written; None if some are due."""
         self._keywords = frozenset(keyword.lower() for keyword in keywords)
@@ -171,6 +175,7 @@ class View:
             or self._flags_due
             or self.undecided
             or self._recent_due
+            or (self.live is not None and self.live.has_due)
         )
 
     @property
@@ -210,6 +215,8 @@ class View:
         """
         if uids and self.known_modseq == (modseq - 1 if since is None else since):
             self.known_modseq = modseq
+            if self.live is not None:
+                self.live.note_changed(uids)
 
     def write_updates(
         self,
@@ -223,9 +230,10 @@ class View:
     ) -> bool:
         r"""Write untagged responses for the changes since the last call.
 
-        Order: EXPUNGE or VANISHED, EXISTS and RECENT, FETCH, so that message numbers match what the
-        client has counted so far. With `hold_expunges`, expunged messages keep their numbers and
-        EXISTS includes them (RFC 9051 sections 5.2 and 7.5.1).
+        Order: REMOVEFROM of expunged messages, EXPUNGE or VANISHED, EXISTS and RECENT, ADDTO and
+        REMOVEFROM, FETCH, so that message numbers match what the client has counted so far. With
+        `hold_expunges`, expunged messages keep their numbers and EXISTS includes them (RFC 9051
+        sections 5.2 and 7.5.1).
 
         If `undecided` is not empty afterwards, RECENT and what follows it are still due: claim the
         messages, call `note_claim`, and call again. New messages are not counted meanwhile, or
@@ -245,6 +253,13 @@ class View:
         """
         after_exists = self._recent_due
         self.read_changes(source)
+        live = self.live
+        if live is not None:
+            live.start_aging(self.numbers)
+            if live.has_expunged:
+                live.write_removed(out, self.numbers)
+                if live.has_expunged:
+                    return True
         if self._expunges_due and not hold_expunges:
             self._write_expunges(out, vanished=form.vanished)
         if self._appended_due and not hold_exists and not after_exists:
@@ -255,6 +270,18 @@ class View:
             self._recent_due = False
             out.recent(len(self.recent))
         self.write_keywords(out, source)
+        if live is not None and live.has_due and not self._unread:
+            live.step(
+                out,
+                source,
+                numbers=self.numbers,
+                expunged=self._expunges_due,
+                recent=self.recent,
+            )
+            if live.has_due:
+                return True
+            if not live:
+                self.live = None
         if self._flags_due:
             self._write_flags(out, source, form.items(uid=uid), recent=form.recent)
         return (
@@ -293,6 +320,9 @@ class View:
         self._appended_due = appended
         self._expunges_due = (self._expunges_due | expunged) & mine
         self._flags_due = ((self._flags_due | flagged) & mine) - self._expunges_due
+        if self.live is not None:
+            self.live.note_expunged(expunged & mine)
+            self.live.note_changed((flagged & mine) - self._expunges_due)
         if not self._expunges_due and not self._appended_due:
             self._held_from = None  # what was appended may have been expunged since
         elif self._held_from is None:
@@ -316,6 +346,8 @@ class View:
                 section 2.3.2).
             up_to: highest UID of the claim.
         """
+        if self.live is not None:
+            self.live.note_changed(self.undecided)
         first = 1 if recent_from is None else recent_from
         self.recent |= self.undecided & _uids_between(first, up_to)
         self.undecided -= _uids_between(1, up_to)
@@ -325,6 +357,9 @@ class View:
 
     def _write_exists(self, out: ResponseWriter, source: Source, *, recent: bool) -> None:
         now, self._appended_due = self._appended_due, NONE
+        if self.live is not None:
+            # The last message so far is no longer "*" in a set of UIDs.
+            self.live.note_changed(now | _last(self.numbers))
         self.numbers = self.numbers.appended(now)
         out.exists(len(self.numbers))
         if recent:
@@ -341,6 +376,8 @@ class View:
     def _write_expunges(self, out: ResponseWriter, *, vanished: bool) -> None:
         now, self._expunges_due = self._expunges_due.split(EXPUNGE_UPDATES_MAX)
         self.numbers, numbers = self.numbers.without(now)
+        if self.live is not None:
+            self.live.note_changed(_last(self.numbers))  # "*" in a set of UIDs
         self.saved -= now
         self.undecided -= now
         before, self.recent = self.recent, self.recent - now
@@ -393,6 +430,11 @@ class View:
         if known != self._keywords:
             self._keywords = known
             out.untagged(b"FLAGS (%b)" % flag_list(names))
+
+
+def _last(numbers: UidMap) -> UidSet:
+    last = numbers.last_uid
+    return NONE if last is None else UidSet([(last, last)])
 
 
 def _uids_between(first: int, last: int) -> UidSet:

@@ -50,7 +50,7 @@ async def fetch_stream(
                 pending = None
                 if uids:
                     mailbox = ctx.mailbox_row(reader)
-                    source = MailboxSource(reader, mailbox)
+                    source = MailboxSource(ctx.store, reader, mailbox)
                     view.write_keywords(out, source)
                     uids, missing, pending = reader.fetch(
                         out,

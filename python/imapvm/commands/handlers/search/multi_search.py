@@ -31,6 +31,11 @@ from imapvm.commands.handlers.search.search import (
     require_uids,
     search_done,
 )
+from imapvm.commands.handlers.search.updating import (
+    StartedUpdate,
+    keep_updated,
+    start_updating,
+)
 from imapvm.commands.outcome import DONE, Done, Refusal
 from imapvm.filepool.errors import PermissionDeniedError
 from imapvm.filepool.reading import Name
@@ -39,6 +44,7 @@ from imapvm.model.ids import UID_MAX, MailboxId
 from imapvm.model.limits import ESEARCH_NAMES_MAX
 from imapvm.model.names import DELIMITER, INBOX, SHARED_NAMESPACES, parents
 from imapvm.model.rights import Rights
+from imapvm.session.live_results import write_no_update
 from imapvm.session.view import NONE, View
 
 _Sources: TypeAlias = tuple[tuple[str, tuple[str, ...]], ...]
@@ -56,6 +62,8 @@ class UidReply:
     tag: bytes
     returns: frozenset[str]
     window: tuple[int, int] | None
+    update: StartedUpdate | None
+    """With UPDATE, for the selected mailbox (section 6)."""
     uid: bool = True
 
 
@@ -66,13 +74,18 @@ async def multi_search(ctx: AccountContext, command: MultiSearch) -> Done:
     if filters.selected and view is None:
         raise Refusal("cannot ESEARCH: no mailbox is selected", bad=True)
     returns = EVERYTHING if command.returns is None else command.returns
+    if command.update and view is None:
+        raise Refusal("cannot UPDATE: no mailbox is selected", bad=True)  # RFC 7377 section 6
     if "SAVE" in returns and not filters.only_selected:
         raise Refusal("cannot SAVE a search of other mailboxes than the selected one", bad=True)
-    reply = UidReply(command.tag, returns, command.window)
+    update = None
     try:
         program = await with_filters(ctx, command.program)
         require_uids(ctx, program)
         check_fuzzy(program, returns)
+        if command.update:
+            update = start_updating(SelectedContext(ctx), program, command.tag)
+        reply = UidReply(command.tag, returns, command.window, update)
         mailboxes = await _mailboxes(ctx, filters)
         for mailbox in mailboxes:
             await _search(ctx, program, reply, _open(ctx, MailboxId(mailbox)))
@@ -82,6 +95,8 @@ async def multi_search(ctx: AccountContext, command: MultiSearch) -> Done:
         if view is not None:
             empty_saved_result(SelectedContext(ctx), returns, error)
         raise
+    if update is not None and not update.is_done:
+        write_no_update(ctx.out, command.tag, "the selected mailbox is not searched")
     return DONE if view is None else search_done(SelectedContext(ctx), program)
 
 
@@ -130,18 +145,20 @@ async def _search(
         if error.code == "NONEXISTENT":
             return  # deleted meanwhile
         raise
+    head = b"ESEARCH (TAG %b MAILBOX %b UIDVALIDITY %d) UID" % (
+        imap_string(reply.tag),
+        encoded(ctx, row.name),
+        row.uid_validity,
+    )
     if found:
-        head = b"ESEARCH (TAG %b MAILBOX %b UIDVALIDITY %d) UID" % (
-            imap_string(reply.tag),
-            encoded(ctx, row.name),
-            row.uid_validity,
-        )
         if len(found) <= RESULT_NUMBERS:
             write_result(searched, reply, found, modseq, head, scores)
         else:
             await send_result(searched, reply, found, modseq, head, scores)
     elif "SAVE" in reply.returns:
         searched.view.saved = UidSet()
+    if reply.update is not None and searched.view is ctx.session.view:
+        keep_updated(searched, reply.update, uids=found, uid=True, head=head)
     if len(ctx.out) >= SEND_BYTES:
         await ctx.flush()
 

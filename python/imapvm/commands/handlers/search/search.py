@@ -31,6 +31,7 @@ from imapvm.commands.handlers.search.results import (
     write_result,
 )
 from imapvm.commands.handlers.search.search_bodies import gather, search_bodies
+from imapvm.commands.handlers.search.updating import keep_updated, start_updating
 from imapvm.commands.outcome import DONE, DONE_WITH_NUMBERS, Done, Refusal
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import Mailbox
@@ -54,6 +55,7 @@ LEAST_SCORE: Final = 40
 
 async def search(ctx: SelectedContext, command: Search) -> Done:
     """Search batch by batch, and write SEARCH or ESEARCH."""
+    kept = None
     try:
         program, limit = command.program, None
         extended = program is not None and program.has_extensions
@@ -63,6 +65,8 @@ async def search(ctx: SelectedContext, command: Search) -> Done:
         if extended or command.returns is not None:
             check_fuzzy(program, command.returns)
         require_uids(ctx, program)
+        if command.update:
+            kept = start_updating(ctx, program, command.tag)
         with ctx.store.reading() as reader:
             mailbox = ctx.mailbox_row(reader)
             bound = _bind(ctx, reader, mailbox, program)
@@ -86,6 +90,8 @@ async def search(ctx: SelectedContext, command: Search) -> Done:
         write_result(ctx, command, found, modseq, scores=scores)
     else:
         await send_result(ctx, command, found, modseq, scores=scores)
+    if kept is not None:
+        keep_updated(ctx, kept, uids=found, uid=command.uid, limited=limited is not None)
     done = search_done(ctx, program)
     if limited is not None and done is DONE:
         return Done(limited)

@@ -24,8 +24,10 @@ from imapvm.commands.handlers.search.search import (
     search_done,
 )
 from imapvm.commands.handlers.search.search_bodies import FEW, finish, thread_count
+from imapvm.commands.handlers.search.updating import keep_updated, start_updating
 from imapvm.commands.outcome import Done, Refusal
 from imapvm.model.limits import SORT_KEYS_BYTES_MAX
+from imapvm.session.live_results import write_no_update
 
 INDEX_BATCH: Final = 16 * 1024
 """Messages whose index is read in one transaction: under a millisecond."""
@@ -42,10 +44,13 @@ async def sort(ctx: SelectedContext, command: Sort) -> Done:
     _require_charset(ctx, command)
     returns = command.returns
     by_relevancy = command.arrangement.by_relevancy
+    kept = None
     try:
         program = await with_filters(ctx, command.program)
         require_uids(ctx, program)
         check_fuzzy(program, returns, by_relevancy=by_relevancy)
+        if command.update:
+            kept = start_updating(ctx, program, command.tag)
         modseq = modseq_limit(ctx, program)
         found = await find(ctx, program, command.tag)
         scores: Scores = []
@@ -54,7 +59,7 @@ async def sort(ctx: SelectedContext, command: Sort) -> Done:
         arranged = None
         if returns is None:
             arranged = await _arrange(ctx, command, found, scores=scores, modseq=modseq)
-        elif returns != {"SAVE"}:
+        elif returns != {"SAVE"} or command.update:
             head = esearch_head(command.tag, uid=command.uid)
             data = (returns - {"SAVE"}) or ALL
             arranged = await _arrange(
@@ -76,8 +81,13 @@ async def sort(ctx: SelectedContext, command: Sort) -> Done:
             first, last = arranged.first, arranged.last
             window = None if command.window is None else arranged.window(*command.window)
         ctx.view.saved = to_save(returns, found, first, last, window)
-    if arranged is not None:
+    if arranged is not None and (returns is None or returns != {"SAVE"}):
         await _write(ctx, arranged)
+    if kept is not None and arranged is not None:
+        if by_relevancy:
+            write_no_update(ctx.out, command.tag, "order by RELEVANCY")
+        else:
+            keep_updated(ctx, kept, order=arranged.order(command.arrangement), uid=command.uid)
     return search_done(ctx, program)
 
 
