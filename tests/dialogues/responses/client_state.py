@@ -6,6 +6,7 @@ sections 2.3.1, 5.2, 7.3.5, 7.4.1, 7.5.1, 7.5.2).
 """
 
 from tests.dialogues.responses.grammar import Response
+from tests.dialogues.responses.live_lists import LiveLists
 from tests.dialogues.responses.tokens import GrammarError
 
 from imapvm._core import SequenceSet, UidMap, UidSet
@@ -18,6 +19,8 @@ class ClientState:
     def __init__(self) -> None:
         self.uids: list[int | None] = []
         self.keywords: set[bytes] = set()
+        self.lists = LiveLists()
+        """Results of searches with UPDATE."""
         self.shrunk = False
         """True after a smaller EXISTS, which is allowed in a response to SELECT only."""
         self.uidonly = False
@@ -42,7 +45,11 @@ class ClientState:
             case "FLAGS":
                 self.keywords = {flag.lower() for flag in response.value}
             case "EXPUNGE":
-                del self.uids[self._number(response) - 1]
+                number = self._number(response)
+                del self.uids[number - 1]
+                self.lists.expunge(number)
+            case "ESEARCH":
+                self.lists.apply(response.value, len(self.uids))
             case "VANISHED":
                 self._vanished(*response.value)
             case "FETCH":
@@ -53,6 +60,7 @@ class ClientState:
                 raise GrammarError(f"RECENT is larger than EXISTS: {response}")
             case "OK" if response.code and response.code[0] == "UIDVALIDITY":
                 self.uids = [None] * len(self.uids)  # of the mailbox that is being selected
+                self.lists.clear()
             case "OK" if response.code and response.code[0] in ("READ-WRITE", "READ-ONLY"):
                 self.uids = [None] * len(self.uids)
                 self.shrunk = False
@@ -87,7 +95,7 @@ class ClientState:
         """Return True for responses of which ENABLE UIDONLY allows no more."""
         match response.kind:
             case "ESEARCH":
-                lists = {"MIN", "MAX", "ALL", "PARTIAL"}
+                lists = {"MIN", "MAX", "ALL", "PARTIAL", "UPDATES"}
                 return "UID" not in response.value and not lists.isdisjoint(response.value)
             case "OK":
                 return response.code is not None and response.code[0] == "UNSEEN"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.dialogues.responses import bodies
+from tests.dialogues.responses.live_lists import expanded
 from tests.dialogues.responses.tokens import PARTIAL_RANGE, SEQUENCE_SET, UID_RANGES, Tokens
 
 OBJECT_ID = re.compile(rb"[A-Za-z0-9_-]{1,255}")
@@ -159,6 +160,8 @@ class Reader(Tokens):
             value = self._after_space(lambda: self.taken(IN_PROGRESS, "tag and numbers"))
         elif name == b"BADURL":  # RFC 4469 section 5, as in its examples
             value = self._after_space(lambda: self.taken(BAD_URL, "a URL"))
+        elif name == b"NOUPDATE":  # RFC 5267 section 5
+            value = self._after_space(self.quoted)
         elif name == b"BADCHARSET":
             if self.took(b" "):
                 value = self.many(self.astring, empty=False)
@@ -360,6 +363,9 @@ class Reader(Tokens):
         while self.took(b" "):
             name = self.atom().decode().upper()
             self.take(b" ")
+            if name in ("ADDTO", "REMOVEFROM"):  # RFC 5267 section 5
+                found.setdefault("UPDATES", []).append((name, self.many(self._placed, empty=False)))
+                continue
             if name in found or name not in (
                 "MIN",
                 "MAX",
@@ -386,6 +392,12 @@ class Reader(Tokens):
             else:
                 found[name] = self.number(nz=name != "COUNT", bits=32)
         return found
+
+    def _placed(self) -> tuple[int, list[int]]:
+        """Parse a position and a set (RFC 5267 section 5)."""
+        position = self.number(bits=32)
+        self.take(b" ")
+        return position, expanded(self.taken(SEQUENCE_SET, "sequence-set"))
 
     def _uid_batches(self) -> tuple[str, bytes | None]:
         """Parse UIDBATCHES: the tag, and the ranges, each with two ends (RFC 10022 section 5)."""
