@@ -84,11 +84,17 @@ class ClientState:
         missing = len(gone) - sum(uid in gone for uid in known)
         if missing > self.uids.count(None):
             raise GrammarError(f"VANISHED of messages that were not counted: {uids!r}")
+        places = [
+            place for place, uid in enumerate(self.uids, 1) if uid is not None and uid in gone
+        ]
+        for place in reversed(places):
+            self.lists.expunge(place)
         self.uids = [uid for uid in self.uids if uid is None or uid not in gone]
         for _ in range(missing):  # any of those whose UID is not known: their places are lost
             self.uids.remove(None)
         if missing:
             self.uids = [None] * len(self.uids)
+            self.lists.forget_numbers()
 
     @staticmethod
     def _has_number(response: Response) -> bool:

@@ -63,6 +63,11 @@ class LiveLists:
         for tag, found in self.numbers.items():
             self.numbers[tag] = [one - (one > number) for one in found if one != number]
 
+    def forget_numbers(self) -> None:
+        """Forget the lists of message numbers: VANISHED has removed an unknown number."""
+        self._unknown |= self.numbers.keys()
+        self.numbers.clear()
+
     def _start(self, tag: str, result: dict[str, Any]) -> None:
         self.uids.pop(tag, None)
         self.numbers.pop(tag, None)
