@@ -6,6 +6,7 @@ change, and messages that were expunged only while they are held back (RFC 9051 
 """
 
 import re
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ PERMANENT = {
     **dict.fromkeys((r"\Answered", r"\Flagged", r"\Draft", r"\*"), "w"),
 }
 """Flags that PERMANENTFLAGS has with a right."""
+COUNTS = ("MESSAGES", "UIDNEXT", "UNSEEN")
 BYE = "* BYE [NONEXISTENT] selected mailbox was deleted"
 
 
@@ -78,6 +80,44 @@ class Result:
     """MODSEQ of SEARCH or ESEARCH."""
 
 
+@dataclass
+class LiveResult:
+    """Result of a search that the server keeps up to date (RFC 5267 section 4.3).
+
+    Args:
+        expected: returns the UIDs that the model has for it.
+        ordered: True for SORT, whose positions count.
+        uid: True for UID commands; the results of others are message numbers.
+    """
+
+    expected: Callable[[], list[int]]
+    ordered: bool
+    uid: bool
+    uids: list[int] = field(default_factory=list)
+
+    def uids_of(self, found: list[int], counted: list[int]) -> list[int]:
+        """Return the UIDs of a result; `counted` has those of the message numbers now."""
+        return list(found) if self.uid else [counted[number - 1] for number in found]
+
+    def apply(self, line: str, counted: list[int]) -> None:
+        """Apply ADDTO and REMOVEFROM, in the order in which they are."""
+        assert self.uid == (") UID " in line), line
+        for action, parts in re.findall(r"(ADDTO|REMOVEFROM) \((.*?)\)", line):
+            words = parts.split()
+            for place, found in zip(words[::2], words[1::2], strict=True):
+                assert (place != "0") == self.ordered, line
+                for offset, uid in enumerate(self.uids_of(numbers(found), counted)):
+                    if action == "ADDTO":
+                        assert uid not in self.uids, line
+                        self.uids.insert(int(place) - 1 + offset, uid)
+                    elif self.ordered:
+                        assert self.uids.pop(int(place) - 1) == uid, line
+                    else:
+                        self.uids.remove(uid)
+        if not self.ordered:
+            self.uids.sort()
+
+
 Cache = tuple[Mailbox, int, int, dict[int, frozenset[str]]]
 """Mailbox, UIDVALIDITY, MODSEQ and flags."""
 
@@ -89,11 +129,13 @@ class MixedClient:
         user: login name.
         kind: extensions that it uses.
         link: signed in.
+        world: all mailboxes.
     """
 
-    def __init__(self, user: str, kind: Kind, link: Link) -> None:
+    def __init__(self, user: str, kind: Kind, link: Link, world: Sequence[Mailbox]) -> None:
         self.user = user
         self.kind = kind
+        self.world = world
         self.start(link)
 
     def start(self, link: Link) -> None:
@@ -115,6 +157,12 @@ class MixedClient:
         """PERMANENTFLAGS."""
         self.saved: set[int] = set()
         """Result of SEARCH RETURN (SAVE)."""
+        self.notify: str | None = None
+        """SELECTED or SELECTED-DELAYED: what is pushed of the selected mailbox."""
+        self.statuses: dict[Mailbox, dict[str, int]] = {}
+        """Counts of mailboxes that are not selected, as they were pushed."""
+        self.live: dict[str, LiveResult] = {}
+        """Searches with UPDATE, by their tags."""
         self.cache: Cache | None = None
         """Mailbox as it was known when the connection was lost."""
         self._last = 0
@@ -141,15 +189,25 @@ class MixedClient:
         return mailbox is not None and not (mailbox.exists and "r" in mailbox.rights(self.user))
 
     @property
+    def is_pushed_to(self) -> bool:
+        """True if updates are sent without a command."""
+        return self.idle is not None or self.notify is not None
+
+    @property
+    def holds_pushed(self) -> bool:
+        """True if no EXPUNGE is sent without a command."""
+        return self.idle is None and self.notify == "SELECTED-DELAYED" and not self.link.completes
+
+    @property
     def is_current(self) -> bool:
         """True if the picture is that of the model, so that no update has to be sent."""
-        if self.mailbox is None:
-            return True
+        if self.is_cut_off:
+            return False
         try:
-            self.check("")
+            self.check("", holds=self.notify == "SELECTED-DELAYED")
         except AssertionError:
             return False
-        return not self.is_cut_off
+        return True
 
     def enable_condstore(self) -> None:
         """Note that the next command enables CONDSTORE."""
@@ -161,7 +219,7 @@ class MixedClient:
         self.flags, self.modseqs = {}, {}
         self.mailbox = mailbox
         self.counted, self._last, self._selecting = [], 0, True
-        self.saved = set()
+        self.saved, self.live = set(), {}
         self.modseq = 0
         rights = mailbox.rights(self.user)
         self.read_only = read_only or not rights & set("swte")
@@ -169,6 +227,7 @@ class MixedClient:
     def deselect(self) -> None:
         self.mailbox = None
         self.counted, self.flags, self.modseqs, self.saved = [], {}, {}, set()
+        self.live = {}
 
     # --- responses ------------------------------------------------------------------------------
 
@@ -204,16 +263,37 @@ class MixedClient:
                 assert one in self.counted
                 result.fetched[one] = found[3]
                 highest = max(highest, self._fetch(command, one, found[3], of_uid_command=uid))
+            elif found := re.match(r'\* ESEARCH \(TAG "(\w+)"\) (?:UID )?(?:ADD|REM)', line):
+                self.live[found[1]].apply(line, self.counted)
             elif line.startswith(("* SEARCH", "* ESEARCH")) and "MAILBOX" not in line:
                 self._search(line, result)
+            elif found := re.fullmatch(r"\* STATUS (.+) \((.*)\)", line):
+                self._status(found[1], found[2])
             elif line.endswith(" RECENT"):
                 assert not self.kind.rev2
         if self.condstore or self._selecting:
             self.modseq = highest if code is None else code
         self._selecting = False
-        if self.mailbox is not None:
-            self.check(command, holds=holds)
+        self.check(command, holds=holds)
         return result
+
+    def _status(self, name: str, items: str) -> None:
+        """Note the counts of a mailbox; UNSEEN is not sent again with new messages."""
+        found = [each for each in self.world if each.name_for(self.user) == name]
+        if self.notify is None or not found or found[0] is self.mailbox:
+            return
+        words = items.split()
+        known = self.statuses.setdefault(found[0], {})
+        known.pop("UNSEEN", None)
+        pairs = zip(words[::2], words[1::2], strict=True)
+        known.update((word, int(n)) for word, n in pairs if word in COUNTS)
+
+    def forget_counts(self, changed: Container[Mailbox]) -> None:
+        """Forget the counts of mailboxes that this client changes, or cannot see any more."""
+        for mailbox in list(self.statuses):
+            visible = mailbox.exists and {"l", "r"} <= mailbox.rights(self.user)
+            if mailbox in changed or mailbox is self.mailbox or not visible:
+                del self.statuses[mailbox]
 
     def _exists(self, count: int) -> None:
         new = [uid for uid in self.picture.messages if uid > self._last]
@@ -243,8 +323,9 @@ class MixedClient:
         if self.kind.uidonly:
             assert found_uid is None, (command, items)
         if command != "FETCH":
-            if not self.kind.uidonly and (command != "STORE" or not self.kind.rev2):
-                wants_uid = self.kind.rev2 or self.condstore or of_uid_command
+            varies = self.kind.rev2 or self.notify is not None  # updates have it, STORE has not
+            if not self.kind.uidonly and (command != "STORE" or not varies):
+                wants_uid = varies or self.condstore or of_uid_command
                 assert (found_uid is not None) == wants_uid, (command, items)
             assert (found_modseq is not None) == self.condstore, (command, items)
         message = self.picture.messages[uid]
@@ -263,6 +344,9 @@ class MixedClient:
         if line.startswith("* ESEARCH"):
             found = re.search(r"ALL ([\d,:]+)", line)
             result.found = numbers(found[1]) if found else []
+            for tag, live in self.live.items():
+                if f'(TAG "{tag}")' in line:
+                    live.uids = live.uids_of(result.found, self.counted)
         else:
             assert not self.kind.rev2
             found = re.match(r"\* SEARCH((?: \d+)*)", line)
@@ -272,8 +356,13 @@ class MixedClient:
     # --- the model ------------------------------------------------------------------------------
 
     def check(self, command: str, *, holds: bool = False) -> None:
-        """Compare the picture with the model."""
-        mailbox = self.picture
+        """Compare the pictures with the model."""
+        for mailbox, counts in self.statuses.items():
+            actual = mailbox.counts(self.user)
+            assert counts.items() <= actual.items(), (command, self, mailbox.name, counts, actual)
+        mailbox = self.mailbox
+        if mailbox is None:
+            return
         existing = list(mailbox.messages)
         if holds:
             assert [uid for uid in self.counted if uid in mailbox.messages] == existing
@@ -282,6 +371,8 @@ class MixedClient:
         for uid, flags in self.flags.items():
             if uid in mailbox.messages:
                 assert flags == mailbox.flags(self.user, uid), (command, self, uid)
+        for tag, live in self.live.items():
+            assert live.uids == live.expected(), (command, self, tag)
         assert self.permanent == self._permanent(), (command, self)
         if not self.condstore:
             return

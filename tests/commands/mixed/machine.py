@@ -51,7 +51,7 @@ class MixedMachine(RuleBasedStateMachine):
         self.backend = self.start_backend()
         self.tags = 0
         self.mailboxes = [Mailbox(user, INBOX) for user in USERS]
-        self.owner = MixedClient(OWNER, KINDS[0], self.backend.connect(OWNER))
+        self.owner = MixedClient(OWNER, KINDS[0], self.backend.connect(OWNER), self.mailboxes)
         """Selects nothing."""
         self.create_shared()
         self.clients = [self.connected(user, kind) for user, kind in crew]
@@ -89,7 +89,7 @@ class MixedMachine(RuleBasedStateMachine):
     # --- clients --------------------------------------------------------------------------------
 
     def connected(self, user: str, kind: Kind) -> MixedClient:
-        client = MixedClient(user, kind, self.backend.connect(user))
+        client = MixedClient(user, kind, self.backend.connect(user), self.mailboxes)
         self.enable(client, kind)
         return client
 
@@ -166,29 +166,31 @@ class MixedMachine(RuleBasedStateMachine):
         lines = client.link.send(f"{self.next_tag()} {text}\r\n".encode())
         if take is not None:
             take(lines)
-        self.observe()
+        self.observe(client)
         return lines
 
     def next_tag(self) -> str:
         self.tags += 1
         return f"a{self.tags}"
 
-    def observe(self) -> None:
+    def observe(self, acting: MixedClient | None = None) -> None:
+        """Take the effect of a command on the mailboxes, and check what others were sent for it."""
+        changed = [mailbox for mailbox in self.mailboxes if mailbox.is_changing]
         for mailbox in self.mailboxes:
             if mailbox.exists:
                 mailbox.observe(self.backend.observe(mailbox.owner, mailbox.name))
         for client in getattr(self, "clients", ()):
-            if client.idle is not None:
-                self.check_idle(client)
+            client.forget_counts(changed if client is acting else ())
+            if client.is_pushed_to and client is not acting:
+                self.check_pushed(client)
 
-    def check_idle(self, client: MixedClient) -> None:
+    def check_pushed(self, client: MixedClient) -> None:
         lines = client.link.pushed(due=not client.is_current)
         if client.is_cut_off:
             assert lines[-1:] == [BYE], lines
-            client.idle = None
             self.reconnect(client)
         else:
-            client.apply("IDLE", lines)
+            client.apply("IDLE", lines, holds=client.holds_pushed)
 
     def command(
         self,
@@ -215,7 +217,10 @@ class MixedMachine(RuleBasedStateMachine):
         start = f"a{self.tags + 1} "
         lines = self.send(client, text, take)
         assert lines[-1].startswith(tuple(start + each for each in passes)), (client, text, lines)
-        return client.apply(name, lines, holds=holds, uid=uid)
+        result = client.apply(name, lines, holds=holds, uid=uid)
+        if client.is_pushed_to:
+            self.check_pushed(client)
+        return result
 
     def select(
         self,

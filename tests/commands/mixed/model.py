@@ -101,6 +101,17 @@ class Mailbox:
     def unseen(self, user: str) -> int:
         return sum(SEEN not in self.flags(user, uid) for uid in self.messages)
 
+    def counts(self, user: str) -> dict[str, int]:
+        """Return values of STATUS."""
+        deleted = sum(DELETED in message.flags for message in self.messages.values())
+        return {
+            "MESSAGES": len(self.messages),
+            "UIDNEXT": self.uid_next,
+            "UNSEEN": self.unseen(user),
+            "DELETED": deleted,
+            "SIZE": sum(message.size for message in self.messages.values()),
+        }
+
     def append(self, user: str, messages: Iterable[tuple[frozenset[str], int]]) -> list[int]:
         """Append messages, given by flags and size; return the UIDs."""
         added = []
@@ -189,13 +200,18 @@ class Mailbox:
 
     # --- the server's MODSEQs -------------------------------------------------------------------
 
+    @property
+    def is_changing(self) -> bool:
+        """True if the current command changes messages."""
+        return bool(self.touched or self.gone or self.retouched)
+
     def observe(self, stored: Observed) -> None:
         """Check what the server has stored after a command, and take its MODSEQs."""
         assert list(stored.modseqs) == list(self.messages), (self.name, stored)
         assert self.uid_validity in (0, stored.uid_validity)
         self.uid_validity = stored.uid_validity
         before, self.highest = self.highest, stored.highest
-        if not (self.touched or self.gone or self.retouched):
+        if not self.is_changing:
             assert stored.highest == before or not before, (self.name, before, stored)
         for uid, message in self.messages.items():
             old, message.modseq = message.modseq, stored.modseqs[uid]

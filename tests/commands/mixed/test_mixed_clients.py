@@ -1,4 +1,4 @@
-r"""Clients with and without CONDSTORE, QRESYNC, UIDONLY and IMAP4rev2, of several users.
+r"""Clients with and without CONDSTORE, QRESYNC, UIDONLY, CONTEXT and IMAP4rev2, of several users.
 
 After each command, its responses and the client's mailbox are compared with a model, and what was
 pushed to the clients in IDLE.
@@ -10,7 +10,7 @@ import os
 
 import pytest
 from hypothesis import HealthCheck, settings
-from tests.commands.mixed.rules.sessions import SessionRules
+from tests.commands.mixed.rules.contexts import ContextRules
 
 EXAMPLES = int(os.environ.get("MIXED_EXAMPLES", "300"))
 
@@ -22,7 +22,7 @@ quick = settings(
 )
 
 
-class MixedClients(SessionRules):
+class MixedClients(ContextRules):
     pass
 
 
@@ -30,7 +30,7 @@ MixedClients.TestCase.settings = quick
 TestMixedClients = MixedClients.TestCase
 
 
-class ManyMixedClients(SessionRules):
+class ManyMixedClients(ContextRules):
     pass
 
 

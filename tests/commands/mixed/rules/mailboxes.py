@@ -14,13 +14,7 @@ STATUS_ITEMS = "MESSAGES UIDNEXT UNSEEN DELETED SIZE"
 
 class MailboxRules(ReadingRules):
     def counts(self, mailbox, user):
-        messages = mailbox.messages.values()
-        deleted = sum(r"\Deleted" in message.flags for message in messages)
-        return (
-            f"MESSAGES {len(mailbox.messages)} UIDNEXT {mailbox.uid_next} "
-            f"UNSEEN {mailbox.unseen(user)} DELETED {deleted} "
-            f"SIZE {sum(message.size for message in messages)}"
-        )
+        return " ".join(f"{item} {value}" for item, value in mailbox.counts(user).items())
 
     def without_right(self, mailbox, user, right):
         """Return the response to a command that needs a right, if the user has not got it."""
