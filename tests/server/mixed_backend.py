@@ -156,7 +156,7 @@ class SocketLink:
     def start_idle(self, tag: str) -> list[str]:
         self._tag, self._idles = tag, 0
         lines: list[str] = self._loop.run(self._start)
-        return lines
+        return lines + self.pushed(due=False)
 
     async def _start(self) -> list[str]:
         self._idles += 1
