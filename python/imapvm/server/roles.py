@@ -273,7 +273,7 @@ class _ClientService:
         background.start_soon(self.notifier.poll_forever)
         background.start_soon(self.notifier.watch_wakeups)
         background.start_soon(self.connections.sweep_forever)
-        background.start_soon(self.reactor.deflaters.sweep_forever)
+        background.start_soon(self.reactor.codecs.sweep_forever)
 
     async def serve(
         self,

@@ -10,9 +10,9 @@ from trio.testing import wait_all_tasks_blocked
 from imapvm.model.limits import DEFLATERS_MAX, INFLATED_MAX, OUTPUT_WAITING_MAX, RECEIVE_MAX
 from imapvm.server.net.compression import (
     INFLATE_TRANSITIONS,
+    Codecs,
     Compression,
     CorruptInputError,
-    Deflaters,
     InflateState,
 )
 
@@ -33,7 +33,7 @@ def inflate_all(compression: Compression, received: bytes) -> bytes:
 
 @pytest.fixture
 def compression() -> Compression:
-    return Compression(Deflaters())
+    return Compression(Codecs())
 
 
 @pytest.fixture
@@ -67,36 +67,38 @@ def test_stream_continues_after_the_deflater_was_dropped(compression, client):
 @pytest.mark.at_limit("DEFLATERS_MAX")
 @pytest.mark.past_limit("DEFLATERS_MAX")
 def test_least_recently_used_deflater_is_dropped_past_the_limit():
-    deflaters = Deflaters()
-    all_ = [Compression(deflaters) for _ in range(DEFLATERS_MAX + 1)]
+    codecs = Codecs()
+    all_ = [Compression(codecs) for _ in range(DEFLATERS_MAX + 1)]
     for compression in all_[:DEFLATERS_MAX]:
         compression.deflate(RESPONSE)
     assert all(compression.has_deflater for compression in all_[:DEFLATERS_MAX])
     all_[0].deflate(RESPONSE)
     all_[-1].deflate(RESPONSE)
     assert [number for number, one in enumerate(all_) if not one.has_deflater] == [1]
-    assert len(deflaters) == DEFLATERS_MAX
+    assert codecs.deflaters == DEFLATERS_MAX
 
 
 async def test_sweep_drops_deflaters_that_were_not_used_since_the_last_one():
-    deflaters = Deflaters()
-    idle, busy = Compression(deflaters), Compression(deflaters)
+    codecs = Codecs()
+    idle, busy = Compression(codecs), Compression(codecs)
     idle.deflate(RESPONSE)
     busy.deflate(RESPONSE)
-    await deflaters.sweep()
+    await codecs.sweep()
     assert idle.has_deflater
     busy.deflate(RESPONSE)
-    await deflaters.sweep()
-    assert (idle.has_deflater, busy.has_deflater, len(deflaters)) == (False, True, 1)
+    await codecs.sweep()
+    assert (idle.has_deflater, busy.has_deflater, codecs.deflaters) == (False, True, 1)
 
 
-def test_closed_connection_has_no_deflater():
-    deflaters = Deflaters()
-    compression = Compression(deflaters)
+def test_closed_connection_has_no_codecs():
+    codecs = Codecs()
+    compression = Compression(codecs)
     compression.deflate(RESPONSE)
+    compression.inflate(deflated(RESPONSE))
     compression.close()
     assert not compression.has_deflater
-    assert len(deflaters) == 0
+    assert not compression.has_inflater
+    assert (codecs.deflaters, codecs.inflaters) == (0, 0)
 
 
 # --- input ------------------------------------------------------------------------------------
@@ -107,10 +109,10 @@ def test_input_divided_at_any_byte_is_inflated(flush):
     commands = (b"a1 NOOP\r\n", b"a2 FETCH 1:* (FLAGS)\r\n", os.urandom(50))
     stream = deflated(*commands, flush=flush)
     for at in range(len(stream) + 1):
-        compression = Compression(Deflaters())
+        compression = Compression(Codecs())
         data = inflate_all(compression, stream[:at]) + inflate_all(compression, stream[at:])
         assert data == b"".join(commands)
-    compression = Compression(Deflaters())
+    compression = Compression(Codecs())
     data = b"".join(inflate_all(compression, bytes([byte])) for byte in stream)
     assert data == b"".join(commands)
 
@@ -121,6 +123,86 @@ def test_stored_and_fixed_blocks_are_inflated(compression):
     fixed = zlib.compressobj(wbits=-15, strategy=zlib.Z_FIXED)
     stream = stored + fixed.compress(RESPONSE) + fixed.flush(zlib.Z_SYNC_FLUSH)
     assert inflate_all(compression, stream) == RESPONSE * 2
+
+
+async def swept(codecs: Codecs) -> None:
+    """Let two sweeps pass, after which nothing has been used."""
+    await codecs.sweep()
+    await codecs.sweep()
+
+
+def test_client_that_sends_nothing_has_no_inflater(compression):
+    assert not compression.has_inflater
+    compression.inflate(deflated(RESPONSE))
+    assert compression.has_inflater
+
+
+@pytest.mark.parametrize("size", [10, 1000, 16 * 1024, 40 * 1024, 200_000])
+async def test_stream_continues_after_the_inflater_was_dropped(size):
+    codecs = Codecs()
+    compression, client = Compression(codecs), zlib.compressobj(wbits=-15)
+    text = os.urandom(size)
+    for turn in range(4):
+        command = text + str(turn).encode()
+        sent = client.compress(command) + client.flush(zlib.Z_SYNC_FLUSH)
+        assert turn == 0 or size > 32 * 1024 or len(sent) < 300  # the client uses its history
+        assert inflate_all(compression, sent) == command
+        assert (compression.has_inflater, codecs.inflaters) == (True, 1)
+        await swept(codecs)
+        assert (compression.has_inflater, codecs.inflaters) == (False, 0)
+
+
+async def test_inflater_is_kept_while_the_client_sends():
+    codecs = Codecs()
+    compression = Compression(codecs)
+    for _ in range(3):
+        compression.inflate(deflated(RESPONSE))
+        await codecs.sweep()
+        assert compression.has_inflater
+
+
+@pytest.mark.parametrize("level", [0, 6])
+@pytest.mark.parametrize("marker", [b"", b"\x00\x00\xff\xff"])
+async def test_inflater_is_dropped_between_two_blocks_only(level, marker):
+    """The bytes of a flush may also occur within a block."""
+    codecs = Codecs()
+    client = zlib.compressobj(level, wbits=-15)
+    command = os.urandom(700) + marker + os.urandom(700)
+    stream = client.compress(command) + client.flush(zlib.Z_SYNC_FLUSH)
+    stream += client.compress(RESPONSE) + client.flush(zlib.Z_SYNC_FLUSH)
+    places = {*range(0, len(stream), 37), len(stream)}
+    if marker in stream:
+        places |= {stream.index(marker) + more for more in range(-1, 6)}
+    for at in sorted(place for place in places if place >= 0):
+        compression = Compression(codecs)
+        data = inflate_all(compression, stream[:at]) if at else b""
+        await swept(codecs)
+        if at < len(stream):
+            data += inflate_all(compression, stream[at:])
+        assert data == command + RESPONSE
+        await swept(codecs)
+        assert not compression.has_inflater
+
+
+async def test_inflater_is_kept_after_the_end_of_the_stream():
+    codecs = Codecs()
+    compression = Compression(codecs)
+    compression.inflate(deflated(RESPONSE, flush=zlib.Z_FINISH))
+    await swept(codecs)
+    with pytest.raises(CorruptInputError, match="after the end"):
+        compression.inflate(RESPONSE)
+
+
+async def test_compression_ends_after_the_inflater_was_dropped():
+    codecs = Codecs()
+    compression = Compression(codecs)
+    client = zlib.compressobj(wbits=-15)
+    first = client.compress(RESPONSE) + client.flush(zlib.Z_SYNC_FLUSH)
+    assert compression.inflate(first) == RESPONSE
+    await swept(codecs)
+    compression.stop()
+    assert compression.inflate(client.flush(zlib.Z_FINISH) + b"a NOOP\r\n") == b"a NOOP\r\n"
+    assert compression.is_plain
 
 
 @pytest.mark.at_limit("INFLATED_MAX")
@@ -186,7 +268,7 @@ STREAMS = {
 def test_input_is_plain_after_the_end_wherever_it_is_cut(kind):
     stream = STREAMS[kind] + NEXT
     for cut in range(len(stream) + 1):
-        compression = Compression(Deflaters())
+        compression = Compression(Codecs())
         data, stopped = b"", False
         for received in (stream[:cut], stream[cut:]):
             while received or compression.has_more:
@@ -327,7 +409,7 @@ async def test_compression_stops_and_starts_again(connected, reactor):
         await client.send_all(deflated(LAST) + NEXT)
         assert await transport.read() == LAST
         transport.stop_compression(RESPONSE)
-        assert len(reactor.deflaters) == 0
+        assert reactor.codecs.deflaters == 0
         assert not transport.is_compressed
         with pytest.raises(ValueError, match="end has not arrived"):
             transport.start_compression()
@@ -343,19 +425,19 @@ async def test_close_frees_the_deflater(connected, reactor):
     transport, _ = connected
     transport.start_compression()
     transport.write_nowait(RESPONSE)
-    assert len(reactor.deflaters) == 1
+    assert reactor.codecs.deflaters == 1
     transport.close()
-    assert len(reactor.deflaters) == 0
+    assert reactor.codecs.deflaters == 0
     with pytest.raises(trio.ClosedResourceError):
         await transport.read()
 
 
 async def test_sweep_runs_every_ten_seconds(autojump_clock):
-    deflaters = Deflaters()
-    compression = Compression(deflaters)
+    codecs = Codecs()
+    compression = Compression(codecs)
     compression.deflate(RESPONSE)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(deflaters.sweep_forever)
+        nursery.start_soon(codecs.sweep_forever)
         await trio.sleep(19)
         assert compression.has_deflater
         await trio.sleep(2)

@@ -5,7 +5,7 @@ The two directions do not depend on each other.
 Output: each call of `deflate` ends with a sync flush, so that the client can read all of it. The
 flush ends at a byte boundary, and raw DEFLATE has no header. So a deflater may be dropped after any
 call: the next one continues the stream, without the 32 KiB of history of the first. That makes the
-memory of a session that sends nothing small (`Deflaters`).
+memory of a session that sends nothing small (`Codecs`).
 
     (no deflater) --deflate()--> live --deflate()--> live
           ^                        |
@@ -23,6 +23,9 @@ Input (`InflateState`, `INFLATE_TRANSITIONS`):
 `inflate` returns at each flush of the client: its commands may end the compression (RFC 8437), and
 the bytes that follow are not compressed then. They may also follow the end of the DEFLATE stream,
 or an empty last block.
+
+Between two blocks an inflater may be dropped, too, while its history, the last 32 KiB of output at
+most, is kept: another one starts with it. All that a client has sent is usually a few KiB.
 
 A few KiB of input may have megabytes of output. `inflate` returns INFLATED_MAX bytes at most; the
 caller lets other tasks run between two calls. All limits of commands apply to its output.
@@ -48,14 +51,27 @@ LEVEL: Final = 3
 first with lazy matching, 25 % at 34 MB/s."""
 MEMORY_LEVEL: Final = 8
 """128 KiB, beside 128 KiB for window and chains."""
-DEFLATER_SWEEP_SECONDS: Final = 10.0
-"""A deflater is dropped after this time without use, or twice as much."""
+SWEEP_SECONDS: Final = 10.0
+"""Deflater and inflater are dropped after this time without use, or twice as much."""
 TRIM_BATCH: Final = 16
-"""Deflaters that are dropped before other tasks run: 4 MiB, which take a millisecond to return."""
+"""Connections whose codecs are dropped before other tasks run: up to 5 MiB, which take a
+millisecond to return."""
 _malloc_trim: Final = getattr(ctypes.CDLL(None), "malloc_trim", None)
 """Of glibc; other C libraries return free memory by themselves."""
 _WINDOW_BITS: Final = -zlib.MAX_WBITS
 """Raw DEFLATE, with the window of 32 KiB that RFC 1951 allows every client to use."""
+_HISTORY_BYTES: Final = 1 << zlib.MAX_WBITS
+_PROBE_TEXT: Final = b"imapvm between two blocks"
+_PROBE: Final = b"".join(
+    (
+        b"\x01",
+        len(_PROBE_TEXT).to_bytes(2, "little"),
+        (len(_PROBE_TEXT) ^ 0xFFFF).to_bytes(2, "little"),
+        _PROBE_TEXT,
+    )
+)
+"""Stored block, the last of a stream. Only an inflater between two blocks, at a byte boundary,
+returns its text: in a stored block it returns the head too, and in a compressed one other bytes."""
 _FLUSH: Final = b"\x00\x00\xff\xff"
 """End of a sync flush, at a byte boundary. The bytes may also occur in compressed data."""
 _LAST_BLOCKS: Final = (0x01, 0x03)
@@ -98,56 +114,78 @@ INFLATE_TRANSITIONS: Final[Mapping[InflateState, frozenset[InflateState]]] = {
 
 
 @final
-class Deflaters:
-    """Deflaters of all connections of a process, the least recently used first.
+class Codecs:
+    """Deflaters and inflaters of all connections of a process.
 
-    A connection that sends within a sweep keeps its deflater, and with it the history that makes
-    small responses small, unless DEFLATERS_MAX others have sent since.
+    A connection that sends or receives within a sweep keeps both, and with the deflater the history
+    that makes small responses small, unless DEFLATERS_MAX others have sent since.
     """
 
-    __slots__ = ("_freed", "_live")
+    __slots__ = ("_deflating", "_freed", "_inflating")
 
     def __init__(self) -> None:
-        self._live: OrderedDict[Compression, None] = OrderedDict()
+        self._deflating: OrderedDict[Compression, None] = OrderedDict()
+        """Connections with a deflater, the least recently used first."""
+        self._inflating: dict[Compression, None] = {}
+        """Connections with an inflater."""
         self._freed = False
-        """True if deflaters were dropped since the last trim."""
+        """True if memory was freed since the last trim."""
 
-    def __len__(self) -> int:
-        return len(self._live)
+    @property
+    def deflaters(self) -> int:
+        return len(self._deflating)
 
-    def note_use(self, compression: "Compression") -> None:
+    @property
+    def inflaters(self) -> int:
+        return len(self._inflating)
+
+    def note_output(self, compression: "Compression") -> None:
         """Put a connection last; drop the deflater of the first if there are too many."""
-        self._live[compression] = None
-        self._live.move_to_end(compression)
-        if len(self._live) > DEFLATERS_MAX:
-            oldest, _ = self._live.popitem(last=False)
-            self._drop(oldest)
+        self._deflating[compression] = None
+        self._deflating.move_to_end(compression)
+        if len(self._deflating) > DEFLATERS_MAX:
+            oldest, _ = self._deflating.popitem(last=False)
+            oldest.drop_deflater()
+            self._freed = True
+
+    def note_inflater(self, compression: "Compression") -> None:
+        """Note that a connection has an inflater."""
+        self._inflating[compression] = None
+
+    def forget_deflater(self, compression: "Compression") -> None:
+        """Drop the deflater of a connection, if it has one."""
+        if compression in self._deflating:
+            del self._deflating[compression]
+            compression.drop_deflater()
+            self._freed = True
 
     def forget(self, compression: "Compression") -> None:
-        """Drop the deflater of a connection, if it has one."""
-        if compression in self._live:
-            del self._live[compression]
-            self._drop(compression)
-
-    def _drop(self, compression: "Compression") -> None:
-        compression.drop_deflater()
-        self._freed = True
+        """Drop what a connection has, when it is closed."""
+        self.forget_deflater(compression)
+        if compression in self._inflating:
+            del self._inflating[compression]
+            self._freed = True
 
     async def sweep_forever(self) -> None:
-        """Sweep every DEFLATER_SWEEP_SECONDS."""
+        """Sweep every SWEEP_SECONDS."""
         while True:
-            await trio.sleep(DEFLATER_SWEEP_SECONDS)
+            await trio.sleep(SWEEP_SECONDS)
             await self.sweep()
 
     async def sweep(self) -> None:
-        """Drop the deflaters that were not used since the last sweep; give their memory back."""
-        unused = [compression for compression in self._live if not compression.is_used]
-        for compression in self._live:
+        """Drop what was not used since the last sweep; give its memory back."""
+        live = list({**self._deflating, **self._inflating})
+        unused = [compression for compression in live if not compression.is_used]
+        for compression in live:
             compression.is_used = False
         for start in range(0, len(unused), TRIM_BATCH):
             for compression in unused[start : start + TRIM_BATCH]:
-                if not compression.is_used:  # else it was used meanwhile
-                    self.forget(compression)
+                if compression.is_used:
+                    continue  # meanwhile
+                self.forget_deflater(compression)
+                if compression in self._inflating and compression.drop_inflater():
+                    del self._inflating[compression]
+                    self._freed = True
             self._trim()
             await trio.lowlevel.checkpoint()
         self._trim()
@@ -167,14 +205,15 @@ class Compression:
     """Both directions of one connection.
 
     Args:
-        deflaters: shared by all connections of the process.
+        codecs: shared by all connections of the process.
     """
 
     __slots__ = (
         "_at",
+        "_codecs",
         "_deflater",
-        "_deflaters",
         "_flushed",
+        "_history",
         "_inflater",
         "_input",
         "_last",
@@ -182,10 +221,12 @@ class Compression:
         "is_used",
     )
 
-    def __init__(self, deflaters: Deflaters) -> None:
-        self._deflaters = deflaters
+    def __init__(self, codecs: Codecs) -> None:
+        self._codecs = codecs
         self._deflater: zlib._Compress | None = None
-        self._inflater = zlib.decompressobj(_WINDOW_BITS)
+        self._inflater: zlib._Decompress | None = None
+        self._history = b""
+        """Last inflated bytes, with which another inflater starts."""
         self._input = b""
         """One read from the socket; bytes before `_at` are inflated."""
         self._at = 0
@@ -195,7 +236,7 @@ class Compression:
         """Last inflated bytes, one less than a flush has."""
         self._state = InflateState.DRAINED
         self.is_used = False
-        """True if `deflate` was called since the last sweep."""
+        """True if bytes were sent or received since the last sweep."""
 
     # --- output ------------------------------------------------------------------------------
 
@@ -207,7 +248,7 @@ class Compression:
                 LEVEL, zlib.DEFLATED, _WINDOW_BITS, MEMORY_LEVEL
             )
         self.is_used = True
-        self._deflaters.note_use(self)
+        self._codecs.note_output(self)
         return deflater.compress(data) + deflater.flush(zlib.Z_SYNC_FLUSH)
 
     def finish(self, data: bytes) -> bytes:
@@ -215,7 +256,7 @@ class Compression:
         deflater = self._deflater or zlib.compressobj(
             LEVEL, zlib.DEFLATED, _WINDOW_BITS, MEMORY_LEVEL
         )
-        self._deflaters.forget(self)
+        self._codecs.forget_deflater(self)
         self._deflater = None
         return deflater.compress(data) + deflater.flush(zlib.Z_FINISH)
 
@@ -229,8 +270,9 @@ class Compression:
 
     def close(self) -> None:
         """Free all memory of a connection that is closed."""
-        self._deflaters.forget(self)
-        self._deflater = None
+        self._codecs.forget(self)
+        self._deflater = self._inflater = None
+        self._history = b""
         self._input = b""
         self._at = 0
         self._state = InflateState.CORRUPT
@@ -265,9 +307,10 @@ class Compression:
         if received:
             assert not self.has_more
             self._input, self._at = received, 0
+            self.is_used = True
         if self._state in (InflateState.STOPPED, InflateState.PLAIN):
             return self._skip_end()
-        if self._inflater.eof and self._at < len(self._input):
+        if self._has_ended and self._at < len(self._input):
             raise self._corrupt("bytes after the end of the DEFLATE stream")
         data = self._inflate_part()
         # With all input read, zlib may still have some KiB of output.
@@ -279,7 +322,7 @@ class Compression:
 
     def _inflate_part(self) -> bytes:
         """Inflate input up to the next flush, or to the end of the stream."""
-        inflater, start = self._inflater, self._at
+        inflater, start = self._inflater or self._new_inflater(), self._at
         end = self._end_of_flush(start)
         flushed = end >= 0
         if not flushed:
@@ -288,11 +331,44 @@ class Compression:
             data = inflater.decompress(memoryview(self._input)[start:end], INFLATED_MAX)
         except zlib.error as error:
             raise self._corrupt(f"corrupt DEFLATE stream: {error}") from error
+        self._history = (self._history + data)[-_HISTORY_BYTES:]
         self._at = end - len(inflater.unconsumed_tail) - len(inflater.unused_data)
         if self._at > start:
             self._flushed = flushed and self._at == end
             self._last = (self._last + self._input[start : self._at])[1 - len(_FLUSH) :]
         return data
+
+    @property
+    def _has_ended(self) -> bool:
+        """True after the end of the DEFLATE stream."""
+        return self._inflater is not None and self._inflater.eof
+
+    def _new_inflater(self) -> "zlib._Decompress":
+        self._codecs.note_inflater(self)
+        self._inflater = zlib.decompressobj(_WINDOW_BITS, self._history)
+        return self._inflater
+
+    @property
+    def has_inflater(self) -> bool:
+        return self._inflater is not None
+
+    def drop_inflater(self) -> bool:
+        """Free the memory of the inflater if it is between two blocks; return whether it is.
+
+        The next `inflate` creates another one, with the same history.
+        """
+        if self._inflater is None:
+            return True
+        if not self._flushed or self._state is not InflateState.DRAINED or self._inflater.eof:
+            return False
+        copy = self._inflater.copy()
+        try:
+            between = copy.decompress(_PROBE) == _PROBE_TEXT
+        except zlib.error:
+            between = False
+        if between:
+            self._inflater = None
+        return between
 
     def _end_of_flush(self, start: int) -> int:
         """Return the position after the next flush, part of which may be inflated; else -1."""
@@ -307,7 +383,7 @@ class Compression:
         """Return the bytes after the end of the stream; b"" if it has not arrived."""
         while self._at < len(self._input) and not self.is_plain:
             flushed = self._flushed and self._input[self._at] not in _LAST_BLOCKS
-            if flushed or self._inflater.eof:
+            if flushed or self._has_ended:
                 self._enter(InflateState.PLAIN)
             elif self._inflate_part():
                 raise self._corrupt("compressed bytes after UNAUTHENTICATE")

@@ -13,7 +13,7 @@ import trio
 from trio.lowlevel import wait_readable
 
 from imapvm.commands.turns import Turns
-from imapvm.server.net.compression import Deflaters
+from imapvm.server.net.compression import Codecs
 
 EVENTS_PER_POLL: Final = 1024
 """Events of one `poll`; the next one returns the rest."""
@@ -45,12 +45,12 @@ class Reactor:
         turns: the deadline of each turn.
     """
 
-    __slots__ = ("_epoll", "_left", "_watched", "deflaters", "turns", "woken")
+    __slots__ = ("_epoll", "_left", "_watched", "codecs", "turns", "woken")
 
     def __init__(self, turns: Turns | None = None) -> None:
         self.turns = turns or Turns()
         """All connections that are served between two waits share one turn."""
-        self.deflaters = Deflaters()
+        self.codecs = Codecs()
         """Of all compressed connections."""
         self._epoll = select.epoll(flags=select.EPOLL_CLOEXEC)
         self._watched: dict[int, Watched] = {}

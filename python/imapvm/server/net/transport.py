@@ -411,7 +411,7 @@ class Transport:
         if self._compression is not None:
             raise ValueError("compression is already active, or its end has not arrived")
         self._enter(_DEFLATE if self.tls is None else TransportState.TLS_DEFLATE)
-        self._compression, self.is_compressed = Compression(self._reactor.deflaters), True
+        self._compression, self.is_compressed = Compression(self._reactor.codecs), True
 
     def stop_compression(self, last: bytes) -> None:
         """Send the last deflated bytes; inflate input to its stream's end; raises as `write`."""
