@@ -486,8 +486,7 @@ def sweep(server: Demo) -> Iterator[None]:
     client.done("EXPUNGE")
     client.done(f"DELETE {name}")
     yield
-    python = Path(server.program).with_name("python")
-    subprocess.run([python, "-c", SWEEP, server.filepool], check=True)
+    run_script(server, SWEEP)
 
 
 def keywords(server: Demo) -> Iterator[None]:
@@ -576,6 +575,88 @@ def annotations(server: Demo) -> Iterator[None]:
         one.close()
 
 
+GROUPS = """
+import sys, time, trio
+from functools import partial
+from pathlib import Path
+from imapvm.filepool.pool import open_filepool
+
+async def main(prefix, count, members):
+    async with open_filepool(Path(sys.argv[1]), clock=time.time) as pool:
+        accounts = pool.accounts
+        for start in range(0, count, 200):
+            async with trio.open_nursery() as nursery:
+                for number in range(start, start + 200):
+                    nursery.start_soon(accounts.add_user_group, f"{prefix}{number}")
+        first = accounts.group_id(prefix + "0")
+        for start in range(0, members, 200):
+            async with trio.open_nursery() as nursery:
+                for number in range(start, start + 200):
+                    add = partial(accounts.set_member, first, 1_000_000 + number, member=True)
+                    nursery.start_soon(add)
+
+trio.run(main, sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+"""
+"""Groups of users; the first has members."""
+
+
+def run_script(server: Demo, script: str, *arguments: str) -> None:
+    """Run a Python program of the server's version on its filepool."""
+    python = Path(server.program).with_name("python")
+    subprocess.run([python, "-c", script, server.filepool, *arguments], check=True)
+
+
+def acl_entries(server: Demo) -> Iterator[None]:
+    """ACL with all entries that it can have, set while a crowd has the mailbox selected."""
+    client = Client(server.imap, "load")
+    reader, user = user_of(server)
+    name, prefix = unused("acl"), unused("g")
+    run_script(server, GROUPS, prefix, "1000", "0")
+    client.done(f"CREATE {name}")
+    client.done(f"SETACL {name} {user} lrs")
+    crowd = [Client(server.imap, user) for _ in range(CROWD)]
+    for one in crowd:
+        one.done(f'SELECT "Other Users/load/{name}"')
+        one.send(b"t IDLE\r\n")
+        one.until(b"+")
+    yield
+    client.pipeline(
+        [b"SETACL %b $%b%d lr" % (name.encode(), prefix.encode(), n) for n in range(999)]
+    )
+    client.refused(f"SETACL {name} ${prefix}999 lr", b"LIMIT")
+    client.done(f"SETACL {name} {user} lrsw")
+    for one in crowd:
+        one.until(b"* OK [PERMANENTFLAGS")
+    client.pipeline([b"GETACL %b" % name.encode()] * 8)
+    client.pipeline([b'LISTRIGHTS %b "$%b1"' % (name.encode(), prefix.encode())] * 100)
+    client.done(f"CREATE {name}/below")
+    client.done(f"DELETE {name}/below")
+    reader.pipeline([b'MYRIGHTS "Other Users/load/%b"' % name.encode()] * 300)
+    client.done(f"DELETE {name}")
+    for one in crowd:
+        one.close()
+
+
+def list_my_rights(server: Demo) -> Iterator[None]:
+    """LIST of 10,000 mailboxes of another user, with the rights on each."""
+    client = Client(server.imap, "load")
+    reader, _ = user_of(server)
+    client.pipeline([b"SETACL top/m%05d anyone lr" % n for n in range(MAILBOXES)])
+    yield
+    reader.done('LIST "" * RETURN (MYRIGHTS STATUS (MESSAGES UNSEEN) SUBSCRIBED)')
+    reader.pipeline([b'LIST "" "Other Users/nothing*here"'] * 16)
+    reader.done('ESEARCH IN (SUBTREE "Other Users") RETURN (COUNT) UNSEEN')
+    client.done('LIST "" * RETURN (MYRIGHTS)')
+
+
+def delete_group(server: Demo) -> Iterator[None]:
+    """Group with 10,000 members."""
+    prefix = unused("team")
+    run_script(server, GROUPS, prefix, "200", "10000")
+    yield
+    imapvm(server, "group", "delete", f"{prefix}0")
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """Row of the table of attacks."""
@@ -610,6 +691,9 @@ ATTACKS = (
     Row("SEARCH with 3,000 header keys of 5,000 messages", search_headers),
     Row("SEARCH with 3,000 BODY keys", search_bodies),
     Row(f"10,000 annotations, LIST and DEPTH of all, {CROWD} sessions notified", annotations),
+    Row(f"ACL of 1,000 entries, SETACL while {CROWD} sessions are in IDLE", acl_entries),
+    Row("LIST and ESEARCH of 9,900 mailboxes of another user, MYRIGHTS", list_my_rights),
+    Row("deletion of a group of 10,000 users", delete_group),
     Row("APPEND of 1,000 messages", multiappend),
     Row(f"{CATENATE_PARTS_MAX} URLs of a message of 60 KiB, 2 clients", catenate, 2),
     Row("10,000 messages with 64 new keywords each, 5 x SELECT", keywords),

@@ -34,6 +34,7 @@ from imapvm.filepool.operations.enroll import AddAccount, ClearAccount
 from imapvm.filepool.operations.mailboxes.acl import ClearGrantee
 from imapvm.filepool.operations.user_groups import (
     AddUserGroup,
+    RemoveMembers,
     RemoveUserGroup,
     SetMember,
     SetSharedAccount,
@@ -304,8 +305,14 @@ class Accounts:
         return await self.submit(AddUserGroup(name))
 
     async def remove_user_group(self, group: int) -> None:
-        """Delete a group of users, and all rights that were granted to it."""
-        with trio.CancelScope(shield=True):  # what remains has no effect: the id is not used again
+        """Delete a group of users, its memberships, and all rights that were granted to it.
+
+        In steps, members first: the rights that remain when the server stops have no effect, as the
+        id is not used again.
+        """
+        with trio.CancelScope(shield=True):
+            while not await self.submit(RemoveMembers(group)):
+                await trio.lowlevel.checkpoint()
             await self.submit(RemoveUserGroup(group))
             await self._clear_grantee(Grantee(GranteeKind.GROUP, group))
 

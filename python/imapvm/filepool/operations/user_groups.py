@@ -1,6 +1,7 @@
 """Operations on groups of users, and the choice of the account below `Shared/`."""
 
 import unicodedata
+from typing import Final
 
 from imapvm.filepool.errors import AccountExistsError, InvalidNameError, LimitError
 from imapvm.filepool.tables.accounts import AccountRow, AccountStatus
@@ -16,6 +17,9 @@ from imapvm.filepool.tables.user_groups import (
 from imapvm.model.ids import AccountId
 from imapvm.model.limits import GROUP_NAME_MAX, GROUPS_PER_USER_MAX
 from imapvm.model.values import frozen
+
+MEMBERS_PER_STEP: Final = 1_000
+"""Members of a deleted group that are removed in one transaction, in some 5 ms."""
 
 
 @frozen
@@ -40,22 +44,35 @@ class AddUserGroup:
 
 
 @frozen
+class RemoveMembers:
+    """Removal of the members of a group, MEMBERS_PER_STEP at a time; False if there are more."""
+
+    group: int
+
+    def apply(self, txn: AccountsTxn) -> bool:
+        tables = txn.tables
+        found = txn.keys(tables.members, BY_GROUP + ID_KEY.pack(self.group), MEMBERS_PER_STEP)
+        for member in found:
+            _, group, account = MEMBER_KEY.unpack(member)
+            for each in member_keys(group, account):
+                txn.delete(each, tables.members)
+        return len(found) < MEMBERS_PER_STEP
+
+
+@frozen
 class RemoveUserGroup:
-    """Deletion of a group with all memberships; its id is never used again."""
+    """Deletion of a group, with members that were added meanwhile; its id is never used again."""
 
     group: int
 
     def apply(self, txn: AccountsTxn) -> None:
+        RemoveMembers(self.group).apply(txn)
         tables = txn.tables
         key = ID + ID_KEY.pack(self.group)
         name = txn.get(key, tables.groups)
         if name is not None:
             txn.delete(group_name_key(name.decode()), tables.groups)
             txn.delete(key, tables.groups)
-        for member, _ in list(txn.items(tables.members, BY_GROUP + ID_KEY.pack(self.group))):
-            _, group, account = MEMBER_KEY.unpack(member)
-            for each in member_keys(group, account):
-                txn.delete(each, tables.members)
 
 
 @frozen
