@@ -30,7 +30,7 @@ from imapvm.filepool.operations.deliver import (
 )
 from imapvm.filepool.operations.sweep import SweepReport, SweepStep
 from imapvm.filepool.staging import BodyWriter, copy_staged
-from imapvm.filepool.store import AccountStore
+from imapvm.filepool.store import SHARED, AccountStore
 from imapvm.filepool.tables.accounts import Account
 from imapvm.model.changes import Changed
 from imapvm.model.ids import AccountId
@@ -101,6 +101,10 @@ class Filepool:
     def account(self, account: Account) -> AccountStore:
         """Return the store of one account."""
         return AccountStore(account, self.groups)
+
+    def server(self) -> AccountStore:
+        """Return the store of the shared annotations of the server: in the first storage group."""
+        return self.account(Account(SHARED, "", 0, "", 0))
 
     def access(self, account: Account) -> Access:
         """Return the access of an account to mailboxes of others."""

@@ -26,6 +26,7 @@ def annotated(tmp_path):
         direct.apply(
             SetAnnotations(1, 1, 1, (Annotation(b"/comment", b"y", shared=True),), b"sess-1")
         )
+        direct.apply(SetAnnotations(0, 0, 0, (Annotation(b"/note", b"y", shared=True),), b"sess-1"))
         direct.apply(DeleteMailbox(1, 6, START))
         assert direct.check() == []
         yield direct

@@ -47,7 +47,7 @@ class _Counted:
 
     def owner(self, state: GroupState, scope: Scope) -> int | None:
         """Return the account that a scope is counted for; None for a mailbox that is gone."""
-        if scope.user != SHARED:
+        if scope.user != SHARED or scope.mailbox == SERVER:
             return scope.user
         row = state.mailboxes.get(scope.mailbox)
         return None if row is None else row.account
@@ -76,7 +76,7 @@ def inspect_annotations(txn: LmdbTxn, state: GroupState, found: Findings[GroupTx
     with txn.cursor(state.tables.annotation_usage) as cursor:
         for key in cursor.iternext(True, False):  # noqa: FBT003
             (account,) = ID_KEY.unpack(key)
-            if state.check_account(account, EXIST, found):
+            if account == SHARED or state.check_account(account, EXIST, found):
                 others.add(account)
     for account in state.usages.keys() | others - state.pending_accounts:
         _inspect_account(txn, state, counted, changes[account], account, found)
@@ -113,6 +113,8 @@ def _inspect_entries(
 
 def _has_owner(state: GroupState, scope: Scope, found: Findings[GroupTxn]) -> bool:
     """Return True if the mailbox of a scope exists; report one that is not to be swept either."""
+    if scope == (SERVER, SHARED):
+        return True
     if scope.mailbox == SERVER:
         state.check_account(scope.user, EXIST, found)
         return scope.user in state.usages
@@ -199,7 +201,8 @@ def _inspect_log(
             counted.highest[account] = max(counted.highest[account], number)
             if b"/" not in stored:
                 found.add(f"change {number} of annotations of account {account} cannot be read")
-            state.check_account(account, EXIST, found)
+            if account != SHARED:
+                state.check_account(account, EXIST, found)
     return rows
 
 

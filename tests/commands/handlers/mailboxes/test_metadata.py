@@ -300,6 +300,7 @@ async def play(steps, folder: Path) -> None:
     async with open_filepool(folder / "filepool") as pool:
         account = await pool.accounts.enroll("alice", "x")
         ctx = connection(store=pool.account(account))
+        ctx.services.pool = pool
         model = Model()
         for step in steps:
             sent = await exchange(ctx, written(step))

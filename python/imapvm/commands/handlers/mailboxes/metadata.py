@@ -2,9 +2,10 @@
 
 Entries are read in steps of bounded size, between which responses are sent. The tree of a mailbox
 or of the server is made of stored entries and of some that are computed: the special uses of a
-mailbox (RFC 6154 section 4), and the shared entries of the server, which are in the configuration.
+mailbox (RFC 6154 section 4), and two shared entries of the server, which are in the configuration.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, final
 
@@ -27,6 +28,10 @@ from imapvm.model.ids import MailboxId
 from imapvm.model.limits import ANNOTATION_NAME_MAX, ANNOTATIONS_PER_COMMAND_MAX
 from imapvm.model.rights import Rights
 
+LOG: Final = logging.getLogger(__name__)
+
+CONFIGURED: Final = frozenset({b"/comment", b"/admin"})
+"""Shared entries of the server that are in the configuration, if anywhere."""
 ENTRIES_PER_READ: Final = 256
 """Entries below one that are read in one transaction, in less than a millisecond."""
 RESPONSE_BYTES: Final = 16 * 1024
@@ -196,6 +201,8 @@ async def write_annotations(
         PermissionDeniedError: the user may not read its annotations.
     """
     for entry in entries:
+        if mailbox == SERVER:
+            store = ctx.services.pool.server() if entry.shared else ctx.own
         with store.reading() as reader:
             tree = Tree(ctx, reader, mailbox, shared=entry.shared)
             found = answer.add(tree, entry.name, entry.path)
@@ -267,12 +274,7 @@ async def setmetadata(ctx: AccountContext, command: SetMetadata) -> Done:
     ]
     origin = bytes.fromhex(ctx.session.id)
     if not command.mailbox:
-        if any(change.shared for change in changes):
-            raise Refusal(
-                "cannot SETMETADATA: shared annotations of the server are read-only", code="NOPERM"
-            )
-        _check_filters(ctx, changes)
-        await ctx.store.set_annotations(SERVER, changes, origin=origin)
+        await _set_server_annotations(ctx, changes, origin)
         return DONE
     store, name = ctx.locate(command.mailbox)
     with store.reading() as reader:
@@ -283,12 +285,48 @@ async def setmetadata(ctx: AccountContext, command: SetMetadata) -> Done:
     return DONE
 
 
+async def _set_server_annotations(
+    ctx: AccountContext, changes: Sequence[Annotation], origin: bytes
+) -> None:
+    """Set annotations of the server: shared ones by administrators only (RFC 5464 section 3.3).
+
+    Raises:
+        Refusal: one may not be set, or shared and private ones are mixed, which are in different
+            environments.
+    """
+    shared = {change.shared for change in changes}
+    if True in shared and not ctx.is_administrator:
+        raise Refusal(
+            "cannot SETMETADATA: only an administrator can set shared annotations of the server",
+            code="NOPERM",
+        )
+    if len(shared) > 1:
+        raise Refusal(
+            "cannot SETMETADATA: shared and private annotations of the server in one command",
+            code="CANNOT",
+        )
+    if True in shared and any(change.entry in CONFIGURED for change in changes):
+        raise Refusal(
+            "cannot SETMETADATA: the annotation is in the configuration of the server",
+            code="NOPERM",
+        )
+    _check_filters(ctx, changes)
+    if True not in shared:
+        await ctx.own.set_annotations(SERVER, changes, origin=origin)
+        return
+    await ctx.services.pool.server().set_annotations(SERVER, changes, origin=origin)
+    entries = [change.entry.decode() for change in changes]
+    LOG.info(
+        "server annotations changed", extra={**ctx.session.log_fields(), "annotations": entries}
+    )
+
+
 def _check_filters(ctx: AccountContext, changes: Sequence[Annotation]) -> None:
     """Refuse a filter that is not the keys of a SEARCH (RFC 5466 section 3.2)."""
     for change in changes:
         value = change.value
         if value is not None and is_filter(change.entry) and parse_filter(ctx, value) is None:
-            name = f"/private{change.entry.decode()}"
+            name = f"/{'shared' if change.shared else 'private'}{change.entry.decode()}"
             raise Refusal(f"{name} is not the keys of a SEARCH", code="CANNOT")
 
 

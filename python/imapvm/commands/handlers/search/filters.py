@@ -1,6 +1,7 @@
 """FILTER among the keys of SEARCH: stored filters (RFC 5466).
 
-A filter is a private annotation of the server, /private/filters/values/NAME, or else a shared one.
+A filter is a private annotation of the server, /private/filters/values/NAME, or else a shared one,
+which administrators set.
 Its value is the keys of a SEARCH. They are used as if they were in parentheses.
 """
 
@@ -9,7 +10,7 @@ from typing import Final
 from imapvm._core import CommandReader, LiteralWanted, Search, SearchProgram
 from imapvm.commands.context import AccountContext, disabled_syntax
 from imapvm.commands.outcome import Refusal
-from imapvm.filepool.store import SERVER, Scope
+from imapvm.filepool.store import SERVER, SHARED, Scope
 from imapvm.model.limits import ANNOTATION_NAME_MAX, FILTERS_PER_SEARCH_MAX
 
 PASSES: Final = 3
@@ -69,7 +70,8 @@ def _stored(ctx: AccountContext, name: str) -> SearchProgram:
     with ctx.own.reading() as reader:
         value = reader.annotation(Scope(SERVER, ctx.own.account.id), path)
     if value is None:
-        value = ctx.services.annotations.get(path)
+        with ctx.services.pool.server().reading() as reader:
+            value = reader.annotation(Scope(SERVER, SHARED), path)
     program = None if value is None else parse_filter(ctx, value)
     if program is None:
         raise _undefined(name)

@@ -85,7 +85,7 @@ class SetAnnotations:
     """
 
     account: AccountId
-    """Owner of the mailbox, or the user for entries of the server."""
+    """Owner of the mailbox; for entries of the server the user, or SHARED for shared ones."""
     mailbox: MailboxId
     """0: the server."""
     user: AccountId
@@ -96,7 +96,8 @@ class SetAnnotations:
     """Id of the session."""
 
     def apply(self, txn: GroupTxn) -> list[tuple[MailboxId, tuple[str, ...]]]:
-        txn.usage(self.account)
+        if self.account != SHARED:
+            txn.usage(self.account)
         row = None if self.mailbox == SERVER else txn.mailbox(self.account, self.mailbox)
         if len(self.annotations) > ANNOTATIONS_PER_COMMAND_MAX:
             raise LimitError(f"a command has at most {ANNOTATIONS_PER_COMMAND_MAX} annotations")
