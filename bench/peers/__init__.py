@@ -21,8 +21,17 @@ def _imapvm(name: str, workers: int) -> Peer:
     return Peer(name, about, imapvm.missing, running)
 
 
-def _dovecot(name: str, about: str, *, fsync: str = "optimized", hibernate: bool = False) -> Peer:
-    running = functools.partial(dovecot.running, fsync=fsync, hibernate=hibernate, name=name)
+def _dovecot(
+    name: str,
+    about: str,
+    *,
+    fsync: str = "optimized",
+    hibernate: bool = False,
+    compress: bool = False,
+) -> Peer:
+    running = functools.partial(
+        dovecot.running, fsync=fsync, hibernate=hibernate, compress=compress, name=name
+    )
     return Peer(name, about, dovecot.missing, running)
 
 
@@ -35,6 +44,7 @@ PEERS: Final = {
         _dovecot("dovecot", "Debian's Dovecot, mail_fsync = optimized"),
         _dovecot("dovecot-always", "the same, mail_fsync = always", fsync="always"),
         _dovecot("dovecot-hibernate", "the same, idle connections hibernate", hibernate=True),
+        _dovecot("dovecot-compress", "the same, with COMPRESS", compress=True),
         Peer("cyrus", "Debian's Cyrus", cyrus.missing, cyrus.running, cyrus.get),
         Peer("courier", "Debian's Courier", courier.missing, courier.running, courier.get),
         Peer("pymap", "PyPI's pymap", pymap.missing, pymap.running, pymap.get),

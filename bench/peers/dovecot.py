@@ -125,6 +125,13 @@ service imap {
 }
 """
 
+COMPRESSION: Final = """\
+mail_plugins = $mail_plugins zlib
+protocol imap {
+  mail_plugins = $mail_plugins imap_zlib
+}
+"""
+
 INHERITED: Final = """\
 import_environment = $import_environment {names}
 """
@@ -157,6 +164,7 @@ def running(
     disk: FixedLatency | None = None,
     fsync: str = "optimized",
     hibernate: bool = False,
+    compress: bool = False,
     name: str = "dovecot",
 ) -> Iterator[Service]:
     """Run the server for some users, name to password, until the block ends."""
@@ -191,6 +199,7 @@ def running(
             lmtp=lmtp[1],
         )
         + (HIBERNATION if hibernate else "")
+        + (COMPRESSION if compress else "")
         + (INHERITED.format(names=" ".join(environment)) if environment else "")
     )
     with served(

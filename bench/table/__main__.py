@@ -20,10 +20,11 @@ from bench.peers import PEERS, Peer, PeerFailedError, peer
 from bench.peers.scratch import scratch
 from bench.table.flush import FLUSH_MS, FLUSH_SERVERS, WRITING, flush_rows, measure_flush
 from bench.table.idle import IdleRow, measure_idling
+from bench.table.large import LARGE_SERVERS, LargePart
 from bench.table.machine import this_machine
 from bench.table.mailboxes import fill_mailboxes
 from bench.table.page import page
-from bench.table.results import Results, RowResult, Server
+from bench.table.results import LargeRow, Results, RowResult, Server
 from bench.table.rounds import MeasuredServer, RowRun, measure
 from bench.table.rows import ROWS, TableRow
 from bench.table.scale import SHORT, Sizes, measure_scale
@@ -31,7 +32,7 @@ from bench.table.users import PASSWORD, fresh_names, light, users_in
 from imapvm_bench.errors import BenchError
 from imapvm_bench.load.descriptors import raise_limit
 
-PARTS: Final = ("rows", "flush", "idle", "scale")
+PARTS: Final = ("rows", "flush", "large", "idle", "scale")
 SERVERS: Final = (
     "imapvm", "imapvm-1", "imapvm-2", "dovecot", "dovecot-always", "cyrus", "courier", "pymap",
 )  # fmt: skip
@@ -131,6 +132,26 @@ def _options() -> argparse.ArgumentParser:
         metavar="NAME,…",
         default=",".join(FLUSH_SERVERS),
         help="servers for the part `flush` (default: %(default)s)",
+    )
+    options.add_argument(
+        "--large-messages",
+        type=int,
+        default=100_000,
+        metavar="N",
+        help="messages in the mailbox of the part `large` (default: %(default)s)",
+    )
+    options.add_argument(
+        "--large-peers",
+        metavar="NAME,…",
+        default=",".join(LARGE_SERVERS),
+        help="servers for the part `large` (default: %(default)s)",
+    )
+    options.add_argument(
+        "--compressed-sessions",
+        type=int,
+        default=200,
+        metavar="N",
+        help="sessions with COMPRESS in the part `large` (default: %(default)s)",
     )
     options.add_argument(
         "--sessions",
@@ -235,6 +256,8 @@ class Run:
             self._measure_rows()
         if "flush" in self.parts:
             self._measure_flush()
+        if "large" in self.parts:
+            self._measure_large()
         if "idle" in self.parts:
             self._measure_idle()
         if "scale" in self.parts:
@@ -365,6 +388,29 @@ class Run:
         if name.startswith(ALL_ROUNDS):
             return int(self.chosen.rounds)
         return int(min(self.chosen.rounds, self.chosen.others_rounds))
+
+    def _measure_large(self) -> None:
+        chosen, found = self.chosen, dict[str, LargeRow]()
+        for each in self._here(chosen.large_peers.split(",")):
+            _print(f"large mailbox on {each.name} …")
+            with scratch(chosen.dir and chosen.dir / "large") as base:
+                part = LargePart(
+                    each, base / each.name, chosen.large_messages, chosen.compressed_sessions
+                )
+                try:
+                    for row in part.rows():
+                        known = found.setdefault(row.name, row)
+                        known.values |= row.values
+                        known.errors |= row.errors
+                        shown = ", ".join(
+                            f"{value:,.1f}" for value in row.values.get(each.name, [])
+                        )
+                        _print(f"  {row.name:60} {each.name:18} {shown} {row.unit}")
+                except (PeerFailedError, BenchError) as error:
+                    self.results.failed[each.name] = str(error)
+                    _print(f"  {error}")
+            self.results.large = list(found.values())
+            self.write()
 
     def _measure_idle(self) -> None:
         chosen, results = self.chosen, self.results

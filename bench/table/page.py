@@ -1,11 +1,12 @@
 """Page bench/RESULTS.md."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from bench.table.results import (
     Curve,
     FlushRow,
     IdleResult,
+    LargeRow,
     Results,
     RowResult,
     median,
@@ -48,8 +49,9 @@ WORKERS_GAIN = 1.6
 
 def page(results: Results) -> str:
     """Return the page."""
-    parts = [_head(results), _goals(results), _flush(results), _workers(results)]
+    parts = [_head(results), _goals(results), _flush(results), _large(results)]
     parts += [
+        _workers(results),
         _others(results),
         _idle(results),
         _scale(results),
@@ -168,6 +170,52 @@ def _flush_line(row: FlushRow) -> str:
         *("-" if ratio is None else f"{ratio:.2f}" for ratio in shown),
         ", ".join(verdicts),
         *("-" if count is None else f"{count:.2f}" for count in syncs),
+    )
+
+
+def _large(results: Results) -> str:
+    if not results.large:
+        return ""
+    names = list(dict.fromkeys(name for row in results.large for name in row.values | row.errors))
+    heads = ("row", "unit", *(f"{name}, {when}" for name in names for when in ("first", "again")),
+             "aim", "", "ratio")  # fmt: skip
+    table = _table(
+        heads,
+        "ll" + "r" * 2 * len(names) + "rlr",
+        [_large_line(row, names) for row in results.large],
+    )
+    errors = [
+        f"* {row.name}, {name}: {why}" for row in results.large for name, why in row.errors.items()
+    ]
+    listed = "\n\nErrors:\n\n" + "\n".join(errors) if errors else ""
+    return f"""\
+## A large mailbox, and COMPRESS
+
+Single commands over the socket: the first after the start of the server, with all mail in the page
+cache, and the median of five more. Memory: of a session that has used COMPRESS in both directions,
+and after 22 seconds without a command. The ratio is that of the second values, Dovecot ÷ imapvm.
+
+{table}{listed}"""
+
+
+def _large_line(row: LargeRow, names: Sequence[str]) -> str:
+    ours = row.values.get(OURS)
+    theirs = next((row.values[name] for name in names if name != OURS and name in row.values), None)
+    verdict = ""
+    if row.goals and ours:
+        reached = all(value <= goal for value, goal in zip(ours, row.goals, strict=True))
+        verdict = "reached" if reached else "**missed**"
+    return _line(
+        row.name,
+        row.unit,
+        *(
+            "-" if value is None else _number(value)
+            for name in names
+            for value in row.values.get(name, (None, None))
+        ),
+        ", ".join(f"{goal:g}" for goal in row.goals),
+        verdict,
+        f"{theirs[1] / ours[1]:.1f}" if ours and theirs else "-",
     )
 
 

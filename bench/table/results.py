@@ -51,6 +51,18 @@ class FlushRow(RowResult, kw_only=True):
     """Syncs per operation, one value per round for each server."""
 
 
+class LargeRow(msgspec.Struct):
+    """Results of one measurement in a large mailbox, or of COMPRESS."""
+
+    name: str
+    unit: str
+    goals: tuple[float, ...] = ()
+    """Aims: highest first and second value of imapvm."""
+    values: dict[str, list[float]] = {}
+    """Two values for each server."""
+    errors: dict[str, str] = {}
+
+
 class IdleResult(msgspec.Struct):
     """Results of idle sessions on one server."""
 
@@ -106,6 +118,7 @@ class Results(msgspec.Struct):
     """Servers that did not start or could not be filled, with the error."""
     rows: list[RowResult] = []
     flush: list[FlushRow] = []
+    large: list[LargeRow] = []
     idle: list[IdleResult] = []
     scale: list[Curve] = []
     large_idle: list[IdleResult] = msgspec.field(default_factory=list, name="crowds")

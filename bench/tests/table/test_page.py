@@ -5,6 +5,7 @@ from bench.table.results import (
     Curve,
     FlushRow,
     IdleResult,
+    LargeRow,
     Point,
     Results,
     RowResult,
@@ -146,3 +147,15 @@ def test_durable_rows_are_compared_at_each_latency(tmp_path):
         ["1", "400", "800", "100", "0.50", "4.00", "**missed** (1), reached (3)",
          "2.00", "0.00", "-"],
     ]  # fmt: skip
+
+
+def test_large_mailboxes_are_compared_with_their_aims():
+    made = results()
+    made.large = [
+        LargeRow("SORT", "ms", (250.0, 50.0), {"imapvm": [200.0, 20.0], "dovecot": [900.0, 50.0]}),
+        LargeRow("THREAD", "ms", (250.0, 50.0), {"imapvm": [200.0, 51.0]}, {"dovecot": "NO"}),
+    ]
+    text = page(made)
+    assert line(text, "SORT")[2:] == ["200", "20", "900", "50", "250, 50", "reached", "2.5"]
+    assert line(text, "THREAD")[2:] == ["200", "51", "-", "-", "250, 50", "**missed**", "-"]
+    assert "* THREAD, dovecot: NO" in text

@@ -1,0 +1,241 @@
+"""SORT, THREAD and QRESYNC in a large mailbox, and COMPRESS, on imapvm and Dovecot.
+
+The time of one command counts here, over the socket: the first after the start of the server, with
+the data in the page cache, and the median of five more.
+"""
+
+import functools
+import re
+import socket
+import statistics
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Final, Self
+
+from bench.peers import Peer, PeerFailedError, Service
+from bench.sorting import message
+from bench.table.results import LargeRow
+from imapvm_bench.errors import BenchError
+from imapvm_bench.idle.memory import settled_memory
+
+LARGE_SERVERS: Final = ("imapvm", "dovecot-compress")
+USER: Final = "reader"
+PASSWORD: Final = "secret"
+APPENDED: Final = 100
+"""Messages of one APPEND."""
+CHANGES: Final = 50
+AGAIN: Final = 5
+IDLE_SECONDS: Final = 22.0
+r"""Two sweeps of imapvm, after which it has dropped what an idle session does not need."""
+BUSY_COMMANDS: Final = 30
+
+SORTING: Final = (
+    "SORT (ARRIVAL) UTF-8 ALL",
+    "SORT (DATE) UTF-8 ALL",
+    "SORT (SUBJECT) UTF-8 ALL",
+    "THREAD ORDEREDSUBJECT UTF-8 ALL",
+    "THREAD REFERENCES UTF-8 ALL",
+)
+SORT_MS: Final = (250.0, 50.0)
+RESYNC_MS: Final = (20.0, 20.0)
+COMPRESSED_KIB: Final = (320.0, 56.0)
+"""Aims: first and again; busy and idle."""
+
+
+class CommandError(BenchError):
+    """A command failed; the message has the answer."""
+
+
+class Client:
+    """Connection that sends one command at a time."""
+
+    def __init__(self, service: Service) -> None:
+        self._socket = socket.create_connection(service.imap, timeout=600)
+        self._deflater: zlib._Compress | None = None
+        self._inflater: zlib._Decompress | None = None
+        self._buffer = bytearray()
+        while b"\r\n" not in self._buffer:
+            self._receive()
+        self._buffer.clear()
+        self.do(f"LOGIN {USER} {PASSWORD}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def do(self, command: str | bytes) -> bytes:
+        """Run a command; return its responses.
+
+        Raises:
+            CommandError: NO, BAD, or the connection is closed.
+        """
+        text = command.encode() if isinstance(command, str) else command
+        data = b"a " + text + b"\r\n"
+        if self._deflater is not None:
+            data = self._deflater.compress(data) + self._deflater.flush(zlib.Z_SYNC_FLUSH)
+        self._socket.sendall(data)
+        while True:
+            last = self._buffer.rfind(b"\n", 0, -1) + 1
+            if self._buffer.startswith(b"a ", last) and self._buffer.endswith(b"\r\n"):
+                break
+            self._receive()
+        answer = bytes(self._buffer)
+        self._buffer.clear()
+        if not answer.startswith(b"a OK", last):
+            raise CommandError(f"{text[:60]!r}: {answer[last:].decode(errors='replace').strip()}")
+        return answer
+
+    def milliseconds(self, command: str) -> float:
+        """Return the time of a command."""
+        start = time.perf_counter()
+        self.do(command)
+        return (time.perf_counter() - start) * 1000
+
+    def compress(self) -> None:
+        """Compress both directions from here on."""
+        self.do("COMPRESS DEFLATE")
+        self._deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+
+    def _receive(self) -> None:
+        data = self._socket.recv(1 << 18)
+        if not data:
+            raise CommandError("the server closed the connection")
+        self._buffer += data if self._inflater is None else self._inflater.decompress(data)
+
+
+@dataclass(frozen=True, slots=True)
+class LargePart:
+    """Measurement of one server."""
+
+    peer: Peer
+    base: Path
+    messages: int
+    sessions: int
+    """Compressed sessions."""
+
+    def rows(self) -> Iterator[LargeRow]:
+        """Fill the mailbox, and yield the results as they are measured.
+
+        Raises:
+            PeerFailedError: the server does not start.
+            BenchError: the mailbox cannot be filled.
+        """
+        with self._running() as service:
+            _fill(service, self.messages)
+        for command in SORTING:
+            name = f"{command.removesuffix(' UTF-8 ALL')} of {self.messages:,}"
+            once = functools.partial(_command, command)
+            yield self._timed(LargeRow(name, "ms", goals=SORT_MS), once)
+        with self._running() as service:
+            state = _change(service, self.messages)
+        name = f"SELECT (QRESYNC) of {self.messages:,}, 100 of them changed"
+        once = functools.partial(_resync, f'SELECT "large" (QRESYNC ({state}))')
+        yield self._timed(LargeRow(name, "ms", goals=RESYNC_MS), once)
+        yield self._timed(LargeRow("FETCH 1:1000 (ENVELOPE), compressed", "ms"), _compressed)
+        yield self._memory()
+
+    def _running(self) -> AbstractContextManager[Service]:
+        """Start the server: nothing is in its memory."""
+        return self.peer.running(self.base, {USER: PASSWORD}, light=lambda _: True)
+
+    def _timed(self, row: LargeRow, once: Callable[[Service, Client], float]) -> LargeRow:
+        """Add the first time after the start of the server, and the median of five more."""
+        try:
+            with self._running() as service, Client(service) as client:
+                client.do('SELECT "large"')
+                first = once(service, client)
+                times = [once(service, client) for _ in range(AGAIN)]
+            row.values[self.peer.name] = [first, statistics.median(times)]
+        except (BenchError, PeerFailedError, OSError) as error:
+            row.errors[self.peer.name] = str(error)
+        return row
+
+    def _memory(self) -> LargeRow:
+        """Return the memory of a compressed session in KiB: busy, and after some idle time."""
+        row = LargeRow("memory of a compressed session, busy and idle", "KiB", goals=COMPRESSED_KIB)
+        try:
+            with self._running() as service, ExitStack() as stack:
+                with Client(service) as warm:
+                    warm.compress()
+                    _use(warm)
+                before = settled_memory(service.pid).anonymous
+                clients = [stack.enter_context(Client(service)) for _ in range(self.sessions)]
+                for client in clients:
+                    client.compress()
+                    _use(client)
+                busy = settled_memory(service.pid).anonymous
+                time.sleep(IDLE_SECONDS)
+                idle = settled_memory(service.pid).anonymous
+            row.values[self.peer.name] = [
+                (after - before) / 1024 / self.sessions for after in (busy, idle)
+            ]
+        except (BenchError, PeerFailedError, OSError) as error:
+            row.errors[self.peer.name] = str(error)
+        return row
+
+
+def _command(command: str, _: Service, client: Client) -> float:
+    return client.milliseconds(command)
+
+
+def _resync(command: str, service: Service, _: Client) -> float:
+    """Return the time of SELECT of a client that returns."""
+    with Client(service) as client:
+        client.do("ENABLE QRESYNC")
+        return client.milliseconds(command)
+
+
+def _compressed(service: Service, _: Client) -> float:
+    with Client(service) as client:
+        client.compress()
+        client.do('SELECT "large"')
+        return client.milliseconds("FETCH 1:1000 (ENVELOPE)")
+
+
+def _fill(service: Service, count: int) -> None:
+    """Append messages of a busy mailing list."""
+    chance = Random(1)
+    with Client(service) as client:
+        client.do('CREATE "large"')
+        for start in range(1, count + 1, APPENDED):
+            data = bytearray(b'APPEND "large"')
+            for number in range(start, min(start + APPENDED, count + 1)):
+                text = message(number, chance)
+                data += b" {%d+}\r\n" % len(text) + text
+            client.do(bytes(data))
+
+
+def _change(service: Service, count: int) -> str:
+    r"""Set \Seen on 50 messages, and expunge 50; return the state before, as QRESYNC has it."""
+    with Client(service) as client:
+        client.do("ENABLE QRESYNC")
+        selected = client.do('SELECT "large"')
+        validity, modseq = (
+            found[1].decode()
+            for key in (rb"UIDVALIDITY (\d+)", rb"HIGHESTMODSEQ (\d+)")
+            if (found := re.search(key, selected))
+        )
+        step = count // (2 * CHANGES + 1)
+        for number in range(CHANGES):
+            flagged, expunged = 1 + 2 * number * step, (2 * number + 1) * step
+            client.do(rf"UID STORE {flagged} +FLAGS.SILENT (\Seen)")
+            client.do(rf"UID STORE {expunged} +FLAGS.SILENT (\Deleted)")
+            client.do(f"UID EXPUNGE {expunged}")
+    return f"{validity} {modseq}"
+
+
+def _use(client: Client) -> None:
+    """Run commands until both directions have 32 KiB of history."""
+    client.do('SELECT "large"')
+    client.do("FETCH 1:200 (ENVELOPE)")
+    for number in range(BUSY_COMMANDS):
+        words = "".join(f"{number * 7919 + n:x}" for n in range(250))
+        client.do(f'SEARCH 1:10 SUBJECT "{words}"')
