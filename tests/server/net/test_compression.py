@@ -150,6 +150,7 @@ async def test_stream_continues_after_the_inflater_was_dropped(size):
         assert (compression.has_inflater, codecs.inflaters) == (True, 1)
         await swept(codecs)
         assert (compression.has_inflater, codecs.inflaters) == (False, 0)
+        assert compression.has_packed_history is (size > 4096)
 
 
 async def test_inflater_is_kept_while_the_client_sends():
