@@ -637,6 +637,23 @@ def acl_entries(server: Demo) -> Iterator[None]:
         one.close()
 
 
+def store_private_seen(server: Demo) -> Iterator[None]:
+    r"""\Seen of a reader of 200,000 messages of another user, every other one at the end."""
+    client = Client(server.imap, "load")
+    reader, user = user_of(server)
+    client.done(f"SETACL many {user} lrs")
+    reader.done('SELECT "Other Users/load/many"')
+    yield
+    reader.done(rb"UID STORE 1:* +FLAGS.SILENT (\Seen)")
+    for start in range(1, MANY, 10_000):
+        numbers = b",".join(b"%d" % n for n in range(start, start + 10_000, 2))
+        reader.done(b"STORE " + numbers + rb" -FLAGS.SILENT (\Seen)")
+    for number in range(1, 11):  # each change makes the server read all of \Seen again
+        reader.done(rb"STORE %d +FLAGS (\Seen)" % number)
+        reader.pipeline([b'STATUS "Other Users/load/many" (UNSEEN)'] * 20)
+    client.done(f"DELETEACL many {user}")
+
+
 def list_my_rights(server: Demo) -> Iterator[None]:
     """LIST of 10,000 mailboxes of another user, with the rights on each."""
     client = Client(server.imap, "load")
@@ -692,6 +709,7 @@ ATTACKS = (
     Row("SEARCH with 3,000 BODY keys", search_bodies),
     Row(f"10,000 annotations, LIST and DEPTH of all, {CROWD} sessions notified", annotations),
     Row(f"ACL of 1,000 entries, SETACL while {CROWD} sessions are in IDLE", acl_entries),
+    Row(r"STORE of \Seen by a reader of 200,000, 200 x STATUS (UNSEEN)", store_private_seen),
     Row("LIST and ESEARCH of 9,900 mailboxes of another user, MYRIGHTS", list_my_rights),
     Row("deletion of a group of 10,000 users", delete_group),
     Row("APPEND of 1,000 messages", multiappend),

@@ -237,6 +237,48 @@ async def test_rights_are_checked_again_for_each_command_on_a_selected_mailbox(a
     assert await send(bob, b"t FETCH 1 FLAGS\r\n") == [GONE]
 
 
+@pytest.mark.parametrize(
+    "command", ["FETCH 1:* BODY.PEEK[]", "SEARCH TEXT x", "SORT (SUBJECT) UTF-8 ALL"]
+)
+async def test_a_command_ends_when_the_right_to_read_is_lost_in_the_middle(
+    alice, bob, monkeypatch, command
+):
+    """RFC 4314 section 5.1.1: no message is sent after that, and the connection is closed."""
+    for number in range(6):
+        text = b"Subject: %d\r\n\r\n" % number + b"secret-body\r\n" * 20_000
+        await send(alice, b"a APPEND Work {%d+}\r\n%b\r\n" % (len(text), text))
+    mine = Grantee(GranteeKind.USER, bob.session.store.account.id)
+    set_rights, work = alice.session.store.set_rights, mailbox_id(alice, "Work")
+    await set_rights(work, mine, RightsChange.REPLACE, Rights.parse("lrs"))
+    await send(bob, f't SELECT "{OWNER}Work"\r\n'.encode())
+    lost = []
+
+    async def lose():
+        if not lost:
+            lost.append(True)
+            await set_rights(work, mine, RightsChange.REPLACE, Rights.parse("l"))
+
+    write, step = bob.channel.write, type(bob).yield_control
+
+    async def losing_write(data):
+        await lose()
+        await write(data)
+
+    async def losing_step(self):
+        await lose()
+        await step(self)
+
+    monkeypatch.setattr(bob.channel, "write", losing_write)
+    monkeypatch.setattr(type(bob), "yield_control", losing_step)
+    monkeypatch.setattr("imapvm.commands.handlers.search.search.SCAN_BATCH_MIN", 1)
+    monkeypatch.setattr("imapvm.commands.handlers.search.search.SCAN_BATCH", 1)
+    lines = await send(bob, f"t {command}\r\n".encode())
+    assert lost
+    assert lines[-1] == GONE, lines[-3:]
+    assert sum("FETCH (BODY[]" in line for line in lines) < 9
+    assert not any(line.startswith(("* SEARCH", "* SORT")) for line in lines)
+
+
 async def test_a_group_that_a_user_leaves_ends_the_selected_state(pool, alice, bob):
     group = await pool.accounts.add_user_group("team")
     me = bob.session.store.account.id

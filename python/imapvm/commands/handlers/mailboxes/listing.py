@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import groupby
 from typing import Final, NamedTuple
 
 from imapvm._core import List, Lsub
@@ -78,9 +79,15 @@ async def list_(ctx: AccountContext, command: List) -> Done:
                 await _write_with_metadata(ctx, listed, options, entries)
             continue
         sizes = await _deleted_sizes(ctx, chunk, options)
-        with ctx.store.reading() as reader:
-            for listed in chunk:
-                _write_listed(ctx, reader, listed, options, sizes)
+        for is_shared, some in groupby(chunk, lambda listed: listed.mailbox == SHARED_MAILBOX):
+            if is_shared:  # UNSEEN of each may take a millisecond
+                for listed in some:
+                    _write_shared(ctx, listed, options, sizes)
+                    await ctx.yield_control()
+            else:
+                with ctx.store.reading() as reader:
+                    for listed in some:
+                        _write_listed(ctx, reader, listed, options, sizes)
         await _send(ctx)
     return DONE
 

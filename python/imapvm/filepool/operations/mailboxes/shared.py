@@ -48,7 +48,7 @@ from imapvm.filepool.tables.messages.changes import (
     without_seen_of_others,
 )
 from imapvm.filepool.tables.schema import MailboxRow, name_key
-from imapvm.filepool.tables.seen import change_seen, seen_prefix, union_of
+from imapvm.filepool.tables.seen import change_seen, seen_among
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import AccountId, MailboxId, ModSeq
@@ -141,7 +141,7 @@ class StoreSharedFlags:
         if request.mode != STORE_REPLACE and not names_seen:
             return UidSet()
         now_seen = request.mode != STORE_REMOVE and names_seen
-        before = union_of(txn.items(txn.tables.seen, seen_prefix(row.id, self.reader.account)))
+        before = seen_among(txn, row.id, self.reader.account, uids)
         present = index.present(txn, row.id, uids)
         changed = present - before if now_seen else present & before
         if changed:

@@ -72,15 +72,20 @@ def log_change(txn: GroupTxn, row: MailboxRow, kind: Change, uids: UidSet) -> No
         _trim_seen_later(txn, row, uids)
 
 
-def _trim_seen_later(txn: GroupTxn, row: MailboxRow, uids: UidSet) -> None:
-    r"""Have the next sweep remove expunged messages from what readers have as \Seen."""
+def blocks_of(uids: UidSet) -> list[int]:
+    """Return the blocks of the table `seen` in which some UIDs are, ascending."""
     blocks = {
         block
         for first, last in uids.runs()
         for block in range(first // SEEN_BLOCK, last // SEEN_BLOCK + 1)
     }
+    return sorted(blocks)
+
+
+def _trim_seen_later(txn: GroupTxn, row: MailboxRow, uids: UidSet) -> None:
+    r"""Have the next sweep remove expunged messages from what readers have as \Seen."""
     head = SWEEP_KEY.pack(0, SweepKind.SEEN)
-    for block in blocks:
+    for block in blocks_of(uids):
         txn.put(head + SEEN_BLOCK_KEY.pack(row.id, block), b"", txn.tables.sweep)
 
 
