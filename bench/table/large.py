@@ -51,7 +51,7 @@ class CommandError(BenchError):
     """A command failed; the message has the answer."""
 
 
-class Client:
+class TimedClient:
     """Connection that sends one command at a time."""
 
     def __init__(self, service: Service) -> None:
@@ -146,10 +146,10 @@ class LargePart:
         """Start the server: nothing is in its memory."""
         return self.peer.running(self.base, {USER: PASSWORD}, light=lambda _: True)
 
-    def _timed(self, row: LargeRow, once: Callable[[Service, Client], float]) -> LargeRow:
+    def _timed(self, row: LargeRow, once: Callable[[Service, TimedClient], float]) -> LargeRow:
         """Add the first time after the start of the server, and the median of five more."""
         try:
-            with self._running() as service, Client(service) as client:
+            with self._running() as service, TimedClient(service) as client:
                 client.do('SELECT "large"')
                 first = once(service, client)
                 times = [once(service, client) for _ in range(AGAIN)]
@@ -163,11 +163,11 @@ class LargePart:
         row = LargeRow("memory of a compressed session, busy and idle", "KiB", goals=COMPRESSED_KIB)
         try:
             with self._running() as service, ExitStack() as stack:
-                with Client(service) as warm:
+                with TimedClient(service) as warm:
                     warm.compress()
                     _use(warm)
                 before = settled_memory(service.pid).anonymous
-                clients = [stack.enter_context(Client(service)) for _ in range(self.sessions)]
+                clients = [stack.enter_context(TimedClient(service)) for _ in range(self.sessions)]
                 for client in clients:
                     client.compress()
                     _use(client)
@@ -182,19 +182,19 @@ class LargePart:
         return row
 
 
-def _command(command: str, _: Service, client: Client) -> float:
+def _command(command: str, _: Service, client: TimedClient) -> float:
     return client.milliseconds(command)
 
 
-def _resync(command: str, service: Service, _: Client) -> float:
+def _resync(command: str, service: Service, _: TimedClient) -> float:
     """Return the time of SELECT of a client that returns."""
-    with Client(service) as client:
+    with TimedClient(service) as client:
         client.do("ENABLE QRESYNC")
         return client.milliseconds(command)
 
 
-def _compressed(service: Service, _: Client) -> float:
-    with Client(service) as client:
+def _compressed(service: Service, _: TimedClient) -> float:
+    with TimedClient(service) as client:
         client.compress()
         client.do('SELECT "large"')
         return client.milliseconds("FETCH 1:1000 (ENVELOPE)")
@@ -203,7 +203,7 @@ def _compressed(service: Service, _: Client) -> float:
 def _fill(service: Service, count: int) -> None:
     """Append messages of a busy mailing list."""
     chance = Random(1)
-    with Client(service) as client:
+    with TimedClient(service) as client:
         client.do('CREATE "large"')
         for start in range(1, count + 1, APPENDED):
             data = bytearray(b'APPEND "large"')
@@ -215,7 +215,7 @@ def _fill(service: Service, count: int) -> None:
 
 def _change(service: Service, count: int) -> str:
     r"""Set \Seen on 50 messages, and expunge 50; return the state before, as QRESYNC has it."""
-    with Client(service) as client:
+    with TimedClient(service) as client:
         client.do("ENABLE QRESYNC")
         selected = client.do('SELECT "large"')
         validity, modseq = (
@@ -232,7 +232,7 @@ def _change(service: Service, count: int) -> str:
     return f"{validity} {modseq}"
 
 
-def _use(client: Client) -> None:
+def _use(client: TimedClient) -> None:
     """Run commands until both directions have 32 KiB of history."""
     client.do('SELECT "large"')
     client.do("FETCH 1:200 (ENVELOPE)")

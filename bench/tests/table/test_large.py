@@ -7,7 +7,7 @@ import zlib
 import pytest
 from bench.peers import PEERS, Service
 from bench.peers.scratch import scratch
-from bench.table.large import SORTING, Client, CommandError, LargePart
+from bench.table.large import SORTING, CommandError, LargePart, TimedClient
 from bench.tests.table.builders import service
 
 from imapvm_bench.errors import BenchError
@@ -41,14 +41,14 @@ def scripted():
 
 def test_an_answer_is_read_to_its_tagged_line(scripted):
     answer = b"* 1 FETCH (BODY[] {6}\r\na OK\r\n)\r\na OK FETCH completed\r\n"
-    with Client(scripted(answer, b"a OK\r\n")) as client:
+    with TimedClient(scripted(answer, b"a OK\r\n")) as client:
         assert client.do("FETCH 1 BODY[]") == answer
         assert client.milliseconds("NOOP") > 0
 
 
 @pytest.mark.parametrize("answer", [b"a NO [CANNOT] no\r\n", b"a BAD unknown\r\n", b""])
 def test_a_failed_command_is_an_error(scripted, answer):
-    with Client(scripted(answer)) as client, pytest.raises(BenchError):
+    with TimedClient(scripted(answer)) as client, pytest.raises(BenchError):
         client.do("SORT (DATE) UTF-8 ALL")
     assert issubclass(CommandError, BenchError)
 
@@ -56,7 +56,7 @@ def test_a_failed_command_is_an_error(scripted, answer):
 def test_answers_are_inflated(scripted):
     deflater = zlib.compressobj(wbits=-15)
     deflated = deflater.compress(b"* 3 EXISTS\r\na OK\r\n") + deflater.flush(zlib.Z_SYNC_FLUSH)
-    with Client(scripted(b"a OK\r\n", deflated)) as client:
+    with TimedClient(scripted(b"a OK\r\n", deflated)) as client:
         client.compress()
         assert client.do("NOOP") == b"* 3 EXISTS\r\na OK\r\n"
 
