@@ -39,6 +39,7 @@ class WorkersBackend:
             for user in self._users:
                 await pool.accounts.enroll(user, CHEAP)
             self.stored = Stored(pool)
+            await self.stored.create_team()
             settings = Settings(
                 filepool=path,
                 spool=self._home / "spool",
@@ -65,6 +66,9 @@ class WorkersBackend:
     def share_seen(self, user: str, name: str, *, shared: bool) -> None:
         self.loop.run(self.stored.share_seen, user, name, shared)
 
+    def set_member(self, user: str, *, member: bool) -> None:
+        self.loop.run(self.stored.set_member, user, member)
+
     def forget_expunges(self) -> None:
         self.loop.run(self.stored.forget_expunges)
 
@@ -77,6 +81,8 @@ class WorkersBackend:
 
 class SocketLink:
     """Connection over TCP, with or without COMPRESS."""
+
+    completes = True
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
@@ -164,7 +170,7 @@ class SocketLink:
         return await self._lines("+ ")
 
     def pushed(self, *, due: bool) -> list[str]:
-        """Wait for an update if one is due; then idle again, to have all of them."""
+        """Wait for an update if one is due; then idle again or send NOOP, to have all of them."""
         lines: list[str] = self._loop.run(self._pushed, due)
         return lines
 
@@ -172,6 +178,8 @@ class SocketLink:
         with trio.fail_after(PUSH_SECONDS):
             while due and not self._buffer and await self._receive():
                 pass
+        if not self._tag:
+            return await self._command(b"sync NOOP\r\n")
         lines = await self._stop()
         if lines[-1].startswith(self._tag):
             lines += await self._start()
@@ -179,6 +187,7 @@ class SocketLink:
 
     def stop_idle(self) -> list[str]:
         lines: list[str] = self._loop.run(self._stop)
+        self._tag = ""
         return lines
 
     async def _stop(self) -> list[str]:

@@ -14,7 +14,7 @@ import pytest
 import trio
 import trio.testing
 from tests.commands.fakes import FakeChannel, NoAccounts, connection, send
-from tests.commands.mixed.model import Observed
+from tests.commands.mixed.model import TEAM, Observed
 
 from imapvm._core import segment_records
 from imapvm.commands.services import Services
@@ -31,6 +31,9 @@ EXPUNGES_KEPT = 4
 class Link(Protocol):
     """Connection that has signed in."""
 
+    completes: bool
+    """True if `pushed` returns also updates that are held back until the next command."""
+
     def send(self, data: bytes) -> list[str]:
         """Send a command; return the lines up to the tagged one, or to the end."""
 
@@ -38,7 +41,7 @@ class Link(Protocol):
         """Send IDLE; return the lines up to the continuation."""
 
     def pushed(self, *, due: bool) -> list[str]:
-        """Return the lines that were received since the last call, in IDLE.
+        """Return the lines that were received since the last call, without a command.
 
         Args:
             due: True if there have to be some.
@@ -65,6 +68,9 @@ class Backend(Protocol):
 
     def share_seen(self, user: str, name: str, *, shared: bool) -> None:
         r"""Choose between one \\Seen for all and one for each reader."""
+
+    def set_member(self, user: str, *, member: bool) -> None:
+        """Let a user join or leave the group of users."""
 
     def forget_expunges(self) -> None:
         """Forget old expunges, but for the last few."""
@@ -113,6 +119,15 @@ class Stored:
         assert account is not None
         return self.pool.account(account)
 
+    async def settle(self) -> None:
+        """Wait until no task can run, and no commit is pending: a push may wait for one."""
+        while True:
+            await trio.testing.wait_all_tasks_blocked()
+            writers = [group._writer for group in self.pool.groups]
+            if all(writer is not None and writer._busy is None for writer in writers):
+                return
+            await trio.sleep(0.0005)
+
     async def observe(self, user: str, name: str) -> Observed:
         with self.store(user).reading() as reader:
             mailbox = reader.mailbox(name)
@@ -126,6 +141,13 @@ class Stored:
             mailbox = reader.mailbox(name).id
         await store.set_shared_seen(mailbox, shared=shared)
 
+    async def create_team(self) -> None:
+        self._team = await self.pool.accounts.add_user_group(TEAM.removeprefix("$"))
+
+    async def set_member(self, user: str, member: bool) -> None:
+        account = self.store(user).account.id
+        await self.pool.accounts.set_member(self._team, account, member=member)
+
     async def forget_expunges(self) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sweep, "CHANGES_KEPT", 3)
@@ -137,6 +159,7 @@ class LocalBackend:
 
     def __init__(self, users: tuple[str, ...]) -> None:
         self._users = users
+        self.links: list[LocalLink] = []
         self._home = Path(tempfile.mkdtemp(dir=FAST if FAST.is_dir() else None))
         self.loop = Loop(self._main)
 
@@ -147,8 +170,9 @@ class LocalBackend:
             for user in self._users:
                 await pool.accounts.enroll(user, "x")
             self.stored = Stored(pool)
+            await self.stored.create_team()
             self.services = Services(pool=pool, authenticator=NoAccounts(), clock=trio.current_time)
-            notifier = Notifier(self.services, [])
+            self._notifier = notifier = Notifier(self.services, self.links)
             pool.on_changes = notifier.notify
             self.nursery.start_soon(notifier.push_forever)
             await loop.serve()
@@ -164,6 +188,13 @@ class LocalBackend:
 
     def share_seen(self, user: str, name: str, *, shared: bool) -> None:
         self.loop.run(self.stored.share_seen, user, name, shared)
+
+    def set_member(self, user: str, *, member: bool) -> None:
+        self.loop.run(self._set_member, user, member)
+
+    async def _set_member(self, user: str, member: bool) -> None:
+        await self.stored.set_member(user, member)
+        await self._notifier.poll()
 
     def forget_expunges(self) -> None:
         self.loop.run(self.stored.forget_expunges)
@@ -190,18 +221,29 @@ class IdleChannel(FakeChannel):
 class LocalLink:
     """Connection without a socket."""
 
+    completes = False
+
     def __init__(self, backend: LocalBackend, user: str) -> None:
         self._backend = backend
         self._loop = backend.loop
         self._ended: trio.Event | None = None
         """Set after IDLE."""
-        self._ctx = connection(store=backend.stored.store(user))
-        self._ctx.services = backend.services
-        self._ctx.channel = self._channel = IdleChannel()
+        self.context = connection(store=backend.stored.store(user))
+        self.context.services = backend.services
+        self.context.channel = self._channel = IdleChannel()
+        backend.links.append(self)
 
     def send(self, data: bytes) -> list[str]:
-        lines: list[str] = self._loop.run(send, self._ctx, data)
+        lines: list[str] = self._loop.run(self._send, data)
         return lines
+
+    async def _send(self, data: bytes) -> list[str]:
+        return await send(self.context, data)
+
+    def end(self, reason: str, code: str | None = None) -> None:
+        """End the session between two commands, for the notifier."""
+        self._channel.sent += f"* BYE [{code}] {reason}\r\n".encode()
+        self.context.session.abort()
 
     def start_idle(self, tag: str) -> list[str]:
         self._loop.run(self._start, tag)
@@ -213,8 +255,9 @@ class LocalLink:
         await trio.testing.wait_all_tasks_blocked()
 
     async def _idle(self, tag: str, ended: trio.Event) -> None:
-        lines = await send(self._ctx, f"{tag} IDLE\r\n".encode())
-        self._channel.sent += "".join(f"{line}\r\n" for line in lines).encode()
+        lines = await self._send(f"{tag} IDLE\r\n".encode())
+        sent = "".join(f"{line}\r\n" for line in lines).encode()
+        self._channel.sent[:0] = sent  # before what was pushed afterwards
         ended.set()
 
     def pushed(self, *, due: bool) -> list[str]:
@@ -223,7 +266,7 @@ class LocalLink:
         return lines
 
     async def _pushed(self) -> list[str]:
-        await trio.testing.wait_all_tasks_blocked()
+        await self._backend.stored.settle()
         lines = self._channel.sent.decode().splitlines()
         self._channel.sent.clear()
         return lines
@@ -239,7 +282,11 @@ class LocalLink:
             await self._ended.wait()
 
     def sign_in_again(self, user: str) -> None:
-        self._ctx.sign_in(self._backend.stored.store(user))
+        self.context.sign_in(self._backend.stored.store(user))
 
     def close(self) -> None:
-        self._loop.run(self._stop)
+        self._loop.run(self._close)
+
+    async def _close(self) -> None:
+        await self._stop()
+        self._backend.links.remove(self)

@@ -118,8 +118,14 @@ class LiveResult:
             self.uids.sort()
 
 
-Cache = tuple[Mailbox, int, int, dict[int, frozenset[str]]]
-"""Mailbox, UIDVALIDITY, MODSEQ and flags."""
+class Cache(NamedTuple):
+    """Mailbox as a client knew it when its connection was lost."""
+
+    mailbox: Mailbox
+    uid_validity: int
+    modseq: int
+    flags: dict[int, frozenset[str]]
+    counted: list[int]
 
 
 class MixedClient:
@@ -372,7 +378,7 @@ class MixedClient:
             if uid in mailbox.messages:
                 assert flags == mailbox.flags(self.user, uid), (command, self, uid)
         for tag, live in self.live.items():
-            assert live.uids == live.expected(), (command, self, tag)
+            assert live.uids == live.expected(), (command, self, tag, live.uids, live.expected())
         assert self.permanent == self._permanent(), (command, self)
         if not self.condstore:
             return

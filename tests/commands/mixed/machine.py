@@ -50,7 +50,8 @@ class MixedMachine(RuleBasedStateMachine):
     def begin(self, crew: list[tuple[str, Kind]]) -> None:
         self.backend = self.start_backend()
         self.tags = 0
-        self.mailboxes = [Mailbox(user, INBOX) for user in USERS]
+        self.team: set[str] = set()
+        self.mailboxes = [Mailbox(user, INBOX, team=self.team) for user in USERS]
         self.owner = MixedClient(OWNER, KINDS[0], self.backend.connect(OWNER), self.mailboxes)
         """Selects nothing."""
         self.create_shared()
@@ -71,7 +72,7 @@ class MixedMachine(RuleBasedStateMachine):
 
     def create_shared(self) -> None:
         """Create the shared mailbox, again if it was deleted."""
-        self.mailboxes.append(Mailbox(OWNER, SHARED))
+        self.mailboxes.append(Mailbox(OWNER, SHARED, team=self.team))
         self.command(self.owner, "CREATE", f"CREATE {SHARED}")
         for user in READERS:
             self.set_rights(user, FIRST_RIGHTS)

@@ -13,6 +13,7 @@ SEEN, DELETED = r"\Seen", r"\Deleted"
 FLAGS = (SEEN, r"\Flagged", DELETED, "$Work")
 ALL_RIGHTS = frozenset("lrswipkxtea")
 OTHER_USERS = "Other Users"
+TEAM = "$team"
 
 
 @dataclass
@@ -46,6 +47,8 @@ class Mailbox:
     owner: str
     name: str
     shared_seen: bool = False
+    team: set[str] = field(default_factory=set)
+    """Members of the group TEAM: one set for all mailboxes."""
     acl: dict[str, frozenset[str]] = field(default_factory=dict)
     """Identifier → rights; `-` in front takes them away."""
     messages: dict[int, Message] = field(default_factory=dict)
@@ -73,9 +76,9 @@ class Mailbox:
             return ALL_RIGHTS
         if not self.exists:
             return frozenset()
-        none: frozenset[str] = frozenset()
-        granted = self.acl.get(user, none) | self.acl.get("anyone", none)
-        return granted - self.acl.get(f"-{user}", none) - self.acl.get("-anyone", none)
+        names = [user, "anyone"] + [TEAM] * (user in self.team)
+        granted = frozenset().union(*(self.acl.get(name, ()) for name in names))
+        return granted.difference(*(self.acl.get(f"-{name}", ()) for name in names))
 
     def settable(self, user: str) -> frozenset[str]:
         """Return the flags that a user may change (RFC 4314 section 4, STORE)."""

@@ -11,11 +11,11 @@ from tests.commands.mixed.machine import (
     places,
     signs,
 )
-from tests.commands.mixed.model import FLAGS
+from tests.commands.mixed.model import FLAGS, TEAM
 from tests.commands.mixed.rules.mailboxes import MailboxRules
 
 readers = st.sampled_from(READERS)
-identifiers = st.sampled_from((*READERS, "anyone", "-bob", "-anyone"))
+identifiers = st.sampled_from((*READERS, "anyone", "-bob", "-anyone", TEAM, f"-{TEAM}"))
 
 
 class AccessRules(MailboxRules):
@@ -53,7 +53,7 @@ class AccessRules(MailboxRules):
     def restore_rights(self, user):
         """Give back all rights, and delete the entries that take some away."""
         self.set_rights(user, FIRST_RIGHTS)
-        for identifier in (f"-{user}", "-anyone"):
+        for identifier in (f"-{user}", "-anyone", f"-{TEAM}"):
             self.delete_entry(identifier)
 
     @rule(identifier=identifiers, rights=st.frozensets(st.sampled_from("lrswte"), max_size=4))
@@ -64,6 +64,13 @@ class AccessRules(MailboxRules):
     def delete_entry(self, identifier):
         self.shared.acl.pop(identifier, None)
         self.command(self.owner, "DELETEACL", f"DELETEACL {self.shared.name} {identifier}")
+
+    @rule(user=readers, member=booleans)
+    def change_member(self, user, member):
+        """Let a user join or leave the group; sessions notice it without a change of an ACL."""
+        (self.team.add if member else self.team.discard)(user)
+        self.backend.set_member(user, member=member)
+        self.observe()
 
     @rule(shared=booleans)
     def share_seen(self, shared):

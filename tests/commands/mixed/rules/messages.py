@@ -219,6 +219,9 @@ class MessageRules(MixedMachine):
     def move_messages(self, client, wanted, *, uid, to_own):
         uid = uid or client.kind.uidonly
         named, uids = self.chosen(client, wanted, uid=uid)
+        self.move_set(client, named, uids, uid=uid, to_own=to_own)
+
+    def move_set(self, client, named, uids, *, uid, to_own):
         target = self.target(client, own=to_own)
         existing = [one for one in uids if one in client.picture.messages]
         passes = self.refused_expunge(client, "te")

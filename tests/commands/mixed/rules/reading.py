@@ -2,6 +2,7 @@
 
 import hypothesis.strategies as st
 from hypothesis.stateful import precondition, rule
+from tests.commands.mixed.client import Cache
 from tests.commands.mixed.machine import anyone, booleans, places
 from tests.commands.mixed.model import DELETED, SEEN
 from tests.commands.mixed.rules.messages import MessageRules
@@ -134,6 +135,13 @@ class ReadingRules(MessageRules):
             result = self.command(client, "FETCH", "UID FETCH $ (FLAGS)", uid=True)
             assert expected <= set(result.fetched)
 
+    @rule(number=anyone, uid=booleans, to_own=booleans)
+    def move_saved(self, number, uid, to_own):
+        client = self.pick_selected(number)
+        if client is not None and (uids := [u for u in client.counted if u in client.saved]):
+            uid = uid or client.kind.uidonly
+            self.move_set(client, "$", uids, uid=uid, to_own=to_own)
+
     # --- SELECT ---------------------------------------------------------------------------------
 
     @rule(number=anyone, other=booleans, read_only=booleans)
@@ -171,24 +179,43 @@ class ReadingRules(MessageRules):
         """Lose the connection; what was sent meanwhile by others is found on return."""
         client = self.pick_selected(number, qresync=True)
         if client is not None:
-            cache = (client.picture, client.uid_validity, client.modseq, dict(client.flags))
+            cache = Cache(
+                client.picture,
+                client.uid_validity,
+                client.modseq,
+                dict(client.flags),
+                list(client.counted),
+            )
             client.link.close()
             client.start(self.backend.connect(client.user))
             self.enable(client, client.kind)
             client.cache = cache
 
-    @rule(number=anyone)
-    def come_back(self, number):
-        """Resynchronise the flags that the client knew before its connection was lost."""
+    @rule(number=anyone, known=booleans, matched=booleans)
+    def come_back(self, number, known, matched):
+        """Resynchronise the flags that the client knew before its connection was lost.
+
+        Args:
+            number: the client.
+            known: send the UIDs that it knows.
+            matched: send message numbers and their UIDs (RFC 7162 section 3.2.5.2).
+        """
         client = self.pick(number, qresync=True)
         if client is None or client.cache is None:
             return
-        (mailbox, validity, modseq, flags), client.cache = client.cache, None
-        if not mailbox.exists or "r" not in mailbox.rights(client.user) or not modseq:
+        cache, client.cache = client.cache, None
+        mailbox = cache.mailbox
+        if not mailbox.exists or "r" not in mailbox.rights(client.user) or not cache.modseq:
             return
         client.start_selecting(mailbox, read_only=False)
-        client.flags = flags
-        text = f"SELECT {mailbox.name_for(client.user)} (QRESYNC ({validity} {modseq}))"
+        client.flags = cache.flags
+        parameters = f"{cache.uid_validity} {cache.modseq}"
+        if known and cache.flags:
+            parameters += f" {','.join(map(str, sorted(cache.flags)))}"
+        if matched and cache.counted and not client.kind.uidonly:
+            uids = ",".join(map(str, cache.counted))
+            parameters += f" (1:{len(cache.counted)} {uids})"
+        text = f"SELECT {mailbox.name_for(client.user)} (QRESYNC ({parameters}))"
         result = self.command(client, "SELECT", text)
         client.uid_validity = mailbox.uid_validity
         for uid in result.earlier:
