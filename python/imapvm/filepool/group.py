@@ -1,15 +1,18 @@
 """Open storage group: its environment, its writer, and changes by other processes."""
 
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
+import lmdb
 from outcome import Outcome
 
 from imapvm._core import HeaderColumns, KeyColumns, UidMap
 from imapvm.filepool.engine.environment import (
     check_data_size,
+    lmdb_error,
     map_data_file,
     open_environment,
 )
@@ -30,6 +33,18 @@ Result = TypeVar("Result")
 
 OWN_COMMITS_MAX: Final = 1024
 """Own commits, after one of another process, that are remembered until `foreign_changes`."""
+
+
+class JournalRow(NamedTuple):
+    """Row of the change journal."""
+
+    sequence: int
+    subject: int
+    """Mailbox; account for ACCOUNT."""
+    modseq: int
+    """Number of the change for ACCOUNT."""
+    kind: int
+    """A `Change`, or a kind of a later version."""
 
 
 class Group:
@@ -195,13 +210,51 @@ class Group:
                         for key, row in cursor:
                             if not self._is_own(ID_KEY.unpack(key)[0]):
                                 subject, _, kind = JOURNAL_ROW.unpack(row)
-                                annotated = kind == Change.ANNOTATED
+                                is_account = kind == Change.ACCOUNT
                                 changed.add(
-                                    AccountChange(subject) if annotated else MailboxId(subject)
+                                    AccountChange(subject) if is_account else MailboxId(subject)
                                 )
             self._read_to = max(self._read_to, last)
         self._forget_own()
         return changed
+
+    def journal_end(self) -> int:
+        """Return the sequence number of the last row of the change journal.
+
+        Raises:
+            StoreUnavailableError: too many transactions are open.
+        """
+        with self._reading() as txn:
+            return self._last_in_journal(txn)
+
+    def journal_after(self, sequence: int, limit: int) -> list[JournalRow] | None:
+        """Return the first rows of the change journal after a sequence number, in their order.
+
+        Returns:
+            None if the journal does not reach back so far.
+
+        Raises:
+            StoreUnavailableError: too many transactions are open.
+        """
+        found: list[JournalRow] = []
+        with self._reading() as txn, txn.cursor(self.tables.journal) as cursor:
+            if cursor.set_range(ID_KEY.pack(sequence + 1)):
+                for key, stored in cursor:
+                    number = ID_KEY.unpack(key)[0]
+                    if not found and number > sequence + 1:
+                        return None
+                    if len(found) == limit:
+                        break
+                    found.append(JournalRow(number, *JOURNAL_ROW.unpack(stored)))
+        return found
+
+    @contextmanager
+    def _reading(self) -> Iterator[LmdbTxn]:
+        try:
+            with self.env.begin() as txn:
+                yield txn
+        except lmdb.Error as error:
+            raise lmdb_error("read the filepool", error) from None
 
     def _preallocate(self) -> None:
         """Preallocate; runs in the writer's thread when a transaction has begun."""

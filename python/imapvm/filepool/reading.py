@@ -35,8 +35,10 @@ from imapvm.filepool.errors import (
 )
 from imapvm.filepool.group import Group
 from imapvm.filepool.operations.quota import require_room
+from imapvm.filepool.tables import name_changes as name_log
 from imapvm.filepool.tables.acl import entries_of, has_shared_seen
 from imapvm.filepool.tables.mailboxes import Mailbox, mailbox_of
+from imapvm.filepool.tables.name_changes import NameChange, NameChanges
 from imapvm.filepool.tables.quotas import Quota, read_quota
 from imapvm.filepool.tables.schema import (
     COUNTER,
@@ -68,7 +70,6 @@ ATTEMPTS_MAX: Final = 1000
 
 UID_MAPS_MAX: Final = 512
 """UID maps that are cached, least recently used dropped first; 8 bytes for a gap in the UIDs."""
-
 
 BODY_GONE: Final = "the text of the message has been removed"
 
@@ -214,15 +215,7 @@ class Reader(AnnotationReader):
 
     def acl(self, mailbox: MailboxId) -> list[AclEntry]:
         """Return the entries of a mailbox's ACL, by grantee."""
-        prefix = ID_KEY.pack(mailbox)
-        rows: list[tuple[bytes, bytes]] = []
-        with self._txn.cursor(self._tables.acl) as cursor:
-            if cursor.set_range(prefix):
-                for key, stored in cursor:
-                    if not key.startswith(prefix):
-                        break
-                    rows.append((key, stored))
-        return entries_of(rows)
+        return entries_of(self._rows(self._tables.acl, mailbox))
 
     def shares_seen(self, mailbox: MailboxId) -> bool:
         r"""Return True if all readers of a mailbox have the same \Seen."""
@@ -368,9 +361,9 @@ class Reader(AnnotationReader):
         require_room(quota.limits, STORAGE, quota.size, size)
         require_room(quota.limits, MESSAGE, quota.used[MESSAGE], 1)
 
-    def _rows(self, table: Table) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rows of a table whose keys start with the account."""
-        prefix = ID_KEY.pack(self._account)
+    def _rows(self, table: Table, first: int | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows of a table whose keys start with the account, or with another id."""
+        prefix = ID_KEY.pack(self._account if first is None else first)
         with self._txn.cursor(table) as cursor:
             if cursor.set_range(prefix):
                 for key, stored in cursor:
@@ -396,6 +389,17 @@ class Reader(AnnotationReader):
             PermissionDeniedError: the user can see it, and has no right to its messages.
         """
         return self.mailbox_by_id(mailbox)
+
+    def name_changes(self, since: int, limit: int) -> tuple[NameChanges, list[NameChange]]:
+        """Return the extent of the log of names, and its first changes after a number."""
+        with self._txn.cursor(self._tables.name_changes) as cursor:
+            found = islice(name_log.changes_after(cursor, self._account, since), limit)
+            changes = list(found)
+            return name_log.extent(cursor, self._account), changes
+
+    def mailbox_ids(self) -> list[MailboxId]:
+        """Return the ids of all mailboxes of the account, ascending; 0.5 us for each."""
+        return [PAIR_KEY.unpack(key)[1] for key, _ in self._rows(self._tables.mailboxes)]
 
     # --- \\Seen --------------------------------------------------------------------------------
 

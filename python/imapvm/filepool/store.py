@@ -50,6 +50,8 @@ from imapvm.filepool.staging import BodyWriter, copy_staged
 from imapvm.filepool.tables.accounts import Account
 from imapvm.filepool.tables.annotations import SERVER, SHARED, Scope
 from imapvm.filepool.tables.mailboxes import Mailbox
+from imapvm.filepool.tables.messages.changes import Change
+from imapvm.filepool.tables.name_changes import NO_ORIGIN, NameChange, NameChangeKind
 from imapvm.filepool.tables.quotas import Quota
 from imapvm.model.ids import MailboxId
 from imapvm.model.names import DELIMITER, INBOX, canonical_name, is_below, name_error
@@ -66,9 +68,12 @@ __all__ = [
     "Annotation",
     "AppendResult",
     "BodyWriter",
+    "Change",
     "CopyResult",
     "ExpungeResult",
     "Mailbox",
+    "NameChange",
+    "NameChangeKind",
     "NewMessage",
     "Quota",
     "Scope",
@@ -149,27 +154,38 @@ class AccountStore:
     # --- mailboxes ----------------------------------------------------------------------------
 
     async def create_mailbox(
-        self, name: str, *, special_use: Sequence[str] = (), subscribe: bool = False
+        self,
+        name: str,
+        *,
+        special_use: Sequence[str] = (),
+        subscribe: bool = False,
+        origin: bytes = NO_ORIGIN,
     ) -> Mailbox:
         """Create a mailbox and its missing parents.
+
+        Args:
+            name: of the mailbox.
+            special_use: attributes.
+            subscribe: True to subscribe the name.
+            origin: id of the session, which is not notified; so in the methods below.
 
         Raises:
             MailboxExistsError, InvalidNameError, SpecialUseError, LimitError, OverQuotaError: it is
                 refused.
         """
         return await self._group.submit(
-            CreateMailbox(self._id, name, tuple(special_use), subscribe, self._now())
+            CreateMailbox(self._id, name, tuple(special_use), subscribe, self._now(), origin)
         )
 
-    async def delete_mailbox(self, mailbox: MailboxId) -> None:
+    async def delete_mailbox(self, mailbox: MailboxId, *, origin: bytes = NO_ORIGIN) -> None:
         """Delete a mailbox with its messages; its children stay.
 
         Raises:
             InvalidNameError: the mailbox is INBOX.
         """
-        await self._group.submit(DeleteMailbox(self._id, mailbox, self._now()))
+        await self._group.submit(DeleteMailbox(self._id, mailbox, self._now(), origin))
 
-    async def rename_mailbox(self, old: str, new: str) -> None:
+    async def rename_mailbox(self, old: str, new: str, *, origin: bytes = NO_ORIGIN) -> None:
         """Rename a mailbox and its children; for INBOX, move its messages to a new mailbox.
 
         More than RENAMED_AT_ONCE mailboxes are renamed in several transactions, the mailbox itself
@@ -179,7 +195,7 @@ class AccountStore:
             NoSuchMailboxError, MailboxExistsError, InvalidNameError, LimitError: it is refused.
                 Nothing was changed, unless another session changed the same mailboxes meanwhile.
         """
-        rename = RenameMailbox(self._id, old, new, self._now())
+        rename = RenameMailbox(self._id, old, new, self._now(), origin)
         parts = await self._rename_parts(rename)
         for part in parts:
             await self._group.submit(part, cost=COST_PER_RENAME * len(part.moves))
@@ -222,7 +238,7 @@ class AccountStore:
                 await trio.lowlevel.checkpoint()
         if len(moves) <= RENAMED_AT_ONCE:
             return []
-        return rename_parts(self._id, old, new, moves, rename.now)
+        return rename_parts(self._id, old, new, moves, rename.now, rename.origin)
 
     async def set_annotations(
         self,
@@ -249,17 +265,17 @@ class AccountStore:
         count = len(annotations)
         return await self._group.submit(operation, cost=count if count > 1 else 0)
 
-    async def subscribe(self, name: str) -> None:
+    async def subscribe(self, name: str, *, origin: bytes = NO_ORIGIN) -> None:
         """Subscribe a name, with or without a mailbox.
 
         Raises:
             InvalidNameError, LimitError: it is refused.
         """
-        await self._group.submit(SetSubscription(self._id, name, subscribed=True))
+        await self._group.submit(SetSubscription(self._id, name, subscribed=True, origin=origin))
 
-    async def unsubscribe(self, name: str) -> None:
+    async def unsubscribe(self, name: str, *, origin: bytes = NO_ORIGIN) -> None:
         """Remove the subscription of a name, if there is one."""
-        await self._group.submit(SetSubscription(self._id, name, subscribed=False))
+        await self._group.submit(SetSubscription(self._id, name, subscribed=False, origin=origin))
 
     async def claim_recent(self, mailbox: MailboxId, up_to: int) -> int:
         r"""Claim the \Recent messages up to a UID; return the UID from which on they were recent.

@@ -9,7 +9,7 @@ from imapvm.model.values import frozen
 
 @frozen
 class AccountChange:
-    """Annotations of an account's mailboxes, or its own of the server, have changed."""
+    """Annotations, names, subscriptions or rights of an account have changed; 0: of any account."""
 
     account: AccountId
 

@@ -230,6 +230,9 @@ SPELLINGS_MAX: Final = 4
 """Beginnings of mailbox names that differ in case only and are followed in a search in any case."""
 NAMES_PER_ACCOUNT_MAX: Final = 10_000
 """Mailboxes and subscriptions of one account together."""
+NAME_CHANGES_KEPT: Final = 1000
+"""Changes of names and subscriptions of an account that are logged for NOTIFY. A client that has
+missed older ones is sent NOTIFICATIONOVERFLOW."""
 UID_VALIDITY_DRIFT_MAX: Final = 1 << 20
 """Mailboxes that can be created in a storage group beside one a second. Values of UIDVALIDITY
 follow the clock at this distance, twelve days, and so stay below it."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Final
+from typing import Final, NamedTuple
 
 from imapvm.filepool.access.shared_store import SharedStore
 from imapvm.filepool.accounts import Account, Accounts
 from imapvm.filepool.group import Group
 from imapvm.filepool.reading import Reader
+from imapvm.filepool.tables.mailboxes import Mailbox
 from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.limits import SHARED_NAMES_MAX
 from imapvm.model.names import (
@@ -16,11 +17,21 @@ from imapvm.model.names import (
     SHARED,
     canonical_name,
 )
+from imapvm.model.rights import Rights
 
 __all__ = ["Access", "SharedStore"]
 
 GRANTS_READ: Final = 100
 """Rows of `grants` that are read at a time, with the mailboxes: some 2 ms."""
+
+
+class VisibleMailbox(NamedTuple):
+    """Mailbox of another user that LIST shows."""
+
+    store: SharedStore
+    mailbox: Mailbox
+    readable: bool
+    """True if the user may read it."""
 
 
 class Access:
@@ -77,6 +88,17 @@ class Access:
         At most SHARED_NAMES_MAX names. A batch is read in some milliseconds.
         """
         found = 0
+        for batch in self.visible():
+            yield [each.mailbox.name for each in batch[: SHARED_NAMES_MAX - found]]
+            found += len(batch)
+            if found >= SHARED_NAMES_MAX:
+                return
+
+    def visible(self) -> Iterator[list[VisibleMailbox]]:
+        """Yield all mailboxes of others that LIST shows, in batches, as LIST does.
+
+        A batch is read in some milliseconds.
+        """
         shared = self._accounts.shared_account()
         owners: dict[AccountId, SharedStore | None] = {}
         for group in self._groups:
@@ -86,7 +108,7 @@ class Access:
                 while after is not None:
                     with Reader(group, self._me.id) as reader:
                         grants, after = reader.grants(grantee, after, GRANTS_READ)
-                    names: list[str] = []
+                    batch: list[VisibleMailbox] = []
                     for owner, mailboxes in groupby(grants, lambda grant: grant[0]):
                         if owner not in owners:
                             owners[owner] = self._store_of(owner, shared)
@@ -94,11 +116,8 @@ class Access:
                         fresh = [each for _, each in mailboxes if each not in done]
                         done.update(fresh)
                         if store is not None:
-                            names.extend(_names(store, fresh))
-                    yield names[: SHARED_NAMES_MAX - found]
-                    found += len(names)
-                    if found >= SHARED_NAMES_MAX:
-                        return
+                            batch.extend(_visible(store, fresh))
+                    yield batch
 
     def _store_of(self, number: AccountId, shared: Account | None) -> SharedStore | None:
         owner = self._accounts.by_id(number)
@@ -110,9 +129,10 @@ class Access:
         return self._store(owner, self._prefix(owner, shared=is_shared))
 
 
-def _names(store: SharedStore, mailboxes: list[MailboxId]) -> Iterator[str]:
+def _visible(store: SharedStore, mailboxes: list[MailboxId]) -> Iterator[VisibleMailbox]:
     with store.shared_reading() as reader:
         for mailbox in mailboxes:
             found = reader.visible(mailbox)
             if found is not None:
-                yield found.name
+                readable = Rights.READ in reader.rights(mailbox)
+                yield VisibleMailbox(store, found, readable)

@@ -37,6 +37,7 @@ from imapvm.filepool.store import (
     Mailbox,
     append_cost,
 )
+from imapvm.filepool.tables.name_changes import NO_ORIGIN
 from imapvm.model.ids import MailboxId
 from imapvm.model.rights import AclEntry, Grantee, Rights, RightsChange
 
@@ -114,24 +115,26 @@ class SharedStore(AccountStore):
         *,
         special_use: Sequence[str] = (),
         subscribe: bool = False,
+        origin: bytes = NO_ORIGIN,
     ) -> Mailbox:
         """Create a mailbox below one on which the user has `k`."""
         if special_use:
             raise SpecialUseError("a mailbox of another user cannot get a special use")
         created = await self._group.submit(
-            CreateSharedMailbox(self._id, name, self._now(), self._user())
+            CreateSharedMailbox(self._id, name, self._now(), self._user(), origin)
         )
         return created._replace(name=self.prefix + created.name, shared_by=self._id)
 
-    async def delete_mailbox(self, mailbox: MailboxId) -> None:
+    async def delete_mailbox(self, mailbox: MailboxId, *, origin: bytes = NO_ORIGIN) -> None:
         """Delete a mailbox: `x`."""
-        delete = DeleteMailbox(self._id, mailbox, self._now())
+        delete = DeleteMailbox(self._id, mailbox, self._now(), origin)
         needed = ((mailbox, Rights.DELETE_MAILBOX),)
         await self._group.submit(Permitted(delete, self._id, self._grantees(), needed))
 
-    async def rename_mailbox(self, old: str, new: str) -> None:
+    async def rename_mailbox(self, old: str, new: str, *, origin: bytes = NO_ORIGIN) -> None:
         """Rename a mailbox and its children: `x` on it, `k` on the parent of the new name."""
-        await self._group.submit(RenameSharedMailbox(self._id, old, new, self._now(), self._user()))
+        rename = RenameSharedMailbox(self._id, old, new, self._now(), self._user(), origin)
+        await self._group.submit(rename)
 
     async def claim_recent(self, mailbox: MailboxId, up_to: int) -> int:
         r"""Claim nothing: no message is \Recent for a user who is not the owner."""

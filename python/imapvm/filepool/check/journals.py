@@ -7,7 +7,9 @@ from imapvm.filepool.check.findings import Findings, delete_row, put_row
 from imapvm.filepool.check.mailboxes import recount
 from imapvm.filepool.check.state import GroupState
 from imapvm.filepool.engine.transactions import LmdbTxn
+from imapvm.filepool.errors import CorruptDataError
 from imapvm.filepool.tables.messages.changes import Change, read_change
+from imapvm.filepool.tables.name_changes import decoded
 from imapvm.filepool.tables.schema import (
     CHANGE_KEY,
     COUNTER,
@@ -25,6 +27,7 @@ def inspect_logs(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> 
     _inspect_keywords(txn, state, found)
     _inspect_changes(txn, state, found)
     _inspect_journal(txn, state, found)
+    _inspect_names(txn, state, found)
     _inspect_threads(txn, state, found)
 
 
@@ -148,7 +151,7 @@ def _inspect_journal(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn])
             except (error, ValueError):
                 found.add(f"row {sequence} of the change journal cannot be read")
                 continue
-            if kind is Change.ANNOTATED:
+            if kind is Change.ACCOUNT:
                 continue  # an account, and no MODSEQ
             row = state.mailboxes.get(mailbox)
             if row is not None and modseq > row.highest_modseq:
@@ -157,6 +160,20 @@ def _inspect_journal(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn])
                     f"{mailbox}, whose highest is {row.highest_modseq}"
                 )
     state.note_id(b"ring", before)
+
+
+def _inspect_names(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:
+    table = state.tables.name_changes
+    with txn.cursor(table) as cursor:
+        for key, stored in cursor:
+            try:
+                account, number = PAIR_KEY.unpack(key)
+                decoded(key, stored)
+            except (error, CorruptDataError):
+                found.add("a change of a name cannot be read", delete_row(table, key))
+                continue
+            if state.check_account(account, "names were changed of", found) and not number:
+                found.add("a change of a name has no number", delete_row(table, key))
 
 
 def _inspect_threads(txn: LmdbTxn, state: GroupState, found: Findings[GroupTxn]) -> None:

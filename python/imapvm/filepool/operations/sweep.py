@@ -126,6 +126,7 @@ def clear_account(txn: GroupTxn, account: AccountId, budget: Budget, now: int) -
         and budget.clear(txn, txn.tables.annotations, Scope(SERVER, account).key)
         and budget.clear(txn, txn.tables.annotation_usage, prefix)
         and budget.clear(txn, txn.tables.annotation_changes, prefix)
+        and budget.clear(txn, txn.tables.name_changes, prefix)
     )
 
 

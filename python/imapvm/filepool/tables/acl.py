@@ -10,7 +10,7 @@ from struct import error
 from typing import Final
 
 from imapvm.filepool.errors import CorruptDataError, LimitError
-from imapvm.filepool.tables.messages.changes import Change, record_change
+from imapvm.filepool.tables.messages.changes import Change, record_account_change, record_change
 from imapvm.filepool.tables.schema import (
     ACL_KEY,
     ACL_ROW,
@@ -20,7 +20,7 @@ from imapvm.filepool.tables.schema import (
     MailboxRow,
 )
 from imapvm.filepool.tables.transactions import GroupTxn
-from imapvm.model.ids import MailboxId
+from imapvm.model.ids import AccountId, MailboxId
 from imapvm.model.limits import ACL_ENTRIES_MAX
 from imapvm.model.rights import (
     AclEntry,
@@ -109,6 +109,12 @@ def note_readers(txn: GroupTxn, row: MailboxRow) -> None:
 def note_rights(txn: GroupTxn, row: MailboxRow) -> None:
     """Wake sessions that have the mailbox selected: their rights may have changed."""
     record_change(txn, row, Change.RIGHTS)
+
+
+def note_grantee(txn: GroupTxn, grantee: Grantee) -> None:
+    """Wake sessions of users who may see another mailbox now, or one less (RFC 5465 s. 5.9)."""
+    account = grantee.id if grantee.kind is GranteeKind.USER else 0
+    record_account_change(txn, AccountId(account), 0)
 
 
 def put_shared_seen(txn: GroupTxn, row: MailboxRow, *, shared: bool) -> None:

@@ -43,6 +43,7 @@ class GroupTables:
     annotations: Table = field(metadata=ADDED)
     annotation_usage: Table = field(metadata=ADDED)
     annotation_changes: Table = field(metadata=ADDED)
+    name_changes: Table = field(metadata=ADDED)
     acl: Table = field(metadata=ADDED)
     grants: Table = field(metadata=ADDED)
     seen: Table = field(metadata=ADDED)
@@ -115,7 +116,7 @@ LOGIN_EPOCH: Final = b"login"
 FORGOTTEN_EXPUNGES: Final = b"expunged"
 """counters of a group: followed by a mailbox: expunges up to this MODSEQ are no longer logged."""
 JOURNAL_ROW: Final = Struct("<QQB")
-"""ring: mailbox, MODSEQ, kind; for annotations account, number of the change, kind."""
+"""ring: mailbox, MODSEQ, kind; of an account: account, number of the change, kind."""
 
 ACL_ROW: Final = Struct("<HH")
 """acl: rights that are granted, rights that are removed."""

@@ -21,6 +21,7 @@ from imapvm.filepool.store import AccountStore
 from imapvm.filepool.tables import acl
 from imapvm.filepool.tables.schema import SEEN_BLOCK
 from imapvm.filepool.tables.seen import change_seen
+from imapvm.model.changes import AccountChange
 from imapvm.model.limits import (
     ACL_ENTRIES_MAX,
     GROUP_NAME_MAX,
@@ -93,7 +94,7 @@ async def test_a_change_of_rights_wakes_sessions_and_keeps_the_modseq(pool, alic
     pool.on_changes = seen.append
     inbox = mailbox_of(alice, "INBOX")
     await alice.set_rights(inbox.id, user(bob), ADD, LR)
-    assert seen == [{inbox.id}]
+    assert seen == [{inbox.id, AccountChange(bob.id)}]
     await alice.set_rights(inbox.id, user(bob), ADD, LR)
     assert len(seen) == 1
     assert mailbox_of(alice, "INBOX").highest_modseq == inbox.highest_modseq

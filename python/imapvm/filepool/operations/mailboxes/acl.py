@@ -17,6 +17,7 @@ from imapvm.filepool.operations.mailboxes.annotations import clear_user
 from imapvm.filepool.operations.sweep import STEP_ROWS
 from imapvm.filepool.tables.acl import (
     entry_of,
+    note_grantee,
     note_rights,
     put_entry,
     put_shared_seen,
@@ -65,6 +66,7 @@ class SetRights:
         if after != before:
             put_entry(txn, row, after)
             note_rights(txn, row)
+            note_grantee(txn, self.grantee)
         return after
 
 

@@ -12,6 +12,7 @@ from imapvm.filepool.tables.acl import clear_acl, inherit_acl
 from imapvm.filepool.tables.mailboxes import Mailbox, mailbox_of, name_row, set_name
 from imapvm.filepool.tables.messages.bodies import SweepKind, sweep_key
 from imapvm.filepool.tables.messages.changes import Change, record_change
+from imapvm.filepool.tables.name_changes import NO_ORIGIN, NameChangeKind, log_name
 from imapvm.filepool.tables.schema import MailboxRow, UsageRow
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import UID_MAX, AccountId, MailboxId
@@ -120,9 +121,26 @@ def _last_of_older_version(txn: GroupTxn, seconds: int) -> int:
 
 
 def new_mailbox(
-    txn: GroupTxn, usage: UsageRow, name: str, *, now: int, uses: int = 0, subscribe: bool = False
+    txn: GroupTxn,
+    usage: UsageRow,
+    name: str,
+    *,
+    now: int,
+    uses: int = 0,
+    subscribe: bool = False,
+    origin: bytes | None = None,
 ) -> MailboxRow:
-    """Create a mailbox whose name has been checked, with the ACL of its parent."""
+    """Create a mailbox whose name has been checked, with the ACL of its parent.
+
+    Args:
+        txn: the transaction.
+        usage: of the account.
+        name: canonical.
+        now: seconds since 1970.
+        uses: bits of the special uses.
+        subscribe: True to subscribe the name.
+        origin: session that is not notified; None to notify no session.
+    """
     uid_validity = next_uid_validity(txn, usage, now)
     txn.edit(usage)
     usage.uid_validity = uid_validity
@@ -139,6 +157,8 @@ def new_mailbox(
         parent, _ = name_row(txn, usage.account, above)
         if parent:
             inherit_acl(txn, parent, row)
+    if origin is not None:
+        log_name(txn, usage.account, NameChangeKind.CREATED, name, row.id, origin)
     return row
 
 
@@ -159,6 +179,8 @@ class CreateMailbox:
     special_use: tuple[str, ...]
     subscribe: bool
     now: int
+    origin: bytes = NO_ORIGIN
+    """Id of the session, which is not notified; so below."""
 
     def apply(self, txn: GroupTxn) -> Mailbox:
         # A trailing delimiter announces children (RFC 9051 section 6.3.4).
@@ -173,8 +195,16 @@ class CreateMailbox:
         check_drift(txn, usage, self.now)
         uses = check_uses(txn, self.account, self.special_use)
         for above in missing:
-            new_mailbox(txn, usage, above, now=self.now)
-        row = new_mailbox(txn, usage, name, now=self.now, uses=uses, subscribe=self.subscribe)
+            new_mailbox(txn, usage, above, now=self.now, origin=self.origin)
+        row = new_mailbox(
+            txn,
+            usage,
+            name,
+            now=self.now,
+            uses=uses,
+            subscribe=self.subscribe,
+            origin=self.origin,
+        )
         return mailbox_of(row)
 
 
@@ -188,6 +218,7 @@ class DeleteMailbox:
     account: AccountId
     mailbox: MailboxId
     now: int
+    origin: bytes = NO_ORIGIN
 
     def apply(self, txn: GroupTxn) -> None:
         row = txn.mailbox(self.account, self.mailbox)
@@ -203,6 +234,7 @@ class DeleteMailbox:
         drop_annotations(txn, self.account, row.id)
         clear_acl(txn, self.account, row.id)
         record_change(txn, row, Change.DELETED)
+        log_name(txn, row.account, NameChangeKind.DELETED, row.name, row.id, self.origin)
         txn.drop_mailbox(row.account, row.id)
 
 
@@ -213,6 +245,7 @@ class SetSubscription:
     account: AccountId
     name: str
     subscribed: bool
+    origin: bytes = NO_ORIGIN
 
     def apply(self, txn: GroupTxn) -> None:
         usage = txn.usage(self.account)
@@ -225,6 +258,7 @@ class SetSubscription:
             if not mailbox and self.subscribed:
                 check_room(usage, 1)
             set_name(txn, usage, name, mailbox, subscribed=self.subscribed)
+            log_name(txn, self.account, NameChangeKind.SUBSCRIPTION, name, mailbox, self.origin)
 
 
 @frozen

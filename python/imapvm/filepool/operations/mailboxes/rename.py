@@ -26,6 +26,7 @@ from imapvm.filepool.operations.quota import check_quota
 from imapvm.filepool.tables.mailboxes import name_row, set_name
 from imapvm.filepool.tables.messages import index
 from imapvm.filepool.tables.messages.changes import Change, log_change, record_change
+from imapvm.filepool.tables.name_changes import NO_ORIGIN, NameChangeKind, log_name
 from imapvm.filepool.tables.schema import ID_KEY, NAME_ROW, UsageRow, name_key
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.ids import AccountId, MailboxId
@@ -49,6 +50,8 @@ class RenameMailbox:
     old: str
     new: str
     now: int
+    origin: bytes = NO_ORIGIN
+    """Id of the session, which is not notified; so below."""
 
     def apply(self, txn: GroupTxn) -> None:
         usage = txn.usage(self.account)
@@ -61,8 +64,15 @@ class RenameMailbox:
             return
         moves = self._moves(txn, old, new)
         staying = [name_row(txn, self.account, before)[1] for before, _, _ in moves]
-        _create_parents(txn, usage, new, sum(staying), self.now)
+        _create_parents(txn, usage, new, sum(staying), self.now, self.origin)
         _rename(txn, usage, moves)
+        top = next((mailbox for name, _, mailbox in moves if name == old), MailboxId(0))
+        self._log(txn, old, new, top)
+
+    def _log(self, txn: GroupTxn, old: str, new: str, mailbox: MailboxId) -> None:
+        """Log the name at the top: no event is sent for its children (RFC 5465 section 5.4)."""
+        kind = NameChangeKind.RENAMED
+        log_name(txn, self.account, kind, new, mailbox, self.origin, old=old)
 
     def _moves(self, txn: GroupTxn, old: str, new: str) -> list[Move]:
         """Return the mailboxes to rename.
@@ -99,8 +109,9 @@ class RenameMailbox:
         check_drift(txn, usage, self.now)
         check_copy(txn, self.account, inbox.id)
         for above in missing:
-            new_mailbox(txn, usage, above, now=self.now)
+            new_mailbox(txn, usage, above, now=self.now, origin=self.origin)
         row = new_mailbox(txn, usage, new, now=self.now)
+        self._log(txn, INBOX, new, row.id)
         runs: list[tuple[int, int]] = []
         table = txn.tables.index
         last = (b"", b"")
@@ -143,7 +154,9 @@ def _check_free(txn: GroupTxn, account: AccountId, moves: Sequence[Move]) -> Non
             raise MailboxExistsError(f"mailbox {after} already exists")
 
 
-def _create_parents(txn: GroupTxn, usage: UsageRow, new: str, names: int, now: int) -> None:
+def _create_parents(
+    txn: GroupTxn, usage: UsageRow, new: str, names: int, now: int, origin: bytes
+) -> None:
     """Create the missing parents of a name.
 
     Raises:
@@ -156,7 +169,7 @@ def _create_parents(txn: GroupTxn, usage: UsageRow, new: str, names: int, now: i
             check_quota(txn, usage.account, mailboxes=len(missing))
         check_drift(txn, usage, now)
     for above in missing:
-        new_mailbox(txn, usage, above, now=now)
+        new_mailbox(txn, usage, above, now=now, origin=origin)
 
 
 def _rename(txn: GroupTxn, usage: UsageRow, moves: Sequence[Move]) -> None:
@@ -187,13 +200,18 @@ class RenamePart:
     names: int
     """Number of names that this operation and those after it add: subscriptions keep the old."""
     now: int
+    origin: bytes = NO_ORIGIN
 
     def apply(self, txn: GroupTxn) -> None:
         usage = txn.usage(self.account)
         moves = [move for move in self.moves if name_row(txn, self.account, move[0])[0] == move[2]]
         _check_free(txn, self.account, moves)
-        _create_parents(txn, usage, self.new, self.names, self.now)
+        _create_parents(txn, usage, self.new, self.names, self.now, self.origin)
         _rename(txn, usage, moves)
+        for old, new, mailbox in moves:
+            if new == self.new:
+                kind = NameChangeKind.RENAMED
+                log_name(txn, self.account, kind, new, mailbox, self.origin, old=old)
 
 
 def rename_parts(
@@ -202,6 +220,7 @@ def rename_parts(
     new: str,
     moves: list[tuple[Move, bool]],
     now: int,
+    origin: bytes = NO_ORIGIN,
 ) -> list[RenamePart]:
     """Return the parts of a RENAME, in the order in which they have to be applied.
 
@@ -211,6 +230,7 @@ def rename_parts(
         new: its new canonical name.
         moves: all mailboxes to rename, each with True if its old name is subscribed; are sorted.
         now: seconds since 1970.
+        origin: id of the session.
     """
     last: list[tuple[Move, bool]] = []
     if is_below(old, new):
@@ -222,6 +242,6 @@ def rename_parts(
     parts = [moves[at : at + RENAMED_AT_ONCE] for at in range(0, len(moves), RENAMED_AT_ONCE)]
     added = [sum(subscribed for _, subscribed in part) for part in (*parts, last)]
     return [
-        RenamePart(account, new, tuple(move for move, _ in part), sum(added[number:]), now)
+        RenamePart(account, new, tuple(move for move, _ in part), sum(added[number:]), now, origin)
         for number, part in enumerate(parts)
     ]

@@ -47,6 +47,7 @@ from imapvm.filepool.tables.messages.changes import (
     log_seen_change,
     without_seen_of_others,
 )
+from imapvm.filepool.tables.name_changes import NO_ORIGIN
 from imapvm.filepool.tables.schema import MailboxRow, name_key
 from imapvm.filepool.tables.seen import change_seen, seen_among
 from imapvm.filepool.tables.transactions import GroupTxn
@@ -380,11 +381,15 @@ class CreateSharedMailbox:
     name: str
     now: int
     reader: SharedUser
+    origin: bytes = NO_ORIGIN
+    """Id of the session, which is not notified; so below."""
 
     def apply(self, txn: GroupTxn) -> Mailbox:
         name = checked_name(self.name.removesuffix(DELIMITER))
         _check_parent(txn, self.account, name, self.reader.grantees)
-        create = CreateMailbox(self.account, name, (), subscribe=False, now=self.now)
+        create = CreateMailbox(
+            self.account, name, (), subscribe=False, now=self.now, origin=self.origin
+        )
         return create.apply(txn)
 
 
@@ -397,6 +402,7 @@ class RenameSharedMailbox:
     new: str
     now: int
     reader: SharedUser
+    origin: bytes = NO_ORIGIN
 
     def apply(self, txn: GroupTxn) -> None:
         old = canonical_name(self.old)
@@ -410,6 +416,6 @@ class RenameSharedMailbox:
         if len(below) >= RENAMED_AT_ONCE:
             raise LimitError(f"more than {RENAMED_AT_ONCE} mailboxes to rename at once")
         try:
-            RenameMailbox(self.account, old, new, self.now).apply(txn)
+            RenameMailbox(self.account, old, new, self.now, self.origin).apply(txn)
         except MailboxExistsError:
             raise PermissionDeniedError(DENIED) from None  # a child that cannot be seen, perhaps

@@ -53,8 +53,8 @@ class Change(IntEnum):
     """In the journal only, like the kinds below."""
     DELETED = 5
     RENAMED = 6
-    ANNOTATED = 7
-    """Of an account: annotations of its mailboxes, or its own of the server."""
+    ACCOUNT = 7
+    """Of an account: annotations, names, subscriptions, or rights on mailboxes of others."""
     RIGHTS = 8
     """Of the ACL of a mailbox."""
     SEEN = 9
@@ -157,8 +157,11 @@ def record_change(txn: GroupTxn, row: MailboxRow, kind: Change) -> None:
 
 
 def record_account_change(txn: GroupTxn, account: AccountId, number: int) -> None:
-    """Add an account with changed annotations to the journal, and the number of its last change."""
-    _add_to_journal(txn, account, number, Change.ANNOTATED)
+    """Add an account to the journal, with the number of its last change in its log.
+
+    Account 0 is any account: rights of all users or of a group have changed.
+    """
+    _add_to_journal(txn, account, number, Change.ACCOUNT)
     txn.changed.add(AccountChange(account))
 
 
