@@ -528,6 +528,19 @@ class SetMetadata:
     """At least one. None removes the entry."""
 
 @final
+class Notify:
+    """NOTIFY (RFC 5465)."""
+
+    tag: Final[bytes]
+    status: Final[bool]
+    """STATUS of NOTIFY SET."""
+    groups: Final[
+        tuple[tuple[str, tuple[str, ...], tuple[str, ...], FetchItems | None], ...] | None
+    ]
+    """Filter, mailboxes of SUBTREE and MAILBOXES, events in upper case (unknown ones too; none for
+    NONE), and items of MessageNew. None for NOTIFY NONE."""
+
+@final
 class Append:
     """APPEND and MULTIAPPEND; the messages follow as events."""
 

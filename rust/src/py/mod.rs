@@ -69,11 +69,11 @@ mod _core {
         Authenticate, CancelUpdate, Capability, Check, Close, CommandReader, Compress, Copy,
         Create, Delete, DeleteAcl, Enable, Expunge, Fetch, GetAcl, GetMetadata, GetQuota,
         GetQuotaRoot, Id, Idle, IdleDone, List, ListRights, LiteralWanted, Login, Logout, Lsub,
-        Malformed, Move, MultiSearch, MyRights, Namespace, Noop, PyDisabledSyntax, PyDotReader,
-        PyFetchItems, PyLimits, PyListMatcher, PyMessageUrl, PyResponseWriter, PySearchProgram,
-        PySequenceSet, Rename, Replace, SaslResponse, Search, Select, SetAcl, SetMetadata,
-        SetQuota, Sort, StartTls, Status, Store, Subscribe, Thread, UidBatches, Unauthenticate,
-        Unselect, Unsubscribe, decode_utf7, imap_string, mailbox_name,
+        Malformed, Move, MultiSearch, MyRights, Namespace, Noop, Notify, PyDisabledSyntax,
+        PyDotReader, PyFetchItems, PyLimits, PyListMatcher, PyMessageUrl, PyResponseWriter,
+        PySearchProgram, PySequenceSet, Rename, Replace, SaslResponse, Search, Select, SetAcl,
+        SetMetadata, SetQuota, Sort, StartTls, Status, Store, Subscribe, Thread, UidBatches,
+        Unauthenticate, Unselect, Unsubscribe, decode_utf7, imap_string, mailbox_name,
     };
     #[pymodule_export]
     const FUZZY_NONE: u8 = super::index::FUZZY_NONE;

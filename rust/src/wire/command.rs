@@ -128,6 +128,8 @@ pub enum Verb {
         items: Vec<&'static str>,
     },
     GetMetadata(GetMetadata),
+    /// NOTIFY; None for NONE (RFC 5465).
+    Notify(Option<Notify>),
     /// Names as received, and values; None removes an entry.
     SetMetadata {
         mailbox: String,
@@ -238,6 +240,30 @@ pub struct GetMetadata {
     pub max_size: Option<u64>,
     /// DEPTH: `0`, `1` or `infinity`.
     pub depth: &'static str,
+}
+
+/// NOTIFY SET (RFC 5465 section 3.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notify {
+    /// STATUS.
+    pub status: bool,
+    /// At least one.
+    pub groups: Vec<EventGroup>,
+}
+
+/// Mailboxes, and events of which the client is notified.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventGroup {
+    /// `SELECTED`, `SELECTED-DELAYED`, `INBOXES`, `PERSONAL`, `SUBSCRIBED`, `SUBTREE`, `MAILBOXES`.
+    pub filter: &'static str,
+    /// Of SUBTREE and MAILBOXES: at least one.
+    pub mailboxes: Vec<String>,
+    /// In upper case; unknown ones too. Empty for NONE.
+    pub events: Vec<String>,
+    /// Items of MessageNew.
+    pub items: Vec<FetchItem>,
+    /// UID is one of them.
+    pub uid_asked: bool,
 }
 
 /// FETCH and UID FETCH.

@@ -4,10 +4,11 @@ use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFrozenSet, PyTuple};
 
+use super::mailbox_filters::{event_groups, mailbox_filters};
 use super::{PyFetchItems, PyMessageUrl, PySearchProgram, PySequenceSet};
 use crate::index::arrange::Arrangement;
 use crate::py::index::PyArrangement;
-use crate::wire::ast::{MailboxFilter, SearchKey, SequenceSet, Window};
+use crate::wire::ast::{SearchKey, SequenceSet, Window};
 use crate::wire::command::{self, Event, Qresync, StoreMode, Verb};
 
 /// UIDVALIDITY, MODSEQ, known UIDs, (numbers, UIDs).
@@ -97,6 +98,8 @@ events! {
     GetMetadata { tag: Py<PyBytes>, mailbox: String, entries: Py<PyTuple>, max_size: Option<u64>, depth: &'static str }
     /// SETMETADATA.
     SetMetadata { tag: Py<PyBytes>, mailbox: String, values: Py<PyTuple> }
+    /// NOTIFY.
+    Notify { tag: Py<PyBytes>, status: bool, groups: Option<Py<PyTuple>> }
     /// APPEND.
     Append { tag: Py<PyBytes>, mailbox: String }
     /// GETQUOTA.
@@ -524,6 +527,14 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
             }
             .into_bound_py_any(py)
         }
+        Verb::Notify(command) => Notify {
+            tag,
+            status: command.as_ref().is_some_and(|command| command.status),
+            groups: command
+                .map(|command| event_groups(py, command.groups))
+                .transpose()?,
+        }
+        .into_bound_py_any(py),
         Verb::Lsub { reference, pattern } => Lsub {
             tag,
             reference,
@@ -543,7 +554,7 @@ fn bytes(py: Python<'_>, data: &[u8]) -> Py<PyBytes> {
     PyBytes::new(py, data).unbind()
 }
 
-fn words<S: AsRef<str>>(py: Python<'_>, words: &[S]) -> PyResult<Py<PyTuple>> {
+pub(super) fn words<S: AsRef<str>>(py: Python<'_>, words: &[S]) -> PyResult<Py<PyTuple>> {
     PyTuple::new(py, words.iter().map(AsRef::as_ref)).map(Bound::unbind)
 }
 
@@ -556,22 +567,6 @@ fn set(py: Python<'_>, set: SequenceSet) -> PyResult<Py<PySequenceSet>> {
 }
 
 /// Return pairs of a keyword in upper case and a tuple of names.
-fn mailbox_filters(py: Python<'_>, filters: Vec<MailboxFilter>) -> PyResult<Py<PyTuple>> {
-    let pairs = filters.into_iter().map(|filter| match filter {
-        MailboxFilter::Selected => ("SELECTED", Vec::new()),
-        MailboxFilter::Inboxes => ("INBOXES", Vec::new()),
-        MailboxFilter::Personal => ("PERSONAL", Vec::new()),
-        MailboxFilter::Subscribed => ("SUBSCRIBED", Vec::new()),
-        MailboxFilter::Subtree(names) => ("SUBTREE", names),
-        MailboxFilter::SubtreeOne(names) => ("SUBTREE-ONE", names),
-        MailboxFilter::Mailboxes(names) => ("MAILBOXES", names),
-    });
-    let pairs: Vec<_> = pairs
-        .map(|(word, names)| Ok((word, words(py, &names)?)))
-        .collect::<PyResult<_>>()?;
-    PyTuple::new(py, pairs).map(Bound::unbind)
-}
-
 fn ends(window: Window) -> (i64, i64) {
     (window.one, window.other)
 }

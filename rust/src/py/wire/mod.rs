@@ -1,6 +1,7 @@
 //! Python classes of `wire`.
 
 mod events;
+mod mailbox_filters;
 mod reader;
 mod tools;
 

@@ -76,6 +76,26 @@ pub(super) fn fetch(input: &mut Cursor<'_>, uid: bool) -> Parsed<Verb> {
     }))
 }
 
+/// ```abnf
+/// "(" fetch-att *(SP fetch-att) ")"
+/// ```
+/// Return the items, and true if UID is one of them. For other commands than FETCH; what is unknown
+/// in FETCH is unknown here.
+pub(super) fn item_list(input: &mut Cursor<'_>) -> Parsed<(Vec<FetchItem>, bool)> {
+    let command = std::mem::replace(&mut input.command, "FETCH");
+    let start = input.clone();
+    let (mut items, mut kinds, mut uid_asked) = (Vec::new(), Vec::new(), false);
+    parenthesised(input, |input| {
+        uid_asked |= add(&mut items, &mut kinds, input)?;
+        Ok(())
+    })?;
+    input.command = command;
+    if items.is_empty() {
+        return start.expected("a FETCH item in the list");
+    }
+    Ok((items, uid_asked))
+}
+
 /// Parse ALL, FAST or FULL, which are not allowed in a list.
 fn take_macro(input: &mut Cursor<'_>, items: &mut Vec<FetchItem>) -> bool {
     let (envelope, body) = if input.take_word(b"ALL") {

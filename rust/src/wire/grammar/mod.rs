@@ -7,6 +7,7 @@ mod fetch;
 mod listing;
 mod mailbox;
 mod metadata;
+mod notify;
 mod quota;
 mod search;
 mod url;
@@ -53,6 +54,7 @@ const NAMES: &[&str] = &[
     "MYRIGHTS",
     "NAMESPACE",
     "NOOP",
+    "NOTIFY",
     "RENAME",
     "REPLACE",
     "SEARCH",
@@ -286,6 +288,7 @@ fn with_arguments(name: &'static str, input: &mut Cursor<'_>) -> Parsed<Verb> {
         "STATUS" => listing::status(input),
         "GETMETADATA" => metadata::getmetadata(input),
         "SETMETADATA" => metadata::setmetadata(input),
+        "NOTIFY" => notify::notify(input),
         "SEARCH" => search::search(input, false),
         "UID SEARCH" => search::search(input, true),
         "ESEARCH" => search::esearch(input),

@@ -5,6 +5,7 @@ mod catenate;
 mod fetching;
 mod listing;
 mod metadata;
+mod notifying;
 mod quotas;
 mod searching;
 mod sorting;

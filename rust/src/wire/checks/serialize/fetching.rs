@@ -31,6 +31,16 @@ pub(super) fn fetch(out: &mut CommandText, command: &Fetch) {
     }
 }
 
+/// Items in parentheses.
+pub(super) fn item_list(out: &mut CommandText, items: &[FetchItem]) {
+    out.put("(");
+    for (place, item) in items.iter().enumerate() {
+        out.put(if place > 0 { " " } else { "" });
+        fetch_item(out, item);
+    }
+    out.put(")");
+}
+
 fn fetch_item(out: &mut CommandText, item: &FetchItem) {
     match item {
         FetchItem::Uid => out.put("UID"),

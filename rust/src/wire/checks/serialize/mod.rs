@@ -5,12 +5,12 @@ mod searching;
 
 use super::super::ast::SequenceSet;
 use super::super::command::{
-    AppendMessage, Command, GetMetadata, List, Qresync, Store, StoreMode, Verb,
+    AppendMessage, Command, EventGroup, GetMetadata, List, Notify, Qresync, Store, StoreMode, Verb,
 };
 use super::super::names::encode_utf7;
 use super::super::syntax::dates::civil_from_days;
 use super::super::syntax::flags::{FlagList, SYSTEM_NAMES};
-use fetching::fetch;
+use fetching::{fetch, item_list};
 use searching::{
     mailbox_filters, search_criteria, search_key, search_returns, sort_criteria, thread_algorithm,
 };
@@ -237,6 +237,8 @@ fn verb(out: &mut CommandText, verb: &Verb) {
             out.put(")");
         }
         Verb::GetMetadata(command) => get_metadata(out, command),
+        Verb::Notify(None) => out.put("NOTIFY NONE"),
+        Verb::Notify(Some(command)) => notify(out, command),
         Verb::SetMetadata { mailbox, values } => {
             named(out, "SETMETADATA ", mailbox);
             for (place, (entry, value)) in values.iter().enumerate() {
@@ -399,6 +401,45 @@ fn list(out: &mut CommandText, command: &List) {
         }
         out.put(")");
     }
+}
+
+fn notify(out: &mut CommandText, command: &Notify) {
+    out.put(if command.status {
+        "NOTIFY SET STATUS"
+    } else {
+        "NOTIFY SET"
+    });
+    for group in &command.groups {
+        event_group(out, group);
+    }
+}
+
+fn event_group(out: &mut CommandText, group: &EventGroup) {
+    out.put(" (");
+    out.put(group.filter);
+    if !group.mailboxes.is_empty() {
+        out.put(" (");
+        for (place, name) in group.mailboxes.iter().enumerate() {
+            out.put(if place > 0 { " " } else { "" });
+            out.mailbox(name);
+        }
+        out.put(")");
+    }
+    if group.events.is_empty() {
+        out.put(" NONE)");
+        return;
+    }
+    let mut items = &group.items[..];
+    for (place, event) in group.events.iter().enumerate() {
+        out.put(if place > 0 { " " } else { " (" });
+        out.put(event);
+        if event == "MESSAGENEW" && !items.is_empty() {
+            out.put(" ");
+            item_list(out, items);
+            items = &[];
+        }
+    }
+    out.put("))");
 }
 
 fn get_metadata(out: &mut CommandText, command: &GetMetadata) {

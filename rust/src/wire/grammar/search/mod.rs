@@ -5,7 +5,7 @@
 mod multi_search;
 mod sort;
 
-pub(super) use self::multi_search::esearch;
+pub(super) use self::multi_search::{esearch, one_or_more_mailbox};
 pub(crate) use self::sort::{ALGORITHMS, SORT_KEYS};
 pub(super) use self::sort::{sort, thread};
 use super::{lossy, one_of, parenthesised};

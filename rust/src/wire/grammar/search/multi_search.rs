@@ -71,7 +71,7 @@ fn filter_mailboxes(input: &mut Cursor<'_>) -> Parsed<MailboxFilter> {
 /// ```abnf
 /// one-or-more-mailbox = mailbox / "(" mailbox *(SP mailbox) ")"
 /// ```
-fn one_or_more_mailbox(input: &mut Cursor<'_>) -> Parsed<Vec<String>> {
+pub(in super::super) fn one_or_more_mailbox(input: &mut Cursor<'_>) -> Parsed<Vec<String>> {
     if input.peek() != Some(b'(') {
         return Ok(vec![mailbox(input)?]);
     }
