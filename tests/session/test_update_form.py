@@ -54,8 +54,9 @@ def test_items_of_changed_flags(form, uid, expected):
 
 
 def test_every_combination_has_a_form():
-    assert len(FORMS) == 16
-    for (rev2, condstore, qresync, uidonly), form in FORMS.items():
+    assert len(FORMS) == 32
+    for (uid, rev2, condstore, qresync, uidonly), form in FORMS.items():
+        assert form.uid == (uid or condstore)
         assert form.recent != rev2
         assert form.vanished == (qresync or uidonly)
         assert form.modseq == condstore

@@ -8,7 +8,6 @@ All waits of handlers are here and in the filepool; each awaits `suspend()` befo
 (`imapvm.model.stepping`), so that handlers are plain coroutines.
 """
 
-from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from functools import lru_cache, partial
 from typing import Final
@@ -26,6 +25,7 @@ from imapvm._core import (
 )
 from imapvm.commands.idlers import Channel
 from imapvm.commands.message_limit import LIMITED, NO_LIMIT, MessageLimit
+from imapvm.commands.notifications import watched_stores
 from imapvm.commands.outcome import Disconnected, Hangup, Refusal
 from imapvm.commands.progress import Progress
 from imapvm.commands.services import Services
@@ -40,6 +40,7 @@ from imapvm.model.limits import LINE_BEFORE_LOGIN_MAX, LITERAL_BEFORE_LOGIN_MAX,
 from imapvm.model.names import SHARED_NAMESPACES, normal_name
 from imapvm.model.stepping import suspend
 from imapvm.session.events import Event
+from imapvm.session.interest import NOTHING
 from imapvm.session.session import Session
 from imapvm.session.syntax import Disabled
 from imapvm.session.view import View
@@ -73,7 +74,17 @@ class Context:
     Bytes written to `out` are sent by `flush`, or when the connection has no more commands to run.
     """
 
-    __slots__ = ("_claiming", "_hangup", "_idle", "channel", "out", "reader", "services", "session")
+    __slots__ = (
+        "_claiming",
+        "_hangup",
+        "_idle",
+        "_resting",
+        "channel",
+        "out",
+        "reader",
+        "services",
+        "session",
+    )
 
     def __init__(
         self, channel: Channel, services: Services, session: Session[AccountStore]
@@ -87,6 +98,8 @@ class Context:
         self._idle: trio.CancelScope | None = None
         self._hangup: Hangup | None = None
         """Reason for which `push` has ended IDLE."""
+        self._resting = False
+        """True between commands of a client that uses NOTIFY."""
         self._claiming = False
         r"""True while a claim of \Recent messages by `push` is being committed."""
 
@@ -252,37 +265,6 @@ class Context:
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise Disconnected from error
 
-    async def run_in_threads(
-        self, jobs: Iterable[Callable[[], None]], progress: Progress | None = None
-    ) -> None:
-        """Run functions in the search threads; return when all have ended.
-
-        Args:
-            jobs: the functions.
-            progress: is reported meanwhile.
-
-        Raises:
-            Exception: the first that one of them raised.
-        """
-        await suspend()
-        errors: list[Exception] = []
-
-        async def run(job: Callable[[], None]) -> None:
-            try:
-                await trio.to_thread.run_sync(job, limiter=self.services.search_threads)
-            except Exception as error:
-                errors.append(error)
-
-        async with trio.open_nursery() as reports:
-            if progress is not None:
-                reports.start_soon(progress.report_forever)
-            async with trio.open_nursery() as nursery:
-                for job in jobs:
-                    nursery.start_soon(run, job)
-            reports.cancel_scope.cancel()
-        if errors:
-            raise errors[0]
-
     def sign_in(self, store: AccountStore, login_epoch: int = 0) -> None:
         """Enter the authenticated state; the reader's limits widen."""
         self.session.store = store
@@ -293,6 +275,7 @@ class Context:
     def sign_out(self) -> None:
         """Enter the not authenticated state, as it was before login (RFC 8437 section 3)."""
         self.session.sign_out()
+        self.services.watchers.leave(self)
         self.reader.utf8 = False
         self.reader.limits = BEFORE_LOGIN
         self.update_syntax()
@@ -347,7 +330,7 @@ class Context:
         raise self._hangup or Disconnected
 
     def push(self) -> bool:
-        r"""Send updates that are due to a client in IDLE; do nothing outside IDLE.
+        r"""Send updates that are due to a client in IDLE, or between commands after NOTIFY.
 
         EXISTS is sent first. If new messages may be \Recent they are claimed, and RECENT is sent
         when the claim is on disk.
@@ -357,19 +340,87 @@ class Context:
 
         Returns:
             True if more is due than one call sends: let other tasks run, and call again.
+
+        Raises:
+            Hangup: between commands, the selected mailbox was deleted. IDLE ends by itself.
         """
-        if self._idle is None or self.channel.waiting:
+        idle = self._idle
+        if (idle is None and not self._resting) or self.channel.waiting:
             return False
+        interest = self.session.interest
+        hold_expunges = idle is None and interest is not None and interest.delayed
         try:
-            more = write_updates(self.session, self.out, hold_expunges=False, uid=False)
+            more = write_updates(self.session, self.out, hold_expunges=hold_expunges, uid=False)
         except Hangup as reason:
+            if idle is None:
+                raise
             self._hangup = reason
-            self._idle.cancel()
+            idle.cancel()
             return False
         if len(self.out):
+            if interest is not None:
+                self._write_held_modseq()
             self.channel.write_nowait(self.out.take())
         self._claim_soon()
+        if interest is not None:
+            self.update_watchers()
         return more and not self.channel.waiting
+
+    def _write_held_modseq(self) -> None:
+        """Write HIGHESTMODSEQ if changes are held back whose MODSEQ is less (RFC 7162 section 3.2).
+
+        FETCH responses may have a higher one, from which a client would resume after a lost
+        connection. At the end of a command dispatch writes it.
+        """
+        view = self.session.view
+        if (
+            self.session.condstore
+            and view is not None
+            and view.stream is None
+            and view.highest_modseq < view.known_modseq
+        ):
+            code = f"HIGHESTMODSEQ {view.highest_modseq}"
+            self.out.condition("OK", "highest mod-sequence", code)
+
+    # --- NOTIFY --------------------------------------------------------------------------------
+
+    def rest(self) -> None:
+        """Enter the time between two commands, in which `push` sends updates after NOTIFY.
+
+        Raises:
+            Hangup: the selected mailbox was deleted.
+        """
+        self._resting = self.session.interest is not None and self.session.interest is not NOTHING
+        self.update_watchers()
+        if self._resting and self.push():
+            self.services.idlers.push_later(self)
+
+    def leave_rest(self) -> bool:
+        """Leave the time between two commands; return True if `complete_update` has to follow."""
+        self._resting = False
+        return self.is_responding
+
+    async def complete_update(self) -> None:
+        """Complete the responses of which a part was sent between two commands."""
+        view = self.session.view
+        while view is not None and view.stream is not None:
+            write_updates(self.session, self.out, hold_expunges=True, uid=False)
+            await self.flush()
+            await self.yield_control()
+
+    @property
+    def is_responding(self) -> bool:
+        """True if a part of a response was sent between two commands: no other may begin."""
+        view = self.session.view
+        return view is not None and view.stream is not None
+
+    def update_watchers(self) -> None:
+        """Register for changes of the accounts that NOTIFY concerns, or for none."""
+        session = self.session
+        if session.watch is None:
+            self.services.watchers.leave(self)
+        else:
+            self.services.watchers.enter(self, watched_stores(session, session.watch))
 
     def _claim_soon(self) -> None:
         view, store = self.session.view, self.session.shared or self.session.store
@@ -389,7 +440,7 @@ class Context:
 
         Called every few minutes, so that address translators keep an idle connection.
         """
-        if self._idle is not None and not self.channel.waiting:
+        if self._idle is not None and not self.channel.waiting and not self.is_responding:
             self.out.condition("OK", "still here")
             self.channel.write_nowait(self.out.take())
             view = self.session.view
@@ -427,6 +478,18 @@ class AccountContext(Context):
             if reader.mailbox_id(name) is not None:
                 return own, name
         return self.access().locate(name)
+
+    def note_own_messages(
+        self, store: AccountStore, mailbox: MailboxId, uids: UidSet, modseq: int
+    ) -> None:
+        """Record messages that this client has appended: NOTIFY omits them (RFC 5465 section 5)."""
+        session = self.session
+        if session.watch is None:
+            return
+        if session.view is not None and self.is_selected(store, mailbox):
+            session.view.note_own_messages(uids)
+        else:
+            session.watch.note_own_change(store.account.id, mailbox, modseq)
 
     def access(self) -> Access:
         """Return the access of the user to mailboxes of others."""

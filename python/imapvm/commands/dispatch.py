@@ -15,7 +15,7 @@ ends there; one that waits is continued by the connection's task (`imapvm.model.
 import logging
 from typing import Any, Final, NamedTuple, cast
 
-from imapvm._core import Append, CorruptError, Idle, LiteralWanted, Malformed, Replace
+from imapvm._core import Append, CorruptError, Idle, LiteralWanted, Malformed, Notify, Replace
 from imapvm.commands.context import Context
 from imapvm.commands.message_limit import LIMITED
 from imapvm.commands.outcome import (
@@ -51,6 +51,7 @@ from imapvm.filepool.errors import (
 from imapvm.model.limits import ANNOTATION_MAX, ERRORS_BEFORE_LOGIN_MAX
 from imapvm.model.stepping import Suspended, start
 from imapvm.session.events import Command, Event
+from imapvm.session.interest import NOTHING, Interest, SelectedEvents
 from imapvm.session.states import State
 from imapvm.session.view import View
 
@@ -168,7 +169,7 @@ def _respond(
     """
     session = ctx.session
     if (
-        (session.view is not None or session.annotations is not None)
+        (session.view is not None or session.annotations is not None or session.watch is not None)
         and row.updates is not Updates.NONE
         and not session.over
     ):
@@ -179,6 +180,7 @@ def _respond(
                 hold_expunges=row.updates is Updates.HOLD_EXPUNGES or ended is DONE_WITH_NUMBERS,
                 uid=row.uid,
                 hold_exists=hold_exists,
+                events=None if session.interest is None else _events(row, session.interest),
             )
             if more or (session.view is not None and session.view.undecided):
                 return False
@@ -201,6 +203,7 @@ def _respond(
         and (row.updates is Updates.HOLD_EXPUNGES or ended is DONE_WITH_NUMBERS)
         and session.view is not None
         and session.view.expunged
+        and session.view.events.expunges
     ):
         if code is not None:
             ctx.out.condition("NO", LIMITED, code)  # RFC 9738 section 3.1
@@ -211,6 +214,18 @@ def _respond(
         ctx.out.tagged(tag, ended.status, ended.text, code)
         _count_error(ctx)
     return True
+
+
+def _events(row: CommandRow[Any, Any], interest: Interest) -> SelectedEvents:
+    """Return the updates that end a command of a client that uses NOTIFY.
+
+    NOTIFY SET is also a NOOP, which sends all that is due (RFC 5465 section 3.1). The expunges of
+    EXPUNGE, MOVE and REPLACE are their own responses.
+    """
+    events = interest.selected
+    if row.command is Notify and interest is not NOTHING:
+        return SelectedEvents(items=events.items)
+    return events._replace(expunges=True) if row.expunges else events
 
 
 def _with_highest_modseq(ctx: Context, view: View, ended: Done | Failed) -> str | None:

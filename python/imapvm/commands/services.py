@@ -12,6 +12,7 @@ from imapvm.auth.authenticator import Authenticator
 from imapvm.commands.idlers import Idlers
 from imapvm.commands.message_limit import NO_LIMIT, MessageLimit
 from imapvm.commands.turns import Turns
+from imapvm.commands.watchers import Watchers
 from imapvm.filepool.accounts import Account
 from imapvm.filepool.pool import Filepool
 from imapvm.model.logs import LogInterval
@@ -34,6 +35,7 @@ class Services:
     turns: Turns = field(default_factory=Turns)
     """The reactor's, which starts them."""
     idlers: Idlers = field(default_factory=Idlers)
+    watchers: Watchers = field(default_factory=Watchers)
     refused_logins: LogInterval = field(default_factory=lambda: LogInterval(REFUSAL_LOG_SECONDS))
     """Of the log event for a login that is refused without a check of the password."""
     long_lists: trio.Lock = field(default_factory=trio.Lock)

@@ -36,6 +36,7 @@ from imapvm._core import (
     MyRights,
     Namespace,
     Noop,
+    Notify,
     Rename,
     Replace,
     Search,
@@ -59,6 +60,7 @@ from imapvm.commands.handlers import (
     anytime,
     authenticate,
     copy,
+    notify,
     select,
     store,
 )
@@ -110,6 +112,10 @@ NUMBERED: Final = frozenset({"SEARCH", "SORT", "THREAD", "FETCH", "STORE", "COPY
 """Commands with message numbers; the same commands after UID have UIDs."""
 
 
+EXPUNGING: Final = frozenset({"EXPUNGE", "MOVE", "REPLACE"})
+"""Commands whose responses are EXPUNGE, also after UID."""
+
+
 @dataclass(frozen=True, slots=True)
 class CommandRow(Generic[ContextT, CommandT]):
     """One command. A handler that may wait is a coroutine function."""
@@ -127,6 +133,8 @@ class CommandRow(Generic[ContextT, CommandT]):
     """True for a UID command: FETCH responses include the UID (RFC 9051 section 6.4.9)."""
     numbers: bool = field(init=False)
     """True for a command with message numbers, which UIDONLY forbids (RFC 9586 section 3.1)."""
+    expunges: bool = field(init=False)
+    """True for a command whose responses are EXPUNGE."""
     completed: str = field(init=False)
     """Text of the tagged OK."""
 
@@ -136,6 +144,7 @@ class CommandRow(Generic[ContextT, CommandT]):
         object.__setattr__(self, "enter", None if own else self.allowed.context)
         object.__setattr__(self, "uid", self.name.startswith("UID "))
         object.__setattr__(self, "numbers", self.name in NUMBERED)
+        object.__setattr__(self, "expunges", self.name.removeprefix("UID ") in EXPUNGING)
         object.__setattr__(self, "completed", f"{self.name.removeprefix('UID ')} completed")
 
 
@@ -178,6 +187,7 @@ TABLE: Final[tuple[CommandRow[Any, Any], ...]] = (
     Row(SetQuota,     "SETQUOTA",     quota.set_quota,          SIGNED_IN),
     Row(MultiSearch,  "ESEARCH",      multi_search.multi_search, SIGNED_IN),
     Row(Append,       "APPEND",       append.append,            SIGNED_IN),
+    Row(Notify,       "NOTIFY",       notify.notify,            SIGNED_IN_OWN),
     Row(Idle,         "IDLE",         anytime.idle,             SIGNED_IN_OWN),
     # section 6.4: selected
     Row(Check,        "CHECK",        select.check,             SELECTED),

@@ -1,13 +1,19 @@
-r"""Updates of the selected mailbox: changes in the store, written as untagged responses.
+r"""Updates: changes in the store, written as untagged responses.
+
+Of the selected mailbox here; of annotations in `imapvm.commands.annotations`, of other mailboxes in
+`imapvm.commands.notifications`.
 
 Messages that EXISTS counted are claimed as \Recent before the rest of the updates is written; see
 `imapvm.session.view`.
 """
 
 from collections.abc import Collection, Mapping
+from typing import Final
 
 from imapvm._core import (
     BoundSearch,
+    FetchItems,
+    FetchStream,
     ResponseWriter,
     SearchProgram,
     SearchTask,
@@ -17,15 +23,20 @@ from imapvm._core import (
     UndecidedMessages,
 )
 from imapvm.commands.annotations import write_changed_annotations
+from imapvm.commands.notifications import write_notifications
 from imapvm.commands.outcome import Hangup
 from imapvm.filepool.errors import FilepoolError
 from imapvm.filepool.reading import Reader
 from imapvm.filepool.store import AccountStore, Mailbox
 from imapvm.model.changes import MailboxChanges
 from imapvm.model.ids import ModSeq
+from imapvm.session.interest import SelectedEvents
 from imapvm.session.live_results import CountedMessages
 from imapvm.session.session import Session
 from imapvm.session.view import NONE, View, permanent_flags
+
+NEW_MESSAGES_BYTES: Final = 64 * 1024
+"""FETCH responses for new messages (RFC 5465 section 5.2) that are written between two sends."""
 
 
 class MailboxSource:
@@ -58,6 +69,27 @@ class MailboxSource:
 
     def keyword_names(self) -> list[str]:
         return self.reader.keywords(self.mailbox)
+
+    def fetch(
+        self,
+        out: ResponseWriter,
+        items: FetchItems,
+        numbers: UidMap,
+        wanted: UidSet,
+        *,
+        recent: UidSet | None,
+    ) -> tuple[UidSet, FetchStream | None]:
+        later, _, stream = self.reader.fetch(
+            out,
+            self.mailbox,
+            items,
+            numbers,
+            wanted,
+            recent=recent,
+            flags_too=None,
+            max_bytes=NEW_MESSAGES_BYTES,
+        )
+        return later, stream
 
     # --- SearchSource ---
 
@@ -95,8 +127,9 @@ def write_updates(
     hold_expunges: bool,
     uid: bool,
     hold_exists: bool = False,
+    events: SelectedEvents | None = None,
 ) -> bool:
-    """Write changes that the client has not been sent: of annotations, and of its mailbox.
+    """Write changes that the client has not been sent: of its mailbox, and those that it watches.
 
     If the view has messages in `undecided` afterwards, the rest waits for a claim.
 
@@ -106,6 +139,7 @@ def write_updates(
         hold_expunges: True while FETCH, STORE or SEARCH runs (RFC 9051 section 7.5.1).
         uid: True during UID commands (RFC 9051 section 6.4.9).
         hold_exists: True to leave new messages due.
+        events: updates of the selected mailbox that the client gets; None: those of NOTIFY.
 
     Returns:
         True if more is due than one call writes: flush, and call again.
@@ -113,11 +147,19 @@ def write_updates(
     Raises:
         Hangup: the mailbox was deleted, so the session cannot continue.
     """
-    view, watch = session.view, session.annotations
-    store = session.shared or session.store
+    view, store = session.view, session.shared or session.store
     more = False
-    if watch is not None and session.store is not None:
-        more = write_changed_annotations(session, out, session.store, watch)
+    if (
+        view is not None
+        and view.stream is not None
+        and store is not None
+        and not _continue_stream(store, view, view.stream, out)
+    ):
+        return True  # only its remainder may follow
+    if session.annotations is not None and session.store is not None:
+        more = write_changed_annotations(session, out, session.store, session.annotations)
+    if session.watch is not None and session.watch.has_due and session.store is not None:
+        more |= write_notifications(session, out, session.store, session.watch)
     if view is None or store is None:
         return more
     if view.synced == store.latest_txn_id() and not (view.live is not None and view.live.ages):
@@ -133,9 +175,21 @@ def write_updates(
             hold_expunges=hold_expunges,
             uid=uid,
             hold_exists=hold_exists,
+            events=events,
         )
         view.synced = None if view.has_due else reader.txn_id
     return more
+
+
+def _continue_stream(
+    store: AccountStore, view: View, stream: FetchStream, out: ResponseWriter
+) -> bool:
+    """Write more of a FETCH response that was begun; return True when it is complete."""
+    with store.reading() as reader:
+        if not reader.write(stream, out, NEW_MESSAGES_BYTES):
+            return False
+    view.stream = None
+    return True
 
 
 async def claim_recent(session: Session[AccountStore]) -> bool:

@@ -125,6 +125,18 @@ FUZZY_TEXTS_MAX: Final = 32
 """Texts after FUZZY in one search: each takes up to 16 KiB, and more time than other texts."""
 ESEARCH_NAMES_MAX: Final = 1000
 """Names of mailboxes in one ESEARCH: each is looked up."""
+NOTIFY_GROUPS_MAX: Final = 64
+"""Event groups of one NOTIFY: each is compared with each mailbox that has changed."""
+NOTIFY_NAMES_MAX: Final = 1000
+"""Names of mailboxes in one NOTIFY: each is looked up."""
+NOTIFY_NAMES_BYTES_MAX: Final = 32 * 1024
+"""Bytes of these names together, which the session keeps."""
+NOTIFY_DUE_MAX: Final = 1000
+"""Changed mailboxes whose STATUS is due to a client that does not read: about 250 KiB. One more is
+answered with NOTIFICATIONOVERFLOW (RFC 5465 section 5.8)."""
+NOTIFY_SHARED_MAX: Final = 1000
+"""Mailboxes of other users that one client watches: about 200 KiB. More of them are answered with
+NOTIFICATIONOVERFLOW."""
 UIDBATCH_MESSAGES_MIN: Final = 500
 """Messages of one batch of UIDBATCHES (RFC 10022 section 3.1 allows no more): with small batches a
 client would rebuild message numbers."""

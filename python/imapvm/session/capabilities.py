@@ -163,7 +163,7 @@ TABLE: Final = (
     Row("METADATA", "5464", after_login),
     Row("METADATA-SERVER", "5464", after_login),
     Row("LIST-METADATA", "9590", after_login),
-    Row("NOTIFY", "5465", why_not=_LATER),
+    Row("NOTIFY", "5465", after_login),
     Row("UIDONLY", "9586", after_login),
     Row("UIDBATCHES", "10022", after_login),
     Row("PARTIAL", "9394", after_login),

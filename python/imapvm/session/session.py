@@ -1,29 +1,19 @@
 """Session: the protocol state of one connection."""
 
 import secrets
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
+from imapvm.session.interest import ALL_EVENTS, Interest, SelectedEvents
 from imapvm.session.states import State
 from imapvm.session.syntax import NOTHING_DISABLED, Disabled
 from imapvm.session.update_form import FORMS, UpdateForm
 from imapvm.session.view import View
+from imapvm.session.watch import AnnotationWatch, Watch
 
 StoreT = TypeVar("StoreT")
 
 ID_BYTES: Final = 6
 """Twelve hexadecimal digits."""
-
-
-class AnnotationWatch:
-    """State of a client that is notified of annotations (RFC 5464 section 4.4)."""
-
-    __slots__ = ("seen", "synced")
-
-    def __init__(self, seen: int) -> None:
-        self.seen = seen
-        """Number of the last change of annotations of the account that is written."""
-        self.synced: int | None = None
-        """Latest transaction of which all changes are written; None if some may be due."""
 
 
 class Session(Generic[StoreT]):
@@ -49,6 +39,7 @@ class Session(Generic[StoreT]):
         "enabled",
         "errors",
         "id",
+        "interest",
         "login_epoch",
         "over",
         "peer",
@@ -58,6 +49,7 @@ class Session(Generic[StoreT]):
         "tls",
         "user",
         "view",
+        "watch",
     )
 
     def __init__(self, *, peer: str, tls: bool, plain_allowed: bool) -> None:
@@ -91,12 +83,21 @@ class Session(Generic[StoreT]):
         """True after a command that enables CONDSTORE (RFC 7162 section 3.1): MODSEQ is sent."""
         self.annotations: AnnotationWatch | None = None
         """Changes of annotations that were sent; None before ENABLE METADATA."""
+        self.interest: Interest | None = None
+        """Events that the client has chosen; None before NOTIFY."""
+        self.watch: Watch[StoreT, Any] | None = None
+        """Notifications about mailboxes that are not selected; None without any."""
         self.errors = 0
         """Malformed or refused commands before login, failed logins included."""
         self.over = False
         """True in the logout state: nothing more is read; what was written is still sent."""
         self.aborted = False
         """True if the logout state began during a command, which gets no tagged response."""
+
+    @property
+    def origin(self) -> bytes:
+        """Id of the session in the logs of changes, of which it is not notified itself."""
+        return bytes.fromhex(self.id)
 
     def log_fields(self) -> dict[str, str]:
         """Return the fields that each log event of the session has."""
@@ -119,9 +120,16 @@ class Session(Generic[StoreT]):
         The client's ID stays: RFC 8437 section 3 leaves it to the server.
         """
         self.store = self.view = self.shared = self.user = self.annotations = None
+        self.interest = self.watch = None
         self.login_epoch = 0
         self.enabled.clear()
         self.condstore = False
+
+    def set_interest(self, interest: Interest, watch: Watch[StoreT, Any] | None) -> None:
+        """Set the events that the client has chosen by NOTIFY."""
+        self.interest, self.watch = interest, watch
+        if self.view is not None:
+            self.view.events = interest.selected
 
     def end(self) -> None:
         """Enter the logout state at the client's request (RFC 9051 section 3.4)."""
@@ -149,7 +157,13 @@ class Session(Generic[StoreT]):
     @property
     def update_form(self) -> UpdateForm:
         """The form of updates of the selected mailbox."""
-        return FORMS[self.rev2, self.condstore, self.qresync, self.uidonly]
+        notified = self.interest is not None
+        return FORMS[self.rev2 or notified, self.rev2, self.condstore, self.qresync, self.uidonly]
+
+    @property
+    def selected_events(self) -> SelectedEvents:
+        """The updates of the selected mailbox that the client gets."""
+        return ALL_EVENTS if self.interest is None else self.interest.selected
 
     @property
     def claims_recent(self) -> bool:

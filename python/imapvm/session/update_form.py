@@ -18,8 +18,9 @@ class UpdateForm(NamedTuple):
     """Form of the updates of the selected mailbox."""
 
     uid: bool = False
-    """FETCH has the UID also outside of UID commands: IMAP4rev2 (RFC 9051 section 7.5.2), and after
-    a command that enabled CONDSTORE (RFC 7162 section 3.2.4)."""
+    """FETCH has the UID also outside of UID commands: IMAP4rev2 (RFC 9051 section 7.5.2), after a
+    command that enabled CONDSTORE (RFC 7162 section 3.2.4), and after NOTIFY (RFC 5465 section
+    5.1)."""
     recent: bool = False
     r"""The client has \Recent and RECENT: IMAP4rev1 only."""
     modseq: bool = False
@@ -29,6 +30,14 @@ class UpdateForm(NamedTuple):
     uid_fetch: bool = False
     """UIDFETCH in place of FETCH: UIDONLY (RFC 9586 section 3.3)."""
 
+    def apply(self, items: FetchItems) -> FetchItems:
+        """Return the items of FETCH responses that NOTIFY asks for (RFC 5465 section 5.2)."""
+        if self.modseq:
+            items = items.with_modseq()
+        if self.uid_fetch:
+            return items.as_uid_fetch()
+        return items.with_uid() if self.uid else items
+
     def items(self, *, uid: bool) -> FetchItems:
         """Return the items of FETCH responses, in UID commands if `uid` is True."""
         if self.uid_fetch:
@@ -37,13 +46,14 @@ class UpdateForm(NamedTuple):
 
 
 FORMS: Final = {
-    (rev2, condstore, qresync, uidonly): UpdateForm(
-        uid=rev2 or condstore,
+    (uid, rev2, condstore, qresync, uidonly): UpdateForm(
+        uid=uid or condstore,
         recent=not rev2,
         modseq=condstore,
         vanished=qresync or uidonly,
         uid_fetch=uidonly,
     )
-    for rev2, condstore, qresync, uidonly in product(_BOTH, repeat=4)
+    for uid, rev2, condstore, qresync, uidonly in product(_BOTH, repeat=5)
 }
-"""By IMAP4rev2, CONDSTORE, QRESYNC and UIDONLY: True for those that the client uses."""
+"""By IMAP4rev2 or NOTIFY, IMAP4rev2, CONDSTORE, QRESYNC and UIDONLY: True for those that the client
+uses."""

@@ -20,12 +20,21 @@ A message is \Recent in one read-write session of IMAP4rev1, the first that clai
 from collections.abc import Collection, Mapping
 from typing import Final, Protocol
 
-from imapvm._core import FetchItems, ResponseWriter, UidMap, UidSet, keyword_sets, render_fetch
+from imapvm._core import (
+    FetchItems,
+    FetchStream,
+    ResponseWriter,
+    UidMap,
+    UidSet,
+    keyword_sets,
+    render_fetch,
+)
 from imapvm.model.changes import MailboxChanges
 from imapvm.model.flags import SYSTEM_FLAG_NAMES, SystemFlag
 from imapvm.model.ids import UID_MAX, MailboxId, ModSeq
 from imapvm.model.limits import EXPUNGE_UPDATES_MAX, FLAG_UPDATES_MAX, UPDATE_BYTES_MAX
 from imapvm.model.rights import ALL_RIGHTS, FLAG_RIGHTS, Rights
+from imapvm.session.interest import ALL_EVENTS, SelectedEvents
 from imapvm.session.live_results import LiveResults, SearchSource
 from imapvm.session.served_batches import ServedBatches
 from imapvm.session.update_form import UpdateForm
@@ -72,6 +81,21 @@ class Source(SearchSource, Protocol):
     def keyword_names(self) -> Collection[str]:
         """Return the keywords that FLAGS lists."""
 
+    def fetch(
+        self,
+        out: ResponseWriter,
+        items: FetchItems,
+        numbers: UidMap,
+        wanted: UidSet,
+        *,
+        recent: UidSet | None,
+    ) -> tuple[UidSet, FetchStream | None]:
+        """Write FETCH responses up to some size.
+
+        Returns:
+            The messages that are not started, and the unwritten remainder of the responses.
+        """
+
 
 class View:
     """Selected mailbox of one client.
@@ -84,13 +108,16 @@ class View:
         "_appended_due",
         "_claimed",
         "_expunges_due",
+        "_fetch_due",
         "_flags_due",
         "_held_from",
         "_highest_modseq_due",
         "_keyword_sets",
         "_keywords",
+        "_own",
         "_recent_due",
         "_unread",
+        "events",
         "known_modseq",
         "live",
         "mailbox",
@@ -100,6 +127,7 @@ class View:
         "rights",
         "saved",
         "served_batches",
+        "stream",
         "synced",
         "undecided",
     )
@@ -115,6 +143,7 @@ class View:
         keywords: Collection[str] = (),
         keyword_sets: int = 0,
         rights: Rights = ALL_RIGHTS,
+        events: SelectedEvents = ALL_EVENTS,
     ) -> None:
         r"""Start with the responses of SELECT.
 
@@ -127,6 +156,7 @@ class View:
             keywords: the keywords in FLAGS.
             keyword_sets: `Source.keyword_sets` in the same transaction.
             rights: of the user.
+            events: updates that the client gets; NOTIFY changes them.
         """
         self.mailbox = mailbox
         self.numbers = numbers
@@ -149,8 +179,17 @@ class View:
         """Latest transaction of which all changes are written; None if some are due."""
         self._keywords = frozenset(keyword.lower() for keyword in keywords)
         self._keyword_sets = keyword_sets
+        self.stream: FetchStream | None = None
+        """FETCH responses for new messages of which a part is written. The caller continues them
+        before anything else is written."""
+        self.events = events
+        """Updates that the client gets."""
         self._appended_due = NONE
         """Appended, and not in EXISTS yet."""
+        self._own = NONE
+        """Appended by this session, and not in EXISTS yet."""
+        self._fetch_due = NONE
+        """In EXISTS, and the FETCH that NOTIFY asks for is not written yet."""
         self._claimed = NONE
         r"""UIDs claimed by this session and not in EXISTS yet: by APPEND."""
         self._recent_due = False
@@ -162,7 +201,8 @@ class View:
         self._unread = False
         """True if there were more changes than the last `read_changes` has read."""
         self._held_from: ModSeq | None = None
-        """MODSEQ before the first expunge or new message that is due; None if none is due."""
+        """MODSEQ before the first change that is held back; None if none is: an expunge, a new
+        message, or flags of which NOTIFY does not ask."""
         self._highest_modseq_due = False
         """True if expunges were written after the last `take_highest_modseq`."""
 
@@ -173,6 +213,8 @@ class View:
             self._appended_due
             or self._expunges_due
             or self._flags_due
+            or self._fetch_due
+            or self.stream is not None
             or self.undecided
             or self._recent_due
             or (self.live is not None and self.live.has_due)
@@ -218,6 +260,13 @@ class View:
             if self.live is not None:
                 self.live.note_changed(uids)
 
+    def note_own_messages(self, uids: UidSet) -> None:
+        """Record messages that this session itself has appended (RFC 5465 section 5.2).
+
+        Call it after the commit: no FETCH response is due for them.
+        """
+        self._own |= uids - self.numbers.uids
+
     def write_updates(
         self,
         out: ResponseWriter,
@@ -227,6 +276,7 @@ class View:
         hold_expunges: bool,
         uid: bool,
         hold_exists: bool = False,
+        events: SelectedEvents | None = None,
     ) -> bool:
         r"""Write untagged responses for the changes since the last call.
 
@@ -239,6 +289,9 @@ class View:
         messages, call `note_claim`, and call again. New messages are not counted meanwhile, or
         RECENT and FETCH would wait as long as more arrive.
 
+        What `events` does not name stays due, so that a later NOTIFY SET sends it (RFC 5465 section
+        3.1), and message numbers stay those that the client has counted.
+
         Args:
             out: gets the responses; nothing is sent here.
             source: the mailbox now.
@@ -247,11 +300,16 @@ class View:
             uid: True during UID commands: FETCH responses include the UID (RFC 9051 section 6.4.9).
             hold_exists: True to leave new messages due: in a command that has claimed messages
                 already, which would not end while more arrive.
+            events: the updates that this call writes; None: those that the client gets.
 
         Returns:
             True if more is due than one call writes: send, and call again.
         """
         after_exists = self._recent_due
+        if events is None:
+            events = self.events
+        hold_exists |= not events.new
+        hold_expunges |= not events.expunges
         self.read_changes(source)
         live = self.live
         if live is not None:
@@ -282,11 +340,16 @@ class View:
                 return True
             if not live:
                 self.live = None
-        if self._flags_due:
+        if self._fetch_due:
+            self._write_new(out, source, form)
+            if self.stream is not None:
+                return True
+        if self._flags_due and events.flags:
             self._write_flags(out, source, form.items(uid=uid), recent=form.recent)
         return (
             self._unread
-            or bool(self._flags_due)
+            or bool(self._flags_due and events.flags)
+            or bool(self._fetch_due)
             or bool(self._expunges_due and not hold_expunges)
             or bool(self._appended_due and not hold_exists)
         )
@@ -323,11 +386,19 @@ class View:
         if self.live is not None:
             self.live.note_expunged(expunged & mine)
             self.live.note_changed((flagged & mine) - self._expunges_due)
-        if not self._expunges_due and not self._appended_due:
+        self._fetch_due -= expunged
+        if not self._is_holding:
             self._held_from = None  # what was appended may have been expunged since
         elif self._held_from is None:
             self._held_from = before
         return self._unread
+
+    @property
+    def _is_holding(self) -> bool:
+        """True if changes are due that may be held back; flags are only if NOTIFY excludes them."""
+        return bool(
+            self._expunges_due or self._appended_due or (self._flags_due and not self.events.flags)
+        )
 
     def note_synced(self, source: Source, txn_id: int) -> None:
         """Record a transaction as the last whose changes are written, if no change is due in it.
@@ -362,6 +433,9 @@ class View:
             self.live.note_changed(now | _last(self.numbers))
         self.numbers = self.numbers.appended(now)
         out.exists(len(self.numbers))
+        if self.events.items is not None:
+            self._fetch_due |= now - self._own
+        self._own = NONE
         if recent:
             unclaimed = now & UidSet([(source.recent_from, UID_MAX)])
             if self.read_only:
@@ -380,6 +454,7 @@ class View:
             self.live.note_changed(_last(self.numbers))  # "*" in a set of UIDs
         self.saved -= now
         self.undecided -= now
+        self._fetch_due -= now
         before, self.recent = self.recent, self.recent - now
         if len(self.recent) < len(before):
             self._recent_due = True  # RFC 3501 section 7.3.2
@@ -391,8 +466,21 @@ class View:
         self._note_written()
 
     def _note_written(self) -> None:
-        if not self._expunges_due and not self._appended_due:
+        if not self._is_holding:
             self._held_from = None
+
+    def _write_new(self, out: ResponseWriter, source: Source, form: UpdateForm) -> None:
+        """Write FETCH with the items of NOTIFY for messages that EXISTS has counted."""
+        if self.events.items is None:
+            self._fetch_due = NONE
+            return
+        self._fetch_due, self.stream = source.fetch(
+            out,
+            form.apply(self.events.items),
+            self.numbers,
+            self._fetch_due,
+            recent=self.recent if form.recent else None,
+        )
 
     def _write_flags(
         self, out: ResponseWriter, source: Source, items: FetchItems, *, recent: bool
@@ -415,6 +503,7 @@ class View:
                 out.raw(piece)
                 written += len(piece)
         self._flags_due = batch | later
+        self._note_written()
 
     def write_keywords(self, out: ResponseWriter, source: Source) -> None:
         """Write FLAGS again if the mailbox has a keyword that it did not list (section 7.3.5).

@@ -25,7 +25,7 @@ PLAIN_CODES = frozenset(
     b" AUTHORIZATIONFAILED EXPIRED PRIVACYREQUIRED CONTACTADMIN NOPERM INUSE EXPUNGEISSUED"
     b" CORRUPTION SERVERBUG CLIENTBUG CANNOT LIMIT OVERQUOTA ALREADYEXISTS NONEXISTENT NOTSAVED"
     b" HASCHILDREN CLOSED UNKNOWN-CTE NOMODSEQ USEATTR TOOBIG COMPRESSIONACTIVE"
-    b" UIDREQUIRED TOOFEW TOOMANY".split()
+    b" NOTIFICATIONOVERFLOW UIDREQUIRED TOOFEW TOOMANY".split()
 )
 
 
@@ -169,7 +169,9 @@ class Reader(Tokens):
             value = self._after_space(self.atom)
         elif name == b"METADATA":
             value = self._after_space(self._metadata_code)
-        elif name == b"BADEVENT" or name not in PLAIN_CODES:
+        elif name == b"BADEVENT":  # RFC 5465 section 8
+            value = self._after_space(lambda: self.many(self.atom, empty=False))
+        elif name not in PLAIN_CODES:
             raise self.fail("a known response code before this")
         return name.decode(), value
 

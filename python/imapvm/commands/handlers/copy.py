@@ -28,6 +28,7 @@ async def copy(ctx: SelectedContext, command: Copy) -> Done:
         )
     else:
         copied = await copy_between_accounts(ctx, uids, store, target, whole=whole)
+    ctx.note_own_messages(store, target, copied.copies, copied.modseq)
     return Done(_copyuid(copied) if store.is_own or can_read(store, target) else None)
 
 
@@ -50,6 +51,7 @@ async def move(ctx: SelectedContext, command: Move) -> Done:
         expunged = await _move_own(ctx, uids, target)
     else:
         moved = await move_between_accounts(ctx, uids, store, target)
+        ctx.note_own_messages(store, target, moved.copies, moved.modseq)
         code = _copyuid(moved) if can_read(store, target) else None
         if code is not None:
             ctx.out.condition("OK", "messages moved", code)
@@ -68,6 +70,7 @@ async def _move_own(ctx: SelectedContext, uids: UidSet, target: MailboxId) -> bo
             ctx.report(len(uids) - len(remaining))
             batch, remaining = remaining.split(BATCH_MESSAGES)
             now = await ctx.store.move(ctx.view.mailbox, batch, target)
+            ctx.note_own_messages(ctx.store, target, now.copies, now.modseq)
             moved = now if moved is None else _joined(moved, now)
     finally:
         code = None if moved is None else _copyuid(moved)

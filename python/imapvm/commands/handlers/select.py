@@ -88,6 +88,7 @@ async def select(ctx: AccountContext, command: Select) -> Done:
         keywords=opened.keywords,
         keyword_sets=opened.mailbox.keyword_sets,
         rights=opened.rights,
+        events=session.selected_events,
     )
     if command.qresync is not None:
         try:

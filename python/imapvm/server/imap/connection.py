@@ -13,7 +13,7 @@ import trio
 from imapvm.commands.context import SEND_BYTES, Context
 from imapvm.commands.dispatch import INTERNAL_ERROR, run
 from imapvm.commands.handlers.anytime import offered
-from imapvm.commands.outcome import Disconnected
+from imapvm.commands.outcome import Disconnected, Hangup
 from imapvm.commands.services import Services
 from imapvm.filepool.store import AccountStore
 from imapvm.model.logs import is_internal_error
@@ -69,7 +69,8 @@ class Connection:
         """Send BYE: at once while the client is idle, else after its command."""
         transport, out = self.transport, self.context.out
         if transport.is_reading:
-            out.condition("BYE", reason, code)
+            if not self.context.is_responding:
+                out.condition("BYE", reason, code)
             transport.write_nowait(out.take())
             transport.close()  # all input has been read, so no RST overtakes the BYE
         self.ending, self._ending_code = reason, code
@@ -166,6 +167,8 @@ class Connection:
                     transport.write_nowait(out.take())
                     if transport.waiting:
                         return start(transport.drained())
+                if session.interest is not None and not self._rest():
+                    continue
                 return None
             self._event = event
             self.commands += 1
@@ -173,6 +176,8 @@ class Connection:
                 self._turn = turns.number
             elif turns.is_over():
                 return start(self._run_in_next_turn(event))
+            if session.interest is not None and context.leave_rest():
+                return start(self._run_after_update(event))
             suspended = run(context, event)
             if suspended is not None:
                 return suspended
@@ -181,9 +186,27 @@ class Connection:
                 if suspended is not None:
                     return suspended
 
+    def _rest(self) -> bool:
+        """Let updates be pushed until the next command; return False if the session ends."""
+        try:
+            self.context.rest()
+        except Hangup as reason:
+            self.ending, self._ending_code = reason.text, reason.code
+            return False
+        return True
+
+    async def _run_after_update(self, event: Event) -> None:
+        """Complete the response that was begun between two commands, then run the event."""
+        await self.context.complete_update()
+        suspended = run(self.context, event)
+        if suspended is not None:
+            await suspended
+
     async def _run_in_next_turn(self, event: Event) -> None:
         """Send the responses so far, let other tasks run, then run the event."""
         context = self.context
+        if context.leave_rest():
+            await context.complete_update()
         await context.flush()
         turns = context.services.turns
         await turns.next()
@@ -230,6 +253,7 @@ async def serve_connection(
             connections.log_proxy_header(transport.peer)
     finally:
         connections.leave(connection)
+        services.watchers.leave(connection.context)
         transport.close()
         _log_end(connection, reason, trio.current_time() - began)
 

@@ -1,4 +1,4 @@
-"""Notifier: pushes changes to the clients in IDLE after a commit."""
+"""Notifier: pushes changes to the clients in IDLE, and with NOTIFY, after a commit."""
 
 import logging
 from collections import OrderedDict
@@ -11,6 +11,7 @@ from trio.lowlevel import wait_readable
 
 from imapvm.commands.dispatch import INTERNAL_ERROR
 from imapvm.commands.idlers import Idler
+from imapvm.commands.outcome import Hangup
 from imapvm.commands.services import Services
 from imapvm.filepool.errors import FilepoolError, TruncatedFileError
 from imapvm.model.changes import Changed
@@ -45,7 +46,16 @@ class Notifier:
     push renders them from the store.
     """
 
-    __slots__ = ("_clock", "_connections", "_due", "_has_due", "_services", "_unsent", "_wakeup")
+    __slots__ = (
+        "_clock",
+        "_connections",
+        "_due",
+        "_has_due",
+        "_journal_due",
+        "_services",
+        "_unsent",
+        "_wakeup",
+    )
 
     def __init__(
         self,
@@ -62,9 +72,12 @@ class Notifier:
         self._due: OrderedDict[Idler, None] = OrderedDict()
         """Clients to push to, first come, first served."""
         self._has_due = trio.Event()
+        self._journal_due = False
+        """True if the watchers have not read the whole change journal."""
         self._unsent: set[Idler] = set()
         """Clients with output queued at the last push, which may have skipped changes."""
         services.idlers.push_later = self.push_later
+        services.watchers.on_enter = self._catch_up
         if wakeup is not None:
             services.idlers.on_enter = wakeup.watch
             self._rearm()
@@ -78,7 +91,33 @@ class Notifier:
         for one in changed:
             for idler in idlers.at(one):
                 self._due[idler] = None
+        if self._services.watchers:
+            self._read_journal()
         self._push_promptly()
+
+    def _read_journal(self) -> None:
+        """Read rows of the change journal for the clients with NOTIFY, in some milliseconds.
+
+        After an error, the next poll reads them.
+        """
+        watchers, groups = self._services.watchers, self._services.pool.groups
+        self._journal_due = False
+        try:
+            woken, self._journal_due = watchers.read_journal(groups)
+        except FilepoolError as error:
+            _log(error)
+            return
+        self._due.update(dict.fromkeys(woken))
+        if self._journal_due:
+            self._has_due.set()
+
+    def _catch_up(self) -> None:
+        """Read the change journal to its end before another client starts to watch."""
+        if self._wakeup is not None:
+            self._wakeup.watch()
+        self._read_journal()
+        if self._due:
+            self._has_due.set()
 
     def push_later(self, idler: Idler) -> None:
         """Push to a client in one of the next turns."""
@@ -89,16 +128,18 @@ class Notifier:
         """Push to the clients in the queue, a turn at a time."""
         turns = self._services.turns
         while True:
-            if not self._due:
+            if not self._due and not self._journal_due:
                 self._has_due = trio.Event()
                 await self._has_due.wait()
             await turns.next()
+            if self._journal_due:
+                self._read_journal()
             self._push_until(turns.is_over)
 
     def _push_promptly(self) -> None:
         until = self._clock() + PROMPT_SECONDS
         self._push_until(lambda: self._clock() >= until)
-        if self._due:
+        if self._due or self._journal_due:
             self._has_due.set()
 
     def _push_until(self, is_over: Callable[[], bool]) -> None:
@@ -148,13 +189,17 @@ class Notifier:
         """Find commits of other processes, clients that read again, and sessions to end."""
         self._rearm()
         await self._notify_foreign_changes()
+        if self._services.watchers:
+            self._read_journal()
         unsent, self._unsent = self._unsent, set()
         self._due.update(dict.fromkeys(unsent))  # a push does nothing after IDLE
         self._push_promptly()
 
     def _rearm(self) -> None:
         if self._wakeup is not None:
-            self._wakeup.rearm(waiting=len(self._services.idlers) > 0)
+            self._wakeup.rearm(
+                waiting=len(self._services.idlers) + len(self._services.watchers) > 0
+            )
 
     async def _notify_foreign_changes(self) -> None:
         pool = self._services.pool
@@ -180,6 +225,8 @@ class Notifier:
             if session.shared is not None:
                 # The user may have left a group that gave it the right to read.
                 self.push_later(connection.context)
+            if self._services.watchers.note_rights(connection.context):
+                self.push_later(connection.context)
             account = session.store.account.id
             if account not in epochs:
                 epochs[account] = accounts.login_epoch(account)
@@ -198,18 +245,26 @@ class Notifier:
             if idler.channel.waiting:
                 self._unsent.add(idler)
             return more
+        except Hangup as reason:
+            self._end(idler, reason)
+            return False
         except BaseException as error:
             if not is_internal_error(error):
                 raise
-            for connection in self._connections:
-                if connection.context is idler:
-                    LOG.exception(
+            self._end(idler, Hangup(INTERNAL_ERROR, "SERVERBUG"), error)
+            return False
+
+    def _end(self, idler: Idler, reason: Hangup, error: BaseException | None = None) -> None:
+        for connection in self._connections:
+            if connection.context is idler:
+                if error is not None:
+                    LOG.error(
                         "connection ended by an internal error",
+                        exc_info=error,
                         extra={**connection.context.session.log_fields(), "command": "IDLE"},
                     )
                     idler.out.take()
-                    connection.end(INTERNAL_ERROR, "SERVERBUG")
-            return False
+                connection.end(reason.text, reason.code)
 
 
 def _log(error: FilepoolError) -> None:

@@ -352,7 +352,7 @@ async def test_a_mailbox_that_cannot_be_seen_takes_as_many_reads_as_none(
 
 
 async def counted(ctx, reads, form, full):
-    await send(ctx, b"u SELECT INBOX\r\n")
+    await send(ctx, b"u NOTIFY NONE\r\nu SELECT INBOX\r\n")
     reads.clear()
     text = form.format(f'"{full}"', url=full.replace(" ", "%20"))
     await send(ctx, b"t " + text.encode() + b"\r\n")

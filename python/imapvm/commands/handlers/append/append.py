@@ -21,6 +21,7 @@ async def append(ctx: AccountContext, command: Append) -> Done:
         claim = _claims_recent(ctx, store, mailbox)
         appended = await store.append(mailbox, upload.messages, claim=claim)
         upload.keep()
+        ctx.note_own_messages(store, mailbox, appended.uids, appended.modseq)
         if claim:
             _note_claim(ctx, appended)
         return Done(_appenduid(store, mailbox, appended))
@@ -54,6 +55,7 @@ async def replace(ctx: SelectedContext, command: Replace) -> Done:
         else:
             appended = await _replace_between_accounts(ctx, replaced, store, mailbox, message)
         upload.keep()
+        ctx.note_own_messages(store, mailbox, appended.uids, appended.modseq)
         if claim:
             _note_claim(ctx, appended)
         code = _appenduid(store, mailbox, appended)

@@ -9,6 +9,7 @@ from imapvm.commands.handlers.mailboxes.names import (
     write_old_name,
 )
 from imapvm.commands.outcome import DONE, Done, Refusal
+from imapvm.filepool.store import AccountStore
 from imapvm.model.names import DELIMITER, INBOX, OTHER_USERS, SHARED
 from imapvm.model.rights import Rights
 
@@ -17,7 +18,10 @@ async def create(ctx: AccountContext, command: Create) -> Done:
     """Create a mailbox, and missing ones above it (RFC 9051 section 6.3.4, RFC 6154 section 3)."""
     name = new_name(ctx, command.mailbox)
     store, local = ctx.locate(name)
-    mailbox = await store.create_mailbox(local, special_use=command.special_use)
+    mailbox = await store.create_mailbox(
+        local, special_use=command.special_use, origin=ctx.session.origin
+    )
+    _note_own_names(ctx, store, name)
     write_old_name(ctx, command.mailbox, name)
     return Done(f"MAILBOXID ({mailbox_id(mailbox)})")
 
@@ -35,7 +39,8 @@ async def delete(ctx: AccountContext, command: Delete) -> Done:
             if store.is_own and reader.has_children(name):
                 raise Refusal("cannot delete a name with children", code="HASCHILDREN")
             raise Refusal("mailbox does not exist", code="NONEXISTENT")
-    await store.delete_mailbox(mailbox.id)
+    await store.delete_mailbox(mailbox.id, origin=ctx.session.origin)
+    _note_own_names(ctx, store, name)
     if ctx.is_selected(store, mailbox.id):
         ctx.session.view = None
         ctx.out.condition("OK", "selected mailbox was deleted", "CLOSED")
@@ -52,7 +57,8 @@ async def rename(ctx: AccountContext, command: Rename) -> Done:
     other, new_local = ctx.locate(new)
     if other.account.id != store.account.id:
         raise Refusal("cannot rename a mailbox to another account", code="CANNOT")
-    await store.rename_mailbox(old_local, new_local)
+    await store.rename_mailbox(old_local, new_local, origin=ctx.session.origin)
+    _note_own_names(ctx, store, old, new)
     if old == command.mailbox:
         write_old_name(ctx, command.to, new, old=command.mailbox)
     else:
@@ -62,7 +68,7 @@ async def rename(ctx: AccountContext, command: Rename) -> Done:
 
 async def subscribe(ctx: AccountContext, command: Subscribe) -> Done:
     """Subscribe a name, with or without a mailbox (RFC 9051 section 6.3.7)."""
-    await ctx.store.subscribe(new_name(ctx, command.mailbox))
+    await ctx.store.subscribe(new_name(ctx, command.mailbox), origin=ctx.session.origin)
     return DONE
 
 
@@ -70,8 +76,18 @@ async def unsubscribe(ctx: AccountContext, command: Unsubscribe) -> Done:
     """Unsubscribe a name; OK also if it was not subscribed (RFC 9051 section 6.3.8)."""
     with ctx.store.reading() as reader:
         name = existing_name(ctx, reader, command.mailbox.removesuffix(DELIMITER))
-    await ctx.store.unsubscribe(name)
+    await ctx.store.unsubscribe(name, origin=ctx.session.origin)
     return DONE
+
+
+def _note_own_names(ctx: AccountContext, store: AccountStore, *names: str) -> None:
+    """Record names that this client has changed, of which NOTIFY does not notify it.
+
+    Names of its own account are in the log with the session.
+    """
+    watch = ctx.session.watch
+    if watch is not None and not store.is_own and watch.stale:
+        watch.own_names.update(names)
 
 
 def namespace(ctx: AccountContext, _command: Namespace) -> Done:

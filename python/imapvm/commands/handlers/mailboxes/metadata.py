@@ -272,7 +272,7 @@ async def setmetadata(ctx: AccountContext, command: SetMetadata) -> Done:
         Annotation(entry.path, value, shared=entry.shared)
         for entry, (_, value) in zip(names, command.values, strict=True)
     ]
-    origin = bytes.fromhex(ctx.session.id)
+    origin = ctx.session.origin
     if not command.mailbox:
         await _set_server_annotations(ctx, changes, origin)
         return DONE

@@ -9,6 +9,7 @@ import trio
 
 from imapvm._core import ColumnBuilder, KeyBuilder, SearchTask, UidSet, UndecidedMessages
 from imapvm.commands.context import SelectedContext
+from imapvm.commands.threads import run_in_threads
 from imapvm.filepool.store import AccountStore
 
 FEW: Final = 64
@@ -84,7 +85,7 @@ async def finish(
         parts = [part for part in parts if not _step(store, part, step)]
     if parts:
         jobs = [partial(_finish_in_thread, store, part, max_bytes) for part in parts]
-        await ctx.run_in_threads(jobs, ctx.progress)
+        await run_in_threads(ctx.services, jobs, ctx.progress)
 
 
 def _finish_in_thread(store: AccountStore, part: Part, max_bytes: int) -> None:

@@ -26,6 +26,7 @@ from imapvm.commands.handlers.search.search import (
 from imapvm.commands.handlers.search.search_bodies import FEW, finish, thread_count
 from imapvm.commands.handlers.search.updating import keep_updated, start_updating
 from imapvm.commands.outcome import Done, Refusal
+from imapvm.commands.threads import run_in_threads
 from imapvm.model.limits import SORT_KEYS_BYTES_MAX
 from imapvm.session.live_results import write_no_update
 
@@ -156,7 +157,7 @@ async def _arrange(
         if len(found) <= FEW_ARRANGED and missing <= FEW:
             arrange()
         else:
-            await ctx.run_in_threads([arrange], ctx.progress)
+            await run_in_threads(ctx.services, [arrange], ctx.progress)
     return results[0]
 
 
