@@ -375,6 +375,58 @@ def idling(server: Demo, mailbox: str) -> Client:
     return client
 
 
+NOTIFY_EVENTS = "(MessageNew MessageExpunge FlagChange MailboxName)"
+
+
+def notified(server: Demo, words: str, *, selected: str = "") -> Client:
+    """Return a client that uses NOTIFY."""
+    client = Client(server.imap, "load")
+    if selected:
+        client.done(f"EXAMINE {selected}")
+    client.done(f"NOTIFY SET {words}")
+    return client
+
+
+def notify_status_of_many(server: Demo) -> Iterator[None]:
+    """STATUS of 10,000 mailboxes."""
+    client = Client(server.imap, "load")
+    yield
+    for _ in range(4):
+        client.done(f"NOTIFY SET STATUS (PERSONAL {NOTIFY_EVENTS})")
+
+
+def notify_a_crowd(server: Demo) -> Iterator[None]:
+    """400 commits, of which 200 sessions are sent 200, by STATUS and FETCH."""
+    client = Client(server.imap, "load")
+    name = unused("watched")
+    client.done(f"CREATE {name}")
+    selected = "(SELECTED (MessageNew (UID FLAGS ENVELOPE) MessageExpunge))"
+    words = f"{selected} (PERSONAL {NOTIFY_EVENTS})"
+    crowd = [notified(server, words, selected=name) for _ in range(CROWD)]
+    yield
+    for number in range(100):
+        client.done(b"APPEND top " + literal(message(number)))
+        client.done(b"APPEND %s " % name.encode() + literal(message(number)))
+        client.done(f"SUBSCRIBE {name}/{number}")
+        client.done(f"UNSUBSCRIBE {name}/{number}")
+    for one in crowd:
+        one.until(b"* 100 FETCH")
+        one.close()
+    client.done(f"DELETE {name}")
+
+
+def notify_a_crowd_that_does_not_read(server: Demo) -> Iterator[None]:
+    """Changes of 500 mailboxes for 200 sessions: they wait in the store, not in memory."""
+    client = Client(server.imap, "load")
+    crowd = [notified(server, f"(PERSONAL {NOTIFY_EVENTS})") for _ in range(CROWD)]
+    yield
+    for start in range(0, 500, 100):
+        numbers = range(start, start + 100)
+        client.pipeline([b"APPEND top/m%05d " % n + literal(message(n)) for n in numbers])
+    for one in crowd:
+        one.close()
+
+
 def copy_of_many(server: Demo) -> tuple[Client, str]:
     """Return a client and a new mailbox, which the client has selected, of 200,000 messages."""
     client = Client(server.imap, "load")
@@ -697,6 +749,12 @@ ATTACKS = (
     Row("LIST RETURN (STATUS) of 10,000 mailboxes, 4 clients", list_status, 4),
     Row(f"LIST RETURN (STATUS), {SLOW_READERS} slow readers", list_slow_readers),
     Row("300 x STATUS of 200,000 messages", status_pipeline),
+    Row("4 x NOTIFY SET STATUS of 10,000 mailboxes", notify_status_of_many),
+    Row(f"400 commits, {CROWD} sessions with NOTIFY", notify_a_crowd),
+    Row(
+        f"500 commits, {CROWD} sessions with NOTIFY that do not read",
+        notify_a_crowd_that_does_not_read,
+    ),
     Row("100 x STATUS (DELETED-STORAGE) of 200,000 messages", status_deleted),
     Row("100 x SELECT, IMAP4rev2", select_pipeline),
     Row("SEARCH with 7,000 keys of 50,000 messages, 4 clients", search_keys, 4),
