@@ -178,7 +178,7 @@ class Limits:
 
 @final
 class DisabledSyntax:
-    """Commands, and keywords in commands, that the grammar treats as unknown: BAD."""
+    """Commands, keywords in commands, and literals that are treated as unknown: BAD."""
 
     def __new__(cls, entries: Sequence[str]) -> DisabledSyntax:
         """Collect entries.
@@ -186,10 +186,11 @@ class DisabledSyntax:
         Args:
             entries: `MOVE` (with UID MOVE) or `UID EXPUNGE` for a command, `FETCH MODSEQ` for a
                 keyword (SELECT for EXAMINE, SEARCH also in SORT and THREAD, STATUS also in LIST),
-                `$` in all commands.
+                `$` in all commands, `LITERAL+` for non-synchronizing literals over 4096 bytes,
+                `LITERAL-` for all of them.
 
         Raises:
-            ValueError: an entry does not start with a command.
+            ValueError: an entry is unknown.
         """
 
 @final

@@ -293,6 +293,12 @@ class Context:
             code = f"HIGHESTMODSEQ {session.view.highest_modseq}"
             self.out.condition("OK", "CONDSTORE enabled", code)
 
+    def write_closed(self, text: str) -> None:
+        """Write OK with CLOSED (RFC 9051 section 7.1, RFC 7162 section 3.2.11)."""
+        session = self.session
+        if session.offers("CONDSTORE") or session.offers("IMAP4rev2") or session.enabled:
+            self.out.condition("OK", text, "CLOSED")
+
     # --- IDLE ----------------------------------------------------------------------------------
 
     @property

@@ -10,7 +10,12 @@ _LINE: Final = b'%%b (%%b) "%b" %%b' % DELIMITER.encode()
 
 
 def attributes_of(
-    mailbox: Mailbox | None, *, rev1: bool, subscribed: bool, has_children: bool
+    mailbox: Mailbox | None,
+    *,
+    rev1: bool,
+    subscribed: bool,
+    has_children: bool | None,
+    special_use: bool = True,
 ) -> list[str]:
     r"""Return the attributes of a name.
 
@@ -18,13 +23,15 @@ def attributes_of(
         mailbox: the mailbox of the name, if it has one.
         rev1: True for a basic LIST of IMAP4rev1: a name without a mailbox is \Noselect.
         subscribed: True to return \Subscribed.
-        has_children: True if there is a mailbox below the name.
+        has_children: True if there is a mailbox below the name; None to return neither attribute.
+        special_use: True to return special uses.
     """
     attributes = [r"\Subscribed"] if subscribed else []
     if mailbox is None:
         attributes.append(r"\Noselect" if rev1 else r"\NonExistent")
-    attributes.append(r"\HasChildren" if has_children else r"\HasNoChildren")
-    if mailbox is not None:
+    if has_children is not None:
+        attributes.append(r"\HasChildren" if has_children else r"\HasNoChildren")
+    if mailbox is not None and special_use:
         attributes.extend(mailbox.special_use)
     return attributes
 

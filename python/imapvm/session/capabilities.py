@@ -29,6 +29,8 @@ class Facts:
     """MESSAGELIMIT; 0 for none."""
     save_limit: int = 0
     """SAVELIMIT; 0 for none."""
+    literal_plus: bool = True
+    """False if LITERAL+ is disabled, and LITERAL- is offered."""
 
 
 When = Callable[[Facts], bool]
@@ -57,6 +59,11 @@ def has_message_limit(facts: Facts) -> bool:
 def has_save_limit(facts: Facts) -> bool:
     """Return True after login if the operator limits COPY and APPEND only."""
     return after_login(facts) and bool(facts.save_limit)
+
+
+def without_literal_plus(facts: Facts) -> bool:
+    """Return True if LITERAL+ is disabled: both must not be offered (RFC 7888 section 5)."""
+    return not facts.literal_plus
 
 
 def is_administrator(facts: Facts) -> bool:
@@ -113,7 +120,7 @@ TABLE: Final = (
     Row("ID", "2971", always),
     Row("ENABLE", "5161", always),
     Row("LITERAL+", "7888", always),
-    Row("LITERAL-", "7888", why_not="RFC 7888 section 6 forbids it beside LITERAL+, which is more"),
+    Row("LITERAL-", "7888", without_literal_plus),
     Row("IDLE", "2177", always),
     Row("NAMESPACE", "2342", after_login),
     Row("UNSELECT", "3691", after_login),

@@ -139,6 +139,10 @@ class Session(Generic[StoreT]):
         """Enter the logout state during a command, which gets no tagged response."""
         self.over = self.aborted = True
 
+    def offers(self, capability: str) -> bool:
+        """Return False if a capability is disabled, so that nothing of it is sent."""
+        return capability not in self.disabled.names
+
     @property
     def rev2(self) -> bool:
         r"""True after ENABLE IMAP4rev2: no \Recent, ESEARCH responses, UTF-8 names."""

@@ -21,7 +21,7 @@ class SyntaxRow:
     name: str
     """As in the table of capabilities."""
     syntax: tuple[str, ...] = ()
-    """Commands, and keywords in commands, as `imapvm._core.DisabledSyntax` takes them."""
+    """Commands, keywords in them, and literals, as `imapvm._core.DisabledSyntax` takes them."""
     needs: tuple[str, ...] = ()
     """Capabilities without which this one is not offered."""
     fixed: str = ""
@@ -30,7 +30,7 @@ class SyntaxRow:
 
 IN_REV2: Final = (
     "ENABLE", "IDLE", "NAMESPACE", "UNSELECT", "UIDPLUS", "ESEARCH", "SEARCHRES", "SASL-IR",
-    "LIST-EXTENDED", "LIST-STATUS", "MOVE", "BINARY", "SPECIAL-USE", "STATUS=SIZE",
+    "LIST-EXTENDED", "LIST-STATUS", "MOVE", "BINARY", "SPECIAL-USE", "STATUS=SIZE", "LITERAL-",
 )  # fmt: skip
 """Capabilities that are a part of IMAP4rev2 (RFC 9051 appendix E)."""
 
@@ -46,7 +46,8 @@ SYNTAX: Final = (
     Row("SASL-IR", ("AUTHENTICATE =",)),
     Row("ID", ("ID",)),
     Row("ENABLE", ("ENABLE",)),
-    Row("LITERAL+", fixed="literals that clients send without waiting have to be read"),
+    Row("LITERAL+", ("LITERAL+",), ("LITERAL-",)),
+    Row("LITERAL-", ("LITERAL-",)),
     Row("IDLE", ("IDLE",)),
     Row("NAMESPACE", ("NAMESPACE",)),
     Row("UNSELECT", ("UNSELECT",)),

@@ -4,13 +4,19 @@
 //! unknown, so the response is the BAD of a server without the extension. The capabilities that the
 //! entries belong to are listed in Python (`imapvm.session.syntax`).
 
-/// Set of commands and of keywords in commands.
+use super::limits::LITERAL_MINUS_MAX;
+
+/// Set of commands, of keywords in commands, and of kinds of literals.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DisabledSyntax {
     /// Names as in `grammar`; one without UID includes its UID form.
     commands: Vec<String>,
     /// Command without UID, and keyword or symbol in it; in any command if it is empty.
     words: Vec<(String, String)>,
+    /// Non-synchronizing literals over 4096 bytes.
+    literal_plus: bool,
+    /// All non-synchronizing literals.
+    literal_minus: bool,
 }
 
 impl DisabledSyntax {
@@ -26,6 +32,8 @@ impl DisabledSyntax {
                 Some((command, word)) if is_command(command) => {
                     disabled.words.push((command.to_owned(), word.to_owned()));
                 }
+                None if entry == "LITERAL+" => disabled.literal_plus = true,
+                None if entry == "LITERAL-" => disabled.literal_minus = true,
                 None if entry == "$" => disabled.words.push((String::new(), entry.to_owned())),
                 _ => return Err(entry),
             }
@@ -39,6 +47,11 @@ impl DisabledSyntax {
         self.commands
             .iter()
             .any(|command| command == name || command == base)
+    }
+
+    /// True if a non-synchronizing literal of this size is disabled (RFC 7888).
+    pub(crate) fn has_literal(&self, size: u64) -> bool {
+        self.literal_minus || (self.literal_plus && size > LITERAL_MINUS_MAX)
     }
 
     /// True if a keyword or symbol of `command` is disabled.

@@ -26,6 +26,9 @@ pub const NOTIFY_ITEMS: usize = 2048;
 /// `ANNOTATION_MAX` of `model/limits.py`, which is less than `Limits::literal`.
 pub(crate) const METADATA_TOO_LARGE: &str = "METADATA MAXSIZE 32768";
 
+/// Largest non-synchronizing literal with LITERAL- (RFC 7888 section 5).
+pub(crate) const LITERAL_MINUS_MAX: u64 = 4096;
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -29,7 +29,7 @@ async def copy(ctx: SelectedContext, command: Copy) -> Done:
     else:
         copied = await copy_between_accounts(ctx, uids, store, target, whole=whole)
     ctx.note_own_messages(store, target, copied.copies, copied.modseq)
-    return Done(_copyuid(copied) if store.is_own or can_read(store, target) else None)
+    return Done(_copyuid(ctx, copied) if store.is_own or can_read(store, target) else None)
 
 
 async def move(ctx: SelectedContext, command: Move) -> Done:
@@ -52,7 +52,7 @@ async def move(ctx: SelectedContext, command: Move) -> Done:
     else:
         moved = await move_between_accounts(ctx, uids, store, target)
         ctx.note_own_messages(store, target, moved.copies, moved.modseq)
-        code = _copyuid(moved) if can_read(store, target) else None
+        code = _copyuid(ctx, moved) if can_read(store, target) else None
         if code is not None:
             ctx.out.condition("OK", "messages moved", code)
         expunged = len(moved.source) < len(uids)
@@ -73,7 +73,7 @@ async def _move_own(ctx: SelectedContext, uids: UidSet, target: MailboxId) -> bo
             ctx.note_own_messages(ctx.store, target, now.copies, now.modseq)
             moved = now if moved is None else _joined(moved, now)
     finally:
-        code = None if moved is None else _copyuid(moved)
+        code = None if moved is None else _copyuid(ctx, moved)
         if code is not None:
             ctx.out.condition("OK", "messages moved", code)
     return moved is not None and len(moved.source) < len(uids)
@@ -95,9 +95,9 @@ def _target(ctx: SelectedContext, name: str) -> tuple[AccountStore, MailboxId]:
     return store, mailbox
 
 
-def _copyuid(copied: CopyResult) -> str | None:
+def _copyuid(ctx: SelectedContext, copied: CopyResult) -> str | None:
     """Return the COPYUID code (RFC 4315 section 3); None if nothing was copied."""
-    if not copied.source:
+    if not copied.source or not ctx.session.offers("UIDPLUS"):
         return None
     source, copies = copied.source.to_imap().decode(), copied.copies.to_imap().decode()
     return f"COPYUID {copied.uid_validity} {source} {copies}"

@@ -61,7 +61,7 @@ async def select(ctx: AccountContext, command: Select) -> Done:
         )
     if session.view is not None:
         session.view = None
-        ctx.out.condition("OK", "previous mailbox closed", "CLOSED")
+        ctx.write_closed("previous mailbox closed")
     if command.condstore:
         ctx.enable_condstore()
     store, name = ctx.locate(command.mailbox)
@@ -153,6 +153,12 @@ def _write(ctx: AccountContext, opened: Opened, *, read_only: bool) -> None:
     permanent = b"" if read_only else flags + rb" \*"
     if opened.rights is not ALL_RIGHTS:
         permanent = permanent_flags(opened.rights, opened.keywords, read_only=read_only)
+    session = ctx.session
+    optional = b""
+    if session.condstore or session.offers("CONDSTORE"):
+        optional = b"* OK [HIGHESTMODSEQ %d] highest mod-sequence\r\n" % mailbox.highest_modseq
+    if session.offers("OBJECTID"):
+        optional += b"* OK [MAILBOXID (%b)] mailbox id\r\n" % mailbox_id(mailbox).encode()
     # One piece: a call for each line would cost as much as reading the mailbox.
     ctx.out.raw(
         b"* FLAGS (%b)\r\n"
@@ -161,8 +167,7 @@ def _write(ctx: AccountContext, opened: Opened, *, read_only: bool) -> None:
         b"* OK [PERMANENTFLAGS (%b)] flags permitted\r\n"
         b"* OK [UIDVALIDITY %d] UIDs valid\r\n"
         b"* OK [UIDNEXT %d] predicted next UID\r\n"
-        b"* OK [HIGHESTMODSEQ %d] highest mod-sequence\r\n"
-        b"* OK [MAILBOXID (%b)] mailbox id\r\n"
+        b"%b"
         % (
             flags,
             len(opened.numbers),
@@ -170,8 +175,7 @@ def _write(ctx: AccountContext, opened: Opened, *, read_only: bool) -> None:
             permanent,
             mailbox.uid_validity,
             mailbox.uid_next,
-            mailbox.highest_modseq,
-            mailbox_id(mailbox).encode(),
+            optional,
         )
     )
 

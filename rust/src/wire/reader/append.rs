@@ -168,7 +168,12 @@ impl Reader {
                 return self.too_long(append.head());
             }
             Line::Last { end, next } => (end, next, None),
-            Line::Literal(head) => (head.literal.data, head.literal.data, Some(head)),
+            Line::Literal(head) => {
+                if let Some(malformed) = self.disabled_literal(&head, || append.head()) {
+                    return self.refuse(&head, malformed);
+                }
+                (head.literal.data, head.literal.data, Some(head))
+            }
         };
         let (outcome, is_url) = self.parse_next(&append, pending, end, head.as_ref());
         match (outcome, head) {

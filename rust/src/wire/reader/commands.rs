@@ -5,6 +5,7 @@ use super::frame::{Line, LiteralHead};
 use super::{Append, Mode, Reader, Step};
 use crate::wire::command::{Event, Malformed, Verb};
 use crate::wire::grammar::{self, Head};
+use crate::wire::limits::LITERAL_MINUS_MAX;
 use crate::wire::syntax::cursor::ParseError;
 
 /// Number of synchronising literals of a command after which the grammar is checked; after that
@@ -90,13 +91,43 @@ impl Reader {
     /// A line of a command ends with the head of a literal.
     fn literal(&mut self, head: LiteralHead) -> Step {
         let first = self.frame.text(head.literal.head);
-        if grammar::has_messages(grammar::head_of(first, &self.limits, self.dialect()).name) {
+        let known = grammar::head_of(first, &self.limits, self.dialect());
+        let has_messages = grammar::has_messages(known.name);
+        if let Some(malformed) = self.disabled_literal(&head, || known) {
+            return self.refuse(&head, malformed);
+        }
+        if has_messages {
             return self.append_head(head);
         }
         match self.ordinary_literal(&head) {
             Err(malformed) => self.refuse(&head, malformed),
             Ok(()) => self.keep(&head),
         }
+    }
+
+    /// Return the error of a non-synchronizing literal that the server does not offer (RFC 7888).
+    pub(super) fn disabled_literal(
+        &self,
+        head: &LiteralHead,
+        known: impl FnOnce() -> Head,
+    ) -> Option<Malformed> {
+        let disabled = self.disabled.as_ref().filter(|_| !head.waits)?;
+        let size = head.size?;
+        if !disabled.has_literal(size) {
+            return None;
+        }
+        let known = known();
+        // Section 5 asks for TOOBIG in the BAD of APPEND.
+        let too_big = size > LITERAL_MINUS_MAX && grammar::has_messages(known.name);
+        let code = too_big.then_some("TOOBIG");
+        Some(Malformed {
+            tag: known.tag,
+            message: "expected a synchronizing literal".to_owned(),
+            name: known.name,
+            code,
+            is_no: false,
+            fatal: false,
+        })
     }
 
     /// Accept or refuse a literal by what has arrived before it.

@@ -24,7 +24,7 @@ async def append(ctx: AccountContext, command: Append) -> Done:
         ctx.note_own_messages(store, mailbox, appended.uids, appended.modseq)
         if claim:
             _note_claim(ctx, appended)
-        return Done(_appenduid(store, mailbox, appended))
+        return Done(_appenduid(ctx, store, mailbox, appended))
     except BaseException:
         ctx.reader.refuse_literal()  # the rest of this command is not the next one
         raise
@@ -58,8 +58,9 @@ async def replace(ctx: SelectedContext, command: Replace) -> Done:
         ctx.note_own_messages(store, mailbox, appended.uids, appended.modseq)
         if claim:
             _note_claim(ctx, appended)
-        code = _appenduid(store, mailbox, appended)
-        ctx.out.condition("OK", "replacement appended", code)
+        code = _appenduid(ctx, store, mailbox, appended)
+        if code is not None:
+            ctx.out.condition("OK", "replacement appended", code)
         return DONE
     except BaseException:
         ctx.reader.refuse_literal()
@@ -106,8 +107,12 @@ def _note_claim(ctx: AccountContext, appended: AppendResult) -> None:
         view.note_claim(appended.recent_from, appended.uids.last)
 
 
-def _appenduid(store: AccountStore, mailbox: MailboxId, appended: AppendResult) -> str | None:
-    """Return the APPENDUID code; None if the user cannot read the mailbox."""
+def _appenduid(
+    ctx: AccountContext, store: AccountStore, mailbox: MailboxId, appended: AppendResult
+) -> str | None:
+    """Return the APPENDUID code; None if the user cannot read the mailbox, or without UIDPLUS."""
+    if not ctx.session.offers("UIDPLUS"):
+        return None
     if not store.is_own and not can_read(store, mailbox):
         return None
     return f"APPENDUID {appended.uid_validity} {appended.uids.to_imap().decode()}"

@@ -72,6 +72,8 @@ async def list_(ctx: AccountContext, command: List) -> Done:
         child_criteria=criteria if recursive else [],
         status=command.status,
         my_rights="MYRIGHTS" in command.returns,
+        children="CHILDREN" in command.returns or ctx.session.offers("CHILDREN"),
+        special_use=ctx.session.offers("SPECIAL-USE"),
     )
     for chunk in names.chunks():
         if entries is not None:
@@ -100,6 +102,8 @@ class _Options(NamedTuple):
     child_criteria: list[str]
     status: tuple[str, ...] | None
     my_rights: bool
+    children: bool
+    special_use: bool
 
 
 async def _deleted_sizes(
@@ -172,7 +176,8 @@ def _write_listed(
         mailbox,
         rev1=options.rev1,
         subscribed=listed.subscribed and options.subscribed,
-        has_children=listed.has_children,
+        has_children=listed.has_children if options.children else None,
+        special_use=options.special_use,
     )
     child_criteria = options.child_criteria if listed.child_meets_criteria else ()
     line = list_line(b"LIST", attributes, encoded(ctx, listed.name))

@@ -23,7 +23,7 @@ async def create(ctx: AccountContext, command: Create) -> Done:
     )
     _note_own_names(ctx, store, name)
     write_old_name(ctx, command.mailbox, name)
-    return Done(f"MAILBOXID ({mailbox_id(mailbox)})")
+    return Done(f"MAILBOXID ({mailbox_id(mailbox)})") if ctx.session.offers("OBJECTID") else DONE
 
 
 async def delete(ctx: AccountContext, command: Delete) -> Done:
@@ -43,7 +43,7 @@ async def delete(ctx: AccountContext, command: Delete) -> Done:
     _note_own_names(ctx, store, name)
     if ctx.is_selected(store, mailbox.id):
         ctx.session.view = None
-        ctx.out.condition("OK", "selected mailbox was deleted", "CLOSED")
+        ctx.write_closed("selected mailbox was deleted")
     write_old_name(ctx, command.mailbox, name, r"\NonExistent")
     return DONE
 

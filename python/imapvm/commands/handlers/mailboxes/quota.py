@@ -49,13 +49,14 @@ async def set_quota(ctx: AccountContext, command: SetQuota) -> Done:
         raise Refusal("only an administrator can set a quota", code="NOPERM")
     limits: dict[str, int | None] = {}
     for resource, limit in command.limits:
-        if resource not in UNITS:
+        if resource not in UNITS or not _is_offered(ctx, resource):
             raise Refusal("unknown quota resource", code="CANNOT")
         if resource in limits:
             raise Refusal(f"quota resource {resource} is named twice", bad=True)
         limits[resource] = limit
     store = _find(ctx, command.root)
-    await store.set_quota(limits, replace=True)
+    unnamed = {resource: None for resource in UNITS if _is_offered(ctx, resource)}
+    await store.set_quota({**unnamed, **limits})
     LOG.info(
         "quota changed",
         extra={**ctx.session.log_fields(), "owner": store.account.name, "limits": limits},
@@ -81,6 +82,10 @@ def _find(ctx: AccountContext, root: str) -> AccountStore:
     raise Refusal("quota root does not exist", code="NONEXISTENT")
 
 
+def _is_offered(ctx: AccountContext, resource: str) -> bool:
+    return ctx.session.offers(f"QUOTA=RES-{resource}")
+
+
 def _root(ctx: AccountContext, store: AccountStore) -> bytes:
     return imap_string((ROOT + store.account.name).encode(), utf8=ctx.session.utf8)
 
@@ -98,6 +103,6 @@ def _write_quota(ctx: AccountContext, store: AccountStore) -> None:
     resources = " ".join(
         f"{resource} {quota.used[resource]} {limits[resource]}"
         for resource in UNITS
-        if resource in limits
+        if resource in limits and _is_offered(ctx, resource)
     )
     ctx.out.untagged(b"QUOTA %b (%b)" % (_root(ctx, store), resources.encode()))

@@ -54,7 +54,9 @@ def is_filter(entry: bytes) -> bool:
 def parse_filter(ctx: AccountContext, value: bytes) -> SearchProgram | None:
     """Return the keys of a filter, which is in UTF-8; None if it is not the keys of a SEARCH."""
     reader = CommandReader()
-    reader.disable(disabled_syntax(ctx.session.disabled.syntax))
+    syntax = ctx.session.disabled.syntax
+    # A stored value is not sent: its literals wait for nothing.
+    reader.disable(disabled_syntax(tuple(e for e in syntax if not e.startswith("LITERAL"))))
     # With CHARSET, neither RETURN nor another CHARSET can follow.
     reader.feed(b"a SEARCH CHARSET UTF-8 %b\r\n" % value)
     event = reader.next()
