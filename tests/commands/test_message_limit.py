@@ -3,6 +3,7 @@
 import pytest
 from tests.commands.fakes import connection, send
 
+from imapvm.commands.handlers.search import uid_batches
 from imapvm.commands.message_limit import MessageLimit
 from imapvm.session.syntax import Disabled
 
@@ -115,6 +116,33 @@ async def test_sort_thread_and_a_wide_window_are_refused(client):
     command = b"UID FETCH 1:* UID (PARTIAL %d:%d)"
     assert (await last(client, command % (1, 11))).startswith("t NO [MESSAGELIMIT 10]")
     assert (await last(client, command % (1, 10))).startswith("t OK FETCH")
+
+
+async def test_esearch_examines_the_newest_messages_of_each_mailbox(client):
+    lines = await send(client, b"a ESEARCH ALL\r\n")
+    assert lines[0].endswith(" UID ALL 2:3,5:12")
+    assert lines[-1].startswith("a OK [MESSAGELIMIT 10 2] ")
+    client.services.message_limit = MessageLimit()
+    await send(client, b"a UID COPY 1:3 Archive\r\n")
+    client.services.message_limit = MessageLimit(LIMIT)
+    lines = await send(client, b"a ESEARCH IN (selected mailboxes Archive) RETURN (COUNT) ALL\r\n")
+    assert [line.split()[-1] for line in lines[:-1]] == ["10", "3"]
+    assert lines[-1].startswith("a OK [MESSAGELIMIT 10] ")
+    assert "MESSAGELIMIT" not in await last(client, b"ESEARCH IN (mailboxes Archive) ALL")
+    assert "MESSAGELIMIT" not in await last(client, b"ESEARCH UIDBEFORE 12 ALL")
+    client.services.message_limit = MessageLimit(0, 2)
+    assert "MESSAGELIMIT" not in await last(client, b"ESEARCH ALL")
+
+
+async def test_a_batch_has_no_more_messages_than_one_command(client, monkeypatch):
+    monkeypatch.setattr(uid_batches, "UIDBATCH_MESSAGES_MIN", 5)
+    assert await last(client, b"UIDBATCHES 10") == "t OK UIDBATCHES completed"
+    assert (await last(client, b"UIDBATCHES 11")).startswith("t NO [TOOMANY]")
+    client.services.message_limit = MessageLimit(11)
+    assert await last(client, b"UIDBATCHES 4000") == "t OK UIDBATCHES completed"  # all of them
+    client.services.message_limit = MessageLimit(4)
+    assert await last(client, b"UIDBATCHES 5") == "t OK UIDBATCHES completed"  # RFC 10022: 500
+    assert (await last(client, b"UIDBATCHES 6")).startswith("t NO [TOOMANY]")
 
 
 async def test_code_is_untagged_beside_another_one(client):

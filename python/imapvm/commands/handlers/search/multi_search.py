@@ -24,7 +24,7 @@ from imapvm.commands.handlers.search.results import (
 from imapvm.commands.handlers.search.search import (
     check_fuzzy,
     empty_saved_result,
-    find,
+    find_newest,
     highest_modseq,
     modseq_limit,
     relevancy,
@@ -55,7 +55,7 @@ NAMES_PER_READ: Final = 500
 """Names read in one transaction, in about half a millisecond."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UidReply:
     """Options of ESEARCH for its responses, which always have UIDs (RFC 7377 section 2.1)."""
 
@@ -65,6 +65,8 @@ class UidReply:
     update: StartedUpdate | None
     """With UPDATE, for the selected mailbox (section 6)."""
     uid: bool = True
+    limited: str | None = None
+    """Code of MESSAGELIMIT if only the newest messages of a mailbox were examined."""
 
 
 async def multi_search(ctx: AccountContext, command: MultiSearch) -> Done:
@@ -97,7 +99,16 @@ async def multi_search(ctx: AccountContext, command: MultiSearch) -> Done:
         raise
     if update is not None and not update.is_done:
         write_no_update(ctx.out, command.tag, "the selected mailbox is not searched")
-    return DONE if view is None else search_done(SelectedContext(ctx), program)
+    limited = reply.limited
+    if limited is not None and not filters.only_selected:
+        limited = f"MESSAGELIMIT {ctx.message_limit.messages}"  # no UID: of which mailbox?
+    done = DONE if view is None else search_done(SelectedContext(ctx), program)
+    if limited is None:
+        return done
+    if view is None or done is DONE:
+        return Done(limited)
+    SelectedContext(ctx).write_limited(limited)
+    return done
 
 
 async def _search_shared(
@@ -134,7 +145,8 @@ async def _search(
     row, searched = opened
     try:
         limit = modseq_limit(searched, program)
-        found = await find(searched, program)
+        found, limited = await find_newest(searched, program)
+        reply.limited = limited or reply.limited
         modseq = None
         if limit is not None:
             modseq = await highest_modseq(searched, returned(reply, found), limit)

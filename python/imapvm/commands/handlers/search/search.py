@@ -170,12 +170,24 @@ async def find(
         bound = _bind(ctx, reader, ctx.mailbox_row(reader), program, tolerance)
     if tag is not None:
         ctx.message_limit.check(len(bound.candidates))
-    size = _batch_size(bound)
     candidates = bound.candidates if within is None else bound.candidates & within
-    batch, remaining = candidates.split(size)
     if tag is not None:
         ctx.start_progress(tag, len(candidates))
-    return await _finish(ctx, bound, size, (batch, *_scan(ctx, bound, batch)), remaining)
+    return await _find(ctx, bound, candidates)
+
+
+async def find_newest(
+    ctx: SelectedContext, program: SearchProgram | None
+) -> tuple[UidSet, str | None]:
+    """Return the matches among the newest messages that MESSAGELIMIT allows to examine.
+
+    Returns:
+        The UIDs, and the response code if older messages were not examined; raises as `find`.
+    """
+    with ctx.store.reading() as reader:
+        bound = _bind(ctx, reader, ctx.mailbox_row(reader), program)
+    candidates, limited = ctx.message_limit.newest(bound.candidates)
+    return await _find(ctx, bound, candidates), limited
 
 
 def empty_saved_result(
@@ -259,6 +271,12 @@ def _bind(
 def _batch_size(bound: BoundSearch) -> int:
     size = min(SCAN_BATCH, SCAN_KEYS // bound.keys, SCAN_LOOKUPS // max(bound.lookups, 1))
     return max(size, SCAN_BATCH_MIN)
+
+
+async def _find(ctx: SelectedContext, bound: BoundSearch, candidates: UidSet) -> UidSet:
+    size = _batch_size(bound)
+    batch, remaining = candidates.split(size)
+    return await _finish(ctx, bound, size, (batch, *_scan(ctx, bound, batch)), remaining)
 
 
 async def _finish(

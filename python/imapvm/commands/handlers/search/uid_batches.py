@@ -29,6 +29,12 @@ def uid_batches(ctx: SelectedContext, command: UidBatches) -> Done:
             f"cannot UIDBATCHES: a batch has at least {UIDBATCH_MESSAGES_MIN} messages",
             code="TOOFEW",
         )
+    limit = max(ctx.message_limit.messages, UIDBATCH_MESSAGES_MIN)
+    if ctx.message_limit.messages and min(size, count) > limit:
+        # The client could not name a whole batch in another command.
+        raise Refusal(
+            f"cannot UIDBATCHES: a batch has at most {limit} messages here", code="TOOMANY"
+        )
     asked = size * (last - first + 1)
     if command.batches is None:
         asked = count if batches > 1 else 0  # one range is always possible
