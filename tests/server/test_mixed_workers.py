@@ -10,14 +10,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from tests.commands.mixed.machine import USERS
-from tests.commands.mixed.rules.contexts import ContextRules
+from tests.commands.mixed.rules.notifications import NotificationRules
 from tests.server.mixed_backend import WorkersBackend
 
 SEED = int(os.environ.get("MIXED_SEED", "0"))
 RUNS = int(os.environ.get("MIXED_RUNS", "4"))
 
 
-class MixedClientsOfWorkers(ContextRules):
+class MixedClientsOfWorkers(NotificationRules):
     def start_backend(self) -> WorkersBackend:
         return WorkersBackend(USERS, workers=2)
 

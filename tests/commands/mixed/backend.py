@@ -17,6 +17,7 @@ from tests.commands.fakes import FakeChannel, NoAccounts, connection, send
 from tests.commands.mixed.model import TEAM, Observed
 
 from imapvm._core import segment_records
+from imapvm.commands.outcome import Hangup
 from imapvm.commands.services import Services
 from imapvm.filepool.operations import sweep
 from imapvm.filepool.pool import Filepool, create_filepool, open_filepool
@@ -238,7 +239,17 @@ class LocalLink:
         return lines
 
     async def _send(self, data: bytes) -> list[str]:
-        return await send(self.context, data)
+        """Run a command; before and afterwards the connection may be pushed to (RFC 5465)."""
+        ctx = self.context
+        if ctx.session.interest is not None and ctx.leave_rest():
+            await ctx.complete_update()
+        lines = await send(ctx, data)
+        if ctx.session.interest is not None and not ctx.session.over:
+            try:
+                ctx.rest()
+            except Hangup as reason:
+                self.end(reason.text, reason.code)
+        return lines
 
     def end(self, reason: str, code: str | None = None) -> None:
         """End the session between two commands, for the notifier."""
@@ -290,3 +301,4 @@ class LocalLink:
     async def _close(self) -> None:
         await self._stop()
         self._backend.links.remove(self)
+        self.context.services.watchers.leave(self.context)

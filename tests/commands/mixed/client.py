@@ -165,6 +165,8 @@ class MixedClient:
         """Result of SEARCH RETURN (SAVE)."""
         self.notify: str | None = None
         """SELECTED or SELECTED-DELAYED: what is pushed of the selected mailbox."""
+        self.watches_others = False
+        """True if NOTIFY concerns other mailboxes, too."""
         self.statuses: dict[Mailbox, dict[str, int]] = {}
         """Counts of mailboxes that are not selected, as they were pushed."""
         self.live: dict[str, LiveResult] = {}
@@ -286,7 +288,7 @@ class MixedClient:
     def _status(self, name: str, items: str) -> None:
         """Note the counts of a mailbox; UNSEEN is not sent again with new messages."""
         found = [each for each in self.world if each.name_for(self.user) == name]
-        if self.notify is None or not found or found[0] is self.mailbox:
+        if not self.watches_others or not found or found[0] is self.mailbox:
             return
         words = items.split()
         known = self.statuses.setdefault(found[0], {})

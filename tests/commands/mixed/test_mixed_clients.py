@@ -1,7 +1,7 @@
-r"""Clients with and without CONDSTORE, QRESYNC, UIDONLY, CONTEXT and IMAP4rev2, of several users.
+r"""Clients with and without CONDSTORE, QRESYNC, UIDONLY, CONTEXT, NOTIFY and IMAP4rev2.
 
 After each command, its responses and the client's mailbox are compared with a model, and what was
-pushed to the clients in IDLE.
+pushed to the clients in IDLE, and between commands after NOTIFY.
 
 MIXED_EXAMPLES, 300 by default, is the number of long examples; `make soak-clients` sets it.
 """
@@ -10,7 +10,7 @@ import os
 
 import pytest
 from hypothesis import HealthCheck, settings
-from tests.commands.mixed.rules.contexts import ContextRules
+from tests.commands.mixed.rules.notifications import NotificationRules
 
 EXAMPLES = int(os.environ.get("MIXED_EXAMPLES", "300"))
 
@@ -22,7 +22,7 @@ quick = settings(
 )
 
 
-class MixedClients(ContextRules):
+class MixedClients(NotificationRules):
     pass
 
 
@@ -30,7 +30,7 @@ MixedClients.TestCase.settings = quick
 TestMixedClients = MixedClients.TestCase
 
 
-class ManyMixedClients(ContextRules):
+class ManyMixedClients(NotificationRules):
     pass
 
 
