@@ -260,7 +260,7 @@ pub struct EventGroup {
     pub mailboxes: Vec<String>,
     /// In upper case; unknown ones too. Empty for NONE.
     pub events: Vec<String>,
-    /// Items of MessageNew.
+    /// Items of `MessageNew`.
     pub items: Vec<FetchItem>,
     /// UID is one of them.
     pub uid_asked: bool,
