@@ -98,7 +98,7 @@ fn items_of_notify_are_bounded() {
             ..group("SELECTED", &[], &NEW)
         }],
     );
-    check_all(&[line("a limit", &sent(NOTIFY_ITEMS), verb)]);
+    check_all(&[line("a limit", sent(NOTIFY_ITEMS), verb)]);
     let message = "more than 2048 bytes of FETCH items in NOTIFY";
     check_all(&[case(
         "past it",
