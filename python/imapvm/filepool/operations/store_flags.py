@@ -23,7 +23,7 @@ from imapvm.filepool.tables.messages.changes import (
     without_seen_of_others,
 )
 from imapvm.filepool.tables.messages.keywords import check_keywords, known_sets, store_map
-from imapvm.filepool.tables.schema import MailboxRow
+from imapvm.filepool.tables.schema import READERS_BIT, MailboxRow
 from imapvm.filepool.tables.transactions import GroupTxn
 from imapvm.model.flags import SystemFlag
 from imapvm.model.ids import AccountId, MailboxId, ModSeq
@@ -100,7 +100,7 @@ class StoreFlags:
             row.highest_modseq = modseq
             row.unseen += unseen
             row.deleted += deleted
-            if row.has_readers and self._names_seen_only():
+            if row.uses & READERS_BIT and self._names_seen_only():
                 log_seen_change(txn, row, self.account, changed)
             else:
                 log_change(txn, row, Change.FLAGGED, changed)
@@ -113,7 +113,7 @@ class StoreFlags:
         later = uids_modified(segments, since) & self.uids
         if later:
             later = later - unaffected(txn, row, self, segments, later)
-        if later and row.has_readers:
+        if later and row.uses & READERS_BIT:
             later = without_seen_of_others(txn, row, later, since, self.account)
         return later
 

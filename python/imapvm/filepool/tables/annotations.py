@@ -72,7 +72,7 @@ class AnnotationUsage:
     """Row of `annotation_usage`, decoded."""
 
     entries: int = 0
-    """Entries of all mailboxes of the account, and its private entries of the server."""
+    """Shared entries of the account's mailboxes, and private entries of the user."""
     changes: int = 0
     """Rows in the log."""
     number: int = 0

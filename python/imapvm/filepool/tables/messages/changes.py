@@ -66,7 +66,12 @@ class Change(IntEnum):
 
 def log_change(txn: GroupTxn, row: MailboxRow, kind: Change, uids: UidSet) -> None:
     """Log a change of some messages at the mailbox's highest MODSEQ, and add it to the journal."""
-    _log(txn, row, bytes((kind,)), uids)
+    stored = bytes(uids)
+    if len(stored) < INLINE_MAX:  # not by a call: this is in each STORE and APPEND
+        key = CHANGE_KEY.pack(row.id, row.highest_modseq, 0)
+        txn.put(key, bytes((kind,)) + stored, txn.tables.changes)
+    else:
+        _log_parts(txn, row, bytes((kind,)), uids)
     record_change(txn, row, kind)
     if kind is Change.EXPUNGED and row.has_readers:
         _trim_seen_later(txn, row, uids)
@@ -91,16 +96,12 @@ def _trim_seen_later(txn: GroupTxn, row: MailboxRow, uids: UidSet) -> None:
 
 def log_seen_change(txn: GroupTxn, row: MailboxRow, account: AccountId, uids: UidSet) -> None:
     r"""Log a change of the \Seen of one account, which other accounts are not sent."""
-    _log(txn, row, bytes((Change.SEEN,)) + ID_KEY.pack(account), uids)
+    _log_parts(txn, row, bytes((Change.SEEN,)) + ID_KEY.pack(account), uids)
     record_change(txn, row, Change.FLAGGED)
 
 
-def _log(txn: GroupTxn, row: MailboxRow, head: bytes, uids: UidSet) -> None:
-    stored = bytes(uids)
+def _log_parts(txn: GroupTxn, row: MailboxRow, head: bytes, uids: UidSet) -> None:
     table = txn.tables.changes
-    if len(stored) < INLINE_MAX:
-        txn.put(CHANGE_KEY.pack(row.id, row.highest_modseq, 0), head + stored, table)
-        return
     runs = uids.runs()
     for part, at in enumerate(range(0, len(runs), RUNS_PER_PART)):
         some = bytes(UidSet(runs[at : at + RUNS_PER_PART]))
