@@ -120,6 +120,7 @@ class SetAnnotations:
             ]
         accounts = {self._counted_for(scope) for scope, _ in wanted} | {self.account}
         usages = {account: usage_of(txn, account) for account in sorted(accounts)}
+        logged = sum(usage.number for usage in usages.values())
         self._set(txn, usages, wanted)
         usage = usages[self.account]
         if row is not None and new_uses is not None and new_uses != row.uses & ~READERS_BIT:
@@ -130,7 +131,11 @@ class SetAnnotations:
                 other = txn.mailbox(self.account, other.id)
                 txn.edit(other)
                 other.uses &= ~new_uses
+                other.highest_modseq += 1
                 self._log(txn, usage, Scope(other.id, self.user), SPECIAL_USE)
+        if row is not None and sum(usage.number for usage in usages.values()) > logged:
+            txn.edit(row)
+            row.highest_modseq += 1  # RFC 7162 section 3.2; it has no row in the change log
         for account, each in usages.items():
             trim_log(txn, account, each)
             put_usage(txn, account, each)
