@@ -187,7 +187,7 @@ TABLE: Final = (
         why_not="SORT and THREAD compare so; SEARCH folds case, but does not decompose"),
     Row("I18NLEVEL=2", "5255", why_not=_LATER),
     Row("OBJECTID+", "draft-ietf-mailmaint-imap-objectid-bis",
-        why_not="OBJECTID is offered; the two differ in the meaning of an id"),
+        why_not="a draft: beside OBJECTID, all copies of a message would need the same flags"),
     Row("CONTEXT=SEARCH", "5267", why_not=_LATER),
     Row("CONTEXT=SORT", "5267", why_not=_LATER),
     Row("FILTERS", "5466", after_login),
