@@ -29,7 +29,7 @@ from imapvm.commands.notifications import watched_stores
 from imapvm.commands.outcome import Disconnected, Hangup, Refusal
 from imapvm.commands.progress import Progress
 from imapvm.commands.services import Services
-from imapvm.commands.updates import read_changes, write_updates
+from imapvm.commands.updates import read_changes, write_held_modseq, write_updates
 from imapvm.filepool.access.access import Access
 from imapvm.filepool.accounts import Account
 from imapvm.filepool.reading import Reader
@@ -365,28 +365,12 @@ class Context:
             return False
         if len(self.out):
             if interest is not None:
-                self._write_held_modseq()
+                write_held_modseq(self.session, self.out)
             self.channel.write_nowait(self.out.take())
         self._claim_soon()
         if interest is not None:
             self.update_watchers()
         return more and not self.channel.waiting
-
-    def _write_held_modseq(self) -> None:
-        """Write HIGHESTMODSEQ if changes are held back whose MODSEQ is less (RFC 7162 section 3.2).
-
-        FETCH responses may have a higher one, from which a client would resume after a lost
-        connection. At the end of a command dispatch writes it.
-        """
-        view = self.session.view
-        if (
-            self.session.condstore
-            and view is not None
-            and view.stream is None
-            and view.highest_modseq < view.known_modseq
-        ):
-            code = f"HIGHESTMODSEQ {view.highest_modseq}"
-            self.out.condition("OK", "highest mod-sequence", code)
 
     # --- NOTIFY --------------------------------------------------------------------------------
 

@@ -192,6 +192,23 @@ def _continue_stream(
     return True
 
 
+def write_held_modseq(session: Session[AccountStore], out: ResponseWriter) -> None:
+    """Write HIGHESTMODSEQ if changes are held back whose MODSEQ is less (RFC 7162 section 3.2).
+
+    FETCH responses may have a higher one, from which a client would resume after a lost connection.
+    At the end of a command dispatch writes it.
+    """
+    view = session.view
+    if (
+        session.condstore
+        and view is not None
+        and view.stream is None
+        and view.highest_modseq < view.known_modseq
+    ):
+        code = f"HIGHESTMODSEQ {view.highest_modseq}"
+        out.condition("OK", "highest mod-sequence", code)
+
+
 async def claim_recent(session: Session[AccountStore]) -> bool:
     r"""Claim as \Recent the messages that EXISTS has counted, if no session had claimed them.
 
