@@ -33,6 +33,7 @@ class SessionRules(AccessRules):
     def unauthenticate(self, number, user, kind):
         client = self.pick(number)
         client.deselect()
+        client.notify = None
         self.command(client, "UNAUTHENTICATE", "UNAUTHENTICATE")
         client.link.sign_in_again(user)
         client.user, client.kind = user, kind
