@@ -344,6 +344,17 @@ async def test_sessions_of_other_accounts_are_not_woken(alice, another):
     assert line.startswith("* STATUS INBOX")
 
 
+@pytest.mark.parametrize("root", ["Other Users", "Other Users/bob", "Other Users/BOB/", "Shared"])
+async def test_subtree_of_the_mailboxes_of_another_user(alice, another, root):
+    """The name of a user is not a mailbox, and has mailboxes below it."""
+    bob = await another("bob")
+    await bob.send("CREATE Work", "SETACL Work alice lr")
+    answer = await alice.send(f'NOTIFY SET STATUS (SUBTREE "{root}" ({BOTH}))')
+    await append(bob.ctx, "Work")
+    lines = [line.partition(" (")[0] for line in answer[:-1] + await alice.lines()]
+    assert lines == ['* STATUS "Other Users/bob/Work"'] * (0 if root == "Shared" else 2)
+
+
 async def test_mailbox_that_is_created_later_is_watched_and_a_deleted_one_is_not(alice, another):
     other = await another()
     await alice.send(f"NOTIFY SET (PERSONAL ({BOTH}))")

@@ -161,7 +161,8 @@ def _names(ctx: AccountContext, names: Sequence[str]) -> str:
         name = written.removesuffix(DELIMITER)
         store, local = ctx.locate(name)
         with store.reading() as reader:
-            found.append(store.prefix + existing_name(ctx, reader, local))
+            canonical = store.prefix + existing_name(ctx, reader, local)
+        found.append(canonical.removesuffix(DELIMITER))  # a user's name is a prefix only
     return "\0".join(["", *dict.fromkeys(found), ""])
 
 
