@@ -18,6 +18,10 @@ class NotificationRules(ContextRules):
         self.command(
             client, "NOTIFY", f"NOTIFY SET STATUS ({client.notify} {EVENTS}) ({others} {EVENTS})"
         )
+        for mailbox in self.mailboxes:
+            watched = mailbox.owner in (client.user, OWNER) and mailbox is not client.mailbox
+            visible = {"l", "r"} <= mailbox.rights(client.user)
+            assert (mailbox in client.statuses) == (watched and visible), mailbox.name
 
     @rule(number=anyone)
     def notify_of_selected(self, number):
